@@ -1,0 +1,1 @@
+//! The HTTP and RPC semantic conventions, as data and pure functions.
