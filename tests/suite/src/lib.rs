@@ -1,0 +1,16 @@
+//! What the integration tests share: telemetry kept in memory, servers and clients on loopback, an
+//! OTLP receiver.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    clippy::missing_errors_doc,
+    missing_docs
+)]
+
+pub mod net;
+pub mod otlp;
+pub mod scene;

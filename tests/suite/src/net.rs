@@ -1,0 +1,184 @@
+//! Servers and clients on loopback, over HTTP/1.1 and HTTP/2.
+
+use std::{
+    convert::Infallible,
+    fmt,
+    net::SocketAddr,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Response};
+use http_body::{Body, Frame};
+use http_body_util::Empty;
+use hyper::body::Incoming;
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+use tower::Service;
+
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Which HTTP is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Http {
+    One,
+    Two,
+}
+
+/// One thing a scripted body does.
+#[derive(Debug)]
+pub enum Step {
+    Data(&'static str),
+    Trailers,
+    Error,
+    /// Nothing more ever comes.
+    Stall,
+    Panic,
+}
+
+/// A body of unknown length that does what it is told.
+#[derive(Debug, Default)]
+pub struct Script(std::collections::VecDeque<Step>);
+
+impl Script {
+    pub fn of(steps: impl IntoIterator<Item = Step>) -> Self {
+        Self(steps.into_iter().collect())
+    }
+}
+
+impl Body for Script {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        Poll::Ready(match self.0.pop_front() {
+            None => None,
+            Some(Step::Data(data)) => Some(Ok(Frame::data(Bytes::from_static(data.as_bytes())))),
+            Some(Step::Trailers) => {
+                let mut trailers = HeaderMap::new();
+                trailers.insert("x-checked", HeaderValue::from_static("yes"));
+                Some(Ok(Frame::trailers(trailers)))
+            }
+            Some(Step::Error) => Some(Err(
+                std::io::Error::from(std::io::ErrorKind::TimedOut).into()
+            )),
+            Some(Step::Stall) => {
+                self.0.push_front(Step::Stall);
+                return Poll::Pending;
+            }
+            Some(Step::Panic) => panic!("the body panics"),
+        })
+    }
+}
+
+/// Serves one connection after another on a free port of loopback, until the test ends.
+pub async fn serve<S, B>(service: S) -> SocketAddr
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>, Future: Send>
+        + Clone
+        + Send
+        + 'static,
+    B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let service = TowerToHyperService::new(service.clone());
+            tokio::spawn(async move {
+                let builder = auto::Builder::new(TokioExecutor::new());
+                let connection =
+                    builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+                // A connection may end as it likes: that is what the tests are about.
+                let _ = connection.await;
+            });
+        }
+    });
+    address
+}
+
+/// A client without telemetry, on one connection that the test can cut.
+pub struct Wire {
+    sender: Sender,
+    connection: JoinHandle<()>,
+}
+
+enum Sender {
+    One(hyper::client::conn::http1::SendRequest<Empty<Bytes>>),
+    Two(hyper::client::conn::http2::SendRequest<Empty<Bytes>>),
+}
+
+impl Wire {
+    pub async fn connect(http: Http, to: SocketAddr) -> Self {
+        let io = TokioIo::new(TcpStream::connect(to).await.unwrap());
+        match http {
+            Http::One => {
+                let (sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
+                Self::new(Sender::One(sender), connection)
+            }
+            Http::Two => {
+                let (sender, connection) =
+                    hyper::client::conn::http2::handshake(TokioExecutor::new(), io)
+                        .await
+                        .unwrap();
+                Self::new(Sender::Two(sender), connection)
+            }
+        }
+    }
+
+    fn new(
+        sender: Sender,
+        connection: impl Future<Output = hyper::Result<()>> + Send + 'static,
+    ) -> Self {
+        let connection = tokio::spawn(async move {
+            let _ = connection.await;
+        });
+        Self { sender, connection }
+    }
+
+    pub async fn send(
+        &mut self,
+        request: Request<Empty<Bytes>>,
+    ) -> hyper::Result<Response<Incoming>> {
+        match &mut self.sender {
+            Sender::One(sender) => sender.send_request(request).await,
+            Sender::Two(sender) => sender.send_request(request).await,
+        }
+    }
+
+    /// Cuts the connection, as a client that is gone does.
+    pub fn cut(self) {
+        self.connection.abort();
+    }
+}
+
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wire").finish_non_exhaustive()
+    }
+}
+
+/// hyper-util's pooled client.
+pub fn pooled(http: Http) -> Client<HttpConnector, Empty<Bytes>> {
+    Client::builder(TokioExecutor::new())
+        .http2_only(http == Http::Two)
+        .build_http()
+}
+
+/// A service that never fails, for where hyper wants an error to be one.
+pub fn never(error: Infallible) -> BoxError {
+    match error {}
+}

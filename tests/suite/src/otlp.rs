@@ -1,0 +1,107 @@
+//! An OTLP/gRPC receiver inside the test.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
+
+use opentelemetry_proto::tonic::{
+    collector::trace::v1::{
+        ExportTraceServiceRequest, ExportTraceServiceResponse,
+        trace_service_server::{TraceService, TraceServiceServer},
+    },
+    common::v1::any_value::Value,
+    trace::v1::Span,
+};
+use tokio::{net::TcpListener, sync::Notify};
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{Request, Response, Status, transport::Server};
+
+use crate::scene::within;
+
+/// Takes spans, and keeps them with the name of the service that sent them.
+#[derive(Clone, Debug)]
+pub struct Receiver {
+    address: SocketAddr,
+    state: Arc<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    spans: Mutex<Vec<(String, Span)>>,
+    came: Notify,
+}
+
+impl Receiver {
+    /// Listens on a free port of loopback.
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let receiver = Self {
+            address: listener.local_addr().unwrap(),
+            state: Arc::default(),
+        };
+        let service = TraceServiceServer::new(receiver.clone());
+        tokio::spawn(
+            Server::builder()
+                .add_service(service)
+                .serve_with_incoming(TcpListenerStream::new(listener)),
+        );
+        receiver
+    }
+
+    /// The address for an exporter.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Waits for so many spans, and returns them with the service names.
+    pub async fn spans(&self, count: usize) -> Vec<(String, Span)> {
+        let arrived = async {
+            loop {
+                let came = self.state.came.notified();
+                let spans = self.state.spans.lock().unwrap().clone();
+                if spans.len() >= count {
+                    return spans;
+                }
+                came.await;
+            }
+        };
+        within(&format!("{count} spans arrive"), arrived).await
+    }
+}
+
+#[tonic::async_trait]
+impl TraceService for Receiver {
+    async fn export(
+        &self,
+        request: Request<ExportTraceServiceRequest>,
+    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        let mut spans = self.state.spans.lock().unwrap();
+        for resource in request.into_inner().resource_spans {
+            let service = resource
+                .resource
+                .into_iter()
+                .flat_map(|resource| resource.attributes)
+                .find(|attribute| attribute.key == "service.name")
+                .and_then(|attribute| attribute.value?.value)
+                .map_or_else(String::new, |value| match value {
+                    Value::StringValue(name) => name,
+                    other => panic!("a service name that is no string: {other:?}"),
+                });
+            for scope in resource.scope_spans {
+                spans.extend(scope.spans.into_iter().map(|span| (service.clone(), span)));
+            }
+        }
+        drop(spans);
+        self.state.came.notify_waiters();
+        Ok(Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+/// An attribute as it came over the wire.
+pub fn attribute(span: &Span, key: &str) -> Option<Value> {
+    span.attributes
+        .iter()
+        .find(|attribute| attribute.key == key)
+        .and_then(|attribute| attribute.value.clone()?.value)
+}

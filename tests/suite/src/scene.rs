@@ -1,0 +1,121 @@
+//! Telemetry of one test, on one thread: spans in memory, metrics in a recorder of its own.
+
+use std::{future::Future, time::Duration};
+
+use opentelemetry::{Value, trace::TracerProvider};
+use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
+use tower_otel_metrics::prometheus::Prometheus;
+use tracing_subscriber::{Layer, filter::LevelFilter, layer::SubscriberExt};
+
+/// Everything recorded on this thread, which has to be the test's only one.
+pub struct Scene {
+    spans: InMemorySpanExporter,
+    metrics: Prometheus,
+    _provider: SdkTracerProvider,
+    _recorder: metrics::LocalRecorderGuard<'static>,
+    _subscriber: tracing::subscriber::DefaultGuard,
+}
+
+impl Default for Scene {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Scene {
+    pub fn new() -> Self {
+        let spans = InMemorySpanExporter::default();
+        let provider = SdkTracerProvider::builder()
+            .with_simple_exporter(spans.clone())
+            .build();
+        // The libraries below have spans of their own at lower levels.
+        let layer = tracing_opentelemetry::layer()
+            .with_tracer(provider.tracer("test"))
+            .with_filter(LevelFilter::INFO);
+        let subscriber = tracing_subscriber::registry().with(layer);
+        let (recorder, metrics) = Prometheus::builder().build().unwrap();
+        Self {
+            spans,
+            metrics,
+            _provider: provider,
+            _recorder: metrics::set_default_local_recorder(Box::leak(Box::new(recorder))),
+            _subscriber: tracing::subscriber::set_default(subscriber),
+        }
+    }
+
+    /// Spans that have ended, in the order of their ends.
+    pub fn spans(&self) -> Vec<SpanData> {
+        self.spans.get_finished_spans().unwrap()
+    }
+
+    /// The metrics as a scrape sees them.
+    pub fn metrics(&self) -> String {
+        self.metrics.render()
+    }
+
+    /// The sum of a metric over the series that have all of these labels.
+    pub fn sum(&self, metric: &str, labels: &[(&str, &str)]) -> f64 {
+        series(&self.metrics(), metric)
+            .filter(|(has, _)| {
+                labels
+                    .iter()
+                    .all(|(k, v)| has.contains(&format!("{k}=\"{v}\"")))
+            })
+            .map(|(_, value)| value)
+            .sum()
+    }
+
+    /// Waits until something is true, letting the other tasks of the thread go on.
+    pub async fn until(&self, what: &str, mut is: impl FnMut(&Self) -> bool) {
+        let waiting = async {
+            while !is(self) {
+                tokio::task::yield_now().await;
+            }
+        };
+        within(what, waiting).await;
+    }
+}
+
+/// Lines of a metric in the text format, as labels and value.
+fn series<'a>(text: &'a str, metric: &'a str) -> impl Iterator<Item = (&'a str, f64)> {
+    text.lines().filter_map(move |line| {
+        let rest = line.strip_prefix(metric)?;
+        let (labels, value) = rest.rsplit_once(' ')?;
+        if !labels.is_empty() && !labels.starts_with('{') {
+            return None;
+        }
+        Some((labels, value.parse().ok()?))
+    })
+}
+
+/// Something that has to happen, and soon.
+pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(Duration::from_secs(20), future).await {
+        Ok(output) => output,
+        Err(_) => panic!("{what}: it did not happen"),
+    }
+}
+
+/// An attribute of a span as text, or as it would be written as a number.
+pub fn attribute(span: &SpanData, key: &str) -> Option<Value> {
+    span.attributes
+        .iter()
+        .find(|attribute| attribute.key.as_str() == key)
+        .map(|attribute| attribute.value.clone())
+}
+
+/// An attribute that has to be a string.
+pub fn text(span: &SpanData, key: &str) -> Option<String> {
+    match attribute(span, key)? {
+        Value::String(value) => Some(value.to_string()),
+        other => panic!("{key} is no string: {other:?}"),
+    }
+}
+
+/// An attribute that has to be an integer.
+pub fn integer(span: &SpanData, key: &str) -> Option<i64> {
+    match attribute(span, key)? {
+        Value::I64(value) => Some(value),
+        other => panic!("{key} is no integer: {other:?}"),
+    }
+}

@@ -1,0 +1,451 @@
+//! Every end of a server's exchange, over real sockets: told once by the span, the counter, the
+//! histogram and the gauge alike.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::future::{Future, pending};
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Empty, Full, combinators::UnsyncBoxBody};
+use hyper::body::Incoming;
+use opentelemetry::trace::{SpanKind, Status};
+use suite_tests::{
+    net::{BoxError, Http, Script, Step, Wire, serve},
+    scene::{Scene, integer, text, within},
+};
+use tokio::sync::oneshot;
+use tower::{ServiceBuilder, service_fn};
+use tower_otel_metrics::MetricsLayer;
+use tower_otel_trace::TraceLayer;
+
+type Answer = Response<UnsyncBoxBody<Bytes, BoxError>>;
+
+/// What has to be told about an exchange, once.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    /// The label of the counter.
+    status: &'static str,
+    /// The status code of the span.
+    code: Option<i64>,
+    error: Option<&'static str>,
+    /// Whether the body was cut short.
+    aborted: bool,
+}
+
+const COMPLETE: Told = Told {
+    status: "200",
+    code: Some(200),
+    error: None,
+    aborted: false,
+};
+
+fn answer<B>(body: B) -> Answer
+where
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    Response::new(body.map_err(Into::into).boxed_unsync())
+}
+
+/// Serves `handle` behind both layers, lets `client` talk to it, and checks what was told.
+async fn exchange<H, F, C>(http: Http, handle: H, client: impl FnOnce(Wire) -> C, told: Told)
+where
+    H: FnMut(Request<Incoming>) -> F + Clone + Send + 'static,
+    F: Future<Output = Result<Answer, BoxError>> + Send + 'static,
+    C: Future<Output = ()>,
+{
+    let scene = Scene::new();
+    let service = ServiceBuilder::new()
+        .layer(TraceLayer::server().route(|_| Some("/things/{id}".into())))
+        .layer(MetricsLayer::server().route(|_| Some("/things/{id}".into())))
+        .service(service_fn(handle));
+    let address = serve(service).await;
+    client(Wire::connect(http, address).await).await;
+    settled(&scene, told).await;
+}
+
+async fn settled(scene: &Scene, told: Told) {
+    scene
+        .until("the exchange ends", |scene| {
+            !scene.spans().is_empty()
+                && scene.sum("http_requests_total", &[]) > 0.0
+                && scene.sum("http_requests_in_flight", &[]) == 0.0
+        })
+        .await;
+    let spans = scene.spans();
+    let [span] = spans.as_slice() else {
+        panic!("one span, not {spans:#?}");
+    };
+    assert_eq!(span.span_kind, SpanKind::Server);
+    assert_eq!(integer(span, "http.response.status_code"), told.code);
+    assert_eq!(text(span, "error.type").as_deref(), told.error);
+    assert_eq!(
+        span.status,
+        match told.error {
+            Some(_) => Status::error(""),
+            None => Status::Unset,
+        }
+    );
+    let path = ("path", "/things/{id}");
+    let metrics = scene.metrics();
+    for (metric, labels, value) in [
+        (
+            "http_requests_total",
+            &[path, ("status", told.status)][..],
+            1.0,
+        ),
+        ("http_requests_total", &[], 1.0),
+        ("http_request_duration_seconds_count", &[path], 1.0),
+        ("http_request_duration_seconds_count", &[], 1.0),
+        (
+            "http_responses_aborted_total",
+            &[],
+            f64::from(u8::from(told.aborted)),
+        ),
+        ("http_requests_in_flight", &[], 0.0),
+    ] {
+        assert_eq!(
+            scene.sum(metric, labels),
+            value,
+            "{metric}{labels:?} in\n{metrics}"
+        );
+    }
+}
+
+fn get() -> Request<Empty<Bytes>> {
+    request(Method::GET)
+}
+
+fn request(method: Method) -> Request<Empty<Bytes>> {
+    Request::builder()
+        .method(method)
+        .uri("http://127.0.0.1/things/7")
+        .header(header::HOST, "127.0.0.1")
+        .header(header::TE, "trailers")
+        .body(Empty::new())
+        .unwrap()
+}
+
+/// Reads a response to its end, however that is.
+async fn read(mut wire: Wire, request: Request<Empty<Bytes>>) {
+    if let Ok(response) = wire.send(request).await {
+        let _ = response.into_body().collect().await;
+    }
+}
+
+async fn both<T: Future<Output = ()>>(test: impl Fn(Http) -> T) {
+    for http in [Http::One, Http::Two] {
+        test(http).await;
+    }
+}
+
+#[tokio::test]
+async fn a_body_with_a_content_length_that_is_never_polled_past_its_end() {
+    both(|http| {
+        exchange(
+            http,
+            |_| async { Ok(answer(Full::new(Bytes::from_static(b"whole")))) },
+            |wire| read(wire, get()),
+            COMPLETE,
+        )
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_with_a_content_length_of_its_own() {
+    both(|http| {
+        exchange(
+            http,
+            |_| async {
+                let mut response = answer(Script::of([Step::Data("who"), Step::Data("le")]));
+                let length = HeaderValue::from_static("5");
+                response
+                    .headers_mut()
+                    .insert(header::CONTENT_LENGTH, length);
+                Ok(response)
+            },
+            |wire| read(wire, get()),
+            COMPLETE,
+        )
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_of_unknown_length() {
+    both(|http| {
+        exchange(
+            http,
+            |_| async { Ok(answer(Script::of([Step::Data("a"), Step::Data("b")]))) },
+            |wire| read(wire, get()),
+            COMPLETE,
+        )
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_with_trailers() {
+    both(|http| {
+        exchange(
+            http,
+            |_| async {
+                let mut response = answer(Script::of([Step::Data("a"), Step::Trailers]));
+                let names = HeaderValue::from_static("x-checked");
+                response.headers_mut().insert(header::TRAILER, names);
+                Ok(response)
+            },
+            |wire| read(wire, get()),
+            COMPLETE,
+        )
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_empty_body() {
+    both(|http| {
+        exchange(
+            http,
+            |_| async { Ok(answer(Empty::new())) },
+            |wire| read(wire, get()),
+            COMPLETE,
+        )
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn head_has_no_body_even_if_the_handler_made_one() {
+    both(|http| {
+        exchange(
+            http,
+            |_| async { Ok(answer(Script::of([Step::Data("dropped unread")]))) },
+            |wire| read(wire, request(Method::HEAD)),
+            COMPLETE,
+        )
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn no_content_and_not_modified_have_no_body() {
+    for (status, label) in [
+        (StatusCode::NO_CONTENT, "204"),
+        (StatusCode::NOT_MODIFIED, "304"),
+    ] {
+        both(|http| {
+            exchange(
+                http,
+                move |_| async move {
+                    let mut response = answer(Script::of([Step::Data("dropped unread")]));
+                    *response.status_mut() = status;
+                    Ok(response)
+                },
+                |wire| read(wire, get()),
+                Told {
+                    status: label,
+                    code: Some(i64::from(status.as_u16())),
+                    ..COMPLETE
+                },
+            )
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_error_is_an_error_and_a_client_error_is_not() {
+    for (status, label, error) in [
+        (StatusCode::INTERNAL_SERVER_ERROR, "500", Some("500")),
+        (StatusCode::NOT_FOUND, "404", None),
+    ] {
+        both(|http| {
+            exchange(
+                http,
+                move |_| async move {
+                    let mut response = answer(Full::new(Bytes::from_static(b"sorry")));
+                    *response.status_mut() = status;
+                    Ok(response)
+                },
+                |wire| read(wire, get()),
+                Told {
+                    status: label,
+                    code: Some(i64::from(status.as_u16())),
+                    error,
+                    ..COMPLETE
+                },
+            )
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_fails() {
+    both(|http| {
+        exchange(
+            http,
+            |_| async { Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()) },
+            |wire| read(wire, get()),
+            Told {
+                status: "error",
+                code: None,
+                error: Some("timeout"),
+                aborted: false,
+            },
+        )
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_body_that_fails() {
+    both(|http| {
+        exchange(
+            http,
+            |_| async { Ok(answer(Script::of([Step::Data("a"), Step::Error]))) },
+            |wire| read(wire, get()),
+            Told {
+                error: Some("timeout"),
+                aborted: true,
+                ..COMPLETE
+            },
+        )
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_before_the_head() {
+    both(|http| async move {
+        let (began, has_begun) = oneshot::channel();
+        let began = std::sync::Arc::new(std::sync::Mutex::new(Some(began)));
+        exchange(
+            http,
+            move |_| {
+                let _ = began.lock().unwrap().take().unwrap().send(());
+                pending()
+            },
+            |mut wire| async move {
+                tokio::select! {
+                    _ = wire.send(get()) => panic!("nobody answers"),
+                    begun = within("the handler runs", has_begun) => begun.unwrap(),
+                }
+                wire.cut();
+            },
+            Told {
+                status: "cancelled",
+                code: None,
+                error: Some("cancelled"),
+                aborted: false,
+            },
+        )
+        .await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_during_the_body() {
+    both(|http| {
+        exchange(
+            http,
+            |_| async { Ok(answer(Script::of([Step::Data("a"), Step::Stall]))) },
+            |mut wire| async move {
+                let mut body = wire.send(get()).await.unwrap().into_body();
+                body.frame().await.unwrap().unwrap();
+                wire.cut();
+            },
+            Told {
+                error: Some("aborted"),
+                aborted: true,
+                ..COMPLETE
+            },
+        )
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_handler_that_panics_while_it_is_polled() {
+    both(|http| {
+        exchange(
+            http,
+            |_| async { panic!("the handler panics") },
+            |wire| read(wire, get()),
+            Told {
+                status: "panic",
+                code: None,
+                error: Some("panic"),
+                aborted: false,
+            },
+        )
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_handler_that_panics_when_it_is_called() {
+    both(|http| {
+        exchange(
+            http,
+            |_| -> std::future::Ready<Result<Answer, BoxError>> { panic!("the call panics") },
+            |wire| read(wire, get()),
+            Told {
+                status: "panic",
+                code: None,
+                error: Some("panic"),
+                aborted: false,
+            },
+        )
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_body_that_panics() {
+    both(|http| {
+        exchange(
+            http,
+            |_| async { Ok(answer(Script::of([Step::Data("a"), Step::Panic]))) },
+            |wire| read(wire, get()),
+            Told {
+                error: Some("panic"),
+                aborted: true,
+                ..COMPLETE
+            },
+        )
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_upgrade_ends_with_its_handshake() {
+    exchange(
+        Http::One,
+        |_| async {
+            let mut response = answer(Empty::new());
+            *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+            let headers = response.headers_mut();
+            headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+            headers.insert(header::UPGRADE, HeaderValue::from_static("echo"));
+            Ok(response)
+        },
+        |mut wire| async move {
+            let mut request = get();
+            let headers = request.headers_mut();
+            headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+            headers.insert(header::UPGRADE, HeaderValue::from_static("echo"));
+            let response = wire.send(request).await.unwrap();
+            assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
+        },
+        Told {
+            status: "101",
+            code: Some(101),
+            ..COMPLETE
+        },
+    )
+    .await;
+}

@@ -1,0 +1,101 @@
+//! `reqwest::Client` as a tower service.
+
+use std::net::SocketAddr;
+
+use http::{Extensions, HeaderMap, Method, StatusCode, Version};
+use reqwest::{Body, Request, Response, ResponseBuilderExt};
+
+use crate::{
+    Exchange, RequestHead, ResponseHead, Target,
+    body::ResponseBody,
+    recording::Recording,
+    response::{Asked, WrapResponse, settle},
+    semconv,
+};
+
+impl RequestHead for Request {
+    fn method(&self) -> &Method {
+        self.method()
+    }
+
+    fn target(&self) -> Target<'_> {
+        let url = self.url();
+        let authority = Some(url.authority()).filter(|authority| !authority.is_empty());
+        Target::with_authority(Some(url.scheme()), authority, url.path(), url.query())
+    }
+
+    fn version(&self) -> Version {
+        self.version()
+    }
+
+    fn headers(&self) -> &HeaderMap {
+        self.headers()
+    }
+
+    fn headers_mut(&mut self) -> &mut HeaderMap {
+        self.headers_mut()
+    }
+
+    fn extensions(&self) -> Option<&Extensions> {
+        None
+    }
+
+    fn extensions_mut(&mut self) -> Option<&mut Extensions> {
+        None
+    }
+}
+
+impl ResponseHead for Response {
+    fn status(&self) -> StatusCode {
+        self.status()
+    }
+
+    fn version(&self) -> Version {
+        self.version()
+    }
+
+    fn headers(&self) -> &HeaderMap {
+        self.headers()
+    }
+
+    fn extensions(&self) -> &Extensions {
+        self.extensions()
+    }
+
+    fn peer(&self) -> Option<SocketAddr> {
+        self.remote_addr()
+    }
+}
+
+impl<E: Exchange + Send + Sync + 'static> WrapResponse<E> for Response {
+    type Wrapped = Response;
+
+    /// The response's URL is carried across by hand: a conversion to [`http::Response`] and back
+    /// keeps everything else, and forgets that.
+    fn wrap(self, mut recording: Recording<E>, asked: Asked) -> Self::Wrapped {
+        recording.response(&self);
+        let url = self.url().clone();
+        let response: http::Response<Body> = self.into();
+        let expected = settle(&mut recording, &response, asked);
+        let (mut parts, body) = response.into_parts();
+        let body = if recording.is_open() {
+            Body::wrap(ResponseBody::new(body, recording, expected))
+        } else {
+            body
+        };
+        if let Ok(with_url) = http::Response::builder().url(url).body(()) {
+            parts.extensions.extend(with_url.into_parts().0.extensions);
+        }
+        http::Response::from_parts(parts, body).into()
+    }
+}
+
+/// What reqwest knows of its error: whether a time-out was its own, and whether it ever had a
+/// connection.
+pub(super) fn classify(error: &reqwest::Error) -> Option<&'static str> {
+    if error.is_timeout() {
+        return Some(semconv::error::TIMEOUT);
+    }
+    semconv::error::classify(error)
+        .or_else(|| error.is_connect().then_some(semconv::error::CONNECT))
+}

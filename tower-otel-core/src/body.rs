@@ -1,0 +1,137 @@
+//! The response body of every layer of the suite.
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Buf;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+use crate::{End, Exchange, Failure, recording::Recording};
+
+pin_project! {
+    /// A body that ends its exchange when it ends itself, and is otherwise the body inside.
+    ///
+    /// The exchange ends with the last frame, with trailers, with an error, or when the body is
+    /// dropped. Servers drop a body without polling it past the last byte that `Content-Length`
+    /// promised, so a body that is dropped with all its bytes seen was complete; any other was
+    /// aborted.
+    pub struct ResponseBody<B, E>
+    where
+        E: Exchange,
+    {
+        // Empty only while being dropped: that has to happen inside the exchange's context.
+        #[pin]
+        inner: Option<B>,
+        recording: Recording<E>,
+        expected: Option<u64>,
+        seen: u64,
+    }
+
+    impl<B, E> PinnedDrop for ResponseBody<B, E>
+    where
+        E: Exchange,
+    {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            if !this.recording.is_open() {
+                return;
+            }
+            // A body that says it is at its end was noticed when its last frame passed.
+            let complete = this.expected.is_some_and(|expected| *this.seen >= expected);
+            this.recording.run(|| this.inner.set(None));
+            this.recording.end(if complete {
+                End::Complete { trailers: None }
+            } else {
+                End::Aborted
+            });
+        }
+    }
+}
+
+impl<B, E: Exchange> ResponseBody<B, E> {
+    pub(crate) fn new(inner: B, recording: Recording<E>, expected: Option<u64>) -> Self {
+        Self {
+            inner: Some(inner),
+            recording,
+            expected,
+            seen: 0,
+        }
+    }
+}
+
+impl<B, E> Body for ResponseBody<B, E>
+where
+    B: Body<Error: fmt::Display + 'static>,
+    E: Exchange,
+{
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        let this = self.project();
+        let Some(mut inner) = this.inner.as_pin_mut() else {
+            return Poll::Ready(None);
+        };
+        if !this.recording.is_open() {
+            return inner.poll_frame(cx);
+        }
+        let (polled, at_end) = this.recording.run(|| {
+            let polled = inner.as_mut().poll_frame(cx);
+            let at_end = polled.is_ready() && inner.is_end_stream();
+            (polled, at_end)
+        });
+        match &polled {
+            Poll::Pending => {}
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Some(data) = frame.data_ref() {
+                    let bytes = data.remaining() as u64;
+                    *this.seen = this.seen.saturating_add(bytes);
+                    this.recording.data(bytes);
+                }
+                let trailers = frame.trailers_ref();
+                if at_end || trailers.is_some() {
+                    this.recording.end(End::Complete { trailers });
+                }
+            }
+            Poll::Ready(Some(Err(error))) => {
+                this.recording.end(End::Failed(Failure::new(error)));
+            }
+            Poll::Ready(None) => this.recording.end(End::Complete { trailers: None }),
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.as_ref().is_none_or(B::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner
+            .as_ref()
+            .map_or_else(|| SizeHint::with_exact(0), B::size_hint)
+    }
+}
+
+/// Some layers answer in place of the service inside them, with a default body. Nobody is told.
+impl<B: Default, E: Exchange> Default for ResponseBody<B, E> {
+    fn default() -> Self {
+        Self::new(B::default(), Recording::ended(), None)
+    }
+}
+
+impl<B, E: Exchange> fmt::Debug for ResponseBody<B, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseBody")
+            .field("open", &self.recording.is_open())
+            .field("seen", &self.seen)
+            .field("expected", &self.expected)
+            .finish_non_exhaustive()
+    }
+}

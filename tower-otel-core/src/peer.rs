@@ -1,0 +1,37 @@
+//! The address at the other end of the connection.
+
+use std::net::SocketAddr;
+
+use http::Extensions;
+
+/// The socket address of the peer, as an extension.
+///
+/// A server puts it into its requests, a connector into its responses, where the library in
+/// between does not. axum's `ConnectInfo<SocketAddr>` is understood as well, with the feature
+/// `connect-info`.
+///
+/// ```
+/// use std::net::SocketAddr;
+/// use tower_otel_core::PeerAddr;
+///
+/// let from: SocketAddr = "192.0.2.7:4711".parse()?;
+/// let request = http::Request::get("/").extension(PeerAddr(from)).body(())?;
+/// assert_eq!(PeerAddr::of(request.extensions()), Some(from));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerAddr(pub SocketAddr);
+
+impl PeerAddr {
+    /// The address of the peer, if somebody has left it.
+    pub fn of(extensions: &Extensions) -> Option<SocketAddr> {
+        let own = extensions.get::<Self>().map(|peer| peer.0);
+        #[cfg(feature = "connect-info")]
+        let own = own.or_else(|| {
+            extensions
+                .get::<axum::extract::ConnectInfo<SocketAddr>>()
+                .map(|info| info.0)
+        });
+        own
+    }
+}

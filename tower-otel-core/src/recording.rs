@@ -1,0 +1,83 @@
+//! The guard that makes an exchange end exactly once.
+
+use std::{mem, time::Instant};
+
+use crate::{End, Exchange, ResponseHead};
+
+/// Holds an exchange until its end, and ends it at the latest when dropped.
+///
+/// Whatever runs foreign code goes through [`Recording::run`], so that a panic is told apart from
+/// a drop. Asking `std::thread::panicking` in a `Drop` would be wrong twice: under a handler that
+/// catches unwinds, and when somebody else's unwinding drops an exchange that is merely cancelled.
+///
+/// The bound on the struct is what its `Drop` needs.
+#[derive(Debug)]
+pub struct Recording<E: Exchange> {
+    exchange: Option<E>,
+}
+
+impl<E: Exchange> Recording<E> {
+    pub(crate) fn new(exchange: E) -> Self {
+        Self {
+            exchange: Some(exchange),
+        }
+    }
+
+    /// A recording that has ended, or never began.
+    pub(crate) fn ended() -> Self {
+        Self { exchange: None }
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.exchange.is_some()
+    }
+
+    pub(crate) fn take(&mut self) -> Self {
+        mem::replace(self, Self::ended())
+    }
+
+    /// Runs foreign code inside the context of the exchange. If it panics, the exchange ends so.
+    pub(crate) fn run<T>(&mut self, foreign: impl FnOnce() -> T) -> T {
+        let unwinding = Unwinding(self);
+        let output = {
+            let _entered = unwinding.0.exchange.as_mut().map(E::enter);
+            foreign()
+        };
+        mem::forget(unwinding);
+        output
+    }
+
+    pub(crate) fn response(&mut self, response: &dyn ResponseHead) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.response(response);
+        }
+    }
+
+    pub(crate) fn data(&mut self, bytes: u64) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.data(bytes);
+        }
+    }
+
+    /// Ends the exchange, unless it has ended before.
+    pub(crate) fn end(&mut self, end: End<'_>) {
+        if let Some(mut exchange) = self.exchange.take() {
+            exchange.end(end, Instant::now());
+        }
+    }
+}
+
+impl<E: Exchange> Drop for Recording<E> {
+    fn drop(&mut self) {
+        self.end(End::Cancelled);
+    }
+}
+
+/// Dropped only by an unwind out of foreign code.
+struct Unwinding<'a, E: Exchange>(&'a mut Recording<E>);
+
+impl<E: Exchange> Drop for Unwinding<'_, E> {
+    fn drop(&mut self) {
+        self.0.end(End::Panicked);
+    }
+}

@@ -1,0 +1,87 @@
+//! What the head of a response says about its body, and how a response is wrapped.
+
+use http::{Method, StatusCode};
+use http_body::Body;
+
+use crate::{
+    End, Exchange, ResponseHead, body::ResponseBody, head::content_length, recording::Recording,
+};
+
+/// What a request's method lets its response carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// Any method whose response may have a body.
+    Content,
+    /// `HEAD`: a response never has a body, whatever its headers say.
+    HeadOnly,
+    /// `CONNECT`: success turns the connection into a tunnel.
+    Tunnel,
+}
+
+impl Asked {
+    pub(crate) fn by(method: &Method) -> Self {
+        match *method {
+            Method::HEAD => Self::HeadOnly,
+            Method::CONNECT => Self::Tunnel,
+            _ => Self::Content,
+        }
+    }
+
+    /// How an exchange ends at the head of its response, if no body is to follow.
+    ///
+    /// Servers drop such bodies without polling them, so their end cannot be waited for.
+    fn end_at_head(self, status: StatusCode, body_is_at_its_end: bool) -> Option<End<'static>> {
+        if status == StatusCode::SWITCHING_PROTOCOLS || self == Self::Tunnel && status.is_success()
+        {
+            return Some(End::Upgraded);
+        }
+        let bodiless = self == Self::HeadOnly
+            || status.is_informational()
+            || status == StatusCode::NO_CONTENT
+            || status == StatusCode::NOT_MODIFIED;
+        (bodiless || body_is_at_its_end).then_some(End::Complete { trailers: None })
+    }
+}
+
+/// A response whose body an exchange can follow to its end.
+///
+/// Implemented for [`http::Response`] with any [`Body`] and, with the feature `reqwest`, for
+/// `reqwest::Response`. It is sealed by [`Recording`], which only this crate can make.
+pub trait WrapResponse<E: Exchange>: ResponseHead {
+    /// The same response around the observed body.
+    type Wrapped;
+
+    /// Tells the exchange about the response, and moves it into the body if that is still to come.
+    fn wrap(self, recording: Recording<E>, asked: Asked) -> Self::Wrapped;
+}
+
+impl<B, E> WrapResponse<E> for http::Response<B>
+where
+    B: Body<Error: std::fmt::Display + 'static>,
+    E: Exchange,
+{
+    type Wrapped = http::Response<ResponseBody<B, E>>;
+
+    fn wrap(self, mut recording: Recording<E>, asked: Asked) -> Self::Wrapped {
+        recording.response(&self);
+        let expected = settle(&mut recording, &self, asked);
+        self.map(|body| ResponseBody::new(body, recording, expected))
+    }
+}
+
+/// Ends the exchange if no body is to follow, and says how many bytes of it are due.
+pub(crate) fn settle<B: Body, E: Exchange>(
+    recording: &mut Recording<E>,
+    response: &http::Response<B>,
+    asked: Asked,
+) -> Option<u64> {
+    if !recording.is_open() {
+        return None;
+    }
+    let body = response.body();
+    let (at_end, exact) = recording.run(|| (body.is_end_stream(), body.size_hint().exact()));
+    if let Some(end) = asked.end_at_head(response.status(), at_end) {
+        recording.end(end);
+    }
+    exact.or_else(|| content_length(response.headers()))
+}

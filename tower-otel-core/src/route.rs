@@ -1,0 +1,178 @@
+//! Where `http.route` comes from.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use http::Extensions;
+
+use crate::RequestHead;
+
+/// The template that matched a request, such as `/users/{id}`: a name of low cardinality, never
+/// the path itself.
+#[derive(Clone)]
+pub struct Route(Repr);
+
+#[derive(Clone)]
+enum Repr {
+    Static(&'static str),
+    Shared(Arc<str>),
+    #[cfg(feature = "axum")]
+    Matched(axum::extract::MatchedPath),
+}
+
+impl Route {
+    /// The template.
+    pub fn as_str(&self) -> &str {
+        match &self.0 {
+            Repr::Static(route) => route,
+            Repr::Shared(route) => route,
+            #[cfg(feature = "axum")]
+            Repr::Matched(path) => path.as_str(),
+        }
+    }
+
+    /// The route that the router has already left in the request: axum's `MatchedPath`, with the
+    /// feature `axum`.
+    pub fn matched(request: &dyn RequestHead) -> Option<Self> {
+        #[cfg(feature = "axum")]
+        return request
+            .extensions()?
+            .get::<axum::extract::MatchedPath>()
+            .map(|path| Self(Repr::Matched(path.clone())));
+        #[cfg(not(feature = "axum"))]
+        return {
+            let _ = request;
+            None
+        };
+    }
+}
+
+impl From<&'static str> for Route {
+    fn from(route: &'static str) -> Self {
+        Self(Repr::Static(route))
+    }
+}
+
+impl From<String> for Route {
+    fn from(route: String) -> Self {
+        Self(Repr::Shared(route.into()))
+    }
+}
+
+impl From<Arc<str>> for Route {
+    fn from(route: Arc<str>) -> Self {
+        Self(Repr::Shared(route))
+    }
+}
+
+#[cfg(feature = "axum")]
+impl From<axum::extract::MatchedPath> for Route {
+    fn from(path: axum::extract::MatchedPath) -> Self {
+        Self(Repr::Matched(path))
+    }
+}
+
+impl fmt::Debug for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_str().fmt(f)
+    }
+}
+
+impl PartialEq<str> for Route {
+    fn eq(&self, other: &str) -> bool {
+        self.as_str() == other
+    }
+}
+
+/// A place in the request's extensions where somebody further in leaves the route.
+///
+/// An observer outside of the router, or around one that is mounted by `nest_service`, starts
+/// before the route is known. It puts an empty slot into the request; [`RouteLayer`] inside the
+/// nested router, or a handler, fills it, and the observer reads it when the response is there or
+/// the exchange has ended. All observers of a request share one slot, and the last route written
+/// counts, being the one of the innermost router.
+#[derive(Clone, Debug, Default)]
+pub struct RouteSlot(Arc<Mutex<Option<Route>>>);
+
+impl RouteSlot {
+    /// Leaves the route for the observers of this request.
+    pub fn set(&self, route: impl Into<Route>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(route.into());
+    }
+
+    /// The route, if somebody has left one.
+    pub fn get(&self) -> Option<Route> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn shared(extensions: &mut Extensions) -> Self {
+        extensions.get_or_insert_with(Self::default).clone()
+    }
+}
+
+/// Names the route of a request: from what the router left in it, from a function, or late.
+///
+/// The default asks [`Route::matched`].
+#[derive(Clone, Default)]
+pub struct RouteSource(Option<RouteFn>);
+
+type RouteFn = Arc<dyn Fn(&dyn RequestHead) -> Option<Route> + Send + Sync>;
+
+impl RouteSource {
+    /// Asks a function, for routers other than axum's. Where it answers `None` the slot is read.
+    pub fn new(route: impl Fn(&dyn RequestHead) -> Option<Route> + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(route)))
+    }
+
+    /// Finds the route at the start of an exchange, or leaves a slot for it.
+    pub fn start(&self, request: &mut dyn RequestHead) -> Routing {
+        let known = match &self.0 {
+            Some(route) => route(request),
+            None => Route::matched(request),
+        };
+        match known {
+            Some(route) => Routing::Known(route),
+            None => request
+                .extensions_mut()
+                .map(RouteSlot::shared)
+                .map_or(Routing::Unknown, Routing::Late),
+        }
+    }
+}
+
+impl fmt::Debug for RouteSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Some(_) => "RouteSource::Function",
+            None => "RouteSource::Matched",
+        })
+    }
+}
+
+/// What an exchange knows of its route.
+#[derive(Clone, Debug, Default)]
+pub enum Routing {
+    /// Nobody will tell.
+    #[default]
+    Unknown,
+    /// Known from the start.
+    Known(Route),
+    /// Somebody further in may tell.
+    Late(RouteSlot),
+}
+
+impl Routing {
+    /// The route, as far as it is known by now.
+    pub fn route(&self) -> Option<Route> {
+        match self {
+            Self::Unknown => None,
+            Self::Known(route) => Some(route.clone()),
+            Self::Late(slot) => slot.get(),
+        }
+    }
+}

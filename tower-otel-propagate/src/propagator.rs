@@ -1,0 +1,216 @@
+//! The codec as an OpenTelemetry propagator.
+
+use crate::context::{Outgoing, Remote};
+use opentelemetry::Context;
+use opentelemetry::propagation::text_map_propagator::FieldIter;
+use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
+use std::sync::LazyLock;
+
+static FIELDS: LazyLock<[String; 2]> =
+    LazyLock::new(|| ["traceparent", "tracestate"].map(String::from));
+
+/// W3C Trace Context, level 2, for everything that asks OpenTelemetry for a propagator.
+///
+/// Reads and writes what [`extract`](crate::extract) and [`inject`](crate::inject) do; those know
+/// [`http::HeaderMap`] and are faster there. Two things depend on the carrier: an [`Extractor`]
+/// that does not implement `get_all` hides second lines, and no [`Injector`] can remove a
+/// `tracestate` that is already there.
+///
+/// ```
+/// use opentelemetry::{global, trace::TraceContextExt};
+/// use std::collections::HashMap;
+/// use tower_otel_propagate::W3cPropagator;
+///
+/// global::set_text_map_propagator(W3cPropagator::new());
+///
+/// let received = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-03".to_owned();
+/// let received = HashMap::from([("traceparent".to_owned(), received)]);
+/// let cx = global::get_text_map_propagator(|w3c| w3c.extract(&received));
+/// assert!(cx.span().span_context().is_sampled());
+///
+/// let mut sent = HashMap::new();
+/// global::get_text_map_propagator(|w3c| w3c.inject_context(&cx, &mut sent));
+/// assert_eq!(sent, received);
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct W3cPropagator {
+    _private: (),
+}
+
+impl W3cPropagator {
+    /// The propagator; there is nothing to configure.
+    pub const fn new() -> Self {
+        Self { _private: () }
+    }
+}
+
+impl TextMapPropagator for W3cPropagator {
+    fn inject_context(&self, cx: &Context, injector: &mut dyn Injector) {
+        let Some(Outgoing {
+            traceparent,
+            tracestate,
+        }) = Outgoing::of(cx)
+        else {
+            return;
+        };
+        injector.set("traceparent", traceparent.map(char::from).iter().collect());
+        if let Some(tracestate) = tracestate {
+            injector.set("tracestate", tracestate);
+        }
+    }
+
+    fn extract_with_context(&self, cx: &Context, extractor: &dyn Extractor) -> Context {
+        let lines = |name| {
+            let lines = extractor.get_all(name).unwrap_or_default();
+            lines.into_iter().map(str::as_bytes)
+        };
+        match Remote::parse(lines("traceparent"), lines("tracestate")) {
+            Some(remote) => remote.into_context(cx),
+            None => cx.clone(),
+        }
+    }
+
+    fn fields(&self) -> FieldIter<'_> {
+        FieldIter::new(FIELDS.as_slice())
+    }
+}
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+mod tests {
+    use super::*;
+    use opentelemetry::trace::{SpanContext, TraceContextExt, TraceFlags, TraceState};
+    use opentelemetry_sdk::propagation::TraceContextPropagator;
+    use proptest::prelude::*;
+    use std::collections::HashMap;
+
+    const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    const W3C: W3cPropagator = W3cPropagator::new();
+
+    type Carrier = HashMap<String, String>;
+
+    fn carrier(lines: &[(&str, &str)]) -> Carrier {
+        lines
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_string()))
+            .collect()
+    }
+
+    fn injected(propagator: &dyn TextMapPropagator, cx: &Context) -> Carrier {
+        let mut sent = Carrier::new();
+        propagator.inject_context(cx, &mut sent);
+        sent
+    }
+
+    /// Header lines as they came.
+    struct Lines(Vec<(&'static str, &'static str)>);
+
+    impl Extractor for Lines {
+        fn get(&self, key: &str) -> Option<&str> {
+            self.get_all(key)?.first().copied()
+        }
+
+        fn keys(&self) -> Vec<&str> {
+            self.0.iter().map(|(name, _)| *name).collect()
+        }
+
+        fn get_all(&self, key: &str) -> Option<Vec<&str>> {
+            let lines = self.0.iter().filter(|(name, _)| *name == key);
+            Some(lines.map(|(_, value)| *value).collect())
+        }
+    }
+
+    #[test]
+    fn fields_are_the_two_headers() {
+        assert_eq!(
+            W3C.fields().collect::<Vec<_>>(),
+            ["traceparent", "tracestate"]
+        );
+    }
+
+    #[test]
+    fn every_line_of_a_header_is_seen() {
+        let one = Lines(vec![
+            ("traceparent", PARENT),
+            ("tracestate", "a=1"),
+            ("tracestate", "b@@=2"),
+        ]);
+        let cx = W3C.extract_with_context(&Context::new(), &one);
+        assert_eq!(
+            injected(&W3C, &cx),
+            carrier(&[("traceparent", PARENT), ("tracestate", "a=1,b@@=2")])
+        );
+
+        let two = Lines(vec![("traceparent", PARENT), ("traceparent", PARENT)]);
+        assert!(
+            !W3C.extract_with_context(&Context::new(), &two)
+                .has_active_span()
+        );
+    }
+
+    #[test]
+    fn nothing_valid_leaves_the_context_as_it_was() {
+        let span = SpanContext::new(
+            1.into(),
+            2.into(),
+            TraceFlags::SAMPLED,
+            false,
+            TraceState::NONE,
+        );
+        let cx = Context::new().with_remote_span_context(span.clone());
+        for received in [
+            carrier(&[]),
+            carrier(&[("traceparent", "00-x")]),
+            carrier(&[("tracestate", "a=1")]),
+        ] {
+            assert_eq!(
+                W3C.extract_with_context(&cx, &received)
+                    .span()
+                    .span_context(),
+                &span
+            );
+        }
+    }
+
+    #[test]
+    fn nothing_to_carry_writes_nothing() {
+        assert_eq!(injected(&W3C, &Context::new()), Carrier::new());
+    }
+
+    #[test]
+    fn an_empty_tracestate_is_not_written() {
+        let cx = W3C.extract_with_context(&Context::new(), &carrier(&[("traceparent", PARENT)]));
+        assert_eq!(injected(&W3C, &cx), carrier(&[("traceparent", PARENT)]));
+    }
+
+    proptest! {
+        /// Where the SDK's propagator follows the specification, ours says the same.
+        #[test]
+        fn agrees_with_the_sdk_on_version_00(
+            (trace, span, flags) in (1u128.., 1u64.., 0..2u8),
+            state in proptest::collection::vec(
+                "[a-z][a-z0-9_*/-]{0,9}(@[a-z0-9]{1,12})?=[!-+.-<>-~]{1,9}",
+                0..=16,
+            ),
+        ) {
+            let received = carrier(&[
+                ("traceparent", &format!("00-{trace:032x}-{span:016x}-{flags:02x}")),
+                ("tracestate", &state.join(", ")),
+            ]);
+            let sdk = TraceContextPropagator::new();
+            let ours = W3C.extract_with_context(&Context::new(), &received);
+            let theirs = sdk.extract_with_context(&Context::new(), &received);
+            let (our_span, their_span) = (ours.span(), theirs.span());
+            prop_assert_eq!(our_span.span_context(), their_span.span_context());
+
+            let mut theirs = injected(&sdk, &theirs);
+            theirs.retain(|_, value| !value.is_empty());
+            prop_assert_eq!(injected(&W3C, &ours), theirs);
+        }
+    }
+}

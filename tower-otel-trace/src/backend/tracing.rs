@@ -1,0 +1,162 @@
+//! Spans of the `tracing` ecosystem, exported by whoever subscribes to them.
+
+use std::time::Instant;
+
+use opentelemetry::{Context, ContextGuard, SpanId, trace::TraceContextExt};
+use tower_otel_core::{Kind, semconv::attribute};
+use tracing::{
+    field::{self, Empty},
+    level_filters::LevelFilter,
+};
+
+use super::{Backend, Span, Value};
+use crate::facts::Facts;
+
+/// The target of the spans, for filters.
+const TARGET: &str = "tower_otel_trace";
+
+/// What tracing-opentelemetry reads from a span besides its attributes.
+mod otel {
+    pub(super) const NAME: &str = "otel.name";
+    pub(super) const KIND: &str = "otel.kind";
+    pub(super) const STATUS_CODE: &str = "otel.status_code";
+}
+
+/// Opens `tracing` spans of level `INFO` and target `tower_otel_trace`.
+///
+/// Any subscriber sees them, so log lines written meanwhile belong to them; tracing-opentelemetry
+/// exports them. Without a subscriber a span costs a comparison.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tracing(());
+
+/// An open `tracing` span, and the remote context beneath it.
+#[derive(Debug)]
+pub struct TracingSpan {
+    span: tracing::Span,
+    // Attached beneath the span whenever that is entered: a span that a filter hides, or that no
+    // OpenTelemetry layer knows, still hands on the context its request arrived with.
+    remote: Option<Context>,
+}
+
+impl Backend for Tracing {
+    type Span = TracingSpan;
+
+    fn start(&self, facts: &Facts<'_>, remote: Option<Context>) -> TracingSpan {
+        let span = if LevelFilter::current() < LevelFilter::INFO {
+            tracing::Span::none()
+        } else {
+            let _parent = remote.clone().map(Context::attach);
+            match facts.kind() {
+                Kind::Server => server(facts),
+                Kind::Client => client(facts),
+            }
+        };
+        TracingSpan { span, remote }
+    }
+
+    fn none(&self, remote: Option<Context>) -> TracingSpan {
+        TracingSpan {
+            span: tracing::Span::none(),
+            remote,
+        }
+    }
+}
+
+/// All fields have to be declared here: `tracing` drops what a span did not declare.
+fn server(facts: &Facts<'_>) -> tracing::Span {
+    let (server, peer) = (facts.server(), facts.peer());
+    tracing::info_span!(
+        target: TARGET,
+        "HTTP server",
+        { otel::NAME } = &*facts.name(),
+        { otel::KIND } = "server",
+        { otel::STATUS_CODE } = Empty,
+        { attribute::HTTP_REQUEST_METHOD } = facts.method(),
+        { attribute::HTTP_REQUEST_METHOD_ORIGINAL } = facts.method_original(),
+        { attribute::HTTP_ROUTE } = facts.route(),
+        { attribute::URL_PATH } = facts.path(),
+        { attribute::URL_QUERY } = facts.query().as_deref(),
+        { attribute::URL_SCHEME } = facts.scheme(),
+        { attribute::SERVER_ADDRESS } = server.map(|server| server.host),
+        { attribute::SERVER_PORT } = server.and_then(|server| server.port).map(i64::from),
+        { attribute::CLIENT_ADDRESS } = facts.client_address().map(field::display),
+        { attribute::NETWORK_PEER_ADDRESS } = peer.map(|peer| field::display(peer.address)),
+        { attribute::NETWORK_PEER_PORT } = peer.and_then(|peer| peer.port).map(i64::from),
+        { attribute::NETWORK_PROTOCOL_VERSION } = facts.protocol_version(),
+        { attribute::USER_AGENT_ORIGINAL } = facts.user_agent(),
+        { attribute::HTTP_RESPONSE_STATUS_CODE } = Empty,
+        { attribute::ERROR_TYPE } = Empty,
+    )
+}
+
+/// All fields have to be declared here: `tracing` drops what a span did not declare.
+fn client(facts: &Facts<'_>) -> tracing::Span {
+    let server = facts.server();
+    tracing::info_span!(
+        target: TARGET,
+        "HTTP client",
+        { otel::NAME } = &*facts.name(),
+        { otel::KIND } = "client",
+        { otel::STATUS_CODE } = Empty,
+        { attribute::HTTP_REQUEST_METHOD } = facts.method(),
+        { attribute::HTTP_REQUEST_METHOD_ORIGINAL } = facts.method_original(),
+        { attribute::URL_FULL } = facts.url().as_deref(),
+        { attribute::SERVER_ADDRESS } = server.map(|server| server.host),
+        { attribute::SERVER_PORT } = server.and_then(|server| server.port).map(i64::from),
+        { attribute::NETWORK_PEER_ADDRESS } = Empty,
+        { attribute::NETWORK_PEER_PORT } = Empty,
+        { attribute::NETWORK_PROTOCOL_VERSION } = Empty,
+        { attribute::HTTP_RESPONSE_STATUS_CODE } = Empty,
+        { attribute::ERROR_TYPE } = Empty,
+    )
+}
+
+impl Span for TracingSpan {
+    type Entered<'a> = Entered<'a>;
+
+    fn enter(&self) -> Entered<'_> {
+        let remote = self.remote.clone().map(Context::attach);
+        Entered {
+            _span: self.span.enter(),
+            _remote: remote,
+        }
+    }
+
+    fn set(&self, key: &'static str, value: Value<'_>) {
+        match value {
+            Value::Str(value) => self.span.record(key, value),
+            Value::Int(value) => self.span.record(key, value),
+        };
+    }
+
+    /// An OpenTelemetry span that has started takes a new name from its context only.
+    fn rename(&self, name: String) {
+        let _remote = self.remote.clone().map(Context::attach);
+        let outside = current_span_id();
+        let _span = self.span.enter();
+        if current_span_id() != outside {
+            Context::map_current(|context| context.span().update_name(name));
+        }
+    }
+
+    fn fail(&self) {
+        self.span.record(otel::STATUS_CODE, "ERROR");
+    }
+
+    /// tracing-opentelemetry takes the time a span was last left for its end.
+    fn end(&self, _at: Instant) {
+        drop(self.enter());
+    }
+}
+
+fn current_span_id() -> SpanId {
+    Context::map_current(|context| context.span().span_context().span_id())
+}
+
+/// An entered span, left before the remote context beneath it.
+#[derive(Debug)]
+pub struct Entered<'a> {
+    // Fields are dropped in the order of their declaration.
+    _span: tracing::span::Entered<'a>,
+    _remote: Option<ContextGuard>,
+}

@@ -1,0 +1,132 @@
+//! What is known of an exchange when it starts, by the rules of the conventions.
+
+use std::{borrow::Cow, fmt, net::IpAddr};
+
+use http::header;
+use tower_otel_core::{
+    Kind, RequestHead, Route, Target,
+    semconv::{self, Endpoint, Forwarded, HostPort, protocol, span_name},
+};
+
+use crate::config::Config;
+
+/// Attributes of a span at its start. What is not known is absent, never empty.
+///
+/// They are made when they are asked for, so that a backend pays for those it takes.
+#[doc(hidden)]
+pub struct Facts<'a> {
+    config: &'a Config,
+    request: &'a dyn RequestHead,
+    target: Target<'a>,
+    route: Option<&'a Route>,
+    peer: Option<Endpoint>,
+    forwarded: Forwarded<'a>,
+}
+
+impl<'a> Facts<'a> {
+    pub(crate) fn new(
+        config: &'a Config,
+        request: &'a dyn RequestHead,
+        route: Option<&'a Route>,
+    ) -> Self {
+        let (peer, forwarded) = match config.kind {
+            Kind::Server => {
+                let peer = request.peer().map(Endpoint::from);
+                (peer, config.proxies.believe(request.headers(), peer))
+            }
+            Kind::Client => (None, Forwarded::default()),
+        };
+        Self {
+            config,
+            request,
+            target: request.target(),
+            route,
+            peer,
+            forwarded,
+        }
+    }
+
+    pub(crate) const fn kind(&self) -> Kind {
+        self.config.kind
+    }
+
+    /// `{method} {route}`, or as much of it as there is.
+    pub(crate) fn name(&self) -> Cow<'_, str> {
+        span_name(self.known_method(), self.route())
+    }
+
+    fn known_method(&self) -> Option<&str> {
+        self.config.methods.name(self.request.method())
+    }
+
+    pub(crate) fn method(&self) -> &str {
+        self.known_method().unwrap_or(semconv::OTHER)
+    }
+
+    pub(crate) fn method_original(&self) -> Option<&str> {
+        match self.known_method() {
+            Some(_) => None,
+            None => Some(self.request.method().as_str()),
+        }
+    }
+
+    pub(crate) fn route(&self) -> Option<&str> {
+        self.route.map(Route::as_str)
+    }
+
+    pub(crate) fn path(&self) -> Option<&str> {
+        Some(self.target.path).filter(|path| !path.is_empty())
+    }
+
+    pub(crate) fn query(&self) -> Option<Cow<'_, str>> {
+        let query = self.target.query.filter(|query| !query.is_empty())?;
+        Some(self.config.sensitive.query(query))
+    }
+
+    pub(crate) fn scheme(&self) -> &'static str {
+        let connection = self.config.https.then_some("https");
+        semconv::scheme::on_server(&self.forwarded, connection, &self.target)
+    }
+
+    /// `url.full`, without credentials.
+    pub(crate) fn url(&self) -> Option<String> {
+        self.config.sensitive.url(&self.target)
+    }
+
+    pub(crate) fn server(&self) -> Option<HostPort<'_>> {
+        let headers = self.request.headers();
+        match self.config.kind {
+            Kind::Server => semconv::server::on_server(&self.forwarded, &self.target, headers),
+            Kind::Client => semconv::server::on_client(&self.target, headers),
+        }
+    }
+
+    /// Who asked, behind the proxies that are trusted.
+    pub(crate) fn client_address(&self) -> Option<IpAddr> {
+        let client = self.forwarded.client.filter(|_| self.config.personal_data);
+        client.map(|client| client.address)
+    }
+
+    /// The other end of the connection.
+    pub(crate) fn peer(&self) -> Option<Endpoint> {
+        self.peer.filter(|_| self.config.personal_data)
+    }
+
+    pub(crate) fn protocol_version(&self) -> Option<&'static str> {
+        protocol::version(self.request.version())
+    }
+
+    pub(crate) fn user_agent(&self) -> Option<&str> {
+        if !self.config.personal_data {
+            return None;
+        }
+        let agent = self.request.headers().get(header::USER_AGENT)?;
+        agent.to_str().ok().filter(|agent| !agent.is_empty())
+    }
+}
+
+impl fmt::Debug for Facts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Facts").finish_non_exhaustive()
+    }
+}

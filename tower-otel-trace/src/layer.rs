@@ -1,0 +1,141 @@
+//! The layer that opens spans.
+
+use std::{sync::Arc, time::Instant};
+
+use opentelemetry::Context;
+use tower_layer::Layer;
+use tower_otel_core::{
+    Filter, Kind, Observe, Observed, RequestHead, Route, RouteSource, Routing,
+    semconv::{KnownMethods, Proxies, SensitiveKeys},
+};
+use tower_otel_propagate::extract;
+
+use crate::{
+    backend::{Backend, Tracing},
+    config::Config,
+    exchange::TraceExchange,
+    facts::Facts,
+};
+
+/// Opens a span for every exchange of a service.
+///
+/// The layer is an observer as well, to be joined with others by
+/// [`observe`](tower_otel_core::observe).
+#[derive(Clone, Debug)]
+pub struct TraceLayer<B = Tracing> {
+    backend: B,
+    config: Arc<Config>,
+}
+
+impl TraceLayer<Tracing> {
+    /// Spans for the requests a server answers.
+    ///
+    /// The parent is the `traceparent` of the request; without one the span begins a trace.
+    pub fn server() -> Self {
+        Self::new(Kind::Server)
+    }
+
+    /// Spans for the requests a client sends, children of whatever span is current.
+    ///
+    /// The header that tells the server about it is written by
+    /// [`PropagateLayer`](tower_otel_propagate::PropagateLayer), inside of this layer.
+    pub fn client() -> Self {
+        Self::new(Kind::Client)
+    }
+
+    fn new(kind: Kind) -> Self {
+        Self {
+            backend: Tracing::default(),
+            config: Arc::new(Config::new(kind)),
+        }
+    }
+}
+
+impl<B> TraceLayer<B> {
+    fn with(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        change(Arc::make_mut(&mut self.config));
+        self
+    }
+
+    /// Which requests have a span. All, by default. Where there is none, the context a request
+    /// arrived with is still current for the requests made on its behalf.
+    #[must_use]
+    pub fn filter(self, filter: Filter) -> Self {
+        self.with(|config| config.filter = filter)
+    }
+
+    /// Names the route of a request where its router does not. By default the matched path of
+    /// axum is used (feature `axum`), or what a [`RouteSlot`](tower_otel_core::RouteSlot) is told.
+    #[must_use]
+    pub fn route(
+        self,
+        route: impl Fn(&dyn RequestHead) -> Option<Route> + Send + Sync + 'static,
+    ) -> Self {
+        self.with(|config| config.route = RouteSource::new(route))
+    }
+
+    /// Which methods are known by name; others are `_OTHER`. By default the list in
+    /// `OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS`, else those of the conventions.
+    #[must_use]
+    pub fn known_methods(self, methods: KnownMethods) -> Self {
+        self.with(|config| config.methods = methods)
+    }
+
+    /// Whose forwarded headers are believed. Nobody's, by default: anybody can write them.
+    #[must_use]
+    pub fn trusted_proxies(self, proxies: Proxies) -> Self {
+        self.with(|config| config.proxies = proxies)
+    }
+
+    /// Whose values in a query are written as `REDACTED`, in place of the list in the conventions.
+    #[must_use]
+    pub fn sensitive_query_keys(self, keys: SensitiveKeys) -> Self {
+        self.with(|config| config.sensitive = keys)
+    }
+
+    /// Whether spans of a server say who asked: `client.address`, `network.peer.address`,
+    /// `network.peer.port` and `user_agent.original`, which the conventions recommend and the law
+    /// of many countries calls personal. They do, by default.
+    #[must_use]
+    pub fn personal_data(self, recorded: bool) -> Self {
+        self.with(|config| config.personal_data = recorded)
+    }
+
+    /// The server speaks TLS itself, so the scheme is `https` unless a trusted proxy says
+    /// otherwise.
+    #[must_use]
+    pub fn https(self) -> Self {
+        self.with(|config| config.https = true)
+    }
+}
+
+impl<B: Backend> Observe for TraceLayer<B> {
+    type Exchange = TraceExchange<B::Span>;
+
+    fn start(&self, request: &mut dyn RequestHead, _at: Instant) -> Self::Exchange {
+        let config = &*self.config;
+        let remote = match config.kind {
+            Kind::Server => Context::map_current(|current| extract(request.headers(), current)),
+            Kind::Client => None,
+        };
+        if !config.filter.observes(request) {
+            return TraceExchange::filtered(self.backend.none(remote), config.kind);
+        }
+        let routing = match config.kind {
+            Kind::Server => config.route.start(request),
+            Kind::Client => Routing::Unknown,
+        };
+        let route = routing.route();
+        let facts = Facts::new(config, request, route.as_ref());
+        let span = self.backend.start(&facts, remote);
+        TraceExchange::new(span, config, routing, request.method())
+    }
+}
+
+impl<S, B: Backend> Layer<S> for TraceLayer<B> {
+    type Service = Observed<S, Self>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Observed::new(inner, self.clone())
+    }
+}
