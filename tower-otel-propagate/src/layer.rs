@@ -46,7 +46,7 @@ impl PropagateLayer {
     /// use tower_otel_propagate::PropagateLayer;
     ///
     /// let inside = PropagateLayer::new().filter(Filter::new(|request| {
-    ///     request.target().host.is_some_and(|host| host.ends_with(".internal"))
+    ///     request.target().host().is_some_and(|host| host.ends_with(".internal"))
     /// }));
     /// ```
     #[must_use]
