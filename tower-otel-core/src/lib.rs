@@ -1,4 +1,99 @@
 //! The life of one HTTP exchange, observed once.
+//!
+//! This crate is what the layers of the suite stand on: [`tower-otel-trace`] for spans,
+//! [`tower-otel-metrics`] for RED metrics, [`tower-otel-propagate`] for trace context. It knows
+//! **when** there is something to say, which is the life of an exchange, and **what**, which are
+//! the rules of the semantic conventions in [`semconv`]. It knows neither `tracing` nor
+//! OpenTelemetry nor any runtime.
+//!
+//! Most people want the layers. This page is for those who write one.
+//!
+//! # An observer
+//!
+//! One [`Observe`] for a signal, one [`Exchange`] for a request:
+//!
+//! ```
+//! use std::time::Instant;
+//! use tower::{Layer, service_fn};
+//! use tower_otel_core::{End, Exchange, Observe, RequestHead, ResponseHead, observe};
+//!
+//! #[derive(Clone)]
+//! struct SlowRequests;
+//!
+//! struct Started {
+//!     path: String,
+//!     at: Instant,
+//! }
+//!
+//! impl Observe for SlowRequests {
+//!     type Exchange = Started;
+//!
+//!     fn start(&self, request: &mut dyn RequestHead, at: Instant) -> Started {
+//!         Started { path: request.target().path.to_owned(), at }
+//!     }
+//! }
+//!
+//! impl Exchange for Started {
+//!     type Entered<'a> = ();
+//!
+//!     fn enter(&mut self) {}
+//!
+//!     fn response(&mut self, _response: &dyn ResponseHead) {}
+//!
+//!     fn end(&mut self, end: End<'_>, at: Instant) {
+//!         if at.duration_since(self.at).as_secs() > 1 {
+//!             eprintln!("slow: {} {end:?}", self.path);
+//!         }
+//!     }
+//! }
+//!
+//! let service = service_fn(|_: http::Request<String>| async {
+//!     Ok::<_, std::io::Error>(http::Response::new(String::from("hello")))
+//! });
+//! let service = observe(SlowRequests).layer(service);
+//! # fn is_a_service<S: tower::Service<http::Request<String>>>(_: S) {}
+//! # is_a_service(service);
+//! ```
+//!
+//! # When an exchange ends
+//!
+//! Exactly once, whatever happens, and at the moment it happens:
+//!
+//! | what happens | the end |
+//! |---|---|
+//! | the inner service panics in `call`, the future while polled or dropped | [`End::Panicked`] |
+//! | the inner service returns an error | [`End::Failed`] |
+//! | the future is dropped before its response | [`End::Cancelled`] |
+//! | the response is `101`, or `2xx` to a `CONNECT` | [`End::Upgraded`], at the head |
+//! | the response is to a `HEAD`, or is `1xx`, `204` or `304`, or its body is at its end already | [`End::Complete`], at the head |
+//! | the body yields its last frame (`is_end_stream`), trailers, or `None` | [`End::Complete`] |
+//! | the body yields an error | [`End::Failed`] |
+//! | the body panics while polled or dropped | [`End::Panicked`] |
+//! | the body is dropped with all bytes of its exact size or `Content-Length` seen | [`End::Complete`] |
+//! | the body is dropped before that | [`End::Aborted`] |
+//!
+//! # What stays as it is
+//!
+//! The error type, readiness, the request's body, and of the response everything but the type of
+//! its body, whose frames, `size_hint` and `is_end_stream` are those of the body inside. A request
+//! may gain an extension, the [`RouteSlot`].
+//!
+//! Nothing here panics. Filters and functions that are given to a layer are called on the path of
+//! the request, and a panic of theirs is a panic of the request.
+//!
+//! # Features
+//!
+//! None is on by default. Each teaches the crate the types of one library:
+//!
+//! | feature | what is understood |
+//! |---|---|
+//! | `axum` | `MatchedPath` as the route, `axum::Error` |
+//! | `connect-info` | `axum` and its `ConnectInfo`, which axum has only with its own feature `tokio` |
+//! | `reqwest` | `reqwest::Request`, `Response` and `Error`: `reqwest::Client` as a tower service |
+//!
+//! [`tower-otel-trace`]: https://docs.rs/tower-otel-trace
+//! [`tower-otel-metrics`]: https://docs.rs/tower-otel-metrics
+//! [`tower-otel-propagate`]: https://docs.rs/tower-otel-propagate
 
 mod adapt;
 mod body;

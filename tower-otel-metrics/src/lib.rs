@@ -1,4 +1,76 @@
-//! RED metrics for tower.
+//! RED metrics for [tower]: how many requests, how many of them in error, how long they took, and
+//! how many there are right now. Every exchange is counted once, however it ends.
+//!
+//! # A whole server
+//!
+//! ```no_run
+//! # #[cfg(feature = "prometheus")] {
+//! use axum::{Router, routing::get};
+//! use tower_otel_metrics::{MetricsLayer, prometheus::Prometheus};
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let prometheus = Prometheus::install()?;
+//!     let app = Router::new()
+//!         .route("/users/{id}", get(|| async { "hello" }))
+//!         .layer(MetricsLayer::server())
+//!         .route_service("/metrics", prometheus.service());
+//!     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+//!     axum::serve(listener, app).await?;
+//!     Ok(())
+//! }
+//! # }
+//! ```
+//!
+//! # A whole client
+//!
+//! ```no_run
+//! use tower::{Service, ServiceBuilder, ServiceExt};
+//! use tower_otel_metrics::MetricsLayer;
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let mut client = ServiceBuilder::new()
+//!         .layer(MetricsLayer::client())
+//!         .service(reqwest::Client::new());
+//!
+//!     let url = "http://127.0.0.1:3000/users/7".parse()?;
+//!     let request = reqwest::Request::new(reqwest::Method::GET, url);
+//!     let response = client.ready().await?.call(request).await?;
+//!     println!("{}", response.text().await?);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # What is recorded
+//!
+//! By default the names of [`Names::Short`], by an option those of the semantic conventions
+//! ([`Names::Conventions`]).
+//!
+//! | label | value |
+//! |---|---|
+//! | `method` | a known method, or `_OTHER` |
+//! | `path` | the route that matched, `unmatched` where none did; never the path itself |
+//! | `host` | host and port of the target of a client's request |
+//! | `status` | the code that was sent, whatever became of the body; `cancelled`, `error` or `panic` where none was |
+//!
+//! The duration, in seconds, is that from the start of an exchange to its end, which is the end of
+//! the response body: the table is that of [`tower_otel_core`]. `http_responses_aborted_total`
+//! counts the responses whose body failed, panicked or was dropped early.
+//!
+//! # Bounds
+//!
+//! A layer makes at most [2000](MetricsLayer::series_limit) series of a metric. Whatever does not
+//! fit is counted in one series more, whose labels say `overflow`, and a warning is logged once.
+//! Once a series is known, counting in it neither locks nor allocates.
+//!
+//! # The recorder
+//!
+//! The layer records into the recorder of the [`metrics`] facade and keeps its handles, so install
+//! the recorder before the first request. With the feature `prometheus` there is one here, with a
+//! `/metrics` service, in the module `prometheus`.
+//!
+//! [tower]: https://docs.rs/tower
 
 mod backend;
 mod dimensions;

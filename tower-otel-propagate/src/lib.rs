@@ -1,4 +1,41 @@
-//! W3C Trace Context, level 2, for tower services.
+//! W3C Trace Context, level 2, for [tower] clients: right by default, without set-up.
+//!
+//! # A whole client
+//!
+//! ```no_run
+//! use tower::{Service, ServiceBuilder, ServiceExt};
+//! use tower_otel_propagate::PropagateLayer;
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let mut client = ServiceBuilder::new()
+//!         .layer(PropagateLayer::new())
+//!         .service(reqwest::Client::new());
+//!
+//!     let url = "http://127.0.0.1:3000/users/7".parse()?;
+//!     let request = reqwest::Request::new(reqwest::Method::GET, url);
+//!     let response = client.ready().await?.call(request).await?;
+//!     println!("{}", response.text().await?);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # What is written
+//!
+//! [`PropagateLayer`] writes the OpenTelemetry context that is current when a request is sent:
+//! `traceparent`, and `tracestate` if there is any. No global propagator is asked, so none can be
+//! forgotten. Without a current span nothing is touched.
+//!
+//! # What is read
+//!
+//! [`extract`] reads both headers of an incoming request; `TraceLayer::server()` of
+//! `tower-otel-trace` does so by itself. Whatever is not to the letter of the [specification] is
+//! taken as not there, as it demands. [`w3c`] holds the codec: total functions over bytes.
+//!
+//! [`W3cPropagator`] is the same as a `TextMapPropagator`, for everything else that wants one.
+//!
+//! [tower]: https://docs.rs/tower
+//! [specification]: https://www.w3.org/TR/trace-context-2/
 
 mod carried;
 mod context;

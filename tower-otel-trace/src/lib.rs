@@ -1,4 +1,127 @@
-//! Server and client spans for tower.
+//! Server and client spans for [tower] by the OpenTelemetry [HTTP conventions].
+//!
+//! # A whole server
+//!
+//! ```no_run
+//! use axum::{Router, extract::Path, routing::get};
+//! use opentelemetry::trace::TracerProvider;
+//! use opentelemetry_sdk::trace::SdkTracerProvider;
+//! use tower_otel_trace::TraceLayer;
+//! use tracing_subscriber::{Layer, filter::LevelFilter, layer::SubscriberExt, util::SubscriberInitExt};
+//!
+//! async fn user(Path(id): Path<u64>) -> String {
+//!     format!("user {id}")
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     // With an exporter of your choice. Below INFO, hyper and h2 have spans of their own.
+//!     let provider = SdkTracerProvider::builder().build();
+//!     tracing_subscriber::registry()
+//!         .with(
+//!             tracing_opentelemetry::layer()
+//!                 .with_tracer(provider.tracer("shop"))
+//!                 .with_filter(LevelFilter::INFO),
+//!         )
+//!         .init();
+//!
+//!     let app = Router::new()
+//!         .route("/users/{id}", get(user))
+//!         .layer(TraceLayer::server());
+//!     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+//!     axum::serve(listener, app).await?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # A whole client
+//!
+//! ```no_run
+//! use tower::{Service, ServiceBuilder, ServiceExt};
+//! use tower_otel_propagate::PropagateLayer;
+//! use tower_otel_trace::TraceLayer;
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let mut client = ServiceBuilder::new()
+//!         .layer(TraceLayer::client())
+//!         .layer(PropagateLayer::new())
+//!         .service(reqwest::Client::new());
+//!
+//!     let url = "http://127.0.0.1:3000/users/7".parse()?;
+//!     let request = reqwest::Request::new(reqwest::Method::GET, url);
+//!     let response = client.ready().await?.call(request).await?;
+//!     println!("{}", response.text().await?);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # What is recorded
+//!
+//! What is not known is absent. Integers are integers.
+//!
+//! | server attribute | from |
+//! |---|---|
+//! | `http.request.method`, `http.request.method_original` | the method; one that is not known is `_OTHER` and kept in the second |
+//! | `http.route` | axum's `MatchedPath`, [`.route(..)`](TraceLayer::route), or a [`RouteSlot`](tower_otel_core::RouteSlot) |
+//! | `url.path`, `url.query` | the target; values of sensitive keys are `REDACTED` |
+//! | `url.scheme` | a trusted proxy, [`.https()`](TraceLayer::https), the target, else `http` |
+//! | `server.address`, `server.port` | a trusted proxy, the target's authority, the `Host` header |
+//! | `client.address` | a trusted proxy, else the peer |
+//! | `network.peer.address`, `network.peer.port` | axum's `ConnectInfo` (feature `connect-info`), or a [`PeerAddr`](tower_otel_core::PeerAddr) |
+//! | `network.protocol.version` | the request |
+//! | `user_agent.original` | the request |
+//! | `http.response.status_code` | the response |
+//! | `error.type` | see below |
+//!
+//! | client attribute | from |
+//! |---|---|
+//! | `http.request.method`, `http.request.method_original` | as on the server |
+//! | `url.full` | the target, without credentials and secrets in its query |
+//! | `server.address`, `server.port` | the target, else the `Host` header; the port of the scheme where none is written |
+//! | `network.peer.address`, `network.peer.port` | the response, where the client knows (reqwest does) |
+//! | `network.protocol.version` | the response |
+//! | `http.response.status_code` | the response |
+//! | `error.type` | see below |
+//!
+//! A server's span is called `{method} {route}`, or `{method}` without a route; a client's
+//! `{method}`. A method that is not known is called `HTTP`.
+//!
+//! Client address, peer address and user agent can be personal data.
+//! [`.personal_data(false)`](TraceLayer::personal_data) leaves all of them out. The text of an
+//! error is never recorded: it may quote a URL with its secrets.
+//!
+//! # When a span ends, and what is an error
+//!
+//! A span ends with the response body, not with its head: the table is that of
+//! [`tower_otel_core`]. The status is `Error`, without a description, and `error.type` says why:
+//!
+//! | end | server | client |
+//! |---|---|---|
+//! | complete, 4xx | – | the status |
+//! | complete, 5xx | the status | the status |
+//! | service or body failed | the kind of failure: `timeout`, `connection_refused`, the type of the error | the same |
+//! | cancelled before the head | `cancelled` | – |
+//! | body dropped early | `aborted`, or the status if that is an error | –, or the status if that is an error |
+//! | panicked | `panic` | `panic` |
+//!
+//! # In which order
+//!
+//! Outside in: `TraceLayer`, `MetricsLayer`, `PropagateLayer`. What is inside of `TraceLayer` runs
+//! in the context of its span. Layers that retry belong outside, so that every attempt has a span
+//! and a `traceparent` of its own.
+//!
+//! # tracing
+//!
+//! Spans are `tracing` spans of level `INFO` and target `tower_otel_trace`, so log lines belong to
+//! them. tracing-opentelemetry exports them, by its own clock: the exported end is the last time a
+//! span was left, which is when the exchange ended. A span that a filter hides still hands the
+//! context its request arrived with to the requests made inside. With
+//! `with_context_activation(false)` no context is current, and the client's own span is not the
+//! one that is propagated.
+//!
+//! [tower]: https://docs.rs/tower
+//! [HTTP conventions]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/
 
 mod backend;
 mod config;
