@@ -1,18 +1,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
+use metrics_exporter_prometheus::PrometheusBuilder;
 
+use super::buckets::Buckets;
+use super::histograms::Histograms;
 use super::upkeep::Upkeep;
 use super::{InstallError, Prometheus, Recorder};
-
-/// The boundaries, in seconds, that the semantic conventions advise for HTTP durations.
-pub const DURATION_BOUNDARIES: [f64; 14] = [
-    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
-];
-
-/// Ends the name of every duration this suite records, on either side and under any prefix.
-const DURATION_SUFFIX: &str = "_duration_seconds";
 
 /// Below this the upkeep would do nothing but upkeep.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
@@ -62,11 +56,11 @@ impl Builder {
         self
     }
 
-    /// How often samples are sorted into buckets, at least a millisecond apart; every five seconds
-    /// unless told.
+    /// How often the samples of histograms without buckets are sorted into their summaries, at least
+    /// a millisecond apart; every five seconds unless told.
     ///
-    /// Until then a sample takes 16 bytes, so at ten thousand requests a second five seconds hold
-    /// under a megabyte. A plain thread does it, for as long as the [`Recorder`] or a
+    /// Until then such a sample takes 16 bytes, so at ten thousand a second five seconds hold
+    /// under a megabyte. Histograms with buckets need none of this. A plain thread does it, for as long as the [`Recorder`] or a
     /// [`Prometheus`] lives, which for an installed recorder is as long as the process. It does
     /// not keep the process from exiting.
     pub fn upkeep(mut self, interval: Duration) -> Self {
@@ -96,49 +90,22 @@ impl Builder {
     /// If a metric was given boundaries that are no buckets, or the upkeep thread cannot be
     /// started.
     pub fn build(self) -> Result<(Recorder, Prometheus), InstallError> {
-        let mut exporter = with_buckets(
-            PrometheusBuilder::new(),
-            Matcher::Suffix(DURATION_SUFFIX.to_owned()),
-            DURATION_SUFFIX,
-            &DURATION_BOUNDARIES,
-        )?;
-        for (metric, boundaries) in &self.buckets {
-            exporter = with_buckets(exporter, Matcher::Full(metric.clone()), metric, boundaries)?;
-        }
-        let recorder = exporter.build_recorder();
+        let histograms = Arc::new(Histograms::new(Buckets::new(self.buckets)?));
+        let recorder = PrometheusBuilder::new().build_recorder();
         let handle = recorder.handle();
         let kept_up = handle.clone();
         let interval = self.upkeep.max(SHORTEST_INTERVAL);
         let upkeep = Upkeep::start(interval, move || kept_up.run_upkeep());
         let upkeep = Arc::new(upkeep.map_err(InstallError::Upkeep)?);
         Ok((
-            Recorder::new(recorder, Arc::clone(&upkeep)),
+            Recorder::new(recorder, Arc::clone(&histograms), Arc::clone(&upkeep)),
             Prometheus {
                 handle,
+                histograms,
                 _upkeep: upkeep,
             },
         ))
     }
-}
-
-/// The exporter sorts by the first boundary a sample does not exceed and appends `+Inf` itself,
-/// so anything but finite ascending numbers would be rendered wrong without a word.
-fn with_buckets(
-    exporter: PrometheusBuilder,
-    matcher: Matcher,
-    metric: &str,
-    boundaries: &[f64],
-) -> Result<PrometheusBuilder, InstallError> {
-    let refused = || InstallError::Buckets {
-        metric: metric.to_owned(),
-    };
-    let finite = boundaries.iter().all(|boundary| boundary.is_finite());
-    if !finite || !boundaries.is_sorted_by(|low, high| low < high) {
-        return Err(refused());
-    }
-    exporter
-        .set_buckets_for_metric(matcher, boundaries)
-        .map_err(|_| refused())
 }
 
 #[cfg(test)]
@@ -155,6 +122,7 @@ mod tests {
     use metrics::{Unit, with_local_recorder};
 
     use super::*;
+    use tower_otel_core::semconv::metric::DURATION_BOUNDARIES;
 
     const LONG: Duration = Duration::from_secs(60);
 
@@ -166,7 +134,8 @@ mod tests {
 
     /// The samples the exporter has sorted by now, read without making it sort.
     fn sorted(prometheus: &Prometheus, count: u64) -> bool {
-        format!("{:?}", prometheus.handle).contains(&format!("Histogram {{ count: {count},"))
+        let state = format!("{:?}", prometheus.handle);
+        state.contains(&format!("max_bucket_duration: 60s, count: {count} }}"))
     }
 
     #[test]
@@ -241,26 +210,6 @@ mod tests {
     }
 
     #[test]
-    fn boundaries_that_would_be_rendered_wrong_are_refused() {
-        let refused: [&[f64]; 6] = [
-            &[],
-            &[1.0, 1.0],
-            &[2.0, 1.0],
-            &[f64::NAN],
-            &[1.0, f64::INFINITY],
-            &[f64::NEG_INFINITY],
-        ];
-        for boundaries in refused {
-            let built = Prometheus::builder()
-                .buckets("x", boundaries.iter().copied())
-                .build();
-            let error = built.expect_err("no buckets");
-            assert!(matches!(&error, InstallError::Buckets { metric } if metric == "x"));
-            assert!(error.to_string().contains("`x`"));
-        }
-    }
-
-    #[test]
     fn names_are_rendered_as_they_were_recorded_whatever_their_unit() {
         let (recorder, prometheus) = Prometheus::builder().build().unwrap();
         with_local_recorder(&recorder, || {
@@ -297,7 +246,7 @@ mod tests {
             .build()
             .unwrap();
         with_local_recorder(&recorder, || {
-            let histogram = metrics::histogram!("a_duration_seconds");
+            let histogram = metrics::histogram!("a_summary");
             (0..1000).for_each(|_| histogram.record(0.1));
         });
         let deadline = Instant::now() + LONG;
@@ -310,9 +259,7 @@ mod tests {
     #[test]
     fn without_upkeep_samples_pile_up_until_a_scrape() {
         let (recorder, prometheus) = Prometheus::builder().upkeep(LONG * 60).build().unwrap();
-        with_local_recorder(&recorder, || {
-            metrics::histogram!("a_duration_seconds").record(0.1)
-        });
+        with_local_recorder(&recorder, || metrics::histogram!("a_summary").record(0.1));
         assert!(!sorted(&prometheus, 1));
         let _ = prometheus.render();
         assert!(sorted(&prometheus, 1));

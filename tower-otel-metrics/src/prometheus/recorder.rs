@@ -4,11 +4,13 @@ use std::sync::Arc;
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, SharedString, Unit};
 use metrics_exporter_prometheus::PrometheusRecorder;
 
+use super::histograms::Histograms;
 use super::upkeep::Upkeep;
 
 /// What records, for whoever installs it differently: below other recorders, or for one thread.
 ///
-/// It keeps the upkeep running: as long as something can be recorded, somebody sorts the samples.
+/// Histograms with buckets are its own, everything else is the exporter's. It keeps the upkeep
+/// running: as long as something can be recorded, somebody sorts the exporter's samples.
 ///
 /// ```
 /// use tower_otel_metrics::prometheus::Prometheus;
@@ -24,13 +26,19 @@ use super::upkeep::Upkeep;
 /// ```
 pub struct Recorder {
     inner: PrometheusRecorder,
+    histograms: Arc<Histograms>,
     _upkeep: Arc<Upkeep>,
 }
 
 impl Recorder {
-    pub(super) fn new(inner: PrometheusRecorder, upkeep: Arc<Upkeep>) -> Self {
+    pub(super) fn new(
+        inner: PrometheusRecorder,
+        histograms: Arc<Histograms>,
+        upkeep: Arc<Upkeep>,
+    ) -> Self {
         Self {
             inner,
+            histograms,
             _upkeep: upkeep,
         }
     }
@@ -53,7 +61,9 @@ impl metrics::Recorder for Recorder {
     }
 
     fn describe_histogram(&self, key: KeyName, unit: Option<Unit>, description: SharedString) {
-        self.inner.describe_histogram(key, unit, description);
+        if !self.histograms.describe(&key, &description) {
+            self.inner.describe_histogram(key, unit, description);
+        }
     }
 
     fn register_counter(&self, key: &Key, metadata: &Metadata<'_>) -> Counter {
@@ -65,6 +75,9 @@ impl metrics::Recorder for Recorder {
     }
 
     fn register_histogram(&self, key: &Key, metadata: &Metadata<'_>) -> Histogram {
-        self.inner.register_histogram(key, metadata)
+        match self.histograms.register(key) {
+            Some(histogram) => Histogram::from_arc(histogram),
+            None => self.inner.register_histogram(key, metadata),
+        }
     }
 }

@@ -1,0 +1,215 @@
+//! Histograms in the text format, version 0.0.4.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt::{self, Display, Write};
+
+use metrics::Label;
+
+use super::histogram::AtomicHistogram;
+
+/// The name as it is rendered: the same as the exporter's for counters and gauges.
+pub(super) fn metric_name(raw: &str) -> Cow<'_, str> {
+    valid(raw, |char| char == ':')
+}
+
+/// Letters, digits but in front, `_` and what is `also` allowed; anything else becomes `_`.
+fn valid(raw: &str, also: impl Fn(char) -> bool) -> Cow<'_, str> {
+    let fits = |(at, char): (usize, char)| {
+        char.is_ascii_alphabetic() || char == '_' || also(char) || at > 0 && char.is_ascii_digit()
+    };
+    if raw.is_empty() {
+        Cow::Borrowed("_")
+    } else if raw.chars().enumerate().all(fits) {
+        Cow::Borrowed(raw)
+    } else {
+        let chars = raw.chars().enumerate();
+        Cow::Owned(
+            chars
+                .map(|(at, char)| if fits((at, char)) { char } else { '_' })
+                .collect(),
+        )
+    }
+}
+
+/// What stands between the braces, the same text for whatever means the same labels.
+///
+/// The labels are sorted, for their order means nothing; a label without a value is left out, for
+/// to Prometheus it is not there; of a name given twice the last value holds, as with the
+/// exporter. A name with a meaning in the format would make Prometheus refuse the whole scrape:
+/// it is given the prefix that Prometheus itself gives to a label that is in its way.
+pub(super) fn label_set<'a>(labels: impl Iterator<Item = &'a Label>) -> String {
+    let mut sorted = BTreeMap::new();
+    for label in labels {
+        let name = match valid(label.key(), |_| false) {
+            Cow::Borrowed("le") => Cow::Borrowed("exported_le"),
+            Cow::Borrowed("__name__") => Cow::Borrowed("exported___name__"),
+            name => name,
+        };
+        sorted.insert(name, label.value());
+    }
+    let mut text = String::new();
+    for (name, value) in sorted.into_iter().filter(|(_, value)| !value.is_empty()) {
+        if !text.is_empty() {
+            text.push(',');
+        }
+        text.push_str(&name);
+        text.push_str("=\"");
+        escape(&mut text, value, true);
+        text.push('"');
+    }
+    text
+}
+
+/// Quotes stand for themselves in a help text. The exporter takes a backslash in front of another
+/// or of a quote for an escape that was made already, and lets it go; the format knows no such
+/// doubt, and values that differ must not become one.
+fn escape(text: &mut String, raw: &str, quoted: bool) {
+    for char in raw.chars() {
+        match char {
+            '\\' => text.push_str("\\\\"),
+            '\n' => text.push_str("\\n"),
+            '"' if quoted => text.push_str("\\\""),
+            char => text.push(char),
+        }
+    }
+}
+
+/// One histogram: its head, then each of its series.
+pub(super) fn family<'a>(
+    text: &mut String,
+    name: &str,
+    help: Option<&str>,
+    series: impl IntoIterator<Item = (&'a str, &'a AtomicHistogram)>,
+) {
+    if let Some(help) = help {
+        text.push_str("# HELP ");
+        text.push_str(name);
+        text.push(' ');
+        escape(text, help, false);
+        text.push('\n');
+    }
+    // Writing to a string does not fail.
+    let _ = writeln!(text, "# TYPE {name} histogram");
+    for (labels, histogram) in series {
+        let _ = one(text, name, labels, histogram);
+    }
+    text.push('\n');
+}
+
+fn one(text: &mut String, name: &str, labels: &str, histogram: &AtomicHistogram) -> fmt::Result {
+    let comma = if labels.is_empty() { "" } else { "," };
+    let bucket = |text: &mut String, le: &dyn Display, count: u64| {
+        writeln!(text, "{name}_bucket{{{labels}{comma}le=\"{le}\"}} {count}")
+    };
+    let mut boundaries = histogram.boundaries().iter();
+    let mut count = 0;
+    for cumulative in histogram.cumulative() {
+        count = cumulative;
+        match boundaries.next() {
+            Some(boundary) => bucket(text, boundary, count)?,
+            None => bucket(text, &"+Inf", count)?,
+        }
+    }
+    let labels = match labels {
+        "" => String::new(),
+        labels => format!("{{{labels}}}"),
+    };
+    match histogram.sum() {
+        // Finite samples can add up to more than a number holds.
+        f64::INFINITY => writeln!(text, "{name}_sum{labels} +Inf")?,
+        f64::NEG_INFINITY => writeln!(text, "{name}_sum{labels} -Inf")?,
+        sum => writeln!(text, "{name}_sum{labels} {sum}")?,
+    }
+    writeln!(text, "{name}_count{labels} {count}")
+}
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+mod tests {
+    use metrics::HistogramFn;
+
+    use super::*;
+
+    fn labels(labels: &[(&'static str, &'static str)]) -> String {
+        let labels: Vec<_> = labels.iter().map(Label::from).collect();
+        label_set(labels.iter())
+    }
+
+    #[test]
+    fn names_are_those_of_the_exporter() {
+        for (raw, name) in [
+            ("foo1:bar_2", "foo1:bar_2"),
+            ("1foo", "_foo"),
+            ("foo.bar-baz", "foo_bar_baz"),
+            ("größe", "gr__e"),
+            ("*", "_"),
+            ("", "_"),
+        ] {
+            assert_eq!(metric_name(raw), name);
+        }
+        assert_eq!(labels(&[("1a:b.é", "x")]), "_a_b__=\"x\"");
+    }
+
+    #[test]
+    fn backslash_quote_and_newline_are_escaped_in_label_values() {
+        assert_eq!(
+            labels(&[("a", "C:\\dir\n\"é\"\\\\")]),
+            r#"a="C:\\dir\n\"é\"\\\\""#
+        );
+        assert_ne!(labels(&[("a", "\\")]), labels(&[("a", "\\\\")]));
+    }
+
+    #[test]
+    fn labels_that_mean_the_same_are_the_same_text() {
+        let sorted = "a=\"1\",b=\"2\"";
+        assert_eq!(labels(&[("a", "1"), ("b", "2")]), sorted);
+        assert_eq!(labels(&[("b", "2"), ("a", "1")]), sorted);
+        assert_eq!(labels(&[("a", "0"), ("b", "2"), ("a", "1")]), sorted);
+        assert_eq!(labels(&[("a", "1"), ("c", ""), ("b", "2")]), sorted);
+        assert_eq!(labels(&[("a", "")]), "");
+    }
+
+    #[test]
+    fn a_label_with_a_meaning_in_the_format_steps_aside() {
+        assert_eq!(
+            labels(&[("le", "5"), ("__name__", "x"), ("level", "6")]),
+            "exported___name__=\"x\",exported_le=\"5\",level=\"6\""
+        );
+    }
+
+    #[test]
+    fn a_help_text_stays_on_its_line() {
+        let mut text = String::new();
+        family(&mut text, "a", Some("A \"b\"\\\nc."), []);
+        assert_eq!(text, "# HELP a A \"b\"\\\\\\nc.\n# TYPE a histogram\n\n");
+    }
+
+    #[test]
+    fn a_series_is_its_buckets_its_sum_and_its_count() {
+        let histogram = AtomicHistogram::new([0.005, 1.0].into());
+        for value in [0.001, 0.5, 0.25, f64::MAX, f64::MAX] {
+            histogram.record(value);
+        }
+        let mut text = String::new();
+        family(
+            &mut text,
+            "a",
+            None,
+            [("", &histogram), ("b=\"c\"", &histogram)],
+        );
+        assert_eq!(
+            text,
+            "# TYPE a histogram\n\
+             a_bucket{le=\"0.005\"} 1\na_bucket{le=\"1\"} 3\na_bucket{le=\"+Inf\"} 5\n\
+             a_sum +Inf\na_count 5\n\
+             a_bucket{b=\"c\",le=\"0.005\"} 1\na_bucket{b=\"c\",le=\"1\"} 3\n\
+             a_bucket{b=\"c\",le=\"+Inf\"} 5\na_sum{b=\"c\"} +Inf\na_count{b=\"c\"} 5\n\n"
+        );
+    }
+}
