@@ -96,6 +96,7 @@
 //! [`tower-otel-propagate`]: https://docs.rs/tower-otel-propagate
 
 mod adapt;
+mod attempts;
 mod body;
 mod end;
 mod filter;
@@ -113,6 +114,7 @@ pub mod semconv;
 mod service;
 mod target;
 
+pub use attempts::Attempts;
 pub use body::ResponseBody;
 pub use end::{End, Failure};
 pub use filter::Filter;

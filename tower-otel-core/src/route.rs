@@ -7,10 +7,22 @@ use std::{
 
 use http::Extensions;
 
-use crate::RequestHead;
+use crate::{Kind, RequestHead};
 
 /// The template that matched a request, such as `/users/{id}`: a name of low cardinality, never
 /// the path itself.
+///
+/// It can be an extension of a request: on a server a router that this crate does not know leaves
+/// it there, on a client it is the template the URL was made from.
+///
+/// ```
+/// use tower_otel_core::Route;
+///
+/// let request = http::Request::get("http://users.internal/users/7")
+///     .extension(Route::from("/users/{id}"))
+///     .body(())?;
+/// # Ok::<(), http::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Route(Repr);
 
@@ -33,19 +45,17 @@ impl Route {
         }
     }
 
-    /// The route that the router has already left in the request: axum's `MatchedPath`, with the
-    /// feature `axum`.
+    /// The route that the router has already left in the request: a `Route`, or axum's
+    /// `MatchedPath` (feature `axum`).
     pub fn matched(request: &dyn RequestHead) -> Option<Self> {
+        let extensions = request.extensions()?;
+        let matched = extensions.get::<Self>().cloned();
         #[cfg(feature = "axum")]
-        return request
-            .extensions()?
-            .get::<axum::extract::MatchedPath>()
-            .map(|path| Self(Repr::Matched(path.clone())));
-        #[cfg(not(feature = "axum"))]
-        return {
-            let _ = request;
-            None
-        };
+        let matched = matched.or_else(|| {
+            let path = extensions.get::<axum::extract::MatchedPath>()?;
+            Some(Self(Repr::Matched(path.clone())))
+        });
+        matched
     }
 }
 
@@ -129,18 +139,24 @@ impl RouteSource {
         Self(Some(Arc::new(route)))
     }
 
-    /// Finds the route at the start of an exchange, or leaves a slot for it.
-    pub fn start(&self, request: &mut dyn RequestHead) -> Routing {
-        let known = match &self.0 {
-            Some(route) => route(request),
-            None => Route::matched(request),
+    /// Finds the route at the start of an exchange. On a server a slot is left for it where it is
+    /// not known yet; on a client it is the URL's template, and nobody tells it later.
+    pub fn start(&self, kind: Kind, request: &mut dyn RequestHead) -> Routing {
+        let known = match (&self.0, kind) {
+            (Some(route), _) => route(request),
+            (None, Kind::Server) => Route::matched(request),
+            // What an incoming request matched here says nothing of where it is sent on to.
+            (None, Kind::Client) => request
+                .extensions()
+                .and_then(|extensions| extensions.get::<Route>().cloned()),
         };
-        match known {
-            Some(route) => Routing::Known(route),
-            None => request
+        match (known, kind) {
+            (Some(route), _) => Routing::Known(route),
+            (None, Kind::Server) => request
                 .extensions_mut()
                 .map(RouteSlot::shared)
                 .map_or(Routing::Unknown, Routing::Late),
+            (None, Kind::Client) => Routing::Unknown,
         }
     }
 }

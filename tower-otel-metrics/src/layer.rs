@@ -108,8 +108,9 @@ impl<B: Backend> MetricsLayer<B> {
         self.with(|config| config.filter = filter)
     }
 
-    /// Names the route of a request where its router does not. By default the matched path of
-    /// axum is used (feature `axum`), or what a [`RouteSlot`](tower_otel_core::RouteSlot) is told.
+    /// Names the route of a request where its router does not. By default that is a
+    /// [`Route`] in its extensions, the matched path of axum (feature `axum`), or what a
+    /// [`RouteSlot`](tower_otel_core::RouteSlot) is told.
     #[must_use]
     pub fn route(
         self,
@@ -148,7 +149,7 @@ impl<B: Backend> Observe for MetricsLayer<B> {
             return None;
         }
         let routing = match config.kind {
-            Kind::Server => config.route.start(request),
+            Kind::Server => config.route.start(config.kind, request),
             Kind::Client => Routing::Unknown,
         };
         let mut subject = Subject {

@@ -41,8 +41,10 @@ mod carried;
 mod context;
 mod layer;
 mod propagator;
+mod trust;
 pub mod w3c;
 
 pub use context::{extract, extract_span_context, inject};
 pub use layer::{Propagate, PropagateLayer};
 pub use propagator::W3cPropagator;
+pub use trust::Trust;

@@ -1,14 +1,22 @@
 //! What a layer was told.
 
+use std::{fmt, sync::Arc};
+
+use opentelemetry::Context;
+
 use tower_otel_core::{
-    Filter, Kind, RouteSource,
+    Filter, Kind, RequestHead, RouteSource,
     semconv::{KnownMethods, Proxies, SensitiveKeys},
 };
+use tower_otel_propagate::{Trust, extract, extract_span_context};
+
+use crate::backend::Parent;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) kind: Kind,
     pub(crate) filter: Filter,
+    pub(crate) trust: TrustRule,
     pub(crate) route: RouteSource,
     pub(crate) methods: KnownMethods,
     pub(crate) proxies: Proxies,
@@ -22,6 +30,7 @@ impl Config {
         Self {
             kind,
             filter: Filter::all(),
+            trust: TrustRule::default(),
             route: RouteSource::default(),
             methods: KnownMethods::from_env(),
             proxies: Proxies::none(),
@@ -29,5 +38,44 @@ impl Config {
             personal_data: true,
             https: false,
         }
+    }
+
+    /// What the span of an incoming request is the child of.
+    pub(crate) fn parent(&self, request: &dyn RequestHead) -> Parent {
+        match self.trust.of(request) {
+            Trust::Continue => Context::map_current(|current| extract(request.headers(), current))
+                .map_or(Parent::Current, Parent::Remote),
+            Trust::Link => extract_span_context(request.headers())
+                .map_or(Parent::Current, |remote| Parent::Root(Some(remote))),
+            _ => Parent::Current,
+        }
+    }
+}
+
+/// Decides about the trace context of each request.
+#[derive(Clone, Default)]
+pub(crate) struct TrustRule(Option<TrustFn>);
+
+type TrustFn = Arc<dyn Fn(&dyn RequestHead) -> Trust + Send + Sync>;
+
+impl TrustRule {
+    pub(crate) fn new(trust: impl Fn(&dyn RequestHead) -> Trust + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(trust)))
+    }
+
+    fn of(&self, request: &dyn RequestHead) -> Trust {
+        match &self.0 {
+            None => Trust::default(),
+            Some(trust) => trust(request),
+        }
+    }
+}
+
+impl fmt::Debug for TrustRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            None => "Trust::Continue",
+            Some(_) => "TrustRule",
+        })
     }
 }

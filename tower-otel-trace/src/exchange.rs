@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use http::{Method, StatusCode};
+use opentelemetry::trace::TraceContextExt;
 use tower_otel_core::{
     End, Exchange, Kind, ResponseHead, Route, Routing,
     semconv::{KnownMethods, attribute, protocol, span_name},
@@ -59,8 +60,10 @@ impl<S: Span> TraceExchange<S> {
         };
         if let Some(route) = late.routing.route().as_ref().map(Route::as_str) {
             let method = late.methods.name(&late.method);
-            self.span
-                .rename(span_name(method, Some(route)).into_owned());
+            if let Some(context) = self.span.context() {
+                let name = span_name(method, Some(route)).into_owned();
+                context.span().update_name(name);
+            }
             self.span.set(attribute::HTTP_ROUTE, Value::Str(route));
         }
     }

@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt, net::IpAddr};
 
 use http::header;
 use tower_otel_core::{
-    Kind, RequestHead, Route, Target,
+    Attempts, Kind, RequestHead, Route, Target,
     semconv::{self, Endpoint, Forwarded, HostPort, protocol, span_name},
 };
 
@@ -21,6 +21,7 @@ pub struct Facts<'a> {
     route: Option<&'a Route>,
     peer: Option<Endpoint>,
     forwarded: Forwarded<'a>,
+    resend_count: Option<u32>,
 }
 
 impl<'a> Facts<'a> {
@@ -29,12 +30,16 @@ impl<'a> Facts<'a> {
         request: &'a dyn RequestHead,
         route: Option<&'a Route>,
     ) -> Self {
-        let (peer, forwarded) = match config.kind {
+        let (peer, forwarded, resend_count) = match config.kind {
             Kind::Server => {
                 let peer = request.peer().map(Endpoint::from);
-                (peer, config.proxies.believe(request.headers(), peer))
+                let forwarded = config.proxies.believe(request.headers(), peer);
+                (peer, forwarded, None)
             }
-            Kind::Client => (None, Forwarded::default()),
+            Kind::Client => {
+                let attempts = request.extensions().and_then(Attempts::begin);
+                (None, Forwarded::default(), attempts)
+            }
         };
         Self {
             config,
@@ -43,6 +48,7 @@ impl<'a> Facts<'a> {
             route,
             peer,
             forwarded,
+            resend_count,
         }
     }
 
@@ -72,6 +78,11 @@ impl<'a> Facts<'a> {
 
     pub(crate) fn route(&self) -> Option<&str> {
         self.route.map(Route::as_str)
+    }
+
+    /// How many attempts there were before this one, if any.
+    pub(crate) fn resend_count(&self) -> Option<u32> {
+        self.resend_count
     }
 
     pub(crate) fn path(&self) -> Option<&str> {

@@ -2,17 +2,17 @@
 
 use std::{sync::Arc, time::Instant};
 
-use opentelemetry::Context;
+use opentelemetry::trace::TracerProvider;
 use tower_layer::Layer;
 use tower_otel_core::{
-    Filter, Kind, Observe, Observed, RequestHead, Route, RouteSource, Routing,
+    Filter, Kind, Observe, Observed, RequestHead, Route, RouteSource,
     semconv::{KnownMethods, Proxies, SensitiveKeys},
 };
-use tower_otel_propagate::extract;
+use tower_otel_propagate::Trust;
 
 use crate::{
-    backend::{Backend, Tracing},
-    config::Config,
+    backend::{Backend, Direct, Parent, Tracing},
+    config::{Config, TrustRule},
     exchange::TraceExchange,
     facts::Facts,
 };
@@ -57,6 +57,43 @@ impl<B> TraceLayer<B> {
         self
     }
 
+    /// Opens OpenTelemetry spans with this provider, in place of `tracing` spans.
+    ///
+    /// ```
+    /// use opentelemetry_sdk::trace::SdkTracerProvider;
+    /// use tower_otel_trace::TraceLayer;
+    ///
+    /// let provider = SdkTracerProvider::builder().build();
+    /// let layer = TraceLayer::server().tracer_provider(&provider);
+    /// ```
+    #[must_use]
+    pub fn tracer_provider<P: TracerProvider>(self, provider: &P) -> TraceLayer<Direct<P::Tracer>> {
+        TraceLayer {
+            backend: Direct::new(provider),
+            config: self.config,
+        }
+    }
+
+    /// What becomes of the trace context that a request arrives with. It is continued, by default.
+    ///
+    /// ```
+    /// use tower_otel_propagate::Trust;
+    /// use tower_otel_trace::TraceLayer;
+    ///
+    /// // Strangers begin traces of their own; the connection to theirs is a link.
+    /// let layer = TraceLayer::server().trust(|request| {
+    ///     if request.headers().contains_key("x-from-inside") {
+    ///         Trust::Continue
+    ///     } else {
+    ///         Trust::Link
+    ///     }
+    /// });
+    /// ```
+    #[must_use]
+    pub fn trust(self, trust: impl Fn(&dyn RequestHead) -> Trust + Send + Sync + 'static) -> Self {
+        self.with(|config| config.trust = TrustRule::new(trust))
+    }
+
     /// Which requests have a span. All, by default. Where there is none, the context a request
     /// arrived with is still current for the requests made on its behalf.
     #[must_use]
@@ -64,8 +101,10 @@ impl<B> TraceLayer<B> {
         self.with(|config| config.filter = filter)
     }
 
-    /// Names the route of a request where its router does not. By default the matched path of
-    /// axum is used (feature `axum`), or what a [`RouteSlot`](tower_otel_core::RouteSlot) is told.
+    /// Names the route of a request where its router does not. By default that is a
+    /// [`Route`] in its extensions, the matched path of axum (feature `axum`), or what a
+    /// [`RouteSlot`](tower_otel_core::RouteSlot) is told. On a client it is the template of the
+    /// URL, for which a [`Route`] in the extensions is the only default.
     #[must_use]
     pub fn route(
         self,
@@ -112,22 +151,19 @@ impl<B> TraceLayer<B> {
 impl<B: Backend> Observe for TraceLayer<B> {
     type Exchange = TraceExchange<B::Span>;
 
-    fn start(&self, request: &mut dyn RequestHead, _at: Instant) -> Self::Exchange {
+    fn start(&self, request: &mut dyn RequestHead, at: Instant) -> Self::Exchange {
         let config = &*self.config;
-        let remote = match config.kind {
-            Kind::Server => Context::map_current(|current| extract(request.headers(), current)),
-            Kind::Client => None,
+        let parent = match config.kind {
+            Kind::Server => config.parent(request),
+            Kind::Client => Parent::Current,
         };
         if !config.filter.observes(request) {
-            return TraceExchange::filtered(self.backend.none(remote), config.kind);
+            return TraceExchange::filtered(self.backend.none(parent), config.kind);
         }
-        let routing = match config.kind {
-            Kind::Server => config.route.start(request),
-            Kind::Client => Routing::Unknown,
-        };
+        let routing = config.route.start(config.kind, request);
         let route = routing.route();
         let facts = Facts::new(config, request, route.as_ref());
-        let span = self.backend.start(&facts, remote);
+        let span = self.backend.start(&facts, parent, at);
         TraceExchange::new(span, config, routing, request.method())
     }
 }

@@ -129,6 +129,6 @@ mod exchange;
 mod facts;
 mod layer;
 
-pub use backend::{Backend, Tracing, TracingSpan};
+pub use backend::{Backend, Direct, DirectSpan, Tracing, TracingSpan};
 pub use exchange::TraceExchange;
 pub use layer::TraceLayer;

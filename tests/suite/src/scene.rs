@@ -11,7 +11,7 @@ use tracing_subscriber::{Layer, filter::LevelFilter, layer::SubscriberExt};
 pub struct Scene {
     spans: InMemorySpanExporter,
     metrics: Prometheus,
-    _provider: SdkTracerProvider,
+    provider: SdkTracerProvider,
     _recorder: metrics::LocalRecorderGuard<'static>,
     _subscriber: tracing::subscriber::DefaultGuard,
 }
@@ -37,10 +37,15 @@ impl Scene {
         Self {
             spans,
             metrics,
-            _provider: provider,
+            provider,
             _recorder: metrics::set_default_local_recorder(Box::leak(Box::new(recorder))),
             _subscriber: tracing::subscriber::set_default(subscriber),
         }
+    }
+
+    /// Where direct spans come from.
+    pub fn provider(&self) -> &SdkTracerProvider {
+        &self.provider
     }
 
     /// Spans that have ended, in the order of their ends.

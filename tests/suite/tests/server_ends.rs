@@ -3,7 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-use std::future::{Future, pending};
+use std::{
+    future::{Future, pending},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -14,8 +17,9 @@ use suite_tests::{
     net::{BoxError, Http, Script, Step, Wire, serve},
     scene::{Scene, integer, text, within},
 };
-use tokio::sync::oneshot;
-use tower::{ServiceBuilder, service_fn};
+use tokio::sync::Notify;
+use tower::{Layer, ServiceBuilder, service_fn};
+use tower_otel_core::RequestHead;
 use tower_otel_metrics::MetricsLayer;
 use tower_otel_trace::TraceLayer;
 
@@ -48,20 +52,34 @@ where
 }
 
 /// Serves `handle` behind both layers, lets `client` talk to it, and checks what was told.
-async fn exchange<H, F, C>(http: Http, handle: H, client: impl FnOnce(Wire) -> C, told: Told)
+async fn exchange<H, F, C>(http: Http, handle: H, client: impl Fn(Wire) -> C, told: Told)
 where
     H: FnMut(Request<Incoming>) -> F + Clone + Send + 'static,
     F: Future<Output = Result<Answer, BoxError>> + Send + 'static,
     C: Future<Output = ()>,
 {
-    let scene = Scene::new();
-    let service = ServiceBuilder::new()
-        .layer(TraceLayer::server().route(|_| Some("/things/{id}".into())))
-        .layer(MetricsLayer::server().route(|_| Some("/things/{id}".into())))
-        .service(service_fn(handle));
-    let address = serve(service).await;
-    client(Wire::connect(http, address).await).await;
-    settled(&scene, told).await;
+    for backend in [Backend::Tracing, Backend::Direct] {
+        let scene = Scene::new();
+        let route = |_: &dyn RequestHead| Some("/things/{id}".into());
+        let spans = TraceLayer::server().route(route);
+        let metrics = MetricsLayer::server().route(route);
+        let inner = ServiceBuilder::new()
+            .layer(metrics)
+            .service(service_fn(handle.clone()));
+        let address = match backend {
+            Backend::Tracing => serve(spans.layer(inner)).await,
+            Backend::Direct => serve(spans.tracer_provider(scene.provider()).layer(inner)).await,
+        };
+        client(Wire::connect(http, address).await).await;
+        settled(&scene, told).await;
+    }
+}
+
+/// Through whom a span is told.
+#[derive(Clone, Copy, Debug)]
+enum Backend {
+    Tracing,
+    Direct,
 }
 
 async fn settled(scene: &Scene, told: Told) {
@@ -320,20 +338,23 @@ async fn a_body_that_fails() {
 #[tokio::test]
 async fn a_client_that_hangs_up_before_the_head() {
     both(|http| async move {
-        let (began, has_begun) = oneshot::channel();
-        let began = std::sync::Arc::new(std::sync::Mutex::new(Some(began)));
+        let begun = Arc::new(Notify::new());
+        let begins = Arc::clone(&begun);
         exchange(
             http,
             move |_| {
-                let _ = began.lock().unwrap().take().unwrap().send(());
+                begins.notify_one();
                 pending()
             },
-            |mut wire| async move {
-                tokio::select! {
-                    _ = wire.send(get()) => panic!("nobody answers"),
-                    begun = within("the handler runs", has_begun) => begun.unwrap(),
+            |mut wire| {
+                let begun = Arc::clone(&begun);
+                async move {
+                    tokio::select! {
+                        _ = wire.send(get()) => panic!("nobody answers"),
+                        () = within("the handler runs", begun.notified()) => {}
+                    }
+                    wire.cut();
                 }
-                wire.cut();
             },
             Told {
                 status: "cancelled",

@@ -1,29 +1,32 @@
 //! To whom a span is told: opened, filled and closed.
 
-use std::time::Instant;
+use std::{fmt, time::Instant};
 
-use opentelemetry::Context;
+use opentelemetry::{Context, trace::SpanContext};
 
 use crate::facts::Facts;
 
+mod direct;
 mod tracing;
 
-pub use self::tracing::{Tracing, TracingSpan};
+pub use self::{
+    direct::{Direct, DirectSpan},
+    tracing::{Tracing, TracingSpan},
+};
 
 /// Opens spans. Chosen by value, never by a Cargo feature.
-pub trait Backend: Clone + sealed::Sealed {
+pub trait Backend: Clone + fmt::Debug + sealed::Sealed {
     /// An open span.
     #[doc(hidden)]
     type Span: Span;
 
-    /// Opens a span with everything that is known at the start. `remote` is the context that
-    /// arrived with the request.
+    /// Opens a span with everything that is known at the start.
     #[doc(hidden)]
-    fn start(&self, facts: &Facts<'_>, remote: Option<Context>) -> Self::Span;
+    fn start(&self, facts: &Facts<'_>, parent: Parent, at: Instant) -> Self::Span;
 
     /// A span that is not there, above the context that arrived with the request.
     #[doc(hidden)]
-    fn none(&self, remote: Option<Context>) -> Self::Span;
+    fn none(&self, parent: Parent) -> Self::Span;
 }
 
 /// A span that is open.
@@ -36,14 +39,17 @@ pub trait Span: sealed::Sealed {
     /// Makes the span current until the guard is dropped.
     fn enter(&self) -> Self::Entered<'_>;
 
+    /// Whether anybody will see what is set. What nobody will see need not be made.
+    fn is_recording(&self) -> bool;
+
     /// Sets an attribute.
     fn set(&self, key: &'static str, value: Value<'_>);
 
-    /// Gives the span another name.
-    fn rename(&self, name: String);
-
     /// Marks the span as an error. The reason is in its attributes.
     fn fail(&self);
+
+    /// The OpenTelemetry context of this very span, if it has one.
+    fn context(&self) -> Option<Context>;
 
     /// Closes the span.
     fn end(&self, at: Instant);
@@ -57,9 +63,36 @@ pub enum Value<'a> {
     Int(i64),
 }
 
+/// What a span is the child of.
+#[doc(hidden)]
+#[derive(Clone, Debug)]
+pub enum Parent {
+    /// Whatever is current, if anything.
+    Current,
+    /// A span of another process.
+    Remote(Context),
+    /// Nothing: the span begins a trace, and may link to a span of another process.
+    Root(Option<SpanContext>),
+}
+
+impl Parent {
+    /// The context to be attached beneath the span, if it is not the current one.
+    fn beneath(self) -> (Option<Context>, Option<SpanContext>) {
+        match self {
+            Self::Current => (None, None),
+            Self::Remote(remote) => (Some(remote), None),
+            Self::Root(link) => (Some(Context::new()), link),
+        }
+    }
+}
+
 mod sealed {
+    use opentelemetry::trace::Tracer;
+
     pub trait Sealed {}
 
     impl Sealed for super::Tracing {}
     impl Sealed for super::TracingSpan {}
+    impl<T: Tracer> Sealed for super::Direct<T> {}
+    impl Sealed for super::DirectSpan {}
 }

@@ -9,7 +9,7 @@ use tracing::{
     level_filters::LevelFilter,
 };
 
-use super::{Backend, Span, Value};
+use super::{Backend, Parent, Span, Value};
 use crate::facts::Facts;
 
 /// The target of the spans, for filters.
@@ -29,35 +29,40 @@ mod otel {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tracing(());
 
-/// An open `tracing` span, and the remote context beneath it.
+/// An open `tracing` span, and the context beneath it.
 #[derive(Debug)]
 pub struct TracingSpan {
     span: tracing::Span,
     // Attached beneath the span whenever that is entered: a span that a filter hides, or that no
     // OpenTelemetry layer knows, still hands on the context its request arrived with.
-    remote: Option<Context>,
+    beneath: Option<Context>,
 }
 
 impl Backend for Tracing {
     type Span = TracingSpan;
 
-    fn start(&self, facts: &Facts<'_>, remote: Option<Context>) -> TracingSpan {
+    fn start(&self, facts: &Facts<'_>, parent: Parent, _at: Instant) -> TracingSpan {
+        let (beneath, link) = parent.beneath();
         let span = if LevelFilter::current() < LevelFilter::INFO {
             tracing::Span::none()
         } else {
-            let _parent = remote.clone().map(Context::attach);
+            let _beneath = beneath.clone().map(Context::attach);
             match facts.kind() {
                 Kind::Server => server(facts),
                 Kind::Client => client(facts),
             }
         };
-        TracingSpan { span, remote }
+        let span = TracingSpan { span, beneath };
+        if let Some((link, context)) = link.and_then(|link| Some((link, span.context()?))) {
+            context.span().add_link(link, Vec::new());
+        }
+        span
     }
 
-    fn none(&self, remote: Option<Context>) -> TracingSpan {
+    fn none(&self, parent: Parent) -> TracingSpan {
         TracingSpan {
             span: tracing::Span::none(),
-            remote,
+            beneath: parent.beneath().0,
         }
     }
 }
@@ -100,7 +105,9 @@ fn client(facts: &Facts<'_>) -> tracing::Span {
         { otel::STATUS_CODE } = Empty,
         { attribute::HTTP_REQUEST_METHOD } = facts.method(),
         { attribute::HTTP_REQUEST_METHOD_ORIGINAL } = facts.method_original(),
+        { attribute::HTTP_REQUEST_RESEND_COUNT } = facts.resend_count().map(i64::from),
         { attribute::URL_FULL } = facts.url().as_deref(),
+        { attribute::URL_TEMPLATE } = facts.route(),
         { attribute::SERVER_ADDRESS } = server.map(|server| server.host),
         { attribute::SERVER_PORT } = server.and_then(|server| server.port).map(i64::from),
         { attribute::NETWORK_PEER_ADDRESS } = Empty,
@@ -115,11 +122,15 @@ impl Span for TracingSpan {
     type Entered<'a> = Entered<'a>;
 
     fn enter(&self) -> Entered<'_> {
-        let remote = self.remote.clone().map(Context::attach);
+        let beneath = self.beneath.clone().map(Context::attach);
         Entered {
             _span: self.span.enter(),
-            _remote: remote,
+            _beneath: beneath,
         }
+    }
+
+    fn is_recording(&self) -> bool {
+        !self.span.is_disabled()
     }
 
     fn set(&self, key: &'static str, value: Value<'_>) {
@@ -129,14 +140,12 @@ impl Span for TracingSpan {
         };
     }
 
-    /// An OpenTelemetry span that has started takes a new name from its context only.
-    fn rename(&self, name: String) {
-        let _remote = self.remote.clone().map(Context::attach);
+    /// What becomes current by entering the span is its own; if nothing does, it has none.
+    fn context(&self) -> Option<Context> {
+        let _beneath = self.beneath.clone().map(Context::attach);
         let outside = current_span_id();
         let _span = self.span.enter();
-        if current_span_id() != outside {
-            Context::map_current(|context| context.span().update_name(name));
-        }
+        (current_span_id() != outside).then(Context::current)
     }
 
     fn fail(&self) {
@@ -153,10 +162,10 @@ fn current_span_id() -> SpanId {
     Context::map_current(|context| context.span().span_context().span_id())
 }
 
-/// An entered span, left before the remote context beneath it.
+/// An entered span, left before the context beneath it.
 #[derive(Debug)]
 pub struct Entered<'a> {
     // Fields are dropped in the order of their declaration.
     _span: tracing::span::Entered<'a>,
-    _remote: Option<ContextGuard>,
+    _beneath: Option<ContextGuard>,
 }

@@ -1,0 +1,226 @@
+//! Spans of OpenTelemetry, without a subscriber in between.
+
+use std::{
+    borrow::Cow,
+    fmt,
+    time::{Instant, SystemTime},
+};
+
+use opentelemetry::{
+    Context, ContextGuard, InstrumentationScope, KeyValue, TraceFlags,
+    trace::{Span as _, SpanContext, SpanKind, Status, TraceContextExt, Tracer, TracerProvider},
+};
+use tower_otel_core::{
+    Kind,
+    semconv::{self, attribute},
+};
+
+use super::{Backend, Parent, Span, Value};
+use crate::facts::Facts;
+
+/// Opens OpenTelemetry spans with a tracer of its own.
+///
+/// No subscriber is needed, and no process-wide state. The span is current in the OpenTelemetry
+/// context while the service inside runs, so that it is the parent of whatever is opened there,
+/// tracing-opentelemetry's spans included.
+#[derive(Clone, Debug)]
+pub struct Direct<T>(T);
+
+impl<T: Tracer> Direct<T> {
+    pub(crate) fn new<P: TracerProvider<Tracer = T>>(provider: &P) -> Self {
+        let scope = InstrumentationScope::builder(env!("CARGO_PKG_NAME"))
+            .with_version(env!("CARGO_PKG_VERSION"))
+            .with_schema_url(semconv::SCHEMA_URL)
+            .build();
+        Self(provider.tracer_with_scope(scope))
+    }
+}
+
+/// An open OpenTelemetry span.
+pub struct DirectSpan {
+    // Attached whenever the span is entered. Absent if there is nothing to attach.
+    context: Option<Context>,
+    recording: bool,
+    started: (SystemTime, Instant),
+}
+
+impl<T> Backend for Direct<T>
+where
+    T: Tracer<Span: Send + Sync + 'static> + Clone + fmt::Debug,
+{
+    type Span = DirectSpan;
+
+    fn start(&self, facts: &Facts<'_>, parent: Parent, at: Instant) -> DirectSpan {
+        let (beneath, link) = parent.beneath();
+        let parent = beneath.unwrap_or_else(Context::current);
+        let started = SystemTime::now();
+        let mut builder = self
+            .0
+            .span_builder(Cow::Owned(facts.name().into_owned()))
+            .with_kind(match facts.kind() {
+                Kind::Server => SpanKind::Server,
+                Kind::Client => SpanKind::Client,
+            })
+            .with_start_time(started)
+            .with_attributes(attributes(facts));
+        if let Some(link) = link {
+            builder = builder.with_links(vec![opentelemetry::trace::Link::with_context(link)]);
+        }
+        let span = self.0.build_with_context(builder, &parent);
+        let recording = span.is_recording();
+        let context = if recording {
+            parent.with_span(span)
+        } else if span.span_context().is_valid() {
+            parent.with_remote_span_context(unsampled(&parent, span.span_context()))
+        } else {
+            // The provider is shut down, or telemetry suppressed: as if there were no layer.
+            parent
+        };
+        DirectSpan {
+            context: Some(context),
+            recording,
+            started: (started, at),
+        }
+    }
+
+    fn none(&self, parent: Parent) -> DirectSpan {
+        DirectSpan {
+            context: parent.beneath().0,
+            recording: false,
+            started: (SystemTime::UNIX_EPOCH, Instant::now()),
+        }
+    }
+}
+
+/// The SDK forgets about a span it does not sample whether its trace id is random.
+fn unsampled(parent: &Context, span: &SpanContext) -> SpanContext {
+    const RANDOM: TraceFlags = TraceFlags::new(0x02);
+    let parent = parent.span().span_context().clone();
+    let random = parent.trace_flags() & RANDOM;
+    if random == TraceFlags::default() || parent.trace_id() != span.trace_id() {
+        return span.clone();
+    }
+    SpanContext::new(
+        span.trace_id(),
+        span.span_id(),
+        span.trace_flags() | random,
+        span.is_remote(),
+        span.trace_state().clone(),
+    )
+}
+
+/// All that is known, for samplers to see.
+fn attributes(facts: &Facts<'_>) -> Vec<KeyValue> {
+    let mut all = Attributes(Vec::with_capacity(14));
+    all.text(attribute::HTTP_REQUEST_METHOD, Some(facts.method()));
+    all.text(
+        attribute::HTTP_REQUEST_METHOD_ORIGINAL,
+        facts.method_original(),
+    );
+    match facts.kind() {
+        Kind::Server => {
+            all.text(attribute::HTTP_ROUTE, facts.route());
+            all.text(attribute::URL_PATH, facts.path());
+            all.text(attribute::URL_QUERY, facts.query().as_deref());
+            all.fixed(attribute::URL_SCHEME, Some(facts.scheme()));
+            all.text(attribute::USER_AGENT_ORIGINAL, facts.user_agent());
+            all.fixed(
+                attribute::NETWORK_PROTOCOL_VERSION,
+                facts.protocol_version(),
+            );
+            let client = facts.client_address().map(|address| address.to_string());
+            all.owned(attribute::CLIENT_ADDRESS, client);
+            if let Some(peer) = facts.peer() {
+                let address = peer.address.to_string();
+                all.owned(attribute::NETWORK_PEER_ADDRESS, Some(address));
+                all.port(attribute::NETWORK_PEER_PORT, peer.port);
+            }
+        }
+        Kind::Client => {
+            all.owned(attribute::URL_FULL, facts.url());
+            all.text(attribute::URL_TEMPLATE, facts.route());
+            all.int(
+                attribute::HTTP_REQUEST_RESEND_COUNT,
+                facts.resend_count().map(i64::from),
+            );
+        }
+    }
+    if let Some(server) = facts.server() {
+        all.text(attribute::SERVER_ADDRESS, Some(server.host));
+        all.port(attribute::SERVER_PORT, server.port);
+    }
+    all.0
+}
+
+struct Attributes(Vec<KeyValue>);
+
+impl Attributes {
+    fn text(&mut self, key: &'static str, value: Option<&str>) {
+        self.owned(key, value.map(str::to_owned));
+    }
+
+    fn owned(&mut self, key: &'static str, value: Option<String>) {
+        self.0.extend(value.map(|value| KeyValue::new(key, value)));
+    }
+
+    fn fixed(&mut self, key: &'static str, value: Option<&'static str>) {
+        self.0.extend(value.map(|value| KeyValue::new(key, value)));
+    }
+
+    fn int(&mut self, key: &'static str, value: Option<i64>) {
+        self.0.extend(value.map(|value| KeyValue::new(key, value)));
+    }
+
+    fn port(&mut self, key: &'static str, value: Option<u16>) {
+        self.int(key, value.map(i64::from));
+    }
+}
+
+impl Span for DirectSpan {
+    type Entered<'a> = Option<ContextGuard>;
+
+    fn enter(&self) -> Option<ContextGuard> {
+        self.context.clone().map(Context::attach)
+    }
+
+    fn is_recording(&self) -> bool {
+        self.recording
+    }
+
+    fn set(&self, key: &'static str, value: Value<'_>) {
+        if let Some(context) = self.context.as_ref().filter(|_| self.recording) {
+            context.span().set_attribute(match value {
+                Value::Str(value) => KeyValue::new(key, value.to_owned()),
+                Value::Int(value) => KeyValue::new(key, value),
+            });
+        }
+    }
+
+    fn fail(&self) {
+        if let Some(context) = self.context.as_ref().filter(|_| self.recording) {
+            context.span().set_status(Status::error(""));
+        }
+    }
+
+    fn context(&self) -> Option<Context> {
+        self.context.clone().filter(|_| self.recording)
+    }
+
+    /// The end is the start and the time that has passed by the clock all signals share.
+    fn end(&self, at: Instant) {
+        if let Some(context) = self.context.as_ref().filter(|_| self.recording) {
+            let (started, instant) = self.started;
+            let passed = at.saturating_duration_since(instant);
+            let end = started.checked_add(passed).unwrap_or(started);
+            context.span().end_with_timestamp(end);
+        }
+    }
+}
+
+impl fmt::Debug for DirectSpan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DirectSpan")
+            .field("recording", &self.recording)
+            .finish_non_exhaustive()
+    }
+}
