@@ -97,7 +97,7 @@ impl<B> ResponseHead for http::Response<B> {
 }
 
 /// The one `Content-Length` of a message, if it has exactly one and it is a number.
-pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
+pub fn content_length(headers: &HeaderMap) -> Option<u64> {
     let mut values = headers.get_all(header::CONTENT_LENGTH).iter();
     let value = values.next()?;
     if values.next().is_some() || !value.as_bytes().iter().all(u8::is_ascii_digit) {

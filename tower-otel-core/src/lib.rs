@@ -119,7 +119,7 @@ pub use body::ResponseBody;
 pub use end::{End, Failure};
 pub use filter::Filter;
 pub use future::ResponseFuture;
-pub use head::{RequestHead, ResponseHead};
+pub use head::{RequestHead, ResponseHead, content_length};
 pub use kind::Kind;
 pub use layer::{ObserveLayer, observe};
 pub use observe::{EnteredBoth, Exchange, Observe};

@@ -6,7 +6,7 @@ use crate::{End, Exchange, ResponseHead};
 
 /// Holds an exchange until its end, and ends it at the latest when dropped.
 ///
-/// Whatever runs foreign code goes through [`Recording::run`], so that a panic is told apart from
+/// Whatever runs foreign code goes through `run`, so that a panic is told apart from
 /// a drop. Asking `std::thread::panicking` in a `Drop` would be wrong twice: under a handler that
 /// catches unwinds, and when somebody else's unwinding drops an exchange that is merely cancelled.
 ///

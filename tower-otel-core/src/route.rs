@@ -99,7 +99,7 @@ impl PartialEq<str> for Route {
 /// A place in the request's extensions where somebody further in leaves the route.
 ///
 /// An observer outside of the router, or around one that is mounted by `nest_service`, starts
-/// before the route is known. It puts an empty slot into the request; [`RouteLayer`] inside the
+/// before the route is known. It puts an empty slot into the request; [`RouteLayer`](crate::RouteLayer) inside the
 /// nested router, or a handler, fills it, and the observer reads it when the response is there or
 /// the exchange has ended. All observers of a request share one slot, and the last route written
 /// counts, being the one of the innermost router.

@@ -10,7 +10,7 @@ use tower_otel_core::{
 };
 use tower_otel_propagate::{Trust, extract, extract_span_context};
 
-use crate::backend::Parent;
+use crate::{backend::Parent, capture::Capture};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
@@ -23,6 +23,11 @@ pub(crate) struct Config {
     pub(crate) sensitive: SensitiveKeys,
     pub(crate) personal_data: bool,
     pub(crate) https: bool,
+    pub(crate) request_headers: Capture,
+    pub(crate) response_headers: Capture,
+    pub(crate) body_sizes: bool,
+    pub(crate) exceptions: bool,
+    pub(crate) exposes_span: bool,
 }
 
 impl Config {
@@ -37,6 +42,11 @@ impl Config {
             sensitive: SensitiveKeys::default(),
             personal_data: true,
             https: false,
+            request_headers: Capture::default(),
+            response_headers: Capture::default(),
+            body_sizes: false,
+            exceptions: false,
+            exposes_span: false,
         }
     }
 

@@ -1,72 +1,94 @@
 //! The life of one span.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use http::{Method, StatusCode};
 use opentelemetry::trace::TraceContextExt;
 use tower_otel_core::{
-    End, Exchange, Kind, ResponseHead, Route, Routing,
-    semconv::{KnownMethods, attribute, protocol, span_name},
+    End, Exchange, Kind, RequestHead, ResponseHead, Routing,
+    semconv::{Endpoint, attribute, protocol, span_name},
 };
 
 use crate::{
+    SpanHandle,
     backend::{Span, Value},
     config::Config,
+    exception,
 };
 
 /// One exchange as a span: opened at the request, closed at the end of the response.
 #[derive(Debug)]
 pub struct TraceExchange<S> {
     span: S,
-    kind: Kind,
+    config: Arc<Config>,
     status: Option<StatusCode>,
-    late: Option<LateRoute>,
-}
-
-/// A route that is still to come, and the method its span will be named with.
-#[derive(Debug)]
-struct LateRoute {
-    routing: Routing,
-    method: Method,
-    methods: KnownMethods,
+    late: Option<(Routing, Method)>,
+    handle: Option<SpanHandle>,
+    bytes: u64,
 }
 
 impl<S: Span> TraceExchange<S> {
-    pub(crate) fn new(span: S, config: &Config, routing: Routing, method: &Method) -> Self {
-        let late = matches!(routing, Routing::Late(_)).then(|| LateRoute {
-            routing,
-            method: method.clone(),
-            methods: config.methods.clone(),
-        });
+    pub(crate) fn new(
+        span: S,
+        config: &Arc<Config>,
+        routing: Routing,
+        request: &mut dyn RequestHead,
+    ) -> Self {
+        let late = matches!(routing, Routing::Late(_)).then(|| (routing, request.method().clone()));
+        config
+            .request_headers
+            .copy(request.headers(), || span.context());
+        let handle = config
+            .exposes_span
+            .then(|| expose(&span, request))
+            .flatten();
         Self {
             late,
-            ..Self::filtered(span, config.kind)
+            handle,
+            ..Self::filtered(span, config)
         }
     }
 
-    pub(crate) const fn filtered(span: S, kind: Kind) -> Self {
+    pub(crate) fn filtered(span: S, config: &Arc<Config>) -> Self {
         Self {
             span,
-            kind,
+            config: Arc::clone(config),
             status: None,
             late: None,
+            handle: None,
+            bytes: 0,
         }
     }
 
     /// Names the span after a route that has been told by now.
     fn take_late_route(&mut self) {
-        let Some(late) = self.late.take() else {
+        let Some((routing, method)) = self.late.take() else {
             return;
         };
-        if let Some(route) = late.routing.route().as_ref().map(Route::as_str) {
-            let method = late.methods.name(&late.method);
-            if let Some(context) = self.span.context() {
-                let name = span_name(method, Some(route)).into_owned();
-                context.span().update_name(name);
-            }
-            self.span.set(attribute::HTTP_ROUTE, Value::Str(route));
+        let Some(route) = routing.route() else {
+            return;
+        };
+        let route = route.as_str();
+        self.set(attribute::HTTP_ROUTE, Value::Str(route));
+        if self.handle.as_ref().is_some_and(SpanHandle::is_named) {
+            return;
+        }
+        if let Some(context) = self.span.context() {
+            let name = span_name(self.config.methods.name(&method), Some(route));
+            context.span().update_name(name.into_owned());
         }
     }
+
+    fn set(&self, key: &'static str, value: Value<'_>) {
+        self.span.set(key, value);
+    }
+}
+
+/// Leaves the span in the request, for the handler.
+fn expose<S: Span>(span: &S, request: &mut dyn RequestHead) -> Option<SpanHandle> {
+    let handle = SpanHandle::new(span.context()?);
+    request.extensions_mut()?.insert(handle.clone());
+    Some(handle)
 }
 
 impl<S: Span> Exchange for TraceExchange<S> {
@@ -80,33 +102,48 @@ impl<S: Span> Exchange for TraceExchange<S> {
     }
 
     fn response(&mut self, response: &dyn ResponseHead) {
-        let status = response.status();
-        self.status = Some(status);
-        let code = i64::from(status.as_u16());
-        self.span
-            .set(attribute::HTTP_RESPONSE_STATUS_CODE, Value::Int(code));
-        if self.kind == Kind::Client {
+        self.status = Some(response.status());
+        if !self.span.is_recording() {
+            return;
+        }
+        let status = i64::from(response.status().as_u16());
+        self.set(attribute::HTTP_RESPONSE_STATUS_CODE, Value::Int(status));
+        if self.config.kind == Kind::Client {
             if let Some(version) = protocol::version(response.version()) {
-                self.span
-                    .set(attribute::NETWORK_PROTOCOL_VERSION, Value::Str(version));
+                self.set(attribute::NETWORK_PROTOCOL_VERSION, Value::Str(version));
             }
-            if let Some(peer) = response.peer() {
-                let address = peer.ip().to_string();
-                self.span
-                    .set(attribute::NETWORK_PEER_ADDRESS, Value::Str(&address));
-                self.span.set(
-                    attribute::NETWORK_PEER_PORT,
-                    Value::Int(i64::from(peer.port())),
-                );
+            if let Some(peer) = response.peer().map(Endpoint::from) {
+                let address = peer.address.to_string();
+                self.set(attribute::NETWORK_PEER_ADDRESS, Value::Str(&address));
+                if let Some(port) = peer.port {
+                    self.set(attribute::NETWORK_PEER_PORT, Value::Int(port.into()));
+                }
             }
         }
+        self.config
+            .response_headers
+            .copy(response.headers(), || self.span.context());
+    }
+
+    fn data(&mut self, bytes: u64) {
+        self.bytes = self.bytes.saturating_add(bytes);
     }
 
     fn end(&mut self, end: End<'_>, at: Instant) {
-        self.take_late_route();
-        if let Some(error) = end.error_type(self.kind, self.status) {
-            self.span.set(attribute::ERROR_TYPE, Value::Str(error));
-            self.span.fail();
+        if self.span.is_recording() {
+            self.take_late_route();
+            if self.config.body_sizes && matches!(end, End::Complete { .. }) {
+                let bytes = i64::try_from(self.bytes).unwrap_or(i64::MAX);
+                self.set(attribute::HTTP_RESPONSE_BODY_SIZE, Value::Int(bytes));
+            }
+            if self.config.exceptions {
+                let _entered = self.span.enter();
+                exception::record(end);
+            }
+            if let Some(error) = end.error_type(self.config.kind, self.status) {
+                self.set(attribute::ERROR_TYPE, Value::Str(error));
+                self.span.fail();
+            }
         }
         self.span.end(at);
     }

@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt, net::IpAddr};
 
 use http::header;
 use tower_otel_core::{
-    Attempts, Kind, RequestHead, Route, Target,
+    Attempts, Kind, RequestHead, Route, Target, content_length,
     semconv::{self, Endpoint, Forwarded, HostPort, protocol, span_name},
 };
 
@@ -121,6 +121,12 @@ impl<'a> Facts<'a> {
     /// The other end of the connection.
     pub(crate) fn peer(&self) -> Option<Endpoint> {
         self.peer.filter(|_| self.config.personal_data)
+    }
+
+    /// The size of the request's body, if that is asked for and known.
+    pub(crate) fn body_size(&self) -> Option<i64> {
+        let size = content_length(self.request.headers()).filter(|_| self.config.body_sizes)?;
+        i64::try_from(size).ok()
     }
 
     pub(crate) fn protocol_version(&self) -> Option<&'static str> {

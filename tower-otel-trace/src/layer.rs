@@ -2,16 +2,18 @@
 
 use std::{sync::Arc, time::Instant};
 
+use http::HeaderName;
 use opentelemetry::trace::TracerProvider;
 use tower_layer::Layer;
 use tower_otel_core::{
     Filter, Kind, Observe, Observed, RequestHead, Route, RouteSource,
-    semconv::{KnownMethods, Proxies, SensitiveKeys},
+    semconv::{KnownMethods, Proxies, SensitiveKeys, attribute},
 };
 use tower_otel_propagate::Trust;
 
 use crate::{
     backend::{Backend, Direct, Parent, Tracing},
+    capture::Capture,
     config::{Config, TrustRule},
     exchange::TraceExchange,
     facts::Facts,
@@ -140,6 +142,49 @@ impl<B> TraceLayer<B> {
         self.with(|config| config.personal_data = recorded)
     }
 
+    /// Records these request headers, as `http.request.header.{name}`. None, by default.
+    ///
+    /// The values of `authorization`, `proxy-authorization`, `cookie` and `set-cookie`, and those
+    /// marked as sensitive, are written as `REDACTED`. A value that is no text is left out.
+    #[must_use]
+    pub fn capture_request_headers(self, headers: impl IntoIterator<Item = HeaderName>) -> Self {
+        self.with(|config| {
+            config.request_headers = Capture::new(headers, attribute::request_header);
+        })
+    }
+
+    /// Records these response headers, as `http.response.header.{name}`. None, by default. What is
+    /// said of [request headers](Self::capture_request_headers) is true of them.
+    #[must_use]
+    pub fn capture_response_headers(self, headers: impl IntoIterator<Item = HeaderName>) -> Self {
+        self.with(|config| {
+            config.response_headers = Capture::new(headers, attribute::response_header);
+        })
+    }
+
+    /// Records the size of bodies, in bytes: `http.request.body.size` from `Content-Length`, and
+    /// `http.response.body.size` as it was counted, of responses that are complete. Off by default.
+    #[must_use]
+    pub fn body_sizes(self) -> Self {
+        self.with(|config| config.body_sizes = true)
+    }
+
+    /// Logs the error that ended an exchange, as a `tracing` event of level `ERROR` inside of the
+    /// span: `exception.type`, `exception.message`, and the chain of its causes as
+    /// `exception.stacktrace`; for a panic the type `panic` alone. Off by default, because such
+    /// texts may quote what is secret.
+    #[must_use]
+    pub fn exceptions(self) -> Self {
+        self.with(|config| config.exceptions = true)
+    }
+
+    /// Leaves a [`SpanHandle`](crate::SpanHandle) in the extensions of each request, for handlers
+    /// that rename the span, add attributes or links. Off by default.
+    #[must_use]
+    pub fn expose_span(self) -> Self {
+        self.with(|config| config.exposes_span = true)
+    }
+
     /// The server speaks TLS itself, so the scheme is `https` unless a trusted proxy says
     /// otherwise.
     #[must_use]
@@ -152,19 +197,19 @@ impl<B: Backend> Observe for TraceLayer<B> {
     type Exchange = TraceExchange<B::Span>;
 
     fn start(&self, request: &mut dyn RequestHead, at: Instant) -> Self::Exchange {
-        let config = &*self.config;
+        let config = &self.config;
         let parent = match config.kind {
             Kind::Server => config.parent(request),
             Kind::Client => Parent::Current,
         };
         if !config.filter.observes(request) {
-            return TraceExchange::filtered(self.backend.none(parent), config.kind);
+            return TraceExchange::filtered(self.backend.none(parent), config);
         }
         let routing = config.route.start(config.kind, request);
         let route = routing.route();
         let facts = Facts::new(config, request, route.as_ref());
         let span = self.backend.start(&facts, parent, at);
-        TraceExchange::new(span, config, routing, request.method())
+        TraceExchange::new(span, config, routing, request)
     }
 }
 

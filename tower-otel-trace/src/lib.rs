@@ -84,12 +84,23 @@
 //! | `http.response.status_code` | the response |
 //! | `error.type` | see below |
 //!
+//! By an option:
+//!
+//! | attribute | option |
+//! |---|---|
+//! | `http.request.header.{name}`, `http.response.header.{name}` | [`.capture_request_headers(..)`](TraceLayer::capture_request_headers), [`.capture_response_headers(..)`](TraceLayer::capture_response_headers) |
+//! | `http.request.body.size`, `http.response.body.size` | [`.body_sizes()`](TraceLayer::body_sizes) |
+//! | `url.template` on a client | a [`Route`](tower_otel_core::Route) in the request's extensions, or [`.route(..)`](TraceLayer::route) |
+//! | `http.request.resend_count` on a client | [`Attempts`](tower_otel_core::Attempts) in the request's extensions |
+//! | the error itself, as an event | [`.exceptions()`](TraceLayer::exceptions) |
+//!
 //! A server's span is called `{method} {route}`, or `{method}` without a route; a client's
-//! `{method}`. A method that is not known is called `HTTP`.
+//! `{method}`, or `{method} {template}`. A method that is not known is called `HTTP`.
+//! [`.expose_span()`](TraceLayer::expose_span) lets a handler rename it.
 //!
 //! Client address, peer address and user agent can be personal data.
 //! [`.personal_data(false)`](TraceLayer::personal_data) leaves all of them out. The text of an
-//! error is never recorded: it may quote a URL with its secrets.
+//! error is not recorded unless asked for: it may quote a URL with its secrets.
 //!
 //! # When a span ends, and what is an error
 //!
@@ -111,7 +122,7 @@
 //! in the context of its span. Layers that retry belong outside, so that every attempt has a span
 //! and a `traceparent` of its own.
 //!
-//! # tracing
+//! # Two kinds of spans
 //!
 //! Spans are `tracing` spans of level `INFO` and target `tower_otel_trace`, so log lines belong to
 //! them. tracing-opentelemetry exports them, by its own clock: the exported end is the last time a
@@ -120,15 +131,27 @@
 //! `with_context_activation(false)` no context is current, and the client's own span is not the
 //! one that is propagated.
 //!
+//! With [`.tracer_provider(&provider)`](TraceLayer::tracer_provider) they are OpenTelemetry spans,
+//! opened directly: no subscriber is needed, the end of a span is the start plus the time that
+//! metrics measure, and the scope names this crate, its version and the schema. The attributes and
+//! the ends are the same.
+//!
 //! [tower]: https://docs.rs/tower
 //! [HTTP conventions]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/
 
 mod backend;
+mod capture;
 mod config;
+mod exception;
 mod exchange;
 mod facts;
+mod handle;
 mod layer;
 
 pub use backend::{Backend, Direct, DirectSpan, Tracing, TracingSpan};
 pub use exchange::TraceExchange;
+pub use handle::SpanHandle;
 pub use layer::TraceLayer;
+
+/// The target of spans and events, for filters.
+const TARGET: &str = "tower_otel_trace";

@@ -145,6 +145,7 @@ fn attributes(facts: &Facts<'_>) -> Vec<KeyValue> {
             );
         }
     }
+    all.int(attribute::HTTP_REQUEST_BODY_SIZE, facts.body_size());
     if let Some(server) = facts.server() {
         all.text(attribute::SERVER_ADDRESS, Some(server.host));
         all.port(attribute::SERVER_PORT, server.port);

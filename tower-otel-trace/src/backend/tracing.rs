@@ -10,10 +10,7 @@ use tracing::{
 };
 
 use super::{Backend, Parent, Span, Value};
-use crate::facts::Facts;
-
-/// The target of the spans, for filters.
-const TARGET: &str = "tower_otel_trace";
+use crate::{TARGET, facts::Facts};
 
 /// What tracing-opentelemetry reads from a span besides its attributes.
 mod otel {
@@ -89,7 +86,9 @@ fn server(facts: &Facts<'_>) -> tracing::Span {
         { attribute::NETWORK_PEER_PORT } = peer.and_then(|peer| peer.port).map(i64::from),
         { attribute::NETWORK_PROTOCOL_VERSION } = facts.protocol_version(),
         { attribute::USER_AGENT_ORIGINAL } = facts.user_agent(),
+        { attribute::HTTP_REQUEST_BODY_SIZE } = facts.body_size(),
         { attribute::HTTP_RESPONSE_STATUS_CODE } = Empty,
+        { attribute::HTTP_RESPONSE_BODY_SIZE } = Empty,
         { attribute::ERROR_TYPE } = Empty,
     )
 }
@@ -113,7 +112,9 @@ fn client(facts: &Facts<'_>) -> tracing::Span {
         { attribute::NETWORK_PEER_ADDRESS } = Empty,
         { attribute::NETWORK_PEER_PORT } = Empty,
         { attribute::NETWORK_PROTOCOL_VERSION } = Empty,
+        { attribute::HTTP_REQUEST_BODY_SIZE } = facts.body_size(),
         { attribute::HTTP_RESPONSE_STATUS_CODE } = Empty,
+        { attribute::HTTP_RESPONSE_BODY_SIZE } = Empty,
         { attribute::ERROR_TYPE } = Empty,
     )
 }
