@@ -14,3 +14,8 @@
 pub mod net;
 pub mod otlp;
 pub mod scene;
+
+/// The examples of the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+pub struct Readme;

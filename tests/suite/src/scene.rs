@@ -58,16 +58,22 @@ impl Scene {
         self.metrics.render()
     }
 
+    /// All series, sorted, of histograms the count alone.
+    pub fn series(&self) -> Vec<String> {
+        let mut series: Vec<String> = self
+            .metrics()
+            .lines()
+            .filter(|line| !line.is_empty() && !line.starts_with('#'))
+            .filter(|line| !line.contains("_bucket{") && !line.contains("_seconds_sum{"))
+            .map(str::to_owned)
+            .collect();
+        series.sort();
+        series
+    }
+
     /// The sum of a metric over the series that have all of these labels.
     pub fn sum(&self, metric: &str, labels: &[(&str, &str)]) -> f64 {
-        series(&self.metrics(), metric)
-            .filter(|(has, _)| {
-                labels
-                    .iter()
-                    .all(|(k, v)| has.contains(&format!("{k}=\"{v}\"")))
-            })
-            .map(|(_, value)| value)
-            .sum()
+        sum(&self.metrics(), metric, labels)
     }
 
     /// Waits until something is true, letting the other tasks of the thread go on.
@@ -79,6 +85,18 @@ impl Scene {
         };
         within(what, waiting).await;
     }
+}
+
+/// The sum of a metric in the text format over the series that have all of these labels.
+pub fn sum(text: &str, metric: &str, labels: &[(&str, &str)]) -> f64 {
+    series(text, metric)
+        .filter(|(has, _)| {
+            labels
+                .iter()
+                .all(|(key, value)| has.contains(&format!("{key}=\"{value}\"")))
+        })
+        .map(|(_, value)| value)
+        .sum()
 }
 
 /// Lines of a metric in the text format, as labels and value.

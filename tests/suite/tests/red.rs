@@ -1,0 +1,322 @@
+//! The RED metrics: names, labels, bounds, and totals that are exact.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::{
+    convert::Infallible,
+    future::{Future, pending, ready},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::{Pin, pin},
+    task::{Context, Poll, Waker},
+    thread,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use http_body::Body;
+use http_body_util::{BodyExt, Empty, Full};
+use metrics::with_local_recorder;
+use suite_tests::{
+    net::{BoxError, Script, Step},
+    scene::{Scene, sum},
+};
+use tower::{Layer, Service, ServiceExt, service_fn};
+use tower_otel_core::{Filter, observe};
+use tower_otel_metrics::{MetricsLayer, Names, prometheus::Prometheus};
+use tower_otel_trace::TraceLayer;
+
+fn hello(
+    _: Request<Empty<Bytes>>,
+) -> std::future::Ready<Result<Response<Full<Bytes>>, Infallible>> {
+    ready(Ok(Response::new(Full::from("hello"))))
+}
+
+fn get(uri: &str) -> Request<Empty<Bytes>> {
+    Request::get(uri).body(Empty::new()).unwrap()
+}
+
+async fn run<L, S, B>(layer: L, request: Request<Empty<Bytes>>)
+where
+    L: Layer<
+            tower::util::ServiceFn<
+                fn(
+                    Request<Empty<Bytes>>,
+                )
+                    -> std::future::Ready<Result<Response<Full<Bytes>>, Infallible>>,
+            >,
+            Service = S,
+        >,
+    S: Service<Request<Empty<Bytes>>, Response = Response<B>, Error = Infallible>,
+    B: Body<Data = Bytes, Error = Infallible>,
+{
+    let Ok(response) = layer
+        .layer(service_fn(hello as fn(_) -> _))
+        .oneshot(request)
+        .await;
+    response.into_body().collect().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_short_names_of_a_server() {
+    let scene = Scene::new();
+    run(
+        MetricsLayer::server().route(|_| Some("/a/{id}".into())),
+        get("/a/7"),
+    )
+    .await;
+    run(MetricsLayer::server(), get("/wp-admin.php")).await;
+    assert_eq!(
+        scene.series(),
+        [
+            r#"http_request_duration_seconds_count{method="GET",path="/a/{id}"} 1"#,
+            r#"http_request_duration_seconds_count{method="GET",path="unmatched"} 1"#,
+            r#"http_requests_in_flight{method="GET"} 0"#,
+            r#"http_requests_total{method="GET",path="/a/{id}",status="200"} 1"#,
+            r#"http_requests_total{method="GET",path="unmatched",status="200"} 1"#,
+            r#"http_responses_aborted_total{method="GET",path="/a/{id}"} 0"#,
+            r#"http_responses_aborted_total{method="GET",path="unmatched"} 0"#,
+        ]
+    );
+}
+
+#[tokio::test]
+async fn the_short_names_of_a_client() {
+    let scene = Scene::new();
+    run(MetricsLayer::client(), get("http://stock.internal/items")).await;
+    assert_eq!(
+        scene.series(),
+        [
+            r#"http_client_request_duration_seconds_count{host="stock.internal:80",method="GET"} 1"#,
+            r#"http_client_requests_in_flight{host="stock.internal:80"} 0"#,
+            r#"http_client_requests_total{method="GET",host="stock.internal:80",status="200"} 1"#,
+        ]
+    );
+}
+
+#[tokio::test]
+async fn the_names_of_the_conventions() {
+    let scene = Scene::new();
+    let route = |_: &dyn tower_otel_core::RequestHead| Some("/a/{id}".into());
+    run(
+        MetricsLayer::server()
+            .names(Names::Conventions)
+            .https()
+            .route(route),
+        get("/a/7"),
+    )
+    .await;
+    run(
+        MetricsLayer::client().names(Names::Conventions),
+        get("https://stock.internal:8443/items"),
+    )
+    .await;
+    assert_eq!(
+        scene.series(),
+        [
+            r#"http_client_active_requests{http_request_method="GET",server_address="stock.internal",server_port="8443"} 0"#,
+            r#"http_client_request_duration_seconds_count{http_request_method="GET",http_response_status_code="200",network_protocol_version="1.1",server_address="stock.internal",server_port="8443"} 1"#,
+            r#"http_server_active_requests{http_request_method="GET",url_scheme="https"} 0"#,
+            r#"http_server_request_duration_seconds_count{http_request_method="GET",http_response_status_code="200",http_route="/a/{id}",network_protocol_version="1.1",url_scheme="https"} 1"#,
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_method_nobody_knows_is_other() {
+    let scene = Scene::new();
+    let mut request = get("/");
+    *request.method_mut() = Method::from_bytes(b"BREW").unwrap();
+    run(MetricsLayer::server(), request).await;
+    assert_eq!(
+        scene.sum("http_requests_total", &[("method", "_OTHER")]),
+        1.0
+    );
+}
+
+#[tokio::test]
+async fn one_rule_leaves_a_request_out_of_both_signals() {
+    let scene = Scene::new();
+    let rule = Filter::skip_paths(["/healthz"]);
+    let layer = || {
+        observe((
+            TraceLayer::server().filter(rule.clone()),
+            MetricsLayer::server().filter(rule.clone()),
+        ))
+    };
+    run(layer(), get("/healthz")).await;
+    assert_eq!(scene.series(), Vec::<String>::new());
+    assert!(scene.spans().is_empty());
+    run(layer(), get("/")).await;
+    assert_eq!(scene.sum("http_requests_total", &[]), 1.0);
+    assert_eq!(scene.spans().len(), 1);
+}
+
+#[tokio::test]
+async fn joined_signals_agree_on_the_duration_to_the_nanosecond() {
+    let scene = Scene::new();
+    let spans = TraceLayer::server().tracer_provider(scene.provider());
+    run(observe((spans, MetricsLayer::server())), get("/")).await;
+    let spans = scene.spans();
+    let lasted = spans[0]
+        .end_time
+        .duration_since(spans[0].start_time)
+        .unwrap();
+    let counted = scene.sum("http_request_duration_seconds_sum", &[]);
+    assert_eq!(Duration::from_secs_f64(counted), lasted);
+}
+
+/// What an attacker can name: hosts, methods, and routes where somebody took the path for one.
+#[tokio::test]
+async fn series_beyond_the_limit_are_one() {
+    let scene = Scene::new();
+    let layer = MetricsLayer::server()
+        .route(|request| Some(request.target().path.to_owned().into()))
+        .series_limit(100);
+    for path in 0..5_000 {
+        run(layer.clone(), get(&format!("/{path}"))).await;
+    }
+    let hosts = MetricsLayer::client().series_limit(100);
+    for host in 0..5_000 {
+        run(hosts.clone(), get(&format!("http://host-{host}/"))).await;
+    }
+    let overflow = ("path", "overflow");
+    assert_eq!(scene.sum("http_requests_total", &[]), 5_000.0);
+    assert_eq!(scene.sum("http_requests_total", &[overflow]), 4_900.0);
+    assert_eq!(
+        scene.sum("http_request_duration_seconds_count", &[]),
+        5_000.0
+    );
+    assert_eq!(scene.sum("http_client_requests_total", &[]), 5_000.0);
+    assert_eq!(
+        scene.sum("http_client_requests_total", &[("host", "overflow")]),
+        4_900.0
+    );
+    assert_eq!(scene.sum("http_client_requests_in_flight", &[]), 0.0);
+    let series = scene
+        .metrics()
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .count();
+    assert!(series < 6_000, "{series} lines, buckets included");
+}
+
+// === exact totals ===
+
+/// How one exchange of the crowd is to end.
+#[derive(Clone, Copy)]
+enum Fate {
+    Ok,
+    NotFound,
+    Broken,
+    Failed,
+    Cancelled,
+    Aborted,
+    BodyFails,
+    Panics,
+}
+
+const FATES: [(Fate, &str); 8] = [
+    (Fate::Ok, "200"),
+    (Fate::NotFound, "404"),
+    (Fate::Broken, "500"),
+    (Fate::Failed, "error"),
+    (Fate::Cancelled, "cancelled"),
+    (Fate::Aborted, "200"),
+    (Fate::BodyFails, "200"),
+    (Fate::Panics, "panic"),
+];
+
+fn handle(fate: Fate) -> Pin<Box<dyn Future<Output = Result<Response<Script>, BoxError>>>> {
+    Box::pin(async move {
+        let script = match fate {
+            Fate::Aborted => Script::of([Step::Data("a"), Step::Stall]),
+            Fate::BodyFails => Script::of([Step::Data("a"), Step::Error]),
+            _ => Script::of([Step::Data("a")]),
+        };
+        let mut response = Response::new(script);
+        match fate {
+            Fate::NotFound => *response.status_mut() = StatusCode::NOT_FOUND,
+            Fate::Broken => *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR,
+            Fate::Failed => return Err("no".into()),
+            Fate::Cancelled => pending().await,
+            // Unwinds as a panic does, without a message for each of a hundred thousand.
+            Fate::Panics => std::panic::resume_unwind(Box::new(())),
+            _ => {}
+        }
+        Ok(response)
+    })
+}
+
+/// Drives one exchange to its fate, without a runtime.
+fn exchange<S, B>(service: &mut S, fate: Fate)
+where
+    S: Service<Request<Fate>, Response = Response<B>, Error = BoxError>,
+    B: Body<Data = Bytes, Error = BoxError>,
+{
+    let cx = &mut Context::from_waker(Waker::noop());
+    let driven = catch_unwind(AssertUnwindSafe(|| {
+        let mut future = pin!(service.call(Request::new(fate)));
+        if let Poll::Ready(Ok(response)) = future.as_mut().poll(cx) {
+            let mut body = pin!(response.into_body());
+            while let Poll::Ready(Some(Ok(_))) = body.as_mut().poll_frame(cx) {}
+        }
+    }));
+    assert_eq!(driven.is_err(), matches!(fate, Fate::Panics));
+}
+
+#[test]
+fn a_million_exchanges_of_eight_threads_are_counted_exactly() {
+    const THREADS: usize = 8;
+    const EACH: usize = 125_000;
+    let (recorder, prometheus) = Prometheus::builder().build().unwrap();
+    let layer = MetricsLayer::server();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS)
+            .map(|thread| {
+                let (recorder, layer) = (&recorder, layer.clone());
+                scope.spawn(move || {
+                    with_local_recorder(recorder, || {
+                        let mut service = layer
+                            .layer(service_fn(|request: Request<Fate>| handle(*request.body())));
+                        for turn in 0..EACH {
+                            exchange(&mut service, FATES[(turn * 7 + thread) % FATES.len()].0);
+                        }
+                    });
+                })
+            })
+            .collect();
+        // Somebody scrapes all the while.
+        scope.spawn(|| {
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                std::hint::black_box(prometheus.render());
+            }
+        });
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    let text = prometheus.render();
+    let all = (THREADS * EACH) as f64;
+    let eighth = all / FATES.len() as f64;
+    for (status, fates) in [
+        ("200", 3.0),
+        ("404", 1.0),
+        ("500", 1.0),
+        ("error", 1.0),
+        ("cancelled", 1.0),
+        ("panic", 1.0),
+    ] {
+        let counted = sum(&text, "http_requests_total", &[("status", status)]);
+        assert_eq!(counted, fates * eighth, "{status}");
+    }
+    assert_eq!(sum(&text, "http_requests_total", &[]), all);
+    assert_eq!(sum(&text, "http_request_duration_seconds_count", &[]), all);
+    assert_eq!(
+        sum(&text, "http_responses_aborted_total", &[]),
+        2.0 * eighth
+    );
+    assert_eq!(sum(&text, "http_requests_in_flight", &[]), 0.0);
+}
