@@ -1,11 +1,11 @@
 //! The instruments of one layer, shared by its clones and their exchanges.
 
-use std::sync::{Arc, Once, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 use tower_otel_core::Kind;
 
 use crate::{
-    backend::{Backend, Described, SeriesLabels},
+    backend::{Backend, SeriesLabels, Wanted},
     dimensions::{Dimensions, Key},
     names::Names,
     series::Series,
@@ -22,7 +22,7 @@ pub(crate) struct Instruments<B: Backend> {
     kind: Kind,
     names: Names,
     backend: B,
-    described: Once,
+    resolved: OnceLock<B::Instruments>,
     outcomes: Series<Key, B::Outcome>,
     started: Series<Key, Started<B>>,
     overflow: OnceLock<(B::Outcome, Started<B>)>,
@@ -42,7 +42,7 @@ impl<B: Backend> Instruments<B> {
             kind,
             names,
             backend,
-            described: Once::new(),
+            resolved: OnceLock::new(),
             outcomes: Series::new(limit),
             started: Series::new(limit),
             overflow: OnceLock::new(),
@@ -95,26 +95,30 @@ impl<B: Backend> Instruments<B> {
 
     #[cold]
     fn make_outcome(&self, of: &Dimensions<'_>) -> B::Outcome {
-        let labels = SeriesLabels {
-            requests: self.names.request_labels(self.kind, of),
-            duration: self.names.duration_labels(self.kind, of),
+        let series = SeriesLabels {
+            shared: self.names.outcome_labels(self.kind, of),
+            status: Some(of.status_label().to_owned()),
         };
-        self.backend.outcome(&self.described(), labels)
+        self.backend.outcome(self.resolved(), series)
     }
 
     #[cold]
     fn make_started(&self, of: &Dimensions<'_>) -> Started<B> {
-        let labels = self.names.in_flight_labels(self.kind, of);
+        let series = SeriesLabels {
+            shared: self.names.in_flight_labels(self.kind, of),
+            status: None,
+        };
         Started {
-            in_flight: self.backend.in_flight(&self.described(), labels),
+            in_flight: self.backend.in_flight(self.resolved(), series),
             place: of.place.map(Arc::from),
         }
     }
 
-    fn described(&self) -> Described {
-        let described = Described(self.names.metrics(self.kind));
-        self.described
-            .call_once(|| self.backend.describe(&described));
-        described
+    /// The instruments of the layer, made when the first series is.
+    fn resolved(&self) -> &B::Instruments {
+        self.resolved.get_or_init(|| {
+            let metrics = Wanted(self.names.metrics(self.kind));
+            self.backend.instruments(metrics)
+        })
     }
 }

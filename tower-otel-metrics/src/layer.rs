@@ -89,6 +89,47 @@ impl<B: Backend> MetricsLayer<B> {
         Self::build(config)
     }
 
+    /// Records with a meter of this provider, in place of the `metrics` facade.
+    ///
+    /// ```
+    /// use opentelemetry_sdk::metrics::SdkMeterProvider;
+    /// use tower_otel_metrics::{MetricsLayer, Names};
+    ///
+    /// let provider = SdkMeterProvider::builder().build(); // .with_periodic_exporter(..)
+    /// let layer = MetricsLayer::server()
+    ///     .names(Names::Conventions)
+    ///     .meter_provider(&provider);
+    /// ```
+    #[cfg(feature = "opentelemetry")]
+    #[must_use]
+    pub fn meter_provider(
+        self,
+        provider: &impl opentelemetry::metrics::MeterProvider,
+    ) -> MetricsLayer<crate::Otel> {
+        let Config {
+            kind,
+            backend: _,
+            names,
+            limit,
+            filter,
+            route,
+            methods,
+            proxies,
+            https,
+        } = Arc::unwrap_or_clone(self.config);
+        MetricsLayer::build(Config {
+            kind,
+            backend: crate::Otel::new(provider),
+            names,
+            limit,
+            filter,
+            route,
+            methods,
+            proxies,
+            https,
+        })
+    }
+
     /// What metrics and labels are called. The default is [`Names::Short`].
     #[must_use]
     pub fn names(self, names: Names) -> Self {

@@ -64,6 +64,11 @@
 //! fit is counted in one series more, whose labels say `overflow`, and a warning is logged once.
 //! Once a series is known, counting in it neither locks nor allocates.
 //!
+//! # OpenTelemetry
+//!
+//! With the feature `opentelemetry` a layer records with a meter instead,
+//! `.meter_provider(&provider)`: the same metrics, for a push by OTLP.
+//!
 //! # The recorder
 //!
 //! The layer records into the recorder of the [`metrics`] facade and keeps its handles, so install
@@ -83,6 +88,8 @@ pub mod prometheus;
 mod series;
 
 pub use backend::{Backend, Facade, FacadeInFlight, FacadeOutcome};
+#[cfg(feature = "opentelemetry")]
+pub use backend::{Otel, OtelInFlight, OtelInstruments, OtelOutcome};
 pub use exchange::MetricsExchange;
 pub use layer::MetricsLayer;
 pub use names::Names;

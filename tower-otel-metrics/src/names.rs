@@ -1,6 +1,9 @@
 //! What the metrics and their labels are called.
 
-use tower_otel_core::{Kind, semconv::attribute};
+use tower_otel_core::{
+    Kind,
+    semconv::{attribute, metric},
+};
 
 use crate::dimensions::Dimensions;
 
@@ -33,7 +36,11 @@ pub enum Names {
 /// One metric: its name, and what it says of itself.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Metric {
+    /// As Prometheus spells it.
     pub(crate) name: &'static str,
+    /// As OpenTelemetry does.
+    #[cfg_attr(not(feature = "opentelemetry"), allow(dead_code))]
+    pub(crate) dotted: &'static str,
     pub(crate) help: &'static str,
 }
 
@@ -46,8 +53,18 @@ pub(crate) struct Metrics {
     pub(crate) aborted: Option<Metric>,
 }
 
-/// The labels of one series.
-pub(crate) type Labels = Vec<(String, String)>;
+/// The label that only the counter of requests has.
+pub(crate) const STATUS: &str = "status";
+
+/// The labels of one series, by the names of the conventions where there are any.
+pub(crate) type Labels = Vec<(&'static str, LabelValue)>;
+
+/// A text or a number: to Prometheus all are texts, to OpenTelemetry they are not.
+#[derive(Clone, Debug)]
+pub(crate) enum LabelValue {
+    Text(String),
+    Number(u16),
+}
 
 impl Names {
     pub(crate) const fn metrics(self, kind: Kind) -> Metrics {
@@ -55,32 +72,39 @@ impl Names {
             (Self::Short, Kind::Server) => Metrics {
                 requests: Some(Metric {
                     name: "http_requests_total",
+                    dotted: "http_requests_total",
                     help: "HTTP requests served, by how they ended.",
                 }),
                 duration: Metric {
                     name: "http_request_duration_seconds",
+                    dotted: "http_request_duration_seconds",
                     help: "Time from the arrival of an HTTP request to the end of its response.",
                 },
                 in_flight: Metric {
                     name: "http_requests_in_flight",
+                    dotted: "http_requests_in_flight",
                     help: "HTTP requests being served.",
                 },
                 aborted: Some(Metric {
                     name: "http_responses_aborted_total",
+                    dotted: "http_responses_aborted_total",
                     help: "HTTP responses whose body did not reach its end.",
                 }),
             },
             (Self::Short, Kind::Client) => Metrics {
                 requests: Some(Metric {
                     name: "http_client_requests_total",
+                    dotted: "http_client_requests_total",
                     help: "HTTP requests sent, by how they ended.",
                 }),
                 duration: Metric {
                     name: "http_client_request_duration_seconds",
+                    dotted: "http_client_request_duration_seconds",
                     help: "Time from sending an HTTP request to the end of its response.",
                 },
                 in_flight: Metric {
                     name: "http_client_requests_in_flight",
+                    dotted: "http_client_requests_in_flight",
                     help: "HTTP requests waiting for the end of their response.",
                 },
                 aborted: None,
@@ -89,10 +113,12 @@ impl Names {
                 requests: None,
                 duration: Metric {
                     name: "http_server_request_duration_seconds",
+                    dotted: metric::HTTP_SERVER_REQUEST_DURATION,
                     help: "Duration of HTTP server requests.",
                 },
                 in_flight: Metric {
                     name: "http_server_active_requests",
+                    dotted: metric::HTTP_SERVER_ACTIVE_REQUESTS,
                     help: "Number of active HTTP server requests.",
                 },
                 aborted: None,
@@ -101,10 +127,12 @@ impl Names {
                 requests: None,
                 duration: Metric {
                     name: "http_client_request_duration_seconds",
+                    dotted: metric::HTTP_CLIENT_REQUEST_DURATION,
                     help: "Duration of HTTP client requests.",
                 },
                 in_flight: Metric {
                     name: "http_client_active_requests",
+                    dotted: metric::HTTP_CLIENT_ACTIVE_REQUESTS,
                     help: "Number of active HTTP client requests.",
                 },
                 aborted: None,
@@ -112,8 +140,8 @@ impl Names {
         }
     }
 
-    /// Labels of the duration, and of the counters but for `status`.
-    pub(crate) fn duration_labels(self, kind: Kind, of: &Dimensions<'_>) -> Labels {
+    /// Labels of what is known when an exchange has ended, but for the counter's `status`.
+    pub(crate) fn outcome_labels(self, kind: Kind, of: &Dimensions<'_>) -> Labels {
         let mut labels = Labels::new();
         match self {
             Self::Short => {
@@ -128,8 +156,8 @@ impl Names {
                     }
                 }
                 if let Some(status) = of.status {
-                    let status = status.as_str();
-                    push(&mut labels, attribute::HTTP_RESPONSE_STATUS_CODE, status);
+                    let status = LabelValue::Number(status.as_u16());
+                    labels.push((attribute::HTTP_RESPONSE_STATUS_CODE, status));
                 }
                 if let Some(error) = of.error_type {
                     push(&mut labels, attribute::ERROR_TYPE, error);
@@ -139,13 +167,6 @@ impl Names {
                 }
             }
         }
-        labels
-    }
-
-    /// The same with `status`.
-    pub(crate) fn request_labels(self, kind: Kind, of: &Dimensions<'_>) -> Labels {
-        let mut labels = self.duration_labels(kind, of);
-        push(&mut labels, "status", of.status_label());
         labels
     }
 
@@ -168,7 +189,7 @@ impl Names {
             Kind::Client => {
                 push(labels, attribute::SERVER_ADDRESS, of.place());
                 if let Some(port) = of.port {
-                    push(labels, attribute::SERVER_PORT, &port.to_string());
+                    labels.push((attribute::SERVER_PORT, LabelValue::Number(port)));
                 }
             }
         }
@@ -184,6 +205,6 @@ fn push_place(labels: &mut Labels, kind: Kind, of: &Dimensions<'_>) {
     }
 }
 
-fn push(labels: &mut Labels, key: &str, value: &str) {
-    labels.push((key.replace('.', "_"), value.to_owned()));
+fn push(labels: &mut Labels, key: &'static str, value: &str) {
+    labels.push((key, LabelValue::Text(value.to_owned())));
 }

@@ -2,8 +2,8 @@
 
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Unit};
 
-use super::{Backend, Described, InFlight, Outcome, SeriesLabels};
-use crate::names::Labels;
+use super::{Backend, InFlight, Outcome, SeriesLabels, Wanted};
+use crate::names::{LabelValue, Labels, Metrics, STATUS};
 
 const METADATA: Metadata<'static> =
     Metadata::new(module_path!(), Level::INFO, Some(module_path!()));
@@ -30,53 +30,64 @@ pub struct FacadeInFlight(Gauge);
 impl Backend for Facade {
     type Outcome = FacadeOutcome;
     type InFlight = FacadeInFlight;
+    type Instruments = Wanted;
 
-    fn describe(&self, Described(metrics): &Described) {
+    fn instruments(&self, Wanted(metrics): Wanted) -> Wanted {
+        let Metrics {
+            requests,
+            duration,
+            in_flight,
+            aborted,
+        } = metrics;
         metrics::with_recorder(|recorder| {
-            for counter in [metrics.requests, metrics.aborted].into_iter().flatten() {
+            for counter in [requests, aborted].into_iter().flatten() {
                 let help = counter.help.into();
                 recorder.describe_counter(counter.name.into(), Some(Unit::Count), help);
             }
-            recorder.describe_histogram(
-                metrics.duration.name.into(),
-                Some(Unit::Seconds),
-                metrics.duration.help.into(),
-            );
-            recorder.describe_gauge(
-                metrics.in_flight.name.into(),
-                Some(Unit::Count),
-                metrics.in_flight.help.into(),
-            );
+            let (name, help) = (duration.name.into(), duration.help.into());
+            recorder.describe_histogram(name, Some(Unit::Seconds), help);
+            let (name, help) = (in_flight.name.into(), in_flight.help.into());
+            recorder.describe_gauge(name, Some(Unit::Count), help);
         });
+        Wanted(metrics)
     }
 
-    fn outcome(&self, Described(metrics): &Described, series: SeriesLabels) -> FacadeOutcome {
-        let duration = key(metrics.duration.name, series.duration.clone());
+    fn outcome(&self, Wanted(metrics): &Wanted, series: SeriesLabels) -> FacadeOutcome {
+        let labels = labels(series.shared);
+        let mut with_status = labels.clone();
+        with_status.extend(series.status.map(|status| Label::new(STATUS, status)));
         metrics::with_recorder(|recorder| FacadeOutcome {
             requests: metrics.requests.map(|counter| {
-                recorder.register_counter(&key(counter.name, series.requests), &METADATA)
+                recorder.register_counter(&Key::from_parts(counter.name, with_status), &METADATA)
             }),
-            duration: recorder.register_histogram(&duration, &METADATA),
+            duration: recorder.register_histogram(
+                &Key::from_parts(metrics.duration.name, labels.clone()),
+                &METADATA,
+            ),
             aborted: metrics.aborted.map(|counter| {
-                recorder.register_counter(&key(counter.name, series.duration), &METADATA)
+                recorder.register_counter(&Key::from_parts(counter.name, labels), &METADATA)
             }),
         })
     }
 
-    fn in_flight(&self, Described(metrics): &Described, labels: Labels) -> FacadeInFlight {
-        let gauge = key(metrics.in_flight.name, labels);
+    fn in_flight(&self, Wanted(metrics): &Wanted, series: SeriesLabels) -> FacadeInFlight {
+        let gauge = Key::from_parts(metrics.in_flight.name, labels(series.shared));
         metrics::with_recorder(|recorder| {
             FacadeInFlight(recorder.register_gauge(&gauge, &METADATA))
         })
     }
 }
 
-fn key(name: &'static str, labels: Labels) -> Key {
-    let labels: Vec<Label> = labels
-        .into_iter()
-        .map(|(key, value)| Label::new(key, value))
-        .collect();
-    Key::from_parts(name, labels)
+/// Labels as Prometheus spells them.
+fn labels(labels: Labels) -> Vec<Label> {
+    let labels = labels.into_iter().map(|(key, value)| {
+        let value = match value {
+            LabelValue::Text(text) => text,
+            LabelValue::Number(number) => number.to_string(),
+        };
+        Label::new(key.replace('.', "_"), value)
+    });
+    labels.collect()
 }
 
 impl Outcome for FacadeOutcome {

@@ -1,7 +1,11 @@
 //! To whom a metric is told.
 
 mod facade;
+#[cfg(feature = "opentelemetry")]
+mod opentelemetry;
 
+#[cfg(feature = "opentelemetry")]
+pub use self::opentelemetry::{Otel, OtelInFlight, OtelInstruments, OtelOutcome};
 pub use facade::{Facade, FacadeInFlight, FacadeOutcome};
 
 use std::fmt::Debug;
@@ -17,30 +21,36 @@ pub trait Backend: Clone + Debug + sealed::Sealed {
     #[doc(hidden)]
     type InFlight: InFlight;
 
-    /// Says what the metrics mean, once.
+    /// What is made once for a layer.
     #[doc(hidden)]
-    fn describe(&self, metrics: &Described);
+    type Instruments: Debug;
 
-    /// Resolves the instruments of one series.
+    /// Makes and describes the instruments of a layer, once.
     #[doc(hidden)]
-    fn outcome(&self, metrics: &Described, series: SeriesLabels) -> Self::Outcome;
+    fn instruments(&self, metrics: Wanted) -> Self::Instruments;
 
-    /// Resolves the gauge of one series.
+    /// Resolves the instruments an exchange of this series is counted in when it ends.
     #[doc(hidden)]
-    fn in_flight(&self, metrics: &Described, labels: Vec<(String, String)>) -> Self::InFlight;
+    fn outcome(&self, instruments: &Self::Instruments, series: SeriesLabels) -> Self::Outcome;
+
+    /// Resolves the gauge of this series.
+    #[doc(hidden)]
+    fn in_flight(&self, instruments: &Self::Instruments, series: SeriesLabels) -> Self::InFlight;
 }
 
-/// The metrics of a layer.
+/// The metrics a layer is to record.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
-pub struct Described(pub(crate) Metrics);
+pub struct Wanted(pub(crate) Metrics);
 
-/// The labels of the instruments of one series.
+/// The labels of one series.
 #[doc(hidden)]
 #[derive(Clone, Debug)]
 pub struct SeriesLabels {
-    pub(crate) requests: Labels,
-    pub(crate) duration: Labels,
+    /// Labels of all its instruments.
+    pub(crate) shared: Labels,
+    /// The one that the counter of requests has besides, and its value.
+    pub(crate) status: Option<String>,
 }
 
 /// Instruments of one series.
@@ -69,4 +79,10 @@ mod sealed {
     impl Sealed for super::Facade {}
     impl Sealed for super::FacadeOutcome {}
     impl Sealed for super::FacadeInFlight {}
+    #[cfg(feature = "opentelemetry")]
+    impl Sealed for super::Otel {}
+    #[cfg(feature = "opentelemetry")]
+    impl Sealed for super::OtelOutcome {}
+    #[cfg(feature = "opentelemetry")]
+    impl Sealed for super::OtelInFlight {}
 }

@@ -1,0 +1,144 @@
+//! An OpenTelemetry meter.
+
+use opentelemetry::{
+    InstrumentationScope, KeyValue,
+    metrics::{Counter, Histogram, Meter, MeterProvider, UpDownCounter},
+};
+use tower_otel_core::semconv::{self, metric};
+
+use super::{Backend, InFlight, Outcome, SeriesLabels, Wanted};
+use crate::names::{LabelValue, Labels, Metrics, STATUS};
+
+/// Records into instruments of an OpenTelemetry meter of its own.
+///
+/// Names and attributes are dotted where the conventions have a dot, and numbers are numbers.
+#[derive(Clone, Debug)]
+pub struct Otel(Meter);
+
+/// The instruments of a layer.
+#[derive(Debug)]
+pub struct OtelInstruments {
+    requests: Option<Counter<u64>>,
+    duration: Histogram<f64>,
+    in_flight: UpDownCounter<i64>,
+    aborted: Option<Counter<u64>>,
+}
+
+/// The instruments of one series, and its attributes.
+#[derive(Clone, Debug)]
+pub struct OtelOutcome {
+    requests: Option<(Counter<u64>, Box<[KeyValue]>)>,
+    duration: Histogram<f64>,
+    aborted: Option<Counter<u64>>,
+    attributes: Box<[KeyValue]>,
+}
+
+/// The counter of exchanges that have not ended, and the attributes of its series.
+#[derive(Clone, Debug)]
+pub struct OtelInFlight {
+    in_flight: UpDownCounter<i64>,
+    attributes: std::sync::Arc<[KeyValue]>,
+}
+
+impl Otel {
+    pub(crate) fn new(provider: &impl MeterProvider) -> Self {
+        let scope = InstrumentationScope::builder(env!("CARGO_PKG_NAME"))
+            .with_version(env!("CARGO_PKG_VERSION"))
+            .with_schema_url(semconv::SCHEMA_URL)
+            .build();
+        Self(provider.meter_with_scope(scope))
+    }
+}
+
+impl Backend for Otel {
+    type Outcome = OtelOutcome;
+    type InFlight = OtelInFlight;
+    type Instruments = OtelInstruments;
+
+    fn instruments(&self, Wanted(metrics): Wanted) -> OtelInstruments {
+        let Self(meter) = self;
+        let Metrics {
+            requests,
+            duration,
+            in_flight,
+            aborted,
+        } = metrics;
+        let counter = |counter: crate::names::Metric| {
+            meter
+                .u64_counter(counter.dotted)
+                .with_description(counter.help)
+                .with_unit(metric::REQUESTS)
+                .build()
+        };
+        OtelInstruments {
+            requests: requests.map(counter),
+            duration: meter
+                .f64_histogram(duration.dotted)
+                .with_description(duration.help)
+                .with_unit(metric::SECONDS)
+                .with_boundaries(metric::DURATION_BOUNDARIES.to_vec())
+                .build(),
+            in_flight: meter
+                .i64_up_down_counter(in_flight.dotted)
+                .with_description(in_flight.help)
+                .with_unit(metric::REQUESTS)
+                .build(),
+            aborted: aborted.map(counter),
+        }
+    }
+
+    fn outcome(&self, instruments: &OtelInstruments, series: SeriesLabels) -> OtelOutcome {
+        let attributes = attributes(series.shared);
+        let mut with_status = attributes.clone();
+        with_status.extend(series.status.map(|status| KeyValue::new(STATUS, status)));
+        OtelOutcome {
+            requests: instruments
+                .requests
+                .clone()
+                .map(|counter| (counter, with_status.into())),
+            duration: instruments.duration.clone(),
+            aborted: instruments.aborted.clone(),
+            attributes: attributes.into(),
+        }
+    }
+
+    fn in_flight(&self, instruments: &OtelInstruments, series: SeriesLabels) -> OtelInFlight {
+        OtelInFlight {
+            in_flight: instruments.in_flight.clone(),
+            attributes: attributes(series.shared).into(),
+        }
+    }
+}
+
+fn attributes(labels: Labels) -> Vec<KeyValue> {
+    let attributes = labels.into_iter().map(|(key, value)| match value {
+        LabelValue::Text(text) => KeyValue::new(key, text),
+        LabelValue::Number(number) => KeyValue::new(key, i64::from(number)),
+    });
+    attributes.collect()
+}
+
+impl Outcome for OtelOutcome {
+    fn record(&self, seconds: f64) {
+        if let Some((requests, attributes)) = &self.requests {
+            requests.add(1, attributes);
+        }
+        self.duration.record(seconds, &self.attributes);
+    }
+
+    fn aborted(&self) {
+        if let Some(aborted) = &self.aborted {
+            aborted.add(1, &self.attributes);
+        }
+    }
+}
+
+impl InFlight for OtelInFlight {
+    fn started(&self) {
+        self.in_flight.add(1, &self.attributes);
+    }
+
+    fn ended(&self) {
+        self.in_flight.add(-1, &self.attributes);
+    }
+}
