@@ -1,0 +1,175 @@
+//! The whole story, as a newcomer sees it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::process::{Command, Output};
+
+fn quickstart(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_quickstart"))
+        .args(args)
+        .output()
+        .unwrap()
+}
+
+fn told(output: &Output) -> String {
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}\n{errors}");
+    assert_eq!(errors, "");
+    text
+}
+
+/// The words of the first line that begins with these.
+fn line<'a>(text: &'a str, words: &[&str]) -> Vec<&'a str> {
+    text.lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>())
+        .find(|line| line.starts_with(words))
+        .unwrap_or_else(|| panic!("no line {words:?} in\n{text}"))
+}
+
+/// The name in every line of the tree, with its depth.
+fn tree(text: &str) -> Vec<(usize, String)> {
+    text.lines()
+        .skip_while(|line| !line.starts_with("Trace "))
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .map(|line| {
+            let name = line.trim_start_matches(['│', '├', '└', '─', ' ']);
+            let depth = (line.chars().count() - name.chars().count()) / 3;
+            let name = name.split('█').next().unwrap_or_default().trim_end();
+            (depth, name.to_owned())
+        })
+        .collect()
+}
+
+#[test]
+fn one_trace_holds_every_level_of_both_services() {
+    let text = told(&quickstart(&["--once"]));
+    let of = |depth: usize, name: &str| (depth, name.to_owned());
+    let tree = tree(&text);
+    for below in [
+        [
+            of(0, "POST /orders/{sku}"),
+            of(1, "POST"),
+            of(2, "POST /items/{sku}"),
+            of(3, "read shelf"),
+        ],
+        [
+            of(1, "offer"),
+            of(2, "GET"),
+            of(3, "GET /items/{sku}"),
+            of(4, "read shelf"),
+        ],
+    ] {
+        let mut lines = tree.iter();
+        let found = below.iter().all(|wanted| lines.any(|line| line == wanted));
+        assert!(found, "{below:?} in\n{text}");
+    }
+    for (depth, name) in [(2, "price lookup"), (1, "charge card")] {
+        assert!(tree.contains(&of(depth, name)), "{name} in\n{text}");
+    }
+    assert_eq!(tree.len(), 10, "{text}");
+    for (place, status) in [("shop", 201), ("stock", 201), ("to stock", 200)] {
+        let kind = if place.starts_with("to") {
+            "client"
+        } else {
+            "server"
+        };
+        let told = format!("{kind} {status} {place}");
+        assert!(text.contains(&told), "{told} in\n{text}");
+    }
+    assert!(!text.contains("error.type"), "{text}");
+}
+
+#[test]
+fn the_table_counts_every_request_that_was_sent() {
+    let text = told(&quickstart(&["--once"]));
+    assert!(text.contains("34 requests sent"), "{text}");
+
+    let stock = line(&text, &["stock"])
+        .get(1)
+        .unwrap()
+        .replace("http://", "");
+    let (_, tables) = text.split_once("\nServer path ").unwrap();
+    let (server, client) = tables.split_once("\nClient host ").unwrap();
+    let items = &["200×28", "404×1", "500×1"][..];
+    for (side, method, place, requests, errors, aborted, statuses) in [
+        (
+            server,
+            "GET",
+            "/exports/{lines}",
+            "2",
+            "0.0",
+            "1",
+            &["200×2"][..],
+        ),
+        (server, "GET", "/items/{sku}", "30", "3.3", "0", items),
+        (server, "POST", "/items/{sku}", "8", "0.0", "0", &["201×8"]),
+        (server, "POST", "/orders/{sku}", "8", "0.0", "0", &["201×8"]),
+        (
+            server,
+            "GET",
+            "/products/{sku}",
+            "22",
+            "4.5",
+            "0",
+            &["200×20", "404×1", "502×1"],
+        ),
+        (
+            server,
+            "GET",
+            "/reports/{year}",
+            "1",
+            "100.0",
+            "0",
+            &["cancelled×1"],
+        ),
+        (server, "GET", "unmatched", "1", "0.0", "0", &["404×1"]),
+        (client, "GET", &stock, "30", "6.7", "-", items),
+        (client, "POST", &stock, "8", "0.0", "-", &["201×8"]),
+    ] {
+        let row = line(side, &[method, place]);
+        assert_eq!(row.get(2..5), Some(&[requests, errors, "%"][..]), "{row:?}");
+        // Two quantiles, each with its unit, are in between.
+        assert_eq!(row.get(9), Some(&aborted), "{row:?}");
+        assert_eq!(row.get(10..), Some(statuses), "{row:?}");
+    }
+    assert_eq!(
+        line(server, &["in", "flight:"]).join(" "),
+        "in flight: GET 0, POST 0"
+    );
+    assert_eq!(
+        line(client, &["in", "flight:"]).get(2..),
+        Some(&[&*stock, "0"][..])
+    );
+    let rows = text.lines().filter(|line| line.contains(" % "));
+    assert_eq!(rows.count(), 9, "{text}");
+}
+
+#[test]
+fn a_pipe_gets_no_colours() {
+    assert!(!told(&quickstart(&["--once"])).contains('\x1b'));
+}
+
+#[test]
+fn a_wrong_option_is_named_and_refused() {
+    let output = quickstart(&["--twice"]);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(errors.contains("unknown option `--twice`"), "{errors}");
+    assert!(errors.contains("Usage: quickstart [--once]"), "{errors}");
+    assert_eq!(output.stdout, b"");
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let output = quickstart(&["--once", "--port", &port]);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        errors.contains(&format!("cannot listen on 127.0.0.1:{port}")),
+        "{errors}"
+    );
+}

@@ -1,0 +1,282 @@
+//! A real Prometheus scrapes the quickstart and answers the queries people will ask.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    time::{Duration, Instant},
+};
+
+use reqwest::{Client, Url};
+use serde_json::Value;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, BufReader, Lines},
+    process::{ChildStderr, ChildStdout},
+    task::JoinHandle,
+    time,
+};
+
+const SOON: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+#[ignore = "needs prometheus and promtool (Debian package prometheus): cargo test -p quickstart -- --ignored"]
+async fn prometheus_answers_for_rate_errors_and_duration() {
+    let quickstart = Quickstart::start().await;
+    let prometheus = Prometheus::start(&quickstart.metrics).await;
+    let _shopping = quickstart.shop();
+
+    // What the quickstart has sent by itself, to the request.
+    for (query, value) in [
+        (
+            r#"http_requests_total{path="/reports/{year}",status="cancelled"}"#,
+            1.0,
+        ),
+        (r#"http_requests_total{path="unmatched",status="404"}"#, 1.0),
+        (
+            r#"http_responses_aborted_total{path="/exports/{lines}"}"#,
+            1.0,
+        ),
+        (r#"sum(http_requests_total{path="/orders/{sku}"})"#, 8.0),
+        (
+            r#"sum(http_request_duration_seconds_count{path="/orders/{sku}"})"#,
+            8.0,
+        ),
+        (r#"sum(http_client_requests_total{method="POST"})"#, 8.0),
+    ] {
+        prometheus.until(query, |found| found == value).await;
+    }
+
+    // What is sent now: one request in four is answered with an error.
+    let products = r#"path="/products/{sku}""#;
+    let rate = format!("sum(rate(http_requests_total{{{products}}}[10s]))");
+    let failed = format!(r#"sum(rate(http_requests_total{{{products},status=~"5.."}}[10s]))"#);
+    prometheus.until(&rate, |found| found > 1.0).await;
+    prometheus
+        .until(&format!("{failed} / {rate}"), |ratio| {
+            (0.15..0.35).contains(&ratio)
+        })
+        .await;
+
+    // The lamp takes 4 milliseconds to be found, the desk 11.
+    let p99 = |labels: &str| {
+        let buckets = format!("http_request_duration_seconds_bucket{labels}");
+        format!("histogram_quantile(0.99, sum by (le) (rate({buckets}[10s])))")
+    };
+    for labels in ["", &format!("{{{products}}}"), r#"{path="/items/{sku}"}"#] {
+        let sensible = |seconds| (0.004..=2.5).contains(&seconds);
+        prometheus.until(&p99(labels), sensible).await;
+    }
+
+    // Rendered fresh for every scrape, and no series is lost between two of them.
+    prometheus.until("min(up)", |up| up == 1.0).await;
+    prometheus
+        .until("sum(http_requests_in_flight) >= bool 0", |found| {
+            found == 1.0
+        })
+        .await;
+}
+
+#[tokio::test]
+#[ignore = "needs prometheus and promtool (Debian package prometheus): cargo test -p quickstart -- --ignored"]
+async fn promtool_finds_nothing_to_improve() {
+    let quickstart = Quickstart::start().await;
+    let metrics = reqwest::get(quickstart.metrics.clone()).await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    let body = Folder::new();
+    let file = body.0.join("metrics");
+    fs::write(&file, &metrics).unwrap();
+    let output = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(fs::File::open(&file).unwrap())
+        .output()
+        .expect("promtool of the Debian package prometheus");
+    let said = [output.stdout, output.stderr].concat();
+    assert_eq!(String::from_utf8_lossy(&said), "", "about\n{metrics}");
+    assert!(output.status.success());
+}
+
+/// A process that does not outlive its test.
+struct Running(Child);
+
+impl Running {
+    fn spawn(command: &mut Command) -> Self {
+        let name = command.get_program().to_owned();
+        let child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        Self(child.unwrap_or_else(|error| panic!("{name:?} does not start: {error}")))
+    }
+
+    fn stdout(&mut self) -> Lines<BufReader<ChildStdout>> {
+        let stdout = self.0.stdout.take().unwrap();
+        BufReader::new(ChildStdout::from_std(stdout).unwrap()).lines()
+    }
+
+    fn stderr(&mut self) -> Lines<BufReader<ChildStderr>> {
+        let stderr = self.0.stderr.take().unwrap();
+        BufReader::new(ChildStderr::from_std(stderr).unwrap()).lines()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The example, serving.
+struct Quickstart {
+    shop: Url,
+    metrics: Url,
+    _process: Running,
+}
+
+impl Quickstart {
+    async fn start() -> Self {
+        let mut process = Running::spawn(&mut Command::new(env!("CARGO_BIN_EXE_quickstart")));
+        let mut lines = process.stdout();
+        let shop = until(&mut lines, |line| line.strip_prefix("shop ")).await;
+        let metrics = until(&mut lines, |line| line.strip_prefix("metrics ")).await;
+        until(&mut lines, |line| line.strip_prefix("Still serving")).await;
+        let url = |line: String| line.split_whitespace().next().unwrap().parse().unwrap();
+        Self {
+            shop: url(shop),
+            metrics: url(metrics),
+            _process: process,
+        }
+    }
+
+    /// Goes on asking for products until the test ends.
+    fn shop(&self) -> Aborted {
+        let (client, shop) = (Client::new(), self.shop.clone());
+        Aborted(tokio::spawn(async move {
+            for sku in ["lamp", "chair", "broken", "desk"].iter().cycle() {
+                let url = shop.join(&format!("/products/{sku}")).unwrap();
+                let response = client.get(url).send().await.unwrap();
+                assert_eq!(response.status().is_success(), *sku != "broken");
+                response.bytes().await.unwrap();
+            }
+        }))
+    }
+}
+
+struct Aborted(JoinHandle<()>);
+
+impl Drop for Aborted {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// A Prometheus that scrapes one target, and its folder.
+struct Prometheus {
+    api: Url,
+    client: Client,
+    _process: Running,
+    _folder: Folder,
+}
+
+impl Prometheus {
+    async fn start(target: &Url) -> Self {
+        let folder = Folder::new();
+        let config = folder.0.join("prometheus.yml");
+        let target = format!("{}:{}", target.host_str().unwrap(), target.port().unwrap());
+        let scrape = format!(
+            "global: {{scrape_interval: 200ms, scrape_timeout: 200ms}}\n\
+             scrape_configs: [{{job_name: quickstart, static_configs: [{{targets: ['{target}']}}]}}]\n"
+        );
+        fs::write(&config, scrape).unwrap();
+        let mut process = Running::spawn(
+            Command::new("prometheus")
+                .arg(option("config.file", &config))
+                .arg(option("storage.tsdb.path", &folder.0.join("data")))
+                .arg("--web.listen-address=127.0.0.1:0"),
+        );
+        let mut log = process.stderr();
+        let address = until(&mut log, |line| {
+            let (_, address) = line.split_once("msg=\"Listening on\" address=")?;
+            Some(address)
+        })
+        .await;
+        // Its log is read on, so that it never waits for a reader.
+        tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
+        Self {
+            api: Url::parse(&format!("http://{address}/api/v1/query")).unwrap(),
+            client: Client::new(),
+            _process: process,
+            _folder: folder,
+        }
+    }
+
+    /// The value of a query that has one.
+    async fn ask(&self, query: &str) -> Option<f64> {
+        let mut url = self.api.clone();
+        url.query_pairs_mut().append_pair("query", query);
+        let response = self.client.get(url).send().await.unwrap();
+        // While it is starting it answers with something else.
+        let answer: Value = serde_json::from_str(&response.text().await.unwrap()).ok()?;
+        let value = answer.pointer("/data/result/0/value/1")?;
+        value.as_str()?.parse().ok()
+    }
+
+    async fn until(&self, query: &str, is: impl Fn(f64) -> bool) {
+        let deadline = Instant::now() + SOON;
+        loop {
+            let value = self.ask(query).await;
+            if value.is_some_and(&is) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{query} is {value:?}");
+            time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+fn option(name: &str, path: &Path) -> String {
+    format!("--{name}={}", path.display())
+}
+
+/// Reads until a line has what is wanted.
+async fn until<R: AsyncRead + Unpin>(
+    lines: &mut Lines<BufReader<R>>,
+    wanted: impl Fn(&str) -> Option<&str>,
+) -> String {
+    let reading = async {
+        let mut read = String::new();
+        while let Some(line) = lines.next_line().await.unwrap() {
+            if let Some(found) = wanted(&line) {
+                return found.trim().to_owned();
+            }
+            read = read + &line + "\n";
+        }
+        panic!("it ended after\n{read}");
+    };
+    time::timeout(SOON, reading)
+        .await
+        .expect("it said nothing more")
+}
+
+/// A folder that is gone after the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("prometheus-{}-{count}", std::process::id());
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
