@@ -39,7 +39,13 @@ impl End<'_> {
     /// See [recording errors](https://opentelemetry.io/docs/specs/semconv/general/recording-errors/).
     pub fn error_type(&self, kind: Kind, status: Option<StatusCode>) -> Option<&'static str> {
         match self {
-            Self::Failed(failure) => return Some(failure.error_type()),
+            Self::Failed(failure) => {
+                return Some(match (failure.error_type(), status) {
+                    // What fails after the head is the body, if nothing more is known.
+                    (semconv::error::OTHER, Some(_)) => semconv::error::BODY,
+                    (named, _) => named,
+                });
+            }
             Self::Panicked => return Some(semconv::error::PANIC),
             _ => {}
         }
@@ -88,7 +94,8 @@ impl<'a> Failure<'a> {
     }
 
     /// The error as a [`std::error::Error`], where its type is one this crate can recognise: the
-    /// boxed errors of tower, `std::io::Error`, and those of axum and reqwest with their features.
+    /// boxed errors of tower, `std::io::Error`, and those of axum, hyper and reqwest with the
+    /// features for them.
     pub fn as_error(&self) -> Option<&'a (dyn Error + 'static)> {
         if let Some(error) = self.downcast_ref::<Box<dyn Error + Send + Sync>>() {
             return Some(&**error);
@@ -179,6 +186,8 @@ mod tests {
     fn every_end_names_its_error_by_kind_and_status() {
         let failure = timed_out();
         let failed = End::Failed(Failure::new(&failure));
+        let erased: BoxError = "user 42 said no".into();
+        let odd = End::Failed(Failure::new(&erased));
         let complete = End::Complete { trailers: None };
         let ok = Some(StatusCode::OK);
         let missing = Some(StatusCode::NOT_FOUND);
@@ -195,6 +204,8 @@ mod tests {
             ),
             (failed, None, Some("timeout"), Some("timeout")),
             (failed, ok, Some("timeout"), Some("timeout")),
+            (odd, None, Some("_OTHER"), Some("_OTHER")),
+            (odd, ok, Some("body"), Some("body")),
             (End::Cancelled, None, Some("cancelled"), None),
             (End::Aborted, ok, Some("aborted"), None),
             (End::Aborted, broken, Some("502"), Some("502")),

@@ -8,7 +8,7 @@ use http::Extensions;
 ///
 /// A server puts it into its requests, a connector into its responses, where the library in
 /// between does not. axum's `ConnectInfo<SocketAddr>` is understood as well, with the feature
-/// `connect-info`.
+/// `connect-info`, and so is the `HttpInfo` of hyper-util's connector, with `hyper-util`.
 ///
 /// ```
 /// use std::net::SocketAddr;
@@ -32,6 +32,8 @@ impl PeerAddr {
                 .get::<axum::extract::ConnectInfo<SocketAddr>>()
                 .map(|info| info.0)
         });
+        #[cfg(feature = "hyper-util")]
+        let own = own.or_else(|| crate::adapt::peer(extensions));
         own
     }
 }

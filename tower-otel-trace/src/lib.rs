@@ -79,7 +79,7 @@
 //! | `http.request.method`, `http.request.method_original` | as on the server |
 //! | `url.full` | the target, without credentials and secrets in its query |
 //! | `server.address`, `server.port` | the target, else the `Host` header; the port of the scheme where none is written |
-//! | `network.peer.address`, `network.peer.port` | the response, where the client knows (reqwest does) |
+//! | `network.peer.address`, `network.peer.port` | the response, where the client knows: reqwest, hyper-util's with the feature `hyper-util`, or a [`PeerAddr`](tower_otel_core::PeerAddr) |
 //! | `network.protocol.version` | the response |
 //! | `http.response.status_code` | the response |
 //! | `error.type` | see below |

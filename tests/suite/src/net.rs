@@ -5,7 +5,7 @@ use std::{
     fmt,
     net::SocketAddr,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
@@ -20,7 +20,8 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::oneshot,
     task::JoinHandle,
 };
 use tower::Service;
@@ -40,6 +41,8 @@ pub enum Step {
     Data(&'static str),
     Trailers,
     Error,
+    /// Waits until the test goes on.
+    Until(oneshot::Receiver<()>),
     /// Nothing more ever comes.
     Stall,
     Panic,
@@ -61,8 +64,12 @@ impl Body for Script {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _cx: &mut Context<'_>,
+        cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        while let Some(Step::Until(told)) = self.0.front_mut() {
+            let _ = ready!(Pin::new(told).poll(cx));
+            self.0.pop_front();
+        }
         Poll::Ready(match self.0.pop_front() {
             None => None,
             Some(Step::Data(data)) => Some(Ok(Frame::data(Bytes::from_static(data.as_bytes())))),
@@ -74,8 +81,8 @@ impl Body for Script {
             Some(Step::Error) => Some(Err(
                 std::io::Error::from(std::io::ErrorKind::TimedOut).into()
             )),
-            Some(Step::Stall) => {
-                self.0.push_front(Step::Stall);
+            Some(wait @ (Step::Stall | Step::Until(_))) => {
+                self.0.push_front(wait);
                 return Poll::Pending;
             }
             Some(Step::Panic) => panic!("the body panics"),
@@ -108,6 +115,56 @@ where
         }
     });
     address
+}
+
+/// A server of one connection, which can be reset.
+#[derive(Debug)]
+pub struct Mortal {
+    address: SocketAddr,
+    life: JoinHandle<()>,
+}
+
+impl Mortal {
+    pub async fn serve<S, B>(service: S) -> Self
+    where
+        S: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>, Future: Send>
+            + Clone
+            + Send
+            + 'static,
+        B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let life = tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            // Nobody comes in afterwards, and no unread byte decides how the connection ends.
+            drop(listener);
+            stream.set_zero_linger().unwrap();
+            let service = TowerToHyperService::new(service);
+            let builder = auto::Builder::new(TokioExecutor::new());
+            let _ = builder
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        });
+        Self { address, life }
+    }
+
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Resets the connection in the middle of whatever goes on there.
+    pub fn die(self) {
+        self.life.abort();
+    }
+}
+
+/// An address where nobody listens, and nobody else will as long as the socket is held.
+pub fn silent() -> (TcpSocket, SocketAddr) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let address = socket.local_addr().unwrap();
+    (socket, address)
 }
 
 /// A client without telemetry, on one connection that the test can cut.

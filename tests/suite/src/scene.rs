@@ -10,10 +10,52 @@ use tracing_subscriber::{Layer, filter::LevelFilter, layer::SubscriberExt};
 /// Everything recorded on this thread, which has to be the test's only one.
 pub struct Scene {
     spans: InMemorySpanExporter,
-    metrics: Prometheus,
+    installed: Installed,
+}
+
+/// A subscriber and a recorder that belong to this thread, as long as this is held.
+pub struct Installed {
+    metrics: Metrics,
     provider: SdkTracerProvider,
     _recorder: metrics::LocalRecorderGuard<'static>,
     _subscriber: tracing::subscriber::DefaultGuard,
+}
+
+impl Installed {
+    pub fn new(provider: SdkTracerProvider) -> Self {
+        // The libraries below have spans of their own at lower levels.
+        let layer = tracing_opentelemetry::layer()
+            .with_tracer(provider.tracer("test"))
+            .with_filter(LevelFilter::INFO);
+        let subscriber = tracing_subscriber::registry().with(layer);
+        let (recorder, metrics) = Prometheus::builder().build().unwrap();
+        Self {
+            metrics: Metrics(metrics),
+            provider,
+            _recorder: metrics::set_default_local_recorder(Box::leak(Box::new(recorder))),
+            _subscriber: tracing::subscriber::set_default(subscriber),
+        }
+    }
+
+    pub const fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+}
+
+/// What a recorder has recorded. Another thread may read it.
+#[derive(Clone)]
+pub struct Metrics(Prometheus);
+
+impl Metrics {
+    /// The metrics as a scrape sees them.
+    pub fn text(&self) -> String {
+        self.0.render()
+    }
+
+    /// The sum of a metric over the series that have all of these labels.
+    pub fn sum(&self, metric: &str, labels: &[(&str, &str)]) -> f64 {
+        sum(&self.text(), metric, labels)
+    }
 }
 
 impl Default for Scene {
@@ -28,24 +70,15 @@ impl Scene {
         let provider = SdkTracerProvider::builder()
             .with_simple_exporter(spans.clone())
             .build();
-        // The libraries below have spans of their own at lower levels.
-        let layer = tracing_opentelemetry::layer()
-            .with_tracer(provider.tracer("test"))
-            .with_filter(LevelFilter::INFO);
-        let subscriber = tracing_subscriber::registry().with(layer);
-        let (recorder, metrics) = Prometheus::builder().build().unwrap();
         Self {
             spans,
-            metrics,
-            provider,
-            _recorder: metrics::set_default_local_recorder(Box::leak(Box::new(recorder))),
-            _subscriber: tracing::subscriber::set_default(subscriber),
+            installed: Installed::new(provider),
         }
     }
 
     /// Where direct spans come from.
     pub fn provider(&self) -> &SdkTracerProvider {
-        &self.provider
+        &self.installed.provider
     }
 
     /// Spans that have ended, in the order of their ends.
@@ -55,7 +88,7 @@ impl Scene {
 
     /// The metrics as a scrape sees them.
     pub fn metrics(&self) -> String {
-        self.metrics.render()
+        self.installed.metrics.text()
     }
 
     /// All series, sorted, of histograms the count alone.
@@ -73,7 +106,7 @@ impl Scene {
 
     /// The sum of a metric over the series that have all of these labels.
     pub fn sum(&self, metric: &str, labels: &[(&str, &str)]) -> f64 {
-        sum(&self.metrics(), metric, labels)
+        self.installed.metrics.sum(metric, labels)
     }
 
     /// Waits until something is true, letting the other tasks of the thread go on.

@@ -2,13 +2,22 @@
 
 use std::{any::Any, error::Error};
 
+#[cfg(feature = "hyper-util")]
+mod hyper;
 #[cfg(feature = "reqwest")]
 mod reqwest;
+
+#[cfg(feature = "hyper-util")]
+pub(crate) use hyper::peer;
 
 /// Errors of the libraries this crate was told about, as errors one can walk.
 pub(crate) fn as_error(error: &dyn Any) -> Option<&(dyn Error + 'static)> {
     #[cfg(feature = "reqwest")]
     if let Some(error) = error.downcast_ref::<::reqwest::Error>() {
+        return Some(error);
+    }
+    #[cfg(feature = "hyper-util")]
+    if let Some(error) = hyper::as_error(error) {
         return Some(error);
     }
     #[cfg(feature = "axum")]
@@ -22,8 +31,12 @@ pub(crate) fn as_error(error: &dyn Any) -> Option<&(dyn Error + 'static)> {
 /// What a library knows of its own error beyond the chain of causes.
 pub(crate) fn classify(error: &(dyn Error + 'static)) -> Option<&'static str> {
     #[cfg(feature = "reqwest")]
-    if let Some(error) = error.downcast_ref::<::reqwest::Error>() {
-        return reqwest::classify(error);
+    if let Some(class) = error.downcast_ref().and_then(reqwest::classify) {
+        return Some(class);
+    }
+    #[cfg(feature = "hyper-util")]
+    if let Some(class) = hyper::classify(error) {
+        return Some(class);
     }
     let _ = error;
     None

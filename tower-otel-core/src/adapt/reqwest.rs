@@ -90,12 +90,11 @@ impl<E: Exchange + Send + Sync + 'static> WrapResponse<E> for Response {
     }
 }
 
-/// What reqwest knows of its error: whether a time-out was its own, and whether it ever had a
-/// connection.
+/// What reqwest knows of its error: whether a time-out was its own, and whether it refused to be
+/// redirected.
 pub(super) fn classify(error: &reqwest::Error) -> Option<&'static str> {
     if error.is_timeout() {
         return Some(semconv::error::TIMEOUT);
     }
-    semconv::error::classify(error)
-        .or_else(|| error.is_connect().then_some(semconv::error::CONNECT))
+    error.is_redirect().then_some(semconv::error::REDIRECT)
 }

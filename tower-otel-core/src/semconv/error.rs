@@ -50,19 +50,24 @@ const MAX_DEPTH: usize = 32;
 /// ```
 #[must_use]
 pub fn classify(error: &(dyn Error + 'static)) -> Option<&'static str> {
+    chain(error).find_map(|error| io_class(error.downcast_ref::<io::Error>()?.kind()))
+}
+
+/// An error and its sources, so many of them.
+pub(crate) fn chain<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     let mut next = Some(error);
-    for _ in 0..MAX_DEPTH {
+    let errors = std::iter::from_fn(move || {
         let error = next?;
         next = match error.downcast_ref::<io::Error>() {
-            Some(io) => match io_class(io.kind()) {
-                Some(class) => return Some(class),
-                // `source` of an io::Error passes over the error it wraps.
-                None => io.get_ref().map(|inner| inner as &(dyn Error + 'static)),
-            },
+            // `source` of an io::Error passes over the error it wraps.
+            Some(io) => io.get_ref().map(|inner| inner as &(dyn Error + 'static)),
             None => error.source(),
         };
-    }
-    None
+        Some(error)
+    });
+    errors.take(MAX_DEPTH)
 }
 
 /// The class of an I/O error's kind; `None` for kinds that say nothing about a connection.

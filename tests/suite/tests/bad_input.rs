@@ -1,0 +1,642 @@
+//! Whatever bytes arrive, a server answers as it would without the layers, and the telemetry says
+//! what is right or nothing.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::{collections::BTreeMap, convert::Infallible, net::SocketAddr};
+
+use axum::{Router, extract::Request, routing::any};
+use hyper::body::Incoming;
+use opentelemetry::{Value, trace::SpanId};
+use opentelemetry_sdk::trace::SpanData;
+use suite_tests::{
+    net::serve,
+    scene::{Scene, attribute, integer, text, within},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+use tower::{Service, ServiceBuilder, ServiceExt};
+use tower_otel_core::{PeerAddr, semconv::Proxies};
+use tower_otel_metrics::MetricsLayer;
+use tower_otel_trace::TraceLayer;
+
+/// Says what arrived, so that a request the layers changed has another answer.
+async fn mirror(request: Request) -> String {
+    let (parts, body) = request.into_parts();
+    let mut headers = BTreeMap::<_, Vec<_>>::new();
+    for (name, value) in &parts.headers {
+        headers.entry(name.as_str()).or_default().push(value);
+    }
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+    format!(
+        "{} {} {:?}\n{headers:?}\n{body:?}",
+        parts.method, parts.uri, parts.version
+    )
+}
+
+fn bare() -> Router {
+    Router::new().route("/things/{id}", any(mirror))
+}
+
+fn peer() -> SocketAddr {
+    ([192, 0, 2, 9], 4711).into()
+}
+
+/// Where the layers are put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Put {
+    /// On the router, whose routes they see.
+    Inside,
+    /// Around the router, on hyper.
+    Around,
+}
+
+async fn serve_layered(put: Put, proxies: Proxies) -> SocketAddr {
+    let layers = ServiceBuilder::new()
+        .layer(TraceLayer::server().trusted_proxies(proxies))
+        .layer(MetricsLayer::server());
+    match put {
+        Put::Inside => serve(from_peer(bare().layer(layers))).await,
+        Put::Around => serve(from_peer(layers.service(bare()))).await,
+    }
+}
+
+/// The address would be left there by the server's connection.
+fn from_peer<S, B>(
+    service: S,
+) -> impl Service<
+    http::Request<Incoming>,
+    Response = http::Response<B>,
+    Error = Infallible,
+    Future = S::Future,
+> + Clone
++ Send
++ 'static
+where
+    S: Service<http::Request<Incoming>, Response = http::Response<B>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+{
+    service.map_request(|mut request: http::Request<Incoming>| {
+        request.extensions_mut().insert(PeerAddr(peer()));
+        request
+    })
+}
+
+/// Writes bytes, and reads all that comes back, but for the date.
+async fn ask(to: SocketAddr, bytes: &[u8]) -> String {
+    let answered = async {
+        let mut stream = TcpStream::connect(to).await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        answer
+    };
+    let shown = bytes.get(..200).unwrap_or(bytes).escape_ascii();
+    let answer = within(&format!("{shown} is answered"), answered).await;
+    let answer = String::from_utf8(answer).unwrap();
+    let lines = answer.split_inclusive("\r\n");
+    lines.filter(|line| !line.starts_with("date: ")).collect()
+}
+
+/// Some bytes, and what a span has to tell of them.
+#[derive(Clone, Debug)]
+struct Case {
+    bytes: Vec<u8>,
+    name: &'static str,
+    parent: SpanId,
+    told: Vec<(&'static str, Option<Value>)>,
+    trusting: bool,
+}
+
+impl Case {
+    fn new(line: &str, headers: &[&[u8]]) -> Self {
+        let mut bytes = line.as_bytes().to_vec();
+        for header in headers.iter().chain([&b"Connection: close".as_slice()]) {
+            bytes.extend_from_slice(b"\r\n");
+            bytes.extend_from_slice(header);
+        }
+        bytes.extend_from_slice(b"\r\n\r\n");
+        Self {
+            bytes,
+            name: "GET /things/{id}",
+            parent: SpanId::INVALID,
+            told: Vec::new(),
+            trusting: false,
+        }
+    }
+
+    /// A good request line with headers that are not.
+    fn get(headers: &[&[u8]]) -> Self {
+        Self::new("GET /things/7 HTTP/1.1", headers)
+    }
+
+    fn named(self, name: &'static str) -> Self {
+        Self { name, ..self }
+    }
+
+    fn child(self) -> Self {
+        let parent = SpanId::from_hex("b7ad6b7169203331").unwrap();
+        Self { parent, ..self }
+    }
+
+    /// Behind proxies that are believed.
+    fn trusting(self) -> Self {
+        Self {
+            trusting: true,
+            ..self
+        }
+    }
+
+    fn tells(mut self, key: &'static str, value: impl Into<Value>) -> Self {
+        self.told.push((key, Some(value.into())));
+        self
+    }
+
+    fn silent(mut self, key: &'static str) -> Self {
+        self.told.push((key, None));
+        self
+    }
+
+    fn server(self, address: &'static str, port: impl Into<Option<i64>>) -> Self {
+        let told = self.tells("server.address", address);
+        match port.into() {
+            Some(port) => told.tells("server.port", port),
+            None => told.silent("server.port"),
+        }
+    }
+
+    fn no_server(self) -> Self {
+        self.silent("server.address").silent("server.port")
+    }
+
+    fn proxies(&self) -> Proxies {
+        if self.trusting {
+            Proxies::all()
+        } else {
+            Proxies::none()
+        }
+    }
+
+    fn text(&self) -> String {
+        let shown = self.bytes.get(..200).unwrap_or(&self.bytes);
+        shown.escape_ascii().to_string()
+    }
+}
+
+/// Sends every case to a server without the layers and to those with them.
+async fn told_right(cases: Vec<Case>) {
+    let plain = serve(bare()).await;
+    for case in cases {
+        let expected = ask(plain, &case.bytes).await;
+        for put in [Put::Inside, Put::Around] {
+            let scene = Scene::new();
+            let layered = serve_layered(put, case.proxies()).await;
+            let what = format!("{put:?}: {}", case.text());
+            assert_eq!(ask(layered, &case.bytes).await, expected, "{what}");
+            scene
+                .until("the exchange ends", |scene| {
+                    !scene.spans().is_empty()
+                        && scene.sum("http_requests_total", &[]) > 0.0
+                        && scene.sum("http_requests_in_flight", &[]) == 0.0
+                })
+                .await;
+            let spans = scene.spans();
+            let [span] = spans.as_slice() else {
+                panic!("{what}: one span, not {spans:#?}");
+            };
+            sane(span, &what);
+            for (key, value) in &case.told {
+                assert_eq!(attribute(span, key), *value, "{key} of {what}");
+            }
+            assert_eq!(span.parent_span_id, case.parent, "{what}");
+            let (method, path) = case
+                .name
+                .split_once(' ')
+                .unwrap_or((case.name, "unmatched"));
+            let (name, path) = match put {
+                Put::Inside => (case.name, path),
+                Put::Around => (method, "unmatched"),
+            };
+            assert_eq!(span.name, name, "{what}");
+            let method = if method == "HTTP" { "_OTHER" } else { method };
+            let labels = [("method", method), ("path", path)];
+            let metrics = scene.metrics();
+            assert_eq!(
+                scene.sum("http_requests_total", &labels),
+                1.0,
+                "{what}: {metrics}"
+            );
+            assert_eq!(scene.sum("http_requests_total", &[]), 1.0, "{what}");
+        }
+    }
+}
+
+/// What holds of every span of a server.
+fn sane(span: &SpanData, what: &str) {
+    for attribute in &span.attributes {
+        assert!(
+            !attribute.value.as_str().is_empty(),
+            "{} of {what} is empty",
+            attribute.key
+        );
+    }
+    for port in ["server.port", "network.peer.port"] {
+        assert!(
+            integer(span, port).is_none_or(|port| (1..=65535).contains(&port)),
+            "{what}"
+        );
+    }
+    assert!(
+        attribute(span, "server.address").is_some() || attribute(span, "server.port").is_none(),
+        "{what}"
+    );
+    let known = [
+        "CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE", "QUERY",
+    ];
+    let method = text(span, "http.request.method").unwrap();
+    let original = text(span, "http.request.method_original");
+    assert_eq!(method == "_OTHER", original.is_some(), "{what}");
+    assert!(
+        method == "_OTHER" || known.contains(&method.as_str()),
+        "{what}"
+    );
+    assert!(
+        ["http", "https"].contains(&text(span, "url.scheme").unwrap().as_str()),
+        "{what}"
+    );
+    assert!(
+        ["1.0", "1.1"].contains(&text(span, "network.protocol.version").unwrap().as_str()),
+        "{what}"
+    );
+    assert_eq!(
+        text(span, "network.peer.address").unwrap(),
+        peer().ip().to_string()
+    );
+    let name = match (method.as_str(), text(span, "http.route")) {
+        ("_OTHER", None) => "HTTP".to_owned(),
+        ("_OTHER", Some(route)) => format!("HTTP {route}"),
+        (method, None) => method.to_owned(),
+        (method, Some(route)) => format!("{method} {route}"),
+    };
+    assert_eq!(span.name, name, "{what}");
+    let status = integer(span, "http.response.status_code").unwrap();
+    assert!((200..500).contains(&status), "{what}");
+    assert_eq!(text(span, "error.type"), None, "{what}");
+}
+
+fn long(byte: u8, count: usize) -> String {
+    char::from(byte).to_string().repeat(count)
+}
+
+fn trace_headers() -> Vec<Case> {
+    const PARENT: &[u8] = b"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let mut cases = vec![
+        Case::get(&[PARENT]).child(),
+        Case::get(&[PARENT, b"tracestate: a=1", b"tracestate: b@@c=2"]).child(),
+        // A newer version may say more.
+        Case::get(&[b"traceparent: cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more"])
+            .child(),
+        // Two parents are none.
+        Case::get(&[PARENT, PARENT]),
+    ];
+    for not_a_parent in [
+        &b""[..],
+        b" ",
+        b"00",
+        b"-",
+        b"00-0AF7651916CD43DD8448EB211C80319C-B7AD6B7169203331-01",
+        b"00-00000000000000000000000000000000-b7ad6b7169203331-01",
+        b"00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
+        b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more",
+        b"ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-0\xff",
+        b"\xc3\xbc\xc3\xbc",
+        "ü".repeat(55).as_bytes(),
+        long(b'0', 16_000).as_bytes(),
+    ] {
+        cases.push(Case::get(&[&[b"traceparent: ", not_a_parent].concat()]));
+    }
+    let full = vec!["tracestate: a=1"; 60];
+    let full: Vec<_> = full.into_iter().map(str::as_bytes).collect();
+    cases.push(Case::get(&[&[PARENT][..], &full].concat()).child());
+    for not_a_state in [
+        &b""[..],
+        b"=",
+        b",,,",
+        b"a=1,a=2",
+        b"\xff\xfe",
+        b"a=\xc3\xbc",
+        long(b'a', 16_000).as_bytes(),
+    ] {
+        let state = [b"tracestate: ", not_a_state].concat();
+        cases.push(Case::get(&[PARENT, &state]).child());
+        cases.push(Case::get(&[&state]));
+    }
+    cases
+}
+
+fn hosts() -> Vec<Case> {
+    let mut cases = vec![
+        Case::get(&[b"Host: api.example"]).server("api.example", None),
+        Case::get(&[b"Host: api.example:8080"]).server("api.example", 8080),
+        Case::get(&[b"Host: api.example:"]).server("api.example", None),
+        Case::get(&[b"Host: 192.0.2.1:80"]).server("192.0.2.1", 80),
+        Case::get(&[b"Host: [::1]:5000"]).server("::1", 5000),
+        Case::get(&[b"Host: [2001:db8::7]"]).server("2001:db8::7", None),
+        Case::get(&[]).no_server(),
+        Case::get(&[b"Host: a.example", b"Host: b.example"]).no_server(),
+        Case::get(&[b"Host: a.example", b"Host: a.example"]).no_server(),
+        Case::new("GET /things/7 HTTP/1.0", &[])
+            .no_server()
+            .tells("network.protocol.version", "1.0"),
+    ];
+    for broken in [
+        &b""[..],
+        b":80",
+        b"api example",
+        b"api.example:http",
+        b"api.example:+80",
+        b"api.example:0",
+        b"api.example:65536",
+        b"api.example:99999999999999999999",
+        b"api.example:80:80",
+        b"user:secret@api.example",
+        b"::1",
+        b"[::1",
+        b"[::1]5000",
+        b"[::1%eth0]",
+        b"[zz]:80",
+        b"a/b",
+        b"a,b",
+        b"h\xc3\xb6st",
+        b"\xff\xff",
+        long(b'a', 16_000).as_bytes(),
+    ] {
+        cases.push(Case::get(&[&[b"Host: ", broken].concat()]).no_server());
+    }
+    cases
+}
+
+fn methods() -> Vec<Case> {
+    let mut cases = Vec::new();
+    let endless: &'static str = Box::leak(long(b'X', 4_000).into_boxed_str());
+    for method in [
+        "BREW",
+        "get",
+        "Get",
+        "PROPFIND",
+        "_OTHER",
+        "!#$%&'*+-.^_`|~",
+        endless,
+    ] {
+        cases.push(
+            Case::new(&format!("{method} /things/7 HTTP/1.1"), &[])
+                .named("HTTP /things/{id}")
+                .tells("http.request.method", "_OTHER")
+                .tells("http.request.method_original", method),
+        );
+    }
+    cases.push(
+        Case::new("QUERY /things/7 HTTP/1.1", &[])
+            .named("QUERY /things/{id}")
+            .tells("http.request.method", "QUERY"),
+    );
+    cases.push(Case::new("HEAD /things/7 HTTP/1.1", &[]).named("HEAD /things/{id}"));
+    cases.push(Case::new("TRACE /things/7 HTTP/1.1", &[]).named("TRACE /things/{id}"));
+    cases
+}
+
+fn targets() -> Vec<Case> {
+    let deep = format!("/{}", long(b'a', 60_000));
+    let wide = long(b'q', 60_000);
+    vec![
+        Case::new("GET /things/7?a=b&c HTTP/1.1", &[])
+            .tells("url.path", "/things/7")
+            .tells("url.query", "a=b&c"),
+        Case::new("GET /things/7? HTTP/1.1", &[]).silent("url.query"),
+        Case::new("GET /things/7?sig=s3cr3t&a=1 HTTP/1.1", &[])
+            .tells("url.query", "sig=REDACTED&a=1"),
+        Case::new("GET /things/%ff%00 HTTP/1.1", &[]).tells("url.path", "/things/%ff%00"),
+        Case::new("GET //things//7 HTTP/1.1", &[])
+            .named("GET")
+            .tells("url.path", "//things//7"),
+        Case::new("GET /../../etc/passwd HTTP/1.1", &[])
+            .named("GET")
+            .tells("url.path", "/../../etc/passwd"),
+        Case::new(&format!("GET {deep} HTTP/1.1"), &[])
+            .named("GET")
+            .tells("url.path", deep),
+        Case::new(&format!("GET /things/7?{wide} HTTP/1.1"), &[]).tells("url.query", wide),
+        // The authority of the target is what counts, whatever `Host` says.
+        Case::new(
+            "GET http://one.example:81/things/7?a=b HTTP/1.1",
+            &[b"Host: two.example:82"],
+        )
+        .server("one.example", 81)
+        .tells("url.path", "/things/7")
+        .tells("url.query", "a=b"),
+        Case::new("GET http://[::1]:81/things/7 HTTP/1.1", &[]).server("::1", 81),
+        Case::new(
+            "GET http://[::1]/things/7 HTTP/1.1",
+            &[b"Host: two.example"],
+        )
+        .server("::1", None),
+        Case::new(
+            "GET http://me:s3cr3t@one.example/things/7 HTTP/1.1",
+            &[b"Host: two.example"],
+        )
+        .no_server(),
+        Case::new("GET http://one.example HTTP/1.1", &[])
+            .named("GET")
+            .server("one.example", None)
+            .tells("url.path", "/"),
+        Case::new("OPTIONS * HTTP/1.1", &[b"Host: two.example"])
+            .named("OPTIONS")
+            .server("two.example", None),
+        Case::new("CONNECT one.example:443 HTTP/1.1", &[b"Host: two.example"])
+            .named("CONNECT")
+            .server("one.example", 443)
+            .silent("url.path"),
+        // hyper takes any target without a slash for an authority.
+        Case::new("GET things HTTP/1.1", &[])
+            .named("GET")
+            .server("things", None)
+            .silent("url.path"),
+        Case::new("GET gopher://one.example/things/7 HTTP/1.1", &[])
+            .server("one.example", None)
+            .tells("url.scheme", "http"),
+    ]
+}
+
+fn agents() -> Vec<Case> {
+    vec![
+        Case::get(&[b"User-Agent: curl/8"]).tells("user_agent.original", "curl/8"),
+        Case::get(&[]).silent("user_agent.original"),
+        Case::get(&[b"User-Agent:"]).silent("user_agent.original"),
+        Case::get(&[b"User-Agent: \xff\xfe"]).silent("user_agent.original"),
+        Case::get(&["User-Agent: Blümchen/1".as_bytes()]).silent("user_agent.original"),
+        Case::get(&[b"User-Agent: a", b"User-Agent: b"]),
+        Case::get(&[&[b"User-Agent: ", long(b'a', 16_000).as_bytes()].concat()]),
+    ]
+}
+
+fn forwarded() -> Vec<Case> {
+    let us = peer().ip().to_string();
+    let mut cases = vec![
+        Case::get(&[
+            b"Host: inner.example",
+            b"Forwarded: for=\"[2001:db8::1]:4711\";proto=https;host=api.example",
+        ])
+        .trusting()
+        .tells("client.address", "2001:db8::1")
+        .tells("url.scheme", "https")
+        .server("api.example", None),
+        Case::get(&[
+            b"Host: inner.example",
+            b"X-Forwarded-For: 203.0.113.7",
+            b"X-Forwarded-Proto: https",
+            b"X-Forwarded-Host: [::1]:8443",
+        ])
+        .trusting()
+        .tells("client.address", "203.0.113.7")
+        .tells("url.scheme", "https")
+        .server("::1", 8443),
+        // Two families that disagree: neither is believed.
+        Case::get(&[
+            b"Forwarded: for=198.51.100.1;proto=https",
+            b"X-Forwarded-For: 203.0.113.7",
+            b"X-Forwarded-Proto: http",
+        ])
+        .trusting()
+        .silent("client.address")
+        .tells("url.scheme", "http"),
+    ];
+    let many = format!(
+        "Forwarded: for=203.0.113.7{}",
+        ",for=203.0.113.7".repeat(999)
+    );
+    for nonsense in [
+        &b"Forwarded: "[..],
+        b"Forwarded: ;;;,,,",
+        b"Forwarded: for=\"unterminated",
+        b"Forwarded: for=\xff;proto=\xff;host=\xff",
+        b"Forwarded: for=_hidden;proto=gopher;host=\"a b\"",
+        b"Forwarded: for=;proto=;host=",
+        b"X-Forwarded-For: ",
+        b"X-Forwarded-For: unknown, , \xff",
+        b"X-Forwarded-For: 999.999.999.999",
+        b"X-Forwarded-Proto: https\xff",
+        b"X-Forwarded-Host: user:secret@api.example",
+        b"X-Forwarded-Host: [::1",
+        &[b"X-Forwarded-Host: ", long(b'a', 16_000).as_bytes()].concat(),
+        many.as_bytes(),
+    ] {
+        let headers = [&b"Host: inner.example"[..], nonsense];
+        // Nobody is believed.
+        cases.push(
+            Case::get(&headers)
+                .server("inner.example", None)
+                .tells("client.address", us.clone())
+                .tells("url.scheme", "http"),
+        );
+        // Everybody is, and this one cannot be read.
+        cases.push(Case::get(&headers).trusting().tells("url.scheme", "http"));
+    }
+    cases
+}
+
+#[tokio::test]
+async fn trace_headers_that_are_wrong_begin_a_trace() {
+    told_right(trace_headers()).await;
+}
+
+#[tokio::test]
+async fn a_host_that_is_broken_is_no_server_address() {
+    told_right(hosts()).await;
+}
+
+#[tokio::test]
+async fn a_method_that_is_not_known_is_called_other() {
+    told_right(methods()).await;
+}
+
+#[tokio::test]
+async fn a_target_of_any_form_is_told_by_its_parts() {
+    told_right(targets()).await;
+}
+
+#[tokio::test]
+async fn a_user_agent_that_is_no_text_is_left_out() {
+    told_right(agents()).await;
+}
+
+#[tokio::test]
+async fn forwarded_headers_are_believed_only_if_they_are_trusted_and_make_sense() {
+    told_right(forwarded()).await;
+}
+
+#[tokio::test]
+async fn no_secret_of_a_target_is_told() {
+    let scene = Scene::new();
+    let layered = serve_layered(Put::Inside, Proxies::all()).await;
+    let line = "GET http://me:s3cr3t@one.example/things/7?sig=s3cr3t HTTP/1.1";
+    let case = Case::new(line, &[b"Host: me:s3cr3t@two.example"]);
+    assert!(ask(layered, &case.bytes).await.contains("s3cr3t"));
+    scene
+        .until("the span ends", |scene| !scene.spans().is_empty())
+        .await;
+    let told = format!("{:?}{}", scene.spans(), scene.metrics());
+    assert!(!told.contains("s3cr3t"), "{told}");
+}
+
+#[tokio::test]
+async fn what_the_server_refuses_by_itself_is_not_told() {
+    let plain = serve(bare()).await;
+    let many = "a: b\r\n".repeat(200);
+    for bytes in [
+        &b"hello\r\n\r\n"[..],
+        b"GET\r\n\r\n",
+        b"GET /things/7 HTTP/9.9\r\n\r\n",
+        b"GET / things/7 HTTP/1.1\r\n\r\n",
+        b"GET /things/7 HTTP/1.1\r\nno colon\r\n\r\n",
+        b"GET /things/7 HTTP/1.1\r\nbad name: x\r\n\r\n",
+        b"GET /things/7 HTTP/1.1\r\nx: a\x00b\r\n\r\n",
+        b"POST /things/7 HTTP/1.1\r\ncontent-length: many\r\n\r\n",
+        b"POST /things/7 HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab",
+        b"\x00\xff\x00\xff\r\n\r\n",
+        format!("GET /things/7 HTTP/1.1\r\n{many}\r\n").as_bytes(),
+    ] {
+        let scene = Scene::new();
+        let layered = serve_layered(Put::Around, Proxies::none()).await;
+        let what = bytes.escape_ascii().to_string();
+        let expected = ask(plain, bytes).await;
+        assert_eq!(ask(layered, bytes).await, expected, "{what}");
+        assert_eq!(scene.spans(), [], "{what}");
+        assert_eq!(scene.sum("http_requests_total", &[]), 0.0, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_needs_to_listen() {
+    let plain = serve(bare()).await;
+    let topics = [
+        trace_headers(),
+        hosts(),
+        methods(),
+        targets(),
+        agents(),
+        forwarded(),
+    ];
+    for case in topics.into_iter().flatten() {
+        let expected = ask(plain, &case.bytes).await;
+        for put in [Put::Inside, Put::Around] {
+            let layered = serve_layered(put, case.proxies()).await;
+            let what = case.text();
+            assert_eq!(ask(layered, &case.bytes).await, expected, "{what}");
+        }
+    }
+}
