@@ -86,3 +86,7 @@ pub use backend::{Backend, Facade, FacadeInFlight, FacadeOutcome};
 pub use exchange::MetricsExchange;
 pub use layer::MetricsLayer;
 pub use names::Names;
+
+#[cfg(all(doctest, feature = "prometheus"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
