@@ -131,3 +131,7 @@ pub use route::{Route, RouteSlot, RouteSource, Routing};
 pub use route_layer::{RouteLayer, RouteService};
 pub use service::Observed;
 pub use target::Target;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -93,3 +93,7 @@ pub use backend::{Otel, OtelInFlight, OtelInstruments, OtelOutcome};
 pub use exchange::MetricsExchange;
 pub use layer::MetricsLayer;
 pub use names::Names;
+
+#[cfg(all(doctest, feature = "prometheus"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

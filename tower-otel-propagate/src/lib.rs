@@ -48,3 +48,7 @@ pub use context::{extract, extract_span_context, inject};
 pub use layer::{Propagate, PropagateLayer};
 pub use propagator::W3cPropagator;
 pub use trust::Trust;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

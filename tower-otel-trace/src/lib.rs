@@ -155,3 +155,6 @@ pub use layer::TraceLayer;
 
 /// The target of spans and events, for filters.
 const TARGET: &str = "tower_otel_trace";
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
