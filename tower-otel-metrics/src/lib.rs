@@ -58,6 +58,17 @@
 //! the response body: the table is that of [`tower_otel_core`]. `http_responses_aborted_total`
 //! counts the responses whose body failed, panicked or was dropped early.
 //!
+//! So the share of requests that did not end well is
+//!
+//! ```text
+//!   ( sum(rate(http_requests_total{status=~"5..|error|panic|cancelled"}[5m]))
+//!   + sum(rate(http_responses_aborted_total[5m])) )
+//! / sum(rate(http_requests_total[5m]))
+//! ```
+//!
+//! less the responses that were both a `5xx` and cut short. Whether a client that hung up
+//! (`cancelled`, and most aborted responses) is an error of yours is for you to say.
+//!
 //! # Bounds
 //!
 //! A layer makes at most [2000](MetricsLayer::series_limit) series of a metric. Whatever does not
@@ -93,6 +104,7 @@ pub use backend::{Otel, OtelInFlight, OtelInstruments, OtelOutcome};
 pub use exchange::MetricsExchange;
 pub use layer::MetricsLayer;
 pub use names::Names;
+pub use tower_otel_core::{Observed, observe};
 
 #[cfg(all(doctest, feature = "prometheus"))]
 #[doc = include_str!("../README.md")]

@@ -152,6 +152,7 @@ pub use backend::{Backend, Direct, DirectSpan, Tracing, TracingSpan};
 pub use exchange::TraceExchange;
 pub use handle::SpanHandle;
 pub use layer::TraceLayer;
+pub use tower_otel_core::{Observed, observe};
 
 /// The target of spans and events, for filters.
 const TARGET: &str = "tower_otel_trace";
