@@ -1,6 +1,12 @@
 //! The RED metrics: names, labels, bounds, and totals that are exact.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
 
 use std::{
     convert::Infallible,
