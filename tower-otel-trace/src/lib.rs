@@ -111,7 +111,7 @@
 //! |---|---|---|
 //! | complete, 4xx | – | the status |
 //! | complete, 5xx | the status | the status |
-//! | service or body failed | the kind of failure: `timeout`, `connection_refused`, the type of the error | the same |
+//! | service or body failed | the kind of failure: `timeout`, `connection_refused`, the type of the error, else `body` after the head and `_OTHER` before it | the same |
 //! | cancelled before the head | `cancelled` | – |
 //! | body dropped early | `aborted`, or the status if that is an error | –, or the status if that is an error |
 //! | panicked | `panic` | `panic` |
