@@ -88,12 +88,17 @@
 //!
 //! [tower]: https://docs.rs/tower
 
+pub mod app;
 mod backend;
+mod config;
 mod dimensions;
 mod exchange;
 mod instruments;
+mod labels;
 mod layer;
 mod names;
+mod naming;
+mod options;
 #[cfg(feature = "prometheus")]
 pub mod prometheus;
 mod series;
