@@ -91,6 +91,7 @@
 //! | `connect-info` | `axum` and its `ConnectInfo`, which axum has only with its own feature `tokio` |
 //! | `hyper-util` | `Error` and `HttpInfo` of hyper-util's pooled client, `hyper::Error` |
 //! | `reqwest` | `reqwest::Request`, `Response` and `Error`: `reqwest::Client` as a tower service; includes `hyper-util`, on which it is built |
+//! | `tonic` | `tonic::Status`, the causes of `tonic::transport::Error`, and `TcpConnectInfo`; includes `hyper-util`, on which it is built |
 //!
 //! [`tower-otel-trace`]: https://docs.rs/tower-otel-trace
 //! [`tower-otel-metrics`]: https://docs.rs/tower-otel-metrics
@@ -102,6 +103,7 @@ mod body;
 mod end;
 mod filter;
 mod future;
+mod grpc;
 mod head;
 mod kind;
 mod layer;
@@ -120,6 +122,7 @@ pub use body::ResponseBody;
 pub use end::{End, Failure};
 pub use filter::Filter;
 pub use future::ResponseFuture;
+pub use grpc::{GrpcCall, GrpcOutcome};
 pub use head::{RequestHead, ResponseHead, content_length};
 pub use kind::Kind;
 pub use layer::{ObserveLayer, observe};

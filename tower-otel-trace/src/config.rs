@@ -1,12 +1,12 @@
 //! What a layer was told.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Instant};
 
 use opentelemetry::Context;
 
 use tower_otel_core::{
-    Filter, Kind, RequestHead, RouteSource,
-    semconv::{KnownMethods, Proxies, SensitiveKeys},
+    Filter, GrpcCall, Kind, RequestHead, RouteSource,
+    semconv::{KnownMethods, Proxies, SensitiveKeys, rpc::StatusAttribute},
 };
 use tower_otel_propagate::{Trust, extract, extract_span_context};
 
@@ -28,6 +28,8 @@ pub(crate) struct Config {
     pub(crate) body_sizes: bool,
     pub(crate) exceptions: bool,
     pub(crate) exposes_span: bool,
+    /// Where the status of a gRPC call belongs, if calls are told as such.
+    pub(crate) grpc: Option<StatusAttribute>,
 }
 
 impl Config {
@@ -47,7 +49,14 @@ impl Config {
             body_sizes: false,
             exceptions: false,
             exposes_span: false,
+            grpc: None,
         }
+    }
+
+    /// The gRPC call that a request is, if calls are told as such.
+    pub(crate) fn call(&self, request: &dyn RequestHead, at: Instant) -> Option<GrpcCall> {
+        self.grpc
+            .and_then(|_| GrpcCall::start(self.kind, request, at))
     }
 
     /// What the span of an incoming request is the child of.

@@ -11,6 +11,8 @@
     missing_docs
 )]
 
+pub mod calls;
+pub mod cart;
 pub mod net;
 pub mod otlp;
 pub mod scene;

@@ -1,14 +1,15 @@
 //! Foreign types, adapted at the edge.
 
-use std::{any::Any, error::Error};
+use std::{any::Any, error::Error, net::SocketAddr};
+
+use http::Extensions;
 
 #[cfg(feature = "hyper-util")]
 mod hyper;
 #[cfg(feature = "reqwest")]
 mod reqwest;
-
-#[cfg(feature = "hyper-util")]
-pub(crate) use hyper::peer;
+#[cfg(feature = "tonic")]
+mod tonic;
 
 /// Errors of the libraries this crate was told about, as errors one can walk.
 pub(crate) fn as_error(error: &dyn Any) -> Option<&(dyn Error + 'static)> {
@@ -22,6 +23,10 @@ pub(crate) fn as_error(error: &dyn Any) -> Option<&(dyn Error + 'static)> {
     }
     #[cfg(feature = "axum")]
     if let Some(error) = error.downcast_ref::<axum::Error>() {
+        return Some(error);
+    }
+    #[cfg(feature = "tonic")]
+    if let Some(error) = tonic::as_error(error) {
         return Some(error);
     }
     let _ = error;
@@ -38,6 +43,38 @@ pub(crate) fn classify(error: &(dyn Error + 'static)) -> Option<&'static str> {
     if let Some(class) = hyper::classify(error) {
         return Some(class);
     }
+    #[cfg(feature = "tonic")]
+    if let Some(class) = tonic::classify(error) {
+        return Some(class);
+    }
     let _ = error;
+    None
+}
+
+/// The gRPC status an error carries.
+pub(crate) fn grpc_status(error: &(dyn Error + 'static)) -> Option<u8> {
+    #[cfg(feature = "tonic")]
+    if let Some(code) = tonic::status(error) {
+        return Some(code);
+    }
+    let _ = error;
+    None
+}
+
+/// The peer a library has left in its requests or responses.
+pub(crate) fn peer(extensions: &Extensions) -> Option<SocketAddr> {
+    #[cfg(feature = "connect-info")]
+    if let Some(info) = extensions.get::<axum::extract::ConnectInfo<SocketAddr>>() {
+        return Some(info.0);
+    }
+    #[cfg(feature = "hyper-util")]
+    if let Some(address) = hyper::peer(extensions) {
+        return Some(address);
+    }
+    #[cfg(feature = "tonic")]
+    if let Some(address) = tonic::peer(extensions) {
+        return Some(address);
+    }
+    let _ = extensions;
     None
 }
