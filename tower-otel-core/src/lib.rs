@@ -92,6 +92,7 @@
 //! | `hyper-util` | `Error` and `HttpInfo` of hyper-util's pooled client, `hyper::Error` |
 //! | `reqwest` | `reqwest::Request`, `Response` and `Error`: `reqwest::Client` as a tower service; includes `hyper-util`, on which it is built |
 //! | `tonic` | `tonic::Status`, the causes of `tonic::transport::Error`, and `TcpConnectInfo`; includes `hyper-util`, on which it is built |
+//! | `tower` | `Elapsed`, the time-out of tower |
 //!
 //! [`tower-otel-trace`]: https://docs.rs/tower-otel-trace
 //! [`tower-otel-metrics`]: https://docs.rs/tower-otel-metrics

@@ -4,6 +4,9 @@ use std::{any::Any, error::Error, net::SocketAddr};
 
 use http::Extensions;
 
+#[cfg(feature = "tower")]
+use crate::semconv;
+
 #[cfg(feature = "hyper-util")]
 mod hyper;
 #[cfg(feature = "reqwest")]
@@ -35,6 +38,10 @@ pub(crate) fn as_error(error: &dyn Any) -> Option<&(dyn Error + 'static)> {
 
 /// What a library knows of its own error beyond the chain of causes.
 pub(crate) fn classify(error: &(dyn Error + 'static)) -> Option<&'static str> {
+    #[cfg(feature = "tower")]
+    if semconv::error::chain(error).any(|error| error.is::<tower::timeout::error::Elapsed>()) {
+        return Some(semconv::error::TIMEOUT);
+    }
     #[cfg(feature = "reqwest")]
     if let Some(class) = error.downcast_ref().and_then(reqwest::classify) {
         return Some(class);
