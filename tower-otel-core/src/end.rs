@@ -83,11 +83,6 @@ impl<'a> Failure<'a> {
         self.message
     }
 
-    /// The type of the error, as a path.
-    pub fn type_name(&self) -> &'static str {
-        self.type_name
-    }
-
     /// The error as its own type.
     pub fn downcast_ref<T: 'static>(&self) -> Option<&'a T> {
         self.error.downcast_ref()
