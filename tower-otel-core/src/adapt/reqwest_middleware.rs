@@ -1,6 +1,6 @@
 //! Observers as a middleware of `reqwest_middleware`.
 
-use std::{error::Error, future::Future, iter, pin::Pin, time::Instant};
+use std::{error::Error, future::Future, pin::Pin, time::Instant};
 
 use http::{Extensions, HeaderMap, Method, Version};
 use reqwest::{Request, Response};
@@ -8,7 +8,7 @@ use reqwest_middleware::{Middleware, Next};
 
 use crate::{
     Attempts, Observe, ObserveLayer, RequestHead, Target, future::ResponseFuture,
-    recording::Recording, response::Asked,
+    recording::Recording, response::Asked, semconv::error::chain,
 };
 
 /// Watches what passes through one place in the chain of a `ClientWithMiddleware`.
@@ -127,18 +127,13 @@ impl Drop for HiddenAttempts<'_> {
     }
 }
 
-/// How many errors of a chain are looked at: more than any honest chain has.
-const MAX_DEPTH: usize = 32;
-
 /// The error of the client itself, in which middleware may have wrapped it. It has to be asked for
 /// by name: `source` passes over it.
 pub(super) fn client_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a reqwest::Error> {
-    iter::successors(Some(error), |error| (*error).source())
-        .take(MAX_DEPTH)
-        .find_map(|error| match error.downcast_ref()? {
-            reqwest_middleware::Error::Reqwest(error) => Some(error),
-            reqwest_middleware::Error::Middleware(error) => {
-                error.chain().find_map(|error| error.downcast_ref())
-            }
-        })
+    chain(error).find_map(|error| match error.downcast_ref()? {
+        reqwest_middleware::Error::Reqwest(error) => Some(error),
+        reqwest_middleware::Error::Middleware(error) => {
+            error.chain().find_map(|error| error.downcast_ref())
+        }
+    })
 }
