@@ -8,7 +8,7 @@ use tower_otel_core::{
     Filter, GrpcCall, Kind, RequestHead, RouteSource,
     semconv::{KnownMethods, Proxies, SensitiveKeys, rpc::StatusAttribute},
 };
-use tower_otel_propagate::{Trust, extract, extract_span_context};
+use tower_otel_propagate::{Format, Trust};
 
 use crate::{backend::Parent, capture::Capture};
 
@@ -17,6 +17,7 @@ pub(crate) struct Config {
     pub(crate) kind: Kind,
     pub(crate) filter: Filter,
     pub(crate) trust: TrustRule,
+    pub(crate) format: Format,
     pub(crate) route: RouteSource,
     pub(crate) methods: KnownMethods,
     pub(crate) proxies: Proxies,
@@ -38,6 +39,7 @@ impl Config {
             kind,
             filter: Filter::all(),
             trust: TrustRule::default(),
+            format: Format::w3c(),
             route: RouteSource::default(),
             methods: KnownMethods::from_env(),
             proxies: Proxies::none(),
@@ -61,10 +63,12 @@ impl Config {
 
     /// What the span of an incoming request is the child of.
     pub(crate) fn parent(&self, request: &dyn RequestHead) -> Parent {
+        let (format, headers) = (&self.format, request.headers());
         match self.trust.of(request) {
-            Trust::Continue => Context::map_current(|current| extract(request.headers(), current))
+            Trust::Continue => Context::map_current(|current| format.extract(headers, current))
                 .map_or(Parent::Current, Parent::Remote),
-            Trust::Link => extract_span_context(request.headers())
+            Trust::Link => format
+                .extract_span_context(headers)
                 .map_or(Parent::Current, |remote| Parent::Root(Some(remote))),
             _ => Parent::Current,
         }

@@ -9,7 +9,7 @@ use tower_otel_core::{
     Filter, Kind, Observe, Observed, RequestHead, Route, RouteSource,
     semconv::{KnownMethods, Proxies, SensitiveKeys, attribute, rpc::StatusAttribute},
 };
-use tower_otel_propagate::Trust;
+use tower_otel_propagate::{Format, Trust};
 
 use crate::{
     backend::{Backend, Direct, Parent, Tracing},
@@ -95,6 +95,23 @@ impl<B> TraceLayer<B> {
     #[must_use]
     pub fn trust(self, trust: impl Fn(&dyn RequestHead) -> Trust + Send + Sync + 'static) -> Self {
         self.with(|config| config.trust = TrustRule::new(trust))
+    }
+
+    /// In which headers a server finds the trace context of a request: any `TextMapPropagator`, or
+    /// a [`Format`]. W3C Trace Context, by default, and no baggage.
+    ///
+    /// ```
+    /// use tower_otel_propagate::Format;
+    /// use tower_otel_trace::TraceLayer;
+    ///
+    /// let layer = TraceLayer::server().propagator(Format::w3c().reading_baggage());
+    /// ```
+    ///
+    /// What a client sends is for
+    /// [`PropagateLayer`](tower_otel_propagate::PropagateLayer::propagator) to write.
+    #[must_use]
+    pub fn propagator(self, propagator: impl Into<Format>) -> Self {
+        self.with(|config| config.format = propagator.into())
     }
 
     /// Which requests have a span. All, by default. Where there is none, the context a request

@@ -56,6 +56,35 @@
 //! }
 //! ```
 //!
+//! # A client that retries
+//!
+//! With the feature `reqwest-middleware`, layers are middleware of `reqwest_middleware` as well.
+//! Behind the one that retries, every attempt has a span and a `traceparent` of its own, and says
+//! in `http.request.resend_count` which it is.
+//!
+//! ```no_run
+//! use reqwest_retry::{RetryTransientMiddleware, policies::ExponentialBackoff};
+//! use tower_otel_core::observe;
+//! use tower_otel_propagate::PropagateLayer;
+//! use tower_otel_trace::TraceLayer;
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let policy = ExponentialBackoff::builder().build_with_max_retries(3);
+//!     let client = reqwest_middleware::ClientBuilder::new(reqwest::Client::new())
+//!         .with(RetryTransientMiddleware::new_with_policy(policy))
+//!         .with(observe((TraceLayer::client(), PropagateLayer::new())).into_middleware())
+//!         .build();
+//!
+//!     let response = client.get("http://127.0.0.1:3000/users/7").send().await?;
+//!     println!("{}", response.text().await?);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! A `ClientWithMiddleware` is a tower service too. Layers around it see what all attempts together
+//! come to, as one exchange with one `traceparent`.
+//!
 //! # What is recorded
 //!
 //! What is not known is absent. Integers are integers.

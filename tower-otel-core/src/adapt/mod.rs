@@ -11,8 +11,13 @@ use crate::semconv;
 mod hyper;
 #[cfg(feature = "reqwest")]
 mod reqwest;
+#[cfg(feature = "reqwest-middleware")]
+mod reqwest_middleware;
 #[cfg(feature = "tonic")]
 mod tonic;
+
+#[cfg(feature = "reqwest-middleware")]
+pub use self::reqwest_middleware::ObserveMiddleware;
 
 /// Errors of the libraries this crate was told about, as errors one can walk.
 pub(crate) fn as_error(error: &dyn Any) -> Option<&(dyn Error + 'static)> {
@@ -22,6 +27,10 @@ pub(crate) fn as_error(error: &dyn Any) -> Option<&(dyn Error + 'static)> {
     }
     #[cfg(feature = "hyper-util")]
     if let Some(error) = hyper::as_error(error) {
+        return Some(error);
+    }
+    #[cfg(feature = "reqwest-middleware")]
+    if let Some(error) = error.downcast_ref::<::reqwest_middleware::Error>() {
         return Some(error);
     }
     #[cfg(feature = "axum")]
@@ -44,6 +53,10 @@ pub(crate) fn classify(error: &(dyn Error + 'static)) -> Option<&'static str> {
     }
     #[cfg(feature = "reqwest")]
     if let Some(class) = error.downcast_ref().and_then(reqwest::classify) {
+        return Some(class);
+    }
+    #[cfg(feature = "reqwest-middleware")]
+    if let Some(class) = reqwest_middleware::client_error(error).and_then(reqwest::classify) {
         return Some(class);
     }
     #[cfg(feature = "hyper-util")]
