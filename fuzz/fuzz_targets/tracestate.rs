@@ -36,7 +36,10 @@ fuzz_target!(|input: &[u8]| {
     let header = list.map(|list| list.to_header());
     assert_eq!(
         sent.get("tracestate").map(HeaderValue::as_bytes),
-        header.as_ref().map(|list| list.as_bytes()).filter(|list| !list.is_empty()),
+        header
+            .as_ref()
+            .map(|list| list.as_bytes())
+            .filter(|list| !list.is_empty()),
         "the caller's own state is passed on whole"
     );
 });
