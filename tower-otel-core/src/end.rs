@@ -83,19 +83,14 @@ impl<'a> Failure<'a> {
         self.message
     }
 
-    /// The type of the error, as a path.
-    pub fn type_name(&self) -> &'static str {
-        self.type_name
-    }
-
     /// The error as its own type.
     pub fn downcast_ref<T: 'static>(&self) -> Option<&'a T> {
         self.error.downcast_ref()
     }
 
     /// The error as a [`std::error::Error`], where its type is one this crate can recognise: the
-    /// boxed errors of tower, `std::io::Error`, and those of axum, hyper and reqwest with the
-    /// features for them.
+    /// boxed errors of tower, `std::io::Error`, and those of axum, hyper, reqwest and tonic with
+    /// the features for them.
     pub fn as_error(&self) -> Option<&'a (dyn Error + 'static)> {
         if let Some(error) = self.downcast_ref::<Box<dyn Error + Send + Sync>>() {
             return Some(&**error);
@@ -127,6 +122,11 @@ impl<'a> Failure<'a> {
         crate::adapt::classify(error)
             .or_else(|| semconv::error::classify(error))
             .unwrap_or(semconv::error::OTHER)
+    }
+
+    /// The gRPC status the error carries, if it is one that does (tonic's, with the feature `tonic`).
+    pub(crate) fn grpc_status(&self) -> Option<u8> {
+        crate::adapt::grpc_status(self.as_error()?)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::{RequestHead, Route};
+use crate::{Hosts, RequestHead, Route};
 
 /// A rule that spans and metrics share: which requests they watch.
 ///
@@ -58,6 +58,17 @@ impl Filter {
         })
     }
 
+    /// Watches the requests of a client to these hosts. One that names no host is not among them,
+    /// unless they are [all](Hosts::all).
+    pub fn only_hosts(hosts: Hosts) -> Self {
+        Self::new(move |request| hosts.receive(request))
+    }
+
+    /// Watches the requests of a client to all but these hosts.
+    pub fn skip_hosts(hosts: Hosts) -> Self {
+        Self::new(move |request| !hosts.receive(request))
+    }
+
     /// Whether the request is to be observed.
     pub fn observes(&self, request: &dyn RequestHead) -> bool {
         match &self.0 {
@@ -96,6 +107,20 @@ mod tests {
         assert!(observes(&rule, "/healthy"));
         assert!(observes(&rule, "/internal"));
         assert!(observes(&rule, "/"));
+    }
+
+    #[test]
+    fn hosts_are_let_in_or_kept_out() {
+        let ours = Hosts::new(["ours.example"]);
+        let (only, skip) = (Filter::only_hosts(ours.clone()), Filter::skip_hosts(ours));
+        for (target, is_ours) in [
+            ("https://ours.example/", true),
+            ("https://theirs.example/?ours.example", false),
+            ("/", false),
+        ] {
+            assert_eq!(observes(&only, target), is_ours, "{target}");
+            assert_eq!(observes(&skip, target), !is_ours, "{target}");
+        }
     }
 
     #[test]

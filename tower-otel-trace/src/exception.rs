@@ -19,7 +19,7 @@ pub(crate) fn record(end: End<'_>) {
         End::Failed(failure) => tracing::event!(
             target: crate::TARGET,
             Level::ERROR,
-            { attribute::EXCEPTION_TYPE } = failure.type_name(),
+            { attribute::EXCEPTION_TYPE } = failure.error_type(),
             { attribute::EXCEPTION_MESSAGE } = field::display(failure.message()),
             { attribute::EXCEPTION_STACKTRACE } = causes(&failure),
             "the exchange failed"

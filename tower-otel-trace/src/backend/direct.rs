@@ -12,11 +12,11 @@ use opentelemetry::{
 };
 use tower_otel_core::{
     Kind,
-    semconv::{self, attribute},
+    semconv::{self, attribute, rpc},
 };
 
 use super::{Backend, Parent, Span, Value};
-use crate::facts::Facts;
+use crate::facts::{Facts, Protocol};
 
 /// Opens OpenTelemetry spans with a tracer of its own.
 ///
@@ -112,6 +112,29 @@ fn unsampled(parent: &Context, span: &SpanContext) -> SpanContext {
 /// All that is known, for samplers to see.
 fn attributes(facts: &Facts<'_>) -> Vec<KeyValue> {
     let mut all = Attributes(Vec::with_capacity(14));
+    match facts.protocol() {
+        Protocol::Http => http(facts, &mut all),
+        Protocol::Grpc => grpc(facts, &mut all),
+    }
+    if let Some(peer) = facts.peer() {
+        let address = peer.address.to_string();
+        all.owned(attribute::NETWORK_PEER_ADDRESS, Some(address));
+        all.port(attribute::NETWORK_PEER_PORT, peer.port);
+    }
+    if let Some(server) = facts.server() {
+        all.text(attribute::SERVER_ADDRESS, Some(server.host));
+        all.port(attribute::SERVER_PORT, server.port);
+    }
+    all.0
+}
+
+fn grpc(facts: &Facts<'_>, all: &mut Attributes) {
+    all.fixed(attribute::RPC_SYSTEM_NAME, Some(rpc::SYSTEM));
+    all.text(attribute::RPC_METHOD, facts.rpc_method());
+    all.text(attribute::RPC_METHOD_ORIGINAL, facts.rpc_method_original());
+}
+
+fn http(facts: &Facts<'_>, all: &mut Attributes) {
     all.text(attribute::HTTP_REQUEST_METHOD, Some(facts.method()));
     all.text(
         attribute::HTTP_REQUEST_METHOD_ORIGINAL,
@@ -130,11 +153,6 @@ fn attributes(facts: &Facts<'_>) -> Vec<KeyValue> {
             );
             let client = facts.client_address().map(|address| address.to_string());
             all.owned(attribute::CLIENT_ADDRESS, client);
-            if let Some(peer) = facts.peer() {
-                let address = peer.address.to_string();
-                all.owned(attribute::NETWORK_PEER_ADDRESS, Some(address));
-                all.port(attribute::NETWORK_PEER_PORT, peer.port);
-            }
         }
         Kind::Client => {
             all.owned(attribute::URL_FULL, facts.url());
@@ -146,11 +164,6 @@ fn attributes(facts: &Facts<'_>) -> Vec<KeyValue> {
         }
     }
     all.int(attribute::HTTP_REQUEST_BODY_SIZE, facts.body_size());
-    if let Some(server) = facts.server() {
-        all.text(attribute::SERVER_ADDRESS, Some(server.host));
-        all.port(attribute::SERVER_PORT, server.port);
-    }
-    all.0
 }
 
 struct Attributes(Vec<KeyValue>);
