@@ -80,11 +80,26 @@
 //! With the feature `opentelemetry` a layer records with a meter instead,
 //! `.meter_provider(&provider)`: the same metrics, for a push by OTLP.
 //!
+//! # By an option
+//!
+//! | option | what it adds |
+//! |---|---|
+//! | [`rename`](MetricsLayer::rename) | names or a prefix of your own |
+//! | [`label`](MetricsLayer::label), [`response_label`](MetricsLayer::response_label) | labels of your own |
+//! | [`body_sizes`](MetricsLayer::body_sizes) | `http_server_request_body_size_bytes`, `http_server_response_body_size_bytes`, and a client's |
+//! | [`in_flight_by_route`](MetricsLayer::in_flight_by_route) | the gauge by route |
+//! | [`server_address`](MetricsLayer::server_address) | the host a server was asked for |
+//! | [`duration_to_head`](MetricsLayer::duration_to_head) | durations without the body |
+//!
+//! What happens inside of a handler, queries, model calls, logins and open sockets, has metrics
+//! in the module [`app`].
+//!
 //! # The recorder
 //!
 //! The layer records into the recorder of the [`metrics`] facade and keeps its handles, so install
-//! the recorder before the first request. With the feature `prometheus` there is one here, with a
-//! `/metrics` service, in the module `prometheus`.
+//! the recorder before the first request. While there is none, nothing is counted, and a warning
+//! says so once; a recorder that comes later counts from then on. With the feature `prometheus`
+//! there is one here, with a `/metrics` service, in the module `prometheus`.
 //!
 //! [tower]: https://docs.rs/tower
 

@@ -10,7 +10,7 @@
 
 use std::{
     convert::Infallible,
-    future::{Future, ready},
+    future::Future,
     io::Write,
     path::Path,
     pin::pin,
@@ -19,7 +19,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::Request;
+use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use metrics::with_local_recorder;
 use suite_tests::scene::sum;
@@ -75,15 +75,12 @@ fn python() -> std::path::PathBuf {
     python
 }
 
+async fn hello(_: Request<()>) -> Result<Response<Full<Bytes>>, Infallible> {
+    Ok(Response::new(Full::from("hello")))
+}
+
 fn send(layer: MetricsLayer, path: &str) {
-    let answer = |_| {
-        ready(Ok::<_, Infallible>(http::Response::new(Full::from(
-            "hello",
-        ))))
-    };
-    let answer: fn(Request<()>) -> std::future::Ready<Result<http::Response<Full<Bytes>>, _>> =
-        answer;
-    let mut service = layer.layer(service_fn(answer));
+    let mut service = layer.layer(service_fn(hello));
     let exchange = async {
         let Ok(response) = service.call(Request::get(path).body(()).unwrap()).await;
         response.into_body().collect().await.unwrap();

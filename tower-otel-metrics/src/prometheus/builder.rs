@@ -70,8 +70,8 @@ impl Builder {
 
     /// Makes the recorder the global one, which everything in this process records to.
     ///
-    /// Install it before the layers see their first request: a handle that was resolved without
-    /// a recorder stays mute.
+    /// Install it before the layers see their first request: what ended earlier was not counted,
+    /// and a handle that somebody else has taken without a recorder stays mute.
     ///
     /// # Errors
     ///

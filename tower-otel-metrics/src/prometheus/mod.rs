@@ -19,9 +19,11 @@
 //! # What is set for you
 //!
 //! * **Buckets.** Histograms named `*_duration_seconds` have the boundaries the semantic
-//!   conventions advise ([`DURATION_BOUNDARIES`](tower_otel_core::semconv::metric::DURATION_BOUNDARIES)). [`Builder::buckets`] gives a name its own. Any
-//!   other histogram is rendered as the exporter's summary, whose quantiles cannot be added up
-//!   over several processes: give it buckets.
+//!   conventions advise ([`DURATION_BOUNDARIES`](tower_otel_core::semconv::metric::DURATION_BOUNDARIES)),
+//!   those of databases and models in [`app`](crate::app) the boundaries advised for these, and
+//!   `*_body_size_bytes` the powers of ten from a hundred bytes to a hundred megabytes, for which there
+//!   is no advice. [`Builder::buckets`] gives a name its own. Any other histogram is rendered as the
+//!   exporter's summary, whose quantiles cannot be added up over several processes: give it buckets.
 //! * **Names.** They are rendered as they were recorded, apart from characters Prometheus does not
 //!   know, which become `_`. No unit and no `_total` is appended.
 //! * **Upkeep.** The exporter keeps every sample of a summary until somebody renders, 16 bytes each:
