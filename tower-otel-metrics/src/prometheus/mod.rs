@@ -30,6 +30,13 @@
 //!   a service that nobody scrapes grows until it dies. A thread of its own sorts them every five
 //!   seconds, see [`Builder::upkeep`].
 //!
+//! # Native histograms
+//!
+//! [`Builder::native_histograms`] counts every histogram with buckets in
+//! [exponential buckets](https://prometheus.io/docs/specs/native_histograms/) as well, and the
+//! service then answers in protobuf whoever prefers that, as a Prometheus does that was started with
+//! `--enable-feature=native-histograms`. There is nothing to generate and no `protoc`.
+//!
 //! # What is left out
 //!
 //! The exporter can forget metrics that were not touched for a while (`idle_timeout`). It is not
@@ -69,8 +76,11 @@
 mod buckets;
 mod builder;
 mod error;
+mod families;
 mod histogram;
 mod histograms;
+mod native;
+mod protobuf;
 mod recorder;
 mod service;
 #[cfg(test)]
@@ -134,6 +144,16 @@ impl Prometheus {
         let mut text = self.handle.render();
         self.histograms.render(&mut text);
         text
+    }
+
+    /// The same in the delimited protobuf format, with native histograms.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        for family in families::parse(&self.handle.render()) {
+            protobuf::family(&mut out, &family);
+        }
+        self.histograms.encode(&mut out);
+        out
     }
 
     /// The service behind `/metrics`.
