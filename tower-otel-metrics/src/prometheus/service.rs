@@ -266,4 +266,28 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn protobuf_is_for_those_who_prefer_it_and_where_it_is_offered() {
+        const PROMETHEUS: &str = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited,application/openmetrics-text;version=1.0.0;q=0.8,*/*;q=0.1";
+        let format = |native: bool, accept: &str| {
+            let mut builder = Prometheus::builder();
+            if native {
+                builder = builder.native_histograms();
+            }
+            let (_recorder, prometheus) = builder.build().unwrap();
+            let request = Request::get("/").header(ACCEPT, accept).body(()).unwrap();
+            let Ok(response) = prometheus.service().call(request).into_inner();
+            response.headers()[CONTENT_TYPE].clone()
+        };
+        assert_eq!(format(true, PROMETHEUS), PROTOBUF);
+        for (native, accept) in [
+            (false, PROMETHEUS),
+            (true, "*/*"),
+            (true, "text/plain, application/vnd.google.protobuf"),
+            (true, ""),
+        ] {
+            assert_eq!(format(native, accept), TEXT_FORMAT, "{native} {accept}");
+        }
+    }
 }
