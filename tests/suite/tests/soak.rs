@@ -61,7 +61,7 @@ where
 
 /// Sends the requests, and compares the memory after the first twentieth with that at the end.
 fn soak(what: &str, layers: &[MetricsLayer], request: impl Fn(u32, &mut String) -> Request<()>) {
-    let (recorder, prometheus) = Prometheus::builder().build().unwrap();
+    let (recorder, prometheus) = Prometheus::builder().native_histograms().build().unwrap();
     let mut uri = String::new();
     let mut early = 0.0;
     let start = Instant::now();
