@@ -83,6 +83,12 @@ impl<'a> Failure<'a> {
         self.message
     }
 
+    /// The type of the error, as a path; nothing where a box has erased it.
+    pub fn type_name(&self) -> Option<&'static str> {
+        let path = self.type_name.split('<').next().unwrap_or_default();
+        (path.contains("::") && !path.starts_with("alloc::")).then_some(path)
+    }
+
     /// The error as its own type.
     pub fn downcast_ref<T: 'static>(&self) -> Option<&'a T> {
         self.error.downcast_ref()
@@ -112,12 +118,7 @@ impl<'a> Failure<'a> {
     /// error, else [`semconv::error::OTHER`] where the type was erased.
     pub fn error_type(&self) -> &'static str {
         let Some(error) = self.as_error() else {
-            let path = self.type_name.split('<').next().unwrap_or_default();
-            return if path.contains("::") && !path.starts_with("alloc::") {
-                path
-            } else {
-                semconv::error::OTHER
-            };
+            return self.type_name().unwrap_or(semconv::error::OTHER);
         };
         crate::adapt::classify(error)
             .or_else(|| semconv::error::classify(error))
@@ -130,11 +131,12 @@ impl<'a> Failure<'a> {
     }
 }
 
+/// Without the message, which may hold anything.
 impl fmt::Debug for Failure<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Failure")
-            .field("message", &format_args!("{}", self.message))
             .field("type_name", &self.type_name)
+            .field("error_type", &self.error_type())
             .finish_non_exhaustive()
     }
 }

@@ -35,7 +35,8 @@ impl Filter {
     }
 
     /// Watches all but these paths and what lies below them: `/health` skips `/health/live`, and
-    /// not `/healthy`.
+    /// not `/healthy`. The path is that of the request as it reaches the layer: inside of a nested
+    /// router the prefix of that router is gone from it.
     pub fn skip_paths(paths: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let paths: Vec<String> = paths.into_iter().map(Into::into).collect();
         Self::new(move |request| {

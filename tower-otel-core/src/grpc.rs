@@ -11,8 +11,8 @@ use crate::{
 
 /// A gRPC call that has not ended yet.
 ///
-/// The status of a call comes last, in the trailers, and sometimes never. Spans and metrics both
-/// ask here what it was, so that they cannot disagree.
+/// The status of a call comes last, in the trailers, and sometimes never. Spans ask
+/// here what it was. Metrics do not know gRPC yet and count calls as HTTP.
 #[derive(Clone, Copy, Debug)]
 pub struct GrpcCall {
     kind: Kind,

@@ -87,7 +87,7 @@
 //!
 //! | feature | what is understood |
 //! |---|---|
-//! | `axum` | `MatchedPath` as the route, `axum::Error` |
+//! | `axum` | `MatchedPath` as the route, `OriginalUri` as the target a server received, `axum::Error` |
 //! | `connect-info` | `axum` and its `ConnectInfo`, which axum has only with its own feature `tokio` |
 //! | `hyper-util` | `Error` and `HttpInfo` of hyper-util's pooled client, `hyper::Error` |
 //! | `reqwest` | `reqwest::Request`, `Response` and `Error`: `reqwest::Client` as a tower service; includes `hyper-util`, on which it is built |

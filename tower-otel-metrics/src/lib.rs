@@ -69,6 +69,9 @@
 //! less the responses that were both a `5xx` and cut short. Whether a client that hung up
 //! (`cancelled`, and most aborted responses) is an error of yours is for you to say.
 //!
+//! A gRPC call is counted as the HTTP exchange it is: `status` is `200` even where `grpc-status`
+//! says otherwise. Its span, by `TraceLayer::grpc()`, knows better.
+//!
 //! # Bounds
 //!
 //! A layer makes at most [2000](MetricsLayer::series_limit) series of a metric. Whatever does not
@@ -101,6 +104,12 @@
 //! says so once; a recorder that comes later counts from then on. With the feature `prometheus`
 //! there is one here, with a `/metrics` service, in the module `prometheus`.
 //!
+//! # Features
+//!
+//! None is on by default. `prometheus` brings the module `prometheus`, `opentelemetry` the method
+//! `meter_provider`; `axum`, `connect-info`, `hyper-util`, `reqwest`, `reqwest-middleware` and
+//! `tower` are those of [`tower_otel_core`].
+//!
 //! [tower]: https://docs.rs/tower
 
 pub mod app;
@@ -124,7 +133,6 @@ pub use backend::{Otel, OtelInFlight, OtelInstruments, OtelOutcome};
 pub use exchange::MetricsExchange;
 pub use layer::MetricsLayer;
 pub use names::Names;
-pub use tower_otel_core::{Observed, observe};
 
 #[cfg(all(doctest, feature = "prometheus"))]
 #[doc = include_str!("../README.md")]

@@ -43,6 +43,10 @@
 //!
 //! [`W3cPropagator`] is the same as a `TextMapPropagator`, for everything else that wants one.
 //!
+//! # Features
+//!
+//! None is on by default. `reqwest` and `reqwest-middleware` are those of [`tower_otel_core`].
+//!
 //! [tower]: https://docs.rs/tower
 //! [specification]: https://www.w3.org/TR/trace-context-2/
 

@@ -70,7 +70,7 @@ impl Config {
             Trust::Link => format
                 .extract_span_context(headers)
                 .map_or(Parent::Current, |remote| Parent::Root(Some(remote))),
-            _ => Parent::Current,
+            _ => Parent::Root(None),
         }
     }
 }

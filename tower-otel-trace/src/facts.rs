@@ -54,7 +54,10 @@ impl<'a> Facts<'a> {
             config,
             request,
             protocol,
-            target: request.target(),
+            target: match config.kind {
+                Kind::Server => Target::received(request),
+                Kind::Client => request.target(),
+            },
             route,
             peer,
             forwarded,

@@ -3,6 +3,8 @@
 //! # A whole server
 //!
 //! ```no_run
+//! use std::net::SocketAddr;
+//!
 //! use axum::{Router, extract::Path, routing::get};
 //! use opentelemetry::trace::TracerProvider;
 //! use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -29,7 +31,8 @@
 //!         .route("/users/{id}", get(user))
 //!         .layer(TraceLayer::server());
 //!     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
-//!     axum::serve(listener, app).await?;
+//!     // With the peer's address, for `client.address`.
+//!     axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await?;
 //!     Ok(())
 //! }
 //! ```
@@ -230,14 +233,26 @@
 //! Spans are `tracing` spans of level `INFO` and target `tower_otel_trace`, so log lines belong to
 //! them. tracing-opentelemetry exports them, by its own clock: the exported end is the last time a
 //! span was left, which is when the exchange ended. A span that a filter hides still hands the
-//! context its request arrived with to the requests made inside. With
-//! `with_context_activation(false)` no context is current, and the client's own span is not the
-//! one that is propagated.
+//! context its request arrived with to the requests made inside.
+//!
+//! What no `tracing` field can say goes through the OpenTelemetry context of the span: a late name,
+//! links, captured headers, the [`SpanHandle`]. Without an OpenTelemetry layer they are not there.
+//! With `with_context_activation(false)` no context is current either, and the client's own span
+//! is not the one that is propagated.
+//!
+//! tracing-opentelemetry marks a span as failed when an event of level `ERROR` is written in it, a
+//! handler's log line included, and leaves no `error.type`. Keep events away from it
+//! (`filter_fn(|metadata| metadata.is_span())`) if the status is to be the exchange's alone.
 //!
 //! With [`.tracer_provider(&provider)`](TraceLayer::tracer_provider) they are OpenTelemetry spans,
 //! opened directly: no subscriber is needed, the end of a span is the start plus the time that
-//! metrics measure, and the scope names this crate, its version and the schema. The attributes and
-//! the ends are the same.
+//! metrics measure, the scope names this crate, its version and the schema, and nobody's log line
+//! changes the status. The attributes and the ends are the same.
+//!
+//! # Features
+//!
+//! None is on by default. `axum`, `connect-info`, `hyper-util`, `reqwest`, `reqwest-middleware`,
+//! `tonic` and `tower` are those of [`tower_otel_core`].
 //!
 //! [tower]: https://docs.rs/tower
 //! [HTTP conventions]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/
@@ -258,10 +273,7 @@ pub use backend::{Backend, Direct, DirectSpan, Tracing, TracingSpan};
 pub use exchange::TraceExchange;
 pub use handle::SpanHandle;
 pub use layer::TraceLayer;
-pub use tower_otel_core::{Observed, observe};
 
-/// The target of spans and events, for filters.
-const TARGET: &str = "tower_otel_trace";
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

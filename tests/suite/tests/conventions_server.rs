@@ -1198,7 +1198,6 @@ async fn what_samplers_need_is_there_when_they_are_asked() {
             &sample.attributes,
             &[
                 ("http.request.method", Str("_OTHER")),
-                ("http.request.method_original", Str("PURGE")),
                 ("http.route", Str("/users/{id}")),
                 ("url.path", Str("/users/7")),
                 ("url.query", Str("sig=REDACTED")),

@@ -95,6 +95,26 @@ async fn a_nested_router_is_known_by_the_whole_of_its_route() {
 }
 
 #[tokio::test]
+async fn a_layer_inside_of_a_nested_router_sees_the_path_that_was_asked_for() {
+    for backend in Backend::BOTH {
+        let scene = Scene::new();
+        let users = Router::new().route("/users/{id}", get(ok));
+        let users = backend.around(&scene, TraceLayer::server(), users);
+        let router = Router::new().nest("/api/{tenant}", users);
+        let server = Server::listen(backend, scene, router).await;
+        let span = server.span_of("GET /api/a/users/7?page=2 HTTP/1.1").await;
+        says(
+            &span,
+            &[
+                ("http.route", Str("/api/{tenant}/users/{id}")),
+                ("url.path", Str("/api/a/users/7")),
+                ("url.query", Str("page=2")),
+            ],
+        );
+    }
+}
+
+#[tokio::test]
 async fn merged_routers_keep_their_routes() {
     inside(
         || {

@@ -52,7 +52,10 @@ pub(crate) fn classify(error: &(dyn Error + 'static)) -> Option<&'static str> {
         return Some(semconv::error::TIMEOUT);
     }
     #[cfg(feature = "reqwest")]
-    if let Some(class) = error.downcast_ref().and_then(reqwest::classify) {
+    if let Some(class) = semconv::error::chain(error)
+        .filter_map(|error| error.downcast_ref())
+        .find_map(reqwest::classify)
+    {
         return Some(class);
     }
     #[cfg(feature = "reqwest-middleware")]

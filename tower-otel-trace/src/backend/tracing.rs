@@ -13,10 +13,10 @@ use tracing::{
 };
 
 use super::{Backend, Parent, Span, Value};
-use crate::{
-    TARGET,
-    facts::{Facts, Protocol},
-};
+use crate::facts::{Facts, Protocol};
+
+/// The target of spans and events, for filters.
+pub(crate) const TARGET: &str = "tower_otel_trace";
 
 /// What tracing-opentelemetry reads from a span besides its attributes.
 mod otel {
