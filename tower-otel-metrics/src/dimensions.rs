@@ -3,7 +3,7 @@
 use std::{borrow::Cow, hash::Hash};
 
 use http::StatusCode;
-use tower_otel_core::End;
+use tower_otel_core::{End, semconv::error};
 
 use crate::series::Query;
 
@@ -32,12 +32,17 @@ pub(crate) type OwnValue = Option<Cow<'static, str>>;
 /// The path of a request that no route matched.
 const UNMATCHED: &str = "unmatched";
 
+/// What every label of the overflow series says.
+pub(crate) const OVERFLOW: &str = "overflow";
+
 /// Why there is no status.
 #[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
 pub(crate) enum Unanswered {
     Cancelled,
     Error,
     Panic,
+    /// It was not told apart.
+    Overflow,
 }
 
 impl Unanswered {
@@ -76,9 +81,10 @@ impl<'a> Dimensions<'a> {
     pub(crate) fn status_label(&self) -> &str {
         match (&self.status, self.unanswered) {
             (Some(status), _) => status.as_str(),
-            (None, Some(Unanswered::Panic)) => "panic",
+            (None, Some(Unanswered::Overflow)) => OVERFLOW,
+            (None, Some(Unanswered::Panic)) => error::PANIC,
             (None, Some(Unanswered::Error)) => "error",
-            (None, Some(Unanswered::Cancelled) | None) => "cancelled",
+            (None, Some(Unanswered::Cancelled) | None) => error::CANCELLED,
         }
     }
 }

@@ -8,16 +8,13 @@ use std::sync::{
 use crate::{
     backend::{Backend, SeriesLabels, Wanted},
     config::Config,
-    dimensions::{Dimensions, Key},
+    dimensions::{Dimensions, Key, OVERFLOW, Unanswered},
     names::Metrics,
     series::Series,
 };
 
 /// How many series a layer makes of each kind before it counts in the overflow series.
 pub(crate) const DEFAULT_LIMIT: usize = 2_000;
-
-/// What every label of the overflow series says.
-const OVERFLOW: &str = "overflow";
 
 #[derive(Debug)]
 pub(crate) struct Instruments<B: Backend> {
@@ -109,6 +106,8 @@ impl<B: Backend> Instruments<B> {
             let everywhere = Dimensions {
                 route: Some(OVERFLOW),
                 host: Some(OVERFLOW),
+                scheme: OVERFLOW,
+                unanswered: Some(Unanswered::Overflow),
                 ..Dimensions::of_method(OVERFLOW)
             };
             (

@@ -196,15 +196,11 @@ impl<B: Backend> Observe for MetricsLayer<B> {
             Kind::Client => {
                 let server = semconv::server::on_client(&request.target(), request.headers());
                 subject.port = server.and_then(|server| server.port);
-                let host = server.map_or(UNKNOWN_HOST, |server| server.host);
-                start(subject, Some(host))
+                start(subject, server.map(|server| server.host))
             }
         })
     }
 }
-
-/// The host of a client's request that names none.
-const UNKNOWN_HOST: &str = "unknown";
 
 impl<S, B: Backend> Layer<S> for MetricsLayer<B> {
     type Service = Observed<S, Self>;

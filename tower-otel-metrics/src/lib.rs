@@ -51,7 +51,7 @@
 //! |---|---|
 //! | `method` | a known method, or `_OTHER` |
 //! | `path` | the route that matched, `unmatched` where none did; never the path itself |
-//! | `host` | host and port of the target of a client's request |
+//! | `host` | host and port of the target of a client's request; absent where it names none |
 //! | `status` | the code that was sent, whatever became of the body; `cancelled`, `error` or `panic` where none was |
 //!
 //! The duration, in seconds, is that from the start of an exchange to its end, which is the end of

@@ -189,6 +189,8 @@ async fn series_beyond_the_limit_are_one() {
     let overflow = ("path", "overflow");
     assert_eq!(scene.sum("http_requests_total", &[]), 5_000.0);
     assert_eq!(scene.sum("http_requests_total", &[overflow]), 4_900.0);
+    let untold = [overflow, ("status", "overflow")];
+    assert_eq!(scene.sum("http_requests_total", &untold), 4_900.0);
     assert_eq!(
         scene.sum("http_request_duration_seconds_count", &[]),
         5_000.0
