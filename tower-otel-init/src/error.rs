@@ -46,8 +46,8 @@ impl fmt::Display for InitError {
                  start it once",
             ),
             Self::SubscriberInstalled => f.write_str(
-                "a tracing subscriber is already installed in this process; add the layer of \
-                 `Builder::layer` to it, or let this crate install its own before anything else \
+                "a tracing subscriber is already installed in this process; add the layers of \
+                 `Builder::layers` to it, or let this crate install its own before anything else \
                  does",
             ),
             Self::Value {
