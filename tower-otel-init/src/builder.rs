@@ -8,7 +8,8 @@ use crate::choice::{LogFormat, LogsExporter, MetricsExporter, Protocol, TracesEx
 use crate::config::Settings;
 use crate::sampler::Sampler;
 
-/// Says what the variables shall not decide. Made by [`Telemetry::builder`].
+/// Says what the variables shall not decide. Made by
+/// [`Telemetry::builder`](crate::Telemetry::builder).
 #[derive(Clone, Debug)]
 #[must_use = "nothing is started before `install` or `layers`"]
 pub struct Builder {

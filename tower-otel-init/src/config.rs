@@ -337,6 +337,6 @@ fn unacceptable(name: &str, value: &str, accepted: &str) -> InitError {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "grpc", feature = "prometheus"))]
 #[path = "config_tests.rs"]
 mod tests;

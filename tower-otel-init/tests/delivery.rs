@@ -222,7 +222,7 @@ fn a_collector_that_hangs_holds_up_neither_requests_nor_shutdown() {
 }
 
 #[test]
-fn headers_and_resource_are_sent_and_gzip_is_understood() {
+fn headers_and_resource_are_sent() {
     for (collector, protocol) in [
         (Collector::grpc(), Protocol::Grpc),
         (Collector::http(), Protocol::HttpProtobuf),

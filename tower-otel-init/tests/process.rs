@@ -185,6 +185,33 @@ fn ten_thousand_requests_then_sigterm_are_ten_thousand_spans() {
 }
 
 #[test]
+fn spans_are_compressed_when_that_is_asked_for() {
+    for (protocol, header, collector) in [
+        ("grpc", "grpc-encoding", Collector::grpc()),
+        ("http/protobuf", "content-encoding", Collector::http()),
+    ] {
+        let service = Service::start(
+            "current",
+            &[
+                ALL,
+                ("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint()),
+                ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+                ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+                ("OTEL_EXPORTER_OTLP_HEADERS", "x-team=a%20b"),
+            ],
+        );
+        service.ask("/users/7", 20);
+        service.stop();
+        let received = collector.received.lock().unwrap();
+        assert_eq!(received.spans.len(), 20);
+        for (name, value) in [(header, "gzip"), ("x-team", "a b")] {
+            let sent = (name.to_owned(), value.to_owned());
+            assert!(received.headers.contains(&sent), "{:?}", received.headers);
+        }
+    }
+}
+
+#[test]
 fn every_line_says_its_trace_and_span_in_either_backend() {
     for backend in ["tracing", "opentelemetry"] {
         let collector = Collector::grpc();

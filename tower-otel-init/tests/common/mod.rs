@@ -7,6 +7,7 @@
     clippy::panic
 )]
 
+use std::io::Read;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
+use flate2::read::GzDecoder;
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{
     LogsService, LogsServiceServer,
 };
@@ -212,7 +214,12 @@ impl Service {
                     .iter()
                     .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
                 self.received.lock().unwrap().headers = names.collect();
-                self.take(ExportTraceServiceRequest::decode(body).unwrap());
+                let mut plain = Vec::new();
+                match headers.get("content-encoding") {
+                    Some(_) => GzDecoder::new(&*body).read_to_end(&mut plain).unwrap(),
+                    None => (&*body).read_to_end(&mut plain).unwrap(),
+                };
+                self.take(ExportTraceServiceRequest::decode(&*plain).unwrap());
                 let response = ExportTraceServiceResponse::default();
                 (StatusCode::OK, response.encode_to_vec())
             }),
