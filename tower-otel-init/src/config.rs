@@ -4,11 +4,13 @@
 use std::time::Duration;
 
 use crate::InitError;
+use crate::batch::Batch;
 use crate::choice::{
     Flag, LogFormat, LogLevel, LogsExporter, MetricsExporter, Propagator, Protocol, TracesExporter,
 };
 use crate::env::{Env, Lookup, Warning};
-use crate::otlp::{Otlp, Signal, is_header, positive};
+use crate::otlp::{Otlp, Signal, is_header};
+use crate::propagation;
 use crate::resource;
 use crate::sampler::Sampler;
 
@@ -44,14 +46,6 @@ pub(crate) enum Target {
     Nowhere,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Batch {
-    pub(crate) queue_size: usize,
-    pub(crate) batch_size: usize,
-    pub(crate) schedule_delay: Duration,
-    pub(crate) export_timeout: Duration,
-}
-
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) attributes: Vec<(String, String)>,
@@ -66,9 +60,6 @@ pub(crate) struct Config {
     /// Directives for log lines.
     pub(crate) log_filter: String,
 }
-
-const COUNT: &str = "a whole number above 0";
-const MILLIS: &str = "a whole number of milliseconds above 0";
 
 impl Config {
     pub(crate) fn resolve(
@@ -97,18 +88,18 @@ impl Config {
         };
         let config = Self {
             attributes: resource::attributes(settings, env),
-            propagators: propagators(env),
+            propagators: propagation::resolve(env),
             sampler,
             traces: if off {
                 Target::Nowhere
             } else {
                 traces(settings, env)?
             },
-            batch: batch(settings, env)?,
+            batch: Batch::resolve(settings, env)?,
             metrics: metrics(settings, off, env)?,
             metric_interval: match settings.metric_interval {
                 Some(interval) => interval,
-                None => millis(env, "OTEL_METRIC_EXPORT_INTERVAL", 60_000),
+                None => env.millis("OTEL_METRIC_EXPORT_INTERVAL", 60_000),
             },
             logs: if off {
                 Target::Nowhere
@@ -206,82 +197,6 @@ fn logs(settings: &Settings, env: &mut Env<'_>) -> Result<Target, InitError> {
     }
 }
 
-fn batch(settings: &Settings, env: &mut Env<'_>) -> Result<Batch, InitError> {
-    let queue_size = match settings.queue_size {
-        Some(0) => return Err(unacceptable("queue_size", "0", COUNT)),
-        Some(size) => size,
-        None => env.first(&["OTEL_BSP_MAX_QUEUE_SIZE"], positive_count, COUNT, 2048),
-    };
-    let fits = |size: usize| (size <= queue_size).then_some(size);
-    let batch_size = match settings.batch_size {
-        Some(0) => return Err(unacceptable("batch_size", "0", COUNT)),
-        Some(size) => size.min(queue_size),
-        None => env.first(
-            &["OTEL_BSP_MAX_EXPORT_BATCH_SIZE"],
-            |text| positive_count(text).and_then(fits),
-            "a whole number above 0, and at most OTEL_BSP_MAX_QUEUE_SIZE",
-            queue_size.min(512),
-        ),
-    };
-    Ok(Batch {
-        queue_size,
-        batch_size,
-        schedule_delay: match settings.schedule_delay {
-            Some(delay) => delay.max(Duration::from_millis(1)),
-            None => millis(env, "OTEL_BSP_SCHEDULE_DELAY", 5_000),
-        },
-        export_timeout: millis(env, "OTEL_BSP_EXPORT_TIMEOUT", 30_000),
-    })
-}
-
-fn positive_count(text: &str) -> Option<usize> {
-    text.parse()
-        .ok()
-        .filter(|count| (1..=1 << 24).contains(count))
-}
-
-fn millis(env: &mut Env<'_>, name: &str, default: u64) -> Duration {
-    Duration::from_millis(env.first(&[name], positive, MILLIS, default))
-}
-
-/// The words that are known, each once. `none` stands alone.
-fn propagators(env: &mut Env<'_>) -> Vec<Propagator> {
-    const NAME: &str = "OTEL_PROPAGATORS";
-    let Some(list) = env.get(NAME) else {
-        return vec![Propagator::TraceContext, Propagator::Baggage];
-    };
-    let mut chosen = Vec::new();
-    for word in list
-        .split(',')
-        .map(str::trim)
-        .filter(|word| !word.is_empty())
-    {
-        match Propagator::parse(word) {
-            Some(Propagator::None) => return Vec::new(),
-            Some(propagator) if chosen.contains(&propagator) => {}
-            Some(propagator) => chosen.push(propagator),
-            None => {
-                let reason = match word {
-                    "b3" | "b3multi" | "jaeger" | "xray" | "ottrace" => {
-                        format!("no maintained propagator for `{word}` is built in")
-                    }
-                    _ => format!("accepted is {}", Propagator::ACCEPTED),
-                };
-                env.warn(
-                    NAME,
-                    word,
-                    reason,
-                    "the others, or tracecontext and baggage",
-                );
-            }
-        }
-    }
-    if chosen.is_empty() {
-        chosen = vec![Propagator::TraceContext, Propagator::Baggage];
-    }
-    chosen
-}
-
 /// `RUST_LOG`, else `LOG_LEVEL`.
 fn log_filter(settings: &Settings, env: &mut Env<'_>) -> Result<String, InitError> {
     const DIRECTIVES: &str = "directives as of tracing-subscriber's EnvFilter";
@@ -329,7 +244,7 @@ fn ours<T>(
     }
 }
 
-fn unacceptable(name: &str, value: &str, accepted: &str) -> InitError {
+pub(crate) fn unacceptable(name: &str, value: &str, accepted: &str) -> InitError {
     InitError::Value {
         name: name.to_owned(),
         value: value.to_owned(),

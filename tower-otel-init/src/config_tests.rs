@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use super::*;
+use crate::choice::Propagator;
 
 type Variables<'a> = &'a [(&'a str, &'a str)];
 

@@ -1,6 +1,9 @@
 //! Reading variables: one at a time, with a word about each that cannot be read.
 
 use std::fmt;
+use std::time::Duration;
+
+use crate::otlp::positive;
 
 /// Where variables come from. Tests have their own.
 pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -120,6 +123,11 @@ impl<'a> Env<'a> {
             self.warn(name, &value, reason, chosen.to_string());
         }
         chosen
+    }
+
+    pub(crate) fn millis(&mut self, name: &str, default: u64) -> Duration {
+        let accepted = "a whole number of milliseconds above 0";
+        Duration::from_millis(self.first(&[name], positive, accepted, default))
     }
 }
 

@@ -86,6 +86,7 @@
 //! | `logs` | | OTLP log records |
 //! | `tls` | | collectors at `https://`, with the platform's roots |
 
+mod batch;
 mod builder;
 mod choice;
 mod collector;

@@ -12,7 +12,7 @@ use opentelemetry_sdk::trace::{
 };
 use tokio::runtime::Handle;
 
-use crate::config::Batch;
+use crate::batch::Batch;
 use crate::exports::Exports;
 use crate::link::Link;
 use crate::tally::Tally;

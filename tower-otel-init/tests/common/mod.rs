@@ -73,6 +73,8 @@ struct Service {
 pub struct Collector {
     pub received: Arc<Mutex<Received>>,
     pub address: SocketAddr,
+    #[cfg(feature = "tls")]
+    identity: Option<(String, String)>,
     running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
@@ -85,10 +87,25 @@ impl Collector {
         Self::start(true, Mood::Takes)
     }
 
+    /// Both protocols, with TLS.
+    #[cfg(feature = "tls")]
+    pub fn tls(certificate: &str, key: &str) -> Self {
+        let mut collector = Self {
+            received: Arc::default(),
+            address: "127.0.0.1:0".parse().unwrap(),
+            identity: Some((certificate.to_owned(), key.to_owned())),
+            running: None,
+        };
+        collector.run(false, Mood::Takes);
+        collector
+    }
+
     pub fn start(http: bool, mood: Mood) -> Self {
         let mut collector = Self {
             received: Arc::default(),
             address: "127.0.0.1:0".parse().unwrap(),
+            #[cfg(feature = "tls")]
+            identity: None,
             running: None,
         };
         collector.run(http, mood);
@@ -111,6 +128,8 @@ impl Collector {
             received: Arc::clone(&self.received),
             mood,
         };
+        #[cfg(feature = "tls")]
+        let identity = self.identity.clone();
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -119,6 +138,12 @@ impl Collector {
                 .unwrap();
             runtime.block_on(async move {
                 let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+                #[cfg(feature = "tls")]
+                if let Some(identity) = identity {
+                    tokio::spawn(service.tls(listener, identity));
+                    let _ = stopped.await;
+                    return;
+                }
                 if http {
                     tokio::spawn(async move { axum::serve(listener, service.http()).await });
                 } else {
@@ -167,6 +192,28 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+#[cfg(feature = "tls")]
+struct Tls(tokio::net::TcpListener, tokio_rustls::TlsAcceptor);
+
+#[cfg(feature = "tls")]
+impl axum::serve::Listener for Tls {
+    type Io = tokio_rustls::server::TlsStream<tokio::net::TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        loop {
+            let (stream, peer) = self.0.accept().await.unwrap();
+            if let Ok(stream) = self.1.accept(stream).await {
+                return (stream, peer);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<Self::Addr> {
+        self.0.local_addr()
+    }
+}
+
 impl Service {
     async fn answer(&self) -> Result<(), Status> {
         self.received.lock().unwrap().calls += 1;
@@ -201,6 +248,25 @@ impl Service {
             .serve_with_incoming(TcpListenerStream::new(listener))
             .await
             .unwrap();
+    }
+
+    #[cfg(feature = "tls")]
+    async fn tls(self, listener: tokio::net::TcpListener, (certificate, key): (String, String)) {
+        use tokio_rustls::rustls::ServerConfig;
+        use tokio_rustls::rustls::pki_types::pem::PemObject;
+        use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+        let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+        let mut config = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)
+            .unwrap();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let grpc = tonic::service::Routes::new(TraceServiceServer::new(self.clone()));
+        let both = grpc.into_axum_router().merge(self.http());
+        let tls = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        axum::serve(Tls(listener, tls), both).await.unwrap();
     }
 
     fn http(self) -> axum::Router {
