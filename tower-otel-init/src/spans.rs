@@ -149,3 +149,58 @@ pub(crate) fn publish(tally: &Tally) {
 
 /// Spans that were recorded and did not arrive, by `reason`.
 pub(crate) const DROPPED: &str = "otel_spans_dropped_total";
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::io;
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Page(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Page {
+        fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(text)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_full_queue_is_said_once_and_so_is_its_end() {
+        let exports = Exports::start().unwrap();
+        let tally = Arc::new(Tally::new(1));
+        let watched = Watched {
+            inner: Arc::new(()),
+            handle: exports.handle().clone(),
+            timeout: Duration::ZERO,
+            tally: Arc::clone(&tally),
+            link: Link::new("spans", ""),
+            full: AtomicBool::new(false),
+            refused: AtomicU64::new(0),
+        };
+        let page = Page::default();
+        let out = page.clone();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || out.clone());
+        tracing::subscriber::with_default(subscriber.finish(), || {
+            tally.accept();
+            watched.note_queue();
+            for _ in 0..3 {
+                assert!(!tally.accept());
+                watched.note_queue();
+            }
+            watched.note_queue();
+            watched.note_queue();
+        });
+        let said = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
+        let lines: Vec<_> = said.lines().collect();
+        assert_eq!(lines.len(), 2, "{said}");
+        assert!(said.contains("is full"), "{said}");
+        assert!(said.contains("room again; 3 did not fit"), "{said}");
+    }
+}

@@ -135,6 +135,24 @@ fn without_any_runtime_spans_arrive_too() {
 }
 
 #[test]
+fn a_small_queue_has_room_again_after_each_export() {
+    let collector = Collector::grpc();
+    let telemetry = start(
+        builder(&collector, Protocol::Grpc)
+            .queue_size(64)
+            .batch_size(32),
+    );
+    let (app, runtime) = (app(&telemetry), current_thread());
+    for round in 1..=20 {
+        ask(&runtime, &app, 64);
+        collector.await_spans(round * 64 - 31);
+        telemetry.tracer_provider().unwrap().force_flush().unwrap();
+    }
+    telemetry.shutdown(LONG).unwrap();
+    assert_eq!(collector.spans(), 20 * 64);
+}
+
+#[test]
 fn what_a_small_queue_refuses_is_counted() {
     for runtime in [current_thread, multi_thread] {
         for (collector, protocol) in [
