@@ -83,9 +83,10 @@ impl<'a> Failure<'a> {
         self.message
     }
 
-    /// The type of the error, as a path.
-    pub fn type_name(&self) -> &'static str {
-        self.type_name
+    /// The type of the error, as a path; nothing where a box has erased it.
+    pub fn type_name(&self) -> Option<&'static str> {
+        let path = self.type_name.split('<').next().unwrap_or_default();
+        (path.contains("::") && !path.starts_with("alloc::")).then_some(path)
     }
 
     /// The error as its own type.
@@ -94,8 +95,8 @@ impl<'a> Failure<'a> {
     }
 
     /// The error as a [`std::error::Error`], where its type is one this crate can recognise: the
-    /// boxed errors of tower, `std::io::Error`, and those of axum, hyper and reqwest with the
-    /// features for them.
+    /// boxed errors of tower, `std::io::Error`, and those of axum, hyper, reqwest and tonic with
+    /// the features for them.
     pub fn as_error(&self) -> Option<&'a (dyn Error + 'static)> {
         if let Some(error) = self.downcast_ref::<Box<dyn Error + Send + Sync>>() {
             return Some(&**error);
@@ -117,24 +118,25 @@ impl<'a> Failure<'a> {
     /// error, else [`semconv::error::OTHER`] where the type was erased.
     pub fn error_type(&self) -> &'static str {
         let Some(error) = self.as_error() else {
-            let path = self.type_name.split('<').next().unwrap_or_default();
-            return if path.contains("::") && !path.starts_with("alloc::") {
-                path
-            } else {
-                semconv::error::OTHER
-            };
+            return self.type_name().unwrap_or(semconv::error::OTHER);
         };
         crate::adapt::classify(error)
             .or_else(|| semconv::error::classify(error))
             .unwrap_or(semconv::error::OTHER)
     }
+
+    /// The gRPC status the error carries, if it is one that does (tonic's, with the feature `tonic`).
+    pub(crate) fn grpc_status(&self) -> Option<u8> {
+        crate::adapt::grpc_status(self.as_error()?)
+    }
 }
 
+/// Without the message, which may hold anything.
 impl fmt::Debug for Failure<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Failure")
-            .field("message", &format_args!("{}", self.message))
             .field("type_name", &self.type_name)
+            .field("error_type", &self.error_type())
             .finish_non_exhaustive()
     }
 }

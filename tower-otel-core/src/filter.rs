@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::{RequestHead, Route};
+use crate::{Hosts, RequestHead, Route};
 
 /// A rule that spans and metrics share: which requests they watch.
 ///
@@ -35,7 +35,8 @@ impl Filter {
     }
 
     /// Watches all but these paths and what lies below them: `/health` skips `/health/live`, and
-    /// not `/healthy`.
+    /// not `/healthy`. The path is that of the request as it reaches the layer: inside of a nested
+    /// router the prefix of that router is gone from it.
     pub fn skip_paths(paths: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let paths: Vec<String> = paths.into_iter().map(Into::into).collect();
         Self::new(move |request| {
@@ -56,6 +57,17 @@ impl Filter {
             Route::matched(request)
                 .is_none_or(|matched| !routes.iter().any(|skipped| matched.as_str() == skipped))
         })
+    }
+
+    /// Watches the requests of a client to these hosts. One that names no host is not among them,
+    /// unless they are [all](Hosts::all).
+    pub fn only_hosts(hosts: Hosts) -> Self {
+        Self::new(move |request| hosts.receive(request))
+    }
+
+    /// Watches the requests of a client to all but these hosts.
+    pub fn skip_hosts(hosts: Hosts) -> Self {
+        Self::new(move |request| !hosts.receive(request))
     }
 
     /// Whether the request is to be observed.
@@ -96,6 +108,20 @@ mod tests {
         assert!(observes(&rule, "/healthy"));
         assert!(observes(&rule, "/internal"));
         assert!(observes(&rule, "/"));
+    }
+
+    #[test]
+    fn hosts_are_let_in_or_kept_out() {
+        let ours = Hosts::new(["ours.example"]);
+        let (only, skip) = (Filter::only_hosts(ours.clone()), Filter::skip_hosts(ours));
+        for (target, is_ours) in [
+            ("https://ours.example/", true),
+            ("https://theirs.example/?ours.example", false),
+            ("/", false),
+        ] {
+            assert_eq!(observes(&only, target), is_ours, "{target}");
+            assert_eq!(observes(&skip, target), !is_ours, "{target}");
+        }
     }
 
     #[test]

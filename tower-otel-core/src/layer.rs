@@ -16,7 +16,7 @@ pub const fn observe<O: Observe>(observer: O) -> ObserveLayer<O> {
 /// The layer that [`observe`] makes.
 #[derive(Clone, Copy, Debug)]
 pub struct ObserveLayer<O> {
-    observer: O,
+    pub(crate) observer: O,
 }
 
 impl<S, O: Observe + Clone> Layer<S> for ObserveLayer<O> {

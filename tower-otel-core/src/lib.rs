@@ -87,10 +87,13 @@
 //!
 //! | feature | what is understood |
 //! |---|---|
-//! | `axum` | `MatchedPath` as the route, `axum::Error` |
+//! | `axum` | `MatchedPath` as the route, `OriginalUri` as the target a server received, `axum::Error` |
 //! | `connect-info` | `axum` and its `ConnectInfo`, which axum has only with its own feature `tokio` |
 //! | `hyper-util` | `Error` and `HttpInfo` of hyper-util's pooled client, `hyper::Error` |
 //! | `reqwest` | `reqwest::Request`, `Response` and `Error`: `reqwest::Client` as a tower service; includes `hyper-util`, on which it is built |
+//! | `reqwest-middleware` | `reqwest`, and `into_middleware()` for the chain of a `ClientWithMiddleware` |
+//! | `tonic` | `tonic::Status`, the causes of `tonic::transport::Error`, and `TcpConnectInfo`; includes `hyper-util`, on which it is built |
+//! | `tower` | `Elapsed`, the time-out of tower |
 //!
 //! [`tower-otel-trace`]: https://docs.rs/tower-otel-trace
 //! [`tower-otel-metrics`]: https://docs.rs/tower-otel-metrics
@@ -102,7 +105,9 @@ mod body;
 mod end;
 mod filter;
 mod future;
+mod grpc;
 mod head;
+mod hosts;
 mod kind;
 mod layer;
 mod observe;
@@ -115,12 +120,16 @@ pub mod semconv;
 mod service;
 mod target;
 
+#[cfg(feature = "reqwest-middleware")]
+pub use adapt::ObserveMiddleware;
 pub use attempts::Attempts;
 pub use body::ResponseBody;
 pub use end::{End, Failure};
 pub use filter::Filter;
 pub use future::ResponseFuture;
+pub use grpc::{GrpcCall, GrpcOutcome};
 pub use head::{RequestHead, ResponseHead, content_length};
+pub use hosts::Hosts;
 pub use kind::Kind;
 pub use layer::{ObserveLayer, observe};
 pub use observe::{EnteredBoth, Exchange, Observe};

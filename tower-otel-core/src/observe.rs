@@ -1,6 +1,6 @@
 //! The two traits every signal implements, and observers joined into one.
 
-use std::time::Instant;
+use std::{mem, time::Instant};
 
 use crate::{End, RequestHead, ResponseHead};
 
@@ -91,12 +91,8 @@ impl<A: Observe, B: Observe> Observe for (A, B) {
     type Exchange = (A::Exchange, B::Exchange);
 
     fn start(&self, request: &mut dyn RequestHead, at: Instant) -> Self::Exchange {
-        let mut outer = self.0.start(request, at);
-        let inner = {
-            let _entered = outer.enter();
-            self.1.start(request, at)
-        };
-        (outer, inner)
+        let outer = self.0.start(request, at);
+        start_inside(outer, || self.1.start(request, at))
     }
 }
 
@@ -129,11 +125,10 @@ impl<A: Exchange, B: Exchange> Exchange for (A, B) {
     }
 
     fn end(&mut self, end: End<'_>, at: Instant) {
-        {
-            let _entered = self.0.enter();
-            self.1.end(end, at);
-        }
-        self.0.end(end, at);
+        let (outer, inner) = self;
+        let outer = EndLast { outer, end, at };
+        let _entered = outer.outer.enter();
+        inner.end(end, at);
     }
 }
 
@@ -150,16 +145,42 @@ impl<A: Observe, B: Observe, C: Observe> Observe for (A, B, C) {
     type Exchange = (A::Exchange, (B::Exchange, C::Exchange));
 
     fn start(&self, request: &mut dyn RequestHead, at: Instant) -> Self::Exchange {
-        let mut first = self.0.start(request, at);
-        let rest = {
-            let _entered = first.enter();
-            let mut second = self.1.start(request, at);
-            let third = {
-                let _entered = second.enter();
-                self.2.start(request, at)
-            };
-            (second, third)
-        };
-        (first, rest)
+        let first = self.0.start(request, at);
+        start_inside(first, || {
+            let second = self.1.start(request, at);
+            start_inside(second, || self.2.start(request, at))
+        })
+    }
+}
+
+/// Starts an exchange in the context of another one, which ends if that panics.
+fn start_inside<A: Exchange, B>(mut outer: A, start: impl FnOnce() -> B) -> (A, B) {
+    struct Unwinding<'a, A: Exchange>(&'a mut A);
+
+    impl<A: Exchange> Drop for Unwinding<'_, A> {
+        fn drop(&mut self) {
+            self.0.end(End::Panicked, Instant::now());
+        }
+    }
+
+    let unwinding = Unwinding(&mut outer);
+    let inner = {
+        let _entered = unwinding.0.enter();
+        start()
+    };
+    mem::forget(unwinding);
+    (outer, inner)
+}
+
+/// Ends the outer exchange after the inner one, even if ending that panics.
+struct EndLast<'a, 'e, A: Exchange> {
+    outer: &'a mut A,
+    end: End<'e>,
+    at: Instant,
+}
+
+impl<A: Exchange> Drop for EndLast<'_, '_, A> {
+    fn drop(&mut self) {
+        self.outer.end(self.end, self.at);
     }
 }

@@ -8,7 +8,8 @@ use http::Extensions;
 ///
 /// A server puts it into its requests, a connector into its responses, where the library in
 /// between does not. axum's `ConnectInfo<SocketAddr>` is understood as well, with the feature
-/// `connect-info`, and so is the `HttpInfo` of hyper-util's connector, with `hyper-util`.
+/// `connect-info`, and so are the `HttpInfo` of hyper-util's connector, with `hyper-util`, and
+/// the `TcpConnectInfo` of tonic's server, with `tonic`.
 ///
 /// ```
 /// use std::net::SocketAddr;
@@ -26,14 +27,6 @@ impl PeerAddr {
     /// The address of the peer, if somebody has left it.
     pub fn of(extensions: &Extensions) -> Option<SocketAddr> {
         let own = extensions.get::<Self>().map(|peer| peer.0);
-        #[cfg(feature = "connect-info")]
-        let own = own.or_else(|| {
-            extensions
-                .get::<axum::extract::ConnectInfo<SocketAddr>>()
-                .map(|info| info.0)
-        });
-        #[cfg(feature = "hyper-util")]
-        let own = own.or_else(|| crate::adapt::peer(extensions));
-        own
+        own.or_else(|| crate::adapt::peer(extensions))
     }
 }

@@ -2,7 +2,7 @@
 
 use http::Uri;
 
-use crate::semconv::HostPort;
+use crate::{RequestHead, semconv::HostPort};
 
 /// The parts of a request target, as the request itself spells them.
 ///
@@ -50,6 +50,19 @@ impl<'a> Target<'a> {
             uri.path(),
             uri.query(),
         )
+    }
+
+    /// The target a server received, before routers took a prefix off its path: axum's
+    /// `OriginalUri` where there is one (feature `axum`), else the target of the request.
+    pub fn received(request: &'a dyn RequestHead) -> Self {
+        #[cfg(feature = "axum")]
+        if let Some(original) = request
+            .extensions()
+            .and_then(|extensions| extensions.get::<axum::extract::OriginalUri>())
+        {
+            return Self::of(&original.0);
+        }
+        request.target()
     }
 
     /// The parts of a target whose authority may still hold user information.

@@ -567,6 +567,50 @@ fn of_two_observers_the_first_is_outside() {
     );
 }
 
+#[test]
+fn an_observer_that_panics_leaves_the_one_outside_of_it_ended() {
+    #[derive(Clone)]
+    struct Panics {
+        at_start: bool,
+    }
+    impl Observe for Panics {
+        type Exchange = PanicsAtTheEnd;
+
+        fn start(&self, _request: &mut dyn RequestHead, _at: Instant) -> PanicsAtTheEnd {
+            assert!(!self.at_start, "a filter of somebody's panics");
+            PanicsAtTheEnd
+        }
+    }
+    struct PanicsAtTheEnd;
+    impl Exchange for PanicsAtTheEnd {
+        type Entered<'a> = ();
+
+        fn enter(&mut self) {}
+
+        fn response(&mut self, _response: &dyn ResponseHead) {}
+
+        fn end(&mut self, _end: End<'_>, _at: Instant) {
+            panic!("somebody's text of an error panics");
+        }
+    }
+
+    for (at_start, end) in [(true, "end panicked"), (false, "end complete")] {
+        let diary = Diary::default();
+        let inner = service_fn(|_: Request<()>| {
+            ready(Ok::<_, Infallible>(Response::new(
+                Script::default().tells_its_end(),
+            )))
+        });
+        let mut service = observe((diary.clone(), Panics { at_start })).layer(inner);
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            let _ = poll(pin!(service.call(request(Method::GET))));
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(diary.ends(), [end]);
+        assert_eq!(depth(), 0, "and its context is left");
+    }
+}
+
 // === transparency ===
 
 #[test]

@@ -1,6 +1,6 @@
 //! What sets one series apart from another.
 
-use std::hash::Hash;
+use std::{borrow::Cow, hash::Hash};
 
 use http::StatusCode;
 use tower_otel_core::End;
@@ -12,16 +12,22 @@ use crate::series::Query;
 pub(crate) struct Dimensions<'a> {
     /// A known method, or `_OTHER`.
     pub(crate) method: &'a str,
-    /// The route on a server, the host on a client.
-    pub(crate) place: Option<&'a str>,
-    /// The port of the host on a client.
+    /// The route that matched, on a server.
+    pub(crate) route: Option<&'a str>,
+    /// The target of a client, and on a server its own address where that is asked for.
+    pub(crate) host: Option<&'a str>,
     pub(crate) port: Option<u16>,
     pub(crate) scheme: &'static str,
     pub(crate) version: Option<&'static str>,
     pub(crate) status: Option<StatusCode>,
     pub(crate) unanswered: Option<Unanswered>,
     pub(crate) error_type: Option<&'static str>,
+    /// Values of the caller's labels, in the order in which the layer was given them.
+    pub(crate) own: &'a [OwnValue],
 }
+
+/// The value of a label of the caller's, where the exchange has one.
+pub(crate) type OwnValue = Option<Cow<'static, str>>;
 
 /// The path of a request that no route matched.
 const UNMATCHED: &str = "unmatched";
@@ -49,19 +55,21 @@ impl<'a> Dimensions<'a> {
     pub(crate) const fn of_method(method: &'a str) -> Self {
         Self {
             method,
-            place: None,
+            route: None,
+            host: None,
             port: None,
             scheme: "",
             version: None,
             status: None,
             unanswered: None,
             error_type: None,
+            own: &[],
         }
     }
 
-    /// The place, or that there is none.
-    pub(crate) fn place(&self) -> &str {
-        self.place.unwrap_or(UNMATCHED)
+    /// The route, or that there is none.
+    pub(crate) fn route(&self) -> &'a str {
+        self.route.unwrap_or(UNMATCHED)
     }
 
     /// The status that was sent, or why none was.
@@ -79,36 +87,42 @@ impl<'a> Dimensions<'a> {
 #[derive(Debug)]
 pub(crate) struct Key {
     method: Box<str>,
-    place: Option<Box<str>>,
+    route: Option<Box<str>>,
+    host: Option<Box<str>>,
     port: Option<u16>,
     scheme: &'static str,
     version: Option<&'static str>,
     status: Option<StatusCode>,
     unanswered: Option<Unanswered>,
     error_type: Option<&'static str>,
+    own: Box<[OwnValue]>,
 }
 
 impl Key {
     pub(crate) fn dimensions(&self) -> Dimensions<'_> {
         let Self {
             method,
-            place,
+            route,
+            host,
             port,
             scheme,
             version,
             status,
             unanswered,
             error_type,
+            own,
         } = self;
         Dimensions {
             method,
-            place: place.as_deref(),
+            route: route.as_deref(),
+            host: host.as_deref(),
             port: *port,
             scheme,
             version: *version,
             status: *status,
             unanswered: *unanswered,
             error_type: *error_type,
+            own,
         }
     }
 }
@@ -123,23 +137,27 @@ impl Query for Dimensions<'_> {
     fn to_key(&self) -> Key {
         let Self {
             method,
-            place,
+            route,
+            host,
             port,
             scheme,
             version,
             status,
             unanswered,
             error_type,
+            own,
         } = *self;
         Key {
             method: method.into(),
-            place: place.map(Into::into),
+            route: route.map(Into::into),
+            host: host.map(Into::into),
             port,
             scheme,
             version,
             status,
             unanswered,
             error_type,
+            own: own.into(),
         }
     }
 }

@@ -4,15 +4,18 @@ use std::{sync::Arc, time::Instant};
 
 use tower_layer::Layer;
 use tower_otel_core::{
-    Filter, Kind, Observe, Observed, RequestHead, Route, RouteSource, Routing,
-    semconv::{self, Endpoint, KnownMethods, Proxies, protocol},
+    Filter, Kind, Observe, Observed, RequestHead, Route, RouteSource, Routing, content_length,
+    semconv::{self, KnownMethods, Proxies, protocol},
 };
 
 use crate::{
     backend::{Backend, Facade},
+    config::Config,
     exchange::{MetricsExchange, Subject},
     instruments::{DEFAULT_LIMIT, Instruments},
+    labels::OwnLabels,
     names::Names,
+    naming::Naming,
 };
 
 /// Counts and times every exchange of a service.
@@ -22,33 +25,21 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct MetricsLayer<B: Backend = Facade> {
     instruments: Arc<Instruments<B>>,
-    config: Arc<Config<B>>,
-}
-
-#[derive(Clone, Debug)]
-struct Config<B> {
-    kind: Kind,
-    backend: B,
-    names: Names,
-    limit: usize,
-    filter: Filter,
-    route: RouteSource,
-    methods: KnownMethods,
-    proxies: Proxies,
-    https: bool,
 }
 
 impl MetricsLayer<Facade> {
     /// Counts the requests a server answers, in the recorder of the `metrics` facade.
     ///
-    /// Install the recorder before the first request is served: its handles are kept.
+    /// Install the recorder before the first request is served: what ends earlier is not counted, of
+    /// which a warning tells once.
     pub fn server() -> Self {
         Self::new(Kind::Server)
     }
 
     /// Counts the requests a client sends, in the recorder of the `metrics` facade.
     ///
-    /// Install the recorder before the first request is sent: its handles are kept.
+    /// Install the recorder before the first request is sent: what ends earlier is not counted, of
+    /// which a warning tells once.
     pub fn client() -> Self {
         Self::new(Kind::Client)
     }
@@ -57,34 +48,28 @@ impl MetricsLayer<Facade> {
         Self::build(Config {
             kind,
             backend: Facade::default(),
-            names: Names::default(),
+            naming: Naming::default(),
+            labels: OwnLabels::default(),
             limit: DEFAULT_LIMIT,
             filter: Filter::all(),
             route: RouteSource::default(),
             methods: KnownMethods::from_env(),
             proxies: Proxies::none(),
             https: false,
+            to_head: false,
         })
     }
 }
 
 impl<B: Backend> MetricsLayer<B> {
     fn build(config: Config<B>) -> Self {
-        let Config {
-            kind,
-            backend,
-            names,
-            limit,
-            ..
-        } = &config;
         Self {
-            instruments: Arc::new(Instruments::new(*kind, *names, *limit, backend.clone())),
-            config: Arc::new(config),
+            instruments: Arc::new(Instruments::new(config)),
         }
     }
 
-    fn with(self, change: impl FnOnce(&mut Config<B>)) -> Self {
-        let mut config = Arc::unwrap_or_clone(self.config);
+    pub(crate) fn with(self, change: impl FnOnce(&mut Config<B>)) -> Self {
+        let mut config = self.instruments.config.clone();
         change(&mut config);
         Self::build(config)
     }
@@ -106,34 +91,14 @@ impl<B: Backend> MetricsLayer<B> {
         self,
         provider: &impl opentelemetry::metrics::MeterProvider,
     ) -> MetricsLayer<crate::Otel> {
-        let Config {
-            kind,
-            backend: _,
-            names,
-            limit,
-            filter,
-            route,
-            methods,
-            proxies,
-            https,
-        } = Arc::unwrap_or_clone(self.config);
-        MetricsLayer::build(Config {
-            kind,
-            backend: crate::Otel::new(provider),
-            names,
-            limit,
-            filter,
-            route,
-            methods,
-            proxies,
-            https,
-        })
+        let config = self.instruments.config.clone();
+        MetricsLayer::build(config.with_backend(crate::Otel::new(provider)))
     }
 
     /// What metrics and labels are called. The default is [`Names::Short`].
     #[must_use]
     pub fn names(self, names: Names) -> Self {
-        self.with(|config| config.names = names)
+        self.with(|config| config.naming.names = names)
     }
 
     /// How many series of each metric there may be, 2000 by default. Exchanges beyond them are
@@ -185,7 +150,7 @@ impl<B: Backend> Observe for MetricsLayer<B> {
     type Exchange = Option<MetricsExchange<B>>;
 
     fn start(&self, request: &mut dyn RequestHead, at: Instant) -> Self::Exchange {
-        let config = &*self.config;
+        let config = &self.instruments.config;
         if !config.filter.observes(request) {
             return None;
         }
@@ -200,41 +165,46 @@ impl<B: Backend> Observe for MetricsLayer<B> {
             port: None,
             version: None,
             routing,
+            own: config.labels.request(request),
+            sent: config
+                .naming
+                .body_sizes
+                .then(|| content_length(request.headers()))
+                .flatten(),
         };
-        match config.kind {
+        let start = |subject, host: Option<&str>| {
+            MetricsExchange::new(&self.instruments, subject, host, at)
+        };
+        Some(match config.kind {
             Kind::Server => {
-                if config.names == Names::Conventions {
-                    subject.scheme = config.scheme(request);
+                let conventions = config.naming.names == Names::Conventions;
+                if !conventions && !config.naming.address {
+                    return Some(start(subject, None));
+                }
+                let forwarded = config.forwarded(request);
+                if conventions {
+                    subject.scheme = config.scheme(&forwarded, request);
                     subject.version = protocol::version(request.version());
                 }
-                Some(MetricsExchange::new(&self.instruments, subject, None, at))
+                let server = config.naming.address.then(|| {
+                    semconv::server::on_server(&forwarded, &request.target(), request.headers())
+                });
+                let server = server.flatten();
+                subject.port = server.and_then(|server| server.port);
+                start(subject, server.map(|server| server.host))
             }
             Kind::Client => {
                 let server = semconv::server::on_client(&request.target(), request.headers());
                 subject.port = server.and_then(|server| server.port);
                 let host = server.map_or(UNKNOWN_HOST, |server| server.host);
-                Some(MetricsExchange::new(
-                    &self.instruments,
-                    subject,
-                    Some(host),
-                    at,
-                ))
+                start(subject, Some(host))
             }
-        }
+        })
     }
 }
 
 /// The host of a client's request that names none.
 const UNKNOWN_HOST: &str = "unknown";
-
-impl<B> Config<B> {
-    fn scheme(&self, request: &dyn RequestHead) -> &'static str {
-        let peer = request.peer().map(Endpoint::from);
-        let forwarded = self.proxies.believe(request.headers(), peer);
-        let connection = self.https.then_some("https");
-        semconv::scheme::on_server(&forwarded, connection, &request.target())
-    }
-}
 
 impl<S, B: Backend> Layer<S> for MetricsLayer<B> {
     type Service = Observed<S, Self>;

@@ -69,6 +69,9 @@
 //! less the responses that were both a `5xx` and cut short. Whether a client that hung up
 //! (`cancelled`, and most aborted responses) is an error of yours is for you to say.
 //!
+//! A gRPC call is counted as the HTTP exchange it is: `status` is `200` even where `grpc-status`
+//! says otherwise. Its span, by `TraceLayer::grpc()`, knows better.
+//!
 //! # Bounds
 //!
 //! A layer makes at most [2000](MetricsLayer::series_limit) series of a metric. Whatever does not
@@ -80,20 +83,46 @@
 //! With the feature `opentelemetry` a layer records with a meter instead,
 //! `.meter_provider(&provider)`: the same metrics, for a push by OTLP.
 //!
+//! # By an option
+//!
+//! | option | what it adds |
+//! |---|---|
+//! | [`rename`](MetricsLayer::rename) | names or a prefix of your own |
+//! | [`label`](MetricsLayer::label), [`response_label`](MetricsLayer::response_label) | labels of your own |
+//! | [`body_sizes`](MetricsLayer::body_sizes) | `http_server_request_body_size_bytes`, `http_server_response_body_size_bytes`, and a client's |
+//! | [`in_flight_by_route`](MetricsLayer::in_flight_by_route) | the gauge by route |
+//! | [`server_address`](MetricsLayer::server_address) | the host a server was asked for |
+//! | [`duration_to_head`](MetricsLayer::duration_to_head) | durations without the body |
+//!
+//! What happens inside of a handler, queries, model calls, logins and open sockets, has metrics
+//! in the module [`app`].
+//!
 //! # The recorder
 //!
 //! The layer records into the recorder of the [`metrics`] facade and keeps its handles, so install
-//! the recorder before the first request. With the feature `prometheus` there is one here, with a
-//! `/metrics` service, in the module `prometheus`.
+//! the recorder before the first request. While there is none, nothing is counted, and a warning
+//! says so once; a recorder that comes later counts from then on. With the feature `prometheus`
+//! there is one here, with a `/metrics` service, in the module `prometheus`.
+//!
+//! # Features
+//!
+//! None is on by default. `prometheus` brings the module `prometheus`, `opentelemetry` the method
+//! `meter_provider`; `axum`, `connect-info`, `hyper-util`, `reqwest`, `reqwest-middleware` and
+//! `tower` are those of [`tower_otel_core`].
 //!
 //! [tower]: https://docs.rs/tower
 
+pub mod app;
 mod backend;
+mod config;
 mod dimensions;
 mod exchange;
 mod instruments;
+mod labels;
 mod layer;
 mod names;
+mod naming;
+mod options;
 #[cfg(feature = "prometheus")]
 pub mod prometheus;
 mod series;
@@ -104,7 +133,6 @@ pub use backend::{Otel, OtelInFlight, OtelInstruments, OtelOutcome};
 pub use exchange::MetricsExchange;
 pub use layer::MetricsLayer;
 pub use names::Names;
-pub use tower_otel_core::{Observed, observe};
 
 #[cfg(all(doctest, feature = "prometheus"))]
 #[doc = include_str!("../README.md")]

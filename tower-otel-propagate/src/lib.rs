@@ -24,7 +24,16 @@
 //!
 //! [`PropagateLayer`] writes the OpenTelemetry context that is current when a request is sent:
 //! `traceparent`, and `tracestate` if there is any. No global propagator is asked, so none can be
-//! forgotten. Without a current span nothing is touched.
+//! forgotten. Without a current span nothing is touched; and if that is so although `tracing` has a
+//! span, which is a fault of the set-up, a warning says so, once.
+//!
+//! | to | use |
+//! |---|---|
+//! | keep trace headers from third parties | [`PropagateLayer::filter`], and mind [redirects](PropagateLayer#redirects) |
+//! | keep them off a single request | [`DontPropagate`] in its extensions |
+//! | speak B3, Jaeger or X-Ray | [`PropagateLayer::propagator`] |
+//! | send baggage, by key and host | [`PropagateLayer::baggage`]; none leaves otherwise |
+//! | hand a context to threads, channels and queues | [`carry`](mod@carry) |
 //!
 //! # What is read
 //!
@@ -34,18 +43,29 @@
 //!
 //! [`W3cPropagator`] is the same as a `TextMapPropagator`, for everything else that wants one.
 //!
+//! # Features
+//!
+//! None is on by default. `reqwest` and `reqwest-middleware` are those of [`tower_otel_core`].
+//!
 //! [tower]: https://docs.rs/tower
 //! [specification]: https://www.w3.org/TR/trace-context-2/
 
+pub mod baggage;
 mod carried;
+pub mod carry;
 mod context;
+mod detect;
+mod format;
+mod headers;
 mod layer;
 mod propagator;
 mod trust;
 pub mod w3c;
 
+pub use baggage::BaggagePolicy;
 pub use context::{extract, extract_span_context, inject};
-pub use layer::{Propagate, PropagateLayer};
+pub use format::Format;
+pub use layer::{DontPropagate, Propagate, PropagateLayer};
 pub use propagator::W3cPropagator;
 pub use trust::Trust;
 

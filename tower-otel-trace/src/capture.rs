@@ -5,6 +5,8 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use opentelemetry::{Array, Context, KeyValue, StringValue, Value, trace::TraceContextExt};
 
+use crate::facts::Protocol;
+
 /// Headers whose values are never written down, whoever asks.
 const SECRETS: [HeaderName; 4] = [
     header::AUTHORIZATION,
@@ -22,27 +24,35 @@ pub(crate) struct Capture(Option<Arc<[Wanted]>>);
 #[derive(Debug)]
 struct Wanted {
     header: HeaderName,
-    attribute: Arc<str>,
+    http: Arc<str>,
+    grpc: Arc<str>,
 }
 
 impl Capture {
-    /// `key` makes the name of the attribute out of that of the header.
+    /// `http` and `grpc` make the name of the attribute out of that of the header.
     pub(crate) fn new(
         headers: impl IntoIterator<Item = HeaderName>,
-        key: impl Fn(&HeaderName) -> String,
+        http: impl Fn(&HeaderName) -> String,
+        grpc: impl Fn(&HeaderName) -> String,
     ) -> Self {
         let wanted = headers.into_iter().map(|header| Wanted {
-            attribute: key(&header).into(),
+            http: http(&header).into(),
+            grpc: grpc(&header).into(),
             header,
         });
         Self(Some(wanted.collect()))
     }
 
     /// Copies the headers that are there, once it is known that there is a span to take them.
-    pub(crate) fn copy(&self, headers: &HeaderMap, span: impl FnOnce() -> Option<Context>) {
+    pub(crate) fn copy(
+        &self,
+        headers: &HeaderMap,
+        protocol: Protocol,
+        span: impl FnOnce() -> Option<Context>,
+    ) {
         let Some(wanted) = &self.0 else { return };
         let Some(context) = span() else { return };
-        for Wanted { header, attribute } in wanted.iter() {
+        for Wanted { header, http, grpc } in wanted.iter() {
             let values: Vec<StringValue> = headers
                 .get_all(header)
                 .iter()
@@ -50,7 +60,11 @@ impl Capture {
                 .collect();
             if !values.is_empty() {
                 let values = Value::Array(Array::String(values));
-                let attribute = KeyValue::new(Arc::clone(attribute), values);
+                let key = match protocol {
+                    Protocol::Http => http,
+                    Protocol::Grpc => grpc,
+                };
+                let attribute = KeyValue::new(Arc::clone(key), values);
                 context.span().set_attribute(attribute);
             }
         }

@@ -1,14 +1,14 @@
 //! What a layer was told.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Instant};
 
 use opentelemetry::Context;
 
 use tower_otel_core::{
-    Filter, Kind, RequestHead, RouteSource,
-    semconv::{KnownMethods, Proxies, SensitiveKeys},
+    Filter, GrpcCall, Kind, RequestHead, RouteSource,
+    semconv::{KnownMethods, Proxies, SensitiveKeys, rpc::StatusAttribute},
 };
-use tower_otel_propagate::{Trust, extract, extract_span_context};
+use tower_otel_propagate::{Format, Trust};
 
 use crate::{backend::Parent, capture::Capture};
 
@@ -17,6 +17,7 @@ pub(crate) struct Config {
     pub(crate) kind: Kind,
     pub(crate) filter: Filter,
     pub(crate) trust: TrustRule,
+    pub(crate) format: Format,
     pub(crate) route: RouteSource,
     pub(crate) methods: KnownMethods,
     pub(crate) proxies: Proxies,
@@ -28,6 +29,8 @@ pub(crate) struct Config {
     pub(crate) body_sizes: bool,
     pub(crate) exceptions: bool,
     pub(crate) exposes_span: bool,
+    /// Where the status of a gRPC call belongs, if calls are told as such.
+    pub(crate) grpc: Option<StatusAttribute>,
 }
 
 impl Config {
@@ -36,6 +39,7 @@ impl Config {
             kind,
             filter: Filter::all(),
             trust: TrustRule::default(),
+            format: Format::w3c(),
             route: RouteSource::default(),
             methods: KnownMethods::from_env(),
             proxies: Proxies::none(),
@@ -47,17 +51,26 @@ impl Config {
             body_sizes: false,
             exceptions: false,
             exposes_span: false,
+            grpc: None,
         }
+    }
+
+    /// The gRPC call that a request is, if calls are told as such.
+    pub(crate) fn call(&self, request: &dyn RequestHead, at: Instant) -> Option<GrpcCall> {
+        self.grpc
+            .and_then(|_| GrpcCall::start(self.kind, request, at))
     }
 
     /// What the span of an incoming request is the child of.
     pub(crate) fn parent(&self, request: &dyn RequestHead) -> Parent {
+        let (format, headers) = (&self.format, request.headers());
         match self.trust.of(request) {
-            Trust::Continue => Context::map_current(|current| extract(request.headers(), current))
+            Trust::Continue => Context::map_current(|current| format.extract(headers, current))
                 .map_or(Parent::Current, Parent::Remote),
-            Trust::Link => extract_span_context(request.headers())
+            Trust::Link => format
+                .extract_span_context(headers)
                 .map_or(Parent::Current, |remote| Parent::Root(Some(remote))),
-            _ => Parent::Current,
+            _ => Parent::Root(None),
         }
     }
 }

@@ -8,6 +8,8 @@ use tower_otel_core::{
 };
 use tracing::{Level, field};
 
+use crate::backend::TARGET;
+
 /// How many causes of an error are written down.
 const MOST_CAUSES: usize = 16;
 
@@ -17,15 +19,15 @@ const MOST_CAUSES: usize = 16;
 pub(crate) fn record(end: End<'_>) {
     match end {
         End::Failed(failure) => tracing::event!(
-            target: crate::TARGET,
+            target: TARGET,
             Level::ERROR,
-            { attribute::EXCEPTION_TYPE } = failure.type_name(),
+            { attribute::EXCEPTION_TYPE } = failure.type_name().unwrap_or_else(|| failure.error_type()),
             { attribute::EXCEPTION_MESSAGE } = field::display(failure.message()),
             { attribute::EXCEPTION_STACKTRACE } = causes(&failure),
             "the exchange failed"
         ),
         End::Panicked => tracing::event!(
-            target: crate::TARGET,
+            target: TARGET,
             Level::ERROR,
             { attribute::EXCEPTION_TYPE } = semconv::error::PANIC,
             "the exchange panicked"

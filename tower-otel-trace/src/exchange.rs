@@ -14,6 +14,8 @@ use crate::{
     backend::{Span, Value},
     config::Config,
     exception,
+    facts::Protocol,
+    grpc::Call,
 };
 
 /// One exchange as a span: opened at the request, closed at the end of the response.
@@ -23,6 +25,7 @@ pub struct TraceExchange<S> {
     config: Arc<Config>,
     status: Option<StatusCode>,
     late: Option<(Routing, Method)>,
+    call: Option<Call>,
     handle: Option<SpanHandle>,
     bytes: u64,
 }
@@ -35,18 +38,25 @@ impl<S: Span> TraceExchange<S> {
         request: &mut dyn RequestHead,
     ) -> Self {
         let late = matches!(routing, Routing::Late(_)).then(|| (routing, request.method().clone()));
-        config
-            .request_headers
-            .copy(request.headers(), || span.context());
-        let handle = config
-            .exposes_span
-            .then(|| expose(&span, request))
-            .flatten();
         Self {
             late,
-            handle,
             ..Self::filtered(span, config)
         }
+        .open(request)
+    }
+
+    /// A gRPC call.
+    pub(crate) fn call(
+        span: S,
+        config: &Arc<Config>,
+        call: Call,
+        request: &mut dyn RequestHead,
+    ) -> Self {
+        Self {
+            call: Some(call),
+            ..Self::filtered(span, config)
+        }
+        .open(request)
     }
 
     pub(crate) fn filtered(span: S, config: &Arc<Config>) -> Self {
@@ -55,9 +65,32 @@ impl<S: Span> TraceExchange<S> {
             config: Arc::clone(config),
             status: None,
             late: None,
+            call: None,
             handle: None,
             bytes: 0,
         }
+    }
+
+    fn open(mut self, request: &mut dyn RequestHead) -> Self {
+        let span = || self.span.context();
+        self.config
+            .request_headers
+            .copy(request.headers(), self.protocol(), span);
+        if self.config.exposes_span {
+            self.handle = expose(&self.span, request);
+        }
+        self
+    }
+
+    fn protocol(&self) -> Protocol {
+        match self.call {
+            None => Protocol::Http,
+            Some(_) => Protocol::Grpc,
+        }
+    }
+
+    fn is_named(&self) -> bool {
+        self.handle.as_ref().is_some_and(SpanHandle::is_named)
     }
 
     /// Names the span after a route that has been told by now.
@@ -70,13 +103,33 @@ impl<S: Span> TraceExchange<S> {
         };
         let route = route.as_str();
         self.set(attribute::HTTP_ROUTE, Value::Str(route));
-        if self.handle.as_ref().is_some_and(SpanHandle::is_named) {
+        if self.is_named() {
             return;
         }
         if let Some(context) = self.span.context() {
             let name = span_name(self.config.methods.name(&method), Some(route));
             context.span().update_name(name.into_owned());
         }
+    }
+
+    fn http_response(&self, response: &dyn ResponseHead) {
+        let status = i64::from(response.status().as_u16());
+        self.set(attribute::HTTP_RESPONSE_STATUS_CODE, Value::Int(status));
+        if self.config.kind == Kind::Client {
+            if let Some(version) = protocol::version(response.version()) {
+                self.set(attribute::NETWORK_PROTOCOL_VERSION, Value::Str(version));
+            }
+        }
+    }
+
+    /// What has to be said last, and the error if there is one.
+    fn http_end(&mut self, end: &End<'_>) -> Option<&'static str> {
+        self.take_late_route();
+        if self.config.body_sizes && matches!(end, End::Complete { .. }) {
+            let bytes = i64::try_from(self.bytes).unwrap_or(i64::MAX);
+            self.set(attribute::HTTP_RESPONSE_BODY_SIZE, Value::Int(bytes));
+        }
+        end.error_type(self.config.kind, self.status)
     }
 
     fn set(&self, key: &'static str, value: Value<'_>) {
@@ -106,12 +159,11 @@ impl<S: Span> Exchange for TraceExchange<S> {
         if !self.span.is_recording() {
             return;
         }
-        let status = i64::from(response.status().as_u16());
-        self.set(attribute::HTTP_RESPONSE_STATUS_CODE, Value::Int(status));
+        match &mut self.call {
+            Some(call) => call.response(response),
+            None => self.http_response(response),
+        }
         if self.config.kind == Kind::Client {
-            if let Some(version) = protocol::version(response.version()) {
-                self.set(attribute::NETWORK_PROTOCOL_VERSION, Value::Str(version));
-            }
             if let Some(peer) = response.peer().map(Endpoint::from) {
                 let address = peer.address.to_string();
                 self.set(attribute::NETWORK_PEER_ADDRESS, Value::Str(&address));
@@ -122,7 +174,7 @@ impl<S: Span> Exchange for TraceExchange<S> {
         }
         self.config
             .response_headers
-            .copy(response.headers(), || self.span.context());
+            .copy(response.headers(), self.protocol(), || self.span.context());
     }
 
     fn data(&mut self, bytes: u64) {
@@ -131,16 +183,15 @@ impl<S: Span> Exchange for TraceExchange<S> {
 
     fn end(&mut self, end: End<'_>, at: Instant) {
         if self.span.is_recording() {
-            self.take_late_route();
-            if self.config.body_sizes && matches!(end, End::Complete { .. }) {
-                let bytes = i64::try_from(self.bytes).unwrap_or(i64::MAX);
-                self.set(attribute::HTTP_RESPONSE_BODY_SIZE, Value::Int(bytes));
-            }
+            let error = match &self.call {
+                Some(call) => call.end(&self.span, &end, at, self.is_named()),
+                None => self.http_end(&end),
+            };
             if self.config.exceptions {
                 let _entered = self.span.enter();
                 exception::record(end);
             }
-            if let Some(error) = end.error_type(self.config.kind, self.status) {
+            if let Some(error) = error {
                 self.set(attribute::ERROR_TYPE, Value::Str(error));
                 self.span.fail();
             }

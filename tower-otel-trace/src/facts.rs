@@ -5,10 +5,17 @@ use std::{borrow::Cow, fmt, net::IpAddr};
 use http::header;
 use tower_otel_core::{
     Attempts, Kind, RequestHead, Route, Target, content_length,
-    semconv::{self, Endpoint, Forwarded, HostPort, protocol, span_name},
+    semconv::{self, Endpoint, Forwarded, HostPort, protocol, rpc, span_name},
 };
 
 use crate::config::Config;
+
+/// Which conventions a span follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Http,
+    Grpc,
+}
 
 /// Attributes of a span at its start. What is not known is absent, never empty.
 ///
@@ -17,6 +24,7 @@ use crate::config::Config;
 pub struct Facts<'a> {
     config: &'a Config,
     request: &'a dyn RequestHead,
+    protocol: Protocol,
     target: Target<'a>,
     route: Option<&'a Route>,
     peer: Option<Endpoint>,
@@ -28,6 +36,7 @@ impl<'a> Facts<'a> {
     pub(crate) fn new(
         config: &'a Config,
         request: &'a dyn RequestHead,
+        protocol: Protocol,
         route: Option<&'a Route>,
     ) -> Self {
         let (peer, forwarded, resend_count) = match config.kind {
@@ -44,7 +53,11 @@ impl<'a> Facts<'a> {
         Self {
             config,
             request,
-            target: request.target(),
+            protocol,
+            target: match config.kind {
+                Kind::Server => Target::received(request),
+                Kind::Client => request.target(),
+            },
             route,
             peer,
             forwarded,
@@ -56,9 +69,20 @@ impl<'a> Facts<'a> {
         self.config.kind
     }
 
-    /// `{method} {route}`, or as much of it as there is.
+    pub(crate) const fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    pub(crate) const fn config(&self) -> &Config {
+        self.config
+    }
+
+    /// `{method} {route}`, or as much of it as there is; of a gRPC call its method.
     pub(crate) fn name(&self) -> Cow<'_, str> {
-        span_name(self.known_method(), self.route())
+        match self.protocol {
+            Protocol::Http => span_name(self.known_method(), self.route()),
+            Protocol::Grpc => Cow::Borrowed(rpc::span_name(self.called())),
+        }
     }
 
     fn known_method(&self) -> Option<&str> {

@@ -7,16 +7,17 @@ use opentelemetry::trace::TracerProvider;
 use tower_layer::Layer;
 use tower_otel_core::{
     Filter, Kind, Observe, Observed, RequestHead, Route, RouteSource,
-    semconv::{KnownMethods, Proxies, SensitiveKeys, attribute},
+    semconv::{KnownMethods, Proxies, SensitiveKeys, attribute, rpc::StatusAttribute},
 };
-use tower_otel_propagate::Trust;
+use tower_otel_propagate::{Format, Trust};
 
 use crate::{
     backend::{Backend, Direct, Parent, Tracing},
     capture::Capture,
     config::{Config, TrustRule},
     exchange::TraceExchange,
-    facts::Facts,
+    facts::{Facts, Protocol},
+    grpc::Call,
 };
 
 /// Opens a span for every exchange of a service.
@@ -96,6 +97,23 @@ impl<B> TraceLayer<B> {
         self.with(|config| config.trust = TrustRule::new(trust))
     }
 
+    /// In which headers a server finds the trace context of a request: any `TextMapPropagator`, or
+    /// a [`Format`]. W3C Trace Context, by default, and no baggage.
+    ///
+    /// ```
+    /// use tower_otel_propagate::Format;
+    /// use tower_otel_trace::TraceLayer;
+    ///
+    /// let layer = TraceLayer::server().propagator(Format::w3c().reading_baggage());
+    /// ```
+    ///
+    /// What a client sends is for
+    /// [`PropagateLayer`](tower_otel_propagate::PropagateLayer::propagator) to write.
+    #[must_use]
+    pub fn propagator(self, propagator: impl Into<Format>) -> Self {
+        self.with(|config| config.format = propagator.into())
+    }
+
     /// Which requests have a span. All, by default. Where there is none, the context a request
     /// arrived with is still current for the requests made on its behalf.
     #[must_use]
@@ -142,23 +160,33 @@ impl<B> TraceLayer<B> {
         self.with(|config| config.personal_data = recorded)
     }
 
-    /// Records these request headers, as `http.request.header.{name}`. None, by default.
+    /// Records these request headers, as `http.request.header.{name}`, or for a gRPC call as
+    /// `rpc.request.metadata.{name}`. None, by default.
     ///
     /// The values of `authorization`, `proxy-authorization`, `cookie` and `set-cookie`, and those
     /// marked as sensitive, are written as `REDACTED`. A value that is no text is left out.
     #[must_use]
     pub fn capture_request_headers(self, headers: impl IntoIterator<Item = HeaderName>) -> Self {
         self.with(|config| {
-            config.request_headers = Capture::new(headers, attribute::request_header);
+            config.request_headers = Capture::new(
+                headers,
+                attribute::request_header,
+                attribute::request_metadata,
+            );
         })
     }
 
-    /// Records these response headers, as `http.response.header.{name}`. None, by default. What is
-    /// said of [request headers](Self::capture_request_headers) is true of them.
+    /// Records these response headers, as `http.response.header.{name}`, or for a gRPC call as
+    /// `rpc.response.metadata.{name}`. None, by default. What is said of
+    /// [request headers](Self::capture_request_headers) is true of them.
     #[must_use]
     pub fn capture_response_headers(self, headers: impl IntoIterator<Item = HeaderName>) -> Self {
         self.with(|config| {
-            config.response_headers = Capture::new(headers, attribute::response_header);
+            config.response_headers = Capture::new(
+                headers,
+                attribute::response_header,
+                attribute::response_metadata,
+            );
         })
     }
 
@@ -185,6 +213,27 @@ impl<B> TraceLayer<B> {
         self.with(|config| config.exposes_span = true)
     }
 
+    /// Tells gRPC calls by the conventions for gRPC, in place of those for HTTP: see
+    /// [gRPC](crate#grpc). What is no call by its `Content-Type` stays HTTP.
+    #[must_use]
+    pub fn grpc(self) -> Self {
+        self.with(|config| config.grpc = Some(config.grpc.unwrap_or_default()))
+    }
+
+    /// Tells [gRPC calls](Self::grpc), with their status in this attribute. The conventions are
+    /// renaming it; by default it has the name of the latest release.
+    ///
+    /// ```
+    /// use tower_otel_core::semconv::rpc::StatusAttribute;
+    /// use tower_otel_trace::TraceLayer;
+    ///
+    /// let layer = TraceLayer::server().grpc_status_attribute(StatusAttribute::RpcStatusCode);
+    /// ```
+    #[must_use]
+    pub fn grpc_status_attribute(self, attribute: StatusAttribute) -> Self {
+        self.with(|config| config.grpc = Some(attribute))
+    }
+
     /// The server speaks TLS itself, so the scheme is `https` unless a trusted proxy says
     /// otherwise.
     #[must_use]
@@ -205,9 +254,15 @@ impl<B: Backend> Observe for TraceLayer<B> {
         if !config.filter.observes(request) {
             return TraceExchange::filtered(self.backend.none(parent), config);
         }
+        if let Some(call) = config.call(request, at) {
+            let facts = Facts::new(config, request, Protocol::Grpc, None);
+            let span = self.backend.start(&facts, parent, at);
+            let call = Call::new(call, &facts, &span);
+            return TraceExchange::call(span, config, call, request);
+        }
         let routing = config.route.start(config.kind, request);
         let route = routing.route();
-        let facts = Facts::new(config, request, route.as_ref());
+        let facts = Facts::new(config, request, Protocol::Http, route.as_ref());
         let span = self.backend.start(&facts, parent, at);
         TraceExchange::new(span, config, routing, request)
     }

@@ -3,6 +3,8 @@
 //! # A whole server
 //!
 //! ```no_run
+//! use std::net::SocketAddr;
+//!
 //! use axum::{Router, extract::Path, routing::get};
 //! use opentelemetry::trace::TracerProvider;
 //! use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -29,7 +31,8 @@
 //!         .route("/users/{id}", get(user))
 //!         .layer(TraceLayer::server());
 //!     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
-//!     axum::serve(listener, app).await?;
+//!     // With the peer's address, for `client.address`.
+//!     axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await?;
 //!     Ok(())
 //! }
 //! ```
@@ -55,6 +58,35 @@
 //!     Ok(())
 //! }
 //! ```
+//!
+//! # A client that retries
+//!
+//! With the feature `reqwest-middleware`, layers are middleware of `reqwest_middleware` as well.
+//! Behind the one that retries, every attempt has a span and a `traceparent` of its own, and says
+//! in `http.request.resend_count` which it is.
+//!
+//! ```no_run
+//! use reqwest_retry::{RetryTransientMiddleware, policies::ExponentialBackoff};
+//! use tower_otel_core::observe;
+//! use tower_otel_propagate::PropagateLayer;
+//! use tower_otel_trace::TraceLayer;
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let policy = ExponentialBackoff::builder().build_with_max_retries(3);
+//!     let client = reqwest_middleware::ClientBuilder::new(reqwest::Client::new())
+//!         .with(RetryTransientMiddleware::new_with_policy(policy))
+//!         .with(observe((TraceLayer::client(), PropagateLayer::new())).into_middleware())
+//!         .build();
+//!
+//!     let response = client.get("http://127.0.0.1:3000/users/7").send().await?;
+//!     println!("{}", response.text().await?);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! A `ClientWithMiddleware` is a tower service too. Layers around it see what all attempts together
+//! come to, as one exchange with one `traceparent`.
 //!
 //! # What is recorded
 //!
@@ -116,6 +148,80 @@
 //! | body dropped early | `aborted`, or the status if that is an error | –, or the status if that is an error |
 //! | panicked | `panic` | `panic` |
 //!
+//! # gRPC
+//!
+//! With [`.grpc()`](TraceLayer::grpc) the spans of gRPC calls follow the [gRPC conventions]. All
+//! four kinds of methods do, because a span ends with the response body. The feature `tonic`
+//! teaches the layer the errors of tonic and the address of the peer; other servers and clients
+//! need no feature.
+//!
+//! A whole server:
+//!
+//! ```no_run
+//! use tonic::transport::Server;
+//! use tower_otel_trace::TraceLayer;
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let (_reporter, health) = tonic_health::server::health_reporter();
+//!     Server::builder()
+//!         .layer(TraceLayer::server().grpc())
+//!         .add_service(health)
+//!         .serve("127.0.0.1:50051".parse()?)
+//!         .await?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! A whole client. `with_origin` tells the layers whom the channel calls, for `server.address`:
+//!
+//! ```no_run
+//! use tonic::transport::{Endpoint, Uri};
+//! use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+//! use tower::ServiceBuilder;
+//! use tower_otel_propagate::PropagateLayer;
+//! use tower_otel_trace::TraceLayer;
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let uri = Uri::from_static("http://127.0.0.1:50051");
+//!     let channel = Endpoint::from(uri.clone()).connect_lazy();
+//!     let service = ServiceBuilder::new()
+//!         .layer(TraceLayer::client().grpc())
+//!         .layer(PropagateLayer::new())
+//!         .service(channel);
+//!     let mut client = HealthClient::with_origin(service, uri);
+//!     println!("{:?}", client.check(HealthCheckRequest::default()).await?);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! | attribute | from |
+//! |---|---|
+//! | `rpc.system.name` | `grpc` |
+//! | `rpc.method` | the path, `package.Service/Method`; see below |
+//! | `rpc.response.status_code` | the status by name: `OK`, `NOT_FOUND`; [`.grpc_status_attribute(..)`](TraceLayer::grpc_status_attribute) moves it to `rpc.status_code`, as the next conventions do |
+//! | `server.address`, `server.port`, `network.peer.address`, `network.peer.port` | as for HTTP; on a tonic server the peer with the feature `tonic` |
+//! | `rpc.request.metadata.{name}`, `rpc.response.metadata.{name}` | the options that capture headers |
+//! | `error.type` | see below |
+//!
+//! A span is called after its method. A server cannot tell a method from what a stranger made up
+//! before it has answered, so there `rpc.method` comes last: where the answer is `UNIMPLEMENTED`,
+//! it is `_OTHER`, the name asked for is `rpc.method_original`, and the span is called `grpc`.
+//!
+//! A request is a call by its `Content-Type`, `application/grpc`, and HTTP otherwise; so is
+//! gRPC-Web, whose status is inside of its body.
+//!
+//! | end | status | error on a server | error on a client |
+//! |---|---|---|---|
+//! | complete | `grpc-status` in the trailers, or in the head of an answer that has no more | the status, if it is `UNKNOWN`, `DEADLINE_EXCEEDED`, `UNIMPLEMENTED`, `INTERNAL`, `UNAVAILABLE` or `DATA_LOSS` | the status, if it is not `OK` |
+//! | complete without `grpc-status` | what the HTTP status [stands for]; for `200` `UNKNOWN`, never `OK` | as above | as above |
+//! | cancelled, or body dropped early, when the call's `grpc-timeout` is over | `DEADLINE_EXCEEDED` | the status | the status |
+//! | the same before | `CANCELLED` | – | – |
+//! | failed with tonic's `Status` (feature `tonic`) | that | the status | the status |
+//! | failed otherwise | on a client `DEADLINE_EXCEEDED` or `UNAVAILABLE` where the error says so; else `UNKNOWN` | the kind of failure | the kind of failure |
+//! | panicked | `UNKNOWN` | `panic` | `panic` |
+//!
 //! # In which order
 //!
 //! Outside in: `TraceLayer`, `MetricsLayer`, `PropagateLayer`. What is inside of `TraceLayer` runs
@@ -127,17 +233,31 @@
 //! Spans are `tracing` spans of level `INFO` and target `tower_otel_trace`, so log lines belong to
 //! them. tracing-opentelemetry exports them, by its own clock: the exported end is the last time a
 //! span was left, which is when the exchange ended. A span that a filter hides still hands the
-//! context its request arrived with to the requests made inside. With
-//! `with_context_activation(false)` no context is current, and the client's own span is not the
-//! one that is propagated.
+//! context its request arrived with to the requests made inside.
+//!
+//! What no `tracing` field can say goes through the OpenTelemetry context of the span: a late name,
+//! links, captured headers, the [`SpanHandle`]. Without an OpenTelemetry layer they are not there.
+//! With `with_context_activation(false)` no context is current either, and the client's own span
+//! is not the one that is propagated.
+//!
+//! tracing-opentelemetry marks a span as failed when an event of level `ERROR` is written in it, a
+//! handler's log line included, and leaves no `error.type`. Keep events away from it
+//! (`filter_fn(|metadata| metadata.is_span())`) if the status is to be the exchange's alone.
 //!
 //! With [`.tracer_provider(&provider)`](TraceLayer::tracer_provider) they are OpenTelemetry spans,
 //! opened directly: no subscriber is needed, the end of a span is the start plus the time that
-//! metrics measure, and the scope names this crate, its version and the schema. The attributes and
-//! the ends are the same.
+//! metrics measure, the scope names this crate, its version and the schema, and nobody's log line
+//! changes the status. The attributes and the ends are the same.
+//!
+//! # Features
+//!
+//! None is on by default. `axum`, `connect-info`, `hyper-util`, `reqwest`, `reqwest-middleware`,
+//! `tonic` and `tower` are those of [`tower_otel_core`].
 //!
 //! [tower]: https://docs.rs/tower
 //! [HTTP conventions]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/
+//! [gRPC conventions]: https://opentelemetry.io/docs/specs/semconv/rpc/grpc/
+//! [stands for]: https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md
 
 mod backend;
 mod capture;
@@ -145,6 +265,7 @@ mod config;
 mod exception;
 mod exchange;
 mod facts;
+mod grpc;
 mod handle;
 mod layer;
 
@@ -152,10 +273,7 @@ pub use backend::{Backend, Direct, DirectSpan, Tracing, TracingSpan};
 pub use exchange::TraceExchange;
 pub use handle::SpanHandle;
 pub use layer::TraceLayer;
-pub use tower_otel_core::{Observed, observe};
 
-/// The target of spans and events, for filters.
-const TARGET: &str = "tower_otel_trace";
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

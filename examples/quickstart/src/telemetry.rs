@@ -47,7 +47,7 @@ impl Telemetry {
             .try_init()?;
         Ok(Self {
             spans,
-            prometheus: Prometheus::install()?,
+            prometheus: Prometheus::builder().native_histograms().install()?,
             provider,
         })
     }

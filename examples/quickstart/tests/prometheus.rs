@@ -25,7 +25,7 @@ const SOON: Duration = Duration::from_secs(60);
 #[ignore = "needs prometheus and promtool (Debian package prometheus): cargo test -p quickstart -- --ignored"]
 async fn prometheus_answers_for_rate_errors_and_duration() {
     let quickstart = Quickstart::start().await;
-    let prometheus = Prometheus::start(&quickstart.metrics).await;
+    let prometheus = Prometheus::start(&quickstart.metrics, &[]).await;
     let _shopping = quickstart.shop();
 
     // What the quickstart has sent by itself, to the request.
@@ -77,6 +77,45 @@ async fn prometheus_answers_for_rate_errors_and_duration() {
             found == 1.0
         })
         .await;
+}
+
+/// Scraped in protobuf, where there is nothing but native histograms: no series has a bucket.
+#[tokio::test]
+#[ignore = "needs prometheus and promtool (Debian package prometheus): cargo test -p quickstart -- --ignored"]
+async fn prometheus_answers_from_native_histograms() {
+    let quickstart = Quickstart::start().await;
+    let native = ["--enable-feature=native-histograms"];
+    let prometheus = Prometheus::start(&quickstart.metrics, &native).await;
+    let _shopping = quickstart.shop();
+
+    for (query, value) in [
+        (r#"sum(http_requests_total{path="/orders/{sku}"})"#, 8.0),
+        (
+            r#"http_responses_aborted_total{path="/exports/{lines}"}"#,
+            1.0,
+        ),
+        (
+            r#"histogram_count(sum(http_request_duration_seconds{path="/orders/{sku}"}))"#,
+            8.0,
+        ),
+    ] {
+        prometheus.until(query, |found| found == value).await;
+    }
+    let products = r#"http_request_duration_seconds{path="/products/{sku}"}"#;
+    let rate = format!("sum(rate({products}[10s]))");
+    let quantile = format!("histogram_quantile(0.99, {rate})");
+    prometheus
+        .until(&quantile, |seconds| (0.004..=2.5).contains(&seconds))
+        .await;
+    let count = format!("histogram_count({rate})");
+    prometheus.until(&count, |rate| rate > 1.0).await;
+    let mean = format!("histogram_sum({rate}) / histogram_count({rate})");
+    prometheus
+        .until(&mean, |seconds| (0.002..=2.5).contains(&seconds))
+        .await;
+    let classic = "count(http_request_duration_seconds_bucket) or vector(0)";
+    prometheus.until(classic, |found| found == 0.0).await;
+    prometheus.until("min(up)", |up| up == 1.0).await;
 }
 
 #[tokio::test]
@@ -182,7 +221,7 @@ struct Prometheus {
 }
 
 impl Prometheus {
-    async fn start(target: &Url) -> Self {
+    async fn start(target: &Url, options: &[&str]) -> Self {
         let folder = Folder::new();
         let config = folder.0.join("prometheus.yml");
         let target = format!("{}:{}", target.host_str().unwrap(), target.port().unwrap());
@@ -195,7 +234,8 @@ impl Prometheus {
             Command::new("prometheus")
                 .arg(option("config.file", &config))
                 .arg(option("storage.tsdb.path", &folder.0.join("data")))
-                .arg("--web.listen-address=127.0.0.1:0"),
+                .arg("--web.listen-address=127.0.0.1:0")
+                .args(options),
         );
         let mut log = process.stderr();
         let address = until(&mut log, |line| {

@@ -1,5 +1,5 @@
 //! What the integration tests share: telemetry kept in memory, servers and clients on loopback, an
-//! OTLP receiver.
+//! OTLP receiver, and the table that the conventions are checked with.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,9 +11,16 @@
     missing_docs
 )]
 
+pub mod calls;
+pub mod cart;
+pub mod client;
+pub mod keys;
 pub mod net;
 pub mod otlp;
+pub mod sampler;
 pub mod scene;
+pub mod server;
+pub mod table;
 
 /// The examples of the README compile.
 #[cfg(doctest)]

@@ -6,11 +6,16 @@ use std::{
 };
 
 use opentelemetry_proto::tonic::{
+    collector::metrics::v1::{
+        ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+        metrics_service_server::{MetricsService, MetricsServiceServer},
+    },
     collector::trace::v1::{
         ExportTraceServiceRequest, ExportTraceServiceResponse,
         trace_service_server::{TraceService, TraceServiceServer},
     },
     common::v1::any_value::Value,
+    metrics::v1::ScopeMetrics,
     trace::v1::Span,
 };
 use tokio::{net::TcpListener, sync::Notify};
@@ -19,7 +24,7 @@ use tonic::{Request, Response, Status, transport::Server};
 
 use crate::scene::within;
 
-/// Takes spans, and keeps them with the name of the service that sent them.
+/// Takes spans, and keeps them with the name of the service that sent them; and metrics.
 #[derive(Clone, Debug)]
 pub struct Receiver {
     address: SocketAddr,
@@ -29,6 +34,7 @@ pub struct Receiver {
 #[derive(Debug, Default)]
 struct State {
     spans: Mutex<Vec<(String, Span)>>,
+    metrics: Mutex<Vec<ScopeMetrics>>,
     came: Notify,
 }
 
@@ -40,10 +46,12 @@ impl Receiver {
             address: listener.local_addr().unwrap(),
             state: Arc::default(),
         };
-        let service = TraceServiceServer::new(receiver.clone());
+        let spans = TraceServiceServer::new(receiver.clone());
+        let metrics = MetricsServiceServer::new(receiver.clone());
         tokio::spawn(
             Server::builder()
-                .add_service(service)
+                .add_service(spans)
+                .add_service(metrics)
                 .serve_with_incoming(TcpListenerStream::new(listener)),
         );
         receiver
@@ -67,6 +75,24 @@ impl Receiver {
             }
         };
         within(&format!("{count} spans arrive"), arrived).await
+    }
+
+    /// What the last export of metrics brought.
+    pub fn metrics(&self) -> Vec<ScopeMetrics> {
+        self.state.metrics.lock().unwrap().clone()
+    }
+}
+
+#[tonic::async_trait]
+impl MetricsService for Receiver {
+    async fn export(
+        &self,
+        request: Request<ExportMetricsServiceRequest>,
+    ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
+        let resources = request.into_inner().resource_metrics.into_iter();
+        let scopes = resources.flat_map(|resource| resource.scope_metrics);
+        *self.state.metrics.lock().unwrap() = scopes.collect();
+        Ok(Response::new(ExportMetricsServiceResponse::default()))
     }
 }
 

@@ -3,9 +3,15 @@
 use std::{future::Future, time::Duration};
 
 use opentelemetry::{Value, trace::TracerProvider};
-use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
+use opentelemetry_sdk::trace::{
+    InMemorySpanExporter, Sampler, SdkTracerProvider, ShouldSample, SpanData,
+};
 use tower_otel_metrics::prometheus::Prometheus;
-use tracing_subscriber::{Layer, filter::LevelFilter, layer::SubscriberExt};
+use tracing_subscriber::{
+    Layer, Registry,
+    filter::LevelFilter,
+    layer::{Filter, SubscriberExt},
+};
 
 /// Everything recorded on this thread, which has to be the test's only one.
 pub struct Scene {
@@ -24,9 +30,16 @@ pub struct Installed {
 impl Installed {
     pub fn new(provider: SdkTracerProvider) -> Self {
         // The libraries below have spans of their own at lower levels.
+        Self::with(provider, LevelFilter::INFO)
+    }
+
+    fn with(
+        provider: SdkTracerProvider,
+        filter: impl Filter<Registry> + Send + Sync + 'static,
+    ) -> Self {
         let layer = tracing_opentelemetry::layer()
             .with_tracer(provider.tracer("test"))
-            .with_filter(LevelFilter::INFO);
+            .with_filter(filter);
         let subscriber = tracing_subscriber::registry().with(layer);
         let (recorder, metrics) = Prometheus::builder().build().unwrap();
         Self {
@@ -66,13 +79,22 @@ impl Default for Scene {
 
 impl Scene {
     pub fn new() -> Self {
+        Self::with(Sampler::AlwaysOn, LevelFilter::INFO)
+    }
+
+    /// A scene of which only a part is seen: what a sampler drops or a filter of `tracing` hides.
+    pub fn with(
+        sampler: impl ShouldSample + 'static,
+        filter: impl Filter<Registry> + Send + Sync + 'static,
+    ) -> Self {
         let spans = InMemorySpanExporter::default();
         let provider = SdkTracerProvider::builder()
             .with_simple_exporter(spans.clone())
+            .with_sampler(sampler)
             .build();
         Self {
             spans,
-            installed: Installed::new(provider),
+            installed: Installed::with(provider, filter),
         }
     }
 

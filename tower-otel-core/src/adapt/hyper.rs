@@ -42,6 +42,6 @@ fn connecting(error: &(dyn Error + 'static)) -> Option<&'static str> {
 }
 
 /// The address that hyper-util's connector was connected to.
-pub(crate) fn peer(extensions: &Extensions) -> Option<SocketAddr> {
+pub(super) fn peer(extensions: &Extensions) -> Option<SocketAddr> {
     extensions.get().map(HttpInfo::remote_addr)
 }

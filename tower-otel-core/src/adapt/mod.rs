@@ -1,14 +1,23 @@
 //! Foreign types, adapted at the edge.
 
-use std::{any::Any, error::Error};
+use std::{any::Any, error::Error, net::SocketAddr};
+
+use http::Extensions;
+
+#[cfg(feature = "tower")]
+use crate::semconv;
 
 #[cfg(feature = "hyper-util")]
 mod hyper;
 #[cfg(feature = "reqwest")]
 mod reqwest;
+#[cfg(feature = "reqwest-middleware")]
+mod reqwest_middleware;
+#[cfg(feature = "tonic")]
+mod tonic;
 
-#[cfg(feature = "hyper-util")]
-pub(crate) use hyper::peer;
+#[cfg(feature = "reqwest-middleware")]
+pub use self::reqwest_middleware::ObserveMiddleware;
 
 /// Errors of the libraries this crate was told about, as errors one can walk.
 pub(crate) fn as_error(error: &dyn Any) -> Option<&(dyn Error + 'static)> {
@@ -20,8 +29,16 @@ pub(crate) fn as_error(error: &dyn Any) -> Option<&(dyn Error + 'static)> {
     if let Some(error) = hyper::as_error(error) {
         return Some(error);
     }
+    #[cfg(feature = "reqwest-middleware")]
+    if let Some(error) = error.downcast_ref::<::reqwest_middleware::Error>() {
+        return Some(error);
+    }
     #[cfg(feature = "axum")]
     if let Some(error) = error.downcast_ref::<axum::Error>() {
+        return Some(error);
+    }
+    #[cfg(feature = "tonic")]
+    if let Some(error) = tonic::as_error(error) {
         return Some(error);
     }
     let _ = error;
@@ -30,14 +47,57 @@ pub(crate) fn as_error(error: &dyn Any) -> Option<&(dyn Error + 'static)> {
 
 /// What a library knows of its own error beyond the chain of causes.
 pub(crate) fn classify(error: &(dyn Error + 'static)) -> Option<&'static str> {
+    #[cfg(feature = "tower")]
+    if semconv::error::chain(error).any(|error| error.is::<tower::timeout::error::Elapsed>()) {
+        return Some(semconv::error::TIMEOUT);
+    }
     #[cfg(feature = "reqwest")]
-    if let Some(class) = error.downcast_ref().and_then(reqwest::classify) {
+    if let Some(class) = semconv::error::chain(error)
+        .filter_map(|error| error.downcast_ref())
+        .find_map(reqwest::classify)
+    {
+        return Some(class);
+    }
+    #[cfg(feature = "reqwest-middleware")]
+    if let Some(class) = reqwest_middleware::client_error(error).and_then(reqwest::classify) {
         return Some(class);
     }
     #[cfg(feature = "hyper-util")]
     if let Some(class) = hyper::classify(error) {
         return Some(class);
     }
+    #[cfg(feature = "tonic")]
+    if let Some(class) = tonic::classify(error) {
+        return Some(class);
+    }
     let _ = error;
+    None
+}
+
+/// The gRPC status an error carries.
+pub(crate) fn grpc_status(error: &(dyn Error + 'static)) -> Option<u8> {
+    #[cfg(feature = "tonic")]
+    if let Some(code) = tonic::status(error) {
+        return Some(code);
+    }
+    let _ = error;
+    None
+}
+
+/// The peer a library has left in its requests or responses.
+pub(crate) fn peer(extensions: &Extensions) -> Option<SocketAddr> {
+    #[cfg(feature = "connect-info")]
+    if let Some(info) = extensions.get::<axum::extract::ConnectInfo<SocketAddr>>() {
+        return Some(info.0);
+    }
+    #[cfg(feature = "hyper-util")]
+    if let Some(address) = hyper::peer(extensions) {
+        return Some(address);
+    }
+    #[cfg(feature = "tonic")]
+    if let Some(address) = tonic::peer(extensions) {
+        return Some(address);
+    }
+    let _ = extensions;
     None
 }

@@ -126,6 +126,18 @@ pub fn response_header(name: &HeaderName) -> String {
     format!("{HTTP_RESPONSE_HEADER}.{name}")
 }
 
+/// The attribute for one key of a gRPC request's metadata; otherwise as [`request_header`].
+#[must_use]
+pub fn request_metadata(name: &HeaderName) -> String {
+    format!("{RPC_REQUEST_METADATA}.{name}")
+}
+
+/// The attribute for one key of a gRPC response's metadata; otherwise as [`request_header`].
+#[must_use]
+pub fn response_metadata(name: &HeaderName) -> String {
+    format!("{RPC_RESPONSE_METADATA}.{name}")
+}
+
 #[cfg(test)]
 #[allow(missing_docs)]
 mod tests {
@@ -200,6 +212,14 @@ mod tests {
         assert_eq!(
             name.as_ref().map(response_header).as_deref(),
             Some("http.response.header.x-request-id")
+        );
+        assert_eq!(
+            name.as_ref().map(request_metadata).as_deref(),
+            Some("rpc.request.metadata.x-request-id")
+        );
+        assert_eq!(
+            name.as_ref().map(response_metadata).as_deref(),
+            Some("rpc.response.metadata.x-request-id")
         );
     }
 }

@@ -4,7 +4,7 @@
 //! [RPC spans](https://opentelemetry.io/docs/specs/semconv/rpc/rpc-spans/). The status attribute is being renamed:
 //! [`RPC_RESPONSE_STATUS_CODE`] up to conventions 1.44.0, [`RPC_STATUS_CODE`] after.
 
-use http::{HeaderMap, HeaderName, header::CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, StatusCode, header::CONTENT_TYPE};
 
 pub use super::attribute::{RPC_RESPONSE_STATUS_CODE, RPC_STATUS_CODE};
 use crate::Kind;
@@ -15,7 +15,38 @@ pub const SYSTEM: &str = "grpc";
 /// Where a call's status is sent: in the trailers, or in the head when there is no body.
 static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
-const UNKNOWN: u8 = 2;
+/// The caller gave the call up.
+pub const CANCELLED: u8 = 1;
+/// Nobody has said what became of the call.
+pub const UNKNOWN: u8 = 2;
+/// Time ran out.
+pub const DEADLINE_EXCEEDED: u8 = 4;
+/// The server does not have this method.
+pub const UNIMPLEMENTED: u8 = 12;
+/// The server could not be reached.
+pub const UNAVAILABLE: u8 = 14;
+
+/// The attribute that holds the status of a call. The conventions are renaming it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StatusAttribute {
+    /// `rpc.response.status_code`, as in conventions up to 1.44.0, the latest that are released.
+    #[default]
+    RpcResponseStatusCode,
+    /// `rpc.status_code`, as in conventions after 1.44.0.
+    RpcStatusCode,
+}
+
+impl StatusAttribute {
+    /// The name of the attribute.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::RpcResponseStatusCode => RPC_RESPONSE_STATUS_CODE,
+            Self::RpcStatusCode => RPC_STATUS_CODE,
+        }
+    }
+}
 
 /// Whether a message speaks gRPC, by its `Content-Type`: `application/grpc`, with or without a codec after it.
 ///
@@ -78,6 +109,22 @@ pub fn parse_status(value: &[u8]) -> u8 {
     match *value {
         [digit @ b'0'..=b'9'] => digit - b'0',
         [b'1', digit @ b'0'..=b'6'] => 10 + digit - b'0',
+        _ => UNKNOWN,
+    }
+}
+
+/// The code a response without `grpc-status` stands for, by its HTTP status. `200` is `UNKNOWN` too: a call that went
+/// well says so.
+///
+/// See [the mapping](https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md).
+#[must_use]
+pub fn status_from_http(status: StatusCode) -> u8 {
+    match status.as_u16() {
+        400 | 431 => 13,
+        401 => 16,
+        403 => 7,
+        404 => UNIMPLEMENTED,
+        429 | 502..=504 => UNAVAILABLE,
         _ => UNKNOWN,
     }
 }
@@ -186,6 +233,27 @@ mod tests {
         assert_eq!(status(&headers), None);
         headers.insert("grpc-status", HeaderValue::from_static("5"));
         assert_eq!(status(&headers), Some(5));
+    }
+
+    #[test]
+    fn a_response_that_is_not_of_grpc_stands_for_a_status() {
+        for (http, name) in [
+            (200, "UNKNOWN"),
+            (302, "UNKNOWN"),
+            (400, "INTERNAL"),
+            (401, "UNAUTHENTICATED"),
+            (403, "PERMISSION_DENIED"),
+            (404, "UNIMPLEMENTED"),
+            (429, "UNAVAILABLE"),
+            (431, "INTERNAL"),
+            (500, "UNKNOWN"),
+            (502, "UNAVAILABLE"),
+            (503, "UNAVAILABLE"),
+            (504, "UNAVAILABLE"),
+        ] {
+            let code = status_from_http(StatusCode::from_u16(http).unwrap());
+            assert_eq!(status_name(code), Some(name), "{http}");
+        }
     }
 
     #[test]

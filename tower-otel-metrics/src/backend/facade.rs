@@ -2,16 +2,19 @@
 
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Unit};
 
-use super::{Backend, InFlight, Outcome, SeriesLabels, Wanted};
-use crate::names::{LabelValue, Labels, Metrics, STATUS};
+use super::{Backend, InFlight, Outcome, Sample, SeriesLabels, Wanted};
+use crate::{
+    names::{Metric, Metrics},
+    naming::{LabelValue, Labels, STATUS},
+};
 
 const METADATA: Metadata<'static> =
     Metadata::new(module_path!(), Level::INFO, Some(module_path!()));
 
 /// Records into the recorder of the `metrics` crate.
 ///
-/// The recorder is asked for each series when the first exchange of that series ends, and never
-/// again: install it before the first request is served.
+/// The recorder is asked for each series when the first exchange of that series ends, and not again
+/// once there is one: install it before the first request is served.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Facade(());
 
@@ -21,6 +24,7 @@ pub struct FacadeOutcome {
     requests: Option<Counter>,
     duration: Histogram,
     aborted: Option<Counter>,
+    sizes: Option<(Histogram, Histogram)>,
 }
 
 /// The gauge of exchanges that have not ended.
@@ -32,22 +36,31 @@ impl Backend for Facade {
     type InFlight = FacadeInFlight;
     type Instruments = Wanted;
 
+    fn is_ready(&self) -> bool {
+        has_recorder()
+    }
+
     fn instruments(&self, Wanted(metrics): Wanted) -> Wanted {
         let Metrics {
             requests,
             duration,
             in_flight,
             aborted,
-        } = metrics;
+            sizes,
+        } = &metrics;
         metrics::with_recorder(|recorder| {
             for counter in [requests, aborted].into_iter().flatten() {
-                let help = counter.help.into();
-                recorder.describe_counter(counter.name.into(), Some(Unit::Count), help);
+                let (name, help) = (counter.name.clone().into(), counter.help.into());
+                recorder.describe_counter(name, Some(Unit::Count), help);
             }
-            let (name, help) = (duration.name.into(), duration.help.into());
+            let (name, help) = (duration.name.clone().into(), duration.help.into());
             recorder.describe_histogram(name, Some(Unit::Seconds), help);
-            let (name, help) = (in_flight.name.into(), in_flight.help.into());
+            let (name, help) = (in_flight.name.clone().into(), in_flight.help.into());
             recorder.describe_gauge(name, Some(Unit::Count), help);
+            for size in sizes.iter().flat_map(|(sent, received)| [sent, received]) {
+                let (name, help) = (size.name.clone().into(), size.help.into());
+                recorder.describe_histogram(name, Some(Unit::Bytes), help);
+            }
         });
         Wanted(metrics)
     }
@@ -56,26 +69,42 @@ impl Backend for Facade {
         let labels = labels(series.shared);
         let mut with_status = labels.clone();
         with_status.extend(series.status.map(|status| Label::new(STATUS, status)));
-        metrics::with_recorder(|recorder| FacadeOutcome {
-            requests: metrics.requests.map(|counter| {
-                recorder.register_counter(&Key::from_parts(counter.name, with_status), &METADATA)
-            }),
-            duration: recorder.register_histogram(
-                &Key::from_parts(metrics.duration.name, labels.clone()),
-                &METADATA,
-            ),
-            aborted: metrics.aborted.map(|counter| {
-                recorder.register_counter(&Key::from_parts(counter.name, labels), &METADATA)
-            }),
+        let key = |metric: &Metric| Key::from_parts(metric.name.clone(), labels.clone());
+        metrics::with_recorder(|recorder| {
+            let histogram = |metric| recorder.register_histogram(&key(metric), &METADATA);
+            FacadeOutcome {
+                requests: metrics.requests.as_ref().map(|counter| {
+                    let key = Key::from_parts(counter.name.clone(), with_status);
+                    recorder.register_counter(&key, &METADATA)
+                }),
+                duration: histogram(&metrics.duration),
+                aborted: metrics
+                    .aborted
+                    .as_ref()
+                    .map(|counter| recorder.register_counter(&key(counter), &METADATA)),
+                sizes: metrics
+                    .sizes
+                    .as_ref()
+                    .map(|(sent, received)| (histogram(sent), histogram(received))),
+            }
         })
     }
 
     fn in_flight(&self, Wanted(metrics): &Wanted, series: SeriesLabels) -> FacadeInFlight {
-        let gauge = Key::from_parts(metrics.in_flight.name, labels(series.shared));
+        let gauge = Key::from_parts(metrics.in_flight.name.clone(), labels(series.shared));
         metrics::with_recorder(|recorder| {
             FacadeInFlight(recorder.register_gauge(&gauge, &METADATA))
         })
     }
+}
+
+/// Whether a recorder is installed here.
+///
+/// One of no size has nothing to count in. The facade's own is of that kind, which it lends where
+/// none is installed; somebody else's, which would count elsewhere, is merely asked again for every
+/// exchange.
+pub(crate) fn has_recorder() -> bool {
+    metrics::with_recorder(|recorder| size_of_val(recorder) > 0)
 }
 
 /// Labels as Prometheus spells them.
@@ -91,16 +120,21 @@ fn labels(labels: Labels) -> Vec<Label> {
 }
 
 impl Outcome for FacadeOutcome {
-    fn record(&self, seconds: f64) {
+    fn record(&self, sample: Sample) {
         if let Some(requests) = &self.requests {
             requests.increment(1);
         }
-        self.duration.record(seconds);
-    }
-
-    fn aborted(&self) {
-        if let Some(aborted) = &self.aborted {
+        self.duration.record(sample.seconds);
+        if let (Some(aborted), true) = (&self.aborted, sample.aborted) {
             aborted.increment(1);
+        }
+        if let Some((sent, received)) = &self.sizes {
+            if let Some(bytes) = sample.sent {
+                sent.record(bytes as f64);
+            }
+            if let Some(bytes) = sample.received {
+                received.record(bytes as f64);
+            }
         }
     }
 }

@@ -6,11 +6,12 @@ mod opentelemetry;
 
 #[cfg(feature = "opentelemetry")]
 pub use self::opentelemetry::{Otel, OtelInFlight, OtelInstruments, OtelOutcome};
+pub(crate) use facade::has_recorder;
 pub use facade::{Facade, FacadeInFlight, FacadeOutcome};
 
 use std::fmt::Debug;
 
-use crate::names::{Labels, Metrics};
+use crate::{names::Metrics, naming::Labels};
 
 /// Makes instruments. Chosen by value, never by a Cargo feature.
 pub trait Backend: Clone + Debug + sealed::Sealed {
@@ -24,6 +25,10 @@ pub trait Backend: Clone + Debug + sealed::Sealed {
     /// What is made once for a layer.
     #[doc(hidden)]
     type Instruments: Debug;
+
+    /// Whether what is handed out now may be kept.
+    #[doc(hidden)]
+    fn is_ready(&self) -> bool;
 
     /// Makes and describes the instruments of a layer, once.
     #[doc(hidden)]
@@ -40,7 +45,7 @@ pub trait Backend: Clone + Debug + sealed::Sealed {
 
 /// The metrics a layer is to record.
 #[doc(hidden)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Wanted(pub(crate) Metrics);
 
 /// The labels of one series.
@@ -56,11 +61,21 @@ pub struct SeriesLabels {
 /// Instruments of one series.
 #[doc(hidden)]
 pub trait Outcome: Debug + sealed::Sealed {
-    /// Counts an exchange and how long it took.
-    fn record(&self, seconds: f64);
+    /// Counts an exchange.
+    fn record(&self, sample: Sample);
+}
 
-    /// Counts a response that did not reach its end.
-    fn aborted(&self);
+/// What one exchange comes to.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    pub(crate) seconds: f64,
+    /// Whether there was a response that did not reach its end.
+    pub(crate) aborted: bool,
+    /// Bytes of the request's body, where they are known.
+    pub(crate) sent: Option<u64>,
+    /// Bytes of the response's body, where there was a response.
+    pub(crate) received: Option<u64>,
 }
 
 /// Exchanges that have not ended.

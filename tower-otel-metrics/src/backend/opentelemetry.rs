@@ -6,8 +6,11 @@ use opentelemetry::{
 };
 use tower_otel_core::semconv::{self, metric};
 
-use super::{Backend, InFlight, Outcome, SeriesLabels, Wanted};
-use crate::names::{LabelValue, Labels, Metrics, STATUS};
+use super::{Backend, InFlight, Outcome, Sample, SeriesLabels, Wanted};
+use crate::{
+    names::{Metric, Metrics},
+    naming::{LabelValue, Labels, SIZE_BOUNDARIES, STATUS},
+};
 
 /// Records into instruments of an OpenTelemetry meter of its own.
 ///
@@ -22,6 +25,7 @@ pub struct OtelInstruments {
     duration: Histogram<f64>,
     in_flight: UpDownCounter<i64>,
     aborted: Option<Counter<u64>>,
+    sizes: Option<(Histogram<u64>, Histogram<u64>)>,
 }
 
 /// The instruments of one series, and its attributes.
@@ -30,6 +34,7 @@ pub struct OtelOutcome {
     requests: Option<(Counter<u64>, Box<[KeyValue]>)>,
     duration: Histogram<f64>,
     aborted: Option<Counter<u64>>,
+    sizes: Option<(Histogram<u64>, Histogram<u64>)>,
     attributes: Box<[KeyValue]>,
 }
 
@@ -55,6 +60,11 @@ impl Backend for Otel {
     type InFlight = OtelInFlight;
     type Instruments = OtelInstruments;
 
+    /// A meter goes on counting for whoever reads it.
+    fn is_ready(&self) -> bool {
+        true
+    }
+
     fn instruments(&self, Wanted(metrics): Wanted) -> OtelInstruments {
         let Self(meter) = self;
         let Metrics {
@@ -62,12 +72,21 @@ impl Backend for Otel {
             duration,
             in_flight,
             aborted,
+            sizes,
         } = metrics;
-        let counter = |counter: crate::names::Metric| {
+        let counter = |counter: Metric| {
             meter
                 .u64_counter(counter.dotted)
                 .with_description(counter.help)
                 .with_unit(metric::REQUESTS)
+                .build()
+        };
+        let size = |size: Metric| {
+            meter
+                .u64_histogram(size.dotted)
+                .with_description(size.help)
+                .with_unit(metric::BYTES)
+                .with_boundaries(SIZE_BOUNDARIES.to_vec())
                 .build()
         };
         OtelInstruments {
@@ -84,6 +103,7 @@ impl Backend for Otel {
                 .with_unit(metric::REQUESTS)
                 .build(),
             aborted: aborted.map(counter),
+            sizes: sizes.map(|(sent, received)| (size(sent), size(received))),
         }
     }
 
@@ -98,6 +118,7 @@ impl Backend for Otel {
                 .map(|counter| (counter, with_status.into())),
             duration: instruments.duration.clone(),
             aborted: instruments.aborted.clone(),
+            sizes: instruments.sizes.clone(),
             attributes: attributes.into(),
         }
     }
@@ -119,16 +140,21 @@ fn attributes(labels: Labels) -> Vec<KeyValue> {
 }
 
 impl Outcome for OtelOutcome {
-    fn record(&self, seconds: f64) {
+    fn record(&self, sample: Sample) {
         if let Some((requests, attributes)) = &self.requests {
             requests.add(1, attributes);
         }
-        self.duration.record(seconds, &self.attributes);
-    }
-
-    fn aborted(&self) {
-        if let Some(aborted) = &self.aborted {
+        self.duration.record(sample.seconds, &self.attributes);
+        if let (Some(aborted), true) = (&self.aborted, sample.aborted) {
             aborted.add(1, &self.attributes);
+        }
+        if let Some((sent, received)) = &self.sizes {
+            if let Some(bytes) = sample.sent {
+                sent.record(bytes, &self.attributes);
+            }
+            if let Some(bytes) = sample.received {
+                received.record(bytes, &self.attributes);
+            }
         }
     }
 }

@@ -6,14 +6,19 @@ use std::sync::Arc;
 use tower_otel_core::semconv::metric::DURATION_BOUNDARIES;
 
 use super::{InstallError, text};
+use crate::{app, naming::SIZE_BOUNDARIES};
 
 /// Ends the name of every duration this suite records, on either side and under any prefix.
 const DURATION_SUFFIX: &str = "_duration_seconds";
+
+/// Ends the name of every size of a body.
+const SIZE_SUFFIX: &str = "_body_size_bytes";
 
 /// Decides by the name as it is rendered: names that are rendered as one are one histogram.
 pub(super) struct Buckets {
     own: HashMap<String, Arc<[f64]>>,
     durations: Arc<[f64]>,
+    sizes: Arc<[f64]>,
 }
 
 impl Buckets {
@@ -26,9 +31,14 @@ impl Buckets {
                 Err(InstallError::Buckets { metric })
             }
         });
+        let known = app::BOUNDARIES.iter().map(|(metric, boundaries)| {
+            let boundaries: Arc<[f64]> = (*boundaries).into();
+            Ok(((*metric).to_owned(), boundaries))
+        });
         Ok(Self {
-            own: own.collect::<Result<_, _>>()?,
+            own: known.chain(own).collect::<Result<_, _>>()?,
             durations: DURATION_BOUNDARIES.into(),
+            sizes: SIZE_BOUNDARIES.into(),
         })
     }
 
@@ -37,6 +47,7 @@ impl Buckets {
         self.own
             .get(name)
             .or_else(|| name.ends_with(DURATION_SUFFIX).then_some(&self.durations))
+            .or_else(|| name.ends_with(SIZE_SUFFIX).then_some(&self.sizes))
     }
 }
 

@@ -32,6 +32,7 @@ const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 pub struct Builder {
     buckets: Vec<(String, Vec<f64>)>,
     upkeep: Duration,
+    native: bool,
 }
 
 impl Default for Builder {
@@ -39,6 +40,7 @@ impl Default for Builder {
         Self {
             buckets: Vec::new(),
             upkeep: Duration::from_secs(5),
+            native: false,
         }
     }
 }
@@ -56,6 +58,18 @@ impl Builder {
         self
     }
 
+    /// Counts every histogram with buckets in native ones too, and answers a scrape that prefers
+    /// protobuf in it. Off by default.
+    ///
+    /// They are exponential, eight for each doubling, so that quantiles are right within five
+    /// percent without a choice of boundaries; they reach a thousandfold beyond these. A series takes
+    /// two kilobytes more, and no more than that. The text format has no native histograms and stays
+    /// as it is.
+    pub fn native_histograms(mut self) -> Self {
+        self.native = true;
+        self
+    }
+
     /// How often the samples of histograms without buckets are sorted into their summaries, at least
     /// a millisecond apart; every five seconds unless told.
     ///
@@ -70,8 +84,8 @@ impl Builder {
 
     /// Makes the recorder the global one, which everything in this process records to.
     ///
-    /// Install it before the layers see their first request: a handle that was resolved without
-    /// a recorder stays mute.
+    /// Install it before the layers see their first request: what ended earlier was not counted,
+    /// and a handle that somebody else has taken without a recorder stays mute.
     ///
     /// # Errors
     ///
@@ -90,7 +104,7 @@ impl Builder {
     /// If a metric was given boundaries that are no buckets, or the upkeep thread cannot be
     /// started.
     pub fn build(self) -> Result<(Recorder, Prometheus), InstallError> {
-        let histograms = Arc::new(Histograms::new(Buckets::new(self.buckets)?));
+        let histograms = Arc::new(Histograms::new(Buckets::new(self.buckets)?, self.native));
         let recorder = PrometheusBuilder::new().build_recorder();
         let handle = recorder.handle();
         let kept_up = handle.clone();

@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use metrics::HistogramFn;
 
+use super::native::{Counted, Native};
+
 /// Counts every sample in exactly one bucket, at once and without a lock.
 ///
-/// Its memory is what [`new`](Self::new) allocates: eight bytes for each bucket and for the sum,
+/// Its memory is what [`with`](Self::with) allocates: eight bytes for each bucket and for the sum,
 /// the boundaries shared by all series of the name. Recording changes these words in place, so
 /// the millionth sample takes no more room than the first, whether anybody scrapes or not.
 ///
@@ -24,13 +26,21 @@ pub(super) struct AtomicHistogram {
     buckets: Box<[AtomicU64]>,
     /// The bits of an `f64`.
     sum: AtomicU64,
+    native: Option<Native>,
 }
 
 impl AtomicHistogram {
     /// `boundaries` ascend.
+    #[cfg(test)]
     pub(super) fn new(boundaries: Arc<[f64]>) -> Self {
+        Self::with(boundaries, false)
+    }
+
+    /// `boundaries` ascend. With `native` there are exponential buckets besides.
+    pub(super) fn with(boundaries: Arc<[f64]>, native: bool) -> Self {
         Self {
             buckets: (0..=boundaries.len()).map(|_| AtomicU64::new(0)).collect(),
+            native: native.then(|| Native::around(&boundaries)),
             boundaries,
             sum: AtomicU64::new(0.0_f64.to_bits()),
         }
@@ -46,12 +56,19 @@ impl AtomicHistogram {
         if let Some(bucket) = self.buckets.get(fits) {
             bucket.fetch_add(times as u64, Relaxed);
         }
+        if let Some(native) = &self.native {
+            native.add(value, times as u64);
+        }
         if value.is_finite() {
             let amount = value * times as f64;
             let _ = self.sum.fetch_update(Relaxed, Relaxed, |bits| {
                 Some((f64::from_bits(bits) + amount).to_bits())
             });
         }
+    }
+
+    pub(super) fn native(&self) -> Option<Counted> {
+        self.native.as_ref().map(Native::counted)
     }
 
     pub(super) fn boundaries(&self) -> &[f64] {

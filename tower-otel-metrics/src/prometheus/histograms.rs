@@ -6,8 +6,9 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use metrics::{Key, KeyName, SharedString};
 
 use super::buckets::Buckets;
+use super::families::labels;
 use super::histogram::AtomicHistogram;
-use super::text;
+use super::{protobuf, text};
 
 /// Hands out one histogram for each series that Prometheus can tell apart.
 ///
@@ -20,6 +21,7 @@ use super::text;
 /// list; recording passes it by.
 pub(super) struct Histograms {
     buckets: Buckets,
+    native: bool,
     state: RwLock<State>,
 }
 
@@ -38,9 +40,10 @@ struct Family {
 }
 
 impl Histograms {
-    pub(super) fn new(buckets: Buckets) -> Self {
+    pub(super) fn new(buckets: Buckets, native: bool) -> Self {
         Self {
             buckets,
+            native,
             state: RwLock::default(),
         }
     }
@@ -69,8 +72,9 @@ impl Histograms {
         let mut state = self.write();
         let family = state.families.entry(Arc::from(name)).or_default();
         let series = family.series.entry(Arc::from(labels));
-        let histogram =
-            series.or_insert_with(|| Arc::new(AtomicHistogram::new(Arc::clone(boundaries))));
+        let histogram = series.or_insert_with(|| {
+            Arc::new(AtomicHistogram::with(Arc::clone(boundaries), self.native))
+        });
         let histogram = Arc::clone(histogram);
         state
             .known
@@ -86,6 +90,22 @@ impl Histograms {
             if !series.is_empty() {
                 let series = series.iter().map(|(labels, one)| (&**labels, &**one));
                 text::family(text, name, help.as_deref(), series);
+            }
+        }
+    }
+
+    /// Whether its histograms have native buckets.
+    pub(super) const fn are_native(&self) -> bool {
+        self.native
+    }
+
+    /// The same in protobuf.
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        let families = self.read().families.clone();
+        for (name, Family { help, series }) in &families {
+            if !series.is_empty() {
+                let series = series.iter().map(|(text, one)| (labels(text), &**one));
+                protobuf::histogram(out, name, help.as_deref(), series);
             }
         }
     }

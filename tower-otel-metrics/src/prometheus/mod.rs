@@ -19,14 +19,23 @@
 //! # What is set for you
 //!
 //! * **Buckets.** Histograms named `*_duration_seconds` have the boundaries the semantic
-//!   conventions advise ([`DURATION_BOUNDARIES`](tower_otel_core::semconv::metric::DURATION_BOUNDARIES)). [`Builder::buckets`] gives a name its own. Any
-//!   other histogram is rendered as the exporter's summary, whose quantiles cannot be added up
-//!   over several processes: give it buckets.
+//!   conventions advise ([`DURATION_BOUNDARIES`](tower_otel_core::semconv::metric::DURATION_BOUNDARIES)),
+//!   those of databases and models in [`app`](crate::app) the boundaries advised for these, and
+//!   `*_body_size_bytes` the powers of ten from a hundred bytes to a hundred megabytes, for which there
+//!   is no advice. [`Builder::buckets`] gives a name its own. Any other histogram is rendered as the
+//!   exporter's summary, whose quantiles cannot be added up over several processes: give it buckets.
 //! * **Names.** They are rendered as they were recorded, apart from characters Prometheus does not
 //!   know, which become `_`. No unit and no `_total` is appended.
 //! * **Upkeep.** The exporter keeps every sample of a summary until somebody renders, 16 bytes each:
 //!   a service that nobody scrapes grows until it dies. A thread of its own sorts them every five
 //!   seconds, see [`Builder::upkeep`].
+//!
+//! # Native histograms
+//!
+//! [`Builder::native_histograms`] counts every histogram with buckets in
+//! [exponential buckets](https://prometheus.io/docs/specs/native_histograms/) as well, and the
+//! service then answers in protobuf whoever prefers that, as a Prometheus does that was started with
+//! `--enable-feature=native-histograms`. There is nothing to generate and no `protoc`.
 //!
 //! # What is left out
 //!
@@ -67,8 +76,11 @@
 mod buckets;
 mod builder;
 mod error;
+mod families;
 mod histogram;
 mod histograms;
+mod native;
+mod protobuf;
 mod recorder;
 mod service;
 #[cfg(test)]
@@ -132,6 +144,16 @@ impl Prometheus {
         let mut text = self.handle.render();
         self.histograms.render(&mut text);
         text
+    }
+
+    /// The same in the delimited protobuf format, with native histograms.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        for family in families::parse(&self.handle.render()) {
+            protobuf::family(&mut out, &family);
+        }
+        self.histograms.encode(&mut out);
+        out
     }
 
     /// The service behind `/metrics`.

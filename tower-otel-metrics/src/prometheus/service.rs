@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{ACCEPT, ALLOW, CONTENT_LENGTH, CONTENT_TYPE, VARY};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use tower_service::Service;
@@ -15,6 +15,23 @@ use super::Prometheus;
 /// The text format Prometheus has read since its version 0.4.
 const TEXT_FORMAT: HeaderValue =
     HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+
+/// One message for each metric, its length before it.
+const PROTOBUF: HeaderValue = HeaderValue::from_static(
+    "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited",
+);
+
+/// Whether protobuf is what is wanted most. Prometheus writes its wishes in their order.
+fn prefers_protobuf<B>(request: &Request<B>) -> bool {
+    request.headers().get(ACCEPT).is_some_and(|accept| {
+        let first = accept.as_bytes().split(|byte| *byte == b',').next();
+        first.is_some_and(|first| {
+            let kind = first.split(|byte| *byte == b';').next().unwrap_or(first);
+            let kind = kind.trim_ascii();
+            kind.eq_ignore_ascii_case(b"application/vnd.google.protobuf")
+        })
+    })
+}
 
 /// Answers a scrape: `GET` and `HEAD`, whatever the path, since the router has chosen it.
 ///
@@ -68,9 +85,17 @@ impl<B> Service<Request<B>> for MetricsService {
         let mut response = Response::new(MetricsBody(Bytes::new()));
         match *request.method() {
             Method::GET | Method::HEAD => {
-                let text = Bytes::from(self.prometheus.render());
+                let native = self.prometheus.histograms.are_native();
+                let (format, text) = if native && prefers_protobuf(&request) {
+                    (PROTOBUF, Bytes::from(self.prometheus.encode()))
+                } else {
+                    (TEXT_FORMAT, Bytes::from(self.prometheus.render()))
+                };
                 let headers = response.headers_mut();
-                headers.insert(CONTENT_TYPE, TEXT_FORMAT);
+                headers.insert(CONTENT_TYPE, format);
+                if native {
+                    headers.insert(VARY, HeaderValue::from_static("accept"));
+                }
                 headers.insert(CONTENT_LENGTH, text.len().into());
                 if *request.method() == Method::GET {
                     *response.body_mut() = MetricsBody(text);
@@ -239,6 +264,30 @@ mod tests {
                     .sum::<usize>(),
                 sent
             );
+        }
+    }
+
+    #[test]
+    fn protobuf_is_for_those_who_prefer_it_and_where_it_is_offered() {
+        const PROMETHEUS: &str = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited,application/openmetrics-text;version=1.0.0;q=0.8,*/*;q=0.1";
+        let format = |native: bool, accept: &str| {
+            let mut builder = Prometheus::builder();
+            if native {
+                builder = builder.native_histograms();
+            }
+            let (_recorder, prometheus) = builder.build().unwrap();
+            let request = Request::get("/").header(ACCEPT, accept).body(()).unwrap();
+            let Ok(response) = prometheus.service().call(request).into_inner();
+            response.headers()[CONTENT_TYPE].clone()
+        };
+        assert_eq!(format(true, PROMETHEUS), PROTOBUF);
+        for (native, accept) in [
+            (false, PROMETHEUS),
+            (true, "*/*"),
+            (true, "text/plain, application/vnd.google.protobuf"),
+            (true, ""),
+        ] {
+            assert_eq!(format(native, accept), TEXT_FORMAT, "{native} {accept}");
         }
     }
 }

@@ -92,6 +92,18 @@ impl<K, V> Series<K, V> {
         }
     }
 
+    /// The handles of `query`, if they are there.
+    #[inline]
+    pub(crate) fn get<Q>(&self, query: &Q) -> Option<&V>
+    where
+        Q: Query<Key = K>,
+    {
+        match self.probe(self.seeds.hash_one(query), query) {
+            Probe::Found(entry) => entry.value.get(),
+            Probe::Vacant(_) | Probe::Crowded => None,
+        }
+    }
+
     /// The handles of `query`, from `make` if they are asked for the first time; `None` if the
     /// table is full and the key not in it.
     ///

@@ -12,11 +12,11 @@ use opentelemetry::{
 };
 use tower_otel_core::{
     Kind,
-    semconv::{self, attribute},
+    semconv::{self, attribute, rpc},
 };
 
 use super::{Backend, Parent, Span, Value};
-use crate::facts::Facts;
+use crate::facts::{Facts, Protocol};
 
 /// Opens OpenTelemetry spans with a tracer of its own.
 ///
@@ -62,12 +62,15 @@ where
                 Kind::Client => SpanKind::Client,
             })
             .with_start_time(started)
-            .with_attributes(attributes(facts));
+            .with_attributes(for_samplers(facts));
         if let Some(link) = link {
             builder = builder.with_links(vec![opentelemetry::trace::Link::with_context(link)]);
         }
-        let span = self.0.build_with_context(builder, &parent);
+        let mut span = self.0.build_with_context(builder, &parent);
         let recording = span.is_recording();
+        if recording {
+            span.set_attributes(rest(facts));
+        }
         let context = if recording {
             parent.with_span(span)
         } else if span.span_context().is_valid() {
@@ -109,48 +112,65 @@ fn unsampled(parent: &Context, span: &SpanContext) -> SpanContext {
     )
 }
 
-/// All that is known, for samplers to see.
-fn attributes(facts: &Facts<'_>) -> Vec<KeyValue> {
-    let mut all = Attributes(Vec::with_capacity(14));
-    all.text(attribute::HTTP_REQUEST_METHOD, Some(facts.method()));
-    all.text(
-        attribute::HTTP_REQUEST_METHOD_ORIGINAL,
-        facts.method_original(),
-    );
-    match facts.kind() {
-        Kind::Server => {
-            all.text(attribute::HTTP_ROUTE, facts.route());
-            all.text(attribute::URL_PATH, facts.path());
-            all.text(attribute::URL_QUERY, facts.query().as_deref());
-            all.fixed(attribute::URL_SCHEME, Some(facts.scheme()));
-            all.text(attribute::USER_AGENT_ORIGINAL, facts.user_agent());
-            all.fixed(
-                attribute::NETWORK_PROTOCOL_VERSION,
-                facts.protocol_version(),
-            );
+/// What the conventions want samplers to see, and the route, which is in the name they see anyway. There is
+/// room for the rest.
+fn for_samplers(facts: &Facts<'_>) -> Vec<KeyValue> {
+    let mut first = Attributes(Vec::with_capacity(16));
+    match (facts.protocol(), facts.kind()) {
+        (Protocol::Grpc, _) => first.fixed(attribute::RPC_SYSTEM_NAME, Some(rpc::SYSTEM)),
+        (Protocol::Http, Kind::Server) => {
+            first.text(attribute::HTTP_REQUEST_METHOD, Some(facts.method()));
+            first.text(attribute::HTTP_ROUTE, facts.route());
+            first.text(attribute::URL_PATH, facts.path());
+            first.text(attribute::URL_QUERY, facts.query().as_deref());
+            first.fixed(attribute::URL_SCHEME, Some(facts.scheme()));
+            first.text(attribute::USER_AGENT_ORIGINAL, facts.user_agent());
             let client = facts.client_address().map(|address| address.to_string());
-            all.owned(attribute::CLIENT_ADDRESS, client);
-            if let Some(peer) = facts.peer() {
-                let address = peer.address.to_string();
-                all.owned(attribute::NETWORK_PEER_ADDRESS, Some(address));
-                all.port(attribute::NETWORK_PEER_PORT, peer.port);
+            first.owned(attribute::CLIENT_ADDRESS, client);
+        }
+        (Protocol::Http, Kind::Client) => {
+            first.text(attribute::HTTP_REQUEST_METHOD, Some(facts.method()));
+            first.owned(attribute::URL_FULL, facts.url());
+        }
+    }
+    if let Some(server) = facts.server() {
+        first.text(attribute::SERVER_ADDRESS, Some(server.host));
+        first.port(attribute::SERVER_PORT, server.port);
+    }
+    first.0
+}
+
+/// What only a span that is recorded needs.
+fn rest(facts: &Facts<'_>) -> Vec<KeyValue> {
+    let mut rest = Attributes(Vec::with_capacity(8));
+    match facts.protocol() {
+        Protocol::Grpc => {
+            rest.text(attribute::RPC_METHOD, facts.rpc_method());
+            rest.text(attribute::RPC_METHOD_ORIGINAL, facts.rpc_method_original());
+        }
+        Protocol::Http => {
+            let original = facts.method_original();
+            rest.text(attribute::HTTP_REQUEST_METHOD_ORIGINAL, original);
+            rest.int(attribute::HTTP_REQUEST_BODY_SIZE, facts.body_size());
+            match facts.kind() {
+                Kind::Server => {
+                    let version = facts.protocol_version();
+                    rest.fixed(attribute::NETWORK_PROTOCOL_VERSION, version);
+                }
+                Kind::Client => {
+                    rest.text(attribute::URL_TEMPLATE, facts.route());
+                    let count = facts.resend_count().map(i64::from);
+                    rest.int(attribute::HTTP_REQUEST_RESEND_COUNT, count);
+                }
             }
         }
-        Kind::Client => {
-            all.owned(attribute::URL_FULL, facts.url());
-            all.text(attribute::URL_TEMPLATE, facts.route());
-            all.int(
-                attribute::HTTP_REQUEST_RESEND_COUNT,
-                facts.resend_count().map(i64::from),
-            );
-        }
     }
-    all.int(attribute::HTTP_REQUEST_BODY_SIZE, facts.body_size());
-    if let Some(server) = facts.server() {
-        all.text(attribute::SERVER_ADDRESS, Some(server.host));
-        all.port(attribute::SERVER_PORT, server.port);
+    if let Some(peer) = facts.peer() {
+        let address = peer.address.to_string();
+        rest.owned(attribute::NETWORK_PEER_ADDRESS, Some(address));
+        rest.port(attribute::NETWORK_PEER_PORT, peer.port);
     }
-    all.0
+    rest.0
 }
 
 struct Attributes(Vec<KeyValue>);

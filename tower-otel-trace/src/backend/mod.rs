@@ -9,6 +9,7 @@ use crate::facts::Facts;
 mod direct;
 mod tracing;
 
+pub(crate) use self::tracing::TARGET;
 pub use self::{
     direct::{Direct, DirectSpan},
     tracing::{Tracing, TracingSpan},

@@ -3,14 +3,20 @@
 use std::time::Instant;
 
 use opentelemetry::{Context, ContextGuard, SpanId, trace::TraceContextExt};
-use tower_otel_core::{Kind, semconv::attribute};
+use tower_otel_core::{
+    Kind,
+    semconv::{attribute, rpc},
+};
 use tracing::{
     field::{self, Empty},
     level_filters::LevelFilter,
 };
 
 use super::{Backend, Parent, Span, Value};
-use crate::{TARGET, facts::Facts};
+use crate::facts::{Facts, Protocol};
+
+/// The target of spans and events, for filters.
+pub(crate) const TARGET: &str = "tower_otel_trace";
 
 /// What tracing-opentelemetry reads from a span besides its attributes.
 mod otel {
@@ -44,9 +50,10 @@ impl Backend for Tracing {
             tracing::Span::none()
         } else {
             let _beneath = beneath.clone().map(Context::attach);
-            match facts.kind() {
-                Kind::Server => server(facts),
-                Kind::Client => client(facts),
+            match (facts.protocol(), facts.kind()) {
+                (Protocol::Http, Kind::Server) => server(facts),
+                (Protocol::Http, Kind::Client) => client(facts),
+                (Protocol::Grpc, kind) => grpc(facts, kind),
             }
         };
         let span = TracingSpan { span, beneath };
@@ -115,6 +122,32 @@ fn client(facts: &Facts<'_>) -> tracing::Span {
         { attribute::HTTP_REQUEST_BODY_SIZE } = facts.body_size(),
         { attribute::HTTP_RESPONSE_STATUS_CODE } = Empty,
         { attribute::HTTP_RESPONSE_BODY_SIZE } = Empty,
+        { attribute::ERROR_TYPE } = Empty,
+    )
+}
+
+/// All fields have to be declared here: `tracing` drops what a span did not declare.
+fn grpc(facts: &Facts<'_>, kind: Kind) -> tracing::Span {
+    let (server, peer) = (facts.server(), facts.peer());
+    let kind = match kind {
+        Kind::Server => "server",
+        Kind::Client => "client",
+    };
+    tracing::info_span!(
+        target: TARGET,
+        "gRPC",
+        { otel::NAME } = &*facts.name(),
+        { otel::KIND } = kind,
+        { otel::STATUS_CODE } = Empty,
+        { attribute::RPC_SYSTEM_NAME } = rpc::SYSTEM,
+        { attribute::RPC_METHOD } = facts.rpc_method(),
+        { attribute::RPC_METHOD_ORIGINAL } = facts.rpc_method_original(),
+        { attribute::SERVER_ADDRESS } = server.map(|server| server.host),
+        { attribute::SERVER_PORT } = server.and_then(|server| server.port).map(i64::from),
+        { attribute::NETWORK_PEER_ADDRESS } = peer.map(|peer| field::display(peer.address)),
+        { attribute::NETWORK_PEER_PORT } = peer.and_then(|peer| peer.port).map(i64::from),
+        { attribute::RPC_RESPONSE_STATUS_CODE } = Empty,
+        { attribute::RPC_STATUS_CODE } = Empty,
         { attribute::ERROR_TYPE } = Empty,
     )
 }

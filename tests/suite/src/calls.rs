@@ -1,0 +1,170 @@
+//! gRPC calls between a tonic server and a channel, and what both ends tell of them.
+
+use std::{collections::HashSet, net::SocketAddr};
+
+use http::{Request, Response, uri::PathAndQuery};
+use opentelemetry::trace::{SpanId, SpanKind, Status as SpanStatus};
+use opentelemetry_sdk::trace::SpanData;
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{
+    Status,
+    body::Body,
+    client::Grpc,
+    transport::{Endpoint, Server},
+};
+use tower::{ServiceBuilder, ServiceExt, util::BoxService};
+use tower_otel_propagate::PropagateLayer;
+use tower_otel_trace::TraceLayer;
+
+use crate::{
+    cart::{Cart, Text},
+    net::BoxError,
+    scene::{Scene, attribute, text},
+};
+
+pub type Client = Grpc<BoxService<Request<Body>, Response<Body>, BoxError>>;
+
+/// Through whom a span is told.
+#[derive(Clone, Copy, Debug)]
+pub enum Backend {
+    Tracing,
+    Direct,
+}
+
+pub const BACKENDS: [Backend; 2] = [Backend::Tracing, Backend::Direct];
+
+/// What one end has to tell: the status and `error.type`.
+pub type Told = (&'static str, Option<&'static str>);
+
+pub const OK: Told = ("OK", None);
+pub const CANCELLED: Told = ("CANCELLED", None);
+
+pub async fn listen() -> (SocketAddr, TcpListenerStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    (address, TcpListenerStream::new(listener))
+}
+
+/// A tonic server behind a layer.
+pub async fn server(scene: &Scene, backend: Backend, layer: TraceLayer) -> SocketAddr {
+    serve_cart(scene, backend, layer, Cart::default()).await
+}
+
+pub async fn serve_cart(
+    scene: &Scene,
+    backend: Backend,
+    layer: TraceLayer,
+    cart: Cart,
+) -> SocketAddr {
+    let (address, incoming) = listen().await;
+    match backend {
+        Backend::Tracing => tokio::spawn(
+            Server::builder()
+                .layer(layer)
+                .add_service(cart)
+                .serve_with_incoming(incoming),
+        ),
+        Backend::Direct => tokio::spawn(
+            Server::builder()
+                .layer(layer.tracer_provider(scene.provider()))
+                .add_service(cart)
+                .serve_with_incoming(incoming),
+        ),
+    };
+    address
+}
+
+/// A channel behind the layers.
+pub fn client(scene: &Scene, backend: Backend, layer: TraceLayer, to: SocketAddr) -> Client {
+    let uri = format!("http://{to}");
+    let channel = Endpoint::new(uri.clone()).unwrap().connect_lazy();
+    let inside = ServiceBuilder::new().layer(PropagateLayer::new());
+    let service = match backend {
+        Backend::Tracing => ServiceBuilder::new()
+            .map_response(|response: Response<_>| response.map(Body::new))
+            .layer(layer)
+            .service(inside.service(channel))
+            .map_err(BoxError::from)
+            .boxed(),
+        Backend::Direct => ServiceBuilder::new()
+            .map_response(|response: Response<_>| response.map(Body::new))
+            .layer(layer.tracer_provider(scene.provider()))
+            .service(inside.service(channel))
+            .map_err(BoxError::from)
+            .boxed(),
+    };
+    Grpc::with_origin(service, uri.parse().unwrap())
+}
+
+pub fn path(method: &str) -> PathAndQuery {
+    format!("/shop.Cart/{method}").parse().unwrap()
+}
+
+pub async fn unary(
+    client: &mut Client,
+    path: PathAndQuery,
+    message: &str,
+) -> Result<String, Status> {
+    client.ready().await.unwrap();
+    let request = tonic::Request::new(message.to_owned());
+    let response = client.unary(request, path, Text).await?;
+    Ok(response.into_inner())
+}
+
+/// The spans of both ends, which have to be one trace.
+pub async fn both(scene: &Scene) -> (SpanData, SpanData) {
+    scene
+        .until("both ends tell", |scene| scene.spans().len() >= 2)
+        .await;
+    let spans = scene.spans();
+    assert_eq!(spans.len(), 2, "{spans:#?}");
+    let of = |kind| spans.iter().find(|span| span.span_kind == kind).unwrap();
+    let (server, client) = (of(SpanKind::Server), of(SpanKind::Client));
+    assert_eq!(client.parent_span_id, SpanId::INVALID);
+    assert_eq!(server.parent_span_id, client.span_context.span_id());
+    assert_eq!(
+        server.span_context.trace_id(),
+        client.span_context.trace_id()
+    );
+    (server.clone(), client.clone())
+}
+
+pub async fn only(scene: &Scene) -> SpanData {
+    scene
+        .until("the call ends", |scene| !scene.spans().is_empty())
+        .await;
+    let spans = scene.spans();
+    assert_eq!(spans.len(), 1, "{spans:#?}");
+    spans[0].clone()
+}
+
+pub fn is_told(span: &SpanData, (status, error): Told) {
+    let kind = &span.span_kind;
+    assert_eq!(
+        text(span, "rpc.response.status_code").as_deref(),
+        Some(status),
+        "{kind:?}"
+    );
+    assert_eq!(text(span, "error.type").as_deref(), error, "{kind:?}");
+    let expected = match error {
+        Some(_) => SpanStatus::error(""),
+        None => SpanStatus::Unset,
+    };
+    assert_eq!(span.status, expected, "{kind:?} {status}");
+}
+
+/// Nothing of HTTP, and nothing twice.
+pub fn is_grpc(span: &SpanData) {
+    assert_eq!(text(span, "rpc.system.name").as_deref(), Some("grpc"));
+    assert_eq!(attribute(span, "rpc.status_code"), None);
+    let mut seen = HashSet::new();
+    for attribute in &span.attributes {
+        let key = attribute.key.as_str();
+        assert!(
+            !key.starts_with("http.") && !key.starts_with("url."),
+            "{key}"
+        );
+        assert!(seen.insert(key), "{key} twice");
+    }
+}

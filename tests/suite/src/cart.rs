@@ -1,0 +1,148 @@
+//! A gRPC service by hand: messages are strings, and say what becomes of the call.
+
+use std::{
+    convert::Infallible,
+    future::pending,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::{Buf, BufMut};
+use http::{Request, Response};
+use tokio::sync::Notify;
+use tokio_stream::{Stream, StreamExt};
+use tonic::{
+    Code, Status, Streaming,
+    body::Body,
+    codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
+    server::{Grpc, NamedService},
+};
+use tower::{Service, service_fn};
+
+/// The whole message, as it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Text;
+
+impl Codec for Text {
+    type Encode = String;
+    type Decode = String;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for Text {
+    type Item = String;
+    type Error = Status;
+
+    fn encode(&mut self, item: String, into: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        into.put_slice(item.as_bytes());
+        Ok(())
+    }
+}
+
+impl Decoder for Text {
+    type Item = String;
+    type Error = Status;
+
+    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<String>, Status> {
+        let bytes = from.copy_to_bytes(from.remaining());
+        Ok(Some(String::from_utf8(bytes.to_vec()).unwrap()))
+    }
+}
+
+type Answers = Pin<Box<dyn Stream<Item = Result<String, Status>> + Send>>;
+
+/// Every kind of method: `Unary`, `Server`, `Client` and `Bidi`.
+///
+/// A message `ok` is answered, a number is the code of the answer, `stall` is never answered, and
+/// `panic` panics. A stream answers `a` before that.
+#[derive(Clone, Debug, Default)]
+pub struct Cart {
+    /// Told of each call that has reached the service.
+    pub called: Arc<Notify>,
+}
+
+impl NamedService for Cart {
+    const NAME: &'static str = "shop.Cart";
+}
+
+async fn answer(message: &str) -> Result<String, Status> {
+    match message {
+        "stall" => pending().await,
+        "panic" => panic!("the handler panics"),
+        _ => match message.parse::<i32>() {
+            Ok(code) => Err(Status::new(Code::from(code), "as you wish")),
+            Err(_) => Ok(message.to_owned()),
+        },
+    }
+}
+
+fn answers(message: String) -> Answers {
+    let first = tokio_stream::once(Ok("a".to_owned()));
+    let rest = tokio_stream::once(message).then(|message| async move { answer(&message).await });
+    Box::pin(first.chain(rest))
+}
+
+impl Service<Request<Body>> for Cart {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        self.called.notify_one();
+        Box::pin(async move {
+            let mut grpc = Grpc::new(Text);
+            Ok(match request.uri().path() {
+                "/shop.Cart/Unary" => {
+                    let unary = service_fn(|request: tonic::Request<String>| async move {
+                        Ok(tonic::Response::new(answer(request.get_ref()).await?))
+                    });
+                    grpc.unary(unary, request).await
+                }
+                "/shop.Cart/Server" => {
+                    let server = service_fn(|request: tonic::Request<String>| async move {
+                        Ok(tonic::Response::new(answers(request.into_inner())))
+                    });
+                    grpc.server_streaming(server, request).await
+                }
+                "/shop.Cart/Client" => {
+                    let client =
+                        service_fn(|request: tonic::Request<Streaming<String>>| async move {
+                            let mut all = request.into_inner();
+                            let mut last = String::new();
+                            while let Some(message) = all.message().await? {
+                                last = answer(&message).await?;
+                            }
+                            Ok(tonic::Response::new(last))
+                        });
+                    grpc.client_streaming(client, request).await
+                }
+                "/shop.Cart/Bidi" => {
+                    let bidi =
+                        service_fn(|request: tonic::Request<Streaming<String>>| async move {
+                            let each = request.into_inner();
+                            let answers =
+                                each.then(|message| async move { answer(&message?).await });
+                            Ok(tonic::Response::new(Box::pin(answers) as Answers))
+                        });
+                    grpc.streaming(bidi, request).await
+                }
+                // As code that tonic generates.
+                _ => Status::unimplemented("").into_http(),
+            })
+        })
+    }
+}

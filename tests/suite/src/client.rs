@@ -1,0 +1,72 @@
+//! Clients that talk to loopback, whatever host their requests name.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use bytes::Bytes;
+use http::{Request, Response, Uri, header};
+use http_body_util::Empty;
+use hyper::body::Incoming;
+use hyper_util::{
+    client::legacy::{Client, connect::Connect},
+    rt::{TokioExecutor, TokioIo},
+};
+use tokio::{net::TcpStream, sync::Mutex};
+use tower::Service;
+
+use crate::net::Http;
+
+/// hyper-util's client with a resolver of its own: whatever the URL says, it talks to this address.
+pub fn dialling(
+    http: Http,
+    address: SocketAddr,
+) -> Client<impl Connect + Clone + Send + Sync + 'static, Empty<Bytes>> {
+    let connect = tower::service_fn(move |_: Uri| {
+        Box::pin(async move { TcpStream::connect(address).await.map(TokioIo::new) })
+    });
+    Client::builder(TokioExecutor::new())
+        .http2_only(http == Http::Two)
+        .build(connect)
+}
+
+/// The same of reqwest, for the host `api.example`.
+pub fn resolving(http: Http, address: SocketAddr) -> reqwest::Client {
+    let builder = reqwest::Client::builder()
+        .no_proxy()
+        .resolve("api.example", address);
+    match http {
+        Http::One => builder.http1_only(),
+        Http::Two => builder.http2_prior_knowledge(),
+    }
+    .build()
+    .unwrap()
+}
+
+/// hyper's client on one connection, which does with a request what it is told.
+pub async fn single(
+    address: SocketAddr,
+) -> impl Service<
+    Request<Empty<Bytes>>,
+    Response = Response<Incoming>,
+    Error = hyper::Error,
+    Future: Send,
+> + Clone {
+    let io = TokioIo::new(TcpStream::connect(address).await.unwrap());
+    let (sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
+    tokio::spawn(connection);
+    let sender = Arc::new(Mutex::new(sender));
+    tower::service_fn(move |request| {
+        let sender = Arc::clone(&sender);
+        async move { sender.lock().await.send_request(request).await }
+    })
+}
+
+/// A request without a body, from `METHOD URL`.
+pub fn request(line: &str) -> Request<Empty<Bytes>> {
+    let (method, url) = line.split_once(' ').unwrap();
+    Request::builder()
+        .method(method)
+        .uri(url)
+        .header(header::ACCEPT, "*/*")
+        .body(Empty::new())
+        .unwrap()
+}

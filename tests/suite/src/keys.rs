@@ -1,0 +1,150 @@
+//! What is true of every span: its keys are those of the conventions, and nothing is empty.
+
+use std::collections::BTreeSet;
+
+use opentelemetry::{
+    Array, KeyValue, Value,
+    trace::{SpanKind, Status},
+};
+use opentelemetry_sdk::trace::SpanData;
+use opentelemetry_semantic_conventions::attribute as published;
+
+use crate::table::Backend;
+
+/// What is true of every span, whatever it tells.
+pub fn audit(span: &SpanData, backend: Backend) {
+    let known = known_keys(&span.span_kind);
+    let mut seen = BTreeSet::new();
+    for KeyValue { key, value, .. } in &span.attributes {
+        let key = key.as_str();
+        assert!(seen.insert(key), "{key} is there twice");
+        if let Some(header) = header_of(key) {
+            assert_eq!(header, header.to_ascii_lowercase());
+            assert!(
+                matches!(value, Value::Array(Array::String(_))),
+                "{key}: {value:?}"
+            );
+            continue;
+        }
+        if backend == Backend::Tracing && NOT_OURS.contains(&key) {
+            continue;
+        }
+        assert!(
+            known.contains(&key),
+            "{key} is not in the conventions for {:?}",
+            span.span_kind
+        );
+        let number = key.ends_with(".port")
+            || key.ends_with(".size")
+            || key.ends_with("_code")
+            || key.ends_with("_count");
+        match value {
+            Value::I64(_) => assert!(number, "{key} is no number: {value:?}"),
+            Value::String(text) => {
+                assert!(!number, "{key} is a number: {value:?}");
+                assert!(!text.as_str().is_empty(), "{key} is empty, not absent");
+            }
+            other => panic!("{key}: {other:?}"),
+        }
+    }
+    assert!(
+        matches!(span.status, Status::Unset) || span.status == Status::error(""),
+        "neither unset nor an error without a description: {:?}",
+        span.status
+    );
+    assert_eq!(
+        span.status != Status::Unset,
+        seen.contains(published::ERROR_TYPE),
+        "an error has a type, and only an error"
+    );
+    // The scope of a span from `tracing` is that of the tracer which the application gave to
+    // tracing-opentelemetry: there is nothing that the layer could say about it.
+    if backend == Backend::Direct {
+        let scope = &span.instrumentation_scope;
+        assert_eq!(scope.name(), "tower-otel-trace");
+        assert!(scope.version().is_some_and(|version| !version.is_empty()));
+        assert_eq!(
+            scope.schema_url(),
+            Some("https://opentelemetry.io/schemas/1.44.0")
+        );
+    }
+}
+
+/// The name of the header, if this is the attribute of one.
+fn header_of(key: &str) -> Option<&str> {
+    [
+        published::HTTP_REQUEST_HEADER,
+        published::HTTP_RESPONSE_HEADER,
+    ]
+    .iter()
+    .find_map(|prefix| key.strip_prefix(prefix)?.strip_prefix('.'))
+}
+
+/// What tracing-opentelemetry adds to every span by itself.
+const NOT_OURS: [&str; 8] = [
+    published::CODE_FILE_PATH,
+    published::CODE_LINE_NUMBER,
+    published::THREAD_ID,
+    published::THREAD_NAME,
+    "code.module.name",
+    "target",
+    "busy_ns",
+    "idle_ns",
+];
+
+/// Every key the conventions have for a span of this kind, spelled as they publish it.
+pub fn known_keys(kind: &SpanKind) -> &'static [&'static str] {
+    match kind {
+        SpanKind::Server => &[
+            published::CLIENT_ADDRESS,
+            published::CLIENT_PORT,
+            published::ERROR_TYPE,
+            published::HTTP_REQUEST_BODY_SIZE,
+            published::HTTP_REQUEST_METHOD,
+            published::HTTP_REQUEST_METHOD_ORIGINAL,
+            published::HTTP_REQUEST_SIZE,
+            published::HTTP_RESPONSE_BODY_SIZE,
+            published::HTTP_RESPONSE_SIZE,
+            published::HTTP_RESPONSE_STATUS_CODE,
+            published::HTTP_ROUTE,
+            published::NETWORK_LOCAL_ADDRESS,
+            published::NETWORK_LOCAL_PORT,
+            published::NETWORK_PEER_ADDRESS,
+            published::NETWORK_PEER_PORT,
+            published::NETWORK_PROTOCOL_NAME,
+            published::NETWORK_PROTOCOL_VERSION,
+            published::NETWORK_TRANSPORT,
+            published::SERVER_ADDRESS,
+            published::SERVER_PORT,
+            published::URL_PATH,
+            published::URL_QUERY,
+            published::URL_SCHEME,
+            published::USER_AGENT_ORIGINAL,
+            published::USER_AGENT_SYNTHETIC_TYPE,
+        ],
+        SpanKind::Client => &[
+            published::ERROR_TYPE,
+            published::HTTP_REQUEST_BODY_SIZE,
+            published::HTTP_REQUEST_METHOD,
+            published::HTTP_REQUEST_METHOD_ORIGINAL,
+            published::HTTP_REQUEST_RESEND_COUNT,
+            published::HTTP_REQUEST_SIZE,
+            published::HTTP_RESPONSE_BODY_SIZE,
+            published::HTTP_RESPONSE_SIZE,
+            published::HTTP_RESPONSE_STATUS_CODE,
+            published::NETWORK_PEER_ADDRESS,
+            published::NETWORK_PEER_PORT,
+            published::NETWORK_PROTOCOL_NAME,
+            published::NETWORK_PROTOCOL_VERSION,
+            published::NETWORK_TRANSPORT,
+            published::SERVER_ADDRESS,
+            published::SERVER_PORT,
+            published::URL_FULL,
+            published::URL_SCHEME,
+            published::URL_TEMPLATE,
+            published::USER_AGENT_ORIGINAL,
+            published::USER_AGENT_SYNTHETIC_TYPE,
+        ],
+        other => panic!("not a span of HTTP: {other:?}"),
+    }
+}

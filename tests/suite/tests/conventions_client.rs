@@ -1,0 +1,1124 @@
+//! The conventions for the spans of a client, row by row, over real sockets, with hyper-util's
+//! client and with reqwest, and through both backends.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::{
+    cell::Cell,
+    collections::BTreeSet,
+    future::{Ready, ready},
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU16, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{Router, extract::Request as Received, routing::any};
+use bytes::Bytes;
+use http::{HeaderName, Request, Response, StatusCode, header};
+use http_body_util::Empty;
+use opentelemetry::{
+    Context,
+    trace::{
+        FutureExt, SpanContext, SpanId, SpanKind, Status, TraceContextExt, TraceFlags, TraceId,
+        TraceState,
+    },
+};
+use opentelemetry_sdk::trace::{Sampler, SpanData};
+use suite_tests::{
+    client::{dialling, request, resolving, single},
+    keys::known_keys,
+    net::{Http, serve},
+    sampler::Shown,
+    scene::{Scene, within},
+    server::{app, next_span, raw},
+    table::{Absent, Backend, Int, List, Row, Str, says, tells},
+};
+use tokio::net::TcpListener;
+use tower::{
+    Layer, Service, ServiceBuilder, ServiceExt,
+    retry::{Policy, RetryLayer},
+};
+use tower_otel_core::{
+    Attempts, Filter, PeerAddr, RequestHead, Route,
+    semconv::{KnownMethods, SensitiveKeys},
+};
+use tower_otel_propagate::PropagateLayer;
+use tower_otel_trace::TraceLayer;
+use tracing::Level;
+use tracing_subscriber::filter::{LevelFilter, filter_fn};
+
+/// A client, and the spans it tells.
+struct Client {
+    backend: Backend,
+    scene: Scene,
+    layer: TraceLayer,
+    server: SocketAddr,
+    taken: Cell<usize>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum With {
+    Hyper(Http),
+    Reqwest(Http),
+}
+
+const HYPER: [With; 2] = [With::Hyper(Http::One), With::Hyper(Http::Two)];
+const ALL: [With; 4] = [
+    With::Hyper(Http::One),
+    With::Hyper(Http::Two),
+    With::Reqwest(Http::One),
+    With::Reqwest(Http::Two),
+];
+
+impl Client {
+    async fn new(backend: Backend, layer: TraceLayer) -> Self {
+        Self::of(backend, layer, Scene::new(), serve(app()).await)
+    }
+
+    fn of(backend: Backend, layer: TraceLayer, scene: Scene, server: SocketAddr) -> Self {
+        Self {
+            backend,
+            scene,
+            layer,
+            server,
+            taken: Cell::new(0),
+        }
+    }
+
+    /// Sends `METHOD URL`, whatever host it names, to the server.
+    async fn ask(&self, with: With, line: &str) -> Option<StatusCode> {
+        match with {
+            With::Hyper(http) => {
+                self.ask_with(dialling(http, self.server), request(line))
+                    .await
+            }
+            With::Reqwest(http) => {
+                let (method, url) = line.split_once(' ').unwrap();
+                let method = method.parse().unwrap();
+                let request = reqwest::Request::new(method, url.parse().unwrap());
+                self.fetch_with(resolving(http, self.server), request).await
+            }
+        }
+    }
+
+    async fn ask_with<S, B>(&self, client: S, request: Request<Empty<Bytes>>) -> Option<StatusCode>
+    where
+        S: Service<Request<Empty<Bytes>>, Response = Response<B>>,
+        S::Error: std::fmt::Display + 'static,
+        B: http_body::Body<Error: std::fmt::Display + 'static> + 'static,
+    {
+        let layer = self.layer.clone();
+        self.backend
+            .send(&self.scene, layer, client, request)
+            .await
+            .ok()
+    }
+
+    async fn fetch_with(
+        &self,
+        client: reqwest::Client,
+        request: reqwest::Request,
+    ) -> Option<StatusCode> {
+        let layer = self.layer.clone();
+        self.backend
+            .fetch(&self.scene, layer, client, request)
+            .await
+            .ok()
+    }
+
+    async fn span(&self) -> SpanData {
+        let span = next_span(&self.scene, self.backend, &self.taken).await;
+        assert_eq!(span.span_kind, SpanKind::Client);
+        span
+    }
+
+    async fn span_of(&self, with: With, line: &str) -> SpanData {
+        self.ask(with, line).await;
+        self.span().await
+    }
+}
+
+/// Sends each request with these clients, and asks its span for the rows.
+async fn table(clients: &[With], layer: impl Fn() -> TraceLayer, cases: &[(&str, &[Row<'_>])]) {
+    for backend in Backend::BOTH {
+        let client = Client::new(backend, layer()).await;
+        for (line, rows) in cases {
+            for with in clients {
+                says(&client.span_of(*with, line).await, rows);
+            }
+        }
+    }
+}
+
+/// A port of loopback where nobody listens.
+async fn nobody() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    listener.local_addr().unwrap()
+}
+
+// ---- Attributes -------------------------------------------------------------------------------
+
+#[tokio::test]
+async fn http_request_method_is_a_known_method_or_other() {
+    table(
+        &ALL,
+        TraceLayer::client,
+        &[
+            (
+                "QUERY http://api.example/users/7",
+                &[
+                    ("http.request.method", Str("QUERY")),
+                    ("http.request.method_original", Absent),
+                ],
+            ),
+            (
+                "HEAD http://api.example/users/7",
+                &[
+                    ("http.request.method", Str("HEAD")),
+                    ("http.request.method_original", Absent),
+                ],
+            ),
+            (
+                "PURGE http://api.example/users/7",
+                &[
+                    ("http.request.method", Str("_OTHER")),
+                    ("http.request.method_original", Str("PURGE")),
+                ],
+            ),
+            (
+                "get http://api.example/users/7",
+                &[
+                    ("http.request.method", Str("_OTHER")),
+                    ("http.request.method_original", Str("get")),
+                ],
+            ),
+        ],
+    )
+    .await;
+    table(
+        &ALL,
+        || TraceLayer::client().known_methods(KnownMethods::new(["PURGE"])),
+        &[
+            (
+                "PURGE http://api.example/users/7",
+                &[("http.request.method", Str("PURGE"))],
+            ),
+            (
+                "GET http://api.example/users/7",
+                &[
+                    ("http.request.method", Str("_OTHER")),
+                    ("http.request.method_original", Str("GET")),
+                ],
+            ),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn server_address_and_port_are_those_of_the_url_or_the_schemes_default() {
+    table(
+        &ALL,
+        TraceLayer::client,
+        &[(
+            "GET http://api.example/users/7",
+            &[
+                ("server.address", Str("api.example")),
+                ("server.port", Int(80)),
+            ],
+        )],
+    )
+    .await;
+    table(
+        &HYPER,
+        TraceLayer::client,
+        &[
+            (
+                "GET https://api.example/users/7",
+                &[
+                    ("server.address", Str("api.example")),
+                    ("server.port", Int(443)),
+                ],
+            ),
+            (
+                "GET http://api.example:8080/users/7",
+                &[
+                    ("server.address", Str("api.example")),
+                    ("server.port", Int(8080)),
+                ],
+            ),
+            (
+                "GET https://[2001:db8::1]/users/7",
+                &[
+                    ("server.address", Str("2001:db8::1")),
+                    ("server.port", Int(443)),
+                ],
+            ),
+            (
+                "GET http://[::1]:5000/users/7",
+                &[("server.address", Str("::1")), ("server.port", Int(5000))],
+            ),
+            (
+                "GET http://me:s3cr3t@api.example/users/7",
+                &[
+                    ("server.address", Str("api.example")),
+                    ("server.port", Int(80)),
+                ],
+            ),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn server_address_is_that_of_the_host_header_where_the_target_names_none() {
+    for backend in Backend::BOTH {
+        for (host, address, port) in [
+            ("api.example:8443", "api.example", Int(8443)),
+            ("[::1]:5000", "::1", Int(5000)),
+            // There is no scheme, and so no port to be its default.
+            ("api.example", "api.example", Absent),
+        ] {
+            let client = Client::new(backend, TraceLayer::client()).await;
+            let mut request = request("GET /users/7");
+            let headers = request.headers_mut();
+            headers.insert(header::HOST, host.parse().unwrap());
+            // What speaks on one connection takes targets without a host.
+            let service = single(client.server).await;
+            assert_eq!(
+                client.ask_with(service, request).await,
+                Some(StatusCode::OK)
+            );
+            says(
+                &client.span().await,
+                &[
+                    ("server.address", Str(address)),
+                    ("server.port", port),
+                    // Half of a URL is none.
+                    ("url.full", Absent),
+                ],
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn url_full_is_the_whole_url_without_credentials_and_secrets() {
+    table(
+        &HYPER,
+        TraceLayer::client,
+        &[
+            (
+                "GET http://api.example:8080/users/7?a=b",
+                &[("url.full", Str("http://api.example:8080/users/7?a=b"))],
+            ),
+            (
+                "GET https://me:s3cr3t@api.example/users/7?a=b&sig=s3cr3t&X-Amz-Signature=s3cr3t",
+                &[(
+                    "url.full",
+                    Str(
+                        "https://REDACTED:REDACTED@api.example/users/7?a=b&sig=REDACTED&X-Amz-Signature=REDACTED",
+                    ),
+                )],
+            ),
+            (
+                "GET http://token@api.example/users/7",
+                &[(
+                    "url.full",
+                    Str("http://REDACTED:REDACTED@api.example/users/7"),
+                )],
+            ),
+        ],
+    )
+    .await;
+    table(
+        &ALL,
+        TraceLayer::client,
+        &[
+            (
+                "GET http://api.example/users/7?a=b",
+                &[("url.full", Str("http://api.example/users/7?a=b"))],
+            ),
+            (
+                "GET http://me:s3cr3t@api.example/users/7?sig=s3cr3t&a=b",
+                &[(
+                    "url.full",
+                    Str("http://REDACTED:REDACTED@api.example/users/7?sig=REDACTED&a=b"),
+                )],
+            ),
+        ],
+    )
+    .await;
+    table(
+        &ALL,
+        || TraceLayer::client().sensitive_query_keys(SensitiveKeys::new(["token"])),
+        &[(
+            "GET http://api.example/users/7?token=s3cr3t&sig=open",
+            &[(
+                "url.full",
+                Str("http://api.example/users/7?token=REDACTED&sig=open"),
+            )],
+        )],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn url_full_is_that_before_the_redirects_that_reqwest_follows_unseen() {
+    for backend in Backend::BOTH {
+        let client = Client::new(backend, TraceLayer::client()).await;
+        let with = With::Reqwest(Http::One);
+        let status = client.ask(with, "GET http://api.example/moved").await;
+        assert_eq!(status, Some(StatusCode::OK));
+        says(
+            &client.span().await,
+            &[
+                ("url.full", Str("http://api.example/moved")),
+                ("http.response.status_code", Int(200)),
+                ("http.request.resend_count", Absent),
+            ],
+        );
+    }
+}
+
+#[tokio::test]
+async fn http_response_status_code_is_that_which_was_received() {
+    table(
+        &ALL,
+        TraceLayer::client,
+        &[
+            (
+                "GET http://api.example/users/7",
+                &[("http.response.status_code", Int(200))],
+            ),
+            (
+                "GET http://api.example/nowhere",
+                &[("http.response.status_code", Int(404))],
+            ),
+            (
+                "GET http://api.example/status/503",
+                &[("http.response.status_code", Int(503))],
+            ),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn network_protocol_version_is_the_negotiated_one_and_absent_without_a_response() {
+    let is = |version| [("network.protocol.version", Str(version))];
+    let line = "GET http://api.example/users/7";
+    for (with, version) in [
+        (With::Hyper(Http::One), "1.1"),
+        (With::Hyper(Http::Two), "2"),
+        (With::Reqwest(Http::One), "1.1"),
+        (With::Reqwest(Http::Two), "2"),
+    ] {
+        table(&[with], TraceLayer::client, &[(line, &is(version))]).await;
+    }
+    for backend in Backend::BOTH {
+        let client = Client::of(backend, TraceLayer::client(), Scene::new(), nobody().await);
+        for with in ALL {
+            let span = client.span_of(with, line).await;
+            says(&span, &[("network.protocol.version", Absent)]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn network_protocol_version_is_that_of_the_response_and_not_that_of_the_request() {
+    for backend in Backend::BOTH {
+        let old = Router::new().route(
+            "/",
+            any(|| async {
+                let mut response = Response::new(axum::body::Body::empty());
+                *response.version_mut() = http::Version::HTTP_10;
+                response
+            }),
+        );
+        let server = serve(old).await;
+        let client = Client::of(backend, TraceLayer::client(), Scene::new(), server);
+        for with in [With::Hyper(Http::One), With::Reqwest(Http::One)] {
+            let span = client.span_of(with, "GET http://api.example/").await;
+            says(&span, &[("network.protocol.version", Str("1.0"))]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn network_peer_is_the_address_that_the_client_was_connected_to() {
+    for backend in Backend::BOTH {
+        let client = Client::new(backend, TraceLayer::client()).await;
+        for with in ALL {
+            let span = client.span_of(with, "GET http://api.example/users/7").await;
+            says(
+                &span,
+                &[
+                    ("network.peer.address", Str("127.0.0.1")),
+                    ("network.peer.port", Int(client.server.port().into())),
+                    ("server.address", Str("api.example")),
+                ],
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn network_peer_is_the_address_that_a_client_left_in_the_response() {
+    for backend in Backend::BOTH {
+        let client = Client::new(backend, TraceLayer::client()).await;
+        for (peer, address, port) in [
+            (None, Absent, Absent),
+            (Some("192.0.2.1:4711"), Str("192.0.2.1"), Int(4711)),
+            (Some("[2001:db8::1]:4711"), Str("2001:db8::1"), Int(4711)),
+            (Some("[::ffff:192.0.2.1]:4711"), Str("192.0.2.1"), Int(4711)),
+        ] {
+            // What speaks on one connection does not say where to.
+            let leaves = single(client.server)
+                .await
+                .map_response(move |mut response| {
+                    let extensions: &mut http::Extensions = Response::extensions_mut(&mut response);
+                    if let Some(peer) = peer {
+                        extensions.insert(PeerAddr(peer.parse().unwrap()));
+                    }
+                    response
+                });
+            client
+                .ask_with(leaves, request("GET http://api.example/users/7"))
+                .await;
+            says(
+                &client.span().await,
+                &[
+                    ("network.peer.address", address),
+                    ("network.peer.port", port),
+                ],
+            );
+        }
+    }
+}
+
+/// Sends a request again as long as the answer is a server's error.
+#[derive(Clone)]
+struct Again(u8);
+
+impl<B, E> Policy<Request<Empty<Bytes>>, Response<B>, E> for Again {
+    type Future = Ready<()>;
+
+    fn retry(
+        &mut self,
+        _request: &mut Request<Empty<Bytes>>,
+        result: &mut Result<Response<B>, E>,
+    ) -> Option<Self::Future> {
+        let failed = !matches!(result, Ok(response) if !response.status().is_server_error());
+        self.0 = self.0.checked_sub(u8::from(failed))?;
+        failed.then(|| ready(()))
+    }
+
+    fn clone_request(&mut self, request: &Request<Empty<Bytes>>) -> Option<Request<Empty<Bytes>>> {
+        Some(request.clone())
+    }
+}
+
+/// Answers 503, 503, 200, and keeps every `traceparent`.
+async fn third_time_lucky() -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
+    let parents = Arc::new(Mutex::new(Vec::new()));
+    let came = Arc::clone(&parents);
+    let times = Arc::new(AtomicU16::new(0));
+    let handler = move |request: Received| {
+        let parent = request.headers().get("traceparent").cloned().unwrap();
+        came.lock()
+            .unwrap()
+            .push(parent.to_str().unwrap().to_owned());
+        let lucky = times.fetch_add(1, Ordering::Relaxed) == 2;
+        ready(if lucky {
+            StatusCode::OK
+        } else {
+            StatusCode::SERVICE_UNAVAILABLE
+        })
+    };
+    (serve(Router::new().route("/", any(handler))).await, parents)
+}
+
+#[tokio::test]
+async fn every_attempt_has_a_span_of_its_own_and_http_request_resend_count_from_the_second_on() {
+    for backend in Backend::BOTH {
+        let (server, parents) = third_time_lucky().await;
+        let scene = Scene::new();
+        let retry = RetryLayer::new(Again(5));
+        let wire = ServiceBuilder::new()
+            .layer(PropagateLayer::new())
+            .service(dialling(Http::One, server));
+        let mut request = request("GET http://api.example/");
+        request.extensions_mut().insert(Attempts::default());
+        let layer = TraceLayer::client();
+        let status = match backend {
+            Backend::Tracing => {
+                let client = retry.layer(layer.layer(wire));
+                client.oneshot(request).await.unwrap().status()
+            }
+            Backend::Direct => {
+                let client = retry.layer(layer.tracer_provider(scene.provider()).layer(wire));
+                client.oneshot(request).await.unwrap().status()
+            }
+        };
+        assert_eq!(status, StatusCode::OK);
+        scene
+            .until("three attempts end", |scene| scene.spans().len() == 3)
+            .await;
+        let spans = scene.spans();
+        let ids = spans.iter().map(|span| {
+            let context = &span.span_context;
+            format!("00-{}-{}-01", context.trace_id(), context.span_id())
+        });
+        assert_eq!(*parents.lock().unwrap(), ids.collect::<Vec<_>>());
+        let told = [
+            (503, Str("503"), Absent),
+            (503, Str("503"), Int(1)),
+            (200, Absent, Int(2)),
+        ];
+        for (span, (code, error, resends)) in spans.iter().zip(told) {
+            assert_eq!(span.name, "GET");
+            says(
+                span,
+                &[
+                    ("http.response.status_code", Int(code)),
+                    ("error.type", error),
+                    ("http.request.resend_count", resends),
+                ],
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn http_request_resend_count_is_absent_where_nobody_counts() {
+    table(
+        &ALL,
+        TraceLayer::client,
+        &[(
+            "GET http://api.example/status/503",
+            &[("http.request.resend_count", Absent)],
+        )],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn url_template_is_the_route_in_the_request_and_part_of_the_name() {
+    for backend in Backend::BOTH {
+        let client = Client::new(backend, TraceLayer::client()).await;
+        let wire = dialling(Http::One, client.server);
+        for (line, name) in [
+            ("GET http://api.example/users/7", "GET /users/{id}"),
+            ("PURGE http://api.example/users/7", "HTTP /users/{id}"),
+        ] {
+            let mut request = request(line);
+            request.extensions_mut().insert(Route::from("/users/{id}"));
+            client.ask_with(wire.clone(), request).await;
+            let span = client.span().await;
+            assert_eq!(span.name, name);
+            says(
+                &span,
+                &[("url.template", Str("/users/{id}")), ("http.route", Absent)],
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn url_template_is_what_the_layers_function_says() {
+    let template = |request: &dyn RequestHead| {
+        let path = request.target().path;
+        path.starts_with("/users/").then(|| "/users/{id}".into())
+    };
+    for backend in Backend::BOTH {
+        let client = Client::new(backend, TraceLayer::client().route(template)).await;
+        for with in ALL {
+            let span = client.span_of(with, "GET http://api.example/users/7").await;
+            assert_eq!(span.name, "GET /users/{id}");
+            says(&span, &[("url.template", Str("/users/{id}"))]);
+            let span = client.span_of(with, "GET http://api.example/moved/7").await;
+            assert_eq!(span.name, "GET");
+            says(&span, &[("url.template", Absent)]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn headers_and_body_sizes_are_recorded_by_option() {
+    for backend in Backend::BOTH {
+        let layer = TraceLayer::client()
+            .body_sizes()
+            .capture_request_headers([header::ACCEPT, header::AUTHORIZATION])
+            .capture_response_headers([HeaderName::from_static("content-type")]);
+        let client = Client::new(backend, layer).await;
+        let mut request = request("POST http://api.example/users/7");
+        let headers = request.headers_mut();
+        headers.append(header::ACCEPT, "text/plain".parse().unwrap());
+        headers.append(header::AUTHORIZATION, "Bearer s3cr3t".parse().unwrap());
+        headers.append(header::CONTENT_LENGTH, "0".parse().unwrap());
+        client
+            .ask_with(dialling(Http::One, client.server), request)
+            .await;
+        says(
+            &client.span().await,
+            &[
+                ("http.request.header.accept", List(&["*/*", "text/plain"])),
+                ("http.request.header.authorization", List(&["REDACTED"])),
+                (
+                    "http.response.header.content-type",
+                    List(&["text/plain; charset=utf-8"]),
+                ),
+                ("http.request.body.size", Int(0)),
+                ("http.response.body.size", Int(6)),
+            ],
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_is_opt_in_and_not_offered_is_absent_whatever_is_switched_on() {
+    table(
+        &ALL,
+        || TraceLayer::client().body_sizes().exceptions().expose_span(),
+        &[(
+            "GET http://api.example/users/7",
+            &[
+                ("url.scheme", Absent),
+                ("user_agent.original", Absent),
+                ("user_agent.synthetic.type", Absent),
+                ("network.transport", Absent),
+                ("network.protocol.name", Absent),
+                ("http.request.size", Absent),
+                ("http.response.size", Absent),
+                ("http.request.body.content", Absent),
+                ("http.response.body.content", Absent),
+            ],
+        )],
+    )
+    .await;
+}
+
+// ---- Names, status, errors --------------------------------------------------------------------
+
+#[tokio::test]
+async fn the_name_is_the_method_and_never_the_path() {
+    for backend in Backend::BOTH {
+        let client = Client::new(backend, TraceLayer::client()).await;
+        for with in ALL {
+            for (line, name) in [
+                ("GET http://api.example/users/7", "GET"),
+                ("QUERY http://api.example/users/7", "QUERY"),
+                ("PURGE http://api.example/users/7", "HTTP"),
+            ] {
+                assert_eq!(client.span_of(with, line).await.name, name);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_status_is_an_error_from_400_on_and_never_ok_and_has_no_description() {
+    for backend in Backend::BOTH {
+        let client = Client::new(backend, TraceLayer::client()).await;
+        for (code, error) in [
+            (200, None),
+            (204, None),
+            (304, None),
+            (400, Some("400")),
+            (404, Some("404")),
+            (499, Some("499")),
+            (500, Some("500")),
+            (599, Some("599")),
+            (600, Some("600")),
+        ] {
+            for with in ALL {
+                let line = format!("GET http://api.example/status/{code}");
+                let span = client.span_of(with, &line).await;
+                let status = error.map_or(Status::Unset, |_| Status::error(""));
+                assert_eq!(span.status, status, "{with:?} {code}");
+                says(
+                    &span,
+                    &[
+                        ("http.response.status_code", Int(code)),
+                        ("error.type", error.map_or(Absent, Str)),
+                    ],
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_refused_is_an_error_without_a_status_code() {
+    for backend in Backend::BOTH {
+        let client = Client::of(backend, TraceLayer::client(), Scene::new(), nobody().await);
+        for with in ALL {
+            let span = client.span_of(with, "GET http://api.example/users/7").await;
+            assert_eq!(span.status, Status::error(""));
+            says(
+                &span,
+                &[
+                    ("error.type", Str("connection_refused")),
+                    ("http.response.status_code", Absent),
+                    ("server.address", Str("api.example")),
+                    ("server.port", Int(80)),
+                    ("url.full", Str("http://api.example/users/7")),
+                ],
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_time_out_of_reqwest_is_an_error_of_that_type() {
+    for backend in Backend::BOTH {
+        let client = Client::new(backend, TraceLayer::client()).await;
+        let url = "http://api.example/stall".parse().unwrap();
+        let mut request = reqwest::Request::new(http::Method::GET, url);
+        *request.timeout_mut() = Some(Duration::from_millis(20));
+        client
+            .fetch_with(resolving(Http::One, client.server), request)
+            .await;
+        let span = client.span().await;
+        assert_eq!(span.status, Status::error(""));
+        says(
+            &span,
+            &[
+                ("error.type", Str("timeout")),
+                ("http.response.status_code", Absent),
+            ],
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_time_out_of_tower_inside_of_the_layer_is_an_error_of_that_type() {
+    for backend in Backend::BOTH {
+        let client = Client::new(backend, TraceLayer::client()).await;
+        let hurried = ServiceBuilder::new()
+            .timeout(Duration::from_millis(20))
+            .service(dialling(Http::One, client.server));
+        client
+            .ask_with(hurried, request("GET http://api.example/stall"))
+            .await;
+        let span = client.span().await;
+        assert_eq!(span.status, Status::error(""));
+        says(
+            &span,
+            &[
+                ("error.type", Str("timeout")),
+                ("http.response.status_code", Absent),
+            ],
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_cannot_be_made_is_an_error_of_that_type() {
+    for backend in Backend::BOTH {
+        let client = Client::new(backend, TraceLayer::client()).await;
+        // Without TLS neither client can have a connection here.
+        let url = "https://api.example/users/7";
+        let fetch = reqwest::Request::new(http::Method::GET, url.parse().unwrap());
+        client
+            .fetch_with(resolving(Http::One, client.server), fetch)
+            .await;
+        let told = [
+            ("error.type", Str("connect")),
+            ("http.response.status_code", Absent),
+            ("server.port", Int(443)),
+        ];
+        says(&client.span().await, &told);
+        let ask = request(&format!("GET {url}"));
+        client
+            .ask_with(suite_tests::net::pooled(Http::One), ask)
+            .await;
+        says(&client.span().await, &told);
+    }
+}
+
+#[tokio::test]
+async fn redirects_without_end_are_an_error_of_that_type() {
+    for backend in Backend::BOTH {
+        let client = Client::new(backend, TraceLayer::client()).await;
+        for with in [With::Reqwest(Http::One), With::Reqwest(Http::Two)] {
+            let span = client.span_of(with, "GET http://api.example/round").await;
+            assert_eq!(span.status, Status::error(""));
+            says(
+                &span,
+                &[
+                    ("error.type", Str("redirect")),
+                    ("url.full", Str("http://api.example/round")),
+                ],
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_up_without_an_answer_is_an_error_of_that_type() {
+    for backend in Backend::BOTH {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut head = [0; 1024];
+                // What was read is not left over, so that the end is in order and no reset.
+                tokio::io::AsyncReadExt::read(&mut stream, &mut head)
+                    .await
+                    .unwrap();
+            }
+        });
+        let client = Client::of(backend, TraceLayer::client(), Scene::new(), server);
+        for with in [With::Hyper(Http::One), With::Reqwest(Http::One)] {
+            let span = client.span_of(with, "GET http://api.example/").await;
+            assert_eq!(span.status, Status::error(""));
+            says(
+                &span,
+                &[
+                    ("http.response.status_code", Absent),
+                    ("error.type", Str("connection_closed")),
+                ],
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_its_caller_gives_up_is_no_error() {
+    for backend in Backend::BOTH {
+        let client = Client::new(backend, TraceLayer::client()).await;
+        for with in ALL {
+            tokio::select! {
+                biased;
+                _ = client.ask(with, "GET http://api.example/stall") => panic!("nobody answers"),
+                () = tokio::task::yield_now() => {}
+            }
+            let span = client.span().await;
+            assert_eq!(span.status, Status::Unset);
+            says(
+                &span,
+                &[
+                    ("error.type", Absent),
+                    ("http.response.status_code", Absent),
+                ],
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_response_that_is_cut_off_is_an_error_beside_its_status_code() {
+    for backend in Backend::BOTH {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            use tokio::io::{AsyncReadExt, AsyncWriteExt};
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut byte = [0; 4];
+                while !byte.ends_with(b"\r\n\r\n") {
+                    byte.rotate_left(1);
+                    byte[3] = stream.read_u8().await.unwrap();
+                }
+                let part = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\npart";
+                stream.write_all(part).await.unwrap();
+            }
+        });
+        let client = Client::of(backend, TraceLayer::client(), Scene::new(), server);
+        for with in [With::Hyper(Http::One), With::Reqwest(Http::One)] {
+            let span = client.span_of(with, "GET http://api.example/").await;
+            assert_eq!(span.status, Status::error(""));
+            says(
+                &span,
+                &[
+                    ("http.response.status_code", Int(200)),
+                    ("error.type", Str("connection_closed")),
+                ],
+            );
+        }
+    }
+}
+
+// ---- Sampling, propagation, keys --------------------------------------------------------------
+
+#[tokio::test]
+async fn what_samplers_need_is_there_when_they_are_asked() {
+    for backend in Backend::BOTH {
+        let sampler = Shown::default();
+        let scene = Scene::with(sampler.clone(), LevelFilter::INFO);
+        let server = serve(app()).await;
+        let client = Client::of(backend, TraceLayer::client(), scene, server);
+        let line = "PURGE http://me:s3cr3t@api.example/users/7?sig=s3cr3t";
+        client.span_of(With::Hyper(Http::One), line).await;
+        let samples = sampler.samples();
+        let [sample] = samples.as_slice() else {
+            panic!("one decision, not {samples:#?}");
+        };
+        assert_eq!(sample.name, "HTTP");
+        assert_eq!(sample.kind, SpanKind::Client);
+        tells(
+            &sample.attributes,
+            &[
+                ("http.request.method", Str("_OTHER")),
+                ("server.address", Str("api.example")),
+                ("server.port", Int(80)),
+                (
+                    "url.full",
+                    Str("http://REDACTED:REDACTED@api.example/users/7?sig=REDACTED"),
+                ),
+            ],
+        );
+    }
+}
+
+/// The `traceparent` that a request carries on the wire.
+async fn carried(client: &Client) -> Option<String> {
+    let parent = Arc::new(Mutex::new(None));
+    let came = Arc::clone(&parent);
+    let handler = move |request: Received| {
+        let header = request.headers().get("traceparent").cloned();
+        *came.lock().unwrap() = header.map(|header| header.to_str().unwrap().to_owned());
+        ready(StatusCode::OK)
+    };
+    let server = serve(Router::new().fallback(any(handler))).await;
+    let wire = PropagateLayer::new().layer(dialling(Http::One, server));
+    let status = client
+        .ask_with(wire, request("GET http://api.example/"))
+        .await;
+    assert_eq!(status, Some(StatusCode::OK));
+    parent.lock().unwrap().take()
+}
+
+#[tokio::test]
+async fn the_span_is_what_the_server_is_told_of() {
+    for backend in Backend::BOTH {
+        let client = Client::new(backend, TraceLayer::client()).await;
+        let parent = carried(&client).await;
+        let span = client.span().await;
+        let own = &span.span_context;
+        let own = format!("00-{}-{}-01", own.trace_id(), own.span_id());
+        assert_eq!(parent, Some(own));
+    }
+}
+
+#[tokio::test]
+async fn a_span_that_is_not_sampled_still_propagates() {
+    for backend in Backend::BOTH {
+        let scene = Scene::with(Sampler::AlwaysOff, LevelFilter::INFO);
+        let client = Client::of(backend, TraceLayer::client(), scene, nobody().await);
+        let parent = carried(&client).await.expect("the context goes on");
+        assert!(parent.ends_with("-00"), "{parent}");
+        assert_eq!(client.scene.spans(), []);
+    }
+}
+
+#[tokio::test]
+async fn a_span_that_is_filtered_out_still_propagates_its_parent() {
+    let parent = SpanContext::new(
+        TraceId::from(7),
+        SpanId::from(7),
+        TraceFlags::SAMPLED,
+        true,
+        TraceState::default(),
+    );
+    let told = format!("00-{}-{}-01", parent.trace_id(), parent.span_id());
+    let hidden = || {
+        filter_fn(|metadata| {
+            metadata.target() != "tower_otel_trace" && *metadata.level() <= Level::INFO
+        })
+    };
+    let by_layer = || TraceLayer::client().filter(Filter::new(|_| false));
+    let by_tracing = || Scene::with(Sampler::AlwaysOn, hidden());
+    // Each scene is set when it is its turn: a thread has one at a time.
+    let cases: [(Backend, TraceLayer, &dyn Fn() -> Scene); 3] = [
+        (Backend::Tracing, by_layer(), &Scene::new),
+        (Backend::Direct, by_layer(), &Scene::new),
+        (Backend::Tracing, TraceLayer::client(), &by_tracing),
+    ];
+    for (backend, layer, scene) in cases {
+        let client = Client::of(backend, layer, scene(), nobody().await);
+        let current = Context::new().with_remote_span_context(parent.clone());
+        let onwards = carried(&client).with_context(current).await;
+        assert_eq!(onwards.as_ref(), Some(&told), "{backend:?}");
+        assert_eq!(client.scene.spans(), []);
+    }
+}
+
+#[tokio::test]
+async fn the_span_is_a_child_of_whatever_is_current() {
+    use opentelemetry::trace::{Span as _, Tracer, TracerProvider};
+
+    for backend in Backend::BOTH {
+        let client = Client::new(backend, TraceLayer::client()).await;
+        let mut parent = client.scene.provider().tracer("test").start("the caller");
+        let context = parent.span_context().clone();
+        parent.end();
+        client.taken.set(1);
+        let current = Context::new().with_remote_span_context(context.clone());
+        let asking = client.ask(With::Hyper(Http::One), "GET http://api.example/users/7");
+        asking.with_context(current).await;
+        let span = client.span().await;
+        assert_eq!(span.parent_span_id, context.span_id());
+        assert_eq!(span.span_context.trace_id(), context.trace_id());
+    }
+}
+
+#[tokio::test]
+async fn every_key_and_no_other_is_in_the_conventions() {
+    let mut told = BTreeSet::new();
+    for backend in Backend::BOTH {
+        let client = Client::new(backend, TraceLayer::client().body_sizes()).await;
+        let with = With::Reqwest(Http::One);
+        let mut spans = vec![
+            client
+                .span_of(with, "PURGE http://api.example/users/7")
+                .await,
+        ];
+        let attempts = Attempts::default();
+        for line in [
+            "POST http://api.example/users/7",
+            "POST http://api.example/nowhere",
+        ] {
+            let mut request = request(line);
+            let headers = request.headers_mut();
+            headers.insert(header::CONTENT_LENGTH, "0".parse().unwrap());
+            request.extensions_mut().insert(attempts.clone());
+            request.extensions_mut().insert(Route::from("/users/{id}"));
+            client
+                .ask_with(dialling(Http::One, client.server), request)
+                .await;
+            spans.push(client.span().await);
+        }
+        let attributes = spans.into_iter().flat_map(|span| span.attributes);
+        told.extend(attributes.map(|attribute| attribute.key.to_string()));
+    }
+    let silent: Vec<_> = known_keys(&SpanKind::Client)
+        .iter()
+        .filter(|key| !told.contains(**key))
+        .collect();
+    let not_offered = [
+        "http.request.size",
+        "http.response.size",
+        "network.protocol.name",
+        "network.transport",
+        "url.scheme",
+        "user_agent.original",
+        "user_agent.synthetic.type",
+    ];
+    assert_eq!(silent, not_offered.iter().collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn the_server_of_these_tests_has_no_telemetry_of_its_own() {
+    let scene = Scene::new();
+    let server = serve(app()).await;
+    let (head, _open) = within("it answers", raw(server, "GET /users/7 HTTP/1.1")).await;
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    assert_eq!(scene.spans(), []);
+}

@@ -1,0 +1,163 @@
+//! What is rendered, read by a parser that is not ours.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    io::Write,
+    path::Path,
+    pin::pin,
+    process::{Command, Stdio},
+    task::{Context, Waker},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use metrics::with_local_recorder;
+use suite_tests::scene::sum;
+use tower::{Layer, Service, service_fn};
+use tower_otel_metrics::{MetricsLayer, Names, app, prometheus::Prometheus};
+
+/// Prints every sample as a line of JSON: family, its type, name, labels, value.
+const PARSER: &str = r#"
+import json, sys
+from prometheus_client.parser import text_string_to_metric_families
+for family in text_string_to_metric_families(sys.stdin.read()):
+    for sample in family.samples:
+        value = sample.value if abs(sample.value) != float("inf") else str(sample.value)
+        print(json.dumps([family.name, family.type, sample.name, sample.labels, value]))
+"#;
+
+/// Runs a program to its end, which has to be a good one.
+fn run(program: &Path, arguments: &[&str], input: &str) -> String {
+    let mut child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{} does not start: {error}", program.display()));
+    let mut stdin = child.stdin.take().unwrap();
+    let writer = {
+        let input = input.to_owned();
+        std::thread::spawn(move || stdin.write_all(input.as_bytes()))
+    };
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap().unwrap();
+    assert!(output.status.success(), "{} failed", program.display());
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The python of an environment that has PyPI's prometheus_client.
+fn python() -> std::path::PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("prometheus_client");
+    let python = folder.join("bin/python");
+    if !folder.join("installed").exists() {
+        let arguments = ["-m", "venv", folder.to_str().unwrap()];
+        run(Path::new("python3"), &arguments, "");
+        let install = [
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "prometheus_client==0.22.1",
+        ];
+        run(&python, &install, "");
+        std::fs::write(folder.join("installed"), "").unwrap();
+    }
+    python
+}
+
+async fn hello(_: Request<()>) -> Result<Response<Full<Bytes>>, Infallible> {
+    Ok(Response::new(Full::from("hello")))
+}
+
+fn send(layer: MetricsLayer, path: &str) {
+    let mut service = layer.layer(service_fn(hello));
+    let exchange = async {
+        let Ok(response) = service.call(Request::get(path).body(()).unwrap()).await;
+        response.into_body().collect().await.unwrap();
+    };
+    let cx = &mut Context::from_waker(Waker::noop());
+    assert!(pin!(exchange).as_mut().poll(cx).is_ready());
+}
+
+#[test]
+#[ignore = "needs prometheus_client of PyPI, which it installs by pip: cargo test -p suite-tests --test exposition -- --ignored"]
+fn prometheus_client_reads_what_was_recorded() {
+    let (recorder, prometheus) = Prometheus::builder().build().unwrap();
+    let odd = "a \\ \"quoted\"\nvalue, {braced} = é";
+    with_local_recorder(&recorder, || {
+        for names in [Names::Short, Names::Conventions] {
+            let labelled = |layer: MetricsLayer| {
+                let layer = layer.names(names).body_sizes();
+                layer.label("odd", move |_| Some(odd.replace('\\', "/").into()))
+            };
+            send(labelled(MetricsLayer::server()), "/a");
+            send(labelled(MetricsLayer::client()), "http://stock.internal/a");
+        }
+        app::describe();
+        drop(app::db_query("select"));
+        app::auth_failure("expired");
+        drop(app::llm_request("anthropic", odd));
+        std::mem::forget(app::websocket_connection());
+    });
+    let text = prometheus.render();
+    let parsed = run(&python(), &["-c", PARSER], &text);
+
+    let samples: Vec<serde_json::Value> = parsed
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let lines = text.lines().filter(|line| !line.is_empty());
+    let lines = lines.filter(|line| !line.starts_with('#')).count();
+    assert_eq!(samples.len(), lines, "every line is a sample\n{text}");
+    for (family, of, name) in [
+        ("http_requests", "counter", "http_requests_total"),
+        (
+            "http_request_duration_seconds",
+            "histogram",
+            "http_request_duration_seconds_count",
+        ),
+        (
+            "http_server_active_requests",
+            "gauge",
+            "http_server_active_requests",
+        ),
+        (
+            "http_server_response_body_size_bytes",
+            "histogram",
+            "http_server_response_body_size_bytes_sum",
+        ),
+        ("auth_failures", "counter", "auth_failures_total"),
+        ("websocket_connections", "gauge", "websocket_connections"),
+    ] {
+        let read = samples.iter().filter(|sample| sample[2] == name);
+        let read: Vec<_> = read.collect();
+        assert!(!read.is_empty(), "{name} in {text}");
+        let mut total = 0.0;
+        for sample in read {
+            assert_eq!((&sample[0], &sample[1]), (&family.into(), &of.into()));
+            total += sample[4].as_f64().unwrap();
+        }
+        assert_eq!(total, sum(&text, name, &[]), "{name}");
+    }
+    // Values go there and back as they are.
+    let name = "llm_request_duration_seconds_count";
+    let llm = samples.iter().find(|sample| sample[2] == name).unwrap();
+    assert_eq!(llm[3]["model"], odd);
+    for sample in &samples {
+        let [_, of, name, labels, value] = &sample.as_array().unwrap()[..] else {
+            panic!("{sample}");
+        };
+        assert_ne!(of, "unknown", "{name}");
+        assert!(value.as_f64().is_some(), "{name}{labels} is {value}");
+    }
+}

@@ -1,0 +1,147 @@
+//! Contexts in other headers than W3C's, from a client to a server.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
+
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Empty;
+use opentelemetry::{
+    Context, KeyValue, TraceFlags,
+    baggage::BaggageExt,
+    context::FutureExt,
+    propagation::{Extractor, Injector, TextMapPropagator, text_map_propagator::FieldIter},
+    trace::{SpanContext, SpanKind, TraceContextExt, TraceState},
+};
+use opentelemetry_sdk::trace::SpanData;
+use suite_tests::scene::Scene;
+use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
+use tower_otel_core::Hosts;
+use tower_otel_propagate::{BaggagePolicy, Format, PropagateLayer, Trust};
+use tower_otel_trace::TraceLayer;
+
+/// Trace and span in one header, as B3 has them.
+#[derive(Clone, Copy, Debug)]
+struct B3;
+
+impl TextMapPropagator for B3 {
+    fn inject_context(&self, cx: &Context, injector: &mut dyn Injector) {
+        let span = cx.span().span_context().clone();
+        injector.set("b3", format!("{}-{}", span.trace_id(), span.span_id()));
+    }
+
+    fn extract_with_context(&self, cx: &Context, extractor: &dyn Extractor) -> Context {
+        let ids = extractor.get("b3").and_then(|value| value.split_once('-'));
+        let Some((trace, span)) = ids else {
+            return cx.clone();
+        };
+        cx.with_remote_span_context(SpanContext::new(
+            u128::from_str_radix(trace, 16).unwrap().into(),
+            u64::from_str_radix(span, 16).unwrap().into(),
+            TraceFlags::SAMPLED,
+            true,
+            TraceState::NONE,
+        ))
+    }
+
+    fn fields(&self) -> FieldIter<'_> {
+        FieldIter::new(&[])
+    }
+}
+
+/// A request through a client's layers to a server's; says which headers it had, and what baggage
+/// the server's handler saw.
+async fn exchange(propagate: PropagateLayer, server: TraceLayer) -> (Vec<String>, Option<String>) {
+    let (headers, mut seen) = tokio::sync::mpsc::unbounded_channel();
+    let handler = service_fn(move |request: Request<Empty<Bytes>>| {
+        let names = request.headers().keys().map(ToString::to_string).collect();
+        let tenant = Context::current()
+            .baggage()
+            .get("tenant")
+            .map(ToString::to_string);
+        headers.send((names, tenant)).unwrap();
+        async { Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())) }
+    });
+    let client = ServiceBuilder::new()
+        .layer(TraceLayer::client())
+        .layer(propagate);
+    // Two processes would not share the client's context.
+    let elsewhere = service_fn(move |request| {
+        let server = server.layer(handler.clone());
+        async { server.oneshot(request).with_context(Context::new()).await }
+    });
+    let request = Request::get("http://inside/").body(Empty::new()).unwrap();
+    let cx = Context::current().with_baggage([KeyValue::new("tenant", "7")]);
+    let response = client.service(elsewhere).oneshot(request).with_context(cx);
+    drop(response.await.unwrap());
+    seen.recv().await.unwrap()
+}
+
+fn spans(scene: &Scene) -> (SpanData, SpanData) {
+    let spans = scene.spans();
+    assert_eq!(spans.len(), 2);
+    let of = |kind: SpanKind| spans.iter().find(|span| span.span_kind == kind).unwrap();
+    (of(SpanKind::Client).clone(), of(SpanKind::Server).clone())
+}
+
+#[tokio::test]
+async fn a_propagator_by_value_joins_client_and_server() {
+    let scene = Scene::new();
+    let (headers, _) = exchange(
+        PropagateLayer::new().propagator(B3),
+        TraceLayer::server().propagator(B3),
+    )
+    .await;
+    assert_eq!(headers, ["b3"]);
+    let (client, server) = spans(&scene);
+    assert_eq!(server.parent_span_id, client.span_context.span_id());
+    assert!(server.parent_span_is_remote);
+}
+
+#[tokio::test]
+async fn a_stranger_is_linked_to_in_any_format() {
+    let scene = Scene::new();
+    exchange(
+        PropagateLayer::new().propagator(B3),
+        TraceLayer::server().propagator(B3).trust(|_| Trust::Link),
+    )
+    .await;
+    let (client, server) = spans(&scene);
+    assert_ne!(
+        server.span_context.trace_id(),
+        client.span_context.trace_id()
+    );
+    let link = &server.links.links[0].span_context;
+    assert_eq!(link.span_id(), client.span_context.span_id());
+}
+
+#[tokio::test]
+async fn baggage_is_sent_and_read_only_when_both_ask() {
+    let policy = BaggagePolicy::new()
+        .keys(["tenant"])
+        .hosts(Hosts::new(["inside"]));
+    let sending = || PropagateLayer::new().baggage(policy.clone());
+    let reading = || TraceLayer::server().propagator(Format::w3c().reading_baggage());
+    let _scene = Scene::new();
+
+    let (headers, tenant) = exchange(sending(), reading()).await;
+    assert_eq!(headers, ["traceparent", "baggage"]);
+    assert_eq!(tenant.as_deref(), Some("7"));
+
+    let (headers, tenant) = exchange(PropagateLayer::new(), reading()).await;
+    assert_eq!((headers, tenant), (vec!["traceparent".to_owned()], None));
+
+    let (_, tenant) = exchange(sending(), TraceLayer::server()).await;
+    assert_eq!(tenant, None);
+
+    let strangers = reading().trust(|_| Trust::Ignore);
+    let (_, tenant) = exchange(sending(), strangers).await;
+    assert_eq!(tenant, None, "nor of those who are not trusted");
+}

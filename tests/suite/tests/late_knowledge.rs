@@ -1,0 +1,642 @@
+//! What is known of a request only later, or only to somebody else: its route, the name the
+//! handler gives its span, and whom its trace context is believed from.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::{cell::Cell, future::pending, sync::Arc};
+
+use axum::{
+    Extension, Router,
+    response::IntoResponse,
+    routing::{any, get},
+};
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, header};
+use http_body_util::{Empty, Full};
+use hyper::body::Incoming;
+use opentelemetry::{
+    KeyValue,
+    trace::{SpanContext, SpanId, Status, TraceFlags, TraceId, TraceState},
+};
+use opentelemetry_sdk::trace::SpanData;
+use suite_tests::{
+    net::{BoxError, Http, Wire},
+    scene::{Scene, attribute, within},
+    server::{Server, context, next_span, raw, traceparent},
+    table::{Absent, Backend, Int, Row, Str, says},
+};
+use tokio::sync::Notify;
+use tower::{Service, ServiceBuilder, service_fn};
+use tower_otel_core::{RequestHead, Route, RouteLayer, RouteSlot};
+use tower_otel_propagate::Trust;
+use tower_otel_trace::{SpanHandle, TraceLayer};
+
+async fn ok() -> &'static str {
+    "ok"
+}
+
+fn named(route: Option<&str>) -> Row<'_> {
+    ("http.route", route.map_or(Absent, Str))
+}
+
+/// Requests, the names of their spans and their routes, with the layer on the routes of a router.
+async fn inside(router: fn() -> Router, cases: &[(&str, &str, Option<&str>)]) {
+    for backend in Backend::BOTH {
+        let server = Server::of(backend, Scene::new(), TraceLayer::server(), router()).await;
+        check(&server, cases).await;
+    }
+}
+
+/// The same with the layer around the whole of it.
+async fn outside(router: fn() -> Router, cases: &[(&str, &str, Option<&str>)]) {
+    for backend in Backend::BOTH {
+        check(
+            &around(backend, TraceLayer::server(), router()).await,
+            cases,
+        )
+        .await;
+    }
+}
+
+async fn around(backend: Backend, layer: TraceLayer, router: Router) -> Server {
+    let scene = Scene::new();
+    let address = backend.serve(&scene, layer, router).await;
+    Server::at(backend, scene, address)
+}
+
+async fn check(server: &Server, cases: &[(&str, &str, Option<&str>)]) {
+    for (request, name, route) in cases {
+        let span = server.span_of(&format!("{request} HTTP/1.1")).await;
+        assert_eq!(span.name, *name, "{request}");
+        says(&span, &[named(*route)]);
+    }
+}
+
+// ---- Routers ----------------------------------------------------------------------------------
+
+#[tokio::test]
+async fn a_nested_router_is_known_by_the_whole_of_its_route() {
+    inside(
+        || {
+            let users = Router::new().route("/{id}", get(ok));
+            let api = Router::new().nest("/users", users);
+            Router::new().nest("/api/{tenant}", api)
+        },
+        &[
+            (
+                "GET /api/a/users/7",
+                "GET /api/{tenant}/users/{id}",
+                Some("/api/{tenant}/users/{id}"),
+            ),
+            ("GET /api/a/nobody/7", "GET", None),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_layer_inside_of_a_nested_router_sees_the_path_that_was_asked_for() {
+    for backend in Backend::BOTH {
+        let scene = Scene::new();
+        let users = Router::new().route("/users/{id}", get(ok));
+        let users = backend.around(&scene, TraceLayer::server(), users);
+        let router = Router::new().nest("/api/{tenant}", users);
+        let server = Server::listen(backend, scene, router).await;
+        let span = server.span_of("GET /api/a/users/7?page=2 HTTP/1.1").await;
+        says(
+            &span,
+            &[
+                ("http.route", Str("/api/{tenant}/users/{id}")),
+                ("url.path", Str("/api/a/users/7")),
+                ("url.query", Str("page=2")),
+            ],
+        );
+    }
+}
+
+#[tokio::test]
+async fn merged_routers_keep_their_routes() {
+    inside(
+        || {
+            let users = Router::new().route("/users/{id}", get(ok));
+            let orders = Router::new().route("/orders/{*rest}", get(ok));
+            users.merge(orders)
+        },
+        &[
+            ("GET /users/7", "GET /users/{id}", Some("/users/{id}")),
+            (
+                "GET /orders/7/lines",
+                "GET /orders/{*rest}",
+                Some("/orders/{*rest}"),
+            ),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_router_mounted_as_a_service_is_known_by_its_route_layer() {
+    // The layer inside sees the route as far as the inner router knows it.
+    inside(
+        || {
+            let users = Router::new()
+                .route("/users/{id}", get(ok))
+                .layer(RouteLayer::new());
+            Router::new().nest_service("/api", users)
+        },
+        &[
+            (
+                "GET /api/users/7",
+                "GET /api/users/{id}",
+                Some("/api/users/{id}"),
+            ),
+            ("GET /api/nobody/7", "GET", None),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_router_mounted_as_a_service_without_a_route_layer_has_no_route_but_a_span() {
+    inside(
+        || {
+            let users = Router::new().route("/users/{id}", get(ok));
+            Router::new().nest_service("/api", users)
+        },
+        &[("GET /api/users/7", "GET", None)],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_fallback_has_a_span_without_a_route() {
+    inside(
+        || {
+            Router::new()
+                .route("/users/{id}", get(ok))
+                .fallback(|| async { (StatusCode::NOT_FOUND, "nothing") })
+        },
+        &[
+            ("GET /nobody/7", "GET", None),
+            ("PURGE /nobody/7", "HTTP", None),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_method_that_is_not_allowed_matched_a_route_nevertheless() {
+    for backend in Backend::BOTH {
+        let router = Router::new().route("/users/{id}", get(ok));
+        let server = Server::of(backend, Scene::new(), TraceLayer::server(), router).await;
+        let span = server.span_of("DELETE /users/7 HTTP/1.1").await;
+        assert_eq!(span.name, "DELETE /users/{id}");
+        assert_eq!(span.status, Status::Unset);
+        says(
+            &span,
+            &[
+                ("http.response.status_code", Int(405)),
+                ("http.route", Str("/users/{id}")),
+                ("error.type", Absent),
+            ],
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_layer_outside_of_the_router_learns_the_route_from_a_route_layer() {
+    outside(
+        || {
+            let users = Router::new().route("/{id}", any(ok));
+            Router::new().nest("/users", users).layer(RouteLayer::new())
+        },
+        &[
+            ("GET /users/7", "GET /users/{id}", Some("/users/{id}")),
+            ("PURGE /users/7", "HTTP /users/{id}", Some("/users/{id}")),
+            ("GET /nobody", "GET", None),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_layer_outside_of_the_router_knows_no_route_without_one() {
+    outside(
+        || Router::new().route("/users/{id}", get(ok)),
+        &[("GET /users/7", "GET", None)],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn another_router_is_asked_by_a_function() {
+    // It decides by the path, and has never heard of axum.
+    async fn served(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, BoxError> {
+        let found = request.uri().path().starts_with("/users/");
+        let mut response = Response::new(Full::default());
+        if !found {
+            *response.status_mut() = StatusCode::NOT_FOUND;
+        }
+        Ok(response)
+    }
+    let route = |request: &dyn RequestHead| {
+        let path = request.target().path;
+        path.starts_with("/users/")
+            .then(|| Route::from("/users/:id"))
+    };
+    for backend in Backend::BOTH {
+        let scene = Scene::new();
+        let layer = TraceLayer::server().route(route);
+        let address = backend.serve(&scene, layer, service_fn(served)).await;
+        let server = Server::at(backend, scene, address);
+        check(
+            &server,
+            &[
+                ("GET /users/7", "GET /users/:id", Some("/users/:id")),
+                ("GET /nobody", "GET", None),
+            ],
+        )
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn another_router_may_leave_its_route_in_the_request() {
+    for backend in Backend::BOTH {
+        let scene = Scene::new();
+        let address = match backend {
+            Backend::Tracing => serve_routed(TraceLayer::server()).await,
+            Backend::Direct => {
+                serve_routed(TraceLayer::server().tracer_provider(scene.provider())).await
+            }
+        };
+        let server = Server::at(backend, scene, address);
+        check(
+            &server,
+            &[("GET /users/7", "GET /users/:id", Some("/users/:id"))],
+        )
+        .await;
+    }
+
+    async fn serve_routed<L>(layer: L) -> std::net::SocketAddr
+    where
+        L: tower::Layer<Router>,
+        L::Service: Service<
+                Request<Incoming>,
+                Response: IntoResponse + Send,
+                Error = std::convert::Infallible,
+                Future: Send,
+            > + Clone
+            + Send
+            + 'static,
+    {
+        let service = ServiceBuilder::new()
+            .map_request(|mut request: Request<Incoming>| {
+                request.extensions_mut().insert(Route::from("/users/:id"));
+                request
+            })
+            .map_response(IntoResponse::into_response)
+            .layer(layer)
+            .service(Router::new().fallback(ok));
+        suite_tests::net::serve(service).await
+    }
+}
+
+// ---- Handlers that know better ----------------------------------------------------------------
+
+#[tokio::test]
+async fn a_handler_tells_the_route_through_the_slot() {
+    inside(
+        || {
+            Router::new().fallback(|Extension(slot): Extension<RouteSlot>| async move {
+                slot.set("/pages/{slug}");
+            })
+        },
+        &[(
+            "GET /pages/about",
+            "GET /pages/{slug}",
+            Some("/pages/{slug}"),
+        )],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn the_route_that_a_handler_told_is_kept_if_it_panics() {
+    for backend in Backend::BOTH {
+        let router = Router::new().fallback(|Extension(slot): Extension<RouteSlot>| async move {
+            slot.set("/pages/{slug}");
+            if slot.get().is_some() {
+                panic!("the handler panics");
+            }
+        });
+        let server = around(backend, TraceLayer::server(), router).await;
+        let (head, _) = raw(server.address, "GET /pages/about HTTP/1.1").await;
+        assert_eq!(head, "", "nothing was answered");
+        let span = server.span().await;
+        assert_eq!(span.name, "GET /pages/{slug}");
+        assert_eq!(span.status, Status::error(""));
+        says(
+            &span,
+            &[
+                ("http.route", Str("/pages/{slug}")),
+                ("error.type", Str("panic")),
+                ("http.response.status_code", Absent),
+            ],
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_route_that_a_handler_told_is_kept_if_the_request_is_cancelled() {
+    for backend in Backend::BOTH {
+        let begun = Arc::new(Notify::new());
+        let begins = Arc::clone(&begun);
+        let router = Router::new().fallback(move |Extension(slot): Extension<RouteSlot>| {
+            slot.set("/pages/{slug}");
+            begins.notify_one();
+            pending::<StatusCode>()
+        });
+        let server = Server::of(backend, Scene::new(), TraceLayer::server(), router).await;
+        let mut wire = Wire::connect(Http::One, server.address).await;
+        let request = Request::get("/pages/about").body(Empty::new()).unwrap();
+        tokio::select! {
+            _ = wire.send(request) => panic!("nobody answers"),
+            () = within("the handler runs", begun.notified()) => {}
+        }
+        wire.cut();
+        let span = server.span().await;
+        assert_eq!(span.name, "GET /pages/{slug}");
+        says(
+            &span,
+            &[
+                ("http.route", Str("/pages/{slug}")),
+                ("error.type", Str("cancelled")),
+            ],
+        );
+    }
+}
+
+/// The span of a request whose handler has its hands on it.
+async fn handled<F>(layer: TraceLayer, act: F) -> Vec<SpanData>
+where
+    F: Fn(SpanHandle, Option<RouteSlot>) + Clone + Send + Sync + 'static,
+{
+    let mut spans = Vec::new();
+    for backend in Backend::BOTH {
+        let act = act.clone();
+        let router = Router::new().fallback(
+            move |Extension(span): Extension<SpanHandle>, slot: Option<Extension<RouteSlot>>| {
+                act(span, slot.map(|Extension(slot)| slot));
+                async { "ok" }
+            },
+        );
+        let scene = Scene::new();
+        let router = backend.around(&scene, layer.clone(), router);
+        let server = Server::listen(backend, scene, router).await;
+        // An attribute of the application's own is not one of the conventions', so this one is
+        // not looked at for those.
+        let (_, _open) = raw(server.address, "GET /pages/about HTTP/1.1").await;
+        server
+            .scene
+            .until("a span ends", |scene| !scene.spans().is_empty())
+            .await;
+        spans.extend(server.scene.spans());
+    }
+    assert_eq!(spans.len(), Backend::BOTH.len());
+    spans
+}
+
+#[tokio::test]
+async fn the_name_that_a_handler_sets_beats_the_late_route() {
+    let layer = TraceLayer::server().expose_span();
+    for span in handled(layer, |span, slot| {
+        span.set_name("the about page");
+        slot.unwrap().set("/pages/{slug}");
+    })
+    .await
+    {
+        assert_eq!(span.name, "the about page");
+        says(&span, &[("http.route", Str("/pages/{slug}"))]);
+    }
+}
+
+#[tokio::test]
+async fn the_name_that_a_handler_sets_beats_the_route_that_was_known() {
+    let layer = TraceLayer::server()
+        .expose_span()
+        .route(|_| Some("/pages/{slug}".into()));
+    for span in handled(layer, |span, _| span.set_name("the about page")).await {
+        assert_eq!(span.name, "the about page");
+        says(&span, &[("http.route", Str("/pages/{slug}"))]);
+    }
+}
+
+#[tokio::test]
+async fn a_handler_adds_an_attribute_and_a_link() {
+    let other = SpanContext::new(
+        TraceId::from(7),
+        SpanId::from(7),
+        TraceFlags::SAMPLED,
+        true,
+        TraceState::default(),
+    );
+    let linked = other.clone();
+    let layer = TraceLayer::server().expose_span();
+    for span in handled(layer, move |span, _| {
+        span.set_attribute(KeyValue::new("shop.cache", "hit"));
+        span.add_link(linked.clone(), vec![KeyValue::new("shop.cause", "batch")]);
+    })
+    .await
+    {
+        assert_eq!(attribute(&span, "shop.cache"), Some("hit".into()));
+        let [link] = span.links.links.as_slice() else {
+            panic!("one link, not {:#?}", span.links);
+        };
+        assert_eq!(link.span_context, other);
+        assert_eq!(link.attributes, [KeyValue::new("shop.cause", "batch")]);
+    }
+}
+
+#[tokio::test]
+async fn the_span_is_in_nobodys_hands_unless_asked_for() {
+    for backend in Backend::BOTH {
+        let router = Router::new().fallback(|span: Option<Extension<SpanHandle>>| async move {
+            match span {
+                Some(_) => StatusCode::OK,
+                None => StatusCode::NO_CONTENT,
+            }
+        });
+        let server = Server::of(backend, Scene::new(), TraceLayer::server(), router).await;
+        let span = server.span_of("GET / HTTP/1.1").await;
+        says(&span, &[("http.response.status_code", Int(204))]);
+    }
+}
+
+// ---- Trust ------------------------------------------------------------------------------------
+
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const PARENT: &str = "00f067aa0ba902b7";
+
+/// A span of a request from outside, and the `traceparent` of requests made on its behalf.
+async fn trusting(server: &Server, who: &str, flags: &str) -> (SpanData, String) {
+    let request = format!(
+        "GET /context HTTP/1.1\nX-Who: {who}\ntraceparent: 00-{TRACE}-{PARENT}-{flags}\ntracestate: a=b"
+    );
+    let (head, _open) = raw(server.address, &request).await;
+    let onwards = traceparent(&head).expect("the context goes on").to_owned();
+    (server.span().await, onwards)
+}
+
+fn by_who(request: &dyn RequestHead) -> Trust {
+    match request.headers().get("x-who").map(|who| who.as_bytes()) {
+        Some(b"friend") => Trust::Continue,
+        Some(b"stranger") => Trust::Link,
+        _ => Trust::Ignore,
+    }
+}
+
+#[tokio::test]
+async fn the_context_of_each_request_is_continued_linked_or_ignored() {
+    let remote_trace = TraceId::from_hex(TRACE).unwrap();
+    let remote_span = SpanId::from_hex(PARENT).unwrap();
+    for backend in Backend::BOTH {
+        let layer = TraceLayer::server().trust(by_who);
+        let router = Router::new().route("/context", any(context));
+        let server = Server::of(backend, Scene::new(), layer, router).await;
+        for flags in ["01", "00"] {
+            let own = |span: &SpanData| {
+                let context = &span.span_context;
+                format!("00-{}-{}-01", context.trace_id(), context.span_id())
+            };
+
+            let (span, onwards) = trusting(&server, "friend", flags).await;
+            assert_eq!(span.span_context.trace_id(), remote_trace);
+            assert_eq!(span.parent_span_id, remote_span);
+            assert!(span.links.links.is_empty());
+            assert_eq!(onwards, own(&span));
+
+            let (span, onwards) = trusting(&server, "stranger", flags).await;
+            assert_ne!(span.span_context.trace_id(), remote_trace);
+            assert_eq!(span.parent_span_id, SpanId::INVALID);
+            assert!(span.span_context.trace_state().header().is_empty());
+            let [link] = span.links.links.as_slice() else {
+                panic!("one link, not {:#?}", span.links);
+            };
+            assert_eq!(link.span_context.trace_id(), remote_trace);
+            assert_eq!(link.span_context.span_id(), remote_span);
+            assert_eq!(onwards, own(&span));
+
+            let (span, onwards) = trusting(&server, "nobody", flags).await;
+            assert_ne!(span.span_context.trace_id(), remote_trace);
+            assert_eq!(span.parent_span_id, SpanId::INVALID);
+            assert!(span.links.links.is_empty());
+            assert_eq!(onwards, own(&span));
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_context_to_the_letter_is_neither_continued_nor_linked() {
+    for backend in Backend::BOTH {
+        for trust in [Trust::Continue, Trust::Link] {
+            let layer = TraceLayer::server().trust(move |_| trust);
+            let router = Router::new().route("/", any(ok));
+            let server = Server::of(backend, Scene::new(), layer, router).await;
+            for header in [
+                format!("traceparent: 00-{TRACE}-{PARENT}"),
+                format!("traceparent: ff-{TRACE}-{PARENT}-01"),
+                format!("traceparent: 00-{}-{PARENT}-01", TRACE.to_uppercase()),
+                format!("traceparent: 00-{:032}-{PARENT}-01", 0),
+                format!("traceparent: 00-{TRACE}-{PARENT}-01\ntraceparent: 00-{TRACE}-{PARENT}-01"),
+                "tracestate: a=b".to_owned(),
+            ] {
+                let span = server.span_of(&format!("GET / HTTP/1.1\n{header}")).await;
+                assert_eq!(span.parent_span_id, SpanId::INVALID, "{header}");
+                assert!(span.links.links.is_empty(), "{header}");
+                assert_ne!(
+                    span.span_context.trace_id(),
+                    TraceId::from_hex(TRACE).unwrap()
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_inside_of_a_handler_is_the_child_of_the_servers_span() {
+    use suite_tests::{
+        client::{dialling, request},
+        server::app,
+    };
+
+    for backend in Backend::BOTH {
+        let scene = Scene::new();
+        let far = suite_tests::net::serve(app()).await;
+        let provider = scene.provider().clone();
+        let router = Router::new().fallback(move || {
+            let provider = provider.clone();
+            async move {
+                use tower::ServiceExt;
+                let wire = dialling(Http::One, far);
+                let layer = TraceLayer::client();
+                let asked = request("GET http://api.example/users/7");
+                match backend {
+                    Backend::Tracing => {
+                        let client = tower::Layer::layer(&layer, wire);
+                        client.oneshot(asked).await.unwrap().status()
+                    }
+                    Backend::Direct => {
+                        let layer = layer.tracer_provider(&provider);
+                        let client = tower::Layer::layer(&layer, wire);
+                        client.oneshot(asked).await.unwrap().status()
+                    }
+                }
+            }
+        });
+        let server = Server::of(backend, scene, TraceLayer::server(), router).await;
+        let (_, _open) = raw(server.address, "GET / HTTP/1.1\nHost: front.example").await;
+        server
+            .scene
+            .until("both spans end", |scene| scene.spans().len() == 2)
+            .await;
+        let spans = server.scene.spans();
+        let [client, front] = spans.as_slice() else {
+            panic!("two spans, not {spans:#?}");
+        };
+        assert_eq!(client.parent_span_id, front.span_context.span_id());
+        assert_eq!(
+            client.span_context.trace_id(),
+            front.span_context.trace_id()
+        );
+        // What the client asked for is not what the server was asked for.
+        says(client, &[("server.address", Str("api.example"))]);
+        says(front, &[("server.address", Str("front.example"))]);
+    }
+}
+
+#[tokio::test]
+async fn the_routes_of_two_requests_on_one_connection_are_their_own() {
+    for backend in Backend::BOTH {
+        let router = Router::new().fallback(
+            |Extension(slot): Extension<RouteSlot>, request: axum::extract::Request| async move {
+                if let Some(route) = request.headers().get(header::FROM) {
+                    slot.set(route.to_str().unwrap().to_owned());
+                }
+            },
+        );
+        let server = around(backend, TraceLayer::server(), router).await;
+        let mut wire = Wire::connect(Http::One, server.address).await;
+        let taken = Cell::new(0);
+        for route in [Some("/a/{b}"), None, Some("/c/{d}")] {
+            let mut request = Request::get("/").body(Empty::new()).unwrap();
+            if let Some(route) = route {
+                let headers = request.headers_mut();
+                headers.insert(header::FROM, route.parse().unwrap());
+            }
+            wire.send(request).await.unwrap();
+            let span = next_span(&server.scene, backend, &taken).await;
+            says(&span, &[named(route)]);
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! What becomes of numbers while no recorder is installed, and the metrics of applications.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
+
+use std::{
+    convert::Infallible,
+    future::{Future, ready},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, Waker},
+    thread,
+};
+
+use http::{Request, Response};
+use http_body_util::Empty;
+use metrics::with_local_recorder;
+use suite_tests::scene::sum;
+use tower::{Layer, Service, service_fn};
+use tower_otel_metrics::{
+    MetricsLayer,
+    app::{self, TokenType},
+    prometheus::Prometheus,
+};
+use tracing_subscriber::layer::{Layer as _, SubscriberExt};
+
+fn run(layer: &MetricsLayer) {
+    let answer = |_| ready(Ok::<_, Infallible>(Response::new(Empty::<&[u8]>::new())));
+    let mut service = layer.layer(service_fn(answer));
+    let mut future = pin!(service.call(Request::new(())));
+    let cx = &mut Context::from_waker(Waker::noop());
+    assert!(matches!(future.as_mut().poll(cx), Poll::Ready(Ok(_))));
+}
+
+/// Counts warnings.
+struct Warnings(Arc<AtomicUsize>);
+
+impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Warnings {
+    fn on_event(&self, event: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
+        if *event.metadata().level() == tracing::Level::WARN {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+#[test]
+fn a_recorder_that_comes_late_is_not_too_late() {
+    let warnings = Arc::new(AtomicUsize::new(0));
+    let layer = Warnings(Arc::clone(&warnings)).boxed();
+    let subscriber = tracing_subscriber::registry().with(layer);
+    let _subscriber = tracing::subscriber::set_default(subscriber);
+
+    let layer = MetricsLayer::server();
+    run(&layer);
+    run(&layer);
+    assert_eq!(warnings.load(Ordering::Relaxed), 1, "said once");
+
+    let (recorder, prometheus) = Prometheus::builder().build().unwrap();
+    with_local_recorder(&recorder, || run(&layer));
+    let text = prometheus.render();
+    assert_eq!(sum(&text, "http_requests_total", &[]), 1.0);
+    assert_eq!(sum(&text, "http_request_duration_seconds_count", &[]), 1.0);
+    assert_eq!(sum(&text, "http_requests_in_flight", &[]), 0.0);
+    assert!(text.contains("# HELP http_requests_total "), "{text}");
+    assert_eq!(warnings.load(Ordering::Relaxed), 1);
+}
+
+/// An exchange that starts before there is a recorder and ends after it: counted, and the gauge
+/// is not counted down below zero.
+#[test]
+fn a_recorder_may_come_in_the_midst_of_an_exchange() {
+    let layer = MetricsLayer::server();
+    let (answer, answers) = tokio::sync::oneshot::channel::<()>();
+    let mut answers = Some(answers);
+    let mut service = layer.layer(service_fn(move |_: Request<()>| {
+        let answers = answers.take().unwrap();
+        async {
+            let _ = answers.await;
+            Ok::<_, Infallible>(Response::new(Empty::<&[u8]>::new()))
+        }
+    }));
+    let cx = &mut Context::from_waker(Waker::noop());
+    let mut future = pin!(service.call(Request::new(())));
+    assert!(future.as_mut().poll(cx).is_pending());
+    let (recorder, prometheus) = Prometheus::builder().build().unwrap();
+    with_local_recorder(&recorder, || {
+        answer.send(()).unwrap();
+        assert!(future.as_mut().poll(cx).is_ready());
+    });
+    let text = prometheus.render();
+    assert_eq!(sum(&text, "http_requests_total", &[]), 1.0);
+    assert_eq!(sum(&text, "http_requests_in_flight", &[]), 0.0);
+}
+
+/// A thread without a recorder does not spoil a series for the threads that have one.
+#[test]
+fn a_series_that_was_first_seen_where_there_is_no_recorder_is_counted_elsewhere() {
+    let layer = MetricsLayer::server();
+    let (recorder, prometheus) = Prometheus::builder().build().unwrap();
+    with_local_recorder(&recorder, || {
+        thread::scope(|scope| {
+            scope.spawn(|| run(&layer)).join().unwrap();
+        });
+        run(&layer);
+    });
+    assert_eq!(sum(&prometheus.render(), "http_requests_total", &[]), 1.0);
+}
+
+fn recorded(record: impl FnOnce()) -> String {
+    let (recorder, prometheus) = Prometheus::builder().build().unwrap();
+    with_local_recorder(&recorder, || {
+        app::describe();
+        record();
+    });
+    prometheus.render()
+}
+
+#[test]
+fn applications_count_their_own() {
+    let text = recorded(|| {
+        drop(app::db_query("select"));
+        let llm = app::llm_request("anthropic", "claude");
+        llm.tokens(TokenType::Input, 1_200);
+        llm.tokens(TokenType::Output, 30);
+        app::llm_tokens("anthropic", "claude", TokenType::Output, 4);
+        drop(llm);
+        app::auth_failure("expired");
+        drop(app::websocket_connection());
+        drop(app::db_connection());
+    });
+    for (metric, labels, value) in [
+        (
+            "db_query_duration_seconds_count",
+            [("query_type", "select")].as_slice(),
+            1.0,
+        ),
+        (
+            "llm_request_duration_seconds_count",
+            &[("provider", "anthropic"), ("model", "claude")],
+            1.0,
+        ),
+        ("llm_tokens_total", &[("type", "input")], 1_200.0),
+        ("llm_tokens_total", &[("type", "output")], 34.0),
+        ("auth_failures_total", &[("reason", "expired")], 1.0),
+    ] {
+        assert_eq!(sum(&text, metric, labels), value, "{metric} in {text}");
+    }
+    for metric in [
+        "db_query_duration_seconds",
+        "db_connections_active",
+        "llm_request_duration_seconds",
+        "llm_tokens_total",
+        "auth_failures_total",
+        "websocket_connections",
+    ] {
+        assert!(text.contains(&format!("# HELP {metric} ")), "{text}");
+    }
+    for (metric, longest) in [
+        ("db_query_duration_seconds_bucket", "10"),
+        ("llm_request_duration_seconds_bucket", "81.92"),
+    ] {
+        assert_eq!(sum(&text, metric, &[("le", longest)]), 1.0, "{text}");
+    }
+}
+
+#[test]
+fn what_is_open_is_counted_until_it_is_dropped_however_that_happens() {
+    let text = recorded(|| {
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            let _socket = app::websocket_connection();
+            let _connection = app::db_connection();
+            let _query = app::db_query("insert");
+            std::panic::resume_unwind(Box::new(()));
+        }));
+        assert!(panicked.is_err());
+        // A future that is dropped where it waits.
+        {
+            let mut cancelled = pin!(async {
+                let _socket = app::websocket_connection();
+                let _query = app::db_query("insert");
+                std::future::pending::<()>().await;
+            });
+            let cx = &mut Context::from_waker(Waker::noop());
+            assert!(cancelled.as_mut().poll(cx).is_pending());
+        }
+        // Two that stay open.
+        std::mem::forget([app::websocket_connection(), app::websocket_connection()]);
+    });
+    assert_eq!(sum(&text, "websocket_connections", &[]), 2.0);
+    assert_eq!(sum(&text, "db_connections_active", &[]), 0.0);
+    assert_eq!(
+        sum(
+            &text,
+            "db_query_duration_seconds_count",
+            &[("query_type", "insert")]
+        ),
+        2.0
+    );
+}
+
+#[test]
+fn a_connection_is_counted_out_where_it_was_counted_in() {
+    let (recorder, prometheus) = Prometheus::builder().build().unwrap();
+    let open = with_local_recorder(&recorder, app::db_connection);
+    assert_eq!(sum(&prometheus.render(), "db_connections_active", &[]), 1.0);
+    thread::spawn(|| drop(open)).join().unwrap();
+    assert_eq!(sum(&prometheus.render(), "db_connections_active", &[]), 0.0);
+}

@@ -1,0 +1,479 @@
+//! A client that retries: every attempt has a span and a parent id of its own, and nothing else
+//! about the request changes.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
+
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode, Version};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use opentelemetry::trace::SpanKind;
+use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next};
+use reqwest_retry::{Jitter, RetryTransientMiddleware, policies::ExponentialBackoff};
+use suite_tests::{
+    net::serve,
+    scene::{Scene, integer, text, within},
+};
+use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
+use tower_otel_core::{Attempts, Route, observe};
+use tower_otel_metrics::MetricsLayer;
+use tower_otel_propagate::PropagateLayer;
+use tower_otel_trace::TraceLayer;
+
+/// What a server got to see of each request.
+type Seen = Arc<Mutex<Vec<(http::request::Parts, Bytes)>>>;
+
+/// Answers 503 so many times, and then 200.
+async fn failing(times: usize) -> (SocketAddr, Seen) {
+    let seen = Seen::default();
+    let address = serve(service_fn({
+        let seen = seen.clone();
+        move |request: Request<Incoming>| {
+            let seen = seen.clone();
+            async move {
+                let (head, body) = request.into_parts();
+                let body = body.collect().await.unwrap().to_bytes();
+                let mut seen = seen.lock().unwrap();
+                seen.push((head, body));
+                let mut response = Response::new(Full::new(Bytes::from_static(b"answer")));
+                if seen.len() <= times {
+                    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+                }
+                Ok::<_, Infallible>(response)
+            }
+        }
+    }))
+    .await;
+    (address, seen)
+}
+
+/// Up to three retries, without waiting between them.
+fn retry() -> impl Middleware {
+    let policy = ExponentialBackoff::builder()
+        .retry_bounds(Duration::ZERO, Duration::ZERO)
+        .jitter(Jitter::None)
+        .build_with_max_retries(3);
+    RetryTransientMiddleware::new_with_policy(policy)
+}
+
+/// The span id in `traceparent`.
+fn parent_id(headers: &HeaderMap) -> String {
+    let traceparent = headers["traceparent"].to_str().unwrap();
+    traceparent.split('-').nth(2).unwrap().to_owned()
+}
+
+fn trace_id(headers: &HeaderMap) -> String {
+    let traceparent = headers["traceparent"].to_str().unwrap();
+    traceparent.split('-').nth(1).unwrap().to_owned()
+}
+
+fn resends(scene: &Scene) -> Vec<Option<i64>> {
+    let spans = scene.spans();
+    let resends = spans
+        .iter()
+        .map(|s| integer(s, "http.request.resend_count"));
+    resends.collect()
+}
+
+#[tokio::test]
+async fn every_attempt_has_its_span_and_its_traceparent() {
+    let scene = Scene::new();
+    let (address, seen) = failing(2).await;
+    let client = ClientBuilder::new(reqwest::Client::new())
+        .with(retry())
+        .with(observe((TraceLayer::client(), PropagateLayer::new())).into_middleware())
+        .build();
+
+    let response = client.get(format!("http://{address}/users/7")).send();
+    let response = within("the third answer", response).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(response.text().await.unwrap(), "answer");
+
+    let spans = scene.spans();
+    assert_eq!(resends(&scene), [None, Some(1), Some(2)]);
+    assert!(spans.iter().all(|span| span.span_kind == SpanKind::Client));
+    let errors: Vec<_> = spans.iter().map(|span| text(span, "error.type")).collect();
+    assert_eq!(errors, [Some("503".into()), Some("503".into()), None]);
+
+    let seen = seen.lock().unwrap();
+    let received: Vec<_> = seen
+        .iter()
+        .map(|(head, _)| parent_id(&head.headers))
+        .collect();
+    let sent: Vec<_> = spans
+        .iter()
+        .map(|span| span.span_context.span_id().to_string())
+        .collect();
+    assert_eq!(received, sent, "each attempt names its own span");
+    assert_ne!(sent[0], sent[1]);
+    assert_ne!(sent[1], sent[2]);
+}
+
+#[tokio::test]
+async fn attempts_within_a_span_are_of_one_trace() {
+    let scene = Scene::new();
+    let (address, seen) = failing(2).await;
+    let client = ClientBuilder::new(reqwest::Client::new())
+        .with(observe(TraceLayer::client()).into_middleware())
+        .with(retry())
+        .with(observe((TraceLayer::client(), PropagateLayer::new())).into_middleware())
+        .build();
+
+    let response = client.get(format!("http://{address}/")).send();
+    let response = within("the third answer", response).await.unwrap();
+    response.bytes().await.unwrap();
+
+    // The outer span ends last, with the body, and is no attempt of what it is made of.
+    assert_eq!(resends(&scene), [None, Some(1), Some(2), None]);
+    let spans = scene.spans();
+    let whole = spans.last().unwrap();
+    for attempt in &spans[..3] {
+        assert_eq!(attempt.parent_span_id, whole.span_context.span_id());
+    }
+    let trace = whole.span_context.trace_id().to_string();
+    let seen = seen.lock().unwrap();
+    assert!(
+        seen.iter()
+            .all(|(head, _)| trace_id(&head.headers) == trace)
+    );
+}
+
+#[tokio::test]
+async fn each_layer_alone_and_all_three_together_are_middleware() {
+    let scene = Scene::new();
+    let (address, seen) = failing(2).await;
+    let url = format!("http://{address}/");
+    let chains = [
+        chain().with(observe(TraceLayer::client()).into_middleware()),
+        chain().with(observe(MetricsLayer::client()).into_middleware()),
+        chain().with(observe(PropagateLayer::new()).into_middleware()),
+        chain().with(
+            observe((
+                TraceLayer::client(),
+                MetricsLayer::client(),
+                PropagateLayer::new(),
+            ))
+            .into_middleware(),
+        ),
+    ];
+    for chain in chains {
+        let client = chain.build();
+        let response = within("an answer", client.get(&url).send()).await.unwrap();
+        response.bytes().await.unwrap();
+    }
+    // Three attempts of the first, and one each of the others.
+    assert_eq!(seen.lock().unwrap().len(), 6);
+    assert_eq!(scene.spans().len(), 4);
+    assert_eq!(scene.sum("http_client_requests_total", &[]), 2.0);
+    assert_eq!(scene.sum("http_client_requests_in_flight", &[]), 0.0);
+}
+
+fn chain() -> ClientBuilder {
+    ClientBuilder::new(reqwest::Client::new()).with(retry())
+}
+
+#[tokio::test]
+async fn layers_around_the_whole_chain_see_one_exchange() {
+    let scene = Scene::new();
+    let (address, seen) = failing(2).await;
+    let mut client = ServiceBuilder::new()
+        .layer(TraceLayer::client())
+        .layer(MetricsLayer::client())
+        .layer(PropagateLayer::new())
+        .service(chain().build());
+
+    let request = reqwest::Request::new(Method::GET, format!("http://{address}/").parse().unwrap());
+    let response = within("the third answer", async {
+        client.ready().await.unwrap().call(request).await
+    });
+    let response = response.await.unwrap();
+    assert_eq!(response.url().as_str(), format!("http://{address}/"));
+    response.bytes().await.unwrap();
+
+    let spans = scene.spans();
+    assert_eq!(spans.len(), 1);
+    assert_eq!(integer(&spans[0], "http.response.status_code"), Some(200));
+    assert_eq!(
+        scene.sum("http_client_requests_total", &[("status", "200")]),
+        1.0
+    );
+    let span = spans[0].span_context.span_id().to_string();
+    let seen = seen.lock().unwrap();
+    assert_eq!(seen.len(), 3);
+    assert!(
+        seen.iter()
+            .all(|(head, _)| parent_id(&head.headers) == span)
+    );
+}
+
+#[tokio::test]
+async fn the_failure_of_every_attempt_is_named_in_both_shapes() {
+    let scene = Scene::new();
+    // A port that nobody listens on any more.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    drop(listener);
+
+    let inside = chain()
+        .with(observe(TraceLayer::client()).into_middleware())
+        .build();
+    within("a refusal", inside.get(&url).send())
+        .await
+        .unwrap_err();
+    assert_eq!(scene.spans().len(), 4);
+
+    let mut around = ServiceBuilder::new()
+        .layer(TraceLayer::client())
+        .service(chain().build());
+    let request = reqwest::Request::new(Method::GET, url.parse().unwrap());
+    let refused = within("a refusal", async {
+        around.ready().await.unwrap().call(request).await
+    });
+    refused.await.unwrap_err();
+
+    let spans = scene.spans();
+    assert_eq!(spans.len(), 5);
+    for span in spans {
+        assert_eq!(
+            text(&span, "error.type").as_deref(),
+            Some("connection_refused")
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_time_out_of_the_client_is_one_in_every_shape() {
+    let scene = Scene::new();
+    let address = serve(service_fn(|_: Request<Incoming>| {
+        std::future::pending::<Result<Response<Full<Bytes>>, Infallible>>()
+    }))
+    .await;
+    let url = format!("http://{address}/");
+    let client = reqwest::Client::builder()
+        .timeout(Duration::from_millis(20))
+        .build()
+        .unwrap();
+
+    let inside = ClientBuilder::new(client.clone())
+        .with(observe(TraceLayer::client()).into_middleware())
+        .build();
+    let error = within("a time-out", inside.get(&url).send())
+        .await
+        .unwrap_err();
+    assert!(error.is_timeout(), "the error is still the client's own");
+
+    let chain = ClientBuilder::new(client).with(retry()).build();
+    let mut around = ServiceBuilder::new()
+        .layer(TraceLayer::client())
+        .service(chain);
+    let request = reqwest::Request::new(Method::GET, url.parse().unwrap());
+    let late = within("a time-out", async {
+        around.ready().await.unwrap().call(request).await
+    });
+    late.await.unwrap_err();
+
+    let spans = scene.spans();
+    assert_eq!(spans.len(), 2);
+    for span in spans {
+        assert_eq!(text(&span, "error.type").as_deref(), Some("timeout"));
+    }
+}
+
+/// What is about to be sent, at the innermost place of a chain.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Sent {
+    method: Method,
+    url: String,
+    version: Option<Version>,
+    headers: HeaderMap,
+    body: Option<Vec<u8>>,
+    timeout: Option<Duration>,
+    mark: Option<Mark>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Mark(u8);
+
+#[derive(Clone, Default)]
+struct Tap(Arc<Mutex<Vec<Sent>>>);
+
+impl Middleware for Tap {
+    fn handle<'a, 'b, 'c, 'd>(
+        &'a self,
+        request: reqwest::Request,
+        extensions: &'b mut Extensions,
+        next: Next<'c>,
+    ) -> std::pin::Pin<
+        Box<dyn Future<Output = reqwest_middleware::Result<reqwest::Response>> + Send + 'd>,
+    >
+    where
+        'a: 'd,
+        'b: 'd,
+        'c: 'd,
+    {
+        self.0.lock().unwrap().push(Sent {
+            method: request.method().clone(),
+            url: request.url().to_string(),
+            version: Some(request.version()),
+            headers: request.headers().clone(),
+            body: request
+                .body()
+                .and_then(|body| body.as_bytes())
+                .map(<[u8]>::to_vec),
+            timeout: request.timeout().copied(),
+            mark: extensions.get().copied(),
+        });
+        next.run(request, extensions)
+    }
+}
+
+async fn send(client: ClientWithMiddleware, url: &str) -> reqwest::Response {
+    let sending = client
+        .post(url)
+        .version(Version::HTTP_11)
+        .header("x-first", "1")
+        .header("x-first", "2")
+        .timeout(Duration::from_secs(7))
+        .body("the whole body")
+        .with_extension(Mark(9))
+        .send();
+    within("an answer", sending).await.unwrap()
+}
+
+#[tokio::test]
+async fn nothing_but_the_trace_headers_changes() {
+    let _scene = Scene::new();
+    let (address, seen) = failing(4).await;
+    let url = format!("http://{address}/a%20b?c=d&e=%2F");
+
+    let bare = Tap::default();
+    let client = chain().with(bare.clone()).build();
+    assert_eq!(send(client, &url).await.status(), 503);
+    seen.lock().unwrap().clear();
+
+    let tapped = Tap::default();
+    let observed = (
+        TraceLayer::client(),
+        MetricsLayer::client(),
+        PropagateLayer::new(),
+    );
+    let client = chain()
+        .with(observe(observed).into_middleware())
+        .with(tapped.clone())
+        .build();
+    let response = send(client, &url).await;
+    assert_eq!(response.status(), 503);
+    assert_eq!(response.url().as_str(), url);
+    assert_eq!(response.version(), Version::HTTP_11);
+    assert_eq!(response.content_length(), Some(6));
+    assert!(response.remote_addr().is_some());
+    assert_eq!(response.bytes().await.unwrap(), "answer");
+
+    let bare = bare.0.lock().unwrap();
+    let mut tapped = tapped.0.lock().unwrap();
+    for sent in &mut *tapped {
+        assert!(sent.headers.remove("traceparent").is_some());
+    }
+    assert_eq!(*tapped, *bare);
+    assert_eq!(bare.len(), 4);
+    assert_eq!(bare[3].body.as_deref(), Some(&b"the whole body"[..]));
+    assert_eq!(bare[3].timeout, Some(Duration::from_secs(7)));
+    assert_eq!(bare[3].mark, Some(Mark(9)));
+    let seen = seen.lock().unwrap();
+    assert!(seen.iter().all(|(_, body)| body == "the whole body"));
+}
+
+#[tokio::test]
+async fn what_the_chain_knows_of_a_request_is_seen() {
+    let scene = Scene::new();
+    let (address, _) = failing(0).await;
+    let client = chain()
+        .with(observe(TraceLayer::client()).into_middleware())
+        .build();
+
+    let counted = Attempts::default();
+    let mut earlier = Extensions::new();
+    earlier.insert(counted.clone());
+    assert_eq!(Attempts::begin(&earlier), None);
+
+    let sending = client
+        .get(format!("http://{address}/users/7"))
+        .with_extension(Route::from("/users/{id}"))
+        .with_extension(counted)
+        .send();
+    within("an answer", sending)
+        .await
+        .unwrap()
+        .bytes()
+        .await
+        .unwrap();
+
+    let spans = scene.spans();
+    assert_eq!(
+        text(&spans[0], "url.template").as_deref(),
+        Some("/users/{id}")
+    );
+    assert_eq!(resends(&scene), [Some(1)], "a count that was begun goes on");
+}
+
+#[tokio::test]
+async fn an_attempt_that_is_dropped_is_counted() {
+    /// Gives up on the first attempt after its request is out, and tries once more.
+    struct Impatient;
+
+    #[allow(clippy::type_complexity)]
+    impl Middleware for Impatient {
+        fn handle<'a, 'b, 'c, 'd>(
+            &'a self,
+            request: reqwest::Request,
+            extensions: &'b mut Extensions,
+            next: Next<'c>,
+        ) -> std::pin::Pin<
+            Box<dyn Future<Output = reqwest_middleware::Result<reqwest::Response>> + Send + 'd>,
+        >
+        where
+            'a: 'd,
+            'b: 'd,
+            'c: 'd,
+        {
+            Box::pin(async move {
+                let again = request.try_clone().unwrap();
+                let first = next.clone().run(request, extensions);
+                tokio::select! {
+                    biased;
+                    response = first => return response,
+                    () = tokio::task::yield_now() => {}
+                }
+                next.run(again, extensions).await
+            })
+        }
+    }
+
+    let scene = Scene::new();
+    let (address, _) = failing(0).await;
+    let client = ClientBuilder::new(reqwest::Client::new())
+        .with(Impatient)
+        .with(observe(TraceLayer::client()).into_middleware())
+        .build();
+    let sending = client.get(format!("http://{address}/")).send();
+    within("an answer", sending)
+        .await
+        .unwrap()
+        .bytes()
+        .await
+        .unwrap();
+    assert_eq!(resends(&scene), [None, Some(1)]);
+}

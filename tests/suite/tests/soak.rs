@@ -1,0 +1,140 @@
+//! Ten million requests that nobody scrapes: memory stays where it is.
+//!
+//! ```console
+//! cargo test --release -p suite-tests --test soak -- --ignored --nocapture --test-threads 1
+//! ```
+
+#![cfg(target_os = "linux")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
+
+use std::{
+    convert::Infallible,
+    fmt::Write,
+    future::{Future, Ready, ready},
+    pin::pin,
+    task::{Context, Poll, Waker},
+    time::Instant,
+};
+
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use http_body::Body;
+use http_body_util::Full;
+use metrics::with_local_recorder;
+use suite_tests::scene::sum;
+use tower::{Layer, Service, service_fn};
+use tower_otel_core::Route;
+use tower_otel_metrics::{MetricsLayer, Names, prometheus::Prometheus};
+
+const REQUESTS: u32 = 10_000_000;
+
+/// Resident bytes of this process.
+fn resident() -> f64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: f64 = statm.split(' ').nth(1).unwrap().parse().unwrap();
+    pages * 4096.0
+}
+
+fn hello(_: Request<()>) -> Ready<Result<Response<Full<Bytes>>, Infallible>> {
+    ready(Ok(Response::new(Full::from("hello"))))
+}
+
+fn exchange<S, B>(service: &mut S, request: Request<()>)
+where
+    S: Service<Request<()>, Response = Response<B>, Error = Infallible>,
+    B: Body<Data = Bytes, Error = Infallible>,
+{
+    let cx = &mut Context::from_waker(Waker::noop());
+    let mut future = pin!(service.call(request));
+    let Poll::Ready(Ok(response)) = future.as_mut().poll(cx) else {
+        panic!("it waits for nothing");
+    };
+    let mut body = pin!(response.into_body());
+    while let Poll::Ready(Some(Ok(_))) = body.as_mut().poll_frame(cx) {}
+}
+
+/// Sends the requests, and compares the memory after the first twentieth with that at the end.
+fn soak(what: &str, layers: &[MetricsLayer], request: impl Fn(u32, &mut String) -> Request<()>) {
+    let (recorder, prometheus) = Prometheus::builder().native_histograms().build().unwrap();
+    let mut uri = String::new();
+    let mut early = 0.0;
+    let start = Instant::now();
+    with_local_recorder(&recorder, || {
+        let service = |layer: &MetricsLayer| layer.layer(service_fn(hello as fn(_) -> _));
+        let mut services: Vec<_> = layers.iter().map(service).collect();
+        for n in 0..REQUESTS {
+            if n == REQUESTS / 20 {
+                early = resident();
+            }
+            let at = n as usize % services.len();
+            exchange(&mut services[at], request(n, &mut uri));
+        }
+    });
+    let (late, took) = (resident(), start.elapsed());
+    let each = took.as_nanos() / u128::from(REQUESTS);
+    let text = prometheus.render();
+    let series = text.lines().filter(|line| line.contains("_count{")).count();
+    println!(
+        "{what}: {:.2} MB after {}, {:.2} MB after {REQUESTS} ({:+.2} %), {series} histograms, {each} ns each",
+        early / 1e6,
+        REQUESTS / 20,
+        late / 1e6,
+        (late / early - 1.0) * 100.0
+    );
+    assert!(late < early * 1.05, "{what} grew from {early} to {late}");
+    let counted = ["http_request", "http_client_request", "http_server_request"]
+        .map(|name| sum(&text, &format!("{name}_duration_seconds_count"), &[]));
+    assert_eq!(counted.iter().sum::<f64>(), f64::from(REQUESTS));
+}
+
+#[test]
+#[ignore = "a measurement of a minute: cargo test --release -p suite-tests --test soak -- --ignored --nocapture --test-threads 1"]
+fn ten_million_requests_without_a_scrape_take_no_memory() {
+    let routes = ["/a/{id}", "/b/{id}", "/c/{id}", "/d/{id}"];
+    let route = move |request: &dyn tower_otel_core::RequestHead| {
+        let at = usize::from(*request.target().path.as_bytes().get(1)?) - usize::from(b'a');
+        routes.get(at).copied().map(Route::from)
+    };
+    let layers = [MetricsLayer::server().route(route).body_sizes()];
+    soak("honest", &layers, |n, _| {
+        let paths = ["/a/1", "/b/2", "/c/3", "/d/4", "/nowhere"];
+        Request::get(paths[n as usize % paths.len()])
+            .body(())
+            .unwrap()
+    });
+}
+
+#[test]
+#[ignore = "a measurement of a minute: cargo test --release -p suite-tests --test soak -- --ignored --nocapture --test-threads 1"]
+fn ten_million_requests_of_an_attacker_take_no_memory() {
+    // Somebody takes the path for a route, says the address, and labels by a header besides.
+    let path = |request: &dyn tower_otel_core::RequestHead| {
+        Some(Route::from(request.target().path.to_owned()))
+    };
+    let header = |layer: MetricsLayer| {
+        layer.label("tenant", |request| {
+            let tenant = request.headers().get("x-tenant")?.to_str().ok()?;
+            Some(tenant.to_owned().into())
+        })
+    };
+    let layers = [
+        header(MetricsLayer::server().route(path)),
+        MetricsLayer::client(),
+        MetricsLayer::server()
+            .names(Names::Conventions)
+            .server_address(),
+    ];
+    soak("attack", &layers, |n, uri| {
+        uri.clear();
+        write!(uri, "http://host-{n}.example:{}/{n}", n % 60_000 + 1).unwrap();
+        let method = Method::from_bytes(format!("M{n}").as_bytes()).unwrap();
+        let request = Request::builder().method(method).uri(uri.as_str());
+        request.header("x-tenant", n).body(()).unwrap()
+    });
+}

@@ -1,0 +1,70 @@
+//! What a layer was told.
+
+use tower_otel_core::{
+    Filter, Kind, RequestHead, RouteSource,
+    semconv::{self, Endpoint, Forwarded, KnownMethods, Proxies},
+};
+
+use crate::{labels::OwnLabels, naming::Naming};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Config<B> {
+    pub(crate) kind: Kind,
+    pub(crate) backend: B,
+    pub(crate) naming: Naming,
+    pub(crate) labels: OwnLabels,
+    pub(crate) limit: usize,
+    pub(crate) filter: Filter,
+    pub(crate) route: RouteSource,
+    pub(crate) methods: KnownMethods,
+    pub(crate) proxies: Proxies,
+    pub(crate) https: bool,
+    /// Whether the duration ends with the head of the response.
+    pub(crate) to_head: bool,
+}
+
+impl<B> Config<B> {
+    #[cfg(feature = "opentelemetry")]
+    pub(crate) fn with_backend<C>(self, backend: C) -> Config<C> {
+        let Self {
+            kind,
+            backend: _,
+            naming,
+            labels,
+            limit,
+            filter,
+            route,
+            methods,
+            proxies,
+            https,
+            to_head,
+        } = self;
+        Config {
+            kind,
+            backend,
+            naming,
+            labels,
+            limit,
+            filter,
+            route,
+            methods,
+            proxies,
+            https,
+            to_head,
+        }
+    }
+
+    pub(crate) fn forwarded<'a>(&self, request: &'a dyn RequestHead) -> Forwarded<'a> {
+        let peer = request.peer().map(Endpoint::from);
+        self.proxies.believe(request.headers(), peer)
+    }
+
+    pub(crate) fn scheme(
+        &self,
+        forwarded: &Forwarded<'_>,
+        request: &dyn RequestHead,
+    ) -> &'static str {
+        let connection = self.https.then_some("https");
+        semconv::scheme::on_server(forwarded, connection, &request.target())
+    }
+}
