@@ -1,0 +1,320 @@
+//! Every span is delivered or counted, on every kind of runtime, over both protocols.
+#![cfg(all(feature = "grpc", feature = "http"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use axum::routing::get;
+use common::{Collector, LONG, Mood, until};
+use tokio::runtime::{Builder as Runtime, Runtime as Started};
+use tower::ServiceExt;
+use tower_otel_init::{Builder, Layers, MetricsExporter, Protocol, Sampler, Telemetry};
+use tower_otel_trace::TraceLayer;
+use tracing_subscriber::Registry;
+
+const REQUESTS: usize = 10_000;
+
+fn current_thread() -> Started {
+    Runtime::new_current_thread().enable_all().build().unwrap()
+}
+
+fn multi_thread() -> Started {
+    Runtime::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+fn builder(collector: &Collector, protocol: Protocol) -> Builder {
+    Telemetry::builder("users")
+        .endpoint(collector.endpoint())
+        .protocol(protocol)
+        .sampler(Sampler::AlwaysOn)
+        .metrics(MetricsExporter::None)
+}
+
+fn start(builder: Builder) -> Telemetry {
+    let (telemetry, _): (_, Layers<Registry>) = builder.local().unwrap();
+    telemetry
+}
+
+fn app(telemetry: &Telemetry) -> Router {
+    let provider = telemetry.tracer_provider().unwrap();
+    Router::new()
+        .route("/users/{id}", get(|| async { "user" }))
+        .layer(TraceLayer::server().tracer_provider(provider))
+}
+
+/// From tasks on every worker.
+fn ask(runtime: &Started, app: &Router, requests: usize) {
+    const TASKS: usize = 4;
+    runtime.block_on(async {
+        let tasks: Vec<_> = (0..TASKS)
+            .map(|_| {
+                let app = app.clone();
+                tokio::spawn(async move {
+                    for _ in 0..requests / TASKS {
+                        let request = Request::get("/users/7").body(Body::empty()).unwrap();
+                        let response = app.clone().oneshot(request).await.unwrap();
+                        assert_eq!(response.status(), 200);
+                        axum::body::to_bytes(response.into_body(), 100)
+                            .await
+                            .unwrap();
+                    }
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn all_spans_arrive_where_the_queue_has_room() {
+    for runtime in [current_thread, multi_thread] {
+        for (collector, protocol) in [
+            (Collector::grpc(), Protocol::Grpc),
+            (Collector::http(), Protocol::HttpProtobuf),
+        ] {
+            let runtime = runtime();
+            // Made on the runtime, and shut down there: it is blocked meanwhile.
+            runtime.block_on(async {
+                let telemetry = start(builder(&collector, protocol).queue_size(REQUESTS));
+                let app = app(&telemetry);
+                for _ in 0..REQUESTS {
+                    let request = Request::get("/users/7").body(Body::empty()).unwrap();
+                    let response = app.clone().oneshot(request).await.unwrap();
+                    axum::body::to_bytes(response.into_body(), 100)
+                        .await
+                        .unwrap();
+                }
+                telemetry.shutdown(LONG).unwrap();
+                assert_eq!(telemetry.dropped_spans().total(), 0);
+            });
+            assert_eq!(collector.spans(), REQUESTS);
+        }
+    }
+}
+
+#[test]
+fn dropping_the_guard_delivers() {
+    for runtime in [current_thread, multi_thread] {
+        let collector = Collector::grpc();
+        let telemetry = start(builder(&collector, Protocol::Grpc));
+        ask(&runtime(), &app(&telemetry), 100);
+        drop(telemetry);
+        assert_eq!(collector.spans(), 100);
+    }
+}
+
+#[test]
+fn without_any_runtime_spans_arrive_too() {
+    use opentelemetry::trace::{Span, Tracer, TracerProvider};
+    for (collector, protocol) in [
+        (Collector::grpc(), Protocol::Grpc),
+        (Collector::http(), Protocol::HttpProtobuf),
+    ] {
+        let telemetry = start(builder(&collector, protocol));
+        let tracer = telemetry.tracer_provider().unwrap().tracer("");
+        tracer.start("job").end();
+        telemetry.shutdown(LONG).unwrap();
+        assert_eq!(collector.spans(), 1);
+    }
+}
+
+#[test]
+fn a_small_queue_has_room_again_after_each_export() {
+    let collector = Collector::grpc();
+    let telemetry = start(
+        builder(&collector, Protocol::Grpc)
+            .queue_size(64)
+            .batch_size(32),
+    );
+    let (app, runtime) = (app(&telemetry), current_thread());
+    for round in 1..=20 {
+        ask(&runtime, &app, 64);
+        collector.await_spans(round * 64 - 31);
+        telemetry.tracer_provider().unwrap().force_flush().unwrap();
+    }
+    telemetry.shutdown(LONG).unwrap();
+    assert_eq!(collector.spans(), 20 * 64);
+}
+
+#[test]
+fn what_a_small_queue_refuses_is_counted() {
+    for runtime in [current_thread, multi_thread] {
+        for (collector, protocol) in [
+            (Collector::grpc(), Protocol::Grpc),
+            (Collector::http(), Protocol::HttpProtobuf),
+        ] {
+            let telemetry = start(builder(&collector, protocol).queue_size(64).batch_size(16));
+            ask(&runtime(), &app(&telemetry), REQUESTS);
+            let lost = telemetry.shutdown(LONG).unwrap_err().dropped;
+            assert!(lost.queue_full > 0, "{lost:?}");
+            assert_eq!((lost.export_failed, lost.shutdown), (0, 0));
+            assert_eq!(collector.spans() as u64 + lost.total(), REQUESTS as u64);
+        }
+    }
+}
+
+#[test]
+fn a_killed_collector_costs_no_request_and_is_found_again() {
+    let mut collector = Collector::grpc();
+    let telemetry = start(
+        builder(&collector, Protocol::Grpc)
+            .queue_size(256)
+            .batch_size(64)
+            .schedule_delay(Duration::from_millis(5)),
+    );
+    let (app, runtime) = (app(&telemetry), multi_thread());
+    ask(&runtime, &app, 200);
+    collector.await_spans(1);
+
+    collector.kill();
+    let mut asked = 200;
+    // Every request is answered meanwhile.
+    until("a failed export", || {
+        ask(&runtime, &app, 400);
+        asked += 400;
+        telemetry.dropped_spans().export_failed > 0
+    });
+    let before = collector.spans();
+
+    collector.run(false, Mood::Takes);
+    until("the collector's return", || {
+        ask(&runtime, &app, 4);
+        asked += 4;
+        collector.spans() > before
+    });
+    let lost = telemetry.shutdown(LONG).unwrap_err().dropped;
+    // A batch that was taken by a collector which died before it said so counts as lost.
+    let known = collector.spans() + lost.total() as usize;
+    assert!(
+        (asked..=asked + 64).contains(&known),
+        "{known} of {asked}: {lost:?}"
+    );
+}
+
+#[test]
+fn a_collector_that_refuses_is_counted_and_costs_no_request() {
+    for (http, protocol) in [(false, Protocol::Grpc), (true, Protocol::HttpProtobuf)] {
+        let collector = Collector::start(http, Mood::Refuses);
+        let telemetry = start(builder(&collector, protocol));
+        ask(&current_thread(), &app(&telemetry), 100);
+        let lost = telemetry.shutdown(LONG).unwrap_err().dropped;
+        assert_eq!((lost.export_failed, lost.total()), (100, 100));
+    }
+}
+
+#[test]
+fn a_collector_that_hangs_holds_up_neither_requests_nor_shutdown() {
+    for (http, protocol) in [(false, Protocol::Grpc), (true, Protocol::HttpProtobuf)] {
+        for runtime in [current_thread, multi_thread] {
+            let collector = Collector::start(http, Mood::Hangs);
+            let telemetry = start(builder(&collector, protocol).queue_size(64).batch_size(32));
+            let runtime = runtime();
+            ask(&runtime, &app(&telemetry), 400);
+            let started = Instant::now();
+            let shutdown = async { telemetry.shutdown(Duration::from_millis(300)) };
+            let lost = runtime.block_on(shutdown).unwrap_err().dropped;
+            assert!(
+                started.elapsed() < Duration::from_secs(3),
+                "{:?}",
+                started.elapsed()
+            );
+            assert_eq!(lost.total(), 400, "{lost:?}");
+        }
+    }
+}
+
+#[test]
+fn headers_and_resource_are_sent() {
+    for (collector, protocol) in [
+        (Collector::grpc(), Protocol::Grpc),
+        (Collector::http(), Protocol::HttpProtobuf),
+    ] {
+        let telemetry = start(
+            builder(&collector, protocol)
+                .header("Authorization", "Bearer s3cret")
+                .service_name("named")
+                .service_version("1.2.3"),
+        );
+        ask(&current_thread(), &app(&telemetry), 4);
+        assert!(!format!("{telemetry:?}").contains("s3cret"));
+        telemetry.shutdown(LONG).unwrap();
+        let received = collector.received.lock().unwrap();
+        let authorization = ("authorization".to_owned(), "Bearer s3cret".to_owned());
+        assert!(
+            received.headers.contains(&authorization),
+            "{:?}",
+            received.headers
+        );
+        let resource = format!("{:?}", received.resources);
+        for part in [
+            r#"("service.name", StringValue("named"))"#,
+            r#"("service.version", StringValue("1.2.3"))"#,
+            r#"("service.instance.id", "#,
+            r#"("host.name", "#,
+            r#"("process.pid", IntValue("#,
+            r#"("telemetry.sdk.version", "#,
+        ] {
+            assert!(resource.contains(part), "{part} in {resource}");
+        }
+    }
+}
+
+#[test]
+fn metrics_are_pushed_and_lost_spans_are_one_of_them() {
+    use tower_otel_metrics::{MetricsLayer, Names};
+    let collector = Collector::grpc();
+    let telemetry = start(builder(&collector, Protocol::Grpc).metrics(MetricsExporter::Otlp));
+    let layer = MetricsLayer::server()
+        .names(Names::Conventions)
+        .meter_provider(telemetry.meter_provider().unwrap());
+    let app = Router::new().route("/", get(|| async {})).layer(layer);
+    current_thread().block_on(async {
+        app.oneshot(Request::get("/").body(Body::empty()).unwrap())
+            .await
+            .unwrap();
+    });
+    telemetry.shutdown(LONG).unwrap();
+    let metrics = &collector.received.lock().unwrap().metrics;
+    for name in ["http.server.request.duration", "otel_spans_dropped"] {
+        assert!(
+            metrics.iter().any(|own| own == name),
+            "{name} in {metrics:?}"
+        );
+    }
+}
+
+#[cfg(feature = "logs")]
+#[test]
+fn log_records_are_sent_with_the_trace_they_belong_to() {
+    use tracing_subscriber::layer::SubscriberExt;
+    let collector = Collector::grpc();
+    let logs = tower_otel_init::LogsExporter::Otlp;
+    let (telemetry, layers) = builder(&collector, Protocol::Grpc)
+        .logs(logs)
+        .local()
+        .unwrap();
+    let subscriber = tracing_subscriber::registry().with(layers);
+    tracing::subscriber::with_default(subscriber, || {
+        tracing::info_span!("work").in_scope(|| tracing::info!("hello"));
+    });
+    telemetry.shutdown(LONG).unwrap();
+    let received = collector.received.lock().unwrap();
+    assert_eq!(received.logs[0].trace_id, received.spans[0].trace_id);
+    assert_eq!(received.logs[0].span_id, received.spans[0].span_id);
+}

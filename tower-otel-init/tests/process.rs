@@ -1,0 +1,331 @@
+//! A whole service in a process of its own, from its variables to its end by `SIGTERM`.
+#![cfg(all(unix, feature = "grpc", feature = "http", feature = "prometheus"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod common;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Output, Stdio};
+
+use axum::Router;
+use axum::routing::get;
+use common::Collector;
+use tower::ServiceBuilder;
+use tower_otel_init::{Telemetry, shutdown_signal};
+use tower_otel_metrics::MetricsLayer;
+use tower_otel_trace::TraceLayer;
+
+/// The service, when this file is run by a test below.
+#[test]
+#[ignore = "is started by the other tests"]
+fn service() {
+    let Ok(flavour) = std::env::var("SERVICE_RUNTIME") else {
+        return;
+    };
+    let mut builder = match &*flavour {
+        "multi" => tokio::runtime::Builder::new_multi_thread(),
+        _ => tokio::runtime::Builder::new_current_thread(),
+    };
+    builder.enable_all().build().unwrap().block_on(serve());
+}
+
+async fn serve() {
+    let telemetry = Telemetry::from_env("unnamed").unwrap();
+    let second = Telemetry::from_env("again").unwrap_err().to_string();
+    assert!(second.contains("already started"), "{second}");
+    let provider = telemetry.tracer_provider().cloned();
+    let mut app = Router::new().route(
+        "/users/{id}",
+        get(|| async {
+            tracing::info!(page = 7, "hello");
+            tracing::debug!("never");
+            "user"
+        }),
+    );
+    let metrics = MetricsLayer::server();
+    app = match (std::env::var("SERVICE_BACKEND").as_deref(), provider) {
+        (Ok("opentelemetry"), Some(provider)) => {
+            let traces = TraceLayer::server().tracer_provider(&provider);
+            app.layer(ServiceBuilder::new().layer(traces).layer(metrics))
+        }
+        _ => app.layer(
+            ServiceBuilder::new()
+                .layer(TraceLayer::server())
+                .layer(metrics),
+        ),
+    };
+    if let Some(prometheus) = telemetry.prometheus() {
+        app = app.route_service("/metrics", prometheus.service());
+    }
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    eprintln!("port {}", listener.local_addr().unwrap().port());
+    axum::serve(listener, app)
+        .with_graceful_shutdown(shutdown_signal())
+        .await
+        .unwrap();
+    eprintln!("served");
+}
+
+struct Service {
+    child: Child,
+    port: u16,
+}
+
+impl Service {
+    fn start(runtime: &str, variables: &[(&str, &str)]) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["service", "--exact", "--ignored", "--nocapture", "-q"])
+            .env("SERVICE_RUNTIME", runtime)
+            .envs(variables.iter().copied())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.as_mut().unwrap()).lines();
+        let port = lines
+            .by_ref()
+            .map(Result::unwrap)
+            .inspect(|line| eprintln!("service: {line}"))
+            .find_map(|line| line.strip_prefix("port ")?.parse().ok());
+        drop(lines);
+        let port = port.unwrap_or_else(|| panic!("the service did not start"));
+        Self { child, port }
+    }
+
+    /// Requests one after the other on one connection, and the last answer.
+    fn ask(&self, path: &str, times: usize) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        let mut body = Vec::new();
+        for _ in 0..times {
+            write!(stream, "GET {path} HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+            let mut length = 0;
+            for line in reader.by_ref().lines().map(Result::unwrap) {
+                if let Some(number) = line.strip_prefix("content-length: ") {
+                    length = number.parse().unwrap();
+                }
+                if line.is_empty() {
+                    break;
+                }
+            }
+            body = vec![0; length];
+            reader.read_exact(&mut body).unwrap();
+        }
+        String::from_utf8(body).unwrap()
+    }
+
+    /// What it has written, after a `SIGTERM` that ends it well.
+    fn stop(self) -> String {
+        let id = self.child.id().to_string();
+        let killed = Command::new("kill").args(["-TERM", &id]).status().unwrap();
+        assert!(killed.success());
+        let Output { status, stdout, .. } = self.child.wait_with_output().unwrap();
+        let stdout = String::from_utf8(stdout).unwrap();
+        assert!(status.success(), "{status}: {stdout}");
+        stdout
+    }
+}
+
+fn lines(output: &str) -> Vec<serde_json::Value> {
+    let lines = output.lines().filter(|line| line.starts_with('{'));
+    lines
+        .map(|line| serde_json::from_str(line).expect(line))
+        .collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+const ALL: (&str, &str) = ("OTEL_TRACES_SAMPLER", "always_on");
+
+#[test]
+fn ten_thousand_requests_then_sigterm_are_ten_thousand_spans() {
+    for (runtime, protocol, collector) in [
+        ("multi", "grpc", Collector::grpc()),
+        ("current", "grpc", Collector::grpc()),
+        ("current", "http/protobuf", Collector::http()),
+    ] {
+        let service = Service::start(
+            runtime,
+            &[
+                ALL,
+                ("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint()),
+                ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+                ("OTEL_BSP_MAX_QUEUE_SIZE", "10000"),
+                ("OTEL_SERVICE_NAME", "users"),
+                // Lines only: the spans of these requests are exported all the same.
+                ("RUST_LOG", "warn"),
+            ],
+        );
+        assert_eq!(service.ask("/users/7", 10_000), "user");
+        let output = service.stop();
+        assert_eq!(lines(&output).len(), 0, "{output}");
+        assert_eq!(collector.spans(), 10_000);
+        let received = collector.received.lock().unwrap();
+        assert!(
+            received
+                .spans
+                .iter()
+                .all(|span| span.name == "GET /users/{id}" && span.kind == 2)
+        );
+        let name = received
+            .resources
+            .iter()
+            .find(|(key, _)| key == "service.name");
+        assert!(format!("{name:?}").contains("users"), "{name:?}");
+    }
+}
+
+#[test]
+fn spans_are_compressed_when_that_is_asked_for() {
+    for (protocol, header, collector) in [
+        ("grpc", "grpc-encoding", Collector::grpc()),
+        ("http/protobuf", "content-encoding", Collector::http()),
+    ] {
+        let service = Service::start(
+            "current",
+            &[
+                ALL,
+                ("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint()),
+                ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+                ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+                ("OTEL_EXPORTER_OTLP_HEADERS", "x-team=a%20b"),
+            ],
+        );
+        service.ask("/users/7", 20);
+        service.stop();
+        let received = collector.received.lock().unwrap();
+        assert_eq!(received.spans.len(), 20);
+        for (name, value) in [(header, "gzip"), ("x-team", "a b")] {
+            let sent = (name.to_owned(), value.to_owned());
+            assert!(received.headers.contains(&sent), "{:?}", received.headers);
+        }
+    }
+}
+
+#[test]
+fn every_line_says_its_trace_and_span_in_either_backend() {
+    for backend in ["tracing", "opentelemetry"] {
+        let collector = Collector::grpc();
+        let endpoint = collector.endpoint();
+        let shared = [
+            ALL,
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint),
+            ("SERVICE_BACKEND", backend),
+        ];
+        let service = Service::start("current", &shared);
+        service.ask("/users/7", 1);
+        let output = service.stop();
+        let json = lines(&output);
+        let [line] = &json[..] else {
+            panic!("{output}");
+        };
+        {
+            let received = collector.received.lock().unwrap();
+            assert_eq!(
+                line["trace_id"],
+                hex(&received.spans[0].trace_id),
+                "{backend}"
+            );
+            assert_eq!(
+                line["span_id"],
+                hex(&received.spans[0].span_id),
+                "{backend}"
+            );
+        }
+        assert_eq!(line["fields"]["message"], "hello");
+        assert_eq!(line["level"], "INFO");
+
+        let mut pretty = shared.to_vec();
+        pretty.push(("LOG_FORMAT", "pretty"));
+        let service = Service::start("multi", &pretty);
+        service.ask("/users/7", 1);
+        let output = service.stop();
+        let line = output.lines().find(|line| line.contains("hello")).unwrap();
+        let received = collector.received.lock().unwrap();
+        let (trace, span) = (&received.spans[1].trace_id, &received.spans[1].span_id);
+        let ids = format!(" trace_id={} span_id={}", hex(trace), hex(span));
+        assert!(line.ends_with(&ids), "{line}");
+    }
+}
+
+#[test]
+fn metrics_are_there_to_be_asked_for() {
+    let collector = Collector::grpc();
+    let endpoint = collector.endpoint();
+    let variables = [ALL, ("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint)];
+    let delay = [variables[0], variables[1], ("OTEL_BSP_SCHEDULE_DELAY", "5")];
+    let service = Service::start("current", &delay);
+    service.ask("/users/7", 3);
+    collector.await_spans(3);
+    common::until("the counter of lost spans", || {
+        let text = service.ask("/metrics", 1);
+        assert!(
+            text.contains(
+                "http_requests_total{method=\"GET\",path=\"/users/{id}\",status=\"200\"} 3"
+            ),
+            "{text}"
+        );
+        text.contains("otel_spans_dropped_total{reason=\"queue_full\"} 0")
+    });
+    service.stop();
+
+    let off = [variables[0], variables[1], ("METRICS_ENABLED", "false")];
+    let service = Service::start("current", &off);
+    assert!(!service.ask("/metrics", 1).contains("http_requests_total"));
+    service.stop();
+}
+
+#[test]
+fn the_console_shows_a_tree_without_colour_when_it_is_no_terminal() {
+    let variables = [
+        ALL,
+        ("OTEL_TRACES_EXPORTER", "console"),
+        ("LOG_LEVEL", "off"),
+    ];
+    let service = Service::start("multi", &variables);
+    service.ask("/users/7", 1);
+    let output = service.stop();
+    assert!(output.contains("  1 span, "), "{output}");
+    assert!(output.contains("\nGET /users/{id} "), "{output}");
+    assert!(output.contains("server 200 /users/7\n"), "{output}");
+    assert!(!output.contains('\x1b'), "{output}");
+}
+
+#[test]
+fn wrong_variables_of_opentelemetry_are_named_and_the_service_runs() {
+    let variables = [
+        ("OTEL_TRACES_EXPORTER", "none"),
+        ("OTEL_PROPAGATORS", "b3"),
+        ("OTEL_TRACES_SAMPLER", "sometimes"),
+    ];
+    let service = Service::start("current", &variables);
+    assert_eq!(service.ask("/users/7", 1), "user");
+    let output = service.stop();
+    let warnings: Vec<_> = lines(&output)
+        .into_iter()
+        .filter(|line| line["level"] == "WARN")
+        .map(|line| line["fields"]["message"].to_string())
+        .collect();
+    assert_eq!(warnings.len(), 2, "{output}");
+    for (warning, parts) in warnings.iter().zip([
+        [
+            "OTEL_TRACES_SAMPLER",
+            "sometimes",
+            "using parentbased_traceidratio",
+        ],
+        ["OTEL_PROPAGATORS", "b3", "no maintained propagator"],
+    ]) {
+        for part in parts {
+            assert!(warning.contains(part), "{part} in {warning}");
+        }
+    }
+}

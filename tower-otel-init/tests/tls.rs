@@ -1,0 +1,70 @@
+//! A collector behind TLS, whose authority is told by `OTEL_EXPORTER_OTLP_CERTIFICATE`.
+#![cfg(all(unix, feature = "grpc", feature = "http", feature = "tls"))]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::process::Command;
+use std::time::Duration;
+
+use common::Collector;
+use opentelemetry::trace::{Span, Tracer, TracerProvider};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use tower_otel_init::{Layers, MetricsExporter, Sampler, Telemetry};
+use tracing_subscriber::Registry;
+
+/// One span by what the variables say, when this file is run by the test below.
+#[test]
+#[ignore = "is started by the other test"]
+fn job() {
+    if std::env::var_os("JOB").is_none() {
+        return;
+    }
+    let (telemetry, _): (_, Layers<Registry>) = Telemetry::builder("job")
+        .sampler(Sampler::AlwaysOn)
+        .metrics(MetricsExporter::None)
+        .local()
+        .unwrap();
+    let provider = telemetry.tracer_provider().unwrap();
+    provider.tracer("").start("job").end();
+    telemetry.shutdown(Duration::from_secs(30)).unwrap();
+}
+
+fn run(collector: &Collector, protocol: &str, authority: Option<&str>) -> bool {
+    let mut job = Command::new(std::env::current_exe().unwrap());
+    job.args(["job", "--exact", "--ignored", "-q"])
+        .env("JOB", "1")
+        .env("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
+        .env(
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            format!("https://localhost:{}", collector.address.port()),
+        );
+    if let Some(path) = authority {
+        job.env("OTEL_EXPORTER_OTLP_CERTIFICATE", path);
+    }
+    job.output().unwrap().status.success()
+}
+
+#[test]
+fn a_collector_is_believed_if_its_authority_is_and_not_otherwise() {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+    let certificate = params.signed_by(&key, &authority).unwrap();
+    let name = format!("tower-otel-init-{}.pem", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    std::fs::write(&path, authority.pem()).unwrap();
+
+    let collector = Collector::tls(&certificate.pem(), &key.serialize_pem());
+    for protocol in ["grpc", "http/protobuf"] {
+        let before = collector.spans();
+        assert!(run(&collector, protocol, path.to_str()), "{protocol}");
+        assert_eq!(collector.spans(), before + 1, "{protocol}");
+        // The platform knows nothing of this authority.
+        assert!(!run(&collector, protocol, None), "{protocol}");
+        assert_eq!(collector.spans(), before + 1, "{protocol}");
+    }
+    std::fs::remove_file(path).unwrap();
+}
