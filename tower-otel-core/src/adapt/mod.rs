@@ -4,7 +4,7 @@ use std::{any::Any, error::Error, net::SocketAddr};
 
 use http::Extensions;
 
-#[cfg(feature = "tower")]
+#[cfg(any(feature = "reqwest", feature = "tower"))]
 use crate::semconv;
 
 #[cfg(feature = "hyper-util")]
