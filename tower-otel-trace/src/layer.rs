@@ -12,7 +12,7 @@ use tower_otel_core::{
 use tower_otel_propagate::{Format, Trust};
 
 use crate::{
-    backend::{Backend, Direct, Parent, Tracing},
+    backend::{Backend, Otel, Parent, Tracing},
     capture::Capture,
     config::{Config, TrustRule},
     exchange::TraceExchange,
@@ -70,9 +70,9 @@ impl<B> TraceLayer<B> {
     /// let layer = TraceLayer::server().tracer_provider(&provider);
     /// ```
     #[must_use]
-    pub fn tracer_provider<P: TracerProvider>(self, provider: &P) -> TraceLayer<Direct<P::Tracer>> {
+    pub fn tracer_provider<P: TracerProvider>(self, provider: &P) -> TraceLayer<Otel<P::Tracer>> {
         TraceLayer {
-            backend: Direct::new(provider),
+            backend: Otel::new(provider),
             config: self.config,
         }
     }

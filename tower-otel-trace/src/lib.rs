@@ -269,7 +269,7 @@ mod grpc;
 mod handle;
 mod layer;
 
-pub use backend::{Backend, Direct, DirectSpan, Tracing, TracingSpan};
+pub use backend::{Backend, Otel, OtelSpan, Tracing, TracingSpan};
 pub use exchange::TraceExchange;
 pub use handle::SpanHandle;
 pub use layer::TraceLayer;
