@@ -135,7 +135,7 @@ pub use layer::{ObserveLayer, observe};
 pub use observe::{EnteredBoth, Exchange, Observe};
 pub use peer::{LocalAddr, PeerAddr};
 pub use recording::Recording;
-pub use response::{Asked, WrapResponse};
+pub use response::{ResponseKind, WrapResponse};
 pub use route::{Route, RouteSlot, RouteSource, Routing};
 pub use route_layer::{RouteLayer, RouteService};
 pub use service::Observed;

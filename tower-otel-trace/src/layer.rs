@@ -13,7 +13,7 @@ use tower_otel_propagate::{Format, Trust};
 
 use crate::{
     OptIn,
-    backend::{Backend, Direct, Parent, Tracing},
+    backend::{Backend, Otel, Parent, Tracing},
     capture::Capture,
     config::{Config, TrustRule},
     exchange::TraceExchange,
@@ -71,9 +71,9 @@ impl<B> TraceLayer<B> {
     /// let layer = TraceLayer::server().tracer_provider(&provider);
     /// ```
     #[must_use]
-    pub fn tracer_provider<P: TracerProvider>(self, provider: &P) -> TraceLayer<Direct<P::Tracer>> {
+    pub fn tracer_provider<P: TracerProvider>(self, provider: &P) -> TraceLayer<Otel<P::Tracer>> {
         TraceLayer {
-            backend: Direct::new(provider),
+            backend: Otel::new(provider),
             config: self.config,
         }
     }

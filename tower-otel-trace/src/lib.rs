@@ -279,7 +279,7 @@ mod handle;
 mod layer;
 mod opt_in;
 
-pub use backend::{Backend, Direct, DirectSpan, Tracing, TracingSpan};
+pub use backend::{Backend, Otel, OtelSpan, Tracing, TracingSpan};
 pub use exchange::TraceExchange;
 pub use handle::SpanHandle;
 pub use layer::TraceLayer;
