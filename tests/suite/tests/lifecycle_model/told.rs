@@ -13,7 +13,7 @@ use opentelemetry_sdk::{
 use suite_tests::scene::{integer, text};
 use tower_otel_core::{Kind, RequestHead, Route};
 use tower_otel_metrics::{MetricsLayer, Names, Otel, prometheus::Prometheus};
-use tower_otel_trace::{Direct, TraceLayer};
+use tower_otel_trace::TraceLayer;
 use tracing_subscriber::layer::SubscriberExt;
 
 use crate::reference::Verdict;
@@ -23,7 +23,7 @@ const PREFIX: &str = "conventions_";
 
 /// All signals over all backends.
 pub struct Layers {
-    pub spans: (TraceLayer, TraceLayer<Direct<SdkTracer>>),
+    pub spans: (TraceLayer, TraceLayer<tower_otel_trace::Otel<SdkTracer>>),
     pub facade: (MetricsLayer, MetricsLayer),
     pub otel: (MetricsLayer<Otel>, MetricsLayer<Otel>),
 }
