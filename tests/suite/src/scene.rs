@@ -2,16 +2,20 @@
 
 use std::{future::Future, time::Duration};
 
-use opentelemetry::{Value, trace::TracerProvider};
+use opentelemetry::{InstrumentationScope, Value, trace::TracerProvider};
 use opentelemetry_sdk::trace::{
     InMemorySpanExporter, Sampler, SdkTracerProvider, ShouldSample, SpanData,
 };
+use tower_otel_core::semconv;
 use tower_otel_metrics::prometheus::Prometheus;
 use tracing_subscriber::{
     Layer, Registry,
     filter::LevelFilter,
     layer::{Filter, SubscriberExt},
 };
+
+/// The name of the application, for the spans that come by `tracing`.
+pub const SCOPE: &str = "a test";
 
 /// Everything recorded on this thread, which has to be the test's only one.
 pub struct Scene {
@@ -38,7 +42,7 @@ impl Installed {
         filter: impl Filter<Registry> + Send + Sync + 'static,
     ) -> Self {
         let layer = tracing_opentelemetry::layer()
-            .with_tracer(provider.tracer("test"))
+            .with_tracer(provider.tracer_with_scope(scope()))
             .with_filter(filter);
         let subscriber = tracing_subscriber::registry().with(layer);
         let (recorder, metrics) = Prometheus::builder().build().unwrap();
@@ -53,6 +57,14 @@ impl Installed {
     pub const fn metrics(&self) -> &Metrics {
         &self.metrics
     }
+}
+
+/// The scope of spans that come by `tracing`, as the documentation of the layer makes it.
+fn scope() -> InstrumentationScope {
+    InstrumentationScope::builder(SCOPE)
+        .with_version(env!("CARGO_PKG_VERSION"))
+        .with_schema_url(semconv::SCHEMA_URL)
+        .build()
 }
 
 /// What a recorder has recorded. Another thread may read it.
