@@ -4,7 +4,7 @@ use std::{future::Future, time::Duration};
 
 use opentelemetry::{InstrumentationScope, Value, trace::TracerProvider};
 use opentelemetry_sdk::trace::{
-    InMemorySpanExporter, Sampler, SdkTracerProvider, ShouldSample, SpanData,
+    InMemorySpanExporter, Sampler, SdkTracer, SdkTracerProvider, ShouldSample, SpanData,
 };
 use tower_otel_core::semconv;
 use tower_otel_metrics::prometheus::Prometheus;
@@ -13,6 +13,9 @@ use tracing_subscriber::{
     filter::LevelFilter,
     layer::{Filter, SubscriberExt},
 };
+
+/// What exports the spans of `tracing`.
+pub type OtelLayer = tracing_opentelemetry::OpenTelemetryLayer<Registry, SdkTracer>;
 
 /// The name of the application, for the spans that come by `tracing`.
 pub const SCOPE: &str = "a test";
@@ -34,16 +37,16 @@ pub struct Installed {
 impl Installed {
     pub fn new(provider: SdkTracerProvider) -> Self {
         // The libraries below have spans of their own at lower levels.
-        Self::with(provider, LevelFilter::INFO)
+        Self::with(provider, |layer| layer, LevelFilter::INFO)
     }
 
     fn with(
         provider: SdkTracerProvider,
+        change: impl FnOnce(OtelLayer) -> OtelLayer,
         filter: impl Filter<Registry> + Send + Sync + 'static,
     ) -> Self {
-        let layer = tracing_opentelemetry::layer()
-            .with_tracer(provider.tracer_with_scope(scope()))
-            .with_filter(filter);
+        let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer_with_scope(scope()));
+        let layer = change(layer).with_filter(filter);
         let subscriber = tracing_subscriber::registry().with(layer);
         let (recorder, metrics) = Prometheus::builder().build().unwrap();
         Self {
@@ -99,6 +102,19 @@ impl Scene {
         sampler: impl ShouldSample + 'static,
         filter: impl Filter<Registry> + Send + Sync + 'static,
     ) -> Self {
+        Self::made(sampler, |layer| layer, filter)
+    }
+
+    /// A scene with another tracing-opentelemetry than that of the documentation.
+    pub fn changed(change: impl FnOnce(OtelLayer) -> OtelLayer) -> Self {
+        Self::made(Sampler::AlwaysOn, change, LevelFilter::INFO)
+    }
+
+    fn made(
+        sampler: impl ShouldSample + 'static,
+        change: impl FnOnce(OtelLayer) -> OtelLayer,
+        filter: impl Filter<Registry> + Send + Sync + 'static,
+    ) -> Self {
         let spans = InMemorySpanExporter::default();
         let provider = SdkTracerProvider::builder()
             .with_simple_exporter(spans.clone())
@@ -106,7 +122,7 @@ impl Scene {
             .build();
         Self {
             spans,
-            installed: Installed::with(provider, filter),
+            installed: Installed::with(provider, change, filter),
         }
     }
 
