@@ -133,7 +133,7 @@ pub use hosts::Hosts;
 pub use kind::Kind;
 pub use layer::{ObserveLayer, observe};
 pub use observe::{EnteredBoth, Exchange, Observe};
-pub use peer::PeerAddr;
+pub use peer::{LocalAddr, PeerAddr};
 pub use recording::Recording;
 pub use response::{ResponseKind, WrapResponse};
 pub use route::{Route, RouteSlot, RouteSource, Routing};

@@ -152,13 +152,24 @@ fn rest(facts: &Facts<'_>) -> Vec<KeyValue> {
             let original = facts.method_original();
             rest.text(attribute::HTTP_REQUEST_METHOD_ORIGINAL, original);
             rest.int(attribute::HTTP_REQUEST_BODY_SIZE, facts.body_size());
+            let synthetic = facts.synthetic_type();
+            rest.fixed(attribute::USER_AGENT_SYNTHETIC_TYPE, synthetic);
             match facts.kind() {
                 Kind::Server => {
                     let version = facts.protocol_version();
                     rest.fixed(attribute::NETWORK_PROTOCOL_VERSION, version);
+                    rest.fixed(attribute::NETWORK_TRANSPORT, facts.transport());
+                    rest.port(attribute::CLIENT_PORT, facts.client_port());
+                    if let Some(local) = facts.local() {
+                        let address = local.address.to_string();
+                        rest.owned(attribute::NETWORK_LOCAL_ADDRESS, Some(address));
+                        rest.port(attribute::NETWORK_LOCAL_PORT, local.port);
+                    }
                 }
                 Kind::Client => {
                     rest.text(attribute::URL_TEMPLATE, facts.route());
+                    rest.fixed(attribute::URL_SCHEME, facts.client_scheme());
+                    rest.text(attribute::USER_AGENT_ORIGINAL, facts.user_agent());
                     let count = facts.resend_count().map(i64::from);
                     rest.int(attribute::HTTP_REQUEST_RESEND_COUNT, count);
                 }
