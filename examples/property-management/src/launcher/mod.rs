@@ -2,6 +2,10 @@
 //! of loopback, a SQLite file in a temporary folder, customers, and what was seen of it all.
 
 mod progress;
+// The table of the quickstart, which is about nothing but the metrics of the layers.
+#[allow(dead_code)]
+#[path = "../../../quickstart/src/red.rs"]
+mod red;
 mod scene;
 mod system;
 
@@ -72,6 +76,9 @@ async fn story(options: &Options, process: &Process) -> Result<(), BoxError> {
     say(&format!("{tally}\n\n"))?;
     if !stop.is_asked() {
         scene::play(&places).await?;
+        if let Some(prometheus) = &process.prometheus {
+            say(&red::tables(&prometheus.render()))?;
+        }
         if !options.once {
             say(&system.invite())?;
             stop.asked().await;

@@ -1,0 +1,263 @@
+//! The system, started anew for each test.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex, OnceLock},
+    thread,
+    time::Duration,
+};
+
+use opentelemetry_proto::tonic::trace::v1::Span;
+use reqwest::{Client, RequestBuilder};
+use serde_json::{Value, json};
+use suite_tests::otlp::Receiver;
+use tokio::time;
+use uuid::Uuid;
+
+pub(crate) const EMAIL: &str = "canary-email@example.com";
+pub(crate) const PASSWORD: &str = "canary-password";
+
+const LONG: Duration = Duration::from_secs(60);
+
+pub(crate) struct System {
+    pub(crate) client: Client,
+    pub(crate) api: String,
+    pub(crate) reality: String,
+    pub(crate) jobs: String,
+    pub(crate) model: String,
+    processes: Vec<(&'static str, Process)>,
+    receiver: Receiver,
+    token: OnceLock<String>,
+    folder: PathBuf,
+}
+
+/// A process, killed with the test, and all that it wrote.
+struct Process {
+    child: Child,
+    lines: Arc<Mutex<String>>,
+}
+
+impl System {
+    pub(crate) async fn start() -> Self {
+        let receiver = Receiver::start().await;
+        let folder = std::env::temp_dir().join(format!("pms-test-{}", Uuid::now_v7()));
+        std::fs::create_dir(&folder).unwrap();
+        let database = format!("sqlite://{}", folder.join("database").display());
+        let collector = receiver.endpoint();
+        let start = |binary: &str, own: &[(&str, &str)]| {
+            let mut command = Command::new(binary);
+            command
+                .env_clear()
+                .env("LISTEN_ADDR", "127.0.0.1:0")
+                .env("DATABASE_URL", &database)
+                .env("JWT_SECRET", "canary-jwt-secret-that-is-long-enough")
+                .env("LOG_LEVEL", "debug")
+                .env("OTEL_BSP_SCHEDULE_DELAY", "50")
+                .env("OTEL_EXPORTER_OTLP_ENDPOINT", &collector)
+                .env("OTEL_TRACES_SAMPLER", "parentbased_always_on")
+                .envs(own.iter().copied());
+            Process::start(command)
+        };
+        let (stand_in, model) = start(env!("CARGO_BIN_EXE_model-stand-in"), &[]);
+        let (reality_server, reality) = start(env!("CARGO_BIN_EXE_reality-server"), &[]);
+        let (worker, jobs) = start(env!("CARGO_BIN_EXE_jobs"), &[]);
+        let (api_server, api) = start(
+            env!("CARGO_BIN_EXE_api-server"),
+            &[
+                ("REALITY_URL", &*reality),
+                ("LLM_BASE_URL", &format!("{model}/v1")),
+                ("LLM_API_KEY", "canary-llm-key"),
+                ("LLM_MODEL", "test-model"),
+                ("LLM_TIMEOUT", "4000"),
+            ],
+        );
+        let system = Self {
+            client: Client::builder().timeout(LONG).build().unwrap(),
+            api,
+            reality,
+            jobs,
+            model,
+            processes: vec![
+                ("model-stand-in", stand_in),
+                ("reality-server", reality_server),
+                ("jobs", worker),
+                ("api-server", api_server),
+            ],
+            receiver,
+            token: OnceLock::new(),
+            folder,
+        };
+        for base in [&system.api, &system.reality, &system.jobs] {
+            let ready = async {
+                let url = format!("{base}/readyz");
+                while system.client.get(&url).send().await.unwrap().status() != 200 {
+                    time::sleep(Duration::from_millis(10)).await;
+                }
+            };
+            time::timeout(LONG, ready).await.expect("it is ready");
+        }
+        system
+    }
+
+    pub(crate) fn token(&self) -> String {
+        self.token.get().cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn get(&self, path: &str) -> RequestBuilder {
+        let request = self.client.get(format!("{}{path}", self.api));
+        request.bearer_auth(self.token())
+    }
+
+    pub(crate) fn post(&self, path: &str, body: Option<Value>) -> RequestBuilder {
+        let request = self.client.post(format!("{}{path}", self.api));
+        let request = request.header("content-type", "application/json");
+        let request = match body {
+            Some(body) => request.body(body.to_string()),
+            None => request,
+        };
+        request.bearer_auth(self.token())
+    }
+
+    /// The id of a flat, of somebody who is signed in from here on.
+    pub(crate) async fn sign_in_with_a_flat(&self) -> String {
+        let own = json!({ "email": EMAIL, "password": PASSWORD });
+        let field = async |path, body, name: &str| {
+            let answer = self.post(path, Some(body)).send().await.unwrap();
+            let text = answer.text().await.unwrap();
+            let json: Value = serde_json::from_str(&text).unwrap();
+            json[name]
+                .as_str()
+                .unwrap_or_else(|| panic!("{text}"))
+                .to_owned()
+        };
+        field("/users", own.clone(), "id").await;
+        let token = field("/login", own, "token").await;
+        self.token.set(token).unwrap();
+        let flat = json!({ "title": "Flat", "city": "Graz", "rent_cents": 90_000 });
+        field("/properties", flat, "id").await
+    }
+
+    /// Waits until there are such spans.
+    pub(crate) async fn spans(
+        &self,
+        what: &str,
+        are_there: impl Fn(&[(String, Span)]) -> bool,
+    ) -> Vec<(String, Span)> {
+        let waiting = async {
+            loop {
+                let spans = self.receiver.spans(0).await;
+                if are_there(&spans) {
+                    return spans;
+                }
+                time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        time::timeout(LONG, waiting).await.expect(what)
+    }
+
+    /// Waits until the metrics of a process are so.
+    pub(crate) async fn metrics_until(
+        &self,
+        base: &str,
+        what: &str,
+        are_so: impl Fn(&str) -> bool,
+    ) -> String {
+        let waiting = async {
+            loop {
+                let answer = self
+                    .client
+                    .get(format!("{base}/metrics"))
+                    .send()
+                    .await
+                    .unwrap();
+                let text = answer.text().await.unwrap();
+                if are_so(&text) {
+                    return text;
+                }
+                time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        time::timeout(LONG, waiting).await.expect(what)
+    }
+
+    fn process(&mut self, name: &str) -> &mut Process {
+        let found = self.processes.iter_mut().find(|(own, _)| *own == name);
+        &mut found.unwrap().1
+    }
+
+    pub(crate) fn kill(&mut self, name: &str) {
+        let process = self.process(name);
+        process.child.kill().unwrap();
+        process.child.wait().unwrap();
+    }
+
+    /// As Kubernetes stops it.
+    pub(crate) fn terminate(&mut self, name: &str) -> ExitStatus {
+        let process = self.process(name);
+        let id = process.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &id])
+                .status()
+                .unwrap()
+                .success()
+        );
+        process.child.wait().unwrap()
+    }
+
+    /// Stops everything; all that was written.
+    pub(crate) fn stop(mut self) -> String {
+        for name in ["api-server", "reality-server", "jobs"] {
+            self.terminate(name);
+        }
+        let lines = self
+            .processes
+            .iter()
+            .map(|(_, own)| own.lines.lock().unwrap().clone());
+        lines.collect()
+    }
+}
+
+impl Drop for System {
+    fn drop(&mut self) {
+        for (_, process) in &mut self.processes {
+            let _ = process.child.kill();
+            let _ = process.child.wait();
+        }
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Process {
+    /// Starts it, and waits until it says where it listens.
+    fn start(mut command: Command) -> (Self, String) {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let lines = Arc::new(Mutex::new(String::new()));
+        let errors = BufReader::new(child.stderr.take().unwrap());
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let (found, address) = std::sync::mpsc::channel();
+        let kept = Arc::clone(&lines);
+        thread::spawn(move || {
+            for line in errors.lines().map_while(Result::ok) {
+                *kept.lock().unwrap() += &format!("{line}\n");
+            }
+        });
+        let kept = Arc::clone(&lines);
+        thread::spawn(move || {
+            for line in output.lines().map_while(Result::ok) {
+                let json: Value = serde_json::from_str(&line).unwrap_or_default();
+                if let Some(address) = json.pointer("/fields/address").and_then(Value::as_str) {
+                    let _ = found.send(format!("http://{address}"));
+                }
+                *kept.lock().unwrap() += &format!("{line}\n");
+            }
+        });
+        let address = address.recv_timeout(LONG);
+        let process = Self { child, lines };
+        let address = address.unwrap_or_else(|_| panic!("{}", process.lines.lock().unwrap()));
+        (process, address)
+    }
+}

@@ -1,0 +1,345 @@
+//! The three processes as they are run, on free ports, with a collector inside of the test.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod harness;
+
+use std::time::{Duration, Instant};
+
+use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind};
+use serde_json::json;
+use suite_tests::{otlp::attribute, scene::sum};
+
+use harness::{EMAIL, PASSWORD, System};
+
+const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+const CLIENT: [u8; 8] = [0x00, 0xf0, 0x67, 0xaa, 0x0b, 0xa9, 0x02, 0xb7];
+
+fn text(span: &Span, key: &str) -> String {
+    match attribute(span, key) {
+        Some(opentelemetry_proto::tonic::common::v1::any_value::Value::StringValue(text)) => text,
+        other => panic!("{key} of {} is {other:?}", span.name),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_trace_goes_from_the_client_through_every_service_to_the_job() {
+    let system = System::start().await;
+    let flat = system.sign_in_with_a_flat().await;
+    let traced = |path: String| system.post(&path, None).header("traceparent", TRACE).send();
+    let described = traced(format!("/properties/{flat}/description"))
+        .await
+        .unwrap();
+    assert_eq!(
+        described.status(),
+        200,
+        "{}",
+        described.text().await.unwrap()
+    );
+    let queued = traced(format!("/properties/{flat}/listing")).await.unwrap();
+    assert_eq!(queued.status(), 202);
+
+    let trace = u128::from_str_radix(&TRACE[3..35], 16)
+        .unwrap()
+        .to_be_bytes();
+    let spans = system
+        .spans("the trace", |spans| {
+            let job = |(_, span): &(String, Span)| span.name == "process publish_listing";
+            spans.iter().any(job)
+        })
+        .await;
+    let spans: Vec<_> = spans
+        .iter()
+        .filter(|(_, span)| span.trace_id == trace)
+        .collect();
+    let below = |parent: &[u8], service: &str, name: &str, kind: SpanKind| {
+        let found = spans
+            .iter()
+            .find(|(of, span)| of == service && span.name == name && span.parent_span_id == parent);
+        let (_, span) = found.unwrap_or_else(|| panic!("{service}: {name} in {spans:#?}"));
+        assert_eq!(span.kind, kind as i32, "{name}");
+        span
+    };
+    let (server, client) = (SpanKind::Server, SpanKind::Client);
+    let api = "api-server";
+    let request = below(&CLIENT, api, "POST /properties/{id}/description", server);
+    let query = below(&request.span_id, api, "SELECT properties", client);
+    assert_eq!(text(query, "db.system.name"), "sqlite");
+    assert_eq!(text(query, "db.operation.name"), "SELECT");
+    assert_eq!(text(query, "db.collection.name"), "properties");
+    assert_eq!(text(query, "db.query.summary"), "SELECT properties");
+    let call = below(&request.span_id, api, "GET", client);
+    let listings = below(&call.span_id, "reality-server", "GET /listings", server);
+    below(
+        &listings.span_id,
+        "reality-server",
+        "SELECT listings",
+        client,
+    );
+    let model = below(&request.span_id, api, "chat test-model", client);
+    assert_eq!(text(model, "gen_ai.operation.name"), "chat");
+    assert_eq!(text(model, "gen_ai.provider.name"), "openai");
+    assert_eq!(text(model, "gen_ai.request.model"), "test-model");
+    assert!(attribute(model, "gen_ai.usage.input_tokens").is_some());
+    assert!(attribute(model, "gen_ai.usage.output_tokens").is_some());
+    below(&model.span_id, api, "POST", client);
+
+    let request = below(&CLIENT, api, "POST /properties/{id}/listing", server);
+    let job = below(
+        &request.span_id,
+        "jobs",
+        "process publish_listing",
+        SpanKind::Consumer,
+    );
+    below(&job.span_id, "jobs", "INSERT listings", client);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_begins_a_trace_of_their_own_that_links_to_theirs() {
+    let system = System::start().await;
+    let url = format!("{}/listings", system.reality);
+    let request = system.client.get(url).header("traceparent", TRACE);
+    assert_eq!(request.send().await.unwrap().status(), 200);
+    let spans = system
+        .spans("a listing", |spans| {
+            spans.iter().any(|(_, span)| span.name == "GET /listings")
+        })
+        .await;
+    let (_, span) = spans
+        .iter()
+        .find(|(_, span)| span.name == "GET /listings")
+        .unwrap();
+    assert!(span.parent_span_id.is_empty());
+    assert_eq!(span.links[0].span_id, CLIENT);
+    assert_ne!(span.trace_id, span.links[0].trace_id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_metric_of_the_system_is_there_with_its_labels() {
+    let system = System::start().await;
+    let flat = system.sign_in_with_a_flat().await;
+    let path = format!("/properties/{flat}/description");
+    assert_eq!(system.post(&path, None).send().await.unwrap().status(), 200);
+    let wrong = json!({ "email": EMAIL, "password": "a wrong one" });
+    let refused = system.post("/login", Some(wrong)).send().await.unwrap();
+    assert_eq!(refused.status(), 401);
+    let url = system.api.replace("http:", "ws:");
+    let url = format!("{url}/notifications?access_token={}", system.token());
+    let (_socket, _) = tokio_tungstenite::connect_async(url).await.unwrap();
+    let metrics = system
+        .metrics_until(&system.api, "a socket", |text| {
+            sum(text, "websocket_connections", &[]) == 1.0
+        })
+        .await;
+
+    let route = [("method", "POST"), ("path", "/properties/{id}/description")];
+    let [method, path] = route;
+    let model = [("provider", "openai"), ("model", "test-model")];
+    let [provider, name] = model;
+    for (metric, labels) in [
+        (
+            "http_requests_total",
+            &[method, path, ("status", "200")][..],
+        ),
+        ("http_request_duration_seconds_count", &route),
+        (
+            "db_query_duration_seconds_count",
+            &[("query_type", "property_by_id")],
+        ),
+        ("llm_tokens_total", &[provider, name, ("type", "input")]),
+        ("llm_tokens_total", &[provider, name, ("type", "output")]),
+        ("llm_request_duration_seconds_count", &model),
+        ("llm_requests_total", &[provider, name, ("outcome", "ok")]),
+        ("auth_failures_total", &[("reason", "wrong_password")]),
+        ("db_connections_max", &[]),
+    ] {
+        assert!(
+            sum(&metrics, metric, labels) >= 1.0,
+            "{metric} {labels:?} in\n{metrics}"
+        );
+    }
+    assert!(metrics.contains("\ndb_connections_active 0"), "{metrics}");
+    let jobs = system
+        .metrics_until(&system.jobs, "a queue", |text| text.contains("jobs_queued"))
+        .await;
+    for series in [
+        "jobs_processed_total{kind=\"statement\",outcome=\"done\"}",
+        "\njobs_queued 0",
+    ] {
+        assert!(jobs.contains(series), "{series} in\n{jobs}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_is_in_any_span_log_line_or_metric() {
+    let system = System::start().await;
+    let flat = system.sign_in_with_a_flat().await;
+    for path in ["description", "listing", "statements"] {
+        let path = format!("/properties/{flat}/{path}");
+        assert!(
+            system
+                .post(&path, None)
+                .send()
+                .await
+                .unwrap()
+                .status()
+                .is_success()
+        );
+    }
+    for query in [
+        "access_token=canary-query-1",
+        "email=canary-query-2&token=canary-query-3",
+    ] {
+        for base in [
+            format!("{}/notifications", system.api),
+            format!("{}/listings", system.reality),
+        ] {
+            let request = system.client.get(format!("{base}?{query}"));
+            let request = request.header("authorization", "Bearer canary-authorization");
+            let _ = request.send().await.unwrap();
+        }
+    }
+    let wrong = json!({ "email": EMAIL, "password": "canary-wrong-password" });
+    system.post("/login", Some(wrong)).send().await.unwrap();
+    let taken = json!({ "email": EMAIL, "password": PASSWORD });
+    assert_eq!(
+        system
+            .post("/users", Some(taken))
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        409
+    );
+
+    let job = |(_, span): &(String, Span)| span.name == "process statement";
+    let spans = system
+        .spans("all jobs", |spans| spans.iter().any(job))
+        .await;
+    let mut told = format!("{spans:#?}");
+    for base in [&system.api, &system.reality, &system.jobs] {
+        told += &system
+            .metrics_until(base, "metrics", |text| !text.is_empty())
+            .await;
+    }
+    let token = system.token();
+    let logs = system.stop();
+    assert!(
+        logs.contains("sqlx::query"),
+        "statements are logged: {logs}"
+    );
+    assert!(logs.contains("\"level\":\"DEBUG\""), "{logs}");
+    told += &logs;
+    for secret in [&*token, "canary"] {
+        if let Some(at) = told.find(secret) {
+            let context: String = told[at.saturating_sub(300)..].chars().take(600).collect();
+            panic!("{secret} is in .. {context} ..");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_fails_is_told_from_one_that_is_slow_and_nothing_hangs() {
+    let mut system = System::start().await;
+    let flat = system.sign_in_with_a_flat().await;
+    let path = format!("/properties/{flat}/description");
+    for (fault, status, outcome, attempts) in [
+        (json!({ "kind": "429", "times": 1 }), 200, "ok", 2.0),
+        (json!({ "kind": "500" }), 503, "unavailable", 3.0),
+        (json!({ "kind": "garbage" }), 502, "malformed", 1.0),
+        (
+            json!({ "kind": "slow", "delay_ms": 600_000 }),
+            504,
+            "timeout",
+            1.0,
+        ),
+        (json!({ "kind": "none" }), 200, "ok", 1.0),
+    ] {
+        let before = system.metrics_until(&system.api, "metrics", |_| true).await;
+        let put = system
+            .client
+            .put(format!("{}/fault", system.model))
+            .header("content-type", "application/json");
+        assert!(
+            put.body(fault.to_string())
+                .send()
+                .await
+                .unwrap()
+                .status()
+                .is_success()
+        );
+        let start = Instant::now();
+        let answer = system.post(&path, None).send().await.unwrap();
+        assert_eq!(answer.status(), status, "{fault}");
+        assert!(start.elapsed() < Duration::from_secs(20), "{fault}");
+        if status != 200 {
+            assert_eq!(answer.headers()["content-type"], "application/problem+json");
+        }
+        let after = system.metrics_until(&system.api, "metrics", |_| true).await;
+        let risen =
+            |metric, labels: &[_]| sum(&after, metric, labels) - sum(&before, metric, labels);
+        assert_eq!(
+            risen("llm_requests_total", &[("outcome", outcome)]),
+            1.0,
+            "{fault}"
+        );
+        assert_eq!(risen("llm_requests_total", &[]), 1.0, "{fault}");
+        let host = system.model.trim_start_matches("http://");
+        assert_eq!(
+            risen("http_client_requests_total", &[("host", host)]),
+            attempts,
+            "{fault}"
+        );
+    }
+
+    system.kill("reality-server");
+    let path = format!("/properties/{flat}/comparables");
+    let answer = system.get(&path).send().await.unwrap();
+    assert_eq!(answer.status(), 503);
+    assert_eq!(answer.headers()["content-type"], "application/problem+json");
+    assert!(answer.text().await.unwrap().contains("trace_id"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_is_asked_to_stop_answers_and_delivers_first() {
+    let mut system = System::start().await;
+    let flat = system.sign_in_with_a_flat().await;
+    let put = system
+        .client
+        .put(format!("{}/fault", system.model))
+        .header("content-type", "application/json");
+    let slow = json!({ "kind": "slow", "delay_ms": 1000 });
+    assert!(
+        put.body(slow.to_string())
+            .send()
+            .await
+            .unwrap()
+            .status()
+            .is_success()
+    );
+    let running = tokio::spawn(
+        system
+            .post(&format!("/properties/{flat}/description"), None)
+            .send(),
+    );
+    system
+        .metrics_until(&system.api, "a call to the model", |text| {
+            let host = system.model.trim_start_matches("http://");
+            sum(text, "http_client_requests_in_flight", &[("host", host)]) == 1.0
+        })
+        .await;
+    assert!(system.terminate("api-server").success());
+    assert_eq!(running.await.unwrap().unwrap().status(), 200);
+    system
+        .spans("the last request", |spans| {
+            spans
+                .iter()
+                .any(|(_, span)| span.name == "POST /properties/{id}/description")
+        })
+        .await;
+}
