@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use opentelemetry::InstrumentationScope;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use tower_otel_core::semconv;
 use tracing::Subscriber;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::LevelFilter;
@@ -16,7 +18,7 @@ use crate::exports::Exports;
 use crate::install::Layers;
 use crate::spans::Counted;
 use crate::tally::Tally;
-use crate::{Builder, InitError, Telemetry, collector, env, metrics, resource};
+use crate::{Builder, InitError, Settings, Telemetry, collector, env, metrics, resource};
 
 impl Builder {
     /// What fails here takes down with it what was started.
@@ -34,7 +36,7 @@ impl Builder {
         }
         telemetry.start_traces(&config, &resource)?;
         telemetry.start_logs(&config, &resource)?;
-        telemetry.start_metrics(&config, resource, global)?;
+        telemetry.start_metrics(&self.settings, &config, resource, global)?;
         Ok((telemetry, config))
     }
 }
@@ -62,6 +64,7 @@ impl Telemetry {
     #[cfg_attr(not(feature = "prometheus"), allow(unused_variables))]
     fn start_metrics(
         &mut self,
+        settings: &Settings,
         config: &Config,
         resource: Resource,
         global: bool,
@@ -74,7 +77,8 @@ impl Telemetry {
         }
         #[cfg(feature = "prometheus")]
         if global && matches!(config.metrics, Target::Prometheus | Target::Console) {
-            let installed = tower_otel_metrics::prometheus::Prometheus::install();
+            let recorder = settings.recorder.clone().unwrap_or_default();
+            let installed = recorder.install();
             let installed = installed.map_err(|error| InitError::Recorder(error.into()))?;
             if config.metrics == Target::Console {
                 let interval = config.metric_interval;
@@ -115,7 +119,7 @@ impl Telemetry {
         if let Some(traces) = &self.traces {
             // Below INFO, the libraries under a server have spans of their own.
             let spans = tracing_opentelemetry::layer()
-                .with_tracer(traces.tracer(env!("CARGO_PKG_NAME")))
+                .with_tracer(traces.tracer_with_scope(scope()))
                 .with_location(false)
                 .with_target(false)
                 .with_threads(false)
@@ -129,4 +133,13 @@ impl Telemetry {
         }
         layers
     }
+}
+
+/// The scope of the spans that come by `tracing`: those of `TraceLayer`, whose attributes are of
+/// this version of the conventions, and the application's.
+fn scope() -> InstrumentationScope {
+    InstrumentationScope::builder(env!("CARGO_PKG_NAME"))
+        .with_version(env!("CARGO_PKG_VERSION"))
+        .with_schema_url(semconv::SCHEMA_URL)
+        .build()
 }

@@ -6,8 +6,9 @@
 //! use std::net::SocketAddr;
 //!
 //! use axum::{Router, extract::Path, routing::get};
-//! use opentelemetry::trace::TracerProvider;
+//! use opentelemetry::{InstrumentationScope, trace::TracerProvider};
 //! use opentelemetry_sdk::trace::SdkTracerProvider;
+//! use tower_otel_core::semconv::SCHEMA_URL;
 //! use tower_otel_trace::TraceLayer;
 //! use tracing_subscriber::{Layer, filter::LevelFilter, layer::SubscriberExt, util::SubscriberInitExt};
 //!
@@ -17,12 +18,18 @@
 //!
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     // With an exporter of your choice. Below INFO, hyper and h2 have spans of their own.
+//!     // With an exporter of your choice.
 //!     let provider = SdkTracerProvider::builder().build();
+//!     // Every span says who made it, and by which version of the conventions.
+//!     let scope = InstrumentationScope::builder(env!("CARGO_PKG_NAME"))
+//!         .with_version(env!("CARGO_PKG_VERSION"))
+//!         .with_schema_url(SCHEMA_URL)
+//!         .build();
+//!     // Below INFO, hyper and h2 have spans of their own.
 //!     tracing_subscriber::registry()
 //!         .with(
 //!             tracing_opentelemetry::layer()
-//!                 .with_tracer(provider.tracer("shop"))
+//!                 .with_tracer(provider.tracer_with_scope(scope))
 //!                 .with_filter(LevelFilter::INFO),
 //!         )
 //!         .init();
@@ -122,6 +129,7 @@
 //! |---|---|
 //! | `http.request.header.{name}`, `http.response.header.{name}` | [`.capture_request_headers(..)`](TraceLayer::capture_request_headers), [`.capture_response_headers(..)`](TraceLayer::capture_response_headers) |
 //! | `http.request.body.size`, `http.response.body.size` | [`.body_sizes()`](TraceLayer::body_sizes) |
+//! | `client.port`, `network.local.address`, `network.local.port` on a server, `url.scheme`, `user_agent.original` on a client, `network.transport`, `user_agent.synthetic.type` on both | [`.opt_in(..)`](TraceLayer::opt_in) |
 //! | `url.template` on a client | a [`Route`](tower_otel_core::Route) in the request's extensions, or [`.route(..)`](TraceLayer::route) |
 //! | `http.request.resend_count` on a client | [`Attempts`](tower_otel_core::Attempts) in the request's extensions |
 //! | the error itself, as an event | [`.exceptions()`](TraceLayer::exceptions) |
@@ -130,9 +138,17 @@
 //! `{method}`, or `{method} {template}`. A method that is not known is called `HTTP`.
 //! [`.expose_span()`](TraceLayer::expose_span) lets a handler rename it.
 //!
-//! Client address, peer address and user agent can be personal data.
+//! Client address and port, peer address and user agent can be personal data.
 //! [`.personal_data(false)`](TraceLayer::personal_data) leaves all of them out. The text of an
 //! error is not recorded unless asked for: it may quote a URL with its secrets.
+//!
+//! # What is not recorded
+//!
+//! | attribute | why |
+//! |---|---|
+//! | `http.request.size`, `http.response.size` | they count the head as it was on the wire, compressed in HTTP/2 and never seen by a layer; a guess would be wrong |
+//! | `http.request.body.content`, `http.response.body.content` | a body has no bound and may hold secrets, and the body of a request is never touched |
+//! | `network.protocol.name` | the conventions want it where it is not `http` |
 //!
 //! # When a span ends, and what is an error
 //!
@@ -228,11 +244,17 @@
 //! in the context of its span. Layers that retry belong outside, so that every attempt has a span
 //! and a `traceparent` of its own.
 //!
+//! A `tower::buffer` belongs inside of them all. What is inside of it is called from a task of its
+//! own, where the caller's context is not current (but for a `tracing` span, which the buffer
+//! enters by itself), and polled where it is.
+//!
 //! # Two kinds of spans
 //!
 //! Spans are `tracing` spans of level `INFO` and target `tower_otel_trace`, so log lines belong to
 //! them. tracing-opentelemetry exports them, by its own clock: the exported end is the last time a
-//! span was left, which is when the exchange ended. A span that a filter hides still hands the
+//! span was left, which is when the exchange ended. Their scope, with its schema, is that of the
+//! tracer it was given: see the server above. `tower-otel-init` does all of that in one line. A
+//! span that a filter hides still hands the
 //! context its request arrived with to the requests made inside.
 //!
 //! What no `tracing` field can say goes through the OpenTelemetry context of the span: a late name,
@@ -268,11 +290,13 @@ mod facts;
 mod grpc;
 mod handle;
 mod layer;
+mod opt_in;
 
-pub use backend::{Backend, Direct, DirectSpan, Tracing, TracingSpan};
+pub use backend::{Backend, Otel, OtelSpan, Tracing, TracingSpan};
 pub use exchange::TraceExchange;
 pub use handle::SpanHandle;
 pub use layer::TraceLayer;
+pub use opt_in::OptIn;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -8,8 +8,9 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::trace::SpanData;
 use opentelemetry_semantic_conventions::attribute as published;
+use tower_otel_trace::OptIn;
 
-use crate::table::Backend;
+use crate::{backend::Backend, scene::SCOPE};
 
 /// What is true of every span, whatever it tells.
 pub fn audit(span: &SpanData, backend: Backend) {
@@ -57,17 +58,18 @@ pub fn audit(span: &SpanData, backend: Backend) {
         seen.contains(published::ERROR_TYPE),
         "an error has a type, and only an error"
     );
-    // The scope of a span from `tracing` is that of the tracer which the application gave to
-    // tracing-opentelemetry: there is nothing that the layer could say about it.
-    if backend == Backend::Direct {
-        let scope = &span.instrumentation_scope;
-        assert_eq!(scope.name(), "tower-otel-trace");
-        assert!(scope.version().is_some_and(|version| !version.is_empty()));
-        assert_eq!(
-            scope.schema_url(),
-            Some("https://opentelemetry.io/schemas/1.44.0")
-        );
-    }
+    let scope = &span.instrumentation_scope;
+    let name = match backend {
+        // That of the tracer which the application gave to tracing-opentelemetry.
+        Backend::Tracing => SCOPE,
+        Backend::Direct => "tower-otel-trace",
+    };
+    assert_eq!(scope.name(), name);
+    assert!(scope.version().is_some_and(|version| !version.is_empty()));
+    assert_eq!(
+        scope.schema_url(),
+        Some("https://opentelemetry.io/schemas/1.44.0")
+    );
 }
 
 /// The name of the header, if this is the attribute of one.
@@ -90,6 +92,24 @@ const NOT_OURS: [&str; 8] = [
     "target",
     "busy_ns",
     "idle_ns",
+];
+
+/// Every attribute that is recorded only if somebody asks for it.
+pub const OPT_INS: [OptIn; 6] = [
+    OptIn::ClientPort,
+    OptIn::NetworkLocal,
+    OptIn::NetworkTransport,
+    OptIn::UrlScheme,
+    OptIn::UserAgent,
+    OptIn::UserAgentSynthetic,
+];
+
+/// Keys of the conventions that no option brings: the size of a message with its head is not known
+/// to a layer, and another protocol than `http` is not spoken.
+pub const NOT_RECORDED: [&str; 3] = [
+    published::HTTP_REQUEST_SIZE,
+    published::HTTP_RESPONSE_SIZE,
+    published::NETWORK_PROTOCOL_NAME,
 ];
 
 /// Every key the conventions have for a span of this kind, spelled as they publish it.
