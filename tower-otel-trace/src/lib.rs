@@ -228,7 +228,7 @@
 //! in the context of its span. Layers that retry belong outside, so that every attempt has a span
 //! and a `traceparent` of its own.
 //!
-//! # Two kinds of spans
+//! # Three kinds of spans
 //!
 //! Spans are `tracing` spans of level `INFO` and target `tower_otel_trace`, so log lines belong to
 //! them. tracing-opentelemetry exports them, by its own clock: the exported end is the last time a
@@ -249,9 +249,19 @@
 //! metrics measure, the scope names this crate, its version and the schema, and nobody's log line
 //! changes the status. The attributes and the ends are the same.
 //!
+//! With `.recorder(&recorder)` (feature `record`) a request leaves a compact record behind, and a
+//! thread makes spans of such records and exports them. It is the cheapest kind for the request.
+//! Attributes and ends are the same again, and what handlers do to the span is kept; but there are
+//! no span processors, the exporter is the only one to see spans. Choose
+//!
+//! - `tracing` spans where log lines are to belong to them;
+//! - `.tracer_provider(..)` where one provider, with its processors, is to have all spans;
+//! - `.recorder(..)` where the layer's spans are exported by themselves and every microsecond
+//!   counts.
+//!
 //! # Features
 //!
-//! None is on by default. `axum`, `connect-info`, `hyper-util`, `reqwest`, `reqwest-middleware`,
+//! None is on by default. `record` is the recorder, and brings opentelemetry_sdk. `axum`, `connect-info`, `hyper-util`, `reqwest`, `reqwest-middleware`,
 //! `tonic` and `tower` are those of [`tower_otel_core`].
 //!
 //! [tower]: https://docs.rs/tower
@@ -270,6 +280,8 @@ mod handle;
 mod layer;
 
 pub use backend::{Backend, Direct, DirectSpan, Tracing, TracingSpan};
+#[cfg(feature = "record")]
+pub use backend::{Record, Recorder, RecorderBuilder, Tally};
 pub use exchange::TraceExchange;
 pub use handle::SpanHandle;
 pub use layer::TraceLayer;

@@ -30,9 +30,10 @@ pub type Client = Grpc<BoxService<Request<Body>, Response<Body>, BoxError>>;
 pub enum Backend {
     Tracing,
     Direct,
+    Record,
 }
 
-pub const BACKENDS: [Backend; 2] = [Backend::Tracing, Backend::Direct];
+pub const BACKENDS: [Backend; 3] = [Backend::Tracing, Backend::Direct, Backend::Record];
 
 /// What one end has to tell: the status and `error.type`.
 pub type Told = (&'static str, Option<&'static str>);
@@ -71,6 +72,12 @@ pub async fn serve_cart(
                 .add_service(cart)
                 .serve_with_incoming(incoming),
         ),
+        Backend::Record => tokio::spawn(
+            Server::builder()
+                .layer(layer.recorder(scene.recorder()))
+                .add_service(cart)
+                .serve_with_incoming(incoming),
+        ),
     };
     address
 }
@@ -90,6 +97,12 @@ pub fn client(scene: &Scene, backend: Backend, layer: TraceLayer, to: SocketAddr
         Backend::Direct => ServiceBuilder::new()
             .map_response(|response: Response<_>| response.map(Body::new))
             .layer(layer.tracer_provider(scene.provider()))
+            .service(inside.service(channel))
+            .map_err(BoxError::from)
+            .boxed(),
+        Backend::Record => ServiceBuilder::new()
+            .map_response(|response: Response<_>| response.map(Body::new))
+            .layer(layer.recorder(scene.recorder()))
             .service(inside.service(channel))
             .map_err(BoxError::from)
             .boxed(),

@@ -59,7 +59,7 @@ pub fn audit(span: &SpanData, backend: Backend) {
     );
     // The scope of a span from `tracing` is that of the tracer which the application gave to
     // tracing-opentelemetry: there is nothing that the layer could say about it.
-    if backend == Backend::Direct {
+    if backend != Backend::Tracing {
         let scope = &span.instrumentation_scope;
         assert_eq!(scope.name(), "tower-otel-trace");
         assert!(scope.version().is_some_and(|version| !version.is_empty()));

@@ -1,12 +1,13 @@
 //! Telemetry of one test, on one thread: spans in memory, metrics in a recorder of its own.
 
-use std::{future::Future, time::Duration};
+use std::{cell::OnceCell, future::Future, time::Duration};
 
 use opentelemetry::{Value, trace::TracerProvider};
 use opentelemetry_sdk::trace::{
     InMemorySpanExporter, Sampler, SdkTracerProvider, ShouldSample, SpanData,
 };
 use tower_otel_metrics::prometheus::Prometheus;
+use tower_otel_trace::Recorder;
 use tracing_subscriber::{
     Layer, Registry,
     filter::LevelFilter,
@@ -16,6 +17,8 @@ use tracing_subscriber::{
 /// Everything recorded on this thread, which has to be the test's only one.
 pub struct Scene {
     spans: InMemorySpanExporter,
+    sampler: Box<dyn ShouldSample>,
+    recorder: OnceCell<Recorder>,
     installed: Installed,
 }
 
@@ -84,16 +87,19 @@ impl Scene {
 
     /// A scene of which only a part is seen: what a sampler drops or a filter of `tracing` hides.
     pub fn with(
-        sampler: impl ShouldSample + 'static,
+        sampler: impl Into<Box<dyn ShouldSample>>,
         filter: impl Filter<Registry> + Send + Sync + 'static,
     ) -> Self {
+        let sampler = sampler.into();
         let spans = InMemorySpanExporter::default();
         let provider = SdkTracerProvider::builder()
             .with_simple_exporter(spans.clone())
-            .with_sampler(sampler)
+            .with_sampler(sampler.clone())
             .build();
         Self {
             spans,
+            sampler,
+            recorder: OnceCell::new(),
             installed: Installed::with(provider, filter),
         }
     }
@@ -103,8 +109,21 @@ impl Scene {
         &self.installed.provider
     }
 
+    /// Who takes the records of this scene.
+    pub fn recorder(&self) -> &Recorder {
+        self.recorder.get_or_init(|| {
+            Recorder::builder(self.spans.clone())
+                .sampler(self.sampler.clone())
+                .build()
+                .unwrap()
+        })
+    }
+
     /// Spans that have ended, in the order of their ends.
     pub fn spans(&self) -> Vec<SpanData> {
+        if let Some(recorder) = self.recorder.get() {
+            recorder.flush(Duration::from_secs(20)).unwrap();
+        }
         self.spans.get_finished_spans().unwrap()
     }
 

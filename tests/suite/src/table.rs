@@ -1,5 +1,5 @@
 //! The table that the conventions are checked with: a request, and what its span has to say. Every
-//! row is asked of both backends.
+//! row is asked of every backend.
 
 use std::{fmt::Display, net::SocketAddr};
 
@@ -37,16 +37,18 @@ pub type Row<'a> = (&'a str, Expect<'a>);
 pub enum Backend {
     Tracing,
     Direct,
+    Record,
 }
 
 impl Backend {
-    pub const BOTH: [Self; 2] = [Self::Tracing, Self::Direct];
+    pub const BOTH: [Self; 3] = [Self::Tracing, Self::Direct, Self::Record];
 
     /// A router with the layer on its routes.
     pub fn around(self, scene: &Scene, layer: TraceLayer, router: Router) -> Router {
         match self {
             Self::Tracing => router.layer(layer),
             Self::Direct => router.layer(layer.tracer_provider(scene.provider())),
+            Self::Record => router.layer(layer.recorder(scene.recorder())),
         }
     }
 
@@ -61,6 +63,7 @@ impl Backend {
         match self {
             Self::Tracing => serve(layer.layer(service)).await,
             Self::Direct => serve(layer.tracer_provider(scene.provider()).layer(service)).await,
+            Self::Record => serve(layer.recorder(scene.recorder()).layer(service)).await,
         }
     }
 
@@ -82,6 +85,10 @@ impl Backend {
                 let layer = layer.tracer_provider(scene.provider());
                 read(layer.layer(client).oneshot(request).await?).await
             }
+            Self::Record => {
+                let layer = layer.recorder(scene.recorder());
+                read(layer.layer(client).oneshot(request).await?).await
+            }
         }
     }
 
@@ -97,6 +104,10 @@ impl Backend {
             Self::Tracing => layer.layer(client).oneshot(request).await?,
             Self::Direct => {
                 let layer = layer.tracer_provider(scene.provider());
+                layer.layer(client).oneshot(request).await?
+            }
+            Self::Record => {
+                let layer = layer.recorder(scene.recorder());
                 layer.layer(client).oneshot(request).await?
             }
         };

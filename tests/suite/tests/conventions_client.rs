@@ -563,6 +563,10 @@ async fn every_attempt_has_a_span_of_its_own_and_http_request_resend_count_from_
                 let client = retry.layer(layer.tracer_provider(scene.provider()).layer(wire));
                 client.oneshot(request).await.unwrap().status()
             }
+            Backend::Record => {
+                let client = retry.layer(layer.recorder(scene.recorder()).layer(wire));
+                client.oneshot(request).await.unwrap().status()
+            }
         };
         assert_eq!(status, StatusCode::OK);
         scene
@@ -1036,9 +1040,10 @@ async fn a_span_that_is_filtered_out_still_propagates_its_parent() {
     let by_layer = || TraceLayer::client().filter(Filter::new(|_| false));
     let by_tracing = || Scene::with(Sampler::AlwaysOn, hidden());
     // Each scene is set when it is its turn: a thread has one at a time.
-    let cases: [(Backend, TraceLayer, &dyn Fn() -> Scene); 3] = [
+    let cases: [(Backend, TraceLayer, &dyn Fn() -> Scene); 4] = [
         (Backend::Tracing, by_layer(), &Scene::new),
         (Backend::Direct, by_layer(), &Scene::new),
+        (Backend::Record, by_layer(), &Scene::new),
         (Backend::Tracing, TraceLayer::client(), &by_tracing),
     ];
     for (backend, layer, scene) in cases {

@@ -1112,7 +1112,7 @@ async fn an_exception_is_logged_once_inside_of_its_span_by_option() {
         // The spans of tracing need the subscriber of the scene; the others need none.
         let log = Log::default();
         let logged = tracing_subscriber::registry().with(log.clone());
-        let guard = (backend == Backend::Direct).then(|| tracing::subscriber::set_default(logged));
+        let guard = (backend != Backend::Tracing).then(|| tracing::subscriber::set_default(logged));
         let server = Server::at(backend, scene, address);
         let span = server.span_of("GET / HTTP/1.1").await;
         drop(guard);
@@ -1129,7 +1129,7 @@ async fn an_exception_is_logged_once_inside_of_its_span_by_option() {
                         .collect::<Vec<_>>()
                 })
                 .collect::<Vec<_>>(),
-            Backend::Direct => log
+            Backend::Direct | Backend::Record => log
                 .0
                 .lock()
                 .unwrap()
@@ -1317,7 +1317,7 @@ async fn the_scope_names_the_crate_its_version_and_the_schema() {
         let server = Server::start(backend, TraceLayer::server()).await;
         let scope = server.span_of("GET / HTTP/1.1").await.instrumentation_scope;
         match backend {
-            Backend::Direct => {
+            Backend::Direct | Backend::Record => {
                 assert_eq!(scope.name(), "tower-otel-trace");
                 assert_eq!(scope.version(), Some("0.1.0"));
                 let schema = "https://opentelemetry.io/schemas/1.44.0";

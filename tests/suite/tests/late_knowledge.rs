@@ -269,6 +269,7 @@ async fn another_router_may_leave_its_route_in_the_request() {
             Backend::Direct => {
                 serve_routed(TraceLayer::server().tracer_provider(scene.provider())).await
             }
+            Backend::Record => serve_routed(TraceLayer::server().recorder(scene.recorder())).await,
         };
         let server = Server::at(backend, scene, address);
         check(
@@ -573,25 +574,38 @@ async fn a_client_inside_of_a_handler_is_the_child_of_the_servers_span() {
     for backend in Backend::BOTH {
         let scene = Scene::new();
         let far = suite_tests::net::serve(app()).await;
-        let provider = scene.provider().clone();
+        let direct = TraceLayer::client().tracer_provider(scene.provider());
+        let record = TraceLayer::client().recorder(scene.recorder());
         let router = Router::new().fallback(move || {
-            let provider = provider.clone();
+            let (direct, record) = (direct.clone(), record.clone());
             async move {
-                use tower::ServiceExt;
+                use tower::{Layer, ServiceExt};
                 let wire = dialling(Http::One, far);
-                let layer = TraceLayer::client();
                 let asked = request("GET http://api.example/users/7");
-                match backend {
+                let answered = match backend {
                     Backend::Tracing => {
-                        let client = tower::Layer::layer(&layer, wire);
-                        client.oneshot(asked).await.unwrap().status()
+                        let client = TraceLayer::client().layer(wire);
+                        client
+                            .oneshot(asked)
+                            .await
+                            .map(|response| response.status())
                     }
                     Backend::Direct => {
-                        let layer = layer.tracer_provider(&provider);
-                        let client = tower::Layer::layer(&layer, wire);
-                        client.oneshot(asked).await.unwrap().status()
+                        let client = direct.layer(wire);
+                        client
+                            .oneshot(asked)
+                            .await
+                            .map(|response| response.status())
                     }
-                }
+                    Backend::Record => {
+                        let client = record.layer(wire);
+                        client
+                            .oneshot(asked)
+                            .await
+                            .map(|response| response.status())
+                    }
+                };
+                answered.unwrap()
             }
         });
         let server = Server::of(backend, scene, TraceLayer::server(), router).await;

@@ -58,7 +58,7 @@ where
     F: Future<Output = Result<Answer, BoxError>> + Send + 'static,
     C: Future<Output = ()>,
 {
-    for backend in [Backend::Tracing, Backend::Direct] {
+    for backend in [Backend::Tracing, Backend::Direct, Backend::Record] {
         let scene = Scene::new();
         let route = |_: &dyn RequestHead| Some("/things/{id}".into());
         let spans = TraceLayer::server().route(route);
@@ -69,6 +69,7 @@ where
         let address = match backend {
             Backend::Tracing => serve(spans.layer(inner)).await,
             Backend::Direct => serve(spans.tracer_provider(scene.provider()).layer(inner)).await,
+            Backend::Record => serve(spans.recorder(scene.recorder()).layer(inner)).await,
         };
         client(Wire::connect(http, address).await).await;
         settled(&scene, told).await;
@@ -80,6 +81,7 @@ where
 enum Backend {
     Tracing,
     Direct,
+    Record,
 }
 
 async fn settled(scene: &Scene, told: Told) {

@@ -78,6 +78,10 @@ fn told(layer: &TraceLayer, request: &Request<Full<Bytes>>, status: StatusCode) 
                 let layer = layer.tracer_provider(scene.provider());
                 runtime.block_on(served(layer.layer(service_fn(answer)), request));
             }
+            Backend::Record => {
+                let layer = layer.recorder(scene.recorder());
+                runtime.block_on(served(layer.layer(service_fn(answer)), request));
+            }
         }
         let ended = scene.spans();
         assert_eq!(ended.len(), 1, "one exchange is one span");
@@ -126,10 +130,11 @@ fn alike(spans: &[SpanData]) -> Result<(), TestCaseError> {
         rows.sort();
         (span.name.to_string(), format!("{:?}", span.status), rows)
     };
-    let [tracing, direct] = spans else {
+    let [tracing, direct, record] = spans else {
         return Err(TestCaseError::fail("one span for each backend"));
     };
     prop_assert_eq!(of(tracing), of(direct));
+    prop_assert_eq!(of(record), of(direct));
     Ok(())
 }
 
