@@ -2,13 +2,13 @@
 
 use std::{fmt, time::Instant};
 
-use opentelemetry::{Context, InstrumentationScope, trace::SpanContext};
+use ::opentelemetry::{Context, InstrumentationScope, trace::SpanContext};
 use tower_otel_core::semconv;
 
 use crate::facts::Facts;
 
 mod attributes;
-mod direct;
+mod opentelemetry;
 #[cfg(feature = "record")]
 mod record;
 mod tracing;
@@ -18,7 +18,7 @@ use self::attributes::Attributes;
 pub use self::record::{Record, Recorder, RecorderBuilder, Tally};
 pub(crate) use self::tracing::TARGET;
 pub use self::{
-    direct::{Direct, DirectSpan},
+    opentelemetry::{Otel, OtelSpan},
     tracing::{Tracing, TracingSpan},
 };
 
@@ -109,8 +109,8 @@ mod sealed {
 
     impl Sealed for super::Tracing {}
     impl Sealed for super::TracingSpan {}
-    impl<T: Tracer> Sealed for super::Direct<T> {}
-    impl Sealed for super::DirectSpan {}
+    impl<T: Tracer> Sealed for super::Otel<T> {}
+    impl Sealed for super::OtelSpan {}
     #[cfg(feature = "record")]
     impl Sealed for super::Record {}
 }

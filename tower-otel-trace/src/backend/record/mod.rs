@@ -18,8 +18,8 @@ use self::{
     tape::Tape,
 };
 use super::{
-    Backend, DirectSpan, Parent,
-    direct::{for_samplers, rest},
+    Backend, OtelSpan, Parent,
+    opentelemetry::{for_samplers, rest},
 };
 use crate::facts::Facts;
 
@@ -54,28 +54,28 @@ impl Record {
 }
 
 impl Backend for Record {
-    type Span = DirectSpan;
+    type Span = OtelSpan;
 
-    fn start(&self, facts: &Facts<'_>, parent: Parent, at: Instant) -> DirectSpan {
+    fn start(&self, facts: &Facts<'_>, parent: Parent, at: Instant) -> OtelSpan {
         let (beneath, link) = parent.beneath();
         let parent = beneath.unwrap_or_else(Context::current);
         if parent.is_telemetry_suppressed() || self.queue.is_closed() {
-            return DirectSpan::not_recording(Some(parent));
+            return OtelSpan::not_recording(Some(parent));
         }
         let links = link.map(Link::with_context);
         let sampled = self.sampling.ask(facts, &parent, links.as_slice());
         if !sampled.context.is_sampled() {
             let context = parent.with_remote_span_context(sampled.context);
-            return DirectSpan::not_recording(Some(context));
+            return OtelSpan::not_recording(Some(context));
         }
         let started = SystemTime::now();
         let entry = self.entry(facts, sampled, links, started);
         let context = parent.with_span(Open::new(entry, &self.queue));
-        DirectSpan::recording(context, (started, at))
+        OtelSpan::recording(context, (started, at))
     }
 
-    fn none(&self, parent: Parent) -> DirectSpan {
-        DirectSpan::not_recording(parent.beneath().0)
+    fn none(&self, parent: Parent) -> OtelSpan {
+        OtelSpan::not_recording(parent.beneath().0)
     }
 }
 

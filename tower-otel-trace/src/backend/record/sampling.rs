@@ -11,7 +11,7 @@ use opentelemetry_sdk::trace::{
 };
 use tower_otel_core::Kind;
 
-use super::super::direct;
+use super::super::opentelemetry::for_samplers;
 use crate::facts::Facts;
 
 /// Set by who began the trace, and nobody else's to change.
@@ -58,7 +58,7 @@ impl Sampling {
         let (mut name, mut attributes) = (Cow::Borrowed(""), Vec::new());
         if self.shows {
             name = facts.name();
-            direct::for_samplers(facts, &mut attributes);
+            for_samplers(facts, &mut attributes);
         }
         let kind = match facts.kind() {
             Kind::Server => SpanKind::Server,

@@ -24,29 +24,29 @@ use crate::facts::{Facts, Protocol};
 /// context while the service inside runs, so that it is the parent of whatever is opened there,
 /// tracing-opentelemetry's spans included.
 #[derive(Clone, Debug)]
-pub struct Direct<T>(T);
+pub struct Otel<T>(T);
 
-impl<T: Tracer> Direct<T> {
+impl<T: Tracer> Otel<T> {
     pub(crate) fn new<P: TracerProvider<Tracer = T>>(provider: &P) -> Self {
         Self(provider.tracer_with_scope(scope()))
     }
 }
 
 /// An open OpenTelemetry span.
-pub struct DirectSpan {
+pub struct OtelSpan {
     // Attached whenever the span is entered. Absent if there is nothing to attach.
     context: Option<Context>,
     // Absent if nobody will see the span.
     started: Option<(SystemTime, Instant)>,
 }
 
-impl<T> Backend for Direct<T>
+impl<T> Backend for Otel<T>
 where
     T: Tracer<Span: Send + Sync + 'static> + Clone + fmt::Debug,
 {
-    type Span = DirectSpan;
+    type Span = OtelSpan;
 
-    fn start(&self, facts: &Facts<'_>, parent: Parent, at: Instant) -> DirectSpan {
+    fn start(&self, facts: &Facts<'_>, parent: Parent, at: Instant) -> OtelSpan {
         let (beneath, link) = parent.beneath();
         let parent = beneath.unwrap_or_else(Context::current);
         let started = SystemTime::now();
@@ -81,18 +81,18 @@ where
             parent
         };
         if recording {
-            DirectSpan::recording(context, (started, at))
+            OtelSpan::recording(context, (started, at))
         } else {
-            DirectSpan::not_recording(Some(context))
+            OtelSpan::not_recording(Some(context))
         }
     }
 
-    fn none(&self, parent: Parent) -> DirectSpan {
-        DirectSpan::not_recording(parent.beneath().0)
+    fn none(&self, parent: Parent) -> OtelSpan {
+        OtelSpan::not_recording(parent.beneath().0)
     }
 }
 
-impl DirectSpan {
+impl OtelSpan {
     /// The span is the one of this context.
     pub(super) const fn recording(context: Context, started: (SystemTime, Instant)) -> Self {
         Self {
@@ -166,13 +166,23 @@ pub(super) fn rest(facts: &Facts<'_>, rest: &mut impl Attributes) {
             let original = facts.method_original();
             rest.text(attribute::HTTP_REQUEST_METHOD_ORIGINAL, original);
             rest.int(attribute::HTTP_REQUEST_BODY_SIZE, facts.body_size());
+            let synthetic = facts.synthetic_type();
+            rest.fixed(attribute::USER_AGENT_SYNTHETIC_TYPE, synthetic);
             match facts.kind() {
                 Kind::Server => {
                     let version = facts.protocol_version();
                     rest.fixed(attribute::NETWORK_PROTOCOL_VERSION, version);
+                    rest.fixed(attribute::NETWORK_TRANSPORT, facts.transport());
+                    rest.port(attribute::CLIENT_PORT, facts.client_port());
+                    if let Some(local) = facts.local() {
+                        rest.address(attribute::NETWORK_LOCAL_ADDRESS, Some(local.address));
+                        rest.port(attribute::NETWORK_LOCAL_PORT, local.port);
+                    }
                 }
                 Kind::Client => {
                     rest.text(attribute::URL_TEMPLATE, facts.route());
+                    rest.fixed(attribute::URL_SCHEME, facts.client_scheme());
+                    rest.text(attribute::USER_AGENT_ORIGINAL, facts.user_agent());
                     let count = facts.resend_count().map(i64::from);
                     rest.int(attribute::HTTP_REQUEST_RESEND_COUNT, count);
                 }
@@ -185,7 +195,7 @@ pub(super) fn rest(facts: &Facts<'_>, rest: &mut impl Attributes) {
     }
 }
 
-impl Span for DirectSpan {
+impl Span for OtelSpan {
     type Entered<'a> = Option<ContextGuard>;
 
     fn enter(&self) -> Option<ContextGuard> {
@@ -225,9 +235,9 @@ impl Span for DirectSpan {
     }
 }
 
-impl fmt::Debug for DirectSpan {
+impl fmt::Debug for OtelSpan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DirectSpan")
+        f.debug_struct("OtelSpan")
             .field("recording", &self.is_recording())
             .finish_non_exhaustive()
     }
