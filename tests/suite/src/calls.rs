@@ -18,22 +18,13 @@ use tower_otel_propagate::PropagateLayer;
 use tower_otel_trace::TraceLayer;
 
 use crate::{
+    backend::Backend,
     cart::{Cart, Text},
     net::BoxError,
     scene::{Scene, attribute, text},
 };
 
 pub type Client = Grpc<BoxService<Request<Body>, Response<Body>, BoxError>>;
-
-/// Through whom a span is told.
-#[derive(Clone, Copy, Debug)]
-pub enum Backend {
-    Tracing,
-    Direct,
-    Record,
-}
-
-pub const BACKENDS: [Backend; 3] = [Backend::Tracing, Backend::Direct, Backend::Record];
 
 /// What one end has to tell: the status and `error.type`.
 pub type Told = (&'static str, Option<&'static str>);
@@ -59,26 +50,12 @@ pub async fn serve_cart(
     cart: Cart,
 ) -> SocketAddr {
     let (address, incoming) = listen().await;
-    match backend {
-        Backend::Tracing => tokio::spawn(
-            Server::builder()
-                .layer(layer)
-                .add_service(cart)
-                .serve_with_incoming(incoming),
-        ),
-        Backend::Direct => tokio::spawn(
-            Server::builder()
-                .layer(layer.tracer_provider(scene.provider()))
-                .add_service(cart)
-                .serve_with_incoming(incoming),
-        ),
-        Backend::Record => tokio::spawn(
-            Server::builder()
-                .layer(layer.recorder(scene.recorder()))
-                .add_service(cart)
-                .serve_with_incoming(incoming),
-        ),
-    };
+    tokio::spawn(
+        Server::builder()
+            .layer(backend.layer(scene.source(), layer))
+            .add_service(cart)
+            .serve_with_incoming(incoming),
+    );
     address
 }
 
@@ -86,27 +63,13 @@ pub async fn serve_cart(
 pub fn client(scene: &Scene, backend: Backend, layer: TraceLayer, to: SocketAddr) -> Client {
     let uri = format!("http://{to}");
     let channel = Endpoint::new(uri.clone()).unwrap().connect_lazy();
-    let inside = ServiceBuilder::new().layer(PropagateLayer::new());
-    let service = match backend {
-        Backend::Tracing => ServiceBuilder::new()
-            .map_response(|response: Response<_>| response.map(Body::new))
-            .layer(layer)
-            .service(inside.service(channel))
-            .map_err(BoxError::from)
-            .boxed(),
-        Backend::Direct => ServiceBuilder::new()
-            .map_response(|response: Response<_>| response.map(Body::new))
-            .layer(layer.tracer_provider(scene.provider()))
-            .service(inside.service(channel))
-            .map_err(BoxError::from)
-            .boxed(),
-        Backend::Record => ServiceBuilder::new()
-            .map_response(|response: Response<_>| response.map(Body::new))
-            .layer(layer.recorder(scene.recorder()))
-            .service(inside.service(channel))
-            .map_err(BoxError::from)
-            .boxed(),
-    };
+    let service = ServiceBuilder::new()
+        .map_response(|response: Response<_>| response.map(Body::new))
+        .layer(backend.layer(scene.source(), layer))
+        .layer(PropagateLayer::new())
+        .service(channel)
+        .map_err(BoxError::from)
+        .boxed();
     Grpc::with_origin(service, uri.parse().unwrap())
 }
 

@@ -1,11 +1,12 @@
 //! Telemetry of one test, on one thread: spans in memory, metrics in a recorder of its own.
 
-use std::{cell::OnceCell, future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
-use opentelemetry::{Value, trace::TracerProvider};
+use opentelemetry::{InstrumentationScope, Value, trace::TracerProvider};
 use opentelemetry_sdk::trace::{
     InMemorySpanExporter, Sampler, SdkTracerProvider, ShouldSample, SpanData,
 };
+use tower_otel_core::semconv;
 use tower_otel_metrics::prometheus::Prometheus;
 use tower_otel_trace::Recorder;
 use tracing_subscriber::{
@@ -14,18 +15,21 @@ use tracing_subscriber::{
     layer::{Filter, SubscriberExt},
 };
 
+use crate::backend::Source;
+
+/// The name of the application, for the spans that come by `tracing`.
+pub const SCOPE: &str = "a test";
+
 /// Everything recorded on this thread, which has to be the test's only one.
 pub struct Scene {
     spans: InMemorySpanExporter,
-    sampler: Box<dyn ShouldSample>,
-    recorder: OnceCell<Recorder>,
+    source: Source,
     installed: Installed,
 }
 
 /// A subscriber and a recorder that belong to this thread, as long as this is held.
 pub struct Installed {
     metrics: Metrics,
-    provider: SdkTracerProvider,
     _recorder: metrics::LocalRecorderGuard<'static>,
     _subscriber: tracing::subscriber::DefaultGuard,
 }
@@ -41,13 +45,12 @@ impl Installed {
         filter: impl Filter<Registry> + Send + Sync + 'static,
     ) -> Self {
         let layer = tracing_opentelemetry::layer()
-            .with_tracer(provider.tracer("test"))
+            .with_tracer(provider.tracer_with_scope(scope()))
             .with_filter(filter);
         let subscriber = tracing_subscriber::registry().with(layer);
         let (recorder, metrics) = Prometheus::builder().build().unwrap();
         Self {
             metrics: Metrics(metrics),
-            provider,
             _recorder: metrics::set_default_local_recorder(Box::leak(Box::new(recorder))),
             _subscriber: tracing::subscriber::set_default(subscriber),
         }
@@ -56,6 +59,14 @@ impl Installed {
     pub const fn metrics(&self) -> &Metrics {
         &self.metrics
     }
+}
+
+/// The scope of spans that come by `tracing`, as the documentation of the layer makes it.
+fn scope() -> InstrumentationScope {
+    InstrumentationScope::builder(SCOPE)
+        .with_version(env!("CARGO_PKG_VERSION"))
+        .with_schema_url(semconv::SCHEMA_URL)
+        .build()
 }
 
 /// What a recorder has recorded. Another thread may read it.
@@ -96,34 +107,34 @@ impl Scene {
             .with_simple_exporter(spans.clone())
             .with_sampler(sampler.clone())
             .build();
+        let recorder = Recorder::builder(spans.clone())
+            .sampler(sampler)
+            .queue_size(256)
+            .build();
         Self {
             spans,
-            sampler,
-            recorder: OnceCell::new(),
-            installed: Installed::with(provider, filter),
+            installed: Installed::with(provider.clone(), filter),
+            source: Source {
+                provider,
+                recorder: Arc::new(recorder.unwrap()),
+            },
         }
     }
 
     /// Where direct spans come from.
     pub fn provider(&self) -> &SdkTracerProvider {
-        &self.installed.provider
+        &self.source.provider
     }
 
-    /// Who takes the records of this scene.
-    pub fn recorder(&self) -> &Recorder {
-        self.recorder.get_or_init(|| {
-            Recorder::builder(self.spans.clone())
-                .sampler(self.sampler.clone())
-                .build()
-                .unwrap()
-        })
+    /// Where direct spans and records come from.
+    pub const fn source(&self) -> &Source {
+        &self.source
     }
 
     /// Spans that have ended, in the order of their ends.
     pub fn spans(&self) -> Vec<SpanData> {
-        if let Some(recorder) = self.recorder.get() {
-            recorder.flush(Duration::from_secs(20)).unwrap();
-        }
+        let flushed = self.source.recorder.flush(Duration::from_secs(20));
+        flushed.unwrap();
         self.spans.get_finished_spans().unwrap()
     }
 

@@ -20,13 +20,14 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::trace::SpanData;
 use suite_tests::{
+    backend::Backend,
     net::{BoxError, Http, Wire},
     scene::{Scene, attribute, within},
     server::{Server, context, next_span, raw, traceparent},
-    table::{Absent, Backend, Int, Row, Str, says},
+    table::{Absent, Int, Row, Str, says},
 };
 use tokio::sync::Notify;
-use tower::{Service, ServiceBuilder, service_fn};
+use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 use tower_otel_core::{RequestHead, Route, RouteLayer, RouteSlot};
 use tower_otel_propagate::Trust;
 use tower_otel_trace::{SpanHandle, TraceLayer};
@@ -41,7 +42,7 @@ fn named(route: Option<&str>) -> Row<'_> {
 
 /// Requests, the names of their spans and their routes, with the layer on the routes of a router.
 async fn inside(router: fn() -> Router, cases: &[(&str, &str, Option<&str>)]) {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let server = Server::of(backend, Scene::new(), TraceLayer::server(), router()).await;
         check(&server, cases).await;
     }
@@ -49,7 +50,7 @@ async fn inside(router: fn() -> Router, cases: &[(&str, &str, Option<&str>)]) {
 
 /// The same with the layer around the whole of it.
 async fn outside(router: fn() -> Router, cases: &[(&str, &str, Option<&str>)]) {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         check(
             &around(backend, TraceLayer::server(), router()).await,
             cases,
@@ -96,7 +97,7 @@ async fn a_nested_router_is_known_by_the_whole_of_its_route() {
 
 #[tokio::test]
 async fn a_layer_inside_of_a_nested_router_sees_the_path_that_was_asked_for() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let scene = Scene::new();
         let users = Router::new().route("/users/{id}", get(ok));
         let users = backend.around(&scene, TraceLayer::server(), users);
@@ -186,7 +187,7 @@ async fn a_fallback_has_a_span_without_a_route() {
 
 #[tokio::test]
 async fn a_method_that_is_not_allowed_matched_a_route_nevertheless() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let router = Router::new().route("/users/{id}", get(ok));
         let server = Server::of(backend, Scene::new(), TraceLayer::server(), router).await;
         let span = server.span_of("DELETE /users/7 HTTP/1.1").await;
@@ -244,7 +245,7 @@ async fn another_router_is_asked_by_a_function() {
         path.starts_with("/users/")
             .then(|| Route::from("/users/:id"))
     };
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let scene = Scene::new();
         let layer = TraceLayer::server().route(route);
         let address = backend.serve(&scene, layer, service_fn(served)).await;
@@ -262,44 +263,23 @@ async fn another_router_is_asked_by_a_function() {
 
 #[tokio::test]
 async fn another_router_may_leave_its_route_in_the_request() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let scene = Scene::new();
-        let address = match backend {
-            Backend::Tracing => serve_routed(TraceLayer::server()).await,
-            Backend::Direct => {
-                serve_routed(TraceLayer::server().tracer_provider(scene.provider())).await
-            }
-            Backend::Record => serve_routed(TraceLayer::server().recorder(scene.recorder())).await,
-        };
-        let server = Server::at(backend, scene, address);
-        check(
-            &server,
-            &[("GET /users/7", "GET /users/:id", Some("/users/:id"))],
-        )
-        .await;
-    }
-
-    async fn serve_routed<L>(layer: L) -> std::net::SocketAddr
-    where
-        L: tower::Layer<Router>,
-        L::Service: Service<
-                Request<Incoming>,
-                Response: IntoResponse + Send,
-                Error = std::convert::Infallible,
-                Future: Send,
-            > + Clone
-            + Send
-            + 'static,
-    {
         let service = ServiceBuilder::new()
             .map_request(|mut request: Request<Incoming>| {
                 request.extensions_mut().insert(Route::from("/users/:id"));
                 request
             })
             .map_response(IntoResponse::into_response)
-            .layer(layer)
+            .layer(backend.layer(scene.source(), TraceLayer::server()))
             .service(Router::new().fallback(ok));
-        suite_tests::net::serve(service).await
+        let address = suite_tests::net::serve(service).await;
+        let server = Server::at(backend, scene, address);
+        check(
+            &server,
+            &[("GET /users/7", "GET /users/:id", Some("/users/:id"))],
+        )
+        .await;
     }
 }
 
@@ -324,7 +304,7 @@ async fn a_handler_tells_the_route_through_the_slot() {
 
 #[tokio::test]
 async fn the_route_that_a_handler_told_is_kept_if_it_panics() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let router = Router::new().fallback(|Extension(slot): Extension<RouteSlot>| async move {
             slot.set("/pages/{slug}");
             if slot.get().is_some() {
@@ -350,7 +330,7 @@ async fn the_route_that_a_handler_told_is_kept_if_it_panics() {
 
 #[tokio::test]
 async fn the_route_that_a_handler_told_is_kept_if_the_request_is_cancelled() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let begun = Arc::new(Notify::new());
         let begins = Arc::clone(&begun);
         let router = Router::new().fallback(move |Extension(slot): Extension<RouteSlot>| {
@@ -384,7 +364,7 @@ where
     F: Fn(SpanHandle, Option<RouteSlot>) + Clone + Send + Sync + 'static,
 {
     let mut spans = Vec::new();
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let act = act.clone();
         let router = Router::new().fallback(
             move |Extension(span): Extension<SpanHandle>, slot: Option<Extension<RouteSlot>>| {
@@ -404,7 +384,7 @@ where
             .await;
         spans.extend(server.scene.spans());
     }
-    assert_eq!(spans.len(), Backend::BOTH.len());
+    assert_eq!(spans.len(), Backend::ALL.len());
     spans
 }
 
@@ -461,7 +441,7 @@ async fn a_handler_adds_an_attribute_and_a_link() {
 
 #[tokio::test]
 async fn the_span_is_in_nobodys_hands_unless_asked_for() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let router = Router::new().fallback(|span: Option<Extension<SpanHandle>>| async move {
             match span {
                 Some(_) => StatusCode::OK,
@@ -501,7 +481,7 @@ fn by_who(request: &dyn RequestHead) -> Trust {
 async fn the_context_of_each_request_is_continued_linked_or_ignored() {
     let remote_trace = TraceId::from_hex(TRACE).unwrap();
     let remote_span = SpanId::from_hex(PARENT).unwrap();
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let layer = TraceLayer::server().trust(by_who);
         let router = Router::new().route("/context", any(context));
         let server = Server::of(backend, Scene::new(), layer, router).await;
@@ -539,7 +519,7 @@ async fn the_context_of_each_request_is_continued_linked_or_ignored() {
 
 #[tokio::test]
 async fn what_is_no_context_to_the_letter_is_neither_continued_nor_linked() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         for trust in [Trust::Continue, Trust::Link] {
             let layer = TraceLayer::server().trust(move |_| trust);
             let router = Router::new().route("/", any(ok));
@@ -571,41 +551,17 @@ async fn a_client_inside_of_a_handler_is_the_child_of_the_servers_span() {
         server::app,
     };
 
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let scene = Scene::new();
         let far = suite_tests::net::serve(app()).await;
-        let direct = TraceLayer::client().tracer_provider(scene.provider());
-        let record = TraceLayer::client().recorder(scene.recorder());
+        let layer = backend.layer(scene.source(), TraceLayer::client());
         let router = Router::new().fallback(move || {
-            let (direct, record) = (direct.clone(), record.clone());
+            let layer = layer.clone();
             async move {
-                use tower::{Layer, ServiceExt};
                 let wire = dialling(Http::One, far);
                 let asked = request("GET http://api.example/users/7");
-                let answered = match backend {
-                    Backend::Tracing => {
-                        let client = TraceLayer::client().layer(wire);
-                        client
-                            .oneshot(asked)
-                            .await
-                            .map(|response| response.status())
-                    }
-                    Backend::Direct => {
-                        let client = direct.layer(wire);
-                        client
-                            .oneshot(asked)
-                            .await
-                            .map(|response| response.status())
-                    }
-                    Backend::Record => {
-                        let client = record.layer(wire);
-                        client
-                            .oneshot(asked)
-                            .await
-                            .map(|response| response.status())
-                    }
-                };
-                answered.unwrap()
+                let client = layer.layer(wire);
+                client.oneshot(asked).await.unwrap().status()
             }
         });
         let server = Server::of(backend, scene, TraceLayer::server(), router).await;
@@ -631,7 +587,7 @@ async fn a_client_inside_of_a_handler_is_the_child_of_the_servers_span() {
 
 #[tokio::test]
 async fn the_routes_of_two_requests_on_one_connection_are_their_own() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let router = Router::new().fallback(
             |Extension(slot): Extension<RouteSlot>, request: axum::extract::Request| async move {
                 if let Some(route) = request.headers().get(header::FROM) {
