@@ -244,6 +244,10 @@
 //! in the context of its span. Layers that retry belong outside, so that every attempt has a span
 //! and a `traceparent` of its own.
 //!
+//! A `tower::buffer` belongs inside of them all. What is inside of it is called from a task of its
+//! own, where the caller's context is not current (but for a `tracing` span, which the buffer
+//! enters by itself), and polled where it is.
+//!
 //! # Three kinds of spans
 //!
 //! Spans are `tracing` spans of level `INFO` and target `tower_otel_trace`, so log lines belong to

@@ -4,7 +4,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use opentelemetry::{InstrumentationScope, Value, trace::TracerProvider};
 use opentelemetry_sdk::trace::{
-    InMemorySpanExporter, Sampler, SdkTracerProvider, ShouldSample, SpanData,
+    InMemorySpanExporter, Sampler, SdkTracer, SdkTracerProvider, ShouldSample, SpanData,
 };
 use tower_otel_core::semconv;
 use tower_otel_metrics::prometheus::Prometheus;
@@ -16,6 +16,9 @@ use tracing_subscriber::{
 };
 
 use crate::backend::Source;
+
+/// What exports the spans of `tracing`.
+pub type OtelLayer = tracing_opentelemetry::OpenTelemetryLayer<Registry, SdkTracer>;
 
 /// The name of the application, for the spans that come by `tracing`.
 pub const SCOPE: &str = "a test";
@@ -37,16 +40,16 @@ pub struct Installed {
 impl Installed {
     pub fn new(provider: SdkTracerProvider) -> Self {
         // The libraries below have spans of their own at lower levels.
-        Self::with(provider, LevelFilter::INFO)
+        Self::with(provider, |layer| layer, LevelFilter::INFO)
     }
 
     fn with(
         provider: SdkTracerProvider,
+        change: impl FnOnce(OtelLayer) -> OtelLayer,
         filter: impl Filter<Registry> + Send + Sync + 'static,
     ) -> Self {
-        let layer = tracing_opentelemetry::layer()
-            .with_tracer(provider.tracer_with_scope(scope()))
-            .with_filter(filter);
+        let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer_with_scope(scope()));
+        let layer = change(layer).with_filter(filter);
         let subscriber = tracing_subscriber::registry().with(layer);
         let (recorder, metrics) = Prometheus::builder().build().unwrap();
         Self {
@@ -101,6 +104,19 @@ impl Scene {
         sampler: impl Into<Box<dyn ShouldSample>>,
         filter: impl Filter<Registry> + Send + Sync + 'static,
     ) -> Self {
+        Self::made(sampler, |layer| layer, filter)
+    }
+
+    /// A scene with another tracing-opentelemetry than that of the documentation.
+    pub fn changed(change: impl FnOnce(OtelLayer) -> OtelLayer) -> Self {
+        Self::made(Sampler::AlwaysOn, change, LevelFilter::INFO)
+    }
+
+    fn made(
+        sampler: impl Into<Box<dyn ShouldSample>>,
+        change: impl FnOnce(OtelLayer) -> OtelLayer,
+        filter: impl Filter<Registry> + Send + Sync + 'static,
+    ) -> Self {
         let sampler = sampler.into();
         let spans = InMemorySpanExporter::default();
         let provider = SdkTracerProvider::builder()
@@ -113,7 +129,7 @@ impl Scene {
             .build();
         Self {
             spans,
-            installed: Installed::with(provider.clone(), filter),
+            installed: Installed::with(provider.clone(), change, filter),
             source: Source {
                 provider,
                 recorder: Arc::new(recorder.unwrap()),

@@ -15,7 +15,8 @@ use http::{Request, Response, StatusCode, header};
 use http_body_util::{Empty, Full};
 use hyper::body::Incoming;
 use opentelemetry::{
-    KeyValue,
+    Context, KeyValue,
+    baggage::BaggageExt,
     trace::{SpanContext, SpanId, Status, TraceFlags, TraceId, TraceState},
 };
 use opentelemetry_sdk::trace::SpanData;
@@ -29,7 +30,7 @@ use suite_tests::{
 use tokio::sync::Notify;
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 use tower_otel_core::{RequestHead, Route, RouteLayer, RouteSlot};
-use tower_otel_propagate::Trust;
+use tower_otel_propagate::{Format, Trust};
 use tower_otel_trace::{SpanHandle, TraceLayer};
 
 async fn ok() -> &'static str {
@@ -514,6 +515,59 @@ async fn the_context_of_each_request_is_continued_linked_or_ignored() {
             assert!(span.links.links.is_empty());
             assert_eq!(onwards, own(&span));
         }
+    }
+}
+
+#[tokio::test]
+async fn the_baggage_of_a_request_is_continued_with_its_context_and_not_otherwise() {
+    async fn carried() -> [(&'static str, String); 1] {
+        let tenant = Context::map_current(|current| current.baggage().get("tenant").cloned());
+        [("x-tenant", tenant.map_or_else(String::new, Into::into))]
+    }
+    for backend in Backend::ALL {
+        let layer = TraceLayer::server()
+            .trust(by_who)
+            .propagator(Format::w3c().reading_baggage());
+        let router = Router::new().route("/", any(carried));
+        let server = Server::of(backend, Scene::new(), layer, router).await;
+        for (who, known) in [("friend", "7"), ("stranger", ""), ("nobody", "")] {
+            let parent = format!("traceparent: 00-{TRACE}-{PARENT}-01");
+            let request = format!("GET / HTTP/1.1\nX-Who: {who}\nbaggage: tenant=7\n{parent}");
+            let head = server.ask(&request).await;
+            let tenant = head.lines().find_map(|line| line.strip_prefix("x-tenant:"));
+            assert_eq!(tenant.map(str::trim), Some(known), "{who}");
+            server.span().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_context_that_is_ignored_is_ignored_inside_of_another_span_too() {
+    for backend in Backend::ALL {
+        let scene = Scene::new();
+        let layer = |layer| backend.layer(scene.source(), layer);
+        let router = Router::new()
+            .route("/context", any(context))
+            .layer(layer(TraceLayer::server().trust(by_who)))
+            .layer(layer(TraceLayer::server()));
+        let server = Server::listen(backend, scene, router).await;
+        let parent = format!("traceparent: 00-{TRACE}-{PARENT}-01");
+        let request = format!("GET /context HTTP/1.1\n{parent}");
+        let (head, _open) = raw(server.address, &request).await;
+        server
+            .scene
+            .until("both spans end", |scene| scene.spans().len() == 2)
+            .await;
+        let spans = server.scene.spans();
+        let [inner, outer] = spans.as_slice() else {
+            panic!("two spans, not {spans:#?}");
+        };
+        assert_eq!(outer.parent_span_id, SpanId::from_hex(PARENT).unwrap());
+        assert_eq!(inner.parent_span_id, SpanId::INVALID);
+        let (inner, outer) = (&inner.span_context, &outer.span_context);
+        assert_ne!(inner.trace_id(), outer.trace_id());
+        let own = format!("00-{}-{}-01", inner.trace_id(), inner.span_id());
+        assert_eq!(traceparent(&head), Some(own.as_str()));
     }
 }
 
