@@ -185,7 +185,7 @@ async fn network_peer_of_a_client_is_that_which_its_channel_left_in_the_response
         let channel = Endpoint::new(uri.clone()).unwrap().connect_lazy();
         let service = ServiceBuilder::new()
             .map_response(|response: Response<_>| response.map(Body::new))
-            .layer(backend.layer(scene.provider(), TraceLayer::client().grpc()))
+            .layer(backend.layer(scene.source(), TraceLayer::client().grpc()))
             .map_response(move |mut response: Response<Body>| {
                 response.extensions_mut().insert(PeerAddr(at));
                 response
