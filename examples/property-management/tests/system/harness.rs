@@ -40,18 +40,24 @@ struct Process {
 }
 
 impl System {
+    /// On a SQLite file.
     pub(crate) async fn start() -> Self {
-        let receiver = Receiver::start().await;
         let folder = std::env::temp_dir().join(format!("pms-test-{}", Uuid::now_v7()));
         std::fs::create_dir(&folder).unwrap();
         let database = format!("sqlite://{}", folder.join("database").display());
+        Self::start_on(&database, folder).await
+    }
+
+    /// On a database; the folder is removed in the end.
+    pub(crate) async fn start_on(database: &str, folder: PathBuf) -> Self {
+        let receiver = Receiver::start().await;
         let collector = receiver.endpoint();
         let start = |binary: &str, own: &[(&str, &str)]| {
             let mut command = Command::new(binary);
             command
                 .env_clear()
                 .env("LISTEN_ADDR", "127.0.0.1:0")
-                .env("DATABASE_URL", &database)
+                .env("DATABASE_URL", database)
                 .env("JWT_SECRET", "canary-jwt-secret-that-is-long-enough")
                 .env("LOG_LEVEL", "debug")
                 .env("OTEL_BSP_SCHEDULE_DELAY", "50")

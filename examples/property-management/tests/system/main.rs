@@ -343,3 +343,56 @@ async fn a_process_that_is_asked_to_stop_answers_and_delivers_first() {
         })
         .await;
 }
+
+/// `TEST_POSTGRESQL` is its URL; `TEST_POSTGRESQL_STOP` and `TEST_POSTGRESQL_START` are commands.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: .ci/run tests_with_postgresql"]
+async fn postgresql_serves_as_well_and_may_go_and_come_back() {
+    let told = |name| std::env::var(name).unwrap_or_else(|_| panic!("{name} is unset"));
+    let shell = |name| {
+        let command = std::process::Command::new("sh")
+            .args(["-c", &told(name)])
+            .status();
+        assert!(command.unwrap().success(), "{name}");
+    };
+    let folder = std::env::temp_dir().join(format!("pms-test-{}", std::process::id()));
+    let system = System::start_on(&told("TEST_POSTGRESQL"), folder).await;
+    let flat = system.sign_in_with_a_flat().await;
+    let path = format!("/properties/{flat}");
+    for work in ["description", "listing", "statements"] {
+        let answer = system
+            .post(&format!("{path}/{work}"), None)
+            .send()
+            .await
+            .unwrap();
+        assert!(answer.status().is_success(), "{work}");
+    }
+    let job = |(_, span): &(String, Span)| span.name == "process statement";
+    let spans = system
+        .spans("all jobs", |spans| spans.iter().any(job))
+        .await;
+    let query = |(_, span): &&(String, Span)| span.name == "SELECT properties";
+    let (_, query) = spans.iter().find(query).unwrap();
+    assert_eq!(text(query, "db.system.name"), "postgresql");
+    assert_eq!(text(query, "server.address"), "127.0.0.1");
+
+    shell("TEST_POSTGRESQL_STOP");
+    let start = Instant::now();
+    let answer = system.get(&path).send().await.unwrap();
+    assert_eq!(answer.status(), 503);
+    assert_eq!(answer.headers()["content-type"], "application/problem+json");
+    assert!(start.elapsed() < Duration::from_secs(20));
+    let failed =
+        |text: &str| sum(text, "db_errors_total", &[("query_type", "property_by_id")]) >= 1.0;
+    system.metrics_until(&system.api, "an error", failed).await;
+
+    shell("TEST_POSTGRESQL_START");
+    let back = async {
+        while system.get(&path).send().await.unwrap().status() != 200 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), back)
+        .await
+        .expect("it is back");
+}
