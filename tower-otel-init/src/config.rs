@@ -28,6 +28,8 @@ pub(crate) struct Settings {
     pub(crate) sampler: Option<Sampler>,
     pub(crate) traces: Option<TracesExporter>,
     pub(crate) metrics: Option<MetricsExporter>,
+    #[cfg(feature = "prometheus")]
+    pub(crate) recorder: Option<tower_otel_metrics::prometheus::Builder>,
     pub(crate) logs: Option<LogsExporter>,
     pub(crate) queue_size: Option<usize>,
     pub(crate) batch_size: Option<usize>,
@@ -88,7 +90,7 @@ impl Config {
         };
         let config = Self {
             attributes: resource::attributes(settings, env),
-            propagators: propagation::resolve(env),
+            propagators: propagation::resolve(env)?,
             sampler,
             traces: if off {
                 Target::Nowhere
