@@ -248,7 +248,9 @@ fn log_format_and_log_level() {
 fn rust_log_goes_over_log_level() {
     let level = ("LOG_LEVEL", "error");
     let filter = quiet(&[level, ("RUST_LOG", "warn,users=debug")]).log_filter;
-    assert_eq!(filter, "warn,users=debug");
+    assert_eq!(filter, "warn,users=debug,opentelemetry=off");
+    let sdk = quiet(&[("RUST_LOG", "info,opentelemetry_sdk=debug")]).log_filter;
+    assert_eq!(sdk, "info,opentelemetry_sdk=debug");
     let (config, warning) = warned(&[level, ("RUST_LOG", "users=chatty")]);
     assert!(
         config.log_filter.starts_with("error"),
