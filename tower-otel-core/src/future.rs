@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 use crate::{
     End, Exchange, Failure,
     recording::Recording,
-    response::{Asked, WrapResponse},
+    response::{ResponseKind, WrapResponse},
 };
 
 pin_project! {
@@ -27,7 +27,7 @@ pin_project! {
         #[pin]
         inner: Option<F>,
         recording: Recording<E>,
-        asked: Asked,
+        kind: ResponseKind,
     }
 
     impl<F, E> PinnedDrop for ResponseFuture<F, E>
@@ -44,11 +44,11 @@ pin_project! {
 }
 
 impl<F, E: Exchange> ResponseFuture<F, E> {
-    pub(crate) fn new(inner: F, recording: Recording<E>, asked: Asked) -> Self {
+    pub(crate) fn new(inner: F, recording: Recording<E>, kind: ResponseKind) -> Self {
         Self {
             inner: Some(inner),
             recording,
-            asked,
+            kind,
         }
     }
 }
@@ -70,7 +70,7 @@ where
         match this.recording.run(|| inner.poll(cx)) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(response)) => {
-                Poll::Ready(Ok(response.wrap(this.recording.take(), *this.asked)))
+                Poll::Ready(Ok(response.wrap(this.recording.take(), *this.kind)))
             }
             Poll::Ready(Err(error)) => {
                 this.recording.end(End::Failed(Failure::new(&error)));

@@ -1,4 +1,4 @@
-//! The address at the other end of the connection.
+//! The addresses at the two ends of a connection.
 
 use std::net::SocketAddr;
 
@@ -28,5 +28,30 @@ impl PeerAddr {
     pub fn of(extensions: &Extensions) -> Option<SocketAddr> {
         let own = extensions.get::<Self>().map(|peer| peer.0);
         own.or_else(|| crate::adapt::peer(extensions))
+    }
+}
+
+/// The socket address at this end of the connection, as an extension of a server's requests.
+///
+/// No library leaves it there by itself. The address that a listener is bound to is not it where
+/// that is `0.0.0.0` or `::`, and is not taken for it.
+///
+/// ```
+/// use std::net::SocketAddr;
+/// use tower_otel_core::LocalAddr;
+///
+/// let here: SocketAddr = "192.0.2.80:8080".parse()?;
+/// let request = http::Request::get("/").extension(LocalAddr(here)).body(())?;
+/// assert_eq!(LocalAddr::of(request.extensions()), Some(here));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LocalAddr(pub SocketAddr);
+
+impl LocalAddr {
+    /// The address at this end, if somebody has left it.
+    pub fn of(extensions: &Extensions) -> Option<SocketAddr> {
+        let local = extensions.get::<Self>()?.0;
+        Some(local).filter(|local| !local.ip().is_unspecified())
     }
 }

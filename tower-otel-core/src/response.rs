@@ -7,18 +7,18 @@ use crate::{
     End, Exchange, ResponseHead, body::ResponseBody, head::content_length, recording::Recording,
 };
 
-/// What a request's method lets its response carry.
+/// What sort of response a request's method lets follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
-    /// Any method whose response may have a body.
+pub enum ResponseKind {
+    /// A response that may have a body: to any other method.
     Content,
-    /// `HEAD`: a response never has a body, whatever its headers say.
+    /// To `HEAD`: it never has a body, whatever its headers say.
     HeadOnly,
-    /// `CONNECT`: success turns the connection into a tunnel.
+    /// To `CONNECT`: success turns the connection into a tunnel.
     Tunnel,
 }
 
-impl Asked {
+impl ResponseKind {
     pub(crate) fn by(method: &Method) -> Self {
         match *method {
             Method::HEAD => Self::HeadOnly,
@@ -52,7 +52,7 @@ pub trait WrapResponse<E: Exchange>: ResponseHead {
     type Wrapped;
 
     /// Tells the exchange about the response, and moves it into the body if that is still to come.
-    fn wrap(self, recording: Recording<E>, asked: Asked) -> Self::Wrapped;
+    fn wrap(self, recording: Recording<E>, kind: ResponseKind) -> Self::Wrapped;
 }
 
 impl<B, E> WrapResponse<E> for http::Response<B>
@@ -62,9 +62,9 @@ where
 {
     type Wrapped = http::Response<ResponseBody<B, E>>;
 
-    fn wrap(self, mut recording: Recording<E>, asked: Asked) -> Self::Wrapped {
+    fn wrap(self, mut recording: Recording<E>, kind: ResponseKind) -> Self::Wrapped {
         recording.response(&self);
-        let expected = settle(&mut recording, &self, asked);
+        let expected = settle(&mut recording, &self, kind);
         self.map(|body| ResponseBody::new(body, recording, expected))
     }
 }
@@ -73,14 +73,14 @@ where
 pub(crate) fn settle<B: Body, E: Exchange>(
     recording: &mut Recording<E>,
     response: &http::Response<B>,
-    asked: Asked,
+    kind: ResponseKind,
 ) -> Option<u64> {
     if !recording.is_open() {
         return None;
     }
     let body = response.body();
     let (at_end, exact) = recording.run(|| (body.is_end_stream(), body.size_hint().exact()));
-    if let Some(end) = asked.end_at_head(response.status(), at_end) {
+    if let Some(end) = kind.end_at_head(response.status(), at_end) {
         recording.end(end);
     }
     exact.or_else(|| content_length(response.headers()))

@@ -9,7 +9,7 @@ use std::{
 use tower_service::Service;
 
 use crate::{
-    Observe, RequestHead, future::ResponseFuture, recording::Recording, response::Asked,
+    Observe, RequestHead, future::ResponseFuture, recording::Recording, response::ResponseKind,
     response::WrapResponse,
 };
 
@@ -61,9 +61,9 @@ where
 
     fn call(&mut self, mut request: Req) -> Self::Future {
         let Self { inner, observer } = self;
-        let asked = Asked::by(request.method());
+        let kind = ResponseKind::by(request.method());
         let mut recording = Recording::new(observer.start(&mut request, Instant::now()));
         let future = recording.run(|| inner.call(request));
-        ResponseFuture::new(future, recording, asked)
+        ResponseFuture::new(future, recording, kind)
     }
 }

@@ -109,6 +109,12 @@ words! {
         TraceContext = "tracecontext",
         /// W3C Baggage.
         Baggage = "baggage",
+        /// Zipkin's, in one header.
+        B3 = "b3",
+        /// Zipkin's, in several headers.
+        B3Multi = "b3multi",
+        /// Amazon's.
+        Xray = "xray",
         /// None; others are ignored beside it.
         None = "none",
     }

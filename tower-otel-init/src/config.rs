@@ -88,7 +88,7 @@ impl Config {
         };
         let config = Self {
             attributes: resource::attributes(settings, env),
-            propagators: propagation::resolve(env),
+            propagators: propagation::resolve(env)?,
             sampler,
             traces: if off {
                 Target::Nowhere

@@ -137,7 +137,19 @@ fn otel_propagators() {
             "{list}"
         );
     }
-    for word in ["b3", "b3multi", "jaeger", "xray"] {
+    for (word, feature, enabled) in [
+        ("b3", "b3", cfg!(feature = "b3")),
+        ("b3multi", "b3", cfg!(feature = "b3")),
+        ("xray", "xray", cfg!(feature = "xray")),
+    ] {
+        let found = resolve(&Settings::default(), &[("OTEL_PROPAGATORS", word)]);
+        match found {
+            Ok((config, _)) if enabled => assert_eq!(config.propagators[0].to_string(), word),
+            Err(error) if !enabled => assert!(error.to_string().contains(feature), "{error}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    for word in ["jaeger", "ottrace"] {
         let (config, warning) = warned(&[("OTEL_PROPAGATORS", word)]);
         assert!(
             warning.reason.contains("no maintained propagator"),
@@ -146,9 +158,13 @@ fn otel_propagators() {
         assert_eq!(config.propagators, [TraceContext, Baggage]);
     }
     let (_, warning) = warned(&[("OTEL_PROPAGATORS", "w3c")]);
-    assert!(
-        warning.reason.contains("tracecontext baggage none"),
-        "{warning}"
+    assert!(warning.reason.contains("tracecontext baggage"), "{warning}");
+    let mixed = [("OTEL_PROPAGATORS", "w3c,baggage")];
+    let (config, warnings) = resolve(&Settings::default(), &mixed).unwrap();
+    assert_eq!(config.propagators, [Baggage]);
+    assert_eq!(
+        (&*warnings[0].value, &*warnings[0].used),
+        ("w3c", "baggage")
     );
 }
 

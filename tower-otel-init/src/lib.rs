@@ -45,7 +45,9 @@
 //! | metrics of [`Telemetry::meter_provider`] | | to a collector by OTLP |
 //! | log lines, of `tracing` and of `log` | to the standard output, with `trace_id` and `span_id` | and to a collector by OTLP (feature `logs`) |
 //!
-//! The global propagator is W3C Trace Context, level 2, with baggage.
+//! The global propagator is W3C Trace Context, level 2, with baggage, unless `OTEL_PROPAGATORS` says
+//! otherwise. The layers speak W3C without asking for it; `.propagator(Format::global())` makes
+//! them ask.
 //!
 //! # Beside a subscriber
 //!
@@ -85,6 +87,7 @@
 //! | `prometheus` | yes | the Prometheus recorder, and metrics on the console |
 //! | `logs` | | OTLP log records |
 //! | `tls` | | collectors at `https://`, with the platform's roots |
+//! | `b3`, `xray` | | these propagators, for `OTEL_PROPAGATORS` |
 
 mod batch;
 mod builder;
@@ -95,6 +98,8 @@ mod console;
 mod env;
 mod error;
 mod exports;
+#[cfg(any(feature = "b3", feature = "xray"))]
+mod foreign;
 mod guard;
 mod install;
 mod lines;

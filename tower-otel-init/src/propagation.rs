@@ -1,58 +1,96 @@
 //! The propagator that is made global, and `OTEL_PROPAGATORS`, which says what it knows.
 
 use opentelemetry::propagation::{TextMapCompositePropagator, TextMapPropagator};
-use opentelemetry_sdk::propagation::BaggagePropagator;
-use tower_otel_propagate::W3cPropagator;
+use tower_otel_propagate::{BaggagePropagator, W3cPropagator};
 
+use crate::InitError;
 use crate::choice::Propagator;
 use crate::env::Env;
 
 pub(crate) fn propagator(chosen: &[Propagator]) -> TextMapCompositePropagator {
-    let all = chosen.iter().filter_map(|propagator| {
-        let propagator: Box<dyn TextMapPropagator + Send + Sync> = match propagator {
-            Propagator::TraceContext => Box::new(W3cPropagator::new()),
-            Propagator::Baggage => Box::new(BaggagePropagator::new()),
-            Propagator::None => return None,
-        };
-        Some(propagator)
-    });
-    TextMapCompositePropagator::new(all.collect())
+    TextMapCompositePropagator::new(chosen.iter().filter_map(codec).collect())
+}
+
+fn codec(propagator: &Propagator) -> Option<Box<dyn TextMapPropagator + Send + Sync>> {
+    Some(match propagator {
+        Propagator::TraceContext => Box::new(W3cPropagator::new()),
+        Propagator::Baggage => Box::new(BaggagePropagator::new()),
+        #[cfg(feature = "b3")]
+        Propagator::B3 | Propagator::B3Multi => {
+            use opentelemetry_propagator_b3::B3Encoding::{MultipleHeader, SingleHeader};
+            let encoding = match propagator {
+                Propagator::B3 => SingleHeader,
+                _ => MultipleHeader,
+            };
+            let b3 = opentelemetry_propagator_b3::Propagator::with_encoding(encoding);
+            Box::new(crate::foreign::Foreign(b3))
+        }
+        #[cfg(feature = "xray")]
+        Propagator::Xray => {
+            let xray = opentelemetry_aws::trace::XrayPropagator::new();
+            Box::new(crate::foreign::Foreign(xray))
+        }
+        // Refused where their features are off.
+        #[cfg(not(feature = "b3"))]
+        Propagator::B3 | Propagator::B3Multi => return None,
+        #[cfg(not(feature = "xray"))]
+        Propagator::Xray => return None,
+        Propagator::None => return None,
+    })
 }
 
 /// The words that are known, each once. `none` stands alone.
-pub(crate) fn resolve(env: &mut Env<'_>) -> Vec<Propagator> {
+pub(crate) fn resolve(env: &mut Env<'_>) -> Result<Vec<Propagator>, InitError> {
     const NAME: &str = "OTEL_PROPAGATORS";
+    let default = || vec![Propagator::TraceContext, Propagator::Baggage];
     let Some(list) = env.get(NAME) else {
-        return vec![Propagator::TraceContext, Propagator::Baggage];
+        return Ok(default());
     };
+    let words = list.split(',').map(str::trim);
     let mut chosen = Vec::new();
-    for word in list
-        .split(',')
-        .map(str::trim)
-        .filter(|word| !word.is_empty())
-    {
+    let mut unknown = Vec::new();
+    for word in words.filter(|word| !word.is_empty()) {
         match Propagator::parse(word) {
-            Some(Propagator::None) => return Vec::new(),
+            Some(Propagator::None) => return Ok(Vec::new()),
             Some(propagator) if chosen.contains(&propagator) => {}
-            Some(propagator) => chosen.push(propagator),
-            None => {
-                let reason = match word {
-                    "b3" | "b3multi" | "jaeger" | "xray" | "ottrace" => {
-                        format!("no maintained propagator for `{word}` is built in")
-                    }
-                    _ => format!("accepted is {}", Propagator::ACCEPTED),
-                };
-                env.warn(
-                    NAME,
-                    word,
-                    reason,
-                    "the others, or tracecontext and baggage",
-                );
+            Some(propagator) => {
+                available(propagator)?;
+                chosen.push(propagator);
             }
+            None => unknown.push(word),
         }
     }
     if chosen.is_empty() {
-        chosen = vec![Propagator::TraceContext, Propagator::Baggage];
+        chosen = default();
     }
-    chosen
+    for word in unknown {
+        let reason = match word {
+            "jaeger" | "ottrace" => {
+                format!("there is no maintained propagator for `{word}` and OpenTelemetry 0.33")
+            }
+            _ => format!("accepted is {}", Propagator::ACCEPTED),
+        };
+        let used: Vec<_> = chosen.iter().map(Propagator::to_string).collect();
+        env.warn(NAME, word, reason, used.join(","));
+    }
+    Ok(chosen)
 }
+
+fn available(propagator: Propagator) -> Result<(), InitError> {
+    let (feature, enabled) = match propagator {
+        Propagator::B3 | Propagator::B3Multi => ("b3", cfg!(feature = "b3")),
+        Propagator::Xray => ("xray", cfg!(feature = "xray")),
+        Propagator::TraceContext | Propagator::Baggage | Propagator::None => return Ok(()),
+    };
+    if enabled {
+        return Ok(());
+    }
+    Err(InitError::Feature {
+        wanted: format!("the propagator {propagator}"),
+        feature,
+    })
+}
+
+#[cfg(test)]
+#[path = "propagation_tests.rs"]
+mod tests;

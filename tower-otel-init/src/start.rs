@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use opentelemetry::InstrumentationScope;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use tower_otel_core::semconv;
 use tracing::Subscriber;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::LevelFilter;
@@ -115,7 +117,7 @@ impl Telemetry {
         if let Some(traces) = &self.traces {
             // Below INFO, the libraries under a server have spans of their own.
             let spans = tracing_opentelemetry::layer()
-                .with_tracer(traces.tracer(env!("CARGO_PKG_NAME")))
+                .with_tracer(traces.tracer_with_scope(scope()))
                 .with_location(false)
                 .with_target(false)
                 .with_threads(false)
@@ -129,4 +131,13 @@ impl Telemetry {
         }
         layers
     }
+}
+
+/// The scope of the spans that come by `tracing`: those of `TraceLayer`, whose attributes are of
+/// this version of the conventions, and the application's.
+fn scope() -> InstrumentationScope {
+    InstrumentationScope::builder(env!("CARGO_PKG_NAME"))
+        .with_version(env!("CARGO_PKG_VERSION"))
+        .with_schema_url(semconv::SCHEMA_URL)
+        .build()
 }

@@ -171,40 +171,61 @@ fn what_a_small_queue_refuses_is_counted() {
 
 #[test]
 fn a_killed_collector_costs_no_request_and_is_found_again() {
-    let mut collector = Collector::grpc();
-    let telemetry = start(
-        builder(&collector, Protocol::Grpc)
-            .queue_size(256)
-            .batch_size(64)
-            .schedule_delay(Duration::from_millis(5)),
-    );
-    let (app, runtime) = (app(&telemetry), multi_thread());
-    ask(&runtime, &app, 200);
-    collector.await_spans(1);
+    for (http, protocol) in [(false, Protocol::Grpc), (true, Protocol::HttpProtobuf)] {
+        let mut collector = Collector::start(http, Mood::Takes);
+        let telemetry = start(
+            builder(&collector, protocol)
+                .queue_size(256)
+                .batch_size(64)
+                .schedule_delay(Duration::from_millis(5)),
+        );
+        let (app, runtime) = (app(&telemetry), multi_thread());
+        ask(&runtime, &app, 200);
+        collector.await_spans(1);
 
-    collector.kill();
-    let mut asked = 200;
-    // Every request is answered meanwhile.
-    until("a failed export", || {
-        ask(&runtime, &app, 400);
-        asked += 400;
-        telemetry.dropped_spans().export_failed > 0
-    });
-    let before = collector.spans();
+        collector.kill();
+        let mut asked = 200;
+        // Every request is answered meanwhile.
+        until("a failed export", || {
+            ask(&runtime, &app, 400);
+            asked += 400;
+            telemetry.dropped_spans().export_failed > 0
+        });
+        let before = collector.spans();
 
-    collector.run(false, Mood::Takes);
-    until("the collector's return", || {
-        ask(&runtime, &app, 4);
-        asked += 4;
-        collector.spans() > before
+        collector.run(http, Mood::Takes);
+        until("the collector's return", || {
+            ask(&runtime, &app, 4);
+            asked += 4;
+            collector.spans() > before
+        });
+        let lost = telemetry.shutdown(LONG).unwrap_err().dropped;
+        // A batch that was taken by a collector which died before it said so counts as lost.
+        let known = collector.spans() + lost.total() as usize;
+        assert!(
+            (asked..=asked + 64).contains(&known),
+            "{protocol}: {known} of {asked}: {lost:?}"
+        );
+    }
+}
+
+#[test]
+fn spans_of_tracing_have_a_scope_with_its_version_and_schema() {
+    use tracing_subscriber::layer::SubscriberExt;
+    let collector = Collector::grpc();
+    let (telemetry, layers) = builder(&collector, Protocol::Grpc).local().unwrap();
+    let subscriber = tracing_subscriber::registry().with(layers);
+    tracing::subscriber::with_default(subscriber, || {
+        tracing::info_span!("work").in_scope(|| {});
     });
-    let lost = telemetry.shutdown(LONG).unwrap_err().dropped;
-    // A batch that was taken by a collector which died before it said so counts as lost.
-    let known = collector.spans() + lost.total() as usize;
-    assert!(
-        (asked..=asked + 64).contains(&known),
-        "{known} of {asked}: {lost:?}"
-    );
+    telemetry.shutdown(LONG).unwrap();
+    let scopes = &collector.received.lock().unwrap().scopes;
+    let [[name, version, schema]] = &scopes[..] else {
+        panic!("{scopes:?}");
+    };
+    assert_eq!(name, "tower-otel-init");
+    assert_eq!(version, env!("CARGO_PKG_VERSION"));
+    assert!(schema.contains("/schemas/"), "{schema}");
 }
 
 #[test]

@@ -304,7 +304,7 @@ fn the_console_shows_a_tree_without_colour_when_it_is_no_terminal() {
 fn wrong_variables_of_opentelemetry_are_named_and_the_service_runs() {
     let variables = [
         ("OTEL_TRACES_EXPORTER", "none"),
-        ("OTEL_PROPAGATORS", "b3"),
+        ("OTEL_PROPAGATORS", "jaeger"),
         ("OTEL_TRACES_SAMPLER", "sometimes"),
     ];
     let service = Service::start("current", &variables);
@@ -322,7 +322,7 @@ fn wrong_variables_of_opentelemetry_are_named_and_the_service_runs() {
             "sometimes",
             "using parentbased_traceidratio",
         ],
-        ["OTEL_PROPAGATORS", "b3", "no maintained propagator"],
+        ["OTEL_PROPAGATORS", "jaeger", "no maintained propagator"],
     ]) {
         for part in parts {
             assert!(warning.contains(part), "{part} in {warning}");

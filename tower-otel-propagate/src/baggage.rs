@@ -107,7 +107,13 @@ impl BaggagePolicy {
 /// Of what was received 64 members and 8192 bytes are taken, and of members of one key the last
 /// ([`Baggage`] holds one, in no order). Without a valid member `parent` is returned as it is.
 pub fn extract(headers: &HeaderMap, parent: &Context) -> Context {
-    let lines = headers.get_all(&BAGGAGE).iter().map(HeaderValue::as_bytes);
+    read(
+        headers.get_all(&BAGGAGE).iter().map(HeaderValue::as_bytes),
+        parent,
+    )
+}
+
+pub(crate) fn read<'a>(lines: impl Iterator<Item = &'a [u8]>, parent: &Context) -> Context {
     let mut baggage = Baggage::new();
     for member in parse(lines) {
         let metadata = BaggageMetadata::from(member.properties());
@@ -123,11 +129,19 @@ pub(crate) fn is_in(headers: &HeaderMap) -> bool {
     headers.contains_key(&BAGGAGE)
 }
 
-/// Members in the order of their keys, so that the same are left out whenever it is too much.
 fn write(baggage: &Baggage, keys: &Keys, headers: &mut HeaderMap) {
+    let value = encode(baggage, |key| keys.contain(key)).map(HeaderValue::try_from);
+    if let Some(Ok(value)) = value {
+        // An error says that the map is full, and nothing has changed.
+        let _ = headers.try_insert(&BAGGAGE, value);
+    }
+}
+
+/// Members in the order of their keys, so that the same are left out whenever it is too much.
+pub(crate) fn encode(baggage: &Baggage, sent: impl Fn(&str) -> bool) -> Option<String> {
     let mut members: Vec<_> = baggage
         .iter()
-        .filter(|(key, _)| keys.contain(key.as_str()))
+        .filter(|(key, _)| sent(key.as_str()))
         .filter_map(|(key, (value, properties))| {
             Member::new(key.as_str(), value.as_str(), properties.as_str())
         })
@@ -137,11 +151,7 @@ fn write(baggage: &Baggage, keys: &Keys, headers: &mut HeaderMap) {
     for member in &members {
         list.push(member);
     }
-    let value = list.into_header().map(HeaderValue::try_from);
-    if let Some(Ok(value)) = value {
-        // An error says that the map is full, and nothing has changed.
-        let _ = headers.try_insert(&BAGGAGE, value);
-    }
+    list.into_header()
 }
 
 #[cfg(test)]

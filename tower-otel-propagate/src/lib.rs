@@ -41,7 +41,8 @@
 //! `tower-otel-trace` does so by itself. Whatever is not to the letter of the [specification] is
 //! taken as not there, as it demands. [`w3c`] holds the codec: total functions over bytes.
 //!
-//! [`W3cPropagator`] is the same as a `TextMapPropagator`, for everything else that wants one.
+//! [`W3cPropagator`] is the same as a `TextMapPropagator`, for everything else that wants one, and
+//! [`BaggagePropagator`] is that for baggage.
 //!
 //! # Features
 //!
@@ -66,7 +67,7 @@ pub use baggage::BaggagePolicy;
 pub use context::{extract, extract_span_context, inject};
 pub use format::Format;
 pub use layer::{DontPropagate, Propagate, PropagateLayer};
-pub use propagator::W3cPropagator;
+pub use propagator::{BaggagePropagator, W3cPropagator};
 pub use trust::Trust;
 
 #[cfg(doctest)]

@@ -1,13 +1,16 @@
-//! The codec as an OpenTelemetry propagator.
+//! The codecs as OpenTelemetry propagators.
 
+use crate::baggage;
 use crate::context::{Outgoing, Remote};
 use opentelemetry::Context;
+use opentelemetry::baggage::BaggageExt;
 use opentelemetry::propagation::text_map_propagator::FieldIter;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use std::sync::LazyLock;
 
 static FIELDS: LazyLock<[String; 2]> =
     LazyLock::new(|| ["traceparent", "tracestate"].map(String::from));
+static BAGGAGE: LazyLock<[String; 1]> = LazyLock::new(|| ["baggage".to_owned()]);
 
 /// W3C Trace Context, level 2, for everything that asks OpenTelemetry for a propagator.
 ///
@@ -60,11 +63,11 @@ impl TextMapPropagator for W3cPropagator {
     }
 
     fn extract_with_context(&self, cx: &Context, extractor: &dyn Extractor) -> Context {
-        let lines = |name| {
-            let lines = extractor.get_all(name).unwrap_or_default();
-            lines.into_iter().map(str::as_bytes)
-        };
-        match Remote::parse(lines("traceparent"), lines("tracestate")) {
+        let (parents, states) = (
+            lines(extractor, "traceparent"),
+            lines(extractor, "tracestate"),
+        );
+        match Remote::parse(parents, states) {
             Some(remote) => remote.into_context(cx),
             None => cx.clone(),
         }
@@ -73,6 +76,45 @@ impl TextMapPropagator for W3cPropagator {
     fn fields(&self) -> FieldIter<'_> {
         FieldIter::new(FIELDS.as_slice())
     }
+}
+
+/// W3C Baggage, for everything that asks OpenTelemetry for a propagator: the word `baggage` of
+/// `OTEL_PROPAGATORS`.
+///
+/// It cannot know whom it writes to, so it writes every key there is for everybody. Clients that
+/// talk to third parties have a [`BaggagePolicy`](crate::BaggagePolicy) instead. What is read and
+/// how much is written is as in [`baggage`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BaggagePropagator {
+    _private: (),
+}
+
+impl BaggagePropagator {
+    /// The propagator; there is nothing to configure.
+    pub const fn new() -> Self {
+        Self { _private: () }
+    }
+}
+
+impl TextMapPropagator for BaggagePropagator {
+    fn inject_context(&self, cx: &Context, injector: &mut dyn Injector) {
+        if let Some(list) = baggage::encode(cx.baggage(), |_| true) {
+            injector.set("baggage", list);
+        }
+    }
+
+    fn extract_with_context(&self, cx: &Context, extractor: &dyn Extractor) -> Context {
+        baggage::read(lines(extractor, "baggage"), cx)
+    }
+
+    fn fields(&self) -> FieldIter<'_> {
+        FieldIter::new(BAGGAGE.as_slice())
+    }
+}
+
+fn lines<'a>(extractor: &'a dyn Extractor, name: &str) -> impl Iterator<Item = &'a [u8]> {
+    let lines = extractor.get_all(name).unwrap_or_default();
+    lines.into_iter().map(str::as_bytes)
 }
 
 #[cfg(test)]
@@ -186,6 +228,23 @@ mod tests {
     fn an_empty_tracestate_is_not_written() {
         let cx = W3C.extract_with_context(&Context::new(), &carrier(&[("traceparent", PARENT)]));
         assert_eq!(injected(&W3C, &cx), carrier(&[("traceparent", PARENT)]));
+    }
+
+    #[test]
+    fn baggage_is_read_and_written_whole() {
+        let propagator = BaggagePropagator::new();
+        let received = Lines(vec![
+            ("baggage", "b=2;p=x,bad key=1"),
+            ("baggage", "a=%C3%A4"),
+        ]);
+        let cx = propagator.extract_with_context(&Context::new(), &received);
+        assert_eq!(cx.baggage().get("a").unwrap().as_str(), "ä");
+        assert_eq!(
+            injected(&propagator, &cx),
+            carrier(&[("baggage", "a=%C3%A4,b=2;p=x")])
+        );
+        assert_eq!(injected(&propagator, &Context::new()), carrier(&[]));
+        assert_eq!(propagator.fields().collect::<Vec<_>>(), ["baggage"]);
     }
 
     proptest! {

@@ -10,7 +10,7 @@ use tower_otel_core::{
 };
 use tower_otel_propagate::{Format, Trust};
 
-use crate::{backend::Parent, capture::Capture};
+use crate::{backend::Parent, capture::Capture, opt_in::OptIns};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
@@ -26,6 +26,7 @@ pub(crate) struct Config {
     pub(crate) https: bool,
     pub(crate) request_headers: Capture,
     pub(crate) response_headers: Capture,
+    pub(crate) opt_ins: OptIns,
     pub(crate) body_sizes: bool,
     pub(crate) exceptions: bool,
     pub(crate) exposes_span: bool,
@@ -48,6 +49,7 @@ impl Config {
             https: false,
             request_headers: Capture::default(),
             response_headers: Capture::default(),
+            opt_ins: OptIns::default(),
             body_sizes: false,
             exceptions: false,
             exposes_span: false,

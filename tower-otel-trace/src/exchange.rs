@@ -10,7 +10,7 @@ use tower_otel_core::{
 };
 
 use crate::{
-    SpanHandle,
+    OptIn, SpanHandle,
     backend::{Span, Value},
     config::Config,
     exception,
@@ -116,8 +116,14 @@ impl<S: Span> TraceExchange<S> {
         let status = i64::from(response.status().as_u16());
         self.set(attribute::HTTP_RESPONSE_STATUS_CODE, Value::Int(status));
         if self.config.kind == Kind::Client {
-            if let Some(version) = protocol::version(response.version()) {
+            let version = response.version();
+            if let Some(version) = protocol::version(version) {
                 self.set(attribute::NETWORK_PROTOCOL_VERSION, Value::Str(version));
+            }
+            if self.config.opt_ins.has(OptIn::NetworkTransport) && response.peer().is_some() {
+                if let Some(transport) = protocol::transport(version) {
+                    self.set(attribute::NETWORK_TRANSPORT, Value::Str(transport));
+                }
             }
         }
     }

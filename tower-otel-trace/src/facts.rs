@@ -4,11 +4,11 @@ use std::{borrow::Cow, fmt, net::IpAddr};
 
 use http::header;
 use tower_otel_core::{
-    Attempts, Kind, RequestHead, Route, Target, content_length,
-    semconv::{self, Endpoint, Forwarded, HostPort, protocol, rpc, span_name},
+    Attempts, Kind, LocalAddr, RequestHead, Route, Target, content_length,
+    semconv::{self, Endpoint, Forwarded, HostPort, protocol, rpc, span_name, user_agent},
 };
 
-use crate::config::Config;
+use crate::{OptIn, config::Config};
 
 /// Which conventions a span follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,6 +123,12 @@ impl<'a> Facts<'a> {
         semconv::scheme::on_server(&self.forwarded, connection, &self.target)
     }
 
+    /// `url.scheme` of a client, whose URL says it too.
+    pub(crate) fn client_scheme(&self) -> Option<&'static str> {
+        let scheme = self.target.scheme.filter(|_| self.wants(OptIn::UrlScheme));
+        semconv::scheme::known(scheme?)
+    }
+
     /// `url.full`, without credentials.
     pub(crate) fn url(&self) -> Option<String> {
         self.config.sensitive.url(&self.target)
@@ -137,14 +143,36 @@ impl<'a> Facts<'a> {
     }
 
     /// Who asked, behind the proxies that are trusted.
+    fn client(&self) -> Option<Endpoint> {
+        self.forwarded.client.filter(|_| self.config.personal_data)
+    }
+
     pub(crate) fn client_address(&self) -> Option<IpAddr> {
-        let client = self.forwarded.client.filter(|_| self.config.personal_data);
-        client.map(|client| client.address)
+        self.client().map(|client| client.address)
+    }
+
+    pub(crate) fn client_port(&self) -> Option<u16> {
+        self.client()
+            .filter(|_| self.wants(OptIn::ClientPort))?
+            .port
     }
 
     /// The other end of the connection.
     pub(crate) fn peer(&self) -> Option<Endpoint> {
         self.peer.filter(|_| self.config.personal_data)
+    }
+
+    /// This end of the connection.
+    pub(crate) fn local(&self) -> Option<Endpoint> {
+        let extensions = self.request.extensions();
+        let extensions = extensions.filter(|_| self.wants(OptIn::NetworkLocal))?;
+        LocalAddr::of(extensions).map(Endpoint::from)
+    }
+
+    /// What the connection of a server's peer is made of. A client learns that with the response.
+    pub(crate) fn transport(&self) -> Option<&'static str> {
+        self.peer.filter(|_| self.wants(OptIn::NetworkTransport))?;
+        protocol::transport(self.request.version())
     }
 
     /// The size of the request's body, if that is asked for and known.
@@ -158,11 +186,27 @@ impl<'a> Facts<'a> {
     }
 
     pub(crate) fn user_agent(&self) -> Option<&str> {
-        if !self.config.personal_data {
+        let wanted = match self.config.kind {
+            Kind::Server => true,
+            Kind::Client => self.wants(OptIn::UserAgent),
+        };
+        self.agent().filter(|_| wanted && self.config.personal_data)
+    }
+
+    pub(crate) fn synthetic_type(&self) -> Option<&'static str> {
+        if !self.wants(OptIn::UserAgentSynthetic) {
             return None;
         }
+        user_agent::synthetic_type(self.agent()?)
+    }
+
+    fn agent(&self) -> Option<&str> {
         let agent = self.request.headers().get(header::USER_AGENT)?;
         agent.to_str().ok().filter(|agent| !agent.is_empty())
+    }
+
+    fn wants(&self, attribute: OptIn) -> bool {
+        self.config.opt_ins.has(attribute)
     }
 }
 

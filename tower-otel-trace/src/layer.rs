@@ -12,7 +12,8 @@ use tower_otel_core::{
 use tower_otel_propagate::{Format, Trust};
 
 use crate::{
-    backend::{Backend, Direct, Parent, Tracing},
+    OptIn,
+    backend::{Backend, Otel, Parent, Tracing},
     capture::Capture,
     config::{Config, TrustRule},
     exchange::TraceExchange,
@@ -70,9 +71,9 @@ impl<B> TraceLayer<B> {
     /// let layer = TraceLayer::server().tracer_provider(&provider);
     /// ```
     #[must_use]
-    pub fn tracer_provider<P: TracerProvider>(self, provider: &P) -> TraceLayer<Direct<P::Tracer>> {
+    pub fn tracer_provider<P: TracerProvider>(self, provider: &P) -> TraceLayer<Otel<P::Tracer>> {
         TraceLayer {
-            backend: Direct::new(provider),
+            backend: Otel::new(provider),
             config: self.config,
         }
     }
@@ -152,9 +153,11 @@ impl<B> TraceLayer<B> {
         self.with(|config| config.sensitive = keys)
     }
 
-    /// Whether spans of a server say who asked: `client.address`, `network.peer.address`,
+    /// Whether spans say who asked: on a server `client.address`, `network.peer.address`,
     /// `network.peer.port` and `user_agent.original`, which the conventions recommend and the law
-    /// of many countries calls personal. They do, by default.
+    /// of many countries calls personal. They do, by default. `false` is stronger than
+    /// [`opt_in`](Self::opt_in): there is no `client.port` either, and no `user_agent.original` of
+    /// a client. The peer of a client, which is a server, is recorded anyway.
     #[must_use]
     pub fn personal_data(self, recorded: bool) -> Self {
         self.with(|config| config.personal_data = recorded)
@@ -188,6 +191,23 @@ impl<B> TraceLayer<B> {
                 attribute::response_metadata,
             );
         })
+    }
+
+    /// Records these attributes, too, which the conventions call opt-in. None, by default. For gRPC
+    /// calls there are none of them.
+    ///
+    /// ```
+    /// use tower_otel_trace::{OptIn, TraceLayer};
+    ///
+    /// let layer = TraceLayer::server().opt_in([OptIn::ClientPort, OptIn::NetworkTransport]);
+    /// ```
+    ///
+    /// Headers and the sizes of bodies are opt-in as well, and have options of their own. The
+    /// sizes of whole messages and the content of bodies are
+    /// [not offered](crate#what-is-not-recorded).
+    #[must_use]
+    pub fn opt_in(self, attributes: impl IntoIterator<Item = OptIn>) -> Self {
+        self.with(|config| config.opt_ins.add(attributes))
     }
 
     /// Records the size of bodies, in bytes: `http.request.body.size` from `Content-Length`, and

@@ -122,6 +122,7 @@
 //! |---|---|
 //! | `http.request.header.{name}`, `http.response.header.{name}` | [`.capture_request_headers(..)`](TraceLayer::capture_request_headers), [`.capture_response_headers(..)`](TraceLayer::capture_response_headers) |
 //! | `http.request.body.size`, `http.response.body.size` | [`.body_sizes()`](TraceLayer::body_sizes) |
+//! | `client.port`, `network.local.address`, `network.local.port` on a server, `url.scheme`, `user_agent.original` on a client, `network.transport`, `user_agent.synthetic.type` on both | [`.opt_in(..)`](TraceLayer::opt_in) |
 //! | `url.template` on a client | a [`Route`](tower_otel_core::Route) in the request's extensions, or [`.route(..)`](TraceLayer::route) |
 //! | `http.request.resend_count` on a client | [`Attempts`](tower_otel_core::Attempts) in the request's extensions |
 //! | the error itself, as an event | [`.exceptions()`](TraceLayer::exceptions) |
@@ -130,9 +131,17 @@
 //! `{method}`, or `{method} {template}`. A method that is not known is called `HTTP`.
 //! [`.expose_span()`](TraceLayer::expose_span) lets a handler rename it.
 //!
-//! Client address, peer address and user agent can be personal data.
+//! Client address and port, peer address and user agent can be personal data.
 //! [`.personal_data(false)`](TraceLayer::personal_data) leaves all of them out. The text of an
 //! error is not recorded unless asked for: it may quote a URL with its secrets.
+//!
+//! # What is not recorded
+//!
+//! | attribute | why |
+//! |---|---|
+//! | `http.request.size`, `http.response.size` | they count the head as it was on the wire, compressed in HTTP/2 and never seen by a layer; a guess would be wrong |
+//! | `http.request.body.content`, `http.response.body.content` | a body has no bound and may hold secrets, and the body of a request is never touched |
+//! | `network.protocol.name` | the conventions want it where it is not `http` |
 //!
 //! # When a span ends, and what is an error
 //!
@@ -268,11 +277,13 @@ mod facts;
 mod grpc;
 mod handle;
 mod layer;
+mod opt_in;
 
-pub use backend::{Backend, Direct, DirectSpan, Tracing, TracingSpan};
+pub use backend::{Backend, Otel, OtelSpan, Tracing, TracingSpan};
 pub use exchange::TraceExchange;
 pub use handle::SpanHandle;
 pub use layer::TraceLayer;
+pub use opt_in::OptIn;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

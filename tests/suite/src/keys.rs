@@ -8,6 +8,7 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::trace::SpanData;
 use opentelemetry_semantic_conventions::attribute as published;
+use tower_otel_trace::OptIn;
 
 use crate::table::Backend;
 
@@ -90,6 +91,24 @@ const NOT_OURS: [&str; 8] = [
     "target",
     "busy_ns",
     "idle_ns",
+];
+
+/// Every attribute that is recorded only if somebody asks for it.
+pub const OPT_INS: [OptIn; 6] = [
+    OptIn::ClientPort,
+    OptIn::NetworkLocal,
+    OptIn::NetworkTransport,
+    OptIn::UrlScheme,
+    OptIn::UserAgent,
+    OptIn::UserAgentSynthetic,
+];
+
+/// Keys of the conventions that no option brings: the size of a message with its head is not known
+/// to a layer, and another protocol than `http` is not spoken.
+pub const NOT_RECORDED: [&str; 3] = [
+    published::HTTP_REQUEST_SIZE,
+    published::HTTP_RESPONSE_SIZE,
+    published::NETWORK_PROTOCOL_NAME,
 ];
 
 /// Every key the conventions have for a span of this kind, spelled as they publish it.

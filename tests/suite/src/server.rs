@@ -2,7 +2,13 @@
 
 use std::{cell::Cell, net::SocketAddr};
 
-use axum::{Router, extract::Path, response::Redirect, routing::any};
+use axum::{
+    Router,
+    extract::{ConnectInfo, Path, Request, connect_info::Connected},
+    response::Redirect,
+    routing::any,
+    serve::IncomingStream,
+};
 use http::{HeaderMap, StatusCode};
 use opentelemetry::Context;
 use opentelemetry_sdk::trace::SpanData;
@@ -10,6 +16,8 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
+use tower::util::MapRequestLayer;
+use tower_otel_core::{LocalAddr, PeerAddr};
 use tower_otel_trace::TraceLayer;
 
 use crate::{
@@ -36,6 +44,19 @@ impl Server {
     pub async fn of(backend: Backend, scene: Scene, layer: TraceLayer, router: Router) -> Self {
         let router = backend.around(&scene, layer, router);
         Self::listen(backend, scene, router).await
+    }
+
+    /// [`app`] behind the layer, on a server that tells both ends of its connections.
+    pub async fn of_ends(backend: Backend, layer: TraceLayer) -> Self {
+        let scene = Scene::new();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let service = backend
+            .around(&scene, layer, app())
+            .layer(MapRequestLayer::new(Ends::leave))
+            .into_make_service_with_connect_info::<Ends>();
+        tokio::spawn(async move { axum::serve(listener, service).await });
+        Self::at(backend, scene, address)
     }
 
     /// A router that has its layers already. It knows its peers, as axum does when it is told to.
@@ -72,6 +93,27 @@ impl Server {
     /// The next span that ends.
     pub async fn span(&self) -> SpanData {
         next_span(&self.scene, self.backend, &self.taken).await
+    }
+}
+
+/// Both ends of a connection.
+#[derive(Clone, Copy)]
+struct Ends(PeerAddr, LocalAddr);
+
+impl Connected<IncomingStream<'_, TcpListener>> for Ends {
+    fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
+        let local = stream.io().local_addr().unwrap();
+        Self(PeerAddr(*stream.remote_addr()), LocalAddr(local))
+    }
+}
+
+impl Ends {
+    fn leave(mut request: Request) -> Request {
+        let extensions = request.extensions_mut();
+        let ConnectInfo(Self(peer, local)) = extensions.remove().unwrap();
+        extensions.insert(peer);
+        extensions.insert(local);
+        request
     }
 }
 

@@ -29,7 +29,7 @@ use opentelemetry::{
 use opentelemetry_sdk::trace::{Sampler, SpanData};
 use suite_tests::{
     client::{dialling, request, resolving, single},
-    keys::known_keys,
+    keys::{NOT_RECORDED, OPT_INS, known_keys},
     net::{Http, serve},
     sampler::Shown,
     scene::{Scene, within},
@@ -46,7 +46,7 @@ use tower_otel_core::{
     semconv::{KnownMethods, SensitiveKeys},
 };
 use tower_otel_propagate::PropagateLayer;
-use tower_otel_trace::TraceLayer;
+use tower_otel_trace::{OptIn, TraceLayer};
 use tracing::Level;
 use tracing_subscriber::filter::{LevelFilter, filter_fn};
 
@@ -679,23 +679,136 @@ async fn headers_and_body_sizes_are_recorded_by_option() {
     }
 }
 
+/// Every option that brings an attribute.
+fn everything() -> TraceLayer {
+    TraceLayer::client()
+        .opt_in(OPT_INS)
+        .body_sizes()
+        .exceptions()
+        .expose_span()
+}
+
 #[tokio::test]
-async fn what_is_opt_in_and_not_offered_is_absent_whatever_is_switched_on() {
-    table(
-        &ALL,
-        || TraceLayer::client().body_sizes().exceptions().expose_span(),
-        &[(
-            "GET http://api.example/users/7",
+async fn what_is_opt_in_is_absent_unless_asked_for() {
+    for backend in Backend::BOTH {
+        let client = Client::new(backend, TraceLayer::client()).await;
+        let mut request = request("GET http://api.example/users/7");
+        let bot = "Googlebot/2.1".parse().unwrap();
+        request.headers_mut().insert(header::USER_AGENT, bot);
+        let http = dialling(Http::One, client.server);
+        client.ask_with(http, request).await;
+        says(
+            &client.span().await,
             &[
                 ("url.scheme", Absent),
                 ("user_agent.original", Absent),
                 ("user_agent.synthetic.type", Absent),
                 ("network.transport", Absent),
-                ("network.protocol.name", Absent),
+            ],
+        );
+    }
+}
+
+#[tokio::test]
+async fn url_scheme_is_that_of_the_url_by_option() {
+    table(
+        &ALL,
+        || TraceLayer::client().opt_in([OptIn::UrlScheme]),
+        &[(
+            "GET http://api.example/users/7",
+            &[("url.scheme", Str("http"))],
+        )],
+    )
+    .await;
+    // Here the server speaks no TLS, but the URL says what was asked for.
+    table(
+        &[With::Hyper(Http::One)],
+        || TraceLayer::client().opt_in([OptIn::UrlScheme]),
+        &[(
+            "GET https://api.example/users/7",
+            &[("url.scheme", Str("https"))],
+        )],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn user_agent_original_and_synthetic_type_are_those_of_the_request_by_option() {
+    let asked = || TraceLayer::client().opt_in([OptIn::UserAgent, OptIn::UserAgentSynthetic]);
+    for backend in Backend::BOTH {
+        for (layer, original) in [
+            (asked(), Str("a Bingbot")),
+            // Personal data is left out by one switch; what is no person is none.
+            (asked().personal_data(false), Absent),
+        ] {
+            let client = Client::new(backend, layer).await;
+            let mut request = request("GET http://api.example/users/7");
+            let bot = "a Bingbot".parse().unwrap();
+            request.headers_mut().insert(header::USER_AGENT, bot);
+            let http = dialling(Http::One, client.server);
+            client.ask_with(http, request).await;
+            says(
+                &client.span().await,
+                &[
+                    ("user_agent.original", original),
+                    ("user_agent.synthetic.type", Str("bot")),
+                ],
+            );
+        }
+    }
+    let absent = [
+        ("user_agent.original", Absent),
+        ("user_agent.synthetic.type", Absent),
+    ];
+    table(&ALL, asked, &[("GET http://api.example/users/7", &absent)]).await;
+}
+
+#[tokio::test]
+async fn network_transport_is_tcp_by_option_where_the_client_tells_its_peer() {
+    let asked = || TraceLayer::client().opt_in([OptIn::NetworkTransport]);
+    table(
+        &ALL,
+        asked,
+        &[(
+            "GET http://api.example/users/7",
+            &[
+                ("network.transport", Str("tcp")),
+                ("network.peer.address", Str("127.0.0.1")),
+            ],
+        )],
+    )
+    .await;
+    for backend in Backend::BOTH {
+        let client = Client::new(backend, asked()).await;
+        let quiet = single(client.server).await;
+        client.ask_with(quiet, request("GET /users/7")).await;
+        let absent = [
+            ("network.transport", Absent),
+            ("network.peer.address", Absent),
+        ];
+        says(&client.span().await, &absent);
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_offered_or_not_a_clients_is_absent_whatever_is_switched_on() {
+    table(
+        &ALL,
+        everything,
+        &[(
+            "GET http://api.example/users/7",
+            &[
+                // The head on the wire is never seen by a layer.
                 ("http.request.size", Absent),
                 ("http.response.size", Absent),
+                // A body has no bound, and may hold secrets.
                 ("http.request.body.content", Absent),
                 ("http.response.body.content", Absent),
+                // It is `http`, always.
+                ("network.protocol.name", Absent),
+                ("client.port", Absent),
+                ("network.local.address", Absent),
+                ("network.local.port", Absent),
             ],
         )],
     )
@@ -1073,7 +1186,7 @@ async fn the_span_is_a_child_of_whatever_is_current() {
 async fn every_key_and_no_other_is_in_the_conventions() {
     let mut told = BTreeSet::new();
     for backend in Backend::BOTH {
-        let client = Client::new(backend, TraceLayer::client().body_sizes()).await;
+        let client = Client::new(backend, everything()).await;
         let with = With::Reqwest(Http::One);
         let mut spans = vec![
             client
@@ -1088,6 +1201,7 @@ async fn every_key_and_no_other_is_in_the_conventions() {
             let mut request = request(line);
             let headers = request.headers_mut();
             headers.insert(header::CONTENT_LENGTH, "0".parse().unwrap());
+            headers.insert(header::USER_AGENT, "Googlebot".parse().unwrap());
             request.extensions_mut().insert(attempts.clone());
             request.extensions_mut().insert(Route::from("/users/{id}"));
             client
@@ -1102,16 +1216,7 @@ async fn every_key_and_no_other_is_in_the_conventions() {
         .iter()
         .filter(|key| !told.contains(**key))
         .collect();
-    let not_offered = [
-        "http.request.size",
-        "http.response.size",
-        "network.protocol.name",
-        "network.transport",
-        "url.scheme",
-        "user_agent.original",
-        "user_agent.synthetic.type",
-    ];
-    assert_eq!(silent, not_offered.iter().collect::<Vec<_>>());
+    assert_eq!(silent, NOT_RECORDED.iter().collect::<Vec<_>>());
 }
 
 #[tokio::test]

@@ -10,11 +10,12 @@
 )]
 
 use std::{
+    net::SocketAddr,
     process::Command,
     sync::{Arc, Mutex},
 };
 
-use axum::{Router, response::Response, routing::any};
+use axum::{Router, extract::Request, response::Response, routing::any};
 use http::{HeaderName, HeaderValue, StatusCode, Version, header};
 use http_body_util::{BodyExt, Empty, Full};
 use opentelemetry::{
@@ -23,6 +24,7 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::trace::{Sampler, SpanData};
 use suite_tests::{
+    keys::OPT_INS,
     net::{BoxError, Http, Script, Step, Wire},
     sampler::Shown,
     scene::{Scene, within},
@@ -32,10 +34,10 @@ use suite_tests::{
 use tokio::sync::Notify;
 use tower::util::MapRequestLayer;
 use tower_otel_core::{
-    Filter, PeerAddr,
+    Filter, LocalAddr, PeerAddr,
     semconv::{ForwardedBy, KnownMethods, Proxies, SensitiveKeys},
 };
-use tower_otel_trace::TraceLayer;
+use tower_otel_trace::{OptIn, TraceLayer};
 use tracing::{
     Event, Level, Subscriber,
     field::{Field, Visit},
@@ -85,6 +87,7 @@ async fn over_http2(server: &Server, uri: &str) -> SpanData {
 /// Every option there is.
 fn everything() -> TraceLayer {
     TraceLayer::server()
+        .opt_in(OPT_INS)
         .body_sizes()
         .capture_request_headers([header::ACCEPT])
         .capture_response_headers([header::CONTENT_TYPE])
@@ -598,7 +601,7 @@ async fn network_peer_address_and_port_are_those_that_a_server_left_in_the_reque
             ("[::ffff:192.0.2.1]:4711", "192.0.2.1", Int(4711)),
             ("192.0.2.1:0", "192.0.2.1", Absent),
         ] {
-            let leave = MapRequestLayer::new(move |mut request: axum::extract::Request| {
+            let leave = MapRequestLayer::new(move |mut request: Request| {
                 let peer = PeerAddr(peer.parse().unwrap());
                 request.extensions_mut().insert(peer);
                 request
@@ -694,9 +697,10 @@ async fn user_agent_original_is_there_if_the_header_is() {
 
 #[tokio::test]
 async fn personal_data_is_left_out_by_one_switch() {
-    let forwarded = "GET / HTTP/1.1\nUser-Agent: a browser\nX-Forwarded-For: 203.0.113.7";
+    let forwarded = "GET / HTTP/1.1\nUser-Agent: a browser\nForwarded: for=\"203.0.113.7:4711\"";
     let rows: &[Row<'_>] = &[
         ("client.address", Absent),
+        ("client.port", Absent),
         ("network.peer.address", Absent),
         ("network.peer.port", Absent),
         ("user_agent.original", Absent),
@@ -708,12 +712,13 @@ async fn personal_data_is_left_out_by_one_switch() {
         &[(forwarded, rows)],
     )
     .await;
-    // Who is trusted does not change that.
+    // Neither who is trusted nor what else is asked for changes that.
     table(
         || {
             TraceLayer::server()
                 .personal_data(false)
                 .trusted_proxies(Proxies::all())
+                .opt_in([OptIn::ClientPort, OptIn::UserAgent])
         },
         &[(forwarded, rows)],
     )
@@ -721,21 +726,155 @@ async fn personal_data_is_left_out_by_one_switch() {
 }
 
 #[tokio::test]
-async fn what_is_opt_in_and_not_offered_is_absent_whatever_is_switched_on() {
-    table(
-        everything,
-        &[(
-            "POST /users/7 HTTP/1.1\nUser-Agent: Googlebot\nForwarded: for=\"192.0.2.1:4711\"\nContent-Length: 4\n\nbody",
+async fn what_is_opt_in_is_absent_unless_asked_for() {
+    for backend in Backend::BOTH {
+        let server = Server::of_ends(backend, TraceLayer::server()).await;
+        let span = server
+            .span_of("GET / HTTP/1.1\nUser-Agent: Googlebot/2.1")
+            .await;
+        says(
+            &span,
             &[
                 ("client.port", Absent),
                 ("network.local.address", Absent),
                 ("network.local.port", Absent),
                 ("network.transport", Absent),
+                ("user_agent.synthetic.type", Absent),
+            ],
+        );
+    }
+}
+
+#[tokio::test]
+async fn client_port_is_that_beside_the_address_by_option() {
+    let asked = || TraceLayer::server().opt_in([OptIn::ClientPort]);
+    table(
+        || asked().trusted_proxies(Proxies::all()),
+        &[
+            (
+                "GET / HTTP/1.1\nForwarded: for=\"192.0.2.1:4711\"",
+                &[
+                    ("client.address", Str("192.0.2.1")),
+                    ("client.port", Int(4711)),
+                ],
+            ),
+            (
+                "GET / HTTP/1.1\nForwarded: for=192.0.2.1",
+                &[
+                    ("client.address", Str("192.0.2.1")),
+                    ("client.port", Absent),
+                ],
+            ),
+        ],
+    )
+    .await;
+    for backend in Backend::BOTH {
+        let server = Server::start(backend, asked()).await;
+        let (_, stream) = raw(server.address, "GET / HTTP/1.1").await;
+        let port = stream.local_addr().unwrap().port();
+        says(&server.span().await, &[("client.port", Int(port.into()))]);
+    }
+}
+
+#[tokio::test]
+async fn network_local_address_and_port_are_this_end_of_the_connection_by_option() {
+    for backend in Backend::BOTH {
+        let layer = TraceLayer::server().opt_in([OptIn::NetworkLocal]);
+        let server = Server::of_ends(backend, layer).await;
+        let (_, stream) = raw(server.address, "GET / HTTP/1.1").await;
+        let there = stream.local_addr().unwrap().port();
+        says(
+            &server.span().await,
+            &[
+                ("network.local.address", Str("127.0.0.1")),
+                ("network.local.port", Int(server.address.port().into())),
+                ("network.peer.address", Str("127.0.0.1")),
+                ("network.peer.port", Int(there.into())),
+            ],
+        );
+    }
+}
+
+#[tokio::test]
+async fn network_local_address_is_absent_where_nobody_knows_it() {
+    let unspecified = SocketAddr::from(([0, 0, 0, 0], 8080));
+    for local in [None, Some(LocalAddr(unspecified))] {
+        for backend in Backend::BOTH {
+            let scene = Scene::new();
+            let layer = TraceLayer::server().opt_in([OptIn::NetworkLocal]);
+            let router = backend.around(&scene, layer, app());
+            let router = router.layer(MapRequestLayer::new(move |mut request: Request| {
+                local.map(|local| request.extensions_mut().insert(local));
+                request
+            }));
+            let server = Server::listen(backend, scene, router).await;
+            says(
+                &server.span_of("GET / HTTP/1.1").await,
+                &[
+                    ("network.local.address", Absent),
+                    ("network.local.port", Absent),
+                ],
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn network_transport_is_tcp_by_option_where_the_peer_is_known() {
+    let asked = || TraceLayer::server().opt_in([OptIn::NetworkTransport]);
+    for backend in Backend::BOTH {
+        let server = Server::start(backend, asked()).await;
+        let tcp = [("network.transport", Str("tcp"))];
+        says(&server.span_of("GET / HTTP/1.1").await, &tcp);
+        says(&over_http2(&server, "http://a/").await, &tcp);
+
+        // As on a Unix socket, whose peers have no addresses.
+        let scene = Scene::new();
+        let address = backend.serve(&scene, asked(), app()).await;
+        let server = Server::at(backend, scene, address);
+        let span = server.span_of("GET / HTTP/1.1").await;
+        says(&span, &[("network.transport", Absent)]);
+    }
+}
+
+#[tokio::test]
+async fn user_agent_synthetic_type_is_bot_or_test_by_option() {
+    let agent = "user_agent.synthetic.type";
+    table(
+        || TraceLayer::server().opt_in([OptIn::UserAgentSynthetic]),
+        &[
+            (
+                "GET / HTTP/1.1\nUser-Agent: Mozilla/5.0 (compatible; Googlebot/2.1)",
+                &[(agent, Str("bot"))],
+            ),
+            (
+                "GET / HTTP/1.1\nUser-Agent: BINGBOT",
+                &[(agent, Str("bot"))],
+            ),
+            (
+                "GET / HTTP/1.1\nUser-Agent: AppInsights; AlwaysOn",
+                &[(agent, Str("test"))],
+            ),
+            ("GET / HTTP/1.1\nUser-Agent: curl/8", &[(agent, Absent)]),
+            ("GET / HTTP/1.1", &[(agent, Absent)]),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn sizes_of_messages_and_contents_of_bodies_are_not_offered_whatever_is_switched_on() {
+    table(
+        everything,
+        &[(
+            "POST /users/7 HTTP/1.1\nContent-Length: 4\n\nbody",
+            &[
+                // The head on the wire is never seen by a layer.
                 ("http.request.size", Absent),
                 ("http.response.size", Absent),
+                // A body has no bound, and may hold secrets.
                 ("http.request.body.content", Absent),
                 ("http.response.body.content", Absent),
-                ("user_agent.synthetic.type", Absent),
             ],
         )],
     )
@@ -1333,15 +1472,15 @@ async fn the_scope_names_the_crate_its_version_and_the_schema() {
 #[tokio::test]
 async fn every_key_and_no_other_is_in_the_conventions() {
     use std::collections::BTreeSet;
-    use suite_tests::keys::known_keys;
+    use suite_tests::keys::{NOT_RECORDED, known_keys};
 
     let mut told = BTreeSet::new();
     for backend in Backend::BOTH {
-        let server = Server::start(backend, everything()).await;
+        let server = Server::of_ends(backend, everything()).await;
         // Each span is looked at when it is taken, for keys that are not in the list.
         for request in [
-            "PURGE /users/7?a=b HTTP/1.1\nHost: a:81\nUser-Agent: b\nContent-Length: 1\n\nc",
-            "GET /status/500 HTTP/1.1\nForwarded: for=192.0.2.1",
+            "PURGE /users/7?a=b HTTP/1.1\nHost: a:81\nUser-Agent: Googlebot\nContent-Length: 1\n\nc",
+            "GET /status/500 HTTP/1.1\nForwarded: for=\"192.0.2.1:4711\"",
         ] {
             let span = server.span_of(request).await;
             told.extend(
@@ -1355,17 +1494,7 @@ async fn every_key_and_no_other_is_in_the_conventions() {
         .iter()
         .filter(|key| !told.contains(**key))
         .collect();
-    let not_offered = [
-        "client.port",
-        "http.request.size",
-        "http.response.size",
-        "network.local.address",
-        "network.local.port",
-        "network.protocol.name",
-        "network.transport",
-        "user_agent.synthetic.type",
-    ];
-    assert_eq!(silent, not_offered.iter().collect::<Vec<_>>());
+    assert_eq!(silent, NOT_RECORDED.iter().collect::<Vec<_>>());
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use http_body_util::Full;
 use opentelemetry_sdk::trace::SpanData;
 use proptest::prelude::*;
 use suite_tests::{
-    keys::{audit, known_keys},
+    keys::{OPT_INS, audit, known_keys},
     scene::Scene,
     table::Backend,
 };
@@ -40,6 +40,7 @@ fn everything(layer: TraceLayer, proxies: Proxies) -> TraceLayer {
     ];
     layer
         .route(route)
+        .opt_in(OPT_INS)
         .body_sizes()
         .exceptions()
         .expose_span()

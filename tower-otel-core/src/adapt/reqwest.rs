@@ -9,7 +9,7 @@ use crate::{
     Exchange, RequestHead, ResponseHead, Target,
     body::ResponseBody,
     recording::Recording,
-    response::{Asked, WrapResponse, settle},
+    response::{ResponseKind, WrapResponse, settle},
     semconv,
 };
 
@@ -72,11 +72,11 @@ impl<E: Exchange + Send + Sync + 'static> WrapResponse<E> for Response {
 
     /// The response's URL is carried across by hand: a conversion to [`http::Response`] and back
     /// keeps everything else, and forgets that.
-    fn wrap(self, mut recording: Recording<E>, asked: Asked) -> Self::Wrapped {
+    fn wrap(self, mut recording: Recording<E>, kind: ResponseKind) -> Self::Wrapped {
         recording.response(&self);
         let url = self.url().clone();
         let response: http::Response<Body> = self.into();
-        let expected = settle(&mut recording, &response, asked);
+        let expected = settle(&mut recording, &response, kind);
         let (mut parts, body) = response.into_parts();
         let body = if recording.is_open() {
             Body::wrap(ResponseBody::new(body, recording, expected))

@@ -8,7 +8,7 @@ use reqwest_middleware::{Middleware, Next};
 
 use crate::{
     Attempts, Observe, ObserveLayer, RequestHead, Target, future::ResponseFuture,
-    recording::Recording, response::Asked, semconv::error::chain,
+    recording::Recording, response::ResponseKind, semconv::error::chain,
 };
 
 /// Watches what passes through one place in the chain of a `ClientWithMiddleware`.
@@ -52,7 +52,7 @@ where
         Self: 'handled,
     {
         extensions.get_or_insert_with(Attempts::default);
-        let asked = Asked::by(request.method());
+        let kind = ResponseKind::by(request.method());
         let mut attempt = Attempt {
             request: &mut request,
             extensions,
@@ -62,7 +62,7 @@ where
             let hidden = HiddenAttempts::of(extensions);
             next.run(request, hidden.extensions).await
         };
-        Box::pin(ResponseFuture::new(below, recording, asked))
+        Box::pin(ResponseFuture::new(below, recording, kind))
     }
 }
 

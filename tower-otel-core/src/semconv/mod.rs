@@ -12,6 +12,7 @@
 //! | who asked, through which proxies, and which of them may be believed? | [`Proxies`], [`Forwarded`], [`Endpoint`] |
 //! | which server and scheme was meant? | [`server`], [`scheme`], [`HostPort`] |
 //! | which protocol was spoken? | [`protocol`] |
+//! | is it a person? | [`user_agent`] |
 //! | what must not be written down? | [`SensitiveKeys`] |
 //! | did it fail, and how is the failure called? | [`status`], [`error`] |
 //! | and when it is gRPC? | [`rpc`] |
@@ -70,6 +71,7 @@ pub mod server;
 pub mod status;
 mod story;
 pub mod trust;
+pub mod user_agent;
 
 pub use cidr::BadCidr;
 pub use client::Endpoint;

@@ -58,6 +58,8 @@ pub enum Mood {
 pub struct Received {
     pub spans: Vec<Span>,
     pub resources: Vec<(String, Value)>,
+    /// Name, version and schema of the scopes of the last spans.
+    pub scopes: Vec<[String; 3]>,
     pub headers: Vec<(String, String)>,
     pub metrics: Vec<String>,
     pub logs: Vec<LogRecord>,
@@ -232,8 +234,11 @@ impl Service {
                 .into_iter()
                 .filter_map(|own| Some((own.key, own.value?.value?)))
                 .collect();
-            for scope in resource.scope_spans {
-                received.spans.extend(scope.spans);
+            for spans in resource.scope_spans {
+                let scope = spans.scope.unwrap_or_default();
+                let scope = [scope.name, scope.version, spans.schema_url];
+                received.scopes.push(scope);
+                received.spans.extend(spans.spans);
             }
         }
     }

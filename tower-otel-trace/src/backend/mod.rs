@@ -2,16 +2,16 @@
 
 use std::{fmt, time::Instant};
 
-use opentelemetry::{Context, trace::SpanContext};
+use ::opentelemetry::{Context, trace::SpanContext};
 
 use crate::facts::Facts;
 
-mod direct;
+mod opentelemetry;
 mod tracing;
 
 pub(crate) use self::tracing::TARGET;
 pub use self::{
-    direct::{Direct, DirectSpan},
+    opentelemetry::{Otel, OtelSpan},
     tracing::{Tracing, TracingSpan},
 };
 
@@ -94,6 +94,6 @@ mod sealed {
 
     impl Sealed for super::Tracing {}
     impl Sealed for super::TracingSpan {}
-    impl<T: Tracer> Sealed for super::Direct<T> {}
-    impl Sealed for super::DirectSpan {}
+    impl<T: Tracer> Sealed for super::Otel<T> {}
+    impl Sealed for super::OtelSpan {}
 }

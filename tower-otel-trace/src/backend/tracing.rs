@@ -73,7 +73,7 @@ impl Backend for Tracing {
 
 /// All fields have to be declared here: `tracing` drops what a span did not declare.
 fn server(facts: &Facts<'_>) -> tracing::Span {
-    let (server, peer) = (facts.server(), facts.peer());
+    let (server, peer, local) = (facts.server(), facts.peer(), facts.local());
     tracing::info_span!(
         target: TARGET,
         "HTTP server",
@@ -89,10 +89,15 @@ fn server(facts: &Facts<'_>) -> tracing::Span {
         { attribute::SERVER_ADDRESS } = server.map(|server| server.host),
         { attribute::SERVER_PORT } = server.and_then(|server| server.port).map(i64::from),
         { attribute::CLIENT_ADDRESS } = facts.client_address().map(field::display),
+        { attribute::CLIENT_PORT } = facts.client_port().map(i64::from),
+        { attribute::NETWORK_LOCAL_ADDRESS } = local.map(|local| field::display(local.address)),
+        { attribute::NETWORK_LOCAL_PORT } = local.and_then(|local| local.port).map(i64::from),
         { attribute::NETWORK_PEER_ADDRESS } = peer.map(|peer| field::display(peer.address)),
         { attribute::NETWORK_PEER_PORT } = peer.and_then(|peer| peer.port).map(i64::from),
         { attribute::NETWORK_PROTOCOL_VERSION } = facts.protocol_version(),
+        { attribute::NETWORK_TRANSPORT } = facts.transport(),
         { attribute::USER_AGENT_ORIGINAL } = facts.user_agent(),
+        { attribute::USER_AGENT_SYNTHETIC_TYPE } = facts.synthetic_type(),
         { attribute::HTTP_REQUEST_BODY_SIZE } = facts.body_size(),
         { attribute::HTTP_RESPONSE_STATUS_CODE } = Empty,
         { attribute::HTTP_RESPONSE_BODY_SIZE } = Empty,
@@ -113,12 +118,16 @@ fn client(facts: &Facts<'_>) -> tracing::Span {
         { attribute::HTTP_REQUEST_METHOD_ORIGINAL } = facts.method_original(),
         { attribute::HTTP_REQUEST_RESEND_COUNT } = facts.resend_count().map(i64::from),
         { attribute::URL_FULL } = facts.url().as_deref(),
+        { attribute::URL_SCHEME } = facts.client_scheme(),
         { attribute::URL_TEMPLATE } = facts.route(),
         { attribute::SERVER_ADDRESS } = server.map(|server| server.host),
         { attribute::SERVER_PORT } = server.and_then(|server| server.port).map(i64::from),
         { attribute::NETWORK_PEER_ADDRESS } = Empty,
         { attribute::NETWORK_PEER_PORT } = Empty,
         { attribute::NETWORK_PROTOCOL_VERSION } = Empty,
+        { attribute::NETWORK_TRANSPORT } = Empty,
+        { attribute::USER_AGENT_ORIGINAL } = facts.user_agent(),
+        { attribute::USER_AGENT_SYNTHETIC_TYPE } = facts.synthetic_type(),
         { attribute::HTTP_REQUEST_BODY_SIZE } = facts.body_size(),
         { attribute::HTTP_RESPONSE_STATUS_CODE } = Empty,
         { attribute::HTTP_RESPONSE_BODY_SIZE } = Empty,

@@ -24,9 +24,9 @@ use crate::facts::{Facts, Protocol};
 /// context while the service inside runs, so that it is the parent of whatever is opened there,
 /// tracing-opentelemetry's spans included.
 #[derive(Clone, Debug)]
-pub struct Direct<T>(T);
+pub struct Otel<T>(T);
 
-impl<T: Tracer> Direct<T> {
+impl<T: Tracer> Otel<T> {
     pub(crate) fn new<P: TracerProvider<Tracer = T>>(provider: &P) -> Self {
         let scope = InstrumentationScope::builder(env!("CARGO_PKG_NAME"))
             .with_version(env!("CARGO_PKG_VERSION"))
@@ -37,20 +37,20 @@ impl<T: Tracer> Direct<T> {
 }
 
 /// An open OpenTelemetry span.
-pub struct DirectSpan {
+pub struct OtelSpan {
     // Attached whenever the span is entered. Absent if there is nothing to attach.
     context: Option<Context>,
     recording: bool,
     started: (SystemTime, Instant),
 }
 
-impl<T> Backend for Direct<T>
+impl<T> Backend for Otel<T>
 where
     T: Tracer<Span: Send + Sync + 'static> + Clone + fmt::Debug,
 {
-    type Span = DirectSpan;
+    type Span = OtelSpan;
 
-    fn start(&self, facts: &Facts<'_>, parent: Parent, at: Instant) -> DirectSpan {
+    fn start(&self, facts: &Facts<'_>, parent: Parent, at: Instant) -> OtelSpan {
         let (beneath, link) = parent.beneath();
         let parent = beneath.unwrap_or_else(Context::current);
         let started = SystemTime::now();
@@ -79,15 +79,15 @@ where
             // The provider is shut down, or telemetry suppressed: as if there were no layer.
             parent
         };
-        DirectSpan {
+        OtelSpan {
             context: Some(context),
             recording,
             started: (started, at),
         }
     }
 
-    fn none(&self, parent: Parent) -> DirectSpan {
-        DirectSpan {
+    fn none(&self, parent: Parent) -> OtelSpan {
+        OtelSpan {
             context: parent.beneath().0,
             recording: false,
             started: (SystemTime::UNIX_EPOCH, Instant::now()),
@@ -152,13 +152,24 @@ fn rest(facts: &Facts<'_>) -> Vec<KeyValue> {
             let original = facts.method_original();
             rest.text(attribute::HTTP_REQUEST_METHOD_ORIGINAL, original);
             rest.int(attribute::HTTP_REQUEST_BODY_SIZE, facts.body_size());
+            let synthetic = facts.synthetic_type();
+            rest.fixed(attribute::USER_AGENT_SYNTHETIC_TYPE, synthetic);
             match facts.kind() {
                 Kind::Server => {
                     let version = facts.protocol_version();
                     rest.fixed(attribute::NETWORK_PROTOCOL_VERSION, version);
+                    rest.fixed(attribute::NETWORK_TRANSPORT, facts.transport());
+                    rest.port(attribute::CLIENT_PORT, facts.client_port());
+                    if let Some(local) = facts.local() {
+                        let address = local.address.to_string();
+                        rest.owned(attribute::NETWORK_LOCAL_ADDRESS, Some(address));
+                        rest.port(attribute::NETWORK_LOCAL_PORT, local.port);
+                    }
                 }
                 Kind::Client => {
                     rest.text(attribute::URL_TEMPLATE, facts.route());
+                    rest.fixed(attribute::URL_SCHEME, facts.client_scheme());
+                    rest.text(attribute::USER_AGENT_ORIGINAL, facts.user_agent());
                     let count = facts.resend_count().map(i64::from);
                     rest.int(attribute::HTTP_REQUEST_RESEND_COUNT, count);
                 }
@@ -197,7 +208,7 @@ impl Attributes {
     }
 }
 
-impl Span for DirectSpan {
+impl Span for OtelSpan {
     type Entered<'a> = Option<ContextGuard>;
 
     fn enter(&self) -> Option<ContextGuard> {
@@ -238,9 +249,9 @@ impl Span for DirectSpan {
     }
 }
 
-impl fmt::Debug for DirectSpan {
+impl fmt::Debug for OtelSpan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DirectSpan")
+        f.debug_struct("OtelSpan")
             .field("recording", &self.recording)
             .finish_non_exhaustive()
     }

@@ -1,0 +1,143 @@
+//! Spans and metrics of one test, kept in memory: each test has its own, so all of them can run side
+//! by side, and an assertion that fails shows the difference.
+//!
+//! It knows nothing of the layers it is made for. Whatever records through `tracing`, through the
+//! `metrics` facade or with a provider of OpenTelemetry can be tested with it.
+//!
+//! # A whole test
+//!
+//! ```
+//! use axum::{Router, body::{Body, to_bytes}, extract::Path, http::Request, routing::get};
+//! use tower::{ServiceBuilder, ServiceExt};
+//! use tower_otel_metrics::MetricsLayer;
+//! use tower_otel_test::{SpanKind, TestTelemetry, span};
+//! use tower_otel_trace::TraceLayer;
+//!
+//! async fn user(Path(id): Path<u64>) -> String {
+//!     tracing::info_span!("find user", user.id = id as i64).in_scope(|| format!("user {id}"))
+//! }
+//!
+//! # /*
+//! #[tokio::test]
+//! # */
+//! # #[tokio::main(flavor = "current_thread")]
+//! async fn a_user_is_found() {
+//!     let telemetry = TestTelemetry::new();
+//!     let _installed = telemetry.install();
+//!     let app = Router::new().route("/users/{id}", get(user)).layer(
+//!         ServiceBuilder::new().layer(TraceLayer::server()).layer(MetricsLayer::server()),
+//!     );
+//!
+//!     let request = Request::get("/users/7").body(Body::empty()).unwrap();
+//!     let response = app.oneshot(request).await.unwrap();
+//!     // An exchange ends with its body.
+//!     to_bytes(response.into_body(), 1000).await.unwrap();
+//!
+//!     telemetry.assert_spans([span("GET /users/{id}")
+//!         .kind(SpanKind::Server)
+//!         .attribute("http.response.status_code", 200)
+//!         .without("error.type")
+//!         .child(span("find user").attribute("user.id", 7))]);
+//!     telemetry.assert_metrics(r#"
+//!         http_request_duration_seconds{method="GET",path="/users/{id}"} count=1
+//!         http_requests_in_flight{method="GET"} 0
+//!         http_requests_total{method="GET",path="/users/{id}",status="200"} 1
+//!         http_responses_aborted_total{method="GET",path="/users/{id}"} 0
+//!     "#);
+//! }
+//! # a_user_is_found();
+//! ```
+//!
+//! Spans are shown by indentation, attributes deeper than children. An assertion that fails shows what it
+//! expected with `-` and what was recorded with `+`, and then all that was recorded:
+//!
+//! ```text
+//! spans are not as expected:
+//!
+//!   order  server
+//! -     items = "2"
+//! +     items = 2
+//!     charge
+//!         amount = 3
+//!     charge
+//! -       amount = 5
+//! -       currency = (absent)
+//! +       amount = 4
+//! +       currency = "EUR"
+//!
+//! recorded:
+//!
+//! order  server
+//!     items = 2
+//!   charge
+//!       amount = 3
+//!   charge
+//!       amount = 4
+//!       currency = "EUR"
+//! ```
+//!
+//! # Over sockets, on many threads
+//!
+//! What `install` does is done for one thread. On a runtime of many threads give the layers their
+//! providers, and wait for what ends after the client has its response:
+//!
+//! ```
+//! use axum::{Router, routing::get};
+//! use tower::ServiceBuilder;
+//! use tower_otel_metrics::MetricsLayer;
+//! use tower_otel_test::{TestTelemetry, span};
+//! use tower_otel_trace::TraceLayer;
+//!
+//! # /*
+//! #[tokio::test(flavor = "multi_thread")]
+//! # */
+//! # #[tokio::main]
+//! async fn a_greeting_is_counted() -> Result<(), Box<dyn std::error::Error>> {
+//!     let telemetry = TestTelemetry::new();
+//!     let app: Router = Router::new().route("/greeting", get(|| async { "hello" })).layer(
+//!         ServiceBuilder::new()
+//!             .layer(TraceLayer::server().tracer_provider(telemetry.tracer_provider()))
+//!             .layer(MetricsLayer::server().meter_provider(telemetry.meter_provider())),
+//!     );
+//!     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//!     let url = format!("http://{}/greeting", listener.local_addr()?);
+//!     tokio::spawn(async { axum::serve(listener, app).await });
+//!
+//!     reqwest::get(url).await?.text().await?;
+//!
+//!     telemetry.wait_for("the server's span", |telemetry| telemetry.spans().len() == 1).await;
+//!     telemetry.assert_spans([span("GET /greeting")]);
+//!     let metrics = telemetry.metrics();
+//!     let requests = metrics.counter("http_requests_total", &[("path", "/greeting")]);
+//!     assert_eq!(requests, Some(1.0), "{metrics}");
+//!     Ok(())
+//! }
+//! # a_greeting_is_counted().unwrap();
+//! ```
+//!
+//! # Panics
+//!
+//! Assertions do, as assertions do. Nothing that a layer calls while it records does.
+
+#![allow(clippy::panic, reason = "an assertion that fails panics")]
+
+mod diff;
+mod expected;
+mod meter;
+mod metrics;
+mod recorder;
+mod shown;
+mod spans;
+mod telemetry;
+
+pub use self::{
+    expected::{ExpectedSpan, span},
+    metrics::{Histogram, Metrics},
+    spans::{Span, Spans},
+    telemetry::{Installed, TestTelemetry},
+};
+pub use opentelemetry::trace::SpanKind;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

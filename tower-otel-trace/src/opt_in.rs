@@ -1,0 +1,80 @@
+//! Attributes that are recorded because somebody asked for them.
+
+/// An attribute that the conventions call opt-in: for [`TraceLayer::opt_in`].
+///
+/// [`TraceLayer::opt_in`]: crate::TraceLayer::opt_in
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum OptIn {
+    /// `client.port`, on a server: the port beside `client.address`, if it is known.
+    /// [Personal data](crate::TraceLayer::personal_data).
+    ClientPort,
+    /// `network.local.address` and `network.local.port`, on a server: this end of the connection,
+    /// where a [`LocalAddr`](tower_otel_core::LocalAddr) in the request tells. With axum:
+    ///
+    /// ```
+    /// use axum::{Router, extract::{ConnectInfo, Request, connect_info::Connected}};
+    /// use axum::serve::IncomingStream;
+    /// use tokio::net::TcpListener;
+    /// use tower::util::MapRequestLayer;
+    /// use tower_otel_core::{LocalAddr, PeerAddr};
+    /// use tower_otel_trace::{OptIn, TraceLayer};
+    ///
+    /// #[derive(Clone)]
+    /// struct Ends(PeerAddr, Option<LocalAddr>);
+    ///
+    /// impl Connected<IncomingStream<'_, TcpListener>> for Ends {
+    ///     fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
+    ///         let local = stream.io().local_addr().ok();
+    ///         Self(PeerAddr(*stream.remote_addr()), local.map(LocalAddr))
+    ///     }
+    /// }
+    ///
+    /// fn tell(mut request: Request) -> Request {
+    ///     let extensions = request.extensions_mut();
+    ///     if let Some(ConnectInfo(Ends(peer, local))) = extensions.remove() {
+    ///         extensions.insert(peer);
+    ///         local.map(|local| extensions.insert(local));
+    ///     }
+    ///     request
+    /// }
+    ///
+    /// let app: Router = Router::new()
+    ///     .layer(TraceLayer::server().opt_in([OptIn::NetworkLocal]))
+    ///     .layer(MapRequestLayer::new(tell));
+    /// let service = app.into_make_service_with_connect_info::<Ends>();
+    /// ```
+    NetworkLocal,
+    /// `network.transport`: `udp` for HTTP/3, else `tcp`. Absent where the address of the peer is
+    /// not known, because that is so on a Unix socket.
+    NetworkTransport,
+    /// `url.scheme` on a client: `http`, `https`, `ws` or `wss`. A server records it anyway.
+    UrlScheme,
+    /// `user_agent.original` on a client, as far as it stands in the request: a header that
+    /// `reqwest::Client` adds by itself is not seen. A server records it anyway.
+    /// [Personal data](crate::TraceLayer::personal_data).
+    UserAgent,
+    /// `user_agent.synthetic.type`: `bot` or `test` where the user agent names one of the
+    /// [few](tower_otel_core::semconv::user_agent) that OpenTelemetry's other instrumentations know.
+    UserAgentSynthetic,
+}
+
+/// Those that were asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct OptIns(u8);
+
+impl OptIns {
+    pub(crate) fn add(&mut self, attributes: impl IntoIterator<Item = OptIn>) {
+        for attribute in attributes {
+            self.0 |= Self::bit(attribute);
+        }
+    }
+
+    pub(crate) const fn has(self, attribute: OptIn) -> bool {
+        self.0 & Self::bit(attribute) != 0
+    }
+
+    const fn bit(attribute: OptIn) -> u8 {
+        1 << attribute as u8
+    }
+}
