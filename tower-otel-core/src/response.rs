@@ -63,23 +63,37 @@ where
     type Wrapped = http::Response<ResponseBody<B, E>>;
 
     fn wrap(self, mut recording: Recording<E>, kind: ResponseKind) -> Self::Wrapped {
+        // First, because the body may unwind: then nobody is given this response.
+        let promise = Promise::of(&mut recording, self.body());
         recording.response(&self);
-        let expected = settle(&mut recording, &self, kind);
+        let expected = settle(&mut recording, &self, promise, kind);
         self.map(|body| ResponseBody::new(body, recording, expected))
     }
 }
 
+/// What a body says of itself before it is polled.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Promise {
+    at_end: bool,
+    exact: Option<u64>,
+}
+
+impl Promise {
+    pub(crate) fn of<E: Exchange>(recording: &mut Recording<E>, body: &impl Body) -> Self {
+        recording.run(|| Self {
+            at_end: body.is_end_stream(),
+            exact: body.size_hint().exact(),
+        })
+    }
+}
+
 /// Ends the exchange if no body is to follow, and says how many bytes of it are due.
-pub(crate) fn settle<B: Body, E: Exchange>(
+pub(crate) fn settle<B, E: Exchange>(
     recording: &mut Recording<E>,
     response: &http::Response<B>,
+    Promise { at_end, exact }: Promise,
     kind: ResponseKind,
 ) -> Option<u64> {
-    if !recording.is_open() {
-        return None;
-    }
-    let body = response.body();
-    let (at_end, exact) = recording.run(|| (body.is_end_stream(), body.size_hint().exact()));
     if let Some(end) = kind.end_at_head(response.status(), at_end) {
         recording.end(end);
     }

@@ -128,6 +128,7 @@ struct Script {
     /// Whether it tells that it has ended once its steps are used up.
     tells_its_end: bool,
     hint: SizeHint,
+    panics_when_asked: bool,
     panics_when_dropped: bool,
 }
 
@@ -175,6 +176,7 @@ impl Body for Script {
     }
 
     fn is_end_stream(&self) -> bool {
+        assert!(!self.panics_when_asked, "the body panics when asked");
         self.tells_its_end && self.steps.is_empty()
     }
 
@@ -360,6 +362,19 @@ fn a_body_that_panics_ends_once_and_panics_on() {
     assert!(panicked.is_err(), "the panic is not swallowed");
     drop(body);
     assert_eq!(diary.ends(), ["end panicked"]);
+}
+
+#[test]
+fn a_response_that_nobody_is_given_is_not_told() {
+    let diary = Diary::default();
+    let mut script = Script::of([Step::Data("ab")]);
+    script.panics_when_asked = true;
+    let response = Response::new(script);
+    let answered = catch_unwind(AssertUnwindSafe(|| {
+        drop(respond(&diary, Method::GET, response));
+    }));
+    assert!(answered.is_err());
+    assert_eq!(diary.read(), ["start GET depth 0", "end panicked"]);
 }
 
 #[test]

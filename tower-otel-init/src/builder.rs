@@ -76,6 +76,22 @@ impl Builder {
         self
     }
 
+    /// Metrics go to this Prometheus recorder, with buckets and formats of your own.
+    ///
+    /// ```
+    /// use tower_otel_init::Telemetry;
+    /// use tower_otel_metrics::prometheus::Prometheus;
+    ///
+    /// let recorder = Prometheus::builder().native_histograms();
+    /// let builder = Telemetry::builder("users").prometheus(recorder);
+    /// # drop(builder);
+    /// ```
+    #[cfg(feature = "prometheus")]
+    pub fn prometheus(mut self, recorder: tower_otel_metrics::prometheus::Builder) -> Self {
+        self.settings.recorder = Some(recorder);
+        self.metrics(MetricsExporter::Prometheus)
+    }
+
     /// Where log records go beside the lines; nowhere unless told.
     pub fn logs(mut self, exporter: LogsExporter) -> Self {
         self.settings.logs = Some(exporter);

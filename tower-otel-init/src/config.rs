@@ -28,6 +28,8 @@ pub(crate) struct Settings {
     pub(crate) sampler: Option<Sampler>,
     pub(crate) traces: Option<TracesExporter>,
     pub(crate) metrics: Option<MetricsExporter>,
+    #[cfg(feature = "prometheus")]
+    pub(crate) recorder: Option<tower_otel_metrics::prometheus::Builder>,
     pub(crate) logs: Option<LogsExporter>,
     pub(crate) queue_size: Option<usize>,
     pub(crate) batch_size: Option<usize>,

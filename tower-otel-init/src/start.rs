@@ -18,7 +18,7 @@ use crate::exports::Exports;
 use crate::install::Layers;
 use crate::spans::Counted;
 use crate::tally::Tally;
-use crate::{Builder, InitError, Telemetry, collector, env, metrics, resource};
+use crate::{Builder, InitError, Settings, Telemetry, collector, env, metrics, resource};
 
 impl Builder {
     /// What fails here takes down with it what was started.
@@ -36,7 +36,7 @@ impl Builder {
         }
         telemetry.start_traces(&config, &resource)?;
         telemetry.start_logs(&config, &resource)?;
-        telemetry.start_metrics(&config, resource, global)?;
+        telemetry.start_metrics(&self.settings, &config, resource, global)?;
         Ok((telemetry, config))
     }
 }
@@ -64,6 +64,7 @@ impl Telemetry {
     #[cfg_attr(not(feature = "prometheus"), allow(unused_variables))]
     fn start_metrics(
         &mut self,
+        settings: &Settings,
         config: &Config,
         resource: Resource,
         global: bool,
@@ -76,7 +77,8 @@ impl Telemetry {
         }
         #[cfg(feature = "prometheus")]
         if global && matches!(config.metrics, Target::Prometheus | Target::Console) {
-            let installed = tower_otel_metrics::prometheus::Prometheus::install();
+            let recorder = settings.recorder.clone().unwrap_or_default();
+            let installed = recorder.install();
             let installed = installed.map_err(|error| InitError::Recorder(error.into()))?;
             if config.metrics == Target::Console {
                 let interval = config.metric_interval;

@@ -6,8 +6,9 @@
 //! use std::net::SocketAddr;
 //!
 //! use axum::{Router, extract::Path, routing::get};
-//! use opentelemetry::trace::TracerProvider;
+//! use opentelemetry::{InstrumentationScope, trace::TracerProvider};
 //! use opentelemetry_sdk::trace::SdkTracerProvider;
+//! use tower_otel_core::semconv::SCHEMA_URL;
 //! use tower_otel_trace::TraceLayer;
 //! use tracing_subscriber::{Layer, filter::LevelFilter, layer::SubscriberExt, util::SubscriberInitExt};
 //!
@@ -17,12 +18,18 @@
 //!
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     // With an exporter of your choice. Below INFO, hyper and h2 have spans of their own.
+//!     // With an exporter of your choice.
 //!     let provider = SdkTracerProvider::builder().build();
+//!     // Every span says who made it, and by which version of the conventions.
+//!     let scope = InstrumentationScope::builder(env!("CARGO_PKG_NAME"))
+//!         .with_version(env!("CARGO_PKG_VERSION"))
+//!         .with_schema_url(SCHEMA_URL)
+//!         .build();
+//!     // Below INFO, hyper and h2 have spans of their own.
 //!     tracing_subscriber::registry()
 //!         .with(
 //!             tracing_opentelemetry::layer()
-//!                 .with_tracer(provider.tracer("shop"))
+//!                 .with_tracer(provider.tracer_with_scope(scope))
 //!                 .with_filter(LevelFilter::INFO),
 //!         )
 //!         .init();
@@ -237,11 +244,17 @@
 //! in the context of its span. Layers that retry belong outside, so that every attempt has a span
 //! and a `traceparent` of its own.
 //!
+//! A `tower::buffer` belongs inside of them all. What is inside of it is called from a task of its
+//! own, where the caller's context is not current (but for a `tracing` span, which the buffer
+//! enters by itself), and polled where it is.
+//!
 //! # Two kinds of spans
 //!
 //! Spans are `tracing` spans of level `INFO` and target `tower_otel_trace`, so log lines belong to
 //! them. tracing-opentelemetry exports them, by its own clock: the exported end is the last time a
-//! span was left, which is when the exchange ended. A span that a filter hides still hands the
+//! span was left, which is when the exchange ended. Their scope, with its schema, is that of the
+//! tracer it was given: see the server above. `tower-otel-init` does all of that in one line. A
+//! span that a filter hides still hands the
 //! context its request arrived with to the requests made inside.
 //!
 //! What no `tracing` field can say goes through the OpenTelemetry context of the span: a late name,

@@ -4,24 +4,20 @@
 mod options;
 mod red;
 mod services;
-mod show;
-mod telemetry;
 mod traffic;
-mod tree;
 
 use std::{
     error::Error,
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     process::ExitCode,
-    time::Duration,
 };
 
-use tokio::{runtime::Runtime, signal, time};
+use tokio::{runtime::Runtime, signal};
+use tower_otel_init::{LogFormat, Sampler, Telemetry, TracesExporter};
+use tower_otel_metrics::prometheus::Prometheus;
 
 use options::Options;
 use services::Services;
-use show::Style;
-use telemetry::Telemetry;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -52,35 +48,33 @@ fn run(options: Options) -> Result<(), BoxError> {
 }
 
 async fn story(port: u16, once: bool) -> Result<(), BoxError> {
-    let style = Style::for_terminal(io::stdout().is_terminal());
-    let telemetry = Telemetry::start()?;
-    let services = Services::start(port, &telemetry).await?;
-    print(&services.describe(style))?;
+    let telemetry = Telemetry::builder("quickstart")
+        .traces(TracesExporter::Console)
+        .sampler(Sampler::ParentBasedAlwaysOn)
+        .prometheus(Prometheus::builder().native_histograms())
+        .log_format(LogFormat::Pretty)
+        .install()?;
+    let prometheus = telemetry.prometheus().ok_or("there is no recorder")?;
+    let services = Services::start(port, prometheus).await?;
+    print(&format!("{}\n", services.describe()))?;
 
+    // The trace of the last request is printed meanwhile: it asks for that, and the others do not.
     let sent = traffic::drive(&services).await?;
     print(&format!(
-        "\n{sent} requests sent: most are fine; among them are a 404, a 502, a path that does not\n\
+        "{sent} requests sent: most are fine; among them are a 404, a 502, a path that does not\n\
          exist, a slow stream, a client that left before the answer and one that left in it.\n"
-    ))?;
-
-    let trace = time::timeout(Duration::from_secs(10), telemetry.spans.await_order()).await;
-    let trace = trace.map_err(|_| "no order left a whole trace")?;
-    print(&format!(
-        "\n{}",
-        tree::draw(&trace, &services.names(), style)
     ))?;
 
     let metrics = reqwest::get(services.shop("/metrics"))
         .await?
         .text()
         .await?;
-    print(&format!("\n{}", red::tables(&metrics, style)))?;
+    print(&format!("\n{}", red::tables(&metrics)))?;
 
     if !once {
-        print(&services.invite(style))?;
+        print(&services.invite())?;
         signal::ctrl_c().await?;
     }
-    telemetry.stop()?;
     Ok(())
 }
 

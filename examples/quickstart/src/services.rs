@@ -13,38 +13,33 @@ use reqwest::{Request, Response, Url};
 use tokio::{net::TcpListener, time};
 use tokio_stream::StreamExt;
 use tower::{ServiceBuilder, ServiceExt, util::BoxCloneSyncService};
-use tower_otel_metrics::MetricsLayer;
+use tower_otel_metrics::{MetricsLayer, prometheus::Prometheus};
 use tower_otel_propagate::PropagateLayer;
 use tower_otel_trace::TraceLayer;
 use tracing::instrument;
 
-use crate::{
-    BoxError,
-    show::{Colour, Style},
-    telemetry::Telemetry,
-    tree,
-};
+use crate::BoxError;
 
-/// The name of an order's span in the shop.
-pub(crate) const ORDER: &str = "POST /orders/{sku}";
-
-/// The server side of the suite.
+/// The server side of the suite. What is inside ends first: where no request is in flight any more,
+/// all spans have ended.
 fn observed(router: Router) -> Router {
     router.layer(
         ServiceBuilder::new()
-            .layer(TraceLayer::server())
-            .layer(MetricsLayer::server()),
+            .layer(MetricsLayer::server())
+            .layer(TraceLayer::server()),
     )
 }
 
-/// The client side of the suite, its layers out of sight of whoever keeps it.
-fn client() -> Client {
+/// The client side of the suite, its layers out of sight of whoever keeps it. It knows where the
+/// host `stock` is.
+fn client(stock: SocketAddr) -> Result<Client, BoxError> {
+    let client = reqwest::Client::builder().resolve("stock", stock).build()?;
     let client = ServiceBuilder::new()
         .layer(TraceLayer::client())
         .layer(MetricsLayer::client())
         .layer(PropagateLayer::new())
-        .service(reqwest::Client::new());
-    BoxCloneSyncService::new(client)
+        .service(client);
+    Ok(BoxCloneSyncService::new(client))
 }
 
 type Client = BoxCloneSyncService<Request, Response, reqwest::Error>;
@@ -58,7 +53,7 @@ pub(crate) struct Services {
 
 impl Services {
     /// `port` is the shop's, 0 for any.
-    pub(crate) async fn start(port: u16, telemetry: &Telemetry) -> Result<Self, BoxError> {
+    pub(crate) async fn start(port: u16, prometheus: &Prometheus) -> Result<Self, BoxError> {
         let listen = async |port| {
             let listener = TcpListener::bind(("127.0.0.1", port)).await;
             listener.map_err(|error| format!("cannot listen on 127.0.0.1:{port}: {error}"))
@@ -68,15 +63,9 @@ impl Services {
             shop: shop.local_addr()?,
             stock: stock.local_addr()?,
         };
-        let spans = telemetry.spans.clone();
-        let newest_trace = move || async move {
-            let trace = spans.newest_trace(|_| true).unwrap_or_default();
-            tree::draw(&trace, &services.names(), Style::PLAIN)
-        };
         // What is added after the layers is not observed.
-        let shop_router = observed(shop_router(services.stock)?)
-            .route_service("/metrics", telemetry.prometheus.service())
-            .route("/trace", get(newest_trace));
+        let shop_router =
+            observed(shop_router(services.stock)?).route_service("/metrics", prometheus.service());
         tokio::spawn(axum::serve(shop, shop_router).into_future());
         tokio::spawn(axum::serve(stock, observed(stock_router())).into_future());
         Ok(services)
@@ -87,15 +76,8 @@ impl Services {
         format!("http://{}{path}", self.shop)
     }
 
-    /// What the addresses in the spans are called.
-    pub(crate) fn names(&self) -> tree::Names {
-        [(self.shop, "shop"), (self.stock, "stock")]
-            .map(|(address, name)| (address.to_string(), name))
-            .into()
-    }
-
     /// What is running, and what there is to read.
-    pub(crate) fn describe(&self, style: Style) -> String {
+    pub(crate) fn describe(&self) -> String {
         [
             ("shop", self.shop(""), "asks the stock"),
             ("stock", format!("http://{}", self.stock), "asks nobody"),
@@ -104,26 +86,18 @@ impl Services {
                 self.shop("/metrics"),
                 "of both, as Prometheus reads them",
             ),
-            ("trace", self.shop("/trace"), "the newest, as a tree"),
         ]
-        .map(|(name, url, what)| {
-            let url = style.paint(Colour::Cyan, &format!("{url:<32}"));
-            format!("{name:<8} {url}  {}\n", style.paint(Colour::Dim, what))
-        })
+        .map(|(name, url, what)| format!("{name:<8} {url:<32}  {what}\n"))
         .concat()
     }
 
     /// What to do next.
-    pub(crate) fn invite(&self, style: Style) -> String {
-        let line = format!(
-            "curl -X POST {}; curl {}",
-            self.shop("/orders/sofa"),
-            self.shop("/trace")
-        );
+    pub(crate) fn invite(&self) -> String {
         format!(
-            "\nStill serving. Try this, or let Prometheus scrape {}; Ctrl-C ends it.\n\n  {}\n",
+            "\nStill serving. Try this, and see its trace here, or let Prometheus scrape {};\n\
+             Ctrl-C ends it.\n\n  curl -X POST {}\n\n",
             self.shop("/metrics"),
-            style.paint(Colour::Bold, &line)
+            self.shop("/orders/sofa"),
         )
     }
 }
@@ -136,8 +110,8 @@ struct Shop {
 
 fn shop_router(stock: SocketAddr) -> Result<Router, BoxError> {
     let shop = Shop {
-        client: client(),
-        items: Url::parse(&format!("http://{stock}/items"))?,
+        client: client(stock)?,
+        items: Url::parse(&format!("http://stock:{}/items", stock.port()))?,
     };
     Ok(Router::new()
         .route("/products/{sku}", get(product))

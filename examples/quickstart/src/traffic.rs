@@ -2,13 +2,16 @@
 
 use std::{future::Future, time::Duration};
 
-use reqwest::{Client, Method, StatusCode};
+use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use tokio::time;
 
 use crate::{BoxError, services::Services};
 
 /// How long a client waits for anything here.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Of a trace that is not to be recorded.
+const UNSAMPLED: &str = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-00";
 
 /// Sends them all, over real sockets, by a client that knows nothing of telemetry. Returns how
 /// many there were, once the services are done with them.
@@ -22,6 +25,8 @@ pub(crate) async fn drive(services: &Services) -> Result<usize, BoxError> {
     shopper.leaves_before_the_answer().await?;
     shopper.leaves_during_the_answer().await?;
     shopper.orders().await?;
+    shopper.until_in_flight(0).await?;
+    shopper.order_that_is_traced().await?;
     shopper.until_in_flight(0).await?;
     Ok(shopper.sent)
 }
@@ -48,19 +53,25 @@ impl Shopper<'_> {
     }
 
     async fn orders(&mut self) -> Result<(), BoxError> {
-        for sku in ["lamp", "chair", "desk"].iter().cycle().take(8) {
+        for sku in ["lamp", "chair", "desk"].iter().cycle().take(7) {
             let path = format!("/orders/{sku}");
             self.send(Method::POST, &path, StatusCode::CREATED).await?;
         }
         Ok(())
     }
 
+    async fn order_that_is_traced(&mut self) -> Result<(), BoxError> {
+        let url = self.services.shop("/orders/chair");
+        self.answered(self.client.post(url), StatusCode::CREATED)
+            .await
+    }
+
     async fn leaves_before_the_answer(&mut self) -> Result<(), BoxError> {
         self.until_in_flight(0).await?;
         self.sent += 1;
-        let report = self.client.get(self.services.shop("/reports/2026")).send();
+        let report = self.unsampled(Method::GET, "/reports/2026");
         tokio::select! {
-            _ = report => Err("the report came too early".into()),
+            _ = report.send() => Err("the report came too early".into()),
             // The request has arrived. To stop waiting for it closes its connection.
             arrived = self.until_in_flight(1) => arrived,
         }
@@ -68,7 +79,7 @@ impl Shopper<'_> {
 
     async fn leaves_during_the_answer(&mut self) -> Result<(), BoxError> {
         self.sent += 1;
-        let export = self.client.get(self.services.shop("/exports/1000000"));
+        let export = self.unsampled(Method::GET, "/exports/1000000");
         let mut response = export.send().await?;
         let first = response.chunk().await?;
         first.map(drop).ok_or_else(|| "the export is empty".into())
@@ -84,18 +95,29 @@ impl Shopper<'_> {
         path: &str,
         wanted: StatusCode,
     ) -> Result<(), BoxError> {
+        let request = self.unsampled(method, path);
+        self.answered(request, wanted).await
+    }
+
+    async fn answered(
+        &mut self,
+        request: RequestBuilder,
+        wanted: StatusCode,
+    ) -> Result<(), BoxError> {
         self.sent += 1;
-        let request = self
-            .client
-            .request(method.clone(), self.services.shop(path));
         let response = request.send().await?;
-        let status = response.status();
+        let (status, url) = (response.status(), response.url().clone());
         response.bytes().await?;
         if status == wanted {
             Ok(())
         } else {
-            Err(format!("{method} {path} was answered with {status}").into())
+            Err(format!("{url} answered {status}").into())
         }
+    }
+
+    fn unsampled(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.client.request(method, self.services.shop(path));
+        request.header("traceparent", UNSAMPLED)
     }
 
     /// Waits until the services say that they are serving this many requests.

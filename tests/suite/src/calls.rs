@@ -18,21 +18,13 @@ use tower_otel_propagate::PropagateLayer;
 use tower_otel_trace::TraceLayer;
 
 use crate::{
+    backend::Backend,
     cart::{Cart, Text},
     net::BoxError,
     scene::{Scene, attribute, text},
 };
 
 pub type Client = Grpc<BoxService<Request<Body>, Response<Body>, BoxError>>;
-
-/// Through whom a span is told.
-#[derive(Clone, Copy, Debug)]
-pub enum Backend {
-    Tracing,
-    Direct,
-}
-
-pub const BACKENDS: [Backend; 2] = [Backend::Tracing, Backend::Direct];
 
 /// What one end has to tell: the status and `error.type`.
 pub type Told = (&'static str, Option<&'static str>);
@@ -58,20 +50,12 @@ pub async fn serve_cart(
     cart: Cart,
 ) -> SocketAddr {
     let (address, incoming) = listen().await;
-    match backend {
-        Backend::Tracing => tokio::spawn(
-            Server::builder()
-                .layer(layer)
-                .add_service(cart)
-                .serve_with_incoming(incoming),
-        ),
-        Backend::Direct => tokio::spawn(
-            Server::builder()
-                .layer(layer.tracer_provider(scene.provider()))
-                .add_service(cart)
-                .serve_with_incoming(incoming),
-        ),
-    };
+    tokio::spawn(
+        Server::builder()
+            .layer(backend.layer(scene.provider(), layer))
+            .add_service(cart)
+            .serve_with_incoming(incoming),
+    );
     address
 }
 
@@ -79,21 +63,13 @@ pub async fn serve_cart(
 pub fn client(scene: &Scene, backend: Backend, layer: TraceLayer, to: SocketAddr) -> Client {
     let uri = format!("http://{to}");
     let channel = Endpoint::new(uri.clone()).unwrap().connect_lazy();
-    let inside = ServiceBuilder::new().layer(PropagateLayer::new());
-    let service = match backend {
-        Backend::Tracing => ServiceBuilder::new()
-            .map_response(|response: Response<_>| response.map(Body::new))
-            .layer(layer)
-            .service(inside.service(channel))
-            .map_err(BoxError::from)
-            .boxed(),
-        Backend::Direct => ServiceBuilder::new()
-            .map_response(|response: Response<_>| response.map(Body::new))
-            .layer(layer.tracer_provider(scene.provider()))
-            .service(inside.service(channel))
-            .map_err(BoxError::from)
-            .boxed(),
-    };
+    let service = ServiceBuilder::new()
+        .map_response(|response: Response<_>| response.map(Body::new))
+        .layer(backend.layer(scene.provider(), layer))
+        .layer(PropagateLayer::new())
+        .service(channel)
+        .map_err(BoxError::from)
+        .boxed();
     Grpc::with_origin(service, uri.parse().unwrap())
 }
 

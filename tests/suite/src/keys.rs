@@ -10,7 +10,7 @@ use opentelemetry_sdk::trace::SpanData;
 use opentelemetry_semantic_conventions::attribute as published;
 use tower_otel_trace::OptIn;
 
-use crate::table::Backend;
+use crate::{backend::Backend, scene::SCOPE};
 
 /// What is true of every span, whatever it tells.
 pub fn audit(span: &SpanData, backend: Backend) {
@@ -58,17 +58,18 @@ pub fn audit(span: &SpanData, backend: Backend) {
         seen.contains(published::ERROR_TYPE),
         "an error has a type, and only an error"
     );
-    // The scope of a span from `tracing` is that of the tracer which the application gave to
-    // tracing-opentelemetry: there is nothing that the layer could say about it.
-    if backend == Backend::Direct {
-        let scope = &span.instrumentation_scope;
-        assert_eq!(scope.name(), "tower-otel-trace");
-        assert!(scope.version().is_some_and(|version| !version.is_empty()));
-        assert_eq!(
-            scope.schema_url(),
-            Some("https://opentelemetry.io/schemas/1.44.0")
-        );
-    }
+    let scope = &span.instrumentation_scope;
+    let name = match backend {
+        // That of the tracer which the application gave to tracing-opentelemetry.
+        Backend::Tracing => SCOPE,
+        Backend::Direct => "tower-otel-trace",
+    };
+    assert_eq!(scope.name(), name);
+    assert!(scope.version().is_some_and(|version| !version.is_empty()));
+    assert_eq!(
+        scope.schema_url(),
+        Some("https://opentelemetry.io/schemas/1.44.0")
+    );
 }
 
 /// The name of the header, if this is the attribute of one.

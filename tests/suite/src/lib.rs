@@ -11,6 +11,7 @@
     missing_docs
 )]
 
+pub mod backend;
 pub mod calls;
 pub mod cart;
 pub mod client;

@@ -2,16 +2,23 @@
 
 use std::{future::Future, time::Duration};
 
-use opentelemetry::{Value, trace::TracerProvider};
+use opentelemetry::{InstrumentationScope, Value, trace::TracerProvider};
 use opentelemetry_sdk::trace::{
-    InMemorySpanExporter, Sampler, SdkTracerProvider, ShouldSample, SpanData,
+    InMemorySpanExporter, Sampler, SdkTracer, SdkTracerProvider, ShouldSample, SpanData,
 };
+use tower_otel_core::semconv;
 use tower_otel_metrics::prometheus::Prometheus;
 use tracing_subscriber::{
     Layer, Registry,
     filter::LevelFilter,
     layer::{Filter, SubscriberExt},
 };
+
+/// What exports the spans of `tracing`.
+pub type OtelLayer = tracing_opentelemetry::OpenTelemetryLayer<Registry, SdkTracer>;
+
+/// The name of the application, for the spans that come by `tracing`.
+pub const SCOPE: &str = "a test";
 
 /// Everything recorded on this thread, which has to be the test's only one.
 pub struct Scene {
@@ -30,16 +37,16 @@ pub struct Installed {
 impl Installed {
     pub fn new(provider: SdkTracerProvider) -> Self {
         // The libraries below have spans of their own at lower levels.
-        Self::with(provider, LevelFilter::INFO)
+        Self::with(provider, |layer| layer, LevelFilter::INFO)
     }
 
     fn with(
         provider: SdkTracerProvider,
+        change: impl FnOnce(OtelLayer) -> OtelLayer,
         filter: impl Filter<Registry> + Send + Sync + 'static,
     ) -> Self {
-        let layer = tracing_opentelemetry::layer()
-            .with_tracer(provider.tracer("test"))
-            .with_filter(filter);
+        let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer_with_scope(scope()));
+        let layer = change(layer).with_filter(filter);
         let subscriber = tracing_subscriber::registry().with(layer);
         let (recorder, metrics) = Prometheus::builder().build().unwrap();
         Self {
@@ -53,6 +60,14 @@ impl Installed {
     pub const fn metrics(&self) -> &Metrics {
         &self.metrics
     }
+}
+
+/// The scope of spans that come by `tracing`, as the documentation of the layer makes it.
+fn scope() -> InstrumentationScope {
+    InstrumentationScope::builder(SCOPE)
+        .with_version(env!("CARGO_PKG_VERSION"))
+        .with_schema_url(semconv::SCHEMA_URL)
+        .build()
 }
 
 /// What a recorder has recorded. Another thread may read it.
@@ -87,6 +102,19 @@ impl Scene {
         sampler: impl ShouldSample + 'static,
         filter: impl Filter<Registry> + Send + Sync + 'static,
     ) -> Self {
+        Self::made(sampler, |layer| layer, filter)
+    }
+
+    /// A scene with another tracing-opentelemetry than that of the documentation.
+    pub fn changed(change: impl FnOnce(OtelLayer) -> OtelLayer) -> Self {
+        Self::made(Sampler::AlwaysOn, change, LevelFilter::INFO)
+    }
+
+    fn made(
+        sampler: impl ShouldSample + 'static,
+        change: impl FnOnce(OtelLayer) -> OtelLayer,
+        filter: impl Filter<Registry> + Send + Sync + 'static,
+    ) -> Self {
         let spans = InMemorySpanExporter::default();
         let provider = SdkTracerProvider::builder()
             .with_simple_exporter(spans.clone())
@@ -94,7 +122,7 @@ impl Scene {
             .build();
         Self {
             spans,
-            installed: Installed::with(provider, filter),
+            installed: Installed::with(provider, change, filter),
         }
     }
 

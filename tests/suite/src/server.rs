@@ -21,9 +21,9 @@ use tower_otel_core::{LocalAddr, PeerAddr};
 use tower_otel_trace::TraceLayer;
 
 use crate::{
+    backend::Backend,
     keys::audit,
     scene::{Scene, within},
-    table::Backend,
 };
 
 /// A server on loopback, whose spans are taken one by one.

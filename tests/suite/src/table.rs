@@ -1,5 +1,5 @@
 //! The table that the conventions are checked with: a request, and what its span has to say. Every
-//! row is asked of both backends.
+//! row is asked of every kind of spans.
 
 use std::{fmt::Display, net::SocketAddr};
 
@@ -14,6 +14,7 @@ use tower::{Layer, Service, ServiceExt};
 use tower_otel_trace::TraceLayer;
 
 use crate::{
+    backend::Backend,
     net::{BoxError, serve},
     scene::Scene,
 };
@@ -32,22 +33,10 @@ pub use Expect::{Absent, Int, List, Str};
 /// A key, and what has to be said under it.
 pub type Row<'a> = (&'a str, Expect<'a>);
 
-/// Through whom a span is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Backend {
-    Tracing,
-    Direct,
-}
-
 impl Backend {
-    pub const BOTH: [Self; 2] = [Self::Tracing, Self::Direct];
-
     /// A router with the layer on its routes.
     pub fn around(self, scene: &Scene, layer: TraceLayer, router: Router) -> Router {
-        match self {
-            Self::Tracing => router.layer(layer),
-            Self::Direct => router.layer(layer.tracer_provider(scene.provider())),
-        }
+        router.layer(self.layer(scene.provider(), layer))
     }
 
     /// Serves a whole service behind the layer.
@@ -58,10 +47,7 @@ impl Backend {
         S::Error: Into<BoxError> + Display + 'static,
         B: Body<Data: Send, Error: Into<BoxError> + Display + 'static> + Send + 'static,
     {
-        match self {
-            Self::Tracing => serve(layer.layer(service)).await,
-            Self::Direct => serve(layer.tracer_provider(scene.provider()).layer(service)).await,
-        }
+        serve(self.layer(scene.provider(), layer).layer(service)).await
     }
 
     /// Sends a request through the layer and reads the response to its end.
@@ -76,13 +62,8 @@ impl Backend {
         S: Service<Request<Q>, Response = Response<B>, Error: Display + 'static>,
         B: Body<Error: Display + 'static> + 'static,
     {
-        match self {
-            Self::Tracing => read(layer.layer(client).oneshot(request).await?).await,
-            Self::Direct => {
-                let layer = layer.tracer_provider(scene.provider());
-                read(layer.layer(client).oneshot(request).await?).await
-            }
-        }
+        let client = self.layer(scene.provider(), layer).layer(client);
+        read(client.oneshot(request).await?).await
     }
 
     /// The same with reqwest.
@@ -93,13 +74,8 @@ impl Backend {
         client: reqwest::Client,
         request: reqwest::Request,
     ) -> reqwest::Result<StatusCode> {
-        let response = match self {
-            Self::Tracing => layer.layer(client).oneshot(request).await?,
-            Self::Direct => {
-                let layer = layer.tracer_provider(scene.provider());
-                layer.layer(client).oneshot(request).await?
-            }
-        };
+        let client = self.layer(scene.provider(), layer).layer(client);
+        let response = client.oneshot(request).await?;
         let status = response.status();
         response.bytes().await?;
         Ok(status)

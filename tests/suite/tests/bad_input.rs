@@ -8,8 +8,9 @@ use std::{collections::BTreeMap, convert::Infallible, net::SocketAddr};
 use axum::{Router, extract::Request, routing::any};
 use hyper::body::Incoming;
 use opentelemetry::{Value, trace::SpanId};
-use opentelemetry_sdk::trace::SpanData;
+use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData};
 use suite_tests::{
+    backend::{Backend, Spans},
     net::serve,
     scene::{Scene, attribute, integer, text, within},
 };
@@ -53,14 +54,20 @@ enum Put {
     Around,
 }
 
-async fn serve_layered(put: Put, proxies: Proxies) -> SocketAddr {
+async fn serve_layered(put: Put, spans: Spans) -> SocketAddr {
     let layers = ServiceBuilder::new()
-        .layer(TraceLayer::server().trusted_proxies(proxies))
+        .layer(spans)
         .layer(MetricsLayer::server());
     match put {
         Put::Inside => serve(from_peer(bare().layer(layers))).await,
         Put::Around => serve(from_peer(layers.service(bare()))).await,
     }
+}
+
+/// Every place, with every kind of spans.
+fn everywhere() -> impl Iterator<Item = (Put, Backend)> {
+    let places = [Put::Inside, Put::Around].into_iter();
+    places.flat_map(|put| Backend::ALL.map(|backend| (put, backend)))
 }
 
 /// The address would be left there by the server's connection.
@@ -173,12 +180,12 @@ impl Case {
         self.silent("server.address").silent("server.port")
     }
 
-    fn proxies(&self) -> Proxies {
-        if self.trusting {
+    fn layer(&self) -> TraceLayer {
+        TraceLayer::server().trusted_proxies(if self.trusting {
             Proxies::all()
         } else {
             Proxies::none()
-        }
+        })
     }
 
     fn text(&self) -> String {
@@ -192,10 +199,10 @@ async fn told_right(cases: Vec<Case>) {
     let plain = serve(bare()).await;
     for case in cases {
         let expected = ask(plain, &case.bytes).await;
-        for put in [Put::Inside, Put::Around] {
+        for (put, backend) in everywhere() {
             let scene = Scene::new();
-            let layered = serve_layered(put, case.proxies()).await;
-            let what = format!("{put:?}: {}", case.text());
+            let layered = serve_layered(put, backend.layer(scene.provider(), case.layer())).await;
+            let what = format!("{backend:?}, {put:?}: {}", case.text());
             assert_eq!(ask(layered, &case.bytes).await, expected, "{what}");
             scene
                 .until("the exchange ends", |scene| {
@@ -581,16 +588,19 @@ async fn forwarded_headers_are_believed_only_if_they_are_trusted_and_make_sense(
 
 #[tokio::test]
 async fn no_secret_of_a_target_is_told() {
-    let scene = Scene::new();
-    let layered = serve_layered(Put::Inside, Proxies::all()).await;
-    let line = "GET http://me:s3cr3t@one.example/things/7?sig=s3cr3t HTTP/1.1";
-    let case = Case::new(line, &[b"Host: me:s3cr3t@two.example"]);
-    assert!(ask(layered, &case.bytes).await.contains("s3cr3t"));
-    scene
-        .until("the span ends", |scene| !scene.spans().is_empty())
-        .await;
-    let told = format!("{:?}{}", scene.spans(), scene.metrics());
-    assert!(!told.contains("s3cr3t"), "{told}");
+    for (put, backend) in everywhere() {
+        let scene = Scene::new();
+        let layer = TraceLayer::server().trusted_proxies(Proxies::all());
+        let layered = serve_layered(put, backend.layer(scene.provider(), layer)).await;
+        let line = "GET http://me:s3cr3t@one.example/things/7?sig=s3cr3t HTTP/1.1";
+        let case = Case::new(line, &[b"Host: me:s3cr3t@two.example"]);
+        assert!(ask(layered, &case.bytes).await.contains("s3cr3t"));
+        scene
+            .until("the span ends", |scene| !scene.spans().is_empty())
+            .await;
+        let told = format!("{:?}{}", scene.spans(), scene.metrics());
+        assert!(!told.contains("s3cr3t"), "{told}");
+    }
 }
 
 #[tokio::test]
@@ -610,18 +620,22 @@ async fn what_the_server_refuses_by_itself_is_not_told() {
         b"\x00\xff\x00\xff\r\n\r\n",
         format!("GET /things/7 HTTP/1.1\r\n{many}\r\n").as_bytes(),
     ] {
-        let scene = Scene::new();
-        let layered = serve_layered(Put::Around, Proxies::none()).await;
         let what = bytes.escape_ascii().to_string();
         let expected = ask(plain, bytes).await;
-        assert_eq!(ask(layered, bytes).await, expected, "{what}");
-        assert_eq!(scene.spans(), [], "{what}");
-        assert_eq!(scene.sum("http_requests_total", &[]), 0.0, "{what}");
+        for backend in Backend::ALL {
+            let scene = Scene::new();
+            let layer = backend.layer(scene.provider(), TraceLayer::server());
+            let layered = serve_layered(Put::Around, layer).await;
+            assert_eq!(ask(layered, bytes).await, expected, "{what}");
+            assert_eq!(scene.spans(), [], "{what}");
+            assert_eq!(scene.sum("http_requests_total", &[]), 0.0, "{what}");
+        }
     }
 }
 
 #[tokio::test]
 async fn nobody_needs_to_listen() {
+    let deaf = SdkTracerProvider::default();
     let plain = serve(bare()).await;
     let topics = [
         trace_headers(),
@@ -633,8 +647,8 @@ async fn nobody_needs_to_listen() {
     ];
     for case in topics.into_iter().flatten() {
         let expected = ask(plain, &case.bytes).await;
-        for put in [Put::Inside, Put::Around] {
-            let layered = serve_layered(put, case.proxies()).await;
+        for (put, backend) in everywhere() {
+            let layered = serve_layered(put, backend.layer(&deaf, case.layer())).await;
             let what = case.text();
             assert_eq!(ask(layered, &case.bytes).await, expected, "{what}");
         }

@@ -25,6 +25,7 @@ use hyper_util::{
 use opentelemetry::trace::{SpanKind, Status};
 use opentelemetry_sdk::trace::SpanData;
 use suite_tests::{
+    backend::{Backend, Spans},
     net::{BoxError, Http, Mortal, Script, Step, never, pooled, serve, silent},
     scene::{Scene, attribute, integer, text, within},
 };
@@ -40,7 +41,7 @@ use tower_otel_trace::TraceLayer;
 
 type Answer = Response<UnsyncBoxBody<Bytes, BoxError>>;
 type Pooled = Client<HttpConnector, Empty<Bytes>>;
-type Layered<S> = Observed<Observed<Propagate<S>, MetricsLayer>, TraceLayer>;
+type Layered<S> = Observed<Observed<Propagate<S>, MetricsLayer>, Spans>;
 
 /// What has to be told about an exchange, once.
 #[derive(Clone, Copy, Debug)]
@@ -70,9 +71,9 @@ const fn unanswered(status: &'static str, error: Option<&'static str>) -> Told {
     }
 }
 
-fn layered<S>(client: S) -> Layered<S> {
+fn layered<S>(backend: Backend, scene: &Scene, client: S) -> Layered<S> {
     ServiceBuilder::new()
-        .layer(TraceLayer::client())
+        .layer(backend.layer(scene.provider(), TraceLayer::client()))
         .layer(MetricsLayer::client())
         .layer(PropagateLayer::new())
         .service(client)
@@ -80,6 +81,7 @@ fn layered<S>(client: S) -> Layered<S> {
 
 /// Lets `drive` use an instrumented client, and checks what was told of its one request to `to`.
 async fn observed<S, C>(
+    backend: Backend,
     inner: S,
     to: SocketAddr,
     drive: impl FnOnce(Layered<S>, String) -> C,
@@ -90,13 +92,14 @@ where
 {
     let scene = Scene::new();
     let url = url(to);
-    within("the client is done", drive(layered(inner), url.clone())).await;
+    let client = layered(backend, &scene, inner);
+    within("the client is done", drive(client, url.clone())).await;
     settled(&scene, to, &url, told).await
 }
 
 /// The same for hyper-util's pooled client and a server that does what it is told.
 async fn exchange<H, F, C>(
-    http: Http,
+    with: With,
     handle: H,
     drive: impl FnOnce(Layered<Pooled>, String) -> C,
     told: Told,
@@ -106,8 +109,8 @@ async fn exchange<H, F, C>(
     C: Future<Output = ()>,
 {
     let to = serve(service_fn(handle)).await;
-    let span = observed(pooled(http), to, drive, told).await;
-    let version = match http {
+    let span = observed(with.backend, pooled(with.http), to, drive, told).await;
+    let version = match with.http {
         Http::One => "1.1",
         Http::Two => "2",
     };
@@ -228,17 +231,26 @@ async fn read(client: Layered<Pooled>, url: String) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-async fn both<T: Future<Output = ()>>(test: impl Fn(Http) -> T) {
+/// Over which protocol a request is sent, and through whom its span is told.
+#[derive(Clone, Copy, Debug)]
+struct With {
+    http: Http,
+    backend: Backend,
+}
+
+async fn each<T: Future<Output = ()>>(test: impl Fn(With) -> T) {
     for http in [Http::One, Http::Two] {
-        test(http).await;
+        for backend in Backend::ALL {
+            test(With { http, backend }).await;
+        }
     }
 }
 
 #[tokio::test]
 async fn a_body_with_a_content_length() {
-    both(|http| {
+    each(|with| {
         exchange(
-            http,
+            with,
             |_| async { Ok(answer(Full::new(Bytes::from_static(b"whole")))) },
             |client, url| async { assert_eq!(read(client, url).await, "whole") },
             COMPLETE,
@@ -249,9 +261,9 @@ async fn a_body_with_a_content_length() {
 
 #[tokio::test]
 async fn a_stream_of_unknown_length() {
-    both(|http| {
+    each(|with| {
         exchange(
-            http,
+            with,
             |_| async { Ok(answer(Script::of([Step::Data("a"), Step::Data("b")]))) },
             |client, url| async { assert_eq!(read(client, url).await, "ab") },
             COMPLETE,
@@ -262,9 +274,9 @@ async fn a_stream_of_unknown_length() {
 
 #[tokio::test]
 async fn a_stream_with_trailers_that_arrive() {
-    both(|http| {
+    each(|with| {
         exchange(
-            http,
+            with,
             |_| async {
                 let mut response = answer(Script::of([Step::Data("a"), Step::Trailers]));
                 let names = HeaderValue::from_static("x-checked");
@@ -284,9 +296,9 @@ async fn a_stream_with_trailers_that_arrive() {
 
 #[tokio::test]
 async fn an_empty_body_ends_with_its_head() {
-    both(|http| {
+    each(|with| {
         exchange(
-            http,
+            with,
             |_| async { Ok(answer(Empty::new())) },
             |client, url| async move {
                 let response = client.oneshot(get(&url)).await.unwrap();
@@ -300,9 +312,9 @@ async fn an_empty_body_ends_with_its_head() {
 
 #[tokio::test]
 async fn head_ends_with_its_head() {
-    both(|http| {
+    each(|with| {
         exchange(
-            http,
+            with,
             |_| async { Ok(answer(Full::new(Bytes::from_static(b"never sent")))) },
             |client, url| async move {
                 let request = request(Method::HEAD, &url);
@@ -324,9 +336,9 @@ async fn no_content_and_not_modified_end_with_their_heads() {
         (StatusCode::NO_CONTENT, "204"),
         (StatusCode::NOT_MODIFIED, "304"),
     ] {
-        both(|http| {
+        each(|with| {
             exchange(
-                http,
+                with,
                 move |_| async move {
                     let mut response = answer(Empty::new());
                     *response.status_mut() = code;
@@ -350,9 +362,9 @@ async fn both_a_client_error_and_a_server_error_are_errors() {
         (StatusCode::NOT_FOUND, "404"),
         (StatusCode::INTERNAL_SERVER_ERROR, "500"),
     ] {
-        both(|http| {
+        each(|with| {
             exchange(
-                http,
+                with,
                 move |_| async move { Ok(status(code)) },
                 |client, url| async { assert_eq!(read(client, url).await, "sorry") },
                 Told {
@@ -369,10 +381,11 @@ async fn both_a_client_error_and_a_server_error_are_errors() {
 
 #[tokio::test]
 async fn a_connection_that_is_refused() {
-    for http in [Http::One, Http::Two] {
+    each(|with| async move {
         let (_held, to) = silent();
         observed(
-            pooled(http),
+            with.backend,
+            pooled(with.http),
             to,
             |client, url| async move {
                 let error = client.oneshot(get(&url)).await.unwrap_err();
@@ -381,16 +394,18 @@ async fn a_connection_that_is_refused() {
             unanswered("error", Some("connection_refused")),
         )
         .await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_server_that_dies_before_the_head() {
-    both(|http| async move {
+    each(|with| async move {
         let (began, has_begun) = oneshot::channel();
         let server = Mortal::serve(stuck(began)).await;
         observed(
-            pooled(http),
+            with.backend,
+            pooled(with.http),
             server.address(),
             |client, url| async move {
                 let request = tokio::spawn(client.oneshot(get(&url)));
@@ -407,9 +422,13 @@ async fn a_server_that_dies_before_the_head() {
 
 #[tokio::test]
 async fn a_server_that_hangs_up_before_the_head() {
-    for (http, error) in [(Http::One, "connection_closed"), (Http::Two, "_OTHER")] {
+    each(|with| async move {
+        let error = match with.http {
+            Http::One => "connection_closed",
+            Http::Two => "_OTHER",
+        };
         exchange(
-            http,
+            with,
             |_| async { Err("no answer".into()) },
             |client, url| async move {
                 client.oneshot(get(&url)).await.unwrap_err();
@@ -417,18 +436,24 @@ async fn a_server_that_hangs_up_before_the_head() {
             unanswered("error", Some(error)),
         )
         .await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_server_that_dies_in_the_middle_of_a_body() {
-    for (http, error) in [(Http::One, "connection_reset"), (Http::Two, "body")] {
+    each(|with| async move {
+        let error = match with.http {
+            Http::One => "connection_reset",
+            Http::Two => "body",
+        };
         let server = Mortal::serve(service_fn(|_: Request<Incoming>| async {
             Ok::<_, BoxError>(answer(Script::of([Step::Data("a"), Step::Stall])))
         }))
         .await;
         observed(
-            pooled(http),
+            with.backend,
+            pooled(with.http),
             server.address(),
             |client, url| async move {
                 let mut body = client.oneshot(get(&url)).await.unwrap().into_body();
@@ -442,15 +467,20 @@ async fn a_server_that_dies_in_the_middle_of_a_body() {
             },
         )
         .await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_body_that_the_server_breaks_off() {
-    for (http, error) in [(Http::One, "connection_closed"), (Http::Two, "body")] {
+    each(|with| async move {
+        let error = match with.http {
+            Http::One => "connection_closed",
+            Http::Two => "body",
+        };
         let (go_on, told) = oneshot::channel();
         exchange(
-            http,
+            with,
             breaking_off(told),
             |client, url| async move {
                 let mut body = client.oneshot(get(&url)).await.unwrap().into_body();
@@ -464,7 +494,8 @@ async fn a_body_that_the_server_breaks_off() {
             },
         )
         .await;
-    }
+    })
+    .await;
 }
 
 /// A handler that says when it has been called, and never answers.
@@ -499,11 +530,11 @@ fn breaking_off(
 
 #[tokio::test]
 async fn a_request_that_is_given_up_before_the_head_is_no_error() {
-    both(|http| async move {
+    each(|with| async move {
         let (began, has_begun) = oneshot::channel();
         let began = once(began);
         exchange(
-            http,
+            with,
             move |_| {
                 began();
                 pending()
@@ -523,9 +554,9 @@ async fn a_request_that_is_given_up_before_the_head_is_no_error() {
 
 #[tokio::test]
 async fn a_body_that_is_given_up_is_no_error() {
-    both(|http| {
+    each(|with| {
         exchange(
-            http,
+            with,
             |_| async { Ok(answer(Script::of([Step::Data("a"), Step::Stall]))) },
             |client, url| async move {
                 let mut body = client.oneshot(get(&url)).await.unwrap().into_body();
@@ -539,9 +570,9 @@ async fn a_body_that_is_given_up_is_no_error() {
 
 #[tokio::test]
 async fn a_body_that_is_never_looked_at_is_no_error() {
-    both(|http| {
+    each(|with| {
         exchange(
-            http,
+            with,
             |_| async { Ok(answer(Full::new(Bytes::from_static(b"whole")))) },
             |client, url| async move {
                 client.oneshot(get(&url)).await.unwrap();
@@ -554,35 +585,38 @@ async fn a_body_that_is_never_looked_at_is_no_error() {
 
 #[tokio::test]
 async fn an_upgrade_ends_with_its_handshake_and_works() {
-    exchange(
-        Http::One,
-        |mut request| async move {
-            tokio::spawn(async move {
-                let upgraded = hyper::upgrade::on(&mut request).await.unwrap();
-                TokioIo::new(upgraded).write_all(b"hello").await.unwrap();
-            });
-            let mut response = answer(Empty::new());
-            *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-            upgrade(response.headers_mut());
-            Ok(response)
-        },
-        |client, url| async move {
-            let mut request = get(&url);
-            upgrade(request.headers_mut());
-            let response = client.oneshot(request).await.unwrap();
-            let upgraded = hyper::upgrade::on(response).await.unwrap();
-            let mut said = String::new();
-            let mut upgraded = TokioIo::new(upgraded);
-            upgraded.read_to_string(&mut said).await.unwrap();
-            assert_eq!(said, "hello");
-        },
-        Told {
-            status: "101",
-            code: Some(101),
-            ..COMPLETE
-        },
-    )
-    .await;
+    for backend in Backend::ALL {
+        let http = Http::One;
+        exchange(
+            With { http, backend },
+            |mut request| async move {
+                tokio::spawn(async move {
+                    let upgraded = hyper::upgrade::on(&mut request).await.unwrap();
+                    TokioIo::new(upgraded).write_all(b"hello").await.unwrap();
+                });
+                let mut response = answer(Empty::new());
+                *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+                upgrade(response.headers_mut());
+                Ok(response)
+            },
+            |client, url| async move {
+                let mut request = get(&url);
+                upgrade(request.headers_mut());
+                let response = client.oneshot(request).await.unwrap();
+                let upgraded = hyper::upgrade::on(response).await.unwrap();
+                let mut said = String::new();
+                let mut upgraded = TokioIo::new(upgraded);
+                upgraded.read_to_string(&mut said).await.unwrap();
+                assert_eq!(said, "hello");
+            },
+            Told {
+                status: "101",
+                code: Some(101),
+                ..COMPLETE
+            },
+        )
+        .await;
+    }
 }
 
 fn upgrade(headers: &mut http::HeaderMap) {
@@ -612,35 +646,43 @@ async fn a_client_that_panics_when_it_is_called() {
         panic!("the call panics")
     });
     let told = unanswered("panic", Some("panic"));
-    observed(inner, NOWHERE, panics, told).await;
+    for backend in Backend::ALL {
+        observed(backend, inner, NOWHERE, panics, told).await;
+    }
 }
 
 #[tokio::test]
 async fn a_client_that_panics_while_it_is_polled() {
     let inner = service_fn(|_| async { panic!("the poll panics") });
     let told = unanswered("panic", Some("panic"));
-    observed(inner, NOWHERE, panics, told).await;
+    for backend in Backend::ALL {
+        observed(backend, inner, NOWHERE, panics, told).await;
+    }
 }
 
 #[tokio::test]
 async fn a_client_that_is_never_polled_is_given_up() {
     let inner = service_fn(|_| async { Ok::<_, BoxError>(answer(Empty::new())) });
-    observed(
-        inner,
-        NOWHERE,
-        |mut client, url| async move { drop(client.call(get(&url))) },
-        unanswered("cancelled", None),
-    )
-    .await;
+    for backend in Backend::ALL {
+        observed(
+            backend,
+            inner,
+            NOWHERE,
+            |mut client, url| async move { drop(client.call(get(&url))) },
+            unanswered("cancelled", None),
+        )
+        .await;
+    }
 }
 
 #[tokio::test]
 async fn the_server_is_told_the_span_that_is_exported() {
-    both(|http| async move {
+    each(|with| async move {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let to = listener(seen.clone()).await;
         let span = observed(
-            pooled(http),
+            with.backend,
+            pooled(with.http),
             to,
             |client, url| async { assert_eq!(read(client, url).await, "") },
             COMPLETE,
@@ -679,36 +721,39 @@ fn once(tell: oneshot::Sender<()>) -> impl Fn() + Clone + Send + 'static {
 
 #[tokio::test]
 async fn an_error_of_the_client_keeps_its_type_and_its_causes() {
-    let _scene = Scene::new();
+    let scene = Scene::new();
     let (_held, to) = silent();
     let bare = pooled(Http::One).oneshot(get(&url(to))).await.unwrap_err();
-    let error: hyper_util::client::legacy::Error = layered(pooled(Http::One))
-        .oneshot(get(&url(to)))
-        .await
-        .unwrap_err();
-    assert_eq!(format!("{error:?}"), format!("{bare:?}"));
+    for backend in Backend::ALL {
+        let client = layered(backend, &scene, pooled(Http::One));
+        let answer: Result<_, hyper_util::client::legacy::Error> =
+            client.oneshot(get(&url(to))).await;
+        assert_eq!(format!("{:?}", answer.unwrap_err()), format!("{bare:?}"));
+    }
 }
 
 #[tokio::test]
 async fn a_client_is_ready_when_the_one_inside_is() {
-    let _scene = Scene::new();
-    let mut asked = 0;
-    let inner = tower::util::BoxService::new(NotYet(false));
-    let mut client = layered(inner);
-    std::future::poll_fn(|cx| {
-        asked += 1;
-        match client.poll_ready(cx) {
-            Poll::Pending => {
-                cx.waker().wake_by_ref();
-                Poll::Pending
+    let scene = Scene::new();
+    for backend in Backend::ALL {
+        let mut asked = 0;
+        let inner = tower::util::BoxService::new(NotYet(false));
+        let mut client = layered(backend, &scene, inner);
+        std::future::poll_fn(|cx| {
+            asked += 1;
+            match client.poll_ready(cx) {
+                Poll::Pending => {
+                    cx.waker().wake_by_ref();
+                    Poll::Pending
+                }
+                ready => ready,
             }
-            ready => ready,
-        }
-    })
-    .await
-    .map_err(never)
-    .unwrap();
-    assert_eq!(asked, 2);
+        })
+        .await
+        .map_err(never)
+        .unwrap();
+        assert_eq!(asked, 2);
+    }
 }
 
 /// Ready when it is asked a second time.

@@ -28,13 +28,14 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::trace::{Sampler, SpanData};
 use suite_tests::{
+    backend::Backend,
     client::{dialling, request, resolving, single},
     keys::{NOT_RECORDED, OPT_INS, known_keys},
     net::{Http, serve},
     sampler::Shown,
     scene::{Scene, within},
     server::{app, next_span, raw},
-    table::{Absent, Backend, Int, List, Row, Str, says, tells},
+    table::{Absent, Int, List, Row, Str, says, tells},
 };
 use tokio::net::TcpListener;
 use tower::{
@@ -143,7 +144,7 @@ impl Client {
 
 /// Sends each request with these clients, and asks its span for the rows.
 async fn table(clients: &[With], layer: impl Fn() -> TraceLayer, cases: &[(&str, &[Row<'_>])]) {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let client = Client::new(backend, layer()).await;
         for (line, rows) in cases {
             for with in clients {
@@ -275,7 +276,7 @@ async fn server_address_and_port_are_those_of_the_url_or_the_schemes_default() {
 
 #[tokio::test]
 async fn server_address_is_that_of_the_host_header_where_the_target_names_none() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         for (host, address, port) in [
             ("api.example:8443", "api.example", Int(8443)),
             ("[::1]:5000", "::1", Int(5000)),
@@ -368,7 +369,7 @@ async fn url_full_is_the_whole_url_without_credentials_and_secrets() {
 
 #[tokio::test]
 async fn url_full_is_that_before_the_redirects_that_reqwest_follows_unseen() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let client = Client::new(backend, TraceLayer::client()).await;
         let with = With::Reqwest(Http::One);
         let status = client.ask(with, "GET http://api.example/moved").await;
@@ -419,7 +420,7 @@ async fn network_protocol_version_is_the_negotiated_one_and_absent_without_a_res
     ] {
         table(&[with], TraceLayer::client, &[(line, &is(version))]).await;
     }
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let client = Client::of(backend, TraceLayer::client(), Scene::new(), nobody().await);
         for with in ALL {
             let span = client.span_of(with, line).await;
@@ -430,7 +431,7 @@ async fn network_protocol_version_is_the_negotiated_one_and_absent_without_a_res
 
 #[tokio::test]
 async fn network_protocol_version_is_that_of_the_response_and_not_that_of_the_request() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let old = Router::new().route(
             "/",
             any(|| async {
@@ -450,7 +451,7 @@ async fn network_protocol_version_is_that_of_the_response_and_not_that_of_the_re
 
 #[tokio::test]
 async fn network_peer_is_the_address_that_the_client_was_connected_to() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let client = Client::new(backend, TraceLayer::client()).await;
         for with in ALL {
             let span = client.span_of(with, "GET http://api.example/users/7").await;
@@ -468,7 +469,7 @@ async fn network_peer_is_the_address_that_the_client_was_connected_to() {
 
 #[tokio::test]
 async fn network_peer_is_the_address_that_a_client_left_in_the_response() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let client = Client::new(backend, TraceLayer::client()).await;
         for (peer, address, port) in [
             (None, Absent, Absent),
@@ -544,7 +545,7 @@ async fn third_time_lucky() -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
 
 #[tokio::test]
 async fn every_attempt_has_a_span_of_its_own_and_http_request_resend_count_from_the_second_on() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let (server, parents) = third_time_lucky().await;
         let scene = Scene::new();
         let retry = RetryLayer::new(Again(5));
@@ -553,17 +554,9 @@ async fn every_attempt_has_a_span_of_its_own_and_http_request_resend_count_from_
             .service(dialling(Http::One, server));
         let mut request = request("GET http://api.example/");
         request.extensions_mut().insert(Attempts::default());
-        let layer = TraceLayer::client();
-        let status = match backend {
-            Backend::Tracing => {
-                let client = retry.layer(layer.layer(wire));
-                client.oneshot(request).await.unwrap().status()
-            }
-            Backend::Direct => {
-                let client = retry.layer(layer.tracer_provider(scene.provider()).layer(wire));
-                client.oneshot(request).await.unwrap().status()
-            }
-        };
+        let layer = backend.layer(scene.provider(), TraceLayer::client());
+        let client = retry.layer(layer.layer(wire));
+        let status = client.oneshot(request).await.unwrap().status();
         assert_eq!(status, StatusCode::OK);
         scene
             .until("three attempts end", |scene| scene.spans().len() == 3)
@@ -608,7 +601,7 @@ async fn http_request_resend_count_is_absent_where_nobody_counts() {
 
 #[tokio::test]
 async fn url_template_is_the_route_in_the_request_and_part_of_the_name() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let client = Client::new(backend, TraceLayer::client()).await;
         let wire = dialling(Http::One, client.server);
         for (line, name) in [
@@ -634,7 +627,7 @@ async fn url_template_is_what_the_layers_function_says() {
         let path = request.target().path;
         path.starts_with("/users/").then(|| "/users/{id}".into())
     };
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let client = Client::new(backend, TraceLayer::client().route(template)).await;
         for with in ALL {
             let span = client.span_of(with, "GET http://api.example/users/7").await;
@@ -649,7 +642,7 @@ async fn url_template_is_what_the_layers_function_says() {
 
 #[tokio::test]
 async fn headers_and_body_sizes_are_recorded_by_option() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let layer = TraceLayer::client()
             .body_sizes()
             .capture_request_headers([header::ACCEPT, header::AUTHORIZATION])
@@ -690,7 +683,7 @@ fn everything() -> TraceLayer {
 
 #[tokio::test]
 async fn what_is_opt_in_is_absent_unless_asked_for() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let client = Client::new(backend, TraceLayer::client()).await;
         let mut request = request("GET http://api.example/users/7");
         let bot = "Googlebot/2.1".parse().unwrap();
@@ -735,7 +728,7 @@ async fn url_scheme_is_that_of_the_url_by_option() {
 #[tokio::test]
 async fn user_agent_original_and_synthetic_type_are_those_of_the_request_by_option() {
     let asked = || TraceLayer::client().opt_in([OptIn::UserAgent, OptIn::UserAgentSynthetic]);
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         for (layer, original) in [
             (asked(), Str("a Bingbot")),
             // Personal data is left out by one switch; what is no person is none.
@@ -778,7 +771,7 @@ async fn network_transport_is_tcp_by_option_where_the_client_tells_its_peer() {
         )],
     )
     .await;
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let client = Client::new(backend, asked()).await;
         let quiet = single(client.server).await;
         client.ask_with(quiet, request("GET /users/7")).await;
@@ -819,7 +812,7 @@ async fn what_is_not_offered_or_not_a_clients_is_absent_whatever_is_switched_on(
 
 #[tokio::test]
 async fn the_name_is_the_method_and_never_the_path() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let client = Client::new(backend, TraceLayer::client()).await;
         for with in ALL {
             for (line, name) in [
@@ -835,7 +828,7 @@ async fn the_name_is_the_method_and_never_the_path() {
 
 #[tokio::test]
 async fn the_status_is_an_error_from_400_on_and_never_ok_and_has_no_description() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let client = Client::new(backend, TraceLayer::client()).await;
         for (code, error) in [
             (200, None),
@@ -867,7 +860,7 @@ async fn the_status_is_an_error_from_400_on_and_never_ok_and_has_no_description(
 
 #[tokio::test]
 async fn a_connection_that_is_refused_is_an_error_without_a_status_code() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let client = Client::of(backend, TraceLayer::client(), Scene::new(), nobody().await);
         for with in ALL {
             let span = client.span_of(with, "GET http://api.example/users/7").await;
@@ -888,7 +881,7 @@ async fn a_connection_that_is_refused_is_an_error_without_a_status_code() {
 
 #[tokio::test]
 async fn a_time_out_of_reqwest_is_an_error_of_that_type() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let client = Client::new(backend, TraceLayer::client()).await;
         let url = "http://api.example/stall".parse().unwrap();
         let mut request = reqwest::Request::new(http::Method::GET, url);
@@ -910,7 +903,7 @@ async fn a_time_out_of_reqwest_is_an_error_of_that_type() {
 
 #[tokio::test]
 async fn a_time_out_of_tower_inside_of_the_layer_is_an_error_of_that_type() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let client = Client::new(backend, TraceLayer::client()).await;
         let hurried = ServiceBuilder::new()
             .timeout(Duration::from_millis(20))
@@ -932,7 +925,7 @@ async fn a_time_out_of_tower_inside_of_the_layer_is_an_error_of_that_type() {
 
 #[tokio::test]
 async fn a_connection_that_cannot_be_made_is_an_error_of_that_type() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let client = Client::new(backend, TraceLayer::client()).await;
         // Without TLS neither client can have a connection here.
         let url = "https://api.example/users/7";
@@ -956,7 +949,7 @@ async fn a_connection_that_cannot_be_made_is_an_error_of_that_type() {
 
 #[tokio::test]
 async fn redirects_without_end_are_an_error_of_that_type() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let client = Client::new(backend, TraceLayer::client()).await;
         for with in [With::Reqwest(Http::One), With::Reqwest(Http::Two)] {
             let span = client.span_of(with, "GET http://api.example/round").await;
@@ -974,7 +967,7 @@ async fn redirects_without_end_are_an_error_of_that_type() {
 
 #[tokio::test]
 async fn a_server_that_hangs_up_without_an_answer_is_an_error_of_that_type() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = listener.local_addr().unwrap();
         tokio::spawn(async move {
@@ -1004,7 +997,7 @@ async fn a_server_that_hangs_up_without_an_answer_is_an_error_of_that_type() {
 
 #[tokio::test]
 async fn a_request_that_its_caller_gives_up_is_no_error() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let client = Client::new(backend, TraceLayer::client()).await;
         for with in ALL {
             tokio::select! {
@@ -1027,7 +1020,7 @@ async fn a_request_that_its_caller_gives_up_is_no_error() {
 
 #[tokio::test]
 async fn a_response_that_is_cut_off_is_an_error_beside_its_status_code() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = listener.local_addr().unwrap();
         tokio::spawn(async move {
@@ -1062,7 +1055,7 @@ async fn a_response_that_is_cut_off_is_an_error_beside_its_status_code() {
 
 #[tokio::test]
 async fn what_samplers_need_is_there_when_they_are_asked() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let sampler = Shown::default();
         let scene = Scene::with(sampler.clone(), LevelFilter::INFO);
         let server = serve(app()).await;
@@ -1110,7 +1103,7 @@ async fn carried(client: &Client) -> Option<String> {
 
 #[tokio::test]
 async fn the_span_is_what_the_server_is_told_of() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let client = Client::new(backend, TraceLayer::client()).await;
         let parent = carried(&client).await;
         let span = client.span().await;
@@ -1122,7 +1115,7 @@ async fn the_span_is_what_the_server_is_told_of() {
 
 #[tokio::test]
 async fn a_span_that_is_not_sampled_still_propagates() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let scene = Scene::with(Sampler::AlwaysOff, LevelFilter::INFO);
         let client = Client::of(backend, TraceLayer::client(), scene, nobody().await);
         let parent = carried(&client).await.expect("the context goes on");
@@ -1167,7 +1160,7 @@ async fn a_span_that_is_filtered_out_still_propagates_its_parent() {
 async fn the_span_is_a_child_of_whatever_is_current() {
     use opentelemetry::trace::{Span as _, Tracer, TracerProvider};
 
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let client = Client::new(backend, TraceLayer::client()).await;
         let mut parent = client.scene.provider().tracer("test").start("the caller");
         let context = parent.span_context().clone();
@@ -1185,7 +1178,7 @@ async fn the_span_is_a_child_of_whatever_is_current() {
 #[tokio::test]
 async fn every_key_and_no_other_is_in_the_conventions() {
     let mut told = BTreeSet::new();
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let client = Client::new(backend, everything()).await;
         let with = With::Reqwest(Http::One);
         let mut spans = vec![

@@ -24,12 +24,13 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::trace::{Sampler, SpanData};
 use suite_tests::{
+    backend::Backend,
     keys::OPT_INS,
     net::{BoxError, Http, Script, Step, Wire},
     sampler::Shown,
-    scene::{Scene, within},
+    scene::{SCOPE, Scene, within},
     server::{Server, app, context, raw, traceparent},
-    table::{Absent, Backend, Int, List, Row, Str, says, tells},
+    table::{Absent, Int, List, Row, Str, says, tells},
 };
 use tokio::sync::Notify;
 use tower::util::MapRequestLayer;
@@ -50,7 +51,7 @@ use tracing_subscriber::{
 
 /// Sends each request as it is written, and asks its span for the rows.
 async fn table(layer: impl Fn() -> TraceLayer, cases: &[(&str, &[Row<'_>])]) {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let server = Server::start(backend, layer()).await;
         for (request, rows) in cases {
             let span = server.span_of(request).await;
@@ -62,7 +63,7 @@ async fn table(layer: impl Fn() -> TraceLayer, cases: &[(&str, &[Row<'_>])]) {
 
 /// The same for names.
 async fn names(layer: impl Fn() -> TraceLayer, cases: &[(&str, &str)]) {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let server = Server::start(backend, layer()).await;
         for (request, name) in cases {
             assert_eq!(server.span_of(request).await.name, *name, "{request}");
@@ -203,7 +204,7 @@ async fn url_scheme_is_that_of_an_absolute_target_where_there_is_one() {
         ],
     )
     .await;
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let server = Server::start(backend, TraceLayer::server()).await;
         for scheme in ["http", "https"] {
             let span = over_http2(&server, &format!("{scheme}://api.example/users/7")).await;
@@ -456,7 +457,7 @@ async fn server_address_is_that_of_the_authority_before_that_of_the_host_header(
         )],
     )
     .await;
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let server = Server::start(backend, TraceLayer::server()).await;
         for (uri, address, port) in [
             ("http://api.example:81/", "api.example", Int(81)),
@@ -575,7 +576,7 @@ async fn only_the_family_of_headers_is_read_that_the_proxies_write() {
 
 #[tokio::test]
 async fn network_peer_address_and_port_are_those_of_the_socket() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let layer = TraceLayer::server().trusted_proxies(Proxies::hops(1));
         let server = Server::start(backend, layer).await;
         let request = "GET / HTTP/1.1\nX-Forwarded-For: 203.0.113.7";
@@ -594,7 +595,7 @@ async fn network_peer_address_and_port_are_those_of_the_socket() {
 
 #[tokio::test]
 async fn network_peer_address_and_port_are_those_that_a_server_left_in_the_request() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         for (peer, address, port) in [
             ("192.0.2.1:4711", "192.0.2.1", Int(4711)),
             ("[2001:db8::1]:4711", "2001:db8::1", Int(4711)),
@@ -625,7 +626,7 @@ async fn network_peer_address_and_port_are_those_that_a_server_left_in_the_reque
 
 #[tokio::test]
 async fn nobody_is_named_where_nobody_knows_the_peer() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let scene = Scene::new();
         let address = backend.serve(&scene, TraceLayer::server(), app()).await;
         let server = Server::at(backend, scene, address);
@@ -656,7 +657,7 @@ async fn network_protocol_version_is_written_as_the_conventions_write_it() {
         ],
     )
     .await;
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let server = Server::start(backend, TraceLayer::server()).await;
         let span = over_http2(&server, "http://api.example/").await;
         says(&span, &[("network.protocol.version", Str("2"))]);
@@ -727,7 +728,7 @@ async fn personal_data_is_left_out_by_one_switch() {
 
 #[tokio::test]
 async fn what_is_opt_in_is_absent_unless_asked_for() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let server = Server::of_ends(backend, TraceLayer::server()).await;
         let span = server
             .span_of("GET / HTTP/1.1\nUser-Agent: Googlebot/2.1")
@@ -768,7 +769,7 @@ async fn client_port_is_that_beside_the_address_by_option() {
         ],
     )
     .await;
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let server = Server::start(backend, asked()).await;
         let (_, stream) = raw(server.address, "GET / HTTP/1.1").await;
         let port = stream.local_addr().unwrap().port();
@@ -778,7 +779,7 @@ async fn client_port_is_that_beside_the_address_by_option() {
 
 #[tokio::test]
 async fn network_local_address_and_port_are_this_end_of_the_connection_by_option() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let layer = TraceLayer::server().opt_in([OptIn::NetworkLocal]);
         let server = Server::of_ends(backend, layer).await;
         let (_, stream) = raw(server.address, "GET / HTTP/1.1").await;
@@ -799,7 +800,7 @@ async fn network_local_address_and_port_are_this_end_of_the_connection_by_option
 async fn network_local_address_is_absent_where_nobody_knows_it() {
     let unspecified = SocketAddr::from(([0, 0, 0, 0], 8080));
     for local in [None, Some(LocalAddr(unspecified))] {
-        for backend in Backend::BOTH {
+        for backend in Backend::ALL {
             let scene = Scene::new();
             let layer = TraceLayer::server().opt_in([OptIn::NetworkLocal]);
             let router = backend.around(&scene, layer, app());
@@ -822,7 +823,7 @@ async fn network_local_address_is_absent_where_nobody_knows_it() {
 #[tokio::test]
 async fn network_transport_is_tcp_by_option_where_the_peer_is_known() {
     let asked = || TraceLayer::server().opt_in([OptIn::NetworkTransport]);
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let server = Server::start(backend, asked()).await;
         let tcp = [("network.transport", Str("tcp"))];
         says(&server.span_of("GET / HTTP/1.1").await, &tcp);
@@ -883,7 +884,7 @@ async fn sizes_of_messages_and_contents_of_bodies_are_not_offered_whatever_is_sw
 
 #[tokio::test]
 async fn no_header_and_no_size_is_recorded_unless_asked_for() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let server = Server::start(backend, TraceLayer::server()).await;
         let span = server
             .span_of("POST /users/7 HTTP/1.1\nAccept: */*\nContent-Length: 4\n\nbody")
@@ -942,7 +943,7 @@ async fn http_response_header_is_an_array_of_all_its_lines_under_its_lower_case_
         headers.append("x-token", secret);
         response
     }
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let wanted = ["x-tenant", "x-binary", "x-token", "x-absent", "set-cookie"];
         let layer =
             TraceLayer::server().capture_response_headers(wanted.map(HeaderName::from_static));
@@ -1085,7 +1086,7 @@ async fn with_known_methods_from_the_environment() {
 
 #[tokio::test]
 async fn the_status_is_an_error_from_500_on_and_never_ok_and_has_no_description() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let server = Server::start(backend, TraceLayer::server()).await;
         for (code, status) in [
             (200, Status::Unset),
@@ -1112,7 +1113,7 @@ async fn the_status_is_an_error_from_500_on_and_never_ok_and_has_no_description(
 
 #[tokio::test]
 async fn a_body_that_fails_is_an_error_whatever_its_status() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let body = || async {
             Response::new(axum::body::Body::new(Script::of([
                 Step::Data("a"),
@@ -1135,7 +1136,7 @@ async fn a_body_that_fails_is_an_error_whatever_its_status() {
 
 #[tokio::test]
 async fn a_client_that_disconnects_is_an_error_and_there_is_no_status_code() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let begun = Arc::new(Notify::new());
         let begins = Arc::clone(&begun);
         let handler = move || {
@@ -1165,7 +1166,7 @@ async fn a_client_that_disconnects_is_an_error_and_there_is_no_status_code() {
 
 #[tokio::test]
 async fn a_service_that_fails_is_an_error_of_a_class_and_not_of_its_message() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let scene = Scene::new();
         let service = tower::service_fn(|_: http::Request<hyper::body::Incoming>| async {
             let error = std::io::Error::other("user 42 has the password s3cr3t");
@@ -1187,7 +1188,7 @@ async fn a_service_that_fails_is_an_error_of_a_class_and_not_of_its_message() {
 
 #[tokio::test]
 async fn no_error_is_an_event_of_the_span_unless_asked_for() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let server = Server::start(backend, TraceLayer::server()).await;
         assert!(
             server
@@ -1239,7 +1240,7 @@ async fn an_exception_is_logged_once_inside_of_its_span_by_option() {
         }
     }
 
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let scene = Scene::new();
         let service = tower::service_fn(|_: http::Request<hyper::body::Incoming>| async {
             let cause = std::io::Error::from(std::io::ErrorKind::TimedOut);
@@ -1299,7 +1300,7 @@ async fn spans_that_a_handler_opens_are_children() {
     async fn handler() {
         tracing::info_span!("the handler's own").in_scope(|| ());
     }
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let router = Router::new().route("/", any(handler));
         let server = Server::of(backend, Scene::new(), TraceLayer::server(), router).await;
         server.ask("GET / HTTP/1.1").await;
@@ -1318,7 +1319,7 @@ async fn spans_that_a_handler_opens_are_children() {
 
 #[tokio::test]
 async fn what_samplers_need_is_there_when_they_are_asked() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let sampler = Shown::default();
         let scene = Scene::with(sampler.clone(), LevelFilter::INFO);
         let server = Server::of(backend, scene, TraceLayer::server(), app()).await;
@@ -1360,7 +1361,7 @@ fn asking(flags: &str) -> String {
 
 #[tokio::test]
 async fn a_span_is_the_child_of_the_span_that_the_request_names() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let server = Server::start(backend, TraceLayer::server()).await;
         let head = server.ask(&asking("01")).await;
         let span = server.span().await;
@@ -1378,7 +1379,7 @@ async fn a_span_is_the_child_of_the_span_that_the_request_names() {
 
 #[tokio::test]
 async fn a_span_that_is_not_sampled_still_propagates() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         for (sampler, flags) in [
             (Sampler::AlwaysOff, "01"),
             (Sampler::ParentBased(Box::new(Sampler::AlwaysOn)), "00"),
@@ -1398,7 +1399,7 @@ async fn a_span_that_is_not_sampled_still_propagates() {
 
 #[tokio::test]
 async fn a_span_that_the_layers_filter_leaves_out_still_propagates_its_parent() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         for filter in [
             Filter::skip_paths(["/context"]),
             Filter::skip_routes(["/context"]),
@@ -1439,7 +1440,7 @@ async fn a_span_that_a_filter_of_tracing_hides_still_propagates_its_parent() {
 
 #[tokio::test]
 async fn without_a_parent_a_span_begins_a_trace() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let server = Server::start(backend, TraceLayer::server()).await;
         let head = server.ask("GET /context HTTP/1.1").await;
         let span = server.span().await;
@@ -1451,21 +1452,18 @@ async fn without_a_parent_a_span_begins_a_trace() {
 }
 
 #[tokio::test]
-async fn the_scope_names_the_crate_its_version_and_the_schema() {
-    for backend in Backend::BOTH {
+async fn the_scope_has_a_name_a_version_and_the_schema() {
+    for backend in Backend::ALL {
         let server = Server::start(backend, TraceLayer::server()).await;
         let scope = server.span_of("GET / HTTP/1.1").await.instrumentation_scope;
-        match backend {
-            Backend::Direct => {
-                assert_eq!(scope.name(), "tower-otel-trace");
-                assert_eq!(scope.version(), Some("0.1.0"));
-                let schema = "https://opentelemetry.io/schemas/1.44.0";
-                assert_eq!(scope.schema_url(), Some(schema));
-            }
-            // It is that of the tracer which the application made for tracing-opentelemetry, and
-            // no layer can change it: an application that wants a schema there names it itself.
-            Backend::Tracing => assert_eq!(scope.name(), "test"),
-        }
+        let (name, version) = match backend {
+            Backend::Direct => ("tower-otel-trace", "0.1.0"),
+            // The application's, made as the documentation says.
+            Backend::Tracing => (SCOPE, env!("CARGO_PKG_VERSION")),
+        };
+        assert_eq!((scope.name(), scope.version()), (name, Some(version)));
+        let schema = "https://opentelemetry.io/schemas/1.44.0";
+        assert_eq!(scope.schema_url(), Some(schema));
     }
 }
 
@@ -1475,7 +1473,7 @@ async fn every_key_and_no_other_is_in_the_conventions() {
     use suite_tests::keys::{NOT_RECORDED, known_keys};
 
     let mut told = BTreeSet::new();
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let server = Server::of_ends(backend, everything()).await;
         // Each span is looked at when it is taken, for keys that are not in the list.
         for request in [

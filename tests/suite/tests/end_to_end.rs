@@ -23,6 +23,7 @@ use opentelemetry_proto::tonic::{
 };
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
 use suite_tests::{
+    backend::{Backend, Spans},
     net::{Script, Step, serve},
     otlp::{Receiver, attribute},
     scene::{Installed, Metrics, Scene, within},
@@ -34,7 +35,7 @@ use tower_otel_metrics::MetricsLayer;
 use tower_otel_propagate::{Propagate, PropagateLayer};
 use tower_otel_trace::TraceLayer;
 
-type Client = Observed<Observed<Propagate<reqwest::Client>, MetricsLayer>, TraceLayer>;
+type Client = Observed<Observed<Propagate<reqwest::Client>, MetricsLayer>, Spans>;
 
 /// Headers of the requests a service has received.
 type Seen = Arc<Mutex<Vec<HeaderMap>>>;
@@ -49,9 +50,19 @@ const SLOW: Duration = Duration::from_millis(100);
 /// the response's head.
 const TOLERANCE: f64 = 0.05;
 
-fn client() -> Client {
+/// Who makes the spans of a process, and with what.
+#[derive(Clone)]
+struct Kind(Backend, SdkTracerProvider);
+
+impl Kind {
+    fn layer(&self, layer: TraceLayer) -> Spans {
+        self.0.layer(&self.1, layer)
+    }
+}
+
+fn client(kind: &Kind) -> Client {
     ServiceBuilder::new()
-        .layer(TraceLayer::client())
+        .layer(kind.layer(TraceLayer::client()))
         .layer(MetricsLayer::client())
         .layer(PropagateLayer::new())
         .service(bare_client())
@@ -66,10 +77,10 @@ fn request(to: SocketAddr, path: &str) -> reqwest::Request {
     reqwest::Request::new(Method::GET, url.parse().unwrap())
 }
 
-fn observed(app: Router) -> Router {
+fn observed(kind: &Kind, app: Router) -> Router {
     app.layer(
         ServiceBuilder::new()
-            .layer(TraceLayer::server())
+            .layer(kind.layer(TraceLayer::server()))
             .layer(MetricsLayer::server()),
     )
 }
@@ -89,21 +100,21 @@ async fn front(State(front): State<Front>, Path(id): Path<String>) -> (StatusCod
 }
 
 /// The route is known when the request arrives.
-fn front_app(behind: SocketAddr) -> Router {
-    let client = client();
+fn front_app(kind: &Kind, behind: SocketAddr) -> Router {
+    let client = client(kind);
     let app = Router::new()
         .route("/a/{id}", get(front))
         .with_state(Front { behind, client });
-    observed(app)
+    observed(kind, app)
 }
 
 /// The route is known only inside of the nested router.
-fn behind_app(seen: Seen) -> Router {
+fn behind_app(kind: &Kind, seen: Seen) -> Router {
     let things = Router::new()
         .route("/{id}", get(behind))
         .layer(RouteLayer::new())
         .with_state(seen);
-    observed(Router::new().nest_service("/b", things))
+    observed(kind, Router::new().nest_service("/b", things))
 }
 
 async fn behind(
@@ -139,7 +150,8 @@ impl Process {
     async fn start(
         name: &'static str,
         collector: &Receiver,
-        app: impl FnOnce() -> Router + Send + 'static,
+        backend: Backend,
+        app: impl FnOnce(&Kind) -> Router + Send + 'static,
     ) -> Self {
         let endpoint = collector.endpoint();
         let (ready, is_ready) = oneshot::channel();
@@ -148,7 +160,7 @@ impl Process {
             let provider = provider(name, endpoint);
             let installed = Installed::new(provider.clone());
             let process = Self {
-                address: serve(app()).await,
+                address: serve(app(&Kind(backend, provider.clone()))).await,
                 metrics: installed.metrics().clone(),
                 provider,
                 _alive: alive,
@@ -207,20 +219,23 @@ fn hex(id: &[u8]) -> String {
 }
 
 /// A request through both services, and what has to be told of it everywhere.
-async fn one_trace(id: &str, status: StatusCode) {
+async fn one_trace(backend: Backend, id: &str, status: StatusCode) {
     let collector = Receiver::start().await;
     let seen = Seen::default();
     let behind = {
         let seen = seen.clone();
-        Process::start("behind", &collector, move || behind_app(seen)).await
+        let app = move |kind: &Kind| behind_app(kind, seen);
+        Process::start("behind", &collector, backend, app).await
     };
     let to = behind.address;
-    let front = Process::start("front", &collector, move || front_app(to)).await;
+    let app = move |kind: &Kind| front_app(kind, to);
+    let front = Process::start("front", &collector, backend, app).await;
     let provider = provider("caller", collector.endpoint());
     let caller = Installed::new(provider.clone());
 
     let request = request(front.address, &format!("/a/{id}"));
-    let response = client().oneshot(request).await.unwrap();
+    let client = client(&Kind(backend, provider.clone()));
+    let response = client.oneshot(request).await.unwrap();
     assert_eq!(response.status(), status);
     assert_eq!(response.text().await.unwrap(), "ab");
     for provider in [&provider, &front.provider, &behind.provider] {
@@ -335,12 +350,16 @@ async fn one_trace(id: &str, status: StatusCode) {
 
 #[tokio::test]
 async fn a_request_through_two_services_is_one_trace_and_counted_with_its_duration() {
-    one_trace("7", StatusCode::OK).await;
+    for backend in Backend::ALL {
+        one_trace(backend, "7", StatusCode::OK).await;
+    }
 }
 
 #[tokio::test]
 async fn a_failure_behind_shows_at_every_hop() {
-    one_trace("broken", StatusCode::INTERNAL_SERVER_ERROR).await;
+    for backend in Backend::ALL {
+        one_trace(backend, "broken", StatusCode::INTERNAL_SERVER_ERROR).await;
+    }
 }
 
 const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -348,7 +367,7 @@ const TRACESTATE: &str = "vendor=1,tenant@@system=2";
 
 /// Sends a request with a trace to a service that asks another one by way of `client`, and
 /// returns the trace headers that arrive there.
-async fn passed_on<C>(client: C, filter: Filter) -> (String, Option<String>)
+async fn passed_on<C>(kind: &Kind, client: C, filter: Filter) -> (String, Option<String>)
 where
     C: Service<reqwest::Request, Response = reqwest::Response, Error = reqwest::Error>
         + Clone
@@ -373,7 +392,7 @@ where
         )
         .layer(
             ServiceBuilder::new()
-                .layer(TraceLayer::server().filter(filter.clone()))
+                .layer(kind.layer(TraceLayer::server().filter(filter.clone())))
                 .layer(MetricsLayer::server().filter(filter)),
         );
     let mut asked = request(serve(front).await, "/health/live");
@@ -397,37 +416,51 @@ where
 
 #[tokio::test]
 async fn a_request_that_is_filtered_out_passes_its_trace_on() {
-    let scene = Scene::new();
-    let client = ServiceBuilder::new()
-        .layer(PropagateLayer::new())
-        .service(bare_client());
-    let (traceparent, tracestate) = passed_on(client, Filter::skip_paths(["/health"])).await;
-    assert_eq!(traceparent, TRACEPARENT);
-    assert_eq!(tracestate.as_deref(), Some(TRACESTATE));
-    assert_eq!(scene.spans(), []);
-    assert_eq!(scene.sum("http_requests_total", &[]), 0.0);
+    for backend in Backend::ALL {
+        let scene = Scene::new();
+        let kind = Kind(backend, scene.provider().clone());
+        let client = ServiceBuilder::new()
+            .layer(PropagateLayer::new())
+            .service(bare_client());
+        let filter = Filter::skip_paths(["/health"]);
+        let (traceparent, tracestate) = passed_on(&kind, client, filter).await;
+        assert_eq!(traceparent, TRACEPARENT);
+        assert_eq!(tracestate.as_deref(), Some(TRACESTATE));
+        assert_eq!(scene.spans(), []);
+        assert_eq!(scene.sum("http_requests_total", &[]), 0.0);
+    }
 }
 
 #[tokio::test]
 async fn a_client_span_of_a_request_that_is_filtered_out_belongs_to_its_trace() {
-    let scene = Scene::new();
-    let (traceparent, tracestate) = passed_on(client(), Filter::skip_paths(["/health"])).await;
-    let spans = scene.spans();
-    let [span] = spans.as_slice() else {
-        panic!("one span, not {spans:#?}");
-    };
-    let (context, parent) = (&span.span_context, span.parent_span_id);
-    let (trace, id) = (context.trace_id(), context.span_id());
-    assert_eq!(traceparent, format!("00-{trace}-{id}-01"));
-    assert_eq!(TRACEPARENT, format!("00-{trace}-{parent}-01"));
-    assert_eq!(tracestate.as_deref(), Some(TRACESTATE));
-    assert_eq!(scene.sum("http_requests_total", &[]), 0.0);
-    assert_eq!(scene.sum("http_client_requests_total", &[]), 1.0);
+    for backend in Backend::ALL {
+        let scene = Scene::new();
+        let kind = Kind(backend, scene.provider().clone());
+        let filter = Filter::skip_paths(["/health"]);
+        let (traceparent, tracestate) = passed_on(&kind, client(&kind), filter).await;
+        let spans = scene.spans();
+        let [span] = spans.as_slice() else {
+            panic!("one span, not {spans:#?}");
+        };
+        let (context, parent) = (&span.span_context, span.parent_span_id);
+        let (trace, id) = (context.trace_id(), context.span_id());
+        assert_eq!(traceparent, format!("00-{trace}-{id}-01"));
+        assert_eq!(TRACEPARENT, format!("00-{trace}-{parent}-01"));
+        assert_eq!(tracestate.as_deref(), Some(TRACESTATE));
+        assert_eq!(scene.sum("http_requests_total", &[]), 0.0);
+        assert_eq!(scene.sum("http_client_requests_total", &[]), 1.0);
+    }
 }
 
 #[tokio::test]
 async fn a_request_that_nobody_records_passes_its_trace_on() {
-    let (traceparent, tracestate) = passed_on(client(), Filter::all()).await;
-    assert_eq!(traceparent, TRACEPARENT);
-    assert_eq!(tracestate.as_deref(), Some(TRACESTATE));
+    for backend in Backend::ALL {
+        // One that is shut down records as little as no subscriber does.
+        let provider = SdkTracerProvider::default();
+        provider.shutdown().unwrap();
+        let kind = Kind(backend, provider);
+        let (traceparent, tracestate) = passed_on(&kind, client(&kind), Filter::all()).await;
+        assert_eq!(traceparent, TRACEPARENT);
+        assert_eq!(tracestate.as_deref(), Some(TRACESTATE));
+    }
 }

@@ -14,9 +14,10 @@ use http::{HeaderName, Method, Request, Response, StatusCode, header, uri::PathA
 use http_body_util::{BodyExt, Empty};
 use opentelemetry::trace::{SpanId, SpanKind};
 use suite_tests::{
+    backend::Backend,
     calls::{
-        BACKENDS, Backend, CANCELLED, Client, OK, Told, both, client, is_grpc, is_told, listen,
-        only, path, serve_cart, server, unary,
+        CANCELLED, Client, OK, Told, both, client, is_grpc, is_told, listen, only, path,
+        serve_cart, server, unary,
     },
     cart::{Cart, Text},
     net::{BoxError, Http, Wire, serve},
@@ -36,7 +37,7 @@ use tower_otel_trace::TraceLayer;
 
 /// Makes one call, and checks what both ends have told of it.
 async fn call(method: &str, by: impl AsyncFn(Client), server_told: Told, client_told: Told) {
-    for backend in BACKENDS {
+    for backend in Backend::ALL {
         let scene = Scene::new();
         let to = server(&scene, backend, TraceLayer::server().grpc()).await;
         by(client(&scene, backend, TraceLayer::client().grpc(), to)).await;
@@ -169,7 +170,7 @@ async fn a_client_that_leaves_a_stream_is_no_error() {
 
 #[tokio::test]
 async fn a_client_that_gives_up_before_the_answer_is_no_error() {
-    for backend in BACKENDS {
+    for backend in Backend::ALL {
         let scene = Scene::new();
         let cart = Cart::default();
         let layer = TraceLayer::server().grpc();
@@ -187,7 +188,7 @@ async fn a_client_that_gives_up_before_the_answer_is_no_error() {
 
 #[tokio::test]
 async fn a_deadline_that_is_over_is_an_error() {
-    for backend in BACKENDS {
+    for backend in Backend::ALL {
         let scene = Scene::new();
         let to = server(&scene, backend, TraceLayer::server().grpc()).await;
         let mut client = client(&scene, backend, TraceLayer::client().grpc(), to);
@@ -214,7 +215,7 @@ async fn a_deadline_that_is_over_is_an_error() {
 
 #[tokio::test]
 async fn a_handler_that_panics() {
-    for backend in BACKENDS {
+    for backend in Backend::ALL {
         let scene = Scene::new();
         let to = server(&scene, backend, TraceLayer::server().grpc()).await;
         let mut client = client(&scene, backend, TraceLayer::client().grpc(), to);
@@ -231,7 +232,7 @@ async fn a_handler_that_panics() {
 #[tokio::test]
 async fn what_a_server_does_not_have_gives_no_span_its_name() {
     for wanted in ["/shop.Cart/Nope", "/a.B/C", "/not/a/method"] {
-        for backend in BACKENDS {
+        for backend in Backend::ALL {
             let scene = Scene::new();
             let to = server(&scene, backend, TraceLayer::server().grpc()).await;
             let mut client = client(&scene, backend, TraceLayer::client().grpc(), to);
@@ -259,7 +260,7 @@ async fn what_a_server_does_not_have_gives_no_span_its_name() {
 
 #[tokio::test]
 async fn a_refused_connection_is_unavailable() {
-    for backend in BACKENDS {
+    for backend in Backend::ALL {
         let scene = Scene::new();
         let to = listen().await.0;
         let mut client = client(&scene, backend, TraceLayer::client().grpc(), to);
@@ -278,7 +279,7 @@ async fn an_answer_without_a_status_is_not_ok() {
         (StatusCode::FORBIDDEN, "PERMISSION_DENIED"),
         (StatusCode::NOT_FOUND, "UNIMPLEMENTED"),
     ] {
-        for backend in BACKENDS {
+        for backend in Backend::ALL {
             let scene = Scene::new();
             let to = serve(service_fn(move |_| async move {
                 let mut response = Response::new(Empty::<bytes::Bytes>::new());
@@ -297,7 +298,7 @@ async fn an_answer_without_a_status_is_not_ok() {
 
 #[tokio::test]
 async fn what_is_not_grpc_is_http() {
-    for backend in BACKENDS {
+    for backend in Backend::ALL {
         let scene = Scene::new();
         let to = server(&scene, backend, TraceLayer::server().grpc()).await;
         let request = Request::builder()
@@ -319,7 +320,7 @@ async fn what_is_not_grpc_is_http() {
 
 #[tokio::test]
 async fn one_switch_moves_the_status() {
-    for backend in BACKENDS {
+    for backend in Backend::ALL {
         let scene = Scene::new();
         let moved = StatusAttribute::RpcStatusCode;
         let layer = TraceLayer::server().grpc_status_attribute(moved);
@@ -337,7 +338,7 @@ async fn one_switch_moves_the_status() {
 
 #[tokio::test]
 async fn metadata_that_was_asked_for_is_recorded_as_such() {
-    for backend in BACKENDS {
+    for backend in Backend::ALL {
         let scene = Scene::new();
         let tenant = HeaderName::from_static("x-tenant");
         let layer = TraceLayer::server()

@@ -15,20 +15,22 @@ use http::{Request, Response, StatusCode, header};
 use http_body_util::{Empty, Full};
 use hyper::body::Incoming;
 use opentelemetry::{
-    KeyValue,
+    Context, KeyValue,
+    baggage::BaggageExt,
     trace::{SpanContext, SpanId, Status, TraceFlags, TraceId, TraceState},
 };
 use opentelemetry_sdk::trace::SpanData;
 use suite_tests::{
+    backend::Backend,
     net::{BoxError, Http, Wire},
     scene::{Scene, attribute, within},
     server::{Server, context, next_span, raw, traceparent},
-    table::{Absent, Backend, Int, Row, Str, says},
+    table::{Absent, Int, Row, Str, says},
 };
 use tokio::sync::Notify;
-use tower::{Service, ServiceBuilder, service_fn};
+use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 use tower_otel_core::{RequestHead, Route, RouteLayer, RouteSlot};
-use tower_otel_propagate::Trust;
+use tower_otel_propagate::{Format, Trust};
 use tower_otel_trace::{SpanHandle, TraceLayer};
 
 async fn ok() -> &'static str {
@@ -41,7 +43,7 @@ fn named(route: Option<&str>) -> Row<'_> {
 
 /// Requests, the names of their spans and their routes, with the layer on the routes of a router.
 async fn inside(router: fn() -> Router, cases: &[(&str, &str, Option<&str>)]) {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let server = Server::of(backend, Scene::new(), TraceLayer::server(), router()).await;
         check(&server, cases).await;
     }
@@ -49,7 +51,7 @@ async fn inside(router: fn() -> Router, cases: &[(&str, &str, Option<&str>)]) {
 
 /// The same with the layer around the whole of it.
 async fn outside(router: fn() -> Router, cases: &[(&str, &str, Option<&str>)]) {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         check(
             &around(backend, TraceLayer::server(), router()).await,
             cases,
@@ -96,7 +98,7 @@ async fn a_nested_router_is_known_by_the_whole_of_its_route() {
 
 #[tokio::test]
 async fn a_layer_inside_of_a_nested_router_sees_the_path_that_was_asked_for() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let scene = Scene::new();
         let users = Router::new().route("/users/{id}", get(ok));
         let users = backend.around(&scene, TraceLayer::server(), users);
@@ -186,7 +188,7 @@ async fn a_fallback_has_a_span_without_a_route() {
 
 #[tokio::test]
 async fn a_method_that_is_not_allowed_matched_a_route_nevertheless() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let router = Router::new().route("/users/{id}", get(ok));
         let server = Server::of(backend, Scene::new(), TraceLayer::server(), router).await;
         let span = server.span_of("DELETE /users/7 HTTP/1.1").await;
@@ -244,7 +246,7 @@ async fn another_router_is_asked_by_a_function() {
         path.starts_with("/users/")
             .then(|| Route::from("/users/:id"))
     };
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let scene = Scene::new();
         let layer = TraceLayer::server().route(route);
         let address = backend.serve(&scene, layer, service_fn(served)).await;
@@ -262,43 +264,23 @@ async fn another_router_is_asked_by_a_function() {
 
 #[tokio::test]
 async fn another_router_may_leave_its_route_in_the_request() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let scene = Scene::new();
-        let address = match backend {
-            Backend::Tracing => serve_routed(TraceLayer::server()).await,
-            Backend::Direct => {
-                serve_routed(TraceLayer::server().tracer_provider(scene.provider())).await
-            }
-        };
-        let server = Server::at(backend, scene, address);
-        check(
-            &server,
-            &[("GET /users/7", "GET /users/:id", Some("/users/:id"))],
-        )
-        .await;
-    }
-
-    async fn serve_routed<L>(layer: L) -> std::net::SocketAddr
-    where
-        L: tower::Layer<Router>,
-        L::Service: Service<
-                Request<Incoming>,
-                Response: IntoResponse + Send,
-                Error = std::convert::Infallible,
-                Future: Send,
-            > + Clone
-            + Send
-            + 'static,
-    {
         let service = ServiceBuilder::new()
             .map_request(|mut request: Request<Incoming>| {
                 request.extensions_mut().insert(Route::from("/users/:id"));
                 request
             })
             .map_response(IntoResponse::into_response)
-            .layer(layer)
+            .layer(backend.layer(scene.provider(), TraceLayer::server()))
             .service(Router::new().fallback(ok));
-        suite_tests::net::serve(service).await
+        let address = suite_tests::net::serve(service).await;
+        let server = Server::at(backend, scene, address);
+        check(
+            &server,
+            &[("GET /users/7", "GET /users/:id", Some("/users/:id"))],
+        )
+        .await;
     }
 }
 
@@ -323,7 +305,7 @@ async fn a_handler_tells_the_route_through_the_slot() {
 
 #[tokio::test]
 async fn the_route_that_a_handler_told_is_kept_if_it_panics() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let router = Router::new().fallback(|Extension(slot): Extension<RouteSlot>| async move {
             slot.set("/pages/{slug}");
             if slot.get().is_some() {
@@ -349,7 +331,7 @@ async fn the_route_that_a_handler_told_is_kept_if_it_panics() {
 
 #[tokio::test]
 async fn the_route_that_a_handler_told_is_kept_if_the_request_is_cancelled() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let begun = Arc::new(Notify::new());
         let begins = Arc::clone(&begun);
         let router = Router::new().fallback(move |Extension(slot): Extension<RouteSlot>| {
@@ -383,7 +365,7 @@ where
     F: Fn(SpanHandle, Option<RouteSlot>) + Clone + Send + Sync + 'static,
 {
     let mut spans = Vec::new();
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let act = act.clone();
         let router = Router::new().fallback(
             move |Extension(span): Extension<SpanHandle>, slot: Option<Extension<RouteSlot>>| {
@@ -403,7 +385,7 @@ where
             .await;
         spans.extend(server.scene.spans());
     }
-    assert_eq!(spans.len(), Backend::BOTH.len());
+    assert_eq!(spans.len(), Backend::ALL.len());
     spans
 }
 
@@ -460,7 +442,7 @@ async fn a_handler_adds_an_attribute_and_a_link() {
 
 #[tokio::test]
 async fn the_span_is_in_nobodys_hands_unless_asked_for() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let router = Router::new().fallback(|span: Option<Extension<SpanHandle>>| async move {
             match span {
                 Some(_) => StatusCode::OK,
@@ -500,7 +482,7 @@ fn by_who(request: &dyn RequestHead) -> Trust {
 async fn the_context_of_each_request_is_continued_linked_or_ignored() {
     let remote_trace = TraceId::from_hex(TRACE).unwrap();
     let remote_span = SpanId::from_hex(PARENT).unwrap();
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let layer = TraceLayer::server().trust(by_who);
         let router = Router::new().route("/context", any(context));
         let server = Server::of(backend, Scene::new(), layer, router).await;
@@ -537,8 +519,61 @@ async fn the_context_of_each_request_is_continued_linked_or_ignored() {
 }
 
 #[tokio::test]
+async fn the_baggage_of_a_request_is_continued_with_its_context_and_not_otherwise() {
+    async fn carried() -> [(&'static str, String); 1] {
+        let tenant = Context::map_current(|current| current.baggage().get("tenant").cloned());
+        [("x-tenant", tenant.map_or_else(String::new, Into::into))]
+    }
+    for backend in Backend::ALL {
+        let layer = TraceLayer::server()
+            .trust(by_who)
+            .propagator(Format::w3c().reading_baggage());
+        let router = Router::new().route("/", any(carried));
+        let server = Server::of(backend, Scene::new(), layer, router).await;
+        for (who, known) in [("friend", "7"), ("stranger", ""), ("nobody", "")] {
+            let parent = format!("traceparent: 00-{TRACE}-{PARENT}-01");
+            let request = format!("GET / HTTP/1.1\nX-Who: {who}\nbaggage: tenant=7\n{parent}");
+            let head = server.ask(&request).await;
+            let tenant = head.lines().find_map(|line| line.strip_prefix("x-tenant:"));
+            assert_eq!(tenant.map(str::trim), Some(known), "{who}");
+            server.span().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_context_that_is_ignored_is_ignored_inside_of_another_span_too() {
+    for backend in Backend::ALL {
+        let scene = Scene::new();
+        let layer = |layer| backend.layer(scene.provider(), layer);
+        let router = Router::new()
+            .route("/context", any(context))
+            .layer(layer(TraceLayer::server().trust(by_who)))
+            .layer(layer(TraceLayer::server()));
+        let server = Server::listen(backend, scene, router).await;
+        let parent = format!("traceparent: 00-{TRACE}-{PARENT}-01");
+        let request = format!("GET /context HTTP/1.1\n{parent}");
+        let (head, _open) = raw(server.address, &request).await;
+        server
+            .scene
+            .until("both spans end", |scene| scene.spans().len() == 2)
+            .await;
+        let spans = server.scene.spans();
+        let [inner, outer] = spans.as_slice() else {
+            panic!("two spans, not {spans:#?}");
+        };
+        assert_eq!(outer.parent_span_id, SpanId::from_hex(PARENT).unwrap());
+        assert_eq!(inner.parent_span_id, SpanId::INVALID);
+        let (inner, outer) = (&inner.span_context, &outer.span_context);
+        assert_ne!(inner.trace_id(), outer.trace_id());
+        let own = format!("00-{}-{}-01", inner.trace_id(), inner.span_id());
+        assert_eq!(traceparent(&head), Some(own.as_str()));
+    }
+}
+
+#[tokio::test]
 async fn what_is_no_context_to_the_letter_is_neither_continued_nor_linked() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         for trust in [Trust::Continue, Trust::Link] {
             let layer = TraceLayer::server().trust(move |_| trust);
             let router = Router::new().route("/", any(ok));
@@ -570,28 +605,17 @@ async fn a_client_inside_of_a_handler_is_the_child_of_the_servers_span() {
         server::app,
     };
 
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let scene = Scene::new();
         let far = suite_tests::net::serve(app()).await;
-        let provider = scene.provider().clone();
+        let layer = backend.layer(scene.provider(), TraceLayer::client());
         let router = Router::new().fallback(move || {
-            let provider = provider.clone();
+            let layer = layer.clone();
             async move {
-                use tower::ServiceExt;
                 let wire = dialling(Http::One, far);
-                let layer = TraceLayer::client();
                 let asked = request("GET http://api.example/users/7");
-                match backend {
-                    Backend::Tracing => {
-                        let client = tower::Layer::layer(&layer, wire);
-                        client.oneshot(asked).await.unwrap().status()
-                    }
-                    Backend::Direct => {
-                        let layer = layer.tracer_provider(&provider);
-                        let client = tower::Layer::layer(&layer, wire);
-                        client.oneshot(asked).await.unwrap().status()
-                    }
-                }
+                let client = layer.layer(wire);
+                client.oneshot(asked).await.unwrap().status()
             }
         });
         let server = Server::of(backend, scene, TraceLayer::server(), router).await;
@@ -617,7 +641,7 @@ async fn a_client_inside_of_a_handler_is_the_child_of_the_servers_span() {
 
 #[tokio::test]
 async fn the_routes_of_two_requests_on_one_connection_are_their_own() {
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let router = Router::new().fallback(
             |Extension(slot): Extension<RouteSlot>, request: axum::extract::Request| async move {
                 if let Some(route) = request.headers().get(header::FROM) {

@@ -14,11 +14,12 @@ use http_body_util::{BodyExt, Empty, Full, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
 use opentelemetry::trace::{SpanKind, Status};
 use suite_tests::{
+    backend::Backend,
     net::{BoxError, Http, Script, Step, Wire, serve},
     scene::{Scene, integer, text, within},
 };
 use tokio::sync::Notify;
-use tower::{Layer, ServiceBuilder, service_fn};
+use tower::{ServiceBuilder, service_fn};
 use tower_otel_core::RequestHead;
 use tower_otel_metrics::MetricsLayer;
 use tower_otel_trace::TraceLayer;
@@ -58,28 +59,19 @@ where
     F: Future<Output = Result<Answer, BoxError>> + Send + 'static,
     C: Future<Output = ()>,
 {
-    for backend in [Backend::Tracing, Backend::Direct] {
+    for backend in Backend::ALL {
         let scene = Scene::new();
         let route = |_: &dyn RequestHead| Some("/things/{id}".into());
         let spans = TraceLayer::server().route(route);
         let metrics = MetricsLayer::server().route(route);
-        let inner = ServiceBuilder::new()
+        let service = ServiceBuilder::new()
+            .layer(backend.layer(scene.provider(), spans))
             .layer(metrics)
             .service(service_fn(handle.clone()));
-        let address = match backend {
-            Backend::Tracing => serve(spans.layer(inner)).await,
-            Backend::Direct => serve(spans.tracer_provider(scene.provider()).layer(inner)).await,
-        };
+        let address = serve(service).await;
         client(Wire::connect(http, address).await).await;
         settled(&scene, told).await;
     }
-}
-
-/// Through whom a span is told.
-#[derive(Clone, Copy, Debug)]
-enum Backend {
-    Tracing,
-    Direct,
 }
 
 async fn settled(scene: &Scene, told: Told) {

@@ -10,9 +10,9 @@ use http_body_util::Full;
 use opentelemetry_sdk::trace::SpanData;
 use proptest::prelude::*;
 use suite_tests::{
+    backend::Backend,
     keys::{OPT_INS, audit, known_keys},
     scene::Scene,
-    table::Backend,
 };
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_otel_core::{PeerAddr, RequestHead, Route, semconv::Proxies};
@@ -68,18 +68,13 @@ fn told(layer: &TraceLayer, request: &Request<Full<Bytes>>, status: StatusCode) 
         .build()
         .unwrap();
     let mut spans = Vec::new();
-    for backend in Backend::BOTH {
+    for backend in Backend::ALL {
         let scene = Scene::new();
         let (layer, request) = (layer.clone(), request.clone());
-        match backend {
-            Backend::Tracing => {
-                runtime.block_on(served(layer.layer(service_fn(answer)), request));
-            }
-            Backend::Direct => {
-                let layer = layer.tracer_provider(scene.provider());
-                runtime.block_on(served(layer.layer(service_fn(answer)), request));
-            }
-        }
+        let service = backend
+            .layer(scene.provider(), layer)
+            .layer(service_fn(answer));
+        runtime.block_on(served(service, request));
         let ended = scene.spans();
         assert_eq!(ended.len(), 1, "one exchange is one span");
         for span in &ended {

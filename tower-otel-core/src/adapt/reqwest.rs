@@ -9,7 +9,7 @@ use crate::{
     Exchange, RequestHead, ResponseHead, Target,
     body::ResponseBody,
     recording::Recording,
-    response::{ResponseKind, WrapResponse, settle},
+    response::{Promise, ResponseKind, WrapResponse, settle},
     semconv,
 };
 
@@ -76,7 +76,8 @@ impl<E: Exchange + Send + Sync + 'static> WrapResponse<E> for Response {
         recording.response(&self);
         let url = self.url().clone();
         let response: http::Response<Body> = self.into();
-        let expected = settle(&mut recording, &response, kind);
+        let promise = Promise::of(&mut recording, response.body());
+        let expected = settle(&mut recording, &response, promise, kind);
         let (mut parts, body) = response.into_parts();
         let body = if recording.is_open() {
             Body::wrap(ResponseBody::new(body, recording, expected))

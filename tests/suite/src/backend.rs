@@ -1,0 +1,95 @@
+//! The kinds of spans, and a layer over any of them as one type: a test runs over all.
+
+use std::time::Instant;
+
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
+use tower::Layer;
+use tower_otel_core::{End, Exchange, Observe, Observed, RequestHead, ResponseHead};
+use tower_otel_trace::{Otel, OtelSpan, TraceExchange, TraceLayer, TracingSpan};
+
+/// Through whom a span is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    Tracing,
+    Direct,
+}
+
+impl Backend {
+    pub const ALL: [Self; 2] = [Self::Tracing, Self::Direct];
+
+    /// The layer with spans of this kind, which end up with this provider.
+    pub fn layer(self, provider: &SdkTracerProvider, layer: TraceLayer) -> Spans {
+        match self {
+            Self::Tracing => Spans::Tracing(layer),
+            Self::Direct => Spans::Direct(layer.tracer_provider(provider)),
+        }
+    }
+}
+
+/// A [`TraceLayer`] with spans of any kind.
+#[derive(Clone, Debug)]
+pub enum Spans {
+    Tracing(TraceLayer),
+    Direct(TraceLayer<Otel<SdkTracer>>),
+}
+
+impl<S> Layer<S> for Spans {
+    type Service = Observed<S, Self>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Observed::new(inner, self.clone())
+    }
+}
+
+impl Observe for Spans {
+    type Exchange = OneOf<TraceExchange<TracingSpan>, TraceExchange<OtelSpan>>;
+
+    fn start(&self, request: &mut dyn RequestHead, at: Instant) -> Self::Exchange {
+        match self {
+            Self::Tracing(layer) => OneOf::Tracing(layer.start(request, at)),
+            Self::Direct(layer) => OneOf::Direct(layer.start(request, at)),
+        }
+    }
+}
+
+/// One exchange, or what is entered of it.
+#[derive(Debug)]
+pub enum OneOf<T, D> {
+    Tracing(T),
+    Direct(D),
+}
+
+impl<T: Exchange, D: Exchange> Exchange for OneOf<T, D> {
+    type Entered<'a>
+        = OneOf<T::Entered<'a>, D::Entered<'a>>
+    where
+        Self: 'a;
+
+    fn enter(&mut self) -> Self::Entered<'_> {
+        match self {
+            Self::Tracing(exchange) => OneOf::Tracing(exchange.enter()),
+            Self::Direct(exchange) => OneOf::Direct(exchange.enter()),
+        }
+    }
+
+    fn response(&mut self, response: &dyn ResponseHead) {
+        match self {
+            Self::Tracing(exchange) => exchange.response(response),
+            Self::Direct(exchange) => exchange.response(response),
+        }
+    }
+
+    fn data(&mut self, bytes: u64) {
+        match self {
+            Self::Tracing(exchange) => exchange.data(bytes),
+            Self::Direct(exchange) => exchange.data(bytes),
+        }
+    }
+
+    fn end(&mut self, end: End<'_>, at: Instant) {
+        match self {
+            Self::Tracing(exchange) => exchange.end(end, at),
+            Self::Direct(exchange) => exchange.end(end, at),
+        }
+    }
+}
