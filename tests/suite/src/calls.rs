@@ -52,7 +52,7 @@ pub async fn serve_cart(
     let (address, incoming) = listen().await;
     tokio::spawn(
         Server::builder()
-            .layer(backend.layer(scene.provider(), layer))
+            .layer(backend.layer(scene.source(), layer))
             .add_service(cart)
             .serve_with_incoming(incoming),
     );
@@ -65,7 +65,7 @@ pub fn client(scene: &Scene, backend: Backend, layer: TraceLayer, to: SocketAddr
     let channel = Endpoint::new(uri.clone()).unwrap().connect_lazy();
     let service = ServiceBuilder::new()
         .map_response(|response: Response<_>| response.map(Body::new))
-        .layer(backend.layer(scene.provider(), layer))
+        .layer(backend.layer(scene.source(), layer))
         .layer(PropagateLayer::new())
         .service(channel)
         .map_err(BoxError::from)

@@ -73,7 +73,7 @@ const fn unanswered(status: &'static str, error: Option<&'static str>) -> Told {
 
 fn layered<S>(backend: Backend, scene: &Scene, client: S) -> Layered<S> {
     ServiceBuilder::new()
-        .layer(backend.layer(scene.provider(), TraceLayer::client()))
+        .layer(backend.layer(scene.source(), TraceLayer::client()))
         .layer(MetricsLayer::client())
         .layer(PropagateLayer::new())
         .service(client)

@@ -65,7 +65,7 @@ where
         let spans = TraceLayer::server().route(route);
         let metrics = MetricsLayer::server().route(route);
         let service = ServiceBuilder::new()
-            .layer(backend.layer(scene.provider(), spans))
+            .layer(backend.layer(scene.source(), spans))
             .layer(metrics)
             .service(service_fn(handle.clone()));
         let address = serve(service).await;
