@@ -217,7 +217,7 @@
 //! | `rpc.system.name` | `grpc` |
 //! | `rpc.method` | the path, `package.Service/Method`; see below |
 //! | `rpc.response.status_code` | the status by name: `OK`, `NOT_FOUND`; [`.grpc_status_attribute(..)`](TraceLayer::grpc_status_attribute) moves it to `rpc.status_code`, as the next conventions do |
-//! | `server.address`, `server.port`, `network.peer.address`, `network.peer.port` | as for HTTP; on a tonic server the peer with the feature `tonic` |
+//! | `server.address`, `server.port`, `network.peer.address`, `network.peer.port` | as for HTTP; on a tonic server the peer with the feature `tonic`, while a tonic channel does not tell its peer |
 //! | `rpc.request.metadata.{name}`, `rpc.response.metadata.{name}` | the options that capture headers |
 //! | `error.type` | see below |
 //!

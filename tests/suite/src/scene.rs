@@ -7,7 +7,7 @@ use opentelemetry_sdk::trace::{
     InMemorySpanExporter, Sampler, SdkTracer, SdkTracerProvider, ShouldSample, SpanData,
 };
 use tower_otel_core::semconv;
-use tower_otel_metrics::prometheus::Prometheus;
+use tower_otel_metrics::{MetricsLayer, Names, prometheus::Prometheus};
 use tower_otel_trace::Recorder;
 use tracing_subscriber::{
     Layer, Registry,
@@ -210,6 +210,27 @@ fn series<'a>(text: &'a str, metric: &'a str) -> impl Iterator<Item = (&'a str, 
         }
         Some((labels, value.parse().ok()?))
     })
+}
+
+/// A layer that counts by the conventions, beside one that does not.
+pub fn by_the_conventions(metrics: MetricsLayer) -> MetricsLayer {
+    metrics
+        .names(Names::Conventions)
+        .rename(|name| format!("by_the_conventions_{name}"))
+}
+
+/// What [`by_the_conventions`] has counted says of its one exchange the error that its span says.
+pub fn counted_as(scene: &Scene, kind: &str, error: Option<&str>) {
+    let counted = format!("by_the_conventions_http_{kind}_request_duration_seconds_count");
+    let metrics = scene.metrics();
+    assert_eq!(scene.sum(&counted, &[]), 1.0, "{metrics}");
+    match error {
+        Some(error) => {
+            let labels = [("error_type", error)];
+            assert_eq!(scene.sum(&counted, &labels), 1.0, "{metrics}");
+        }
+        None => assert!(!metrics.contains("error_type"), "{metrics}"),
+    }
 }
 
 /// Something that has to happen, and soon.
