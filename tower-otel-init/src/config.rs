@@ -261,5 +261,5 @@ pub(crate) fn unacceptable(name: &str, value: &str, accepted: &str) -> InitError
 }
 
 #[cfg(all(test, feature = "grpc", feature = "prometheus"))]
-#[path = "config_tests.rs"]
+#[path = "config_tests/mod.rs"]
 mod tests;
