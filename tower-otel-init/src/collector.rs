@@ -65,15 +65,6 @@ fn failed(error: ExporterBuildError) -> InitError {
     InitError::Exporter(error.into())
 }
 
-#[cfg(all(feature = "tls", any(feature = "grpc", feature = "http")))]
-fn certificate(otlp: &Otlp) -> Result<Option<Vec<u8>>, InitError> {
-    let Some(path) = &otlp.certificate else {
-        return Ok(None);
-    };
-    let read = std::fs::read(path).map(Some);
-    read.map_err(|error| InitError::Exporter(format!("{}: {error}", path.display()).into()))
-}
-
 #[cfg(feature = "grpc")]
 mod grpc {
     use opentelemetry_otlp::{Compression, WithTonicConfig};
@@ -92,7 +83,7 @@ mod grpc {
         #[cfg(feature = "tls")]
         if otlp.endpoint.starts_with("https:") {
             use tonic::transport::{Certificate, ClientTlsConfig};
-            let tls = match super::certificate(otlp)? {
+            let tls = match &otlp.certificate {
                 Some(pem) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)),
                 None => ClientTlsConfig::new().with_native_roots(),
             };
@@ -153,9 +144,9 @@ mod http {
             .timeout(otlp.timeout)
             .redirect(reqwest::redirect::Policy::none());
         #[cfg(feature = "tls")]
-        let builder = match super::certificate(otlp)? {
+        let builder = match &otlp.certificate {
             Some(pem) => {
-                let roots = reqwest::Certificate::from_pem_bundle(&pem)
+                let roots = reqwest::Certificate::from_pem_bundle(pem)
                     .map_err(|error| InitError::Exporter(error.into()))?;
                 builder.tls_certs_only(roots)
             }

@@ -58,6 +58,8 @@ pub(crate) struct Config {
     pub(crate) metrics: Target,
     pub(crate) metric_interval: Duration,
     pub(crate) logs: Target,
+    #[cfg_attr(not(feature = "logs"), allow(dead_code))]
+    pub(crate) log_batch: Batch,
     pub(crate) log_format: LogFormat,
     /// Directives for log lines.
     pub(crate) log_filter: String,
@@ -97,7 +99,8 @@ impl Config {
             } else {
                 traces(settings, env)?
             },
-            batch: Batch::resolve(settings, env)?,
+            batch: Batch::spans(settings, env)?,
+            log_batch: Batch::records(env),
             metrics: metrics(settings, off, env)?,
             metric_interval: match settings.metric_interval {
                 Some(interval) => interval,
@@ -224,10 +227,13 @@ fn log_filter(settings: &Settings, env: &mut Env<'_>) -> Result<String, InitErro
         DIRECTIVES,
         format!("LOG_LEVEL, {level}"),
     );
+    let chosen = chosen.unwrap_or_else(|| level.to_string());
     // The SDK says again, and each time anew, what is warned about here once.
-    Ok(chosen.unwrap_or_else(|| {
-        format!("{level},opentelemetry=off,opentelemetry_sdk=off,opentelemetry_otlp=off")
-    }))
+    Ok(if chosen.contains("opentelemetry") {
+        chosen
+    } else {
+        format!("{chosen},opentelemetry=off")
+    })
 }
 
 /// A variable of this crate: nobody but its user can have meant something else by it.
@@ -255,5 +261,5 @@ pub(crate) fn unacceptable(name: &str, value: &str, accepted: &str) -> InitError
 }
 
 #[cfg(all(test, feature = "grpc", feature = "prometheus"))]
-#[path = "config_tests.rs"]
+#[path = "config_tests/mod.rs"]
 mod tests;

@@ -12,7 +12,8 @@ use opentelemetry::Context;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
-use tracing::subscriber::NoSubscriber;
+
+use crate::rejections::Mute;
 
 #[derive(Debug)]
 pub(crate) struct Exports {
@@ -29,7 +30,7 @@ impl Exports {
             .name("tower-otel-export".to_owned())
             .spawn(move || {
                 // What the client libraries do here must not become telemetry again.
-                let _mute = tracing::subscriber::set_default(NoSubscriber::new());
+                let _mute = tracing::subscriber::set_default(Mute);
                 let _suppressed = Context::enter_telemetry_suppressed_scope();
                 let _ = runtime.block_on(stopped);
                 // A name that is still being resolved is not waited for.

@@ -14,7 +14,7 @@ use tower_otel_metrics::prometheus::Prometheus;
 
 use crate::exports::Exports;
 use crate::tally::{Dropped, Tally};
-use crate::{Builder, InitError, Settings, Warning, spans};
+use crate::{Builder, InitError, Settings, Warning};
 
 /// Telemetry that is running. Keep it until the end of `main`: when it is dropped, what has been
 /// recorded is delivered, for up to five seconds.
@@ -30,6 +30,7 @@ pub struct Telemetry {
     pub(crate) printer: std::sync::Mutex<Option<crate::metrics::console::Printer>>,
     pub(crate) exports: Option<Exports>,
     pub(crate) tally: Option<Arc<Tally>>,
+    pub(crate) log_tally: Option<Arc<Tally>>,
     pub(crate) warnings: Vec<Warning>,
     pub(crate) stopped: AtomicBool,
 }
@@ -51,6 +52,7 @@ impl Telemetry {
             printer: std::sync::Mutex::default(),
             exports: None,
             tally: None,
+            log_tally: None,
             warnings,
             stopped: AtomicBool::new(false),
         }
@@ -102,8 +104,13 @@ impl Telemetry {
     /// How many spans were recorded and did not arrive, so far.
     #[must_use]
     pub fn dropped_spans(&self) -> Dropped {
-        let tally = self.tally.as_ref();
-        tally.map(|tally| tally.dropped()).unwrap_or_default()
+        dropped(self.tally.as_ref())
+    }
+
+    /// How many log records were to be sent to a collector and did not arrive, so far.
+    #[must_use]
+    pub fn dropped_log_records(&self) -> Dropped {
+        dropped(self.log_tally.as_ref())
     }
 
     /// What could not be followed in the environment.
@@ -120,29 +127,34 @@ impl Telemetry {
     ///
     /// # Errors
     ///
-    /// If spans were lost on the way, in this call or before.
+    /// If spans or log records were lost on the way, in this call or before.
     pub fn shutdown(&self, timeout: Duration) -> Result<(), Unfinished> {
         if !self.stopped.swap(true, SeqCst) {
             let in_time = self.flush(timeout);
             if let Some(exports) = &self.exports {
                 exports.stop();
             }
-            if let Some(tally) = &self.tally {
+            for tally in [&self.tally, &self.log_tally].into_iter().flatten() {
                 tally.close();
-                spans::publish(tally);
-                let dropped = tally.dropped();
-                if dropped.total() > 0 {
-                    tracing::warn!("telemetry stopped: {}", Unfinished { dropped });
-                }
+                tally.publish();
+            }
+            if let Err(unfinished) = self.finished() {
+                tracing::warn!("telemetry stopped: {unfinished}");
             }
             if !in_time {
                 tracing::warn!("telemetry could not be delivered within {timeout:?}");
             }
         }
-        match self.dropped_spans() {
-            dropped if dropped.total() == 0 => Ok(()),
-            dropped => Err(Unfinished { dropped }),
-        }
+        self.finished()
+    }
+
+    fn finished(&self) -> Result<(), Unfinished> {
+        let unfinished = Unfinished {
+            dropped: self.dropped_spans(),
+            dropped_log_records: self.dropped_log_records(),
+        };
+        let lost = unfinished.dropped.total() + unfinished.dropped_log_records.total();
+        if lost == 0 { Ok(()) } else { Err(unfinished) }
     }
 
     /// All signals at once, each on a thread of its own: not every one of them keeps to a time.
@@ -182,6 +194,10 @@ impl Telemetry {
     }
 }
 
+fn dropped(tally: Option<&Arc<Tally>>) -> Dropped {
+    tally.map(|tally| tally.dropped()).unwrap_or_default()
+}
+
 impl Drop for Telemetry {
     fn drop(&mut self) {
         let _ = self.shutdown(PATIENCE);
@@ -192,31 +208,33 @@ impl fmt::Debug for Telemetry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Telemetry")
             .field("dropped_spans", &self.dropped_spans())
+            .field("dropped_log_records", &self.dropped_log_records())
             .field("warnings", &self.warnings)
             .finish_non_exhaustive()
     }
 }
 
-/// Spans were lost.
+/// Spans or log records were lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Unfinished {
-    /// How many, and why.
+    /// How many spans, and why.
     pub dropped: Dropped,
+    /// How many log records, and why.
+    pub dropped_log_records: Dropped,
 }
 
 impl fmt::Display for Unfinished {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Dropped {
-            queue_full,
-            export_failed,
-            shutdown,
-        } = self.dropped;
-        write!(
-            f,
-            "{} spans were lost: {queue_full} did not fit the queue, {export_failed} could not be \
-             sent, {shutdown} were left at the end",
-            self.dropped.total(),
-        )
+        let Self {
+            dropped,
+            dropped_log_records,
+        } = self;
+        write!(f, "{} spans were lost: {dropped}", dropped.total())?;
+        match dropped_log_records.total() {
+            0 => Ok(()),
+            lost => write!(f, "; {lost} log records were lost: {dropped_log_records}"),
+        }
     }
 }
 

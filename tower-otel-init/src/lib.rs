@@ -73,10 +73,12 @@
 //! | it is back | the next batch arrives |
 //!
 //! Every span that does not arrive is counted, in [`Telemetry::dropped_spans`] and in the counter
-//! `otel_spans_dropped_total` with its `reason`: `queue_full`, `export_failed` or `shutdown`. There
-//! is one warning for each change, and not one for each batch. A span in a batch that a collector
-//! took without saying so in time counts as lost. Spans that a collector rejects out of a batch it
-//! takes (`partial_success`) are not counted, and neither are log records.
+//! `otel_spans_dropped_total` with its `reason`: `queue_full`, `export_failed`, `rejected` (out of a
+//! batch that was taken otherwise, `partial_success`) or `shutdown`. There is one warning for each
+//! change, and not one for each batch. A span in a batch that a collector took without saying so in
+//! time counts as lost. Log records that go to a collector are counted in the same way, in
+//! [`Telemetry::dropped_log_records`] and in `otel_log_records_dropped_total`. Metrics are sent anew
+//! with the next push.
 //!
 //! # Features
 //!
@@ -109,6 +111,7 @@ mod otlp;
 mod propagation;
 #[cfg(feature = "logs")]
 mod records;
+mod rejections;
 mod resource;
 mod sampler;
 mod signal;

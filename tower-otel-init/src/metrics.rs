@@ -12,7 +12,7 @@ use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
 
 use crate::link::Link;
-use crate::spans::DROPPED;
+use crate::rejections::Rejections;
 use crate::tally::Tally;
 
 pub(crate) fn push<E: PushMetricExporter>(
@@ -20,11 +20,12 @@ pub(crate) fn push<E: PushMetricExporter>(
     to: &str,
     interval: Duration,
     resource: Resource,
-    tally: Option<&Arc<Tally>>,
+    tallies: [(&'static str, &Option<Arc<Tally>>); 2],
 ) -> SdkMeterProvider {
     let exporter = Watched {
         inner: exporter,
         link: Link::new("metrics", to),
+        rejections: Rejections::new(),
     };
     let reader = PeriodicReader::builder(exporter)
         .with_interval(interval)
@@ -33,13 +34,15 @@ pub(crate) fn push<E: PushMetricExporter>(
         .with_resource(resource)
         .with_reader(reader)
         .build();
-    if let Some(tally) = tally {
-        let tally = Arc::clone(tally);
+    for (description, tally) in tallies {
+        let Some(tally) = tally.clone() else {
+            continue;
+        };
         // Collectors for Prometheus append the `_total` by themselves.
         provider
             .meter(env!("CARGO_PKG_NAME"))
-            .u64_observable_counter(DROPPED.trim_end_matches("_total"))
-            .with_description("Spans that were recorded and did not arrive.")
+            .u64_observable_counter(tally.metric.trim_end_matches("_total"))
+            .with_description(description)
             .with_callback(move |counter| {
                 for (reason, count) in tally.dropped().reasons() {
                     counter.observe(count, &[KeyValue::new("reason", reason)]);
@@ -53,13 +56,15 @@ pub(crate) fn push<E: PushMetricExporter>(
 struct Watched<E> {
     inner: E,
     link: Link,
+    rejections: Rejections,
 }
 
 impl<E: PushMetricExporter> PushMetricExporter for Watched<E> {
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
-        let result = self.inner.export(metrics).await;
-        self.link.note(&result);
-        result
+        let result = self.rejections.hear(self.inner.export(metrics)).await;
+        self.link.note(&result, &self.rejections.take());
+        // It is said, and the next export has all of it again.
+        Ok(())
     }
 
     fn force_flush(&self) -> OTelSdkResult {

@@ -1,6 +1,5 @@
 //! Where a collector is and how it is spoken to: the `OTEL_EXPORTER_OTLP_*` variables.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::choice::{Compression, Protocol};
@@ -16,7 +15,8 @@ pub(crate) struct Otlp {
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) timeout: Duration,
     pub(crate) gzip: bool,
-    pub(crate) certificate: Option<PathBuf>,
+    /// The authorities to believe in place of the platform's, as PEM.
+    pub(crate) certificate: Option<Vec<u8>>,
 }
 
 /// The signals, as they are called in variables and in paths.
@@ -101,16 +101,18 @@ impl Otlp {
             Compression::ACCEPTED,
             Compression::None,
         );
-        let certificate = env
-            .get(&own("CERTIFICATE"))
-            .or_else(|| env.get(&common("CERTIFICATE")));
+        let certificate = if endpoint.starts_with("https:") {
+            certificate(&[&own("CERTIFICATE"), &common("CERTIFICATE")], env)
+        } else {
+            None
+        };
         Ok(Self {
             protocol,
             endpoint,
             headers: headers(&[&own("HEADERS"), &common("HEADERS")], settings, env),
             timeout: settings.timeout.unwrap_or(Duration::from_millis(millis)),
             gzip: compression == Compression::Gzip,
-            certificate: certificate.map(PathBuf::from),
+            certificate,
         })
     }
 }
@@ -138,6 +140,42 @@ fn headers(names: &[&str], settings: &Settings, env: &mut Env<'_>) -> Vec<(Strin
         headers.push((name, value.clone()));
     }
     headers
+}
+
+/// The first of these files that holds one, for a connection that needs it.
+fn certificate(names: &[&str], env: &mut Env<'_>) -> Option<Vec<u8>> {
+    let mut bad = Vec::new();
+    let mut found = None;
+    for name in names {
+        let Some(path) = env.get(name) else {
+            continue;
+        };
+        match pem(&path) {
+            Ok(pem) => {
+                found = Some((path, pem));
+                break;
+            }
+            Err(reason) => bad.push((*name, path, reason)),
+        }
+    }
+    let used = match &found {
+        Some((path, _)) => path,
+        None => "the platform's roots",
+    };
+    for (name, path, reason) in bad {
+        env.warn(name, &path, reason, used);
+    }
+    found.map(|(_, pem)| pem)
+}
+
+fn pem(path: &str) -> Result<Vec<u8>, String> {
+    const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
+    let pem = std::fs::read(path).map_err(|error| error.to_string())?;
+    if pem.windows(BEGIN.len()).any(|part| part == BEGIN) {
+        Ok(pem)
+    } else {
+        Err("accepted is a PEM file with a certificate".to_owned())
+    }
 }
 
 pub(crate) fn is_header(name: &str, value: &str) -> bool {

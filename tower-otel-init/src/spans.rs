@@ -15,6 +15,7 @@ use tokio::runtime::Handle;
 use crate::batch::Batch;
 use crate::exports::Exports;
 use crate::link::Link;
+use crate::rejections::Rejections;
 use crate::tally::Tally;
 
 /// The SDK's batch processor behind a door that counts.
@@ -38,6 +39,7 @@ impl Counted {
             timeout: batch.export_timeout,
             tally: Arc::clone(tally),
             link: Link::new("spans", to),
+            rejections: Rejections::new(),
             full: AtomicBool::new(false),
             refused: AtomicU64::new(0),
         };
@@ -65,7 +67,7 @@ impl SpanProcessor for Counted {
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        self.batches.force_flush()
+        self.tally.flush(|| self.batches.force_flush())
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
@@ -86,6 +88,7 @@ struct Watched<E> {
     timeout: Duration,
     tally: Arc<Tally>,
     link: Link,
+    rejections: Rejections,
     full: AtomicBool,
     refused: AtomicU64,
 }
@@ -96,12 +99,15 @@ impl<E: SpanExporter + 'static> SpanExporter for Watched<E> {
         self.tally.taken(count);
         let inner = Arc::clone(&self.inner);
         let export = async move { inner.export(batch).await };
+        let export = self.rejections.hear(export);
         let result = Exports::run(&self.handle, self.timeout, export).await;
-        self.tally.exported(count, result.is_ok());
-        self.link.note(&result);
+        let rejected = self.rejections.take();
+        self.tally.exported(count, &result, rejected.count);
+        self.link.note(&result, &rejected);
         self.note_queue();
-        publish(&self.tally);
-        result
+        self.tally.publish();
+        // It is counted and said. The SDK would say it again for each batch.
+        Ok(())
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
@@ -140,13 +146,6 @@ impl<E> Watched<E> {
     }
 }
 
-/// The counter of lost spans, for a recorder of metrics.
-pub(crate) fn publish(tally: &Tally) {
-    for (reason, count) in tally.dropped().reasons() {
-        metrics::counter!(DROPPED, "reason" => reason).absolute(count);
-    }
-}
-
 /// Spans that were recorded and did not arrive, by `reason`.
 pub(crate) const DROPPED: &str = "otel_spans_dropped_total";
 
@@ -174,13 +173,14 @@ mod tests {
     #[test]
     fn a_full_queue_is_said_once_and_so_is_its_end() {
         let exports = Exports::start().unwrap();
-        let tally = Arc::new(Tally::new(1));
+        let tally = Arc::new(Tally::new(DROPPED, 1));
         let watched = Watched {
             inner: Arc::new(()),
             handle: exports.handle().clone(),
             timeout: Duration::ZERO,
             tally: Arc::clone(&tally),
             link: Link::new("spans", ""),
+            rejections: Rejections::new(),
             full: AtomicBool::new(false),
             refused: AtomicU64::new(0),
         };

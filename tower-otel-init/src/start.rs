@@ -16,9 +16,11 @@ use crate::config::{Config, Target};
 use crate::console::Console;
 use crate::exports::Exports;
 use crate::install::Layers;
+#[cfg(feature = "logs")]
+use crate::records;
 use crate::spans::Counted;
 use crate::tally::Tally;
-use crate::{Builder, InitError, Settings, Telemetry, collector, env, metrics, resource};
+use crate::{Builder, InitError, Settings, Telemetry, collector, env, metrics, resource, spans};
 
 impl Builder {
     /// What fails here takes down with it what was started.
@@ -48,7 +50,7 @@ impl Telemetry {
             .with_resource(resource.clone());
         let provider = match (&config.traces, &self.exports) {
             (Target::Otlp(otlp), Some(exports)) => {
-                let tally = Arc::new(Tally::new(config.batch.queue_size));
+                let tally = Arc::new(Tally::new(spans::DROPPED, config.batch.queue_size));
                 let exporter = collector::spans(otlp, exports)?;
                 let spans = Counted::new(exporter, &otlp.endpoint, &config.batch, exports, &tally);
                 self.tally = Some(tally);
@@ -72,7 +74,14 @@ impl Telemetry {
         if let (Target::Otlp(otlp), Some(exports)) = (&config.metrics, &self.exports) {
             let exporter = collector::metrics(otlp, exports)?;
             let (to, interval) = (&otlp.endpoint, config.metric_interval);
-            let pushed = metrics::push(exporter, to, interval, resource, self.tally.as_ref());
+            let tallies = [
+                ("Spans that were recorded and did not arrive.", &self.tally),
+                (
+                    "Log records that were written and did not arrive.",
+                    &self.log_tally,
+                ),
+            ];
+            let pushed = metrics::push(exporter, to, interval, resource, tallies);
             self.meters = Some(pushed);
         }
         #[cfg(feature = "prometheus")]
@@ -98,7 +107,11 @@ impl Telemetry {
     fn start_logs(&mut self, config: &Config, resource: &Resource) -> Result<(), InitError> {
         if let (Target::Otlp(otlp), Some(exports)) = (&config.logs, &self.exports) {
             let exporter = collector::logs(otlp, exports)?;
-            let provider = crate::records::provider(exporter, &otlp.endpoint, resource.clone());
+            let (to, batch) = (&otlp.endpoint, &config.log_batch);
+            let tally = Arc::new(Tally::new(records::DROPPED, batch.queue_size));
+            let resource = resource.clone();
+            let provider = records::provider(exporter, to, batch, exports, &tally, resource);
+            self.log_tally = Some(tally);
             self.logs = Some(provider);
         }
         Ok(())
@@ -129,7 +142,7 @@ impl Telemetry {
         }
         #[cfg(feature = "logs")]
         if let Some(logs) = &self.logs {
-            layers.push(crate::records::layer(logs, &config.log_filter));
+            layers.push(records::layer(logs, &config.log_filter));
         }
         layers
     }

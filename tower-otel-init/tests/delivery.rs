@@ -240,6 +240,45 @@ fn a_collector_that_refuses_is_counted_and_costs_no_request() {
 }
 
 #[test]
+fn what_a_collector_rejects_of_a_batch_is_counted() {
+    for (http, protocol) in [(false, Protocol::Grpc), (true, Protocol::HttpProtobuf)] {
+        let collector = Collector::start(http, Mood::Rejects);
+        let telemetry = start(builder(&collector, protocol).batch_size(10));
+        ask(&current_thread(), &app(&telemetry), 100);
+        let lost = telemetry.shutdown(LONG).unwrap_err().dropped;
+        assert!(lost.rejected >= 10, "{protocol}: {lost:?}");
+        assert_eq!(lost.rejected, lost.total());
+        assert_eq!(collector.spans() as u64 + lost.rejected, 100);
+    }
+}
+
+#[test]
+fn without_any_runtime_a_collector_that_hangs_does_not_hold_up_a_drop() {
+    use opentelemetry::trace::{Span, Tracer, TracerProvider};
+    let stuck = |http, protocol| {
+        let collector = Collector::start(http, Mood::Hangs);
+        let builder = builder(&collector, protocol).metrics(MetricsExporter::Otlp);
+        #[cfg(feature = "logs")]
+        let builder = builder.logs(tower_otel_init::LogsExporter::Otlp);
+        let telemetry = start(builder);
+        let tracer = telemetry.tracer_provider().unwrap().tracer("");
+        tracer.start("job").end();
+        let started = Instant::now();
+        drop(telemetry);
+        started.elapsed()
+    };
+    std::thread::scope(|scope| {
+        let all = [(false, Protocol::Grpc), (true, Protocol::HttpProtobuf)]
+            .map(|(http, protocol)| scope.spawn(move || stuck(http, protocol)));
+        for one in all {
+            let took = one.join().unwrap();
+            // A drop waits for five seconds, whatever there is to deliver.
+            assert!(took < Duration::from_secs(9), "{took:?}");
+        }
+    });
+}
+
+#[test]
 fn a_collector_that_hangs_holds_up_neither_requests_nor_shutdown() {
     for (http, protocol) in [(false, Protocol::Grpc), (true, Protocol::HttpProtobuf)] {
         for runtime in [current_thread, multi_thread] {
@@ -338,4 +377,36 @@ fn log_records_are_sent_with_the_trace_they_belong_to() {
     let received = collector.received.lock().unwrap();
     assert_eq!(received.logs[0].trace_id, received.spans[0].trace_id);
     assert_eq!(received.logs[0].span_id, received.spans[0].span_id);
+}
+
+#[cfg(feature = "logs")]
+#[test]
+fn every_log_record_arrives_or_is_counted() {
+    use tracing_subscriber::layer::SubscriberExt;
+    for mood in [Mood::Takes, Mood::Rejects, Mood::Refuses, Mood::Hangs] {
+        let collector = Collector::start(false, mood);
+        let logs = tower_otel_init::LogsExporter::Otlp;
+        let (telemetry, layers) = builder(&collector, Protocol::Grpc)
+            .traces(tower_otel_init::TracesExporter::None)
+            .logs(logs)
+            .local()
+            .unwrap();
+        let subscriber = tracing_subscriber::registry().with(layers);
+        tracing::subscriber::with_default(subscriber, || {
+            for number in 0..5_000 {
+                tracing::info!(number, "hello");
+            }
+        });
+        let patience = match mood {
+            Mood::Hangs => Duration::from_millis(300),
+            _ => LONG,
+        };
+        let _ = telemetry.shutdown(patience);
+        let lost = telemetry.dropped_log_records();
+        let arrived = collector.received.lock().unwrap().logs.len() as u64;
+        assert_eq!(arrived + lost.total(), 5_000, "{lost:?}");
+        assert_eq!(lost.rejected > 0, mood == Mood::Rejects, "{lost:?}");
+        assert_eq!(lost.export_failed > 0, mood == Mood::Refuses, "{lost:?}");
+        assert_eq!(lost.shutdown > 0, mood == Mood::Hangs, "{lost:?}");
+    }
 }

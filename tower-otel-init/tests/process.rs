@@ -329,3 +329,35 @@ fn wrong_variables_of_opentelemetry_are_named_and_the_service_runs() {
         }
     }
 }
+
+#[test]
+fn with_every_other_variable_wrong_spans_still_arrive() {
+    let collector = Collector::grpc();
+    let endpoint = collector.endpoint();
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint),
+        ALL,
+        ("OTEL_SDK_DISABLED", "maybe"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "oops"),
+        ("OTEL_PROPAGATORS", "w3c"),
+        ("OTEL_METRICS_EXPORTER", "statsd"),
+        ("OTEL_LOGS_EXPORTER", "file"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "oops"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "br"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "nowhere"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "0"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "-1"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "often"),
+        ("RUST_LOG", "users=chatty"),
+    ];
+    let service = Service::start("current", &variables);
+    service.ask("/users/7", 20);
+    let output = service.stop();
+    assert_eq!(collector.spans(), 20, "{output}");
+    let warnings = lines(&output)
+        .into_iter()
+        .filter(|line| line["level"] == "WARN");
+    assert_eq!(warnings.count(), variables.len() - 2, "{output}");
+}

@@ -85,6 +85,12 @@ impl<'a> Facts<'a> {
         }
     }
 
+    /// The name of a gRPC call, which is not made of attributes.
+    #[cfg(feature = "record")]
+    pub(crate) fn called_name(&self) -> Option<Box<str>> {
+        (self.protocol == Protocol::Grpc).then(|| rpc::span_name(self.called()).into())
+    }
+
     fn known_method(&self) -> Option<&str> {
         self.config.methods.name(self.request.method())
     }

@@ -11,6 +11,8 @@ use tower_otel_core::{
 };
 use tower_otel_propagate::{Format, Trust};
 
+#[cfg(feature = "record")]
+use crate::backend::{Record, Recorder};
 use crate::{
     OptIn,
     backend::{Backend, Otel, Parent, Tracing},
@@ -74,6 +76,17 @@ impl<B> TraceLayer<B> {
     pub fn tracer_provider<P: TracerProvider>(self, provider: &P) -> TraceLayer<Otel<P::Tracer>> {
         TraceLayer {
             backend: Otel::new(provider),
+            config: self.config,
+        }
+    }
+
+    /// Leaves compact records with this recorder, which makes spans of them on a thread of its own,
+    /// in place of `tracing` spans. Feature `record`.
+    #[cfg(feature = "record")]
+    #[must_use]
+    pub fn recorder(self, recorder: &Recorder) -> TraceLayer<Record> {
+        TraceLayer {
+            backend: Record::new(recorder),
             config: self.config,
         }
     }

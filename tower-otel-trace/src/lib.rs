@@ -217,7 +217,7 @@
 //! | `rpc.system.name` | `grpc` |
 //! | `rpc.method` | the path, `package.Service/Method`; see below |
 //! | `rpc.response.status_code` | the status by name: `OK`, `NOT_FOUND`; [`.grpc_status_attribute(..)`](TraceLayer::grpc_status_attribute) moves it to `rpc.status_code`, as the next conventions do |
-//! | `server.address`, `server.port`, `network.peer.address`, `network.peer.port` | as for HTTP; on a tonic server the peer with the feature `tonic` |
+//! | `server.address`, `server.port`, `network.peer.address`, `network.peer.port` | as for HTTP; on a tonic server the peer with the feature `tonic`, while a tonic channel does not tell its peer |
 //! | `rpc.request.metadata.{name}`, `rpc.response.metadata.{name}` | the options that capture headers |
 //! | `error.type` | see below |
 //!
@@ -248,7 +248,7 @@
 //! own, where the caller's context is not current (but for a `tracing` span, which the buffer
 //! enters by itself), and polled where it is.
 //!
-//! # Two kinds of spans
+//! # Three kinds of spans
 //!
 //! Spans are `tracing` spans of level `INFO` and target `tower_otel_trace`, so log lines belong to
 //! them. tracing-opentelemetry exports them, by its own clock: the exported end is the last time a
@@ -271,9 +271,19 @@
 //! metrics measure, the scope names this crate, its version and the schema, and nobody's log line
 //! changes the status. The attributes and the ends are the same.
 //!
+//! With `.recorder(&recorder)` (feature `record`) a request leaves a compact record behind, and a
+//! thread makes spans of such records and exports them. It is the cheapest kind for the request.
+//! Attributes and ends are the same again, and what handlers do to the span is kept; but there are
+//! no span processors, the exporter is the only one to see spans. Choose
+//!
+//! - `tracing` spans where log lines are to belong to them;
+//! - `.tracer_provider(..)` where one provider, with its processors, is to have all spans;
+//! - `.recorder(..)` where the layer's spans are exported by themselves and every microsecond
+//!   counts.
+//!
 //! # Features
 //!
-//! None is on by default. `axum`, `connect-info`, `hyper-util`, `reqwest`, `reqwest-middleware`,
+//! None is on by default. `record` is the recorder, and brings opentelemetry_sdk. `axum`, `connect-info`, `hyper-util`, `reqwest`, `reqwest-middleware`,
 //! `tonic` and `tower` are those of [`tower_otel_core`].
 //!
 //! [tower]: https://docs.rs/tower
@@ -293,6 +303,8 @@ mod layer;
 mod opt_in;
 
 pub use backend::{Backend, Otel, OtelSpan, Tracing, TracingSpan};
+#[cfg(feature = "record")]
+pub use backend::{Record, Recorder, RecorderBuilder, Tally};
 pub use exchange::TraceExchange;
 pub use handle::SpanHandle;
 pub use layer::TraceLayer;

@@ -1,27 +1,47 @@
 //! The kinds of spans, and a layer over any of them as one type: a test runs over all.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
-use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
+use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracer, SdkTracerProvider};
 use tower::Layer;
 use tower_otel_core::{End, Exchange, Observe, Observed, RequestHead, ResponseHead};
-use tower_otel_trace::{Otel, OtelSpan, TraceExchange, TraceLayer, TracingSpan};
+use tower_otel_trace::{Otel, OtelSpan, Record, Recorder, TraceExchange, TraceLayer, TracingSpan};
 
 /// Through whom a span is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
     Tracing,
     Direct,
+    Record,
+}
+
+/// Where spans that do not come by `tracing` are opened, and exported.
+#[derive(Clone, Debug)]
+pub struct Source {
+    pub provider: SdkTracerProvider,
+    pub recorder: Arc<Recorder>,
+}
+
+impl Source {
+    /// Nobody exports anything.
+    pub fn deaf() -> Self {
+        let recorder = Recorder::builder(InMemorySpanExporter::default()).build();
+        Self {
+            provider: SdkTracerProvider::default(),
+            recorder: Arc::new(recorder.unwrap()),
+        }
+    }
 }
 
 impl Backend {
-    pub const ALL: [Self; 2] = [Self::Tracing, Self::Direct];
+    pub const ALL: [Self; 3] = [Self::Tracing, Self::Direct, Self::Record];
 
-    /// The layer with spans of this kind, which end up with this provider.
-    pub fn layer(self, provider: &SdkTracerProvider, layer: TraceLayer) -> Spans {
+    /// The layer with spans of this kind.
+    pub fn layer(self, source: &Source, layer: TraceLayer) -> Spans {
         match self {
             Self::Tracing => Spans::Tracing(layer),
-            Self::Direct => Spans::Direct(layer.tracer_provider(provider)),
+            Self::Direct => Spans::Direct(layer.tracer_provider(&source.provider)),
+            Self::Record => Spans::Record(layer.recorder(&source.recorder)),
         }
     }
 }
@@ -31,6 +51,7 @@ impl Backend {
 pub enum Spans {
     Tracing(TraceLayer),
     Direct(TraceLayer<Otel<SdkTracer>>),
+    Record(TraceLayer<Record>),
 }
 
 impl<S> Layer<S> for Spans {
@@ -48,6 +69,7 @@ impl Observe for Spans {
         match self {
             Self::Tracing(layer) => OneOf::Tracing(layer.start(request, at)),
             Self::Direct(layer) => OneOf::Direct(layer.start(request, at)),
+            Self::Record(layer) => OneOf::Direct(layer.start(request, at)),
         }
     }
 }

@@ -20,6 +20,7 @@ use tower_otel_trace::TraceLayer;
 use crate::{
     backend::Backend,
     cart::{Cart, Text},
+    keys::audit,
     net::BoxError,
     scene::{Scene, attribute, text},
 };
@@ -52,7 +53,7 @@ pub async fn serve_cart(
     let (address, incoming) = listen().await;
     tokio::spawn(
         Server::builder()
-            .layer(backend.layer(scene.provider(), layer))
+            .layer(backend.layer(scene.source(), layer))
             .add_service(cart)
             .serve_with_incoming(incoming),
     );
@@ -65,7 +66,7 @@ pub fn client(scene: &Scene, backend: Backend, layer: TraceLayer, to: SocketAddr
     let channel = Endpoint::new(uri.clone()).unwrap().connect_lazy();
     let service = ServiceBuilder::new()
         .map_response(|response: Response<_>| response.map(Body::new))
-        .layer(backend.layer(scene.provider(), layer))
+        .layer(backend.layer(scene.source(), layer))
         .layer(PropagateLayer::new())
         .service(channel)
         .map_err(BoxError::from)
@@ -89,12 +90,15 @@ pub async fn unary(
 }
 
 /// The spans of both ends, which have to be one trace.
-pub async fn both(scene: &Scene) -> (SpanData, SpanData) {
+pub async fn both(scene: &Scene, backend: Backend) -> (SpanData, SpanData) {
     scene
         .until("both ends tell", |scene| scene.spans().len() >= 2)
         .await;
     let spans = scene.spans();
     assert_eq!(spans.len(), 2, "{spans:#?}");
+    for span in &spans {
+        audit(span, backend);
+    }
     let of = |kind| spans.iter().find(|span| span.span_kind == kind).unwrap();
     let (server, client) = (of(SpanKind::Server), of(SpanKind::Client));
     assert_eq!(client.parent_span_id, SpanId::INVALID);
@@ -106,12 +110,13 @@ pub async fn both(scene: &Scene) -> (SpanData, SpanData) {
     (server.clone(), client.clone())
 }
 
-pub async fn only(scene: &Scene) -> SpanData {
+pub async fn only(scene: &Scene, backend: Backend) -> SpanData {
     scene
         .until("the call ends", |scene| !scene.spans().is_empty())
         .await;
     let spans = scene.spans();
     assert_eq!(spans.len(), 1, "{spans:#?}");
+    audit(&spans[0], backend);
     spans[0].clone()
 }
 

@@ -14,7 +14,11 @@ use crate::{backend::Backend, scene::SCOPE};
 
 /// What is true of every span, whatever it tells.
 pub fn audit(span: &SpanData, backend: Backend) {
-    let known = known_keys(&span.span_kind);
+    let is_call = |attribute: &KeyValue| attribute.key.as_str() == published::RPC_SYSTEM_NAME;
+    let known = match span.attributes.iter().any(is_call) {
+        true => CALL_KEYS,
+        false => known_keys(&span.span_kind),
+    };
     let mut seen = BTreeSet::new();
     for KeyValue { key, value, .. } in &span.attributes {
         let key = key.as_str();
@@ -37,7 +41,7 @@ pub fn audit(span: &SpanData, backend: Backend) {
         );
         let number = key.ends_with(".port")
             || key.ends_with(".size")
-            || key.ends_with("_code")
+            || key == published::HTTP_RESPONSE_STATUS_CODE
             || key.ends_with("_count");
         match value {
             Value::I64(_) => assert!(number, "{key} is no number: {value:?}"),
@@ -62,7 +66,7 @@ pub fn audit(span: &SpanData, backend: Backend) {
     let name = match backend {
         // That of the tracer which the application gave to tracing-opentelemetry.
         Backend::Tracing => SCOPE,
-        Backend::Direct => "tower-otel-trace",
+        Backend::Direct | Backend::Record => "tower-otel-trace",
     };
     assert_eq!(scope.name(), name);
     assert!(scope.version().is_some_and(|version| !version.is_empty()));
@@ -77,6 +81,8 @@ fn header_of(key: &str) -> Option<&str> {
     [
         published::HTTP_REQUEST_HEADER,
         published::HTTP_RESPONSE_HEADER,
+        published::RPC_REQUEST_METADATA,
+        published::RPC_RESPONSE_METADATA,
     ]
     .iter()
     .find_map(|prefix| key.strip_prefix(prefix)?.strip_prefix('.'))
@@ -110,6 +116,21 @@ pub const NOT_RECORDED: [&str; 3] = [
     published::HTTP_REQUEST_SIZE,
     published::HTTP_RESPONSE_SIZE,
     published::NETWORK_PROTOCOL_NAME,
+];
+
+/// Every key the conventions have for the span of a gRPC call, spelled as they publish it. The last
+/// one is what the conventions after 1.44.0 call the status.
+pub const CALL_KEYS: &[&str] = &[
+    published::ERROR_TYPE,
+    published::NETWORK_PEER_ADDRESS,
+    published::NETWORK_PEER_PORT,
+    published::RPC_METHOD,
+    published::RPC_METHOD_ORIGINAL,
+    published::RPC_RESPONSE_STATUS_CODE,
+    published::RPC_SYSTEM_NAME,
+    published::SERVER_ADDRESS,
+    published::SERVER_PORT,
+    "rpc.status_code",
 ];
 
 /// Every key the conventions have for a span of this kind, spelled as they publish it.

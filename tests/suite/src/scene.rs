@@ -1,18 +1,21 @@
 //! Telemetry of one test, on one thread: spans in memory, metrics in a recorder of its own.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use opentelemetry::{InstrumentationScope, Value, trace::TracerProvider};
 use opentelemetry_sdk::trace::{
     InMemorySpanExporter, Sampler, SdkTracer, SdkTracerProvider, ShouldSample, SpanData,
 };
 use tower_otel_core::semconv;
-use tower_otel_metrics::prometheus::Prometheus;
+use tower_otel_metrics::{MetricsLayer, Names, prometheus::Prometheus};
+use tower_otel_trace::Recorder;
 use tracing_subscriber::{
     Layer, Registry,
     filter::LevelFilter,
     layer::{Filter, SubscriberExt},
 };
+
+use crate::backend::Source;
 
 /// What exports the spans of `tracing`.
 pub type OtelLayer = tracing_opentelemetry::OpenTelemetryLayer<Registry, SdkTracer>;
@@ -23,13 +26,13 @@ pub const SCOPE: &str = "a test";
 /// Everything recorded on this thread, which has to be the test's only one.
 pub struct Scene {
     spans: InMemorySpanExporter,
+    source: Source,
     installed: Installed,
 }
 
 /// A subscriber and a recorder that belong to this thread, as long as this is held.
 pub struct Installed {
     metrics: Metrics,
-    provider: SdkTracerProvider,
     _recorder: metrics::LocalRecorderGuard<'static>,
     _subscriber: tracing::subscriber::DefaultGuard,
 }
@@ -51,7 +54,6 @@ impl Installed {
         let (recorder, metrics) = Prometheus::builder().build().unwrap();
         Self {
             metrics: Metrics(metrics),
-            provider,
             _recorder: metrics::set_default_local_recorder(Box::leak(Box::new(recorder))),
             _subscriber: tracing::subscriber::set_default(subscriber),
         }
@@ -99,7 +101,7 @@ impl Scene {
 
     /// A scene of which only a part is seen: what a sampler drops or a filter of `tracing` hides.
     pub fn with(
-        sampler: impl ShouldSample + 'static,
+        sampler: impl Into<Box<dyn ShouldSample>>,
         filter: impl Filter<Registry> + Send + Sync + 'static,
     ) -> Self {
         Self::made(sampler, |layer| layer, filter)
@@ -111,28 +113,44 @@ impl Scene {
     }
 
     fn made(
-        sampler: impl ShouldSample + 'static,
+        sampler: impl Into<Box<dyn ShouldSample>>,
         change: impl FnOnce(OtelLayer) -> OtelLayer,
         filter: impl Filter<Registry> + Send + Sync + 'static,
     ) -> Self {
+        let sampler = sampler.into();
         let spans = InMemorySpanExporter::default();
         let provider = SdkTracerProvider::builder()
             .with_simple_exporter(spans.clone())
-            .with_sampler(sampler)
+            .with_sampler(sampler.clone())
+            .build();
+        let recorder = Recorder::builder(spans.clone())
+            .sampler(sampler)
+            .queue_size(256)
             .build();
         Self {
             spans,
-            installed: Installed::with(provider, change, filter),
+            installed: Installed::with(provider.clone(), change, filter),
+            source: Source {
+                provider,
+                recorder: Arc::new(recorder.unwrap()),
+            },
         }
     }
 
     /// Where direct spans come from.
     pub fn provider(&self) -> &SdkTracerProvider {
-        &self.installed.provider
+        &self.source.provider
+    }
+
+    /// Where direct spans and records come from.
+    pub const fn source(&self) -> &Source {
+        &self.source
     }
 
     /// Spans that have ended, in the order of their ends.
     pub fn spans(&self) -> Vec<SpanData> {
+        let flushed = self.source.recorder.flush(Duration::from_secs(20));
+        flushed.unwrap();
         self.spans.get_finished_spans().unwrap()
     }
 
@@ -192,6 +210,27 @@ fn series<'a>(text: &'a str, metric: &'a str) -> impl Iterator<Item = (&'a str, 
         }
         Some((labels, value.parse().ok()?))
     })
+}
+
+/// A layer that counts by the conventions, beside one that does not.
+pub fn by_the_conventions(metrics: MetricsLayer) -> MetricsLayer {
+    metrics
+        .names(Names::Conventions)
+        .rename(|name| format!("by_the_conventions_{name}"))
+}
+
+/// What [`by_the_conventions`] has counted says of its one exchange the error that its span says.
+pub fn counted_as(scene: &Scene, kind: &str, error: Option<&str>) {
+    let counted = format!("by_the_conventions_http_{kind}_request_duration_seconds_count");
+    let metrics = scene.metrics();
+    assert_eq!(scene.sum(&counted, &[]), 1.0, "{metrics}");
+    match error {
+        Some(error) => {
+            let labels = [("error_type", error)];
+            assert_eq!(scene.sum(&counted, &labels), 1.0, "{metrics}");
+        }
+        None => assert!(!metrics.contains("error_type"), "{metrics}"),
+    }
 }
 
 /// Something that has to happen, and soon.

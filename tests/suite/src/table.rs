@@ -36,7 +36,7 @@ pub type Row<'a> = (&'a str, Expect<'a>);
 impl Backend {
     /// A router with the layer on its routes.
     pub fn around(self, scene: &Scene, layer: TraceLayer, router: Router) -> Router {
-        router.layer(self.layer(scene.provider(), layer))
+        router.layer(self.layer(scene.source(), layer))
     }
 
     /// Serves a whole service behind the layer.
@@ -47,7 +47,7 @@ impl Backend {
         S::Error: Into<BoxError> + Display + 'static,
         B: Body<Data: Send, Error: Into<BoxError> + Display + 'static> + Send + 'static,
     {
-        serve(self.layer(scene.provider(), layer).layer(service)).await
+        serve(self.layer(scene.source(), layer).layer(service)).await
     }
 
     /// Sends a request through the layer and reads the response to its end.
@@ -62,7 +62,7 @@ impl Backend {
         S: Service<Request<Q>, Response = Response<B>, Error: Display + 'static>,
         B: Body<Error: Display + 'static> + 'static,
     {
-        let client = self.layer(scene.provider(), layer).layer(client);
+        let client = self.layer(scene.source(), layer).layer(client);
         read(client.oneshot(request).await?).await
     }
 
@@ -74,7 +74,7 @@ impl Backend {
         client: reqwest::Client,
         request: reqwest::Request,
     ) -> reqwest::Result<StatusCode> {
-        let client = self.layer(scene.provider(), layer).layer(client);
+        let client = self.layer(scene.source(), layer).layer(client);
         let response = client.oneshot(request).await?;
         let status = response.status();
         response.bytes().await?;

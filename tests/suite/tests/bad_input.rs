@@ -8,9 +8,9 @@ use std::{collections::BTreeMap, convert::Infallible, net::SocketAddr};
 use axum::{Router, extract::Request, routing::any};
 use hyper::body::Incoming;
 use opentelemetry::{Value, trace::SpanId};
-use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData};
+use opentelemetry_sdk::trace::SpanData;
 use suite_tests::{
-    backend::{Backend, Spans},
+    backend::{Backend, Source, Spans},
     net::serve,
     scene::{Scene, attribute, integer, text, within},
 };
@@ -201,7 +201,7 @@ async fn told_right(cases: Vec<Case>) {
         let expected = ask(plain, &case.bytes).await;
         for (put, backend) in everywhere() {
             let scene = Scene::new();
-            let layered = serve_layered(put, backend.layer(scene.provider(), case.layer())).await;
+            let layered = serve_layered(put, backend.layer(scene.source(), case.layer())).await;
             let what = format!("{backend:?}, {put:?}: {}", case.text());
             assert_eq!(ask(layered, &case.bytes).await, expected, "{what}");
             scene
@@ -591,7 +591,7 @@ async fn no_secret_of_a_target_is_told() {
     for (put, backend) in everywhere() {
         let scene = Scene::new();
         let layer = TraceLayer::server().trusted_proxies(Proxies::all());
-        let layered = serve_layered(put, backend.layer(scene.provider(), layer)).await;
+        let layered = serve_layered(put, backend.layer(scene.source(), layer)).await;
         let line = "GET http://me:s3cr3t@one.example/things/7?sig=s3cr3t HTTP/1.1";
         let case = Case::new(line, &[b"Host: me:s3cr3t@two.example"]);
         assert!(ask(layered, &case.bytes).await.contains("s3cr3t"));
@@ -624,7 +624,7 @@ async fn what_the_server_refuses_by_itself_is_not_told() {
         let expected = ask(plain, bytes).await;
         for backend in Backend::ALL {
             let scene = Scene::new();
-            let layer = backend.layer(scene.provider(), TraceLayer::server());
+            let layer = backend.layer(scene.source(), TraceLayer::server());
             let layered = serve_layered(Put::Around, layer).await;
             assert_eq!(ask(layered, bytes).await, expected, "{what}");
             assert_eq!(scene.spans(), [], "{what}");
@@ -635,7 +635,7 @@ async fn what_the_server_refuses_by_itself_is_not_told() {
 
 #[tokio::test]
 async fn nobody_needs_to_listen() {
-    let deaf = SdkTracerProvider::default();
+    let deaf = Source::deaf();
     let plain = serve(bare()).await;
     let topics = [
         trace_headers(),

@@ -27,7 +27,7 @@ use opentelemetry_sdk::trace::SpanData;
 use suite_tests::{
     backend::{Backend, Spans},
     net::{BoxError, Http, Mortal, Script, Step, never, pooled, serve, silent},
-    scene::{Scene, attribute, integer, text, within},
+    scene::{Scene, attribute, by_the_conventions, counted_as, integer, text, within},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -41,7 +41,7 @@ use tower_otel_trace::TraceLayer;
 
 type Answer = Response<UnsyncBoxBody<Bytes, BoxError>>;
 type Pooled = Client<HttpConnector, Empty<Bytes>>;
-type Layered<S> = Observed<Observed<Propagate<S>, MetricsLayer>, Spans>;
+type Layered<S> = Observed<Observed<Observed<Propagate<S>, MetricsLayer>, MetricsLayer>, Spans>;
 
 /// What has to be told about an exchange, once.
 #[derive(Clone, Copy, Debug)]
@@ -73,8 +73,9 @@ const fn unanswered(status: &'static str, error: Option<&'static str>) -> Told {
 
 fn layered<S>(backend: Backend, scene: &Scene, client: S) -> Layered<S> {
     ServiceBuilder::new()
-        .layer(backend.layer(scene.provider(), TraceLayer::client()))
+        .layer(backend.layer(scene.source(), TraceLayer::client()))
         .layer(MetricsLayer::client())
+        .layer(by_the_conventions(MetricsLayer::client()))
         .layer(PropagateLayer::new())
         .service(client)
 }
@@ -162,6 +163,7 @@ async fn settled(scene: &Scene, to: SocketAddr, url: &str, told: Told) -> SpanDa
             None => Status::Unset,
         }
     );
+    counted_as(scene, "client", told.error);
     let host = to.to_string();
     let (host, method) = (("host", host.as_str()), ("method", told.method));
     let metrics = scene.metrics();

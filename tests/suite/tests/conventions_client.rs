@@ -554,7 +554,7 @@ async fn every_attempt_has_a_span_of_its_own_and_http_request_resend_count_from_
             .service(dialling(Http::One, server));
         let mut request = request("GET http://api.example/");
         request.extensions_mut().insert(Attempts::default());
-        let layer = backend.layer(scene.provider(), TraceLayer::client());
+        let layer = backend.layer(scene.source(), TraceLayer::client());
         let client = retry.layer(layer.layer(wire));
         let status = client.oneshot(request).await.unwrap().status();
         assert_eq!(status, StatusCode::OK);

@@ -1252,7 +1252,7 @@ async fn an_exception_is_logged_once_inside_of_its_span_by_option() {
         // The spans of tracing need the subscriber of the scene; the others need none.
         let log = Log::default();
         let logged = tracing_subscriber::registry().with(log.clone());
-        let guard = (backend == Backend::Direct).then(|| tracing::subscriber::set_default(logged));
+        let guard = (backend != Backend::Tracing).then(|| tracing::subscriber::set_default(logged));
         let server = Server::at(backend, scene, address);
         let span = server.span_of("GET / HTTP/1.1").await;
         drop(guard);
@@ -1269,7 +1269,7 @@ async fn an_exception_is_logged_once_inside_of_its_span_by_option() {
                         .collect::<Vec<_>>()
                 })
                 .collect::<Vec<_>>(),
-            Backend::Direct => log
+            Backend::Direct | Backend::Record => log
                 .0
                 .lock()
                 .unwrap()
@@ -1457,7 +1457,7 @@ async fn the_scope_has_a_name_a_version_and_the_schema() {
         let server = Server::start(backend, TraceLayer::server()).await;
         let scope = server.span_of("GET / HTTP/1.1").await.instrumentation_scope;
         let (name, version) = match backend {
-            Backend::Direct => ("tower-otel-trace", "0.1.0"),
+            Backend::Direct | Backend::Record => ("tower-otel-trace", "0.1.0"),
             // The application's, made as the documentation says.
             Backend::Tracing => (SCOPE, env!("CARGO_PKG_VERSION")),
         };

@@ -23,7 +23,7 @@ use opentelemetry_proto::tonic::{
 };
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
 use suite_tests::{
-    backend::{Backend, Spans},
+    backend::{Backend, Source, Spans},
     net::{Script, Step, serve},
     otlp::{Receiver, attribute},
     scene::{Installed, Metrics, Scene, within},
@@ -33,7 +33,7 @@ use tower::{Service, ServiceBuilder, ServiceExt};
 use tower_otel_core::{Filter, Observed, RouteLayer};
 use tower_otel_metrics::MetricsLayer;
 use tower_otel_propagate::{Propagate, PropagateLayer};
-use tower_otel_trace::TraceLayer;
+use tower_otel_trace::{Recorder, TraceLayer};
 
 type Client = Observed<Observed<Propagate<reqwest::Client>, MetricsLayer>, Spans>;
 
@@ -52,7 +52,7 @@ const TOLERANCE: f64 = 0.05;
 
 /// Who makes the spans of a process, and with what.
 #[derive(Clone)]
-struct Kind(Backend, SdkTracerProvider);
+struct Kind(Backend, Source);
 
 impl Kind {
     fn layer(&self, layer: TraceLayer) -> Spans {
@@ -142,7 +142,7 @@ async fn behind(
 struct Process {
     address: SocketAddr,
     metrics: Metrics,
-    provider: SdkTracerProvider,
+    source: Source,
     _alive: oneshot::Sender<()>,
 }
 
@@ -157,12 +157,12 @@ impl Process {
         let (ready, is_ready) = oneshot::channel();
         let (alive, is_alive) = oneshot::channel();
         let serving = async move || {
-            let provider = provider(name, endpoint);
-            let installed = Installed::new(provider.clone());
+            let source = source(name, &endpoint);
+            let installed = Installed::new(source.provider.clone());
             let process = Self {
-                address: serve(app(&Kind(backend, provider.clone()))).await,
+                address: serve(app(&Kind(backend, source.clone()))).await,
                 metrics: installed.metrics().clone(),
-                provider,
+                source,
                 _alive: alive,
             };
             let _ = ready.send(process);
@@ -177,23 +177,32 @@ impl Process {
 }
 
 /// Exports over OTLP/gRPC, from the runtime it is made in.
-fn provider(service: &'static str, endpoint: String) -> SdkTracerProvider {
-    let exporter = opentelemetry_otlp::SpanExporter::builder()
-        .with_tonic()
-        .with_endpoint(endpoint)
-        .build()
-        .unwrap();
-    let resource = Resource::builder_empty().with_service_name(service);
-    SdkTracerProvider::builder()
-        .with_batch_exporter(exporter)
-        .with_resource(resource.build())
-        .build()
+fn source(service: &'static str, endpoint: &str) -> Source {
+    let exporter = || {
+        opentelemetry_otlp::SpanExporter::builder()
+            .with_tonic()
+            .with_endpoint(endpoint)
+            .build()
+            .unwrap()
+    };
+    let resource = Resource::builder_empty().with_service_name(service).build();
+    let recorder = Recorder::builder(exporter()).resource(resource.clone());
+    Source {
+        provider: SdkTracerProvider::builder()
+            .with_batch_exporter(exporter())
+            .with_resource(resource)
+            .build(),
+        recorder: Arc::new(recorder.build().unwrap()),
+    }
 }
 
 /// Sends what is to be exported, while the runtimes that send it go on.
-async fn flush(provider: &SdkTracerProvider) {
-    let provider = provider.clone();
-    let flushed = tokio::task::spawn_blocking(move || provider.force_flush());
+async fn flush(source: &Source) {
+    let Source { provider, recorder } = source.clone();
+    let flushed = tokio::task::spawn_blocking(move || {
+        provider.force_flush()?;
+        recorder.flush(Duration::from_secs(20))
+    });
     within("the spans are sent", flushed)
         .await
         .unwrap()
@@ -230,16 +239,16 @@ async fn one_trace(backend: Backend, id: &str, status: StatusCode) {
     let to = behind.address;
     let app = move |kind: &Kind| front_app(kind, to);
     let front = Process::start("front", &collector, backend, app).await;
-    let provider = provider("caller", collector.endpoint());
-    let caller = Installed::new(provider.clone());
+    let source = source("caller", &collector.endpoint());
+    let caller = Installed::new(source.provider.clone());
 
     let request = request(front.address, &format!("/a/{id}"));
-    let client = client(&Kind(backend, provider.clone()));
+    let client = client(&Kind(backend, source.clone()));
     let response = client.oneshot(request).await.unwrap();
     assert_eq!(response.status(), status);
     assert_eq!(response.text().await.unwrap(), "ab");
-    for provider in [&provider, &front.provider, &behind.provider] {
-        flush(provider).await;
+    for source in [&source, &front.source, &behind.source] {
+        flush(source).await;
     }
 
     let spans = collector.spans(4).await;
@@ -418,7 +427,7 @@ where
 async fn a_request_that_is_filtered_out_passes_its_trace_on() {
     for backend in Backend::ALL {
         let scene = Scene::new();
-        let kind = Kind(backend, scene.provider().clone());
+        let kind = Kind(backend, scene.source().clone());
         let client = ServiceBuilder::new()
             .layer(PropagateLayer::new())
             .service(bare_client());
@@ -435,7 +444,7 @@ async fn a_request_that_is_filtered_out_passes_its_trace_on() {
 async fn a_client_span_of_a_request_that_is_filtered_out_belongs_to_its_trace() {
     for backend in Backend::ALL {
         let scene = Scene::new();
-        let kind = Kind(backend, scene.provider().clone());
+        let kind = Kind(backend, scene.source().clone());
         let filter = Filter::skip_paths(["/health"]);
         let (traceparent, tracestate) = passed_on(&kind, client(&kind), filter).await;
         let spans = scene.spans();
@@ -456,9 +465,10 @@ async fn a_client_span_of_a_request_that_is_filtered_out_belongs_to_its_trace() 
 async fn a_request_that_nobody_records_passes_its_trace_on() {
     for backend in Backend::ALL {
         // One that is shut down records as little as no subscriber does.
-        let provider = SdkTracerProvider::default();
-        provider.shutdown().unwrap();
-        let kind = Kind(backend, provider);
+        let source = Source::deaf();
+        source.provider.shutdown().unwrap();
+        source.recorder.shutdown(Duration::from_secs(20)).unwrap();
+        let kind = Kind(backend, source);
         let (traceparent, tracestate) = passed_on(&kind, client(&kind), Filter::all()).await;
         assert_eq!(traceparent, TRACEPARENT);
         assert_eq!(tracestate.as_deref(), Some(TRACESTATE));

@@ -41,7 +41,7 @@ async fn call(method: &str, by: impl AsyncFn(Client), server_told: Told, client_
         let scene = Scene::new();
         let to = server(&scene, backend, TraceLayer::server().grpc()).await;
         by(client(&scene, backend, TraceLayer::client().grpc(), to)).await;
-        let (server, client) = both(&scene).await;
+        let (server, client) = both(&scene, backend).await;
         for (span, told) in [(&server, server_told), (&client, client_told)] {
             assert_eq!(span.name, format!("shop.Cart/{method}"), "{span:#?}");
             assert_eq!(
@@ -180,7 +180,7 @@ async fn a_client_that_gives_up_before_the_answer_is_no_error() {
             _ = unary(&mut client, path("Unary"), "stall") => panic!("nobody answers"),
             () = within("the call arrives", cart.called.notified()) => {}
         }
-        let (server, client) = both(&scene).await;
+        let (server, client) = both(&scene, backend).await;
         is_told(&server, CANCELLED);
         is_told(&client, CANCELLED);
     }
@@ -222,7 +222,7 @@ async fn a_handler_that_panics() {
         let status = unary(&mut client, path("Unary"), "panic")
             .await
             .unwrap_err();
-        let (server, client) = both(&scene).await;
+        let (server, client) = both(&scene, backend).await;
         is_told(&server, ("UNKNOWN", Some("panic")));
         // The connection is gone with the handler; how tonic sees that is its own affair.
         assert_ne!(text(&client, "error.type"), None, "{status:?}");
@@ -239,7 +239,7 @@ async fn what_a_server_does_not_have_gives_no_span_its_name() {
             let wanted_path = PathAndQuery::from_static(wanted);
             let status = unary(&mut client, wanted_path, "ok").await.unwrap_err();
             assert_eq!(status.code(), Code::Unimplemented);
-            let (server, client) = both(&scene).await;
+            let (server, client) = both(&scene, backend).await;
             let unimplemented = ("UNIMPLEMENTED", Some("UNIMPLEMENTED"));
             for span in [&server, &client] {
                 is_told(span, unimplemented);
@@ -265,7 +265,7 @@ async fn a_refused_connection_is_unavailable() {
         let to = listen().await.0;
         let mut client = client(&scene, backend, TraceLayer::client().grpc(), to);
         unary(&mut client, path("Unary"), "ok").await.unwrap_err();
-        let span = only(&scene).await;
+        let span = only(&scene, backend).await;
         is_told(&span, ("UNAVAILABLE", Some("connection_refused")));
         is_grpc(&span);
     }
@@ -289,7 +289,7 @@ async fn an_answer_without_a_status_is_not_ok() {
             .await;
             let mut client = client(&scene, backend, TraceLayer::client().grpc(), to);
             unary(&mut client, path("Unary"), "ok").await.unwrap_err();
-            let span = only(&scene).await;
+            let span = only(&scene, backend).await;
             is_told(&span, (name, Some(name)));
             assert_eq!(span.name, "shop.Cart/Unary");
         }
@@ -310,7 +310,7 @@ async fn what_is_not_grpc_is_http() {
         let mut wire = Wire::connect(Http::Two, to).await;
         let response = wire.send(request).await.unwrap();
         response.into_body().collect().await.unwrap();
-        let span = only(&scene).await;
+        let span = only(&scene, backend).await;
         assert_eq!(span.name, "POST");
         assert_eq!(text(&span, "url.path").as_deref(), Some("/shop.Cart/Unary"));
         assert!(integer(&span, "http.response.status_code").is_some());
@@ -328,7 +328,7 @@ async fn one_switch_moves_the_status() {
         let layer = TraceLayer::client().grpc().grpc_status_attribute(moved);
         let mut client = client(&scene, backend, layer, to);
         unary(&mut client, path("Unary"), "ok").await.unwrap();
-        let (server, client) = both(&scene).await;
+        let (server, client) = both(&scene, backend).await;
         for span in [server, client] {
             assert_eq!(text(&span, "rpc.status_code").as_deref(), Some("OK"));
             assert_eq!(attribute(&span, "rpc.response.status_code"), None);
@@ -353,7 +353,7 @@ async fn metadata_that_was_asked_for_is_recorded_as_such() {
         let value = MetadataValue::from_static("acme");
         request.metadata_mut().insert("x-tenant", value);
         client.unary(request, path("Unary"), Text).await.unwrap();
-        let (server, _) = both(&scene).await;
+        let (server, _) = both(&scene, backend).await;
         is_grpc(&server);
         for (key, value) in [
             ("rpc.request.metadata.x-tenant", r#"["acme"]"#),

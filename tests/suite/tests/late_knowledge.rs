@@ -272,7 +272,7 @@ async fn another_router_may_leave_its_route_in_the_request() {
                 request
             })
             .map_response(IntoResponse::into_response)
-            .layer(backend.layer(scene.provider(), TraceLayer::server()))
+            .layer(backend.layer(scene.source(), TraceLayer::server()))
             .service(Router::new().fallback(ok));
         let address = suite_tests::net::serve(service).await;
         let server = Server::at(backend, scene, address);
@@ -545,7 +545,7 @@ async fn the_baggage_of_a_request_is_continued_with_its_context_and_not_otherwis
 async fn a_context_that_is_ignored_is_ignored_inside_of_another_span_too() {
     for backend in Backend::ALL {
         let scene = Scene::new();
-        let layer = |layer| backend.layer(scene.provider(), layer);
+        let layer = |layer| backend.layer(scene.source(), layer);
         let router = Router::new()
             .route("/context", any(context))
             .layer(layer(TraceLayer::server().trust(by_who)))
@@ -608,7 +608,7 @@ async fn a_client_inside_of_a_handler_is_the_child_of_the_servers_span() {
     for backend in Backend::ALL {
         let scene = Scene::new();
         let far = suite_tests::net::serve(app()).await;
-        let layer = backend.layer(scene.provider(), TraceLayer::client());
+        let layer = backend.layer(scene.source(), TraceLayer::client());
         let router = Router::new().fallback(move || {
             let layer = layer.clone();
             async move {

@@ -1,5 +1,5 @@
 //! Every end of a server's exchange, over real sockets: told once by the span, the counter, the
-//! histogram and the gauge alike.
+//! histogram and the gauge alike, with the same `error.type`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -16,7 +16,7 @@ use opentelemetry::trace::{SpanKind, Status};
 use suite_tests::{
     backend::Backend,
     net::{BoxError, Http, Script, Step, Wire, serve},
-    scene::{Scene, integer, text, within},
+    scene::{Scene, by_the_conventions, counted_as, integer, text, within},
 };
 use tokio::sync::Notify;
 use tower::{ServiceBuilder, service_fn};
@@ -65,8 +65,9 @@ where
         let spans = TraceLayer::server().route(route);
         let metrics = MetricsLayer::server().route(route);
         let service = ServiceBuilder::new()
-            .layer(backend.layer(scene.provider(), spans))
+            .layer(backend.layer(scene.source(), spans))
             .layer(metrics)
+            .layer(by_the_conventions(MetricsLayer::server()))
             .service(service_fn(handle.clone()));
         let address = serve(service).await;
         client(Wire::connect(http, address).await).await;
@@ -96,6 +97,7 @@ async fn settled(scene: &Scene, told: Told) {
             None => Status::Unset,
         }
     );
+    counted_as(scene, "server", told.error);
     let path = ("path", "/things/{id}");
     let metrics = scene.metrics();
     for (metric, labels, value) in [

@@ -72,7 +72,7 @@ fn told(layer: &TraceLayer, request: &Request<Full<Bytes>>, status: StatusCode) 
         let scene = Scene::new();
         let (layer, request) = (layer.clone(), request.clone());
         let service = backend
-            .layer(scene.provider(), layer)
+            .layer(scene.source(), layer)
             .layer(service_fn(answer));
         runtime.block_on(served(service, request));
         let ended = scene.spans();
@@ -122,10 +122,11 @@ fn alike(spans: &[SpanData]) -> Result<(), TestCaseError> {
         rows.sort();
         (span.name.to_string(), format!("{:?}", span.status), rows)
     };
-    let [tracing, direct] = spans else {
+    let [tracing, direct, record] = spans else {
         return Err(TestCaseError::fail("one span for each backend"));
     };
     prop_assert_eq!(of(tracing), of(direct));
+    prop_assert_eq!(of(record), of(direct));
     Ok(())
 }
 

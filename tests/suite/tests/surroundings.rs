@@ -124,7 +124,7 @@ async fn an_error_that_a_handler_logs_fails_no_span_where_events_are_kept_away()
                 opentelemetry_sdk::trace::Sampler::AlwaysOn,
                 filter_fn(|metadata| metadata.is_span() && metadata.level() <= &LevelFilter::INFO),
             ),
-            Backend::Direct => Scene::new(),
+            Backend::Direct | Backend::Record => Scene::new(),
         };
         let router = Router::new().route("/", get(complaining));
         let server = Server::of(backend, scene, TraceLayer::server(), router).await;
@@ -198,7 +198,7 @@ async fn what_is_inside_of_a_buffer_is_polled_in_the_context_of_the_span_outside
     for backend in Backend::ALL {
         let (scene, seen) = (Scene::new(), Current::default());
         let client = ServiceBuilder::new()
-            .layer(backend.layer(scene.provider(), TraceLayer::client()))
+            .layer(backend.layer(scene.source(), TraceLayer::client()))
             .layer(BufferLayer::new(4))
             .service(noting(&seen));
         sent(client).await;
@@ -206,7 +206,7 @@ async fn what_is_inside_of_a_buffer_is_polled_in_the_context_of_the_span_outside
         let called = match backend {
             // The buffer enters the `tracing` span of its caller by itself.
             Backend::Tracing => id,
-            Backend::Direct => SpanId::INVALID,
+            Backend::Direct | Backend::Record => SpanId::INVALID,
         };
         assert_eq!(*seen.lock().unwrap(), [("call", called), ("poll", id)]);
     }
@@ -217,7 +217,7 @@ async fn a_buffer_inside_of_the_layers_does_no_harm() {
     for backend in Backend::ALL {
         let scene = Scene::new();
         let client = ServiceBuilder::new()
-            .layer(backend.layer(scene.provider(), TraceLayer::client()))
+            .layer(backend.layer(scene.source(), TraceLayer::client()))
             .layer(PropagateLayer::new())
             .layer(BufferLayer::new(4))
             .service(noting(&Current::default()));
@@ -232,7 +232,7 @@ async fn a_buffer_between_the_layers_costs_the_header_of_a_direct_span() {
     for backend in Backend::ALL {
         let scene = Scene::new();
         let client = ServiceBuilder::new()
-            .layer(backend.layer(scene.provider(), TraceLayer::client()))
+            .layer(backend.layer(scene.source(), TraceLayer::client()))
             .layer(BufferLayer::new(4))
             .layer(PropagateLayer::new())
             .service(noting(&Current::default()));
@@ -257,7 +257,7 @@ async fn a_buffer_outside_of_the_layers_hides_the_caller_from_them() {
             let scene = Scene::new();
             let client = ServiceBuilder::new()
                 .option_layer(hidden.then(|| BufferLayer::new(4)))
-                .layer(backend.layer(scene.provider(), TraceLayer::client()))
+                .layer(backend.layer(scene.source(), TraceLayer::client()))
                 .service(noting(&Current::default()));
             let current = Context::new().with_remote_span_context(parent.clone());
             sent(client).with_context(current).await;

@@ -2,6 +2,7 @@
 #![allow(
     dead_code,
     unreachable_pub,
+    clippy::indexing_slicing,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic
@@ -21,7 +22,7 @@ use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{
     LogsService, LogsServiceServer,
 };
 use opentelemetry_proto::tonic::collector::logs::v1::{
-    ExportLogsServiceRequest, ExportLogsServiceResponse,
+    ExportLogsPartialSuccess, ExportLogsServiceRequest, ExportLogsServiceResponse,
 };
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
     MetricsService, MetricsServiceServer,
@@ -33,7 +34,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
 };
 use opentelemetry_proto::tonic::collector::trace::v1::{
-    ExportTraceServiceRequest, ExportTraceServiceResponse,
+    ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
@@ -50,6 +51,8 @@ pub const LONG: Duration = Duration::from_secs(60);
 #[derive(Clone, Copy, PartialEq)]
 pub enum Mood {
     Takes,
+    /// The first of each batch is rejected, in a `partial_success`.
+    Rejects,
     Refuses,
     Hangs,
 }
@@ -220,13 +223,21 @@ impl Service {
     async fn answer(&self) -> Result<(), Status> {
         self.received.lock().unwrap().calls += 1;
         match self.mood {
-            Mood::Takes => Ok(()),
+            Mood::Takes | Mood::Rejects => Ok(()),
             Mood::Refuses => Err(Status::invalid_argument("no")),
             Mood::Hangs => std::future::pending().await,
         }
     }
 
-    fn take(&self, request: ExportTraceServiceRequest) {
+    fn take(&self, mut request: ExportTraceServiceRequest) -> ExportTraceServiceResponse {
+        let mut partial_success = None;
+        if self.mood == Mood::Rejects {
+            request.resource_spans[0].scope_spans[0].spans.remove(0);
+            partial_success = Some(ExportTracePartialSuccess {
+                rejected_spans: 1,
+                error_message: "too old".to_owned(),
+            });
+        }
         let mut received = self.received.lock().unwrap();
         for resource in request.resource_spans {
             let attributes = resource.resource.unwrap_or_default().attributes;
@@ -241,6 +252,7 @@ impl Service {
                 received.spans.extend(spans.spans);
             }
         }
+        ExportTraceServiceResponse { partial_success }
     }
 
     async fn grpc(self, listener: tokio::net::TcpListener) {
@@ -290,8 +302,7 @@ impl Service {
                     Some(_) => GzDecoder::new(&*body).read_to_end(&mut plain).unwrap(),
                     None => (&*body).read_to_end(&mut plain).unwrap(),
                 };
-                self.take(ExportTraceServiceRequest::decode(&*plain).unwrap());
-                let response = ExportTraceServiceResponse::default();
+                let response = self.take(ExportTraceServiceRequest::decode(&*plain).unwrap());
                 (StatusCode::OK, response.encode_to_vec())
             }),
         )
@@ -310,8 +321,7 @@ impl TraceService for Service {
             .iter()
             .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
         self.received.lock().unwrap().headers = names.collect();
-        self.take(request.into_inner());
-        Ok(Response::new(ExportTraceServiceResponse::default()))
+        Ok(Response::new(self.take(request.into_inner())))
     }
 }
 
@@ -340,10 +350,16 @@ impl LogsService for Service {
         self.answer().await?;
         let logs = request.into_inner().resource_logs.into_iter();
         let logs = logs.flat_map(|resource| resource.scope_logs);
-        let mut received = self.received.lock().unwrap();
-        received
-            .logs
-            .extend(logs.flat_map(|scope| scope.log_records));
-        Ok(Response::new(ExportLogsServiceResponse::default()))
+        let mut logs: Vec<_> = logs.flat_map(|scope| scope.log_records).collect();
+        let mut partial_success = None;
+        if self.mood == Mood::Rejects {
+            logs.remove(0);
+            partial_success = Some(ExportLogsPartialSuccess {
+                rejected_log_records: 1,
+                error_message: "too old".to_owned(),
+            });
+        }
+        self.received.lock().unwrap().logs.extend(logs);
+        Ok(Response::new(ExportLogsServiceResponse { partial_success }))
     }
 }

@@ -2,13 +2,20 @@
 
 use std::{fmt, time::Instant};
 
-use ::opentelemetry::{Context, trace::SpanContext};
+use ::opentelemetry::{Context, InstrumentationScope, trace::SpanContext};
+use tower_otel_core::semconv;
 
 use crate::facts::Facts;
 
+mod attributes;
 mod opentelemetry;
+#[cfg(feature = "record")]
+mod record;
 mod tracing;
 
+use self::attributes::Attributes;
+#[cfg(feature = "record")]
+pub use self::record::{Record, Recorder, RecorderBuilder, Tally};
 pub(crate) use self::tracing::TARGET;
 pub use self::{
     opentelemetry::{Otel, OtelSpan},
@@ -87,6 +94,14 @@ impl Parent {
     }
 }
 
+/// Who says what OpenTelemetry spans say: this crate, by these conventions.
+fn scope() -> InstrumentationScope {
+    InstrumentationScope::builder(env!("CARGO_PKG_NAME"))
+        .with_version(env!("CARGO_PKG_VERSION"))
+        .with_schema_url(semconv::SCHEMA_URL)
+        .build()
+}
+
 mod sealed {
     use opentelemetry::trace::Tracer;
 
@@ -96,4 +111,6 @@ mod sealed {
     impl Sealed for super::TracingSpan {}
     impl<T: Tracer> Sealed for super::Otel<T> {}
     impl Sealed for super::OtelSpan {}
+    #[cfg(feature = "record")]
+    impl Sealed for super::Record {}
 }

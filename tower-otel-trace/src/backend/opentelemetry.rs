@@ -7,15 +7,15 @@ use std::{
 };
 
 use opentelemetry::{
-    Context, ContextGuard, InstrumentationScope, KeyValue, TraceFlags,
+    Context, ContextGuard, KeyValue, TraceFlags,
     trace::{Span as _, SpanContext, SpanKind, Status, TraceContextExt, Tracer, TracerProvider},
 };
 use tower_otel_core::{
     Kind,
-    semconv::{self, attribute, rpc},
+    semconv::{attribute, rpc},
 };
 
-use super::{Backend, Parent, Span, Value};
+use super::{Attributes, Backend, Parent, Span, Value, scope};
 use crate::facts::{Facts, Protocol};
 
 /// Opens OpenTelemetry spans with a tracer of its own.
@@ -28,11 +28,7 @@ pub struct Otel<T>(T);
 
 impl<T: Tracer> Otel<T> {
     pub(crate) fn new<P: TracerProvider<Tracer = T>>(provider: &P) -> Self {
-        let scope = InstrumentationScope::builder(env!("CARGO_PKG_NAME"))
-            .with_version(env!("CARGO_PKG_VERSION"))
-            .with_schema_url(semconv::SCHEMA_URL)
-            .build();
-        Self(provider.tracer_with_scope(scope))
+        Self(provider.tracer_with_scope(scope()))
     }
 }
 
@@ -40,8 +36,8 @@ impl<T: Tracer> Otel<T> {
 pub struct OtelSpan {
     // Attached whenever the span is entered. Absent if there is nothing to attach.
     context: Option<Context>,
-    recording: bool,
-    started: (SystemTime, Instant),
+    // Absent if nobody will see the span.
+    started: Option<(SystemTime, Instant)>,
 }
 
 impl<T> Backend for Otel<T>
@@ -54,6 +50,9 @@ where
         let (beneath, link) = parent.beneath();
         let parent = beneath.unwrap_or_else(Context::current);
         let started = SystemTime::now();
+        // With room for the rest.
+        let mut attributes = Vec::with_capacity(16);
+        for_samplers(facts, &mut attributes);
         let mut builder = self
             .0
             .span_builder(Cow::Owned(facts.name().into_owned()))
@@ -62,14 +61,16 @@ where
                 Kind::Client => SpanKind::Client,
             })
             .with_start_time(started)
-            .with_attributes(for_samplers(facts));
+            .with_attributes(attributes);
         if let Some(link) = link {
             builder = builder.with_links(vec![opentelemetry::trace::Link::with_context(link)]);
         }
         let mut span = self.0.build_with_context(builder, &parent);
         let recording = span.is_recording();
         if recording {
-            span.set_attributes(rest(facts));
+            let mut attributes = Vec::with_capacity(8);
+            rest(facts, &mut attributes);
+            span.set_attributes(attributes);
         }
         let context = if recording {
             parent.with_span(span)
@@ -79,19 +80,37 @@ where
             // The provider is shut down, or telemetry suppressed: as if there were no layer.
             parent
         };
-        OtelSpan {
-            context: Some(context),
-            recording,
-            started: (started, at),
+        if recording {
+            OtelSpan::recording(context, (started, at))
+        } else {
+            OtelSpan::not_recording(Some(context))
         }
     }
 
     fn none(&self, parent: Parent) -> OtelSpan {
-        OtelSpan {
-            context: parent.beneath().0,
-            recording: false,
-            started: (SystemTime::UNIX_EPOCH, Instant::now()),
+        OtelSpan::not_recording(parent.beneath().0)
+    }
+}
+
+impl OtelSpan {
+    /// The span is the one of this context.
+    pub(super) const fn recording(context: Context, started: (SystemTime, Instant)) -> Self {
+        Self {
+            context: Some(context),
+            started: Some(started),
         }
+    }
+
+    /// There is no span but for the sake of its children.
+    pub(super) const fn not_recording(context: Option<Context>) -> Self {
+        Self {
+            context,
+            started: None,
+        }
+    }
+
+    fn recorded(&self) -> Option<(&Context, (SystemTime, Instant))> {
+        self.context.as_ref().zip(self.started)
     }
 }
 
@@ -112,10 +131,8 @@ fn unsampled(parent: &Context, span: &SpanContext) -> SpanContext {
     )
 }
 
-/// What the conventions want samplers to see, and the route, which is in the name they see anyway. There is
-/// room for the rest.
-fn for_samplers(facts: &Facts<'_>) -> Vec<KeyValue> {
-    let mut first = Attributes(Vec::with_capacity(16));
+/// What the conventions want samplers to see, and the route, which is in the name they see anyway.
+pub(super) fn for_samplers(facts: &Facts<'_>, first: &mut impl Attributes) {
     match (facts.protocol(), facts.kind()) {
         (Protocol::Grpc, _) => first.fixed(attribute::RPC_SYSTEM_NAME, Some(rpc::SYSTEM)),
         (Protocol::Http, Kind::Server) => {
@@ -125,8 +142,7 @@ fn for_samplers(facts: &Facts<'_>) -> Vec<KeyValue> {
             first.text(attribute::URL_QUERY, facts.query().as_deref());
             first.fixed(attribute::URL_SCHEME, Some(facts.scheme()));
             first.text(attribute::USER_AGENT_ORIGINAL, facts.user_agent());
-            let client = facts.client_address().map(|address| address.to_string());
-            first.owned(attribute::CLIENT_ADDRESS, client);
+            first.address(attribute::CLIENT_ADDRESS, facts.client_address());
         }
         (Protocol::Http, Kind::Client) => {
             first.text(attribute::HTTP_REQUEST_METHOD, Some(facts.method()));
@@ -137,12 +153,10 @@ fn for_samplers(facts: &Facts<'_>) -> Vec<KeyValue> {
         first.text(attribute::SERVER_ADDRESS, Some(server.host));
         first.port(attribute::SERVER_PORT, server.port);
     }
-    first.0
 }
 
 /// What only a span that is recorded needs.
-fn rest(facts: &Facts<'_>) -> Vec<KeyValue> {
-    let mut rest = Attributes(Vec::with_capacity(8));
+pub(super) fn rest(facts: &Facts<'_>, rest: &mut impl Attributes) {
     match facts.protocol() {
         Protocol::Grpc => {
             rest.text(attribute::RPC_METHOD, facts.rpc_method());
@@ -161,8 +175,7 @@ fn rest(facts: &Facts<'_>) -> Vec<KeyValue> {
                     rest.fixed(attribute::NETWORK_TRANSPORT, facts.transport());
                     rest.port(attribute::CLIENT_PORT, facts.client_port());
                     if let Some(local) = facts.local() {
-                        let address = local.address.to_string();
-                        rest.owned(attribute::NETWORK_LOCAL_ADDRESS, Some(address));
+                        rest.address(attribute::NETWORK_LOCAL_ADDRESS, Some(local.address));
                         rest.port(attribute::NETWORK_LOCAL_PORT, local.port);
                     }
                 }
@@ -177,34 +190,8 @@ fn rest(facts: &Facts<'_>) -> Vec<KeyValue> {
         }
     }
     if let Some(peer) = facts.peer() {
-        let address = peer.address.to_string();
-        rest.owned(attribute::NETWORK_PEER_ADDRESS, Some(address));
+        rest.address(attribute::NETWORK_PEER_ADDRESS, Some(peer.address));
         rest.port(attribute::NETWORK_PEER_PORT, peer.port);
-    }
-    rest.0
-}
-
-struct Attributes(Vec<KeyValue>);
-
-impl Attributes {
-    fn text(&mut self, key: &'static str, value: Option<&str>) {
-        self.owned(key, value.map(str::to_owned));
-    }
-
-    fn owned(&mut self, key: &'static str, value: Option<String>) {
-        self.0.extend(value.map(|value| KeyValue::new(key, value)));
-    }
-
-    fn fixed(&mut self, key: &'static str, value: Option<&'static str>) {
-        self.0.extend(value.map(|value| KeyValue::new(key, value)));
-    }
-
-    fn int(&mut self, key: &'static str, value: Option<i64>) {
-        self.0.extend(value.map(|value| KeyValue::new(key, value)));
-    }
-
-    fn port(&mut self, key: &'static str, value: Option<u16>) {
-        self.int(key, value.map(i64::from));
     }
 }
 
@@ -216,11 +203,11 @@ impl Span for OtelSpan {
     }
 
     fn is_recording(&self) -> bool {
-        self.recording
+        self.started.is_some()
     }
 
     fn set(&self, key: &'static str, value: Value<'_>) {
-        if let Some(context) = self.context.as_ref().filter(|_| self.recording) {
+        if let Some((context, _)) = self.recorded() {
             context.span().set_attribute(match value {
                 Value::Str(value) => KeyValue::new(key, value.to_owned()),
                 Value::Int(value) => KeyValue::new(key, value),
@@ -229,19 +216,18 @@ impl Span for OtelSpan {
     }
 
     fn fail(&self) {
-        if let Some(context) = self.context.as_ref().filter(|_| self.recording) {
+        if let Some((context, _)) = self.recorded() {
             context.span().set_status(Status::error(""));
         }
     }
 
     fn context(&self) -> Option<Context> {
-        self.context.clone().filter(|_| self.recording)
+        self.recorded().map(|(context, _)| context.clone())
     }
 
     /// The end is the start and the time that has passed by the clock all signals share.
     fn end(&self, at: Instant) {
-        if let Some(context) = self.context.as_ref().filter(|_| self.recording) {
-            let (started, instant) = self.started;
+        if let Some((context, (started, instant))) = self.recorded() {
             let passed = at.saturating_duration_since(instant);
             let end = started.checked_add(passed).unwrap_or(started);
             context.span().end_with_timestamp(end);
@@ -252,7 +238,7 @@ impl Span for OtelSpan {
 impl fmt::Debug for OtelSpan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OtelSpan")
-            .field("recording", &self.recording)
+            .field("recording", &self.is_recording())
             .finish_non_exhaustive()
     }
 }

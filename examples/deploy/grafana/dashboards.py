@@ -1,0 +1,315 @@
+#!/usr/bin/env python3
+"""Writes dashboards/*.json, which Grafana loads: what a panel shows is here, how it looks is said once.
+
+    python3 examples/deploy/grafana/dashboards.py
+"""
+
+import json
+import pathlib
+
+FOLDER = pathlib.Path(__file__).parent / "dashboards"
+PROMETHEUS = {"type": "prometheus", "uid": "prometheus"}
+FAILED = 'status=~"5..|error|panic"'
+RATE = "[$__rate_interval]"
+
+
+def quantile(q, metric, by):
+    """A quantile of a histogram, by labels beside the job's."""
+    return f'histogram_quantile({q}, sum by ({by}, le) (rate({metric}_bucket{{job=~"$job"}}{RATE})))'
+
+
+def panel(title, unit, *queries, kind="timeseries", width=8, note="", stack=False, limit=None):
+    """`queries` are pairs of an expression and its legend. `limit` draws a red line."""
+    custom = {"fillOpacity": 10, "showPoints": "never"} if kind == "timeseries" else {}
+    if stack:
+        custom |= {"stacking": {"mode": "normal"}, "fillOpacity": 40}
+    defaults = {"unit": unit, "min": 0, "custom": custom}
+    if limit is not None:
+        steps = [{"color": "green", "value": None}, {"color": "red", "value": limit}]
+        defaults["thresholds"] = {"mode": "absolute", "steps": steps}
+        if kind == "timeseries":
+            custom["thresholdsStyle"] = {"mode": "dashed"}
+    options = {
+        "timeseries": {"legend": {"displayMode": "list", "placement": "bottom"}, "tooltip": {"mode": "multi"}},
+        "stat": {"reduceOptions": {"calcs": ["lastNotNull"]}, "colorMode": "value", "graphMode": "area"},
+    }[kind]
+    return {
+        "type": kind,
+        "title": title,
+        "description": note,
+        "datasource": PROMETHEUS,
+        "targets": targets(queries),
+        "fieldConfig": {"defaults": defaults, "overrides": []},
+        "options": options,
+        "width": width,
+        "height": 8 if kind == "timeseries" else 4,
+    }
+
+
+def targets(queries, **more):
+    """One for each query, with letters for names."""
+    return [
+        {"refId": letter, "datasource": PROMETHEUS, "expr": expr, "legendFormat": legend, **more}
+        for letter, (expr, legend) in zip("ABCDEFGH", queries)
+    ]
+
+
+def table(title, columns, by, note=""):
+    """One row for each value of the labels `by`; `columns` are of a name, a unit and an expression."""
+    names = {f"Value #{letter}": name for letter, (name, _, _) in zip("ABCDEFGH", columns)}
+    units = [
+        {"matcher": {"id": "byName", "options": name}, "properties": [{"id": "unit", "value": unit}]}
+        for name, unit, _ in columns
+    ]
+    return {
+        "type": "table",
+        "title": title,
+        "description": note,
+        "datasource": PROMETHEUS,
+        "targets": targets([(expr, "") for _, _, expr in columns], format="table", instant=True),
+        "transformations": [
+            {"id": "merge", "options": {}},
+            {"id": "organize", "options": {"excludeByName": {"Time": True}, "renameByName": names}},
+        ],
+        "fieldConfig": {"defaults": {}, "overrides": units},
+        "options": {"sortBy": [{"displayName": columns[0][0], "desc": True}]},
+        "width": 24,
+        "height": 4 + len(by),
+    }
+
+
+def place(panels):
+    """From the left to the right, and on to the next row."""
+    x = y = height = 0
+    for number, each in enumerate(panels, start=1):
+        width, own = each.pop("width"), each.pop("height")
+        if x + width > 24:
+            x, y, height = 0, y + height, 0
+        each |= {"id": number, "gridPos": {"x": x, "y": y, "w": width, "h": own}}
+        x, height = x + width, max(height, own)
+    return panels
+
+
+def dashboard(uid, title, panels):
+    job = {
+        "name": "job",
+        "label": "Service",
+        "type": "query",
+        "datasource": PROMETHEUS,
+        "query": {"query": "label_values(up, job)", "refId": "job"},
+        "refresh": 2,
+        "multi": True,
+        "includeAll": True,
+        "current": {"text": "All", "value": "$__all"},
+    }
+    return {
+        "uid": f"pm-{uid}",
+        "title": title,
+        "tags": ["property-management"],
+        "schemaVersion": 42,
+        "editable": False,
+        "time": {"from": "now-3h", "to": "now"},
+        "refresh": "30s",
+        "templating": {"list": [job]},
+        "links": [
+            {
+                "title": "Property management",
+                "type": "dashboards",
+                "tags": ["property-management"],
+                "asDropdown": True,
+                "keepTime": True,
+                "includeVars": True,
+                "icon": "external link",
+                "targetBlank": False,
+                "tooltip": "",
+                "url": "",
+            }
+        ],
+        "panels": place(panels),
+    }
+
+
+def requests():
+    total = f'sum by (job) (rate(http_requests_total{{job=~"$job"}}{RATE}))'
+    failed = f'(sum by (job) (rate(http_requests_total{{job=~"$job",{FAILED}}}{RATE})) or 0 * {total})'
+    by_route = "job, method, path"
+    route_total = f'sum by ({by_route}) (rate(http_requests_total{{job=~"$job"}}{RATE}))'
+    route_failed = f'sum by ({by_route}) (rate(http_requests_total{{job=~"$job",{FAILED}}}{RATE}))'
+    client = f'rate(http_client_requests_total{{job=~"$job"}}{RATE})'
+    return [
+        panel("Requests", "reqps", (total, "{{job}}"), kind="stat", width=6),
+        panel("Failed", "percentunit", (f"{failed} / {total}", "{{job}}"), kind="stat", width=6, limit=0.001,
+              note="5xx, error and panic. Red beyond the objective of 99.9 %."),
+        panel("Slower than 500 ms", "percentunit",
+              ('job:http_requests_slow:ratio_rate5m{job=~"$job"}', "{{job}}"), kind="stat", width=6, limit=0.01,
+              note="Without the routes that are slow by nature. Red beyond the objective of 99 %."),
+        panel("Budget of errors left", "percentunit",
+              ('1 - job:http_requests_failed:ratio_rate3d{job=~"$job"} / 0.001', "{{job}}"), kind="stat", width=6,
+              note="Of three days, at 99.9 %. Below zero the objective is missed."),
+        panel("Requests by service", "reqps", (total, "{{job}}")),
+        panel("Failed by service", "percentunit", (f"{failed} / {total}", "{{job}}"), limit=0.001),
+        panel("Duration by service", "s",
+              (quantile(0.5, "http_request_duration_seconds", "job"), "{{job}} p50"),
+              (quantile(0.99, "http_request_duration_seconds", "job"), "{{job}} p99"),
+              note="To the end of the body. Quantiles are read off buckets: good to one bucket."),
+        table("Routes", [
+            ("Requests", "reqps", route_total),
+            ("Failed", "percentunit", f"({route_failed} or 0 * {route_total}) / {route_total}"),
+            ("p50", "s", quantile(0.5, "http_request_duration_seconds", by_route)),
+            ("p99", "s", quantile(0.99, "http_request_duration_seconds", by_route)),
+        ], by=by_route.split(", "), note="A path that no route matched is `unmatched`."),
+        panel("Requests by status", "reqps",
+              (f'sum by (status) (rate(http_requests_total{{job=~"$job"}}{RATE}))', "{{status}}"), stack=True,
+              note="cancelled: the client hung up before there was a status."),
+        panel("In flight", "short", ('sum by (job) (http_requests_in_flight{job=~"$job"})', "{{job}}")),
+        panel("Bodies cut short", "reqps",
+              (f'sum by (job) (rate(http_responses_aborted_total{{job=~"$job"}}{RATE}))', "{{job}}"),
+              note="The client hung up in their midst, or they failed."),
+        panel("Burn rate of the budget", "short",
+              ('job:http_requests_failed:ratio_rate5m{job=~"$job"} / 0.001', "{{job}} 5m"),
+              ('job:http_requests_failed:ratio_rate1h{job=~"$job"} / 0.001', "{{job}} 1h"), limit=14.4,
+              note="1 spends a month's budget in a month. Both beyond the line: a page."),
+        panel("Requests to others", "reqps", (f"sum by (job, host) ({client})", "{{job}} to {{host}}")),
+        panel("Requests to others, by how they ended", "reqps",
+              (f"sum by (host, status) ({client})", "{{host}} {{status}}"), stack=True),
+        panel("Duration of requests to others", "s",
+              (quantile(0.5, "http_client_request_duration_seconds", "job, host"), "{{job}} to {{host}} p50"),
+              (quantile(0.99, "http_client_request_duration_seconds", "job, host"), "{{job}} to {{host}} p99"), width=12),
+        panel("In flight to others", "short",
+              ('sum by (job, host) (http_client_requests_in_flight{job=~"$job"})', "{{job}} to {{host}}"), width=12),
+    ]
+
+
+def database():
+    by = "job, query_type"
+    queries = f'sum by ({by}) (rate(db_query_duration_seconds_count{{job=~"$job"}}{RATE}))'
+    errors = f'sum by ({by}) (rate(db_errors_total{{job=~"$job"}}{RATE}))'
+    return [
+        panel("Statements", "ops", (queries, "{{job}} {{query_type}}")),
+        panel("Duration, p50", "s", (quantile(0.5, "db_query_duration_seconds", by), "{{job}} {{query_type}}")),
+        panel("Duration, p99", "s", (quantile(0.99, "db_query_duration_seconds", by), "{{job}} {{query_type}}"), limit=1,
+              note="From a second on a statement is logged as slow."),
+        panel("Failed statements", "ops", (f"{errors} or 0 * {queries}", "{{job}} {{query_type}}")),
+        panel("Connections", "short",
+              ('sum by (job) (db_connections_active{job=~"$job"})', "{{job}} in use"),
+              ('sum by (job) (db_connections_max{job=~"$job"})', "{{job}} at most")),
+        panel("Connections in use", "percentunit", ('job:db_connections:ratio{job=~"$job"}', "{{job}}"), limit=0.9),
+        panel("Time in the database, per second", "short",
+              (f'sum by ({by}) (rate(db_query_duration_seconds_sum{{job=~"$job"}}{RATE}))', "{{job}} {{query_type}}"),
+              width=24, stack=True, note="How many statements are under way on average: what to make faster first."),
+    ]
+
+
+def model():
+    by = "provider, model"
+    calls = f'sum by ({by}, outcome) (rate(llm_requests_total{{job=~"$job"}}{RATE}))'
+    return [
+        panel("Cost of a day, at the pace of the last hour", "currencyUSD",
+              (f"sum by ({by}) (model:llm_cost_dollars:rate1h) * 86400", "{{model}}"), kind="stat", width=8, limit=50),
+        panel("Tokens in the range", "short",
+              ('sum by (model, type) (increase(llm_tokens_total{job=~"$job"}[$__range]))', "{{model}} {{type}}"),
+              kind="stat", width=8),
+        panel("Failing calls", "percentunit", ("provider_model:llm_requests_failed:ratio_rate5m", "{{model}}"),
+              kind="stat", width=8, limit=0.2),
+        panel("Calls by outcome", "reqps", (calls, "{{model}} {{outcome}}"), stack=True),
+        panel("Duration", "s",
+              (quantile(0.5, "llm_request_duration_seconds", by), "{{model}} p50"),
+              (quantile(0.9, "llm_request_duration_seconds", by), "{{model}} p90"), limit=5),
+        panel("Tokens", "short",
+              (f'sum by (model, type) (rate(llm_tokens_total{{job=~"$job"}}{RATE}))', "{{model}} {{type}} per second")),
+        panel("Cost of an hour", "currencyUSD", ("model:llm_cost_dollars:rate1h * 3600", "{{model}}"), width=12,
+              note="Prices are in rules/model.yml."),
+        panel("Tokens per call", "short",
+              (f'sum by (model, type) (rate(llm_tokens_total{{job=~"$job"}}{RATE})) / on (model) group_left ()'
+               f' sum by (model) (rate(llm_requests_total{{job=~"$job",outcome="ok"}}{RATE}))', "{{model}} {{type}}"), width=12,
+              note="Prompts that grow cost more without anybody calling more often."),
+    ]
+
+
+def security():
+    return [
+        panel("Refused logins and tokens in the range", "short",
+              ('sum by (reason) (increase(auth_failures_total{job=~"$job"}[$__range]))', "{{reason}}"),
+              kind="stat", width=24),
+        panel("Refused logins and tokens", "ops",
+              ('job_reason:auth_failures:rate5m{job=~"$job"}', "{{job}} {{reason}}"), stack=True),
+        panel("Guesses", "ops",
+              ('sum by (job) (job_reason:auth_failures:rate5m{job=~"$job",reason!~"expired|missing_token"})', "{{job}}"), limit=1,
+              note="Wrong passwords, unknown users, forged tokens: what an attack is made of."),
+        panel("Answers that refuse", "reqps",
+              (f'sum by (job, status) (rate(http_requests_total{{job=~"$job",status=~"401|403|404|429"}}{RATE}))', "{{job}} {{status}}")),
+        panel("Refused by route", "reqps",
+              (f'sum by (job, method, path) (rate(http_requests_total{{job=~"$job",status=~"401|403"}}{RATE}))',
+               "{{job}} {{method}} {{path}}"), width=12),
+        panel("Paths that do not exist", "reqps",
+              (f'sum by (job, method) (rate(http_requests_total{{job=~"$job",path="unmatched"}}{RATE}))', "{{job}} {{method}}"),
+              width=12, note="Scanners look for what others left open."),
+    ]
+
+
+def realtime():
+    return [
+        panel("WebSockets", "short", ('sum by (job, instance) (websocket_connections{job=~"$job"})', "{{job}} {{instance}}")),
+        panel("Jobs waiting", "short", ('max(jobs_queued{job=~"$job"})', "jobs"), limit=100),
+        panel("Jobs by outcome", "ops",
+              (f'sum by (kind, outcome) (rate(jobs_processed_total{{job=~"$job"}}{RATE}))', "{{kind}} {{outcome}}"), stack=True),
+        panel("Duration of jobs", "s",
+              (quantile(0.5, "job_duration_seconds", "kind"), "{{kind}} p50"),
+              (quantile(0.99, "job_duration_seconds", "kind"), "{{kind}} p99"), width=12),
+        panel("Failed attempts at jobs", "percentunit",
+              (f'sum by (kind) (rate(jobs_processed_total{{job=~"$job",outcome=~"retried|failed"}}{RATE}))'
+               f' / sum by (kind) (rate(jobs_processed_total{{job=~"$job"}}{RATE}))', "{{kind}}"), limit=0.1, width=12),
+    ]
+
+
+def telemetry():
+    def rate(metric, by):
+        return f"sum by ({by}) (rate({metric}{RATE}))"
+
+    return [
+        panel("Alerts", "short", ('count by (alertname, severity) (ALERTS{alertstate="firing"})', "{{alertname}}"),
+              kind="stat", width=12, note="The Watchdog always fires."),
+        panel("Targets", "short", ("sum by (job) (up)", "{{job}}"), kind="stat", width=12, note="Processes that can be scraped."),
+        panel("Samples by scrape", "short", ('sum by (job) (scrape_samples_scraped{job=~"$job"})', "{{job}}"),
+              note="Series, by the service that makes them."),
+        panel("Duration of scrapes", "s", ('max by (job) (scrape_duration_seconds{job=~"$job"})', "{{job}}")),
+        panel("Exchanges in the overflow series", "ops",
+              (f'sum by (job) (rate(http_requests_total{{job=~"$job",status="overflow"}}{RATE})) or on () vector(0)', "{{job}}"),
+              note="Not told apart: the limit of series is reached."),
+        panel("Spans lost by services", "ops", (rate('otel_spans_dropped_total{job=~"$job"}', "job, reason"), "{{job}} {{reason}}"), width=12),
+        panel("Alerts sent", "ops",
+              (rate("alertmanager_notifications_total", "integration"), "{{integration}}"),
+              (rate("alertmanager_notifications_failed_total", "integration"), "{{integration}} failed"), width=12),
+        panel("Rules", "ops",
+              (rate("prometheus_rule_evaluations_total", "job"), "evaluations"),
+              (rate("prometheus_rule_evaluation_failures_total", "job"), "failures"), width=12),
+        panel("Series in Prometheus", "short", ("sum by (instance) (prometheus_tsdb_head_series)", "{{instance}}"), width=12),
+        panel("Spans and lines at the collector", "ops",
+              (rate("otelcol_receiver_accepted_spans_total", "instance"), "{{instance}} spans accepted"),
+              (rate("otelcol_receiver_refused_spans_total", "instance"), "{{instance}} spans refused"),
+              (rate("otelcol_receiver_accepted_log_records_total", "instance"), "{{instance}} lines accepted")),
+        panel("Sent by the collector", "ops",
+              (rate("otelcol_exporter_sent_spans_total", "instance, exporter"), "{{instance}} {{exporter}} spans"),
+              (rate("otelcol_exporter_sent_log_records_total", "instance, exporter"), "{{instance}} {{exporter}} lines"),
+              (rate("otelcol_exporter_send_failed_spans_total", "instance, exporter"), "{{instance}} {{exporter}} spans failed")),
+        panel("Queues of the collector", "percentunit",
+              ("otelcol_exporter_queue_size / otelcol_exporter_queue_capacity", "{{instance}} {{exporter}}"), limit=0.8),
+    ]
+
+
+def main():
+    FOLDER.mkdir(exist_ok=True)
+    for uid, title, panels in [
+        ("requests", "Requests", requests()),
+        ("database", "Database", database()),
+        ("model", "Model and its cost", model()),
+        ("security", "Security", security()),
+        ("realtime", "Real time and jobs", realtime()),
+        ("telemetry", "Telemetry itself", telemetry()),
+    ]:
+        text = json.dumps(dashboard(uid, title, panels), indent=2, ensure_ascii=False)
+        (FOLDER / f"{uid}.json").write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

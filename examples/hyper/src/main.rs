@@ -1,0 +1,79 @@
+//! A server and a client on hyper, without a framework: `cargo run -p example-hyper`.
+//!
+//! It sends two requests to itself and prints their traces and what Prometheus would read.
+
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Empty, Full};
+use hyper::body::Incoming;
+use hyper_util::{
+    client::legacy::Client,
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+    service::TowerToHyperService,
+};
+use tokio::net::TcpListener;
+use tower::{ServiceBuilder, ServiceExt};
+use tower_otel_core::{RequestHead, Route};
+use tower_otel_init::{LogFormat, Sampler, Telemetry, TracesExporter};
+use tower_otel_metrics::MetricsLayer;
+use tower_otel_propagate::PropagateLayer;
+use tower_otel_trace::TraceLayer;
+
+/// Without a framework, the route is what you say it is.
+fn route(request: &dyn RequestHead) -> Option<Route> {
+    (request.target().path.starts_with("/items/")).then(|| "/items/{sku}".into())
+}
+
+async fn answer(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    Ok(Response::new(Full::from("7 left")))
+}
+
+async fn serve(listener: TcpListener) -> std::io::Result<()> {
+    let service = ServiceBuilder::new()
+        .layer(TraceLayer::server().route(route))
+        .layer(MetricsLayer::server().route(route))
+        .service_fn(answer);
+    loop {
+        let (stream, _) = listener.accept().await?;
+        let service = TowerToHyperService::new(service.clone());
+        tokio::spawn(async move {
+            let server = auto::Builder::new(TokioExecutor::new());
+            server.serve_connection(TokioIo::new(stream), service).await
+        });
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let telemetry = Telemetry::builder("stock")
+        .traces(TracesExporter::Console)
+        .sampler(Sampler::AlwaysOn)
+        .log_format(LogFormat::Pretty)
+        .install()?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    tokio::spawn(serve(listener));
+
+    let client = ServiceBuilder::new()
+        .layer(TraceLayer::client())
+        .layer(MetricsLayer::client())
+        .layer(PropagateLayer::new())
+        .service(Client::builder(TokioExecutor::new()).build_http());
+    for path in ["/items/chair", "/favicon.ico"] {
+        let request = Request::get(format!("http://{address}{path}")).body(Empty::<Bytes>::new())?;
+        let response = client.clone().oneshot(request).await?;
+        response.into_body().collect().await?; // an exchange ends with its body
+    }
+    let prometheus = telemetry.prometheus().ok_or("METRICS_ENABLED is false")?;
+    for line in prometheus
+        .render()
+        .lines()
+        .filter(|line| line.contains("_total{"))
+    {
+        println!("{line}");
+    }
+    Ok(())
+}

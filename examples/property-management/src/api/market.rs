@@ -1,0 +1,82 @@
+//! What others ask for, from the reality-server.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    extract::{Path, State},
+    http::StatusCode,
+};
+use reqwest::Url;
+use reqwest_middleware::ClientWithMiddleware;
+use tower_otel_core::Hosts;
+
+use super::{App, properties::missing};
+use crate::{
+    BoxError,
+    auth::{Audience, Keys, SignedIn},
+    db::Listing,
+    extract::Json,
+    observed,
+    problem::Problem,
+};
+
+const TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The reality-server.
+#[derive(Clone)]
+pub(crate) struct Market {
+    client: ClientWithMiddleware,
+    listings: Arc<Url>,
+    keys: Keys,
+}
+
+impl Market {
+    pub(super) fn new(base: Url, keys: Keys) -> Result<Self, BoxError> {
+        let host = base.host_str().unwrap_or_default().to_owned();
+        Ok(Self {
+            client: observed::client(Hosts::new([host]), TIMEOUT)?,
+            listings: Arc::new(base.join("/listings")?),
+            keys,
+        })
+    }
+
+    /// Some listings of a city, the cheapest first.
+    pub(super) async fn listings(&self, city: &str) -> Result<Vec<Listing>, Problem> {
+        // With a token the trace is continued there; anybody may have the listings.
+        let token = self.keys.sign(Audience::Reality, "api-server");
+        let token = token.map_err(|_| Problem::internal())?;
+        let mut url = Url::clone(&self.listings);
+        url.query_pairs_mut()
+            .extend_pairs([("city", city), ("limit", "5")]);
+        let request = self.client.get(url);
+        let response = request.bearer_auth(token).send().await.map_err(|error| {
+            if error.is_timeout() && !error.is_connect() {
+                let detail = "the listings did not come in time";
+                let status = StatusCode::GATEWAY_TIMEOUT;
+                return Problem::new(status, "Another service is too slow", detail);
+            }
+            Problem::unavailable("the listings cannot be had")
+        })?;
+        match response.status() {
+            status if status.is_success() => response.json().await.map_err(|_| {
+                let detail = "the listings make no sense";
+                Problem::new(
+                    StatusCode::BAD_GATEWAY,
+                    "Bad answer of another service",
+                    detail,
+                )
+            }),
+            _ => Err(Problem::unavailable("the listings cannot be had")),
+        }
+    }
+}
+
+pub(super) async fn comparables(
+    State(app): State<App>,
+    own: SignedIn,
+    Path(id): Path<String>,
+) -> Result<Json<Vec<Listing>>, Problem> {
+    let property = app.database.property(&own.user, &id).await?;
+    let property = property.ok_or_else(missing)?;
+    Ok(Json(app.market.listings(&property.draft.city).await?))
+}

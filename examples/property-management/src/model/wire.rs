@@ -1,0 +1,141 @@
+//! OpenAI's chat completions, as many providers speak them.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tracing::Span;
+
+use super::ModelError;
+
+/// More than an answer of this length is no answer.
+pub(super) const MAX_BYTES: usize = 256 * 1024;
+
+/// The longest text of a stranger that goes into a span.
+const MAX_TEXT: usize = 64;
+
+pub(super) fn request(model: &str, system: &str, question: &str, max_tokens: i64) -> Value {
+    json!({
+        "model": model,
+        "max_tokens": max_tokens,
+        "messages": [
+            { "role": "system", "content": system },
+            { "role": "user", "content": question },
+        ],
+    })
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(super) struct Completion {
+    id: Option<String>,
+    model: Option<String>,
+    text: String,
+    pub(super) input_tokens: Option<u64>,
+    pub(super) output_tokens: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Response {
+    id: Option<String>,
+    model: Option<String>,
+    choices: Vec<Choice>,
+    usage: Option<Usage>,
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    message: Message,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    content: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Usage {
+    prompt_tokens: Option<u64>,
+    completion_tokens: Option<u64>,
+}
+
+impl Completion {
+    pub(super) fn read(body: &[u8]) -> Result<Self, ModelError> {
+        let response: Response =
+            serde_json::from_slice(body).map_err(|_| ModelError::Malformed("json"))?;
+        let choice = response.choices.into_iter().next();
+        let choice = choice.ok_or(ModelError::Malformed("no_choice"))?;
+        let text = choice.message.content.unwrap_or_default();
+        if text.trim().is_empty() {
+            return Err(ModelError::Malformed("no_text"));
+        }
+        let usage = response.usage;
+        Ok(Self {
+            id: response.id.map(bounded),
+            model: response.model.map(bounded),
+            text,
+            input_tokens: usage.as_ref().and_then(|usage| usage.prompt_tokens),
+            output_tokens: usage.as_ref().and_then(|usage| usage.completion_tokens),
+        })
+    }
+
+    /// Into the current span.
+    pub(super) fn record(&self) {
+        let span = Span::current();
+        span.record("gen_ai.response.id", self.id.as_deref());
+        span.record("gen_ai.response.model", self.model.as_deref());
+        let tokens = |count: Option<u64>| count.and_then(|count| i64::try_from(count).ok());
+        span.record("gen_ai.usage.input_tokens", tokens(self.input_tokens));
+        span.record("gen_ai.usage.output_tokens", tokens(self.output_tokens));
+    }
+
+    pub(super) fn into_text(self) -> String {
+        self.text
+    }
+}
+
+fn bounded(text: String) -> String {
+    text.chars().take(MAX_TEXT).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_read_with_what_it_cost() {
+        let body = r#"{"id":"c-1","object":"chat.completion","created":1,"model":"m",
+            "choices":[{"index":0,"message":{"role":"assistant","content":"A flat."},
+            "finish_reason":"stop"}],"usage":{"prompt_tokens":7,"completion_tokens":3}}"#;
+        let completion = Completion::read(body.as_bytes()).unwrap();
+        assert_eq!(completion.input_tokens, Some(7));
+        assert_eq!(completion.output_tokens, Some(3));
+        assert_eq!(completion.into_text(), "A flat.");
+    }
+
+    #[test]
+    fn what_is_no_answer_is_told_apart() {
+        for (body, why) in [
+            ("<html>502</html>", "json"),
+            ("", "json"),
+            (r#"{"error":{"message":"no"}}"#, "json"),
+            (r#"{"choices":[]}"#, "no_choice"),
+            (r#"{"choices":[{"message":{"content":null}}]}"#, "no_text"),
+            (r#"{"choices":[{"message":{"content":" "}}]}"#, "no_text"),
+        ] {
+            let error = Completion::read(body.as_bytes()).err().unwrap();
+            assert_eq!(error, ModelError::Malformed(why), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_strangers_text_is_cut() {
+        let long = "x".repeat(1000);
+        let body = json!({
+            "model": long,
+            "choices": [{ "message": { "content": "A flat." } }],
+        });
+        let completion = Completion::read(body.to_string().as_bytes()).unwrap();
+        assert_eq!(completion.model.unwrap().len(), MAX_TEXT);
+        assert_eq!(completion.input_tokens, None);
+    }
+}

@@ -1,0 +1,78 @@
+//! A server and a client on smol, without tokio's runtime: `cargo run -p example-smol`.
+//!
+//! It asks itself twice, prints every span when it ends, and what Prometheus would read.
+
+use std::{convert::Infallible, error::Error, io::IsTerminal};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Empty, Full};
+use hyper::{body::Incoming, client, server, service::service_fn};
+use smol::{
+    LocalExecutor,
+    net::{TcpListener, TcpStream},
+};
+use smol_hyper::rt::{FuturesIo, SmolTimer};
+use tower::{Service, ServiceBuilder, ServiceExt};
+use tower_otel_core::{RequestHead, Route};
+use tower_otel_metrics::{MetricsLayer, prometheus::Prometheus};
+use tower_otel_trace::TraceLayer;
+use tracing_subscriber::fmt::format::FmtSpan;
+
+fn route(request: &dyn RequestHead) -> Option<Route> {
+    (request.target().path == "/hello").then(|| "/hello".into())
+}
+
+async fn hello(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    Ok(Response::new(Full::from("hello")))
+}
+
+async fn serve(listener: TcpListener) -> Result<(), Box<dyn Error>> {
+    let service = ServiceBuilder::new()
+        .layer(TraceLayer::server().route(route))
+        .layer(MetricsLayer::server().route(route))
+        .service_fn(hello);
+    loop {
+        let (stream, _) = listener.accept().await?;
+        let service = service_fn(|request| service.clone().oneshot(request));
+        let connection = server::conn::http1::Builder::new()
+            .timer(SmolTimer::new())
+            .serve_connection(FuturesIo::new(stream), service);
+        connection.await?;
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let lines = tracing_subscriber::fmt().with_span_events(FmtSpan::CLOSE);
+    lines.with_ansi(std::io::stdout().is_terminal()).init();
+    let prometheus = Prometheus::install()?;
+    let executor = LocalExecutor::new();
+    smol::block_on(executor.run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        executor.spawn(serve(listener)).detach();
+
+        let stream = FuturesIo::new(TcpStream::connect(address).await?);
+        let (mut sender, connection) = client::conn::http1::handshake(stream).await?;
+        executor.spawn(connection).detach();
+        let mut client = ServiceBuilder::new()
+            .layer(TraceLayer::client())
+            .service_fn(move |request| sender.send_request(request));
+        for path in ["hello", "wp-admin.php"] {
+            let url = format!("http://{address}/{path}");
+            let request = Request::get(url)
+                .header("host", "localhost")
+                .body(Empty::<Bytes>::new())?;
+            let response = client.ready().await?.call(request).await?;
+            response.into_body().collect().await?; // an exchange ends with its body
+        }
+        for line in prometheus
+            .render()
+            .lines()
+            .filter(|line| line.contains("_total{"))
+        {
+            println!("{line}");
+        }
+        Ok(())
+    }))
+}

@@ -1,0 +1,123 @@
+//! The thread that makes spans of what has ended, and exports them.
+
+use std::{
+    io, mem,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, atomic::Ordering::Relaxed},
+    thread,
+    time::{Duration, Instant},
+};
+
+use opentelemetry::{Context, InstrumentationScope};
+use opentelemetry_sdk::{
+    error::OTelSdkResult,
+    trace::{SpanData, SpanExporter},
+};
+
+use super::queue::Queue;
+use crate::backend::scope;
+
+pub(super) fn start<E: SpanExporter + 'static>(
+    queue: &Arc<Queue>,
+    exporter: E,
+    delay: Duration,
+) -> io::Result<()> {
+    let worker = Worker {
+        queue: Arc::clone(queue),
+        exporter,
+        scope: scope(),
+        batch: Vec::new(),
+        complaint: None,
+    };
+    thread::Builder::new()
+        .name("tower-otel-record".to_owned())
+        .spawn(move || worker.run(delay))
+        .map(drop)
+}
+
+struct Worker<E> {
+    queue: Arc<Queue>,
+    exporter: E,
+    scope: InstrumentationScope,
+    batch: Vec<SpanData>,
+    complaint: Option<String>,
+}
+
+/// Tells those who wait, however the thread ends.
+struct Leaving<'a>(&'a Queue);
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.0.gone();
+    }
+}
+
+impl<E: SpanExporter> Worker<E> {
+    fn run(mut self, delay: Duration) {
+        let queue = Arc::clone(&self.queue);
+        let _leaving = Leaving(&queue);
+        // What the exporter does is not to be traced.
+        let _suppressed = Context::enter_telemetry_suppressed_scope();
+        queue.served_by(thread::current());
+        let mut done = 0;
+        loop {
+            let turn = queue.wait(Instant::now() + delay, done);
+            self.empty();
+            if let Some(timeout) = turn.shutdown {
+                let closed = catch_unwind(AssertUnwindSafe(|| {
+                    self.exporter.shutdown_with_timeout(timeout)
+                }));
+                self.judge(closed);
+            }
+            done = turn.flushes;
+            queue.done(done, self.complaint.take());
+            if turn.shutdown.is_some() {
+                break;
+            }
+        }
+    }
+
+    /// Exports what is there now. What comes meanwhile is for the next time.
+    fn empty(&mut self) {
+        for _ in 0..self.queue.len() {
+            let Some(entry) = self.queue.pop() else { break };
+            self.batch
+                .push(entry.into_span(&self.scope, self.queue.limits()));
+            if self.batch.len() >= self.queue.batch() {
+                self.export();
+            }
+        }
+        self.export();
+    }
+
+    fn export(&mut self) {
+        if self.batch.is_empty() {
+            return;
+        }
+        let next = Vec::with_capacity(self.batch.capacity());
+        let batch = mem::replace(&mut self.batch, next);
+        let count = batch.len() as u64;
+        let exported = catch_unwind(AssertUnwindSafe(|| {
+            futures_executor::block_on(self.exporter.export(batch))
+        }));
+        let went_well = self.judge(exported);
+        let counts = &self.queue.counts;
+        let counter = if went_well {
+            &counts.exported
+        } else {
+            &counts.failed
+        };
+        counter.fetch_add(count, Relaxed);
+    }
+
+    /// Whether it went well. What did not is kept for who asks.
+    fn judge(&mut self, result: thread::Result<OTelSdkResult>) -> bool {
+        let complaint = match result {
+            Ok(Ok(())) => return true,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "the exporter panicked".to_owned(),
+        };
+        self.complaint = Some(complaint);
+        false
+    }
+}
