@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Checks what is in this folder.
+# Checks what is in this folder: first by reading it, then by running it.
 #
-#   verify.sh [--collector]
+#   verify.sh [--collector] [static] [live]     both, unless named
 #
 # --collector   builds the upstream collector of Debian unstable's library packages first (10 minutes on
 #               two busy cores, 3 GB for the while), checks its configurations and runs it.
@@ -15,7 +15,7 @@ if [ "${1:-}" = --collector ]; then
     OTELCOL=$(checks/build-collector.sh "$TOOLS")
     export OTELCOL
 fi
-[ $# -gt 0 ] || set -- static
+[ $# -gt 0 ] || set -- static live
 
 checks/tools.sh "$TOOLS"
 for part in "$@"; do

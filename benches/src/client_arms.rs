@@ -1,0 +1,71 @@
+//! The ways to watch a client that are compared.
+
+use std::{convert::Infallible, future::ready};
+
+use axum::body::Body;
+use http::{Request, Response};
+use opentelemetry::{
+    Context, ContextGuard, SpanId, TraceFlags, TraceId,
+    trace::{SpanContext, TraceContextExt, TraceState},
+};
+use tower::{ServiceBuilder, service_fn};
+use tower_otel_core::observe;
+use tower_otel_metrics::MetricsLayer;
+use tower_otel_propagate::PropagateLayer;
+use tower_otel_trace::TraceLayer;
+
+use crate::{
+    app,
+    exchange::{Exchanges, Subject, exchange},
+    signals::{Discarded, Signals},
+};
+
+/// A span of this process, current until the guard is dropped: the one a client's spans are
+/// children of.
+pub fn current() -> ContextGuard {
+    let span = SpanContext::new(
+        TraceId::from(fastrand::u128(1..)),
+        SpanId::from(fastrand::u64(1..)),
+        TraceFlags::SAMPLED,
+        false,
+        TraceState::NONE,
+    );
+    Context::new().with_remote_span_context(span).attach()
+}
+
+/// Watches a client that answers by itself, in the way that is named.
+pub fn watch(name: &str, signals: &Discarded) -> Box<dyn Subject> {
+    let answers = service_fn(|request: Request<Body>| {
+        drop(request);
+        ready(Ok::<_, Infallible>(Response::new(Body::from("hello"))))
+    });
+    let trace = || TraceLayer::client().tracer_provider(&signals.traces());
+    let tracing = || {
+        signals.subscriber();
+        TraceLayer::client()
+    };
+    let metrics = || {
+        signals.recorder();
+        MetricsLayer::client()
+    };
+    let inject = PropagateLayer::new;
+    macro_rules! subject {
+        ($layer:expr) => {{
+            let service = ServiceBuilder::new().layer($layer).service(answers);
+            Exchanges::subject(
+                |_| app::outgoing(),
+                move |request| exchange(service.clone(), request),
+                signals.flush(),
+            )
+        }};
+    }
+    match name {
+        "call" => subject!(tower::layer::util::Identity::new()),
+        "inject" => subject!(inject()),
+        "client metrics" => subject!(metrics()),
+        "client direct + inject" => subject!(observe((trace(), inject()))),
+        "client tracing + inject" => subject!(observe((tracing(), inject()))),
+        "client direct + metrics + inject" => subject!(observe((trace(), metrics(), inject()))),
+        unknown => panic!("there is no arm {unknown:?}"),
+    }
+}

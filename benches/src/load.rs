@@ -1,0 +1,165 @@
+//! A client that never sleeps.
+//!
+//! One that does pays for being woken, or makes the server pay, and a slower server lets it sleep
+//! more often: that artefact is larger than what is measured here.
+
+use std::{
+    fs,
+    io::{ErrorKind, Read, Write},
+    net::{Ipv4Addr, TcpStream},
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use crate::{app, stats::median};
+
+/// Requests as bytes, each of a trace of its own.
+pub fn requests(path: &str) -> Vec<Vec<u8>> {
+    let request = || {
+        let traceparent = app::traceparent();
+        format!(
+            "GET {path} HTTP/1.1\r\nhost: shop.example:8080\r\nuser-agent: bench/1.0\r\n\
+             accept: */*\r\ntraceparent: {traceparent}\r\n\r\n"
+        )
+    };
+    (0..512).map(|_| request().into_bytes()).collect()
+}
+
+/// A connection that is kept alive.
+#[derive(Debug)]
+pub struct Connection {
+    stream: TcpStream,
+    received: Vec<u8>,
+    length: usize,
+}
+
+impl Connection {
+    /// To a server on loopback.
+    pub fn open(port: u16) -> Self {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        Self {
+            stream,
+            received: vec![0; 1 << 16],
+            length: 0,
+        }
+    }
+
+    fn send(&mut self, request: &[u8]) {
+        self.length = 0;
+        let sent = self.stream.write(request).unwrap();
+        assert_eq!(sent, request.len(), "there is room for a request");
+    }
+
+    /// Whether the response is whole.
+    fn poll(&mut self) -> bool {
+        match self.stream.read(&mut self.received[self.length..]) {
+            Ok(0) => panic!("the server has hung up"),
+            Ok(read) => {
+                self.length += read;
+                is_whole(&self.received[..self.length])
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => false,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+fn is_whole(response: &[u8]) -> bool {
+    const LENGTH: &[u8] = b"content-length: ";
+    let Some(head) = response.windows(4).position(|end| end == b"\r\n\r\n") else {
+        return false;
+    };
+    assert!(response.starts_with(b"HTTP/1.1 200 "), "it went well");
+    let length = response[..head]
+        .windows(LENGTH.len())
+        .position(|name| name == LENGTH)
+        .unwrap();
+    let digits = response[length + LENGTH.len()..head].iter();
+    let body = digits
+        .take_while(|digit| digit.is_ascii_digit())
+        .fold(0, |body, digit| body * 10 + usize::from(digit - b'0'));
+    response.len() >= head + 4 + body
+}
+
+/// So many requests, one at a time on each connection; the median of how long they took, in
+/// seconds.
+pub fn block(connections: &mut [Connection], requests: &[Vec<u8>], count: usize) -> f64 {
+    let mut requests = requests.iter().cycle().take(count);
+    let mut waiting: Vec<(&mut Connection, Instant)> = Vec::new();
+    for connection in connections {
+        let request = requests.next().unwrap();
+        let sent = Instant::now();
+        connection.send(request);
+        waiting.push((connection, sent));
+    }
+    let mut took = Vec::with_capacity(count);
+    while !waiting.is_empty() {
+        waiting.retain_mut(|(connection, sent)| {
+            if !connection.poll() {
+                return true;
+            }
+            took.push(sent.elapsed().as_secs_f64());
+            let Some(request) = requests.next() else {
+                return false;
+            };
+            *sent = Instant::now();
+            connection.send(request);
+            true
+        });
+    }
+    median(took)
+}
+
+/// How long the threads of a process have been on a processor so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CpuTime {
+    /// The first thread, which serves.
+    pub serving: Duration,
+    /// All of them, those that export included.
+    pub process: Duration,
+}
+
+impl CpuTime {
+    /// Read while the server waits, so that nothing is pending.
+    pub fn of(process: u32) -> Self {
+        let of_thread = |path: PathBuf| -> Option<Duration> {
+            let text = fs::read_to_string(path.join("schedstat")).ok()?;
+            let nanos = text.split(' ').next()?.parse().ok()?;
+            Some(Duration::from_nanos(nanos))
+        };
+        let threads = fs::read_dir(format!("/proc/{process}/task")).unwrap();
+        let threads = threads.map(|thread| thread.unwrap().path());
+        let serving = format!("/proc/{process}/task/{process}");
+        Self {
+            serving: of_thread(serving.into()).unwrap(),
+            process: threads.filter_map(of_thread).sum(),
+        }
+    }
+
+    /// What was used since an earlier reading, in seconds for each of so many requests.
+    pub fn since(self, before: Self, requests: usize) -> (f64, f64) {
+        let each = |now: Duration, before: Duration| {
+            now.saturating_sub(before).as_secs_f64() / requests as f64
+        };
+        (
+            each(self.serving, before.serving),
+            each(self.process, before.process),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_response_is_whole_with_its_last_byte() {
+        let response = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ndate: x\r\n\r\nhello";
+        for cut in 0..response.len() {
+            assert!(!is_whole(&response[..cut]), "{cut}");
+        }
+        assert!(is_whole(response));
+    }
+}

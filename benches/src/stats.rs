@@ -1,0 +1,100 @@
+//! Medians, and how far they can be trusted.
+
+use std::fmt;
+
+/// How often the samples are drawn anew.
+const RESAMPLES: usize = 1000;
+
+/// A median with its 95 % interval.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Estimate {
+    /// The median of all rounds.
+    pub median: f64,
+    /// The lower end of the interval.
+    pub low: f64,
+    /// The upper end.
+    pub high: f64,
+}
+
+impl Estimate {
+    /// The same in another unit.
+    #[must_use]
+    pub fn map(self, of: impl Fn(f64) -> f64) -> Self {
+        Self {
+            median: of(self.median),
+            low: of(self.low),
+            high: of(self.high),
+        }
+    }
+
+    /// Whether the interval holds a value.
+    pub fn contains(&self, value: f64) -> bool {
+        (self.low..=self.high).contains(&value)
+    }
+}
+
+impl fmt::Display for Estimate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = f.precision().unwrap_or(0);
+        let Self { median, low, high } = self;
+        if f.sign_plus() {
+            return write!(f, "{median:+.digits$} [{low:+.digits$}, {high:+.digits$}]");
+        }
+        write!(f, "{median:.digits$} [{low:.digits$}, {high:.digits$}]")
+    }
+}
+
+/// The middle of some numbers.
+pub fn median(mut numbers: Vec<f64>) -> f64 {
+    assert!(!numbers.is_empty());
+    let half = numbers.len() / 2;
+    *numbers.select_nth_unstable_by(half, f64::total_cmp).1
+}
+
+/// The median of all rounds, and the interval by a bootstrap of two levels: launches are drawn
+/// with replacement, and of each its rounds. What a launch does to all of its rounds (where its
+/// memory lies, which the allocator decides once) is thus part of the doubt.
+pub fn estimate(launches: &[Vec<f64>]) -> Estimate {
+    let mut random = fastrand::Rng::with_seed(0x5eed);
+    let mut draw = || {
+        let mut drawn = Vec::new();
+        for _ in launches {
+            let launch = &launches[random.usize(..launches.len())];
+            drawn.extend((0..launch.len()).map(|_| launch[random.usize(..launch.len())]));
+        }
+        median(drawn)
+    };
+    let mut medians: Vec<f64> = (0..RESAMPLES).map(|_| draw()).collect();
+    medians.sort_by(f64::total_cmp);
+    Estimate {
+        median: median(launches.concat()),
+        low: medians[RESAMPLES * 25 / 1000],
+        high: medians[RESAMPLES * 975 / 1000 - 1],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_interval_holds_the_median_and_grows_with_the_difference_of_launches() {
+        let alike: Vec<Vec<f64>> = (0..4)
+            .map(|_| (0..50).map(|round| 100.0 + f64::from(round % 5)).collect())
+            .collect();
+        let apart: Vec<Vec<f64>> = (0..4)
+            .map(|launch| vec![100.0 + 10.0 * f64::from(launch); 50])
+            .collect();
+        let (alike, apart) = (estimate(&alike), estimate(&apart));
+        assert_eq!(alike.median, 102.0);
+        assert!(alike.contains(alike.median) && apart.contains(apart.median));
+        assert!(alike.high - alike.low < 5.0, "{alike}");
+        assert!(apart.high - apart.low >= 10.0, "{apart}");
+    }
+
+    #[test]
+    fn the_median_is_the_middle_whatever_the_order() {
+        assert_eq!(median(vec![5.0, 1.0, 3.0]), 3.0);
+        assert_eq!(median(vec![2.0]), 2.0);
+    }
+}

@@ -1,0 +1,28 @@
+"""Receives what Alertmanager sends, as whoever is on call would."""
+
+import http.server
+import json
+import threading
+
+
+class Receiver:
+    def __init__(self, port):
+        self.received = set()
+        received = self.received
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                said = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                for alert in said["alerts"]:
+                    received.add((alert["labels"]["alertname"], alert["status"], self.path))
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def has(self, alert, status, path):
+        return (alert, status, path) in self.received

@@ -1,0 +1,342 @@
+//! A recorder loses nothing without counting it, and makes nobody wait.
+
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+use std::{
+    convert::Infallible,
+    future::pending,
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
+};
+
+use http::{Request, Response};
+use opentelemetry::{
+    Context, KeyValue, TraceFlags,
+    trace::{SpanContext, SpanId, Status, TraceContextExt, Tracer, TracerProvider},
+};
+use opentelemetry_sdk::{
+    error::{OTelSdkError, OTelSdkResult},
+    trace::{Sampler, SdkTracerProvider, SpanData, SpanExporter, SpanLimits},
+};
+use tower::{Layer, Service, ServiceExt, service_fn};
+use tower_otel_trace::{Record, Recorder, RecorderBuilder, TraceLayer};
+
+/// Long enough for anything that happens at all.
+const SOON: Duration = Duration::from_secs(20);
+
+/// Keeps what it is given, once its door is open.
+#[derive(Clone, Debug)]
+struct Memory {
+    spans: Arc<Mutex<Vec<SpanData>>>,
+    door: Arc<(Mutex<bool>, Condvar)>,
+    entered: Arc<AtomicUsize>,
+}
+
+impl Memory {
+    fn new(open: bool) -> Self {
+        Self {
+            spans: Arc::default(),
+            door: Arc::new((Mutex::new(open), Condvar::new())),
+            entered: Arc::default(),
+        }
+    }
+
+    fn let_in(&self) {
+        *self.door.0.lock().unwrap() = true;
+        self.door.1.notify_all();
+    }
+
+    /// Waits until an export stands in front of the door.
+    fn until_entered(&self) {
+        let deadline = Instant::now() + SOON;
+        while self.entered.load(SeqCst) == 0 {
+            assert!(Instant::now() < deadline, "nothing is exported");
+            std::thread::yield_now();
+        }
+    }
+
+    fn spans(&self) -> Vec<SpanData> {
+        self.spans.lock().unwrap().clone()
+    }
+}
+
+impl SpanExporter for Memory {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        self.entered.fetch_add(1, SeqCst);
+        let open = self.door.0.lock().unwrap();
+        drop(self.door.1.wait_while(open, |open| !*open).unwrap());
+        self.spans.lock().unwrap().extend(batch);
+        Ok(())
+    }
+}
+
+/// Fails as it is told to, once; then it is well.
+#[derive(Debug)]
+struct Ill {
+    memory: Memory,
+    panics: bool,
+    before: AtomicUsize,
+}
+
+impl SpanExporter for Ill {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        if self.before.fetch_add(1, SeqCst) > 0 {
+            return self.memory.export(batch).await;
+        }
+        assert!(!self.panics, "the exporter has had enough");
+        Err(OTelSdkError::InternalFailure("no collector".to_owned()))
+    }
+}
+
+fn layer(recorder: &Recorder) -> TraceLayer<Record> {
+    TraceLayer::server().recorder(recorder)
+}
+
+/// Exports only when a batch is full, or when it is asked to.
+fn build<E: SpanExporter + 'static>(builder: RecorderBuilder<E>) -> Recorder {
+    builder.delay(Duration::from_secs(3600)).build().unwrap()
+}
+
+fn answered<S>(service: S, request: http::request::Builder)
+where
+    S: Service<Request<String>, Error = Infallible>,
+{
+    let request = request.body(String::new()).unwrap();
+    assert!(futures_executor::block_on(service.oneshot(request)).is_ok());
+}
+
+fn exchanges(layer: &TraceLayer<Record>, count: usize) {
+    for _ in 0..count {
+        let service = service_fn(async |_: Request<String>| {
+            Ok::<_, Infallible>(Response::new(String::new()))
+        });
+        answered(layer.layer(service), Request::get("/users/7"));
+    }
+}
+
+/// One exchange, and what its handler does.
+fn handled(recorder: &Recorder, request: http::request::Builder, handle: impl Fn()) {
+    let service = service_fn(|_: Request<String>| {
+        handle();
+        async { Ok::<_, Infallible>(Response::new(String::new())) }
+    });
+    answered(layer(recorder).layer(service), request);
+}
+
+#[test]
+fn what_has_no_room_is_dropped_and_counted() {
+    let memory = Memory::new(false);
+    let builder = Recorder::builder(memory.clone());
+    let recorder = build(builder.queue_size(8).batch_size(4));
+    let layer = layer(&recorder);
+    exchanges(&layer, 4);
+    memory.until_entered();
+    // Four are with the exporter, and there is room for eight.
+    exchanges(&layer, 20);
+    assert_eq!(recorder.tally().dropped, 12);
+    memory.let_in();
+    recorder.flush(SOON).unwrap();
+    let tally = recorder.tally();
+    assert_eq!((tally.exported, tally.failed, tally.dropped), (12, 0, 12));
+    assert_eq!(memory.spans().len(), 12);
+}
+
+#[test]
+fn eight_threads_lose_nothing_that_is_not_counted() {
+    const THREADS: usize = 8;
+    const EACH: usize = 2_000;
+    let memory = Memory::new(true);
+    let builder = Recorder::builder(memory.clone());
+    let recorder = build(builder.queue_size(64).batch_size(16));
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| exchanges(&layer(&recorder), EACH));
+        }
+    });
+    recorder.flush(SOON).unwrap();
+    let tally = recorder.tally();
+    assert_eq!(tally.exported, memory.spans().len() as u64);
+    assert_eq!(tally.exported + tally.dropped, (THREADS * EACH) as u64);
+    assert_eq!(tally.failed, 0);
+}
+
+#[test]
+fn an_exporter_that_fails_or_panics_once_loses_one_batch() {
+    for panics in [false, true] {
+        let memory = Memory::new(true);
+        let recorder = build(Recorder::builder(Ill {
+            memory: memory.clone(),
+            panics,
+            before: AtomicUsize::new(0),
+        }));
+        let layer = layer(&recorder);
+        exchanges(&layer, 3);
+        assert!(recorder.flush(SOON).is_err());
+        exchanges(&layer, 2);
+        recorder.flush(SOON).unwrap();
+        let tally = recorder.tally();
+        assert_eq!((tally.exported, tally.failed, tally.dropped), (2, 3, 0));
+        assert_eq!(memory.spans().len(), 2);
+    }
+}
+
+#[test]
+fn who_waits_for_an_exporter_that_hangs_is_told_so() {
+    let memory = Memory::new(false);
+    let recorder = build(Recorder::builder(memory.clone()));
+    exchanges(&layer(&recorder), 1);
+    let short = Duration::from_millis(20);
+    let timed_out = |result| matches!(result, Err(OTelSdkError::Timeout(_)));
+    assert!(timed_out(recorder.flush(short)));
+    assert!(timed_out(recorder.shutdown(short)));
+    let again = recorder.flush(short);
+    assert!(matches!(again, Err(OTelSdkError::AlreadyShutdown)));
+    memory.let_in();
+}
+
+#[test]
+fn a_recorder_that_is_dropped_delivers_what_has_ended() {
+    let memory = Memory::new(true);
+    let recorder = build(Recorder::builder(memory.clone()));
+    let layer = layer(&recorder);
+    exchanges(&layer, 300);
+    drop(recorder);
+    assert_eq!(memory.spans().len(), 300);
+    // Nothing is recorded any more, and requests are answered all the same.
+    exchanges(&layer, 1);
+    assert_eq!(memory.spans().len(), 300);
+}
+
+#[test]
+fn what_ends_after_the_shutdown_is_counted() {
+    let recorder = build(Recorder::builder(Memory::new(true)));
+    let mut service = layer(&recorder).layer(service_fn(|_: Request<String>| {
+        pending::<Result<Response<String>, Infallible>>()
+    }));
+    let open = service.call(Request::new(String::new()));
+    recorder.shutdown(SOON).unwrap();
+    drop(open);
+    let tally = recorder.tally();
+    assert_eq!((tally.exported, tally.dropped), (0, 1));
+}
+
+#[test]
+fn what_is_not_sampled_is_not_written_and_its_children_know() {
+    const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+    const PARENT: &str = "00f067aa0ba902b7";
+    let parent_based = || Sampler::ParentBased(Box::new(Sampler::AlwaysOff));
+    for (sampler, flags, sampled) in [
+        (parent_based(), 0, false),
+        (parent_based(), 1, true),
+        (Sampler::AlwaysOff, 1, false),
+        (Sampler::AlwaysOn, 0, true),
+        (Sampler::TraceIdRatioBased(0.0), 1, false),
+        (Sampler::TraceIdRatioBased(1.0), 0, true),
+    ] {
+        let what = format!("{sampler:?}, flags {flags}");
+        let memory = Memory::new(true);
+        let recorder = build(Recorder::builder(memory.clone()).sampler_by_trace(sampler));
+        let current = Mutex::new(None);
+        let header = format!("00-{TRACE}-{PARENT}-0{flags}");
+        let request = Request::get("/").header("traceparent", header);
+        handled(&recorder, request, || {
+            let context = Context::current();
+            let (span, mut current) = (context.span(), current.lock().unwrap());
+            *current = Some((span.span_context().clone(), span.is_recording()));
+        });
+        recorder.flush(SOON).unwrap();
+        let (context, recording) = current.lock().unwrap().take().unwrap();
+        assert_eq!(
+            (context.is_sampled(), recording),
+            (sampled, sampled),
+            "{what}"
+        );
+        assert_eq!(context.trace_id().to_string(), TRACE);
+        assert_ne!(context.span_id().to_string(), PARENT);
+        let spans = memory.spans();
+        assert_eq!(spans.len(), usize::from(sampled), "{what}");
+        for span in spans {
+            assert_eq!(span.span_context.span_id(), context.span_id());
+            assert_eq!(span.parent_span_id.to_string(), PARENT);
+            assert!(span.parent_span_is_remote);
+        }
+    }
+}
+
+#[test]
+fn a_ratio_takes_its_part_of_the_traces() {
+    let memory = Memory::new(true);
+    let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(0.1)));
+    let recorder = build(Recorder::builder(memory.clone()).sampler_by_trace(sampler));
+    exchanges(&layer(&recorder), 4_000);
+    recorder.flush(SOON).unwrap();
+    // A tenth; six standard deviations are 114.
+    let taken = memory.spans().len();
+    assert!((286..=514).contains(&taken), "{taken}");
+    assert_eq!(recorder.tally().exported, taken as u64);
+}
+
+#[test]
+fn what_a_handler_does_to_the_span_is_kept_up_to_the_limits() {
+    let memory = Memory::new(true);
+    let recorder = build(Recorder::builder(memory.clone()).limits(SpanLimits {
+        max_events_per_span: 1,
+        ..SpanLimits::default()
+    }));
+    let provider = SdkTracerProvider::builder()
+        .with_simple_exporter(memory.clone())
+        .build();
+    let child = Mutex::new(None);
+    handled(&recorder, Request::get("/users/7"), || {
+        *child.lock().unwrap() = Some(provider.tracer("a handler").start("child"));
+        let (trace, span) = (7_u128.into(), 7_u64.into());
+        let state = Default::default();
+        let other = SpanContext::new(trace, span, TraceFlags::SAMPLED, true, state);
+        let context = Context::current();
+        let span = context.span();
+        span.set_attribute(KeyValue::new("shop.cache", "hit"));
+        span.add_event("first", vec![KeyValue::new("n", 1)]);
+        span.add_event("second", Vec::new());
+        span.add_link(other, Vec::new());
+        span.update_name("GET /own");
+        span.set_status(Status::Ok);
+        span.set_status(Status::error("too late"));
+    });
+    recorder.flush(SOON).unwrap();
+    drop(child);
+    let spans = memory.spans();
+    let [span, child] = spans.as_slice() else {
+        panic!("two spans, not {spans:#?}");
+    };
+    assert_eq!(child.parent_span_id, span.span_context.span_id());
+    assert_eq!(span.parent_span_id, SpanId::INVALID);
+    assert_eq!(span.name, "GET /own");
+    assert_eq!(span.status, Status::Ok);
+    assert!(
+        span.attributes
+            .contains(&KeyValue::new("shop.cache", "hit"))
+    );
+    assert_eq!((span.events.len(), span.events.dropped_count), (1, 1));
+    assert_eq!(span.links.len(), 1);
+    assert!(span.end_time >= span.start_time);
+}
+
+#[test]
+fn a_span_that_is_ended_early_is_told_once() {
+    let memory = Memory::new(true);
+    let recorder = build(Recorder::builder(memory.clone()));
+    handled(&recorder, Request::get("/"), || {
+        let context = Context::current();
+        context.span().end();
+        context.span().set_attribute(KeyValue::new("late", true));
+        assert!(!context.span().is_recording());
+    });
+    recorder.flush(SOON).unwrap();
+    let spans = memory.spans();
+    assert_eq!(spans.len(), 1);
+    let mut attributes = spans.iter().flat_map(|span| &span.attributes);
+    assert!(attributes.all(|attribute| attribute.key.as_str() != "late"));
+}
