@@ -1,0 +1,130 @@
+//! The application under attack: it answers, streams, fails, hangs and panics as its paths say.
+
+use std::{
+    future::pending,
+    panic::resume_unwind,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body::{Body, Frame};
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
+use suite_tests::net::BoxError;
+use tower_otel_core::{RequestHead, Route};
+
+pub type Answer = Response<UnsyncBoxBody<Bytes, BoxError>>;
+
+/// The header of every answer that an application gave, and not a library before it.
+pub const MARK: &str = "x-app";
+
+pub const ROUTES: [&str; 11] = [
+    "/fast/{id}",
+    "/stream/{id}",
+    "/large/{id}",
+    "/endless/{id}",
+    "/never/{id}",
+    "/echo/{id}",
+    "/empty/{id}",
+    "/broken/{id}",
+    "/fail/{id}",
+    "/tear/{id}",
+    "/panic/{id}",
+];
+
+/// The route of a path.
+pub fn matched(path: &str) -> Option<&'static str> {
+    let known = |route: &&&str| path.starts_with(route.trim_end_matches("{id}"));
+    ROUTES.iter().find(known).copied()
+}
+
+/// The same for the layers.
+pub fn route(request: &dyn RequestHead) -> Option<Route> {
+    matched(request.target().path).map(Route::from)
+}
+
+/// So many frames of so many bytes, of no declared length; then perhaps an error.
+struct Frames {
+    left: u64,
+    frame: Bytes,
+    tears: bool,
+}
+
+static ZEROS: [u8; 16 * 1024] = [0; 16 * 1024];
+
+impl Frames {
+    fn new(left: u64, size: usize) -> Self {
+        Self {
+            left,
+            frame: Bytes::from_static(&ZEROS[..size]),
+            tears: false,
+        }
+    }
+}
+
+impl Body for Frames {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        Poll::Ready(match self.left.checked_sub(1) {
+            Some(left) => {
+                self.left = left;
+                Some(Ok(Frame::data(self.frame.clone())))
+            }
+            None if self.tears => Some(Err("torn".into())),
+            None => None,
+        })
+    }
+}
+
+/// Serves a request.
+pub async fn handle<B>(request: Request<B>) -> Result<Answer, BoxError>
+where
+    B: Body<Data: Send, Error: Into<BoxError>> + Send,
+{
+    let mut status = StatusCode::OK;
+    let full = |text| Full::new(Bytes::from_static(text)).map_err(|never| match never {});
+    let body = match matched(request.uri().path()).unwrap_or_default() {
+        "/fast/{id}" => full(b"fast").boxed_unsync(),
+        "/stream/{id}" => Frames::new(3, 1024).boxed_unsync(),
+        "/large/{id}" => Frames::new(32, 16 * 1024).boxed_unsync(),
+        "/endless/{id}" => Frames::new(u64::MAX, 16 * 1024).boxed_unsync(),
+        "/never/{id}" => pending().await,
+        "/echo/{id}" => {
+            if request.into_body().collect().await.is_err() {
+                status = StatusCode::BAD_REQUEST;
+            }
+            full(b"read").boxed_unsync()
+        }
+        "/empty/{id}" => {
+            status = StatusCode::NO_CONTENT;
+            full(b"").boxed_unsync()
+        }
+        "/broken/{id}" => {
+            status = StatusCode::INTERNAL_SERVER_ERROR;
+            full(b"sorry").boxed_unsync()
+        }
+        "/fail/{id}" => return Err("no".into()),
+        "/tear/{id}" => {
+            let mut frames = Frames::new(2, 100);
+            frames.tears = true;
+            frames.boxed_unsync()
+        }
+        // Unwinds as a panic does, without a message for each.
+        "/panic/{id}" => resume_unwind(Box::new("part of the attack")),
+        _ => {
+            status = StatusCode::NOT_FOUND;
+            full(b"nowhere").boxed_unsync()
+        }
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let yes = HeaderValue::from_static("yes");
+    response.headers_mut().insert(MARK, yes);
+    Ok(response)
+}

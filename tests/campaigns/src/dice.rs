@@ -1,0 +1,29 @@
+//! Randomness that can be had again.
+
+/// Xorshift: the same seed, the same numbers.
+#[derive(Clone, Debug)]
+pub struct Dice(u64);
+
+impl Dice {
+    /// Different seeds give unlike numbers from the first one on.
+    pub const fn new(seed: u64) -> Self {
+        Self(seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub const fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    /// A number below `end`.
+    pub const fn below(&mut self, end: u64) -> u64 {
+        (self.next() >> 32) % end
+    }
+
+    /// True so many times in a hundred.
+    pub const fn percent(&mut self, of: u64) -> bool {
+        self.below(100) < of
+    }
+}

@@ -1,0 +1,49 @@
+//! What the process has: memory, descriptors, panics.
+
+use std::{
+    fs, panic,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+static PANICS: AtomicU64 = AtomicU64::new(0);
+
+/// Counts every panic that says something from now on. Those that are part of an attack unwind
+/// without a word.
+pub fn count_panics() {
+    let before = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        PANICS.fetch_add(1, Relaxed);
+        before(info);
+    }));
+}
+
+pub fn panics() -> u64 {
+    PANICS.load(Relaxed)
+}
+
+/// Resident memory, in megabytes.
+pub fn resident() -> f64 {
+    status("VmRSS:")
+}
+
+/// The most that it ever was, in megabytes.
+pub fn peak() -> f64 {
+    status("VmHWM:")
+}
+
+/// Open file descriptors, that for counting them included.
+pub fn descriptors() -> usize {
+    fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+fn status(key: &str) -> f64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with(key)).unwrap();
+    let kilobytes: f64 = line
+        .split_ascii_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse()
+        .unwrap();
+    kilobytes / 1e3
+}
