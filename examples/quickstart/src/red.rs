@@ -39,6 +39,9 @@ fn is_code(status: &str) -> bool {
     status.starts_with(|first: char| first.is_ascii_digit())
 }
 
+/// The least room for a place. Longer ones widen their table.
+const PLACE_WIDTH: usize = 22;
+
 /// One table for each side.
 pub(crate) fn tables(text: &str) -> String {
     let samples: Vec<Sample<'_>> = text.lines().filter_map(Sample::read).collect();
@@ -91,18 +94,20 @@ fn table(side: &Side, samples: &[Sample<'_>]) -> String {
         }
     }
     in_flight.sort();
+    let places = rows.keys().map(|(place, _)| place.chars().count());
+    let width = places.fold(PLACE_WIDTH, usize::max);
     let title = format!(
-        "{:<7}{:<22} requests  errors       p50       p99  aborted  by status",
+        "{:<7}{:<width$} requests  errors       p50       p99  aborted  by status",
         side.title, side.place
     );
     let mut table = format!("{title}\n");
     for ((place, method), row) in &rows {
-        table += &format!("{}\n", line(side, method, place, row));
+        table += &format!("{}\n", line(side, method, place, width, row));
     }
     table + &format!("in flight: {}\n", in_flight.join(", "))
 }
 
-fn line(side: &Side, method: &str, place: &str, row: &Row) -> String {
+fn line(side: &Side, method: &str, place: &str, width: usize, row: &Row) -> String {
     let requests: f64 = row.statuses.values().sum();
     let failed: f64 = row
         .statuses
@@ -119,7 +124,7 @@ fn line(side: &Side, method: &str, place: &str, row: &Row) -> String {
         .aborted
         .map_or("-".to_owned(), |_| row.aborted.to_string());
     format!(
-        "{method:<6} {place:<22} {requests:>8} {:>5.1} % {:>9} {:>9} {aborted:>8}  {}",
+        "{method:<6} {place:<width$} {requests:>8} {:>5.1} % {:>9} {:>9} {aborted:>8}  {}",
         ratio * 100.0,
         quantile(0.5, &row.buckets),
         quantile(0.99, &row.buckets),
@@ -246,6 +251,22 @@ http_client_requests_in_flight{host="127.0.0.1:1"} 0
         ];
         assert_eq!(tables(TEXT), lines.join("\n") + "\n");
         assert_eq!(in_flight(TEXT), 2.0);
+    }
+
+    #[test]
+    fn a_long_place_widens_its_table() {
+        let place = "/properties/{id}/comparables";
+        let text = format!(
+            "http_requests_total{{method=\"GET\",path=\"/\",status=\"200\"}} 1\n\
+             http_requests_total{{method=\"GET\",path=\"{place}\",status=\"200\"}} 1\n"
+        );
+        let lines = [
+            "Server path                         requests  errors       p50       p99  aborted  by status",
+            "GET    /                                   1   0.0 %         -         -        0  200×1",
+            "GET    /properties/{id}/comparables        1   0.0 %         -         -        0  200×1",
+        ];
+        let table = tables(&text);
+        assert!(table.starts_with(&lines.join("\n")), "{table}");
     }
 
     #[test]
