@@ -42,7 +42,20 @@ const END: Query = Query {
     operation: "UPDATE",
     table: "jobs",
     summary: "UPDATE jobs",
-    sql: "UPDATE jobs SET state = $2 WHERE id = $1",
+    sql: "UPDATE jobs SET state = $2, due_at = $3 WHERE id = $1",
+};
+
+/// How long a job that ended can be asked about; then its row is due for removal.
+const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Some at a time: a statement has a time limit.
+const REMOVE: Query = Query {
+    kind: "remove_jobs",
+    operation: "DELETE",
+    table: "jobs",
+    summary: "DELETE jobs",
+    sql: "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs \
+          WHERE state IN ('done', 'failed') AND due_at <= $1 LIMIT 1000)",
 };
 
 const RETRY: Query = Query {
@@ -124,6 +137,7 @@ impl Database {
     /// The job is `done`, or has `failed` for good.
     pub(crate) async fn end_job(&self, id: &str, state: &'static str) -> Result<(), DbError> {
         let row = END.rows::<()>().bind(id.to_owned()).bind(state);
+        let row = row.bind(millis(KEPT));
         self.optional(&END, row).await?;
         Ok(())
     }
@@ -132,6 +146,13 @@ impl Database {
     pub(crate) async fn retry_job(&self, id: &str, after: Duration) -> Result<(), DbError> {
         let row = RETRY.rows::<()>().bind(id.to_owned()).bind(millis(after));
         self.optional(&RETRY, row).await?;
+        Ok(())
+    }
+
+    /// Removes jobs that ended more than a day ago.
+    pub(crate) async fn remove_old_jobs(&self) -> Result<(), DbError> {
+        let row = REMOVE.rows::<()>().bind(millis(Duration::ZERO));
+        self.optional(&REMOVE, row).await?;
         Ok(())
     }
 

@@ -63,7 +63,11 @@ async fn work(database: &Database, stop: &Stop) {
     while !stop.is_asked() {
         match database.take_job().await {
             Ok(Some(job)) => attempt(database, job).await,
-            Ok(None) | Err(_) => {
+            found => {
+                if found.is_ok() {
+                    // There is time for it. If it fails, there will be more.
+                    let _ = database.remove_old_jobs().await;
+                }
                 let _ = time::timeout(POLL, stop.asked()).await;
             }
         }
