@@ -9,17 +9,22 @@ use std::{
     time::Duration,
 };
 
-use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::{
+    common::v1::any_value,
+    trace::v1::{Span, status::StatusCode},
+};
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
-use suite_tests::otlp::Receiver;
+use sqlx::{AnyPool, any::install_default_drivers};
+use suite_tests::otlp::{Receiver, attribute};
 use tokio::time;
 use uuid::Uuid;
 
 pub(crate) const EMAIL: &str = "canary-email@example.com";
 pub(crate) const PASSWORD: &str = "canary-password";
+pub(crate) const SECRET: &str = "canary-jwt-secret-that-is-long-enough";
 
-const LONG: Duration = Duration::from_secs(60);
+pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 pub(crate) struct System {
     pub(crate) client: Client,
@@ -27,10 +32,31 @@ pub(crate) struct System {
     pub(crate) reality: String,
     pub(crate) jobs: String,
     pub(crate) model: String,
+    pub(crate) database: String,
     processes: Vec<(&'static str, Process)>,
     receiver: Receiver,
     token: OnceLock<String>,
     folder: PathBuf,
+}
+
+/// The value of an attribute that is a text.
+pub(crate) fn text(span: &Span, key: &str) -> String {
+    match attribute(span, key) {
+        Some(any_value::Value::StringValue(text)) => text,
+        other => panic!("{key} of {} is {other:?}", span.name),
+    }
+}
+
+/// What `error.type` says. That it says anything and that the status is an error go together.
+pub(crate) fn error(span: &Span) -> Option<String> {
+    let has_type = attribute(span, "error.type").is_some();
+    assert_eq!(has_type, is_failed(span), "{span:#?}");
+    has_type.then(|| text(span, "error.type"))
+}
+
+pub(crate) fn is_failed(span: &Span) -> bool {
+    let status = span.status.as_ref();
+    status.is_some_and(|status| status.code() == StatusCode::Error)
 }
 
 /// A process, killed with the test, and all that it wrote.
@@ -58,7 +84,7 @@ impl System {
                 .env_clear()
                 .env("LISTEN_ADDR", "127.0.0.1:0")
                 .env("DATABASE_URL", database)
-                .env("JWT_SECRET", "canary-jwt-secret-that-is-long-enough")
+                .env("JWT_SECRET", SECRET)
                 .env("LOG_LEVEL", "debug")
                 .env("OTEL_BSP_SCHEDULE_DELAY", "50")
                 .env("OTEL_EXPORTER_OTLP_ENDPOINT", &collector)
@@ -85,6 +111,7 @@ impl System {
             reality,
             jobs,
             model,
+            database: database.to_owned(),
             processes: vec![
                 ("model-stand-in", stand_in),
                 ("reality-server", reality_server),
@@ -143,6 +170,20 @@ impl System {
         self.token.set(token).unwrap();
         let flat = json!({ "title": "Flat", "city": "Graz", "rent_cents": 90_000 });
         field("/properties", flat, "id").await
+    }
+
+    /// Makes the model provider fail.
+    pub(crate) async fn fault(&self, fault: &Value) {
+        let put = self.client.put(format!("{}/fault", self.model));
+        let put = put.header("content-type", "application/json");
+        let answer = put.body(fault.to_string()).send().await.unwrap();
+        assert!(answer.status().is_success(), "{fault}");
+    }
+
+    /// The database, as somebody sees it who is not one of the processes.
+    pub(crate) async fn database(&self) -> AnyPool {
+        install_default_drivers();
+        AnyPool::connect(&self.database).await.unwrap()
     }
 
     /// Waits until there are such spans.

@@ -7,7 +7,11 @@
     clippy::indexing_slicing
 )]
 
+mod access;
+mod faults;
 mod harness;
+mod launcher;
+mod queue;
 
 use std::time::{Duration, Instant};
 
@@ -15,17 +19,10 @@ use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind};
 use serde_json::json;
 use suite_tests::{otlp::attribute, scene::sum};
 
-use harness::{EMAIL, PASSWORD, System};
+use harness::{EMAIL, PASSWORD, System, is_failed, text};
 
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 const CLIENT: [u8; 8] = [0x00, 0xf0, 0x67, 0xaa, 0x0b, 0xa9, 0x02, 0xb7];
-
-fn text(span: &Span, key: &str) -> String {
-    match attribute(span, key) {
-        Some(opentelemetry_proto::tonic::common::v1::any_value::Value::StringValue(text)) => text,
-        other => panic!("{key} of {} is {other:?}", span.name),
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_trace_goes_from_the_client_through_every_service_to_the_job() {
@@ -244,84 +241,11 @@ async fn no_secret_is_in_any_span_log_line_or_metric() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_provider_that_fails_is_told_from_one_that_is_slow_and_nothing_hangs() {
-    let mut system = System::start().await;
-    let flat = system.sign_in_with_a_flat().await;
-    let path = format!("/properties/{flat}/description");
-    for (fault, status, outcome, attempts) in [
-        (json!({ "kind": "429", "times": 1 }), 200, "ok", 2.0),
-        (json!({ "kind": "500" }), 503, "unavailable", 3.0),
-        (json!({ "kind": "garbage" }), 502, "malformed", 1.0),
-        (
-            json!({ "kind": "slow", "delay_ms": 600_000 }),
-            504,
-            "timeout",
-            1.0,
-        ),
-        (json!({ "kind": "none" }), 200, "ok", 1.0),
-    ] {
-        let before = system.metrics_until(&system.api, "metrics", |_| true).await;
-        let put = system
-            .client
-            .put(format!("{}/fault", system.model))
-            .header("content-type", "application/json");
-        assert!(
-            put.body(fault.to_string())
-                .send()
-                .await
-                .unwrap()
-                .status()
-                .is_success()
-        );
-        let start = Instant::now();
-        let answer = system.post(&path, None).send().await.unwrap();
-        assert_eq!(answer.status(), status, "{fault}");
-        assert!(start.elapsed() < Duration::from_secs(20), "{fault}");
-        if status != 200 {
-            assert_eq!(answer.headers()["content-type"], "application/problem+json");
-        }
-        let after = system.metrics_until(&system.api, "metrics", |_| true).await;
-        let risen =
-            |metric, labels: &[_]| sum(&after, metric, labels) - sum(&before, metric, labels);
-        assert_eq!(
-            risen("llm_requests_total", &[("outcome", outcome)]),
-            1.0,
-            "{fault}"
-        );
-        assert_eq!(risen("llm_requests_total", &[]), 1.0, "{fault}");
-        let host = system.model.trim_start_matches("http://");
-        assert_eq!(
-            risen("http_client_requests_total", &[("host", host)]),
-            attempts,
-            "{fault}"
-        );
-    }
-
-    system.kill("reality-server");
-    let path = format!("/properties/{flat}/comparables");
-    let answer = system.get(&path).send().await.unwrap();
-    assert_eq!(answer.status(), 503);
-    assert_eq!(answer.headers()["content-type"], "application/problem+json");
-    assert!(answer.text().await.unwrap().contains("trace_id"));
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_is_asked_to_stop_answers_and_delivers_first() {
     let mut system = System::start().await;
     let flat = system.sign_in_with_a_flat().await;
-    let put = system
-        .client
-        .put(format!("{}/fault", system.model))
-        .header("content-type", "application/json");
     let slow = json!({ "kind": "slow", "delay_ms": 1000 });
-    assert!(
-        put.body(slow.to_string())
-            .send()
-            .await
-            .unwrap()
-            .status()
-            .is_success()
-    );
+    system.fault(&slow).await;
     let running = tokio::spawn(
         system
             .post(&format!("/properties/{flat}/description"), None)
@@ -385,6 +309,19 @@ async fn postgresql_serves_as_well_and_may_go_and_come_back() {
     let failed =
         |text: &str| sum(text, "db_errors_total", &[("query_type", "property_by_id")]) >= 1.0;
     system.metrics_until(&system.api, "an error", failed).await;
+    let query = |(_, span): &&(String, Span)| span.name == "SELECT properties" && is_failed(span);
+    let spans = system
+        .spans("a query that failed", |spans| {
+            spans.iter().any(|own| query(&own))
+        })
+        .await;
+    let (_, query) = spans.iter().find(query).unwrap();
+    // Either the connection was told of the stop, or there was none to be had.
+    let error = text(query, "error.type");
+    assert!(
+        ["57P01", "io", "pool_timeout"].contains(&&*error),
+        "{error}"
+    );
 
     shell("TEST_POSTGRESQL_START");
     let back = async {
