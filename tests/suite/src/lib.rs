@@ -16,6 +16,8 @@ pub mod calls;
 pub mod cart;
 pub mod client;
 pub mod keys;
+#[cfg(doctest)]
+pub mod migrate;
 pub mod net;
 pub mod otlp;
 pub mod sampler;
