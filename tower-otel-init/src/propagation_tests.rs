@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+#[cfg(all(feature = "b3", feature = "xray"))]
 use opentelemetry::trace::TraceContextExt;
 use opentelemetry::{Context, KeyValue, baggage::BaggageExt};
 

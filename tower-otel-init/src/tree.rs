@@ -141,7 +141,13 @@ fn details(span: &SpanData) -> String {
     match span.span_kind {
         SpanKind::Client => details.extend(host.map(|host| format!("to {host}"))),
         SpanKind::Server => details.extend(attribute(span, key::URL_PATH)),
-        _ => details.extend(
+        SpanKind::Consumer => details.extend(
+            attribute(span, key::MESSAGING_DESTINATION_NAME).map(|queue| format!("from {queue}")),
+        ),
+        SpanKind::Producer => details.extend(
+            attribute(span, key::MESSAGING_DESTINATION_NAME).map(|queue| format!("to {queue}")),
+        ),
+        SpanKind::Internal => details.extend(
             span.attributes
                 .iter()
                 .filter(|own| {

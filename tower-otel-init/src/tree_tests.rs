@@ -98,3 +98,22 @@ fn colours_are_there_when_asked_for() {
     assert!(draw(&one, Style { colours: true }).contains("\x1b[32m█"));
     assert!(!draw(&one, PLAIN).contains('\x1b'));
 }
+
+#[test]
+fn a_message_is_shown_with_its_queue_and_nothing_else() {
+    let message = [
+        KeyValue::new("messaging.system", "table"),
+        KeyValue::new("messaging.destination.name", "jobs"),
+        KeyValue::new("messaging.message.id", "7"),
+    ];
+    for (kind, said) in [
+        (SpanKind::Producer, "sends      to jobs\n"),
+        (SpanKind::Consumer, "takes      from jobs\n"),
+    ] {
+        let drawn = draw(
+            &[with(span(1, 0, "jobs", kind, [0, 1]), message.clone())],
+            PLAIN,
+        );
+        assert!(drawn.ends_with(said), "{drawn}");
+    }
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use reqwest::{Response, header};
 use serde_json::Value;
-use tokio::time;
+use tokio::time::{self, Instant};
 use tower_otel_core::Attempts;
 
 use super::{Inner, ModelError, wire};
@@ -23,10 +23,12 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 pub(super) async fn send(model: &Inner, body: &Value) -> Result<Completion, ModelError> {
     // Shared by all attempts, so that each one's span says which one it is.
     let attempts = Attempts::default();
+    let end = Instant::now() + model.timeout;
     let mut pause = FIRST_PAUSE;
     let mut attempt = 1;
     loop {
-        let failed = match once(model, body, attempts.clone()).await {
+        let left = end.saturating_duration_since(Instant::now());
+        let failed = match once(model, body, attempts.clone(), left).await {
             Ok(completion) => return Ok(completion),
             Err(failed) => failed,
         };
@@ -35,18 +37,26 @@ pub(super) async fn send(model: &Inner, body: &Value) -> Result<Completion, Mode
             ModelError::Unavailable(_) => pause,
             _ => return Err(failed),
         };
-        if attempt == MAX_ATTEMPTS || wanted > LONGEST_PAUSE {
+        let wakes = Instant::now() + wanted;
+        if attempt == MAX_ATTEMPTS || wanted > LONGEST_PAUSE || wakes >= end {
             return Err(failed);
         }
         tracing::info!(error = %failed, ?wanted, "the model is asked again");
-        time::sleep(wanted).await;
+        time::sleep_until(wakes).await;
         pause *= 2;
         attempt += 1;
     }
 }
 
-async fn once(model: &Inner, body: &Value, attempts: Attempts) -> Result<Completion, ModelError> {
-    let mut request = model.client.post(model.url.clone()).json(body);
+/// What is left of the time is the limit of the attempt itself, so its own span tells of it.
+async fn once(
+    model: &Inner,
+    body: &Value,
+    attempts: Attempts,
+    left: Duration,
+) -> Result<Completion, ModelError> {
+    let request = model.client.post(model.url.clone()).json(body);
+    let mut request = request.timeout(left);
     if let Some(key) = &model.key {
         request = request.header(header::AUTHORIZATION, key.clone());
     }

@@ -11,7 +11,6 @@ pub(crate) use error::ModelError;
 use metrics::counter;
 use reqwest::{Url, header::HeaderValue};
 use reqwest_middleware::ClientWithMiddleware;
-use tokio::time;
 use tower_otel_core::Hosts;
 use tower_otel_metrics::app::{self, TokenType};
 use tracing::{Instrument, Span, field::Empty};
@@ -56,13 +55,12 @@ impl Model {
 
     /// What the model answers. Neither the question nor the answer is recorded anywhere.
     pub(crate) async fn ask(&self, system: &str, question: &str) -> Result<String, ModelError> {
-        let Inner { name, timeout, .. } = &*self.0;
+        let name = &self.0.name;
         let outcome = Outcome::of(name);
         let request = app::llm_request(PROVIDER, name.clone());
         let asking = async {
             let body = wire::request(name, system, question, MAX_TOKENS);
-            let answered = time::timeout(*timeout, attempts::send(&self.0, &body)).await;
-            let answered = answered.unwrap_or(Err(ModelError::Timeout));
+            let answered = attempts::send(&self.0, &body).await;
             match &answered {
                 Ok(completion) => {
                     completion.record();
