@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -159,7 +159,6 @@ impl Telemetry {
 
     /// All signals at once, each on a thread of its own: not every one of them keeps to a time.
     fn flush(&self, timeout: Duration) -> bool {
-        let deadline = Instant::now() + timeout;
         let (done, finished) = mpsc::channel::<()>();
         let start = |flush: Box<dyn FnOnce() + Send>| {
             let done = done.clone();
@@ -189,8 +188,7 @@ impl Telemetry {
         }
         drop(done);
         // Nothing is ever sent: the last one to finish hangs up.
-        let left = deadline.saturating_duration_since(Instant::now());
-        finished.recv_timeout(left) == Err(mpsc::RecvTimeoutError::Disconnected)
+        finished.recv_timeout(timeout) == Err(mpsc::RecvTimeoutError::Disconnected)
     }
 }
 

@@ -21,7 +21,7 @@ impl Link {
     pub(crate) fn new(what: &'static str, to: &str) -> Self {
         Self {
             what,
-            to: to.to_owned(),
+            to: shown(to),
             state: AtomicU8::new(WORKS),
         }
     }
@@ -48,6 +48,33 @@ impl Link {
             }
             Ok(()) if before == DOWN => tracing::warn!("{what} can be sent to {to} again"),
             Ok(()) => tracing::warn!("{to} takes all {what} again"),
+        }
+    }
+}
+
+/// Where it is, without the credentials and the query that an address may hold.
+fn shown(endpoint: &str) -> String {
+    let (scheme, rest) = endpoint.split_once("://").unwrap_or(("", endpoint));
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    format!("{scheme}://{host}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown;
+
+    #[test]
+    fn a_warning_names_the_collector_and_no_secret_of_its_address() {
+        for (endpoint, named) in [
+            ("http://localhost:4317", "http://localhost:4317"),
+            (
+                "https://me:secret@host:4318/v1/traces?key=secret",
+                "https://host:4318",
+            ),
+            ("https://[::1]:4318?key=secret", "https://[::1]:4318"),
+        ] {
+            assert_eq!(shown(endpoint), named);
         }
     }
 }

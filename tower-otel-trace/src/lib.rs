@@ -139,7 +139,7 @@
 //! [`.expose_span()`](TraceLayer::expose_span) lets a handler rename it.
 //!
 //! Client address and port, peer address and user agent can be personal data.
-//! [`.personal_data(false)`](TraceLayer::personal_data) leaves all of them out. The text of an
+//! [`.personal_data(false)`](TraceLayer::personal_data) leaves them out, but for the peer of a client, which is a server. The text of an
 //! error is not recorded unless asked for: it may quote a URL with its secrets.
 //!
 //! # What is not recorded
@@ -283,7 +283,7 @@
 //!
 //! # Features
 //!
-//! None is on by default. `record` is the recorder, and brings opentelemetry_sdk. `axum`, `connect-info`, `hyper-util`, `reqwest`, `reqwest-middleware`,
+//! None is on by default. `record` is the recorder, and brings opentelemetry_sdk, crossbeam-queue and futures-executor. `axum`, `connect-info`, `hyper-util`, `reqwest`, `reqwest-middleware`,
 //! `tonic` and `tower` are those of [`tower_otel_core`].
 //!
 //! [tower]: https://docs.rs/tower

@@ -622,6 +622,25 @@ async fn url_template_is_the_route_in_the_request_and_part_of_the_name() {
 }
 
 #[tokio::test]
+async fn url_template_is_part_of_the_name_however_long_the_url_is() {
+    for backend in Backend::ALL {
+        let client = Client::new(backend, TraceLayer::client()).await;
+        let wire = dialling(Http::One, client.server);
+        for length in (0..400).step_by(25) {
+            let mut request = request(&format!(
+                "GET http://api.example/users/{}",
+                "7".repeat(length)
+            ));
+            request.extensions_mut().insert(Route::from("/users/{id}"));
+            client.ask_with(wire.clone(), request).await;
+            let span = client.span().await;
+            assert_eq!(span.name, "GET /users/{id}", "{length}");
+            says(&span, &[("url.template", Str("/users/{id}"))]);
+        }
+    }
+}
+
+#[tokio::test]
 async fn url_template_is_what_the_layers_function_says() {
     let template = |request: &dyn RequestHead| {
         let path = request.target().path;

@@ -174,7 +174,7 @@ impl<E: SpanExporter + 'static> RecorderBuilder<E> {
         self
     }
 
-    /// How long a span waits at most, 5 seconds by default.
+    /// How long a span waits at most, 5 seconds by default; at least a millisecond, at most a day.
     pub fn delay(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self

@@ -68,11 +68,17 @@ impl Tape {
         true
     }
 
-    /// The first text under this key, among those that were copied.
+    /// The first text under this key, be it copied or made.
     pub(super) fn find(&self, key: &str) -> Option<&str> {
         let code = keys::code(key)?;
-        let (_, _, value) = self.entries().find(|(has, _, _)| *has == code)?;
-        std::str::from_utf8(value).ok()
+        if let Some((_, _, value)) = self.entries().find(|(has, _, _)| *has == code) {
+            return std::str::from_utf8(value).ok();
+        }
+        let made = self.more.iter().find(|made| made.key.as_str() == key)?;
+        match &made.value {
+            opentelemetry::Value::String(text) => Some(text.as_str()),
+            _ => None,
+        }
     }
 
     fn entries(&self) -> Entries<'_> {

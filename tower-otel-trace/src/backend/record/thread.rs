@@ -17,6 +17,9 @@ use opentelemetry_sdk::{
 use super::queue::Queue;
 use crate::backend::scope;
 
+const SHORTEST: Duration = Duration::from_millis(1);
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
 pub(super) fn start<E: SpanExporter + 'static>(
     queue: &Arc<Queue>,
     exporter: E,
@@ -28,6 +31,7 @@ pub(super) fn start<E: SpanExporter + 'static>(
         scope: scope(),
         batch: Vec::new(),
         complaint: None,
+        warned: false,
     };
     thread::Builder::new()
         .name("tower-otel-record".to_owned())
@@ -41,6 +45,8 @@ struct Worker<E> {
     scope: InstrumentationScope,
     batch: Vec<SpanData>,
     complaint: Option<String>,
+    /// Whether it was said that spans are lost.
+    warned: bool,
 }
 
 /// Tells those who wait, however the thread ends.
@@ -59,10 +65,13 @@ impl<E: SpanExporter> Worker<E> {
         // What the exporter does is not to be traced.
         let _suppressed = Context::enter_telemetry_suppressed_scope();
         queue.served_by(thread::current());
+        // Neither a loop without a pause nor a time that no clock has.
+        let delay = delay.clamp(SHORTEST, LONGEST);
         let mut done = 0;
         loop {
             let turn = queue.wait(Instant::now() + delay, done);
             self.empty();
+            self.warn_of_losses();
             if let Some(timeout) = turn.shutdown {
                 let closed = catch_unwind(AssertUnwindSafe(|| {
                     self.exporter.shutdown_with_timeout(timeout)
@@ -74,6 +83,16 @@ impl<E: SpanExporter> Worker<E> {
             if turn.shutdown.is_some() {
                 break;
             }
+        }
+    }
+
+    fn warn_of_losses(&mut self) {
+        if !self.warned && self.queue.counts.dropped.load(Relaxed) > 0 {
+            self.warned = true;
+            tracing::warn!(
+                "the recorder's queue was full, and what did not fit is lost; \
+                 this is said once, the recorder counts the rest"
+            );
         }
     }
 
