@@ -266,6 +266,10 @@ def telemetry():
     def rate(metric, by):
         return f"sum by ({by}) (rate({metric}{RATE}))"
 
+    # A collector counts failures from the first one on: until then there are none of what was sent.
+    sent = rate("otelcol_exporter_sent_spans_total", "instance, exporter")
+    failed = f'{rate("otelcol_exporter_send_failed_spans_total", "instance, exporter")} or 0 * {sent}'
+
     return [
         panel("Alerts", "short", ('count by (alertname, severity) (ALERTS{alertstate="firing"})', "{{alertname}}"),
               kind="stat", width=12, note="The Watchdog always fires."),
@@ -289,9 +293,9 @@ def telemetry():
               (rate("otelcol_receiver_refused_spans_total", "instance"), "{{instance}} spans refused"),
               (rate("otelcol_receiver_accepted_log_records_total", "instance"), "{{instance}} lines accepted")),
         panel("Sent by the collector", "ops",
-              (rate("otelcol_exporter_sent_spans_total", "instance, exporter"), "{{instance}} {{exporter}} spans"),
+              (sent, "{{instance}} {{exporter}} spans"),
               (rate("otelcol_exporter_sent_log_records_total", "instance, exporter"), "{{instance}} {{exporter}} lines"),
-              (rate("otelcol_exporter_send_failed_spans_total", "instance, exporter"), "{{instance}} {{exporter}} spans failed")),
+              (failed, "{{instance}} {{exporter}} spans failed")),
         panel("Queues of the collector", "percentunit",
               ("otelcol_exporter_queue_size / otelcol_exporter_queue_capacity", "{{instance}} {{exporter}}"), limit=0.8),
     ]
