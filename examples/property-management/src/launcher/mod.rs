@@ -84,7 +84,12 @@ async fn story(options: &Options, process: &Process) -> Result<(), BoxError> {
             stop.asked().await;
         }
     }
-    system.stop().await
+    system.stop(stop).await?;
+    // Below the `^C` that a terminal shows.
+    match stop.is_asked() {
+        true => say("\nStopped, and removed the database.\n"),
+        false => Ok(()),
+    }
 }
 
 /// `println!` would panic where nobody reads any more.

@@ -11,7 +11,7 @@ use crate::{
     config::{Llm, Secret, Variables},
     db::Database,
     jobs,
-    process::Process,
+    process::{Process, Stop},
     reality, stand_in,
     traffic::Places,
 };
@@ -99,8 +99,13 @@ impl System {
         )
     }
 
-    /// Waits for the services, which end when the process is asked to, and cleans up.
-    pub(super) async fn stop(mut self) -> Result<(), BoxError> {
+    /// Waits for the services if they were asked to stop, ends them if not, and cleans up.
+    pub(super) async fn stop(mut self, stop: &Stop) -> Result<(), BoxError> {
+        if stop.is_asked() {
+            while let Some(served) = self.services.join_next().await {
+                served??;
+            }
+        }
         self.services.shutdown().await;
         std::fs::remove_dir_all(&self.folder)?;
         Ok(())

@@ -70,6 +70,7 @@ async fn one_trace_goes_from_the_client_through_every_service_to_the_job() {
     assert_eq!(text(query, "db.operation.name"), "SELECT");
     assert_eq!(text(query, "db.collection.name"), "properties");
     assert_eq!(text(query, "db.query.summary"), "SELECT properties");
+    assert!(text(query, "db.query.text").starts_with("SELECT "));
     let call = below(&request.span_id, api, "GET", client);
     let listings = below(&call.span_id, "reality-server", "GET /listings", server);
     below(
@@ -225,7 +226,7 @@ async fn no_secret_is_in_any_span_log_line_or_metric() {
             .await;
     }
     let token = system.token();
-    let logs = system.stop();
+    let logs = system.stop().await;
     assert!(
         logs.contains("sqlx::query"),
         "statements are logged: {logs}"
