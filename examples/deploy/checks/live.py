@@ -160,6 +160,9 @@ def main():
             lambda: all(name in running.log("rotel") for name in ("POST /login", "api-server", "reality-server", "jobs")), 20))
         series = system.prometheus.query('sum by (job) (scrape_samples_scraped)')
         print("           samples by scrape:", {each["metric"]["job"]: int(each["value"][1]) for each in series})
+        ratio = "sum(rate(otelcol_receiver_accepted_spans_total[30s])) / sum(rate(http_requests_total[30s]))"
+        for each in system.prometheus.query(ratio):
+            print(f'           spans for each request served: {float(each["value"][1]):.1f}')
 
         system.alerted("Watchdog", path="/heartbeat")
         calm = {"Watchdog"} if OTELCOL else {"Watchdog", "TargetMissing"}
