@@ -73,8 +73,9 @@ async fn story(options: &Options, process: &Process) -> Result<(), BoxError> {
     let (places, stop) = (system.places(), &process.stop);
     let driving = traffic::drive(&places, &pace, stop);
     let tally = progress::shown(&pace, driving).await?;
-    say(&format!("{tally}\n\n"))?;
+    say(&format!("{tally}\n"))?;
     if !stop.is_asked() {
+        say("\n")?;
         scene::play(&places).await?;
         if let Some(prometheus) = &process.prometheus {
             say(&red::tables(&prometheus.render()))?;

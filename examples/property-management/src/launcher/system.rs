@@ -92,7 +92,10 @@ impl System {
             "\nThe system runs on, until Ctrl-C. Try:\n\
              \x20 curl {api}metrics\n\
              \x20 curl '{reality}listings?city=Graz'\n\
-             \x20 curl -X PUT -H content-type:application/json -d '{{\"kind\":\"429\"}}' {model}fault\n",
+             or break the model provider, and see what customers get, and what is counted:\n\
+             \x20 curl -X PUT -H content-type:application/json -d '{{\"kind\":\"429\"}}' {model}fault\n\
+             \x20 API_URL={api} REALITY_URL={reality} TRAFFIC_SECONDS=10 cargo run -p property-management --bin traffic\n\
+             \x20 curl -s {api}metrics | grep llm_requests_total\n",
             api = self.api,
             reality = self.reality,
             model = self.model,

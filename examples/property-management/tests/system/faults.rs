@@ -127,6 +127,19 @@ async fn a_provider_that_fails_is_told_from_one_that_is_slow_and_nothing_hangs()
 async fn a_service_that_hangs_is_told_from_one_that_is_gone_and_nobody_waits_for_either() {
     let mut system = System::start().await;
     let flat = system.sign_in_with_a_flat().await;
+
+    system.kill("model-stand-in");
+    let request = system.post(&format!("/properties/{flat}/description"), None);
+    let request = request.header("traceparent", traceparent(3));
+    let answer = request.send().await.unwrap();
+    assert_eq!(answer.status(), 503);
+    assert_eq!(answer.headers()["content-type"], "application/problem+json");
+    let trace = Trace::of(&system, 3, "POST /properties/{id}/description").await;
+    let call = trace.named("chat test-model");
+    assert_eq!(error(call).as_deref(), Some("unavailable"));
+    let refused = Some("connection_refused".to_owned());
+    assert_eq!(trace.errors_below(call), vec![refused; 3]);
+
     let path = format!("/properties/{flat}/comparables");
     let host = system.reality.trim_start_matches("http://").to_owned();
     for (number, status, ended, why) in [
