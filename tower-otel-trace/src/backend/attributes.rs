@@ -2,11 +2,18 @@
 
 use std::net::IpAddr;
 
-use opentelemetry::KeyValue;
+use opentelemetry::{KeyValue, Value};
+
+use super::recurring;
 
 /// Takes attributes one by one. What is not known is not there.
 pub(super) trait Attributes {
     fn text(&mut self, key: &'static str, value: Option<&str>);
+
+    /// A text that comes again with most requests.
+    fn recurring(&mut self, key: &'static str, value: Option<&str>) {
+        self.text(key, value);
+    }
 
     fn owned(&mut self, key: &'static str, value: Option<String>);
 
@@ -23,20 +30,35 @@ pub(super) trait Attributes {
     }
 }
 
-impl Attributes for Vec<KeyValue> {
+/// One that takes them as OpenTelemetry has them.
+impl<F: FnMut(KeyValue)> Attributes for F {
     fn text(&mut self, key: &'static str, value: Option<&str>) {
         self.owned(key, value.map(str::to_owned));
     }
 
+    fn recurring(&mut self, key: &'static str, value: Option<&str>) {
+        take(self, key, value.map(recurring::text));
+    }
+
     fn owned(&mut self, key: &'static str, value: Option<String>) {
-        self.extend(value.map(|value| KeyValue::new(key, value)));
+        take(self, key, value);
     }
 
     fn fixed(&mut self, key: &'static str, value: Option<&'static str>) {
-        self.extend(value.map(|value| KeyValue::new(key, value)));
+        take(self, key, value);
     }
 
     fn int(&mut self, key: &'static str, value: Option<i64>) {
-        self.extend(value.map(|value| KeyValue::new(key, value)));
+        take(self, key, value);
+    }
+
+    fn address(&mut self, key: &'static str, value: Option<IpAddr>) {
+        take(self, key, value.map(recurring::address));
+    }
+}
+
+fn take(to: &mut impl FnMut(KeyValue), key: &'static str, value: Option<impl Into<Value>>) {
+    if let Some(value) = value {
+        to(KeyValue::new(key, value));
     }
 }
