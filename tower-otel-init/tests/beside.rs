@@ -2,12 +2,10 @@
 #![cfg(feature = "grpc")]
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod common;
-
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use common::{Collector, Mood, until};
+use collector::{Collector, Mood, until};
 use tower_otel_init::{InitError, MetricsExporter, Sampler, Telemetry};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
@@ -95,5 +93,5 @@ fn without_a_collector_it_starts_at_once_warns_once_and_finds_it_later() {
     let up = warnings.all();
     assert_eq!(up.len(), 2, "{up:?}");
     assert!(up.iter().any(|text| text.contains("again")), "{up:?}");
-    let _ = telemetry.shutdown(common::LONG);
+    let _ = telemetry.shutdown(collector::LONG);
 }

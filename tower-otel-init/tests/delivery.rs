@@ -7,15 +7,13 @@
     clippy::indexing_slicing
 )]
 
-mod common;
-
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use axum::routing::get;
-use common::{Collector, LONG, Mood, until};
+use collector::{Collector, LONG, Mood, until};
 use tokio::runtime::{Builder as Runtime, Runtime as Started};
 use tower::ServiceExt;
 use tower_otel_init::{Builder, Layers, MetricsExporter, Protocol, Sampler, Telemetry};

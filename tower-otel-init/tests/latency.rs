@@ -8,15 +8,11 @@
     clippy::print_stdout
 )]
 
-mod common;
-
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::time::{Duration, Instant};
+use std::net::SocketAddr;
 
 use axum::Router;
 use axum::routing::get;
-use common::{Collector, Mood};
+use collector::{Collector, Mood, Probe, paired};
 use tower_otel_init::{Layers, MetricsExporter, Sampler, Telemetry};
 use tower_otel_trace::TraceLayer;
 use tracing_subscriber::Registry;
@@ -29,8 +25,7 @@ const REQUESTS: usize = 1000;
 struct Service {
     name: &'static str,
     telemetry: Telemetry,
-    stream: TcpStream,
-    reader: BufReader<TcpStream>,
+    probe: Probe,
     _runtime: tokio::runtime::Runtime,
 }
 
@@ -53,77 +48,19 @@ impl Service {
             .unwrap();
         let bound = tokio::net::TcpListener::bind("127.0.0.1:0");
         let listener = runtime.block_on(bound).unwrap();
-        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        stream.set_nodelay(true).unwrap();
+        let probe = Probe::connect(listener.local_addr().unwrap(), "/users/7");
         runtime.spawn(async move { axum::serve(listener, app).await });
         Self {
             name,
             telemetry,
-            reader: BufReader::new(stream.try_clone().unwrap()),
-            stream,
+            probe,
             _runtime: runtime,
         }
     }
 
-    /// The median and the 99th percentile of one round, in microseconds.
     fn round(&mut self) -> [f64; 2] {
-        let mut took: Vec<_> = (0..REQUESTS).map(|_| self.ask()).collect();
-        took.sort_unstable();
-        [REQUESTS / 2, REQUESTS * 99 / 100].map(|at| took[at].as_secs_f64() * 1e6)
+        paired::percentiles((0..REQUESTS).map(|_| self.probe.ask()).collect())
     }
-
-    fn ask(&mut self) -> Duration {
-        let start = Instant::now();
-        let request = b"GET /users/7 HTTP/1.1\r\nhost: a\r\n\r\n";
-        self.stream.write_all(request).unwrap();
-        let mut line = String::new();
-        while line != "\r\n" {
-            line.clear();
-            self.reader.read_line(&mut line).unwrap();
-        }
-        self.reader.read_exact(&mut [0; 4]).unwrap();
-        start.elapsed()
-    }
-}
-
-/// Takes connections and answers each with what is no protocol.
-fn nonsense() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let _ = (&stream).write_all(&[0xa5; 4096]);
-        }
-    });
-    address
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_unstable_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-/// Where 95 % of the medians of resampled rounds lie.
-fn interval(ratios: &[f64], seed: &mut u64) -> [f64; 2] {
-    let mut medians: Vec<_> = (0..2000)
-        .map(|_| {
-            median(
-                ratios
-                    .iter()
-                    .map(|_| ratios[random(seed, ratios.len())])
-                    .collect(),
-            )
-        })
-        .collect();
-    medians.sort_unstable_by(f64::total_cmp);
-    [medians[50], medians[1949]]
-}
-
-fn random(seed: &mut u64, below: usize) -> usize {
-    *seed ^= *seed << 13;
-    *seed ^= *seed >> 7;
-    *seed ^= *seed << 17;
-    (*seed % below as u64) as usize
 }
 
 /// Pages that are in memory, in KiB.
@@ -142,13 +79,14 @@ fn a_request_costs_the_same_whatever_became_of_the_collector() {
     gone.kill();
     let stuck = Collector::start(false, Mood::Hangs);
     let refusing = Collector::start(false, Mood::Refuses);
+    let nonsense = Collector::start(false, Mood::Babbles);
     let mut services = [
         Service::start("well", well.address),
         Service::start("well, again", well.address),
         Service::start("gone", gone.address),
         Service::start("stuck", stuck.address),
         Service::start("refusing", refusing.address),
-        Service::start("nonsense", nonsense()),
+        Service::start("nonsense", nonsense.address),
     ];
     let mut seed = 0x9e37_79b9_7f4a_7c15;
     let mut rounds = vec![Vec::new(); services.len()];
@@ -156,11 +94,7 @@ fn a_request_costs_the_same_whatever_became_of_the_collector() {
         service.round();
     }
     for _ in 0..ROUNDS {
-        let mut order: Vec<_> = (0..services.len()).collect();
-        for at in (1..order.len()).rev() {
-            order.swap(at, random(&mut seed, at + 1));
-        }
-        for at in order {
+        for at in paired::turns(services.len(), &mut seed) {
             rounds[at].push(services[at].round());
         }
     }
@@ -176,9 +110,9 @@ fn a_request_costs_the_same_whatever_became_of_the_collector() {
                 .zip(&rounds[0])
                 .map(|(a, b)| a[at] / b[at])
                 .collect();
-            let [low, high] = interval(&ratios, &mut seed);
-            let micros = median(own.iter().map(|round| round[at]).collect());
-            let ratio = median(ratios);
+            let [low, high] = paired::interval(&ratios, &mut seed);
+            let micros = paired::median(own.iter().map(|round| round[at]).collect());
+            let ratio = paired::median(ratios);
             print!(" {what} {micros:6.1} µs {ratio:.3} [{low:.3}, {high:.3}]");
             // A queue that blocked, or a line for each span, would be seen from afar.
             assert!(*what == "p99" || ratio < 1.25, "{}: {ratio}", service.name);

@@ -7,15 +7,13 @@
     clippy::indexing_slicing
 )]
 
-mod common;
-
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Output, Stdio};
 
 use axum::Router;
 use axum::routing::get;
-use common::Collector;
+use collector::Collector;
 use tower::ServiceBuilder;
 use tower_otel_init::{Telemetry, shutdown_signal};
 use tower_otel_metrics::MetricsLayer;
@@ -266,7 +264,7 @@ fn metrics_are_there_to_be_asked_for() {
     let service = Service::start("current", &delay);
     service.ask("/users/7", 3);
     collector.await_spans(3);
-    common::until("the counter of lost spans", || {
+    collector::until("the counter of lost spans", || {
         let text = service.ask("/metrics", 1);
         assert!(
             text.contains(

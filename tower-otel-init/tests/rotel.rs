@@ -2,8 +2,6 @@
 #![cfg(all(feature = "grpc", feature = "http"))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -14,7 +12,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use axum::routing::get;
-use common::until;
+use collector::until;
 use tower::ServiceExt;
 use tower_otel_init::{Layers, MetricsExporter, Protocol, Sampler, Telemetry};
 use tower_otel_trace::TraceLayer;

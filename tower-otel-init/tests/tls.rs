@@ -2,12 +2,10 @@
 #![cfg(all(unix, feature = "grpc", feature = "http", feature = "tls"))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
 use std::process::Command;
 use std::time::Duration;
 
-use common::Collector;
+use collector::Collector;
 use opentelemetry::trace::{Span, Tracer, TracerProvider};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tower_otel_init::{Layers, MetricsExporter, Sampler, Telemetry};

@@ -71,6 +71,15 @@ impl Ledger {
         self.0.lock().unwrap().endings.clone()
     }
 
+    /// The endings of several ledgers together.
+    pub fn sum<'a>(ledgers: impl IntoIterator<Item = &'a Self>) -> BTreeMap<Ending, u64> {
+        let mut endings = BTreeMap::new();
+        for (ending, times) in ledgers.into_iter().flat_map(Self::endings) {
+            *endings.entry(ending).or_default() += times;
+        }
+        endings
+    }
+
     fn begin(&self, method: &Method, path: &str) -> Entry {
         self.0.lock().unwrap().begun += 1;
         let method = ["GET", "HEAD", "POST", "DELETE", "OPTIONS"]

@@ -13,8 +13,9 @@ use opentelemetry_sdk::{
         InMemoryMetricExporter, SdkMeterProvider,
         data::{AggregatedMetrics, MetricData},
     },
-    trace::{Sampler, SdkTracerProvider, Span, SpanData, SpanProcessor},
+    trace::{Sampler, SdkTracerProvider, Span, SpanData, SpanExporter, SpanProcessor},
 };
+use tower_otel_trace::Recorder;
 
 /// The values of some attributes or labels, and how often they came together.
 pub type Counts = BTreeMap<Vec<String>, u64>;
@@ -40,6 +41,20 @@ impl Spans {
             .with_span_processor(self.clone())
             .with_sampler(Sampler::AlwaysOn)
             .build()
+    }
+
+    /// The same without a span of the SDK in between.
+    pub fn recorder(&self) -> Recorder {
+        Recorder::builder(self.clone())
+            .sampler_by_trace(Sampler::AlwaysOn)
+            .delay(Duration::from_millis(50))
+            .build()
+            .unwrap()
+    }
+
+    fn count(&self, span: &SpanData) {
+        let values = values(self.keys, span.attributes.iter());
+        *self.counts.lock().unwrap().entry(values).or_default() += 1;
     }
 
     pub fn counts(&self) -> Counts {
@@ -69,8 +84,7 @@ impl SpanProcessor for Spans {
     fn on_start(&self, _span: &mut Span, _cx: &Context) {}
 
     fn on_end(&self, span: SpanData) {
-        let values = values(self.keys, span.attributes.iter());
-        *self.counts.lock().unwrap().entry(values).or_default() += 1;
+        self.count(&span);
     }
 
     fn force_flush(&self) -> OTelSdkResult {
@@ -78,6 +92,13 @@ impl SpanProcessor for Spans {
     }
 
     fn shutdown_with_timeout(&self, _timeout: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+impl SpanExporter for Spans {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        batch.iter().for_each(|span| self.count(span));
         Ok(())
     }
 }

@@ -234,6 +234,7 @@ fn stacked(kind: Kind, plans: &[Plan], turns: &[usize]) {
             .layer(spans.0)
             .layer(facade.0)
             .layer(otel.1)
+            .layer(spans.2)
             .layer(spans.1)
             .layer(facade.1)
             .layer(otel.0)

@@ -8,12 +8,13 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
 
 use http::{Method, Request};
+use tokio::task::JoinSet;
 
 use crate::dice::Dice;
 
@@ -42,7 +43,9 @@ pub fn count(of: &AtomicU64) {
 #[derive(Clone, Debug)]
 pub struct Mission {
     pub targets: Vec<SocketAddr>,
+    /// How many requests there are to ask, unless it is called off before.
     pub requests: u64,
+    pub called_off: Arc<AtomicBool>,
     pub tally: Arc<Tally>,
 }
 
@@ -50,8 +53,30 @@ pub struct Mission {
 const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Mission {
+    pub fn new(targets: Vec<SocketAddr>) -> Self {
+        Self {
+            targets,
+            requests: u64::MAX,
+            called_off: Arc::default(),
+            tally: Arc::default(),
+        }
+    }
+
+    /// So many clients at once, until this many requests have been asked since the beginning.
+    pub async fn wave(&self, clients: u64, requests: u64, seed: u64) {
+        let mut wave = JoinSet::new();
+        for client in 0..clients {
+            let mission = Self {
+                requests,
+                ..self.clone()
+            };
+            wave.spawn(mission.run(seed * clients + client));
+        }
+        wave.join_all().await;
+    }
+
     /// One client after another until all requests are spent.
-    pub async fn run(self, seed: u64) {
+    async fn run(self, seed: u64) {
         let mut dice = Dice::new(seed);
         let mut held = Vec::new();
         while self.is_on() {
@@ -75,7 +100,7 @@ impl Mission {
     }
 
     fn is_on(&self) -> bool {
-        self.tally.asked.load(Relaxed) < self.requests
+        self.tally.asked.load(Relaxed) < self.requests && !self.called_off.load(Relaxed)
     }
 
     /// The number of the next request, which is in everything that it says.

@@ -1,6 +1,6 @@
 //! Everything that every signal and every backend tells, and how it is read.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use opentelemetry::trace::{Status, TracerProvider};
 use opentelemetry_sdk::{
@@ -13,7 +13,7 @@ use opentelemetry_sdk::{
 use suite_tests::scene::{integer, text};
 use tower_otel_core::{Kind, RequestHead, Route};
 use tower_otel_metrics::{MetricsLayer, Names, Otel, prometheus::Prometheus};
-use tower_otel_trace::TraceLayer;
+use tower_otel_trace::{Record, Recorder, TraceLayer};
 use tracing_subscriber::layer::SubscriberExt;
 
 use crate::reference::Verdict;
@@ -23,7 +23,11 @@ const PREFIX: &str = "conventions_";
 
 /// All signals over all backends.
 pub struct Layers {
-    pub spans: (TraceLayer, TraceLayer<tower_otel_trace::Otel<SdkTracer>>),
+    pub spans: (
+        TraceLayer,
+        TraceLayer<tower_otel_trace::Otel<SdkTracer>>,
+        TraceLayer<Record>,
+    ),
     pub facade: (MetricsLayer, MetricsLayer),
     pub otel: (MetricsLayer<Otel>, MetricsLayer<Otel>),
 }
@@ -33,6 +37,8 @@ pub struct Told {
     kind: Kind,
     tracing: InMemorySpanExporter,
     direct: InMemorySpanExporter,
+    recorded: InMemorySpanExporter,
+    recorder: Recorder,
     providers: [SdkTracerProvider; 2],
     prometheus: Prometheus,
     meters: SdkMeterProvider,
@@ -68,6 +74,7 @@ impl Told {
         };
         let (tracing, provider) = spans();
         let (direct, direct_provider) = spans();
+        let recorded = InMemorySpanExporter::default();
         let metrics = InMemoryMetricExporter::default();
         let reader = PeriodicReader::builder(metrics.clone()).build();
         let meters = SdkMeterProvider::builder().with_reader(reader).build();
@@ -78,6 +85,8 @@ impl Told {
             kind,
             tracing,
             direct,
+            recorder: Recorder::builder(recorded.clone()).build().unwrap(),
+            recorded,
             providers: [provider, direct_provider],
             prometheus,
             meters,
@@ -103,7 +112,11 @@ impl Told {
                 short.clone().meter_provider(&self.meters),
                 conventions.clone().meter_provider(&self.meters),
             ),
-            spans: (spans.clone(), spans.tracer_provider(&self.providers[1])),
+            spans: (
+                spans.clone(),
+                spans.clone().tracer_provider(&self.providers[1]),
+                spans.recorder(&self.recorder),
+            ),
             facade: (short, conventions),
         }
     }
@@ -111,7 +124,16 @@ impl Told {
     /// Asks every signal for every exchange: what has ended is told once and alike by all of
     /// them, what has not is in flight and nothing else.
     pub fn check(&self, exchanges: &[Option<Option<Verdict>>]) {
-        for (backend, spans) in [("tracing", &self.tracing), ("direct", &self.direct)] {
+        self.recorder.flush(Duration::from_secs(60)).unwrap();
+        let ended = exchanges.iter().flatten().flatten().count() as u64;
+        let tally = self.recorder.tally();
+        let due = (ended, 0, 0);
+        assert_eq!((tally.exported, tally.failed, tally.dropped), due);
+        for (backend, spans) in [
+            ("tracing", &self.tracing),
+            ("direct", &self.direct),
+            ("record", &self.recorded),
+        ] {
             let spans = spans.get_finished_spans().unwrap();
             for (of, exchange) in exchanges.iter().enumerate() {
                 let is = |span: &&SpanData| asked(self.kind, span) == of;

@@ -1,13 +1,18 @@
-//! An OTLP collector on a thread of its own, as if in another process: gRPC and HTTP on one port.
+//! An OTLP collector on a thread of its own, as if in another process, by gRPC or HTTP; and what a
+//! request costs meanwhile.
 #![allow(
-    dead_code,
-    unreachable_pub,
+    missing_docs,
     clippy::indexing_slicing,
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::missing_panics_doc,
     clippy::panic
 )]
 
+pub mod paired;
+mod probe;
+
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
@@ -40,25 +45,33 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
+use tokio::io::AsyncWriteExt;
 use tokio::sync::oneshot;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::codec::CompressionEncoding;
 use tonic::{Request, Response, Status};
 
+pub use crate::probe::Probe;
+
 pub const LONG: Duration = Duration::from_secs(60);
 
 /// How a collector behaves.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mood {
     Takes,
     /// The first of each batch is rejected, in a `partial_success`.
     Rejects,
     Refuses,
     Hangs,
+    /// Answers whoever connects with what is no protocol.
+    Babbles,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Received {
+    /// How many spans of each service were taken, and how many rejected.
+    pub counts: BTreeMap<String, (u64, u64)>,
+    /// The spans themselves, unless they are counted only.
     pub spans: Vec<Span>,
     pub resources: Vec<(String, Value)>,
     /// Name, version and schema of the scopes of the last spans.
@@ -72,13 +85,15 @@ pub struct Received {
 #[derive(Clone)]
 struct Service {
     received: Arc<Mutex<Received>>,
+    keeps: bool,
     mood: Mood,
 }
 
+#[derive(Debug)]
 pub struct Collector {
     pub received: Arc<Mutex<Received>>,
     pub address: SocketAddr,
-    #[cfg(feature = "tls")]
+    keeps: bool,
     identity: Option<(String, String)>,
     running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
@@ -92,29 +107,36 @@ impl Collector {
         Self::start(true, Mood::Takes)
     }
 
+    /// Speaks gRPC, and keeps no more of spans than how many there were.
+    pub fn counting() -> Self {
+        let mut collector = Self::new();
+        collector.keeps = false;
+        collector.run(false, Mood::Takes);
+        collector
+    }
+
     /// Both protocols, with TLS.
-    #[cfg(feature = "tls")]
     pub fn tls(certificate: &str, key: &str) -> Self {
-        let mut collector = Self {
-            received: Arc::default(),
-            address: "127.0.0.1:0".parse().unwrap(),
-            identity: Some((certificate.to_owned(), key.to_owned())),
-            running: None,
-        };
+        let mut collector = Self::new();
+        collector.identity = Some((certificate.to_owned(), key.to_owned()));
         collector.run(false, Mood::Takes);
         collector
     }
 
     pub fn start(http: bool, mood: Mood) -> Self {
-        let mut collector = Self {
-            received: Arc::default(),
-            address: "127.0.0.1:0".parse().unwrap(),
-            #[cfg(feature = "tls")]
-            identity: None,
-            running: None,
-        };
+        let mut collector = Self::new();
         collector.run(http, mood);
         collector
+    }
+
+    fn new() -> Self {
+        Self {
+            received: Arc::default(),
+            address: "127.0.0.1:0".parse().unwrap(),
+            keeps: true,
+            identity: None,
+            running: None,
+        }
     }
 
     /// Starts, again at the same address if it has been running.
@@ -131,9 +153,9 @@ impl Collector {
         self.address = listener.local_addr().unwrap();
         let service = Service {
             received: Arc::clone(&self.received),
+            keeps: self.keeps,
             mood,
         };
-        #[cfg(feature = "tls")]
         let identity = self.identity.clone();
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::spawn(move || {
@@ -143,13 +165,11 @@ impl Collector {
                 .unwrap();
             runtime.block_on(async move {
                 let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-                #[cfg(feature = "tls")]
                 if let Some(identity) = identity {
                     tokio::spawn(service.tls(listener, identity));
-                    let _ = stopped.await;
-                    return;
-                }
-                if http {
+                } else if mood == Mood::Babbles {
+                    tokio::spawn(babble(listener));
+                } else if http {
                     tokio::spawn(async move { axum::serve(listener, service.http()).await });
                 } else {
                     tokio::spawn(service.grpc(listener));
@@ -176,6 +196,12 @@ impl Collector {
         self.received.lock().unwrap().spans.len()
     }
 
+    /// How many spans of a service were taken, and how many rejected.
+    pub fn count(&self, service: &str) -> (u64, u64) {
+        let received = self.received.lock().unwrap();
+        received.counts.get(service).copied().unwrap_or_default()
+    }
+
     /// Waits until so many spans are here.
     pub fn await_spans(&self, count: usize) {
         until(&format!("{count} spans"), || self.spans() >= count);
@@ -188,6 +214,17 @@ impl Drop for Collector {
     }
 }
 
+impl Received {
+    /// Whose spans came last.
+    fn service(&self) -> String {
+        let mut attributes = self.resources.iter();
+        match attributes.find(|(key, _)| key == "service.name") {
+            Some((_, Value::StringValue(name))) => name.clone(),
+            _ => String::new(),
+        }
+    }
+}
+
 /// Waits for what another thread does.
 pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + LONG;
@@ -197,10 +234,17 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-#[cfg(feature = "tls")]
+async fn babble(listener: tokio::net::TcpListener) {
+    loop {
+        if let Ok((mut stream, _)) = listener.accept().await {
+            // Nobody has to listen to it.
+            let _ = stream.write_all(&[0xa5; 4096]).await;
+        }
+    }
+}
+
 struct Tls(tokio::net::TcpListener, tokio_rustls::TlsAcceptor);
 
-#[cfg(feature = "tls")]
 impl axum::serve::Listener for Tls {
     type Io = tokio_rustls::server::TlsStream<tokio::net::TcpStream>;
     type Addr = SocketAddr;
@@ -225,14 +269,16 @@ impl Service {
         match self.mood {
             Mood::Takes | Mood::Rejects => Ok(()),
             Mood::Refuses => Err(Status::invalid_argument("no")),
-            Mood::Hangs => std::future::pending().await,
+            Mood::Hangs | Mood::Babbles => std::future::pending().await,
         }
     }
 
     fn take(&self, mut request: ExportTraceServiceRequest) -> ExportTraceServiceResponse {
         let mut partial_success = None;
+        let mut rejected = 0;
         if self.mood == Mood::Rejects {
             request.resource_spans[0].scope_spans[0].spans.remove(0);
+            rejected = 1;
             partial_success = Some(ExportTracePartialSuccess {
                 rejected_spans: 1,
                 error_message: "too old".to_owned(),
@@ -245,7 +291,14 @@ impl Service {
                 .into_iter()
                 .filter_map(|own| Some((own.key, own.value?.value?)))
                 .collect();
+            let service = received.service();
             for spans in resource.scope_spans {
+                let counts = received.counts.entry(service.clone()).or_default();
+                counts.0 += spans.spans.len() as u64;
+                counts.1 += std::mem::take(&mut rejected);
+                if !self.keeps {
+                    continue;
+                }
                 let scope = spans.scope.unwrap_or_default();
                 let scope = [scope.name, scope.version, spans.schema_url];
                 received.scopes.push(scope);
@@ -267,7 +320,6 @@ impl Service {
             .unwrap();
     }
 
-    #[cfg(feature = "tls")]
     async fn tls(self, listener: tokio::net::TcpListener, (certificate, key): (String, String)) {
         use tokio_rustls::rustls::ServerConfig;
         use tokio_rustls::rustls::pki_types::pem::PemObject;
