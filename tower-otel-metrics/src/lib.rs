@@ -118,7 +118,6 @@ mod config;
 mod dimensions;
 mod exchange;
 mod instruments;
-mod keys;
 mod labels;
 mod layer;
 mod names;

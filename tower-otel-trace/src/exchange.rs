@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use http::{Method, StatusCode};
 use opentelemetry::trace::TraceContextExt;
 use tower_otel_core::{
-    End, Exchange, Kind, RequestHead, ResponseHead, RouteSlot, Routing,
+    End, Exchange, Kind, RequestHead, ResponseHead, Routing,
     semconv::{Endpoint, attribute, protocol, span_name},
 };
 
@@ -24,7 +24,7 @@ pub struct TraceExchange<S> {
     span: S,
     config: Arc<Config>,
     status: Option<StatusCode>,
-    late: Option<(RouteSlot, Method)>,
+    late: Option<(Routing, Method)>,
     call: Option<Call>,
     handle: Option<SpanHandle>,
     bytes: u64,
@@ -37,10 +37,7 @@ impl<S: Span> TraceExchange<S> {
         routing: Routing,
         request: &mut dyn RequestHead,
     ) -> Self {
-        let late = match routing {
-            Routing::Late(slot) => Some((slot, request.method().clone())),
-            Routing::Known(_) | Routing::Unknown => None,
-        };
+        let late = matches!(routing, Routing::Late(_)).then(|| (routing, request.method().clone()));
         Self {
             late,
             ..Self::filtered(span, config)
@@ -98,10 +95,10 @@ impl<S: Span> TraceExchange<S> {
 
     /// Names the span after a route that has been told by now.
     fn take_late_route(&mut self) {
-        let Some((slot, method)) = self.late.take() else {
+        let Some((routing, method)) = self.late.take() else {
             return;
         };
-        let Some(route) = slot.get() else {
+        let Some(route) = routing.route() else {
             return;
         };
         let route = route.as_str();

@@ -3,7 +3,6 @@
 use std::{
     borrow::Cow,
     fmt,
-    sync::Arc,
     time::{Instant, SystemTime},
 };
 
@@ -24,18 +23,12 @@ use crate::facts::{Facts, Protocol};
 /// No subscriber is needed, and no process-wide state. The span is current in the OpenTelemetry
 /// context while the service inside runs, so that it is the parent of whatever is opened there,
 /// tracing-opentelemetry's spans included.
-#[derive(Debug)]
-pub struct Otel<T>(Arc<T>);
-
-impl<T> Clone for Otel<T> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
+#[derive(Clone, Debug)]
+pub struct Otel<T>(T);
 
 impl<T: Tracer> Otel<T> {
     pub(crate) fn new<P: TracerProvider<Tracer = T>>(provider: &P) -> Self {
-        Self(Arc::new(provider.tracer_with_scope(scope())))
+        Self(provider.tracer_with_scope(scope()))
     }
 }
 
@@ -49,7 +42,7 @@ pub struct OtelSpan {
 
 impl<T> Backend for Otel<T>
 where
-    T: Tracer<Span: Send + Sync + 'static> + fmt::Debug,
+    T: Tracer<Span: Send + Sync + 'static> + Clone + fmt::Debug,
 {
     type Span = OtelSpan;
 
@@ -59,7 +52,7 @@ where
         let started = SystemTime::now();
         // With room for the rest.
         let mut attributes = Vec::with_capacity(16);
-        for_samplers(facts, &mut |attribute| attributes.push(attribute));
+        for_samplers(facts, &mut attributes);
         let mut builder = self
             .0
             .span_builder(Cow::Owned(facts.name().into_owned()))
@@ -75,7 +68,9 @@ where
         let mut span = self.0.build_with_context(builder, &parent);
         let recording = span.is_recording();
         if recording {
-            rest(facts, &mut |attribute| span.set_attribute(attribute));
+            let mut attributes = Vec::with_capacity(8);
+            rest(facts, &mut attributes);
+            span.set_attributes(attributes);
         }
         let context = if recording {
             parent.with_span(span)
@@ -122,8 +117,7 @@ impl OtelSpan {
 /// The SDK forgets about a span it does not sample whether its trace id is random.
 fn unsampled(parent: &Context, span: &SpanContext) -> SpanContext {
     const RANDOM: TraceFlags = TraceFlags::new(0x02);
-    let parent = parent.span();
-    let parent = parent.span_context();
+    let parent = parent.span().span_context().clone();
     let random = parent.trace_flags() & RANDOM;
     if random == TraceFlags::default() || parent.trace_id() != span.trace_id() {
         return span.clone();
@@ -143,11 +137,11 @@ pub(super) fn for_samplers(facts: &Facts<'_>, first: &mut impl Attributes) {
         (Protocol::Grpc, _) => first.fixed(attribute::RPC_SYSTEM_NAME, Some(rpc::SYSTEM)),
         (Protocol::Http, Kind::Server) => {
             method(facts, first);
-            first.recurring(attribute::HTTP_ROUTE, facts.route());
+            first.text(attribute::HTTP_ROUTE, facts.route());
             first.text(attribute::URL_PATH, facts.path());
             first.text(attribute::URL_QUERY, facts.query().as_deref());
             first.fixed(attribute::URL_SCHEME, Some(facts.scheme()));
-            first.recurring(attribute::USER_AGENT_ORIGINAL, facts.user_agent());
+            first.header(attribute::USER_AGENT_ORIGINAL, facts.user_agent_header());
             first.address(attribute::CLIENT_ADDRESS, facts.client_address());
         }
         (Protocol::Http, Kind::Client) => {
@@ -155,15 +149,16 @@ pub(super) fn for_samplers(facts: &Facts<'_>, first: &mut impl Attributes) {
             first.owned(attribute::URL_FULL, facts.url());
         }
     }
-    if let Some(server) = facts.server() {
-        first.recurring(attribute::SERVER_ADDRESS, Some(server.host));
-        first.port(attribute::SERVER_PORT, server.port);
+    if let Some((text, scheme)) = facts.server_text() {
+        let keys = (attribute::SERVER_ADDRESS, attribute::SERVER_PORT);
+        first.host(keys, text, scheme);
     }
 }
 
+#[inline]
 fn method(facts: &Facts<'_>, first: &mut impl Attributes) {
     match facts.standard_method() {
-        Some(method) => first.fixed(attribute::HTTP_REQUEST_METHOD, Some(method)),
+        Some(standard) => first.fixed(attribute::HTTP_REQUEST_METHOD, Some(standard)),
         None => first.text(attribute::HTTP_REQUEST_METHOD, Some(facts.method())),
     }
 }
@@ -172,7 +167,7 @@ fn method(facts: &Facts<'_>, first: &mut impl Attributes) {
 pub(super) fn rest(facts: &Facts<'_>, rest: &mut impl Attributes) {
     match facts.protocol() {
         Protocol::Grpc => {
-            rest.recurring(attribute::RPC_METHOD, facts.rpc_method());
+            rest.text(attribute::RPC_METHOD, facts.rpc_method());
             rest.text(attribute::RPC_METHOD_ORIGINAL, facts.rpc_method_original());
         }
         Protocol::Http => {
@@ -193,9 +188,9 @@ pub(super) fn rest(facts: &Facts<'_>, rest: &mut impl Attributes) {
                     }
                 }
                 Kind::Client => {
-                    rest.recurring(attribute::URL_TEMPLATE, facts.route());
+                    rest.text(attribute::URL_TEMPLATE, facts.route());
                     rest.fixed(attribute::URL_SCHEME, facts.client_scheme());
-                    rest.recurring(attribute::USER_AGENT_ORIGINAL, facts.user_agent());
+                    rest.header(attribute::USER_AGENT_ORIGINAL, facts.user_agent_header());
                     let count = facts.resend_count().map(i64::from);
                     rest.int(attribute::HTTP_REQUEST_RESEND_COUNT, count);
                 }
