@@ -136,22 +136,30 @@ pub(super) fn for_samplers(facts: &Facts<'_>, first: &mut impl Attributes) {
     match (facts.protocol(), facts.kind()) {
         (Protocol::Grpc, _) => first.fixed(attribute::RPC_SYSTEM_NAME, Some(rpc::SYSTEM)),
         (Protocol::Http, Kind::Server) => {
-            first.text(attribute::HTTP_REQUEST_METHOD, Some(facts.method()));
+            method(facts, first);
             first.text(attribute::HTTP_ROUTE, facts.route());
             first.text(attribute::URL_PATH, facts.path());
             first.text(attribute::URL_QUERY, facts.query().as_deref());
             first.fixed(attribute::URL_SCHEME, Some(facts.scheme()));
-            first.text(attribute::USER_AGENT_ORIGINAL, facts.user_agent());
+            first.header(attribute::USER_AGENT_ORIGINAL, facts.user_agent_header());
             first.address(attribute::CLIENT_ADDRESS, facts.client_address());
         }
         (Protocol::Http, Kind::Client) => {
-            first.text(attribute::HTTP_REQUEST_METHOD, Some(facts.method()));
+            method(facts, first);
             first.owned(attribute::URL_FULL, facts.url());
         }
     }
-    if let Some(server) = facts.server() {
-        first.text(attribute::SERVER_ADDRESS, Some(server.host));
-        first.port(attribute::SERVER_PORT, server.port);
+    if let Some((text, scheme)) = facts.server_text() {
+        let keys = (attribute::SERVER_ADDRESS, attribute::SERVER_PORT);
+        first.host(keys, text, scheme);
+    }
+}
+
+#[inline]
+fn method(facts: &Facts<'_>, first: &mut impl Attributes) {
+    match facts.standard_method() {
+        Some(standard) => first.fixed(attribute::HTTP_REQUEST_METHOD, Some(standard)),
+        None => first.text(attribute::HTTP_REQUEST_METHOD, Some(facts.method())),
     }
 }
 
@@ -182,7 +190,7 @@ pub(super) fn rest(facts: &Facts<'_>, rest: &mut impl Attributes) {
                 Kind::Client => {
                     rest.text(attribute::URL_TEMPLATE, facts.route());
                     rest.fixed(attribute::URL_SCHEME, facts.client_scheme());
-                    rest.text(attribute::USER_AGENT_ORIGINAL, facts.user_agent());
+                    rest.header(attribute::USER_AGENT_ORIGINAL, facts.user_agent_header());
                     let count = facts.resend_count().map(i64::from);
                     rest.int(attribute::HTTP_REQUEST_RESEND_COUNT, count);
                 }
