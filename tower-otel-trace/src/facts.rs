@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt, net::IpAddr};
 
-use http::header;
+use http::{HeaderValue, header};
 use tower_otel_core::{
     Attempts, Kind, LocalAddr, RequestHead, Route, Target, content_length,
     semconv::{self, Endpoint, Forwarded, HostPort, protocol, rpc, span_name, user_agent},
@@ -87,8 +87,8 @@ impl<'a> Facts<'a> {
 
     /// The name of a gRPC call, which is not made of attributes.
     #[cfg(feature = "record")]
-    pub(crate) fn called_name(&self) -> Option<Box<str>> {
-        (self.protocol == Protocol::Grpc).then(|| rpc::span_name(self.called()).into())
+    pub(crate) fn called_name(&self) -> Option<&str> {
+        (self.protocol == Protocol::Grpc).then(|| rpc::span_name(self.called()))
     }
 
     fn known_method(&self) -> Option<&str> {
@@ -147,10 +147,23 @@ impl<'a> Facts<'a> {
     }
 
     pub(crate) fn server(&self) -> Option<HostPort<'_>> {
+        let (text, scheme) = self.server_text()?;
+        Some(HostPort::read(text)?.or_default_port(scheme))
+    }
+
+    /// What names the server, before it is read, and the scheme whose port is meant where none is
+    /// written. A server is not told what its client dialled.
+    pub(crate) fn server_text(&self) -> Option<(&[u8], Option<&str>)> {
         let headers = self.request.headers();
         match self.config.kind {
-            Kind::Server => semconv::server::on_server(&self.forwarded, &self.target, headers),
-            Kind::Client => semconv::server::on_client(&self.target, headers),
+            Kind::Server => {
+                let text = semconv::server::named_on_server(&self.forwarded, &self.target, headers);
+                text.map(|text| (text, None))
+            }
+            Kind::Client => {
+                let text = semconv::server::named_on_client(&self.target, headers);
+                text.map(|text| (text, self.target.scheme))
+            }
         }
     }
 
@@ -198,23 +211,30 @@ impl<'a> Facts<'a> {
     }
 
     pub(crate) fn user_agent(&self) -> Option<&str> {
+        self.user_agent_header()?.to_str().ok()
+    }
+
+    /// The same, where it is not known yet whether it is text.
+    pub(crate) fn user_agent_header(&self) -> Option<&HeaderValue> {
         let wanted = match self.config.kind {
             Kind::Server => true,
             Kind::Client => self.wants(OptIn::UserAgent),
         };
-        self.agent().filter(|_| wanted && self.config.personal_data)
+        (wanted && self.config.personal_data)
+            .then(|| self.agent())
+            .flatten()
     }
 
     pub(crate) fn synthetic_type(&self) -> Option<&'static str> {
         if !self.wants(OptIn::UserAgentSynthetic) {
             return None;
         }
-        user_agent::synthetic_type(self.agent()?)
+        user_agent::synthetic_type(self.agent()?.to_str().ok()?)
     }
 
-    fn agent(&self) -> Option<&str> {
+    fn agent(&self) -> Option<&HeaderValue> {
         let agent = self.request.headers().get(header::USER_AGENT)?;
-        agent.to_str().ok().filter(|agent| !agent.is_empty())
+        Some(agent).filter(|agent| !agent.is_empty())
     }
 
     fn wants(&self, attribute: OptIn) -> bool {
