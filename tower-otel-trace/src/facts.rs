@@ -95,14 +95,14 @@ impl<'a> Facts<'a> {
         self.config.methods.name(self.request.method())
     }
 
-    pub(crate) fn method(&self) -> &str {
-        self.known_method().unwrap_or(semconv::OTHER)
-    }
-
-    /// The method, where it is one that every program knows.
+    /// The method, if it is one of RFC 9110 and its companions, and known here.
     pub(crate) fn standard_method(&self) -> Option<&'static str> {
         self.known_method()?;
         semconv::method::standard(self.request.method())
+    }
+
+    pub(crate) fn method(&self) -> &str {
+        self.known_method().unwrap_or(semconv::OTHER)
     }
 
     pub(crate) fn method_original(&self) -> Option<&str> {
