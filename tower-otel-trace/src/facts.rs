@@ -8,7 +8,7 @@ use tower_otel_core::{
     semconv::{self, Endpoint, Forwarded, HostPort, protocol, rpc, span_name, user_agent},
 };
 
-use crate::{OptIn, config::Config};
+use crate::{OptIn, config::Config, names};
 
 /// Which conventions a span follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,8 +80,25 @@ impl<'a> Facts<'a> {
     /// `{method} {route}`, or as much of it as there is; of a gRPC call its method.
     pub(crate) fn name(&self) -> Cow<'_, str> {
         match self.protocol {
-            Protocol::Http => span_name(self.known_method(), self.route()),
+            Protocol::Http => match self.kept_name() {
+                Some(name) => Cow::Borrowed(name),
+                None => span_name(self.known_method(), self.route()),
+            },
             Protocol::Grpc => Cow::Borrowed(rpc::span_name(self.called())),
+        }
+    }
+
+    /// The name, if it need not be made for this span alone.
+    pub(crate) fn kept_name(&self) -> Option<&'static str> {
+        match (
+            self.protocol,
+            self.route().filter(|route| !route.is_empty()),
+        ) {
+            (Protocol::Http, Some(route)) => {
+                names::kept(&span_name(self.known_method(), None), route)
+            }
+            (Protocol::Http, None) => self.standard_method(),
+            (Protocol::Grpc, _) => None,
         }
     }
 

@@ -60,9 +60,13 @@ where
         // With room for the rest.
         let mut attributes = Vec::with_capacity(16);
         for_samplers(facts, &mut |attribute| attributes.push(attribute));
+        let name = match facts.kept_name() {
+            Some(name) => Cow::Borrowed(name),
+            None => Cow::Owned(facts.name().into_owned()),
+        };
         let mut builder = self
             .0
-            .span_builder(Cow::Owned(facts.name().into_owned()))
+            .span_builder(name)
             .with_kind(match facts.kind() {
                 Kind::Server => SpanKind::Server,
                 Kind::Client => SpanKind::Client,
