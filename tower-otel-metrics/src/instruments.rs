@@ -12,6 +12,7 @@ use crate::{
     config::Config,
     dimensions::{Dimensions, OVERFLOW, Unanswered},
     keys::{Arrival, ArrivalKey, Outcome, OutcomeKey},
+    labels::{Own, Values},
     names::Metrics,
     series::{At, Found, Series},
 };
@@ -25,6 +26,7 @@ pub(crate) struct Instruments<B: Backend> {
     resolved: OnceLock<B::Instruments>,
     arrivals: Series<ArrivalKey, B::InFlight>,
     outcomes: Series<OutcomeKey, B::Outcome>,
+    pub(crate) values: Values,
     overflow: OnceLock<(B::Outcome, B::InFlight)>,
     warned_of_the_void: AtomicBool,
 }
@@ -44,6 +46,7 @@ impl<B: Backend> Instruments<B> {
             resolved: OnceLock::new(),
             arrivals: Series::new(config.limit),
             outcomes: Series::new(config.limit),
+            values: Values::new(&config.labels, config.limit),
             config,
             overflow: OnceLock::new(),
             warned_of_the_void: AtomicBool::new(false),
@@ -86,7 +89,7 @@ impl<B: Backend> Instruments<B> {
             Some(Found { entry, .. }) => entry.get_or_make(|key| {
                 self.make_in_flight(self.resolved(), &key.borrowed().dimensions())
             }),
-            None => &self.overflow(&self.arrivals).1,
+            None => &self.overflow().1,
         };
         in_flight.started();
         Arrived { at, unkept: None }
@@ -120,9 +123,10 @@ impl<B: Backend> Instruments<B> {
 
     #[cold]
     fn first_outcome(&self, of: Option<&Outcome<'_>>, tell: impl FnOnce(&B::Outcome)) {
-        let known = of.and_then(|of| {
+        let own = of.map(|of| self.values.get(of.own)).unwrap_or_default();
+        let known = of.filter(|of| of.own != Own::TooMany).and_then(|of| {
             let arrival = self.arrivals.entry(of.arrival)?;
-            Some((of, of.dimensions(arrival.key.borrowed())))
+            Some((of, of.dimensions(arrival.key.borrowed(), &own)))
         });
         if !self.is_ready() {
             let dimensions = known.map_or(everything(), |(_, dimensions)| dimensions);
@@ -132,8 +136,8 @@ impl<B: Backend> Instruments<B> {
             Some((of, dimensions)) => self
                 .outcomes
                 .get_or_insert_with(of, |_| self.make_outcome(self.resolved(), &dimensions))
-                .unwrap_or_else(|| &self.overflow(&self.outcomes).0),
-            None => &self.overflow(&self.arrivals).0,
+                .unwrap_or_else(|| &self.overflow().0),
+            None => &self.overflow().0,
         };
         tell(outcome);
     }
@@ -153,10 +157,10 @@ impl<B: Backend> Instruments<B> {
 
     /// The series of everything that has none of its own.
     #[cold]
-    fn overflow<K, V>(&self, full: &Series<K, V>) -> &(B::Outcome, B::InFlight) {
-        if full.first_refusal() {
+    fn overflow(&self) -> &(B::Outcome, B::InFlight) {
+        if self.outcomes.first_refusal() {
             tracing::warn!(
-                limit = full.len(),
+                limit = self.config.limit,
                 metric = %self.metrics().duration.name,
                 "too many series: exchanges with new labels are counted in the series \"{OVERFLOW}\""
             );
