@@ -8,6 +8,8 @@
 #![allow(
     dead_code,
     unreachable_pub,
+    // loom's threads take turns on one.
+    clippy::arc_with_non_send_sync,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
