@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use http::{Method, StatusCode};
 use opentelemetry::trace::TraceContextExt;
 use tower_otel_core::{
-    End, Exchange, Kind, RequestHead, ResponseHead, Routing,
+    End, Exchange, Kind, RequestHead, ResponseHead, RouteSlot, Routing,
     semconv::{Endpoint, attribute, protocol, span_name},
 };
 
@@ -24,7 +24,7 @@ pub struct TraceExchange<S> {
     span: S,
     config: Arc<Config>,
     status: Option<StatusCode>,
-    late: Option<(Routing, Method)>,
+    late: Option<(RouteSlot, Method)>,
     call: Option<Call>,
     handle: Option<SpanHandle>,
     bytes: u64,
@@ -37,7 +37,10 @@ impl<S: Span> TraceExchange<S> {
         routing: Routing,
         request: &mut dyn RequestHead,
     ) -> Self {
-        let late = matches!(routing, Routing::Late(_)).then(|| (routing, request.method().clone()));
+        let late = match routing {
+            Routing::Late(slot) => Some((slot, request.method().clone())),
+            Routing::Known(_) | Routing::Unknown => None,
+        };
         Self {
             late,
             ..Self::filtered(span, config)
@@ -95,10 +98,10 @@ impl<S: Span> TraceExchange<S> {
 
     /// Names the span after a route that has been told by now.
     fn take_late_route(&mut self) {
-        let Some((routing, method)) = self.late.take() else {
+        let Some((slot, method)) = self.late.take() else {
             return;
         };
-        let Some(route) = routing.route() else {
+        let Some(route) = slot.get() else {
             return;
         };
         let route = route.as_str();

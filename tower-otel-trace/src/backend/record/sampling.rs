@@ -58,7 +58,7 @@ impl Sampling {
         let (mut name, mut attributes) = (Cow::Borrowed(""), Vec::new());
         if self.shows {
             name = facts.name();
-            for_samplers(facts, &mut attributes);
+            for_samplers(facts, &mut |attribute| attributes.push(attribute));
         }
         let kind = match facts.kind() {
             Kind::Server => SpanKind::Server,
