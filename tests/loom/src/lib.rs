@@ -5,6 +5,8 @@
 //! the same for everything that is built, and tokio, below the other tests, does not build with
 //! `--cfg loom`.
 
+// The unit tests of these files are for the atomics of std.
+#![cfg(not(test))]
 #![allow(
     dead_code,
     unreachable_pub,
