@@ -91,6 +91,8 @@
 //! | `tls` | | collectors at `https://`, with the platform's roots |
 //! | `b3`, `xray` | | these propagators, for `OTEL_PROPAGATORS` |
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod batch;
 mod builder;
 mod choice;
