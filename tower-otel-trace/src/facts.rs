@@ -2,13 +2,13 @@
 
 use std::{borrow::Cow, fmt, net::IpAddr};
 
-use http::header;
+use http::{HeaderValue, header};
 use tower_otel_core::{
     Attempts, Kind, LocalAddr, RequestHead, Route, Target, content_length,
     semconv::{self, Endpoint, Forwarded, HostPort, protocol, rpc, span_name, user_agent},
 };
 
-use crate::{OptIn, config::Config};
+use crate::{OptIn, config::Config, names};
 
 /// Which conventions a span follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,15 +80,32 @@ impl<'a> Facts<'a> {
     /// `{method} {route}`, or as much of it as there is; of a gRPC call its method.
     pub(crate) fn name(&self) -> Cow<'_, str> {
         match self.protocol {
-            Protocol::Http => span_name(self.known_method(), self.route()),
+            Protocol::Http => match self.kept_name() {
+                Some(name) => Cow::Borrowed(name),
+                None => span_name(self.known_method(), self.route()),
+            },
             Protocol::Grpc => Cow::Borrowed(rpc::span_name(self.called())),
+        }
+    }
+
+    /// The name, if it need not be made for this span alone.
+    pub(crate) fn kept_name(&self) -> Option<&'static str> {
+        match (
+            self.protocol,
+            self.route().filter(|route| !route.is_empty()),
+        ) {
+            (Protocol::Http, Some(route)) => {
+                names::kept(&span_name(self.known_method(), None), route)
+            }
+            (Protocol::Http, None) => self.standard_method(),
+            (Protocol::Grpc, _) => None,
         }
     }
 
     /// The name of a gRPC call, which is not made of attributes.
     #[cfg(feature = "record")]
-    pub(crate) fn called_name(&self) -> Option<Box<str>> {
-        (self.protocol == Protocol::Grpc).then(|| rpc::span_name(self.called()).into())
+    pub(crate) fn called_name(&self) -> Option<&str> {
+        (self.protocol == Protocol::Grpc).then(|| rpc::span_name(self.called()))
     }
 
     fn known_method(&self) -> Option<&str> {
@@ -147,10 +164,23 @@ impl<'a> Facts<'a> {
     }
 
     pub(crate) fn server(&self) -> Option<HostPort<'_>> {
+        let (text, scheme) = self.server_text()?;
+        Some(HostPort::read(text)?.or_default_port(scheme))
+    }
+
+    /// What names the server, before it is read, and the scheme whose port is meant where none is
+    /// written. A server is not told what its client dialled.
+    pub(crate) fn server_text(&self) -> Option<(&[u8], Option<&str>)> {
         let headers = self.request.headers();
         match self.config.kind {
-            Kind::Server => semconv::server::on_server(&self.forwarded, &self.target, headers),
-            Kind::Client => semconv::server::on_client(&self.target, headers),
+            Kind::Server => {
+                let text = semconv::server::named_on_server(&self.forwarded, &self.target, headers);
+                text.map(|text| (text, None))
+            }
+            Kind::Client => {
+                let text = semconv::server::named_on_client(&self.target, headers);
+                text.map(|text| (text, self.target.scheme))
+            }
         }
     }
 
@@ -198,23 +228,30 @@ impl<'a> Facts<'a> {
     }
 
     pub(crate) fn user_agent(&self) -> Option<&str> {
+        self.user_agent_header()?.to_str().ok()
+    }
+
+    /// The same, where it is not known yet whether it is text.
+    pub(crate) fn user_agent_header(&self) -> Option<&HeaderValue> {
         let wanted = match self.config.kind {
             Kind::Server => true,
             Kind::Client => self.wants(OptIn::UserAgent),
         };
-        self.agent().filter(|_| wanted && self.config.personal_data)
+        (wanted && self.config.personal_data)
+            .then(|| self.agent())
+            .flatten()
     }
 
     pub(crate) fn synthetic_type(&self) -> Option<&'static str> {
         if !self.wants(OptIn::UserAgentSynthetic) {
             return None;
         }
-        user_agent::synthetic_type(self.agent()?)
+        user_agent::synthetic_type(self.agent()?.to_str().ok()?)
     }
 
-    fn agent(&self) -> Option<&str> {
+    fn agent(&self) -> Option<&HeaderValue> {
         let agent = self.request.headers().get(header::USER_AGENT)?;
-        agent.to_str().ok().filter(|agent| !agent.is_empty())
+        Some(agent).filter(|agent| !agent.is_empty())
     }
 
     fn wants(&self, attribute: OptIn) -> bool {

@@ -302,11 +302,12 @@ mod facts;
 mod grpc;
 mod handle;
 mod layer;
+mod names;
 mod opt_in;
 
 pub use backend::{Backend, Otel, OtelSpan, Tracing, TracingSpan};
 #[cfg(feature = "record")]
-pub use backend::{Record, Recorder, RecorderBuilder, Tally};
+pub use backend::{Record, RecordSpan, Recorder, RecorderBuilder, Tally};
 pub use exchange::TraceExchange;
 pub use handle::SpanHandle;
 pub use layer::TraceLayer;

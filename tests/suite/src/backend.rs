@@ -5,7 +5,9 @@ use std::{sync::Arc, time::Instant};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracer, SdkTracerProvider};
 use tower::Layer;
 use tower_otel_core::{End, Exchange, Observe, Observed, RequestHead, ResponseHead};
-use tower_otel_trace::{Otel, OtelSpan, Record, Recorder, TraceExchange, TraceLayer, TracingSpan};
+use tower_otel_trace::{
+    Otel, OtelSpan, Record, RecordSpan, Recorder, TraceExchange, TraceLayer, TracingSpan,
+};
 
 /// Through whom a span is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,27 +65,29 @@ impl<S> Layer<S> for Spans {
 }
 
 impl Observe for Spans {
-    type Exchange = OneOf<TraceExchange<TracingSpan>, TraceExchange<OtelSpan>>;
+    type Exchange =
+        OneOf<TraceExchange<TracingSpan>, TraceExchange<OtelSpan>, TraceExchange<RecordSpan>>;
 
     fn start(&self, request: &mut dyn RequestHead, at: Instant) -> Self::Exchange {
         match self {
             Self::Tracing(layer) => OneOf::Tracing(layer.start(request, at)),
             Self::Direct(layer) => OneOf::Direct(layer.start(request, at)),
-            Self::Record(layer) => OneOf::Direct(layer.start(request, at)),
+            Self::Record(layer) => OneOf::Record(layer.start(request, at)),
         }
     }
 }
 
 /// One exchange, or what is entered of it.
 #[derive(Debug)]
-pub enum OneOf<T, D> {
+pub enum OneOf<T, D, R> {
     Tracing(T),
     Direct(D),
+    Record(R),
 }
 
-impl<T: Exchange, D: Exchange> Exchange for OneOf<T, D> {
+impl<T: Exchange, D: Exchange, R: Exchange> Exchange for OneOf<T, D, R> {
     type Entered<'a>
-        = OneOf<T::Entered<'a>, D::Entered<'a>>
+        = OneOf<T::Entered<'a>, D::Entered<'a>, R::Entered<'a>>
     where
         Self: 'a;
 
@@ -91,6 +95,7 @@ impl<T: Exchange, D: Exchange> Exchange for OneOf<T, D> {
         match self {
             Self::Tracing(exchange) => OneOf::Tracing(exchange.enter()),
             Self::Direct(exchange) => OneOf::Direct(exchange.enter()),
+            Self::Record(exchange) => OneOf::Record(exchange.enter()),
         }
     }
 
@@ -98,6 +103,7 @@ impl<T: Exchange, D: Exchange> Exchange for OneOf<T, D> {
         match self {
             Self::Tracing(exchange) => exchange.response(response),
             Self::Direct(exchange) => exchange.response(response),
+            Self::Record(exchange) => exchange.response(response),
         }
     }
 
@@ -105,6 +111,7 @@ impl<T: Exchange, D: Exchange> Exchange for OneOf<T, D> {
         match self {
             Self::Tracing(exchange) => exchange.data(bytes),
             Self::Direct(exchange) => exchange.data(bytes),
+            Self::Record(exchange) => exchange.data(bytes),
         }
     }
 
@@ -112,6 +119,7 @@ impl<T: Exchange, D: Exchange> Exchange for OneOf<T, D> {
         match self {
             Self::Tracing(exchange) => exchange.end(end, at),
             Self::Direct(exchange) => exchange.end(end, at),
+            Self::Record(exchange) => exchange.end(end, at),
         }
     }
 }

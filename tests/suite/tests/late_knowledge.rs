@@ -415,6 +415,19 @@ async fn the_name_that_a_handler_sets_beats_the_route_that_was_known() {
 }
 
 #[tokio::test]
+async fn a_route_that_a_handler_sets_as_an_attribute_is_no_name() {
+    let layer = TraceLayer::server().expose_span();
+    for span in handled(layer, |span, _| {
+        span.set_attribute(KeyValue::new("http.route", "/pages/own"));
+    })
+    .await
+    {
+        assert_eq!(span.name, "GET");
+        assert_eq!(attribute(&span, "http.route"), Some("/pages/own".into()));
+    }
+}
+
+#[tokio::test]
 async fn a_handler_adds_an_attribute_and_a_link() {
     let other = SpanContext::new(
         TraceId::from(7),

@@ -62,6 +62,12 @@ impl<'a> HostPort<'a> {
         Some(Self { host, port })
     }
 
+    /// The same of bytes, as headers hold them.
+    #[must_use]
+    pub fn read(text: &'a [u8]) -> Option<Self> {
+        Self::parse(std::str::from_utf8(text).ok()?)
+    }
+
     /// The same, with the scheme's port where none was written.
     #[must_use]
     pub fn or_default_port(self, scheme: Option<&str>) -> Self {

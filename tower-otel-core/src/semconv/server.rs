@@ -33,13 +33,23 @@ pub fn on_server<'a>(
     target: &Target<'a>,
     headers: &'a HeaderMap,
 ) -> Option<HostPort<'a>> {
+    named_on_server(forwarded, target, headers).and_then(HostPort::read)
+}
+
+/// The text that [`on_server`] reads, for who reads it later.
+#[must_use]
+pub fn named_on_server<'a>(
+    forwarded: &'a Forwarded<'_>,
+    target: &Target<'a>,
+    headers: &'a HeaderMap,
+) -> Option<&'a [u8]> {
     if let Some(host) = &forwarded.host {
-        return HostPort::parse(host);
+        return Some(host.as_bytes());
     }
     match target.authority {
         // HTTP forbids credentials here; who sends them may have meant anything.
         Some(_) if target.has_userinfo => None,
-        Some(authority) => HostPort::parse(authority),
+        Some(authority) => Some(authority.as_bytes()),
         None => host_header(headers),
     }
 }
@@ -59,17 +69,23 @@ pub fn on_server<'a>(
 /// ```
 #[must_use]
 pub fn on_client<'a>(target: &Target<'a>, headers: &'a HeaderMap) -> Option<HostPort<'a>> {
-    let host = match target.authority {
-        Some(authority) => HostPort::parse(authority),
-        None => host_header(headers),
-    };
+    let host = named_on_client(target, headers).and_then(HostPort::read);
     host.map(|host| host.or_default_port(target.scheme))
 }
 
-fn host_header(headers: &HeaderMap) -> Option<HostPort<'_>> {
+/// The text that [`on_client`] reads, for who reads it later.
+#[must_use]
+pub fn named_on_client<'a>(target: &Target<'a>, headers: &'a HeaderMap) -> Option<&'a [u8]> {
+    match target.authority {
+        Some(authority) => Some(authority.as_bytes()),
+        None => host_header(headers),
+    }
+}
+
+fn host_header(headers: &HeaderMap) -> Option<&[u8]> {
     let mut lines = headers.get_all(HOST).iter();
     match (lines.next(), lines.next()) {
-        (Some(only), None) => HostPort::parse(only.to_str().ok()?),
+        (Some(only), None) => Some(only.as_bytes()),
         _ => None,
     }
 }

@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
+use http::HeaderValue;
 use opentelemetry::{KeyValue, Value};
+use tower_otel_core::semconv::HostPort;
 
 use super::recurring;
 
@@ -27,6 +29,21 @@ pub(super) trait Attributes {
 
     fn port(&mut self, key: &'static str, value: Option<u16>) {
         self.int(key, value.map(i64::from));
+    }
+
+    /// The value of a header, if it is text.
+    fn header(&mut self, key: &'static str, value: Option<&HeaderValue>) {
+        self.recurring(key, value.and_then(|value| value.to_str().ok()));
+    }
+
+    /// A host and its port, if the text can be read as such. The port of the scheme stands in for
+    /// one that is not written.
+    fn host(&mut self, keys: (&'static str, &'static str), text: &[u8], scheme: Option<&str>) {
+        let server = HostPort::read(text).map(|server| server.or_default_port(scheme));
+        if let Some(HostPort { host, port }) = server {
+            self.recurring(keys.0, Some(host));
+            self.port(keys.1, port);
+        }
     }
 }
 

@@ -16,7 +16,7 @@ mod tracing;
 
 use self::attributes::Attributes;
 #[cfg(feature = "record")]
-pub use self::record::{Record, Recorder, RecorderBuilder, Tally};
+pub use self::record::{Record, RecordSpan, Recorder, RecorderBuilder, Tally};
 pub(crate) use self::tracing::TARGET;
 pub use self::{
     opentelemetry::{Otel, OtelSpan},
@@ -114,4 +114,6 @@ mod sealed {
     impl Sealed for super::OtelSpan {}
     #[cfg(feature = "record")]
     impl Sealed for super::Record {}
+    #[cfg(feature = "record")]
+    impl Sealed for super::RecordSpan {}
 }

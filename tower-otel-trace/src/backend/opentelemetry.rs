@@ -60,9 +60,13 @@ where
         // With room for the rest.
         let mut attributes = Vec::with_capacity(16);
         for_samplers(facts, &mut |attribute| attributes.push(attribute));
+        let name = match facts.kept_name() {
+            Some(name) => Cow::Borrowed(name),
+            None => Cow::Owned(facts.name().into_owned()),
+        };
         let mut builder = self
             .0
-            .span_builder(Cow::Owned(facts.name().into_owned()))
+            .span_builder(name)
             .with_kind(match facts.kind() {
                 Kind::Server => SpanKind::Server,
                 Kind::Client => SpanKind::Client,
@@ -147,7 +151,7 @@ pub(super) fn for_samplers(facts: &Facts<'_>, first: &mut impl Attributes) {
             first.text(attribute::URL_PATH, facts.path());
             first.text(attribute::URL_QUERY, facts.query().as_deref());
             first.fixed(attribute::URL_SCHEME, Some(facts.scheme()));
-            first.recurring(attribute::USER_AGENT_ORIGINAL, facts.user_agent());
+            first.header(attribute::USER_AGENT_ORIGINAL, facts.user_agent_header());
             first.address(attribute::CLIENT_ADDRESS, facts.client_address());
         }
         (Protocol::Http, Kind::Client) => {
@@ -155,9 +159,9 @@ pub(super) fn for_samplers(facts: &Facts<'_>, first: &mut impl Attributes) {
             first.owned(attribute::URL_FULL, facts.url());
         }
     }
-    if let Some(server) = facts.server() {
-        first.recurring(attribute::SERVER_ADDRESS, Some(server.host));
-        first.port(attribute::SERVER_PORT, server.port);
+    if let Some((text, scheme)) = facts.server_text() {
+        let keys = (attribute::SERVER_ADDRESS, attribute::SERVER_PORT);
+        first.host(keys, text, scheme);
     }
 }
 
@@ -195,7 +199,7 @@ pub(super) fn rest(facts: &Facts<'_>, rest: &mut impl Attributes) {
                 Kind::Client => {
                     rest.recurring(attribute::URL_TEMPLATE, facts.route());
                     rest.fixed(attribute::URL_SCHEME, facts.client_scheme());
-                    rest.recurring(attribute::USER_AGENT_ORIGINAL, facts.user_agent());
+                    rest.header(attribute::USER_AGENT_ORIGINAL, facts.user_agent_header());
                     let count = facts.resend_count().map(i64::from);
                     rest.int(attribute::HTTP_REQUEST_RESEND_COUNT, count);
                 }

@@ -4,6 +4,8 @@ use std::{array, cell::RefCell, net::IpAddr, sync::Arc};
 
 use opentelemetry::StringValue;
 
+use crate::names::ends;
+
 /// How many texts a thread keeps, and as many addresses.
 const PLACES: usize = 32;
 
@@ -40,7 +42,11 @@ pub(super) fn text(text: &str) -> StringValue {
         let make = || Arc::from(text);
         TEXTS.try_with(|texts| {
             let mut texts = texts.try_borrow_mut().ok()?;
-            Some(texts.get(place(text), |kept: &Arc<str>| **kept == *text, make))
+            Some(texts.get(
+                (ends(text, 0) >> 56) as usize,
+                |kept: &Arc<str>| **kept == *text,
+                make,
+            ))
         })
     };
     match (text.len() <= LONGEST).then(kept) {
@@ -64,21 +70,6 @@ pub(super) fn address(address: IpAddr) -> StringValue {
         Ok(Some((_, text))) => text.into(),
         _ => address.to_string().into(),
     }
-}
-
-/// By the length and both ends of a text: whole texts are compared anyway.
-fn place(text: &str) -> usize {
-    let text = text.as_bytes();
-    let ends = match (text.first_chunk::<8>(), text.last_chunk::<8>()) {
-        (Some(first), Some(last)) => {
-            u64::from_ne_bytes(*first) ^ u64::from_ne_bytes(*last).rotate_left(32)
-        }
-        _ => text
-            .iter()
-            .fold(0, |ends, byte| ends << 8 | u64::from(*byte)),
-    };
-    let mixed = (ends ^ text.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (mixed >> 56) as usize
 }
 
 #[cfg(test)]

@@ -31,6 +31,9 @@ const KEYS: [&str; 25] = [
     attribute::USER_AGENT_SYNTHETIC_TYPE,
 ];
 
+/// What is no attribute: the name of the span.
+pub(super) const NAME: u8 = 254;
+
 /// The number of a key. Known before the program runs, where the key is.
 #[inline(always)]
 pub(super) fn code(key: &str) -> Option<u8> {
@@ -79,6 +82,6 @@ mod tests {
             assert_eq!(code(key).and_then(super::key), Some(key));
         }
         assert_eq!(code("http.nonsense"), None);
-        assert_eq!(key(255), None);
+        assert_eq!(key(NAME), None);
     }
 }

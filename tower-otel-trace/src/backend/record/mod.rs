@@ -1,24 +1,22 @@
 //! Compact records, made into spans on a thread of their own.
 
-use std::{
-    sync::Arc,
-    time::{Instant, SystemTime},
-};
+use std::{fmt, sync::Arc, time::Instant};
 
 use opentelemetry::{
-    Context,
-    trace::{Link, TraceContextExt},
+    Context, ContextGuard, KeyValue,
+    trace::{Link, Status, TraceContextExt},
 };
+use opentelemetry_sdk::trace::SpanLimits;
+use tower_otel_core::semconv::attribute;
 
 use self::{
-    entry::Entry,
+    entry::{Entry, Moment},
     queue::Queue,
     sampling::{Sampled, Sampling},
-    span::Open,
-    tape::Tape,
+    slot::{Open, Slot},
 };
 use super::{
-    Backend, OtelSpan, Parent,
+    Backend, Parent, Span, Value,
     opentelemetry::{for_samplers, rest},
 };
 use crate::facts::Facts;
@@ -28,6 +26,7 @@ mod keys;
 mod queue;
 mod recorder;
 mod sampling;
+mod slot;
 mod span;
 mod tape;
 mod thread;
@@ -39,76 +38,139 @@ pub use self::recorder::{Recorder, RecorderBuilder, Tally};
 /// The span in the OpenTelemetry context is one of this crate: what a handler does to it is kept,
 /// and what is opened beneath it is its child.
 #[derive(Clone, Debug)]
-pub struct Record {
+pub struct Record(Arc<Shared>);
+
+/// What all layers of a recorder share. One handle, because it is cloned with every service.
+#[derive(Debug)]
+struct Shared {
     queue: Arc<Queue>,
-    sampling: Arc<Sampling>,
+    sampling: Sampling,
 }
 
 impl Record {
     pub(crate) fn new(recorder: &Recorder) -> Self {
-        Self {
-            queue: Arc::clone(&recorder.queue),
-            sampling: Arc::clone(&recorder.sampling),
-        }
+        Self(Arc::clone(&recorder.shared))
     }
 }
 
 impl Backend for Record {
-    type Span = OtelSpan;
+    type Span = RecordSpan;
 
-    fn start(&self, facts: &Facts<'_>, parent: Parent, at: Instant) -> OtelSpan {
+    fn start(&self, facts: &Facts<'_>, parent: Parent, at: Instant) -> RecordSpan {
+        let Shared { queue, sampling } = &*self.0;
         let (beneath, link) = parent.beneath();
         let parent = beneath.unwrap_or_else(Context::current);
-        if parent.is_telemetry_suppressed() || self.queue.is_closed() {
-            return OtelSpan::not_recording(Some(parent));
+        if parent.is_telemetry_suppressed() || queue.is_closed() {
+            return RecordSpan::not_recording(Some(parent));
         }
         let links = link.map(Link::with_context);
-        let sampled = self.sampling.ask(facts, &parent, links.as_slice());
+        let sampled = sampling.ask(facts, &parent, links.as_slice());
         if !sampled.context.is_sampled() {
             let context = parent.with_remote_span_context(sampled.context);
-            return OtelSpan::not_recording(Some(context));
+            return RecordSpan::not_recording(Some(context));
         }
-        let started = SystemTime::now();
-        let entry = self.entry(facts, sampled, links, started);
-        let context = parent.with_span(Open::new(entry, &self.queue));
-        OtelSpan::recording(context, (started, at))
+        let context = sampled.context.clone();
+        let entry = entry(facts, sampled, links, at, queue.limits());
+        let slot = Arc::new(Slot::new(entry, queue));
+        let open = Open::new(context, Arc::clone(&slot));
+        RecordSpan {
+            context: Some(parent.with_span(open)),
+            slot: Some(slot),
+        }
     }
 
-    fn none(&self, parent: Parent) -> OtelSpan {
-        OtelSpan::not_recording(parent.beneath().0)
+    fn none(&self, parent: Parent) -> RecordSpan {
+        RecordSpan::not_recording(parent.beneath().0)
     }
 }
 
-impl Record {
-    fn entry(
-        &self,
-        facts: &Facts<'_>,
-        sampled: Sampled,
-        link: Option<Link>,
-        started: SystemTime,
-    ) -> Entry {
-        let mut tape = Tape::new();
-        for_samplers(facts, &mut tape);
-        rest(facts, &mut tape);
-        let mut entry = Entry {
-            context: sampled.context,
-            parent: sampled.parent,
-            parent_is_remote: sampled.parent_is_remote,
-            kind: facts.kind(),
-            called: facts.called_name(),
-            started,
-            ended: started,
-            status_code: None,
-            tape,
-            added: None,
-        };
-        let limits = self.queue.limits();
-        for attribute in sampled.attributes {
-            entry.attribute(attribute, limits);
+#[inline]
+fn entry(
+    facts: &Facts<'_>,
+    sampled: Sampled,
+    link: Option<Link>,
+    at: Instant,
+    limits: &SpanLimits,
+) -> Entry {
+    let mut entry = Entry::new(sampled.context, facts.kind(), at);
+    entry.parent = sampled.parent;
+    entry.parent_is_remote = sampled.parent_is_remote;
+    for_samplers(facts, &mut entry);
+    rest(facts, &mut entry);
+    if let Some(name) = facts.called_name() {
+        entry.called(name);
+    }
+    for attribute in sampled.attributes {
+        entry.attribute(attribute, limits);
+    }
+    if let Some(link) = link {
+        entry.link(link.span_context, link.attributes, limits);
+    }
+    entry
+}
+
+/// An exchange that is recorded, or the context of one that is not.
+pub struct RecordSpan {
+    // Attached whenever the span is entered. Absent if there is nothing to attach.
+    context: Option<Context>,
+    // Absent if nobody will see the span.
+    slot: Option<Arc<Slot>>,
+}
+
+impl RecordSpan {
+    const fn not_recording(context: Option<Context>) -> Self {
+        Self {
+            context,
+            slot: None,
         }
-        if let Some(link) = link {
-            entry.link(link.span_context, link.attributes, limits);
+    }
+}
+
+impl Span for RecordSpan {
+    type Entered<'a> = Option<ContextGuard>;
+
+    fn enter(&self) -> Option<ContextGuard> {
+        self.context.clone().map(Context::attach)
+    }
+
+    fn is_recording(&self) -> bool {
+        self.slot.is_some()
+    }
+
+    fn set(&self, key: &'static str, value: Value<'_>) {
+        let Some(slot) = &self.slot else { return };
+        if let (attribute::HTTP_RESPONSE_STATUS_CODE, Value::Int(code)) = (key, value) {
+            if let Ok(code) = code.try_into() {
+                return slot.status_code(code);
+            }
         }
-        entry
+        slot.attribute(match value {
+            Value::Str(value) => KeyValue::new(key, value.to_owned()),
+            Value::Int(value) => KeyValue::new(key, value),
+        });
+    }
+
+    fn fail(&self) {
+        if let Some(slot) = &self.slot {
+            slot.status(Status::error(""));
+        }
+    }
+
+    fn context(&self) -> Option<Context> {
+        self.slot.as_ref().and(self.context.clone())
+    }
+
+    fn end(&self, at: Instant) {
+        if let Some(slot) = &self.slot {
+            slot.end(Moment::At(at));
+        }
+    }
+}
+
+impl fmt::Debug for RecordSpan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecordSpan")
+            .field("recording", &self.is_recording())
+            .finish_non_exhaustive()
     }
 }

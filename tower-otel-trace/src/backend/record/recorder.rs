@@ -12,7 +12,7 @@ use opentelemetry_sdk::{
     trace::{IdGenerator, ShouldSample, SpanExporter, SpanLimits},
 };
 
-use super::{queue::Queue, sampling::Sampling, thread};
+use super::{Shared, queue::Queue, sampling::Sampling, thread};
 
 /// How long a recorder that is dropped waits for what is still to be exported.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -39,8 +39,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 #[must_use = "spans are exported only as long as the recorder is held"]
 pub struct Recorder {
-    pub(super) queue: Arc<Queue>,
-    pub(super) sampling: Arc<Sampling>,
+    pub(super) shared: Arc<Shared>,
 }
 
 /// What became of the spans of a [`Recorder`]. One that has ended is counted once; the rest waits.
@@ -78,7 +77,7 @@ impl Recorder {
     ///
     /// If that takes longer than `timeout`, if an export failed, if the recorder has been shut down.
     pub fn flush(&self, timeout: Duration) -> OTelSdkResult {
-        self.queue.flush(timeout)
+        self.shared.queue.flush(timeout)
     }
 
     /// Exports what has ended by now, and shuts the exporter down. Nothing is recorded any more.
@@ -88,16 +87,16 @@ impl Recorder {
     /// If that takes longer than `timeout`, if an export or the shutdown of the exporter failed, if
     /// the recorder has been shut down before.
     pub fn shutdown(&self, timeout: Duration) -> OTelSdkResult {
-        self.queue.shutdown(timeout)
+        self.shared.queue.shutdown(timeout)
     }
 
     /// What became of the spans that have ended.
     pub fn tally(&self) -> Tally {
-        let counts = &self.queue.counts;
+        let counts = &self.shared.queue.counts;
         Tally {
             exported: counts.exported.load(Relaxed),
             failed: counts.failed.load(Relaxed),
-            dropped: counts.dropped.load(Relaxed) + self.queue.abandoned(),
+            dropped: counts.dropped.load(Relaxed) + self.shared.queue.abandoned(),
         }
     }
 }
@@ -105,7 +104,7 @@ impl Recorder {
 impl Drop for Recorder {
     fn drop(&mut self) {
         // Nobody is left to be told.
-        let _ = self.queue.shutdown(PATIENCE);
+        let _ = self.shared.queue.shutdown(PATIENCE);
     }
 }
 
@@ -191,8 +190,10 @@ impl<E: SpanExporter + 'static> RecorderBuilder<E> {
         let queue = Arc::new(Queue::new(self.queue_size, self.batch_size, self.limits));
         thread::start(&queue, self.exporter, self.delay)?;
         Ok(Recorder {
-            queue,
-            sampling: Arc::new(self.sampling),
+            shared: Arc::new(Shared {
+                queue,
+                sampling: self.sampling,
+            }),
         })
     }
 }

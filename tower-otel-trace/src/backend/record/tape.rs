@@ -6,175 +6,186 @@ use std::{
 };
 
 use opentelemetry::KeyValue;
-use tower_otel_core::semconv::rpc;
+use tower_otel_core::semconv::{HostPort, attribute};
 
-use super::{super::Attributes, keys};
+use super::keys;
 
 /// How many bytes there is room for: a request with the user agent of a browser.
-const ROOM: usize = 240;
+const ROOM: usize = 232;
 
-/// What stands in front of a value: its key, its type, and how long it is.
+/// What stands in front of a value: its key, what it is, and how long it is.
 const HEAD: usize = 4;
 
-const TEXT: u8 = 0;
-const FIXED: u8 = 1;
-const INT: u8 = 2;
-const ADDRESS: u8 = 3;
+/// How many values there is room for that live as long as the program.
+const FIXED: usize = 4;
 
-/// Attributes that were copied, and not made yet. What has no room is made at once.
+/// What the bytes of a value are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Written {
+    Text,
+    Int,
+    Address,
+    /// The value of a header, which is text or nothing.
+    Header,
+    /// `server.address`, and `server.port` where one is written.
+    Host,
+    /// The same; where none is written, it is 80.
+    HttpHost,
+    /// The same; where none is written, it is 443.
+    HttpsHost,
+}
+
+impl Written {
+    const ALL: [Self; 7] = [
+        Self::Text,
+        Self::Int,
+        Self::Address,
+        Self::Header,
+        Self::Host,
+        Self::HttpHost,
+        Self::HttpsHost,
+    ];
+
+    fn of(number: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(number)).copied()
+    }
+}
+
+/// Attributes that were copied, and not made yet.
+#[derive(Clone, Copy)]
 pub(super) struct Tape {
-    len: usize,
+    len: u16,
+    fixed: u8,
+    codes: [u8; FIXED],
+    values: [&'static str; FIXED],
     bytes: [u8; ROOM],
-    more: Vec<KeyValue>,
 }
 
 impl Tape {
     pub(super) const fn new() -> Self {
         Self {
             len: 0,
+            fixed: 0,
+            codes: [0; FIXED],
+            values: [""; FIXED],
             bytes: [0; ROOM],
-            more: Vec::new(),
         }
     }
 
-    /// An attribute that was made by somebody else.
-    pub(super) fn push(&mut self, attribute: KeyValue) {
-        self.more.push(attribute);
-    }
-
-    /// How many attributes were made, and not copied.
-    pub(super) fn made(&self) -> usize {
-        self.more.len()
+    /// Whether there was room.
+    pub(super) fn fix(&mut self, code: u8, value: &'static str) -> bool {
+        let at = usize::from(self.fixed);
+        let (Some(place), Some(key)) = (self.values.get_mut(at), self.codes.get_mut(at)) else {
+            return false;
+        };
+        (*key, *place) = (code, value);
+        self.fixed += 1;
+        true
     }
 
     /// Whether there was room.
     #[inline]
-    fn write(&mut self, key: &'static str, kind: u8, value: &[u8]) -> bool {
-        let (Some(code), Ok(len)) = (keys::code(key), u16::try_from(value.len())) else {
-            return false;
-        };
-        let end = self.len + HEAD + value.len();
-        let Some((head, place)) = self
+    pub(super) fn write(&mut self, code: u8, what: Written, value: &[u8]) -> bool {
+        let start = usize::from(self.len);
+        let place = self
             .bytes
-            .get_mut(self.len..end)
+            .get_mut(start..)
             .and_then(<[u8]>::split_first_chunk_mut::<HEAD>)
-        else {
+            .and_then(|(head, place)| Some((head, place.get_mut(..value.len())?)));
+        let Some((head, place)) = place else {
             return false;
         };
+        // What has room is shorter than that.
+        let len = value.len() as u16;
         let [low, high] = len.to_le_bytes();
-        *head = [code, kind, low, high];
+        *head = [code, what as u8, low, high];
         place.copy_from_slice(value);
-        self.len = end;
+        self.len += HEAD as u16 + len;
         true
     }
 
-    /// The first text under this key, be it copied or made.
-    pub(super) fn find(&self, key: &str) -> Option<&str> {
-        let code = keys::code(key)?;
-        if let Some((_, _, value)) = self.entries().find(|(has, _, _)| *has == code) {
-            return std::str::from_utf8(value).ok();
+    /// The first text under this key.
+    pub(super) fn find(&self, code: u8) -> Option<&str> {
+        if let Some((_, value)) = self.fixed().find(|(has, _)| *has == code) {
+            return Some(value);
         }
-        let made = self.more.iter().find(|made| made.key.as_str() == key)?;
-        match &made.value {
-            opentelemetry::Value::String(text) => Some(text.as_str()),
-            _ => None,
-        }
+        let (_, _, value) = self.entries().find(|(has, _, _)| *has == code)?;
+        std::str::from_utf8(value).ok()
+    }
+
+    fn fixed(&self) -> impl Iterator<Item = (u8, &'static str)> {
+        let fixed = self.codes.iter().copied().zip(self.values);
+        fixed.take(usize::from(self.fixed))
     }
 
     fn entries(&self) -> Entries<'_> {
-        Entries(self.bytes.get(..self.len).unwrap_or_default())
+        Entries(self.bytes.get(..usize::from(self.len)).unwrap_or_default())
     }
 
-    /// Makes the attributes, in the order in which they came.
-    pub(super) fn into_attributes(mut self) -> Vec<KeyValue> {
-        let made = std::mem::take(&mut self.more);
-        let mut attributes = Vec::with_capacity(self.entries().count() + made.len());
-        for (code, kind, value) in self.entries() {
-            let Some(key) = keys::key(code) else { continue };
-            attributes.extend(make(key, kind, value));
+    /// Makes the attributes.
+    pub(super) fn attributes(&self) -> Vec<KeyValue> {
+        // With room for a port, the status, and what else may come.
+        let mut attributes = Vec::with_capacity(FIXED + self.entries().count() + 3);
+        let fixed = self.fixed();
+        attributes
+            .extend(fixed.filter_map(|(code, value)| Some(KeyValue::new(keys::key(code)?, value))));
+        for (code, what, value) in self.entries() {
+            if let (Some(key), Some(what)) = (keys::key(code), Written::of(what)) {
+                make(key, what, value, &mut attributes);
+            }
         }
-        attributes.extend(made);
         attributes
     }
 }
 
-impl Attributes for Tape {
-    #[inline]
-    fn text(&mut self, key: &'static str, value: Option<&str>) {
-        if let Some(value) = value {
-            if !self.write(key, TEXT, value.as_bytes()) {
-                self.push(KeyValue::new(key, value.to_owned()));
-            }
-        }
-    }
-
-    #[inline]
-    fn owned(&mut self, key: &'static str, value: Option<String>) {
-        if let Some(value) = value {
-            if !self.write(key, TEXT, value.as_bytes()) {
-                self.push(KeyValue::new(key, value));
-            }
-        }
-    }
-
-    #[inline]
-    fn fixed(&mut self, key: &'static str, value: Option<&'static str>) {
-        if let Some(value) = value {
-            if !self.write(key, FIXED, value.as_bytes()) {
-                self.push(KeyValue::new(key, value));
-            }
-        }
-    }
-
-    #[inline]
-    fn int(&mut self, key: &'static str, value: Option<i64>) {
-        if let Some(value) = value {
-            if !self.write(key, INT, &value.to_le_bytes()) {
-                self.push(KeyValue::new(key, value));
-            }
-        }
-    }
-
-    #[inline]
-    fn address(&mut self, key: &'static str, value: Option<IpAddr>) {
-        let written = match value {
-            None => return,
-            Some(IpAddr::V4(address)) => self.write(key, ADDRESS, &address.octets()),
-            Some(IpAddr::V6(address)) => self.write(key, ADDRESS, &address.octets()),
-        };
-        if let Some(address) = value.filter(|_| !written) {
-            self.push(KeyValue::new(key, address.to_string()));
-        }
-    }
-}
-
-/// What was written, from the first to the last: key, type and value.
+/// What was written, from the first to the last: key, what it is, and value.
 struct Entries<'a>(&'a [u8]);
 
 impl<'a> Iterator for Entries<'a> {
     type Item = (u8, u8, &'a [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (&[code, kind, low, high], rest) = self.0.split_first_chunk::<HEAD>()?;
+        let (&[code, what, low, high], rest) = self.0.split_first_chunk::<HEAD>()?;
         let len = u16::from_le_bytes([low, high]).into();
         let (value, rest) = rest.split_at_checked(len)?;
         self.0 = rest;
-        Some((code, kind, value))
+        Some((code, what, value))
     }
 }
 
-fn make(key: &'static str, kind: u8, value: &[u8]) -> Option<KeyValue> {
-    Some(match kind {
-        INT => KeyValue::new(key, i64::from_le_bytes(value.try_into().ok()?)),
-        ADDRESS => KeyValue::new(key, address(value)?.to_string()),
-        _ => {
-            let text = std::str::from_utf8(value).ok()?;
-            match known(text).filter(|_| kind == FIXED) {
-                Some(known) => KeyValue::new(key, known),
-                None => KeyValue::new(key, text.to_owned()),
-            }
-        }
-    })
+fn make(key: &'static str, what: Written, value: &[u8], attributes: &mut Vec<KeyValue>) {
+    let made = match what {
+        Written::Text => text(value),
+        Written::Int => value
+            .try_into()
+            .ok()
+            .map(|int| i64::from_le_bytes(int).into()),
+        Written::Address => address(value).map(|address| address.to_string().into()),
+        Written::Header => text(value).filter(|_| value.iter().all(is_visible)),
+        Written::Host => return server(value, None, attributes),
+        Written::HttpHost => return server(value, Some("http"), attributes),
+        Written::HttpsHost => return server(value, Some("https"), attributes),
+    };
+    attributes.extend(made.map(|value| KeyValue::new(key, value)));
+}
+
+fn text(value: &[u8]) -> Option<opentelemetry::Value> {
+    Some(std::str::from_utf8(value).ok()?.to_owned().into())
+}
+
+/// What headers may hold as text.
+fn is_visible(byte: &u8) -> bool {
+    matches!(byte, b'\t' | b' '..=b'~')
+}
+
+fn server(text: &[u8], scheme: Option<&str>, attributes: &mut Vec<KeyValue>) {
+    let server = HostPort::read(text).map(|server| server.or_default_port(scheme));
+    if let Some(HostPort { host, port }) = server {
+        attributes.push(KeyValue::new(attribute::SERVER_ADDRESS, host.to_owned()));
+        let port = port.map(|port| KeyValue::new(attribute::SERVER_PORT, i64::from(port)));
+        attributes.extend(port);
+    }
 }
 
 fn address(octets: &[u8]) -> Option<IpAddr> {
@@ -185,92 +196,25 @@ fn address(octets: &[u8]) -> Option<IpAddr> {
     Some(Ipv6Addr::from(octets).into())
 }
 
-/// Texts that need not be copied once more.
-fn known(text: &str) -> Option<&'static str> {
-    ["http", "https", "1.1", "2", "1.0", "3", rpc::SYSTEM]
-        .into_iter()
-        .find(|known| *known == text)
-}
-
 impl fmt::Debug for Tape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tape")
             .field("len", &self.len)
-            .field("made", &self.more.len())
+            .field("fixed", &self.fixed)
             .finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use tower_otel_core::semconv::attribute;
 
     #[test]
-    fn what_was_copied_is_made_as_it_was() {
-        let (v4, v6) = ("192.0.2.7".parse().unwrap(), "2001:db8::7".parse().unwrap());
-        let mut tape = Tape::new();
-        tape.text(attribute::URL_PATH, Some("/users/7"));
-        tape.text(attribute::URL_QUERY, None);
-        tape.fixed(attribute::URL_SCHEME, Some("https"));
-        tape.port(attribute::SERVER_PORT, Some(8443));
-        tape.address(attribute::CLIENT_ADDRESS, Some(v4));
-        tape.address(attribute::NETWORK_PEER_ADDRESS, Some(v6));
-        tape.owned(attribute::URL_FULL, Some("http://h/".to_owned()));
-        assert_eq!(tape.made(), 0);
-        assert_eq!(tape.find(attribute::URL_PATH), Some("/users/7"));
-        tape.push(KeyValue::new("own", true));
-        assert_eq!(
-            tape.into_attributes(),
-            [
-                KeyValue::new("url.path", "/users/7"),
-                KeyValue::new("url.scheme", "https"),
-                KeyValue::new("server.port", 8443),
-                KeyValue::new("client.address", "192.0.2.7"),
-                KeyValue::new("network.peer.address", "2001:db8::7"),
-                KeyValue::new("url.full", "http://h/"),
-                KeyValue::new("own", true),
-            ]
-        );
-    }
-
-    #[test]
-    fn what_has_no_room_is_there_all_the_same() {
-        let long = "x".repeat(ROOM);
-        let mut tape = Tape::new();
-        tape.text(attribute::URL_PATH, Some(&long));
-        tape.text(attribute::URL_QUERY, Some("a=b"));
-        tape.text(attribute::USER_AGENT_ORIGINAL, Some(&"y".repeat(70_000)));
-        tape.text("not.of.the.conventions", Some("z"));
-        tape.int("nor.this", Some(1));
-        let made = tape.into_attributes();
-        let mut keys: Vec<_> = made.iter().map(|made| made.key.as_str()).collect();
-        keys.sort_unstable();
-        assert_eq!(
-            keys,
-            [
-                "nor.this",
-                "not.of.the.conventions",
-                "url.path",
-                "url.query",
-                "user_agent.original"
-            ]
-        );
-        assert!(made.contains(&KeyValue::new("url.path", long)));
-    }
-
-    #[test]
-    fn texts_of_every_length_around_the_end_are_whole() {
-        for length in 0..=ROOM {
-            let text = "x".repeat(length);
-            let mut tape = Tape::new();
-            tape.text(attribute::URL_PATH, Some(&text));
-            tape.text(attribute::URL_QUERY, Some(&text));
-            let made = tape.into_attributes();
-            assert_eq!(made.len(), 2);
-            assert!(made.contains(&KeyValue::new("url.path", text.clone())));
-            assert!(made.contains(&KeyValue::new("url.query", text)));
+    fn what_something_is_has_one_number() {
+        for (number, what) in (0..).zip(Written::ALL) {
+            assert_eq!(what as u8, number);
+            assert_eq!(Written::of(number), Some(what));
         }
+        assert_eq!(Written::of(255), None);
     }
 }

@@ -14,7 +14,7 @@ use opentelemetry_sdk::{
     trace::{SpanData, SpanExporter},
 };
 
-use super::queue::Queue;
+use super::{queue::Queue, span::Clocks};
 use crate::backend::scope;
 
 const SHORTEST: Duration = Duration::from_millis(1);
@@ -98,10 +98,11 @@ impl<E: SpanExporter> Worker<E> {
 
     /// Exports what is there now. What comes meanwhile is for the next time.
     fn empty(&mut self) {
+        let clocks = Clocks::read();
         for _ in 0..self.queue.len() {
             let Some(entry) = self.queue.pop() else { break };
             self.batch
-                .push(entry.into_span(&self.scope, self.queue.limits()));
+                .push(entry.into_span(clocks, &self.scope, self.queue.limits()));
             if self.batch.len() >= self.queue.batch() {
                 self.export();
             }
