@@ -62,6 +62,7 @@ mod format;
 mod headers;
 mod layer;
 mod propagator;
+mod sync;
 mod trust;
 pub mod w3c;
 
