@@ -28,6 +28,7 @@ mod recorder;
 mod sampling;
 mod slot;
 mod span;
+mod sync;
 mod tape;
 mod thread;
 
