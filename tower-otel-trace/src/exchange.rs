@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use http::{Method, StatusCode};
 use opentelemetry::trace::TraceContextExt;
 use tower_otel_core::{
-    End, Exchange, Kind, RequestHead, ResponseHead, Routing,
+    End, Exchange, Kind, RequestHead, ResponseHead, RouteSlot, Routing,
     semconv::{Endpoint, attribute, protocol, span_name},
 };
 
@@ -24,9 +24,10 @@ pub struct TraceExchange<S> {
     span: S,
     config: Arc<Config>,
     status: Option<StatusCode>,
-    late: Option<(Routing, Method)>,
-    call: Option<Call>,
-    handle: Option<SpanHandle>,
+    late: Option<(RouteSlot, Method)>,
+    // In boxes, because few exchanges have them and all are moved about.
+    call: Option<Box<Call>>,
+    handle: Option<Box<SpanHandle>>,
     bytes: u64,
 }
 
@@ -37,7 +38,10 @@ impl<S: Span> TraceExchange<S> {
         routing: Routing,
         request: &mut dyn RequestHead,
     ) -> Self {
-        let late = matches!(routing, Routing::Late(_)).then(|| (routing, request.method().clone()));
+        let late = match routing {
+            Routing::Late(slot) => Some((slot, request.method().clone())),
+            Routing::Known(_) | Routing::Unknown => None,
+        };
         Self {
             late,
             ..Self::filtered(span, config)
@@ -53,7 +57,7 @@ impl<S: Span> TraceExchange<S> {
         request: &mut dyn RequestHead,
     ) -> Self {
         Self {
-            call: Some(call),
+            call: Some(Box::new(call)),
             ..Self::filtered(span, config)
         }
         .open(request)
@@ -77,7 +81,7 @@ impl<S: Span> TraceExchange<S> {
             .request_headers
             .copy(request.headers(), self.protocol(), span);
         if self.config.exposes_span {
-            self.handle = expose(&self.span, request);
+            self.handle = expose(&self.span, request).map(Box::new);
         }
         self
     }
@@ -90,15 +94,15 @@ impl<S: Span> TraceExchange<S> {
     }
 
     fn is_named(&self) -> bool {
-        self.handle.as_ref().is_some_and(SpanHandle::is_named)
+        self.handle.as_ref().is_some_and(|handle| handle.is_named())
     }
 
     /// Names the span after a route that has been told by now.
     fn take_late_route(&mut self) {
-        let Some((routing, method)) = self.late.take() else {
+        let Some((slot, method)) = self.late.take() else {
             return;
         };
-        let Some(route) = routing.route() else {
+        let Some(route) = slot.get() else {
             return;
         };
         let route = route.as_str();
