@@ -9,10 +9,15 @@ use std::{
 use opentelemetry_sdk::{
     Resource,
     error::OTelSdkResult,
-    trace::{IdGenerator, ShouldSample, SpanExporter, SpanLimits},
+    trace::{IdGenerator, Sampler, ShouldSample, SpanExporter, SpanLimits},
 };
 
-use super::{Shared, queue::Queue, sampling::Sampling, thread};
+use super::{
+    Shared,
+    queue::Queue,
+    sampling::{Judge, Sampling},
+    thread,
+};
 
 /// How long a recorder that is dropped waits for what is still to be exported.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -137,16 +142,14 @@ impl<E: SpanExporter + 'static> RecorderBuilder<E> {
     ///
     /// By default all have one, but for those whose caller's is not sampled.
     pub fn sampler(mut self, sampler: impl Into<Box<dyn ShouldSample>>) -> Self {
-        self.sampling.sampler = sampler.into();
-        self.sampling.shows = true;
+        self.sampling.judge = Judge::Shown(sampler.into());
         self
     }
 
-    /// The same, by a sampler that looks at the trace and its parent alone, as those of the SDK do:
-    /// neither a name nor attributes are made for it.
-    pub fn sampler_by_trace(mut self, sampler: impl Into<Box<dyn ShouldSample>>) -> Self {
-        self.sampling.sampler = sampler.into();
-        self.sampling.shows = false;
+    /// The same, by a sampler of the SDK, which looks at the trace and its parent alone: neither a
+    /// name nor attributes are made for it.
+    pub fn sampler_by_trace(mut self, sampler: Sampler) -> Self {
+        self.sampling.judge = Judge::ByTrace(sampler);
         self
     }
 
