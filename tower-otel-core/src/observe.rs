@@ -21,7 +21,8 @@ pub trait Observe {
 /// One exchange, from its start to its only end.
 ///
 /// The order of calls is `response` at most once, `data` for each data frame of its body, `end`
-/// exactly once. Between them, `enter` is called around every piece of foreign code.
+/// exactly once. Between them, `enter` is called around all foreign code that works
+/// or waits; a body is asked for its size and whether it is at its end without.
 pub trait Exchange {
     /// Holds the context of the exchange on the current thread until it is dropped.
     type Entered<'a>
@@ -86,7 +87,7 @@ impl Exchange for () {
 }
 
 /// The first observer is the outer one: it is entered before the second starts, and the second
-/// ends inside it.
+/// ends inside it. Responses and data are told to the second first, and neither is entered for it.
 impl<A: Observe, B: Observe> Observe for (A, B) {
     type Exchange = (A::Exchange, B::Exchange);
 
@@ -112,10 +113,7 @@ impl<A: Exchange, B: Exchange> Exchange for (A, B) {
     }
 
     fn response(&mut self, response: &dyn ResponseHead) {
-        {
-            let _entered = self.0.enter();
-            self.1.response(response);
-        }
+        self.1.response(response);
         self.0.response(response);
     }
 

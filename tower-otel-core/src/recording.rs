@@ -38,11 +38,21 @@ impl<E: Exchange> Recording<E> {
 
     /// Runs foreign code inside the context of the exchange. If it panics, the exchange ends so.
     pub(crate) fn run<T>(&mut self, foreign: impl FnOnce() -> T) -> T {
-        let unwinding = Unwinding(self);
-        let output = {
-            let _entered = unwinding.0.exchange.as_mut().map(E::enter);
+        self.guard(|exchange| {
+            let _entered = exchange.map(E::enter);
             foreign()
-        };
+        })
+    }
+
+    /// Asks foreign code something it answers without any work: the exchange is not entered for
+    /// it. If it panics, the exchange ends so.
+    pub(crate) fn ask<T>(&mut self, foreign: impl FnOnce() -> T) -> T {
+        self.guard(|_| foreign())
+    }
+
+    fn guard<T>(&mut self, guarded: impl FnOnce(Option<&mut E>) -> T) -> T {
+        let unwinding = Unwinding(self);
+        let output = guarded(unwinding.0.exchange.as_mut());
         mem::forget(unwinding);
         output
     }

@@ -80,7 +80,7 @@ pub(crate) struct Promise {
 
 impl Promise {
     pub(crate) fn of<E: Exchange>(recording: &mut Recording<E>, body: &impl Body) -> Self {
-        recording.run(|| Self {
+        recording.ask(|| Self {
             at_end: body.is_end_stream(),
             exact: body.size_hint().exact(),
         })

@@ -1,14 +1,12 @@
 //! What sets one series apart from another.
 
-use std::{borrow::Cow, hash::Hash};
+use std::borrow::Cow;
 
 use http::StatusCode;
 use tower_otel_core::{End, semconv::error};
 
-use crate::series::Query;
-
-/// One combination of label values, borrowed from the exchange it describes.
-#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
+/// One combination of label values, as a new series is named by them.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Dimensions<'a> {
     /// A known method, or `_OTHER`.
     pub(crate) method: &'a str,
@@ -85,85 +83,6 @@ impl<'a> Dimensions<'a> {
             (None, Some(Unanswered::Panic)) => error::PANIC,
             (None, Some(Unanswered::Error)) => "error",
             (None, Some(Unanswered::Cancelled) | None) => error::CANCELLED,
-        }
-    }
-}
-
-/// The same, kept.
-#[derive(Debug)]
-pub(crate) struct Key {
-    method: Box<str>,
-    route: Option<Box<str>>,
-    host: Option<Box<str>>,
-    port: Option<u16>,
-    scheme: &'static str,
-    version: Option<&'static str>,
-    status: Option<StatusCode>,
-    unanswered: Option<Unanswered>,
-    error_type: Option<&'static str>,
-    own: Box<[OwnValue]>,
-}
-
-impl Key {
-    pub(crate) fn dimensions(&self) -> Dimensions<'_> {
-        let Self {
-            method,
-            route,
-            host,
-            port,
-            scheme,
-            version,
-            status,
-            unanswered,
-            error_type,
-            own,
-        } = self;
-        Dimensions {
-            method,
-            route: route.as_deref(),
-            host: host.as_deref(),
-            port: *port,
-            scheme,
-            version: *version,
-            status: *status,
-            unanswered: *unanswered,
-            error_type: *error_type,
-            own,
-        }
-    }
-}
-
-impl Query for Dimensions<'_> {
-    type Key = Key;
-
-    fn is(&self, key: &Key) -> bool {
-        *self == key.dimensions()
-    }
-
-    fn to_key(&self) -> Key {
-        let Self {
-            method,
-            route,
-            host,
-            port,
-            scheme,
-            version,
-            status,
-            unanswered,
-            error_type,
-            own,
-        } = *self;
-        Key {
-            method: method.into(),
-            route: route.map(Into::into),
-            host: host.map(Into::into),
-            port,
-            scheme,
-            version,
-            status,
-            unanswered,
-            error_type,
-            own: own.into(),
         }
     }
 }

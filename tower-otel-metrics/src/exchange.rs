@@ -2,16 +2,14 @@
 
 use std::{sync::Arc, time::Instant};
 
-use http::{Method, StatusCode};
-use tower_otel_core::{
-    End, Exchange, Kind, ResponseHead, Route, Routing,
-    semconv::{self, KnownMethods, protocol},
-};
+use http::{Method, StatusCode, Version};
+use tower_otel_core::{End, Exchange, Kind, ResponseHead, Route, RouteSlot};
 
 use crate::{
-    backend::{Backend, InFlight, Outcome, Sample},
-    dimensions::{Dimensions, Unanswered},
-    instruments::{Instruments, Started},
+    backend::{Backend, Outcome as _, Sample},
+    dimensions::Unanswered,
+    instruments::{Arrived, Instruments},
+    keys::{Arrival, Outcome},
     labels::OwnValues,
     names::Names,
 };
@@ -20,69 +18,43 @@ use crate::{
 #[derive(Debug)]
 pub struct MetricsExchange<B: Backend> {
     instruments: Arc<Instruments<B>>,
-    started: Started<B>,
-    subject: Subject,
+    arrived: Arrived<B>,
+    more: More,
     at: Instant,
     /// When the head of the response came, where that is the end of the duration.
     head: Option<Instant>,
     status: Option<StatusCode>,
+    /// The protocol of the response, on a client.
+    version: Option<Version>,
     received: u64,
 }
 
-/// What the labels of an exchange are made from.
+/// What is known of a request besides its [`Arrival`].
 #[derive(Debug)]
-pub(crate) struct Subject {
-    pub(crate) methods: KnownMethods,
-    pub(crate) method: Method,
-    pub(crate) scheme: &'static str,
-    pub(crate) port: Option<u16>,
-    /// The protocol of the request on a server, and of the response on a client.
-    pub(crate) version: Option<&'static str>,
-    pub(crate) routing: Routing,
+pub(crate) struct More {
+    /// Where the route may be told on the way.
+    pub(crate) late: Option<RouteSlot>,
     pub(crate) own: OwnValues,
     /// What the request promised to send.
     pub(crate) sent: Option<u64>,
 }
 
-impl Subject {
-    fn method(&self) -> &str {
-        self.methods.name(&self.method).unwrap_or(semconv::OTHER)
-    }
-}
-
 impl<B: Backend> MetricsExchange<B> {
-    /// Counts an exchange in. `host` is the target of a client, or the address of a server.
+    /// Counts an exchange in.
     pub(crate) fn new(
         instruments: &Arc<Instruments<B>>,
-        subject: Subject,
-        host: Option<&str>,
+        arrival: Arrival<&Method, &str>,
+        more: More,
         at: Instant,
     ) -> Self {
-        let config = &instruments.config;
-        let naming = &config.naming;
-        let route = match (naming.in_flight_by_route, &subject.routing) {
-            (true, Routing::Known(route)) => Some(route.as_str()),
-            _ => None,
-        };
-        let method = match (naming.names, config.kind) {
-            (Names::Short, Kind::Client) => "",
-            _ => subject.method(),
-        };
-        let started = instruments.started(&Dimensions {
-            route,
-            host,
-            port: subject.port,
-            scheme: subject.scheme,
-            ..Dimensions::of_method(method)
-        });
-        started.in_flight.started();
         Self {
+            arrived: instruments.arrive(arrival),
             instruments: Arc::clone(instruments),
-            started,
-            subject,
+            more,
             at,
             head: None,
             status: None,
+            version: None,
             received: 0,
         }
     }
@@ -99,10 +71,10 @@ impl<B: Backend> Exchange for MetricsExchange<B> {
     fn response(&mut self, response: &dyn ResponseHead) {
         self.status = Some(response.status());
         let config = &self.instruments.config;
-        if config.kind == Kind::Client {
-            self.subject.version = protocol::version(response.version());
+        if config.kind == Kind::Client && config.naming.names == Names::Conventions {
+            self.version = Some(response.version());
         }
-        config.labels.respond(&mut self.subject.own, response);
+        config.labels.respond(&mut self.more.own, response);
         self.head = config.to_head.then(Instant::now);
     }
 
@@ -113,45 +85,38 @@ impl<B: Backend> Exchange for MetricsExchange<B> {
     fn end(&mut self, end: End<'_>, at: Instant) {
         let Self {
             instruments,
-            started,
-            subject,
+            arrived,
+            more: More { late, own, sent },
             at: start,
             head,
             status,
+            version,
             received,
         } = self;
         let config = &instruments.config;
-        let kind = config.kind;
-        let route = subject.routing.route();
-        let short = Dimensions {
-            route: route.as_ref().map(Route::as_str),
-            host: started.host.as_deref(),
-            port: subject.port,
-            status: *status,
-            own: config.labels.of(&subject.own),
-            ..Dimensions::of_method(subject.method())
-        };
-        let of = match config.naming.names {
-            Names::Short => Dimensions {
-                unanswered: status.is_none().then(|| Unanswered::by(end)),
-                ..short
-            },
-            Names::Conventions => Dimensions {
-                scheme: subject.scheme,
-                version: subject.version,
-                error_type: end.error_type(kind, *status),
-                ..short
-            },
-        };
         let lasted = head.unwrap_or(at).saturating_duration_since(*start);
         let cut_short = !matches!(end, End::Complete { .. } | End::Upgraded);
         let sample = Sample {
             seconds: lasted.as_secs_f64(),
             aborted: status.is_some() && cut_short,
-            sent: subject.sent,
+            sent: *sent,
             received: status.map(|_| *received),
         };
-        instruments.outcome(&of, |outcome| outcome.record(sample));
-        started.in_flight.ended();
+        let (unanswered, error_type) = match config.naming.names {
+            Names::Short => (status.is_none().then(|| Unanswered::by(end)), None),
+            Names::Conventions => (None, end.error_type(config.kind, *status)),
+        };
+        let told = late.as_ref().and_then(RouteSlot::get);
+        let of = arrived.at.map(|arrival| Outcome {
+            arrival,
+            status: *status,
+            unanswered,
+            error_type,
+            version: *version,
+            route: told.as_ref().map(Route::as_str),
+            own: config.labels.of(own),
+        });
+        instruments.outcome(of.as_ref(), |outcome| outcome.record(sample));
+        instruments.leave(arrived);
     }
 }

@@ -1,16 +1,19 @@
 //! The instruments of one layer, shared by its clones and their exchanges.
 
 use std::sync::{
-    Arc, OnceLock,
+    OnceLock,
     atomic::{AtomicBool, Ordering},
 };
 
+use http::Method;
+
 use crate::{
-    backend::{Backend, SeriesLabels, Wanted},
+    backend::{Backend, InFlight, SeriesLabels, Wanted},
     config::Config,
-    dimensions::{Dimensions, Key, OVERFLOW, Unanswered},
+    dimensions::{Dimensions, OVERFLOW, Unanswered},
+    keys::{Arrival, ArrivalKey, Outcome, OutcomeKey},
     names::Metrics,
-    series::Series,
+    series::{At, Found, Series},
 };
 
 /// How many series a layer makes of each kind before it counts in the overflow series.
@@ -20,62 +23,118 @@ pub(crate) const DEFAULT_LIMIT: usize = 2_000;
 pub(crate) struct Instruments<B: Backend> {
     pub(crate) config: Config<B>,
     resolved: OnceLock<B::Instruments>,
-    outcomes: Series<Key, B::Outcome>,
-    started: Series<Key, Started<B>>,
-    overflow: OnceLock<(B::Outcome, Started<B>)>,
+    arrivals: Series<ArrivalKey, B::InFlight>,
+    outcomes: Series<OutcomeKey, B::Outcome>,
+    overflow: OnceLock<(B::Outcome, B::InFlight)>,
     warned_of_the_void: AtomicBool,
 }
 
-/// What an exchange keeps of its start.
-#[derive(Clone, Debug)]
-pub(crate) struct Started<B: Backend> {
-    pub(crate) in_flight: B::InFlight,
-    /// The host the exchange was counted in, shared by all exchanges of the series.
-    pub(crate) host: Option<Arc<str>>,
+/// What an exchange keeps of its arrival.
+#[derive(Debug)]
+pub(crate) struct Arrived<B: Backend> {
+    /// Where it lies; nowhere if there was no room left.
+    pub(crate) at: Option<At>,
+    /// The gauge it was counted in, if that is not kept there.
+    unkept: Option<Box<B::InFlight>>,
 }
 
 impl<B: Backend> Instruments<B> {
     pub(crate) fn new(config: Config<B>) -> Self {
         Self {
             resolved: OnceLock::new(),
+            arrivals: Series::new(config.limit),
             outcomes: Series::new(config.limit),
-            started: Series::new(config.limit),
             config,
             overflow: OnceLock::new(),
             warned_of_the_void: AtomicBool::new(false),
         }
     }
 
-    /// The gauge of an exchange that starts.
-    pub(crate) fn started(&self, of: &Dimensions<'_>) -> Started<B> {
-        if let Some(known) = self.started.get(of) {
-            return known.clone();
+    /// Counts an exchange in.
+    #[inline]
+    pub(crate) fn arrive(&self, arrival: Arrival<&Method, &str>) -> Arrived<B> {
+        let found = self.arrivals.find(&arrival);
+        let known = found
+            .as_ref()
+            .and_then(|found| Some((found.at, found.entry.get()?)));
+        match known {
+            Some((at, in_flight)) => {
+                in_flight.started();
+                Arrived {
+                    at: Some(at),
+                    unkept: None,
+                }
+            }
+            None => self.arrive_first(found, arrival),
         }
-        if !self.is_ready() {
-            return self.make_started(&self.unkept(), of);
-        }
-        self.started
-            .get_or_insert_with(of, |key| {
-                self.make_started(self.resolved(), &key.dimensions())
-            })
-            .unwrap_or_else(|| &self.overflow(&self.started).1)
-            .clone()
     }
 
-    /// Tells the instruments of an exchange that has ended.
-    pub(crate) fn outcome(&self, of: &Dimensions<'_>, tell: impl FnOnce(&B::Outcome)) {
-        if let Some(known) = self.outcomes.get(of) {
-            return tell(known);
-        }
+    #[cold]
+    fn arrive_first(
+        &self,
+        found: Option<Found<'_, ArrivalKey, B::InFlight>>,
+        arrival: Arrival<&Method, &str>,
+    ) -> Arrived<B> {
+        let at = found.as_ref().map(|found| found.at);
         if !self.is_ready() {
-            return tell(&self.make_outcome(&self.unkept(), of));
+            let in_flight = self.make_in_flight(&self.unkept(), &arrival.dimensions());
+            in_flight.started();
+            let unkept = Some(Box::new(in_flight));
+            return Arrived { at, unkept };
         }
-        let outcome = self
-            .outcomes
-            .get_or_insert_with(of, |key| {
-                self.make_outcome(self.resolved(), &key.dimensions())
-            })
-            .unwrap_or_else(|| &self.overflow(&self.outcomes).0);
+        let in_flight = match found {
+            Some(Found { entry, .. }) => entry.get_or_make(|key| {
+                self.make_in_flight(self.resolved(), &key.borrowed().dimensions())
+            }),
+            None => &self.overflow(&self.arrivals).1,
+        };
+        in_flight.started();
+        Arrived { at, unkept: None }
+    }
+
+    /// Counts an exchange out, where it was counted in.
+    #[inline]
+    pub(crate) fn leave(&self, arrived: &Arrived<B>) {
+        let in_flight = match arrived {
+            Arrived {
+                unkept: Some(in_flight),
+                ..
+            } => Some(&**in_flight),
+            Arrived { at: Some(at), .. } => self.arrivals.entry(*at).and_then(|entry| entry.get()),
+            Arrived { at: None, .. } => self.overflow.get().map(|(_, in_flight)| in_flight),
+        };
+        if let Some(in_flight) = in_flight {
+            in_flight.ended();
+        }
+    }
+
+    /// Tells the instruments of an exchange that has ended; of one that arrived nowhere, those of
+    /// the overflow series.
+    #[inline]
+    pub(crate) fn outcome(&self, of: Option<&Outcome<'_>>, tell: impl FnOnce(&B::Outcome)) {
+        match of.and_then(|of| self.outcomes.get(of)) {
+            Some(known) => tell(known),
+            None => self.first_outcome(of, tell),
+        }
+    }
+
+    #[cold]
+    fn first_outcome(&self, of: Option<&Outcome<'_>>, tell: impl FnOnce(&B::Outcome)) {
+        let known = of.and_then(|of| {
+            let arrival = self.arrivals.entry(of.arrival)?;
+            Some((of, of.dimensions(arrival.key.borrowed())))
+        });
+        if !self.is_ready() {
+            let dimensions = known.map_or(everything(), |(_, dimensions)| dimensions);
+            return tell(&self.make_outcome(&self.unkept(), &dimensions));
+        }
+        let outcome = match known {
+            Some((of, dimensions)) => self
+                .outcomes
+                .get_or_insert_with(of, |_| self.make_outcome(self.resolved(), &dimensions))
+                .unwrap_or_else(|| &self.overflow(&self.outcomes).0),
+            None => &self.overflow(&self.arrivals).0,
+        };
         tell(outcome);
     }
 
@@ -94,7 +153,7 @@ impl<B: Backend> Instruments<B> {
 
     /// The series of everything that has none of its own.
     #[cold]
-    fn overflow<V>(&self, full: &Series<Key, V>) -> &(B::Outcome, Started<B>) {
+    fn overflow<K, V>(&self, full: &Series<K, V>) -> &(B::Outcome, B::InFlight) {
         if full.first_refusal() {
             tracing::warn!(
                 limit = full.len(),
@@ -103,16 +162,9 @@ impl<B: Backend> Instruments<B> {
             );
         }
         self.overflow.get_or_init(|| {
-            let everywhere = Dimensions {
-                route: Some(OVERFLOW),
-                host: Some(OVERFLOW),
-                scheme: OVERFLOW,
-                unanswered: Some(Unanswered::Overflow),
-                ..Dimensions::of_method(OVERFLOW)
-            };
             (
-                self.make_outcome(self.resolved(), &everywhere),
-                self.make_started(self.resolved(), &everywhere),
+                self.make_outcome(self.resolved(), &everything()),
+                self.make_in_flight(self.resolved(), &everything()),
             )
         })
     }
@@ -127,15 +179,12 @@ impl<B: Backend> Instruments<B> {
     }
 
     #[cold]
-    fn make_started(&self, instruments: &B::Instruments, of: &Dimensions<'_>) -> Started<B> {
+    fn make_in_flight(&self, instruments: &B::Instruments, of: &Dimensions<'_>) -> B::InFlight {
         let series = SeriesLabels {
             shared: self.config.naming.in_flight_labels(self.config.kind, of),
             status: None,
         };
-        Started {
-            in_flight: self.config.backend.in_flight(instruments, series),
-            host: of.host.map(Arc::from),
-        }
+        self.config.backend.in_flight(instruments, series)
     }
 
     /// The instruments of the layer, made when the first series is.
@@ -149,5 +198,16 @@ impl<B: Backend> Instruments<B> {
 
     fn metrics(&self) -> Metrics {
         self.config.naming.metrics(self.config.kind)
+    }
+}
+
+/// What the overflow series says of itself.
+fn everything() -> Dimensions<'static> {
+    Dimensions {
+        route: Some(OVERFLOW),
+        host: Some(OVERFLOW),
+        scheme: OVERFLOW,
+        unanswered: Some(Unanswered::Overflow),
+        ..Dimensions::of_method(OVERFLOW)
     }
 }

@@ -5,14 +5,15 @@ use std::{sync::Arc, time::Instant};
 use tower_layer::Layer;
 use tower_otel_core::{
     Filter, Kind, Observe, Observed, RequestHead, Route, RouteSource, Routing, content_length,
-    semconv::{self, KnownMethods, Proxies, protocol},
+    semconv::{self, KnownMethods, Proxies},
 };
 
 use crate::{
     backend::{Backend, Facade},
     config::Config,
-    exchange::{MetricsExchange, Subject},
+    exchange::{MetricsExchange, More},
     instruments::{DEFAULT_LIMIT, Instruments},
+    keys::Arrival,
     labels::OwnLabels,
     names::Names,
     naming::Naming,
@@ -158,13 +159,14 @@ impl<B: Backend> Observe for MetricsLayer<B> {
             Kind::Server => config.route.start(config.kind, request),
             Kind::Client => Routing::Unknown,
         };
-        let mut subject = Subject {
-            methods: config.methods.clone(),
-            method: request.method().clone(),
-            scheme: "",
-            port: None,
-            version: None,
-            routing,
+        let request = &*request;
+        let (route, late) = match routing {
+            Routing::Known(route) => (Some(route), None),
+            Routing::Late(slot) => (None, Some(slot)),
+            Routing::Unknown => (None, None),
+        };
+        let more = More {
+            late,
             own: config.labels.request(request),
             sent: config
                 .naming
@@ -172,33 +174,40 @@ impl<B: Backend> Observe for MetricsLayer<B> {
                 .then(|| content_length(request.headers()))
                 .flatten(),
         };
-        let start = |subject, host: Option<&str>| {
-            MetricsExchange::new(&self.instruments, subject, host, at)
+        let method = request.method();
+        let mut arrival = Arrival {
+            method: config.methods.name(method).map(|_| method),
+            route: route.as_ref().map(Route::as_str),
+            host: None,
+            port: None,
+            scheme: "",
+            version: None,
         };
-        Some(match config.kind {
-            Kind::Server => {
-                let conventions = config.naming.names == Names::Conventions;
-                if !conventions && !config.naming.address {
-                    return Some(start(subject, None));
-                }
-                let forwarded = config.forwarded(request);
+        let conventions = config.naming.names == Names::Conventions;
+        let forwarded;
+        let server = match config.kind {
+            Kind::Server if conventions || config.naming.address => {
+                forwarded = config.forwarded(request);
                 if conventions {
-                    subject.scheme = config.scheme(&forwarded, request);
-                    subject.version = protocol::version(request.version());
+                    arrival.scheme = config.scheme(&forwarded, request);
+                    arrival.version = Some(request.version());
                 }
-                let server = config.naming.address.then(|| {
-                    semconv::server::on_server(&forwarded, &request.target(), request.headers())
-                });
-                let server = server.flatten();
-                subject.port = server.and_then(|server| server.port);
-                start(subject, server.map(|server| server.host))
+                config
+                    .naming
+                    .address
+                    .then(|| {
+                        semconv::server::on_server(&forwarded, &request.target(), request.headers())
+                    })
+                    .flatten()
             }
-            Kind::Client => {
-                let server = semconv::server::on_client(&request.target(), request.headers());
-                subject.port = server.and_then(|server| server.port);
-                start(subject, server.map(|server| server.host))
-            }
-        })
+            Kind::Server => None,
+            Kind::Client => semconv::server::on_client(&request.target(), request.headers()),
+        };
+        if let Some(server) = server {
+            arrival.host = Some(server.host);
+            arrival.port = server.port;
+        }
+        Some(MetricsExchange::new(&self.instruments, arrival, more, at))
     }
 }
 

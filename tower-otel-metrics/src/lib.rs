@@ -118,6 +118,7 @@ mod config;
 mod dimensions;
 mod exchange;
 mod instruments;
+mod keys;
 mod labels;
 mod layer;
 mod names;

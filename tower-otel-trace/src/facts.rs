@@ -8,7 +8,7 @@ use tower_otel_core::{
     semconv::{self, Endpoint, Forwarded, HostPort, protocol, rpc, span_name, user_agent},
 };
 
-use crate::{OptIn, config::Config};
+use crate::{OptIn, config::Config, names};
 
 /// Which conventions a span follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,8 +80,25 @@ impl<'a> Facts<'a> {
     /// `{method} {route}`, or as much of it as there is; of a gRPC call its method.
     pub(crate) fn name(&self) -> Cow<'_, str> {
         match self.protocol {
-            Protocol::Http => span_name(self.known_method(), self.route()),
+            Protocol::Http => match self.kept_name() {
+                Some(name) => Cow::Borrowed(name),
+                None => span_name(self.known_method(), self.route()),
+            },
             Protocol::Grpc => Cow::Borrowed(rpc::span_name(self.called())),
+        }
+    }
+
+    /// The name, if it need not be made for this span alone.
+    pub(crate) fn kept_name(&self) -> Option<&'static str> {
+        match (
+            self.protocol,
+            self.route().filter(|route| !route.is_empty()),
+        ) {
+            (Protocol::Http, Some(route)) => {
+                names::kept(&span_name(self.known_method(), None), route)
+            }
+            (Protocol::Http, None) => self.standard_method(),
+            (Protocol::Grpc, _) => None,
         }
     }
 
@@ -95,14 +112,14 @@ impl<'a> Facts<'a> {
         self.config.methods.name(self.request.method())
     }
 
-    pub(crate) fn method(&self) -> &str {
-        self.known_method().unwrap_or(semconv::OTHER)
-    }
-
-    /// The method, where it is one that every program knows.
+    /// The method, if it is one of RFC 9110 and its companions, and known here.
     pub(crate) fn standard_method(&self) -> Option<&'static str> {
         self.known_method()?;
         semconv::method::standard(self.request.method())
+    }
+
+    pub(crate) fn method(&self) -> &str {
+        self.known_method().unwrap_or(semconv::OTHER)
     }
 
     pub(crate) fn method_original(&self) -> Option<&str> {

@@ -300,6 +300,7 @@ mod facts;
 mod grpc;
 mod handle;
 mod layer;
+mod names;
 mod opt_in;
 
 pub use backend::{Backend, Otel, OtelSpan, Tracing, TracingSpan};

@@ -227,6 +227,12 @@ def model():
 
 
 def security():
+    # Where nobody is refused, that is none of what was asked.
+    none = f'or on (job) 0 * sum by (job) (rate(http_requests_total{{job=~"$job"}}{RATE}))'
+
+    def refused(by, which):
+        return f'sum by ({by}) (rate(http_requests_total{{job=~"$job",{which}}}{RATE})) {none}'
+
     return [
         panel("Refused logins and tokens in the range", "short",
               ('sum by (reason) (increase(auth_failures_total{job=~"$job"}[$__range]))', "{{reason}}"),
@@ -237,13 +243,11 @@ def security():
               ('sum by (job) (job_reason:auth_failures:rate5m{job=~"$job",reason!~"expired|missing_token"})', "{{job}}"), limit=1,
               note="Wrong passwords, unknown users, forged tokens: what an attack is made of."),
         panel("Answers that refuse", "reqps",
-              (f'sum by (job, status) (rate(http_requests_total{{job=~"$job",status=~"401|403|404|429"}}{RATE}))', "{{job}} {{status}}")),
+              (refused("job, status", 'status=~"401|403|404|429"'), "{{job}} {{status}}")),
         panel("Refused by route", "reqps",
-              (f'sum by (job, method, path) (rate(http_requests_total{{job=~"$job",status=~"401|403"}}{RATE}))',
-               "{{job}} {{method}} {{path}}"), width=12),
+              (refused("job, method, path", 'status=~"401|403"'), "{{job}} {{method}} {{path}}"), width=12),
         panel("Paths that do not exist", "reqps",
-              (f'sum by (job, method) (rate(http_requests_total{{job=~"$job",path="unmatched"}}{RATE}))', "{{job}} {{method}}"),
-              width=12, note="Scanners look for what others left open."),
+              (refused("job, method", 'path="unmatched"'), "{{job}} {{method}}"), width=12, note="Scanners look for what others left open."),
     ]
 
 
@@ -265,6 +269,10 @@ def realtime():
 def telemetry():
     def rate(metric, by):
         return f"sum by ({by}) (rate({metric}{RATE}))"
+
+    # A collector counts failures from the first one on: until then there are none of what was sent.
+    sent = rate("otelcol_exporter_sent_spans_total", "instance, exporter")
+    failed = f'{rate("otelcol_exporter_send_failed_spans_total", "instance, exporter")} or 0 * {sent}'
 
     return [
         panel("Alerts", "short", ('count by (alertname, severity) (ALERTS{alertstate="firing"})', "{{alertname}}"),
@@ -289,9 +297,9 @@ def telemetry():
               (rate("otelcol_receiver_refused_spans_total", "instance"), "{{instance}} spans refused"),
               (rate("otelcol_receiver_accepted_log_records_total", "instance"), "{{instance}} lines accepted")),
         panel("Sent by the collector", "ops",
-              (rate("otelcol_exporter_sent_spans_total", "instance, exporter"), "{{instance}} {{exporter}} spans"),
+              (sent, "{{instance}} {{exporter}} spans"),
               (rate("otelcol_exporter_sent_log_records_total", "instance, exporter"), "{{instance}} {{exporter}} lines"),
-              (rate("otelcol_exporter_send_failed_spans_total", "instance, exporter"), "{{instance}} {{exporter}} spans failed")),
+              (failed, "{{instance}} {{exporter}} spans failed")),
         panel("Queues of the collector", "percentunit",
               ("otelcol_exporter_queue_size / otelcol_exporter_queue_capacity", "{{instance}} {{exporter}}"), limit=0.8),
     ]

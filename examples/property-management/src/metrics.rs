@@ -1,5 +1,6 @@
-//! What is counted here beside requests. The names of the story have helpers in
-//! [`tower_otel_metrics::app`]; the rest is written with the facade.
+//! What is counted here beside requests. What most systems count (queries, connections, calls to a
+//! model, refused logins, WebSockets) has helpers in [`tower_otel_metrics::app`]; the rest is written
+//! with the facade.
 
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge};
 use tower_otel_metrics::app;

@@ -64,17 +64,23 @@ impl Receiver {
 
     /// Waits for so many spans, and returns them with the service names.
     pub async fn spans(&self, count: usize) -> Vec<(String, Span)> {
-        let arrived = async {
-            loop {
-                let came = self.state.came.notified();
-                let spans = self.state.spans.lock().unwrap().clone();
-                if spans.len() >= count {
-                    return spans;
-                }
-                came.await;
-            }
-        };
+        let arrived = self.spans_until(|spans| spans.len() >= count);
         within(&format!("{count} spans arrive"), arrived).await
+    }
+
+    /// Waits, for as long as it takes, until what has arrived is so.
+    pub async fn spans_until(
+        &self,
+        are_so: impl Fn(&[(String, Span)]) -> bool,
+    ) -> Vec<(String, Span)> {
+        loop {
+            let came = self.state.came.notified();
+            let spans = self.state.spans.lock().unwrap().clone();
+            if are_so(&spans) {
+                return spans;
+            }
+            came.await;
+        }
     }
 
     /// What the last export of metrics brought.

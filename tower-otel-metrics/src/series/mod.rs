@@ -56,16 +56,35 @@ struct Slot<K, V> {
     entry: Box<Entry<K, V>>,
 }
 
-struct Entry<K, V> {
-    key: K,
+#[derive(Debug)]
+pub(crate) struct Entry<K, V> {
+    pub(crate) key: K,
     /// Filled after the entry is visible: whatever makes the value runs outside the lock.
     value: OnceLock<V>,
 }
 
+/// Where an entry lies, for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct At(u32);
+
+/// An entry and where it lies.
+#[derive(Debug)]
+pub(crate) struct Found<'a, K, V> {
+    pub(crate) at: At,
+    pub(crate) entry: &'a Entry<K, V>,
+}
+
 enum Probe<'a, K, V> {
-    Found(&'a Entry<K, V>),
-    Vacant(&'a OnceLock<Slot<K, V>>),
+    Found(Found<'a, K, V>),
+    Vacant(At, &'a OnceLock<Slot<K, V>>),
     Crowded,
+}
+
+impl At {
+    /// To be hashed with the rest of a key.
+    pub(crate) fn number(self) -> u32 {
+        self.0
+    }
 }
 
 impl<K, V> fmt::Debug for Series<K, V> {
@@ -99,28 +118,40 @@ impl<K, V> Series<K, V> {
         Q: Query<Key = K>,
     {
         match self.probe(self.seeds.hash_one(query), query) {
-            Probe::Found(entry) => entry.value.get(),
-            Probe::Vacant(_) | Probe::Crowded => None,
+            Probe::Found(found) => found.entry.get(),
+            Probe::Vacant(..) | Probe::Crowded => None,
         }
+    }
+
+    /// The entry of `query`, without handles if it is new; `None` if the table is full and the key
+    /// not in it.
+    #[inline]
+    pub(crate) fn find<Q>(&self, query: &Q) -> Option<Found<'_, K, V>>
+    where
+        Q: Query<Key = K>,
+    {
+        let hash = self.seeds.hash_one(query);
+        match self.probe(hash, query) {
+            Probe::Found(found) => Some(found),
+            Probe::Vacant(..) => self.insert(hash, query),
+            Probe::Crowded => None,
+        }
+    }
+
+    /// The entry that lies there.
+    #[inline]
+    pub(crate) fn entry(&self, at: At) -> Option<&Entry<K, V>> {
+        Some(&self.slots.get(at.0 as usize)?.get()?.entry)
     }
 
     /// The handles of `query`, from `make` if they are asked for the first time; `None` if the
     /// table is full and the key not in it.
-    ///
-    /// `make` runs once per key, however many threads ask at the same time: the others wait for
-    /// it. If it panics, the next caller tries again. It must not ask for the same key itself.
     #[inline]
     pub(crate) fn get_or_insert_with<Q>(&self, query: &Q, make: impl FnOnce(&K) -> V) -> Option<&V>
     where
         Q: Query<Key = K>,
     {
-        let hash = self.seeds.hash_one(query);
-        let entry = match self.probe(hash, query) {
-            Probe::Found(entry) => entry,
-            Probe::Vacant(_) => self.insert(hash, query)?,
-            Probe::Crowded => return None,
-        };
-        Some(entry.value.get_or_init(|| make(&entry.key)))
+        Some(self.find(query)?.entry.get_or_make(make))
     }
 
     /// How many series there are.
@@ -136,7 +167,7 @@ impl<K, V> Series<K, V> {
     /// Takes a slot for a key that was not there a moment ago. A full table turns away without
     /// the lock, so it is taken about `limit` times in the life of a process.
     #[cold]
-    fn insert<Q>(&self, hash: u64, query: &Q) -> Option<&Entry<K, V>>
+    fn insert<Q>(&self, hash: u64, query: &Q) -> Option<Found<'_, K, V>>
     where
         Q: Query<Key = K>,
     {
@@ -148,17 +179,18 @@ impl<K, V> Series<K, V> {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         match self.probe(hash, query) {
-            Probe::Found(entry) => Some(entry),
-            Probe::Vacant(slot) if self.len() < self.limit => {
+            Probe::Found(found) => Some(found),
+            Probe::Vacant(at, slot) if self.len() < self.limit => {
                 let entry = Box::new(Entry {
                     key: query.to_key(),
                     value: OnceLock::new(),
                 });
                 let slot = slot.get_or_init(|| Slot { hash, entry });
                 self.len.fetch_add(1, Ordering::Release);
-                Some(&slot.entry)
+                let entry = &slot.entry;
+                Some(Found { at, entry })
             }
-            Probe::Vacant(_) | Probe::Crowded => None,
+            Probe::Vacant(..) | Probe::Crowded => None,
         }
     }
 
@@ -172,20 +204,41 @@ impl<K, V> Series<K, V> {
         // The number of slots is a power of two and the step odd: the walk meets each slot once.
         let mask = self.slots.len().wrapping_sub(1);
         let step = (hash >> 32) as usize | 1;
-        let mut at = hash as usize;
+        let mut walk = hash as usize;
         for _ in 0..MAX_PROBES.min(self.slots.len()) {
-            let Some(cell) = self.slots.get(at & mask) else {
+            let index = walk & mask;
+            let Some(cell) = self.slots.get(index) else {
                 break;
             };
+            // There are at most twice `MAX_LIMIT` slots.
+            let at = At(index as u32);
             match cell.get() {
-                None => return Probe::Vacant(cell),
+                None => return Probe::Vacant(at, cell),
                 Some(slot) if slot.hash == hash && query.is(&slot.entry.key) => {
-                    return Probe::Found(&slot.entry);
+                    let entry = &slot.entry;
+                    return Probe::Found(Found { at, entry });
                 }
-                Some(_) => at = at.wrapping_add(step),
+                Some(_) => walk = walk.wrapping_add(step),
             }
         }
         Probe::Crowded
+    }
+}
+
+impl<K, V> Entry<K, V> {
+    /// The handles, if they have been made.
+    #[inline]
+    pub(crate) fn get(&self) -> Option<&V> {
+        self.value.get()
+    }
+
+    /// The handles, from `make` if they are asked for the first time.
+    ///
+    /// `make` runs once per key, however many threads ask at the same time: the others wait for
+    /// it. If it panics, the next caller tries again. It must not ask for the same key itself.
+    #[inline]
+    pub(crate) fn get_or_make(&self, make: impl FnOnce(&K) -> V) -> &V {
+        self.value.get_or_init(|| make(&self.key))
     }
 }
 
@@ -286,6 +339,25 @@ mod tests {
             }
         }
         assert_eq!(series.len(), 8);
+    }
+
+    #[test]
+    fn an_entry_stays_where_it_was_found() {
+        let series = Series::new(100);
+        let paths: Vec<String> = (0..100).map(|n| format!("/{n}")).collect();
+        let places: Vec<At> = paths
+            .iter()
+            .map(|path| series.find(&get(path)).unwrap().at)
+            .collect();
+        assert!(series.get(&get("/7")).is_none(), "nobody has made it yet");
+        for (path, at) in paths.iter().zip(&places) {
+            assert_eq!(series.find(&get(path)).unwrap().at, *at);
+            let entry = series.entry(*at).unwrap();
+            assert_eq!(*entry.key.1, **path);
+            assert_eq!(entry.get_or_make(|key| key.1.len()), &path.len());
+        }
+        assert_eq!(series.get(&get("/42")), Some(&3));
+        assert!(series.find(&get("/more")).is_none());
     }
 
     #[test]

@@ -3,12 +3,19 @@
 use std::net::IpAddr;
 
 use http::HeaderValue;
-use opentelemetry::KeyValue;
+use opentelemetry::{KeyValue, Value};
 use tower_otel_core::semconv::HostPort;
+
+use super::recurring;
 
 /// Takes attributes one by one. What is not known is not there.
 pub(super) trait Attributes {
     fn text(&mut self, key: &'static str, value: Option<&str>);
+
+    /// A text that comes again with most requests.
+    fn recurring(&mut self, key: &'static str, value: Option<&str>) {
+        self.text(key, value);
+    }
 
     fn owned(&mut self, key: &'static str, value: Option<String>);
 
@@ -26,7 +33,7 @@ pub(super) trait Attributes {
 
     /// The value of a header, if it is text.
     fn header(&mut self, key: &'static str, value: Option<&HeaderValue>) {
-        self.text(key, value.and_then(|value| value.to_str().ok()));
+        self.recurring(key, value.and_then(|value| value.to_str().ok()));
     }
 
     /// A host and its port, if the text can be read as such. The port of the scheme stands in for
@@ -34,26 +41,41 @@ pub(super) trait Attributes {
     fn host(&mut self, keys: (&'static str, &'static str), text: &[u8], scheme: Option<&str>) {
         let server = HostPort::read(text).map(|server| server.or_default_port(scheme));
         if let Some(HostPort { host, port }) = server {
-            self.text(keys.0, Some(host));
+            self.recurring(keys.0, Some(host));
             self.port(keys.1, port);
         }
     }
 }
 
-impl Attributes for Vec<KeyValue> {
+/// One that takes them as OpenTelemetry has them.
+impl<F: FnMut(KeyValue)> Attributes for F {
     fn text(&mut self, key: &'static str, value: Option<&str>) {
         self.owned(key, value.map(str::to_owned));
     }
 
+    fn recurring(&mut self, key: &'static str, value: Option<&str>) {
+        take(self, key, value.map(recurring::text));
+    }
+
     fn owned(&mut self, key: &'static str, value: Option<String>) {
-        self.extend(value.map(|value| KeyValue::new(key, value)));
+        take(self, key, value);
     }
 
     fn fixed(&mut self, key: &'static str, value: Option<&'static str>) {
-        self.extend(value.map(|value| KeyValue::new(key, value)));
+        take(self, key, value);
     }
 
     fn int(&mut self, key: &'static str, value: Option<i64>) {
-        self.extend(value.map(|value| KeyValue::new(key, value)));
+        take(self, key, value);
+    }
+
+    fn address(&mut self, key: &'static str, value: Option<IpAddr>) {
+        take(self, key, value.map(recurring::address));
+    }
+}
+
+fn take(to: &mut impl FnMut(KeyValue), key: &'static str, value: Option<impl Into<Value>>) {
+    if let Some(value) = value {
+        to(KeyValue::new(key, value));
     }
 }

@@ -12,6 +12,7 @@ mod attributes;
 mod opentelemetry;
 #[cfg(feature = "record")]
 mod record;
+mod recurring;
 mod tracing;
 
 use self::attributes::Attributes;

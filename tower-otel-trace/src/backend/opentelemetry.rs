@@ -3,6 +3,7 @@
 use std::{
     borrow::Cow,
     fmt,
+    sync::Arc,
     time::{Instant, SystemTime},
 };
 
@@ -23,12 +24,18 @@ use crate::facts::{Facts, Protocol};
 /// No subscriber is needed, and no process-wide state. The span is current in the OpenTelemetry
 /// context while the service inside runs, so that it is the parent of whatever is opened there,
 /// tracing-opentelemetry's spans included.
-#[derive(Clone, Debug)]
-pub struct Otel<T>(T);
+#[derive(Debug)]
+pub struct Otel<T>(Arc<T>);
+
+impl<T> Clone for Otel<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
 
 impl<T: Tracer> Otel<T> {
     pub(crate) fn new<P: TracerProvider<Tracer = T>>(provider: &P) -> Self {
-        Self(provider.tracer_with_scope(scope()))
+        Self(Arc::new(provider.tracer_with_scope(scope())))
     }
 }
 
@@ -42,7 +49,7 @@ pub struct OtelSpan {
 
 impl<T> Backend for Otel<T>
 where
-    T: Tracer<Span: Send + Sync + 'static> + Clone + fmt::Debug,
+    T: Tracer<Span: Send + Sync + 'static> + fmt::Debug,
 {
     type Span = OtelSpan;
 
@@ -52,10 +59,14 @@ where
         let started = SystemTime::now();
         // With room for the rest.
         let mut attributes = Vec::with_capacity(16);
-        for_samplers(facts, &mut attributes);
+        for_samplers(facts, &mut |attribute| attributes.push(attribute));
+        let name = match facts.kept_name() {
+            Some(name) => Cow::Borrowed(name),
+            None => Cow::Owned(facts.name().into_owned()),
+        };
         let mut builder = self
             .0
-            .span_builder(Cow::Owned(facts.name().into_owned()))
+            .span_builder(name)
             .with_kind(match facts.kind() {
                 Kind::Server => SpanKind::Server,
                 Kind::Client => SpanKind::Client,
@@ -68,9 +79,7 @@ where
         let mut span = self.0.build_with_context(builder, &parent);
         let recording = span.is_recording();
         if recording {
-            let mut attributes = Vec::with_capacity(8);
-            rest(facts, &mut attributes);
-            span.set_attributes(attributes);
+            rest(facts, &mut |attribute| span.set_attribute(attribute));
         }
         let context = if recording {
             parent.with_span(span)
@@ -117,7 +126,8 @@ impl OtelSpan {
 /// The SDK forgets about a span it does not sample whether its trace id is random.
 fn unsampled(parent: &Context, span: &SpanContext) -> SpanContext {
     const RANDOM: TraceFlags = TraceFlags::new(0x02);
-    let parent = parent.span().span_context().clone();
+    let parent = parent.span();
+    let parent = parent.span_context();
     let random = parent.trace_flags() & RANDOM;
     if random == TraceFlags::default() || parent.trace_id() != span.trace_id() {
         return span.clone();
@@ -137,7 +147,7 @@ pub(super) fn for_samplers(facts: &Facts<'_>, first: &mut impl Attributes) {
         (Protocol::Grpc, _) => first.fixed(attribute::RPC_SYSTEM_NAME, Some(rpc::SYSTEM)),
         (Protocol::Http, Kind::Server) => {
             method(facts, first);
-            first.text(attribute::HTTP_ROUTE, facts.route());
+            first.recurring(attribute::HTTP_ROUTE, facts.route());
             first.text(attribute::URL_PATH, facts.path());
             first.text(attribute::URL_QUERY, facts.query().as_deref());
             first.fixed(attribute::URL_SCHEME, Some(facts.scheme()));
@@ -155,10 +165,9 @@ pub(super) fn for_samplers(facts: &Facts<'_>, first: &mut impl Attributes) {
     }
 }
 
-#[inline]
 fn method(facts: &Facts<'_>, first: &mut impl Attributes) {
     match facts.standard_method() {
-        Some(standard) => first.fixed(attribute::HTTP_REQUEST_METHOD, Some(standard)),
+        Some(method) => first.fixed(attribute::HTTP_REQUEST_METHOD, Some(method)),
         None => first.text(attribute::HTTP_REQUEST_METHOD, Some(facts.method())),
     }
 }
@@ -167,7 +176,7 @@ fn method(facts: &Facts<'_>, first: &mut impl Attributes) {
 pub(super) fn rest(facts: &Facts<'_>, rest: &mut impl Attributes) {
     match facts.protocol() {
         Protocol::Grpc => {
-            rest.text(attribute::RPC_METHOD, facts.rpc_method());
+            rest.recurring(attribute::RPC_METHOD, facts.rpc_method());
             rest.text(attribute::RPC_METHOD_ORIGINAL, facts.rpc_method_original());
         }
         Protocol::Http => {
@@ -188,7 +197,7 @@ pub(super) fn rest(facts: &Facts<'_>, rest: &mut impl Attributes) {
                     }
                 }
                 Kind::Client => {
-                    rest.text(attribute::URL_TEMPLATE, facts.route());
+                    rest.recurring(attribute::URL_TEMPLATE, facts.route());
                     rest.fixed(attribute::URL_SCHEME, facts.client_scheme());
                     rest.header(attribute::USER_AGENT_ORIGINAL, facts.user_agent_header());
                     let count = facts.resend_count().map(i64::from);

@@ -160,6 +160,8 @@ impl Target {
             db.operation.name = query.operation,
             db.collection.name = query.table,
             db.query.summary = query.summary,
+            // Parameters are bound: nobody's data is in it.
+            db.query.text = query.sql,
             db.response.status_code = Empty,
             server.address = self.address,
             server.port = self.port,

@@ -73,8 +73,9 @@ async fn story(options: &Options, process: &Process) -> Result<(), BoxError> {
     let (places, stop) = (system.places(), &process.stop);
     let driving = traffic::drive(&places, &pace, stop);
     let tally = progress::shown(&pace, driving).await?;
-    say(&format!("{tally}\n\n"))?;
+    say(&format!("{tally}\n"))?;
     if !stop.is_asked() {
+        say("\n")?;
         scene::play(&places).await?;
         if let Some(prometheus) = &process.prometheus {
             say(&red::tables(&prometheus.render()))?;
@@ -84,7 +85,12 @@ async fn story(options: &Options, process: &Process) -> Result<(), BoxError> {
             stop.asked().await;
         }
     }
-    system.stop().await
+    system.stop(stop).await?;
+    // Below the `^C` that a terminal shows.
+    match stop.is_asked() {
+        true => say("\nStopped, and removed the database.\n"),
+        false => Ok(()),
+    }
 }
 
 /// `println!` would panic where nobody reads any more.

@@ -11,7 +11,7 @@ use crate::{
     config::{Llm, Secret, Variables},
     db::Database,
     jobs,
-    process::Process,
+    process::{Process, Stop},
     reality, stand_in,
     traffic::Places,
 };
@@ -92,15 +92,23 @@ impl System {
             "\nThe system runs on, until Ctrl-C. Try:\n\
              \x20 curl {api}metrics\n\
              \x20 curl '{reality}listings?city=Graz'\n\
-             \x20 curl -X PUT -H content-type:application/json -d '{{\"kind\":\"429\"}}' {model}fault\n",
+             or break the model provider, and see what customers get, and what is counted:\n\
+             \x20 curl -X PUT -H content-type:application/json -d '{{\"kind\":\"429\"}}' {model}fault\n\
+             \x20 API_URL={api} REALITY_URL={reality} TRAFFIC_SECONDS=10 cargo run -p property-management --bin traffic\n\
+             \x20 curl -s {api}metrics | grep llm_requests_total\n",
             api = self.api,
             reality = self.reality,
             model = self.model,
         )
     }
 
-    /// Waits for the services, which end when the process is asked to, and cleans up.
-    pub(super) async fn stop(mut self) -> Result<(), BoxError> {
+    /// Waits for the services if they were asked to stop, ends them if not, and cleans up.
+    pub(super) async fn stop(mut self, stop: &Stop) -> Result<(), BoxError> {
+        if stop.is_asked() {
+            while let Some(served) = self.services.join_next().await {
+                served??;
+            }
+        }
         self.services.shutdown().await;
         std::fs::remove_dir_all(&self.folder)?;
         Ok(())

@@ -28,7 +28,7 @@ pub(crate) struct Tally(BTreeMap<u16, u64>);
 impl Pace {
     /// So many requests in a second, for so long.
     pub(crate) fn new(rate: u32, duration: Duration) -> Self {
-        let mut turns = time::interval(Duration::from_secs(1) / rate.max(1));
+        let mut turns = time::interval(Duration::from_secs(1) / rate.clamp(1, 1_000_000));
         turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
             turns: Arc::new(Turns::new(turns)),

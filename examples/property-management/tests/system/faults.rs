@@ -47,7 +47,7 @@ impl Trace {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_fails_is_told_from_one_that_is_slow_and_nothing_hangs() {
-    let mut system = System::start().await;
+    let system = System::start().await;
     let flat = system.sign_in_with_a_flat().await;
     let path = format!("/properties/{flat}/description");
     let slow = json!({ "kind": "slow", "delay_ms": 600_000 });
@@ -121,13 +121,61 @@ async fn a_provider_that_fails_is_told_from_one_that_is_slow_and_nothing_hangs()
         let answered = (status >= 500).then(|| status.to_string());
         assert_eq!(error(server), answered, "{fault}");
     }
+}
 
-    system.kill("reality-server");
-    let path = format!("/properties/{flat}/comparables");
-    let answer = system.get(&path).send().await.unwrap();
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_hangs_is_told_from_one_that_is_gone_and_nobody_waits_for_either() {
+    let mut system = System::start().await;
+    let flat = system.sign_in_with_a_flat().await;
+
+    system.kill("model-stand-in");
+    let request = system.post(&format!("/properties/{flat}/description"), None);
+    let request = request.header("traceparent", traceparent(3));
+    let answer = request.send().await.unwrap();
     assert_eq!(answer.status(), 503);
     assert_eq!(answer.headers()["content-type"], "application/problem+json");
-    assert!(answer.text().await.unwrap().contains("trace_id"));
+    let trace = Trace::of(&system, 3, "POST /properties/{id}/description").await;
+    let call = trace.named("chat test-model");
+    assert_eq!(error(call).as_deref(), Some("unavailable"));
+    let refused = Some("connection_refused".to_owned());
+    assert_eq!(trace.errors_below(call), vec![refused; 3]);
+
+    let path = format!("/properties/{flat}/comparables");
+    let host = system.reality.trim_start_matches("http://").to_owned();
+    for (number, status, ended, why) in [
+        (1, 504, "error", "timeout"),
+        (2, 503, "error", "connection_refused"),
+    ] {
+        match number {
+            1 => system.freeze("reality-server"),
+            _ => system.kill("reality-server"),
+        }
+        let before = system.metrics_until(&system.api, "metrics", |_| true).await;
+        let start = Instant::now();
+        let request = system.get(&path).header("traceparent", traceparent(number));
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), status, "{why}");
+        assert!(start.elapsed() < Duration::from_secs(20), "{why}");
+        assert_eq!(answer.headers()["content-type"], "application/problem+json");
+        assert!(
+            answer
+                .text()
+                .await
+                .unwrap()
+                .contains(&format!("{number:032x}"))
+        );
+
+        let after = system.metrics_until(&system.api, "metrics", |_| true).await;
+        let risen =
+            |metric, labels: &[_]| sum(&after, metric, labels) - sum(&before, metric, labels);
+        let call = [("host", &*host), ("status", ended)];
+        assert_eq!(risen("http_client_requests_total", &call), 1.0, "{why}");
+        let name = "GET /properties/{id}/comparables";
+        let trace = Trace::of(&system, number, name).await;
+        let server = trace.named(name);
+        assert_eq!(error(server), Some(status.to_string()), "{why}");
+        assert_eq!(error(trace.named("GET")).as_deref(), Some(why));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

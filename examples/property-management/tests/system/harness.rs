@@ -1,10 +1,10 @@
 //! The system, started anew for each test.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read},
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
-    sync::{Arc, Mutex, OnceLock},
+    sync::{Arc, OnceLock},
     thread,
     time::Duration,
 };
@@ -17,7 +17,7 @@ use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
 use sqlx::{AnyPool, any::install_default_drivers};
 use suite_tests::otlp::{Receiver, attribute};
-use tokio::time;
+use tokio::{sync::watch, time};
 use uuid::Uuid;
 
 pub(crate) const EMAIL: &str = "canary-email@example.com";
@@ -59,10 +59,11 @@ pub(crate) fn is_failed(span: &Span) -> bool {
     status.is_some_and(|status| status.code() == StatusCode::Error)
 }
 
-/// A process, killed with the test, and all that it wrote.
+/// A process, killed with the test, and all that it wrote. Nobody writes any more when the channel
+/// is closed.
 struct Process {
     child: Child,
-    lines: Arc<Mutex<String>>,
+    written: watch::Receiver<String>,
 }
 
 impl System {
@@ -92,10 +93,11 @@ impl System {
                 .envs(own.iter().copied());
             Process::start(command)
         };
-        let (stand_in, model) = start(env!("CARGO_BIN_EXE_model-stand-in"), &[]);
-        let (reality_server, reality) = start(env!("CARGO_BIN_EXE_reality-server"), &[]);
-        let (worker, jobs) = start(env!("CARGO_BIN_EXE_jobs"), &[]);
-        let (api_server, api) = start(
+        let stand_in = start(env!("CARGO_BIN_EXE_model-stand-in"), &[]);
+        let reality_server = start(env!("CARGO_BIN_EXE_reality-server"), &[]);
+        let worker = start(env!("CARGO_BIN_EXE_jobs"), &[]);
+        let (model, reality) = (stand_in.url().await, reality_server.url().await);
+        let api_server = start(
             env!("CARGO_BIN_EXE_api-server"),
             &[
                 ("REALITY_URL", &*reality),
@@ -105,11 +107,14 @@ impl System {
                 ("LLM_TIMEOUT", "4000"),
             ],
         );
+        for process in [&reality_server, &worker, &api_server] {
+            process.says("the database is ready").await;
+        }
         let system = Self {
             client: Client::builder().timeout(LONG).build().unwrap(),
-            api,
+            api: api_server.url().await,
             reality,
-            jobs,
+            jobs: worker.url().await,
             model,
             database: database.to_owned(),
             processes: vec![
@@ -123,13 +128,8 @@ impl System {
             folder,
         };
         for base in [&system.api, &system.reality, &system.jobs] {
-            let ready = async {
-                let url = format!("{base}/readyz");
-                while system.client.get(&url).send().await.unwrap().status() != 200 {
-                    time::sleep(Duration::from_millis(10)).await;
-                }
-            };
-            time::timeout(LONG, ready).await.expect("it is ready");
+            let ready = system.client.get(format!("{base}/readyz"));
+            assert_eq!(ready.send().await.unwrap().status(), 200, "{base}");
         }
         system
     }
@@ -192,15 +192,7 @@ impl System {
         what: &str,
         are_there: impl Fn(&[(String, Span)]) -> bool,
     ) -> Vec<(String, Span)> {
-        let waiting = async {
-            loop {
-                let spans = self.receiver.spans(0).await;
-                if are_there(&spans) {
-                    return spans;
-                }
-                time::sleep(Duration::from_millis(10)).await;
-            }
-        };
+        let waiting = self.receiver.spans_until(are_there);
         time::timeout(LONG, waiting).await.expect(what)
     }
 
@@ -242,28 +234,33 @@ impl System {
 
     /// As Kubernetes stops it.
     pub(crate) fn terminate(&mut self, name: &str) -> ExitStatus {
-        let process = self.process(name);
-        let id = process.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-TERM", &id])
-                .status()
-                .unwrap()
-                .success()
-        );
-        process.child.wait().unwrap()
+        self.signal(name, "-TERM");
+        self.process(name).child.wait().unwrap()
+    }
+
+    /// It listens, and does nothing any more.
+    pub(crate) fn freeze(&mut self, name: &str) {
+        self.signal(name, "-STOP");
+    }
+
+    fn signal(&mut self, name: &str, signal: &str) {
+        let id = self.process(name).child.id().to_string();
+        let sent = Command::new("kill").args([signal, &id]).status();
+        assert!(sent.unwrap().success(), "{signal} to {name}");
     }
 
     /// Stops everything; all that was written.
-    pub(crate) fn stop(mut self) -> String {
+    pub(crate) async fn stop(mut self) -> String {
         for name in ["api-server", "reality-server", "jobs"] {
             self.terminate(name);
         }
-        let lines = self
-            .processes
-            .iter()
-            .map(|(_, own)| own.lines.lock().unwrap().clone());
-        lines.collect()
+        self.kill("model-stand-in");
+        let mut written = String::new();
+        for (_, process) in &mut self.processes {
+            while process.written.changed().await.is_ok() {}
+            written += &process.written.borrow();
+        }
+        written
     }
 }
 
@@ -278,33 +275,42 @@ impl Drop for System {
 }
 
 impl Process {
-    /// Starts it, and waits until it says where it listens.
-    fn start(mut command: Command) -> (Self, String) {
+    fn start(mut command: Command) -> Self {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        let lines = Arc::new(Mutex::new(String::new()));
-        let errors = BufReader::new(child.stderr.take().unwrap());
-        let output = BufReader::new(child.stdout.take().unwrap());
-        let (found, address) = std::sync::mpsc::channel();
-        let kept = Arc::clone(&lines);
-        thread::spawn(move || {
-            for line in errors.lines().map_while(Result::ok) {
-                *kept.lock().unwrap() += &format!("{line}\n");
-            }
-        });
-        let kept = Arc::clone(&lines);
-        thread::spawn(move || {
-            for line in output.lines().map_while(Result::ok) {
-                let json: Value = serde_json::from_str(&line).unwrap_or_default();
-                if let Some(address) = json.pointer("/fields/address").and_then(Value::as_str) {
-                    let _ = found.send(format!("http://{address}"));
+        let (writing, written) = watch::channel(String::new());
+        let writing = Arc::new(writing);
+        let outputs: [Box<dyn Read + Send>; 2] = [
+            Box::new(child.stdout.take().unwrap()),
+            Box::new(child.stderr.take().unwrap()),
+        ];
+        for output in outputs {
+            let writing = Arc::clone(&writing);
+            thread::spawn(move || {
+                for line in BufReader::new(output).lines().map_while(Result::ok) {
+                    writing.send_modify(|written| *written += &format!("{line}\n"));
                 }
-                *kept.lock().unwrap() += &format!("{line}\n");
-            }
-        });
-        let address = address.recv_timeout(LONG);
-        let process = Self { child, lines };
-        let address = address.unwrap_or_else(|_| panic!("{}", process.lines.lock().unwrap()));
-        (process, address)
+            });
+        }
+        Self { child, written }
+    }
+
+    /// Waits until it has written this.
+    async fn says(&self, what: &str) -> String {
+        let mut written = self.written.clone();
+        let said = written.wait_for(|written| written.contains(what));
+        match time::timeout(LONG, said).await {
+            Ok(Ok(written)) => written.clone(),
+            _ => panic!("{what} is not in: {}", *self.written.borrow()),
+        }
+    }
+
+    /// Where it says that it listens.
+    async fn url(&self) -> String {
+        let written = self.says("\"listening\"").await;
+        let line = written.lines().find(|line| line.contains("\"listening\""));
+        let line: Value = serde_json::from_str(line.unwrap()).unwrap();
+        let address = line.pointer("/fields/address").and_then(Value::as_str);
+        format!("http://{}", address.unwrap())
     }
 }

@@ -19,7 +19,7 @@ use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind};
 use serde_json::json;
 use suite_tests::{otlp::attribute, scene::sum};
 
-use harness::{EMAIL, PASSWORD, System, is_failed, text};
+use harness::{EMAIL, LONG, PASSWORD, System, is_failed, text};
 
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 const CLIENT: [u8; 8] = [0x00, 0xf0, 0x67, 0xaa, 0x0b, 0xa9, 0x02, 0xb7];
@@ -70,6 +70,7 @@ async fn one_trace_goes_from_the_client_through_every_service_to_the_job() {
     assert_eq!(text(query, "db.operation.name"), "SELECT");
     assert_eq!(text(query, "db.collection.name"), "properties");
     assert_eq!(text(query, "db.query.summary"), "SELECT properties");
+    assert!(text(query, "db.query.text").starts_with("SELECT "));
     let call = below(&request.span_id, api, "GET", client);
     let listings = below(&call.span_id, "reality-server", "GET /listings", server);
     below(
@@ -225,7 +226,7 @@ async fn no_secret_is_in_any_span_log_line_or_metric() {
             .await;
     }
     let token = system.token();
-    let logs = system.stop();
+    let logs = system.stop().await;
     assert!(
         logs.contains("sqlx::query"),
         "statements are logged: {logs}"
@@ -329,7 +330,7 @@ async fn postgresql_serves_as_well_and_may_go_and_come_back() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), back)
-        .await
-        .expect("it is back");
+    tokio::time::timeout(LONG, back).await.expect("it is back");
+    let told = format!("{spans:#?}") + &system.stop().await;
+    assert!(!told.contains("canary"), "{told}");
 }
