@@ -193,10 +193,7 @@ mod tests {
                 "for url (http://me:s3cr3t@h:4318/v1)",
                 "for url (http://h:4318/v1)",
             ),
-            (
-                "http://a@b@h and grpc://me@h?q=1",
-                "http://h and grpc://h?q=1",
-            ),
+            ("http://a@b@h and grpc://me@h?q=1", "http://h and grpc://h"),
         ] {
             assert_eq!(without_credentials(text), told);
         }
