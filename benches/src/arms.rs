@@ -49,6 +49,13 @@ impl<'a> Arm<'a> {
             routes: routes.parse().unwrap(),
         }
     }
+
+    /// Whether it exports spans of what is sampled.
+    pub fn has_spans(&self) -> bool {
+        ["direct", "record", "tracing + "]
+            .iter()
+            .any(|spans| self.name.starts_with(spans))
+    }
 }
 
 /// How many series a layer may have, where the application has many routes.
@@ -65,8 +72,9 @@ pub fn watch<V: Visitor>(name: &str, app: Router, signals: &dyn Signals, visitor
         signals.subscriber();
         trace()
     };
+    let record = || trace().recorder(signals.recorder());
     let metrics = || {
-        signals.recorder();
+        signals.prometheus();
         MetricsLayer::server().series_limit(SERIES)
     };
     let layer = |app: Router| app.with_state(());
@@ -76,6 +84,7 @@ pub fn watch<V: Visitor>(name: &str, app: Router, signals: &dyn Signals, visitor
         "tracing, no subscriber" => visitor.visit(layer(app.layer(trace()))),
         "tracing" => visitor.visit(layer(app.layer(tracing()))),
         "direct" => visitor.visit(layer(app.layer(direct()))),
+        "record" => visitor.visit(layer(app.layer(record()))),
         "metrics" => visitor.visit(layer(app.layer(metrics()))),
         "metrics, otel" => {
             let metrics = MetricsLayer::server().meter_provider(&signals.meters());
@@ -96,6 +105,11 @@ pub fn watch<V: Visitor>(name: &str, app: Router, signals: &dyn Signals, visitor
         "tracing + metrics" => visitor.visit(layer(app.layer(observe((tracing(), metrics()))))),
         "tracing + metrics, around" => {
             let both = observe((tracing(), metrics()));
+            visitor.visit(ServiceBuilder::new().layer(both).service(layer(app)))
+        }
+        "record + metrics" => visitor.visit(layer(app.layer(observe((record(), metrics()))))),
+        "record + metrics, around" => {
+            let both = observe((record(), metrics()));
             visitor.visit(ServiceBuilder::new().layer(both).service(layer(app)))
         }
         unknown => panic!("there is no arm {unknown:?}"),

@@ -73,8 +73,11 @@ pub const WORKLOADS: &[Workload] = &[
 /// has to stay below.
 const LIMITS: &[(&str, &str, f64)] = &[
     ("100 µs of work", "direct + metrics", 1.5),
+    ("100 µs of work", "record + metrics", 1.5),
     ("100 µs of work", "tracing + metrics", 2.5),
     ("hello", "direct + metrics", 5.0),
+    ("hello", "record + metrics", 3.0),
+    ("hello", "record + metrics@10", 3.0),
     ("hello", "metrics, around", 1.3),
     ("hello", "metrics", 1.8),
 ];

@@ -44,8 +44,9 @@ pub fn watch(name: &str, signals: &Discarded) -> Box<dyn Subject> {
         signals.subscriber();
         TraceLayer::client()
     };
+    let record = || TraceLayer::client().recorder(signals.recorder());
     let metrics = || {
-        signals.recorder();
+        signals.prometheus();
         MetricsLayer::client()
     };
     let inject = PropagateLayer::new;
@@ -64,6 +65,7 @@ pub fn watch(name: &str, signals: &Discarded) -> Box<dyn Subject> {
         "inject" => subject!(inject()),
         "client metrics" => subject!(metrics()),
         "client direct + inject" => subject!(observe((trace(), inject()))),
+        "client record + inject" => subject!(observe((record(), inject()))),
         "client tracing + inject" => subject!(observe((tracing(), inject()))),
         "client direct + metrics + inject" => subject!(observe((trace(), metrics(), inject()))),
         unknown => panic!("there is no arm {unknown:?}"),

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     env,
-    io::{BufRead, BufReader, Write, stdin, stdout},
+    io::{BufRead, BufReader, Read, Write, stdin, stdout},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
@@ -54,7 +54,13 @@ pub struct Process {
 impl Process {
     /// This program again, told to be something else.
     pub fn start<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut child = Command::new(env::current_exe().unwrap())
+        let mut command = Command::new(env::current_exe().unwrap());
+        // What is measured is what is written here, whatever the environment asks for.
+        let variables = env::vars_os().map(|(name, _)| name);
+        for name in variables.filter(|name| name.to_string_lossy().starts_with("OTEL_")) {
+            command.env_remove(name);
+        }
+        let mut child = command
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -85,13 +91,12 @@ impl Process {
         line.trim_end().to_owned()
     }
 
-    /// Leaves it alone, and waits for its last line, if it has one, and its end.
-    pub fn finish(mut self) -> String {
+    /// Leaves it alone, and waits for its last lines, if it has any, and its end.
+    pub fn finish(mut self) -> Vec<String> {
         drop(self.input.take());
-        let mut last = String::new();
-        let _ = self.output.read_line(&mut last);
+        let last = self.output.by_ref().lines().collect::<Result<_, _>>();
         assert!(self.child.wait().unwrap().success(), "a worker has failed");
-        last.trim_end().to_owned()
+        last.unwrap()
     }
 }
 

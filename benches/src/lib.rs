@@ -18,6 +18,7 @@ pub mod arms;
 pub mod budget;
 pub mod client_arms;
 pub mod collector;
+pub mod delivery;
 pub mod drive;
 pub mod exchange;
 pub mod live;

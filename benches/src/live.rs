@@ -1,39 +1,57 @@
 //! Signals on their way to a collector, as `tower-otel-init` starts them.
 
-use std::{cell::RefCell, fmt, time::Duration};
+use std::{
+    cell::{OnceCell, RefCell},
+    fmt,
+    future::pending,
+    thread,
+    time::Duration,
+};
 
-use opentelemetry_sdk::{metrics::SdkMeterProvider, trace::SdkTracerProvider};
+use opentelemetry_otlp::{SpanExporter, WithExportConfig};
+use opentelemetry_sdk::{Resource, metrics::SdkMeterProvider, trace::SdkTracerProvider};
+use tokio::runtime;
 use tower_otel_init::{Layers, MetricsExporter, Sampler, Telemetry};
+use tower_otel_trace::Recorder;
 use tracing_subscriber::{Registry, layer::SubscriberExt, util::SubscriberInitExt};
 
-use crate::signals::Signals;
+use crate::signals::{Signals, sampler};
 
 /// Spans go to a collector over OTLP, numbers to the recorder of Prometheus.
+///
+/// Queues and batches are those of the SDK. So with many requests at once a batch is full in the
+/// midst of a block, and is sent while there is load.
 pub struct Live {
+    service: String,
     endpoint: String,
-    sampler: Sampler,
+    sampling: u32,
     started: RefCell<Option<(Telemetry, Layers<Registry>)>>,
+    recorder: OnceCell<Recorder>,
 }
 
 impl Live {
     /// Nothing is started before an arm asks for it: a bare one never does.
-    pub fn new(endpoint: String, sampling: u32) -> Self {
+    pub fn new(service: &str, endpoint: String, sampling: u32) -> Self {
         Self {
+            service: service.to_owned(),
             endpoint,
-            sampler: match sampling {
-                100.. => Sampler::AlwaysOn,
-                part => Sampler::Ratio(f64::from(part) / 100.0),
-            },
+            sampling,
             started: RefCell::default(),
+            recorder: OnceCell::new(),
         }
     }
 
     fn with<T>(&self, of: impl FnOnce(&mut Telemetry, &mut Layers<Registry>) -> T) -> T {
+        let sampler = match self.sampling {
+            0 => Sampler::AlwaysOff,
+            100.. => Sampler::AlwaysOn,
+            part => Sampler::Ratio(f64::from(part) / 100.0),
+        };
         let mut started = self.started.borrow_mut();
         let (telemetry, layers) = started.get_or_insert_with(|| {
-            Telemetry::builder("benches")
+            Telemetry::builder(&self.service)
                 .endpoint(&self.endpoint)
-                .sampler(self.sampler)
+                .sampler(sampler)
                 .metrics(MetricsExporter::Prometheus)
                 .layers()
                 .unwrap()
@@ -43,7 +61,10 @@ impl Live {
 
     /// What has to be kept for as long as there are requests.
     pub fn into_guard(self) -> Guard {
-        Guard(self.started.into_inner().map(|(telemetry, _)| telemetry))
+        Guard {
+            telemetry: self.started.into_inner().map(|(telemetry, _)| telemetry),
+            recorder: self.recorder.into_inner(),
+        }
     }
 }
 
@@ -52,18 +73,45 @@ impl Signals for Live {
         self.with(|telemetry, _| telemetry.tracer_provider().cloned().unwrap())
     }
 
+    fn recorder(&self) -> &Recorder {
+        self.recorder.get_or_init(|| {
+            let resource = Resource::builder().with_service_name(self.service.clone());
+            Recorder::builder(exporter(&self.endpoint))
+                .resource(resource.build())
+                .sampler_by_trace(sampler(self.sampling))
+                .build()
+                .unwrap()
+        })
+    }
+
     fn subscriber(&self) {
         let layers = self.with(|_, layers| std::mem::take(layers));
         tracing_subscriber::registry().with(layers).init();
     }
 
-    fn recorder(&self) {
+    fn prometheus(&self) {
         self.with(|telemetry, _| assert!(telemetry.prometheus().is_some()));
     }
 
     fn meters(&self) -> SdkMeterProvider {
         unimplemented!("no arm sends numbers over OTLP")
     }
+}
+
+/// Sends from a thread of its own, as `tower-otel-init` does, and not from the one that serves.
+fn exporter(endpoint: &str) -> SpanExporter {
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let handle = runtime.handle().clone();
+    thread::spawn(move || runtime.block_on(pending::<()>()));
+    let _entered = handle.enter();
+    SpanExporter::builder()
+        .with_tonic()
+        .with_endpoint(endpoint)
+        .build()
+        .unwrap()
 }
 
 impl fmt::Debug for Live {
@@ -74,13 +122,40 @@ impl fmt::Debug for Live {
 
 /// Telemetry that runs, if the arm has any.
 #[derive(Debug)]
-pub struct Guard(Option<Telemetry>);
+pub struct Guard {
+    telemetry: Option<Telemetry>,
+    recorder: Option<Recorder>,
+}
+
+const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Guard {
+    /// Delivers what has ended so far. What cannot be delivered is counted, and said at the end.
+    pub fn flush(&self) {
+        let traces = self.telemetry.as_ref().and_then(Telemetry::tracer_provider);
+        if let Some(traces) = traces {
+            let _ = traces.force_flush();
+        }
+        if let Some(recorder) = &self.recorder {
+            let _ = recorder.flush(PATIENCE);
+        }
+    }
+
     /// Delivers what is left, and says how many spans were lost.
     pub fn finish(self) -> u64 {
-        let Some(telemetry) = self.0 else { return 0 };
-        let _ = telemetry.shutdown(Duration::from_secs(10));
-        telemetry.dropped_spans().total()
+        let Self {
+            telemetry,
+            recorder,
+        } = self;
+        let lost = telemetry.map(|telemetry| {
+            let _ = telemetry.shutdown(PATIENCE);
+            telemetry.dropped_spans().total()
+        });
+        let lost_records = recorder.map(|recorder| {
+            let _ = recorder.shutdown(PATIENCE);
+            let tally = recorder.tally();
+            tally.failed + tally.dropped
+        });
+        lost.unwrap_or_default() + lost_records.unwrap_or_default()
     }
 }

@@ -11,18 +11,42 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{app, stats::median};
+use opentelemetry::{TraceId, trace::SpanKind};
+use opentelemetry_sdk::trace::{SamplingDecision, ShouldSample};
 
-/// Requests as bytes, each of a trace of its own.
-pub fn requests(path: &str) -> Vec<Vec<u8>> {
-    let request = || {
+use crate::{app, signals::sampler, stats::median};
+
+/// A request as bytes, of a trace of its own.
+#[derive(Clone, Debug)]
+pub struct Request {
+    bytes: Vec<u8>,
+    trace: TraceId,
+}
+
+/// The requests of one block.
+pub fn requests(path: &str, count: usize) -> Vec<Request> {
+    let request = |_| {
         let traceparent = app::traceparent();
-        format!(
+        let trace = traceparent.split('-').nth(1).unwrap();
+        let trace = TraceId::from_hex(trace).unwrap();
+        let bytes = format!(
             "GET {path} HTTP/1.1\r\nhost: shop.example:8080\r\nuser-agent: bench/1.0\r\n\
              accept: */*\r\ntraceparent: {traceparent}\r\n\r\n"
-        )
+        );
+        let bytes = bytes.into_bytes();
+        Request { bytes, trace }
     };
-    (0..512).map(|_| request().into_bytes()).collect()
+    (0..count).map(request).collect()
+}
+
+/// How many of them are sampled where so many per cent of the traces are.
+pub fn sampled(requests: &[Request], per_cent: u32) -> usize {
+    let sampler = sampler(per_cent);
+    let is_sampled = |request: &&Request| {
+        let asked = sampler.should_sample(None, request.trace, "", &SpanKind::Server, &[], &[]);
+        asked.decision == SamplingDecision::RecordAndSample
+    };
+    requests.iter().filter(is_sampled).count()
 }
 
 /// A connection that is kept alive.
@@ -83,15 +107,15 @@ fn is_whole(response: &[u8]) -> bool {
     response.len() >= head + 4 + body
 }
 
-/// So many requests, one at a time on each connection; the median of how long they took, in
+/// Sends all requests, one at a time on each connection; the median of how long they took, in
 /// seconds.
-pub fn block(connections: &mut [Connection], requests: &[Vec<u8>], count: usize) -> f64 {
-    let mut requests = requests.iter().cycle().take(count);
+pub fn block(connections: &mut [Connection], requests: &[Request]) -> f64 {
+    let count = requests.len();
+    let mut requests = requests.iter();
     let mut waiting: Vec<(&mut Connection, Instant)> = Vec::new();
-    for connection in connections {
-        let request = requests.next().unwrap();
+    for (connection, request) in connections.iter_mut().zip(&mut requests) {
         let sent = Instant::now();
-        connection.send(request);
+        connection.send(&request.bytes);
         waiting.push((connection, sent));
     }
     let mut took = Vec::with_capacity(count);
@@ -105,7 +129,7 @@ pub fn block(connections: &mut [Connection], requests: &[Vec<u8>], count: usize)
                 return false;
             };
             *sent = Instant::now();
-            connection.send(request);
+            connection.send(&request.bytes);
             true
         });
     }

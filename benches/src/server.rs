@@ -22,12 +22,12 @@ pub fn pin(cpu: usize) {
     sched_setaffinity(None, &cpus).unwrap();
 }
 
-/// Lives as a server: says its port, serves until it is left alone, and then says how many spans it
-/// lost.
-pub fn run(arm: &str, endpoint: String, spins: u64) {
+/// Lives as a server: says its port, and serves. Delivers its spans whenever it is given a line,
+/// and answers with one; when it is left alone, it says how many spans it lost.
+pub fn run(name: &str, endpoint: String, spins: u64) {
     pin(0);
-    let arm = Arm::parse(arm);
-    let live = Live::new(endpoint, arm.sampling);
+    let arm = Arm::parse(name);
+    let live = Live::new(name, endpoint, arm.sampling);
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -35,8 +35,10 @@ pub fn run(arm: &str, endpoint: String, spins: u64) {
     let served = watch(arm.name, app::working(spins), &live, Serve);
     let guard = live.into_guard();
     thread::spawn(move || {
-        // Nobody writes: a line that ends is the end.
-        let _ = stdin().read_line(&mut String::new());
+        for _ in stdin().lines() {
+            guard.flush();
+            println!();
+        }
         println!("{}", guard.finish());
         std::process::exit(0);
     });

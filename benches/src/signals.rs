@@ -1,6 +1,9 @@
 //! Where spans and numbers go.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::{
@@ -14,6 +17,7 @@ use opentelemetry_sdk::{
     },
 };
 use tower_otel_metrics::prometheus::Prometheus;
+use tower_otel_trace::Recorder;
 use tracing_subscriber::{
     Layer, filter::LevelFilter, layer::SubscriberExt, util::SubscriberInitExt,
 };
@@ -23,51 +27,81 @@ pub trait Signals {
     /// Spans of OpenTelemetry.
     fn traces(&self) -> SdkTracerProvider;
 
+    /// Compact records, of which spans are made.
+    fn recorder(&self) -> &Recorder;
+
     /// Spans of `tracing`, exported; for the whole process.
     fn subscriber(&self);
 
     /// A recorder of the `metrics` facade; for the whole process.
-    fn recorder(&self);
+    fn prometheus(&self);
 
     /// Instruments of OpenTelemetry.
     fn meters(&self) -> SdkMeterProvider;
 }
 
+/// So many per cent of the traces, by their ids.
+pub fn sampler(per_cent: u32) -> Sampler {
+    match per_cent {
+        0 => Sampler::AlwaysOff,
+        100.. => Sampler::AlwaysOn,
+        part => Sampler::TraceIdRatioBased(f64::from(part) / 100.0),
+    }
+}
+
+/// The threads that export sleep while turns are measured: they are woken by a flush alone.
+const ASLEEP: Duration = Duration::from_secs(3600);
+
 /// Everything is made and batched as it would be for a collector, and then discarded.
 #[derive(Debug)]
 pub struct Discarded {
+    sampling: u32,
     traces: SdkTracerProvider,
+    recorder: Arc<OnceLock<Recorder>>,
 }
 
 impl Discarded {
     /// Samples so many per cent of the traces, by their ids.
     pub fn new(sampling: u32) -> Self {
-        let sampler = match sampling {
-            0 => Sampler::AlwaysOff,
-            100.. => Sampler::AlwaysOn,
-            part => Sampler::TraceIdRatioBased(f64::from(part) / 100.0),
-        };
-        // The exporter's thread sleeps while turns are measured: it is woken by `flush` alone.
         let config = BatchConfigBuilder::default()
-            .with_scheduled_delay(Duration::from_secs(3600))
+            .with_scheduled_delay(ASLEEP)
             .build();
         let traces = SdkTracerProvider::builder()
-            .with_sampler(sampler)
+            .with_sampler(sampler(sampling))
             .with_span_processor(BatchSpanProcessor::new(Nothing, config))
             .build();
-        Self { traces }
+        Self {
+            sampling,
+            traces,
+            recorder: Arc::default(),
+        }
     }
 
-    /// Empties the queue of ended spans.
+    /// Empties the queues of ended spans.
     pub fn flush(&self) -> impl Fn() + Send + Sync + 'static {
-        let traces = self.traces.clone();
-        move || traces.force_flush().unwrap()
+        let (traces, recorder) = (self.traces.clone(), Arc::clone(&self.recorder));
+        move || {
+            traces.force_flush().unwrap();
+            if let Some(recorder) = recorder.get() {
+                recorder.flush(Duration::from_secs(10)).unwrap();
+            }
+        }
     }
 }
 
 impl Signals for Discarded {
     fn traces(&self) -> SdkTracerProvider {
         self.traces.clone()
+    }
+
+    fn recorder(&self) -> &Recorder {
+        let recorder = || {
+            Recorder::builder(Nothing)
+                .sampler_by_trace(sampler(self.sampling))
+                .delay(ASLEEP)
+                .build()
+        };
+        self.recorder.get_or_init(|| recorder().unwrap())
     }
 
     /// As the README of the suite does it.
@@ -78,13 +112,13 @@ impl Signals for Discarded {
         tracing_subscriber::registry().with(spans).init();
     }
 
-    fn recorder(&self) {
+    fn prometheus(&self) {
         Prometheus::install().unwrap();
     }
 
     fn meters(&self) -> SdkMeterProvider {
         let reader = PeriodicReader::builder(Nothing)
-            .with_interval(Duration::from_secs(3600))
+            .with_interval(ASLEEP)
             .build();
         SdkMeterProvider::builder().with_reader(reader).build()
     }

@@ -127,6 +127,7 @@ mod options;
 #[cfg(feature = "prometheus")]
 pub mod prometheus;
 mod series;
+mod sync;
 
 pub use backend::{Backend, Facade, FacadeInFlight, FacadeOutcome};
 #[cfg(feature = "opentelemetry")]

@@ -60,6 +60,7 @@ mod format;
 mod headers;
 mod layer;
 mod propagator;
+mod sync;
 mod trust;
 pub mod w3c;
 

@@ -53,6 +53,9 @@ class System:
         scaled.write(folder, targets, self.address("alertmanager"), f"http://{LOOPBACK}:{port}")
         running.start("alertmanager", shutil.which("prometheus-alertmanager"), "--config.file=alertmanager.yml",
                       "--storage.path=alerts", f"--web.listen-address={self.address('alertmanager')}", "--cluster.listen-address=")
+        # An alert that finds nobody is sent again a minute later.
+        if not until(lambda: ask(self.url("alertmanager") + "/-/ready")[0] == 200, 30):
+            sys.exit(f"Alertmanager does not start: {running.log('alertmanager')[-600:]}")
         running.start("prometheus", "prometheus", "--config.file=prometheus.yml", "--storage.tsdb.path=data",
                       f"--web.listen-address={self.address('prometheus')}")
         self.prometheus = Prometheus(self.url("prometheus"))
