@@ -24,6 +24,8 @@ use crate::{
     series::{Query, Series},
 };
 
+pub use crate::record::models::*;
+
 /// All have one hash: whatever the seeds, they take the same walk, and each is in the way of the
 /// others.
 struct Key(u32);

@@ -1,10 +1,14 @@
 //! In place of `std::sync`.
 
-use loom::cell::UnsafeCell;
-use loom::sync::atomic::AtomicBool;
-pub use loom::sync::{
-    Mutex,
-    atomic::{self, Ordering},
+use std::{sync::LockResult, time::Duration};
+
+use loom::{cell::UnsafeCell, sync::atomic::AtomicBool};
+pub use loom::{
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{self, Ordering},
+    },
+    thread::Thread,
 };
 
 /// loom's are not made by a `const fn`, so this one is made when somebody looks at it, which has to
@@ -79,5 +83,36 @@ impl<T> OnceLock<T> {
             }
         }
         self.get().expect("it is filled")
+    }
+}
+
+/// No time passes: who needs it to is found waiting for ever.
+pub fn park_timeout(_: Duration) {
+    loom::thread::park();
+}
+
+/// The same of a time-out here.
+#[derive(Debug)]
+pub struct Condvar(loom::sync::Condvar);
+
+impl Condvar {
+    pub fn new() -> Self {
+        Self(loom::sync::Condvar::new())
+    }
+
+    pub fn notify_all(&self) {
+        self.0.notify_all();
+    }
+
+    pub fn wait_timeout_while<'a, T>(
+        &self,
+        mut guard: MutexGuard<'a, T>,
+        _: Duration,
+        mut waits: impl FnMut(&mut T) -> bool,
+    ) -> LockResult<(MutexGuard<'a, T>, ())> {
+        while waits(&mut guard) {
+            guard = self.0.wait(guard).unwrap();
+        }
+        Ok((guard, ()))
     }
 }

@@ -32,3 +32,18 @@ fn a_histogram_loses_no_sample_and_its_buckets_never_descend() {
 fn a_missing_context_is_told_once() {
     loom::model(models::a_missing_context_is_told_once);
 }
+
+#[test]
+fn a_flush_exports_what_was_there_and_wakes_who_asked() {
+    loom::model(models::a_flush_exports_what_was_there_and_wakes_who_asked);
+}
+
+#[test]
+fn a_span_that_ends_at_the_shutdown_is_exported_or_counted() {
+    loom::model(models::a_span_that_ends_at_the_shutdown_is_exported_or_counted);
+}
+
+#[test]
+fn a_full_batch_is_not_left_to_the_delay() {
+    loom::model(models::a_full_batch_is_not_left_to_the_delay);
+}

@@ -29,6 +29,7 @@ mod recorder;
 mod sampling;
 mod slot;
 mod span;
+mod sync;
 mod tape;
 mod thread;
 
