@@ -112,6 +112,8 @@
 //!
 //! [tower]: https://docs.rs/tower
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 pub mod app;
 mod backend;
 mod config;
@@ -127,6 +129,7 @@ mod options;
 #[cfg(feature = "prometheus")]
 pub mod prometheus;
 mod series;
+mod sync;
 
 pub use backend::{Backend, Facade, FacadeInFlight, FacadeOutcome};
 #[cfg(feature = "opentelemetry")]

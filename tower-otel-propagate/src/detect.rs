@@ -1,8 +1,8 @@
 //! Says, once, when a span is there and its context is not.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-
 use opentelemetry::{Context, trace::TraceContextExt};
+
+use crate::sync::{Ordering::Relaxed, StaticBool};
 
 /// Whether this process has shown that its contexts can be found, or has been warned.
 static PROCESS: Detection = Detection::new();
@@ -12,19 +12,19 @@ pub(crate) fn look(cx: &Context) {
     PROCESS.look(cx);
 }
 
-struct Detection {
-    settled: AtomicBool,
+pub(crate) struct Detection {
+    settled: StaticBool,
 }
 
 impl Detection {
-    const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
-            settled: AtomicBool::new(false),
+            settled: StaticBool::new(false),
         }
     }
 
     /// After the first context that was found, or the warning, this is a load of one byte.
-    fn look(&self, cx: &Context) {
+    pub(crate) fn look(&self, cx: &Context) {
         if !self.settled.load(Relaxed) {
             self.settle(cx);
         }

@@ -43,8 +43,10 @@ use tracing_subscriber::{Layer as _, filter::LevelFilter, layer::SubscriberExt};
 
 const CLIENTS: u64 = 4;
 
-/// How many requests are one round of a probe.
+/// How many requests of a probe are one round at least, and how long one is: some exports have to
+/// meet what has become of the collector.
 const REQUESTS: usize = 100;
+const ROUND: Duration = Duration::from_millis(200);
 
 /// What becomes of the collector, round after round; `None` is killed. What is well serves as a
 /// control.
@@ -142,7 +144,7 @@ impl Pairs {
 fn whatever_becomes_of_the_collector_requests_and_totals_are_what_they_are() {
     let rounds = setting("CHAOS_ROUNDS", 8) as usize;
     let seed = setting("CHAOS_SEED", 1);
-    println!("{rounds} rounds of {REQUESTS} requests of each of four probes, seed {seed}");
+    println!("{rounds} rounds, seed {seed}");
     process::count_panics();
     let runtime = Builder::new_multi_thread()
         .worker_threads(2)
@@ -181,7 +183,7 @@ fn whatever_becomes_of_the_collector_requests_and_totals_are_what_they_are() {
     let mut probes: Vec<_> = [&well, &ill].into_iter().flat_map(Side::probes).collect();
     let mut draws = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut told: [[Pairs; 2]; LIFE.len()] = Default::default();
-    let (start, mut early, mut restarts) = (Instant::now(), 0.0, 0);
+    let (start, mut early, mut restarts, mut asked) = (Instant::now(), 0.0, 0, 0);
     for round in 0..rounds {
         if round == rounds / 10 {
             early = process::resident();
@@ -194,9 +196,13 @@ fn whatever_becomes_of_the_collector_requests_and_totals_are_what_they_are() {
         }
         // One request of each in turns: whatever else goes on, it goes on for all of them.
         let mut took = [const { Vec::new() }; 4];
-        for turn in (0..REQUESTS).flat_map(|_| turns(4, &mut draws)) {
-            took[turn].push(probes[turn].ask());
+        let begun = Instant::now();
+        while took[0].len() < REQUESTS || begun.elapsed() < ROUND {
+            for turn in turns(4, &mut draws) {
+                took[turn].push(probes[turn].ask());
+            }
         }
+        asked += took.iter().map(Vec::len).sum::<usize>();
         let medians = took.map(|took| percentiles(took)[0]);
         for (way, pairs) in told[at].iter_mut().enumerate() {
             pairs.0.push([medians[way], medians[2 + way]]);
@@ -227,7 +233,10 @@ fn whatever_becomes_of_the_collector_requests_and_totals_are_what_they_are() {
     let endings = Ledger::sum(&ledgers);
     let all: u64 = endings.values().sum();
     let tally = &mission.tally;
-    println!("{all} came in, {restarts} collectors one after another, in {took:.1?}");
+    println!(
+        "{all} came in, {asked} of them of four probes, {restarts} collectors one after another, \
+         in {took:.1?}"
+    );
     println!("{tally:?}");
     println!(
         "memory {early:.1} MB after a tenth, {late:.1} MB at the end, {peak:.1} MB at most; \

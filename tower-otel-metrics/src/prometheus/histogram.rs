@@ -1,11 +1,11 @@
 //! A histogram of fixed buckets that loses nothing.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use metrics::HistogramFn;
 
 use super::native::{Counted, Native};
+use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Counts every sample in exactly one bucket, at once and without a lock.
 ///

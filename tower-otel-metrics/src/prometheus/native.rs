@@ -1,6 +1,6 @@
 //! Native histograms: exponential buckets, fine enough that nobody has to choose boundaries.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A bucket is the eighth root of two wide: quantiles are right within five percent.
 pub(super) const SCHEMA: i32 = 3;

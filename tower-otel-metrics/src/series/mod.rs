@@ -13,10 +13,11 @@ mod hash;
 
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::PoisonError;
 
 use self::hash::Seeds;
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::sync::{Mutex, OnceLock};
 
 /// How many slots are looked at before a key counts as refused. At most half of the slots are
 /// taken, so an honest key needs more with a probability of 2^-32; a crafted one pays for 32

@@ -2,11 +2,7 @@
 
 use std::{
     fmt,
-    sync::{
-        Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst},
-    },
-    thread::Thread,
+    sync::PoisonError,
     time::{Duration, Instant},
 };
 
@@ -16,7 +12,14 @@ use opentelemetry_sdk::{
     trace::SpanLimits,
 };
 
-use super::entry::Entry;
+use super::{
+    entry::Entry,
+    sync::{
+        Condvar, Mutex, MutexGuard, OnceLock, Thread,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst},
+        park_timeout,
+    },
+};
 
 /// A bounded queue of what has ended, and what is asked of the thread that empties it.
 pub(super) struct Queue {
@@ -60,11 +63,12 @@ pub(super) struct Turn {
 }
 
 impl Queue {
+    /// Neither size is 0.
     pub(super) fn new(size: usize, batch: usize, limits: SpanLimits) -> Self {
         Self {
-            entries: ArrayQueue::new(size.max(1)),
+            entries: ArrayQueue::new(size),
             limits,
-            batch: batch.clamp(1, size.max(1)),
+            batch: batch.min(size),
             woken: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             thread: OnceLock::new(),
@@ -101,10 +105,13 @@ impl Queue {
     }
 
     /// Never blocks: what has no room is dropped, and counted.
+    ///
+    /// `SeqCst` has one order for everybody: either the thread, which takes `woken` back before it
+    /// looks, sees the entry, or it is seen here that it has to be woken.
     pub(super) fn push(&self, entry: Entry) {
         if self.is_closed() || self.entries.push(entry).is_err() {
             self.lose();
-        } else if self.entries.len() >= self.batch && !self.woken.load(Relaxed) {
+        } else if self.entries.len() >= self.batch && !self.woken.load(SeqCst) {
             self.wake();
         }
     }
@@ -156,7 +163,7 @@ impl Queue {
             if woken || turn.flushes != done || turn.shutdown.is_some() || left.is_zero() {
                 return turn;
             }
-            std::thread::park_timeout(left);
+            park_timeout(left);
         }
     }
 

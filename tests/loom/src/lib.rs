@@ -1,0 +1,47 @@
+//! What threads share without a lock, in every order that they can take.
+//!
+//! The structures are not copied: these are the very files of the published crates. There they take
+//! their atomics from a module `sync` that is `std::sync`; here that module is loom's. A `cfg` would do
+//! the same for everything that is built, and tokio, below the other tests, does not build with
+//! `--cfg loom`.
+
+// The unit tests of these files are for the atomics of std.
+#![cfg(not(test))]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    // loom's threads take turns on one.
+    clippy::arc_with_non_send_sync,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    missing_docs
+)]
+
+pub mod models;
+mod sync;
+
+#[path = "../../../tower-otel-propagate/src/detect.rs"]
+mod detect;
+#[path = "../../../tower-otel-metrics/src/prometheus/histogram.rs"]
+mod histogram;
+#[path = "../../../tower-otel-metrics/src/prometheus/native.rs"]
+mod native;
+#[path = "../../../tower-otel-metrics/src/series/mod.rs"]
+mod series;
+
+/// The queue of recorded spans. What it is made of is crossbeam's, and taken at its word.
+mod record {
+    use crate::sync;
+
+    mod entry {
+        pub struct Entry;
+    }
+
+    #[path = "../../../../tower-otel-trace/src/backend/record/queue.rs"]
+    mod queue;
+
+    pub mod models;
+}
