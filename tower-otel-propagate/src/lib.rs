@@ -51,6 +51,8 @@
 //! [tower]: https://docs.rs/tower
 //! [specification]: https://www.w3.org/TR/trace-context-2/
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 pub mod baggage;
 mod carried;
 pub mod carry;
@@ -65,7 +67,7 @@ mod trust;
 pub mod w3c;
 
 pub use baggage::BaggagePolicy;
-pub use context::{extract, extract_span_context, inject};
+pub use context::{Extracted, extract, extract_span_context, inject};
 pub use format::Format;
 pub use layer::{DontPropagate, Propagate, PropagateLayer};
 pub use propagator::{BaggagePropagator, W3cPropagator};

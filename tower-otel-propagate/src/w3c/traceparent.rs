@@ -54,7 +54,7 @@ pub fn parse(value: &[u8]) -> Option<TraceParent> {
     let [v1, v2, b'-', fields @ ..] = known else {
         return None;
     };
-    match (hex(&[*v1, *v2])?, extra) {
+    match (octet(*v1, *v2)?, extra) {
         (0xff, _) => return None,
         (_, []) | (1.., [b'-', ..]) => {}
         _ => return None,
@@ -73,7 +73,7 @@ pub fn parse(value: &[u8]) -> Option<TraceParent> {
     let parent = TraceParent {
         trace_id: TraceId::from(u128::from(hex(high)?) << 64 | u128::from(hex(low)?)),
         span_id: SpanId::from(hex(span)?),
-        flags: TraceFlags::new(hex(&[*f1, *f2])? as u8) & KNOWN_FLAGS,
+        flags: TraceFlags::new(octet(*f1, *f2)?) & KNOWN_FLAGS,
     };
     let named = parent.trace_id != TraceId::INVALID && parent.span_id != SpanId::INVALID;
     named.then_some(parent)
@@ -105,30 +105,29 @@ fn trim(mut value: &[u8]) -> &[u8] {
     value
 }
 
-/// Up to sixteen lower-case hexadecimal digits.
-fn hex<const N: usize>(digits: &[u8; N]) -> Option<u64> {
-    const { assert!(N <= 16) };
-    let mut value = 0;
-    let mut seen = 0;
-    // One verdict at the end instead of one branch per digit: a header is nearly always
-    // well-formed.
-    for digit in digits {
-        let nibble = match digit {
-            b'0'..=b'9' => digit - b'0',
-            b'a'..=b'f' => digit - b'a' + 10,
-            _ => 0xff,
-        };
-        seen |= nibble;
-        value = value << 4 | u64::from(nibble & 0x0f);
-    }
-    (seen <= 0x0f).then_some(value)
+/// Sixteen lower-case hexadecimal digits, read side by side in the bytes of one integer. They are
+/// what is written for the number read, or they are nothing.
+fn hex(text: &[u8; 16]) -> Option<u64> {
+    let ascii = u128::from_be_bytes(*text);
+    let letters = ascii >> 6 & each(1);
+    let mut nibbles = (ascii & each(0x0f)) + (letters << 3) + letters;
+    nibbles = (nibbles | nibbles >> 4) & 0x00ff_00ff_00ff_00ff_00ff_00ff_00ff_00ff;
+    nibbles = (nibbles | nibbles >> 8) & 0x0000_ffff_0000_ffff_0000_ffff_0000_ffff;
+    nibbles = (nibbles | nibbles >> 16) & 0x0000_0000_ffff_ffff_0000_0000_ffff_ffff;
+    let value = (nibbles | nibbles >> 32) as u64;
+    (digits(value) == *text).then_some(value)
+}
+
+/// Two of them.
+fn octet(high: u8, low: u8) -> Option<u8> {
+    let mut text = [b'0'; 16];
+    let [.., before_last, last] = &mut text;
+    (*before_last, *last) = (high, low);
+    hex(&text).map(|value| value as u8)
 }
 
 /// Sixteen lower-case hexadecimal digits, made side by side in the bytes of one integer.
 fn digits(value: u64) -> [u8; 16] {
-    const fn each(byte: u8) -> u128 {
-        u128::from_be_bytes([byte; 16])
-    }
     // First move the digits apart, until each has a byte to itself.
     let mut nibbles = u128::from(value);
     nibbles = (nibbles | nibbles << 32) & 0x0000_0000_ffff_ffff_0000_0000_ffff_ffff;
@@ -139,6 +138,10 @@ fn digits(value: u64) -> [u8; 16] {
     let letters = (nibbles + each(6)) >> 4 & each(1);
     let ascii = nibbles + each(b'0') + letters * u128::from(b'a' - b'0' - 10);
     ascii.to_be_bytes()
+}
+
+const fn each(byte: u8) -> u128 {
+    u128::from_be_bytes([byte; 16])
 }
 
 #[cfg(test)]
@@ -295,6 +298,18 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn sixteen_bytes_are_the_number_they_spell_or_nothing(
+            mut text in any::<u64>().prop_map(digits),
+            at in 0..16_usize,
+            byte in prop_oneof![any::<u8>(), Just(b'f'), Just(b'g'), Just(b'/'), Just(b':'), Just(b'`')],
+        ) {
+            text[at] = byte;
+            let lower = !text.iter().any(u8::is_ascii_uppercase);
+            let spelt = std::str::from_utf8(&text).ok().filter(|text| lower && !text.starts_with('+'));
+            prop_assert_eq!(hex(&text), spelt.and_then(|text| u64::from_str_radix(text, 16).ok()));
+        }
+
         #[test]
         fn any_bytes_have_an_answer(value: Vec<u8>) {
             let _ = parse(&value);
