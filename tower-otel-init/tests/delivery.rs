@@ -107,6 +107,15 @@ fn all_spans_arrive_where_the_queue_has_room() {
 }
 
 #[test]
+fn a_shutdown_that_has_all_the_time_there_is_ends_when_all_is_delivered() {
+    let collector = Collector::grpc();
+    let telemetry = start(builder(&collector, Protocol::Grpc));
+    ask(&current_thread(), &app(&telemetry), 100);
+    telemetry.shutdown(Duration::MAX).unwrap();
+    assert_eq!(collector.spans(), 100);
+}
+
+#[test]
 fn dropping_the_guard_delivers() {
     for runtime in [current_thread, multi_thread] {
         let collector = Collector::grpc();

@@ -35,6 +35,35 @@ pub fn extract(headers: &HeaderMap, parent: &Context) -> Option<Context> {
     Some(Remote::of(headers)?.into_context(parent))
 }
 
+/// What headers say of the caller.
+#[derive(Clone, Debug)]
+pub enum Extracted {
+    /// Its span, and nothing else.
+    Span(SpanContext),
+    /// More than its span, in a context made of the parent's.
+    Context(Context),
+}
+
+impl Extracted {
+    /// The context that follows from it, above the same parent.
+    pub fn into_context(self, parent: &Context) -> Context {
+        match self {
+            Self::Span(span) => parent.with_remote_span_context(span),
+            Self::Context(context) => context,
+        }
+    }
+}
+
+/// What [`extract`] makes a context of, as long as a span is all of it.
+pub(crate) fn extracted(headers: &HeaderMap, parent: &Context) -> Option<Extracted> {
+    let remote = Remote::of(headers)?;
+    Some(if remote.is_alone(parent) {
+        Extracted::Span(remote.span)
+    } else {
+        Extracted::Context(remote.into_context(parent))
+    })
+}
+
 /// Reads the caller's span from the headers of a request without continuing its trace, for a
 /// [link](opentelemetry::trace::Link).
 ///
@@ -133,6 +162,11 @@ impl Remote {
             span: parent.into_span_context(state),
             carried,
         })
+    }
+
+    /// Whether the span is all there is to add to the parent.
+    fn is_alone(&self, parent: &Context) -> bool {
+        self.carried.is_none() && parent.get::<Carried>().is_none()
     }
 
     pub(crate) fn into_context(self, parent: &Context) -> Context {

@@ -10,7 +10,7 @@ use opentelemetry::{
 };
 
 use crate::{
-    baggage, context,
+    Extracted, baggage, context,
     headers::{Reader, Writer},
 };
 
@@ -80,21 +80,28 @@ impl Format {
 
     /// What the headers add to `parent`; `None` if that is nothing, as far as one can tell.
     pub fn extract(&self, headers: &HeaderMap, parent: &Context) -> Option<Context> {
+        let extracted = self.extracted(headers, parent)?;
+        Some(extracted.into_context(parent))
+    }
+
+    /// The same, for who needs no context where the caller's span is all that the headers say.
+    pub fn extracted(&self, headers: &HeaderMap, parent: &Context) -> Option<Extracted> {
         let reader = Reader(headers);
-        let context = match &self.codec {
-            Codec::W3c => context::extract(headers, parent),
-            Codec::Global => Some(global::get_text_map_propagator(|propagator| {
-                propagator.extract_with_context(parent, &reader)
-            })),
-            Codec::Own(propagator) => Some(propagator.extract_with_context(parent, &reader)),
+        let extracted = match &self.codec {
+            Codec::W3c => context::extracted(headers, parent),
+            Codec::Global => Some(Extracted::Context(global::get_text_map_propagator(
+                |propagator| propagator.extract_with_context(parent, &reader),
+            ))),
+            Codec::Own(propagator) => Some(Extracted::Context(
+                propagator.extract_with_context(parent, &reader),
+            )),
         };
         if self.reads_baggage && baggage::is_in(headers) {
-            return Some(baggage::extract(
-                headers,
-                context.as_ref().unwrap_or(parent),
-            ));
+            let context = extracted.map(|extracted| extracted.into_context(parent));
+            let context = baggage::extract(headers, context.as_ref().unwrap_or(parent));
+            return Some(Extracted::Context(context));
         }
-        context
+        extracted
     }
 
     /// The caller's span alone, for a [link](opentelemetry::trace::Link).

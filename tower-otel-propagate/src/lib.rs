@@ -65,7 +65,7 @@ mod trust;
 pub mod w3c;
 
 pub use baggage::BaggagePolicy;
-pub use context::{extract, extract_span_context, inject};
+pub use context::{Extracted, extract, extract_span_context, inject};
 pub use format::Format;
 pub use layer::{DontPropagate, Propagate, PropagateLayer};
 pub use propagator::{BaggagePropagator, W3cPropagator};

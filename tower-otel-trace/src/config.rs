@@ -67,7 +67,7 @@ impl Config {
     pub(crate) fn parent(&self, request: &dyn RequestHead) -> Parent {
         let (format, headers) = (&self.format, request.headers());
         match self.trust.of(request) {
-            Trust::Continue => Context::map_current(|current| format.extract(headers, current))
+            Trust::Continue => Context::map_current(|current| format.extracted(headers, current))
                 .map_or(Parent::Current, Parent::Remote),
             Trust::Link => format
                 .extract_span_context(headers)

@@ -25,8 +25,9 @@ pub struct TraceExchange<S> {
     config: Arc<Config>,
     status: Option<StatusCode>,
     late: Option<(RouteSlot, Method)>,
-    call: Option<Call>,
-    handle: Option<SpanHandle>,
+    // In boxes, because few exchanges have them and all are moved about.
+    call: Option<Box<Call>>,
+    handle: Option<Box<SpanHandle>>,
     bytes: u64,
 }
 
@@ -56,7 +57,7 @@ impl<S: Span> TraceExchange<S> {
         request: &mut dyn RequestHead,
     ) -> Self {
         Self {
-            call: Some(call),
+            call: Some(Box::new(call)),
             ..Self::filtered(span, config)
         }
         .open(request)
@@ -80,7 +81,7 @@ impl<S: Span> TraceExchange<S> {
             .request_headers
             .copy(request.headers(), self.protocol(), span);
         if self.config.exposes_span {
-            self.handle = expose(&self.span, request);
+            self.handle = expose(&self.span, request).map(Box::new);
         }
         self
     }
@@ -93,7 +94,7 @@ impl<S: Span> TraceExchange<S> {
     }
 
     fn is_named(&self) -> bool {
-        self.handle.as_ref().is_some_and(SpanHandle::is_named)
+        self.handle.as_ref().is_some_and(|handle| handle.is_named())
     }
 
     /// Names the span after a route that has been told by now.

@@ -6,7 +6,7 @@ use http::HeaderName;
 use opentelemetry::trace::TracerProvider;
 use tower_layer::Layer;
 use tower_otel_core::{
-    Filter, Kind, Observe, Observed, RequestHead, Route, RouteSource,
+    Filter, Kind, Observe, Observed, RequestHead, Route, RouteSource, Routing,
     semconv::{KnownMethods, Proxies, SensitiveKeys, attribute, rpc::StatusAttribute},
 };
 use tower_otel_propagate::{Format, Trust};
@@ -294,8 +294,16 @@ impl<B: Backend> Observe for TraceLayer<B> {
             return TraceExchange::call(span, config, call, request);
         }
         let routing = config.route.start(config.kind, request);
-        let route = routing.route();
-        let facts = Facts::new(config, request, Protocol::Http, route.as_ref());
+        let told;
+        let route = match &routing {
+            Routing::Known(route) => Some(route),
+            Routing::Late(slot) => {
+                told = slot.get();
+                told.as_ref()
+            }
+            Routing::Unknown => None,
+        };
+        let facts = Facts::new(config, request, Protocol::Http, route);
         let span = self.backend.start(&facts, parent, at);
         TraceExchange::new(span, config, routing, request)
     }

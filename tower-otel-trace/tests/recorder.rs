@@ -340,3 +340,37 @@ fn a_span_that_is_ended_early_is_told_once() {
     let mut attributes = spans.iter().flat_map(|span| &span.attributes);
     assert!(attributes.all(|attribute| attribute.key.as_str() != "late"));
 }
+
+#[test]
+fn a_size_that_cannot_be_is_an_error_that_says_what_can() {
+    let builder = || Recorder::builder(Memory::new(true));
+    for (builder, told) in [
+        (
+            builder().queue_size(0),
+            "queue_size of the recorder is 0: it has to be at least 1",
+        ),
+        (
+            builder().queue_size(1_048_577),
+            "queue_size of the recorder is 1048577: it has to be at most 1048576",
+        ),
+        (
+            builder().queue_size(usize::MAX),
+            "queue_size of the recorder is 18446744073709551615: it has to be at most 1048576",
+        ),
+        (
+            builder().batch_size(0),
+            "batch_size of the recorder is 0: it has to be at least 1",
+        ),
+    ] {
+        let error = builder.build().unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+        assert_eq!(error.to_string(), told);
+    }
+    // A batch may be as large as it likes.
+    let memory = Memory::new(true);
+    let builder = Recorder::builder(memory.clone());
+    let recorder = build(builder.queue_size(2).batch_size(usize::MAX));
+    exchanges(&layer(&recorder), 1);
+    recorder.shutdown(Duration::MAX).unwrap();
+    assert_eq!(memory.spans().len(), 1);
+}

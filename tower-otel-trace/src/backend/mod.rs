@@ -4,6 +4,7 @@ use std::{fmt, time::Instant};
 
 use ::opentelemetry::{Context, InstrumentationScope, trace::SpanContext};
 use tower_otel_core::semconv;
+use tower_otel_propagate::Extracted;
 
 use crate::facts::Facts;
 
@@ -78,8 +79,8 @@ pub enum Value<'a> {
 pub enum Parent {
     /// Whatever is current, if anything.
     Current,
-    /// A span of another process.
-    Remote(Context),
+    /// A span of another process, and what came with it.
+    Remote(Extracted),
     /// Nothing: the span begins a trace, and may link to a span of another process.
     Root(Option<SpanContext>),
 }
@@ -89,7 +90,10 @@ impl Parent {
     fn beneath(self) -> (Option<Context>, Option<SpanContext>) {
         match self {
             Self::Current => (None, None),
-            Self::Remote(remote) => (Some(remote), None),
+            Self::Remote(remote) => {
+                let context = Context::map_current(|current| remote.into_context(current));
+                (Some(context), None)
+            }
             Self::Root(link) => (Some(Context::new()), link),
         }
     }

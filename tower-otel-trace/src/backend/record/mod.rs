@@ -8,6 +8,7 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::trace::SpanLimits;
 use tower_otel_core::semconv::attribute;
+use tower_otel_propagate::Extracted;
 
 use self::{
     entry::{Entry, Moment},
@@ -59,15 +60,26 @@ impl Backend for Record {
 
     fn start(&self, facts: &Facts<'_>, parent: Parent, at: Instant) -> RecordSpan {
         let Shared { queue, sampling } = &*self.0;
-        let (beneath, link) = parent.beneath();
-        let parent = beneath.unwrap_or_else(Context::current);
-        if parent.is_telemetry_suppressed() || queue.is_closed() {
-            return RecordSpan::not_recording(Some(parent));
+        if queue.is_closed() {
+            return self.none(parent);
+        }
+        // Of a span alone no context is made: nobody would see it beneath the one of this span.
+        let (beneath, remote, link) = match parent {
+            Parent::Remote(Extracted::Span(remote)) => (None, Some(remote), None),
+            parent => {
+                let (beneath, link) = parent.beneath();
+                (beneath, None, link)
+            }
+        };
+        let beneath = beneath.unwrap_or_else(Context::current);
+        if beneath.is_telemetry_suppressed() {
+            let remote = remote.map(|remote| beneath.with_remote_span_context(remote));
+            return RecordSpan::not_recording(Some(remote.unwrap_or(beneath)));
         }
         let links = link.map(Link::with_context);
-        let sampled = sampling.ask(facts, &parent, links.as_slice());
+        let sampled = sampling.ask(facts, &beneath, remote, links.as_slice());
         if !sampled.context.is_sampled() {
-            let context = parent.with_remote_span_context(sampled.context);
+            let context = beneath.with_remote_span_context(sampled.context);
             return RecordSpan::not_recording(Some(context));
         }
         let context = sampled.context.clone();
@@ -75,7 +87,7 @@ impl Backend for Record {
         let slot = Arc::new(Slot::new(entry, queue));
         let open = Open::new(context, Arc::clone(&slot));
         RecordSpan {
-            context: Some(parent.with_span(open)),
+            context: Some(beneath.with_span(open)),
             slot: Some(slot),
         }
     }

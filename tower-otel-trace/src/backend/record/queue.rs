@@ -63,11 +63,12 @@ pub(super) struct Turn {
 }
 
 impl Queue {
+    /// Neither size is 0.
     pub(super) fn new(size: usize, batch: usize, limits: SpanLimits) -> Self {
         Self {
-            entries: ArrayQueue::new(size.max(1)),
+            entries: ArrayQueue::new(size),
             limits,
-            batch: batch.clamp(1, size.max(1)),
+            batch: batch.min(size),
             woken: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             thread: OnceLock::new(),

@@ -9,13 +9,21 @@ use std::{
 use opentelemetry_sdk::{
     Resource,
     error::OTelSdkResult,
-    trace::{IdGenerator, ShouldSample, SpanExporter, SpanLimits},
+    trace::{IdGenerator, Sampler, ShouldSample, SpanExporter, SpanLimits},
 };
 
-use super::{Shared, queue::Queue, sampling::Sampling, thread};
+use super::{
+    Shared,
+    queue::Queue,
+    sampling::{Judge, Sampling},
+    thread,
+};
 
 /// How long a recorder that is dropped waits for what is still to be exported.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The largest queue that is accepted: half a gigabyte.
+const MOST: usize = 1 << 20;
 
 /// Takes a compact record of each exchange, and exports spans from a thread of its own.
 ///
@@ -134,16 +142,14 @@ impl<E: SpanExporter + 'static> RecorderBuilder<E> {
     ///
     /// By default all have one, but for those whose caller's is not sampled.
     pub fn sampler(mut self, sampler: impl Into<Box<dyn ShouldSample>>) -> Self {
-        self.sampling.sampler = sampler.into();
-        self.sampling.shows = true;
+        self.sampling.judge = Judge::Shown(sampler.into());
         self
     }
 
-    /// The same, by a sampler that looks at the trace and its parent alone, as those of the SDK do:
-    /// neither a name nor attributes are made for it.
-    pub fn sampler_by_trace(mut self, sampler: impl Into<Box<dyn ShouldSample>>) -> Self {
-        self.sampling.sampler = sampler.into();
-        self.sampling.shows = false;
+    /// The same, by a sampler of the SDK, which looks at the trace and its parent alone: neither a
+    /// name nor attributes are made for it.
+    pub fn sampler_by_trace(mut self, sampler: Sampler) -> Self {
+        self.sampling.judge = Judge::ByTrace(sampler);
         self
     }
 
@@ -159,15 +165,15 @@ impl<E: SpanExporter + 'static> RecorderBuilder<E> {
         self
     }
 
-    /// How many spans wait for the exporter at most, 2048 by default. Room for them is made at the
-    /// start, about half a kilobyte for each.
+    /// How many spans wait for the exporter at most, 2048 by default; from 1 to 1048576. Room for
+    /// them is made at the start, about half a kilobyte for each.
     pub fn queue_size(mut self, spans: usize) -> Self {
         self.queue_size = spans;
         self
     }
 
-    /// How many spans are exported at once at most, 512 by default. When so many wait, they are
-    /// exported before their time.
+    /// How many spans are exported at once at most, 512 by default; at least 1, and never more than
+    /// have room in the queue. When so many wait, they are exported before their time.
     pub fn batch_size(mut self, spans: usize) -> Self {
         self.batch_size = spans;
         self
@@ -183,8 +189,11 @@ impl<E: SpanExporter + 'static> RecorderBuilder<E> {
     ///
     /// # Errors
     ///
-    /// If the system has no thread to give.
+    /// If the size of the queue or of a batch is none of those that are accepted
+    /// ([`InvalidInput`](io::ErrorKind::InvalidInput)), or if the system has no thread to give.
     pub fn build(mut self) -> io::Result<Recorder> {
+        accept("queue_size", self.queue_size, MOST)?;
+        accept("batch_size", self.batch_size, usize::MAX)?;
         let resource = self.resource.unwrap_or_else(|| Resource::builder().build());
         self.exporter.set_resource(&resource);
         let queue = Arc::new(Queue::new(self.queue_size, self.batch_size, self.limits));
@@ -196,4 +205,16 @@ impl<E: SpanExporter + 'static> RecorderBuilder<E> {
             }),
         })
     }
+}
+
+fn accept(option: &str, value: usize, most: usize) -> io::Result<()> {
+    if (1..=most).contains(&value) {
+        return Ok(());
+    }
+    let error = if value == 0 {
+        format!("{option} of the recorder is 0: it has to be at least 1")
+    } else {
+        format!("{option} of the recorder is {value}: it has to be at most {most}")
+    };
+    Err(io::Error::new(io::ErrorKind::InvalidInput, error))
 }

@@ -19,17 +19,24 @@ const RANDOM: TraceFlags = TraceFlags::new(0x02);
 
 #[derive(Debug)]
 pub(super) struct Sampling {
-    pub(super) sampler: Box<dyn ShouldSample>,
-    /// Whether the sampler is shown name and attributes, or the trace alone.
-    pub(super) shows: bool,
+    pub(super) judge: Judge,
     pub(super) ids: Box<dyn IdGenerator>,
+}
+
+/// Who decides.
+#[derive(Debug)]
+pub(super) enum Judge {
+    /// Who is shown name and attributes.
+    Shown(Box<dyn ShouldSample>),
+    /// Who looks at the trace alone.
+    ByTrace(Sampler),
 }
 
 impl Default for Sampling {
     fn default() -> Self {
+        let parents = Sampler::ParentBased(Box::new(Sampler::AlwaysOn));
         Self {
-            sampler: Box::new(Sampler::ParentBased(Box::new(Sampler::AlwaysOn))),
-            shows: false,
+            judge: Judge::ByTrace(parents),
             ids: Box::new(RandomIdGenerator::default()),
         }
     }
@@ -44,8 +51,34 @@ pub(super) struct Sampled {
 }
 
 impl Sampling {
-    pub(super) fn ask(&self, facts: &Facts<'_>, parent: &Context, links: &[Link]) -> Sampled {
+    /// `remote` is the parent, if that is not the span of the context beneath.
+    pub(super) fn ask(
+        &self,
+        facts: &Facts<'_>,
+        beneath: &Context,
+        remote: Option<SpanContext>,
+        links: &[Link],
+    ) -> Sampled {
         let span = self.ids.new_span_id();
+        let remote = match (&self.judge, remote) {
+            (_, None) => None,
+            (Judge::ByTrace(sampler), Some(remote)) => match at_once(sampler, &remote) {
+                Some(sampled) => return follow(remote, span, sampled),
+                None => Some(remote),
+            },
+            (Judge::Shown(_), remote) => remote,
+        };
+        let above = remote.map(|remote| beneath.with_remote_span_context(remote));
+        self.ask_about(facts, above.as_ref().unwrap_or(beneath), span, links)
+    }
+
+    fn ask_about(
+        &self,
+        facts: &Facts<'_>,
+        parent: &Context,
+        span: SpanId,
+        links: &[Link],
+    ) -> Sampled {
         let active = parent.span();
         let active = active.span_context();
         let (trace, flags, parent_id, is_remote) = if active.is_valid() {
@@ -56,27 +89,55 @@ impl Sampling {
             (trace, TraceFlags::default(), SpanId::INVALID, false)
         };
         let (mut name, mut attributes) = (Cow::Borrowed(""), Vec::new());
-        if self.shows {
-            name = facts.name();
-            for_samplers(facts, &mut |attribute| attributes.push(attribute));
-        }
+        let sampler: &dyn ShouldSample = match &self.judge {
+            Judge::Shown(sampler) => {
+                name = facts.name();
+                for_samplers(facts, &mut |attribute| attributes.push(attribute));
+                &**sampler
+            }
+            Judge::ByTrace(sampler) => sampler,
+        };
         let kind = match facts.kind() {
             Kind::Server => SpanKind::Server,
             Kind::Client => SpanKind::Client,
         };
-        let result =
-            self.sampler
-                .should_sample(Some(parent), trace, &name, &kind, &attributes, links);
+        let result = sampler.should_sample(Some(parent), trace, &name, &kind, &attributes, links);
         // Nobody would see what is recorded only: there are no processors but the one exporter.
-        let flags = match result.decision {
-            SamplingDecision::RecordAndSample => flags.with_sampled(true),
-            SamplingDecision::RecordOnly | SamplingDecision::Drop => flags & RANDOM,
-        };
+        let flags = flagged(flags, result.decision == SamplingDecision::RecordAndSample);
         Sampled {
             context: SpanContext::new(trace, span, flags, false, result.trace_state),
             parent: parent_id,
             parent_is_remote: is_remote,
             attributes: result.attributes,
         }
+    }
+}
+
+/// What the sampler says of a child of this span, where that can be told without asking it.
+fn at_once(sampler: &Sampler, parent: &SpanContext) -> Option<bool> {
+    match sampler {
+        Sampler::AlwaysOn => Some(true),
+        Sampler::AlwaysOff => Some(false),
+        Sampler::ParentBased(_) => Some(parent.is_sampled()),
+        _ => None,
+    }
+}
+
+fn follow(parent: SpanContext, span: SpanId, sampled: bool) -> Sampled {
+    let flags = flagged(parent.trace_flags(), sampled);
+    let (trace, state) = (parent.trace_id(), parent.trace_state().clone());
+    Sampled {
+        context: SpanContext::new(trace, span, flags, false, state),
+        parent: parent.span_id(),
+        parent_is_remote: true,
+        attributes: Vec::new(),
+    }
+}
+
+fn flagged(flags: TraceFlags, sampled: bool) -> TraceFlags {
+    if sampled {
+        flags.with_sampled(true)
+    } else {
+        flags & RANDOM
     }
 }

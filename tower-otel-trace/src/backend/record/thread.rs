@@ -32,6 +32,7 @@ pub(super) fn start<E: SpanExporter + 'static>(
         batch: Vec::new(),
         complaint: None,
         warned: false,
+        failing: false,
     };
     thread::Builder::new()
         .name("tower-otel-record".to_owned())
@@ -47,6 +48,8 @@ struct Worker<E> {
     complaint: Option<String>,
     /// Whether it was said that spans are lost.
     warned: bool,
+    /// Whether it was said that spans cannot be exported, and not yet that they can.
+    failing: bool,
 }
 
 /// Tells those who wait, however the thread ends.
@@ -121,6 +124,7 @@ impl<E: SpanExporter> Worker<E> {
             futures_executor::block_on(self.exporter.export(batch))
         }));
         let went_well = self.judge(exported);
+        self.tell(went_well);
         let counts = &self.queue.counts;
         let counter = if went_well {
             &counts.exported
@@ -128,6 +132,24 @@ impl<E: SpanExporter> Worker<E> {
             &counts.failed
         };
         counter.fetch_add(count, Relaxed);
+    }
+
+    /// Warns when exports begin to fail, and when they are well again.
+    fn tell(&mut self, went_well: bool) {
+        if self.failing != went_well {
+            return;
+        }
+        self.failing = !went_well;
+        if went_well {
+            tracing::warn!("the recorder exports spans again; what failed meanwhile is lost");
+        } else {
+            let complaint = self.complaint.as_deref().unwrap_or_default();
+            tracing::warn!(
+                "the recorder cannot export spans: {}; this is said once until it can, and each \
+                 batch until then is lost and counted",
+                without_credentials(complaint)
+            );
+        }
     }
 
     /// Whether it went well. What did not is kept for who asks.
@@ -139,5 +161,41 @@ impl<E: SpanExporter> Worker<E> {
         };
         self.complaint = Some(complaint);
         false
+    }
+}
+
+/// A text without what is secret in its URLs: credentials, and a query.
+fn without_credentials(text: &str) -> String {
+    let mut parts = text.split("://");
+    let mut told = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find([' ', '"', '\'', ')', ',']).unwrap_or(part.len());
+        let (url, rest) = part.split_at(end);
+        let url = url.split(['?', '#']).next().unwrap_or_default();
+        let (authority, path) = url.split_at(url.find('/').unwrap_or(url.len()));
+        let host = authority.rsplit('@').next().unwrap_or_default();
+        told.extend(["://", host, path, rest]);
+    }
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_not_repeated() {
+        for (text, told) in [
+            ("", ""),
+            ("no collector", "no collector"),
+            ("a@b: http://h/x@y", "a@b: http://h/x@y"),
+            (
+                "for url (http://me:s3cr3t@h:4318/v1)",
+                "for url (http://h:4318/v1)",
+            ),
+            ("http://a@b@h and grpc://me@h?q=1", "http://h and grpc://h"),
+        ] {
+            assert_eq!(without_credentials(text), told);
+        }
     }
 }
