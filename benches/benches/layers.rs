@@ -90,6 +90,7 @@ const LINES: &[Line] = &[
     line("direct + metrics#100", "no-op#100"),
     line("direct + metrics#10000", "no-op#10000"),
     line("record + metrics#10000", "no-op#10000"),
+    line("metrics#100", "no-op#100"),
     line("metrics#10000", "no-op#10000"),
     line("metrics, 100 000 series", "no-op, 100 000 series"),
     line("no-op", "bare").on_two_threads(),

@@ -99,6 +99,8 @@
 //! [`tower-otel-metrics`]: https://docs.rs/tower-otel-metrics
 //! [`tower-otel-propagate`]: https://docs.rs/tower-otel-propagate
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod adapt;
 mod attempts;
 mod body;

@@ -63,6 +63,10 @@
 //! [`shutdown_signal`] waits for `SIGTERM`. A process that is killed or that calls
 //! [`std::process::exit`] loses what it had not sent.
 //!
+//! What has ended by then is sent. A stream that its client has left ends in a task of its own, which
+//! may be after the server's future: where such a last span counts, install before the runtime is
+//! built, and drop the runtime first.
+//!
 //! # When the collector does not answer
 //!
 //! | what happens | what is done |
@@ -90,6 +94,8 @@
 //! | `logs` | | OTLP log records |
 //! | `tls` | | collectors at `https://`, with the platform's roots |
 //! | `b3`, `xray` | | these propagators, for `OTEL_PROPAGATORS` |
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod batch;
 mod builder;

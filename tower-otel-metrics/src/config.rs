@@ -1,11 +1,12 @@
 //! What a layer was told.
 
+use http::Method;
 use tower_otel_core::{
     Filter, Kind, RequestHead, RouteSource,
     semconv::{self, Endpoint, Forwarded, KnownMethods, Proxies},
 };
 
-use crate::{labels::OwnLabels, naming::Naming};
+use crate::{keys::Arrival, labels::OwnLabels, names::Names, naming::Naming};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Config<B> {
@@ -51,6 +52,20 @@ impl<B> Config<B> {
             proxies,
             https,
             to_head,
+        }
+    }
+
+    /// What the gauge of exchanges in flight tells apart.
+    pub(crate) fn in_flight<'a>(
+        &self,
+        arrival: Arrival<&'a Method, &'a str>,
+    ) -> Arrival<&'a Method, &'a str> {
+        let no_method = self.kind == Kind::Client && self.naming.names == Names::Short;
+        Arrival {
+            method: arrival.method.filter(|_| !no_method),
+            route: arrival.route.filter(|_| self.naming.in_flight_by_route),
+            version: None,
+            ..arrival
         }
     }
 

@@ -10,7 +10,7 @@ use crate::{
     dimensions::Unanswered,
     instruments::{Arrived, Instruments},
     keys::{Arrival, Outcome},
-    labels::OwnValues,
+    labels::{Own, OwnValues},
     names::Names,
 };
 
@@ -19,7 +19,11 @@ use crate::{
 pub struct MetricsExchange<B: Backend> {
     instruments: Arc<Instruments<B>>,
     arrived: Arrived<B>,
-    more: More,
+    /// Where the route may be told on the way.
+    late: Option<RouteSlot>,
+    own: Own,
+    /// What the request promised to send.
+    sent: Option<u64>,
     at: Instant,
     /// When the head of the response came, where that is the end of the duration.
     head: Option<Instant>,
@@ -32,10 +36,8 @@ pub struct MetricsExchange<B: Backend> {
 /// What is known of a request besides its [`Arrival`].
 #[derive(Debug)]
 pub(crate) struct More {
-    /// Where the route may be told on the way.
     pub(crate) late: Option<RouteSlot>,
-    pub(crate) own: OwnValues,
-    /// What the request promised to send.
+    pub(crate) own: Option<OwnValues>,
     pub(crate) sent: Option<u64>,
 }
 
@@ -44,13 +46,16 @@ impl<B: Backend> MetricsExchange<B> {
     pub(crate) fn new(
         instruments: &Arc<Instruments<B>>,
         arrival: Arrival<&Method, &str>,
-        more: More,
+        More { late, own, sent }: More,
         at: Instant,
     ) -> Self {
+        let values = &instruments.values;
         Self {
+            own: own.map_or(Own::Nothing, |own| values.add(Own::Nothing, &own)),
             arrived: instruments.arrive(arrival),
             instruments: Arc::clone(instruments),
-            more,
+            late,
+            sent,
             at,
             head: None,
             status: None,
@@ -74,7 +79,9 @@ impl<B: Backend> Exchange for MetricsExchange<B> {
         if config.kind == Kind::Client && config.naming.names == Names::Conventions {
             self.version = Some(response.version());
         }
-        config.labels.respond(&mut self.more.own, response);
+        if let Some(values) = config.labels.response(response) {
+            self.own = self.instruments.values.add(self.own, &values);
+        }
         self.head = config.to_head.then(Instant::now);
     }
 
@@ -86,7 +93,9 @@ impl<B: Backend> Exchange for MetricsExchange<B> {
         let Self {
             instruments,
             arrived,
-            more: More { late, own, sent },
+            late,
+            own,
+            sent,
             at: start,
             head,
             status,
@@ -114,7 +123,7 @@ impl<B: Backend> Exchange for MetricsExchange<B> {
             error_type,
             version: *version,
             route: told.as_ref().map(Route::as_str),
-            own: config.labels.of(own),
+            own: *own,
         });
         instruments.outcome(of.as_ref(), |outcome| outcome.record(sample));
         instruments.leave(arrived);

@@ -12,8 +12,9 @@ use crate::{
     config::Config,
     dimensions::{Dimensions, OVERFLOW, Unanswered},
     keys::{Arrival, ArrivalKey, Outcome, OutcomeKey},
+    labels::{Own, Values},
     names::Metrics,
-    series::{At, Found, Series},
+    series::{At, Found, Query, Series},
 };
 
 /// How many series a layer makes of each kind before it counts in the overflow series.
@@ -23,10 +24,21 @@ pub(crate) const DEFAULT_LIMIT: usize = 2_000;
 pub(crate) struct Instruments<B: Backend> {
     pub(crate) config: Config<B>,
     resolved: OnceLock<B::Instruments>,
-    arrivals: Series<ArrivalKey, B::InFlight>,
+    arrivals: Series<ArrivalKey, Known<B>>,
+    in_flight: Series<ArrivalKey, B::InFlight>,
     outcomes: Series<OutcomeKey, B::Outcome>,
+    pub(crate) values: Values,
     overflow: OnceLock<(B::Outcome, B::InFlight)>,
     warned_of_the_void: AtomicBool,
+}
+
+/// The instruments of those that arrive alike.
+#[derive(Debug)]
+struct Known<B: Backend> {
+    in_flight: B::InFlight,
+    /// The first outcome they had, which is what most of them will have: handles that lie in
+    /// `outcomes` as well, found here without another look into memory that is seldom warm.
+    usual: OnceLock<(OutcomeKey, B::Outcome)>,
 }
 
 /// What an exchange keeps of its arrival.
@@ -34,8 +46,8 @@ pub(crate) struct Instruments<B: Backend> {
 pub(crate) struct Arrived<B: Backend> {
     /// Where it lies; nowhere if there was no room left.
     pub(crate) at: Option<At>,
-    /// The gauge it was counted in, if that is not kept there.
-    unkept: Option<Box<B::InFlight>>,
+    /// The gauge it was counted in, if that is not to be found there.
+    apart: Option<Box<B::InFlight>>,
 }
 
 impl<B: Backend> Instruments<B> {
@@ -43,7 +55,9 @@ impl<B: Backend> Instruments<B> {
         Self {
             resolved: OnceLock::new(),
             arrivals: Series::new(config.limit),
+            in_flight: Series::new(config.limit),
             outcomes: Series::new(config.limit),
+            values: Values::new(&config.labels, config.limit),
             config,
             overflow: OnceLock::new(),
             warned_of_the_void: AtomicBool::new(false),
@@ -58,11 +72,11 @@ impl<B: Backend> Instruments<B> {
             .as_ref()
             .and_then(|found| Some((found.at, found.entry.get()?)));
         match known {
-            Some((at, in_flight)) => {
-                in_flight.started();
+            Some((at, known)) => {
+                known.in_flight.started();
                 Arrived {
                     at: Some(at),
-                    unkept: None,
+                    apart: None,
                 }
             }
             None => self.arrive_first(found, arrival),
@@ -72,70 +86,100 @@ impl<B: Backend> Instruments<B> {
     #[cold]
     fn arrive_first(
         &self,
-        found: Option<Found<'_, ArrivalKey, B::InFlight>>,
+        found: Option<Found<'_, ArrivalKey, Known<B>>>,
         arrival: Arrival<&Method, &str>,
     ) -> Arrived<B> {
         let at = found.as_ref().map(|found| found.at);
         if !self.is_ready() {
             let in_flight = self.make_in_flight(&self.unkept(), &arrival.dimensions());
             in_flight.started();
-            let unkept = Some(Box::new(in_flight));
-            return Arrived { at, unkept };
+            let apart = Some(Box::new(in_flight));
+            return Arrived { at, apart };
         }
-        let in_flight = match found {
-            Some(Found { entry, .. }) => entry.get_or_make(|key| {
+        let in_flight = self
+            .in_flight
+            .get_or_insert_with(&self.config.in_flight(arrival), |key| {
                 self.make_in_flight(self.resolved(), &key.borrowed().dimensions())
-            }),
-            None => &self.overflow(&self.arrivals).1,
-        };
+            })
+            .unwrap_or_else(|| &self.overflow().1);
         in_flight.started();
-        Arrived { at, unkept: None }
+        let Some(Found { at, entry }) = found else {
+            let apart = Some(Box::new(in_flight.clone()));
+            return Arrived { at, apart };
+        };
+        entry.get_or_make(|_| Known {
+            in_flight: in_flight.clone(),
+            usual: OnceLock::new(),
+        });
+        Arrived {
+            at: Some(at),
+            apart: None,
+        }
     }
 
     /// Counts an exchange out, where it was counted in.
     #[inline]
     pub(crate) fn leave(&self, arrived: &Arrived<B>) {
-        let in_flight = match arrived {
+        match arrived {
             Arrived {
-                unkept: Some(in_flight),
+                apart: Some(in_flight),
                 ..
-            } => Some(&**in_flight),
-            Arrived { at: Some(at), .. } => self.arrivals.entry(*at).and_then(|entry| entry.get()),
-            Arrived { at: None, .. } => self.overflow.get().map(|(_, in_flight)| in_flight),
-        };
-        if let Some(in_flight) = in_flight {
-            in_flight.ended();
+            } => in_flight.ended(),
+            Arrived { at, apart: None } => {
+                if let Some(known) = at.and_then(|at| self.known(at)) {
+                    known.in_flight.ended();
+                }
+            }
         }
+    }
+
+    #[inline]
+    fn known(&self, at: At) -> Option<&Known<B>> {
+        self.arrivals.entry(at)?.get()
     }
 
     /// Tells the instruments of an exchange that has ended; of one that arrived nowhere, those of
     /// the overflow series.
     #[inline]
     pub(crate) fn outcome(&self, of: Option<&Outcome<'_>>, tell: impl FnOnce(&B::Outcome)) {
+        let usual = of.and_then(|of| {
+            let (key, outcome) = self.known(of.arrival)?.usual.get()?;
+            of.is(key).then_some(outcome)
+        });
+        match usual {
+            Some(outcome) => tell(outcome),
+            None => self.other_outcome(of, tell),
+        }
+    }
+
+    fn other_outcome(&self, of: Option<&Outcome<'_>>, tell: impl FnOnce(&B::Outcome)) {
         match of.and_then(|of| self.outcomes.get(of)) {
-            Some(known) => tell(known),
+            Some(outcome) => tell(outcome),
             None => self.first_outcome(of, tell),
         }
     }
 
     #[cold]
     fn first_outcome(&self, of: Option<&Outcome<'_>>, tell: impl FnOnce(&B::Outcome)) {
-        let known = of.and_then(|of| {
+        let own = of.map(|of| self.values.get(of.own)).unwrap_or_default();
+        let known = of.filter(|of| of.own != Own::TooMany).and_then(|of| {
             let arrival = self.arrivals.entry(of.arrival)?;
-            Some((of, of.dimensions(arrival.key.borrowed())))
+            Some((of, of.dimensions(arrival.key.borrowed(), &own)))
         });
         if !self.is_ready() {
             let dimensions = known.map_or(everything(), |(_, dimensions)| dimensions);
             return tell(&self.make_outcome(&self.unkept(), &dimensions));
         }
-        let outcome = match known {
-            Some((of, dimensions)) => self
+        let outcome = known.and_then(|(of, dimensions)| {
+            let outcome = self
                 .outcomes
-                .get_or_insert_with(of, |_| self.make_outcome(self.resolved(), &dimensions))
-                .unwrap_or_else(|| &self.overflow(&self.outcomes).0),
-            None => &self.overflow(&self.arrivals).0,
-        };
-        tell(outcome);
+                .get_or_insert_with(of, |_| self.make_outcome(self.resolved(), &dimensions))?;
+            if let Some(known) = self.known(of.arrival) {
+                known.usual.get_or_init(|| (of.to_key(), outcome.clone()));
+            }
+            Some(outcome)
+        });
+        tell(outcome.unwrap_or_else(|| &self.overflow().0));
     }
 
     /// Whether what the backend hands out now may be kept. Asked for new series only.
@@ -153,10 +197,10 @@ impl<B: Backend> Instruments<B> {
 
     /// The series of everything that has none of its own.
     #[cold]
-    fn overflow<K, V>(&self, full: &Series<K, V>) -> &(B::Outcome, B::InFlight) {
-        if full.first_refusal() {
+    fn overflow(&self) -> &(B::Outcome, B::InFlight) {
+        if self.outcomes.first_refusal() {
             tracing::warn!(
-                limit = full.len(),
+                limit = self.config.limit,
                 metric = %self.metrics().duration.name,
                 "too many series: exchanges with new labels are counted in the series \"{OVERFLOW}\""
             );

@@ -10,7 +10,8 @@ use http::{Method, StatusCode, Version};
 use tower_otel_core::semconv::{self, protocol};
 
 use crate::{
-    dimensions::{Dimensions, OwnValue, Unanswered},
+    dimensions::{Dimensions, Unanswered},
+    labels::{Own, OwnValues},
     series::{At, Query},
 };
 
@@ -150,8 +151,8 @@ pub(crate) struct Outcome<'a> {
     pub(crate) version: Option<Version>,
     /// The route, where it was told on the way.
     pub(crate) route: Option<&'a str>,
-    /// Values of the caller's labels, in the order in which the layer was given them.
-    pub(crate) own: &'a [OwnValue],
+    /// The values of the caller's labels.
+    pub(crate) own: Own,
 }
 
 /// The same, kept.
@@ -163,7 +164,7 @@ pub(crate) struct OutcomeKey {
     error_type: Option<&'static str>,
     version: Option<Version>,
     route: Option<Box<str>>,
-    own: Box<[OwnValue]>,
+    own: Own,
 }
 
 impl Hash for Outcome<'_> {
@@ -180,14 +181,14 @@ impl Hash for Outcome<'_> {
         let status = status.map_or(0, |status| u64::from(status.as_u16()));
         let unanswered = unanswered.map_or(0, |why| why as u64 + 1);
         state.write_u64(unanswered << 48 | status << 32 | u64::from(arrival.number()));
+        if let Own::Known(at) = own {
+            state.write_u32(at.number());
+        }
         if let Some(version) = version {
             version.hash(state);
         }
         for text in [error_type, route].into_iter().flatten() {
             state.write(text.as_bytes());
-        }
-        for value in *own {
-            state.write(value.as_deref().unwrap_or_default().as_bytes());
         }
     }
 }
@@ -211,7 +212,7 @@ impl Query for Outcome<'_> {
             && *version == key.version
             && *error_type == key.error_type
             && *route == key.route.as_deref()
-            && **own == *key.own
+            && *own == key.own
     }
 
     fn to_key(&self) -> OutcomeKey {
@@ -231,14 +232,18 @@ impl Query for Outcome<'_> {
             error_type,
             version,
             route: route.map(Into::into),
-            own: own.into(),
+            own,
         }
     }
 }
 
 impl<'a> Outcome<'a> {
-    /// With what its arrival was.
-    pub(crate) fn dimensions(self, arrival: Arrival<&'a Method, &'a str>) -> Dimensions<'a> {
+    /// With what its arrival was, and these values of labels.
+    pub(crate) fn dimensions(
+        self,
+        arrival: Arrival<&'a Method, &'a str>,
+        own: &'a OwnValues,
+    ) -> Dimensions<'a> {
         let Self {
             arrival: _,
             status,
@@ -246,7 +251,7 @@ impl<'a> Outcome<'a> {
             error_type,
             version,
             route,
-            own,
+            own: _,
         } = self;
         let known = arrival.dimensions();
         Dimensions {

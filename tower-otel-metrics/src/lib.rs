@@ -112,6 +112,8 @@
 //!
 //! [tower]: https://docs.rs/tower
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 pub mod app;
 mod backend;
 mod config;

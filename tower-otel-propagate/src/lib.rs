@@ -51,6 +51,8 @@
 //! [tower]: https://docs.rs/tower
 //! [specification]: https://www.w3.org/TR/trace-context-2/
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 pub mod baggage;
 mod carried;
 pub mod carry;

@@ -291,6 +291,8 @@
 //! [gRPC conventions]: https://opentelemetry.io/docs/specs/semconv/rpc/grpc/
 //! [stands for]: https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod backend;
 mod capture;
 mod config;

@@ -5,7 +5,7 @@
 
 use std::error::Error;
 
-use tokio::{net::TcpListener, sync::oneshot};
+use tokio::{net::TcpListener, runtime::Runtime, sync::oneshot};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::{Endpoint, Server, Uri};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
@@ -30,13 +30,17 @@ async fn serve(
         .await
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Result<(), Box<dyn Error>> {
     let _telemetry = Telemetry::builder("health")
         .traces(TracesExporter::Console)
         .sampler(Sampler::AlwaysOn)
         .log_format(LogFormat::Pretty)
         .install()?;
+    // The runtime goes before the telemetry, and with it the task of a stream that was left.
+    Runtime::new()?.block_on(story())
+}
+
+async fn story() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let uri: Uri = format!("http://{}", listener.local_addr()?).parse()?;
     let (stop, stopped) = oneshot::channel();

@@ -15,6 +15,7 @@ pub mod backend;
 pub mod calls;
 pub mod cart;
 pub mod client;
+pub mod in_process;
 pub mod keys;
 #[cfg(doctest)]
 pub mod migrate;

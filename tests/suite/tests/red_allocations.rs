@@ -8,38 +8,15 @@
     missing_docs
 )]
 
-use std::{
-    convert::Infallible,
-    future::{Future, Ready, ready},
-    pin::pin,
-    task::{Context, Poll, Waker},
-};
+use std::convert::Infallible;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use http_body_util::Full;
 use metrics::with_local_recorder;
+use suite_tests::in_process::{exchange, hello};
 use tower::{Layer, Service, service_fn};
 use tower_otel_metrics::{MetricsLayer, Names, prometheus::Prometheus};
-
-fn hello(_: Request<()>) -> Ready<Result<Response<Full<Bytes>>, Infallible>> {
-    ready(Ok(Response::new(Full::from("hello"))))
-}
-
-fn exchange<S, B>(service: &mut S, request: Request<()>)
-where
-    S: Service<Request<()>, Response = Response<B>, Error = Infallible>,
-    B: Body<Data = Bytes, Error = Infallible>,
-{
-    let cx = &mut Context::from_waker(Waker::noop());
-    let mut future = pin!(service.call(request));
-    let Poll::Ready(Ok(response)) = future.as_mut().poll(cx) else {
-        panic!("it waits for nothing");
-    };
-    let mut body = pin!(response.into_body());
-    while let Poll::Ready(Some(Ok(_))) = body.as_mut().poll_frame(cx) {}
-}
 
 /// Allocations of a thousand exchanges after the first.
 fn allocations<S, B>(mut service: S) -> u64

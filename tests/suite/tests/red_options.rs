@@ -224,6 +224,28 @@ async fn addresses_of_strangers_are_bounded() {
     assert_eq!(scene.sum("http_requests_in_flight", &[]), 0.0);
 }
 
+/// An exchange without room among the routes is counted out where it was counted in.
+#[tokio::test]
+async fn the_gauge_stays_exact_where_routes_overflow() {
+    let scene = Scene::new();
+    let layer = MetricsLayer::server()
+        .route(|request| Some(request.target().path.to_owned().into()))
+        .series_limit(2);
+    for path in ["/a", "/b"] {
+        run(layer.clone(), get(path)).await;
+    }
+    let mut service = layer.layer(service_fn(hello as fn(_) -> _));
+    let beyond = service.call(get("/c"));
+    let gauge = || scene.sum("http_requests_in_flight", &[("method", "GET")]);
+    assert_eq!(gauge(), 1.0);
+    drop(beyond);
+    assert_eq!(gauge(), 0.0);
+    assert_eq!(
+        scene.sum("http_requests_total", &[("path", "overflow")]),
+        1.0
+    );
+}
+
 #[tokio::test]
 async fn a_duration_may_end_with_the_head_and_the_rest_does_not() {
     let scene = Scene::new();

@@ -13,22 +13,15 @@
     missing_docs
 )]
 
-use std::{
-    convert::Infallible,
-    fmt::Write,
-    future::{Future, Ready, ready},
-    pin::pin,
-    task::{Context, Poll, Waker},
-    time::Instant,
-};
+use std::{fmt::Write, time::Instant};
 
-use bytes::Bytes;
-use http::{Method, Request, Response};
-use http_body::Body;
-use http_body_util::Full;
+use http::{Method, Request};
 use metrics::with_local_recorder;
-use suite_tests::scene::sum;
-use tower::{Layer, Service, service_fn};
+use suite_tests::{
+    in_process::{exchange, hello},
+    scene::sum,
+};
+use tower::{Layer, service_fn};
 use tower_otel_core::Route;
 use tower_otel_metrics::{MetricsLayer, Names, prometheus::Prometheus};
 
@@ -39,24 +32,6 @@ fn resident() -> f64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
     let pages: f64 = statm.split(' ').nth(1).unwrap().parse().unwrap();
     pages * 4096.0
-}
-
-fn hello(_: Request<()>) -> Ready<Result<Response<Full<Bytes>>, Infallible>> {
-    ready(Ok(Response::new(Full::from("hello"))))
-}
-
-fn exchange<S, B>(service: &mut S, request: Request<()>)
-where
-    S: Service<Request<()>, Response = Response<B>, Error = Infallible>,
-    B: Body<Data = Bytes, Error = Infallible>,
-{
-    let cx = &mut Context::from_waker(Waker::noop());
-    let mut future = pin!(service.call(request));
-    let Poll::Ready(Ok(response)) = future.as_mut().poll(cx) else {
-        panic!("it waits for nothing");
-    };
-    let mut body = pin!(response.into_body());
-    while let Poll::Ready(Some(Ok(_))) = body.as_mut().poll_frame(cx) {}
 }
 
 /// Sends the requests, and compares the memory after the first twentieth with that at the end.

@@ -1,10 +1,10 @@
-//! The name, unit and buckets of every metric the HTTP and gRPC layers record.
+//! The name, unit and buckets of every metric the layers record, and of no other. A gRPC call is a request over HTTP/2 in
+//! the metrics; of calls there are spans.
 //!
 //! Names are the dotted ones of OpenTelemetry; a Prometheus exporter writes `http.server.request.duration` as
 //! `http_server_request_duration_seconds`.
 //!
-//! See [HTTP metrics](https://opentelemetry.io/docs/specs/semconv/http/http-metrics/) and
-//! [RPC metrics](https://opentelemetry.io/docs/specs/semconv/rpc/rpc-metrics/).
+//! See [HTTP metrics](https://opentelemetry.io/docs/specs/semconv/http/http-metrics/).
 
 /// How long a server took: histogram, [`SECONDS`], [`DURATION_BOUNDARIES`]. Stable, on by default.
 pub const HTTP_SERVER_REQUEST_DURATION: &str = "http.server.request.duration";
@@ -23,15 +23,6 @@ pub const HTTP_CLIENT_ACTIVE_REQUESTS: &str = "http.client.active_requests";
 pub const HTTP_CLIENT_REQUEST_BODY_SIZE: &str = "http.client.request.body.size";
 /// The size of response bodies a client read, on the wire: histogram, [`BYTES`]. Opt-in.
 pub const HTTP_CLIENT_RESPONSE_BODY_SIZE: &str = "http.client.response.body.size";
-/// How many connections a client holds: up-down counter, [`CONNECTIONS`]. Opt-in.
-pub const HTTP_CLIENT_OPEN_CONNECTIONS: &str = "http.client.open_connections";
-/// How long a client's connections lived: histogram, [`SECONDS`], [`CONNECTION_DURATION_BOUNDARIES`]. Opt-in.
-pub const HTTP_CLIENT_CONNECTION_DURATION: &str = "http.client.connection.duration";
-
-/// How long an RPC server took: histogram, [`SECONDS`], [`DURATION_BOUNDARIES`].
-pub const RPC_SERVER_CALL_DURATION: &str = "rpc.server.call.duration";
-/// How long an RPC client waited: histogram, [`SECONDS`], [`DURATION_BOUNDARIES`].
-pub const RPC_CLIENT_CALL_DURATION: &str = "rpc.client.call.duration";
 
 /// The unit of durations: seconds, as a float.
 pub const SECONDS: &str = "s";
@@ -39,19 +30,12 @@ pub const SECONDS: &str = "s";
 pub const BYTES: &str = "By";
 /// The unit of a count of requests. An annotation, so it leaves no suffix in Prometheus.
 pub const REQUESTS: &str = "{request}";
-/// The unit of a count of connections. An annotation, so it leaves no suffix in Prometheus.
-pub const CONNECTIONS: &str = "{connection}";
 
 /// The bucket boundaries, in seconds, that the conventions advise for request and call durations.
 ///
 /// They say nothing of sizes; those keep the backend's default.
 pub const DURATION_BOUNDARIES: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
-];
-
-/// The bucket boundaries, in seconds, that the conventions advise for the life of a connection.
-pub const CONNECTION_DURATION_BOUNDARIES: [f64; 14] = [
-    0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0,
 ];
 
 #[cfg(test)]
@@ -95,16 +79,6 @@ mod tests {
                 HTTP_CLIENT_RESPONSE_BODY_SIZE,
                 theirs::HTTP_CLIENT_RESPONSE_BODY_SIZE,
             ),
-            (
-                HTTP_CLIENT_OPEN_CONNECTIONS,
-                theirs::HTTP_CLIENT_OPEN_CONNECTIONS,
-            ),
-            (
-                HTTP_CLIENT_CONNECTION_DURATION,
-                theirs::HTTP_CLIENT_CONNECTION_DURATION,
-            ),
-            (RPC_SERVER_CALL_DURATION, theirs::RPC_SERVER_CALL_DURATION),
-            (RPC_CLIENT_CALL_DURATION, theirs::RPC_CLIENT_CALL_DURATION),
         ] {
             assert_eq!(ours, theirs);
         }
@@ -113,6 +87,5 @@ mod tests {
     #[test]
     fn boundaries_rise() {
         assert!(DURATION_BOUNDARIES.is_sorted_by(|a, b| a < b));
-        assert!(CONNECTION_DURATION_BOUNDARIES.is_sorted_by(|a, b| a < b));
     }
 }

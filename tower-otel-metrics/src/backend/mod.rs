@@ -60,7 +60,7 @@ pub struct SeriesLabels {
 
 /// Instruments of one series.
 #[doc(hidden)]
-pub trait Outcome: Debug + sealed::Sealed {
+pub trait Outcome: Clone + Debug + sealed::Sealed {
     /// Counts an exchange.
     fn record(&self, sample: Sample);
 }
