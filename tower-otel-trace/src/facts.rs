@@ -1,6 +1,6 @@
 //! What is known of an exchange when it starts, by the rules of the conventions.
 
-use std::{borrow::Cow, fmt, net::IpAddr};
+use std::{borrow::Cow, cell::OnceCell, fmt, net::IpAddr};
 
 use http::{HeaderValue, header};
 use tower_otel_core::{
@@ -30,6 +30,9 @@ pub struct Facts<'a> {
     peer: Option<Endpoint>,
     forwarded: Forwarded<'a>,
     resend_count: Option<u32>,
+    // The one that is known, of those of the request.
+    method: Option<&'a str>,
+    kept: OnceCell<Option<(&'static str, Option<&'static str>)>>,
 }
 
 impl<'a> Facts<'a> {
@@ -62,6 +65,8 @@ impl<'a> Facts<'a> {
             peer,
             forwarded,
             resend_count,
+            method: config.methods.name(request.method()),
+            kept: OnceCell::new(),
         }
     }
 
@@ -82,7 +87,7 @@ impl<'a> Facts<'a> {
         match self.protocol {
             Protocol::Http => match self.kept_name() {
                 Some(name) => Cow::Borrowed(name),
-                None => span_name(self.known_method(), self.route()),
+                None => span_name(self.method, self.route()),
             },
             Protocol::Grpc => Cow::Borrowed(rpc::span_name(self.called())),
         }
@@ -90,16 +95,28 @@ impl<'a> Facts<'a> {
 
     /// The name, if it need not be made for this span alone.
     pub(crate) fn kept_name(&self) -> Option<&'static str> {
-        match (
-            self.protocol,
-            self.route().filter(|route| !route.is_empty()),
-        ) {
-            (Protocol::Http, Some(route)) => {
-                names::kept(&span_name(self.known_method(), None), route)
+        self.kept().map(|(name, _)| name)
+    }
+
+    /// The route, as a part of the name that is kept.
+    pub(crate) fn kept_route(&self) -> Option<&'static str> {
+        self.kept()?.1
+    }
+
+    /// The name, and the route in it.
+    fn kept(&self) -> Option<(&'static str, Option<&'static str>)> {
+        *self.kept.get_or_init(|| {
+            let route = self.route().filter(|route| !route.is_empty());
+            match (self.protocol, route) {
+                (Protocol::Http, Some(route)) => {
+                    let method = span_name(self.method, None);
+                    let name = names::kept(&method, route)?;
+                    Some((name, name.get(method.len() + 1..)))
+                }
+                (Protocol::Http, None) => Some((self.standard_method()?, None)),
+                (Protocol::Grpc, _) => None,
             }
-            (Protocol::Http, None) => self.standard_method(),
-            (Protocol::Grpc, _) => None,
-        }
+        })
     }
 
     /// The name of a gRPC call, which is not made of attributes.
@@ -108,22 +125,18 @@ impl<'a> Facts<'a> {
         (self.protocol == Protocol::Grpc).then(|| rpc::span_name(self.called()))
     }
 
-    fn known_method(&self) -> Option<&str> {
-        self.config.methods.name(self.request.method())
-    }
-
     /// The method, if it is one of RFC 9110 and its companions, and known here.
     pub(crate) fn standard_method(&self) -> Option<&'static str> {
-        self.known_method()?;
+        self.method?;
         semconv::method::standard(self.request.method())
     }
 
     pub(crate) fn method(&self) -> &str {
-        self.known_method().unwrap_or(semconv::OTHER)
+        self.method.unwrap_or(semconv::OTHER)
     }
 
     pub(crate) fn method_original(&self) -> Option<&str> {
-        match self.known_method() {
+        match self.method {
             Some(_) => None,
             None => Some(self.request.method().as_str()),
         }
@@ -219,8 +232,10 @@ impl<'a> Facts<'a> {
 
     /// The size of the request's body, if that is asked for and known.
     pub(crate) fn body_size(&self) -> Option<i64> {
-        let size = content_length(self.request.headers()).filter(|_| self.config.body_sizes)?;
-        i64::try_from(size).ok()
+        if !self.config.body_sizes {
+            return None;
+        }
+        i64::try_from(content_length(self.request.headers())?).ok()
     }
 
     pub(crate) fn protocol_version(&self) -> Option<&'static str> {

@@ -40,13 +40,12 @@ pub(crate) fn kept(method: &str, target: &str) -> Option<&'static str> {
 
 fn place(method: &str, target: &str) -> usize {
     let method = method.bytes().next().map_or(0, u64::from) ^ (method.len() as u64) << 8;
-    (ends(target, method) >> 54) as usize
+    (ends(target.as_bytes(), method) >> 54) as usize
 }
 
 /// A number made of the length and both ends of a text, whose highest bits differ most. It is no
 /// hash of the whole: whoever finds something by it has to compare.
-pub(crate) fn ends(text: &str, seed: u64) -> u64 {
-    let text = text.as_bytes();
+pub(crate) fn ends(text: &[u8], seed: u64) -> u64 {
     let ends = match (text.first_chunk::<8>(), text.last_chunk::<8>()) {
         (Some(first), Some(last)) => {
             u64::from_ne_bytes(*first) ^ u64::from_ne_bytes(*last).rotate_left(32)

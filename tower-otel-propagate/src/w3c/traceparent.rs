@@ -120,10 +120,12 @@ fn hex(text: &[u8; 16]) -> Option<u64> {
 
 /// Two of them.
 fn octet(high: u8, low: u8) -> Option<u8> {
-    let mut text = [b'0'; 16];
-    let [.., before_last, last] = &mut text;
-    (*before_last, *last) = (high, low);
-    hex(&text).map(|value| value as u8)
+    let nibble = |digit| match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    };
+    Some(nibble(high)? << 4 | nibble(low)?)
 }
 
 /// Sixteen lower-case hexadecimal digits, made side by side in the bytes of one integer.

@@ -4,9 +4,10 @@ use std::net::IpAddr;
 
 use http::HeaderValue;
 use opentelemetry::{KeyValue, Value};
-use tower_otel_core::semconv::HostPort;
+use tower_otel_core::semconv::{HostPort, host::default_port};
 
 use super::recurring;
+use crate::facts::Facts;
 
 /// Takes attributes one by one. What is not known is not there.
 pub(super) trait Attributes {
@@ -15,6 +16,11 @@ pub(super) trait Attributes {
     /// A text that comes again with most requests.
     fn recurring(&mut self, key: &'static str, value: Option<&str>) {
         self.text(key, value);
+    }
+
+    /// The route of a request.
+    fn route(&mut self, key: &'static str, facts: &Facts<'_>) {
+        self.text(key, facts.route());
     }
 
     fn owned(&mut self, key: &'static str, value: Option<String>);
@@ -41,7 +47,7 @@ pub(super) trait Attributes {
     fn host(&mut self, keys: (&'static str, &'static str), text: &[u8], scheme: Option<&str>) {
         let server = HostPort::read(text).map(|server| server.or_default_port(scheme));
         if let Some(HostPort { host, port }) = server {
-            self.recurring(keys.0, Some(host));
+            self.text(keys.0, Some(host));
             self.port(keys.1, port);
         }
     }
@@ -55,6 +61,13 @@ impl<F: FnMut(KeyValue)> Attributes for F {
 
     fn recurring(&mut self, key: &'static str, value: Option<&str>) {
         take(self, key, value.map(recurring::text));
+    }
+
+    fn route(&mut self, key: &'static str, facts: &Facts<'_>) {
+        match facts.kept_route() {
+            Some(route) => take(self, key, Some(route)),
+            None => self.text(key, facts.route()),
+        }
     }
 
     fn owned(&mut self, key: &'static str, value: Option<String>) {
@@ -71,6 +84,13 @@ impl<F: FnMut(KeyValue)> Attributes for F {
 
     fn address(&mut self, key: &'static str, value: Option<IpAddr>) {
         take(self, key, value.map(recurring::address));
+    }
+
+    fn host(&mut self, keys: (&'static str, &'static str), text: &[u8], scheme: Option<&str>) {
+        if let Some((host, port)) = recurring::server(text) {
+            take(self, keys.0, Some(host));
+            self.port(keys.1, port.or_else(|| default_port(scheme?)));
+        }
     }
 }
 

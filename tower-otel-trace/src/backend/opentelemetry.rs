@@ -147,7 +147,7 @@ pub(super) fn for_samplers(facts: &Facts<'_>, first: &mut impl Attributes) {
         (Protocol::Grpc, _) => first.fixed(attribute::RPC_SYSTEM_NAME, Some(rpc::SYSTEM)),
         (Protocol::Http, Kind::Server) => {
             method(facts, first);
-            first.recurring(attribute::HTTP_ROUTE, facts.route());
+            first.route(attribute::HTTP_ROUTE, facts);
             first.text(attribute::URL_PATH, facts.path());
             first.text(attribute::URL_QUERY, facts.query().as_deref());
             first.fixed(attribute::URL_SCHEME, Some(facts.scheme()));
@@ -197,7 +197,7 @@ pub(super) fn rest(facts: &Facts<'_>, rest: &mut impl Attributes) {
                     }
                 }
                 Kind::Client => {
-                    rest.recurring(attribute::URL_TEMPLATE, facts.route());
+                    rest.route(attribute::URL_TEMPLATE, facts);
                     rest.fixed(attribute::URL_SCHEME, facts.client_scheme());
                     rest.header(attribute::USER_AGENT_ORIGINAL, facts.user_agent_header());
                     let count = facts.resend_count().map(i64::from);

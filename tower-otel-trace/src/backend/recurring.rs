@@ -3,6 +3,7 @@
 use std::{array, cell::RefCell, net::IpAddr, sync::Arc};
 
 use opentelemetry::StringValue;
+use tower_otel_core::semconv::HostPort;
 
 use crate::names::ends;
 
@@ -14,6 +15,7 @@ const LONGEST: usize = 256;
 
 thread_local! {
     static TEXTS: RefCell<Kept<Arc<str>>> = RefCell::default();
+    static SERVERS: RefCell<Kept<Server>> = RefCell::default();
     static ADDRESSES: RefCell<Kept<(IpAddr, Arc<str>)>> = RefCell::default();
 }
 
@@ -26,50 +28,93 @@ impl<T> Default for Kept<T> {
     }
 }
 
-impl<T: Clone> Kept<T> {
-    fn get(&mut self, place: usize, is: impl Fn(&T) -> bool, make: impl Fn() -> T) -> T {
-        match self.0.get_mut(place % PLACES) {
-            Some(Some(kept)) if is(kept) => kept.clone(),
-            Some(other) => other.insert(make()).clone(),
-            None => make(),
+impl<T> Kept<T> {
+    fn get(
+        &mut self,
+        place: usize,
+        is: impl Fn(&T) -> bool,
+        make: impl Fn() -> Option<T>,
+    ) -> Option<&T> {
+        let kept = self.0.get_mut(place % PLACES)?;
+        if !kept.as_ref().is_some_and(is) {
+            *kept = Some(make()?);
         }
+        kept.as_ref()
+    }
+}
+
+/// A server, and the text in which it was found.
+struct Server {
+    text: Box<[u8]>,
+    host: Arc<str>,
+    port: Option<u16>,
+}
+
+impl Server {
+    fn read(text: &[u8]) -> Option<Self> {
+        let HostPort { host, port } = HostPort::read(text)?;
+        Some(Self {
+            text: text.into(),
+            host: host.into(),
+            port,
+        })
     }
 }
 
 /// A text, shared with the last requests that brought it.
 pub(super) fn text(text: &str) -> StringValue {
-    let kept = || {
-        let make = || Arc::from(text);
-        TEXTS.try_with(|texts| {
-            let mut texts = texts.try_borrow_mut().ok()?;
-            Some(texts.get(
-                (ends(text, 0) >> 56) as usize,
-                |kept: &Arc<str>| **kept == *text,
-                make,
-            ))
-        })
-    };
-    match (text.len() <= LONGEST).then(kept) {
-        Some(Ok(Some(kept))) => kept.into(),
+    if text.len() > LONGEST {
+        return text.to_owned().into();
+    }
+    let kept = TEXTS.try_with(|texts| {
+        let mut texts = texts.try_borrow_mut().ok()?;
+        let make = || Some(Arc::from(text));
+        texts
+            .get(place(text.as_bytes()), |kept| **kept == *text, make)
+            .cloned()
+    });
+    match kept {
+        Ok(Some(kept)) => kept.into(),
         _ => text.to_owned().into(),
     }
 }
 
+/// A host and its port, if they are in the text.
+pub(super) fn server(text: &[u8]) -> Option<(StringValue, Option<u16>)> {
+    let shared = |server: &Server| (Arc::clone(&server.host).into(), server.port);
+    if text.len() > LONGEST {
+        return Server::read(text).as_ref().map(shared);
+    }
+    let kept = SERVERS.try_with(|servers| {
+        let mut servers = servers.try_borrow_mut().ok()?;
+        let make = || Server::read(text);
+        servers
+            .get(place(text), |server| *server.text == *text, make)
+            .map(shared)
+    });
+    kept.unwrap_or_else(|_| Server::read(text).as_ref().map(shared))
+}
+
 /// An address as text.
 pub(super) fn address(address: IpAddr) -> StringValue {
-    let make = || (address, Arc::from(address.to_string()));
     let kept = ADDRESSES.try_with(|addresses| {
         let mut addresses = addresses.try_borrow_mut().ok()?;
         let last = match address {
             IpAddr::V4(address) => address.octets()[3],
             IpAddr::V6(address) => address.octets()[15],
         };
-        Some(addresses.get(usize::from(last), |(kept, _)| *kept == address, make))
+        let make = || Some((address, Arc::from(address.to_string())));
+        let kept = addresses.get(usize::from(last), |(kept, _)| *kept == address, make);
+        kept.map(|(_, text)| Arc::clone(text))
     });
     match kept {
-        Ok(Some((_, text))) => text.into(),
+        Ok(Some(text)) => text.into(),
         _ => address.to_string().into(),
     }
+}
+
+fn place(text: &[u8]) -> usize {
+    (ends(text, 0) >> 56) as usize
 }
 
 #[cfg(test)]
@@ -94,6 +139,27 @@ mod tests {
     fn a_text_that_comes_again_is_not_copied() {
         let [first, second] = [(); 2].map(|()| text("shop.example"));
         assert_eq!(first.as_str().as_ptr(), second.as_str().as_ptr());
+    }
+
+    #[test]
+    fn a_server_is_read_alike_whether_it_is_kept_or_not() {
+        let long = "h".repeat(LONGEST + 1);
+        for _ in 0..3 {
+            for text in [
+                "a.example:81",
+                "a.example",
+                "[::1]:80",
+                "a b",
+                "a:b",
+                "",
+                &long,
+            ] {
+                let expected = HostPort::parse(text).map(|read| (read.host.to_owned(), read.port));
+                let read = server(text.as_bytes());
+                let read = read.map(|(host, port)| (host.as_str().to_owned(), port));
+                assert_eq!(read, expected, "{text:?}");
+            }
+        }
     }
 
     #[test]
