@@ -46,7 +46,7 @@ fn started(queue: &Arc<Queue>, most: u64) -> thread::JoinHandle<()> {
 pub fn a_flush_exports_what_was_there_and_wakes_who_asked() {
     let queue = queue(2);
     let thread = started(&queue, u64::MAX);
-    queue.push(Entry);
+    queue.push(Box::new(Entry));
     queue.flush(LONG).unwrap();
     assert_eq!(queue.counts.exported.load(Relaxed), 1);
     queue.shutdown(LONG).unwrap();
@@ -59,7 +59,7 @@ pub fn a_span_that_ends_at_the_shutdown_is_exported_or_counted() {
     let thread = started(&queue, u64::MAX);
     let pushes = {
         let queue = Arc::clone(&queue);
-        thread::spawn(move || queue.push(Entry))
+        thread::spawn(move || queue.push(Box::new(Entry)))
     };
     queue.shutdown(LONG).unwrap();
     pushes.join().unwrap();
@@ -75,9 +75,9 @@ pub fn a_full_batch_is_not_left_to_the_delay() {
     let thread = started(&queue, 2);
     let pushes = {
         let queue = Arc::clone(&queue);
-        thread::spawn(move || queue.push(Entry))
+        thread::spawn(move || queue.push(Box::new(Entry)))
     };
-    queue.push(Entry);
+    queue.push(Box::new(Entry));
     pushes.join().unwrap();
     thread.join().unwrap();
     assert_eq!(queue.counts.exported.load(Relaxed), 2);

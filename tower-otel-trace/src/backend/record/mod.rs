@@ -6,7 +6,6 @@ use opentelemetry::{
     Context, ContextGuard, KeyValue,
     trace::{Link, Status, TraceContextExt},
 };
-use opentelemetry_sdk::trace::SpanLimits;
 use tower_otel_core::semconv::attribute;
 use tower_otel_propagate::Extracted;
 
@@ -83,7 +82,7 @@ impl Backend for Record {
             return RecordSpan::not_recording(Some(context));
         }
         let context = sampled.context.clone();
-        let entry = entry(facts, sampled, links, at, queue.limits());
+        let entry = entry(facts, sampled, links, at, queue);
         let slot = Arc::new(Slot::new(entry, queue));
         let open = Open::new(context, Arc::clone(&slot));
         RecordSpan {
@@ -103,13 +102,20 @@ fn entry(
     sampled: Sampled,
     link: Option<Link>,
     at: Instant,
-    limits: &SpanLimits,
-) -> Entry {
-    let mut entry = Entry::new(sampled.context, facts.kind(), at);
+    queue: &Queue,
+) -> Box<Entry> {
+    let mut entry = match queue.spare() {
+        Some(mut spare) => {
+            spare.renew(sampled.context, facts.kind(), at);
+            spare
+        }
+        None => Box::new(Entry::new(sampled.context, facts.kind(), at)),
+    };
+    let limits = queue.limits();
     entry.parent = sampled.parent;
     entry.parent_is_remote = sampled.parent_is_remote;
-    for_samplers(facts, &mut entry);
-    rest(facts, &mut entry);
+    for_samplers(facts, &mut *entry);
+    rest(facts, &mut *entry);
     if let Some(name) = facts.called_name() {
         entry.called(name);
     }

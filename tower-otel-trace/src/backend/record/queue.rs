@@ -23,7 +23,10 @@ use super::{
 
 /// A bounded queue of what has ended, and what is asked of the thread that empties it.
 pub(super) struct Queue {
-    entries: ArrayQueue<Entry>,
+    entries: ArrayQueue<Box<Entry>>,
+    /// Entries that were made into spans. They are written again, lest each be allocated on one
+    /// thread and freed on another.
+    spare: ArrayQueue<Box<Entry>>,
     limits: SpanLimits,
     /// At this length the thread is woken before its time.
     batch: usize,
@@ -67,6 +70,7 @@ impl Queue {
     pub(super) fn new(size: usize, batch: usize, limits: SpanLimits) -> Self {
         Self {
             entries: ArrayQueue::new(size),
+            spare: ArrayQueue::new(size),
             limits,
             batch: batch.min(size),
             woken: AtomicBool::new(false),
@@ -108,7 +112,7 @@ impl Queue {
     ///
     /// `SeqCst` has one order for everybody: either the thread, which takes `woken` back before it
     /// looks, sees the entry, or it is seen here that it has to be woken.
-    pub(super) fn push(&self, entry: Entry) {
+    pub(super) fn push(&self, entry: Box<Entry>) {
         if self.is_closed() || self.entries.push(entry).is_err() {
             self.lose();
         } else if self.entries.len() >= self.batch && !self.woken.load(SeqCst) {
@@ -135,8 +139,19 @@ impl Queue {
         }
     }
 
-    pub(super) fn pop(&self) -> Option<Entry> {
+    pub(super) fn pop(&self) -> Option<Box<Entry>> {
         self.entries.pop()
+    }
+
+    /// An entry to be written again, if there is one.
+    pub(super) fn spare(&self) -> Option<Box<Entry>> {
+        self.spare.pop()
+    }
+
+    /// Takes an entry back.
+    pub(super) fn give_back(&self, entry: Box<Entry>) {
+        // As many are kept as may wait; more are freed.
+        let _ = self.spare.push(entry);
     }
 
     fn asked(&self) -> MutexGuard<'_, Asked> {

@@ -165,8 +165,8 @@ impl<E: SpanExporter + 'static> RecorderBuilder<E> {
         self
     }
 
-    /// How many spans wait for the exporter at most, 2048 by default; from 1 to 1048576. Room for
-    /// them is made at the start, about half a kilobyte for each.
+    /// How many spans wait for the exporter at most, 2048 by default; from 1 to 1048576. Each takes
+    /// about half a kilobyte, which is kept for the next ones.
     pub fn queue_size(mut self, spans: usize) -> Self {
         self.queue_size = spans;
         self

@@ -25,14 +25,14 @@ use super::{
 pub(super) struct Slot {
     // Held for a moment by whoever says something. There is one who serves the exchange, and
     // nobody who exports comes here.
-    entry: Mutex<Option<Entry>>,
+    entry: Mutex<Option<Box<Entry>>>,
     // Beside it, because nearly every exchange has one: 0 until then.
     status_code: AtomicU16,
     queue: Arc<Queue>,
 }
 
 impl Slot {
-    pub(super) fn new(entry: Entry, queue: &Arc<Queue>) -> Self {
+    pub(super) fn new(entry: Box<Entry>, queue: &Arc<Queue>) -> Self {
         Self {
             entry: Mutex::new(Some(entry)),
             status_code: AtomicU16::new(0),
@@ -40,7 +40,7 @@ impl Slot {
         }
     }
 
-    fn entry(&self) -> MutexGuard<'_, Option<Entry>> {
+    fn entry(&self) -> MutexGuard<'_, Option<Box<Entry>>> {
         self.entry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

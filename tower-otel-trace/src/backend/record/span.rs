@@ -2,10 +2,14 @@
 
 use std::{
     borrow::Cow,
+    mem,
     time::{Instant, SystemTime},
 };
 
-use opentelemetry::{InstrumentationScope, KeyValue, Value, trace::SpanKind};
+use opentelemetry::{
+    InstrumentationScope, KeyValue, Value,
+    trace::{SpanContext, SpanKind},
+};
 use opentelemetry_sdk::trace::{SpanData, SpanLimits};
 use tower_otel_core::{
     Kind,
@@ -79,14 +83,14 @@ fn name_of(kind: Kind, tape: &Tape, rest: &Rest) -> Cow<'static, str> {
 
 impl Entry {
     /// The span, as exporters take it.
-    pub(super) fn into_span(
-        self,
+    pub(super) fn span(
+        &mut self,
         clocks: Clocks,
         scope: &InstrumentationScope,
         limits: &SpanLimits,
     ) -> SpanData {
         let mut attributes = self.tape.attributes();
-        let mut rest = self.rest.map_or_else(Rest::default, |rest| *rest);
+        let mut rest = self.rest.take().map_or_else(Rest::default, |rest| *rest);
         let name = rest.name.take();
         let name = name.unwrap_or_else(|| name_of(self.kind, &self.tape, &rest));
         attributes.extend(rest.attributes);
@@ -96,7 +100,7 @@ impl Entry {
         let (attributes, dropped) = limited(attributes, limits.max_attributes_per_span);
         let start_time = clocks.at(Moment::At(self.started));
         SpanData {
-            span_context: self.context,
+            span_context: mem::replace(&mut self.context, SpanContext::NONE),
             parent_span_id: self.parent,
             parent_span_is_remote: self.parent_is_remote,
             span_kind: match self.kind {
@@ -121,8 +125,6 @@ impl Entry {
 mod tests {
     use std::time::Duration;
 
-    use opentelemetry::trace::SpanContext;
-
     use super::{
         super::{super::Attributes, tape::Written},
         *,
@@ -132,9 +134,9 @@ mod tests {
         Entry::new(SpanContext::NONE, Kind::Server, Instant::now())
     }
 
-    fn span(entry: Entry) -> SpanData {
+    fn span(mut entry: Entry) -> SpanData {
         let scope = InstrumentationScope::default();
-        entry.into_span(Clocks::read(), &scope, &SpanLimits::default())
+        entry.span(Clocks::read(), &scope, &SpanLimits::default())
     }
 
     fn sorted(span: SpanData) -> Vec<(String, String)> {
@@ -248,6 +250,30 @@ mod tests {
         }
         expected.sort();
         assert_eq!(sorted(span), expected);
+    }
+
+    #[test]
+    fn nothing_is_left_of_an_exchange_in_the_next_one() {
+        let mut entry = entry();
+        entry.fixed(attribute::URL_SCHEME, Some("https"));
+        entry.text(attribute::URL_PATH, Some("/secret"));
+        entry.called("a call");
+        entry.attribute(KeyValue::new("own", true), &SpanLimits::default());
+        entry.status_code = 500;
+        entry.parent = 7.into();
+        entry.parent_is_remote = true;
+        entry.ended = Moment::Told(SystemTime::UNIX_EPOCH);
+        entry.renew(SpanContext::NONE, Kind::Client, Instant::now());
+        entry.text(attribute::URL_PATH, Some("/"));
+        let span = span(entry);
+        assert_eq!(span.attributes, [KeyValue::new("url.path", "/")]);
+        assert_eq!(
+            (span.name.as_ref(), span.span_kind),
+            ("HTTP", SpanKind::Client)
+        );
+        assert_eq!(span.parent_span_id, opentelemetry::SpanId::INVALID);
+        assert!(!span.parent_span_is_remote);
+        assert_eq!(span.start_time, span.end_time);
     }
 
     #[test]

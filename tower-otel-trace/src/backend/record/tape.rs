@@ -73,6 +73,11 @@ impl Tape {
         }
     }
 
+    /// Forgets what was written.
+    pub(super) fn rewind(&mut self) {
+        (self.len, self.fixed) = (0, 0);
+    }
+
     /// Whether there was room.
     pub(super) fn fix(&mut self, code: u8, value: &'static str) -> bool {
         let at = usize::from(self.fixed);
@@ -84,8 +89,8 @@ impl Tape {
         true
     }
 
-    /// Whether there was room.
-    #[inline]
+    /// Whether there was room. A call for each attribute costs less than its code at each of them.
+    #[inline(never)]
     pub(super) fn write(&mut self, code: u8, what: Written, value: &[u8]) -> bool {
         let start = usize::from(self.len);
         let place = self

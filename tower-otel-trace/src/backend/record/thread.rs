@@ -103,9 +103,12 @@ impl<E: SpanExporter> Worker<E> {
     fn empty(&mut self) {
         let clocks = Clocks::read();
         for _ in 0..self.queue.len() {
-            let Some(entry) = self.queue.pop() else { break };
+            let Some(mut entry) = self.queue.pop() else {
+                break;
+            };
             self.batch
-                .push(entry.into_span(clocks, &self.scope, self.queue.limits()));
+                .push(entry.span(clocks, &self.scope, self.queue.limits()));
+            self.queue.give_back(entry);
             if self.batch.len() >= self.queue.batch() {
                 self.export();
             }
