@@ -134,7 +134,7 @@ fn main() {
         return collector::run();
     }
     let quick = flag("--quick");
-    let (launches, effort) = if quick { (2, 0.5) } else { (4, 1.0) };
+    let (launches, effort) = if quick { (3, 0.5) } else { (8, 1.0) };
     server::pin(0);
     let spins = work::calibrate(Duration::from_micros(100)).to_string();
     server::pin(1);

@@ -9,6 +9,7 @@ use std::{
 
 use crate::{
     exchange::{Cost, Subject, side_by_side},
+    recorded,
     stats::{Estimate, estimate},
 };
 
@@ -31,16 +32,22 @@ pub fn arm() -> Option<String> {
 }
 
 /// Lives as a worker: takes turns of so many exchanges on so many threads, until it is left alone.
-pub fn work(subject: &dyn Subject) {
+/// Then it says how many exchanges there were, and how many spans and samples of them.
+pub fn work(subject: &dyn Subject, samples: fn() -> u64) {
+    let before = (recorded::spans(), samples());
+    let mut total = 0;
     for line in stdin().lock().lines() {
         let line = line.unwrap();
         let (threads, exchanges) = line.split_once(' ').unwrap();
         let (threads, exchanges): (usize, usize) =
             (threads.parse().unwrap(), exchanges.parse().unwrap());
         let cost = side_by_side(subject, threads, exchanges);
+        total += threads * exchanges;
         println!("{} {}", cost.nanos, cost.allocations);
         stdout().flush().unwrap();
     }
+    let (spans, samples) = (recorded::spans() - before.0, samples() - before.1);
+    println!("{total} {spans} {samples}");
 }
 
 /// A process that talks by lines, and ends when nobody talks to it any more.
@@ -119,7 +126,7 @@ pub struct Case {
 }
 
 /// What a case came to.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Outcome {
     /// The case.
     pub case: Case,
@@ -127,6 +134,52 @@ pub struct Outcome {
     pub nanos: Estimate,
     /// Allocations over the baseline.
     pub allocations: f64,
+    /// What the arm recorded of an exchange.
+    pub recorded: Recorded,
+    /// Nanoseconds over the baseline, of each round of each launch.
+    rounds: Vec<Vec<f64>>,
+}
+
+/// How far the same thing may seem to be from itself, in nanoseconds.
+const NOISE: f64 = 15.0;
+
+impl Outcome {
+    /// Whether figures count, where this is what the same thing costs over itself.
+    pub fn is_quiet(&self) -> bool {
+        let Estimate { low, high, .. } = self.nanos;
+        self.nanos.contains(0.0) && low >= -NOISE && high <= NOISE
+    }
+
+    /// How many times as much another one costs.
+    pub fn ratio(&self, other: &Self) -> Estimate {
+        let launches = self.rounds.iter().zip(&other.rounds);
+        let ratios = launches.map(|(of, others)| {
+            let rounds = of.iter().zip(others);
+            rounds.map(|(of, other)| other / of).collect()
+        });
+        estimate(&ratios.collect::<Vec<_>>())
+    }
+}
+
+/// What is recorded of one exchange.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Recorded {
+    /// Spans that came to the exporter.
+    pub spans: f64,
+    /// Values in histograms.
+    pub samples: f64,
+}
+
+impl Recorded {
+    fn parse(line: &str) -> Self {
+        let mut numbers = line.split(' ').map(|number| number.parse::<f64>().unwrap());
+        let mut next = || numbers.next().unwrap();
+        let exchanges = next();
+        Self {
+            spans: next() / exchanges,
+            samples: next() / exchanges,
+        }
+    }
 }
 
 /// How much is measured.
@@ -151,10 +204,13 @@ pub fn measure(cases: &[Case], effort: Effort) -> Vec<Outcome> {
     keys.sort_unstable();
     keys.dedup();
     let mut costs: BTreeMap<Key, Vec<Vec<Cost>>> = BTreeMap::new();
+    let mut recorded = BTreeMap::new();
     for _ in 0..effort.launches {
-        for (key, launch) in launch(&keys, effort) {
+        let (launch, of_launch) = launch(&keys, effort);
+        for (key, launch) in launch {
             costs.entry(key).or_default().push(launch);
         }
+        recorded = of_launch;
     }
     let outcome = |case: &Case| {
         let (arm, baseline) = (
@@ -169,18 +225,23 @@ pub fn measure(cases: &[Case], effort: Effort) -> Vec<Outcome> {
             });
             over.collect()
         };
+        let rounds = over(|cost| cost.nanos);
         Outcome {
             case: *case,
-            nanos: estimate(&over(|cost| cost.nanos)),
+            nanos: estimate(&rounds),
             allocations: estimate(&over(|cost| cost.allocations)).median,
+            recorded: recorded[case.arm],
+            rounds,
         }
     };
     cases.iter().map(outcome).collect()
 }
 
+type Launch = (BTreeMap<Key, Vec<Cost>>, BTreeMap<&'static str, Recorded>);
+
 /// All workers alive, each round in an order of its own.
-fn launch(keys: &[Key], effort: Effort) -> BTreeMap<Key, Vec<Cost>> {
-    let mut workers: BTreeMap<&str, Process> = keys
+fn launch(keys: &[Key], effort: Effort) -> Launch {
+    let mut workers: BTreeMap<&'static str, Process> = keys
         .iter()
         .map(|(arm, _)| (*arm, Process::start([ARM, arm])))
         .collect();
@@ -203,5 +264,9 @@ fn launch(keys: &[Key], effort: Effort) -> BTreeMap<Key, Vec<Cost>> {
             }
         }
     }
-    costs
+    let recorded = workers.into_iter().map(|(arm, worker)| {
+        let said = worker.finish().concat();
+        (arm, Recorded::parse(&said))
+    });
+    (costs, recorded.collect())
 }

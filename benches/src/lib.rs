@@ -23,6 +23,7 @@ pub mod drive;
 pub mod exchange;
 pub mod live;
 pub mod load;
+pub mod recorded;
 pub mod report;
 pub mod server;
 pub mod signals;

@@ -1,7 +1,10 @@
 //! Where spans and numbers go.
 
 use std::{
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -9,7 +12,8 @@ use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::{
     error::OTelSdkResult,
     metrics::{
-        PeriodicReader, SdkMeterProvider, Temporality, data::ResourceMetrics,
+        PeriodicReader, SdkMeterProvider, Temporality,
+        data::{AggregatedMetrics, Histogram, HistogramDataPoint, MetricData, ResourceMetrics},
         exporter::PushMetricExporter,
     },
     trace::{
@@ -21,6 +25,8 @@ use tower_otel_trace::Recorder;
 use tracing_subscriber::{
     Layer, filter::LevelFilter, layer::SubscriberExt, util::SubscriberInitExt,
 };
+
+use crate::recorded;
 
 /// Starts the signals that an arm asks for, and no other.
 pub trait Signals {
@@ -113,14 +119,22 @@ impl Signals for Discarded {
     }
 
     fn prometheus(&self) {
-        Prometheus::install().unwrap();
+        let prometheus = Prometheus::install().unwrap();
+        recorded::samples_by(move || recorded::samples_of(&prometheus.render()));
     }
 
     fn meters(&self) -> SdkMeterProvider {
-        let reader = PeriodicReader::builder(Nothing)
+        let samples = Samples::default();
+        let reader = PeriodicReader::builder(samples.clone())
             .with_interval(ASLEEP)
             .build();
-        SdkMeterProvider::builder().with_reader(reader).build()
+        let meters = SdkMeterProvider::builder().with_reader(reader).build();
+        let metered = meters.clone();
+        recorded::samples_by(move || {
+            metered.force_flush().unwrap();
+            samples.0.load(Relaxed)
+        });
+        meters
     }
 }
 
@@ -128,13 +142,25 @@ impl Signals for Discarded {
 struct Nothing;
 
 impl SpanExporter for Nothing {
-    async fn export(&self, _batch: Vec<SpanData>) -> OTelSdkResult {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        recorded::exported(batch.len());
         Ok(())
     }
 }
 
-impl PushMetricExporter for Nothing {
-    async fn export(&self, _metrics: &ResourceMetrics) -> OTelSdkResult {
+/// How many values the histograms held that were exported last.
+#[derive(Clone, Debug, Default)]
+struct Samples(Arc<AtomicU64>);
+
+impl PushMetricExporter for Samples {
+    async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
+        let metrics = metrics.scope_metrics().flat_map(|scope| scope.metrics());
+        let samples = metrics.map(|metric| match metric.data() {
+            AggregatedMetrics::F64(MetricData::Histogram(of)) => values(of),
+            AggregatedMetrics::U64(MetricData::Histogram(of)) => values(of),
+            _ => 0,
+        });
+        self.0.store(samples.sum(), Relaxed);
         Ok(())
     }
 
@@ -149,4 +175,8 @@ impl PushMetricExporter for Nothing {
     fn temporality(&self) -> Temporality {
         Temporality::Cumulative
     }
+}
+
+fn values<T: Copy>(histogram: &Histogram<T>) -> u64 {
+    histogram.data_points().map(HistogramDataPoint::count).sum()
 }

@@ -44,11 +44,16 @@ impl fmt::Display for Estimate {
     }
 }
 
-/// The middle of some numbers.
+/// The middle of some numbers, or of the two in the middle.
 pub fn median(mut numbers: Vec<f64>) -> f64 {
     assert!(!numbers.is_empty());
-    let half = numbers.len() / 2;
-    *numbers.select_nth_unstable_by(half, f64::total_cmp).1
+    let (half, is_even) = (numbers.len() / 2, numbers.len().is_multiple_of(2));
+    let (below, middle, _) = numbers.select_nth_unstable_by(half, f64::total_cmp);
+    if is_even {
+        let below = below.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        return f64::midpoint(below, *middle);
+    }
+    *middle
 }
 
 /// The median of all rounds, and the interval by a bootstrap of two levels: launches are drawn
@@ -96,5 +101,6 @@ mod tests {
     fn the_median_is_the_middle_whatever_the_order() {
         assert_eq!(median(vec![5.0, 1.0, 3.0]), 3.0);
         assert_eq!(median(vec![2.0]), 2.0);
+        assert_eq!(median(vec![4.0, 1.0, 2.0, 9.0]), 3.0);
     }
 }
