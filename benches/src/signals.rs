@@ -110,10 +110,14 @@ impl Signals for Discarded {
         self.recorder.get_or_init(|| recorder().unwrap())
     }
 
-    /// As the README of the suite does it.
+    /// As `tower-otel-init` does it.
     fn subscriber(&self) {
         let spans = tracing_opentelemetry::layer()
             .with_tracer(self.traces.tracer("benches"))
+            .with_location(false)
+            .with_target(false)
+            .with_threads(false)
+            .with_tracked_inactivity(false)
             .with_filter(LevelFilter::INFO);
         tracing_subscriber::registry().with(spans).init();
     }

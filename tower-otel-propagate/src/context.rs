@@ -36,6 +36,7 @@ pub fn extract(headers: &HeaderMap, parent: &Context) -> Option<Context> {
 }
 
 /// What headers say of the caller.
+#[doc(hidden)]
 #[derive(Clone, Debug)]
 pub enum Extracted {
     /// Its span, and nothing else.

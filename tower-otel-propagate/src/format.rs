@@ -85,6 +85,7 @@ impl Format {
     }
 
     /// The same, for who needs no context where the caller's span is all that the headers say.
+    #[doc(hidden)]
     pub fn extracted(&self, headers: &HeaderMap, parent: &Context) -> Option<Extracted> {
         let reader = Reader(headers);
         let extracted = match &self.codec {

@@ -42,11 +42,10 @@ impl<S: Span> TraceExchange<S> {
             Routing::Late(slot) => Some((slot, request.method().clone())),
             Routing::Known(_) | Routing::Unknown => None,
         };
-        Self {
-            late,
-            ..Self::filtered(span, config)
-        }
-        .open(request)
+        let mut exchange = Self::filtered(span, config);
+        exchange.late = late;
+        exchange.open(request);
+        exchange
     }
 
     /// A gRPC call.
@@ -56,11 +55,10 @@ impl<S: Span> TraceExchange<S> {
         call: Call,
         request: &mut dyn RequestHead,
     ) -> Self {
-        Self {
-            call: Some(Box::new(call)),
-            ..Self::filtered(span, config)
-        }
-        .open(request)
+        let mut exchange = Self::filtered(span, config);
+        exchange.call = Some(Box::new(call));
+        exchange.open(request);
+        exchange
     }
 
     pub(crate) fn filtered(span: S, config: &Arc<Config>) -> Self {
@@ -75,7 +73,7 @@ impl<S: Span> TraceExchange<S> {
         }
     }
 
-    fn open(mut self, request: &mut dyn RequestHead) -> Self {
+    fn open(&mut self, request: &mut dyn RequestHead) {
         let span = || self.span.context();
         self.config
             .request_headers
@@ -83,7 +81,6 @@ impl<S: Span> TraceExchange<S> {
         if self.config.exposes_span {
             self.handle = expose(&self.span, request).map(Box::new);
         }
-        self
     }
 
     fn protocol(&self) -> Protocol {

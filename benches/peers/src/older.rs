@@ -58,6 +58,10 @@ pub fn subscriber() -> impl Fn() + Send + Sync + 'static {
         .build();
     let spans = tracing_opentelemetry_033::layer()
         .with_tracer(traces.tracer("benches"))
+        .with_location(false)
+        .with_target(false)
+        .with_threads(false)
+        .with_tracked_inactivity(false)
         .with_filter(LevelFilter::INFO);
     tracing_subscriber::registry().with(spans).init();
     move || traces.force_flush().unwrap()
