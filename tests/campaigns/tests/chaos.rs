@@ -2,7 +2,7 @@
 //! attack goes on: nothing of it is seen by a request or by a metric, and no span is lost unnoticed.
 //!
 //! ```console
-//! CHAOS_ROUNDS=400 cargo test --release -p campaigns --test chaos -- --nocapture
+//! CHAOS_ROUNDS=240 cargo test --release -p campaigns --test chaos -- --nocapture
 //! ```
 //!
 //! `CHAOS_SEED` draws other ones.

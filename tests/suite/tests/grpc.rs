@@ -1,4 +1,4 @@
-//! Calls over a real tonic server and channel, told by both ends and by both kinds of spans.
+//! Calls over a real tonic server and channel, told by both ends and by every kind of spans.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Ten million requests that nobody scrapes: memory stays where it is.
+//! Ten million requests that nobody scrapes: memory stays where it is. `SOAK_REQUESTS` asks for others.
 //!
 //! ```console
 //! cargo test --release -p suite-tests --test soak -- --ignored --nocapture --test-threads 1
@@ -25,7 +25,11 @@ use tower::{Layer, service_fn};
 use tower_otel_core::Route;
 use tower_otel_metrics::{MetricsLayer, Names, prometheus::Prometheus};
 
-const REQUESTS: u32 = 10_000_000;
+/// How many requests there are.
+fn requests() -> u32 {
+    let told = std::env::var("SOAK_REQUESTS").ok();
+    told.map_or(10_000_000, |told| told.parse().unwrap())
+}
 
 /// Resident bytes of this process.
 fn resident() -> f64 {
@@ -36,6 +40,7 @@ fn resident() -> f64 {
 
 /// Sends the requests, and compares the memory after the first twentieth with that at the end.
 fn soak(what: &str, layers: &[MetricsLayer], request: impl Fn(u32, &mut String) -> Request<()>) {
+    let requests = requests();
     let (recorder, prometheus) = Prometheus::builder().native_histograms().build().unwrap();
     let mut uri = String::new();
     let mut early = 0.0;
@@ -43,8 +48,8 @@ fn soak(what: &str, layers: &[MetricsLayer], request: impl Fn(u32, &mut String) 
     with_local_recorder(&recorder, || {
         let service = |layer: &MetricsLayer| layer.layer(service_fn(hello as fn(_) -> _));
         let mut services: Vec<_> = layers.iter().map(service).collect();
-        for n in 0..REQUESTS {
-            if n == REQUESTS / 20 {
+        for n in 0..requests {
+            if n == requests / 20 {
                 early = resident();
             }
             let at = n as usize % services.len();
@@ -52,25 +57,25 @@ fn soak(what: &str, layers: &[MetricsLayer], request: impl Fn(u32, &mut String) 
         }
     });
     let (late, took) = (resident(), start.elapsed());
-    let each = took.as_nanos() / u128::from(REQUESTS);
+    let each = took.as_nanos() / u128::from(requests);
     let text = prometheus.render();
     let series = text.lines().filter(|line| line.contains("_count{")).count();
     println!(
-        "{what}: {:.2} MB after {}, {:.2} MB after {REQUESTS} ({:+.2} %), {series} histograms, {each} ns each",
+        "{what}: {:.2} MB after {}, {:.2} MB after {requests} ({:+.2} %), {series} histograms, {each} ns each",
         early / 1e6,
-        REQUESTS / 20,
+        requests / 20,
         late / 1e6,
         (late / early - 1.0) * 100.0
     );
     assert!(late < early * 1.05, "{what} grew from {early} to {late}");
     let counted = ["http_request", "http_client_request", "http_server_request"]
         .map(|name| sum(&text, &format!("{name}_duration_seconds_count"), &[]));
-    assert_eq!(counted.iter().sum::<f64>(), f64::from(REQUESTS));
+    assert_eq!(counted.iter().sum::<f64>(), f64::from(requests));
 }
 
 #[test]
 #[ignore = "a measurement of a minute: cargo test --release -p suite-tests --test soak -- --ignored --nocapture --test-threads 1"]
-fn ten_million_requests_without_a_scrape_take_no_memory() {
+fn requests_without_a_scrape_take_no_memory() {
     let routes = ["/a/{id}", "/b/{id}", "/c/{id}", "/d/{id}"];
     let route = move |request: &dyn tower_otel_core::RequestHead| {
         let at = usize::from(*request.target().path.as_bytes().get(1)?) - usize::from(b'a');
@@ -87,7 +92,7 @@ fn ten_million_requests_without_a_scrape_take_no_memory() {
 
 #[test]
 #[ignore = "a measurement of a minute: cargo test --release -p suite-tests --test soak -- --ignored --nocapture --test-threads 1"]
-fn ten_million_requests_of_an_attacker_take_no_memory() {
+fn requests_of_an_attacker_take_no_memory() {
     // Somebody takes the path for a route, says the address, and labels by a header besides.
     let path = |request: &dyn tower_otel_core::RequestHead| {
         Some(Route::from(request.target().path.to_owned()))
