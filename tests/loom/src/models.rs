@@ -1,4 +1,4 @@
-//! What holds in every order. Each runs inside of [`loom::model`].
+//! What holds in every order. Each runs inside of [`loom::model()`].
 
 use std::{
     hash::{Hash, Hasher},

@@ -11,10 +11,11 @@ use std::{
 };
 
 use opentelemetry::{
-    KeyValue,
+    KeyValue, Value,
     trace::{Span, SpanContext, Status},
 };
 use opentelemetry_sdk::trace::SpanLimits;
+use tower_otel_core::semconv::attribute::HTTP_RESPONSE_STATUS_CODE;
 
 use super::{
     entry::{Entry, Moment},
@@ -123,7 +124,14 @@ impl Span for Open {
     }
 
     fn set_attribute(&mut self, attribute: KeyValue) {
-        self.slot.attribute(attribute);
+        match attribute.value {
+            Value::I64(code) if attribute.key.as_str() == HTTP_RESPONSE_STATUS_CODE => {
+                if let Ok(code) = code.try_into() {
+                    self.slot.status_code(code);
+                }
+            }
+            _ => self.slot.attribute(attribute),
+        }
     }
 
     fn set_status(&mut self, status: Status) {

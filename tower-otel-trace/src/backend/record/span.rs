@@ -109,7 +109,8 @@ impl Entry {
             },
             name,
             start_time,
-            end_time: clocks.at(self.ended),
+            // A clock that was set in between must not end a span before its start.
+            end_time: clocks.at(self.ended).max(start_time),
             attributes,
             dropped_attributes_count: rest.dropped_attributes.saturating_add(dropped),
             events: rest.events,

@@ -172,7 +172,10 @@ fn without_credentials(text: &str) -> String {
     let mut parts = text.split("://");
     let mut told = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        let end = part.find([' ', '"', '\'', ')', ',']).unwrap_or(part.len());
+        // A password may have commas and brackets in it: only what no URL has ends one.
+        let end = part
+            .find([' ', '\t', '\n', '"', '<', '>'])
+            .unwrap_or(part.len());
         let (url, rest) = part.split_at(end);
         let url = url.split(['?', '#']).next().unwrap_or_default();
         let (authority, path) = url.split_at(url.find('/').unwrap_or(url.len()));
@@ -197,6 +200,8 @@ mod tests {
                 "for url (http://h:4318/v1)",
             ),
             ("http://a@b@h and grpc://me@h?q=1", "http://h and grpc://h"),
+            ("(http://me:pa,s)s'@h:4318/v1)", "(http://h:4318/v1)"),
+            ("<http://me:a@h/v1?token=a,b>.", "<http://h/v1>."),
         ] {
             assert_eq!(without_credentials(text), told);
         }
