@@ -413,7 +413,12 @@ fn every_log_record_arrives_or_is_counted() {
         let arrived = collector.received.lock().unwrap().logs.len() as u64;
         assert_eq!(arrived + lost.total(), 5_000, "{lost:?}");
         assert_eq!(lost.rejected > 0, mood == Mood::Rejects, "{lost:?}");
-        assert_eq!(lost.export_failed > 0, mood == Mood::Refuses, "{lost:?}");
-        assert_eq!(lost.shutdown > 0, mood == Mood::Hangs, "{lost:?}");
+        if mood == Mood::Hangs {
+            // The export that hangs may have been given up by now, or not.
+            assert!(lost.export_failed + lost.shutdown > 0, "{lost:?}");
+        } else {
+            assert_eq!(lost.export_failed > 0, mood == Mood::Refuses, "{lost:?}");
+            assert_eq!(lost.shutdown, 0, "{lost:?}");
+        }
     }
 }
