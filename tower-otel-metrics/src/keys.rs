@@ -79,63 +79,39 @@ impl Query for Arrival<&Method, &str> {
     }
 
     fn to_key(&self) -> ArrivalKey {
-        let Self {
-            method,
-            route,
-            host,
-            port,
-            scheme,
-            version,
-        } = *self;
         Arrival {
-            method: method.cloned(),
-            route: route.map(Into::into),
-            host: host.map(Into::into),
-            port,
-            scheme,
-            version,
+            method: self.method.cloned(),
+            route: self.route.map(Into::into),
+            host: self.host.map(Into::into),
+            port: self.port,
+            scheme: self.scheme,
+            version: self.version,
         }
     }
 }
 
 impl<'a> Arrival<&'a Method, &'a str> {
     pub(crate) fn dimensions(self) -> Dimensions<'a> {
-        let Self {
-            method,
-            route,
-            host,
-            port,
-            scheme,
-            version,
-        } = self;
         Dimensions {
-            route,
-            host,
-            port,
-            scheme,
-            version: version.and_then(protocol::version),
-            ..Dimensions::of_method(method.map_or(semconv::OTHER, Method::as_str))
+            route: self.route,
+            host: self.host,
+            port: self.port,
+            scheme: self.scheme,
+            version: self.version.and_then(protocol::version),
+            ..Dimensions::of_method(self.method.map_or(semconv::OTHER, Method::as_str))
         }
     }
 }
 
 impl ArrivalKey {
     pub(crate) fn borrowed(&self) -> Arrival<&Method, &str> {
-        let Self {
-            method,
-            route,
-            host,
-            port,
-            scheme,
-            version,
-        } = self;
         Arrival {
-            method: method.as_ref(),
-            route: route.as_deref(),
-            host: host.as_deref(),
-            port: *port,
-            scheme,
-            version: *version,
+            method: self.method.as_ref(),
+            route: self.route.as_deref(),
+            host: self.host.as_deref(),
+            port: self.port,
+            scheme: self.scheme,
+            version: self.version,
         }
     }
 }
@@ -216,23 +192,14 @@ impl Query for Outcome<'_> {
     }
 
     fn to_key(&self) -> OutcomeKey {
-        let Self {
-            arrival,
-            status,
-            unanswered,
-            error_type,
-            version,
-            route,
-            own,
-        } = *self;
         OutcomeKey {
-            arrival,
-            status,
-            unanswered,
-            error_type,
-            version,
-            route: route.map(Into::into),
-            own,
+            arrival: self.arrival,
+            status: self.status,
+            unanswered: self.unanswered,
+            error_type: self.error_type,
+            version: self.version,
+            route: self.route.map(Into::into),
+            own: self.own,
         }
     }
 }
@@ -244,22 +211,13 @@ impl<'a> Outcome<'a> {
         arrival: Arrival<&'a Method, &'a str>,
         own: &'a OwnValues,
     ) -> Dimensions<'a> {
-        let Self {
-            arrival: _,
-            status,
-            unanswered,
-            error_type,
-            version,
-            route,
-            own: _,
-        } = self;
         let known = arrival.dimensions();
         Dimensions {
-            status,
-            unanswered,
-            error_type,
-            version: version.and_then(protocol::version).or(known.version),
-            route: route.or(known.route),
+            status: self.status,
+            unanswered: self.unanswered,
+            error_type: self.error_type,
+            version: self.version.and_then(protocol::version).or(known.version),
+            route: self.route.or(known.route),
             own,
             ..known
         }

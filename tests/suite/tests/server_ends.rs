@@ -4,8 +4,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::{
-    future::{Future, pending},
+    convert::Infallible,
+    future::{Future, pending, ready},
+    pin::pin,
     sync::Arc,
+    task::{Context, Waker},
+    thread,
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -19,7 +24,7 @@ use suite_tests::{
     scene::{Scene, by_the_conventions, counted_as, integer, text, within},
 };
 use tokio::sync::Notify;
-use tower::{ServiceBuilder, service_fn};
+use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 use tower_otel_core::RequestHead;
 use tower_otel_metrics::MetricsLayer;
 use tower_otel_trace::TraceLayer;
@@ -463,4 +468,39 @@ async fn an_upgrade_ends_with_its_handshake() {
         },
     )
     .await;
+}
+
+/// Nobody polls it meanwhile, so nothing but the drop can say when it ended.
+#[tokio::test]
+async fn a_span_that_is_given_up_ends_when_it_is_dropped() {
+    const PAUSE: Duration = Duration::from_millis(30);
+    for backend in Backend::ALL {
+        let scene = Scene::new();
+        let layer = || backend.layer(scene.source(), TraceLayer::server());
+
+        let never = service_fn(|_: Request<()>| pending::<Result<Answer, Infallible>>());
+        let mut before_the_head = pin!(Some(layer().layer(never).oneshot(Request::new(()))));
+        let cx = &mut Context::from_waker(Waker::noop());
+        let polled = before_the_head.as_mut().as_pin_mut().unwrap().poll(cx);
+        assert!(polled.is_pending());
+        thread::sleep(PAUSE);
+        before_the_head.set(None);
+
+        let whole = |_: Request<()>| ready(Ok::<_, Infallible>(answer(Full::from("whole"))));
+        let head = layer().layer(service_fn(whole)).oneshot(Request::new(()));
+        let in_the_body = head.await.unwrap();
+        thread::sleep(PAUSE);
+        drop(in_the_body);
+
+        let spans = scene.spans();
+        let errors: Vec<_> = spans.iter().map(|span| text(span, "error.type")).collect();
+        assert_eq!(
+            errors,
+            ["cancelled", "aborted"].map(|error| Some(error.into()))
+        );
+        for span in spans {
+            let lasted = span.end_time.duration_since(span.start_time).unwrap();
+            assert!(lasted >= PAUSE, "{backend:?}: {lasted:?}");
+        }
+    }
 }
