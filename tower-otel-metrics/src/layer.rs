@@ -156,19 +156,22 @@ impl<B: Backend> Observe for MetricsLayer<B> {
         if !config.filter.observes(request) {
             return None;
         }
-        // Whatever asks the caller's code comes first: a panic of it is no exchange in flight.
+        // Whatever is the caller's code comes before: if it panics, nothing is in flight.
         let own = instruments.asked_of_request(request);
         let sizes = config.naming.body_sizes;
         let sent = sizes.then(|| content_length(request.headers())).flatten();
-        let (arrived, late) = match config.kind {
-            Kind::Server => {
-                let (arrived, is_routed) = config.route.show(request, |route| {
-                    (self.arrive(request, route), route.is_some())
-                });
-                let late = (!is_routed).then(|| RouteSlot::of(request)).flatten();
-                (arrived, late)
+        let routed = match config.kind {
+            Kind::Server => config.route.show(request, |route| {
+                route.map(|route| self.arrive(request, Some(route)))
+            }),
+            Kind::Client => Some(self.arrive(request, None)),
+        };
+        let (arrived, late) = match routed {
+            Some(arrived) => (arrived, None),
+            None => {
+                let late = RouteSlot::of(request);
+                (self.arrive(request, None), late)
             }
-            Kind::Client => (self.arrive(request, None), None),
         };
         let more = More { late, own, sent };
         Some(MetricsExchange::new(instruments, arrived, more, at))
