@@ -269,6 +269,11 @@ impl<'a> Facts<'a> {
         Some(agent).filter(|agent| !agent.is_empty())
     }
 
+    /// Whether anything was asked for that is not recorded otherwise.
+    pub(crate) fn has_options(&self) -> bool {
+        self.config.body_sizes || !self.config.opt_ins.is_empty()
+    }
+
     fn wants(&self, attribute: OptIn) -> bool {
         self.config.opt_ins.has(attribute)
     }

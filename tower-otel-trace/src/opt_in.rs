@@ -74,6 +74,10 @@ impl OptIns {
         self.0 & Self::bit(attribute) != 0
     }
 
+    pub(crate) const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
     const fn bit(attribute: OptIn) -> u8 {
         1 << attribute as u8
     }

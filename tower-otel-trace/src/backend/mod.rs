@@ -47,7 +47,7 @@ pub trait Span: sealed::Sealed {
         Self: 'a;
 
     /// Makes the span current until the guard is dropped.
-    fn enter(&self) -> Self::Entered<'_>;
+    fn enter(&mut self) -> Self::Entered<'_>;
 
     /// Whether anybody will see what is set. What nobody will see need not be made.
     fn is_recording(&self) -> bool;

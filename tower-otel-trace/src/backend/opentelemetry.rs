@@ -213,7 +213,7 @@ pub(super) fn rest(facts: &Facts<'_>, rest: &mut impl Attributes) {
 impl Span for OtelSpan {
     type Entered<'a> = Option<ContextGuard>;
 
-    fn enter(&self) -> Option<ContextGuard> {
+    fn enter(&mut self) -> Option<ContextGuard> {
         self.context.clone().map(Context::attach)
     }
 

@@ -37,7 +37,8 @@ pub struct Tracing(());
 pub struct TracingSpan {
     span: tracing::Span,
     // Attached beneath the span whenever that is entered: a span that a filter hides, or that no
-    // OpenTelemetry layer knows, still hands on the context its request arrived with.
+    // OpenTelemetry layer knows, still hands on the context its request arrived with. Given up
+    // once the span has shown that it brings a context of its own, which is made of this one.
     beneath: Option<Context>,
 }
 
@@ -72,66 +73,91 @@ impl Backend for Tracing {
 }
 
 /// All fields have to be declared here: `tracing` drops what a span did not declare.
+///
+/// Those that nobody gets unasked are declared only if they were asked for, because
+/// tracing-opentelemetry makes room for an attribute of each field, set or not. Those that are set
+/// later come first, because a field is looked for from the first one.
 fn server(facts: &Facts<'_>) -> tracing::Span {
-    let (server, peer, local) = (facts.server(), facts.peer(), facts.local());
-    tracing::info_span!(
-        target: TARGET,
-        "HTTP server",
-        { otel::NAME } = &*facts.name(),
-        { otel::KIND } = "server",
-        { otel::STATUS_CODE } = Empty,
-        { attribute::HTTP_REQUEST_METHOD } = facts.method(),
-        { attribute::HTTP_REQUEST_METHOD_ORIGINAL } = facts.method_original(),
-        { attribute::HTTP_ROUTE } = facts.route(),
-        { attribute::URL_PATH } = facts.path(),
-        { attribute::URL_QUERY } = facts.query().as_deref(),
-        { attribute::URL_SCHEME } = facts.scheme(),
-        { attribute::SERVER_ADDRESS } = server.map(|server| server.host),
-        { attribute::SERVER_PORT } = server.and_then(|server| server.port).map(i64::from),
-        { attribute::CLIENT_ADDRESS } = facts.client_address().map(field::display),
+    let (server, peer) = (facts.server(), facts.peer());
+    macro_rules! span {
+        ($($asked_for:tt)*) => {
+            tracing::info_span!(
+                target: TARGET,
+                "HTTP server",
+                { attribute::HTTP_RESPONSE_STATUS_CODE } = Empty,
+                { otel::STATUS_CODE } = Empty,
+                { attribute::ERROR_TYPE } = Empty,
+                { otel::NAME } = &*facts.name(),
+                { otel::KIND } = "server",
+                { attribute::HTTP_REQUEST_METHOD } = facts.method(),
+                { attribute::HTTP_REQUEST_METHOD_ORIGINAL } = facts.method_original(),
+                { attribute::HTTP_ROUTE } = facts.route(),
+                { attribute::URL_PATH } = facts.path(),
+                { attribute::URL_QUERY } = facts.query().as_deref(),
+                { attribute::URL_SCHEME } = facts.scheme(),
+                { attribute::SERVER_ADDRESS } = server.map(|server| server.host),
+                { attribute::SERVER_PORT } = server.and_then(|server| server.port).map(i64::from),
+                { attribute::CLIENT_ADDRESS } = facts.client_address().map(field::display),
+                { attribute::NETWORK_PEER_ADDRESS } = peer.map(|peer| field::display(peer.address)),
+                { attribute::NETWORK_PEER_PORT } = peer.and_then(|peer| peer.port).map(i64::from),
+                { attribute::NETWORK_PROTOCOL_VERSION } = facts.protocol_version(),
+                { attribute::USER_AGENT_ORIGINAL } = facts.user_agent(),
+                $($asked_for)*
+            )
+        };
+    }
+    if !facts.has_options() {
+        return span!();
+    }
+    let local = facts.local();
+    span!(
         { attribute::CLIENT_PORT } = facts.client_port().map(i64::from),
         { attribute::NETWORK_LOCAL_ADDRESS } = local.map(|local| field::display(local.address)),
         { attribute::NETWORK_LOCAL_PORT } = local.and_then(|local| local.port).map(i64::from),
-        { attribute::NETWORK_PEER_ADDRESS } = peer.map(|peer| field::display(peer.address)),
-        { attribute::NETWORK_PEER_PORT } = peer.and_then(|peer| peer.port).map(i64::from),
-        { attribute::NETWORK_PROTOCOL_VERSION } = facts.protocol_version(),
         { attribute::NETWORK_TRANSPORT } = facts.transport(),
-        { attribute::USER_AGENT_ORIGINAL } = facts.user_agent(),
         { attribute::USER_AGENT_SYNTHETIC_TYPE } = facts.synthetic_type(),
         { attribute::HTTP_REQUEST_BODY_SIZE } = facts.body_size(),
-        { attribute::HTTP_RESPONSE_STATUS_CODE } = Empty,
         { attribute::HTTP_RESPONSE_BODY_SIZE } = Empty,
-        { attribute::ERROR_TYPE } = Empty,
     )
 }
 
-/// All fields have to be declared here: `tracing` drops what a span did not declare.
+/// As for a server.
 fn client(facts: &Facts<'_>) -> tracing::Span {
     let server = facts.server();
-    tracing::info_span!(
-        target: TARGET,
-        "HTTP client",
-        { otel::NAME } = &*facts.name(),
-        { otel::KIND } = "client",
-        { otel::STATUS_CODE } = Empty,
-        { attribute::HTTP_REQUEST_METHOD } = facts.method(),
-        { attribute::HTTP_REQUEST_METHOD_ORIGINAL } = facts.method_original(),
-        { attribute::HTTP_REQUEST_RESEND_COUNT } = facts.resend_count().map(i64::from),
-        { attribute::URL_FULL } = facts.url().as_deref(),
+    macro_rules! span {
+        ($($asked_for:tt)*) => {
+            tracing::info_span!(
+                target: TARGET,
+                "HTTP client",
+                { attribute::HTTP_RESPONSE_STATUS_CODE } = Empty,
+                { attribute::NETWORK_PROTOCOL_VERSION } = Empty,
+                { attribute::NETWORK_PEER_ADDRESS } = Empty,
+                { attribute::NETWORK_PEER_PORT } = Empty,
+                { otel::STATUS_CODE } = Empty,
+                { attribute::ERROR_TYPE } = Empty,
+                { otel::NAME } = &*facts.name(),
+                { otel::KIND } = "client",
+                { attribute::HTTP_REQUEST_METHOD } = facts.method(),
+                { attribute::HTTP_REQUEST_METHOD_ORIGINAL } = facts.method_original(),
+                { attribute::HTTP_REQUEST_RESEND_COUNT } = facts.resend_count().map(i64::from),
+                { attribute::URL_FULL } = facts.url().as_deref(),
+                { attribute::URL_TEMPLATE } = facts.route(),
+                { attribute::SERVER_ADDRESS } = server.map(|server| server.host),
+                { attribute::SERVER_PORT } = server.and_then(|server| server.port).map(i64::from),
+                $($asked_for)*
+            )
+        };
+    }
+    if !facts.has_options() {
+        return span!();
+    }
+    span!(
         { attribute::URL_SCHEME } = facts.client_scheme(),
-        { attribute::URL_TEMPLATE } = facts.route(),
-        { attribute::SERVER_ADDRESS } = server.map(|server| server.host),
-        { attribute::SERVER_PORT } = server.and_then(|server| server.port).map(i64::from),
-        { attribute::NETWORK_PEER_ADDRESS } = Empty,
-        { attribute::NETWORK_PEER_PORT } = Empty,
-        { attribute::NETWORK_PROTOCOL_VERSION } = Empty,
         { attribute::NETWORK_TRANSPORT } = Empty,
         { attribute::USER_AGENT_ORIGINAL } = facts.user_agent(),
         { attribute::USER_AGENT_SYNTHETIC_TYPE } = facts.synthetic_type(),
         { attribute::HTTP_REQUEST_BODY_SIZE } = facts.body_size(),
-        { attribute::HTTP_RESPONSE_STATUS_CODE } = Empty,
         { attribute::HTTP_RESPONSE_BODY_SIZE } = Empty,
-        { attribute::ERROR_TYPE } = Empty,
     )
 }
 
@@ -164,11 +190,21 @@ fn grpc(facts: &Facts<'_>, kind: Kind) -> tracing::Span {
 impl Span for TracingSpan {
     type Entered<'a> = Entered<'a>;
 
-    fn enter(&self) -> Entered<'_> {
-        let beneath = self.beneath.clone().map(Context::attach);
+    fn enter(&mut self) -> Entered<'_> {
+        let Some(beneath) = self.beneath.take() else {
+            return Entered {
+                _span: self.span.enter(),
+                _beneath: None,
+            };
+        };
+        let outside = span_id(&beneath);
+        let beneath = beneath.attach();
+        let span = self.span.enter();
+        self.beneath =
+            Context::map_current(|current| (span_id(current) == outside).then(|| current.clone()));
         Entered {
-            _span: self.span.enter(),
-            _beneath: beneath,
+            _span: span,
+            _beneath: Some(beneath),
         }
     }
 
@@ -186,9 +222,9 @@ impl Span for TracingSpan {
     /// What becomes current by entering the span is its own; if nothing does, it has none.
     fn context(&self) -> Option<Context> {
         let _beneath = self.beneath.clone().map(Context::attach);
-        let outside = current_span_id();
+        let outside = Context::map_current(span_id);
         let _span = self.span.enter();
-        (current_span_id() != outside).then(Context::current)
+        Context::map_current(|current| (span_id(current) != outside).then(|| current.clone()))
     }
 
     fn fail(&self) {
@@ -200,8 +236,8 @@ impl Span for TracingSpan {
     fn end(&self, _at: Instant) {}
 }
 
-fn current_span_id() -> SpanId {
-    Context::map_current(|context| context.span().span_context().span_id())
+fn span_id(context: &Context) -> SpanId {
+    context.span().span_context().span_id()
 }
 
 /// An entered span, left before the context beneath it.

@@ -148,7 +148,7 @@ impl RecordSpan {
 impl Span for RecordSpan {
     type Entered<'a> = Option<ContextGuard>;
 
-    fn enter(&self) -> Option<ContextGuard> {
+    fn enter(&mut self) -> Option<ContextGuard> {
         self.context.clone().map(Context::attach)
     }
 
