@@ -130,7 +130,7 @@ pub use end::{End, Failure};
 pub use filter::Filter;
 pub use future::ResponseFuture;
 pub use grpc::{GrpcCall, GrpcOutcome};
-pub use head::{RequestHead, ResponseHead, content_length};
+pub use head::{RequestHead, ResponseHead, content_length, only_value};
 pub use hosts::Hosts;
 pub use kind::Kind;
 pub use layer::{ObserveLayer, observe};

@@ -69,9 +69,11 @@ impl<E: Exchange> Recording<E> {
         }
     }
 
-    /// Ends the exchange, unless it has ended before.
+    /// Ends the exchange, unless it has ended before. It stays where it is until then: to move it
+    /// would cost as much as a look at the clock.
     pub(crate) fn end(&mut self, end: End<'_>) {
-        if let Some(mut exchange) = self.exchange.take() {
+        let ending = Ending(&mut self.exchange);
+        if let Some(exchange) = ending.0 {
             exchange.end(end, Instant::now());
         }
     }
@@ -89,5 +91,14 @@ struct Unwinding<'a, E: Exchange>(&'a mut Recording<E>);
 impl<E: Exchange> Drop for Unwinding<'_, E> {
     fn drop(&mut self) {
         self.0.end(End::Panicked);
+    }
+}
+
+/// Drops the exchange after its end, even if ending it panics.
+struct Ending<'a, E>(&'a mut Option<E>);
+
+impl<E> Drop for Ending<'_, E> {
+    fn drop(&mut self) {
+        *self.0 = None;
     }
 }

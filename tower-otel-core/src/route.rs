@@ -5,8 +5,6 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use http::Extensions;
-
 use crate::{Kind, RequestHead};
 
 /// The template that matched a request, such as `/users/{id}`: a name of low cardinality, never
@@ -54,6 +52,18 @@ impl Route {
         let matched = matched.or_else(|| {
             let path = extensions.get::<axum::extract::MatchedPath>()?;
             Some(Self(Repr::Matched(path.clone())))
+        });
+        matched
+    }
+
+    /// The template of [`matched`](Self::matched), as long as the request is there.
+    fn matched_str(request: &dyn RequestHead) -> Option<&str> {
+        let extensions = request.extensions()?;
+        let matched = extensions.get::<Self>().map(Self::as_str);
+        #[cfg(feature = "axum")]
+        let matched = matched.or_else(|| {
+            let path = extensions.get::<axum::extract::MatchedPath>()?;
+            Some(path.as_str())
         });
         matched
     }
@@ -120,8 +130,11 @@ impl RouteSlot {
             .clone()
     }
 
-    fn shared(extensions: &mut Extensions) -> Self {
-        extensions.get_or_insert_with(Self::default).clone()
+    /// The slot of this request, left there now if it had none. A request without extensions has
+    /// no room for one.
+    pub fn of(request: &mut dyn RequestHead) -> Option<Self> {
+        let extensions = request.extensions_mut()?;
+        Some(extensions.get_or_insert_with(Self::default).clone())
     }
 }
 
@@ -152,12 +165,23 @@ impl RouteSource {
         };
         match (known, kind) {
             (Some(route), _) => Routing::Known(route),
-            (None, Kind::Server) => request
-                .extensions_mut()
-                .map(RouteSlot::shared)
-                .map_or(Routing::Unknown, Routing::Late),
+            (None, Kind::Server) => RouteSlot::of(request).map_or(Routing::Unknown, Routing::Late),
             (None, Kind::Client) => Routing::Unknown,
         }
+    }
+
+    /// Shows the route of an incoming request, as far as it is known at its start, to somebody who
+    /// need not keep it.
+    pub fn show<T>(&self, request: &dyn RequestHead, to: impl FnOnce(Option<&str>) -> T) -> T {
+        let told;
+        let route = match &self.0 {
+            None => Route::matched_str(request),
+            Some(route) => {
+                told = route(request);
+                told.as_ref().map(Route::as_str)
+            }
+        };
+        to(route)
     }
 }
 

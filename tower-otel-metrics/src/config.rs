@@ -6,7 +6,12 @@ use tower_otel_core::{
     semconv::{self, Endpoint, Forwarded, KnownMethods, Proxies},
 };
 
-use crate::{keys::Arrival, labels::OwnLabels, names::Names, naming::Naming};
+use crate::{
+    keys::{Arrival, Asked},
+    labels::OwnLabels,
+    names::Names,
+    naming::Naming,
+};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Config<B> {
@@ -64,8 +69,36 @@ impl<B> Config<B> {
         Arrival {
             method: arrival.method.filter(|_| !no_method),
             route: arrival.route.filter(|_| self.naming.in_flight_by_route),
-            version: None,
-            ..arrival
+            asked: arrival.asked.map(|asked| Asked {
+                version: None,
+                ..asked
+            }),
+        }
+    }
+
+    /// Whether a server tells apart more than method and route.
+    pub(crate) fn asks_more(&self) -> bool {
+        self.naming.names == Names::Conventions || self.naming.address
+    }
+
+    pub(crate) fn asked_on_server<'a>(
+        &self,
+        request: &'a dyn RequestHead,
+        forwarded: &'a Forwarded<'a>,
+    ) -> Asked<&'a str> {
+        let conventions = self.naming.names == Names::Conventions;
+        let address = self
+            .naming
+            .address
+            .then(|| semconv::server::on_server(forwarded, &request.target(), request.headers()));
+        Asked {
+            scheme: if conventions {
+                self.scheme(forwarded, request)
+            } else {
+                ""
+            },
+            version: conventions.then(|| request.version()),
+            ..Asked::at(address.flatten())
         }
     }
 

@@ -2,65 +2,84 @@
 
 use std::{sync::Arc, time::Instant};
 
-use http::{Method, StatusCode, Version};
+use http::{StatusCode, Version};
 use tower_otel_core::{End, Exchange, Kind, ResponseHead, Route, RouteSlot};
 
 use crate::{
-    backend::{Backend, Outcome as _, Sample},
+    backend::{Backend, Sample},
     dimensions::Unanswered,
     instruments::{Arrived, Instruments},
-    keys::{Arrival, Outcome},
-    labels::{Own, OwnValues},
+    keys::Outcome,
+    labels::Own,
     names::Names,
+    series::At,
 };
 
 /// One exchange: in flight from its start, counted and timed at its end.
+///
+/// It is moved several times on its way from the request into the body of the response, so it is
+/// kept small.
 #[derive(Debug)]
 pub struct MetricsExchange<B: Backend> {
     instruments: Arc<Instruments<B>>,
-    arrived: Arrived<B>,
+    /// The gauge it was counted in, if that is not where its arrival lies.
+    apart: Option<Box<B::InFlight>>,
     /// Where the route may be told on the way.
     late: Option<RouteSlot>,
+    clock: Clock,
     own: Own,
     /// What the request promised to send.
     sent: Option<u64>,
-    at: Instant,
-    /// When the head of the response came, where that is the end of the duration.
-    head: Option<Instant>,
+    received: u64,
+    arrival: Option<At>,
     status: Option<StatusCode>,
     /// The protocol of the response, on a client.
     version: Option<Version>,
-    received: u64,
 }
 
-/// What is known of a request besides its [`Arrival`].
+/// What is known of a request besides where it arrived.
 #[derive(Debug)]
 pub(crate) struct More {
     pub(crate) late: Option<RouteSlot>,
-    pub(crate) own: Option<OwnValues>,
+    pub(crate) own: Own,
     pub(crate) sent: Option<u64>,
 }
 
+/// The duration.
+#[derive(Clone, Copy, Debug)]
+enum Clock {
+    Since(Instant),
+    /// It ended with the head of the response, after so many seconds.
+    Stopped(f64),
+}
+
+impl Clock {
+    fn seconds(self, now: Instant) -> f64 {
+        match self {
+            Self::Since(start) => now.saturating_duration_since(start).as_secs_f64(),
+            Self::Stopped(seconds) => seconds,
+        }
+    }
+}
+
 impl<B: Backend> MetricsExchange<B> {
-    /// Counts an exchange in.
     pub(crate) fn new(
         instruments: &Arc<Instruments<B>>,
-        arrival: Arrival<&Method, &str>,
+        arrived: Arrived<B>,
         More { late, own, sent }: More,
-        at: Instant,
+        start: Instant,
     ) -> Self {
-        let values = &instruments.values;
         Self {
-            own: own.map_or(Own::Nothing, |own| values.add(Own::Nothing, &own)),
-            arrived: instruments.arrive(arrival),
             instruments: Arc::clone(instruments),
+            apart: arrived.apart,
             late,
+            clock: Clock::Since(start),
+            own,
             sent,
-            at,
-            head: None,
+            received: 0,
+            arrival: arrived.at,
             status: None,
             version: None,
-            received: 0,
         }
     }
 }
@@ -79,10 +98,10 @@ impl<B: Backend> Exchange for MetricsExchange<B> {
         if config.kind == Kind::Client && config.naming.names == Names::Conventions {
             self.version = Some(response.version());
         }
-        if let Some(values) = config.labels.response(response) {
-            self.own = self.instruments.values.add(self.own, &values);
+        self.own = self.instruments.asked_of_response(self.own, response);
+        if config.to_head {
+            self.clock = Clock::Stopped(self.clock.seconds(Instant::now()));
         }
-        self.head = config.to_head.then(Instant::now);
     }
 
     fn data(&mut self, bytes: u64) {
@@ -90,42 +109,41 @@ impl<B: Backend> Exchange for MetricsExchange<B> {
     }
 
     fn end(&mut self, end: End<'_>, at: Instant) {
-        let Self {
-            instruments,
-            arrived,
-            late,
-            own,
-            sent,
-            at: start,
-            head,
-            status,
-            version,
-            received,
-        } = self;
-        let config = &instruments.config;
-        let lasted = head.unwrap_or(at).saturating_duration_since(*start);
-        let cut_short = !matches!(end, End::Complete { .. } | End::Upgraded);
+        let config = &self.instruments.config;
+        let is_answered = self.status.is_some();
+        let is_cut_short = !matches!(end, End::Complete { .. } | End::Upgraded);
         let sample = Sample {
-            seconds: lasted.as_secs_f64(),
-            aborted: status.is_some() && cut_short,
-            sent: *sent,
-            received: status.map(|_| *received),
+            seconds: self.clock.seconds(at),
+            aborted: is_answered && is_cut_short,
+            sent: self.sent,
+            received: is_answered.then_some(self.received),
         };
         let (unanswered, error_type) = match config.naming.names {
-            Names::Short => (status.is_none().then(|| Unanswered::by(end)), None),
-            Names::Conventions => (None, end.error_type(config.kind, *status)),
+            Names::Short => ((!is_answered).then(|| Unanswered::by(end)), None),
+            Names::Conventions => (None, end.error_type(config.kind, self.status)),
         };
-        let told = late.as_ref().and_then(RouteSlot::get);
-        let of = arrived.at.map(|arrival| Outcome {
-            arrival,
-            status: *status,
+        let told = self.late.as_ref().and_then(RouteSlot::get);
+        let outcome = Outcome {
+            arrival: self.arrival,
+            status: self.status,
             unanswered,
             error_type,
-            version: *version,
+            version: self.version,
             route: told.as_ref().map(Route::as_str),
-            own: *own,
-        });
-        instruments.outcome(of.as_ref(), |outcome| outcome.record(sample));
-        instruments.leave(arrived);
+            own: self.own,
+        };
+        self.instruments
+            .end(&outcome, self.apart.as_deref(), sample);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Facade;
+
+    #[test]
+    fn an_exchange_is_small() {
+        assert!(size_of::<Option<MetricsExchange<Facade>>>() <= 80);
     }
 }

@@ -6,13 +6,14 @@ use std::sync::{
 };
 
 use http::Method;
+use tower_otel_core::{RequestHead, ResponseHead};
 
 use crate::{
-    backend::{Backend, InFlight, SeriesLabels, Wanted},
+    backend::{Backend, InFlight, Outcome as _, Sample, SeriesLabels, Wanted},
     config::Config,
     dimensions::{Dimensions, OVERFLOW, Unanswered},
     keys::{Arrival, ArrivalKey, Outcome, OutcomeKey},
-    labels::{Own, Values},
+    labels::{Own, OwnValues, Values},
     names::Metrics,
     series::{At, Found, Query, Series},
 };
@@ -27,7 +28,7 @@ pub(crate) struct Instruments<B: Backend> {
     arrivals: Series<ArrivalKey, Known<B>>,
     in_flight: Series<ArrivalKey, B::InFlight>,
     outcomes: Series<OutcomeKey, B::Outcome>,
-    pub(crate) values: Values,
+    values: Values,
     overflow: OnceLock<(B::Outcome, B::InFlight)>,
     warned_of_the_void: AtomicBool,
 }
@@ -41,13 +42,22 @@ struct Known<B: Backend> {
     usual: OnceLock<(OutcomeKey, B::Outcome)>,
 }
 
-/// What an exchange keeps of its arrival.
+/// Where an exchange was counted in.
 #[derive(Debug)]
 pub(crate) struct Arrived<B: Backend> {
-    /// Where it lies; nowhere if there was no room left.
+    /// Where its arrival lies; nowhere if there was no room left.
     pub(crate) at: Option<At>,
     /// The gauge it was counted in, if that is not to be found there.
-    apart: Option<Box<B::InFlight>>,
+    pub(crate) apart: Option<Box<B::InFlight>>,
+}
+
+impl<B: Backend> Arrived<B> {
+    fn at(at: At) -> Self {
+        Self {
+            at: Some(at),
+            apart: None,
+        }
+    }
 }
 
 impl<B: Backend> Instruments<B> {
@@ -64,31 +74,49 @@ impl<B: Backend> Instruments<B> {
         }
     }
 
-    /// Counts an exchange in.
+    /// The values of the caller's labels that are made from the request.
+    #[inline]
+    pub(crate) fn asked_of_request(&self, request: &dyn RequestHead) -> Own {
+        let labels = &self.config.labels;
+        if labels.is_empty() {
+            return Own::Nothing;
+        }
+        self.add(Own::Nothing, labels.request(request))
+    }
+
+    /// The same with those that are made from the response.
+    #[inline]
+    pub(crate) fn asked_of_response(&self, before: Own, response: &dyn ResponseHead) -> Own {
+        let labels = &self.config.labels;
+        if labels.is_empty() {
+            return before;
+        }
+        self.add(before, labels.response(response))
+    }
+
+    fn add(&self, before: Own, values: Option<OwnValues>) -> Own {
+        values.map_or(before, |values| self.values.add(before, &values))
+    }
+
+    /// Counts an exchange in, whose method may be any.
+    ///
+    /// Only known methods are kept, so one that is found by its name is known.
     #[inline]
     pub(crate) fn arrive(&self, arrival: Arrival<&Method, &str>) -> Arrived<B> {
-        let found = self.arrivals.find(&arrival);
-        let known = found
-            .as_ref()
-            .and_then(|found| Some((found.at, found.entry.get()?)));
-        match known {
+        match self.arrivals.get_at(&arrival) {
             Some((at, known)) => {
                 known.in_flight.started();
-                Arrived {
-                    at: Some(at),
-                    apart: None,
-                }
+                Arrived::at(at)
             }
-            None => self.arrive_first(found, arrival),
+            None => self.arrive_unfound(arrival),
         }
     }
 
     #[cold]
-    fn arrive_first(
-        &self,
-        found: Option<Found<'_, ArrivalKey, Known<B>>>,
-        arrival: Arrival<&Method, &str>,
-    ) -> Arrived<B> {
+    fn arrive_unfound(&self, mut arrival: Arrival<&Method, &str>) -> Arrived<B> {
+        let methods = &self.config.methods;
+        arrival.method = arrival.method.filter(|name| methods.name(name).is_some());
+        let found = self.arrivals.find(&arrival);
         let at = found.as_ref().map(|found| found.at);
         if !self.is_ready() {
             let in_flight = self.make_in_flight(&self.unkept(), &arrival.dimensions());
@@ -111,25 +139,20 @@ impl<B: Backend> Instruments<B> {
             in_flight: in_flight.clone(),
             usual: OnceLock::new(),
         });
-        Arrived {
-            at: Some(at),
-            apart: None,
-        }
+        Arrived::at(at)
     }
 
-    /// Counts an exchange out, where it was counted in.
+    /// Tells the instruments of an exchange that has ended, and counts it out where it was counted
+    /// in. What arrived nowhere is told to the overflow series.
     #[inline]
-    pub(crate) fn leave(&self, arrived: &Arrived<B>) {
-        match arrived {
-            Arrived {
-                apart: Some(in_flight),
-                ..
-            } => in_flight.ended(),
-            Arrived { at, apart: None } => {
-                if let Some(known) = at.and_then(|at| self.known(at)) {
-                    known.in_flight.ended();
-                }
-            }
+    pub(crate) fn end(&self, of: &Outcome<'_>, apart: Option<&B::InFlight>, sample: Sample) {
+        let known = of.arrival.and_then(|at| self.known(at));
+        match known.and_then(|known| known.usual.get()) {
+            Some((key, outcome)) if of.is(key) => outcome.record(sample),
+            _ => self.end_otherwise(of, sample),
+        }
+        if let Some(in_flight) = apart.or(known.map(|known| &known.in_flight)) {
+            in_flight.ended();
         }
     }
 
@@ -138,48 +161,39 @@ impl<B: Backend> Instruments<B> {
         self.arrivals.entry(at)?.get()
     }
 
-    /// Tells the instruments of an exchange that has ended; of one that arrived nowhere, those of
-    /// the overflow series.
-    #[inline]
-    pub(crate) fn outcome(&self, of: Option<&Outcome<'_>>, tell: impl FnOnce(&B::Outcome)) {
-        let usual = of.and_then(|of| {
-            let (key, outcome) = self.known(of.arrival)?.usual.get()?;
-            of.is(key).then_some(outcome)
-        });
-        match usual {
-            Some(outcome) => tell(outcome),
-            None => self.other_outcome(of, tell),
-        }
-    }
-
-    fn other_outcome(&self, of: Option<&Outcome<'_>>, tell: impl FnOnce(&B::Outcome)) {
-        match of.and_then(|of| self.outcomes.get(of)) {
-            Some(outcome) => tell(outcome),
-            None => self.first_outcome(of, tell),
+    #[inline(never)]
+    fn end_otherwise(&self, of: &Outcome<'_>, sample: Sample) {
+        match self.outcomes.get(of) {
+            Some(outcome) => outcome.record(sample),
+            None => self.end_first(of, sample),
         }
     }
 
     #[cold]
-    fn first_outcome(&self, of: Option<&Outcome<'_>>, tell: impl FnOnce(&B::Outcome)) {
-        let own = of.map(|of| self.values.get(of.own)).unwrap_or_default();
-        let known = of.filter(|of| of.own != Own::TooMany).and_then(|of| {
-            let arrival = self.arrivals.entry(of.arrival)?;
-            Some((of, of.dimensions(arrival.key.borrowed(), &own)))
-        });
+    fn end_first(&self, of: &Outcome<'_>, sample: Sample) {
+        let own = self.values.get(of.own);
+        let known = of
+            .arrival
+            .filter(|_| of.own != Own::TooMany)
+            .and_then(|at| {
+                let arrival = self.arrivals.entry(at)?.key.borrowed();
+                Some((at, of.dimensions(arrival, &own)))
+            });
         if !self.is_ready() {
             let dimensions = known.map_or(everything(), |(_, dimensions)| dimensions);
-            return tell(&self.make_outcome(&self.unkept(), &dimensions));
+            let outcome = self.make_outcome(&self.unkept(), &dimensions);
+            return outcome.record(sample);
         }
-        let outcome = known.and_then(|(of, dimensions)| {
+        let outcome = known.and_then(|(at, dimensions)| {
             let outcome = self
                 .outcomes
                 .get_or_insert_with(of, |_| self.make_outcome(self.resolved(), &dimensions))?;
-            if let Some(known) = self.known(of.arrival) {
+            if let Some(known) = self.known(at) {
                 known.usual.get_or_init(|| (of.to_key(), outcome.clone()));
             }
             Some(outcome)
         });
-        tell(outcome.unwrap_or_else(|| &self.overflow().0));
+        outcome.unwrap_or_else(|| &self.overflow().0).record(sample);
     }
 
     /// Whether what the backend hands out now may be kept. Asked for new series only.

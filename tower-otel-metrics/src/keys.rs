@@ -7,7 +7,7 @@
 use std::hash::{Hash, Hasher};
 
 use http::{Method, StatusCode, Version};
-use tower_otel_core::semconv::{self, protocol};
+use tower_otel_core::semconv::{self, HostPort, protocol};
 
 use crate::{
     dimensions::{Dimensions, Unanswered},
@@ -18,10 +18,16 @@ use crate::{
 /// What is known of an exchange when it starts: borrowed from the request, or kept.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Arrival<M, T> {
-    /// The method, if it is a known one.
+    /// The method; when kept, only if it is a known one.
     pub(crate) method: Option<M>,
     /// The route that matched, on a server.
     pub(crate) route: Option<T>,
+    pub(crate) asked: Option<Asked<T>>,
+}
+
+/// What not every layer asks of a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<T> {
     /// The target of a client, and on a server its own address where that is asked for.
     pub(crate) host: Option<T>,
     pub(crate) port: Option<u16>,
@@ -33,10 +39,27 @@ pub(crate) struct Arrival<M, T> {
 pub(crate) type ArrivalKey = Arrival<Method, Box<str>>;
 
 impl Hash for Arrival<&Method, &str> {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // Of the methods in use no two are alike in both length and initial.
+        let method = self.method.map_or(0, |method| {
+            let name = method.as_str().as_bytes();
+            let initial = name.first().map_or(0, |initial| u64::from(*initial));
+            (name.len() as u64) << 8 | initial
+        });
+        state.write_u64(method);
+        if let Some(route) = self.route {
+            state.write(route.as_bytes());
+        }
+        if let Some(asked) = &self.asked {
+            asked.hash(state);
+        }
+    }
+}
+
+impl Hash for Asked<&str> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let Self {
-            method,
-            route,
             host,
             port,
             scheme,
@@ -46,14 +69,11 @@ impl Hash for Arrival<&Method, &str> {
         let scheme = (scheme.len() as u64) << 32;
         let port = port.map_or(0, |port| u64::from(port) << 1 | 1);
         state.write_u64(scheme | port);
-        if let Some(method) = method {
-            method.hash(state);
-        }
         if let Some(version) = version {
             version.hash(state);
         }
-        for text in [route, host].into_iter().flatten() {
-            state.write(text.as_bytes());
+        if let Some(host) = host {
+            state.write(host.as_bytes());
         }
     }
 }
@@ -61,44 +81,76 @@ impl Hash for Arrival<&Method, &str> {
 impl Query for Arrival<&Method, &str> {
     type Key = ArrivalKey;
 
+    #[inline]
     fn is(&self, key: &ArrivalKey) -> bool {
-        let Self {
-            method,
-            route,
-            host,
-            port,
-            scheme,
-            version,
-        } = self;
-        *method == key.method.as_ref()
-            && *port == key.port
-            && *version == key.version
-            && same(scheme, key.scheme)
-            && *route == key.route.as_deref()
-            && *host == key.host.as_deref()
+        self.method == key.method.as_ref()
+            && self.route == key.route.as_deref()
+            && match (&self.asked, &key.asked) {
+                (None, None) => true,
+                (Some(asked), Some(kept)) => asked.is(kept),
+                _ => false,
+            }
     }
 
     fn to_key(&self) -> ArrivalKey {
         Arrival {
             method: self.method.cloned(),
             route: self.route.map(Into::into),
-            host: self.host.map(Into::into),
-            port: self.port,
-            scheme: self.scheme,
-            version: self.version,
+            asked: self.asked.map(|asked| Asked {
+                host: asked.host.map(Into::into),
+                port: asked.port,
+                scheme: asked.scheme,
+                version: asked.version,
+            }),
         }
+    }
+}
+
+impl<'a> Asked<&'a str> {
+    /// Where the request is sent to.
+    pub(crate) fn at(server: Option<HostPort<'a>>) -> Self {
+        Self {
+            host: server.as_ref().map(|server| server.host),
+            port: server.and_then(|server| server.port),
+            scheme: "",
+            version: None,
+        }
+    }
+
+    fn is(&self, kept: &Asked<Box<str>>) -> bool {
+        let Self {
+            host,
+            port,
+            scheme,
+            version,
+        } = self;
+        *port == kept.port
+            && *version == kept.version
+            && same(scheme, kept.scheme)
+            && *host == kept.host.as_deref()
     }
 }
 
 impl<'a> Arrival<&'a Method, &'a str> {
     pub(crate) fn dimensions(self) -> Dimensions<'a> {
-        Dimensions {
+        let of = Dimensions {
             route: self.route,
-            host: self.host,
-            port: self.port,
-            scheme: self.scheme,
-            version: self.version.and_then(protocol::version),
             ..Dimensions::of_method(self.method.map_or(semconv::OTHER, Method::as_str))
+        };
+        match self.asked {
+            None => of,
+            Some(Asked {
+                host,
+                port,
+                scheme,
+                version,
+            }) => Dimensions {
+                host,
+                port,
+                scheme,
+                version: version.and_then(protocol::version),
+                ..of
+            },
         }
     }
 }
@@ -108,10 +160,12 @@ impl ArrivalKey {
         Arrival {
             method: self.method.as_ref(),
             route: self.route.as_deref(),
-            host: self.host.as_deref(),
-            port: self.port,
-            scheme: self.scheme,
-            version: self.version,
+            asked: self.asked.as_ref().map(|asked| Asked {
+                host: asked.host.as_deref(),
+                port: asked.port,
+                scheme: asked.scheme,
+                version: asked.version,
+            }),
         }
     }
 }
@@ -119,7 +173,8 @@ impl ArrivalKey {
 /// What the end of an exchange adds to its arrival.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outcome<'a> {
-    pub(crate) arrival: At,
+    /// Nothing if there was no room for it.
+    pub(crate) arrival: Option<At>,
     pub(crate) status: Option<StatusCode>,
     pub(crate) unanswered: Option<Unanswered>,
     pub(crate) error_type: Option<&'static str>,
@@ -134,7 +189,7 @@ pub(crate) struct Outcome<'a> {
 /// The same, kept.
 #[derive(Debug)]
 pub(crate) struct OutcomeKey {
-    arrival: At,
+    arrival: Option<At>,
     status: Option<StatusCode>,
     unanswered: Option<Unanswered>,
     error_type: Option<&'static str>,
@@ -156,7 +211,8 @@ impl Hash for Outcome<'_> {
         } = self;
         let status = status.map_or(0, |status| u64::from(status.as_u16()));
         let unanswered = unanswered.map_or(0, |why| why as u64 + 1);
-        state.write_u64(unanswered << 48 | status << 32 | u64::from(arrival.number()));
+        let arrival = arrival.map_or(0, |at| u64::from(at.number()));
+        state.write_u64(unanswered << 48 | status << 32 | arrival);
         if let Own::Known(at) = own {
             state.write_u32(at.number());
         }
@@ -172,6 +228,7 @@ impl Hash for Outcome<'_> {
 impl Query for Outcome<'_> {
     type Key = OutcomeKey;
 
+    #[inline]
     fn is(&self, key: &OutcomeKey) -> bool {
         let Self {
             arrival,

@@ -42,6 +42,12 @@ impl OwnLabels {
         room
     }
 
+    /// Asked of every exchange, and most layers have none.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// What the request says; `None` if no label is made from it.
     pub(crate) fn request(&self, request: &dyn RequestHead) -> Option<OwnValues> {
         self.ask(|source| match source {
@@ -58,11 +64,7 @@ impl OwnLabels {
         })
     }
 
-    #[inline]
     fn ask(&self, answer: impl Fn(&Source) -> Option<OwnValue>) -> Option<OwnValues> {
-        if self.0.is_empty() {
-            return None;
-        }
         let mut values = None;
         for (at, source) in self.0.iter().enumerate() {
             if let Some(value) = answer(source) {
@@ -96,7 +98,7 @@ impl Values {
     /// With room for those of so many series: each may have values before there is a response, and
     /// others after it.
     pub(crate) fn new(labels: &OwnLabels, series: usize) -> Self {
-        let room = if labels.0.is_empty() {
+        let room = if labels.is_empty() {
             0
         } else {
             series.saturating_mul(2)
@@ -145,7 +147,7 @@ struct ValuesOf<'a> {
 
 impl Hash for ValuesOf<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u32(self.before.map_or(u32::MAX, At::number));
+        state.write_u32(self.before.map_or(0, At::number));
         for value in self.values {
             state.write(value.as_deref().unwrap_or_default().as_bytes());
         }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use tower_layer::Layer;
 use tower_otel_core::{
-    Filter, Kind, Observe, Observed, RequestHead, Route, RouteSource, Routing, content_length,
+    Filter, Kind, Observe, Observed, RequestHead, Route, RouteSlot, RouteSource, content_length,
     semconv::{self, KnownMethods, Proxies},
 };
 
@@ -12,8 +12,8 @@ use crate::{
     backend::{Backend, Facade},
     config::Config,
     exchange::{MetricsExchange, More},
-    instruments::{DEFAULT_LIMIT, Instruments},
-    keys::Arrival,
+    instruments::{Arrived, DEFAULT_LIMIT, Instruments},
+    keys::{Arrival, Asked},
     labels::OwnLabels,
     names::Names,
     naming::Naming,
@@ -151,63 +151,55 @@ impl<B: Backend> Observe for MetricsLayer<B> {
     type Exchange = Option<MetricsExchange<B>>;
 
     fn start(&self, request: &mut dyn RequestHead, at: Instant) -> Self::Exchange {
-        let config = &self.instruments.config;
+        let instruments = &self.instruments;
+        let config = &instruments.config;
         if !config.filter.observes(request) {
             return None;
         }
-        let routing = match config.kind {
-            Kind::Server => config.route.start(config.kind, request),
-            Kind::Client => Routing::Unknown,
+        // Whatever is the caller's code comes before: if it panics, nothing is in flight.
+        let own = instruments.asked_of_request(request);
+        let sizes = config.naming.body_sizes;
+        let sent = sizes.then(|| content_length(request.headers())).flatten();
+        let routed = match config.kind {
+            Kind::Server => config.route.show(request, |route| {
+                route.map(|route| self.arrive(request, Some(route)))
+            }),
+            Kind::Client => Some(self.arrive(request, None)),
         };
-        let request = &*request;
-        let (route, late) = match routing {
-            Routing::Known(route) => (Some(route), None),
-            Routing::Late(slot) => (None, Some(slot)),
-            Routing::Unknown => (None, None),
+        let (arrived, late) = match routed {
+            Some(arrived) => (arrived, None),
+            None => {
+                let late = RouteSlot::of(request);
+                (self.arrive(request, None), late)
+            }
         };
-        let more = More {
-            late,
-            own: config.labels.request(request),
-            sent: config
-                .naming
-                .body_sizes
-                .then(|| content_length(request.headers()))
-                .flatten(),
-        };
-        let method = request.method();
-        let mut arrival = Arrival {
-            method: config.methods.name(method).map(|_| method),
-            route: route.as_ref().map(Route::as_str),
-            host: None,
-            port: None,
-            scheme: "",
-            version: None,
-        };
-        let conventions = config.naming.names == Names::Conventions;
+        let more = More { late, own, sent };
+        Some(MetricsExchange::new(instruments, arrived, more, at))
+    }
+}
+
+impl<B: Backend> MetricsLayer<B> {
+    /// Counts an exchange in.
+    fn arrive(&self, request: &dyn RequestHead, route: Option<&str>) -> Arrived<B> {
+        let config = &self.instruments.config;
         let forwarded;
-        let server = match config.kind {
-            Kind::Server if conventions || config.naming.address => {
+        let asked = match config.kind {
+            Kind::Server if config.asks_more() => {
                 forwarded = config.forwarded(request);
-                if conventions {
-                    arrival.scheme = config.scheme(&forwarded, request);
-                    arrival.version = Some(request.version());
-                }
-                config
-                    .naming
-                    .address
-                    .then(|| {
-                        semconv::server::on_server(&forwarded, &request.target(), request.headers())
-                    })
-                    .flatten()
+                Some(config.asked_on_server(request, &forwarded))
             }
             Kind::Server => None,
-            Kind::Client => semconv::server::on_client(&request.target(), request.headers()),
+            Kind::Client => {
+                let server = semconv::server::on_client(&request.target(), request.headers());
+                Some(Asked::at(server))
+            }
         };
-        if let Some(server) = server {
-            arrival.host = Some(server.host);
-            arrival.port = server.port;
-        }
-        Some(MetricsExchange::new(&self.instruments, arrival, more, at))
+        let arrival = Arrival {
+            method: Some(request.method()),
+            route,
+            asked,
+        };
+        self.instruments.arrive(arrival)
     }
 }
 

@@ -2,9 +2,10 @@
 
 use crate::carried::{self, Carried};
 use crate::w3c::{TRACEPARENT, TRACESTATE, traceparent, tracestate};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderValue};
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, TraceContextExt, TraceState};
+use tower_otel_core::only_value;
 
 /// Reads the caller's span from the headers of a request: `parent`, with that span as the active
 /// one.
@@ -137,8 +138,13 @@ pub(crate) struct Remote {
 
 impl Remote {
     fn of(headers: &HeaderMap) -> Option<Self> {
-        let lines = |name: &HeaderName| headers.get_all(name).iter().map(HeaderValue::as_bytes);
-        Self::parse(lines(&TRACEPARENT), lines(&TRACESTATE))
+        // Of two there is none that could be believed.
+        let parent = only_value(headers, &TRACEPARENT);
+        let states = headers.get_all(&TRACESTATE).iter();
+        Self::parse(
+            parent.into_iter().map(HeaderValue::as_bytes),
+            states.map(HeaderValue::as_bytes),
+        )
     }
 
     /// From all lines of either header.
@@ -212,6 +218,7 @@ impl Outgoing {
 )]
 mod tests {
     use super::*;
+    use http::HeaderName;
     use opentelemetry::trace::{TraceFlags, Tracer, TracerProvider};
     use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
     use proptest::prelude::*;

@@ -12,6 +12,14 @@ use tower_otel_propagate::{Format, Trust};
 
 use crate::{backend::Parent, capture::Capture, opt_in::OptIns};
 
+/// What a layer was told, and whom it tells: one thing, because it is shared with every service and
+/// every exchange.
+#[derive(Clone, Debug)]
+pub(crate) struct Told<B> {
+    pub(crate) backend: B,
+    pub(crate) config: Config,
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) kind: Kind,

@@ -11,8 +11,8 @@ use tower_otel_core::{
 
 use crate::{
     OptIn, SpanHandle,
-    backend::{Span, Value},
-    config::Config,
+    backend::{Backend, Span, Value},
+    config::Told,
     exception,
     facts::Protocol,
     grpc::Call,
@@ -20,83 +20,96 @@ use crate::{
 
 /// One exchange as a span: opened at the request, closed at the end of the response.
 #[derive(Debug)]
-pub struct TraceExchange<S> {
-    span: S,
-    config: Arc<Config>,
+pub struct TraceExchange<B: Backend> {
+    span: B::Span,
+    told: Arc<Told<B>>,
     status: Option<StatusCode>,
-    late: Option<(RouteSlot, Method)>,
-    // In boxes, because few exchanges have them and all are moved about.
-    call: Option<Box<Call>>,
-    handle: Option<Box<SpanHandle>>,
     bytes: u64,
+    // In a box, because few exchanges have any of it and all are moved about.
+    rare: Option<Box<Rare>>,
 }
 
-impl<S: Span> TraceExchange<S> {
+#[derive(Debug, Default)]
+struct Rare {
+    late: Option<(RouteSlot, Method)>,
+    call: Option<Call>,
+    handle: Option<SpanHandle>,
+}
+
+impl<B: Backend> TraceExchange<B> {
     pub(crate) fn new(
-        span: S,
-        config: &Arc<Config>,
+        span: B::Span,
+        told: &Arc<Told<B>>,
         routing: Routing,
         request: &mut dyn RequestHead,
     ) -> Self {
-        let late = match routing {
-            Routing::Late(slot) => Some((slot, request.method().clone())),
-            Routing::Known(_) | Routing::Unknown => None,
-        };
-        let mut exchange = Self::filtered(span, config);
-        exchange.late = late;
+        let mut exchange = Self::filtered(span, told);
+        if let Routing::Late(slot) = routing {
+            exchange.rare().late = Some((slot, request.method().clone()));
+        }
         exchange.open(request);
         exchange
     }
 
     /// A gRPC call.
-    pub(crate) fn call(
-        span: S,
-        config: &Arc<Config>,
+    pub(crate) fn of_call(
+        span: B::Span,
+        told: &Arc<Told<B>>,
         call: Call,
         request: &mut dyn RequestHead,
     ) -> Self {
-        let mut exchange = Self::filtered(span, config);
-        exchange.call = Some(Box::new(call));
+        let mut exchange = Self::filtered(span, told);
+        exchange.rare().call = Some(call);
         exchange.open(request);
         exchange
     }
 
-    pub(crate) fn filtered(span: S, config: &Arc<Config>) -> Self {
+    pub(crate) fn filtered(span: B::Span, told: &Arc<Told<B>>) -> Self {
         Self {
             span,
-            config: Arc::clone(config),
+            told: Arc::clone(told),
             status: None,
-            late: None,
-            call: None,
-            handle: None,
             bytes: 0,
+            rare: None,
         }
+    }
+
+    #[cold]
+    fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
     }
 
     fn open(&mut self, request: &mut dyn RequestHead) {
         let span = || self.span.context();
-        self.config
+        self.told
+            .config
             .request_headers
             .copy(request.headers(), self.protocol(), span);
-        if self.config.exposes_span {
-            self.handle = expose(&self.span, request).map(Box::new);
+        if self.told.config.exposes_span {
+            self.rare().handle = expose(&self.span, request);
         }
     }
 
     fn protocol(&self) -> Protocol {
-        match self.call {
+        match self.call() {
             None => Protocol::Http,
             Some(_) => Protocol::Grpc,
         }
     }
 
+    fn call(&self) -> Option<&Call> {
+        self.rare.as_ref()?.call.as_ref()
+    }
+
     fn is_named(&self) -> bool {
-        self.handle.as_ref().is_some_and(|handle| handle.is_named())
+        let handle = self.rare.as_ref().and_then(|rare| rare.handle.as_ref());
+        handle.is_some_and(SpanHandle::is_named)
     }
 
     /// Names the span after a route that has been told by now.
     fn take_late_route(&mut self) {
-        let Some((slot, method)) = self.late.take() else {
+        let late = self.rare.as_mut().and_then(|rare| rare.late.take());
+        let Some((slot, method)) = late else {
             return;
         };
         let Some(route) = slot.get() else {
@@ -108,7 +121,7 @@ impl<S: Span> TraceExchange<S> {
             return;
         }
         if let Some(context) = self.span.context() {
-            let name = span_name(self.config.methods.name(&method), Some(route));
+            let name = span_name(self.told.config.methods.name(&method), Some(route));
             context.span().update_name(name.into_owned());
         }
     }
@@ -116,12 +129,12 @@ impl<S: Span> TraceExchange<S> {
     fn http_response(&self, response: &dyn ResponseHead) {
         let status = i64::from(response.status().as_u16());
         self.set(attribute::HTTP_RESPONSE_STATUS_CODE, Value::Int(status));
-        if self.config.kind == Kind::Client {
+        if self.told.config.kind == Kind::Client {
             let version = response.version();
             if let Some(version) = protocol::version(version) {
                 self.set(attribute::NETWORK_PROTOCOL_VERSION, Value::Str(version));
             }
-            if self.config.opt_ins.has(OptIn::NetworkTransport) && response.peer().is_some() {
+            if self.told.config.opt_ins.has(OptIn::NetworkTransport) && response.peer().is_some() {
                 if let Some(transport) = protocol::transport(version) {
                     self.set(attribute::NETWORK_TRANSPORT, Value::Str(transport));
                 }
@@ -132,11 +145,11 @@ impl<S: Span> TraceExchange<S> {
     /// What has to be said last, and the error if there is one.
     fn http_end(&mut self, end: &End<'_>) -> Option<&'static str> {
         self.take_late_route();
-        if self.config.body_sizes && matches!(end, End::Complete { .. }) {
+        if self.told.config.body_sizes && matches!(end, End::Complete { .. }) {
             let bytes = i64::try_from(self.bytes).unwrap_or(i64::MAX);
             self.set(attribute::HTTP_RESPONSE_BODY_SIZE, Value::Int(bytes));
         }
-        end.error_type(self.config.kind, self.status)
+        end.error_type(self.told.config.kind, self.status)
     }
 
     fn set(&self, key: &'static str, value: Value<'_>) {
@@ -151,13 +164,13 @@ fn expose<S: Span>(span: &S, request: &mut dyn RequestHead) -> Option<SpanHandle
     Some(handle)
 }
 
-impl<S: Span> Exchange for TraceExchange<S> {
+impl<B: Backend> Exchange for TraceExchange<B> {
     type Entered<'a>
-        = S::Entered<'a>
+        = <B::Span as Span>::Entered<'a>
     where
         Self: 'a;
 
-    fn enter(&mut self) -> S::Entered<'_> {
+    fn enter(&mut self) -> Self::Entered<'_> {
         self.span.enter()
     }
 
@@ -166,11 +179,12 @@ impl<S: Span> Exchange for TraceExchange<S> {
         if !self.span.is_recording() {
             return;
         }
-        match &mut self.call {
+        let call = self.rare.as_mut().and_then(|rare| rare.call.as_mut());
+        match call {
             Some(call) => call.response(response),
             None => self.http_response(response),
         }
-        if self.config.kind == Kind::Client {
+        if self.told.config.kind == Kind::Client {
             if let Some(peer) = response.peer().map(Endpoint::from) {
                 let address = peer.address.to_string();
                 self.set(attribute::NETWORK_PEER_ADDRESS, Value::Str(&address));
@@ -179,7 +193,8 @@ impl<S: Span> Exchange for TraceExchange<S> {
                 }
             }
         }
-        self.config
+        self.told
+            .config
             .response_headers
             .copy(response.headers(), self.protocol(), || self.span.context());
     }
@@ -190,11 +205,11 @@ impl<S: Span> Exchange for TraceExchange<S> {
 
     fn end(&mut self, end: End<'_>, at: Instant) {
         if self.span.is_recording() {
-            let error = match &self.call {
+            let error = match self.call() {
                 Some(call) => call.end(&self.span, &end, at, self.is_named()),
                 None => self.http_end(&end),
             };
-            if self.config.exceptions {
+            if self.told.config.exceptions {
                 let _entered = self.span.enter();
                 exception::record(end);
             }

@@ -17,7 +17,7 @@ use crate::{
     OptIn,
     backend::{Backend, Otel, Parent, Tracing},
     capture::Capture,
-    config::{Config, TrustRule},
+    config::{Config, Told, TrustRule},
     exchange::TraceExchange,
     facts::{Facts, Protocol},
     grpc::Call,
@@ -27,10 +27,13 @@ use crate::{
 ///
 /// The layer is an observer as well, to be joined with others by
 /// [`observe`](tower_otel_core::observe).
-#[derive(Clone, Debug)]
-pub struct TraceLayer<B = Tracing> {
-    backend: B,
-    config: Arc<Config>,
+#[derive(Debug)]
+pub struct TraceLayer<B = Tracing>(Arc<Told<B>>);
+
+impl<B> Clone for TraceLayer<B> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
 }
 
 impl TraceLayer<Tracing> {
@@ -50,17 +53,22 @@ impl TraceLayer<Tracing> {
     }
 
     fn new(kind: Kind) -> Self {
-        Self {
+        Self(Arc::new(Told {
             backend: Tracing::default(),
-            config: Arc::new(Config::new(kind)),
-        }
+            config: Config::new(kind),
+        }))
     }
 }
 
-impl<B> TraceLayer<B> {
+impl<B: Clone> TraceLayer<B> {
     fn with(mut self, change: impl FnOnce(&mut Config)) -> Self {
-        change(Arc::make_mut(&mut self.config));
+        change(&mut Arc::make_mut(&mut self.0).config);
         self
+    }
+
+    fn telling<C>(self, backend: C) -> TraceLayer<C> {
+        let config = Arc::unwrap_or_clone(self.0).config;
+        TraceLayer(Arc::new(Told { backend, config }))
     }
 
     /// Opens OpenTelemetry spans with this provider, in place of `tracing` spans.
@@ -74,10 +82,7 @@ impl<B> TraceLayer<B> {
     /// ```
     #[must_use]
     pub fn tracer_provider<P: TracerProvider>(self, provider: &P) -> TraceLayer<Otel<P::Tracer>> {
-        TraceLayer {
-            backend: Otel::new(provider),
-            config: self.config,
-        }
+        self.telling(Otel::new(provider))
     }
 
     /// Leaves compact records with this recorder, which makes spans of them on a thread of its own,
@@ -85,10 +90,7 @@ impl<B> TraceLayer<B> {
     #[cfg(feature = "record")]
     #[must_use]
     pub fn recorder(self, recorder: &Recorder) -> TraceLayer<Record> {
-        TraceLayer {
-            backend: Record::new(recorder),
-            config: self.config,
-        }
+        self.telling(Record::new(recorder))
     }
 
     /// What becomes of the trace context that a request arrives with. It is continued, by default.
@@ -276,22 +278,22 @@ impl<B> TraceLayer<B> {
 }
 
 impl<B: Backend> Observe for TraceLayer<B> {
-    type Exchange = TraceExchange<B::Span>;
+    type Exchange = TraceExchange<B>;
 
     fn start(&self, request: &mut dyn RequestHead, at: Instant) -> Self::Exchange {
-        let config = &self.config;
+        let Told { backend, config } = &*self.0;
         let parent = match config.kind {
             Kind::Server => config.parent(request),
             Kind::Client => Parent::Current,
         };
         if !config.filter.observes(request) {
-            return TraceExchange::filtered(self.backend.none(parent), config);
+            return TraceExchange::filtered(backend.none(parent), &self.0);
         }
         if let Some(call) = config.call(request, at) {
             let facts = Facts::new(config, request, Protocol::Grpc, None);
-            let span = self.backend.start(&facts, parent, at);
+            let span = backend.start(&facts, parent, at);
             let call = Call::new(call, &facts, &span);
-            return TraceExchange::call(span, config, call, request);
+            return TraceExchange::of_call(span, &self.0, call, request);
         }
         let routing = config.route.start(config.kind, request);
         let told;
@@ -304,8 +306,8 @@ impl<B: Backend> Observe for TraceLayer<B> {
             Routing::Unknown => None,
         };
         let facts = Facts::new(config, request, Protocol::Http, route);
-        let span = self.backend.start(&facts, parent, at);
-        TraceExchange::new(span, config, routing, request)
+        let span = backend.start(&facts, parent, at);
+        TraceExchange::new(span, &self.0, routing, request)
     }
 }
 

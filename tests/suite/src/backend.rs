@@ -5,9 +5,7 @@ use std::{sync::Arc, time::Instant};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracer, SdkTracerProvider};
 use tower::Layer;
 use tower_otel_core::{End, Exchange, Observe, Observed, RequestHead, ResponseHead};
-use tower_otel_trace::{
-    Otel, OtelSpan, Record, RecordSpan, Recorder, TraceExchange, TraceLayer, TracingSpan,
-};
+use tower_otel_trace::{Otel, Record, Recorder, TraceExchange, TraceLayer, Tracing};
 
 /// Through whom a span is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +64,7 @@ impl<S> Layer<S> for Spans {
 
 impl Observe for Spans {
     type Exchange =
-        OneOf<TraceExchange<TracingSpan>, TraceExchange<OtelSpan>, TraceExchange<RecordSpan>>;
+        OneOf<TraceExchange<Tracing>, TraceExchange<Otel<SdkTracer>>, TraceExchange<Record>>;
 
     fn start(&self, request: &mut dyn RequestHead, at: Instant) -> Self::Exchange {
         match self {

@@ -4,11 +4,11 @@
 //!
 //! See [HTTP spans](https://opentelemetry.io/docs/specs/semconv/http/http-spans/#setting-serveraddress-and-serverport-attributes).
 
-use http::{HeaderMap, header::HOST};
+use http::{HeaderMap, HeaderValue, header::HOST};
 
 use super::host::HostPort;
 use super::trust::Forwarded;
-use crate::Target;
+use crate::{Target, only_value};
 
 /// The server a received request asked for.
 ///
@@ -83,18 +83,13 @@ pub fn named_on_client<'a>(target: &Target<'a>, headers: &'a HeaderMap) -> Optio
 }
 
 fn host_header(headers: &HeaderMap) -> Option<&[u8]> {
-    let mut lines = headers.get_all(HOST).iter();
-    match (lines.next(), lines.next()) {
-        (Some(only), None) => Some(only.as_bytes()),
-        _ => None,
-    }
+    only_value(headers, &HOST).map(HeaderValue::as_bytes)
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, missing_docs)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
 
     fn hosts(lines: &[&str]) -> HeaderMap {
         lines

@@ -50,9 +50,9 @@ impl AtomicHistogram {
         if value.is_nan() {
             return;
         }
-        let fits = self
-            .boundaries
-            .partition_point(|boundary| *boundary < value);
+        // From below, as most samples are in the first few buckets.
+        let fits = self.boundaries.iter().position(|upper| value <= *upper);
+        let fits = fits.unwrap_or(self.boundaries.len());
         if let Some(bucket) = self.buckets.get(fits) {
             bucket.fetch_add(times as u64, Relaxed);
         }

@@ -13,6 +13,7 @@ mod hash;
 
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
+use std::num::NonZeroU32;
 use std::sync::PoisonError;
 
 use self::hash::Seeds;
@@ -66,7 +67,7 @@ pub(crate) struct Entry<K, V> {
 
 /// Where an entry lies, for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct At(u32);
+pub(crate) struct At(NonZeroU32);
 
 /// An entry and where it lies.
 #[derive(Debug)]
@@ -82,9 +83,14 @@ enum Probe<'a, K, V> {
 }
 
 impl At {
+    /// There are at most twice `MAX_LIMIT` slots.
+    fn index(index: usize) -> Self {
+        Self(NonZeroU32::MIN.saturating_add(index as u32))
+    }
+
     /// To be hashed with the rest of a key.
     pub(crate) fn number(self) -> u32 {
-        self.0
+        self.0.get()
     }
 }
 
@@ -118,8 +124,17 @@ impl<K, V> Series<K, V> {
     where
         Q: Query<Key = K>,
     {
+        self.get_at(query).map(|(_, handles)| handles)
+    }
+
+    /// The same, and where they lie.
+    #[inline]
+    pub(crate) fn get_at<Q>(&self, query: &Q) -> Option<(At, &V)>
+    where
+        Q: Query<Key = K>,
+    {
         match self.probe(self.seeds.hash_one(query), query) {
-            Probe::Found(found) => found.entry.get(),
+            Probe::Found(Found { at, entry }) => Some((at, entry.get()?)),
             Probe::Vacant(..) | Probe::Crowded => None,
         }
     }
@@ -142,7 +157,8 @@ impl<K, V> Series<K, V> {
     /// The entry that lies there.
     #[inline]
     pub(crate) fn entry(&self, at: At) -> Option<&Entry<K, V>> {
-        Some(&self.slots.get(at.0 as usize)?.get()?.entry)
+        let index = at.number() as usize - 1;
+        Some(&self.slots.get(index)?.get()?.entry)
     }
 
     /// The handles of `query`, from `make` if they are asked for the first time; `None` if the
@@ -211,8 +227,7 @@ impl<K, V> Series<K, V> {
             let Some(cell) = self.slots.get(index) else {
                 break;
             };
-            // There are at most twice `MAX_LIMIT` slots.
-            let at = At(index as u32);
+            let at = At::index(index);
             match cell.get() {
                 None => return Probe::Vacant(at, cell),
                 Some(slot) if slot.hash == hash && query.is(&slot.entry.key) => {

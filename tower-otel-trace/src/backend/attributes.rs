@@ -53,8 +53,8 @@ pub(super) trait Attributes {
     }
 }
 
-/// One that takes them as OpenTelemetry has them.
-impl<F: FnMut(KeyValue)> Attributes for F {
+/// As OpenTelemetry has them.
+impl Attributes for Vec<KeyValue> {
     fn text(&mut self, key: &'static str, value: Option<&str>) {
         self.owned(key, value.map(str::to_owned));
     }
@@ -94,8 +94,7 @@ impl<F: FnMut(KeyValue)> Attributes for F {
     }
 }
 
-fn take(to: &mut impl FnMut(KeyValue), key: &'static str, value: Option<impl Into<Value>>) {
-    if let Some(value) = value {
-        to(KeyValue::new(key, value));
-    }
+fn take(to: &mut Vec<KeyValue>, key: &'static str, value: Option<impl Into<Value>>) {
+    // Made where it stays: room for it is there before it is.
+    to.extend(value.into_iter().map(|value| KeyValue::new(key, value)));
 }

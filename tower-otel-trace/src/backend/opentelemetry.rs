@@ -59,7 +59,8 @@ where
         let started = SystemTime::now();
         // With room for the rest.
         let mut attributes = Vec::with_capacity(16);
-        for_samplers(facts, &mut |attribute| attributes.push(attribute));
+        for_samplers(facts, &mut attributes);
+        rest(facts, &mut attributes);
         let name = match facts.kept_name() {
             Some(name) => Cow::Borrowed(name),
             None => Cow::Owned(facts.name().into_owned()),
@@ -76,11 +77,8 @@ where
         if let Some(link) = link {
             builder = builder.with_links(vec![opentelemetry::trace::Link::with_context(link)]);
         }
-        let mut span = self.0.build_with_context(builder, &parent);
+        let span = self.0.build_with_context(builder, &parent);
         let recording = span.is_recording();
-        if recording {
-            rest(facts, &mut |attribute| span.set_attribute(attribute));
-        }
         let context = if recording {
             parent.with_span(span)
         } else if span.span_context().is_valid() {
@@ -172,7 +170,7 @@ fn method(facts: &Facts<'_>, first: &mut impl Attributes) {
     }
 }
 
-/// What only a span that is recorded needs.
+/// What samplers have no need of.
 pub(super) fn rest(facts: &Facts<'_>, rest: &mut impl Attributes) {
     match facts.protocol() {
         Protocol::Grpc => {

@@ -92,7 +92,7 @@ impl Sampling {
         let sampler: &dyn ShouldSample = match &self.judge {
             Judge::Shown(sampler) => {
                 name = facts.name();
-                for_samplers(facts, &mut |attribute| attributes.push(attribute));
+                for_samplers(facts, &mut attributes);
                 &**sampler
             }
             Judge::ByTrace(sampler) => sampler,

@@ -203,7 +203,7 @@ mod tests {
             for scheme in [None, Some("http"), Some("https"), Some("wss"), Some("ftp")] {
                 let keys = (attribute::SERVER_ADDRESS, attribute::SERVER_PORT);
                 let mut made = Vec::new();
-                (|attribute| made.push(attribute)).host(keys, text.as_bytes(), scheme);
+                made.host(keys, text.as_bytes(), scheme);
                 let (mut copied, mut full) = (entry(), entry());
                 copied.host(keys, text.as_bytes(), scheme);
                 assert!(full.tape.write(keys::NAME, Written::Text, &[b'x'; 220]));
