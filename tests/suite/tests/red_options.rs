@@ -8,7 +8,11 @@
     missing_docs
 )]
 
-use std::{convert::Infallible, future::ready};
+use std::{
+    convert::Infallible,
+    future::ready,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -19,6 +23,7 @@ use suite_tests::{
     scene::Scene,
 };
 use tower::{Layer, Service, ServiceExt, service_fn};
+use tower_otel_core::{RequestHead, semconv::KnownMethods};
 use tower_otel_metrics::{MetricsLayer, Names};
 
 /// What a handler tells the metrics.
@@ -74,6 +79,45 @@ async fn metrics_have_names_of_the_callers_choice() {
             r#"visits_total{method="GET",path="unmatched",status="200"} 1"#,
         ]
     );
+}
+
+#[tokio::test]
+async fn a_label_or_a_route_that_panics_leaves_nothing_in_flight() {
+    let scene = Scene::new();
+    let calm = |request: &dyn RequestHead| assert_eq!(request.target().path, "/");
+    let label = move |request: &dyn RequestHead| {
+        calm(request);
+        None
+    };
+    let route = move |request: &dyn RequestHead| {
+        calm(request);
+        None
+    };
+    let layers = [
+        MetricsLayer::server().label("tenant", label),
+        MetricsLayer::server().route(route),
+    ];
+    for layer in layers {
+        run(layer.clone(), get("/")).await;
+        let mut service = layer.layer(service_fn(hello));
+        let call = AssertUnwindSafe(|| service.call(get("/angry")));
+        assert!(catch_unwind(call).is_err());
+    }
+    assert_eq!(scene.sum("http_requests_total", &[]), 2.0);
+    assert_eq!(scene.sum("http_requests_in_flight", &[]), 0.0);
+}
+
+#[tokio::test]
+async fn a_method_is_known_or_not_however_often_it_comes() {
+    let scene = Scene::new();
+    let layer = MetricsLayer::server().known_methods(KnownMethods::new(["GET", "PURGE"]));
+    for method in ["PURGE", "PUT", "GET", "PUT", "PURGE", "put"] {
+        let request = Request::builder().method(method).body("").unwrap();
+        run(layer.clone(), request).await;
+    }
+    let count = |method| scene.sum("http_requests_total", &[("method", method)]);
+    assert_eq!(["GET", "PURGE", "_OTHER"].map(count), [1.0, 2.0, 3.0]);
+    assert_eq!(scene.sum("http_requests_total", &[]), 6.0);
 }
 
 #[tokio::test]
@@ -175,9 +219,8 @@ async fn sizes_of_bodies_are_recorded_where_they_are_known() {
 #[tokio::test]
 async fn requests_in_flight_are_told_apart_by_route_where_it_is_known() {
     let scene = Scene::new();
-    let route = |request: &dyn tower_otel_core::RequestHead| {
-        (request.target().path == "/a/7").then(|| "/a/{id}".into())
-    };
+    let route =
+        |request: &dyn RequestHead| (request.target().path == "/a/7").then(|| "/a/{id}".into());
     for names in [Names::Short, Names::Conventions] {
         let layer = MetricsLayer::server().names(names).in_flight_by_route();
         run(layer.route(route), get("/a/7")).await;
