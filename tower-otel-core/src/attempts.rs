@@ -25,6 +25,12 @@ use http::Extensions;
 pub struct Attempts(Arc<AtomicU32>);
 
 impl Attempts {
+    /// There was one that nobody counted.
+    #[cfg(feature = "reqwest-middleware")]
+    pub(crate) fn after_one() -> Self {
+        Self(Arc::new(AtomicU32::new(1)))
+    }
+
     /// Counts an attempt, and returns how many there were before it: nothing for the first one,
     /// and where nobody counts.
     pub fn begin(extensions: &Extensions) -> Option<u32> {

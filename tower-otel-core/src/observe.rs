@@ -24,6 +24,11 @@ pub trait Observe {
 /// exactly once. Between them, `enter` is called around all foreign code that works
 /// or waits; a body is asked for its size and whether it is at its end without.
 pub trait Exchange {
+    /// Whether anything is done with what it is told. If not, it need not be told, and nothing has
+    /// to be wrapped or entered for its sake. An observer that is done once the request is on its
+    /// way has the exchange `()`, which does not listen.
+    const LISTENS: bool = true;
+
     /// Holds the context of the exchange on the current thread until it is dropped.
     type Entered<'a>
     where
@@ -47,6 +52,8 @@ pub trait Exchange {
 
 /// An exchange that was filtered out.
 impl<E: Exchange> Exchange for Option<E> {
+    const LISTENS: bool = E::LISTENS;
+
     type Entered<'a>
         = Option<E::Entered<'a>>
     where
@@ -77,6 +84,8 @@ impl<E: Exchange> Exchange for Option<E> {
 
 /// Nothing is observed.
 impl Exchange for () {
+    const LISTENS: bool = false;
+
     type Entered<'a> = ();
 
     fn enter(&mut self) {}
@@ -98,6 +107,8 @@ impl<A: Observe, B: Observe> Observe for (A, B) {
 }
 
 impl<A: Exchange, B: Exchange> Exchange for (A, B) {
+    const LISTENS: bool = A::LISTENS || B::LISTENS;
+
     type Entered<'a>
         = EnteredBoth<A::Entered<'a>, B::Entered<'a>>
     where
@@ -124,6 +135,9 @@ impl<A: Exchange, B: Exchange> Exchange for (A, B) {
 
     fn end(&mut self, end: End<'_>, at: Instant) {
         let (outer, inner) = self;
+        if !B::LISTENS {
+            return outer.end(end, at);
+        }
         let outer = EndLast { outer, end, at };
         let _entered = outer.outer.enter();
         inner.end(end, at);

@@ -30,7 +30,11 @@ impl ResponseKind {
     /// How an exchange ends at the head of its response, if no body is to follow.
     ///
     /// Servers drop such bodies without polling them, so their end cannot be waited for.
-    fn end_at_head(self, status: StatusCode, body_is_at_its_end: bool) -> Option<End<'static>> {
+    pub(crate) fn end_at_head(
+        self,
+        status: StatusCode,
+        body_is_at_its_end: bool,
+    ) -> Option<End<'static>> {
         if status == StatusCode::SWITCHING_PROTOCOLS || self == Self::Tunnel && status.is_success()
         {
             return Some(End::Upgraded);

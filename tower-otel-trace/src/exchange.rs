@@ -11,7 +11,7 @@ use tower_otel_core::{
 
 use crate::{
     OptIn, SpanHandle,
-    backend::{Backend, Span, Value},
+    backend::{Attribute, Backend, Span, Value},
     config::Told,
     exception,
     facts::Protocol,
@@ -126,20 +126,33 @@ impl<B: Backend> TraceExchange<B> {
         }
     }
 
-    fn http_response(&self, response: &dyn ResponseHead) {
-        let status = i64::from(response.status().as_u16());
-        self.set(attribute::HTTP_RESPONSE_STATUS_CODE, Value::Int(status));
-        if self.told.config.kind == Kind::Client {
-            let version = response.version();
-            if let Some(version) = protocol::version(version) {
-                self.set(attribute::NETWORK_PROTOCOL_VERSION, Value::Str(version));
+    fn client_response(&self, response: &dyn ResponseHead) {
+        let peer = response.peer().map(Endpoint::from);
+        let address = peer.map(|peer| peer.address.to_string());
+        let address = address.as_deref().map(Value::Str);
+        let address = (attribute::NETWORK_PEER_ADDRESS, address);
+        let port = peer.and_then(|peer| peer.port).map(i64::from);
+        let port = (attribute::NETWORK_PEER_PORT, port.map(Value::Int));
+        if self.protocol() == Protocol::Grpc {
+            if peer.is_some() {
+                self.span.set_all([address, port]);
             }
-            if self.told.config.opt_ins.has(OptIn::NetworkTransport) && response.peer().is_some() {
-                if let Some(transport) = protocol::transport(version) {
-                    self.set(attribute::NETWORK_TRANSPORT, Value::Str(transport));
-                }
-            }
+            return;
         }
+        let version = response.version();
+        let has_transport = peer.is_some() && self.told.config.opt_ins.has(OptIn::NetworkTransport);
+        let transport = protocol::transport(version).filter(|_| has_transport);
+        let version = protocol::version(version);
+        self.span.set_all([
+            status(response),
+            (
+                attribute::NETWORK_PROTOCOL_VERSION,
+                version.map(Value::Fixed),
+            ),
+            (attribute::NETWORK_TRANSPORT, transport.map(Value::Fixed)),
+            address,
+            port,
+        ]);
     }
 
     /// What has to be said last, and the error if there is one.
@@ -155,6 +168,11 @@ impl<B: Backend> TraceExchange<B> {
     fn set(&self, key: &'static str, value: Value<'_>) {
         self.span.set(key, value);
     }
+}
+
+fn status(response: &dyn ResponseHead) -> Attribute<'static> {
+    let status = Value::Int(response.status().as_u16().into());
+    (attribute::HTTP_RESPONSE_STATUS_CODE, Some(status))
 }
 
 /// Leaves the span in the request, for the handler.
@@ -180,18 +198,11 @@ impl<B: Backend> Exchange for TraceExchange<B> {
             return;
         }
         let call = self.rare.as_mut().and_then(|rare| rare.call.as_mut());
-        match call {
-            Some(call) => call.response(response),
-            None => self.http_response(response),
-        }
-        if self.told.config.kind == Kind::Client {
-            if let Some(peer) = response.peer().map(Endpoint::from) {
-                let address = peer.address.to_string();
-                self.set(attribute::NETWORK_PEER_ADDRESS, Value::Str(&address));
-                if let Some(port) = peer.port {
-                    self.set(attribute::NETWORK_PEER_PORT, Value::Int(port.into()));
-                }
-            }
+        let is_call = call.map(|call| call.response(response)).is_some();
+        match self.told.config.kind {
+            Kind::Client => self.client_response(response),
+            Kind::Server if is_call => {}
+            Kind::Server => self.span.set_all([status(response)]),
         }
         self.told
             .config
@@ -214,8 +225,7 @@ impl<B: Backend> Exchange for TraceExchange<B> {
                 exception::record(end);
             }
             if let Some(error) = error {
-                self.set(attribute::ERROR_TYPE, Value::Str(error));
-                self.span.fail();
+                self.span.fail(error);
             }
         }
         self.span.end(at);

@@ -5,7 +5,7 @@ use std::{borrow::Cow, cell::OnceCell, fmt, net::IpAddr};
 use http::{HeaderValue, header};
 use tower_otel_core::{
     Attempts, Kind, LocalAddr, RequestHead, Route, Target, content_length,
-    semconv::{self, Endpoint, Forwarded, HostPort, protocol, rpc, span_name, user_agent},
+    semconv::{self, Endpoint, Forwarded, protocol, rpc, span_name, user_agent},
 };
 
 use crate::{OptIn, config::Config, names};
@@ -174,11 +174,6 @@ impl<'a> Facts<'a> {
     /// `url.full`, without credentials.
     pub(crate) fn url(&self) -> Option<String> {
         self.config.sensitive.url(&self.target)
-    }
-
-    pub(crate) fn server(&self) -> Option<HostPort<'_>> {
-        let (text, scheme) = self.server_text()?;
-        Some(HostPort::read(text)?.or_default_port(scheme))
     }
 
     /// What names the server, before it is read, and the scheme whose port is meant where none is

@@ -73,10 +73,10 @@ impl Call {
         is_named: bool,
     ) -> Option<&'static str> {
         let outcome = self.call.end(end, at);
-        span.set(self.status.key(), Value::Str(outcome.status()));
+        span.set(self.status.key(), Value::Fixed(outcome.status()));
         if let Some(method) = self.method.as_deref() {
             if outcome.code == rpc::UNIMPLEMENTED {
-                span.set(attribute::RPC_METHOD, Value::Str(semconv::OTHER));
+                span.set(attribute::RPC_METHOD, Value::Fixed(semconv::OTHER));
                 span.set(attribute::RPC_METHOD_ORIGINAL, Value::Str(method));
                 if let Some(context) = span.context().filter(|_| !is_named) {
                     context.span().update_name(rpc::span_name(None));

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use http::{Extensions, HeaderMap, Method, StatusCode, Version};
-use reqwest::{Body, Request, Response, ResponseBuilderExt};
+use reqwest::{Body, Request, Response, ResponseBuilderExt, Url};
 
 use crate::{
     Exchange, RequestHead, ResponseHead, Target,
@@ -73,7 +73,14 @@ impl<E: Exchange + Send + Sync + 'static> WrapResponse<E> for Response {
     /// The response's URL is carried across by hand: a conversion to [`http::Response`] and back
     /// keeps everything else, and forgets that.
     fn wrap(self, mut recording: Recording<E>, kind: ResponseKind) -> Self::Wrapped {
+        if !E::LISTENS {
+            return self;
+        }
         recording.response(&self);
+        if let Some(end) = kind.end_at_head(self.status(), false) {
+            recording.end(end);
+            return self;
+        }
         let url = self.url().clone();
         let response: http::Response<Body> = self.into();
         let promise = Promise::of(&mut recording, response.body());
@@ -84,11 +91,21 @@ impl<E: Exchange + Send + Sync + 'static> WrapResponse<E> for Response {
         } else {
             body
         };
-        if let Ok(with_url) = http::Response::builder().url(url).body(()) {
-            parts.extensions.extend(with_url.into_parts().0.extensions);
-        }
+        parts.extensions = with_url(parts.extensions, url);
         http::Response::from_parts(parts, body).into()
     }
+}
+
+/// As a builder of responses leaves it there, and nobody else can.
+fn with_url(extensions: Extensions, url: Url) -> Extensions {
+    let mut builder = http::Response::builder();
+    if let Some(built) = builder.extensions_mut() {
+        *built = extensions;
+    }
+    builder.url(url).body(()).map_or_else(
+        |_| Extensions::new(),
+        |response| response.into_parts().0.extensions,
+    )
 }
 
 /// What reqwest knows of its error: whether a time-out was its own, and whether it refused to be

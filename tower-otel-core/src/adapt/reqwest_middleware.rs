@@ -51,7 +51,6 @@ where
         'next: 'handled,
         Self: 'handled,
     {
-        extensions.get_or_insert_with(Attempts::default);
         let kind = ResponseKind::by(request.method());
         let mut attempt = Attempt {
             request: &mut request,
@@ -103,7 +102,8 @@ impl RequestHead for Attempt<'_> {
 }
 
 /// The counter of this place in the chain, out of sight of places further in: what one attempt
-/// here is made of is not an attempt here.
+/// here is made of is not an attempt here. There is none before the first attempt is over, because
+/// only another one asks.
 struct HiddenAttempts<'a> {
     extensions: &'a mut Extensions,
     attempts: Option<Attempts>,
@@ -121,9 +121,8 @@ impl<'a> HiddenAttempts<'a> {
 
 impl Drop for HiddenAttempts<'_> {
     fn drop(&mut self) {
-        if let Some(attempts) = self.attempts.take() {
-            self.extensions.insert(attempts);
-        }
+        let attempts = self.attempts.take().unwrap_or_else(Attempts::after_one);
+        self.extensions.insert(attempts);
     }
 }
 

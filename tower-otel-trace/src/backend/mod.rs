@@ -53,10 +53,15 @@ pub trait Span: sealed::Sealed {
     fn is_recording(&self) -> bool;
 
     /// Sets an attribute.
-    fn set(&self, key: &'static str, value: Value<'_>);
+    fn set(&self, key: &'static str, value: Value<'_>) {
+        self.set_all([(key, Some(value))]);
+    }
 
-    /// Marks the span as an error. The reason is in its attributes.
-    fn fail(&self);
+    /// Sets the attributes that are there, at once.
+    fn set_all<const N: usize>(&self, attributes: [Attribute<'_>; N]);
+
+    /// Marks the span as an error of this type.
+    fn fail(&self, error: &'static str);
 
     /// The OpenTelemetry context of this very span, if it has one.
     fn context(&self) -> Option<Context>;
@@ -70,8 +75,22 @@ pub trait Span: sealed::Sealed {
 #[derive(Clone, Copy, Debug)]
 pub enum Value<'a> {
     Str(&'a str),
+    Fixed(&'static str),
     Int(i64),
 }
+
+impl From<Value<'_>> for ::opentelemetry::Value {
+    fn from(value: Value<'_>) -> Self {
+        match value {
+            Value::Str(value) => recurring::text(value).into(),
+            Value::Fixed(value) => value.into(),
+            Value::Int(value) => value.into(),
+        }
+    }
+}
+
+/// An attribute that may be known.
+pub(crate) type Attribute<'a> = (&'static str, Option<Value<'a>>);
 
 /// What a span is the child of.
 #[doc(hidden)]

@@ -16,7 +16,7 @@ use tower_otel_core::{
     semconv::{attribute, rpc},
 };
 
-use super::{Attributes, Backend, Parent, Span, Value, scope};
+use super::{Attribute, Attributes, Backend, Parent, Span, Value, scope};
 use crate::facts::{Facts, Protocol};
 
 /// Opens OpenTelemetry spans with a tracer of its own.
@@ -221,16 +221,16 @@ impl Span for OtelSpan {
         self.started.is_some()
     }
 
-    fn set(&self, key: &'static str, value: Value<'_>) {
+    fn set_all<const N: usize>(&self, attributes: [Attribute<'_>; N]) {
         if let Some((context, _)) = self.recorded() {
-            context.span().set_attribute(match value {
-                Value::Str(value) => KeyValue::new(key, value.to_owned()),
-                Value::Int(value) => KeyValue::new(key, value),
-            });
+            let known = attributes.into_iter();
+            let known = known.filter_map(|(key, value)| Some(KeyValue::new(key, value?)));
+            context.span().set_attributes(known);
         }
     }
 
-    fn fail(&self) {
+    fn fail(&self, error: &'static str) {
+        self.set(attribute::ERROR_TYPE, Value::Fixed(error));
         if let Some((context, _)) = self.recorded() {
             context.span().set_status(Status::error(""));
         }

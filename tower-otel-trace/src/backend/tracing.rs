@@ -2,17 +2,17 @@
 
 use std::time::Instant;
 
-use opentelemetry::{Context, ContextGuard, SpanId, trace::TraceContextExt};
+use opentelemetry::{Context, ContextGuard, SpanId, StringValue, trace::TraceContextExt};
 use tower_otel_core::{
     Kind,
-    semconv::{attribute, rpc},
+    semconv::{attribute, host::default_port, rpc},
 };
 use tracing::{
     field::{self, Empty},
     level_filters::LevelFilter,
 };
 
-use super::{Backend, Parent, Span, Value};
+use super::{Attribute, Backend, Parent, Span, Value, recurring};
 use crate::facts::{Facts, Protocol};
 
 /// The target of spans and events, for filters.
@@ -78,7 +78,7 @@ impl Backend for Tracing {
 /// tracing-opentelemetry makes room for an attribute of each field, set or not. Those that are set
 /// later come first, because a field is looked for from the first one.
 fn server(facts: &Facts<'_>) -> tracing::Span {
-    let (server, peer) = (facts.server(), facts.peer());
+    let ((host, port), peer) = (server_of(facts), facts.peer());
     macro_rules! span {
         ($($asked_for:tt)*) => {
             tracing::info_span!(
@@ -95,8 +95,8 @@ fn server(facts: &Facts<'_>) -> tracing::Span {
                 { attribute::URL_PATH } = facts.path(),
                 { attribute::URL_QUERY } = facts.query().as_deref(),
                 { attribute::URL_SCHEME } = facts.scheme(),
-                { attribute::SERVER_ADDRESS } = server.map(|server| server.host),
-                { attribute::SERVER_PORT } = server.and_then(|server| server.port).map(i64::from),
+                { attribute::SERVER_ADDRESS } = host.as_ref().map(StringValue::as_str),
+                { attribute::SERVER_PORT } = port.map(i64::from),
                 { attribute::CLIENT_ADDRESS } = facts.client_address().map(field::display),
                 { attribute::NETWORK_PEER_ADDRESS } = peer.map(|peer| field::display(peer.address)),
                 { attribute::NETWORK_PEER_PORT } = peer.and_then(|peer| peer.port).map(i64::from),
@@ -123,7 +123,7 @@ fn server(facts: &Facts<'_>) -> tracing::Span {
 
 /// As for a server.
 fn client(facts: &Facts<'_>) -> tracing::Span {
-    let server = facts.server();
+    let (host, port) = server_of(facts);
     macro_rules! span {
         ($($asked_for:tt)*) => {
             tracing::info_span!(
@@ -142,8 +142,8 @@ fn client(facts: &Facts<'_>) -> tracing::Span {
                 { attribute::HTTP_REQUEST_RESEND_COUNT } = facts.resend_count().map(i64::from),
                 { attribute::URL_FULL } = facts.url().as_deref(),
                 { attribute::URL_TEMPLATE } = facts.route(),
-                { attribute::SERVER_ADDRESS } = server.map(|server| server.host),
-                { attribute::SERVER_PORT } = server.and_then(|server| server.port).map(i64::from),
+                { attribute::SERVER_ADDRESS } = host.as_ref().map(StringValue::as_str),
+                { attribute::SERVER_PORT } = port.map(i64::from),
                 $($asked_for)*
             )
         };
@@ -163,7 +163,7 @@ fn client(facts: &Facts<'_>) -> tracing::Span {
 
 /// All fields have to be declared here: `tracing` drops what a span did not declare.
 fn grpc(facts: &Facts<'_>, kind: Kind) -> tracing::Span {
-    let (server, peer) = (facts.server(), facts.peer());
+    let ((host, port), peer) = (server_of(facts), facts.peer());
     let kind = match kind {
         Kind::Server => "server",
         Kind::Client => "client",
@@ -177,14 +177,52 @@ fn grpc(facts: &Facts<'_>, kind: Kind) -> tracing::Span {
         { attribute::RPC_SYSTEM_NAME } = rpc::SYSTEM,
         { attribute::RPC_METHOD } = facts.rpc_method(),
         { attribute::RPC_METHOD_ORIGINAL } = facts.rpc_method_original(),
-        { attribute::SERVER_ADDRESS } = server.map(|server| server.host),
-        { attribute::SERVER_PORT } = server.and_then(|server| server.port).map(i64::from),
+        { attribute::SERVER_ADDRESS } = host.as_ref().map(StringValue::as_str),
+        { attribute::SERVER_PORT } = port.map(i64::from),
         { attribute::NETWORK_PEER_ADDRESS } = peer.map(|peer| field::display(peer.address)),
         { attribute::NETWORK_PEER_PORT } = peer.and_then(|peer| peer.port).map(i64::from),
         { attribute::RPC_RESPONSE_STATUS_CODE } = Empty,
         { attribute::RPC_STATUS_CODE } = Empty,
         { attribute::ERROR_TYPE } = Empty,
     )
+}
+
+/// The server's name and port, read before if it was asked lately.
+fn server_of(facts: &Facts<'_>) -> (Option<StringValue>, Option<u16>) {
+    let Some((text, scheme)) = facts.server_text() else {
+        return (None, None);
+    };
+    match recurring::server(text) {
+        Some((host, port)) => (Some(host), port.or_else(|| default_port(scheme?))),
+        None => (None, None),
+    }
+}
+
+impl TracingSpan {
+    /// In one record, because each is found and locked anew by every layer of the subscriber.
+    fn record<const N: usize>(&self, values: [Attribute<'_>; N]) {
+        let Some(fields) = self.span.metadata().map(|metadata| metadata.fields()) else {
+            return;
+        };
+        let Some(none) = fields.iter().next() else {
+            return;
+        };
+        let values = values.map(|(key, value)| (value.and_then(|_| fields.field(key)), value));
+        let values = values.each_ref().map(|(field, value)| match field {
+            Some(field) => (field, value.as_ref().map(Value::field)),
+            None => (&none, None),
+        });
+        self.span.record_all(&fields.value_set(&values));
+    }
+}
+
+impl Value<'_> {
+    fn field(&self) -> &dyn field::Value {
+        match self {
+            Self::Str(value) | Self::Fixed(value) => value,
+            Self::Int(value) => value,
+        }
+    }
 }
 
 impl Span for TracingSpan {
@@ -212,11 +250,8 @@ impl Span for TracingSpan {
         !self.span.is_disabled()
     }
 
-    fn set(&self, key: &'static str, value: Value<'_>) {
-        match value {
-            Value::Str(value) => self.span.record(key, value),
-            Value::Int(value) => self.span.record(key, value),
-        };
+    fn set_all<const N: usize>(&self, attributes: [Attribute<'_>; N]) {
+        self.record(attributes);
     }
 
     /// What becomes current by entering the span is its own; if nothing does, it has none.
@@ -227,8 +262,11 @@ impl Span for TracingSpan {
         Context::map_current(|current| (span_id(current) != outside).then(|| current.clone()))
     }
 
-    fn fail(&self) {
-        self.span.record(otel::STATUS_CODE, "ERROR");
+    fn fail(&self, error: &'static str) {
+        self.record([
+            (attribute::ERROR_TYPE, Some(Value::Fixed(error))),
+            (otel::STATUS_CODE, Some(Value::Fixed("ERROR"))),
+        ]);
     }
 
     /// Nothing is to be done: tracing-opentelemetry takes the time the span was last left for its

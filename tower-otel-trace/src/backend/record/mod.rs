@@ -16,7 +16,7 @@ use self::{
     slot::{Open, Slot},
 };
 use super::{
-    Backend, Parent, Span, Value,
+    Attribute, Backend, Parent, Span, Value,
     opentelemetry::{for_samplers, rest},
 };
 use crate::facts::Facts;
@@ -156,20 +156,21 @@ impl Span for RecordSpan {
         self.slot.is_some()
     }
 
-    fn set(&self, key: &'static str, value: Value<'_>) {
+    fn set_all<const N: usize>(&self, attributes: [Attribute<'_>; N]) {
         let Some(slot) = &self.slot else { return };
-        if let (attribute::HTTP_RESPONSE_STATUS_CODE, Value::Int(code)) = (key, value) {
-            if let Ok(code) = code.try_into() {
-                return slot.status_code(code);
+        for (key, value) in attributes {
+            match (key, value) {
+                (_, None) => {}
+                (attribute::HTTP_RESPONSE_STATUS_CODE, Some(Value::Int(code))) => {
+                    slot.status_code(u16::try_from(code).unwrap_or_default());
+                }
+                (_, Some(value)) => slot.attribute(KeyValue::new(key, value)),
             }
         }
-        slot.attribute(match value {
-            Value::Str(value) => KeyValue::new(key, value.to_owned()),
-            Value::Int(value) => KeyValue::new(key, value),
-        });
     }
 
-    fn fail(&self) {
+    fn fail(&self, error: &'static str) {
+        self.set(attribute::ERROR_TYPE, Value::Fixed(error));
         if let Some(slot) = &self.slot {
             slot.status(Status::error(""));
         }
