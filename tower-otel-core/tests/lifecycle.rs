@@ -626,6 +626,32 @@ fn an_observer_that_panics_leaves_the_one_outside_of_it_ended() {
     }
 }
 
+#[test]
+fn the_end_is_inside_the_context_only_for_somebody_who_listens() {
+    #[derive(Default)]
+    struct Entries(u32);
+    impl Exchange for Entries {
+        type Entered<'a> = ();
+
+        fn enter(&mut self) {
+            self.0 += 1;
+        }
+
+        fn response(&mut self, _response: &dyn ResponseHead) {}
+
+        fn end(&mut self, _end: End<'_>, _at: Instant) {}
+    }
+
+    let mut nobody = (Entries::default(), ());
+    nobody.end(End::Aborted, Instant::now());
+    assert_eq!(nobody.0.0, 0);
+
+    let mut somebody = (Entries::default(), ((), Diary::default()));
+    somebody.end(End::Aborted, Instant::now());
+    assert_eq!(somebody.0.0, 1);
+    assert_eq!(somebody.1.1.ends(), ["end aborted"]);
+}
+
 // === transparency ===
 
 #[test]

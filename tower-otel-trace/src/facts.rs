@@ -264,9 +264,10 @@ impl<'a> Facts<'a> {
         Some(agent).filter(|agent| !agent.is_empty())
     }
 
-    /// Whether anything was asked for that is not recorded otherwise.
-    pub(crate) fn has_options(&self) -> bool {
-        self.config.body_sizes || !self.config.opt_ins.is_empty()
+    /// Whether there may be attributes that are recorded only where somebody asked for them, or of
+    /// a method that is not known.
+    pub(crate) fn has_rare_ones(&self) -> bool {
+        self.config.body_sizes || !self.config.opt_ins.is_empty() || self.method.is_none()
     }
 
     fn wants(&self, attribute: OptIn) -> bool {

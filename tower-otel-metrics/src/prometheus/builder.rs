@@ -4,7 +4,7 @@ use std::time::Duration;
 use metrics_exporter_prometheus::PrometheusBuilder;
 
 use super::buckets::Buckets;
-use super::histograms::Histograms;
+use super::registry::Registry;
 use super::upkeep::Upkeep;
 use super::{InstallError, Prometheus, Recorder};
 
@@ -104,7 +104,7 @@ impl Builder {
     /// If a metric was given boundaries that are no buckets, or the upkeep thread cannot be
     /// started.
     pub fn build(self) -> Result<(Recorder, Prometheus), InstallError> {
-        let histograms = Arc::new(Histograms::new(Buckets::new(self.buckets)?, self.native));
+        let registry = Arc::new(Registry::new(Buckets::new(self.buckets)?, self.native));
         let recorder = PrometheusBuilder::new().build_recorder();
         let handle = recorder.handle();
         let kept_up = handle.clone();
@@ -112,10 +112,10 @@ impl Builder {
         let upkeep = Upkeep::start(interval, move || kept_up.run_upkeep());
         let upkeep = Arc::new(upkeep.map_err(InstallError::Upkeep)?);
         Ok((
-            Recorder::new(recorder, Arc::clone(&histograms), Arc::clone(&upkeep)),
+            Recorder::new(recorder, Arc::clone(&registry), Arc::clone(&upkeep)),
             Prometheus {
                 handle,
-                histograms,
+                registry,
                 _upkeep: upkeep,
             },
         ))

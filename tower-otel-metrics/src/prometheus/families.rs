@@ -1,31 +1,29 @@
-//! What the exporter has rendered, taken apart again: it keeps its counters, gauges and summaries to
-//! itself and shows them as text alone.
+//! What the exporter has rendered, taken apart again: it keeps its summaries to itself and shows them
+//! as text alone.
 
 use std::collections::BTreeMap;
 
 pub(super) type Labels = Vec<(String, String)>;
 
-/// A metric with all its series.
+/// A summary with all its series.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Family {
+pub(super) struct Summary {
     pub(super) name: String,
     pub(super) help: Option<String>,
-    pub(super) of: String,
     pub(super) series: BTreeMap<Labels, Sample>,
 }
 
-/// The value of a counter or a gauge, or the parts of a summary.
+/// The parts of one series.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Sample {
-    pub(super) value: f64,
     pub(super) count: f64,
     pub(super) sum: f64,
     pub(super) quantiles: Vec<(f64, f64)>,
 }
 
-/// The families of a text; a line that is none of the format's is passed over.
-pub(super) fn parse(text: &str) -> Vec<Family> {
-    let mut families: Vec<Family> = Vec::new();
+/// The summaries of a text that has no others; a line that is none of the format's is passed over.
+pub(super) fn parse(text: &str) -> Vec<Summary> {
+    let mut families: Vec<Summary> = Vec::new();
     let mut help: Option<(&str, String)> = None;
     for line in text.lines() {
         if let Some((name, text)) = line
@@ -33,15 +31,14 @@ pub(super) fn parse(text: &str) -> Vec<Family> {
             .and_then(|rest| rest.split_once(' '))
         {
             help = Some((name, unescape(text)));
-        } else if let Some((name, of)) = line
+        } else if let Some((name, _)) = line
             .strip_prefix("# TYPE ")
             .and_then(|rest| rest.split_once(' '))
         {
             let help = help.take().filter(|(of, _)| *of == name);
-            families.push(Family {
+            families.push(Summary {
                 name: name.to_owned(),
                 help: help.map(|(_, text)| text),
-                of: of.to_owned(),
                 series: BTreeMap::new(),
             });
         } else if let Some(family) = families.last_mut() {
@@ -51,20 +48,17 @@ pub(super) fn parse(text: &str) -> Vec<Family> {
     families
 }
 
-fn sample(line: &str, family: &mut Family) -> Option<()> {
+fn sample(line: &str, family: &mut Summary) -> Option<()> {
     let rest = line.strip_prefix(&*family.name)?;
     let (series, value) = rest.rsplit_once(' ')?;
     let value: f64 = value.parse().ok()?;
     let (part, rest) = series.split_once('{').unwrap_or((series, ""));
     let mut labels = labels(rest.strip_suffix('}').unwrap_or(rest));
     let quantile = labels.iter().position(|(name, _)| name == "quantile");
-    let quantile = quantile
-        .filter(|_| family.of == "summary")
-        .map(|at| labels.remove(at).1);
+    let quantile = quantile.map(|at| labels.remove(at).1);
     let sample = family.series.entry(labels).or_default();
     match (part, quantile) {
         ("", Some(quantile)) => sample.quantiles.push((quantile.parse().ok()?, value)),
-        ("", None) => sample.value = value,
         ("_sum", _) => sample.sum = value,
         ("_count", _) => sample.count = value,
         _ => return None,
@@ -122,19 +116,19 @@ mod tests {
     #[test]
     fn what_is_rendered_is_read_again() {
         let families = parse(concat!(
-            "# HELP a_total All \\\\ of\\nthem.\n# TYPE a_total counter\n",
-            "a_total{b=\"x, \\\"{y}\\\" \\\\\",c=\"z\"} 3\na_total 4\n\n",
+            "# HELP a All \\\\ of\\nthem.\n# TYPE a summary\n",
+            "a_sum{b=\"x, \\\"{y}\\\" \\\\\",c=\"z\"} 3\na_sum 4\n\n",
             "# TYPE s summary\ns{q=\"1\",quantile=\"0.5\"} 0.25\ns_sum{q=\"1\"} 7\ns_count{q=\"1\"} 2\n",
         ));
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        let [counter, summary] = &families[..] else {
+        let [odd, summary] = &families[..] else {
             panic!("{families:?}");
         };
-        assert_eq!((&*counter.name, &*counter.of), ("a_total", "counter"));
-        assert_eq!(counter.help.as_deref(), Some("All \\ of\nthem."));
+        assert_eq!(odd.name, "a");
+        assert_eq!(odd.help.as_deref(), Some("All \\ of\nthem."));
         let labels = vec![pair("b", "x, \"{y}\" \\"), pair("c", "z")];
-        assert_eq!(counter.series[&labels].value, 3.0);
-        assert_eq!(counter.series[&Labels::new()].value, 4.0);
+        assert_eq!(odd.series[&labels].sum, 3.0);
+        assert_eq!(odd.series[&Labels::new()].sum, 4.0);
         let sample = &summary.series[&vec![pair("q", "1")]];
         assert_eq!((sample.sum, sample.count), (7.0, 2.0));
         assert_eq!(sample.quantiles, [(0.5, 0.25)]);

@@ -49,21 +49,20 @@
 //! # What is exact
 //!
 //! Counters, gauges and every histogram with buckets: whatever was recorded is in the next render,
-//! once, however many threads record while others render, and `_count` is the `+Inf` bucket. Such a
-//! histogram is this crate's own, a fixed set of counters that neither grows nor needs to be
-//! drained. `_sum` is read beside them: in a render taken while others record it may be ahead or
-//! behind by the samples of that very instant, never for good. A sample that is NaN is dropped; an
-//! infinite one is counted, in the first or the `+Inf` bucket, but not added to the sum.
+//! once, however many threads record while others render, and `_count` is the `+Inf` bucket. They
+//! are this crate's own, fixed sets of numbers that neither grow nor need to be drained. `_sum` is
+//! read beside its buckets: in a render taken while others record it may be ahead or behind by the
+//! samples of that very instant, never for good. A sample that is NaN is dropped; an infinite one is
+//! counted, in the first or the `+Inf` bucket, but not added to the sum.
 //!
 //! Keys that are rendered alike, say with a label `a.b` and with a label `a-b`, are one series, which
-//! has the samples of both. Labels are sorted, and those without a value left out. A label called
-//! `le` or `__name__` becomes `exported_le` or `exported___name__`. Label values are rendered as they
-//! are.
+//! has what was recorded to both. The labels of histograms are sorted, those of counters and gauges
+//! stay in their order, and those without a value are left out. A label called `le` or `__name__`
+//! becomes `exported_le` or `exported___name__`. Label values are rendered as they are.
 //!
-//! The exporter, which renders the rest, does less: of two counters whose names become one it shows
-//! either, labels whose names become one it writes twice, and a backslash before another one, a
-//! quote or a newline in a label value it loses or moves. The first two cannot happen to names of
-//! letters, digits and `_`.
+//! The exporter, which renders summaries, does less: labels whose names become one it writes twice,
+//! and a backslash before another one, a quote or a newline in a label value it loses or moves. The
+//! former cannot happen to names of letters, digits and `_`.
 //!
 //! # What is not
 //!
@@ -78,11 +77,12 @@ mod builder;
 mod error;
 mod families;
 mod histogram;
-mod histograms;
 mod native;
 mod protobuf;
 mod recorder;
+mod registry;
 mod service;
+mod table;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -95,8 +95,8 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 pub use self::builder::Builder;
 pub use self::error::InstallError;
-use self::histograms::Histograms;
 pub use self::recorder::Recorder;
+use self::registry::Registry;
 pub use self::service::{MetricsBody, MetricsService};
 use self::upkeep::Upkeep;
 
@@ -104,7 +104,7 @@ use self::upkeep::Upkeep;
 #[derive(Clone)]
 pub struct Prometheus {
     handle: PrometheusHandle,
-    histograms: Arc<Histograms>,
+    registry: Arc<Registry>,
     _upkeep: Arc<Upkeep>,
 }
 
@@ -141,18 +141,20 @@ impl Prometheus {
     /// Nobody who records waits for it.
     #[must_use]
     pub fn render(&self) -> String {
-        let mut text = self.handle.render();
-        self.histograms.render(&mut text);
+        let mut text = String::new();
+        self.registry.render_values(&mut text);
+        text.push_str(&self.handle.render());
+        self.registry.render_histograms(&mut text);
         text
     }
 
     /// The same in the delimited protobuf format, with native histograms.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        for family in families::parse(&self.handle.render()) {
-            protobuf::family(&mut out, &family);
+        for summary in families::parse(&self.handle.render()) {
+            protobuf::summary(&mut out, summary);
         }
-        self.histograms.encode(&mut out);
+        self.registry.encode(&mut out);
         out
     }
 

@@ -4,15 +4,30 @@
 //! [client_model](https://github.com/prometheus/client_model), which is small and does not change;
 //! writing its few fields takes less than a generator and its compiler do.
 
-use super::families::{Family, Labels};
+use super::families::{Labels, Sample, Summary};
 use super::histogram::AtomicHistogram;
 use super::native::SCHEMA;
 
-const COUNTER: u64 = 0;
-const GAUGE: u64 = 1;
-const SUMMARY: u64 = 2;
-const UNTYPED: u64 = 3;
-const HISTOGRAM: u64 = 4;
+/// What a family is of.
+#[derive(Clone, Copy)]
+pub(super) enum Of {
+    Counter = 0,
+    Gauge = 1,
+    Summary = 2,
+    Histogram = 4,
+}
+
+impl Of {
+    /// The field of a series that says its value.
+    const fn field(self) -> u64 {
+        match self {
+            Self::Counter => 3,
+            Self::Gauge => 2,
+            Self::Summary => 4,
+            Self::Histogram => 7,
+        }
+    }
+}
 
 /// A message that is being written.
 #[derive(Default)]
@@ -64,55 +79,67 @@ impl Message {
     }
 }
 
-fn delimited(
+/// A family, of which `write` writes the value of each series.
+fn family<S>(
     out: &mut Vec<u8>,
     name: &str,
     help: Option<&str>,
-    of: u64,
-    write: impl FnOnce(&mut Message),
+    of: Of,
+    series: impl IntoIterator<Item = (Labels, S)>,
+    write: impl Fn(&mut Message, S),
 ) {
     let mut family = Message::default();
     family.bytes(1, name.as_bytes());
     if let Some(help) = help {
         family.bytes(2, help.as_bytes());
     }
-    family.number(3, of);
-    write(&mut family);
+    family.number(3, of as u64);
+    for (labels, one) in series {
+        family.message(4, |metric| {
+            metric.labels(&labels);
+            metric.message(of.field(), |message| write(message, one));
+        });
+    }
     let mut length = Message::default();
     length.varint(family.0.len() as u64);
     out.extend(length.0);
     out.extend(family.0);
 }
 
-/// A family that was rendered as text.
-pub(super) fn family(out: &mut Vec<u8>, family: &Family) {
-    let (of, field) = match &*family.of {
-        "counter" => (COUNTER, 3),
-        "gauge" => (GAUGE, 2),
-        "summary" => (SUMMARY, 4),
-        _ => (UNTYPED, 5),
-    };
-    delimited(out, &family.name, family.help.as_deref(), of, |message| {
-        for (labels, sample) in &family.series {
-            message.message(4, |metric| {
-                metric.labels(labels);
-                metric.message(field, |value| {
-                    if of == SUMMARY {
-                        value.number(1, sample.count as u64);
-                        value.double(2, sample.sum);
-                        for (quantile, at) in &sample.quantiles {
-                            value.message(3, |one| {
-                                one.double(1, *quantile);
-                                one.double(2, *at);
-                            });
-                        }
-                    } else {
-                        value.double(1, sample.value);
-                    }
-                });
-            });
-        }
+/// A counter or a gauge.
+pub(super) fn values(
+    out: &mut Vec<u8>,
+    name: &str,
+    help: Option<&str>,
+    of: Of,
+    series: impl IntoIterator<Item = (Labels, f64)>,
+) {
+    family(out, name, help, of, series, |message, value| {
+        message.double(1, value);
     });
+}
+
+/// A summary that was rendered as text.
+pub(super) fn summary(out: &mut Vec<u8>, summary: Summary) {
+    let help = summary.help.as_deref();
+    let series = summary.series;
+    family(
+        out,
+        &summary.name,
+        help,
+        Of::Summary,
+        series,
+        |message, sample: Sample| {
+            message.number(1, sample.count as u64);
+            message.double(2, sample.sum);
+            for (quantile, at) in sample.quantiles {
+                message.message(3, |one| {
+                    one.double(1, quantile);
+                    one.double(2, at);
+                });
+            }
+        },
+    );
 }
 
 /// A histogram with the buckets of the text format and, where it has any, the native ones.
@@ -122,14 +149,7 @@ pub(super) fn histogram<'a>(
     help: Option<&str>,
     series: impl IntoIterator<Item = (Labels, &'a AtomicHistogram)>,
 ) {
-    delimited(out, name, help, HISTOGRAM, |message| {
-        for (labels, histogram) in series {
-            message.message(4, |metric| {
-                metric.labels(&labels);
-                metric.message(7, |message| one(message, histogram));
-            });
-        }
-    });
+    family(out, name, help, Of::Histogram, series, one);
 }
 
 fn one(message: &mut Message, histogram: &AtomicHistogram) {

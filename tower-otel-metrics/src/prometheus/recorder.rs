@@ -4,12 +4,12 @@ use std::sync::Arc;
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, SharedString, Unit};
 use metrics_exporter_prometheus::PrometheusRecorder;
 
-use super::histograms::Histograms;
+use super::registry::Registry;
 use super::upkeep::Upkeep;
 
 /// What records, for whoever installs it differently: below other recorders, or for one thread.
 ///
-/// Histograms with buckets are its own, everything else is the exporter's. It keeps the upkeep
+/// Histograms without buckets are the exporter's, everything else is its own. It keeps the upkeep
 /// running: as long as something can be recorded, somebody sorts the exporter's samples.
 ///
 /// ```
@@ -26,19 +26,19 @@ use super::upkeep::Upkeep;
 /// ```
 pub struct Recorder {
     inner: PrometheusRecorder,
-    histograms: Arc<Histograms>,
+    registry: Arc<Registry>,
     _upkeep: Arc<Upkeep>,
 }
 
 impl Recorder {
     pub(super) fn new(
         inner: PrometheusRecorder,
-        histograms: Arc<Histograms>,
+        registry: Arc<Registry>,
         upkeep: Arc<Upkeep>,
     ) -> Self {
         Self {
             inner,
-            histograms,
+            registry,
             _upkeep: upkeep,
         }
     }
@@ -52,30 +52,30 @@ impl fmt::Debug for Recorder {
 }
 
 impl metrics::Recorder for Recorder {
-    fn describe_counter(&self, key: KeyName, unit: Option<Unit>, description: SharedString) {
-        self.inner.describe_counter(key, unit, description);
+    fn describe_counter(&self, key: KeyName, _unit: Option<Unit>, description: SharedString) {
+        self.registry.describe_counter(&key, description);
     }
 
-    fn describe_gauge(&self, key: KeyName, unit: Option<Unit>, description: SharedString) {
-        self.inner.describe_gauge(key, unit, description);
+    fn describe_gauge(&self, key: KeyName, _unit: Option<Unit>, description: SharedString) {
+        self.registry.describe_gauge(&key, description);
     }
 
     fn describe_histogram(&self, key: KeyName, unit: Option<Unit>, description: SharedString) {
-        if !self.histograms.describe(&key, &description) {
+        if let Some(description) = self.registry.describe_histogram(&key, description) {
             self.inner.describe_histogram(key, unit, description);
         }
     }
 
-    fn register_counter(&self, key: &Key, metadata: &Metadata<'_>) -> Counter {
-        self.inner.register_counter(key, metadata)
+    fn register_counter(&self, key: &Key, _metadata: &Metadata<'_>) -> Counter {
+        Counter::from_arc(self.registry.counter(key))
     }
 
-    fn register_gauge(&self, key: &Key, metadata: &Metadata<'_>) -> Gauge {
-        self.inner.register_gauge(key, metadata)
+    fn register_gauge(&self, key: &Key, _metadata: &Metadata<'_>) -> Gauge {
+        Gauge::from_arc(self.registry.gauge(key))
     }
 
     fn register_histogram(&self, key: &Key, metadata: &Metadata<'_>) -> Histogram {
-        match self.histograms.register(key) {
+        match self.registry.histogram(key) {
             Some(histogram) => Histogram::from_arc(histogram),
             None => self.inner.register_histogram(key, metadata),
         }

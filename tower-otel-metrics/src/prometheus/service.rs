@@ -85,7 +85,7 @@ impl<B> Service<Request<B>> for MetricsService {
         let mut response = Response::new(MetricsBody(Bytes::new()));
         match *request.method() {
             Method::GET | Method::HEAD => {
-                let native = self.prometheus.histograms.are_native();
+                let native = self.prometheus.registry.are_native();
                 let (format, text) = if native && prefers_protobuf(&request) {
                     (PROTOBUF, Bytes::from(self.prometheus.encode()))
                 } else {

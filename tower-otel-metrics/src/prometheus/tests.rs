@@ -1,4 +1,4 @@
-//! What a whole recorder does with its histograms.
+//! What a whole recorder does with its series.
 
 #![allow(
     clippy::unwrap_used,
@@ -134,6 +134,29 @@ fn keys_that_are_rendered_alike_are_one_series_with_the_samples_of_all() {
     assert_no_line_is_there_twice(&text);
     assert_eq!(text.matches("# TYPE").count(), 1, "{text}");
     assert_eq!(sample(&text, "size_bytes_count{a_x=\"1\",b=\"2\"}"), 4.0);
+}
+
+#[test]
+fn counters_and_gauges_that_are_rendered_alike_are_one_series_as_well() {
+    let (recorder, prometheus) = recorder();
+    with_local_recorder(&recorder, || {
+        metrics::counter!("a.total", "b.c" => "\\\"", "a" => "1").increment(u64::MAX - 3);
+        metrics::counter!("a_total", "a" => "1", "b-c" => "\\\"", "none" => "").increment(2);
+        metrics::counter!("a_total", "a" => "1", "b-c" => "\\\"").absolute(7);
+        metrics::gauge!("level").increment(3);
+        metrics::gauge!("level").decrement(0.5);
+        metrics::gauge!("deep").set(f64::NEG_INFINITY);
+        metrics::describe_gauge!("level", "A\nlevel.");
+        metrics::describe_counter!("unused_total", "Unused.");
+    });
+    assert_eq!(
+        prometheus.render(),
+        concat!(
+            "# TYPE a_total counter\na_total{b_c=\"\\\\\\\"\",a=\"1\"} 18446744073709551614\n\n",
+            "# TYPE deep gauge\ndeep -Inf\n\n",
+            "# HELP level A\\nlevel.\n# TYPE level gauge\nlevel 2.5\n\n",
+        )
+    );
 }
 
 #[test]

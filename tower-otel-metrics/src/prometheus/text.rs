@@ -1,14 +1,13 @@
-//! Histograms in the text format, version 0.0.4.
+//! Counters, gauges and histograms in the text format, version 0.0.4.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt::{self, Display, Write};
 
 use metrics::Label;
 
 use super::histogram::AtomicHistogram;
 
-/// The name as it is rendered: the same as the exporter's for counters and gauges.
+/// The name as it is rendered: the same as the exporter's for summaries.
 pub(super) fn metric_name(raw: &str) -> Cow<'_, str> {
     valid(raw, |char| char == ':')
 }
@@ -32,24 +31,45 @@ fn valid(raw: &str, also: impl Fn(char) -> bool) -> Cow<'_, str> {
     }
 }
 
-/// What stands between the braces, the same text for whatever means the same labels.
-///
-/// The labels are sorted, for their order means nothing; a label without a value is left out, for
-/// to Prometheus it is not there; of a name given twice the last value holds, as with the
-/// exporter. A name with a meaning in the format would make Prometheus refuse the whole scrape:
-/// it is given the prefix that Prometheus itself gives to a label that is in its way.
+/// What stands between the braces, the same text for whatever means the same labels: they are
+/// sorted, for their order means nothing.
 pub(super) fn label_set<'a>(labels: impl Iterator<Item = &'a Label>) -> String {
-    let mut sorted = BTreeMap::new();
+    let mut labels = named(labels);
+    labels.sort_unstable();
+    between_braces(labels)
+}
+
+/// The same in the order in which the labels were given.
+pub(super) fn label_list<'a>(labels: impl Iterator<Item = &'a Label>) -> String {
+    between_braces(named(labels))
+}
+
+/// The labels as they are rendered.
+///
+/// One without a value is left out, for to Prometheus it is not there; of a name given twice the
+/// last value holds, as with the exporter. A name with a meaning in the format would make Prometheus
+/// refuse the whole scrape: it is given the prefix that Prometheus itself gives to a label that is in
+/// its way.
+fn named<'a>(labels: impl Iterator<Item = &'a Label>) -> Vec<(Cow<'a, str>, &'a str)> {
+    let mut named: Vec<(Cow<'a, str>, &'a str)> = Vec::new();
     for label in labels {
         let name = match valid(label.key(), |_| false) {
             Cow::Borrowed("le") => Cow::Borrowed("exported_le"),
             Cow::Borrowed("__name__") => Cow::Borrowed("exported___name__"),
             name => name,
         };
-        sorted.insert(name, label.value());
+        match named.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, value)) => *value = label.value(),
+            None => named.push((name, label.value())),
+        }
     }
+    named.retain(|(_, value)| !value.is_empty());
+    named
+}
+
+fn between_braces(labels: Vec<(Cow<'_, str>, &str)>) -> String {
     let mut text = String::new();
-    for (name, value) in sorted.into_iter().filter(|(_, value)| !value.is_empty()) {
+    for (name, value) in labels {
         if !text.is_empty() {
             text.push(',');
         }
@@ -75,13 +95,38 @@ fn escape(text: &mut String, raw: &str, quoted: bool) {
     }
 }
 
+/// One counter or gauge: its head, then the value of each of its series.
+pub(super) fn values<'a>(
+    text: &mut String,
+    name: &str,
+    help: Option<&str>,
+    of: &str,
+    series: impl IntoIterator<Item = (&'a str, impl Display)>,
+) {
+    head(text, name, help, of);
+    for (labels, value) in series {
+        let labels = braced(labels);
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "{name}{labels} {value}");
+    }
+    text.push('\n');
+}
+
 /// One histogram: its head, then each of its series.
-pub(super) fn family<'a>(
+pub(super) fn histogram<'a>(
     text: &mut String,
     name: &str,
     help: Option<&str>,
     series: impl IntoIterator<Item = (&'a str, &'a AtomicHistogram)>,
 ) {
+    head(text, name, help, "histogram");
+    for (labels, histogram) in series {
+        let _ = one(text, name, labels, histogram);
+    }
+    text.push('\n');
+}
+
+fn head(text: &mut String, name: &str, help: Option<&str>, of: &str) {
     if let Some(help) = help {
         text.push_str("# HELP ");
         text.push_str(name);
@@ -89,12 +134,27 @@ pub(super) fn family<'a>(
         escape(text, help, false);
         text.push('\n');
     }
-    // Writing to a string does not fail.
-    let _ = writeln!(text, "# TYPE {name} histogram");
-    for (labels, histogram) in series {
-        let _ = one(text, name, labels, histogram);
+    let _ = writeln!(text, "# TYPE {name} {of}");
+}
+
+fn braced(labels: &str) -> String {
+    match labels {
+        "" => String::new(),
+        labels => format!("{{{labels}}}"),
     }
-    text.push('\n');
+}
+
+/// A number as the format spells it.
+pub(super) struct Number(pub(super) f64);
+
+impl Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            f64::INFINITY => f.write_str("+Inf"),
+            f64::NEG_INFINITY => f.write_str("-Inf"),
+            value => value.fmt(f),
+        }
+    }
 }
 
 fn one(text: &mut String, name: &str, labels: &str, histogram: &AtomicHistogram) -> fmt::Result {
@@ -111,16 +171,10 @@ fn one(text: &mut String, name: &str, labels: &str, histogram: &AtomicHistogram)
             None => bucket(text, &"+Inf", count)?,
         }
     }
-    let labels = match labels {
-        "" => String::new(),
-        labels => format!("{{{labels}}}"),
-    };
-    match histogram.sum() {
-        // Finite samples can add up to more than a number holds.
-        f64::INFINITY => writeln!(text, "{name}_sum{labels} +Inf")?,
-        f64::NEG_INFINITY => writeln!(text, "{name}_sum{labels} -Inf")?,
-        sum => writeln!(text, "{name}_sum{labels} {sum}")?,
-    }
+    let labels = braced(labels);
+    // Finite samples can add up to more than a number holds.
+    let sum = Number(histogram.sum());
+    writeln!(text, "{name}_sum{labels} {sum}")?;
     writeln!(text, "{name}_count{labels} {count}")
 }
 
@@ -186,7 +240,7 @@ mod tests {
     #[test]
     fn a_help_text_stays_on_its_line() {
         let mut text = String::new();
-        family(&mut text, "a", Some("A \"b\"\\\nc."), []);
+        histogram(&mut text, "a", Some("A \"b\"\\\nc."), []);
         assert_eq!(text, "# HELP a A \"b\"\\\\\\nc.\n# TYPE a histogram\n\n");
     }
 
@@ -197,7 +251,7 @@ mod tests {
             histogram.record(value);
         }
         let mut text = String::new();
-        family(
+        super::histogram(
             &mut text,
             "a",
             None,

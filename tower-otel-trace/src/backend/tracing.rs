@@ -74,13 +74,14 @@ impl Backend for Tracing {
 
 /// All fields have to be declared here: `tracing` drops what a span did not declare.
 ///
-/// Those that nobody gets unasked are declared only if they were asked for, because
-/// tracing-opentelemetry makes room for an attribute of each field, set or not. Those that are set
-/// later come first, because a field is looked for from the first one.
+/// The rare ones are declared for those spans that may have them, because tracing-opentelemetry
+/// makes room for an attribute of each field, set or not: for up to 17 of them that is a piece of
+/// memory which allocators have at hand. Those that are set later come first, because a field is
+/// looked for from the first one.
 fn server(facts: &Facts<'_>) -> tracing::Span {
     let ((host, port), peer) = (server_of(facts), facts.peer());
     macro_rules! span {
-        ($($asked_for:tt)*) => {
+        ($($rare:tt)*) => {
             tracing::info_span!(
                 target: TARGET,
                 "HTTP server",
@@ -90,7 +91,6 @@ fn server(facts: &Facts<'_>) -> tracing::Span {
                 { otel::NAME } = &*facts.name(),
                 { otel::KIND } = "server",
                 { attribute::HTTP_REQUEST_METHOD } = facts.method(),
-                { attribute::HTTP_REQUEST_METHOD_ORIGINAL } = facts.method_original(),
                 { attribute::HTTP_ROUTE } = facts.route(),
                 { attribute::URL_PATH } = facts.path(),
                 { attribute::URL_QUERY } = facts.query().as_deref(),
@@ -102,15 +102,16 @@ fn server(facts: &Facts<'_>) -> tracing::Span {
                 { attribute::NETWORK_PEER_PORT } = peer.and_then(|peer| peer.port).map(i64::from),
                 { attribute::NETWORK_PROTOCOL_VERSION } = facts.protocol_version(),
                 { attribute::USER_AGENT_ORIGINAL } = facts.user_agent(),
-                $($asked_for)*
+                $($rare)*
             )
         };
     }
-    if !facts.has_options() {
+    if !facts.has_rare_ones() {
         return span!();
     }
     let local = facts.local();
     span!(
+        { attribute::HTTP_REQUEST_METHOD_ORIGINAL } = facts.method_original(),
         { attribute::CLIENT_PORT } = facts.client_port().map(i64::from),
         { attribute::NETWORK_LOCAL_ADDRESS } = local.map(|local| field::display(local.address)),
         { attribute::NETWORK_LOCAL_PORT } = local.and_then(|local| local.port).map(i64::from),
@@ -125,7 +126,7 @@ fn server(facts: &Facts<'_>) -> tracing::Span {
 fn client(facts: &Facts<'_>) -> tracing::Span {
     let (host, port) = server_of(facts);
     macro_rules! span {
-        ($($asked_for:tt)*) => {
+        ($($rare:tt)*) => {
             tracing::info_span!(
                 target: TARGET,
                 "HTTP client",
@@ -138,20 +139,20 @@ fn client(facts: &Facts<'_>) -> tracing::Span {
                 { otel::NAME } = &*facts.name(),
                 { otel::KIND } = "client",
                 { attribute::HTTP_REQUEST_METHOD } = facts.method(),
-                { attribute::HTTP_REQUEST_METHOD_ORIGINAL } = facts.method_original(),
                 { attribute::HTTP_REQUEST_RESEND_COUNT } = facts.resend_count().map(i64::from),
                 { attribute::URL_FULL } = facts.url().as_deref(),
                 { attribute::URL_TEMPLATE } = facts.route(),
                 { attribute::SERVER_ADDRESS } = host.as_ref().map(StringValue::as_str),
                 { attribute::SERVER_PORT } = port.map(i64::from),
-                $($asked_for)*
+                $($rare)*
             )
         };
     }
-    if !facts.has_options() {
+    if !facts.has_rare_ones() {
         return span!();
     }
     span!(
+        { attribute::HTTP_REQUEST_METHOD_ORIGINAL } = facts.method_original(),
         { attribute::URL_SCHEME } = facts.client_scheme(),
         { attribute::NETWORK_TRANSPORT } = Empty,
         { attribute::USER_AGENT_ORIGINAL } = facts.user_agent(),
