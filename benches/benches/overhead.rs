@@ -30,15 +30,11 @@ const ARMS: &[&str] = &[
     "direct + metrics",
     "direct + metrics, around",
     "direct + metrics@10",
-    "direct + metrics@0",
     "record + metrics",
     "record + metrics, around",
     "record + metrics@10",
-    "record + metrics@0",
     "tracing + metrics",
-    "tracing + metrics, around",
     "tracing + metrics@10",
-    "tracing + metrics@0",
 ];
 
 /// A server, with connections to it.

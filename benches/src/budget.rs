@@ -24,13 +24,16 @@ pub struct Workload {
 
 /// What a request takes where there is one at a time: nothing to do, a loop, a query. And what it
 /// costs the server where there are as many as it can take.
+///
+/// Blocks of one request at a time are short, because a processor that changes its pace does so from
+/// one block to the next, however long they are: many blocks say more than long ones.
 pub const WORKLOADS: &[Workload] = &[
     Workload {
         name: "hello",
         path: "/users/7",
         connections: 1,
-        requests: 300,
-        rounds: 100,
+        requests: 50,
+        rounds: 600,
     },
     Workload {
         name: "hello, 16 connections",
@@ -43,8 +46,8 @@ pub const WORKLOADS: &[Workload] = &[
         name: "100 µs of work",
         path: "/work/7",
         connections: 1,
-        requests: 100,
-        rounds: 80,
+        requests: 25,
+        rounds: 320,
     },
     Workload {
         name: "100 µs of work, 16 connections",
@@ -57,8 +60,8 @@ pub const WORKLOADS: &[Workload] = &[
         name: "SQLite query",
         path: "/shelves/7",
         connections: 1,
-        requests: 200,
-        rounds: 60,
+        requests: 50,
+        rounds: 240,
     },
     Workload {
         name: "SQLite query, 16 connections",

@@ -61,7 +61,7 @@ pub fn watch(name: &str, signals: &Discarded) -> Box<dyn Subject> {
         }};
     }
     match name {
-        "call" => subject!(tower::layer::util::Identity::new()),
+        "call" | "call again" => subject!(tower::layer::util::Identity::new()),
         "inject" => subject!(inject()),
         "client metrics" => subject!(metrics()),
         "client direct + inject" => subject!(observe((trace(), inject()))),

@@ -7,7 +7,7 @@ use reqwest::{Request, Response};
 use reqwest_middleware::{Middleware, Next};
 
 use crate::{
-    Attempts, Observe, ObserveLayer, RequestHead, Target, future::ResponseFuture,
+    Attempts, Exchange, Observe, ObserveLayer, RequestHead, Target, future::ResponseFuture,
     recording::Recording, response::ResponseKind, semconv::error::chain,
 };
 
@@ -23,9 +23,9 @@ impl<O> ObserveLayer<O> {
     /// The same as a middleware of `reqwest_middleware`.
     ///
     /// Behind a middleware that retries it sees each attempt as an exchange of its own, and counts
-    /// them: [`Attempts`] is put into the chain's extensions, unless somebody else has done so.
-    /// What the extensions hold of a request, such as its [`Route`](crate::Route), is seen by the
-    /// observers.
+    /// them: [`Attempts`] is put into the chain's extensions, unless somebody else has done so, or
+    /// no exchange [listens](Exchange::LISTENS). What the extensions hold of a request, such as its
+    /// [`Route`](crate::Route), is seen by the observers.
     pub fn into_middleware(self) -> ObserveMiddleware<O> {
         let Self { observer } = self;
         ObserveMiddleware { observer }
@@ -57,6 +57,9 @@ where
             extensions,
         };
         let recording = Recording::new(self.observer.start(&mut attempt, Instant::now()));
+        if !O::Exchange::LISTENS {
+            return next.run(request, extensions);
+        }
         let below = async move {
             let hidden = HiddenAttempts::of(extensions);
             next.run(request, hidden.extensions).await
