@@ -119,6 +119,12 @@ fn at_once(sampler: &Sampler, parent: &SpanContext) -> Option<bool> {
         Sampler::AlwaysOn => Some(true),
         Sampler::AlwaysOff => Some(false),
         Sampler::ParentBased(_) => Some(parent.is_sampled()),
+        // It looks at the id of the trace alone.
+        Sampler::TraceIdRatioBased(_) => {
+            let trace = parent.trace_id();
+            let asked = sampler.should_sample(None, trace, "", &SpanKind::Server, &[], &[]);
+            Some(asked.decision == SamplingDecision::RecordAndSample)
+        }
         _ => None,
     }
 }
