@@ -71,6 +71,8 @@ const GROUPS: &[(&str, &[Line])] = &[
             line("tracing@10", "no-op"),
             line("tracing@0", "no-op"),
             line("tracing, no subscriber", "no-op"),
+            line("direct, by hand", "no-op"),
+            line("tracing, by hand", "no-op"),
         ],
     ),
     (

@@ -5,12 +5,13 @@ use std::convert::Infallible;
 use axum::{Router, body::Body};
 use bytes::Bytes;
 use http::{Request, Response};
+use opentelemetry::trace::TracerProvider;
 use tower::{BoxError, Service, ServiceBuilder, layer::util::Identity};
 use tower_otel_core::observe;
 use tower_otel_metrics::MetricsLayer;
 use tower_otel_trace::TraceLayer;
 
-use crate::signals::Signals;
+use crate::{by_hand, signals::Signals};
 
 /// Takes a watched application, whatever its type became.
 pub trait Visitor {
@@ -85,6 +86,14 @@ pub fn watch<V: Visitor>(name: &str, app: Router, signals: &dyn Signals, visitor
         "tracing" => visitor.visit(layer(app.layer(tracing()))),
         "direct" => visitor.visit(layer(app.layer(direct()))),
         "record" => visitor.visit(layer(app.layer(record()))),
+        "direct, by hand" => {
+            let spans = by_hand::Direct(signals.traces().tracer("by hand"));
+            visitor.visit(layer(app.layer(observe(spans))))
+        }
+        "tracing, by hand" => {
+            signals.subscriber();
+            visitor.visit(layer(app.layer(observe(by_hand::Tracing))))
+        }
         "metrics" => visitor.visit(layer(app.layer(metrics()))),
         "metrics, otel" => {
             let metrics = MetricsLayer::server().meter_provider(&signals.meters());

@@ -16,6 +16,7 @@
 pub mod app;
 pub mod arms;
 pub mod budget;
+pub mod by_hand;
 pub mod client_arms;
 pub mod collector;
 pub mod delivery;
