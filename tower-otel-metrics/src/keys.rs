@@ -41,7 +41,7 @@ pub(crate) type ArrivalKey = Arrival<Method, Box<str>>;
 impl Hash for Arrival<&Method, &str> {
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
-        // Of the methods in use no two are alike in both length and initial.
+        // Few methods are alike in both length and initial; those that are cost a comparison.
         let method = self.method.map_or(0, |method| {
             let name = method.as_str().as_bytes();
             let initial = name.first().map_or(0, |initial| u64::from(*initial));

@@ -24,6 +24,7 @@ pub struct TraceExchange<B: Backend> {
     span: B::Span,
     told: Arc<Told<B>>,
     status: Option<StatusCode>,
+    late: Option<(RouteSlot, Method)>,
     bytes: u64,
     // In a box, because few exchanges have any of it and all are moved about.
     rare: Option<Box<Rare>>,
@@ -31,7 +32,6 @@ pub struct TraceExchange<B: Backend> {
 
 #[derive(Debug, Default)]
 struct Rare {
-    late: Option<(RouteSlot, Method)>,
     call: Option<Call>,
     handle: Option<SpanHandle>,
 }
@@ -45,7 +45,7 @@ impl<B: Backend> TraceExchange<B> {
     ) -> Self {
         let mut exchange = Self::filtered(span, told);
         if let Routing::Late(slot) = routing {
-            exchange.rare().late = Some((slot, request.method().clone()));
+            exchange.late = Some((slot, request.method().clone()));
         }
         exchange.open(request);
         exchange
@@ -69,6 +69,7 @@ impl<B: Backend> TraceExchange<B> {
             span,
             told: Arc::clone(told),
             status: None,
+            late: None,
             bytes: 0,
             rare: None,
         }
@@ -108,8 +109,7 @@ impl<B: Backend> TraceExchange<B> {
 
     /// Names the span after a route that has been told by now.
     fn take_late_route(&mut self) {
-        let late = self.rare.as_mut().and_then(|rare| rare.late.take());
-        let Some((slot, method)) = late else {
+        let Some((slot, method)) = self.late.take() else {
             return;
         };
         let Some(route) = slot.get() else {

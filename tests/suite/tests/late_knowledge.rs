@@ -3,10 +3,15 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-use std::{cell::Cell, future::pending, sync::Arc};
+use std::{
+    cell::Cell,
+    future::pending,
+    sync::{Arc, Mutex},
+};
 
 use axum::{
     Extension, Router,
+    body::Body,
     response::IntoResponse,
     routing::{any, get},
 };
@@ -356,6 +361,32 @@ async fn the_route_that_a_handler_told_is_kept_if_the_request_is_cancelled() {
                 ("error.type", Str("cancelled")),
             ],
         );
+    }
+}
+
+/// Whoever holds the response may be a task of the request, in its context.
+#[tokio::test]
+async fn the_route_that_a_handler_told_is_kept_if_the_response_is_dropped_in_its_own_context() {
+    for backend in Backend::ALL {
+        let inside = Arc::new(Mutex::new(None));
+        let seen = Arc::clone(&inside);
+        let router = Router::new().fallback(move |Extension(slot): Extension<RouteSlot>| {
+            slot.set("/pages/{slug}");
+            *seen.lock().unwrap() = Some(Context::current());
+            async { "ok" }
+        });
+        let scene = Scene::new();
+        let router = backend.around(&scene, TraceLayer::server(), router);
+        let request = Request::get("/pages/about").body(Body::empty()).unwrap();
+        let response = router.oneshot(request).await.unwrap();
+        let context = inside.lock().unwrap().take().unwrap();
+        let entered = context.attach();
+        drop(response);
+        drop(entered);
+        let spans = scene.spans();
+        let span = spans.first().unwrap();
+        assert_eq!(span.name, "GET /pages/{slug}", "{backend:?}");
+        says(span, &[("http.route", Str("/pages/{slug}"))]);
     }
 }
 

@@ -95,7 +95,7 @@ async fn the_short_names_of_a_client() {
         [
             r#"http_client_request_duration_seconds_count{host="stock.internal:80",method="GET"} 1"#,
             r#"http_client_requests_in_flight{host="stock.internal:80"} 0"#,
-            r#"http_client_requests_total{method="GET",host="stock.internal:80",status="200"} 1"#,
+            r#"http_client_requests_total{host="stock.internal:80",method="GET",status="200"} 1"#,
         ]
     );
 }

@@ -9,14 +9,12 @@
 )]
 
 use std::{
+    cell::Cell,
     convert::Infallible,
     future::{Future, ready},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Once,
     task::{Context, Poll, Waker},
     thread,
 };
@@ -31,7 +29,7 @@ use tower_otel_metrics::{
     app::{self, TokenType},
     prometheus::Prometheus,
 };
-use tracing_subscriber::layer::{Layer as _, SubscriberExt};
+use tracing_subscriber::layer::SubscriberExt;
 
 fn run(layer: &MetricsLayer) {
     let answer = |_| ready(Ok::<_, Infallible>(Response::new(Empty::<&[u8]>::new())));
@@ -41,28 +39,38 @@ fn run(layer: &MetricsLayer) {
     assert!(matches!(future.as_mut().poll(cx), Poll::Ready(Ok(_))));
 }
 
-/// Counts warnings.
-struct Warnings(Arc<AtomicUsize>);
+thread_local! {
+    static WARNINGS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Counts the warnings of each thread.
+struct Warnings;
 
 impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Warnings {
     fn on_event(&self, event: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
         if *event.metadata().level() == tracing::Level::WARN {
-            self.0.fetch_add(1, Ordering::Relaxed);
+            WARNINGS.set(WARNINGS.get() + 1);
         }
     }
 }
 
+/// Before anybody warns: `tracing` may keep on thinking that nobody hears a warning that was there
+/// while its first subscriber came.
+fn listen() {
+    static LISTENING: Once = Once::new();
+    LISTENING.call_once(|| {
+        let subscriber = tracing_subscriber::registry().with(Warnings);
+        tracing::subscriber::set_global_default(subscriber).unwrap();
+    });
+}
+
 #[test]
 fn a_recorder_that_comes_late_is_not_too_late() {
-    let warnings = Arc::new(AtomicUsize::new(0));
-    let layer = Warnings(Arc::clone(&warnings)).boxed();
-    let subscriber = tracing_subscriber::registry().with(layer);
-    let _subscriber = tracing::subscriber::set_default(subscriber);
-
+    listen();
     let layer = MetricsLayer::server();
     run(&layer);
     run(&layer);
-    assert_eq!(warnings.load(Ordering::Relaxed), 1, "said once");
+    assert_eq!(WARNINGS.get(), 1, "said once");
 
     let (recorder, prometheus) = Prometheus::builder().build().unwrap();
     with_local_recorder(&recorder, || run(&layer));
@@ -71,13 +79,14 @@ fn a_recorder_that_comes_late_is_not_too_late() {
     assert_eq!(sum(&text, "http_request_duration_seconds_count", &[]), 1.0);
     assert_eq!(sum(&text, "http_requests_in_flight", &[]), 0.0);
     assert!(text.contains("# HELP http_requests_total "), "{text}");
-    assert_eq!(warnings.load(Ordering::Relaxed), 1);
+    assert_eq!(WARNINGS.get(), 1);
 }
 
 /// An exchange that starts before there is a recorder and ends after it: counted, and the gauge
 /// is not counted down below zero.
 #[test]
 fn a_recorder_may_come_in_the_midst_of_an_exchange() {
+    listen();
     let layer = MetricsLayer::server();
     let (answer, answers) = tokio::sync::oneshot::channel::<()>();
     let mut answers = Some(answers);
@@ -104,6 +113,7 @@ fn a_recorder_may_come_in_the_midst_of_an_exchange() {
 /// A thread without a recorder does not spoil a series for the threads that have one.
 #[test]
 fn a_series_that_was_first_seen_where_there_is_no_recorder_is_counted_elsewhere() {
+    listen();
     let layer = MetricsLayer::server();
     let (recorder, prometheus) = Prometheus::builder().build().unwrap();
     with_local_recorder(&recorder, || {

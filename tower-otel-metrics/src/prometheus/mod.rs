@@ -56,9 +56,9 @@
 //! counted, in the first or the `+Inf` bucket, but not added to the sum.
 //!
 //! Keys that are rendered alike, say with a label `a.b` and with a label `a-b`, are one series, which
-//! has what was recorded to both. The labels of histograms are sorted, those of counters and gauges
-//! stay in their order, and those without a value are left out. A label called `le` or `__name__`
-//! becomes `exported_le` or `exported___name__`. Label values are rendered as they are.
+//! has what was recorded to both. Labels are sorted, and those without a value are left out. A label
+//! called `__name__` becomes `exported___name__`, and one of a histogram called `le` becomes
+//! `exported_le`. Label values are rendered as they are.
 //!
 //! The exporter, which renders summaries, does less: labels whose names become one it writes twice,
 //! and a backslash before another one, a quote or a newline in a label value it loses or moves. The

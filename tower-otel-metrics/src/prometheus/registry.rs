@@ -26,12 +26,10 @@ pub(super) struct Registry {
 
 impl Registry {
     pub(super) fn new(buckets: Buckets, native: bool) -> Self {
-        let as_given = |key: &Key| text::label_list(key.labels());
-        let sorted = |key: &Key| text::label_set(key.labels());
         Self {
-            counters: Table::new(as_given),
-            gauges: Table::new(as_given),
-            histograms: Table::new(sorted),
+            counters: Table::new(None),
+            gauges: Table::new(None),
+            histograms: Table::new(Some("le")),
             buckets,
             native,
         }

@@ -18,8 +18,8 @@ use super::text;
 /// The lock is for whoever asks for a handle, and for a reader as long as it takes to copy the
 /// list; recording passes it by.
 pub(super) struct Table<S> {
-    /// What is rendered between the braces of a series that is made for this key.
-    shown: fn(&Key) -> String,
+    /// The label that each line of a series has by itself.
+    taken: Option<&'static str>,
     state: RwLock<State<S>>,
 }
 
@@ -35,28 +35,22 @@ pub(super) type Families<S> = BTreeMap<Arc<str>, Family<S>>;
 /// One metric.
 pub(super) struct Family<S> {
     pub(super) help: Option<SharedString>,
-    /// By their labels, sorted.
-    series: BTreeMap<Arc<str>, Series<S>>,
-}
-
-struct Series<S> {
-    /// As they are rendered.
-    labels: Arc<str>,
-    one: Arc<S>,
+    /// By what stands between their braces.
+    series: BTreeMap<Arc<str>, Arc<S>>,
 }
 
 impl<S> Family<S> {
     /// Each series and what stands between its braces.
     pub(super) fn series(&self) -> impl Iterator<Item = (&str, &S)> {
-        let series = self.series.values();
-        series.map(|Series { labels, one }| (&**labels, &**one))
+        let series = self.series.iter();
+        series.map(|(labels, one)| (&**labels, &**one))
     }
 }
 
 impl<S> Table<S> {
-    pub(super) fn new(shown: fn(&Key) -> String) -> Self {
+    pub(super) fn new(taken: Option<&'static str>) -> Self {
         Self {
-            shown,
+            taken,
             state: RwLock::new(State {
                 known: HashMap::new(),
                 families: Families::new(),
@@ -77,15 +71,11 @@ impl<S> Table<S> {
         if let Some(known) = self.read().known.get(key) {
             return Arc::clone(known);
         }
-        let labels = text::label_set(key.labels());
+        let labels = text::label_set(key.labels(), self.taken);
         let mut state = self.write();
         let family = state.families.entry(Arc::from(name)).or_default();
         let series = family.series.entry(Arc::from(labels));
-        let series = series.or_insert_with(|| Series {
-            labels: Arc::from((self.shown)(key)),
-            one: Arc::new(make()),
-        });
-        let one = Arc::clone(&series.one);
+        let one = Arc::clone(series.or_insert_with(|| Arc::new(make())));
         state.known.insert(key.to_retained(), Arc::clone(&one));
         one
     }
@@ -112,15 +102,6 @@ impl<S> Default for Family<S> {
         Self {
             help: None,
             series: BTreeMap::new(),
-        }
-    }
-}
-
-impl<S> Clone for Series<S> {
-    fn clone(&self) -> Self {
-        Self {
-            labels: Arc::clone(&self.labels),
-            one: Arc::clone(&self.one),
         }
     }
 }

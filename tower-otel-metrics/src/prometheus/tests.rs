@@ -152,7 +152,7 @@ fn counters_and_gauges_that_are_rendered_alike_are_one_series_as_well() {
     assert_eq!(
         prometheus.render(),
         concat!(
-            "# TYPE a_total counter\na_total{b_c=\"\\\\\\\"\",a=\"1\"} 18446744073709551614\n\n",
+            "# TYPE a_total counter\na_total{a=\"1\",b_c=\"\\\\\\\"\"} 18446744073709551614\n\n",
             "# TYPE deep gauge\ndeep -Inf\n\n",
             "# HELP level A\\nlevel.\n# TYPE level gauge\nlevel 2.5\n\n",
         )

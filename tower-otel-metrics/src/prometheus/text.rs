@@ -33,38 +33,29 @@ fn valid(raw: &str, also: impl Fn(char) -> bool) -> Cow<'_, str> {
 
 /// What stands between the braces, the same text for whatever means the same labels: they are
 /// sorted, for their order means nothing.
-pub(super) fn label_set<'a>(labels: impl Iterator<Item = &'a Label>) -> String {
-    let mut labels = named(labels);
-    labels.sort_unstable();
-    between_braces(labels)
-}
-
-/// The same in the order in which the labels were given.
-pub(super) fn label_list<'a>(labels: impl Iterator<Item = &'a Label>) -> String {
-    between_braces(named(labels))
-}
-
-/// The labels as they are rendered.
 ///
 /// One without a value is left out, for to Prometheus it is not there; of a name given twice the
 /// last value holds, as with the exporter. A name with a meaning in the format would make Prometheus
 /// refuse the whole scrape: it is given the prefix that Prometheus itself gives to a label that is in
-/// its way.
-fn named<'a>(labels: impl Iterator<Item = &'a Label>) -> Vec<(Cow<'a, str>, &'a str)> {
+/// its way. Such a name is `__name__`, and the one that is `taken` by the lines themselves.
+pub(super) fn label_set<'a>(
+    labels: impl Iterator<Item = &'a Label>,
+    taken: Option<&str>,
+) -> String {
     let mut named: Vec<(Cow<'a, str>, &'a str)> = Vec::new();
     for label in labels {
-        let name = match valid(label.key(), |_| false) {
-            Cow::Borrowed("le") => Cow::Borrowed("exported_le"),
-            Cow::Borrowed("__name__") => Cow::Borrowed("exported___name__"),
-            name => name,
-        };
+        let mut name = valid(label.key(), |_| false);
+        if name == "__name__" || Some(&*name) == taken {
+            name.to_mut().insert_str(0, "exported_");
+        }
         match named.iter_mut().find(|(known, _)| *known == name) {
             Some((_, value)) => *value = label.value(),
             None => named.push((name, label.value())),
         }
     }
     named.retain(|(_, value)| !value.is_empty());
-    named
+    named.sort_unstable();
+    between_braces(named)
 }
 
 fn between_braces(labels: Vec<(Cow<'_, str>, &str)>) -> String {
@@ -192,7 +183,7 @@ mod tests {
 
     fn labels(labels: &[(&'static str, &'static str)]) -> String {
         let labels: Vec<_> = labels.iter().map(Label::from).collect();
-        label_set(labels.iter())
+        label_set(labels.iter(), Some("le"))
     }
 
     #[test]
@@ -235,6 +226,8 @@ mod tests {
             labels(&[("le", "5"), ("__name__", "x"), ("level", "6")]),
             "exported___name__=\"x\",exported_le=\"5\",level=\"6\""
         );
+        let le = Label::new("le", "5");
+        assert_eq!(label_set([&le].into_iter(), None), "le=\"5\"");
     }
 
     #[test]

@@ -170,7 +170,8 @@ fn method(facts: &Facts<'_>, first: &mut impl Attributes) {
     }
 }
 
-/// What samplers have no need of.
+/// What samplers have no need of. A span of the SDK is opened with it all the same: one that is
+/// sampled pays more for each attribute that is added later than one that is not pays for them all.
 pub(super) fn rest(facts: &Facts<'_>, rest: &mut impl Attributes) {
     match facts.protocol() {
         Protocol::Grpc => {

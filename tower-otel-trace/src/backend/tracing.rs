@@ -75,8 +75,8 @@ impl Backend for Tracing {
 /// All fields have to be declared here: `tracing` drops what a span did not declare.
 ///
 /// The rare ones are declared for those spans that may have them, because tracing-opentelemetry
-/// makes room for an attribute of each field, set or not: for up to 17 of them that is a piece of
-/// memory which allocators have at hand. Those that are set later come first, because a field is
+/// makes room for an attribute of each field, set or not, and of its own (none, as `tower-otel-init`
+/// starts it): for up to 17 of them that is a piece of memory which allocators have at hand. Those that are set later come first, because a field is
 /// looked for from the first one.
 fn server(facts: &Facts<'_>) -> tracing::Span {
     let ((host, port), peer) = (server_of(facts), facts.peer());
@@ -257,7 +257,8 @@ impl Span for TracingSpan {
 
     /// What becomes current by entering the span is its own; if nothing does, it has none.
     fn context(&self) -> Option<Context> {
-        let _beneath = self.beneath.clone().map(Context::attach);
+        // Above nothing, if there is nothing beneath: it may be current already.
+        let _beneath = self.beneath.clone().unwrap_or_default().attach();
         let outside = Context::map_current(span_id);
         let _span = self.span.enter();
         Context::map_current(|current| (span_id(current) != outside).then(|| current.clone()))
