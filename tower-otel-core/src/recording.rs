@@ -102,3 +102,51 @@ impl<E> Drop for Ending<'_, E> {
         *self.0 = None;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::panic)]
+
+    use std::{
+        cell::RefCell,
+        panic::{AssertUnwindSafe, catch_unwind},
+    };
+
+    use super::*;
+
+    /// Writes down what becomes of it, and panics at its end.
+    struct Fragile<'a>(&'a RefCell<Vec<&'static str>>);
+
+    impl Exchange for Fragile<'_> {
+        type Entered<'b>
+            = ()
+        where
+            Self: 'b;
+
+        fn enter(&mut self) {}
+
+        fn response(&mut self, _response: &dyn ResponseHead) {}
+
+        fn end(&mut self, _end: End<'_>, _at: Instant) {
+            self.0.borrow_mut().push("ended");
+            panic!("at the end");
+        }
+    }
+
+    impl Drop for Fragile<'_> {
+        fn drop(&mut self) {
+            self.0.borrow_mut().push("dropped");
+        }
+    }
+
+    #[test]
+    fn an_exchange_that_panics_at_its_end_has_ended_once() {
+        let told = RefCell::default();
+        let mut recording = Recording::new(Fragile(&told));
+        let end = || recording.end(End::Aborted);
+        assert!(catch_unwind(AssertUnwindSafe(end)).is_err());
+        assert!(!recording.is_open());
+        drop(recording);
+        assert_eq!(*told.borrow(), ["ended", "dropped"]);
+    }
+}

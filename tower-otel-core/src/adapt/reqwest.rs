@@ -96,7 +96,8 @@ impl<E: Exchange + Send + Sync + 'static> WrapResponse<E> for Response {
     }
 }
 
-/// As a builder of responses leaves it there, and nobody else can.
+/// As a builder of responses leaves it there, and nobody else can. A builder fails by what it was
+/// told of status and headers, and this one is told of neither.
 fn with_url(extensions: Extensions, url: Url) -> Extensions {
     let mut builder = http::Response::builder();
     if let Some(built) = builder.extensions_mut() {

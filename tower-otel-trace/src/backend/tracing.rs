@@ -76,8 +76,8 @@ impl Backend for Tracing {
 ///
 /// The rare ones are declared for those spans that may have them, because tracing-opentelemetry
 /// makes room for an attribute of each field, set or not, and of its own (none, as `tower-otel-init`
-/// starts it): for up to 17 of them that is a piece of memory which allocators have at hand. Those that are set later come first, because a field is
-/// looked for from the first one.
+/// starts it): for up to 17 of them that is a piece of memory which allocators have at hand. Those
+/// that are set later come first, because a field is looked for from the first one.
 fn server(facts: &Facts<'_>) -> tracing::Span {
     let ((host, port), peer) = (server_of(facts), facts.peer());
     macro_rules! span {
