@@ -4,7 +4,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 use libfuzzer_sys::fuzz_target;
 use std::net::{IpAddr, Ipv4Addr};
-use tower_otel_core::semconv::{Endpoint, HostPort, Proxies};
+use tower_otel_semconv::{Endpoint, HostPort, Proxies};
 
 const NAMES: [HeaderName; 4] = [
     HeaderName::from_static("forwarded"),

@@ -4,7 +4,8 @@ use std::{any::Any, error::Error, fmt};
 
 use http::{HeaderMap, StatusCode};
 
-use crate::{Kind, semconv};
+use crate::Kind;
+use tower_otel_semconv as semconv;
 
 /// How one exchange ended. Every exchange has exactly one end.
 #[derive(Clone, Copy, Debug)]

@@ -4,10 +4,8 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderMap, StatusCode};
 
-use crate::{
-    End, Failure, Kind, RequestHead, ResponseHead,
-    semconv::{self, error, rpc},
-};
+use crate::{End, Failure, Kind, RequestHead, ResponseHead};
+use tower_otel_semconv::{self as semconv, error, rpc};
 
 /// A gRPC call that has not ended yet.
 ///

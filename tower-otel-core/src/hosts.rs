@@ -2,7 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::{RequestHead, semconv};
+use crate::RequestHead;
+use tower_otel_semconv as semconv;
 
 /// Names of hosts: those one trusts, or those one does not.
 ///

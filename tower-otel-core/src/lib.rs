@@ -3,7 +3,7 @@
 //! This crate is what the layers of the suite stand on: [`tower-otel-trace`] for spans,
 //! [`tower-otel-metrics`] for RED metrics, [`tower-otel-propagate`] for trace context. It knows
 //! **when** there is something to say, which is the life of an exchange, and **what**, which are
-//! the rules of the semantic conventions in [`semconv`]. It knows neither `tracing` nor
+//! the rules of the semantic conventions in [`tower_otel_semconv`]. It knows neither `tracing` nor
 //! OpenTelemetry nor any runtime.
 //!
 //! Most people want the layers. This page is for those who write one.
@@ -110,7 +110,6 @@ mod future;
 mod grpc;
 mod head;
 mod hosts;
-mod kind;
 mod layer;
 mod observe;
 mod peer;
@@ -118,9 +117,7 @@ mod recording;
 mod response;
 mod route;
 mod route_layer;
-pub mod semconv;
 mod service;
-mod target;
 
 #[cfg(feature = "reqwest-middleware")]
 pub use adapt::ObserveMiddleware;
@@ -130,9 +127,8 @@ pub use end::{End, Failure};
 pub use filter::Filter;
 pub use future::ResponseFuture;
 pub use grpc::{GrpcCall, GrpcOutcome};
-pub use head::{RequestHead, ResponseHead, content_length, only_value};
+pub use head::{RequestHead, ResponseHead, received_target};
 pub use hosts::Hosts;
-pub use kind::Kind;
 pub use layer::{ObserveLayer, observe};
 pub use observe::{EnteredBoth, Exchange, Observe};
 pub use peer::{LocalAddr, PeerAddr};
@@ -141,7 +137,8 @@ pub use response::{ResponseKind, WrapResponse};
 pub use route::{Route, RouteSlot, RouteSource, Routing};
 pub use route_layer::{RouteLayer, RouteService};
 pub use service::Observed;
-pub use target::Target;
+#[doc(inline)]
+pub use tower_otel_semconv::{Kind, Target};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

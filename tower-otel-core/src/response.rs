@@ -2,10 +2,9 @@
 
 use http::{Method, StatusCode};
 use http_body::Body;
+use tower_otel_semconv::content_length;
 
-use crate::{
-    End, Exchange, ResponseHead, body::ResponseBody, head::content_length, recording::Recording,
-};
+use crate::{End, Exchange, ResponseHead, body::ResponseBody, recording::Recording};
 
 /// What sort of response a request's method lets follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

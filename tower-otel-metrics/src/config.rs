@@ -1,10 +1,8 @@
 //! What a layer was told.
 
 use http::Method;
-use tower_otel_core::{
-    Filter, Kind, RequestHead, RouteSource,
-    semconv::{self, Endpoint, Forwarded, KnownMethods, Proxies},
-};
+use tower_otel_core::{Filter, Kind, RequestHead, RouteSource};
+use tower_otel_semconv::{self as semconv, Endpoint, Forwarded, KnownMethods, Proxies};
 
 use crate::{
     keys::{Arrival, Asked},

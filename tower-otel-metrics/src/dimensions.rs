@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use http::StatusCode;
-use tower_otel_core::{End, semconv::error};
+use tower_otel_core::End;
+use tower_otel_semconv::error;
 
 /// One combination of label values, as a new series is named by them.
 #[derive(Clone, Copy, Debug)]

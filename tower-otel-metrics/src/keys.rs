@@ -7,7 +7,7 @@
 use std::hash::{Hash, Hasher};
 
 use http::{Method, StatusCode, Version};
-use tower_otel_core::semconv::{self, HostPort, protocol};
+use tower_otel_semconv::{self as semconv, HostPort, protocol};
 
 use crate::{
     dimensions::{Dimensions, Unanswered},

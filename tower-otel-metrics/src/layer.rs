@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Instant};
 
 use tower_layer::Layer;
 use tower_otel_core::{
-    Filter, Kind, Observe, Observed, RequestHead, Route, RouteSlot, RouteSource, content_length,
-    semconv::{self, KnownMethods, Proxies},
+    Filter, Kind, Observe, Observed, RequestHead, Route, RouteSlot, RouteSource,
 };
+use tower_otel_semconv::{self as semconv, KnownMethods, Proxies, content_length};
 
 use crate::{
     backend::{Backend, Facade},

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use tower_otel_core::{Kind, semconv::metric};
+use tower_otel_core::Kind;
+use tower_otel_semconv::metric;
 
 /// The names of the metrics and of their labels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

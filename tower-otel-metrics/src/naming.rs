@@ -2,7 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
-use tower_otel_core::{Kind, semconv::attribute};
+use tower_otel_core::Kind;
+use tower_otel_semconv::attribute;
 
 use crate::{
     dimensions::Dimensions,

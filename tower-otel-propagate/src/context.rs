@@ -5,7 +5,7 @@ use crate::w3c::{TRACEPARENT, TRACESTATE, traceparent, tracestate};
 use http::{HeaderMap, HeaderValue};
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, TraceContextExt, TraceState};
-use tower_otel_core::only_value;
+use tower_otel_semconv::only_value;
 
 /// Reads the caller's span from the headers of a request: `parent`, with that span as the active
 /// one.

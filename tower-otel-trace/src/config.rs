@@ -4,11 +4,9 @@ use std::{fmt, sync::Arc, time::Instant};
 
 use opentelemetry::Context;
 
-use tower_otel_core::{
-    Filter, GrpcCall, Kind, RequestHead, RouteSource,
-    semconv::{KnownMethods, Proxies, SensitiveKeys, rpc::StatusAttribute},
-};
+use tower_otel_core::{Filter, GrpcCall, Kind, RequestHead, RouteSource};
 use tower_otel_propagate::{Format, Trust};
+use tower_otel_semconv::{KnownMethods, Proxies, SensitiveKeys, rpc::StatusAttribute};
 
 use crate::{backend::Parent, capture::Capture, opt_in::OptIns};
 

@@ -2,10 +2,8 @@
 
 use std::fmt::Write;
 
-use tower_otel_core::{
-    End, Failure,
-    semconv::{self, attribute},
-};
+use tower_otel_core::{End, Failure};
+use tower_otel_semconv::{self as semconv, attribute};
 use tracing::{Level, field};
 
 use crate::backend::TARGET;

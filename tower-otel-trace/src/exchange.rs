@@ -4,10 +4,8 @@ use std::{sync::Arc, time::Instant};
 
 use http::{Method, StatusCode};
 use opentelemetry::trace::TraceContextExt;
-use tower_otel_core::{
-    End, Exchange, Kind, RequestHead, ResponseHead, RouteSlot, Routing,
-    semconv::{Endpoint, attribute, protocol, span_name},
-};
+use tower_otel_core::{End, Exchange, Kind, RequestHead, ResponseHead, RouteSlot, Routing};
+use tower_otel_semconv::{Endpoint, attribute, protocol, span_name};
 
 use crate::{
     OptIn, SpanHandle,

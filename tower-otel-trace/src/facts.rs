@@ -3,9 +3,9 @@
 use std::{borrow::Cow, cell::OnceCell, fmt, net::IpAddr};
 
 use http::{HeaderValue, header};
-use tower_otel_core::{
-    Attempts, Kind, LocalAddr, RequestHead, Route, Target, content_length,
-    semconv::{self, Endpoint, Forwarded, protocol, rpc, span_name, user_agent},
+use tower_otel_core::{Attempts, Kind, LocalAddr, RequestHead, Route, Target};
+use tower_otel_semconv::{
+    self as semconv, Endpoint, Forwarded, content_length, protocol, rpc, span_name, user_agent,
 };
 
 use crate::{OptIn, config::Config, names};
@@ -58,7 +58,7 @@ impl<'a> Facts<'a> {
             request,
             protocol,
             target: match config.kind {
-                Kind::Server => Target::received(request),
+                Kind::Server => tower_otel_core::received_target(request),
                 Kind::Client => request.target(),
             },
             route,

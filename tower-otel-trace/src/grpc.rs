@@ -3,12 +3,10 @@
 use std::time::Instant;
 
 use opentelemetry::trace::TraceContextExt;
-use tower_otel_core::{
-    End, GrpcCall, Kind, ResponseHead,
-    semconv::{
-        self, attribute,
-        rpc::{self, StatusAttribute},
-    },
+use tower_otel_core::{End, GrpcCall, Kind, ResponseHead};
+use tower_otel_semconv::{
+    self as semconv, attribute,
+    rpc::{self, StatusAttribute},
 };
 
 use crate::{

@@ -5,11 +5,9 @@ use std::{sync::Arc, time::Instant};
 use http::HeaderName;
 use opentelemetry::trace::TracerProvider;
 use tower_layer::Layer;
-use tower_otel_core::{
-    Filter, Kind, Observe, Observed, RequestHead, Route, RouteSource, Routing,
-    semconv::{KnownMethods, Proxies, SensitiveKeys, attribute, rpc::StatusAttribute},
-};
+use tower_otel_core::{Filter, Kind, Observe, Observed, RequestHead, Route, RouteSource, Routing};
 use tower_otel_propagate::{Format, Trust};
+use tower_otel_semconv::{KnownMethods, Proxies, SensitiveKeys, attribute, rpc::StatusAttribute};
 
 #[cfg(feature = "record")]
 use crate::backend::{Record, Recorder};
@@ -259,7 +257,7 @@ impl<B: Clone> TraceLayer<B> {
     /// renaming it; by default it has the name of the latest release.
     ///
     /// ```
-    /// use tower_otel_core::semconv::rpc::StatusAttribute;
+    /// use tower_otel_semconv::rpc::StatusAttribute;
     /// use tower_otel_trace::TraceLayer;
     ///
     /// let layer = TraceLayer::server().grpc_status_attribute(StatusAttribute::RpcStatusCode);

@@ -8,7 +8,7 @@
 //! use axum::{Router, extract::Path, routing::get};
 //! use opentelemetry::{InstrumentationScope, trace::TracerProvider};
 //! use opentelemetry_sdk::trace::SdkTracerProvider;
-//! use tower_otel_core::semconv::SCHEMA_URL;
+//! use tower_otel_semconv::SCHEMA_URL;
 //! use tower_otel_trace::TraceLayer;
 //! use tracing_subscriber::{Layer, filter::LevelFilter, layer::SubscriberExt, util::SubscriberInitExt};
 //!

@@ -11,9 +11,10 @@ use axum::{
 };
 use reqwest::Client;
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
-use tower_otel_core::{Filter, Hosts, RequestHead, observe, semconv::SensitiveKeys};
+use tower_otel_core::{Filter, Hosts, RequestHead, observe};
 use tower_otel_metrics::MetricsLayer;
 use tower_otel_propagate::{PropagateLayer, Trust};
+use tower_otel_semconv::SensitiveKeys;
 use tower_otel_trace::TraceLayer;
 
 use crate::{

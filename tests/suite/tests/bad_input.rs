@@ -19,8 +19,9 @@ use tokio::{
     net::TcpStream,
 };
 use tower::{Service, ServiceBuilder, ServiceExt};
-use tower_otel_core::{PeerAddr, semconv::Proxies};
+use tower_otel_core::PeerAddr;
 use tower_otel_metrics::MetricsLayer;
+use tower_otel_semconv::Proxies;
 use tower_otel_trace::TraceLayer;
 
 /// Says what arrived, so that a request the layers changed has another answer.

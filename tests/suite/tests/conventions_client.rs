@@ -42,11 +42,9 @@ use tower::{
     Layer, Service, ServiceBuilder, ServiceExt,
     retry::{Policy, RetryLayer},
 };
-use tower_otel_core::{
-    Attempts, Filter, PeerAddr, RequestHead, Route,
-    semconv::{KnownMethods, SensitiveKeys},
-};
+use tower_otel_core::{Attempts, Filter, PeerAddr, RequestHead, Route};
 use tower_otel_propagate::PropagateLayer;
+use tower_otel_semconv::{KnownMethods, SensitiveKeys};
 use tower_otel_trace::{OptIn, TraceLayer};
 use tracing::Level;
 use tracing_subscriber::filter::{LevelFilter, filter_fn};

@@ -20,7 +20,8 @@ use suite_tests::{
 };
 use tonic::{body::Body, client::Grpc, metadata::MetadataValue, transport::Endpoint};
 use tower::{ServiceBuilder, ServiceExt};
-use tower_otel_core::{PeerAddr, semconv::rpc::StatusAttribute};
+use tower_otel_core::PeerAddr;
+use tower_otel_semconv::rpc::StatusAttribute;
 use tower_otel_trace::TraceLayer;
 use tracing_subscriber::filter::LevelFilter;
 

@@ -34,10 +34,8 @@ use suite_tests::{
 };
 use tokio::sync::Notify;
 use tower::util::MapRequestLayer;
-use tower_otel_core::{
-    Filter, LocalAddr, PeerAddr,
-    semconv::{ForwardedBy, KnownMethods, Proxies, SensitiveKeys},
-};
+use tower_otel_core::{Filter, LocalAddr, PeerAddr};
+use tower_otel_semconv::{ForwardedBy, KnownMethods, Proxies, SensitiveKeys};
 use tower_otel_trace::{OptIn, TraceLayer};
 use tracing::{
     Event, Level, Subscriber,

@@ -31,8 +31,8 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 use tower::{Layer, ServiceBuilder, service_fn};
-use tower_otel_core::semconv::rpc::StatusAttribute;
 use tower_otel_propagate::PropagateLayer;
+use tower_otel_semconv::rpc::StatusAttribute;
 use tower_otel_trace::TraceLayer;
 
 /// Makes one call, and checks what both ends have told of it.

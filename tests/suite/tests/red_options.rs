@@ -23,8 +23,9 @@ use suite_tests::{
     scene::Scene,
 };
 use tower::{Layer, Service, ServiceExt, service_fn};
-use tower_otel_core::{RequestHead, semconv::KnownMethods};
+use tower_otel_core::RequestHead;
 use tower_otel_metrics::{MetricsLayer, Names};
+use tower_otel_semconv::KnownMethods;
 
 /// What a handler tells the metrics.
 #[derive(Clone)]

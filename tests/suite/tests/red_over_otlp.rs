@@ -25,11 +25,9 @@ use suite_tests::{
     scene::{Scene, within},
 };
 use tower::{Layer, ServiceExt, service_fn};
-use tower_otel_core::{
-    observe,
-    semconv::{SCHEMA_URL, metric::DURATION_BOUNDARIES},
-};
+use tower_otel_core::observe;
 use tower_otel_metrics::{MetricsLayer, Names};
+use tower_otel_semconv::{SCHEMA_URL, metric::DURATION_BOUNDARIES};
 
 /// Exports over OTLP/gRPC, from the runtime it is made in.
 fn provider(endpoint: String) -> SdkMeterProvider {

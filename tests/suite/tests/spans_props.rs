@@ -15,7 +15,8 @@ use suite_tests::{
     scene::Scene,
 };
 use tower::{Layer, Service, ServiceExt, service_fn};
-use tower_otel_core::{PeerAddr, RequestHead, Route, semconv::Proxies};
+use tower_otel_core::{PeerAddr, RequestHead, Route};
+use tower_otel_semconv::Proxies;
 use tower_otel_trace::TraceLayer;
 
 /// Stands in every place that may hold a secret, and in no other.

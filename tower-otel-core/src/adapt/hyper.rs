@@ -5,7 +5,7 @@ use std::{any::Any, error::Error, net::SocketAddr};
 use http::Extensions;
 use hyper_util::client::legacy::{self, connect::HttpInfo};
 
-use crate::semconv::{self, error::chain};
+use tower_otel_semconv::{self as semconv, error::chain};
 
 pub(super) fn as_error(error: &dyn Any) -> Option<&(dyn Error + 'static)> {
     if let Some(error) = error.downcast_ref::<legacy::Error>() {

@@ -5,7 +5,7 @@ use std::{any::Any, error::Error, net::SocketAddr};
 use http::Extensions;
 
 #[cfg(any(feature = "reqwest", feature = "tower"))]
-use crate::semconv;
+use tower_otel_semconv as semconv;
 
 #[cfg(feature = "hyper-util")]
 mod hyper;

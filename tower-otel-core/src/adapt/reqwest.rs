@@ -10,8 +10,8 @@ use crate::{
     body::ResponseBody,
     recording::Recording,
     response::{Promise, ResponseKind, WrapResponse, settle},
-    semconv,
 };
+use tower_otel_semconv as semconv;
 
 impl RequestHead for Request {
     fn method(&self) -> &Method {

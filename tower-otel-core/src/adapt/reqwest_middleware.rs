@@ -8,8 +8,9 @@ use reqwest_middleware::{Middleware, Next};
 
 use crate::{
     Attempts, Exchange, Observe, ObserveLayer, RequestHead, Target, future::ResponseFuture,
-    recording::Recording, response::ResponseKind, semconv::error::chain,
+    recording::Recording, response::ResponseKind,
 };
+use tower_otel_semconv::error::chain;
 
 /// Watches what passes through one place in the chain of a `ClientWithMiddleware`.
 ///

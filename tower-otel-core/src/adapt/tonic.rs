@@ -8,7 +8,7 @@ use tonic::{
     transport::{self, server::TcpConnectInfo},
 };
 
-use crate::semconv::error::{self, chain};
+use tower_otel_semconv::error::{self, chain};
 
 pub(super) fn as_error(error: &dyn Any) -> Option<&(dyn Error + 'static)> {
     if let Some(status) = error.downcast_ref::<Status>() {

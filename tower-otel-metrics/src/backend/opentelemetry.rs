@@ -4,7 +4,7 @@ use opentelemetry::{
     InstrumentationScope, KeyValue,
     metrics::{Counter, Histogram, Meter, MeterProvider, UpDownCounter},
 };
-use tower_otel_core::semconv::{self, metric};
+use tower_otel_semconv::{self as semconv, metric};
 
 use super::{Backend, InFlight, Outcome, Sample, SeriesLabels, Wanted};
 use crate::{

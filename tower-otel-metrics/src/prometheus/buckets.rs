@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tower_otel_core::semconv::metric::DURATION_BOUNDARIES;
+use tower_otel_semconv::metric::DURATION_BOUNDARIES;
 
 use super::{InstallError, text};
 use crate::{app, naming::SIZE_BOUNDARIES};

@@ -136,7 +136,7 @@ mod tests {
     use metrics::{Unit, with_local_recorder};
 
     use super::*;
-    use tower_otel_core::semconv::metric::DURATION_BOUNDARIES;
+    use tower_otel_semconv::metric::DURATION_BOUNDARIES;
 
     const LONG: Duration = Duration::from_secs(60);
 

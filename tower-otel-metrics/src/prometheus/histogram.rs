@@ -115,7 +115,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use tower_otel_core::semconv::metric::DURATION_BOUNDARIES;
+    use tower_otel_semconv::metric::DURATION_BOUNDARIES;
 
     fn histogram(boundaries: &[f64]) -> AtomicHistogram {
         AtomicHistogram::new(boundaries.into())

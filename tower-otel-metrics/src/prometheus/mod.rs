@@ -19,7 +19,7 @@
 //! # What is set for you
 //!
 //! * **Buckets.** Histograms named `*_duration_seconds` have the boundaries the semantic
-//!   conventions advise ([`DURATION_BOUNDARIES`](tower_otel_core::semconv::metric::DURATION_BOUNDARIES)),
+//!   conventions advise ([`DURATION_BOUNDARIES`](tower_otel_semconv::metric::DURATION_BOUNDARIES)),
 //!   those of databases and models in [`app`](crate::app) the boundaries advised for these, and
 //!   `*_body_size_bytes` the powers of ten from a hundred bytes to a hundred megabytes, for which there
 //!   is no advice. [`Builder::buckets`] gives a name its own. Any other histogram is rendered as the

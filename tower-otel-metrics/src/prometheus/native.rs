@@ -95,7 +95,7 @@ fn index(value: f64) -> i32 {
 )]
 mod tests {
     use super::*;
-    use tower_otel_core::semconv::metric::DURATION_BOUNDARIES;
+    use tower_otel_semconv::metric::DURATION_BOUNDARIES;
 
     #[test]
     fn every_sample_is_in_the_bucket_it_fits_or_at_an_end() {

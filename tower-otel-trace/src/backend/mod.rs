@@ -3,8 +3,8 @@
 use std::{fmt, time::Instant};
 
 use ::opentelemetry::{Context, InstrumentationScope, trace::SpanContext};
-use tower_otel_core::semconv;
 use tower_otel_propagate::Extracted;
+use tower_otel_semconv as semconv;
 
 use crate::facts::Facts;
 

@@ -11,10 +11,8 @@ use opentelemetry::{
     Context, ContextGuard, KeyValue, TraceFlags,
     trace::{Span as _, SpanContext, SpanKind, Status, TraceContextExt, Tracer, TracerProvider},
 };
-use tower_otel_core::{
-    Kind,
-    semconv::{attribute, rpc},
-};
+use tower_otel_core::Kind;
+use tower_otel_semconv::{attribute, rpc};
 
 use super::{Attribute, Attributes, Backend, Parent, Span, Value, scope};
 use crate::facts::{Facts, Protocol};

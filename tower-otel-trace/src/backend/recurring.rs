@@ -3,7 +3,7 @@
 use std::{array, cell::RefCell, net::IpAddr, sync::Arc};
 
 use opentelemetry::StringValue;
-use tower_otel_core::semconv::HostPort;
+use tower_otel_semconv::HostPort;
 
 use crate::names::ends;
 

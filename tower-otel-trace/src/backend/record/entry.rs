@@ -12,10 +12,8 @@ use opentelemetry::{
     trace::{Event, Link, SpanContext, Status},
 };
 use opentelemetry_sdk::trace::{SpanEvents, SpanLimits, SpanLinks};
-use tower_otel_core::{
-    Kind,
-    semconv::{HostPort, host},
-};
+use tower_otel_core::Kind;
+use tower_otel_semconv::{HostPort, host};
 
 use super::{
     super::Attributes,

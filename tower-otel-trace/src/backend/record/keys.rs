@@ -1,6 +1,6 @@
 //! The keys of the conventions as numbers of one byte.
 
-use tower_otel_core::semconv::attribute;
+use tower_otel_semconv::attribute;
 
 /// In the order of their numbers. A key that is missing costs time and nothing else.
 const KEYS: [&str; 25] = [

@@ -6,8 +6,8 @@ use opentelemetry::{
     Context, ContextGuard, KeyValue,
     trace::{Link, Status, TraceContextExt},
 };
-use tower_otel_core::semconv::attribute;
 use tower_otel_propagate::Extracted;
+use tower_otel_semconv::attribute;
 
 use self::{
     entry::{Entry, Moment},

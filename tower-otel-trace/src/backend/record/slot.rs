@@ -15,7 +15,7 @@ use opentelemetry::{
     trace::{Span, SpanContext, Status},
 };
 use opentelemetry_sdk::trace::SpanLimits;
-use tower_otel_core::semconv::attribute::HTTP_RESPONSE_STATUS_CODE;
+use tower_otel_semconv::attribute::HTTP_RESPONSE_STATUS_CODE;
 
 use super::{
     entry::{Entry, Moment},

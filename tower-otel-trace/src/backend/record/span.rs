@@ -11,10 +11,8 @@ use opentelemetry::{
     trace::{SpanContext, SpanKind},
 };
 use opentelemetry_sdk::trace::{SpanData, SpanLimits};
-use tower_otel_core::{
-    Kind,
-    semconv::{attribute, span_name},
-};
+use tower_otel_core::Kind;
+use tower_otel_semconv::{attribute, span_name};
 
 use super::{
     entry::{Entry, Moment, Rest, limited},

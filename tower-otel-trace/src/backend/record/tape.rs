@@ -6,7 +6,7 @@ use std::{
 };
 
 use opentelemetry::KeyValue;
-use tower_otel_core::semconv::{HostPort, attribute};
+use tower_otel_semconv::{HostPort, attribute};
 
 use super::keys;
 

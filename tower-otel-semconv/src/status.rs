@@ -11,7 +11,7 @@ use crate::Kind;
 /// outside `100..=599`, is an error at both ends.
 ///
 /// ```
-/// use tower_otel_core::{Kind, semconv::status};
+/// use tower_otel_semconv::{Kind, status};
 ///
 /// assert!(status::is_error(Kind::Client, 404));
 /// assert!(!status::is_error(Kind::Server, 404));

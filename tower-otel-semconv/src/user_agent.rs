@@ -15,7 +15,7 @@ const SYNTHETIC: [(&str, &str); 3] = [
 /// on the list.
 ///
 /// ```
-/// use tower_otel_core::semconv::user_agent;
+/// use tower_otel_semconv::user_agent;
 ///
 /// let agent = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)";
 /// assert_eq!(user_agent::synthetic_type(agent), Some("bot"));

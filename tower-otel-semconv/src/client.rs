@@ -15,7 +15,7 @@ use super::host::parse_port;
 ///
 /// ```
 /// use std::net::SocketAddr;
-/// use tower_otel_core::semconv::Endpoint;
+/// use tower_otel_semconv::Endpoint;
 ///
 /// let peer = Endpoint::from("[::ffff:192.0.2.1]:4711".parse::<SocketAddr>()?);
 /// assert_eq!((peer.address.to_string().as_str(), peer.port), ("192.0.2.1", Some(4711)));

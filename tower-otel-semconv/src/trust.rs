@@ -24,7 +24,7 @@ use super::story::Story;
 /// ```
 /// use http::{HeaderMap, HeaderValue};
 /// use std::net::IpAddr;
-/// use tower_otel_core::semconv::Proxies;
+/// use tower_otel_semconv::Proxies;
 ///
 /// let mut headers = HeaderMap::new();
 /// headers.insert("x-forwarded-for", HeaderValue::from_static("6.6.6.6, 203.0.113.7, 10.0.0.2"));

@@ -22,7 +22,7 @@ pub const KNOWN_METHODS_VARIABLE: &str = "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHOD
 ///
 /// ```
 /// use http::Method;
-/// use tower_otel_core::semconv::{KnownMethods, OTHER};
+/// use tower_otel_semconv::{KnownMethods, OTHER};
 ///
 /// let known = KnownMethods::default();
 /// assert_eq!(known.name(&Method::GET), Some("GET"));

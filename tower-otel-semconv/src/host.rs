@@ -11,7 +11,7 @@ const MAX_HOST: usize = 255;
 /// What a `Host` header, an `:authority` or a forwarded host says: `server.address` and perhaps `server.port`.
 ///
 /// ```
-/// use tower_otel_core::semconv::HostPort;
+/// use tower_otel_semconv::HostPort;
 ///
 /// assert_eq!(HostPort::parse("api.example.com:8443"), Some(HostPort { host: "api.example.com", port: Some(8443) }));
 /// assert_eq!(HostPort::parse("[::1]:5000"), Some(HostPort { host: "::1", port: Some(5000) }));

@@ -19,7 +19,7 @@ use crate::{Target, only_value};
 ///
 /// ```
 /// use http::Request;
-/// use tower_otel_core::{Target, semconv::{Forwarded, HostPort, server}};
+/// use tower_otel_semconv::{Target, Forwarded, HostPort, server};
 ///
 /// let request = Request::get("/users").header("host", "[::1]:5000").body(())?;
 /// let nothing = Forwarded::default();
@@ -61,7 +61,7 @@ pub fn named_on_server<'a>(
 ///
 /// ```
 /// use http::{HeaderMap, Uri};
-/// use tower_otel_core::{Target, semconv::{HostPort, server}};
+/// use tower_otel_semconv::{Target, HostPort, server};
 ///
 /// let (uri, headers) = (Uri::from_static("https://api.example.com/users"), HeaderMap::new());
 /// let server = server::on_client(&Target::of(&uri), &headers);

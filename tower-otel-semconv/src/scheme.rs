@@ -24,7 +24,7 @@ pub fn known(scheme: &str) -> Option<&'static str> {
 /// HTTP/1.1 request holds a path and nothing more.
 ///
 /// ```
-/// use tower_otel_core::{Target, semconv::{Forwarded, scheme}};
+/// use tower_otel_semconv::{Target, Forwarded, scheme};
 ///
 /// let uri = http::Uri::from_static("/users");
 /// let target = Target::of(&uri);

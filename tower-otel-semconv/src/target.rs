@@ -2,7 +2,7 @@
 
 use http::Uri;
 
-use crate::{RequestHead, semconv::HostPort};
+use super::host::HostPort;
 
 /// The parts of a request target, as the request itself spells them.
 ///
@@ -12,7 +12,7 @@ use crate::{RequestHead, semconv::HostPort};
 /// by mistake.
 ///
 /// ```
-/// use tower_otel_core::Target;
+/// use tower_otel_semconv::Target;
 ///
 /// let uri = http::Uri::from_static("https://me:s3cr3t@[::1]:8443/a?b=c");
 /// assert_eq!(
@@ -52,21 +52,9 @@ impl<'a> Target<'a> {
         )
     }
 
-    /// The target a server received, before routers took a prefix off its path: axum's
-    /// `OriginalUri` where there is one (feature `axum`), else the target of the request.
-    pub fn received(request: &'a dyn RequestHead) -> Self {
-        #[cfg(feature = "axum")]
-        if let Some(original) = request
-            .extensions()
-            .and_then(|extensions| extensions.get::<axum::extract::OriginalUri>())
-        {
-            return Self::of(&original.0);
-        }
-        request.target()
-    }
-
-    /// The parts of a target whose authority may still hold user information.
-    pub(crate) fn with_authority(
+    /// Returns the parts of a target whose authority may still contain user information, which is removed.
+    #[must_use]
+    pub fn with_authority(
         scheme: Option<&'a str>,
         authority: Option<&'a str>,
         path: &'a str,

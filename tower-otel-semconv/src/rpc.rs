@@ -68,7 +68,7 @@ pub fn is_grpc(headers: &HeaderMap) -> bool {
 /// `UNIMPLEMENTED`, a server records `_OTHER` on its metrics.
 ///
 /// ```
-/// use tower_otel_core::semconv::rpc;
+/// use tower_otel_semconv::rpc;
 ///
 /// assert_eq!(rpc::split_path("/pkg.Service/Method"), Some("pkg.Service/Method"));
 /// assert_eq!(rpc::split_path("/healthz"), None);
@@ -99,7 +99,7 @@ pub fn status(headers: &HeaderMap) -> Option<u8> {
 /// The code a `grpc-status` value stands for. What is not one of the seventeen is `UNKNOWN`, as gRPC wants it.
 ///
 /// ```
-/// use tower_otel_core::semconv::rpc;
+/// use tower_otel_semconv::rpc;
 ///
 /// assert_eq!(rpc::status_name(rpc::parse_status(b"14")), Some("UNAVAILABLE"));
 /// assert_eq!(rpc::status_name(rpc::parse_status(b"teapot")), Some("UNKNOWN"));

@@ -16,7 +16,7 @@ pub const UNKNOWN_METHOD: &str = "HTTP";
 /// `HTTP`; an empty target is none. Allocates only to join the two.
 ///
 /// ```
-/// use tower_otel_core::semconv::span_name;
+/// use tower_otel_semconv::span_name;
 ///
 /// assert_eq!(span_name(Some("GET"), Some("/users/{id}")), "GET /users/{id}");
 /// assert_eq!(span_name(Some("GET"), None), "GET");

@@ -64,7 +64,7 @@ impl<'a> Element<'a> {
     /// given twice, or anything else the grammar does not allow, refuses the element.
     ///
     /// ```
-    /// use tower_otel_core::semconv::forwarded::{Element, Node};
+    /// use tower_otel_semconv::forwarded::{Element, Node};
     ///
     /// let element = Element::parse(r#"For="[2001:db8::1]:4711";proto=https"#);
     /// assert_eq!(element.as_ref().and_then(|e| e.node), Some(Node::parse("[2001:db8::1]:4711")));

@@ -98,7 +98,7 @@ pub const USER_AGENT_SYNTHETIC_TYPE: &str = "user_agent.synthetic.type";
 /// Meant for set-up, once for each header on the allow-list: it allocates.
 ///
 /// ```
-/// use tower_otel_core::semconv::attribute;
+/// use tower_otel_semconv::attribute;
 ///
 /// let key = attribute::request_header(&http::header::CONTENT_TYPE);
 /// assert_eq!(key, "http.request.header.content-type");

@@ -42,7 +42,7 @@ const MAX_DEPTH: usize = 32;
 ///
 /// ```
 /// use std::io;
-/// use tower_otel_core::semconv::error;
+/// use tower_otel_semconv::error;
 ///
 /// let inner = io::Error::from(io::ErrorKind::ConnectionRefused);
 /// assert_eq!(error::classify(&io::Error::other(inner)), Some(error::CONNECTION_REFUSED));
@@ -53,8 +53,8 @@ pub fn classify(error: &(dyn Error + 'static)) -> Option<&'static str> {
     chain(error).find_map(|error| io_class(error.downcast_ref::<io::Error>()?.kind()))
 }
 
-/// An error and its sources, so many of them.
-pub(crate) fn chain<'a>(
+/// Iterates over an error and its sources, at most 32 of them. The error that an `io::Error` wraps counts as its source.
+pub fn chain<'a>(
     error: &'a (dyn Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     let mut next = Some(error);

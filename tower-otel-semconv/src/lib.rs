@@ -23,8 +23,8 @@
 //!
 //! ```
 //! use http::Request;
-//! use tower_otel_core::{Kind, Target};
-//! use tower_otel_core::semconv::{self, KnownMethods, Proxies, SensitiveKeys};
+//! use tower_otel_semconv::{Kind, Target};
+//! use tower_otel_semconv::{self as semconv, KnownMethods, Proxies, SensitiveKeys};
 //!
 //! let request = Request::get("/users/7?page=2&sig=s3cr3t")
 //!     .header("host", "10.0.0.5:8080")
@@ -58,7 +58,9 @@ mod cidr;
 pub mod client;
 pub mod error;
 pub mod forwarded;
+mod headers;
 pub mod host;
+mod kind;
 mod list;
 pub mod method;
 pub mod metric;
@@ -70,15 +72,19 @@ pub mod scheme;
 pub mod server;
 pub mod status;
 mod story;
+mod target;
 pub mod trust;
 pub mod user_agent;
 
 pub use cidr::BadCidr;
 pub use client::Endpoint;
+pub use headers::{content_length, only_value};
 pub use host::HostPort;
+pub use kind::Kind;
 pub use method::KnownMethods;
 pub use name::span_name;
 pub use redact::SensitiveKeys;
+pub use target::Target;
 pub use trust::{Forwarded, ForwardedBy, Proxies};
 
 /// The version of the conventions these names follow, for the instrumentation scope of a tracer or a meter.

@@ -8,7 +8,7 @@ use http::Version;
 /// The version as the conventions write it: `1.1`, and `2` rather than `2.0`. `None` for a version without a name.
 ///
 /// ```
-/// use tower_otel_core::semconv::protocol;
+/// use tower_otel_semconv::protocol;
 ///
 /// assert_eq!(protocol::version(http::Version::HTTP_2), Some("2"));
 /// ```
@@ -27,7 +27,7 @@ pub fn version(version: Version) -> Option<&'static str> {
 /// What this version travels on between two IP addresses: `udp` for HTTP/3, `tcp` for those before it.
 ///
 /// ```
-/// use tower_otel_core::semconv::protocol;
+/// use tower_otel_semconv::protocol;
 ///
 /// assert_eq!(protocol::transport(http::Version::HTTP_2), Some("tcp"));
 /// ```

@@ -31,7 +31,7 @@ pub const DEFAULT_SENSITIVE_KEYS: [&str; 7] = [
 /// server reads them: after percent-decoding. A clone costs at most a reference count.
 ///
 /// ```
-/// use tower_otel_core::semconv::SensitiveKeys;
+/// use tower_otel_semconv::SensitiveKeys;
 ///
 /// let keys = SensitiveKeys::default();
 /// assert_eq!(keys.query("page=2&sig=s3cr3t"), "page=2&sig=REDACTED");
@@ -81,7 +81,7 @@ impl SensitiveKeys {
     /// `None` if the target names no scheme or no host.
     ///
     /// ```
-    /// use tower_otel_core::{Target, semconv::SensitiveKeys};
+    /// use tower_otel_semconv::{Target, SensitiveKeys};
     ///
     /// let uri = http::Uri::from_static("https://me:s3cr3t@example.com:8443/a?sig=s3cr3t&b=c");
     /// let full = SensitiveKeys::default().url(&Target::of(&uri));
