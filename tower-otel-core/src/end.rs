@@ -37,7 +37,7 @@ impl End<'_> {
     /// named first; then a status that is an error by itself; then, on a server, a peer that went
     /// away. A client that cancels, or leaves a body unread, has decided so: not an error.
     ///
-    /// See [recording errors](https://opentelemetry.io/docs/specs/semconv/general/recording-errors/).
+    /// See [guard errors](https://opentelemetry.io/docs/specs/semconv/general/guard-errors/).
     pub fn error_type(&self, kind: Kind, status: Option<StatusCode>) -> Option<&'static str> {
         match self {
             Self::Failed(failure) => {

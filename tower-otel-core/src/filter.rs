@@ -54,7 +54,9 @@ impl Filter {
     pub fn skip_routes(routes: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let routes: Vec<String> = routes.into_iter().map(Into::into).collect();
         Self::new(move |request| {
-            Route::matched(request)
+            request
+                .extensions()
+                .and_then(Route::matched)
                 .is_none_or(|matched| !routes.iter().any(|skipped| matched.as_str() == skipped))
         })
     }

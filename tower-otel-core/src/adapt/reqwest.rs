@@ -8,8 +8,8 @@ use reqwest::{Body, Request, Response, ResponseBuilderExt, Url};
 use crate::{
     Exchange, RequestHead, ResponseHead, Target,
     body::ResponseBody,
-    recording::Recording,
-    response::{Promise, ResponseKind, WrapResponse, settle},
+    exchange_guard::ExchangeGuard,
+    response::{AnnouncedBody, BodyExpectation, WrapResponse, end_at_head},
 };
 use tower_otel_semconv as semconv;
 
@@ -72,22 +72,22 @@ impl<E: Exchange + Send + Sync + 'static> WrapResponse<E> for Response {
 
     /// The response's URL is carried across by hand: a conversion to [`http::Response`] and back
     /// keeps everything else, and forgets that.
-    fn wrap(self, mut recording: Recording<E>, kind: ResponseKind) -> Self::Wrapped {
-        if !E::LISTENS {
+    fn wrap(self, mut guard: ExchangeGuard<E>, expectation: BodyExpectation) -> Self::Wrapped {
+        if !E::OBSERVES_RESPONSE {
             return self;
         }
-        recording.response(&self);
-        if let Some(end) = kind.end_at_head(self.status(), false) {
-            recording.end(end);
+        guard.response(&self);
+        if let Some(end) = expectation.end_at_head(self.status(), false) {
+            guard.end(end);
             return self;
         }
         let url = self.url().clone();
         let response: http::Response<Body> = self.into();
-        let promise = Promise::of(&mut recording, response.body());
-        let expected = settle(&mut recording, &response, promise, kind);
+        let announced = AnnouncedBody::of(&mut guard, response.body());
+        let expected = end_at_head(&mut guard, &response, announced, expectation);
         let (mut parts, body) = response.into_parts();
-        let body = if recording.is_open() {
-            Body::wrap(ResponseBody::new(body, recording, expected))
+        let body = if guard.is_open() {
+            Body::wrap(ResponseBody::new(body, guard, expected))
         } else {
             body
         };

@@ -1,6 +1,6 @@
 //! Observers as a middleware of `reqwest_middleware`.
 
-use std::{error::Error, future::Future, pin::Pin, time::Instant};
+use std::{error::Error, future::Future, pin::Pin};
 
 use http::{Extensions, HeaderMap, Method, Version};
 use reqwest::{Request, Response};
@@ -8,7 +8,7 @@ use reqwest_middleware::{Middleware, Next};
 
 use crate::{
     Attempts, Exchange, Observe, ObserveLayer, RequestHead, Target, future::ResponseFuture,
-    recording::Recording, response::ResponseKind,
+    response::BodyExpectation, start::start,
 };
 use tower_otel_semconv::error::chain;
 
@@ -25,7 +25,7 @@ impl<O> ObserveLayer<O> {
     ///
     /// Behind a middleware that retries it sees each attempt as an exchange of its own, and counts
     /// them: [`Attempts`] is put into the chain's extensions, unless somebody else has done so, or
-    /// no exchange [listens](Exchange::LISTENS). What the extensions hold of a request, such as its
+    /// no exchange [listens](Exchange::OBSERVES_RESPONSE). What the extensions hold of a request, such as its
     /// [`Route`](crate::Route), is seen by the observers.
     pub fn into_middleware(self) -> ObserveMiddleware<O> {
         let Self { observer } = self;
@@ -52,20 +52,21 @@ where
         'next: 'handled,
         Self: 'handled,
     {
-        let kind = ResponseKind::by(request.method());
+        let expectation = BodyExpectation::of(request.method());
         let mut attempt = Attempt {
             request: &mut request,
             extensions,
         };
-        let recording = Recording::new(self.observer.start(&mut attempt, Instant::now()));
-        if !O::Exchange::LISTENS {
+        let mut guard = start(&self.observer, &mut attempt);
+        guard.run(|| self.observer.send(&mut attempt));
+        if !O::Exchange::OBSERVES_RESPONSE {
             return next.run(request, extensions);
         }
         let below = async move {
             let hidden = HiddenAttempts::of(extensions);
             next.run(request, hidden.extensions).await
         };
-        Box::pin(ResponseFuture::new(below, recording, kind))
+        Box::pin(ResponseFuture::new(below, guard, expectation))
     }
 }
 

@@ -1,13 +1,13 @@
-//! Headers that somebody asked for.
+//! Headers that are recorded by an option.
 
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use opentelemetry::{Array, Context, KeyValue, StringValue, Value, trace::TraceContextExt};
 
-use crate::facts::Protocol;
+use crate::request::Protocol;
 
-/// Headers whose values are never written down, whoever asks.
+/// Headers whose values are always redacted.
 const SECRETS: [HeaderName; 4] = [
     header::AUTHORIZATION,
     header::COOKIE,
@@ -17,46 +17,47 @@ const SECRETS: [HeaderName; 4] = [
 
 const REDACTED: &str = tower_otel_semconv::redact::REDACTED;
 
-/// An allow-list of headers, with the attribute of each.
+/// The headers to record, with their attributes.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Capture(Option<Arc<[Wanted]>>);
+pub(crate) struct HeaderCapture(Option<Arc<[CapturedHeader]>>);
 
 #[derive(Debug)]
-struct Wanted {
+struct CapturedHeader {
     header: HeaderName,
     http: Arc<str>,
     grpc: Arc<str>,
 }
 
-impl Capture {
-    /// `http` and `grpc` make the name of the attribute out of that of the header.
+impl HeaderCapture {
+    /// `http` and `grpc` return the attribute of a header, by protocol.
     pub(crate) fn new(
         headers: impl IntoIterator<Item = HeaderName>,
         http: impl Fn(&HeaderName) -> String,
         grpc: impl Fn(&HeaderName) -> String,
     ) -> Self {
-        let wanted = headers.into_iter().map(|header| Wanted {
+        let captured = headers.into_iter().map(|header| CapturedHeader {
             http: http(&header).into(),
             grpc: grpc(&header).into(),
             header,
         });
-        Self(Some(wanted.collect()))
+        Self(Some(captured.collect()))
     }
 
-    /// Copies the headers that are there, once it is known that there is a span to take them.
+    /// Records the headers that are present, if there is a span.
+    #[inline]
     pub(crate) fn copy(
         &self,
         headers: &HeaderMap,
         protocol: Protocol,
         span: impl FnOnce() -> Option<Context>,
     ) {
-        let Some(wanted) = &self.0 else { return };
+        let Some(captured) = &self.0 else { return };
         let Some(context) = span() else { return };
-        for Wanted { header, http, grpc } in wanted.iter() {
+        for CapturedHeader { header, http, grpc } in captured.iter() {
             let values: Vec<StringValue> = headers
                 .get_all(header)
                 .iter()
-                .filter_map(|value| public(header, value))
+                .filter_map(|value| recorded_value(header, value))
                 .collect();
             if !values.is_empty() {
                 let values = Value::Array(Array::String(values));
@@ -71,8 +72,8 @@ impl Capture {
     }
 }
 
-/// A value that may be seen; nothing where it is no text.
-fn public(name: &HeaderName, value: &HeaderValue) -> Option<StringValue> {
+/// Returns the value to record, or `None` if it is not text.
+fn recorded_value(name: &HeaderName, value: &HeaderValue) -> Option<StringValue> {
     if value.is_sensitive() || SECRETS.contains(name) {
         return Some(REDACTED.into());
     }

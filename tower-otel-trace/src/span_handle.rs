@@ -1,4 +1,4 @@
-//! The span of a request, in the hands of whoever serves it.
+//! The span of a request, for its handler.
 
 use std::sync::{
     Arc,
@@ -12,8 +12,8 @@ use opentelemetry::{
 
 /// The span of a request, as an extension of that request.
 ///
-/// It is there if the layer was told to [expose the span](crate::TraceLayer::expose_span) and the
-/// span is known to OpenTelemetry. What is set after the exchange has ended is lost.
+/// It is inserted if the layer [exposes the span](crate::TraceLayer::expose_span) and the span has an
+/// OpenTelemetry context. Changes after the end of the exchange are lost.
 ///
 /// ```
 /// use axum::Extension;
@@ -30,39 +30,39 @@ use opentelemetry::{
 #[derive(Clone, Debug)]
 pub struct SpanHandle {
     context: Context,
-    named: Arc<AtomicBool>,
+    renamed: Arc<AtomicBool>,
 }
 
 impl SpanHandle {
     pub(crate) fn new(context: Context) -> Self {
         Self {
             context,
-            named: Arc::default(),
+            renamed: Arc::default(),
         }
     }
 
-    /// Gives the span another name, in place of `{method} {route}`. Keep it of low cardinality.
+    /// Renames the span, in place of `{method} {route}`. Use few different names.
     pub fn set_name(&self, name: impl Into<String>) {
-        self.named.store(true, Ordering::Relaxed);
+        self.renamed.store(true, Ordering::Relaxed);
         self.context.span().update_name(name.into());
     }
 
-    /// Sets an attribute.
+    /// Sets an attribute of the span.
     pub fn set_attribute(&self, attribute: KeyValue) {
         self.context.span().set_attribute(attribute);
     }
 
-    /// Links to another span.
+    /// Adds a link to another span.
     pub fn add_link(&self, span: SpanContext, attributes: Vec<KeyValue>) {
         self.context.span().add_link(span, attributes);
     }
 
-    /// The OpenTelemetry context of the span.
+    /// Returns the OpenTelemetry context of the span.
     pub fn context(&self) -> &Context {
         &self.context
     }
 
-    pub(crate) fn is_named(&self) -> bool {
-        self.named.load(Ordering::Relaxed)
+    pub(crate) fn is_renamed(&self) -> bool {
+        self.renamed.load(Ordering::Relaxed)
     }
 }
