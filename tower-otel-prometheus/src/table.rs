@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use metrics::{Key, SharedString};
 
-use super::text;
+use crate::text;
 
 /// Hands out one `S` for each series that Prometheus can tell apart.
 ///
@@ -17,7 +17,7 @@ use super::text;
 ///
 /// The lock is for whoever asks for a handle, and for a reader as long as it takes to copy the
 /// list; recording passes it by.
-pub(super) struct Table<S> {
+pub(crate) struct Table<S> {
     /// The label that each line of a series has by itself.
     taken: Option<&'static str>,
     state: RwLock<State<S>>,
@@ -30,25 +30,25 @@ struct State<S> {
 }
 
 /// By the name that is rendered, so that two scrapes can be compared.
-pub(super) type Families<S> = BTreeMap<Arc<str>, Family<S>>;
+pub(crate) type Families<S> = BTreeMap<Arc<str>, Family<S>>;
 
 /// One metric.
-pub(super) struct Family<S> {
-    pub(super) help: Option<SharedString>,
+pub(crate) struct Family<S> {
+    pub(crate) help: Option<SharedString>,
     /// By what stands between their braces.
     series: BTreeMap<Arc<str>, Arc<S>>,
 }
 
 impl<S> Family<S> {
     /// Each series and what stands between its braces.
-    pub(super) fn series(&self) -> impl Iterator<Item = (&str, &S)> {
+    pub(crate) fn series(&self) -> impl Iterator<Item = (&str, &S)> {
         let series = self.series.iter();
         series.map(|(labels, one)| (&**labels, &**one))
     }
 }
 
 impl<S> Table<S> {
-    pub(super) fn new(taken: Option<&'static str>) -> Self {
+    pub(crate) fn new(taken: Option<&'static str>) -> Self {
         Self {
             taken,
             state: RwLock::new(State {
@@ -60,14 +60,14 @@ impl<S> Table<S> {
 
     /// Describes the metric that is rendered with this name. The first description stays, as with
     /// the exporter.
-    pub(super) fn describe(&self, name: Cow<'_, str>, help: SharedString) {
+    pub(crate) fn describe(&self, name: Cow<'_, str>, help: SharedString) {
         let mut state = self.write();
         let family = state.families.entry(Arc::from(name)).or_default();
         family.help.get_or_insert(help);
     }
 
     /// The series of this key, whose name is rendered as `name`, made if there is none yet.
-    pub(super) fn series(&self, key: &Key, name: Cow<'_, str>, make: impl FnOnce() -> S) -> Arc<S> {
+    pub(crate) fn series(&self, key: &Key, name: Cow<'_, str>, make: impl FnOnce() -> S) -> Arc<S> {
         if let Some(known) = self.read().known.get(key) {
             return Arc::clone(known);
         }
@@ -82,7 +82,7 @@ impl<S> Table<S> {
 
     /// Every metric that was asked for. Copied, so that nobody waits for a handle while they are
     /// rendered.
-    pub(super) fn families(&self) -> Families<S> {
+    pub(crate) fn families(&self) -> Families<S> {
         let mut families = self.read().families.clone();
         families.retain(|_, family| !family.series.is_empty());
         families

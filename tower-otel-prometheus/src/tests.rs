@@ -15,7 +15,7 @@ use std::thread;
 
 use metrics::{Histogram, with_local_recorder};
 
-use super::{Prometheus, Recorder};
+use crate::{Prometheus, Recorder};
 
 fn recorder() -> (Recorder, Prometheus) {
     Prometheus::builder()
@@ -237,7 +237,7 @@ fn a_histogram_without_buckets_is_the_summary_of_the_exporter() {
 }
 
 #[test]
-#[ignore = "needs promtool (Debian package prometheus): cargo test -p tower-otel-metrics --all-features -- --ignored"]
+#[ignore = "needs promtool (Debian package prometheus): cargo test -p tower-otel-prometheus -- --ignored"]
 fn promtool_finds_nothing_to_say() {
     let (recorder, prometheus) = recorder();
     with_local_recorder(&recorder, || {

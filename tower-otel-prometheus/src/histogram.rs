@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use metrics::HistogramFn;
 
-use super::native::{Counted, Native};
+use crate::native::{Counted, Native};
 use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Counts every sample in exactly one bucket, at once and without a lock.
@@ -20,7 +20,7 @@ use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 /// What is no number cannot be compared with a boundary and is dropped: it belongs in no bucket,
 /// and once in the sum it would be all that the sum ever says. An infinity can be compared and is
 /// counted, above or below all boundaries, but left out of the sum for the same reason.
-pub(super) struct AtomicHistogram {
+pub(crate) struct AtomicHistogram {
     boundaries: Arc<[f64]>,
     /// One for each boundary, then one for what exceeds them all. Not cumulative.
     buckets: Box<[AtomicU64]>,
@@ -32,12 +32,12 @@ pub(super) struct AtomicHistogram {
 impl AtomicHistogram {
     /// `boundaries` ascend.
     #[cfg(test)]
-    pub(super) fn new(boundaries: Arc<[f64]>) -> Self {
+    pub(crate) fn new(boundaries: Arc<[f64]>) -> Self {
         Self::with(boundaries, false)
     }
 
     /// `boundaries` ascend. With `native` there are exponential buckets besides.
-    pub(super) fn with(boundaries: Arc<[f64]>, native: bool) -> Self {
+    pub(crate) fn with(boundaries: Arc<[f64]>, native: bool) -> Self {
         Self {
             buckets: (0..=boundaries.len()).map(|_| AtomicU64::new(0)).collect(),
             native: native.then(|| Native::around(&boundaries)),
@@ -67,18 +67,18 @@ impl AtomicHistogram {
         }
     }
 
-    pub(super) fn native(&self) -> Option<Counted> {
+    pub(crate) fn native(&self) -> Option<Counted> {
         self.native.as_ref().map(Native::counted)
     }
 
-    pub(super) fn boundaries(&self) -> &[f64] {
+    pub(crate) fn boundaries(&self) -> &[f64] {
         &self.boundaries
     }
 
     /// How many samples do not exceed each boundary, and last how many there are. Every bucket is
     /// read once, so these never descend and the last one is their total, whoever records
     /// meanwhile.
-    pub(super) fn cumulative(&self) -> impl Iterator<Item = u64> {
+    pub(crate) fn cumulative(&self) -> impl Iterator<Item = u64> {
         self.buckets.iter().scan(0_u64, |total, bucket| {
             *total = total.saturating_add(bucket.load(Relaxed));
             Some(*total)
@@ -87,7 +87,7 @@ impl AtomicHistogram {
 
     /// The sum of the finite samples. It is another word than the buckets: while others record,
     /// it may be ahead of them or behind by the samples of that very instant.
-    pub(super) fn sum(&self) -> f64 {
+    pub(crate) fn sum(&self) -> f64 {
         f64::from_bits(self.sum.load(Relaxed))
     }
 }
@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(histogram.sum(), 8.0 * 1000.0 * 4950.0);
     }
 
-    /// `cargo test --release -p tower-otel-metrics --all-features -- --ignored --nocapture record_cost`
+    /// `cargo test --release -p tower-otel-prometheus -- --ignored --nocapture record_cost`
     #[test]
     #[ignore = "a measurement, not a claim"]
     fn record_cost() {

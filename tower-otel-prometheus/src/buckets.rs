@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tower_otel_semconv::metric::DURATION_BOUNDARIES;
+use tower_otel_semconv::metric::{BODY_SIZE_BOUNDARIES, DURATION_BOUNDARIES};
 
-use super::{InstallError, text};
-use crate::{app, naming::SIZE_BOUNDARIES};
+use crate::{error::InstallError, text};
 
 /// Ends the name of every duration this suite records, on either side and under any prefix.
 const DURATION_SUFFIX: &str = "_duration_seconds";
@@ -15,7 +14,7 @@ const DURATION_SUFFIX: &str = "_duration_seconds";
 const SIZE_SUFFIX: &str = "_body_size_bytes";
 
 /// Decides by the name as it is rendered: names that are rendered as one are one histogram.
-pub(super) struct Buckets {
+pub(crate) struct Buckets {
     own: HashMap<String, Arc<[f64]>>,
     durations: Arc<[f64]>,
     sizes: Arc<[f64]>,
@@ -23,7 +22,7 @@ pub(super) struct Buckets {
 
 impl Buckets {
     /// Of a name given twice the later boundaries hold.
-    pub(super) fn new(own: Vec<(String, Vec<f64>)>) -> Result<Self, InstallError> {
+    pub(crate) fn new(own: Vec<(String, Vec<f64>)>) -> Result<Self, InstallError> {
         let own = own.into_iter().map(|(metric, boundaries)| {
             if are_buckets(&boundaries) {
                 Ok((text::metric_name(&metric).into_owned(), boundaries.into()))
@@ -31,19 +30,15 @@ impl Buckets {
                 Err(InstallError::Buckets { metric })
             }
         });
-        let known = app::BOUNDARIES.iter().map(|(metric, boundaries)| {
-            let boundaries: Arc<[f64]> = (*boundaries).into();
-            Ok(((*metric).to_owned(), boundaries))
-        });
         Ok(Self {
-            own: known.chain(own).collect::<Result<_, _>>()?,
+            own: own.collect::<Result<_, _>>()?,
             durations: DURATION_BOUNDARIES.into(),
-            sizes: SIZE_BOUNDARIES.into(),
+            sizes: BODY_SIZE_BOUNDARIES.into(),
         })
     }
 
     /// The boundaries of the histogram that is rendered as `name`.
-    pub(super) fn of(&self, name: &str) -> Option<&Arc<[f64]>> {
+    pub(crate) fn of(&self, name: &str) -> Option<&Arc<[f64]>> {
         self.own
             .get(name)
             .or_else(|| name.ends_with(DURATION_SUFFIX).then_some(&self.durations))

@@ -5,10 +5,10 @@ use std::fmt::{self, Display, Write};
 
 use metrics::Label;
 
-use super::histogram::AtomicHistogram;
+use crate::histogram::AtomicHistogram;
 
 /// The name as it is rendered: the same as the exporter's for summaries.
-pub(super) fn metric_name(raw: &str) -> Cow<'_, str> {
+pub(crate) fn metric_name(raw: &str) -> Cow<'_, str> {
     valid(raw, |char| char == ':')
 }
 
@@ -38,7 +38,7 @@ fn valid(raw: &str, also: impl Fn(char) -> bool) -> Cow<'_, str> {
 /// last value holds, as with the exporter. A name with a meaning in the format would make Prometheus
 /// refuse the whole scrape: it is given the prefix that Prometheus itself gives to a label that is in
 /// its way. Such a name is `__name__`, and the one that is `taken` by the lines themselves.
-pub(super) fn label_set<'a>(
+pub(crate) fn label_set<'a>(
     labels: impl Iterator<Item = &'a Label>,
     taken: Option<&str>,
 ) -> String {
@@ -87,7 +87,7 @@ fn escape(text: &mut String, raw: &str, quoted: bool) {
 }
 
 /// One counter or gauge: its head, then the value of each of its series.
-pub(super) fn values<'a>(
+pub(crate) fn values<'a>(
     text: &mut String,
     name: &str,
     help: Option<&str>,
@@ -104,7 +104,7 @@ pub(super) fn values<'a>(
 }
 
 /// One histogram: its head, then each of its series.
-pub(super) fn histogram<'a>(
+pub(crate) fn histogram<'a>(
     text: &mut String,
     name: &str,
     help: Option<&str>,
@@ -136,7 +136,7 @@ fn braced(labels: &str) -> String {
 }
 
 /// A number as the format spells it.
-pub(super) struct Number(pub(super) f64);
+pub(crate) struct Number(pub(crate) f64);
 
 impl Display for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

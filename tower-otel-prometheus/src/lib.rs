@@ -1,7 +1,7 @@
 //! Prometheus: the recorder, its upkeep and the `/metrics` service, without an async runtime.
 //!
 //! ```
-//! use tower_otel_metrics::prometheus::Prometheus;
+//! use tower_otel_prometheus::Prometheus;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! // Before anything records: what was recorded earlier is gone, and so is what is recorded
@@ -22,17 +22,17 @@
 //!   conventions advise ([`DURATION_BOUNDARIES`](tower_otel_semconv::metric::DURATION_BOUNDARIES)),
 //!   those of databases and models in [`app`](crate::app) the boundaries advised for these, and
 //!   `*_body_size_bytes` the powers of ten from a hundred bytes to a hundred megabytes, for which there
-//!   is no advice. [`Builder::buckets`] gives a name its own. Any other histogram is rendered as the
+//!   is no advice. [`PrometheusBuilder::buckets`] gives a name its own. Any other histogram is rendered as the
 //!   exporter's summary, whose quantiles cannot be added up over several processes: give it buckets.
 //! * **Names.** They are rendered as they were recorded, apart from characters Prometheus does not
 //!   know, which become `_`. No unit and no `_total` is appended.
 //! * **Upkeep.** The exporter keeps every sample of a summary until somebody renders, 16 bytes each:
 //!   a service that nobody scrapes grows until it dies. A thread of its own sorts them every five
-//!   seconds, see [`Builder::upkeep`].
+//!   seconds, see [`PrometheusBuilder::upkeep`].
 //!
 //! # Native histograms
 //!
-//! [`Builder::native_histograms`] counts every histogram with buckets in
+//! [`PrometheusBuilder::native_histograms`] counts every histogram with buckets in
 //! [exponential buckets](https://prometheus.io/docs/specs/native_histograms/) as well, and the
 //! service then answers in protobuf whoever prefers that, as a Prometheus does that was started with
 //! `--enable-feature=native-histograms`. There is nothing to generate and no `protoc`.
@@ -69,8 +69,10 @@
 //! Only summaries, the histograms without buckets, go through the exporter's sample store. It can
 //! lose samples that are recorded in the very instant in which it is drained, by upkeep or by a
 //! scrape: seldom more than one, but a thread interrupted at the wrong instruction loses what one
-//! series has gathered since the drain before (metrics-util 0.20.4). A short [`Builder::upkeep`]
+//! series has gathered since the drain before (metrics-util 0.20.4). A short [`PrometheusBuilder::upkeep`]
 //! makes such a loss smaller and likelier; buckets make it impossible.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod buckets;
 mod builder;
@@ -78,96 +80,24 @@ mod error;
 mod families;
 mod histogram;
 mod native;
+mod prometheus;
 mod protobuf;
 mod recorder;
 mod registry;
 mod service;
+mod sync;
 mod table;
 #[cfg(test)]
 mod tests;
 mod text;
 mod upkeep;
 
-use std::fmt;
-use std::sync::Arc;
+pub use builder::PrometheusBuilder;
+pub use error::InstallError;
+pub use prometheus::Prometheus;
+pub use recorder::Recorder;
+pub use service::{MetricsBody, MetricsService};
 
-use metrics_exporter_prometheus::PrometheusHandle;
-
-pub use self::builder::Builder;
-pub use self::error::InstallError;
-pub use self::recorder::Recorder;
-use self::registry::Registry;
-pub use self::service::{MetricsBody, MetricsService};
-use self::upkeep::Upkeep;
-
-/// Reads what a [`Recorder`] has recorded. Clones read the same.
-#[derive(Clone)]
-pub struct Prometheus {
-    handle: PrometheusHandle,
-    registry: Arc<Registry>,
-    _upkeep: Arc<Upkeep>,
-}
-
-impl Prometheus {
-    /// A recorder to be configured.
-    pub fn builder() -> Builder {
-        Builder::default()
-    }
-
-    /// Installs a recorder with the defaults, as [`Builder::install`] does.
-    ///
-    /// ```
-    /// use tower_otel_metrics::prometheus::Prometheus;
-    ///
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let prometheus = Prometheus::install()?;
-    /// metrics::gauge!("websocket_connections").increment(1);
-    /// assert!(prometheus.render().contains("websocket_connections 1"));
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// If a recorder is already installed, or the upkeep thread cannot be started.
-    pub fn install() -> Result<Self, InstallError> {
-        Self::builder().install()
-    }
-
-    /// Everything recorded so far, in the text format, version 0.0.4.
-    ///
-    /// This is computation without a pause: about two thousandths of a millisecond for each series
-    /// of a histogram, ten times that for a summary, so two milliseconds for a thousand histograms.
-    /// Nobody who records waits for it.
-    #[must_use]
-    pub fn render(&self) -> String {
-        let mut text = String::new();
-        self.registry.render_values(&mut text);
-        text.push_str(&self.handle.render());
-        self.registry.render_histograms(&mut text);
-        text
-    }
-
-    /// The same in the delimited protobuf format, with native histograms.
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        for summary in families::parse(&self.handle.render()) {
-            protobuf::summary(&mut out, summary);
-        }
-        self.registry.encode(&mut out);
-        out
-    }
-
-    /// The service behind `/metrics`.
-    #[must_use]
-    pub fn service(&self) -> MetricsService {
-        MetricsService::new(self.clone())
-    }
-}
-
-impl fmt::Debug for Prometheus {
-    /// Without the recorded values, which may be many.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Prometheus").finish_non_exhaustive()
-    }
-}
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

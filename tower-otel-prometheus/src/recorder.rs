@@ -4,8 +4,8 @@ use std::sync::Arc;
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, SharedString, Unit};
 use metrics_exporter_prometheus::PrometheusRecorder;
 
-use super::registry::Registry;
-use super::upkeep::Upkeep;
+use crate::registry::Registry;
+use crate::upkeep::Upkeep;
 
 /// What records, for whoever installs it differently: below other recorders, or for one thread.
 ///
@@ -13,7 +13,7 @@ use super::upkeep::Upkeep;
 /// running: as long as something can be recorded, somebody sorts the exporter's samples.
 ///
 /// ```
-/// use tower_otel_metrics::prometheus::Prometheus;
+/// use tower_otel_prometheus::Prometheus;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let (recorder, prometheus) = Prometheus::builder().build()?;
@@ -31,7 +31,7 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    pub(super) fn new(
+    pub(crate) fn new(
         inner: PrometheusRecorder,
         registry: Arc<Registry>,
         upkeep: Arc<Upkeep>,

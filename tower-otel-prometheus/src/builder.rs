@@ -1,12 +1,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use metrics_exporter_prometheus::PrometheusBuilder;
+use metrics_exporter_prometheus::PrometheusBuilder as ExporterBuilder;
 
-use super::buckets::Buckets;
-use super::registry::Registry;
-use super::upkeep::Upkeep;
-use super::{InstallError, Prometheus, Recorder};
+use crate::buckets::Buckets;
+use crate::registry::Registry;
+use crate::upkeep::Upkeep;
+use crate::{error::InstallError, prometheus::Prometheus, recorder::Recorder};
 
 /// Below this the upkeep would do nothing but upkeep.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
@@ -15,7 +15,7 @@ const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 ///
 /// ```
 /// use std::time::Duration;
-/// use tower_otel_metrics::prometheus::Prometheus;
+/// use tower_otel_prometheus::Prometheus;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let prometheus = Prometheus::builder()
@@ -29,13 +29,13 @@ const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "nothing is recorded before `install` or `build`"]
-pub struct Builder {
+pub struct PrometheusBuilder {
     buckets: Vec<(String, Vec<f64>)>,
     upkeep: Duration,
     native: bool,
 }
 
-impl Default for Builder {
+impl Default for PrometheusBuilder {
     fn default() -> Self {
         Self {
             buckets: Vec::new(),
@@ -45,7 +45,7 @@ impl Default for Builder {
     }
 }
 
-impl Builder {
+impl PrometheusBuilder {
     /// Gives the histogram of exactly this name its own buckets: finite upper boundaries in
     /// ascending order; `+Inf` comes by itself. Given twice, the later ones hold.
     pub fn buckets(
@@ -105,7 +105,7 @@ impl Builder {
     /// started.
     pub fn build(self) -> Result<(Recorder, Prometheus), InstallError> {
         let registry = Arc::new(Registry::new(Buckets::new(self.buckets)?, self.native));
-        let recorder = PrometheusBuilder::new().build_recorder();
+        let recorder = ExporterBuilder::new().build_recorder();
         let handle = recorder.handle();
         let kept_up = handle.clone();
         let interval = self.upkeep.max(SHORTEST_INTERVAL);

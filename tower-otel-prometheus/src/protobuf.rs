@@ -4,13 +4,13 @@
 //! [client_model](https://github.com/prometheus/client_model), which is small and does not change;
 //! writing its few fields takes less than a generator and its compiler do.
 
-use super::families::{Labels, Sample, Summary};
-use super::histogram::AtomicHistogram;
-use super::native::SCHEMA;
+use crate::families::{Labels, Sample, Summary};
+use crate::histogram::AtomicHistogram;
+use crate::native::SCHEMA;
 
 /// What a family is of.
 #[derive(Clone, Copy)]
-pub(super) enum Of {
+pub(crate) enum Of {
     Counter = 0,
     Gauge = 1,
     Summary = 2,
@@ -107,7 +107,7 @@ fn family<S>(
 }
 
 /// A counter or a gauge.
-pub(super) fn values(
+pub(crate) fn values(
     out: &mut Vec<u8>,
     name: &str,
     help: Option<&str>,
@@ -120,7 +120,7 @@ pub(super) fn values(
 }
 
 /// A summary that was rendered as text.
-pub(super) fn summary(out: &mut Vec<u8>, summary: Summary) {
+pub(crate) fn summary(out: &mut Vec<u8>, summary: Summary) {
     let help = summary.help.as_deref();
     let series = summary.series;
     family(
@@ -143,7 +143,7 @@ pub(super) fn summary(out: &mut Vec<u8>, summary: Summary) {
 }
 
 /// A histogram with the buckets of the text format and, where it has any, the native ones.
-pub(super) fn histogram<'a>(
+pub(crate) fn histogram<'a>(
     out: &mut Vec<u8>,
     name: &str,
     help: Option<&str>,

@@ -3,26 +3,26 @@
 
 use std::collections::BTreeMap;
 
-pub(super) type Labels = Vec<(String, String)>;
+pub(crate) type Labels = Vec<(String, String)>;
 
 /// A summary with all its series.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Summary {
-    pub(super) name: String,
-    pub(super) help: Option<String>,
-    pub(super) series: BTreeMap<Labels, Sample>,
+pub(crate) struct Summary {
+    pub(crate) name: String,
+    pub(crate) help: Option<String>,
+    pub(crate) series: BTreeMap<Labels, Sample>,
 }
 
 /// The parts of one series.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Sample {
-    pub(super) count: f64,
-    pub(super) sum: f64,
-    pub(super) quantiles: Vec<(f64, f64)>,
+pub(crate) struct Sample {
+    pub(crate) count: f64,
+    pub(crate) sum: f64,
+    pub(crate) quantiles: Vec<(f64, f64)>,
 }
 
 /// The summaries of a text that has no others; a line that is none of the format's is passed over.
-pub(super) fn parse(text: &str) -> Vec<Summary> {
+pub(crate) fn parse(text: &str) -> Vec<Summary> {
     let mut families: Vec<Summary> = Vec::new();
     let mut help: Option<(&str, String)> = None;
     for line in text.lines() {
@@ -67,7 +67,7 @@ fn sample(line: &str, family: &mut Summary) -> Option<()> {
 }
 
 /// The labels between two braces.
-pub(super) fn labels(mut text: &str) -> Labels {
+pub(crate) fn labels(mut text: &str) -> Labels {
     let mut labels = Labels::new();
     while let Some((name, rest)) = text.split_once("=\"") {
         let mut escaped = false;

@@ -10,7 +10,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use tower_service::Service;
 
-use super::Prometheus;
+use crate::prometheus::Prometheus;
 
 /// The text format Prometheus has read since its version 0.4.
 const TEXT_FORMAT: HeaderValue =
@@ -43,7 +43,7 @@ fn prefers_protobuf<B>(request: &Request<B>) -> bool {
 /// ```
 /// use http::{Request, StatusCode};
 /// use tower::ServiceExt;
-/// use tower_otel_metrics::prometheus::Prometheus;
+/// use tower_otel_prometheus::Prometheus;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let (_recorder, prometheus) = Prometheus::builder().build()?;
@@ -67,7 +67,7 @@ pub struct MetricsService {
 }
 
 impl MetricsService {
-    pub(super) fn new(prometheus: Prometheus) -> Self {
+    pub(crate) fn new(prometheus: Prometheus) -> Self {
         Self { prometheus }
     }
 }

@@ -8,14 +8,14 @@ use std::time::Duration;
 
 /// Keeps a thread going for as long as it lives. Dropping it wakes the thread, which ends, and
 /// waits for nothing; a process that exits does not wait for the thread either.
-pub(super) struct Upkeep {
+pub(crate) struct Upkeep {
     /// Nothing is ever sent: that this end is gone is the message.
     _alive: Sender<Infallible>,
 }
 
 impl Upkeep {
     /// Runs `task` every `interval`, the first time after the first interval.
-    pub(super) fn start(
+    pub(crate) fn start(
         interval: Duration,
         mut task: impl FnMut() + Send + 'static,
     ) -> io::Result<Self> {

@@ -6,17 +6,17 @@ use std::sync::atomic::Ordering::Relaxed;
 use metrics::atomics::AtomicU64;
 use metrics::{Key, KeyName, SharedString};
 
-use super::buckets::Buckets;
-use super::families::labels;
-use super::histogram::AtomicHistogram;
-use super::protobuf::{self, Of};
-use super::table::Table;
-use super::text::{self, Number};
+use crate::buckets::Buckets;
+use crate::families::labels;
+use crate::histogram::AtomicHistogram;
+use crate::protobuf::{self, Of};
+use crate::table::Table;
+use crate::text::{self, Number};
 
 /// All series but the summaries.
 ///
 /// A counter is a number and a gauge the bits of one, which whoever records changes in place.
-pub(super) struct Registry {
+pub(crate) struct Registry {
     counters: Table<AtomicU64>,
     gauges: Table<AtomicU64>,
     histograms: Table<AtomicHistogram>,
@@ -25,7 +25,7 @@ pub(super) struct Registry {
 }
 
 impl Registry {
-    pub(super) fn new(buckets: Buckets, native: bool) -> Self {
+    pub(crate) fn new(buckets: Buckets, native: bool) -> Self {
         Self {
             counters: Table::new(None),
             gauges: Table::new(None),
@@ -35,17 +35,17 @@ impl Registry {
         }
     }
 
-    pub(super) fn describe_counter(&self, name: &KeyName, help: SharedString) {
+    pub(crate) fn describe_counter(&self, name: &KeyName, help: SharedString) {
         self.counters
             .describe(text::metric_name(name.as_str()), help);
     }
 
-    pub(super) fn describe_gauge(&self, name: &KeyName, help: SharedString) {
+    pub(crate) fn describe_gauge(&self, name: &KeyName, help: SharedString) {
         self.gauges.describe(text::metric_name(name.as_str()), help);
     }
 
     /// Gives the description back if it is none for a histogram with buckets.
-    pub(super) fn describe_histogram(
+    pub(crate) fn describe_histogram(
         &self,
         name: &KeyName,
         help: SharedString,
@@ -58,19 +58,19 @@ impl Registry {
         None
     }
 
-    pub(super) fn counter(&self, key: &Key) -> Arc<AtomicU64> {
+    pub(crate) fn counter(&self, key: &Key) -> Arc<AtomicU64> {
         let name = text::metric_name(key.name());
         self.counters.series(key, name, || AtomicU64::new(0))
     }
 
-    pub(super) fn gauge(&self, key: &Key) -> Arc<AtomicU64> {
+    pub(crate) fn gauge(&self, key: &Key) -> Arc<AtomicU64> {
         let name = text::metric_name(key.name());
         let zero = 0.0_f64.to_bits();
         self.gauges.series(key, name, || AtomicU64::new(zero))
     }
 
     /// The histogram of this key, if its name has buckets.
-    pub(super) fn histogram(&self, key: &Key) -> Option<Arc<AtomicHistogram>> {
+    pub(crate) fn histogram(&self, key: &Key) -> Option<Arc<AtomicHistogram>> {
         let name = text::metric_name(key.name());
         let boundaries = Arc::clone(self.buckets.of(&name)?);
         let make = || AtomicHistogram::with(boundaries, self.native);
@@ -78,12 +78,12 @@ impl Registry {
     }
 
     /// Whether its histograms have native buckets.
-    pub(super) const fn are_native(&self) -> bool {
+    pub(crate) const fn are_native(&self) -> bool {
         self.native
     }
 
     /// Appends counters and gauges.
-    pub(super) fn render_values(&self, text: &mut String) {
+    pub(crate) fn render_values(&self, text: &mut String) {
         for (name, family) in self.counters.families() {
             let series = family.series();
             let series = series.map(|(labels, one)| (labels, count(one)));
@@ -97,14 +97,14 @@ impl Registry {
     }
 
     /// Appends the histograms.
-    pub(super) fn render_histograms(&self, text: &mut String) {
+    pub(crate) fn render_histograms(&self, text: &mut String) {
         for (name, family) in self.histograms.families() {
             text::histogram(text, &name, family.help.as_deref(), family.series());
         }
     }
 
     /// The same in protobuf.
-    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         for (name, family) in self.counters.families() {
             let series = family.series();
             let series = series.map(|(text, one)| (labels(text), count(one) as f64));

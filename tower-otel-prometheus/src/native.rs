@@ -3,7 +3,7 @@
 use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A bucket is the eighth root of two wide: quantiles are right within five percent.
-pub(super) const SCHEMA: i32 = 3;
+pub(crate) const SCHEMA: i32 = 3;
 const PER_DOUBLING: f64 = 8.0;
 
 /// Buckets reach from a thousandth of the lowest boundary to a thousandfold of the highest one.
@@ -13,7 +13,7 @@ const MARGIN: i32 = 80;
 /// memory that never grows: about two kilobytes for durations.
 ///
 /// What is not above the lowest bucket is in the zero bucket, what is above the highest in that.
-pub(super) struct Native {
+pub(crate) struct Native {
     /// Index of the first bucket; bucket `i` ends at two to the power of `i / 8`.
     first: i32,
     zero: AtomicU64,
@@ -21,15 +21,15 @@ pub(super) struct Native {
 }
 
 /// What has been counted at one time.
-pub(super) struct Counted {
-    pub(super) first: i32,
-    pub(super) zero: u64,
-    pub(super) buckets: Vec<u64>,
+pub(crate) struct Counted {
+    pub(crate) first: i32,
+    pub(crate) zero: u64,
+    pub(crate) buckets: Vec<u64>,
 }
 
 impl Native {
     /// Around boundaries that ascend.
-    pub(super) fn around(boundaries: &[f64]) -> Self {
+    pub(crate) fn around(boundaries: &[f64]) -> Self {
         let mut positive = boundaries.iter().filter(|boundary| **boundary > 0.0);
         let low = positive.next().copied().unwrap_or(1.0);
         let high = positive.next_back().copied().unwrap_or(low);
@@ -45,7 +45,7 @@ impl Native {
     }
 
     /// `value` is a number.
-    pub(super) fn add(&self, value: f64, times: u64) {
+    pub(crate) fn add(&self, value: f64, times: u64) {
         let at = if value > 0.0 {
             i64::from(index(value)) - i64::from(self.first)
         } else {
@@ -58,7 +58,7 @@ impl Native {
         bucket.unwrap_or(&self.zero).fetch_add(times, Relaxed);
     }
 
-    pub(super) fn counted(&self) -> Counted {
+    pub(crate) fn counted(&self) -> Counted {
         Counted {
             first: self.first,
             zero: self.zero.load(Relaxed),
@@ -68,14 +68,14 @@ impl Native {
 }
 
 impl Counted {
-    pub(super) fn total(&self) -> u64 {
+    pub(crate) fn total(&self) -> u64 {
         self.buckets
             .iter()
             .fold(self.zero, |a, b| a.saturating_add(*b))
     }
 
     /// The upper end of the zero bucket.
-    pub(super) fn zero_threshold(&self) -> f64 {
+    pub(crate) fn zero_threshold(&self) -> f64 {
         (f64::from(self.first - 1) / PER_DOUBLING).exp2()
     }
 }
