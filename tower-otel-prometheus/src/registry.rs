@@ -1,25 +1,26 @@
-//! What this crate counts itself: counters, gauges, and histograms with buckets.
+//! Every metric except summaries: counters, gauges, and histograms with buckets.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, atomic::Ordering::Relaxed};
 
-use metrics::atomics::AtomicU64;
-use metrics::{Key, KeyName, SharedString};
+use metrics::{Key, KeyName, SharedString, atomics::AtomicU64};
 
-use crate::buckets::Buckets;
-use crate::families::labels;
-use crate::histogram::AtomicHistogram;
-use crate::protobuf::{self, Of};
-use crate::table::Table;
-use crate::text::{self, Number};
+use crate::{
+    buckets::Buckets,
+    histogram::AtomicHistogram,
+    labels::metric_name,
+    protobuf::{self, MetricType},
+    summary::parse_labels,
+    table::SeriesTable,
+    text::{self, Float},
+};
 
-/// All series but the summaries.
+/// The series of all counters, gauges and histograms with buckets.
 ///
-/// A counter is a number and a gauge the bits of one, which whoever records changes in place.
+/// A counter is an integer and a gauge the bits of an `f64`. Both are changed in place.
 pub(crate) struct Registry {
-    counters: Table<AtomicU64>,
-    gauges: Table<AtomicU64>,
-    histograms: Table<AtomicHistogram>,
+    counters: SeriesTable<AtomicU64>,
+    gauges: SeriesTable<AtomicU64>,
+    histograms: SeriesTable<AtomicHistogram>,
     buckets: Buckets,
     native: bool,
 }
@@ -27,106 +28,108 @@ pub(crate) struct Registry {
 impl Registry {
     pub(crate) fn new(buckets: Buckets, native: bool) -> Self {
         Self {
-            counters: Table::new(None),
-            gauges: Table::new(None),
-            histograms: Table::new(Some("le")),
+            counters: SeriesTable::new(None),
+            gauges: SeriesTable::new(None),
+            histograms: SeriesTable::new(Some("le")),
             buckets,
             native,
         }
     }
 
     pub(crate) fn describe_counter(&self, name: &KeyName, help: SharedString) {
-        self.counters
-            .describe(text::metric_name(name.as_str()), help);
+        self.counters.describe(metric_name(name.as_str()), help);
     }
 
     pub(crate) fn describe_gauge(&self, name: &KeyName, help: SharedString) {
-        self.gauges.describe(text::metric_name(name.as_str()), help);
+        self.gauges.describe(metric_name(name.as_str()), help);
     }
 
-    /// Gives the description back if it is none for a histogram with buckets.
-    pub(crate) fn describe_histogram(
-        &self,
-        name: &KeyName,
-        help: SharedString,
-    ) -> Option<SharedString> {
-        let name = text::metric_name(name.as_str());
-        if self.buckets.of(&name).is_none() {
-            return Some(help);
-        }
-        self.histograms.describe(name, help);
-        None
+    /// Describes a histogram with buckets.
+    pub(crate) fn describe_histogram(&self, name: &KeyName, help: SharedString) {
+        self.histograms.describe(metric_name(name.as_str()), help);
+    }
+
+    /// Whether histograms of this name have buckets.
+    pub(crate) fn has_buckets(&self, name: &KeyName) -> bool {
+        self.buckets
+            .boundaries(&metric_name(name.as_str()))
+            .is_some()
     }
 
     pub(crate) fn counter(&self, key: &Key) -> Arc<AtomicU64> {
-        let name = text::metric_name(key.name());
-        self.counters.series(key, name, || AtomicU64::new(0))
+        let name = metric_name(key.name());
+        self.counters
+            .get_or_insert_with(key, name, || AtomicU64::new(0))
     }
 
     pub(crate) fn gauge(&self, key: &Key) -> Arc<AtomicU64> {
-        let name = text::metric_name(key.name());
+        let name = metric_name(key.name());
         let zero = 0.0_f64.to_bits();
-        self.gauges.series(key, name, || AtomicU64::new(zero))
+        self.gauges
+            .get_or_insert_with(key, name, || AtomicU64::new(zero))
     }
 
-    /// The histogram of this key, if its name has buckets.
+    /// Returns the histogram of this key, or `None` if its name has no buckets.
     pub(crate) fn histogram(&self, key: &Key) -> Option<Arc<AtomicHistogram>> {
-        let name = text::metric_name(key.name());
-        let boundaries = Arc::clone(self.buckets.of(&name)?);
-        let make = || AtomicHistogram::with(boundaries, self.native);
-        Some(self.histograms.series(key, name, make))
+        let name = metric_name(key.name());
+        let boundaries = Arc::clone(self.buckets.boundaries(&name)?);
+        let make = || AtomicHistogram::new(boundaries, self.native);
+        Some(self.histograms.get_or_insert_with(key, name, make))
     }
 
-    /// Whether its histograms have native buckets.
-    pub(crate) const fn are_native(&self) -> bool {
+    /// Whether histograms have native buckets.
+    pub(crate) const fn has_native_histograms(&self) -> bool {
         self.native
     }
 
-    /// Appends counters and gauges.
+    /// Appends counters and gauges in the text format.
     pub(crate) fn render_values(&self, text: &mut String) {
         for (name, family) in self.counters.families() {
             let series = family.series();
-            let series = series.map(|(labels, one)| (labels, count(one)));
-            text::values(text, &name, family.help.as_deref(), "counter", series);
+            let series = series.map(|(labels, counter)| (labels, counter_value(counter)));
+            text::write_values(text, &name, family.help.as_deref(), "counter", series);
         }
         for (name, family) in self.gauges.families() {
             let series = family.series();
-            let series = series.map(|(labels, one)| (labels, Number(level(one))));
-            text::values(text, &name, family.help.as_deref(), "gauge", series);
+            let series = series.map(|(labels, gauge)| (labels, Float(gauge_value(gauge))));
+            text::write_values(text, &name, family.help.as_deref(), "gauge", series);
         }
     }
 
-    /// Appends the histograms.
+    /// Appends the histograms in the text format.
     pub(crate) fn render_histograms(&self, text: &mut String) {
         for (name, family) in self.histograms.families() {
-            text::histogram(text, &name, family.help.as_deref(), family.series());
+            text::write_histogram(text, &name, family.help.as_deref(), family.series());
         }
     }
 
-    /// The same in protobuf.
+    /// Appends all metrics in the protobuf format.
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         for (name, family) in self.counters.families() {
             let series = family.series();
-            let series = series.map(|(text, one)| (labels(text), count(one) as f64));
-            protobuf::values(out, &name, family.help.as_deref(), Of::Counter, series);
+            let series = series
+                .map(|(labels, counter)| (parse_labels(labels), counter_value(counter) as f64));
+            let help = family.help.as_deref();
+            protobuf::write_values(out, &name, help, MetricType::Counter, series);
         }
         for (name, family) in self.gauges.families() {
             let series = family.series();
-            let series = series.map(|(text, one)| (labels(text), level(one)));
-            protobuf::values(out, &name, family.help.as_deref(), Of::Gauge, series);
+            let series = series.map(|(labels, gauge)| (parse_labels(labels), gauge_value(gauge)));
+            let help = family.help.as_deref();
+            protobuf::write_values(out, &name, help, MetricType::Gauge, series);
         }
         for (name, family) in self.histograms.families() {
             let series = family.series();
-            let series = series.map(|(text, one)| (labels(text), one));
-            protobuf::histogram(out, &name, family.help.as_deref(), series);
+            let series = series.map(|(labels, histogram)| (parse_labels(labels), histogram));
+            protobuf::write_histogram(out, &name, family.help.as_deref(), series);
         }
     }
 }
 
-fn count(counter: &AtomicU64) -> u64 {
+fn counter_value(counter: &AtomicU64) -> u64 {
     counter.load(Relaxed)
 }
 
-fn level(gauge: &AtomicU64) -> f64 {
+fn gauge_value(gauge: &AtomicU64) -> f64 {
     f64::from_bits(gauge.load(Relaxed))
 }

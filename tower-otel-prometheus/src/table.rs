@@ -1,87 +1,91 @@
-//! The series of one kind of metric: which there are, and what they are rendered as.
+//! The series of one kind of metric, and the labels they are rendered with.
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
 
 use metrics::{Key, SharedString};
 
-use crate::text;
+use crate::labels::label_text;
 
-/// Hands out one `S` for each series that Prometheus can tell apart.
+/// A table with one `S` for each series that Prometheus distinguishes.
 ///
-/// Keys that are rendered alike, because they differ in nothing but the order of their labels or in
-/// characters that become `_`, share one: two equal lines would make Prometheus refuse one of them
-/// or the whole scrape, and to choose a line is to lose what the other has counted. So both are
-/// counted in one place, and everything is in the total.
+/// Keys that render alike share one `S`: keys that differ in the order of their labels, or in
+/// characters that become `_`. Two equal lines would make Prometheus reject one of them or the
+/// whole scrape.
 ///
-/// The lock is for whoever asks for a handle, and for a reader as long as it takes to copy the
-/// list; recording passes it by.
-pub(crate) struct Table<S> {
-    /// The label that each line of a series has by itself.
-    taken: Option<&'static str>,
+/// The lock is taken when a handle is requested, and while a render copies the list. Recording
+/// does not take it.
+pub(crate) struct SeriesTable<S> {
+    /// A label name that the lines of a series use themselves, such as `le`.
+    reserved_label: Option<&'static str>,
     state: RwLock<State<S>>,
 }
 
 struct State<S> {
-    /// Spares a known key the making of its text.
-    known: HashMap<Key, Arc<S>>,
+    /// Finds a known key without rendering it.
+    by_key: HashMap<Key, Arc<S>>,
     families: Families<S>,
 }
 
-/// By the name that is rendered, so that two scrapes can be compared.
+/// Families by their rendered name, in order.
 pub(crate) type Families<S> = BTreeMap<Arc<str>, Family<S>>;
 
-/// One metric.
+/// All series of one name.
 pub(crate) struct Family<S> {
     pub(crate) help: Option<SharedString>,
-    /// By what stands between their braces.
+    /// Series by their rendered labels.
     series: BTreeMap<Arc<str>, Arc<S>>,
 }
 
 impl<S> Family<S> {
-    /// Each series and what stands between its braces.
+    /// Returns each series with its rendered labels.
     pub(crate) fn series(&self) -> impl Iterator<Item = (&str, &S)> {
         let series = self.series.iter();
-        series.map(|(labels, one)| (&**labels, &**one))
+        series.map(|(labels, value)| (&**labels, &**value))
     }
 }
 
-impl<S> Table<S> {
-    pub(crate) fn new(taken: Option<&'static str>) -> Self {
+impl<S> SeriesTable<S> {
+    pub(crate) fn new(reserved_label: Option<&'static str>) -> Self {
         Self {
-            taken,
+            reserved_label,
             state: RwLock::new(State {
-                known: HashMap::new(),
+                by_key: HashMap::new(),
                 families: Families::new(),
             }),
         }
     }
 
-    /// Describes the metric that is rendered with this name. The first description stays, as with
-    /// the exporter.
+    /// Sets the help text of a rendered name. The first text stays, as in the exporter.
     pub(crate) fn describe(&self, name: Cow<'_, str>, help: SharedString) {
         let mut state = self.write();
         let family = state.families.entry(Arc::from(name)).or_default();
         family.help.get_or_insert(help);
     }
 
-    /// The series of this key, whose name is rendered as `name`, made if there is none yet.
-    pub(crate) fn series(&self, key: &Key, name: Cow<'_, str>, make: impl FnOnce() -> S) -> Arc<S> {
-        if let Some(known) = self.read().known.get(key) {
-            return Arc::clone(known);
+    /// Returns the series of `key`, whose rendered name is `name`. A new series is made by `make`.
+    pub(crate) fn get_or_insert_with(
+        &self,
+        key: &Key,
+        name: Cow<'_, str>,
+        make: impl FnOnce() -> S,
+    ) -> Arc<S> {
+        if let Some(series) = self.read().by_key.get(key) {
+            return Arc::clone(series);
         }
-        let labels = text::label_set(key.labels(), self.taken);
+        let labels = label_text(key.labels(), self.reserved_label);
         let mut state = self.write();
         let family = state.families.entry(Arc::from(name)).or_default();
-        let series = family.series.entry(Arc::from(labels));
-        let one = Arc::clone(series.or_insert_with(|| Arc::new(make())));
-        state.known.insert(key.to_retained(), Arc::clone(&one));
-        one
+        let entry = family.series.entry(Arc::from(labels));
+        let series = Arc::clone(entry.or_insert_with(|| Arc::new(make())));
+        state.by_key.insert(key.to_retained(), Arc::clone(&series));
+        series
     }
 
-    /// Every metric that was asked for. Copied, so that nobody waits for a handle while they are
-    /// rendered.
+    /// Returns a copy of the families that have series, so that rendering does not hold the lock.
     pub(crate) fn families(&self) -> Families<S> {
         let mut families = self.read().families.clone();
         families.retain(|_, family| !family.series.is_empty());
