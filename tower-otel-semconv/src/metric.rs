@@ -32,11 +32,12 @@ pub const BYTES: &str = "By";
 pub const REQUESTS: &str = "{request}";
 
 /// The bucket boundaries, in seconds, that the conventions advise for request and call durations.
-///
-/// They say nothing of sizes; those keep the backend's default.
 pub const DURATION_BOUNDARIES: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
 ];
+
+/// The bucket boundaries of body sizes, in bytes. The conventions advise none; these are the suite's own.
+pub const BODY_SIZE_BOUNDARIES: [f64; 7] = [1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8];
 
 #[cfg(test)]
 #[allow(missing_docs)]
@@ -87,5 +88,6 @@ mod tests {
     #[test]
     fn boundaries_rise() {
         assert!(DURATION_BOUNDARIES.is_sorted_by(|a, b| a < b));
+        assert!(BODY_SIZE_BOUNDARIES.is_sorted_by(|a, b| a < b));
     }
 }

@@ -25,9 +25,9 @@ mod sync;
 
 #[path = "../../../tower-otel-propagate/src/detect.rs"]
 mod detect;
-#[path = "../../../tower-otel-metrics/src/prometheus/histogram.rs"]
+#[path = "../../../tower-otel-prometheus/src/histogram.rs"]
 mod histogram;
-#[path = "../../../tower-otel-metrics/src/prometheus/native.rs"]
+#[path = "../../../tower-otel-prometheus/src/native.rs"]
 mod native;
 #[path = "../../../tower-otel-metrics/src/series/mod.rs"]
 mod series;

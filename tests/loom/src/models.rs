@@ -100,7 +100,7 @@ pub fn one_of_them_is_told_to_warn() {
 
 /// Two threads record while somebody scrapes.
 pub fn a_histogram_loses_no_sample_and_its_buckets_never_descend() {
-    let histogram = Arc::new(AtomicHistogram::with(Arc::new([1.0]), true));
+    let histogram = Arc::new(AtomicHistogram::new(Arc::new([1.0]), true));
     let records = || {
         let histogram = Arc::clone(&histogram);
         thread::spawn(move || histogram.record(0.5))

@@ -6,7 +6,8 @@ use opentelemetry::{InstrumentationScope, Value, trace::TracerProvider};
 use opentelemetry_sdk::trace::{
     InMemorySpanExporter, Sampler, SdkTracer, SdkTracerProvider, ShouldSample, SpanData,
 };
-use tower_otel_metrics::{MetricsLayer, Names, prometheus::Prometheus};
+use tower_otel_metrics::{MetricsLayer, Names};
+use tower_otel_prometheus::Prometheus;
 use tower_otel_semconv as semconv;
 use tower_otel_trace::Recorder;
 use tracing_subscriber::{

@@ -12,7 +12,8 @@ use opentelemetry_sdk::{
 };
 use suite_tests::scene::{integer, text};
 use tower_otel_core::{Kind, RequestHead, Route};
-use tower_otel_metrics::{MetricsLayer, Names, Otel, prometheus::Prometheus};
+use tower_otel_metrics::{MetricsLayer, Names, Otel};
+use tower_otel_prometheus::Prometheus;
 use tower_otel_trace::{Record, Recorder, TraceLayer};
 use tracing_subscriber::layer::SubscriberExt;
 

@@ -1,21 +1,53 @@
-use std::sync::Arc;
-use std::time::Duration;
+//! Configures and installs a recorder.
 
-use metrics_exporter_prometheus::PrometheusBuilder;
+use std::{sync::Arc, time::Duration};
 
-use super::buckets::Buckets;
-use super::registry::Registry;
-use super::upkeep::Upkeep;
-use super::{InstallError, Prometheus, Recorder};
+use metrics_exporter_prometheus::PrometheusBuilder as ExporterBuilder;
 
-/// Below this the upkeep would do nothing but upkeep.
-const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
+use crate::{
+    buckets::Buckets, error::InstallError, prometheus::Prometheus, recorder::PrometheusRecorder,
+    registry::Registry, upkeep::Upkeep,
+};
 
-/// Configures a [`Recorder`] and installs it.
+const DEFAULT_UPKEEP: Duration = Duration::from_secs(5);
+
+/// The shortest upkeep interval. With a shorter one the thread would never rest.
+const MIN_UPKEEP: Duration = Duration::from_millis(1);
+
+impl Prometheus {
+    /// Returns a builder with the default configuration.
+    pub fn builder() -> PrometheusBuilder {
+        PrometheusBuilder::default()
+    }
+
+    /// Installs a global recorder with the default configuration.
+    ///
+    /// See [`PrometheusBuilder::install`].
+    ///
+    /// ```
+    /// use tower_otel_prometheus::Prometheus;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let prometheus = Prometheus::install()?;
+    /// metrics::gauge!("websocket_connections").increment(1);
+    /// assert!(prometheus.render().contains("websocket_connections 1"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a recorder is already installed, or if the upkeep thread cannot be started.
+    pub fn install() -> Result<Self, InstallError> {
+        Self::builder().install()
+    }
+}
+
+/// Configures a [`PrometheusRecorder`] and installs it.
 ///
 /// ```
 /// use std::time::Duration;
-/// use tower_otel_metrics::prometheus::Prometheus;
+/// use tower_otel_prometheus::Prometheus;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let prometheus = Prometheus::builder()
@@ -29,25 +61,30 @@ const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "nothing is recorded before `install` or `build`"]
-pub struct Builder {
+pub struct PrometheusBuilder {
     buckets: Vec<(String, Vec<f64>)>,
     upkeep: Duration,
     native: bool,
 }
 
-impl Default for Builder {
+impl Default for PrometheusBuilder {
     fn default() -> Self {
         Self {
             buckets: Vec::new(),
-            upkeep: Duration::from_secs(5),
+            upkeep: DEFAULT_UPKEEP,
             native: false,
         }
     }
 }
 
-impl Builder {
-    /// Gives the histogram of exactly this name its own buckets: finite upper boundaries in
-    /// ascending order; `+Inf` comes by itself. Given twice, the later ones hold.
+impl PrometheusBuilder {
+    /// Sets the bucket boundaries of the histogram with exactly this name.
+    ///
+    /// Boundaries are upper ends, finite and ascending; `+Inf` is added. If a name is given twice,
+    /// the later boundaries apply.
+    ///
+    /// Default: the boundaries of durations for `*_duration_seconds`, those of body sizes for
+    /// `*_body_size_bytes`, and none for other names, which makes them summaries.
     pub fn buckets(
         mut self,
         metric: impl Into<String>,
@@ -58,63 +95,62 @@ impl Builder {
         self
     }
 
-    /// Counts every histogram with buckets in native ones too, and answers a scrape that prefers
-    /// protobuf in it. Off by default.
+    /// Adds native histograms to all histograms with buckets. Default: off.
     ///
-    /// They are exponential, eight for each doubling, so that quantiles are right within five
-    /// percent without a choice of boundaries; they reach a thousandfold beyond these. A series takes
-    /// two kilobytes more, and no more than that. The text format has no native histograms and stays
-    /// as it is.
+    /// The service answers in protobuf if a scrape prefers it. Native buckets are exponential, eight
+    /// per doubling, which keeps quantiles within five percent without a choice of boundaries. They
+    /// extend the boundaries by a factor of a thousand in both directions and use about two kilobytes
+    /// per series. The text format does not contain them.
+    ///
+    /// See [native histograms](https://prometheus.io/docs/specs/native_histograms/).
     pub fn native_histograms(mut self) -> Self {
         self.native = true;
         self
     }
 
-    /// How often the samples of histograms without buckets are sorted into their summaries, at least
-    /// a millisecond apart; every five seconds unless told.
+    /// Sets the interval at which a thread sorts the samples of histograms without buckets into
+    /// their summaries. Default: 5 seconds. Minimum: 1 millisecond.
     ///
-    /// Until then such a sample takes 16 bytes, so at ten thousand a second five seconds hold
-    /// under a megabyte. Histograms with buckets need none of this. A plain thread does it, for as long as the [`Recorder`] or a
-    /// [`Prometheus`] lives, which for an installed recorder is as long as the process. It does
-    /// not keep the process from exiting.
+    /// Until then each sample uses 16 bytes: at ten thousand samples a second, five seconds use less
+    /// than a megabyte. Histograms with buckets do not need upkeep. The thread runs as long as the
+    /// [`PrometheusRecorder`] or a [`Prometheus`] exists, and does not keep the process from exiting.
     pub fn upkeep(mut self, interval: Duration) -> Self {
         self.upkeep = interval;
         self
     }
 
-    /// Makes the recorder the global one, which everything in this process records to.
+    /// Installs the recorder as the global recorder of the process.
     ///
-    /// Install it before the layers see their first request: what ended earlier was not counted,
-    /// and a handle that somebody else has taken without a recorder stays mute.
+    /// Install it before anything records: a handle that was created without a recorder never
+    /// records.
     ///
     /// # Errors
     ///
-    /// If a recorder is already installed, a metric was given boundaries that are no buckets, or
-    /// the upkeep thread cannot be started.
+    /// Returns an error if a recorder is already installed, if boundaries are not valid, or if the
+    /// upkeep thread cannot be started.
     pub fn install(self) -> Result<Prometheus, InstallError> {
         let (recorder, prometheus) = self.build()?;
         metrics::set_global_recorder(recorder).map_err(|_| InstallError::AlreadyInstalled)?;
         Ok(prometheus)
     }
 
-    /// Makes the recorder without installing it.
+    /// Creates the recorder without installing it.
     ///
     /// # Errors
     ///
-    /// If a metric was given boundaries that are no buckets, or the upkeep thread cannot be
-    /// started.
-    pub fn build(self) -> Result<(Recorder, Prometheus), InstallError> {
+    /// Returns an error if boundaries are not valid, or if the upkeep thread cannot be started.
+    pub fn build(self) -> Result<(PrometheusRecorder, Prometheus), InstallError> {
         let registry = Arc::new(Registry::new(Buckets::new(self.buckets)?, self.native));
-        let recorder = PrometheusBuilder::new().build_recorder();
-        let handle = recorder.handle();
-        let kept_up = handle.clone();
-        let interval = self.upkeep.max(SHORTEST_INTERVAL);
-        let upkeep = Upkeep::start(interval, move || kept_up.run_upkeep());
+        let summaries = ExporterBuilder::new().build_recorder();
+        let exporter = summaries.handle();
+        let task_handle = exporter.clone();
+        let interval = self.upkeep.max(MIN_UPKEEP);
+        let upkeep = Upkeep::start(interval, move || task_handle.run_upkeep());
         let upkeep = Arc::new(upkeep.map_err(InstallError::Upkeep)?);
         Ok((
-            Recorder::new(recorder, Arc::clone(&registry), Arc::clone(&upkeep)),
+            PrometheusRecorder::new(summaries, Arc::clone(&registry), Arc::clone(&upkeep)),
             Prometheus {
-                handle,
+                exporter,
                 registry,
                 _upkeep: upkeep,
             },
@@ -146,9 +182,9 @@ mod tests {
             .map(|value| value.parse().unwrap())
     }
 
-    /// The samples the exporter has sorted by now, read without making it sort.
-    fn sorted(prometheus: &Prometheus, count: u64) -> bool {
-        let state = format!("{:?}", prometheus.handle);
+    /// Whether the exporter has sorted `count` samples, read without sorting them.
+    fn has_sorted(prometheus: &Prometheus, count: u64) -> bool {
+        let state = format!("{:?}", prometheus.exporter);
         state.contains(&format!("max_bucket_duration: 60s, count: {count} }}"))
     }
 
@@ -200,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_with_buckets_of_its_own_keeps_to_them() {
+    fn custom_buckets_replace_the_default_ones() {
         let (recorder, prometheus) = Prometheus::builder()
             .buckets("slow_duration_seconds", [1.0])
             .buckets("slow_duration_seconds", [10.0, 60.0])
@@ -224,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_rendered_as_they_were_recorded_whatever_their_unit() {
+    fn names_are_rendered_without_units() {
         let (recorder, prometheus) = Prometheus::builder().build().unwrap();
         with_local_recorder(&recorder, || {
             metrics::describe_counter!("requests", Unit::Count, "Requests.");
@@ -254,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn samples_are_sorted_while_nobody_scrapes() {
+    fn upkeep_sorts_samples_without_a_scrape() {
         let (recorder, prometheus) = Prometheus::builder()
             .upkeep(Duration::ZERO)
             .build()
@@ -264,40 +300,40 @@ mod tests {
             (0..1000).for_each(|_| histogram.record(0.1));
         });
         let deadline = Instant::now() + LONG;
-        while !sorted(&prometheus, 1000) {
-            assert!(Instant::now() < deadline, "{:?}", prometheus.handle);
+        while !has_sorted(&prometheus, 1000) {
+            assert!(Instant::now() < deadline, "{:?}", prometheus.exporter);
             thread::yield_now();
         }
     }
 
     #[test]
-    fn without_upkeep_samples_pile_up_until_a_scrape() {
+    fn without_upkeep_samples_wait_for_a_scrape() {
         let (recorder, prometheus) = Prometheus::builder().upkeep(LONG * 60).build().unwrap();
         with_local_recorder(&recorder, || metrics::histogram!("a_summary").record(0.1));
-        assert!(!sorted(&prometheus, 1));
+        assert!(!has_sorted(&prometheus, 1));
         let _ = prometheus.render();
-        assert!(sorted(&prometheus, 1));
+        assert!(has_sorted(&prometheus, 1));
     }
 
     #[test]
-    fn upkeep_lasts_as_long_as_the_recorder_or_a_handle() {
+    fn upkeep_runs_until_recorder_and_handles_are_dropped() {
         let (recorder, prometheus) = Prometheus::builder().build().unwrap();
         let upkeep = Arc::downgrade(&prometheus._upkeep);
         let service = prometheus.service();
         drop(prometheus);
         drop(service);
-        assert!(upkeep.upgrade().is_some(), "the recorder still records");
+        assert!(upkeep.upgrade().is_some(), "the recorder still exists");
         drop(recorder);
         assert!(upkeep.upgrade().is_none());
     }
 
     #[test]
-    fn a_second_global_recorder_is_refused_by_name() {
+    fn a_second_global_recorder_is_an_error() {
         let first = Prometheus::install().unwrap();
-        metrics::counter!("kept_total").increment(1);
+        metrics::counter!("first_total").increment(1);
         let error = Prometheus::install().unwrap_err();
         assert!(matches!(error, InstallError::AlreadyInstalled));
         assert!(error.to_string().contains("already installed"));
-        assert_eq!(sample(&first.render(), "kept_total"), Some(1.0));
+        assert_eq!(sample(&first.render(), "first_total"), Some(1.0));
     }
 }

@@ -1,26 +1,28 @@
-//! The thread that does a small task now and then until nobody needs it any more.
+//! A thread that runs a task periodically.
 
-use std::convert::Infallible;
-use std::io;
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::thread;
-use std::time::Duration;
+use std::{
+    convert::Infallible,
+    io,
+    sync::mpsc::{self, RecvTimeoutError, Sender},
+    thread,
+    time::Duration,
+};
 
-/// Keeps a thread going for as long as it lives. Dropping it wakes the thread, which ends, and
-/// waits for nothing; a process that exits does not wait for the thread either.
-pub(super) struct Upkeep {
-    /// Nothing is ever sent: that this end is gone is the message.
+/// Runs a thread until it is dropped. Dropping it wakes the thread and does not wait for its end.
+/// The thread does not keep the process from exiting.
+pub(crate) struct Upkeep {
+    /// Sends nothing. Dropping it disconnects the channel, which ends the thread.
     _alive: Sender<Infallible>,
 }
 
 impl Upkeep {
-    /// Runs `task` every `interval`, the first time after the first interval.
-    pub(super) fn start(
+    /// Runs `task` after every `interval`.
+    pub(crate) fn start(
         interval: Duration,
         mut task: impl FnMut() + Send + 'static,
     ) -> io::Result<Self> {
         let (alive, owner) = mpsc::channel();
-        // Fifteen bytes are what Linux shows of a name.
+        // Linux shows at most fifteen bytes of a thread's name.
         thread::Builder::new()
             .name("metrics-upkeep".to_owned())
             .spawn(move || {
@@ -46,7 +48,7 @@ mod tests {
     const NEVER: Duration = Duration::from_secs(86_400);
 
     #[test]
-    fn the_task_runs_again_and_again_on_a_thread_with_a_name() {
+    fn the_task_runs_periodically_on_a_named_thread() {
         let (ran, runs) = mpsc::channel();
         let _upkeep = Upkeep::start(Duration::from_millis(1), move || {
             let _ = ran.send(thread::current().name().map(str::to_owned));
@@ -61,10 +63,10 @@ mod tests {
     }
 
     #[test]
-    fn dropping_it_ends_the_thread_long_before_the_interval() {
-        let (held, ended) = mpsc::channel::<()>();
+    fn dropping_ends_the_thread_before_the_interval() {
+        let (task_owner, ended) = mpsc::channel::<()>();
         let upkeep = Upkeep::start(NEVER, move || {
-            let _ = held.send(());
+            let _ = task_owner.send(());
         })
         .unwrap();
         drop(upkeep);
@@ -75,12 +77,12 @@ mod tests {
     }
 
     #[test]
-    fn dropping_it_does_not_wait_for_a_task_under_way() {
+    fn dropping_does_not_wait_for_a_running_task() {
         let (entered, is_entered) = mpsc::channel();
         let (leave, may_leave) = mpsc::channel::<()>();
-        let (held, ended) = mpsc::channel::<()>();
+        let (task_owner, ended) = mpsc::channel::<()>();
         let upkeep = Upkeep::start(Duration::from_millis(1), move || {
-            let _held = &held;
+            let _task_owner = &task_owner;
             entered.send(()).unwrap();
             may_leave.recv_timeout(LONG).unwrap();
         })

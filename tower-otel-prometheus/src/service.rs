@@ -1,49 +1,64 @@
-use std::convert::Infallible;
-use std::fmt;
-use std::future::{Ready, ready};
-use std::pin::Pin;
-use std::task::{Context, Poll};
+//! The `/metrics` service.
+
+use std::{
+    convert::Infallible,
+    fmt,
+    future::{Ready, ready},
+    pin::Pin,
+    task::{Context, Poll},
+};
 
 use bytes::Bytes;
-use http::header::{ACCEPT, ALLOW, CONTENT_LENGTH, CONTENT_TYPE, VARY};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{
+    HeaderValue, Method, Request, Response, StatusCode,
+    header::{ACCEPT, ALLOW, CONTENT_LENGTH, CONTENT_TYPE, VARY},
+};
 use http_body::{Body, Frame, SizeHint};
 use tower_service::Service;
 
-use super::Prometheus;
+use crate::prometheus::Prometheus;
 
-/// The text format Prometheus has read since its version 0.4.
+/// The content type of the text format.
 const TEXT_FORMAT: HeaderValue =
     HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
-/// One message for each metric, its length before it.
-const PROTOBUF: HeaderValue = HeaderValue::from_static(
+/// The content type of the protobuf format: one message per metric, each with its length first.
+const PROTOBUF_FORMAT: HeaderValue = HeaderValue::from_static(
     "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited",
 );
 
-/// Whether protobuf is what is wanted most. Prometheus writes its wishes in their order.
+/// Whether protobuf is the first media type in `Accept`. Prometheus lists them by preference.
 fn prefers_protobuf<B>(request: &Request<B>) -> bool {
     request.headers().get(ACCEPT).is_some_and(|accept| {
         let first = accept.as_bytes().split(|byte| *byte == b',').next();
         first.is_some_and(|first| {
-            let kind = first.split(|byte| *byte == b';').next().unwrap_or(first);
-            let kind = kind.trim_ascii();
-            kind.eq_ignore_ascii_case(b"application/vnd.google.protobuf")
+            let media_type = first.split(|byte| *byte == b';').next().unwrap_or(first);
+            let media_type = media_type.trim_ascii();
+            media_type.eq_ignore_ascii_case(b"application/vnd.google.protobuf")
         })
     })
 }
 
-/// Answers a scrape: `GET` and `HEAD`, whatever the path, since the router has chosen it.
+impl Prometheus {
+    /// Returns the service for `/metrics`.
+    #[must_use]
+    pub fn service(&self) -> MetricsService {
+        MetricsService {
+            prometheus: self.clone(),
+        }
+    }
+}
+
+/// A service that answers a scrape with `GET` or `HEAD`, at any path.
 ///
-/// The answer is rendered within `call`, which holds up the thread it runs on for as long as
-/// [`Prometheus::render`] takes. Where that matters, serve it from a listener and a thread of its
-/// own. A listener of its own also keeps it from strangers: the names of your routes and the
-/// numbers of your requests are nobody else's business.
+/// The response is rendered in `call`, which blocks its thread as long as [`Prometheus::render`]
+/// takes. If that is too long, serve it from a separate listener and thread. A separate listener
+/// also keeps routes and request rates private.
 ///
 /// ```
 /// use http::{Request, StatusCode};
 /// use tower::ServiceExt;
-/// use tower_otel_metrics::prometheus::Prometheus;
+/// use tower_otel_prometheus::Prometheus;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let (_recorder, prometheus) = Prometheus::builder().build()?;
@@ -66,12 +81,6 @@ pub struct MetricsService {
     prometheus: Prometheus,
 }
 
-impl MetricsService {
-    pub(super) fn new(prometheus: Prometheus) -> Self {
-        Self { prometheus }
-    }
-}
-
 impl<B> Service<Request<B>> for MetricsService {
     type Response = Response<MetricsBody>;
     type Error = Infallible;
@@ -85,9 +94,9 @@ impl<B> Service<Request<B>> for MetricsService {
         let mut response = Response::new(MetricsBody(Bytes::new()));
         match *request.method() {
             Method::GET | Method::HEAD => {
-                let native = self.prometheus.registry.are_native();
-                let (format, text) = if native && prefers_protobuf(&request) {
-                    (PROTOBUF, Bytes::from(self.prometheus.encode()))
+                let native = self.prometheus.registry.has_native_histograms();
+                let (format, data) = if native && prefers_protobuf(&request) {
+                    (PROTOBUF_FORMAT, Bytes::from(self.prometheus.encode()))
                 } else {
                     (TEXT_FORMAT, Bytes::from(self.prometheus.render()))
                 };
@@ -96,9 +105,9 @@ impl<B> Service<Request<B>> for MetricsService {
                 if native {
                     headers.insert(VARY, HeaderValue::from_static("accept"));
                 }
-                headers.insert(CONTENT_LENGTH, text.len().into());
+                headers.insert(CONTENT_LENGTH, data.len().into());
                 if *request.method() == Method::GET {
-                    *response.body_mut() = MetricsBody(text);
+                    *response.body_mut() = MetricsBody(data);
                 }
             }
             _ => {
@@ -112,7 +121,7 @@ impl<B> Service<Request<B>> for MetricsService {
     }
 }
 
-/// The text of one scrape, in one piece, its length known.
+/// The body of a scrape: one frame of known length.
 pub struct MetricsBody(Bytes);
 
 impl fmt::Debug for MetricsBody {
@@ -131,8 +140,8 @@ impl Body for MetricsBody {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let text = std::mem::take(&mut self.0);
-        Poll::Ready((!text.is_empty()).then(|| Ok(Frame::data(text))))
+        let data = std::mem::take(&mut self.0);
+        Poll::Ready((!data.is_empty()).then(|| Ok(Frame::data(data))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -160,7 +169,7 @@ mod tests {
 
     use super::*;
 
-    fn counted() -> Prometheus {
+    fn prometheus() -> Prometheus {
         let (recorder, prometheus) = Prometheus::builder().build().unwrap();
         with_local_recorder(&recorder, || {
             metrics::describe_counter!("http_requests_total", "Requests.");
@@ -169,11 +178,11 @@ mod tests {
         prometheus
     }
 
-    fn now<T>(future: impl Future<Output = T>) -> T {
+    fn ready_now<T>(future: impl Future<Output = T>) -> T {
         let mut context = Context::from_waker(Waker::noop());
         match std::pin::pin!(future).poll(&mut context) {
             Poll::Ready(done) => done,
-            Poll::Pending => panic!("nothing here waits"),
+            Poll::Pending => panic!("the service is always ready"),
         }
     }
 
@@ -186,13 +195,13 @@ mod tests {
         frames
     }
 
-    fn ask(method: Method) -> Response<MetricsBody> {
+    fn response_to(method: Method) -> Response<MetricsBody> {
         let request = Request::builder()
             .method(method)
             .uri("/metrics")
             .body(())
             .unwrap();
-        let Ok(response) = now(counted().service().oneshot(request));
+        let Ok(response) = ready_now(prometheus().service().oneshot(request));
         response
     }
 
@@ -201,8 +210,8 @@ mod tests {
                         http_requests_total{path=\"/a\\\"b\"} 7\n\n";
 
     #[test]
-    fn a_get_is_answered_with_the_text_format() {
-        let response = ask(Method::GET);
+    fn get_returns_the_text_format() {
+        let response = response_to(Method::GET);
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(
             response.headers()[CONTENT_TYPE],
@@ -215,8 +224,8 @@ mod tests {
     }
 
     #[test]
-    fn a_head_is_answered_like_a_get_without_the_text() {
-        let (head, get) = (ask(Method::HEAD), ask(Method::GET));
+    fn head_returns_the_headers_of_get_without_a_body() {
+        let (head, get) = (response_to(Method::HEAD), response_to(Method::GET));
         assert_eq!(
             (head.status(), head.headers()),
             (get.status(), get.headers())
@@ -226,9 +235,9 @@ mod tests {
     }
 
     #[test]
-    fn other_methods_are_told_what_is_allowed() {
+    fn other_methods_return_405_with_allow() {
         for method in [Method::POST, Method::OPTIONS, Method::DELETE] {
-            let response = ask(method);
+            let response = response_to(method);
             assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
             assert_eq!(response.headers()[ALLOW], "GET, HEAD");
             assert!(response.body().is_end_stream());
@@ -236,8 +245,8 @@ mod tests {
     }
 
     #[test]
-    fn the_body_ends_with_its_only_frame() {
-        let mut body = ask(Method::GET).into_body();
+    fn the_body_ends_after_one_frame() {
+        let mut body = response_to(Method::GET).into_body();
         let mut context = Context::from_waker(Waker::noop());
         assert!(Pin::new(&mut body).poll_frame(&mut context).is_ready());
         assert!(body.is_end_stream());
@@ -249,12 +258,12 @@ mod tests {
     }
 
     #[test]
-    fn an_axum_router_serves_it() {
-        let app = Router::<()>::new().route_service("/metrics", counted().service());
+    fn an_axum_router_serves_the_service() {
+        let app = Router::<()>::new().route_service("/metrics", prometheus().service());
         for (method, sent) in [(Method::GET, TEXT.len()), (Method::HEAD, 0)] {
             let request = Request::builder().method(method).uri("/metrics");
             let request = request.body(axum::body::Body::empty()).unwrap();
-            let Ok(response) = now(app.clone().oneshot(request));
+            let Ok(response) = ready_now(app.clone().oneshot(request));
             assert_eq!(response.status(), StatusCode::OK);
             assert_eq!(response.headers()[CONTENT_LENGTH], TEXT.len().to_string());
             assert_eq!(
@@ -268,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn protobuf_is_for_those_who_prefer_it_and_where_it_is_offered() {
+    fn protobuf_is_returned_if_preferred_and_enabled() {
         const PROMETHEUS: &str = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited,application/openmetrics-text;version=1.0.0;q=0.8,*/*;q=0.1";
         let format = |native: bool, accept: &str| {
             let mut builder = Prometheus::builder();
@@ -280,7 +289,7 @@ mod tests {
             let Ok(response) = prometheus.service().call(request).into_inner();
             response.headers()[CONTENT_TYPE].clone()
         };
-        assert_eq!(format(true, PROMETHEUS), PROTOBUF);
+        assert_eq!(format(true, PROMETHEUS), PROTOBUF_FORMAT);
         for (native, accept) in [
             (false, PROMETHEUS),
             (true, "*/*"),

@@ -1,20 +1,19 @@
-use std::error::Error;
-use std::fmt;
-use std::io;
+//! The error of setting up a recorder.
 
-/// Why a recorder could not be set up. Nothing is installed then.
+use std::{error::Error, fmt, io};
+
+/// The reason a recorder was not set up. No recorder is installed then.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum InstallError {
-    /// The process already has a global recorder, and it cannot be replaced.
+    /// The process already has a global recorder, which cannot be replaced.
     AlreadyInstalled,
-    /// The boundaries given for this metric are no buckets: none at all, not in ascending order,
-    /// or not finite.
+    /// The bucket boundaries of a metric are empty, not finite or not ascending.
     Buckets {
-        /// The name the boundaries were given for.
+        /// The name of the metric.
         metric: String,
     },
-    /// The upkeep thread could not be started.
+    /// The upkeep thread was not started.
     Upkeep(io::Error),
 }
 
@@ -27,10 +26,10 @@ impl fmt::Display for InstallError {
             Self::Buckets { metric } => {
                 write!(
                     f,
-                    "the bucket boundaries of `{metric}` must be finite and ascending, at least one"
+                    "the bucket boundaries of `{metric}` are not valid (expected one or more finite ascending numbers)"
                 )
             }
-            Self::Upkeep(_) => f.write_str("the upkeep thread of the metrics did not start"),
+            Self::Upkeep(_) => f.write_str("the upkeep thread of the metrics was not started"),
         }
     }
 }

@@ -1,15 +1,12 @@
-//! What ends with its scope.
+//! Guards that record when they are dropped.
 
 use std::time::Instant;
 
 use metrics::{Gauge, Label};
 
-use super::describe_once;
-
-/// Measures until it is dropped, and records then.
-#[derive(Debug)]
-#[must_use = "a timer that is dropped at once has measured nothing"]
-pub struct Timer {
+/// Records the time since its creation when it is dropped.
+#[must_use = "a timer that is dropped at once measures nothing"]
+pub(crate) struct Timer {
     name: &'static str,
     labels: Vec<Label>,
     start: Instant,
@@ -27,22 +24,20 @@ impl Timer {
 
 impl Drop for Timer {
     fn drop(&mut self) {
-        describe_once();
         let seconds = self.start.elapsed().as_secs_f64();
         metrics::histogram!(self.name, std::mem::take(&mut self.labels)).record(seconds);
     }
 }
 
-/// One of something there is at this time, until it is dropped.
-#[must_use = "what is dropped at once was never counted"]
-pub struct Active {
-    /// The one that was counted in, whichever recorder there is when it is counted out.
+/// Increments a gauge, and decrements it when it is dropped.
+#[must_use = "a guard that is dropped at once counts nothing"]
+pub(crate) struct Active {
+    /// The handle that was incremented: the recorder may be another one when the guard is dropped.
     gauge: Gauge,
 }
 
 impl Active {
     pub(super) fn start(name: &'static str) -> Self {
-        describe_once();
         let gauge = metrics::gauge!(name);
         gauge.increment(1.0);
         Self { gauge }
@@ -52,11 +47,5 @@ impl Active {
 impl Drop for Active {
     fn drop(&mut self) {
         self.gauge.decrement(1.0);
-    }
-}
-
-impl std::fmt::Debug for Active {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Active").finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! What a whole recorder does with its series.
+//! Tests of a recorder from recording to rendering.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,16 +15,16 @@ use std::thread;
 
 use metrics::{Histogram, with_local_recorder};
 
-use super::{Prometheus, Recorder};
+use crate::{Prometheus, PrometheusRecorder};
 
-fn recorder() -> (Recorder, Prometheus) {
+fn recorder() -> (PrometheusRecorder, Prometheus) {
     Prometheus::builder()
         .buckets("size_bytes", [10.0, 100.0, 1000.0])
         .build()
         .unwrap()
 }
 
-/// Every line that is a sample, as what is before the value and the value.
+/// Returns the series and the value of every line that is a sample.
 fn samples(text: &str) -> Vec<(&str, f64)> {
     text.lines()
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
@@ -42,15 +42,19 @@ fn sample(text: &str, series: &str) -> f64 {
     found[0].1
 }
 
-fn assert_no_line_is_there_twice(text: &str) {
+fn assert_no_duplicate_series(text: &str) {
     let mut seen = HashSet::new();
     for line in samples(text) {
-        assert!(seen.insert(line.0.to_owned()), "{} twice in {text}", line.0);
+        assert!(
+            seen.insert(line.0.to_owned()),
+            "{} occurs twice in {text}",
+            line.0
+        );
     }
 }
 
 #[test]
-fn nothing_is_lost_while_others_render() {
+fn no_sample_is_lost_while_other_threads_render() {
     const THREADS: usize = 8;
     const EACH: u32 = 250_000;
     let (recorder, prometheus) = recorder();
@@ -70,7 +74,7 @@ fn nothing_is_lost_while_others_render() {
                 assert!(buckets.is_sorted(), "{text}");
                 let count = sample(&text, "size_bytes_count{a=\"b\"}");
                 assert_eq!(count, buckets[3], "{text}");
-                assert!(count >= before, "counts only grow");
+                assert!(count >= before, "counts never descend");
                 before = count;
                 renders += 1;
             }
@@ -95,7 +99,7 @@ fn nothing_is_lost_while_others_render() {
 }
 
 #[test]
-fn nothing_is_lost_while_series_are_made() {
+fn no_sample_is_lost_while_series_are_created() {
     let (recorder, prometheus) = recorder();
     thread::scope(|scope| {
         for _ in 0..8 {
@@ -109,7 +113,7 @@ fn nothing_is_lost_while_series_are_made() {
         }
     });
     let text = prometheus.render();
-    assert_no_line_is_there_twice(&text);
+    assert_no_duplicate_series(&text);
     for n in 0..50 {
         assert_eq!(
             sample(&text, &format!("size_bytes_count{{n=\"{n}\"}}")),
@@ -119,7 +123,7 @@ fn nothing_is_lost_while_series_are_made() {
 }
 
 #[test]
-fn keys_that_are_rendered_alike_are_one_series_with_the_samples_of_all() {
+fn histogram_keys_that_render_alike_share_one_series() {
     let (recorder, prometheus) = recorder();
     let handles: Vec<Histogram> = with_local_recorder(&recorder, || {
         vec![
@@ -131,13 +135,13 @@ fn keys_that_are_rendered_alike_are_one_series_with_the_samples_of_all() {
     });
     handles.iter().for_each(|histogram| histogram.record(1));
     let text = prometheus.render();
-    assert_no_line_is_there_twice(&text);
+    assert_no_duplicate_series(&text);
     assert_eq!(text.matches("# TYPE").count(), 1, "{text}");
     assert_eq!(sample(&text, "size_bytes_count{a_x=\"1\",b=\"2\"}"), 4.0);
 }
 
 #[test]
-fn counters_and_gauges_that_are_rendered_alike_are_one_series_as_well() {
+fn counter_and_gauge_keys_that_render_alike_share_one_series() {
     let (recorder, prometheus) = recorder();
     with_local_recorder(&recorder, || {
         metrics::counter!("a.total", "b.c" => "\\\"", "a" => "1").increment(u64::MAX - 3);
@@ -160,7 +164,7 @@ fn counters_and_gauges_that_are_rendered_alike_are_one_series_as_well() {
 }
 
 #[test]
-fn values_that_differ_in_what_is_escaped_stay_apart() {
+fn label_values_that_differ_in_escaped_characters_are_different_series() {
     let (recorder, prometheus) = recorder();
     let values = ["\\", "\\\\", "\"", "\\\"", "\n", "\\n"];
     with_local_recorder(&recorder, || {
@@ -169,7 +173,7 @@ fn values_that_differ_in_what_is_escaped_stay_apart() {
         }
     });
     let text = prometheus.render();
-    assert_no_line_is_there_twice(&text);
+    assert_no_duplicate_series(&text);
     for escaped in [r"\\", r"\\\\", r#"\""#, r#"\\\""#, r"\n", r"\\n"] {
         let series = format!("size_bytes_count{{a=\"{escaped}\"}}");
         assert_eq!(sample(&text, &series), 1.0);
@@ -177,7 +181,7 @@ fn values_that_differ_in_what_is_escaped_stay_apart() {
 }
 
 #[test]
-fn a_description_is_shown_once_and_only_with_a_series() {
+fn a_description_is_rendered_once_and_only_with_a_series() {
     let (recorder, prometheus) = recorder();
     with_local_recorder(&recorder, || {
         metrics::describe_histogram!("size_bytes", "Sizes.\n\"C:\\\"");
@@ -202,7 +206,7 @@ fn a_description_is_shown_once_and_only_with_a_series() {
 }
 
 #[test]
-fn histograms_are_rendered_in_order_whenever_they_were_made() {
+fn histograms_are_rendered_in_the_order_of_their_names() {
     let render = |names: [&'static str; 3], values: [&'static str; 3]| {
         let (recorder, prometheus) = recorder();
         with_local_recorder(&recorder, || {
@@ -228,7 +232,7 @@ fn histograms_are_rendered_in_order_whenever_they_were_made() {
 }
 
 #[test]
-fn a_histogram_without_buckets_is_the_summary_of_the_exporter() {
+fn a_histogram_without_buckets_is_rendered_as_a_summary() {
     let (recorder, prometheus) = recorder();
     with_local_recorder(&recorder, || metrics::histogram!("other_bytes").record(3));
     let text = prometheus.render();
@@ -237,13 +241,13 @@ fn a_histogram_without_buckets_is_the_summary_of_the_exporter() {
 }
 
 #[test]
-#[ignore = "needs promtool (Debian package prometheus): cargo test -p tower-otel-metrics --all-features -- --ignored"]
-fn promtool_finds_nothing_to_say() {
+#[ignore = "needs promtool (Debian package prometheus): cargo test -p tower-otel-prometheus -- --ignored"]
+fn promtool_accepts_the_text_format() {
     let (recorder, prometheus) = recorder();
     with_local_recorder(&recorder, || {
         metrics::describe_counter!("http_requests_total", "Requests.");
         metrics::counter!("http_requests_total", "path" => "/").increment(1);
-        metrics::describe_gauge!("http_requests_in_flight", "Requests under way.");
+        metrics::describe_gauge!("http_requests_in_flight", "Requests in flight.");
         metrics::gauge!("http_requests_in_flight").set(2);
         metrics::describe_histogram!("summary_bytes", "A summary.");
         metrics::histogram!("summary_bytes").record(3);
@@ -259,7 +263,7 @@ fn promtool_finds_nothing_to_say() {
         metrics::histogram!("size_bytes", "much" => "2").record_many(f64::MIN, 2);
     });
     let text = prometheus.render();
-    assert_no_line_is_there_twice(&text);
+    assert_no_duplicate_series(&text);
     let mut promtool = Command::new("promtool")
         .args(["check", "metrics"])
         .stdin(Stdio::piped())
@@ -273,8 +277,11 @@ fn promtool_finds_nothing_to_say() {
         .unwrap()
         .write_all(text.as_bytes())
         .unwrap();
-    let said = promtool.wait_with_output().unwrap();
-    let (out, err) = (said.stdout, said.stderr);
-    let words = String::from_utf8([out, err].concat()).unwrap();
-    assert!(said.status.success() && words.is_empty(), "{words}\n{text}");
+    let output = promtool.wait_with_output().unwrap();
+    let (out, err) = (output.stdout, output.stderr);
+    let messages = String::from_utf8([out, err].concat()).unwrap();
+    assert!(
+        output.status.success() && messages.is_empty(),
+        "{messages}\n{text}"
+    );
 }

@@ -1,46 +1,39 @@
-//! A histogram of fixed buckets that loses nothing.
+//! A histogram of fixed buckets that loses no sample.
 
 use std::sync::Arc;
 
 use metrics::HistogramFn;
 
-use super::native::{Counted, Native};
-use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use crate::{
+    native::{NativeBuckets, NativeSnapshot},
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
 
-/// Counts every sample in exactly one bucket, at once and without a lock.
+/// A histogram that counts every sample in exactly one bucket, without a lock.
 ///
-/// Its memory is what [`with`](Self::with) allocates: eight bytes for each bucket and for the sum,
-/// the boundaries shared by all series of the name. Recording changes these words in place, so
-/// the millionth sample takes no more room than the first, whether anybody scrapes or not.
+/// All memory is allocated by [`new`](Self::new): eight bytes per bucket and for the sum, and the
+/// boundaries, which all series of a name share. Recording changes these words in place.
 ///
-/// The order `Relaxed` is enough. No read-modify-write of an atomic is ever lost, whatever its
-/// order; the words promise nothing about one another; and who has seen a thread end sees all it
-/// has recorded.
+/// `Relaxed` is sufficient: a read-modify-write of one atomic is never lost, no word is ordered
+/// relative to another, and joining a thread makes everything it recorded visible.
 ///
-/// What is no number cannot be compared with a boundary and is dropped: it belongs in no bucket,
-/// and once in the sum it would be all that the sum ever says. An infinity can be compared and is
-/// counted, above or below all boundaries, but left out of the sum for the same reason.
-pub(super) struct AtomicHistogram {
+/// A NaN is dropped, because it fits no bucket and would turn the sum into NaN. An infinity is
+/// counted in the first or the last bucket and is not added to the sum.
+pub(crate) struct AtomicHistogram {
     boundaries: Arc<[f64]>,
-    /// One for each boundary, then one for what exceeds them all. Not cumulative.
+    /// One bucket per boundary, then one for larger samples. Not cumulative.
     buckets: Box<[AtomicU64]>,
     /// The bits of an `f64`.
     sum: AtomicU64,
-    native: Option<Native>,
+    native: Option<NativeBuckets>,
 }
 
 impl AtomicHistogram {
-    /// `boundaries` ascend.
-    #[cfg(test)]
-    pub(super) fn new(boundaries: Arc<[f64]>) -> Self {
-        Self::with(boundaries, false)
-    }
-
-    /// `boundaries` ascend. With `native` there are exponential buckets besides.
-    pub(super) fn with(boundaries: Arc<[f64]>, native: bool) -> Self {
+    /// Creates a histogram with ascending `boundaries` and, if `native`, with native buckets.
+    pub(crate) fn new(boundaries: Arc<[f64]>, native: bool) -> Self {
         Self {
             buckets: (0..=boundaries.len()).map(|_| AtomicU64::new(0)).collect(),
-            native: native.then(|| Native::around(&boundaries)),
+            native: native.then(|| NativeBuckets::new(&boundaries)),
             boundaries,
             sum: AtomicU64::new(0.0_f64.to_bits()),
         }
@@ -50,10 +43,10 @@ impl AtomicHistogram {
         if value.is_nan() {
             return;
         }
-        // From below, as most samples are in the first few buckets.
-        let fits = self.boundaries.iter().position(|upper| value <= *upper);
-        let fits = fits.unwrap_or(self.boundaries.len());
-        if let Some(bucket) = self.buckets.get(fits) {
+        // A linear search from below: most samples are in the first few buckets.
+        let index = self.boundaries.iter().position(|upper| value <= *upper);
+        let index = index.unwrap_or(self.boundaries.len());
+        if let Some(bucket) = self.buckets.get(index) {
             bucket.fetch_add(times as u64, Relaxed);
         }
         if let Some(native) = &self.native {
@@ -67,27 +60,27 @@ impl AtomicHistogram {
         }
     }
 
-    pub(super) fn native(&self) -> Option<Counted> {
-        self.native.as_ref().map(Native::counted)
+    /// Returns the counts of the native buckets, if there are any.
+    pub(crate) fn native(&self) -> Option<NativeSnapshot> {
+        self.native.as_ref().map(NativeBuckets::snapshot)
     }
 
-    pub(super) fn boundaries(&self) -> &[f64] {
+    pub(crate) fn boundaries(&self) -> &[f64] {
         &self.boundaries
     }
 
-    /// How many samples do not exceed each boundary, and last how many there are. Every bucket is
-    /// read once, so these never descend and the last one is their total, whoever records
-    /// meanwhile.
-    pub(super) fn cumulative(&self) -> impl Iterator<Item = u64> {
+    /// Returns the number of samples up to each boundary, and the total as the last item. Every
+    /// bucket is read once, so the items never descend while other threads record.
+    pub(crate) fn cumulative(&self) -> impl Iterator<Item = u64> {
         self.buckets.iter().scan(0_u64, |total, bucket| {
             *total = total.saturating_add(bucket.load(Relaxed));
             Some(*total)
         })
     }
 
-    /// The sum of the finite samples. It is another word than the buckets: while others record,
-    /// it may be ahead of them or behind by the samples of that very instant.
-    pub(super) fn sum(&self) -> f64 {
+    /// Returns the sum of the finite samples. While other threads record, it may differ from the
+    /// buckets by the samples of that instant.
+    pub(crate) fn sum(&self) -> f64 {
         f64::from_bits(self.sum.load(Relaxed))
     }
 }
@@ -118,7 +111,7 @@ mod tests {
     use tower_otel_semconv::metric::DURATION_BOUNDARIES;
 
     fn histogram(boundaries: &[f64]) -> AtomicHistogram {
-        AtomicHistogram::new(boundaries.into())
+        AtomicHistogram::new(boundaries.into(), false)
     }
 
     fn counts(histogram: &AtomicHistogram) -> Vec<u64> {
@@ -126,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_boundary_belongs_to_its_own_bucket() {
+    fn a_sample_equal_to_a_boundary_is_in_its_bucket() {
         let histogram = histogram(&[-1.0, 0.0, 0.5]);
         for value in [-2.0, -1.0, -0.5, 0.0, -0.0, 0.5, 0.6] {
             histogram.record(value);
@@ -136,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_is_dropped() {
+    fn nan_is_dropped() {
         let histogram = histogram(&[1.0]);
         histogram.record(f64::NAN);
         histogram.record_many(-f64::NAN, 3);
@@ -144,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn an_infinity_is_counted_and_leaves_the_sum_alone() {
+    fn an_infinity_is_counted_and_not_added_to_the_sum() {
         let histogram = histogram(&[1.0]);
         for value in [f64::INFINITY, 2.0, f64::NEG_INFINITY] {
             histogram.record(value);
@@ -154,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn many_at_once_are_as_many_as_one_by_one() {
+    fn record_many_equals_repeated_record() {
         let (one_by_one, at_once) = (histogram(&[1.0, 4.0]), histogram(&[1.0, 4.0]));
         (0..1000).for_each(|_| one_by_one.record(3.0));
         at_once.record_many(3.0, 1000);
@@ -163,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_lost_between_threads() {
+    fn no_sample_of_concurrent_threads_is_lost() {
         let histogram = histogram(&[10.0, 50.0]);
         thread::scope(|scope| {
             for _ in 0..8 {
@@ -174,9 +167,9 @@ mod tests {
         assert_eq!(histogram.sum(), 8.0 * 1000.0 * 4950.0);
     }
 
-    /// `cargo test --release -p tower-otel-metrics --all-features -- --ignored --nocapture record_cost`
+    /// `cargo test --release -p tower-otel-prometheus -- --ignored --nocapture record_cost`
     #[test]
-    #[ignore = "a measurement, not a claim"]
+    #[ignore = "a measurement"]
     fn record_cost() {
         const ROUNDS: u32 = 2000;
         let histogram = metrics::Histogram::from_arc(Arc::new(histogram(&DURATION_BOUNDARIES)));

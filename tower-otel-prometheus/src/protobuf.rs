@@ -1,25 +1,27 @@
-//! Prometheus' delimited protobuf format, as far as it is needed here.
+//! The delimited protobuf format.
 //!
 //! The message is `io.prometheus.client.MetricFamily` of
-//! [client_model](https://github.com/prometheus/client_model), which is small and does not change;
-//! writing its few fields takes less than a generator and its compiler do.
+//! [client_model](https://github.com/prometheus/client_model). It is small and stable, so its fields
+//! are written by hand, without a code generator.
 
-use super::families::{Labels, Sample, Summary};
-use super::histogram::AtomicHistogram;
-use super::native::SCHEMA;
+use crate::{
+    histogram::AtomicHistogram,
+    native::{NativeSnapshot, SCHEMA},
+    summary::{Labels, Summary, SummarySeries},
+};
 
-/// What a family is of.
+/// The type of a metric, with its number in the message.
 #[derive(Clone, Copy)]
-pub(super) enum Of {
+pub(crate) enum MetricType {
     Counter = 0,
     Gauge = 1,
     Summary = 2,
     Histogram = 4,
 }
 
-impl Of {
-    /// The field of a series that says its value.
-    const fn field(self) -> u64 {
+impl MetricType {
+    /// Returns the number of the field that has the value of a series.
+    const fn value_field(self) -> u64 {
         match self {
             Self::Counter => 3,
             Self::Gauge => 2,
@@ -29,7 +31,7 @@ impl Of {
     }
 }
 
-/// A message that is being written.
+/// The bytes of a message.
 #[derive(Default)]
 struct Message(Vec<u8>);
 
@@ -47,7 +49,7 @@ impl Message {
         self.varint(value);
     }
 
-    /// As `sint32` and `sint64` are written.
+    /// Writes a `sint32` or `sint64`.
     fn signed(&mut self, field: u64, value: i64) {
         self.number(field, ((value << 1) ^ (value >> 63)) as u64);
     }
@@ -79,12 +81,12 @@ impl Message {
     }
 }
 
-/// A family, of which `write` writes the value of each series.
-fn family<S>(
+/// Appends a family. `write` writes the value of each series.
+fn write_family<S>(
     out: &mut Vec<u8>,
     name: &str,
     help: Option<&str>,
-    of: Of,
+    metric_type: MetricType,
     series: impl IntoIterator<Item = (Labels, S)>,
     write: impl Fn(&mut Message, S),
 ) {
@@ -93,11 +95,11 @@ fn family<S>(
     if let Some(help) = help {
         family.bytes(2, help.as_bytes());
     }
-    family.number(3, of as u64);
-    for (labels, one) in series {
+    family.number(3, metric_type as u64);
+    for (labels, value) in series {
         family.message(4, |metric| {
             metric.labels(&labels);
-            metric.message(of.field(), |message| write(message, one));
+            metric.message(metric_type.value_field(), |message| write(message, value));
         });
     }
     let mut length = Message::default();
@@ -106,56 +108,63 @@ fn family<S>(
     out.extend(family.0);
 }
 
-/// A counter or a gauge.
-pub(super) fn values(
+/// Appends a counter or a gauge.
+pub(crate) fn write_values(
     out: &mut Vec<u8>,
     name: &str,
     help: Option<&str>,
-    of: Of,
+    metric_type: MetricType,
     series: impl IntoIterator<Item = (Labels, f64)>,
 ) {
-    family(out, name, help, of, series, |message, value| {
+    write_family(out, name, help, metric_type, series, |message, value| {
         message.double(1, value);
     });
 }
 
-/// A summary that was rendered as text.
-pub(super) fn summary(out: &mut Vec<u8>, summary: Summary) {
+/// Appends a summary.
+pub(crate) fn write_summary(out: &mut Vec<u8>, summary: Summary) {
     let help = summary.help.as_deref();
     let series = summary.series;
-    family(
+    write_family(
         out,
         &summary.name,
         help,
-        Of::Summary,
+        MetricType::Summary,
         series,
-        |message, sample: Sample| {
+        |message, sample: SummarySeries| {
             message.number(1, sample.count as u64);
             message.double(2, sample.sum);
-            for (quantile, at) in sample.quantiles {
-                message.message(3, |one| {
-                    one.double(1, quantile);
-                    one.double(2, at);
+            for (quantile, value) in sample.quantiles {
+                message.message(3, |pair| {
+                    pair.double(1, quantile);
+                    pair.double(2, value);
                 });
             }
         },
     );
 }
 
-/// A histogram with the buckets of the text format and, where it has any, the native ones.
-pub(super) fn histogram<'a>(
+/// Appends a histogram with its buckets and, if it has them, its native buckets.
+pub(crate) fn write_histogram<'a>(
     out: &mut Vec<u8>,
     name: &str,
     help: Option<&str>,
     series: impl IntoIterator<Item = (Labels, &'a AtomicHistogram)>,
 ) {
-    family(out, name, help, Of::Histogram, series, one);
+    write_family(
+        out,
+        name,
+        help,
+        MetricType::Histogram,
+        series,
+        write_buckets,
+    );
 }
 
-fn one(message: &mut Message, histogram: &AtomicHistogram) {
+fn write_buckets(message: &mut Message, histogram: &AtomicHistogram) {
     let cumulative: Vec<u64> = histogram.cumulative().collect();
     let native = histogram.native();
-    // Of two countings of the same samples, read one after the other, one total has to hold.
+    // The two sets of buckets are read one after the other. One total applies to both.
     let total = match &native {
         Some(native) => native.total(),
         None => cumulative.last().copied().unwrap_or_default(),
@@ -168,31 +177,37 @@ fn one(message: &mut Message, histogram: &AtomicHistogram) {
             bucket.double(2, *boundary);
         });
     }
-    let Some(native) = native else { return };
+    if let Some(native) = native {
+        write_native(message, &native);
+    }
+}
+
+/// Writes spans of buckets that are not empty, each with the distance from the previous span, and
+/// then the counts as differences.
+fn write_native(message: &mut Message, native: &NativeSnapshot) {
     message.signed(5, i64::from(SCHEMA));
     message.double(6, native.zero_threshold());
     message.number(7, native.zero);
-    // Runs of buckets that are not empty, each with the gap to the one before.
-    let (mut end, mut before) = (0_i64, 0_i64);
+    let (mut span_end, mut previous) = (0_i64, 0_i64);
     let mut deltas = Vec::new();
-    let mut at = i64::from(native.first);
+    let mut index = i64::from(native.first);
     for run in native.buckets.chunk_by(|a, b| (*a == 0) == (*b == 0)) {
         let length = run.len() as i64;
         if run.first().is_some_and(|count| *count > 0) {
             message.message(12, |span| {
-                span.signed(1, at - end);
+                span.signed(1, index - span_end);
                 span.number(2, length as u64);
             });
-            end = at + length;
+            span_end = index + length;
             for count in run {
-                deltas.push(*count as i64 - before);
-                before = *count as i64;
+                deltas.push(*count as i64 - previous);
+                previous = *count as i64;
             }
         }
-        at += length;
+        index += length;
     }
-    if end == 0 && deltas.is_empty() {
-        // Without a span it would not be taken for a native histogram.
+    if span_end == 0 && deltas.is_empty() {
+        // A histogram without a span is not parsed as a native one.
         message.message(12, |span| {
             span.signed(1, 0);
             span.number(2, 0);

@@ -1,19 +1,21 @@
-use std::fmt;
-use std::sync::Arc;
+//! The recorder behind the `metrics` facade.
+
+use std::{fmt, sync::Arc};
 
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, SharedString, Unit};
-use metrics_exporter_prometheus::PrometheusRecorder;
+use metrics_exporter_prometheus::PrometheusRecorder as ExporterRecorder;
 
-use super::registry::Registry;
-use super::upkeep::Upkeep;
+use crate::{registry::Registry, upkeep::Upkeep};
 
-/// What records, for whoever installs it differently: below other recorders, or for one thread.
+/// A recorder for the [`metrics`] facade.
 ///
-/// Histograms without buckets are the exporter's, everything else is its own. It keeps the upkeep
-/// running: as long as something can be recorded, somebody sorts the exporter's samples.
+/// [`PrometheusBuilder::install`](crate::PrometheusBuilder::install) makes it the global recorder.
+/// Use the recorder itself to combine it with others or to install it for one thread. Histograms
+/// without buckets are recorded by metrics-exporter-prometheus, everything else by this crate. The
+/// upkeep thread runs as long as the recorder or a [`Prometheus`](crate::Prometheus) exists.
 ///
 /// ```
-/// use tower_otel_metrics::prometheus::Prometheus;
+/// use tower_otel_prometheus::Prometheus;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let (recorder, prometheus) = Prometheus::builder().build()?;
@@ -24,34 +26,34 @@ use super::upkeep::Upkeep;
 /// # Ok(())
 /// # }
 /// ```
-pub struct Recorder {
-    inner: PrometheusRecorder,
+pub struct PrometheusRecorder {
+    summaries: ExporterRecorder,
     registry: Arc<Registry>,
     _upkeep: Arc<Upkeep>,
 }
 
-impl Recorder {
-    pub(super) fn new(
-        inner: PrometheusRecorder,
+impl PrometheusRecorder {
+    pub(crate) fn new(
+        summaries: ExporterRecorder,
         registry: Arc<Registry>,
         upkeep: Arc<Upkeep>,
     ) -> Self {
         Self {
-            inner,
+            summaries,
             registry,
             _upkeep: upkeep,
         }
     }
 }
 
-impl fmt::Debug for Recorder {
-    /// Without the recorded values, which may be many.
+impl fmt::Debug for PrometheusRecorder {
+    /// Omits the recorded values.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Recorder").finish_non_exhaustive()
+        f.debug_struct("PrometheusRecorder").finish_non_exhaustive()
     }
 }
 
-impl metrics::Recorder for Recorder {
+impl metrics::Recorder for PrometheusRecorder {
     fn describe_counter(&self, key: KeyName, _unit: Option<Unit>, description: SharedString) {
         self.registry.describe_counter(&key, description);
     }
@@ -61,8 +63,10 @@ impl metrics::Recorder for Recorder {
     }
 
     fn describe_histogram(&self, key: KeyName, unit: Option<Unit>, description: SharedString) {
-        if let Some(description) = self.registry.describe_histogram(&key, description) {
-            self.inner.describe_histogram(key, unit, description);
+        if self.registry.has_buckets(&key) {
+            self.registry.describe_histogram(&key, description);
+        } else {
+            self.summaries.describe_histogram(key, unit, description);
         }
     }
 
@@ -77,7 +81,7 @@ impl metrics::Recorder for Recorder {
     fn register_histogram(&self, key: &Key, metadata: &Metadata<'_>) -> Histogram {
         match self.registry.histogram(key) {
             Some(histogram) => Histogram::from_arc(histogram),
-            None => self.inner.register_histogram(key, metadata),
+            None => self.summaries.register_histogram(key, metadata),
         }
     }
 }
