@@ -110,17 +110,18 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod backend;
-mod config;
 mod dimensions;
+mod end_key;
 mod exchange;
 mod instruments;
-mod keys;
 mod labels;
 mod layer;
 mod names;
 mod naming;
 mod options;
 mod series;
+mod start_key;
+mod state;
 mod sync;
 
 pub use backend::{Backend, Facade, FacadeInFlight, FacadeOutcome};
@@ -129,6 +130,10 @@ pub use backend::{Otel, OtelInFlight, OtelInstruments, OtelOutcome};
 pub use exchange::MetricsExchange;
 pub use layer::MetricsLayer;
 pub use names::Names;
+#[doc(inline)]
+pub use tower_otel_core::{Filter, Hosts, HttpOptions, Kind, Route, RouteLayer, RouteSlot};
+#[doc(inline)]
+pub use tower_otel_semconv::{KnownMethods, Proxies};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -148,7 +148,7 @@ impl Scene {
         &self.source
     }
 
-    /// Spans that have ended, in the order of their ends.
+    /// AnyTraceLayer that have ended, in the order of their ends.
     pub fn spans(&self) -> Vec<SpanData> {
         let flushed = self.source.recorder.flush(Duration::from_secs(20));
         flushed.unwrap();

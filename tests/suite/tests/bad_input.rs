@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use opentelemetry::{Value, trace::SpanId};
 use opentelemetry_sdk::trace::SpanData;
 use suite_tests::{
-    backend::{Backend, Source, Spans},
+    backend::{Backend, Source, AnyTraceLayer},
     net::serve,
     scene::{Scene, attribute, integer, text, within},
 };
@@ -55,7 +55,7 @@ enum Put {
     Around,
 }
 
-async fn serve_layered(put: Put, spans: Spans) -> SocketAddr {
+async fn serve_layered(put: Put, spans: AnyTraceLayer) -> SocketAddr {
     let layers = ServiceBuilder::new()
         .layer(spans)
         .layer(MetricsLayer::server());
@@ -636,7 +636,7 @@ async fn what_the_server_refuses_by_itself_is_not_told() {
 
 #[tokio::test]
 async fn nobody_needs_to_listen() {
-    let deaf = Source::deaf();
+    let deaf = Source::discarding();
     let plain = serve(bare()).await;
     let topics = [
         trace_headers(),

@@ -1267,7 +1267,7 @@ async fn an_exception_is_logged_once_inside_of_its_span_by_option() {
                         .collect::<Vec<_>>()
                 })
                 .collect::<Vec<_>>(),
-            Backend::Direct | Backend::Record => log
+            Backend::Tracer | Backend::Recorder => log
                 .0
                 .lock()
                 .unwrap()
@@ -1431,7 +1431,7 @@ async fn a_span_that_a_filter_of_tracing_hides_still_propagates_its_parent() {
 
     // The other backend asks nothing of tracing: its span is there.
     let scene = Scene::with(Sampler::AlwaysOn, hidden());
-    let server = Server::of(Backend::Direct, scene, TraceLayer::server(), app()).await;
+    let server = Server::of(Backend::Tracer, scene, TraceLayer::server(), app()).await;
     server.ask(&asking("01")).await;
     assert_eq!(server.span().await.name, "GET /context");
 }
@@ -1455,7 +1455,7 @@ async fn the_scope_has_a_name_a_version_and_the_schema() {
         let server = Server::start(backend, TraceLayer::server()).await;
         let scope = server.span_of("GET / HTTP/1.1").await.instrumentation_scope;
         let (name, version) = match backend {
-            Backend::Direct | Backend::Record => ("tower-otel-trace", "0.1.0"),
+            Backend::Tracer | Backend::Recorder => ("tower-otel-trace", "0.1.0"),
             // The application's, made as the documentation says.
             Backend::Tracing => (SCOPE, env!("CARGO_PKG_VERSION")),
         };
@@ -1497,7 +1497,7 @@ async fn every_key_and_no_other_is_in_the_conventions() {
 async fn context_is_a_handler_as_any_other() {
     // What the tests above rely on: without a layer nothing goes on.
     let router = Router::new().route("/context", any(context));
-    let server = Server::listen(Backend::Direct, Scene::new(), router).await;
+    let server = Server::listen(Backend::Tracer, Scene::new(), router).await;
     let head = server.ask(&asking("01")).await;
     assert_eq!(traceparent(&head), None);
 }

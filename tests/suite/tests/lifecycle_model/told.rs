@@ -14,7 +14,7 @@ use suite_tests::scene::{integer, text};
 use tower_otel_core::{Kind, RequestHead, Route};
 use tower_otel_metrics::{MetricsLayer, Names, Otel};
 use tower_otel_prometheus::Prometheus;
-use tower_otel_trace::{Record, Recorder, TraceLayer};
+use tower_otel_trace::{Recorder, RecorderBackend, TraceLayer};
 use tracing_subscriber::layer::SubscriberExt;
 
 use crate::reference::Verdict;
@@ -26,8 +26,8 @@ const PREFIX: &str = "conventions_";
 pub struct Layers {
     pub spans: (
         TraceLayer,
-        TraceLayer<tower_otel_trace::Otel<SdkTracer>>,
-        TraceLayer<Record>,
+        TraceLayer<tower_otel_trace::TracerBackend<SdkTracer>>,
+        TraceLayer<RecorderBackend>,
     ),
     pub facade: (MetricsLayer, MetricsLayer),
     pub otel: (MetricsLayer<Otel>, MetricsLayer<Otel>),
