@@ -124,7 +124,7 @@ impl<B: Backend> TraceExchange<B> {
         }
     }
 
-    fn client_response(&self, response: &dyn ResponseHead) {
+    fn client_response(&mut self, response: &dyn ResponseHead) {
         let peer = response.peer().map(Endpoint::from);
         let address = peer.map(|peer| peer.address.to_string());
         let address = address.as_deref().map(Value::Str);
@@ -163,7 +163,7 @@ impl<B: Backend> TraceExchange<B> {
         end.error_type(self.told.config.kind, self.status)
     }
 
-    fn set(&self, key: &'static str, value: Value<'_>) {
+    fn set(&mut self, key: &'static str, value: Value<'_>) {
         self.span.set(key, value);
     }
 }
@@ -214,8 +214,10 @@ impl<B: Backend> Exchange for TraceExchange<B> {
 
     fn end(&mut self, end: End<'_>, at: Instant) {
         if self.span.is_recording() {
-            let error = match self.call() {
-                Some(call) => call.end(&self.span, &end, at, self.is_named()),
+            let is_named = self.is_named();
+            let call = self.rare.as_ref().and_then(|rare| rare.call.as_ref());
+            let error = match call {
+                Some(call) => call.end(&mut self.span, &end, at, is_named),
                 None => self.http_end(&end),
             };
             if self.told.config.exceptions {
@@ -226,6 +228,6 @@ impl<B: Backend> Exchange for TraceExchange<B> {
                 self.span.fail(error);
             }
         }
-        self.span.end(at);
+        self.told.backend.end(&mut self.span, at);
     }
 }

@@ -119,12 +119,6 @@ impl<'a> Facts<'a> {
         })
     }
 
-    /// The name of a gRPC call, which is not made of attributes.
-    #[cfg(feature = "record")]
-    pub(crate) fn called_name(&self) -> Option<&str> {
-        (self.protocol == Protocol::Grpc).then(|| rpc::span_name(self.called()))
-    }
-
     /// The method, if it is one of RFC 9110 and its companions, and known here.
     pub(crate) fn standard_method(&self) -> Option<&'static str> {
         self.method?;

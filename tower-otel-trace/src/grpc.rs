@@ -65,7 +65,7 @@ impl Call {
     /// Sets what is known only now, and says which error it was, if any.
     pub(crate) fn end<S: Span>(
         &self,
-        span: &S,
+        span: &mut S,
         end: &End<'_>,
         at: Instant,
         is_named: bool,

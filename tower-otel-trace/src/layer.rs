@@ -9,8 +9,11 @@ use tower_otel_core::{Filter, Kind, Observe, Observed, RequestHead, Route, Route
 use tower_otel_propagate::{Format, Trust};
 use tower_otel_semconv::{KnownMethods, Proxies, SensitiveKeys, attribute, rpc::StatusAttribute};
 
-#[cfg(feature = "record")]
-use crate::backend::{Record, Recorder};
+#[cfg(feature = "recorder")]
+use tower_otel_recorder::Recorder;
+
+#[cfg(feature = "recorder")]
+use crate::backend::Record;
 use crate::{
     OptIn,
     backend::{Backend, Otel, Parent, Tracing},
@@ -83,9 +86,9 @@ impl<B: Clone> TraceLayer<B> {
         self.telling(Otel::new(provider))
     }
 
-    /// Leaves compact records with this recorder, which makes spans of them on a thread of its own,
-    /// in place of `tracing` spans. Feature `record`.
-    #[cfg(feature = "record")]
+    /// Records spans as compact records of this recorder, which exports them on a thread of its own, in place of
+    /// `tracing` spans. Feature `recorder`.
+    #[cfg(feature = "recorder")]
     #[must_use]
     pub fn recorder(self, recorder: &Recorder) -> TraceLayer<Record> {
         self.telling(Record::new(recorder))

@@ -271,10 +271,9 @@
 //! metrics measure, the scope names this crate, its version and the schema, and nobody's log line
 //! changes the status. The attributes and the ends are the same.
 //!
-//! With `.recorder(&recorder)` (feature `record`) a request leaves a compact record behind, and a
-//! thread makes spans of such records and exports them. It is the cheapest kind for the request.
-//! Attributes and ends are the same again, and what handlers do to the span is kept; but there are
-//! no span processors, the exporter is the only one to see spans. Choose
+//! With `.recorder(&recorder)` (feature `recorder`) a request writes a compact record, which the thread of
+//! `tower_otel_recorder` exports as a span. This costs the request least. Attributes and ends are the same, and handlers
+//! can change the span. There are no span processors. Choose
 //!
 //! - `tracing` spans where log lines are to belong to them;
 //! - `.tracer_provider(..)` where one provider, with its processors, is to have all spans;
@@ -283,7 +282,7 @@
 //!
 //! # Features
 //!
-//! None is on by default. `record` is the recorder, and brings opentelemetry_sdk, crossbeam-queue and futures-executor. `axum`, `connect-info`, `hyper-util`, `reqwest`, `reqwest-middleware`,
+//! None is on by default. `recorder` has `.recorder(..)`, and brings tower-otel-recorder with opentelemetry_sdk. `axum`, `connect-info`, `hyper-util`, `reqwest`, `reqwest-middleware`,
 //! `tonic` and `tower` are those of [`tower_otel_core`].
 //!
 //! [tower]: https://docs.rs/tower
@@ -306,12 +305,14 @@ mod names;
 mod opt_in;
 
 pub use backend::{Backend, Otel, OtelSpan, Tracing, TracingSpan};
-#[cfg(feature = "record")]
-pub use backend::{Record, RecordSpan, Recorder, RecorderBuilder, Tally};
+#[cfg(feature = "recorder")]
+pub use backend::{Record, RecordSpan};
 pub use exchange::TraceExchange;
 pub use handle::SpanHandle;
 pub use layer::TraceLayer;
 pub use opt_in::OptIn;
+#[cfg(feature = "recorder")]
+pub use tower_otel_recorder::Recorder;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

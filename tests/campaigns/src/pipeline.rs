@@ -104,15 +104,15 @@ impl Pipeline {
 
     /// What has become of so many spans of the SDK, and of those of the recorder.
     pub fn fates(&self, sdk: u64) -> [Fate; 2] {
-        let (lost, tally) = (self.telemetry.dropped_spans(), self.recorder.tally());
+        let (lost, counts) = (self.telemetry.dropped_spans(), self.recorder.counts());
         [
             Fate {
                 delivered: sdk - lost.total(),
                 lost: lost.total(),
             },
             Fate {
-                delivered: tally.exported,
-                lost: tally.failed + tally.dropped,
+                delivered: counts.exported,
+                lost: counts.failed + counts.dropped,
             },
         ]
     }

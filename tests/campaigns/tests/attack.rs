@@ -82,7 +82,7 @@ async fn every_request_of_an_attack_is_counted_exactly_and_nothing_grows() {
     // A first wave fills what is filled once: pools, tables, the allocator's pages.
     let of = |count: &dyn Fn(&Ledger) -> u64| -> u64 { ledgers.iter().map(count).sum() };
     let settled = || {
-        let lost = recorder.tally().dropped;
+        let lost = recorder.counts().dropped;
         let told = through_tracing.total() + direct.total() + recorded.total() + lost;
         of(&Ledger::begun) == of(&Ledger::ended) && told == of(&Ledger::ended)
     };
@@ -115,7 +115,7 @@ async fn every_request_of_an_attack_is_counted_exactly_and_nothing_grows() {
          {descriptors} descriptors, then {}; {} panics; {:?}",
         process::descriptors(),
         process::panics(),
-        recorder.tally(),
+        recorder.counts(),
     );
     println!("{} lines of /metrics", metrics.check(&endings));
 
@@ -126,8 +126,8 @@ async fn every_request_of_an_attack_is_counted_exactly_and_nothing_grows() {
     assert_eq!(through_tracing.counts(), due[0]);
     assert_eq!(direct.counts(), due[1]);
     // The queue of records has an end, and counts what does not fit.
-    fits(&recorded.counts(), &due[2], recorder.tally().dropped);
-    assert_eq!(recorder.tally().exported, recorded.total());
+    fits(&recorded.counts(), &due[2], recorder.counts().dropped);
+    assert_eq!(recorder.counts().exported, recorded.total());
     // What the clients know agrees.
     assert!(all <= tally.asked.load(Relaxed));
     assert!(of(&Ledger::answered) >= tally.heads.load(Relaxed));

@@ -10,14 +10,14 @@ use crate::facts::Facts;
 
 mod attributes;
 mod opentelemetry;
-#[cfg(feature = "record")]
+#[cfg(feature = "recorder")]
 mod record;
 mod recurring;
 mod tracing;
 
 use self::attributes::Attributes;
-#[cfg(feature = "record")]
-pub use self::record::{Record, RecordSpan, Recorder, RecorderBuilder, Tally};
+#[cfg(feature = "recorder")]
+pub use self::record::{Record, RecordSpan};
 pub(crate) use self::tracing::TARGET;
 pub use self::{
     opentelemetry::{Otel, OtelSpan},
@@ -37,6 +37,10 @@ pub trait Backend: Clone + fmt::Debug + sealed::Sealed {
     /// A span that is not there, above the context that arrived with the request.
     #[doc(hidden)]
     fn none(&self, parent: Parent) -> Self::Span;
+
+    /// Ends a span.
+    #[doc(hidden)]
+    fn end(&self, span: &mut Self::Span, at: Instant);
 }
 
 /// A span that is open.
@@ -53,21 +57,18 @@ pub trait Span: sealed::Sealed {
     fn is_recording(&self) -> bool;
 
     /// Sets an attribute.
-    fn set(&self, key: &'static str, value: Value<'_>) {
+    fn set(&mut self, key: &'static str, value: Value<'_>) {
         self.set_all([(key, Some(value))]);
     }
 
     /// Sets the attributes that are there, at once.
-    fn set_all<const N: usize>(&self, attributes: [Attribute<'_>; N]);
+    fn set_all<const N: usize>(&mut self, attributes: [Attribute<'_>; N]);
 
     /// Marks the span as an error of this type.
-    fn fail(&self, error: &'static str);
+    fn fail(&mut self, error: &'static str);
 
     /// The OpenTelemetry context of this very span, if it has one.
     fn context(&self) -> Option<Context>;
-
-    /// Closes the span.
-    fn end(&self, at: Instant);
 }
 
 /// The value of an attribute: a string stays a string and an integer an integer.
@@ -135,8 +136,8 @@ mod sealed {
     impl Sealed for super::TracingSpan {}
     impl<T: Tracer> Sealed for super::Otel<T> {}
     impl Sealed for super::OtelSpan {}
-    #[cfg(feature = "record")]
+    #[cfg(feature = "recorder")]
     impl Sealed for super::Record {}
-    #[cfg(feature = "record")]
+    #[cfg(feature = "recorder")]
     impl Sealed for super::RecordSpan {}
 }

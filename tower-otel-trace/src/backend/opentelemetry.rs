@@ -95,6 +95,15 @@ where
     fn none(&self, parent: Parent) -> OtelSpan {
         OtelSpan::not_recording(parent.beneath().0)
     }
+
+    /// The end is the start and the time that has passed by the clock all signals share.
+    fn end(&self, span: &mut OtelSpan, at: Instant) {
+        if let Some((context, (started, instant))) = span.recorded() {
+            let passed = at.saturating_duration_since(instant);
+            let end = started.checked_add(passed).unwrap_or(started);
+            context.span().end_with_timestamp(end);
+        }
+    }
 }
 
 impl OtelSpan {
@@ -220,7 +229,7 @@ impl Span for OtelSpan {
         self.started.is_some()
     }
 
-    fn set_all<const N: usize>(&self, attributes: [Attribute<'_>; N]) {
+    fn set_all<const N: usize>(&mut self, attributes: [Attribute<'_>; N]) {
         if let Some((context, _)) = self.recorded() {
             let known = attributes.into_iter();
             let known = known.filter_map(|(key, value)| Some(KeyValue::new(key, value?)));
@@ -228,7 +237,7 @@ impl Span for OtelSpan {
         }
     }
 
-    fn fail(&self, error: &'static str) {
+    fn fail(&mut self, error: &'static str) {
         self.set(attribute::ERROR_TYPE, Value::Fixed(error));
         if let Some((context, _)) = self.recorded() {
             context.span().set_status(Status::error(""));
@@ -237,15 +246,6 @@ impl Span for OtelSpan {
 
     fn context(&self) -> Option<Context> {
         self.recorded().map(|(context, _)| context.clone())
-    }
-
-    /// The end is the start and the time that has passed by the clock all signals share.
-    fn end(&self, at: Instant) {
-        if let Some((context, (started, instant))) = self.recorded() {
-            let passed = at.saturating_duration_since(instant);
-            let end = started.checked_add(passed).unwrap_or(started);
-            context.span().end_with_timestamp(end);
-        }
     }
 }
 

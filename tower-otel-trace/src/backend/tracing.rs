@@ -68,6 +68,10 @@ impl Backend for Tracing {
             beneath: parent.beneath().0,
         }
     }
+
+    /// Nothing is to be done: tracing-opentelemetry takes the time the span was last left for its
+    /// end, and that is now, because foreign code ran inside of it until now.
+    fn end(&self, _span: &mut TracingSpan, _at: Instant) {}
 }
 
 /// All fields have to be declared here: `tracing` drops what a span did not declare.
@@ -249,7 +253,7 @@ impl Span for TracingSpan {
         !self.span.is_disabled()
     }
 
-    fn set_all<const N: usize>(&self, attributes: [Attribute<'_>; N]) {
+    fn set_all<const N: usize>(&mut self, attributes: [Attribute<'_>; N]) {
         self.record(attributes);
     }
 
@@ -262,16 +266,12 @@ impl Span for TracingSpan {
         Context::map_current(|current| (span_id(current) != outside).then(|| current.clone()))
     }
 
-    fn fail(&self, error: &'static str) {
+    fn fail(&mut self, error: &'static str) {
         self.record([
             (attribute::ERROR_TYPE, Some(Value::Fixed(error))),
             (otel::STATUS_CODE, Some(Value::Fixed("ERROR"))),
         ]);
     }
-
-    /// Nothing is to be done: tracing-opentelemetry takes the time the span was last left for its
-    /// end, and that is now, because foreign code ran inside of it until now.
-    fn end(&self, _at: Instant) {}
 }
 
 fn span_id(context: &Context) -> SpanId {
