@@ -23,7 +23,7 @@ use opentelemetry_sdk::{
 };
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_otel_recorder::{Recorder, RecorderBuilder};
-use tower_otel_trace::{Record, TraceLayer};
+use tower_otel_trace::{RecorderBackend, TraceLayer};
 
 /// Longer than anything here takes.
 const LONG: Duration = Duration::from_secs(20);
@@ -92,7 +92,7 @@ impl SpanExporter for FailsOnce {
     }
 }
 
-fn layer(recorder: &Recorder) -> TraceLayer<Record> {
+fn layer(recorder: &Recorder) -> TraceLayer<RecorderBackend> {
     TraceLayer::server().recorder(recorder)
 }
 
@@ -109,7 +109,7 @@ where
     assert!(futures_executor::block_on(service.oneshot(request)).is_ok());
 }
 
-fn exchanges(layer: &TraceLayer<Record>, count: usize) {
+fn exchanges(layer: &TraceLayer<RecorderBackend>, count: usize) {
     for _ in 0..count {
         let service = service_fn(async |_: Request<String>| {
             Ok::<_, Infallible>(Response::new(String::new()))

@@ -23,25 +23,27 @@
 pub mod models;
 mod sync;
 
+#[path = "../../../tower-otel-recorder/src/changes.rs"]
+mod changes;
+#[path = "../../../tower-otel-recorder/src/control.rs"]
+mod control;
+#[path = "../../../tower-otel-recorder/src/counts.rs"]
+mod counts;
 #[path = "../../../tower-otel-propagate/src/detect.rs"]
 mod detect;
+#[path = "../../../tower-otel-recorder/src/extras.rs"]
+mod extras;
 #[path = "../../../tower-otel-prometheus/src/histogram.rs"]
 mod histogram;
 #[path = "../../../tower-otel-prometheus/src/native.rs"]
 mod native;
+#[path = "../../../tower-otel-recorder/src/pipeline.rs"]
+mod pipeline;
+#[path = "../../../tower-otel-recorder/src/queue.rs"]
+mod queue;
 #[path = "../../../tower-otel-metrics/src/series/mod.rs"]
 mod series;
+#[path = "../../../tower-otel-recorder/src/shards.rs"]
+mod shards;
 
-/// The queue of recorded spans. What it is made of is crossbeam's, and taken at its word.
-mod record {
-    use crate::sync;
-
-    mod entry {
-        pub struct Entry;
-    }
-
-    #[path = "../../../../tower-otel-trace/src/backend/record/queue.rs"]
-    mod queue;
-
-    pub mod models;
-}
+mod recorder;

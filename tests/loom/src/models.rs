@@ -24,7 +24,7 @@ use crate::{
     series::{Query, Series},
 };
 
-pub use crate::record::models::*;
+pub use crate::recorder::*;
 
 /// All have one hash: whatever the seeds, they take the same walk, and each is in the way of the
 /// others.

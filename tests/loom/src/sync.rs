@@ -1,15 +1,18 @@
 //! In place of `std::sync`.
 
-use std::{sync::LockResult, time::Duration};
-
-use loom::{cell::UnsafeCell, sync::atomic::AtomicBool};
-pub use loom::{
-    sync::{
-        Mutex, MutexGuard,
-        atomic::{self, Ordering},
-    },
-    thread::Thread,
+use std::{
+    sync::{Arc, LockResult},
+    time::Duration,
 };
+
+pub use loom::sync::{
+    Mutex, MutexGuard,
+    atomic::{self, Ordering},
+};
+use loom::{cell::UnsafeCell, sync::atomic::AtomicBool};
+
+/// Small, because a model takes the lock of each place.
+pub const FIRST_BLOCK: usize = 2;
 
 /// loom's are not made by a `const fn`, so this one is made when somebody looks at it, which has to
 /// be before there is a second thread.
@@ -86,12 +89,54 @@ impl<T> OnceLock<T> {
     }
 }
 
-/// No time passes: who needs it to is found waiting for ever.
-pub fn park_timeout(_: Duration) {
-    loom::thread::park();
+loom::thread_local! {
+    static CURRENT: Thread = Thread::default();
 }
 
-/// The same of a time-out here.
+/// A thread that can be parked. loom's own `unpark` also wakes a thread that waits for a mutex, and loom then panics.
+#[derive(Clone, Debug, Default)]
+pub struct Thread(Arc<Parker>);
+
+#[derive(Debug)]
+struct Parker {
+    unparked: Mutex<bool>,
+    changed: loom::sync::Condvar,
+}
+
+impl Default for Parker {
+    fn default() -> Self {
+        Self {
+            unparked: Mutex::new(false),
+            changed: loom::sync::Condvar::new(),
+        }
+    }
+}
+
+impl Thread {
+    pub fn unpark(&self) {
+        *self.0.unparked.lock().unwrap() = true;
+        self.0.changed.notify_one();
+    }
+
+    fn park(&self) {
+        let mut unparked = self.0.unparked.lock().unwrap();
+        while !*unparked {
+            unparked = self.0.changed.wait(unparked).unwrap();
+        }
+        *unparked = false;
+    }
+}
+
+pub fn current_thread() -> Thread {
+    CURRENT.with(Thread::clone)
+}
+
+/// Waits without a time-out, because no time passes in a model: code that relies on the time-out is found waiting.
+pub fn park_timeout(_: Duration) {
+    current_thread().park();
+}
+
+/// A condition variable whose time-outs never end, either.
 #[derive(Debug)]
 pub struct Condvar(loom::sync::Condvar);
 

@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use opentelemetry::{Value, trace::SpanId};
 use opentelemetry_sdk::trace::SpanData;
 use suite_tests::{
-    backend::{Backend, Source, AnyTraceLayer},
+    backend::{AnyTraceLayer, Backend, Source},
     net::serve,
     scene::{Scene, attribute, integer, text, within},
 };

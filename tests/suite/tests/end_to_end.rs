@@ -23,7 +23,7 @@ use opentelemetry_proto::tonic::{
 };
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
 use suite_tests::{
-    backend::{Backend, Source, AnyTraceLayer},
+    backend::{AnyTraceLayer, Backend, Source},
     net::{Script, Step, serve},
     otlp::{Receiver, attribute},
     scene::{Installed, Metrics, Scene, within},

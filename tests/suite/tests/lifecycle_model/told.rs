@@ -127,9 +127,9 @@ impl Told {
     pub fn check(&self, exchanges: &[Option<Option<Verdict>>]) {
         self.recorder.flush(Duration::from_secs(60)).unwrap();
         let ended = exchanges.iter().flatten().flatten().count() as u64;
-        let tally = self.recorder.tally();
+        let counts = self.recorder.counts();
         let due = (ended, 0, 0);
-        assert_eq!((tally.exported, tally.failed, tally.dropped), due);
+        assert_eq!((counts.exported, counts.failed, counts.dropped), due);
         for (backend, spans) in [
             ("tracing", &self.tracing),
             ("direct", &self.direct),
