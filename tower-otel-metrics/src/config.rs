@@ -111,6 +111,6 @@ impl<B> Config<B> {
         request: &dyn RequestHead,
     ) -> &'static str {
         let connection = self.https.then_some("https");
-        semconv::scheme::on_server(forwarded, connection, &request.target())
+        semconv::server_scheme::on_server(forwarded, connection, &request.target())
     }
 }

@@ -10,7 +10,7 @@
 //! | what is the attribute, the metric, the unit called? | [`attribute`], [`metric`] |
 //! | which method is it, and what is the span called? | [`KnownMethods`], [`span_name`] |
 //! | who asked, through which proxies, and which of them may be believed? | [`Proxies`], [`Forwarded`], [`Endpoint`] |
-//! | which server and scheme was meant? | [`server`], [`scheme`], [`HostPort`] |
+//! | which server and scheme was meant? | [`server`], [`server_scheme`], [`HostPort`] |
 //! | which protocol was spoken? | [`protocol`] |
 //! | is it a person? | [`user_agent`] |
 //! | what must not be written down? | [`SensitiveKeys`] |
@@ -41,7 +41,7 @@
 //! let forwarded = Proxies::hops(1).believe(request.headers(), Some(peer.into()));
 //! // The proxy wrote the last entry; the one before it is the client's own claim.
 //! assert_eq!(forwarded.client.map(|c| c.address.to_string()).as_deref(), Some("203.0.113.7"));
-//! assert_eq!(semconv::scheme::on_server(&forwarded, None, &target), "https");
+//! assert_eq!(semconv::server_scheme::on_server(&forwarded, None, &target), "https");
 //! let server = semconv::server::on_server(&forwarded, &target, request.headers());
 //! assert_eq!(server.map(|s| s.host), Some("api.example.com"));
 //!
@@ -55,37 +55,37 @@
 
 pub mod attribute;
 mod cidr;
-pub mod client;
+mod endpoint;
 pub mod error;
-pub mod forwarded;
+pub mod forwarded_element;
 mod headers;
-pub mod host;
+mod host_port;
 mod kind;
-mod list;
-pub mod method;
+mod header_list;
+mod known_methods;
 pub mod metric;
-pub mod name;
+mod span_name;
 pub mod protocol;
-pub mod redact;
+mod sensitive_keys;
 pub mod rpc;
-pub mod scheme;
+pub mod server_scheme;
 pub mod server;
 pub mod status;
-mod story;
+mod forwarded_view;
 mod target;
-pub mod trust;
+mod trusted_proxies;
 pub mod user_agent;
 
 pub use cidr::BadCidr;
-pub use client::Endpoint;
+pub use endpoint::Endpoint;
 pub use headers::{content_length, only_value};
-pub use host::HostPort;
+pub use host_port::{HostPort, default_port};
 pub use kind::Kind;
-pub use method::KnownMethods;
-pub use name::span_name;
-pub use redact::SensitiveKeys;
+pub use known_methods::{KnownMethods, standard as standard_method};
+pub use span_name::span_name;
+pub use sensitive_keys::{REDACTED, SensitiveKeys};
 pub use target::Target;
-pub use trust::{Forwarded, ForwardedBy, Proxies};
+pub use trusted_proxies::{Forwarded, ForwardedBy, Proxies};
 
 /// The version of the conventions these names follow, for the instrumentation scope of a tracer or a meter.
 ///

@@ -6,8 +6,8 @@
 
 use http::{HeaderMap, HeaderValue, header::HOST};
 
-use super::host::HostPort;
-use super::trust::Forwarded;
+use super::host_port::HostPort;
+use super::trusted_proxies::Forwarded;
 use crate::{Target, only_value};
 
 /// The server a received request asked for.

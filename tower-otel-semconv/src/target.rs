@@ -2,7 +2,7 @@
 
 use http::Uri;
 
-use super::host::HostPort;
+use super::host_port::HostPort;
 
 /// The parts of a request target, as the request itself spells them.
 ///

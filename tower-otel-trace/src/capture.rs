@@ -15,7 +15,7 @@ const SECRETS: [HeaderName; 4] = [
     header::SET_COOKIE,
 ];
 
-const REDACTED: &str = tower_otel_semconv::redact::REDACTED;
+const REDACTED: &str = tower_otel_semconv::REDACTED;
 
 /// An allow-list of headers, with the attribute of each.
 #[derive(Clone, Debug, Default)]

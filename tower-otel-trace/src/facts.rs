@@ -128,7 +128,7 @@ impl<'a> Facts<'a> {
     /// The method, if it is one of RFC 9110 and its companions, and known here.
     pub(crate) fn standard_method(&self) -> Option<&'static str> {
         self.method?;
-        semconv::method::standard(self.request.method())
+        semconv::standard_method(self.request.method())
     }
 
     pub(crate) fn method(&self) -> &str {
@@ -162,13 +162,13 @@ impl<'a> Facts<'a> {
 
     pub(crate) fn scheme(&self) -> &'static str {
         let connection = self.config.https.then_some("https");
-        semconv::scheme::on_server(&self.forwarded, connection, &self.target)
+        semconv::server_scheme::on_server(&self.forwarded, connection, &self.target)
     }
 
     /// `url.scheme` of a client, whose URL says it too.
     pub(crate) fn client_scheme(&self) -> Option<&'static str> {
         let scheme = self.target.scheme.filter(|_| self.wants(OptIn::UrlScheme));
-        semconv::scheme::known(scheme?)
+        semconv::server_scheme::known(scheme?)
     }
 
     /// `url.full`, without credentials.

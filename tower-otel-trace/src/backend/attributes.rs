@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use http::HeaderValue;
 use opentelemetry::{KeyValue, Value};
-use tower_otel_semconv::{HostPort, host::default_port};
+use tower_otel_semconv::{HostPort, default_port};
 
 use super::recurring;
 use crate::facts::Facts;

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use opentelemetry::{Context, ContextGuard, SpanId, StringValue, trace::TraceContextExt};
 use tower_otel_core::Kind;
-use tower_otel_semconv::{attribute, host::default_port, rpc};
+use tower_otel_semconv::{attribute, default_port, rpc};
 use tracing::{
     field::{self, Empty},
     level_filters::LevelFilter,

@@ -13,7 +13,7 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::trace::{SpanEvents, SpanLimits, SpanLinks};
 use tower_otel_core::Kind;
-use tower_otel_semconv::{HostPort, host};
+use tower_otel_semconv::{HostPort, default_port};
 
 use super::{
     super::Attributes,
@@ -224,7 +224,7 @@ impl Attributes for Entry {
     /// It is taken apart later.
     #[inline(always)]
     fn host(&mut self, keys: (&'static str, &'static str), text: &[u8], scheme: Option<&str>) {
-        let what = match scheme.and_then(host::default_port) {
+        let what = match scheme.and_then(default_port) {
             None => Written::Host,
             Some(80) => Written::HttpHost,
             Some(_) => Written::HttpsHost,

@@ -1,6 +1,6 @@
 //! What proxies write about the request they pass on: `Forwarded`, and the older `X-Forwarded-*` lists.
 //!
-//! Only the reading is done here. Whether a word of it may be believed is asked in [`trust`](super::trust).
+//! Only the reading is done here. Whether a word of it may be believed is asked in [`trust`](super::trusted_proxies).
 //!
 //! See [RFC 7239](https://www.rfc-editor.org/rfc/rfc7239) and
 //! [HTTP spans](https://opentelemetry.io/docs/specs/semconv/http/http-spans/), `server.address` and `client.address`.
@@ -9,8 +9,8 @@ use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderName, header::FORWARDED};
 
-use super::client::Endpoint;
-use super::list::Entries;
+use super::endpoint::Endpoint;
+use super::header_list::Entries;
 
 /// `X-Forwarded-For`: the address each proxy was asked from.
 pub static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -64,7 +64,7 @@ impl<'a> Element<'a> {
     /// given twice, or anything else the grammar does not allow, refuses the element.
     ///
     /// ```
-    /// use tower_otel_semconv::forwarded::{Element, Node};
+    /// use tower_otel_semconv::forwarded_element::{Element, Node};
     ///
     /// let element = Element::parse(r#"For="[2001:db8::1]:4711";proto=https"#);
     /// assert_eq!(element.as_ref().and_then(|e| e.node), Some(Node::parse("[2001:db8::1]:4711")));

@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::host::parse_port;
+use super::host_port::parse_port;
 
 /// An address, and a port where one is known: `client.address` and `client.port`, or `network.peer.address` and
 /// `network.peer.port`.

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::client::Endpoint;
-use super::forwarded::Node;
-use super::host::HostPort;
-use super::scheme;
+use super::endpoint::Endpoint;
+use super::forwarded_element::Node;
+use super::host_port::HostPort;
+use super::server_scheme as scheme;
 
 /// What one family of headers tells, as far as it may be believed.
 #[derive(Clone, Debug, PartialEq, Eq)]

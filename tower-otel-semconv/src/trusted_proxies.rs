@@ -13,11 +13,11 @@ use std::sync::Arc;
 use http::HeaderMap;
 
 use super::cidr::{BadCidr, Cidr};
-use super::client::Endpoint;
-use super::forwarded::{
+use super::endpoint::Endpoint;
+use super::forwarded_element::{
     Node, X_FORWARDED_HOST, X_FORWARDED_PROTO, elements, x_forwarded, x_forwarded_for,
 };
-use super::story::Story;
+use super::forwarded_view::Story;
 
 /// The proxies between the world and this server. The default is [`none`](Self::none): forwarded headers are ignored.
 ///
@@ -75,7 +75,7 @@ pub struct Forwarded<'a> {
     /// The client: the first hop that is not ours, and the peer itself if nothing is forwarded. Absent when our own
     /// proxy hides it, when it cannot be read, or when there is no peer address.
     pub client: Option<Endpoint>,
-    /// The scheme the client used, in lower case; only one of those in [`scheme::known`](super::scheme::known).
+    /// The scheme the client used, in lower case; only one of those in [`scheme::known`](super::server_scheme::known).
     pub proto: Option<&'static str>,
     /// The host the client asked for, as it was written; only if [`HostPort::parse`](super::HostPort::parse) can read it.
     pub host: Option<Cow<'a, str>>,

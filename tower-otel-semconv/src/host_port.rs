@@ -81,7 +81,7 @@ impl<'a> HostPort<'a> {
 /// The port a scheme implies: 80 for `http` and `ws`, 443 for `https` and `wss`, none for the rest.
 #[must_use]
 pub fn default_port(scheme: &str) -> Option<u16> {
-    match super::scheme::known(scheme)? {
+    match super::server_scheme::known(scheme)? {
         "http" | "ws" => Some(80),
         _ => Some(443),
     }

@@ -3,7 +3,7 @@
 //! See [URL attributes](https://opentelemetry.io/docs/specs/semconv/registry/attributes/url/) and
 //! [HTTP server spans](https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-server-span), `url.scheme`.
 
-use super::trust::Forwarded;
+use super::trusted_proxies::Forwarded;
 use crate::Target;
 
 /// A scheme HTTP travels under, in lower case: `http`, `https`, `ws`, `wss`. `None` for all others.
@@ -24,7 +24,7 @@ pub fn known(scheme: &str) -> Option<&'static str> {
 /// HTTP/1.1 request holds a path and nothing more.
 ///
 /// ```
-/// use tower_otel_semconv::{Target, Forwarded, scheme};
+/// use tower_otel_semconv::{Target, Forwarded, server_scheme as scheme};
 ///
 /// let uri = http::Uri::from_static("/users");
 /// let target = Target::of(&uri);
