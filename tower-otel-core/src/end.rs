@@ -43,7 +43,7 @@ impl End<'_> {
             Self::Failed(failure) => {
                 return Some(match (failure.error_type(), status) {
                     // What fails after the head is the body, if nothing more is known.
-                    (semconv::error::OTHER, Some(_)) => semconv::error::BODY,
+                    (semconv::OTHER, Some(_)) => semconv::error::BODY,
                     (named, _) => named,
                 });
             }
@@ -116,14 +116,14 @@ impl<'a> Failure<'a> {
 
     /// A name for this kind of failure, from a set that is bounded by the program's own types:
     /// what the chain of causes says (a time-out, a refused connection), else the type of the
-    /// error, else [`semconv::error::OTHER`] where the type was erased.
+    /// error, else [`semconv::OTHER`] where the type was erased.
     pub fn error_type(&self) -> &'static str {
         let Some(error) = self.as_error() else {
-            return self.type_name().unwrap_or(semconv::error::OTHER);
+            return self.type_name().unwrap_or(semconv::OTHER);
         };
         crate::adapt::classify(error)
             .or_else(|| semconv::error::classify(error))
-            .unwrap_or(semconv::error::OTHER)
+            .unwrap_or(semconv::OTHER)
     }
 
     /// The gRPC status the error carries, if it is one that does (tonic's, with the feature `tonic`).

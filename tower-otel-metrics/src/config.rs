@@ -2,7 +2,7 @@
 
 use http::Method;
 use tower_otel_core::{Filter, Kind, RequestHead, RouteSource};
-use tower_otel_semconv::{self as semconv, Endpoint, Forwarded, KnownMethods, Proxies};
+use tower_otel_semconv::{self as semconv, Endpoint, Forwarded, KnownMethods, TrustedProxies};
 
 use crate::{
     keys::{Arrival, Asked},
@@ -21,7 +21,7 @@ pub(crate) struct Config<B> {
     pub(crate) filter: Filter,
     pub(crate) route: RouteSource,
     pub(crate) methods: KnownMethods,
-    pub(crate) proxies: Proxies,
+    pub(crate) proxies: TrustedProxies,
     pub(crate) https: bool,
     /// Whether the duration ends with the head of the response.
     pub(crate) to_head: bool,
@@ -102,7 +102,7 @@ impl<B> Config<B> {
 
     pub(crate) fn forwarded<'a>(&self, request: &'a dyn RequestHead) -> Forwarded<'a> {
         let peer = request.peer().map(Endpoint::from);
-        self.proxies.believe(request.headers(), peer)
+        self.proxies.resolve(request.headers(), peer)
     }
 
     pub(crate) fn scheme(
@@ -111,6 +111,6 @@ impl<B> Config<B> {
         request: &dyn RequestHead,
     ) -> &'static str {
         let connection = self.https.then_some("https");
-        semconv::server_scheme::on_server(forwarded, connection, &request.target())
+        semconv::server_scheme(forwarded, connection, &request.target())
     }
 }

@@ -6,7 +6,7 @@ use tower_layer::Layer;
 use tower_otel_core::{
     Filter, Kind, Observe, Observed, RequestHead, Route, RouteSlot, RouteSource,
 };
-use tower_otel_semconv::{self as semconv, KnownMethods, Proxies, content_length};
+use tower_otel_semconv::{self as semconv, KnownMethods, TrustedProxies, content_length};
 
 use crate::{
     backend::{Backend, Facade},
@@ -55,7 +55,7 @@ impl MetricsLayer<Facade> {
             filter: Filter::all(),
             route: RouteSource::default(),
             methods: KnownMethods::from_env(),
-            proxies: Proxies::none(),
+            proxies: TrustedProxies::none(),
             https: false,
             to_head: false,
         })
@@ -135,7 +135,7 @@ impl<B: Backend> MetricsLayer<B> {
 
     /// Whose forwarded headers are believed when they name the scheme. Nobody's, by default.
     #[must_use]
-    pub fn trusted_proxies(self, proxies: Proxies) -> Self {
+    pub fn trusted_proxies(self, proxies: TrustedProxies) -> Self {
         self.with(|config| config.proxies = proxies)
     }
 

@@ -1,98 +1,74 @@
-//! What proxies write about the request they pass on: `Forwarded`, and the older `X-Forwarded-*` lists.
+//! One element of the `Forwarded` header.
 //!
-//! Only the reading is done here. Whether a word of it may be believed is asked in [`trust`](super::trusted_proxies).
-//!
-//! See [RFC 7239](https://www.rfc-editor.org/rfc/rfc7239) and
-//! [HTTP spans](https://opentelemetry.io/docs/specs/semconv/http/http-spans/), `server.address` and `client.address`.
+//! See [RFC 7239](https://www.rfc-editor.org/rfc/rfc7239).
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, HeaderName, header::FORWARDED};
+use crate::endpoint::Endpoint;
 
-use super::endpoint::Endpoint;
-use super::header_list::Entries;
-
-/// `X-Forwarded-For`: the address each proxy was asked from.
-pub static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-/// `X-Forwarded-Host`: the `Host` each proxy was asked with.
-pub static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-/// `X-Forwarded-Proto`: the scheme each proxy was asked with.
-pub static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-
-/// Who asked a proxy, as the proxy tells it.
+/// The node that sent a request to a proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Node {
+pub(crate) enum Node {
     /// An address.
-    At(Endpoint),
-    /// `unknown`, an identifier that hides the address (`_gazonk`), or something that cannot be read.
+    Address(Endpoint),
+    /// `unknown`, an obfuscated identifier (`_gazonk`), or an invalid value.
     Unknown,
 }
 
 impl Node {
-    /// Reads one entry; never fails, because what is not an address is [`Unknown`](Self::Unknown).
-    #[must_use]
-    pub fn parse(text: &str) -> Self {
-        Endpoint::parse(text).map_or(Self::Unknown, Self::At)
+    /// Parses a node. A value that is not an address is [`Unknown`](Self::Unknown).
+    pub(crate) fn parse(text: &str) -> Self {
+        Endpoint::parse(text).map_or(Self::Unknown, Self::Address)
     }
 
-    /// The address, where there is one.
-    #[must_use]
-    pub fn endpoint(self) -> Option<Endpoint> {
+    /// Returns the address of the node, if it is known.
+    pub(crate) fn endpoint(self) -> Option<Endpoint> {
         match self {
-            Self::At(endpoint) => Some(endpoint),
+            Self::Address(endpoint) => Some(endpoint),
             Self::Unknown => None,
         }
     }
 }
 
-/// What one proxy wrote into `Forwarded`. A value may be anything a quoted string can hold; nothing is checked yet.
+/// One element of `Forwarded`, written by one proxy. The values are unquoted but not validated.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Element<'a> {
-    /// `for`: who asked.
-    pub node: Option<Node>,
-    /// `host`: which host was asked for.
-    pub host: Option<Cow<'a, str>>,
-    /// `proto`: with which scheme.
-    pub proto: Option<Cow<'a, str>>,
+pub(crate) struct Element<'a> {
+    /// `for`: the node that sent the request to the proxy.
+    pub(crate) node: Option<Node>,
+    /// `host`: the `Host` that the proxy received.
+    pub(crate) host: Option<Cow<'a, str>>,
+    /// `proto`: the scheme that the proxy received.
+    pub(crate) proto: Option<Cow<'a, str>>,
 }
 
 impl<'a> Element<'a> {
-    /// Reads one element: pairs of name and value with `;` between them.
+    /// Parses an element: `name=value` pairs, separated by `;`.
     ///
-    /// Names are compared without regard to case, unknown ones (`by` too) are passed over. Beyond the grammar,
-    /// blanks around `;` are allowed, and `:`, `[` and `]` outside quotes, since many proxies forget those. A name
-    /// given twice, or anything else the grammar does not allow, refuses the element.
-    ///
-    /// ```
-    /// use tower_otel_semconv::forwarded_element::{Element, Node};
-    ///
-    /// let element = Element::parse(r#"For="[2001:db8::1]:4711";proto=https"#);
-    /// assert_eq!(element.as_ref().and_then(|e| e.node), Some(Node::parse("[2001:db8::1]:4711")));
-    /// assert_eq!(element.and_then(|e| e.proto).as_deref(), Some("https"));
-    /// ```
-    #[must_use]
-    pub fn parse(text: &'a str) -> Option<Self> {
+    /// Names are case-insensitive; names other than `for`, `host` and `proto` are ignored. Two deviations from the
+    /// grammar are accepted, because proxies make them: blanks around `;`, and `:`, `[` and `]` outside quotes. A
+    /// repeated name and any other deviation invalidate the element.
+    pub(crate) fn parse(text: &'a str) -> Option<Self> {
         let mut element = Self {
             node: None,
             host: None,
             proto: None,
         };
-        let mut rest = text;
+        let mut remaining = text;
         loop {
-            rest = rest.trim_start_matches([' ', '\t', ';']);
-            if rest.is_empty() {
+            remaining = remaining.trim_start_matches([' ', '\t', ';']);
+            if remaining.is_empty() {
                 return Some(element);
             }
-            let (name, after) = rest.split_once('=')?;
+            let (name, after) = remaining.split_once('=')?;
             if name.is_empty() || !name.bytes().all(is_token) {
                 return None;
             }
             let (value, after) = take_value(after)?;
-            rest = after.trim_start_matches([' ', '\t']);
-            if !rest.is_empty() && !rest.starts_with(';') {
+            remaining = after.trim_start_matches([' ', '\t']);
+            if !remaining.is_empty() && !remaining.starts_with(';') {
                 return None;
             }
-            let twice = if name.eq_ignore_ascii_case("for") {
+            let repeated = if name.eq_ignore_ascii_case("for") {
                 element.node.replace(Node::parse(&value)).is_some()
             } else if name.eq_ignore_ascii_case("host") {
                 element.host.replace(value).is_some()
@@ -101,34 +77,14 @@ impl<'a> Element<'a> {
             } else {
                 false
             };
-            if twice {
+            if repeated {
                 return None;
             }
         }
     }
 }
 
-/// All elements of all `Forwarded` lines, nearest proxy first; `None` for one that cannot be read.
-///
-/// At most 32 elements of at most 512 bytes; what lies beyond ends the walk with a last `None`.
-pub fn elements(headers: &HeaderMap) -> impl Iterator<Item = Option<Element<'_>>> {
-    Entries::quoted(headers, &FORWARDED).map(|entry| Element::parse(entry?))
-}
-
-/// All entries of all `X-Forwarded-For` lines, nearest proxy first, with the limits of [`elements`].
-pub fn x_forwarded_for(headers: &HeaderMap) -> impl Iterator<Item = Node> {
-    x_forwarded(headers, &X_FORWARDED_FOR).map(|entry| entry.map_or(Node::Unknown, Node::parse))
-}
-
-/// All entries of another such list, nearest proxy first, with the limits of [`elements`].
-pub fn x_forwarded<'a>(
-    headers: &'a HeaderMap,
-    name: &HeaderName,
-) -> impl Iterator<Item = Option<&'a str>> + use<'a> {
-    Entries::plain(headers, name)
-}
-
-/// Takes a token or a quoted string off the front.
+/// Splits a token or a quoted string from the start of a text. Returns its value and the remaining text.
 fn take_value(text: &str) -> Option<(Cow<'_, str>, &str)> {
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text
@@ -148,6 +104,7 @@ fn take_value(text: &str) -> Option<(Cow<'_, str>, &str)> {
     Some((unescape(quoted.get(..end)?), quoted.get(end + 1..)?))
 }
 
+/// Removes the backslashes of quoted pairs.
 fn unescape(text: &str) -> Cow<'_, str> {
     if !text.contains('\\') {
         return text.into();
@@ -169,61 +126,46 @@ fn is_token(byte: u8) -> bool {
 #[allow(clippy::unwrap_used, missing_docs)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
     use proptest::prelude::*;
 
-    fn read(text: &str) -> Option<(Option<Node>, Option<String>, Option<String>)> {
-        Element::parse(text).map(|e| {
-            (
-                e.node,
-                e.host.map(Cow::into_owned),
-                e.proto.map(Cow::into_owned),
-            )
-        })
-    }
-
-    fn at(text: &str) -> Option<Node> {
-        Some(Node::At(Endpoint::parse(text).unwrap()))
+    /// Writes an element as `node host proto`.
+    fn text(element: &Element<'_>) -> String {
+        let node = match element.node {
+            Some(Node::Address(Endpoint { address, port })) => match port {
+                Some(port) => format!("{address}/{port}"),
+                None => address.to_string(),
+            },
+            Some(Node::Unknown) => "unknown".to_owned(),
+            None => "-".to_owned(),
+        };
+        let host = element.host.as_deref().unwrap_or("-");
+        let proto = element.proto.as_deref().unwrap_or("-");
+        format!("{node} {host} {proto}")
     }
 
     #[test]
-    fn an_element_is_read_whatever_its_spelling() {
-        let https = || Some("https".to_owned());
-        let host = || Some("a.example:8080".to_owned());
-        for (text, expected) in [
-            ("for=192.0.2.1", (at("192.0.2.1"), None, None)),
-            (
-                "FOR=192.0.2.1;Proto=https",
-                (at("192.0.2.1"), None, https()),
-            ),
-            (
-                r#"for="[2001:db8::1]:4711""#,
-                (at("[2001:db8::1]:4711"), None, None),
-            ),
-            (
-                "for=[2001:db8::1]:4711",
-                (at("[2001:db8::1]:4711"), None, None),
-            ),
-            (r#"for="192.0.2.1:_port""#, (at("192.0.2.1"), None, None)),
-            (
-                r#"host="a.example:8080";proto=https"#,
-                (None, host(), https()),
-            ),
-            (
-                r#"host=a.example:8080 ; proto="https""#,
-                (None, host(), https()),
-            ),
-            (r#"host="a\.example\:8080""#, (None, host(), None)),
-            ("by=10.0.0.1;secret=x;proto=https;;", (None, None, https())),
-            (";;", (None, None, None)),
+    fn every_form_of_an_element_is_parsed() {
+        for case in [
+            r#"for=192.0.2.1 => 192.0.2.1 - -"#,
+            r#"FOR=192.0.2.1;Proto=https => 192.0.2.1 - https"#,
+            r#"for="[2001:db8::1]:4711" => 2001:db8::1/4711 - -"#,
+            r#"for=[2001:db8::1]:4711 => 2001:db8::1/4711 - -"#,
+            r#"for="192.0.2.1:_port" => 192.0.2.1 - -"#,
+            r#"host="a.example:8080";proto=https => - a.example:8080 https"#,
+            r#"host=a.example:8080 ; proto="https" => - a.example:8080 https"#,
+            r#"host="a\.example\:8080" => - a.example:8080 -"#,
+            r#"by=10.0.0.1;secret=x;proto=https;; => - - https"#,
+            r#";; => - - -"#,
         ] {
-            assert_eq!(read(text), Some(expected), "{text}");
+            let (element, expected) = case.split_once(" => ").unwrap();
+            let element = Element::parse(element).unwrap();
+            assert_eq!(text(&element), expected, "{case}");
         }
     }
 
     #[test]
-    fn a_hidden_node_is_unknown() {
-        for text in [
+    fn a_node_that_is_not_an_address_is_unknown() {
+        for element in [
             "for=unknown",
             "for=UNKNOWN",
             "for=_hidden",
@@ -231,17 +173,14 @@ mod tests {
             r#"for="""#,
             "for=example.com",
         ] {
-            assert_eq!(
-                read(text),
-                Some((Some(Node::Unknown), None, None)),
-                "{text}"
-            );
+            let parsed = Element::parse(element).unwrap();
+            assert_eq!(text(&parsed), "unknown - -", "{element}");
         }
     }
 
     #[test]
-    fn an_element_against_the_grammar_is_refused() {
-        for text in [
+    fn an_invalid_element_is_none() {
+        for element in [
             "for",
             "for=",
             "=x",
@@ -258,44 +197,27 @@ mod tests {
             "for=x\"y\"",
             "192.0.2.1",
         ] {
-            assert_eq!(read(text), None, "{text}");
+            assert_eq!(Element::parse(element), None, "{element}");
         }
-    }
-
-    #[test]
-    fn lists_are_read_from_the_nearest_proxy() {
-        let mut headers = HeaderMap::new();
-        headers.append(
-            FORWARDED,
-            HeaderValue::from_static("for=192.0.2.1, for=unknown"),
-        );
-        headers.append(FORWARDED, HeaderValue::from_static("proto"));
-        headers.append(
-            &X_FORWARDED_FOR,
-            HeaderValue::from_static("192.0.2.1:80,,nonsense"),
-        );
-        let nodes: Vec<_> = elements(&headers).map(|e| e.and_then(|e| e.node)).collect();
-        assert_eq!(nodes, [None, Some(Node::Unknown), at("192.0.2.1")]);
-        let nodes: Vec<_> = x_forwarded_for(&headers).collect();
-        assert_eq!(nodes, [Node::Unknown, at("192.0.2.1:80").unwrap()]);
     }
 
     proptest! {
         #[test]
-        fn any_text_is_read_or_refused(text in "(?s).*") {
+        fn any_text_is_parsed_without_panic(text in "(?s).*") {
             let _ = Element::parse(&text);
         }
 
         #[test]
-        fn what_looks_like_an_element_does_not_panic(text in "((for|host|x)?[=;,\"\\\\ \\[\\]:a1.é]{0,3}){0,8}") {
+        fn element_like_text_is_parsed_without_panic(text in "((for|host|x)?[=;,\"\\\\ \\[\\]:a1.é]{0,3}){0,8}") {
             let _ = Element::parse(&text);
         }
 
         #[test]
-        fn any_value_can_be_quoted(value in "[ -~]{0,40}") {
+        fn a_quoted_value_is_unquoted(value in "[ -~]{0,40}") {
             let quoted = value.replace('\\', "\\\\").replace('"', "\\\"");
             let text = format!("host=\"{quoted}\"");
-            prop_assert_eq!(read(&text), Some((None, Some(value), None)));
+            let element = Element::parse(&text);
+            prop_assert_eq!(element.and_then(|element| element.host), Some(value.into()));
         }
     }
 }

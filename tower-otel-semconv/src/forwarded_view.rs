@@ -1,43 +1,95 @@
-//! Two tellings of one request's way here, `Forwarded` and `X-Forwarded-*`, made into one.
+//! What the trusted proxies wrote into one header family, `Forwarded` or `X-Forwarded-*`.
 
 use std::borrow::Cow;
 
-use super::endpoint::Endpoint;
-use super::forwarded_element::Node;
-use super::host_port::HostPort;
-use super::server_scheme as scheme;
+use http::HeaderMap;
 
-/// What one family of headers tells, as far as it may be believed.
+use crate::endpoint::Endpoint;
+use crate::forwarded_element::Node;
+use crate::host_port::HostPort;
+use crate::known_scheme::known_scheme;
+use crate::proxy_headers::{
+    X_FORWARDED_HOST, X_FORWARDED_PROTO, forwarded, x_forwarded, x_forwarded_for,
+};
+use crate::trust_policy::TrustPolicy;
+
+/// The client, scheme and host according to one header family.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Story<'h> {
-    /// `None`: not a word about it.
-    pub(super) client: Option<Node>,
-    /// A known scheme.
-    pub(super) proto: Option<&'static str>,
-    /// A host that can be read.
-    pub(super) host: Option<Cow<'h, str>>,
+pub(crate) struct ForwardedView<'h> {
+    /// The client; `None` if the headers do not name one.
+    pub(crate) client: Option<Node>,
+    /// The scheme, if it is known.
+    pub(crate) proto: Option<&'static str>,
+    /// The host, if it is valid.
+    pub(crate) host: Option<Cow<'h, str>>,
 }
 
-impl<'h> Story<'h> {
-    /// Keeps of the raw scheme and host only what can be recorded.
-    pub(super) fn new(
-        client: Option<Node>,
-        proto: Option<&str>,
-        host: Option<Cow<'h, str>>,
-    ) -> Self {
+impl<'h> ForwardedView<'h> {
+    /// Creates a view. An unknown scheme and an invalid host are omitted.
+    fn new(client: Option<Node>, proto: Option<&str>, host: Option<Cow<'h, str>>) -> Self {
         Self {
             client,
-            proto: proto.and_then(scheme::known),
+            proto: proto.and_then(known_scheme),
             host: host.filter(|host| HostPort::parse(host).is_some()),
         }
     }
 
-    /// Both stories where they agree, either where the other is silent, nothing where they differ.
-    pub(super) fn reconcile(self, other: Self) -> Self {
+    /// Reads `Forwarded`.
+    ///
+    /// The client is the first node that is not trusted. Scheme and host are those of the farthest trusted element.
+    pub(crate) fn from_forwarded(policy: &TrustPolicy, headers: &'h HeaderMap) -> Self {
+        let mut client = None;
+        let (mut proto, mut host) = (None, None);
+        for (element, distance) in forwarded(headers).zip(1..) {
+            // An invalid element still counts as a hop.
+            let Some(element) = element else {
+                client = Some(Node::Unknown);
+                if policy.trusts(distance, None) {
+                    continue;
+                }
+                break;
+            };
+            client = element.node.or(client.map(|_| Node::Unknown));
+            proto = element.proto.or(proto);
+            host = element.host.or(host);
+            if !policy.trusts(distance, element.node.and_then(Node::endpoint)) {
+                break;
+            }
+        }
+        Self::new(client, proto.as_deref(), host)
+    }
+
+    /// Reads `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host`.
+    ///
+    /// Scheme and host are the farthest of the trusted entries. A list has at most as many as there are trusted hops.
+    pub(crate) fn from_x_forwarded(policy: &TrustPolicy, headers: &'h HeaderMap) -> Self {
+        let mut client = None;
+        let mut hops = 1;
+        for (node, distance) in x_forwarded_for(headers).zip(1..) {
+            client = Some(node);
+            hops = distance;
+            if !policy.trusts(distance, node.endpoint()) {
+                break;
+            }
+        }
+        let trusted = policy.trusted_entries(hops);
+        let farthest = |name| x_forwarded(headers, name).take(trusted).last().flatten();
+        Self::new(
+            client,
+            farthest(&X_FORWARDED_PROTO),
+            farthest(&X_FORWARDED_HOST).map(Cow::Borrowed),
+        )
+    }
+
+    /// Merges the views of both header families.
+    ///
+    /// A value that only one view has is used. Values that contradict each other are dropped; a contradicted client is
+    /// [`Node::Unknown`].
+    pub(crate) fn merge(self, other: Self) -> Self {
         Self {
             client: match (self.client, other.client) {
-                (Some(Node::At(a)), Some(Node::At(b))) if a.address == b.address => {
-                    Some(Node::At(Endpoint {
+                (Some(Node::Address(a)), Some(Node::Address(b))) if a.address == b.address => {
+                    Some(Node::Address(Endpoint {
                         port: a.port.or(b.port),
                         ..a
                     }))
@@ -62,52 +114,56 @@ impl<'h> Story<'h> {
 mod tests {
     use super::*;
 
-    fn story(
-        client: Option<&str>,
-        proto: Option<&str>,
-        host: Option<&'static str>,
-    ) -> Story<'static> {
-        Story::new(client.map(Node::parse), proto, host.map(Cow::Borrowed))
+    /// Parses a view written as `client proto host`; `-` is no value.
+    fn view(text: &'static str) -> ForwardedView<'static> {
+        let mut values = text
+            .split(' ')
+            .map(|value| Some(value).filter(|v| *v != "-"));
+        let mut next = || values.next().flatten();
+        ForwardedView::new(next().map(Node::parse), next(), next().map(Cow::Borrowed))
     }
 
     #[test]
-    fn agreement_stands_silence_yields_contradiction_voids() {
-        let told = || story(Some("192.0.2.1"), Some("https"), Some("a.example"));
-        let silent = || story(None, None, None);
-        let contradicted = story(Some("unknown"), None, None);
-        for (a, b, both) in [
-            (told(), told(), told()),
-            (told(), silent(), told()),
-            (silent(), told(), told()),
-            (silent(), silent(), silent()),
+    fn views_that_contradict_each_other_lose_the_value() {
+        for (a, b, merged) in [
             (
-                told(),
-                story(Some("192.0.2.1:80"), Some("HTTPS"), Some("a.example")),
-                Story {
-                    client: Some(Node::parse("192.0.2.1:80")),
-                    ..told()
-                },
+                "192.0.2.1 https a.example",
+                "192.0.2.1 https a.example",
+                "192.0.2.1 https a.example",
             ),
             (
-                told(),
-                story(Some("192.0.2.2"), Some("http"), Some("b.example")),
-                contradicted.clone(),
+                "192.0.2.1 https a.example",
+                "- - -",
+                "192.0.2.1 https a.example",
             ),
             (
-                told(),
-                story(Some("unknown"), Some("http"), Some("a.example:1")),
-                contradicted,
+                "- - -",
+                "192.0.2.1 https a.example",
+                "192.0.2.1 https a.example",
+            ),
+            ("- - -", "- - -", "- - -"),
+            (
+                "192.0.2.1 https a.example",
+                "192.0.2.1:80 HTTPS a.example",
+                "192.0.2.1:80 https a.example",
+            ),
+            (
+                "192.0.2.1 https a.example",
+                "192.0.2.2 http b.example",
+                "unknown - -",
+            ),
+            (
+                "192.0.2.1 https a.example",
+                "unknown http a.example:1",
+                "unknown - -",
             ),
         ] {
-            assert_eq!(a.reconcile(b), both);
+            assert_eq!(view(a).merge(view(b)), view(merged), "{a} and {b}");
         }
     }
 
     #[test]
-    fn what_cannot_be_recorded_is_not_told() {
-        assert_eq!(
-            story(None, Some("gopher"), Some("a b")),
-            story(None, None, None)
-        );
+    fn an_unknown_scheme_and_an_invalid_host_are_omitted() {
+        assert_eq!(view("- gopher a/b"), view("- - -"));
     }
 }

@@ -1,72 +1,72 @@
-//! A header list, read from its nearest end.
+//! A comma-separated header list, read from its end.
 //!
-//! Each proxy adds its entry at the end, so the last one was written by our neighbour and the first by anybody. Lists
-//! are therefore read backwards, and nothing farther away can change how a nearer entry reads: not by an open
-//! quote, not by bytes that are no text, not by length.
+//! Each proxy appends its entry, so the last entry is from the nearest proxy and the first may be from the client.
+//! The list is therefore read backwards. An invalid entry (an open quote, bytes that are not text, too many bytes)
+//! does not affect the entries after it.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header::ValueIter};
 
-/// How many entries are looked at, empty ones included. Chains of real proxies have a handful.
-pub(super) const MAX_ENTRIES: usize = 32;
+/// The maximum number of entries that are read, including empty entries.
+pub(crate) const MAX_ENTRIES: usize = 32;
 
-/// How long one entry may be, in bytes.
-pub(super) const MAX_ENTRY: usize = 512;
+/// The maximum length of an entry in bytes.
+pub(crate) const MAX_ENTRY: usize = 512;
 
-/// The entries of all lines of a header, nearest first, blanks trimmed, empty ones left out.
+/// An iterator over the entries of all lines of a header, last entry first, trimmed, without empty entries.
 ///
-/// An entry that is not printable ASCII is `None` and the walk goes on. An entry that is too long, a quote without
-/// its pair, or one entry more than [`MAX_ENTRIES`] is `None` and ends the walk. So one header costs at most
-/// `MAX_ENTRIES * MAX_ENTRY` steps, however long it is.
+/// An entry that is not printable ASCII yields `None`. An entry that is too long, an unbalanced quote, and the entry
+/// after the first [`MAX_ENTRIES`] yield `None` and end the iteration. One header costs at most
+/// `MAX_ENTRIES * MAX_ENTRY` steps, whatever its length is.
 #[derive(Debug)]
-pub(super) struct Entries<'a> {
+pub(crate) struct HeaderList<'a> {
     lines: ValueIter<'a, HeaderValue>,
-    rest: Option<&'a [u8]>,
-    budget: usize,
-    quotes: bool,
-    over: bool,
+    line: Option<&'a [u8]>,
+    entries_left: usize,
+    quoted: bool,
+    done: bool,
 }
 
-impl<'a> Entries<'a> {
-    /// A list whose entries may hold commas inside quoted strings.
-    pub(super) fn quoted(headers: &'a HeaderMap, name: &HeaderName) -> Self {
+impl<'a> HeaderList<'a> {
+    /// Creates a list in which quoted strings may contain commas.
+    pub(crate) fn quoted(headers: &'a HeaderMap, name: &HeaderName) -> Self {
         Self {
-            quotes: true,
+            quoted: true,
             ..Self::plain(headers, name)
         }
     }
 
-    /// A list in which a quote is a character like any other.
-    pub(super) fn plain(headers: &'a HeaderMap, name: &HeaderName) -> Self {
+    /// Creates a list in which quotes have no meaning.
+    pub(crate) fn plain(headers: &'a HeaderMap, name: &HeaderName) -> Self {
         Self {
             lines: headers.get_all(name).iter(),
-            rest: None,
-            budget: MAX_ENTRIES,
-            quotes: false,
-            over: false,
+            line: None,
+            entries_left: MAX_ENTRIES,
+            quoted: false,
+            done: false,
         }
     }
 }
 
-impl<'a> Iterator for Entries<'a> {
+impl<'a> Iterator for HeaderList<'a> {
     type Item = Option<&'a str>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while !self.over {
-            let line = match self.rest.take() {
-                Some(rest) => rest,
+        while !self.done {
+            let line = match self.line.take() {
+                Some(line) => line,
                 None => self.lines.next_back()?.as_bytes(),
             };
-            let cut = if self.budget == 0 {
+            let split = if self.entries_left == 0 {
                 None
             } else {
-                cut_last(line, self.quotes)
+                split_last(line, self.quoted)
             };
-            let Some((rest, entry)) = cut else {
-                self.over = true;
+            let Some((before, entry)) = split else {
+                self.done = true;
                 return Some(None);
             };
-            self.budget -= 1;
-            self.rest = rest;
+            self.entries_left -= 1;
+            self.line = before;
             let entry = entry.trim_ascii();
             if !entry.is_empty() {
                 let printable = entry.iter().all(|b| matches!(b, b' '..=b'~' | b'\t'));
@@ -77,20 +77,20 @@ impl<'a> Iterator for Entries<'a> {
     }
 }
 
-/// Cuts a line before its last entry. `None` if that entry has no beginning within reach.
-fn cut_last(line: &[u8], quotes: bool) -> Option<(Option<&[u8]>, &[u8])> {
-    let mut inside = false;
+/// Splits a line before its last entry. `None` if the entry is too long or has an unbalanced quote.
+fn split_last(line: &[u8], quoted: bool) -> Option<(Option<&[u8]>, &[u8])> {
+    let mut in_quotes = false;
     for (at, byte) in line.iter().enumerate().rev().take(MAX_ENTRY + 1) {
         match byte {
-            b',' if !inside => return Some((line.get(..at), line.get(at + 1..)?)),
-            b'"' if quotes && !(inside && is_escaped(line, at)) => inside = !inside,
+            b',' if !in_quotes => return Some((line.get(..at), line.get(at + 1..)?)),
+            b'"' if quoted && !(in_quotes && is_escaped(line, at)) => in_quotes = !in_quotes,
             _ => {}
         }
     }
-    (!inside && line.len() <= MAX_ENTRY).then_some((None, line))
+    (!in_quotes && line.len() <= MAX_ENTRY).then_some((None, line))
 }
 
-/// Whether the byte at `at` follows an odd number of backslashes.
+/// Returns `true` if an odd number of backslashes precedes the byte at `at`.
 fn is_escaped(line: &[u8], at: usize) -> bool {
     let before = line.iter().take(at).rev().take(MAX_ENTRY);
     before.take_while(|&&byte| byte == b'\\').count() % 2 == 1
@@ -111,49 +111,49 @@ mod tests {
     }
 
     #[test]
-    fn the_last_entry_of_the_last_line_is_nearest() {
+    fn the_last_entry_of_the_last_line_is_first() {
         let headers = headers(&[b"a, b", b"", b" c ,,\td"]);
-        let entries: Vec<_> = Entries::plain(&headers, &FORWARDED).collect();
+        let entries: Vec<_> = HeaderList::plain(&headers, &FORWARDED).collect();
         assert_eq!(entries, [Some("d"), Some("c"), Some("b"), Some("a")]);
     }
 
     #[test]
-    fn a_comma_in_quotes_is_part_of_its_entry() {
+    fn a_comma_in_quotes_does_not_split() {
         let headers = headers(&[br#"a, "b, \", c\\", d"#]);
-        let quoted: Vec<_> = Entries::quoted(&headers, &FORWARDED).collect();
+        let quoted: Vec<_> = HeaderList::quoted(&headers, &FORWARDED).collect();
         assert_eq!(quoted, [Some("d"), Some(r#""b, \", c\\""#), Some("a")]);
     }
 
     #[test]
-    fn an_open_quote_does_not_reach_a_nearer_entry() {
+    fn an_open_quote_does_not_affect_later_entries() {
         let headers = headers(&[br#"a", b, c"#]);
-        let entries: Vec<_> = Entries::quoted(&headers, &FORWARDED).collect();
+        let entries: Vec<_> = HeaderList::quoted(&headers, &FORWARDED).collect();
         assert_eq!(entries, [Some("c"), Some("b"), None]);
     }
 
     #[test]
-    fn bytes_that_are_no_text_cost_only_their_entry() {
+    fn bytes_that_are_not_text_invalidate_one_entry() {
         let headers = headers(&[b"a,\xff\xfe,c"]);
-        let entries: Vec<_> = Entries::plain(&headers, &FORWARDED).collect();
+        let entries: Vec<_> = HeaderList::plain(&headers, &FORWARDED).collect();
         assert_eq!(entries, [Some("c"), None, Some("a")]);
     }
 
     #[test]
-    fn a_list_too_long_ends_unreadable() {
+    fn a_list_above_the_limits_ends_with_none() {
         for line in [
             "a,".repeat(1000),
             ",".repeat(1000),
             format!("{},", "a".repeat(9000)),
         ] {
             let headers = headers(&[line.as_bytes()]);
-            let entries: Vec<_> = Entries::plain(&headers, &FORWARDED).collect();
+            let entries: Vec<_> = HeaderList::plain(&headers, &FORWARDED).collect();
             assert!(entries.len() <= MAX_ENTRIES + 1);
             assert_eq!(entries.last(), Some(&None));
         }
     }
 
     #[test]
-    fn the_limits_themselves_are_allowed() {
+    fn a_list_at_the_limits_is_read() {
         let longest = "a".repeat(MAX_ENTRY);
         for line in [
             longest.clone(),
@@ -162,12 +162,12 @@ mod tests {
         ] {
             let headers = headers(&[line.as_bytes()]);
             assert!(
-                Entries::plain(&headers, &FORWARDED).all(|entry| entry.is_some()),
+                HeaderList::plain(&headers, &FORWARDED).all(|entry| entry.is_some()),
                 "{line}"
             );
         }
         let headers = headers(&[vec!["a"; MAX_ENTRIES].join(",").as_bytes()]);
-        let entries: Vec<_> = Entries::plain(&headers, &FORWARDED).collect();
+        let entries: Vec<_> = HeaderList::plain(&headers, &FORWARDED).collect();
         assert_eq!(entries, [Some("a"); MAX_ENTRIES]);
     }
 
@@ -175,11 +175,11 @@ mod tests {
         #[test]
         fn any_lines_are_read_within_the_limits(
             lines in proptest::collection::vec("[ -~\t]{0,80}|[\",\\\\ab ]{0,80}", 0..6),
-            quotes in any::<bool>(),
+            quoted in any::<bool>(),
         ) {
             let lines: Vec<_> = lines.iter().map(|l| l.as_bytes()).collect();
             let headers = headers(&lines);
-            let entries = Entries { quotes, ..Entries::plain(&headers, &FORWARDED) };
+            let entries = HeaderList { quoted, ..HeaderList::plain(&headers, &FORWARDED) };
             let entries: Vec<_> = entries.collect();
             prop_assert!(entries.len() <= MAX_ENTRIES + 1);
             prop_assert!(entries.iter().flatten().all(|e| !e.is_empty() && e.len() <= MAX_ENTRY));

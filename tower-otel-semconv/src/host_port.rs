@@ -1,14 +1,18 @@
-//! A host and its port, taken apart.
+//! A host with an optional port.
 //!
 //! See [server attributes](https://opentelemetry.io/docs/specs/semconv/registry/attributes/server/) and
 //! [RFC 9110, section 7.2](https://www.rfc-editor.org/rfc/rfc9110#section-7.2).
 
 use std::net::Ipv6Addr;
 
-/// The longest name a URI allows a host (RFC 3986, 3.2.2).
+use crate::known_scheme::default_port;
+
+/// The maximum length of a host in bytes (RFC 3986, section 3.2.2).
 const MAX_HOST: usize = 255;
 
-/// What a `Host` header, an `:authority` or a forwarded host says: `server.address` and perhaps `server.port`.
+/// A host with an optional port, from a `Host` header, an `:authority` or a forwarded host.
+///
+/// The value of `server.address` and `server.port`.
 ///
 /// ```
 /// use tower_otel_semconv::HostPort;
@@ -19,20 +23,22 @@ const MAX_HOST: usize = 255;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct HostPort<'a> {
-    /// A name, an IPv4 address, or an IPv6 address without its brackets; in the case it was written in.
+    /// A name, an IPv4 address, or an IPv6 address without brackets. The letter case is unchanged.
     pub host: &'a str,
-    /// The port, if one was written.
+    /// The port, if there is one.
     pub port: Option<u16>,
 }
 
 impl<'a> HostPort<'a> {
-    /// Takes `host[:port]` apart, or refuses the whole of it.
+    /// Parses `host[:port]`. Returns `None` if any part is invalid.
     ///
-    /// A header that is wrong in one half is not trusted in the other: a port that is no number from 1 to 65535
-    /// loses the host too. Refused as well are user information, which HTTP forbids in these places and which may be
-    /// a password; a bare IPv6 address, whose last group could be a port; zone identifiers, which mean something
-    /// only on the sender's machine; and every character but the letters, digits, `-`, `.`, `_` and `~` of which
-    /// names that resolve are made. A colon with nothing after it is no port.
+    /// An invalid port (not a number from 1 to 65535) invalidates the host too. A colon without a port is accepted.
+    /// These are invalid:
+    ///
+    /// - user information, which HTTP forbids here and which may contain a password
+    /// - an IPv6 address without brackets, because its last group could be a port
+    /// - IPv6 zone identifiers, which are local to the sender
+    /// - any character of a name except letters, digits, `-`, `.`, `_` and `~`
     #[must_use]
     pub fn parse(text: &'a str) -> Option<Self> {
         let (host, port) = if let Some(rest) = text.strip_prefix('[') {
@@ -47,7 +53,7 @@ impl<'a> HostPort<'a> {
                 },
             )
         } else {
-            // Cheaper than `split_once`, for texts so short.
+            // Faster than `split_once` for short texts.
             let colon = text.bytes().position(|byte| byte == b':');
             let (host, port) = match colon.and_then(|at| text.split_at_checked(at)) {
                 Some((host, port)) => (host, port.get(1..)),
@@ -62,13 +68,13 @@ impl<'a> HostPort<'a> {
         Some(Self { host, port })
     }
 
-    /// The same of bytes, as headers hold them.
+    /// Parses `host[:port]` from the bytes of a header value.
     #[must_use]
-    pub fn read(text: &'a [u8]) -> Option<Self> {
+    pub fn parse_bytes(text: &'a [u8]) -> Option<Self> {
         Self::parse(std::str::from_utf8(text).ok()?)
     }
 
-    /// The same, with the scheme's port where none was written.
+    /// Sets the default port of the scheme if there is no port.
     #[must_use]
     pub fn or_default_port(self, scheme: Option<&str>) -> Self {
         Self {
@@ -78,18 +84,9 @@ impl<'a> HostPort<'a> {
     }
 }
 
-/// The port a scheme implies: 80 for `http` and `ws`, 443 for `https` and `wss`, none for the rest.
-#[must_use]
-pub fn default_port(scheme: &str) -> Option<u16> {
-    match super::server_scheme::known(scheme)? {
-        "http" | "ws" => Some(80),
-        _ => Some(443),
-    }
-}
-
-/// A port as digits and nothing else; zero is no port anyone can be reached at.
-pub(super) fn parse_port(digits: &str) -> Option<u16> {
-    // `u16::from_str` would take a sign.
+/// Parses a port from 1 to 65535.
+pub(crate) fn parse_port(digits: &str) -> Option<u16> {
+    // `u16::from_str` accepts a sign.
     let plain = digits.len() <= 5 && digits.bytes().all(|b| b.is_ascii_digit());
     plain
         .then_some(digits)?
@@ -99,15 +96,15 @@ pub(super) fn parse_port(digits: &str) -> Option<u16> {
 }
 
 fn is_name(host: &str) -> bool {
-    let mut named = false;
+    let mut has_alphanumeric = false;
     for byte in host.bytes() {
         match byte {
-            b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => named = true,
+            b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => has_alphanumeric = true,
             b'-' | b'.' | b'_' | b'~' => {}
             _ => return false,
         }
     }
-    named && host.len() <= MAX_HOST
+    has_alphanumeric && host.len() <= MAX_HOST
 }
 
 #[cfg(test)]
@@ -116,61 +113,36 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn parse(text: &str) -> Option<(&str, Option<u16>)> {
-        HostPort::parse(text).map(|h| (h.host, h.port))
-    }
-
     #[test]
-    fn a_host_is_split_from_its_port() {
-        for (text, host, port) in [
-            ("example.com", "example.com", None),
-            ("example.com:80", "example.com", Some(80)),
-            ("example.com:", "example.com", None),
-            ("EXAMPLE.com.", "EXAMPLE.com.", None),
-            ("my_service:8080", "my_service", Some(8080)),
-            ("127.0.0.1:65535", "127.0.0.1", Some(65535)),
-            ("localhost:00080", "localhost", Some(80)),
+    fn host_and_port_are_separated() {
+        for case in [
+            "example.com => example.com -",
+            "example.com:80 => example.com 80",
+            "example.com: => example.com -",
+            "EXAMPLE.com. => EXAMPLE.com. -",
+            "my_service:8080 => my_service 8080",
+            "127.0.0.1:65535 => 127.0.0.1 65535",
+            "localhost:00080 => localhost 80",
+            "[::1] => ::1 -",
+            "[::1]:5000 => ::1 5000",
+            "[2001:db8::ffff:1.2.3.4]: => 2001:db8::ffff:1.2.3.4 -",
         ] {
-            assert_eq!(parse(text), Some((host, port)), "{text}");
+            let (text, expected) = case.split_once(" => ").unwrap();
+            let HostPort { host, port } = HostPort::parse(text).unwrap();
+            let port = port.map_or("-".to_owned(), |port| port.to_string());
+            assert_eq!(format!("{host} {port}"), expected, "{text}");
         }
     }
 
     #[test]
-    fn ipv6_host_loses_its_brackets() {
-        for (text, host, port) in [
-            ("[::1]", "::1", None),
-            ("[::1]:5000", "::1", Some(5000)),
-            ("[2001:db8::ffff:1.2.3.4]:", "2001:db8::ffff:1.2.3.4", None),
-        ] {
-            assert_eq!(parse(text), Some((host, port)), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_broken_host_is_absent() {
-        for text in [
+    fn an_invalid_host_or_port_is_none() {
+        const INVALID: &str = "
+            : :80 . - [] []:80 [::1 ::1 ::1:80 [::1]80 [::1%eth0]:80 [v1.a] [1.2.3.4] [example.com]
+            a:b a:80:80 a:65536 a:0 a:-1 a:+1 a:99999999999999999999
+            user@a user:pass@a:80 \u{e4}.example a/b a,b a?b a#b a%20b <script> \"a\"";
+        let with_blanks = [
             "",
-            ":",
-            ":80",
-            ".",
-            "-",
-            "[]",
-            "[]:80",
-            "[::1",
-            "::1",
-            "::1:80",
-            "[::1]80",
             "[::1] :80",
-            "[::1%eth0]:80",
-            "[v1.a]",
-            "[1.2.3.4]",
-            "[example.com]",
-            "a:b",
-            "a:80:80",
-            "a:65536",
-            "a:0",
-            "a:-1",
-            "a:+1",
             "a: 80",
             "a b",
             " a",
@@ -178,30 +150,20 @@ mod tests {
             "a\t",
             "a\r\nb",
             "a\0",
-            "user@a",
-            "user:pass@a:80",
-            "ä.example",
-            "a/b",
-            "a,b",
-            "a?b",
-            "a#b",
-            "a%20b",
-            "<script>",
-            "\"a\"",
-            "a:99999999999999999999",
-        ] {
-            assert_eq!(parse(text), None, "{text:?}");
+        ];
+        for text in INVALID.split_whitespace().chain(with_blanks) {
+            assert_eq!(HostPort::parse(text), None, "{text:?}");
         }
     }
 
     #[test]
-    fn a_host_has_a_longest_length() {
-        assert!(parse(&"a".repeat(255)).is_some());
-        assert_eq!(parse(&"a".repeat(256)), None);
+    fn a_host_has_at_most_255_bytes() {
+        assert!(HostPort::parse(&"a".repeat(255)).is_some());
+        assert_eq!(HostPort::parse(&"a".repeat(256)), None);
     }
 
     #[test]
-    fn a_scheme_implies_its_port_only_where_none_was_written() {
+    fn the_default_port_does_not_replace_a_port() {
         let host = |port| HostPort { host: "a", port };
         for (port, scheme, expected) in [
             (None, Some("http"), Some(80)),
@@ -221,7 +183,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_but_host_characters_comes_out(text in "(?s).*") {
+        fn a_parsed_host_has_only_host_characters(text in "(?s).*") {
             if let Some(HostPort { host, .. }) = HostPort::parse(&text) {
                 prop_assert!(!host.is_empty());
                 prop_assert!(host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~:".contains(&b)));
@@ -229,7 +191,7 @@ mod tests {
         }
 
         #[test]
-        fn what_looks_like_a_host_does_not_panic(text in "[\\[\\]:.@%a-f0-9 ]{0,24}") {
+        fn host_like_text_is_parsed_without_panic(text in "[\\[\\]:.@%a-f0-9 ]{0,24}") {
             let _ = HostPort::parse(&text);
         }
     }

@@ -1,29 +1,33 @@
-//! Which server was meant: `server.address` and `server.port`.
+//! The server of a request: `server.address` and `server.port`.
 //!
-//! On a server both are opt-in for metrics: the client chooses them.
+//! On a server both are opt-in for metrics, because the client controls them.
 //!
 //! See [HTTP spans](https://opentelemetry.io/docs/specs/semconv/http/http-spans/#setting-serveraddress-and-serverport-attributes).
 
 use http::{HeaderMap, HeaderValue, header::HOST};
 
-use super::host_port::HostPort;
-use super::trusted_proxies::Forwarded;
-use crate::{Target, only_value};
+use crate::forwarded::Forwarded;
+use crate::headers::single_header;
+use crate::host_port::HostPort;
+use crate::target::Target;
 
-/// The server a received request asked for.
+/// Returns the server that a received request names.
 ///
-/// The first that is there: a believed forwarded host; the URI's authority, which is HTTP/2's `:authority`; the
-/// `Host` header. The first decides even if it cannot be read, and two `Host` lines are none, since either might be
-/// the one another hop believed. The port is there only if it was written: behind a proxy the scheme's default may
-/// not be what the client dialled.
+/// The first of these sources is used, even if it is invalid:
+///
+/// 1. the host that a trusted proxy forwarded
+/// 2. the authority of the target, which is `:authority` in HTTP/2; `None` if it contains user information
+/// 3. the `Host` header, if it occurs exactly once
+///
+/// The port is `None` unless it was written: behind a proxy, the client may have used another port than the default.
 ///
 /// ```
 /// use http::Request;
-/// use tower_otel_semconv::{Target, Forwarded, HostPort, server};
+/// use tower_otel_semconv::{Forwarded, HostPort, Target, server};
 ///
 /// let request = Request::get("/users").header("host", "[::1]:5000").body(())?;
-/// let nothing = Forwarded::default();
-/// let server = server::on_server(&nothing, &Target::of(request.uri()), request.headers());
+/// let forwarded = Forwarded::default();
+/// let server = server::on_server(&forwarded, &Target::of(request.uri()), request.headers());
 /// assert_eq!(server, Some(HostPort { host: "::1", port: Some(5000) }));
 /// # Ok::<(), http::Error>(())
 /// ```
@@ -33,10 +37,10 @@ pub fn on_server<'a>(
     target: &Target<'a>,
     headers: &'a HeaderMap,
 ) -> Option<HostPort<'a>> {
-    named_on_server(forwarded, target, headers).and_then(HostPort::read)
+    named_on_server(forwarded, target, headers).and_then(HostPort::parse_bytes)
 }
 
-/// The text that [`on_server`] reads, for who reads it later.
+/// Returns the text that [`on_server`] parses, for callers that parse it later.
 #[must_use]
 pub fn named_on_server<'a>(
     forwarded: &'a Forwarded<'_>,
@@ -47,21 +51,21 @@ pub fn named_on_server<'a>(
         return Some(host.as_bytes());
     }
     match target.authority {
-        // HTTP forbids credentials here; who sends them may have meant anything.
+        // HTTP forbids user information in a received target.
         Some(_) if target.has_userinfo => None,
         Some(authority) => Some(authority.as_bytes()),
         None => host_header(headers),
     }
 }
 
-/// The server a request is about to be sent to: the URI's authority, else the `Host` header.
+/// Returns the server that a client sends a request to: the authority of the target, else the `Host` header.
 ///
-/// The conventions require the port here, so the scheme's default stands in where none was written; it is absent
-/// only if there is no scheme either. Credentials in the URL are stepped over.
+/// The conventions require the port on a client. Without a port, the default port of the scheme is returned. User
+/// information in the URL is ignored.
 ///
 /// ```
 /// use http::{HeaderMap, Uri};
-/// use tower_otel_semconv::{Target, HostPort, server};
+/// use tower_otel_semconv::{HostPort, Target, server};
 ///
 /// let (uri, headers) = (Uri::from_static("https://api.example.com/users"), HeaderMap::new());
 /// let server = server::on_client(&Target::of(&uri), &headers);
@@ -69,11 +73,11 @@ pub fn named_on_server<'a>(
 /// ```
 #[must_use]
 pub fn on_client<'a>(target: &Target<'a>, headers: &'a HeaderMap) -> Option<HostPort<'a>> {
-    let host = named_on_client(target, headers).and_then(HostPort::read);
+    let host = named_on_client(target, headers).and_then(HostPort::parse_bytes);
     host.map(|host| host.or_default_port(target.scheme))
 }
 
-/// The text that [`on_client`] reads, for who reads it later.
+/// Returns the text that [`on_client`] parses, for callers that parse it later.
 #[must_use]
 pub fn named_on_client<'a>(target: &Target<'a>, headers: &'a HeaderMap) -> Option<&'a [u8]> {
     match target.authority {
@@ -83,7 +87,7 @@ pub fn named_on_client<'a>(target: &Target<'a>, headers: &'a HeaderMap) -> Optio
 }
 
 fn host_header(headers: &HeaderMap) -> Option<&[u8]> {
-    only_value(headers, &HOST).map(HeaderValue::as_bytes)
+    single_header(headers, &HOST).map(HeaderValue::as_bytes)
 }
 
 #[cfg(test)]
@@ -91,103 +95,74 @@ fn host_header(headers: &HeaderMap) -> Option<&[u8]> {
 mod tests {
     use super::*;
 
-    fn hosts(lines: &[&str]) -> HeaderMap {
-        lines
-            .iter()
-            .map(|line| (HOST, HeaderValue::from_bytes(line.as_bytes()).unwrap()))
-            .collect()
+    /// Parses a table line `target | Host headers => host port`.
+    fn case(line: &str) -> (http::Uri, HeaderMap, &str) {
+        let (request, expected) = line.split_once(" => ").unwrap();
+        let (uri, hosts) = request.split_once(" |").unwrap();
+        let host = |host: &str| (HOST, HeaderValue::from_bytes(host.as_bytes()).unwrap());
+        let headers = hosts.split_whitespace().map(host).collect();
+        (uri.parse().unwrap(), headers, expected)
     }
 
-    fn host(host: &str, port: Option<u16>) -> Option<HostPort<'_>> {
-        Some(HostPort { host, port })
+    fn text(server: Option<HostPort<'_>>) -> String {
+        server.map_or("none".to_owned(), |HostPort { host, port }| {
+            let port = port.map_or("-".to_owned(), |port| port.to_string());
+            format!("{host} {port}")
+        })
     }
 
     #[test]
-    fn the_first_source_decides_on_a_server() {
-        let nothing = Forwarded::default();
-        let proxy = Forwarded {
+    fn a_server_uses_the_first_source_even_if_it_is_invalid() {
+        let not_forwarded = Forwarded::default();
+        let forwarded = Forwarded {
             host: Some("front.example:8443".into()),
             ..Forwarded::default()
         };
-        let broken = Forwarded {
+        let invalid = Forwarded {
             host: Some("a b".into()),
             ..Forwarded::default()
         };
-        for (forwarded, uri, lines, expected) in [
+        for (forwarded, line) in [
             (
-                &proxy,
-                "http://authority.example/",
-                &["host.example"][..],
-                host("front.example", Some(8443)),
+                &forwarded,
+                "http://authority.example/ | host.example => front.example 8443",
             ),
             (
-                &nothing,
-                "http://authority.example/",
-                &["host.example"],
-                host("authority.example", None),
+                &not_forwarded,
+                "http://authority.example/ | host.example => authority.example -",
             ),
+            (&not_forwarded, "/ | host.example:81 => host.example 81"),
+            (&not_forwarded, "tunnel.example:443 | => tunnel.example 443"),
+            (&not_forwarded, "/ | => none"),
+            (&not_forwarded, "/ | host.example host.example => none"),
+            (&not_forwarded, "/ | host.example:port => none"),
+            (&not_forwarded, "/ | h\u{f6}st.example => none"),
             (
-                &nothing,
-                "/",
-                &["host.example:81"],
-                host("host.example", Some(81)),
+                &not_forwarded,
+                "http://user:pass@authority.example/ | host.example => none",
             ),
-            (
-                &nothing,
-                "tunnel.example:443",
-                &[],
-                host("tunnel.example", Some(443)),
-            ),
-            (&nothing, "/", &[], None),
-            (&nothing, "/", &["host.example", "host.example"], None),
-            (&nothing, "/", &["host.example:port"], None),
-            (&nothing, "/", &["h\u{f6}st.example"], None),
-            (
-                &nothing,
-                "http://user:pass@authority.example/",
-                &["host.example"],
-                None,
-            ),
-            (&broken, "/", &["host.example"], None),
+            (&invalid, "/ | host.example => none"),
         ] {
-            let (uri, headers) = (uri.parse().unwrap(), hosts(lines));
-            assert_eq!(
-                on_server(forwarded, &Target::of(&uri), &headers),
-                expected,
-                "{uri} {lines:?}"
-            );
+            let (uri, headers, expected) = case(line);
+            let server = on_server(forwarded, &Target::of(&uri), &headers);
+            assert_eq!(text(server), expected, "{line}");
         }
     }
 
     #[test]
-    fn a_client_fills_in_the_port_of_the_scheme() {
-        for (uri, lines, expected) in [
-            ("http://a.example/", &[][..], host("a.example", Some(80))),
-            (
-                "https://a.example/",
-                &["host.example"],
-                host("a.example", Some(443)),
-            ),
-            (
-                "https://a.example:8443/",
-                &[],
-                host("a.example", Some(8443)),
-            ),
-            (
-                "https://user:pass@[2001:db8::1]/",
-                &[],
-                host("2001:db8::1", Some(443)),
-            ),
-            ("/", &["host.example"], host("host.example", None)),
-            ("/", &["host.example:81"], host("host.example", Some(81))),
-            ("/", &[], None),
+    fn a_client_uses_the_default_port_of_the_scheme() {
+        for line in [
+            "http://a.example/ | => a.example 80",
+            "https://a.example/ | host.example => a.example 443",
+            "https://a.example:8443/ | => a.example 8443",
+            "https://user:pass@[2001:db8::1]/ | => 2001:db8::1 443",
+            "/ | host.example => host.example -",
+            "/ | host.example:81 => host.example 81",
+            "/ | => none",
         ] {
-            let (uri, headers) = (uri.parse().unwrap(), hosts(lines));
-            assert_eq!(
-                on_client(&Target::of(&uri), &headers),
-                expected,
-                "{uri} {lines:?}"
-            );
+            let (uri, headers, expected) = case(line);
+            let server = on_client(&Target::of(&uri), &headers);
+            assert_eq!(text(server), expected, "{line}");
         }
     }
 }

@@ -1,47 +1,39 @@
-//! With which scheme the client asked.
+//! The scheme of a request as a server records it.
 //!
-//! See [URL attributes](https://opentelemetry.io/docs/specs/semconv/registry/attributes/url/) and
-//! [HTTP server spans](https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-server-span), `url.scheme`.
+//! See [HTTP server spans](https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-server-span), `url.scheme`.
 
-use super::trusted_proxies::Forwarded;
-use crate::Target;
+use crate::forwarded::Forwarded;
+use crate::known_scheme::known_scheme;
+use crate::target::Target;
 
-/// A scheme HTTP travels under, in lower case: `http`, `https`, `ws`, `wss`. `None` for all others.
+/// Returns `url.scheme` for a server span. The conventions require this attribute.
 ///
-/// `url.scheme` labels server metrics, and both a forwarding header and HTTP/2's `:scheme` are written by strangers:
-/// a list of four keeps the number of series finite.
-#[must_use]
-pub fn known(scheme: &str) -> Option<&'static str> {
-    ["https", "http", "wss", "ws"]
-        .into_iter()
-        .find(|known| known.eq_ignore_ascii_case(scheme))
-}
-
-/// The scheme a server records, which the conventions require it to.
+/// The first known scheme of these is used:
 ///
-/// The first that is known: what a believed proxy forwards; what the server was told about its own connection
-/// (`"https"` where TLS ends here); what the request's target says, as it does in HTTP/2. Else `http`, for the target of an
-/// HTTP/1.1 request holds a path and nothing more.
+/// 1. the scheme that a trusted proxy forwarded
+/// 2. `connection`, the scheme configured for the server's own connections, such as `"https"` if TLS ends here
+/// 3. the scheme of the request target, as in HTTP/2
+/// 4. `http`; the target of an HTTP/1.1 request is usually a path only
 ///
 /// ```
-/// use tower_otel_semconv::{Target, Forwarded, server_scheme as scheme};
+/// use tower_otel_semconv::{Forwarded, Target, server_scheme};
 ///
 /// let uri = http::Uri::from_static("/users");
 /// let target = Target::of(&uri);
-/// let nothing = Forwarded::default();
-/// assert_eq!(scheme::on_server(&nothing, None, &target), "http");
-/// assert_eq!(scheme::on_server(&nothing, Some("https"), &target), "https");
+/// let forwarded = Forwarded::default();
+/// assert_eq!(server_scheme(&forwarded, None, &target), "http");
+/// assert_eq!(server_scheme(&forwarded, Some("https"), &target), "https");
 /// ```
 #[must_use]
-pub fn on_server(
+pub fn server_scheme(
     forwarded: &Forwarded<'_>,
     connection: Option<&str>,
     target: &Target<'_>,
 ) -> &'static str {
     forwarded
         .proto
-        .or_else(|| known(connection?))
-        .or_else(|| known(target.scheme?))
+        .or_else(|| known_scheme(connection?))
+        .or_else(|| known_scheme(target.scheme?))
         .unwrap_or("http")
 }
 
@@ -52,41 +44,23 @@ mod tests {
     use http::Uri;
 
     #[test]
-    fn a_scheme_outside_the_list_is_absent() {
-        for (scheme, expected) in [
-            ("http", Some("http")),
-            ("HTTPS", Some("https")),
-            ("Ws", Some("ws")),
-            ("wss", Some("wss")),
-            ("", None),
-            ("ftp", None),
-            ("https ", None),
-            ("http, https", None),
-        ] {
-            assert_eq!(known(scheme), expected, "{scheme:?}");
-        }
-    }
-
-    #[test]
-    fn a_believed_proxy_knows_best_and_the_uri_least() {
-        let origin = Uri::from_static("/a");
-        let absolute = Uri::from_static("https://a/b");
+    fn the_forwarded_scheme_precedes_the_connection_and_the_target() {
+        let path = Uri::from_static("/a");
+        let https = Uri::from_static("https://a/b");
         for (proto, connection, uri, expected) in [
-            (Some("https"), Some("http"), &origin, "https"),
-            (None, Some("https"), &origin, "https"),
-            (None, Some("http"), &absolute, "http"),
-            (None, None, &absolute, "https"),
-            (None, Some("unix"), &absolute, "https"),
-            (None, None, &origin, "http"),
+            (Some("https"), Some("http"), &path, "https"),
+            (None, Some("https"), &path, "https"),
+            (None, Some("http"), &https, "http"),
+            (None, None, &https, "https"),
+            (None, Some("unix"), &https, "https"),
+            (None, None, &path, "http"),
         ] {
             let forwarded = Forwarded {
                 proto,
                 ..Forwarded::default()
             };
-            assert_eq!(
-                on_server(&forwarded, connection, &Target::of(uri)),
-                expected
-            );
+            let scheme = server_scheme(&forwarded, connection, &Target::of(uri));
+            assert_eq!(scheme, expected, "{proto:?} {connection:?} {uri}");
         }
     }
 }

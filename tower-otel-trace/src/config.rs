@@ -6,7 +6,7 @@ use opentelemetry::Context;
 
 use tower_otel_core::{Filter, GrpcCall, Kind, RequestHead, RouteSource};
 use tower_otel_propagate::{Format, Trust};
-use tower_otel_semconv::{KnownMethods, Proxies, SensitiveKeys, rpc::StatusAttribute};
+use tower_otel_semconv::{KnownMethods, SensitiveKeys, TrustedProxies, rpc::StatusAttribute};
 
 use crate::{backend::Parent, capture::Capture, opt_in::OptIns};
 
@@ -26,7 +26,7 @@ pub(crate) struct Config {
     pub(crate) format: Format,
     pub(crate) route: RouteSource,
     pub(crate) methods: KnownMethods,
-    pub(crate) proxies: Proxies,
+    pub(crate) proxies: TrustedProxies,
     pub(crate) sensitive: SensitiveKeys,
     pub(crate) personal_data: bool,
     pub(crate) https: bool,
@@ -49,7 +49,7 @@ impl Config {
             format: Format::w3c(),
             route: RouteSource::default(),
             methods: KnownMethods::from_env(),
-            proxies: Proxies::none(),
+            proxies: TrustedProxies::none(),
             sensitive: SensitiveKeys::default(),
             personal_data: true,
             https: false,

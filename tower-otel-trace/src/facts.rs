@@ -5,7 +5,7 @@ use std::{borrow::Cow, cell::OnceCell, fmt, net::IpAddr};
 use http::{HeaderValue, header};
 use tower_otel_core::{Attempts, Kind, LocalAddr, RequestHead, Route, Target};
 use tower_otel_semconv::{
-    self as semconv, Endpoint, Forwarded, content_length, protocol, rpc, span_name, user_agent,
+    self as semconv, Endpoint, Forwarded, content_length, protocol, rpc, span_name, synthetic_type,
 };
 
 use crate::{OptIn, config::Config, names};
@@ -45,7 +45,7 @@ impl<'a> Facts<'a> {
         let (peer, forwarded, resend_count) = match config.kind {
             Kind::Server => {
                 let peer = request.peer().map(Endpoint::from);
-                let forwarded = config.proxies.believe(request.headers(), peer);
+                let forwarded = config.proxies.resolve(request.headers(), peer);
                 (peer, forwarded, None)
             }
             Kind::Client => {
@@ -162,13 +162,13 @@ impl<'a> Facts<'a> {
 
     pub(crate) fn scheme(&self) -> &'static str {
         let connection = self.config.https.then_some("https");
-        semconv::server_scheme::on_server(&self.forwarded, connection, &self.target)
+        semconv::server_scheme(&self.forwarded, connection, &self.target)
     }
 
     /// `url.scheme` of a client, whose URL says it too.
     pub(crate) fn client_scheme(&self) -> Option<&'static str> {
         let scheme = self.target.scheme.filter(|_| self.wants(OptIn::UrlScheme));
-        semconv::server_scheme::known(scheme?)
+        semconv::known_scheme(scheme?)
     }
 
     /// `url.full`, without credentials.
@@ -256,7 +256,7 @@ impl<'a> Facts<'a> {
         if !self.wants(OptIn::UserAgentSynthetic) {
             return None;
         }
-        user_agent::synthetic_type(self.agent()?.to_str().ok()?)
+        synthetic_type(self.agent()?.to_str().ok()?)
     }
 
     fn agent(&self) -> Option<&HeaderValue> {

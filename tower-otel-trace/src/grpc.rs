@@ -17,7 +17,7 @@ use crate::{
 impl Facts<'_> {
     /// The method that was called, where the path names one.
     pub(crate) fn called(&self) -> Option<&str> {
-        rpc::split_path(self.path()?)
+        rpc::method(self.path()?)
     }
 
     /// `rpc.method`, where it is certain at the start: a client knows what it calls. On a server

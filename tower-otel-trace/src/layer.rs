@@ -7,7 +7,9 @@ use opentelemetry::trace::TracerProvider;
 use tower_layer::Layer;
 use tower_otel_core::{Filter, Kind, Observe, Observed, RequestHead, Route, RouteSource, Routing};
 use tower_otel_propagate::{Format, Trust};
-use tower_otel_semconv::{KnownMethods, Proxies, SensitiveKeys, attribute, rpc::StatusAttribute};
+use tower_otel_semconv::{
+    KnownMethods, SensitiveKeys, TrustedProxies, attribute, rpc::StatusAttribute,
+};
 
 #[cfg(feature = "record")]
 use crate::backend::{Record, Recorder};
@@ -156,7 +158,7 @@ impl<B: Clone> TraceLayer<B> {
 
     /// Whose forwarded headers are believed. Nobody's, by default: anybody can write them.
     #[must_use]
-    pub fn trusted_proxies(self, proxies: Proxies) -> Self {
+    pub fn trusted_proxies(self, proxies: TrustedProxies) -> Self {
         self.with(|config| config.proxies = proxies)
     }
 

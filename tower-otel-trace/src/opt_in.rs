@@ -55,7 +55,7 @@ pub enum OptIn {
     /// [Personal data](crate::TraceLayer::personal_data).
     UserAgent,
     /// `user_agent.synthetic.type`: `bot` or `test` where the user agent names one of the
-    /// [few](tower_otel_semconv::user_agent) that OpenTelemetry's other instrumentations know.
+    /// [few](tower_otel_semconv::synthetic_type) that OpenTelemetry's other instrumentations know.
     UserAgentSynthetic,
 }
 

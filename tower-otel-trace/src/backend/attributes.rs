@@ -45,7 +45,7 @@ pub(super) trait Attributes {
     /// A host and its port, if the text can be read as such. The port of the scheme stands in for
     /// one that is not written.
     fn host(&mut self, keys: (&'static str, &'static str), text: &[u8], scheme: Option<&str>) {
-        let server = HostPort::read(text).map(|server| server.or_default_port(scheme));
+        let server = HostPort::parse_bytes(text).map(|server| server.or_default_port(scheme));
         if let Some(HostPort { host, port }) = server {
             self.text(keys.0, Some(host));
             self.port(keys.1, port);

@@ -52,7 +52,7 @@ struct Server {
 
 impl Server {
     fn read(text: &[u8]) -> Option<Self> {
-        let HostPort { host, port } = HostPort::read(text)?;
+        let HostPort { host, port } = HostPort::parse_bytes(text)?;
         Some(Self {
             text: text.into(),
             host: host.into(),

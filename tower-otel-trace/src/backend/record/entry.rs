@@ -230,7 +230,7 @@ impl Attributes for Entry {
             Some(_) => Written::HttpsHost,
         };
         if !self.write(keys.0, what, text) {
-            let server = HostPort::read(text).map(|server| server.or_default_port(scheme));
+            let server = HostPort::parse_bytes(text).map(|server| server.or_default_port(scheme));
             if let Some(HostPort { host, port }) = server {
                 self.text(keys.0, Some(host));
                 self.port(keys.1, port);

@@ -185,7 +185,7 @@ fn is_visible(byte: &u8) -> bool {
 }
 
 fn server(text: &[u8], scheme: Option<&str>, attributes: &mut Vec<KeyValue>) {
-    let server = HostPort::read(text).map(|server| server.or_default_port(scheme));
+    let server = HostPort::parse_bytes(text).map(|server| server.or_default_port(scheme));
     if let Some(HostPort { host, port }) = server {
         attributes.push(KeyValue::new(attribute::SERVER_ADDRESS, host.to_owned()));
         let port = port.map(|port| KeyValue::new(attribute::SERVER_PORT, i64::from(port)));
