@@ -101,11 +101,13 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "reqwest")]
 mod adapt;
 mod attempts;
 mod body;
 mod end;
 mod filter;
+mod foreign;
 mod future;
 mod grpc;
 mod head;

@@ -70,7 +70,7 @@ impl Call {
         at: Instant,
         is_named: bool,
     ) -> Option<&'static str> {
-        let outcome = self.call.end(end, at);
+        let outcome = self.call.outcome(end, at);
         span.set(self.status.key(), Value::Fixed(outcome.status()));
         if let Some(method) = self.method.as_deref() {
             if outcome.code == rpc::UNIMPLEMENTED {
