@@ -85,14 +85,6 @@ enum Reason {
     Prefix(u8),
 }
 
-impl InvalidCidr {
-    /// Returns the text that is not a range.
-    #[must_use]
-    pub fn value(&self) -> &str {
-        &self.value
-    }
-}
-
 impl fmt::Display for InvalidCidr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let value = &self.value;
@@ -157,7 +149,6 @@ mod tests {
             let (range, message) = case.split_once(" => ").unwrap();
             let error = range.parse::<Cidr>().unwrap_err();
             assert_eq!(error.to_string(), message);
-            assert_eq!(error.value(), range);
         }
     }
 

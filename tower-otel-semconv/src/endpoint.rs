@@ -34,18 +34,17 @@ impl Endpoint {
     ///
     /// These are `192.0.2.1`, `192.0.2.1:4711`, `2001:db8::1`, `[2001:db8::1]` and `[2001:db8::1]:4711`. An invalid or
     /// hidden port (`_port`) is omitted; the address is still returned.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         if let Ok(address) = text.parse::<IpAddr>() {
             return Some(address.into());
         }
         let (address, port) = match text.strip_prefix('[') {
-            Some(rest) => {
-                let (address, rest) = rest.split_once(']')?;
-                let port = if rest.is_empty() {
+            Some(remaining) => {
+                let (address, remaining) = remaining.split_once(']')?;
+                let port = if remaining.is_empty() {
                     None
                 } else {
-                    Some(rest.strip_prefix(':')?)
+                    Some(remaining.strip_prefix(':')?)
                 };
                 (IpAddr::V6(address.parse().ok()?), port)
             }

@@ -93,7 +93,7 @@ fn take_value(text: &str) -> Option<(Cow<'_, str>, &str)> {
             .unwrap_or(text.len());
         return (end > 0)
             .then_some(text.split_at_checked(end)?)
-            .map(|(value, rest)| (value.into(), rest));
+            .map(|(value, remaining)| (value.into(), remaining));
     };
     let mut escaped = false;
     let end = quoted.bytes().position(|byte| {

@@ -41,15 +41,15 @@ impl<'a> HostPort<'a> {
     /// - any character of a name except letters, digits, `-`, `.`, `_` and `~`
     #[must_use]
     pub fn parse(text: &'a str) -> Option<Self> {
-        let (host, port) = if let Some(rest) = text.strip_prefix('[') {
-            let (host, rest) = rest.split_once(']')?;
+        let (host, port) = if let Some(remaining) = text.strip_prefix('[') {
+            let (host, remaining) = remaining.split_once(']')?;
             host.parse::<Ipv6Addr>().ok()?;
             (
                 host,
-                if rest.is_empty() {
+                if remaining.is_empty() {
                     None
                 } else {
-                    Some(rest.strip_prefix(':')?)
+                    Some(remaining.strip_prefix(':')?)
                 },
             )
         } else {

@@ -54,8 +54,7 @@ impl KnownMethods {
     /// Parses a comma-separated list. Blanks around a name and empty entries are ignored.
     ///
     /// Returns the default if the list has no name, because OpenTelemetry treats an empty variable as unset.
-    #[must_use]
-    pub fn parse(list: &str) -> Self {
+    fn parse(list: &str) -> Self {
         let mut names = list
             .split(',')
             .map(str::trim)

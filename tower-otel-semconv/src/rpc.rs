@@ -59,9 +59,9 @@ pub fn is_grpc(headers: &HeaderMap) -> bool {
     headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.as_bytes().split_at_checked(b"application/grpc".len()))
-        .is_some_and(|(media_type, rest)| {
+        .is_some_and(|(media_type, remaining)| {
             media_type.eq_ignore_ascii_case(b"application/grpc")
-                && matches!(rest.first(), None | Some(b'+' | b';' | b' '))
+                && matches!(remaining.first(), None | Some(b'+' | b';' | b' '))
         })
 }
 

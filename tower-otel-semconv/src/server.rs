@@ -41,6 +41,7 @@ pub fn on_server<'a>(
 }
 
 /// Returns the text that [`on_server`] parses, for callers that parse it later.
+#[doc(hidden)]
 #[must_use]
 pub fn named_on_server<'a>(
     forwarded: &'a Forwarded<'_>,
@@ -78,6 +79,7 @@ pub fn on_client<'a>(target: &Target<'a>, headers: &'a HeaderMap) -> Option<Host
 }
 
 /// Returns the text that [`on_client`] parses, for callers that parse it later.
+#[doc(hidden)]
 #[must_use]
 pub fn named_on_client<'a>(target: &Target<'a>, headers: &'a HeaderMap) -> Option<&'a [u8]> {
     match target.authority {

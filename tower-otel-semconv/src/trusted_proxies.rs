@@ -165,10 +165,9 @@ mod tests {
         proxies.resolve(headers, Some(PEER.parse::<IpAddr>().unwrap().into()))
     }
 
-    fn client(proxies: &TrustedProxies, lines: &[(&'static str, &str)]) -> Option<String> {
-        resolve(proxies, &headers(lines))
-            .client
-            .map(|client| client.address.to_string())
+    fn client(proxies: &TrustedProxies, lines: &[(&'static str, &str)]) -> String {
+        let client = resolve(proxies, &headers(lines)).client;
+        client.map_or("none".to_owned(), |client| client.address.to_string())
     }
 
     fn private() -> TrustedProxies {
@@ -211,31 +210,19 @@ mod tests {
                 r#"for=6.6.6.6, for=10.6.6.6, for=203.0.113.7, for="10.0.0.2:99""#,
             )],
         ] {
-            assert_eq!(client(&private(), &lines).as_deref(), Some("203.0.113.7"));
-            assert_eq!(
-                client(&TrustedProxies::hops(2), &lines).as_deref(),
-                Some("203.0.113.7")
-            );
-            assert_eq!(
-                client(&TrustedProxies::hops(1), &lines).as_deref(),
-                Some("10.0.0.2")
-            );
-            assert_eq!(
-                client(&TrustedProxies::all(), &lines).as_deref(),
-                Some("6.6.6.6")
-            );
+            assert_eq!(client(&private(), &lines), "203.0.113.7");
+            assert_eq!(client(&TrustedProxies::hops(2), &lines), "203.0.113.7");
+            assert_eq!(client(&TrustedProxies::hops(1), &lines), "10.0.0.2");
+            assert_eq!(client(&TrustedProxies::all(), &lines), "6.6.6.6");
         }
     }
 
     #[test]
     fn if_every_hop_is_trusted_the_farthest_is_the_client() {
         let lines = [("x-forwarded-for", "10.0.0.9, fd00::2")];
-        assert_eq!(client(&private(), &lines).as_deref(), Some("10.0.0.9"));
-        assert_eq!(
-            client(&TrustedProxies::hops(9), &lines).as_deref(),
-            Some("10.0.0.9")
-        );
-        assert_eq!(client(&private(), &[]).as_deref(), Some(PEER));
+        assert_eq!(client(&private(), &lines), "10.0.0.9");
+        assert_eq!(client(&TrustedProxies::hops(9), &lines), "10.0.0.9");
+        assert_eq!(client(&private(), &[]), PEER);
     }
 
     #[test]
@@ -257,7 +244,7 @@ mod tests {
             [("forwarded", "for=6.6.6.6, for=")],
             [("x-forwarded-for", "6.6.6.6, unknown")],
         ] {
-            assert_eq!(client(&private(), &lines), None, "{lines:?}");
+            assert_eq!(client(&private(), &lines), "none", "{lines:?}");
         }
     }
 
@@ -265,12 +252,8 @@ mod tests {
     fn without_a_peer_only_hops_are_trusted() {
         let headers = headers(&[("x-forwarded-for", "203.0.113.7")]);
         assert_eq!(private().resolve(&headers, None), Forwarded::default());
-        assert!(
-            TrustedProxies::hops(1)
-                .resolve(&headers, None)
-                .client
-                .is_some()
-        );
+        let client = TrustedProxies::hops(1).resolve(&headers, None).client;
+        assert!(client.is_some());
     }
 
     #[test]
@@ -370,23 +353,19 @@ mod tests {
     fn too_many_entries_do_not_hide_the_client() {
         let flood = format!("{}203.0.113.7", "10.9.9.9, ".repeat(5000));
         assert_eq!(
-            client(&private(), &[("x-forwarded-for", &flood)]).as_deref(),
-            Some("203.0.113.7")
+            client(&private(), &[("x-forwarded-for", &flood)]),
+            "203.0.113.7"
         );
         assert_eq!(
             client(&TrustedProxies::all(), &[("x-forwarded-for", &flood)]),
-            None
+            "none"
         );
     }
 
     #[test]
     fn an_invalid_range_is_an_error() {
-        assert_eq!(
-            TrustedProxies::cidrs(["10.0.0.0/8", "10.0.0.0/99"])
-                .unwrap_err()
-                .value(),
-            "10.0.0.0/99"
-        );
+        let error = TrustedProxies::cidrs(["10.0.0.0/8", "10.0.0.0/99"]).unwrap_err();
+        assert!(error.to_string().starts_with("\"10.0.0.0/99\" "));
     }
 
     proptest! {
