@@ -61,7 +61,7 @@ impl<'h> ForwardedView<'h> {
 
     /// Reads `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host`.
     ///
-    /// Scheme and host are the farthest of the trusted entries. A list has at most as many as there are trusted hops.
+    /// Scheme and host are the farthest of the trusted entries. At most as many entries as trusted hops are read.
     pub(crate) fn from_x_forwarded(policy: &TrustPolicy, headers: &'h HeaderMap) -> Self {
         let mut client = None;
         let mut hops = 1;
