@@ -101,12 +101,14 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "reqwest")]
 mod adapt;
 mod attempts;
 mod body;
 mod end;
 mod exchange_guard;
 mod filter;
+mod foreign;
 mod future;
 mod grpc;
 mod head;

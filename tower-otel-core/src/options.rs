@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-use tower_otel_semconv::{KnownMethods, Proxies};
+use tower_otel_semconv::{KnownMethods, TrustedProxies};
 
 use crate::{filter::Filter, head::RequestHead, route::Route};
 
@@ -33,7 +33,7 @@ struct Values {
     filter: Filter,
     route: RouteSource,
     known_methods: KnownMethods,
-    trusted_proxies: Option<Proxies>,
+    trusted_proxies: Option<TrustedProxies>,
     https: bool,
 }
 
@@ -91,7 +91,7 @@ impl HttpOptions {
     /// Sets the proxies whose forwarded headers are trusted. Default: none, because any client can
     /// send these headers.
     #[must_use]
-    pub fn trusted_proxies(self, proxies: Proxies) -> Self {
+    pub fn trusted_proxies(self, proxies: TrustedProxies) -> Self {
         self.with(|values| values.trusted_proxies = Some(proxies))
     }
 
@@ -128,7 +128,7 @@ impl HttpOptions {
         route.as_ref()?(request)
     }
 
-    pub(crate) fn proxies(&self) -> Option<&Proxies> {
+    pub(crate) fn proxies(&self) -> Option<&TrustedProxies> {
         self.0.trusted_proxies.as_ref()
     }
 

@@ -7,8 +7,10 @@ use std::{
     net::SocketAddr,
 };
 
-use http::{Extensions, HeaderMap, HeaderValue, Method, Version};
-use tower_otel_semconv::{Endpoint, Forwarded, HostPort, Kind, Target, content_length, scheme};
+use http::{Extensions, HeaderMap, Method, Version};
+use tower_otel_semconv::{
+    Endpoint, Forwarded, HostPort, Kind, Target, content_length, server, server_scheme,
+};
 
 use crate::{
     head::{RequestHead, received_target},
@@ -191,7 +193,7 @@ impl<'a> RequestInfo<'a> {
         let resolve = || {
             let peer = self.peer().map(Endpoint::from);
             let proxies = options.proxies().cloned().unwrap_or_default();
-            proxies.believe(self.headers, peer)
+            proxies.resolve(self.headers, peer)
         };
         let id = options.id();
         match self.forwarded.get_or_init(|| (id, resolve())) {
@@ -207,7 +209,7 @@ impl<'a> RequestInfo<'a> {
             .and_then(|_| self.forwarded(options).proto);
         proto.unwrap_or_else(|| {
             let target = self.target(Kind::Server);
-            scheme::on_server(&Forwarded::default(), options.connection_scheme(), &target)
+            server_scheme(&Forwarded::default(), options.connection_scheme(), &target)
         })
     }
 
@@ -240,17 +242,10 @@ impl<'a> RequestInfo<'a> {
         let resolve = || {
             let target = self.target(kind);
             let host = || self.known_headers().host.only();
-            let text = match (target.authority, kind) {
-                // HTTP forbids user information here, so its meaning is unknown.
-                (Some(_), Kind::Server) if target.has_userinfo => None,
-                (Some(authority), _) => Some(authority.as_bytes()),
-                (None, _) => host().map(HeaderValue::as_bytes),
-            };
-            let server = HostPort::read(text?)?;
-            Some(match kind {
-                Kind::Server => server,
-                Kind::Client => server.or_default_port(target.scheme),
-            })
+            match kind {
+                Kind::Server => server::on_server(&target, host),
+                Kind::Client => server::on_client(&target, host),
+            }
         };
         match *self.named_host.get_or_init(|| (kind, resolve())) {
             (of, server) if of == kind => server,

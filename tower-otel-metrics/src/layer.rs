@@ -6,7 +6,7 @@ use tower_layer::Layer;
 use tower_otel_core::{
     Filter, HttpOptions, Kind, Observe, Observed, RequestHead, RequestInfo, RequestRoute, Route,
 };
-use tower_otel_semconv::{KnownMethods, Proxies};
+use tower_otel_semconv::{KnownMethods, TrustedProxies};
 
 use crate::{
     backend::{Backend, Facade},
@@ -133,7 +133,7 @@ impl<B: Backend> MetricsLayer<B> {
     /// Sets the proxies whose forwarded headers are trusted. Default: none, because any client can
     /// send these headers.
     #[must_use]
-    pub fn trusted_proxies(self, proxies: Proxies) -> Self {
+    pub fn trusted_proxies(self, proxies: TrustedProxies) -> Self {
         self.with_http(|options| options.trusted_proxies(proxies))
     }
 

@@ -133,7 +133,7 @@ pub use names::Names;
 #[doc(inline)]
 pub use tower_otel_core::{Filter, Hosts, HttpOptions, Kind, Route, RouteLayer, RouteSlot};
 #[doc(inline)]
-pub use tower_otel_semconv::{KnownMethods, Proxies};
+pub use tower_otel_semconv::{KnownMethods, TrustedProxies};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

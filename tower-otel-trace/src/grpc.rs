@@ -49,7 +49,7 @@ impl GrpcSpan {
         at: Instant,
         is_renamed: bool,
     ) -> Option<&'static str> {
-        let outcome = self.call.end(end, at);
+        let outcome = self.call.outcome(end, at);
         span.set(self.status.key(), LateValue::Static(outcome.status()));
         let Some(method) = self.method.as_deref() else {
             return outcome.error_type;

@@ -15,7 +15,7 @@ const SECRETS: [HeaderName; 4] = [
     header::SET_COOKIE,
 ];
 
-const REDACTED: &str = tower_otel_semconv::redact::REDACTED;
+const REDACTED: &str = tower_otel_semconv::REDACTED;
 
 /// The headers to record, with their attributes.
 #[derive(Clone, Debug, Default)]

@@ -11,7 +11,9 @@ use tower_otel_core::{
 use tower_otel_propagate::{Format, Trust};
 #[cfg(feature = "recorder")]
 use tower_otel_recorder::Recorder;
-use tower_otel_semconv::{KnownMethods, Proxies, SensitiveKeys, attribute, rpc::StatusAttribute};
+use tower_otel_semconv::{
+    KnownMethods, SensitiveKeys, TrustedProxies, attribute, rpc::StatusAttribute,
+};
 
 #[cfg(feature = "recorder")]
 use crate::backend::RecorderBackend;
@@ -201,7 +203,7 @@ impl<B: Clone> TraceLayer<B> {
     /// Sets the proxies whose forwarded headers are trusted. Default: none, because any client can
     /// send these headers.
     #[must_use]
-    pub fn trusted_proxies(self, proxies: Proxies) -> Self {
+    pub fn trusted_proxies(self, proxies: TrustedProxies) -> Self {
         self.with_http(|options| options.trusted_proxies(proxies))
     }
 

@@ -321,7 +321,7 @@ pub use tower_otel_core::{Filter, Hosts, HttpOptions, Kind, Route, RouteLayer, R
 #[doc(inline)]
 pub use tower_otel_recorder::Recorder;
 #[doc(inline)]
-pub use tower_otel_semconv::{KnownMethods, Proxies, SensitiveKeys, rpc::StatusAttribute};
+pub use tower_otel_semconv::{KnownMethods, SensitiveKeys, TrustedProxies, rpc::StatusAttribute};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

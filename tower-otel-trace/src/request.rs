@@ -3,7 +3,7 @@
 use std::{borrow::Cow, cell::OnceCell};
 
 use tower_otel_core::{Attempts, Kind, LocalAddr, RequestInfo, RequestRoute, Target};
-use tower_otel_semconv::{self as semconv, Endpoint, protocol, rpc, span_name, user_agent};
+use tower_otel_semconv::{self as semconv, Endpoint, protocol, rpc, span_name};
 
 use crate::{opt_in::OptIn, span_name_cache, state::Config};
 
@@ -120,7 +120,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
     /// The method, if it is both a standard one and known.
     pub(crate) fn standard_method(&self) -> Option<&'static str> {
         self.known_method?;
-        semconv::method::standard(self.info.method())
+        semconv::standard_method(self.info.method())
     }
 
     pub(crate) fn method(&self) -> &str {
@@ -164,7 +164,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
             .target
             .scheme
             .filter(|_| self.is_opted_in(OptIn::UrlScheme));
-        semconv::scheme::known(scheme?)
+        semconv::known_scheme(scheme?)
     }
 
     /// The URL, without credentials and with sensitive values redacted.
@@ -245,7 +245,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
         if !self.is_opted_in(OptIn::UserAgentSynthetic) {
             return None;
         }
-        user_agent::synthetic_type(self.user_agent_header()?)
+        semconv::synthetic_type(self.user_agent_header()?)
     }
 
     fn user_agent_header(&self) -> Option<&str> {
@@ -264,7 +264,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
 
     /// The method of a gRPC call, if the path names one.
     pub(crate) fn grpc_method(&self) -> Option<&str> {
-        rpc::split_path(self.path()?)
+        rpc::method(self.path()?)
     }
 
     /// `rpc.method`, if it is known at the start. A client knows what it calls. On a server, any path

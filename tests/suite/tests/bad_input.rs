@@ -21,7 +21,7 @@ use tokio::{
 use tower::{Service, ServiceBuilder, ServiceExt};
 use tower_otel_core::PeerAddr;
 use tower_otel_metrics::MetricsLayer;
-use tower_otel_semconv::Proxies;
+use tower_otel_semconv::TrustedProxies;
 use tower_otel_trace::TraceLayer;
 
 /// Says what arrived, so that a request the layers changed has another answer.
@@ -183,9 +183,9 @@ impl Case {
 
     fn layer(&self) -> TraceLayer {
         TraceLayer::server().trusted_proxies(if self.trusting {
-            Proxies::all()
+            TrustedProxies::all()
         } else {
-            Proxies::none()
+            TrustedProxies::none()
         })
     }
 
@@ -591,7 +591,7 @@ async fn forwarded_headers_are_believed_only_if_they_are_trusted_and_make_sense(
 async fn no_secret_of_a_target_is_told() {
     for (put, backend) in everywhere() {
         let scene = Scene::new();
-        let layer = TraceLayer::server().trusted_proxies(Proxies::all());
+        let layer = TraceLayer::server().trusted_proxies(TrustedProxies::all());
         let layered = serve_layered(put, backend.layer(scene.source(), layer)).await;
         let line = "GET http://me:s3cr3t@one.example/things/7?sig=s3cr3t HTTP/1.1";
         let case = Case::new(line, &[b"Host: me:s3cr3t@two.example"]);

@@ -1,17 +1,17 @@
-//! The other end of a connection, and the client behind it.
+//! The network address of a peer or client.
 //!
 //! See [client attributes](https://opentelemetry.io/docs/specs/semconv/registry/attributes/client/) and
 //! [network attributes](https://opentelemetry.io/docs/specs/semconv/registry/attributes/network/).
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::host::parse_port;
+use crate::host_port::parse_port;
 
-/// An address, and a port where one is known: `client.address` and `client.port`, or `network.peer.address` and
-/// `network.peer.port`.
+/// A network address with an optional port.
 ///
-/// An IPv4 address that arrived in IPv6 clothes (`::ffff:192.0.2.1`, as a dual-stack socket reports it) is the IPv4
-/// address. Port 0 is no port.
+/// The value of `client.address` and `client.port`, or of `network.peer.address` and `network.peer.port`. An
+/// IPv4-mapped IPv6 address (`::ffff:192.0.2.1`, as a dual-stack socket reports it) is converted to IPv4. Port 0
+/// counts as no port.
 ///
 /// ```
 /// use std::net::SocketAddr;
@@ -25,26 +25,26 @@ use super::host::parse_port;
 pub struct Endpoint {
     /// The address.
     pub address: IpAddr,
-    /// The port, if known.
+    /// The port, if it is known.
     pub port: Option<u16>,
 }
 
 impl Endpoint {
-    /// Reads an address as proxies write it: `192.0.2.1`, `192.0.2.1:4711`, `2001:db8::1`, `[2001:db8::1]`,
-    /// `[2001:db8::1]:4711`. A port that cannot be read, or that its writer hides (`_port`), is absent; it does not
-    /// cost the address.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
+    /// Parses an address in the forms that proxies write.
+    ///
+    /// These are `192.0.2.1`, `192.0.2.1:4711`, `2001:db8::1`, `[2001:db8::1]` and `[2001:db8::1]:4711`. An invalid or
+    /// hidden port (`_port`) is omitted; the address is still returned.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         if let Ok(address) = text.parse::<IpAddr>() {
             return Some(address.into());
         }
         let (address, port) = match text.strip_prefix('[') {
-            Some(rest) => {
-                let (address, rest) = rest.split_once(']')?;
-                let port = if rest.is_empty() {
+            Some(remaining) => {
+                let (address, remaining) = remaining.split_once(']')?;
+                let port = if remaining.is_empty() {
                     None
                 } else {
-                    Some(rest.strip_prefix(':')?)
+                    Some(remaining.strip_prefix(':')?)
                 };
                 (IpAddr::V6(address.parse().ok()?), port)
             }
@@ -84,60 +84,49 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn parse(text: &str) -> Option<(String, Option<u16>)> {
-        Endpoint::parse(text).map(|e| (e.address.to_string(), e.port))
-    }
-
     #[test]
-    fn every_usual_spelling_is_read() {
-        for (text, address, port) in [
-            ("192.0.2.1", "192.0.2.1", None),
-            ("192.0.2.1:4711", "192.0.2.1", Some(4711)),
-            ("2001:db8::1", "2001:db8::1", None),
-            ("2001:DB8::1", "2001:db8::1", None),
-            ("[2001:db8::1]", "2001:db8::1", None),
-            ("[2001:db8::1]:4711", "2001:db8::1", Some(4711)),
-            ("192.0.2.1:_hidden", "192.0.2.1", None),
-            ("192.0.2.1:99999", "192.0.2.1", None),
-            ("::ffff:192.0.2.1", "192.0.2.1", None),
-            ("[::ffff:192.0.2.1]:80", "192.0.2.1", Some(80)),
+    fn every_form_is_parsed() {
+        for case in [
+            "192.0.2.1 => 192.0.2.1 -",
+            "192.0.2.1:4711 => 192.0.2.1 4711",
+            "2001:db8::1 => 2001:db8::1 -",
+            "2001:DB8::1 => 2001:db8::1 -",
+            "[2001:db8::1] => 2001:db8::1 -",
+            "[2001:db8::1]:4711 => 2001:db8::1 4711",
+            "192.0.2.1:_hidden => 192.0.2.1 -",
+            "192.0.2.1:99999 => 192.0.2.1 -",
+            "::ffff:192.0.2.1 => 192.0.2.1 -",
+            "[::ffff:192.0.2.1]:80 => 192.0.2.1 80",
         ] {
-            assert_eq!(parse(text), Some((address.to_owned(), port)), "{text}");
+            let (text, expected) = case.split_once(" => ").unwrap();
+            let Endpoint { address, port } = Endpoint::parse(text).unwrap();
+            let port = port.map_or("-".to_owned(), |port| port.to_string());
+            assert_eq!(format!("{address} {port}"), expected, "{text}");
         }
     }
 
     #[test]
-    fn what_is_no_address_is_absent() {
-        for text in [
-            "",
-            "unknown",
-            "_x",
-            "example.com",
-            "1.2.3",
-            "1.2.3.4.5",
-            "[::1",
-            "[1.2.3.4]",
-            "[::1]80",
-            " ::1",
-        ] {
-            assert_eq!(parse(text), None, "{text:?}");
+    fn an_invalid_address_is_none() {
+        for text in "|unknown|_x|example.com|1.2.3|1.2.3.4.5|[::1|[1.2.3.4]|[::1]80| ::1".split('|')
+        {
+            assert_eq!(Endpoint::parse(text), None, "{text:?}");
         }
     }
 
     #[test]
-    fn port_zero_is_no_port() {
+    fn port_0_is_omitted() {
         let peer = Endpoint::from("127.0.0.1:0".parse::<SocketAddr>().unwrap());
         assert_eq!(peer.port, None);
     }
 
     proptest! {
         #[test]
-        fn any_text_is_read_or_refused(text in "(?s).*") {
+        fn any_text_is_parsed_without_panic(text in "(?s).*") {
             let _ = Endpoint::parse(&text);
         }
 
         #[test]
-        fn any_socket_address_is_read_back(ip in any::<IpAddr>(), port in 1_u16..) {
+        fn a_socket_address_round_trips(ip in any::<IpAddr>(), port in 1_u16..) {
             let socket = SocketAddr::new(ip, port);
             prop_assert_eq!(Endpoint::parse(&socket.to_string()), Some(socket.into()));
         }

@@ -1,7 +1,6 @@
-//! Which request methods are known by name; every other one is `_OTHER`.
+//! The request methods that are recorded by name. Other methods are recorded as `_OTHER`.
 //!
-//! A method is whatever token the client typed. As a metric label or in a span's name it would let a stranger make
-//! as many series as he has words, so the conventions keep a list.
+//! A client can send any token as a method. The list bounds the number of metric series and span names.
 //!
 //! See [HTTP spans](https://opentelemetry.io/docs/specs/semconv/http/http-spans/), `http.request.method`.
 
@@ -9,16 +8,14 @@ use std::sync::Arc;
 
 use http::Method;
 
-pub use super::OTHER;
+/// The environment variable that replaces the known methods: a comma-separated list.
+const KNOWN_METHODS_VARIABLE: &str = "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS";
 
-/// The variable that replaces the known methods: a comma-separated list.
-pub const KNOWN_METHODS_VARIABLE: &str = "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS";
-
-/// The methods recorded by name.
+/// The methods that are recorded by name.
 ///
-/// By default the nine of RFC 9110 and RFC 5789 and `QUERY`. An application with methods of its own (WebDAV's
-/// `PROPFIND`, say) replaces the list; it does not add to it. Comparison is exact and case-sensitive: `get` is not
-/// `GET`. A clone costs at most a reference count.
+/// Default: the nine methods of RFC 9110 and RFC 5789, and `QUERY`. An application with other methods, such as
+/// `PROPFIND` of WebDAV, replaces the list. Methods are case-sensitive: `get` is not `GET`. A clone costs at most a
+/// reference count.
 ///
 /// ```
 /// use http::Method;
@@ -36,7 +33,7 @@ pub const KNOWN_METHODS_VARIABLE: &str = "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHOD
 pub struct KnownMethods(Option<Arc<[Box<str>]>>);
 
 impl KnownMethods {
-    /// Exactly these methods and no other. An empty list knows none.
+    /// Creates a list of exactly these methods. An empty list knows no method.
     pub fn new<I>(methods: I) -> Self
     where
         I: IntoIterator,
@@ -45,17 +42,19 @@ impl KnownMethods {
         Self(Some(methods.into_iter().map(Into::into).collect()))
     }
 
-    /// What [`KNOWN_METHODS_VARIABLE`] says, or the default when it is unset, empty or not UTF-8.
+    /// Reads the list from `OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS`.
+    ///
+    /// Returns the default if the variable is unset, empty or not UTF-8.
     #[must_use]
     pub fn from_env() -> Self {
         std::env::var(KNOWN_METHODS_VARIABLE)
             .map_or_else(|_| Self::default(), |list| Self::parse(&list))
     }
 
-    /// Reads a comma-separated list. Blanks around a name and empty entries are ignored; a list without a single
-    /// name is the default, because a variable set to nothing means unset to OpenTelemetry.
-    #[must_use]
-    pub fn parse(list: &str) -> Self {
+    /// Parses a comma-separated list. Blanks around a name and empty entries are ignored.
+    ///
+    /// Returns the default if the list has no name, because OpenTelemetry treats an empty variable as unset.
+    fn parse(list: &str) -> Self {
         let mut names = list
             .split(',')
             .map(str::trim)
@@ -68,12 +67,13 @@ impl KnownMethods {
         }
     }
 
-    /// The method's name if it is known, else `None`: record [`OTHER`], and the raw token in
-    /// `http.request.method_original`.
+    /// Returns the name of a known method, `None` for an unknown method.
+    ///
+    /// An unknown method is recorded as [`OTHER`](crate::OTHER), and as sent in `http.request.method_original`.
     #[must_use]
     pub fn name<'m>(&self, method: &'m Method) -> Option<&'m str> {
         match &self.0 {
-            None => standard(method),
+            None => standard_method(method),
             Some(names) => {
                 let name = method.as_str();
                 names.iter().any(|known| **known == *name).then_some(name)
@@ -82,9 +82,9 @@ impl KnownMethods {
     }
 }
 
-/// The method's name as a static string if it is one of the ten known by default.
+/// Returns the name of a method as a static string, if the method is known by default.
 #[must_use]
-pub fn standard(method: &Method) -> Option<&'static str> {
+pub fn standard_method(method: &Method) -> Option<&'static str> {
     Some(match *method {
         Method::GET => "GET",
         Method::POST => "POST",
@@ -115,23 +115,20 @@ mod tests {
             "CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE",
         ] {
             assert_eq!(KnownMethods::default().name(&method(token)), Some(token));
-            assert_eq!(standard(&method(token)), Some(token));
+            assert_eq!(standard_method(&method(token)), Some(token));
         }
     }
 
     #[test]
-    fn a_method_in_another_case_is_another_method() {
+    fn methods_are_case_sensitive() {
         for token in ["get", "Get", "PURGE", "PROPFIND", "GETT"] {
-            assert_eq!(
-                KnownMethods::default().name(&method(token)),
-                None,
-                "{token}"
-            );
+            let known = KnownMethods::default();
+            assert_eq!(known.name(&method(token)), None, "{token}");
         }
     }
 
     #[test]
-    fn an_override_replaces_the_default_list() {
+    fn a_list_replaces_the_default() {
         let known = KnownMethods::parse(" PROPFIND ,,GET");
         assert_eq!(known.name(&method("PROPFIND")), Some("PROPFIND"));
         assert_eq!(known.name(&Method::GET), Some("GET"));
@@ -140,18 +137,15 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_variable_leaves_the_defaults() {
+    fn an_empty_variable_means_the_default() {
         for list in ["", " ", ",", " , ,"] {
-            assert_eq!(
-                KnownMethods::parse(list).name(&Method::POST),
-                Some("POST"),
-                "{list:?}"
-            );
+            let known = KnownMethods::parse(list);
+            assert_eq!(known.name(&Method::POST), Some("POST"), "{list:?}");
         }
     }
 
     #[test]
-    fn an_empty_list_in_code_knows_none() {
+    fn an_empty_list_in_code_knows_no_method() {
         assert_eq!(KnownMethods::new::<[&str; 0]>([]).name(&Method::GET), None);
     }
 }

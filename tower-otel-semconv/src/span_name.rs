@@ -1,19 +1,19 @@
-//! What a span is called.
+//! The name of an HTTP span.
 //!
 //! See [HTTP spans, name](https://opentelemetry.io/docs/specs/semconv/http/http-spans/#name).
 
 use std::borrow::Cow;
 
-use super::OTHER;
+use crate::conventions::OTHER;
 
-/// What stands in a span's name for a method outside the known list.
-pub const UNKNOWN_METHOD: &str = "HTTP";
+/// The first word of a span name if the method is unknown.
+const UNKNOWN_METHOD: &str = "HTTP";
 
-/// The name of an HTTP span: `{method} {target}`, or `{method}` where there is no target.
+/// Returns the name of an HTTP span: `{method} {target}`, or `{method}` without a target.
 ///
-/// The target is what has few values: on a server the matched route, on a client the URL's template if one is
-/// known; never a path. One rule serves both ends. A method that is not known (`None`, or `_OTHER`) is called
-/// `HTTP`; an empty target is none. Allocates only to join the two.
+/// The target must have few values: the matched route on a server, the URL template on a client, never a path. An
+/// empty target counts as no target. An unknown method (`None` or `_OTHER`) is written as `HTTP`. Allocates only if
+/// there is a target.
 ///
 /// ```
 /// use tower_otel_semconv::span_name;
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_joins_method_and_target() {
+    fn a_span_name_joins_method_and_target() {
         for (method, target, name) in [
             (Some("GET"), Some("/a/{b}"), "GET /a/{b}"),
             (Some("GET"), None, "GET"),
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_without_target_is_borrowed() {
+    fn a_span_name_without_target_is_borrowed() {
         assert!(matches!(span_name(Some("GET"), None), Cow::Borrowed("GET")));
         assert!(matches!(span_name(None, None), Cow::Borrowed("HTTP")));
     }

@@ -1,7 +1,7 @@
-//! What a URL may say in public.
+//! Redaction of secrets in URLs.
 //!
-//! Signed URLs carry their signature in the query, and some URLs carry a password before the host. Neither may reach
-//! a span: the conventions say to put `REDACTED` in their place and keep the rest.
+//! The query of a signed URL contains its signature, and the authority of a URL may contain a password. The
+//! conventions replace both with `REDACTED`.
 //!
 //! See [URL attributes](https://opentelemetry.io/docs/specs/semconv/registry/attributes/url/), `url.full` and
 //! `url.query`.
@@ -9,13 +9,13 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::Target;
+use crate::target::Target;
 
-/// What stands where a secret stood.
+/// The text that replaces a secret: `REDACTED`.
 pub const REDACTED: &str = "REDACTED";
 
-/// The query parameters whose values are secrets by default: signatures of AWS, Azure and Google Cloud.
-pub const DEFAULT_SENSITIVE_KEYS: [&str; 7] = [
+/// The query parameters that are redacted by default: signatures of AWS, Azure and Google Cloud.
+const DEFAULT_SENSITIVE_KEYS: [&str; 7] = [
     "X-Amz-Signature",
     "X-Amz-Credential",
     "X-Amz-Security-Token",
@@ -25,10 +25,11 @@ pub const DEFAULT_SENSITIVE_KEYS: [&str; 7] = [
     "X-Goog-Signature",
 ];
 
-/// Query parameters whose values are not written down.
+/// The query parameters to redact.
 ///
-/// By default [`DEFAULT_SENSITIVE_KEYS`]; an own list replaces it. Keys are compared case-sensitively, in the form a
-/// server reads them: after percent-decoding. A clone costs at most a reference count.
+/// Default: `X-Amz-Signature`, `X-Amz-Credential`, `X-Amz-Security-Token`, `AWSAccessKeyId`, `Signature`, `sig` and
+/// `X-Goog-Signature`. [`new`](Self::new) replaces the list. Keys are case-sensitive and are compared after
+/// percent-decoding. A clone costs at most a reference count.
 ///
 /// ```
 /// use tower_otel_semconv::SensitiveKeys;
@@ -42,7 +43,7 @@ pub const DEFAULT_SENSITIVE_KEYS: [&str; 7] = [
 pub struct SensitiveKeys(Option<Arc<[Box<str>]>>);
 
 impl SensitiveKeys {
-    /// Exactly these keys, written as they read when decoded. An empty list redacts nothing.
+    /// Creates a list of exactly these keys, in decoded form. An empty list redacts nothing.
     pub fn new<I>(keys: I) -> Self
     where
         I: IntoIterator,
@@ -51,11 +52,10 @@ impl SensitiveKeys {
         Self(Some(keys.into_iter().map(Into::into).collect()))
     }
 
-    /// A query, without its `?`, with the values of sensitive keys replaced; the keys stay. Allocates only if there is
-    /// something to replace.
+    /// Redacts the values of sensitive keys in a query without its `?`.
     ///
-    /// Some servers take `;` for a separator as well. So a key is looked for after one too, but a secret is taken to
-    /// end only at the next `&`: at worst too much is hidden.
+    /// Some servers accept `;` as a separator. A key after `;` is recognised, but its value is redacted up to the next
+    /// `&`, so that no part of a secret remains. Allocates only if a value is redacted.
     #[must_use]
     pub fn query<'q>(&self, query: &'q str) -> Cow<'q, str> {
         if !query
@@ -77,11 +77,12 @@ impl SensitiveKeys {
         Cow::Owned(redacted)
     }
 
-    /// The value of `url.full`: credentials and the values of sensitive keys replaced, all else as it was written.
-    /// `None` if the target names no scheme or no host.
+    /// Returns `url.full`: the target with user information and the values of sensitive keys redacted.
+    ///
+    /// `None` if the target has no scheme or no authority.
     ///
     /// ```
-    /// use tower_otel_semconv::{Target, SensitiveKeys};
+    /// use tower_otel_semconv::{SensitiveKeys, Target};
     ///
     /// let uri = http::Uri::from_static("https://me:s3cr3t@example.com:8443/a?sig=s3cr3t&b=c");
     /// let full = SensitiveKeys::default().url(&Target::of(&uri));
@@ -107,7 +108,7 @@ impl SensitiveKeys {
         Some(full)
     }
 
-    /// Where the first sensitive value in `key=value` begins.
+    /// Returns the position of the first sensitive value in `key=value`.
     fn value_start(&self, pair: &str) -> Option<usize> {
         let mut start = 0;
         for part in pair.split(';') {
@@ -122,25 +123,25 @@ impl SensitiveKeys {
     }
 
     fn contains(&self, encoded: &str) -> bool {
-        let is = |key: &str| key.len() <= encoded.len() && decode(encoded).eq(key.bytes());
+        let matches = |key: &str| key.len() <= encoded.len() && decode(encoded).eq(key.bytes());
         match &self.0 {
-            None => DEFAULT_SENSITIVE_KEYS.into_iter().any(is),
-            Some(keys) => keys.iter().any(|key| is(key)),
+            None => DEFAULT_SENSITIVE_KEYS.into_iter().any(matches),
+            Some(keys) => keys.iter().any(|key| matches(key)),
         }
     }
 }
 
-/// The bytes behind `%41` and `+`. A `%` without two hexadecimal digits stands for itself.
+/// Percent-decodes a key. `+` is a blank; `%` without two hexadecimal digits is unchanged.
 fn decode(encoded: &str) -> impl Iterator<Item = u8> {
-    let mut rest = encoded.as_bytes();
+    let mut remaining = encoded.as_bytes();
     std::iter::from_fn(move || {
-        let (&first, tail) = rest.split_first()?;
-        rest = tail;
+        let (&first, tail) = remaining.split_first()?;
+        remaining = tail;
         Some(match (first, tail) {
             (b'+', _) => b' ',
             (b'%', &[high, low, ref tail @ ..]) => match (hex(high), hex(low)) {
                 (Some(high), Some(low)) => {
-                    rest = tail;
+                    remaining = tail;
                     high * 16 + low
                 }
                 _ => first,
@@ -176,47 +177,39 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_replaced_and_its_key_kept() {
-        for (query, redacted) in [
-            ("sig=x", "sig=REDACTED"),
-            ("sig=", "sig=REDACTED"),
-            ("a=b&Signature=x&c=d", "a=b&Signature=REDACTED&c=d"),
-            ("sig=x&sig=y", "sig=REDACTED&sig=REDACTED"),
-            ("sig=x=y==", "sig=REDACTED"),
-            ("%73ig=x", "%73ig=REDACTED"),
-            ("%73%69%67=x", "%73%69%67=REDACTED"),
-            ("X%2DAmz%2dSignature=x", "X%2DAmz%2dSignature=REDACTED"),
-            ("a=b;sig=x;y&c=d", "a=b;sig=REDACTED&c=d"),
-            ("&&sig=x&", "&&sig=REDACTED&"),
+    fn the_value_of_a_sensitive_key_is_redacted() {
+        for case in [
+            "sig=x => sig=REDACTED",
+            "sig= => sig=REDACTED",
+            "a=b&Signature=x&c=d => a=b&Signature=REDACTED&c=d",
+            "sig=x&sig=y => sig=REDACTED&sig=REDACTED",
+            "sig=x=y== => sig=REDACTED",
+            "%73ig=x => %73ig=REDACTED",
+            "%73%69%67=x => %73%69%67=REDACTED",
+            "X%2DAmz%2dSignature=x => X%2DAmz%2dSignature=REDACTED",
+            "a=b;sig=x;y&c=d => a=b;sig=REDACTED&c=d",
+            "&&sig=x& => &&sig=REDACTED&",
         ] {
+            let (query, redacted) = case.split_once(" => ").unwrap();
             assert_eq!(redact(query), redacted);
         }
     }
 
     #[test]
-    fn what_is_no_secret_is_borrowed() {
-        for query in [
-            "",
-            "a=b",
-            "SIG=x",
-            "sig",
-            "signature=x",
-            "sigs=x",
-            "%=x",
-            "%7=x",
-            "si%zzg=x",
-            "a=sig",
-            "é=ü",
-        ] {
+    fn a_query_without_sensitive_keys_is_borrowed() {
+        for query in
+            "|a=b|SIG=x|sig|signature=x|sigs=x|%=x|%7=x|si%zzg=x|a=sig|\u{e9}=\u{fc}".split('|')
+        {
+            let redacted = SensitiveKeys::default().query(query);
             assert!(
-                matches!(SensitiveKeys::default().query(query), Cow::Borrowed(same) if same == query),
+                matches!(redacted, Cow::Borrowed(same) if same == query),
                 "{query}"
             );
         }
     }
 
     #[test]
-    fn an_own_list_replaces_the_default() {
+    fn a_list_replaces_the_default() {
         let keys = SensitiveKeys::new(["api key", "tökén"]);
         assert_eq!(
             keys.query("sig=x&api+key=y&api%20key=z"),
@@ -227,27 +220,18 @@ mod tests {
     }
 
     #[test]
-    fn a_full_url_keeps_all_but_secrets() {
-        for (uri, full) in [
-            ("http://a.example", "http://a.example/"),
-            ("http://a.example:80/b", "http://a.example:80/b"),
-            (
-                "https://u:p@a.example/",
-                "https://REDACTED:REDACTED@a.example/",
-            ),
-            (
-                "https://u@a.example/",
-                "https://REDACTED:REDACTED@a.example/",
-            ),
-            ("https://[::1]:8443/b?c", "https://[::1]:8443/b?c"),
-            (
-                "https://a.example/?sig=x",
-                "https://a.example/?sig=REDACTED",
-            ),
-            ("https://a.example/b?", "https://a.example/b?"),
+    fn a_full_url_contains_everything_but_secrets() {
+        for case in [
+            "http://a.example => http://a.example/",
+            "http://a.example:80/b => http://a.example:80/b",
+            "https://u:p@a.example/ => https://REDACTED:REDACTED@a.example/",
+            "https://u@a.example/ => https://REDACTED:REDACTED@a.example/",
+            "https://[::1]:8443/b?c => https://[::1]:8443/b?c",
+            "https://a.example/?sig=x => https://a.example/?sig=REDACTED",
+            "https://a.example/b? => https://a.example/b?",
         ] {
-            let uri: Uri = uri.parse().unwrap();
-            assert_eq!(url(&uri).as_deref(), Some(full));
+            let (uri, full) = case.split_once(" => ").unwrap();
+            assert_eq!(url(&uri.parse().unwrap()).as_deref(), Some(full));
         }
     }
 
@@ -273,7 +257,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_secret_survives_in_a_query(
+        fn no_secret_remains_in_a_query(
             before in "[a-z&;=%+é]{0,12}",
             key in proptest::sample::select(&DEFAULT_SENSITIVE_KEYS[..]),
             mask in any::<u32>(),
@@ -289,13 +273,13 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_a_query(query in "(?s).*") {
+        fn any_query_has_as_many_pairs_after_redaction(query in "(?s).*") {
             let redacted = redact(&query);
             prop_assert_eq!(redacted.matches('&').count(), query.matches('&').count());
         }
 
         #[test]
-        fn no_credential_survives_in_a_full_url(user in "[A-Za-z0-9:%._~!$-]{0,12}", path in "[a-z/]{0,12}") {
+        fn no_credential_remains_in_a_full_url(user in "[A-Za-z0-9:%._~!$-]{0,12}", path in "[a-z/]{0,12}") {
             let uri = format!("https://{user}{SECRET}@a.example/{path}");
             if let Ok(uri) = uri.parse::<Uri>() {
                 let expected = format!("https://REDACTED:REDACTED@a.example/{path}");

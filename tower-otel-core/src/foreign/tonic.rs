@@ -1,4 +1,4 @@
-//! What tonic's errors and requests say.
+//! Errors of tonic, and the peer address of its requests.
 
 use std::{any::Any, error::Error, net::SocketAddr};
 
@@ -10,6 +10,7 @@ use tonic::{
 
 use tower_otel_semconv::error::{self, chain};
 
+/// Returns an error of tonic as a [`std::error::Error`].
 pub(super) fn as_error(error: &dyn Any) -> Option<&(dyn Error + 'static)> {
     if let Some(status) = error.downcast_ref::<Status>() {
         return Some(status);
@@ -18,7 +19,7 @@ pub(super) fn as_error(error: &dyn Any) -> Option<&(dyn Error + 'static)> {
     Some(error)
 }
 
-/// Whether time ran out by tonic's own clock, or there never was a connection.
+/// Returns the class of an error of tonic: its own time-out, or a connection that could not be established.
 pub(super) fn classify(error: &(dyn Error + 'static)) -> Option<&'static str> {
     chain(error).find_map(|cause| {
         if cause.is::<TimeoutExpired>() {
@@ -31,12 +32,13 @@ pub(super) fn classify(error: &(dyn Error + 'static)) -> Option<&'static str> {
     })
 }
 
-/// The code of the first `Status` in the chain.
+/// Returns the code of the first `Status` in the chain of sources.
 pub(super) fn status(error: &(dyn Error + 'static)) -> Option<u8> {
     let status = chain(error).find_map(|cause| cause.downcast_ref::<Status>())?;
     u8::try_from(i32::from(status.code())).ok()
 }
 
+/// Returns the peer address of a request that tonic's server received.
 pub(super) fn peer(extensions: &Extensions) -> Option<SocketAddr> {
     extensions.get::<TcpConnectInfo>()?.remote_addr()
 }
@@ -44,28 +46,15 @@ pub(super) fn peer(extensions: &Extensions) -> Option<SocketAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Failure;
     use std::io;
 
     #[test]
-    fn a_status_keeps_its_code() {
-        let failure = Status::data_loss("a secret");
-        assert_eq!(Failure::new(&failure).grpc_status(), Some(15));
-        let boxed: Box<dyn Error + Send + Sync> = Box::new(Status::not_found("a secret"));
-        assert_eq!(Failure::new(&boxed).grpc_status(), Some(5));
-    }
-
-    #[test]
-    fn an_expired_timeout_is_a_timeout() {
-        let expired: Box<dyn Error + Send + Sync> = Box::new(TimeoutExpired(()));
-        assert_eq!(Failure::new(&expired).error_type(), "timeout");
-        assert_eq!(Failure::new(&expired).grpc_status(), None);
-    }
-
-    #[test]
-    fn a_connection_that_never_was_is_named_by_its_cause() {
+    fn a_failed_connection_is_classified_by_its_source() {
         let refused = ConnectError(io::Error::from(io::ErrorKind::ConnectionRefused).into());
         assert_eq!(classify(&refused), Some("connection_refused"));
-        assert_eq!(classify(&ConnectError("odd".into())), Some("connect"));
+        assert_eq!(
+            classify(&ConnectError("unclassified".into())),
+            Some("connect")
+        );
     }
 }
