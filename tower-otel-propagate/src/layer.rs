@@ -10,7 +10,7 @@ use tower_layer::Layer;
 use tower_otel_core::{Filter, Observe, RequestHead};
 use tower_service::Service;
 
-use crate::{BaggagePolicy, Format, detect};
+use crate::{BaggagePolicy, Format, missing_context};
 
 /// Writes `traceparent`, and `tracestate` if there is any, into every outgoing request.
 ///
@@ -142,7 +142,7 @@ impl PropagateLayer {
             return;
         }
         Context::map_current(|context| {
-            detect::look(context);
+            missing_context::look(context);
             format.inject(context, request.headers_mut());
             baggage.inject(context, request);
         });

@@ -54,24 +54,25 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod baggage;
-mod carried;
+#[path = "with_context.rs"]
 pub mod carry;
-mod context;
-mod detect;
-mod format;
-mod headers;
+mod extract;
+mod header_carrier;
 mod layer;
+mod missing_context;
+mod overflow_tracestate;
+mod propagation;
 mod propagator;
+mod remote_parent;
 mod sync;
-mod trust;
 pub mod w3c;
 
 pub use baggage::BaggagePolicy;
-pub use context::{Extracted, extract, extract_span_context, inject};
-pub use format::Format;
+pub use extract::{Extracted, extract, extract_span_context, inject};
 pub use layer::{DontPropagate, Propagate, PropagateLayer};
+pub use propagation::Format;
 pub use propagator::{BaggagePropagator, W3cPropagator};
-pub use trust::Trust;
+pub use remote_parent::Trust;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -1,7 +1,7 @@
 //! The codecs as OpenTelemetry propagators.
 
 use crate::baggage;
-use crate::context::{Outgoing, Remote};
+use crate::extract::{Outgoing, Remote};
 use opentelemetry::Context;
 use opentelemetry::baggage::BaggageExt;
 use opentelemetry::propagation::text_map_propagator::FieldIter;

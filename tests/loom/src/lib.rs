@@ -23,10 +23,10 @@
 pub mod models;
 mod sync;
 
-#[path = "../../../tower-otel-propagate/src/detect.rs"]
-mod detect;
 #[path = "../../../tower-otel-metrics/src/prometheus/histogram.rs"]
 mod histogram;
+#[path = "../../../tower-otel-propagate/src/missing_context.rs"]
+mod missing_context;
 #[path = "../../../tower-otel-metrics/src/prometheus/native.rs"]
 mod native;
 #[path = "../../../tower-otel-metrics/src/series/mod.rs"]

@@ -19,8 +19,8 @@ use tracing_subscriber::{
 };
 
 use crate::{
-    detect::Detection,
     histogram::AtomicHistogram,
+    missing_context::Detection,
     series::{Query, Series},
 };
 

@@ -1,6 +1,6 @@
 //! Between the headers of a request and an OpenTelemetry [`Context`].
 
-use crate::carried::{self, Carried};
+use crate::overflow_tracestate::{self, Carried};
 use crate::w3c::{TRACEPARENT, TRACESTATE, traceparent, tracestate};
 use http::{HeaderMap, HeaderValue};
 use opentelemetry::Context;
@@ -162,7 +162,7 @@ impl Remote {
             None => (TraceState::NONE, None),
             Some(_) => match tracestate::parse(tracestate) {
                 None => (TraceState::NONE, None),
-                Some(list) => carried::hold(parent.trace_id, &list),
+                Some(list) => overflow_tracestate::hold(parent.trace_id, &list),
             },
         };
         Some(Self {
@@ -201,7 +201,7 @@ impl Outgoing {
         if !span.is_valid() {
             return None;
         }
-        let state = carried::release(span, cx.get());
+        let state = overflow_tracestate::release(span, cx.get());
         Some(Self {
             traceparent: traceparent::write(span.trace_id(), span.span_id(), span.trace_flags()),
             tracestate: Some(state).filter(|state| !state.is_empty()),

@@ -10,8 +10,8 @@ use opentelemetry::{
 };
 
 use crate::{
-    Extracted, baggage, context,
-    headers::{Reader, Writer},
+    Extracted, baggage, extract,
+    header_carrier::{Reader, Writer},
 };
 
 /// The headers a context is written to and read from.
@@ -70,7 +70,7 @@ impl Format {
     /// Writes the context into the headers.
     pub fn inject(&self, cx: &Context, headers: &mut HeaderMap) {
         match &self.codec {
-            Codec::W3c => context::inject(cx, headers),
+            Codec::W3c => extract::inject(cx, headers),
             Codec::Global => global::get_text_map_propagator(|propagator| {
                 propagator.inject_context(cx, &mut Writer(headers));
             }),
@@ -89,7 +89,7 @@ impl Format {
     pub fn extracted(&self, headers: &HeaderMap, parent: &Context) -> Option<Extracted> {
         let reader = Reader(headers);
         let extracted = match &self.codec {
-            Codec::W3c => context::extracted(headers, parent),
+            Codec::W3c => extract::extracted(headers, parent),
             Codec::Global => Some(Extracted::Context(global::get_text_map_propagator(
                 |propagator| propagator.extract_with_context(parent, &reader),
             ))),
@@ -108,7 +108,7 @@ impl Format {
     /// The caller's span alone, for a [link](opentelemetry::trace::Link).
     pub fn extract_span_context(&self, headers: &HeaderMap) -> Option<SpanContext> {
         if matches!(self.codec, Codec::W3c) {
-            return context::extract_span_context(headers);
+            return extract::extract_span_context(headers);
         }
         let context = self.extract(headers, &Context::new())?;
         let span = context.span().span_context().clone();
@@ -232,7 +232,7 @@ mod tests {
         assert_eq!(alone.baggage().get("tenant").unwrap().as_str(), "7");
         assert_eq!(spans(&alone), spans(&span()));
 
-        context::inject(&span(), &mut headers);
+        extract::inject(&span(), &mut headers);
         let both = reading.extract(&headers, &Context::new()).unwrap();
         assert_eq!(both.baggage().get("tenant").unwrap().as_str(), "7");
         assert_eq!(spans(&both), spans(&span()));

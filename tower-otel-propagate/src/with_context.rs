@@ -17,7 +17,7 @@ use opentelemetry::{
     trace::{SpanContext, TraceContextExt},
 };
 
-use crate::context::{Outgoing, Remote};
+use crate::extract::{Outgoing, Remote};
 
 /// A function that runs in the context that is current now, wherever it is called.
 ///
