@@ -1,7 +1,7 @@
-//! Trace context in and out of a header map, beside the propagator of opentelemetry_sdk.
+//! Extraction and injection compared with the propagator of opentelemetry_sdk.
 //!
-//! Both get the same map, through what each calls its entry. The SDK has no function that only
-//! parses, so its whole extraction stands beside ours in both groups.
+//! Both use the same header map. The SDK has no function that only parses, so both groups for reading
+//! measure its whole extraction.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -20,7 +20,7 @@ use tower_otel_propagate::{extract, extract_span_context, inject, w3c::tracepare
 
 const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-/// The headers of an ordinary request.
+/// The headers of a typical request.
 fn headers() -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(16);
     for (name, value) in [

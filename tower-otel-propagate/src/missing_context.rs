@@ -1,52 +1,54 @@
-//! Says, once, when a span is there and its context is not.
+//! A warning, logged once, for requests that are sent without a span's context.
 
 use opentelemetry::{Context, trace::TraceContextExt};
 
 use crate::sync::{Ordering::Relaxed, StaticBool};
 
-/// Whether this process has shown that its contexts can be found, or has been warned.
-static PROCESS: Detection = Detection::new();
+/// The check of this process.
+static PROCESS: MissingContextCheck = MissingContextCheck::new();
 
-/// Looks at the context of a request that is about to be sent.
-pub(crate) fn look(cx: &Context) {
-    PROCESS.look(cx);
+/// Checks the context of a request that is about to be sent.
+pub(crate) fn check(cx: &Context) {
+    PROCESS.check(cx);
 }
 
-pub(crate) struct Detection {
-    settled: StaticBool,
+/// Logs a warning if a `tracing` span is current but its context is not. Stops checking after the
+/// warning, or after the first context of a span of this process.
+pub(crate) struct MissingContextCheck {
+    done: StaticBool,
 }
 
-impl Detection {
+impl MissingContextCheck {
+    /// Creates a check that has not seen a context.
     pub(crate) const fn new() -> Self {
         Self {
-            settled: StaticBool::new(false),
+            done: StaticBool::new(false),
         }
     }
 
-    /// After the first context that was found, or the warning, this is a load of one byte.
-    pub(crate) fn look(&self, cx: &Context) {
-        if !self.settled.load(Relaxed) {
-            self.settle(cx);
+    /// Checks one context. Once the check is done, this loads one byte.
+    pub(crate) fn check(&self, cx: &Context) {
+        if !self.done.load(Relaxed) {
+            self.check_spans(cx);
         }
     }
 
-    /// A remote span is the caller's, merely passed on: a `tracing` span above it should have put
-    /// its own there.
+    /// A remote span is the caller's own. A current `tracing` span should have replaced it.
     #[cold]
-    fn settle(&self, cx: &Context) {
+    fn check_spans(&self, cx: &Context) {
         let span = cx.span();
         let span = span.span_context();
         if span.is_valid() && !span.is_remote() {
-            self.settled.store(true, Relaxed);
-        } else if !tracing::Span::current().is_none() && !self.settled.swap(true, Relaxed) {
+            self.done.store(true, Relaxed);
+        } else if !tracing::Span::current().is_none() && !self.done.swap(true, Relaxed) {
             tracing::warn!(
-                "a request is sent without trace headers of its own: a tracing span is current, \
-                 but has no OpenTelemetry context. Are spans exported? If not, the subscriber has \
-                 no `tracing_opentelemetry` layer with a tracer, or a filter hides the span from \
-                 it. If they are, and `cargo tree -d -i opentelemetry` shows more than one version \
-                 of the crate, each has a context of its own: use one. If they are, and there is \
-                 one version, the layer was given `with_context_activation(false)`. This is said \
-                 once."
+                "request sent without the context of the current tracing span: the span has no \
+                 OpenTelemetry context. If spans are not exported: add a `tracing_opentelemetry` \
+                 layer with a tracer to the subscriber, or allow the span in that layer's filter. \
+                 If spans are exported and `cargo tree -d -i opentelemetry` shows several versions \
+                 of the crate: depend on one version, because each has its own current context. \
+                 Otherwise: remove `with_context_activation(false)` from the layer. This warning \
+                 is logged once."
             );
         }
     }
@@ -61,7 +63,7 @@ mod tests {
 
     use super::*;
 
-    /// Counts warnings of this module.
+    /// Counts the warnings of this crate.
     #[derive(Clone, Default)]
     struct Warnings(Arc<Mutex<u32>>);
 
@@ -100,52 +102,52 @@ mod tests {
     }
 
     #[test]
-    fn a_span_without_a_context_is_told_once() {
-        let detection = Detection::new();
-        let told = warnings(|| {
+    fn a_span_without_a_context_is_warned_about_once() {
+        let missing = MissingContextCheck::new();
+        let logged = warnings(|| {
             let _span = tracing::info_span!("client").entered();
-            detection.look(&Context::new());
-            detection.look(&Context::new());
-            detection.look(&context(false));
-            detection.look(&Context::new());
+            missing.check(&Context::new());
+            missing.check(&Context::new());
+            missing.check(&context(false));
+            missing.check(&Context::new());
         });
-        assert_eq!(told, 1);
+        assert_eq!(logged, 1);
     }
 
     #[test]
-    fn a_span_above_the_callers_context_without_its_own_is_told() {
-        let detection = Detection::new();
-        let told = warnings(|| {
-            detection.look(&context(true));
+    fn a_span_without_its_own_context_inside_the_callers_context_is_warned_about() {
+        let missing = MissingContextCheck::new();
+        let logged = warnings(|| {
+            missing.check(&context(true));
             let _span = tracing::info_span!("client").entered();
-            detection.look(&context(true));
+            missing.check(&context(true));
         });
-        assert_eq!(told, 1);
+        assert_eq!(logged, 1);
     }
 
     #[test]
-    fn without_a_span_there_is_nothing_to_miss() {
-        let detection = Detection::new();
-        let told = warnings(|| detection.look(&Context::new()));
-        assert_eq!(told, 0);
+    fn a_request_outside_of_any_span_is_not_warned_about() {
+        let missing = MissingContextCheck::new();
+        let logged = warnings(|| missing.check(&Context::new()));
+        assert_eq!(logged, 0);
         assert_eq!(
             warnings(|| {
                 let _span = tracing::info_span!("client").entered();
-                detection.look(&Context::new());
+                missing.check(&Context::new());
             }),
             1,
-            "it is still waited for"
+            "the check goes on"
         );
     }
 
     #[test]
-    fn a_process_that_once_found_a_context_is_set_up() {
-        let detection = Detection::new();
-        let told = warnings(|| {
+    fn nothing_is_warned_about_after_a_span_with_a_context() {
+        let missing = MissingContextCheck::new();
+        let logged = warnings(|| {
             let _span = tracing::info_span!("client").entered();
-            detection.look(&context(false));
-            detection.look(&Context::new());
+            missing.check(&context(false));
+            missing.check(&Context::new());
         });
-        assert_eq!(told, 0);
+        assert_eq!(logged, 0);
     }
 }

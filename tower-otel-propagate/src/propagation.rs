@@ -1,4 +1,4 @@
-//! In which headers a context travels.
+//! The propagation format of a layer.
 
 use std::sync::Arc;
 
@@ -10,115 +10,123 @@ use opentelemetry::{
 };
 
 use crate::{
-    Extracted, baggage, extract,
-    header_carrier::{Reader, Writer},
+    baggage::extract_baggage,
+    extract::{ExtractedContext, RemoteSpan},
+    header_carrier::{HeaderExtractor, HeaderInjector},
+    inject::inject,
+    located_headers::LocatedHeaders,
 };
 
-/// The headers a context is written to and read from.
+/// The headers that a context is written to and read from. Default: W3C Trace Context, by the codec
+/// of this crate.
 ///
-/// The default is W3C Trace Context, by this crate's own codec. Any propagator can be one: B3,
-/// Jaeger, X-Ray, or several of them as a `TextMapCompositePropagator`.
+/// Any propagator can be used instead: B3, Jaeger, X-Ray, or several of them in a
+/// `TextMapCompositePropagator`.
 ///
 /// ```
 /// use opentelemetry_sdk::propagation::TraceContextPropagator;
-/// use tower_otel_propagate::{Format, PropagateLayer};
+/// use tower_otel_propagate::{Propagation, PropagateLayer};
 ///
-/// let own = PropagateLayer::new().propagator(TraceContextPropagator::new());
-/// let global = PropagateLayer::new().propagator(Format::global());
+/// let custom = PropagateLayer::new().propagator(TraceContextPropagator::new());
+/// let global = PropagateLayer::new().propagator(Propagation::global());
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct Format {
-    codec: Codec,
-    reads_baggage: bool,
+pub struct Propagation {
+    format: Format,
+    read_baggage: bool,
 }
 
 #[derive(Clone, Debug, Default)]
-enum Codec {
+enum Format {
     #[default]
     W3c,
     Global,
-    Own(Arc<dyn TextMapPropagator + Send + Sync>),
+    Custom(Arc<dyn TextMapPropagator + Send + Sync>),
 }
 
-impl Format {
-    /// W3C Trace Context, level 2. The default.
+impl Propagation {
+    /// Uses W3C Trace Context, level 2. This is the default.
     pub const fn w3c() -> Self {
-        Self::of(Codec::W3c)
+        Self::new(Format::W3c)
     }
 
-    /// Whatever propagator is the process's own at the time of a request
-    /// (`opentelemetry::global::set_text_map_propagator`). None is, until somebody sets one.
+    /// Uses the global propagator at the time of each request
+    /// (`opentelemetry::global::set_text_map_propagator`). It propagates nothing until it is set.
     pub const fn global() -> Self {
-        Self::of(Codec::Global)
+        Self::new(Format::Global)
     }
 
-    const fn of(codec: Codec) -> Self {
+    const fn new(format: Format) -> Self {
         Self {
-            codec,
-            reads_baggage: false,
+            format,
+            read_baggage: false,
         }
     }
 
-    /// Reads `baggage` as well, as [`baggage::extract`] does. It is not read otherwise: what
-    /// strangers send would be found again wherever baggage is looked at.
+    /// Also reads `baggage`, with [`extract_baggage`]. Default: baggage is not read, because any
+    /// client can send it and any code that reads baggage would use it.
     #[must_use]
-    pub const fn reading_baggage(mut self) -> Self {
-        self.reads_baggage = true;
+    pub const fn read_baggage(mut self) -> Self {
+        self.read_baggage = true;
         self
     }
 
     /// Writes the context into the headers.
-    pub fn inject(&self, cx: &Context, headers: &mut HeaderMap) {
-        match &self.codec {
-            Codec::W3c => extract::inject(cx, headers),
-            Codec::Global => global::get_text_map_propagator(|propagator| {
-                propagator.inject_context(cx, &mut Writer(headers));
+    pub(crate) fn inject(&self, cx: &Context, headers: &mut HeaderMap) {
+        match &self.format {
+            Format::W3c => inject(cx, headers),
+            Format::Global => global::get_text_map_propagator(|propagator| {
+                propagator.inject_context(cx, &mut HeaderInjector(headers));
             }),
-            Codec::Own(propagator) => propagator.inject_context(cx, &mut Writer(headers)),
+            Format::Custom(propagator) => {
+                propagator.inject_context(cx, &mut HeaderInjector(headers));
+            }
         }
     }
 
-    /// What the headers add to `parent`; `None` if that is nothing, as far as one can tell.
-    pub fn extract(&self, headers: &HeaderMap, parent: &Context) -> Option<Context> {
-        let extracted = self.extracted(headers, parent)?;
-        Some(extracted.into_context(parent))
-    }
-
-    /// The same, for who needs no context where the caller's span is all that the headers say.
+    /// Returns what the headers add to `parent`, or `None` if they add nothing. Other propagators
+    /// than W3C do not report whether they add anything, and always return a context.
     #[doc(hidden)]
-    pub fn extracted(&self, headers: &HeaderMap, parent: &Context) -> Option<Extracted> {
-        let reader = Reader(headers);
-        let extracted = match &self.codec {
-            Codec::W3c => extract::extracted(headers, parent),
-            Codec::Global => Some(Extracted::Context(global::get_text_map_propagator(
-                |propagator| propagator.extract_with_context(parent, &reader),
+    pub fn extract(
+        &self,
+        headers: &LocatedHeaders<'_>,
+        parent: &Context,
+    ) -> Option<ExtractedContext> {
+        let extractor = HeaderExtractor(headers.headers);
+        let extracted = match &self.format {
+            Format::W3c => RemoteSpan::extract(headers).map(|remote| remote.into_extracted(parent)),
+            Format::Global => Some(ExtractedContext::Full(global::get_text_map_propagator(
+                |propagator| propagator.extract_with_context(parent, &extractor),
             ))),
-            Codec::Own(propagator) => Some(Extracted::Context(
-                propagator.extract_with_context(parent, &reader),
+            Format::Custom(propagator) => Some(ExtractedContext::Full(
+                propagator.extract_with_context(parent, &extractor),
             )),
         };
-        if self.reads_baggage && baggage::is_in(headers) {
+        if self.read_baggage && headers.has_baggage() {
             let context = extracted.map(|extracted| extracted.into_context(parent));
-            let context = baggage::extract(headers, context.as_ref().unwrap_or(parent));
-            return Some(Extracted::Context(context));
+            let parent = context.as_ref().unwrap_or(parent);
+            let context = extract_baggage(headers.headers, parent);
+            return Some(ExtractedContext::Full(context));
         }
         extracted
     }
 
-    /// The caller's span alone, for a [link](opentelemetry::trace::Link).
-    pub fn extract_span_context(&self, headers: &HeaderMap) -> Option<SpanContext> {
-        if matches!(self.codec, Codec::W3c) {
-            return extract::extract_span_context(headers);
+    /// Returns the caller's span, for a [link](opentelemetry::trace::Link).
+    #[doc(hidden)]
+    pub fn extract_span_context(&self, headers: &LocatedHeaders<'_>) -> Option<SpanContext> {
+        if matches!(self.format, Format::W3c) {
+            return Some(RemoteSpan::extract(headers)?.span);
         }
-        let context = self.extract(headers, &Context::new())?;
+        let none = Context::new();
+        let context = self.extract(headers, &none)?.into_context(&none);
         let span = context.span().span_context().clone();
         Some(span).filter(SpanContext::is_valid)
     }
 }
 
-impl<P: TextMapPropagator + Send + Sync + 'static> From<P> for Format {
+impl<P: TextMapPropagator + Send + Sync + 'static> From<P> for Propagation {
     fn from(propagator: P) -> Self {
-        Self::of(Codec::Own(Arc::new(propagator)))
+        Self::new(Format::Custom(Arc::new(propagator)))
     }
 }
 
@@ -133,7 +141,7 @@ mod tests {
 
     use super::*;
 
-    /// The single header of B3, as far as a test needs it.
+    /// The single-header format of B3, without its optional parts.
     #[derive(Debug)]
     struct B3;
 
@@ -170,6 +178,15 @@ mod tests {
         }
     }
 
+    fn extract(with: &Propagation, headers: &HeaderMap, parent: &Context) -> Option<Context> {
+        let extracted = with.extract(&LocatedHeaders::new(headers), parent)?;
+        Some(extracted.into_context(parent))
+    }
+
+    fn extract_span_context(with: &Propagation, headers: &HeaderMap) -> Option<SpanContext> {
+        with.extract_span_context(&LocatedHeaders::new(headers))
+    }
+
     fn span() -> Context {
         Context::new().with_remote_span_context(SpanContext::new(
             1.into(),
@@ -180,61 +197,67 @@ mod tests {
         ))
     }
 
-    fn spans(cx: &Context) -> SpanContext {
+    fn span_context(cx: &Context) -> SpanContext {
         cx.span().span_context().clone()
     }
 
     #[test]
-    fn a_propagator_by_value_replaces_the_headers_of_w3c() {
-        let b3 = Format::from(B3);
+    fn a_custom_propagator_replaces_the_headers_of_w3c() {
+        let b3 = Propagation::from(B3);
         let mut headers = HeaderMap::new();
         b3.inject(&span(), &mut headers);
         assert_eq!(
             headers["b3"],
             "00000000000000000000000000000001-0000000000000002-1"
         );
-        assert_eq!(headers.len(), 1, "what no header can be is left out");
+        assert_eq!(headers.len(), 1, "invalid names and values are omitted");
 
-        let extracted = b3.extract(&headers, &Context::new()).unwrap();
-        assert_eq!(spans(&extracted), spans(&span()));
-        assert_eq!(b3.extract_span_context(&headers), Some(spans(&span())));
-        assert_eq!(Format::w3c().extract_span_context(&headers), None);
-        assert_eq!(b3.extract_span_context(&HeaderMap::new()), None);
+        let extracted = extract(&b3, &headers, &Context::new()).unwrap();
+        assert_eq!(span_context(&extracted), span_context(&span()));
+        assert_eq!(
+            extract_span_context(&b3, &headers),
+            Some(span_context(&span()))
+        );
+        assert_eq!(extract_span_context(&Propagation::w3c(), &headers), None);
+        assert_eq!(extract_span_context(&b3, &HeaderMap::new()), None);
     }
 
     #[test]
-    fn a_propagator_that_finds_nothing_keeps_the_parent() {
-        let extracted = Format::from(B3).extract(&HeaderMap::new(), &span());
-        assert_eq!(spans(&extracted.unwrap()), spans(&span()));
-        assert!(Format::w3c().extract(&HeaderMap::new(), &span()).is_none());
+    fn a_custom_propagator_without_its_header_keeps_the_parent() {
+        let extracted = extract(&Propagation::from(B3), &HeaderMap::new(), &span());
+        assert_eq!(span_context(&extracted.unwrap()), span_context(&span()));
+        assert!(extract(&Propagation::w3c(), &HeaderMap::new(), &span()).is_none());
     }
 
     #[test]
-    fn the_global_propagator_is_asked_at_every_request() {
-        let (format, mut headers) = (Format::global(), HeaderMap::new());
-        format.inject(&span(), &mut headers);
-        assert!(headers.is_empty(), "nobody has set one");
+    fn the_global_propagator_is_looked_up_for_every_request() {
+        let (propagation, mut headers) = (Propagation::global(), HeaderMap::new());
+        propagation.inject(&span(), &mut headers);
+        assert!(headers.is_empty(), "none is set");
 
         global::set_text_map_propagator(B3);
-        format.inject(&span(), &mut headers);
+        propagation.inject(&span(), &mut headers);
         assert!(headers.contains_key("b3"));
-        assert_eq!(format.extract_span_context(&headers), Some(spans(&span())));
+        assert_eq!(
+            extract_span_context(&propagation, &headers),
+            Some(span_context(&span()))
+        );
     }
 
     #[test]
-    fn baggage_is_read_when_asked_with_and_without_a_span() {
+    fn baggage_is_read_if_enabled_with_and_without_a_span() {
         let mut headers = HeaderMap::new();
         headers.insert("baggage", "tenant=7".parse().unwrap());
-        assert!(Format::w3c().extract(&headers, &Context::new()).is_none());
+        assert!(extract(&Propagation::w3c(), &headers, &Context::new()).is_none());
 
-        let reading = Format::w3c().reading_baggage();
-        let alone = reading.extract(&headers, &span()).unwrap();
+        let reading = Propagation::w3c().read_baggage();
+        let alone = extract(&reading, &headers, &span()).unwrap();
         assert_eq!(alone.baggage().get("tenant").unwrap().as_str(), "7");
-        assert_eq!(spans(&alone), spans(&span()));
+        assert_eq!(span_context(&alone), span_context(&span()));
 
-        extract::inject(&span(), &mut headers);
-        let both = reading.extract(&headers, &Context::new()).unwrap();
+        inject(&span(), &mut headers);
+        let both = extract(&reading, &headers, &Context::new()).unwrap();
         assert_eq!(both.baggage().get("tenant").unwrap().as_str(), "7");
-        assert_eq!(spans(&both), spans(&span()));
+        assert_eq!(span_context(&both), span_context(&span()));
     }
 }

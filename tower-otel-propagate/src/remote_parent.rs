@@ -1,18 +1,20 @@
-//! What to make of a trace context that a stranger sent.
+//! The policy for the trace context of an incoming request.
 
-/// What becomes of the trace context of an incoming request.
+/// What a server does with the trace context of an incoming request. Default:
+/// [`Continue`](Self::Continue).
 ///
-/// See [trust boundaries](https://www.w3.org/TR/trace-context-2/#security-considerations).
+/// See the [security considerations](https://www.w3.org/TR/trace-context-2/#security-considerations)
+/// of the specification.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Trust {
-    /// It is continued: the span becomes its child, sampled if it is. The default, right among
-    /// services that know each other.
+pub enum RemoteParent {
+    /// Continues the trace: the server span is a child of the caller's span and inherits its
+    /// sampling decision. For services that trust their callers.
     #[default]
     Continue,
-    /// A new trace begins and links to it. For public endpoints: a stranger can neither choose
-    /// what is sampled nor join traces of others, and the connection is still there to follow.
+    /// Starts a new trace and links it to the caller's span. For public endpoints: callers can
+    /// neither decide what is sampled nor add spans to other traces.
     Link,
-    /// A new trace begins and nothing of it is kept.
+    /// Starts a new trace and ignores the caller's context.
     Ignore,
 }

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Instant};
 use opentelemetry::Context;
 
 use tower_otel_core::{Filter, GrpcCall, Kind, RequestHead, RouteSource};
-use tower_otel_propagate::{Format, Trust};
+use tower_otel_propagate::{LocatedHeaders, Propagation, RemoteParent};
 use tower_otel_semconv::{KnownMethods, Proxies, SensitiveKeys, rpc::StatusAttribute};
 
 use crate::{backend::Parent, capture::Capture, opt_in::OptIns};
@@ -22,8 +22,8 @@ pub(crate) struct Told<B> {
 pub(crate) struct Config {
     pub(crate) kind: Kind,
     pub(crate) filter: Filter,
-    pub(crate) trust: TrustRule,
-    pub(crate) format: Format,
+    pub(crate) remote_parent: RemoteParentPolicy,
+    pub(crate) propagation: Propagation,
     pub(crate) route: RouteSource,
     pub(crate) methods: KnownMethods,
     pub(crate) proxies: Proxies,
@@ -45,8 +45,8 @@ impl Config {
         Self {
             kind,
             filter: Filter::all(),
-            trust: TrustRule::default(),
-            format: Format::w3c(),
+            remote_parent: RemoteParentPolicy::default(),
+            propagation: Propagation::w3c(),
             route: RouteSource::default(),
             methods: KnownMethods::from_env(),
             proxies: Proxies::none(),
@@ -71,42 +71,47 @@ impl Config {
 
     /// What the span of an incoming request is the child of.
     pub(crate) fn parent(&self, request: &dyn RequestHead) -> Parent {
-        let (format, headers) = (&self.format, request.headers());
-        match self.trust.of(request) {
-            Trust::Continue => Context::map_current(|current| format.extracted(headers, current))
-                .map_or(Parent::Current, Parent::Remote),
-            Trust::Link => format
-                .extract_span_context(headers)
+        let propagation = &self.propagation;
+        let headers = LocatedHeaders::new(request.headers());
+        match self.remote_parent.decide(request) {
+            RemoteParent::Continue => {
+                Context::map_current(|current| propagation.extract(&headers, current))
+                    .map_or(Parent::Current, Parent::Remote)
+            }
+            RemoteParent::Link => propagation
+                .extract_span_context(&headers)
                 .map_or(Parent::Current, |remote| Parent::Root(Some(remote))),
             _ => Parent::Root(None),
         }
     }
 }
 
-/// Decides about the trace context of each request.
+/// Decides what to do with the trace context of each request.
 #[derive(Clone, Default)]
-pub(crate) struct TrustRule(Option<TrustFn>);
+pub(crate) struct RemoteParentPolicy(Option<RemoteParentFn>);
 
-type TrustFn = Arc<dyn Fn(&dyn RequestHead) -> Trust + Send + Sync>;
+type RemoteParentFn = Arc<dyn Fn(&dyn RequestHead) -> RemoteParent + Send + Sync>;
 
-impl TrustRule {
-    pub(crate) fn new(trust: impl Fn(&dyn RequestHead) -> Trust + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(trust)))
+impl RemoteParentPolicy {
+    pub(crate) fn new(
+        policy: impl Fn(&dyn RequestHead) -> RemoteParent + Send + Sync + 'static,
+    ) -> Self {
+        Self(Some(Arc::new(policy)))
     }
 
-    fn of(&self, request: &dyn RequestHead) -> Trust {
+    fn decide(&self, request: &dyn RequestHead) -> RemoteParent {
         match &self.0 {
-            None => Trust::default(),
-            Some(trust) => trust(request),
+            None => RemoteParent::default(),
+            Some(policy) => policy(request),
         }
     }
 }
 
-impl fmt::Debug for TrustRule {
+impl fmt::Debug for RemoteParentPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
-            None => "Trust::Continue",
-            Some(_) => "TrustRule",
+            None => "RemoteParent::Continue",
+            Some(_) => "RemoteParentPolicy",
         })
     }
 }

@@ -6,7 +6,7 @@ use http::HeaderName;
 use opentelemetry::trace::TracerProvider;
 use tower_layer::Layer;
 use tower_otel_core::{Filter, Kind, Observe, Observed, RequestHead, Route, RouteSource, Routing};
-use tower_otel_propagate::{Format, Trust};
+use tower_otel_propagate::{Propagation, RemoteParent};
 use tower_otel_semconv::{KnownMethods, Proxies, SensitiveKeys, attribute, rpc::StatusAttribute};
 
 #[cfg(feature = "record")]
@@ -15,7 +15,7 @@ use crate::{
     OptIn,
     backend::{Backend, Otel, Parent, Tracing},
     capture::Capture,
-    config::{Config, Told, TrustRule},
+    config::{Config, RemoteParentPolicy, Told},
     exchange::TraceExchange,
     facts::{Facts, Protocol},
     grpc::Call,
@@ -91,41 +91,44 @@ impl<B: Clone> TraceLayer<B> {
         self.telling(Record::new(recorder))
     }
 
-    /// What becomes of the trace context that a request arrives with. It is continued, by default.
+    /// Sets what a server does with the trace context of each request. Default: continue the trace.
     ///
     /// ```
-    /// use tower_otel_propagate::Trust;
+    /// use tower_otel_propagate::RemoteParent;
     /// use tower_otel_trace::TraceLayer;
     ///
-    /// // Strangers begin traces of their own; the connection to theirs is a link.
-    /// let layer = TraceLayer::server().trust(|request| {
+    /// // External callers get a new trace that links to theirs.
+    /// let layer = TraceLayer::server().remote_parent(|request| {
     ///     if request.headers().contains_key("x-from-inside") {
-    ///         Trust::Continue
+    ///         RemoteParent::Continue
     ///     } else {
-    ///         Trust::Link
+    ///         RemoteParent::Link
     ///     }
     /// });
     /// ```
     #[must_use]
-    pub fn trust(self, trust: impl Fn(&dyn RequestHead) -> Trust + Send + Sync + 'static) -> Self {
-        self.with(|config| config.trust = TrustRule::new(trust))
+    pub fn remote_parent(
+        self,
+        policy: impl Fn(&dyn RequestHead) -> RemoteParent + Send + Sync + 'static,
+    ) -> Self {
+        self.with(|config| config.remote_parent = RemoteParentPolicy::new(policy))
     }
 
-    /// In which headers a server finds the trace context of a request: any `TextMapPropagator`, or
-    /// a [`Format`]. W3C Trace Context, by default, and no baggage.
+    /// Sets the propagator that a server reads the trace context of a request with: any
+    /// `TextMapPropagator`, or a [`Propagation`]. Default: W3C Trace Context, without baggage.
     ///
     /// ```
-    /// use tower_otel_propagate::Format;
+    /// use tower_otel_propagate::Propagation;
     /// use tower_otel_trace::TraceLayer;
     ///
-    /// let layer = TraceLayer::server().propagator(Format::w3c().reading_baggage());
+    /// let layer = TraceLayer::server().propagator(Propagation::w3c().read_baggage());
     /// ```
     ///
-    /// What a client sends is for
-    /// [`PropagateLayer`](tower_otel_propagate::PropagateLayer::propagator) to write.
+    /// Clients write headers with
+    /// [`PropagateLayer`](tower_otel_propagate::PropagateLayer::propagator).
     #[must_use]
-    pub fn propagator(self, propagator: impl Into<Format>) -> Self {
-        self.with(|config| config.format = propagator.into())
+    pub fn propagator(self, propagator: impl Into<Propagation>) -> Self {
+        self.with(|config| config.propagation = propagator.into())
     }
 
     /// Which requests have a span. All, by default. Where there is none, the context a request

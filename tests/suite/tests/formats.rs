@@ -24,7 +24,7 @@ use opentelemetry_sdk::trace::SpanData;
 use suite_tests::scene::Scene;
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 use tower_otel_core::Hosts;
-use tower_otel_propagate::{BaggagePolicy, Format, PropagateLayer, Trust};
+use tower_otel_propagate::{BaggagePolicy, PropagateLayer, Propagation, RemoteParent};
 use tower_otel_trace::TraceLayer;
 
 /// Trace and span in one header, as B3 has them.
@@ -110,7 +110,9 @@ async fn a_stranger_is_linked_to_in_any_format() {
     let scene = Scene::new();
     exchange(
         PropagateLayer::new().propagator(B3),
-        TraceLayer::server().propagator(B3).trust(|_| Trust::Link),
+        TraceLayer::server()
+            .propagator(B3)
+            .remote_parent(|_| RemoteParent::Link),
     )
     .await;
     let (client, server) = spans(&scene);
@@ -128,7 +130,7 @@ async fn baggage_is_sent_and_read_only_when_both_ask() {
         .keys(["tenant"])
         .hosts(Hosts::new(["inside"]));
     let sending = || PropagateLayer::new().baggage(policy.clone());
-    let reading = || TraceLayer::server().propagator(Format::w3c().reading_baggage());
+    let reading = || TraceLayer::server().propagator(Propagation::w3c().read_baggage());
     let _scene = Scene::new();
 
     let (headers, tenant) = exchange(sending(), reading()).await;
@@ -141,7 +143,7 @@ async fn baggage_is_sent_and_read_only_when_both_ask() {
     let (_, tenant) = exchange(sending(), TraceLayer::server()).await;
     assert_eq!(tenant, None);
 
-    let strangers = reading().trust(|_| Trust::Ignore);
+    let strangers = reading().remote_parent(|_| RemoteParent::Ignore);
     let (_, tenant) = exchange(sending(), strangers).await;
     assert_eq!(tenant, None, "nor of those who are not trusted");
 }

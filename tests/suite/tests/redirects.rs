@@ -28,7 +28,7 @@ use suite_tests::{
 use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_http::follow_redirect::FollowRedirectLayer;
 use tower_otel_core::{Filter, Hosts, observe};
-use tower_otel_propagate::{DontPropagate, PropagateLayer};
+use tower_otel_propagate::{NoPropagation, PropagateLayer};
 use tower_otel_trace::TraceLayer;
 
 /// The headers of each request a server got.
@@ -204,7 +204,7 @@ async fn an_opt_out_by_extension_holds_for_the_first_hop_only() {
         .layer(TraceLayer::client())
         .layer(PropagateLayer::new())
         .service(pooled(Http::One));
-    let request = Request::get(&world.start).extension(DontPropagate);
+    let request = Request::get(&world.start).extension(NoPropagation);
     let request = request.body(Empty::new()).unwrap();
     let client = client.ready().await.unwrap();
     within("an answer", client.call(request)).await.unwrap();
@@ -220,7 +220,7 @@ async fn a_single_request_of_a_chain_opts_out() {
         .with(observe((TraceLayer::client(), PropagateLayer::new())).into_middleware())
         .build();
     let url = format!("http://{address}/");
-    let silent = client.get(&url).with_extension(DontPropagate).send();
+    let silent = client.get(&url).with_extension(NoPropagation).send();
     within("an answer", silent)
         .await
         .unwrap()

@@ -3,7 +3,7 @@
 use std::{fmt, time::Instant};
 
 use ::opentelemetry::{Context, InstrumentationScope, trace::SpanContext};
-use tower_otel_propagate::Extracted;
+use tower_otel_propagate::ExtractedContext;
 use tower_otel_semconv as semconv;
 
 use crate::facts::Facts;
@@ -99,7 +99,7 @@ pub enum Parent {
     /// Whatever is current, if anything.
     Current,
     /// A span of another process, and what came with it.
-    Remote(Extracted),
+    Remote(ExtractedContext),
     /// Nothing: the span begins a trace, and may link to a span of another process.
     Root(Option<SpanContext>),
 }

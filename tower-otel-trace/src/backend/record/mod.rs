@@ -6,7 +6,7 @@ use opentelemetry::{
     Context, ContextGuard, KeyValue,
     trace::{Link, Status, TraceContextExt},
 };
-use tower_otel_propagate::Extracted;
+use tower_otel_propagate::ExtractedContext;
 use tower_otel_semconv::attribute;
 
 use self::{
@@ -64,7 +64,7 @@ impl Backend for Record {
         }
         // Of a span alone no context is made: nobody would see it beneath the one of this span.
         let (beneath, remote, link) = match parent {
-            Parent::Remote(Extracted::Span(remote)) => (None, Some(remote), None),
+            Parent::Remote(ExtractedContext::SpanOnly(remote)) => (None, Some(remote), None),
             parent => {
                 let (beneath, link) = parent.beneath();
                 (beneath, None, link)
