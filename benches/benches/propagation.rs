@@ -57,7 +57,7 @@ fn parse(c: &mut Criterion) {
     group.bench_function("bytes", |b| {
         b.iter(|| traceparent::parse(black_box(TRACEPARENT.as_bytes())));
     });
-    group.bench_function("ours", |b| {
+    group.bench_function("tower_otel_propagate", |b| {
         b.iter(|| extract_span_context(black_box(&headers)));
     });
     group.bench_function("sdk", |b| {
@@ -70,7 +70,9 @@ fn parse(c: &mut Criterion) {
 fn extraction(c: &mut Criterion) {
     let (headers, sdk, none) = (incoming(), TraceContextPropagator::new(), Context::new());
     let mut group = c.benchmark_group("extract");
-    group.bench_function("ours", |b| b.iter(|| extract(black_box(&headers), &none)));
+    group.bench_function("tower_otel_propagate", |b| {
+        b.iter(|| extract(black_box(&headers), &none))
+    });
     group.bench_function("sdk", |b| {
         b.iter(|| sdk.extract_with_context(&none, &HeaderExtractor(black_box(&headers))));
     });
@@ -80,7 +82,7 @@ fn extraction(c: &mut Criterion) {
 fn injection(c: &mut Criterion) {
     let (context, sdk) = (current(), TraceContextPropagator::new());
     let mut group = c.benchmark_group("inject");
-    group.bench_function("ours", |b| {
+    group.bench_function("tower_otel_propagate", |b| {
         b.iter_batched_ref(
             headers,
             |headers| inject(black_box(&context), headers),

@@ -15,8 +15,7 @@ use crate::{baggage::encode, w3c::BAGGAGE};
 /// if a policy allows both the key and the host.
 ///
 /// ```
-/// use tower_otel_core::Hosts;
-/// use tower_otel_propagate::{BaggagePolicy, PropagateLayer};
+/// use tower_otel_propagate::{BaggagePolicy, Hosts, PropagateLayer};
 ///
 /// let policy = BaggagePolicy::new().keys(["tenant"]).hosts(Hosts::new(["*.internal"]));
 /// let layer = PropagateLayer::new().baggage(policy);
@@ -120,7 +119,7 @@ mod tests {
 
     #[test]
     fn nothing_is_sent_without_both_keys_and_hosts() {
-        let hosts = Hosts::new(["ours.example"]);
+        let hosts = Hosts::new(["internal.example"]);
         for policy in [
             BaggagePolicy::new(),
             BaggagePolicy::default(),
@@ -129,13 +128,16 @@ mod tests {
             BaggagePolicy::new().hosts(hosts.clone()),
             BaggagePolicy::new().keys(["other"]).hosts(hosts.clone()),
         ] {
-            assert_eq!(sent(&policy, &context(), "http://ours.example/"), None);
+            assert_eq!(sent(&policy, &context(), "http://internal.example/"), None);
         }
         let policy = BaggagePolicy::new().keys(["tenant"]).hosts(hosts);
-        let ours = sent(&policy, &context(), "http://ours.example:8080/");
-        assert_eq!(ours.unwrap(), "tenant=7;ttl=3");
+        let header = sent(&policy, &context(), "http://internal.example:8080/");
+        assert_eq!(header.unwrap(), "tenant=7;ttl=3");
         assert_eq!(sent(&policy, &context(), "http://other.example/"), None);
-        assert_eq!(sent(&policy, &Context::new(), "http://ours.example/"), None);
+        assert_eq!(
+            sent(&policy, &Context::new(), "http://internal.example/"),
+            None
+        );
     }
 
     #[test]

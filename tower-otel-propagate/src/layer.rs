@@ -37,8 +37,7 @@ use crate::{
 /// redirect policy:
 ///
 /// ```
-/// use tower_otel_core::{Filter, Hosts};
-/// use tower_otel_propagate::PropagateLayer;
+/// use tower_otel_propagate::{Filter, Hosts, PropagateLayer};
 ///
 /// let internal = Hosts::new(["*.internal"]);
 /// let layer = PropagateLayer::new().filter(Filter::only_hosts(internal.clone()));
@@ -85,8 +84,7 @@ impl PropagateLayer {
     /// Excluded requests are sent unchanged, including headers that they already have.
     ///
     /// ```
-    /// use tower_otel_core::{Filter, Hosts};
-    /// use tower_otel_propagate::PropagateLayer;
+    /// use tower_otel_propagate::{Filter, Hosts, PropagateLayer};
     ///
     /// let layer = PropagateLayer::new().filter(Filter::only_hosts(Hosts::new(["*.internal"])));
     /// ```

@@ -97,6 +97,8 @@ pub use propagation::Propagation;
 pub use propagator::{BaggagePropagator, W3cPropagator};
 pub use remote_parent::RemoteParent;
 pub use text_map::{context_from_map, context_to_map, span_context_from_map};
+#[doc(no_inline)]
+pub use tower_otel_core::{Filter, Hosts};
 pub use with_context::{WithContext, in_current_context};
 
 #[cfg(doctest)]

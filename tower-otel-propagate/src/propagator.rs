@@ -270,14 +270,14 @@ mod tests {
                 ("tracestate", &state.join(", ")),
             ]);
             let sdk = TraceContextPropagator::new();
-            let ours = W3C.extract_with_context(&Context::new(), &received);
-            let theirs = sdk.extract_with_context(&Context::new(), &received);
-            let (our_span, their_span) = (ours.span(), theirs.span());
-            prop_assert_eq!(our_span.span_context(), their_span.span_context());
+            let own = W3C.extract_with_context(&Context::new(), &received);
+            let other = sdk.extract_with_context(&Context::new(), &received);
+            let (own_span, other_span) = (own.span(), other.span());
+            prop_assert_eq!(own_span.span_context(), other_span.span_context());
 
-            let mut theirs = injected(&sdk, &theirs);
-            theirs.retain(|_, value| !value.is_empty());
-            prop_assert_eq!(injected(&W3C, &ours), theirs);
+            let mut other = injected(&sdk, &other);
+            other.retain(|_, value| !value.is_empty());
+            prop_assert_eq!(injected(&W3C, &own), other);
         }
     }
 }

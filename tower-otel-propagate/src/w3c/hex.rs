@@ -8,9 +8,10 @@ pub(super) fn parse8(text: &[u8; 8]) -> Option<u32> {
     if ascii & every(0x80) != 0 {
         return None;
     }
-    // Bit 7 of each byte says that it is no digit: `0`..=`9` become 0..=9 and stay below 0x80.
+    // Sets bit 7 of each byte that is not a digit: `0`..=`9` become 0..=9 and stay below 0x80.
     let not_digit = (ascii ^ every(b'0')) + every(0x80 - 10);
-    // The same for letters: `a`..=`f` become 1..=6. The other sum finds the zero.
+    // Sets bit 7 of each byte that is not a letter: `a`..=`f` become 1..=6 and stay below 0x80. The
+    // second sum stays below 0x80 only for 0.
     let letter = ascii ^ every(b'a' - 1);
     let not_letter = (letter + every(0x80 - 7)) | !(letter + every(0x7f));
     if not_digit & not_letter & every(0x80) != 0 {
@@ -83,7 +84,7 @@ mod tests {
     fn every_byte_at_every_position_parses_as_digit_by_digit() {
         for at in 0..8 {
             for byte in 0..=u8::MAX {
-                // The neighbours are the digits nearest to a carry or a borrow.
+                // The smallest and largest digit and letter, in case a carry reaches a neighbour.
                 for other in *b"09af" {
                     let mut text = [other; 8];
                     text[at] = byte;
