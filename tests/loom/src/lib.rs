@@ -29,12 +29,12 @@ mod changes;
 mod control;
 #[path = "../../../tower-otel-recorder/src/counts.rs"]
 mod counts;
-#[path = "../../../tower-otel-propagate/src/detect.rs"]
-mod detect;
 #[path = "../../../tower-otel-recorder/src/extras.rs"]
 mod extras;
 #[path = "../../../tower-otel-prometheus/src/histogram.rs"]
 mod histogram;
+#[path = "../../../tower-otel-propagate/src/missing_context.rs"]
+mod missing_context;
 #[path = "../../../tower-otel-prometheus/src/native.rs"]
 mod native;
 #[path = "../../../tower-otel-recorder/src/pipeline.rs"]

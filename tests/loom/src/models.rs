@@ -19,8 +19,8 @@ use tracing_subscriber::{
 };
 
 use crate::{
-    detect::Detection,
     histogram::AtomicHistogram,
+    missing_context::MissingContextCheck,
     series::{Query, Series},
 };
 
@@ -117,24 +117,24 @@ pub fn a_histogram_loses_no_sample_and_its_buckets_never_descend() {
 }
 
 /// Two threads send a request without a context, and a span is current.
-pub fn a_missing_context_is_told_once() {
+pub fn a_missing_context_is_warned_about_once() {
     let warnings = Arc::new(AtomicU32::new(0));
     let ours = filter_fn(|metadata| metadata.target().starts_with("loom_models"));
     let told = Warnings(Arc::clone(&warnings)).with_filter(ours);
     tracing::subscriber::with_default(tracing_subscriber::registry().with(told), || {
-        let detection = Arc::new(Detection::new());
-        // Without a span there is nothing to miss.
-        detection.look(&Context::new());
+        let check = Arc::new(MissingContextCheck::new());
+        // Without a span nothing is logged.
+        check.check(&Context::new());
         // loom's threads are all this one, so it is current for all of them.
         let _span = tracing::info_span!("client").entered();
-        let looks = || {
-            let detection = Arc::clone(&detection);
-            thread::spawn(move || detection.look(&Context::new()))
+        let checks = || {
+            let check = Arc::clone(&check);
+            thread::spawn(move || check.check(&Context::new()))
         };
-        let (one, other) = (looks(), looks());
+        let (one, other) = (checks(), checks());
         one.join().unwrap();
         other.join().unwrap();
-        detection.look(&Context::new());
+        check.check(&Context::new());
     });
     assert_eq!(warnings.load(Relaxed), 1);
 }

@@ -36,8 +36,8 @@ fn a_histogram_loses_no_sample_and_its_buckets_never_descend() {
 }
 
 #[test]
-fn a_missing_context_is_told_once() {
-    loom::model(models::a_missing_context_is_told_once);
+fn a_missing_context_is_warned_about_once() {
+    loom::model(models::a_missing_context_is_warned_about_once);
 }
 
 #[test]
