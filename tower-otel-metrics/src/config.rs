@@ -5,8 +5,8 @@ use tower_otel_core::{Filter, Kind, RequestHead, RouteSource};
 use tower_otel_semconv::{self as semconv, Endpoint, Forwarded, KnownMethods, Proxies};
 
 use crate::{
+    custom_labels::CustomLabels,
     keys::{Arrival, Asked},
-    labels::OwnLabels,
     names::Names,
     naming::Naming,
 };
@@ -16,7 +16,7 @@ pub(crate) struct Config<B> {
     pub(crate) kind: Kind,
     pub(crate) backend: B,
     pub(crate) naming: Naming,
-    pub(crate) labels: OwnLabels,
+    pub(crate) labels: CustomLabels,
     pub(crate) limit: usize,
     pub(crate) filter: Filter,
     pub(crate) route: RouteSource,
@@ -76,7 +76,7 @@ impl<B> Config<B> {
 
     /// Whether a server tells apart more than method and route.
     pub(crate) fn asks_more(&self) -> bool {
-        self.naming.names == Names::Conventions || self.naming.address
+        self.naming.names == Names::Conventions || self.naming.server_address
     }
 
     pub(crate) fn asked_on_server<'a>(
@@ -87,7 +87,7 @@ impl<B> Config<B> {
         let conventions = self.naming.names == Names::Conventions;
         let address = self
             .naming
-            .address
+            .server_address
             .then(|| semconv::server::on_server(forwarded, &request.target(), request.headers()));
         Asked {
             scheme: if conventions {

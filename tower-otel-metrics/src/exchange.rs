@@ -6,13 +6,13 @@ use http::{StatusCode, Version};
 use tower_otel_core::{End, Exchange, Kind, ResponseHead, Route, RouteSlot};
 
 use crate::{
-    backend::{Backend, Sample},
-    dimensions::Unanswered,
+    backend::{MetricsBackend, Sample},
+    custom_values::CustomValuesRef,
+    dimensions::NoResponse,
+    handle_cache::EntryIndex,
     instruments::{Arrived, Instruments},
     keys::Outcome,
-    labels::Own,
     names::Names,
-    series::At,
 };
 
 /// One exchange: in flight from its start, counted and timed at its end.
@@ -20,18 +20,18 @@ use crate::{
 /// It is moved several times on its way from the request into the body of the response, so it is
 /// kept small.
 #[derive(Debug)]
-pub struct MetricsExchange<B: Backend> {
+pub struct MetricsExchange<B: MetricsBackend> {
     instruments: Arc<Instruments<B>>,
     /// The gauge it was counted in, if that is not where its arrival lies.
     apart: Option<Box<B::InFlight>>,
     /// Where the route may be told on the way.
     late: Option<RouteSlot>,
     clock: Clock,
-    own: Own,
+    own: CustomValuesRef,
     /// What the request promised to send.
     sent: Option<u64>,
     received: u64,
-    arrival: Option<At>,
+    arrival: Option<EntryIndex>,
     status: Option<StatusCode>,
     /// The protocol of the response, on a client.
     version: Option<Version>,
@@ -41,7 +41,7 @@ pub struct MetricsExchange<B: Backend> {
 #[derive(Debug)]
 pub(crate) struct More {
     pub(crate) late: Option<RouteSlot>,
-    pub(crate) own: Own,
+    pub(crate) own: CustomValuesRef,
     pub(crate) sent: Option<u64>,
 }
 
@@ -62,7 +62,7 @@ impl Clock {
     }
 }
 
-impl<B: Backend> MetricsExchange<B> {
+impl<B: MetricsBackend> MetricsExchange<B> {
     pub(crate) fn new(
         instruments: &Arc<Instruments<B>>,
         arrived: Arrived<B>,
@@ -84,7 +84,7 @@ impl<B: Backend> MetricsExchange<B> {
     }
 }
 
-impl<B: Backend> Exchange for MetricsExchange<B> {
+impl<B: MetricsBackend> Exchange for MetricsExchange<B> {
     type Entered<'a>
         = ()
     where
@@ -118,15 +118,15 @@ impl<B: Backend> Exchange for MetricsExchange<B> {
             sent: self.sent,
             received: is_answered.then_some(self.received),
         };
-        let (unanswered, error_type) = match config.naming.names {
-            Names::Short => ((!is_answered).then(|| Unanswered::by(end)), None),
+        let (no_response, error_type) = match config.naming.names {
+            Names::Short => ((!is_answered).then(|| NoResponse::from_end(end)), None),
             Names::Conventions => (None, end.error_type(config.kind, self.status)),
         };
         let told = self.late.as_ref().and_then(RouteSlot::get);
         let outcome = Outcome {
             arrival: self.arrival,
             status: self.status,
-            unanswered,
+            no_response,
             error_type,
             version: self.version,
             route: told.as_ref().map(Route::as_str),
@@ -140,10 +140,10 @@ impl<B: Backend> Exchange for MetricsExchange<B> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Facade;
+    use crate::FacadeMetrics;
 
     #[test]
     fn an_exchange_is_small() {
-        assert!(size_of::<Option<MetricsExchange<Facade>>>() <= 80);
+        assert!(size_of::<Option<MetricsExchange<FacadeMetrics>>>() <= 80);
     }
 }

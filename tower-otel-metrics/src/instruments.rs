@@ -9,33 +9,34 @@ use http::Method;
 use tower_otel_core::{RequestHead, ResponseHead};
 
 use crate::{
-    backend::{Backend, InFlight, Outcome as _, Sample, SeriesLabels, Wanted},
+    backend::{InFlightGauge, MetricsBackend, OutcomeInstruments, Sample, SeriesLabels},
     config::Config,
-    dimensions::{Dimensions, OVERFLOW, Unanswered},
+    custom_labels::CustomValues,
+    custom_values::{CustomValueTable, CustomValuesRef},
+    dimensions::{Dimensions, NoResponse, OVERFLOW},
+    handle_cache::{EntryIndex, FoundEntry, HandleCache, Query},
     keys::{Arrival, ArrivalKey, Outcome, OutcomeKey},
-    labels::{Own, OwnValues, Values},
-    names::Metrics,
-    series::{At, Found, Query, Series},
+    names::MetricSet,
 };
 
 /// How many series a layer makes of each kind before it counts in the overflow series.
 pub(crate) const DEFAULT_LIMIT: usize = 2_000;
 
 #[derive(Debug)]
-pub(crate) struct Instruments<B: Backend> {
+pub(crate) struct Instruments<B: MetricsBackend> {
     pub(crate) config: Config<B>,
     resolved: OnceLock<B::Instruments>,
-    arrivals: Series<ArrivalKey, Known<B>>,
-    in_flight: Series<ArrivalKey, B::InFlight>,
-    outcomes: Series<OutcomeKey, B::Outcome>,
-    values: Values,
+    arrivals: HandleCache<ArrivalKey, Known<B>>,
+    in_flight: HandleCache<ArrivalKey, B::InFlight>,
+    outcomes: HandleCache<OutcomeKey, B::Outcome>,
+    values: CustomValueTable,
     overflow: OnceLock<(B::Outcome, B::InFlight)>,
     warned_of_the_void: AtomicBool,
 }
 
 /// The instruments of those that arrive alike.
 #[derive(Debug)]
-struct Known<B: Backend> {
+struct Known<B: MetricsBackend> {
     in_flight: B::InFlight,
     /// The first outcome they had, which is what most of them will have: handles that lie in
     /// `outcomes` as well, found here without another look into memory that is seldom warm.
@@ -44,15 +45,15 @@ struct Known<B: Backend> {
 
 /// Where an exchange was counted in.
 #[derive(Debug)]
-pub(crate) struct Arrived<B: Backend> {
+pub(crate) struct Arrived<B: MetricsBackend> {
     /// Where its arrival lies; nowhere if there was no room left.
-    pub(crate) at: Option<At>,
+    pub(crate) at: Option<EntryIndex>,
     /// The gauge it was counted in, if that is not to be found there.
     pub(crate) apart: Option<Box<B::InFlight>>,
 }
 
-impl<B: Backend> Arrived<B> {
-    fn at(at: At) -> Self {
+impl<B: MetricsBackend> Arrived<B> {
+    fn at(at: EntryIndex) -> Self {
         Self {
             at: Some(at),
             apart: None,
@@ -60,14 +61,14 @@ impl<B: Backend> Arrived<B> {
     }
 }
 
-impl<B: Backend> Instruments<B> {
+impl<B: MetricsBackend> Instruments<B> {
     pub(crate) fn new(config: Config<B>) -> Self {
         Self {
             resolved: OnceLock::new(),
-            arrivals: Series::new(config.limit),
-            in_flight: Series::new(config.limit),
-            outcomes: Series::new(config.limit),
-            values: Values::new(&config.labels, config.limit),
+            arrivals: HandleCache::new(config.limit),
+            in_flight: HandleCache::new(config.limit),
+            outcomes: HandleCache::new(config.limit),
+            values: CustomValueTable::new(&config.labels, config.limit),
             config,
             overflow: OnceLock::new(),
             warned_of_the_void: AtomicBool::new(false),
@@ -76,25 +77,29 @@ impl<B: Backend> Instruments<B> {
 
     /// The values of the caller's labels that are made from the request.
     #[inline]
-    pub(crate) fn asked_of_request(&self, request: &dyn RequestHead) -> Own {
+    pub(crate) fn asked_of_request(&self, request: &dyn RequestHead) -> CustomValuesRef {
         let labels = &self.config.labels;
         if labels.is_empty() {
-            return Own::Nothing;
+            return CustomValuesRef::Empty;
         }
-        self.add(Own::Nothing, labels.request(request))
+        self.add(CustomValuesRef::Empty, labels.request_values(request))
     }
 
     /// The same with those that are made from the response.
     #[inline]
-    pub(crate) fn asked_of_response(&self, before: Own, response: &dyn ResponseHead) -> Own {
+    pub(crate) fn asked_of_response(
+        &self,
+        before: CustomValuesRef,
+        response: &dyn ResponseHead,
+    ) -> CustomValuesRef {
         let labels = &self.config.labels;
         if labels.is_empty() {
             return before;
         }
-        self.add(before, labels.response(response))
+        self.add(before, labels.response_values(response))
     }
 
-    fn add(&self, before: Own, values: Option<OwnValues>) -> Own {
+    fn add(&self, before: CustomValuesRef, values: Option<CustomValues>) -> CustomValuesRef {
         values.map_or(before, |values| self.values.add(before, &values))
     }
 
@@ -103,7 +108,7 @@ impl<B: Backend> Instruments<B> {
     /// Only known methods are kept, so one that is found by its name is known.
     #[inline]
     pub(crate) fn arrive(&self, arrival: Arrival<&Method, &str>) -> Arrived<B> {
-        match self.arrivals.get_at(&arrival) {
+        match self.arrivals.get_with_index(&arrival) {
             Some((at, known)) => {
                 known.in_flight.started();
                 Arrived::at(at)
@@ -116,8 +121,8 @@ impl<B: Backend> Instruments<B> {
     fn arrive_unfound(&self, mut arrival: Arrival<&Method, &str>) -> Arrived<B> {
         let methods = &self.config.methods;
         arrival.method = arrival.method.filter(|name| methods.name(name).is_some());
-        let found = self.arrivals.find(&arrival);
-        let at = found.as_ref().map(|found| found.at);
+        let found = self.arrivals.find_or_insert(&arrival);
+        let at = found.as_ref().map(|found| found.index);
         if !self.is_ready() {
             let in_flight = self.make_in_flight(&self.unkept(), &arrival.dimensions());
             in_flight.started();
@@ -131,15 +136,15 @@ impl<B: Backend> Instruments<B> {
             })
             .unwrap_or_else(|| &self.overflow().1);
         in_flight.started();
-        let Some(Found { at, entry }) = found else {
+        let Some(FoundEntry { index, entry }) = found else {
             let apart = Some(Box::new(in_flight.clone()));
             return Arrived { at, apart };
         };
-        entry.get_or_make(|_| Known {
+        entry.get_or_init(|_| Known {
             in_flight: in_flight.clone(),
             usual: OnceLock::new(),
         });
-        Arrived::at(at)
+        Arrived::at(index)
     }
 
     /// Tells the instruments of an exchange that has ended, and counts it out where it was counted
@@ -148,7 +153,7 @@ impl<B: Backend> Instruments<B> {
     pub(crate) fn end(&self, of: &Outcome<'_>, apart: Option<&B::InFlight>, sample: Sample) {
         let known = of.arrival.and_then(|at| self.known(at));
         match known.and_then(|known| known.usual.get()) {
-            Some((key, outcome)) if of.is(key) => outcome.record(sample),
+            Some((key, outcome)) if of.matches(key) => outcome.record(sample),
             _ => self.end_otherwise(of, sample),
         }
         if let Some(in_flight) = apart.or(known.map(|known| &known.in_flight)) {
@@ -157,7 +162,7 @@ impl<B: Backend> Instruments<B> {
     }
 
     #[inline]
-    fn known(&self, at: At) -> Option<&Known<B>> {
+    fn known(&self, at: EntryIndex) -> Option<&Known<B>> {
         self.arrivals.entry(at)?.get()
     }
 
@@ -174,7 +179,7 @@ impl<B: Backend> Instruments<B> {
         let own = self.values.get(of.own);
         let known = of
             .arrival
-            .filter(|_| of.own != Own::TooMany)
+            .filter(|_| of.own != CustomValuesRef::Overflow)
             .and_then(|at| {
                 let arrival = self.arrivals.entry(at)?.key.borrowed();
                 Some((at, of.dimensions(arrival, &own)))
@@ -212,7 +217,7 @@ impl<B: Backend> Instruments<B> {
     /// The series of everything that has none of its own.
     #[cold]
     fn overflow(&self) -> &(B::Outcome, B::InFlight) {
-        if self.outcomes.first_refusal() {
+        if self.outcomes.first_overflow() {
             tracing::warn!(
                 limit = self.config.limit,
                 metric = %self.metrics().duration.name,
@@ -251,10 +256,10 @@ impl<B: Backend> Instruments<B> {
     }
 
     fn unkept(&self) -> B::Instruments {
-        self.config.backend.instruments(Wanted(self.metrics()))
+        self.config.backend.instruments(self.metrics())
     }
 
-    fn metrics(&self) -> Metrics {
+    fn metrics(&self) -> MetricSet {
         self.config.naming.metrics(self.config.kind)
     }
 }
@@ -265,7 +270,7 @@ fn everything() -> Dimensions<'static> {
         route: Some(OVERFLOW),
         host: Some(OVERFLOW),
         scheme: OVERFLOW,
-        unanswered: Some(Unanswered::Overflow),
-        ..Dimensions::of_method(OVERFLOW)
+        no_response: Some(NoResponse::Overflow),
+        ..Dimensions::new(OVERFLOW)
     }
 }

@@ -10,9 +10,10 @@ use http::{Method, StatusCode, Version};
 use tower_otel_semconv::{self as semconv, HostPort, protocol};
 
 use crate::{
-    dimensions::{Dimensions, Unanswered},
-    labels::{Own, OwnValues},
-    series::{At, Query},
+    custom_labels::CustomValues,
+    custom_values::CustomValuesRef,
+    dimensions::{Dimensions, NoResponse},
+    handle_cache::{EntryIndex, Query},
 };
 
 /// What is known of an exchange when it starts: borrowed from the request, or kept.
@@ -82,7 +83,7 @@ impl Query for Arrival<&Method, &str> {
     type Key = ArrivalKey;
 
     #[inline]
-    fn is(&self, key: &ArrivalKey) -> bool {
+    fn matches(&self, key: &ArrivalKey) -> bool {
         self.method == key.method.as_ref()
             && self.route == key.route.as_deref()
             && match (&self.asked, &key.asked) {
@@ -135,7 +136,7 @@ impl<'a> Arrival<&'a Method, &'a str> {
     pub(crate) fn dimensions(self) -> Dimensions<'a> {
         let of = Dimensions {
             route: self.route,
-            ..Dimensions::of_method(self.method.map_or(semconv::OTHER, Method::as_str))
+            ..Dimensions::new(self.method.map_or(semconv::OTHER, Method::as_str))
         };
         match self.asked {
             None => of,
@@ -174,28 +175,28 @@ impl ArrivalKey {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outcome<'a> {
     /// Nothing if there was no room for it.
-    pub(crate) arrival: Option<At>,
+    pub(crate) arrival: Option<EntryIndex>,
     pub(crate) status: Option<StatusCode>,
-    pub(crate) unanswered: Option<Unanswered>,
+    pub(crate) no_response: Option<NoResponse>,
     pub(crate) error_type: Option<&'static str>,
     /// The protocol of the response, on a client.
     pub(crate) version: Option<Version>,
     /// The route, where it was told on the way.
     pub(crate) route: Option<&'a str>,
     /// The values of the caller's labels.
-    pub(crate) own: Own,
+    pub(crate) own: CustomValuesRef,
 }
 
 /// The same, kept.
 #[derive(Debug)]
 pub(crate) struct OutcomeKey {
-    arrival: Option<At>,
+    arrival: Option<EntryIndex>,
     status: Option<StatusCode>,
-    unanswered: Option<Unanswered>,
+    no_response: Option<NoResponse>,
     error_type: Option<&'static str>,
     version: Option<Version>,
     route: Option<Box<str>>,
-    own: Own,
+    own: CustomValuesRef,
 }
 
 impl Hash for Outcome<'_> {
@@ -203,17 +204,17 @@ impl Hash for Outcome<'_> {
         let Self {
             arrival,
             status,
-            unanswered,
+            no_response,
             error_type,
             version,
             route,
             own,
         } = self;
         let status = status.map_or(0, |status| u64::from(status.as_u16()));
-        let unanswered = unanswered.map_or(0, |why| why as u64 + 1);
+        let no_response = no_response.map_or(0, |why| why as u64 + 1);
         let arrival = arrival.map_or(0, |at| u64::from(at.number()));
-        state.write_u64(unanswered << 48 | status << 32 | arrival);
-        if let Own::Known(at) = own {
+        state.write_u64(no_response << 48 | status << 32 | arrival);
+        if let CustomValuesRef::Stored(at) = own {
             state.write_u32(at.number());
         }
         if let Some(version) = version {
@@ -229,11 +230,11 @@ impl Query for Outcome<'_> {
     type Key = OutcomeKey;
 
     #[inline]
-    fn is(&self, key: &OutcomeKey) -> bool {
+    fn matches(&self, key: &OutcomeKey) -> bool {
         let Self {
             arrival,
             status,
-            unanswered,
+            no_response,
             error_type,
             version,
             route,
@@ -241,7 +242,7 @@ impl Query for Outcome<'_> {
         } = self;
         *arrival == key.arrival
             && *status == key.status
-            && *unanswered == key.unanswered
+            && *no_response == key.no_response
             && *version == key.version
             && *error_type == key.error_type
             && *route == key.route.as_deref()
@@ -252,7 +253,7 @@ impl Query for Outcome<'_> {
         OutcomeKey {
             arrival: self.arrival,
             status: self.status,
-            unanswered: self.unanswered,
+            no_response: self.no_response,
             error_type: self.error_type,
             version: self.version,
             route: self.route.map(Into::into),
@@ -266,16 +267,16 @@ impl<'a> Outcome<'a> {
     pub(crate) fn dimensions(
         self,
         arrival: Arrival<&'a Method, &'a str>,
-        own: &'a OwnValues,
+        own: &'a CustomValues,
     ) -> Dimensions<'a> {
         let known = arrival.dimensions();
         Dimensions {
             status: self.status,
-            unanswered: self.unanswered,
+            no_response: self.no_response,
             error_type: self.error_type,
             version: self.version.and_then(protocol::version).or(known.version),
             route: self.route.or(known.route),
-            own,
+            custom: own,
             ..known
         }
     }

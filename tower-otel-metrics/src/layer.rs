@@ -9,12 +9,12 @@ use tower_otel_core::{
 use tower_otel_semconv::{self as semconv, KnownMethods, Proxies, content_length};
 
 use crate::{
-    backend::{Backend, Facade},
+    backend::{MetricsBackend, facade::FacadeMetrics},
     config::Config,
+    custom_labels::CustomLabels,
     exchange::{MetricsExchange, More},
     instruments::{Arrived, DEFAULT_LIMIT, Instruments},
     keys::{Arrival, Asked},
-    labels::OwnLabels,
     names::Names,
     naming::Naming,
 };
@@ -24,11 +24,11 @@ use crate::{
 /// Clones of a layer, and the services it makes, share their series. The layer is an observer as
 /// well, to be joined with others by [`observe`](tower_otel_core::observe).
 #[derive(Clone, Debug)]
-pub struct MetricsLayer<B: Backend = Facade> {
+pub struct MetricsLayer<B: MetricsBackend = FacadeMetrics> {
     instruments: Arc<Instruments<B>>,
 }
 
-impl MetricsLayer<Facade> {
+impl MetricsLayer<FacadeMetrics> {
     /// Counts the requests a server answers, in the recorder of the `metrics` facade.
     ///
     /// Install the recorder before the first request is served: what ends earlier is not counted, of
@@ -48,9 +48,9 @@ impl MetricsLayer<Facade> {
     fn new(kind: Kind) -> Self {
         Self::build(Config {
             kind,
-            backend: Facade::default(),
+            backend: FacadeMetrics::default(),
             naming: Naming::default(),
-            labels: OwnLabels::default(),
+            labels: CustomLabels::default(),
             limit: DEFAULT_LIMIT,
             filter: Filter::all(),
             route: RouteSource::default(),
@@ -62,7 +62,7 @@ impl MetricsLayer<Facade> {
     }
 }
 
-impl<B: Backend> MetricsLayer<B> {
+impl<B: MetricsBackend> MetricsLayer<B> {
     fn build(config: Config<B>) -> Self {
         Self {
             instruments: Arc::new(Instruments::new(config)),
@@ -91,9 +91,9 @@ impl<B: Backend> MetricsLayer<B> {
     pub fn meter_provider(
         self,
         provider: &impl opentelemetry::metrics::MeterProvider,
-    ) -> MetricsLayer<crate::Otel> {
+    ) -> MetricsLayer<crate::OtelMetrics> {
         let config = self.instruments.config.clone();
-        MetricsLayer::build(config.with_backend(crate::Otel::new(provider)))
+        MetricsLayer::build(config.with_backend(crate::OtelMetrics::new(provider)))
     }
 
     /// What metrics and labels are called. The default is [`Names::Short`].
@@ -147,7 +147,7 @@ impl<B: Backend> MetricsLayer<B> {
     }
 }
 
-impl<B: Backend> Observe for MetricsLayer<B> {
+impl<B: MetricsBackend> Observe for MetricsLayer<B> {
     type Exchange = Option<MetricsExchange<B>>;
 
     fn start(&self, request: &mut dyn RequestHead, at: Instant) -> Self::Exchange {
@@ -178,7 +178,7 @@ impl<B: Backend> Observe for MetricsLayer<B> {
     }
 }
 
-impl<B: Backend> MetricsLayer<B> {
+impl<B: MetricsBackend> MetricsLayer<B> {
     /// Counts an exchange in.
     fn arrive(&self, request: &dyn RequestHead, route: Option<&str>) -> Arrived<B> {
         let config = &self.instruments.config;
@@ -203,7 +203,7 @@ impl<B: Backend> MetricsLayer<B> {
     }
 }
 
-impl<S, B: Backend> Layer<S> for MetricsLayer<B> {
+impl<S, B: MetricsBackend> Layer<S> for MetricsLayer<B> {
     type Service = Observed<S, Self>;
 
     fn layer(&self, inner: S) -> Self::Service {

@@ -111,21 +111,22 @@
 
 mod backend;
 mod config;
+mod custom_labels;
+mod custom_values;
 mod dimensions;
 mod exchange;
+mod handle_cache;
 mod instruments;
 mod keys;
-mod labels;
 mod layer;
 mod names;
 mod naming;
 mod options;
-mod series;
 mod sync;
 
-pub use backend::{Backend, Facade, FacadeInFlight, FacadeOutcome};
 #[cfg(feature = "opentelemetry")]
-pub use backend::{Otel, OtelInFlight, OtelInstruments, OtelOutcome};
+pub use backend::opentelemetry::OtelMetrics;
+pub use backend::{MetricsBackend, facade::FacadeMetrics};
 pub use exchange::MetricsExchange;
 pub use layer::MetricsLayer;
 pub use names::Names;

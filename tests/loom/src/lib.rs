@@ -25,12 +25,12 @@ mod sync;
 
 #[path = "../../../tower-otel-propagate/src/detect.rs"]
 mod detect;
+#[path = "../../../tower-otel-metrics/src/handle_cache/mod.rs"]
+mod handle_cache;
 #[path = "../../../tower-otel-prometheus/src/histogram.rs"]
 mod histogram;
 #[path = "../../../tower-otel-prometheus/src/native.rs"]
 mod native;
-#[path = "../../../tower-otel-metrics/src/series/mod.rs"]
-mod series;
 
 /// The queue of recorded spans. What it is made of is crossbeam's, and taken at its word.
 mod record {
