@@ -91,9 +91,11 @@ impl<B: MetricsBackend> MetricsLayer<B> {
     pub fn meter_provider(
         self,
         provider: &impl opentelemetry::metrics::MeterProvider,
-    ) -> MetricsLayer<crate::OtelMetrics> {
+    ) -> MetricsLayer<crate::backend::opentelemetry::OtelMetrics> {
         let config = self.instruments.config.clone();
-        MetricsLayer::build(config.with_backend(crate::OtelMetrics::new(provider)))
+        MetricsLayer::build(
+            config.with_backend(crate::backend::opentelemetry::OtelMetrics::new(provider)),
+        )
     }
 
     /// What metrics and labels are called. The default is [`Names::Short`].

@@ -9,6 +9,7 @@
 #![cfg(not(test))]
 #![allow(
     dead_code,
+    unused_imports,
     unreachable_pub,
     // loom's threads take turns on one.
     clippy::arc_with_non_send_sync,
