@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
-use tower_otel_metrics::{MetricsLayer, Names, Otel};
+use tower_otel_metrics::{MetricsLayer, Names, OtelMetrics};
 use tower_otel_prometheus::Prometheus;
 use tower_otel_trace::TraceLayer;
 
@@ -52,7 +52,7 @@ pub fn spans() -> TraceLayer {
 }
 
 /// Short names, the conventions' over OpenTelemetry, and labels of strangers.
-pub type MetricsLayers = (MetricsLayer, (MetricsLayer<Otel>, MetricsLayer));
+pub type MetricsLayers = (MetricsLayer, (MetricsLayer<OtelMetrics>, MetricsLayer));
 
 /// Who is told of metrics.
 #[derive(Debug)]

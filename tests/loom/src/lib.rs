@@ -9,6 +9,7 @@
 #![cfg(not(test))]
 #![allow(
     dead_code,
+    unused_imports,
     unreachable_pub,
     // loom's threads take turns on one.
     clippy::arc_with_non_send_sync,
@@ -31,6 +32,8 @@ mod control;
 mod counts;
 #[path = "../../../tower-otel-recorder/src/extras.rs"]
 mod extras;
+#[path = "../../../tower-otel-metrics/src/handle_cache/mod.rs"]
+mod handle_cache;
 #[path = "../../../tower-otel-prometheus/src/histogram.rs"]
 mod histogram;
 #[path = "../../../tower-otel-propagate/src/missing_context.rs"]
@@ -41,8 +44,6 @@ mod native;
 mod pipeline;
 #[path = "../../../tower-otel-recorder/src/queue.rs"]
 mod queue;
-#[path = "../../../tower-otel-metrics/src/series/mod.rs"]
-mod series;
 #[path = "../../../tower-otel-recorder/src/shards.rs"]
 mod shards;
 

@@ -19,9 +19,9 @@ use tracing_subscriber::{
 };
 
 use crate::{
+    handle_cache::{HandleCache, Query},
     histogram::AtomicHistogram,
     missing_context::MissingContextCheck,
-    series::{Query, Series},
 };
 
 pub use crate::recorder::*;
@@ -39,7 +39,7 @@ impl Hash for Key {
 impl Query for Key {
     type Key = u32;
 
-    fn is(&self, key: &u32) -> bool {
+    fn matches(&self, key: &u32) -> bool {
         self.0 == *key
     }
 
@@ -48,65 +48,61 @@ impl Query for Key {
     }
 }
 
-/// Two threads ask for a new series while a third one looks for it.
-pub fn a_series_is_made_once_and_seen_whole() {
-    let series = Arc::new(Series::new(2));
+/// Two threads insert the same new key while a third one looks it up.
+pub fn a_value_is_made_once_and_seen_complete() {
+    let cache = Arc::new(HandleCache::new(2));
     let made = Arc::new(AtomicU32::new(0));
-    let asks = || {
-        let (series, made) = (Arc::clone(&series), Arc::clone(&made));
+    let insert = || {
+        let (cache, made) = (Arc::clone(&cache), Arc::clone(&made));
         move || {
-            let value = series.get_or_insert_with(&Key(1), |_| {
+            let value = cache.get_or_insert_with(&Key(1), |_| {
                 made.fetch_add(1, Relaxed);
                 Box::new(41)
             });
             std::ptr::from_ref(value.unwrap()) as usize
         }
     };
-    let (one, other) = (thread::spawn(asks()), thread::spawn(asks()));
-    assert!(series.get(&Key(1)).is_none_or(|value| **value == 41));
+    let (one, other) = (thread::spawn(insert()), thread::spawn(insert()));
+    assert!(cache.get(&Key(1)).is_none_or(|value| **value == 41));
     assert_eq!(one.join().unwrap(), other.join().unwrap());
-    assert_eq!((made.load(Relaxed), series.len()), (1, 1));
+    assert_eq!((made.load(Relaxed), cache.len()), (1, 1));
 }
 
-/// Two threads ask for a series each, and there is room for one.
-pub fn the_table_takes_exactly_as_many_as_it_has_room_for() {
-    let series = Arc::new(Series::new(1));
-    let asks = |key| {
-        let series = Arc::clone(&series);
-        move || series.get_or_insert_with(&Key(key), |key| *key).copied()
+/// Two threads insert different keys into a cache of one entry.
+pub fn the_cache_takes_exactly_its_limit() {
+    let cache = Arc::new(HandleCache::new(1));
+    let insert = |key| {
+        let cache = Arc::clone(&cache);
+        move || cache.get_or_insert_with(&Key(key), |key| *key).copied()
     };
-    let (one, other) = (thread::spawn(asks(1)), thread::spawn(asks(2)));
-    let kept = [one.join().unwrap(), other.join().unwrap()];
-    let room = |key: u32| series.get(&Key(key)).copied();
-    assert_eq!(
-        kept,
-        [room(1), room(2)],
-        "who was told of a series finds it"
-    );
-    assert_eq!(kept.iter().flatten().count(), 1);
-    assert_eq!(series.len(), 1);
+    let (one, other) = (thread::spawn(insert(1)), thread::spawn(insert(2)));
+    let inserted = [one.join().unwrap(), other.join().unwrap()];
+    let found = |key: u32| cache.get(&Key(key)).copied();
+    assert_eq!(inserted, [found(1), found(2)], "an inserted key is found");
+    assert_eq!(inserted.iter().flatten().count(), 1);
+    assert_eq!(cache.len(), 1);
 }
 
-/// Two threads are refused.
-pub fn one_of_them_is_told_to_warn() {
-    let series = Arc::new(Series::<u32, ()>::new(0));
-    let refused = || {
-        let series = Arc::clone(&series);
-        thread::spawn(move || u32::from(series.first_refusal()))
+/// Two threads insert into a full cache.
+pub fn the_overflow_warning_is_logged_once() {
+    let cache = Arc::new(HandleCache::<u32, ()>::new(0));
+    let overflows = || {
+        let cache = Arc::clone(&cache);
+        thread::spawn(move || u32::from(cache.first_overflow()))
     };
-    let (one, other) = (refused(), refused());
+    let (one, other) = (overflows(), overflows());
     assert_eq!(one.join().unwrap() + other.join().unwrap(), 1);
 }
 
-/// Two threads record while somebody scrapes.
+/// Two threads record during a scrape.
 pub fn a_histogram_loses_no_sample_and_its_buckets_never_descend() {
     let histogram = Arc::new(AtomicHistogram::new(Arc::new([1.0]), true));
-    let records = || {
+    let record = || {
         let histogram = Arc::clone(&histogram);
         thread::spawn(move || histogram.record(0.5))
     };
-    // The same word of everything.
-    let (one, other) = (records(), records());
+    // Both change the same words.
+    let (one, other) = (record(), record());
     let scraped: Vec<_> = histogram.cumulative().collect();
     assert!(scraped.is_sorted() && scraped[1] <= 2, "{scraped:?}");
     one.join().unwrap();

@@ -16,18 +16,18 @@ fn bounded(model: fn()) {
 }
 
 #[test]
-fn a_series_is_made_once_and_seen_whole() {
-    loom::model(models::a_series_is_made_once_and_seen_whole);
+fn a_value_is_made_once_and_seen_complete() {
+    loom::model(models::a_value_is_made_once_and_seen_complete);
 }
 
 #[test]
-fn the_table_takes_exactly_as_many_as_it_has_room_for() {
-    loom::model(models::the_table_takes_exactly_as_many_as_it_has_room_for);
+fn the_cache_takes_exactly_its_limit() {
+    loom::model(models::the_cache_takes_exactly_its_limit);
 }
 
 #[test]
-fn of_those_who_are_refused_one_is_told_to_warn() {
-    loom::model(models::one_of_them_is_told_to_warn);
+fn the_overflow_warning_is_logged_once() {
+    loom::model(models::the_overflow_warning_is_logged_once);
 }
 
 #[test]
