@@ -12,8 +12,8 @@ use crate::{
 };
 
 impl SpanRecord {
-    /// Returns the span. The record has to be cleared before it is used again.
-    pub(crate) fn to_span_data(
+    /// Takes the span out of the record, which has to be cleared before it is used again.
+    pub(crate) fn take_span_data(
         &mut self,
         clocks: Clocks,
         scope: &InstrumentationScope,
@@ -79,7 +79,7 @@ mod tests {
 
     fn span(record: &mut SpanRecord) -> SpanData {
         let scope = InstrumentationScope::default();
-        record.to_span_data(Clocks::read(), &scope, &SpanLimits::default())
+        record.take_span_data(Clocks::read(), &scope, &SpanLimits::default())
     }
 
     #[test]
