@@ -157,12 +157,12 @@ mod tests {
     }
 
     #[test]
-    fn a_context_that_is_kept_does_not_reach_the_next_span() {
+    fn a_context_that_is_retained_does_not_reach_the_next_span() {
         let mut record = record();
-        let kept = Arc::clone(&record.changes);
+        let retained = Arc::clone(&record.changes);
         record.context_extras = record.changes.end();
         record.clear();
-        kept.change(|extras, limits| extras.attribute(KeyValue::new("late", true), limits));
+        retained.change(|extras, limits| extras.attribute(KeyValue::new("late", true), limits));
         record.context_extras = record.changes.end();
         assert_eq!(span(&mut record).attributes, []);
     }

@@ -39,6 +39,8 @@ mod histogram;
 mod native;
 #[path = "../../../tower-otel-recorder/src/pipeline.rs"]
 mod pipeline;
+#[path = "../../../tower-otel-recorder/src/progress.rs"]
+mod progress;
 #[path = "../../../tower-otel-recorder/src/queue.rs"]
 mod queue;
 #[path = "../../../tower-otel-metrics/src/series/mod.rs"]
