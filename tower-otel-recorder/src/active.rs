@@ -8,7 +8,7 @@ use crate::{
     buffer::AttributeBuffer,
     clock::Timestamp,
     record::SpanRecord,
-    shared::{PooledRecord, Shared},
+    shared::{RecordBox, Shared},
     thread_index,
     tracer::RecorderTracer,
 };
@@ -17,10 +17,10 @@ use crate::{
 ///
 /// Its owner writes to the record without a lock.
 #[derive(Debug)]
-pub struct ActiveSpan(Option<Box<PooledRecord>>);
+pub struct ActiveSpan(Option<RecordBox>);
 
 impl ActiveSpan {
-    pub(crate) const fn new(record: Box<PooledRecord>) -> Self {
+    pub(crate) const fn new(record: RecordBox) -> Self {
         Self(Some(record))
     }
 
@@ -55,7 +55,7 @@ impl ActiveSpan {
     }
 }
 
-fn finish(mut pooled: Box<PooledRecord>, shared: &Shared, at: Instant) {
+fn finish(mut pooled: RecordBox, shared: &Shared, at: Instant) {
     let record = &mut pooled.record;
     record.ended = Timestamp::Instant(at);
     record.context_extras = record.changes.end();

@@ -38,7 +38,7 @@ impl ContextChanges {
         &self.limits
     }
 
-    /// Prepares an object that nobody shares for the next span.
+    /// Prepares the object for the next span.
     pub(crate) fn reset(&mut self) {
         self.state = AtomicU8::new(0);
         *self.extras() = None;

@@ -7,10 +7,13 @@ use std::{
 
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 
-use crate::sync::{
-    Condvar, Mutex, MutexGuard, OnceLock, Thread,
-    atomic::{AtomicBool, Ordering::SeqCst},
-    park_timeout,
+use crate::{
+    progress::{Abandoned, Progress, Shutdown, Turn},
+    sync::{
+        Condvar, Mutex, MutexGuard, OnceLock, Thread,
+        atomic::{AtomicBool, Ordering::SeqCst},
+        park_timeout,
+    },
 };
 
 /// Wakes the export thread and waits for it.
@@ -18,73 +21,8 @@ use crate::sync::{
 pub(crate) struct Control {
     woken: AtomicBool,
     thread: OnceLock<Thread>,
-    state: Mutex<State>,
-    progress: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    /// The number of flushes that were requested, and how many of them are done.
-    flushes: u64,
-    flushed: u64,
-    shutdown: Option<Shutdown>,
-    /// The last failure, and the number of flushes that had been requested by then.
-    failure: Option<(u64, String)>,
-    /// The number of drained spans that are not yet given to the exporter, and of those that are.
-    backlog: usize,
-    exporting: usize,
-    /// Whether a shutdown ran out of time. The backlog is counted as dropped already.
-    abandoned: bool,
-    thread_has_ended: bool,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Shutdown {
-    timeout: Duration,
-    /// The number of its flush.
-    flush: u64,
-    /// How many callers wait for it.
-    waiting: usize,
-}
-
-impl State {
-    fn is_shut_down(&self) -> bool {
-        let done = |shutdown: Shutdown| self.flushed >= shutdown.flush;
-        self.thread_has_ended || self.shutdown.is_some_and(done)
-    }
-
-    fn result(&self, flush: u64) -> OTelSdkResult {
-        match &self.failure {
-            Some((at, failure)) if *at >= flush => {
-                Err(OTelSdkError::InternalFailure(failure.clone()))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn abandon(&mut self) -> Abandoned {
-        self.abandoned = true;
-        Abandoned {
-            backlog: std::mem::take(&mut self.backlog),
-            exporting: std::mem::take(&mut self.exporting),
-        }
-    }
-}
-
-/// What the export thread has to do.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Turn {
-    /// The number of flushes that are done after this turn.
-    pub(crate) flushes: u64,
-    /// The time for the shutdown of the exporter, if the recorder is shut down.
-    pub(crate) shutdown: Option<Duration>,
-}
-
-/// The numbers of spans that a shutdown leaves in the hands of the export thread.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Abandoned {
-    pub(crate) backlog: usize,
-    pub(crate) exporting: usize,
+    state: Mutex<Progress>,
+    changed: Condvar,
 }
 
 impl Control {
@@ -93,11 +31,11 @@ impl Control {
             woken: AtomicBool::new(false),
             thread: OnceLock::new(),
             state: Mutex::default(),
-            progress: Condvar::new(),
+            changed: Condvar::new(),
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Progress> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -179,7 +117,7 @@ impl Control {
             state.failure = Some((flushes, failure));
         }
         drop(state);
-        self.progress.notify_all();
+        self.changed.notify_all();
     }
 
     /// Ends all waiting. Called when the export thread ends, for whatever reason.
@@ -188,7 +126,7 @@ impl Control {
         state.thread_has_ended = true;
         let abandoned = state.abandon();
         drop(state);
-        self.progress.notify_all();
+        self.changed.notify_all();
         abandoned
     }
 
@@ -252,9 +190,14 @@ impl Control {
         self.state().shutdown.is_some()
     }
 
-    fn wait(&self, flush: u64, timeout: Duration) -> (MutexGuard<'_, State>, OTelSdkResult) {
+    #[cfg(test)]
+    pub(crate) fn waiting_shutdowns(&self) -> usize {
+        self.state().shutdown.map_or(0, |shutdown| shutdown.waiting)
+    }
+
+    fn wait(&self, flush: u64, timeout: Duration) -> (MutexGuard<'_, Progress>, OTelSdkResult) {
         let (state, _) = self
-            .progress
+            .changed
             .wait_timeout_while(self.state(), timeout, |state| {
                 state.flushed < flush && !state.thread_has_ended
             })

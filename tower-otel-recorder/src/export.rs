@@ -12,8 +12,8 @@ use crate::{
 };
 
 impl SpanRecord {
-    /// Returns the span. The record has to be cleared before it is used again.
-    pub(crate) fn to_span_data(
+    /// Takes the span out of the record, which has to be cleared before it is used again.
+    pub(crate) fn take_span_data(
         &mut self,
         clocks: Clocks,
         scope: &InstrumentationScope,
@@ -79,7 +79,7 @@ mod tests {
 
     fn span(record: &mut SpanRecord) -> SpanData {
         let scope = InstrumentationScope::default();
-        record.to_span_data(Clocks::read(), &scope, &SpanLimits::default())
+        record.take_span_data(Clocks::read(), &scope, &SpanLimits::default())
     }
 
     #[test]
@@ -157,12 +157,12 @@ mod tests {
     }
 
     #[test]
-    fn a_context_that_is_kept_does_not_reach_the_next_span() {
+    fn a_context_that_is_retained_does_not_reach_the_next_span() {
         let mut record = record();
-        let kept = Arc::clone(&record.changes);
+        let retained = Arc::clone(&record.changes);
         record.context_extras = record.changes.end();
         record.clear();
-        kept.change(|extras, limits| extras.attribute(KeyValue::new("late", true), limits));
+        retained.change(|extras, limits| extras.attribute(KeyValue::new("late", true), limits));
         record.context_extras = record.changes.end();
         assert_eq!(span(&mut record).attributes, []);
     }

@@ -43,6 +43,7 @@ mod export;
 mod extras;
 mod message;
 mod pipeline;
+mod progress;
 mod queue;
 mod record;
 mod recorder;

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use opentelemetry_sdk::error::OTelSdkResult;
 
 use crate::{
-    control::{Abandoned, Control, Turn},
+    control::Control,
     counts::Counters,
+    progress::{Abandoned, Turn},
     queue::Queue,
     sync::Thread,
 };
@@ -143,4 +144,70 @@ impl<T> Pipeline<T> {
 
 fn count(spans: usize) -> u64 {
     u64::try_from(spans).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use opentelemetry_sdk::error::OTelSdkError;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    /// Shuts down from two threads, and ends the turn once both wait.
+    fn two_shutdowns(failure: Option<&str>) -> [OTelSdkResult; 2] {
+        let pipeline = Pipeline::new(8, 8);
+        pipeline.push(0, 7);
+        std::thread::scope(|scope| {
+            let threads = [(); 2].map(|()| scope.spawn(|| pipeline.shutdown(LONG)));
+            while pipeline.control.waiting_shutdowns() < 2 {
+                std::thread::yield_now();
+            }
+            let turn = pipeline.next_turn(Instant::now() + LONG, 0);
+            let mut backlog = Vec::new();
+            pipeline.drain(&mut backlog);
+            assert_eq!((backlog, turn.shutdown), (vec![7], Some(LONG)));
+            assert!(threads.iter().all(|thread| !thread.is_finished()));
+            pipeline.end_turn(turn.flushes, failure.map(str::to_owned));
+            threads.map(|thread| thread.join().unwrap())
+        })
+    }
+
+    #[test]
+    fn two_shutdowns_at_once_both_succeed() {
+        assert!(two_shutdowns(None).iter().all(Result::is_ok));
+    }
+
+    #[test]
+    fn two_shutdowns_at_once_both_return_the_failure() {
+        for result in two_shutdowns(Some("no connection")) {
+            let is_failure = matches!(&result, Err(OTelSdkError::InternalFailure(text)) if text == "no connection");
+            assert!(is_failure, "{result:?}");
+        }
+    }
+
+    #[test]
+    fn a_shutdown_after_a_finished_one_is_an_error() {
+        let pipeline = Pipeline::<u8>::new(8, 8);
+        pipeline.end_thread();
+        let result = pipeline.shutdown(LONG);
+        assert!(matches!(result, Err(OTelSdkError::AlreadyShutdown)));
+    }
+
+    #[test]
+    fn spans_in_the_hands_of_a_thread_that_dies_are_counted() {
+        let pipeline = Pipeline::new(8, 8);
+        for span in 0..5 {
+            pipeline.push(0, span);
+        }
+        let mut backlog = Vec::new();
+        pipeline.drain(&mut backlog);
+        assert!(pipeline.begin_export(2));
+        pipeline.push(0, 5);
+        pipeline.end_thread();
+        pipeline.push(0, 6);
+        let counts = pipeline.counters().read();
+        assert_eq!((counts.exported, counts.failed, counts.dropped), (0, 2, 5));
+    }
 }

@@ -11,7 +11,7 @@ use opentelemetry_sdk::trace::SpanLimits;
 use crate::{pipeline::Pipeline, record::SpanRecord, sampling::Sampling};
 
 pub(crate) struct Shared {
-    pub(crate) pipeline: Pipeline<Box<PooledRecord>>,
+    pub(crate) pipeline: Pipeline<RecordBox>,
     pub(crate) sampling: Sampling,
     pub(crate) limits: SpanLimits,
     scopes: Mutex<Vec<InstrumentationScope>>,
@@ -26,9 +26,12 @@ pub(crate) struct PooledRecord {
     pub(crate) shared: Arc<Shared>,
 }
 
+/// A record as it goes through the queue and returns to the pool.
+pub(crate) type RecordBox = Box<PooledRecord>;
+
 impl Shared {
     pub(crate) fn new(
-        pipeline: Pipeline<Box<PooledRecord>>,
+        pipeline: Pipeline<RecordBox>,
         sampling: Sampling,
         limits: SpanLimits,
     ) -> Self {

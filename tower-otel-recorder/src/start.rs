@@ -8,8 +8,13 @@ use opentelemetry::{
 };
 
 use crate::{
-    active::ActiveSpan, clock::Timestamp, context_span::ContextSpan, record::SpanRecord,
-    shared::PooledRecord, thread_index, tracer::RecorderTracer,
+    active::ActiveSpan,
+    clock::Timestamp,
+    context_span::ContextSpan,
+    record::SpanRecord,
+    shared::{PooledRecord, RecordBox},
+    thread_index,
+    tracer::RecorderTracer,
 };
 
 /// What is known of a span when it starts, besides its name and attributes.
@@ -97,7 +102,7 @@ impl RecorderTracer {
         }
     }
 
-    fn record(&self) -> Box<PooledRecord> {
+    fn record(&self) -> RecordBox {
         let shared = self.shared();
         let spare = shared.pipeline.take_spare(thread_index::current());
         spare.unwrap_or_else(|| {

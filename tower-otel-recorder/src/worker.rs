@@ -14,7 +14,7 @@ use opentelemetry_sdk::{error::OTelSdkResult, trace::SpanExporter};
 use crate::{
     clock::Clocks,
     message::without_credentials,
-    shared::{PooledRecord, Shared},
+    shared::{RecordBox, Shared},
 };
 
 const MIN_DELAY: Duration = Duration::from_millis(1);
@@ -46,9 +46,9 @@ struct Worker<E> {
     shared: Arc<Shared>,
     exporter: E,
     scopes: Vec<InstrumentationScope>,
-    backlog: Vec<Box<PooledRecord>>,
+    backlog: Vec<RecordBox>,
     /// Records on their way back to the pool.
-    exported: Vec<Box<PooledRecord>>,
+    exported: Vec<RecordBox>,
     /// The last failure of this turn.
     failure: Option<String>,
     /// Whether the warning about dropped spans was logged.
@@ -101,7 +101,7 @@ impl<E: SpanExporter> Worker<E> {
         pipeline.drain(&mut self.backlog);
         self.scopes = shared.scopes();
         let clocks = Clocks::read();
-        // From the end, which is cheap to take off.
+        // `export` takes spans off the end.
         self.backlog.reverse();
         while !self.backlog.is_empty() {
             let spans = pipeline.batch().min(self.backlog.len());
@@ -117,7 +117,7 @@ impl<E: SpanExporter> Worker<E> {
         }
     }
 
-    /// Exports the last spans of the backlog, in reverse order. Returns whether the exporter has accepted them.
+    /// Exports so many spans from the end of the reversed backlog. Returns whether the exporter has accepted them.
     fn export(&mut self, spans: usize, clocks: Clocks) -> bool {
         let mut batch = Vec::with_capacity(spans);
         let no_scope = InstrumentationScope::default();
@@ -127,7 +127,7 @@ impl<E: SpanExporter> Worker<E> {
             };
             let record = &mut pooled.record;
             let scope = self.scopes.get(record.scope).unwrap_or(&no_scope);
-            batch.push(record.to_span_data(clocks, scope, &self.shared.limits));
+            batch.push(record.take_span_data(clocks, scope, &self.shared.limits));
             record.clear();
             self.exported.push(pooled);
         }

@@ -42,6 +42,8 @@ mod missing_context;
 mod native;
 #[path = "../../../tower-otel-recorder/src/pipeline.rs"]
 mod pipeline;
+#[path = "../../../tower-otel-recorder/src/progress.rs"]
+mod progress;
 #[path = "../../../tower-otel-recorder/src/queue.rs"]
 mod queue;
 #[path = "../../../tower-otel-recorder/src/shards.rs"]
