@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use opentelemetry_semantic_conventions::resource as key;
 
-use crate::choice::{LogFormat, LogsExporter, MetricsExporter, Protocol, TracesExporter};
 use crate::config::Settings;
+use crate::options::{LogFormat, LogsExporter, MetricsExporter, Protocol, TracesExporter};
 use crate::sampler::Sampler;
 
 /// Says what the variables shall not decide. Made by

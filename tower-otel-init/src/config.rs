@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use crate::InitError;
-use crate::batch::Batch;
-use crate::choice::{
+use crate::batch_config::Batch;
+use crate::env::{Env, Lookup, Warning};
+use crate::options::{
     Flag, LogFormat, LogLevel, LogsExporter, MetricsExporter, Propagator, Protocol, TracesExporter,
 };
-use crate::env::{Env, Lookup, Warning};
-use crate::otlp::{Otlp, Signal, is_header};
+use crate::otlp_config::{Otlp, Signal, is_header};
 use crate::propagation;
 use crate::resource;
 use crate::sampler::Sampler;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::otlp::positive;
+use crate::otlp_config::positive;
 
 /// Where variables come from. Tests have their own.
 pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;

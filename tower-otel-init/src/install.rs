@@ -9,7 +9,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer, Registry};
 
 use crate::config::Config;
-use crate::{Builder, InitError, Telemetry, lines, propagation};
+use crate::{Builder, InitError, Telemetry, log_lines as lines, propagation};
 
 /// Layers for a `tracing` subscriber, one for each signal that wants one.
 pub type Layers<S> = Vec<Box<dyn Layer<S> + Send + Sync>>;

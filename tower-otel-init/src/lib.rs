@@ -97,46 +97,46 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod batch;
+mod batch_config;
 mod builder;
-mod choice;
-mod collector;
 mod config;
-mod console;
+mod console_span_processor;
+mod drop_counter;
+mod endpoint_health;
 mod env;
 mod error;
-mod exports;
+mod export_runtime;
 #[cfg(any(feature = "b3", feature = "xray"))]
-mod foreign;
-mod guard;
+mod flag_normalizer;
 mod install;
-mod lines;
-mod link;
-mod metrics;
-mod otlp;
-mod propagation;
+mod log_lines;
 #[cfg(feature = "logs")]
-mod records;
-mod rejections;
+mod log_pipeline;
+mod metric_pipeline;
+mod options;
+mod otlp_config;
+mod otlp_exporter;
+mod partial_success;
+mod propagation;
 mod resource;
 mod sampler;
-mod signal;
-mod spans;
+mod shutdown_signal;
+mod span_pipeline;
 mod start;
-mod style;
-mod tally;
-mod tree;
+mod telemetry;
+mod terminal;
+mod trace_tree;
 
 pub use builder::Builder;
-pub use choice::{LogFormat, LogsExporter, MetricsExporter, Protocol, TracesExporter};
 pub(crate) use config::Settings;
+pub use drop_counter::Dropped;
 pub use env::Warning;
 pub use error::InitError;
-pub use guard::{Telemetry, Unfinished};
 pub use install::Layers;
+pub use options::{LogFormat, LogsExporter, MetricsExporter, Protocol, TracesExporter};
 pub use sampler::Sampler;
-pub use signal::shutdown_signal;
-pub use tally::Dropped;
+pub use shutdown_signal::shutdown_signal;
+pub use telemetry::{Telemetry, Unfinished};
 
 /// Starts traces, metrics and log lines of a service, and sends what is to be sent to this
 /// collector, over gRPC unless `OTEL_EXPORTER_OTLP_PROTOCOL` says otherwise. All else is as

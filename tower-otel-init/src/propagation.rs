@@ -4,8 +4,8 @@ use opentelemetry::propagation::{TextMapCompositePropagator, TextMapPropagator};
 use tower_otel_propagate::{BaggagePropagator, W3cPropagator};
 
 use crate::InitError;
-use crate::choice::Propagator;
 use crate::env::Env;
+use crate::options::Propagator;
 
 pub(crate) fn propagator(chosen: &[Propagator]) -> TextMapCompositePropagator {
     TextMapCompositePropagator::new(chosen.iter().filter_map(codec).collect())
@@ -23,12 +23,12 @@ fn codec(propagator: &Propagator) -> Option<Box<dyn TextMapPropagator + Send + S
                 _ => MultipleHeader,
             };
             let b3 = opentelemetry_propagator_b3::Propagator::with_encoding(encoding);
-            Box::new(crate::foreign::Foreign(b3))
+            Box::new(crate::flag_normalizer::Foreign(b3))
         }
         #[cfg(feature = "xray")]
         Propagator::Xray => {
             let xray = opentelemetry_aws::trace::XrayPropagator::new();
-            Box::new(crate::foreign::Foreign(xray))
+            Box::new(crate::flag_normalizer::Foreign(xray))
         }
         // Refused where their features are off.
         #[cfg(not(feature = "b3"))]

@@ -13,14 +13,17 @@ use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::{Config, Target};
-use crate::console::Console;
-use crate::exports::Exports;
+use crate::console_span_processor::Console;
+use crate::drop_counter::Tally;
+use crate::export_runtime::Exports;
 use crate::install::Layers;
 #[cfg(feature = "logs")]
-use crate::records;
-use crate::spans::Counted;
-use crate::tally::Tally;
-use crate::{Builder, InitError, Settings, Telemetry, collector, env, metrics, resource, spans};
+use crate::log_pipeline as records;
+use crate::span_pipeline::Counted;
+use crate::{
+    Builder, InitError, Settings, Telemetry, env, metric_pipeline as metrics,
+    otlp_exporter as collector, resource, span_pipeline as spans,
+};
 
 impl Builder {
     /// What fails here takes down with it what was started.

@@ -122,16 +122,16 @@
 #![allow(clippy::panic, reason = "an assertion that fails panics")]
 
 mod diff;
-mod expected;
-mod meter;
+mod expected_span;
 mod metrics;
-mod recorder;
-mod shown;
+mod metrics_recorder;
+mod span_text;
 mod spans;
 mod telemetry;
+mod test_meter;
 
 pub use self::{
-    expected::{ExpectedSpan, span},
+    expected_span::{ExpectedSpan, span},
     metrics::{Histogram, Metrics},
     spans::{Span, Spans},
     telemetry::{Installed, TestTelemetry},

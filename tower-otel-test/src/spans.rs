@@ -8,8 +8,8 @@ use opentelemetry_sdk::trace::SpanData;
 use crate::{
     ExpectedSpan,
     diff::difference,
-    expected::pairs,
-    shown::{self, Shown},
+    expected_span::pairs,
+    span_text::{self as shown, Shown},
 };
 
 /// The spans that have ended, earlier starts first.
@@ -86,7 +86,7 @@ impl Spans {
         if pairs.iter().all(|pair| pair.agrees()) {
             return None;
         }
-        let of = |side: fn(&crate::expected::Pair<'_>) -> Option<Shown>| {
+        let of = |side: fn(&crate::expected_span::Pair<'_>) -> Option<Shown>| {
             shown::forest(&pairs.iter().filter_map(side).collect::<Vec<_>>())
         };
         let (expected, recorded) = (of(|pair| pair.expected()), of(|pair| pair.recorded()));

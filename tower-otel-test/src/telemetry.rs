@@ -16,7 +16,8 @@ use tracing::{Dispatch, dispatcher, level_filters::LevelFilter};
 use tracing_subscriber::{Layer, layer::SubscriberExt};
 
 use crate::{
-    ExpectedSpan, Metrics, Span, Spans, diff::difference, meter::Meter, recorder::Recorder,
+    ExpectedSpan, Metrics, Span, Spans, diff::difference, metrics_recorder::Recorder,
+    test_meter::Meter,
 };
 
 /// How long something is waited for. A test that fails may take its time.

@@ -1,12 +1,12 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-mod batches;
-mod collector;
-mod lines;
-mod sdk;
+mod batch_variables;
+mod log_variables;
+mod otlp_variables;
+mod sdk_variables;
 
 use super::*;
-use crate::choice::Propagator;
+use crate::options::Propagator;
 
 type Variables<'a> = &'a [(&'a str, &'a str)];
 

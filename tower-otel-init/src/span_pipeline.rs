@@ -12,11 +12,11 @@ use opentelemetry_sdk::trace::{
 };
 use tokio::runtime::Handle;
 
-use crate::batch::Batch;
-use crate::exports::Exports;
-use crate::link::Link;
-use crate::rejections::Rejections;
-use crate::tally::Tally;
+use crate::batch_config::Batch;
+use crate::drop_counter::Tally;
+use crate::endpoint_health::Link;
+use crate::export_runtime::Exports;
+use crate::partial_success::Rejections;
 
 /// The SDK's batch processor behind a door that counts.
 #[derive(Debug)]

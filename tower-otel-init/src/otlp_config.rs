@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::choice::{Compression, Protocol};
 use crate::env::{Env, pairs};
+use crate::options::{Compression, Protocol};
 use crate::{InitError, Settings};
 
 /// One signal's way to its collector.

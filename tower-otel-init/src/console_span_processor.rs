@@ -11,8 +11,8 @@ use opentelemetry::trace::{Span as _, TraceId};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
-use crate::style::{Style, wanted};
-use crate::tree;
+use crate::terminal::{Style, wanted};
+use crate::trace_tree as tree;
 
 /// Traces and spans that are kept at most: a span that never ends must not keep others for ever.
 const TRACES: usize = 256;

@@ -11,7 +11,7 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
 use tracing::{Dispatch, Event, Metadata, Subscriber, level_filters::LevelFilter};
 
-use crate::style::{fit, printable};
+use crate::terminal::{fit, printable};
 
 /// One exporter's listener.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use opentelemetry::trace::{SpanKind, Status};
 use opentelemetry_sdk::trace::SpanData;
 use opentelemetry_semantic_conventions::attribute as key;
 
-use crate::style::{Colour, Style, duration, fit, printable};
+use crate::terminal::{Colour, Style, duration, fit, printable};
 
 const NAME_WIDTH: usize = 40;
 const BAR_WIDTH: usize = 24;
@@ -199,5 +199,5 @@ fn since(start: SystemTime, end: SystemTime) -> Duration {
 }
 
 #[cfg(test)]
-#[path = "tree_tests.rs"]
+#[path = "trace_tree_tests.rs"]
 mod tests;

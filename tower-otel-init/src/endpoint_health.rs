@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 use opentelemetry_sdk::error::OTelSdkResult;
 
-use crate::rejections::Rejected;
+use crate::partial_success::Rejected;
 
 #[derive(Debug)]
 pub(crate) struct Link {

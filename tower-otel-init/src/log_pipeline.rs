@@ -16,11 +16,11 @@ use tracing::Subscriber;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{EnvFilter, Layer};
 
-use crate::batch::Batch;
-use crate::exports::Exports;
-use crate::link::Link;
-use crate::rejections::Rejections;
-use crate::tally::Tally;
+use crate::batch_config::Batch;
+use crate::drop_counter::Tally;
+use crate::endpoint_health::Link;
+use crate::export_runtime::Exports;
+use crate::partial_success::Rejections;
 
 /// Log records that were written and did not arrive, by `reason`.
 pub(crate) const DROPPED: &str = "otel_log_records_dropped_total";

@@ -3,9 +3,9 @@
 use opentelemetry_otlp::{ExporterBuildError, MetricExporter, SpanExporter, WithExportConfig};
 
 use crate::InitError;
-use crate::choice::Protocol;
-use crate::exports::Exports;
-use crate::otlp::Otlp;
+use crate::export_runtime::Exports;
+use crate::options::Protocol;
+use crate::otlp_config::Otlp;
 
 macro_rules! exporter {
     ($(#[$about:meta])* $name:ident, $exporter:ident) => {

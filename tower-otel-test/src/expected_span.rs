@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use opentelemetry::{Value, trace::SpanKind};
 
 use crate::{
-    shown::Shown,
+    span_text::Shown,
     spans::{Node, Span},
 };
 

@@ -11,9 +11,9 @@ use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
 
-use crate::link::Link;
-use crate::rejections::Rejections;
-use crate::tally::Tally;
+use crate::drop_counter::Tally;
+use crate::endpoint_health::Link;
+use crate::partial_success::Rejections;
 
 pub(crate) fn push<E: PushMetricExporter>(
     exporter: E,

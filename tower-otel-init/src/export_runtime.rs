@@ -13,7 +13,7 @@ use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
-use crate::rejections::Mute;
+use crate::partial_success::Mute;
 
 #[derive(Debug)]
 pub(crate) struct Exports {

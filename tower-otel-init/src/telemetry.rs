@@ -12,8 +12,8 @@ use opentelemetry_sdk::trace::SdkTracerProvider;
 #[cfg(feature = "prometheus")]
 use tower_otel_metrics::prometheus::Prometheus;
 
-use crate::exports::Exports;
-use crate::tally::{Dropped, Tally};
+use crate::drop_counter::{Dropped, Tally};
+use crate::export_runtime::Exports;
 use crate::{Builder, InitError, Settings, Warning};
 
 /// Telemetry that is running. Keep it until the end of `main`: when it is dropped, what has been
@@ -27,7 +27,7 @@ pub struct Telemetry {
     #[cfg(feature = "prometheus")]
     pub(crate) prometheus: Option<Prometheus>,
     #[cfg(feature = "prometheus")]
-    pub(crate) printer: std::sync::Mutex<Option<crate::metrics::console::Printer>>,
+    pub(crate) printer: std::sync::Mutex<Option<crate::metric_pipeline::console::Printer>>,
     pub(crate) exports: Option<Exports>,
     pub(crate) tally: Option<Arc<Tally>>,
     pub(crate) log_tally: Option<Arc<Tally>>,

@@ -11,7 +11,7 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter}
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{EnvFilter, Layer};
 
-use crate::choice::LogFormat;
+use crate::options::LogFormat;
 
 /// The layer that writes them. Its filter is its own: what it leaves out can still be a span.
 pub(crate) fn layer<S, W>(
@@ -33,7 +33,7 @@ where
             .with_filter(filter)
             .boxed(),
         LogFormat::Pretty => {
-            let colours = std::io::stdout().is_terminal() && crate::style::wanted();
+            let colours = std::io::stdout().is_terminal() && crate::terminal::wanted();
             layer
                 .with_ansi(colours)
                 .map_event_format(|format| Traced(format.with_ansi(colours)))
