@@ -1,4 +1,4 @@
-//! Traces for a person: each is drawn when the last of its spans here has ended.
+//! `OTEL_TRACES_EXPORTER=console`: prints each trace when the last of its spans in this process ends.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,74 +11,77 @@ use opentelemetry::trace::{Span as _, TraceId};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
-use crate::terminal::{Style, wanted};
-use crate::trace_tree as tree;
+use crate::terminal::{Style, colors_allowed};
+use crate::trace_tree;
 
-/// Traces and spans that are kept at most: a span that never ends must not keep others for ever.
-const TRACES: usize = 256;
-const SPANS: usize = 1000;
+/// The maximum number of traces in memory. A span that never ends keeps its trace there.
+const MAX_TRACES: usize = 256;
+/// The maximum number of spans per trace. Further spans are not printed.
+const MAX_SPANS: usize = 1000;
 
-pub(crate) struct Console {
-    traces: Mutex<HashMap<TraceId, Trace>>,
+pub(crate) struct ConsoleSpanProcessor {
+    traces: Mutex<HashMap<TraceId, OpenTrace>>,
     out: Mutex<Box<dyn Write + Send>>,
     style: Style,
 }
 
+/// A trace with spans that have not ended.
 #[derive(Default)]
-struct Trace {
-    open: usize,
-    spans: Vec<SpanData>,
+struct OpenTrace {
+    open_spans: usize,
+    ended: Vec<SpanData>,
 }
 
-impl Console {
-    /// On the standard output, in colour if that is a terminal.
+impl ConsoleSpanProcessor {
+    /// Returns a processor for the standard output, with colors if that is a terminal.
     pub(crate) fn stdout() -> Self {
-        let colours = io::stdout().is_terminal() && wanted();
-        Self::new(Box::new(io::stdout()), colours)
+        let colors = io::stdout().is_terminal() && colors_allowed();
+        Self::new(Box::new(io::stdout()), colors)
     }
 
-    fn new(out: Box<dyn Write + Send>, colours: bool) -> Self {
+    fn new(out: Box<dyn Write + Send>, colors: bool) -> Self {
         Self {
             traces: Mutex::default(),
             out: Mutex::new(out),
-            style: Style { colours },
+            style: Style { colors },
         }
     }
 
-    fn traces(&self) -> MutexGuard<'_, HashMap<TraceId, Trace>> {
+    fn traces(&self) -> MutexGuard<'_, HashMap<TraceId, OpenTrace>> {
         self.traces.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Nobody can be told that the standard output is closed.
-    fn print(&self, trace: &Trace) {
-        let text = tree::draw(&trace.spans, self.style);
+    /// Prints the ended spans. A closed output is ignored.
+    fn print(&self, trace: &OpenTrace) {
+        let text = trace_tree::render(&trace.ended, self.style);
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
         let _ = writeln!(out, "{text}").and_then(|()| out.flush());
     }
 
-    /// What has ended of traces that have not.
-    fn print_rest(&self) {
-        let rest = std::mem::take(&mut *self.traces());
-        for trace in rest.values().filter(|trace| !trace.spans.is_empty()) {
+    /// Prints the ended spans of the traces that have open spans.
+    fn print_open(&self) {
+        let traces = std::mem::take(&mut *self.traces());
+        for trace in traces.values().filter(|trace| !trace.ended.is_empty()) {
             self.print(trace);
         }
     }
 }
 
-impl fmt::Debug for Console {
+impl fmt::Debug for ConsoleSpanProcessor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Console").finish_non_exhaustive()
+        f.debug_struct("ConsoleSpanProcessor")
+            .finish_non_exhaustive()
     }
 }
 
-impl SpanProcessor for Console {
+impl SpanProcessor for ConsoleSpanProcessor {
     fn on_start(&self, span: &mut Span, _cx: &Context) {
         let id = span.span_context().trace_id();
         let mut traces = self.traces();
-        if traces.len() >= TRACES && !traces.contains_key(&id) {
+        if traces.len() >= MAX_TRACES && !traces.contains_key(&id) {
             return;
         }
-        traces.entry(id).or_default().open += 1;
+        traces.entry(id).or_default().open_spans += 1;
     }
 
     fn on_end(&self, span: SpanData) {
@@ -87,15 +90,15 @@ impl SpanProcessor for Console {
         let Some(trace) = traces.get_mut(&id) else {
             return;
         };
-        trace.open = trace.open.saturating_sub(1);
-        if trace.spans.len() < SPANS {
-            trace.spans.push(span);
+        trace.open_spans = trace.open_spans.saturating_sub(1);
+        if trace.ended.len() < MAX_SPANS {
+            trace.ended.push(span);
         }
-        if trace.open == 0
-            && let Some(whole) = traces.remove(&id)
+        if trace.open_spans == 0
+            && let Some(trace) = traces.remove(&id)
         {
             drop(traces);
-            self.print(&whole);
+            self.print(&trace);
         }
     }
 
@@ -104,7 +107,7 @@ impl SpanProcessor for Console {
     }
 
     fn shutdown_with_timeout(&self, _timeout: Duration) -> OTelSdkResult {
-        self.print_rest();
+        self.print_open();
         Ok(())
     }
 }
@@ -112,61 +115,41 @@ impl SpanProcessor for Console {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::sync::Arc;
-
     use opentelemetry::trace::{TraceContextExt, Tracer, TracerProvider};
     use opentelemetry_sdk::trace::SdkTracerProvider;
 
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Page(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Page {
-        fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(text)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl Page {
-        fn text(&self) -> String {
-            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-        }
-    }
+    use crate::test_output::TestOutput;
 
     #[test]
-    fn a_trace_is_drawn_once_when_its_last_span_has_ended() {
-        let page = Page::default();
+    fn a_trace_is_printed_once_when_its_last_span_ends() {
+        let output = TestOutput::default();
         let provider = SdkTracerProvider::builder()
-            .with_span_processor(Console::new(Box::new(page.clone()), false))
+            .with_span_processor(ConsoleSpanProcessor::new(Box::new(output.clone()), false))
             .build();
         let tracer = provider.tracer("");
         let root = Context::new().with_span(tracer.start_with_context("root", &Context::new()));
         let child = Context::new().with_span(tracer.start_with_context("child", &root));
         root.span().end();
-        assert_eq!(page.text(), "");
+        assert_eq!(output.text(), "");
         child.span().end();
-        let text = page.text();
+        let text = output.text();
         assert!(text.contains("2 spans"), "{text}");
         assert!(text.contains("\n└─ child"), "{text}");
         provider.shutdown().unwrap();
-        assert_eq!(page.text(), text);
+        assert_eq!(output.text(), text);
     }
 
     #[test]
-    fn what_never_ends_does_not_hold_the_rest_at_shutdown() {
-        let page = Page::default();
+    fn shutdown_prints_the_ended_spans_of_open_traces() {
+        let output = TestOutput::default();
         let provider = SdkTracerProvider::builder()
-            .with_span_processor(Console::new(Box::new(page.clone()), false))
+            .with_span_processor(ConsoleSpanProcessor::new(Box::new(output.clone()), false))
             .build();
         let tracer = provider.tracer("");
         let root = Context::new().with_span(tracer.start_with_context("root", &Context::new()));
         tracer.start_with_context("child", &root).end();
         provider.shutdown().unwrap();
-        assert!(page.text().contains("1 span,"), "{}", page.text());
+        assert!(output.text().contains("1 span,"), "{}", output.text());
     }
 }

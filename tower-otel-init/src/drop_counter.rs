@@ -1,118 +1,74 @@
-//! What has become of every span, and of every log record.
+//! Accounts for every span, or every log record, from its end to its delivery.
 
-use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 
-/// Counts spans, or log records, from their end to their delivery. One that was accepted and is
-/// neither delivered nor failed is on its way; once closed, nothing is on its way any more, so it is
-/// lost.
+use crate::drop_counts::DropCounts;
+
+/// Limits the queue of a batch processor, and counts what becomes of each item.
+///
+/// An accepted item is pending until it is delivered, failed or rejected. After `close`, pending
+/// items count as dropped.
 #[derive(Debug)]
-pub(crate) struct Tally {
-    /// The counter it is published as.
+pub(crate) struct DropCounter {
+    /// The name of the published counter.
     pub(crate) metric: &'static str,
-    room: usize,
+    capacity: usize,
     queued: AtomicUsize,
     accepted: AtomicU64,
     delivered: AtomicU64,
-    failed: AtomicU64,
+    export_failed: AtomicU64,
     rejected: AtomicU64,
-    refused: AtomicU64,
-    late: AtomicU64,
+    queue_full: AtomicU64,
+    after_close: AtomicU64,
     closed: AtomicBool,
 }
 
-/// Spans or log records that were recorded and did not arrive, by the reason.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Dropped {
-    /// The queue was full.
-    pub queue_full: u64,
-    /// The collector could not be reached, was too slow, or said no.
-    pub export_failed: u64,
-    /// The collector took the batch without them (`partial_success`).
-    pub rejected: u64,
-    /// They had not been delivered when time was up at shutdown, or ended after it.
-    pub shutdown: u64,
-}
-
-impl Dropped {
-    /// All of them.
-    #[must_use]
-    pub fn total(self) -> u64 {
-        self.queue_full + self.export_failed + self.rejected + self.shutdown
-    }
-
-    /// With the word for each reason.
-    pub(crate) fn reasons(self) -> [(&'static str, u64); 4] {
-        [
-            ("queue_full", self.queue_full),
-            ("export_failed", self.export_failed),
-            ("rejected", self.rejected),
-            ("shutdown", self.shutdown),
-        ]
-    }
-}
-
-impl fmt::Display for Dropped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            queue_full,
-            export_failed,
-            rejected,
-            shutdown,
-        } = self;
-        write!(
-            f,
-            "{queue_full} did not fit the queue, {export_failed} could not be sent, {rejected} \
-             were rejected, {shutdown} were left at the end"
-        )
-    }
-}
-
-impl Tally {
-    pub(crate) fn new(metric: &'static str, room: usize) -> Self {
+impl DropCounter {
+    pub(crate) fn new(metric: &'static str, capacity: usize) -> Self {
         Self {
             metric,
-            room,
+            capacity,
             queued: AtomicUsize::new(0),
             accepted: AtomicU64::new(0),
             delivered: AtomicU64::new(0),
-            failed: AtomicU64::new(0),
+            export_failed: AtomicU64::new(0),
             rejected: AtomicU64::new(0),
-            refused: AtomicU64::new(0),
-            late: AtomicU64::new(0),
+            queue_full: AtomicU64::new(0),
+            after_close: AtomicU64::new(0),
             closed: AtomicBool::new(false),
         }
     }
 
-    /// Whether there is room for one more, which is then taken. The queue behind has as much room,
-    /// and gives it back before it is given back here, so it never refuses what was accepted.
+    /// Counts one more item and returns whether it may be queued.
+    ///
+    /// The batch processor's queue has the same capacity and releases its place first, so it never
+    /// drops an accepted item.
     pub(crate) fn accept(&self) -> bool {
         if self.closed.load(SeqCst) {
-            self.late.fetch_add(1, Relaxed);
+            self.after_close.fetch_add(1, Relaxed);
             return false;
         }
-        if self.queued.fetch_add(1, SeqCst) >= self.room {
+        if self.queued.fetch_add(1, SeqCst) >= self.capacity {
             self.queued.fetch_sub(1, SeqCst);
-            self.refused.fetch_add(1, Relaxed);
+            self.queue_full.fetch_add(1, Relaxed);
             return false;
         }
         self.accepted.fetch_add(1, SeqCst);
         true
     }
 
-    /// So many have left the queue.
-    pub(crate) fn taken(&self, count: usize) {
+    /// Records that a batch of this size has left the queue.
+    pub(crate) fn dequeue(&self, count: usize) {
         self.queued.fetch_sub(count, SeqCst);
     }
 
-    /// An export of so many is over, and so many of them were rejected.
-    pub(crate) fn exported(&self, count: usize, result: &OTelSdkResult, rejected: u64) {
+    /// Records the result of an export, and how many items of its batch were rejected.
+    pub(crate) fn record_export(&self, count: usize, result: &OTelSdkResult, rejected: u64) {
         let count = count as u64;
         if result.is_err() {
-            self.failed.fetch_add(count, SeqCst);
+            self.export_failed.fetch_add(count, SeqCst);
             return;
         }
         let rejected = rejected.min(count);
@@ -120,21 +76,21 @@ impl Tally {
         self.delivered.fetch_add(count - rejected, SeqCst);
     }
 
-    /// What failed while this ran.
+    /// Runs a flush, and returns an error if an export failed meanwhile.
     pub(crate) fn flush(&self, flush: impl FnOnce() -> OTelSdkResult) -> OTelSdkResult {
-        let before = self.failed.load(SeqCst);
+        let before = self.export_failed.load(SeqCst);
         flush()?;
-        match self.failed.load(SeqCst) - before {
+        match self.export_failed.load(SeqCst) - before {
             0 => Ok(()),
-            lost => Err(OTelSdkError::InternalFailure(format!(
-                "{lost} could not be sent"
+            failed => Err(OTelSdkError::InternalFailure(format!(
+                "{failed} could not be exported"
             ))),
         }
     }
 
-    /// The counter, for a recorder of the `metrics` facade.
+    /// Sets the counter of the `metrics` facade.
     pub(crate) fn publish(&self) {
-        for (reason, count) in self.dropped().reasons() {
+        for (reason, count) in self.counts().by_reason() {
             metrics::counter!(self.metric, "reason" => reason).absolute(count);
         }
     }
@@ -143,24 +99,21 @@ impl Tally {
         self.closed.store(true, SeqCst);
     }
 
-    pub(crate) fn refused(&self) -> u64 {
-        self.refused.load(Relaxed)
+    pub(crate) fn queue_full(&self) -> u64 {
+        self.queue_full.load(Relaxed)
     }
 
-    pub(crate) fn dropped(&self) -> Dropped {
-        let (failed, rejected) = (self.failed.load(SeqCst), self.rejected.load(SeqCst));
-        let settled = self.delivered.load(SeqCst) + failed + rejected;
-        let on_the_way = self.accepted.load(SeqCst).saturating_sub(settled);
-        let lost = if self.closed.load(SeqCst) {
-            on_the_way
-        } else {
-            0
-        };
-        Dropped {
-            queue_full: self.refused(),
-            export_failed: failed,
+    pub(crate) fn counts(&self) -> DropCounts {
+        let export_failed = self.export_failed.load(SeqCst);
+        let rejected = self.rejected.load(SeqCst);
+        let done = self.delivered.load(SeqCst) + export_failed + rejected;
+        let pending = self.accepted.load(SeqCst).saturating_sub(done);
+        let abandoned = if self.closed.load(SeqCst) { pending } else { 0 };
+        DropCounts {
+            queue_full: self.queue_full(),
+            export_failed,
             rejected,
-            shutdown: lost + self.late.load(Relaxed),
+            shutdown: abandoned + self.after_close.load(Relaxed),
         }
     }
 }
@@ -172,31 +125,31 @@ mod tests {
     #[test]
     fn every_span_is_delivered_or_dropped_for_one_reason() {
         let failure = || Err(OTelSdkError::AlreadyShutdown);
-        let tally = Tally::new("dropped", 4);
-        let accepted = (0..6).filter(|_| tally.accept()).count();
+        let counter = DropCounter::new("dropped", 4);
+        let accepted = (0..6).filter(|_| counter.accept()).count();
         assert_eq!(accepted, 4);
-        tally.taken(3);
-        // One of two was rejected, and no more can have been than there were.
-        tally.exported(2, &Ok(()), 1);
-        tally.exported(0, &Ok(()), 7);
-        let flushed = tally.flush(|| {
-            tally.exported(1, &failure(), 0);
+        counter.dequeue(3);
+        counter.record_export(2, &Ok(()), 1);
+        // A collector cannot reject more than it was sent.
+        counter.record_export(0, &Ok(()), 7);
+        let flushed = counter.flush(|| {
+            counter.record_export(1, &failure(), 0);
             Ok(())
         });
         assert!(flushed.is_err());
-        assert!(tally.flush(|| Ok(())).is_ok());
-        assert!(tally.accept());
-        let while_open = Dropped {
+        assert!(counter.flush(|| Ok(())).is_ok());
+        assert!(counter.accept());
+        let while_open = DropCounts {
             queue_full: 2,
             export_failed: 1,
             rejected: 1,
             shutdown: 0,
         };
-        assert_eq!(tally.dropped(), while_open);
-        tally.close();
-        assert!(!tally.accept());
-        // Two were still queued, and one came late.
-        assert_eq!(tally.dropped().shutdown, 3);
-        assert_eq!(tally.dropped().total() + 1, 6 + 1 + 1);
+        assert_eq!(counter.counts(), while_open);
+        counter.close();
+        assert!(!counter.accept());
+        // Two were still queued, and one was recorded after the close.
+        assert_eq!(counter.counts().shutdown, 3);
+        assert_eq!(counter.counts().total() + 1, 6 + 1 + 1);
     }
 }

@@ -1,38 +1,45 @@
-//! The state of the way to a collector, and one warning for each change of it.
+//! The state of the exports to one endpoint, with one warning for each change.
 
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 use opentelemetry_sdk::error::OTelSdkResult;
 
-use crate::partial_success::Rejected;
+use crate::endpoint::origin;
+use crate::partial_success::RejectedItems;
 
 #[derive(Debug)]
-pub(crate) struct Link {
-    what: &'static str,
-    to: String,
+pub(crate) struct EndpointHealth {
+    /// What is exported, in the plural.
+    items: &'static str,
+    /// The endpoint without credentials.
+    endpoint: String,
     state: AtomicU8,
 }
 
-const WORKS: u8 = 0;
-const REJECTS: u8 = 1;
-const DOWN: u8 = 2;
+const HEALTHY: u8 = 0;
+const REJECTING: u8 = 1;
+const FAILING: u8 = 2;
 
-impl Link {
-    pub(crate) fn new(what: &'static str, to: &str) -> Self {
+impl EndpointHealth {
+    pub(crate) fn new(items: &'static str, endpoint: &str) -> Self {
         Self {
-            what,
-            to: shown(to),
-            state: AtomicU8::new(WORKS),
+            items,
+            endpoint: origin(endpoint),
+            state: AtomicU8::new(HEALTHY),
         }
     }
 
-    /// Takes note of an export.
-    pub(crate) fn note(&self, result: &OTelSdkResult, rejected: &Rejected) {
-        let Self { what, to, state } = self;
+    /// Records the result of an export. Logs a warning if it differs from the one before.
+    pub(crate) fn record(&self, result: &OTelSdkResult, rejected: &RejectedItems) {
+        let Self {
+            items,
+            endpoint,
+            state,
+        } = self;
         let now = match result {
-            Err(_) => DOWN,
-            Ok(()) if rejected.count > 0 => REJECTS,
-            Ok(()) => WORKS,
+            Err(_) => FAILING,
+            Ok(()) if rejected.count > 0 => REJECTING,
+            Ok(()) => HEALTHY,
         };
         let before = state.swap(now, Relaxed);
         if before == now {
@@ -40,41 +47,20 @@ impl Link {
         }
         match result {
             Err(error) => tracing::warn!(
-                "{what} cannot be sent to {to}, and are lost until they can: {error}"
+                "export of {items} to {endpoint} failed: {error}; \
+                 further failures are not logged until an export succeeds"
             ),
-            Ok(()) if now == REJECTS => {
-                let Rejected { count, reason } = rejected;
-                tracing::warn!("{to} rejects some {what}, {count} of the last batch: {reason}");
+            Ok(()) if now == REJECTING => {
+                let RejectedItems { count, message } = rejected;
+                tracing::warn!(
+                    "{endpoint} rejected {count} {items} of a batch: {message}; \
+                     further rejections are not logged until a batch is accepted"
+                );
             }
-            Ok(()) if before == DOWN => tracing::warn!("{what} can be sent to {to} again"),
-            Ok(()) => tracing::warn!("{to} takes all {what} again"),
-        }
-    }
-}
-
-/// Where it is, without the credentials and the query that an address may hold.
-fn shown(endpoint: &str) -> String {
-    let (scheme, rest) = endpoint.split_once("://").unwrap_or(("", endpoint));
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    format!("{scheme}://{host}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::shown;
-
-    #[test]
-    fn a_warning_names_the_collector_and_no_secret_of_its_address() {
-        for (endpoint, named) in [
-            ("http://localhost:4317", "http://localhost:4317"),
-            (
-                "https://me:secret@host:4318/v1/traces?key=secret",
-                "https://host:4318",
-            ),
-            ("https://[::1]:4318?key=secret", "https://[::1]:4318"),
-        ] {
-            assert_eq!(shown(endpoint), named);
+            Ok(()) if before == FAILING => {
+                tracing::warn!("export of {items} to {endpoint} works again");
+            }
+            Ok(()) => tracing::warn!("{endpoint} accepts all {items} again"),
         }
     }
 }

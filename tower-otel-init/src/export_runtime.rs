@@ -1,5 +1,5 @@
-//! A thread with a small runtime of its own, on which everything is sent. So it does not matter
-//! whether the application has a runtime, of which kind, and what blocks it.
+//! A thread with a single-threaded runtime, on which every export runs. Exports work on any
+//! application runtime, without one, and while the caller's thread is blocked.
 
 use std::future::Future;
 use std::io;
@@ -13,15 +13,15 @@ use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
-use crate::partial_success::Mute;
+use crate::disabled_subscriber::DisabledSubscriber;
 
 #[derive(Debug)]
-pub(crate) struct Exports {
+pub(crate) struct ExportRuntime {
     handle: Handle,
     stop: Mutex<Option<oneshot::Sender<()>>>,
 }
 
-impl Exports {
+impl ExportRuntime {
     pub(crate) fn start() -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
@@ -29,11 +29,11 @@ impl Exports {
         thread::Builder::new()
             .name("tower-otel-export".to_owned())
             .spawn(move || {
-                // What the client libraries do here must not become telemetry again.
-                let _mute = tracing::subscriber::set_default(Mute);
+                // Spans and events of the exporters' clients must not be exported in turn.
+                let _disabled = tracing::subscriber::set_default(DisabledSubscriber);
                 let _suppressed = Context::enter_telemetry_suppressed_scope();
                 let _ = runtime.block_on(stopped);
-                // A name that is still being resolved is not waited for.
+                // Does not wait for blocking name resolution.
                 runtime.shutdown_background();
             })?;
         Ok(Self {
@@ -46,7 +46,8 @@ impl Exports {
         &self.handle
     }
 
-    /// Runs an export here, for so long at most. It ends at once, with an error, when this stops.
+    /// Runs an export on the runtime of this handle. It fails after the timeout, and as soon as the
+    /// runtime stops.
     pub(crate) async fn run(
         handle: &Handle,
         timeout: Duration,
@@ -57,7 +58,7 @@ impl Exports {
             export.await.unwrap_or(Err(OTelSdkError::Timeout(timeout)))
         });
         export.await.unwrap_or_else(|_| {
-            let stopped = "telemetry was shut down meanwhile".to_owned();
+            let stopped = "telemetry was shut down during the export".to_owned();
             Err(OTelSdkError::InternalFailure(stopped))
         })
     }
@@ -70,7 +71,7 @@ impl Exports {
     }
 }
 
-impl Drop for Exports {
+impl Drop for ExportRuntime {
     fn drop(&mut self) {
         self.stop();
     }

@@ -1,47 +1,47 @@
-//! Propagators that others wrote, among ours.
+//! Adapts third-party propagators to the W3C meaning of trace flags.
 
 use opentelemetry::Context;
 use opentelemetry::propagation::text_map_propagator::FieldIter;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry::trace::{SpanContext, TraceContextExt, TraceFlags};
 
-/// The propagators of B3 and X-Ray keep "not decided" in the flag that means "random" in W3C Trace
-/// Context, and B3's "debug" beside "sampled" and not with it. Here flags mean what they mean
-/// there, so that formats can stand side by side.
+/// A propagator of B3 or X-Ray that can be combined with W3C Trace Context.
+///
+/// These propagators use the flag 0x02, "random" in W3C Trace Context, for "sampling deferred". B3
+/// sets "debug" (0x04) without "sampled". This wrapper clears the former and adds the latter.
 #[derive(Debug)]
-pub(crate) struct Foreign<P>(pub(crate) P);
+pub(crate) struct FlagNormalizer<P>(pub(crate) P);
 
 const DEBUG: TraceFlags = TraceFlags::new(0x04);
 
-impl<P: TextMapPropagator> TextMapPropagator for Foreign<P> {
-    /// Where there is no span, nobody is told not to record.
+impl<P: TextMapPropagator> TextMapPropagator for FlagNormalizer<P> {
+    /// Writes nothing without a valid span context, where B3 would write "not sampled".
     fn inject_context(&self, cx: &Context, injector: &mut dyn Injector) {
         let span = cx.span().span_context().clone();
         if span.is_valid() {
             let flags = span.trace_flags() & (TraceFlags::SAMPLED | DEBUG);
             let cx = cx.with_remote_span_context(with_flags(&span, flags));
             let fields: Vec<_> = self.0.fields().collect();
-            let mut only = Only {
+            let mut injector = DeclaredFields {
                 fields: &fields,
-                to: injector,
+                inner: injector,
             };
-            self.0.inject_context(&cx, &mut only);
+            self.0.inject_context(&cx, &mut injector);
         }
     }
 
-    /// What is no whole span stands in nobody's way.
+    /// Returns the given context unless the headers contain a whole span context.
     fn extract_with_context(&self, cx: &Context, extractor: &dyn Extractor) -> Context {
-        let none = SpanContext::empty_context();
-        let apart = cx.with_remote_span_context(none);
-        let found = self.0.extract_with_context(&apart, extractor);
-        let span = found.span().span_context().clone();
+        let without_span = cx.with_remote_span_context(SpanContext::empty_context());
+        let extracted = self.0.extract_with_context(&without_span, extractor);
+        let span = extracted.span().span_context().clone();
         if !span.is_valid() {
             return cx.clone();
         }
         let debug = span.trace_flags() & DEBUG;
         let sampled = span.is_sampled() || debug == DEBUG;
         let flags = debug.with_sampled(sampled);
-        found.with_remote_span_context(with_flags(&span, flags))
+        extracted.with_remote_span_context(with_flags(&span, flags))
     }
 
     fn fields(&self) -> FieldIter<'_> {
@@ -49,16 +49,17 @@ impl<P: TextMapPropagator> TextMapPropagator for Foreign<P> {
     }
 }
 
-/// Takes what a propagator says it writes: that of B3 writes its several headers beside the one.
-struct Only<'a> {
+/// An injector that ignores undeclared headers: the B3 propagator writes its multiple headers beside
+/// the single one.
+struct DeclaredFields<'a> {
     fields: &'a [&'a str],
-    to: &'a mut dyn Injector,
+    inner: &'a mut dyn Injector,
 }
 
-impl Injector for Only<'_> {
+impl Injector for DeclaredFields<'_> {
     fn set(&mut self, key: &str, value: String) {
         if self.fields.contains(&key) {
-            self.to.set(key, value);
+            self.inner.set(key, value);
         }
     }
 }

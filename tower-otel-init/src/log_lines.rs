@@ -1,4 +1,4 @@
-//! Log lines that say to which trace they belong.
+//! Log lines on the standard output, with the ids of the current trace and span.
 
 use std::fmt::{self, Write};
 use std::io::IsTerminal;
@@ -12,8 +12,9 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::options::LogFormat;
+use crate::terminal::colors_allowed;
 
-/// The layer that writes them. Its filter is its own: what it leaves out can still be a span.
+/// Returns the layer that writes log lines. Its filter does not apply to spans of other layers.
 pub(crate) fn layer<S, W>(
     format: LogFormat,
     filter: &str,
@@ -29,52 +30,52 @@ where
         LogFormat::Json => layer
             .json()
             .with_span_list(false)
-            .map_event_format(Traced)
+            .map_event_format(WithTraceIds)
             .with_filter(filter)
             .boxed(),
         LogFormat::Pretty => {
-            let colours = std::io::stdout().is_terminal() && crate::terminal::wanted();
+            let colors = std::io::stdout().is_terminal() && colors_allowed();
             layer
-                .with_ansi(colours)
-                .map_event_format(|format| Traced(format.with_ansi(colours)))
+                .with_ansi(colors)
+                .map_event_format(|format| WithTraceIds(format.with_ansi(colors)))
                 .with_filter(filter)
                 .boxed()
         }
     }
 }
 
-/// A line of another format, and the ids of the current trace and span. They are read from
-/// OpenTelemetry's context, where both kinds of spans are.
-struct Traced<F>(F);
+/// A format that adds `trace_id` and `span_id` to the lines of another format. It reads them from the
+/// current OpenTelemetry context, which has the spans of both span backends.
+struct WithTraceIds<F>(F);
 
-/// Where in a line of a format the ids go.
-trait Append {
-    /// What the line ends with.
+/// A format of lines to which the ids can be appended.
+trait AppendIds {
+    /// The end of a line, after the ids.
     const END: &'static str;
-    fn append(line: &mut String, trace: &str, span: &str) -> fmt::Result;
+    fn append_ids(line: &mut String, trace: &str, span: &str) -> fmt::Result;
 }
 
-impl<T> Append for Format<Json, T> {
+impl<T> AppendIds for Format<Json, T> {
     const END: &'static str = "}";
 
-    fn append(line: &mut String, trace: &str, span: &str) -> fmt::Result {
+    fn append_ids(line: &mut String, trace: &str, span: &str) -> fmt::Result {
         write!(line, ",\"trace_id\":\"{trace}\",\"span_id\":\"{span}\"")
     }
 }
 
-impl<T> Append for Format<Full, T> {
+impl<T> AppendIds for Format<Full, T> {
     const END: &'static str = "";
 
-    fn append(line: &mut String, trace: &str, span: &str) -> fmt::Result {
+    fn append_ids(line: &mut String, trace: &str, span: &str) -> fmt::Result {
         write!(line, " trace_id={trace} span_id={span}")
     }
 }
 
-impl<S, N, F> FormatEvent<S, N> for Traced<F>
+impl<S, N, F> FormatEvent<S, N> for WithTraceIds<F>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
-    F: FormatEvent<S, N> + Append,
+    F: FormatEvent<S, N> + AppendIds,
 {
     fn format_event(
         &self,
@@ -94,10 +95,10 @@ where
         let mut line = String::new();
         self.0
             .format_event(context, Writer::new(&mut line), event)?;
-        let kept = line.trim_end_matches('\n');
-        let kept = kept.strip_suffix(F::END).unwrap_or(kept).len();
-        line.truncate(kept);
-        F::append(&mut line, &trace, &span)?;
+        let text = line.trim_end_matches('\n');
+        let length = text.strip_suffix(F::END).unwrap_or(text).len();
+        line.truncate(length);
+        F::append_ids(&mut line, &trace, &span)?;
         writeln!(writer, "{line}{}", F::END)
     }
 }

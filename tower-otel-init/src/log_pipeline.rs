@@ -1,4 +1,4 @@
-//! Log records for a collector, beside the lines. They are counted as spans are.
+//! The path of a log record to the collector. Every record that is not delivered is counted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,30 +16,30 @@ use tracing::Subscriber;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{EnvFilter, Layer};
 
-use crate::batch_config::Batch;
-use crate::drop_counter::Tally;
-use crate::endpoint_health::Link;
-use crate::export_runtime::Exports;
-use crate::partial_success::Rejections;
+use crate::batch_config::BatchConfig;
+use crate::drop_counter::DropCounter;
+use crate::endpoint_health::EndpointHealth;
+use crate::export_runtime::ExportRuntime;
+use crate::partial_success::PartialSuccess;
 
-/// Log records that were written and did not arrive, by `reason`.
-pub(crate) const DROPPED: &str = "otel_log_records_dropped_total";
+/// The counter of dropped log records.
+pub(crate) const DROPPED_LOG_RECORDS: &str = "otel_log_records_dropped_total";
 
-pub(crate) fn provider<E: LogExporter + 'static>(
+pub(crate) fn logger_provider<E: LogExporter + 'static>(
     exporter: E,
-    to: &str,
-    batch: &Batch,
-    exports: &Exports,
-    tally: &Arc<Tally>,
+    endpoint: &str,
+    batch: &BatchConfig,
+    runtime: &ExportRuntime,
+    drops: &Arc<DropCounter>,
     resource: Resource,
 ) -> SdkLoggerProvider {
-    let exporter = Watched {
+    let exporter = MonitoredLogExporter {
         inner: exporter,
-        handle: exports.handle().clone(),
+        handle: runtime.handle().clone(),
         timeout: batch.export_timeout,
-        tally: Arc::clone(tally),
-        link: Link::new("log records", to),
-        rejections: Rejections::new(),
+        drops: Arc::clone(drops),
+        health: EndpointHealth::new("log records", endpoint),
+        partial_success: PartialSuccess::new(),
     };
     let config = BatchConfigBuilder::default()
         .with_max_queue_size(batch.queue_size)
@@ -49,14 +49,15 @@ pub(crate) fn provider<E: LogExporter + 'static>(
     let batches = BatchLogProcessor::builder(exporter).with_batch_config(config);
     SdkLoggerProvider::builder()
         .with_resource(resource)
-        .with_log_processor(Counted {
+        .with_log_processor(CountingLogProcessor {
             batches: batches.build(),
-            tally: Arc::clone(tally),
+            drops: Arc::clone(drops),
         })
         .build()
 }
 
-/// With the trace they belong to, which the SDK reads from the context.
+/// Returns a layer that turns events into log records. The SDK adds trace id and span id from the
+/// current context.
 pub(crate) fn layer<S>(
     provider: &SdkLoggerProvider,
     filter: &str,
@@ -69,22 +70,22 @@ where
         .boxed()
 }
 
-/// The SDK's batch processor behind a door that counts.
+/// The SDK's batch processor, with a queue limit that counts dropped log records.
 #[derive(Debug)]
-struct Counted {
+struct CountingLogProcessor {
     batches: BatchLogProcessor,
-    tally: Arc<Tally>,
+    drops: Arc<DropCounter>,
 }
 
-impl LogProcessor for Counted {
+impl LogProcessor for CountingLogProcessor {
     fn emit(&self, record: &mut SdkLogRecord, scope: &InstrumentationScope) {
-        if self.tally.accept() {
+        if self.drops.accept() {
             self.batches.emit(record, scope);
         }
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        self.tally.flush(|| self.batches.force_flush())
+        self.drops.flush(|| self.batches.force_flush())
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
@@ -96,32 +97,34 @@ impl LogProcessor for Counted {
     }
 }
 
+/// An exporter that counts failures and logs changes of state.
 #[derive(Debug)]
-struct Watched<E> {
+struct MonitoredLogExporter<E> {
     inner: E,
     handle: Handle,
     timeout: Duration,
-    tally: Arc<Tally>,
-    link: Link,
-    rejections: Rejections,
+    drops: Arc<DropCounter>,
+    health: EndpointHealth,
+    partial_success: PartialSuccess,
 }
 
-impl<E: LogExporter> LogExporter for Watched<E> {
+impl<E: LogExporter> LogExporter for MonitoredLogExporter<E> {
     async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
         let count = batch.iter().count();
-        self.tally.taken(count);
-        let export = self.rejections.hear(self.inner.export(batch));
+        self.drops.dequeue(count);
+        let export = self.partial_success.observe(self.inner.export(batch));
+        // The batch is borrowed, so the export runs here and only its timer on the runtime.
         let limited = {
-            let _runtime = self.handle.enter();
+            let _entered = self.handle.enter();
             tokio::time::timeout(self.timeout, export)
         };
         let result = limited.await;
         let result = result.unwrap_or(Err(OTelSdkError::Timeout(self.timeout)));
-        let rejected = self.rejections.take();
-        self.tally.exported(count, &result, rejected.count);
-        self.link.note(&result, &rejected);
-        self.tally.publish();
-        // It is counted and said. The SDK would say it again for each batch.
+        let rejected = self.partial_success.take();
+        self.drops.record_export(count, &result, rejected.count);
+        self.health.record(&result, &rejected);
+        self.drops.publish();
+        // The SDK logs each error it is returned. This one is counted and logged already.
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! Metrics: a recorder to be asked, or a meter that pushes.
+//! A meter provider that pushes metrics to a collector.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,21 +11,22 @@ use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
 
-use crate::drop_counter::Tally;
-use crate::endpoint_health::Link;
-use crate::partial_success::Rejections;
+use crate::drop_counter::DropCounter;
+use crate::endpoint_health::EndpointHealth;
+use crate::partial_success::PartialSuccess;
 
-pub(crate) fn push<E: PushMetricExporter>(
+/// Returns a provider that also has a counter for each given drop counter, with its description.
+pub(crate) fn meter_provider<E: PushMetricExporter>(
     exporter: E,
-    to: &str,
+    endpoint: &str,
     interval: Duration,
     resource: Resource,
-    tallies: [(&'static str, &Option<Arc<Tally>>); 2],
+    drop_counters: [(&'static str, &Option<Arc<DropCounter>>); 2],
 ) -> SdkMeterProvider {
-    let exporter = Watched {
+    let exporter = MonitoredMetricExporter {
         inner: exporter,
-        link: Link::new("metrics", to),
-        rejections: Rejections::new(),
+        health: EndpointHealth::new("metrics", endpoint),
+        partial_success: PartialSuccess::new(),
     };
     let reader = PeriodicReader::builder(exporter)
         .with_interval(interval)
@@ -34,17 +35,17 @@ pub(crate) fn push<E: PushMetricExporter>(
         .with_resource(resource)
         .with_reader(reader)
         .build();
-    for (description, tally) in tallies {
-        let Some(tally) = tally.clone() else {
+    for (description, drops) in drop_counters {
+        let Some(drops) = drops.clone() else {
             continue;
         };
-        // Collectors for Prometheus append the `_total` by themselves.
+        // Exporters for Prometheus append `_total`.
         provider
             .meter(env!("CARGO_PKG_NAME"))
-            .u64_observable_counter(tally.metric.trim_end_matches("_total"))
+            .u64_observable_counter(drops.metric.trim_end_matches("_total"))
             .with_description(description)
             .with_callback(move |counter| {
-                for (reason, count) in tally.dropped().reasons() {
+                for (reason, count) in drops.counts().by_reason() {
                     counter.observe(count, &[KeyValue::new("reason", reason)]);
                 }
             })
@@ -53,17 +54,19 @@ pub(crate) fn push<E: PushMetricExporter>(
     provider
 }
 
-struct Watched<E> {
+/// An exporter that logs changes of state.
+struct MonitoredMetricExporter<E> {
     inner: E,
-    link: Link,
-    rejections: Rejections,
+    health: EndpointHealth,
+    partial_success: PartialSuccess,
 }
 
-impl<E: PushMetricExporter> PushMetricExporter for Watched<E> {
+impl<E: PushMetricExporter> PushMetricExporter for MonitoredMetricExporter<E> {
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
-        let result = self.rejections.hear(self.inner.export(metrics)).await;
-        self.link.note(&result, &self.rejections.take());
-        // It is said, and the next export has all of it again.
+        let export = self.partial_success.observe(self.inner.export(metrics));
+        let result = export.await;
+        self.health.record(&result, &self.partial_success.take());
+        // The failure is logged already, and the next export has the cumulative values.
         Ok(())
     }
 
@@ -77,52 +80,5 @@ impl<E: PushMetricExporter> PushMetricExporter for Watched<E> {
 
     fn temporality(&self) -> Temporality {
         self.inner.temporality()
-    }
-}
-
-#[cfg(feature = "prometheus")]
-pub(crate) mod console {
-    use std::io::{self, Write};
-    use std::sync::mpsc::{self, RecvTimeoutError};
-    use std::thread;
-
-    use tower_otel_metrics::prometheus::Prometheus;
-
-    use super::Duration;
-
-    /// Prints the metrics now and then, and once more when this is dropped.
-    #[derive(Debug)]
-    pub(crate) struct Printer {
-        stop: Option<mpsc::Sender<()>>,
-        thread: Option<thread::JoinHandle<()>>,
-    }
-
-    impl Printer {
-        pub(crate) fn start(metrics: Prometheus, interval: Duration) -> io::Result<Self> {
-            let (stop, stopped) = mpsc::channel();
-            let name = "tower-otel-print".to_owned();
-            let thread = thread::Builder::new().name(name).spawn(move || {
-                loop {
-                    let last = stopped.recv_timeout(interval) != Err(RecvTimeoutError::Timeout);
-                    let _ = writeln!(io::stdout(), "{}", metrics.render());
-                    if last {
-                        return;
-                    }
-                }
-            })?;
-            Ok(Self {
-                stop: Some(stop),
-                thread: Some(thread),
-            })
-        }
-    }
-
-    impl Drop for Printer {
-        fn drop(&mut self) {
-            drop(self.stop.take());
-            if let Some(thread) = self.thread.take() {
-                let _ = thread.join();
-            }
-        }
     }
 }

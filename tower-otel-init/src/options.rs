@@ -1,159 +1,171 @@
-//! The words a setting may have.
+//! Enums of the values that a setting accepts.
 
 use std::fmt;
 
-/// An enum whose variants are words of a variable.
-macro_rules! words {
-    ($(#[$about:meta])* $vis:vis $name:ident { $($(#[$what:meta])* $variant:ident = $word:literal,)* }) => {
-        $(#[$about])*
+/// Defines an enum with one variant for each value of a variable.
+macro_rules! string_enum {
+    (
+        $(#[$doc:meta])*
+        $vis:vis $name:ident: $kind:literal {
+            $(#[$first_doc:meta])* $first:ident = $first_value:literal,
+            $($(#[$variant_doc:meta])* $variant:ident = $value:literal,)*
+        }
+    ) => {
+        $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         $vis enum $name {
-            $($(#[$what])* $variant,)*
+            $(#[$first_doc])* $first,
+            $($(#[$variant_doc])* $variant,)*
         }
 
         impl $name {
-            /// What is accepted, for people.
-            pub(crate) const ACCEPTED: &'static str = concat!("one of", $(" ", $word,)*);
+            /// The reason in a message about another value.
+            pub(crate) const INVALID: &'static str = concat!(
+                "is not ", $kind, " (expected one of ", $first_value, $(", ", $value,)* ")"
+            );
 
-            pub(crate) fn parse(word: &str) -> Option<Self> {
-                match word {
-                    $($word => Some(Self::$variant),)*
+            pub(crate) fn parse(value: &str) -> Option<Self> {
+                match value {
+                    $first_value => Some(Self::$first),
+                    $($value => Some(Self::$variant),)*
                     _ => None,
                 }
             }
 
-            #[allow(dead_code)]
-            pub(crate) fn parse_any_case(word: &str) -> Option<Self> {
-                Self::parse(&word.to_ascii_lowercase())
+            #[allow(dead_code, reason = "some values are case-sensitive")]
+            pub(crate) fn parse_ignoring_case(value: &str) -> Option<Self> {
+                Self::parse(&value.to_ascii_lowercase())
             }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(match self {
-                    $(Self::$variant => $word,)*
+                    Self::$first => $first_value,
+                    $(Self::$variant => $value,)*
                 })
             }
         }
     };
 }
 
-words! {
-    /// Where spans go.
+string_enum! {
+    /// The exporter of spans.
     #[non_exhaustive]
-    pub TracesExporter {
-        /// To a collector, by OTLP.
+    pub TracesExporter: "a traces exporter" {
+        /// Sends spans to a collector by OTLP.
         Otlp = "otlp",
-        /// To the standard output, as a tree for each trace.
+        /// Prints each trace to the standard output as a tree.
         Console = "console",
-        /// Nowhere.
+        /// Records no spans.
         None = "none",
     }
 }
 
-words! {
-    /// Where metrics go.
+string_enum! {
+    /// The exporter of metrics.
     #[non_exhaustive]
-    pub MetricsExporter {
-        /// To a collector, by OTLP, with what is recorded by a meter of OpenTelemetry.
+    pub MetricsExporter: "a metrics exporter" {
+        /// Pushes the metrics of OpenTelemetry meters to a collector by OTLP.
         Otlp = "otlp",
-        /// To whoever asks [`Telemetry::prometheus`](crate::Telemetry), with what is recorded
-        /// through the `metrics` facade.
+        /// Serves the metrics of the `metrics` facade through
+        /// [`Telemetry::prometheus`](crate::Telemetry).
         Prometheus = "prometheus",
-        /// To the standard output, now and then, as the text of Prometheus.
+        /// Prints the metrics of the `metrics` facade to the standard output at a fixed interval, in
+        /// the Prometheus text format.
         Console = "console",
-        /// Nowhere.
+        /// Records no metrics.
         None = "none",
     }
 }
 
-words! {
-    /// Where log records go beside the standard output, where the lines are.
+string_enum! {
+    /// The exporter of log records. Log lines are written to the standard output in any case.
     #[non_exhaustive]
-    pub LogsExporter {
-        /// To a collector, by OTLP.
+    pub LogsExporter: "a logs exporter" {
+        /// Sends log records to a collector by OTLP.
         Otlp = "otlp",
-        /// Nowhere else: the lines are there already.
+        /// Sends nothing; log lines are on the console already.
         Console = "console",
-        /// Nowhere else.
+        /// Sends nothing.
         None = "none",
     }
 }
 
-words! {
-    /// How OTLP is spoken.
+string_enum! {
+    /// The transport of OTLP.
     #[non_exhaustive]
-    pub Protocol {
-        /// Over gRPC, to port 4317 unless told.
+    pub Protocol: "a protocol" {
+        /// gRPC. Default port: 4317.
         Grpc = "grpc",
-        /// Over HTTP with protobuf, to port 4318 unless told.
+        /// Protobuf over HTTP. Default port: 4318.
         HttpProtobuf = "http/protobuf",
     }
 }
 
-words! {
-    /// How a log line looks.
+string_enum! {
+    /// The format of log lines.
     #[non_exhaustive]
-    pub LogFormat {
-        /// One JSON object in a line.
+    pub LogFormat: "a log format" {
+        /// One JSON object per line.
         Json = "json",
-        /// For people.
+        /// Text for people.
         Pretty = "pretty",
     }
 }
 
-words! {
-    /// A format for trace context.
-    pub(crate) Propagator {
+string_enum! {
+    /// A format of trace context or baggage in headers.
+    pub(crate) Propagator: "a propagator" {
         /// W3C Trace Context, level 2.
         TraceContext = "tracecontext",
         /// W3C Baggage.
         Baggage = "baggage",
-        /// Zipkin's, in one header.
+        /// B3 in a single header.
         B3 = "b3",
-        /// Zipkin's, in several headers.
+        /// B3 in several headers.
         B3Multi = "b3multi",
-        /// Amazon's.
+        /// AWS X-Ray.
         Xray = "xray",
-        /// None; others are ignored beside it.
+        /// No propagation. Other values in the same list are ignored.
         None = "none",
     }
 }
 
-words! {
-    /// The lowest level of log lines.
-    pub(crate) LogLevel {
-        /// No lines.
+string_enum! {
+    /// The least severe level of log lines that are written.
+    pub(crate) LogLevel: "a log level" {
+        /// Writes nothing.
         Off = "off",
-        /// Errors.
+        /// Writes errors.
         Error = "error",
-        /// And warnings.
+        /// Writes warnings and above.
         Warn = "warn",
-        /// And what is of interest.
+        /// Writes information and above.
         Info = "info",
-        /// And what helps to find errors.
+        /// Writes debug messages and above.
         Debug = "debug",
-        /// Everything.
+        /// Writes everything.
         Trace = "trace",
     }
 }
 
-words! {
-    /// A flag.
-    pub(crate) Flag {
-        /// Yes.
+string_enum! {
+    /// A boolean.
+    pub(crate) Flag: "a boolean" {
+        /// True.
         True = "true",
-        /// No.
+        /// False.
         False = "false",
     }
 }
 
-words! {
-    /// A compression.
-    pub(crate) Compression {
-        /// Smaller.
+string_enum! {
+    /// The compression of OTLP requests.
+    pub(crate) Compression: "a compression" {
+        /// gzip.
         Gzip = "gzip",
-        /// None.
+        /// No compression.
         None = "none",
     }
 }

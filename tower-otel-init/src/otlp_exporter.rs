@@ -1,41 +1,51 @@
-//! Exporters for a collector, by either protocol.
+//! OTLP exporters over gRPC or HTTP.
 
 use opentelemetry_otlp::{ExporterBuildError, MetricExporter, SpanExporter, WithExportConfig};
 
-use crate::InitError;
-use crate::export_runtime::Exports;
+#[cfg(not(feature = "tls"))]
+use crate::endpoint::origin;
+use crate::error::InitError;
+use crate::export_runtime::ExportRuntime;
 use crate::options::Protocol;
-use crate::otlp_config::Otlp;
+use crate::otlp_config::OtlpConfig;
+#[cfg(feature = "grpc")]
+use crate::otlp_grpc;
+#[cfg(feature = "http")]
+use crate::otlp_http;
 
-macro_rules! exporter {
-    ($(#[$about:meta])* $name:ident, $exporter:ident) => {
-        $(#[$about])*
-        pub(crate) fn $name(otlp: &Otlp, exports: &Exports) -> Result<$exporter, InitError> {
+/// Defines a function that builds the exporter of one signal. The builders have no common trait.
+macro_rules! build_exporter {
+    ($(#[$doc:meta])* $name:ident, $exporter:ident) => {
+        $(#[$doc])*
+        pub(crate) fn $name(
+            otlp: &OtlpConfig,
+            runtime: &ExportRuntime,
+        ) -> Result<$exporter, InitError> {
             #[cfg(not(feature = "tls"))]
             if otlp.endpoint.starts_with("https:") {
-                return Err(InitError::Feature {
-                    wanted: format!("the collector at {}", otlp.endpoint),
+                return Err(InitError::MissingFeature {
+                    required_by: format!("the endpoint {}", origin(&otlp.endpoint)),
                     feature: "tls",
                 });
             }
-            // tonic's channel starts a task, and connects when it is first needed.
-            let _runtime = exports.handle().enter();
+            // tonic's channel spawns a task; it connects when it is first used.
+            let _entered = runtime.handle().enter();
             match otlp.protocol {
                 #[cfg(feature = "grpc")]
                 Protocol::Grpc => {
-                    let builder = grpc::configure($exporter::builder().with_tonic(), otlp)?;
-                    addressed(builder, otlp).build().map_err(failed)
+                    let builder = otlp_grpc::configure($exporter::builder().with_tonic(), otlp);
+                    common(builder, otlp).build().map_err(build_error)
                 }
                 #[cfg(feature = "http")]
                 Protocol::HttpProtobuf => {
                     let builder = $exporter::builder().with_http();
-                    let builder = http::configure(builder, otlp, exports)?;
-                    addressed(builder, otlp).build().map_err(failed)
+                    let builder = otlp_http::configure(builder, otlp, runtime)?;
+                    common(builder, otlp).build().map_err(build_error)
                 }
                 #[cfg(not(all(feature = "grpc", feature = "http")))]
                 #[allow(unreachable_patterns)]
-                protocol => Err(InitError::Feature {
-                    wanted: format!("the protocol {protocol}"),
+                protocol => Err(InitError::MissingFeature {
+                    required_by: format!("the protocol {protocol}"),
                     feature: match protocol {
                         Protocol::Grpc => "grpc",
                         Protocol::HttpProtobuf => "http",
@@ -46,141 +56,21 @@ macro_rules! exporter {
     };
 }
 
-exporter!(spans, SpanExporter);
-exporter!(metrics, MetricExporter);
+build_exporter!(span_exporter, SpanExporter);
+build_exporter!(metric_exporter, MetricExporter);
 #[cfg(feature = "logs")]
 use opentelemetry_otlp::LogExporter;
 #[cfg(feature = "logs")]
-exporter!(logs, LogExporter);
+build_exporter!(log_exporter, LogExporter);
 
-#[allow(dead_code)]
-fn addressed<B: WithExportConfig>(builder: B, otlp: &Otlp) -> B {
+#[allow(dead_code, reason = "without a protocol there is no builder")]
+fn common<B: WithExportConfig>(builder: B, otlp: &OtlpConfig) -> B {
     builder
         .with_endpoint(&otlp.endpoint)
         .with_timeout(otlp.timeout)
 }
 
-#[allow(dead_code)]
-fn failed(error: ExporterBuildError) -> InitError {
+#[allow(dead_code, reason = "without a protocol there is no builder")]
+fn build_error(error: ExporterBuildError) -> InitError {
     InitError::Exporter(error.into())
-}
-
-#[cfg(feature = "grpc")]
-mod grpc {
-    use opentelemetry_otlp::{Compression, WithTonicConfig};
-    use tonic::metadata::{Ascii, MetadataKey, MetadataValue};
-    use tonic::{Request, Status};
-
-    use super::{InitError, Otlp};
-
-    pub(super) fn configure<B: WithTonicConfig>(
-        mut builder: B,
-        otlp: &Otlp,
-    ) -> Result<B, InitError> {
-        if otlp.gzip {
-            builder = builder.with_compression(Compression::Gzip);
-        }
-        #[cfg(feature = "tls")]
-        if otlp.endpoint.starts_with("https:") {
-            use tonic::transport::{Certificate, ClientTlsConfig};
-            let tls = match &otlp.certificate {
-                Some(pem) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)),
-                None => ClientTlsConfig::new().with_native_roots(),
-            };
-            builder = builder.with_tls_config(tls);
-        }
-        // The exporter has read those of the environment by itself, and lets them win.
-        let headers: Vec<(MetadataKey<Ascii>, MetadataValue<Ascii>)> = otlp
-            .headers
-            .iter()
-            .filter_map(|(name, value)| Some((name.parse().ok()?, value.parse().ok()?)))
-            .collect();
-        Ok(builder.with_interceptor(move |mut request: Request<()>| {
-            for (name, value) in &headers {
-                request.metadata_mut().insert(name.clone(), value.clone());
-            }
-            Ok::<_, Status>(request)
-        }))
-    }
-}
-
-#[cfg(feature = "http")]
-mod http {
-    use std::future::Future;
-    use std::pin::Pin;
-
-    use http::{HeaderName, HeaderValue, Request, Response};
-    use opentelemetry_http::{Bytes, HttpClient, HttpError};
-    use opentelemetry_otlp::{Compression, Protocol, WithExportConfig, WithHttpConfig};
-    use tokio::runtime::Handle;
-
-    use super::{Exports, InitError, Otlp};
-
-    pub(super) fn configure<B: WithExportConfig + WithHttpConfig>(
-        builder: B,
-        otlp: &Otlp,
-        exports: &Exports,
-    ) -> Result<B, InitError> {
-        let client = Client {
-            inner: client(otlp)?,
-            handle: exports.handle().clone(),
-            headers: otlp
-                .headers
-                .iter()
-                .filter_map(|(name, value)| Some((name.parse().ok()?, value.parse().ok()?)))
-                .collect(),
-        };
-        let mut builder = builder
-            .with_protocol(Protocol::HttpBinary)
-            .with_http_client(client);
-        if otlp.gzip {
-            builder = builder.with_compression(Compression::Gzip);
-        }
-        Ok(builder)
-    }
-
-    fn client(otlp: &Otlp) -> Result<reqwest::Client, InitError> {
-        let builder = reqwest::Client::builder()
-            .timeout(otlp.timeout)
-            .redirect(reqwest::redirect::Policy::none());
-        #[cfg(feature = "tls")]
-        let builder = match &otlp.certificate {
-            Some(pem) => {
-                let roots = reqwest::Certificate::from_pem_bundle(pem)
-                    .map_err(|error| InitError::Exporter(error.into()))?;
-                builder.tls_certs_only(roots)
-            }
-            None => builder,
-        };
-        builder
-            .build()
-            .map_err(|error| InitError::Exporter(error.into()))
-    }
-
-    /// reqwest wants to be on a runtime, and the SDK exports on a thread without one.
-    #[derive(Debug)]
-    struct Client {
-        inner: reqwest::Client,
-        handle: Handle,
-        headers: Vec<(HeaderName, HeaderValue)>,
-    }
-
-    type Sent<'a> = Pin<Box<dyn Future<Output = Result<Response<Bytes>, HttpError>> + Send + 'a>>;
-
-    impl HttpClient for Client {
-        fn send_bytes<'a, 'async_trait>(&'a self, mut request: Request<Bytes>) -> Sent<'async_trait>
-        where
-            'a: 'async_trait,
-            Self: 'async_trait,
-        {
-            for (name, value) in &self.headers {
-                request.headers_mut().insert(name.clone(), value.clone());
-            }
-            let client = self.inner.clone();
-            let sent = self
-                .handle
-                .spawn(async move { client.send_bytes(request).await });
-            Box::pin(async move { sent.await? })
-        }
-    }
 }

@@ -1,5 +1,9 @@
-//! What a collector rejects out of a batch that it takes (`partial_success`). The exporters return
-//! success then, and tell it by an event of `tracing`, to which this listens.
+//! Items that a collector rejects from a batch that it accepts (`partial_success`).
+//!
+//! The exporters return success then, and report the rejection only by a `tracing` event. A
+//! subscriber for the duration of the export receives that event.
+//!
+//! <https://opentelemetry.io/docs/specs/otlp/#partial-success>
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -13,53 +17,53 @@ use tracing::{Dispatch, Event, Metadata, Subscriber, level_filters::LevelFilter}
 
 use crate::terminal::{fit, printable};
 
-/// One exporter's listener.
+/// Receives the rejections of one exporter.
 #[derive(Clone, Debug)]
-pub(crate) struct Rejections {
-    heard: Arc<Mutex<Rejected>>,
+pub(crate) struct PartialSuccess {
+    last: Arc<Mutex<RejectedItems>>,
     dispatch: Dispatch,
 }
 
-/// What was not taken of one batch.
+/// The items of one batch that the collector rejected.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Rejected {
+pub(crate) struct RejectedItems {
     pub(crate) count: u64,
-    /// The collector's words.
-    pub(crate) reason: String,
+    /// The message of the collector, shortened and without control characters.
+    pub(crate) message: String,
 }
 
-impl Rejections {
+impl PartialSuccess {
     pub(crate) fn new() -> Self {
-        let heard = Arc::default();
-        let dispatch = Dispatch::new(Listener(Arc::clone(&heard)));
-        Self { heard, dispatch }
+        let last = Arc::default();
+        let dispatch = Dispatch::new(PartialSuccessSubscriber(Arc::clone(&last)));
+        Self { last, dispatch }
     }
 
-    /// Listens to an export, wherever it runs.
-    pub(crate) fn hear<F: Future>(&self, export: F) -> WithDispatch<F> {
+    /// Wraps an export so that its rejections are received on any thread.
+    pub(crate) fn observe<F: Future>(&self, export: F) -> WithDispatch<F> {
         export.with_subscriber(self.dispatch.clone())
     }
 
-    /// What was rejected of the export that has ended: there is one at a time.
-    pub(crate) fn take(&self) -> Rejected {
-        std::mem::take(&mut *lock(&self.heard))
+    /// Returns and clears the rejections of the last export. Exports of one exporter do not overlap.
+    pub(crate) fn take(&self) -> RejectedItems {
+        std::mem::take(&mut *lock(&self.last))
     }
 }
 
-fn lock(heard: &Mutex<Rejected>) -> MutexGuard<'_, Rejected> {
-    heard.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(last: &Mutex<RejectedItems>) -> MutexGuard<'_, RejectedItems> {
+    last.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Hears one kind of event, and no word of what the libraries below say.
-struct Listener(Arc<Mutex<Rejected>>);
+/// A subscriber of the exporters' `*.PartialSuccess` events. It disables everything else.
+struct PartialSuccessSubscriber(Arc<Mutex<RejectedItems>>);
 
-fn tells_rejections(metadata: &Metadata<'_>) -> bool {
+fn is_partial_success(metadata: &Metadata<'_>) -> bool {
     metadata.target() == "opentelemetry-otlp" && metadata.name().ends_with(".PartialSuccess")
 }
 
-impl Subscriber for Listener {
+impl Subscriber for PartialSuccessSubscriber {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if tells_rejections(metadata) {
+        if is_partial_success(metadata) {
             Interest::always()
         } else {
             Interest::never()
@@ -67,7 +71,7 @@ impl Subscriber for Listener {
     }
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        tells_rejections(metadata)
+        is_partial_success(metadata)
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
@@ -75,7 +79,7 @@ impl Subscriber for Listener {
     }
 
     fn event(&self, event: &Event<'_>) {
-        let mut rejected = Rejected::default();
+        let mut rejected = RejectedItems::default();
         event.record(&mut rejected);
         *lock(&self.0) = rejected;
     }
@@ -90,34 +94,7 @@ impl Subscriber for Listener {
     fn exit(&self, _: &Id) {}
 }
 
-/// Hears nothing, and says so: no event anywhere in the process is made for its sake.
-pub(crate) struct Mute;
-
-impl Subscriber for Mute {
-    fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
-        Interest::never()
-    }
-
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        false
-    }
-
-    fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(LevelFilter::OFF)
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn event(&self, _: &Event<'_>) {}
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
-}
-
-impl Visit for Rejected {
+impl Visit for RejectedItems {
     fn record_i64(&mut self, field: &Field, value: i64) {
         if field.name().starts_with("rejected_") {
             self.count = u64::try_from(value).unwrap_or_default();
@@ -125,9 +102,9 @@ impl Visit for Rejected {
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        const WIDTH: usize = 200;
+        const MAX_CHARS: usize = 200;
         if field.name() == "error_message" {
-            self.reason = fit(&printable(value), WIDTH).trim_end().to_owned();
+            self.message = fit(&printable(value), MAX_CHARS).trim_end().to_owned();
         }
     }
 

@@ -1,9 +1,17 @@
-//! When to stop.
+//! Waits for a signal to stop.
 
-/// Waits until the process is asked to stop, by Ctrl-C or, on Unix, by `SIGTERM`, which is what
-/// Kubernetes, systemd and `docker stop` send. For `axum::serve(..).with_graceful_shutdown(..)`.
+/// Waits for Ctrl-C or, on Unix, for `SIGTERM`, the signal that Kubernetes, systemd and
+/// `docker stop` send.
 ///
-/// Where signals cannot be listened to, it waits for ever, and they do what they always do.
+/// If the signals cannot be handled, the future never completes and their default action applies.
+///
+/// ```no_run
+/// # async fn serve(listener: tokio::net::TcpListener, app: axum::Router) -> std::io::Result<()> {
+/// axum::serve(listener, app)
+///     .with_graceful_shutdown(tower_otel_init::shutdown_signal())
+///     .await
+/// # }
+/// ```
 pub async fn shutdown_signal() {
     #[cfg(unix)]
     {
@@ -16,10 +24,10 @@ pub async fn shutdown_signal() {
             .filter_map(|kind| signal(kind).ok())
             .collect();
         poll_fn(|cx| {
-            let asked = signals
+            let received = signals
                 .iter_mut()
                 .any(|signal| signal.poll_recv(cx).is_ready());
-            if asked {
+            if received {
                 Poll::Ready(())
             } else {
                 Poll::Pending

@@ -1,4 +1,4 @@
-//! Spans on their way to the collector: none is lost without being counted.
+//! The path of a span from its end to the collector. Every span that is not delivered is counted.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -12,36 +12,39 @@ use opentelemetry_sdk::trace::{
 };
 use tokio::runtime::Handle;
 
-use crate::batch_config::Batch;
-use crate::drop_counter::Tally;
-use crate::endpoint_health::Link;
-use crate::export_runtime::Exports;
-use crate::partial_success::Rejections;
+use crate::batch_config::BatchConfig;
+use crate::drop_counter::DropCounter;
+use crate::endpoint_health::EndpointHealth;
+use crate::export_runtime::ExportRuntime;
+use crate::partial_success::PartialSuccess;
 
-/// The SDK's batch processor behind a door that counts.
+/// The counter of dropped spans.
+pub(crate) const DROPPED_SPANS: &str = "otel_spans_dropped_total";
+
+/// The SDK's batch processor, with a queue limit that counts dropped spans.
 #[derive(Debug)]
-pub(crate) struct Counted {
+pub(crate) struct CountingSpanProcessor {
     batches: BatchSpanProcessor,
-    tally: Arc<Tally>,
+    drops: Arc<DropCounter>,
 }
 
-impl Counted {
+impl CountingSpanProcessor {
     pub(crate) fn new<E: SpanExporter + 'static>(
         exporter: E,
-        to: &str,
-        batch: &Batch,
-        exports: &Exports,
-        tally: &Arc<Tally>,
+        endpoint: &str,
+        batch: &BatchConfig,
+        runtime: &ExportRuntime,
+        drops: &Arc<DropCounter>,
     ) -> Self {
-        let exporter = Watched {
+        let exporter = MonitoredSpanExporter {
             inner: Arc::new(exporter),
-            handle: exports.handle().clone(),
+            handle: runtime.handle().clone(),
             timeout: batch.export_timeout,
-            tally: Arc::clone(tally),
-            link: Link::new("spans", to),
-            rejections: Rejections::new(),
-            full: AtomicBool::new(false),
-            refused: AtomicU64::new(0),
+            drops: Arc::clone(drops),
+            health: EndpointHealth::new("spans", endpoint),
+            partial_success: PartialSuccess::new(),
+            queue_full: AtomicBool::new(false),
+            queue_full_count: AtomicU64::new(0),
         };
         let config = BatchConfigBuilder::default()
             .with_max_queue_size(batch.queue_size)
@@ -50,24 +53,24 @@ impl Counted {
             .build();
         Self {
             batches: BatchSpanProcessor::new(exporter, config),
-            tally: Arc::clone(tally),
+            drops: Arc::clone(drops),
         }
     }
 }
 
-impl SpanProcessor for Counted {
+impl SpanProcessor for CountingSpanProcessor {
     fn on_start(&self, span: &mut Span, cx: &Context) {
         self.batches.on_start(span, cx);
     }
 
     fn on_end(&self, span: SpanData) {
-        if span.span_context.is_sampled() && self.tally.accept() {
+        if span.span_context.is_sampled() && self.drops.accept() {
             self.batches.on_end(span);
         }
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        self.tally.flush(|| self.batches.force_flush())
+        self.drops.flush(|| self.batches.force_flush())
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
@@ -79,34 +82,36 @@ impl SpanProcessor for Counted {
     }
 }
 
-/// An exporter that runs on our thread and whose failures are counted. What there is to say is said
-/// here, on the thread of the SDK, and never where a request ends.
+/// An exporter that runs on the export runtime, counts failures and logs changes of state. It logs
+/// on the SDK's thread, never on the thread of a request.
 #[derive(Debug)]
-struct Watched<E> {
+struct MonitoredSpanExporter<E> {
     inner: Arc<E>,
     handle: Handle,
     timeout: Duration,
-    tally: Arc<Tally>,
-    link: Link,
-    rejections: Rejections,
-    full: AtomicBool,
-    refused: AtomicU64,
+    drops: Arc<DropCounter>,
+    health: EndpointHealth,
+    partial_success: PartialSuccess,
+    /// Whether the last warning was that the queue is full.
+    queue_full: AtomicBool,
+    /// The number of spans dropped because of a full queue, as of the last export.
+    queue_full_count: AtomicU64,
 }
 
-impl<E: SpanExporter + 'static> SpanExporter for Watched<E> {
+impl<E: SpanExporter + 'static> SpanExporter for MonitoredSpanExporter<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let count = batch.len();
-        self.tally.taken(count);
+        self.drops.dequeue(count);
         let inner = Arc::clone(&self.inner);
         let export = async move { inner.export(batch).await };
-        let export = self.rejections.hear(export);
-        let result = Exports::run(&self.handle, self.timeout, export).await;
-        let rejected = self.rejections.take();
-        self.tally.exported(count, &result, rejected.count);
-        self.link.note(&result, &rejected);
-        self.note_queue();
-        self.tally.publish();
-        // It is counted and said. The SDK would say it again for each batch.
+        let export = self.partial_success.observe(export);
+        let result = ExportRuntime::run(&self.handle, self.timeout, export).await;
+        let rejected = self.partial_success.take();
+        self.drops.record_export(count, &result, rejected.count);
+        self.health.record(&result, &rejected);
+        self.log_queue_state();
+        self.drops.publish();
+        // The SDK logs each error it is returned. This one is counted and logged already.
         Ok(())
     }
 
@@ -119,88 +124,71 @@ impl<E: SpanExporter + 'static> SpanExporter for Watched<E> {
     }
 
     fn set_resource(&mut self, resource: &Resource) {
-        // Nothing has been exported yet, so nobody else holds it.
+        // The SDK calls this before the first export, so the `Arc` has one owner.
         if let Some(inner) = Arc::get_mut(&mut self.inner) {
             inner.set_resource(resource);
         }
     }
 }
 
-impl<E> Watched<E> {
-    /// Full is a queue that refused something since the last export.
-    fn note_queue(&self) {
-        let refused = self.tally.refused();
-        let before = self.refused.swap(refused, Relaxed);
-        let full = refused > before;
-        if full == self.full.swap(full, Relaxed) {
+impl<E> MonitoredSpanExporter<E> {
+    /// Logs a warning when the queue starts to drop spans, and when an export finds that it has
+    /// stopped.
+    fn log_queue_state(&self) {
+        let dropped = self.drops.queue_full();
+        let before = self.queue_full_count.swap(dropped, Relaxed);
+        let full = dropped > before;
+        if full == self.queue_full.swap(full, Relaxed) {
             return;
         }
         if full {
             tracing::warn!(
-                "the queue of spans is full, and what does not fit is lost; \
-                 see OTEL_BSP_MAX_QUEUE_SIZE"
+                "span queue is full; dropping new spans until it has room \
+                 (its size is OTEL_BSP_MAX_QUEUE_SIZE)"
             );
         } else {
-            tracing::warn!("the queue of spans has room again; {refused} did not fit so far");
+            tracing::warn!("span queue has room again; {dropped} spans were dropped so far");
         }
     }
 }
 
-/// Spans that were recorded and did not arrive, by `reason`.
-pub(crate) const DROPPED: &str = "otel_spans_dropped_total";
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::io;
-    use std::sync::Mutex;
-
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Page(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Page {
-        fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(text)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::test_output::TestOutput;
 
     #[test]
-    fn a_full_queue_is_said_once_and_so_is_its_end() {
-        let exports = Exports::start().unwrap();
-        let tally = Arc::new(Tally::new(DROPPED, 1));
-        let watched = Watched {
+    fn a_full_queue_is_logged_once_and_so_is_its_end() {
+        let runtime = ExportRuntime::start().unwrap();
+        let drops = Arc::new(DropCounter::new(DROPPED_SPANS, 1));
+        let exporter = MonitoredSpanExporter {
             inner: Arc::new(()),
-            handle: exports.handle().clone(),
+            handle: runtime.handle().clone(),
             timeout: Duration::ZERO,
-            tally: Arc::clone(&tally),
-            link: Link::new("spans", ""),
-            rejections: Rejections::new(),
-            full: AtomicBool::new(false),
-            refused: AtomicU64::new(0),
+            drops: Arc::clone(&drops),
+            health: EndpointHealth::new("spans", ""),
+            partial_success: PartialSuccess::new(),
+            queue_full: AtomicBool::new(false),
+            queue_full_count: AtomicU64::new(0),
         };
-        let page = Page::default();
-        let out = page.clone();
-        let subscriber = tracing_subscriber::fmt().with_writer(move || out.clone());
+        let output = TestOutput::default();
+        let writer = output.clone();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone());
         tracing::subscriber::with_default(subscriber.finish(), || {
-            tally.accept();
-            watched.note_queue();
+            drops.accept();
+            exporter.log_queue_state();
             for _ in 0..3 {
-                assert!(!tally.accept());
-                watched.note_queue();
+                assert!(!drops.accept());
+                exporter.log_queue_state();
             }
-            watched.note_queue();
-            watched.note_queue();
+            exporter.log_queue_state();
+            exporter.log_queue_state();
         });
-        let said = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
-        let lines: Vec<_> = said.lines().collect();
-        assert_eq!(lines.len(), 2, "{said}");
-        assert!(said.contains("is full"), "{said}");
-        assert!(said.contains("room again; 3 did not fit"), "{said}");
+        let text = output.text();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 2, "{text}");
+        assert!(text.contains("is full"), "{text}");
+        assert!(text.contains("room again; 3 spans were dropped"), "{text}");
     }
 }

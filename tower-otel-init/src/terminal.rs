@@ -1,16 +1,16 @@
-//! Text on a terminal: colours, columns, durations.
+//! Text for a terminal: colors, columns, durations.
 
 use std::time::Duration;
 
-/// Whether there are colours.
+/// Whether text is colored.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Style {
-    pub(crate) colours: bool,
+    pub(crate) colors: bool,
 }
 
-/// The colours there are, by their number.
+/// A text attribute, by its ANSI number.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Colour {
+pub(crate) enum Color {
     Bold = 1,
     Dim = 2,
     Red = 31,
@@ -19,37 +19,41 @@ pub(crate) enum Colour {
     Cyan = 36,
 }
 
-/// Unless `NO_COLOR` is set (<https://no-color.org>).
-pub(crate) fn wanted() -> bool {
+/// Returns whether `NO_COLOR` is unset or empty.
+///
+/// <https://no-color.org>
+pub(crate) fn colors_allowed() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 impl Style {
-    pub(crate) fn paint(self, colour: Colour, text: &str) -> String {
-        if !self.colours || text.trim().is_empty() {
+    /// Returns the text with the escape sequences of a color.
+    pub(crate) fn paint(self, color: Color, text: &str) -> String {
+        if !self.colors || text.trim().is_empty() {
             return text.to_owned();
         }
-        format!("\x1b[{}m{text}\x1b[0m", colour as u8)
+        format!("\x1b[{}m{text}\x1b[0m", color as u8)
     }
 }
 
-/// The text in exactly this many columns, cut short with `…` where it is longer.
+/// Returns the text padded to this many columns, or cut with `…` if it is longer.
 pub(crate) fn fit(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return format!("{text:width$}");
     }
-    let kept: String = text.chars().take(width.saturating_sub(1)).collect();
-    format!("{kept}…")
+    let start: String = text.chars().take(width.saturating_sub(1)).collect();
+    format!("{start}…")
 }
 
-/// Without what would move the cursor: names and values are strangers' words.
+/// Replaces control characters: names and values may come from clients, and escape sequences could
+/// change the terminal.
 pub(crate) fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { '·' } else { c })
         .collect()
 }
 
-/// Three digits and a unit.
+/// Returns a duration with three digits and a unit.
 pub(crate) fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
     let (value, unit) = match seconds {
@@ -71,7 +75,7 @@ mod tests {
 
     #[test]
     fn durations_have_three_digits() {
-        for (micros, shown) in [
+        for (micros, expected) in [
             (0, "0.00 µs"),
             (7, "7.00 µs"),
             (350, "350 µs"),
@@ -81,23 +85,23 @@ mod tests {
             (999_600, "1.00 s"),
             (61_500_000, "61.5 s"),
         ] {
-            assert_eq!(duration(Duration::from_micros(micros)), shown);
+            assert_eq!(duration(Duration::from_micros(micros)), expected);
         }
     }
 
     #[test]
-    fn a_column_is_as_wide_as_it_is() {
+    fn text_is_padded_or_cut_to_the_width_of_its_column() {
         assert_eq!(fit("├─ a", 6), "├─ a  ");
         assert_eq!(fit("├─ abcd", 6), "├─ ab…");
         assert_eq!(fit("abc", 0), "…");
     }
 
     #[test]
-    fn plain_text_stays_plain_and_escapes_do_not_pass() {
-        let [plain, coloured] = [false, true].map(|colours| Style { colours });
-        assert_eq!(plain.paint(Colour::Red, "x"), "x");
-        assert_eq!(coloured.paint(Colour::Red, "x"), "\x1b[31mx\x1b[0m");
-        assert_eq!(coloured.paint(Colour::Red, "  "), "  ");
+    fn text_is_colored_only_on_request_and_control_characters_are_replaced() {
+        let [plain, colored] = [false, true].map(|colors| Style { colors });
+        assert_eq!(plain.paint(Color::Red, "x"), "x");
+        assert_eq!(colored.paint(Color::Red, "x"), "\x1b[31mx\x1b[0m");
+        assert_eq!(colored.paint(Color::Red, "  "), "  ");
         assert_eq!(printable("a\x1b[2Jb\n"), "a·[2Jb·");
     }
 }

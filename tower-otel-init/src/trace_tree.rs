@@ -1,4 +1,4 @@
-//! One trace as a tree: a line for each span below its parent, with a bar for when it ran.
+//! Renders a trace as a tree: one line per span below its parent, with a bar for its time.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
@@ -8,15 +8,17 @@ use opentelemetry::trace::{SpanKind, Status};
 use opentelemetry_sdk::trace::SpanData;
 use opentelemetry_semantic_conventions::attribute as key;
 
-use crate::terminal::{Colour, Style, duration, fit, printable};
+use crate::terminal::{Color, Style, duration, fit, printable};
 
 const NAME_WIDTH: usize = 40;
 const BAR_WIDTH: usize = 24;
-/// A value longer than this is cut, and so is a tree deeper than that.
-const VALUE_WIDTH: usize = 40;
-const DEPTH: usize = 32;
+/// Longer values are cut.
+const MAX_VALUE_WIDTH: usize = 40;
+/// Deeper spans are replaced by `…`.
+const MAX_DEPTH: usize = 32;
 
-pub(crate) fn draw(spans: &[SpanData], style: Style) -> String {
+/// Returns the lines of a trace, or nothing if there is no span.
+pub(crate) fn render(spans: &[SpanData], style: Style) -> String {
     let (Some(start), Some(end), Some(first)) = (
         spans.iter().map(|span| span.start_time).min(),
         spans.iter().map(|span| span.end_time).max(),
@@ -24,15 +26,15 @@ pub(crate) fn draw(spans: &[SpanData], style: Style) -> String {
     ) else {
         return String::new();
     };
-    let total = since(start, end);
+    let total = duration_between(start, end);
     let title = format!("Trace {}", first.span_context.trace_id());
     let count = match spans.len() {
         1 => "1 span".to_owned(),
         count => format!("{count} spans"),
     };
-    let title = style.paint(Colour::Bold, &title);
+    let title = style.paint(Color::Bold, &title);
     let mut tree = Tree {
-        below: HashMap::new(),
+        children: HashMap::new(),
         style,
         start,
         total,
@@ -40,14 +42,14 @@ pub(crate) fn draw(spans: &[SpanData], style: Style) -> String {
     };
     let mut sorted: Vec<&SpanData> = spans.iter().collect();
     sorted.sort_by_key(|span| span.start_time);
-    let here: std::collections::HashSet<SpanId> = spans
+    let ids: std::collections::HashSet<SpanId> = spans
         .iter()
         .map(|span| span.span_context.span_id())
         .collect();
     let mut roots = Vec::new();
     for span in sorted {
-        if here.contains(&span.parent_span_id) {
-            let siblings = tree.below.entry(span.parent_span_id).or_default();
+        if ids.contains(&span.parent_span_id) {
+            let siblings = tree.children.entry(span.parent_span_id).or_default();
             siblings.push(span);
         } else {
             roots.push(span);
@@ -60,7 +62,7 @@ pub(crate) fn draw(spans: &[SpanData], style: Style) -> String {
 }
 
 struct Tree<'a> {
-    below: HashMap<SpanId, Vec<&'a SpanData>>,
+    children: HashMap<SpanId, Vec<&'a SpanData>>,
     style: Style,
     start: SystemTime,
     total: Duration,
@@ -68,19 +70,20 @@ struct Tree<'a> {
 }
 
 impl Tree<'_> {
-    /// Adds a line for the span after `branch`, and lines for what is below it after `trunk`.
+    /// Adds a line for the span, prefixed with `branch`, and lines for its descendants, prefixed with
+    /// `trunk`.
     fn add(&mut self, span: &SpanData, branch: &str, trunk: &str, depth: usize) {
         self.line(span, branch);
-        let below = self.below.remove(&span.span_context.span_id());
-        let mut below = below.unwrap_or_default().into_iter().peekable();
-        if depth == DEPTH {
-            if below.peek().is_some() {
+        let children = self.children.remove(&span.span_context.span_id());
+        let mut children = children.unwrap_or_default().into_iter().peekable();
+        if depth == MAX_DEPTH {
+            if children.peek().is_some() {
                 self.text.push_str(&format!("{trunk}└─ …\n"));
             }
             return;
         }
-        while let Some(child) = below.next() {
-            let (fork, next) = match below.peek() {
+        while let Some(child) = children.next() {
+            let (fork, next) = match children.peek() {
                 Some(_) => ("├─ ", "│  "),
                 None => ("└─ ", "   "),
             };
@@ -91,16 +94,16 @@ impl Tree<'_> {
 
     fn line(&mut self, span: &SpanData, branch: &str) {
         let failed = matches!(span.status, Status::Error { .. });
-        let (kind, colour) = match span.span_kind {
-            SpanKind::Server => ("server", Colour::Cyan),
-            SpanKind::Client => ("client", Colour::Blue),
-            SpanKind::Producer => ("sends", Colour::Blue),
-            SpanKind::Consumer => ("takes", Colour::Cyan),
-            SpanKind::Internal => ("", Colour::Green),
+        let (kind, color) = match span.span_kind {
+            SpanKind::Server => ("server", Color::Cyan),
+            SpanKind::Client => ("client", Color::Blue),
+            SpanKind::Producer => ("sends", Color::Blue),
+            SpanKind::Consumer => ("takes", Color::Cyan),
+            SpanKind::Internal => ("", Color::Green),
         };
-        let colour = if failed { Colour::Red } else { colour };
+        let color = if failed { Color::Red } else { color };
         let name = fit(&format!("{branch}{}", printable(&span.name)), NAME_WIDTH);
-        let took = duration(since(span.start_time, span.end_time));
+        let elapsed = duration(duration_between(span.start_time, span.end_time));
         let status = attribute(span, key::HTTP_RESPONSE_STATUS_CODE).unwrap_or_default();
         let status = if status.is_empty() && failed {
             "ERR".to_owned()
@@ -108,20 +111,20 @@ impl Tree<'_> {
             status
         };
         let line = format!(
-            "{name} {} {took:>8}  {} {} {}",
-            self.style.paint(colour, &self.bar(span)),
-            self.style.paint(Colour::Dim, &format!("{kind:<6}")),
-            self.style.paint(colour, &format!("{status:<3}")),
-            self.style.paint(Colour::Dim, &details(span)),
+            "{name} {} {elapsed:>8}  {} {} {}",
+            self.style.paint(color, &self.bar(span)),
+            self.style.paint(Color::Dim, &format!("{kind:<6}")),
+            self.style.paint(color, &format!("{status:<3}")),
+            self.style.paint(Color::Dim, &details(span)),
         );
         self.text.push_str(line.trim_end());
         self.text.push('\n');
     }
 
-    /// At least one cell, so that every span is seen.
+    /// Returns the bar of a span. It has at least one cell.
     fn bar(&self, span: &SpanData) -> String {
         let cells = BAR_WIDTH as f64 / self.total.as_secs_f64().max(f64::MIN_POSITIVE);
-        let cell = |at| since(self.start, at).as_secs_f64() * cells;
+        let cell = |at| duration_between(self.start, at).as_secs_f64() * cells;
         let first = (cell(span.start_time).round() as usize).min(BAR_WIDTH - 1);
         let last = (cell(span.end_time).round() as usize).clamp(first + 1, BAR_WIDTH);
         let bar = format!("{}{}", " ".repeat(first), "█".repeat(last - first));
@@ -129,7 +132,8 @@ impl Tree<'_> {
     }
 }
 
-/// Who served or was asked, what went wrong, and what handlers say of themselves.
+/// Returns the details at the end of a line: the target of the span, the attributes of an internal span,
+/// and the error.
 fn details(span: &SpanData) -> String {
     let mut details = Vec::new();
     let host = attribute(span, key::SERVER_ADDRESS).map(|address| {
@@ -150,12 +154,15 @@ fn details(span: &SpanData) -> String {
         SpanKind::Internal => details.extend(
             span.attributes
                 .iter()
-                .filter(|own| {
-                    !MACHINERY
+                .filter(|attribute| {
+                    !HIDDEN_PREFIXES
                         .iter()
-                        .any(|noise| own.key.as_str().starts_with(noise))
+                        .any(|prefix| attribute.key.as_str().starts_with(prefix))
                 })
-                .map(|own| format!("{}={}", printable(own.key.as_str()), shown(&own.value))),
+                .map(|attribute| {
+                    let key = printable(attribute.key.as_str());
+                    format!("{key}={}", short_value(&attribute.value))
+                }),
         ),
     }
     if let Some(error) = attribute(span, key::ERROR_TYPE) {
@@ -169,8 +176,9 @@ fn details(span: &SpanData) -> String {
     details.join(" ")
 }
 
-/// What `tracing-opentelemetry` says of the code rather than of what it did.
-const MACHINERY: [&str; 6] = [
+/// Prefixes of attributes that are not shown: those that `tracing-opentelemetry` adds, and the error,
+/// which has a place of its own.
+const HIDDEN_PREFIXES: [&str; 6] = [
     "code.",
     "thread.",
     "busy_ns",
@@ -180,21 +188,24 @@ const MACHINERY: [&str; 6] = [
 ];
 
 fn attribute(span: &SpanData, key: &str) -> Option<String> {
-    let attribute = span.attributes.iter().find(|own| own.key.as_str() == key)?;
-    Some(shown(&attribute.value))
+    let attribute = span
+        .attributes
+        .iter()
+        .find(|attribute| attribute.key.as_str() == key)?;
+    Some(short_value(&attribute.value))
 }
 
-fn shown(value: &opentelemetry::Value) -> String {
+fn short_value(value: &opentelemetry::Value) -> String {
     let value = printable(&value.as_str());
-    if value.chars().count() > VALUE_WIDTH {
-        fit(&value, VALUE_WIDTH)
+    if value.chars().count() > MAX_VALUE_WIDTH {
+        fit(&value, MAX_VALUE_WIDTH)
     } else {
         value
     }
 }
 
-/// Clocks may be set back meanwhile.
-fn since(start: SystemTime, end: SystemTime) -> Duration {
+/// Returns zero if the clock was set back in between.
+fn duration_between(start: SystemTime, end: SystemTime) -> Duration {
     end.duration_since(start).unwrap_or_default()
 }
 

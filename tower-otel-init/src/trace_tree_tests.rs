@@ -35,16 +35,16 @@ fn span(
     }
 }
 
-fn with(mut span: SpanData, attributes: impl IntoIterator<Item = KeyValue>) -> SpanData {
+fn with_attributes(mut span: SpanData, attributes: impl IntoIterator<Item = KeyValue>) -> SpanData {
     span.attributes.extend(attributes);
     span
 }
 
-const PLAIN: Style = Style { colours: false };
+const PLAIN: Style = Style { colors: false };
 
 #[test]
-fn spans_are_drawn_below_their_parents_in_the_order_of_their_starts() {
-    let mut failed = with(
+fn spans_are_below_their_parents_in_the_order_of_their_start_times() {
+    let mut failed = with_attributes(
         span(3, 1, "GET", SpanKind::Client, [50, 100]),
         [
             KeyValue::new("server.address", "stock"),
@@ -56,14 +56,14 @@ fn spans_are_drawn_below_their_parents_in_the_order_of_their_starts() {
     failed.status = Status::error("");
     let spans = [
         failed,
-        with(
+        with_attributes(
             span(2, 1, "price", SpanKind::Internal, [25, 50]),
             [
                 KeyValue::new("sku", "lamp"),
                 KeyValue::new("code.file.path", "x.rs"),
             ],
         ),
-        with(
+        with_attributes(
             span(1, 9, "GET /a/{b}", SpanKind::Server, [0, 100]),
             [
                 KeyValue::new("url.path", "/a/7"),
@@ -72,7 +72,7 @@ fn spans_are_drawn_below_their_parents_in_the_order_of_their_starts() {
         ),
     ];
     assert_eq!(
-        draw(&spans, PLAIN),
+        render(&spans, PLAIN),
         "Trace 00000000000000000000000000000abc  3 spans, 100 ms\n\
          GET /a/{b}                               ████████████████████████   100 ms  server 502 /a/7\n\
          ├─ price                                       ██████              25.0 ms             sku=lamp\n\
@@ -81,39 +81,42 @@ fn spans_are_drawn_below_their_parents_in_the_order_of_their_starts() {
 }
 
 #[test]
-fn nothing_of_a_strange_trace_breaks_the_tree() {
+fn deep_cyclic_and_unprintable_traces_are_rendered_safely() {
     let mut deep: Vec<_> = (1..200)
         .map(|id| span(id, id - 1, "\x1b[2J", SpanKind::Internal, [100, 0]))
         .collect();
     deep.push(span(500, 500, "its own parent", SpanKind::Internal, [0, 0]));
-    let text = draw(&deep, PLAIN);
+    let text = render(&deep, PLAIN);
     assert!(!text.contains('\x1b'), "{text}");
     assert!(text.lines().count() < 40, "{text}");
-    assert_eq!(draw(&[], PLAIN), "");
+    assert_eq!(render(&[], PLAIN), "");
 }
 
 #[test]
-fn colours_are_there_when_asked_for() {
+fn colors_are_used_only_on_request() {
     let one = [span(1, 0, "a", SpanKind::Internal, [0, 1])];
-    assert!(draw(&one, Style { colours: true }).contains("\x1b[32m█"));
-    assert!(!draw(&one, PLAIN).contains('\x1b'));
+    assert!(render(&one, Style { colors: true }).contains("\x1b[32m█"));
+    assert!(!render(&one, PLAIN).contains('\x1b'));
 }
 
 #[test]
-fn a_message_is_shown_with_its_queue_and_nothing_else() {
+fn messaging_spans_show_only_their_queue() {
     let message = [
         KeyValue::new("messaging.system", "table"),
         KeyValue::new("messaging.destination.name", "jobs"),
         KeyValue::new("messaging.message.id", "7"),
     ];
-    for (kind, said) in [
+    for (kind, end) in [
         (SpanKind::Producer, "sends      to jobs\n"),
         (SpanKind::Consumer, "takes      from jobs\n"),
     ] {
-        let drawn = draw(
-            &[with(span(1, 0, "jobs", kind, [0, 1]), message.clone())],
+        let text = render(
+            &[with_attributes(
+                span(1, 0, "jobs", kind, [0, 1]),
+                message.clone(),
+            )],
             PLAIN,
         );
-        assert!(drawn.ends_with(said), "{drawn}");
+        assert!(text.ends_with(end), "{text}");
     }
 }

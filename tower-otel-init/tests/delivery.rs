@@ -16,7 +16,7 @@ use axum::routing::get;
 use collector::{Collector, LONG, Mood, until};
 use tokio::runtime::{Builder as Runtime, Runtime as Started};
 use tower::ServiceExt;
-use tower_otel_init::{Builder, Layers, MetricsExporter, Protocol, Sampler, Telemetry};
+use tower_otel_init::{Layers, MetricsExporter, Protocol, Sampler, Telemetry, TelemetryBuilder};
 use tower_otel_trace::TraceLayer;
 use tracing_subscriber::Registry;
 
@@ -34,7 +34,7 @@ fn multi_thread() -> Started {
         .unwrap()
 }
 
-fn builder(collector: &Collector, protocol: Protocol) -> Builder {
+fn builder(collector: &Collector, protocol: Protocol) -> TelemetryBuilder {
     Telemetry::builder("users")
         .endpoint(collector.endpoint())
         .protocol(protocol)
@@ -42,7 +42,7 @@ fn builder(collector: &Collector, protocol: Protocol) -> Builder {
         .metrics(MetricsExporter::None)
 }
 
-fn start(builder: Builder) -> Telemetry {
+fn start(builder: TelemetryBuilder) -> Telemetry {
     let (telemetry, _): (_, Layers<Registry>) = builder.local().unwrap();
     telemetry
 }
@@ -168,7 +168,7 @@ fn what_a_small_queue_refuses_is_counted() {
         ] {
             let telemetry = start(builder(&collector, protocol).queue_size(64).batch_size(16));
             ask(&runtime(), &app(&telemetry), REQUESTS);
-            let lost = telemetry.shutdown(LONG).unwrap_err().dropped;
+            let lost = telemetry.shutdown(LONG).unwrap_err().dropped_spans;
             assert!(lost.queue_full > 0, "{lost:?}");
             assert_eq!((lost.export_failed, lost.shutdown), (0, 0));
             assert_eq!(collector.spans() as u64 + lost.total(), REQUESTS as u64);
@@ -206,7 +206,7 @@ fn a_killed_collector_costs_no_request_and_is_found_again() {
             asked += 4;
             collector.spans() > before
         });
-        let lost = telemetry.shutdown(LONG).unwrap_err().dropped;
+        let lost = telemetry.shutdown(LONG).unwrap_err().dropped_spans;
         // A batch that was taken by a collector which died before it said so counts as lost.
         let known = collector.spans() + lost.total() as usize;
         assert!(
@@ -241,7 +241,7 @@ fn a_collector_that_refuses_is_counted_and_costs_no_request() {
         let collector = Collector::start(http, Mood::Refuses);
         let telemetry = start(builder(&collector, protocol));
         ask(&current_thread(), &app(&telemetry), 100);
-        let lost = telemetry.shutdown(LONG).unwrap_err().dropped;
+        let lost = telemetry.shutdown(LONG).unwrap_err().dropped_spans;
         assert_eq!((lost.export_failed, lost.total()), (100, 100));
     }
 }
@@ -252,7 +252,7 @@ fn what_a_collector_rejects_of_a_batch_is_counted() {
         let collector = Collector::start(http, Mood::Rejects);
         let telemetry = start(builder(&collector, protocol).batch_size(10));
         ask(&current_thread(), &app(&telemetry), 100);
-        let lost = telemetry.shutdown(LONG).unwrap_err().dropped;
+        let lost = telemetry.shutdown(LONG).unwrap_err().dropped_spans;
         assert!(lost.rejected >= 10, "{protocol}: {lost:?}");
         assert_eq!(lost.rejected, lost.total());
         assert_eq!(collector.spans() as u64 + lost.rejected, 100);
@@ -295,7 +295,7 @@ fn a_collector_that_hangs_holds_up_neither_requests_nor_shutdown() {
             ask(&runtime, &app(&telemetry), 400);
             let started = Instant::now();
             let shutdown = async { telemetry.shutdown(Duration::from_millis(300)) };
-            let lost = runtime.block_on(shutdown).unwrap_err().dropped;
+            let lost = runtime.block_on(shutdown).unwrap_err().dropped_spans;
             assert!(
                 started.elapsed() < Duration::from_secs(3),
                 "{:?}",

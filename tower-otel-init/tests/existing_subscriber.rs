@@ -12,7 +12,10 @@ fn a_subscriber_that_is_there_is_said_to_be_and_the_layers_can_still_be_had() {
         .metrics(MetricsExporter::None);
     let error = builder.clone().install().unwrap_err();
     assert!(matches!(error, InitError::SubscriberInstalled), "{error}");
-    assert!(error.to_string().contains("Builder::layers"), "{error}");
+    assert!(
+        error.to_string().contains("TelemetryBuilder::layers"),
+        "{error}"
+    );
     // Nothing was started, so this is the first time.
     let (telemetry, layers) = builder.layers::<tracing_subscriber::Registry>().unwrap();
     assert_eq!(layers.len(), 1);

@@ -4,18 +4,18 @@ use super::*;
 
 #[test]
 fn otel_bsp_and_the_metric_interval() {
-    let config = quiet(&[
+    let config = without_warnings(&[
         ("OTEL_BSP_MAX_QUEUE_SIZE", "100"),
         ("OTEL_BSP_SCHEDULE_DELAY", "7"),
         ("OTEL_BSP_EXPORT_TIMEOUT", "8"),
         ("OTEL_METRIC_EXPORT_INTERVAL", "9"),
     ]);
     assert_eq!(
-        (config.batch.queue_size, config.batch.batch_size),
+        (config.span_batch.queue_size, config.span_batch.batch_size),
         (100, 100)
     );
-    assert_eq!(config.batch.schedule_delay, Duration::from_millis(7));
-    assert_eq!(config.batch.export_timeout, Duration::from_millis(8));
+    assert_eq!(config.span_batch.schedule_delay, Duration::from_millis(7));
+    assert_eq!(config.span_batch.export_timeout, Duration::from_millis(8));
     assert_eq!(config.metric_interval, Duration::from_millis(9));
     for (name, used) in [
         ("OTEL_BSP_MAX_QUEUE_SIZE", "2048"),
@@ -24,20 +24,20 @@ fn otel_bsp_and_the_metric_interval() {
         ("OTEL_BSP_EXPORT_TIMEOUT", "30000"),
         ("OTEL_METRIC_EXPORT_INTERVAL", "60000"),
     ] {
-        for wrong in ["0", "many", "-1"] {
-            assert_eq!(warned(&[(name, wrong)]).1.used, used, "{name}");
+        for invalid in ["0", "many", "-1"] {
+            assert_eq!(with_warning(&[(name, invalid)]).1.fallback, used, "{name}");
         }
     }
     let batch = ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4096");
-    assert_eq!(warned(&[batch]).1.used, "512");
+    assert_eq!(with_warning(&[batch]).1.fallback, "512");
 }
 
 #[test]
 fn otel_blrp() {
-    let batch = quiet(&[]).log_batch;
+    let batch = without_warnings(&[]).log_batch;
     assert_eq!(batch.schedule_delay, Duration::from_secs(1));
     assert_eq!((batch.queue_size, batch.batch_size), (2048, 512));
-    let batch = quiet(&[
+    let batch = without_warnings(&[
         ("OTEL_BLRP_MAX_QUEUE_SIZE", "100"),
         ("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", "10"),
         ("OTEL_BLRP_SCHEDULE_DELAY", "7"),
@@ -53,8 +53,8 @@ fn otel_blrp() {
         ("OTEL_BLRP_SCHEDULE_DELAY", "1000"),
         ("OTEL_BLRP_EXPORT_TIMEOUT", "30000"),
     ] {
-        for wrong in ["0", "many", "-1"] {
-            assert_eq!(warned(&[(name, wrong)]).1.used, used, "{name}");
+        for invalid in ["0", "many", "-1"] {
+            assert_eq!(with_warning(&[(name, invalid)]).1.fallback, used, "{name}");
         }
     }
 }

@@ -1,23 +1,27 @@
-//! `OTEL_EXPORTER_OTLP_*`, for all signals and for each.
+//! `OTEL_EXPORTER_OTLP_*`, for all signals and for one.
 
 use super::*;
 
 #[test]
 fn otel_exporter_otlp_endpoint_and_protocol() {
-    let general = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:9/base/");
+    let common = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:9/base/");
     let http = ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf");
-    let endpoint = |variables: Variables<'_>| otlp(&quiet(variables).traces).endpoint.clone();
-    assert_eq!(endpoint(&[general]), "http://collector:9/base/");
+    let endpoint =
+        |variables: Variables<'_>| otlp(&without_warnings(variables).traces).endpoint.clone();
+    assert_eq!(endpoint(&[common]), "http://collector:9/base/");
     assert_eq!(endpoint(&[http]), "http://localhost:4318/v1/traces");
     assert_eq!(
-        endpoint(&[general, http]),
+        endpoint(&[common, http]),
         "http://collector:9/base/v1/traces"
     );
     let own = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://[::1]:7/in");
-    assert_eq!(endpoint(&[general, http, own]), "https://[::1]:7/in");
+    assert_eq!(endpoint(&[common, http, own]), "https://[::1]:7/in");
     let grpc = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc");
-    assert_eq!(otlp(&quiet(&[http, grpc]).traces).protocol, Protocol::Grpc);
-    for wrong in [
+    assert_eq!(
+        otlp(&without_warnings(&[http, grpc]).traces).protocol,
+        Protocol::Grpc
+    );
+    for invalid in [
         "localhost:4317",
         "http://",
         "ftp://a",
@@ -25,27 +29,27 @@ fn otel_exporter_otlp_endpoint_and_protocol() {
         "http://a:port",
         "http://:1",
     ] {
-        let (config, warning) = warned(&[("OTEL_EXPORTER_OTLP_ENDPOINT", wrong)]);
+        let (config, warning) = with_warning(&[("OTEL_EXPORTER_OTLP_ENDPOINT", invalid)]);
         assert_eq!(otlp(&config.traces).endpoint, "http://localhost:4317");
-        assert_eq!(warning.used, "http://localhost:4317");
+        assert_eq!(warning.fallback, "http://localhost:4317");
     }
     assert_eq!(
-        warned(&[general, ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "x")])
+        with_warning(&[common, ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "x")])
             .1
-            .used,
-        general.1
+            .fallback,
+        common.1
     );
     assert_eq!(
-        warned(&[("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")])
+        with_warning(&[("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")])
             .1
-            .used,
+            .fallback,
         "grpc"
     );
 }
 
 #[test]
 fn otel_exporter_otlp_timeout_and_compression() {
-    let config = quiet(&[
+    let config = without_warnings(&[
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "250"),
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
     ]);
@@ -53,30 +57,32 @@ fn otel_exporter_otlp_timeout_and_compression() {
     assert_eq!(traces.timeout, Duration::from_millis(250));
     assert!(traces.gzip);
     let common = ("OTEL_EXPORTER_OTLP_TIMEOUT", "250");
-    let config = quiet(&[common, ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "7")]);
+    let config = without_warnings(&[common, ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "7")]);
     assert_eq!(otlp(&config.traces).timeout, Duration::from_millis(7));
-    for wrong in ["0", "-1", "10s"] {
-        let (config, warning) = warned(&[("OTEL_EXPORTER_OTLP_TIMEOUT", wrong)]);
+    for invalid in ["0", "-1", "10s"] {
+        let (config, warning) = with_warning(&[("OTEL_EXPORTER_OTLP_TIMEOUT", invalid)]);
         assert_eq!(otlp(&config.traces).timeout, Duration::from_secs(10));
-        assert_eq!(warning.used, "10000");
+        assert_eq!(warning.fallback, "10000");
     }
     let common = ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip");
     let own = ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "none");
-    assert!(!otlp(&quiet(&[common, own]).traces).gzip);
+    assert!(!otlp(&without_warnings(&[common, own]).traces).gzip);
     assert_eq!(
-        warned(&[("OTEL_EXPORTER_OTLP_COMPRESSION", "br")]).1.used,
+        with_warning(&[("OTEL_EXPORTER_OTLP_COMPRESSION", "br")])
+            .1
+            .fallback,
         "none"
     );
 }
 
 #[test]
-fn otel_exporter_otlp_headers_are_merged_and_never_shown() {
+fn otel_exporter_otlp_headers_are_merged_and_their_values_never_shown() {
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let list = (
         "OTEL_EXPORTER_OTLP_HEADERS",
         "Authorization=Bearer%20s3cret,x-team=a",
     );
-    let headers = &otlp(&quiet(&[list]).traces).headers.clone();
+    let headers = &otlp(&without_warnings(&[list]).traces).headers.clone();
     let expected = [pair("authorization", "Bearer s3cret"), pair("x-team", "a")];
     assert_eq!(*headers, expected);
     let settings = Settings {
@@ -98,11 +104,11 @@ fn otel_exporter_otlp_headers_are_merged_and_never_shown() {
     );
 }
 
-/// What one variable has come to, of one signal.
-type Shown = fn(&Otlp) -> String;
+/// Returns one field of the configuration as text.
+type Field = fn(&OtlpConfig) -> String;
 
-/// Right for all, right for one signal, wrong, and the default, each as it is shown.
-const TABLE: [(&str, Shown, [&str; 4]); 4] = [
+/// Suffix, field, then: a valid common value, a valid value of one signal, an invalid value, the default.
+const TABLE: [(&str, Field, [&str; 4]); 4] = [
     (
         "ENDPOINT",
         |otlp| otlp.endpoint.clone(),
@@ -132,8 +138,8 @@ const TABLE: [(&str, Shown, [&str; 4]); 4] = [
 
 const SIGNALS: [&str; 3] = ["TRACES", "METRICS", "LOGS"];
 
-/// All signals that can be sent, in the order of their names above.
-fn sent(variables: Variables<'_>) -> (Vec<Otlp>, Vec<Warning>) {
+/// Returns the configuration of each signal with OTLP, in the order of [`SIGNALS`].
+fn all_signals(variables: Variables<'_>) -> (Vec<OtlpConfig>, Vec<ConfigWarning>) {
     let mut all = vec![("OTEL_METRICS_EXPORTER", "otlp")];
     if cfg!(feature = "logs") {
         all.push(("OTEL_LOGS_EXPORTER", "otlp"));
@@ -148,45 +154,45 @@ fn sent(variables: Variables<'_>) -> (Vec<Otlp>, Vec<Warning>) {
 }
 
 #[test]
-fn each_signal_has_its_own_word_for_each_variable() {
-    for (what, shown, [general, own, wrong, default]) in TABLE {
-        let all = format!("OTEL_EXPORTER_OTLP_{what}");
+fn the_variable_of_a_signal_takes_precedence_over_the_common_one() {
+    for (suffix, field, [common, own, invalid, default]) in TABLE {
+        let all = format!("OTEL_EXPORTER_OTLP_{suffix}");
         let values = |variables: Variables<'_>| {
-            let (signals, warnings) = sent(variables);
-            (signals.iter().map(shown).collect::<Vec<_>>(), warnings)
+            let (signals, warnings) = all_signals(variables);
+            (signals.iter().map(field).collect::<Vec<_>>(), warnings)
         };
         let (found, warnings) = values(&[]);
         assert!(found.iter().all(|value| value == default), "{found:?}");
         assert_eq!(warnings, []);
-        let (found, warnings) = values(&[(&all, general)]);
+        let (found, warnings) = values(&[(&all, common)]);
         assert!(
-            found.iter().all(|value| value.starts_with(general)),
+            found.iter().all(|value| value.starts_with(common)),
             "{found:?}"
         );
         assert_eq!(warnings, []);
-        let (found, warnings) = values(&[(&all, wrong)]);
+        let (found, warnings) = values(&[(&all, invalid)]);
         assert!(found.iter().all(|value| value == default), "{found:?}");
         assert_eq!(warnings.len(), 1, "{warnings:?}");
         assert_eq!(
             (&*warnings[0].variable, &*warnings[0].value),
-            (&*all, wrong)
+            (&*all, invalid)
         );
 
         for (signal, name) in SIGNALS.iter().enumerate().take(found.len()) {
-            let name = format!("OTEL_EXPORTER_OTLP_{name}_{what}");
-            let (found, warnings) = values(&[(&all, general), (&name, own)]);
+            let name = format!("OTEL_EXPORTER_OTLP_{name}_{suffix}");
+            let (found, warnings) = values(&[(&all, common), (&name, own)]);
             for (at, value) in found.iter().enumerate() {
-                let wanted = if at == signal { own } else { general };
-                assert!(value.starts_with(wanted), "{name}: {found:?}");
+                let expected = if at == signal { own } else { common };
+                assert!(value.starts_with(expected), "{name}: {found:?}");
             }
             assert_eq!(warnings, []);
-            let (found, warnings) = values(&[(&all, general), (&name, wrong)]);
-            assert!(found[signal].starts_with(general), "{name}: {found:?}");
+            let (found, warnings) = values(&[(&all, common), (&name, invalid)]);
+            assert!(found[signal].starts_with(common), "{name}: {found:?}");
             let [warning] = &warnings[..] else {
                 panic!("{warnings:?}");
             };
-            assert_eq!((&*warning.variable, &*warning.value), (&*name, wrong));
-            assert!(warning.used.starts_with(general), "{warning}");
+            assert_eq!((&*warning.variable, &*warning.value), (&*name, invalid));
+            assert!(warning.fallback.starts_with(common), "{warning}");
         }
     }
 }
@@ -194,22 +200,42 @@ fn each_signal_has_its_own_word_for_each_variable() {
 #[test]
 fn each_signal_has_its_own_headers() {
     let all = ("OTEL_EXPORTER_OTLP_HEADERS", "a=1");
-    for (signal, name) in SIGNALS.iter().enumerate().take(sent(&[]).0.len()) {
+    for (signal, name) in SIGNALS.iter().enumerate().take(all_signals(&[]).0.len()) {
         let name = format!("OTEL_EXPORTER_OTLP_{name}_HEADERS");
-        let (found, warnings) = sent(&[all, (&name, "b=2")]);
+        let (found, warnings) = all_signals(&[all, (&name, "b=2")]);
         assert_eq!(warnings, []);
         for (at, otlp) in found.iter().enumerate() {
             let (key, value) = if at == signal { ("b", "2") } else { ("a", "1") };
             assert_eq!(otlp.headers, [(key.to_owned(), value.to_owned())], "{name}");
         }
-        let (found, warnings) = sent(&[(&name, "s3cret,b=2")]);
+        let (found, warnings) = all_signals(&[(&name, "s3cret,b=2")]);
         assert_eq!(found[signal].headers, [("b".to_owned(), "2".to_owned())]);
         assert_eq!((warnings.len(), &*warnings[0].variable), (1, &*name));
+        assert!(!warnings[0].to_string().contains("s3cret"), "{name}");
     }
 }
 
 #[test]
-fn a_certificate_is_a_file_that_holds_one_or_it_is_warned_about() {
+fn warnings_about_endpoints_show_no_credentials() {
+    let common = (
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "http://me:s3cret@collector:4317",
+    );
+    let own = (
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        "http://me:s3cret@collector:x",
+    );
+    let (config, warnings) = resolve(&Settings::default(), &[common, own]).unwrap();
+    assert_eq!(otlp(&config.traces).endpoint, common.1);
+    assert_eq!(
+        warnings[0].to_string(),
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: \"http://REDACTED@collector:x\" is not a URL \
+         (expected http:// or https:// and a host); using http://REDACTED@collector:4317"
+    );
+}
+
+#[test]
+fn a_certificate_variable_must_name_a_pem_file() {
     let file = |name: &str, text: &str| {
         let name = format!("tower-otel-init-{}-{name}", std::process::id());
         let path = std::env::temp_dir().join(name);
@@ -217,38 +243,38 @@ fn a_certificate_is_a_file_that_holds_one_or_it_is_warned_about() {
         path
     };
     const PEM: &str = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n";
-    let (right, wrong) = (file("right.pem", PEM), file("wrong.pem", "no"));
-    let (right_path, wrong_path) = (right.to_str().unwrap(), wrong.to_str().unwrap());
+    let (valid, invalid) = (file("valid.pem", PEM), file("invalid.pem", "no"));
+    let (valid_path, invalid_path) = (valid.to_str().unwrap(), invalid.to_str().unwrap());
     let https = ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector:1");
     let all = "OTEL_EXPORTER_OTLP_CERTIFICATE";
 
-    let (found, warnings) = sent(&[https]);
+    let (found, warnings) = all_signals(&[https]);
     assert!(found.iter().all(|otlp| otlp.certificate.is_none()));
     assert_eq!(warnings, []);
-    let (found, warnings) = sent(&[https, (all, right_path)]);
+    let (found, warnings) = all_signals(&[https, (all, valid_path)]);
     assert!(
         found
             .iter()
             .all(|otlp| otlp.certificate.as_deref() == Some(PEM.as_bytes()))
     );
     assert_eq!(warnings, []);
-    for bad in [wrong_path, "/not/there.pem"] {
-        let (found, warnings) = sent(&[https, (all, bad)]);
+    for path in [invalid_path, "/not/there.pem"] {
+        let (found, warnings) = all_signals(&[https, (all, path)]);
         assert!(found.iter().all(|otlp| otlp.certificate.is_none()));
-        assert_eq!((warnings.len(), &*warnings[0].value), (1, bad));
-        assert_eq!(warnings[0].used, "the platform's roots");
+        assert_eq!((warnings.len(), &*warnings[0].value), (1, path));
+        assert_eq!(warnings[0].fallback, "the platform's roots");
         for (signal, name) in SIGNALS.iter().enumerate().take(found.len()) {
             let name = format!("OTEL_EXPORTER_OTLP_{name}_CERTIFICATE");
-            let (found, warnings) = sent(&[https, (all, right_path), (&name, bad)]);
+            let (found, warnings) = all_signals(&[https, (all, valid_path), (&name, path)]);
             assert!(found[signal].certificate.is_some(), "{name}");
             assert_eq!(
-                (&*warnings[0].variable, &*warnings[0].used),
-                (&*name, right_path)
+                (&*warnings[0].variable, &*warnings[0].fallback),
+                (&*name, valid_path)
             );
         }
-        // Without TLS nobody reads it.
-        assert_eq!(sent(&[(all, bad)]).1, []);
+        // Without TLS the variable is not read.
+        assert_eq!(all_signals(&[(all, path)]).1, []);
     }
-    std::fs::remove_file(right).unwrap();
-    std::fs::remove_file(wrong).unwrap();
+    std::fs::remove_file(valid).unwrap();
+    std::fs::remove_file(invalid).unwrap();
 }

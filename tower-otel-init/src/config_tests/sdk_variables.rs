@@ -1,22 +1,22 @@
-//! Variables of the specification for all of it.
+//! Variables of the SDK specification: samplers, propagators, exporters, resource.
 
 use super::*;
 
 #[test]
 fn otel_sdk_disabled() {
-    for (value, off) in [
+    for (value, disabled) in [
         ("true", true),
         ("TRUE", true),
         ("false", false),
         ("", false),
     ] {
-        let config = quiet(&[("OTEL_SDK_DISABLED", value)]);
-        assert_eq!(config.traces == Target::Nowhere, off, "{value}");
-        assert_eq!(config.metrics == Target::Nowhere, off, "{value}");
+        let config = without_warnings(&[("OTEL_SDK_DISABLED", value)]);
+        assert_eq!(config.traces == ExporterConfig::None, disabled, "{value}");
+        assert_eq!(config.metrics == ExporterConfig::None, disabled, "{value}");
     }
-    let (config, warning) = warned(&[("OTEL_SDK_DISABLED", "1")]);
-    assert_eq!(warning.used, "false");
-    assert_ne!(config.traces, Target::Nowhere);
+    let (config, warning) = with_warning(&[("OTEL_SDK_DISABLED", "1")]);
+    assert_eq!(warning.fallback, "false");
+    assert_ne!(config.traces, ExporterConfig::None);
 }
 
 #[test]
@@ -29,39 +29,42 @@ fn otel_traces_sampler_and_its_argument() {
         ("parentbased_always_off", Sampler::ParentBasedAlwaysOff),
         ("parentbased_traceidratio", Sampler::ParentBasedRatio(0.1)),
     ] {
-        assert_eq!(quiet(&[("OTEL_TRACES_SAMPLER", name)]).sampler, sampler);
+        assert_eq!(
+            without_warnings(&[("OTEL_TRACES_SAMPLER", name)]).sampler,
+            sampler
+        );
     }
     for unknown in ["jaeger_remote", "xray", "Always_On"] {
-        let (config, warning) = warned(&[("OTEL_TRACES_SAMPLER", unknown)]);
+        let (config, warning) = with_warning(&[("OTEL_TRACES_SAMPLER", unknown)]);
         assert_eq!(config.sampler, Sampler::ParentBasedRatio(0.1));
-        assert_eq!(warning.used, "parentbased_traceidratio");
+        assert_eq!(warning.fallback, "parentbased_traceidratio");
     }
-    let config = quiet(&[("OTEL_TRACES_SAMPLER_ARG", "0.25")]);
+    let config = without_warnings(&[("OTEL_TRACES_SAMPLER_ARG", "0.25")]);
     assert_eq!(config.sampler, Sampler::ParentBasedRatio(0.25));
-    for wrong in ["1.1", "-0.1", "10%", "NaN"] {
+    for invalid in ["1.1", "-0.1", "10%", "NaN"] {
         let ratio = ("OTEL_TRACES_SAMPLER", "traceidratio");
-        let (config, warning) = warned(&[ratio, ("OTEL_TRACES_SAMPLER_ARG", wrong)]);
+        let (config, warning) = with_warning(&[ratio, ("OTEL_TRACES_SAMPLER_ARG", invalid)]);
         assert_eq!(
-            (config.sampler, &*warning.used),
+            (config.sampler, &*warning.fallback),
             (Sampler::Ratio(0.1), "0.1")
         );
     }
     let on = ("OTEL_TRACES_SAMPLER", "always_on");
-    quiet(&[on, ("OTEL_TRACES_SAMPLER_ARG", "whatever")]);
+    without_warnings(&[on, ("OTEL_TRACES_SAMPLER_ARG", "whatever")]);
 }
 
 #[test]
 fn otel_propagators() {
-    use Propagator::{Baggage, TraceContext};
-    for (list, chosen) in [
+    use crate::options::Propagator::{Baggage, TraceContext};
+    for (list, propagators) in [
         ("tracecontext", &[TraceContext][..]),
         ("baggage, tracecontext,baggage", &[Baggage, TraceContext]),
         ("none", &[]),
         ("tracecontext,none", &[]),
     ] {
         assert_eq!(
-            quiet(&[("OTEL_PROPAGATORS", list)]).propagators,
-            chosen,
+            without_warnings(&[("OTEL_PROPAGATORS", list)]).propagators,
+            propagators,
             "{list}"
         );
     }
@@ -78,62 +81,81 @@ fn otel_propagators() {
         }
     }
     for word in ["jaeger", "ottrace"] {
-        let (config, warning) = warned(&[("OTEL_PROPAGATORS", word)]);
+        let (config, warning) = with_warning(&[("OTEL_PROPAGATORS", word)]);
         assert!(
             warning.reason.contains("no maintained propagator"),
             "{warning}"
         );
         assert_eq!(config.propagators, [TraceContext, Baggage]);
     }
-    let (_, warning) = warned(&[("OTEL_PROPAGATORS", "w3c")]);
-    assert!(warning.reason.contains("tracecontext baggage"), "{warning}");
+    let (_, warning) = with_warning(&[("OTEL_PROPAGATORS", "w3c")]);
+    assert!(
+        warning.reason.contains("tracecontext, baggage"),
+        "{warning}"
+    );
     let mixed = [("OTEL_PROPAGATORS", "w3c,baggage")];
     let (config, warnings) = resolve(&Settings::default(), &mixed).unwrap();
     assert_eq!(config.propagators, [Baggage]);
     assert_eq!(
-        (&*warnings[0].value, &*warnings[0].used),
+        (&*warnings[0].value, &*warnings[0].fallback),
         ("w3c", "baggage")
     );
 }
 
 #[test]
 fn otel_exporters() {
-    for (value, console, nowhere) in [
+    for (value, console, none) in [
         ("otlp", false, false),
         ("console", true, false),
         ("none", false, true),
     ] {
-        let traces = quiet(&[("OTEL_TRACES_EXPORTER", value)]).traces;
+        let traces = without_warnings(&[("OTEL_TRACES_EXPORTER", value)]).traces;
         assert_eq!(
-            (traces == Target::Console, traces == Target::Nowhere),
-            (console, nowhere)
+            (
+                traces == ExporterConfig::Console,
+                traces == ExporterConfig::None
+            ),
+            (console, none)
         );
     }
-    assert_eq!(warned(&[("OTEL_TRACES_EXPORTER", "zipkin")]).1.used, "otlp");
-    for (value, target) in [
-        ("prometheus", Target::Prometheus),
-        ("console", Target::Console),
-        ("none", Target::Nowhere),
+    assert_eq!(
+        with_warning(&[("OTEL_TRACES_EXPORTER", "zipkin")])
+            .1
+            .fallback,
+        "otlp"
+    );
+    for (value, exporter) in [
+        ("prometheus", ExporterConfig::Prometheus),
+        ("console", ExporterConfig::Console),
+        ("none", ExporterConfig::None),
     ] {
-        assert_eq!(quiet(&[("OTEL_METRICS_EXPORTER", value)]).metrics, target);
+        assert_eq!(
+            without_warnings(&[("OTEL_METRICS_EXPORTER", value)]).metrics,
+            exporter
+        );
     }
-    let metrics = quiet(&[("OTEL_METRICS_EXPORTER", "otlp")]).metrics;
+    let metrics = without_warnings(&[("OTEL_METRICS_EXPORTER", "otlp")]).metrics;
     assert_eq!(otlp(&metrics).endpoint, "http://localhost:4317");
     assert_eq!(
-        warned(&[("OTEL_METRICS_EXPORTER", "statsd")]).1.used,
+        with_warning(&[("OTEL_METRICS_EXPORTER", "statsd")])
+            .1
+            .fallback,
         "prometheus"
     );
     assert_eq!(
-        quiet(&[("OTEL_LOGS_EXPORTER", "none")]).logs,
-        Target::Nowhere
+        without_warnings(&[("OTEL_LOGS_EXPORTER", "none")]).logs,
+        ExporterConfig::None
     );
-    assert_eq!(warned(&[("OTEL_LOGS_EXPORTER", "file")]).1.used, "none");
-    let asked = resolve(&Settings::default(), &[("OTEL_LOGS_EXPORTER", "otlp")]);
-    match asked {
+    assert_eq!(
+        with_warning(&[("OTEL_LOGS_EXPORTER", "file")]).1.fallback,
+        "none"
+    );
+    let result = resolve(&Settings::default(), &[("OTEL_LOGS_EXPORTER", "otlp")]);
+    match result {
         Ok((config, _)) if cfg!(feature = "logs") => {
-            assert!(matches!(config.logs, Target::Otlp(_)))
+            assert!(matches!(config.logs, ExporterConfig::Otlp(_)))
         }
-        Err(InitError::Feature {
+        Err(InitError::MissingFeature {
             feature: "logs", ..
         }) if !cfg!(feature = "logs") => {}
         other => panic!("{other:?}"),
@@ -144,17 +166,17 @@ fn otel_exporters() {
 fn otel_resource_attributes() {
     let has = |config: &Config, key: &str, value: &str| {
         config
-            .attributes
+            .resource_attributes
             .contains(&(key.to_owned(), value.to_owned()))
     };
     let list = "service.version=1.2,deployment.environment.name=a%20b";
-    let config = quiet(&[("OTEL_RESOURCE_ATTRIBUTES", list)]);
+    let config = without_warnings(&[("OTEL_RESOURCE_ATTRIBUTES", list)]);
     assert!(has(&config, "service.version", "1.2"));
     assert!(has(&config, "deployment.environment.name", "a b"));
-    let (config, _) = warned(&[("OTEL_RESOURCE_ATTRIBUTES", "service.version=1.2,oops")]);
+    let (config, _) = with_warning(&[("OTEL_RESOURCE_ATTRIBUTES", "service.version=1.2,oops")]);
     assert!(!has(&config, "service.version", "1.2"));
     assert!(has(
-        &quiet(&[("OTEL_SERVICE_NAME", "users")]),
+        &without_warnings(&[("OTEL_SERVICE_NAME", "users")]),
         "service.name",
         "users"
     ));
