@@ -1,11 +1,11 @@
-//! Where something is installed already.
+//! A process that already has a `tracing` subscriber.
 #![allow(clippy::unwrap_used)]
 
 use tower_otel_init::{InitError, MetricsExporter, Telemetry, TracesExporter};
 use tracing_subscriber::util::SubscriberInitExt;
 
 #[test]
-fn a_subscriber_that_is_there_is_said_to_be_and_the_layers_can_still_be_had() {
+fn install_fails_if_a_subscriber_exists_and_layers_can_be_added_to_it() {
     tracing_subscriber::registry().init();
     let builder = Telemetry::builder("users")
         .traces(TracesExporter::Console)
@@ -16,7 +16,7 @@ fn a_subscriber_that_is_there_is_said_to_be_and_the_layers_can_still_be_had() {
         error.to_string().contains("TelemetryBuilder::layers"),
         "{error}"
     );
-    // Nothing was started, so this is the first time.
+    // The failed install has started nothing.
     let (telemetry, layers) = builder.layers::<tracing_subscriber::Registry>().unwrap();
     assert_eq!(layers.len(), 1);
     telemetry.shutdown(std::time::Duration::ZERO).unwrap();

@@ -1,4 +1,4 @@
-//! Beside a subscriber that the application has, and without a collector.
+//! Layers for the application's own subscriber, and a collector that is unreachable at first.
 #![cfg(feature = "grpc")]
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -13,7 +13,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// The warnings there were.
+/// A layer that collects the messages of warnings and errors.
 #[derive(Clone, Default)]
 struct Warnings(Arc<Mutex<Vec<String>>>);
 
@@ -41,9 +41,9 @@ impl Warnings {
     }
 }
 
-/// One test: there is one subscriber in a process.
+// The only test of this file: a process has one subscriber.
 #[test]
-fn without_a_collector_it_starts_at_once_warns_once_and_finds_it_later() {
+fn telemetry_starts_without_a_collector_warns_once_and_delivers_when_it_is_reachable() {
     let mut collector = Collector::grpc();
     collector.kill();
 
@@ -69,7 +69,7 @@ fn without_a_collector_it_starts_at_once_warns_once_and_finds_it_later() {
     let error = Telemetry::from_env("again").unwrap_err();
     assert!(matches!(error, InitError::AlreadyStarted), "{error}");
 
-    // Several exports fail, and one warning says so.
+    // Several exports fail, and one warning is logged.
     for failed in 1..4 {
         tracing::info_span!("work").in_scope(|| {});
         until("a failed export", || {
@@ -77,11 +77,13 @@ fn without_a_collector_it_starts_at_once_warns_once_and_finds_it_later() {
         });
     }
     until("a warning", || !warnings.all().is_empty());
-    let down = warnings.all();
-    assert_eq!(down.len(), 1, "{down:?}");
+    let failing = warnings.all();
+    assert_eq!(failing.len(), 1, "{failing:?}");
     assert!(
-        down.iter().all(|text| text.contains(&collector.endpoint())),
-        "{down:?}"
+        failing
+            .iter()
+            .all(|text| text.contains(&collector.endpoint())),
+        "{failing:?}"
     );
 
     collector.run(false, Mood::Takes);
@@ -89,9 +91,12 @@ fn without_a_collector_it_starts_at_once_warns_once_and_finds_it_later() {
         tracing::info_span!("work").in_scope(|| {});
         collector.spans() > 0
     });
-    until("the other warning", || warnings.all().len() > 1);
-    let up = warnings.all();
-    assert_eq!(up.len(), 2, "{up:?}");
-    assert!(up.iter().any(|text| text.contains("again")), "{up:?}");
+    until("the second warning", || warnings.all().len() > 1);
+    let recovered = warnings.all();
+    assert_eq!(recovered.len(), 2, "{recovered:?}");
+    assert!(
+        recovered.iter().any(|text| text.contains("again")),
+        "{recovered:?}"
+    );
     let _ = telemetry.shutdown(collector::LONG);
 }
