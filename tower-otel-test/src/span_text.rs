@@ -1,42 +1,43 @@
-//! A span as lines that a person can read, and a tree of them.
+//! Renders spans as indented text.
 
 use std::fmt::Write;
 
 use opentelemetry::{Value, trace::SpanKind};
 
-use crate::spans::Node;
+use crate::span_node::SpanNode;
 
-/// What is to be seen of a span.
+/// The parts of a span to render.
 #[derive(Debug)]
-pub(crate) struct Shown {
+pub(crate) struct SpanText {
     pub(crate) name: String,
     pub(crate) kind: Option<SpanKind>,
     pub(crate) failed: bool,
-    /// Sorted by their keys.
+    /// Sorted by key. `None` for an absent attribute.
     pub(crate) attributes: Vec<(String, Option<Value>)>,
     pub(crate) children: Vec<Self>,
 }
 
-impl Shown {
-    /// All there is.
-    pub(crate) fn whole(node: &Node<'_>) -> Self {
+impl SpanText {
+    /// Returns the text of a span with its kind, all attributes and all descendants.
+    pub(crate) fn complete(node: &SpanNode<'_>) -> Self {
         let attributes = node.span.attributes.iter();
-        let attributes = attributes.map(|a| (a.key.to_string(), Some(a.value.clone())));
+        let attributes =
+            attributes.map(|attribute| (attribute.key.to_string(), Some(attribute.value.clone())));
         Self::new(
             node,
             Some(node.span.span_kind.clone()),
             attributes.collect(),
-            node.children.iter().map(Self::whole).collect(),
+            node.children.iter().map(Self::complete).collect(),
         )
     }
 
     pub(crate) fn new(
-        node: &Node<'_>,
+        node: &SpanNode<'_>,
         kind: Option<SpanKind>,
         mut attributes: Vec<(String, Option<Value>)>,
         children: Vec<Self>,
     ) -> Self {
-        attributes.sort_by(|(one, _), (other, _)| one.cmp(other));
+        attributes.sort_by(|(a, _), (b, _)| a.cmp(b));
         Self {
             name: node.span.name.to_string(),
             kind,
@@ -46,7 +47,7 @@ impl Shown {
         }
     }
 
-    fn head(&self) -> String {
+    fn first_line(&self) -> String {
         let kind = match self.kind {
             None | Some(SpanKind::Internal) => "",
             Some(SpanKind::Server) => "  server",
@@ -59,9 +60,9 @@ impl Shown {
     }
 }
 
-/// One tree below the other, by indentation alone: a line does not change with its neighbours, so that a
-/// difference is where it is.
-pub(crate) fn forest(roots: &[Shown]) -> String {
+/// Returns the lines of all trees. Only indentation shows the structure: a line does not depend on its
+/// neighbors, so a difference does not spread to them.
+pub(crate) fn render(roots: &[SpanText]) -> String {
     if roots.is_empty() {
         return String::from("(no span)\n");
     }
@@ -70,9 +71,9 @@ pub(crate) fn forest(roots: &[Shown]) -> String {
     text
 }
 
-fn write(text: &mut String, indent: &str, spans: &[Shown]) {
+fn write(text: &mut String, indent: &str, spans: &[SpanText]) {
     for span in spans {
-        let _ = writeln!(text, "{indent}{}", span.head());
+        let _ = writeln!(text, "{indent}{}", span.first_line());
         for (key, value) in &span.attributes {
             let value = value.as_ref();
             let value = value.map_or_else(|| String::from("(absent)"), literal);
@@ -82,7 +83,7 @@ fn write(text: &mut String, indent: &str, spans: &[Shown]) {
     }
 }
 
-/// A string in quotes, so that `"200"` is not taken for `200`.
+/// Returns a value with strings in quotes, to distinguish `"200"` from `200`.
 fn literal(value: &Value) -> String {
     match value {
         Value::String(text) => format!("{:?}", text.as_str()),

@@ -1,4 +1,4 @@
-//! What one test records, and what sends it there.
+//! The telemetry of one test.
 
 use std::{
     fmt,
@@ -16,41 +16,40 @@ use tracing::{Dispatch, dispatcher, level_filters::LevelFilter};
 use tracing_subscriber::{Layer, layer::SubscriberExt};
 
 use crate::{
-    ExpectedSpan, Metrics, Span, Spans, diff::difference, metrics_recorder::Recorder,
-    test_meter::Meter,
+    diff::diff, expected_span::ExpectedSpan, in_memory_meter::InMemoryMeter, metrics::Metrics,
+    metrics_recorder::MetricsRecorder, span::Span, spans::Spans,
 };
 
-/// How long something is waited for. A test that fails may take its time.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The timeout of [`TestTelemetry::wait_for`].
+const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The spans and metrics of one test, in memory.
 ///
-/// Nothing here belongs to the process, so tests run side by side. There are two ways in:
+/// It is not global, so tests can run in parallel. There are two ways to record into it:
 ///
-/// - [`install`](Self::install) takes what is recorded on this thread through `tracing` and the
-///   `metrics` facade. It serves a test whose runtime has this thread alone, as
-///   `#[tokio::test]` has.
-/// - [`tracer_provider`](Self::tracer_provider) and [`meter_provider`](Self::meter_provider) are
-///   given to a layer by value, and take what it records on any thread.
+/// - [`install`](Self::install) records what this thread does through `tracing` and the `metrics`
+///   facade. Use it with a single-threaded runtime such as that of `#[tokio::test]`.
+/// - [`tracer_provider`](Self::tracer_provider) and [`meter_provider`](Self::meter_provider) are passed
+///   to a layer, and record what it does on any thread.
 #[derive(Debug)]
 pub struct TestTelemetry {
     spans: InMemorySpanExporter,
     tracer_provider: SdkTracerProvider,
     subscriber: Dispatch,
-    recorder: Recorder,
-    meter: Meter,
+    recorder: MetricsRecorder,
+    meter: InMemoryMeter,
 }
 
-/// Sends what this thread records to a [`TestTelemetry`], until it is dropped.
+/// A guard that records this thread into a [`TestTelemetry`] until it is dropped.
 #[derive(Debug)]
-#[must_use = "nothing is recorded any more once this is dropped"]
-pub struct Installed<'a> {
+#[must_use = "recording stops when this is dropped"]
+pub struct InstallGuard<'a> {
     _subscriber: dispatcher::DefaultGuard,
     _recorder: RecorderGuard<'a>,
 }
 
 struct RecorderGuard<'a>(
-    #[allow(dead_code, reason = "held to be dropped")] metrics::LocalRecorderGuard<'a>,
+    #[allow(dead_code, reason = "only dropped")] metrics::LocalRecorderGuard<'a>,
 );
 
 impl fmt::Debug for RecorderGuard<'_> {
@@ -66,81 +65,79 @@ impl Default for TestTelemetry {
 }
 
 impl TestTelemetry {
-    /// Empty, and known to nobody yet. Every span is sampled.
+    /// Returns empty telemetry that is not installed. Every span is sampled.
     pub fn new() -> Self {
         let spans = InMemorySpanExporter::default();
         let tracer_provider = SdkTracerProvider::builder()
             .with_simple_exporter(spans.clone())
             .build();
-        // What differs from machine to machine and from run to run would only be in the way.
+        // Without attributes that differ between machines and runs.
         let layer = tracing_opentelemetry::layer()
             .with_tracer(tracer_provider.tracer("test"))
             .with_location(false)
             .with_threads(false)
             .with_target(false)
             .with_tracked_inactivity(false)
-            // hyper and h2 have spans of their own below.
+            // hyper and h2 have spans below INFO.
             .with_filter(LevelFilter::INFO);
         Self {
             spans,
             tracer_provider,
             subscriber: Dispatch::new(tracing_subscriber::registry().with(layer)),
-            recorder: Recorder::default(),
-            meter: Meter::default(),
+            recorder: MetricsRecorder::default(),
+            meter: InMemoryMeter::default(),
         }
     }
 
-    /// Takes the `tracing` spans of level `INFO` and above, and the metrics of the `metrics`
-    /// facade, that are recorded on this thread while the guard is held.
+    /// Records the `tracing` spans of this thread from level `INFO` up, and its metrics of the `metrics`
+    /// facade, until the guard is dropped.
     ///
-    /// A layer of metrics may keep the handles it was given, so build it afterwards.
-    pub fn install(&self) -> Installed<'_> {
-        Installed {
+    /// Build layers after this call: a metrics layer may cache handles of the current recorder.
+    pub fn install(&self) -> InstallGuard<'_> {
+        InstallGuard {
             _subscriber: dispatcher::set_default(&self.subscriber),
             _recorder: RecorderGuard(metrics::set_default_local_recorder(&self.recorder)),
         }
     }
 
-    /// For a layer that is given its provider: `TraceLayer::server().tracer_provider(..)`.
+    /// Returns the tracer provider, for `TraceLayer::server().tracer_provider(..)` and others.
     pub const fn tracer_provider(&self) -> &SdkTracerProvider {
         &self.tracer_provider
     }
 
-    /// For a layer that is given its provider: `MetricsLayer::server().meter_provider(..)`.
+    /// Returns the meter provider, for `MetricsLayer::server().meter_provider(..)` and others.
     pub fn meter_provider(&self) -> &SdkMeterProvider {
         self.meter.provider()
     }
 
-    /// The spans that have ended.
+    /// Returns the spans that have ended.
     pub fn spans(&self) -> Spans {
         let spans = self.spans.get_finished_spans().unwrap_or_default();
         Spans::new(spans)
     }
 
-    /// The one span of this name that has ended.
+    /// Returns the only ended span of this name.
     ///
     /// # Panics
     ///
-    /// If there is none, or more than one: with the tree of the spans there are.
+    /// If there is none or more than one. The message has the tree of all spans.
     #[track_caller]
     pub fn span(&self, name: &str) -> Span {
         let spans = self.spans();
         let mut named = spans.iter().filter(|span| span.name == name);
         match (named.next(), named.next()) {
             (Some(span), None) => span.clone(),
-            (None, _) => panic!("no span is called {name:?}:\n\n{spans}"),
-            (Some(_), Some(_)) => panic!("more than one span is called {name:?}:\n\n{spans}"),
+            (None, _) => panic!("no span has the name {name:?}:\n\n{spans}"),
+            (Some(_), Some(_)) => panic!("more than one span has the name {name:?}:\n\n{spans}"),
         }
     }
 
-    /// Whether the spans that have ended are these, and no others.
-    ///
-    /// The order of siblings does not matter. What an expected span does not mention is not
-    /// compared, but for its being [failed](ExpectedSpan::failed) or not.
+    /// Asserts that exactly these spans have ended. The order of siblings does not matter.
+    /// [`ExpectedSpan`] says what is compared.
     ///
     /// # Panics
     ///
-    /// If they are not: with the difference, line by line, and with all that was recorded.
+    /// If the spans differ. The message has the difference, line by line, and all spans.
     #[track_caller]
     pub fn assert_spans(&self, expected: impl IntoIterator<Item = ExpectedSpan>) {
         let expected: Vec<_> = expected.into_iter().collect();
@@ -150,18 +147,17 @@ impl TestTelemetry {
         }
     }
 
-    /// The metrics as they are now.
+    /// Returns a snapshot of the metrics.
     pub fn metrics(&self) -> Metrics {
         Metrics::new(self.recorder.series().chain(self.meter.series()))
     }
 
-    /// Whether the metrics are these lines, and no others, in any order. A line is what
-    /// [`Metrics`] shows: the name, the labels by their names, and a value. Of a histogram that is
-    /// the number of its samples.
+    /// Asserts that the metrics are exactly these lines, in any order and with any indentation. The
+    /// format is that of [`Metrics`]: name, labels sorted by name, and value or number of samples.
     ///
     /// # Panics
     ///
-    /// If they are not: with the difference, line by line.
+    /// If the metrics differ. The message has the difference, line by line.
     #[track_caller]
     pub fn assert_metrics(&self, expected: &str) {
         let mut lines: Vec<_> = expected.lines().map(str::trim).collect();
@@ -171,24 +167,24 @@ impl TestTelemetry {
         let recorded = metrics.to_string();
         let expected: String = lines.iter().flat_map(|line| [line, "\n"]).collect();
         if expected != recorded {
-            let difference = difference(&expected, &recorded);
+            let difference = diff(&expected, &recorded);
             panic!("metrics are not as expected:\n\n{difference}");
         }
     }
 
-    /// Waits until something is true of what was recorded, while other tasks go on. A server's span
-    /// may end a moment after its client has the response.
+    /// Waits until the condition is true, while other tasks run. For example, a server's span may end
+    /// after its client has received the response.
     ///
-    /// It needs no runtime and no timer: it looks, lets the others run, and looks again.
+    /// This works on any runtime, without a timer: it polls the condition, and yields in between.
     ///
     /// # Panics
     ///
-    /// If it is not true after 20 seconds: with all that was recorded.
-    pub async fn wait_for(&self, what: &str, mut is_true: impl FnMut(&Self) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
-        while !is_true(self) {
+    /// If the condition is still false after 20 seconds. The message has `what` and everything recorded.
+    pub async fn wait_for(&self, what: &str, mut condition: impl FnMut(&Self) -> bool) {
+        let deadline = Instant::now() + WAIT_TIMEOUT;
+        while !condition(self) {
             if Instant::now() > deadline {
-                panic!("waited in vain for {what}; recorded:\n\n{self}");
+                panic!("timed out waiting for {what}; recorded:\n\n{self}");
             }
             let mut yielded = false;
             poll_fn(|context| {
@@ -204,7 +200,7 @@ impl TestTelemetry {
     }
 }
 
-/// The tree of the spans, then the metrics.
+/// Shows the tree of the spans, then the metrics.
 impl fmt::Display for TestTelemetry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}\n{}", self.spans(), self.metrics())

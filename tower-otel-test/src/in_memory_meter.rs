@@ -1,4 +1,4 @@
-//! A meter of OpenTelemetry whose values can be read at any time.
+//! An OpenTelemetry meter provider that can be read at any time.
 
 use std::sync::OnceLock;
 
@@ -8,13 +8,13 @@ use opentelemetry_sdk::metrics::{
     data::{AggregatedMetrics, Metric, MetricData},
 };
 
-use crate::metrics::{Histogram, Reading, Series};
+use crate::series::{Histogram, Series, SeriesValue};
 
-/// Made when somebody asks for it, because its reader has a thread.
+/// A meter provider that is created on first use, because its reader spawns a thread.
 #[derive(Debug, Default)]
-pub(crate) struct Meter(OnceLock<(SdkMeterProvider, InMemoryMetricExporter)>);
+pub(crate) struct InMemoryMeter(OnceLock<(SdkMeterProvider, InMemoryMetricExporter)>);
 
-impl Meter {
+impl InMemoryMeter {
     pub(crate) fn provider(&self) -> &SdkMeterProvider {
         let (provider, _) = self.0.get_or_init(|| {
             let exporter = InMemoryMetricExporter::default();
@@ -30,71 +30,75 @@ impl Meter {
         let Some((provider, exporter)) = self.0.get() else {
             return Vec::new();
         };
-        // Values are cumulative, so that the last export has them all.
+        // Values are cumulative: the last export has all of them.
         exporter.reset();
         let _ = provider.force_flush();
         let exported = exporter.get_finished_metrics().unwrap_or_default();
         let last = exported.last().into_iter();
         last.flat_map(|resource| resource.scope_metrics())
             .flat_map(|scope| scope.metrics())
-            .flat_map(series)
+            .flat_map(metric_series)
             .collect()
     }
 }
 
-fn series(metric: &Metric) -> Vec<Series> {
-    #[allow(clippy::cast_precision_loss, reason = "a test does not count that far")]
+fn metric_series(metric: &Metric) -> Vec<Series> {
+    #[allow(clippy::cast_precision_loss, reason = "test values are below 2^53")]
     match metric.data() {
-        AggregatedMetrics::F64(data) => points(metric.name(), data, |value| value),
-        AggregatedMetrics::U64(data) => points(metric.name(), data, |value| value as f64),
-        AggregatedMetrics::I64(data) => points(metric.name(), data, |value| value as f64),
+        AggregatedMetrics::F64(data) => data_series(metric.name(), data, |value| value),
+        AggregatedMetrics::U64(data) => data_series(metric.name(), data, |value| value as f64),
+        AggregatedMetrics::I64(data) => data_series(metric.name(), data, |value| value as f64),
     }
 }
 
-fn points<T: Copy>(name: &str, data: &MetricData<T>, float: fn(T) -> f64) -> Vec<Series> {
+fn data_series<T: Copy>(name: &str, data: &MetricData<T>, to_float: fn(T) -> f64) -> Vec<Series> {
     match data {
         MetricData::Gauge(gauge) => gauge
             .data_points()
             .map(|point| {
-                one(
+                point_series(
                     name,
                     point.attributes(),
-                    Reading::Gauge(float(point.value())),
+                    SeriesValue::Gauge(to_float(point.value())),
                 )
             })
             .collect(),
         MetricData::Sum(sum) => sum
             .data_points()
             .map(|point| {
-                let value = float(point.value());
-                let reading = if sum.is_monotonic() {
-                    Reading::Counter(value)
+                let value = to_float(point.value());
+                let value = if sum.is_monotonic() {
+                    SeriesValue::Counter(value)
                 } else {
-                    Reading::Gauge(value)
+                    SeriesValue::Gauge(value)
                 };
-                one(name, point.attributes(), reading)
+                point_series(name, point.attributes(), value)
             })
             .collect(),
         MetricData::Histogram(histogram) => histogram
             .data_points()
             .map(|point| {
-                let (count, sum) = (point.count(), float(point.sum()));
-                let reading = Reading::Histogram(Histogram { count, sum });
-                one(name, point.attributes(), reading)
+                let (count, sum) = (point.count(), to_float(point.sum()));
+                let value = SeriesValue::Histogram(Histogram { count, sum });
+                point_series(name, point.attributes(), value)
             })
             .collect(),
         MetricData::ExponentialHistogram(histogram) => histogram
             .data_points()
             .map(|point| {
-                let (count, sum) = (point.count() as u64, float(point.sum()));
-                let reading = Reading::Histogram(Histogram { count, sum });
-                one(name, point.attributes(), reading)
+                let (count, sum) = (point.count() as u64, to_float(point.sum()));
+                let value = SeriesValue::Histogram(Histogram { count, sum });
+                point_series(name, point.attributes(), value)
             })
             .collect(),
     }
 }
 
-fn one<'a>(name: &str, attributes: impl Iterator<Item = &'a KeyValue>, reading: Reading) -> Series {
+fn point_series<'a>(
+    name: &str,
+    attributes: impl Iterator<Item = &'a KeyValue>,
+    value: SeriesValue,
+) -> Series {
     let labels = attributes.map(|KeyValue { key, value, .. }| (key.as_str(), value.as_str()));
-    Series::new(name, labels, reading)
+    Series::new(name, labels, value)
 }
