@@ -1,4 +1,4 @@
-//! A trace of two services on the standard output: `cargo run -p tower-otel-init --example console`.
+//! Prints the traces of two services to the standard output: `cargo run -p tower-otel-init --example console`.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use tracing::Instrument;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// What is left of it, as the other service knows.
+/// Returns the stock of an item. Runs in the second service.
 async fn stock(Path(sku): Path<String>) -> Result<String, StatusCode> {
     let shelf = tracing::info_span!("read shelf", sku);
     sleep(Duration::from_millis(6)).instrument(shelf).await;
@@ -39,7 +39,7 @@ async fn offer(State(stock): State<Router>, Path(sku): Path<String>) -> Result<S
     let response = client.oneshot(request).await;
     let response = response.map_err(|_| StatusCode::BAD_GATEWAY)?;
     if !response.status().is_success() {
-        tracing::warn!(sku, "the stock does not answer");
+        tracing::warn!(sku, "stock service failed");
         return Err(StatusCode::BAD_GATEWAY);
     }
     let left = to_bytes(Body::new(response.into_body()), 100).await;

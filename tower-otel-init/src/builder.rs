@@ -1,82 +1,97 @@
-//! What the code has to say.
+//! The builder of telemetry.
 
 use std::time::Duration;
 
 use opentelemetry_semantic_conventions::resource as key;
 
-use crate::choice::{LogFormat, LogsExporter, MetricsExporter, Protocol, TracesExporter};
-use crate::config::Settings;
+use crate::options::{LogFormat, LogsExporter, MetricsExporter, Protocol, TracesExporter};
 use crate::sampler::Sampler;
+use crate::settings::Settings;
 
-/// Says what the variables shall not decide. Made by
-/// [`Telemetry::builder`](crate::Telemetry::builder).
+/// Configures telemetry in code. Every method takes precedence over the variable of that setting.
+///
+/// Returned by [`Telemetry::builder`](crate::Telemetry::builder).
 #[derive(Clone, Debug)]
-#[must_use = "nothing is started before `install` or `layers`"]
-pub struct Builder {
+#[must_use = "telemetry starts with `install`, `layers` or `local`"]
+pub struct TelemetryBuilder {
     pub(crate) settings: Settings,
 }
 
-impl Builder {
-    /// The name of the service, whatever the variables say.
+impl TelemetryBuilder {
+    pub(crate) fn new(default_service_name: &str) -> Self {
+        Self {
+            settings: Settings {
+                default_service_name: Some(default_service_name.to_owned()),
+                ..Settings::default()
+            },
+        }
+    }
+
+    /// Sets the service name (`service.name`).
     pub fn service_name(mut self, name: impl Into<String>) -> Self {
         self.settings.service_name = Some(name.into());
         self
     }
 
-    /// The version of the service, commonly `env!("CARGO_PKG_VERSION")`.
+    /// Sets the service version (`service.version`), usually `env!("CARGO_PKG_VERSION")`.
     pub fn service_version(self, version: impl Into<String>) -> Self {
-        self.attribute(key::SERVICE_VERSION, version)
+        self.resource_attribute(key::SERVICE_VERSION, version)
     }
 
-    /// An attribute of the resource.
-    pub fn attribute(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.settings.attributes.push((key.into(), value.into()));
+    /// Adds an attribute to the resource.
+    pub fn resource_attribute(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.settings
+            .resource_attributes
+            .push((key.into(), value.into()));
         self
     }
 
-    /// Where the collector is, for all signals. Over HTTP, `/v1/traces` and so on come after it.
+    /// Sets the URL of the collector for all signals. Over HTTP, `/v1/traces`, `/v1/metrics` or
+    /// `/v1/logs` is appended. Default: `http://localhost:4317`, over HTTP `http://localhost:4318`.
     pub fn endpoint(mut self, url: impl Into<String>) -> Self {
         self.settings.endpoint = Some(url.into());
         self
     }
 
-    /// How the collector is spoken to; gRPC unless told.
+    /// Sets the protocol of the collector for all signals. Default: gRPC.
     pub fn protocol(mut self, protocol: Protocol) -> Self {
         self.settings.protocol = Some(protocol);
         self
     }
 
-    /// A header for the collector, commonly to be let in. Its value is shown nowhere.
+    /// Adds a header to every request to the collector, for example for authentication. Its value is
+    /// never logged.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.settings.headers.push((name.into(), value.into()));
         self
     }
 
-    /// How long an export may take, with all its attempts; 10 seconds unless told.
+    /// Sets the timeout of an export, including its retries. Default: 10 seconds.
     pub fn export_timeout(mut self, timeout: Duration) -> Self {
-        self.settings.timeout = Some(timeout);
+        self.settings.export_timeout = Some(timeout);
         self
     }
 
-    /// Which traces are recorded; a tenth of those that begin here unless told.
+    /// Sets the sampler. Default: [`Sampler::ParentBasedRatio`] of 0.1.
     pub fn sampler(mut self, sampler: Sampler) -> Self {
         self.settings.sampler = Some(sampler);
         self
     }
 
-    /// Where spans go; to a collector unless told.
+    /// Sets the exporter of spans. Default: [`TracesExporter::Otlp`].
     pub fn traces(mut self, exporter: TracesExporter) -> Self {
         self.settings.traces = Some(exporter);
         self
     }
 
-    /// Where metrics go; to a Prometheus recorder unless told.
+    /// Sets the exporter of metrics. Default: [`MetricsExporter::Prometheus`], or none without the
+    /// feature `prometheus`.
     pub fn metrics(mut self, exporter: MetricsExporter) -> Self {
         self.settings.metrics = Some(exporter);
         self
     }
 
-    /// Metrics go to this Prometheus recorder, with buckets and formats of your own.
+    /// Sets the exporter of metrics to Prometheus, with this configuration of its recorder.
     ///
     /// ```
     /// use tower_otel_init::Telemetry;
@@ -88,48 +103,50 @@ impl Builder {
     /// ```
     #[cfg(feature = "prometheus")]
     pub fn prometheus(mut self, recorder: tower_otel_prometheus::PrometheusBuilder) -> Self {
-        self.settings.recorder = Some(recorder);
+        self.settings.prometheus = Some(recorder);
         self.metrics(MetricsExporter::Prometheus)
     }
 
-    /// Where log records go beside the lines; nowhere unless told.
+    /// Sets the exporter of log records. Log lines are written in any case. Default:
+    /// [`LogsExporter::None`].
     pub fn logs(mut self, exporter: LogsExporter) -> Self {
         self.settings.logs = Some(exporter);
         self
     }
 
-    /// How many ended spans wait for their export at most; 2048 unless told.
+    /// Sets the maximum number of ended spans that wait for export. Default: 2048.
     pub fn queue_size(mut self, spans: usize) -> Self {
         self.settings.queue_size = Some(spans);
         self
     }
 
-    /// How many spans are sent at once at most; 512 unless told.
+    /// Sets the maximum number of spans per export. Default: 512.
     pub fn batch_size(mut self, spans: usize) -> Self {
         self.settings.batch_size = Some(spans);
         self
     }
 
-    /// How long a span waits for others at most; 5 seconds unless told.
+    /// Sets the maximum time that a span waits for its batch to fill. Default: 5 seconds.
     pub fn schedule_delay(mut self, delay: Duration) -> Self {
         self.settings.schedule_delay = Some(delay);
         self
     }
 
-    /// How often metrics are pushed or printed; every minute unless told.
+    /// Sets the interval at which metrics are pushed or printed. Default: 60 seconds. Minimum: 1
+    /// millisecond.
     pub fn metric_interval(mut self, interval: Duration) -> Self {
         self.settings.metric_interval = Some(interval.max(Duration::from_millis(1)));
         self
     }
 
-    /// How log lines look; JSON unless told.
+    /// Sets the format of log lines. Default: [`LogFormat::Json`].
     pub fn log_format(mut self, format: LogFormat) -> Self {
         self.settings.log_format = Some(format);
         self
     }
 
-    /// Which log lines are written, as of [`EnvFilter`](tracing_subscriber::EnvFilter); `info` and
-    /// above unless told. Spans are not concerned.
+    /// Sets which log lines are written, in the syntax of
+    /// [`EnvFilter`](tracing_subscriber::EnvFilter). It does not filter spans. Default: `info`.
     pub fn log_filter(mut self, directives: impl Into<String>) -> Self {
         self.settings.log_filter = Some(directives.into());
         self

@@ -1,52 +1,26 @@
-//! Reading variables: one at a time, with a word about each that cannot be read.
+//! Reads environment variables and collects warnings about invalid values.
 
 use std::fmt;
 use std::time::Duration;
 
-use crate::otlp::positive;
+use crate::config_warning::ConfigWarning;
 
-/// Where variables come from. Tests have their own.
+/// Returns the value of a variable. Tests pass a function of their own.
 pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// The variables of this process. What is not Unicode counts as not there.
-pub(crate) fn process(name: &str) -> Option<String> {
+/// Returns a variable of this process, or `None` if it is not set or not Unicode.
+pub(crate) fn process_variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// A setting that could not be followed, and what is done in its place.
-///
-/// Start-up does not fail on these, as OpenTelemetry asks. They are logged once logging works, and
-/// kept in [`Telemetry::warnings`](crate::Telemetry::warnings).
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Warning {
-    /// The variable.
-    pub variable: String,
-    /// Its value; of a header only the name.
-    pub value: String,
-    /// What is wrong with it.
-    pub reason: String,
-    /// What is used in its place.
-    pub used: String,
-}
-
-impl fmt::Display for Warning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            variable,
-            value,
-            reason,
-            used,
-        } = self;
-        write!(f, "{variable}={value:?}: {reason}; using {used}")
-    }
-}
-
-/// Reads variables and keeps the warnings.
+/// Variables, and the warnings about those read so far.
 pub(crate) struct Env<'a> {
     lookup: Lookup<'a>,
-    pub(crate) warnings: Vec<Warning>,
+    warnings: Vec<ConfigWarning>,
 }
+
+const INVALID_MILLIS: &str =
+    "is not a duration (expected a whole number of milliseconds, at least 1)";
 
 impl<'a> Env<'a> {
     pub(crate) fn new(lookup: Lookup<'a>) -> Self {
@@ -56,8 +30,8 @@ impl<'a> Env<'a> {
         }
     }
 
-    /// The value, without space around it. An empty one counts as not there, as the specification
-    /// of OpenTelemetry says.
+    /// Returns the value without surrounding whitespace. An empty value counts as not set, as the
+    /// specification requires.
     pub(crate) fn get(&self, name: &str) -> Option<String> {
         let value = (self.lookup)(name)?;
         let value = value.trim();
@@ -69,97 +43,74 @@ impl<'a> Env<'a> {
         variable: &str,
         value: &str,
         reason: impl Into<String>,
-        used: impl Into<String>,
+        fallback: impl Into<String>,
     ) {
-        self.warnings.push(Warning {
+        let warning = ConfigWarning {
             variable: variable.to_owned(),
             value: value.to_owned(),
             reason: reason.into(),
-            used: used.into(),
-        });
+            fallback: fallback.into(),
+        };
+        // A variable that applies to several signals is read once per signal.
+        if !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
     }
 
-    /// The value as a `T`. One that is none is warned about, with what is accepted and what is
-    /// used in its place.
-    pub(crate) fn parsed<T>(
+    pub(crate) fn into_warnings(self) -> Vec<ConfigWarning> {
+        self.warnings
+    }
+
+    /// Returns the parsed value. If it is invalid, warns with this reason and fallback and returns
+    /// `None`.
+    pub(crate) fn parse<T>(
         &mut self,
         name: &str,
         parse: impl FnOnce(&str) -> Option<T>,
-        accepted: &str,
-        used: impl fmt::Display,
+        reason: &str,
+        fallback: impl fmt::Display,
     ) -> Option<T> {
         let value = self.get(name)?;
         let parsed = parse(&value);
         if parsed.is_none() {
-            let reason = format!("accepted is {accepted}");
-            self.warn(name, &value, reason, used.to_string());
+            self.warn(name, &value, reason, fallback.to_string());
         }
         parsed
     }
 
-    /// The first of these variables that can be read, else the default.
-    pub(crate) fn first<T: fmt::Display>(
+    /// Returns the value of the first variable that is valid, else the default. Warns about the
+    /// invalid ones before it.
+    pub(crate) fn first_valid<T: fmt::Display>(
         &mut self,
         names: &[&str],
         parse: impl Fn(&str) -> Option<T>,
-        accepted: &str,
+        reason: &str,
         default: T,
     ) -> T {
-        let mut bad = Vec::new();
-        let mut found = None;
+        let mut invalid = Vec::new();
+        let mut valid = None;
         for name in names {
             let Some(value) = self.get(name) else {
                 continue;
             };
-            found = parse(&value);
-            if found.is_some() {
+            valid = parse(&value);
+            if valid.is_some() {
                 break;
             }
-            bad.push((*name, value));
+            invalid.push((*name, value));
         }
-        let chosen = found.unwrap_or(default);
-        for (name, value) in bad {
-            let reason = format!("accepted is {accepted}");
+        let chosen = valid.unwrap_or(default);
+        for (name, value) in invalid {
             self.warn(name, &value, reason, chosen.to_string());
         }
         chosen
     }
 
-    pub(crate) fn millis(&mut self, name: &str, default: u64) -> Duration {
-        let accepted = "a whole number of milliseconds above 0";
-        Duration::from_millis(self.first(&[name], positive, accepted, default))
+    /// Returns a duration from the first variable that is valid, else the default in milliseconds.
+    pub(crate) fn first_millis(&mut self, names: &[&str], default: u64) -> Duration {
+        let parse = |text: &str| text.parse().ok().filter(|millis| *millis > 0);
+        Duration::from_millis(self.first_valid(names, parse, INVALID_MILLIS, default))
     }
-}
-
-/// Lists with commas, of `key=value` with percent-encoded values, as of
-/// `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_EXPORTER_OTLP_HEADERS`. In the place of a member that is no
-/// pair stands the name it may have, which is all of it that can be shown.
-pub(crate) fn pairs(list: &str) -> impl Iterator<Item = Result<(String, String), String>> {
-    list.split(',')
-        .map(str::trim)
-        .filter(|member| !member.is_empty())
-        .map(|member| {
-            let (key, value) = member.split_once('=').ok_or_else(|| member.to_owned())?;
-            let key = key.trim();
-            match percent_decoded(value.trim()) {
-                Some(value) if !key.is_empty() => Ok((key.to_owned(), value)),
-                _ => Err(key.to_owned()),
-            }
-        })
-}
-
-fn percent_decoded(text: &str) -> Option<String> {
-    let mut parts = text.split('%');
-    let mut decoded = parts.next()?.as_bytes().to_vec();
-    for part in parts {
-        let hex = part.get(..2)?;
-        if hex.starts_with('+') {
-            return None;
-        }
-        decoded.push(u8::from_str_radix(hex, 16).ok()?);
-        decoded.extend(part.as_bytes().iter().skip(2));
-    }
-    String::from_utf8(decoded).ok()
 }
 
 #[cfg(test)]
@@ -168,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn empty_is_absent_and_space_around_is_not_part() {
+    fn empty_variables_count_as_unset_and_whitespace_is_trimmed() {
         let lookup = |name: &str| match name {
             "EMPTY" => Some(" ".to_owned()),
             "PADDED" => Some(" a ".to_owned()),
@@ -181,34 +132,15 @@ mod tests {
     }
 
     #[test]
-    fn the_first_that_can_be_read_is_used_and_named_in_the_warning() {
+    fn the_first_valid_variable_is_used_and_named_in_the_warning() {
         let lookup = |name: &str| Some(if name == "A" { "x" } else { "7" }.to_owned());
         let mut env = Env::new(&lookup);
-        let number = env.first(&["A", "B"], |v| v.parse().ok(), "a number", 1);
+        let reason = "is not a number (expected digits)";
+        let number = env.first_valid(&["A", "B"], |v| v.parse().ok(), reason, 1);
         assert_eq!(number, 7);
         assert_eq!(
             env.warnings[0].to_string(),
-            "A=\"x\": accepted is a number; using 7"
+            "A: \"x\" is not a number (expected digits); using 7"
         );
-    }
-
-    #[test]
-    fn pairs_are_decoded_and_what_is_none_shows_no_value() {
-        let found: Vec<_> = pairs("a=1, b = x%20y ,,c,=d,e=%zz,f=%C3%A4").collect();
-        let pair = |key: &str, value: &str| Ok((key.to_owned(), value.to_owned()));
-        assert_eq!(
-            found,
-            [
-                pair("a", "1"),
-                pair("b", "x y"),
-                Err("c".to_owned()),
-                Err(String::new()),
-                Err("e".to_owned()),
-                pair("f", "ä"),
-            ]
-        );
-        for bad in ["%", "%1", "%+1", "%ff", "%€"] {
-            assert_eq!(percent_decoded(bad), None, "{bad}");
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! Why telemetry did not start.
+//! Errors of the start.
 
 use std::error::Error;
 use std::fmt;
@@ -6,62 +6,75 @@ use std::io;
 
 type Source = Box<dyn Error + Send + Sync>;
 
-/// Why telemetry did not start. Nothing is left running then.
+/// The error of starting telemetry. Nothing is running after it.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum InitError {
-    /// It has been started in this process before.
+    /// Telemetry is already started in this process.
     AlreadyStarted,
-    /// The process has a `tracing` subscriber already.
+    /// The process already has a `tracing` subscriber.
     SubscriberInstalled,
-    /// A setting of the code or a variable of this crate that cannot be followed.
-    Value {
-        /// The variable or the method of the builder.
+    /// A setting in code, or a variable of this crate, has an invalid value.
+    InvalidValue {
+        /// The variable or the builder method.
         name: String,
-        /// What it was set to.
+        /// The value, without credentials.
         value: String,
-        /// What is accepted.
-        accepted: String,
+        /// What is wrong with the value, and what is expected.
+        reason: String,
     },
-    /// What was asked for is behind a feature of this crate.
-    Feature {
-        /// What was asked for.
-        wanted: String,
-        /// The feature that has it.
+    /// A setting requires a Cargo feature that is not enabled.
+    MissingFeature {
+        /// The setting that requires the feature.
+        required_by: String,
+        /// The feature of this crate.
         feature: &'static str,
     },
-    /// An exporter could not be made.
+    /// An exporter could not be built.
     Exporter(Source),
-    /// The thread that exports could not be started.
+    /// A thread could not be started.
     Thread(io::Error),
-    /// The metrics recorder could not be installed.
+    /// The recorder of the `metrics` facade could not be installed.
     Recorder(Source),
+}
+
+impl InitError {
+    pub(crate) fn invalid_value(name: &str, value: &str, reason: &str) -> Self {
+        Self::InvalidValue {
+            name: name.to_owned(),
+            value: value.to_owned(),
+            reason: reason.to_owned(),
+        }
+    }
 }
 
 impl fmt::Display for InitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AlreadyStarted => f.write_str(
-                "telemetry is already started in this process; keep the first `Telemetry`, and \
-                 start it once",
+                "telemetry is already started in this process; start it once and keep the \
+                 `Telemetry`",
             ),
             Self::SubscriberInstalled => f.write_str(
                 "a tracing subscriber is already installed in this process; add the layers of \
-                 `Builder::layers` to it, or let this crate install its own before anything else \
-                 does",
+                 `TelemetryBuilder::layers` to it, or install telemetry before it",
             ),
-            Self::Value {
+            Self::InvalidValue {
                 name,
                 value,
-                accepted,
-            } => write!(f, "{name} is {value:?}, and accepted is {accepted}"),
-            Self::Feature { wanted, feature } => write!(
+                reason,
+            } => write!(f, "{name}: {value:?} {reason}; telemetry is not started"),
+            Self::MissingFeature {
+                required_by,
+                feature,
+            } => write!(
                 f,
-                "{wanted} needs the feature `{feature}` of tower-otel-init, which is not enabled"
+                "{required_by} requires the feature `{feature}` of tower-otel-init, which is not \
+                 enabled; telemetry is not started"
             ),
-            Self::Exporter(error) => write!(f, "the exporter could not be made: {error}"),
-            Self::Thread(_) => f.write_str("the thread that exports did not start"),
-            Self::Recorder(error) => write!(f, "no metrics recorder: {error}"),
+            Self::Exporter(error) => write!(f, "exporter could not be built: {error}"),
+            Self::Thread(error) => write!(f, "telemetry thread could not be started: {error}"),
+            Self::Recorder(error) => write!(f, "metrics recorder could not be installed: {error}"),
         }
     }
 }

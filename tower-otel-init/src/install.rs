@@ -1,28 +1,70 @@
-//! Whose telemetry it becomes: the process's, with a subscriber or without, or nobody's.
+//! Installs telemetry: for the process, as layers, or locally.
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use opentelemetry::global;
 use tracing::Subscriber;
+use tracing_subscriber::Registry;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
-use tracing_subscriber::{Layer, Registry};
 
+use crate::builder::TelemetryBuilder;
 use crate::config::Config;
-use crate::{Builder, InitError, Telemetry, lines, propagation};
-
-/// Layers for a `tracing` subscriber, one for each signal that wants one.
-pub type Layers<S> = Vec<Box<dyn Layer<S> + Send + Sync>>;
+use crate::error::InitError;
+use crate::layers::Layers;
+use crate::log_lines;
+use crate::propagation;
+use crate::telemetry::Telemetry;
 
 static STARTED: AtomicBool = AtomicBool::new(false);
 
-impl Builder {
-    /// Starts everything and makes it the process's: subscriber, providers, propagator, recorder.
+/// Starts telemetry with this service name and this collector endpoint. Everything else is as in
+/// [`Telemetry::from_env`].
+///
+/// The name and the endpoint take precedence over `OTEL_SERVICE_NAME` and
+/// `OTEL_EXPORTER_OTLP_ENDPOINT`. The default protocol is gRPC; `OTEL_EXPORTER_OTLP_PROTOCOL` sets
+/// another one.
+///
+/// # Errors
+///
+/// Those of [`Telemetry::from_env`], and if the endpoint is not a URL.
+pub fn init_telemetry(service_name: &str, otlp_endpoint: &str) -> Result<Telemetry, InitError> {
+    Telemetry::builder(service_name)
+        .service_name(service_name)
+        .endpoint(otlp_endpoint)
+        .install()
+}
+
+impl Telemetry {
+    /// Starts telemetry as the variables of the environment configure it.
+    ///
+    /// The service name is `OTEL_SERVICE_NAME`, or `service_name` if that variable is not set.
     ///
     /// # Errors
     ///
-    /// If telemetry or another subscriber has been started already, a setting cannot be followed,
-    /// or what is asked for is behind a feature that is not enabled. Nothing is changed then.
+    /// If telemetry is already started, a subscriber is already installed, a variable of this crate has
+    /// an invalid value, or a variable requires a feature that is not enabled.
+    pub fn from_env(service_name: &str) -> Result<Self, InitError> {
+        Self::builder(service_name).install()
+    }
+
+    /// Returns a builder, which sets in code what the variables would set otherwise.
+    ///
+    /// The service name is `OTEL_SERVICE_NAME`, or `service_name` if that variable is not set.
+    /// [`TelemetryBuilder::service_name`] takes precedence over both.
+    pub fn builder(service_name: &str) -> TelemetryBuilder {
+        TelemetryBuilder::new(service_name)
+    }
+}
+
+impl TelemetryBuilder {
+    /// Starts telemetry for the whole process: installs the `tracing` subscriber, the global
+    /// OpenTelemetry providers, the global propagator, and the recorder of the `metrics` facade.
+    ///
+    /// # Errors
+    ///
+    /// If telemetry is already started, a subscriber is already installed, a value is invalid, or a
+    /// setting requires a feature that is not enabled. Nothing is installed then.
     pub fn install(self) -> Result<Telemetry, InitError> {
         if STARTED.swap(true, SeqCst) {
             return Err(InitError::AlreadyStarted);
@@ -37,7 +79,7 @@ impl Builder {
         }
         let (telemetry, config) = self.start(true)?;
         let mut layers: Layers<Registry> = telemetry.layers(&config);
-        layers.push(lines::layer(
+        layers.push(log_lines::layer(
             config.log_format,
             &config.log_filter,
             std::io::stdout,
@@ -45,14 +87,14 @@ impl Builder {
         let subscriber = tracing_subscriber::registry().with(layers);
         tracing::subscriber::set_global_default(subscriber)
             .map_err(|_| InitError::SubscriberInstalled)?;
-        // Records of the crate `log`; whoever has a logger of their own keeps it.
+        // Forwards records of the crate `log`, unless the application has a logger.
         let _ = tracing_log::LogTracer::init();
-        telemetry.take_over(&config);
+        telemetry.set_global(&config);
         Ok(telemetry)
     }
 
-    /// Starts everything, and returns the layers for the subscriber that the application has or
-    /// makes, in place of installing one. Log lines are its matter.
+    /// Starts telemetry for the whole process, and returns the layers for the application's own
+    /// subscriber instead of installing one. The application writes log lines itself.
     ///
     /// ```
     /// use tower_otel_init::{MetricsExporter, Telemetry, TracesExporter};
@@ -73,7 +115,7 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// As [`install`](Self::install), but for the subscriber.
+    /// Those of [`install`](Self::install), except for an installed subscriber.
     pub fn layers<S>(self) -> Result<(Telemetry, Layers<S>), InitError>
     where
         S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
@@ -83,18 +125,17 @@ impl Builder {
         }
         let started = self.start(true);
         let (telemetry, config) = started.inspect_err(|_| STARTED.store(false, SeqCst))?;
-        telemetry.take_over(&config);
+        telemetry.set_global(&config);
         let layers = telemetry.layers(&config);
         Ok((telemetry, layers))
     }
 
-    /// Starts everything, and leaves the process as it is: no subscriber, no provider and no
-    /// propagator is made global, and no recorder installed. For tests, and as often as wanted.
+    /// Starts telemetry that is not global: no subscriber, provider, propagator or recorder is
+    /// installed. Tests can do this any number of times in a process.
     ///
     /// # Errors
     ///
-    /// If a setting cannot be followed, or what is asked for is behind a feature that is not
-    /// enabled.
+    /// If a value is invalid, or a setting requires a feature that is not enabled.
     pub fn local<S>(self) -> Result<(Telemetry, Layers<S>), InitError>
     where
         S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
@@ -106,14 +147,14 @@ impl Builder {
 }
 
 impl Telemetry {
-    /// From here on, this is the telemetry of the process.
-    fn take_over(&self, config: &Config) {
-        global::set_text_map_propagator(propagation::propagator(&config.propagators));
-        if let Some(traces) = &self.traces {
-            global::set_tracer_provider(traces.clone());
+    /// Sets the global propagator and providers. Logs the warnings, because logging works now.
+    fn set_global(&self, config: &Config) {
+        global::set_text_map_propagator(propagation::composite(&config.propagators));
+        if let Some(provider) = &self.tracer_provider {
+            global::set_tracer_provider(provider.clone());
         }
-        if let Some(meters) = &self.meters {
-            global::set_meter_provider(meters.clone());
+        if let Some(provider) = &self.meter_provider {
+            global::set_meter_provider(provider.clone());
         }
         for warning in &self.warnings {
             tracing::warn!("{warning}");

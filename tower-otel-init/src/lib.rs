@@ -1,4 +1,4 @@
-//! Traces, metrics and logs of a service, started in one line and delivered to the last span.
+//! Starts the traces, metrics and logs of a service in one line, and flushes them when it stops.
 //!
 //! # A whole server
 //!
@@ -11,7 +11,7 @@
 //!
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     // Before the first request, and kept until the end.
+//!     // Telemetry stops when this is dropped.
 //!     let telemetry = Telemetry::from_env("users")?;
 //!     let mut app = Router::new()
 //!         .route("/users/{id}", get(|| async { "hello" }))
@@ -32,125 +32,139 @@
 //! }
 //! ```
 //!
-//! [`init_telemetry`] is the same with the name and the collector told by the code,
-//! [`Telemetry::builder`] with everything. The variables and their defaults are a table in the
-//! README; what the code says goes over them.
+//! [`init_telemetry`] sets the service name and the collector endpoint in code. [`Telemetry::builder`]
+//! sets everything in code. The README lists the variables and their defaults. Settings in code take
+//! precedence over variables.
 //!
 //! # What is started
 //!
-//! | signal | where it goes | else |
+//! | signal | default destination | other destinations |
 //! |---|---|---|
-//! | spans, of `tracing` and of OpenTelemetry | to a collector by OTLP, over gRPC or HTTP | to the standard output as a tree, or nowhere |
-//! | metrics of the `metrics` facade | to whoever asks [`Telemetry`] for its Prometheus service | to the standard output |
-//! | metrics of [`Telemetry::meter_provider`] | | to a collector by OTLP |
-//! | log lines, of `tracing` and of `log` | to the standard output, with `trace_id` and `span_id` | and to a collector by OTLP (feature `logs`) |
+//! | spans of `tracing` and of OpenTelemetry | a collector, by OTLP over gRPC or HTTP | the standard output as a tree, or none |
+//! | metrics of the `metrics` facade | the Prometheus service of [`Telemetry`] | the standard output, or none |
+//! | metrics of [`Telemetry::meter_provider`] | none | a collector, by OTLP |
+//! | log lines of `tracing` and of `log` | the standard output, with `trace_id` and `span_id` | also a collector, by OTLP (feature `logs`) |
 //!
-//! The global propagator is W3C Trace Context, level 2, with baggage, unless `OTEL_PROPAGATORS` says
-//! otherwise. The layers speak W3C without asking for it; `.propagator(Propagation::global())` makes
-//! them ask.
+//! The global propagator is W3C Trace Context, level 2, with baggage; `OTEL_PROPAGATORS` sets another
+//! one. The layers of this suite use W3C Trace Context and not the global propagator, unless they are
+//! configured with `.propagator(Propagation::global())`.
 //!
-//! # Beside a subscriber
+//! # With an existing subscriber
 //!
-//! [`Builder::install`], and with it [`Telemetry::from_env`] and [`init_telemetry`], install a
-//! `tracing` subscriber, and say so in an error where there is one. [`Builder::layers`] returns the
-//! layers instead; log lines are then the application's own.
+//! [`TelemetryBuilder::install`], [`Telemetry::from_env`] and [`init_telemetry`] install a `tracing`
+//! subscriber, and return an error if the process already has one. [`TelemetryBuilder::layers`] returns
+//! layers for the application's subscriber instead; the application then writes log lines itself.
 //!
-//! # When it stops
+//! # Shutdown
 //!
-//! When [`Telemetry`] is dropped or [`Telemetry::shutdown`] is called, what has been recorded is
-//! sent, for a time that is limited. Everything is sent on a thread with a runtime of its own, so
-//! waiting for it cannot be a deadlock: not on tokio's current-thread runtime, not without any.
-//! [`shutdown_signal`] waits for `SIGTERM`. A process that is killed or that calls
-//! [`std::process::exit`] loses what it had not sent.
+//! [`Telemetry::shutdown`] exports everything recorded so far, within a timeout. Dropping [`Telemetry`]
+//! does the same with a timeout of five seconds. Exports run on a thread with its own runtime, so
+//! waiting for them cannot deadlock, on any kind of tokio runtime or without one.
 //!
-//! What has ended by then is sent. A stream that its client has left ends in a task of its own, which
-//! may be after the server's future: where such a last span counts, install before the runtime is
-//! built, and drop the runtime first.
+//! [`shutdown_signal`] waits for `SIGTERM`. A process that is killed, or that calls
+//! [`std::process::exit`], loses what it has not exported.
 //!
-//! # When the collector does not answer
+//! A response stream whose client disconnects may end in a task that outlives the server's future. If
+//! its span matters, start telemetry before building the runtime, and drop the runtime first.
 //!
-//! | what happens | what is done |
+//! # When the collector fails
+//!
+//! | collector | effect |
 //! |---|---|
-//! | it is not there, at the start or later | exports are tried anew with each batch; requests do not notice |
-//! | it is slow, or hangs | an export ends after `OTEL_EXPORTER_OTLP_TIMEOUT`; meanwhile spans wait in a queue of constant size |
-//! | it says no | the batch is lost |
-//! | it is back | the next batch arrives |
+//! | unreachable | each batch is tried; its spans are dropped; requests are not delayed |
+//! | slow or unresponsive | an export fails after `OTEL_EXPORTER_OTLP_TIMEOUT`; spans wait in a queue of fixed size |
+//! | returns an error | the batch is dropped |
+//! | works again | the next batch is delivered |
 //!
-//! Every span that does not arrive is counted, in [`Telemetry::dropped_spans`] and in the counter
-//! `otel_spans_dropped_total` with its `reason`: `queue_full`, `export_failed`, `rejected` (out of a
-//! batch that was taken otherwise, `partial_success`) or `shutdown`. There is one warning for each
-//! change, and not one for each batch. A span in a batch that a collector took without saying so in
-//! time counts as lost. Log records that go to a collector are counted in the same way, in
-//! [`Telemetry::dropped_log_records`] and in `otel_log_records_dropped_total`. Metrics are sent anew
-//! with the next push.
+//! Every span that is not delivered is counted, in [`Telemetry::dropped_spans`] and in the counter
+//! `otel_spans_dropped_total{reason}`:
+//!
+//! | reason | cause |
+//! |---|---|
+//! | `queue_full` | the queue was full |
+//! | `export_failed` | the export failed, or succeeded after its timeout |
+//! | `rejected` | the collector accepted the batch without the span (`partial_success`) |
+//! | `shutdown` | the shutdown timed out before the export |
+//!
+//! A warning is logged when exports start to fail and when they work again. Log records for a collector
+//! are counted likewise, in [`Telemetry::dropped_log_records`] and `otel_log_records_dropped_total`.
+//! Metrics are cumulative: the next push has the values of a failed one.
 //!
 //! # Features
 //!
-//! | feature | default | what it has |
+//! | feature | default | content |
 //! |---|---|---|
 //! | `grpc` | yes | OTLP over gRPC |
 //! | `http` | yes | OTLP over HTTP |
 //! | `prometheus` | yes | the Prometheus recorder, and metrics on the console |
 //! | `logs` | | OTLP log records |
-//! | `tls` | | collectors at `https://`, with the platform's roots |
+//! | `tls` | | `https://` endpoints, with the platform's roots |
 //! | `b3`, `xray` | | these propagators, for `OTEL_PROPAGATORS` |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod batch;
+mod batch_config;
 mod builder;
-mod choice;
-mod collector;
+mod certificate;
 mod config;
-mod console;
+mod config_warning;
+mod console_span_processor;
+mod disabled_subscriber;
+mod drop_counter;
+mod drop_counts;
+mod endpoint;
+mod endpoint_health;
 mod env;
 mod error;
-mod exports;
+mod export_runtime;
+mod exporter_config;
 #[cfg(any(feature = "b3", feature = "xray"))]
-mod foreign;
-mod guard;
+mod flag_normalizer;
 mod install;
-mod lines;
-mod link;
-mod metrics;
-mod otlp;
-mod propagation;
+mod key_value_list;
+mod layers;
+mod log_filter;
+mod log_lines;
 #[cfg(feature = "logs")]
-mod records;
-mod rejections;
+mod log_pipeline;
+mod metric_pipeline;
+#[cfg(feature = "prometheus")]
+mod metrics_printer;
+mod options;
+mod otlp_config;
+mod otlp_exporter;
+#[cfg(feature = "grpc")]
+mod otlp_grpc;
+mod otlp_headers;
+#[cfg(feature = "http")]
+mod otlp_http;
+mod partial_success;
+mod propagation;
 mod resource;
 mod sampler;
-mod signal;
-mod spans;
+mod settings;
+mod shutdown;
+mod shutdown_signal;
+mod span_pipeline;
 mod start;
-mod style;
-mod tally;
-mod tree;
+mod telemetry;
+mod terminal;
+#[cfg(test)]
+mod test_output;
+mod trace_tree;
+mod variable;
 
-pub use builder::Builder;
-pub use choice::{LogFormat, LogsExporter, MetricsExporter, Protocol, TracesExporter};
-pub(crate) use config::Settings;
-pub use env::Warning;
+pub use builder::TelemetryBuilder;
+pub use config_warning::ConfigWarning;
+pub use drop_counts::DropCounts;
 pub use error::InitError;
-pub use guard::{Telemetry, Unfinished};
-pub use install::Layers;
+pub use install::init_telemetry;
+pub use layers::Layers;
+pub use options::{LogFormat, LogsExporter, MetricsExporter, Protocol, TracesExporter};
 pub use sampler::Sampler;
-pub use signal::shutdown_signal;
-pub use tally::Dropped;
-
-/// Starts traces, metrics and log lines of a service, and sends what is to be sent to this
-/// collector, over gRPC unless `OTEL_EXPORTER_OTLP_PROTOCOL` says otherwise. All else is as
-/// [`Telemetry::from_env`].
-///
-/// # Errors
-///
-/// As [`Telemetry::from_env`], and if the endpoint is no URL.
-pub fn init_telemetry(service_name: &str, otlp_endpoint: &str) -> Result<Telemetry, InitError> {
-    Telemetry::builder(service_name)
-        .service_name(service_name)
-        .endpoint(otlp_endpoint)
-        .install()
-}
+pub use shutdown::ShutdownError;
+pub use shutdown_signal::shutdown_signal;
+pub use telemetry::Telemetry;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -1,17 +1,19 @@
-//! The propagator that is made global, and `OTEL_PROPAGATORS`, which says what it knows.
+//! `OTEL_PROPAGATORS` and the global propagator.
 
 use opentelemetry::propagation::{TextMapCompositePropagator, TextMapPropagator};
 use tower_otel_propagate::{BaggagePropagator, W3cPropagator};
 
-use crate::InitError;
-use crate::choice::Propagator;
 use crate::env::Env;
+use crate::error::InitError;
+#[cfg(any(feature = "b3", feature = "xray"))]
+use crate::flag_normalizer::FlagNormalizer;
+use crate::options::Propagator;
 
-pub(crate) fn propagator(chosen: &[Propagator]) -> TextMapCompositePropagator {
-    TextMapCompositePropagator::new(chosen.iter().filter_map(codec).collect())
+pub(crate) fn composite(propagators: &[Propagator]) -> TextMapCompositePropagator {
+    TextMapCompositePropagator::new(propagators.iter().filter_map(build).collect())
 }
 
-fn codec(propagator: &Propagator) -> Option<Box<dyn TextMapPropagator + Send + Sync>> {
+fn build(propagator: &Propagator) -> Option<Box<dyn TextMapPropagator + Send + Sync>> {
     Some(match propagator {
         Propagator::TraceContext => Box::new(W3cPropagator::new()),
         Propagator::Baggage => Box::new(BaggagePropagator::new()),
@@ -23,14 +25,13 @@ fn codec(propagator: &Propagator) -> Option<Box<dyn TextMapPropagator + Send + S
                 _ => MultipleHeader,
             };
             let b3 = opentelemetry_propagator_b3::Propagator::with_encoding(encoding);
-            Box::new(crate::foreign::Foreign(b3))
+            Box::new(FlagNormalizer(b3))
         }
         #[cfg(feature = "xray")]
-        Propagator::Xray => {
-            let xray = opentelemetry_aws::trace::XrayPropagator::new();
-            Box::new(crate::foreign::Foreign(xray))
-        }
-        // Refused where their features are off.
+        Propagator::Xray => Box::new(FlagNormalizer(
+            opentelemetry_aws::trace::XrayPropagator::new(),
+        )),
+        // `resolve` returns an error for these.
         #[cfg(not(feature = "b3"))]
         Propagator::B3 | Propagator::B3Multi => return None,
         #[cfg(not(feature = "xray"))]
@@ -39,44 +40,43 @@ fn codec(propagator: &Propagator) -> Option<Box<dyn TextMapPropagator + Send + S
     })
 }
 
-/// The words that are known, each once. `none` stands alone.
+/// Returns the known propagators of the variable without duplicates, in their order. Returns none if
+/// `none` is among them.
 pub(crate) fn resolve(env: &mut Env<'_>) -> Result<Vec<Propagator>, InitError> {
-    const NAME: &str = "OTEL_PROPAGATORS";
+    const VARIABLE: &str = "OTEL_PROPAGATORS";
     let default = || vec![Propagator::TraceContext, Propagator::Baggage];
-    let Some(list) = env.get(NAME) else {
+    let Some(list) = env.get(VARIABLE) else {
         return Ok(default());
     };
-    let words = list.split(',').map(str::trim);
-    let mut chosen = Vec::new();
+    let names = list.split(',').map(str::trim);
+    let mut propagators = Vec::new();
     let mut unknown = Vec::new();
-    for word in words.filter(|word| !word.is_empty()) {
-        match Propagator::parse(word) {
+    for name in names.filter(|name| !name.is_empty()) {
+        match Propagator::parse(name) {
             Some(Propagator::None) => return Ok(Vec::new()),
-            Some(propagator) if chosen.contains(&propagator) => {}
+            Some(propagator) if propagators.contains(&propagator) => {}
             Some(propagator) => {
-                available(propagator)?;
-                chosen.push(propagator);
+                require_feature(propagator)?;
+                propagators.push(propagator);
             }
-            None => unknown.push(word),
+            None => unknown.push(name),
         }
     }
-    if chosen.is_empty() {
-        chosen = default();
+    if propagators.is_empty() {
+        propagators = default();
     }
-    for word in unknown {
-        let reason = match word {
-            "jaeger" | "ottrace" => {
-                format!("there is no maintained propagator for `{word}` and OpenTelemetry 0.33")
-            }
-            _ => format!("accepted is {}", Propagator::ACCEPTED),
+    for name in unknown {
+        let reason = match name {
+            "jaeger" | "ottrace" => "has no maintained propagator for OpenTelemetry 0.33",
+            _ => Propagator::INVALID,
         };
-        let used: Vec<_> = chosen.iter().map(Propagator::to_string).collect();
-        env.warn(NAME, word, reason, used.join(","));
+        let used: Vec<_> = propagators.iter().map(Propagator::to_string).collect();
+        env.warn(VARIABLE, name, reason, used.join(","));
     }
-    Ok(chosen)
+    Ok(propagators)
 }
 
-fn available(propagator: Propagator) -> Result<(), InitError> {
+fn require_feature(propagator: Propagator) -> Result<(), InitError> {
     let (feature, enabled) = match propagator {
         Propagator::B3 | Propagator::B3Multi => ("b3", cfg!(feature = "b3")),
         Propagator::Xray => ("xray", cfg!(feature = "xray")),
@@ -85,8 +85,8 @@ fn available(propagator: Propagator) -> Result<(), InitError> {
     if enabled {
         return Ok(());
     }
-    Err(InitError::Feature {
-        wanted: format!("the propagator {propagator}"),
+    Err(InitError::MissingFeature {
+        required_by: format!("the propagator {propagator}"),
         feature,
     })
 }

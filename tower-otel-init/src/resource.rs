@@ -1,5 +1,6 @@
-//! Who is speaking: the attributes of the resource. All of it is known without asking anyone:
-//! variables, and what this process knows of itself.
+//! The attributes of the resource, from variables and from this process. No network access.
+//!
+//! <https://opentelemetry.io/docs/specs/semconv/resource/>
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,12 +10,13 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
 use opentelemetry_semantic_conventions::{SCHEMA_URL, resource as key};
 
-use crate::config::Settings;
-use crate::env::{Env, pairs};
+use crate::env::Env;
+use crate::key_value_list::pairs;
+use crate::settings::Settings;
 
-/// Attributes and the variables that have them, the first that is set, as the downward API of
-/// Kubernetes is commonly used.
-const FROM_VARIABLES: &[(&str, &[&str])] = &[
+/// Attributes and their variables, in order of precedence. These are the names that manifests commonly
+/// give to fields of the Kubernetes downward API.
+const ATTRIBUTE_VARIABLES: &[(&str, &[&str])] = &[
     (key::CONTAINER_ID, &["CONTAINER_ID"]),
     (key::CONTAINER_NAME, &["CONTAINER_NAME"]),
     (key::K8S_CLUSTER_NAME, &["K8S_CLUSTER_NAME"]),
@@ -29,13 +31,13 @@ const FROM_VARIABLES: &[(&str, &[&str])] = &[
     (key::K8S_CONTAINER_NAME, &["K8S_CONTAINER_NAME"]),
 ];
 
-/// By rising precedence: this process, its surroundings, `OTEL_RESOURCE_ATTRIBUTES`,
-/// `OTEL_SERVICE_NAME`, the code.
+/// Returns the attributes, sorted by key. In ascending order of precedence they come from this process,
+/// [`ATTRIBUTE_VARIABLES`], `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_SERVICE_NAME`, and code.
 pub(crate) fn attributes(settings: &Settings, env: &mut Env<'_>) -> Vec<(String, String)> {
-    let mut found = BTreeMap::new();
+    let mut attributes = BTreeMap::new();
     let mut set = |key: &str, value: Option<String>| {
         if let Some(value) = value {
-            found.insert(key.to_owned(), value);
+            attributes.insert(key.to_owned(), value);
         }
     };
     set(key::TELEMETRY_SDK_NAME, Some("opentelemetry".to_owned()));
@@ -43,7 +45,7 @@ pub(crate) fn attributes(settings: &Settings, env: &mut Env<'_>) -> Vec<(String,
     set(key::TELEMETRY_SDK_VERSION, sdk_version());
     set(key::SERVICE_INSTANCE_ID, Some(random_uuid()));
     let executable = executable();
-    let name = settings.default_name.clone();
+    let name = settings.default_service_name.clone();
     set(
         key::SERVICE_NAME,
         name.or_else(|| Some(format!("unknown_service:{}", executable.as_deref()?)))
@@ -61,40 +63,42 @@ pub(crate) fn attributes(settings: &Settings, env: &mut Env<'_>) -> Vec<(String,
         key::OS_TYPE,
         Some(std::env::consts::OS.replace("macos", "darwin")),
     );
-    for (key, variables) in FROM_VARIABLES {
+    for (key, variables) in ATTRIBUTE_VARIABLES {
         set(key, variables.iter().find_map(|variable| env.get(variable)));
     }
-    for (key, value) in from_list(env) {
+    for (key, value) in resource_attributes(env) {
         set(&key, Some(value));
     }
     set(key::SERVICE_NAME, env.get("OTEL_SERVICE_NAME"));
     set(key::SERVICE_NAME, settings.service_name.clone());
-    for (key, value) in &settings.attributes {
+    for (key, value) in &settings.resource_attributes {
         set(key, Some(value.clone()));
     }
-    found.into_iter().collect()
+    attributes.into_iter().collect()
 }
 
-/// All of the list or nothing, as the specification says.
-fn from_list(env: &mut Env<'_>) -> Vec<(String, String)> {
-    const NAME: &str = "OTEL_RESOURCE_ATTRIBUTES";
-    let Some(list) = env.get(NAME) else {
+/// Returns the attributes of `OTEL_RESOURCE_ATTRIBUTES`, or none if one of them is invalid, as the
+/// specification requires.
+fn resource_attributes(env: &mut Env<'_>) -> Vec<(String, String)> {
+    const VARIABLE: &str = "OTEL_RESOURCE_ATTRIBUTES";
+    let Some(list) = env.get(VARIABLE) else {
         return Vec::new();
     };
     match pairs(&list).collect() {
         Ok(attributes) => attributes,
         Err(_) => {
-            let reason = "accepted is key=value,key=value, percent-encoded";
-            env.warn(NAME, &list, reason, "none of it");
+            let reason =
+                "is not a list of attributes (expected key=value,key=value, percent-encoded)";
+            env.warn(VARIABLE, &list, reason, "none of them");
             Vec::new()
         }
     }
 }
 
-pub(crate) fn resource(attributes: &[(String, String)]) -> Resource {
+pub(crate) fn build(attributes: &[(String, String)]) -> Resource {
     let attributes = attributes.iter().map(|(key, value)| {
         match value.parse::<i64>() {
-            // The only one that is a number.
+            // The conventions define an integer. All other attributes are strings.
             Ok(pid) if key == key::PROCESS_PID => KeyValue::new(key.clone(), pid),
             _ => KeyValue::new(key.clone(), value.clone()),
         }
@@ -104,7 +108,7 @@ pub(crate) fn resource(attributes: &[(String, String)]) -> Resource {
         .build()
 }
 
-/// The SDK's own word for its version.
+/// Returns the version that the SDK reports of itself.
 fn sdk_version() -> Option<String> {
     let sdk = Resource::builder_empty()
         .with_detector(Box::new(
@@ -121,14 +125,14 @@ fn executable() -> Option<String> {
     Some(name.to_string_lossy().into_owned())
 }
 
-/// A file in memory on Linux, and nothing elsewhere: no resolver is asked.
+/// Returns the host name on Linux, and `None` elsewhere. It does not use a resolver.
 fn host_name() -> Option<String> {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
     let name = name.trim();
     (!name.is_empty()).then(|| name.to_owned())
 }
 
-/// As the conventions call it.
+/// Returns the architecture by the name of the conventions.
 fn host_arch() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
@@ -138,7 +142,7 @@ fn host_arch() -> &'static str {
     }
 }
 
-/// Version 4, from the random numbers that make trace ids.
+/// Returns a UUID of version 4, made by the generator of trace ids.
 fn random_uuid() -> String {
     let random = RandomIdGenerator::default().new_trace_id();
     let bits = u128::from_be_bytes(random.to_bytes());
@@ -162,21 +166,21 @@ mod tests {
 
     fn attribute(settings: &Settings, variables: &[(&str, &str)], key: &str) -> Option<String> {
         let lookup = |name: &str| {
-            let found = variables.iter().find(|(own, _)| *own == name)?;
+            let found = variables.iter().find(|(other, _)| *other == name)?;
             Some(found.1.to_owned())
         };
         let mut env = Env::new(&lookup);
         let attributes = attributes(settings, &mut env);
-        let found = attributes.into_iter().find(|(own, _)| own == key)?;
+        let found = attributes.into_iter().find(|(other, _)| other == key)?;
         Some(found.1)
     }
 
     #[test]
-    fn the_name_of_the_code_wins_over_every_variable() {
+    fn a_service_name_set_in_code_takes_precedence_over_variables() {
         let list = ("OTEL_RESOURCE_ATTRIBUTES", "service.name=listed");
         let own = ("OTEL_SERVICE_NAME", "own");
         let mut settings = Settings {
-            default_name: Some("default".to_owned()),
+            default_service_name: Some("default".to_owned()),
             ..Settings::default()
         };
         let name = |settings: &Settings, variables: &[_]| {
@@ -187,12 +191,12 @@ mod tests {
         assert_eq!(name(&settings, &[list, own]), "own");
         settings.service_name = Some("code".to_owned());
         assert_eq!(name(&settings, &[list, own]), "code");
-        let nobody = name(&Settings::default(), &[]);
-        assert!(nobody.starts_with("unknown_service:"), "{nobody}");
+        let unknown = name(&Settings::default(), &[]);
+        assert!(unknown.starts_with("unknown_service:"), "{unknown}");
     }
 
     #[test]
-    fn a_pod_is_known_by_the_downward_api_or_by_its_host_name() {
+    fn the_pod_name_is_that_of_the_downward_api_or_in_a_cluster_the_host_name() {
         let host = ("HOSTNAME", "users-5d4");
         let cluster = ("KUBERNETES_SERVICE_HOST", "10.0.0.1");
         let pod = |variables: &[_]| attribute(&Settings::default(), variables, "k8s.pod.name");
@@ -205,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn an_instance_has_an_id_of_its_own() {
+    fn each_instance_id_is_a_new_uuid_of_version_4() {
         let (one, other) = (random_uuid(), random_uuid());
         assert_ne!(one, other);
         let shape: Vec<_> = one.split('-').map(str::len).collect();
@@ -221,12 +225,12 @@ mod tests {
     }
 
     #[test]
-    fn the_process_id_is_a_number_and_versions_are_not() {
-        let made = resource(&[
+    fn the_process_id_is_an_integer_and_versions_are_strings() {
+        let resource = build(&[
             ("process.pid".to_owned(), "7".to_owned()),
             ("service.version".to_owned(), "2".to_owned()),
         ]);
-        assert_eq!(made.get(&"process.pid".into()), Some(7.into()));
-        assert_eq!(made.get(&"service.version".into()), Some("2".into()));
+        assert_eq!(resource.get(&"process.pid".into()), Some(7.into()));
+        assert_eq!(resource.get(&"service.version".into()), Some("2".into()));
     }
 }

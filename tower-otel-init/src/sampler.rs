@@ -1,58 +1,65 @@
-//! Which traces are recorded.
+//! `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG`.
 
-use opentelemetry_sdk::trace::Sampler as Sdk;
+use opentelemetry_sdk::trace::Sampler as SdkSampler;
 
-use crate::InitError;
 use crate::env::Env;
+use crate::error::InitError;
 
-/// Which traces are recorded.
+/// The sampler, which decides which traces are recorded.
+///
+/// <https://opentelemetry.io/docs/specs/otel/trace/sdk/#built-in-samplers>
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Sampler {
-    /// Every one.
+    /// Records every trace.
     AlwaysOn,
-    /// None.
+    /// Records no trace.
     AlwaysOff,
-    /// This part of them, between 0 and 1, by their ids.
+    /// Records this ratio of the traces, from 0.0 to 1.0, by their trace ids.
     Ratio(f64),
-    /// As the caller says, and every one without a caller.
+    /// Follows the decision of the parent span. Records every trace without a parent.
     ParentBasedAlwaysOn,
-    /// As the caller says, and none without a caller.
+    /// Follows the decision of the parent span. Records no trace without a parent.
     ParentBasedAlwaysOff,
-    /// As the caller says, and this part of those without a caller.
+    /// Follows the decision of the parent span. Records this ratio of the traces without a parent.
     ParentBasedRatio(f64),
 }
 
-/// A tenth, of the traces that begin here.
-pub(crate) const DEFAULT_RATIO: f64 = 0.1;
+const DEFAULT_RATIO: f64 = 0.1;
 
-const NAMES: &str = "one of always_on always_off traceidratio parentbased_always_on \
-                     parentbased_always_off parentbased_traceidratio";
-const RATIO: &str = "a number from 0 to 1";
+const INVALID_SAMPLER: &str = "is not a sampler (expected one of always_on, always_off, \
+                               traceidratio, parentbased_always_on, parentbased_always_off, \
+                               parentbased_traceidratio)";
+const INVALID_RATIO: &str = "is not a ratio (expected 0.0 to 1.0)";
 
 impl Sampler {
     pub(crate) fn from_env(env: &mut Env<'_>) -> Self {
-        let name = env
-            .parsed(
+        let sampler = env
+            .parse(
                 "OTEL_TRACES_SAMPLER",
-                |name| Self::named(name, DEFAULT_RATIO),
-                NAMES,
+                |name| Self::from_name(name, DEFAULT_RATIO),
+                INVALID_SAMPLER,
                 "parentbased_traceidratio",
             )
             .unwrap_or(Self::ParentBasedRatio(DEFAULT_RATIO));
-        if !matches!(name, Self::Ratio(_) | Self::ParentBasedRatio(_)) {
-            return name;
+        if !matches!(sampler, Self::Ratio(_) | Self::ParentBasedRatio(_)) {
+            return sampler;
         }
         let ratio = env
-            .parsed("OTEL_TRACES_SAMPLER_ARG", ratio, RATIO, DEFAULT_RATIO)
+            .parse(
+                "OTEL_TRACES_SAMPLER_ARG",
+                parse_ratio,
+                INVALID_RATIO,
+                DEFAULT_RATIO,
+            )
             .unwrap_or(DEFAULT_RATIO);
-        match name {
+        match sampler {
             Self::Ratio(_) => Self::Ratio(ratio),
             _ => Self::ParentBasedRatio(ratio),
         }
     }
 
-    fn named(name: &str, ratio: f64) -> Option<Self> {
+    fn from_name(name: &str, ratio: f64) -> Option<Self> {
         Some(match name {
             "always_on" => Self::AlwaysOn,
             "always_off" => Self::AlwaysOff,
@@ -64,33 +71,32 @@ impl Sampler {
         })
     }
 
-    /// What the code asked for has to make sense.
-    pub(crate) fn checked(self) -> Result<Self, InitError> {
+    /// Returns the sampler, or an error if its ratio is not between 0.0 and 1.0.
+    pub(crate) fn validated(self) -> Result<Self, InitError> {
         match self {
-            Self::Ratio(part) | Self::ParentBasedRatio(part) if !(0.0..=1.0).contains(&part) => {
-                Err(InitError::Value {
-                    name: "the ratio of the sampler".to_owned(),
-                    value: part.to_string(),
-                    accepted: RATIO.to_owned(),
-                })
+            Self::Ratio(ratio) | Self::ParentBasedRatio(ratio) if !(0.0..=1.0).contains(&ratio) => {
+                let value = ratio.to_string();
+                Err(InitError::invalid_value("sampler", &value, INVALID_RATIO))
             }
             _ => Ok(self),
         }
     }
 
-    pub(crate) fn sdk(self) -> Sdk {
-        let parent_based = |root| Sdk::ParentBased(Box::new(root));
+    pub(crate) fn to_sdk(self) -> SdkSampler {
+        let parent_based = |root| SdkSampler::ParentBased(Box::new(root));
         match self {
-            Self::AlwaysOn => Sdk::AlwaysOn,
-            Self::AlwaysOff => Sdk::AlwaysOff,
-            Self::Ratio(part) => Sdk::TraceIdRatioBased(part),
-            Self::ParentBasedAlwaysOn => parent_based(Sdk::AlwaysOn),
-            Self::ParentBasedAlwaysOff => parent_based(Sdk::AlwaysOff),
-            Self::ParentBasedRatio(part) => parent_based(Sdk::TraceIdRatioBased(part)),
+            Self::AlwaysOn => SdkSampler::AlwaysOn,
+            Self::AlwaysOff => SdkSampler::AlwaysOff,
+            Self::Ratio(ratio) => SdkSampler::TraceIdRatioBased(ratio),
+            Self::ParentBasedAlwaysOn => parent_based(SdkSampler::AlwaysOn),
+            Self::ParentBasedAlwaysOff => parent_based(SdkSampler::AlwaysOff),
+            Self::ParentBasedRatio(ratio) => parent_based(SdkSampler::TraceIdRatioBased(ratio)),
         }
     }
 }
 
-fn ratio(text: &str) -> Option<f64> {
-    text.parse().ok().filter(|part| (0.0..=1.0).contains(part))
+fn parse_ratio(text: &str) -> Option<f64> {
+    text.parse()
+        .ok()
+        .filter(|ratio| (0.0..=1.0).contains(ratio))
 }

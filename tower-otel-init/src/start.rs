@@ -1,44 +1,54 @@
-//! From what was decided to what runs.
+//! Starts the providers of a configuration.
 
 use std::sync::Arc;
 
-use opentelemetry::InstrumentationScope;
-use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
-use tower_otel_semconv as semconv;
-use tracing::Subscriber;
-use tracing_subscriber::Layer;
-use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::registry::LookupSpan;
 
-use crate::config::{Config, Target};
-use crate::console::Console;
-use crate::exports::Exports;
-use crate::install::Layers;
+use crate::builder::TelemetryBuilder;
+use crate::config::Config;
+use crate::console_span_processor::ConsoleSpanProcessor;
+use crate::drop_counter::DropCounter;
+use crate::env::process_variable;
+use crate::error::InitError;
+use crate::export_runtime::ExportRuntime;
+use crate::exporter_config::ExporterConfig;
 #[cfg(feature = "logs")]
-use crate::records;
-use crate::spans::Counted;
-use crate::tally::Tally;
-use crate::{Builder, InitError, Settings, Telemetry, collector, env, metrics, resource, spans};
+use crate::log_pipeline::{DROPPED_LOG_RECORDS, logger_provider};
+use crate::metric_pipeline::meter_provider;
+#[cfg(feature = "prometheus")]
+use crate::metrics_printer::MetricsPrinter;
+use crate::otlp_exporter;
+use crate::resource;
+#[cfg(feature = "prometheus")]
+use crate::settings::Settings;
+use crate::span_pipeline::{CountingSpanProcessor, DROPPED_SPANS};
+use crate::telemetry::Telemetry;
 
-impl Builder {
-    /// What fails here takes down with it what was started.
+impl TelemetryBuilder {
+    /// Starts the exporters. On an error, those that were started are stopped.
+    ///
+    /// A recorder of the `metrics` facade exists once per process: it is installed only if `global`.
     #[cfg_attr(not(feature = "prometheus"), allow(unused_variables))]
     pub(crate) fn start(&self, global: bool) -> Result<(Telemetry, Config), InitError> {
-        let (config, warnings) = Config::resolve(&self.settings, &env::process)?;
-        let resource = resource::resource(&config.attributes);
+        let (config, warnings) = Config::resolve(&self.settings, &process_variable)?;
+        let resource = resource::build(&config.resource_attributes);
         let mut telemetry = Telemetry::idle(warnings);
-        let targets = [&config.traces, &config.metrics, &config.logs];
-        if targets
+        let exporters = [&config.traces, &config.metrics, &config.logs];
+        if exporters
             .iter()
-            .any(|target| matches!(target, Target::Otlp(_)))
+            .any(|exporter| matches!(exporter, ExporterConfig::Otlp(_)))
         {
-            telemetry.exports = Some(Exports::start().map_err(InitError::Thread)?);
+            let runtime = ExportRuntime::start().map_err(InitError::Thread)?;
+            telemetry.export_runtime = Some(runtime);
         }
         telemetry.start_traces(&config, &resource)?;
         telemetry.start_logs(&config, &resource)?;
-        telemetry.start_metrics(&self.settings, &config, resource, global)?;
+        telemetry.start_metrics(&config, resource)?;
+        #[cfg(feature = "prometheus")]
+        if global {
+            telemetry.install_recorder(&self.settings, &config)?;
+        }
         Ok((telemetry, config))
     }
 }
@@ -46,73 +56,83 @@ impl Builder {
 impl Telemetry {
     fn start_traces(&mut self, config: &Config, resource: &Resource) -> Result<(), InitError> {
         let provider = SdkTracerProvider::builder()
-            .with_sampler(config.sampler.sdk())
+            .with_sampler(config.sampler.to_sdk())
             .with_resource(resource.clone());
-        let provider = match (&config.traces, &self.exports) {
-            (Target::Otlp(otlp), Some(exports)) => {
-                let tally = Arc::new(Tally::new(spans::DROPPED, config.batch.queue_size));
-                let exporter = collector::spans(otlp, exports)?;
-                let spans = Counted::new(exporter, &otlp.endpoint, &config.batch, exports, &tally);
-                self.tally = Some(tally);
-                provider.with_span_processor(spans)
+        let provider = match (&config.traces, &self.export_runtime) {
+            (ExporterConfig::Otlp(otlp), Some(runtime)) => {
+                let batch = &config.span_batch;
+                let drops = Arc::new(DropCounter::new(DROPPED_SPANS, batch.queue_size));
+                let exporter = otlp_exporter::span_exporter(otlp, runtime)?;
+                let endpoint = &otlp.endpoint;
+                let processor =
+                    CountingSpanProcessor::new(exporter, endpoint, batch, runtime, &drops);
+                self.span_drops = Some(drops);
+                provider.with_span_processor(processor)
             }
-            (Target::Console, _) => provider.with_span_processor(Console::stdout()),
+            (ExporterConfig::Console, _) => {
+                provider.with_span_processor(ConsoleSpanProcessor::stdout())
+            }
             _ => return Ok(()),
         };
-        self.traces = Some(provider.build());
+        self.tracer_provider = Some(provider.build());
         Ok(())
     }
 
-    #[cfg_attr(not(feature = "prometheus"), allow(unused_variables))]
-    fn start_metrics(
-        &mut self,
-        settings: &Settings,
-        config: &Config,
-        resource: Resource,
-        global: bool,
-    ) -> Result<(), InitError> {
-        if let (Target::Otlp(otlp), Some(exports)) = (&config.metrics, &self.exports) {
-            let exporter = collector::metrics(otlp, exports)?;
-            let (to, interval) = (&otlp.endpoint, config.metric_interval);
-            let tallies = [
-                ("Spans that were recorded and did not arrive.", &self.tally),
+    fn start_metrics(&mut self, config: &Config, resource: Resource) -> Result<(), InitError> {
+        if let (ExporterConfig::Otlp(otlp), Some(runtime)) = (&config.metrics, &self.export_runtime)
+        {
+            let exporter = otlp_exporter::metric_exporter(otlp, runtime)?;
+            let (endpoint, interval) = (&otlp.endpoint, config.metric_interval);
+            let drops = [
                 (
-                    "Log records that were written and did not arrive.",
-                    &self.log_tally,
+                    "Spans that were recorded and not delivered.",
+                    &self.span_drops,
+                ),
+                (
+                    "Log records that were written and not delivered.",
+                    &self.log_record_drops,
                 ),
             ];
-            let pushed = metrics::push(exporter, to, interval, resource, tallies);
-            self.meters = Some(pushed);
+            let provider = meter_provider(exporter, endpoint, interval, resource, drops);
+            self.meter_provider = Some(provider);
         }
-        #[cfg(feature = "prometheus")]
-        if global && matches!(config.metrics, Target::Prometheus | Target::Console) {
-            let recorder = settings.recorder.clone().unwrap_or_default();
-            let installed = recorder.install();
-            let installed = installed.map_err(|error| InitError::Recorder(error.into()))?;
-            if config.metrics == Target::Console {
-                let interval = config.metric_interval;
-                let printer = metrics::console::Printer::start(installed.clone(), interval);
-                *self
-                    .printer
-                    .get_mut()
-                    .unwrap_or_else(|poisoned| poisoned.into_inner()) =
-                    Some(printer.map_err(InitError::Thread)?);
-            }
-            self.prometheus = Some(installed);
+        Ok(())
+    }
+
+    #[cfg(feature = "prometheus")]
+    fn install_recorder(&mut self, settings: &Settings, config: &Config) -> Result<(), InitError> {
+        if !matches!(
+            config.metrics,
+            ExporterConfig::Prometheus | ExporterConfig::Console
+        ) {
+            return Ok(());
         }
+        let builder = settings.prometheus.clone().unwrap_or_default();
+        let prometheus = builder
+            .install()
+            .map_err(|error| InitError::Recorder(error.into()))?;
+        if config.metrics == ExporterConfig::Console {
+            let printer = MetricsPrinter::start(prometheus.clone(), config.metric_interval)
+                .map_err(InitError::Thread)?;
+            *self
+                .metrics_printer
+                .get_mut()
+                .unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(printer);
+        }
+        self.prometheus = Some(prometheus);
         Ok(())
     }
 
     #[cfg(feature = "logs")]
     fn start_logs(&mut self, config: &Config, resource: &Resource) -> Result<(), InitError> {
-        if let (Target::Otlp(otlp), Some(exports)) = (&config.logs, &self.exports) {
-            let exporter = collector::logs(otlp, exports)?;
-            let (to, batch) = (&otlp.endpoint, &config.log_batch);
-            let tally = Arc::new(Tally::new(records::DROPPED, batch.queue_size));
+        if let (ExporterConfig::Otlp(otlp), Some(runtime)) = (&config.logs, &self.export_runtime) {
+            let exporter = otlp_exporter::log_exporter(otlp, runtime)?;
+            let (endpoint, batch) = (&otlp.endpoint, &config.log_batch);
+            let drops = Arc::new(DropCounter::new(DROPPED_LOG_RECORDS, batch.queue_size));
             let resource = resource.clone();
-            let provider = records::provider(exporter, to, batch, exports, &tally, resource);
-            self.log_tally = Some(tally);
-            self.logs = Some(provider);
+            let provider = logger_provider(exporter, endpoint, batch, runtime, &drops, resource);
+            self.log_record_drops = Some(drops);
+            self.logger_provider = Some(provider);
         }
         Ok(())
     }
@@ -122,37 +142,4 @@ impl Telemetry {
     fn start_logs(&mut self, _config: &Config, _resource: &Resource) -> Result<(), InitError> {
         Ok(())
     }
-
-    #[cfg_attr(not(feature = "logs"), allow(unused_variables))]
-    pub(crate) fn layers<S>(&self, config: &Config) -> Layers<S>
-    where
-        S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
-    {
-        let mut layers = Layers::new();
-        if let Some(traces) = &self.traces {
-            // Below INFO, the libraries under a server have spans of their own.
-            let spans = tracing_opentelemetry::layer()
-                .with_tracer(traces.tracer_with_scope(scope()))
-                .with_location(false)
-                .with_target(false)
-                .with_threads(false)
-                .with_tracked_inactivity(false)
-                .with_filter(LevelFilter::INFO);
-            layers.push(spans.boxed());
-        }
-        #[cfg(feature = "logs")]
-        if let Some(logs) = &self.logs {
-            layers.push(records::layer(logs, &config.log_filter));
-        }
-        layers
-    }
-}
-
-/// The scope of the spans that come by `tracing`: those of `TraceLayer`, whose attributes are of
-/// this version of the conventions, and the application's.
-fn scope() -> InstrumentationScope {
-    InstrumentationScope::builder(env!("CARGO_PKG_NAME"))
-        .with_version(env!("CARGO_PKG_VERSION"))
-        .with_schema_url(semconv::SCHEMA_URL)
-        .build()
 }

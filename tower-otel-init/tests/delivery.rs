@@ -1,4 +1,4 @@
-//! Every span is delivered or counted, on every kind of runtime, over both protocols.
+//! Every span is delivered or counted as dropped, on every kind of runtime, over both protocols.
 #![cfg(all(feature = "grpc", feature = "http"))]
 #![allow(
     clippy::unwrap_used,
@@ -14,27 +14,30 @@ use axum::body::Body;
 use axum::http::Request;
 use axum::routing::get;
 use collector::{Collector, LONG, Mood, until};
-use tokio::runtime::{Builder as Runtime, Runtime as Started};
+use tokio::runtime::{Builder as RuntimeBuilder, Runtime};
 use tower::ServiceExt;
-use tower_otel_init::{Builder, Layers, MetricsExporter, Protocol, Sampler, Telemetry};
+use tower_otel_init::{Layers, MetricsExporter, Protocol, Sampler, Telemetry, TelemetryBuilder};
 use tower_otel_trace::TraceLayer;
 use tracing_subscriber::Registry;
 
 const REQUESTS: usize = 10_000;
 
-fn current_thread() -> Started {
-    Runtime::new_current_thread().enable_all().build().unwrap()
+fn current_thread() -> Runtime {
+    RuntimeBuilder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
 }
 
-fn multi_thread() -> Started {
-    Runtime::new_multi_thread()
+fn multi_thread() -> Runtime {
+    RuntimeBuilder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .unwrap()
 }
 
-fn builder(collector: &Collector, protocol: Protocol) -> Builder {
+fn builder(collector: &Collector, protocol: Protocol) -> TelemetryBuilder {
     Telemetry::builder("users")
         .endpoint(collector.endpoint())
         .protocol(protocol)
@@ -42,7 +45,7 @@ fn builder(collector: &Collector, protocol: Protocol) -> Builder {
         .metrics(MetricsExporter::None)
 }
 
-fn start(builder: Builder) -> Telemetry {
+fn start(builder: TelemetryBuilder) -> Telemetry {
     let (telemetry, _): (_, Layers<Registry>) = builder.local().unwrap();
     telemetry
 }
@@ -54,8 +57,8 @@ fn app(telemetry: &Telemetry) -> Router {
         .layer(TraceLayer::server().tracer_provider(provider))
 }
 
-/// From tasks on every worker.
-fn ask(runtime: &Started, app: &Router, requests: usize) {
+/// Sends requests from tasks on every worker.
+fn send_requests(runtime: &Runtime, app: &Router, requests: usize) {
     const TASKS: usize = 4;
     runtime.block_on(async {
         let tasks: Vec<_> = (0..TASKS)
@@ -80,14 +83,14 @@ fn ask(runtime: &Started, app: &Router, requests: usize) {
 }
 
 #[test]
-fn all_spans_arrive_where_the_queue_has_room() {
+fn all_spans_are_delivered_if_the_queue_has_room() {
     for runtime in [current_thread, multi_thread] {
         for (collector, protocol) in [
             (Collector::grpc(), Protocol::Grpc),
             (Collector::http(), Protocol::HttpProtobuf),
         ] {
             let runtime = runtime();
-            // Made on the runtime, and shut down there: it is blocked meanwhile.
+            // Started and shut down on the runtime, which the shutdown blocks.
             runtime.block_on(async {
                 let telemetry = start(builder(&collector, protocol).queue_size(REQUESTS));
                 let app = app(&telemetry);
@@ -107,27 +110,27 @@ fn all_spans_arrive_where_the_queue_has_room() {
 }
 
 #[test]
-fn a_shutdown_that_has_all_the_time_there_is_ends_when_all_is_delivered() {
+fn a_shutdown_with_the_longest_timeout_returns_once_everything_is_delivered() {
     let collector = Collector::grpc();
     let telemetry = start(builder(&collector, Protocol::Grpc));
-    ask(&current_thread(), &app(&telemetry), 100);
+    send_requests(&current_thread(), &app(&telemetry), 100);
     telemetry.shutdown(Duration::MAX).unwrap();
     assert_eq!(collector.spans(), 100);
 }
 
 #[test]
-fn dropping_the_guard_delivers() {
+fn dropping_telemetry_delivers_all_spans() {
     for runtime in [current_thread, multi_thread] {
         let collector = Collector::grpc();
         let telemetry = start(builder(&collector, Protocol::Grpc));
-        ask(&runtime(), &app(&telemetry), 100);
+        send_requests(&runtime(), &app(&telemetry), 100);
         drop(telemetry);
         assert_eq!(collector.spans(), 100);
     }
 }
 
 #[test]
-fn without_any_runtime_spans_arrive_too() {
+fn spans_are_delivered_without_any_runtime() {
     use opentelemetry::trace::{Span, Tracer, TracerProvider};
     for (collector, protocol) in [
         (Collector::grpc(), Protocol::Grpc),
@@ -151,7 +154,7 @@ fn a_small_queue_has_room_again_after_each_export() {
     );
     let (app, runtime) = (app(&telemetry), current_thread());
     for round in 1..=20 {
-        ask(&runtime, &app, 64);
+        send_requests(&runtime, &app, 64);
         collector.await_spans(round * 64 - 31);
         telemetry.tracer_provider().unwrap().force_flush().unwrap();
     }
@@ -160,24 +163,24 @@ fn a_small_queue_has_room_again_after_each_export() {
 }
 
 #[test]
-fn what_a_small_queue_refuses_is_counted() {
+fn spans_dropped_by_a_full_queue_are_counted() {
     for runtime in [current_thread, multi_thread] {
         for (collector, protocol) in [
             (Collector::grpc(), Protocol::Grpc),
             (Collector::http(), Protocol::HttpProtobuf),
         ] {
             let telemetry = start(builder(&collector, protocol).queue_size(64).batch_size(16));
-            ask(&runtime(), &app(&telemetry), REQUESTS);
-            let lost = telemetry.shutdown(LONG).unwrap_err().dropped;
-            assert!(lost.queue_full > 0, "{lost:?}");
-            assert_eq!((lost.export_failed, lost.shutdown), (0, 0));
-            assert_eq!(collector.spans() as u64 + lost.total(), REQUESTS as u64);
+            send_requests(&runtime(), &app(&telemetry), REQUESTS);
+            let dropped = telemetry.shutdown(LONG).unwrap_err().dropped_spans;
+            assert!(dropped.queue_full > 0, "{dropped:?}");
+            assert_eq!((dropped.export_failed, dropped.shutdown), (0, 0));
+            assert_eq!(collector.spans() as u64 + dropped.total(), REQUESTS as u64);
         }
     }
 }
 
 #[test]
-fn a_killed_collector_costs_no_request_and_is_found_again() {
+fn requests_succeed_while_the_collector_is_down_and_spans_are_delivered_again_after() {
     for (http, protocol) in [(false, Protocol::Grpc), (true, Protocol::HttpProtobuf)] {
         let mut collector = Collector::start(http, Mood::Takes);
         let telemetry = start(
@@ -187,37 +190,37 @@ fn a_killed_collector_costs_no_request_and_is_found_again() {
                 .schedule_delay(Duration::from_millis(5)),
         );
         let (app, runtime) = (app(&telemetry), multi_thread());
-        ask(&runtime, &app, 200);
+        send_requests(&runtime, &app, 200);
         collector.await_spans(1);
 
         collector.kill();
-        let mut asked = 200;
-        // Every request is answered meanwhile.
+        let mut sent = 200;
+        // Every request succeeds meanwhile.
         until("a failed export", || {
-            ask(&runtime, &app, 400);
-            asked += 400;
+            send_requests(&runtime, &app, 400);
+            sent += 400;
             telemetry.dropped_spans().export_failed > 0
         });
         let before = collector.spans();
 
         collector.run(http, Mood::Takes);
         until("the collector's return", || {
-            ask(&runtime, &app, 4);
-            asked += 4;
+            send_requests(&runtime, &app, 4);
+            sent += 4;
             collector.spans() > before
         });
-        let lost = telemetry.shutdown(LONG).unwrap_err().dropped;
-        // A batch that was taken by a collector which died before it said so counts as lost.
-        let known = collector.spans() + lost.total() as usize;
+        let dropped = telemetry.shutdown(LONG).unwrap_err().dropped_spans;
+        // A batch counts as dropped if the collector stored it and died before its response.
+        let known = collector.spans() + dropped.total() as usize;
         assert!(
-            (asked..=asked + 64).contains(&known),
-            "{protocol}: {known} of {asked}: {lost:?}"
+            (sent..=sent + 64).contains(&known),
+            "{protocol}: {known} of {sent}: {dropped:?}"
         );
     }
 }
 
 #[test]
-fn spans_of_tracing_have_a_scope_with_its_version_and_schema() {
+fn tracing_spans_have_an_instrumentation_scope_with_version_and_schema_url() {
     use tracing_subscriber::layer::SubscriberExt;
     let collector = Collector::grpc();
     let (telemetry, layers) = builder(&collector, Protocol::Grpc).local().unwrap();
@@ -236,33 +239,33 @@ fn spans_of_tracing_have_a_scope_with_its_version_and_schema() {
 }
 
 #[test]
-fn a_collector_that_refuses_is_counted_and_costs_no_request() {
+fn spans_of_failed_exports_are_counted_and_requests_succeed() {
     for (http, protocol) in [(false, Protocol::Grpc), (true, Protocol::HttpProtobuf)] {
         let collector = Collector::start(http, Mood::Refuses);
         let telemetry = start(builder(&collector, protocol));
-        ask(&current_thread(), &app(&telemetry), 100);
-        let lost = telemetry.shutdown(LONG).unwrap_err().dropped;
-        assert_eq!((lost.export_failed, lost.total()), (100, 100));
+        send_requests(&current_thread(), &app(&telemetry), 100);
+        let dropped = telemetry.shutdown(LONG).unwrap_err().dropped_spans;
+        assert_eq!((dropped.export_failed, dropped.total()), (100, 100));
     }
 }
 
 #[test]
-fn what_a_collector_rejects_of_a_batch_is_counted() {
+fn spans_rejected_by_partial_success_are_counted() {
     for (http, protocol) in [(false, Protocol::Grpc), (true, Protocol::HttpProtobuf)] {
         let collector = Collector::start(http, Mood::Rejects);
         let telemetry = start(builder(&collector, protocol).batch_size(10));
-        ask(&current_thread(), &app(&telemetry), 100);
-        let lost = telemetry.shutdown(LONG).unwrap_err().dropped;
-        assert!(lost.rejected >= 10, "{protocol}: {lost:?}");
-        assert_eq!(lost.rejected, lost.total());
-        assert_eq!(collector.spans() as u64 + lost.rejected, 100);
+        send_requests(&current_thread(), &app(&telemetry), 100);
+        let dropped = telemetry.shutdown(LONG).unwrap_err().dropped_spans;
+        assert!(dropped.rejected >= 10, "{protocol}: {dropped:?}");
+        assert_eq!(dropped.rejected, dropped.total());
+        assert_eq!(collector.spans() as u64 + dropped.rejected, 100);
     }
 }
 
 #[test]
-fn without_any_runtime_a_collector_that_hangs_does_not_hold_up_a_drop() {
+fn a_drop_without_any_runtime_is_not_blocked_by_a_hanging_collector() {
     use opentelemetry::trace::{Span, Tracer, TracerProvider};
-    let stuck = |http, protocol| {
+    let drop_time = |http, protocol| {
         let collector = Collector::start(http, Mood::Hangs);
         let builder = builder(&collector, protocol).metrics(MetricsExporter::Otlp);
         #[cfg(feature = "logs")]
@@ -276,38 +279,38 @@ fn without_any_runtime_a_collector_that_hangs_does_not_hold_up_a_drop() {
     };
     std::thread::scope(|scope| {
         let all = [(false, Protocol::Grpc), (true, Protocol::HttpProtobuf)]
-            .map(|(http, protocol)| scope.spawn(move || stuck(http, protocol)));
+            .map(|(http, protocol)| scope.spawn(move || drop_time(http, protocol)));
         for one in all {
-            let took = one.join().unwrap();
-            // A drop waits for five seconds, whatever there is to deliver.
-            assert!(took < Duration::from_secs(9), "{took:?}");
+            let elapsed = one.join().unwrap();
+            // A drop times out after five seconds.
+            assert!(elapsed < Duration::from_secs(9), "{elapsed:?}");
         }
     });
 }
 
 #[test]
-fn a_collector_that_hangs_holds_up_neither_requests_nor_shutdown() {
+fn a_hanging_collector_blocks_neither_requests_nor_shutdown() {
     for (http, protocol) in [(false, Protocol::Grpc), (true, Protocol::HttpProtobuf)] {
         for runtime in [current_thread, multi_thread] {
             let collector = Collector::start(http, Mood::Hangs);
             let telemetry = start(builder(&collector, protocol).queue_size(64).batch_size(32));
             let runtime = runtime();
-            ask(&runtime, &app(&telemetry), 400);
+            send_requests(&runtime, &app(&telemetry), 400);
             let started = Instant::now();
             let shutdown = async { telemetry.shutdown(Duration::from_millis(300)) };
-            let lost = runtime.block_on(shutdown).unwrap_err().dropped;
+            let dropped = runtime.block_on(shutdown).unwrap_err().dropped_spans;
             assert!(
                 started.elapsed() < Duration::from_secs(3),
                 "{:?}",
                 started.elapsed()
             );
-            assert_eq!(lost.total(), 400, "{lost:?}");
+            assert_eq!(dropped.total(), 400, "{dropped:?}");
         }
     }
 }
 
 #[test]
-fn headers_and_resource_are_sent() {
+fn headers_and_resource_attributes_are_sent() {
     for (collector, protocol) in [
         (Collector::grpc(), Protocol::Grpc),
         (Collector::http(), Protocol::HttpProtobuf),
@@ -318,7 +321,7 @@ fn headers_and_resource_are_sent() {
                 .service_name("named")
                 .service_version("1.2.3"),
         );
-        ask(&current_thread(), &app(&telemetry), 4);
+        send_requests(&current_thread(), &app(&telemetry), 4);
         assert!(!format!("{telemetry:?}").contains("s3cret"));
         telemetry.shutdown(LONG).unwrap();
         let received = collector.received.lock().unwrap();
@@ -343,7 +346,7 @@ fn headers_and_resource_are_sent() {
 }
 
 #[test]
-fn metrics_are_pushed_and_lost_spans_are_one_of_them() {
+fn pushed_metrics_include_the_counter_of_dropped_spans() {
     use tower_otel_metrics::{MetricsLayer, Names};
     let collector = Collector::grpc();
     let telemetry = start(builder(&collector, Protocol::Grpc).metrics(MetricsExporter::Otlp));
@@ -360,7 +363,7 @@ fn metrics_are_pushed_and_lost_spans_are_one_of_them() {
     let metrics = &collector.received.lock().unwrap().metrics;
     for name in ["http.server.request.duration", "otel_spans_dropped"] {
         assert!(
-            metrics.iter().any(|own| own == name),
+            metrics.iter().any(|metric| metric == name),
             "{name} in {metrics:?}"
         );
     }
@@ -368,7 +371,7 @@ fn metrics_are_pushed_and_lost_spans_are_one_of_them() {
 
 #[cfg(feature = "logs")]
 #[test]
-fn log_records_are_sent_with_the_trace_they_belong_to() {
+fn log_records_have_the_trace_and_span_id_of_their_span() {
     use tracing_subscriber::layer::SubscriberExt;
     let collector = Collector::grpc();
     let logs = tower_otel_init::LogsExporter::Otlp;
@@ -388,7 +391,7 @@ fn log_records_are_sent_with_the_trace_they_belong_to() {
 
 #[cfg(feature = "logs")]
 #[test]
-fn every_log_record_arrives_or_is_counted() {
+fn every_log_record_is_delivered_or_counted() {
     use tracing_subscriber::layer::SubscriberExt;
     for mood in [Mood::Takes, Mood::Rejects, Mood::Refuses, Mood::Hangs] {
         let collector = Collector::start(false, mood);
@@ -404,21 +407,25 @@ fn every_log_record_arrives_or_is_counted() {
                 tracing::info!(number, "hello");
             }
         });
-        let patience = match mood {
+        let timeout = match mood {
             Mood::Hangs => Duration::from_millis(300),
             _ => LONG,
         };
-        let _ = telemetry.shutdown(patience);
-        let lost = telemetry.dropped_log_records();
-        let arrived = collector.received.lock().unwrap().logs.len() as u64;
-        assert_eq!(arrived + lost.total(), 5_000, "{lost:?}");
-        assert_eq!(lost.rejected > 0, mood == Mood::Rejects, "{lost:?}");
+        let _ = telemetry.shutdown(timeout);
+        let dropped = telemetry.dropped_log_records();
+        let delivered = collector.received.lock().unwrap().logs.len() as u64;
+        assert_eq!(delivered + dropped.total(), 5_000, "{dropped:?}");
+        assert_eq!(dropped.rejected > 0, mood == Mood::Rejects, "{dropped:?}");
         if mood == Mood::Hangs {
-            // The export that hangs may have been given up by now, or not.
-            assert!(lost.export_failed + lost.shutdown > 0, "{lost:?}");
+            // The hanging export may have timed out already.
+            assert!(dropped.export_failed + dropped.shutdown > 0, "{dropped:?}");
         } else {
-            assert_eq!(lost.export_failed > 0, mood == Mood::Refuses, "{lost:?}");
-            assert_eq!(lost.shutdown, 0, "{lost:?}");
+            assert_eq!(
+                dropped.export_failed > 0,
+                mood == Mood::Refuses,
+                "{dropped:?}"
+            );
+            assert_eq!(dropped.shutdown, 0, "{dropped:?}");
         }
     }
 }

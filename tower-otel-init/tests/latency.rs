@@ -1,5 +1,5 @@
-//! What a request costs while its collector is well, gone, stuck, refusing or talking nonsense; and
-//! what the process holds meanwhile.
+//! Measures the latency of requests, and the memory of the process, while the collector works, is
+//! unreachable, hangs, returns errors or returns invalid responses.
 #![cfg(all(feature = "grpc", target_os = "linux"))]
 #![allow(
     clippy::unwrap_used,
@@ -18,10 +18,10 @@ use tower_otel_trace::TraceLayer;
 use tracing_subscriber::Registry;
 
 const ROUNDS: usize = 60;
-/// More than a batch, so that each round has an export.
+/// More than a batch: each round includes an export.
 const REQUESTS: usize = 1000;
 
-/// A service on a runtime of its own, and a connection to it.
+/// A service with its own runtime, and a connection to it.
 struct Service {
     name: &'static str,
     telemetry: Telemetry,
@@ -63,8 +63,8 @@ impl Service {
     }
 }
 
-/// Pages that are in memory, in KiB.
-fn resident() -> u64 {
+/// Returns the resident memory of the process in KiB.
+fn resident_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:"));
     let words = line.unwrap().split_whitespace().nth(1);
@@ -73,20 +73,20 @@ fn resident() -> u64 {
 
 #[test]
 #[ignore = "a measurement: cargo test --release -p tower-otel-init --test latency -- --ignored --nocapture --test-threads 1"]
-fn a_request_costs_the_same_whatever_became_of_the_collector() {
-    let well = Collector::grpc();
-    let mut gone = Collector::grpc();
-    gone.kill();
-    let stuck = Collector::start(false, Mood::Hangs);
-    let refusing = Collector::start(false, Mood::Refuses);
-    let nonsense = Collector::start(false, Mood::Babbles);
+fn the_state_of_the_collector_does_not_change_the_latency_of_requests() {
+    let working = Collector::grpc();
+    let mut unreachable = Collector::grpc();
+    unreachable.kill();
+    let hanging = Collector::start(false, Mood::Hangs);
+    let failing = Collector::start(false, Mood::Refuses);
+    let invalid = Collector::start(false, Mood::Babbles);
     let mut services = [
-        Service::start("well", well.address),
-        Service::start("well, again", well.address),
-        Service::start("gone", gone.address),
-        Service::start("stuck", stuck.address),
-        Service::start("refusing", refusing.address),
-        Service::start("nonsense", nonsense.address),
+        Service::start("working", working.address),
+        Service::start("control", working.address),
+        Service::start("unreachable", unreachable.address),
+        Service::start("hanging", hanging.address),
+        Service::start("failing", failing.address),
+        Service::start("invalid", invalid.address),
     ];
     let mut seed = 0x9e37_79b9_7f4a_7c15;
     let mut rounds = vec![Vec::new(); services.len()];
@@ -99,46 +99,49 @@ fn a_request_costs_the_same_whatever_became_of_the_collector() {
         }
     }
     println!(
-        "{ROUNDS} rounds of {REQUESTS} requests; ratio to `well` in the same round, 95 % interval"
+        "{ROUNDS} rounds of {REQUESTS} requests; ratio to `working` in the same round, 95 % interval"
     );
-    for (service, own) in services.iter().zip(&rounds) {
-        let lost = service.telemetry.dropped_spans();
+    for (service, times) in services.iter().zip(&rounds) {
+        let dropped = service.telemetry.dropped_spans();
         print!("{:<12}", service.name);
         for (at, what) in ["p50", "p99"].iter().enumerate() {
-            let ratios: Vec<_> = own
+            let ratios: Vec<_> = times
                 .iter()
                 .zip(&rounds[0])
                 .map(|(a, b)| a[at] / b[at])
                 .collect();
             let [low, high] = paired::interval(&ratios, &mut seed);
-            let micros = paired::median(own.iter().map(|round| round[at]).collect());
+            let micros = paired::median(times.iter().map(|round| round[at]).collect());
             let ratio = paired::median(ratios);
             print!(" {what} {micros:6.1} µs {ratio:.3} [{low:.3}, {high:.3}]");
-            // A queue that blocked, or a line for each span, would be seen from afar.
+            // A queue that blocks, or a log line per span, would exceed this by far.
             assert!(*what == "p99" || ratio < 1.25, "{}: {ratio}", service.name);
         }
-        println!("  lost {}", lost.total());
+        println!("  dropped {}", dropped.total());
     }
 }
 
 #[test]
 #[ignore = "a measurement: cargo test --release -p tower-otel-init --test latency -- --ignored --nocapture --test-threads 1"]
 fn memory_is_bounded_without_a_collector() {
-    let mut gone = Collector::grpc();
-    gone.kill();
-    let stuck = Collector::start(false, Mood::Hangs);
-    for (name, address) in [("gone", gone.address), ("stuck", stuck.address)] {
+    let mut unreachable = Collector::grpc();
+    unreachable.kill();
+    let hanging = Collector::start(false, Mood::Hangs);
+    for (name, address) in [
+        ("unreachable", unreachable.address),
+        ("hanging", hanging.address),
+    ] {
         let mut service = Service::start(name, address);
         let mut seen = Vec::new();
         for _ in 0..6 {
             for _ in 0..20 {
                 service.round();
             }
-            seen.push(resident());
+            seen.push(resident_kib());
         }
-        let lost = service.telemetry.dropped_spans().total();
-        println!("{name}: KiB after each 20000 requests {seen:?}, lost {lost}");
-        // The queue and a batch on its way are full after the first.
+        let dropped = service.telemetry.dropped_spans().total();
+        println!("{name}: KiB after each 20000 requests {seen:?}, dropped {dropped}");
+        // The queue and the batch in flight are full after the first 20000 requests.
         assert!(seen[5] < seen[0] + 4096, "{seen:?}");
     }
 }

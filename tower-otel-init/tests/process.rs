@@ -1,4 +1,4 @@
-//! A whole service in a process of its own, from its variables to its end by `SIGTERM`.
+//! A service in a process of its own, configured by variables and stopped by `SIGTERM`.
 #![cfg(all(unix, feature = "grpc", feature = "http", feature = "prometheus"))]
 #![allow(
     clippy::unwrap_used,
@@ -19,9 +19,9 @@ use tower_otel_init::{Telemetry, shutdown_signal};
 use tower_otel_metrics::MetricsLayer;
 use tower_otel_trace::TraceLayer;
 
-/// The service, when this file is run by a test below.
+/// The service. The tests below run this in a process of its own.
 #[test]
-#[ignore = "is started by the other tests"]
+#[ignore = "runs in a process started by the other tests"]
 fn service() {
     let Ok(flavour) = std::env::var("SERVICE_RUNTIME") else {
         return;
@@ -96,8 +96,8 @@ impl Service {
         Self { child, port }
     }
 
-    /// Requests one after the other on one connection, and the last answer.
-    fn ask(&self, path: &str, times: usize) -> String {
+    /// Sends requests one after another on one connection, and returns the last response body.
+    fn get(&self, path: &str, times: usize) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         stream.set_nodelay(true).unwrap();
         let mut reader = BufReader::new(stream.try_clone().unwrap());
@@ -119,7 +119,7 @@ impl Service {
         String::from_utf8(body).unwrap()
     }
 
-    /// What it has written, after a `SIGTERM` that ends it well.
+    /// Stops the service with `SIGTERM` and returns its standard output.
     fn stop(self) -> String {
         let id = self.child.id().to_string();
         let killed = Command::new("kill").args(["-TERM", &id]).status().unwrap();
@@ -131,7 +131,8 @@ impl Service {
     }
 }
 
-fn lines(output: &str) -> Vec<serde_json::Value> {
+/// Returns the JSON lines of the output.
+fn log_lines(output: &str) -> Vec<serde_json::Value> {
     let lines = output.lines().filter(|line| line.starts_with('{'));
     lines
         .map(|line| serde_json::from_str(line).expect(line))
@@ -142,10 +143,10 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-const ALL: (&str, &str) = ("OTEL_TRACES_SAMPLER", "always_on");
+const ALWAYS_ON: (&str, &str) = ("OTEL_TRACES_SAMPLER", "always_on");
 
 #[test]
-fn ten_thousand_requests_then_sigterm_are_ten_thousand_spans() {
+fn ten_thousand_requests_before_sigterm_are_ten_thousand_spans() {
     for (runtime, protocol, collector) in [
         ("multi", "grpc", Collector::grpc()),
         ("current", "grpc", Collector::grpc()),
@@ -154,18 +155,18 @@ fn ten_thousand_requests_then_sigterm_are_ten_thousand_spans() {
         let service = Service::start(
             runtime,
             &[
-                ALL,
+                ALWAYS_ON,
                 ("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint()),
                 ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
                 ("OTEL_BSP_MAX_QUEUE_SIZE", "10000"),
                 ("OTEL_SERVICE_NAME", "users"),
-                // Lines only: the spans of these requests are exported all the same.
+                // Filters log lines, not spans.
                 ("RUST_LOG", "warn"),
             ],
         );
-        assert_eq!(service.ask("/users/7", 10_000), "user");
+        assert_eq!(service.get("/users/7", 10_000), "user");
         let output = service.stop();
-        assert_eq!(lines(&output).len(), 0, "{output}");
+        assert_eq!(log_lines(&output).len(), 0, "{output}");
         assert_eq!(collector.spans(), 10_000);
         let received = collector.received.lock().unwrap();
         assert!(
@@ -183,7 +184,7 @@ fn ten_thousand_requests_then_sigterm_are_ten_thousand_spans() {
 }
 
 #[test]
-fn spans_are_compressed_when_that_is_asked_for() {
+fn exports_are_compressed_and_have_headers_as_configured() {
     for (protocol, header, collector) in [
         ("grpc", "grpc-encoding", Collector::grpc()),
         ("http/protobuf", "content-encoding", Collector::http()),
@@ -191,14 +192,14 @@ fn spans_are_compressed_when_that_is_asked_for() {
         let service = Service::start(
             "current",
             &[
-                ALL,
+                ALWAYS_ON,
                 ("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint()),
                 ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
                 ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
                 ("OTEL_EXPORTER_OTLP_HEADERS", "x-team=a%20b"),
             ],
         );
-        service.ask("/users/7", 20);
+        service.get("/users/7", 20);
         service.stop();
         let received = collector.received.lock().unwrap();
         assert_eq!(received.spans.len(), 20);
@@ -210,19 +211,19 @@ fn spans_are_compressed_when_that_is_asked_for() {
 }
 
 #[test]
-fn every_line_says_its_trace_and_span_in_either_backend() {
+fn every_log_line_has_trace_and_span_id_with_either_span_backend() {
     for backend in ["tracing", "opentelemetry"] {
         let collector = Collector::grpc();
         let endpoint = collector.endpoint();
         let shared = [
-            ALL,
+            ALWAYS_ON,
             ("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint),
             ("SERVICE_BACKEND", backend),
         ];
         let service = Service::start("current", &shared);
-        service.ask("/users/7", 1);
+        service.get("/users/7", 1);
         let output = service.stop();
-        let json = lines(&output);
+        let json = log_lines(&output);
         let [line] = &json[..] else {
             panic!("{output}");
         };
@@ -245,7 +246,7 @@ fn every_line_says_its_trace_and_span_in_either_backend() {
         let mut pretty = shared.to_vec();
         pretty.push(("LOG_FORMAT", "pretty"));
         let service = Service::start("multi", &pretty);
-        service.ask("/users/7", 1);
+        service.get("/users/7", 1);
         let output = service.stop();
         let line = output.lines().find(|line| line.contains("hello")).unwrap();
         let received = collector.received.lock().unwrap();
@@ -256,16 +257,16 @@ fn every_line_says_its_trace_and_span_in_either_backend() {
 }
 
 #[test]
-fn metrics_are_there_to_be_asked_for() {
+fn metrics_are_served_unless_disabled() {
     let collector = Collector::grpc();
     let endpoint = collector.endpoint();
-    let variables = [ALL, ("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint)];
+    let variables = [ALWAYS_ON, ("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint)];
     let delay = [variables[0], variables[1], ("OTEL_BSP_SCHEDULE_DELAY", "5")];
     let service = Service::start("current", &delay);
-    service.ask("/users/7", 3);
+    service.get("/users/7", 3);
     collector.await_spans(3);
-    collector::until("the counter of lost spans", || {
-        let text = service.ask("/metrics", 1);
+    collector::until("the counter of dropped spans", || {
+        let text = service.get("/metrics", 1);
         assert!(
             text.contains(
                 "http_requests_total{method=\"GET\",path=\"/users/{id}\",status=\"200\"} 3"
@@ -278,19 +279,19 @@ fn metrics_are_there_to_be_asked_for() {
 
     let off = [variables[0], variables[1], ("METRICS_ENABLED", "false")];
     let service = Service::start("current", &off);
-    assert!(!service.ask("/metrics", 1).contains("http_requests_total"));
+    assert!(!service.get("/metrics", 1).contains("http_requests_total"));
     service.stop();
 }
 
 #[test]
-fn the_console_shows_a_tree_without_colour_when_it_is_no_terminal() {
+fn the_console_exporter_prints_no_colors_unless_on_a_terminal() {
     let variables = [
-        ALL,
+        ALWAYS_ON,
         ("OTEL_TRACES_EXPORTER", "console"),
         ("LOG_LEVEL", "off"),
     ];
     let service = Service::start("multi", &variables);
-    service.ask("/users/7", 1);
+    service.get("/users/7", 1);
     let output = service.stop();
     assert!(output.contains("  1 span, "), "{output}");
     assert!(output.contains("\nGET /users/{id} "), "{output}");
@@ -299,16 +300,16 @@ fn the_console_shows_a_tree_without_colour_when_it_is_no_terminal() {
 }
 
 #[test]
-fn wrong_variables_of_opentelemetry_are_named_and_the_service_runs() {
+fn invalid_opentelemetry_variables_are_logged_and_the_service_runs() {
     let variables = [
         ("OTEL_TRACES_EXPORTER", "none"),
         ("OTEL_PROPAGATORS", "jaeger"),
         ("OTEL_TRACES_SAMPLER", "sometimes"),
     ];
     let service = Service::start("current", &variables);
-    assert_eq!(service.ask("/users/7", 1), "user");
+    assert_eq!(service.get("/users/7", 1), "user");
     let output = service.stop();
-    let warnings: Vec<_> = lines(&output)
+    let warnings: Vec<_> = log_lines(&output)
         .into_iter()
         .filter(|line| line["level"] == "WARN")
         .map(|line| line["fields"]["message"].to_string())
@@ -329,12 +330,12 @@ fn wrong_variables_of_opentelemetry_are_named_and_the_service_runs() {
 }
 
 #[test]
-fn with_every_other_variable_wrong_spans_still_arrive() {
+fn spans_are_delivered_even_if_all_other_variables_are_invalid() {
     let collector = Collector::grpc();
     let endpoint = collector.endpoint();
     let variables = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint),
-        ALL,
+        ALWAYS_ON,
         ("OTEL_SDK_DISABLED", "maybe"),
         ("OTEL_RESOURCE_ATTRIBUTES", "oops"),
         ("OTEL_PROPAGATORS", "w3c"),
@@ -351,10 +352,10 @@ fn with_every_other_variable_wrong_spans_still_arrive() {
         ("RUST_LOG", "users=chatty"),
     ];
     let service = Service::start("current", &variables);
-    service.ask("/users/7", 20);
+    service.get("/users/7", 20);
     let output = service.stop();
     assert_eq!(collector.spans(), 20, "{output}");
-    let warnings = lines(&output)
+    let warnings = log_lines(&output)
         .into_iter()
         .filter(|line| line["level"] == "WARN");
     assert_eq!(warnings.count(), variables.len() - 2, "{output}");

@@ -1,4 +1,4 @@
-//! Against a collector that nobody here wrote: rotel, which prints what it takes.
+//! Interoperability with rotel, an independent collector. It prints the spans it receives.
 #![cfg(all(feature = "grpc", feature = "http"))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -21,11 +21,11 @@ use tracing_subscriber::Registry;
 struct Rotel {
     child: Child,
     ports: [u16; 2],
-    said: Arc<Mutex<String>>,
+    output: Arc<Mutex<String>>,
 }
 
 impl Rotel {
-    /// `rotel-agent` lies within the Python package, so its place may have to be told.
+    /// Starts `rotel-agent`, from the path in `ROTEL_AGENT` if it is set.
     fn start() -> Self {
         let free = || TcpListener::bind("127.0.0.1:0").unwrap();
         let listeners = [free(), free()];
@@ -46,29 +46,33 @@ impl Rotel {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("{agent}: {error}"));
-        let said = Arc::new(Mutex::new(String::new()));
+        let output = Arc::new(Mutex::new(String::new()));
         let streams: [Box<dyn std::io::Read + Send>; 2] = [
             Box::new(child.stdout.take().unwrap()),
             Box::new(child.stderr.take().unwrap()),
         ];
         for stream in streams {
-            let said = Arc::clone(&said);
+            let output = Arc::clone(&output);
             std::thread::spawn(move || {
                 for line in BufReader::new(stream).lines().map_while(Result::ok) {
-                    let mut said = said.lock().unwrap();
-                    said.push_str(&line);
-                    said.push('\n');
+                    let mut output = output.lock().unwrap();
+                    output.push_str(&line);
+                    output.push('\n');
                 }
             });
         }
         for port in ports {
             until("rotel", || TcpStream::connect(("127.0.0.1", port)).is_ok());
         }
-        Self { child, ports, said }
+        Self {
+            child,
+            ports,
+            output,
+        }
     }
 
-    fn said(&self, what: &str) -> bool {
-        self.said.lock().unwrap().contains(what)
+    fn printed(&self, text: &str) -> bool {
+        self.output.lock().unwrap().contains(text)
     }
 }
 
@@ -81,7 +85,7 @@ impl Drop for Rotel {
 
 #[test]
 #[ignore = "needs rotel: pip install rotel, and ROTEL_AGENT with the path of its rotel-agent"]
-fn rotel_takes_server_spans_over_both_protocols() {
+fn rotel_receives_server_spans_over_both_protocols() {
     let rotel = Rotel::start();
     let [grpc, http] = rotel.ports;
     for (protocol, port, name) in [
@@ -111,11 +115,11 @@ fn rotel_takes_server_spans_over_both_protocols() {
                 .unwrap();
         });
         telemetry.shutdown(Duration::from_secs(30)).unwrap();
-        until(name, || rotel.said(name));
+        until(name, || rotel.printed(name));
     }
     until("the spans", || {
         rotel
-            .said
+            .output
             .lock()
             .unwrap()
             .matches("GET /users/{id}")
@@ -123,6 +127,10 @@ fn rotel_takes_server_spans_over_both_protocols() {
             >= 2
     });
     for part in ["http.route", "service.instance.id"] {
-        assert!(rotel.said(part), "{part} in {}", rotel.said.lock().unwrap());
+        assert!(
+            rotel.printed(part),
+            "{part} in {}",
+            rotel.output.lock().unwrap()
+        );
     }
 }

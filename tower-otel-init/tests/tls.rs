@@ -1,4 +1,4 @@
-//! A collector behind TLS, whose authority is told by `OTEL_EXPORTER_OTLP_CERTIFICATE`.
+//! A collector with TLS and a private certificate authority (`OTEL_EXPORTER_OTLP_CERTIFICATE`).
 #![cfg(all(unix, feature = "grpc", feature = "http", feature = "tls"))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -11,9 +11,9 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use tower_otel_init::{Layers, MetricsExporter, Sampler, Telemetry};
 use tracing_subscriber::Registry;
 
-/// One span by what the variables say, when this file is run by the test below.
+/// Exports one span as the variables configure it. The test below runs this in a process of its own.
 #[test]
-#[ignore = "is started by the other test"]
+#[ignore = "runs in a process started by the other test"]
 fn job() {
     if std::env::var_os("JOB").is_none() {
         return;
@@ -44,7 +44,7 @@ fn run(collector: &Collector, protocol: &str, authority: Option<&str>) -> bool {
 }
 
 #[test]
-fn a_collector_is_believed_if_its_authority_is_and_not_otherwise() {
+fn a_collector_is_trusted_only_with_its_certificate_authority() {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
@@ -60,7 +60,7 @@ fn a_collector_is_believed_if_its_authority_is_and_not_otherwise() {
         let before = collector.spans();
         assert!(run(&collector, protocol, path.to_str()), "{protocol}");
         assert_eq!(collector.spans(), before + 1, "{protocol}");
-        // The platform knows nothing of this authority.
+        // The platform's roots do not contain this authority.
         assert!(!run(&collector, protocol, None), "{protocol}");
         assert_eq!(collector.spans(), before + 1, "{protocol}");
     }

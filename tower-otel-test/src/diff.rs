@@ -1,9 +1,10 @@
-//! Two texts, line by line.
+//! Compares two texts line by line.
 
 use similar::{ChangeTag, TextDiff};
 
-/// Lines that are expected alone begin with `-`, those that were recorded alone with `+`.
-pub(crate) fn difference(expected: &str, recorded: &str) -> String {
+/// Returns all lines: those only in the expected text prefixed with `-`, those only in the recorded one
+/// with `+`.
+pub(crate) fn diff(expected: &str, recorded: &str) -> String {
     TextDiff::from_lines(expected, recorded)
         .iter_all_changes()
         .map(|change| {

@@ -1,8 +1,8 @@
-//! Spans and metrics of one test, kept in memory: each test has its own, so all of them can run side
-//! by side, and an assertion that fails shows the difference.
+//! Records the spans and metrics of one test in memory. Tests can run in parallel, because each has its
+//! own. A failed assertion shows the difference.
 //!
-//! It knows nothing of the layers it is made for. Whatever records through `tracing`, through the
-//! `metrics` facade or with a provider of OpenTelemetry can be tested with it.
+//! It works with everything that records through `tracing`, the `metrics` facade, or a provider of
+//! OpenTelemetry, and does not depend on the layers of this suite.
 //!
 //! # A whole test
 //!
@@ -36,7 +36,7 @@
 //!     telemetry.assert_spans([span("GET /users/{id}")
 //!         .kind(SpanKind::Server)
 //!         .attribute("http.response.status_code", 200)
-//!         .without("error.type")
+//!         .without_attribute("error.type")
 //!         .child(span("find user").attribute("user.id", 7))]);
 //!     telemetry.assert_metrics(r#"
 //!         http_request_duration_seconds{method="GET",path="/users/{id}"} count=1
@@ -48,8 +48,8 @@
 //! # a_user_is_found();
 //! ```
 //!
-//! Spans are shown by indentation, attributes deeper than children. An assertion that fails shows what it
-//! expected with `-` and what was recorded with `+`, and then all that was recorded:
+//! Messages show spans as an indented tree; attributes are indented more than children. A failed assertion
+//! shows expected lines with `-`, recorded lines with `+`, and then all recorded spans:
 //!
 //! ```text
 //! spans are not as expected:
@@ -76,10 +76,10 @@
 //!       currency = "EUR"
 //! ```
 //!
-//! # Over sockets, on many threads
+//! # With sockets and multi-threaded runtimes
 //!
-//! What `install` does is done for one thread. On a runtime of many threads give the layers their
-//! providers, and wait for what ends after the client has its response:
+//! `install` applies to one thread. With a multi-threaded runtime, pass the providers to the layers, and
+//! wait for spans that end after the client has received the response:
 //!
 //! ```
 //! use axum::{Router, routing::get};
@@ -117,24 +117,30 @@
 //!
 //! # Panics
 //!
-//! Assertions do, as assertions do. Nothing that a layer calls while it records does.
+//! Failed assertions panic. Nothing that a layer calls while it records panics.
 
-#![allow(clippy::panic, reason = "an assertion that fails panics")]
+#![allow(clippy::panic, reason = "failed assertions panic")]
 
 mod diff;
-mod expected;
-mod meter;
+mod expected_span;
+mod in_memory_meter;
 mod metrics;
-mod recorder;
-mod shown;
+mod metrics_recorder;
+mod series;
+mod span;
+mod span_matching;
+mod span_node;
+mod span_text;
 mod spans;
-mod telemetry;
+mod test_telemetry;
 
 pub use self::{
-    expected::{ExpectedSpan, span},
-    metrics::{Histogram, Metrics},
-    spans::{Span, Spans},
-    telemetry::{Installed, TestTelemetry},
+    expected_span::{ExpectedSpan, span},
+    metrics::Metrics,
+    series::Histogram,
+    span::Span,
+    spans::Spans,
+    test_telemetry::{InstallGuard, TestTelemetry},
 };
 pub use opentelemetry::trace::SpanKind;
 

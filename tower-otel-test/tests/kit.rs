@@ -1,4 +1,4 @@
-//! The kit itself: what it accepts, what it refuses, and what it says then.
+//! Assertions: what they accept, what they reject, and their messages.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
@@ -20,13 +20,13 @@ use tower_otel_test::{ExpectedSpan, Histogram, SpanKind, TestTelemetry, span};
 use tower_otel_trace::TraceLayer;
 use tracing::info_span;
 
-/// What an assertion says when it fails.
-fn refusal(assertion: impl FnOnce()) -> String {
-    let refused = catch_unwind(AssertUnwindSafe(assertion)).unwrap_err();
-    *refused.downcast::<String>().unwrap()
+/// Returns the message of a failed assertion.
+fn failure_message(assertion: impl FnOnce()) -> String {
+    let panic = catch_unwind(AssertUnwindSafe(assertion)).unwrap_err();
+    *panic.downcast::<String>().unwrap()
 }
 
-/// One root, with two children of the same name.
+/// Records a root with two children of the same name.
 fn record() -> TestTelemetry {
     let telemetry = TestTelemetry::new();
     let installed = telemetry.install();
@@ -51,24 +51,24 @@ fn siblings_may_come_in_any_order() {
 }
 
 #[test]
-fn a_vague_expectation_leaves_the_span_that_a_precise_one_needs() {
+fn expected_spans_are_assigned_so_that_as_many_as_possible_match() {
     let telemetry = record();
     telemetry.assert_spans([span("order").child(span("charge")).child(charge(3))]);
     telemetry.assert_spans([span("order").child(charge(3)).child(span("charge"))]);
 }
 
 #[test]
-fn the_difference_is_shown_line_by_line_below_the_span_it_belongs_to() {
+fn a_failure_message_shows_differing_lines_below_their_span() {
     let telemetry = record();
-    let said = refusal(|| {
+    let message = failure_message(|| {
         telemetry.assert_spans([span("order")
             .kind(SpanKind::Server)
             .attribute("items", "2")
             .child(charge(3))
-            .child(charge(5).without("currency"))]);
+            .child(charge(5).without_attribute("currency"))]);
     });
     assert_eq!(
-        said,
+        message,
         "\
 spans are not as expected:
 
@@ -97,52 +97,55 @@ order  server
 }
 
 #[test]
-fn a_span_too_many_a_span_too_few_and_a_span_elsewhere_are_refused() {
+fn additional_missing_and_misplaced_spans_are_rejected() {
     let telemetry = record();
-    let said = refusal(|| telemetry.assert_spans([span("order").child(charge(3))]));
-    assert!(said.contains("+   charge\n"), "{said}");
+    let message = failure_message(|| telemetry.assert_spans([span("order").child(charge(3))]));
+    assert!(message.contains("+   charge\n"), "{message}");
     let order = span("order").child(charge(3)).child(charge(4));
-    let said = refusal(|| telemetry.assert_spans([order.child(span("ship"))]));
-    assert!(said.contains("-   ship\n"), "{said}");
-    let said = refusal(|| telemetry.assert_spans([span("order"), charge(3), charge(4)]));
-    assert!(said.contains("- charge\n"), "{said}");
-    let said = refusal(|| telemetry.assert_spans([]));
-    assert!(said.contains("- (no span)\n+ order  server\n"), "{said}");
+    let message = failure_message(|| telemetry.assert_spans([order.child(span("ship"))]));
+    assert!(message.contains("-   ship\n"), "{message}");
+    let message = failure_message(|| telemetry.assert_spans([span("order"), charge(3), charge(4)]));
+    assert!(message.contains("- charge\n"), "{message}");
+    let message = failure_message(|| telemetry.assert_spans([]));
+    assert!(
+        message.contains("- (no span)\n+ order  server\n"),
+        "{message}"
+    );
 }
 
 #[test]
-fn a_failed_span_has_to_be_expected_to_fail() {
+fn a_failed_span_matches_only_if_failure_is_expected() {
     let telemetry = TestTelemetry::new();
     let mut lost = telemetry.tracer_provider().tracer("test").start("lost");
     lost.set_status(Status::error("connection reset"));
     lost.end();
     telemetry.assert_spans([span("lost").failed()]);
-    let said = refusal(|| telemetry.assert_spans([span("lost")]));
-    assert!(said.contains("- lost\n+ lost  failed\n"), "{said}");
+    let message = failure_message(|| telemetry.assert_spans([span("lost")]));
+    assert!(message.contains("- lost\n+ lost  failed\n"), "{message}");
     assert!(telemetry.span("lost").is_failed());
 }
 
 #[test]
-fn a_span_is_found_by_its_name_if_it_is_the_only_one() {
+fn a_span_is_returned_by_name_if_it_is_the_only_one() {
     let telemetry = record();
     let order = telemetry.span("order");
     assert_eq!(order.attribute("items"), Some(&2.into()));
     assert_eq!(order.attribute("item"), None);
     assert_eq!(order.span_kind, SpanKind::Server);
-    let said = refusal(|| drop(telemetry.span("charge")));
+    let message = failure_message(|| drop(telemetry.span("charge")));
     assert!(
-        said.starts_with("more than one span is called \"charge\":\n\norder"),
-        "{said}"
+        message.starts_with("more than one span has the name \"charge\":\n\norder"),
+        "{message}"
     );
-    let said = refusal(|| drop(telemetry.span("ship")));
+    let message = failure_message(|| drop(telemetry.span("ship")));
     assert!(
-        said.starts_with("no span is called \"ship\":\n\norder"),
-        "{said}"
+        message.starts_with("no span has the name \"ship\":\n\norder"),
+        "{message}"
     );
 }
 
 #[test]
-fn metrics_can_be_read_as_often_as_one_likes() {
+fn reading_metrics_does_not_reset_them() {
     let telemetry = TestTelemetry::new();
     let _installed = telemetry.install();
     metrics::counter!("sold", "item" => "lamp", "shop" => "north").increment(2);
@@ -155,14 +158,14 @@ fn metrics_can_be_read_as_often_as_one_likes() {
         assert_eq!(metrics.counter("sold", &[("item", "lamp")]), Some(5.0));
         assert_eq!(metrics.counter("sold", &[("shop", "south")]), Some(3.0));
         assert_eq!(metrics.counter("sold", &[("shop", "west")]), None);
-        assert_eq!(metrics.counter("stock", &[]), None, "that is a gauge");
+        assert_eq!(metrics.counter("stock", &[]), None, "stock is a gauge");
         assert_eq!(metrics.gauge("stock", &[]), Some(7.5));
         let prices = Histogram { count: 2, sum: 6.0 };
         assert_eq!(metrics.histogram("price", &[]), Some(prices));
     }
-    let said = refusal(|| telemetry.assert_metrics("price count=2\nstock 7.5"));
+    let message = failure_message(|| telemetry.assert_metrics("price count=2\nstock 7.5"));
     assert_eq!(
-        said,
+        message,
         "\
 metrics are not as expected:
 
@@ -175,25 +178,25 @@ metrics are not as expected:
 }
 
 #[test]
-fn what_is_recorded_before_and_after_is_somebody_elses() {
+fn only_what_happens_while_installed_is_recorded() {
     let telemetry = TestTelemetry::new();
     let outer = TestTelemetry::new();
-    let around = outer.install();
-    let within = telemetry.install();
-    info_span!("within").in_scope(|| metrics::counter!("within").increment(1));
-    drop(within);
-    info_span!("around").in_scope(|| metrics::counter!("around").increment(1));
-    drop(around);
-    info_span!("nobody's").in_scope(|| metrics::counter!("nobodys").increment(1));
-    telemetry.assert_spans([span("within")]);
-    telemetry.assert_metrics("within 1");
-    outer.assert_spans([span("around")]);
-    outer.assert_metrics("around 1");
+    let outer_guard = outer.install();
+    let inner_guard = telemetry.install();
+    info_span!("inner").in_scope(|| metrics::counter!("inner").increment(1));
+    drop(inner_guard);
+    info_span!("outer").in_scope(|| metrics::counter!("outer").increment(1));
+    drop(outer_guard);
+    info_span!("none").in_scope(|| metrics::counter!("none").increment(1));
+    telemetry.assert_spans([span("inner")]);
+    telemetry.assert_metrics("inner 1");
+    outer.assert_spans([span("outer")]);
+    outer.assert_metrics("outer 1");
 }
 
-fn app(telemetry: &TestTelemetry, by_value: bool) -> Router {
+fn app(telemetry: &TestTelemetry, pass_providers: bool) -> Router {
     let router = Router::new().route("/broken", get(|| async { StatusCode::BAD_GATEWAY }));
-    if by_value {
+    if pass_providers {
         router.layer(
             ServiceBuilder::new()
                 .layer(TraceLayer::server().tracer_provider(telemetry.tracer_provider()))
@@ -205,14 +208,14 @@ fn app(telemetry: &TestTelemetry, by_value: bool) -> Router {
     }
 }
 
-async fn ask(app: Router) {
+async fn send_request(app: Router) {
     let request = Request::get("/broken").body(Body::empty()).unwrap();
     let response = app.oneshot(request).await.unwrap();
     to_bytes(response.into_body(), 1000).await.unwrap();
 }
 
 #[test]
-fn tests_side_by_side_see_only_their_own() {
+fn parallel_tests_record_only_their_own_telemetry() {
     let tests = (1..=8).map(|requests| {
         thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -222,7 +225,7 @@ fn tests_side_by_side_see_only_their_own() {
             let _installed = telemetry.install();
             let app = app(&telemetry, requests % 2 == 0);
             for _ in 0..requests {
-                runtime.block_on(ask(app.clone()));
+                runtime.block_on(send_request(app.clone()));
             }
             let broken = || {
                 span("GET /broken")
@@ -243,7 +246,7 @@ fn tests_side_by_side_see_only_their_own() {
 }
 
 #[tokio::test]
-async fn waiting_lets_the_other_tasks_of_the_thread_go_on() {
+async fn waiting_lets_other_tasks_of_the_thread_run() {
     let telemetry = TestTelemetry::new();
     let _installed = telemetry.install();
     tokio::spawn(async {

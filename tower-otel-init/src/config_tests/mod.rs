@@ -1,34 +1,37 @@
+//! Variables and settings, and the configuration that results.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-mod batches;
-mod collector;
-mod lines;
-mod sdk;
+mod batch_variables;
+mod log_variables;
+mod otlp_variables;
+mod sdk_variables;
 
 use super::*;
-use crate::choice::Propagator;
+use crate::options::{MetricsExporter, Protocol, TracesExporter};
+use crate::otlp_config::OtlpConfig;
 
 type Variables<'a> = &'a [(&'a str, &'a str)];
 
 fn resolve(
     settings: &Settings,
     variables: Variables<'_>,
-) -> Result<(Config, Vec<Warning>), InitError> {
+) -> Result<(Config, Vec<ConfigWarning>), InitError> {
     let lookup = |name: &str| {
-        let found = variables.iter().find(|(own, _)| *own == name)?;
+        let found = variables.iter().find(|(other, _)| *other == name)?;
         Some(found.1.to_owned())
     };
     Config::resolve(settings, &lookup)
 }
 
-fn quiet(variables: Variables<'_>) -> Config {
+/// Returns the configuration, and asserts that there is no warning.
+fn without_warnings(variables: Variables<'_>) -> Config {
     let (config, warnings) = resolve(&Settings::default(), variables).unwrap();
     assert_eq!(warnings, [], "{variables:?}");
     config
 }
 
-/// One warning, about this variable and value, and what is used.
-fn warned(variables: Variables<'_>) -> (Config, Warning) {
+/// Returns the configuration and its one warning, and asserts that it is about the last variable.
+fn with_warning(variables: Variables<'_>) -> (Config, ConfigWarning) {
     let (config, warnings) = resolve(&Settings::default(), variables).unwrap();
     let [warning] = <[_; 1]>::try_from(warnings).unwrap();
     let (name, value) = *variables.last().unwrap();
@@ -36,51 +39,52 @@ fn warned(variables: Variables<'_>) -> (Config, Warning) {
     (config, warning)
 }
 
-fn refused(name: &str, value: &str) -> String {
+/// Returns the reason of the error about this variable.
+fn invalid_reason(name: &str, value: &str) -> String {
     let error = resolve(&Settings::default(), &[(name, value)]).unwrap_err();
-    let InitError::Value {
-        name: named,
-        value: shown,
-        accepted,
+    let InitError::InvalidValue {
+        name: error_name,
+        value: error_value,
+        reason,
     } = error
     else {
         panic!("{error}");
     };
-    assert_eq!((&*named, &*shown), (name, value));
-    accepted
+    assert_eq!((&*error_name, &*error_value), (name, value));
+    reason
 }
 
-fn otlp(target: &Target) -> &Otlp {
-    match target {
-        Target::Otlp(otlp) => otlp,
+fn otlp(exporter: &ExporterConfig) -> &OtlpConfig {
+    match exporter {
+        ExporterConfig::Otlp(otlp) => otlp,
         other => panic!("{other:?}"),
     }
 }
 
 #[test]
-fn without_variables_there_are_the_defaults_of_the_story() {
-    let config = quiet(&[]);
+fn without_variables_the_documented_defaults_apply() {
+    let config = without_warnings(&[]);
     assert_eq!(otlp(&config.traces).endpoint, "http://localhost:4317");
     assert_eq!(otlp(&config.traces).protocol, Protocol::Grpc);
     assert_eq!(config.sampler, Sampler::ParentBasedRatio(0.1));
-    assert_eq!(config.metrics, Target::Prometheus);
-    assert_eq!(config.logs, Target::Nowhere);
+    assert_eq!(config.metrics, ExporterConfig::Prometheus);
+    assert_eq!(config.logs, ExporterConfig::None);
     assert_eq!(config.log_format, LogFormat::Json);
     assert!(config.log_filter.starts_with("info,"));
     let both = [Propagator::TraceContext, Propagator::Baggage];
     assert_eq!(config.propagators, both);
-    let batch = Batch {
+    let batch = BatchConfig {
         queue_size: 2048,
         batch_size: 512,
         schedule_delay: Duration::from_secs(5),
         export_timeout: Duration::from_secs(30),
     };
-    assert_eq!(config.batch, batch);
+    assert_eq!(config.span_batch, batch);
     assert_eq!(config.metric_interval, Duration::from_secs(60));
 }
 
 #[test]
-fn the_code_wins_over_the_environment() {
+fn settings_in_code_take_precedence_over_variables() {
     let settings = Settings {
         endpoint: Some("http://code:1".to_owned()),
         sampler: Some(Sampler::AlwaysOn),
@@ -89,7 +93,7 @@ fn the_code_wins_over_the_environment() {
         queue_size: Some(10),
         log_format: Some(LogFormat::Pretty),
         log_filter: Some("debug".to_owned()),
-        timeout: Some(Duration::from_secs(1)),
+        export_timeout: Some(Duration::from_secs(1)),
         ..Settings::default()
     };
     let (config, warnings) = resolve(
@@ -111,8 +115,11 @@ fn the_code_wins_over_the_environment() {
     assert_eq!(otlp(&config.traces).endpoint, "http://code:1");
     assert_eq!(otlp(&config.traces).timeout, Duration::from_secs(1));
     assert_eq!(config.sampler, Sampler::AlwaysOn);
-    assert_eq!(config.metrics, Target::Nowhere);
-    assert_eq!((config.batch.queue_size, config.batch.batch_size), (10, 10));
+    assert_eq!(config.metrics, ExporterConfig::None);
+    assert_eq!(
+        (config.span_batch.queue_size, config.span_batch.batch_size),
+        (10, 10)
+    );
     assert_eq!(
         (config.log_format, &*config.log_filter),
         (LogFormat::Pretty, "debug")
@@ -120,12 +127,12 @@ fn the_code_wins_over_the_environment() {
 }
 
 #[test]
-fn nonsense_of_the_code_is_an_error() {
-    let wrong = |settings: Settings| resolve(&settings, &[]).unwrap_err().to_string();
+fn invalid_settings_in_code_are_errors() {
+    let error_of = |settings: Settings| resolve(&settings, &[]).unwrap_err().to_string();
     let default = Settings::default;
     let endpoint = Some("collector:4317".to_owned());
     assert!(
-        wrong(Settings {
+        error_of(Settings {
             endpoint,
             ..default()
         })
@@ -133,15 +140,15 @@ fn nonsense_of_the_code_is_an_error() {
     );
     let sampler = Some(Sampler::Ratio(f64::NAN));
     assert!(
-        wrong(Settings {
+        error_of(Settings {
             sampler,
             ..default()
         })
-        .contains("from 0 to 1")
+        .contains("expected 0.0 to 1.0")
     );
     let queue_size = Some(0);
     assert!(
-        wrong(Settings {
+        error_of(Settings {
             queue_size,
             ..default()
         })

@@ -1,0 +1,183 @@
+//! Variables of the SDK specification: samplers, propagators, exporters, resource.
+
+use super::*;
+
+#[test]
+fn otel_sdk_disabled() {
+    for (value, disabled) in [
+        ("true", true),
+        ("TRUE", true),
+        ("false", false),
+        ("", false),
+    ] {
+        let config = without_warnings(&[("OTEL_SDK_DISABLED", value)]);
+        assert_eq!(config.traces == ExporterConfig::None, disabled, "{value}");
+        assert_eq!(config.metrics == ExporterConfig::None, disabled, "{value}");
+    }
+    let (config, warning) = with_warning(&[("OTEL_SDK_DISABLED", "1")]);
+    assert_eq!(warning.fallback, "false");
+    assert_ne!(config.traces, ExporterConfig::None);
+}
+
+#[test]
+fn otel_traces_sampler_and_its_argument() {
+    for (name, sampler) in [
+        ("always_on", Sampler::AlwaysOn),
+        ("always_off", Sampler::AlwaysOff),
+        ("traceidratio", Sampler::Ratio(0.1)),
+        ("parentbased_always_on", Sampler::ParentBasedAlwaysOn),
+        ("parentbased_always_off", Sampler::ParentBasedAlwaysOff),
+        ("parentbased_traceidratio", Sampler::ParentBasedRatio(0.1)),
+    ] {
+        assert_eq!(
+            without_warnings(&[("OTEL_TRACES_SAMPLER", name)]).sampler,
+            sampler
+        );
+    }
+    for unknown in ["jaeger_remote", "xray", "Always_On"] {
+        let (config, warning) = with_warning(&[("OTEL_TRACES_SAMPLER", unknown)]);
+        assert_eq!(config.sampler, Sampler::ParentBasedRatio(0.1));
+        assert_eq!(warning.fallback, "parentbased_traceidratio");
+    }
+    let config = without_warnings(&[("OTEL_TRACES_SAMPLER_ARG", "0.25")]);
+    assert_eq!(config.sampler, Sampler::ParentBasedRatio(0.25));
+    for invalid in ["1.1", "-0.1", "10%", "NaN"] {
+        let ratio = ("OTEL_TRACES_SAMPLER", "traceidratio");
+        let (config, warning) = with_warning(&[ratio, ("OTEL_TRACES_SAMPLER_ARG", invalid)]);
+        assert_eq!(
+            (config.sampler, &*warning.fallback),
+            (Sampler::Ratio(0.1), "0.1")
+        );
+    }
+    let on = ("OTEL_TRACES_SAMPLER", "always_on");
+    without_warnings(&[on, ("OTEL_TRACES_SAMPLER_ARG", "whatever")]);
+}
+
+#[test]
+fn otel_propagators() {
+    use crate::options::Propagator::{Baggage, TraceContext};
+    for (list, propagators) in [
+        ("tracecontext", &[TraceContext][..]),
+        ("baggage, tracecontext,baggage", &[Baggage, TraceContext]),
+        ("none", &[]),
+        ("tracecontext,none", &[]),
+    ] {
+        assert_eq!(
+            without_warnings(&[("OTEL_PROPAGATORS", list)]).propagators,
+            propagators,
+            "{list}"
+        );
+    }
+    for (word, feature, enabled) in [
+        ("b3", "b3", cfg!(feature = "b3")),
+        ("b3multi", "b3", cfg!(feature = "b3")),
+        ("xray", "xray", cfg!(feature = "xray")),
+    ] {
+        let found = resolve(&Settings::default(), &[("OTEL_PROPAGATORS", word)]);
+        match found {
+            Ok((config, _)) if enabled => assert_eq!(config.propagators[0].to_string(), word),
+            Err(error) if !enabled => assert!(error.to_string().contains(feature), "{error}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    for word in ["jaeger", "ottrace"] {
+        let (config, warning) = with_warning(&[("OTEL_PROPAGATORS", word)]);
+        assert!(
+            warning.reason.contains("no maintained propagator"),
+            "{warning}"
+        );
+        assert_eq!(config.propagators, [TraceContext, Baggage]);
+    }
+    let (_, warning) = with_warning(&[("OTEL_PROPAGATORS", "w3c")]);
+    assert!(
+        warning.reason.contains("tracecontext, baggage"),
+        "{warning}"
+    );
+    let mixed = [("OTEL_PROPAGATORS", "w3c,baggage")];
+    let (config, warnings) = resolve(&Settings::default(), &mixed).unwrap();
+    assert_eq!(config.propagators, [Baggage]);
+    assert_eq!(
+        (&*warnings[0].value, &*warnings[0].fallback),
+        ("w3c", "baggage")
+    );
+}
+
+#[test]
+fn otel_exporters() {
+    for (value, console, none) in [
+        ("otlp", false, false),
+        ("console", true, false),
+        ("none", false, true),
+    ] {
+        let traces = without_warnings(&[("OTEL_TRACES_EXPORTER", value)]).traces;
+        assert_eq!(
+            (
+                traces == ExporterConfig::Console,
+                traces == ExporterConfig::None
+            ),
+            (console, none)
+        );
+    }
+    assert_eq!(
+        with_warning(&[("OTEL_TRACES_EXPORTER", "zipkin")])
+            .1
+            .fallback,
+        "otlp"
+    );
+    for (value, exporter) in [
+        ("prometheus", ExporterConfig::Prometheus),
+        ("console", ExporterConfig::Console),
+        ("none", ExporterConfig::None),
+    ] {
+        assert_eq!(
+            without_warnings(&[("OTEL_METRICS_EXPORTER", value)]).metrics,
+            exporter
+        );
+    }
+    let metrics = without_warnings(&[("OTEL_METRICS_EXPORTER", "otlp")]).metrics;
+    assert_eq!(otlp(&metrics).endpoint, "http://localhost:4317");
+    assert_eq!(
+        with_warning(&[("OTEL_METRICS_EXPORTER", "statsd")])
+            .1
+            .fallback,
+        "prometheus"
+    );
+    assert_eq!(
+        without_warnings(&[("OTEL_LOGS_EXPORTER", "none")]).logs,
+        ExporterConfig::None
+    );
+    assert_eq!(
+        with_warning(&[("OTEL_LOGS_EXPORTER", "file")]).1.fallback,
+        "none"
+    );
+    let result = resolve(&Settings::default(), &[("OTEL_LOGS_EXPORTER", "otlp")]);
+    match result {
+        Ok((config, _)) if cfg!(feature = "logs") => {
+            assert!(matches!(config.logs, ExporterConfig::Otlp(_)))
+        }
+        Err(InitError::MissingFeature {
+            feature: "logs", ..
+        }) if !cfg!(feature = "logs") => {}
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn otel_resource_attributes() {
+    let has = |config: &Config, key: &str, value: &str| {
+        config
+            .resource_attributes
+            .contains(&(key.to_owned(), value.to_owned()))
+    };
+    let list = "service.version=1.2,deployment.environment.name=a%20b";
+    let config = without_warnings(&[("OTEL_RESOURCE_ATTRIBUTES", list)]);
+    assert!(has(&config, "service.version", "1.2"));
+    assert!(has(&config, "deployment.environment.name", "a b"));
+    let (config, _) = with_warning(&[("OTEL_RESOURCE_ATTRIBUTES", "service.version=1.2,oops")]);
+    assert!(!has(&config, "service.version", "1.2"));
+    assert!(has(
+        &without_warnings(&[("OTEL_SERVICE_NAME", "users")]),
+        "service.name",
+        "users"
+    ));
+}

@@ -1,0 +1,35 @@
+//! Warnings about variables with invalid values.
+
+use std::fmt;
+
+/// A variable with an invalid value, and the value used in its place.
+///
+/// The OpenTelemetry specification asks implementations to warn about such variables and to start.
+/// Each warning is logged once logging works, and returned by
+/// [`Telemetry::warnings`](crate::Telemetry::warnings).
+///
+/// <https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConfigWarning {
+    /// The name of the variable.
+    pub variable: String,
+    /// The invalid value. Header values and credentials in URLs are omitted.
+    pub value: String,
+    /// What is wrong with the value, and what is expected.
+    pub reason: String,
+    /// The value used in its place.
+    pub fallback: String,
+}
+
+impl fmt::Display for ConfigWarning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            variable,
+            value,
+            reason,
+            fallback,
+        } = self;
+        write!(f, "{variable}: {value:?} {reason}; using {fallback}")
+    }
+}

@@ -1,0 +1,155 @@
+//! Accounts for every span, or every log record, from its end to its delivery.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
+
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+
+use crate::drop_counts::DropCounts;
+
+/// Limits the queue of a batch processor, and counts what becomes of each item.
+///
+/// An accepted item is pending until it is delivered, failed or rejected. After `close`, pending
+/// items count as dropped.
+#[derive(Debug)]
+pub(crate) struct DropCounter {
+    /// The name of the published counter.
+    pub(crate) metric: &'static str,
+    capacity: usize,
+    queued: AtomicUsize,
+    accepted: AtomicU64,
+    delivered: AtomicU64,
+    export_failed: AtomicU64,
+    rejected: AtomicU64,
+    queue_full: AtomicU64,
+    after_close: AtomicU64,
+    closed: AtomicBool,
+}
+
+impl DropCounter {
+    pub(crate) fn new(metric: &'static str, capacity: usize) -> Self {
+        Self {
+            metric,
+            capacity,
+            queued: AtomicUsize::new(0),
+            accepted: AtomicU64::new(0),
+            delivered: AtomicU64::new(0),
+            export_failed: AtomicU64::new(0),
+            rejected: AtomicU64::new(0),
+            queue_full: AtomicU64::new(0),
+            after_close: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    /// Counts one more item and returns whether it may be queued.
+    ///
+    /// The batch processor's queue has the same capacity and releases its place first, so it never
+    /// drops an accepted item.
+    pub(crate) fn accept(&self) -> bool {
+        if self.closed.load(SeqCst) {
+            self.after_close.fetch_add(1, Relaxed);
+            return false;
+        }
+        if self.queued.fetch_add(1, SeqCst) >= self.capacity {
+            self.queued.fetch_sub(1, SeqCst);
+            self.queue_full.fetch_add(1, Relaxed);
+            return false;
+        }
+        self.accepted.fetch_add(1, SeqCst);
+        true
+    }
+
+    /// Records that a batch of this size has left the queue.
+    pub(crate) fn dequeue(&self, count: usize) {
+        self.queued.fetch_sub(count, SeqCst);
+    }
+
+    /// Records the result of an export, and how many items of its batch were rejected.
+    pub(crate) fn record_export(&self, count: usize, result: &OTelSdkResult, rejected: u64) {
+        let count = count as u64;
+        if result.is_err() {
+            self.export_failed.fetch_add(count, SeqCst);
+            return;
+        }
+        let rejected = rejected.min(count);
+        self.rejected.fetch_add(rejected, SeqCst);
+        self.delivered.fetch_add(count - rejected, SeqCst);
+    }
+
+    /// Runs a flush, and returns an error if an export failed meanwhile.
+    pub(crate) fn flush(&self, flush: impl FnOnce() -> OTelSdkResult) -> OTelSdkResult {
+        let before = self.export_failed.load(SeqCst);
+        flush()?;
+        match self.export_failed.load(SeqCst) - before {
+            0 => Ok(()),
+            failed => Err(OTelSdkError::InternalFailure(format!(
+                "{failed} could not be exported"
+            ))),
+        }
+    }
+
+    /// Sets the counter of the `metrics` facade.
+    pub(crate) fn publish(&self) {
+        for (reason, count) in self.counts().by_reason() {
+            metrics::counter!(self.metric, "reason" => reason).absolute(count);
+        }
+    }
+
+    pub(crate) fn close(&self) {
+        self.closed.store(true, SeqCst);
+    }
+
+    pub(crate) fn queue_full(&self) -> u64 {
+        self.queue_full.load(Relaxed)
+    }
+
+    pub(crate) fn counts(&self) -> DropCounts {
+        let export_failed = self.export_failed.load(SeqCst);
+        let rejected = self.rejected.load(SeqCst);
+        let done = self.delivered.load(SeqCst) + export_failed + rejected;
+        let pending = self.accepted.load(SeqCst).saturating_sub(done);
+        let abandoned = if self.closed.load(SeqCst) { pending } else { 0 };
+        DropCounts {
+            queue_full: self.queue_full(),
+            export_failed,
+            rejected,
+            shutdown: abandoned + self.after_close.load(Relaxed),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_span_is_delivered_or_dropped_for_one_reason() {
+        let failure = || Err(OTelSdkError::AlreadyShutdown);
+        let counter = DropCounter::new("dropped", 4);
+        let accepted = (0..6).filter(|_| counter.accept()).count();
+        assert_eq!(accepted, 4);
+        counter.dequeue(3);
+        counter.record_export(2, &Ok(()), 1);
+        // A collector cannot reject more than it was sent.
+        counter.record_export(0, &Ok(()), 7);
+        let flushed = counter.flush(|| {
+            counter.record_export(1, &failure(), 0);
+            Ok(())
+        });
+        assert!(flushed.is_err());
+        assert!(counter.flush(|| Ok(())).is_ok());
+        assert!(counter.accept());
+        let while_open = DropCounts {
+            queue_full: 2,
+            export_failed: 1,
+            rejected: 1,
+            shutdown: 0,
+        };
+        assert_eq!(counter.counts(), while_open);
+        counter.close();
+        assert!(!counter.accept());
+        // Two were still queued, and one was recorded after the close.
+        assert_eq!(counter.counts().shutdown, 3);
+        assert_eq!(counter.counts().total() + 1, 6 + 1 + 1);
+    }
+}

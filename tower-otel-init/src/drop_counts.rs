@@ -1,0 +1,45 @@
+//! The number of dropped spans or log records.
+
+use std::fmt;
+
+/// The number of spans or log records that were recorded and not delivered, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DropCounts {
+    /// The queue was full.
+    pub queue_full: u64,
+    /// The export failed: the collector was unreachable, too slow, or returned an error.
+    pub export_failed: u64,
+    /// The collector accepted the batch without them (`partial_success`).
+    pub rejected: u64,
+    /// They were not delivered when the shutdown timed out, or were recorded after it.
+    pub shutdown: u64,
+}
+
+impl DropCounts {
+    /// Returns the sum over all reasons.
+    #[must_use]
+    pub fn total(self) -> u64 {
+        self.queue_full + self.export_failed + self.rejected + self.shutdown
+    }
+
+    /// Returns each count with the value of the label `reason`.
+    pub(crate) fn by_reason(self) -> [(&'static str, u64); 4] {
+        [
+            ("queue_full", self.queue_full),
+            ("export_failed", self.export_failed),
+            ("rejected", self.rejected),
+            ("shutdown", self.shutdown),
+        ]
+    }
+}
+
+impl fmt::Display for DropCounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (reason, count)) in self.by_reason().into_iter().enumerate() {
+            let separator = if index == 0 { "" } else { ", " };
+            write!(f, "{separator}{reason}: {count}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,66 @@
+//! The state of the exports to one endpoint, with one warning for each change.
+
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+
+use opentelemetry_sdk::error::OTelSdkResult;
+
+use crate::endpoint::origin;
+use crate::partial_success::RejectedItems;
+
+#[derive(Debug)]
+pub(crate) struct EndpointHealth {
+    /// What is exported, in the plural.
+    items: &'static str,
+    /// The endpoint without credentials.
+    endpoint: String,
+    state: AtomicU8,
+}
+
+const HEALTHY: u8 = 0;
+const REJECTING: u8 = 1;
+const FAILING: u8 = 2;
+
+impl EndpointHealth {
+    pub(crate) fn new(items: &'static str, endpoint: &str) -> Self {
+        Self {
+            items,
+            endpoint: origin(endpoint),
+            state: AtomicU8::new(HEALTHY),
+        }
+    }
+
+    /// Records the result of an export. Logs a warning if it differs from the one before.
+    pub(crate) fn record(&self, result: &OTelSdkResult, rejected: &RejectedItems) {
+        let Self {
+            items,
+            endpoint,
+            state,
+        } = self;
+        let now = match result {
+            Err(_) => FAILING,
+            Ok(()) if rejected.count > 0 => REJECTING,
+            Ok(()) => HEALTHY,
+        };
+        let before = state.swap(now, Relaxed);
+        if before == now {
+            return;
+        }
+        match result {
+            Err(error) => tracing::warn!(
+                "export of {items} to {endpoint} failed: {error}; \
+                 further failures are not logged until an export succeeds"
+            ),
+            Ok(()) if now == REJECTING => {
+                let RejectedItems { count, message } = rejected;
+                tracing::warn!(
+                    "{endpoint} rejected {count} {items} of a batch: {message}; \
+                     further rejections are not logged until a batch is accepted"
+                );
+            }
+            Ok(()) if before == FAILING => {
+                tracing::warn!("export of {items} to {endpoint} works again");
+            }
+            Ok(()) => tracing::warn!("{endpoint} accepts all {items} again"),
+        }
+    }
+}

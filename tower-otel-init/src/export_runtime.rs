@@ -1,0 +1,78 @@
+//! A thread with a single-threaded runtime, on which every export runs. Exports work on any
+//! application runtime, without one, and while the caller's thread is blocked.
+
+use std::future::Future;
+use std::io;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::thread;
+use std::time::Duration;
+
+use opentelemetry::Context;
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
+
+use crate::disabled_subscriber::DisabledSubscriber;
+
+#[derive(Debug)]
+pub(crate) struct ExportRuntime {
+    handle: Handle,
+    stop: Mutex<Option<oneshot::Sender<()>>>,
+}
+
+impl ExportRuntime {
+    pub(crate) fn start() -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        let (stop, stopped) = oneshot::channel();
+        thread::Builder::new()
+            .name("tower-otel-export".to_owned())
+            .spawn(move || {
+                // Spans and events of the exporters' clients must not be exported in turn.
+                let _disabled = tracing::subscriber::set_default(DisabledSubscriber);
+                let _suppressed = Context::enter_telemetry_suppressed_scope();
+                let _ = runtime.block_on(stopped);
+                // Does not wait for blocking name resolution.
+                runtime.shutdown_background();
+            })?;
+        Ok(Self {
+            handle,
+            stop: Mutex::new(Some(stop)),
+        })
+    }
+
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Runs an export on the runtime of this handle. It fails after the timeout, and as soon as the
+    /// runtime stops.
+    pub(crate) async fn run(
+        handle: &Handle,
+        timeout: Duration,
+        export: impl Future<Output = OTelSdkResult> + Send + 'static,
+    ) -> OTelSdkResult {
+        let export = handle.spawn(async move {
+            let export = tokio::time::timeout(timeout, export);
+            export.await.unwrap_or(Err(OTelSdkError::Timeout(timeout)))
+        });
+        export.await.unwrap_or_else(|_| {
+            let stopped = "telemetry was shut down during the export".to_owned();
+            Err(OTelSdkError::InternalFailure(stopped))
+        })
+    }
+
+    pub(crate) fn stop(&self) {
+        let mut stop = self.stop.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(stop) = stop.take() {
+            let _ = stop.send(());
+        }
+    }
+}
+
+impl Drop for ExportRuntime {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

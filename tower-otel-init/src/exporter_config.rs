@@ -1,0 +1,106 @@
+//! Which exporter each signal has.
+
+use crate::env::Env;
+use crate::error::InitError;
+use crate::options::{Flag, LogsExporter, MetricsExporter, TracesExporter};
+use crate::otlp_config::{OtlpConfig, Signal};
+use crate::settings::Settings;
+use crate::variable::variable;
+
+/// The exporter of one signal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ExporterConfig {
+    Otlp(OtlpConfig),
+    Console,
+    Prometheus,
+    None,
+}
+
+impl ExporterConfig {
+    pub(crate) fn traces(settings: &Settings, env: &mut Env<'_>) -> Result<Self, InitError> {
+        let exporter = match settings.traces {
+            Some(exporter) => exporter,
+            None => env.first_valid(
+                &["OTEL_TRACES_EXPORTER"],
+                TracesExporter::parse,
+                TracesExporter::INVALID,
+                TracesExporter::Otlp,
+            ),
+        };
+        Ok(match exporter {
+            TracesExporter::Otlp => Self::Otlp(OtlpConfig::resolve(Signal::Traces, settings, env)?),
+            TracesExporter::Console => Self::Console,
+            TracesExporter::None => Self::None,
+        })
+    }
+
+    /// Returns the metrics exporter. `METRICS_ENABLED=false` disables the one that
+    /// `OTEL_METRICS_EXPORTER` selects, and not one set in code.
+    pub(crate) fn metrics(
+        settings: &Settings,
+        sdk_disabled: bool,
+        env: &mut Env<'_>,
+    ) -> Result<Self, InitError> {
+        // Read even if the exporter is set in code: an invalid value is an error.
+        let enabled = variable(
+            "METRICS_ENABLED",
+            Flag::parse_ignoring_case,
+            Flag::INVALID,
+            env,
+        )?;
+        let has_prometheus = cfg!(feature = "prometheus");
+        let default = if has_prometheus {
+            MetricsExporter::Prometheus
+        } else {
+            MetricsExporter::None
+        };
+        let exporter = match settings.metrics {
+            Some(exporter) => exporter,
+            None if enabled == Some(Flag::False) => MetricsExporter::None,
+            None => env.first_valid(
+                &["OTEL_METRICS_EXPORTER"],
+                MetricsExporter::parse,
+                MetricsExporter::INVALID,
+                default,
+            ),
+        };
+        Ok(match exporter {
+            _ if sdk_disabled => Self::None,
+            MetricsExporter::Otlp => {
+                Self::Otlp(OtlpConfig::resolve(Signal::Metrics, settings, env)?)
+            }
+            MetricsExporter::None => Self::None,
+            MetricsExporter::Prometheus if has_prometheus => Self::Prometheus,
+            MetricsExporter::Console if has_prometheus => Self::Console,
+            MetricsExporter::Prometheus | MetricsExporter::Console => {
+                return Err(InitError::MissingFeature {
+                    required_by: format!("the metrics exporter {exporter}"),
+                    feature: "prometheus",
+                });
+            }
+        })
+    }
+
+    pub(crate) fn logs(settings: &Settings, env: &mut Env<'_>) -> Result<Self, InitError> {
+        let exporter = match settings.logs {
+            Some(exporter) => exporter,
+            None => env.first_valid(
+                &["OTEL_LOGS_EXPORTER"],
+                LogsExporter::parse,
+                LogsExporter::INVALID,
+                LogsExporter::None,
+            ),
+        };
+        match exporter {
+            LogsExporter::Otlp if cfg!(feature = "logs") => {
+                let otlp = OtlpConfig::resolve(Signal::Logs, settings, env)?;
+                Ok(Self::Otlp(otlp))
+            }
+            LogsExporter::Otlp => Err(InitError::MissingFeature {
+                required_by: "the logs exporter otlp".to_owned(),
+                feature: "logs",
+            }),
+            LogsExporter::Console | LogsExporter::None => Ok(Self::None),
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! The `tracing` layers of running telemetry.
+
+use opentelemetry::InstrumentationScope;
+use opentelemetry::trace::TracerProvider;
+use tower_otel_semconv as semconv;
+use tracing::Subscriber;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::config::Config;
+#[cfg(feature = "logs")]
+use crate::log_pipeline;
+use crate::telemetry::Telemetry;
+
+/// Layers for a `tracing` subscriber: one for spans, one for log records, each if it is enabled.
+pub type Layers<S> = Vec<Box<dyn Layer<S> + Send + Sync>>;
+
+impl Telemetry {
+    #[cfg_attr(not(feature = "logs"), allow(unused_variables))]
+    pub(crate) fn layers<S>(&self, config: &Config) -> Layers<S>
+    where
+        S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
+    {
+        let mut layers = Layers::new();
+        if let Some(provider) = &self.tracer_provider {
+            // The libraries that a server is built on have spans below INFO.
+            let spans = tracing_opentelemetry::layer()
+                .with_tracer(provider.tracer_with_scope(scope()))
+                .with_location(false)
+                .with_target(false)
+                .with_threads(false)
+                .with_tracked_inactivity(false)
+                .with_filter(LevelFilter::INFO);
+            layers.push(spans.boxed());
+        }
+        #[cfg(feature = "logs")]
+        if let Some(provider) = &self.logger_provider {
+            layers.push(log_pipeline::layer(provider, &config.log_filter));
+        }
+        layers
+    }
+}
+
+/// Returns the instrumentation scope of spans that were created with `tracing`: those of `TraceLayer`,
+/// with attributes of this schema version, and those of the application.
+fn scope() -> InstrumentationScope {
+    InstrumentationScope::builder(env!("CARGO_PKG_NAME"))
+        .with_version(env!("CARGO_PKG_VERSION"))
+        .with_schema_url(semconv::SCHEMA_URL)
+        .build()
+}

@@ -1,0 +1,46 @@
+//! `RUST_LOG` and `LOG_LEVEL`: which log lines are written.
+
+use tracing_subscriber::EnvFilter;
+
+use crate::env::Env;
+use crate::error::InitError;
+use crate::options::LogLevel;
+use crate::settings::Settings;
+use crate::variable::variable;
+
+const INVALID_FILTER: &str =
+    "is not a log filter (expected directives of tracing-subscriber's EnvFilter)";
+
+/// Returns the directives set in code, else `RUST_LOG`, else `LOG_LEVEL`.
+pub(crate) fn resolve(settings: &Settings, env: &mut Env<'_>) -> Result<String, InitError> {
+    let is_filter = |text: &str| EnvFilter::try_new(text).is_ok();
+    if let Some(filter) = &settings.log_filter {
+        return if is_filter(filter) {
+            Ok(filter.clone())
+        } else {
+            Err(InitError::invalid_value(
+                "log_filter",
+                filter,
+                INVALID_FILTER,
+            ))
+        };
+    }
+    let level = variable(
+        "LOG_LEVEL",
+        LogLevel::parse_ignoring_case,
+        LogLevel::INVALID,
+        env,
+    )?
+    .unwrap_or(LogLevel::Info);
+    let parse = |text: &str| is_filter(text).then(|| text.to_owned());
+    let fallback = format!("LOG_LEVEL={level}");
+    let filter = env
+        .parse("RUST_LOG", parse, INVALID_FILTER, fallback)
+        .unwrap_or_else(|| level.to_string());
+    // The SDK logs each failed export; this crate logs the first.
+    Ok(if filter.contains("opentelemetry") {
+        filter
+    } else {
+        format!("{filter},opentelemetry=off")
+    })
+}

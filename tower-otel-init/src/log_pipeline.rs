@@ -1,0 +1,138 @@
+//! The path of a log record to the collector. Every record that is not delivered is counted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use opentelemetry::InstrumentationScope;
+use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use opentelemetry_sdk::logs::{
+    BatchConfigBuilder, BatchLogProcessor, LogBatch, LogExporter, LogProcessor, SdkLogRecord,
+    SdkLoggerProvider,
+};
+use tokio::runtime::Handle;
+use tracing::Subscriber;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{EnvFilter, Layer};
+
+use crate::batch_config::BatchConfig;
+use crate::drop_counter::DropCounter;
+use crate::endpoint_health::EndpointHealth;
+use crate::export_runtime::ExportRuntime;
+use crate::partial_success::PartialSuccess;
+
+/// The counter of dropped log records.
+pub(crate) const DROPPED_LOG_RECORDS: &str = "otel_log_records_dropped_total";
+
+pub(crate) fn logger_provider<E: LogExporter + 'static>(
+    exporter: E,
+    endpoint: &str,
+    batch: &BatchConfig,
+    runtime: &ExportRuntime,
+    drops: &Arc<DropCounter>,
+    resource: Resource,
+) -> SdkLoggerProvider {
+    let exporter = MonitoredLogExporter {
+        inner: exporter,
+        handle: runtime.handle().clone(),
+        timeout: batch.export_timeout,
+        drops: Arc::clone(drops),
+        health: EndpointHealth::new("log records", endpoint),
+        partial_success: PartialSuccess::new(),
+    };
+    let config = BatchConfigBuilder::default()
+        .with_max_queue_size(batch.queue_size)
+        .with_max_export_batch_size(batch.batch_size)
+        .with_scheduled_delay(batch.schedule_delay)
+        .build();
+    let batches = BatchLogProcessor::builder(exporter).with_batch_config(config);
+    SdkLoggerProvider::builder()
+        .with_resource(resource)
+        .with_log_processor(CountingLogProcessor {
+            batches: batches.build(),
+            drops: Arc::clone(drops),
+        })
+        .build()
+}
+
+/// Returns a layer that turns events into log records. The SDK adds trace id and span id from the
+/// current context.
+pub(crate) fn layer<S>(
+    provider: &SdkLoggerProvider,
+    filter: &str,
+) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
+{
+    OpenTelemetryTracingBridge::new(provider)
+        .with_filter(EnvFilter::new(filter))
+        .boxed()
+}
+
+/// The SDK's batch processor, with a queue limit that counts dropped log records.
+#[derive(Debug)]
+struct CountingLogProcessor {
+    batches: BatchLogProcessor,
+    drops: Arc<DropCounter>,
+}
+
+impl LogProcessor for CountingLogProcessor {
+    fn emit(&self, record: &mut SdkLogRecord, scope: &InstrumentationScope) {
+        if self.drops.accept() {
+            self.batches.emit(record, scope);
+        }
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.drops.flush(|| self.batches.force_flush())
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.batches.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.batches.set_resource(resource);
+    }
+}
+
+/// An exporter that counts failures and logs changes of state.
+#[derive(Debug)]
+struct MonitoredLogExporter<E> {
+    inner: E,
+    handle: Handle,
+    timeout: Duration,
+    drops: Arc<DropCounter>,
+    health: EndpointHealth,
+    partial_success: PartialSuccess,
+}
+
+impl<E: LogExporter> LogExporter for MonitoredLogExporter<E> {
+    async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
+        let count = batch.iter().count();
+        self.drops.dequeue(count);
+        let export = self.partial_success.observe(self.inner.export(batch));
+        // The batch is borrowed, so the export runs here and only its timer on the runtime.
+        let limited = {
+            let _entered = self.handle.enter();
+            tokio::time::timeout(self.timeout, export)
+        };
+        let result = limited.await;
+        let result = result.unwrap_or(Err(OTelSdkError::Timeout(self.timeout)));
+        let rejected = self.partial_success.take();
+        self.drops.record_export(count, &result, rejected.count);
+        self.health.record(&result, &rejected);
+        self.drops.publish();
+        // The SDK logs each error it is returned. This one is counted and logged already.
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.inner.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.inner.set_resource(resource);
+    }
+}

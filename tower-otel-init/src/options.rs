@@ -1,0 +1,171 @@
+//! Enums of the values that a setting accepts.
+
+use std::fmt;
+
+/// Defines an enum with one variant for each value of a variable.
+macro_rules! string_enum {
+    (
+        $(#[$doc:meta])*
+        $vis:vis $name:ident: $kind:literal {
+            $(#[$first_doc:meta])* $first:ident = $first_value:literal,
+            $($(#[$variant_doc:meta])* $variant:ident = $value:literal,)*
+        }
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        $vis enum $name {
+            $(#[$first_doc])* $first,
+            $($(#[$variant_doc])* $variant,)*
+        }
+
+        impl $name {
+            /// The reason in a message about another value.
+            pub(crate) const INVALID: &'static str = concat!(
+                "is not ", $kind, " (expected one of ", $first_value, $(", ", $value,)* ")"
+            );
+
+            pub(crate) fn parse(value: &str) -> Option<Self> {
+                match value {
+                    $first_value => Some(Self::$first),
+                    $($value => Some(Self::$variant),)*
+                    _ => None,
+                }
+            }
+
+            #[allow(dead_code, reason = "some values are case-sensitive")]
+            pub(crate) fn parse_ignoring_case(value: &str) -> Option<Self> {
+                Self::parse(&value.to_ascii_lowercase())
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self {
+                    Self::$first => $first_value,
+                    $(Self::$variant => $value,)*
+                })
+            }
+        }
+    };
+}
+
+string_enum! {
+    /// The exporter of spans.
+    #[non_exhaustive]
+    pub TracesExporter: "a traces exporter" {
+        /// Sends spans to a collector by OTLP.
+        Otlp = "otlp",
+        /// Prints each trace to the standard output as a tree.
+        Console = "console",
+        /// Records no spans.
+        None = "none",
+    }
+}
+
+string_enum! {
+    /// The exporter of metrics.
+    #[non_exhaustive]
+    pub MetricsExporter: "a metrics exporter" {
+        /// Pushes the metrics of OpenTelemetry meters to a collector by OTLP.
+        Otlp = "otlp",
+        /// Serves the metrics of the `metrics` facade through
+        /// [`Telemetry::prometheus`](crate::Telemetry).
+        Prometheus = "prometheus",
+        /// Prints the metrics of the `metrics` facade to the standard output at a fixed interval, in
+        /// the Prometheus text format.
+        Console = "console",
+        /// Records no metrics.
+        None = "none",
+    }
+}
+
+string_enum! {
+    /// The exporter of log records. Log lines are written to the standard output in any case.
+    #[non_exhaustive]
+    pub LogsExporter: "a logs exporter" {
+        /// Sends log records to a collector by OTLP.
+        Otlp = "otlp",
+        /// Sends nothing; log lines are on the console already.
+        Console = "console",
+        /// Sends nothing.
+        None = "none",
+    }
+}
+
+string_enum! {
+    /// The transport of OTLP.
+    #[non_exhaustive]
+    pub Protocol: "a protocol" {
+        /// gRPC. Default port: 4317.
+        Grpc = "grpc",
+        /// Protobuf over HTTP. Default port: 4318.
+        HttpProtobuf = "http/protobuf",
+    }
+}
+
+string_enum! {
+    /// The format of log lines.
+    #[non_exhaustive]
+    pub LogFormat: "a log format" {
+        /// One JSON object per line.
+        Json = "json",
+        /// Text for people.
+        Pretty = "pretty",
+    }
+}
+
+string_enum! {
+    /// A format of trace context or baggage in headers.
+    pub(crate) Propagator: "a propagator" {
+        /// W3C Trace Context, level 2.
+        TraceContext = "tracecontext",
+        /// W3C Baggage.
+        Baggage = "baggage",
+        /// B3 in a single header.
+        B3 = "b3",
+        /// B3 in several headers.
+        B3Multi = "b3multi",
+        /// AWS X-Ray.
+        Xray = "xray",
+        /// No propagation. Other values in the same list are ignored.
+        None = "none",
+    }
+}
+
+string_enum! {
+    /// The least severe level of log lines that are written.
+    pub(crate) LogLevel: "a log level" {
+        /// Writes nothing.
+        Off = "off",
+        /// Writes errors.
+        Error = "error",
+        /// Writes warnings and above.
+        Warn = "warn",
+        /// Writes information and above.
+        Info = "info",
+        /// Writes debug messages and above.
+        Debug = "debug",
+        /// Writes everything.
+        Trace = "trace",
+    }
+}
+
+string_enum! {
+    /// A boolean.
+    pub(crate) Flag: "a boolean" {
+        /// True.
+        True = "true",
+        /// False.
+        False = "false",
+    }
+}
+
+string_enum! {
+    /// The compression of OTLP requests.
+    pub(crate) Compression: "a compression" {
+        /// gzip.
+        Gzip = "gzip",
+        /// No compression.
+        None = "none",
+    }
+}

@@ -1,0 +1,140 @@
+//! The `OTEL_EXPORTER_OTLP_*` variables.
+//!
+//! <https://opentelemetry.io/docs/specs/otel/protocol/exporter/>
+
+use std::time::Duration;
+
+use crate::certificate;
+use crate::endpoint::{INVALID_URL, is_url, redact};
+use crate::env::Env;
+use crate::error::InitError;
+use crate::options::{Compression, Protocol};
+use crate::otlp_headers;
+use crate::settings::Settings;
+
+/// The configuration of one signal's OTLP exporter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OtlpConfig {
+    pub(crate) protocol: Protocol,
+    /// The URL; over HTTP, with the path of the signal.
+    pub(crate) endpoint: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) timeout: Duration,
+    pub(crate) gzip: bool,
+    /// Certificates to trust in place of the platform's roots, as PEM.
+    pub(crate) certificate: Option<Vec<u8>>,
+}
+
+/// A telemetry signal.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Signal {
+    Traces,
+    Metrics,
+    Logs,
+}
+
+impl Signal {
+    /// Returns the name in variables and the name in paths.
+    fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Traces => ("TRACES", "traces"),
+            Self::Metrics => ("METRICS", "metrics"),
+            Self::Logs => ("LOGS", "logs"),
+        }
+    }
+}
+
+const DEFAULT_TIMEOUT_MILLIS: u64 = 10_000;
+
+impl OtlpConfig {
+    pub(crate) fn resolve(
+        signal: Signal,
+        settings: &Settings,
+        env: &mut Env<'_>,
+    ) -> Result<Self, InitError> {
+        let (upper, _) = signal.names();
+        let own = |suffix: &str| format!("OTEL_EXPORTER_OTLP_{upper}_{suffix}");
+        let common = |suffix: &str| format!("OTEL_EXPORTER_OTLP_{suffix}");
+
+        let default = if cfg!(feature = "grpc") || !cfg!(feature = "http") {
+            Protocol::Grpc
+        } else {
+            Protocol::HttpProtobuf
+        };
+        let protocol = match settings.protocol {
+            Some(protocol) => protocol,
+            None => env.first_valid(
+                &[&own("PROTOCOL"), &common("PROTOCOL")],
+                Protocol::parse,
+                Protocol::INVALID,
+                default,
+            ),
+        };
+        let endpoint = endpoint(signal, protocol, settings, env)?;
+        let timeout = env.first_millis(
+            &[&own("TIMEOUT"), &common("TIMEOUT")],
+            DEFAULT_TIMEOUT_MILLIS,
+        );
+        let compression = env.first_valid(
+            &[&own("COMPRESSION"), &common("COMPRESSION")],
+            Compression::parse,
+            Compression::INVALID,
+            Compression::None,
+        );
+        let certificate = if endpoint.starts_with("https:") {
+            certificate::resolve(&[&own("CERTIFICATE"), &common("CERTIFICATE")], env)
+        } else {
+            None
+        };
+        let headers = [own("HEADERS"), common("HEADERS")];
+        Ok(Self {
+            protocol,
+            endpoint,
+            headers: otlp_headers::resolve(&headers.each_ref().map(|name| &**name), settings, env),
+            timeout: settings.export_timeout.unwrap_or(timeout),
+            gzip: compression == Compression::Gzip,
+            certificate,
+        })
+    }
+}
+
+/// Returns the URL set in code, else that of the signal's variable, else that of the common one.
+/// Over HTTP the path of the signal is appended to all but the signal's own.
+fn endpoint(
+    signal: Signal,
+    protocol: Protocol,
+    settings: &Settings,
+    env: &mut Env<'_>,
+) -> Result<String, InitError> {
+    let (upper, lower) = signal.names();
+    let with_path = |base: &str| match protocol {
+        Protocol::Grpc => base.to_owned(),
+        Protocol::HttpProtobuf => format!("{}/v1/{lower}", base.trim_end_matches('/')),
+    };
+    if let Some(endpoint) = &settings.endpoint {
+        return if is_url(endpoint) {
+            Ok(with_path(endpoint))
+        } else {
+            let value = redact(endpoint);
+            Err(InitError::invalid_value("endpoint", &value, INVALID_URL))
+        };
+    }
+    let default = match protocol {
+        Protocol::Grpc => "http://localhost:4317",
+        Protocol::HttpProtobuf => "http://localhost:4318",
+    };
+    let common = endpoint_variable("OTEL_EXPORTER_OTLP_ENDPOINT", default.to_owned(), env);
+    let own = format!("OTEL_EXPORTER_OTLP_{upper}_ENDPOINT");
+    Ok(endpoint_variable(&own, with_path(&common), env))
+}
+
+fn endpoint_variable(name: &str, default: String, env: &mut Env<'_>) -> String {
+    match env.get(name) {
+        Some(url) if is_url(&url) => url,
+        Some(invalid) => {
+            env.warn(name, &redact(&invalid), INVALID_URL, redact(&default));
+            default
+        }
+        None => default,
+    }
+}

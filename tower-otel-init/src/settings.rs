@@ -1,0 +1,31 @@
+//! Settings made in code.
+
+use std::time::Duration;
+
+use crate::options::{LogFormat, LogsExporter, MetricsExporter, Protocol, TracesExporter};
+use crate::sampler::Sampler;
+
+/// The settings of a builder. A setting that is `None` is read from its variable.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Settings {
+    /// The service name if neither `service_name` nor a variable sets one.
+    pub(crate) default_service_name: Option<String>,
+    pub(crate) service_name: Option<String>,
+    pub(crate) resource_attributes: Vec<(String, String)>,
+    pub(crate) endpoint: Option<String>,
+    pub(crate) protocol: Option<Protocol>,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) export_timeout: Option<Duration>,
+    pub(crate) sampler: Option<Sampler>,
+    pub(crate) traces: Option<TracesExporter>,
+    pub(crate) metrics: Option<MetricsExporter>,
+    #[cfg(feature = "prometheus")]
+    pub(crate) prometheus: Option<tower_otel_prometheus::PrometheusBuilder>,
+    pub(crate) logs: Option<LogsExporter>,
+    pub(crate) queue_size: Option<usize>,
+    pub(crate) batch_size: Option<usize>,
+    pub(crate) schedule_delay: Option<Duration>,
+    pub(crate) metric_interval: Option<Duration>,
+    pub(crate) log_format: Option<LogFormat>,
+    pub(crate) log_filter: Option<String>,
+}
