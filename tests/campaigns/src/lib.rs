@@ -1,5 +1,5 @@
 //! What the campaigns share. Each is a test that is short by default and as long as its variables
-//! say; `RELIABILITY.md` has the commands.
+//! say; `docs/reliability.md` has the commands.
 
 #![allow(
     clippy::unwrap_used,
