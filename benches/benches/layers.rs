@@ -8,7 +8,7 @@
 
 use std::convert::Infallible;
 
-use allocation_tests::Counting;
+use allocation_tests::CountingAllocator;
 use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response};
@@ -24,7 +24,7 @@ use tower_otel_benches::{
 };
 
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 /// A case, and what it may cost: nanoseconds, allocations.
 struct Line(Case, Option<f64>, Option<f64>);

@@ -12,7 +12,7 @@ mod clients;
 mod older;
 mod servers;
 
-use allocation_tests::Counting;
+use allocation_tests::CountingAllocator;
 use tower_otel_benches::{
     app, client_arms,
     drive::{self, Case, Effort, Outcome, flag},
@@ -26,7 +26,7 @@ use tower_otel_benches::{
 use crate::cases::{GROUPS, Group, TARGETS, Target};
 
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 fn subject(name: &str) -> Box<dyn Subject> {
     let signals = Discarded::new(100);

@@ -1,8 +1,8 @@
-//! What propagation allocates: nothing to read, one context, one header value.
+//! The allocations of extraction and injection.
 
 #![allow(missing_docs)]
 
-use allocation_tests::{Counting, allocations};
+use allocation_tests::{CountingAllocator, allocations};
 use http::{HeaderMap, HeaderValue, Request};
 use opentelemetry::{
     Context, SpanId, TraceFlags, TraceId,
@@ -16,7 +16,7 @@ use tower_otel_propagate::{
 };
 
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-03";
 const STATE: &[u8] = b"congo=t61rcWkgMzE,rojo=00f067aa0ba902b7,a@b@c=1";
@@ -38,21 +38,21 @@ fn span() -> Context {
     ))
 }
 
-/// Headers with room for some more.
-fn roomy() -> HeaderMap {
+/// Headers with spare capacity.
+fn headers_with_capacity() -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert("host", HeaderValue::from_static("shop.example"));
     headers
 }
 
 #[test]
-fn the_counter_counts() {
+fn the_allocator_counts_allocations() {
     assert_eq!(allocations(|| Box::new(1)), 1);
     assert_eq!(allocations(|| 1 + 1), 0);
 }
 
 #[test]
-fn headers_are_read_without_an_allocation() {
+fn parsing_headers_does_not_allocate() {
     let value = black_box(PARENT.as_bytes());
     assert_eq!(allocations(|| traceparent::parse(value)), 0);
     assert_eq!(allocations(|| traceparent::parse(b"00-x")), 0);
@@ -63,52 +63,52 @@ fn headers_are_read_without_an_allocation() {
 }
 
 #[test]
-fn a_traceparent_is_written_without_an_allocation() {
+fn formatting_a_traceparent_does_not_allocate() {
     let (trace, span) = (TraceId::from(1), SpanId::from(2));
     let write = || traceparent::write(trace, span, TraceFlags::SAMPLED);
     assert_eq!(allocations(write), 0);
 }
 
 #[test]
-fn a_context_is_one_allocation() {
+fn an_extracted_context_is_one_allocation() {
     let (headers, parent) = (received(), Context::new());
     assert_eq!(allocations(|| extract(&headers, &parent)), 1);
-    let nothing = HeaderMap::new();
-    assert_eq!(allocations(|| extract(&nothing, &parent)), 0);
+    let empty = HeaderMap::new();
+    assert_eq!(allocations(|| extract(&empty, &parent)), 0);
 }
 
 #[test]
-fn a_header_is_one_allocation_where_there_is_room() {
-    let (cx, mut headers) = (span(), roomy());
+fn an_injected_header_is_one_allocation_with_spare_capacity() {
+    let (cx, mut headers) = (span(), headers_with_capacity());
     assert_eq!(allocations(|| inject(&cx, &mut headers)), 1);
     assert!(headers.contains_key("traceparent"));
-    assert_eq!(allocations(|| inject(&cx, &mut headers)), 1, "written anew");
+    assert_eq!(allocations(|| inject(&cx, &mut headers)), 1, "overwritten");
 }
 
 #[test]
-fn nothing_to_carry_allocates_nothing() {
+fn injecting_an_empty_context_does_not_allocate() {
     let (cx, mut headers) = (Context::new(), HeaderMap::new());
     assert_eq!(allocations(|| inject(&cx, &mut headers)), 0);
     assert!(headers.is_empty());
 }
 
 #[test]
-fn the_layer_adds_nothing_of_its_own() {
+fn the_layer_does_not_allocate_beyond_injection() {
     let hosts = Hosts::new(["shop.example", "*.internal"]);
     let layer = PropagateLayer::new().filter(Filter::only_hosts(hosts));
     let request = |target: &str| {
         let mut request = Request::get(target).body(()).expect("a request");
-        *request.headers_mut() = roomy();
+        *request.headers_mut() = headers_with_capacity();
         request
     };
     let at = Instant::now();
-    // A thread makes room for its contexts once, when it is first asked for the current one.
+    // The first use of the current context allocates the context stack of the thread.
     drop(Context::current());
 
-    let mut ours = request("https://api.internal/");
-    assert_eq!(allocations(|| layer.start(&mut ours, at)), 0, "no span");
+    let mut internal = request("https://api.internal/");
+    assert_eq!(allocations(|| layer.start(&mut internal, at)), 0, "no span");
     let _current = span().attach();
-    assert_eq!(allocations(|| layer.start(&mut ours, at)), 1);
-    let mut theirs = request("https://elsewhere.example/");
-    assert_eq!(allocations(|| layer.start(&mut theirs, at)), 0);
+    assert_eq!(allocations(|| layer.start(&mut internal, at)), 1);
+    let mut external = request("https://elsewhere.example/");
+    assert_eq!(allocations(|| layer.start(&mut external, at)), 0);
 }
