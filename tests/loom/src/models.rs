@@ -1,4 +1,4 @@
-//! What holds in every order. Each runs inside of [`loom::model()`].
+//! Models of the series table, the histogram and the warning. Each runs in [`loom::model()`].
 
 use std::{
     hash::{Hash, Hasher},
@@ -26,8 +26,7 @@ use crate::{
 
 pub use crate::record::models::*;
 
-/// All have one hash: whatever the seeds, they take the same walk, and each is in the way of the
-/// others.
+/// A key with a constant hash, so that all keys collide with every seed.
 struct Key(u32);
 
 impl Hash for Key {
@@ -48,47 +47,47 @@ impl Query for Key {
     }
 }
 
-/// Two threads ask for a new series while a third one looks for it.
-pub fn a_series_is_made_once_and_seen_whole() {
+/// Two threads insert the same series while a third one looks it up.
+pub fn a_series_is_created_once_and_read_fully_initialized() {
     let series = Arc::new(Series::new(2));
-    let made = Arc::new(AtomicU32::new(0));
-    let asks = || {
-        let (series, made) = (Arc::clone(&series), Arc::clone(&made));
+    let created = Arc::new(AtomicU32::new(0));
+    let insert = || {
+        let (series, created) = (Arc::clone(&series), Arc::clone(&created));
         move || {
             let value = series.get_or_insert_with(&Key(1), |_| {
-                made.fetch_add(1, Relaxed);
+                created.fetch_add(1, Relaxed);
                 Box::new(41)
             });
             std::ptr::from_ref(value.unwrap()) as usize
         }
     };
-    let (one, other) = (thread::spawn(asks()), thread::spawn(asks()));
+    let (one, other) = (thread::spawn(insert()), thread::spawn(insert()));
     assert!(series.get(&Key(1)).is_none_or(|value| **value == 41));
     assert_eq!(one.join().unwrap(), other.join().unwrap());
-    assert_eq!((made.load(Relaxed), series.len()), (1, 1));
+    assert_eq!((created.load(Relaxed), series.len()), (1, 1));
 }
 
-/// Two threads ask for a series each, and there is room for one.
-pub fn the_table_takes_exactly_as_many_as_it_has_room_for() {
+/// Two threads insert a series each, and the limit is one.
+pub fn the_table_stores_as_many_series_as_its_limit() {
     let series = Arc::new(Series::new(1));
-    let asks = |key| {
+    let insert = |key| {
         let series = Arc::clone(&series);
         move || series.get_or_insert_with(&Key(key), |key| *key).copied()
     };
-    let (one, other) = (thread::spawn(asks(1)), thread::spawn(asks(2)));
-    let kept = [one.join().unwrap(), other.join().unwrap()];
-    let room = |key: u32| series.get(&Key(key)).copied();
+    let (one, other) = (thread::spawn(insert(1)), thread::spawn(insert(2)));
+    let inserted = [one.join().unwrap(), other.join().unwrap()];
+    let found = |key: u32| series.get(&Key(key)).copied();
     assert_eq!(
-        kept,
-        [room(1), room(2)],
-        "who was told of a series finds it"
+        inserted,
+        [found(1), found(2)],
+        "an inserted series is found"
     );
-    assert_eq!(kept.iter().flatten().count(), 1);
+    assert_eq!(inserted.iter().flatten().count(), 1);
     assert_eq!(series.len(), 1);
 }
 
-/// Two threads are refused.
-pub fn one_of_them_is_told_to_warn() {
+/// Two threads insert a series, and the limit is zero.
+pub fn the_overflow_is_reported_once() {
     let series = Arc::new(Series::<u32, ()>::new(0));
     let refused = || {
         let series = Arc::clone(&series);
@@ -98,15 +97,15 @@ pub fn one_of_them_is_told_to_warn() {
     assert_eq!(one.join().unwrap() + other.join().unwrap(), 1);
 }
 
-/// Two threads record while somebody scrapes.
-pub fn a_histogram_loses_no_sample_and_its_buckets_never_descend() {
+/// Two threads record a sample during a scrape.
+pub fn a_histogram_loses_no_sample_and_its_buckets_are_cumulative() {
     let histogram = Arc::new(AtomicHistogram::with(Arc::new([1.0]), true));
-    let records = || {
+    let record = || {
         let histogram = Arc::clone(&histogram);
         thread::spawn(move || histogram.record(0.5))
     };
-    // The same word of everything.
-    let (one, other) = (records(), records());
+    // Both threads write the same atomics.
+    let (one, other) = (record(), record());
     let scraped: Vec<_> = histogram.cumulative().collect();
     assert!(scraped.is_sorted() && scraped[1] <= 2, "{scraped:?}");
     one.join().unwrap();
@@ -116,22 +115,22 @@ pub fn a_histogram_loses_no_sample_and_its_buckets_never_descend() {
     assert_eq!(histogram.native().unwrap().total(), 2);
 }
 
-/// Two threads send a request without a context, and a span is current.
-pub fn a_missing_context_is_told_once() {
+/// Two threads send a request without a context while a span is current.
+pub fn a_missing_context_is_logged_once() {
     let warnings = Arc::new(AtomicU32::new(0));
-    let ours = filter_fn(|metadata| metadata.target().starts_with("loom_models"));
-    let told = Warnings(Arc::clone(&warnings)).with_filter(ours);
-    tracing::subscriber::with_default(tracing_subscriber::registry().with(told), || {
+    let own_target = filter_fn(|metadata| metadata.target().starts_with("loom_models"));
+    let layer = Warnings(Arc::clone(&warnings)).with_filter(own_target);
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
         let detection = Arc::new(Detection::new());
-        // Without a span there is nothing to miss.
+        // Without a current span nothing is missing.
         detection.look(&Context::new());
-        // loom's threads are all this one, so it is current for all of them.
+        // loom runs all threads on this one, so the span is current in all of them.
         let _span = tracing::info_span!("client").entered();
-        let looks = || {
+        let check = || {
             let detection = Arc::clone(&detection);
             thread::spawn(move || detection.look(&Context::new()))
         };
-        let (one, other) = (looks(), looks());
+        let (one, other) = (check(), check());
         one.join().unwrap();
         other.join().unwrap();
         detection.look(&Context::new());
@@ -139,7 +138,7 @@ pub fn a_missing_context_is_told_once() {
     assert_eq!(warnings.load(Relaxed), 1);
 }
 
-/// Counts warnings.
+/// A layer that counts warnings.
 struct Warnings(Arc<AtomicU32>);
 
 impl<S: Subscriber> Layer<S> for Warnings {

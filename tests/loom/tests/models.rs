@@ -1,4 +1,4 @@
-//! Every order, one claim after another.
+//! Runs each model in every order of its threads.
 //!
 //! ```console
 //! cargo test -p loom-models
@@ -9,41 +9,41 @@
 use loom_models::models;
 
 #[test]
-fn a_series_is_made_once_and_seen_whole() {
-    loom::model(models::a_series_is_made_once_and_seen_whole);
+fn a_series_is_created_once_and_read_fully_initialized() {
+    loom::model(models::a_series_is_created_once_and_read_fully_initialized);
 }
 
 #[test]
-fn the_table_takes_exactly_as_many_as_it_has_room_for() {
-    loom::model(models::the_table_takes_exactly_as_many_as_it_has_room_for);
+fn the_table_stores_as_many_series_as_its_limit() {
+    loom::model(models::the_table_stores_as_many_series_as_its_limit);
 }
 
 #[test]
-fn of_those_who_are_refused_one_is_told_to_warn() {
-    loom::model(models::one_of_them_is_told_to_warn);
+fn the_overflow_is_reported_once() {
+    loom::model(models::the_overflow_is_reported_once);
 }
 
 #[test]
-fn a_histogram_loses_no_sample_and_its_buckets_never_descend() {
-    loom::model(models::a_histogram_loses_no_sample_and_its_buckets_never_descend);
+fn a_histogram_loses_no_sample_and_its_buckets_are_cumulative() {
+    loom::model(models::a_histogram_loses_no_sample_and_its_buckets_are_cumulative);
 }
 
 #[test]
-fn a_missing_context_is_told_once() {
-    loom::model(models::a_missing_context_is_told_once);
+fn a_missing_context_is_logged_once() {
+    loom::model(models::a_missing_context_is_logged_once);
 }
 
 #[test]
-fn a_flush_exports_what_was_there_and_wakes_who_asked() {
-    loom::model(models::a_flush_exports_what_was_there_and_wakes_who_asked);
+fn a_flush_exports_all_queued_spans_and_returns() {
+    loom::model(models::a_flush_exports_all_queued_spans_and_returns);
 }
 
 #[test]
-fn a_span_that_ends_at_the_shutdown_is_exported_or_counted() {
-    loom::model(models::a_span_that_ends_at_the_shutdown_is_exported_or_counted);
+fn a_span_that_ends_during_shutdown_is_exported_or_counted() {
+    loom::model(models::a_span_that_ends_during_shutdown_is_exported_or_counted);
 }
 
 #[test]
-fn a_full_batch_is_not_left_to_the_delay() {
-    loom::model(models::a_full_batch_is_not_left_to_the_delay);
+fn a_full_batch_is_exported_before_the_delay() {
+    loom::model(models::a_full_batch_is_exported_before_the_delay);
 }

@@ -1,4 +1,4 @@
-//! A thread that takes spans out of the queue, and others that put them in. Its delay never ends.
+//! Models of the export queue: one thread exports, others push. The delay never elapses.
 
 use std::{
     sync::Arc,
@@ -17,17 +17,16 @@ fn queue(batch: usize) -> Arc<Queue> {
     Arc::new(Queue::new(2, batch, SpanLimits::default()))
 }
 
-/// What the thread of a recorder does, without an exporter, until it is told to stop or has taken so
-/// many.
-fn serve(queue: &Queue, most: u64) {
+/// Runs the loop of the export thread without an exporter, until the shutdown or a number of spans.
+fn export_loop(queue: &Queue, limit: u64) {
     queue.served_by(thread::current());
-    let (mut done, mut taken) = (0, 0);
-    while taken < most {
+    let (mut done, mut exported) = (0, 0);
+    while exported < limit {
         let turn = queue.wait(Instant::now() + LONG, done);
         for _ in 0..queue.len() {
-            taken += u64::from(queue.pop().is_some());
+            exported += u64::from(queue.pop().is_some());
         }
-        queue.counts.exported.store(taken, Relaxed);
+        queue.counts.exported.store(exported, Relaxed);
         done = turn.flushes;
         queue.done(done, None);
         if turn.shutdown.is_some() {
@@ -37,15 +36,15 @@ fn serve(queue: &Queue, most: u64) {
     queue.gone();
 }
 
-fn started(queue: &Arc<Queue>, most: u64) -> thread::JoinHandle<()> {
+fn start(queue: &Arc<Queue>, limit: u64) -> thread::JoinHandle<()> {
     let queue = Arc::clone(queue);
-    thread::spawn(move || serve(&queue, most))
+    thread::spawn(move || export_loop(&queue, limit))
 }
 
-/// Whoever flushes waits, however little the thread has to do.
-pub fn a_flush_exports_what_was_there_and_wakes_who_asked() {
+/// One span is queued, less than a batch, and the queue is flushed.
+pub fn a_flush_exports_all_queued_spans_and_returns() {
     let queue = queue(2);
-    let thread = started(&queue, u64::MAX);
+    let thread = start(&queue, u64::MAX);
     queue.push(Box::new(Entry));
     queue.flush(LONG).unwrap();
     assert_eq!(queue.counts.exported.load(Relaxed), 1);
@@ -53,32 +52,33 @@ pub fn a_flush_exports_what_was_there_and_wakes_who_asked() {
     thread.join().unwrap();
 }
 
-/// One span ends while the recorder is shut down.
-pub fn a_span_that_ends_at_the_shutdown_is_exported_or_counted() {
+/// One span ends during the shutdown.
+pub fn a_span_that_ends_during_shutdown_is_exported_or_counted() {
     let queue = queue(2);
-    let thread = started(&queue, u64::MAX);
-    let pushes = {
+    let thread = start(&queue, u64::MAX);
+    let push = {
         let queue = Arc::clone(&queue);
         thread::spawn(move || queue.push(Box::new(Entry)))
     };
     queue.shutdown(LONG).unwrap();
-    pushes.join().unwrap();
+    push.join().unwrap();
     thread.join().unwrap();
     let counts = &queue.counts;
-    let known = counts.exported.load(Relaxed) + counts.dropped.load(Relaxed) + queue.abandoned();
-    assert_eq!(known, 1);
+    let accounted =
+        counts.exported.load(Relaxed) + counts.dropped.load(Relaxed) + queue.abandoned();
+    assert_eq!(accounted, 1);
 }
 
-/// Two threads end spans, and a batch is one.
-pub fn a_full_batch_is_not_left_to_the_delay() {
+/// Two threads end a span each, and a batch has one span.
+pub fn a_full_batch_is_exported_before_the_delay() {
     let queue = queue(1);
-    let thread = started(&queue, 2);
-    let pushes = {
+    let thread = start(&queue, 2);
+    let push = {
         let queue = Arc::clone(&queue);
         thread::spawn(move || queue.push(Box::new(Entry)))
     };
     queue.push(Box::new(Entry));
-    pushes.join().unwrap();
+    push.join().unwrap();
     thread.join().unwrap();
     assert_eq!(queue.counts.exported.load(Relaxed), 2);
 }
