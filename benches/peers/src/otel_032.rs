@@ -24,7 +24,7 @@ use opentelemetry_sdk_032::{
         BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider, SpanData, SpanExporter,
     },
 };
-use tower_otel_benches::recorded;
+use tower_otel_benches::recorded_counts;
 use tracing_subscriber::{
     Layer, filter::LevelFilter, layer::SubscriberExt, util::SubscriberInitExt,
 };
