@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use collector::{Collector, Mood, until};
+use collector::{Behavior, Collector, until};
 use tower_otel_init::{InitError, MetricsExporter, Sampler, Telemetry};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
@@ -84,7 +84,7 @@ fn without_a_collector_it_starts_at_once_warns_once_and_finds_it_later() {
         "{down:?}"
     );
 
-    collector.run(false, Mood::Takes);
+    collector.run(false, Behavior::Accepts);
     until("a span", || {
         tracing::info_span!("work").in_scope(|| {});
         collector.spans() > 0
@@ -93,5 +93,5 @@ fn without_a_collector_it_starts_at_once_warns_once_and_finds_it_later() {
     let up = warnings.all();
     assert_eq!(up.len(), 2, "{up:?}");
     assert!(up.iter().any(|text| text.contains("again")), "{up:?}");
-    let _ = telemetry.shutdown(collector::LONG);
+    let _ = telemetry.shutdown(collector::TIMEOUT);
 }

@@ -13,7 +13,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use axum::routing::get;
-use collector::{Collector, LONG, Mood, until};
+use collector::{Behavior, Collector, TIMEOUT, until};
 use tokio::runtime::{Builder as Runtime, Runtime as Started};
 use tower::ServiceExt;
 use tower_otel_init::{Builder, Layers, MetricsExporter, Protocol, Sampler, Telemetry};
@@ -98,7 +98,7 @@ fn all_spans_arrive_where_the_queue_has_room() {
                         .await
                         .unwrap();
                 }
-                telemetry.shutdown(LONG).unwrap();
+                telemetry.shutdown(TIMEOUT).unwrap();
                 assert_eq!(telemetry.dropped_spans().total(), 0);
             });
             assert_eq!(collector.spans(), REQUESTS);
@@ -136,7 +136,7 @@ fn without_any_runtime_spans_arrive_too() {
         let telemetry = start(builder(&collector, protocol));
         let tracer = telemetry.tracer_provider().unwrap().tracer("");
         tracer.start("job").end();
-        telemetry.shutdown(LONG).unwrap();
+        telemetry.shutdown(TIMEOUT).unwrap();
         assert_eq!(collector.spans(), 1);
     }
 }
@@ -155,7 +155,7 @@ fn a_small_queue_has_room_again_after_each_export() {
         collector.await_spans(round * 64 - 31);
         telemetry.tracer_provider().unwrap().force_flush().unwrap();
     }
-    telemetry.shutdown(LONG).unwrap();
+    telemetry.shutdown(TIMEOUT).unwrap();
     assert_eq!(collector.spans(), 20 * 64);
 }
 
@@ -168,7 +168,7 @@ fn what_a_small_queue_refuses_is_counted() {
         ] {
             let telemetry = start(builder(&collector, protocol).queue_size(64).batch_size(16));
             ask(&runtime(), &app(&telemetry), REQUESTS);
-            let lost = telemetry.shutdown(LONG).unwrap_err().dropped;
+            let lost = telemetry.shutdown(TIMEOUT).unwrap_err().dropped;
             assert!(lost.queue_full > 0, "{lost:?}");
             assert_eq!((lost.export_failed, lost.shutdown), (0, 0));
             assert_eq!(collector.spans() as u64 + lost.total(), REQUESTS as u64);
@@ -179,7 +179,7 @@ fn what_a_small_queue_refuses_is_counted() {
 #[test]
 fn a_killed_collector_costs_no_request_and_is_found_again() {
     for (http, protocol) in [(false, Protocol::Grpc), (true, Protocol::HttpProtobuf)] {
-        let mut collector = Collector::start(http, Mood::Takes);
+        let mut collector = Collector::start(http, Behavior::Accepts);
         let telemetry = start(
             builder(&collector, protocol)
                 .queue_size(256)
@@ -200,13 +200,13 @@ fn a_killed_collector_costs_no_request_and_is_found_again() {
         });
         let before = collector.spans();
 
-        collector.run(http, Mood::Takes);
+        collector.run(http, Behavior::Accepts);
         until("the collector's return", || {
             ask(&runtime, &app, 4);
             asked += 4;
             collector.spans() > before
         });
-        let lost = telemetry.shutdown(LONG).unwrap_err().dropped;
+        let lost = telemetry.shutdown(TIMEOUT).unwrap_err().dropped;
         // A batch that was taken by a collector which died before it said so counts as lost.
         let known = collector.spans() + lost.total() as usize;
         assert!(
@@ -225,7 +225,7 @@ fn spans_of_tracing_have_a_scope_with_its_version_and_schema() {
     tracing::subscriber::with_default(subscriber, || {
         tracing::info_span!("work").in_scope(|| {});
     });
-    telemetry.shutdown(LONG).unwrap();
+    telemetry.shutdown(TIMEOUT).unwrap();
     let scopes = &collector.received.lock().unwrap().scopes;
     let [[name, version, schema]] = &scopes[..] else {
         panic!("{scopes:?}");
@@ -238,10 +238,10 @@ fn spans_of_tracing_have_a_scope_with_its_version_and_schema() {
 #[test]
 fn a_collector_that_refuses_is_counted_and_costs_no_request() {
     for (http, protocol) in [(false, Protocol::Grpc), (true, Protocol::HttpProtobuf)] {
-        let collector = Collector::start(http, Mood::Refuses);
+        let collector = Collector::start(http, Behavior::Refuses);
         let telemetry = start(builder(&collector, protocol));
         ask(&current_thread(), &app(&telemetry), 100);
-        let lost = telemetry.shutdown(LONG).unwrap_err().dropped;
+        let lost = telemetry.shutdown(TIMEOUT).unwrap_err().dropped;
         assert_eq!((lost.export_failed, lost.total()), (100, 100));
     }
 }
@@ -249,10 +249,10 @@ fn a_collector_that_refuses_is_counted_and_costs_no_request() {
 #[test]
 fn what_a_collector_rejects_of_a_batch_is_counted() {
     for (http, protocol) in [(false, Protocol::Grpc), (true, Protocol::HttpProtobuf)] {
-        let collector = Collector::start(http, Mood::Rejects);
+        let collector = Collector::start(http, Behavior::Rejects);
         let telemetry = start(builder(&collector, protocol).batch_size(10));
         ask(&current_thread(), &app(&telemetry), 100);
-        let lost = telemetry.shutdown(LONG).unwrap_err().dropped;
+        let lost = telemetry.shutdown(TIMEOUT).unwrap_err().dropped;
         assert!(lost.rejected >= 10, "{protocol}: {lost:?}");
         assert_eq!(lost.rejected, lost.total());
         assert_eq!(collector.spans() as u64 + lost.rejected, 100);
@@ -263,7 +263,7 @@ fn what_a_collector_rejects_of_a_batch_is_counted() {
 fn without_any_runtime_a_collector_that_hangs_does_not_hold_up_a_drop() {
     use opentelemetry::trace::{Span, Tracer, TracerProvider};
     let stuck = |http, protocol| {
-        let collector = Collector::start(http, Mood::Hangs);
+        let collector = Collector::start(http, Behavior::Hangs);
         let builder = builder(&collector, protocol).metrics(MetricsExporter::Otlp);
         #[cfg(feature = "logs")]
         let builder = builder.logs(tower_otel_init::LogsExporter::Otlp);
@@ -289,7 +289,7 @@ fn without_any_runtime_a_collector_that_hangs_does_not_hold_up_a_drop() {
 fn a_collector_that_hangs_holds_up_neither_requests_nor_shutdown() {
     for (http, protocol) in [(false, Protocol::Grpc), (true, Protocol::HttpProtobuf)] {
         for runtime in [current_thread, multi_thread] {
-            let collector = Collector::start(http, Mood::Hangs);
+            let collector = Collector::start(http, Behavior::Hangs);
             let telemetry = start(builder(&collector, protocol).queue_size(64).batch_size(32));
             let runtime = runtime();
             ask(&runtime, &app(&telemetry), 400);
@@ -320,7 +320,7 @@ fn headers_and_resource_are_sent() {
         );
         ask(&current_thread(), &app(&telemetry), 4);
         assert!(!format!("{telemetry:?}").contains("s3cret"));
-        telemetry.shutdown(LONG).unwrap();
+        telemetry.shutdown(TIMEOUT).unwrap();
         let received = collector.received.lock().unwrap();
         let authorization = ("authorization".to_owned(), "Bearer s3cret".to_owned());
         assert!(
@@ -356,7 +356,7 @@ fn metrics_are_pushed_and_lost_spans_are_one_of_them() {
             .await
             .unwrap();
     });
-    telemetry.shutdown(LONG).unwrap();
+    telemetry.shutdown(TIMEOUT).unwrap();
     let metrics = &collector.received.lock().unwrap().metrics;
     for name in ["http.server.request.duration", "otel_spans_dropped"] {
         assert!(
@@ -380,7 +380,7 @@ fn log_records_are_sent_with_the_trace_they_belong_to() {
     tracing::subscriber::with_default(subscriber, || {
         tracing::info_span!("work").in_scope(|| tracing::info!("hello"));
     });
-    telemetry.shutdown(LONG).unwrap();
+    telemetry.shutdown(TIMEOUT).unwrap();
     let received = collector.received.lock().unwrap();
     assert_eq!(received.logs[0].trace_id, received.spans[0].trace_id);
     assert_eq!(received.logs[0].span_id, received.spans[0].span_id);
@@ -390,8 +390,13 @@ fn log_records_are_sent_with_the_trace_they_belong_to() {
 #[test]
 fn every_log_record_arrives_or_is_counted() {
     use tracing_subscriber::layer::SubscriberExt;
-    for mood in [Mood::Takes, Mood::Rejects, Mood::Refuses, Mood::Hangs] {
-        let collector = Collector::start(false, mood);
+    for behavior in [
+        Behavior::Accepts,
+        Behavior::Rejects,
+        Behavior::Refuses,
+        Behavior::Hangs,
+    ] {
+        let collector = Collector::start(false, behavior);
         let logs = tower_otel_init::LogsExporter::Otlp;
         let (telemetry, layers) = builder(&collector, Protocol::Grpc)
             .traces(tower_otel_init::TracesExporter::None)
@@ -404,20 +409,24 @@ fn every_log_record_arrives_or_is_counted() {
                 tracing::info!(number, "hello");
             }
         });
-        let patience = match mood {
-            Mood::Hangs => Duration::from_millis(300),
-            _ => LONG,
+        let patience = match behavior {
+            Behavior::Hangs => Duration::from_millis(300),
+            _ => TIMEOUT,
         };
         let _ = telemetry.shutdown(patience);
         let lost = telemetry.dropped_log_records();
         let arrived = collector.received.lock().unwrap().logs.len() as u64;
         assert_eq!(arrived + lost.total(), 5_000, "{lost:?}");
-        assert_eq!(lost.rejected > 0, mood == Mood::Rejects, "{lost:?}");
-        if mood == Mood::Hangs {
+        assert_eq!(lost.rejected > 0, behavior == Behavior::Rejects, "{lost:?}");
+        if behavior == Behavior::Hangs {
             // The export that hangs may have been given up by now, or not.
             assert!(lost.export_failed + lost.shutdown > 0, "{lost:?}");
         } else {
-            assert_eq!(lost.export_failed > 0, mood == Mood::Refuses, "{lost:?}");
+            assert_eq!(
+                lost.export_failed > 0,
+                behavior == Behavior::Refuses,
+                "{lost:?}"
+            );
             assert_eq!(lost.shutdown, 0, "{lost:?}");
         }
     }

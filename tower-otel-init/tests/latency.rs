@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 
 use axum::Router;
 use axum::routing::get;
-use collector::{Collector, Mood, Probe, paired};
+use collector::{Behavior, Collector, Probe, statistics};
 use tower_otel_init::{Layers, MetricsExporter, Sampler, Telemetry};
 use tower_otel_trace::TraceLayer;
 use tracing_subscriber::Registry;
@@ -59,7 +59,7 @@ impl Service {
     }
 
     fn round(&mut self) -> [f64; 2] {
-        paired::percentiles((0..REQUESTS).map(|_| self.probe.ask()).collect())
+        statistics::percentiles((0..REQUESTS).map(|_| self.probe.request()).collect())
     }
 }
 
@@ -77,9 +77,9 @@ fn a_request_costs_the_same_whatever_became_of_the_collector() {
     let well = Collector::grpc();
     let mut gone = Collector::grpc();
     gone.kill();
-    let stuck = Collector::start(false, Mood::Hangs);
-    let refusing = Collector::start(false, Mood::Refuses);
-    let nonsense = Collector::start(false, Mood::Babbles);
+    let stuck = Collector::start(false, Behavior::Hangs);
+    let refusing = Collector::start(false, Behavior::Refuses);
+    let nonsense = Collector::start(false, Behavior::SendsGarbage);
     let mut services = [
         Service::start("well", well.address),
         Service::start("well, again", well.address),
@@ -94,7 +94,7 @@ fn a_request_costs_the_same_whatever_became_of_the_collector() {
         service.round();
     }
     for _ in 0..ROUNDS {
-        for at in paired::turns(services.len(), &mut seed) {
+        for at in statistics::shuffled_indices(services.len(), &mut seed) {
             rounds[at].push(services[at].round());
         }
     }
@@ -110,9 +110,9 @@ fn a_request_costs_the_same_whatever_became_of_the_collector() {
                 .zip(&rounds[0])
                 .map(|(a, b)| a[at] / b[at])
                 .collect();
-            let [low, high] = paired::interval(&ratios, &mut seed);
-            let micros = paired::median(own.iter().map(|round| round[at]).collect());
-            let ratio = paired::median(ratios);
+            let [low, high] = statistics::median_interval(&ratios, &mut seed);
+            let micros = statistics::median(own.iter().map(|round| round[at]).collect());
+            let ratio = statistics::median(ratios);
             print!(" {what} {micros:6.1} µs {ratio:.3} [{low:.3}, {high:.3}]");
             // A queue that blocked, or a line for each span, would be seen from afar.
             assert!(*what == "p99" || ratio < 1.25, "{}: {ratio}", service.name);
@@ -126,7 +126,7 @@ fn a_request_costs_the_same_whatever_became_of_the_collector() {
 fn memory_is_bounded_without_a_collector() {
     let mut gone = Collector::grpc();
     gone.kill();
-    let stuck = Collector::start(false, Mood::Hangs);
+    let stuck = Collector::start(false, Behavior::Hangs);
     for (name, address) in [("gone", gone.address), ("stuck", stuck.address)] {
         let mut service = Service::start(name, address);
         let mut seen = Vec::new();

@@ -32,8 +32,8 @@ use campaigns::{
     wait_until,
 };
 use collector::{
-    Collector, Mood, Probe,
-    paired::{interval, median, percentiles, turns},
+    Behavior, Collector, Probe,
+    statistics::{median, median_interval, percentiles, shuffled_indices},
 };
 use opentelemetry::trace::TracerProvider;
 use suite_tests::net::serve;
@@ -50,15 +50,15 @@ const REQUESTS: usize = 100;
 const ROUND: Duration = Duration::from_millis(200);
 
 /// The behavior of the collector in each round; `None`: killed. Healthy rounds are the control.
-const SCHEDULE: [Option<Mood>; 8] = [
+const SCHEDULE: [Option<Behavior>; 8] = [
     None,
-    Some(Mood::Takes),
-    Some(Mood::Hangs),
-    Some(Mood::Takes),
-    Some(Mood::Babbles),
-    Some(Mood::Takes),
-    Some(Mood::Refuses),
-    Some(Mood::Rejects),
+    Some(Behavior::Accepts),
+    Some(Behavior::Hangs),
+    Some(Behavior::Accepts),
+    Some(Behavior::SendsGarbage),
+    Some(Behavior::Accepts),
+    Some(Behavior::Refuses),
+    Some(Behavior::Rejects),
 ];
 
 /// The size of a batch: at most one batch for each kill is accepted without the sender knowing.
@@ -143,7 +143,7 @@ impl LatencyPairs {
             .iter()
             .map(|[healthy, faulty]| faulty / healthy)
             .collect();
-        let [low, high] = interval(&ratios, seed);
+        let [low, high] = median_interval(&ratios, seed);
         let micros = |side: usize| median(self.0.iter().map(|pair| pair[side]).collect());
         println!(
             "{what:<24} {:4} rounds, p50 {:6.1} µs, healthy {:6.1} µs, {:.3} [{low:.3}, {high:.3}]",
@@ -208,16 +208,16 @@ fn a_failing_collector_does_not_affect_requests_or_metric_totals() {
         }
         let at = round % SCHEDULE.len();
         faulty.collector.kill();
-        if let Some(mood) = SCHEDULE[at] {
-            faulty.collector.run(false, mood);
+        if let Some(behavior) = SCHEDULE[at] {
+            faulty.collector.run(false, behavior);
             restarts += 1;
         }
         // The probes take turns, so that other load affects all of them.
         let mut durations = [const { Vec::new() }; 4];
         let started = Instant::now();
         while durations[0].len() < REQUESTS || started.elapsed() < ROUND {
-            for turn in turns(4, &mut shuffle_seed) {
-                durations[turn].push(probes[turn].ask());
+            for turn in shuffled_indices(4, &mut shuffle_seed) {
+                durations[turn].push(probes[turn].request());
             }
         }
         probe_requests += durations.iter().map(Vec::len).sum::<usize>();
@@ -229,7 +229,7 @@ fn a_failing_collector_does_not_affect_requests_or_metric_totals() {
 
     // The collector recovers, and all exchanges end.
     faulty.collector.kill();
-    faulty.collector.run(false, Mood::Takes);
+    faulty.collector.run(false, Behavior::Accepts);
     restarts += 1;
     drop(probes);
     attack.stopped.store(true, Relaxed);
@@ -262,13 +262,14 @@ fn a_failing_collector_does_not_affect_requests_or_metric_totals() {
         process::panics()
     );
     for (exporter, name) in ["sdk", "recorder"].into_iter().enumerate() {
-        for (at, mood) in SCHEDULE.iter().enumerate() {
-            let what = mood.map_or("killed".to_owned(), |mood| format!("{mood:?}"));
+        for (at, behavior) in SCHEDULE.iter().enumerate() {
+            let what = behavior.map_or("killed".to_owned(), |behavior| format!("{behavior:?}"));
             latencies[at][exporter].print(&format!("{name}, {what}"), &mut shuffle_seed);
         }
         let pairs = |healthy: bool| {
             let rounds = SCHEDULE.iter().zip(&latencies);
-            let rounds = rounds.filter(|(mood, _)| (**mood == Some(Mood::Takes)) == healthy);
+            let rounds =
+                rounds.filter(|(behavior, _)| (**behavior == Some(Behavior::Accepts)) == healthy);
             LatencyPairs(
                 rounds
                     .flat_map(|(_, pairs)| pairs[exporter].0.clone())
