@@ -37,7 +37,7 @@ QUALIFIERS = {"unsafe", "async", "extern", "default", "auto"}
 
 
 def tokens(source):
-    """The tokens of a source file, without comments; a string literal stays as it is written."""
+    """Returns the tokens of a source file without comments. A literal is one token."""
     found, at = [], 0
     while at < len(source):
         match = TOKEN.match(source, at)
@@ -50,7 +50,7 @@ def tokens(source):
 
 
 def end_of_comment(source, at):
-    """Block comments nest."""
+    """Returns the index after a block comment. Block comments nest."""
     depth = 1
     while depth and at < len(source):
         if source.startswith("/*", at):
@@ -63,7 +63,7 @@ def end_of_comment(source, at):
 
 
 def closing(found, at):
-    """The index of the bracket that closes the one at `at`."""
+    """Returns the index of the bracket that closes the one at `at`."""
     stack = []
     for index in range(at, len(found)):
         token = found[index]
@@ -77,7 +77,7 @@ def closing(found, at):
 
 
 def end_of_item(found, at):
-    """The index after an item: after its `;`, or after its block."""
+    """Returns the index after an item: after its `;` or its block."""
     while at < len(found):
         if found[at] == ";":
             return at + 1
@@ -97,14 +97,14 @@ def is_word(token):
 
 
 def is_test(attribute):
-    """Whether an attribute, as the tokens between its brackets, keeps its item out of a normal build."""
+    """Returns whether an attribute, as the tokens between its brackets, marks an item as test code."""
     return attribute in (["test"], ["cfg", "(", "test", ")"]) or attribute[:4] == ["cfg", "(", "all", "("] and (
         "test" in attribute and "not" not in attribute
     )
 
 
 def use_tree(found):
-    """The leaves of a `use` declaration: pairs of path and name, where `*` names a glob."""
+    """Yields the imports of a `use` declaration as pairs of path and name; the name of a glob is `*`."""
     path, at = [], 0
     while at < len(found):
         token = found[at]
@@ -129,7 +129,7 @@ def use_tree(found):
 
 
 def split(found):
-    """The branches of a use group."""
+    """Yields the branches of a `use` group."""
     branch, depth = [], 0
     for token in found:
         if token == "," and depth == 0:
@@ -147,7 +147,7 @@ class Module:
     def __init__(self, name, file, parent):
         self.name, self.file, self.parent = name, file, parent
         self.children, self.defines = {}, set()
-        # Path and visibility of each imported name, the paths of globs, and every path in code.
+        # Path and visibility of each import and glob, and the paths and words in code.
         self.imports, self.globs, self.paths, self.words = {}, [], set(), set()
 
     def root(self):
@@ -173,8 +173,8 @@ class Crate:
 
     def items(self, module, found, folder):
         at, test, path, visible = 0, False, None, False
-        # Whether a declaration here is one of the module, not of a block in it.
-        ends = [False]
+        # The depth of blocks: declarations at depth 0 are items of the module.
+        depth = 0
         while at < len(found):
             token = found[at]
             if token == "#" and found[at + 1 : at + 2] in (["["], ["!"]):
@@ -209,17 +209,14 @@ class Crate:
                     else:
                         module.imports[name] = (leaf, visible)
                 at = end + 1
-            elif token in DEFINES and is_word(found[at + 1]) and len(ends) == 1:
+            elif token in DEFINES and is_word(found[at + 1]) and depth == 0:
                 module.defines.add(found[at + 1])
                 at += 2
             elif token == "macro_rules" and found[at + 1] == "!":
                 module.defines.add(found[at + 2])
                 at += 3
             else:
-                if token == "{":
-                    ends.append(True)
-                elif token == "}" and len(ends) > 1:
-                    ends.pop()
+                depth = max(0, depth + {"{": 1, "}": -1}.get(token, 0))
                 at = self.path(module, found, at)
             visible, path = False, None
 
@@ -241,7 +238,7 @@ class Crate:
 
     @staticmethod
     def path(module, found, at):
-        """Collects a path in code; returns the index after it."""
+        """Records a path in code; returns the index after it."""
         if not is_word(found[at]) or (at and found[at - 1] in ("::", ".")):
             return at + 1
         path, after = [found[at]], at + 1
@@ -254,7 +251,7 @@ class Crate:
         return after
 
     def edges(self):
-        """Edges between files, each with the names that make it."""
+        """Returns the edges between files, each with the names that cause it."""
         edges = {}
         for module in self.modules:
             for path, name in self.used(module):
@@ -264,7 +261,7 @@ class Crate:
         return edges
 
     def used(self, module):
-        """The paths that a module uses. A re-export from below counts where the module uses the name."""
+        """Yields the paths that a module uses. A re-export of a descendant counts if the module uses its name."""
         for path in module.paths:
             yield list(path), "::".join(path)
         for name, (path, visible) in module.imports.items():
@@ -275,11 +272,12 @@ class Crate:
                 yield path + ["*"], "::".join(path + ["*"])
 
     def is_below(self, module, path):
+        """Returns whether a path leads to a descendant of the module."""
         first = path[1] if path[0] == "self" and len(path) > 1 else path[0]
         return first in module.children or (path[0] == "crate" and module.parent is None)
 
     def resolve(self, module, path, seen):
-        """The files that define what a path names; none if it is of another crate."""
+        """Returns the files that define the item of a path; none if it is in another crate."""
         key = (id(module), tuple(path))
         if key in seen or not path:
             return set()
@@ -298,7 +296,7 @@ class Crate:
         return self.below(module, path, seen, local=True)
 
     def below(self, module, path, seen, local=False):
-        """Resolves a path in a module. A module alone is no definition: what is used of it is."""
+        """Resolves a path in a module. A module itself is no definition; a path through it is resolved."""
         if not path:
             return set()
         name, rest = path[0], path[1:]
@@ -315,12 +313,12 @@ class Crate:
             found = self.resolve(module, glob + path, seen)
             if found:
                 return found
-        # A name that a macro makes is taken for one of the module, unless it is of another crate.
+        # An unknown name in a module is generated by a macro; an unknown first segment is another crate.
         return set() if local else {module.file}
 
 
 def groups(edges):
-    """The strongly connected components of more than one file, by Tarjan's algorithm."""
+    """Returns the strongly connected components of more than one file, by Tarjan's algorithm."""
     graph = {}
     for source, target in edges:
         graph.setdefault(source, set()).add(target)

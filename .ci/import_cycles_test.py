@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Tests of import_cycles.py: each lays out the sources of a crate, and looks at its edges."""
+"""Tests of import_cycles.py: each writes the sources of a crate and compares its edges."""
 
 import tempfile
 import unittest
@@ -9,7 +9,7 @@ from import_cycles import Crate, groups, tokens
 
 
 def edges(**sources):
-    """The edges between files, as `from > to`; a file's name has `__` for `/`."""
+    """Returns the edges between files as `from > to`. In a name, `__` stands for `/`."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "src"
         for name, source in sources.items():
