@@ -55,6 +55,10 @@ class Edges(unittest.TestCase):
         found = edges(lib="mod a; mod b; pub use b::*;", a="use crate::B;", b="pub struct B;")
         self.assertEqual(found, {"a > b"})
 
+    def test_a_glob_of_another_crate_is_no_edge(self):
+        found = edges(lib="mod a; mod b;", a="use http::*; use crate::b::Kind::*; fn f() { Method::get(); One }", b="pub enum Kind { One }")
+        self.assertEqual(found, {"a > b"})
+
     def test_a_private_import_of_the_parent_is_looked_through(self):
         found = edges(lib="mod a; mod b; use b::B;", a="use super::B;", b="pub struct B;")
         self.assertEqual(found, {"lib > b", "a > b"})
