@@ -152,8 +152,8 @@ impl Guard {
         });
         let lost_records = recorder.map(|recorder| {
             let _ = recorder.shutdown(FLUSH_TIMEOUT);
-            let tally = recorder.tally();
-            tally.failed + tally.dropped
+            let counts = recorder.counts();
+            counts.failed + counts.dropped
         });
         lost.unwrap_or_default() + lost_records.unwrap_or_default()
     }

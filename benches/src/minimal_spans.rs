@@ -8,7 +8,7 @@ use opentelemetry::{
     trace::{SpanBuilder, SpanKind, TraceContextExt, Tracer},
 };
 use opentelemetry_sdk::trace::SdkTracer;
-use tower_otel_core::{End, Exchange, Observe, RequestHead, ResponseHead};
+use tower_otel_core::{End, Exchange, Kind, Observe, RequestInfo, ResponseHead};
 use tower_otel_propagate::extract;
 use tracing::field::Empty;
 
@@ -20,7 +20,7 @@ pub struct Direct(pub SdkTracer);
 #[derive(Debug)]
 pub struct DirectExchange(Context);
 
-fn parent(request: &dyn RequestHead) -> Context {
+fn parent(request: &RequestInfo<'_>) -> Context {
     Context::map_current(|current| {
         extract(request.headers(), current).unwrap_or_else(|| current.clone())
     })
@@ -29,13 +29,13 @@ fn parent(request: &dyn RequestHead) -> Context {
 impl Observe for Direct {
     type Exchange = DirectExchange;
 
-    fn start(&self, request: &mut dyn RequestHead, _at: Instant) -> DirectExchange {
+    fn start(&self, request: &RequestInfo<'_>, _at: Instant) -> DirectExchange {
         let parent = parent(request);
         let mut attributes = Vec::with_capacity(16);
         attributes.extend([
             KeyValue::new("http.request.method", "GET"),
             KeyValue::new("http.route", "/users/{id}"),
-            KeyValue::new("url.path", request.target().path.to_owned()),
+            KeyValue::new("url.path", request.target(Kind::Server).path.to_owned()),
             KeyValue::new("url.scheme", "http"),
             KeyValue::new("user_agent.original", "bench/1.0"),
             KeyValue::new("server.address", "shop.example"),
@@ -80,7 +80,7 @@ pub struct TracingExchange(tracing::Span);
 impl Observe for Tracing {
     type Exchange = TracingExchange;
 
-    fn start(&self, request: &mut dyn RequestHead, _at: Instant) -> TracingExchange {
+    fn start(&self, request: &RequestInfo<'_>, _at: Instant) -> TracingExchange {
         let _parent = parent(request).attach();
         TracingExchange(tracing::info_span!(
             "HTTP server",
@@ -88,7 +88,7 @@ impl Observe for Tracing {
             otel.kind = "server",
             http.request.method = "GET",
             http.route = "/users/{id}",
-            url.path = request.target().path,
+            url.path = request.target(Kind::Server).path,
             url.scheme = "http",
             user_agent.original = "bench/1.0",
             server.address = "shop.example",

@@ -20,7 +20,7 @@ use opentelemetry_sdk::{
         BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider, SpanData, SpanExporter,
     },
 };
-use tower_otel_metrics::prometheus::Prometheus;
+use tower_otel_prometheus::Prometheus;
 use tower_otel_trace::Recorder;
 use tracing_subscriber::{
     Layer, filter::LevelFilter, layer::SubscriberExt, util::SubscriberInitExt,

@@ -4,7 +4,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 use libfuzzer_sys::fuzz_target;
 use std::net::{IpAddr, Ipv4Addr};
-use tower_otel_semconv::{Endpoint, HostPort, Proxies};
+use tower_otel_semconv::{Endpoint, HostPort, TrustedProxies};
 
 const NAMES: [HeaderName; 4] = [
     HeaderName::from_static("forwarded"),
@@ -29,13 +29,13 @@ fuzz_target!(|input: &[u8]| {
         port: Some(4711),
     };
 
-    let strangers = Proxies::none().believe(&headers, Some(peer));
+    let strangers = TrustedProxies::none().resolve(&headers, Some(peer));
     assert_eq!(strangers.client, Some(peer));
     assert!(strangers.proto.is_none() && strangers.host.is_none());
 
-    let ours = Proxies::cidrs(["10.0.0.0/8"]).expect("a range");
-    for proxies in [Proxies::all(), Proxies::hops(1), Proxies::hops(3), ours] {
-        let believed = proxies.believe(&headers, Some(peer));
+    let ours = TrustedProxies::cidrs(["10.0.0.0/8"]).expect("a range");
+    for proxies in [TrustedProxies::all(), TrustedProxies::hops(1), TrustedProxies::hops(3), ours] {
+        let believed = proxies.resolve(&headers, Some(peer));
         if let Some(host) = believed.host {
             assert!(HostPort::parse(&host).is_some());
         }

@@ -1,4 +1,4 @@
-//! Which attempt at a request this is.
+//! The number of attempts at a request.
 
 use std::sync::{
     Arc,
@@ -7,10 +7,10 @@ use std::sync::{
 
 use http::Extensions;
 
-/// Counts the attempts at one request, as an extension that its clones share.
+/// Counts the attempts at a request, as an extension that clones of the request share.
 ///
-/// Put it into a request before the layer that retries. Each attempt that is observed further in
-/// counts one up, and says so in `http.request.resend_count`.
+/// Insert it into a request outside of the layer that retries. Each observed attempt increments the counter and records
+/// the number of earlier attempts as `http.request.resend_count`.
 ///
 /// ```
 /// use tower_otel_core::Attempts;
@@ -25,14 +25,15 @@ use http::Extensions;
 pub struct Attempts(Arc<AtomicU32>);
 
 impl Attempts {
-    /// There was one that nobody counted.
+    /// Creates a counter with one attempt already counted.
     #[cfg(feature = "reqwest-middleware")]
-    pub(crate) fn after_one() -> Self {
+    pub(crate) fn with_one_attempt() -> Self {
         Self(Arc::new(AtomicU32::new(1)))
     }
 
-    /// Counts an attempt, and returns how many there were before it: nothing for the first one,
-    /// and where nobody counts.
+    /// Counts an attempt and returns the number of earlier attempts.
+    ///
+    /// `None` for the first attempt, and if the extensions contain no counter.
     pub fn begin(extensions: &Extensions) -> Option<u32> {
         let before = extensions.get::<Self>()?.0.fetch_add(1, Ordering::Relaxed);
         Some(before).filter(|before| *before > 0)

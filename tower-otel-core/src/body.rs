@@ -10,7 +10,7 @@ use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use crate::{End, Exchange, Failure, recording::Recording};
+use crate::{End, Exchange, Failure, exchange_guard::ExchangeGuard};
 
 pin_project! {
     /// A body that ends its exchange when it ends itself, and is otherwise the body inside.
@@ -26,7 +26,7 @@ pin_project! {
         // Empty only while being dropped: that has to happen inside the exchange's context.
         #[pin]
         inner: Option<B>,
-        recording: Recording<E>,
+        guard: ExchangeGuard<E>,
         expected: Option<u64>,
         seen: u64,
     }
@@ -37,13 +37,13 @@ pin_project! {
     {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
-            if !this.recording.is_open() {
+            if !this.guard.is_open() {
                 return;
             }
             // A body that says it is at its end was noticed when its last frame passed.
             let complete = this.expected.is_some_and(|expected| *this.seen >= expected);
-            this.recording.run(|| this.inner.set(None));
-            this.recording.end(if complete {
+            this.guard.run(|| this.inner.set(None));
+            this.guard.end(if complete {
                 End::Complete { trailers: None }
             } else {
                 End::Aborted
@@ -53,10 +53,10 @@ pin_project! {
 }
 
 impl<B, E: Exchange> ResponseBody<B, E> {
-    pub(crate) fn new(inner: B, recording: Recording<E>, expected: Option<u64>) -> Self {
+    pub(crate) fn new(inner: B, guard: ExchangeGuard<E>, expected: Option<u64>) -> Self {
         Self {
             inner: Some(inner),
-            recording,
+            guard,
             expected,
             seen: 0,
         }
@@ -79,10 +79,10 @@ where
         let Some(mut inner) = this.inner.as_pin_mut() else {
             return Poll::Ready(None);
         };
-        if !this.recording.is_open() {
+        if !this.guard.is_open() {
             return inner.poll_frame(cx);
         }
-        let (polled, at_end) = this.recording.run(|| {
+        let (polled, at_end) = this.guard.run(|| {
             let polled = inner.as_mut().poll_frame(cx);
             let at_end = polled.is_ready() && inner.is_end_stream();
             (polled, at_end)
@@ -93,17 +93,17 @@ where
                 if let Some(data) = frame.data_ref() {
                     let bytes = data.remaining() as u64;
                     *this.seen = this.seen.saturating_add(bytes);
-                    this.recording.data(bytes);
+                    this.guard.data(bytes);
                 }
                 let trailers = frame.trailers_ref();
                 if at_end || trailers.is_some() {
-                    this.recording.end(End::Complete { trailers });
+                    this.guard.end(End::Complete { trailers });
                 }
             }
             Poll::Ready(Some(Err(error))) => {
-                this.recording.end(End::Failed(Failure::new(error)));
+                this.guard.end(End::Failed(Failure::new(error)));
             }
-            Poll::Ready(None) => this.recording.end(End::Complete { trailers: None }),
+            Poll::Ready(None) => this.guard.end(End::Complete { trailers: None }),
         }
         polled
     }
@@ -122,14 +122,14 @@ where
 /// Some layers answer in place of the service inside them, with a default body. Nobody is told.
 impl<B: Default, E: Exchange> Default for ResponseBody<B, E> {
     fn default() -> Self {
-        Self::new(B::default(), Recording::ended(), None)
+        Self::new(B::default(), ExchangeGuard::ended(), None)
     }
 }
 
 impl<B, E: Exchange> fmt::Debug for ResponseBody<B, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseBody")
-            .field("open", &self.recording.is_open())
+            .field("open", &self.guard.is_open())
             .field("seen", &self.seen)
             .field("expected", &self.expected)
             .finish_non_exhaustive()

@@ -1,58 +1,60 @@
-//! How an exchange ends, and what each end means for `error.type`.
+//! The end of an exchange and its `error.type`.
 
 use std::{any::Any, error::Error, fmt};
 
 use http::{HeaderMap, StatusCode};
 
-use crate::Kind;
-use tower_otel_semconv as semconv;
+use tower_otel_semconv::{self as semconv, Kind};
 
-/// How one exchange ended. Every exchange has exactly one end.
+use crate::foreign;
+
+/// How an exchange ended. Every exchange ends exactly once.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum End<'a> {
-    /// The response was produced whole: its body ran to its end, or could not have one.
+    /// The response is complete: its body reached its end, or it has no body.
     Complete {
-        /// The trailers, where the body ended with some.
+        /// The trailers of the body, if it has any.
         trailers: Option<&'a HeaderMap>,
     },
-    /// The handshake of an upgrade was answered: `101 Switching Protocols`, or success for a
-    /// `CONNECT`. What follows on the connection is another protocol and not observed.
+    /// The connection was upgraded: the response is `101 Switching Protocols`, or `2xx` to a `CONNECT`.
+    ///
+    /// The protocol that follows is not observed.
     Upgraded,
     /// The inner service or the response body returned an error.
     Failed(Failure<'a>),
-    /// The response future was dropped before it yielded a response: on a server because the
-    /// peer hung up or an outer layer gave up waiting, on a client because the caller did.
+    /// The response future was dropped before the response.
+    ///
+    /// On a server the client disconnected or an outer layer timed out. On a client the caller dropped the future.
     Cancelled,
     /// The response body was dropped before its end.
     Aborted,
-    /// The inner service or the response body panicked. The panic goes on to whoever catches it.
+    /// The inner service or the response body panicked. The panic continues to unwind.
     Panicked,
 }
 
 impl End<'_> {
-    /// The value of `error.type` for this end, if it is an error for this kind of exchange.
+    /// Returns `error.type` for this end; `None` if it is not an error for this kind of exchange.
     ///
-    /// Spans and metrics both ask here, so that they cannot disagree. A failure or a panic is
-    /// named first; then a status that is an error by itself; then, on a server, a peer that went
-    /// away. A client that cancels, or leaves a body unread, has decided so: not an error.
+    /// In order of precedence: a failure or panic, a status code that is an error, and on a server a client that
+    /// disconnected. On a client, `Cancelled` and `Aborted` are not errors.
     ///
-    /// See [recording errors](https://opentelemetry.io/docs/specs/semconv/general/recording-errors/).
+    /// See [guard errors](https://opentelemetry.io/docs/specs/semconv/general/guard-errors/).
     pub fn error_type(&self, kind: Kind, status: Option<StatusCode>) -> Option<&'static str> {
         match self {
             Self::Failed(failure) => {
                 return Some(match (failure.error_type(), status) {
-                    // What fails after the head is the body, if nothing more is known.
-                    (semconv::error::OTHER, Some(_)) => semconv::error::BODY,
-                    (named, _) => named,
+                    // An unclassified failure after the response head is a failure of the body.
+                    (semconv::OTHER, Some(_)) => semconv::error::BODY,
+                    (error_type, _) => error_type,
                 });
             }
             Self::Panicked => return Some(semconv::error::PANIC),
             _ => {}
         }
-        let by_status =
+        let status_error =
             status.and_then(|status| semconv::status::error_type(kind, status.as_u16()));
-        by_status.or(match (self, kind) {
+        status_error.or(match (self, kind) {
             (Self::Cancelled, Kind::Server) => Some(semconv::error::CANCELLED),
             (Self::Aborted, Kind::Server) => Some(semconv::error::ABORTED),
             _ => None,
@@ -60,7 +62,7 @@ impl End<'_> {
     }
 }
 
-/// The error that ended an exchange, borrowed from whoever returned it.
+/// The error that ended an exchange, borrowed from the service or body that returned it.
 #[derive(Clone, Copy)]
 pub struct Failure<'a> {
     error: &'a dyn Any,
@@ -69,7 +71,7 @@ pub struct Failure<'a> {
 }
 
 impl<'a> Failure<'a> {
-    /// Describes an error. Nothing is asked of it but that it can be shown.
+    /// Creates a failure from any error that implements `Display`.
     pub fn new<T: fmt::Display + 'static>(error: &'a T) -> Self {
         Self {
             error,
@@ -78,26 +80,28 @@ impl<'a> Failure<'a> {
         }
     }
 
-    /// The error's own text. It may hold anything, so it belongs in no attribute of low
-    /// cardinality and nowhere without a thought for what it may reveal.
+    /// Returns the error's message.
+    ///
+    /// It may contain secrets and has high cardinality. Do not use it as a metric label.
     pub fn message(&self) -> &'a dyn fmt::Display {
         self.message
     }
 
-    /// The type of the error, as a path; nothing where a box has erased it.
+    /// Returns the path of the error's type; `None` for a boxed error.
     pub fn type_name(&self) -> Option<&'static str> {
         let path = self.type_name.split('<').next().unwrap_or_default();
         (path.contains("::") && !path.starts_with("alloc::")).then_some(path)
     }
 
-    /// The error as its own type.
+    /// Returns the error as the type `T`, if it is one.
     pub fn downcast_ref<T: 'static>(&self) -> Option<&'a T> {
         self.error.downcast_ref()
     }
 
-    /// The error as a [`std::error::Error`], where its type is one this crate can recognise: the
-    /// boxed errors of tower, `std::io::Error`, and those of axum, hyper, reqwest and tonic with
-    /// the features for them.
+    /// Returns the error as a [`std::error::Error`], if its type is known to this crate.
+    ///
+    /// Known types are boxed errors, `std::io::Error`, and the errors of axum, hyper, reqwest and tonic with the
+    /// respective features.
     pub fn as_error(&self) -> Option<&'a (dyn Error + 'static)> {
         if let Some(error) = self.downcast_ref::<Box<dyn Error + Send + Sync>>() {
             return Some(&**error);
@@ -111,28 +115,29 @@ impl<'a> Failure<'a> {
         if let Some(error) = self.downcast_ref::<std::io::Error>() {
             return Some(error);
         }
-        crate::adapt::as_error(self.error)
+        foreign::as_error(self.error)
     }
 
-    /// A name for this kind of failure, from a set that is bounded by the program's own types:
-    /// what the chain of causes says (a time-out, a refused connection), else the type of the
-    /// error, else [`semconv::error::OTHER`] where the type was erased.
+    /// Returns `error.type` for this failure. The number of values is bounded.
+    ///
+    /// It is the class of the error's sources (`timeout`, `connection_refused`), else the path of the error's type, else
+    /// [`semconv::OTHER`] for a boxed error.
     pub fn error_type(&self) -> &'static str {
         let Some(error) = self.as_error() else {
-            return self.type_name().unwrap_or(semconv::error::OTHER);
+            return self.type_name().unwrap_or(semconv::OTHER);
         };
-        crate::adapt::classify(error)
+        foreign::classify(error)
             .or_else(|| semconv::error::classify(error))
-            .unwrap_or(semconv::error::OTHER)
+            .unwrap_or(semconv::OTHER)
     }
 
-    /// The gRPC status the error carries, if it is one that does (tonic's, with the feature `tonic`).
+    /// Returns the gRPC status code of the error: that of a `tonic::Status`, with the feature `tonic`.
     pub(crate) fn grpc_status(&self) -> Option<u8> {
-        crate::adapt::grpc_status(self.as_error()?)
+        foreign::grpc_status(self.as_error()?)
     }
 }
 
-/// Without the message, which may hold anything.
+/// Omits the message, which may contain secrets.
 impl fmt::Debug for Failure<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Failure")
@@ -149,11 +154,11 @@ mod tests {
 
     type BoxError = Box<dyn Error + Send + Sync>;
 
-    struct Odd;
+    struct Unknown;
 
-    impl fmt::Display for Odd {
+    impl fmt::Display for Unknown {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("odd")
+            f.write_str("unknown")
         }
     }
 
@@ -162,22 +167,22 @@ mod tests {
     }
 
     #[test]
-    fn a_boxed_error_is_named_by_its_cause() {
+    fn a_boxed_error_is_classified_by_its_source() {
         let error: BoxError = Box::new(timed_out());
         assert_eq!(Failure::new(&error).error_type(), "timeout");
     }
 
     #[test]
-    fn an_error_that_is_only_displayed_is_named_by_its_type() {
+    fn an_error_without_sources_is_classified_by_its_type() {
         assert_eq!(
-            Failure::new(&Odd).error_type(),
-            "tower_otel_core::end::tests::Odd"
+            Failure::new(&Unknown).error_type(),
+            "tower_otel_core::end::tests::Unknown"
         );
     }
 
     #[test]
-    fn an_erased_error_without_a_known_cause_is_other() {
-        let error: BoxError = "user 42 said no".into();
+    fn a_boxed_error_without_a_known_source_is_other() {
+        let error: BoxError = "user 42 is not allowed".into();
         assert_eq!(Failure::new(&error).error_type(), "_OTHER");
         assert_eq!(
             Failure::new(&String::from("free text")).error_type(),
@@ -186,11 +191,11 @@ mod tests {
     }
 
     #[test]
-    fn every_end_names_its_error_by_kind_and_status() {
+    fn the_error_type_of_an_end_depends_on_kind_and_status() {
         let failure = timed_out();
         let failed = End::Failed(Failure::new(&failure));
-        let erased: BoxError = "user 42 said no".into();
-        let odd = End::Failed(Failure::new(&erased));
+        let erased: BoxError = "user 42 is not allowed".into();
+        let other = End::Failed(Failure::new(&erased));
         let complete = End::Complete { trailers: None };
         let ok = Some(StatusCode::OK);
         let missing = Some(StatusCode::NOT_FOUND);
@@ -207,8 +212,8 @@ mod tests {
             ),
             (failed, None, Some("timeout"), Some("timeout")),
             (failed, ok, Some("timeout"), Some("timeout")),
-            (odd, None, Some("_OTHER"), Some("_OTHER")),
-            (odd, ok, Some("body"), Some("body")),
+            (other, None, Some("_OTHER"), Some("_OTHER")),
+            (other, ok, Some("body"), Some("body")),
             (End::Cancelled, None, Some("cancelled"), None),
             (End::Aborted, ok, Some("aborted"), None),
             (End::Aborted, broken, Some("502"), Some("502")),
@@ -226,5 +231,22 @@ mod tests {
                 "client, {end:?} after {status:?}"
             );
         }
+    }
+
+    #[cfg(feature = "tonic")]
+    #[test]
+    fn the_code_of_a_status_is_found() {
+        let failure = tonic::Status::data_loss("a secret");
+        assert_eq!(Failure::new(&failure).grpc_status(), Some(15));
+        let boxed: BoxError = Box::new(tonic::Status::not_found("a secret"));
+        assert_eq!(Failure::new(&boxed).grpc_status(), Some(5));
+    }
+
+    #[cfg(feature = "tonic")]
+    #[test]
+    fn an_expired_timeout_is_a_timeout() {
+        let expired: BoxError = Box::new(tonic::TimeoutExpired(()));
+        assert_eq!(Failure::new(&expired).error_type(), "timeout");
+        assert_eq!(Failure::new(&expired).grpc_status(), None);
     }
 }

@@ -1,22 +1,22 @@
-//! Which exchanges are observed at all.
+//! The filter that selects which requests are observed.
 
 use std::{fmt, sync::Arc};
 
-use crate::{Hosts, RequestHead, Route};
+use crate::{head::RequestHead, hosts::Hosts, route::Route};
 
-/// A rule that spans and metrics share: which requests they watch.
+/// Selects the requests that a layer observes.
 ///
-/// A request that is filtered out is served as always, and the context it arrived with goes on
-/// to the requests made on its behalf.
+/// A request that is filtered out reaches the inner service unchanged. The context it carries is still propagated to
+/// outgoing requests.
 ///
 /// ```
 /// use tower_otel_core::Filter;
 ///
-/// let rule = Filter::skip_paths(["/healthz", "/metrics"]);
+/// let filter = Filter::skip_paths(["/healthz", "/metrics"]);
 /// let health = http::Request::get("/healthz/live").body(()).unwrap();
 /// let user = http::Request::get("/users/7").body(()).unwrap();
-/// assert!(!rule.observes(&health));
-/// assert!(rule.observes(&user));
+/// assert!(!filter.observes(&health));
+/// assert!(filter.observes(&user));
 /// ```
 #[derive(Clone, Default)]
 pub struct Filter(Option<Predicate>);
@@ -24,53 +24,58 @@ pub struct Filter(Option<Predicate>);
 type Predicate = Arc<dyn Fn(&dyn RequestHead) -> bool + Send + Sync>;
 
 impl Filter {
-    /// Watches every request. This is the default.
+    /// Selects every request. This is the default.
     pub const fn all() -> Self {
         Self(None)
     }
 
-    /// Watches the requests for which the predicate is true.
+    /// Selects the requests for which the predicate returns `true`.
     pub fn new(observes: impl Fn(&dyn RequestHead) -> bool + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(observes)))
     }
 
-    /// Watches all but these paths and what lies below them: `/health` skips `/health/live`, and
-    /// not `/healthy`. The path is that of the request as it reaches the layer: inside of a nested
-    /// router the prefix of that router is gone from it.
+    /// Selects all requests except those to these paths and their subpaths.
+    ///
+    /// `/health` skips `/health/live`, but not `/healthy`. The path is the one that the layer receives: inside a nested
+    /// router it lacks the prefix of that router.
     pub fn skip_paths(paths: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let paths: Vec<String> = paths.into_iter().map(Into::into).collect();
         Self::new(move |request| {
             let path = request.target().path;
             !paths.iter().any(|skipped| {
-                path.strip_prefix(skipped.as_str()).is_some_and(|rest| {
-                    rest.is_empty() || rest.starts_with('/') || skipped.ends_with('/')
+                path.strip_prefix(skipped.as_str()).is_some_and(|subpath| {
+                    subpath.is_empty() || subpath.starts_with('/') || skipped.ends_with('/')
                 })
             })
         })
     }
 
-    /// Watches all but these routes, as far as they are known when the request arrives
-    /// ([`Route::matched`]).
+    /// Selects all requests except those to these routes.
+    ///
+    /// A route that is not known when the request arrives is not skipped; see [`Route::matched`].
     pub fn skip_routes(routes: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let routes: Vec<String> = routes.into_iter().map(Into::into).collect();
         Self::new(move |request| {
-            Route::matched(request)
+            request
+                .extensions()
+                .and_then(Route::matched)
                 .is_none_or(|matched| !routes.iter().any(|skipped| matched.as_str() == skipped))
         })
     }
 
-    /// Watches the requests of a client to these hosts. One that names no host is not among them,
-    /// unless they are [all](Hosts::all).
+    /// Selects a client's requests to these hosts.
+    ///
+    /// A request without a host is selected only by [`Hosts::all`].
     pub fn only_hosts(hosts: Hosts) -> Self {
-        Self::new(move |request| hosts.receive(request))
+        Self::new(move |request| hosts.contains_host_of(request))
     }
 
-    /// Watches the requests of a client to all but these hosts.
+    /// Selects a client's requests to all hosts except these.
     pub fn skip_hosts(hosts: Hosts) -> Self {
-        Self::new(move |request| !hosts.receive(request))
+        Self::new(move |request| !hosts.contains_host_of(request))
     }
 
-    /// Whether the request is to be observed.
+    /// Returns `true` if the request is selected.
     pub fn observes(&self, request: &dyn RequestHead) -> bool {
         match &self.0 {
             None => true,
@@ -94,38 +99,38 @@ mod tests {
 
     use super::*;
 
-    fn observes(rule: &Filter, path: &str) -> bool {
-        rule.observes(&http::Request::get(path).body(()).unwrap())
+    fn observes(filter: &Filter, path: &str) -> bool {
+        filter.observes(&http::Request::get(path).body(()).unwrap())
     }
 
     #[test]
-    fn a_skipped_path_covers_what_lies_below_it_and_nothing_beside() {
-        let rule = Filter::skip_paths(["/health", "/internal/"]);
-        assert!(!observes(&rule, "/health"));
-        assert!(!observes(&rule, "/health?deep=1"));
-        assert!(!observes(&rule, "/health/live"));
-        assert!(!observes(&rule, "/internal/x"));
-        assert!(observes(&rule, "/healthy"));
-        assert!(observes(&rule, "/internal"));
-        assert!(observes(&rule, "/"));
+    fn a_skipped_path_includes_its_subpaths_only() {
+        let filter = Filter::skip_paths(["/health", "/internal/"]);
+        assert!(!observes(&filter, "/health"));
+        assert!(!observes(&filter, "/health?deep=1"));
+        assert!(!observes(&filter, "/health/live"));
+        assert!(!observes(&filter, "/internal/x"));
+        assert!(observes(&filter, "/healthy"));
+        assert!(observes(&filter, "/internal"));
+        assert!(observes(&filter, "/"));
     }
 
     #[test]
-    fn hosts_are_let_in_or_kept_out() {
-        let ours = Hosts::new(["ours.example"]);
-        let (only, skip) = (Filter::only_hosts(ours.clone()), Filter::skip_hosts(ours));
-        for (target, is_ours) in [
-            ("https://ours.example/", true),
-            ("https://theirs.example/?ours.example", false),
+    fn hosts_are_selected_or_skipped() {
+        let hosts = Hosts::new(["listed.example"]);
+        let (only, skip) = (Filter::only_hosts(hosts.clone()), Filter::skip_hosts(hosts));
+        for (target, is_listed) in [
+            ("https://listed.example/", true),
+            ("https://other.example/?listed.example", false),
             ("/", false),
         ] {
-            assert_eq!(observes(&only, target), is_ours, "{target}");
-            assert_eq!(observes(&skip, target), !is_ours, "{target}");
+            assert_eq!(observes(&only, target), is_listed, "{target}");
+            assert_eq!(observes(&skip, target), !is_listed, "{target}");
         }
     }
 
     #[test]
-    fn all_observes_everything() {
+    fn all_selects_every_request() {
         assert!(observes(&Filter::all(), "/health"));
     }
 }

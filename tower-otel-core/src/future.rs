@@ -10,24 +10,25 @@ use std::{
 use pin_project_lite::pin_project;
 
 use crate::{
-    End, Exchange, Failure,
-    recording::Recording,
-    response::{ResponseKind, WrapResponse},
+    end::{End, Failure},
+    exchange_guard::ExchangeGuard,
+    observe::Exchange,
+    response::{BodyExpectation, WrapResponse},
 };
 
 pin_project! {
-    /// Drives the inner service's future inside the context of its exchange.
+    /// Polls the future of the inner service in the context of its exchange.
     ///
-    /// Dropping it before it is ready ends the exchange as [`End::Cancelled`].
+    /// If it is dropped before it is ready, the exchange ends as [`End::Cancelled`].
     pub struct ResponseFuture<F, E>
     where
         E: Exchange,
     {
-        // Empty only while being dropped: that has to happen inside the exchange's context.
+        // `None` only while it is dropped, which happens in the context of the exchange.
         #[pin]
         inner: Option<F>,
-        recording: Recording<E>,
-        kind: ResponseKind,
+        guard: ExchangeGuard<E>,
+        expectation: BodyExpectation,
     }
 
     impl<F, E> PinnedDrop for ResponseFuture<F, E>
@@ -36,19 +37,19 @@ pin_project! {
     {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
-            if this.recording.is_open() {
-                this.recording.run(|| this.inner.set(None));
+            if this.guard.is_open() {
+                this.guard.run(|| this.inner.set(None));
             }
         }
     }
 }
 
 impl<F, E: Exchange> ResponseFuture<F, E> {
-    pub(crate) fn new(inner: F, recording: Recording<E>, kind: ResponseKind) -> Self {
+    pub(crate) fn new(inner: F, guard: ExchangeGuard<E>, expectation: BodyExpectation) -> Self {
         Self {
             inner: Some(inner),
-            recording,
-            kind,
+            guard,
+            expectation,
         }
     }
 }
@@ -67,13 +68,13 @@ where
         let Some(inner) = this.inner.as_pin_mut() else {
             return Poll::Pending;
         };
-        match this.recording.run(|| inner.poll(cx)) {
+        match this.guard.run(|| inner.poll(cx)) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(response)) => {
-                Poll::Ready(Ok(response.wrap(this.recording.take(), *this.kind)))
+                Poll::Ready(Ok(response.wrap(this.guard.take(), *this.expectation)))
             }
             Poll::Ready(Err(error)) => {
-                this.recording.end(End::Failed(Failure::new(&error)));
+                this.guard.end(End::Failed(Failure::new(&error)));
                 Poll::Ready(Err(error))
             }
         }
@@ -83,7 +84,7 @@ where
 impl<F, E: Exchange> fmt::Debug for ResponseFuture<F, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture")
-            .field("open", &self.recording.is_open())
+            .field("open", &self.guard.is_open())
             .finish_non_exhaustive()
     }
 }

@@ -1,87 +1,95 @@
-//! What became of a gRPC call, by what is known of the exchange that carried it.
+//! The outcome of a gRPC call, derived from its HTTP exchange.
 
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, StatusCode};
 
-use crate::{End, Failure, Kind, RequestHead, ResponseHead};
-use tower_otel_semconv::{self as semconv, error, rpc};
+use tower_otel_semconv::{self as semconv, Kind, error, rpc};
 
-/// A gRPC call that has not ended yet.
+use crate::{
+    end::{End, Failure},
+    head::{RequestHead, ResponseHead},
+};
+
+/// A gRPC call in progress.
 ///
-/// The status of a call comes last, in the trailers, and sometimes never. Spans ask
-/// here what it was. Metrics do not know gRPC yet and count calls as HTTP.
+/// The status of a call is usually in the trailers, and may be missing. This type derives the status from everything
+/// that is known when the exchange ends.
+#[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
 pub struct GrpcCall {
     kind: Kind,
     started: Instant,
     timeout: Option<Duration>,
-    // Said by the head of the response: by a trailers-only answer, or by one that is not of gRPC.
-    answered: Option<u8>,
+    // The status of the response head: of a trailers-only response, or of one that is not gRPC.
+    head_status: Option<u8>,
 }
 
-/// What became of a gRPC call.
+/// The outcome of a gRPC call.
+#[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GrpcOutcome {
-    /// The code of the status.
+    /// The status code.
     pub code: u8,
-    /// The value of `error.type`, if the outcome is an error for this kind of exchange.
+    /// The value of `error.type`; `None` if the outcome is not an error for this kind of exchange.
     pub error_type: Option<&'static str>,
 }
 
 impl GrpcOutcome {
-    /// The status by its name.
+    /// Returns the name of the status.
     pub fn status(&self) -> &'static str {
         rpc::status_name(self.code).unwrap_or(semconv::OTHER)
     }
 }
 
 impl GrpcCall {
-    /// Begins a call, if the request is one by its `Content-Type`.
+    /// Starts a call; `None` if the `Content-Type` of the request is not that of gRPC.
     pub fn start(kind: Kind, request: &dyn RequestHead, at: Instant) -> Option<Self> {
         let headers = request.headers();
         rpc::is_grpc(headers).then(|| Self {
             kind,
             started: at,
             timeout: timeout(headers),
-            answered: None,
+            head_status: None,
         })
     }
 
-    /// The head of the response is there.
+    /// Records the status of the response head.
     pub fn response(&mut self, response: &dyn ResponseHead) {
-        self.answered = rpc::status(response.headers()).or_else(|| {
+        self.head_status = rpc::status(response.headers()).or_else(|| {
             let status = response.status();
             (status != StatusCode::OK).then(|| rpc::status_from_http(status))
         });
     }
 
-    /// What became of the call.
+    /// Returns the outcome of the call.
     ///
     /// | end | status | error |
     /// |---|---|---|
-    /// | complete | `grpc-status`, in the trailers or the head; else what the HTTP status stands for, and with `200` `UNKNOWN` | by the status |
-    /// | failed on a client | what the error carries; else `DEADLINE_EXCEEDED`, `UNAVAILABLE` without a connection, `UNKNOWN` | always: the status the error carries, else the kind of failure |
-    /// | failed on a server | what the error carries, else `UNKNOWN` | the same |
-    /// | cancelled, aborted | what the head has said; else `DEADLINE_EXCEEDED` when the caller's `grpc-timeout` is over, `CANCELLED` before | by the status; but a client that gives up decided so |
+    /// | complete | `grpc-status` of the trailers, else of the head; else the mapped HTTP status, `UNKNOWN` for `200` | depends on the status |
+    /// | failed on a client | the status of the error; else `DEADLINE_EXCEEDED`, `UNAVAILABLE` without a connection, or `UNKNOWN` | always: the status of the error, else the class of the failure |
+    /// | failed on a server | the status of the error, else `UNKNOWN` | as on a client |
+    /// | cancelled, aborted | the status of the head; else `DEADLINE_EXCEEDED` if the caller's `grpc-timeout` has expired, else `CANCELLED` | depends on the status; `CANCELLED` is not an error |
     /// | panicked | `UNKNOWN` | `panic` |
-    pub fn end(&self, end: &End<'_>, at: Instant) -> GrpcOutcome {
+    pub fn outcome(&self, end: &End<'_>, at: Instant) -> GrpcOutcome {
         match end {
             End::Complete { trailers } => {
-                let status = trailers.and_then(rpc::status).or(self.answered);
-                self.by_status(status.unwrap_or(rpc::UNKNOWN))
+                let status = trailers.and_then(rpc::status).or(self.head_status);
+                self.status_outcome(status.unwrap_or(rpc::UNKNOWN))
             }
-            End::Upgraded => self.by_status(self.answered.unwrap_or(rpc::UNKNOWN)),
-            End::Failed(failure) => self.failed(failure, at),
+            End::Upgraded => self.status_outcome(self.head_status.unwrap_or(rpc::UNKNOWN)),
+            End::Failed(failure) => self.failure_outcome(failure, at),
             End::Panicked => GrpcOutcome {
                 code: rpc::UNKNOWN,
                 error_type: Some(error::PANIC),
             },
-            End::Cancelled | End::Aborted => match self.answered {
-                Some(code) => self.by_status(code),
-                None if self.is_overdue(at) => self.by_status(rpc::DEADLINE_EXCEEDED),
-                // For a server the conventions do not count it among the errors either.
+            End::Cancelled | End::Aborted => match self.head_status {
+                Some(code) => self.status_outcome(code),
+                None if self.is_deadline_exceeded(at) => {
+                    self.status_outcome(rpc::DEADLINE_EXCEEDED)
+                }
+                // On a server the conventions do not treat `CANCELLED` as an error either.
                 None => GrpcOutcome {
                     code: rpc::CANCELLED,
                     error_type: None,
@@ -90,14 +98,14 @@ impl GrpcCall {
         }
     }
 
-    fn by_status(&self, code: u8) -> GrpcOutcome {
+    fn status_outcome(&self, code: u8) -> GrpcOutcome {
         GrpcOutcome {
             code,
             error_type: rpc::error_type(self.kind, code),
         }
     }
 
-    fn failed(&self, failure: &Failure<'_>, at: Instant) -> GrpcOutcome {
+    fn failure_outcome(&self, failure: &Failure<'_>, at: Instant) -> GrpcOutcome {
         if let Some(code) = failure.grpc_status() {
             return GrpcOutcome {
                 code,
@@ -115,7 +123,7 @@ impl GrpcCall {
                 | error::CONNECTION_RESET
                 | error::CONNECTION_CLOSED,
             ) => rpc::UNAVAILABLE,
-            (Kind::Client, _) if self.is_overdue(at) => rpc::DEADLINE_EXCEEDED,
+            (Kind::Client, _) if self.is_deadline_exceeded(at) => rpc::DEADLINE_EXCEEDED,
             (Kind::Client, _) => rpc::UNKNOWN,
         };
         GrpcOutcome {
@@ -124,17 +132,19 @@ impl GrpcCall {
         }
     }
 
-    /// Whether the caller's time is over. Its clock was started a little before a server's, by as
-    /// long as the request was under way, so the last tenth of it, 100 ms at most, counts as over.
-    fn is_overdue(&self, at: Instant) -> bool {
+    /// Returns `true` if the caller's `grpc-timeout` has expired.
+    ///
+    /// The caller's clock started earlier, by the transfer time of the request. The last tenth of the time-out, at most
+    /// 100 ms, therefore counts as expired.
+    fn is_deadline_exceeded(&self, at: Instant) -> bool {
         self.timeout.is_some_and(|timeout| {
-            let slack = (timeout / 10).min(Duration::from_millis(100));
-            at.saturating_duration_since(self.started) >= timeout.saturating_sub(slack)
+            let tolerance = (timeout / 10).min(Duration::from_millis(100));
+            at.saturating_duration_since(self.started) >= timeout.saturating_sub(tolerance)
         })
     }
 }
 
-/// The caller's `grpc-timeout`: at most eight digits and a unit.
+/// Returns the caller's `grpc-timeout`: at most eight digits and a unit.
 ///
 /// See [gRPC over HTTP/2](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests).
 fn timeout(headers: &HeaderMap) -> Option<Duration> {
@@ -179,13 +189,13 @@ mod tests {
         call
     }
 
-    fn told(call: GrpcCall, end: End<'_>, after: u64) -> (&'static str, Option<&'static str>) {
-        let outcome = call.end(&end, call.started + Duration::from_millis(after));
+    fn outcome(call: GrpcCall, end: End<'_>, after: u64) -> (&'static str, Option<&'static str>) {
+        let outcome = call.outcome(&end, call.started + Duration::from_millis(after));
         (outcome.status(), outcome.error_type)
     }
 
     #[test]
-    fn what_is_not_grpc_is_no_call() {
+    fn a_request_with_another_content_type_is_not_a_call() {
         for content_type in ["application/json", "application/grpc-web"] {
             let request = Request::post("/a.B/C").header("content-type", content_type);
             let request = request.body(()).unwrap();
@@ -194,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn the_status_is_in_the_trailers_or_the_head_and_missing_it_is_unknown() {
+    fn a_status_in_neither_trailers_nor_head_is_unknown() {
         let call = |head| call(Kind::Client, "", Some(head));
         let trailers = HeaderMap::from_iter([(
             http::HeaderName::from_static("grpc-status"),
@@ -204,58 +214,58 @@ mod tests {
             trailers: Some(&trailers),
         };
         let not_found = ("NOT_FOUND", Some("NOT_FOUND"));
-        assert_eq!(told(call((200, None)), with_trailers, 0), not_found);
-        assert_eq!(told(call((200, Some("5"))), NONE, 0), not_found);
-        assert_eq!(told(call((200, Some("0"))), NONE, 0), ("OK", None));
+        assert_eq!(outcome(call((200, None)), with_trailers, 0), not_found);
+        assert_eq!(outcome(call((200, Some("5"))), NONE, 0), not_found);
+        assert_eq!(outcome(call((200, Some("0"))), NONE, 0), ("OK", None));
         let unknown = ("UNKNOWN", Some("UNKNOWN"));
-        assert_eq!(told(call((200, None)), NONE, 0), unknown);
+        assert_eq!(outcome(call((200, None)), NONE, 0), unknown);
         let empty = HeaderMap::new();
         let without = End::Complete {
             trailers: Some(&empty),
         };
-        assert_eq!(told(call((200, None)), without, 0), unknown);
+        assert_eq!(outcome(call((200, None)), without, 0), unknown);
         let unavailable = ("UNAVAILABLE", Some("UNAVAILABLE"));
-        assert_eq!(told(call((503, None)), NONE, 0), unavailable);
-        assert_eq!(told(call((503, None)), End::Aborted, 0), unavailable);
-        assert_eq!(told(call((503, Some("5"))), NONE, 0), not_found);
+        assert_eq!(outcome(call((503, None)), NONE, 0), unavailable);
+        assert_eq!(outcome(call((503, None)), End::Aborted, 0), unavailable);
+        assert_eq!(outcome(call((503, Some("5"))), NONE, 0), not_found);
     }
 
     #[test]
-    fn giving_up_is_no_error_before_the_deadline() {
+    fn a_cancelled_call_is_an_error_only_after_the_deadline() {
         for kind in [Kind::Server, Kind::Client] {
             for end in [End::Cancelled, End::Aborted] {
                 let cancelled = ("CANCELLED", None);
                 let late = ("DEADLINE_EXCEEDED", Some("DEADLINE_EXCEEDED"));
-                assert_eq!(told(call(kind, "", None), end, 5000), cancelled);
-                assert_eq!(told(call(kind, "1S", None), end, 899), cancelled);
-                assert_eq!(told(call(kind, "1S", None), end, 900), late);
-                assert_eq!(told(call(kind, "9S", None), end, 8899), cancelled);
+                assert_eq!(outcome(call(kind, "", None), end, 5000), cancelled);
+                assert_eq!(outcome(call(kind, "1S", None), end, 899), cancelled);
+                assert_eq!(outcome(call(kind, "1S", None), end, 900), late);
+                assert_eq!(outcome(call(kind, "9S", None), end, 8899), cancelled);
             }
         }
     }
 
     #[test]
-    fn a_failure_is_named_and_has_a_status() {
+    fn a_failure_has_a_status_and_an_error_type() {
         let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
         let failed = End::Failed(Failure::new(&refused));
         assert_eq!(
-            told(call(Kind::Client, "", None), failed, 0),
+            outcome(call(Kind::Client, "", None), failed, 0),
             ("UNAVAILABLE", Some("connection_refused"))
         );
         assert_eq!(
-            told(call(Kind::Server, "", None), failed, 0),
+            outcome(call(Kind::Server, "", None), failed, 0),
             ("UNKNOWN", Some("connection_refused"))
         );
-        let odd: Box<dyn Error + Send + Sync> = "odd".into();
-        let failed = End::Failed(Failure::new(&odd));
+        let unclassified: Box<dyn Error + Send + Sync> = "unclassified".into();
+        let failed = End::Failed(Failure::new(&unclassified));
         let client = call(Kind::Client, "100m", None);
-        assert_eq!(told(client, failed, 0), ("UNKNOWN", Some("_OTHER")));
+        assert_eq!(outcome(client, failed, 0), ("UNKNOWN", Some("_OTHER")));
         assert_eq!(
-            told(client, failed, 100),
+            outcome(client, failed, 100),
             ("DEADLINE_EXCEEDED", Some("_OTHER"))
         );
         assert_eq!(
-            told(call(Kind::Server, "", None), End::Panicked, 0),
+            outcome(call(Kind::Server, "", None), End::Panicked, 0),
             ("UNKNOWN", Some("panic"))
         );
     }

@@ -98,7 +98,7 @@ impl<B> ResponseHead for http::Response<B> {
 
 /// Returns the target a server received, before routers removed a prefix from its path: axum's
 /// `OriginalUri` where the request has one (feature `axum`), else the target of the request.
-pub fn received_target(request: &dyn RequestHead) -> Target<'_> {
+pub(crate) fn received_target(request: &dyn RequestHead) -> Target<'_> {
     #[cfg(feature = "axum")]
     if let Some(original) = request
         .extensions()

@@ -2,18 +2,18 @@
 
 use tower_layer::Layer;
 
-use crate::{Observe, service::Observed};
+use crate::{observe::Observe, service::Observed};
 
-/// Watches a service with one observer, or with a tuple of them.
+/// Returns a layer that observes a service with one observer, or with a tuple of them.
 ///
-/// Signals joined in one layer share one future, one body and one reading of the clock, so that
-/// a span and a duration that speak of the same exchange are equal. The first of a tuple is the
-/// outer one. Layers are observers as well: a tuple of them is what one usually gives.
+/// Observers joined in one layer read the request once and share one future, one body and one
+/// reading of the clock, so that a span and a duration of the same exchange are equal. The first of a
+/// tuple is the outer one. The layers of the suite are observers too.
 pub const fn observe<O: Observe>(observer: O) -> ObserveLayer<O> {
     ObserveLayer { observer }
 }
 
-/// The layer that [`observe`] makes.
+/// The layer that [`observe`] returns.
 #[derive(Clone, Copy, Debug)]
 pub struct ObserveLayer<O> {
     pub(crate) observer: O,

@@ -15,7 +15,7 @@
 //! ```
 //! use std::time::Instant;
 //! use tower::{Layer, service_fn};
-//! use tower_otel_core::{End, Exchange, Observe, RequestHead, ResponseHead, observe};
+//! use tower_otel_core::{End, Exchange, Kind, Observe, RequestInfo, ResponseHead, observe};
 //!
 //! #[derive(Clone)]
 //! struct SlowRequests;
@@ -28,8 +28,8 @@
 //! impl Observe for SlowRequests {
 //!     type Exchange = Started;
 //!
-//!     fn start(&self, request: &mut dyn RequestHead, at: Instant) -> Started {
-//!         Started { path: request.target().path.to_owned(), at }
+//!     fn start(&self, request: &RequestInfo<'_>, at: Instant) -> Started {
+//!         Started { path: request.target(Kind::Server).path.to_owned(), at }
 //!     }
 //! }
 //!
@@ -101,41 +101,53 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "reqwest")]
 mod adapt;
 mod attempts;
 mod body;
 mod end;
+mod exchange_guard;
 mod filter;
+mod foreign;
 mod future;
 mod grpc;
 mod head;
 mod hosts;
+mod known_headers;
 mod layer;
 mod observe;
+mod options;
 mod peer;
-mod recording;
+mod request_info;
 mod response;
 mod route;
 mod route_layer;
+mod route_slot;
 mod service;
+mod start;
+mod tuple;
 
 #[cfg(feature = "reqwest-middleware")]
 pub use adapt::ObserveMiddleware;
 pub use attempts::Attempts;
 pub use body::ResponseBody;
 pub use end::{End, Failure};
+pub use exchange_guard::ExchangeGuard;
 pub use filter::Filter;
 pub use future::ResponseFuture;
 pub use grpc::{GrpcCall, GrpcOutcome};
-pub use head::{RequestHead, ResponseHead, received_target};
+pub use head::{RequestHead, ResponseHead};
 pub use hosts::Hosts;
+pub use known_headers::{HeaderLines, KnownHeaders};
 pub use layer::{ObserveLayer, observe};
-pub use observe::{EnteredBoth, Exchange, Observe};
+pub use observe::{Exchange, Observe};
+pub use options::HttpOptions;
 pub use peer::{LocalAddr, PeerAddr};
-pub use recording::Recording;
-pub use response::{ResponseKind, WrapResponse};
-pub use route::{Route, RouteSlot, RouteSource, Routing};
+pub use request_info::{RequestInfo, RequestRoute};
+pub use response::{BodyExpectation, WrapResponse};
+pub use route::Route;
 pub use route_layer::{RouteLayer, RouteService};
+pub use route_slot::RouteSlot;
 pub use service::Observed;
 #[doc(inline)]
 pub use tower_otel_semconv::{Kind, Target};

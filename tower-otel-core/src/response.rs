@@ -4,21 +4,24 @@ use http::{Method, StatusCode};
 use http_body::Body;
 use tower_otel_semconv::content_length;
 
-use crate::{End, Exchange, ResponseHead, body::ResponseBody, recording::Recording};
+use crate::{
+    body::ResponseBody, end::End, exchange_guard::ExchangeGuard, head::ResponseHead,
+    observe::Exchange,
+};
 
-/// What sort of response a request's method lets follow.
+/// Which response bodies the method of a request allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ResponseKind {
-    /// A response that may have a body: to any other method.
+pub enum BodyExpectation {
+    /// The response may have a body.
     Content,
-    /// To `HEAD`: it never has a body, whatever its headers say.
+    /// The request is a `HEAD`: the response never has a body, whatever its headers say.
     HeadOnly,
-    /// To `CONNECT`: success turns the connection into a tunnel.
+    /// The request is a `CONNECT`: a success turns the connection into a tunnel.
     Tunnel,
 }
 
-impl ResponseKind {
-    pub(crate) fn by(method: &Method) -> Self {
+impl BodyExpectation {
+    pub(crate) fn of(method: &Method) -> Self {
         match *method {
             Method::HEAD => Self::HeadOnly,
             Method::CONNECT => Self::Tunnel,
@@ -26,36 +29,36 @@ impl ResponseKind {
         }
     }
 
-    /// How an exchange ends at the head of its response, if no body is to follow.
+    /// Returns how an exchange ends at the head of its response, if no body follows.
     ///
-    /// Servers drop such bodies without polling them, so their end cannot be waited for.
+    /// Servers drop such bodies without polling them, so their end cannot be awaited.
     pub(crate) fn end_at_head(
         self,
         status: StatusCode,
-        body_is_at_its_end: bool,
+        is_end_stream: bool,
     ) -> Option<End<'static>> {
         if status == StatusCode::SWITCHING_PROTOCOLS || self == Self::Tunnel && status.is_success()
         {
             return Some(End::Upgraded);
         }
-        let bodiless = self == Self::HeadOnly
+        let has_no_body = self == Self::HeadOnly
             || status.is_informational()
             || status == StatusCode::NO_CONTENT
             || status == StatusCode::NOT_MODIFIED;
-        (bodiless || body_is_at_its_end).then_some(End::Complete { trailers: None })
+        (has_no_body || is_end_stream).then_some(End::Complete { trailers: None })
     }
 }
 
-/// A response whose body an exchange can follow to its end.
+/// A response whose body can be observed to its end.
 ///
 /// Implemented for [`http::Response`] with any [`Body`] and, with the feature `reqwest`, for
-/// `reqwest::Response`. It is sealed by [`Recording`], which only this crate can make.
+/// `reqwest::Response`. Sealed: only this crate can create an [`ExchangeGuard`].
 pub trait WrapResponse<E: Exchange>: ResponseHead {
-    /// The same response around the observed body.
+    /// The same response with the observed body.
     type Wrapped;
 
-    /// Tells the exchange about the response, and moves it into the body if that is still to come.
-    fn wrap(self, recording: Recording<E>, kind: ResponseKind) -> Self::Wrapped;
+    /// Passes the head to the exchange, and moves the exchange into the body if one follows.
+    fn wrap(self, guard: ExchangeGuard<E>, expectation: BodyExpectation) -> Self::Wrapped;
 }
 
 impl<B, E> WrapResponse<E> for http::Response<B>
@@ -65,40 +68,42 @@ where
 {
     type Wrapped = http::Response<ResponseBody<B, E>>;
 
-    fn wrap(self, mut recording: Recording<E>, kind: ResponseKind) -> Self::Wrapped {
-        // First, because the body may unwind: then nobody is given this response.
-        let promise = Promise::of(&mut recording, self.body());
-        recording.response(&self);
-        let expected = settle(&mut recording, &self, promise, kind);
-        self.map(|body| ResponseBody::new(body, recording, expected))
+    fn wrap(self, mut guard: ExchangeGuard<E>, expectation: BodyExpectation) -> Self::Wrapped {
+        // First, because the body may panic: then nobody receives this response.
+        let announced = AnnouncedBody::of(&mut guard, self.body());
+        guard.response(&self);
+        let expected = end_at_head(&mut guard, &self, announced, expectation);
+        self.map(|body| ResponseBody::new(body, guard, expected))
     }
 }
 
-/// What a body says of itself before it is polled.
+/// What a body says about itself before it is polled.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Promise {
-    at_end: bool,
-    exact: Option<u64>,
+pub(crate) struct AnnouncedBody {
+    is_end_stream: bool,
+    exact_size: Option<u64>,
 }
 
-impl Promise {
-    pub(crate) fn of<E: Exchange>(recording: &mut Recording<E>, body: &impl Body) -> Self {
-        recording.ask(|| Self {
-            at_end: body.is_end_stream(),
-            exact: body.size_hint().exact(),
+impl AnnouncedBody {
+    pub(crate) fn of<E: Exchange>(guard: &mut ExchangeGuard<E>, body: &impl Body) -> Self {
+        guard.query(|| Self {
+            is_end_stream: body.is_end_stream(),
+            exact_size: body.size_hint().exact(),
         })
     }
 }
 
-/// Ends the exchange if no body is to follow, and says how many bytes of it are due.
-pub(crate) fn settle<B, E: Exchange>(
-    recording: &mut Recording<E>,
+/// Ends the exchange if no body follows. Returns how many bytes of it are expected.
+pub(crate) fn end_at_head<B, E: Exchange>(
+    guard: &mut ExchangeGuard<E>,
     response: &http::Response<B>,
-    Promise { at_end, exact }: Promise,
-    kind: ResponseKind,
+    announced: AnnouncedBody,
+    expectation: BodyExpectation,
 ) -> Option<u64> {
-    if let Some(end) = kind.end_at_head(response.status(), at_end) {
-        recording.end(end);
+    if let Some(end) = expectation.end_at_head(response.status(), announced.is_end_stream) {
+        guard.end(end);
     }
-    exact.or_else(|| content_length(response.headers()))
+    announced
+        .exact_size
+        .or_else(|| content_length(response.headers()))
 }

@@ -1,24 +1,24 @@
-//! Hands the matched route to observers further out.
+//! A layer that hands the matched route to outer layers.
 
 use std::task::{Context, Poll};
 
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{RequestHead, Route, RouteSlot};
+use crate::{head::RequestHead, route::Route, route_slot::RouteSlot};
 
-/// Tells observers outside of a router which of its routes matched.
+/// A layer that hands the matched route to the layers around a router.
 ///
-/// Put it on a router that is mounted by `nest_service`, or whose observers sit around the whole
-/// of it; layers inside the router see the route by themselves.
+/// Put it on a router that is mounted by axum's `nest_service`, or whose other layers are around the
+/// whole router. Layers inside a router read the route by themselves.
 ///
-/// It reads [`Route::matched`] and fills the [`RouteSlot`] that the observers left. Without a
-/// slot, or without a match, it does nothing.
+/// It sets the [`RouteSlot`] of the request to [`Route::matched`]. Without a slot, or without a
+/// match, it does nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RouteLayer(());
 
 impl RouteLayer {
-    /// A layer for `Router::layer` or `Router::route_layer`.
+    /// Returns a layer for `Router::layer` or `Router::route_layer`.
     pub const fn new() -> Self {
         Self(())
     }
@@ -32,7 +32,7 @@ impl<S> Layer<S> for RouteLayer {
     }
 }
 
-/// The service that [`RouteLayer`] makes.
+/// The service of a [`RouteLayer`].
 #[derive(Clone, Copy, Debug)]
 pub struct RouteService<S> {
     inner: S,
@@ -52,11 +52,11 @@ where
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
-        let slot = request
-            .extensions()
-            .and_then(|extensions| extensions.get::<RouteSlot>());
-        if let Some((slot, route)) = slot.zip(Route::matched(&request)) {
-            slot.set(route);
+        if let Some(extensions) = request.extensions() {
+            let slot = extensions.get::<RouteSlot>();
+            if let Some((slot, route)) = slot.zip(Route::matched(extensions)) {
+                slot.set(route);
+            }
         }
         self.inner.call(request)
     }

@@ -3,20 +3,22 @@
 use std::{
     fmt,
     task::{Context, Poll},
-    time::Instant,
 };
 
 use tower_service::Service;
 
 use crate::{
-    Observe, RequestHead, future::ResponseFuture, recording::Recording, response::ResponseKind,
-    response::WrapResponse,
+    future::ResponseFuture,
+    head::RequestHead,
+    observe::Observe,
+    response::{BodyExpectation, WrapResponse},
+    start::start,
 };
 
-/// A service whose exchanges are watched by an observer.
+/// A service whose exchanges are observed.
 ///
-/// It is ready when the inner service is, fails as it fails, and answers what it answers: only
-/// the body of the response is wrapped, to see it end.
+/// Readiness, errors and responses are those of the inner service. Only the body of the response is
+/// wrapped, to observe its end.
 #[derive(Clone, Copy, Debug)]
 pub struct Observed<S, O> {
     inner: S,
@@ -24,22 +26,22 @@ pub struct Observed<S, O> {
 }
 
 impl<S, O> Observed<S, O> {
-    /// Watches the exchanges of a service.
+    /// Observes the exchanges of a service.
     pub const fn new(inner: S, observer: O) -> Self {
         Self { inner, observer }
     }
 
-    /// The service inside.
+    /// Returns the inner service.
     pub const fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The service inside, to be changed.
+    /// Returns the inner service, mutably.
     pub const fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// The service inside, no longer watched.
+    /// Returns the inner service, no longer observed.
     pub fn into_inner(self) -> S {
         self.inner
     }
@@ -61,9 +63,12 @@ where
 
     fn call(&mut self, mut request: Req) -> Self::Future {
         let Self { inner, observer } = self;
-        let kind = ResponseKind::by(request.method());
-        let mut recording = Recording::new(observer.start(&mut request, Instant::now()));
-        let future = recording.run(|| inner.call(request));
-        ResponseFuture::new(future, recording, kind)
+        let expectation = BodyExpectation::of(request.method());
+        let mut guard = start(observer, &mut request);
+        let future = guard.run(|| {
+            observer.send(&mut request);
+            inner.call(request)
+        });
+        ResponseFuture::new(future, guard, expectation)
     }
 }

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
 use tower::{Layer, Service, service_fn};
-use tower_otel_core::{End, Exchange, Observe, RequestHead, ResponseHead, observe};
+use tower_otel_core::{End, Exchange, Observe, RequestInfo, ResponseHead, observe};
 
 // === what was observed ===
 
@@ -67,7 +67,7 @@ impl Diary {
 impl Observe for Diary {
     type Exchange = Diary;
 
-    fn start(&self, request: &mut dyn RequestHead, _at: Instant) -> Diary {
+    fn start(&self, request: &RequestInfo<'_>, _at: Instant) -> Diary {
         self.write(format!("start {} depth {}", request.method(), depth()));
         self.clone()
     }
@@ -591,7 +591,7 @@ fn an_observer_that_panics_leaves_the_one_outside_of_it_ended() {
     impl Observe for Panics {
         type Exchange = PanicsAtTheEnd;
 
-        fn start(&self, _request: &mut dyn RequestHead, _at: Instant) -> PanicsAtTheEnd {
+        fn start(&self, _request: &RequestInfo<'_>, _at: Instant) -> PanicsAtTheEnd {
             assert!(!self.at_start, "a filter of somebody's panics");
             PanicsAtTheEnd
         }

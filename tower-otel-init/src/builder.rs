@@ -80,14 +80,14 @@ impl Builder {
     ///
     /// ```
     /// use tower_otel_init::Telemetry;
-    /// use tower_otel_metrics::prometheus::Prometheus;
+    /// use tower_otel_prometheus::Prometheus;
     ///
     /// let recorder = Prometheus::builder().native_histograms();
     /// let builder = Telemetry::builder("users").prometheus(recorder);
     /// # drop(builder);
     /// ```
     #[cfg(feature = "prometheus")]
-    pub fn prometheus(mut self, recorder: tower_otel_metrics::prometheus::Builder) -> Self {
+    pub fn prometheus(mut self, recorder: tower_otel_prometheus::PrometheusBuilder) -> Self {
         self.settings.recorder = Some(recorder);
         self.metrics(MetricsExporter::Prometheus)
     }

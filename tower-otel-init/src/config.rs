@@ -29,7 +29,7 @@ pub(crate) struct Settings {
     pub(crate) traces: Option<TracesExporter>,
     pub(crate) metrics: Option<MetricsExporter>,
     #[cfg(feature = "prometheus")]
-    pub(crate) recorder: Option<tower_otel_metrics::prometheus::Builder>,
+    pub(crate) recorder: Option<tower_otel_prometheus::PrometheusBuilder>,
     pub(crate) logs: Option<LogsExporter>,
     pub(crate) queue_size: Option<usize>,
     pub(crate) batch_size: Option<usize>,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 #[cfg(feature = "prometheus")]
-use tower_otel_metrics::prometheus::Prometheus;
+use tower_otel_prometheus::Prometheus;
 
 use crate::exports::Exports;
 use crate::tally::{Dropped, Tally};

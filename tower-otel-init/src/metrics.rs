@@ -86,7 +86,7 @@ pub(crate) mod console {
     use std::sync::mpsc::{self, RecvTimeoutError};
     use std::thread;
 
-    use tower_otel_metrics::prometheus::Prometheus;
+    use tower_otel_prometheus::Prometheus;
 
     use super::Duration;
 

@@ -1,4 +1,4 @@
-//! The life of one exchange in numbers.
+//! The exchange of a [`MetricsLayer`](crate::MetricsLayer).
 
 use std::{sync::Arc, time::Instant};
 
@@ -8,76 +8,76 @@ use tower_otel_core::{End, Exchange, Kind, ResponseHead, Route, RouteSlot};
 use crate::{
     backend::{Backend, Sample},
     dimensions::Unanswered,
-    instruments::{Arrived, Instruments},
-    keys::Outcome,
+    end_key::EndKey,
+    instruments::InFlightEntry,
     labels::Own,
     names::Names,
     series::At,
+    state::LayerState,
 };
 
 /// One exchange: in flight from its start, counted and timed at its end.
 ///
-/// It is moved several times on its way from the request into the body of the response, so it is
-/// kept small.
+/// It is moved several times between the request and the end of the response body, so it is kept
+/// small.
 #[derive(Debug)]
 pub struct MetricsExchange<B: Backend> {
-    instruments: Arc<Instruments<B>>,
-    /// The gauge it was counted in, if that is not where its arrival lies.
-    apart: Option<Box<B::InFlight>>,
-    /// Where the route may be told on the way.
-    late: Option<RouteSlot>,
-    clock: Clock,
-    own: Own,
-    /// What the request promised to send.
+    state: Arc<LayerState<B>>,
+    /// The gauge it was counted in, if that is not the one of its start key.
+    own_gauge: Option<Box<B::InFlight>>,
+    late_route: Option<RouteSlot>,
+    duration: Duration,
+    labels: Own,
+    /// The size of the request body, by its head.
     sent: Option<u64>,
     received: u64,
-    arrival: Option<At>,
+    /// The entry of its start key.
+    start: Option<At>,
     status: Option<StatusCode>,
-    /// The protocol of the response, on a client.
+    /// The protocol of a client's response.
     version: Option<Version>,
 }
 
-/// What is known of a request besides where it arrived.
+/// What is known of a request besides its start key.
 #[derive(Debug)]
-pub(crate) struct More {
-    pub(crate) late: Option<RouteSlot>,
-    pub(crate) own: Own,
+pub(crate) struct RequestValues {
+    pub(crate) late_route: Option<RouteSlot>,
+    pub(crate) labels: Own,
     pub(crate) sent: Option<u64>,
 }
 
-/// The duration.
 #[derive(Clone, Copy, Debug)]
-enum Clock {
+enum Duration {
     Since(Instant),
-    /// It ended with the head of the response, after so many seconds.
-    Stopped(f64),
+    /// It ended with the head of the response, after this many seconds.
+    Ended(f64),
 }
 
-impl Clock {
+impl Duration {
     fn seconds(self, now: Instant) -> f64 {
         match self {
             Self::Since(start) => now.saturating_duration_since(start).as_secs_f64(),
-            Self::Stopped(seconds) => seconds,
+            Self::Ended(seconds) => seconds,
         }
     }
 }
 
 impl<B: Backend> MetricsExchange<B> {
     pub(crate) fn new(
-        instruments: &Arc<Instruments<B>>,
-        arrived: Arrived<B>,
-        More { late, own, sent }: More,
+        state: &Arc<LayerState<B>>,
+        in_flight: InFlightEntry<B>,
+        request: RequestValues,
         start: Instant,
     ) -> Self {
         Self {
-            instruments: Arc::clone(instruments),
-            apart: arrived.apart,
-            late,
-            clock: Clock::Since(start),
-            own,
-            sent,
+            state: Arc::clone(state),
+            own_gauge: in_flight.own_gauge,
+            late_route: request.late_route,
+            duration: Duration::Since(start),
+            labels: request.labels,
+            sent: request.sent,
             received: 0,
-            arrival: arrived.at,
+            start: in_flight.start,
             status: None,
             version: None,
         }
@@ -85,6 +85,8 @@ impl<B: Backend> MetricsExchange<B> {
 }
 
 impl<B: Backend> Exchange for MetricsExchange<B> {
+    const END_READS_CONTEXT: bool = false;
+
     type Entered<'a>
         = ()
     where
@@ -94,13 +96,16 @@ impl<B: Backend> Exchange for MetricsExchange<B> {
 
     fn response(&mut self, response: &dyn ResponseHead) {
         self.status = Some(response.status());
-        let config = &self.instruments.config;
+        let config = &self.state.config;
         if config.kind == Kind::Client && config.naming.names == Names::Conventions {
             self.version = Some(response.version());
         }
-        self.own = self.instruments.asked_of_response(self.own, response);
-        if config.to_head {
-            self.clock = Clock::Stopped(self.clock.seconds(Instant::now()));
+        if !config.labels.is_empty() {
+            let instruments = self.state.instruments();
+            self.labels = instruments.response_labels(config, self.labels, response);
+        }
+        if config.duration_to_head {
+            self.duration = Duration::Ended(self.duration.seconds(Instant::now()));
         }
     }
 
@@ -109,31 +114,31 @@ impl<B: Backend> Exchange for MetricsExchange<B> {
     }
 
     fn end(&mut self, end: End<'_>, at: Instant) {
-        let config = &self.instruments.config;
-        let is_answered = self.status.is_some();
-        let is_cut_short = !matches!(end, End::Complete { .. } | End::Upgraded);
+        let config = &self.state.config;
+        let has_response = self.status.is_some();
+        let is_complete = matches!(end, End::Complete { .. } | End::Upgraded);
         let sample = Sample {
-            seconds: self.clock.seconds(at),
-            aborted: is_answered && is_cut_short,
+            seconds: self.duration.seconds(at),
+            aborted: has_response && !is_complete,
             sent: self.sent,
-            received: is_answered.then_some(self.received),
+            received: has_response.then_some(self.received),
         };
         let (unanswered, error_type) = match config.naming.names {
-            Names::Short => ((!is_answered).then(|| Unanswered::by(end)), None),
+            Names::Short => ((!has_response).then(|| Unanswered::by(end)), None),
             Names::Conventions => (None, end.error_type(config.kind, self.status)),
         };
-        let told = self.late.as_ref().and_then(RouteSlot::get);
-        let outcome = Outcome {
-            arrival: self.arrival,
+        let late_route = self.late_route.as_ref().and_then(RouteSlot::get);
+        let key = EndKey {
+            start: self.start,
             status: self.status,
             unanswered,
             error_type,
             version: self.version,
-            route: told.as_ref().map(Route::as_str),
-            own: self.own,
+            route: late_route.as_ref().map(Route::as_str),
+            own: self.labels,
         };
-        self.instruments
-            .end(&outcome, self.apart.as_deref(), sample);
+        let instruments = self.state.instruments();
+        instruments.end(&self.state, &key, self.own_gauge.as_deref(), sample);
     }
 }
 

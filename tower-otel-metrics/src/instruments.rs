@@ -1,239 +1,256 @@
-//! The instruments of one layer, shared by its clones and their exchanges.
+//! The instruments of a layer, found by the keys of its exchanges.
 
 use std::sync::{
     OnceLock,
     atomic::{AtomicBool, Ordering},
 };
 
-use http::Method;
 use tower_otel_core::{RequestHead, ResponseHead};
 
 use crate::{
     backend::{Backend, InFlight, Outcome as _, Sample, SeriesLabels, Wanted},
-    config::Config,
     dimensions::{Dimensions, OVERFLOW, Unanswered},
-    keys::{Arrival, ArrivalKey, Outcome, OutcomeKey},
+    end_key::{EndKey, OwnedEndKey},
     labels::{Own, OwnValues, Values},
     names::Metrics,
     series::{At, Found, Query, Series},
+    start_key::{BorrowedStartKey, OwnedStartKey},
+    state::{Config, LayerState},
 };
 
-/// How many series a layer makes of each kind before it counts in the overflow series.
+/// The default limit of series per metric, beside the overflow series.
 pub(crate) const DEFAULT_LIMIT: usize = 2_000;
 
 #[derive(Debug)]
 pub(crate) struct Instruments<B: Backend> {
-    pub(crate) config: Config<B>,
-    resolved: OnceLock<B::Instruments>,
-    arrivals: Series<ArrivalKey, Known<B>>,
-    in_flight: Series<ArrivalKey, B::InFlight>,
-    outcomes: Series<OutcomeKey, B::Outcome>,
-    values: Values,
+    described: OnceLock<B::Instruments>,
+    starts: Series<OwnedStartKey, CachedHandles<B>>,
+    in_flight: Series<OwnedStartKey, B::InFlight>,
+    outcomes: Series<OwnedEndKey, B::Outcome>,
+    label_values: Values,
     overflow: OnceLock<(B::Outcome, B::InFlight)>,
-    warned_of_the_void: AtomicBool,
+    has_warned_no_recorder: AtomicBool,
 }
 
-/// The instruments of those that arrive alike.
+/// The handles of the exchanges with one start key.
 #[derive(Debug)]
-struct Known<B: Backend> {
+struct CachedHandles<B: Backend> {
     in_flight: B::InFlight,
-    /// The first outcome they had, which is what most of them will have: handles that lie in
-    /// `outcomes` as well, found here without another look into memory that is seldom warm.
-    usual: OnceLock<(OutcomeKey, B::Outcome)>,
+    /// The first outcome, which is that of most exchanges. Its handles are in `outcomes` as well; here
+    /// they are found without reading memory that is seldom in the cache.
+    common_outcome: OnceLock<(OwnedEndKey, B::Outcome)>,
 }
 
-/// Where an exchange was counted in.
+/// Where an exchange in flight was counted.
 #[derive(Debug)]
-pub(crate) struct Arrived<B: Backend> {
-    /// Where its arrival lies; nowhere if there was no room left.
-    pub(crate) at: Option<At>,
-    /// The gauge it was counted in, if that is not to be found there.
-    pub(crate) apart: Option<Box<B::InFlight>>,
-}
-
-impl<B: Backend> Arrived<B> {
-    fn at(at: At) -> Self {
-        Self {
-            at: Some(at),
-            apart: None,
-        }
-    }
+pub(crate) struct InFlightEntry<B: Backend> {
+    /// The entry of its start key; `None` if there was no room for it.
+    pub(crate) start: Option<At>,
+    /// The gauge it was counted in, if that is not the one of the start key.
+    pub(crate) own_gauge: Option<Box<B::InFlight>>,
 }
 
 impl<B: Backend> Instruments<B> {
-    pub(crate) fn new(config: Config<B>) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
         Self {
-            resolved: OnceLock::new(),
-            arrivals: Series::new(config.limit),
+            described: OnceLock::new(),
+            starts: Series::new(config.limit),
             in_flight: Series::new(config.limit),
             outcomes: Series::new(config.limit),
-            values: Values::new(&config.labels, config.limit),
-            config,
+            label_values: Values::new(&config.labels, config.limit),
             overflow: OnceLock::new(),
-            warned_of_the_void: AtomicBool::new(false),
+            has_warned_no_recorder: AtomicBool::new(false),
         }
     }
 
-    /// The values of the caller's labels that are made from the request.
-    #[inline]
-    pub(crate) fn asked_of_request(&self, request: &dyn RequestHead) -> Own {
-        let labels = &self.config.labels;
-        if labels.is_empty() {
-            return Own::Nothing;
-        }
-        self.add(Own::Nothing, labels.request(request))
+    /// Returns the values of the custom labels that are made from the request.
+    pub(crate) fn request_labels(&self, config: &Config, request: &dyn RequestHead) -> Own {
+        self.add_labels(Own::Nothing, config.labels.request(request))
     }
 
-    /// The same with those that are made from the response.
-    #[inline]
-    pub(crate) fn asked_of_response(&self, before: Own, response: &dyn ResponseHead) -> Own {
-        let labels = &self.config.labels;
-        if labels.is_empty() {
-            return before;
-        }
-        self.add(before, labels.response(response))
+    /// Adds the values of the custom labels that are made from the response.
+    pub(crate) fn response_labels(
+        &self,
+        config: &Config,
+        before: Own,
+        response: &dyn ResponseHead,
+    ) -> Own {
+        self.add_labels(before, config.labels.response(response))
     }
 
-    fn add(&self, before: Own, values: Option<OwnValues>) -> Own {
-        values.map_or(before, |values| self.values.add(before, &values))
+    fn add_labels(&self, before: Own, values: Option<OwnValues>) -> Own {
+        values.map_or(before, |values| self.label_values.add(before, &values))
     }
 
-    /// Counts an exchange in, whose method may be any.
+    /// Counts an exchange in.
     ///
-    /// Only known methods are kept, so one that is found by its name is known.
+    /// Only known methods are in the table, so a method that is found there is known.
     #[inline]
-    pub(crate) fn arrive(&self, arrival: Arrival<&Method, &str>) -> Arrived<B> {
-        match self.arrivals.get_at(&arrival) {
-            Some((at, known)) => {
-                known.in_flight.started();
-                Arrived::at(at)
+    pub(crate) fn start(
+        &self,
+        state: &LayerState<B>,
+        key: BorrowedStartKey<'_>,
+    ) -> InFlightEntry<B> {
+        match self.starts.get_at(&key) {
+            Some((at, handles)) => {
+                handles.in_flight.started();
+                InFlightEntry {
+                    start: Some(at),
+                    own_gauge: None,
+                }
             }
-            None => self.arrive_unfound(arrival),
+            None => self.start_first(state, key),
         }
     }
 
     #[cold]
-    fn arrive_unfound(&self, mut arrival: Arrival<&Method, &str>) -> Arrived<B> {
-        let methods = &self.config.methods;
-        arrival.method = arrival.method.filter(|name| methods.name(name).is_some());
-        let found = self.arrivals.find(&arrival);
-        let at = found.as_ref().map(|found| found.at);
-        if !self.is_ready() {
-            let in_flight = self.make_in_flight(&self.unkept(), &arrival.dimensions());
+    fn start_first(
+        &self,
+        state: &LayerState<B>,
+        mut key: BorrowedStartKey<'_>,
+    ) -> InFlightEntry<B> {
+        let methods = state.config.http.methods();
+        key.method = key.method.filter(|name| methods.name(name).is_some());
+        let found = self.starts.find(&key);
+        let start = found.as_ref().map(|found| found.at);
+        if !self.is_ready(state) {
+            let dimensions = key.dimensions();
+            let in_flight = state.make_in_flight(&state.describe(), &dimensions);
             in_flight.started();
-            let apart = Some(Box::new(in_flight));
-            return Arrived { at, apart };
+            let own_gauge = Some(Box::new(in_flight));
+            return InFlightEntry { start, own_gauge };
         }
         let in_flight = self
             .in_flight
-            .get_or_insert_with(&self.config.in_flight(arrival), |key| {
-                self.make_in_flight(self.resolved(), &key.borrowed().dimensions())
+            .get_or_insert_with(&state.config.in_flight_key(key), |key| {
+                state.make_in_flight(self.described(state), &key.borrowed().dimensions())
             })
-            .unwrap_or_else(|| &self.overflow().1);
+            .unwrap_or_else(|| &self.overflow(state).1);
         in_flight.started();
         let Some(Found { at, entry }) = found else {
-            let apart = Some(Box::new(in_flight.clone()));
-            return Arrived { at, apart };
+            let own_gauge = Some(Box::new(in_flight.clone()));
+            return InFlightEntry { start, own_gauge };
         };
-        entry.get_or_make(|_| Known {
+        entry.get_or_make(|_| CachedHandles {
             in_flight: in_flight.clone(),
-            usual: OnceLock::new(),
+            common_outcome: OnceLock::new(),
         });
-        Arrived::at(at)
+        InFlightEntry {
+            start: Some(at),
+            own_gauge: None,
+        }
     }
 
-    /// Tells the instruments of an exchange that has ended, and counts it out where it was counted
-    /// in. What arrived nowhere is told to the overflow series.
+    /// Records an exchange that has ended, and counts it out of the gauge it was counted in. An
+    /// exchange without an entry is recorded in the overflow series.
     #[inline]
-    pub(crate) fn end(&self, of: &Outcome<'_>, apart: Option<&B::InFlight>, sample: Sample) {
-        let known = of.arrival.and_then(|at| self.known(at));
-        match known.and_then(|known| known.usual.get()) {
-            Some((key, outcome)) if of.is(key) => outcome.record(sample),
-            _ => self.end_otherwise(of, sample),
+    pub(crate) fn end(
+        &self,
+        state: &LayerState<B>,
+        key: &EndKey<'_>,
+        own_gauge: Option<&B::InFlight>,
+        sample: Sample,
+    ) {
+        let handles = key.start.and_then(|at| self.handles(at));
+        match handles.and_then(|handles| handles.common_outcome.get()) {
+            Some((common, outcome)) if key.is(common) => outcome.record(sample),
+            _ => self.end_uncommon(state, key, sample),
         }
-        if let Some(in_flight) = apart.or(known.map(|known| &known.in_flight)) {
+        if let Some(in_flight) = own_gauge.or(handles.map(|handles| &handles.in_flight)) {
             in_flight.ended();
         }
     }
 
     #[inline]
-    fn known(&self, at: At) -> Option<&Known<B>> {
-        self.arrivals.entry(at)?.get()
+    fn handles(&self, at: At) -> Option<&CachedHandles<B>> {
+        self.starts.entry(at)?.get()
     }
 
     #[inline(never)]
-    fn end_otherwise(&self, of: &Outcome<'_>, sample: Sample) {
-        match self.outcomes.get(of) {
+    fn end_uncommon(&self, state: &LayerState<B>, key: &EndKey<'_>, sample: Sample) {
+        match self.outcomes.get(key) {
             Some(outcome) => outcome.record(sample),
-            None => self.end_first(of, sample),
+            None => self.end_first(state, key, sample),
         }
     }
 
     #[cold]
-    fn end_first(&self, of: &Outcome<'_>, sample: Sample) {
-        let own = self.values.get(of.own);
-        let known = of
-            .arrival
-            .filter(|_| of.own != Own::TooMany)
+    fn end_first(&self, state: &LayerState<B>, key: &EndKey<'_>, sample: Sample) {
+        let label_values = self.label_values.get(key.own);
+        let known = key
+            .start
+            .filter(|_| key.own != Own::TooMany)
             .and_then(|at| {
-                let arrival = self.arrivals.entry(at)?.key.borrowed();
-                Some((at, of.dimensions(arrival, &own)))
+                let start = self.starts.entry(at)?.key.borrowed();
+                Some((at, key.dimensions(start, &label_values)))
             });
-        if !self.is_ready() {
-            let dimensions = known.map_or(everything(), |(_, dimensions)| dimensions);
-            let outcome = self.make_outcome(&self.unkept(), &dimensions);
-            return outcome.record(sample);
+        if !self.is_ready(state) {
+            let dimensions = known.map_or(overflow_dimensions(), |(_, dimensions)| dimensions);
+            return state
+                .make_outcome(&state.describe(), &dimensions)
+                .record(sample);
         }
         let outcome = known.and_then(|(at, dimensions)| {
-            let outcome = self
-                .outcomes
-                .get_or_insert_with(of, |_| self.make_outcome(self.resolved(), &dimensions))?;
-            if let Some(known) = self.known(at) {
-                known.usual.get_or_init(|| (of.to_key(), outcome.clone()));
+            let make = |_: &_| state.make_outcome(self.described(state), &dimensions);
+            let outcome = self.outcomes.get_or_insert_with(key, make)?;
+            if let Some(handles) = self.handles(at) {
+                let common = || (key.to_key(), outcome.clone());
+                handles.common_outcome.get_or_init(common);
             }
             Some(outcome)
         });
-        outcome.unwrap_or_else(|| &self.overflow().0).record(sample);
+        outcome
+            .unwrap_or_else(|| &self.overflow(state).0)
+            .record(sample);
     }
 
-    /// Whether what the backend hands out now may be kept. Asked for new series only.
+    /// Returns whether the handles that the backend returns now may be cached. Called for new series
+    /// only.
     #[cold]
-    fn is_ready(&self) -> bool {
-        let ready = self.config.backend.is_ready();
-        if !ready && !self.warned_of_the_void.swap(true, Ordering::Relaxed) {
+    fn is_ready(&self, state: &LayerState<B>) -> bool {
+        let is_ready = state.backend.is_ready();
+        if !is_ready && !self.has_warned_no_recorder.swap(true, Ordering::Relaxed) {
             tracing::warn!(
-                metric = %self.metrics().duration.name,
-                "no recorder is installed for the facade `metrics`: what ends before there is one is not counted"
+                metric = %state.metrics().duration.name,
+                "no recorder is installed for the `metrics` facade: requests that end before one is installed are not counted"
             );
         }
-        ready
+        is_ready
     }
 
-    /// The series of everything that has none of its own.
+    /// Returns the series of all exchanges beyond the limit.
     #[cold]
-    fn overflow(&self) -> &(B::Outcome, B::InFlight) {
+    fn overflow(&self, state: &LayerState<B>) -> &(B::Outcome, B::InFlight) {
         if self.outcomes.first_refusal() {
             tracing::warn!(
-                limit = self.config.limit,
-                metric = %self.metrics().duration.name,
-                "too many series: exchanges with new labels are counted in the series \"{OVERFLOW}\""
+                limit = state.config.limit,
+                metric = %state.metrics().duration.name,
+                "the limit of series is reached: requests with new labels are counted in the series \"{OVERFLOW}\""
             );
         }
         self.overflow.get_or_init(|| {
+            let described = self.described(state);
             (
-                self.make_outcome(self.resolved(), &everything()),
-                self.make_in_flight(self.resolved(), &everything()),
+                state.make_outcome(described, &overflow_dimensions()),
+                state.make_in_flight(described, &overflow_dimensions()),
             )
         })
     }
 
+    /// Returns the instruments of the layer, described for the first series.
+    fn described(&self, state: &LayerState<B>) -> &B::Instruments {
+        self.described.get_or_init(|| state.describe())
+    }
+}
+
+impl<B: Backend> LayerState<B> {
     #[cold]
     fn make_outcome(&self, instruments: &B::Instruments, of: &Dimensions<'_>) -> B::Outcome {
         let series = SeriesLabels {
             shared: self.config.naming.outcome_labels(self.config.kind, of),
             status: Some(of.status_label().to_owned()),
         };
-        self.config.backend.outcome(instruments, series)
+        self.backend.outcome(instruments, series)
     }
 
     #[cold]
@@ -242,16 +259,11 @@ impl<B: Backend> Instruments<B> {
             shared: self.config.naming.in_flight_labels(self.config.kind, of),
             status: None,
         };
-        self.config.backend.in_flight(instruments, series)
+        self.backend.in_flight(instruments, series)
     }
 
-    /// The instruments of the layer, made when the first series is.
-    fn resolved(&self) -> &B::Instruments {
-        self.resolved.get_or_init(|| self.unkept())
-    }
-
-    fn unkept(&self) -> B::Instruments {
-        self.config.backend.instruments(Wanted(self.metrics()))
+    fn describe(&self) -> B::Instruments {
+        self.backend.instruments(Wanted(self.metrics()))
     }
 
     fn metrics(&self) -> Metrics {
@@ -259,8 +271,7 @@ impl<B: Backend> Instruments<B> {
     }
 }
 
-/// What the overflow series says of itself.
-fn everything() -> Dimensions<'static> {
+fn overflow_dimensions() -> Dimensions<'static> {
     Dimensions {
         route: Some(OVERFLOW),
         host: Some(OVERFLOW),

@@ -1,81 +1,71 @@
-//! The layer that counts.
+//! The layer that records metrics.
 
 use std::{sync::Arc, time::Instant};
 
 use tower_layer::Layer;
 use tower_otel_core::{
-    Filter, Kind, Observe, Observed, RequestHead, Route, RouteSlot, RouteSource,
+    Filter, HttpOptions, Kind, Observe, Observed, RequestHead, RequestInfo, RequestRoute, Route,
 };
-use tower_otel_semconv::{self as semconv, KnownMethods, Proxies, content_length};
+use tower_otel_semconv::{KnownMethods, TrustedProxies};
 
 use crate::{
     backend::{Backend, Facade},
-    config::Config,
-    exchange::{MetricsExchange, More},
-    instruments::{Arrived, DEFAULT_LIMIT, Instruments},
-    keys::{Arrival, Asked},
-    labels::OwnLabels,
+    exchange::{MetricsExchange, RequestValues},
+    labels::Own,
     names::Names,
-    naming::Naming,
+    state::{Config, LayerState},
 };
 
-/// Counts and times every exchange of a service.
+/// A layer that counts and times every exchange of a service.
 ///
 /// Clones of a layer, and the services it makes, share their series. The layer is an observer as
 /// well, to be joined with others by [`observe`](tower_otel_core::observe).
 #[derive(Clone, Debug)]
 pub struct MetricsLayer<B: Backend = Facade> {
-    instruments: Arc<Instruments<B>>,
+    state: Arc<LayerState<B>>,
 }
 
 impl MetricsLayer<Facade> {
-    /// Counts the requests a server answers, in the recorder of the `metrics` facade.
+    /// Returns a layer that records the requests a server receives, with the recorder of the `metrics`
+    /// facade.
     ///
-    /// Install the recorder before the first request is served: what ends earlier is not counted, of
-    /// which a warning tells once.
+    /// Install the recorder before the first request: requests that end earlier are not counted, and
+    /// a warning is logged once.
     pub fn server() -> Self {
-        Self::new(Kind::Server)
+        Self::new(Facade::default(), Config::new(Kind::Server))
     }
 
-    /// Counts the requests a client sends, in the recorder of the `metrics` facade.
+    /// Returns a layer that records the requests a client sends, with the recorder of the `metrics`
+    /// facade.
     ///
-    /// Install the recorder before the first request is sent: what ends earlier is not counted, of
-    /// which a warning tells once.
+    /// Install the recorder before the first request: requests that end earlier are not counted, and
+    /// a warning is logged once.
     pub fn client() -> Self {
-        Self::new(Kind::Client)
-    }
-
-    fn new(kind: Kind) -> Self {
-        Self::build(Config {
-            kind,
-            backend: Facade::default(),
-            naming: Naming::default(),
-            labels: OwnLabels::default(),
-            limit: DEFAULT_LIMIT,
-            filter: Filter::all(),
-            route: RouteSource::default(),
-            methods: KnownMethods::from_env(),
-            proxies: Proxies::none(),
-            https: false,
-            to_head: false,
-        })
+        Self::new(Facade::default(), Config::new(Kind::Client))
     }
 }
 
 impl<B: Backend> MetricsLayer<B> {
-    fn build(config: Config<B>) -> Self {
+    fn new(backend: B, config: Config) -> Self {
         Self {
-            instruments: Arc::new(Instruments::new(config)),
+            state: Arc::new(LayerState::new(backend, config)),
         }
     }
 
-    pub(crate) fn with(self, change: impl FnOnce(&mut Config<B>)) -> Self {
-        let mut config = self.instruments.config.clone();
+    pub(crate) fn with(self, change: impl FnOnce(&mut Config)) -> Self {
+        let LayerState {
+            backend, config, ..
+        } = &*self.state;
+        let mut config = config.clone();
         change(&mut config);
-        Self::build(config)
+        Self::new(backend.clone(), config)
     }
 
-    /// Records with a meter of this provider, in place of the `metrics` facade.
+    fn with_http(self, change: impl FnOnce(HttpOptions) -> HttpOptions) -> Self {
+        self.with(|config| config.http = change(config.http.clone()))
+    }
+
+    /// Records with a meter of this provider, instead of the `metrics` facade.
     ///
     /// ```
     /// use opentelemetry_sdk::metrics::SdkMeterProvider;
@@ -92,114 +82,107 @@ impl<B: Backend> MetricsLayer<B> {
         self,
         provider: &impl opentelemetry::metrics::MeterProvider,
     ) -> MetricsLayer<crate::Otel> {
-        let config = self.instruments.config.clone();
-        MetricsLayer::build(config.with_backend(crate::Otel::new(provider)))
+        MetricsLayer::new(crate::Otel::new(provider), self.state.config.clone())
     }
 
-    /// What metrics and labels are called. The default is [`Names::Short`].
+    /// Sets the names of metrics and labels. Default: [`Names::Short`].
     #[must_use]
     pub fn names(self, names: Names) -> Self {
         self.with(|config| config.naming.names = names)
     }
 
-    /// How many series of each metric there may be, 2000 by default. Exchanges beyond them are
-    /// counted in one series more, whose labels say `overflow`.
+    /// Sets the limit of series per metric. Default: 2000. Exchanges beyond it are counted in one more
+    /// series, with the label value `overflow`.
     #[must_use]
     pub fn series_limit(self, limit: usize) -> Self {
         self.with(|config| config.limit = limit)
     }
 
-    /// Which requests are counted. All, by default.
+    /// Sets how requests are read: filter, route, known methods, trusted proxies and scheme. Give the
+    /// same value to the other layers of the service.
     #[must_use]
-    pub fn filter(self, filter: Filter) -> Self {
-        self.with(|config| config.filter = filter)
+    pub fn http_options(self, options: &HttpOptions) -> Self {
+        self.with_http(|_| options.clone())
     }
 
-    /// Names the route of a request where its router does not. By default that is a
-    /// [`Route`] in its extensions, the matched path of axum (feature `axum`), or what a
-    /// [`RouteSlot`](tower_otel_core::RouteSlot) is told.
+    /// Sets which requests are counted. Default: all.
+    #[must_use]
+    pub fn filter(self, filter: Filter) -> Self {
+        self.with_http(|options| options.filter(filter))
+    }
+
+    /// Sets a function that returns the route of a request, for routers other than axum's: see
+    /// [`HttpOptions::route`].
     #[must_use]
     pub fn route(
         self,
         route: impl Fn(&dyn RequestHead) -> Option<Route> + Send + Sync + 'static,
     ) -> Self {
-        self.with(|config| config.route = RouteSource::new(route))
+        self.with_http(|options| options.route(route))
     }
 
-    /// Which methods are known by name; others are `_OTHER`. By default the list in
-    /// `OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS`, else those of the conventions.
+    /// Sets the methods that are recorded by name. Others are recorded as `_OTHER`.
+    ///
+    /// Default: the list in `OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS`, else the methods of the
+    /// conventions.
     #[must_use]
     pub fn known_methods(self, methods: KnownMethods) -> Self {
-        self.with(|config| config.methods = methods)
+        self.with_http(|options| options.known_methods(methods))
     }
 
-    /// Whose forwarded headers are believed when they name the scheme. Nobody's, by default.
+    /// Sets the proxies whose forwarded headers are trusted. Default: none, because any client can
+    /// send these headers.
     #[must_use]
-    pub fn trusted_proxies(self, proxies: Proxies) -> Self {
-        self.with(|config| config.proxies = proxies)
+    pub fn trusted_proxies(self, proxies: TrustedProxies) -> Self {
+        self.with_http(|options| options.trusted_proxies(proxies))
     }
 
-    /// The server speaks TLS itself, so the scheme is `https` unless a trusted proxy says
-    /// otherwise.
+    /// Declares that the server terminates TLS itself: the scheme is `https` unless a trusted proxy
+    /// forwards another one.
     #[must_use]
     pub fn https(self) -> Self {
-        self.with(|config| config.https = true)
+        self.with_http(HttpOptions::https)
     }
 }
 
 impl<B: Backend> Observe for MetricsLayer<B> {
     type Exchange = Option<MetricsExchange<B>>;
 
-    fn start(&self, request: &mut dyn RequestHead, at: Instant) -> Self::Exchange {
-        let instruments = &self.instruments;
-        let config = &instruments.config;
-        if !config.filter.observes(request) {
+    fn start(&self, request: &RequestInfo<'_>, at: Instant) -> Self::Exchange {
+        let state = &self.state;
+        let config = &state.config;
+        if !config.http.observes(request.head()) {
             return None;
         }
-        // Whatever is the caller's code comes before: if it panics, nothing is in flight.
-        let own = instruments.asked_of_request(request);
-        let sizes = config.naming.body_sizes;
-        let sent = sizes.then(|| content_length(request.headers())).flatten();
-        let routed = match config.kind {
-            Kind::Server => config.route.show(request, |route| {
-                route.map(|route| self.arrive(request, Some(route)))
-            }),
-            Kind::Client => Some(self.arrive(request, None)),
+        let instruments = state.instruments();
+        // Functions of the application are called first: if one panics, nothing is in flight.
+        let labels = if config.labels.is_empty() {
+            Own::Nothing
+        } else {
+            instruments.request_labels(config, request.head())
         };
-        let (arrived, late) = match routed {
-            Some(arrived) => (arrived, None),
-            None => {
-                let late = RouteSlot::of(request);
-                (self.arrive(request, None), late)
-            }
+        let route = match config.kind {
+            Kind::Server => request.route(Kind::Server, &config.http),
+            Kind::Client => RequestRoute::Unknown,
         };
-        let more = More { late, own, sent };
-        Some(MetricsExchange::new(instruments, arrived, more, at))
+        let is_late = config.kind == Kind::Server && matches!(route, RequestRoute::Unknown);
+        let values = RequestValues {
+            late_route: is_late.then(|| request.route_slot()).flatten(),
+            labels,
+            sent: config
+                .naming
+                .body_sizes
+                .then(|| request.body_size())
+                .flatten(),
+        };
+        let in_flight =
+            config.with_start_key(request, route.as_str(), |key| instruments.start(state, key));
+        Some(MetricsExchange::new(state, in_flight, values, at))
     }
-}
 
-impl<B: Backend> MetricsLayer<B> {
-    /// Counts an exchange in.
-    fn arrive(&self, request: &dyn RequestHead, route: Option<&str>) -> Arrived<B> {
-        let config = &self.instruments.config;
-        let forwarded;
-        let asked = match config.kind {
-            Kind::Server if config.asks_more() => {
-                forwarded = config.forwarded(request);
-                Some(config.asked_on_server(request, &forwarded))
-            }
-            Kind::Server => None,
-            Kind::Client => {
-                let server = semconv::server::on_client(&request.target(), request.headers());
-                Some(Asked::at(server))
-            }
-        };
-        let arrival = Arrival {
-            method: Some(request.method()),
-            route,
-            asked,
-        };
-        self.instruments.arrive(arrival)
+    /// Only functions of the application may read it.
+    fn reads_context(&self) -> bool {
+        !self.state.config.labels.is_empty()
     }
 }
 

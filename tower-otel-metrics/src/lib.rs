@@ -4,9 +4,9 @@
 //! # A whole server
 //!
 //! ```no_run
-//! # #[cfg(feature = "prometheus")] {
 //! use axum::{Router, routing::get};
-//! use tower_otel_metrics::{MetricsLayer, prometheus::Prometheus};
+//! use tower_otel_metrics::MetricsLayer;
+//! use tower_otel_prometheus::Prometheus;
 //!
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -19,7 +19,6 @@
 //!     axum::serve(listener, app).await?;
 //!     Ok(())
 //! }
-//! # }
 //! ```
 //!
 //! # A whole client
@@ -94,41 +93,35 @@
 //! | [`server_address`](MetricsLayer::server_address) | the host a server was asked for |
 //! | [`duration_to_head`](MetricsLayer::duration_to_head) | durations without the body |
 //!
-//! What happens inside of a handler, queries, model calls, logins and open sockets, has metrics
-//! in the module [`app`].
-//!
 //! # The recorder
 //!
 //! The layer records into the recorder of the [`metrics`] facade and keeps its handles, so install
 //! the recorder before the first request. While there is none, nothing is counted, and a warning
-//! says so once; a recorder that comes later counts from then on. With the feature `prometheus`
-//! there is one here, with a `/metrics` service, in the module `prometheus`.
+//! says so once; a recorder that comes later counts from then on. The crate
+//! [`tower-otel-prometheus`](https://docs.rs/tower-otel-prometheus) has one, with a `/metrics` service.
 //!
 //! # Features
 //!
-//! None is on by default. `prometheus` brings the module `prometheus`, `opentelemetry` the method
-//! `meter_provider`; `axum`, `connect-info`, `hyper-util`, `reqwest`, `reqwest-middleware` and
+//! None is on by default. `opentelemetry` brings the method `meter_provider`; `axum`, `connect-info`, `hyper-util`, `reqwest`, `reqwest-middleware` and
 //! `tower` are those of [`tower_otel_core`].
 //!
 //! [tower]: https://docs.rs/tower
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-pub mod app;
 mod backend;
-mod config;
 mod dimensions;
+mod end_key;
 mod exchange;
 mod instruments;
-mod keys;
 mod labels;
 mod layer;
 mod names;
 mod naming;
 mod options;
-#[cfg(feature = "prometheus")]
-pub mod prometheus;
 mod series;
+mod start_key;
+mod state;
 mod sync;
 
 pub use backend::{Backend, Facade, FacadeInFlight, FacadeOutcome};
@@ -137,7 +130,11 @@ pub use backend::{Otel, OtelInFlight, OtelInstruments, OtelOutcome};
 pub use exchange::MetricsExchange;
 pub use layer::MetricsLayer;
 pub use names::Names;
+#[doc(inline)]
+pub use tower_otel_core::{Filter, Hosts, HttpOptions, Kind, Route, RouteLayer, RouteSlot};
+#[doc(inline)]
+pub use tower_otel_semconv::{KnownMethods, TrustedProxies};
 
-#[cfg(all(doctest, feature = "prometheus"))]
+#[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -10,10 +10,6 @@ use crate::{
     names::{Metric, Metrics, Names},
 };
 
-/// Boundaries of the sizes of bodies, in bytes. The conventions advise none.
-#[cfg(any(feature = "opentelemetry", feature = "prometheus"))]
-pub(crate) const SIZE_BOUNDARIES: [f64; 7] = [1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8];
-
 /// The label that only the counter of requests has.
 pub(crate) const STATUS: &str = "status";
 

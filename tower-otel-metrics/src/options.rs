@@ -125,6 +125,6 @@ impl<B: Backend> MetricsLayer<B> {
     /// only then is known how.
     #[must_use]
     pub fn duration_to_head(self) -> Self {
-        self.with(|config| config.to_head = true)
+        self.with(|config| config.duration_to_head = true)
     }
 }

@@ -96,7 +96,7 @@ impl BaggagePolicy {
         if matches!(self.keys, Keys::None) || cx.baggage().is_empty() {
             return;
         }
-        if self.hosts.receive(request) && !is_in(request.headers()) {
+        if self.hosts.contains_host_of(request) && !is_in(request.headers()) {
             write(cx.baggage(), &self.keys, request.headers_mut());
         }
     }

@@ -5,7 +5,7 @@ use crate::w3c::{TRACEPARENT, TRACESTATE, traceparent, tracestate};
 use http::{HeaderMap, HeaderValue};
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, TraceContextExt, TraceState};
-use tower_otel_semconv::only_value;
+use tower_otel_semconv::single_header;
 
 /// Reads the caller's span from the headers of a request: `parent`, with that span as the active
 /// one.
@@ -139,7 +139,7 @@ pub(crate) struct Remote {
 impl Remote {
     fn of(headers: &HeaderMap) -> Option<Self> {
         // Of two there is none that could be believed.
-        let parent = only_value(headers, &TRACEPARENT);
+        let parent = single_header(headers, &TRACEPARENT);
         let states = headers.get_all(&TRACESTATE).iter();
         Self::parse(
             parent.into_iter().map(HeaderValue::as_bytes),

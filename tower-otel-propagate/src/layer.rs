@@ -7,7 +7,7 @@ use std::{
 
 use opentelemetry::Context;
 use tower_layer::Layer;
-use tower_otel_core::{Filter, Observe, RequestHead};
+use tower_otel_core::{Filter, Observe, RequestHead, RequestInfo};
 use tower_service::Service;
 
 use crate::{BaggagePolicy, Format, detect};
@@ -160,12 +160,18 @@ impl<S> Layer<S> for PropagateLayer {
     }
 }
 
-/// Nothing is left to do once the request is on its way, so nothing is wrapped.
+/// Writes the headers when the request is sent. The exchange has nothing left to observe.
 impl Observe for PropagateLayer {
     type Exchange = ();
 
-    fn start(&self, request: &mut dyn RequestHead, _at: Instant) {
+    fn start(&self, _request: &RequestInfo<'_>, _at: Instant) {}
+
+    fn send(&self, request: &mut dyn RequestHead) {
         self.propagate(request);
+    }
+
+    fn reads_context(&self) -> bool {
+        false
     }
 }
 

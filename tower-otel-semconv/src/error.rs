@@ -1,44 +1,42 @@
-//! The values `error.type` takes when no status code explains the failure.
+//! Values of `error.type` for failures without a status code.
 //!
-//! A message names files, addresses and sometimes secrets, and never repeats; so an error is put into one of a few
-//! classes, and one that fits none is `_OTHER`. Spans and metrics use the same value.
+//! Error messages have high cardinality and may contain addresses or secrets. Each error is mapped to one of a few
+//! classes, or to [`OTHER`](crate::OTHER). Spans and metrics record the same value.
 //!
 //! See [error attributes](https://opentelemetry.io/docs/specs/semconv/registry/attributes/error/).
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
 
-pub use super::OTHER;
-
-/// Time ran out.
+/// A time-out or deadline expired.
 pub const TIMEOUT: &str = "timeout";
-/// The exchange was given up before there was a response. On a server that is an error; a client that drops its own
-/// request meant to, so there this is no `error.type`.
+/// The response future was dropped before the response. Recorded on servers only: a client that drops its own
+/// request does so on purpose.
 pub const CANCELLED: &str = "cancelled";
-/// The response had begun, and its reader went away before the body's end.
+/// The response body was dropped before its end.
 pub const ABORTED: &str = "aborted";
 /// A handler or a body panicked.
 pub const PANIC: &str = "panic";
-/// No connection could be made, for a reason without a name of its own here.
+/// The connection could not be established, and no other class of this module applies.
 pub const CONNECT: &str = "connect";
-/// Nobody listens there.
+/// The connection was refused: no process listens on the address.
 pub const CONNECTION_REFUSED: &str = "connection_refused";
-/// The other end, or the network, tore the connection down.
+/// The peer or the network reset or aborted the connection.
 pub const CONNECTION_RESET: &str = "connection_reset";
-/// The connection was already closed, or ended in the middle of a message.
+/// The connection was closed before the message was complete.
 pub const CONNECTION_CLOSED: &str = "connection_closed";
-/// A body failed while it was sent or read.
+/// The transfer of a body failed.
 pub const BODY: &str = "body";
-/// A client was redirected too often, or to where it may not go.
+/// The client followed too many redirects, or refused one.
 pub const REDIRECT: &str = "redirect";
 
-/// How many errors of a chain are looked at: more than any honest chain has.
+/// The maximum number of errors of a chain that are examined. Bounds the cost of a cyclic chain.
 const MAX_DEPTH: usize = 32;
 
-/// The class of an error, found by walking its sources for an [`io::Error`] that says what happened.
+/// Returns the class of an error, taken from the first [`io::Error`] with a known kind in its chain of sources.
 ///
-/// `None` when none does: an adapter that knows its error type better asks that first, and what is left over is
-/// [`OTHER`]. Looks at 32 errors of the chain at most.
+/// Examines at most 32 errors of the chain. `None` if no kind is known; the caller then records
+/// [`OTHER`](crate::OTHER).
 ///
 /// ```
 /// use std::io;
@@ -53,7 +51,9 @@ pub fn classify(error: &(dyn Error + 'static)) -> Option<&'static str> {
     chain(error).find_map(|error| io_class(error.downcast_ref::<io::Error>()?.kind()))
 }
 
-/// Iterates over an error and its sources, at most 32 of them. The error that an `io::Error` wraps counts as its source.
+/// Returns an iterator over an error and its sources, at most 32 errors.
+///
+/// The error inside an [`io::Error`] counts as its source.
 pub fn chain<'a>(
     error: &'a (dyn Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
@@ -61,7 +61,7 @@ pub fn chain<'a>(
     let errors = std::iter::from_fn(move || {
         let error = next?;
         next = match error.downcast_ref::<io::Error>() {
-            // `source` of an io::Error passes over the error it wraps.
+            // `io::Error::source` skips the error it wraps.
             Some(io) => io.get_ref().map(|inner| inner as &(dyn Error + 'static)),
             None => error.source(),
         };
@@ -70,9 +70,8 @@ pub fn chain<'a>(
     errors.take(MAX_DEPTH)
 }
 
-/// The class of an I/O error's kind; `None` for kinds that say nothing about a connection.
-#[must_use]
-pub fn io_class(kind: ErrorKind) -> Option<&'static str> {
+/// Returns the class of an I/O error; `None` for kinds that are not about a connection.
+fn io_class(kind: ErrorKind) -> Option<&'static str> {
     Some(match kind {
         ErrorKind::TimedOut => TIMEOUT,
         ErrorKind::ConnectionRefused => CONNECTION_REFUSED,
@@ -110,22 +109,22 @@ mod tests {
     }
 
     #[derive(Debug)]
-    struct Ouroboros;
+    struct Cyclic;
 
-    impl fmt::Display for Ouroboros {
+    impl fmt::Display for Cyclic {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("ouroboros")
+            f.write_str("cyclic")
         }
     }
 
-    impl Error for Ouroboros {
+    impl Error for Cyclic {
         fn source(&self) -> Option<&(dyn Error + 'static)> {
             Some(self)
         }
     }
 
     #[test]
-    fn the_kind_of_an_io_error_decides() {
+    fn an_io_error_is_classified_by_its_kind() {
         for (kind, class) in [
             (ErrorKind::TimedOut, Some("timeout")),
             (ErrorKind::ConnectionRefused, Some("connection_refused")),
@@ -144,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn an_io_error_is_found_beneath_its_wrappers() {
+    fn a_wrapped_io_error_is_found() {
         let reset = || io::Error::from(ErrorKind::ConnectionReset);
         assert_eq!(classify(&Wrapped(Wrapped(reset()))), Some(CONNECTION_RESET));
         assert_eq!(
@@ -158,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_that_says_nothing_has_no_class() {
+    fn an_unknown_error_has_no_class() {
         assert_eq!(classify(&Wrapped(fmt::Error)), None);
         assert_eq!(
             classify(&io::Error::other("a message with a secret in it")),
@@ -167,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endless_chain_ends() {
-        assert_eq!(classify(&Ouroboros), None);
+    fn a_cyclic_chain_terminates() {
+        assert_eq!(classify(&Cyclic), None);
     }
 }

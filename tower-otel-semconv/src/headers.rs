@@ -1,10 +1,10 @@
-//! Header values that are only used when they are unambiguous.
+//! Headers that are used only if they occur exactly once.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-/// The value of a header that has exactly one.
-pub fn only_value<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
-    // Most messages have no header twice, and that is known before any is looked up.
+/// Returns the value of a header that occurs exactly once.
+pub fn single_header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+    // Most messages repeat no header. Comparing two lengths is cheaper than iterating over the values.
     if headers.len() == headers.keys_len() {
         return headers.get(name);
     }
@@ -13,9 +13,9 @@ pub fn only_value<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a H
     values.next().is_none().then_some(value)
 }
 
-/// The one `Content-Length` of a message, if it has exactly one and it is a number.
+/// Returns the `Content-Length` of a message in bytes, if the header occurs exactly once and is a number.
 pub fn content_length(headers: &HeaderMap) -> Option<u64> {
-    let value = only_value(headers, &header::CONTENT_LENGTH)?;
+    let value = single_header(headers, &header::CONTENT_LENGTH)?;
     if !value.as_bytes().iter().all(u8::is_ascii_digit) {
         return None;
     }
@@ -27,12 +27,11 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use http::HeaderValue;
 
     #[test]
-    fn a_value_is_the_only_one_whatever_else_is_there_twice() {
+    fn another_header_may_occur_twice() {
         let mut headers = HeaderMap::new();
-        let value = |headers: &HeaderMap| only_value(headers, &header::HOST).cloned();
+        let value = |headers: &HeaderMap| single_header(headers, &header::HOST).cloned();
         assert_eq!(value(&headers), None);
         let host = HeaderValue::from_static("a.example");
         headers.append(header::HOST, host.clone());
@@ -46,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_single_plain_content_length_counts() {
+    fn content_length_is_a_single_number() {
         let with = |values: &[&'static str]| {
             let mut headers = HeaderMap::new();
             for value in values {

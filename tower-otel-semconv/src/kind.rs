@@ -1,8 +1,10 @@
-/// Which end of the exchange a layer watches: the only switch between client and server.
+//! Client or server.
+
+/// The side of the exchange that is instrumented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// The exchange arrives from the network and is answered here.
+    /// The instrumented code receives the request and sends the response.
     Server,
-    /// The exchange is sent from here and answered elsewhere.
+    /// The instrumented code sends the request and receives the response.
     Client,
 }

@@ -1,30 +1,31 @@
-//! What the OpenTelemetry semantic conventions say about HTTP and gRPC, as data and as pure functions.
+//! The OpenTelemetry semantic conventions for HTTP and gRPC: names as constants, rules as pure functions.
 //!
-//! Nothing here opens a span or counts a request. Each file answers one question about plain values (a method, a
-//! header map, a status code, a peer's address), answers it for every input without panicking, and borrows or
-//! returns `&'static str` wherever the answer allows. When a stranger's bytes cannot be read, the answer is absent:
-//! an attribute that is missing can be noticed, one that is wrong is believed.
+//! Each item computes one attribute, or part of one, from plain data: a method, a header map, a status code, a peer
+//! address. No function panics, whatever the input is. Results borrow from the input or are `&'static str` where
+//! possible. Invalid input yields `None`, so that the attribute is omitted instead of wrong.
 //!
-//! | question | where |
+//! This crate depends on [`http`] only. It does not open spans or record metrics.
+//!
+//! | question | item |
 //! |---|---|
-//! | what is the attribute, the metric, the unit called? | [`attribute`], [`metric`] |
-//! | which method is it, and what is the span called? | [`KnownMethods`], [`span_name`] |
-//! | who asked, through which proxies, and which of them may be believed? | [`Proxies`], [`Forwarded`], [`Endpoint`] |
-//! | which server and scheme was meant? | [`server`], [`scheme`], [`HostPort`] |
-//! | which protocol was spoken? | [`protocol`] |
-//! | is it a person? | [`user_agent`] |
-//! | what must not be written down? | [`SensitiveKeys`] |
-//! | did it fail, and how is the failure called? | [`status`], [`error`] |
-//! | and when it is gRPC? | [`rpc`] |
+//! | What are the names of attributes, metrics and units? | [`attribute`], [`metric`] |
+//! | Which version of the conventions are these? | [`SCHEMA_URL`] |
+//! | Which method is recorded? What is the span's name? | [`KnownMethods`], [`span_name`] |
+//! | Who is the client behind the proxies? | [`TrustedProxies`], [`Forwarded`], [`Endpoint`] |
+//! | Which server was requested, with which scheme? | [`server`], [`server_scheme`], [`HostPort`] |
+//! | Which protocol version and transport are used? | [`protocol`] |
+//! | Is the client a bot or a test? | [`synthetic_type`] |
+//! | Which query parameters are redacted? | [`SensitiveKeys`] |
+//! | Is the result an error, and what is its `error.type`? | [`status`], [`error`] |
+//! | How is a gRPC call recorded? | [`rpc`] |
 //!
 //! # Example
 //!
-//! What a server behind one proxy says about a request:
+//! The attributes of a request that reaches a server through one trusted proxy:
 //!
 //! ```
 //! use http::Request;
-//! use tower_otel_semconv::{Kind, Target};
-//! use tower_otel_semconv::{self as semconv, KnownMethods, Proxies, SensitiveKeys};
+//! use tower_otel_semconv::{self as semconv, Kind, KnownMethods, SensitiveKeys, Target, TrustedProxies};
 //!
 //! let request = Request::get("/users/7?page=2&sig=s3cr3t")
 //!     .header("host", "10.0.0.5:8080")
@@ -38,12 +39,11 @@
 //! assert_eq!(semconv::span_name(method, Some("/users/{id}")), "GET /users/{id}");
 //!
 //! let peer = "10.0.0.1:51234".parse::<std::net::SocketAddr>()?;
-//! let forwarded = Proxies::hops(1).believe(request.headers(), Some(peer.into()));
-//! // The proxy wrote the last entry; the one before it is the client's own claim.
+//! let forwarded = TrustedProxies::hops(1).resolve(request.headers(), Some(peer.into()));
+//! // The proxy wrote the last entry. The client may have written the one before it.
 //! assert_eq!(forwarded.client.map(|c| c.address.to_string()).as_deref(), Some("203.0.113.7"));
-//! assert_eq!(semconv::scheme::on_server(&forwarded, None, &target), "https");
-//! let server = semconv::server::on_server(&forwarded, &target, request.headers());
-//! assert_eq!(server.map(|s| s.host), Some("api.example.com"));
+//! assert_eq!(semconv::server_scheme(&forwarded, None, &target), "https");
+//! assert_eq!(forwarded.host.as_deref(), Some("api.example.com"));
 //!
 //! let query = request.uri().query().unwrap_or_default();
 //! assert_eq!(SensitiveKeys::default().query(query), "page=2&sig=REDACTED");
@@ -55,42 +55,48 @@
 
 pub mod attribute;
 mod cidr;
-pub mod client;
+mod conventions;
+mod endpoint;
 pub mod error;
-pub mod forwarded;
+mod forwarded;
+mod forwarded_element;
+mod forwarded_view;
+mod header_list;
 mod headers;
-pub mod host;
+mod host_port;
 mod kind;
-mod list;
-pub mod method;
+mod known_methods;
+mod known_scheme;
 pub mod metric;
-pub mod name;
 pub mod protocol;
-pub mod redact;
+mod proxy_headers;
 pub mod rpc;
-pub mod scheme;
+mod sensitive_keys;
 pub mod server;
+mod server_scheme;
+mod span_name;
 pub mod status;
-mod story;
 mod target;
-pub mod trust;
-pub mod user_agent;
+mod trust_policy;
+mod trusted_proxies;
+mod user_agent;
 
-pub use cidr::BadCidr;
-pub use client::Endpoint;
-pub use headers::{content_length, only_value};
-pub use host::HostPort;
+pub use cidr::InvalidCidr;
+pub use conventions::{OTHER, SCHEMA_URL};
+pub use endpoint::Endpoint;
+pub use forwarded::Forwarded;
+pub use headers::{content_length, single_header};
+pub use host_port::HostPort;
 pub use kind::Kind;
-pub use method::KnownMethods;
-pub use name::span_name;
-pub use redact::SensitiveKeys;
+pub use known_methods::{KnownMethods, standard_method};
+pub use known_scheme::{default_port, known_scheme};
+pub use sensitive_keys::{REDACTED, SensitiveKeys};
+pub use server_scheme::server_scheme;
+pub use span_name::span_name;
 pub use target::Target;
-pub use trust::{Forwarded, ForwardedBy, Proxies};
+pub use trusted_proxies::{ForwardedHeaders, TrustedProxies};
+pub use user_agent::synthetic_type;
 
-/// The version of the conventions these names follow, for the instrumentation scope of a tracer or a meter.
-///
-/// See [telemetry schemas](https://opentelemetry.io/docs/specs/otel/schemas/).
-pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
-
-/// The conventions' word for a value outside the documented list, of a method, an error type or an RPC method alike.
-pub const OTHER: &str = "_OTHER";
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,11 +1,11 @@
-//! How the spoken version of HTTP is written, and what it travels on.
+//! The protocol version of HTTP and its transport.
 //!
 //! See [network attributes](https://opentelemetry.io/docs/specs/semconv/registry/attributes/network/),
 //! `network.protocol.version` and `network.transport`.
 
 use http::Version;
 
-/// The version as the conventions write it: `1.1`, and `2` rather than `2.0`. `None` for a version without a name.
+/// Returns `network.protocol.version`: `0.9`, `1.0`, `1.1`, `2` or `3`.
 ///
 /// ```
 /// use tower_otel_semconv::protocol;
@@ -24,7 +24,7 @@ pub fn version(version: Version) -> Option<&'static str> {
     })
 }
 
-/// What this version travels on between two IP addresses: `udp` for HTTP/3, `tcp` for those before it.
+/// Returns `network.transport` of a connection between two IP addresses: `udp` for HTTP/3, `tcp` for older versions.
 ///
 /// ```
 /// use tower_otel_semconv::protocol;
@@ -46,23 +46,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn major_versions_have_no_minor_from_two_on() {
-        let written = [
-            Version::HTTP_09,
-            Version::HTTP_10,
-            Version::HTTP_11,
-            Version::HTTP_2,
-            Version::HTTP_3,
-        ]
-        .map(version);
-        assert_eq!(
-            written,
-            [Some("0.9"), Some("1.0"), Some("1.1"), Some("2"), Some("3")]
-        );
+    fn versions_from_2_on_have_no_minor_number() {
+        for (http, text) in [
+            (Version::HTTP_09, "0.9"),
+            (Version::HTTP_10, "1.0"),
+            (Version::HTTP_11, "1.1"),
+            (Version::HTTP_2, "2"),
+            (Version::HTTP_3, "3"),
+        ] {
+            assert_eq!(version(http), Some(text));
+        }
     }
 
     #[test]
-    fn only_the_third_version_is_not_on_tcp() {
+    fn http_3_uses_udp() {
         for version in [Version::HTTP_10, Version::HTTP_11, Version::HTTP_2] {
             assert_eq!(transport(version), Some("tcp"));
         }

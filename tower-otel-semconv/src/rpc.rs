@@ -1,44 +1,47 @@
-//! gRPC over HTTP: the method's name, the status by name, and which of them are errors.
+//! gRPC calls: method name, status, and which statuses are errors.
 //!
 //! See [gRPC](https://opentelemetry.io/docs/specs/semconv/rpc/grpc/) and
-//! [RPC spans](https://opentelemetry.io/docs/specs/semconv/rpc/rpc-spans/). The status attribute is being renamed:
-//! [`RPC_RESPONSE_STATUS_CODE`] up to conventions 1.44.0, [`RPC_STATUS_CODE`] after.
+//! [RPC spans](https://opentelemetry.io/docs/specs/semconv/rpc/rpc-spans/). The conventions rename the status
+//! attribute after version 1.44.0; see [`StatusAttribute`].
 
 use http::{HeaderMap, HeaderName, StatusCode, header::CONTENT_TYPE};
 
-pub use super::attribute::{RPC_RESPONSE_STATUS_CODE, RPC_STATUS_CODE};
-use crate::Kind;
+use crate::attribute::{RPC_RESPONSE_STATUS_CODE, RPC_STATUS_CODE};
+use crate::conventions::OTHER;
+use crate::kind::Kind;
 
 /// The value of `rpc.system.name`.
 pub const SYSTEM: &str = "grpc";
 
-/// Where a call's status is sent: in the trailers, or in the head when there is no body.
+/// The header of a call's status. It is in the trailers, or in the response head if there is no body.
 static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
-/// The caller gave the call up.
+/// The caller cancelled the call.
 pub const CANCELLED: u8 = 1;
-/// Nobody has said what became of the call.
+/// The status of the call is unknown.
 pub const UNKNOWN: u8 = 2;
-/// Time ran out.
+/// The deadline expired before the call completed.
 pub const DEADLINE_EXCEEDED: u8 = 4;
-/// The server does not have this method.
+/// The server does not implement the method.
 pub const UNIMPLEMENTED: u8 = 12;
 /// The server could not be reached.
 pub const UNAVAILABLE: u8 = 14;
 
-/// The attribute that holds the status of a call. The conventions are renaming it.
+/// The attribute that records the status of a call.
+///
+/// The conventions rename it. Default: the released name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StatusAttribute {
-    /// `rpc.response.status_code`, as in conventions up to 1.44.0, the latest that are released.
+    /// `rpc.response.status_code`, the name in conventions up to 1.44.0 (the latest release).
     #[default]
     RpcResponseStatusCode,
-    /// `rpc.status_code`, as in conventions after 1.44.0.
+    /// `rpc.status_code`, the name in conventions after 1.44.0.
     RpcStatusCode,
 }
 
 impl StatusAttribute {
-    /// The name of the attribute.
+    /// Returns the name of the attribute.
     #[must_use]
     pub const fn key(self) -> &'static str {
         match self {
@@ -48,47 +51,49 @@ impl StatusAttribute {
     }
 }
 
-/// Whether a message speaks gRPC, by its `Content-Type`: `application/grpc`, with or without a codec after it.
+/// Returns `true` if the `Content-Type` of a message is `application/grpc`, optionally followed by a codec.
 ///
-/// gRPC-Web is not meant: its status travels inside the body.
+/// gRPC-Web is not included, because its status is part of the body.
 #[must_use]
 pub fn is_grpc(headers: &HeaderMap) -> bool {
     headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.as_bytes().split_at_checked(b"application/grpc".len()))
-        .is_some_and(|(media_type, rest)| {
+        .is_some_and(|(media_type, remaining)| {
             media_type.eq_ignore_ascii_case(b"application/grpc")
-                && matches!(rest.first(), None | Some(b'+' | b';' | b' '))
+                && matches!(remaining.first(), None | Some(b'+' | b';' | b' '))
         })
 }
 
-/// The value of `rpc.method` in a request's path: `/pkg.Service/Method` without its first slash.
+/// Returns `rpc.method` of a request path: `/pkg.Service/Method` without the first slash.
 ///
-/// `None` unless the path has exactly two parts. A client can still call what does not exist: once the answer is
-/// `UNIMPLEMENTED`, a server records `_OTHER` on its metrics.
+/// `None` unless the path has exactly two segments. The method may not exist: if the status is `UNIMPLEMENTED`, a
+/// server records `_OTHER` instead.
 ///
 /// ```
 /// use tower_otel_semconv::rpc;
 ///
-/// assert_eq!(rpc::split_path("/pkg.Service/Method"), Some("pkg.Service/Method"));
-/// assert_eq!(rpc::split_path("/healthz"), None);
+/// assert_eq!(rpc::method("/pkg.Service/Method"), Some("pkg.Service/Method"));
+/// assert_eq!(rpc::method("/healthz"), None);
 /// ```
 #[must_use]
-pub fn split_path(path: &str) -> Option<&str> {
+pub fn method(path: &str) -> Option<&str> {
     let name = path.strip_prefix('/')?;
     let (service, method) = name.split_once('/')?;
     (!service.is_empty() && !method.is_empty() && !method.contains('/')).then_some(name)
 }
 
-/// The name of an RPC span: the method where it is known, else `grpc`.
+/// Returns the name of an RPC span: the method, or `grpc` if the method is unknown.
 #[must_use]
 pub fn span_name(method: Option<&str>) -> &str {
     method
-        .filter(|m| !m.is_empty() && *m != super::OTHER)
+        .filter(|m| !m.is_empty() && *m != OTHER)
         .unwrap_or(SYSTEM)
 }
 
-/// The code in a head's or trailers' `grpc-status`; `None` where there is none.
+/// Returns the code of the `grpc-status` header in a response head or trailers; `None` without that header.
+///
+/// An invalid value is [`UNKNOWN`], as gRPC requires.
 #[must_use]
 pub fn status(headers: &HeaderMap) -> Option<u8> {
     headers
@@ -96,16 +101,8 @@ pub fn status(headers: &HeaderMap) -> Option<u8> {
         .map(|value| parse_status(value.as_bytes()))
 }
 
-/// The code a `grpc-status` value stands for. What is not one of the seventeen is `UNKNOWN`, as gRPC wants it.
-///
-/// ```
-/// use tower_otel_semconv::rpc;
-///
-/// assert_eq!(rpc::status_name(rpc::parse_status(b"14")), Some("UNAVAILABLE"));
-/// assert_eq!(rpc::status_name(rpc::parse_status(b"teapot")), Some("UNKNOWN"));
-/// ```
-#[must_use]
-pub fn parse_status(value: &[u8]) -> u8 {
+/// Parses a `grpc-status` value.
+fn parse_status(value: &[u8]) -> u8 {
     match *value {
         [digit @ b'0'..=b'9'] => digit - b'0',
         [b'1', digit @ b'0'..=b'6'] => 10 + digit - b'0',
@@ -113,10 +110,9 @@ pub fn parse_status(value: &[u8]) -> u8 {
     }
 }
 
-/// The code a response without `grpc-status` stands for, by its HTTP status. `200` is `UNKNOWN` too: a call that went
-/// well says so.
+/// Returns the code of a response without `grpc-status`, derived from its HTTP status.
 ///
-/// See [the mapping](https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md).
+/// `200` maps to [`UNKNOWN`], because a successful call sends `grpc-status`. See [the mapping](https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md).
 #[must_use]
 pub fn status_from_http(status: StatusCode) -> u8 {
     match status.as_u16() {
@@ -129,7 +125,7 @@ pub fn status_from_http(status: StatusCode) -> u8 {
     }
 }
 
-/// The name of a code, as the status attribute and `error.type` carry it; `None` beyond 16.
+/// Returns the name of a code, the value of the status attribute and of `error.type`; `None` above 16.
 ///
 /// See [status codes](https://grpc.io/docs/guides/status-codes/).
 #[must_use]
@@ -156,22 +152,21 @@ pub fn status_name(code: u8) -> Option<&'static str> {
     })
 }
 
-/// Whether a code ends the call with an error.
-///
-/// To a client all but `OK` is one. To a server only what is its own fault: `UNKNOWN`, `DEADLINE_EXCEEDED`,
-/// `UNIMPLEMENTED`, `INTERNAL`, `UNAVAILABLE`, `DATA_LOSS`, and a code that does not exist.
-#[must_use]
-pub fn is_error(kind: Kind, code: u8) -> bool {
+/// Returns `true` if a code makes the call an error.
+fn is_error(kind: Kind, code: u8) -> bool {
     match kind {
         Kind::Client => code != 0,
         Kind::Server => matches!(code, 2 | 4 | 12..=15 | 17..),
     }
 }
 
-/// The value of `error.type` a code calls for; `None` where it is no error.
+/// Returns `error.type` for a code: its name; `None` if the code is not an error.
+///
+/// For a client every code but `OK` is an error. For a server these are: `UNKNOWN`, `DEADLINE_EXCEEDED`,
+/// `UNIMPLEMENTED`, `INTERNAL`, `UNAVAILABLE`, `DATA_LOSS`, and codes above 16.
 #[must_use]
 pub fn error_type(kind: Kind, code: u8) -> Option<&'static str> {
-    is_error(kind, code).then(|| status_name(code).unwrap_or(super::OTHER))
+    is_error(kind, code).then(|| status_name(code).unwrap_or(OTHER))
 }
 
 #[cfg(test)]
@@ -182,25 +177,26 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_path_names_one_service_and_one_method() {
-        for (path, name) in [
-            ("/pkg.Service/Method", Some("pkg.Service/Method")),
-            ("/Service/M", Some("Service/M")),
-            ("pkg.Service/Method", None),
-            ("/pkg.Service/Method/", None),
-            ("/a/b/c", None),
-            ("//Method", None),
-            ("/Service/", None),
-            ("/", None),
-            ("", None),
-            ("*", None),
+    fn a_path_has_one_service_and_one_method() {
+        for case in [
+            "/pkg.Service/Method => pkg.Service/Method",
+            "/Service/M => Service/M",
+            "pkg.Service/Method => -",
+            "/pkg.Service/Method/ => -",
+            "/a/b/c => -",
+            "//Method => -",
+            "/Service/ => -",
+            "/ => -",
+            " => -",
+            "* => -",
         ] {
-            assert_eq!(split_path(path), name, "{path}");
+            let (path, expected) = case.split_once(" => ").unwrap();
+            assert_eq!(method(path).unwrap_or("-"), expected, "{path:?}");
         }
     }
 
     #[test]
-    fn seventeen_codes_have_names_and_survive_the_header() {
+    fn the_seventeen_codes_have_names() {
         for code in 0..=16 {
             assert_eq!(parse_status(code.to_string().as_bytes()), code);
             assert!(status_name(code).is_some());
@@ -209,26 +205,14 @@ mod tests {
     }
 
     #[test]
-    fn a_status_that_cannot_be_read_is_unknown() {
-        for value in [
-            "",
-            "17",
-            "-1",
-            "+1",
-            "00",
-            "01",
-            " 0",
-            "0 ",
-            "1.0",
-            "OK",
-            "999999999999",
-        ] {
+    fn an_invalid_status_is_unknown() {
+        for value in "|17|-1|+1|00|01| 0|0 |1.0|OK|999999999999".split('|') {
             assert_eq!(parse_status(value.as_bytes()), UNKNOWN, "{value:?}");
         }
     }
 
     #[test]
-    fn an_absent_status_is_not_an_unknown_one() {
+    fn a_missing_status_is_none() {
         let mut headers = HeaderMap::new();
         assert_eq!(status(&headers), None);
         headers.insert("grpc-status", HeaderValue::from_static("5"));
@@ -236,28 +220,29 @@ mod tests {
     }
 
     #[test]
-    fn a_response_that_is_not_of_grpc_stands_for_a_status() {
-        for (http, name) in [
-            (200, "UNKNOWN"),
-            (302, "UNKNOWN"),
-            (400, "INTERNAL"),
-            (401, "UNAUTHENTICATED"),
-            (403, "PERMISSION_DENIED"),
-            (404, "UNIMPLEMENTED"),
-            (429, "UNAVAILABLE"),
-            (431, "INTERNAL"),
-            (500, "UNKNOWN"),
-            (502, "UNAVAILABLE"),
-            (503, "UNAVAILABLE"),
-            (504, "UNAVAILABLE"),
+    fn an_http_status_maps_to_a_code() {
+        for case in [
+            "200 => UNKNOWN",
+            "302 => UNKNOWN",
+            "400 => INTERNAL",
+            "401 => UNAUTHENTICATED",
+            "403 => PERMISSION_DENIED",
+            "404 => UNIMPLEMENTED",
+            "429 => UNAVAILABLE",
+            "431 => INTERNAL",
+            "500 => UNKNOWN",
+            "502 => UNAVAILABLE",
+            "503 => UNAVAILABLE",
+            "504 => UNAVAILABLE",
         ] {
-            let code = status_from_http(StatusCode::from_u16(http).unwrap());
-            assert_eq!(status_name(code), Some(name), "{http}");
+            let (http, expected) = case.split_once(" => ").unwrap();
+            let code = status_from_http(http.parse().unwrap());
+            assert_eq!(status_name(code), Some(expected), "{http}");
         }
     }
 
     #[test]
-    fn a_server_answers_only_for_its_own_errors() {
+    fn a_code_caused_by_the_client_is_not_an_error_for_the_server() {
         let errors: Vec<_> = (0..=16)
             .filter(|&c| is_error(Kind::Server, c))
             .filter_map(status_name)
@@ -280,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn grpc_is_told_by_its_content_type() {
+    fn grpc_is_recognised_by_its_content_type() {
         for (value, grpc) in [
             ("application/grpc", true),
             ("application/grpc+proto", true),
@@ -299,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_span_without_a_method_is_called_after_the_system() {
+    fn a_span_without_a_method_is_named_grpc() {
         assert_eq!(span_name(Some("a.B/C")), "a.B/C");
         assert_eq!(span_name(Some("_OTHER")), "grpc");
         assert_eq!(span_name(None), "grpc");
@@ -307,13 +292,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_a_status(bytes in proptest::collection::vec(any::<u8>(), 0..8)) {
+        fn any_bytes_yield_a_known_status(bytes in proptest::collection::vec(any::<u8>(), 0..8)) {
             prop_assert!(status_name(parse_status(&bytes)).is_some());
         }
 
         #[test]
-        fn any_path_can_be_split(path in ".*") {
-            if let Some(name) = split_path(&path) {
+        fn a_method_has_exactly_one_slash(path in ".*") {
+            if let Some(name) = method(&path) {
                 prop_assert_eq!(name.matches('/').count(), 1);
             }
         }

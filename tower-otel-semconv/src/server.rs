@@ -1,193 +1,129 @@
-//! Which server was meant: `server.address` and `server.port`.
+//! The server of a request: `server.address` and `server.port`.
 //!
-//! On a server both are opt-in for metrics: the client chooses them.
+//! On a server both are opt-in for metrics, because the client controls them.
 //!
 //! See [HTTP spans](https://opentelemetry.io/docs/specs/semconv/http/http-spans/#setting-serveraddress-and-serverport-attributes).
 
-use http::{HeaderMap, HeaderValue, header::HOST};
+use http::HeaderValue;
 
-use super::host::HostPort;
-use super::trust::Forwarded;
-use crate::{Target, only_value};
+use crate::host_port::HostPort;
+use crate::target::Target;
 
-/// The server a received request asked for.
+/// Returns the server that a received request names.
 ///
-/// The first that is there: a believed forwarded host; the URI's authority, which is HTTP/2's `:authority`; the
-/// `Host` header. The first decides even if it cannot be read, and two `Host` lines are none, since either might be
-/// the one another hop believed. The port is there only if it was written: behind a proxy the scheme's default may
-/// not be what the client dialled.
+/// The first of these sources is used, even if it is invalid:
+///
+/// 1. the authority of the target, which is `:authority` in HTTP/2; `None` if it contains user information
+/// 2. the `Host` header, which `host` returns if it occurs exactly once
+///
+/// A [host that a trusted proxy forwards](crate::Forwarded::host) takes precedence over both.
+///
+/// The port is `None` unless it was written: behind a proxy, the client may have used another port than the default.
 ///
 /// ```
-/// use http::Request;
-/// use tower_otel_semconv::{Target, Forwarded, HostPort, server};
+/// use http::{Request, header::HOST};
+/// use tower_otel_semconv::{HostPort, Target, server, single_header};
 ///
 /// let request = Request::get("/users").header("host", "[::1]:5000").body(())?;
-/// let nothing = Forwarded::default();
-/// let server = server::on_server(&nothing, &Target::of(request.uri()), request.headers());
+/// let host = || single_header(request.headers(), &HOST);
+/// let server = server::on_server(&Target::of(request.uri()), host);
 /// assert_eq!(server, Some(HostPort { host: "::1", port: Some(5000) }));
 /// # Ok::<(), http::Error>(())
 /// ```
 #[must_use]
 pub fn on_server<'a>(
-    forwarded: &'a Forwarded<'_>,
     target: &Target<'a>,
-    headers: &'a HeaderMap,
+    host: impl FnOnce() -> Option<&'a HeaderValue>,
 ) -> Option<HostPort<'a>> {
-    named_on_server(forwarded, target, headers).and_then(HostPort::read)
-}
-
-/// The text that [`on_server`] reads, for who reads it later.
-#[must_use]
-pub fn named_on_server<'a>(
-    forwarded: &'a Forwarded<'_>,
-    target: &Target<'a>,
-    headers: &'a HeaderMap,
-) -> Option<&'a [u8]> {
-    if let Some(host) = &forwarded.host {
-        return Some(host.as_bytes());
-    }
     match target.authority {
-        // HTTP forbids credentials here; who sends them may have meant anything.
+        // HTTP forbids user information in a received target.
         Some(_) if target.has_userinfo => None,
-        Some(authority) => Some(authority.as_bytes()),
-        None => host_header(headers),
+        Some(authority) => HostPort::parse(authority),
+        None => HostPort::parse_bytes(host()?.as_bytes()),
     }
 }
 
-/// The server a request is about to be sent to: the URI's authority, else the `Host` header.
+/// Returns the server that a client sends a request to: the authority of the target, else the `Host` header, which
+/// `host` returns if it occurs exactly once.
 ///
-/// The conventions require the port here, so the scheme's default stands in where none was written; it is absent
-/// only if there is no scheme either. Credentials in the URL are stepped over.
+/// The conventions require the port on a client. Without a port, the default port of the scheme is returned. User
+/// information in the URL is ignored.
 ///
 /// ```
-/// use http::{HeaderMap, Uri};
-/// use tower_otel_semconv::{Target, HostPort, server};
+/// use http::Uri;
+/// use tower_otel_semconv::{HostPort, Target, server};
 ///
-/// let (uri, headers) = (Uri::from_static("https://api.example.com/users"), HeaderMap::new());
-/// let server = server::on_client(&Target::of(&uri), &headers);
+/// let uri = Uri::from_static("https://api.example.com/users");
+/// let server = server::on_client(&Target::of(&uri), || None);
 /// assert_eq!(server, Some(HostPort { host: "api.example.com", port: Some(443) }));
 /// ```
 #[must_use]
-pub fn on_client<'a>(target: &Target<'a>, headers: &'a HeaderMap) -> Option<HostPort<'a>> {
-    let host = named_on_client(target, headers).and_then(HostPort::read);
-    host.map(|host| host.or_default_port(target.scheme))
-}
-
-/// The text that [`on_client`] reads, for who reads it later.
-#[must_use]
-pub fn named_on_client<'a>(target: &Target<'a>, headers: &'a HeaderMap) -> Option<&'a [u8]> {
-    match target.authority {
-        Some(authority) => Some(authority.as_bytes()),
-        None => host_header(headers),
-    }
-}
-
-fn host_header(headers: &HeaderMap) -> Option<&[u8]> {
-    only_value(headers, &HOST).map(HeaderValue::as_bytes)
+pub fn on_client<'a>(
+    target: &Target<'a>,
+    host: impl FnOnce() -> Option<&'a HeaderValue>,
+) -> Option<HostPort<'a>> {
+    let server = match target.authority {
+        Some(authority) => HostPort::parse(authority),
+        None => HostPort::parse_bytes(host()?.as_bytes()),
+    };
+    server.map(|server| server.or_default_port(target.scheme))
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, missing_docs)]
 mod tests {
     use super::*;
+    use crate::headers::single_header;
+    use http::{HeaderMap, header::HOST};
 
-    fn hosts(lines: &[&str]) -> HeaderMap {
-        lines
-            .iter()
-            .map(|line| (HOST, HeaderValue::from_bytes(line.as_bytes()).unwrap()))
-            .collect()
+    /// Parses a table line `target | Host headers => host port`.
+    fn case(line: &str) -> (http::Uri, HeaderMap, &str) {
+        let (request, expected) = line.split_once(" => ").unwrap();
+        let (uri, hosts) = request.split_once(" |").unwrap();
+        let host = |host: &str| (HOST, HeaderValue::from_bytes(host.as_bytes()).unwrap());
+        let headers = hosts.split_whitespace().map(host).collect();
+        (uri.parse().unwrap(), headers, expected)
     }
 
-    fn host(host: &str, port: Option<u16>) -> Option<HostPort<'_>> {
-        Some(HostPort { host, port })
+    fn text(server: Option<HostPort<'_>>) -> String {
+        server.map_or("none".to_owned(), |HostPort { host, port }| {
+            let port = port.map_or("-".to_owned(), |port| port.to_string());
+            format!("{host} {port}")
+        })
     }
 
     #[test]
-    fn the_first_source_decides_on_a_server() {
-        let nothing = Forwarded::default();
-        let proxy = Forwarded {
-            host: Some("front.example:8443".into()),
-            ..Forwarded::default()
-        };
-        let broken = Forwarded {
-            host: Some("a b".into()),
-            ..Forwarded::default()
-        };
-        for (forwarded, uri, lines, expected) in [
-            (
-                &proxy,
-                "http://authority.example/",
-                &["host.example"][..],
-                host("front.example", Some(8443)),
-            ),
-            (
-                &nothing,
-                "http://authority.example/",
-                &["host.example"],
-                host("authority.example", None),
-            ),
-            (
-                &nothing,
-                "/",
-                &["host.example:81"],
-                host("host.example", Some(81)),
-            ),
-            (
-                &nothing,
-                "tunnel.example:443",
-                &[],
-                host("tunnel.example", Some(443)),
-            ),
-            (&nothing, "/", &[], None),
-            (&nothing, "/", &["host.example", "host.example"], None),
-            (&nothing, "/", &["host.example:port"], None),
-            (&nothing, "/", &["h\u{f6}st.example"], None),
-            (
-                &nothing,
-                "http://user:pass@authority.example/",
-                &["host.example"],
-                None,
-            ),
-            (&broken, "/", &["host.example"], None),
+    fn a_server_uses_the_first_source_even_if_it_is_invalid() {
+        for line in [
+            "http://authority.example/ | host.example => authority.example -",
+            "/ | host.example:81 => host.example 81",
+            "tunnel.example:443 | => tunnel.example 443",
+            "/ | => none",
+            "/ | host.example host.example => none",
+            "/ | host.example:port => none",
+            "/ | h\u{f6}st.example => none",
+            "http://user:pass@authority.example/ | host.example => none",
         ] {
-            let (uri, headers) = (uri.parse().unwrap(), hosts(lines));
-            assert_eq!(
-                on_server(forwarded, &Target::of(&uri), &headers),
-                expected,
-                "{uri} {lines:?}"
-            );
+            let (uri, headers, expected) = case(line);
+            let server = on_server(&Target::of(&uri), || single_header(&headers, &HOST));
+            assert_eq!(text(server), expected, "{line}");
         }
     }
 
     #[test]
-    fn a_client_fills_in_the_port_of_the_scheme() {
-        for (uri, lines, expected) in [
-            ("http://a.example/", &[][..], host("a.example", Some(80))),
-            (
-                "https://a.example/",
-                &["host.example"],
-                host("a.example", Some(443)),
-            ),
-            (
-                "https://a.example:8443/",
-                &[],
-                host("a.example", Some(8443)),
-            ),
-            (
-                "https://user:pass@[2001:db8::1]/",
-                &[],
-                host("2001:db8::1", Some(443)),
-            ),
-            ("/", &["host.example"], host("host.example", None)),
-            ("/", &["host.example:81"], host("host.example", Some(81))),
-            ("/", &[], None),
+    fn a_client_uses_the_default_port_of_the_scheme() {
+        for line in [
+            "http://a.example/ | => a.example 80",
+            "https://a.example/ | host.example => a.example 443",
+            "https://a.example:8443/ | => a.example 8443",
+            "https://user:pass@[2001:db8::1]/ | => 2001:db8::1 443",
+            "/ | host.example => host.example -",
+            "/ | host.example:81 => host.example 81",
+            "/ | => none",
         ] {
-            let (uri, headers) = (uri.parse().unwrap(), hosts(lines));
-            assert_eq!(
-                on_client(&Target::of(&uri), &headers),
-                expected,
-                "{uri} {lines:?}"
-            );
+            let (uri, headers, expected) = case(line);
+            let server = on_client(&Target::of(&uri), || single_header(&headers, &HOST));
+            assert_eq!(text(server), expected, "{line}");
         }
     }
 }

@@ -1,14 +1,14 @@
-//! When a status code is an error, and how it is written.
+//! HTTP status codes: which are errors, and their `error.type`.
 //!
 //! See [HTTP spans, status](https://opentelemetry.io/docs/specs/semconv/http/http-spans/#status).
 
-use super::OTHER;
-use crate::Kind;
+use crate::conventions::OTHER;
+use crate::kind::Kind;
 
-/// Whether a status ends the exchange with an error.
+/// Returns `true` if a status code makes the exchange an error.
 ///
-/// `4xx` is the client's mistake: an error where it was received, none where it was sent. `5xx`, and every number
-/// outside `100..=599`, is an error at both ends.
+/// `4xx` is an error for the client that receives it, not for the server that sends it. `5xx`, and every number
+/// outside `100..=599`, is an error for both.
 ///
 /// ```
 /// use tower_otel_semconv::{Kind, status};
@@ -29,25 +29,25 @@ pub fn is_error(kind: Kind, status: u16) -> bool {
     }
 }
 
-/// The value of `error.type` a status calls for; `None` where it is no error.
+/// Returns `error.type` for a status code: the code as text, such as `"503"`; `None` if it is not an error.
+///
+/// A number outside `100..=999` is `_OTHER`. Does not allocate.
 #[must_use]
 pub fn error_type(kind: Kind, status: u16) -> Option<&'static str> {
-    is_error(kind, status).then(|| status_text(status))
+    is_error(kind, status).then(|| code_text(status))
 }
 
-/// A status as text, without allocating: `"503"`. A number that cannot be a status (outside `100..=999`) is
-/// `_OTHER`.
-#[must_use]
-pub fn status_text(status: u16) -> &'static str {
+/// Returns a status code as text, `_OTHER` outside `100..=999`.
+fn code_text(status: u16) -> &'static str {
     usize::from(status)
-        .checked_sub(FIRST)
+        .checked_sub(FIRST_CODE)
         .and_then(|index| CODES.get(index * 3..index * 3 + 3))
         .unwrap_or(OTHER)
 }
 
-const FIRST: usize = 100;
+const FIRST_CODE: usize = 100;
 
-/// `"100101102…999"`, cut in threes.
+/// All codes in a row, three digits each: `"100101102...999"`.
 static CODES: &str = match std::str::from_utf8(&DIGITS) {
     Ok(codes) => codes,
     Err(_) => "",
@@ -55,13 +55,13 @@ static CODES: &str = match std::str::from_utf8(&DIGITS) {
 
 static DIGITS: [u8; 900 * 3] = digits();
 
-// Evaluated by the compiler, so an index out of bounds would be an error there and not in anyone's request.
+// Evaluated at compile time: an index out of bounds is a compile error.
 #[allow(clippy::indexing_slicing)]
 const fn digits() -> [u8; 900 * 3] {
     let mut digits = [b'0'; 900 * 3];
     let mut index = 0;
     while index < 900 {
-        let code = index + FIRST;
+        let code = index + FIRST_CODE;
         digits[index * 3] += (code / 100) as u8;
         digits[index * 3 + 1] += (code / 10 % 10) as u8;
         digits[index * 3 + 2] += (code % 10) as u8;
@@ -77,7 +77,7 @@ mod tests {
     use Kind::{Client, Server};
 
     #[test]
-    fn a_client_error_is_an_error_only_to_the_client() {
+    fn a_client_error_is_an_error_only_for_the_client() {
         for (status, server, client) in [
             (100, false, false),
             (101, false, false),
@@ -96,26 +96,24 @@ mod tests {
     }
 
     #[test]
-    fn a_status_nobody_can_interpret_is_an_error() {
+    fn a_number_outside_100_to_599_is_an_error() {
         for status in [0, 1, 99, 600, 999, 1000, u16::MAX] {
-            assert!(
-                is_error(Server, status) && is_error(Client, status),
-                "{status}"
-            );
+            assert!(is_error(Server, status), "{status}");
+            assert!(is_error(Client, status), "{status}");
         }
     }
 
     #[test]
-    fn every_status_is_written_as_its_three_digits() {
+    fn a_status_code_is_written_as_three_digits() {
         for status in 100..=999 {
-            assert_eq!(status_text(status), status.to_string());
+            assert_eq!(code_text(status), status.to_string());
         }
     }
 
     #[test]
-    fn a_number_that_is_no_status_has_no_digits() {
+    fn a_number_outside_100_to_999_is_other() {
         for status in [0, 99, 1000, u16::MAX] {
-            assert_eq!(status_text(status), "_OTHER");
+            assert_eq!(code_text(status), "_OTHER");
         }
     }
 

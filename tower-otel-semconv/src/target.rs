@@ -1,15 +1,14 @@
-//! Where a request goes.
+//! The target of a request, split into its parts.
 
 use http::Uri;
 
-use super::host::HostPort;
+use crate::host_port::HostPort;
 
-/// The parts of a request target, as the request itself spells them.
+/// The parts of a request target, as they were written.
 ///
-/// An origin-form target (`GET /users/7`) has neither scheme nor authority: on a server these come
-/// from the connection and from headers, which is for the rules in [`semconv`](crate::semconv) to
-/// say. What stood in the user information is not among the parts, so that nobody writes it down
-/// by mistake.
+/// An origin-form target (`GET /users/7`) has no scheme and no authority. On a server,
+/// [`server_scheme`](crate::server_scheme) and [`server::on_server`](crate::server::on_server) determine them from the
+/// connection and the headers. The user information is not stored, so that it cannot be recorded by mistake.
 ///
 /// ```
 /// use tower_otel_semconv::Target;
@@ -29,20 +28,20 @@ use super::host::HostPort;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target<'a> {
-    /// The scheme, where the target is absolute.
+    /// The scheme of an absolute target.
     pub scheme: Option<&'a str>,
-    /// Whether there was a user name, a password or both.
+    /// Whether the target contains a user name or a password.
     pub has_userinfo: bool,
     /// Host and port as they were written, without user information.
     pub authority: Option<&'a str>,
-    /// The path, without query. Empty for the authority form of `CONNECT`.
+    /// The path without query. Empty for the authority form of `CONNECT`.
     pub path: &'a str,
-    /// The query, without its question mark.
+    /// The query without its question mark.
     pub query: Option<&'a str>,
 }
 
 impl<'a> Target<'a> {
-    /// The parts of a URI.
+    /// Returns the parts of a URI.
     pub fn of(uri: &'a Uri) -> Self {
         Self::with_authority(
             uri.scheme_str(),
@@ -52,7 +51,7 @@ impl<'a> Target<'a> {
         )
     }
 
-    /// Returns the parts of a target whose authority may still contain user information, which is removed.
+    /// Creates a target from its parts. User information is removed from the authority.
     #[must_use]
     pub fn with_authority(
         scheme: Option<&'a str>,
@@ -74,7 +73,7 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// The host, if the target names one: an IPv6 address without its brackets.
+    /// Returns the host of the target. An IPv6 address has no brackets.
     pub fn host(&self) -> Option<&'a str> {
         HostPort::parse(self.authority?).map(|server| server.host)
     }

@@ -1,25 +1,29 @@
-//! Whether a request was made by a machine that says so.
+//! Synthetic requests, recognised by their user agent.
 //!
 //! See [user agent attributes](https://opentelemetry.io/docs/specs/semconv/registry/attributes/user-agent/),
 //! `user_agent.synthetic.type`.
 
-/// Parts of the names of those that make synthetic requests, and what those are. The conventions leave the list to
-/// instrumentations; this is the one that OpenTelemetry's own use, so that services in several languages agree.
+/// Parts of user agent names and their synthetic type.
+///
+/// The conventions leave the list to instrumentations. This is the list of OpenTelemetry's own instrumentations, so
+/// that services in several languages record the same values.
 const SYNTHETIC: [(&str, &str); 3] = [
     ("alwayson", "test"),
     ("googlebot", "bot"),
     ("bingbot", "bot"),
 ];
 
-/// `bot` or `test` for a user agent that is known as one, in whatever case. `None` says nothing: most bots are not
-/// on the list.
+/// Returns `user_agent.synthetic.type`, `bot` or `test`, for a known synthetic user agent.
+///
+/// The list is short: Googlebot, Bingbot and AlwaysOn, in any letter case. `None` does not mean that the client is
+/// not a bot.
 ///
 /// ```
-/// use tower_otel_semconv::user_agent;
+/// use tower_otel_semconv::synthetic_type;
 ///
 /// let agent = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)";
-/// assert_eq!(user_agent::synthetic_type(agent), Some("bot"));
-/// assert_eq!(user_agent::synthetic_type("curl/8.14.1"), None);
+/// assert_eq!(synthetic_type(agent), Some("bot"));
+/// assert_eq!(synthetic_type("curl/8.14.1"), None);
 /// ```
 #[must_use]
 pub fn synthetic_type(user_agent: &str) -> Option<&'static str> {
@@ -35,28 +39,23 @@ pub fn synthetic_type(user_agent: &str) -> Option<&'static str> {
 }
 
 #[cfg(test)]
-#[allow(missing_docs)]
+#[allow(clippy::unwrap_used, missing_docs)]
 mod tests {
     use super::*;
 
     #[test]
-    fn who_is_known_is_a_bot_or_a_test_wherever_the_name_stands() {
-        for (agent, kind) in [
-            ("Googlebot/2.1", Some("bot")),
-            ("a GOOGLEBOT", Some("bot")),
-            (
-                "Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)",
-                Some("bot"),
-            ),
-            (
-                "Mozilla/5.0 (MSIE 9.0; AppInsights; AlwaysOn)",
-                Some("test"),
-            ),
-            ("googlebo", None),
-            ("", None),
-            ("Mozilla/5.0 (X11; Linux x86_64; rv:140.0)", None),
+    fn a_known_name_is_found_anywhere_in_the_user_agent() {
+        for case in [
+            "Googlebot/2.1 => bot",
+            "a GOOGLEBOT => bot",
+            "Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm) => bot",
+            "Mozilla/5.0 (MSIE 9.0; AppInsights; AlwaysOn) => test",
+            "googlebo => -",
+            " => -",
+            "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) => -",
         ] {
-            assert_eq!(synthetic_type(agent), kind, "{agent}");
+            let (agent, expected) = case.split_once(" => ").unwrap();
+            assert_eq!(synthetic_type(agent).unwrap_or("-"), expected, "{case}");
         }
     }
 }

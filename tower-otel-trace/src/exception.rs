@@ -1,4 +1,4 @@
-//! What went wrong, in its own words, as a record of the log.
+//! Exceptions as log events.
 
 use std::fmt::Write;
 
@@ -8,13 +8,13 @@ use tracing::{Level, field};
 
 use crate::backend::TARGET;
 
-/// How many causes of an error are written down.
-const MOST_CAUSES: usize = 16;
+/// How many causes of an error are logged.
+const MAX_CAUSES: usize = 16;
 
-/// Logs the error or the panic that ended an exchange, inside of its span.
+/// Logs the error or the panic that ended an exchange, in the current span.
 ///
 /// See [exceptions](https://opentelemetry.io/docs/specs/semconv/exceptions/exceptions-logs/).
-pub(crate) fn record(end: End<'_>) {
+pub(crate) fn log(end: End<'_>) {
     match end {
         End::Failed(failure) => tracing::event!(
             target: TARGET,
@@ -34,12 +34,12 @@ pub(crate) fn record(end: End<'_>) {
     }
 }
 
-/// The chain of causes, one in a line; absent if there is none.
+/// Returns the chain of causes, one per line, or `None` if there is none.
 fn causes(failure: &Failure<'_>) -> Option<String> {
     let mut text = String::new();
     let first = failure.as_error().and_then(|error| error.source());
-    for cause in std::iter::successors(first, |cause| cause.source()).take(MOST_CAUSES) {
-        // Writing to a String cannot fail; a Display that does has its own reasons.
+    for cause in std::iter::successors(first, |cause| cause.source()).take(MAX_CAUSES) {
+        // Writing to a `String` fails only if the `Display` of the cause fails.
         let _ = writeln!(text, "caused by: {cause}");
     }
     (!text.is_empty()).then_some(text)

@@ -1,136 +1,140 @@
-//! The life of one span.
+//! The exchange of a [`TraceLayer`](crate::TraceLayer): one span from the request to the end of the response.
 
 use std::{sync::Arc, time::Instant};
 
 use http::{Method, StatusCode};
 use opentelemetry::trace::TraceContextExt;
-use tower_otel_core::{End, Exchange, Kind, RequestHead, ResponseHead, RouteSlot, Routing};
+use tower_otel_core::{End, Exchange, Kind, RequestInfo, ResponseHead, RouteSlot};
 use tower_otel_semconv::{Endpoint, attribute, protocol, span_name};
 
 use crate::{
-    OptIn, SpanHandle,
-    backend::{Attribute, Backend, Span, Value},
-    config::Told,
+    backend::{LateAttribute, LateValue, OpenSpan, SpanBackend},
     exception,
-    facts::Protocol,
-    grpc::Call,
+    grpc::GrpcSpan,
+    opt_in::OptIn,
+    request::Protocol,
+    span_handle::SpanHandle,
+    state::LayerState,
 };
 
-/// One exchange as a span: opened at the request, closed at the end of the response.
+/// One exchange as a span.
 #[derive(Debug)]
-pub struct TraceExchange<B: Backend> {
+pub struct TraceExchange<B: SpanBackend> {
     span: B::Span,
-    told: Arc<Told<B>>,
+    state: Arc<LayerState<B>>,
     status: Option<StatusCode>,
-    late: Option<(RouteSlot, Method)>,
-    bytes: u64,
-    // In a box, because few exchanges have any of it and all are moved about.
-    rare: Option<Box<Rare>>,
+    late_route: Option<(RouteSlot, Method)>,
+    body_bytes: u64,
+    // Boxed, because few exchanges have extras and every exchange is moved several times.
+    extras: Option<Box<Extras>>,
 }
 
+/// What few exchanges have.
 #[derive(Debug, Default)]
-struct Rare {
-    call: Option<Call>,
+struct Extras {
+    grpc: Option<GrpcSpan>,
     handle: Option<SpanHandle>,
 }
 
-impl<B: Backend> TraceExchange<B> {
-    pub(crate) fn new(
-        span: B::Span,
-        told: &Arc<Told<B>>,
-        routing: Routing,
-        request: &mut dyn RequestHead,
-    ) -> Self {
-        let mut exchange = Self::filtered(span, told);
-        if let Routing::Late(slot) = routing {
-            exchange.late = Some((slot, request.method().clone()));
-        }
-        exchange.open(request);
-        exchange
-    }
-
-    /// A gRPC call.
-    pub(crate) fn of_call(
-        span: B::Span,
-        told: &Arc<Told<B>>,
-        call: Call,
-        request: &mut dyn RequestHead,
-    ) -> Self {
-        let mut exchange = Self::filtered(span, told);
-        exchange.rare().call = Some(call);
-        exchange.open(request);
-        exchange
-    }
-
-    pub(crate) fn filtered(span: B::Span, told: &Arc<Told<B>>) -> Self {
+impl<B: SpanBackend> TraceExchange<B> {
+    pub(crate) fn new(span: B::Span, state: &Arc<LayerState<B>>) -> Self {
         Self {
             span,
-            told: Arc::clone(told),
+            state: Arc::clone(state),
             status: None,
-            late: None,
-            bytes: 0,
-            rare: None,
+            late_route: None,
+            body_bytes: 0,
+            extras: None,
+        }
+    }
+
+    /// Waits for the route, which the server may learn later.
+    pub(crate) fn await_route(&mut self, request: &RequestInfo<'_>) {
+        if let Some(slot) = request.route_slot() {
+            self.late_route = Some((slot, request.method().clone()));
+        }
+    }
+
+    /// Records a gRPC call.
+    pub(crate) fn set_grpc(&mut self, grpc: GrpcSpan) {
+        self.extras().grpc = Some(grpc);
+    }
+
+    /// Copies captured headers, and exposes the span to the handler.
+    #[inline]
+    pub(crate) fn opened(&mut self, request: &RequestInfo<'_>) {
+        let config = &self.state.config;
+        config
+            .request_headers
+            .copy(request.headers(), self.protocol(), || self.span.context());
+        if config.exposes_span {
+            self.expose(request);
         }
     }
 
     #[cold]
-    fn rare(&mut self) -> &mut Rare {
-        self.rare.get_or_insert_default()
-    }
-
-    fn open(&mut self, request: &mut dyn RequestHead) {
-        let span = || self.span.context();
-        self.told
-            .config
-            .request_headers
-            .copy(request.headers(), self.protocol(), span);
-        if self.told.config.exposes_span {
-            self.rare().handle = expose(&self.span, request);
+    fn expose(&mut self, request: &RequestInfo<'_>) {
+        if let Some(handle) = self.span.context().map(SpanHandle::new) {
+            if request.insert(handle.clone()) {
+                self.extras().handle = Some(handle);
+            }
         }
     }
 
+    #[cold]
+    fn extras(&mut self) -> &mut Extras {
+        self.extras.get_or_insert_default()
+    }
+
     fn protocol(&self) -> Protocol {
-        match self.call() {
+        match self.grpc() {
             None => Protocol::Http,
             Some(_) => Protocol::Grpc,
         }
     }
 
-    fn call(&self) -> Option<&Call> {
-        self.rare.as_ref()?.call.as_ref()
+    fn grpc(&self) -> Option<&GrpcSpan> {
+        self.extras.as_ref()?.grpc.as_ref()
     }
 
-    fn is_named(&self) -> bool {
-        let handle = self.rare.as_ref().and_then(|rare| rare.handle.as_ref());
-        handle.is_some_and(SpanHandle::is_named)
+    /// Returns whether the handler has renamed the span.
+    fn is_renamed(&self) -> bool {
+        let handle = self
+            .extras
+            .as_ref()
+            .and_then(|extras| extras.handle.as_ref());
+        handle.is_some_and(SpanHandle::is_renamed)
     }
 
-    /// Names the span after a route that has been told by now.
-    fn take_late_route(&mut self) {
-        let Some((slot, method)) = self.late.take() else {
+    /// Records the route that was set since the start, and renames the span after it.
+    fn record_late_route(&mut self) {
+        let Some((slot, method)) = self.late_route.take() else {
             return;
         };
         let Some(route) = slot.get() else {
             return;
         };
         let route = route.as_str();
-        self.set(attribute::HTTP_ROUTE, Value::Str(route));
-        if self.is_named() {
+        self.span.set(attribute::HTTP_ROUTE, LateValue::Text(route));
+        if self.is_renamed() {
             return;
         }
         if let Some(context) = self.span.context() {
-            let name = span_name(self.told.config.methods.name(&method), Some(route));
+            let methods = self.state.config.http.methods();
+            let name = span_name(methods.name(&method), Some(route));
             context.span().update_name(name.into_owned());
         }
     }
 
-    fn client_response(&self, response: &dyn ResponseHead) {
+    fn client_response(&mut self, response: &dyn ResponseHead) {
         let peer = response.peer().map(Endpoint::from);
         let address = peer.map(|peer| peer.address.to_string());
-        let address = address.as_deref().map(Value::Str);
-        let address = (attribute::NETWORK_PEER_ADDRESS, address);
+        let address = (
+            attribute::NETWORK_PEER_ADDRESS,
+            address.as_deref().map(LateValue::Text),
+        );
         let port = peer.and_then(|peer| peer.port).map(i64::from);
-        let port = (attribute::NETWORK_PEER_PORT, port.map(Value::Int));
+        let port = (attribute::NETWORK_PEER_PORT, port.map(LateValue::Int));
         if self.protocol() == Protocol::Grpc {
             if peer.is_some() {
                 self.span.set_all([address, port]);
@@ -138,51 +142,48 @@ impl<B: Backend> TraceExchange<B> {
             return;
         }
         let version = response.version();
-        let has_transport = peer.is_some() && self.told.config.opt_ins.has(OptIn::NetworkTransport);
+        let opt_ins = self.state.config.opt_ins;
+        let has_transport = peer.is_some() && opt_ins.contains(OptIn::NetworkTransport);
         let transport = protocol::transport(version).filter(|_| has_transport);
         let version = protocol::version(version);
         self.span.set_all([
-            status(response),
+            status_code(response),
             (
                 attribute::NETWORK_PROTOCOL_VERSION,
-                version.map(Value::Fixed),
+                version.map(LateValue::Static),
             ),
-            (attribute::NETWORK_TRANSPORT, transport.map(Value::Fixed)),
+            (
+                attribute::NETWORK_TRANSPORT,
+                transport.map(LateValue::Static),
+            ),
             address,
             port,
         ]);
     }
 
-    /// What has to be said last, and the error if there is one.
+    /// Records what is known at the end of an HTTP exchange, and returns its error.
     fn http_end(&mut self, end: &End<'_>) -> Option<&'static str> {
-        self.take_late_route();
-        if self.told.config.body_sizes && matches!(end, End::Complete { .. }) {
-            let bytes = i64::try_from(self.bytes).unwrap_or(i64::MAX);
-            self.set(attribute::HTTP_RESPONSE_BODY_SIZE, Value::Int(bytes));
+        self.record_late_route();
+        let config = &self.state.config;
+        if config.body_sizes && matches!(end, End::Complete { .. }) {
+            let bytes = i64::try_from(self.body_bytes).unwrap_or(i64::MAX);
+            self.span
+                .set(attribute::HTTP_RESPONSE_BODY_SIZE, LateValue::Int(bytes));
         }
-        end.error_type(self.told.config.kind, self.status)
-    }
-
-    fn set(&self, key: &'static str, value: Value<'_>) {
-        self.span.set(key, value);
+        end.error_type(config.kind, self.status)
     }
 }
 
-fn status(response: &dyn ResponseHead) -> Attribute<'static> {
-    let status = Value::Int(response.status().as_u16().into());
+fn status_code(response: &dyn ResponseHead) -> LateAttribute<'static> {
+    let status = LateValue::Int(response.status().as_u16().into());
     (attribute::HTTP_RESPONSE_STATUS_CODE, Some(status))
 }
 
-/// Leaves the span in the request, for the handler.
-fn expose<S: Span>(span: &S, request: &mut dyn RequestHead) -> Option<SpanHandle> {
-    let handle = SpanHandle::new(span.context()?);
-    request.extensions_mut()?.insert(handle.clone());
-    Some(handle)
-}
+impl<B: SpanBackend> Exchange for TraceExchange<B> {
+    const END_READS_CONTEXT: bool = true;
 
-impl<B: Backend> Exchange for TraceExchange<B> {
     type Entered<'a>
-        = <B::Span as Span>::Entered<'a>
+        = <B::Span as OpenSpan>::Entered<'a>
     where
         Self: 'a;
 
@@ -195,37 +196,37 @@ impl<B: Backend> Exchange for TraceExchange<B> {
         if !self.span.is_recording() {
             return;
         }
-        let call = self.rare.as_mut().and_then(|rare| rare.call.as_mut());
-        let is_call = call.map(|call| call.response(response)).is_some();
-        match self.told.config.kind {
+        let grpc = self.extras.as_mut().and_then(|extras| extras.grpc.as_mut());
+        let is_grpc = grpc.map(|grpc| grpc.response(response)).is_some();
+        match self.state.config.kind {
             Kind::Client => self.client_response(response),
-            Kind::Server if is_call => {}
-            Kind::Server => self.span.set_all([status(response)]),
+            Kind::Server if is_grpc => {}
+            Kind::Server => self.span.set_all([status_code(response)]),
         }
-        self.told
-            .config
-            .response_headers
-            .copy(response.headers(), self.protocol(), || self.span.context());
+        let headers = &self.state.config.response_headers;
+        headers.copy(response.headers(), self.protocol(), || self.span.context());
     }
 
     fn data(&mut self, bytes: u64) {
-        self.bytes = self.bytes.saturating_add(bytes);
+        self.body_bytes = self.body_bytes.saturating_add(bytes);
     }
 
     fn end(&mut self, end: End<'_>, at: Instant) {
         if self.span.is_recording() {
-            let error = match self.call() {
-                Some(call) => call.end(&self.span, &end, at, self.is_named()),
+            let is_renamed = self.is_renamed();
+            let extras = self.extras.as_ref();
+            let error = match extras.and_then(|extras| extras.grpc.as_ref()) {
+                Some(grpc) => grpc.end(&mut self.span, &end, at, is_renamed),
                 None => self.http_end(&end),
             };
-            if self.told.config.exceptions {
+            if self.state.config.exceptions {
                 let _entered = self.span.enter();
-                exception::record(end);
+                exception::log(end);
             }
             if let Some(error) = error {
                 self.span.fail(error);
             }
         }
-        self.span.end(at);
+        self.state.backend.end(&mut self.span, at);
     }
 }

@@ -1,4 +1,4 @@
-//! A gRPC call as its span tells it.
+//! The part of a span that is recorded by the gRPC conventions.
 
 use std::time::Instant;
 
@@ -10,51 +10,30 @@ use tower_otel_semconv::{
 };
 
 use crate::{
-    backend::{Span, Value},
-    facts::Facts,
+    backend::{LateValue, OpenSpan},
+    request::RequestAttributes,
 };
 
-impl Facts<'_> {
-    /// The method that was called, where the path names one.
-    pub(crate) fn called(&self) -> Option<&str> {
-        rpc::split_path(self.path()?)
-    }
-
-    /// `rpc.method`, where it is certain at the start: a client knows what it calls. On a server
-    /// whatever a stranger made up looks like a method until there is an answer.
-    pub(crate) fn rpc_method(&self) -> Option<&str> {
-        match (self.called(), self.kind()) {
-            (None, _) => Some(semconv::OTHER),
-            (Some(_), Kind::Server) => None,
-            (method, Kind::Client) => method,
-        }
-    }
-
-    /// `rpc.method_original`, of a path that names no method.
-    pub(crate) fn rpc_method_original(&self) -> Option<&str> {
-        match self.called() {
-            None => self.path().map(|path| path.trim_start_matches('/')),
-            Some(_) => None,
-        }
-    }
-}
-
-/// A call that has not ended yet, and what its span will have to be told.
+/// A gRPC call in progress, and what its span records at the end.
 #[derive(Debug)]
-pub(crate) struct Call {
+pub(crate) struct GrpcSpan {
     call: GrpcCall,
     status: StatusAttribute,
-    // Set at the end, where a span takes attributes but does not give up those it has.
+    // Recorded at the end: an attribute cannot be removed from a span.
     method: Option<Box<str>>,
 }
 
-impl Call {
-    pub(crate) fn new<S: Span>(call: GrpcCall, facts: &Facts<'_>, span: &S) -> Self {
-        let is_late = facts.kind() == Kind::Server && span.is_recording();
+impl GrpcSpan {
+    pub(crate) fn new<S: OpenSpan>(
+        call: GrpcCall,
+        request: &RequestAttributes<'_, '_>,
+        span: &S,
+    ) -> Self {
+        let is_late = request.kind() == Kind::Server && span.is_recording();
         Self {
             call,
-            status: facts.config().grpc.unwrap_or_default(),
-            method: facts.called().filter(|_| is_late).map(Box::from),
+            status: request.config().grpc.unwrap_or_default(),
+            method: request.grpc_method().filter(|_| is_late).map(Box::from),
         }
     }
 
@@ -62,26 +41,27 @@ impl Call {
         self.call.response(response);
     }
 
-    /// Sets what is known only now, and says which error it was, if any.
-    pub(crate) fn end<S: Span>(
+    /// Records status and method, and returns the error of the call.
+    pub(crate) fn end<S: OpenSpan>(
         &self,
-        span: &S,
+        span: &mut S,
         end: &End<'_>,
         at: Instant,
-        is_named: bool,
+        is_renamed: bool,
     ) -> Option<&'static str> {
-        let outcome = self.call.end(end, at);
-        span.set(self.status.key(), Value::Fixed(outcome.status()));
-        if let Some(method) = self.method.as_deref() {
-            if outcome.code == rpc::UNIMPLEMENTED {
-                span.set(attribute::RPC_METHOD, Value::Fixed(semconv::OTHER));
-                span.set(attribute::RPC_METHOD_ORIGINAL, Value::Str(method));
-                if let Some(context) = span.context().filter(|_| !is_named) {
-                    context.span().update_name(rpc::span_name(None));
-                }
-            } else {
-                span.set(attribute::RPC_METHOD, Value::Str(method));
+        let outcome = self.call.outcome(end, at);
+        span.set(self.status.key(), LateValue::Static(outcome.status()));
+        let Some(method) = self.method.as_deref() else {
+            return outcome.error_type;
+        };
+        if outcome.code == rpc::UNIMPLEMENTED {
+            span.set(attribute::RPC_METHOD, LateValue::Static(semconv::OTHER));
+            span.set(attribute::RPC_METHOD_ORIGINAL, LateValue::Text(method));
+            if let Some(context) = span.context().filter(|_| !is_renamed) {
+                context.span().update_name(rpc::span_name(None));
             }
+        } else {
+            span.set(attribute::RPC_METHOD, LateValue::Text(method));
         }
         outcome.error_type
     }

@@ -5,28 +5,35 @@ use std::{sync::Arc, time::Instant};
 use http::HeaderName;
 use opentelemetry::trace::TracerProvider;
 use tower_layer::Layer;
-use tower_otel_core::{Filter, Kind, Observe, Observed, RequestHead, Route, RouteSource, Routing};
+use tower_otel_core::{
+    Filter, HttpOptions, Kind, Observe, Observed, RequestHead, RequestInfo, RequestRoute, Route,
+};
 use tower_otel_propagate::{Format, Trust};
-use tower_otel_semconv::{KnownMethods, Proxies, SensitiveKeys, attribute, rpc::StatusAttribute};
-
-#[cfg(feature = "record")]
-use crate::backend::{Record, Recorder};
-use crate::{
-    OptIn,
-    backend::{Backend, Otel, Parent, Tracing},
-    capture::Capture,
-    config::{Config, Told, TrustRule},
-    exchange::TraceExchange,
-    facts::{Facts, Protocol},
-    grpc::Call,
+#[cfg(feature = "recorder")]
+use tower_otel_recorder::Recorder;
+use tower_otel_semconv::{
+    KnownMethods, SensitiveKeys, TrustedProxies, attribute, rpc::StatusAttribute,
 };
 
-/// Opens a span for every exchange of a service.
+#[cfg(feature = "recorder")]
+use crate::backend::RecorderBackend;
+use crate::{
+    backend::{AnyBackend, SpanBackend, TracerBackend, TracingBackend},
+    exchange::TraceExchange,
+    grpc::GrpcSpan,
+    header_capture::HeaderCapture,
+    opt_in::OptIn,
+    parent::{Parent, RemoteParentRule},
+    request::{Protocol, RequestAttributes},
+    state::{Config, LayerState},
+};
+
+/// A layer that opens a span for every exchange of a service.
 ///
 /// The layer is an observer as well, to be joined with others by
 /// [`observe`](tower_otel_core::observe).
 #[derive(Debug)]
-pub struct TraceLayer<B = Tracing>(Arc<Told<B>>);
+pub struct TraceLayer<B = TracingBackend>(Arc<LayerState<B>>);
 
 impl<B> Clone for TraceLayer<B> {
     fn clone(&self) -> Self {
@@ -34,25 +41,26 @@ impl<B> Clone for TraceLayer<B> {
     }
 }
 
-impl TraceLayer<Tracing> {
-    /// Spans for the requests a server answers.
+impl TraceLayer<TracingBackend> {
+    /// Returns a layer that opens spans for the requests a server receives.
     ///
-    /// The parent is the `traceparent` of the request; without one the span begins a trace.
+    /// The parent is the `traceparent` of the request. Without one the span starts a trace.
     pub fn server() -> Self {
         Self::new(Kind::Server)
     }
 
-    /// Spans for the requests a client sends, children of whatever span is current.
+    /// Returns a layer that opens spans for the requests a client sends, as children of the current
+    /// span.
     ///
-    /// The header that tells the server about it is written by
-    /// [`PropagateLayer`](tower_otel_propagate::PropagateLayer), inside of this layer.
+    /// [`PropagateLayer`](tower_otel_propagate::PropagateLayer), inside this layer, writes the header
+    /// that makes the server continue the trace.
     pub fn client() -> Self {
         Self::new(Kind::Client)
     }
 
     fn new(kind: Kind) -> Self {
-        Self(Arc::new(Told {
-            backend: Tracing::default(),
+        Self(Arc::new(LayerState {
+            backend: TracingBackend::default(),
             config: Config::new(kind),
         }))
     }
@@ -64,12 +72,17 @@ impl<B: Clone> TraceLayer<B> {
         self
     }
 
-    fn telling<C>(self, backend: C) -> TraceLayer<C> {
-        let config = Arc::unwrap_or_clone(self.0).config;
-        TraceLayer(Arc::new(Told { backend, config }))
+    fn with_http(self, change: impl FnOnce(HttpOptions) -> HttpOptions) -> Self {
+        self.with(|config| config.http = change(config.http.clone()))
     }
 
-    /// Opens OpenTelemetry spans with this provider, in place of `tracing` spans.
+    fn map_backend<C>(self, map: impl FnOnce(B) -> C) -> TraceLayer<C> {
+        let LayerState { backend, config } = Arc::unwrap_or_clone(self.0);
+        let backend = map(backend);
+        TraceLayer(Arc::new(LayerState { backend, config }))
+    }
+
+    /// Opens OpenTelemetry spans with this provider, instead of `tracing` spans.
     ///
     /// ```
     /// use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -79,25 +92,59 @@ impl<B: Clone> TraceLayer<B> {
     /// let layer = TraceLayer::server().tracer_provider(&provider);
     /// ```
     #[must_use]
-    pub fn tracer_provider<P: TracerProvider>(self, provider: &P) -> TraceLayer<Otel<P::Tracer>> {
-        self.telling(Otel::new(provider))
+    pub fn tracer_provider<P: TracerProvider>(
+        self,
+        provider: &P,
+    ) -> TraceLayer<TracerBackend<P::Tracer>> {
+        self.map_backend(|_| TracerBackend::new(provider))
     }
 
-    /// Leaves compact records with this recorder, which makes spans of them on a thread of its own,
-    /// in place of `tracing` spans. Feature `record`.
-    #[cfg(feature = "record")]
+    /// Writes compact span records to this recorder, instead of opening `tracing` spans. Feature
+    /// `recorder`.
+    #[cfg(feature = "recorder")]
     #[must_use]
-    pub fn recorder(self, recorder: &Recorder) -> TraceLayer<Record> {
-        self.telling(Record::new(recorder))
+    pub fn recorder(self, recorder: &Recorder) -> TraceLayer<RecorderBackend> {
+        self.map_backend(|_| RecorderBackend::new(recorder))
     }
 
-    /// What becomes of the trace context that a request arrives with. It is continued, by default.
+    /// Returns the same layer with its backend's type erased, so that the backend can be chosen at run
+    /// time.
+    ///
+    /// ```
+    /// use opentelemetry_sdk::trace::SdkTracerProvider;
+    /// use tower_otel_trace::TraceLayer;
+    ///
+    /// # let needs_subscriber = true;
+    /// let layer = if needs_subscriber {
+    ///     TraceLayer::server().any_backend()
+    /// } else {
+    ///     let provider = SdkTracerProvider::builder().build();
+    ///     TraceLayer::server().tracer_provider(&provider).any_backend()
+    /// };
+    /// ```
+    #[must_use]
+    pub fn any_backend(self) -> TraceLayer<AnyBackend>
+    where
+        B: Into<AnyBackend>,
+    {
+        self.map_backend(B::into)
+    }
+
+    /// Sets how requests are read: filter, route, known methods, trusted proxies and scheme. Give the
+    /// same value to the other layers of the service.
+    #[must_use]
+    pub fn http_options(self, options: &HttpOptions) -> Self {
+        self.with_http(|_| options.clone())
+    }
+
+    /// Sets a function that decides whether the trace of a request's sender is continued. Default: it
+    /// is continued.
     ///
     /// ```
     /// use tower_otel_propagate::Trust;
     /// use tower_otel_trace::TraceLayer;
     ///
-    /// // Strangers begin traces of their own; the connection to theirs is a link.
+    /// // Requests from outside start a trace of their own, which links to the sender's.
     /// let layer = TraceLayer::server().trust(|request| {
     ///     if request.headers().contains_key("x-from-inside") {
     ///         Trust::Continue
@@ -108,11 +155,11 @@ impl<B: Clone> TraceLayer<B> {
     /// ```
     #[must_use]
     pub fn trust(self, trust: impl Fn(&dyn RequestHead) -> Trust + Send + Sync + 'static) -> Self {
-        self.with(|config| config.trust = TrustRule::new(trust))
+        self.with(|config| config.remote_parent = RemoteParentRule::new(trust))
     }
 
-    /// In which headers a server finds the trace context of a request: any `TextMapPropagator`, or
-    /// a [`Format`]. W3C Trace Context, by default, and no baggage.
+    /// Sets the headers from which a server reads the trace context: any `TextMapPropagator`, or a
+    /// [`Format`]. Default: W3C Trace Context, without baggage.
     ///
     /// ```
     /// use tower_otel_propagate::Format;
@@ -121,70 +168,78 @@ impl<B: Clone> TraceLayer<B> {
     /// let layer = TraceLayer::server().propagator(Format::w3c().reading_baggage());
     /// ```
     ///
-    /// What a client sends is for
-    /// [`PropagateLayer`](tower_otel_propagate::PropagateLayer::propagator) to write.
+    /// [`PropagateLayer`](tower_otel_propagate::PropagateLayer::propagator) sets what a client sends.
     #[must_use]
     pub fn propagator(self, propagator: impl Into<Format>) -> Self {
-        self.with(|config| config.format = propagator.into())
+        self.with(|config| config.propagation = propagator.into())
     }
 
-    /// Which requests have a span. All, by default. Where there is none, the context a request
-    /// arrived with is still current for the requests made on its behalf.
+    /// Sets which requests have a span. Default: all. For the others, the context of the remote parent
+    /// is still current while they are handled.
     #[must_use]
     pub fn filter(self, filter: Filter) -> Self {
-        self.with(|config| config.filter = filter)
+        self.with_http(|options| options.filter(filter))
     }
 
-    /// Names the route of a request where its router does not. By default that is a
-    /// [`Route`] in its extensions, the matched path of axum (feature `axum`), or what a
-    /// [`RouteSlot`](tower_otel_core::RouteSlot) is told. On a client it is the template of the
-    /// URL, for which a [`Route`] in the extensions is the only default.
+    /// Sets a function that returns the route of a request, for routers other than axum's: see
+    /// [`HttpOptions::route`].
     #[must_use]
     pub fn route(
         self,
         route: impl Fn(&dyn RequestHead) -> Option<Route> + Send + Sync + 'static,
     ) -> Self {
-        self.with(|config| config.route = RouteSource::new(route))
+        self.with_http(|options| options.route(route))
     }
 
-    /// Which methods are known by name; others are `_OTHER`. By default the list in
-    /// `OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS`, else those of the conventions.
+    /// Sets the methods that are recorded by name. Others are recorded as `_OTHER`.
+    ///
+    /// Default: the list in `OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS`, else the methods of the
+    /// conventions.
     #[must_use]
     pub fn known_methods(self, methods: KnownMethods) -> Self {
-        self.with(|config| config.methods = methods)
+        self.with_http(|options| options.known_methods(methods))
     }
 
-    /// Whose forwarded headers are believed. Nobody's, by default: anybody can write them.
+    /// Sets the proxies whose forwarded headers are trusted. Default: none, because any client can
+    /// send these headers.
     #[must_use]
-    pub fn trusted_proxies(self, proxies: Proxies) -> Self {
-        self.with(|config| config.proxies = proxies)
+    pub fn trusted_proxies(self, proxies: TrustedProxies) -> Self {
+        self.with_http(|options| options.trusted_proxies(proxies))
     }
 
-    /// Whose values in a query are written as `REDACTED`, in place of the list in the conventions.
+    /// Declares that the server terminates TLS itself: the scheme is `https` unless a trusted proxy
+    /// forwards another one.
+    #[must_use]
+    pub fn https(self) -> Self {
+        self.with_http(HttpOptions::https)
+    }
+
+    /// Sets the query parameters whose values are redacted. Default: the list in the conventions.
     #[must_use]
     pub fn sensitive_query_keys(self, keys: SensitiveKeys) -> Self {
-        self.with(|config| config.sensitive = keys)
+        self.with(|config| config.sensitive_keys = keys)
     }
 
-    /// Whether spans say who asked: on a server `client.address`, `network.peer.address`,
-    /// `network.peer.port` and `user_agent.original`, which the conventions recommend and the law
-    /// of many countries calls personal. They do, by default. `false` is stronger than
-    /// [`opt_in`](Self::opt_in): there is no `client.port` either, and no `user_agent.original` of
-    /// a client. The peer of a client, which is a server, is recorded anyway.
+    /// Sets whether personal data is recorded: `client.address`, `client.port`,
+    /// `network.peer.address`, `network.peer.port` and `user_agent.original`. Default: `true`, as the
+    /// conventions recommend.
+    ///
+    /// `false` takes precedence over [`opt_in`](Self::opt_in). The peer of a client's request is a
+    /// server, so it is always recorded.
     #[must_use]
     pub fn personal_data(self, recorded: bool) -> Self {
         self.with(|config| config.personal_data = recorded)
     }
 
     /// Records these request headers, as `http.request.header.{name}`, or for a gRPC call as
-    /// `rpc.request.metadata.{name}`. None, by default.
+    /// `rpc.request.metadata.{name}`. Default: none.
     ///
     /// The values of `authorization`, `proxy-authorization`, `cookie` and `set-cookie`, and those
-    /// marked as sensitive, are written as `REDACTED`. A value that is no text is left out.
+    /// marked as sensitive, are recorded as `REDACTED`. Values that are not text are omitted.
     #[must_use]
     pub fn capture_request_headers(self, headers: impl IntoIterator<Item = HeaderName>) -> Self {
         self.with(|config| {
-            config.request_headers = Capture::new(
+            config.request_headers = HeaderCapture::new(
                 headers,
                 attribute::request_header,
                 attribute::request_metadata,
@@ -193,12 +248,12 @@ impl<B: Clone> TraceLayer<B> {
     }
 
     /// Records these response headers, as `http.response.header.{name}`, or for a gRPC call as
-    /// `rpc.response.metadata.{name}`. None, by default. What is said of
-    /// [request headers](Self::capture_request_headers) is true of them.
+    /// `rpc.response.metadata.{name}`. Default: none. Values are redacted as for
+    /// [request headers](Self::capture_request_headers).
     #[must_use]
     pub fn capture_response_headers(self, headers: impl IntoIterator<Item = HeaderName>) -> Self {
         self.with(|config| {
-            config.response_headers = Capture::new(
+            config.response_headers = HeaderCapture::new(
                 headers,
                 attribute::response_header,
                 attribute::response_metadata,
@@ -206,8 +261,8 @@ impl<B: Clone> TraceLayer<B> {
         })
     }
 
-    /// Records these attributes, too, which the conventions call opt-in. None, by default. For gRPC
-    /// calls there are none of them.
+    /// Records these attributes, which the conventions call opt-in. Default: none. They do not apply to
+    /// gRPC calls.
     ///
     /// ```
     /// use tower_otel_trace::{OptIn, TraceLayer};
@@ -215,46 +270,44 @@ impl<B: Clone> TraceLayer<B> {
     /// let layer = TraceLayer::server().opt_in([OptIn::ClientPort, OptIn::NetworkTransport]);
     /// ```
     ///
-    /// Headers and the sizes of bodies are opt-in as well, and have options of their own. The
-    /// sizes of whole messages and the content of bodies are
-    /// [not offered](crate#what-is-not-recorded).
+    /// Headers and body sizes are opt-in as well, with options of their own. The sizes of whole
+    /// messages and the content of bodies are [not offered](crate#what-is-not-recorded).
     #[must_use]
     pub fn opt_in(self, attributes: impl IntoIterator<Item = OptIn>) -> Self {
         self.with(|config| config.opt_ins.add(attributes))
     }
 
-    /// Records the size of bodies, in bytes: `http.request.body.size` from `Content-Length`, and
-    /// `http.response.body.size` as it was counted, of responses that are complete. Off by default.
+    /// Records body sizes, in bytes: `http.request.body.size` from `Content-Length`, and
+    /// `http.response.body.size` as counted, for complete responses. Default: off.
     #[must_use]
     pub fn body_sizes(self) -> Self {
         self.with(|config| config.body_sizes = true)
     }
 
-    /// Logs the error that ended an exchange, as a `tracing` event of level `ERROR` inside of the
-    /// span: `exception.type`, `exception.message`, and the chain of its causes as
-    /// `exception.stacktrace`; for a panic the type `panic` alone. Off by default, because such
-    /// texts may quote what is secret.
+    /// Logs the error that ended an exchange, as a `tracing` event of level `ERROR` in the span:
+    /// `exception.type`, `exception.message`, and the chain of causes as `exception.stacktrace`. For a
+    /// panic, only the type `panic`. Default: off, because error texts may contain secrets.
     #[must_use]
     pub fn exceptions(self) -> Self {
         self.with(|config| config.exceptions = true)
     }
 
-    /// Leaves a [`SpanHandle`](crate::SpanHandle) in the extensions of each request, for handlers
-    /// that rename the span, add attributes or links. Off by default.
+    /// Inserts a [`SpanHandle`](crate::SpanHandle) into the extensions of each request, so that the
+    /// handler can rename the span and add attributes or links. Default: off.
     #[must_use]
     pub fn expose_span(self) -> Self {
         self.with(|config| config.exposes_span = true)
     }
 
-    /// Tells gRPC calls by the conventions for gRPC, in place of those for HTTP: see
-    /// [gRPC](crate#grpc). What is no call by its `Content-Type` stays HTTP.
+    /// Records gRPC calls with the RPC conventions: see [gRPC](crate#grpc). Requests that are not gRPC
+    /// by their `Content-Type` are recorded as HTTP. Default: off.
     #[must_use]
     pub fn grpc(self) -> Self {
         self.with(|config| config.grpc = Some(config.grpc.unwrap_or_default()))
     }
 
-    /// Tells [gRPC calls](Self::grpc), with their status in this attribute. The conventions are
-    /// renaming it; by default it has the name of the latest release.
+    /// Records [gRPC calls](Self::grpc), with their status in this attribute. The conventions are
+    /// renaming it. Default: the name in the latest release.
     ///
     /// ```
     /// use tower_otel_semconv::rpc::StatusAttribute;
@@ -266,50 +319,41 @@ impl<B: Clone> TraceLayer<B> {
     pub fn grpc_status_attribute(self, attribute: StatusAttribute) -> Self {
         self.with(|config| config.grpc = Some(attribute))
     }
-
-    /// The server speaks TLS itself, so the scheme is `https` unless a trusted proxy says
-    /// otherwise.
-    #[must_use]
-    pub fn https(self) -> Self {
-        self.with(|config| config.https = true)
-    }
 }
 
-impl<B: Backend> Observe for TraceLayer<B> {
+impl<B: SpanBackend> Observe for TraceLayer<B> {
     type Exchange = TraceExchange<B>;
 
-    fn start(&self, request: &mut dyn RequestHead, at: Instant) -> Self::Exchange {
-        let Told { backend, config } = &*self.0;
-        let parent = match config.kind {
-            Kind::Server => config.parent(request),
-            Kind::Client => Parent::Current,
-        };
-        if !config.filter.observes(request) {
-            return TraceExchange::filtered(backend.none(parent), &self.0);
+    fn start(&self, request: &RequestInfo<'_>, at: Instant) -> Self::Exchange {
+        let LayerState { backend, config } = &*self.0;
+        let parent = Parent::of(request, config);
+        if !config.http.observes(request.head()) {
+            return TraceExchange::new(backend.disabled(parent), &self.0);
         }
-        if let Some(call) = config.call(request, at) {
-            let facts = Facts::new(config, request, Protocol::Grpc, None);
-            let span = backend.start(&facts, parent, at);
-            let call = Call::new(call, &facts, &span);
-            return TraceExchange::of_call(span, &self.0, call, request);
+        if let Some(call) = config.grpc_call(request, at) {
+            let route = RequestRoute::Unknown;
+            let attributes = RequestAttributes::new(config, request, Protocol::Grpc, route);
+            let span = backend.start(&attributes, parent, at);
+            let grpc = GrpcSpan::new(call, &attributes, &span);
+            let mut exchange = TraceExchange::new(span, &self.0);
+            exchange.set_grpc(grpc);
+            exchange.opened(request);
+            return exchange;
         }
-        let routing = config.route.start(config.kind, request);
-        let told;
-        let route = match &routing {
-            Routing::Known(route) => Some(route),
-            Routing::Late(slot) => {
-                told = slot.get();
-                told.as_ref()
-            }
-            Routing::Unknown => None,
-        };
-        let facts = Facts::new(config, request, Protocol::Http, route);
-        let span = backend.start(&facts, parent, at);
-        TraceExchange::new(span, &self.0, routing, request)
+        let route = request.route(config.kind, &config.http);
+        let is_late = matches!(route, RequestRoute::Unknown) && config.kind == Kind::Server;
+        let attributes = RequestAttributes::new(config, request, Protocol::Http, route);
+        let span = backend.start(&attributes, parent, at);
+        let mut exchange = TraceExchange::new(span, &self.0);
+        if is_late {
+            exchange.await_route(request);
+        }
+        exchange.opened(request);
+        exchange
     }
 }
 
-impl<S, B: Backend> Layer<S> for TraceLayer<B> {
+impl<S, B: SpanBackend> Layer<S> for TraceLayer<B> {
     type Service = Observed<S, Self>;
 
     fn layer(&self, inner: S) -> Self::Service {

@@ -293,25 +293,35 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod attributes;
 mod backend;
-mod capture;
-mod config;
 mod exception;
 mod exchange;
-mod facts;
 mod grpc;
-mod handle;
+mod header_capture;
 mod layer;
-mod names;
 mod opt_in;
+mod parent;
+mod request;
+mod span_handle;
+mod span_name_cache;
+mod state;
+mod string_cache;
 
-pub use backend::{Backend, Otel, OtelSpan, Tracing, TracingSpan};
-#[cfg(feature = "record")]
-pub use backend::{Record, RecordSpan, Recorder, RecorderBuilder, Tally};
+#[cfg(feature = "recorder")]
+pub use backend::RecorderBackend;
+pub use backend::{AnyBackend, SpanBackend, TracerBackend, TracingBackend};
 pub use exchange::TraceExchange;
-pub use handle::SpanHandle;
 pub use layer::TraceLayer;
 pub use opt_in::OptIn;
+pub use span_handle::SpanHandle;
+#[doc(inline)]
+pub use tower_otel_core::{Filter, Hosts, HttpOptions, Kind, Route, RouteLayer, RouteSlot};
+#[cfg(feature = "recorder")]
+#[doc(inline)]
+pub use tower_otel_recorder::Recorder;
+#[doc(inline)]
+pub use tower_otel_semconv::{KnownMethods, SensitiveKeys, TrustedProxies, rpc::StatusAttribute};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

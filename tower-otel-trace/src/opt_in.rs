@@ -1,16 +1,16 @@
-//! Attributes that are recorded because somebody asked for them.
+//! Attributes that are recorded only by an option.
 
-/// An attribute that the conventions call opt-in: for [`TraceLayer::opt_in`].
+/// An attribute that the conventions call opt-in, for [`TraceLayer::opt_in`].
 ///
 /// [`TraceLayer::opt_in`]: crate::TraceLayer::opt_in
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OptIn {
-    /// `client.port`, on a server: the port beside `client.address`, if it is known.
+    /// `client.port` on a server: the port of `client.address`, if it is known.
     /// [Personal data](crate::TraceLayer::personal_data).
     ClientPort,
-    /// `network.local.address` and `network.local.port`, on a server: this end of the connection,
-    /// where a [`LocalAddr`](tower_otel_core::LocalAddr) in the request tells. With axum:
+    /// `network.local.address` and `network.local.port` on a server: this end of the connection, from
+    /// a [`LocalAddr`](tower_otel_core::LocalAddr) in the extensions. With axum:
     ///
     /// ```
     /// use axum::{Router, extract::{ConnectInfo, Request, connect_info::Connected}};
@@ -30,7 +30,7 @@ pub enum OptIn {
     ///     }
     /// }
     ///
-    /// fn tell(mut request: Request) -> Request {
+    /// fn add_addresses(mut request: Request) -> Request {
     ///     let extensions = request.extensions_mut();
     ///     if let Some(ConnectInfo(Ends(peer, local))) = extensions.remove() {
     ///         extensions.insert(peer);
@@ -41,25 +41,26 @@ pub enum OptIn {
     ///
     /// let app: Router = Router::new()
     ///     .layer(TraceLayer::server().opt_in([OptIn::NetworkLocal]))
-    ///     .layer(MapRequestLayer::new(tell));
+    ///     .layer(MapRequestLayer::new(add_addresses));
     /// let service = app.into_make_service_with_connect_info::<Ends>();
     /// ```
     NetworkLocal,
-    /// `network.transport`: `udp` for HTTP/3, else `tcp`. Absent where the address of the peer is
-    /// not known, because that is so on a Unix socket.
+    /// `network.transport`: `udp` for HTTP/3, else `tcp`. Omitted if the address of the peer is
+    /// unknown, as it is on a Unix socket.
     NetworkTransport,
-    /// `url.scheme` on a client: `http`, `https`, `ws` or `wss`. A server records it anyway.
+    /// `url.scheme` on a client: `http`, `https`, `ws` or `wss`. A server always records it.
     UrlScheme,
-    /// `user_agent.original` on a client, as far as it stands in the request: a header that
-    /// `reqwest::Client` adds by itself is not seen. A server records it anyway.
+    /// `user_agent.original` on a client, if the header is in the request: one that `reqwest::Client`
+    /// adds later is not seen. A server always records it.
     /// [Personal data](crate::TraceLayer::personal_data).
     UserAgent,
-    /// `user_agent.synthetic.type`: `bot` or `test` where the user agent names one of the
-    /// [few](tower_otel_semconv::user_agent) that OpenTelemetry's other instrumentations know.
+    /// `user_agent.synthetic.type`: `bot` or `test` for the
+    /// [user agents](tower_otel_semconv::user_agent) that OpenTelemetry's other instrumentations
+    /// recognize.
     UserAgentSynthetic,
 }
 
-/// Those that were asked for.
+/// A set of opt-in attributes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct OptIns(u8);
 
@@ -70,7 +71,7 @@ impl OptIns {
         }
     }
 
-    pub(crate) const fn has(self, attribute: OptIn) -> bool {
+    pub(crate) const fn contains(self, attribute: OptIn) -> bool {
         self.0 & Self::bit(attribute) != 0
     }
 

@@ -1,4 +1,4 @@
-//! A recorder loses nothing without counting it, and makes nobody wait.
+//! Spans of the layer through a recorder: every span is exported or counted, and requests do not wait.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
@@ -22,37 +22,38 @@ use opentelemetry_sdk::{
     trace::{Sampler, SdkTracerProvider, SpanData, SpanExporter, SpanLimits},
 };
 use tower::{Layer, Service, ServiceExt, service_fn};
-use tower_otel_trace::{Record, Recorder, RecorderBuilder, TraceLayer};
+use tower_otel_recorder::{Recorder, RecorderBuilder};
+use tower_otel_trace::{RecorderBackend, TraceLayer};
 
-/// Long enough for anything that happens at all.
-const SOON: Duration = Duration::from_secs(20);
+/// Longer than anything here takes.
+const LONG: Duration = Duration::from_secs(20);
 
-/// Keeps what it is given, once its door is open.
+/// An exporter that stores spans, and blocks until it is opened.
 #[derive(Clone, Debug)]
 struct Memory {
     spans: Arc<Mutex<Vec<SpanData>>>,
-    door: Arc<(Mutex<bool>, Condvar)>,
-    entered: Arc<AtomicUsize>,
+    is_open: Arc<(Mutex<bool>, Condvar)>,
+    exports: Arc<AtomicUsize>,
 }
 
 impl Memory {
     fn new(open: bool) -> Self {
         Self {
             spans: Arc::default(),
-            door: Arc::new((Mutex::new(open), Condvar::new())),
-            entered: Arc::default(),
+            is_open: Arc::new((Mutex::new(open), Condvar::new())),
+            exports: Arc::default(),
         }
     }
 
-    fn let_in(&self) {
-        *self.door.0.lock().unwrap() = true;
-        self.door.1.notify_all();
+    fn open(&self) {
+        *self.is_open.0.lock().unwrap() = true;
+        self.is_open.1.notify_all();
     }
 
-    /// Waits until an export stands in front of the door.
-    fn until_entered(&self) {
-        let deadline = Instant::now() + SOON;
-        while self.entered.load(SeqCst) == 0 {
+    /// Waits until an export has started.
+    fn wait_for_export(&self) {
+        let deadline = Instant::now() + LONG;
+        while self.exports.load(SeqCst) == 0 {
             assert!(Instant::now() < deadline, "nothing is exported");
             std::thread::yield_now();
         }
@@ -65,42 +66,42 @@ impl Memory {
 
 impl SpanExporter for Memory {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        self.entered.fetch_add(1, SeqCst);
-        let open = self.door.0.lock().unwrap();
-        drop(self.door.1.wait_while(open, |open| !*open).unwrap());
+        self.exports.fetch_add(1, SeqCst);
+        let open = self.is_open.0.lock().unwrap();
+        drop(self.is_open.1.wait_while(open, |open| !*open).unwrap());
         self.spans.lock().unwrap().extend(batch);
         Ok(())
     }
 }
 
-/// Fails as it is told to, once; then it is well.
+/// An exporter whose first export fails or panics.
 #[derive(Debug)]
-struct Ill {
+struct FailsOnce {
     memory: Memory,
     panics: bool,
     before: AtomicUsize,
 }
 
-impl SpanExporter for Ill {
+impl SpanExporter for FailsOnce {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         if self.before.fetch_add(1, SeqCst) > 0 {
             return self.memory.export(batch).await;
         }
-        assert!(!self.panics, "the exporter has had enough");
+        assert!(!self.panics, "the exporter panics once");
         Err(OTelSdkError::InternalFailure("no collector".to_owned()))
     }
 }
 
-fn layer(recorder: &Recorder) -> TraceLayer<Record> {
+fn layer(recorder: &Recorder) -> TraceLayer<RecorderBackend> {
     TraceLayer::server().recorder(recorder)
 }
 
-/// Exports only when a batch is full, or when it is asked to.
+/// Builds a recorder that exports when a batch is full or a flush is requested.
 fn build<E: SpanExporter + 'static>(builder: RecorderBuilder<E>) -> Recorder {
     builder.delay(Duration::from_secs(3600)).build().unwrap()
 }
 
-fn answered<S>(service: S, request: http::request::Builder)
+fn respond<S>(service: S, request: http::request::Builder)
 where
     S: Service<Request<String>, Error = Infallible>,
 {
@@ -108,44 +109,47 @@ where
     assert!(futures_executor::block_on(service.oneshot(request)).is_ok());
 }
 
-fn exchanges(layer: &TraceLayer<Record>, count: usize) {
+fn exchanges(layer: &TraceLayer<RecorderBackend>, count: usize) {
     for _ in 0..count {
         let service = service_fn(async |_: Request<String>| {
             Ok::<_, Infallible>(Response::new(String::new()))
         });
-        answered(layer.layer(service), Request::get("/users/7"));
+        respond(layer.layer(service), Request::get("/users/7"));
     }
 }
 
-/// One exchange, and what its handler does.
-fn handled(recorder: &Recorder, request: http::request::Builder, handle: impl Fn()) {
+/// Runs one exchange with a handler.
+fn with_handler(recorder: &Recorder, request: http::request::Builder, handle: impl Fn()) {
     let service = service_fn(|_: Request<String>| {
         handle();
         async { Ok::<_, Infallible>(Response::new(String::new())) }
     });
-    answered(layer(recorder).layer(service), request);
+    respond(layer(recorder).layer(service), request);
 }
 
 #[test]
-fn what_has_no_room_is_dropped_and_counted() {
+fn spans_over_the_queue_size_are_dropped_and_counted() {
     let memory = Memory::new(false);
     let builder = Recorder::builder(memory.clone());
     let recorder = build(builder.queue_size(8).batch_size(4));
     let layer = layer(&recorder);
     exchanges(&layer, 4);
-    memory.until_entered();
-    // Four are with the exporter, and there is room for eight.
+    memory.wait_for_export();
+    // The exporter has four, and eight wait.
     exchanges(&layer, 20);
-    assert_eq!(recorder.tally().dropped, 12);
-    memory.let_in();
-    recorder.flush(SOON).unwrap();
-    let tally = recorder.tally();
-    assert_eq!((tally.exported, tally.failed, tally.dropped), (12, 0, 12));
+    assert_eq!(recorder.counts().dropped, 12);
+    memory.open();
+    recorder.flush(LONG).unwrap();
+    let counts = recorder.counts();
+    assert_eq!(
+        (counts.exported, counts.failed, counts.dropped),
+        (12, 0, 12)
+    );
     assert_eq!(memory.spans().len(), 12);
 }
 
 #[test]
-fn eight_threads_lose_nothing_that_is_not_counted() {
+fn every_span_of_eight_threads_is_exported_or_counted() {
     const THREADS: usize = 8;
     const EACH: usize = 2_000;
     let memory = Memory::new(true);
@@ -156,35 +160,35 @@ fn eight_threads_lose_nothing_that_is_not_counted() {
             scope.spawn(|| exchanges(&layer(&recorder), EACH));
         }
     });
-    recorder.flush(SOON).unwrap();
-    let tally = recorder.tally();
-    assert_eq!(tally.exported, memory.spans().len() as u64);
-    assert_eq!(tally.exported + tally.dropped, (THREADS * EACH) as u64);
-    assert_eq!(tally.failed, 0);
+    recorder.flush(LONG).unwrap();
+    let counts = recorder.counts();
+    assert_eq!(counts.exported, memory.spans().len() as u64);
+    assert_eq!(counts.exported + counts.dropped, (THREADS * EACH) as u64);
+    assert_eq!(counts.failed, 0);
 }
 
 #[test]
 fn an_exporter_that_fails_or_panics_once_loses_one_batch() {
     for panics in [false, true] {
         let memory = Memory::new(true);
-        let recorder = build(Recorder::builder(Ill {
+        let recorder = build(Recorder::builder(FailsOnce {
             memory: memory.clone(),
             panics,
             before: AtomicUsize::new(0),
         }));
         let layer = layer(&recorder);
         exchanges(&layer, 3);
-        assert!(recorder.flush(SOON).is_err());
+        assert!(recorder.flush(LONG).is_err());
         exchanges(&layer, 2);
-        recorder.flush(SOON).unwrap();
-        let tally = recorder.tally();
-        assert_eq!((tally.exported, tally.failed, tally.dropped), (2, 3, 0));
+        recorder.flush(LONG).unwrap();
+        let counts = recorder.counts();
+        assert_eq!((counts.exported, counts.failed, counts.dropped), (2, 3, 0));
         assert_eq!(memory.spans().len(), 2);
     }
 }
 
 #[test]
-fn who_waits_for_an_exporter_that_hangs_is_told_so() {
+fn a_flush_and_a_shutdown_time_out_while_the_exporter_hangs() {
     let memory = Memory::new(false);
     let recorder = build(Recorder::builder(memory.clone()));
     exchanges(&layer(&recorder), 1);
@@ -194,37 +198,37 @@ fn who_waits_for_an_exporter_that_hangs_is_told_so() {
     assert!(timed_out(recorder.shutdown(short)));
     let again = recorder.flush(short);
     assert!(matches!(again, Err(OTelSdkError::AlreadyShutdown)));
-    memory.let_in();
+    memory.open();
 }
 
 #[test]
-fn a_recorder_that_is_dropped_delivers_what_has_ended() {
+fn dropping_the_recorder_exports_the_spans_that_have_ended() {
     let memory = Memory::new(true);
     let recorder = build(Recorder::builder(memory.clone()));
     let layer = layer(&recorder);
     exchanges(&layer, 300);
     drop(recorder);
     assert_eq!(memory.spans().len(), 300);
-    // Nothing is recorded any more, and requests are answered all the same.
+    // Requests are served without spans.
     exchanges(&layer, 1);
     assert_eq!(memory.spans().len(), 300);
 }
 
 #[test]
-fn what_ends_after_the_shutdown_is_counted() {
+fn a_span_that_ends_after_the_shutdown_is_counted_as_dropped() {
     let recorder = build(Recorder::builder(Memory::new(true)));
     let mut service = layer(&recorder).layer(service_fn(|_: Request<String>| {
         pending::<Result<Response<String>, Infallible>>()
     }));
     let open = service.call(Request::new(String::new()));
-    recorder.shutdown(SOON).unwrap();
+    recorder.shutdown(LONG).unwrap();
     drop(open);
-    let tally = recorder.tally();
-    assert_eq!((tally.exported, tally.dropped), (0, 1));
+    let counts = recorder.counts();
+    assert_eq!((counts.exported, counts.dropped), (0, 1));
 }
 
 #[test]
-fn what_is_not_sampled_is_not_written_and_its_children_know() {
+fn an_unsampled_span_is_not_exported_and_its_children_are_unsampled() {
     const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
     const PARENT: &str = "00f067aa0ba902b7";
     let parent_based = || Sampler::ParentBased(Box::new(Sampler::AlwaysOff));
@@ -242,12 +246,12 @@ fn what_is_not_sampled_is_not_written_and_its_children_know() {
         let current = Mutex::new(None);
         let header = format!("00-{TRACE}-{PARENT}-0{flags}");
         let request = Request::get("/").header("traceparent", header);
-        handled(&recorder, request, || {
+        with_handler(&recorder, request, || {
             let context = Context::current();
             let (span, mut current) = (context.span(), current.lock().unwrap());
             *current = Some((span.span_context().clone(), span.is_recording()));
         });
-        recorder.flush(SOON).unwrap();
+        recorder.flush(LONG).unwrap();
         let (context, recording) = current.lock().unwrap().take().unwrap();
         assert_eq!(
             (context.is_sampled(), recording),
@@ -267,20 +271,20 @@ fn what_is_not_sampled_is_not_written_and_its_children_know() {
 }
 
 #[test]
-fn a_ratio_takes_its_part_of_the_traces() {
+fn a_ratio_sampler_samples_its_share_of_the_traces() {
     let memory = Memory::new(true);
     let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(0.1)));
     let recorder = build(Recorder::builder(memory.clone()).sampler_by_trace(sampler));
     exchanges(&layer(&recorder), 4_000);
-    recorder.flush(SOON).unwrap();
+    recorder.flush(LONG).unwrap();
     // A tenth; six standard deviations are 114.
     let taken = memory.spans().len();
     assert!((286..=514).contains(&taken), "{taken}");
-    assert_eq!(recorder.tally().exported, taken as u64);
+    assert_eq!(recorder.counts().exported, taken as u64);
 }
 
 #[test]
-fn what_a_handler_does_to_the_span_is_kept_up_to_the_limits() {
+fn changes_by_handlers_are_exported_within_the_limits() {
     let memory = Memory::new(true);
     let recorder = build(Recorder::builder(memory.clone()).limits(SpanLimits {
         max_events_per_span: 1,
@@ -290,7 +294,7 @@ fn what_a_handler_does_to_the_span_is_kept_up_to_the_limits() {
         .with_simple_exporter(memory.clone())
         .build();
     let child = Mutex::new(None);
-    handled(&recorder, Request::get("/users/7"), || {
+    with_handler(&recorder, Request::get("/users/7"), || {
         *child.lock().unwrap() = Some(provider.tracer("a handler").start("child"));
         let (trace, span) = (7_u128.into(), 7_u64.into());
         let state = Default::default();
@@ -305,7 +309,7 @@ fn what_a_handler_does_to_the_span_is_kept_up_to_the_limits() {
         span.set_status(Status::Ok);
         span.set_status(Status::error("too late"));
     });
-    recorder.flush(SOON).unwrap();
+    recorder.flush(LONG).unwrap();
     drop(child);
     let spans = memory.spans();
     let [span, child] = spans.as_slice() else {
@@ -325,52 +329,18 @@ fn what_a_handler_does_to_the_span_is_kept_up_to_the_limits() {
 }
 
 #[test]
-fn a_span_that_is_ended_early_is_told_once() {
+fn a_span_that_a_handler_ends_is_exported_once() {
     let memory = Memory::new(true);
     let recorder = build(Recorder::builder(memory.clone()));
-    handled(&recorder, Request::get("/"), || {
+    with_handler(&recorder, Request::get("/"), || {
         let context = Context::current();
         context.span().end();
         context.span().set_attribute(KeyValue::new("late", true));
         assert!(!context.span().is_recording());
     });
-    recorder.flush(SOON).unwrap();
+    recorder.flush(LONG).unwrap();
     let spans = memory.spans();
     assert_eq!(spans.len(), 1);
     let mut attributes = spans.iter().flat_map(|span| &span.attributes);
     assert!(attributes.all(|attribute| attribute.key.as_str() != "late"));
-}
-
-#[test]
-fn a_size_that_cannot_be_is_an_error_that_says_what_can() {
-    let builder = || Recorder::builder(Memory::new(true));
-    for (builder, told) in [
-        (
-            builder().queue_size(0),
-            "queue_size of the recorder is 0: it has to be at least 1",
-        ),
-        (
-            builder().queue_size(1_048_577),
-            "queue_size of the recorder is 1048577: it has to be at most 1048576",
-        ),
-        (
-            builder().queue_size(usize::MAX),
-            "queue_size of the recorder is 18446744073709551615: it has to be at most 1048576",
-        ),
-        (
-            builder().batch_size(0),
-            "batch_size of the recorder is 0: it has to be at least 1",
-        ),
-    ] {
-        let error = builder.build().unwrap_err();
-        assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
-        assert_eq!(error.to_string(), told);
-    }
-    // A batch may be as large as it likes.
-    let memory = Memory::new(true);
-    let builder = Recorder::builder(memory.clone());
-    let recorder = build(builder.queue_size(2).batch_size(usize::MAX));
-    exchanges(&layer(&recorder), 1);
-    recorder.shutdown(Duration::MAX).unwrap();
-    assert_eq!(memory.spans().len(), 1);
 }

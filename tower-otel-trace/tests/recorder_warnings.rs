@@ -1,5 +1,4 @@
-//! What a recorder says of spans that are lost. It says so on its own thread, and this subscriber is
-//! the whole process's: hence one test.
+//! The warnings of a recorder. They are logged on its export thread, so the subscriber is global and there is one test.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
@@ -20,13 +19,14 @@ use opentelemetry_sdk::{
     trace::{SpanData, SpanExporter},
 };
 use tower::{Layer, ServiceExt, service_fn};
-use tower_otel_trace::{Recorder, TraceLayer};
+use tower_otel_recorder::Recorder;
+use tower_otel_trace::TraceLayer;
 use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Context, SubscriberExt};
 
-const SOON: Duration = Duration::from_secs(20);
+const LONG: Duration = Duration::from_secs(20);
 
-/// Keeps the warnings of this crate.
+/// Stores the warnings of the recorder.
 #[derive(Clone, Default)]
 struct Warnings(Arc<Mutex<Vec<String>>>);
 
@@ -40,7 +40,7 @@ impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Warnings {
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
         let metadata = event.metadata();
         if *metadata.level() == tracing::Level::WARN
-            && metadata.target().starts_with("tower_otel_trace")
+            && metadata.target().starts_with("tower_otel_recorder")
         {
             let mut text = Text::default();
             event.record(&mut text);
@@ -60,18 +60,18 @@ impl Visit for Text {
     }
 }
 
-/// Fails as long as it is told to, and does not begin before it is let.
+/// An exporter that fails while `fails` is set, and waits for a message before each export.
 #[derive(Debug)]
-struct Moody {
+struct Controlled {
     fails: Arc<AtomicBool>,
-    entered: mpsc::Sender<()>,
-    door: Mutex<mpsc::Receiver<()>>,
+    started: mpsc::Sender<()>,
+    permits: Mutex<mpsc::Receiver<()>>,
 }
 
-impl SpanExporter for Moody {
+impl SpanExporter for Controlled {
     async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
-        self.entered.send(()).unwrap();
-        self.door.lock().unwrap().recv_timeout(SOON).unwrap();
+        self.started.send(()).unwrap();
+        self.permits.lock().unwrap().recv_timeout(LONG).unwrap();
         if self.fails.load(SeqCst) {
             let error = "error sending request for url (http://me:s3cr3t@collector:4318/)";
             return Err(OTelSdkError::InternalFailure(error.to_owned()));
@@ -92,61 +92,61 @@ fn exchanges(recorder: &Recorder, count: usize) {
 }
 
 #[test]
-fn losses_are_told_once_and_each_change_of_the_exporter_is_told() {
+fn drops_are_logged_once_and_so_is_each_change_of_the_exporter() {
     let warnings = Warnings::default();
     let subscriber = tracing_subscriber::registry().with(warnings.clone());
     tracing::subscriber::set_global_default(subscriber).unwrap();
 
     let fails = Arc::new(AtomicBool::new(true));
-    let (entered, entries) = mpsc::channel();
-    let (opened, door) = mpsc::channel();
-    let exporter = Moody {
+    let (started, starts) = mpsc::channel();
+    let (permit, permits) = mpsc::channel();
+    let exporter = Controlled {
         fails: Arc::clone(&fails),
-        entered,
-        door: Mutex::new(door),
+        started,
+        permits: Mutex::new(permits),
     };
     let builder = Recorder::builder(exporter).queue_size(4).batch_size(4);
     let recorder = builder.delay(Duration::from_secs(3600)).build().unwrap();
 
-    // Twice it fails, which is told once, and without the password.
+    // Two failures are logged once, without the password.
     for _ in 0..2 {
-        opened.send(()).unwrap();
+        permit.send(()).unwrap();
         exchanges(&recorder, 1);
-        recorder.flush(SOON).unwrap_err();
+        recorder.flush(LONG).unwrap_err();
     }
-    let told = warnings.take();
-    assert_eq!(told.len(), 1, "{told:#?}");
-    assert!(told[0].contains("cannot export spans"), "{told:#?}");
-    assert!(told[0].contains("http://collector:4318/"), "{told:#?}");
-    assert!(!told[0].contains("s3cr3t"), "{told:#?}");
+    let logged = warnings.take();
+    assert_eq!(logged.len(), 1, "{logged:#?}");
+    assert!(logged[0].contains("cannot export spans"), "{logged:#?}");
+    assert!(logged[0].contains("http://collector:4318/"), "{logged:#?}");
+    assert!(!logged[0].contains("s3cr3t"), "{logged:#?}");
 
-    // Twice it is well, which is told once.
+    // Two successes are logged once.
     fails.store(false, SeqCst);
     for _ in 0..2 {
-        opened.send(()).unwrap();
+        permit.send(()).unwrap();
         exchanges(&recorder, 1);
-        recorder.flush(SOON).unwrap();
+        recorder.flush(LONG).unwrap();
     }
-    let told = warnings.take();
-    assert_eq!(told.len(), 1, "{told:#?}");
-    assert!(told[0].contains("exports spans again"), "{told:#?}");
+    let logged = warnings.take();
+    assert_eq!(logged.len(), 1, "{logged:#?}");
+    assert!(logged[0].contains("exports spans again"), "{logged:#?}");
 
-    // Twice it is too slow for what comes, which is told once and for all.
+    // Dropped spans are logged once, in two rounds.
     for _ in 0..2 {
-        while entries.try_recv().is_ok() {}
+        while starts.try_recv().is_ok() {}
         exchanges(&recorder, 4);
-        entries.recv_timeout(SOON).unwrap();
+        starts.recv_timeout(LONG).unwrap();
         exchanges(&recorder, 6);
-        opened.send(()).unwrap();
-        opened.send(()).unwrap();
-        recorder.flush(SOON).unwrap();
+        permit.send(()).unwrap();
+        permit.send(()).unwrap();
+        recorder.flush(LONG).unwrap();
     }
-    let told = warnings.take();
-    assert_eq!(told.len(), 1, "{told:#?}");
+    let logged = warnings.take();
+    assert_eq!(logged.len(), 1, "{logged:#?}");
     assert!(
-        told[0].contains("the recorder's queue was full"),
-        "{told:#?}"
+        logged[0].contains("the recorder's queue was full"),
+        "{logged:#?}"
     );
-    let tally = recorder.tally();
-    assert_eq!((tally.exported, tally.failed, tally.dropped), (18, 2, 4));
+    let counts = recorder.counts();
+    assert_eq!((counts.exported, counts.failed, counts.dropped), (18, 2, 4));
 }

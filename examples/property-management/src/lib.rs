@@ -8,7 +8,7 @@
 //! | `config` | variables of the environment, and clear errors about them |
 //! | `process` | the life of a process: telemetry, listening, SIGTERM, delivery |
 //! | `observed` | the layers around a server and around a client, and whose trace is continued |
-//! | `metrics` | what is counted beside requests |
+//! | `instruments`, `metrics` | what is counted beside requests |
 //! | `problem`, `extract` | errors as `application/problem+json` |
 //! | `auth` | passwords, tokens, who is asking |
 //! | `db` | the pool, the observed query, one repository for each table, the queue |
@@ -23,6 +23,7 @@ mod auth;
 mod config;
 mod db;
 mod extract;
+mod instruments;
 mod jobs;
 mod launcher;
 mod metrics;

@@ -1,9 +1,9 @@
-//! What is counted here beside requests. What most systems count (queries, connections, calls to a
-//! model, refused logins, WebSockets) has helpers in [`tower_otel_metrics::app`]; the rest is written
-//! with the facade.
+//! The metrics of each process at its start: descriptions, and series at zero. The instruments that
+//! need a guard or labels are in `instruments`.
 
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge};
-use tower_otel_metrics::app;
+
+use crate::instruments;
 
 /// Whom the model is asked of: the wire format is OpenAI's, whoever speaks it.
 pub(crate) const PROVIDER: &str = "openai";
@@ -40,7 +40,7 @@ fn at_zero(name: &'static str, labels: &[(&'static str, String)]) {
 
 /// The metrics of everybody with a database.
 pub(crate) fn of_database(max_connections: u32) {
-    app::describe();
+    instruments::describe();
     gauge!("db_connections_active").increment(0.0);
     describe_gauge!(
         "db_connections_max",
@@ -52,7 +52,7 @@ pub(crate) fn of_database(max_connections: u32) {
 
 /// The metrics of the api-server.
 pub(crate) fn of_api(model: &str) {
-    app::describe();
+    instruments::describe();
     for reason in AUTH_REASONS {
         at_zero("auth_failures_total", &[("reason", reason.to_owned())]);
     }

@@ -1,14 +1,20 @@
 //! The life of a process: telemetry first, then the runtime; the runtime stops first, so that every
 //! span has ended when telemetry delivers the last ones.
 
-use std::{future::Future, net::SocketAddr, process::ExitCode, time::Duration};
+use std::{
+    env::{self, VarError},
+    future::Future,
+    net::SocketAddr,
+    process::ExitCode,
+    time::Duration,
+};
 
 use axum::Router;
 use tokio::{net::TcpListener, runtime::Runtime, sync::watch, time};
 use tower_otel_init::{InitError, Telemetry, shutdown_signal};
-use tower_otel_metrics::prometheus::Prometheus;
+use tower_otel_prometheus::Prometheus;
 
-use crate::BoxError;
+use crate::{BoxError, instruments::recorder};
 
 /// How long requests may take to end once the process was asked to stop.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -60,7 +66,18 @@ pub(crate) fn run<F>(name: &str, service: impl FnOnce(Process) -> F) -> ExitCode
 where
     F: Future<Output = Result<(), BoxError>>,
 {
-    run_with(name, Telemetry::from_env(name), service)
+    run_with(name, telemetry(name), service)
+}
+
+/// Telemetry from the environment, with the buckets of this system where Prometheus is chosen.
+fn telemetry(name: &str) -> Result<Telemetry, InitError> {
+    let builder = Telemetry::builder(name);
+    // A recorder set in code takes precedence over another exporter in the variable.
+    let builder = match env::var("OTEL_METRICS_EXPORTER").as_deref() {
+        Err(VarError::NotPresent) | Ok("" | "prometheus") => builder.prometheus(recorder()),
+        _ => builder,
+    };
+    builder.install()
 }
 
 /// The same, with telemetry that is not the environment's.

@@ -14,7 +14,7 @@ use std::{
 
 use tokio::{runtime::Runtime, signal};
 use tower_otel_init::{LogFormat, Sampler, Telemetry, TracesExporter};
-use tower_otel_metrics::prometheus::Prometheus;
+use tower_otel_prometheus::Prometheus;
 
 use options::Options;
 use services::Services;

@@ -15,7 +15,8 @@ use smol::{
 use smol_hyper::rt::{FuturesIo, SmolTimer};
 use tower::{Service, ServiceBuilder, ServiceExt};
 use tower_otel_core::{RequestHead, Route};
-use tower_otel_metrics::{MetricsLayer, prometheus::Prometheus};
+use tower_otel_metrics::MetricsLayer;
+use tower_otel_prometheus::Prometheus;
 use tower_otel_trace::TraceLayer;
 use tracing_subscriber::fmt::format::FmtSpan;
 

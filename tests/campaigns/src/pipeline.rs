@@ -108,15 +108,15 @@ impl Pipeline {
 
     /// Returns the totals of the SDK, for this number of its spans, and of the recorder.
     pub fn span_totals(&self, sdk: u64) -> [SpanTotals; 2] {
-        let (lost, tally) = (self.telemetry.dropped_spans(), self.recorder.tally());
+        let (lost, counts) = (self.telemetry.dropped_spans(), self.recorder.counts());
         [
             SpanTotals {
                 delivered: sdk - lost.total(),
                 lost: lost.total(),
             },
             SpanTotals {
-                delivered: tally.exported,
-                lost: tally.failed + tally.dropped,
+                delivered: counts.exported,
+                lost: counts.failed + counts.dropped,
             },
         ]
     }

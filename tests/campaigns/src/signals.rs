@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
-use tower_otel_metrics::{MetricsLayer, Names, Otel, prometheus::Prometheus};
+use tower_otel_metrics::{MetricsLayer, Names, Otel};
+use tower_otel_prometheus::Prometheus;
 use tower_otel_trace::TraceLayer;
 
 use crate::{

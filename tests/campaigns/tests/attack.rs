@@ -89,7 +89,7 @@ async fn under_attack_every_request_is_counted_once_and_memory_is_bounded() {
     // The first wave fills pools, tables and the pages of the allocator.
     let total = |count: &dyn Fn(&Ledger) -> u64| -> u64 { ledgers.iter().map(count).sum() };
     let settled = || {
-        let lost = recorder.tally().dropped;
+        let lost = recorder.counts().dropped;
         let recorded_or_lost = through_tracing.total() + direct.total() + recorded.total() + lost;
         total(&Ledger::started) == total(&Ledger::ended)
             && recorded_or_lost == total(&Ledger::ended)
@@ -126,7 +126,7 @@ async fn under_attack_every_request_is_counted_once_and_memory_is_bounded() {
          {descriptors} descriptors, then {}; {} panics; {:?}",
         process::descriptors(),
         process::panics(),
-        recorder.tally(),
+        recorder.counts(),
     );
     println!("{} lines of /metrics", metrics.check(&outcomes));
 
@@ -137,8 +137,8 @@ async fn under_attack_every_request_is_counted_once_and_memory_is_bounded() {
     assert_eq!(through_tracing.counts(), expected[0]);
     assert_eq!(direct.counts(), expected[1]);
     // The queue of records is bounded, and counts what it drops.
-    assert_recorded(&recorded.counts(), &expected[2], recorder.tally().dropped);
-    assert_eq!(recorder.tally().exported, recorded.total());
+    assert_recorded(&recorded.counts(), &expected[2], recorder.counts().dropped);
+    assert_eq!(recorder.counts().exported, recorded.total());
     // The counts of the clients agree.
     assert!(all <= counts.requests_sent.load(Relaxed));
     assert!(total(&Ledger::responses) >= counts.responses.load(Relaxed));

@@ -22,25 +22,27 @@
 pub mod models;
 mod sync;
 
+#[path = "../../../tower-otel-recorder/src/changes.rs"]
+mod changes;
+#[path = "../../../tower-otel-recorder/src/control.rs"]
+mod control;
+#[path = "../../../tower-otel-recorder/src/counts.rs"]
+mod counts;
 #[path = "../../../tower-otel-propagate/src/detect.rs"]
 mod detect;
-#[path = "../../../tower-otel-metrics/src/prometheus/histogram.rs"]
+#[path = "../../../tower-otel-recorder/src/extras.rs"]
+mod extras;
+#[path = "../../../tower-otel-prometheus/src/histogram.rs"]
 mod histogram;
-#[path = "../../../tower-otel-metrics/src/prometheus/native.rs"]
+#[path = "../../../tower-otel-prometheus/src/native.rs"]
 mod native;
+#[path = "../../../tower-otel-recorder/src/pipeline.rs"]
+mod pipeline;
+#[path = "../../../tower-otel-recorder/src/queue.rs"]
+mod queue;
 #[path = "../../../tower-otel-metrics/src/series/mod.rs"]
 mod series;
+#[path = "../../../tower-otel-recorder/src/shards.rs"]
+mod shards;
 
-/// The queue of recorded spans. The queue of crossbeam inside it is not modelled.
-mod record {
-    use crate::sync;
-
-    mod entry {
-        pub struct Entry;
-    }
-
-    #[path = "../../../../tower-otel-trace/src/backend/record/queue.rs"]
-    mod queue;
-
-    pub mod models;
-}
+mod recorder;

@@ -24,7 +24,7 @@ use crate::{
     series::{Query, Series},
 };
 
-pub use crate::record::models::*;
+pub use crate::recorder::*;
 
 /// A key with a constant hash, so that all keys collide with every seed.
 struct Key(u32);
@@ -99,7 +99,7 @@ pub fn the_overflow_is_reported_once() {
 
 /// Two threads record a sample during a scrape.
 pub fn a_histogram_loses_no_sample_and_its_buckets_are_cumulative() {
-    let histogram = Arc::new(AtomicHistogram::with(Arc::new([1.0]), true));
+    let histogram = Arc::new(AtomicHistogram::new(Arc::new([1.0]), true));
     let record = || {
         let histogram = Arc::clone(&histogram);
         thread::spawn(move || histogram.record(0.5))

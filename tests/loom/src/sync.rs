@@ -1,15 +1,18 @@
 //! Replaces `std::sync` with loom.
 
-use std::{sync::LockResult, time::Duration};
-
-use loom::{cell::UnsafeCell, sync::atomic::AtomicBool};
-pub use loom::{
-    sync::{
-        Mutex, MutexGuard,
-        atomic::{self, Ordering},
-    },
-    thread::Thread,
+use std::{
+    sync::{Arc, LockResult},
+    time::Duration,
 };
+
+pub use loom::sync::{
+    Mutex, MutexGuard,
+    atomic::{self, Ordering},
+};
+use loom::{cell::UnsafeCell, sync::atomic::AtomicBool};
+
+/// The size of the first block, small because a model locks each slot.
+pub const FIRST_BLOCK: usize = 2;
 
 /// An atomic for statics. loom has no `const` constructor, so the first access creates it, which has to
 /// happen before a second thread starts.
@@ -86,9 +89,51 @@ impl<T> OnceLock<T> {
     }
 }
 
+loom::thread_local! {
+    static CURRENT: Thread = Thread::default();
+}
+
+/// A thread that can be parked. loom's own `unpark` also wakes a thread that waits for a mutex, and loom then panics.
+#[derive(Clone, Debug, Default)]
+pub struct Thread(Arc<Parker>);
+
+#[derive(Debug)]
+struct Parker {
+    unparked: Mutex<bool>,
+    changed: loom::sync::Condvar,
+}
+
+impl Default for Parker {
+    fn default() -> Self {
+        Self {
+            unparked: Mutex::new(false),
+            changed: loom::sync::Condvar::new(),
+        }
+    }
+}
+
+impl Thread {
+    pub fn unpark(&self) {
+        *self.0.unparked.lock().unwrap() = true;
+        self.0.changed.notify_one();
+    }
+
+    fn park(&self) {
+        let mut unparked = self.0.unparked.lock().unwrap();
+        while !*unparked {
+            unparked = self.0.changed.wait(unparked).unwrap();
+        }
+        *unparked = false;
+    }
+}
+
+pub fn current_thread() -> Thread {
+    CURRENT.with(Thread::clone)
+}
+
 /// Parks without a timeout: loom reports code that depends on the timeout as a deadlock.
 pub fn park_timeout(_: Duration) {
-    loom::thread::park();
+    current_thread().park();
 }
 
 /// A condition variable whose waits have no timeout.

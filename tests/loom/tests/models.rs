@@ -8,6 +8,13 @@
 
 use loom_models::models;
 
+/// Checks every order with at most two preemptions. All orders of these models would take hours.
+fn bounded(model: fn()) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(2);
+    builder.check(model);
+}
+
 #[test]
 fn a_series_is_created_once_and_read_fully_initialized() {
     loom::model(models::a_series_is_created_once_and_read_fully_initialized);
@@ -34,16 +41,31 @@ fn a_missing_context_is_logged_once() {
 }
 
 #[test]
-fn a_flush_exports_all_queued_spans_and_returns() {
-    loom::model(models::a_flush_exports_all_queued_spans_and_returns);
+fn a_flush_exports_queued_spans_and_wakes_the_caller() {
+    bounded(models::a_flush_exports_queued_spans_and_wakes_the_caller);
 }
 
 #[test]
-fn a_span_that_ends_during_shutdown_is_exported_or_counted() {
-    loom::model(models::a_span_that_ends_during_shutdown_is_exported_or_counted);
+fn a_span_that_ends_during_the_shutdown_is_exported_or_counted() {
+    bounded(models::a_span_that_ends_during_the_shutdown_is_exported_or_counted);
 }
 
 #[test]
-fn a_full_batch_is_exported_before_the_delay() {
-    loom::model(models::a_full_batch_is_exported_before_the_delay);
+fn a_new_buffer_during_the_shutdown_is_emptied_or_refuses() {
+    loom::model(models::a_new_buffer_during_the_shutdown_is_emptied_or_refuses);
+}
+
+#[test]
+fn a_full_batch_is_exported_before_the_delay_is_over() {
+    bounded(models::a_full_batch_is_exported_before_the_delay_is_over);
+}
+
+#[test]
+fn two_shutdowns_both_wait_for_the_export() {
+    bounded(models::two_shutdowns_both_wait_for_the_export);
+}
+
+#[test]
+fn a_change_during_the_end_is_exported_or_has_no_effect() {
+    loom::model(models::a_change_during_the_end_is_exported_or_has_no_effect);
 }

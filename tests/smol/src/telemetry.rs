@@ -18,7 +18,7 @@ use smol::{
     Timer,
     future::{or, yield_now},
 };
-use tower_otel_metrics::prometheus::Prometheus;
+use tower_otel_prometheus::Prometheus;
 use tracing_subscriber::{Layer, filter::LevelFilter, layer::SubscriberExt};
 
 /// Spans and metrics recorded on this thread.

@@ -66,7 +66,7 @@ pub fn audit(span: &SpanData, backend: Backend) {
     let name = match backend {
         // That of the tracer which the application gave to tracing-opentelemetry.
         Backend::Tracing => SCOPE,
-        Backend::Direct | Backend::Record => "tower-otel-trace",
+        Backend::Tracer | Backend::Recorder => "tower-otel-trace",
     };
     assert_eq!(scope.name(), name);
     assert!(scope.version().is_some_and(|version| !version.is_empty()));

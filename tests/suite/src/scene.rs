@@ -6,7 +6,8 @@ use opentelemetry::{InstrumentationScope, Value, trace::TracerProvider};
 use opentelemetry_sdk::trace::{
     InMemorySpanExporter, Sampler, SdkTracer, SdkTracerProvider, ShouldSample, SpanData,
 };
-use tower_otel_metrics::{MetricsLayer, Names, prometheus::Prometheus};
+use tower_otel_metrics::{MetricsLayer, Names};
+use tower_otel_prometheus::Prometheus;
 use tower_otel_semconv as semconv;
 use tower_otel_trace::Recorder;
 use tracing_subscriber::{
@@ -147,7 +148,7 @@ impl Scene {
         &self.source
     }
 
-    /// Spans that have ended, in the order of their ends.
+    /// AnyTraceLayer that have ended, in the order of their ends.
     pub fn spans(&self) -> Vec<SpanData> {
         let flushed = self.source.recorder.flush(Duration::from_secs(20));
         flushed.unwrap();

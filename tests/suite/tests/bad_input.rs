@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use opentelemetry::{Value, trace::SpanId};
 use opentelemetry_sdk::trace::SpanData;
 use suite_tests::{
-    backend::{Backend, Source, Spans},
+    backend::{AnyTraceLayer, Backend, Source},
     net::serve,
     scene::{Scene, attribute, integer, text, within},
 };
@@ -21,7 +21,7 @@ use tokio::{
 use tower::{Service, ServiceBuilder, ServiceExt};
 use tower_otel_core::PeerAddr;
 use tower_otel_metrics::MetricsLayer;
-use tower_otel_semconv::Proxies;
+use tower_otel_semconv::TrustedProxies;
 use tower_otel_trace::TraceLayer;
 
 /// Says what arrived, so that a request the layers changed has another answer.
@@ -55,7 +55,7 @@ enum Put {
     Around,
 }
 
-async fn serve_layered(put: Put, spans: Spans) -> SocketAddr {
+async fn serve_layered(put: Put, spans: AnyTraceLayer) -> SocketAddr {
     let layers = ServiceBuilder::new()
         .layer(spans)
         .layer(MetricsLayer::server());
@@ -183,9 +183,9 @@ impl Case {
 
     fn layer(&self) -> TraceLayer {
         TraceLayer::server().trusted_proxies(if self.trusting {
-            Proxies::all()
+            TrustedProxies::all()
         } else {
-            Proxies::none()
+            TrustedProxies::none()
         })
     }
 
@@ -591,7 +591,7 @@ async fn forwarded_headers_are_believed_only_if_they_are_trusted_and_make_sense(
 async fn no_secret_of_a_target_is_told() {
     for (put, backend) in everywhere() {
         let scene = Scene::new();
-        let layer = TraceLayer::server().trusted_proxies(Proxies::all());
+        let layer = TraceLayer::server().trusted_proxies(TrustedProxies::all());
         let layered = serve_layered(put, backend.layer(scene.source(), layer)).await;
         let line = "GET http://me:s3cr3t@one.example/things/7?sig=s3cr3t HTTP/1.1";
         let case = Case::new(line, &[b"Host: me:s3cr3t@two.example"]);
@@ -636,7 +636,7 @@ async fn what_the_server_refuses_by_itself_is_not_told() {
 
 #[tokio::test]
 async fn nobody_needs_to_listen() {
-    let deaf = Source::deaf();
+    let deaf = Source::discarding();
     let plain = serve(bare()).await;
     let topics = [
         trace_headers(),

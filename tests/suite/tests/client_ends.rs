@@ -25,7 +25,7 @@ use hyper_util::{
 use opentelemetry::trace::{SpanKind, Status};
 use opentelemetry_sdk::trace::SpanData;
 use suite_tests::{
-    backend::{Backend, Spans},
+    backend::{AnyTraceLayer, Backend},
     net::{BoxError, Http, Mortal, Script, Step, never, pooled, serve, silent},
     scene::{Scene, attribute, by_the_conventions, counted_as, integer, text, within},
 };
@@ -41,7 +41,8 @@ use tower_otel_trace::TraceLayer;
 
 type Answer = Response<UnsyncBoxBody<Bytes, BoxError>>;
 type Pooled = Client<HttpConnector, Empty<Bytes>>;
-type Layered<S> = Observed<Observed<Observed<Propagate<S>, MetricsLayer>, MetricsLayer>, Spans>;
+type Layered<S> =
+    Observed<Observed<Observed<Propagate<S>, MetricsLayer>, MetricsLayer>, AnyTraceLayer>;
 
 /// What has to be told about an exchange, once.
 #[derive(Clone, Copy, Debug)]

@@ -1161,7 +1161,7 @@ async fn a_span_that_is_filtered_out_still_propagates_its_parent() {
     // Each scene is set when it is its turn: a thread has one at a time.
     let cases: [(Backend, TraceLayer, &dyn Fn() -> Scene); 3] = [
         (Backend::Tracing, by_layer(), &Scene::new),
-        (Backend::Direct, by_layer(), &Scene::new),
+        (Backend::Tracer, by_layer(), &Scene::new),
         (Backend::Tracing, TraceLayer::client(), &by_tracing),
     ];
     for (backend, layer, scene) in cases {

@@ -35,7 +35,7 @@ use suite_tests::{
 use tokio::sync::Notify;
 use tower::util::MapRequestLayer;
 use tower_otel_core::{Filter, LocalAddr, PeerAddr};
-use tower_otel_semconv::{ForwardedBy, KnownMethods, Proxies, SensitiveKeys};
+use tower_otel_semconv::{ForwardedHeaders, KnownMethods, SensitiveKeys, TrustedProxies};
 use tower_otel_trace::{OptIn, TraceLayer};
 use tracing::{
     Event, Level, Subscriber,
@@ -92,7 +92,7 @@ fn everything() -> TraceLayer {
         .capture_response_headers([header::CONTENT_TYPE])
         .exceptions()
         .expose_span()
-        .trusted_proxies(Proxies::all())
+        .trusted_proxies(TrustedProxies::all())
 }
 
 // ---- Attributes -------------------------------------------------------------------------------
@@ -215,7 +215,7 @@ async fn url_scheme_is_that_of_an_absolute_target_where_there_is_one() {
 async fn url_scheme_is_that_which_a_trusted_proxy_forwards() {
     const HTTPS: Row<'_> = ("url.scheme", Str("https"));
     table(
-        || TraceLayer::server().trusted_proxies(Proxies::hops(1)),
+        || TraceLayer::server().trusted_proxies(TrustedProxies::hops(1)),
         &[
             (
                 "GET /users/7 HTTP/1.1\nForwarded: for=192.0.2.1;proto=https",
@@ -239,7 +239,7 @@ async fn url_scheme_is_that_which_a_trusted_proxy_forwards() {
         || {
             TraceLayer::server()
                 .https()
-                .trusted_proxies(Proxies::hops(1))
+                .trusted_proxies(TrustedProxies::hops(1))
         },
         &[(
             "GET /users/7 HTTP/1.1\nX-Forwarded-Proto: http",
@@ -474,7 +474,7 @@ async fn server_address_is_that_of_the_authority_before_that_of_the_host_header(
 #[tokio::test]
 async fn server_address_is_that_which_a_trusted_proxy_forwards_before_any_other() {
     table(
-        || TraceLayer::server().trusted_proxies(Proxies::hops(1)),
+        || TraceLayer::server().trusted_proxies(TrustedProxies::hops(1)),
         &[
             (
                 "GET http://inner.example/ HTTP/1.1\nHost: inner.example\nForwarded: host=\"api.example:8443\"",
@@ -514,7 +514,7 @@ async fn client_address_is_the_peer_where_no_proxy_is_trusted() {
     ];
     table(TraceLayer::server, &[(forged, rows)]).await;
     table(
-        || TraceLayer::server().trusted_proxies(Proxies::cidrs(["10.0.0.0/8"]).unwrap()),
+        || TraceLayer::server().trusted_proxies(TrustedProxies::cidrs(["10.0.0.0/8"]).unwrap()),
         &[(forged, rows)],
     )
     .await;
@@ -526,7 +526,7 @@ async fn client_address_is_the_first_hop_that_is_no_trusted_proxy() {
     let rfc = "GET / HTTP/1.1\nForwarded: for=6.6.6.6, for=\"203.0.113.7:4711\", for=10.0.0.2";
     let ipv6 = "GET / HTTP/1.1\nForwarded: for=\"[2001:db8::7]:4711\", for=10.0.0.2";
     let is = |address| [("client.address", Str(address))];
-    let hops = |n| move || TraceLayer::server().trusted_proxies(Proxies::hops(n));
+    let hops = |n| move || TraceLayer::server().trusted_proxies(TrustedProxies::hops(n));
     table(hops(1), &[(x, &is("10.0.0.2")), (rfc, &is("10.0.0.2"))]).await;
     table(
         hops(2),
@@ -536,7 +536,7 @@ async fn client_address_is_the_first_hop_that_is_no_trusted_proxy() {
     table(
         || {
             let ours = ["127.0.0.0/8", "10.0.0.0/8"];
-            TraceLayer::server().trusted_proxies(Proxies::cidrs(ours).unwrap())
+            TraceLayer::server().trusted_proxies(TrustedProxies::cidrs(ours).unwrap())
         },
         &[
             (x, &is("203.0.113.7")),
@@ -556,17 +556,22 @@ async fn client_address_is_the_first_hop_that_is_no_trusted_proxy() {
 #[tokio::test]
 async fn only_the_family_of_headers_is_read_that_the_proxies_write() {
     let both = "GET / HTTP/1.1\nForwarded: for=6.6.6.6\nX-Forwarded-For: 203.0.113.7";
-    let reading =
-        |family| move || TraceLayer::server().trusted_proxies(Proxies::hops(1).reading(family));
+    let reading = |family| {
+        move || TraceLayer::server().trusted_proxies(TrustedProxies::hops(1).headers(family))
+    };
     let is = |address| [("client.address", Str(address))];
     table(
-        reading(ForwardedBy::XForwarded),
+        reading(ForwardedHeaders::XForwarded),
         &[(both, &is("203.0.113.7"))],
     )
     .await;
-    table(reading(ForwardedBy::Forwarded), &[(both, &is("6.6.6.6"))]).await;
     table(
-        reading(ForwardedBy::Either),
+        reading(ForwardedHeaders::Forwarded),
+        &[(both, &is("6.6.6.6"))],
+    )
+    .await;
+    table(
+        reading(ForwardedHeaders::Both),
         &[(both, &[("client.address", Absent)])],
     )
     .await;
@@ -575,7 +580,7 @@ async fn only_the_family_of_headers_is_read_that_the_proxies_write() {
 #[tokio::test]
 async fn network_peer_address_and_port_are_those_of_the_socket() {
     for backend in Backend::ALL {
-        let layer = TraceLayer::server().trusted_proxies(Proxies::hops(1));
+        let layer = TraceLayer::server().trusted_proxies(TrustedProxies::hops(1));
         let server = Server::start(backend, layer).await;
         let request = "GET / HTTP/1.1\nX-Forwarded-For: 203.0.113.7";
         let (_, stream) = raw(server.address, request).await;
@@ -716,7 +721,7 @@ async fn personal_data_is_left_out_by_one_switch() {
         || {
             TraceLayer::server()
                 .personal_data(false)
-                .trusted_proxies(Proxies::all())
+                .trusted_proxies(TrustedProxies::all())
                 .opt_in([OptIn::ClientPort, OptIn::UserAgent])
         },
         &[(forwarded, rows)],
@@ -748,7 +753,7 @@ async fn what_is_opt_in_is_absent_unless_asked_for() {
 async fn client_port_is_that_beside_the_address_by_option() {
     let asked = || TraceLayer::server().opt_in([OptIn::ClientPort]);
     table(
-        || asked().trusted_proxies(Proxies::all()),
+        || asked().trusted_proxies(TrustedProxies::all()),
         &[
             (
                 "GET / HTTP/1.1\nForwarded: for=\"192.0.2.1:4711\"",
@@ -1267,7 +1272,7 @@ async fn an_exception_is_logged_once_inside_of_its_span_by_option() {
                         .collect::<Vec<_>>()
                 })
                 .collect::<Vec<_>>(),
-            Backend::Direct | Backend::Record => log
+            Backend::Tracer | Backend::Recorder => log
                 .0
                 .lock()
                 .unwrap()
@@ -1431,7 +1436,7 @@ async fn a_span_that_a_filter_of_tracing_hides_still_propagates_its_parent() {
 
     // The other backend asks nothing of tracing: its span is there.
     let scene = Scene::with(Sampler::AlwaysOn, hidden());
-    let server = Server::of(Backend::Direct, scene, TraceLayer::server(), app()).await;
+    let server = Server::of(Backend::Tracer, scene, TraceLayer::server(), app()).await;
     server.ask(&asking("01")).await;
     assert_eq!(server.span().await.name, "GET /context");
 }
@@ -1455,7 +1460,7 @@ async fn the_scope_has_a_name_a_version_and_the_schema() {
         let server = Server::start(backend, TraceLayer::server()).await;
         let scope = server.span_of("GET / HTTP/1.1").await.instrumentation_scope;
         let (name, version) = match backend {
-            Backend::Direct | Backend::Record => ("tower-otel-trace", "0.1.0"),
+            Backend::Tracer | Backend::Recorder => ("tower-otel-trace", "0.1.0"),
             // The application's, made as the documentation says.
             Backend::Tracing => (SCOPE, env!("CARGO_PKG_VERSION")),
         };
@@ -1497,7 +1502,7 @@ async fn every_key_and_no_other_is_in_the_conventions() {
 async fn context_is_a_handler_as_any_other() {
     // What the tests above rely on: without a layer nothing goes on.
     let router = Router::new().route("/context", any(context));
-    let server = Server::listen(Backend::Direct, Scene::new(), router).await;
+    let server = Server::listen(Backend::Tracer, Scene::new(), router).await;
     let head = server.ask(&asking("01")).await;
     assert_eq!(traceparent(&head), None);
 }

@@ -23,7 +23,7 @@ use opentelemetry_proto::tonic::{
 };
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
 use suite_tests::{
-    backend::{Backend, Source, Spans},
+    backend::{AnyTraceLayer, Backend, Source},
     net::{Script, Step, serve},
     otlp::{Receiver, attribute},
     scene::{Installed, Metrics, Scene, within},
@@ -35,7 +35,7 @@ use tower_otel_metrics::MetricsLayer;
 use tower_otel_propagate::{Propagate, PropagateLayer};
 use tower_otel_trace::{Recorder, TraceLayer};
 
-type Client = Observed<Observed<Propagate<reqwest::Client>, MetricsLayer>, Spans>;
+type Client = Observed<Observed<Propagate<reqwest::Client>, MetricsLayer>, AnyTraceLayer>;
 
 /// Headers of the requests a service has received.
 type Seen = Arc<Mutex<Vec<HeaderMap>>>;
@@ -55,7 +55,7 @@ const TOLERANCE: f64 = 0.05;
 struct Kind(Backend, Source);
 
 impl Kind {
-    fn layer(&self, layer: TraceLayer) -> Spans {
+    fn layer(&self, layer: TraceLayer) -> AnyTraceLayer {
         self.0.layer(&self.1, layer)
     }
 }
@@ -465,7 +465,7 @@ async fn a_client_span_of_a_request_that_is_filtered_out_belongs_to_its_trace() 
 async fn a_request_that_nobody_records_passes_its_trace_on() {
     for backend in Backend::ALL {
         // One that is shut down records as little as no subscriber does.
-        let source = Source::deaf();
+        let source = Source::discarding();
         source.provider.shutdown().unwrap();
         source.recorder.shutdown(Duration::from_secs(20)).unwrap();
         let kind = Kind(backend, source);

@@ -24,7 +24,8 @@ use http_body_util::{BodyExt, Full};
 use metrics::with_local_recorder;
 use suite_tests::scene::sum;
 use tower::{Layer, Service, service_fn};
-use tower_otel_metrics::{MetricsLayer, Names, app, prometheus::Prometheus};
+use tower_otel_metrics::{MetricsLayer, Names};
+use tower_otel_prometheus::Prometheus;
 
 /// Prints every sample as a line of JSON: family, its type, name, labels, value.
 const PARSER: &str = r#"
@@ -103,11 +104,12 @@ fn prometheus_client_reads_what_was_recorded() {
             send(labelled(MetricsLayer::server()), "/a");
             send(labelled(MetricsLayer::client()), "http://stock.internal/a");
         }
-        app::describe();
-        drop(app::db_query("select"));
-        app::auth_failure("expired");
-        drop(app::llm_request("anthropic", odd));
-        std::mem::forget(app::websocket_connection());
+        metrics::histogram!("db_query_duration_seconds", "query_type" => "select").record(0.01);
+        metrics::describe_counter!("auth_failures_total", "Failed authentications, by reason.");
+        metrics::counter!("auth_failures_total", "reason" => "expired").increment(1);
+        metrics::histogram!("llm_request_duration_seconds", "provider" => "anthropic", "model" => odd)
+            .record(0.5);
+        metrics::gauge!("websocket_connections").increment(1);
     });
     let text = prometheus.render();
     let parsed = run(&python(), &["-c", PARSER], &text);

@@ -29,7 +29,8 @@ use suite_tests::{
 };
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_otel_core::{Filter, observe};
-use tower_otel_metrics::{MetricsLayer, Names, prometheus::Prometheus};
+use tower_otel_metrics::{MetricsLayer, Names};
+use tower_otel_prometheus::Prometheus;
 use tower_otel_trace::TraceLayer;
 
 fn hello(

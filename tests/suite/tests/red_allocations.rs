@@ -16,7 +16,8 @@ use http_body::Body;
 use metrics::with_local_recorder;
 use suite_tests::in_process::{exchange, hello};
 use tower::{Layer, Service, service_fn};
-use tower_otel_metrics::{MetricsLayer, Names, prometheus::Prometheus};
+use tower_otel_metrics::{MetricsLayer, Names};
+use tower_otel_prometheus::Prometheus;
 
 /// Allocations of a thousand exchanges after the first.
 fn allocations<S, B>(mut service: S) -> u64

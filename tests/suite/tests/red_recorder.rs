@@ -12,7 +12,6 @@ use std::{
     cell::Cell,
     convert::Infallible,
     future::{Future, ready},
-    panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     sync::Once,
     task::{Context, Poll, Waker},
@@ -24,11 +23,8 @@ use http_body_util::Empty;
 use metrics::with_local_recorder;
 use suite_tests::scene::sum;
 use tower::{Layer, Service, service_fn};
-use tower_otel_metrics::{
-    MetricsLayer,
-    app::{self, TokenType},
-    prometheus::Prometheus,
-};
+use tower_otel_metrics::MetricsLayer;
+use tower_otel_prometheus::Prometheus;
 use tracing_subscriber::layer::SubscriberExt;
 
 fn run(layer: &MetricsLayer) {
@@ -123,105 +119,4 @@ fn a_series_that_was_first_seen_where_there_is_no_recorder_is_counted_elsewhere(
         run(&layer);
     });
     assert_eq!(sum(&prometheus.render(), "http_requests_total", &[]), 1.0);
-}
-
-fn recorded(record: impl FnOnce()) -> String {
-    let (recorder, prometheus) = Prometheus::builder().build().unwrap();
-    with_local_recorder(&recorder, || {
-        app::describe();
-        record();
-    });
-    prometheus.render()
-}
-
-#[test]
-fn applications_count_their_own() {
-    let text = recorded(|| {
-        drop(app::db_query("select"));
-        let llm = app::llm_request("anthropic", "claude");
-        llm.tokens(TokenType::Input, 1_200);
-        llm.tokens(TokenType::Output, 30);
-        app::llm_tokens("anthropic", "claude", TokenType::Output, 4);
-        drop(llm);
-        app::auth_failure("expired");
-        drop(app::websocket_connection());
-        drop(app::db_connection());
-    });
-    for (metric, labels, value) in [
-        (
-            "db_query_duration_seconds_count",
-            [("query_type", "select")].as_slice(),
-            1.0,
-        ),
-        (
-            "llm_request_duration_seconds_count",
-            &[("provider", "anthropic"), ("model", "claude")],
-            1.0,
-        ),
-        ("llm_tokens_total", &[("type", "input")], 1_200.0),
-        ("llm_tokens_total", &[("type", "output")], 34.0),
-        ("auth_failures_total", &[("reason", "expired")], 1.0),
-    ] {
-        assert_eq!(sum(&text, metric, labels), value, "{metric} in {text}");
-    }
-    for metric in [
-        "db_query_duration_seconds",
-        "db_connections_active",
-        "llm_request_duration_seconds",
-        "llm_tokens_total",
-        "auth_failures_total",
-        "websocket_connections",
-    ] {
-        assert!(text.contains(&format!("# HELP {metric} ")), "{text}");
-    }
-    for (metric, longest) in [
-        ("db_query_duration_seconds_bucket", "10"),
-        ("llm_request_duration_seconds_bucket", "81.92"),
-    ] {
-        assert_eq!(sum(&text, metric, &[("le", longest)]), 1.0, "{text}");
-    }
-}
-
-#[test]
-fn what_is_open_is_counted_until_it_is_dropped_however_that_happens() {
-    let text = recorded(|| {
-        let panicked = catch_unwind(AssertUnwindSafe(|| {
-            let _socket = app::websocket_connection();
-            let _connection = app::db_connection();
-            let _query = app::db_query("insert");
-            std::panic::resume_unwind(Box::new(()));
-        }));
-        assert!(panicked.is_err());
-        // A future that is dropped where it waits.
-        {
-            let mut cancelled = pin!(async {
-                let _socket = app::websocket_connection();
-                let _query = app::db_query("insert");
-                std::future::pending::<()>().await;
-            });
-            let cx = &mut Context::from_waker(Waker::noop());
-            assert!(cancelled.as_mut().poll(cx).is_pending());
-        }
-        // Two that stay open.
-        std::mem::forget([app::websocket_connection(), app::websocket_connection()]);
-    });
-    assert_eq!(sum(&text, "websocket_connections", &[]), 2.0);
-    assert_eq!(sum(&text, "db_connections_active", &[]), 0.0);
-    assert_eq!(
-        sum(
-            &text,
-            "db_query_duration_seconds_count",
-            &[("query_type", "insert")]
-        ),
-        2.0
-    );
-}
-
-#[test]
-fn a_connection_is_counted_out_where_it_was_counted_in() {
-    let (recorder, prometheus) = Prometheus::builder().build().unwrap();
-    let open = with_local_recorder(&recorder, app::db_connection);
-    assert_eq!(sum(&prometheus.render(), "db_connections_active", &[]), 1.0);
-    thread::spawn(|| drop(open)).join().unwrap();
-    assert_eq!(sum(&prometheus.render(), "db_connections_active", &[]), 0.0);
 }

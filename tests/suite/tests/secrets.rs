@@ -42,7 +42,8 @@ use suite_tests::{
 use tokio::net::TcpSocket;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_otel_core::{Hosts, Observe, PeerAddr, RequestHead, observe};
-use tower_otel_metrics::{MetricsLayer, prometheus::Prometheus};
+use tower_otel_metrics::MetricsLayer;
+use tower_otel_prometheus::Prometheus;
 use tower_otel_propagate::{BaggagePolicy, Format, PropagateLayer};
 use tower_otel_semconv::SensitiveKeys;
 use tower_otel_trace::{Recorder, TraceLayer};

@@ -23,7 +23,8 @@ use suite_tests::{
 };
 use tower::{Layer, service_fn};
 use tower_otel_core::Route;
-use tower_otel_metrics::{MetricsLayer, Names, prometheus::Prometheus};
+use tower_otel_metrics::{MetricsLayer, Names};
+use tower_otel_prometheus::Prometheus;
 
 /// How many requests there are.
 fn requests() -> u32 {

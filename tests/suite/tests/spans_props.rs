@@ -16,7 +16,7 @@ use suite_tests::{
 };
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_otel_core::{PeerAddr, RequestHead, Route};
-use tower_otel_semconv::Proxies;
+use tower_otel_semconv::TrustedProxies;
 use tower_otel_trace::TraceLayer;
 
 /// Stands in every place that may hold a secret, and in no other.
@@ -32,7 +32,7 @@ fn route(request: &dyn RequestHead) -> Option<Route> {
         .map(Route::from)
 }
 
-fn everything(layer: TraceLayer, proxies: Proxies) -> TraceLayer {
+fn everything(layer: TraceLayer, proxies: TrustedProxies) -> TraceLayer {
     let all = [
         header::AUTHORIZATION,
         header::COOKIE,
@@ -274,12 +274,12 @@ fn request() -> impl Strategy<Value = Request<Full<Bytes>>> {
     )
 }
 
-fn proxies() -> impl Strategy<Value = Proxies> {
+fn proxies() -> impl Strategy<Value = TrustedProxies> {
     prop_oneof![
-        Just(Proxies::none()),
-        Just(Proxies::all()),
-        (0_usize..4).prop_map(Proxies::hops),
-        Just(Proxies::cidrs(["0.0.0.0/0", "::/0"]).unwrap()),
+        Just(TrustedProxies::none()),
+        Just(TrustedProxies::all()),
+        (0_usize..4).prop_map(TrustedProxies::hops),
+        Just(TrustedProxies::cidrs(["0.0.0.0/0", "::/0"]).unwrap()),
     ]
 }
 
@@ -303,7 +303,7 @@ proptest! {
         request in request(),
         status in 100_u16..=999,
     ) {
-        let layer = everything(TraceLayer::client(), Proxies::none());
+        let layer = everything(TraceLayer::client(), TrustedProxies::none());
         let spans = told(&layer, &request, StatusCode::from_u16(status).unwrap());
         discreet(&spans)?;
         alike(&spans)?;

@@ -124,7 +124,7 @@ async fn an_error_that_a_handler_logs_fails_no_span_where_events_are_kept_away()
                 opentelemetry_sdk::trace::Sampler::AlwaysOn,
                 filter_fn(|metadata| metadata.is_span() && metadata.level() <= &LevelFilter::INFO),
             ),
-            Backend::Direct | Backend::Record => Scene::new(),
+            Backend::Tracer | Backend::Recorder => Scene::new(),
         };
         let router = Router::new().route("/", get(complaining));
         let server = Server::of(backend, scene, TraceLayer::server(), router).await;
@@ -206,7 +206,7 @@ async fn what_is_inside_of_a_buffer_is_polled_in_the_context_of_the_span_outside
         let called = match backend {
             // The buffer enters the `tracing` span of its caller by itself.
             Backend::Tracing => id,
-            Backend::Direct | Backend::Record => SpanId::INVALID,
+            Backend::Tracer | Backend::Recorder => SpanId::INVALID,
         };
         assert_eq!(*seen.lock().unwrap(), [("call", called), ("poll", id)]);
     }

@@ -1,17 +1,19 @@
-//! `reqwest::Client` as a tower service.
+//! Requests, responses and errors of `reqwest::Client` as a tower service.
 
 use std::net::SocketAddr;
 
 use http::{Extensions, HeaderMap, Method, StatusCode, Version};
 use reqwest::{Body, Request, Response, ResponseBuilderExt, Url};
 
+use tower_otel_semconv::Target;
+
 use crate::{
-    Exchange, RequestHead, ResponseHead, Target,
     body::ResponseBody,
-    recording::Recording,
-    response::{Promise, ResponseKind, WrapResponse, settle},
+    exchange_guard::ExchangeGuard,
+    head::{RequestHead, ResponseHead},
+    observe::Exchange,
+    response::{AnnouncedBody, BodyExpectation, WrapResponse, end_at_head},
 };
-use tower_otel_semconv as semconv;
 
 impl RequestHead for Request {
     fn method(&self) -> &Method {
@@ -70,24 +72,24 @@ impl ResponseHead for Response {
 impl<E: Exchange + Send + Sync + 'static> WrapResponse<E> for Response {
     type Wrapped = Response;
 
-    /// The response's URL is carried across by hand: a conversion to [`http::Response`] and back
-    /// keeps everything else, and forgets that.
-    fn wrap(self, mut recording: Recording<E>, kind: ResponseKind) -> Self::Wrapped {
-        if !E::LISTENS {
+    /// The URL is copied to the new response, because the conversion to [`http::Response`] and back loses it. Everything
+    /// else is preserved.
+    fn wrap(self, mut guard: ExchangeGuard<E>, expectation: BodyExpectation) -> Self::Wrapped {
+        if !E::OBSERVES_RESPONSE {
             return self;
         }
-        recording.response(&self);
-        if let Some(end) = kind.end_at_head(self.status(), false) {
-            recording.end(end);
+        guard.response(&self);
+        if let Some(end) = expectation.end_at_head(self.status(), false) {
+            guard.end(end);
             return self;
         }
         let url = self.url().clone();
         let response: http::Response<Body> = self.into();
-        let promise = Promise::of(&mut recording, response.body());
-        let expected = settle(&mut recording, &response, promise, kind);
+        let announced = AnnouncedBody::of(&mut guard, response.body());
+        let expected = end_at_head(&mut guard, &response, announced, expectation);
         let (mut parts, body) = response.into_parts();
-        let body = if recording.is_open() {
-            Body::wrap(ResponseBody::new(body, recording, expected))
+        let body = if guard.is_open() {
+            Body::wrap(ResponseBody::new(body, guard, expected))
         } else {
             body
         };
@@ -96,8 +98,10 @@ impl<E: Exchange + Send + Sync + 'static> WrapResponse<E> for Response {
     }
 }
 
-/// As a builder of responses leaves it there, and nobody else can. A builder fails by what it was
-/// told of status and headers, and this one is told of neither.
+/// Returns the extensions with the URL of the response.
+///
+/// Only [`ResponseBuilderExt::url`] can insert it, because the type of the extension is private. The builder cannot fail:
+/// its status and headers are the default.
 fn with_url(extensions: Extensions, url: Url) -> Extensions {
     let mut builder = http::Response::builder();
     if let Some(built) = builder.extensions_mut() {
@@ -107,13 +111,4 @@ fn with_url(extensions: Extensions, url: Url) -> Extensions {
         |_| Extensions::new(),
         |response| response.into_parts().0.extensions,
     )
-}
-
-/// What reqwest knows of its error: whether a time-out was its own, and whether it refused to be
-/// redirected.
-pub(super) fn classify(error: &reqwest::Error) -> Option<&'static str> {
-    if error.is_timeout() {
-        return Some(semconv::error::TIMEOUT);
-    }
-    error.is_redirect().then_some(semconv::error::REDIRECT)
 }

@@ -1,81 +1,88 @@
-//! Observers as a middleware of `reqwest_middleware`.
+//! Observers as middleware of `reqwest_middleware`.
 
-use std::{error::Error, future::Future, pin::Pin, time::Instant};
+use std::{future::Future, pin::Pin};
 
 use http::{Extensions, HeaderMap, Method, Version};
 use reqwest::{Request, Response};
 use reqwest_middleware::{Middleware, Next};
 
-use crate::{
-    Attempts, Exchange, Observe, ObserveLayer, RequestHead, Target, future::ResponseFuture,
-    recording::Recording, response::ResponseKind,
-};
-use tower_otel_semconv::error::chain;
+use tower_otel_semconv::Target;
 
-/// Watches what passes through one place in the chain of a `ClientWithMiddleware`.
+use crate::{
+    attempts::Attempts,
+    future::ResponseFuture,
+    head::RequestHead,
+    layer::ObserveLayer,
+    observe::{Exchange, Observe},
+    response::BodyExpectation,
+    start::start,
+};
+
+/// Middleware of a `ClientWithMiddleware` that observes the requests it passes on.
 ///
-/// Made by [`ObserveLayer::into_middleware`].
+/// Created by [`ObserveLayer::into_middleware`].
 #[derive(Clone, Copy, Debug)]
 pub struct ObserveMiddleware<O> {
     observer: O,
 }
 
 impl<O> ObserveLayer<O> {
-    /// The same as a middleware of `reqwest_middleware`.
+    /// Converts the layer into middleware of `reqwest_middleware`.
     ///
-    /// Behind a middleware that retries it sees each attempt as an exchange of its own, and counts
-    /// them: [`Attempts`] is put into the chain's extensions, unless somebody else has done so, or
-    /// no exchange [listens](Exchange::LISTENS). What the extensions hold of a request, such as its
-    /// [`Route`](crate::Route), is seen by the observers.
+    /// Inside retry middleware, each attempt is a separate exchange. The middleware inserts [`Attempts`] into the
+    /// extensions of the chain unless they contain one, or the exchange does not [observe the response](Exchange::OBSERVES_RESPONSE). Observers
+    /// see the extensions of the request, such as its [`Route`](crate::Route).
     pub fn into_middleware(self) -> ObserveMiddleware<O> {
         let Self { observer } = self;
         ObserveMiddleware { observer }
     }
 }
 
-type Handled<'a> = Pin<Box<dyn Future<Output = reqwest_middleware::Result<Response>> + Send + 'a>>;
+type HandleFuture<'a> =
+    Pin<Box<dyn Future<Output = reqwest_middleware::Result<Response>> + Send + 'a>>;
 
 impl<O> Middleware for ObserveMiddleware<O>
 where
     O: Observe<Exchange: Send + Sync> + Send + Sync + 'static,
 {
-    // As the macro of the async-trait crate would write it.
-    fn handle<'this, 'extensions, 'next, 'handled>(
+    // The signature that the async-trait macro generates.
+    fn handle<'this, 'extensions, 'next, 'future>(
         &'this self,
         mut request: Request,
         extensions: &'extensions mut Extensions,
         next: Next<'next>,
-    ) -> Handled<'handled>
+    ) -> HandleFuture<'future>
     where
-        'this: 'handled,
-        'extensions: 'handled,
-        'next: 'handled,
-        Self: 'handled,
+        'this: 'future,
+        'extensions: 'future,
+        'next: 'future,
+        Self: 'future,
     {
-        let kind = ResponseKind::by(request.method());
-        let mut attempt = Attempt {
+        let expectation = BodyExpectation::of(request.method());
+        let mut head = ChainRequest {
             request: &mut request,
             extensions,
         };
-        let recording = Recording::new(self.observer.start(&mut attempt, Instant::now()));
-        if !O::Exchange::LISTENS {
+        let mut guard = start(&self.observer, &mut head);
+        guard.run(|| self.observer.send(&mut head));
+        if !O::Exchange::OBSERVES_RESPONSE {
             return next.run(request, extensions);
         }
-        let below = async move {
-            let hidden = HiddenAttempts::of(extensions);
+        let inner = async move {
+            let hidden = HiddenAttempts::new(extensions);
             next.run(request, hidden.extensions).await
         };
-        Box::pin(ResponseFuture::new(below, recording, kind))
+        Box::pin(ResponseFuture::new(inner, guard, expectation))
     }
 }
 
-/// A request, and what its chain of middleware knows of it.
-struct Attempt<'a> {
+/// A request with the extensions of its middleware chain.
+struct ChainRequest<'a> {
     request: &'a mut Request,
     extensions: &'a mut Extensions,
 }
 
-impl RequestHead for Attempt<'_> {
+impl RequestHead for ChainRequest<'_> {
     fn method(&self) -> &Method {
         self.request.method()
     }
@@ -105,16 +112,17 @@ impl RequestHead for Attempt<'_> {
     }
 }
 
-/// The counter of this place in the chain, out of sight of places further in: what one attempt
-/// here is made of is not an attempt here. There is none before the first attempt is over, because
-/// only another one asks.
+/// Removes the attempt counter from the extensions while the inner chain runs.
+///
+/// Attempts of inner middleware are not attempts of this one. The counter is restored, or created, when this value is
+/// dropped; the first attempt therefore does not see one.
 struct HiddenAttempts<'a> {
     extensions: &'a mut Extensions,
     attempts: Option<Attempts>,
 }
 
 impl<'a> HiddenAttempts<'a> {
-    fn of(extensions: &'a mut Extensions) -> Self {
+    fn new(extensions: &'a mut Extensions) -> Self {
         let attempts = extensions.remove();
         Self {
             extensions,
@@ -125,18 +133,10 @@ impl<'a> HiddenAttempts<'a> {
 
 impl Drop for HiddenAttempts<'_> {
     fn drop(&mut self) {
-        let attempts = self.attempts.take().unwrap_or_else(Attempts::after_one);
+        let attempts = self
+            .attempts
+            .take()
+            .unwrap_or_else(Attempts::with_one_attempt);
         self.extensions.insert(attempts);
     }
-}
-
-/// The error of the client itself, in which middleware may have wrapped it. It has to be asked for
-/// by name: `source` passes over it.
-pub(super) fn client_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a reqwest::Error> {
-    chain(error).find_map(|error| match error.downcast_ref()? {
-        reqwest_middleware::Error::Reqwest(error) => Some(error),
-        reqwest_middleware::Error::Middleware(error) => {
-            error.chain().find_map(|error| error.downcast_ref())
-        }
-    })
 }

@@ -103,7 +103,7 @@ impl Backend for Facade {
 /// One of no size has nothing to count in. The facade's own is of that kind, which it lends where
 /// none is installed; somebody else's, which would count elsewhere, is merely asked again for every
 /// exchange.
-pub(crate) fn has_recorder() -> bool {
+fn has_recorder() -> bool {
     metrics::with_recorder(|recorder| size_of_val(recorder) > 0)
 }
 

@@ -6,7 +6,6 @@ mod opentelemetry;
 
 #[cfg(feature = "opentelemetry")]
 pub use self::opentelemetry::{Otel, OtelInFlight, OtelInstruments, OtelOutcome};
-pub(crate) use facade::has_recorder;
 pub use facade::{Facade, FacadeInFlight, FacadeOutcome};
 
 use std::fmt::Debug;

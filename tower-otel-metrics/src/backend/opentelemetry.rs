@@ -9,7 +9,7 @@ use tower_otel_semconv::{self as semconv, metric};
 use super::{Backend, InFlight, Outcome, Sample, SeriesLabels, Wanted};
 use crate::{
     names::{Metric, Metrics},
-    naming::{LabelValue, Labels, SIZE_BOUNDARIES, STATUS},
+    naming::{LabelValue, Labels, STATUS},
 };
 
 /// Records into instruments of an OpenTelemetry meter of its own.
@@ -86,7 +86,7 @@ impl Backend for Otel {
                 .u64_histogram(size.dotted)
                 .with_description(size.help)
                 .with_unit(metric::BYTES)
-                .with_boundaries(SIZE_BOUNDARIES.to_vec())
+                .with_boundaries(metric::BODY_SIZE_BOUNDARIES.to_vec())
                 .build()
         };
         OtelInstruments {

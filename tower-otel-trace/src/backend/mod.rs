@@ -1,47 +1,48 @@
-//! To whom a span is told: opened, filled and closed.
+//! Span backends.
 
 use std::{fmt, time::Instant};
 
-use ::opentelemetry::{Context, InstrumentationScope, trace::SpanContext};
-use tower_otel_propagate::Extracted;
+use opentelemetry::{Context, InstrumentationScope};
 use tower_otel_semconv as semconv;
 
-use crate::facts::Facts;
+use crate::{parent::Parent, request::RequestAttributes, string_cache};
 
-mod attributes;
-mod opentelemetry;
-#[cfg(feature = "record")]
-mod record;
-mod recurring;
+mod any;
+pub(crate) mod fields;
+#[cfg(feature = "recorder")]
+mod recorder;
+mod tracer;
 mod tracing;
 
-use self::attributes::Attributes;
-#[cfg(feature = "record")]
-pub use self::record::{Record, RecordSpan, Recorder, RecorderBuilder, Tally};
+#[cfg(feature = "recorder")]
+pub use self::recorder::RecorderBackend;
 pub(crate) use self::tracing::TARGET;
-pub use self::{
-    opentelemetry::{Otel, OtelSpan},
-    tracing::{Tracing, TracingSpan},
-};
+pub use self::{any::AnyBackend, tracer::TracerBackend, tracing::TracingBackend};
 
-/// Opens spans. Chosen by value, never by a Cargo feature.
-pub trait Backend: Clone + fmt::Debug + sealed::Sealed {
+/// Opens the spans of a [`TraceLayer`](crate::TraceLayer): a backend is chosen by value, never by a
+/// Cargo feature. Sealed.
+pub trait SpanBackend: Clone + fmt::Debug + sealed::Sealed {
     /// An open span.
     #[doc(hidden)]
-    type Span: Span;
+    type Span: OpenSpan;
 
-    /// Opens a span with everything that is known at the start.
+    /// Opens a span with all attributes that are known at the start.
     #[doc(hidden)]
-    fn start(&self, facts: &Facts<'_>, parent: Parent, at: Instant) -> Self::Span;
+    fn start(&self, request: &RequestAttributes<'_, '_>, parent: Parent, at: Instant)
+    -> Self::Span;
 
-    /// A span that is not there, above the context that arrived with the request.
+    /// Returns a span that is not recorded, in the context of the remote parent.
     #[doc(hidden)]
-    fn none(&self, parent: Parent) -> Self::Span;
+    fn disabled(&self, parent: Parent) -> Self::Span;
+
+    /// Ends a span.
+    #[doc(hidden)]
+    fn end(&self, span: &mut Self::Span, at: Instant);
 }
 
-/// A span that is open.
+/// An open span.
 #[doc(hidden)]
-pub trait Span: sealed::Sealed {
+pub trait OpenSpan {
     type Entered<'a>
     where
         Self: 'a;
@@ -49,76 +50,47 @@ pub trait Span: sealed::Sealed {
     /// Makes the span current until the guard is dropped.
     fn enter(&mut self) -> Self::Entered<'_>;
 
-    /// Whether anybody will see what is set. What nobody will see need not be made.
+    /// Returns whether the span is recorded. If not, attributes need not be made.
     fn is_recording(&self) -> bool;
 
     /// Sets an attribute.
-    fn set(&self, key: &'static str, value: Value<'_>) {
+    fn set(&mut self, key: &'static str, value: LateValue<'_>) {
         self.set_all([(key, Some(value))]);
     }
 
-    /// Sets the attributes that are there, at once.
-    fn set_all<const N: usize>(&self, attributes: [Attribute<'_>; N]);
+    /// Sets those attributes that have a value.
+    fn set_all<const N: usize>(&mut self, attributes: [LateAttribute<'_>; N]);
 
-    /// Marks the span as an error of this type.
-    fn fail(&self, error: &'static str);
+    /// Sets `error.type`, and the status to `Error`.
+    fn fail(&mut self, error: &'static str);
 
-    /// The OpenTelemetry context of this very span, if it has one.
+    /// Returns the OpenTelemetry context of this span, if it has one.
     fn context(&self) -> Option<Context>;
-
-    /// Closes the span.
-    fn end(&self, at: Instant);
 }
 
-/// The value of an attribute: a string stays a string and an integer an integer.
+/// The value of an attribute that is known after the start.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
-pub enum Value<'a> {
-    Str(&'a str),
-    Fixed(&'static str),
+pub enum LateValue<'a> {
+    Text(&'a str),
+    Static(&'static str),
     Int(i64),
 }
 
-impl From<Value<'_>> for ::opentelemetry::Value {
-    fn from(value: Value<'_>) -> Self {
+/// An attribute that is known after the start, if it has a value.
+pub(crate) type LateAttribute<'a> = (&'static str, Option<LateValue<'a>>);
+
+impl From<LateValue<'_>> for opentelemetry::Value {
+    fn from(value: LateValue<'_>) -> Self {
         match value {
-            Value::Str(value) => recurring::text(value).into(),
-            Value::Fixed(value) => value.into(),
-            Value::Int(value) => value.into(),
+            LateValue::Text(value) => string_cache::text(value).into(),
+            LateValue::Static(value) => value.into(),
+            LateValue::Int(value) => value.into(),
         }
     }
 }
 
-/// An attribute that may be known.
-pub(crate) type Attribute<'a> = (&'static str, Option<Value<'a>>);
-
-/// What a span is the child of.
-#[doc(hidden)]
-#[derive(Clone, Debug)]
-pub enum Parent {
-    /// Whatever is current, if anything.
-    Current,
-    /// A span of another process, and what came with it.
-    Remote(Extracted),
-    /// Nothing: the span begins a trace, and may link to a span of another process.
-    Root(Option<SpanContext>),
-}
-
-impl Parent {
-    /// The context to be attached beneath the span, if it is not the current one.
-    fn beneath(self) -> (Option<Context>, Option<SpanContext>) {
-        match self {
-            Self::Current => (None, None),
-            Self::Remote(remote) => {
-                let context = Context::map_current(|current| remote.into_context(current));
-                (Some(context), None)
-            }
-            Self::Root(link) => (Some(Context::new()), link),
-        }
-    }
-}
-
-/// Who says what OpenTelemetry spans say: this crate, by these conventions.
+/// The instrumentation scope of spans that are not `tracing` spans: this crate.
 fn scope() -> InstrumentationScope {
     InstrumentationScope::builder(env!("CARGO_PKG_NAME"))
         .with_version(env!("CARGO_PKG_VERSION"))
@@ -127,16 +99,11 @@ fn scope() -> InstrumentationScope {
 }
 
 mod sealed {
-    use opentelemetry::trace::Tracer;
-
     pub trait Sealed {}
 
-    impl Sealed for super::Tracing {}
-    impl Sealed for super::TracingSpan {}
-    impl<T: Tracer> Sealed for super::Otel<T> {}
-    impl Sealed for super::OtelSpan {}
-    #[cfg(feature = "record")]
-    impl Sealed for super::Record {}
-    #[cfg(feature = "record")]
-    impl Sealed for super::RecordSpan {}
+    impl Sealed for super::TracingBackend {}
+    impl<T> Sealed for super::TracerBackend<T> {}
+    impl Sealed for super::AnyBackend {}
+    #[cfg(feature = "recorder")]
+    impl Sealed for super::RecorderBackend {}
 }

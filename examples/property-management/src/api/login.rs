@@ -3,10 +3,9 @@
 use axum::{extract::State, http::StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tower_otel_metrics::app;
 
 use super::App;
-use crate::{auth::Audience, extract::Json, problem::Problem};
+use crate::{auth::Audience, extract::Json, instruments, problem::Problem};
 
 /// No `Debug`: nobody is to write it into a log line.
 #[derive(Deserialize)]
@@ -36,7 +35,7 @@ pub(super) async fn login(
     let user = app.database.user_by_email(&own.email).await?;
     let (id, hash) = user.map(|user| (user.id, user.password)).unzip();
     if !app.passwords.verify(own.password, hash).await? {
-        app::auth_failure(match id {
+        instruments::auth_failure(match id {
             Some(_) => "wrong_password",
             None => "unknown_user",
         });

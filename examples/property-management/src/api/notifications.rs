@@ -15,12 +15,12 @@ use tokio::{
     sync::broadcast::{self, error::RecvError},
     time,
 };
-use tower_otel_metrics::app;
 
 use super::App;
 use crate::{
     auth::{Keys, SignedIn, bearer},
     extract::Query,
+    instruments,
     problem::Problem,
     process::Stop,
 };
@@ -95,7 +95,7 @@ pub(super) async fn open(
     Ok(socket
         .max_message_size(LONGEST)
         .on_upgrade(async move |socket| {
-            let _open = app::websocket_connection();
+            let _open = instruments::websocket_connection();
             serve(socket, &user, notifications, &app.stop).await;
         }))
 }

@@ -10,9 +10,8 @@ use axum::{
     extract::{FromRef, FromRequestParts},
     http::{HeaderMap, header, request::Parts},
 };
-use tower_otel_metrics::app;
 
-use crate::problem::Problem;
+use crate::{instruments, problem::Problem};
 
 /// A user who is signed in.
 pub(crate) struct SignedIn {
@@ -30,7 +29,7 @@ impl SignedIn {
     /// Whose token it is. Who is refused is counted, by the reason, and told nothing of it.
     pub(crate) fn by(keys: &Keys, token: Option<&str>) -> Result<Self, Problem> {
         let refused = |reason| {
-            app::auth_failure(reason);
+            instruments::auth_failure(reason);
             Problem::unauthorized("a valid token is needed: POST /login")
         };
         let token = token.ok_or_else(|| refused("missing_token"))?;

@@ -11,10 +11,10 @@ use sqlx::{
     query::QueryAs,
 };
 use tokio::time;
-use tower_otel_metrics::app;
 use tracing::{Instrument, Span, field::Empty};
 
 use super::{Database, DbError, STATEMENT};
+use crate::instruments;
 
 /// A sort of query: what spans, metrics and dashboards call it, and its text.
 pub(super) struct Query {
@@ -95,7 +95,7 @@ impl Database {
     ) -> Result<Option<O>, DbError> {
         let work = async {
             let mut connection = self.pool.acquire().await?;
-            let _active = app::db_connection();
+            let _active = instruments::db_connection();
             bound.fetch_optional(&mut *connection).await
         };
         self.observed(query, work).await
@@ -109,7 +109,7 @@ impl Database {
     ) -> Result<Vec<O>, DbError> {
         let work = async {
             let mut connection = self.pool.acquire().await?;
-            let _active = app::db_connection();
+            let _active = instruments::db_connection();
             bound.fetch_all(&mut *connection).await
         };
         self.observed(query, work).await
@@ -121,7 +121,7 @@ impl Database {
         query: &Query,
         work: impl Future<Output = Result<T, sqlx::Error>>,
     ) -> Result<T, DbError> {
-        let _timer = app::db_query(query.kind);
+        let _timer = instruments::db_query(query.kind);
         let observed = async {
             let done = match time::timeout(STATEMENT, work).await {
                 Ok(done) => done.map_err(|error| DbError::of(&error)),

@@ -15,10 +15,10 @@ use std::{
     time::Duration,
 };
 
-use tower_otel_init::{LogFormat, MetricsExporter, Sampler, Telemetry, TracesExporter};
+use tower_otel_init::{LogFormat, Sampler, Telemetry, TracesExporter};
 
 use crate::{
-    BoxError,
+    BoxError, instruments,
     process::{self, Process},
     traffic::{self, Pace},
 };
@@ -56,7 +56,7 @@ pub fn launch() -> ExitCode {
     // some hundred customers.
     let telemetry = Telemetry::builder("property-management")
         .traces(TracesExporter::Console)
-        .metrics(MetricsExporter::Prometheus)
+        .prometheus(instruments::recorder())
         .sampler(Sampler::ParentBasedAlwaysOff)
         .log_format(LogFormat::Pretty)
         .log_filter("error")

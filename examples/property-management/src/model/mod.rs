@@ -12,10 +12,16 @@ use metrics::counter;
 use reqwest::{Url, header::HeaderValue};
 use reqwest_middleware::ClientWithMiddleware;
 use tower_otel_core::Hosts;
-use tower_otel_metrics::app::{self, TokenType};
+
 use tracing::{Instrument, Span, field::Empty};
 
-use crate::{BoxError, config::Llm, metrics::PROVIDER, observed};
+use crate::{
+    BoxError,
+    config::Llm,
+    instruments::{self, TokenType},
+    metrics::PROVIDER,
+    observed,
+};
 use wire::Completion;
 
 const MAX_TOKENS: i64 = 300;
@@ -57,7 +63,7 @@ impl Model {
     pub(crate) async fn ask(&self, system: &str, question: &str) -> Result<String, ModelError> {
         let name = &self.0.name;
         let outcome = Outcome::of(name);
-        let request = app::llm_request(PROVIDER, name.clone());
+        let request = instruments::llm_request(PROVIDER, name.clone());
         let asking = async {
             let body = wire::request(name, system, question, MAX_TOKENS);
             let answered = attempts::send(&self.0, &body).await;

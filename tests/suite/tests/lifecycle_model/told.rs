@@ -12,8 +12,9 @@ use opentelemetry_sdk::{
 };
 use suite_tests::scene::{integer, text};
 use tower_otel_core::{Kind, RequestHead, Route};
-use tower_otel_metrics::{MetricsLayer, Names, Otel, prometheus::Prometheus};
-use tower_otel_trace::{Record, Recorder, TraceLayer};
+use tower_otel_metrics::{MetricsLayer, Names, Otel};
+use tower_otel_prometheus::Prometheus;
+use tower_otel_trace::{Recorder, RecorderBackend, TraceLayer};
 use tracing_subscriber::layer::SubscriberExt;
 
 use crate::reference::Verdict;
@@ -25,8 +26,8 @@ const PREFIX: &str = "conventions_";
 pub struct Layers {
     pub spans: (
         TraceLayer,
-        TraceLayer<tower_otel_trace::Otel<SdkTracer>>,
-        TraceLayer<Record>,
+        TraceLayer<tower_otel_trace::TracerBackend<SdkTracer>>,
+        TraceLayer<RecorderBackend>,
     ),
     pub facade: (MetricsLayer, MetricsLayer),
     pub otel: (MetricsLayer<Otel>, MetricsLayer<Otel>),
@@ -126,9 +127,9 @@ impl Told {
     pub fn check(&self, exchanges: &[Option<Option<Verdict>>]) {
         self.recorder.flush(Duration::from_secs(60)).unwrap();
         let ended = exchanges.iter().flatten().flatten().count() as u64;
-        let tally = self.recorder.tally();
+        let counts = self.recorder.counts();
         let due = (ended, 0, 0);
-        assert_eq!((tally.exported, tally.failed, tally.dropped), due);
+        assert_eq!((counts.exported, counts.failed, counts.dropped), due);
         for (backend, spans) in [
             ("tracing", &self.tracing),
             ("direct", &self.direct),

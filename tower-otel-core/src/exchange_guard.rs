@@ -1,0 +1,152 @@
+//! The guard that ends an exchange exactly once.
+
+use std::{mem, time::Instant};
+
+use crate::{end::End, head::ResponseHead, observe::Exchange};
+
+/// Owns an exchange and ends it, at the latest when dropped.
+///
+/// Foreign code is called through `run` or `query`, so that a panic is told apart from a drop.
+/// `std::thread::panicking()` in a `Drop` would be wrong in two cases: inside `catch_unwind`, and
+/// when unrelated unwinding drops an exchange that is merely cancelled.
+///
+/// The bound on the struct is required by its `Drop`.
+#[derive(Debug)]
+pub struct ExchangeGuard<E: Exchange> {
+    exchange: Option<E>,
+}
+
+impl<E: Exchange> ExchangeGuard<E> {
+    pub(crate) const fn new(exchange: E) -> Self {
+        Self {
+            exchange: Some(exchange),
+        }
+    }
+
+    /// Returns a guard whose exchange has ended.
+    pub(crate) const fn ended() -> Self {
+        Self { exchange: None }
+    }
+
+    pub(crate) const fn is_open(&self) -> bool {
+        self.exchange.is_some()
+    }
+
+    pub(crate) fn take(&mut self) -> Self {
+        mem::replace(self, Self::ended())
+    }
+
+    /// Calls foreign code inside the context of the exchange. If it panics, the exchange ends.
+    pub(crate) fn run<T>(&mut self, foreign: impl FnOnce() -> T) -> T {
+        self.end_if_panicked(|exchange| {
+            let _entered = exchange.map(E::enter);
+            foreign()
+        })
+    }
+
+    /// Calls foreign code that only answers a question, outside the context of the exchange. If it
+    /// panics, the exchange ends.
+    pub(crate) fn query<T>(&mut self, foreign: impl FnOnce() -> T) -> T {
+        self.end_if_panicked(|_| foreign())
+    }
+
+    fn end_if_panicked<T>(&mut self, call: impl FnOnce(Option<&mut E>) -> T) -> T {
+        let unwinding = EndIfPanicked(self);
+        let output = call(unwinding.0.exchange.as_mut());
+        mem::forget(unwinding);
+        output
+    }
+
+    pub(crate) fn response(&mut self, response: &dyn ResponseHead) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.response(response);
+        }
+    }
+
+    pub(crate) fn data(&mut self, bytes: u64) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.data(bytes);
+        }
+    }
+
+    /// Ends the exchange, unless it has ended. The exchange is not moved out first, because a move
+    /// costs as much as reading the clock.
+    pub(crate) fn end(&mut self, end: End<'_>) {
+        let exchange = DropAfterEnd(&mut self.exchange);
+        if let Some(exchange) = exchange.0 {
+            exchange.end(end, Instant::now());
+        }
+    }
+}
+
+impl<E: Exchange> Drop for ExchangeGuard<E> {
+    fn drop(&mut self) {
+        self.end(End::Cancelled);
+    }
+}
+
+/// Forgotten when foreign code returns; dropped only when it unwinds.
+struct EndIfPanicked<'a, E: Exchange>(&'a mut ExchangeGuard<E>);
+
+impl<E: Exchange> Drop for EndIfPanicked<'_, E> {
+    fn drop(&mut self) {
+        self.0.end(End::Panicked);
+    }
+}
+
+/// Drops the exchange after its end, even if the end panics.
+struct DropAfterEnd<'a, E>(&'a mut Option<E>);
+
+impl<E> Drop for DropAfterEnd<'_, E> {
+    fn drop(&mut self) {
+        *self.0 = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::panic)]
+
+    use std::{
+        cell::RefCell,
+        panic::{AssertUnwindSafe, catch_unwind},
+    };
+
+    use super::*;
+
+    /// Records its end and its drop, and panics at its end.
+    struct PanicsAtEnd<'a>(&'a RefCell<Vec<&'static str>>);
+
+    impl Exchange for PanicsAtEnd<'_> {
+        type Entered<'b>
+            = ()
+        where
+            Self: 'b;
+
+        fn enter(&mut self) {}
+
+        fn response(&mut self, _response: &dyn ResponseHead) {}
+
+        fn end(&mut self, _end: End<'_>, _at: Instant) {
+            self.0.borrow_mut().push("ended");
+            panic!("at the end");
+        }
+    }
+
+    impl Drop for PanicsAtEnd<'_> {
+        fn drop(&mut self) {
+            self.0.borrow_mut().push("dropped");
+        }
+    }
+
+    #[test]
+    fn an_exchange_that_panics_at_its_end_has_ended_once() {
+        let events = RefCell::default();
+        let mut recording = ExchangeGuard::new(PanicsAtEnd(&events));
+        let end = || recording.end(End::Aborted);
+        assert!(catch_unwind(AssertUnwindSafe(end)).is_err());
+        assert!(!recording.is_open());
+        drop(recording);
+        assert_eq!(*events.borrow(), ["ended", "dropped"]);
+    }
+}

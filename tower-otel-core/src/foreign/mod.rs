@@ -1,0 +1,102 @@
+//! Errors and extensions of other libraries.
+//!
+//! Each function covers every library whose feature is enabled.
+
+use std::{any::Any, error::Error, net::SocketAddr};
+
+use http::Extensions;
+
+#[cfg(any(feature = "reqwest", feature = "tower"))]
+use tower_otel_semconv as semconv;
+
+#[cfg(feature = "hyper-util")]
+mod hyper;
+#[cfg(feature = "reqwest")]
+mod reqwest;
+#[cfg(feature = "reqwest-middleware")]
+mod reqwest_middleware;
+#[cfg(feature = "tonic")]
+mod tonic;
+
+/// Returns an error of a supported library as a [`std::error::Error`].
+pub(crate) fn as_error(error: &dyn Any) -> Option<&(dyn Error + 'static)> {
+    #[cfg(feature = "reqwest")]
+    if let Some(error) = error.downcast_ref::<::reqwest::Error>() {
+        return Some(error);
+    }
+    #[cfg(feature = "hyper-util")]
+    if let Some(error) = hyper::as_error(error) {
+        return Some(error);
+    }
+    #[cfg(feature = "reqwest-middleware")]
+    if let Some(error) = error.downcast_ref::<::reqwest_middleware::Error>() {
+        return Some(error);
+    }
+    #[cfg(feature = "axum")]
+    if let Some(error) = error.downcast_ref::<axum::Error>() {
+        return Some(error);
+    }
+    #[cfg(feature = "tonic")]
+    if let Some(error) = tonic::as_error(error) {
+        return Some(error);
+    }
+    let _ = error;
+    None
+}
+
+/// Returns the class of an error, from what a supported library says about it beyond its chain of sources.
+pub(crate) fn classify(error: &(dyn Error + 'static)) -> Option<&'static str> {
+    #[cfg(feature = "tower")]
+    if semconv::error::chain(error).any(|error| error.is::<tower::timeout::error::Elapsed>()) {
+        return Some(semconv::error::TIMEOUT);
+    }
+    #[cfg(feature = "reqwest")]
+    if let Some(class) = semconv::error::chain(error)
+        .filter_map(|error| error.downcast_ref())
+        .find_map(reqwest::classify)
+    {
+        return Some(class);
+    }
+    #[cfg(feature = "reqwest-middleware")]
+    if let Some(class) = reqwest_middleware::client_error(error).and_then(reqwest::classify) {
+        return Some(class);
+    }
+    #[cfg(feature = "hyper-util")]
+    if let Some(class) = hyper::classify(error) {
+        return Some(class);
+    }
+    #[cfg(feature = "tonic")]
+    if let Some(class) = tonic::classify(error) {
+        return Some(class);
+    }
+    let _ = error;
+    None
+}
+
+/// Returns the gRPC status code of an error.
+pub(crate) fn grpc_status(error: &(dyn Error + 'static)) -> Option<u8> {
+    #[cfg(feature = "tonic")]
+    if let Some(code) = tonic::status(error) {
+        return Some(code);
+    }
+    let _ = error;
+    None
+}
+
+/// Returns the peer address that a supported library stored in the extensions of a request or response.
+pub(crate) fn peer(extensions: &Extensions) -> Option<SocketAddr> {
+    #[cfg(feature = "connect-info")]
+    if let Some(info) = extensions.get::<axum::extract::ConnectInfo<SocketAddr>>() {
+        return Some(info.0);
+    }
+    #[cfg(feature = "hyper-util")]
+    if let Some(address) = hyper::peer(extensions) {
+        return Some(address);
+    }
+    #[cfg(feature = "tonic")]
+    if let Some(address) = tonic::peer(extensions) {
+        return Some(address);
+    }
+    let _ = extensions;
+    None
+}

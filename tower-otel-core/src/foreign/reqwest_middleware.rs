@@ -1,0 +1,17 @@
+//! Errors of reqwest-middleware.
+
+use std::error::Error;
+
+use tower_otel_semconv::error::chain;
+
+/// Returns the error of the reqwest client that `reqwest_middleware::Error` wraps.
+///
+/// The wrapper must be matched, because `source` skips the error it wraps.
+pub(super) fn client_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a reqwest::Error> {
+    chain(error).find_map(|error| match error.downcast_ref()? {
+        reqwest_middleware::Error::Reqwest(error) => Some(error),
+        reqwest_middleware::Error::Middleware(error) => {
+            error.chain().find_map(|error| error.downcast_ref())
+        }
+    })
+}

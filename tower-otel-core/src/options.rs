@@ -1,0 +1,153 @@
+//! The options that all layers share.
+
+use std::{
+    fmt,
+    sync::{Arc, LazyLock},
+};
+
+use tower_otel_semconv::{KnownMethods, TrustedProxies};
+
+use crate::{filter::Filter, head::RequestHead, route::Route};
+
+/// How requests are read: which are observed, their route, their method, their scheme and client.
+///
+/// Set it once and give it to several layers, so that spans and metrics of a request agree. Layers
+/// with the same options share the work of reading the request when they are
+/// [joined](crate::observe).
+///
+/// ```
+/// use tower_otel_core::{Filter, HttpOptions};
+///
+/// let options = HttpOptions::default()
+///     .filter(Filter::skip_paths(["/healthz"]))
+///     .https();
+/// // TraceLayer::server().http_options(&options), MetricsLayer::server().http_options(&options)
+/// ```
+///
+/// Cloning is cheap.
+#[derive(Clone, Debug)]
+pub struct HttpOptions(Arc<Values>);
+
+#[derive(Clone, Debug)]
+struct Values {
+    filter: Filter,
+    route: RouteSource,
+    known_methods: KnownMethods,
+    trusted_proxies: Option<TrustedProxies>,
+    https: bool,
+}
+
+/// A function that returns the route of a request.
+#[derive(Clone, Default)]
+struct RouteSource(Option<Arc<dyn Fn(&dyn RequestHead) -> Option<Route> + Send + Sync>>);
+
+/// The defaults, shared by all layers. The environment is read once.
+static DEFAULT: LazyLock<HttpOptions> = LazyLock::new(|| {
+    HttpOptions(Arc::new(Values {
+        filter: Filter::all(),
+        route: RouteSource::default(),
+        known_methods: KnownMethods::from_env(),
+        trusted_proxies: None,
+        https: false,
+    }))
+});
+
+impl Default for HttpOptions {
+    fn default() -> Self {
+        DEFAULT.clone()
+    }
+}
+
+impl HttpOptions {
+    /// Sets which requests are observed. Default: all.
+    #[must_use]
+    pub fn filter(self, filter: Filter) -> Self {
+        self.with(|values| values.filter = filter)
+    }
+
+    /// Sets a function that returns the route of a request, for routers other than axum's.
+    ///
+    /// Default: a [`Route`] in the extensions of the request, else axum's `MatchedPath` (feature
+    /// `axum`). If the function returns `None`, a server reads the [`RouteSlot`](crate::RouteSlot)
+    /// when the exchange ends. On a client the route is the template of the URL; there only a
+    /// [`Route`] in the extensions is read by default.
+    #[must_use]
+    pub fn route(
+        self,
+        route: impl Fn(&dyn RequestHead) -> Option<Route> + Send + Sync + 'static,
+    ) -> Self {
+        self.with(|values| values.route = RouteSource(Some(Arc::new(route))))
+    }
+
+    /// Sets the methods that are recorded by name. Others are recorded as `_OTHER`.
+    ///
+    /// Default: the list in `OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS`, else the methods of the
+    /// conventions.
+    #[must_use]
+    pub fn known_methods(self, methods: KnownMethods) -> Self {
+        self.with(|values| values.known_methods = methods)
+    }
+
+    /// Sets the proxies whose forwarded headers are trusted. Default: none, because any client can
+    /// send these headers.
+    #[must_use]
+    pub fn trusted_proxies(self, proxies: TrustedProxies) -> Self {
+        self.with(|values| values.trusted_proxies = Some(proxies))
+    }
+
+    /// Declares that the server terminates TLS itself: the scheme is `https` unless a trusted proxy
+    /// forwards another one. Default: the scheme of the request target, else `http`.
+    #[must_use]
+    pub fn https(self) -> Self {
+        self.with(|values| values.https = true)
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Values)) -> Self {
+        change(Arc::make_mut(&mut self.0));
+        self
+    }
+
+    /// Returns whether the request is observed.
+    #[doc(hidden)]
+    pub fn observes(&self, request: &dyn RequestHead) -> bool {
+        self.0.filter.observes(request)
+    }
+
+    /// Returns the methods that are recorded by name.
+    #[doc(hidden)]
+    pub fn methods(&self) -> &KnownMethods {
+        &self.0.known_methods
+    }
+
+    pub(crate) fn has_custom_route(&self) -> bool {
+        self.0.route.0.is_some()
+    }
+
+    pub(crate) fn custom_route(&self, request: &dyn RequestHead) -> Option<Route> {
+        let RouteSource(route) = &self.0.route;
+        route.as_ref()?(request)
+    }
+
+    pub(crate) fn proxies(&self) -> Option<&TrustedProxies> {
+        self.0.trusted_proxies.as_ref()
+    }
+
+    /// Returns the scheme of the connection, if it was declared.
+    pub(crate) fn connection_scheme(&self) -> Option<&'static str> {
+        self.0.https.then_some("https")
+    }
+
+    /// Identifies this value and its clones while one of them exists.
+    pub(crate) fn id(&self) -> usize {
+        Arc::as_ptr(&self.0) as usize
+    }
+}
+
+impl fmt::Debug for RouteSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Some(_) => "Function",
+            None => "Matched",
+        })
+    }
+}

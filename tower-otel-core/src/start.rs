@@ -1,0 +1,20 @@
+//! The start of an exchange.
+
+use std::time::Instant;
+
+use crate::{
+    exchange_guard::ExchangeGuard, head::RequestHead, observe::Observe, request_info::RequestInfo,
+};
+
+/// Reads the request and starts an exchange. What the observers add to the request is inserted.
+pub(crate) fn start<O: Observe, R: RequestHead>(
+    observer: &O,
+    request: &mut R,
+) -> ExchangeGuard<O::Exchange> {
+    let at = Instant::now();
+    let info = RequestInfo::new(request);
+    let guard = ExchangeGuard::new(observer.start(&info, at));
+    let additions = info.into_additions();
+    additions.insert(request);
+    guard
+}

@@ -1,0 +1,144 @@
+//! Several observers as one, from the outer to the inner.
+
+use std::{mem, time::Instant};
+
+use crate::{
+    end::End,
+    head::{RequestHead, ResponseHead},
+    observe::{Exchange, Observe},
+    request_info::RequestInfo,
+};
+
+/// The first observer is the outer one. The second starts and ends in the context of the first; both
+/// share one [`RequestInfo`]. `response` and `data` are called from the inner to the outer, and
+/// neither is entered for them.
+impl<A: Observe, B: Observe> Observe for (A, B) {
+    type Exchange = (A::Exchange, B::Exchange);
+
+    fn start(&self, request: &RequestInfo<'_>, at: Instant) -> Self::Exchange {
+        let outer = self.0.start(request, at);
+        start_inside(outer, &self.1, request, at)
+    }
+
+    fn send(&self, request: &mut dyn RequestHead) {
+        self.0.send(request);
+        self.1.send(request);
+    }
+
+    fn reads_context(&self) -> bool {
+        self.0.reads_context() || self.1.reads_context()
+    }
+}
+
+/// Three observers, from the outer one to the inner one.
+impl<A: Observe, B: Observe, C: Observe> Observe for (A, B, C) {
+    type Exchange = (A::Exchange, (B::Exchange, C::Exchange));
+
+    fn start(&self, request: &RequestInfo<'_>, at: Instant) -> Self::Exchange {
+        let (a, b, c) = self;
+        start_inside(a.start(request, at), &(b, c), request, at)
+    }
+
+    fn send(&self, request: &mut dyn RequestHead) {
+        self.0.send(request);
+        self.1.send(request);
+        self.2.send(request);
+    }
+
+    fn reads_context(&self) -> bool {
+        self.0.reads_context() || self.1.reads_context() || self.2.reads_context()
+    }
+}
+
+/// A borrowed observer.
+impl<O: Observe> Observe for &O {
+    type Exchange = O::Exchange;
+
+    fn start(&self, request: &RequestInfo<'_>, at: Instant) -> Self::Exchange {
+        (**self).start(request, at)
+    }
+
+    fn send(&self, request: &mut dyn RequestHead) {
+        (**self).send(request);
+    }
+
+    fn reads_context(&self) -> bool {
+        (**self).reads_context()
+    }
+}
+
+impl<A: Exchange, B: Exchange> Exchange for (A, B) {
+    const OBSERVES_RESPONSE: bool = A::OBSERVES_RESPONSE || B::OBSERVES_RESPONSE;
+    const END_READS_CONTEXT: bool = A::END_READS_CONTEXT || B::END_READS_CONTEXT;
+
+    // The inner guard comes first: fields are dropped in this order.
+    type Entered<'a>
+        = (B::Entered<'a>, A::Entered<'a>)
+    where
+        Self: 'a;
+
+    fn enter(&mut self) -> Self::Entered<'_> {
+        let outer = self.0.enter();
+        (self.1.enter(), outer)
+    }
+
+    fn response(&mut self, response: &dyn ResponseHead) {
+        self.1.response(response);
+        self.0.response(response);
+    }
+
+    fn data(&mut self, bytes: u64) {
+        self.1.data(bytes);
+        self.0.data(bytes);
+    }
+
+    fn end(&mut self, end: End<'_>, at: Instant) {
+        let (outer, inner) = self;
+        let outer = EndOnDrop { outer, end, at };
+        if B::END_READS_CONTEXT {
+            let _entered = outer.outer.enter();
+            inner.end(end, at);
+        } else {
+            inner.end(end, at);
+        }
+    }
+}
+
+/// Starts the inner exchange in the context of the outer one, which is ended if that panics.
+fn start_inside<A: Exchange, B: Observe>(
+    mut outer: A,
+    inner: &B,
+    request: &RequestInfo<'_>,
+    at: Instant,
+) -> (A, B::Exchange) {
+    let unwinding = EndIfPanicked(&mut outer);
+    let inner = if inner.reads_context() {
+        let _entered = unwinding.0.enter();
+        inner.start(request, at)
+    } else {
+        inner.start(request, at)
+    };
+    mem::forget(unwinding);
+    (outer, inner)
+}
+
+struct EndIfPanicked<'a, A: Exchange>(&'a mut A);
+
+impl<A: Exchange> Drop for EndIfPanicked<'_, A> {
+    fn drop(&mut self) {
+        self.0.end(End::Panicked, Instant::now());
+    }
+}
+
+/// Ends the outer exchange after the inner one, even if the end of the inner one panics.
+struct EndOnDrop<'a, 'e, A: Exchange> {
+    outer: &'a mut A,
+    end: End<'e>,
+    at: Instant,
+}
+
+impl<A: Exchange> Drop for EndOnDrop<'_, '_, A> {
+    fn drop(&mut self) {
+        self.outer.end(self.end, self.at);
+    }
+}

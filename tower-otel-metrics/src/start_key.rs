@@ -1,0 +1,163 @@
+//! The key of what is known when an exchange starts.
+//!
+//! It is hashed for every exchange, so it is hashed by hand: the small values are packed into one
+//! word, and values that most exchanges do not have take no step at all.
+
+use std::hash::{Hash, Hasher};
+
+use http::{Method, Version};
+use tower_otel_semconv::{self as semconv, protocol};
+
+use crate::{dimensions::Dimensions, series::Query};
+
+/// What is known of an exchange when it starts: borrowed from the request, or owned in a table.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StartKey<M, T> {
+    /// The method; in a table, only if it is known.
+    pub(crate) method: Option<M>,
+    /// The matched route of a server.
+    pub(crate) route: Option<T>,
+    pub(crate) endpoint: Option<EndpointKey<T>>,
+}
+
+/// What a client, and a server by an option, distinguish besides.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EndpointKey<T> {
+    /// The target of a client, and the address of a server.
+    pub(crate) host: Option<T>,
+    pub(crate) port: Option<u16>,
+    pub(crate) scheme: &'static str,
+    /// The protocol of a server's request.
+    pub(crate) version: Option<Version>,
+}
+
+pub(crate) type BorrowedStartKey<'a> = StartKey<&'a Method, &'a str>;
+
+pub(crate) type OwnedStartKey = StartKey<Method, Box<str>>;
+
+impl Hash for BorrowedStartKey<'_> {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // Few methods have both the same length and the same initial; those cost a comparison.
+        let method = self.method.map_or(0, |method| {
+            let name = method.as_str().as_bytes();
+            let initial = name.first().map_or(0, |initial| u64::from(*initial));
+            (name.len() as u64) << 8 | initial
+        });
+        state.write_u64(method);
+        if let Some(route) = self.route {
+            state.write(route.as_bytes());
+        }
+        if let Some(endpoint) = &self.endpoint {
+            endpoint.hash(state);
+        }
+    }
+}
+
+impl Hash for EndpointKey<&str> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self {
+            host,
+            port,
+            scheme,
+            version,
+        } = self;
+        // The known schemes differ in length.
+        let scheme = (scheme.len() as u64) << 32;
+        let port = port.map_or(0, |port| u64::from(port) << 1 | 1);
+        state.write_u64(scheme | port);
+        if let Some(version) = version {
+            version.hash(state);
+        }
+        if let Some(host) = host {
+            state.write(host.as_bytes());
+        }
+    }
+}
+
+impl Query for BorrowedStartKey<'_> {
+    type Key = OwnedStartKey;
+
+    #[inline]
+    fn is(&self, key: &OwnedStartKey) -> bool {
+        self.method == key.method.as_ref()
+            && self.route == key.route.as_deref()
+            && match (&self.endpoint, &key.endpoint) {
+                (None, None) => true,
+                (Some(endpoint), Some(key)) => endpoint.is(key),
+                _ => false,
+            }
+    }
+
+    fn to_key(&self) -> OwnedStartKey {
+        StartKey {
+            method: self.method.cloned(),
+            route: self.route.map(Into::into),
+            endpoint: self.endpoint.map(|endpoint| EndpointKey {
+                host: endpoint.host.map(Into::into),
+                port: endpoint.port,
+                scheme: endpoint.scheme,
+                version: endpoint.version,
+            }),
+        }
+    }
+}
+
+impl EndpointKey<&str> {
+    fn is(&self, key: &EndpointKey<Box<str>>) -> bool {
+        let Self {
+            host,
+            port,
+            scheme,
+            version,
+        } = self;
+        *port == key.port
+            && *version == key.version
+            && is_same_text(scheme, key.scheme)
+            && *host == key.host.as_deref()
+    }
+}
+
+impl<'a> BorrowedStartKey<'a> {
+    pub(crate) fn dimensions(self) -> Dimensions<'a> {
+        let dimensions = Dimensions {
+            route: self.route,
+            ..Dimensions::of_method(self.method.map_or(semconv::OTHER, Method::as_str))
+        };
+        match self.endpoint {
+            None => dimensions,
+            Some(EndpointKey {
+                host,
+                port,
+                scheme,
+                version,
+            }) => Dimensions {
+                host,
+                port,
+                scheme,
+                version: version.and_then(protocol::version),
+                ..dimensions
+            },
+        }
+    }
+}
+
+impl OwnedStartKey {
+    pub(crate) fn borrowed(&self) -> BorrowedStartKey<'_> {
+        StartKey {
+            method: self.method.as_ref(),
+            route: self.route.as_deref(),
+            endpoint: self.endpoint.as_ref().map(|endpoint| EndpointKey {
+                host: endpoint.host.as_deref(),
+                port: endpoint.port,
+                scheme: endpoint.scheme,
+                version: endpoint.version,
+            }),
+        }
+    }
+}
+
+/// Returns whether two texts are equal. They usually have the same address.
+fn is_same_text(a: &'static str, b: &'static str) -> bool {
+    std::ptr::eq(a, b) || a == b
+}

@@ -1,0 +1,116 @@
+//! The configuration and the instruments of a layer.
+
+use std::sync::OnceLock;
+
+use tower_otel_core::{HttpOptions, Kind, RequestInfo};
+
+use crate::{
+    backend::Backend,
+    instruments::{DEFAULT_LIMIT, Instruments},
+    labels::OwnLabels,
+    names::Names,
+    naming::Naming,
+    start_key::{BorrowedStartKey, EndpointKey, StartKey},
+};
+
+/// The state of a layer. Its services and their exchanges share it.
+#[derive(Debug)]
+pub(crate) struct LayerState<B: Backend> {
+    pub(crate) backend: B,
+    pub(crate) config: Config,
+    /// The tables of series, made for the first exchange.
+    instruments: OnceLock<Instruments<B>>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) kind: Kind,
+    pub(crate) http: HttpOptions,
+    pub(crate) naming: Naming,
+    pub(crate) labels: OwnLabels,
+    pub(crate) limit: usize,
+    /// Whether the duration ends with the head of the response.
+    pub(crate) duration_to_head: bool,
+}
+
+impl<B: Backend> LayerState<B> {
+    pub(crate) const fn new(backend: B, config: Config) -> Self {
+        Self {
+            backend,
+            config,
+            instruments: OnceLock::new(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn instruments(&self) -> &Instruments<B> {
+        self.instruments
+            .get_or_init(|| Instruments::new(&self.config))
+    }
+}
+
+impl Config {
+    pub(crate) fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            http: HttpOptions::default(),
+            naming: Naming::default(),
+            labels: OwnLabels::default(),
+            limit: DEFAULT_LIMIT,
+            duration_to_head: false,
+        }
+    }
+
+    /// Calls a function with the key of an exchange that starts.
+    #[inline]
+    pub(crate) fn with_start_key<T>(
+        &self,
+        request: &RequestInfo<'_>,
+        route: Option<&str>,
+        then: impl FnOnce(BorrowedStartKey<'_>) -> T,
+    ) -> T {
+        let mut key = StartKey {
+            method: Some(request.method()),
+            route,
+            endpoint: None,
+        };
+        if self.kind == Kind::Server && !self.distinguishes_endpoints() {
+            return then(key);
+        }
+        let server = match self.kind {
+            Kind::Server if !self.naming.address => None,
+            kind => request.server(kind, &self.http),
+        };
+        let is_server_by_conventions =
+            self.kind == Kind::Server && self.naming.names == Names::Conventions;
+        key.endpoint = Some(EndpointKey {
+            host: server.as_ref().map(|(host, _)| &**host),
+            port: server.as_ref().and_then(|(_, port)| *port),
+            scheme: if is_server_by_conventions {
+                request.server_scheme(&self.http)
+            } else {
+                ""
+            },
+            version: is_server_by_conventions.then(|| request.version()),
+        });
+        then(key)
+    }
+
+    /// Returns whether the series of a server have more labels than method and route.
+    fn distinguishes_endpoints(&self) -> bool {
+        self.naming.names == Names::Conventions || self.naming.address
+    }
+
+    /// Returns the key of the in-flight gauge.
+    pub(crate) fn in_flight_key<'a>(&self, start: BorrowedStartKey<'a>) -> BorrowedStartKey<'a> {
+        let has_no_method = self.kind == Kind::Client && self.naming.names == Names::Short;
+        StartKey {
+            method: start.method.filter(|_| !has_no_method),
+            route: start.route.filter(|_| self.naming.in_flight_by_route),
+            endpoint: start.endpoint.map(|endpoint| EndpointKey {
+                version: None,
+                ..endpoint
+            }),
+        }
+    }
+}

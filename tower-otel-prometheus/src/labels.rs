@@ -1,0 +1,144 @@
+//! Names and labels as they are rendered.
+
+use std::borrow::Cow;
+
+use metrics::Label;
+
+/// Returns the rendered name of a metric, the same that the exporter renders for summaries.
+pub(crate) fn metric_name(raw: &str) -> Cow<'_, str> {
+    sanitize(raw, |char| char == ':')
+}
+
+/// Replaces every character with `_` that is not an ASCII letter, a digit after the first
+/// position, `_` or one that `is_allowed` accepts.
+fn sanitize(raw: &str, is_allowed: impl Fn(char) -> bool) -> Cow<'_, str> {
+    let is_valid = |(index, char): (usize, char)| {
+        char.is_ascii_alphabetic()
+            || char == '_'
+            || is_allowed(char)
+            || index > 0 && char.is_ascii_digit()
+    };
+    if raw.is_empty() {
+        Cow::Borrowed("_")
+    } else if raw.chars().enumerate().all(is_valid) {
+        Cow::Borrowed(raw)
+    } else {
+        let chars = raw.chars().enumerate();
+        Cow::Owned(
+            chars
+                .map(|(index, char)| if is_valid((index, char)) { char } else { '_' })
+                .collect(),
+        )
+    }
+}
+
+/// Renders labels as they stand between braces. Equal sets of labels give equal texts.
+///
+/// Labels are sorted by name. Labels without a value are omitted, because Prometheus does not
+/// distinguish them from absent ones. If a name is given twice, the last value applies, as in the
+/// exporter. The names `__name__` and `reserved` get the prefix `exported_`, which Prometheus
+/// itself uses for conflicting labels; otherwise it would reject the whole scrape.
+pub(crate) fn label_text<'a>(
+    labels: impl Iterator<Item = &'a Label>,
+    reserved: Option<&str>,
+) -> String {
+    let mut named: Vec<(Cow<'a, str>, &'a str)> = Vec::new();
+    for label in labels {
+        let mut name = sanitize(label.key(), |_| false);
+        if name == "__name__" || Some(&*name) == reserved {
+            name.to_mut().insert_str(0, "exported_");
+        }
+        match named.iter_mut().find(|(other, _)| *other == name) {
+            Some((_, value)) => *value = label.value(),
+            None => named.push((name, label.value())),
+        }
+    }
+    named.retain(|(_, value)| !value.is_empty());
+    named.sort_unstable();
+    let mut text = String::new();
+    for (name, value) in named {
+        if !text.is_empty() {
+            text.push(',');
+        }
+        text.push_str(&name);
+        text.push_str("=\"");
+        escape(&mut text, value, true);
+        text.push('"');
+    }
+    text
+}
+
+/// Appends `raw` with escapes. Quotes are escaped in label values (`quoted`), not in help texts.
+///
+/// Every backslash is escaped, so that different values stay different. The exporter leaves a
+/// backslash before another one or before a quote as it is.
+pub(crate) fn escape(text: &mut String, raw: &str, quoted: bool) {
+    for char in raw.chars() {
+        match char {
+            '\\' => text.push_str("\\\\"),
+            '\n' => text.push_str("\\n"),
+            '"' if quoted => text.push_str("\\\""),
+            char => text.push(char),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+mod tests {
+    use super::*;
+
+    fn labels(labels: &[(&'static str, &'static str)]) -> String {
+        let labels: Vec<_> = labels.iter().map(Label::from).collect();
+        label_text(labels.iter(), Some("le"))
+    }
+
+    #[test]
+    fn names_equal_those_of_the_exporter() {
+        for (raw, name) in [
+            ("foo1:bar_2", "foo1:bar_2"),
+            ("1foo", "_foo"),
+            ("foo.bar-baz", "foo_bar_baz"),
+            ("größe", "gr__e"),
+            ("*", "_"),
+            ("", "_"),
+        ] {
+            assert_eq!(metric_name(raw), name);
+        }
+        assert_eq!(labels(&[("1a:b.é", "x")]), "_a_b__=\"x\"");
+    }
+
+    #[test]
+    fn backslash_quote_and_newline_are_escaped_in_label_values() {
+        assert_eq!(
+            labels(&[("a", "C:\\dir\n\"é\"\\\\")]),
+            r#"a="C:\\dir\n\"é\"\\\\""#
+        );
+        assert_ne!(labels(&[("a", "\\")]), labels(&[("a", "\\\\")]));
+    }
+
+    #[test]
+    fn equal_label_sets_render_alike() {
+        let sorted = "a=\"1\",b=\"2\"";
+        assert_eq!(labels(&[("a", "1"), ("b", "2")]), sorted);
+        assert_eq!(labels(&[("b", "2"), ("a", "1")]), sorted);
+        assert_eq!(labels(&[("a", "0"), ("b", "2"), ("a", "1")]), sorted);
+        assert_eq!(labels(&[("a", "1"), ("c", ""), ("b", "2")]), sorted);
+        assert_eq!(labels(&[("a", "")]), "");
+    }
+
+    #[test]
+    fn reserved_label_names_get_a_prefix() {
+        assert_eq!(
+            labels(&[("le", "5"), ("__name__", "x"), ("level", "6")]),
+            "exported___name__=\"x\",exported_le=\"5\",level=\"6\""
+        );
+        let le = Label::new("le", "5");
+        assert_eq!(label_text([&le].into_iter(), None), "le=\"5\"");
+    }
+}

@@ -1,0 +1,50 @@
+//! Renders what was recorded.
+
+use std::{fmt, sync::Arc};
+
+use metrics_exporter_prometheus::PrometheusHandle;
+
+use crate::{protobuf, registry::Registry, summary::parse_summaries, upkeep::Upkeep};
+
+/// A handle that renders the metrics of a [`PrometheusRecorder`](crate::PrometheusRecorder).
+///
+/// Clones render the same metrics.
+#[derive(Clone)]
+pub struct Prometheus {
+    /// The summaries.
+    pub(crate) exporter: PrometheusHandle,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) _upkeep: Arc<Upkeep>,
+}
+
+impl Prometheus {
+    /// Returns everything recorded so far in the text format, version 0.0.4.
+    ///
+    /// Rendering takes about two microseconds per series of a histogram and ten times that per
+    /// summary: two milliseconds for a thousand histograms. It does not block recording.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        self.registry.render_values(&mut text);
+        text.push_str(&self.exporter.render());
+        self.registry.render_histograms(&mut text);
+        text
+    }
+
+    /// Returns the same in the delimited protobuf format, with native histograms.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        for summary in parse_summaries(&self.exporter.render()) {
+            protobuf::write_summary(&mut out, summary);
+        }
+        self.registry.encode(&mut out);
+        out
+    }
+}
+
+impl fmt::Debug for Prometheus {
+    /// Omits the recorded values.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prometheus").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,87 @@
+//! The recorder behind the `metrics` facade.
+
+use std::{fmt, sync::Arc};
+
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, SharedString, Unit};
+use metrics_exporter_prometheus::PrometheusRecorder as ExporterRecorder;
+
+use crate::{registry::Registry, upkeep::Upkeep};
+
+/// A recorder for the [`metrics`] facade.
+///
+/// [`PrometheusBuilder::install`](crate::PrometheusBuilder::install) makes it the global recorder.
+/// Use the recorder itself to combine it with others or to install it for one thread. Histograms
+/// without buckets are recorded by metrics-exporter-prometheus, everything else by this crate. The
+/// upkeep thread runs as long as the recorder or a [`Prometheus`](crate::Prometheus) exists.
+///
+/// ```
+/// use tower_otel_prometheus::Prometheus;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let (recorder, prometheus) = Prometheus::builder().build()?;
+/// metrics::with_local_recorder(&recorder, || {
+///     metrics::counter!("auth_failures_total", "reason" => "expired").increment(1);
+/// });
+/// assert!(prometheus.render().contains("auth_failures_total{reason=\"expired\"} 1"));
+/// # Ok(())
+/// # }
+/// ```
+pub struct PrometheusRecorder {
+    summaries: ExporterRecorder,
+    registry: Arc<Registry>,
+    _upkeep: Arc<Upkeep>,
+}
+
+impl PrometheusRecorder {
+    pub(crate) fn new(
+        summaries: ExporterRecorder,
+        registry: Arc<Registry>,
+        upkeep: Arc<Upkeep>,
+    ) -> Self {
+        Self {
+            summaries,
+            registry,
+            _upkeep: upkeep,
+        }
+    }
+}
+
+impl fmt::Debug for PrometheusRecorder {
+    /// Omits the recorded values.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PrometheusRecorder").finish_non_exhaustive()
+    }
+}
+
+impl metrics::Recorder for PrometheusRecorder {
+    fn describe_counter(&self, key: KeyName, _unit: Option<Unit>, description: SharedString) {
+        self.registry.describe_counter(&key, description);
+    }
+
+    fn describe_gauge(&self, key: KeyName, _unit: Option<Unit>, description: SharedString) {
+        self.registry.describe_gauge(&key, description);
+    }
+
+    fn describe_histogram(&self, key: KeyName, unit: Option<Unit>, description: SharedString) {
+        if self.registry.has_buckets(&key) {
+            self.registry.describe_histogram(&key, description);
+        } else {
+            self.summaries.describe_histogram(key, unit, description);
+        }
+    }
+
+    fn register_counter(&self, key: &Key, _metadata: &Metadata<'_>) -> Counter {
+        Counter::from_arc(self.registry.counter(key))
+    }
+
+    fn register_gauge(&self, key: &Key, _metadata: &Metadata<'_>) -> Gauge {
+        Gauge::from_arc(self.registry.gauge(key))
+    }
+
+    fn register_histogram(&self, key: &Key, metadata: &Metadata<'_>) -> Histogram {
+        match self.registry.histogram(key) {
+            Some(histogram) => Histogram::from_arc(histogram),
+            None => self.summaries.register_histogram(key, metadata),
+        }
+    }
+}

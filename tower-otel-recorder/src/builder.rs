@@ -1,0 +1,135 @@
+//! The options of a recorder.
+
+use std::{io, sync::Arc, time::Duration};
+
+use opentelemetry_sdk::{
+    Resource,
+    trace::{IdGenerator, Sampler, ShouldSample, SpanExporter, SpanLimits},
+};
+
+use crate::{
+    pipeline::Pipeline,
+    recorder::Recorder,
+    sampling::{SamplerInput, Sampling},
+    shared::Shared,
+    worker,
+};
+
+/// Configures a [`Recorder`].
+#[derive(Debug)]
+#[must_use]
+pub struct RecorderBuilder<E> {
+    exporter: E,
+    resource: Option<Resource>,
+    sampling: Sampling,
+    limits: SpanLimits,
+    queue_size: usize,
+    batch_size: usize,
+    delay: Duration,
+}
+
+impl Recorder {
+    /// Returns a builder for a recorder with this exporter.
+    ///
+    /// The exporter runs on a thread of its own, outside of any asynchronous runtime, as with the SDK's batch processor.
+    pub fn builder<E: SpanExporter + 'static>(exporter: E) -> RecorderBuilder<E> {
+        RecorderBuilder {
+            exporter,
+            resource: None,
+            sampling: Sampling::default(),
+            limits: SpanLimits::default(),
+            queue_size: 2048,
+            batch_size: 512,
+            delay: Duration::from_secs(5),
+        }
+    }
+}
+
+impl<E: SpanExporter + 'static> RecorderBuilder<E> {
+    /// Sets the resource of all spans. Default: what the SDK detects, from `OTEL_SERVICE_NAME` and
+    /// `OTEL_RESOURCE_ATTRIBUTES`.
+    pub fn resource(mut self, resource: Resource) -> Self {
+        self.resource = Some(resource);
+        self
+    }
+
+    /// Sets a sampler that gets the name and the attributes of each span. Default: see
+    /// [`sampler_by_trace`](Self::sampler_by_trace).
+    ///
+    /// The attributes are those that are known at the start. They have to be allocated for the sampler.
+    pub fn sampler(mut self, sampler: impl Into<Box<dyn ShouldSample>>) -> Self {
+        self.sampling.sampler = SamplerInput::Full(sampler.into());
+        self
+    }
+
+    /// Sets a sampler of the SDK, which gets the trace id and the parent only. Default: parent-based, and always on for
+    /// spans without a parent.
+    ///
+    /// Nothing is allocated for the sampler.
+    pub fn sampler_by_trace(mut self, sampler: Sampler) -> Self {
+        self.sampling.sampler = SamplerInput::TraceIdOnly(sampler);
+        self
+    }
+
+    /// Sets the generator of trace ids and span ids. Default: the random generator of the SDK.
+    pub fn id_generator(mut self, ids: impl IdGenerator + 'static) -> Self {
+        self.sampling.ids = Box::new(ids);
+        self
+    }
+
+    /// Sets the numbers of attributes, events and links a span has at most. Default: those of the SDK, 128 of each.
+    pub fn limits(mut self, limits: SpanLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sets how many spans wait for their export at most. Default: 2048. Accepted: any number from 1 on.
+    ///
+    /// The queue grows as needed. A span that does not fit is dropped and counted.
+    pub fn queue_size(mut self, spans: usize) -> Self {
+        self.queue_size = spans;
+        self
+    }
+
+    /// Sets how many spans are exported at once at most. Default: 512. Accepted: any number from 1 on; more than
+    /// [`queue_size`](Self::queue_size) has the effect of `queue_size`.
+    ///
+    /// When so many spans wait, they are exported before the [delay](Self::delay) is over.
+    pub fn batch_size(mut self, spans: usize) -> Self {
+        self.batch_size = spans;
+        self
+    }
+
+    /// Sets how long a span waits for its export at most. Default: 5 seconds. Less than a millisecond has the effect of a
+    /// millisecond, more than a day that of a day.
+    pub fn delay(mut self, delay: Duration) -> Self {
+        self.delay = delay;
+        self
+    }
+
+    /// Starts the export thread and returns the recorder.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`InvalidInput`](io::ErrorKind::InvalidInput) if `queue_size` or `batch_size` is 0, and the error of the
+    /// operating system if it cannot start a thread.
+    pub fn build(mut self) -> io::Result<Recorder> {
+        check_size("queue_size", self.queue_size)?;
+        check_size("batch_size", self.batch_size)?;
+        let resource = self.resource.unwrap_or_else(|| Resource::builder().build());
+        self.exporter.set_resource(&resource);
+        let pipeline = Pipeline::new(self.queue_size, self.batch_size);
+        let shared = Arc::new(Shared::new(pipeline, self.sampling, self.limits));
+        worker::spawn(&shared, self.exporter, self.delay)?;
+        Ok(Recorder::new(shared))
+    }
+}
+
+fn check_size(option: &str, size: usize) -> io::Result<()> {
+    if size > 0 {
+        return Ok(());
+    }
+    let error =
+        format!("{option} of the recorder is 0 (expected at least 1); no recorder is started");
+    Err(io::Error::new(io::ErrorKind::InvalidInput, error))
+}

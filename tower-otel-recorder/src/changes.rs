@@ -1,0 +1,92 @@
+//! Changes made to a span through its OpenTelemetry context.
+
+use std::{fmt, sync::PoisonError, time::SystemTime};
+
+use opentelemetry_sdk::trace::SpanLimits;
+
+use crate::{
+    extras::Extras,
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicU8, Ordering::Acquire, Ordering::Release},
+    },
+};
+
+/// Bits of the state.
+const CHANGED: u8 = 1;
+const ENDED: u8 = 2;
+
+/// Shared by the owner of a span and the [span in the context](crate::context_span::ContextSpan).
+///
+/// The owner takes the lock only if there are changes.
+pub(crate) struct ContextChanges {
+    state: AtomicU8,
+    limits: SpanLimits,
+    extras: Mutex<Option<Box<Extras>>>,
+}
+
+impl ContextChanges {
+    pub(crate) fn new(limits: SpanLimits) -> Self {
+        Self {
+            state: AtomicU8::new(0),
+            limits,
+            extras: Mutex::new(None),
+        }
+    }
+
+    pub(crate) const fn limits(&self) -> &SpanLimits {
+        &self.limits
+    }
+
+    /// Prepares an object that nobody shares for the next span.
+    pub(crate) fn reset(&mut self) {
+        self.state = AtomicU8::new(0);
+        *self.extras() = None;
+    }
+
+    fn extras(&self) -> MutexGuard<'_, Option<Box<Extras>>> {
+        self.extras.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns whether the span has ended, so that changes have no effect.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.state.load(Acquire) & ENDED != 0
+    }
+
+    /// Applies a change, unless the span has ended.
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Extras, &SpanLimits)) {
+        let mut extras = self.extras();
+        if !self.has_ended() {
+            change(extras.get_or_insert_default(), &self.limits);
+            self.state.fetch_or(CHANGED, Release);
+        }
+    }
+
+    /// Ends the span before its owner does. The owner still exports it.
+    pub(crate) fn end_early(&self, at: SystemTime) {
+        let mut extras = self.extras();
+        if !self.has_ended() {
+            extras.get_or_insert_default().ended = Some(at);
+            self.state.fetch_or(CHANGED | ENDED, Release);
+        }
+    }
+
+    /// Ends the span and returns the changes. A change at the same time is returned or has no effect.
+    pub(crate) fn end(&self) -> Option<Box<Extras>> {
+        let state = self.state.load(Acquire);
+        // A plain store suffices: a change that is overwritten here did not happen before the end.
+        self.state.store(ENDED, Release);
+        if state & CHANGED == 0 {
+            return None;
+        }
+        self.extras().take()
+    }
+}
+
+impl fmt::Debug for ContextChanges {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ContextChanges")
+            .field("ended", &self.has_ended())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,67 @@
+//! The span in the OpenTelemetry context, through which handlers change the span.
+
+use std::{borrow::Cow, sync::Arc, time::SystemTime};
+
+use opentelemetry::{
+    KeyValue,
+    trace::{Span, SpanContext, Status},
+};
+
+use crate::changes::ContextChanges;
+
+/// The span that handlers see in the OpenTelemetry context. Its changes apply until the span ends.
+#[derive(Debug)]
+pub(crate) struct ContextSpan {
+    context: SpanContext,
+    changes: Arc<ContextChanges>,
+}
+
+impl ContextSpan {
+    pub(crate) const fn new(context: SpanContext, changes: Arc<ContextChanges>) -> Self {
+        Self { context, changes }
+    }
+}
+
+impl Span for ContextSpan {
+    fn add_event_with_timestamp<T: Into<Cow<'static, str>>>(
+        &mut self,
+        name: T,
+        timestamp: SystemTime,
+        attributes: Vec<KeyValue>,
+    ) {
+        let name = name.into();
+        self.changes
+            .change(|extras, limits| extras.event(name, timestamp, attributes, limits));
+    }
+
+    fn span_context(&self) -> &SpanContext {
+        &self.context
+    }
+
+    fn is_recording(&self) -> bool {
+        !self.changes.has_ended()
+    }
+
+    fn set_attribute(&mut self, attribute: KeyValue) {
+        self.changes
+            .change(|extras, limits| extras.attribute(attribute, limits));
+    }
+
+    fn set_status(&mut self, status: Status) {
+        self.changes.change(|extras, _| extras.status(status));
+    }
+
+    fn update_name<T: Into<Cow<'static, str>>>(&mut self, new_name: T) {
+        let name = new_name.into();
+        self.changes.change(|extras, _| extras.name = Some(name));
+    }
+
+    fn add_link(&mut self, span_context: SpanContext, attributes: Vec<KeyValue>) {
+        self.changes
+            .change(|extras, limits| extras.link(span_context, attributes, limits));
+    }
+
+    fn end_with_timestamp(&mut self, timestamp: SystemTime) {
+        self.changes.end_early(timestamp);
+    }
+}

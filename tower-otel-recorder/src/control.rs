@@ -1,0 +1,272 @@
+//! Flush and shutdown requests, and the progress of the export thread.
+
+use std::{
+    sync::PoisonError,
+    time::{Duration, Instant},
+};
+
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+
+use crate::sync::{
+    Condvar, Mutex, MutexGuard, OnceLock, Thread,
+    atomic::{AtomicBool, Ordering::SeqCst},
+    park_timeout,
+};
+
+/// Wakes the export thread and waits for it.
+#[derive(Debug)]
+pub(crate) struct Control {
+    woken: AtomicBool,
+    thread: OnceLock<Thread>,
+    state: Mutex<State>,
+    progress: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The number of flushes that were requested, and how many of them are done.
+    flushes: u64,
+    flushed: u64,
+    shutdown: Option<Shutdown>,
+    /// The last failure, and the number of flushes that had been requested by then.
+    failure: Option<(u64, String)>,
+    /// The number of drained spans that are not yet given to the exporter, and of those that are.
+    backlog: usize,
+    exporting: usize,
+    /// Whether a shutdown ran out of time. The backlog is counted as dropped already.
+    abandoned: bool,
+    thread_has_ended: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Shutdown {
+    timeout: Duration,
+    /// The number of its flush.
+    flush: u64,
+    /// How many callers wait for it.
+    waiting: usize,
+}
+
+impl State {
+    fn is_shut_down(&self) -> bool {
+        let done = |shutdown: Shutdown| self.flushed >= shutdown.flush;
+        self.thread_has_ended || self.shutdown.is_some_and(done)
+    }
+
+    fn result(&self, flush: u64) -> OTelSdkResult {
+        match &self.failure {
+            Some((at, failure)) if *at >= flush => {
+                Err(OTelSdkError::InternalFailure(failure.clone()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn abandon(&mut self) -> Abandoned {
+        self.abandoned = true;
+        Abandoned {
+            backlog: std::mem::take(&mut self.backlog),
+            exporting: std::mem::take(&mut self.exporting),
+        }
+    }
+}
+
+/// What the export thread has to do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Turn {
+    /// The number of flushes that are done after this turn.
+    pub(crate) flushes: u64,
+    /// The time for the shutdown of the exporter, if the recorder is shut down.
+    pub(crate) shutdown: Option<Duration>,
+}
+
+/// The numbers of spans that a shutdown leaves in the hands of the export thread.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Abandoned {
+    pub(crate) backlog: usize,
+    pub(crate) exporting: usize,
+}
+
+impl Control {
+    pub(crate) fn new() -> Self {
+        Self {
+            woken: AtomicBool::new(false),
+            thread: OnceLock::new(),
+            state: Mutex::default(),
+            progress: Condvar::new(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes the export thread, because a batch is full.
+    ///
+    /// The thread resets `woken` before it drains the queue. So it sees the span of the caller, or the caller sees that
+    /// the thread has to be woken.
+    pub(crate) fn wake(&self) {
+        if !self.woken.load(SeqCst) && !self.woken.swap(true, SeqCst) {
+            self.unpark();
+        }
+    }
+
+    fn unpark(&self) {
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
+    }
+
+    /// Sets the export thread. Called by that thread before anything else.
+    pub(crate) fn set_thread(&self, thread: Thread) {
+        self.thread.get_or_init(|| thread);
+    }
+
+    /// Waits until a batch is full, a flush or a shutdown is requested, or `until`. `done` is the number of flushes that
+    /// are done.
+    pub(crate) fn next_turn(&self, until: Instant, done: u64) -> Turn {
+        loop {
+            let woken = self.woken.swap(false, SeqCst);
+            let turn = {
+                let state = self.state();
+                Turn {
+                    flushes: state.flushes,
+                    shutdown: state.shutdown.map(|shutdown| shutdown.timeout),
+                }
+            };
+            let left = until.saturating_duration_since(Instant::now());
+            if woken || turn.flushes != done || turn.shutdown.is_some() || left.is_zero() {
+                return turn;
+            }
+            park_timeout(left);
+        }
+    }
+
+    /// Sets the number of drained spans. Returns `false` if the recorder is abandoned; then they are not exported.
+    pub(crate) fn set_backlog(&self, spans: usize) -> bool {
+        let mut state = self.state();
+        if !state.abandoned {
+            state.backlog = spans;
+        }
+        !state.abandoned
+    }
+
+    /// Moves spans from the backlog to the exporter. Returns `false` if the recorder is abandoned; then the backlog is
+    /// counted already.
+    pub(crate) fn begin_export(&self, spans: usize) -> bool {
+        let mut state = self.state();
+        if !state.abandoned {
+            state.backlog = state.backlog.saturating_sub(spans);
+            state.exporting = spans;
+        }
+        !state.abandoned
+    }
+
+    /// Ends an export and calls `count`, unless the recorder was abandoned in the meantime.
+    pub(crate) fn end_export(&self, count: impl FnOnce()) {
+        let mut state = self.state();
+        if !state.abandoned {
+            state.exporting = 0;
+            count();
+        }
+    }
+
+    /// Ends a turn. Everything that was queued before so many flushes were requested is exported or has failed.
+    pub(crate) fn end_turn(&self, flushes: u64, failure: Option<String>) {
+        let mut state = self.state();
+        state.flushed = flushes;
+        if let Some(failure) = failure {
+            state.failure = Some((flushes, failure));
+        }
+        drop(state);
+        self.progress.notify_all();
+    }
+
+    /// Ends all waiting. Called when the export thread ends, for whatever reason.
+    pub(crate) fn end_thread(&self) -> Abandoned {
+        let mut state = self.state();
+        state.thread_has_ended = true;
+        let abandoned = state.abandon();
+        drop(state);
+        self.progress.notify_all();
+        abandoned
+    }
+
+    /// Requests the export of everything that is queued and waits for it.
+    pub(crate) fn flush(&self, timeout: Duration) -> OTelSdkResult {
+        let mut state = self.state();
+        if state.thread_has_ended || state.shutdown.is_some() {
+            return Err(OTelSdkError::AlreadyShutdown);
+        }
+        state.flushes += 1;
+        let flush = state.flushes;
+        drop(state);
+        self.unpark();
+        self.wait(flush, timeout).1
+    }
+
+    /// Requests the shutdown, or joins one that has been requested, and waits for it. `close` closes the queue.
+    ///
+    /// If the last caller that waits runs out of time, the recorder is abandoned.
+    pub(crate) fn shutdown(
+        &self,
+        timeout: Duration,
+        close: impl FnOnce(),
+    ) -> (OTelSdkResult, Option<Abandoned>) {
+        let mut state = self.state();
+        if state.is_shut_down() {
+            return (Err(OTelSdkError::AlreadyShutdown), None);
+        }
+        let flush = match &mut state.shutdown {
+            Some(shutdown) => {
+                shutdown.waiting += 1;
+                shutdown.flush
+            }
+            None => {
+                close();
+                state.flushes += 1;
+                let flush = state.flushes;
+                state.shutdown = Some(Shutdown {
+                    timeout,
+                    flush,
+                    waiting: 1,
+                });
+                flush
+            }
+        };
+        drop(state);
+        self.unpark();
+        let (mut state, result) = self.wait(flush, timeout);
+        let mut others_wait = false;
+        if let Some(shutdown) = &mut state.shutdown {
+            shutdown.waiting -= 1;
+            others_wait = shutdown.waiting > 0;
+        }
+        let timed_out = matches!(result, Err(OTelSdkError::Timeout(_)));
+        let abandons = timed_out && !others_wait && !state.abandoned;
+        (result, abandons.then(|| state.abandon()))
+    }
+
+    /// Returns whether a shutdown was requested.
+    pub(crate) fn shutdown_is_requested(&self) -> bool {
+        self.state().shutdown.is_some()
+    }
+
+    fn wait(&self, flush: u64, timeout: Duration) -> (MutexGuard<'_, State>, OTelSdkResult) {
+        let (state, _) = self
+            .progress
+            .wait_timeout_while(self.state(), timeout, |state| {
+                state.flushed < flush && !state.thread_has_ended
+            })
+            .unwrap_or_else(PoisonError::into_inner);
+        let result = if state.flushed >= flush {
+            state.result(flush)
+        } else if state.thread_has_ended {
+            let failure = "the export thread of the recorder has ended".to_owned();
+            Err(OTelSdkError::InternalFailure(failure))
+        } else {
+            Err(OTelSdkError::Timeout(timeout))
+        };
+        (state, result)
+    }
+}

@@ -1,0 +1,47 @@
+//! Counts of exported, failed and dropped spans.
+
+use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// The number of spans of a [`Recorder`](crate::Recorder) that were exported, failed to export, and were dropped.
+///
+/// A span that has ended is counted once. A span that is in none of the counts is not ended or waits for its export.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SpanCounts {
+    /// Spans that the exporter has accepted.
+    pub exported: u64,
+    /// Spans that were given to the exporter, which returned an error or panicked, or had not returned when a
+    /// [shutdown](crate::Recorder::shutdown) ran out of time.
+    pub failed: u64,
+    /// Spans that were not given to the exporter: the queue was full, or the recorder was shut down.
+    pub dropped: u64,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    exported: AtomicU64,
+    failed: AtomicU64,
+    dropped: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn exported(&self, spans: u64) {
+        self.exported.fetch_add(spans, Relaxed);
+    }
+
+    pub(crate) fn failed(&self, spans: u64) {
+        self.failed.fetch_add(spans, Relaxed);
+    }
+
+    pub(crate) fn dropped(&self, spans: u64) {
+        self.dropped.fetch_add(spans, Relaxed);
+    }
+
+    pub(crate) fn read(&self) -> SpanCounts {
+        SpanCounts {
+            exported: self.exported.load(Relaxed),
+            failed: self.failed.load(Relaxed),
+            dropped: self.dropped.load(Relaxed),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Records OpenTelemetry spans as compact records and exports them on one thread.
+//!
+//! A [`Recorder`] replaces the tracer provider and the batch processor of opentelemetry_sdk. It uses the SDK's exporters,
+//! samplers, id generators, limits and resources. It needs no asynchronous runtime.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use opentelemetry_sdk::{Resource, trace::SpanExporter};
+//! use tower_otel_recorder::Recorder;
+//!
+//! fn serve(exporter: impl SpanExporter + 'static) -> Result<(), Box<dyn std::error::Error>> {
+//!     let recorder = Recorder::builder(exporter)
+//!         .resource(Resource::builder().with_service_name("shop").build())
+//!         .build()?;
+//!     // ... serve requests with `TraceLayer::server().recorder(&recorder)` of tower-otel-trace ...
+//!     recorder.shutdown(Duration::from_secs(5))?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # What happens to a span
+//!
+//! | when | on which thread | what |
+//! |---|---|---|
+//! | start | the caller's | takes a record from the pool; writes ids, start time and attributes as bytes |
+//! | end | the caller's | pushes the record to the buffer of this thread |
+//! | export | the recorder's | collects the buffers, makes `SpanData` from the records, calls the exporter, returns the records to the pool |
+//!
+//! A record keeps the capacity of its buffers, so a span allocates nothing for its attributes in steady state. The buffers
+//! of all threads together hold at most [`queue_size`](RecorderBuilder::queue_size) spans. A span that does not fit is
+//! dropped and counted in [`SpanCounts::dropped`]; the caller never waits.
+
+mod active;
+mod buffer;
+mod builder;
+mod changes;
+mod clock;
+mod context_span;
+mod control;
+mod counts;
+mod export;
+mod extras;
+mod message;
+mod pipeline;
+mod queue;
+mod record;
+mod recorder;
+mod sampling;
+mod shards;
+mod shared;
+mod start;
+mod sync;
+mod thread_index;
+mod tracer;
+mod worker;
+
+pub use builder::RecorderBuilder;
+pub use counts::SpanCounts;
+pub use recorder::Recorder;
+
+#[doc(hidden)]
+pub use active::ActiveSpan;
+#[doc(hidden)]
+pub use buffer::AttributeBuffer;
+#[doc(hidden)]
+pub use record::SpanRecord;
+#[doc(hidden)]
+pub use start::{SpanStart, StartedSpan};
+#[doc(hidden)]
+pub use tracer::RecorderTracer;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

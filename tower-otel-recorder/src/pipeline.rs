@@ -1,0 +1,146 @@
+//! The way of a span from the thread that ends it to the exporter, with a count for every outcome.
+
+use std::time::{Duration, Instant};
+
+use opentelemetry_sdk::error::OTelSdkResult;
+
+use crate::{
+    control::{Abandoned, Control, Turn},
+    counts::Counters,
+    queue::Queue,
+    sync::Thread,
+};
+
+/// The queue, the requests to the export thread, and the counts.
+#[derive(Debug)]
+pub(crate) struct Pipeline<T> {
+    queue: Queue<T>,
+    control: Control,
+    counters: Counters,
+}
+
+impl<T> Pipeline<T> {
+    /// Neither size may be 0.
+    pub(crate) fn new(queue_size: usize, batch_size: usize) -> Self {
+        Self {
+            queue: Queue::new(queue_size, batch_size),
+            control: Control::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    pub(crate) const fn batch(&self) -> usize {
+        self.queue.batch()
+    }
+
+    pub(crate) const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.queue.is_closed()
+    }
+
+    /// Queues a span that has ended. Drops and counts it if the queue is full or closed.
+    #[inline]
+    pub(crate) fn push(&self, thread: usize, span: T) {
+        match self.queue.push(thread, span) {
+            Ok(false) => {}
+            Ok(true) => self.control.wake(),
+            // The export thread logs the loss: this thread serves a request and may hold locks of a subscriber.
+            Err(_) => self.counters.dropped(1),
+        }
+    }
+
+    /// Returns a record from the pool, if there is one.
+    #[inline]
+    pub(crate) fn take_spare(&self, thread: usize) -> Option<T> {
+        self.queue.take_spare(thread)
+    }
+
+    /// Returns records to the pool.
+    pub(crate) fn give_back(&self, records: &mut Vec<T>) {
+        self.queue.give_back(records);
+    }
+
+    /// Sets the export thread. Called by that thread before anything else.
+    pub(crate) fn set_thread(&self, thread: Thread) {
+        self.control.set_thread(thread);
+    }
+
+    /// Waits until there is something to do.
+    pub(crate) fn next_turn(&self, until: Instant, done: u64) -> Turn {
+        self.control.next_turn(until, done)
+    }
+
+    /// Moves everything that is queued to `backlog`.
+    pub(crate) fn drain(&self, backlog: &mut Vec<T>) {
+        self.queue.drain(backlog);
+        if !self.control.set_backlog(backlog.len()) {
+            self.counters.dropped(count(backlog.len()));
+            self.queue.release(backlog.len());
+            backlog.clear();
+        }
+    }
+
+    /// Announces the export of so many spans of the backlog. Returns `false` if nothing may be exported any more.
+    pub(crate) fn begin_export(&self, spans: usize) -> bool {
+        self.queue.release(spans);
+        self.control.begin_export(spans)
+    }
+
+    /// Counts the outcome of an export.
+    pub(crate) fn end_export(&self, spans: usize, succeeded: bool) {
+        self.control.end_export(|| {
+            if succeeded {
+                self.counters.exported(count(spans));
+            } else {
+                self.counters.failed(count(spans));
+            }
+        });
+    }
+
+    /// Ends a turn, with the last failure of an export if there was one.
+    pub(crate) fn end_turn(&self, flushes: u64, failure: Option<String>) {
+        self.control.end_turn(flushes, failure);
+    }
+
+    /// Closes the queue and counts what is left. Called when the export thread ends, for whatever reason.
+    pub(crate) fn end_thread(&self) {
+        self.queue.close();
+        self.abandon(self.control.end_thread());
+        self.queue.clear_spare();
+    }
+
+    /// Exports everything that is queued and waits for it.
+    pub(crate) fn flush(&self, timeout: Duration) -> OTelSdkResult {
+        self.control.flush(timeout)
+    }
+
+    /// Closes the queue, exports everything that is queued and waits for the end of the export thread. If that takes too
+    /// long, counts what is left.
+    pub(crate) fn shutdown(&self, timeout: Duration) -> OTelSdkResult {
+        let (result, abandoned) = self.control.shutdown(timeout, || self.queue.close());
+        if let Some(abandoned) = abandoned {
+            self.abandon(abandoned);
+        }
+        result
+    }
+
+    /// Returns whether a shutdown was requested.
+    pub(crate) fn shutdown_is_requested(&self) -> bool {
+        self.control.shutdown_is_requested()
+    }
+
+    fn abandon(&self, abandoned: Abandoned) {
+        let mut queued = Vec::new();
+        self.queue.drain(&mut queued);
+        self.counters
+            .dropped(count(abandoned.backlog) + count(queued.len()));
+        self.counters.failed(count(abandoned.exporting));
+    }
+}
+
+fn count(spans: usize) -> u64 {
+    u64::try_from(spans).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,277 @@
+//! The spans that wait for their export, in one buffer per thread, and the pool of records.
+
+use std::{fmt, mem, sync::PoisonError};
+
+use crate::{
+    shards::Shards,
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst},
+    },
+};
+
+/// The number of records that a thread takes from the pool at once.
+const REFILL: usize = 16;
+
+/// The number of places that a thread reserves at once in a large queue.
+const MAX_RESERVED: usize = 16;
+
+/// A buffer with a larger capacity is freed when it is emptied.
+const MAX_REUSED: usize = 4096;
+
+/// A bounded queue with one buffer per thread. Only the thread that empties the queue takes the locks of other threads.
+///
+/// The bound holds for all buffers together. So that not every span touches a counter that threads share, a thread
+/// reserves several places at once in a large queue. Places that other threads have reserved and not used count as used,
+/// until the queue is emptied the next time.
+pub(crate) struct Queue<T> {
+    shards: Shards<Mutex<Shard<T>>>,
+    size: usize,
+    batch: usize,
+    /// The number of places that are reserved at once.
+    reservation: usize,
+    /// The number of places that are neither used nor reserved.
+    free: AtomicUsize,
+    closed: AtomicBool,
+    spare: Mutex<Vec<T>>,
+    max_spare: usize,
+}
+
+/// What belongs to one thread.
+struct Shard<T> {
+    queued: Vec<T>,
+    reserved: usize,
+    spare: Vec<T>,
+}
+
+impl<T> Default for Shard<T> {
+    fn default() -> Self {
+        Self {
+            queued: Vec::new(),
+            reserved: 0,
+            spare: Vec::new(),
+        }
+    }
+}
+
+impl<T> Queue<T> {
+    /// Neither size may be 0.
+    pub(crate) fn new(size: usize, batch: usize) -> Self {
+        let batch = batch.min(size);
+        Self {
+            shards: Shards::new(),
+            size,
+            batch,
+            reservation: (size / 128).min(batch / 32).clamp(1, MAX_RESERVED),
+            free: AtomicUsize::new(size),
+            closed: AtomicBool::new(false),
+            spare: Mutex::new(Vec::new()),
+            max_spare: size.min(batch.saturating_mul(2)).min(MAX_REUSED),
+        }
+    }
+
+    pub(crate) const fn batch(&self) -> usize {
+        self.batch
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Relaxed)
+    }
+
+    /// Refuses all spans from now on. Spans that were accepted before are seen by the next call of
+    /// [`drain`](Self::drain).
+    pub(crate) fn close(&self) {
+        self.closed.store(true, SeqCst);
+    }
+
+    fn shard(&self, thread: usize) -> Option<MutexGuard<'_, Shard<T>>> {
+        let shard = self.shards.get(thread).or_else(|| self.shards.get(0));
+        shard.map(lock)
+    }
+
+    /// Adds a span to the buffer of this thread and returns whether enough spans for a batch may be queued. Never waits
+    /// for free space.
+    ///
+    /// # Errors
+    ///
+    /// Returns the span if the queue is full or closed.
+    #[inline]
+    pub(crate) fn push(&self, thread: usize, span: T) -> Result<bool, T> {
+        let Some(mut shard) = self.shard(thread) else {
+            return Err(span);
+        };
+        // Seen by everybody who takes this lock after the last `drain`.
+        if self.is_closed() {
+            return Err(span);
+        }
+        let mut batch_is_full = false;
+        if shard.reserved == 0 {
+            let Some((reserved, used)) = self.reserve() else {
+                return Err(span);
+            };
+            shard.reserved = reserved;
+            batch_is_full = used >= self.batch;
+        }
+        shard.reserved -= 1;
+        shard.queued.push(span);
+        Ok(batch_is_full)
+    }
+
+    /// Returns how many places were reserved, and how many are used or reserved in all.
+    fn reserve(&self) -> Option<(usize, usize)> {
+        let reserve = |free: usize| (free > 0).then(|| free.saturating_sub(self.reservation));
+        let free = self.free.fetch_update(Relaxed, Relaxed, reserve).ok()?;
+        let reserved = free.min(self.reservation);
+        Some((reserved, self.size - (free - reserved)))
+    }
+
+    /// Moves all queued spans to `to`. Their places stay used until they are [released](Self::release).
+    pub(crate) fn drain(&self, to: &mut Vec<T>) {
+        for shard in self.shards.iter() {
+            let mut shard = lock(shard);
+            to.append(&mut shard.queued);
+            if shard.queued.capacity() > MAX_REUSED {
+                shard.queued = Vec::new();
+            }
+            let unused = mem::take(&mut shard.reserved);
+            self.release(unused);
+        }
+    }
+
+    /// Frees the places of so many drained spans.
+    pub(crate) fn release(&self, places: usize) {
+        if places > 0 {
+            self.free.fetch_add(places, Relaxed);
+        }
+    }
+
+    /// Returns a record from the pool, if there is one.
+    #[inline]
+    pub(crate) fn take_spare(&self, thread: usize) -> Option<T> {
+        let mut shard = self.shard(thread)?;
+        match shard.spare.pop() {
+            Some(spare) => Some(spare),
+            None => self.refill(&mut shard),
+        }
+    }
+
+    #[cold]
+    fn refill(&self, shard: &mut Shard<T>) -> Option<T> {
+        let mut spare = lock(&self.spare);
+        let start = spare.len().saturating_sub(REFILL);
+        shard.spare.extend(spare.drain(start..));
+        shard.spare.pop()
+    }
+
+    /// Returns records to the pool. Those that exceed its size are freed.
+    pub(crate) fn give_back(&self, records: &mut Vec<T>) {
+        let mut spare = lock(&self.spare);
+        let room = self.max_spare.saturating_sub(spare.len());
+        let start = records.len().saturating_sub(room);
+        spare.extend(records.drain(start..));
+        drop(spare);
+        records.clear();
+    }
+
+    /// Frees the pool. Nothing may be given back after that.
+    pub(crate) fn clear_spare(&self) {
+        let mut spare = mem::take(&mut *lock(&self.spare));
+        for shard in self.shards.iter() {
+            spare.append(&mut lock(shard).spare);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<T> fmt::Debug for Queue<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue")
+            .field("size", &self.size)
+            .field("closed", &self.is_closed())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn drained(queue: &Queue<usize>) -> Vec<usize> {
+        let mut spans = Vec::new();
+        queue.drain(&mut spans);
+        spans
+    }
+
+    #[test]
+    fn the_bound_holds_for_all_threads_together() {
+        for (size, batch) in [(1, 1), (7, 3), (2048, 512), (100_000, 512)] {
+            let queue = Queue::new(size, batch);
+            let accepted = (0..2 * size).filter(|n| queue.push(n % 40, *n).is_ok());
+            let accepted = accepted.count();
+            assert!(accepted <= size, "{accepted} of {size}");
+            // What 40 threads have reserved and not used.
+            assert!(accepted + 40 * 15 >= size, "{accepted} of {size}");
+            assert_eq!(drained(&queue).len(), accepted);
+            assert!(queue.push(0, 0).is_ok() || accepted == size);
+            drained(&queue);
+            queue.release(accepted);
+            assert!(queue.push(0, 0).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_small_queue_takes_exactly_its_size() {
+        for size in 1..200 {
+            let queue = Queue::new(size, 512);
+            let accepted = (0..2 * size).filter(|n| queue.push(n % 7, *n).is_ok());
+            assert_eq!(accepted.count(), size);
+        }
+    }
+
+    #[test]
+    fn a_queue_without_a_bound_allocates_nothing_up_front() {
+        let queue = Queue::new(usize::MAX, usize::MAX);
+        assert!(!queue.push(0, 7).unwrap());
+        assert_eq!(drained(&queue), [7]);
+        assert_eq!(lock(&queue.spare).capacity(), 0);
+    }
+
+    #[test]
+    fn a_closed_queue_refuses_spans_and_keeps_those_it_has() {
+        let queue = Queue::new(8, 8);
+        queue.push(0, 1).unwrap();
+        queue.close();
+        assert_eq!(queue.push(0, 2), Err(2));
+        assert_eq!(queue.push(30, 3), Err(3));
+        assert_eq!(drained(&queue), [1]);
+    }
+
+    #[test]
+    fn a_full_batch_is_reported_at_its_last_span_at_the_latest() {
+        for (size, batch) in [(8, 4), (2048, 512), (4096, 4096)] {
+            let queue = Queue::new(size, batch);
+            let first = (0..batch).position(|n| queue.push(n % 8, n).unwrap());
+            let first = first.unwrap() + 1;
+            assert!(
+                first <= batch && first + 8 * 15 >= batch,
+                "{first} of {batch}"
+            );
+        }
+    }
+
+    #[test]
+    fn records_return_to_the_pool_up_to_its_size() {
+        let queue = Queue::new(8, 2);
+        queue.give_back(&mut (0..100).collect());
+        let taken: Vec<_> = std::iter::from_fn(|| queue.take_spare(0)).collect();
+        assert_eq!(taken.len(), 4);
+        queue.give_back(&mut vec![1, 2]);
+        assert!(queue.take_spare(1).is_some());
+        queue.clear_spare();
+        assert_eq!(queue.take_spare(1), None);
+    }
+}

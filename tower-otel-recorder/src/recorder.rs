@@ -1,0 +1,91 @@
+//! The handle that an application keeps.
+
+use std::{sync::Arc, time::Duration};
+
+use opentelemetry::InstrumentationScope;
+use opentelemetry_sdk::error::OTelSdkResult;
+
+use crate::{counts::SpanCounts, shared::Shared, tracer::RecorderTracer};
+
+/// How long dropping a recorder waits for the export.
+const DROP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Records spans as compact records and exports them on a thread of its own.
+///
+/// Dropping the recorder shuts it down: it waits up to five seconds until the spans that have ended are exported. Spans
+/// that start later are not recorded.
+///
+/// # Examples
+///
+/// ```no_run
+/// use opentelemetry_sdk::{Resource, trace::SpanExporter};
+/// use tower_otel_recorder::Recorder;
+///
+/// fn serve(exporter: impl SpanExporter + 'static) -> std::io::Result<()> {
+///     let recorder = Recorder::builder(exporter)
+///         .resource(Resource::builder().with_service_name("shop").build())
+///         .build()?;
+///     // ... serve with `TraceLayer::server().recorder(&recorder)` and keep `recorder` until then ...
+///     drop(recorder);
+///     Ok(())
+/// }
+/// ```
+#[derive(Debug)]
+#[must_use = "dropping the recorder shuts it down"]
+pub struct Recorder {
+    shared: Arc<Shared>,
+}
+
+impl Recorder {
+    pub(crate) const fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Exports the spans that have ended and waits for the export.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Timeout`](opentelemetry_sdk::error::OTelSdkError::Timeout) if the export takes longer than `timeout`,
+    /// [`InternalFailure`](opentelemetry_sdk::error::OTelSdkError::InternalFailure) if it failed, and
+    /// [`AlreadyShutdown`](opentelemetry_sdk::error::OTelSdkError::AlreadyShutdown) if a shutdown was requested.
+    pub fn flush(&self, timeout: Duration) -> OTelSdkResult {
+        self.shared.pipeline.flush(timeout)
+    }
+
+    /// Stops recording, exports the spans that have ended, shuts the exporter down, and waits for all of it.
+    ///
+    /// If several threads call this function at the same time, all of them wait and return the same result. If the last
+    /// of them runs out of time, the spans that are left are not exported any more: those that wait are counted as
+    /// [dropped](SpanCounts::dropped), those that the exporter has not finished as [failed](SpanCounts::failed).
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Timeout`](opentelemetry_sdk::error::OTelSdkError::Timeout) if it takes longer than `timeout`,
+    /// [`InternalFailure`](opentelemetry_sdk::error::OTelSdkError::InternalFailure) if the last export or the shutdown of
+    /// the exporter failed, and [`AlreadyShutdown`](opentelemetry_sdk::error::OTelSdkError::AlreadyShutdown) if the
+    /// recorder was already shut down.
+    pub fn shutdown(&self, timeout: Duration) -> OTelSdkResult {
+        self.shared.pipeline.shutdown(timeout)
+    }
+
+    /// Returns the numbers of exported, failed and dropped spans.
+    pub fn counts(&self) -> SpanCounts {
+        self.shared.pipeline.counters().read()
+    }
+
+    /// Returns a handle that starts spans of this instrumentation scope.
+    #[doc(hidden)]
+    pub fn tracer_with_scope(&self, scope: InstrumentationScope) -> RecorderTracer {
+        let scope = self.shared.scope_index(scope);
+        RecorderTracer::new(Arc::clone(&self.shared), scope)
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        if !self.shared.pipeline.shutdown_is_requested() {
+            // There is nobody to return the result to. The export thread has logged a failure of the exporter.
+            let _ = self.shared.pipeline.shutdown(DROP_TIMEOUT);
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! The start of a span: sampling, a record from the pool, and the span in the context.
+
+use std::{borrow::Cow, sync::Arc, time::Instant};
+
+use opentelemetry::{
+    Context, KeyValue,
+    trace::{Link, SpanContext, SpanKind, TraceContextExt},
+};
+
+use crate::{
+    active::ActiveSpan, clock::Timestamp, context_span::ContextSpan, record::SpanRecord,
+    shared::PooledRecord, thread_index, tracer::RecorderTracer,
+};
+
+/// What is known of a span when it starts, besides its name and attributes.
+#[derive(Debug)]
+pub struct SpanStart<'a> {
+    /// The kind of the span.
+    pub kind: SpanKind,
+    /// The context below the one of the span. Its span is the parent, unless `remote` is set.
+    pub base: &'a Context,
+    /// The parent in another process, in place of the span of `base`.
+    pub remote: Option<SpanContext>,
+    /// A span that is linked to.
+    pub link: Option<SpanContext>,
+    /// The start time.
+    pub at: Instant,
+}
+
+/// A span that has started, or the reason why there is none.
+#[derive(Debug, Default)]
+pub struct StartedSpan {
+    /// The context of the span, to be attached while the code inside the span runs. `None` if the recorder is shut down
+    /// or telemetry is suppressed in the base context.
+    pub context: Option<Context>,
+    /// The span. `None` if it is not recorded.
+    pub span: Option<ActiveSpan>,
+}
+
+impl RecorderTracer {
+    /// Starts a span.
+    ///
+    /// `sampler_input` returns the name and the attributes for the sampler. It is called only for
+    /// [samplers that need them](crate::RecorderBuilder::sampler). `write` writes name and attributes. It is called only
+    /// if the span is recorded.
+    #[inline]
+    pub fn start<'n>(
+        &self,
+        start: SpanStart<'_>,
+        sampler_input: impl FnOnce() -> (Cow<'n, str>, Vec<KeyValue>),
+        write: impl FnOnce(&mut SpanRecord),
+    ) -> StartedSpan {
+        let shared = self.shared();
+        let SpanStart {
+            kind,
+            base,
+            remote,
+            link,
+            at,
+        } = start;
+        if shared.pipeline.is_closed() || base.is_telemetry_suppressed() {
+            return StartedSpan::default();
+        }
+        let links = link.map(Link::with_context);
+        let sampled = shared
+            .sampling
+            .sample(&kind, base, remote, links.as_slice(), sampler_input);
+        if !sampled.context.is_sampled() {
+            return StartedSpan {
+                context: Some(base.with_remote_span_context(sampled.context)),
+                span: None,
+            };
+        }
+        let mut pooled = self.record();
+        let record = &mut pooled.record;
+        record.context = sampled.context.clone();
+        record.parent = sampled.parent;
+        record.parent_is_remote = sampled.parent_is_remote;
+        record.kind = kind;
+        record.scope = self.scope();
+        record.started = Timestamp::Instant(at);
+        write(record);
+        record.start_attributes = record.attributes.len();
+        let limits = &shared.limits;
+        for attribute in sampled.attributes {
+            record.extras().attribute(attribute, limits);
+        }
+        if let Some(link) = links {
+            record
+                .extras()
+                .link(link.span_context, link.attributes, limits);
+        }
+        let span = ContextSpan::new(sampled.context, Arc::clone(&record.changes));
+        StartedSpan {
+            context: Some(base.with_span(span)),
+            span: Some(ActiveSpan::new(pooled)),
+        }
+    }
+
+    fn record(&self) -> Box<PooledRecord> {
+        let shared = self.shared();
+        let spare = shared.pipeline.take_spare(thread_index::current());
+        spare.unwrap_or_else(|| {
+            Box::new(PooledRecord {
+                record: SpanRecord::new(shared.limits),
+                shared: Arc::clone(shared),
+            })
+        })
+    }
+}

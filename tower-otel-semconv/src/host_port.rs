@@ -1,0 +1,198 @@
+//! A host with an optional port.
+//!
+//! See [server attributes](https://opentelemetry.io/docs/specs/semconv/registry/attributes/server/) and
+//! [RFC 9110, section 7.2](https://www.rfc-editor.org/rfc/rfc9110#section-7.2).
+
+use std::net::Ipv6Addr;
+
+use crate::known_scheme::default_port;
+
+/// The maximum length of a host in bytes (RFC 3986, section 3.2.2).
+const MAX_HOST: usize = 255;
+
+/// A host with an optional port, from a `Host` header, an `:authority` or a forwarded host.
+///
+/// The value of `server.address` and `server.port`.
+///
+/// ```
+/// use tower_otel_semconv::HostPort;
+///
+/// assert_eq!(HostPort::parse("api.example.com:8443"), Some(HostPort { host: "api.example.com", port: Some(8443) }));
+/// assert_eq!(HostPort::parse("[::1]:5000"), Some(HostPort { host: "::1", port: Some(5000) }));
+/// assert_eq!(HostPort::parse("api.example.com:http"), None);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct HostPort<'a> {
+    /// A name, an IPv4 address, or an IPv6 address without brackets. The letter case is unchanged.
+    pub host: &'a str,
+    /// The port, if there is one.
+    pub port: Option<u16>,
+}
+
+impl<'a> HostPort<'a> {
+    /// Parses `host[:port]`. Returns `None` if any part is invalid.
+    ///
+    /// An invalid port (not a number from 1 to 65535) invalidates the host too. A colon without a port is accepted.
+    /// These are invalid:
+    ///
+    /// - user information, which HTTP forbids here and which may contain a password
+    /// - an IPv6 address without brackets, because its last group could be a port
+    /// - IPv6 zone identifiers, which are local to the sender
+    /// - any character of a name except letters, digits, `-`, `.`, `_` and `~`
+    #[must_use]
+    pub fn parse(text: &'a str) -> Option<Self> {
+        let (host, port) = if let Some(remaining) = text.strip_prefix('[') {
+            let (host, remaining) = remaining.split_once(']')?;
+            host.parse::<Ipv6Addr>().ok()?;
+            (
+                host,
+                if remaining.is_empty() {
+                    None
+                } else {
+                    Some(remaining.strip_prefix(':')?)
+                },
+            )
+        } else {
+            // Faster than `split_once` for short texts.
+            let colon = text.bytes().position(|byte| byte == b':');
+            let (host, port) = match colon.and_then(|at| text.split_at_checked(at)) {
+                Some((host, port)) => (host, port.get(1..)),
+                None => (text, None),
+            };
+            (is_name(host).then_some(host)?, port)
+        };
+        let port = match port {
+            None | Some("") => None,
+            Some(digits) => Some(parse_port(digits)?),
+        };
+        Some(Self { host, port })
+    }
+
+    /// Parses `host[:port]` from the bytes of a header value.
+    #[must_use]
+    pub fn parse_bytes(text: &'a [u8]) -> Option<Self> {
+        Self::parse(std::str::from_utf8(text).ok()?)
+    }
+
+    /// Sets the default port of the scheme if there is no port.
+    #[must_use]
+    pub fn or_default_port(self, scheme: Option<&str>) -> Self {
+        Self {
+            port: self.port.or_else(|| default_port(scheme?)),
+            ..self
+        }
+    }
+}
+
+/// Parses a port from 1 to 65535.
+pub(crate) fn parse_port(digits: &str) -> Option<u16> {
+    // `u16::from_str` accepts a sign.
+    let plain = digits.len() <= 5 && digits.bytes().all(|b| b.is_ascii_digit());
+    plain
+        .then_some(digits)?
+        .parse()
+        .ok()
+        .filter(|&port| port != 0)
+}
+
+fn is_name(host: &str) -> bool {
+    let mut has_alphanumeric = false;
+    for byte in host.bytes() {
+        match byte {
+            b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => has_alphanumeric = true,
+            b'-' | b'.' | b'_' | b'~' => {}
+            _ => return false,
+        }
+    }
+    has_alphanumeric && host.len() <= MAX_HOST
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, missing_docs)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn host_and_port_are_separated() {
+        for case in [
+            "example.com => example.com -",
+            "example.com:80 => example.com 80",
+            "example.com: => example.com -",
+            "EXAMPLE.com. => EXAMPLE.com. -",
+            "my_service:8080 => my_service 8080",
+            "127.0.0.1:65535 => 127.0.0.1 65535",
+            "localhost:00080 => localhost 80",
+            "[::1] => ::1 -",
+            "[::1]:5000 => ::1 5000",
+            "[2001:db8::ffff:1.2.3.4]: => 2001:db8::ffff:1.2.3.4 -",
+        ] {
+            let (text, expected) = case.split_once(" => ").unwrap();
+            let HostPort { host, port } = HostPort::parse(text).unwrap();
+            let port = port.map_or("-".to_owned(), |port| port.to_string());
+            assert_eq!(format!("{host} {port}"), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_invalid_host_or_port_is_none() {
+        const INVALID: &str = "
+            : :80 . - [] []:80 [::1 ::1 ::1:80 [::1]80 [::1%eth0]:80 [v1.a] [1.2.3.4] [example.com]
+            a:b a:80:80 a:65536 a:0 a:-1 a:+1 a:99999999999999999999
+            user@a user:pass@a:80 \u{e4}.example a/b a,b a?b a#b a%20b <script> \"a\"";
+        let with_blanks = [
+            "",
+            "[::1] :80",
+            "a: 80",
+            "a b",
+            " a",
+            "a ",
+            "a\t",
+            "a\r\nb",
+            "a\0",
+        ];
+        for text in INVALID.split_whitespace().chain(with_blanks) {
+            assert_eq!(HostPort::parse(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_host_has_at_most_255_bytes() {
+        assert!(HostPort::parse(&"a".repeat(255)).is_some());
+        assert_eq!(HostPort::parse(&"a".repeat(256)), None);
+    }
+
+    #[test]
+    fn the_default_port_does_not_replace_a_port() {
+        let host = |port| HostPort { host: "a", port };
+        for (port, scheme, expected) in [
+            (None, Some("http"), Some(80)),
+            (None, Some("https"), Some(443)),
+            (None, Some("WSS"), Some(443)),
+            (Some(81), Some("http"), Some(81)),
+            (None, Some("ftp"), None),
+            (None, None, None),
+        ] {
+            assert_eq!(
+                host(port).or_default_port(scheme).port,
+                expected,
+                "{port:?} {scheme:?}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_parsed_host_has_only_host_characters(text in "(?s).*") {
+            if let Some(HostPort { host, .. }) = HostPort::parse(&text) {
+                prop_assert!(!host.is_empty());
+                prop_assert!(host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~:".contains(&b)));
+            }
+        }
+
+        #[test]
+        fn host_like_text_is_parsed_without_panic(text in "[\\[\\]:.@%a-f0-9 ]{0,24}") {
+            let _ = HostPort::parse(&text);
+        }
+    }
+}

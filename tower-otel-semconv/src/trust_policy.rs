@@ -1,0 +1,45 @@
+//! Which hops of a request are trusted proxies.
+
+use std::sync::Arc;
+
+use crate::cidr::Cidr;
+use crate::endpoint::Endpoint;
+
+/// The rule that decides whether a hop is a trusted proxy.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum TrustPolicy {
+    /// No hop is trusted.
+    #[default]
+    None,
+    /// The nearest hops are trusted, by number.
+    Hops(usize),
+    /// Hops with an address in one of the ranges are trusted.
+    Cidrs(Arc<[Cidr]>),
+    /// Every hop is trusted.
+    All,
+}
+
+impl TrustPolicy {
+    /// Returns `true` if the hop at this distance is trusted. The peer has distance 0.
+    pub(crate) fn trusts(&self, distance: usize, hop: Option<Endpoint>) -> bool {
+        match self {
+            Self::None => false,
+            Self::Hops(n) => distance < *n,
+            Self::Cidrs(ranges) => hop.is_some_and(|hop| {
+                let address = hop.address.to_canonical();
+                ranges.iter().any(|range| range.contains(address))
+            }),
+            Self::All => true,
+        }
+    }
+
+    /// Returns how many entries of a list without addresses are trusted, given the number of trusted hops with one.
+    pub(crate) fn trusted_entries(&self, hops: usize) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Hops(n) => *n,
+            Self::Cidrs(_) => hops,
+            Self::All => usize::MAX,
+        }
+    }
+}

@@ -1,0 +1,396 @@
+//! The trusted proxies of a server, and the client, scheme and host that they forward.
+//!
+//! A client can send any `X-Forwarded-For` header. Each proxy appends its entry at the end, so only the entries written
+//! by trusted proxies are used: starting at the peer of the connection, hops are followed as long as they are trusted.
+//! The first hop that is not trusted is the client. Entries beyond it are ignored.
+//!
+//! See [HTTP server spans](https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-server-span).
+
+use http::HeaderMap;
+
+use crate::cidr::InvalidCidr;
+use crate::endpoint::Endpoint;
+use crate::forwarded::Forwarded;
+use crate::forwarded_element::Node;
+use crate::forwarded_view::ForwardedView;
+use crate::trust_policy::TrustPolicy;
+
+/// The proxies in front of a server whose forwarded headers are trusted.
+///
+/// Default: [`none`](Self::none); forwarded headers are ignored.
+///
+/// ```
+/// use http::{HeaderMap, HeaderValue};
+/// use std::net::IpAddr;
+/// use tower_otel_semconv::TrustedProxies;
+///
+/// let mut headers = HeaderMap::new();
+/// headers.insert("x-forwarded-for", HeaderValue::from_static("6.6.6.6, 203.0.113.7, 10.0.0.2"));
+/// let peer = "10.0.0.1".parse::<IpAddr>()?;
+/// let client = |proxies: TrustedProxies| {
+///     proxies.resolve(&headers, Some(peer.into())).client.map(|client| client.address.to_string())
+/// };
+///
+/// assert_eq!(client(TrustedProxies::none()).as_deref(), Some("10.0.0.1"));
+/// assert_eq!(client(TrustedProxies::hops(2)).as_deref(), Some("203.0.113.7"));
+/// assert_eq!(client(TrustedProxies::cidrs(["10.0.0.0/8"])?).as_deref(), Some("203.0.113.7"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct TrustedProxies {
+    policy: TrustPolicy,
+    headers: ForwardedHeaders,
+}
+
+/// The header family that the trusted proxies write.
+///
+/// A proxy that writes one family and passes the other through also passes what the client wrote there. With
+/// [`Both`](Self::Both), a client can thereby remove its address from the telemetry, but cannot forge another one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ForwardedHeaders {
+    /// Both families are read. Values that contradict each other are ignored.
+    #[default]
+    Both,
+    /// Only `Forwarded` (RFC 7239) is read.
+    Forwarded,
+    /// Only `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host` are read.
+    XForwarded,
+}
+
+impl TrustedProxies {
+    /// Trusts no proxy: the peer is the client, and forwarded headers are ignored.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Trusts the `n` nearest hops, whatever their addresses are. The peer is the first hop.
+    ///
+    /// `hops(0)` is [`none`](Self::none). Use it only if clients cannot bypass the proxies and every proxy appends its
+    /// entry.
+    #[must_use]
+    pub fn hops(n: usize) -> Self {
+        Self {
+            policy: TrustPolicy::Hops(n),
+            ..Self::default()
+        }
+    }
+
+    /// Trusts hops with an address in one of these ranges, such as `10.0.0.0/8` or `2001:db8::1`.
+    ///
+    /// If the address of the peer is unknown, forwarded headers are ignored.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`InvalidCidr`] for the first invalid range.
+    pub fn cidrs<I>(ranges: I) -> Result<Self, InvalidCidr>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        let ranges = ranges
+            .into_iter()
+            .map(|range| range.as_ref().parse())
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            policy: TrustPolicy::Cidrs(ranges),
+            ..Self::default()
+        })
+    }
+
+    /// Trusts every hop, including the client. Use it only in a private network.
+    #[must_use]
+    pub fn all() -> Self {
+        Self {
+            policy: TrustPolicy::All,
+            ..Self::default()
+        }
+    }
+
+    /// Sets the headers that the proxies write. Default: [`ForwardedHeaders::Both`].
+    #[must_use]
+    pub fn headers(self, headers: ForwardedHeaders) -> Self {
+        Self { headers, ..self }
+    }
+
+    /// Returns the client, scheme and host of a request received from `peer`.
+    ///
+    /// Scheme and host are those of the trusted hop nearest to the client. In `X-Forwarded-Proto` and
+    /// `X-Forwarded-Host`, at most as many entries are used as there are trusted hops.
+    #[must_use]
+    pub fn resolve<'h>(&self, headers: &'h HeaderMap, peer: Option<Endpoint>) -> Forwarded<'h> {
+        if !self.policy.trusts(0, peer) {
+            return Forwarded {
+                client: peer,
+                proto: None,
+                host: None,
+            };
+        }
+        let forwarded = || ForwardedView::from_forwarded(&self.policy, headers);
+        let x_forwarded = || ForwardedView::from_x_forwarded(&self.policy, headers);
+        let view = match self.headers {
+            ForwardedHeaders::Forwarded => forwarded(),
+            ForwardedHeaders::XForwarded => x_forwarded(),
+            ForwardedHeaders::Both => forwarded().merge(x_forwarded()),
+        };
+        Forwarded {
+            client: view.client.map_or(peer, Node::endpoint),
+            proto: view.proto,
+            host: view.host,
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, missing_docs)]
+mod tests {
+    use super::*;
+    use http::{HeaderName, HeaderValue};
+    use proptest::prelude::*;
+    use std::net::IpAddr;
+
+    const PEER: &str = "10.0.0.1";
+
+    fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
+        let line = |&(name, value)| {
+            (
+                HeaderName::from_static(name),
+                HeaderValue::from_str(value).unwrap(),
+            )
+        };
+        lines.iter().map(line).collect()
+    }
+
+    fn resolve<'h>(proxies: &TrustedProxies, headers: &'h HeaderMap) -> Forwarded<'h> {
+        proxies.resolve(headers, Some(PEER.parse::<IpAddr>().unwrap().into()))
+    }
+
+    fn client(proxies: &TrustedProxies, lines: &[(&'static str, &str)]) -> String {
+        let client = resolve(proxies, &headers(lines)).client;
+        client.map_or("none".to_owned(), |client| client.address.to_string())
+    }
+
+    fn private() -> TrustedProxies {
+        TrustedProxies::cidrs(["10.0.0.0/8", "fd00::/8"]).unwrap()
+    }
+
+    #[test]
+    fn no_header_is_trusted_by_default() {
+        let headers = headers(&[
+            ("forwarded", "for=6.6.6.6;proto=https;host=evil.example"),
+            ("x-forwarded-for", "6.6.6.6"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "evil.example"),
+        ]);
+        for proxies in [
+            TrustedProxies::default(),
+            TrustedProxies::none(),
+            TrustedProxies::hops(0),
+            TrustedProxies::cidrs(["192.0.2.0/24"]).unwrap(),
+        ] {
+            let peer = PEER.parse::<IpAddr>().unwrap().into();
+            let only_peer = Forwarded {
+                client: Some(peer),
+                proto: None,
+                host: None,
+            };
+            assert_eq!(resolve(&proxies, &headers), only_peer, "{proxies:?}");
+        }
+    }
+
+    #[test]
+    fn a_spoofed_first_entry_does_not_win() {
+        for lines in [
+            [(
+                "x-forwarded-for",
+                "6.6.6.6, 10.6.6.6, 203.0.113.7, 10.0.0.2",
+            )],
+            [(
+                "forwarded",
+                r#"for=6.6.6.6, for=10.6.6.6, for=203.0.113.7, for="10.0.0.2:99""#,
+            )],
+        ] {
+            assert_eq!(client(&private(), &lines), "203.0.113.7");
+            assert_eq!(client(&TrustedProxies::hops(2), &lines), "203.0.113.7");
+            assert_eq!(client(&TrustedProxies::hops(1), &lines), "10.0.0.2");
+            assert_eq!(client(&TrustedProxies::all(), &lines), "6.6.6.6");
+        }
+    }
+
+    #[test]
+    fn if_every_hop_is_trusted_the_farthest_is_the_client() {
+        let lines = [("x-forwarded-for", "10.0.0.9, fd00::2")];
+        assert_eq!(client(&private(), &lines), "10.0.0.9");
+        assert_eq!(client(&TrustedProxies::hops(9), &lines), "10.0.0.9");
+        assert_eq!(client(&private(), &[]), PEER);
+    }
+
+    #[test]
+    fn an_ipv4_mapped_address_is_recognised() {
+        let mapped = "::ffff:10.0.0.1".parse::<IpAddr>().unwrap();
+        let headers = headers(&[(
+            "x-forwarded-for",
+            "6.6.6.6, ::ffff:203.0.113.7, ::ffff:10.0.0.2",
+        )]);
+        let forwarded = private().resolve(&headers, Some(mapped.into()));
+        assert_eq!(forwarded.client.unwrap().address.to_string(), "203.0.113.7");
+    }
+
+    #[test]
+    fn a_client_hidden_by_a_trusted_proxy_is_none() {
+        for lines in [
+            [("forwarded", "for=6.6.6.6, for=unknown")],
+            [("forwarded", "for=6.6.6.6, for=_x;proto=https")],
+            [("forwarded", "for=6.6.6.6, for=")],
+            [("x-forwarded-for", "6.6.6.6, unknown")],
+        ] {
+            assert_eq!(client(&private(), &lines), "none", "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn without_a_peer_only_hops_are_trusted() {
+        let headers = headers(&[("x-forwarded-for", "203.0.113.7")]);
+        assert_eq!(private().resolve(&headers, None), Forwarded::default());
+        let client = TrustedProxies::hops(1).resolve(&headers, None).client;
+        assert!(client.is_some());
+    }
+
+    #[test]
+    fn scheme_and_host_are_those_of_the_farthest_trusted_proxy() {
+        let lists = [
+            ("x-forwarded-for", "6.6.6.6, 203.0.113.7, 10.0.0.2"),
+            ("x-forwarded-proto", "wss, HTTPS, http"),
+            (
+                "x-forwarded-host",
+                "evil.example, api.example:8443, inner.example",
+            ),
+        ];
+        let elements = [(
+            "forwarded",
+            "proto=ws;host=evil.example, for=203.0.113.7;proto=https;host=\"api.example:8443\", \
+             for=10.0.0.2;proto=http;host=inner.example",
+        )];
+        for headers in [headers(&lists), headers(&elements)] {
+            for proxies in [private(), TrustedProxies::hops(2)] {
+                let forwarded = resolve(&proxies, &headers);
+                assert_eq!(forwarded.proto, Some("https"));
+                assert_eq!(forwarded.host.as_deref(), Some("api.example:8443"));
+            }
+            assert_eq!(
+                resolve(&TrustedProxies::hops(1), &headers).proto,
+                Some("http")
+            );
+        }
+    }
+
+    #[test]
+    fn a_single_scheme_applies_to_all_trusted_hops() {
+        let headers = headers(&[
+            ("x-forwarded-for", "203.0.113.7, 10.0.0.2"),
+            ("x-forwarded-proto", "https"),
+        ]);
+        assert_eq!(resolve(&private(), &headers).proto, Some("https"));
+        assert_eq!(
+            resolve(&TrustedProxies::hops(2), &headers).proto,
+            Some("https")
+        );
+    }
+
+    #[test]
+    fn an_unknown_scheme_or_invalid_host_is_none() {
+        let headers = headers(&[
+            ("x-forwarded-proto", "gopher"),
+            ("x-forwarded-host", "user:pass@a"),
+        ]);
+        let forwarded = resolve(&TrustedProxies::all(), &headers);
+        assert_eq!((forwarded.proto, forwarded.host), (None, None));
+    }
+
+    #[test]
+    fn headers_that_contradict_each_other_are_ignored() {
+        let lines = [
+            ("forwarded", "for=6.6.6.6;proto=http;host=evil.example"),
+            ("x-forwarded-for", "203.0.113.7"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "api.example"),
+        ];
+        let headers = headers(&lines);
+        let both = TrustedProxies::hops(1);
+        assert_eq!(resolve(&both, &headers), Forwarded::default());
+
+        let one = resolve(
+            &both.clone().headers(ForwardedHeaders::XForwarded),
+            &headers,
+        );
+        assert_eq!(one.client.unwrap().address.to_string(), "203.0.113.7");
+        assert_eq!(
+            (one.proto, one.host.as_deref()),
+            (Some("https"), Some("api.example"))
+        );
+
+        let one = resolve(&both.headers(ForwardedHeaders::Forwarded), &headers);
+        assert_eq!(one.client.unwrap().address.to_string(), "6.6.6.6");
+    }
+
+    #[test]
+    fn headers_that_agree_are_merged() {
+        let headers = headers(&[
+            ("forwarded", "for=\"203.0.113.7:4711\";host=API.example"),
+            ("x-forwarded-for", "203.0.113.7"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "api.example"),
+        ]);
+        let forwarded = resolve(&TrustedProxies::hops(1), &headers);
+        assert_eq!(forwarded.client.unwrap().port, Some(4711));
+        assert_eq!(
+            (forwarded.proto, forwarded.host.as_deref()),
+            (Some("https"), Some("API.example"))
+        );
+    }
+
+    #[test]
+    fn too_many_entries_do_not_hide_the_client() {
+        let flood = format!("{}203.0.113.7", "10.9.9.9, ".repeat(5000));
+        assert_eq!(
+            client(&private(), &[("x-forwarded-for", &flood)]),
+            "203.0.113.7"
+        );
+        assert_eq!(
+            client(&TrustedProxies::all(), &[("x-forwarded-for", &flood)]),
+            "none"
+        );
+    }
+
+    #[test]
+    fn an_invalid_range_is_an_error() {
+        let error = TrustedProxies::cidrs(["10.0.0.0/8", "10.0.0.0/99"]).unwrap_err();
+        assert!(error.to_string().starts_with("\"10.0.0.0/99\" "));
+    }
+
+    proptest! {
+        /// The recorded address is the one that the trusted proxy received, whatever the client sends.
+        #[test]
+        fn the_client_cannot_override_a_trusted_proxy(
+            forged in "[ -~\t]{0,200}|[\\x80-\\xff,\"\\\\; =for.:1]{0,200}",
+            own_line in any::<bool>(),
+        ) {
+            let forged: Vec<u8> = forged.chars().filter_map(|c| u8::try_from(u32::from(c)).ok()).collect();
+            for (name, truth) in [("forwarded", "for=203.0.113.7"), ("x-forwarded-for", "203.0.113.7")] {
+                let name = HeaderName::from_static(name);
+                let mut headers = HeaderMap::new();
+                if own_line {
+                    headers.append(&name, HeaderValue::from_bytes(&forged).unwrap());
+                    headers.append(&name, HeaderValue::from_static(truth));
+                } else {
+                    let joined = [&forged, &b", "[..], truth.as_bytes()].concat();
+                    headers.append(&name, HeaderValue::from_bytes(&joined).unwrap());
+                }
+                for proxies in [TrustedProxies::hops(1), private()] {
+                    let client = resolve(&proxies, &headers).client.unwrap();
+                    prop_assert_eq!(client.address.to_string(), "203.0.113.7");
+                }
+            }
+        }
+    }
+}

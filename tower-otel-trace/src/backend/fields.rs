@@ -1,0 +1,224 @@
+//! The `tracing` callsites of spans, with the fields that each declares.
+//!
+//! `tracing` drops a value that its span has not declared, so the lists here have to contain every
+//! key of [`attributes`](crate::attributes); a test compares them. The fields come in the order in
+//! which they are visited, after those that are set later.
+//!
+//! tracing-opentelemetry reserves room for every declared field, set or not. So the fields that need an
+//! option are declared by callsites of their own.
+
+use tower_otel_core::Kind as HttpKind;
+use tower_otel_semconv::attribute::*;
+use tracing_core::{
+    Kind, Level, Metadata,
+    callsite::{DefaultCallsite, Identifier},
+    field::FieldSet,
+};
+
+use crate::request::{Protocol, RequestAttributes};
+
+/// The target of spans and events, for filters.
+pub(crate) const TARGET: &str = "tower_otel_trace";
+
+/// The fields that tracing-opentelemetry reads beside the attributes of a span.
+pub(crate) mod otel {
+    pub(crate) const NAME: &str = "otel.name";
+    pub(crate) const KIND: &str = "otel.kind";
+    pub(crate) const STATUS_CODE: &str = "otel.status_code";
+}
+
+/// The largest number of fields of a callsite.
+pub(crate) const MAX_FIELDS: usize = 26;
+
+const HTTP_SERVER_FIELDS: &[&str] = &[
+    HTTP_RESPONSE_STATUS_CODE,
+    otel::STATUS_CODE,
+    ERROR_TYPE,
+    otel::NAME,
+    otel::KIND,
+    HTTP_REQUEST_METHOD,
+    HTTP_ROUTE,
+    URL_PATH,
+    URL_QUERY,
+    URL_SCHEME,
+    SERVER_ADDRESS,
+    SERVER_PORT,
+    CLIENT_ADDRESS,
+    NETWORK_PEER_ADDRESS,
+    NETWORK_PEER_PORT,
+    NETWORK_PROTOCOL_VERSION,
+    USER_AGENT_ORIGINAL,
+];
+
+const HTTP_SERVER_ALL_FIELDS: &[&str] = &[
+    HTTP_RESPONSE_STATUS_CODE,
+    otel::STATUS_CODE,
+    ERROR_TYPE,
+    otel::NAME,
+    otel::KIND,
+    HTTP_REQUEST_METHOD,
+    HTTP_ROUTE,
+    URL_PATH,
+    URL_QUERY,
+    URL_SCHEME,
+    SERVER_ADDRESS,
+    SERVER_PORT,
+    CLIENT_ADDRESS,
+    NETWORK_PEER_ADDRESS,
+    NETWORK_PEER_PORT,
+    NETWORK_PROTOCOL_VERSION,
+    USER_AGENT_ORIGINAL,
+    HTTP_REQUEST_METHOD_ORIGINAL,
+    HTTP_REQUEST_BODY_SIZE,
+    USER_AGENT_SYNTHETIC_TYPE,
+    CLIENT_PORT,
+    NETWORK_TRANSPORT,
+    NETWORK_LOCAL_ADDRESS,
+    NETWORK_LOCAL_PORT,
+    HTTP_RESPONSE_BODY_SIZE,
+];
+
+const HTTP_CLIENT_FIELDS: &[&str] = &[
+    HTTP_RESPONSE_STATUS_CODE,
+    NETWORK_PROTOCOL_VERSION,
+    NETWORK_PEER_ADDRESS,
+    NETWORK_PEER_PORT,
+    otel::STATUS_CODE,
+    ERROR_TYPE,
+    otel::NAME,
+    otel::KIND,
+    HTTP_REQUEST_METHOD,
+    URL_FULL,
+    SERVER_ADDRESS,
+    SERVER_PORT,
+    URL_TEMPLATE,
+    HTTP_REQUEST_RESEND_COUNT,
+];
+
+const HTTP_CLIENT_ALL_FIELDS: &[&str] = &[
+    HTTP_RESPONSE_STATUS_CODE,
+    NETWORK_PROTOCOL_VERSION,
+    NETWORK_PEER_ADDRESS,
+    NETWORK_PEER_PORT,
+    otel::STATUS_CODE,
+    ERROR_TYPE,
+    otel::NAME,
+    otel::KIND,
+    HTTP_REQUEST_METHOD,
+    URL_FULL,
+    SERVER_ADDRESS,
+    SERVER_PORT,
+    URL_TEMPLATE,
+    HTTP_REQUEST_RESEND_COUNT,
+    HTTP_REQUEST_METHOD_ORIGINAL,
+    HTTP_REQUEST_BODY_SIZE,
+    USER_AGENT_SYNTHETIC_TYPE,
+    URL_SCHEME,
+    USER_AGENT_ORIGINAL,
+    NETWORK_TRANSPORT,
+    HTTP_RESPONSE_BODY_SIZE,
+];
+
+const GRPC_FIELDS: &[&str] = &[
+    otel::STATUS_CODE,
+    ERROR_TYPE,
+    RPC_RESPONSE_STATUS_CODE,
+    RPC_STATUS_CODE,
+    otel::NAME,
+    otel::KIND,
+    RPC_SYSTEM_NAME,
+    SERVER_ADDRESS,
+    SERVER_PORT,
+    RPC_METHOD,
+    RPC_METHOD_ORIGINAL,
+    NETWORK_PEER_ADDRESS,
+    NETWORK_PEER_PORT,
+];
+
+static HTTP_SERVER: DefaultCallsite = DefaultCallsite::new(&HTTP_SERVER_METADATA);
+static HTTP_SERVER_METADATA: Metadata<'static> =
+    metadata("HTTP server", HTTP_SERVER_FIELDS, &HTTP_SERVER);
+
+static HTTP_SERVER_ALL: DefaultCallsite = DefaultCallsite::new(&HTTP_SERVER_ALL_METADATA);
+static HTTP_SERVER_ALL_METADATA: Metadata<'static> =
+    metadata("HTTP server", HTTP_SERVER_ALL_FIELDS, &HTTP_SERVER_ALL);
+
+static HTTP_CLIENT: DefaultCallsite = DefaultCallsite::new(&HTTP_CLIENT_METADATA);
+static HTTP_CLIENT_METADATA: Metadata<'static> =
+    metadata("HTTP client", HTTP_CLIENT_FIELDS, &HTTP_CLIENT);
+
+static HTTP_CLIENT_ALL: DefaultCallsite = DefaultCallsite::new(&HTTP_CLIENT_ALL_METADATA);
+static HTTP_CLIENT_ALL_METADATA: Metadata<'static> =
+    metadata("HTTP client", HTTP_CLIENT_ALL_FIELDS, &HTTP_CLIENT_ALL);
+
+static GRPC: DefaultCallsite = DefaultCallsite::new(&GRPC_METADATA);
+static GRPC_METADATA: Metadata<'static> = metadata("gRPC", GRPC_FIELDS, &GRPC);
+
+const fn metadata(
+    name: &'static str,
+    fields: &'static [&'static str],
+    callsite: &'static DefaultCallsite,
+) -> Metadata<'static> {
+    Metadata::new(
+        name,
+        TARGET,
+        Level::INFO,
+        Some(file!()),
+        Some(line!()),
+        Some(module_path!()),
+        FieldSet::new(fields, Identifier(callsite)),
+        Kind::SPAN,
+    )
+}
+
+/// A callsite, and the names of its fields.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SpanCallsite {
+    callsite: &'static DefaultCallsite,
+    pub(crate) metadata: &'static Metadata<'static>,
+    pub(crate) fields: &'static [&'static str],
+}
+
+impl SpanCallsite {
+    /// Returns the callsite of a request's span.
+    pub(crate) fn of(request: &RequestAttributes<'_, '_>) -> Self {
+        let has_optional = request.has_optional_attributes();
+        match (request.protocol(), request.kind(), has_optional) {
+            (Protocol::Grpc, _, _) => Self::new(&GRPC, &GRPC_METADATA, GRPC_FIELDS),
+            (_, HttpKind::Server, false) => {
+                Self::new(&HTTP_SERVER, &HTTP_SERVER_METADATA, HTTP_SERVER_FIELDS)
+            }
+            (_, HttpKind::Server, true) => {
+                let fields = HTTP_SERVER_ALL_FIELDS;
+                Self::new(&HTTP_SERVER_ALL, &HTTP_SERVER_ALL_METADATA, fields)
+            }
+            (_, HttpKind::Client, false) => {
+                Self::new(&HTTP_CLIENT, &HTTP_CLIENT_METADATA, HTTP_CLIENT_FIELDS)
+            }
+            (_, HttpKind::Client, true) => {
+                let fields = HTTP_CLIENT_ALL_FIELDS;
+                Self::new(&HTTP_CLIENT_ALL, &HTTP_CLIENT_ALL_METADATA, fields)
+            }
+        }
+    }
+
+    const fn new(
+        callsite: &'static DefaultCallsite,
+        metadata: &'static Metadata<'static>,
+        fields: &'static [&'static str],
+    ) -> Self {
+        Self {
+            callsite,
+            metadata,
+            fields,
+        }
+    }
+
+    /// Returns whether the current subscriber records spans of this callsite.
+    pub(crate) fn is_enabled(&self) -> bool {
+        let interest = self.callsite.interest();
+        interest.is_always()
+            || !interest.is_never()
+                && tracing::dispatcher::get_default(|current| current.enabled(self.metadata))
+    }
+}

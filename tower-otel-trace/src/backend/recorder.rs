@@ -1,0 +1,170 @@
+//! The backend that writes compact span records.
+
+use std::{fmt, net::IpAddr, time::Instant};
+
+use opentelemetry::{
+    Context, ContextGuard,
+    trace::{SpanKind, Status, TraceContextExt},
+};
+use tower_otel_core::Kind;
+use tower_otel_propagate::Extracted;
+use tower_otel_recorder::{ActiveSpan, AttributeBuffer, Recorder, RecorderTracer, SpanStart};
+use tower_otel_semconv::attribute;
+
+use super::{LateAttribute, LateValue, OpenSpan, SpanBackend, scope, tracer::KeyValues};
+use crate::{
+    attributes::{self, AttributeSink},
+    parent::Parent,
+    request::RequestAttributes,
+};
+
+/// Records spans with a [`Recorder`].
+///
+/// The span is current in the OpenTelemetry context while the inner service runs. Handlers can change
+/// it there, and spans that they start are its children.
+#[derive(Clone, Debug)]
+pub struct RecorderBackend(RecorderTracer);
+
+impl RecorderBackend {
+    pub(crate) fn new(recorder: &Recorder) -> Self {
+        Self(recorder.tracer_with_scope(scope()))
+    }
+}
+
+/// The recorded span of an exchange, or the context of an exchange that is not recorded.
+pub struct RecorderSpan {
+    // Attached when the span is entered. `None` if there is nothing to attach.
+    context: Option<Context>,
+    // `None` if the span is not recorded, or has ended.
+    span: Option<ActiveSpan>,
+}
+
+impl SpanBackend for RecorderBackend {
+    type Span = RecorderSpan;
+
+    fn start(
+        &self,
+        request: &RequestAttributes<'_, '_>,
+        parent: Parent,
+        at: Instant,
+    ) -> RecorderSpan {
+        // A remote span needs no context of its own: the context of the new span replaces it.
+        let (base, remote, link) = match parent {
+            Parent::Remote(Extracted::Span(remote)) => (None, Some(remote), None),
+            parent => {
+                let (base, link) = parent.into_context();
+                (base, None, link)
+            }
+        };
+        let base = base.unwrap_or_else(Context::current);
+        let start = SpanStart {
+            kind: match request.kind() {
+                Kind::Server => SpanKind::Server,
+                Kind::Client => SpanKind::Client,
+            },
+            base: &base,
+            remote: remote.clone(),
+            link,
+            at,
+        };
+        let sampler_input = || {
+            let mut attributes = Vec::new();
+            attributes::visit(request, &mut KeyValues(&mut attributes));
+            (request.name(), attributes)
+        };
+        let started = self.0.start(start, sampler_input, |record| {
+            match request.static_name() {
+                Some(name) => record.set_static_name(name),
+                None => record.set_name(&request.name()),
+            }
+            attributes::visit(request, record.attributes());
+        });
+        let context = started.context.or_else(|| match remote {
+            Some(remote) => Some(base.with_remote_span_context(remote)),
+            None => Some(base),
+        });
+        RecorderSpan {
+            context,
+            span: started.span,
+        }
+    }
+
+    fn disabled(&self, parent: Parent) -> RecorderSpan {
+        RecorderSpan {
+            context: parent.into_context().0,
+            span: None,
+        }
+    }
+
+    fn end(&self, span: &mut RecorderSpan, at: Instant) {
+        if let Some(span) = span.span.take() {
+            span.end(&self.0, at);
+        }
+    }
+}
+
+impl OpenSpan for RecorderSpan {
+    type Entered<'a> = Option<ContextGuard>;
+
+    fn enter(&mut self) -> Option<ContextGuard> {
+        self.context.clone().map(Context::attach)
+    }
+
+    fn is_recording(&self) -> bool {
+        self.span.is_some()
+    }
+
+    fn set_all<const N: usize>(&mut self, attributes: [LateAttribute<'_>; N]) {
+        let buffer = self.span.as_mut().and_then(ActiveSpan::attributes);
+        let Some(buffer) = buffer else { return };
+        for (key, value) in attributes {
+            match value {
+                None => {}
+                Some(LateValue::Text(value)) => buffer.text(key, value),
+                Some(LateValue::Static(value)) => buffer.fixed(key, value),
+                Some(LateValue::Int(value)) => buffer.int(key, value),
+            }
+        }
+    }
+
+    fn fail(&mut self, error: &'static str) {
+        self.set(attribute::ERROR_TYPE, LateValue::Static(error));
+        if let Some(span) = &mut self.span {
+            span.set_status(Status::error(""));
+        }
+    }
+
+    fn context(&self) -> Option<Context> {
+        self.span.as_ref().and(self.context.clone())
+    }
+}
+
+impl<'v> AttributeSink<'v> for AttributeBuffer {
+    #[inline]
+    fn text(&mut self, key: &'static str, value: &'v str) {
+        self.text(key, value);
+    }
+
+    #[inline]
+    fn static_text(&mut self, key: &'static str, value: &'static str) {
+        self.fixed(key, value);
+    }
+
+    #[inline]
+    fn int(&mut self, key: &'static str, value: i64) {
+        self.int(key, value);
+    }
+
+    #[inline]
+    fn address(&mut self, key: &'static str, value: IpAddr) {
+        self.address(key, value);
+    }
+}
+
+impl fmt::Debug for RecorderSpan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecorderSpan")
+            .field("recording", &self.is_recording())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,287 @@
+//! The values of the attributes that are known when a span starts.
+
+use std::{borrow::Cow, cell::OnceCell};
+
+use tower_otel_core::{Attempts, Kind, LocalAddr, RequestInfo, RequestRoute, Target};
+use tower_otel_semconv::{self as semconv, Endpoint, protocol, rpc, span_name};
+
+use crate::{opt_in::OptIn, span_name_cache, state::Config};
+
+/// The conventions that a span follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Http,
+    Grpc,
+}
+
+/// The values of a request's attributes, by the configuration of the layer.
+///
+/// They are resolved when they are asked for, so that a span that is not recorded does not pay for
+/// them. Unknown values are `None`, never empty.
+#[derive(Debug)]
+pub struct RequestAttributes<'r, 'a> {
+    config: &'r Config,
+    info: &'r RequestInfo<'a>,
+    protocol: Protocol,
+    target: Target<'a>,
+    route: RequestRoute<'a>,
+    known_method: Option<&'a str>,
+    resend_count: Option<u32>,
+    cached_name: OnceCell<Option<CachedName>>,
+    query: OnceCell<Option<Cow<'a, str>>>,
+    url: OnceCell<Option<String>>,
+    server: OnceCell<Option<(Cow<'a, str>, Option<u16>)>>,
+}
+
+/// A span name from the cache, and the route in it.
+#[derive(Clone, Copy, Debug)]
+struct CachedName {
+    name: &'static str,
+    route: Option<&'static str>,
+}
+
+impl<'r, 'a> RequestAttributes<'r, 'a> {
+    pub(crate) fn new(
+        config: &'r Config,
+        info: &'r RequestInfo<'a>,
+        protocol: Protocol,
+        route: RequestRoute<'a>,
+    ) -> Self {
+        let kind = config.kind;
+        let resend_count = match kind {
+            Kind::Server => None,
+            Kind::Client => info.extensions().and_then(Attempts::begin),
+        };
+        Self {
+            config,
+            info,
+            protocol,
+            target: info.target(kind),
+            route,
+            known_method: info.known_method(&config.http),
+            resend_count,
+            cached_name: OnceCell::new(),
+            query: OnceCell::new(),
+            url: OnceCell::new(),
+            server: OnceCell::new(),
+        }
+    }
+
+    pub(crate) const fn kind(&self) -> Kind {
+        self.config.kind
+    }
+
+    pub(crate) const fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    pub(crate) const fn config(&self) -> &'r Config {
+        self.config
+    }
+
+    /// The name of the span: `{method} {route}`, or as much of it as is known; for a gRPC call, its
+    /// method.
+    pub(crate) fn name(&self) -> Cow<'_, str> {
+        match self.protocol {
+            Protocol::Http => match self.static_name() {
+                Some(name) => Cow::Borrowed(name),
+                None => span_name(self.known_method, self.route()),
+            },
+            Protocol::Grpc => Cow::Borrowed(rpc::span_name(self.grpc_method())),
+        }
+    }
+
+    /// The name, if it is static or cached.
+    pub(crate) fn static_name(&self) -> Option<&'static str> {
+        self.cached_name().map(|cached| cached.name)
+    }
+
+    /// The route, as a part of the cached name.
+    pub(crate) fn static_route(&self) -> Option<&'static str> {
+        self.cached_name()?.route
+    }
+
+    fn cached_name(&self) -> Option<CachedName> {
+        *self.cached_name.get_or_init(|| {
+            if self.protocol == Protocol::Grpc {
+                return None;
+            }
+            let Some(route) = self.route().filter(|route| !route.is_empty()) else {
+                let name = self.standard_method()?;
+                return Some(CachedName { name, route: None });
+            };
+            let method = span_name(self.known_method, None);
+            let name = span_name_cache::get(&method, route)?;
+            let route = name.get(method.len() + 1..);
+            Some(CachedName { name, route })
+        })
+    }
+
+    /// The method, if it is both a standard one and known.
+    pub(crate) fn standard_method(&self) -> Option<&'static str> {
+        self.known_method?;
+        semconv::standard_method(self.info.method())
+    }
+
+    pub(crate) fn method(&self) -> &str {
+        self.known_method.unwrap_or(semconv::OTHER)
+    }
+
+    pub(crate) fn method_original(&self) -> Option<&str> {
+        match self.known_method {
+            Some(_) => None,
+            None => Some(self.info.method().as_str()),
+        }
+    }
+
+    pub(crate) fn route(&self) -> Option<&str> {
+        self.route.as_str()
+    }
+
+    /// The number of attempts before this one, if there was any.
+    pub(crate) const fn resend_count(&self) -> Option<u32> {
+        self.resend_count
+    }
+
+    pub(crate) fn path(&self) -> Option<&str> {
+        Some(self.target.path).filter(|path| !path.is_empty())
+    }
+
+    /// The query, with sensitive values redacted.
+    pub(crate) fn query(&self) -> Option<&str> {
+        let query = self.target.query.filter(|query| !query.is_empty())?;
+        let redact = || Some(self.config.sensitive_keys.query(query));
+        self.query.get_or_init(redact).as_deref()
+    }
+
+    pub(crate) fn server_scheme(&self) -> &'static str {
+        self.info.server_scheme(&self.config.http)
+    }
+
+    /// The scheme of a client's request, if it was opted in.
+    pub(crate) fn client_scheme(&self) -> Option<&'static str> {
+        let scheme = self
+            .target
+            .scheme
+            .filter(|_| self.is_opted_in(OptIn::UrlScheme));
+        semconv::known_scheme(scheme?)
+    }
+
+    /// The URL, without credentials and with sensitive values redacted.
+    pub(crate) fn url(&self) -> Option<&str> {
+        let redact = || self.config.sensitive_keys.url(&self.target);
+        self.url.get_or_init(redact).as_deref()
+    }
+
+    /// The host and port of the server.
+    pub(crate) fn server(&self) -> Option<(&str, Option<u16>)> {
+        let resolve = || self.info.server(self.config.kind, &self.config.http);
+        let (host, port) = self.server.get_or_init(resolve).as_ref()?;
+        Some((host, *port))
+    }
+
+    /// The client behind the trusted proxies.
+    pub(crate) fn client(&self) -> Option<Endpoint> {
+        if !self.config.personal_data {
+            return None;
+        }
+        self.info.client(&self.config.http)
+    }
+
+    pub(crate) fn client_port(&self) -> Option<u16> {
+        self.client()
+            .filter(|_| self.is_opted_in(OptIn::ClientPort))?
+            .port
+    }
+
+    /// The peer of a server's connection.
+    pub(crate) fn peer(&self) -> Option<Endpoint> {
+        if self.config.kind == Kind::Client || !self.config.personal_data {
+            return None;
+        }
+        self.info.peer().map(Endpoint::from)
+    }
+
+    /// This end of a server's connection.
+    pub(crate) fn local(&self) -> Option<Endpoint> {
+        let extensions = self.info.extensions();
+        let extensions = extensions.filter(|_| self.is_opted_in(OptIn::NetworkLocal))?;
+        LocalAddr::of(extensions).map(Endpoint::from)
+    }
+
+    /// The transport of a server's connection. A client learns it with the response.
+    pub(crate) fn transport(&self) -> Option<&'static str> {
+        if !self.is_opted_in(OptIn::NetworkTransport) {
+            return None;
+        }
+        self.info.peer()?;
+        protocol::transport(self.info.version())
+    }
+
+    /// The size of the request body, if it is recorded and known.
+    pub(crate) fn body_size(&self) -> Option<i64> {
+        if !self.config.body_sizes {
+            return None;
+        }
+        i64::try_from(self.info.body_size()?).ok()
+    }
+
+    pub(crate) fn protocol_version(&self) -> Option<&'static str> {
+        protocol::version(self.info.version())
+    }
+
+    pub(crate) fn user_agent(&self) -> Option<&str> {
+        let is_recorded = match self.config.kind {
+            Kind::Server => true,
+            Kind::Client => self.is_opted_in(OptIn::UserAgent),
+        };
+        if !is_recorded || !self.config.personal_data {
+            return None;
+        }
+        self.user_agent_header()
+    }
+
+    pub(crate) fn synthetic_type(&self) -> Option<&'static str> {
+        if !self.is_opted_in(OptIn::UserAgentSynthetic) {
+            return None;
+        }
+        semconv::synthetic_type(self.user_agent_header()?)
+    }
+
+    fn user_agent_header(&self) -> Option<&str> {
+        let agent = self.info.known_headers().user_agent.first()?;
+        agent.to_str().ok().filter(|agent| !agent.is_empty())
+    }
+
+    /// Returns whether attributes may be recorded that need an option or an unknown method.
+    pub(crate) const fn has_optional_attributes(&self) -> bool {
+        self.config.body_sizes || !self.config.opt_ins.is_empty() || self.known_method.is_none()
+    }
+
+    fn is_opted_in(&self, attribute: OptIn) -> bool {
+        self.config.opt_ins.contains(attribute)
+    }
+
+    /// The method of a gRPC call, if the path names one.
+    pub(crate) fn grpc_method(&self) -> Option<&str> {
+        rpc::method(self.path()?)
+    }
+
+    /// `rpc.method`, if it is known at the start. A client knows what it calls. On a server, any path
+    /// looks like a method until the call is answered.
+    pub(crate) fn rpc_method(&self) -> Option<&str> {
+        match (self.grpc_method(), self.config.kind) {
+            (None, _) => Some(semconv::OTHER),
+            (Some(_), Kind::Server) => None,
+            (method, Kind::Client) => method,
+        }
+    }
+
+    /// `rpc.method_original`, if the path names no method.
+    pub(crate) fn rpc_method_original(&self) -> Option<&str> {
+        match self.grpc_method() {
+            None => self.path().map(|path| path.trim_start_matches('/')),
+            Some(_) => None,
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The configuration and the span backend of a layer.
+
+use std::time::Instant;
+
+use tower_otel_core::{GrpcCall, HttpOptions, Kind, RequestInfo};
+use tower_otel_propagate::Format;
+use tower_otel_semconv::{SensitiveKeys, rpc::StatusAttribute};
+
+use crate::{header_capture::HeaderCapture, opt_in::OptIns, parent::RemoteParentRule};
+
+/// The state of a layer. Its services and their exchanges share it.
+#[derive(Clone, Debug)]
+pub(crate) struct LayerState<B> {
+    pub(crate) backend: B,
+    pub(crate) config: Config,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) kind: Kind,
+    pub(crate) http: HttpOptions,
+    pub(crate) remote_parent: RemoteParentRule,
+    pub(crate) propagation: Format,
+    pub(crate) sensitive_keys: SensitiveKeys,
+    pub(crate) personal_data: bool,
+    pub(crate) request_headers: HeaderCapture,
+    pub(crate) response_headers: HeaderCapture,
+    pub(crate) opt_ins: OptIns,
+    pub(crate) body_sizes: bool,
+    pub(crate) exceptions: bool,
+    pub(crate) exposes_span: bool,
+    /// The attribute of a gRPC status, if gRPC calls are recorded as such.
+    pub(crate) grpc: Option<StatusAttribute>,
+}
+
+impl Config {
+    pub(crate) fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            http: HttpOptions::default(),
+            remote_parent: RemoteParentRule::default(),
+            propagation: Format::w3c(),
+            sensitive_keys: SensitiveKeys::default(),
+            personal_data: true,
+            request_headers: HeaderCapture::default(),
+            response_headers: HeaderCapture::default(),
+            opt_ins: OptIns::default(),
+            body_sizes: false,
+            exceptions: false,
+            exposes_span: false,
+            grpc: None,
+        }
+    }
+
+    /// Returns the gRPC call of a request, if it is one and calls are recorded as such.
+    pub(crate) fn grpc_call(&self, request: &RequestInfo<'_>, at: Instant) -> Option<GrpcCall> {
+        self.grpc
+            .and_then(|_| GrpcCall::start(self.kind, request.head(), at))
+    }
+}
