@@ -1,7 +1,7 @@
-//! Trace context in and out of a header map, beside the propagator of opentelemetry_sdk.
+//! Extraction and injection compared with the propagator of opentelemetry_sdk.
 //!
-//! Both get the same map, through what each calls its entry. The SDK has no function that only
-//! parses, so its whole extraction stands beside ours in both groups.
+//! Both use the same header map. The SDK has no function that only parses, so both groups for reading
+//! measure its whole extraction.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -20,7 +20,7 @@ use tower_otel_propagate::{extract, extract_span_context, inject, w3c::tracepare
 
 const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-/// The headers of an ordinary request.
+/// The headers of a typical request.
 fn headers() -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(16);
     for (name, value) in [
@@ -57,7 +57,7 @@ fn parse(c: &mut Criterion) {
     group.bench_function("bytes", |b| {
         b.iter(|| traceparent::parse(black_box(TRACEPARENT.as_bytes())));
     });
-    group.bench_function("ours", |b| {
+    group.bench_function("tower_otel_propagate", |b| {
         b.iter(|| extract_span_context(black_box(&headers)));
     });
     group.bench_function("sdk", |b| {
@@ -70,7 +70,9 @@ fn parse(c: &mut Criterion) {
 fn extraction(c: &mut Criterion) {
     let (headers, sdk, none) = (incoming(), TraceContextPropagator::new(), Context::new());
     let mut group = c.benchmark_group("extract");
-    group.bench_function("ours", |b| b.iter(|| extract(black_box(&headers), &none)));
+    group.bench_function("tower_otel_propagate", |b| {
+        b.iter(|| extract(black_box(&headers), &none))
+    });
     group.bench_function("sdk", |b| {
         b.iter(|| sdk.extract_with_context(&none, &HeaderExtractor(black_box(&headers))));
     });
@@ -80,7 +82,7 @@ fn extraction(c: &mut Criterion) {
 fn injection(c: &mut Criterion) {
     let (context, sdk) = (current(), TraceContextPropagator::new());
     let mut group = c.benchmark_group("inject");
-    group.bench_function("ours", |b| {
+    group.bench_function("tower_otel_propagate", |b| {
         b.iter_batched_ref(
             headers,
             |headers| inject(black_box(&context), headers),

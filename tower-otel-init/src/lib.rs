@@ -46,7 +46,7 @@
 //! | log lines, of `tracing` and of `log` | to the standard output, with `trace_id` and `span_id` | and to a collector by OTLP (feature `logs`) |
 //!
 //! The global propagator is W3C Trace Context, level 2, with baggage, unless `OTEL_PROPAGATORS` says
-//! otherwise. The layers speak W3C without asking for it; `.propagator(Format::global())` makes
+//! otherwise. The layers speak W3C without asking for it; `.propagator(Propagation::global())` makes
 //! them ask.
 //!
 //! # Beside a subscriber

@@ -1,51 +1,49 @@
-//! What sets one series apart from another.
-
-use std::borrow::Cow;
+//! The label values of one series.
 
 use http::StatusCode;
 use tower_otel_core::End;
 use tower_otel_semconv::error;
 
-/// One combination of label values, as a new series is named by them.
+use crate::custom_labels::CustomValue;
+
+/// One combination of label values, from which the labels of a new series are made.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Dimensions<'a> {
     /// A known method, or `_OTHER`.
     pub(crate) method: &'a str,
-    /// The route that matched, on a server.
+    /// The matched route, on a server.
     pub(crate) route: Option<&'a str>,
-    /// The target of a client, and on a server its own address where that is asked for.
+    /// The target of a client. On a server, its own address if that is enabled.
     pub(crate) host: Option<&'a str>,
     pub(crate) port: Option<u16>,
     pub(crate) scheme: &'static str,
     pub(crate) version: Option<&'static str>,
     pub(crate) status: Option<StatusCode>,
-    pub(crate) unanswered: Option<Unanswered>,
+    pub(crate) no_response: Option<NoResponse>,
     pub(crate) error_type: Option<&'static str>,
-    /// Values of the caller's labels, in the order in which the layer was given them.
-    pub(crate) own: &'a [OwnValue],
+    /// The values of custom labels, in the order in which the labels were added.
+    pub(crate) custom: &'a [CustomValue],
 }
 
-/// The value of a label of the caller's, where the exchange has one.
-pub(crate) type OwnValue = Option<Cow<'static, str>>;
-
-/// The path of a request that no route matched.
+/// The label `path` of a request that matched no route.
 const UNMATCHED: &str = "unmatched";
 
-/// What every label of the overflow series says.
+/// The value of every label of the overflow series.
 pub(crate) const OVERFLOW: &str = "overflow";
 
-/// Why there is no status.
+/// The reason there is no status.
 #[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
-pub(crate) enum Unanswered {
+pub(crate) enum NoResponse {
     Cancelled,
     Error,
     Panic,
-    /// It was not told apart.
+    /// The overflow series, which does not distinguish statuses.
     Overflow,
 }
 
-impl Unanswered {
-    pub(crate) fn by(end: End<'_>) -> Self {
+impl NoResponse {
+    /// The reason, for an exchange that ended without a response.
+    pub(crate) fn from_end(end: End<'_>) -> Self {
         match end {
             End::Panicked => Self::Panic,
             End::Failed(_) => Self::Error,
@@ -55,8 +53,8 @@ impl Unanswered {
 }
 
 impl<'a> Dimensions<'a> {
-    /// A series of which nothing is known but the method.
-    pub(crate) const fn of_method(method: &'a str) -> Self {
+    /// Creates dimensions with a method and nothing else.
+    pub(crate) const fn new(method: &'a str) -> Self {
         Self {
             method,
             route: None,
@@ -65,25 +63,25 @@ impl<'a> Dimensions<'a> {
             scheme: "",
             version: None,
             status: None,
-            unanswered: None,
+            no_response: None,
             error_type: None,
-            own: &[],
+            custom: &[],
         }
     }
 
-    /// The route, or that there is none.
-    pub(crate) fn route(&self) -> &'a str {
+    /// Returns the label `path`: the route, or `unmatched`.
+    pub(crate) fn path_label(&self) -> &'a str {
         self.route.unwrap_or(UNMATCHED)
     }
 
-    /// The status that was sent, or why none was.
+    /// Returns the label `status`: the status code, or the reason there is none.
     pub(crate) fn status_label(&self) -> &str {
-        match (&self.status, self.unanswered) {
+        match (&self.status, self.no_response) {
             (Some(status), _) => status.as_str(),
-            (None, Some(Unanswered::Overflow)) => OVERFLOW,
-            (None, Some(Unanswered::Panic)) => error::PANIC,
-            (None, Some(Unanswered::Error)) => "error",
-            (None, Some(Unanswered::Cancelled) | None) => error::CANCELLED,
+            (None, Some(NoResponse::Overflow)) => OVERFLOW,
+            (None, Some(NoResponse::Panic)) => error::PANIC,
+            (None, Some(NoResponse::Error)) => "error",
+            (None, Some(NoResponse::Cancelled) | None) => error::CANCELLED,
         }
     }
 }

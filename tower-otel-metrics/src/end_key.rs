@@ -6,9 +6,10 @@ use http::{StatusCode, Version};
 use tower_otel_semconv::protocol;
 
 use crate::{
-    dimensions::{Dimensions, Unanswered},
-    labels::{Own, OwnValues},
-    series::{At, Query},
+    custom_labels::CustomValues,
+    custom_values::CustomValuesRef,
+    dimensions::{Dimensions, NoResponse},
+    handle_cache::{EntryIndex, Query},
     start_key::BorrowedStartKey,
 };
 
@@ -16,28 +17,28 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EndKey<'a> {
     /// The entry of its start key; `None` if there was no room for it.
-    pub(crate) start: Option<At>,
+    pub(crate) start: Option<EntryIndex>,
     pub(crate) status: Option<StatusCode>,
-    pub(crate) unanswered: Option<Unanswered>,
+    pub(crate) no_response: Option<NoResponse>,
     pub(crate) error_type: Option<&'static str>,
     /// The protocol of the response, on a client.
     pub(crate) version: Option<Version>,
     /// The route, if it was set after the start.
     pub(crate) route: Option<&'a str>,
     /// The values of custom labels.
-    pub(crate) own: Own,
+    pub(crate) custom: CustomValuesRef,
 }
 
 /// The same, owned in a table.
 #[derive(Debug)]
 pub(crate) struct OwnedEndKey {
-    start: Option<At>,
+    start: Option<EntryIndex>,
     status: Option<StatusCode>,
-    unanswered: Option<Unanswered>,
+    no_response: Option<NoResponse>,
     error_type: Option<&'static str>,
     version: Option<Version>,
     route: Option<Box<str>>,
-    own: Own,
+    custom: CustomValuesRef,
 }
 
 impl Hash for EndKey<'_> {
@@ -45,17 +46,17 @@ impl Hash for EndKey<'_> {
         let Self {
             start,
             status,
-            unanswered,
+            no_response,
             error_type,
             version,
             route,
-            own,
+            custom,
         } = self;
         let status = status.map_or(0, |status| u64::from(status.as_u16()));
-        let unanswered = unanswered.map_or(0, |why| why as u64 + 1);
+        let no_response = no_response.map_or(0, |why| why as u64 + 1);
         let start = start.map_or(0, |at| u64::from(at.number()));
-        state.write_u64(unanswered << 48 | status << 32 | start);
-        if let Own::Known(at) = own {
+        state.write_u64(no_response << 48 | status << 32 | start);
+        if let CustomValuesRef::Stored(at) = custom {
             state.write_u32(at.number());
         }
         if let Some(version) = version {
@@ -71,34 +72,34 @@ impl Query for EndKey<'_> {
     type Key = OwnedEndKey;
 
     #[inline]
-    fn is(&self, key: &OwnedEndKey) -> bool {
+    fn matches(&self, key: &OwnedEndKey) -> bool {
         let Self {
             start,
             status,
-            unanswered,
+            no_response,
             error_type,
             version,
             route,
-            own,
+            custom,
         } = self;
         *start == key.start
             && *status == key.status
-            && *unanswered == key.unanswered
+            && *no_response == key.no_response
             && *version == key.version
             && *error_type == key.error_type
             && *route == key.route.as_deref()
-            && *own == key.own
+            && *custom == key.custom
     }
 
     fn to_key(&self) -> OwnedEndKey {
         OwnedEndKey {
             start: self.start,
             status: self.status,
-            unanswered: self.unanswered,
+            no_response: self.no_response,
             error_type: self.error_type,
             version: self.version,
             route: self.route.map(Into::into),
-            own: self.own,
+            custom: self.custom,
         }
     }
 }
@@ -108,16 +109,16 @@ impl<'a> EndKey<'a> {
     pub(crate) fn dimensions(
         self,
         start: BorrowedStartKey<'a>,
-        own: &'a OwnValues,
+        custom: &'a CustomValues,
     ) -> Dimensions<'a> {
         let known = start.dimensions();
         Dimensions {
             status: self.status,
-            unanswered: self.unanswered,
+            no_response: self.no_response,
             error_type: self.error_type,
             version: self.version.and_then(protocol::version).or(known.version),
             route: self.route.or(known.route),
-            own,
+            custom,
             ..known
         }
     }

@@ -6,13 +6,13 @@ use http::{StatusCode, Version};
 use tower_otel_core::{End, Exchange, Kind, ResponseHead, Route, RouteSlot};
 
 use crate::{
-    backend::{Backend, Sample},
-    dimensions::Unanswered,
+    backend::{MetricsBackend, Sample},
+    custom_values::CustomValuesRef,
+    dimensions::NoResponse,
     end_key::EndKey,
+    handle_cache::EntryIndex,
     instruments::InFlightEntry,
-    labels::Own,
     names::Names,
-    series::At,
     state::LayerState,
 };
 
@@ -21,18 +21,18 @@ use crate::{
 /// It is moved several times between the request and the end of the response body, so it is kept
 /// small.
 #[derive(Debug)]
-pub struct MetricsExchange<B: Backend> {
+pub struct MetricsExchange<B: MetricsBackend> {
     state: Arc<LayerState<B>>,
     /// The gauge it was counted in, if that is not the one of its start key.
     own_gauge: Option<Box<B::InFlight>>,
     late_route: Option<RouteSlot>,
     duration: Duration,
-    labels: Own,
+    labels: CustomValuesRef,
     /// The size of the request body, by its head.
     sent: Option<u64>,
     received: u64,
     /// The entry of its start key.
-    start: Option<At>,
+    start: Option<EntryIndex>,
     status: Option<StatusCode>,
     /// The protocol of a client's response.
     version: Option<Version>,
@@ -42,7 +42,7 @@ pub struct MetricsExchange<B: Backend> {
 #[derive(Debug)]
 pub(crate) struct RequestValues {
     pub(crate) late_route: Option<RouteSlot>,
-    pub(crate) labels: Own,
+    pub(crate) labels: CustomValuesRef,
     pub(crate) sent: Option<u64>,
 }
 
@@ -62,7 +62,7 @@ impl Duration {
     }
 }
 
-impl<B: Backend> MetricsExchange<B> {
+impl<B: MetricsBackend> MetricsExchange<B> {
     pub(crate) fn new(
         state: &Arc<LayerState<B>>,
         in_flight: InFlightEntry<B>,
@@ -84,7 +84,7 @@ impl<B: Backend> MetricsExchange<B> {
     }
 }
 
-impl<B: Backend> Exchange for MetricsExchange<B> {
+impl<B: MetricsBackend> Exchange for MetricsExchange<B> {
     const END_READS_CONTEXT: bool = false;
 
     type Entered<'a>
@@ -123,19 +123,19 @@ impl<B: Backend> Exchange for MetricsExchange<B> {
             sent: self.sent,
             received: has_response.then_some(self.received),
         };
-        let (unanswered, error_type) = match config.naming.names {
-            Names::Short => ((!has_response).then(|| Unanswered::by(end)), None),
+        let (no_response, error_type) = match config.naming.names {
+            Names::Short => ((!has_response).then(|| NoResponse::from_end(end)), None),
             Names::Conventions => (None, end.error_type(config.kind, self.status)),
         };
         let late_route = self.late_route.as_ref().and_then(RouteSlot::get);
         let key = EndKey {
             start: self.start,
             status: self.status,
-            unanswered,
+            no_response,
             error_type,
             version: self.version,
             route: late_route.as_ref().map(Route::as_str),
-            own: self.labels,
+            custom: self.labels,
         };
         let instruments = self.state.instruments();
         instruments.end(&self.state, &key, self.own_gauge.as_deref(), sample);
@@ -145,10 +145,10 @@ impl<B: Backend> Exchange for MetricsExchange<B> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Facade;
+    use crate::FacadeMetrics;
 
     #[test]
     fn an_exchange_is_small() {
-        assert!(size_of::<Option<MetricsExchange<Facade>>>() <= 80);
+        assert!(size_of::<Option<MetricsExchange<FacadeMetrics>>>() <= 80);
     }
 }

@@ -8,12 +8,13 @@ use std::sync::{
 use tower_otel_core::{RequestHead, ResponseHead};
 
 use crate::{
-    backend::{Backend, InFlight, Outcome as _, Sample, SeriesLabels, Wanted},
-    dimensions::{Dimensions, OVERFLOW, Unanswered},
+    backend::{InFlightGauge, MetricsBackend, OutcomeInstruments as _, Sample, SeriesLabels},
+    custom_labels::CustomValues,
+    custom_values::{CustomValueTable, CustomValuesRef},
+    dimensions::{Dimensions, NoResponse, OVERFLOW},
     end_key::{EndKey, OwnedEndKey},
-    labels::{Own, OwnValues, Values},
-    names::Metrics,
-    series::{At, Found, Query, Series},
+    handle_cache::{EntryIndex, FoundEntry, HandleCache, Query},
+    names::MetricSet,
     start_key::{BorrowedStartKey, OwnedStartKey},
     state::{Config, LayerState},
 };
@@ -22,19 +23,19 @@ use crate::{
 pub(crate) const DEFAULT_LIMIT: usize = 2_000;
 
 #[derive(Debug)]
-pub(crate) struct Instruments<B: Backend> {
+pub(crate) struct Instruments<B: MetricsBackend> {
     described: OnceLock<B::Instruments>,
-    starts: Series<OwnedStartKey, CachedHandles<B>>,
-    in_flight: Series<OwnedStartKey, B::InFlight>,
-    outcomes: Series<OwnedEndKey, B::Outcome>,
-    label_values: Values,
+    starts: HandleCache<OwnedStartKey, CachedHandles<B>>,
+    in_flight: HandleCache<OwnedStartKey, B::InFlight>,
+    outcomes: HandleCache<OwnedEndKey, B::Outcome>,
+    label_values: CustomValueTable,
     overflow: OnceLock<(B::Outcome, B::InFlight)>,
     has_warned_no_recorder: AtomicBool,
 }
 
 /// The handles of the exchanges with one start key.
 #[derive(Debug)]
-struct CachedHandles<B: Backend> {
+struct CachedHandles<B: MetricsBackend> {
     in_flight: B::InFlight,
     /// The first outcome, which is that of most exchanges. Its handles are in `outcomes` as well; here
     /// they are found without reading memory that is seldom in the cache.
@@ -43,42 +44,49 @@ struct CachedHandles<B: Backend> {
 
 /// Where an exchange in flight was counted.
 #[derive(Debug)]
-pub(crate) struct InFlightEntry<B: Backend> {
+pub(crate) struct InFlightEntry<B: MetricsBackend> {
     /// The entry of its start key; `None` if there was no room for it.
-    pub(crate) start: Option<At>,
+    pub(crate) start: Option<EntryIndex>,
     /// The gauge it was counted in, if that is not the one of the start key.
     pub(crate) own_gauge: Option<Box<B::InFlight>>,
 }
 
-impl<B: Backend> Instruments<B> {
+impl<B: MetricsBackend> Instruments<B> {
     pub(crate) fn new(config: &Config) -> Self {
         Self {
             described: OnceLock::new(),
-            starts: Series::new(config.limit),
-            in_flight: Series::new(config.limit),
-            outcomes: Series::new(config.limit),
-            label_values: Values::new(&config.labels, config.limit),
+            starts: HandleCache::new(config.limit),
+            in_flight: HandleCache::new(config.limit),
+            outcomes: HandleCache::new(config.limit),
+            label_values: CustomValueTable::new(&config.labels, config.limit),
             overflow: OnceLock::new(),
             has_warned_no_recorder: AtomicBool::new(false),
         }
     }
 
     /// Returns the values of the custom labels that are made from the request.
-    pub(crate) fn request_labels(&self, config: &Config, request: &dyn RequestHead) -> Own {
-        self.add_labels(Own::Nothing, config.labels.request(request))
+    pub(crate) fn request_labels(
+        &self,
+        config: &Config,
+        request: &dyn RequestHead,
+    ) -> CustomValuesRef {
+        self.add_labels(
+            CustomValuesRef::Empty,
+            config.labels.request_values(request),
+        )
     }
 
     /// Adds the values of the custom labels that are made from the response.
     pub(crate) fn response_labels(
         &self,
         config: &Config,
-        before: Own,
+        before: CustomValuesRef,
         response: &dyn ResponseHead,
-    ) -> Own {
-        self.add_labels(before, config.labels.response(response))
+    ) -> CustomValuesRef {
+        self.add_labels(before, config.labels.response_values(response))
     }
 
-    fn add_labels(&self, before: Own, values: Option<OwnValues>) -> Own {
+    fn add_labels(&self, before: CustomValuesRef, values: Option<CustomValues>) -> CustomValuesRef {
         values.map_or(before, |values| self.label_values.add(before, &values))
     }
 
@@ -91,7 +99,7 @@ impl<B: Backend> Instruments<B> {
         state: &LayerState<B>,
         key: BorrowedStartKey<'_>,
     ) -> InFlightEntry<B> {
-        match self.starts.get_at(&key) {
+        match self.starts.get_with_index(&key) {
             Some((at, handles)) => {
                 handles.in_flight.started();
                 InFlightEntry {
@@ -111,8 +119,8 @@ impl<B: Backend> Instruments<B> {
     ) -> InFlightEntry<B> {
         let methods = state.config.http.methods();
         key.method = key.method.filter(|name| methods.name(name).is_some());
-        let found = self.starts.find(&key);
-        let start = found.as_ref().map(|found| found.at);
+        let found = self.starts.find_or_insert(&key);
+        let start = found.as_ref().map(|found| found.index);
         if !self.is_ready(state) {
             let dimensions = key.dimensions();
             let in_flight = state.make_in_flight(&state.describe(), &dimensions);
@@ -127,16 +135,16 @@ impl<B: Backend> Instruments<B> {
             })
             .unwrap_or_else(|| &self.overflow(state).1);
         in_flight.started();
-        let Some(Found { at, entry }) = found else {
+        let Some(FoundEntry { index, entry }) = found else {
             let own_gauge = Some(Box::new(in_flight.clone()));
             return InFlightEntry { start, own_gauge };
         };
-        entry.get_or_make(|_| CachedHandles {
+        entry.get_or_init(|_| CachedHandles {
             in_flight: in_flight.clone(),
             common_outcome: OnceLock::new(),
         });
         InFlightEntry {
-            start: Some(at),
+            start: Some(index),
             own_gauge: None,
         }
     }
@@ -153,7 +161,7 @@ impl<B: Backend> Instruments<B> {
     ) {
         let handles = key.start.and_then(|at| self.handles(at));
         match handles.and_then(|handles| handles.common_outcome.get()) {
-            Some((common, outcome)) if key.is(common) => outcome.record(sample),
+            Some((common, outcome)) if key.matches(common) => outcome.record(sample),
             _ => self.end_uncommon(state, key, sample),
         }
         if let Some(in_flight) = own_gauge.or(handles.map(|handles| &handles.in_flight)) {
@@ -162,7 +170,7 @@ impl<B: Backend> Instruments<B> {
     }
 
     #[inline]
-    fn handles(&self, at: At) -> Option<&CachedHandles<B>> {
+    fn handles(&self, at: EntryIndex) -> Option<&CachedHandles<B>> {
         self.starts.entry(at)?.get()
     }
 
@@ -176,10 +184,10 @@ impl<B: Backend> Instruments<B> {
 
     #[cold]
     fn end_first(&self, state: &LayerState<B>, key: &EndKey<'_>, sample: Sample) {
-        let label_values = self.label_values.get(key.own);
+        let label_values = self.label_values.get(key.custom);
         let known = key
             .start
-            .filter(|_| key.own != Own::TooMany)
+            .filter(|_| key.custom != CustomValuesRef::Overflow)
             .and_then(|at| {
                 let start = self.starts.entry(at)?.key.borrowed();
                 Some((at, key.dimensions(start, &label_values)))
@@ -221,7 +229,7 @@ impl<B: Backend> Instruments<B> {
     /// Returns the series of all exchanges beyond the limit.
     #[cold]
     fn overflow(&self, state: &LayerState<B>) -> &(B::Outcome, B::InFlight) {
-        if self.outcomes.first_refusal() {
+        if self.outcomes.first_overflow() {
             tracing::warn!(
                 limit = state.config.limit,
                 metric = %state.metrics().duration.name,
@@ -243,7 +251,7 @@ impl<B: Backend> Instruments<B> {
     }
 }
 
-impl<B: Backend> LayerState<B> {
+impl<B: MetricsBackend> LayerState<B> {
     #[cold]
     fn make_outcome(&self, instruments: &B::Instruments, of: &Dimensions<'_>) -> B::Outcome {
         let series = SeriesLabels {
@@ -263,10 +271,10 @@ impl<B: Backend> LayerState<B> {
     }
 
     fn describe(&self) -> B::Instruments {
-        self.backend.instruments(Wanted(self.metrics()))
+        self.backend.instruments(self.metrics())
     }
 
-    fn metrics(&self) -> Metrics {
+    fn metrics(&self) -> MetricSet {
         self.config.naming.metrics(self.config.kind)
     }
 }
@@ -276,7 +284,7 @@ fn overflow_dimensions() -> Dimensions<'static> {
         route: Some(OVERFLOW),
         host: Some(OVERFLOW),
         scheme: OVERFLOW,
-        unanswered: Some(Unanswered::Overflow),
-        ..Dimensions::of_method(OVERFLOW)
+        no_response: Some(NoResponse::Overflow),
+        ..Dimensions::new(OVERFLOW)
     }
 }

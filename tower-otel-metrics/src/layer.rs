@@ -9,9 +9,9 @@ use tower_otel_core::{
 use tower_otel_semconv::{KnownMethods, TrustedProxies};
 
 use crate::{
-    backend::{Backend, Facade},
+    backend::{MetricsBackend, facade::FacadeMetrics},
+    custom_values::CustomValuesRef,
     exchange::{MetricsExchange, RequestValues},
-    labels::Own,
     names::Names,
     state::{Config, LayerState},
 };
@@ -21,18 +21,18 @@ use crate::{
 /// Clones of a layer, and the services it makes, share their series. The layer is an observer as
 /// well, to be joined with others by [`observe`](tower_otel_core::observe).
 #[derive(Clone, Debug)]
-pub struct MetricsLayer<B: Backend = Facade> {
+pub struct MetricsLayer<B: MetricsBackend = FacadeMetrics> {
     state: Arc<LayerState<B>>,
 }
 
-impl MetricsLayer<Facade> {
+impl MetricsLayer<FacadeMetrics> {
     /// Returns a layer that records the requests a server receives, with the recorder of the `metrics`
     /// facade.
     ///
     /// Install the recorder before the first request: requests that end earlier are not counted, and
     /// a warning is logged once.
     pub fn server() -> Self {
-        Self::new(Facade::default(), Config::new(Kind::Server))
+        Self::new(FacadeMetrics::default(), Config::new(Kind::Server))
     }
 
     /// Returns a layer that records the requests a client sends, with the recorder of the `metrics`
@@ -41,11 +41,11 @@ impl MetricsLayer<Facade> {
     /// Install the recorder before the first request: requests that end earlier are not counted, and
     /// a warning is logged once.
     pub fn client() -> Self {
-        Self::new(Facade::default(), Config::new(Kind::Client))
+        Self::new(FacadeMetrics::default(), Config::new(Kind::Client))
     }
 }
 
-impl<B: Backend> MetricsLayer<B> {
+impl<B: MetricsBackend> MetricsLayer<B> {
     fn new(backend: B, config: Config) -> Self {
         Self {
             state: Arc::new(LayerState::new(backend, config)),
@@ -81,8 +81,8 @@ impl<B: Backend> MetricsLayer<B> {
     pub fn meter_provider(
         self,
         provider: &impl opentelemetry::metrics::MeterProvider,
-    ) -> MetricsLayer<crate::Otel> {
-        MetricsLayer::new(crate::Otel::new(provider), self.state.config.clone())
+    ) -> MetricsLayer<crate::OtelMetrics> {
+        MetricsLayer::new(crate::OtelMetrics::new(provider), self.state.config.clone())
     }
 
     /// Sets the names of metrics and labels. Default: [`Names::Short`].
@@ -145,7 +145,7 @@ impl<B: Backend> MetricsLayer<B> {
     }
 }
 
-impl<B: Backend> Observe for MetricsLayer<B> {
+impl<B: MetricsBackend> Observe for MetricsLayer<B> {
     type Exchange = Option<MetricsExchange<B>>;
 
     fn start(&self, request: &RequestInfo<'_>, at: Instant) -> Self::Exchange {
@@ -157,7 +157,7 @@ impl<B: Backend> Observe for MetricsLayer<B> {
         let instruments = state.instruments();
         // Functions of the application are called first: if one panics, nothing is in flight.
         let labels = if config.labels.is_empty() {
-            Own::Nothing
+            CustomValuesRef::Empty
         } else {
             instruments.request_labels(config, request.head())
         };
@@ -186,7 +186,7 @@ impl<B: Backend> Observe for MetricsLayer<B> {
     }
 }
 
-impl<S, B: Backend> Layer<S> for MetricsLayer<B> {
+impl<S, B: MetricsBackend> Layer<S> for MetricsLayer<B> {
     type Service = Observed<S, Self>;
 
     fn layer(&self, inner: S) -> Self::Service {

@@ -110,23 +110,24 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod backend;
+mod custom_labels;
+mod custom_values;
 mod dimensions;
 mod end_key;
 mod exchange;
+mod handle_cache;
 mod instruments;
-mod labels;
 mod layer;
 mod names;
 mod naming;
 mod options;
-mod series;
 mod start_key;
 mod state;
 mod sync;
 
-pub use backend::{Backend, Facade, FacadeInFlight, FacadeOutcome};
 #[cfg(feature = "opentelemetry")]
-pub use backend::{Otel, OtelInFlight, OtelInstruments, OtelOutcome};
+pub use backend::opentelemetry::OtelMetrics;
+pub use backend::{MetricsBackend, facade::FacadeMetrics};
 pub use exchange::MetricsExchange;
 pub use layer::MetricsLayer;
 pub use names::Names;

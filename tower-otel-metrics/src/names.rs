@@ -1,15 +1,15 @@
-//! What the metrics and their labels are called.
+//! The names of metrics, and their descriptions.
 
 use std::borrow::Cow;
 
 use tower_otel_core::Kind;
 use tower_otel_semconv::metric;
 
-/// The names of the metrics and of their labels.
+/// The naming scheme of metrics and labels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Names {
-    /// Short names, with the labels one types into a query (the default):
+    /// Short names and labels. This is the default.
     ///
     /// | server | client |
     /// |---|---|
@@ -19,8 +19,9 @@ pub enum Names {
     /// | `http_responses_aborted_total{method,path}` | |
     #[default]
     Short,
-    /// The names of the semantic conventions, as Prometheus spells them. The count of the
-    /// duration histogram is the count of requests, and `error_type` tells what went wrong:
+    /// The names of the semantic conventions, as Prometheus spells them.
+    ///
+    /// The count of the duration histogram is the count of requests. `error_type` is the kind of failure.
     ///
     /// | server | client |
     /// |---|---|
@@ -31,25 +32,25 @@ pub enum Names {
     Conventions,
 }
 
-/// One metric: its name, and what it says of itself.
+/// The name and the description of one metric.
 #[derive(Clone, Debug)]
 pub(crate) struct Metric {
-    /// As Prometheus spells it.
+    /// The name in Prometheus.
     pub(crate) name: Cow<'static, str>,
-    /// As OpenTelemetry does.
+    /// The name in OpenTelemetry.
     #[cfg_attr(not(feature = "opentelemetry"), allow(dead_code))]
     pub(crate) dotted: Cow<'static, str>,
     pub(crate) help: &'static str,
 }
 
-/// The metrics of one kind of exchange.
+/// The metrics of one layer.
 #[derive(Clone, Debug)]
-pub(crate) struct Metrics {
+pub struct MetricSet {
     pub(crate) requests: Option<Metric>,
     pub(crate) duration: Metric,
     pub(crate) in_flight: Metric,
     pub(crate) aborted: Option<Metric>,
-    /// Of the request and of the response, where they are asked for.
+    /// The body sizes of requests and of responses, if enabled.
     pub(crate) sizes: Option<(Metric, Metric)>,
 }
 
@@ -64,9 +65,10 @@ impl Metric {
 }
 
 impl Names {
-    pub(crate) const fn metrics(self, kind: Kind) -> Metrics {
+    /// Returns the metrics of this scheme, without body sizes.
+    pub(crate) const fn metrics(self, kind: Kind) -> MetricSet {
         match (self, kind) {
-            (Self::Short, Kind::Server) => Metrics {
+            (Self::Short, Kind::Server) => MetricSet {
                 requests: Some(Metric::new(
                     "http_requests_total",
                     "http_requests_total",
@@ -89,7 +91,7 @@ impl Names {
                 )),
                 sizes: None,
             },
-            (Self::Short, Kind::Client) => Metrics {
+            (Self::Short, Kind::Client) => MetricSet {
                 requests: Some(Metric::new(
                     "http_client_requests_total",
                     "http_client_requests_total",
@@ -108,7 +110,7 @@ impl Names {
                 aborted: None,
                 sizes: None,
             },
-            (Self::Conventions, Kind::Server) => Metrics {
+            (Self::Conventions, Kind::Server) => MetricSet {
                 requests: None,
                 duration: Metric::new(
                     "http_server_request_duration_seconds",
@@ -123,7 +125,7 @@ impl Names {
                 aborted: None,
                 sizes: None,
             },
-            (Self::Conventions, Kind::Client) => Metrics {
+            (Self::Conventions, Kind::Client) => MetricSet {
                 requests: None,
                 duration: Metric::new(
                     "http_client_request_duration_seconds",
@@ -141,9 +143,8 @@ impl Names {
         }
     }
 
-    /// The sizes of bodies: the conventions' names in either way of naming, for the short names
-    /// have none of their own.
-    pub(crate) const fn sizes(kind: Kind) -> (Metric, Metric) {
+    /// Returns the body sizes of requests and responses. Both schemes use the names of the conventions.
+    pub(crate) const fn size_metrics(kind: Kind) -> (Metric, Metric) {
         match kind {
             Kind::Server => (
                 Metric::new(

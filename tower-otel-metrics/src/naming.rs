@@ -1,4 +1,4 @@
-//! Which metrics and labels a layer has, after all that was asked of it.
+//! Makes the metrics and labels of a layer from its options.
 
 use std::{fmt, sync::Arc};
 
@@ -7,37 +7,37 @@ use tower_otel_semconv::attribute;
 
 use crate::{
     dimensions::Dimensions,
-    names::{Metric, Metrics, Names},
+    names::{Metric, MetricSet, Names},
 };
 
-/// The label that only the counter of requests has.
+/// The label that only the request counter has.
 pub(crate) const STATUS: &str = "status";
 
-/// The labels of one series, by the names of the conventions where there are any.
+/// The labels of one series: dotted names where the conventions have one.
 pub(crate) type Labels = Vec<(&'static str, LabelValue)>;
 
-/// A text or a number: to Prometheus all are texts, to OpenTelemetry they are not.
+/// A label value. Prometheus has only texts; OpenTelemetry has numbers too.
 #[derive(Clone, Debug)]
 pub(crate) enum LabelValue {
     Text(String),
     Number(u16),
 }
 
-/// Names, and what there is to be named.
+/// The options that change names and labels.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Naming {
     pub(crate) names: Names,
     pub(crate) rename: Option<Rename>,
-    /// The caller's labels, in the order of [`Dimensions::own`].
-    pub(crate) own: Vec<&'static str>,
-    /// Whether a server says at which address it was asked.
-    pub(crate) address: bool,
-    /// Whether the gauge of a server is told apart by route.
+    /// The names of the custom labels, in the order of [`Dimensions::custom`].
+    pub(crate) custom_labels: Vec<&'static str>,
+    /// Whether metrics of a server have its address.
+    pub(crate) server_address: bool,
+    /// Whether the in-flight gauge of a server has the route.
     pub(crate) in_flight_by_route: bool,
     pub(crate) body_sizes: bool,
 }
 
-/// Says what a metric is called instead.
+/// A function from the default name of a metric to its name.
 #[derive(Clone)]
 pub(crate) struct Rename(pub(crate) Arc<dyn Fn(&str) -> String + Send + Sync>);
 
@@ -48,22 +48,25 @@ impl fmt::Debug for Rename {
 }
 
 impl Naming {
-    pub(crate) fn metrics(&self, kind: Kind) -> Metrics {
+    /// Returns the metrics of a layer, renamed.
+    pub(crate) fn metrics(&self, kind: Kind) -> MetricSet {
         let mut metrics = self.names.metrics(kind);
-        metrics.sizes = self.body_sizes.then(|| Names::sizes(kind));
+        metrics.sizes = self.body_sizes.then(|| Names::size_metrics(kind));
         if let Some(Rename(rename)) = &self.rename {
             let renamed = |metric: &mut Metric| {
                 metric.name = rename(&metric.name).into();
                 metric.dotted = rename(&metric.dotted).into();
             };
-            let Metrics {
+            let MetricSet {
                 requests,
                 duration,
                 in_flight,
                 aborted,
                 sizes,
             } = &mut metrics;
-            let sizes = sizes.iter_mut().flat_map(|(sent, read)| [sent, read]);
+            let sizes = sizes
+                .iter_mut()
+                .flat_map(|(request, response)| [request, response]);
             [duration, in_flight]
                 .into_iter()
                 .chain(requests)
@@ -74,61 +77,61 @@ impl Naming {
         metrics
     }
 
-    /// Labels of what is known when an exchange has ended, but for the counter's `status`.
-    pub(crate) fn outcome_labels(&self, kind: Kind, of: &Dimensions<'_>) -> Labels {
+    /// Returns the labels of an ended exchange, except `status` of the request counter.
+    pub(crate) fn outcome_labels(&self, kind: Kind, dimensions: &Dimensions<'_>) -> Labels {
         let mut labels = Labels::new();
         match self.names {
             Names::Short => {
-                push(&mut labels, "method", of.method);
+                push(&mut labels, "method", dimensions.method);
                 if kind == Kind::Server {
-                    push(&mut labels, "path", of.route());
+                    push(&mut labels, "path", dimensions.path_label());
                 }
-                self.push_host(&mut labels, kind, of);
+                self.push_host(&mut labels, kind, dimensions);
             }
             Names::Conventions => {
-                self.exchange_labels(kind, of, &mut labels);
-                if let (Kind::Server, Some(route)) = (kind, of.route) {
+                self.push_convention_labels(kind, dimensions, &mut labels);
+                if let (Kind::Server, Some(route)) = (kind, dimensions.route) {
                     push(&mut labels, attribute::HTTP_ROUTE, route);
                 }
-                if let Some(status) = of.status {
+                if let Some(status) = dimensions.status {
                     let status = LabelValue::Number(status.as_u16());
                     labels.push((attribute::HTTP_RESPONSE_STATUS_CODE, status));
                 }
-                if let Some(error) = of.error_type {
+                if let Some(error) = dimensions.error_type {
                     push(&mut labels, attribute::ERROR_TYPE, error);
                 }
-                if let Some(version) = of.version {
+                if let Some(version) = dimensions.version {
                     push(&mut labels, attribute::NETWORK_PROTOCOL_VERSION, version);
                 }
             }
         }
-        // Beside a label of the layer's own, a second one of that name would be an invalid series.
-        for (name, value) in self.own.iter().zip(of.own) {
-            let taken = *name == STATUS || labels.iter().any(|(key, _)| same(key, name));
-            if let (Some(value), false) = (value, taken) {
+        // Two labels of one name are not valid. A label of the layer takes precedence.
+        for (name, value) in self.custom_labels.iter().zip(dimensions.custom) {
+            let exists = *name == STATUS || labels.iter().any(|(key, _)| is_same_label(key, name));
+            if let (Some(value), false) = (value, exists) {
                 push(&mut labels, name, value);
             }
         }
         labels
     }
 
-    /// Labels of what is known when an exchange starts.
-    pub(crate) fn in_flight_labels(&self, kind: Kind, of: &Dimensions<'_>) -> Labels {
+    /// Returns the labels of the in-flight gauge.
+    pub(crate) fn in_flight_labels(&self, kind: Kind, dimensions: &Dimensions<'_>) -> Labels {
         let mut labels = Labels::new();
-        let by_route = kind == Kind::Server && self.in_flight_by_route;
+        let has_route = kind == Kind::Server && self.in_flight_by_route;
         match self.names {
             Names::Short => {
                 if kind == Kind::Server {
-                    push(&mut labels, "method", of.method);
+                    push(&mut labels, "method", dimensions.method);
                 }
-                if by_route {
-                    push(&mut labels, "path", of.route());
+                if has_route {
+                    push(&mut labels, "path", dimensions.path_label());
                 }
-                self.push_host(&mut labels, kind, of);
+                self.push_host(&mut labels, kind, dimensions);
             }
             Names::Conventions => {
-                self.exchange_labels(kind, of, &mut labels);
-                if let (true, Some(route)) = (by_route, of.route) {
+                self.push_convention_labels(kind, dimensions, &mut labels);
+                if let (true, Some(route)) = (has_route, dimensions.route) {
                     push(&mut labels, attribute::HTTP_ROUTE, route);
                 }
             }
@@ -136,22 +139,22 @@ impl Naming {
         labels
     }
 
-    /// What the conventions ask of every metric of an exchange.
-    fn exchange_labels(&self, kind: Kind, of: &Dimensions<'_>, labels: &mut Labels) {
-        push(labels, attribute::HTTP_REQUEST_METHOD, of.method);
+    /// Pushes the labels that all metrics of an exchange have by the conventions.
+    fn push_convention_labels(&self, kind: Kind, dimensions: &Dimensions<'_>, labels: &mut Labels) {
+        push(labels, attribute::HTTP_REQUEST_METHOD, dimensions.method);
         if kind == Kind::Server {
-            push(labels, attribute::URL_SCHEME, of.scheme);
+            push(labels, attribute::URL_SCHEME, dimensions.scheme);
         }
-        if let (true, Some(host)) = (self.has_host(kind), of.host) {
+        if let (true, Some(host)) = (self.has_host(kind), dimensions.host) {
             push(labels, attribute::SERVER_ADDRESS, host);
-            if let Some(port) = of.port {
+            if let Some(port) = dimensions.port {
                 labels.push((attribute::SERVER_PORT, LabelValue::Number(port)));
             }
         }
     }
 
-    fn push_host(&self, labels: &mut Labels, kind: Kind, of: &Dimensions<'_>) {
-        match (of.host, of.port) {
+    fn push_host(&self, labels: &mut Labels, kind: Kind, dimensions: &Dimensions<'_>) {
+        match (dimensions.host, dimensions.port) {
             (Some(host), Some(port)) if self.has_host(kind) => {
                 push(labels, "host", &format!("{host}:{port}"));
             }
@@ -161,14 +164,14 @@ impl Naming {
     }
 
     fn has_host(&self, kind: Kind) -> bool {
-        kind == Kind::Client || self.address
+        kind == Kind::Client || self.server_address
     }
 }
 
-/// Whether two names of labels are one to Prometheus, to which a dot is an underscore.
-fn same(one: &str, other: &str) -> bool {
-    let alike = |char: u8| if char == b'.' { b'_' } else { char };
-    one.bytes().map(alike).eq(other.bytes().map(alike))
+/// Whether two label names are equal in Prometheus, where a dot becomes an underscore.
+fn is_same_label(a: &str, b: &str) -> bool {
+    let rendered = |char: u8| if char == b'.' { b'_' } else { char };
+    a.bytes().map(rendered).eq(b.bytes().map(rendered))
 }
 
 fn push(labels: &mut Labels, key: &'static str, value: &str) {

@@ -1,23 +1,24 @@
-//! What is recorded only where it is asked for.
+//! Optional labels and metrics of [`MetricsLayer`].
 
 use std::{borrow::Cow, sync::Arc};
 
 use tower_otel_core::{RequestHead, ResponseHead};
 
 use crate::{
-    MetricsLayer,
-    backend::Backend,
-    labels::{MAX_LABELS, Source},
+    backend::MetricsBackend,
+    custom_labels::{LabelSource, MAX_LABELS},
+    layer::MetricsLayer,
     naming::Rename,
 };
 
-impl<B: Backend> MetricsLayer<B> {
-    /// Calls the metrics by names of your own, or puts a prefix before them. The function is given
-    /// the name a metric would have, as the backend spells it (dotted for OpenTelemetry), and is
-    /// asked once for each metric, not for each request.
+impl<B: MetricsBackend> MetricsLayer<B> {
+    /// Renames the metrics. Default: the names of [`Names`](crate::Names).
     ///
-    /// The recorder of the feature `prometheus` has buckets for names that end in
-    /// `_duration_seconds` or `_body_size_bytes`; give others theirs there.
+    /// The function gets the default name in the spelling of the backend (dotted for OpenTelemetry).
+    /// It is called once per metric, not per request.
+    ///
+    /// `tower-otel-prometheus` has default buckets for names that end in `_duration_seconds` or
+    /// `_body_size_bytes`. Set the buckets of other names in its builder.
     ///
     /// ```
     /// use tower_otel_metrics::MetricsLayer;
@@ -29,12 +30,13 @@ impl<B: Backend> MetricsLayer<B> {
         self.with(|config| config.naming.rename = Some(Rename(Arc::new(name))))
     }
 
-    /// A label of your own, from the request: on everything but the gauge of requests in flight.
-    /// Spans know nothing of it. Where the function answers `None` the label is absent.
+    /// Adds a label made from the request to all metrics except the in-flight gauge.
     ///
-    /// Its values multiply the series, which stay below [`series_limit`](Self::series_limit)
-    /// whatever they are. A value that is `&'static str` costs no allocation. There is room for
-    /// four labels of either kind; a fifth, and one named like a label of the layer, is left out.
+    /// `None` omits the label. Spans do not have it. Each value multiplies the number of series,
+    /// which [`series_limit`](Self::series_limit) bounds. A `&'static str` does not allocate.
+    ///
+    /// A layer has at most four custom labels: a fifth is omitted with a warning. A label with the
+    /// name of one of the layer's own labels is omitted.
     ///
     /// ```
     /// use tower_otel_metrics::MetricsLayer;
@@ -49,17 +51,19 @@ impl<B: Backend> MetricsLayer<B> {
         name: &'static str,
         value: impl Fn(&dyn RequestHead) -> Option<Cow<'static, str>> + Send + Sync + 'static,
     ) -> Self {
-        self.own_label(name, Source::Request(Arc::new(value)))
+        self.custom_label(name, LabelSource::Request(Arc::new(value)))
     }
 
-    /// A label of your own, from the head of the response, and otherwise as [`label`](Self::label).
-    /// A handler says it by an extension of the response. Without a response it is absent.
+    /// Adds a label made from the response head. See [`label`](Self::label).
+    ///
+    /// A handler can pass the value in an extension of the response. Without a response the label is
+    /// omitted.
     ///
     /// ```
     /// use tower_otel_metrics::MetricsLayer;
     ///
     /// #[derive(Clone)]
-    /// struct Cache(&'static str); // the handler answers `(Extension(Cache("hit")), body)`
+    /// struct Cache(&'static str); // the handler returns `(Extension(Cache("hit")), body)`
     ///
     /// let layer = MetricsLayer::server().response_label("cache", |response| {
     ///     response.extensions().get().map(|Cache(outcome)| (*outcome).into())
@@ -71,25 +75,29 @@ impl<B: Backend> MetricsLayer<B> {
         name: &'static str,
         value: impl Fn(&dyn ResponseHead) -> Option<Cow<'static, str>> + Send + Sync + 'static,
     ) -> Self {
-        self.own_label(name, Source::Response(Arc::new(value)))
+        self.custom_label(name, LabelSource::Response(Arc::new(value)))
     }
 
-    fn own_label(self, name: &'static str, source: Source) -> Self {
+    fn custom_label(self, name: &'static str, source: LabelSource) -> Self {
         self.with(|config| {
             if config.labels.push(source) {
-                config.naming.own.push(name);
+                config.naming.custom_labels.push(name);
             } else {
-                tracing::warn!(label = name, "a layer has room for {MAX_LABELS} labels");
+                tracing::warn!(
+                    label = name,
+                    "the custom label is omitted: a layer has at most {MAX_LABELS}"
+                );
             }
         })
     }
 
-    /// Records the sizes of bodies, in bytes, as histograms: `http_server_request_body_size_bytes`
-    /// and `http_server_response_body_size_bytes`, for a client `http_client_...`, with the labels
-    /// of the duration. Off by default.
+    /// Records body sizes in bytes. Default: off.
     ///
-    /// That of a request is its `Content-Length`; a request without one is not in the histogram,
-    /// for this layer does not touch its body. That of a response is what passed of it.
+    /// The histograms are `http_server_request_body_size_bytes` and
+    /// `http_server_response_body_size_bytes`, or `http_client_*` for a client, with the labels of
+    /// the duration. The size of a request is its `Content-Length`; requests without one are not
+    /// recorded, because the layer does not wrap request bodies. The size of a response is the number
+    /// of bytes that passed.
     ///
     /// See [HTTP metrics](https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#metric-httpserverrequestbodysize).
     #[must_use]
@@ -97,32 +105,31 @@ impl<B: Backend> MetricsLayer<B> {
         self.with(|config| config.naming.body_sizes = true)
     }
 
-    /// Tells the requests that a server is answering apart by route as well: label `path` or
-    /// `http_route`. Off by default.
+    /// Adds the route to the in-flight gauge of a server: the label `path` or `http_route`. Default: off.
     ///
-    /// Only a route that is known at the start can be counted in, so the layer has to be inside of
-    /// the router or around one of its routes; later ones are `unmatched`, or without the label.
+    /// The route has to be known when the request starts, so put the layer inside the router or on a
+    /// route. Otherwise `path` is `unmatched` and `http_route` is omitted.
     #[must_use]
     pub fn in_flight_by_route(self) -> Self {
         self.with(|config| config.naming.in_flight_by_route = true)
     }
 
-    /// Tells the requests of a server apart by the address they asked for: label `host`, or
-    /// `server_address` and `server_port`. Off by default, because anybody can write anything
-    /// into `Host`; what they write is bounded by [`series_limit`](Self::series_limit). A client
-    /// does so always.
+    /// Adds the requested address to the metrics of a server: the label `host`, or `server_address`
+    /// and `server_port`. Default: off, because a client can send any `Host`.
+    ///
+    /// [`series_limit`](Self::series_limit) bounds the number of values. Metrics of a client always
+    /// have the address.
     ///
     /// See [HTTP metrics](https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#metric-httpserverrequestduration).
     #[must_use]
     pub fn server_address(self) -> Self {
-        self.with(|config| config.naming.address = true)
+        self.with(|config| config.naming.server_address = true)
     }
 
-    /// Lets the duration end with the head of the response, as other libraries do, and not with
-    /// its body: for services whose bodies are streams as long as their readers like.
+    /// Ends the duration at the response head instead of the end of the body. Default: off.
     ///
-    /// Everything else stays: one sample for each exchange, recorded when it has truly ended, for
-    /// only then is known how.
+    /// Use it for services that stream responses of arbitrary length. The sample is still recorded at
+    /// the end of the exchange, because only then the outcome is known.
     #[must_use]
     pub fn duration_to_head(self) -> Self {
         self.with(|config| config.duration_to_head = true)

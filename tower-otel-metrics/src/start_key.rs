@@ -8,7 +8,7 @@ use std::hash::{Hash, Hasher};
 use http::{Method, Version};
 use tower_otel_semconv::{self as semconv, protocol};
 
-use crate::{dimensions::Dimensions, series::Query};
+use crate::{dimensions::Dimensions, handle_cache::Query};
 
 /// What is known of an exchange when it starts: borrowed from the request, or owned in a table.
 #[derive(Clone, Copy, Debug)]
@@ -79,12 +79,12 @@ impl Query for BorrowedStartKey<'_> {
     type Key = OwnedStartKey;
 
     #[inline]
-    fn is(&self, key: &OwnedStartKey) -> bool {
+    fn matches(&self, key: &OwnedStartKey) -> bool {
         self.method == key.method.as_ref()
             && self.route == key.route.as_deref()
             && match (&self.endpoint, &key.endpoint) {
                 (None, None) => true,
-                (Some(endpoint), Some(key)) => endpoint.is(key),
+                (Some(endpoint), Some(key)) => endpoint.matches(key),
                 _ => false,
             }
     }
@@ -104,7 +104,7 @@ impl Query for BorrowedStartKey<'_> {
 }
 
 impl EndpointKey<&str> {
-    fn is(&self, key: &EndpointKey<Box<str>>) -> bool {
+    fn matches(&self, key: &EndpointKey<Box<str>>) -> bool {
         let Self {
             host,
             port,
@@ -122,7 +122,7 @@ impl<'a> BorrowedStartKey<'a> {
     pub(crate) fn dimensions(self) -> Dimensions<'a> {
         let dimensions = Dimensions {
             route: self.route,
-            ..Dimensions::of_method(self.method.map_or(semconv::OTHER, Method::as_str))
+            ..Dimensions::new(self.method.map_or(semconv::OTHER, Method::as_str))
         };
         match self.endpoint {
             None => dimensions,

@@ -5,9 +5,9 @@ use std::sync::OnceLock;
 use tower_otel_core::{HttpOptions, Kind, RequestInfo};
 
 use crate::{
-    backend::Backend,
+    backend::MetricsBackend,
+    custom_labels::CustomLabels,
     instruments::{DEFAULT_LIMIT, Instruments},
-    labels::OwnLabels,
     names::Names,
     naming::Naming,
     start_key::{BorrowedStartKey, EndpointKey, StartKey},
@@ -15,7 +15,7 @@ use crate::{
 
 /// The state of a layer. Its services and their exchanges share it.
 #[derive(Debug)]
-pub(crate) struct LayerState<B: Backend> {
+pub(crate) struct LayerState<B: MetricsBackend> {
     pub(crate) backend: B,
     pub(crate) config: Config,
     /// The tables of series, made for the first exchange.
@@ -27,13 +27,13 @@ pub(crate) struct Config {
     pub(crate) kind: Kind,
     pub(crate) http: HttpOptions,
     pub(crate) naming: Naming,
-    pub(crate) labels: OwnLabels,
+    pub(crate) labels: CustomLabels,
     pub(crate) limit: usize,
     /// Whether the duration ends with the head of the response.
     pub(crate) duration_to_head: bool,
 }
 
-impl<B: Backend> LayerState<B> {
+impl<B: MetricsBackend> LayerState<B> {
     pub(crate) const fn new(backend: B, config: Config) -> Self {
         Self {
             backend,
@@ -55,7 +55,7 @@ impl Config {
             kind,
             http: HttpOptions::default(),
             naming: Naming::default(),
-            labels: OwnLabels::default(),
+            labels: CustomLabels::default(),
             limit: DEFAULT_LIMIT,
             duration_to_head: false,
         }
@@ -78,7 +78,7 @@ impl Config {
             return then(key);
         }
         let server = match self.kind {
-            Kind::Server if !self.naming.address => None,
+            Kind::Server if !self.naming.server_address => None,
             kind => request.server(kind, &self.http),
         };
         let is_server_by_conventions =
@@ -98,7 +98,7 @@ impl Config {
 
     /// Returns whether the series of a server have more labels than method and route.
     fn distinguishes_endpoints(&self) -> bool {
-        self.naming.names == Names::Conventions || self.naming.address
+        self.naming.names == Names::Conventions || self.naming.server_address
     }
 
     /// Returns the key of the in-flight gauge.

@@ -1,3 +1,3 @@
-//! What threads share. The models in `tests/loom` put loom's in its place.
+//! The synchronization primitives of this crate. The models in `tests/loom` replace them with loom's.
 
 pub(crate) use std::sync::{Mutex, OnceLock, atomic};

@@ -1,7 +1,7 @@
 //! The layer that writes the current context into outgoing requests.
 
 use std::{
-    task::{Context as Task, Poll},
+    task::{Context as TaskContext, Poll},
     time::Instant,
 };
 
@@ -10,42 +10,44 @@ use tower_layer::Layer;
 use tower_otel_core::{Filter, Observe, RequestHead, RequestInfo};
 use tower_service::Service;
 
-use crate::{BaggagePolicy, Format, detect};
+use crate::{
+    baggage_policy::BaggagePolicy, missing_context, no_propagation::NoPropagation,
+    propagation::Propagation,
+};
 
-/// Writes `traceparent`, and `tracestate` if there is any, into every outgoing request.
+/// A layer that writes the current OpenTelemetry context into the headers of every outgoing request:
+/// `traceparent`, and `tracestate` if it has members.
 ///
-/// What is written is the OpenTelemetry context that is current when the request is sent: put
-/// this layer inside of the one that opens the client span. Where no context is current nothing
-/// is touched. It needs no set-up: no global propagator is asked.
+/// Put this layer inside the layer that creates the client span. Requests that are sent without a
+/// current span are not changed. The layer needs no set-up: it does not use the global propagator.
 ///
-/// The layer is an observer as well, to be joined with others by
-/// [`observe`](tower_otel_core::observe).
+/// The layer is also an observer that [`observe`](tower_otel_core::observe) combines with others.
 ///
 /// # Order with `tower::buffer`
 ///
-/// A buffer calls the service inside it from a task of its own, where the caller's context is not
-/// current. Put the buffer inside of this layer.
+/// Put a buffer inside this layer. A buffer calls its inner service from another task, where the
+/// context of the caller is not current.
 ///
 /// # Redirects
 ///
-/// A client that follows redirects by itself does so below this layer, which sees the first request
-/// only: its headers go on to wherever the server points, past any rule about hosts.
-/// `reqwest::Client` takes off `Authorization` and `Cookie` on the way to another host, and leaves
-/// the trace headers on. There are two ways to keep them in the house:
+/// If the client follows redirects itself, this layer sees only the first request. The client then
+/// sends the same headers to any host that a server redirects to, regardless of rules about hosts.
+/// `reqwest::Client` removes `Authorization` and `Cookie` when a redirect leads to another host, but
+/// not the trace headers. There are two ways to keep trace headers from other hosts. The first is a
+/// redirect policy:
 ///
 /// ```
-/// use tower_otel_core::{Filter, Hosts};
-/// use tower_otel_propagate::PropagateLayer;
+/// use tower_otel_propagate::{Filter, Hosts, PropagateLayer};
 ///
-/// let ours = Hosts::new(["*.internal"]);
-/// let layer = PropagateLayer::new().filter(Filter::only_hosts(ours.clone()));
+/// let internal = Hosts::new(["*.internal"]);
+/// let layer = PropagateLayer::new().filter(Filter::only_hosts(internal.clone()));
 ///
-/// // Redirects that lead elsewhere are not followed; the caller gets to see them.
+/// // Redirects to other hosts are not followed but returned to the caller.
 /// let client = reqwest::Client::builder()
 ///     .redirect(reqwest::redirect::Policy::custom(move |attempt| {
 ///         if attempt.previous().len() > 10 {
 ///             attempt.error("too many redirects")
-///         } else if attempt.url().host_str().is_some_and(|host| ours.contains(host)) {
+///         } else if attempt.url().host_str().is_some_and(|host| internal.contains(host)) {
 ///             attempt.follow()
 ///         } else {
 ///             attempt.stop()
@@ -56,54 +58,35 @@ use crate::{BaggagePolicy, Format, detect};
 /// # Ok::<(), reqwest::Error>(())
 /// ```
 ///
-/// Or the client follows none (`Policy::none()`, and hyper's clients anyway), and tower-http's
-/// `FollowRedirectLayer` does so outside of this layer, where every hop is a request of its own: a
-/// span, a `traceparent`, and the rules asked anew.
+/// The second is a client that does not follow redirects (`Policy::none()`; hyper's clients never
+/// do), with tower-http's `FollowRedirectLayer` outside this layer. Each redirect is then a request
+/// of its own, with its own span and `traceparent`, and the filter applies to it.
 #[derive(Clone, Debug, Default)]
 pub struct PropagateLayer {
     filter: Filter,
-    format: Format,
+    propagation: Propagation,
     baggage: BaggagePolicy,
 }
 
-/// As an extension of a request: nothing is to be propagated with it.
-///
-/// For requests that have extensions: `http::Request`, and those of a `reqwest_middleware` chain
-/// (`.with_extension(DontPropagate)`). A layer outside of [`PropagateLayer`] that makes requests
-/// anew may lose it: tower-http's `FollowRedirect` does, on every hop after the first. Rules on
-/// hosts by [`PropagateLayer::filter`] are not lost.
-///
-/// ```
-/// use tower_otel_propagate::DontPropagate;
-///
-/// let request = http::Request::get("https://elsewhere.example/")
-///     .extension(DontPropagate)
-///     .body(())?;
-/// # Ok::<(), http::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DontPropagate;
-
 impl PropagateLayer {
-    /// A layer that propagates to every host.
+    /// Creates a layer that propagates to every host.
     pub const fn new() -> Self {
         Self {
             filter: Filter::all(),
-            format: Format::w3c(),
+            propagation: Propagation::w3c(),
             baggage: BaggagePolicy::new(),
         }
     }
 
-    /// Which requests are written to. All, by default; a rule on the target's host keeps trace
-    /// headers from third parties. Single requests opt out by [`DontPropagate`].
+    /// Sets the requests to propagate to. Default: all. A rule on the target host keeps trace
+    /// headers from third parties. [`NoPropagation`] excludes single requests.
     ///
-    /// What is not written to is not touched: headers that are there already are sent.
+    /// Excluded requests are sent unchanged, including headers that they already have.
     ///
     /// ```
-    /// use tower_otel_core::{Filter, Hosts};
-    /// use tower_otel_propagate::PropagateLayer;
+    /// use tower_otel_propagate::{Filter, Hosts, PropagateLayer};
     ///
-    /// let inside = PropagateLayer::new().filter(Filter::only_hosts(Hosts::new(["*.internal"])));
+    /// let layer = PropagateLayer::new().filter(Filter::only_hosts(Hosts::new(["*.internal"])));
     /// ```
     #[must_use]
     pub fn filter(mut self, filter: Filter) -> Self {
@@ -111,40 +94,33 @@ impl PropagateLayer {
         self
     }
 
-    /// In which headers a context travels: any `TextMapPropagator`, or a [`Format`]. W3C Trace
-    /// Context, by default.
+    /// Sets the propagator: any `TextMapPropagator`, or a [`Propagation`]. Default: W3C Trace
+    /// Context.
     #[must_use]
-    pub fn propagator(mut self, propagator: impl Into<Format>) -> Self {
-        self.format = propagator.into();
+    pub fn propagator(mut self, propagator: impl Into<Propagation>) -> Self {
+        self.propagation = propagator.into();
         self
     }
 
-    /// Which baggage is sent to whom. None to nobody, by default. A request that has a `baggage`
-    /// header keeps it as it is.
+    /// Sets the baggage to send, by key and host. Default: none. A `baggage` header that a request
+    /// already has is not changed.
     ///
-    /// A propagator that writes baggage itself does not ask this policy.
+    /// The policy does not apply to a custom propagator that writes baggage itself.
     #[must_use]
     pub fn baggage(mut self, policy: BaggagePolicy) -> Self {
         self.baggage = policy;
         self
     }
 
+    /// Writes the current context into a request.
     fn propagate(&self, request: &mut dyn RequestHead) {
-        let Self {
-            filter,
-            format,
-            baggage,
-        } = self;
-        let opted_out = request
-            .extensions()
-            .is_some_and(|extensions| extensions.get::<DontPropagate>().is_some());
-        if opted_out || !filter.observes(request) {
+        if NoPropagation::applies_to(request) || !self.filter.observes(request) {
             return;
         }
         Context::map_current(|context| {
-            detect::look(context);
-            format.inject(context, request.headers_mut());
-            baggage.inject(context, request);
+            missing_context::check(context);
+            self.propagation.inject(context, request.headers_mut());
+            self.baggage.inject(context, request);
         });
     }
 }
@@ -160,7 +136,7 @@ impl<S> Layer<S> for PropagateLayer {
     }
 }
 
-/// Writes the headers when the request is sent. The exchange has nothing left to observe.
+/// The layer does nothing after the request is sent, so the response is not wrapped.
 impl Observe for PropagateLayer {
     type Exchange = ();
 
@@ -175,7 +151,7 @@ impl Observe for PropagateLayer {
     }
 }
 
-/// The service that [`PropagateLayer`] makes: the one inside, but for two headers of its requests.
+/// The service created by [`PropagateLayer`].
 #[derive(Clone, Debug)]
 pub struct Propagate<S> {
     inner: S,
@@ -183,17 +159,17 @@ pub struct Propagate<S> {
 }
 
 impl<S> Propagate<S> {
-    /// The service inside.
+    /// Returns a reference to the inner service.
     pub const fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The service inside, to be changed.
+    /// Returns a mutable reference to the inner service.
     pub const fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// The service inside, no longer propagating.
+    /// Returns the inner service.
     pub fn into_inner(self) -> S {
         self.inner
     }
@@ -208,7 +184,7 @@ where
     type Error = S::Error;
     type Future = S::Future;
 
-    fn poll_ready(&mut self, task: &mut Task<'_>) -> Poll<Result<(), Self::Error>> {
+    fn poll_ready(&mut self, task: &mut TaskContext<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(task)
     }
 
@@ -231,6 +207,7 @@ mod tests {
 
     use super::*;
 
+    /// Returns the names of the headers that a request is sent with.
     fn sent(layer: &PropagateLayer, mut request: Request<()>) -> Vec<String> {
         let flags = TraceFlags::default();
         let span = SpanContext::new(1.into(), 2.into(), flags, false, TraceState::NONE);
@@ -248,24 +225,32 @@ mod tests {
     }
 
     #[test]
-    fn a_request_can_opt_out() {
+    fn a_request_with_no_propagation_is_not_changed() {
         let layer = PropagateLayer::new();
         assert_eq!(sent(&layer, to("http://a/")), ["traceparent"]);
-        let mut silent = to("http://a/");
-        silent.extensions_mut().insert(DontPropagate);
-        assert!(sent(&layer, silent).is_empty());
+        let mut excluded = to("http://a/");
+        excluded.extensions_mut().insert(NoPropagation);
+        assert!(sent(&layer, excluded).is_empty());
     }
 
     #[test]
-    fn hosts_have_rules_for_both_headers() {
-        let ours = Hosts::new(["ours"]);
-        let policy = BaggagePolicy::new().keys(["tenant"]).hosts(ours.clone());
+    fn the_filter_and_the_baggage_policy_apply_to_hosts() {
+        let internal = Hosts::new(["internal"]);
+        let policy = BaggagePolicy::new()
+            .keys(["tenant"])
+            .hosts(internal.clone());
         let layer = PropagateLayer::new().baggage(policy);
-        assert_eq!(sent(&layer, to("http://ours/")), ["traceparent", "baggage"]);
-        assert_eq!(sent(&layer, to("http://theirs/")), ["traceparent"]);
+        assert_eq!(
+            sent(&layer, to("http://internal/")),
+            ["traceparent", "baggage"]
+        );
+        assert_eq!(sent(&layer, to("http://other/")), ["traceparent"]);
 
-        let layer = layer.filter(Filter::only_hosts(ours));
-        assert_eq!(sent(&layer, to("http://ours/")), ["traceparent", "baggage"]);
-        assert!(sent(&layer, to("http://theirs/")).is_empty());
+        let layer = layer.filter(Filter::only_hosts(internal));
+        assert_eq!(
+            sent(&layer, to("http://internal/")),
+            ["traceparent", "baggage"]
+        );
+        assert!(sent(&layer, to("http://other/")).is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! W3C Trace Context, level 2, for [tower] clients: right by default, without set-up.
+//! W3C Trace Context, level 2, for [tower] clients.
 //!
 //! # A whole client
 //!
@@ -20,58 +20,86 @@
 //! }
 //! ```
 //!
-//! # What is written
+//! # What is sent
 //!
 //! [`PropagateLayer`] writes the OpenTelemetry context that is current when a request is sent:
-//! `traceparent`, and `tracestate` if there is any. No global propagator is asked, so none can be
-//! forgotten. Without a current span nothing is touched; and if that is so although `tracing` has a
-//! span, which is a fault of the set-up, a warning says so, once.
+//! `traceparent`, and `tracestate` if it has members. It does not use the global propagator, which
+//! many programs forget to set. Without a current span the request is not changed. If a `tracing`
+//! span is current but has no OpenTelemetry context, the set-up is wrong and a warning is logged
+//! once.
 //!
 //! | to | use |
 //! |---|---|
-//! | keep trace headers from third parties | [`PropagateLayer::filter`], and mind [redirects](PropagateLayer#redirects) |
-//! | keep them off a single request | [`DontPropagate`] in its extensions |
-//! | speak B3, Jaeger or X-Ray | [`PropagateLayer::propagator`] |
-//! | send baggage, by key and host | [`PropagateLayer::baggage`]; none leaves otherwise |
-//! | hand a context to threads, channels and queues | [`carry`](mod@carry) |
+//! | keep trace headers from third parties | [`PropagateLayer::filter`], and see [redirects](PropagateLayer#redirects) |
+//! | exclude a single request | [`NoPropagation`] in its extensions |
+//! | send B3, Jaeger or X-Ray headers | [`PropagateLayer::propagator`] |
+//! | send baggage, by key and host | [`PropagateLayer::baggage`]; default: none is sent |
 //!
 //! # What is read
 //!
-//! [`extract`] reads both headers of an incoming request; `TraceLayer::server()` of
-//! `tower-otel-trace` does so by itself. Whatever is not to the letter of the [specification] is
-//! taken as not there, as it demands. [`w3c`] holds the codec: total functions over bytes.
+//! [`extract`] reads both headers of an incoming request. `TraceLayer::server()` of
+//! `tower-otel-trace` calls it. Invalid headers are ignored, as the [specification] requires.
+//! [`w3c`] has the header names and the `traceparent` codec.
 //!
-//! [`W3cPropagator`] is the same as a `TextMapPropagator`, for everything else that wants one, and
-//! [`BaggagePropagator`] is that for baggage.
+//! [`W3cPropagator`] and [`BaggagePropagator`] provide the same codecs as a `TextMapPropagator`, for
+//! other libraries.
+//!
+//! # Other threads and message queues
+//!
+//! A context is current on one thread only.
+//!
+//! | to pass a context to | use |
+//! |---|---|
+//! | a task | `tokio::spawn(work().with_current_context())`, with `opentelemetry::context::FutureExt` |
+//! | a blocking task or a thread | `spawn_blocking(in_current_context(\|\| work()))`: see [`in_current_context`] |
+//! | a channel | `sender.send(WithContext::current(job))` and `received.run(\|job\| ..)`: see [`WithContext`] |
+//! | a message queue or a database | [`context_to_map`], and [`context_from_map`] or [`span_context_from_map`] |
 //!
 //! # Features
 //!
-//! None is on by default. `reqwest` and `reqwest-middleware` are those of [`tower_otel_core`].
+//! No feature is enabled by default. `reqwest` and `reqwest-middleware` enable those of
+//! [`tower_otel_core`].
 //!
 //! [tower]: https://docs.rs/tower
 //! [specification]: https://www.w3.org/TR/trace-context-2/
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-pub mod baggage;
-mod carried;
-pub mod carry;
-mod context;
-mod detect;
-mod format;
-mod headers;
+mod baggage;
+mod baggage_policy;
+mod extract;
+mod header_carrier;
+mod inject;
 mod layer;
+mod located_headers;
+mod missing_context;
+mod no_propagation;
+mod overflow_tracestate;
+mod propagation;
 mod propagator;
+mod remote_parent;
 mod sync;
-mod trust;
+mod text_map;
 pub mod w3c;
+mod with_context;
 
-pub use baggage::BaggagePolicy;
-pub use context::{Extracted, extract, extract_span_context, inject};
-pub use format::Format;
-pub use layer::{DontPropagate, Propagate, PropagateLayer};
+pub use baggage::extract_baggage;
+pub use baggage_policy::BaggagePolicy;
+#[doc(hidden)]
+pub use extract::ExtractedContext;
+pub use extract::{extract, extract_span_context};
+pub use inject::inject;
+pub use layer::{Propagate, PropagateLayer};
+#[doc(hidden)]
+pub use located_headers::LocatedHeaders;
+pub use no_propagation::NoPropagation;
+pub use propagation::Propagation;
 pub use propagator::{BaggagePropagator, W3cPropagator};
-pub use trust::Trust;
+pub use remote_parent::RemoteParent;
+pub use text_map::{context_from_map, context_to_map, span_context_from_map};
+#[doc(no_inline)]
+pub use tower_otel_core::{Filter, Hosts};
+pub use with_context::{WithContext, in_current_context};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

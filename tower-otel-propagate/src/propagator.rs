@@ -1,23 +1,29 @@
-//! The codecs as OpenTelemetry propagators.
+//! The codecs of this crate as OpenTelemetry propagators.
 
-use crate::baggage;
-use crate::context::{Outgoing, Remote};
-use opentelemetry::Context;
-use opentelemetry::baggage::BaggageExt;
-use opentelemetry::propagation::text_map_propagator::FieldIter;
-use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use std::sync::LazyLock;
 
-static FIELDS: LazyLock<[String; 2]> =
-    LazyLock::new(|| ["traceparent", "tracestate"].map(String::from));
-static BAGGAGE: LazyLock<[String; 1]> = LazyLock::new(|| ["baggage".to_owned()]);
+use opentelemetry::{
+    Context,
+    baggage::BaggageExt,
+    propagation::{Extractor, Injector, TextMapPropagator, text_map_propagator::FieldIter},
+};
 
-/// W3C Trace Context, level 2, for everything that asks OpenTelemetry for a propagator.
+use crate::{
+    baggage::{decode, encode},
+    extract::RemoteSpan,
+    inject::OutgoingHeaders,
+};
+
+static TRACE_FIELDS: LazyLock<[String; 2]> =
+    LazyLock::new(|| ["traceparent", "tracestate"].map(String::from));
+static BAGGAGE_FIELDS: LazyLock<[String; 1]> = LazyLock::new(|| ["baggage".to_owned()]);
+
+/// A propagator for W3C Trace Context, level 2.
 ///
-/// Reads and writes what [`extract`](crate::extract) and [`inject`](crate::inject) do; those know
-/// [`http::HeaderMap`] and are faster there. Two things depend on the carrier: an [`Extractor`]
-/// that does not implement `get_all` hides second lines, and no [`Injector`] can remove a
-/// `tracestate` that is already there.
+/// Reads and writes the same headers as [`extract`](crate::extract) and [`inject`](crate::inject),
+/// which are faster for an [`http::HeaderMap`]. Two differences depend on the carrier: repeated
+/// headers are not detected by an [`Extractor`] without `get_all`, and an [`Injector`] cannot remove
+/// an existing `tracestate`.
 ///
 /// ```
 /// use opentelemetry::{global, trace::TraceContextExt};
@@ -41,7 +47,7 @@ pub struct W3cPropagator {
 }
 
 impl W3cPropagator {
-    /// The propagator; there is nothing to configure.
+    /// Creates the propagator.
     pub const fn new() -> Self {
         Self { _private: () }
     }
@@ -49,10 +55,10 @@ impl W3cPropagator {
 
 impl TextMapPropagator for W3cPropagator {
     fn inject_context(&self, cx: &Context, injector: &mut dyn Injector) {
-        let Some(Outgoing {
+        let Some(OutgoingHeaders {
             traceparent,
             tracestate,
-        }) = Outgoing::of(cx)
+        }) = OutgoingHeaders::new(cx)
         else {
             return;
         };
@@ -67,30 +73,29 @@ impl TextMapPropagator for W3cPropagator {
             lines(extractor, "traceparent"),
             lines(extractor, "tracestate"),
         );
-        match Remote::parse(parents, states) {
+        match RemoteSpan::parse(parents, states) {
             Some(remote) => remote.into_context(cx),
             None => cx.clone(),
         }
     }
 
     fn fields(&self) -> FieldIter<'_> {
-        FieldIter::new(FIELDS.as_slice())
+        FieldIter::new(TRACE_FIELDS.as_slice())
     }
 }
 
-/// W3C Baggage, for everything that asks OpenTelemetry for a propagator: the word `baggage` of
-/// `OTEL_PROPAGATORS`.
+/// A propagator for W3C Baggage: the value `baggage` of `OTEL_PROPAGATORS`.
 ///
-/// It cannot know whom it writes to, so it writes every key there is for everybody. Clients that
-/// talk to third parties have a [`BaggagePolicy`](crate::BaggagePolicy) instead. What is read and
-/// how much is written is as in [`baggage`].
+/// A propagator does not know the host that a request is sent to, so this one writes all keys for
+/// all hosts. For clients that call third parties use a [`BaggagePolicy`](crate::BaggagePolicy)
+/// instead. The limits are those of [`extract_baggage`](crate::extract_baggage).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BaggagePropagator {
     _private: (),
 }
 
 impl BaggagePropagator {
-    /// The propagator; there is nothing to configure.
+    /// Creates the propagator.
     pub const fn new() -> Self {
         Self { _private: () }
     }
@@ -98,20 +103,21 @@ impl BaggagePropagator {
 
 impl TextMapPropagator for BaggagePropagator {
     fn inject_context(&self, cx: &Context, injector: &mut dyn Injector) {
-        if let Some(list) = baggage::encode(cx.baggage(), |_| true) {
+        if let Some(list) = encode(cx.baggage(), |_| true) {
             injector.set("baggage", list);
         }
     }
 
     fn extract_with_context(&self, cx: &Context, extractor: &dyn Extractor) -> Context {
-        baggage::read(lines(extractor, "baggage"), cx)
+        decode(lines(extractor, "baggage"), cx)
     }
 
     fn fields(&self) -> FieldIter<'_> {
-        FieldIter::new(BAGGAGE.as_slice())
+        FieldIter::new(BAGGAGE_FIELDS.as_slice())
     }
 }
 
+/// Returns all lines of a header.
 fn lines<'a>(extractor: &'a dyn Extractor, name: &str) -> impl Iterator<Item = &'a [u8]> {
     let lines = extractor.get_all(name).unwrap_or_default();
     lines.into_iter().map(str::as_bytes)
@@ -125,11 +131,13 @@ fn lines<'a>(extractor: &'a dyn Extractor, name: &str) -> impl Iterator<Item = &
     clippy::indexing_slicing
 )]
 mod tests {
-    use super::*;
+    use std::collections::HashMap;
+
     use opentelemetry::trace::{SpanContext, TraceContextExt, TraceFlags, TraceState};
     use opentelemetry_sdk::propagation::TraceContextPropagator;
     use proptest::prelude::*;
-    use std::collections::HashMap;
+
+    use super::*;
 
     const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     const W3C: W3cPropagator = W3cPropagator::new();
@@ -149,7 +157,7 @@ mod tests {
         sent
     }
 
-    /// Header lines as they came.
+    /// Header lines in the order of the request.
     struct Lines(Vec<(&'static str, &'static str)>);
 
     impl Extractor for Lines {
@@ -168,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_are_the_two_headers() {
+    fn fields_are_traceparent_and_tracestate() {
         assert_eq!(
             W3C.fields().collect::<Vec<_>>(),
             ["traceparent", "tracestate"]
@@ -176,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn every_line_of_a_header_is_seen() {
+    fn every_line_of_a_header_is_read() {
         let one = Lines(vec![
             ("traceparent", PARENT),
             ("tracestate", "a=1"),
@@ -196,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_valid_leaves_the_context_as_it_was() {
+    fn the_context_is_unchanged_without_a_valid_traceparent() {
         let span = SpanContext::new(
             1.into(),
             2.into(),
@@ -220,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_carry_writes_nothing() {
+    fn a_context_without_a_span_writes_nothing() {
         assert_eq!(injected(&W3C, &Context::new()), Carrier::new());
     }
 
@@ -231,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn baggage_is_read_and_written_whole() {
+    fn every_baggage_key_is_read_and_written() {
         let propagator = BaggagePropagator::new();
         let received = Lines(vec![
             ("baggage", "b=2;p=x,bad key=1"),
@@ -248,7 +256,7 @@ mod tests {
     }
 
     proptest! {
-        /// Where the SDK's propagator follows the specification, ours says the same.
+        /// For input where the SDK's propagator follows the specification.
         #[test]
         fn agrees_with_the_sdk_on_version_00(
             (trace, span, flags) in (1u128.., 1u64.., 0..2u8),
@@ -262,14 +270,14 @@ mod tests {
                 ("tracestate", &state.join(", ")),
             ]);
             let sdk = TraceContextPropagator::new();
-            let ours = W3C.extract_with_context(&Context::new(), &received);
-            let theirs = sdk.extract_with_context(&Context::new(), &received);
-            let (our_span, their_span) = (ours.span(), theirs.span());
-            prop_assert_eq!(our_span.span_context(), their_span.span_context());
+            let own = W3C.extract_with_context(&Context::new(), &received);
+            let other = sdk.extract_with_context(&Context::new(), &received);
+            let (own_span, other_span) = (own.span(), other.span());
+            prop_assert_eq!(own_span.span_context(), other_span.span_context());
 
-            let mut theirs = injected(&sdk, &theirs);
-            theirs.retain(|_, value| !value.is_empty());
-            prop_assert_eq!(injected(&W3C, &ours), theirs);
+            let mut other = injected(&sdk, &other);
+            other.retain(|_, value| !value.is_empty());
+            prop_assert_eq!(injected(&W3C, &own), other);
         }
     }
 }

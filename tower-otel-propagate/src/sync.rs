@@ -1,3 +1,4 @@
-//! What threads share. The models in `tests/loom` put loom's in its place, and those cannot be static.
+//! The atomics that threads share. The tests in `tests/loom` replace this module with loom's types,
+//! which cannot be static.
 
 pub(crate) use std::sync::atomic::{AtomicBool as StaticBool, Ordering};

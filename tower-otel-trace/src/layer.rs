@@ -8,7 +8,7 @@ use tower_layer::Layer;
 use tower_otel_core::{
     Filter, HttpOptions, Kind, Observe, Observed, RequestHead, RequestInfo, RequestRoute, Route,
 };
-use tower_otel_propagate::{Format, Trust};
+use tower_otel_propagate::{Propagation, RemoteParent};
 #[cfg(feature = "recorder")]
 use tower_otel_recorder::Recorder;
 use tower_otel_semconv::{
@@ -23,7 +23,7 @@ use crate::{
     grpc::GrpcSpan,
     header_capture::HeaderCapture,
     opt_in::OptIn,
-    parent::{Parent, RemoteParentRule},
+    parent::{Parent, RemoteParentPolicy},
     request::{Protocol, RequestAttributes},
     state::{Config, LayerState},
 };
@@ -141,36 +141,39 @@ impl<B: Clone> TraceLayer<B> {
     /// is continued.
     ///
     /// ```
-    /// use tower_otel_propagate::Trust;
+    /// use tower_otel_propagate::RemoteParent;
     /// use tower_otel_trace::TraceLayer;
     ///
     /// // Requests from outside start a trace of their own, which links to the sender's.
-    /// let layer = TraceLayer::server().trust(|request| {
+    /// let layer = TraceLayer::server().remote_parent(|request| {
     ///     if request.headers().contains_key("x-from-inside") {
-    ///         Trust::Continue
+    ///         RemoteParent::Continue
     ///     } else {
-    ///         Trust::Link
+    ///         RemoteParent::Link
     ///     }
     /// });
     /// ```
     #[must_use]
-    pub fn trust(self, trust: impl Fn(&dyn RequestHead) -> Trust + Send + Sync + 'static) -> Self {
-        self.with(|config| config.remote_parent = RemoteParentRule::new(trust))
+    pub fn remote_parent(
+        self,
+        policy: impl Fn(&dyn RequestHead) -> RemoteParent + Send + Sync + 'static,
+    ) -> Self {
+        self.with(|config| config.remote_parent = RemoteParentPolicy::new(policy))
     }
 
     /// Sets the headers from which a server reads the trace context: any `TextMapPropagator`, or a
-    /// [`Format`]. Default: W3C Trace Context, without baggage.
+    /// [`Propagation`]. Default: W3C Trace Context, without baggage.
     ///
     /// ```
-    /// use tower_otel_propagate::Format;
+    /// use tower_otel_propagate::Propagation;
     /// use tower_otel_trace::TraceLayer;
     ///
-    /// let layer = TraceLayer::server().propagator(Format::w3c().reading_baggage());
+    /// let layer = TraceLayer::server().propagator(Propagation::w3c().read_baggage());
     /// ```
     ///
     /// [`PropagateLayer`](tower_otel_propagate::PropagateLayer::propagator) sets what a client sends.
     #[must_use]
-    pub fn propagator(self, propagator: impl Into<Format>) -> Self {
+    pub fn propagator(self, propagator: impl Into<Propagation>) -> Self {
         self.with(|config| config.propagation = propagator.into())
     }
 

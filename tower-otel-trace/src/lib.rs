@@ -317,6 +317,8 @@ pub use opt_in::OptIn;
 pub use span_handle::SpanHandle;
 #[doc(inline)]
 pub use tower_otel_core::{Filter, Hosts, HttpOptions, Kind, Route, RouteLayer, RouteSlot};
+#[doc(inline)]
+pub use tower_otel_propagate::{Propagation, RemoteParent};
 #[cfg(feature = "recorder")]
 #[doc(inline)]
 pub use tower_otel_recorder::Recorder;

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use opentelemetry::{Context, trace::SpanContext};
 use tower_otel_core::{Kind, RequestHead, RequestInfo};
-use tower_otel_propagate::{Extracted, Trust};
+use tower_otel_propagate::{ExtractedContext, LocatedHeaders, RemoteParent};
 
 use crate::state::Config;
 
@@ -15,7 +15,7 @@ pub enum Parent {
     /// The current span, if there is one.
     Current,
     /// A span of another process, and what was propagated with it.
-    Remote(Extracted),
+    Remote(ExtractedContext),
     /// None: the span starts a trace. It may link to a span of another process.
     Root(Option<SpanContext>),
 }
@@ -26,13 +26,20 @@ impl Parent {
         if config.kind == Kind::Client {
             return Self::Current;
         }
-        let (propagation, headers) = (&config.propagation, request.headers());
+        let propagation = &config.propagation;
+        let known = request.known_headers();
+        let headers = &LocatedHeaders {
+            headers: request.headers(),
+            traceparent: known.traceparent.only(),
+            may_have_tracestate: known.has_tracestate,
+            may_have_baggage: known.has_baggage,
+        };
         match config.remote_parent.decide(request.head()) {
-            Trust::Continue => {
-                Context::map_current(|current| propagation.extracted(headers, current))
+            RemoteParent::Continue => {
+                Context::map_current(|current| propagation.extract(headers, current))
                     .map_or(Self::Current, Self::Remote)
             }
-            Trust::Link => propagation
+            RemoteParent::Link => propagation
                 .extract_span_context(headers)
                 .map_or(Self::Current, |remote| Self::Root(Some(remote))),
             _ => Self::Root(None),
@@ -55,22 +62,26 @@ impl Parent {
 
 /// Decides, per request, what the remote parent is used for.
 #[derive(Clone, Default)]
-pub(crate) struct RemoteParentRule(Option<Arc<dyn Fn(&dyn RequestHead) -> Trust + Send + Sync>>);
+pub(crate) struct RemoteParentPolicy(
+    Option<Arc<dyn Fn(&dyn RequestHead) -> RemoteParent + Send + Sync>>,
+);
 
-impl RemoteParentRule {
-    pub(crate) fn new(rule: impl Fn(&dyn RequestHead) -> Trust + Send + Sync + 'static) -> Self {
+impl RemoteParentPolicy {
+    pub(crate) fn new(
+        rule: impl Fn(&dyn RequestHead) -> RemoteParent + Send + Sync + 'static,
+    ) -> Self {
         Self(Some(Arc::new(rule)))
     }
 
-    fn decide(&self, request: &dyn RequestHead) -> Trust {
+    fn decide(&self, request: &dyn RequestHead) -> RemoteParent {
         match &self.0 {
-            None => Trust::default(),
+            None => RemoteParent::default(),
             Some(rule) => rule(request),
         }
     }
 }
 
-impl fmt::Debug for RemoteParentRule {
+impl fmt::Debug for RemoteParentPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
             None => "Continue",

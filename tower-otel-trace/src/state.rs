@@ -3,10 +3,10 @@
 use std::time::Instant;
 
 use tower_otel_core::{GrpcCall, HttpOptions, Kind, RequestInfo};
-use tower_otel_propagate::Format;
+use tower_otel_propagate::Propagation;
 use tower_otel_semconv::{SensitiveKeys, rpc::StatusAttribute};
 
-use crate::{header_capture::HeaderCapture, opt_in::OptIns, parent::RemoteParentRule};
+use crate::{header_capture::HeaderCapture, opt_in::OptIns, parent::RemoteParentPolicy};
 
 /// The state of a layer. Its services and their exchanges share it.
 #[derive(Clone, Debug)]
@@ -19,8 +19,8 @@ pub(crate) struct LayerState<B> {
 pub(crate) struct Config {
     pub(crate) kind: Kind,
     pub(crate) http: HttpOptions,
-    pub(crate) remote_parent: RemoteParentRule,
-    pub(crate) propagation: Format,
+    pub(crate) remote_parent: RemoteParentPolicy,
+    pub(crate) propagation: Propagation,
     pub(crate) sensitive_keys: SensitiveKeys,
     pub(crate) personal_data: bool,
     pub(crate) request_headers: HeaderCapture,
@@ -38,8 +38,8 @@ impl Config {
         Self {
             kind,
             http: HttpOptions::default(),
-            remote_parent: RemoteParentRule::default(),
-            propagation: Format::w3c(),
+            remote_parent: RemoteParentPolicy::default(),
+            propagation: Propagation::w3c(),
             sensitive_keys: SensitiveKeys::default(),
             personal_data: true,
             request_headers: HeaderCapture::default(),

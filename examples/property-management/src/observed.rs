@@ -13,7 +13,7 @@ use reqwest::Client;
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
 use tower_otel_core::{Filter, Hosts, RequestHead, observe};
 use tower_otel_metrics::MetricsLayer;
-use tower_otel_propagate::{PropagateLayer, Trust};
+use tower_otel_propagate::{PropagateLayer, RemoteParent};
 use tower_otel_semconv::SensitiveKeys;
 use tower_otel_trace::TraceLayer;
 
@@ -51,7 +51,7 @@ pub(crate) fn server(
     process: &Process,
 ) -> Router {
     let traces = TraceLayer::server()
-        .trust(move |request| trust(&keys, audience, request))
+        .remote_parent(move |request| trust(&keys, audience, request))
         .sensitive_query_keys(SensitiveKeys::new(SENSITIVE));
     let observed = routes
         .fallback(no_route)
@@ -86,10 +86,10 @@ async fn ready(State(database): State<Option<Database>>) -> Response {
 /// Whoever has signed in is one of ours, an app of a customer or another service, and its trace is
 /// continued. Everybody else is a stranger: one must not choose what is sampled here, nor write
 /// into a trace of others, so a new one begins, and theirs is linked to.
-fn trust(keys: &Keys, audience: Audience, request: &dyn RequestHead) -> Trust {
+fn trust(keys: &Keys, audience: Audience, request: &dyn RequestHead) -> RemoteParent {
     match bearer(request.headers()) {
-        Some(token) if keys.verify(audience, token).is_ok() => Trust::Continue,
-        _ => Trust::Link,
+        Some(token) if keys.verify(audience, token).is_ok() => RemoteParent::Continue,
+        _ => RemoteParent::Link,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
-use tower_otel_metrics::{MetricsLayer, Names, Otel};
+use tower_otel_metrics::{MetricsLayer, Names, OtelMetrics};
 use tower_otel_prometheus::Prometheus;
 use tower_otel_trace::TraceLayer;
 
@@ -56,7 +56,7 @@ pub fn spans() -> TraceLayer {
 
 /// A layer with short names, one with the conventions' names over OpenTelemetry, and one with labels from
 /// client input.
-pub type MetricsLayers = (MetricsLayer, (MetricsLayer<Otel>, MetricsLayer));
+pub type MetricsLayers = (MetricsLayer, (MetricsLayer<OtelMetrics>, MetricsLayer));
 
 /// The metric backends of a campaign.
 #[derive(Debug)]

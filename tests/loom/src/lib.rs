@@ -8,6 +8,7 @@
 #![cfg(not(test))]
 #![allow(
     dead_code,
+    unused_imports,
     unreachable_pub,
     // loom runs all threads on one.
     clippy::arc_with_non_send_sync,
@@ -28,20 +29,20 @@ mod changes;
 mod control;
 #[path = "../../../tower-otel-recorder/src/counts.rs"]
 mod counts;
-#[path = "../../../tower-otel-propagate/src/detect.rs"]
-mod detect;
 #[path = "../../../tower-otel-recorder/src/extras.rs"]
 mod extras;
+#[path = "../../../tower-otel-metrics/src/handle_cache/mod.rs"]
+mod handle_cache;
 #[path = "../../../tower-otel-prometheus/src/histogram.rs"]
 mod histogram;
+#[path = "../../../tower-otel-propagate/src/missing_context.rs"]
+mod missing_context;
 #[path = "../../../tower-otel-prometheus/src/native.rs"]
 mod native;
 #[path = "../../../tower-otel-recorder/src/pipeline.rs"]
 mod pipeline;
 #[path = "../../../tower-otel-recorder/src/queue.rs"]
 mod queue;
-#[path = "../../../tower-otel-metrics/src/series/mod.rs"]
-mod series;
 #[path = "../../../tower-otel-recorder/src/shards.rs"]
 mod shards;
 

@@ -19,9 +19,9 @@ use tracing_subscriber::{
 };
 
 use crate::{
-    detect::Detection,
+    handle_cache::{HandleCache, Query},
     histogram::AtomicHistogram,
-    series::{Query, Series},
+    missing_context::MissingContextCheck,
 };
 
 pub use crate::recorder::*;
@@ -38,7 +38,7 @@ impl Hash for Key {
 impl Query for Key {
     type Key = u32;
 
-    fn is(&self, key: &u32) -> bool {
+    fn matches(&self, key: &u32) -> bool {
         self.0 == *key
     }
 
@@ -47,64 +47,60 @@ impl Query for Key {
     }
 }
 
-/// Two threads insert the same series while a third one looks it up.
-pub fn a_series_is_created_once_and_read_fully_initialized() {
-    let series = Arc::new(Series::new(2));
-    let created = Arc::new(AtomicU32::new(0));
+/// Two threads insert the same new key while a third one looks it up.
+pub fn a_value_is_made_once_and_seen_complete() {
+    let cache = Arc::new(HandleCache::new(2));
+    let made = Arc::new(AtomicU32::new(0));
     let insert = || {
-        let (series, created) = (Arc::clone(&series), Arc::clone(&created));
+        let (cache, made) = (Arc::clone(&cache), Arc::clone(&made));
         move || {
-            let value = series.get_or_insert_with(&Key(1), |_| {
-                created.fetch_add(1, Relaxed);
+            let value = cache.get_or_insert_with(&Key(1), |_| {
+                made.fetch_add(1, Relaxed);
                 Box::new(41)
             });
             std::ptr::from_ref(value.unwrap()) as usize
         }
     };
     let (one, other) = (thread::spawn(insert()), thread::spawn(insert()));
-    assert!(series.get(&Key(1)).is_none_or(|value| **value == 41));
+    assert!(cache.get(&Key(1)).is_none_or(|value| **value == 41));
     assert_eq!(one.join().unwrap(), other.join().unwrap());
-    assert_eq!((created.load(Relaxed), series.len()), (1, 1));
+    assert_eq!((made.load(Relaxed), cache.len()), (1, 1));
 }
 
-/// Two threads insert a series each, and the limit is one.
-pub fn the_table_stores_as_many_series_as_its_limit() {
-    let series = Arc::new(Series::new(1));
+/// Two threads insert different keys into a cache of one entry.
+pub fn the_cache_takes_exactly_its_limit() {
+    let cache = Arc::new(HandleCache::new(1));
     let insert = |key| {
-        let series = Arc::clone(&series);
-        move || series.get_or_insert_with(&Key(key), |key| *key).copied()
+        let cache = Arc::clone(&cache);
+        move || cache.get_or_insert_with(&Key(key), |key| *key).copied()
     };
     let (one, other) = (thread::spawn(insert(1)), thread::spawn(insert(2)));
     let inserted = [one.join().unwrap(), other.join().unwrap()];
-    let found = |key: u32| series.get(&Key(key)).copied();
-    assert_eq!(
-        inserted,
-        [found(1), found(2)],
-        "an inserted series is found"
-    );
+    let found = |key: u32| cache.get(&Key(key)).copied();
+    assert_eq!(inserted, [found(1), found(2)], "an inserted key is found");
     assert_eq!(inserted.iter().flatten().count(), 1);
-    assert_eq!(series.len(), 1);
+    assert_eq!(cache.len(), 1);
 }
 
-/// Two threads insert a series, and the limit is zero.
-pub fn the_overflow_is_reported_once() {
-    let series = Arc::new(Series::<u32, ()>::new(0));
-    let refused = || {
-        let series = Arc::clone(&series);
-        thread::spawn(move || u32::from(series.first_refusal()))
+/// Two threads insert into a full cache.
+pub fn the_overflow_warning_is_logged_once() {
+    let cache = Arc::new(HandleCache::<u32, ()>::new(0));
+    let overflows = || {
+        let cache = Arc::clone(&cache);
+        thread::spawn(move || u32::from(cache.first_overflow()))
     };
-    let (one, other) = (refused(), refused());
+    let (one, other) = (overflows(), overflows());
     assert_eq!(one.join().unwrap() + other.join().unwrap(), 1);
 }
 
-/// Two threads record a sample during a scrape.
+/// Two threads record during a scrape.
 pub fn a_histogram_loses_no_sample_and_its_buckets_are_cumulative() {
     let histogram = Arc::new(AtomicHistogram::new(Arc::new([1.0]), true));
     let record = || {
         let histogram = Arc::clone(&histogram);
         thread::spawn(move || histogram.record(0.5))
     };
-    // Both threads write the same atomics.
+    // Both change the same words.
     let (one, other) = (record(), record());
     let scraped: Vec<_> = histogram.cumulative().collect();
     assert!(scraped.is_sorted() && scraped[1] <= 2, "{scraped:?}");
@@ -115,25 +111,25 @@ pub fn a_histogram_loses_no_sample_and_its_buckets_are_cumulative() {
     assert_eq!(histogram.native().unwrap().total(), 2);
 }
 
-/// Two threads send a request without a context while a span is current.
-pub fn a_missing_context_is_logged_once() {
+/// Two threads send a request without a context, and a span is current.
+pub fn a_missing_context_is_warned_about_once() {
     let warnings = Arc::new(AtomicU32::new(0));
-    let own_target = filter_fn(|metadata| metadata.target().starts_with("loom_models"));
-    let layer = Warnings(Arc::clone(&warnings)).with_filter(own_target);
-    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
-        let detection = Arc::new(Detection::new());
-        // Without a current span nothing is missing.
-        detection.look(&Context::new());
-        // loom runs all threads on this one, so the span is current in all of them.
+    let ours = filter_fn(|metadata| metadata.target().starts_with("loom_models"));
+    let told = Warnings(Arc::clone(&warnings)).with_filter(ours);
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(told), || {
+        let check = Arc::new(MissingContextCheck::new());
+        // Without a span nothing is logged.
+        check.check(&Context::new());
+        // loom's threads are all this one, so it is current for all of them.
         let _span = tracing::info_span!("client").entered();
-        let check = || {
-            let detection = Arc::clone(&detection);
-            thread::spawn(move || detection.look(&Context::new()))
+        let checks = || {
+            let check = Arc::clone(&check);
+            thread::spawn(move || check.check(&Context::new()))
         };
-        let (one, other) = (check(), check());
+        let (one, other) = (checks(), checks());
         one.join().unwrap();
         other.join().unwrap();
-        detection.look(&Context::new());
+        check.check(&Context::new());
     });
     assert_eq!(warnings.load(Relaxed), 1);
 }

@@ -16,18 +16,18 @@ fn bounded(model: fn()) {
 }
 
 #[test]
-fn a_series_is_created_once_and_read_fully_initialized() {
-    loom::model(models::a_series_is_created_once_and_read_fully_initialized);
+fn a_value_is_made_once_and_seen_complete() {
+    loom::model(models::a_value_is_made_once_and_seen_complete);
 }
 
 #[test]
-fn the_table_stores_as_many_series_as_its_limit() {
-    loom::model(models::the_table_stores_as_many_series_as_its_limit);
+fn the_cache_takes_exactly_its_limit() {
+    loom::model(models::the_cache_takes_exactly_its_limit);
 }
 
 #[test]
-fn the_overflow_is_reported_once() {
-    loom::model(models::the_overflow_is_reported_once);
+fn the_overflow_warning_is_logged_once() {
+    loom::model(models::the_overflow_warning_is_logged_once);
 }
 
 #[test]
@@ -36,8 +36,8 @@ fn a_histogram_loses_no_sample_and_its_buckets_are_cumulative() {
 }
 
 #[test]
-fn a_missing_context_is_logged_once() {
-    loom::model(models::a_missing_context_is_logged_once);
+fn a_missing_context_is_warned_about_once() {
+    loom::model(models::a_missing_context_is_warned_about_once);
 }
 
 #[test]

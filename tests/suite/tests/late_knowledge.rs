@@ -35,7 +35,7 @@ use suite_tests::{
 use tokio::sync::Notify;
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 use tower_otel_core::{RequestHead, Route, RouteLayer, RouteSlot};
-use tower_otel_propagate::{Format, Trust};
+use tower_otel_propagate::{Propagation, RemoteParent};
 use tower_otel_trace::{SpanHandle, TraceLayer};
 
 async fn ok() -> &'static str {
@@ -499,7 +499,7 @@ async fn the_span_is_in_nobodys_hands_unless_asked_for() {
     }
 }
 
-// ---- Trust ------------------------------------------------------------------------------------
+// ---- RemoteParent ------------------------------------------------------------------------------------
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";
@@ -514,11 +514,11 @@ async fn trusting(server: &Server, who: &str, flags: &str) -> (SpanData, String)
     (server.span().await, onwards)
 }
 
-fn by_who(request: &dyn RequestHead) -> Trust {
+fn by_who(request: &dyn RequestHead) -> RemoteParent {
     match request.headers().get("x-who").map(|who| who.as_bytes()) {
-        Some(b"friend") => Trust::Continue,
-        Some(b"stranger") => Trust::Link,
-        _ => Trust::Ignore,
+        Some(b"friend") => RemoteParent::Continue,
+        Some(b"stranger") => RemoteParent::Link,
+        _ => RemoteParent::Ignore,
     }
 }
 
@@ -527,7 +527,7 @@ async fn the_context_of_each_request_is_continued_linked_or_ignored() {
     let remote_trace = TraceId::from_hex(TRACE).unwrap();
     let remote_span = SpanId::from_hex(PARENT).unwrap();
     for backend in Backend::ALL {
-        let layer = TraceLayer::server().trust(by_who);
+        let layer = TraceLayer::server().remote_parent(by_who);
         let router = Router::new().route("/context", any(context));
         let server = Server::of(backend, Scene::new(), layer, router).await;
         for flags in ["01", "00"] {
@@ -570,8 +570,8 @@ async fn the_baggage_of_a_request_is_continued_with_its_context_and_not_otherwis
     }
     for backend in Backend::ALL {
         let layer = TraceLayer::server()
-            .trust(by_who)
-            .propagator(Format::w3c().reading_baggage());
+            .remote_parent(by_who)
+            .propagator(Propagation::w3c().read_baggage());
         let router = Router::new().route("/", any(carried));
         let server = Server::of(backend, Scene::new(), layer, router).await;
         for (who, known) in [("friend", "7"), ("stranger", ""), ("nobody", "")] {
@@ -592,7 +592,7 @@ async fn a_context_that_is_ignored_is_ignored_inside_of_another_span_too() {
         let layer = |layer| backend.layer(scene.source(), layer);
         let router = Router::new()
             .route("/context", any(context))
-            .layer(layer(TraceLayer::server().trust(by_who)))
+            .layer(layer(TraceLayer::server().remote_parent(by_who)))
             .layer(layer(TraceLayer::server()));
         let server = Server::listen(backend, scene, router).await;
         let parent = format!("traceparent: 00-{TRACE}-{PARENT}-01");
@@ -618,8 +618,8 @@ async fn a_context_that_is_ignored_is_ignored_inside_of_another_span_too() {
 #[tokio::test]
 async fn what_is_no_context_to_the_letter_is_neither_continued_nor_linked() {
     for backend in Backend::ALL {
-        for trust in [Trust::Continue, Trust::Link] {
-            let layer = TraceLayer::server().trust(move |_| trust);
+        for trust in [RemoteParent::Continue, RemoteParent::Link] {
+            let layer = TraceLayer::server().remote_parent(move |_| trust);
             let router = Router::new().route("/", any(ok));
             let server = Server::of(backend, Scene::new(), layer, router).await;
             for header in [

@@ -44,7 +44,7 @@ use tower::{Layer, ServiceExt, service_fn};
 use tower_otel_core::{Hosts, Observe, PeerAddr, RequestHead, observe};
 use tower_otel_metrics::MetricsLayer;
 use tower_otel_prometheus::Prometheus;
-use tower_otel_propagate::{BaggagePolicy, Format, PropagateLayer};
+use tower_otel_propagate::{BaggagePolicy, PropagateLayer, Propagation};
 use tower_otel_semconv::SensitiveKeys;
 use tower_otel_trace::{Recorder, TraceLayer};
 use tracing_subscriber::{
@@ -390,7 +390,7 @@ fn exchange(backend: Backend, ends: Ends, change: fn(TraceLayer) -> TraceLayer) 
         }
     });
     let trace = change(asked_for(TraceLayer::server(), ends));
-    let trace = trace.propagator(Format::w3c().reading_baggage());
+    let trace = trace.propagator(Propagation::w3c().read_baggage());
     let trace = backend.layer(&telling.source, trace);
     let server = observe((trace, telling.counted(MetricsLayer::server))).layer(handler);
 

@@ -1,24 +1,26 @@
-//! The `metrics` facade: whatever recorder the application has installed.
+//! The backend of the `metrics` facade.
 
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Unit};
 
-use super::{Backend, InFlight, Outcome, Sample, SeriesLabels, Wanted};
 use crate::{
-    names::{Metric, Metrics},
+    backend::{
+        InFlightGauge, MetricsBackend, OutcomeInstruments, Sample, SeriesLabels, sealed::Sealed,
+    },
+    names::{Metric, MetricSet},
     naming::{LabelValue, Labels, STATUS},
 };
 
 const METADATA: Metadata<'static> =
     Metadata::new(module_path!(), Level::INFO, Some(module_path!()));
 
-/// Records into the recorder of the `metrics` crate.
+/// Records with the recorder of the [`metrics`] facade. This is the default.
 ///
-/// The recorder is asked for each series when the first exchange of that series ends, and not again
-/// once there is one: install it before the first request is served.
+/// Handles are resolved once per series and then cached: install the recorder before the first
+/// request.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Facade(());
+pub struct FacadeMetrics(());
 
-/// The instruments of one series.
+/// The instruments of one series that record the end of an exchange.
 #[derive(Clone, Debug)]
 pub struct FacadeOutcome {
     requests: Option<Counter>,
@@ -31,17 +33,21 @@ pub struct FacadeOutcome {
 #[derive(Clone, Debug)]
 pub struct FacadeInFlight(Gauge);
 
-impl Backend for Facade {
+impl Sealed for FacadeMetrics {}
+impl Sealed for FacadeOutcome {}
+impl Sealed for FacadeInFlight {}
+
+impl MetricsBackend for FacadeMetrics {
     type Outcome = FacadeOutcome;
     type InFlight = FacadeInFlight;
-    type Instruments = Wanted;
+    type Instruments = MetricSet;
 
     fn is_ready(&self) -> bool {
         has_recorder()
     }
 
-    fn instruments(&self, Wanted(metrics): Wanted) -> Wanted {
-        let Metrics {
+    fn instruments(&self, metrics: MetricSet) -> MetricSet {
+        let MetricSet {
             requests,
             duration,
             in_flight,
@@ -57,15 +63,18 @@ impl Backend for Facade {
             recorder.describe_histogram(name, Some(Unit::Seconds), help);
             let (name, help) = (in_flight.name.clone().into(), in_flight.help.into());
             recorder.describe_gauge(name, Some(Unit::Count), help);
-            for size in sizes.iter().flat_map(|(sent, received)| [sent, received]) {
+            for size in sizes
+                .iter()
+                .flat_map(|(request, response)| [request, response])
+            {
                 let (name, help) = (size.name.clone().into(), size.help.into());
                 recorder.describe_histogram(name, Some(Unit::Bytes), help);
             }
         });
-        Wanted(metrics)
+        metrics
     }
 
-    fn outcome(&self, Wanted(metrics): &Wanted, series: SeriesLabels) -> FacadeOutcome {
+    fn outcome(&self, metrics: &MetricSet, series: SeriesLabels) -> FacadeOutcome {
         let labels = labels(series.shared);
         let mut with_status = labels.clone();
         with_status.extend(series.status.map(|status| Label::new(STATUS, status)));
@@ -85,12 +94,12 @@ impl Backend for Facade {
                 sizes: metrics
                     .sizes
                     .as_ref()
-                    .map(|(sent, received)| (histogram(sent), histogram(received))),
+                    .map(|(request, response)| (histogram(request), histogram(response))),
             }
         })
     }
 
-    fn in_flight(&self, Wanted(metrics): &Wanted, series: SeriesLabels) -> FacadeInFlight {
+    fn in_flight(&self, metrics: &MetricSet, series: SeriesLabels) -> FacadeInFlight {
         let gauge = Key::from_parts(metrics.in_flight.name.clone(), labels(series.shared));
         metrics::with_recorder(|recorder| {
             FacadeInFlight(recorder.register_gauge(&gauge, &METADATA))
@@ -98,16 +107,15 @@ impl Backend for Facade {
     }
 }
 
-/// Whether a recorder is installed here.
+/// Whether a recorder is installed, globally or for this thread.
 ///
-/// One of no size has nothing to count in. The facade's own is of that kind, which it lends where
-/// none is installed; somebody else's, which would count elsewhere, is merely asked again for every
-/// exchange.
+/// Without one the facade uses a recorder of size zero. A user's recorder of size zero is treated in
+/// the same way: its handles are not cached.
 fn has_recorder() -> bool {
     metrics::with_recorder(|recorder| size_of_val(recorder) > 0)
 }
 
-/// Labels as Prometheus spells them.
+/// Converts labels to the spelling of Prometheus.
 fn labels(labels: Labels) -> Vec<Label> {
     let labels = labels.into_iter().map(|(key, value)| {
         let value = match value {
@@ -119,7 +127,7 @@ fn labels(labels: Labels) -> Vec<Label> {
     labels.collect()
 }
 
-impl Outcome for FacadeOutcome {
+impl OutcomeInstruments for FacadeOutcome {
     fn record(&self, sample: Sample) {
         if let Some(requests) = &self.requests {
             requests.increment(1);
@@ -128,18 +136,18 @@ impl Outcome for FacadeOutcome {
         if let (Some(aborted), true) = (&self.aborted, sample.aborted) {
             aborted.increment(1);
         }
-        if let Some((sent, received)) = &self.sizes {
+        if let Some((request, response)) = &self.sizes {
             if let Some(bytes) = sample.sent {
-                sent.record(bytes as f64);
+                request.record(bytes as f64);
             }
             if let Some(bytes) = sample.received {
-                received.record(bytes as f64);
+                response.record(bytes as f64);
             }
         }
     }
 }
 
-impl InFlight for FacadeInFlight {
+impl InFlightGauge for FacadeInFlight {
     fn started(&self) {
         self.0.increment(1.0);
     }

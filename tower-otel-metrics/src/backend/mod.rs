@@ -1,102 +1,79 @@
-//! To whom a metric is told.
+//! The interface between a layer and the library it records with.
 
-mod facade;
+pub(crate) mod facade;
 #[cfg(feature = "opentelemetry")]
-mod opentelemetry;
-
-#[cfg(feature = "opentelemetry")]
-pub use self::opentelemetry::{Otel, OtelInFlight, OtelInstruments, OtelOutcome};
-pub use facade::{Facade, FacadeInFlight, FacadeOutcome};
+pub(crate) mod opentelemetry;
 
 use std::fmt::Debug;
 
-use crate::{names::Metrics, naming::Labels};
+use crate::{names::MetricSet, naming::Labels};
 
-/// Makes instruments. Chosen by value, never by a Cargo feature.
-pub trait Backend: Clone + Debug + sealed::Sealed {
-    /// The instruments an exchange is counted in when it ends.
+/// A library that a [`MetricsLayer`](crate::MetricsLayer) records with. This trait is sealed.
+pub trait MetricsBackend: Clone + Debug + sealed::Sealed {
+    /// The instruments of one series that record the end of an exchange.
     #[doc(hidden)]
-    type Outcome: Outcome;
+    type Outcome: OutcomeInstruments;
     /// The gauge of exchanges that have not ended.
     #[doc(hidden)]
-    type InFlight: InFlight;
+    type InFlight: InFlightGauge;
 
-    /// What is made once for a layer.
+    /// The instruments of a layer.
     #[doc(hidden)]
     type Instruments: Debug;
 
-    /// Whether what is handed out now may be kept.
+    /// Whether handles made now record and can be cached.
     #[doc(hidden)]
     fn is_ready(&self) -> bool;
 
     /// Makes and describes the instruments of a layer, once.
     #[doc(hidden)]
-    fn instruments(&self, metrics: Wanted) -> Self::Instruments;
+    fn instruments(&self, metrics: MetricSet) -> Self::Instruments;
 
-    /// Resolves the instruments an exchange of this series is counted in when it ends.
+    /// Resolves the instruments of a series that record the end of an exchange.
     #[doc(hidden)]
     fn outcome(&self, instruments: &Self::Instruments, series: SeriesLabels) -> Self::Outcome;
 
-    /// Resolves the gauge of this series.
+    /// Resolves the gauge of a series.
     #[doc(hidden)]
     fn in_flight(&self, instruments: &Self::Instruments, series: SeriesLabels) -> Self::InFlight;
 }
 
-/// The metrics a layer is to record.
-#[doc(hidden)]
-#[derive(Clone, Debug)]
-pub struct Wanted(pub(crate) Metrics);
-
 /// The labels of one series.
-#[doc(hidden)]
 #[derive(Clone, Debug)]
 pub struct SeriesLabels {
-    /// Labels of all its instruments.
+    /// The labels of all instruments.
     pub(crate) shared: Labels,
-    /// The one that the counter of requests has besides, and its value.
+    /// The value of the label `status`, which only the request counter has.
     pub(crate) status: Option<String>,
 }
 
-/// Instruments of one series.
-#[doc(hidden)]
-pub trait Outcome: Clone + Debug + sealed::Sealed {
-    /// Counts an exchange.
+/// The instruments of one series that record the end of an exchange.
+pub trait OutcomeInstruments: Clone + Debug + sealed::Sealed {
+    /// Records an exchange.
     fn record(&self, sample: Sample);
 }
 
-/// What one exchange comes to.
-#[doc(hidden)]
+/// The measurements of one exchange.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
     pub(crate) seconds: f64,
-    /// Whether there was a response that did not reach its end.
+    /// Whether there was a response and its body did not complete.
     pub(crate) aborted: bool,
-    /// Bytes of the request's body, where they are known.
+    /// The size of the request body, if known.
     pub(crate) sent: Option<u64>,
-    /// Bytes of the response's body, where there was a response.
+    /// The size of the response body, if there was a response.
     pub(crate) received: Option<u64>,
 }
 
-/// Exchanges that have not ended.
-#[doc(hidden)]
-pub trait InFlight: Clone + Debug + sealed::Sealed {
-    /// One more.
+/// The gauge of exchanges that have not ended.
+pub trait InFlightGauge: Clone + Debug + sealed::Sealed {
+    /// Adds one.
     fn started(&self);
 
-    /// One less.
+    /// Subtracts one.
     fn ended(&self);
 }
 
-mod sealed {
+pub(crate) mod sealed {
     pub trait Sealed {}
-
-    impl Sealed for super::Facade {}
-    impl Sealed for super::FacadeOutcome {}
-    impl Sealed for super::FacadeInFlight {}
-    #[cfg(feature = "opentelemetry")]
-    impl Sealed for super::Otel {}
-    #[cfg(feature = "opentelemetry")]
-    impl Sealed for super::OtelOutcome {}
-    #[cfg(feature = "opentelemetry")]
-    impl Sealed for super::OtelInFlight {}
 }

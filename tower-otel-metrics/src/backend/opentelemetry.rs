@@ -1,4 +1,6 @@
-//! An OpenTelemetry meter.
+//! The backend of the OpenTelemetry API.
+
+use std::sync::Arc;
 
 use opentelemetry::{
     InstrumentationScope, KeyValue,
@@ -6,17 +8,20 @@ use opentelemetry::{
 };
 use tower_otel_semconv::{self as semconv, metric};
 
-use super::{Backend, InFlight, Outcome, Sample, SeriesLabels, Wanted};
 use crate::{
-    names::{Metric, Metrics},
+    backend::{
+        InFlightGauge, MetricsBackend, OutcomeInstruments, Sample, SeriesLabels, sealed::Sealed,
+    },
+    names::{Metric, MetricSet},
     naming::{LabelValue, Labels, STATUS},
 };
 
-/// Records into instruments of an OpenTelemetry meter of its own.
+/// Records with an OpenTelemetry meter. See
+/// [`MetricsLayer::meter_provider`](crate::MetricsLayer::meter_provider).
 ///
-/// Names and attributes are dotted where the conventions have a dot, and numbers are numbers.
+/// Names and attributes are the dotted ones of the conventions. Numbers are integers.
 #[derive(Clone, Debug)]
-pub struct Otel(Meter);
+pub struct OtelMetrics(Meter);
 
 /// The instruments of a layer.
 #[derive(Debug)]
@@ -28,7 +33,7 @@ pub struct OtelInstruments {
     sizes: Option<(Histogram<u64>, Histogram<u64>)>,
 }
 
-/// The instruments of one series, and its attributes.
+/// The instruments that record the end of an exchange, with the attributes of the series.
 #[derive(Clone, Debug)]
 pub struct OtelOutcome {
     requests: Option<(Counter<u64>, Box<[KeyValue]>)>,
@@ -38,14 +43,14 @@ pub struct OtelOutcome {
     attributes: Box<[KeyValue]>,
 }
 
-/// The counter of exchanges that have not ended, and the attributes of its series.
+/// The gauge of exchanges that have not ended, with the attributes of the series.
 #[derive(Clone, Debug)]
 pub struct OtelInFlight {
     in_flight: UpDownCounter<i64>,
-    attributes: std::sync::Arc<[KeyValue]>,
+    attributes: Arc<[KeyValue]>,
 }
 
-impl Otel {
+impl OtelMetrics {
     pub(crate) fn new(provider: &impl MeterProvider) -> Self {
         let scope = InstrumentationScope::builder(env!("CARGO_PKG_NAME"))
             .with_version(env!("CARGO_PKG_VERSION"))
@@ -55,19 +60,23 @@ impl Otel {
     }
 }
 
-impl Backend for Otel {
+impl Sealed for OtelMetrics {}
+impl Sealed for OtelOutcome {}
+impl Sealed for OtelInFlight {}
+
+impl MetricsBackend for OtelMetrics {
     type Outcome = OtelOutcome;
     type InFlight = OtelInFlight;
     type Instruments = OtelInstruments;
 
-    /// A meter goes on counting for whoever reads it.
+    /// Instruments of a meter always record.
     fn is_ready(&self) -> bool {
         true
     }
 
-    fn instruments(&self, Wanted(metrics): Wanted) -> OtelInstruments {
+    fn instruments(&self, metrics: MetricSet) -> OtelInstruments {
         let Self(meter) = self;
-        let Metrics {
+        let MetricSet {
             requests,
             duration,
             in_flight,
@@ -103,7 +112,7 @@ impl Backend for Otel {
                 .with_unit(metric::REQUESTS)
                 .build(),
             aborted: aborted.map(counter),
-            sizes: sizes.map(|(sent, received)| (size(sent), size(received))),
+            sizes: sizes.map(|(request, response)| (size(request), size(response))),
         }
     }
 
@@ -139,7 +148,7 @@ fn attributes(labels: Labels) -> Vec<KeyValue> {
     attributes.collect()
 }
 
-impl Outcome for OtelOutcome {
+impl OutcomeInstruments for OtelOutcome {
     fn record(&self, sample: Sample) {
         if let Some((requests, attributes)) = &self.requests {
             requests.add(1, attributes);
@@ -148,18 +157,18 @@ impl Outcome for OtelOutcome {
         if let (Some(aborted), true) = (&self.aborted, sample.aborted) {
             aborted.add(1, &self.attributes);
         }
-        if let Some((sent, received)) = &self.sizes {
+        if let Some((request, response)) = &self.sizes {
             if let Some(bytes) = sample.sent {
-                sent.record(bytes, &self.attributes);
+                request.record(bytes, &self.attributes);
             }
             if let Some(bytes) = sample.received {
-                received.record(bytes, &self.attributes);
+                response.record(bytes, &self.attributes);
             }
         }
     }
 }
 
-impl InFlight for OtelInFlight {
+impl InFlightGauge for OtelInFlight {
     fn started(&self) {
         self.in_flight.add(1, &self.attributes);
     }

@@ -1,43 +1,37 @@
-//! `baggage`: a list of `key=value;property;..` members that say something about a request to every
-//! service on its way.
-//!
-//! ```
-//! use tower_otel_propagate::w3c::baggage;
-//!
-//! let lines = ["tenant=7;ttl=3", "name=Am%C3%A9lie"];
-//! let members: Vec<_> = baggage::parse(lines.map(str::as_bytes)).collect();
-//! assert_eq!((members[0].key(), members[0].properties()), ("tenant", "ttl=3"));
-//! assert_eq!(members[1].value(), "Amélie");
-//!
-//! let mut list = baggage::Writer::default();
-//! assert!(members.iter().all(|member| list.push(member)));
-//! assert_eq!(list.into_header().as_deref(), Some("tenant=7;ttl=3,name=Am%C3%A9lie"));
-//! ```
+//! The `baggage` header: a list of `key=value;property;..` members with application-defined
+//! properties of the request
+//! ([specification](https://www.w3.org/TR/baggage/#baggage-http-header-format)).
 
 use std::{borrow::Cow, fmt::Write};
 
-/// The members a list can have here
-/// ([specification](https://www.w3.org/TR/baggage/#limits): no fewer).
-pub const MAX_MEMBERS: usize = 64;
+/// The maximum number of members that are read and written. The specification requires at least
+/// this many ([specification](https://www.w3.org/TR/baggage/#limits)).
+pub(crate) const MAX_MEMBERS: usize = 64;
 
-/// The bytes of all members, with the commas between them
-/// ([specification](https://www.w3.org/TR/baggage/#limits): no fewer).
-pub const MAX_BYTES: usize = 8192;
+/// The maximum length in bytes of all members that are read and written, commas included. The
+/// specification requires at least this many
+/// ([specification](https://www.w3.org/TR/baggage/#limits)).
+pub(crate) const MAX_BYTES: usize = 8192;
 
 /// One valid member of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member<'a> {
+pub(crate) struct Member<'a> {
     key: &'a str,
     value: Cow<'a, str>,
     properties: &'a str,
 }
 
 impl<'a> Member<'a> {
-    /// A member of this key and value, which may be any text. `None` if the key is no
-    /// [token](https://www.rfc-editor.org/rfc/rfc7230#section-3.2.6), or what is to be the
-    /// properties are none, separated by `;`
+    /// Creates a member. The value may be any text; properties are separated by `;`.
+    ///
+    /// Returns `None` if the key is not a
+    /// [token](https://www.rfc-editor.org/rfc/rfc7230#section-3.2.6) or a property is malformed
     /// ([specification](https://www.w3.org/TR/baggage/#header-content)).
-    pub fn new(key: &'a str, value: impl Into<Cow<'a, str>>, properties: &'a str) -> Option<Self> {
+    pub(crate) fn new(
+        key: &'a str,
+        value: impl Into<Cow<'a, str>>,
+        properties: &'a str,
+    ) -> Option<Self> {
         let properties = trim(properties);
         let valid = is_token(key)
             && (properties.is_empty() || properties.split(';').all(|one| is_property(trim(one))));
@@ -48,7 +42,7 @@ impl<'a> Member<'a> {
         })
     }
 
-    /// One member as it stands in a header.
+    /// Parses one member of a header value.
     fn parse(member: &'a str) -> Option<Self> {
         let (pair, properties) = match member.split_once(';') {
             Some((pair, properties)) => (pair, properties),
@@ -62,50 +56,52 @@ impl<'a> Member<'a> {
         Self::new(trim(key), decode(value), properties)
     }
 
-    /// The name of the member; capital letters are others than small ones.
-    pub fn key(&self) -> &'a str {
+    /// Returns the key. Keys are case-sensitive.
+    pub(crate) fn key(&self) -> &'a str {
         self.key
     }
 
-    /// The value, decoded. Bytes that were no UTF-8 are U+FFFD.
-    pub fn value(&self) -> &str {
+    /// Returns the decoded value. Bytes that are not UTF-8 are replaced with U+FFFD.
+    pub(crate) fn value(&self) -> &str {
         &self.value
     }
 
-    /// Everything after the first `;`, as it was received.
-    pub fn properties(&self) -> &'a str {
+    /// Returns everything after the first `;`, undecoded.
+    pub(crate) fn properties(&self) -> &'a str {
         self.properties
     }
 }
 
-/// Reads all lines of the header as one list, in its order, up to [`MAX_MEMBERS`] and
-/// [`MAX_BYTES`]. What is beyond, or malformed, is left out as a whole.
-pub fn parse<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> impl Iterator<Item = Member<'a>> {
-    let mut room = Room::default();
+/// Parses all lines of the header as one list and returns its members in order, up to
+/// [`MAX_MEMBERS`] and [`MAX_BYTES`]. Malformed members and members beyond the limits are skipped.
+pub(crate) fn parse<'a>(
+    lines: impl IntoIterator<Item = &'a [u8]>,
+) -> impl Iterator<Item = Member<'a>> {
+    let mut size = ListSize::default();
     lines
         .into_iter()
         .flat_map(|line| line.split(|byte| *byte == b','))
         .filter_map(move |member| {
             let member = trim(std::str::from_utf8(member).ok()?);
-            if !room.has(member.len()) {
+            if !size.allows(member.len()) {
                 return None;
             }
             let parsed = Member::parse(member)?;
-            room.take(member.len());
+            size.add(member.len());
             Some(parsed)
         })
 }
 
-/// Writes members as one header value within the limits.
+/// Builds one header value within the limits.
 #[derive(Clone, Debug, Default)]
-pub struct Writer {
+pub(crate) struct HeaderBuilder {
     header: String,
-    room: Room,
+    size: ListSize,
 }
 
-impl Writer {
-    /// Adds a member at the end. A member that is too much is left out, and the answer is `false`.
-    pub fn push(&mut self, member: &Member<'_>) -> bool {
+impl HeaderBuilder {
+    /// Appends a member. Returns `false` and appends nothing if it exceeds a limit.
+    pub(crate) fn push(&mut self, member: &Member<'_>) -> bool {
         let before = self.header.len();
         if before > 0 {
             self.header.push(',');
@@ -119,30 +115,30 @@ impl Writer {
             self.header.push_str(member.properties);
         }
         let bytes = self.header.len().saturating_sub(start);
-        let fits = self.room.has(bytes);
+        let fits = self.size.allows(bytes);
         if fits {
-            self.room.take(bytes);
+            self.size.add(bytes);
         } else {
             self.header.truncate(before);
         }
         fits
     }
 
-    /// The header value, if it has a member.
-    pub fn into_header(self) -> Option<String> {
+    /// Returns the header value, or `None` if it has no member.
+    pub(crate) fn into_header(self) -> Option<String> {
         Some(self.header).filter(|header| !header.is_empty())
     }
 }
 
-/// What a list has taken of what it may.
+/// The number of members and bytes of a list, compared with the limits.
 #[derive(Clone, Copy, Debug, Default)]
-struct Room {
+struct ListSize {
     members: usize,
     bytes: usize,
 }
 
-impl Room {
-    fn with(self, bytes: usize) -> Self {
+impl ListSize {
+    fn plus(self, bytes: usize) -> Self {
         let comma = usize::from(self.members > 0);
         Self {
             members: self.members.saturating_add(1),
@@ -150,13 +146,13 @@ impl Room {
         }
     }
 
-    fn has(self, bytes: usize) -> bool {
-        let Self { members, bytes } = self.with(bytes);
+    fn allows(self, bytes: usize) -> bool {
+        let Self { members, bytes } = self.plus(bytes);
         members <= MAX_MEMBERS && bytes <= MAX_BYTES
     }
 
-    fn take(&mut self, bytes: usize) {
-        *self = self.with(bytes);
+    fn add(&mut self, bytes: usize) {
+        *self = self.plus(bytes);
     }
 }
 
@@ -180,38 +176,41 @@ fn is_value(text: &str) -> bool {
     text.bytes().all(is_octet)
 }
 
-/// `baggage-octet` of the specification, `%` included.
+/// Whether a byte is a `baggage-octet` of the specification, or `%`.
 fn is_octet(b: u8) -> bool {
     b.is_ascii_graphic() && !b"\",;\\".contains(&b)
 }
 
+/// Decodes percent-encoding.
 fn decode(value: &str) -> Cow<'_, str> {
     if !value.contains('%') {
         return Cow::Borrowed(value);
     }
     let mut bytes = Vec::with_capacity(value.len());
-    let mut rest = value.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
+    let mut remaining = value.as_bytes();
+    while let Some((&first, after)) = remaining.split_first() {
         match after.split_first_chunk().filter(|_| first == b'%') {
             Some((&[high, low], after)) if hex(high, low).is_some() => {
                 bytes.extend(hex(high, low));
-                rest = after;
+                remaining = after;
             }
-            // A percent sign that encodes nothing is one.
+            // A percent sign without two digits after it stands for itself.
             _ => {
                 bytes.push(first);
-                rest = after;
+                remaining = after;
             }
         }
     }
     Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// Parses two hexadecimal digits of either case.
 fn hex(high: u8, low: u8) -> Option<u8> {
     let digit = |b: u8| char::from(b).to_digit(16);
     u8::try_from(digit(high)? * 16 + digit(low)?).ok()
 }
 
+/// Appends a value in percent-encoding.
 fn encode(value: &str, to: &mut String) {
     for byte in value.bytes() {
         if is_octet(byte) && byte != b'%' {
@@ -242,7 +241,7 @@ mod tests {
     }
 
     fn written<'a>(members: impl IntoIterator<Item = Member<'a>>) -> Option<String> {
-        let mut list = Writer::default();
+        let mut list = HeaderBuilder::default();
         for member in members {
             list.push(&member);
         }
@@ -250,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn header_several_lines_are_one_list_in_order() {
+    fn parse_joins_several_lines_in_order() {
         assert_eq!(
             keys(&["b=1, a=2", "", "c=3,,", "b=4"]),
             ["b", "a", "c", "b"]
@@ -258,14 +257,14 @@ mod tests {
     }
 
     #[test]
-    fn member_takes_spaces_around_everything() {
+    fn spaces_and_tabs_around_every_part_are_ignored() {
         let member = one(" \tkey \t=\t value ; p = 1\t; q ").unwrap();
         assert_eq!((member.key(), member.value()), ("key", "value"));
         assert_eq!(member.properties(), "p = 1\t; q");
     }
 
     #[test]
-    fn member_needs_its_equals_sign_and_whole_properties() {
+    fn a_member_without_an_equals_sign_or_with_a_malformed_property_is_skipped() {
         for malformed in [
             "key",
             "=",
@@ -277,13 +276,13 @@ mod tests {
         ] {
             assert_eq!(one(malformed), None, "{malformed}");
         }
-        for fine in ["k=v;", "k=v;p", "k=v;p=", "k=v;p=1;q", "k=v;p=a=b"] {
-            assert!(one(fine).is_some(), "{fine}");
+        for valid in ["k=v;", "k=v;p", "k=v;p=", "k=v;p=1;q", "k=v;p=a=b"] {
+            assert!(one(valid).is_some(), "{valid}");
         }
     }
 
     #[test]
-    fn key_is_a_token_in_its_own_case_and_not_decoded() {
+    fn a_key_is_a_case_sensitive_token_and_not_decoded() {
         assert_eq!(keys(&["Key=1,key=1"]), ["Key", "key"]);
         assert_eq!(one("a%20b=1").unwrap().key(), "a%20b");
         for malformed in ["a b=1", "a(=1", "ä=1", "a/b=1", "a\"=1"] {
@@ -292,13 +291,13 @@ mod tests {
     }
 
     #[test]
-    fn value_may_be_empty_and_hold_equals_signs() {
+    fn a_value_may_be_empty_or_contain_equals_signs() {
         assert_eq!(one("k=").unwrap().value(), "");
         assert_eq!(one("k=a=b==").unwrap().value(), "a=b==");
     }
 
     #[test]
-    fn value_is_made_of_its_own_characters() {
+    fn a_value_contains_only_the_bytes_of_the_specification() {
         for byte in 0..=u8::MAX {
             let header = [b'k', b'=', b'a', byte, b'b'];
             let allowed =
@@ -309,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn value_of_anything_is_encoded_percent_signs_too() {
+    fn a_value_of_any_text_is_percent_encoded() {
         let member = Member::new("k", "ä \"100%\"\\,;\r\n", "").unwrap();
         assert_eq!(
             written([member]).unwrap(),
@@ -318,13 +317,13 @@ mod tests {
     }
 
     #[test]
-    fn decode_replaces_what_is_no_utf8() {
+    fn decode_replaces_invalid_utf8() {
         assert_eq!(one("k=a%FFb").unwrap().value(), "a\u{FFFD}b");
         assert_eq!(one("k=%c3%A4").unwrap().value(), "ä");
     }
 
     #[test]
-    fn decode_keeps_percent_signs_that_encode_nothing() {
+    fn decode_keeps_percent_signs_without_two_digits_after_them() {
         for (header, value) in [
             ("k=%", "%"),
             ("k=%4", "%4"),
@@ -336,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_64_members_and_8192_bytes() {
+    fn the_limits_are_64_members_and_8192_bytes() {
         let numbered = |count: usize| {
             let members: Vec<_> = (0..count).map(|n| format!("k{n:02}=")).collect();
             members.join(",")
@@ -348,16 +347,16 @@ mod tests {
         assert_eq!(one(&full).unwrap().value().len(), MAX_BYTES - 2);
         assert_eq!(one(&format!("{full}v")), None);
         // Commas count, and a small member may still fit after a large one did not.
-        let (half, rest) = ("v".repeat(4000), "v".repeat(4188));
+        let (half, other) = ("v".repeat(4000), "v".repeat(4188));
         assert_eq!(
-            keys(&[&format!("a={half},b={rest},c={rest},d=")]),
+            keys(&[&format!("a={half},b={other},c={other},d=")]),
             ["a", "d"]
         );
-        assert_eq!(keys(&[&format!("a={half},b={}", &rest[1..])]), ["a", "b"]);
+        assert_eq!(keys(&[&format!("a={half},b={}", &other[1..])]), ["a", "b"]);
     }
 
     #[test]
-    fn limits_leave_out_whole_members_when_writing() {
+    fn members_beyond_the_limits_are_not_written() {
         let large = "ä".repeat(3000);
         let members = [("a", "1"), ("b", large.as_str()), ("c", "2")];
         let members = members.map(|(key, value)| Member::new(key, value, "").unwrap());
@@ -371,26 +370,26 @@ mod tests {
     }
 
     #[test]
-    fn duplicates_keep_their_order() {
+    fn duplicate_keys_keep_their_order() {
         let members = parse([&b"k=1,k=2,k=1"[..]]);
         assert_eq!(written(members).unwrap(), "k=1,k=2,k=1");
     }
 
     #[test]
-    fn malformed_members_leave_the_others_alone() {
+    fn malformed_members_are_skipped_alone() {
         assert_eq!(keys(&["a=1,b,c=\"x\",d=2"]), ["a", "d"]);
         let line = b"a=1,b=\xff,c=3";
         assert_eq!(parse([&line[..]]).count(), 2);
     }
 
     #[test]
-    fn nothing_is_no_header() {
+    fn a_list_without_members_has_no_header() {
         assert_eq!(written([]), None);
     }
 
     proptest! {
         #[test]
-        fn any_bytes_are_read_and_what_is_written_is_read_again(
+        fn parse_accepts_any_bytes_and_reads_back_what_was_written(
             lines in proptest::collection::vec(
                 proptest::collection::vec(any::<u8>(), 0..200), 0..4),
         ) {
@@ -402,7 +401,7 @@ mod tests {
         }
 
         #[test]
-        fn any_list_survives(
+        fn any_valid_list_is_read_back_unchanged(
             members in proptest::collection::vec(("[!#-'*+.^-z|~-]{1,8}", ".{0,20}", "(|[a-z]{1,3}(=[!-+]{0,3})?)"), 0..20),
         ) {
             let valid = members.iter().filter_map(|(key, value, properties)| {

@@ -1,24 +1,25 @@
-//! The two headers of [W3C Trace Context, level 2](https://www.w3.org/TR/trace-context-2/), and that
-//! of [W3C Baggage](https://www.w3.org/TR/baggage/), as bytes.
+//! Header names and codecs of [W3C Trace Context, level 2](https://www.w3.org/TR/trace-context-2/)
+//! and [W3C Baggage](https://www.w3.org/TR/baggage/).
 //!
-//! Everything here is a total function: any input has an answer, and the answer to a malformed one
-//! is `None`. Nothing here knows what a request or a current context is;
-//! [`extract`](crate::extract) and [`inject`](crate::inject) do.
+//! The codecs work on bytes and return `None` for malformed input; no input makes them panic. They
+//! do not know requests or the current context: see [`extract`](crate::extract) and
+//! [`inject`](crate::inject).
 
-pub mod baggage;
+pub(crate) mod baggage;
+mod hex;
 pub mod traceparent;
-pub mod tracestate;
+pub(crate) mod tracestate;
 
 use http::HeaderName;
 
-/// The header that names the trace and the caller's span
+/// The header with the trace id and the id of the caller's span
 /// ([specification](https://www.w3.org/TR/trace-context-2/#traceparent-header)).
 pub static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// The header with what each tracing system on the way has to say
+/// The header with one member for each tracing system that has seen the request
 /// ([specification](https://www.w3.org/TR/trace-context-2/#tracestate-header)).
 pub static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
-/// The header with what a request says about itself to every service on its way
+/// The header with application-defined properties of the request
 /// ([specification](https://www.w3.org/TR/baggage/#baggage-http-header-format)).
 pub static BAGGAGE: HeaderName = HeaderName::from_static("baggage");

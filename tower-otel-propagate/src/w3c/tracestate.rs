@@ -1,28 +1,19 @@
-//! `tracestate`: a list of `key=value` members, one for each tracing system the request has met,
-//! newest first.
-//!
-//! ```
-//! use tower_otel_propagate::w3c::tracestate::{self, Member};
-//!
-//! // Two header lines, one list.
-//! let lines = ["congo=t61rcWkgMzE", "rojo=00f067aa0ba902b7,congo@eu=x"];
-//! let mut list = tracestate::parse(lines.map(str::as_bytes)).expect("well-formed lines");
-//!
-//! list.push_front(Member::new("rojo", "1").expect("a valid member"));
-//! assert_eq!(list.to_header(), "rojo=1,congo=t61rcWkgMzE,congo@eu=x");
-//! ```
+//! The `tracestate` header: a list of `key=value` members, one for each tracing system that has seen
+//! the request, newest first
+//! ([specification](https://www.w3.org/TR/trace-context-2/#tracestate-header)).
 
 use std::fmt;
 
-/// The members a list can have ([specification](https://www.w3.org/TR/trace-context-2/#list)).
-pub const MAX_MEMBERS: usize = 32;
+/// The maximum number of members
+/// ([specification](https://www.w3.org/TR/trace-context-2/#list)).
+pub(crate) const MAX_MEMBERS: usize = 32;
 
-/// The characters a span of ours sends at most, commas included. The specification asks for no less
-/// ([specification](https://www.w3.org/TR/trace-context-2/#tracestate-limits)), and every request
-/// we send pays for more.
-pub const MAX_CHARS: usize = 512;
+/// The maximum length in characters, commas included, that is sent with a span of this process. The
+/// specification requires at least this many
+/// ([specification](https://www.w3.org/TR/trace-context-2/#tracestate-limits)).
+pub(crate) const MAX_CHARS: usize = 512;
 
-/// Members longer than this are the first to go when a list is shortened.
+/// Members longer than this are removed first when a list is shortened.
 const LONG_MEMBER: usize = 128;
 
 const MAX_KEY: usize = 256;
@@ -30,30 +21,30 @@ const MAX_VALUE: usize = 256;
 
 /// One valid `key=value` of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Member<'a> {
+pub(crate) struct Member<'a> {
     key: &'a str,
     value: &'a str,
 }
 
 impl<'a> Member<'a> {
-    /// A member, if both halves follow the rules of level 2, else `None`.
+    /// Creates a member. Returns `None` if the key or the value breaks the rules of level 2.
     ///
-    /// A [key](https://www.w3.org/TR/trace-context-2/#key) starts with `a`-`z` or `0`-`9` and has
-    /// up to 255 more of these or of `_-*/@`. A
+    /// A [key](https://www.w3.org/TR/trace-context-2/#key) starts with `a`-`z` or `0`-`9`, followed
+    /// by up to 255 of these or of `_-*/@`. A
     /// [value](https://www.w3.org/TR/trace-context-2/#value) has 1 to 256 printable ASCII
-    /// characters, none of them `,` or `=`, and does not end in a space.
-    pub fn new(key: &'a str, value: &'a str) -> Option<Self> {
+    /// characters except `,` and `=`, and does not end in a space.
+    pub(crate) fn new(key: &'a str, value: &'a str) -> Option<Self> {
         let valid = valid_key(key.as_bytes()) && valid_value(value.as_bytes());
         valid.then_some(Self { key, value })
     }
 
-    /// Whose member it is.
-    pub fn key(&self) -> &'a str {
+    /// Returns the key, which identifies a tracing system.
+    pub(crate) fn key(&self) -> &'a str {
         self.key
     }
 
-    /// What its owner wrote; only the owner knows what it means.
-    pub fn value(&self) -> &'a str {
+    /// Returns the value, opaque to every other tracing system.
+    pub(crate) fn value(&self) -> &'a str {
         self.value
     }
 
@@ -77,26 +68,26 @@ fn valid_value(value: &[u8]) -> bool {
             .all(|b| matches!(b, b' '..=b'~' if !b",=".contains(b)))
 }
 
-/// What a list holds where it holds no member.
-const UNUSED: Member<'static> = Member { key: "", value: "" };
+/// Fills the unused places of a list's array.
+const EMPTY_MEMBER: Member<'static> = Member { key: "", value: "" };
 
 /// Up to [`MAX_MEMBERS`] members in the order of the header. Borrows its text and does not
 /// allocate.
 #[derive(Clone)]
-pub struct List<'a> {
-    slots: [Member<'a>; MAX_MEMBERS],
+pub(crate) struct List<'a> {
+    array: [Member<'a>; MAX_MEMBERS],
     len: usize,
 }
 
-/// Reads all lines of the header as one list. Does not allocate.
+/// Parses all lines of the header as one list. Does not allocate.
 ///
-/// Empty lines and empty members are skipped, spaces and tabs around a member ignored, keys that
-/// occur twice kept.
+/// Empty lines and empty members are skipped, spaces and tabs around a member ignored, duplicate
+/// keys kept.
 ///
-/// Returns `None` if the list is to be discarded: one member is malformed, or there are more than
-/// [`MAX_MEMBERS`]. That says nothing about `traceparent`, which stays as valid as it was
+/// Returns `None` if one member is malformed or there are more than [`MAX_MEMBERS`]: the whole list
+/// is then discarded, and `traceparent` stays valid
 /// ([specification](https://www.w3.org/TR/trace-context-2/#tracestate-header-field-values)).
-pub fn parse<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> Option<List<'a>> {
+pub(crate) fn parse<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> Option<List<'a>> {
     let mut list = List::default();
     for line in lines {
         for member in std::str::from_utf8(line).ok()?.split(',') {
@@ -111,38 +102,39 @@ pub fn parse<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> Option<List<'a>> 
 }
 
 impl<'a> List<'a> {
-    /// The members, newest first.
-    pub fn members(&self) -> &[Member<'a>] {
-        self.slots.get(..self.len).unwrap_or_default()
+    /// Returns the members, newest first.
+    pub(crate) fn members(&self) -> &[Member<'a>] {
+        self.array.get(..self.len).unwrap_or_default()
     }
 
-    /// Puts a member in front, in place of any with the same key. A full list loses its last one
+    /// Inserts a member in front and removes any others with the same key. If the list is full, the
+    /// last member is removed
     /// ([specification](https://www.w3.org/TR/trace-context-2/#mutating-the-tracestate-field)).
-    pub fn push_front(&mut self, member: Member<'a>) {
+    pub(crate) fn push_front(&mut self, member: Member<'a>) {
         while let Some(old) = self.members().iter().position(|m| m.key == member.key) {
             self.remove(old);
         }
         self.len = (self.len + 1).min(MAX_MEMBERS);
-        self.slots
+        self.array
             .get_mut(..self.len)
             .unwrap_or_default()
             .rotate_right(1);
-        let [first, ..] = &mut self.slots;
+        let [first, ..] = &mut self.array;
         *first = member;
     }
 
-    /// Drops whole members until at most `max` characters are left: those of more than 128
-    /// characters first, then any, always from the right
+    /// Removes whole members until at most `max` characters are left: first those of more than 128
+    /// characters, then any, from the right
     /// ([specification](https://www.w3.org/TR/trace-context-2/#tracestate-limits)).
-    pub fn shorten(&mut self, max: usize) {
+    pub(crate) fn shorten(&mut self, max: usize) {
         while self.chars() > max {
             let long = self.members().iter().rposition(|m| m.chars() > LONG_MEMBER);
             self.remove(long.unwrap_or(self.len.saturating_sub(1)));
         }
     }
 
-    /// The list as one header value; empty if the list is, and then not worth sending.
-    pub fn to_header(&self) -> String {
+    /// Returns the list as one header value. The value of an empty list is empty.
+    pub(crate) fn to_header(&self) -> String {
         let mut header = String::with_capacity(self.chars());
         for member in self.members() {
             if !header.is_empty() {
@@ -155,19 +147,20 @@ impl<'a> List<'a> {
         header
     }
 
-    /// Puts a member last, whatever its key; `None` if the list is full.
+    /// Appends a member without checking for duplicate keys. Returns `None` if the list is full.
     pub(crate) fn push(&mut self, member: Member<'a>) -> Option<()> {
-        *self.slots.get_mut(self.len)? = member;
+        *self.array.get_mut(self.len)? = member;
         self.len += 1;
         Some(())
     }
 
+    /// Reverses the order of the members.
     pub(crate) fn reverse(&mut self) {
-        self.slots.get_mut(..self.len).unwrap_or_default().reverse();
+        self.array.get_mut(..self.len).unwrap_or_default().reverse();
     }
 
     fn remove(&mut self, at: usize) {
-        if let Some(tail) = self.slots.get_mut(at..self.len) {
+        if let Some(tail) = self.array.get_mut(at..self.len) {
             tail.rotate_left(1);
             self.len -= 1;
         }
@@ -182,7 +175,7 @@ impl<'a> List<'a> {
 impl Default for List<'_> {
     fn default() -> Self {
         Self {
-            slots: [UNUSED; MAX_MEMBERS],
+            array: [EMPTY_MEMBER; MAX_MEMBERS],
             len: 0,
         }
     }
@@ -205,17 +198,17 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What a receiver of `lines` would send on, if it sent everything.
-    fn read(lines: &[&str]) -> Option<String> {
+    /// Returns the header that a receiver of `lines` sends if it forwards the whole list.
+    fn forwarded(lines: &[&str]) -> Option<String> {
         parse(lines.iter().map(|line| line.as_bytes())).map(|list| list.to_header())
     }
 
     fn accepts(lines: &[&str], expected: &str) {
-        assert_eq!(read(lines).as_deref(), Some(expected), "{lines:?}");
+        assert_eq!(forwarded(lines).as_deref(), Some(expected), "{lines:?}");
     }
 
     fn discards(line: &str) {
-        assert_eq!(read(&[line]), None, "{line:?}");
+        assert_eq!(forwarded(&[line]), None, "{line:?}");
     }
 
     fn numbered(members: usize) -> String {
@@ -224,12 +217,12 @@ mod tests {
     }
 
     #[test]
-    fn members_keep_their_order() {
+    fn parse_keeps_the_order_of_members() {
         accepts(&["foo=1,bar=2,baz=3"], "foo=1,bar=2,baz=3");
     }
 
     #[test]
-    fn several_lines_are_one_list_in_order() {
+    fn parse_joins_several_lines_in_order() {
         accepts(
             &["foo=1,bar=2", "baz=3", "rojo=4"],
             "foo=1,bar=2,baz=3,rojo=4",
@@ -250,15 +243,15 @@ mod tests {
     }
 
     #[test]
-    fn thirty_two_members_are_kept_and_thirty_three_discard_the_list() {
+    fn a_list_of_32_members_is_valid_and_one_of_33_is_discarded() {
         accepts(&[&numbered(32)], &numbered(32));
         accepts(&[&numbered(31), "k32=32"], &numbered(32));
         discards(&numbered(33));
-        assert_eq!(read(&[&numbered(32), "k33=33"]), None);
+        assert_eq!(forwarded(&[&numbered(32), "k33=33"]), None);
     }
 
     #[test]
-    fn keys_of_level_2_have_no_inner_structure() {
+    fn keys_of_level_2_may_have_several_at_signs() {
         let keys = [
             "a",
             "0",
@@ -278,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_key_discards_the_list() {
+    fn an_invalid_key_discards_the_list() {
         let keys = [
             "", "@foo", "_a", "-a", "*a", "/a", "Foo", "fOO", "foo ", "f oo", "f\to", "foo.",
             "foo:", "fo\u{f6}",
@@ -308,13 +301,13 @@ mod tests {
     }
 
     #[test]
-    fn a_space_after_a_value_is_not_part_of_it() {
+    fn spaces_after_a_value_are_ignored() {
         accepts(&["foo=  1  ,bar=2 "], "foo=  1,bar=2");
         assert_eq!(Member::new("foo", "1 "), None);
     }
 
     #[test]
-    fn a_bad_value_discards_the_list() {
+    fn an_invalid_value_discards_the_list() {
         let values = ["", " ", "a=b", "=", "\t1", "a\tb", "\u{7f}", "\0", "\u{fc}"];
         for value in values
             .map(str::to_owned)
@@ -332,18 +325,18 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_text_discard_the_list() {
+    fn invalid_utf8_discards_the_list() {
         assert!(parse([&b"foo=1"[..], b"bar=\xff"]).is_none());
     }
 
     #[test]
-    fn keys_that_occur_twice_are_kept() {
+    fn duplicate_keys_are_kept() {
         accepts(&["foo=1,bar=2,foo=3"], "foo=1,bar=2,foo=3");
         accepts(&["foo=1", "foo=1"], "foo=1,foo=1");
     }
 
     #[test]
-    fn a_pushed_member_goes_first_and_replaces_its_former_self() {
+    fn push_front_replaces_members_with_the_same_key() {
         let mut list = parse([&b"foo=1,own=2,bar=3,own=4"[..]]).unwrap();
         list.push_front(Member::new("own", "5").unwrap());
         assert_eq!(list.to_header(), "own=5,foo=1,bar=3");
@@ -352,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_pushed_as_the_33rd_drops_the_right_most() {
+    fn push_front_to_a_full_list_removes_the_last_member() {
         let full = numbered(32);
         let mut list = parse([full.as_bytes()]).unwrap();
         list.push_front(Member::new("own", "0").unwrap());
@@ -366,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_is_not_shortened() {
+    fn shorten_keeps_a_list_of_exactly_the_limit() {
         let line = format!("a={},b={},c={}", "x".repeat(254), "y".repeat(249), "z");
         assert_eq!(line.len(), MAX_CHARS);
         let mut list = parse([line.as_bytes()]).unwrap();
@@ -375,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn long_members_go_first_from_the_right_then_any_from_the_right() {
+    fn shorten_removes_long_members_from_the_right_then_any_from_the_right() {
         let (long, edge) = ("x".repeat(127), "y".repeat(126));
         let line = format!("a={long},b={edge},c={long},d={edge},e=1");
         for (max, left) in [
@@ -399,27 +392,27 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_have_an_answer(lines: Vec<Vec<u8>>) {
+        fn parse_accepts_any_bytes_without_panicking(lines: Vec<Vec<u8>>) {
             let _ = parse(lines.iter().map(Vec::as_slice));
         }
 
         #[test]
-        fn a_valid_list_is_written_as_it_was_read(line in line()) {
-            prop_assert_eq!(read(&[&line]), Some(line));
+        fn a_valid_list_is_written_unchanged(line in line()) {
+            prop_assert_eq!(forwarded(&[&line]), Some(line));
         }
 
         #[test]
-        fn what_was_shortened_is_short_and_valid(line in line(), max in 0usize..2000) {
+        fn a_shortened_list_is_within_the_limit_and_valid(line in line(), max in 0usize..2000) {
             let mut list = parse([line.as_bytes()]).unwrap();
             list.shorten(max);
             let header = list.to_header();
             prop_assert!(header.len() <= max);
             prop_assert_eq!(header.capacity(), header.len());
-            prop_assert_eq!(read(&[&header]), Some(header));
+            prop_assert_eq!(forwarded(&[&header]), Some(header));
         }
 
         #[test]
-        fn a_pushed_member_is_first_and_alone(line in line(), key in "[a-z]") {
+        fn push_front_puts_the_only_member_of_its_key_first(line in line(), key in "[a-z]") {
             let mut list = parse([line.as_bytes()]).unwrap();
             let own = Member::new(&key, "own").unwrap();
             list.push_front(own);

@@ -7,7 +7,7 @@ use opentelemetry::{
     trace::{SpanKind, Status, TraceContextExt},
 };
 use tower_otel_core::Kind;
-use tower_otel_propagate::Extracted;
+use tower_otel_propagate::ExtractedContext;
 use tower_otel_recorder::{ActiveSpan, AttributeBuffer, Recorder, RecorderTracer, SpanStart};
 use tower_otel_semconv::attribute;
 
@@ -50,7 +50,7 @@ impl SpanBackend for RecorderBackend {
     ) -> RecorderSpan {
         // A remote span needs no context of its own: the context of the new span replaces it.
         let (base, remote, link) = match parent {
-            Parent::Remote(Extracted::Span(remote)) => (None, Some(remote), None),
+            Parent::Remote(ExtractedContext::SpanOnly(remote)) => (None, Some(remote), None),
             parent => {
                 let (base, link) = parent.into_context();
                 (base, None, link)

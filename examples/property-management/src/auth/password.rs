@@ -4,7 +4,7 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use aws_lc_rs::{pbkdf2, rand};
 use tokio::{sync::Semaphore, task, time};
-use tower_otel_propagate::carry::carry;
+use tower_otel_propagate::in_current_context;
 
 use crate::{BoxError, problem::Problem};
 
@@ -70,7 +70,7 @@ impl Passwords {
         let Ok(Ok(turn)) = turn.await else {
             return Err(Problem::unavailable("too many sign in at this time"));
         };
-        let done = task::spawn_blocking(carry(move || {
+        let done = task::spawn_blocking(in_current_context(move || {
             let done = work();
             drop(turn);
             done

@@ -6,7 +6,7 @@ use std::{
 };
 
 use opentelemetry::Context;
-use tower_otel_propagate::carry;
+use tower_otel_propagate::context_to_map;
 use uuid::Uuid;
 
 use super::{Database, DbError, query::Query};
@@ -106,7 +106,7 @@ impl Database {
         subject: &str,
     ) -> Result<String, DbError> {
         let id = Uuid::now_v7().to_string();
-        let context = carry::to_map(&Context::current());
+        let context = context_to_map(&Context::current());
         let context = serde_json::to_string(&context).unwrap_or_default();
         let row = ADD.rows::<()>().bind(id.clone()).bind(kind);
         let row = row.bind(owner.to_owned()).bind(subject.to_owned());

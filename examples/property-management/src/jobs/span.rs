@@ -3,7 +3,7 @@
 use std::{error::Error, time::Duration};
 
 use opentelemetry::{Context, trace::TraceContextExt};
-use tower_otel_propagate::carry;
+use tower_otel_propagate::context_from_map;
 use tracing::{Span, field::Empty};
 
 use crate::db::Job;
@@ -15,7 +15,7 @@ const SAME_TRACE: Duration = Duration::from_secs(60);
 
 /// A consumer's span, by the conventions for messaging.
 pub(super) fn of(kind: &'static str, job: &Job) -> Span {
-    let request = carry::from_map(&job.context, &Context::new());
+    let request = context_from_map(&job.context, &Context::new());
     let is_late = job.age > SAME_TRACE;
     let parent = request.clone().filter(|_| !is_late);
     let span = {

@@ -12,7 +12,7 @@ use opentelemetry_sdk::{
 };
 use suite_tests::scene::{integer, text};
 use tower_otel_core::{Kind, RequestHead, Route};
-use tower_otel_metrics::{MetricsLayer, Names, Otel};
+use tower_otel_metrics::{MetricsLayer, Names, OtelMetrics};
 use tower_otel_prometheus::Prometheus;
 use tower_otel_trace::{Recorder, RecorderBackend, TraceLayer};
 use tracing_subscriber::layer::SubscriberExt;
@@ -30,7 +30,7 @@ pub struct Layers {
         TraceLayer<RecorderBackend>,
     ),
     pub facade: (MetricsLayer, MetricsLayer),
-    pub otel: (MetricsLayer<Otel>, MetricsLayer<Otel>),
+    pub otel: (MetricsLayer<OtelMetrics>, MetricsLayer<OtelMetrics>),
 }
 
 /// Where they tell it.

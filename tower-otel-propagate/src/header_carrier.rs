@@ -1,26 +1,26 @@
-//! A header map as OpenTelemetry's propagators want one.
+//! Adapters from a header map to the carriers of OpenTelemetry's propagators.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::propagation::{Extractor, Injector};
 
-/// Writes into headers what fits there: a propagator's name or value that no header can have is
-/// left out, and so is all that would make the map too large.
-pub(crate) struct Writer<'a>(pub(crate) &'a mut HeaderMap);
+/// Writes headers. Names and values that are invalid in HTTP, and headers beyond the capacity of the
+/// map, are omitted.
+pub(crate) struct HeaderInjector<'a>(pub(crate) &'a mut HeaderMap);
 
-impl Injector for Writer<'_> {
+impl Injector for HeaderInjector<'_> {
     fn set(&mut self, key: &str, value: String) {
         let name = HeaderName::from_bytes(key.as_bytes());
         if let (Ok(name), Ok(value)) = (name, HeaderValue::try_from(value)) {
-            // An error says that the map is full, and nothing has changed.
+            // Fails if the map is full, and then changes nothing.
             let _ = self.0.try_insert(name, value);
         }
     }
 }
 
-/// Reads headers, all lines of each.
-pub(crate) struct Reader<'a>(pub(crate) &'a HeaderMap);
+/// Reads headers, including all lines of a repeated header.
+pub(crate) struct HeaderExtractor<'a>(pub(crate) &'a HeaderMap);
 
-impl Extractor for Reader<'_> {
+impl Extractor for HeaderExtractor<'_> {
     fn get(&self, key: &str) -> Option<&str> {
         self.0.get(key)?.to_str().ok()
     }

@@ -1,4 +1,4 @@
-//! Contexts in other headers than W3C's, from a client to a server.
+//! Propagation from a client to a server with custom propagators and with baggage.
 
 #![allow(
     clippy::unwrap_used,
@@ -24,10 +24,10 @@ use opentelemetry_sdk::trace::SpanData;
 use suite_tests::scene::Scene;
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 use tower_otel_core::Hosts;
-use tower_otel_propagate::{BaggagePolicy, Format, PropagateLayer, Trust};
+use tower_otel_propagate::{BaggagePolicy, PropagateLayer, Propagation, RemoteParent};
 use tower_otel_trace::TraceLayer;
 
-/// Trace and span in one header, as B3 has them.
+/// A propagator with trace id and span id in one header, similar to B3.
 #[derive(Clone, Copy, Debug)]
 struct B3;
 
@@ -56,32 +56,32 @@ impl TextMapPropagator for B3 {
     }
 }
 
-/// A request through a client's layers to a server's; says which headers it had, and what baggage
-/// the server's handler saw.
+/// Sends a request through a client's layers and a server's layer. Returns the names of its headers
+/// and the tenant in the baggage of the server's handler.
 async fn exchange(propagate: PropagateLayer, server: TraceLayer) -> (Vec<String>, Option<String>) {
-    let (headers, mut seen) = tokio::sync::mpsc::unbounded_channel();
+    let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
     let handler = service_fn(move |request: Request<Empty<Bytes>>| {
         let names = request.headers().keys().map(ToString::to_string).collect();
         let tenant = Context::current()
             .baggage()
             .get("tenant")
             .map(ToString::to_string);
-        headers.send((names, tenant)).unwrap();
+        sender.send((names, tenant)).unwrap();
         async { Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())) }
     });
     let client = ServiceBuilder::new()
         .layer(TraceLayer::client())
         .layer(propagate);
-    // Two processes would not share the client's context.
-    let elsewhere = service_fn(move |request| {
+    // Client and server are separate processes: the client's context is not current in the server.
+    let server = service_fn(move |request| {
         let server = server.layer(handler.clone());
         async { server.oneshot(request).with_context(Context::new()).await }
     });
     let request = Request::get("http://inside/").body(Empty::new()).unwrap();
     let cx = Context::current().with_baggage([KeyValue::new("tenant", "7")]);
-    let response = client.service(elsewhere).oneshot(request).with_context(cx);
+    let response = client.service(server).oneshot(request).with_context(cx);
     drop(response.await.unwrap());
-    seen.recv().await.unwrap()
+    receiver.recv().await.unwrap()
 }
 
 fn spans(scene: &Scene) -> (SpanData, SpanData) {
@@ -92,7 +92,7 @@ fn spans(scene: &Scene) -> (SpanData, SpanData) {
 }
 
 #[tokio::test]
-async fn a_propagator_by_value_joins_client_and_server() {
+async fn a_custom_propagator_connects_client_and_server_spans() {
     let scene = Scene::new();
     let (headers, _) = exchange(
         PropagateLayer::new().propagator(B3),
@@ -106,11 +106,13 @@ async fn a_propagator_by_value_joins_client_and_server() {
 }
 
 #[tokio::test]
-async fn a_stranger_is_linked_to_in_any_format() {
+async fn remote_parent_link_works_with_a_custom_propagator() {
     let scene = Scene::new();
     exchange(
         PropagateLayer::new().propagator(B3),
-        TraceLayer::server().propagator(B3).trust(|_| Trust::Link),
+        TraceLayer::server()
+            .propagator(B3)
+            .remote_parent(|_| RemoteParent::Link),
     )
     .await;
     let (client, server) = spans(&scene);
@@ -123,12 +125,12 @@ async fn a_stranger_is_linked_to_in_any_format() {
 }
 
 #[tokio::test]
-async fn baggage_is_sent_and_read_only_when_both_ask() {
+async fn baggage_arrives_only_if_client_and_server_enable_it() {
     let policy = BaggagePolicy::new()
         .keys(["tenant"])
         .hosts(Hosts::new(["inside"]));
     let sending = || PropagateLayer::new().baggage(policy.clone());
-    let reading = || TraceLayer::server().propagator(Format::w3c().reading_baggage());
+    let reading = || TraceLayer::server().propagator(Propagation::w3c().read_baggage());
     let _scene = Scene::new();
 
     let (headers, tenant) = exchange(sending(), reading()).await;
@@ -141,7 +143,7 @@ async fn baggage_is_sent_and_read_only_when_both_ask() {
     let (_, tenant) = exchange(sending(), TraceLayer::server()).await;
     assert_eq!(tenant, None);
 
-    let strangers = reading().trust(|_| Trust::Ignore);
-    let (_, tenant) = exchange(sending(), strangers).await;
-    assert_eq!(tenant, None, "nor of those who are not trusted");
+    let ignoring = reading().remote_parent(|_| RemoteParent::Ignore);
+    let (_, tenant) = exchange(sending(), ignoring).await;
+    assert_eq!(tenant, None, "baggage of an ignored parent");
 }

@@ -1,91 +1,96 @@
-//! The part of `tracestate` that travels beside the span.
+//! Members of `tracestate` that do not fit into OpenTelemetry's [`TraceState`].
 //!
-//! OpenTelemetry's [`TraceState`] is where samplers and exporters look, so a received list belongs
-//! there. But it checks keys by the rules of level 1: one `foo@@bar` and it takes none of the list.
-//! Dropping such members would delete what others wrote, and keeping the whole list only beside the
-//! span would blind the samplers. So `TraceState` gets every member it takes, and if that is not
-//! all of them, the complete list rides in the [`Context`](opentelemetry::Context) as well. When a
-//! request is sent, the two are merged. A list that fits, the usual one, costs nothing extra.
+//! Samplers and exporters read [`TraceState`], so a received list is stored there. But
+//! [`TraceState`] checks keys by the rules of level 1 and rejects the whole list if it has one key
+//! such as `foo@@bar`. Dropping such members would delete the data of other tracing systems. So
+//! [`split`] stores every member that fits in the [`TraceState`], and the complete list in the
+//! [`Context`](opentelemetry::Context) if some do not fit. [`merge`] joins the two when a request is
+//! sent. A list that fits completely costs nothing extra.
 
-use crate::w3c::tracestate::{self, List, MAX_CHARS, Member};
 use opentelemetry::trace::{SpanContext, TraceId, TraceState};
 
-/// A received list that [`TraceState`] could not hold completely.
+use crate::w3c::tracestate::{self, List, MAX_CHARS, Member};
+
+/// A received list that [`TraceState`] cannot store completely.
 ///
-/// A context outlives the span it was extracted with and can be given another trace's span, so the
-/// list knows whose it is. The default one is nobody's.
+/// A context can outlive the span it was extracted with and be given a span of another trace. The
+/// list therefore applies only to spans of its own trace. The default list applies to no trace.
 #[derive(Clone, Debug)]
-pub(crate) struct Carried {
+pub(crate) struct OverflowTraceState {
     trace_id: TraceId,
-    /// All members, as one header value.
+    /// All members as one header value.
     header: String,
-    /// Those that started out in the span's state. A member of `header` missing here was never
-    /// anybody's to remove.
-    held: TraceState,
+    /// The members that were stored in the span's state. Other members of `header` cannot have been
+    /// removed from it.
+    stored: TraceState,
 }
 
-impl Default for Carried {
+impl Default for OverflowTraceState {
     fn default() -> Self {
         Self {
             trace_id: TraceId::INVALID,
             header: String::new(),
-            held: TraceState::NONE,
+            stored: TraceState::NONE,
         }
     }
 }
 
-/// Puts a received list into a [`TraceState`], and into a [`Carried`] if that is too small.
-pub(crate) fn hold(trace_id: TraceId, received: &List<'_>) -> (TraceState, Option<Carried>) {
+/// Stores a received list in a [`TraceState`], and the complete list in an [`OverflowTraceState`] if
+/// some members do not fit.
+pub(crate) fn split(
+    trace_id: TraceId,
+    received: &List<'_>,
+) -> (TraceState, Option<OverflowTraceState>) {
     let members = received.members().iter();
     if let Ok(state) = TraceState::from_key_value(members.clone().map(pair)) {
         return (state, None);
     }
-    // What it holds is its own secret: ask about each member rather than repeat its rules here.
+    // Try each member: the rules of `TraceState` are not public.
     let fitting = members
         .map(pair)
         .filter(|pair| TraceState::from_key_value([*pair]).is_ok());
-    let held = TraceState::from_key_value(fitting).unwrap_or_default();
-    let carried = Carried {
+    let stored = TraceState::from_key_value(fitting).unwrap_or_default();
+    let overflow = OverflowTraceState {
         trace_id,
         header: received.to_header(),
-        held: held.clone(),
+        stored: stored.clone(),
     };
-    (held, Some(carried))
+    (stored, Some(overflow))
 }
 
-/// The header value to send for a span; empty if there is nothing to say.
-pub(crate) fn release(span: &SpanContext, carried: Option<&Carried>) -> String {
+/// Returns the `tracestate` value to send for a span. It is empty if there are no members.
+pub(crate) fn merge(span: &SpanContext, overflow: Option<&OverflowTraceState>) -> String {
     let state = span.trace_state();
-    let carried = carried.filter(|carried| carried.trace_id == span.trace_id());
-    if carried.is_none() && state.into_iter().len() == 0 {
+    let overflow = overflow.filter(|overflow| overflow.trace_id == span.trace_id());
+    if overflow.is_none() && state.into_iter().len() == 0 {
         return String::new();
     }
-    let mut list = match carried {
-        Some(carried) => carried.merge(state),
+    let mut list = match overflow {
+        Some(overflow) => overflow.apply_changes(state),
         None => list(state),
     };
-    // Whoever passes on another's `traceparent` has to pass on its `tracestate` as it is.
+    // A forwarded `traceparent` must keep its `tracestate` unchanged.
     if !span.is_remote() {
         list.shorten(MAX_CHARS);
     }
     list.to_header()
 }
 
-impl Carried {
-    /// The list with everything that happened to the span's state since: what was removed there is
-    /// gone, what was added or changed is in front, all else is where it was.
-    fn merge<'a>(&'a self, state: &'a TraceState) -> List<'a> {
+impl OverflowTraceState {
+    /// Returns the complete list with the changes that were made to the span's state: removed
+    /// members are removed, added and changed members are in front, the others keep their places.
+    fn apply_changes<'a>(&'a self, state: &'a TraceState) -> List<'a> {
         let received = tracestate::parse([self.header.as_bytes()]).unwrap_or_default();
-        if *state == self.held {
+        if *state == self.stored {
             return received;
         }
 
-        // Changes happen in front, so the untouched members are matched from the back.
-        let (held, now) = (list(&self.held), list(state));
+        // Changes are made in front, so the unchanged members are matched from the back.
+        let (stored, now) = (list(&self.stored), list(state));
         let mut now = now.members().iter().rev().copied().peekable();
         let mut merged = List::default();
         for member in received.members().iter().rev() {
-            if !held.members().contains(member) || now.next_if_eq(member).is_some() {
+            if !stored.members().contains(member) || now.next_if_eq(member).is_some() {
                 merged.push(*member);
             }
         }
@@ -95,8 +100,8 @@ impl Carried {
     }
 }
 
-/// The members of a state that are fit to be sent: it takes empty values and unprintable ones,
-/// receivers don't.
+/// Returns the members of a state that are valid in a header. [`TraceState`] also accepts empty and
+/// unprintable values.
 fn list(state: &TraceState) -> List<'_> {
     let mut list = List::default();
     for member in state
@@ -126,14 +131,14 @@ mod tests {
 
     const TRACE: TraceId = TraceId::from_bytes([7; 16]);
 
-    fn held(header: &str) -> (TraceState, Option<Carried>) {
-        hold(TRACE, &tracestate::parse([header.as_bytes()]).unwrap())
+    fn split_header(header: &str) -> (TraceState, Option<OverflowTraceState>) {
+        split(TRACE, &tracestate::parse([header.as_bytes()]).unwrap())
     }
 
-    fn sent(trace: TraceId, state: &TraceState, carried: Option<&Carried>) -> String {
+    fn sent(trace: TraceId, state: &TraceState, overflow: Option<&OverflowTraceState>) -> String {
         let (span, flags) = (SpanId::from(1), TraceFlags::SAMPLED);
         let span = SpanContext::new(trace, span, flags, false, state.clone());
-        release(&span, carried)
+        merge(&span, overflow)
     }
 
     fn state(pairs: &[(&'static str, &'static str)]) -> TraceState {
@@ -141,22 +146,22 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_fits_is_not_carried() {
-        let (state, carried) = held("foo=1,t@s=  2,foo=3");
+    fn a_list_that_fits_has_no_overflow() {
+        let (state, overflow) = split_header("foo=1,t@s=  2,foo=3");
         assert_eq!(state.header(), "foo=1,t@s=  2,foo=3");
-        assert!(carried.is_none());
+        assert!(overflow.is_none());
     }
 
     #[test]
-    fn a_list_with_level_2_keys_is_carried_and_the_state_has_the_rest() {
+    fn a_list_with_level_2_keys_overflows_and_the_state_has_the_other_members() {
         let received = "foo=1,a@@b=2,bar=3,x@=4,tenant@fifteen-chars-x=5";
-        let (state, carried) = held(received);
+        let (state, overflow) = split_header(received);
         assert_eq!(state.header(), "foo=1,bar=3,x@=4");
-        assert_eq!(sent(TRACE, &state, carried.as_ref()), received);
+        assert_eq!(sent(TRACE, &state, overflow.as_ref()), received);
     }
 
     #[test]
-    fn changes_of_the_state_show_in_the_carried_list() {
+    fn changes_of_the_state_appear_in_the_complete_list() {
         let received = "a=1,l@@2=x,b=2,own=3,m@@2=y";
         for (now, expected) in [
             (state(&[("a", "1"), ("b", "2"), ("own", "3")]), received),
@@ -182,49 +187,49 @@ mod tests {
             ),
             (state(&[]), "l@@2=x,m@@2=y"),
         ] {
-            let (_, carried) = held(received);
-            assert_eq!(sent(TRACE, &now, carried.as_ref()), expected);
+            let (_, overflow) = split_header(received);
+            assert_eq!(sent(TRACE, &now, overflow.as_ref()), expected);
         }
     }
 
     #[test]
-    fn an_own_member_added_to_a_full_carried_list_drops_the_right_most() {
+    fn a_member_added_to_a_full_overflowing_list_removes_the_last_member() {
         let members: Vec<_> = (1..=32).map(|n| format!("k@@{n}={n}")).collect();
-        let (state, carried) = held(&members.join(","));
+        let (state, overflow) = split_header(&members.join(","));
         let state = state.insert("own", "0").unwrap();
         let expected = format!("own=0,{}", members[..31].join(","));
-        assert_eq!(sent(TRACE, &state, carried.as_ref()), expected);
+        assert_eq!(sent(TRACE, &state, overflow.as_ref()), expected);
     }
 
     #[test]
-    fn a_list_carried_for_another_trace_is_not_sent() {
-        let (_, carried) = held("l@@2=x");
+    fn the_overflow_of_another_trace_is_not_sent() {
+        let (_, overflow) = split_header("l@@2=x");
         assert_eq!(
-            sent(TraceId::from(1), &TraceState::NONE, carried.as_ref()),
+            sent(TraceId::from(1), &TraceState::NONE, overflow.as_ref()),
             ""
         );
         assert_eq!(
             sent(
                 TraceId::INVALID,
                 &TraceState::NONE,
-                Some(&Carried::default())
+                Some(&OverflowTraceState::default())
             ),
             ""
         );
     }
 
     #[test]
-    fn more_than_512_characters_are_shortened_carried_or_not() {
+    fn a_list_is_shortened_to_512_characters_with_and_without_overflow() {
         let long = "v".repeat(200);
         for key in ["l", "l@@2"] {
-            let (state, carried) = held(&format!("a={long},b={long},{key}={long},z=1"));
-            let header = sent(TRACE, &state, carried.as_ref());
+            let (state, overflow) = split_header(&format!("a={long},b={long},{key}={long},z=1"));
+            let header = sent(TRACE, &state, overflow.as_ref());
             assert_eq!(header, format!("a={long},b={long},z=1"), "{key}");
         }
     }
 
     #[test]
-    fn members_no_receiver_would_accept_are_not_sent() {
+    fn members_that_are_invalid_in_a_header_are_not_sent() {
         let state = state(&[
             ("empty", ""),
             ("a", "1"),
@@ -237,7 +242,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_held_is_released_unchanged(
+        fn merge_restores_the_list_that_was_split(
             members in proptest::collection::vec(
                 "[a-c0-9@][a-c@]{0,4}=[ -+.-<>-~]{0,6}[!-+.-<>-~]",
                 0..=32,
@@ -245,19 +250,19 @@ mod tests {
         ) {
             let header = members.join(",");
             if let Some(list) = tracestate::parse([header.as_bytes()]) {
-                let (state, carried) = hold(TRACE, &list);
-                prop_assert_eq!(sent(TRACE, &state, carried.as_ref()), header);
+                let (state, overflow) = split(TRACE, &list);
+                prop_assert_eq!(sent(TRACE, &state, overflow.as_ref()), header);
             }
         }
 
         #[test]
-        fn any_state_is_released_in_valid_form(
+        fn any_state_is_sent_as_a_valid_list(
             received in proptest::collection::vec("[a-c][a-c@]{0,3}=[1-3]", 0..=32),
             now in proptest::collection::vec(("[a-c]{0,3}", ".{0,3}"), 0..=32),
         ) {
-            let (_, carried) = held(&received.join(","));
+            let (_, overflow) = split_header(&received.join(","));
             if let Ok(state) = TraceState::from_key_value(now) {
-                let header = sent(TRACE, &state, carried.as_ref());
+                let header = sent(TRACE, &state, overflow.as_ref());
                 prop_assert!(tracestate::parse([header.as_bytes()]).is_some(), "{}", header);
             }
         }

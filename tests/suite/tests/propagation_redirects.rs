@@ -1,4 +1,4 @@
-//! Where trace headers go when a server sends a client elsewhere.
+//! Trace headers of requests that a server redirects to another host.
 
 #![allow(
     clippy::unwrap_used,
@@ -28,69 +28,70 @@ use suite_tests::{
 use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_http::follow_redirect::FollowRedirectLayer;
 use tower_otel_core::{Filter, Hosts, observe};
-use tower_otel_propagate::{DontPropagate, PropagateLayer};
+use tower_otel_propagate::{NoPropagation, PropagateLayer};
 use tower_otel_trace::TraceLayer;
 
-/// The headers of each request a server got.
-type Seen = Arc<Mutex<Vec<HeaderMap>>>;
+/// The headers of each request that a server received.
+type ReceivedHeaders = Arc<Mutex<Vec<HeaderMap>>>;
 
-/// Redirects `/` to `there`, and answers everything else.
-async fn server(there: Option<String>) -> (SocketAddr, Seen) {
-    let seen = Seen::default();
+/// A server that redirects `/` to `target` and answers all other requests.
+async fn server(target: Option<String>) -> (SocketAddr, ReceivedHeaders) {
+    let received = ReceivedHeaders::default();
     let address = serve(service_fn({
-        let seen = seen.clone();
+        let received = received.clone();
         move |request: Request<Incoming>| {
-            seen.lock().unwrap().push(request.headers().clone());
+            received.lock().unwrap().push(request.headers().clone());
             let mut response = Response::new(Empty::<Bytes>::new());
-            if let Some(there) = there.as_ref().filter(|_| request.uri().path() == "/") {
+            if let Some(target) = target.as_ref().filter(|_| request.uri().path() == "/") {
                 *response.status_mut() = StatusCode::FOUND;
-                let location = there.parse().unwrap();
+                let location = target.parse().unwrap();
                 response.headers_mut().insert(header::LOCATION, location);
             }
             async { Ok::<_, Infallible>(response) }
         }
     }))
     .await;
-    (address, seen)
+    (address, received)
 }
 
-/// A server of ours that redirects to one of somebody else, under another name.
-struct World {
+/// A server of an allowed host that redirects to a server of another host.
+struct Servers {
     start: String,
-    ours: Seen,
-    theirs: Seen,
+    internal: ReceivedHeaders,
+    other: ReceivedHeaders,
 }
 
-impl World {
+impl Servers {
     async fn new() -> Self {
-        let (theirs, seen_by_them) = server(None).await;
-        let there = format!("http://localhost:{}/there", theirs.port());
-        let (ours, seen_by_us) = server(Some(there)).await;
+        let (other, other_received) = server(None).await;
+        let target = format!("http://localhost:{}/there", other.port());
+        let (internal, internal_received) = server(Some(target)).await;
         Self {
-            start: format!("http://{ours}/"),
-            ours: seen_by_us,
-            theirs: seen_by_them,
+            start: format!("http://{internal}/"),
+            internal: internal_received,
+            other: other_received,
         }
     }
 
-    /// Who has been sent a trace header: for each request to us, and to them.
-    fn told(&self) -> (Vec<bool>, Vec<bool>) {
-        let told = |seen: &Seen| {
-            let seen = seen.lock().unwrap();
-            seen.iter()
+    /// Whether each request to the allowed and to the other host had a `traceparent`.
+    fn had_traceparent(&self) -> (Vec<bool>, Vec<bool>) {
+        let had = |received: &ReceivedHeaders| {
+            let received = received.lock().unwrap();
+            received
+                .iter()
                 .map(|headers| headers.contains_key("traceparent"))
                 .collect()
         };
-        (told(&self.ours), told(&self.theirs))
+        (had(&self.internal), had(&self.other))
     }
 }
 
-fn ours() -> Hosts {
+fn allowed_hosts() -> Hosts {
     Hosts::new(["127.0.0.1"])
 }
 
-fn only_to_us() -> PropagateLayer {
-    PropagateLayer::new().filter(Filter::only_hosts(ours()))
+fn only_to_allowed_hosts() -> PropagateLayer {
+    PropagateLayer::new().filter(Filter::only_hosts(allowed_hosts()))
 }
 
 fn get(url: &str) -> reqwest::Request {
@@ -98,58 +99,58 @@ fn get(url: &str) -> reqwest::Request {
 }
 
 #[tokio::test]
-async fn reqwest_carries_headers_past_the_rule_on_its_own_redirects() {
+async fn redirects_that_reqwest_follows_itself_keep_the_headers_despite_the_filter() {
     let _scene = Scene::new();
-    let world = World::new().await;
+    let servers = Servers::new().await;
     let mut client = ServiceBuilder::new()
         .layer(TraceLayer::client())
-        .layer(only_to_us())
+        .layer(only_to_allowed_hosts())
         .service(reqwest::Client::new());
     let client = client.ready().await.unwrap();
-    let response = within("an answer", client.call(get(&world.start)))
+    let response = within("a response", client.call(get(&servers.start)))
         .await
         .unwrap();
     assert_eq!(response.status(), StatusCode::OK);
-    // What the documentation warns of; should reqwest strip them one day, it can say so.
-    assert_eq!(world.told(), (vec![true], vec![true]));
+    // The documentation warns of this. If reqwest removes them in a later version, update it.
+    assert_eq!(servers.had_traceparent(), (vec![true], vec![true]));
 }
 
 #[tokio::test]
-async fn a_policy_that_asks_for_the_host_stops_in_front_of_the_other() {
+async fn a_redirect_policy_by_host_does_not_follow_to_other_hosts() {
     let _scene = Scene::new();
-    let world = World::new().await;
-    let ours = ours();
-    let inside = Policy::custom(move |attempt| {
+    let servers = Servers::new().await;
+    let allowed = allowed_hosts();
+    let policy = Policy::custom(move |attempt| {
         let host = attempt.url().host_str();
-        if host.is_some_and(|host| ours.contains(host)) {
+        if host.is_some_and(|host| allowed.contains(host)) {
             attempt.follow()
         } else {
             attempt.stop()
         }
     });
-    let client = reqwest::Client::builder().redirect(inside).build().unwrap();
+    let client = reqwest::Client::builder().redirect(policy).build().unwrap();
     let mut client = ServiceBuilder::new()
         .layer(TraceLayer::client())
-        .layer(only_to_us())
+        .layer(only_to_allowed_hosts())
         .service(client);
     let client = client.ready().await.unwrap();
-    let response = within("an answer", client.call(get(&world.start)))
+    let response = within("a response", client.call(get(&servers.start)))
         .await
         .unwrap();
     assert_eq!(response.status(), StatusCode::FOUND);
-    assert_eq!(world.told(), (vec![true], vec![]));
+    assert_eq!(servers.had_traceparent(), (vec![true], vec![]));
 }
 
 #[tokio::test]
-async fn redirects_above_the_layer_are_requests_of_their_own() {
+async fn redirects_followed_outside_the_layer_are_requests_with_their_own_span_and_filter() {
     let scene = Scene::new();
-    let world = World::new().await;
+    let servers = Servers::new().await;
     let client = reqwest::Client::builder().redirect(Policy::none());
     let client = client.build().unwrap();
     let mut client = ServiceBuilder::new()
         .layer(FollowRedirectLayer::new())
         .layer(TraceLayer::client())
-        .layer(only_to_us())
+        .layer(only_to_allowed_hosts())
         .service(service_fn(move |request: Request<reqwest::Body>| {
             let client = client.clone();
             async move {
@@ -157,88 +158,88 @@ async fn redirects_above_the_layer_are_requests_of_their_own() {
                 Ok::<Response<reqwest::Body>, reqwest::Error>(response.into())
             }
         }));
-    let request = Request::get(&world.start).body(reqwest::Body::default());
+    let request = Request::get(&servers.start).body(reqwest::Body::default());
     let client = client.ready().await.unwrap();
-    let response = within("an answer", client.call(request.unwrap()))
+    let response = within("a response", client.call(request.unwrap()))
         .await
         .unwrap();
     assert_eq!(response.status(), StatusCode::OK);
     drop(response);
-    assert_eq!(world.told(), (vec![true], vec![false]));
+    assert_eq!(servers.had_traceparent(), (vec![true], vec![false]));
 
     let spans = scene.spans();
     let urls: Vec<_> = spans
         .iter()
         .filter_map(|span| text(span, "url.full"))
         .collect();
-    assert_eq!(urls.len(), 2, "a span for every hop");
-    assert_eq!(urls[0], world.start);
+    assert_eq!(urls.len(), 2, "one span for each request");
+    assert_eq!(urls[0], servers.start);
     assert!(urls[1].starts_with("http://localhost:"));
     assert!(spans.iter().all(|span| span.span_kind == SpanKind::Client));
 }
 
 #[tokio::test]
-async fn clients_of_hyper_follow_above_the_layer_too() {
+async fn redirects_followed_outside_the_layer_are_filtered_with_hyper_too() {
     let _scene = Scene::new();
-    let world = World::new().await;
+    let servers = Servers::new().await;
     let mut client = ServiceBuilder::new()
         .layer(FollowRedirectLayer::new())
         .layer(TraceLayer::client())
-        .layer(only_to_us())
+        .layer(only_to_allowed_hosts())
         .service(pooled(Http::One));
-    let request = Request::get(&world.start).body(Empty::new());
+    let request = Request::get(&servers.start).body(Empty::new());
     let client = client.ready().await.unwrap();
-    let response = within("an answer", client.call(request.unwrap()))
+    let response = within("a response", client.call(request.unwrap()))
         .await
         .unwrap();
     assert_eq!(response.status(), StatusCode::OK);
-    assert_eq!(world.told(), (vec![true], vec![false]));
+    assert_eq!(servers.had_traceparent(), (vec![true], vec![false]));
 }
 
 #[tokio::test]
-async fn an_opt_out_by_extension_holds_for_the_first_hop_only() {
+async fn no_propagation_applies_only_to_the_first_request_of_a_redirect() {
     let _scene = Scene::new();
-    let world = World::new().await;
+    let servers = Servers::new().await;
     let mut client = ServiceBuilder::new()
         .layer(FollowRedirectLayer::new())
         .layer(TraceLayer::client())
         .layer(PropagateLayer::new())
         .service(pooled(Http::One));
-    let request = Request::get(&world.start).extension(DontPropagate);
+    let request = Request::get(&servers.start).extension(NoPropagation);
     let request = request.body(Empty::new()).unwrap();
     let client = client.ready().await.unwrap();
-    within("an answer", client.call(request)).await.unwrap();
+    within("a response", client.call(request)).await.unwrap();
     // tower-http makes the second request without the extensions of the first.
-    assert_eq!(world.told(), (vec![false], vec![true]));
+    assert_eq!(servers.had_traceparent(), (vec![false], vec![true]));
 }
 
 #[tokio::test]
-async fn a_single_request_of_a_chain_opts_out() {
+async fn no_propagation_excludes_a_single_request_of_a_middleware_client() {
     let scene = Scene::new();
-    let (address, seen) = server(None).await;
+    let (address, received) = server(None).await;
     let client = ClientBuilder::new(reqwest::Client::new())
         .with(observe((TraceLayer::client(), PropagateLayer::new())).into_middleware())
         .build();
     let url = format!("http://{address}/");
-    let silent = client.get(&url).with_extension(DontPropagate).send();
-    within("an answer", silent)
+    let excluded = client.get(&url).with_extension(NoPropagation).send();
+    within("a response", excluded)
         .await
         .unwrap()
         .bytes()
         .await
         .unwrap();
-    within("an answer", client.get(&url).send())
+    within("a response", client.get(&url).send())
         .await
         .unwrap()
         .bytes()
         .await
         .unwrap();
 
-    let seen = seen.lock().unwrap();
-    let told: Vec<_> = seen
+    let received = received.lock().unwrap();
+    let had: Vec<_> = received
         .iter()
         .map(|headers| headers.contains_key("traceparent"))
         .collect();
-    assert_eq!(told, [false, true]);
-    assert_eq!(scene.spans().len(), 2, "it is observed all the same");
+    assert_eq!(had, [false, true]);
+    assert_eq!(scene.spans().len(), 2, "both requests are observed");
 }

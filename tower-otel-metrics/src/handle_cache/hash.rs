@@ -1,16 +1,15 @@
-//! A hash for short keys, seeded anew in every process.
+//! A fast hash for short keys, with random seeds.
 //!
-//! Each step multiplies two seeded words to 128 bits and folds the halves together. It is no
-//! cryptographic hash: its seeds make collisions impractical to aim for, and the table that uses
-//! it bounds what a collision costs, which is why the standard library's SipHash, several times
-//! dearer on a path and a status, is not needed.
+//! Each step multiplies two seeded words to 128 bits and combines the halves. The hash is not
+//! cryptographic. The seeds make it impractical to craft collisions, and the cache bounds the cost of
+//! a collision. SipHash of the standard library takes several times as long for a path and a status.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 /// An odd constant with evenly spread bits: the fraction of the golden ratio.
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// The two secrets of one table.
+/// The two secret seeds of one cache.
 #[derive(Clone, Copy)]
 pub(super) struct Seeds {
     first: u64,
@@ -18,7 +17,7 @@ pub(super) struct Seeds {
 }
 
 impl Seeds {
-    /// Seeds nobody outside this process knows, from where the standard library takes its own.
+    /// Creates seeds from the random state of the standard library.
     pub(super) fn random() -> Self {
         let source = RandomState::new();
         Self {
@@ -29,11 +28,11 @@ impl Seeds {
 }
 
 impl BuildHasher for Seeds {
-    type Hasher = Folding;
+    type Hasher = FoldingHasher;
 
     #[inline]
-    fn build_hasher(&self) -> Folding {
-        Folding {
+    fn build_hasher(&self) -> FoldingHasher {
+        FoldingHasher {
             state: self.first,
             seed: self.second,
         }
@@ -41,12 +40,12 @@ impl BuildHasher for Seeds {
 }
 
 /// The state of one hash.
-pub(super) struct Folding {
+pub(super) struct FoldingHasher {
     state: u64,
     seed: u64,
 }
 
-impl Folding {
+impl FoldingHasher {
     #[inline]
     fn mix(&mut self, low: u64, high: u64) {
         self.state = fold(self.state ^ low, self.seed ^ high).wrapping_add(SPREAD);
@@ -59,17 +58,17 @@ fn fold(a: u64, b: u64) -> u64 {
     product as u64 ^ (product >> 64) as u64
 }
 
-impl Hasher for Folding {
+impl Hasher for FoldingHasher {
     #[inline]
     fn write(&mut self, mut bytes: &[u8]) {
         let len = bytes.len() as u64;
-        while let Some((chunk, rest)) = bytes.split_first_chunk::<16>() {
+        while let Some((chunk, remaining)) = bytes.split_first_chunk::<16>() {
             let chunk = u128::from_le_bytes(*chunk);
             self.mix(chunk as u64, (chunk >> 64) as u64);
-            bytes = rest;
+            bytes = remaining;
         }
-        // Two reads that may overlap see every byte of the rest; the length tells apart what
-        // would look alike.
+        // Two reads that may overlap cover the remaining bytes. The length distinguishes inputs
+        // that would otherwise read alike.
         let (low, high) = match (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
             (Some(low), Some(high)) => (u64::from_le_bytes(*low), u64::from_le_bytes(*high)),
             _ => match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
@@ -132,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_byte_of_every_length_counts() {
+    fn every_byte_and_the_length_change_the_hash() {
         let seeds = Seeds::random();
         let mut seen = HashSet::new();
         for len in 0..70 {
@@ -150,23 +149,23 @@ mod tests {
     }
 
     #[test]
-    fn paths_that_differ_in_one_number_spread_evenly() {
+    fn paths_that_differ_in_a_number_are_spread_evenly() {
         const SLOTS: usize = 1024;
         let seeds = Seeds::random();
         for shift in [0, 32] {
-            let mut taken = vec![0_usize; SLOTS];
+            let mut counts = vec![0_usize; SLOTS];
             for n in 0..SLOTS * 100 {
                 let hash = seeds.hash_one(("GET", format!("/users/{n}"), 200_u16));
-                taken[(hash >> shift) as usize % SLOTS] += 1;
+                counts[(hash >> shift) as usize % SLOTS] += 1;
             }
-            let (least, most) = (taken.iter().min().unwrap(), taken.iter().max().unwrap());
-            // Mean 100, deviation 10: beyond six deviations is no chance.
+            let (least, most) = (counts.iter().min().unwrap(), counts.iter().max().unwrap());
+            // Mean 100, deviation 10: six deviations do not happen by chance.
             assert!(*least > 40 && *most < 160, "{least}..{most} of 100");
         }
     }
 
     #[test]
-    fn two_tables_do_not_hash_alike() {
+    fn two_caches_hash_differently() {
         assert_ne!(Seeds::random().hash_one("/"), Seeds::random().hash_one("/"));
     }
 }

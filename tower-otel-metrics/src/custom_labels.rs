@@ -1,0 +1,82 @@
+//! Labels that the user of a layer adds.
+
+use std::{borrow::Cow, fmt, sync::Arc};
+
+use tower_otel_core::{RequestHead, ResponseHead};
+
+/// The most custom labels a layer can have.
+pub(crate) const MAX_LABELS: usize = 4;
+
+/// The value of a custom label. `None` omits the label.
+pub(crate) type CustomValue = Option<Cow<'static, str>>;
+
+/// One value per custom label, in the order in which the labels were added.
+pub(crate) type CustomValues = [CustomValue; MAX_LABELS];
+
+/// The functions that make the values, in the order in which the labels were added.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CustomLabels(Vec<LabelSource>);
+
+/// Makes the value of a custom label.
+#[derive(Clone)]
+pub(crate) enum LabelSource {
+    Request(RequestFn),
+    Response(ResponseFn),
+}
+
+type RequestFn = Arc<dyn Fn(&dyn RequestHead) -> CustomValue + Send + Sync>;
+type ResponseFn = Arc<dyn Fn(&dyn ResponseHead) -> CustomValue + Send + Sync>;
+
+impl CustomLabels {
+    /// Adds a label. Returns `false` if there are [`MAX_LABELS`] already.
+    pub(crate) fn push(&mut self, source: LabelSource) -> bool {
+        let has_room = self.0.len() < MAX_LABELS;
+        if has_room {
+            self.0.push(source);
+        }
+        has_room
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns the values made from the request, or `None` if no label is made from it.
+    pub(crate) fn request_values(&self, request: &dyn RequestHead) -> Option<CustomValues> {
+        self.values(|source| match source {
+            LabelSource::Request(value) => Some(value(request)),
+            LabelSource::Response(_) => None,
+        })
+    }
+
+    /// Returns the values made from the response, or `None` if no label is made from it.
+    pub(crate) fn response_values(&self, response: &dyn ResponseHead) -> Option<CustomValues> {
+        self.values(|source| match source {
+            LabelSource::Request(_) => None,
+            LabelSource::Response(value) => Some(value(response)),
+        })
+    }
+
+    fn values(&self, make: impl Fn(&LabelSource) -> Option<CustomValue>) -> Option<CustomValues> {
+        let mut values = None;
+        for (index, source) in self.0.iter().enumerate() {
+            if let Some(value) = make(source) {
+                let values = values.get_or_insert_with(CustomValues::default);
+                if let Some(slot) = values.get_mut(index) {
+                    *slot = value;
+                }
+            }
+        }
+        values
+    }
+}
+
+impl fmt::Debug for LabelSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Request(_) => "Request",
+            Self::Response(_) => "Response",
+        })
+    }
+}

@@ -1,0 +1,149 @@
+//! Extraction: from the headers of a request to an OpenTelemetry [`Context`].
+
+use http::{HeaderMap, HeaderValue};
+use opentelemetry::{
+    Context,
+    trace::{SpanContext, TraceContextExt, TraceState},
+};
+
+use crate::{
+    located_headers::LocatedHeaders,
+    overflow_tracestate::{self, OverflowTraceState},
+    w3c::{
+        traceparent::{self, TraceParent},
+        tracestate,
+    },
+};
+
+/// Returns `parent` with the caller's span as the active span, read from the `traceparent` and
+/// `tracestate` headers of a request.
+///
+/// Spans started in the returned context continue the caller's trace. The sampled and random flags
+/// are preserved, and so are all members of `tracestate`, including those that OpenTelemetry's
+/// [`TraceState`] cannot store. A malformed `tracestate` is ignored. Allocates once if there is no
+/// `tracestate`.
+///
+/// Returns `None` if `traceparent` is missing, malformed, or has several lines
+/// ([specification](https://www.w3.org/TR/trace-context-2/#a-traceparent-is-received)). Use
+/// `parent` in this case.
+///
+/// ```
+/// use http::HeaderMap;
+/// use opentelemetry::{Context, trace::TraceContextExt};
+///
+/// let mut headers = HeaderMap::new();
+/// let caller = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+/// headers.insert("traceparent", caller.parse()?);
+///
+/// let cx = tower_otel_propagate::extract(&headers, &Context::new()).expect("a valid header");
+/// assert!(cx.span().span_context().is_remote());
+/// # Ok::<(), http::header::InvalidHeaderValue>(())
+/// ```
+pub fn extract(headers: &HeaderMap, parent: &Context) -> Option<Context> {
+    let remote = RemoteSpan::extract(&LocatedHeaders::new(headers))?;
+    Some(remote.into_context(parent))
+}
+
+/// Returns the caller's span without continuing its trace, for a
+/// [link](opentelemetry::trace::Link).
+///
+/// Members of `tracestate` that [`TraceState`] cannot store are omitted. Returns `None` where
+/// [`extract`] does.
+///
+/// ```
+/// # use http::HeaderMap;
+/// let headers = HeaderMap::new();
+/// assert_eq!(tower_otel_propagate::extract_span_context(&headers), None);
+/// ```
+pub fn extract_span_context(headers: &HeaderMap) -> Option<SpanContext> {
+    Some(RemoteSpan::extract(&LocatedHeaders::new(headers))?.span)
+}
+
+/// The result of an extraction.
+///
+/// Creating a [`Context`] allocates. It is not needed if the caller's span is the only thing to add
+/// to the parent context.
+#[doc(hidden)]
+#[derive(Clone, Debug)]
+pub enum ExtractedContext {
+    /// The caller's span, to be added to the parent context.
+    SpanOnly(SpanContext),
+    /// The parent context with everything that was extracted.
+    Full(Context),
+}
+
+impl ExtractedContext {
+    /// Returns the extracted context. `parent` is the context that was given to the extraction.
+    pub fn into_context(self, parent: &Context) -> Context {
+        match self {
+            Self::SpanOnly(span) => parent.with_remote_span_context(span),
+            Self::Full(context) => context,
+        }
+    }
+}
+
+/// The span of another process, parsed from `traceparent` and `tracestate`.
+pub(crate) struct RemoteSpan {
+    pub(crate) span: SpanContext,
+    overflow: Option<OverflowTraceState>,
+}
+
+impl RemoteSpan {
+    /// Parses the located headers of a request.
+    pub(crate) fn extract(headers: &LocatedHeaders<'_>) -> Option<Self> {
+        let parent = traceparent::parse(headers.traceparent.map(HeaderValue::as_bytes)?)?;
+        Some(Self::new(parent, headers.tracestate()))
+    }
+
+    /// Parses all lines of both headers. Returns `None` unless there is exactly one `traceparent`
+    /// line and it is valid.
+    pub(crate) fn parse<'a>(
+        mut traceparent: impl Iterator<Item = &'a [u8]>,
+        tracestate: impl Iterator<Item = &'a [u8]>,
+    ) -> Option<Self> {
+        let parent = traceparent::parse(traceparent.next()?)?;
+        if traceparent.next().is_some() {
+            return None;
+        }
+        Some(Self::new(parent, tracestate))
+    }
+
+    fn new<'a>(parent: TraceParent, tracestate: impl Iterator<Item = &'a [u8]>) -> Self {
+        let mut tracestate = tracestate.peekable();
+        let list = tracestate
+            .peek()
+            .is_some()
+            .then(|| tracestate::parse(tracestate))
+            .flatten();
+        let (state, overflow) = list.map_or((TraceState::NONE, None), |list| {
+            overflow_tracestate::split(parent.trace_id, &list)
+        });
+        Self {
+            span: parent.into_span_context(state),
+            overflow,
+        }
+    }
+
+    /// Adds the span to the parent context. Does not create a context if the span is all there is
+    /// to add.
+    pub(crate) fn into_extracted(self, parent: &Context) -> ExtractedContext {
+        if self.overflow.is_none() && parent.get::<OverflowTraceState>().is_none() {
+            ExtractedContext::SpanOnly(self.span)
+        } else {
+            ExtractedContext::Full(self.into_context(parent))
+        }
+    }
+
+    /// Returns `parent` with the span as the active span.
+    pub(crate) fn into_context(self, parent: &Context) -> Context {
+        let context = match self.overflow {
+            Some(overflow) => &parent.with_value(overflow),
+            // The parent may have the list of an earlier request of the same trace.
+            None if parent.get::<OverflowTraceState>().is_some() => {
+                &parent.with_value(OverflowTraceState::default())
+            }
+            None => parent,
+        };
+        context.with_remote_span_context(self.span)
+    }
+}

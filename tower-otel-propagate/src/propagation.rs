@@ -1,0 +1,263 @@
+//! The propagation format of a layer.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use opentelemetry::{
+    Context, global,
+    propagation::TextMapPropagator,
+    trace::{SpanContext, TraceContextExt},
+};
+
+use crate::{
+    baggage::extract_baggage,
+    extract::{ExtractedContext, RemoteSpan},
+    header_carrier::{HeaderExtractor, HeaderInjector},
+    inject::inject,
+    located_headers::LocatedHeaders,
+};
+
+/// The headers that a context is written to and read from. Default: W3C Trace Context, by the codec
+/// of this crate.
+///
+/// Any propagator can be used instead: B3, Jaeger, X-Ray, or several of them in a
+/// `TextMapCompositePropagator`.
+///
+/// ```
+/// use opentelemetry_sdk::propagation::TraceContextPropagator;
+/// use tower_otel_propagate::{Propagation, PropagateLayer};
+///
+/// let custom = PropagateLayer::new().propagator(TraceContextPropagator::new());
+/// let global = PropagateLayer::new().propagator(Propagation::global());
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Propagation {
+    format: Format,
+    read_baggage: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+enum Format {
+    #[default]
+    W3c,
+    Global,
+    Custom(Arc<dyn TextMapPropagator + Send + Sync>),
+}
+
+impl Propagation {
+    /// Uses W3C Trace Context, level 2. This is the default.
+    pub const fn w3c() -> Self {
+        Self::new(Format::W3c)
+    }
+
+    /// Uses the global propagator at the time of each request
+    /// (`opentelemetry::global::set_text_map_propagator`). It propagates nothing until it is set.
+    pub const fn global() -> Self {
+        Self::new(Format::Global)
+    }
+
+    const fn new(format: Format) -> Self {
+        Self {
+            format,
+            read_baggage: false,
+        }
+    }
+
+    /// Also reads `baggage`, with [`extract_baggage`]. Default: baggage is not read, because any
+    /// client can send it and any code that reads baggage would use it.
+    #[must_use]
+    pub const fn read_baggage(mut self) -> Self {
+        self.read_baggage = true;
+        self
+    }
+
+    /// Writes the context into the headers.
+    pub(crate) fn inject(&self, cx: &Context, headers: &mut HeaderMap) {
+        match &self.format {
+            Format::W3c => inject(cx, headers),
+            Format::Global => global::get_text_map_propagator(|propagator| {
+                propagator.inject_context(cx, &mut HeaderInjector(headers));
+            }),
+            Format::Custom(propagator) => {
+                propagator.inject_context(cx, &mut HeaderInjector(headers));
+            }
+        }
+    }
+
+    /// Returns what the headers add to `parent`, or `None` if they add nothing. Other propagators
+    /// than W3C do not report whether they add anything, and always return a context.
+    #[doc(hidden)]
+    pub fn extract(
+        &self,
+        headers: &LocatedHeaders<'_>,
+        parent: &Context,
+    ) -> Option<ExtractedContext> {
+        let extractor = HeaderExtractor(headers.headers);
+        let extracted = match &self.format {
+            Format::W3c => RemoteSpan::extract(headers).map(|remote| remote.into_extracted(parent)),
+            Format::Global => Some(ExtractedContext::Full(global::get_text_map_propagator(
+                |propagator| propagator.extract_with_context(parent, &extractor),
+            ))),
+            Format::Custom(propagator) => Some(ExtractedContext::Full(
+                propagator.extract_with_context(parent, &extractor),
+            )),
+        };
+        if self.read_baggage && headers.has_baggage() {
+            let context = extracted.map(|extracted| extracted.into_context(parent));
+            let parent = context.as_ref().unwrap_or(parent);
+            let context = extract_baggage(headers.headers, parent);
+            return Some(ExtractedContext::Full(context));
+        }
+        extracted
+    }
+
+    /// Returns the caller's span, for a [link](opentelemetry::trace::Link).
+    #[doc(hidden)]
+    pub fn extract_span_context(&self, headers: &LocatedHeaders<'_>) -> Option<SpanContext> {
+        if matches!(self.format, Format::W3c) {
+            return Some(RemoteSpan::extract(headers)?.span);
+        }
+        let none = Context::new();
+        let context = self.extract(headers, &none)?.into_context(&none);
+        let span = context.span().span_context().clone();
+        Some(span).filter(SpanContext::is_valid)
+    }
+}
+
+impl<P: TextMapPropagator + Send + Sync + 'static> From<P> for Propagation {
+    fn from(propagator: P) -> Self {
+        Self::new(Format::Custom(Arc::new(propagator)))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use opentelemetry::{
+        baggage::BaggageExt,
+        propagation::{Extractor, Injector, text_map_propagator::FieldIter},
+        trace::{TraceFlags, TraceState},
+    };
+
+    use super::*;
+
+    /// The single-header format of B3, without its optional parts.
+    #[derive(Debug)]
+    struct B3;
+
+    impl TextMapPropagator for B3 {
+        fn inject_context(&self, cx: &Context, injector: &mut dyn Injector) {
+            let span = cx.span().span_context().clone();
+            let value = format!("{}-{}-1", span.trace_id(), span.span_id());
+            injector.set("B3", value);
+            injector.set("not a header", "value".into());
+            injector.set("not-a-value", "a\nb".into());
+        }
+
+        fn extract_with_context(&self, cx: &Context, extractor: &dyn Extractor) -> Context {
+            let parsed = extractor.get("b3").and_then(|value| {
+                let mut parts = value.split('-');
+                let trace = u128::from_str_radix(parts.next()?, 16).ok()?;
+                let span = u64::from_str_radix(parts.next()?, 16).ok()?;
+                Some((trace, span))
+            });
+            let Some((trace, span)) = parsed else {
+                return cx.clone();
+            };
+            cx.with_remote_span_context(SpanContext::new(
+                trace.into(),
+                span.into(),
+                TraceFlags::SAMPLED,
+                true,
+                TraceState::NONE,
+            ))
+        }
+
+        fn fields(&self) -> FieldIter<'_> {
+            FieldIter::new(&[])
+        }
+    }
+
+    fn extract(with: &Propagation, headers: &HeaderMap, parent: &Context) -> Option<Context> {
+        let extracted = with.extract(&LocatedHeaders::new(headers), parent)?;
+        Some(extracted.into_context(parent))
+    }
+
+    fn extract_span_context(with: &Propagation, headers: &HeaderMap) -> Option<SpanContext> {
+        with.extract_span_context(&LocatedHeaders::new(headers))
+    }
+
+    fn span() -> Context {
+        Context::new().with_remote_span_context(SpanContext::new(
+            1.into(),
+            2.into(),
+            TraceFlags::SAMPLED,
+            true,
+            TraceState::NONE,
+        ))
+    }
+
+    fn span_context(cx: &Context) -> SpanContext {
+        cx.span().span_context().clone()
+    }
+
+    #[test]
+    fn a_custom_propagator_replaces_the_headers_of_w3c() {
+        let b3 = Propagation::from(B3);
+        let mut headers = HeaderMap::new();
+        b3.inject(&span(), &mut headers);
+        assert_eq!(
+            headers["b3"],
+            "00000000000000000000000000000001-0000000000000002-1"
+        );
+        assert_eq!(headers.len(), 1, "invalid names and values are omitted");
+
+        let extracted = extract(&b3, &headers, &Context::new()).unwrap();
+        assert_eq!(span_context(&extracted), span_context(&span()));
+        assert_eq!(
+            extract_span_context(&b3, &headers),
+            Some(span_context(&span()))
+        );
+        assert_eq!(extract_span_context(&Propagation::w3c(), &headers), None);
+        assert_eq!(extract_span_context(&b3, &HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn a_custom_propagator_without_its_header_keeps_the_parent() {
+        let extracted = extract(&Propagation::from(B3), &HeaderMap::new(), &span());
+        assert_eq!(span_context(&extracted.unwrap()), span_context(&span()));
+        assert!(extract(&Propagation::w3c(), &HeaderMap::new(), &span()).is_none());
+    }
+
+    #[test]
+    fn the_global_propagator_is_looked_up_for_every_request() {
+        let (propagation, mut headers) = (Propagation::global(), HeaderMap::new());
+        propagation.inject(&span(), &mut headers);
+        assert!(headers.is_empty(), "none is set");
+
+        global::set_text_map_propagator(B3);
+        propagation.inject(&span(), &mut headers);
+        assert!(headers.contains_key("b3"));
+        assert_eq!(
+            extract_span_context(&propagation, &headers),
+            Some(span_context(&span()))
+        );
+    }
+
+    #[test]
+    fn baggage_is_read_if_enabled_with_and_without_a_span() {
+        let mut headers = HeaderMap::new();
+        headers.insert("baggage", "tenant=7".parse().unwrap());
+        assert!(extract(&Propagation::w3c(), &headers, &Context::new()).is_none());
+
+        let reading = Propagation::w3c().read_baggage();
+        let alone = extract(&reading, &headers, &span()).unwrap();
+        assert_eq!(alone.baggage().get("tenant").unwrap().as_str(), "7");
+        assert_eq!(span_context(&alone), span_context(&span()));
+
+        inject(&span(), &mut headers);
+        let both = extract(&reading, &headers, &Context::new()).unwrap();
+        assert_eq!(both.baggage().get("tenant").unwrap().as_str(), "7");
+        assert_eq!(span_context(&both), span_context(&span()));
+    }
+}

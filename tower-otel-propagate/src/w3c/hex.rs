@@ -1,0 +1,140 @@
+//! Lower-case hexadecimal digits, several at a time in the bytes of one integer.
+
+/// Parses eight lower-case hexadecimal digits. Returns `None` if any byte is not one.
+#[inline]
+pub(super) fn parse8(text: &[u8; 8]) -> Option<u32> {
+    let ascii = u64::from_be_bytes(*text);
+    // No byte is above 0x7f from here on, so none of the additions carries into the next byte.
+    if ascii & every(0x80) != 0 {
+        return None;
+    }
+    // Sets bit 7 of each byte that is not a digit: `0`..=`9` become 0..=9 and stay below 0x80.
+    let not_digit = (ascii ^ every(b'0')) + every(0x80 - 10);
+    // Sets bit 7 of each byte that is not a letter: `a`..=`f` become 1..=6 and stay below 0x80. The
+    // second sum stays below 0x80 only for 0.
+    let letter = ascii ^ every(b'a' - 1);
+    let not_letter = (letter + every(0x80 - 7)) | !(letter + every(0x7f));
+    if not_digit & not_letter & every(0x80) != 0 {
+        return None;
+    }
+    // Bit 6 is set in letters only, which count from 10.
+    let nibbles = (ascii & every(0x0f)) + 9 * (ascii >> 6 & every(1));
+    let bytes = (nibbles | nibbles >> 4) & 0x00ff_00ff_00ff_00ff;
+    let pairs = (bytes | bytes >> 8) & 0x0000_ffff_0000_ffff;
+    Some((pairs | pairs >> 16) as u32)
+}
+
+/// Parses sixteen lower-case hexadecimal digits.
+#[inline]
+pub(super) fn parse16(text: &[u8; 16]) -> Option<u64> {
+    let (high, low) = text.split_first_chunk::<8>()?;
+    let low = low.first_chunk::<8>()?;
+    Some(u64::from(parse8(high)?) << 32 | u64::from(parse8(low)?))
+}
+
+/// Parses two lower-case hexadecimal digits.
+#[inline]
+pub(super) fn parse2(high: u8, low: u8) -> Option<u8> {
+    let nibble = |digit| match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    };
+    Some(nibble(high)? << 4 | nibble(low)?)
+}
+
+/// Returns a number as sixteen lower-case hexadecimal digits.
+pub(super) fn write16(value: u64) -> [u8; 16] {
+    // Move the digits apart until each has a byte to itself.
+    let mut nibbles = u128::from(value);
+    nibbles = (nibbles | nibbles << 32) & 0x0000_0000_ffff_ffff_0000_0000_ffff_ffff;
+    nibbles = (nibbles | nibbles << 16) & 0x0000_ffff_0000_ffff_0000_ffff_0000_ffff;
+    nibbles = (nibbles | nibbles << 8) & 0x00ff_00ff_00ff_00ff_00ff_00ff_00ff_00ff;
+    nibbles = (nibbles | nibbles << 4) & 0x0f0f_0f0f_0f0f_0f0f_0f0f_0f0f_0f0f_0f0f;
+    // Adding six carries the digits above 9 into the high nibble: 1 where a letter is needed.
+    let letters = (nibbles + every_of_16(6)) >> 4 & every_of_16(1);
+    let ascii = nibbles + every_of_16(b'0') + letters * u128::from(b'a' - b'0' - 10);
+    ascii.to_be_bytes()
+}
+
+const fn every(byte: u8) -> u64 {
+    u64::from_be_bytes([byte; 8])
+}
+
+const fn every_of_16(byte: u8) -> u128 {
+    u128::from_be_bytes([byte; 16])
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Parses digit by digit.
+    fn plain(text: &[u8]) -> Option<u64> {
+        text.iter().try_fold(0, |value, byte| {
+            let digit = b"0123456789abcdef".iter().position(|d| d == byte)?;
+            Some(value << 4 | digit as u64)
+        })
+    }
+
+    #[test]
+    fn every_byte_at_every_position_parses_as_digit_by_digit() {
+        for at in 0..8 {
+            for byte in 0..=u8::MAX {
+                // The smallest and largest digit and letter, in case a carry reaches a neighbour.
+                for other in *b"09af" {
+                    let mut text = [other; 8];
+                    text[at] = byte;
+                    let parsed = parse8(&text).map(u64::from);
+                    assert_eq!(parsed, plain(&text), "{text:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_pair_of_bytes_at_neighbouring_positions_parses_as_digit_by_digit() {
+        for at in 0..7 {
+            for (first, second) in (0..=u8::MAX).flat_map(|a| (0..=u8::MAX).map(move |b| (a, b))) {
+                let mut text = *b"5c5c5c5c";
+                text[at..at + 2].copy_from_slice(&[first, second]);
+                let parsed = parse8(&text).map(u64::from);
+                assert_eq!(parsed, plain(&text), "{text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_pair_of_bytes_parses_as_digit_by_digit() {
+        for (high, low) in (0..=u8::MAX).flat_map(|a| (0..=u8::MAX).map(move |b| (a, b))) {
+            assert_eq!(parse2(high, low).map(u64::from), plain(&[high, low]));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_eight_bytes_parse_as_digit_by_digit(text: [u8; 8]) {
+            prop_assert_eq!(parse8(&text).map(u64::from), plain(&text));
+        }
+
+        #[test]
+        fn sixteen_bytes_are_the_number_they_spell_or_nothing(
+            mut text in any::<u64>().prop_map(write16),
+            at in 0..16_usize,
+            byte in prop_oneof![any::<u8>(), Just(b'f'), Just(b'g'), Just(b'/'), Just(b':'), Just(b'`')],
+        ) {
+            text[at] = byte;
+            let lower = !text.iter().any(u8::is_ascii_uppercase);
+            let spelt = std::str::from_utf8(&text).ok().filter(|text| lower && !text.starts_with('+'));
+            prop_assert_eq!(parse16(&text), spelt.and_then(|text| u64::from_str_radix(text, 16).ok()));
+        }
+
+        #[test]
+        fn sixteen_digits_are_written_with_leading_zeros(value: u64) {
+            prop_assert_eq!(write16(value).to_vec(), format!("{value:016x}").into_bytes());
+        }
+    }
+}
