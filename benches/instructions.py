@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compares what the bench `instructions` counted with the values that are kept, or renews them.
+"""Compares the counts of the bench `instructions` with a file, or rewrites the file.
 
     cargo bench .. -- --output-format=json | instructions.py {check,renew} instructions.txt
 """
@@ -11,7 +11,7 @@ TOLERANCE = 0.02
 
 
 def counted(lines):
-    """Instructions of a hundred calls, by name."""
+    """Returns the instructions of a hundred calls, by name."""
     counts = {}
     for line in lines:
         if line.startswith("{"):
@@ -26,24 +26,24 @@ def main():
     verb, path = sys.argv[1:]
     counts = counted(sys.stdin)
     if not counts:
-        sys.exit("nothing was counted")
+        sys.exit("error: the input contains no counts")
     if verb == "renew":
-        with open(path, "w") as kept:
-            kept.writelines(f"{name} {count}\n" for name, count in sorted(counts.items()))
+        with open(path, "w") as file:
+            file.writelines(f"{name} {count}\n" for name, count in sorted(counts.items()))
         return
-    with open(path) as kept:
-        expected = {name: int(count) for name, count in map(str.split, kept)}
+    with open(path) as file:
+        expected = {name: int(count) for name, count in map(str.split, file)}
     wrong = sorted(set(expected) ^ set(counts))
     for name in wrong:
-        print(f"{name}: is not in both, what was counted and what is kept")
+        print(f"{name}: is only in one of the counts and the file")
     for name in sorted(set(expected) & set(counts)):
         change = counts[name] / expected[name] - 1
         print(f"{name}: {counts[name]} instructions, {change:+.2%}")
-        # A gain is to be kept as well, or it is lost unnoticed.
+        # A lower count fails too, so that the file is renewed and the gain is not lost again.
         if abs(change) > TOLERANCE:
             wrong.append(name)
     if wrong:
-        sys.exit(f"changed: {', '.join(wrong)}; if that is meant, bash .ci/run renew_instructions")
+        sys.exit(f"error: changed: {', '.join(wrong)}; if the change is meant, run .ci/run renew_instructions")
 
 
 main()

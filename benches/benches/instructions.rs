@@ -1,11 +1,11 @@
-//! How many instructions one exchange takes, counted by callgrind: the same on every run, so that a
-//! regression shows without a quiet machine.
+//! Instructions of an exchange, counted by callgrind. The count is the same on every run, so a regression
+//! shows on a busy machine.
 //!
-//! `bash .ci/run instructions` compares with `instructions.txt`;
-//! `bash .ci/run renew_instructions` renews it.
+//! `.ci/run instructions` compares the counts with `instructions.txt`; `.ci/run renew_instructions`
+//! rewrites that file.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
-// What the macros expand to.
+// The macros expand to qualified paths.
 #![allow(unused_qualifications)]
 
 use std::hint::black_box;
@@ -15,46 +15,46 @@ use http::HeaderMap;
 use opentelemetry::Context;
 use tower_otel_benches::{
     app,
-    arms::{Arm, watch},
+    arms::{Arm, instrument},
     client_arms,
     exchange::{InProcess, Subject},
-    signals::Discarded,
+    signals::DiscardingSignals,
 };
 
-/// How many exchanges are counted together.
+/// The number of exchanges in a measured run.
 const EXCHANGES: usize = 100;
 
-type Prepared = Box<dyn FnOnce()>;
+type PreparedRun = Box<dyn FnOnce()>;
 
-/// After some exchanges, so that tables are filled and paths that are taken once have been.
-fn warm(subject: Box<dyn Subject>) -> Prepared {
-    // It outlives what is counted: else its end would be counted with it.
+/// Prepares a run flush some exchanges, which fill the tables and run the code of first use.
+fn warm(subject: Box<dyn Subject>) -> PreparedRun {
+    // Leaked, so that its drop is not counted.
     let subject = Box::leak(subject);
     for _ in 0..3 {
         subject.prepare(0, EXCHANGES)();
-        subject.settle();
+        subject.flush();
     }
     subject.prepare(0, EXCHANGES)
 }
 
-fn server(text: &str) -> Prepared {
+fn server(text: &str) -> PreparedRun {
     let arm = Arm::parse(text);
-    let signals = Discarded::new(arm.sampling);
+    let signals = DiscardingSignals::new(arm.sampling);
     let visitor = InProcess {
         routes: arm.routes,
-        after: signals.flush(),
+        flush: signals.flush(),
     };
     let app = app::with_routes(arm.routes);
-    warm(watch(arm.name, app, &signals, visitor))
+    warm(instrument(arm.name, app, &signals, visitor))
 }
 
-fn client(name: &str) -> Prepared {
-    // Kept for the life of the process, as a handler's span that does not end.
-    std::mem::forget(client_arms::current());
-    warm(client_arms::watch(name, &Discarded::new(100)))
+fn client(name: &str) -> PreparedRun {
+    // Leaked, so that the parent span stays current.
+    std::mem::forget(client_arms::attach_parent_span());
+    warm(client_arms::instrument(name, &DiscardingSignals::new(100)))
 }
 
-/// A hundred of them, on headers with room.
+/// Creates a hundred header maps of requests.
 fn headers() -> Vec<HeaderMap> {
     (0..EXCHANGES)
         .map(|_| app::request("/").headers().clone())
@@ -82,7 +82,7 @@ fn headers() -> Vec<HeaderMap> {
 #[bench::client_direct_inject(args = ("client direct + inject",), setup = client)]
 #[bench::client_record_inject(args = ("client record + inject",), setup = client)]
 #[bench::client_tracing_inject(args = ("client tracing + inject",), setup = client)]
-fn exchanges(run: Prepared) {
+fn exchanges(run: PreparedRun) {
     run();
 }
 

@@ -1,32 +1,32 @@
-//! What each layer costs in process, over a layer that does nothing.
+//! The cost of each layer in process, over a no-op layer.
 //!
 //! `cargo bench -p tower-otel-benches --bench layers [-- --quick] [-- --markdown]`
 //!
-//! Fails with 1 if the budget is not met, with 2 if the machine was too restless to tell.
+//! Exit code 1: the budget is exceeded. 2: the measurement is too noisy.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::convert::Infallible;
 
-use allocation_tests::Counting;
+use allocation_tests::CountingAllocator;
 use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response};
 use tower::{BoxError, Service};
 use tower_otel_benches::{
     app,
-    arms::{Arm, Visitor, watch},
+    arms::{Arm, Visitor, instrument},
     client_arms,
-    drive::{self, Case, Effort, Outcome, flag},
     exchange::{Exchanges, InProcess, Subject, exchange, turn},
     report::Table,
-    signals::Discarded,
+    signals::DiscardingSignals,
+    workers::{self, Case, CaseResult, Effort, flag},
 };
 
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
-/// A case, and what it may cost: nanoseconds, allocations.
+/// A case and its limits: nanoseconds and allocations.
 struct Line(Case, Option<f64>, Option<f64>);
 
 const fn line(arm: &'static str, baseline: &'static str) -> Line {
@@ -53,8 +53,8 @@ impl Line {
     }
 }
 
-/// Lines that are measured side by side. Each group has a control of its own, and is done before the
-/// next begins: what needs two processors, or all of a cache, is not to disturb the rest.
+/// Groups of cases that are measured together. The groups run one flush another and each has a control,
+/// because cases with two threads or many routes disturb the others.
 const GROUPS: &[(&str, &[Line])] = &[
     (
         "Spans",
@@ -134,34 +134,34 @@ const GROUPS: &[(&str, &[Line])] = &[
     ),
 ];
 
-/// Routes and statuses that make a hundred thousand series.
+/// Routes and status codes for a hundred thousand series.
 const ROUTES: usize = 10_000;
 const STATUSES: usize = 10;
 
 fn subject(text: &str) -> Box<dyn Subject> {
     if let Some(name) = text.strip_suffix(", 100 000 series") {
-        return among_many_series(name);
+        return with_many_series(name);
     }
     let arm = Arm::parse(text);
-    let signals = Discarded::new(arm.sampling);
+    let signals = DiscardingSignals::new(arm.sampling);
     if matches!(arm.name, "call" | "call again" | "inject") || arm.name.starts_with("client ") {
-        return client_arms::watch(arm.name, &signals);
+        return client_arms::instrument(arm.name, &signals);
     }
     let visitor = InProcess {
         routes: arm.routes,
-        after: signals.flush(),
+        flush: signals.flush(),
     };
-    let subject = watch(arm.name, app::with_routes(arm.routes), &signals, visitor);
-    // All routes have been there once.
+    let subject = instrument(arm.name, app::with_routes(arm.routes), &signals, visitor);
+    // Each route has been requested before the measurement.
     turn(&*subject, 2 * arm.routes);
     subject
 }
 
-/// One route is asked for, and the series of all others live.
-fn among_many_series(name: &str) -> Box<dyn Subject> {
-    struct Filled;
+/// One route is requested, while the table contains the series of all routes.
+fn with_many_series(name: &str) -> Box<dyn Subject> {
+    struct FillSeries;
 
-    impl Visitor for Filled {
+    impl Visitor for FillSeries {
         type Output = Box<dyn Subject>;
 
         fn visit<S, B>(self, service: S) -> Self::Output
@@ -186,51 +186,51 @@ fn among_many_series(name: &str) -> Box<dyn Subject> {
         }
     }
 
-    watch(
+    instrument(
         name,
         app::with_any_status(ROUTES),
-        &Discarded::new(100),
-        Filled,
+        &DiscardingSignals::new(100),
+        FillSeries,
     )
 }
 
 fn main() {
-    if let Some(arm) = drive::arm() {
-        let _current = client_arms::current();
-        // A page of a hundred thousand series is not to be read.
-        return drive::work(&*subject(&arm), || 0);
+    if let Some(arm) = workers::worker_arm() {
+        let _current = client_arms::attach_parent_span();
+        // Samples are not counted, because reading 100,000 series takes too long.
+        return workers::run_worker(&*subject(&arm), || 0);
     }
     let effort = Effort {
         launches: if flag("--quick") { 2 } else { 4 },
         rounds: if flag("--quick") { 20 } else { 50 },
         exchanges: 2048,
     };
-    let (mut quiet, mut kept) = (true, true);
+    let (mut quiet, mut within_budget) = (true, true);
     for (name, lines) in GROUPS {
         let cases: Vec<Case> = lines.iter().map(|line| line.0).collect();
-        let outcomes = drive::measure(&cases, effort);
+        let results = workers::measure(&cases, effort);
         println!("\n{name}\n");
-        kept &= report(&outcomes, lines);
-        let counts = outcomes
+        within_budget &= report(&results, lines);
+        let group_is_quiet = results
             .iter()
-            .any(|outcome| outcome.case.arm.ends_with(" again") && outcome.is_quiet());
-        if !counts {
-            println!("\nTimes do not count: the same thing, measured twice, differs.");
+            .any(|result| result.case.arm.ends_with(" again") && result.is_quiet());
+        if !group_is_quiet {
+            println!("\nThe times are unreliable: two measurements of the control differ.");
         }
-        quiet &= counts;
+        quiet &= group_is_quiet;
     }
-    if !kept {
-        println!("\nThe budget is not met.");
+    if !within_budget {
+        println!("\nThe budget is exceeded.");
     }
-    std::process::exit(match (quiet, kept) {
+    std::process::exit(match (quiet, within_budget) {
         (false, _) => 2,
         (true, false) => 1,
         (true, true) => 0,
     });
 }
 
-/// Prints a group, and says whether it is within its budget.
-fn report(outcomes: &[Outcome], lines: &[Line]) -> bool {
+/// Prints a group; returns whether it is within the budget.
+fn report(results: &[CaseResult], lines: &[Line]) -> bool {
     let mut table = Table::new([
         "in process",
         "over",
@@ -241,21 +241,21 @@ fn report(outcomes: &[Outcome], lines: &[Line]) -> bool {
         "spans",
         "",
     ]);
-    let mut kept = true;
-    for (outcome, Line(case, nanos, allocations)) in outcomes.iter().zip(lines) {
-        let met = nanos.is_none_or(|limit| outcome.nanos.high <= limit)
-            && allocations.is_none_or(|limit| outcome.allocations <= limit + 0.1);
+    let mut within_budget = true;
+    for (result, Line(case, nanos, allocations)) in results.iter().zip(lines) {
+        let met = nanos.is_none_or(|limit| result.nanos.high <= limit)
+            && allocations.is_none_or(|limit| result.allocations <= limit + 0.1);
         let limited = nanos.is_some() || allocations.is_some();
-        kept &= met;
+        within_budget &= met;
         let text = |limit: &Option<f64>| limit.map(|limit| limit.to_string()).unwrap_or_default();
         table.row([
             case.arm.to_owned(),
             case.baseline.to_owned(),
-            outcome.nanos.to_string(),
+            result.nanos.to_string(),
             text(nanos),
-            format!("{:.1}", outcome.allocations),
+            format!("{:.1}", result.allocations),
             text(allocations),
-            format!("{:.2}", outcome.recorded.spans),
+            format!("{:.2}", result.recorded.spans),
             match (limited, met) {
                 (false, _) => "",
                 (true, true) => "met",
@@ -265,5 +265,5 @@ fn report(outcomes: &[Outcome], lines: &[Line]) -> bool {
         ]);
     }
     table.print(flag("--markdown"));
-    kept
+    within_budget
 }

@@ -1,9 +1,9 @@
-//! The budget: what watching costs a server over loopback, beside the same server unwatched.
+//! The overhead of instrumentation on a server over loopback, compared with the same server without it.
 //!
 //! `cargo bench -p tower-otel-benches --bench overhead [-- --quick] [-- --markdown]`
 //!
-//! Fails with 1 if the budget is broken, with 2 if the machine was too restless to tell, and with 3
-//! if a span was lost: then what was measured is not what exporting costs.
+//! Exit code 1: the budget is exceeded. 2: the measurement is too noisy. 3: a span was lost, so the figures
+//! do not include the whole export.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
@@ -15,12 +15,12 @@ use tower_otel_benches::{
     budget::{self, Sample, Samples, Workload},
     collector,
     delivery::{Deliveries, Delivery},
-    drive::{Process, argument, flag},
     load::{Connection, CpuTime, Request, block, requests, sampled},
     server,
+    workers::{Process, argument, flag},
 };
 
-/// What is compared with `bare`.
+/// The arms, each compared with `bare`.
 const ARMS: &[&str] = &[
     "bare",
     "bare again",
@@ -37,7 +37,7 @@ const ARMS: &[&str] = &[
     "tracing + metrics@10",
 ];
 
-/// A server, with connections to it.
+/// A server process and the connections to it.
 struct Server {
     arm: Arm<'static>,
     process: Process,
@@ -50,7 +50,7 @@ impl Server {
     fn start(name: &'static str, endpoint: &str, spins: &str) -> Self {
         let arguments = ["--serve", name, "--to", endpoint, "--spins", spins];
         let mut process = Process::start(arguments);
-        let port = process.line().parse().unwrap();
+        let port = process.read_line().parse().unwrap();
         Self {
             arm: Arm::parse(name),
             connections: (0..16).map(|_| Connection::open(port)).collect(),
@@ -60,13 +60,13 @@ impl Server {
         }
     }
 
-    /// After each block its spans are delivered, which is not timed: so exporting is paid for by
-    /// who has to export, and neither the next server nor the client has the collector beside it.
+    /// Measures a block of requests. Its spans are then flushed outside of the measured time, so that the
+    /// export does not run during the block of another server.
     fn sample(&mut self, workload: &Workload, requests: &[Request]) -> Sample {
         let connections = &mut self.connections[..workload.connections];
         let p50 = block(connections, requests);
-        self.process.say("");
-        self.process.line();
+        self.process.send_line("");
+        self.process.read_line();
         let used = CpuTime::of(self.process.id());
         let (serving, process) = used.since(self.used, requests.len());
         self.used = used;
@@ -91,10 +91,10 @@ impl Server {
     }
 }
 
-/// All servers alive, each round in an order of its own.
+/// Starts all servers and measures them in rounds, each in a random order.
 fn launch(spins: &str, effort: f64, samples: &mut Samples, deliveries: &mut Deliveries) {
     let mut collector = Process::start(["--collect"]);
-    let endpoint = collector.line();
+    let endpoint = collector.read_line();
     let mut servers: BTreeMap<&str, Server> = ARMS
         .iter()
         .map(|arm| (*arm, Server::start(arm, &endpoint, spins)))
@@ -103,7 +103,7 @@ fn launch(spins: &str, effort: f64, samples: &mut Samples, deliveries: &mut Deli
     for workload in budget::WORKLOADS {
         let requests = requests(workload.path, workload.requests);
         let rounds = (workload.rounds as f64 * effort).ceil() as usize;
-        // The first rounds warm up.
+        // The first rounds are a warm-up.
         for round in 0..rounds + 3 {
             fastrand::shuffle(&mut order);
             for arm in &order {
@@ -118,7 +118,7 @@ fn launch(spins: &str, effort: f64, samples: &mut Samples, deliveries: &mut Deli
     for (arm, server) in servers {
         deliveries.add(arm, server.finish());
     }
-    deliveries.delivered(&collector::finish(collector));
+    deliveries.add_delivered(&collector::finish(collector));
 }
 
 fn main() {

@@ -1,10 +1,9 @@
-//! What the suite costs beside what others cost: builds and runs `benches/peers`.
+//! Compares the cost of the suite with other crates: builds and runs `benches/peers`.
 //!
 //! `cargo bench -p tower-otel-benches --bench peers --features peers [-- --quick] [-- --markdown]`
 //!
-//! That is a workspace of its own, with a lock file of its own: other crates need other versions of
-//! OpenTelemetry and a newer Rust, and whoever builds this workspace with all of its features is to
-//! have neither.
+//! `benches/peers` is a separate workspace with its own lock file, because the other crates need other
+//! versions of OpenTelemetry and a newer Rust.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -22,6 +21,6 @@ fn main() {
         .args(env::args_os().skip(1))
         .status()
         .unwrap();
-    // Killed by a signal, it has no code.
+    // A process killed by a signal has no exit code.
     exit(status.code().unwrap_or(1));
 }

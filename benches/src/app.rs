@@ -1,41 +1,41 @@
-//! The application that is watched, and the requests it gets.
+//! The measured application and its requests.
 
 use axum::{Router, body::Body, extract::Path, routing::get};
 use http::{HeaderMap, Request, StatusCode};
 
-/// The route that is asked for where nothing else is said.
+/// The default route.
 pub const ROUTE: &str = "/users/{id}";
 
 async fn user(Path(_id): Path<u32>) -> &'static str {
     "hello"
 }
 
-/// As cheap a handler as there is, behind a route with a parameter.
+/// Creates an application with a minimal handler and a route with a parameter.
 pub fn hello() -> Router {
     Router::new().route(ROUTE, get(user))
 }
 
-/// An application of many routes, [`hello`]'s among them.
+/// Creates an application with many routes, including that of [`hello`].
 pub fn with_routes(routes: usize) -> Router {
     (1..routes).fold(hello(), |app, route| {
         app.route(&format!("/of/{route}/{{id}}"), get(user))
     })
 }
 
-/// An application of many routes that answers with the status it is asked for.
+/// Creates an application with many routes that responds with the status in `x-status`.
 pub fn with_any_status(routes: usize) -> Router {
-    async fn answer(headers: HeaderMap) -> StatusCode {
+    async fn respond(headers: HeaderMap) -> StatusCode {
         let status = headers.get("x-status").map(http::HeaderValue::as_bytes);
         status
             .and_then(|status| StatusCode::from_bytes(status).ok())
             .unwrap_or_default()
     }
     (1..routes).fold(hello(), |app, route| {
-        app.route(&format!("/of/{route}/{{id}}"), get(answer))
+        app.route(&format!("/of/{route}/{{id}}"), get(respond))
     })
 }
 
-/// The path of a request, the n-th one to an application of so many routes.
+/// Returns the path of the n-th request to an application with this number of routes.
 pub fn path(routes: usize, at: usize) -> String {
     match at % routes {
         0 => "/users/7".to_owned(),
@@ -43,13 +43,13 @@ pub fn path(routes: usize, at: usize) -> String {
     }
 }
 
-/// A trace that has begun elsewhere, and was sampled there.
+/// Returns a random sampled `traceparent`.
 pub fn traceparent() -> String {
     let (trace, span) = (fastrand::u128(1..), fastrand::u64(1..));
     format!("00-{trace:032x}-{span:016x}-01")
 }
 
-/// An ordinary request, as hyper hands it to a service.
+/// Creates a server request, as hyper passes it to a service.
 pub fn request(path: &str) -> Request<Body> {
     Request::get(path)
         .header("host", "shop.example:8080")
@@ -60,7 +60,7 @@ pub fn request(path: &str) -> Request<Body> {
         .unwrap()
 }
 
-/// An ordinary request of a client.
+/// Creates a client request.
 pub fn outgoing() -> Request<Body> {
     Request::get("http://stock.example:8080/items/7")
         .header("user-agent", "bench/1.0")
@@ -69,7 +69,7 @@ pub fn outgoing() -> Request<Body> {
         .unwrap()
 }
 
-/// An application with something to do: nothing, a loop of so many `spins`, a query.
+/// Creates an application with three handlers: minimal, a loop of `spins`, a database query.
 pub fn working(spins: u64) -> Router {
     hello()
         .route(
@@ -82,14 +82,14 @@ pub fn working(spins: u64) -> Router {
         .route("/shelves/{id}", get(work::shelf))
 }
 
-/// What handlers do.
+/// The work of the handlers.
 pub mod work {
     use std::{fmt::Write, hint::black_box, time::Duration, time::Instant};
 
     use axum::extract::Path;
     use rusqlite::Connection;
 
-    /// Keeps the processor busy, for a time that is the same in every process.
+    /// Runs a loop that takes the same time in every process.
     pub fn spin(spins: u64) {
         let mut state = 1_u64;
         for step in 0..spins {
@@ -101,8 +101,8 @@ pub mod work {
         }
     }
 
-    /// How many spins take so long, on an idle processor: measured once, so that all arms do the
-    /// same work.
+    /// Returns the number of spins that take this time on an idle processor. It is measured once, so that
+    /// all arms do the same work.
     pub fn calibrate(time: Duration) -> u64 {
         const SPINS: u64 = 100_000;
         let once = || {
@@ -115,11 +115,11 @@ pub mod work {
     }
 
     thread_local! {
-        static DATABASE: Connection = stocked();
+        static DATABASE: Connection = sample_database();
     }
 
-    /// Ten thousand things on five hundred shelves.
-    fn stocked() -> Connection {
+    /// Creates a database of ten thousand things on five hundred shelves.
+    fn sample_database() -> Connection {
         let database = Connection::open_in_memory().unwrap();
         database
             .execute_batch(
@@ -133,7 +133,7 @@ pub mod work {
         database
     }
 
-    /// The things on a shelf, the cheapest first.
+    /// Lists the things on a shelf, the cheapest first.
     pub(super) async fn shelf(Path(shelf): Path<u32>) -> String {
         DATABASE.with(|database| {
             let mut query = database

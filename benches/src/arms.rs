@@ -1,4 +1,4 @@
-//! The ways to watch a server that are compared.
+//! The compared instrumentations of a server.
 
 use std::convert::Infallible;
 
@@ -11,14 +11,14 @@ use tower_otel_core::observe;
 use tower_otel_metrics::MetricsLayer;
 use tower_otel_trace::TraceLayer;
 
-use crate::{by_hand, signals::Signals};
+use crate::{minimal_spans, signals::Signals};
 
-/// Takes a watched application, whatever its type became.
+/// Receives an instrumented application of any type.
 pub trait Visitor {
-    /// What is made of it.
+    /// The result of the visit.
     type Output;
 
-    /// Called once, with the service.
+    /// Receives the service.
     fn visit<S, B>(self, service: S) -> Self::Output
     where
         S: Service<Request<Body>, Response = Response<B>, Error = Infallible>,
@@ -27,20 +27,19 @@ pub trait Visitor {
         B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static;
 }
 
-/// An arm: how an application is watched, how many per cent of the traces are sampled, and how many
-/// routes there are.
+/// An arm: the instrumentation, the sampled percentage of traces and the number of routes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arm<'a> {
-    /// Its name, as in [`watch`].
+    /// The name, as in [`instrument`].
     pub name: &'a str,
-    /// All, where nothing is said.
+    /// The sampled percentage. Default: 100.
     pub sampling: u32,
-    /// One, where nothing is said.
+    /// The number of routes. Default: 1.
     pub routes: usize,
 }
 
 impl<'a> Arm<'a> {
-    /// Reads `name`, `name@sampling`, `name#routes` or `name@sampling#routes`.
+    /// Parses `name`, `name@sampling`, `name#routes` or `name@sampling#routes`.
     pub fn parse(text: &'a str) -> Self {
         let (text, routes) = text.split_once('#').unwrap_or((text, "1"));
         let (name, sampling) = text.split_once('@').unwrap_or((text, "100"));
@@ -51,7 +50,7 @@ impl<'a> Arm<'a> {
         }
     }
 
-    /// Whether it exports spans of what is sampled.
+    /// Returns whether the arm exports spans.
     pub fn has_spans(&self) -> bool {
         ["direct", "record", "tracing + "]
             .iter()
@@ -59,14 +58,19 @@ impl<'a> Arm<'a> {
     }
 }
 
-/// How many series a layer may have, where the application has many routes.
+/// The limit of series, for applications with many routes.
 const SERIES: usize = 200_000;
 
-/// Watches an application in the way that is named.
+/// Instruments an application as the name says.
 ///
-/// A router resolves its state here, as `axum::serve` lets it do once: one that is called directly
-/// would otherwise build its routes anew for each request.
-pub fn watch<V: Visitor>(name: &str, app: Router, signals: &dyn Signals, visitor: V) -> V::Output {
+/// The router gets its state here, as `axum::serve` does once. A router that is called without it rebuilds
+/// its routes for each request.
+pub fn instrument<V: Visitor>(
+    name: &str,
+    app: Router,
+    signals: &dyn Signals,
+    visitor: V,
+) -> V::Output {
     let trace = TraceLayer::server;
     let direct = || trace().tracer_provider(&signals.traces());
     let tracing = || {
@@ -87,12 +91,12 @@ pub fn watch<V: Visitor>(name: &str, app: Router, signals: &dyn Signals, visitor
         "direct" => visitor.visit(layer(app.layer(direct()))),
         "record" => visitor.visit(layer(app.layer(record()))),
         "direct, by hand" => {
-            let spans = by_hand::Direct(signals.traces().tracer("by hand"));
+            let spans = minimal_spans::Direct(signals.traces().tracer("by hand"));
             visitor.visit(layer(app.layer(observe(spans))))
         }
         "tracing, by hand" => {
             signals.subscriber();
-            visitor.visit(layer(app.layer(observe(by_hand::Tracing))))
+            visitor.visit(layer(app.layer(observe(minimal_spans::Tracing))))
         }
         "metrics" => visitor.visit(layer(app.layer(metrics()))),
         "metrics, otel" => {
@@ -121,7 +125,7 @@ pub fn watch<V: Visitor>(name: &str, app: Router, signals: &dyn Signals, visitor
             let both = observe((record(), metrics()));
             visitor.visit(ServiceBuilder::new().layer(both).service(layer(app)))
         }
-        unknown => panic!("there is no arm {unknown:?}"),
+        unknown => panic!("unknown arm: {unknown:?}"),
     }
 }
 
@@ -130,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_arm_is_read_from_its_name() {
+    fn an_arm_is_parsed_from_its_name() {
         let arm = |name, sampling, routes| Arm {
             name,
             sampling,

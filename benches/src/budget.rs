@@ -1,4 +1,4 @@
-//! What watching may cost, and whether it does not cost more.
+//! The limits of the overhead, and their check.
 
 use std::collections::BTreeMap;
 
@@ -7,26 +7,26 @@ use crate::{
     stats::{Estimate, estimate},
 };
 
-/// One way to put load on a server.
+/// A kind of load on a server.
 #[derive(Clone, Copy, Debug)]
 pub struct Workload {
-    /// What it is called in tables.
+    /// The name in tables.
     pub name: &'static str,
-    /// What is asked for.
+    /// The requested path.
     pub path: &'static str,
-    /// On how many connections at once.
+    /// The number of concurrent connections.
     pub connections: usize,
-    /// How many requests are one block.
+    /// The number of requests in a block.
     pub requests: usize,
-    /// How many blocks a server gets in a launch.
+    /// The number of blocks for each server in a launch.
     pub rounds: usize,
 }
 
-/// What a request takes where there is one at a time: nothing to do, a loop, a query. And what it
-/// costs the server where there are as many as it can take.
+/// The workloads: a minimal handler, a loop and a query, each with one connection for the latency and with
+/// 16 for the processor time.
 ///
-/// Blocks of one request at a time are short, because a processor that changes its pace does so from
-/// one block to the next, however long they are: many blocks say more than long ones.
+/// Blocks on one connection are short, because the clock rate of a processor changes between blocks: many
+/// short blocks give a narrower interval than few long ones.
 pub const WORKLOADS: &[Workload] = &[
     Workload {
         name: "hello",
@@ -85,48 +85,48 @@ const LIMITS: &[(&str, &str, f64)] = &[
     ("hello", "metrics", 1.8),
 ];
 
-/// One block. All in seconds.
+/// The measurement of a block, in seconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
-    /// The median time of a request.
+    /// The median latency of a request.
     pub p50: f64,
-    /// Processor time of the serving thread, for each request.
+    /// Processor time of the serving thread for each request.
     pub serving: f64,
-    /// Processor time of the process, exporting included, for each request.
+    /// Processor time of the process for each request, including the export.
     pub process: f64,
 }
 
-/// By workload and arm: launches, and their rounds.
+/// The samples by workload and arm: launches, and their rounds.
 pub type Samples = BTreeMap<(&'static str, &'static str), Vec<Vec<Sample>>>;
 
-/// Which figure of a sample.
+/// A figure of a sample.
 #[derive(Clone, Copy, Debug)]
 struct Figure {
     name: &'static str,
-    of: fn(&Sample) -> f64,
-    /// How far the second bare server may seem to be from the first.
+    value: fn(&Sample) -> f64,
+    /// The maximal relative difference of the two bare servers.
     noise: f64,
 }
 
 const P50: Figure = Figure {
     name: "p50",
-    of: |sample| sample.p50,
+    value: |sample| sample.p50,
     noise: 0.005,
 };
 
 const SERVING: Figure = Figure {
     name: "CPU of serving",
-    of: |sample| sample.serving,
+    value: |sample| sample.serving,
     noise: 0.015,
 };
 
 const PROCESS: Figure = Figure {
     name: "CPU with export",
-    of: |sample| sample.process,
+    value: |sample| sample.process,
     noise: 0.015,
 };
 
-/// One at a time shows how long a request takes; many show what it costs.
+/// The latency with one connection, the processor time with many.
 fn figures(workload: &Workload) -> &'static [Figure] {
     match workload.connections {
         1 => &[P50],
@@ -134,28 +134,28 @@ fn figures(workload: &Workload) -> &'static [Figure] {
     }
 }
 
-fn ratio(samples: &Samples, workload: &'static str, arm: &'static str, of: Figure) -> Estimate {
+fn ratio(samples: &Samples, workload: &'static str, arm: &'static str, figure: Figure) -> Estimate {
     let (arm, bare) = (&samples[&(workload, arm)], &samples[&(workload, "bare")]);
     let launches = arm.iter().zip(bare).map(|(arm, bare)| {
         let rounds = arm.iter().zip(bare);
         rounds
-            .map(|(arm, bare)| (of.of)(arm) / (of.of)(bare))
+            .map(|(arm, bare)| (figure.value)(arm) / (figure.value)(bare))
             .collect()
     });
     estimate(&launches.collect::<Vec<Vec<f64>>>())
 }
 
-fn counts(samples: &Samples, workload: &'static str, of: Figure) -> bool {
-    let control = ratio(samples, workload, "bare again", of);
-    control.contains(1.0) && control.low >= 1.0 - of.noise && control.high <= 1.0 + of.noise
+fn is_reliable(samples: &Samples, workload: &'static str, figure: Figure) -> bool {
+    let control = ratio(samples, workload, "bare again", figure);
+    control.contains(1.0) && control.low >= 1.0 - figure.noise && control.high <= 1.0 + figure.noise
 }
 
 fn per_cent(ratio: f64) -> f64 {
     (ratio - 1.0) * 100.0
 }
 
-/// Prints all figures, and what they say of the budget: 0 if it is kept, 1 if it is broken, 2 if
-/// two servers that are the same seemed too different to tell.
+/// Prints all figures and the verdict. Returns 0 if the budget is met, 1 if it is exceeded, 2 if the two bare
+/// servers differ too much.
 pub fn report(arms: &[&'static str], samples: &Samples, markdown: bool) -> i32 {
     for workload in WORKLOADS {
         let figures = figures(workload);
@@ -169,18 +169,18 @@ pub fn report(arms: &[&'static str], samples: &Samples, markdown: bool) -> i32 {
             [] => continue,
         };
         for arm in arms {
-            let cell = |of: &Figure| match *arm {
+            let cell = |figure: &Figure| match *arm {
                 "bare" => {
                     let launches = &samples[&(workload.name, "bare")];
                     let seconds: Vec<Vec<f64>> = launches
                         .iter()
-                        .map(|rounds| rounds.iter().map(of.of).collect())
+                        .map(|rounds| rounds.iter().map(figure.value).collect())
                         .collect();
                     format!("{:.2} µs", estimate(&seconds).median * 1e6)
                 }
                 arm => format!(
                     "{:+.2}",
-                    ratio(samples, workload.name, arm, *of).map(per_cent)
+                    ratio(samples, workload.name, arm, *figure).map(per_cent)
                 ),
             };
             match figures {
@@ -191,8 +191,8 @@ pub fn report(arms: &[&'static str], samples: &Samples, markdown: bool) -> i32 {
         }
         table.print(markdown);
         for figure in figures {
-            if !counts(samples, workload.name, *figure) {
-                println!("\n{}: does not count, the bare servers differ", figure.name);
+            if !is_reliable(samples, workload.name, *figure) {
+                println!("\n{}: unreliable, the bare servers differ", figure.name);
             }
         }
     }
@@ -202,17 +202,17 @@ pub fn report(arms: &[&'static str], samples: &Samples, markdown: bool) -> i32 {
 fn verdict(samples: &Samples, markdown: bool) -> i32 {
     println!("\nThe budget, for p50:\n");
     let mut table = Table::new(["workload", "arm", "per cent", "at most", "verdict"]);
-    let (mut broken, mut restless) = (false, false);
+    let (mut exceeded, mut noisy) = (false, false);
     for (workload, arm, limit) in LIMITS {
         let cost = ratio(samples, workload, arm, P50).map(per_cent);
-        let verdict = match (counts(samples, workload, P50), cost.high < *limit) {
+        let verdict = match (is_reliable(samples, workload, P50), cost.high < *limit) {
             (false, _) => {
-                restless = true;
-                "does not count"
+                noisy = true;
+                "unreliable"
             }
             (true, true) => "met",
             (true, false) => {
-                broken = true;
+                exceeded = true;
                 "not met"
             }
         };
@@ -225,7 +225,7 @@ fn verdict(samples: &Samples, markdown: bool) -> i32 {
         ]);
     }
     table.print(markdown);
-    match (broken, restless) {
+    match (exceeded, noisy) {
         (true, _) => 1,
         (false, true) => 2,
         (false, false) => 0,

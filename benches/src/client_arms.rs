@@ -1,4 +1,4 @@
-//! The ways to watch a client that are compared.
+//! The compared instrumentations of a client.
 
 use std::{convert::Infallible, future::ready};
 
@@ -17,12 +17,11 @@ use tower_otel_trace::TraceLayer;
 use crate::{
     app,
     exchange::{Exchanges, Subject, exchange},
-    signals::{Discarded, Signals},
+    signals::{DiscardingSignals, Signals},
 };
 
-/// A span of this process, current until the guard is dropped: the one a client's spans are
-/// children of.
-pub fn current() -> ContextGuard {
+/// Makes a span current until the guard is dropped. It is the parent of the client spans.
+pub fn attach_parent_span() -> ContextGuard {
     let span = SpanContext::new(
         TraceId::from(fastrand::u128(1..)),
         SpanId::from(fastrand::u64(1..)),
@@ -33,9 +32,9 @@ pub fn current() -> ContextGuard {
     Context::new().with_remote_span_context(span).attach()
 }
 
-/// Watches a client that answers by itself, in the way that is named.
-pub fn watch(name: &str, signals: &Discarded) -> Box<dyn Subject> {
-    let answers = service_fn(|request: Request<Body>| {
+/// Instruments a client without a network as the name says.
+pub fn instrument(name: &str, signals: &DiscardingSignals) -> Box<dyn Subject> {
+    let respond = service_fn(|request: Request<Body>| {
         drop(request);
         ready(Ok::<_, Infallible>(Response::new(Body::from("hello"))))
     });
@@ -52,7 +51,7 @@ pub fn watch(name: &str, signals: &Discarded) -> Box<dyn Subject> {
     let inject = PropagateLayer::new;
     macro_rules! subject {
         ($layer:expr) => {{
-            let service = ServiceBuilder::new().layer($layer).service(answers);
+            let service = ServiceBuilder::new().layer($layer).service(respond);
             Exchanges::subject(
                 |_| app::outgoing(),
                 move |request| exchange(service.clone(), request),
@@ -68,6 +67,6 @@ pub fn watch(name: &str, signals: &Discarded) -> Box<dyn Subject> {
         "client record + inject" => subject!(observe((record(), inject()))),
         "client tracing + inject" => subject!(observe((tracing(), inject()))),
         "client direct + metrics + inject" => subject!(observe((trace(), metrics(), inject()))),
-        unknown => panic!("there is no arm {unknown:?}"),
+        unknown => panic!("unknown arm: {unknown:?}"),
     }
 }

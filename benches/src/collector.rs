@@ -1,7 +1,6 @@
-//! A process that receives spans over OTLP/gRPC, and counts them for each service.
+//! A process that receives spans over OTLP/gRPC and counts them for each service.
 //!
-//! It does as little as a collector can: a span is passed over as the bytes it is. What it needs of
-//! a processor, the client or a server beside it does not have.
+//! It does not decode the spans, because its processor time is missing for the client and the servers.
 
 use std::{
     collections::BTreeMap,
@@ -22,9 +21,9 @@ use opentelemetry_proto::tonic::{common::v1::any_value::Value, resource::v1::Res
 use prost::Message;
 use tokio::{net::TcpListener, runtime};
 
-use crate::drive::Process;
+use crate::workers::Process;
 
-/// What is read of an export.
+/// The decoded part of an export request.
 #[derive(Message)]
 struct Export {
     #[prost(message, repeated, tag = "1")]
@@ -60,16 +59,16 @@ impl ResourceSpans {
     }
 }
 
-/// How many spans of each service came.
+/// The number of received spans for each service.
 type Counts = Arc<Mutex<BTreeMap<String, usize>>>;
 
-/// Lives as a collector: says where it listens, and when it is left alone what came.
+/// Runs the collector: prints its address, and after the end of its input the received spans.
 pub fn run() {
     let counts = Counts::default();
-    let counted = Arc::clone(&counts);
+    let final_counts = Arc::clone(&counts);
     thread::spawn(move || {
         let _ = stdin().read_line(&mut String::new());
-        for (service, spans) in &*counted.lock().unwrap() {
+        for (service, spans) in &*final_counts.lock().unwrap() {
             println!("{spans} {service}");
         }
         std::process::exit(0);
@@ -91,20 +90,20 @@ pub fn run() {
     });
 }
 
-/// The five bytes in front of a message of gRPC: whether it is compressed, and its length.
+/// The length of the prefix of a gRPC message: the compressed flag and the message length.
 const PREFIX: usize = 5;
 
-type Answer = WithTrailers<Full<Bytes>, Ready<Option<Result<HeaderMap, Infallible>>>>;
+type GrpcResponse = WithTrailers<Full<Bytes>, Ready<Option<Result<HeaderMap, Infallible>>>>;
 
-async fn take(counts: Counts, request: Request<Incoming>) -> hyper::Result<Response<Answer>> {
+async fn take(counts: Counts, request: Request<Incoming>) -> hyper::Result<Response<GrpcResponse>> {
     let body = request.into_body().collect().await?.to_bytes();
-    assert_eq!(body[0], 0, "it is not compressed");
+    assert_eq!(body[0], 0, "compressed messages are not supported");
     let export = Export::decode(body.slice(PREFIX..)).unwrap();
     for resource in &export.resources {
         let service = resource.service().unwrap_or_default().to_owned();
         *counts.lock().unwrap().entry(service).or_default() += resource.spans();
     }
-    // An empty answer, and that all went well.
+    // An empty message with the status OK.
     let status = HeaderName::from_static("grpc-status");
     let trailers = HeaderMap::from_iter([(status, HeaderValue::from_static("0"))]);
     let empty = Full::new(Bytes::from_static(&[0; PREFIX]));
@@ -114,12 +113,12 @@ async fn take(counts: Counts, request: Request<Incoming>) -> hyper::Result<Respo
     Ok(response)
 }
 
-/// Leaves a collector alone; how many spans of each service came.
+/// Stops a collector and returns the number of received spans for each service.
 pub fn finish(collector: Process) -> BTreeMap<String, usize> {
     let lines = collector.finish();
-    let of_service = |line: &str| {
+    let parse = |line: &str| {
         let (spans, service) = line.split_once(' ').unwrap();
         (service.to_owned(), spans.parse().unwrap())
     };
-    lines.iter().map(|line| of_service(line)).collect()
+    lines.iter().map(|line| parse(line)).collect()
 }

@@ -1,19 +1,19 @@
-//! Whether every span of every request came to the collector.
+//! Checks that every span of every request reached the collector.
 
 use std::collections::BTreeMap;
 
 use crate::report::Table;
 
-/// What became of the requests of one arm.
+/// The spans of the requests of one arm.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Delivery {
-    /// Requests that were answered.
+    /// Requests with a response.
     pub requests: usize,
-    /// Those among them that have to have a span.
+    /// Sampled requests.
     pub sampled: usize,
     /// Spans that the collector counted.
     pub delivered: usize,
-    /// Spans that the server knows to be lost.
+    /// Spans that the server counted as lost.
     pub lost: usize,
 }
 
@@ -23,21 +23,21 @@ impl Delivery {
     }
 }
 
-/// That of all arms, over all launches.
+/// The deliveries of all arms, summed over all launches.
 #[derive(Clone, Debug, Default)]
 pub struct Deliveries {
     arms: BTreeMap<String, Delivery>,
 }
 
 impl Deliveries {
-    /// What one launch of an arm came to.
-    pub fn add(&mut self, arm: &str, of: Delivery) {
+    /// Adds one launch of an arm.
+    pub fn add(&mut self, arm: &str, delivery: Delivery) {
         let Delivery {
             requests,
             sampled,
             delivered,
             lost,
-        } = of;
+        } = delivery;
         let sum = self.arms.entry(arm.to_owned()).or_default();
         sum.requests += requests;
         sum.sampled += sampled;
@@ -45,14 +45,14 @@ impl Deliveries {
         sum.lost += lost;
     }
 
-    /// What a collector counted.
-    pub fn delivered(&mut self, spans: &BTreeMap<String, usize>) {
+    /// Adds the counts of a collector.
+    pub fn add_delivered(&mut self, spans: &BTreeMap<String, usize>) {
         for (arm, spans) in spans {
             self.arms.entry(arm.clone()).or_default().delivered += spans;
         }
     }
 
-    /// Prints it. Whether no span was lost, and none came twice.
+    /// Prints the table; returns whether no span was lost or delivered twice.
     pub fn report(&self, markdown: bool) -> bool {
         println!("\nSpans:\n");
         let mut table = Table::new(["arm", "requests", "sampled", "delivered", "lost", ""]);
@@ -69,7 +69,7 @@ impl Deliveries {
         table.print(markdown);
         let complete = self.arms.values().all(Delivery::is_complete);
         if !complete {
-            println!("\nNot every span came to the collector: no figure counts.");
+            println!("\nNot every span reached the collector: the figures are invalid.");
         }
         complete
     }
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_complete_if_each_sampled_request_has_a_span_at_the_collector() {
+    fn a_delivery_is_complete_if_the_collector_has_one_span_for_each_sampled_request() {
         let launch = Delivery {
             requests: 20,
             sampled: 10,
@@ -90,12 +90,12 @@ mod tests {
             let mut deliveries = Deliveries::default();
             deliveries.add("arm", Delivery { lost, ..launch });
             deliveries.add("arm", launch);
-            deliveries.delivered(&BTreeMap::from([("arm".to_owned(), delivered)]));
+            deliveries.add_delivered(&BTreeMap::from([("arm".to_owned(), delivered)]));
             deliveries.report(false)
         };
         assert!(report(20, 0));
         assert!(!report(19, 0), "one is missing");
-        assert!(!report(21, 0), "one came twice");
-        assert!(!report(20, 1), "one was lost");
+        assert!(!report(21, 0), "one is delivered twice");
+        assert!(!report(20, 1), "one is lost");
     }
 }

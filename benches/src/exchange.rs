@@ -1,4 +1,4 @@
-//! Exchanges in process: called, polled and drained as a server does it, without a socket.
+//! Exchanges in process: the service is called, polled and its body drained, without a socket.
 
 use std::{
     convert::Infallible,
@@ -19,50 +19,49 @@ use tower::{BoxError, Service};
 
 use crate::{app, arms::Visitor};
 
-/// How many requests are made ahead, outside of the measured time. The queue of ended spans has
-/// room for them.
-const AHEAD: usize = 128;
+/// The number of requests that are created before the measured time. Their spans fit in the export queue.
+const PREPARED_REQUESTS: usize = 128;
 
-/// What one exchange costs.
+/// The cost of an exchange.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Cost {
-    /// Time of the thread on a processor.
+    /// Processor time of the thread, in nanoseconds.
     pub nanos: f64,
     /// Allocations of the thread.
     pub allocations: f64,
 }
 
-/// Something to be measured.
+/// A measured service.
 pub trait Subject: Send {
-    /// So many exchanges, from this one on, whose requests are made by now.
+    /// Creates the requests of some exchanges and returns a function that runs them.
     fn prepare(&self, from: usize, exchanges: usize) -> Box<dyn FnOnce()>;
 
-    /// What has to be done from time to time, and is not measured.
-    fn settle(&self);
+    /// Flushes the telemetry, outside of the measured time.
+    fn flush(&self);
 
-    /// The same for another thread.
-    fn fork(&self) -> Box<dyn Subject>;
+    /// Returns a clone for another thread.
+    fn clone_for_thread(&self) -> Box<dyn Subject>;
 }
 
-/// Exchanges of a function that does one.
+/// A subject that runs one function for each exchange.
 #[derive(Clone)]
 pub struct Exchanges<R, F> {
     requests: Arc<dyn Fn(usize) -> R + Send + Sync>,
     run: F,
-    after: Arc<dyn Fn() + Send + Sync>,
+    flush: Arc<dyn Fn() + Send + Sync>,
 }
 
 impl<R: 'static, F: FnMut(R) + Clone + Send + 'static> Exchanges<R, F> {
-    /// `run` is measured; making the requests, and what is done `after` some of them, is not.
+    /// Creates a subject. Only `run` is measured; `requests` and `flush` are not.
     pub fn subject(
         requests: impl Fn(usize) -> R + Send + Sync + 'static,
         run: F,
-        after: impl Fn() + Send + Sync + 'static,
+        flush: impl Fn() + Send + Sync + 'static,
     ) -> Box<dyn Subject> {
         Box::new(Self {
             requests: Arc::new(requests),
             run,
-            after: Arc::new(after),
+            flush: Arc::new(flush),
         })
     }
 }
@@ -73,32 +72,32 @@ impl<R: 'static, F: FnMut(R) + Clone + Send + 'static> Subject for Exchanges<R, 
             .map(|at| (self.requests)(at))
             .collect();
         let run = self.run.clone();
-        // The list is freed at its end, in the measured time: once, in every arm.
+        // Freeing the list is part of the measured time, once in every arm.
         Box::new(move || requests.into_iter().for_each(run))
     }
 
-    fn settle(&self) {
-        (self.after)();
+    fn flush(&self) {
+        (self.flush)();
     }
 
-    fn fork(&self) -> Box<dyn Subject> {
+    fn clone_for_thread(&self) -> Box<dyn Subject> {
         Box::new(Self {
             requests: Arc::clone(&self.requests),
             run: self.run.clone(),
-            after: Arc::clone(&self.after),
+            flush: Arc::clone(&self.flush),
         })
     }
 }
 
-/// So many exchanges, one after the other, and what each cost.
+/// Runs exchanges one flush another; returns the mean cost.
 pub fn turn(subject: &dyn Subject, exchanges: usize) -> Cost {
     let (mut time, mut count) = (Duration::ZERO, 0);
-    for from in (0..exchanges).step_by(AHEAD) {
-        let run = subject.prepare(from, AHEAD.min(exchanges - from));
+    for from in (0..exchanges).step_by(PREPARED_REQUESTS) {
+        let run = subject.prepare(from, PREPARED_REQUESTS.min(exchanges - from));
         let start = thread_time();
         count += allocations(run);
         time += thread_time() - start;
-        subject.settle();
+        subject.flush();
     }
     Cost {
         nanos: time.as_nanos() as f64 / exchanges as f64,
@@ -111,17 +110,17 @@ fn thread_time() -> Duration {
     Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }
 
-/// One exchange, from the clone of the service to the end of the body.
+/// Runs one exchange, from the clone of the service to the end of the body.
 pub fn exchange<S, B>(mut service: S, request: Request<Body>)
 where
     S: Service<Request<Body>, Response = Response<B>>,
     B: http_body::Body,
 {
     let cx = &mut Context::from_waker(Waker::noop());
-    assert!(service.poll_ready(cx).is_ready(), "it waits for nothing");
+    assert!(service.poll_ready(cx).is_ready(), "the service is ready");
     let future = pin!(service.call(request));
     let Poll::Ready(Ok(response)) = future.poll(cx) else {
-        panic!("it waits for nothing, and does not fail");
+        panic!("the exchange is pending or failed");
     };
     let mut body = pin!(black_box(response).into_body());
     while let Poll::Ready(Some(Ok(frame))) = body.as_mut().poll_frame(cx) {
@@ -129,33 +128,33 @@ where
     }
 }
 
-/// The same turn on several threads at once; what an exchange costs each of them.
-pub fn side_by_side(subject: &dyn Subject, threads: usize, exchanges: usize) -> Cost {
+/// Runs a turn on several threads concurrently; returns the mean cost of an exchange on a thread.
+pub fn run_on_threads(subject: &dyn Subject, threads: usize, exchanges: usize) -> Cost {
     if threads == 1 {
         return turn(subject, exchanges);
     }
     let costs: Vec<Cost> = thread::scope(|scope| {
         let start = |_| {
-            let subject = subject.fork();
+            let subject = subject.clone_for_thread();
             scope.spawn(move || turn(&*subject, exchanges))
         };
         let turns: Vec<_> = (0..threads).map(start).collect();
         turns.into_iter().map(|turn| turn.join().unwrap()).collect()
     });
-    let mean = |of: fn(&Cost) -> f64| costs.iter().map(of).sum::<f64>() / costs.len() as f64;
+    let mean = |value: fn(&Cost) -> f64| costs.iter().map(value).sum::<f64>() / costs.len() as f64;
     Cost {
         nanos: mean(|cost| cost.nanos),
         allocations: mean(|cost| cost.allocations),
     }
 }
 
-/// Makes a subject of a watched application of so many routes, which are asked for in turn.
+/// A visitor that creates a subject which requests the routes in turn.
 #[derive(Debug)]
 pub struct InProcess<A> {
-    /// How many routes.
+    /// The number of routes.
     pub routes: usize,
-    /// What is done after some exchanges, and not measured.
-    pub after: A,
+    /// Flushes the telemetry, outside of the measured time.
+    pub flush: A,
 }
 
 impl<A: Fn() + Send + Sync + 'static> Visitor for InProcess<A> {
@@ -168,11 +167,11 @@ impl<A: Fn() + Send + Sync + 'static> Visitor for InProcess<A> {
         S::Future: Send,
         B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
-        let Self { routes, after } = self;
+        let Self { routes, flush } = self;
         Exchanges::subject(
             move |at| app::request(&app::path(routes, at)),
             move |request| exchange(service.clone(), request),
-            after,
+            flush,
         )
     }
 }

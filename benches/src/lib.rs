@@ -1,9 +1,8 @@
-//! What the suite costs: what the benches share.
+//! Shared code of the benches.
 //!
-//! Every arm, bare ones included, runs in a process of its own: a subscriber or a recorder belongs
-//! to the whole process, and would tax the arms beside it. All processes live at the same time and
-//! take short turns in an order that is drawn anew for each round, so that whatever else the
-//! machine does meets all of them. What is compared is compared inside of a round.
+//! Every arm runs in its own process, because a subscriber or a recorder belongs to the whole process. All
+//! processes run concurrently and take short turns, in a random order for each round, so that other load
+//! affects all of them. Arms are compared within a round.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,16 +15,16 @@
 pub mod app;
 pub mod arms;
 pub mod budget;
-pub mod by_hand;
 pub mod client_arms;
 pub mod collector;
 pub mod delivery;
-pub mod drive;
 pub mod exchange;
-pub mod live;
+pub mod exporting;
 pub mod load;
-pub mod recorded;
+pub mod minimal_spans;
+pub mod recorded_counts;
 pub mod report;
 pub mod server;
 pub mod signals;
 pub mod stats;
+pub mod workers;

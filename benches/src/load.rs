@@ -1,7 +1,7 @@
-//! A client that never sleeps.
+//! A client that polls its sockets without sleeping.
 //!
-//! One that does pays for being woken, or makes the server pay, and a slower server lets it sleep
-//! more often: that artefact is larger than what is measured here.
+//! A sleeping client adds the cost of its wake-ups, more often with a slower server. That effect is larger
+//! than the measured differences.
 
 use std::{
     fs,
@@ -16,14 +16,14 @@ use opentelemetry_sdk::trace::{SamplingDecision, ShouldSample};
 
 use crate::{app, signals::sampler, stats::median};
 
-/// A request as bytes, of a trace of its own.
+/// A request as bytes, with a new trace id.
 #[derive(Clone, Debug)]
 pub struct Request {
     bytes: Vec<u8>,
     trace: TraceId,
 }
 
-/// The requests of one block.
+/// Creates the requests of a block.
 pub fn requests(path: &str, count: usize) -> Vec<Request> {
     let request = |_| {
         let traceparent = app::traceparent();
@@ -39,17 +39,17 @@ pub fn requests(path: &str, count: usize) -> Vec<Request> {
     (0..count).map(request).collect()
 }
 
-/// How many of them are sampled where so many per cent of the traces are.
+/// Returns the number of sampled requests, for a sampled percentage of traces.
 pub fn sampled(requests: &[Request], per_cent: u32) -> usize {
     let sampler = sampler(per_cent);
     let is_sampled = |request: &&Request| {
-        let asked = sampler.should_sample(None, request.trace, "", &SpanKind::Server, &[], &[]);
-        asked.decision == SamplingDecision::RecordAndSample
+        let result = sampler.should_sample(None, request.trace, "", &SpanKind::Server, &[], &[]);
+        result.decision == SamplingDecision::RecordAndSample
     };
     requests.iter().filter(is_sampled).count()
 }
 
-/// A connection that is kept alive.
+/// A keep-alive connection.
 #[derive(Debug)]
 pub struct Connection {
     stream: TcpStream,
@@ -58,7 +58,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// To a server on loopback.
+    /// Connects to a server on loopback.
     pub fn open(port: u16) -> Self {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
         stream.set_nodelay(true).unwrap();
@@ -73,16 +73,16 @@ impl Connection {
     fn send(&mut self, request: &[u8]) {
         self.length = 0;
         let sent = self.stream.write(request).unwrap();
-        assert_eq!(sent, request.len(), "there is room for a request");
+        assert_eq!(sent, request.len(), "the socket buffer is full");
     }
 
-    /// Whether the response is whole.
+    /// Returns whether the response is complete.
     fn poll(&mut self) -> bool {
         match self.stream.read(&mut self.received[self.length..]) {
-            Ok(0) => panic!("the server has hung up"),
+            Ok(0) => panic!("the server closed the connection"),
             Ok(read) => {
                 self.length += read;
-                is_whole(&self.received[..self.length])
+                is_complete(&self.received[..self.length])
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => false,
             Err(error) => panic!("{error}"),
@@ -90,12 +90,15 @@ impl Connection {
     }
 }
 
-fn is_whole(response: &[u8]) -> bool {
+fn is_complete(response: &[u8]) -> bool {
     const LENGTH: &[u8] = b"content-length: ";
     let Some(head) = response.windows(4).position(|end| end == b"\r\n\r\n") else {
         return false;
     };
-    assert!(response.starts_with(b"HTTP/1.1 200 "), "it went well");
+    assert!(
+        response.starts_with(b"HTTP/1.1 200 "),
+        "the status is not 200"
+    );
     let length = response[..head]
         .windows(LENGTH.len())
         .position(|name| name == LENGTH)
@@ -107,8 +110,7 @@ fn is_whole(response: &[u8]) -> bool {
     response.len() >= head + 4 + body
 }
 
-/// Sends all requests, one at a time on each connection; the median of how long they took, in
-/// seconds.
+/// Sends all requests, one at a time on each connection; returns the median time in seconds.
 pub fn block(connections: &mut [Connection], requests: &[Request]) -> f64 {
     let count = requests.len();
     let mut requests = requests.iter();
@@ -118,13 +120,13 @@ pub fn block(connections: &mut [Connection], requests: &[Request]) -> f64 {
         connection.send(&request.bytes);
         waiting.push((connection, sent));
     }
-    let mut took = Vec::with_capacity(count);
+    let mut times = Vec::with_capacity(count);
     while !waiting.is_empty() {
         waiting.retain_mut(|(connection, sent)| {
             if !connection.poll() {
                 return true;
             }
-            took.push(sent.elapsed().as_secs_f64());
+            times.push(sent.elapsed().as_secs_f64());
             let Some(request) = requests.next() else {
                 return false;
             };
@@ -133,20 +135,20 @@ pub fn block(connections: &mut [Connection], requests: &[Request]) -> f64 {
             true
         });
     }
-    median(took)
+    median(times)
 }
 
-/// How long the threads of a process have been on a processor so far.
+/// The processor time of a process.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CpuTime {
-    /// The first thread, which serves.
+    /// That of the first thread, which serves.
     pub serving: Duration,
-    /// All of them, those that export included.
+    /// That of all threads, including the export.
     pub process: Duration,
 }
 
 impl CpuTime {
-    /// Read while the server waits, so that nothing is pending.
+    /// Reads the processor time of a process, while its server is idle.
     pub fn of(process: u32) -> Self {
         let of_thread = |path: PathBuf| -> Option<Duration> {
             let text = fs::read_to_string(path.join("schedstat")).ok()?;
@@ -162,7 +164,7 @@ impl CpuTime {
         }
     }
 
-    /// What was used since an earlier reading, in seconds for each of so many requests.
+    /// Returns the seconds since an earlier reading, for each request: serving, process.
     pub fn since(self, before: Self, requests: usize) -> (f64, f64) {
         let each = |now: Duration, before: Duration| {
             now.saturating_sub(before).as_secs_f64() / requests as f64
@@ -179,11 +181,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_response_is_whole_with_its_last_byte() {
+    fn a_response_is_complete_with_its_last_byte() {
         let response = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ndate: x\r\n\r\nhello";
         for cut in 0..response.len() {
-            assert!(!is_whole(&response[..cut]), "{cut}");
+            assert!(!is_complete(&response[..cut]), "{cut}");
         }
-        assert!(is_whole(response));
+        assert!(is_complete(response));
     }
 }

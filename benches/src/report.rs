@@ -1,25 +1,25 @@
-//! Tables, for a terminal or for a document.
+//! Tables for the terminal or in Markdown.
 
-/// Rows under a heading, printed when all widths are known.
+/// A table.
 #[derive(Clone, Debug)]
 pub struct Table {
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    /// A table with these columns.
+    /// Creates a table with these columns.
     pub fn new<const N: usize>(heading: [&str; N]) -> Self {
         Self {
             rows: vec![heading.map(str::to_owned).to_vec()],
         }
     }
 
-    /// One more row.
+    /// Adds a row.
     pub fn row<const N: usize>(&mut self, cells: [String; N]) {
         self.rows.push(cells.to_vec());
     }
 
-    /// Prints it, as Markdown if so asked.
+    /// Prints the table, optionally as Markdown.
     pub fn print(&self, markdown: bool) {
         if markdown {
             self.print_markdown();

@@ -1,4 +1,4 @@
-//! A server in a process of its own, watched in one way.
+//! A server process with one instrumentation.
 
 use std::{convert::Infallible, io::stdin, net::Ipv4Addr, pin::Pin, thread};
 
@@ -11,29 +11,29 @@ use tower::{BoxError, Service, ServiceBuilder, make::Shared};
 
 use crate::{
     app,
-    arms::{Arm, Visitor, watch},
-    live::Live,
+    arms::{Arm, Visitor, instrument},
+    exporting::ExportingSignals,
 };
 
-/// Binds this thread, and those it will start, to one processor.
+/// Pins this thread and the threads it starts to one processor.
 pub fn pin(cpu: usize) {
     let mut cpus = CpuSet::new();
     cpus.set(cpu);
     sched_setaffinity(None, &cpus).unwrap();
 }
 
-/// Lives as a server: says its port, and serves. Delivers its spans whenever it is given a line,
-/// and answers with one; when it is left alone, it says how many spans it lost.
+/// Runs the server and prints its port. For each input line it flushes its spans and prints a line; after
+/// the end of its input it prints the number of lost spans.
 pub fn run(name: &str, endpoint: String, spins: u64) {
     pin(0);
     let arm = Arm::parse(name);
-    let live = Live::new(name, endpoint, arm.sampling);
+    let signals = ExportingSignals::new(name, endpoint, arm.sampling);
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
-    let served = watch(arm.name, app::working(spins), &live, Serve);
-    let guard = live.into_guard();
+    let server = instrument(arm.name, app::working(spins), &signals, Serve);
+    let guard = signals.into_guard();
     thread::spawn(move || {
         for _ in stdin().lines() {
             guard.flush();
@@ -42,7 +42,7 @@ pub fn run(name: &str, endpoint: String, spins: u64) {
         println!("{}", guard.finish());
         std::process::exit(0);
     });
-    runtime.block_on(served);
+    runtime.block_on(server);
 }
 
 struct Serve;
@@ -57,8 +57,8 @@ impl Visitor for Serve {
         S::Future: Send,
         B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
-        // A router's body stays what it is; that of a layer around a router is boxed, which
-        // `axum::serve` asks of whoever puts one there.
+        // `axum::serve` needs axum's body. This boxes the body of a layer around the router, and does not
+        // change that of a plain router.
         let service = ServiceBuilder::new()
             .map_response(IntoResponse::into_response)
             .service(service);

@@ -1,4 +1,4 @@
-//! Where spans and numbers go.
+//! The backends of spans and metrics.
 
 use std::{
     sync::{
@@ -26,55 +26,55 @@ use tracing_subscriber::{
     Layer, filter::LevelFilter, layer::SubscriberExt, util::SubscriberInitExt,
 };
 
-use crate::recorded;
+use crate::recorded_counts;
 
-/// Starts the signals that an arm asks for, and no other.
+/// Starts the signals that an arm uses.
 pub trait Signals {
-    /// Spans of OpenTelemetry.
+    /// Returns a tracer provider of OpenTelemetry.
     fn traces(&self) -> SdkTracerProvider;
 
-    /// Compact records, of which spans are made.
+    /// Returns a recorder of compact spans.
     fn recorder(&self) -> &Recorder;
 
-    /// Spans of `tracing`, exported; for the whole process.
+    /// Installs a subscriber of the process that exports `tracing` spans.
     fn subscriber(&self);
 
-    /// A recorder of the `metrics` facade; for the whole process.
+    /// Installs a `metrics` recorder of the process.
     fn prometheus(&self);
 
-    /// Instruments of OpenTelemetry.
+    /// Returns a meter provider of OpenTelemetry.
     fn meters(&self) -> SdkMeterProvider;
 }
 
-/// So many per cent of the traces, by their ids.
-pub fn sampler(per_cent: u32) -> Sampler {
-    match per_cent {
+/// Returns a sampler of a percentage of traces, by trace id.
+pub fn sampler(percentage: u32) -> Sampler {
+    match percentage {
         0 => Sampler::AlwaysOff,
         100.. => Sampler::AlwaysOn,
         part => Sampler::TraceIdRatioBased(f64::from(part) / 100.0),
     }
 }
 
-/// The threads that export sleep while turns are measured: they are woken by a flush alone.
-const ASLEEP: Duration = Duration::from_secs(3600);
+/// The export interval, longer than a measurement: only a flush wakes the export threads.
+const EXPORT_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// Everything is made and batched as it would be for a collector, and then discarded.
+/// Records and batches spans as for a collector, with an exporter that discards them.
 #[derive(Debug)]
-pub struct Discarded {
+pub struct DiscardingSignals {
     sampling: u32,
     traces: SdkTracerProvider,
     recorder: Arc<OnceLock<Recorder>>,
 }
 
-impl Discarded {
-    /// Samples so many per cent of the traces, by their ids.
+impl DiscardingSignals {
+    /// Samples a percentage of traces, by trace id.
     pub fn new(sampling: u32) -> Self {
         let config = BatchConfigBuilder::default()
-            .with_scheduled_delay(ASLEEP)
+            .with_scheduled_delay(EXPORT_INTERVAL)
             .build();
         let traces = SdkTracerProvider::builder()
             .with_sampler(sampler(sampling))
-            .with_span_processor(BatchSpanProcessor::new(Nothing, config))
+            .with_span_processor(BatchSpanProcessor::new(DiscardingExporter, config))
             .build();
         Self {
             sampling,
@@ -83,7 +83,7 @@ impl Discarded {
         }
     }
 
-    /// Empties the queues of ended spans.
+    /// Returns a function that flushes the export queues.
     pub fn flush(&self) -> impl Fn() + Send + Sync + 'static {
         let (traces, recorder) = (self.traces.clone(), Arc::clone(&self.recorder));
         move || {
@@ -95,22 +95,22 @@ impl Discarded {
     }
 }
 
-impl Signals for Discarded {
+impl Signals for DiscardingSignals {
     fn traces(&self) -> SdkTracerProvider {
         self.traces.clone()
     }
 
     fn recorder(&self) -> &Recorder {
         let recorder = || {
-            Recorder::builder(Nothing)
+            Recorder::builder(DiscardingExporter)
                 .sampler_by_trace(sampler(self.sampling))
-                .delay(ASLEEP)
+                .delay(EXPORT_INTERVAL)
                 .build()
         };
         self.recorder.get_or_init(|| recorder().unwrap())
     }
 
-    /// As `tower-otel-init` does it.
+    /// Configured as by `tower-otel-init`.
     fn subscriber(&self) {
         let spans = tracing_opentelemetry::layer()
             .with_tracer(self.traces.tracer("benches"))
@@ -124,17 +124,19 @@ impl Signals for Discarded {
 
     fn prometheus(&self) {
         let prometheus = Prometheus::install().unwrap();
-        recorded::samples_by(move || recorded::samples_of(&prometheus.render()));
+        recorded_counts::set_sample_counter(move || {
+            recorded_counts::samples_in_page(&prometheus.render())
+        });
     }
 
     fn meters(&self) -> SdkMeterProvider {
         let samples = Samples::default();
         let reader = PeriodicReader::builder(samples.clone())
-            .with_interval(ASLEEP)
+            .with_interval(EXPORT_INTERVAL)
             .build();
         let meters = SdkMeterProvider::builder().with_reader(reader).build();
         let metered = meters.clone();
-        recorded::samples_by(move || {
+        recorded_counts::set_sample_counter(move || {
             metered.force_flush().unwrap();
             samples.0.load(Relaxed)
         });
@@ -143,16 +145,16 @@ impl Signals for Discarded {
 }
 
 #[derive(Debug)]
-struct Nothing;
+struct DiscardingExporter;
 
-impl SpanExporter for Nothing {
+impl SpanExporter for DiscardingExporter {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        recorded::exported(batch.len());
+        recorded_counts::add_spans(batch.len());
         Ok(())
     }
 }
 
-/// How many values the histograms held that were exported last.
+/// The number of samples in the last exported histograms.
 #[derive(Clone, Debug, Default)]
 struct Samples(Arc<AtomicU64>);
 
@@ -160,8 +162,8 @@ impl PushMetricExporter for Samples {
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
         let metrics = metrics.scope_metrics().flat_map(|scope| scope.metrics());
         let samples = metrics.map(|metric| match metric.data() {
-            AggregatedMetrics::F64(MetricData::Histogram(of)) => values(of),
-            AggregatedMetrics::U64(MetricData::Histogram(of)) => values(of),
+            AggregatedMetrics::F64(MetricData::Histogram(histogram)) => values(histogram),
+            AggregatedMetrics::U64(MetricData::Histogram(histogram)) => values(histogram),
             _ => 0,
         });
         self.0.store(samples.sum(), Relaxed);

@@ -1,8 +1,8 @@
-//! Medians, and how far they can be trusted.
+//! Medians and their confidence intervals.
 
 use std::fmt;
 
-/// How often the samples are drawn anew.
+/// The number of bootstrap resamples.
 const RESAMPLES: usize = 1000;
 
 /// A median with its 95 % interval.
@@ -17,17 +17,17 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// The same in another unit.
+    /// Applies a function to the median and to both ends.
     #[must_use]
-    pub fn map(self, of: impl Fn(f64) -> f64) -> Self {
+    pub fn map(self, convert: impl Fn(f64) -> f64) -> Self {
         Self {
-            median: of(self.median),
-            low: of(self.low),
-            high: of(self.high),
+            median: convert(self.median),
+            low: convert(self.low),
+            high: convert(self.high),
         }
     }
 
-    /// Whether the interval holds a value.
+    /// Returns whether the interval contains a value.
     pub fn contains(&self, value: f64) -> bool {
         (self.low..=self.high).contains(&value)
     }
@@ -44,7 +44,7 @@ impl fmt::Display for Estimate {
     }
 }
 
-/// The middle of some numbers, or of the two in the middle.
+/// Returns the median: the middle value, or the mean of the two middle values.
 pub fn median(mut numbers: Vec<f64>) -> f64 {
     assert!(!numbers.is_empty());
     let (half, is_even) = (numbers.len() / 2, numbers.len().is_multiple_of(2));
@@ -56,9 +56,9 @@ pub fn median(mut numbers: Vec<f64>) -> f64 {
     *middle
 }
 
-/// The median of all rounds, and the interval by a bootstrap of two levels: launches are drawn
-/// with replacement, and of each its rounds. What a launch does to all of its rounds (where its
-/// memory lies, which the allocator decides once) is thus part of the doubt.
+/// Returns the median of all rounds and its 95 % interval, by a bootstrap of two levels: launches are drawn
+/// with replacement, then the rounds of each. The interval thus includes the effects of a launch on all of
+/// its rounds, such as the memory layout.
 pub fn estimate(launches: &[Vec<f64>]) -> Estimate {
     let mut random = fastrand::Rng::with_seed(0x5eed);
     let mut draw = || {
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_interval_holds_the_median_and_grows_with_the_difference_of_launches() {
+    fn the_interval_contains_the_median_and_grows_with_the_difference_of_launches() {
         let alike: Vec<Vec<f64>> = (0..4)
             .map(|_| (0..50).map(|round| 100.0 + f64::from(round % 5)).collect())
             .collect();
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn the_median_is_the_middle_whatever_the_order() {
+    fn the_median_does_not_depend_on_the_order() {
         assert_eq!(median(vec![5.0, 1.0, 3.0]), 3.0);
         assert_eq!(median(vec![2.0]), 2.0);
         assert_eq!(median(vec![4.0, 1.0, 2.0, 9.0]), 3.0);

@@ -227,11 +227,12 @@ impl<'a> RequestInfo<'a> {
     /// client: that of the target or of `Host`, with the default port of the scheme if none is
     /// written.
     pub fn server(&self, kind: Kind, options: &HttpOptions) -> Option<(Cow<'a, str>, Option<u16>)> {
-        if kind == Kind::Server && options.proxies().is_some() {
-            if let Some(host) = &self.forwarded(options).host {
-                let HostPort { host, port } = HostPort::parse(host)?;
-                return Some((Cow::Owned(host.to_owned()), port));
-            }
+        if kind == Kind::Server
+            && options.proxies().is_some()
+            && let Some(host) = &self.forwarded(options).host
+        {
+            let HostPort { host, port } = HostPort::parse(host)?;
+            return Some((Cow::Owned(host.to_owned()), port));
         }
         let HostPort { host, port } = self.named_server(kind)?;
         Some((Cow::Borrowed(host), port))

@@ -13,7 +13,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use axum::routing::get;
-use collector::{Collector, LONG, Mood, until};
+use collector::{Behavior, Collector, TIMEOUT, until};
 use tokio::runtime::{Builder as RuntimeBuilder, Runtime};
 use tower::ServiceExt;
 use tower_otel_init::{Layers, MetricsExporter, Protocol, Sampler, Telemetry, TelemetryBuilder};
@@ -101,7 +101,7 @@ fn all_spans_are_delivered_if_the_queue_has_room() {
                         .await
                         .unwrap();
                 }
-                telemetry.shutdown(LONG).unwrap();
+                telemetry.shutdown(TIMEOUT).unwrap();
                 assert_eq!(telemetry.dropped_spans().total(), 0);
             });
             assert_eq!(collector.spans(), REQUESTS);
@@ -139,7 +139,7 @@ fn spans_are_delivered_without_any_runtime() {
         let telemetry = start(builder(&collector, protocol));
         let tracer = telemetry.tracer_provider().unwrap().tracer("");
         tracer.start("job").end();
-        telemetry.shutdown(LONG).unwrap();
+        telemetry.shutdown(TIMEOUT).unwrap();
         assert_eq!(collector.spans(), 1);
     }
 }
@@ -158,7 +158,7 @@ fn a_small_queue_has_room_again_after_each_export() {
         collector.await_spans(round * 64 - 31);
         telemetry.tracer_provider().unwrap().force_flush().unwrap();
     }
-    telemetry.shutdown(LONG).unwrap();
+    telemetry.shutdown(TIMEOUT).unwrap();
     assert_eq!(collector.spans(), 20 * 64);
 }
 
@@ -171,7 +171,7 @@ fn spans_dropped_by_a_full_queue_are_counted() {
         ] {
             let telemetry = start(builder(&collector, protocol).queue_size(64).batch_size(16));
             send_requests(&runtime(), &app(&telemetry), REQUESTS);
-            let dropped = telemetry.shutdown(LONG).unwrap_err().dropped_spans;
+            let dropped = telemetry.shutdown(TIMEOUT).unwrap_err().dropped_spans;
             assert!(dropped.queue_full > 0, "{dropped:?}");
             assert_eq!((dropped.export_failed, dropped.shutdown), (0, 0));
             assert_eq!(collector.spans() as u64 + dropped.total(), REQUESTS as u64);
@@ -182,7 +182,7 @@ fn spans_dropped_by_a_full_queue_are_counted() {
 #[test]
 fn requests_succeed_while_the_collector_is_down_and_spans_are_delivered_again_after() {
     for (http, protocol) in [(false, Protocol::Grpc), (true, Protocol::HttpProtobuf)] {
-        let mut collector = Collector::start(http, Mood::Takes);
+        let mut collector = Collector::start(http, Behavior::Accepts);
         let telemetry = start(
             builder(&collector, protocol)
                 .queue_size(256)
@@ -203,13 +203,13 @@ fn requests_succeed_while_the_collector_is_down_and_spans_are_delivered_again_af
         });
         let before = collector.spans();
 
-        collector.run(http, Mood::Takes);
+        collector.run(http, Behavior::Accepts);
         until("the collector's return", || {
             send_requests(&runtime, &app, 4);
             sent += 4;
             collector.spans() > before
         });
-        let dropped = telemetry.shutdown(LONG).unwrap_err().dropped_spans;
+        let dropped = telemetry.shutdown(TIMEOUT).unwrap_err().dropped_spans;
         // A batch counts as dropped if the collector stored it and died before its response.
         let known = collector.spans() + dropped.total() as usize;
         assert!(
@@ -228,7 +228,7 @@ fn tracing_spans_have_an_instrumentation_scope_with_version_and_schema_url() {
     tracing::subscriber::with_default(subscriber, || {
         tracing::info_span!("work").in_scope(|| {});
     });
-    telemetry.shutdown(LONG).unwrap();
+    telemetry.shutdown(TIMEOUT).unwrap();
     let scopes = &collector.received.lock().unwrap().scopes;
     let [[name, version, schema]] = &scopes[..] else {
         panic!("{scopes:?}");
@@ -241,10 +241,10 @@ fn tracing_spans_have_an_instrumentation_scope_with_version_and_schema_url() {
 #[test]
 fn spans_of_failed_exports_are_counted_and_requests_succeed() {
     for (http, protocol) in [(false, Protocol::Grpc), (true, Protocol::HttpProtobuf)] {
-        let collector = Collector::start(http, Mood::Refuses);
+        let collector = Collector::start(http, Behavior::Refuses);
         let telemetry = start(builder(&collector, protocol));
         send_requests(&current_thread(), &app(&telemetry), 100);
-        let dropped = telemetry.shutdown(LONG).unwrap_err().dropped_spans;
+        let dropped = telemetry.shutdown(TIMEOUT).unwrap_err().dropped_spans;
         assert_eq!((dropped.export_failed, dropped.total()), (100, 100));
     }
 }
@@ -252,10 +252,10 @@ fn spans_of_failed_exports_are_counted_and_requests_succeed() {
 #[test]
 fn spans_rejected_by_partial_success_are_counted() {
     for (http, protocol) in [(false, Protocol::Grpc), (true, Protocol::HttpProtobuf)] {
-        let collector = Collector::start(http, Mood::Rejects);
+        let collector = Collector::start(http, Behavior::Rejects);
         let telemetry = start(builder(&collector, protocol).batch_size(10));
         send_requests(&current_thread(), &app(&telemetry), 100);
-        let dropped = telemetry.shutdown(LONG).unwrap_err().dropped_spans;
+        let dropped = telemetry.shutdown(TIMEOUT).unwrap_err().dropped_spans;
         assert!(dropped.rejected >= 10, "{protocol}: {dropped:?}");
         assert_eq!(dropped.rejected, dropped.total());
         assert_eq!(collector.spans() as u64 + dropped.rejected, 100);
@@ -266,7 +266,7 @@ fn spans_rejected_by_partial_success_are_counted() {
 fn a_drop_without_any_runtime_is_not_blocked_by_a_hanging_collector() {
     use opentelemetry::trace::{Span, Tracer, TracerProvider};
     let drop_time = |http, protocol| {
-        let collector = Collector::start(http, Mood::Hangs);
+        let collector = Collector::start(http, Behavior::Hangs);
         let builder = builder(&collector, protocol).metrics(MetricsExporter::Otlp);
         #[cfg(feature = "logs")]
         let builder = builder.logs(tower_otel_init::LogsExporter::Otlp);
@@ -292,7 +292,7 @@ fn a_drop_without_any_runtime_is_not_blocked_by_a_hanging_collector() {
 fn a_hanging_collector_blocks_neither_requests_nor_shutdown() {
     for (http, protocol) in [(false, Protocol::Grpc), (true, Protocol::HttpProtobuf)] {
         for runtime in [current_thread, multi_thread] {
-            let collector = Collector::start(http, Mood::Hangs);
+            let collector = Collector::start(http, Behavior::Hangs);
             let telemetry = start(builder(&collector, protocol).queue_size(64).batch_size(32));
             let runtime = runtime();
             send_requests(&runtime, &app(&telemetry), 400);
@@ -323,7 +323,7 @@ fn headers_and_resource_attributes_are_sent() {
         );
         send_requests(&current_thread(), &app(&telemetry), 4);
         assert!(!format!("{telemetry:?}").contains("s3cret"));
-        telemetry.shutdown(LONG).unwrap();
+        telemetry.shutdown(TIMEOUT).unwrap();
         let received = collector.received.lock().unwrap();
         let authorization = ("authorization".to_owned(), "Bearer s3cret".to_owned());
         assert!(
@@ -359,7 +359,7 @@ fn pushed_metrics_include_the_counter_of_dropped_spans() {
             .await
             .unwrap();
     });
-    telemetry.shutdown(LONG).unwrap();
+    telemetry.shutdown(TIMEOUT).unwrap();
     let metrics = &collector.received.lock().unwrap().metrics;
     for name in ["http.server.request.duration", "otel_spans_dropped"] {
         assert!(
@@ -383,7 +383,7 @@ fn log_records_have_the_trace_and_span_id_of_their_span() {
     tracing::subscriber::with_default(subscriber, || {
         tracing::info_span!("work").in_scope(|| tracing::info!("hello"));
     });
-    telemetry.shutdown(LONG).unwrap();
+    telemetry.shutdown(TIMEOUT).unwrap();
     let received = collector.received.lock().unwrap();
     assert_eq!(received.logs[0].trace_id, received.spans[0].trace_id);
     assert_eq!(received.logs[0].span_id, received.spans[0].span_id);
@@ -393,7 +393,12 @@ fn log_records_have_the_trace_and_span_id_of_their_span() {
 #[test]
 fn every_log_record_is_delivered_or_counted() {
     use tracing_subscriber::layer::SubscriberExt;
-    for mood in [Mood::Takes, Mood::Rejects, Mood::Refuses, Mood::Hangs] {
+    for mood in [
+        Behavior::Accepts,
+        Behavior::Rejects,
+        Behavior::Refuses,
+        Behavior::Hangs,
+    ] {
         let collector = Collector::start(false, mood);
         let logs = tower_otel_init::LogsExporter::Otlp;
         let (telemetry, layers) = builder(&collector, Protocol::Grpc)
@@ -408,21 +413,25 @@ fn every_log_record_is_delivered_or_counted() {
             }
         });
         let timeout = match mood {
-            Mood::Hangs => Duration::from_millis(300),
-            _ => LONG,
+            Behavior::Hangs => Duration::from_millis(300),
+            _ => TIMEOUT,
         };
         let _ = telemetry.shutdown(timeout);
         let dropped = telemetry.dropped_log_records();
         let delivered = collector.received.lock().unwrap().logs.len() as u64;
         assert_eq!(delivered + dropped.total(), 5_000, "{dropped:?}");
-        assert_eq!(dropped.rejected > 0, mood == Mood::Rejects, "{dropped:?}");
-        if mood == Mood::Hangs {
+        assert_eq!(
+            dropped.rejected > 0,
+            mood == Behavior::Rejects,
+            "{dropped:?}"
+        );
+        if mood == Behavior::Hangs {
             // The hanging export may have timed out already.
             assert!(dropped.export_failed + dropped.shutdown > 0, "{dropped:?}");
         } else {
             assert_eq!(
                 dropped.export_failed > 0,
-                mood == Mood::Refuses,
+                mood == Behavior::Refuses,
                 "{dropped:?}"
             );
             assert_eq!(dropped.shutdown, 0, "{dropped:?}");

@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 
 use axum::Router;
 use axum::routing::get;
-use collector::{Collector, Mood, Probe, paired};
+use collector::{Behavior, Collector, Probe, statistics};
 use tower_otel_init::{Layers, MetricsExporter, Sampler, Telemetry};
 use tower_otel_trace::TraceLayer;
 use tracing_subscriber::Registry;
@@ -59,7 +59,7 @@ impl Service {
     }
 
     fn round(&mut self) -> [f64; 2] {
-        paired::percentiles((0..REQUESTS).map(|_| self.probe.ask()).collect())
+        statistics::percentiles((0..REQUESTS).map(|_| self.probe.request()).collect())
     }
 }
 
@@ -77,9 +77,9 @@ fn the_state_of_the_collector_does_not_change_the_latency_of_requests() {
     let working = Collector::grpc();
     let mut unreachable = Collector::grpc();
     unreachable.kill();
-    let hanging = Collector::start(false, Mood::Hangs);
-    let failing = Collector::start(false, Mood::Refuses);
-    let invalid = Collector::start(false, Mood::Babbles);
+    let hanging = Collector::start(false, Behavior::Hangs);
+    let failing = Collector::start(false, Behavior::Refuses);
+    let invalid = Collector::start(false, Behavior::SendsGarbage);
     let mut services = [
         Service::start("working", working.address),
         Service::start("control", working.address),
@@ -94,12 +94,12 @@ fn the_state_of_the_collector_does_not_change_the_latency_of_requests() {
         service.round();
     }
     for _ in 0..ROUNDS {
-        for at in paired::turns(services.len(), &mut seed) {
+        for at in statistics::shuffled_indices(services.len(), &mut seed) {
             rounds[at].push(services[at].round());
         }
     }
     println!(
-        "{ROUNDS} rounds of {REQUESTS} requests; ratio to `working` in the same round, 95 % interval"
+        "{ROUNDS} rounds of {REQUESTS} requests; ratio to `working` in the same round, 95 % median_interval"
     );
     for (service, times) in services.iter().zip(&rounds) {
         let dropped = service.telemetry.dropped_spans();
@@ -110,9 +110,9 @@ fn the_state_of_the_collector_does_not_change_the_latency_of_requests() {
                 .zip(&rounds[0])
                 .map(|(a, b)| a[at] / b[at])
                 .collect();
-            let [low, high] = paired::interval(&ratios, &mut seed);
-            let micros = paired::median(times.iter().map(|round| round[at]).collect());
-            let ratio = paired::median(ratios);
+            let [low, high] = statistics::median_interval(&ratios, &mut seed);
+            let micros = statistics::median(times.iter().map(|round| round[at]).collect());
+            let ratio = statistics::median(ratios);
             print!(" {what} {micros:6.1} µs {ratio:.3} [{low:.3}, {high:.3}]");
             // A queue that blocks, or a log line per span, would exceed this by far.
             assert!(*what == "p99" || ratio < 1.25, "{}: {ratio}", service.name);
@@ -126,7 +126,7 @@ fn the_state_of_the_collector_does_not_change_the_latency_of_requests() {
 fn memory_is_bounded_without_a_collector() {
     let mut unreachable = Collector::grpc();
     unreachable.kill();
-    let hanging = Collector::start(false, Mood::Hangs);
+    let hanging = Collector::start(false, Behavior::Hangs);
     for (name, address) in [
         ("unreachable", unreachable.address),
         ("hanging", hanging.address),

@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use collector::{Collector, Mood, until};
+use collector::{Behavior, Collector, until};
 use tower_otel_init::{InitError, MetricsExporter, Sampler, Telemetry};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
@@ -86,7 +86,7 @@ fn telemetry_starts_without_a_collector_warns_once_and_delivers_when_it_is_reach
         "{failing:?}"
     );
 
-    collector.run(false, Mood::Takes);
+    collector.run(false, Behavior::Accepts);
     until("a span", || {
         tracing::info_span!("work").in_scope(|| {});
         collector.spans() > 0
@@ -98,5 +98,5 @@ fn telemetry_starts_without_a_collector_warns_once_and_delivers_when_it_is_reach
         recovered.iter().any(|text| text.contains("again")),
         "{recovered:?}"
     );
-    let _ = telemetry.shutdown(collector::LONG);
+    let _ = telemetry.shutdown(collector::TIMEOUT);
 }

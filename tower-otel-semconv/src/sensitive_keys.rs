@@ -112,10 +112,10 @@ impl SensitiveKeys {
     fn value_start(&self, pair: &str) -> Option<usize> {
         let mut start = 0;
         for part in pair.split(';') {
-            if let Some((key, _)) = part.split_once('=') {
-                if self.contains(key) {
-                    return Some(start + key.len() + 1);
-                }
+            if let Some((key, _)) = part.split_once('=')
+                && self.contains(key)
+            {
+                return Some(start + key.len() + 1);
             }
             start += part.len() + 1;
         }

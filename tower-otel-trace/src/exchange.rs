@@ -74,10 +74,10 @@ impl<B: SpanBackend> TraceExchange<B> {
 
     #[cold]
     fn expose(&mut self, request: &RequestInfo<'_>) {
-        if let Some(handle) = self.span.context().map(SpanHandle::new) {
-            if request.insert(handle.clone()) {
-                self.extras().handle = Some(handle);
-            }
+        if let Some(handle) = self.span.context().map(SpanHandle::new)
+            && request.insert(handle.clone())
+        {
+            self.extras().handle = Some(handle);
         }
     }
 

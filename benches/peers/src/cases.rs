@@ -1,16 +1,16 @@
-//! What is compared with what, and what is wanted of it.
+//! The compared arms and the targets.
 
-/// Arms that record the same.
+/// Arms that record the same telemetry.
 pub struct Group {
     pub name: &'static str,
-    /// A layer that does nothing, and nothing.
+    /// The arm with a no-op layer, and the bare one.
     pub no_op: &'static str,
     pub bare: &'static str,
     pub ours: &'static [&'static str],
     pub others: &'static [&'static str],
-    /// Spans of an exchange: as many.
+    /// The number of spans of an exchange.
     pub spans: f64,
-    /// Values in histograms of an exchange: so many at least.
+    /// The minimal number of histogram samples of an exchange.
     pub samples: f64,
 }
 
@@ -93,32 +93,32 @@ pub const GROUPS: &[Group] = &[
     },
 ];
 
-/// An arm, and what it is measured over.
-type Over = (&'static str, &'static str);
+/// An arm and its baseline.
+type ArmOverBaseline = (&'static str, &'static str);
 
-/// One of ours, those that do the same, and how many times as much the cheapest of them costs, at
-/// the lower end of the interval.
+/// An arm of the suite, the comparable arms of other crates, and the minimal ratio of their lowest cost to
+/// ours, at the lower end of the interval.
 pub struct Target {
-    pub ours: Over,
-    pub others: &'static [Over],
+    pub ours: ArmOverBaseline,
+    pub others: &'static [ArmOverBaseline],
     pub at_least: f64,
 }
 
-const DIRECT: &[Over] = &[("opentelemetry-instrumentation-tower", "no-op")];
+const DIRECT: &[ArmOverBaseline] = &[("opentelemetry-instrumentation-tower", "no-op")];
 
-const TRACING: &[Over] = &[
+const TRACING: &[ArmOverBaseline] = &[
     ("axum-tracing-opentelemetry", "no-op"),
     ("tower-otel", "no-op"),
 ];
 
-const METRICS: &[Over] = &[
+const METRICS: &[ArmOverBaseline] = &[
     ("axum-prometheus", "no-op"),
     ("axum-otel-metrics", "no-op"),
     ("tower-otel, metrics", "no-op"),
     ("opentelemetry-instrumentation-tower, metrics", "no-op"),
 ];
 
-const CLIENTS: &[Over] = &[("tower-otel, client", "call"), ("reqwest-tracing", "chain")];
+const CLIENTS: &[ArmOverBaseline] = &[("tower-otel, client", "call"), ("reqwest-tracing", "chain")];
 
 pub const TARGETS: &[Target] = &[
     Target {

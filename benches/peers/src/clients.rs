@@ -1,4 +1,4 @@
-//! Clients that answer by themselves.
+//! Instrumented clients without a network.
 
 use std::{
     convert::Infallible,
@@ -15,23 +15,23 @@ use tower::{Layer, service_fn};
 use tower_otel_benches::{
     app, client_arms,
     exchange::{Exchanges, Subject, exchange},
-    signals::{Discarded, Signals},
+    signals::{DiscardingSignals, Signals},
 };
 use tower_otel_core::observe;
 use tower_otel_propagate::PropagateLayer;
 use tower_otel_trace::TraceLayer;
 use tracing::Level;
 
-use crate::{older, servers::propagate};
+use crate::{otel_032, servers::propagate};
 
-/// Watches a client in the way that is named, if it is one.
-pub fn watch(name: &str, signals: &Discarded) -> Option<Box<dyn Subject>> {
+/// Instruments a client as the name says; `None` if it is a server.
+pub fn instrument(name: &str, signals: &DiscardingSignals) -> Option<Box<dyn Subject>> {
     let trace = TraceLayer::client;
     let inject = PropagateLayer::new;
     let chain = ClientBuilder::new(reqwest::Client::new());
     let chain = match name {
-        "call" => return Some(client_arms::watch(name, signals)),
-        name if name.starts_with("client ") => return Some(client_arms::watch(name, signals)),
+        "call" => return Some(client_arms::instrument(name, signals)),
+        name if name.starts_with("client ") => return Some(client_arms::instrument(name, signals)),
         "tower-otel, client" => return Some(tower_otel(signals)),
         "chain" => chain,
         "chain, record + inject" => {
@@ -47,33 +47,33 @@ pub fn watch(name: &str, signals: &Discarded) -> Option<Box<dyn Subject>> {
             chain.with(observe((trace(), inject())).into_middleware())
         }
         "reqwest-tracing" => {
-            let flush = older::subscriber();
+            let flush = otel_032::subscriber();
             let client = chain.with(TracingMiddleware::default());
-            let answers = Answers { injected: true };
-            return Some(sending(client.with(answers).build(), flush));
+            let respond = Respond { injected: true };
+            return Some(client_subject(client.with(respond).build(), flush));
         }
         _ => return None,
     };
     let injected = name != "chain";
-    let client = chain.with(Answers { injected }).build();
-    Some(sending(client, signals.flush()))
+    let client = chain.with(Respond { injected }).build();
+    Some(client_subject(client, signals.flush()))
 }
 
-fn tower_otel(signals: &Discarded) -> Box<dyn Subject> {
+fn tower_otel(signals: &DiscardingSignals) -> Box<dyn Subject> {
     propagate();
     signals.subscriber();
-    let answers = service_fn(|request: Request<Body>| {
+    let respond = service_fn(|request: Request<Body>| {
         drop(request);
         ready(Ok::<_, Infallible>(Response::new(Body::from("hello"))))
     });
     let layer = tower_otel::trace::HttpLayer::client(Level::INFO);
-    let looks = service_fn(|request: Request<Body>| {
+    let check = service_fn(|request: Request<Body>| {
         let injected = request.headers().contains_key("traceparent");
-        assert!(injected, "the trace goes on at the server");
+        assert!(injected, "the context is injected");
         ready(Ok::<_, Infallible>(Response::new(Body::empty())))
     });
-    exchange(layer.layer(looks), app::outgoing());
-    let service = layer.layer(answers);
+    exchange(layer.layer(check), app::outgoing());
+    let service = layer.layer(respond);
     Exchanges::subject(
         |_| app::outgoing(),
         move |request| exchange(service.clone(), request),
@@ -81,13 +81,13 @@ fn tower_otel(signals: &Discarded) -> Box<dyn Subject> {
     )
 }
 
-/// The end of a chain, in place of a network. It looks whether the trace came that far.
-struct Answers {
+/// The last middleware, which responds without a network and checks for an injected context.
+struct Respond {
     injected: bool,
 }
 
 #[async_trait::async_trait]
-impl Middleware for Answers {
+impl Middleware for Respond {
     async fn handle(
         &self,
         request: reqwest::Request,
@@ -95,13 +95,13 @@ impl Middleware for Answers {
         _next: Next<'_>,
     ) -> reqwest_middleware::Result<reqwest::Response> {
         let injected = request.headers().contains_key("traceparent");
-        assert_eq!(injected, self.injected, "the trace goes on at the server");
+        assert_eq!(injected, self.injected, "the context is injected");
         drop(request);
         Ok(Response::new("hello").into())
     }
 }
 
-fn sending(
+fn client_subject(
     client: ClientWithMiddleware,
     flush: impl Fn() + Send + Sync + 'static,
 ) -> Box<dyn Subject> {
@@ -113,7 +113,7 @@ fn sending(
         let cx = &mut Context::from_waker(Waker::noop());
         let exchange = pin!(async { client.execute(request).await.unwrap().bytes().await });
         let Poll::Ready(Ok(_)) = exchange.poll(cx) else {
-            panic!("it waits for nothing, and does not fail");
+            panic!("the exchange is pending or failed");
         };
     };
     Exchanges::subject(request, send, flush)

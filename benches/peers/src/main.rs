@@ -1,43 +1,43 @@
-//! What the suite costs beside what others cost, in one run and one table.
+//! Compares the cost of the suite with other crates, in one run.
 //!
 //! `cargo bench -p tower-otel-benches --bench peers --features peers [-- --quick] [-- --markdown]`
 //!
-//! Fails with 1 if a target is missed, with 2 if the machine was too restless to tell.
+//! Exit code 1: a target is missed. 2: the measurement is too noisy. 3: an arm recorded too little.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 #![forbid(unsafe_code)]
 
 mod cases;
 mod clients;
-mod older;
+mod otel_032;
 mod servers;
 
-use allocation_tests::Counting;
+use allocation_tests::CountingAllocator;
 use tower_otel_benches::{
     app, client_arms,
-    drive::{self, Case, Effort, Outcome, flag},
     exchange::{InProcess, Subject},
-    recorded,
+    recorded_counts,
     report::Table,
-    signals::Discarded,
+    signals::DiscardingSignals,
     stats::Estimate,
+    workers::{self, Case, CaseResult, Effort, flag},
 };
 
 use crate::cases::{GROUPS, Group, TARGETS, Target};
 
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 fn subject(name: &str) -> Box<dyn Subject> {
-    let signals = Discarded::new(100);
-    if let Some(client) = clients::watch(name, &signals) {
+    let signals = DiscardingSignals::new(100);
+    if let Some(client) = clients::instrument(name, &signals) {
         return client;
     }
     let visitor = InProcess {
         routes: 1,
-        after: signals.flush(),
+        flush: signals.flush(),
     };
-    servers::watch(name, app::hello(), &signals, visitor)
+    servers::instrument(name, app::hello(), &signals, visitor)
 }
 
 const fn case(arm: &'static str, baseline: &'static str) -> Case {
@@ -48,23 +48,23 @@ const fn case(arm: &'static str, baseline: &'static str) -> Case {
     }
 }
 
-/// Each arm over the layer that does nothing and over nothing.
+/// Each arm over a no-op layer and over the bare application.
 fn cases() -> Vec<Case> {
-    let of = |group: &'static Group| {
+    let group_cases = |group: &'static Group| {
         let arms = group.ours.iter().chain(group.others);
         arms.flat_map(|arm| [case(arm, group.no_op), case(arm, group.bare)])
     };
-    let mut cases: Vec<Case> = GROUPS.iter().flat_map(of).collect();
+    let mut cases: Vec<Case> = GROUPS.iter().flat_map(group_cases).collect();
     cases.push(case("bare again", "bare"));
     cases
 }
 
-/// What all cases came to.
-struct Outcomes(Vec<Outcome>);
+/// The results of all cases.
+struct Results(Vec<CaseResult>);
 
-impl Outcomes {
-    fn of(&self, arm: &str, baseline: &str) -> &Outcome {
-        let is_it = |one: &&Outcome| one.case.arm == arm && one.case.baseline == baseline;
+impl Results {
+    fn of(&self, arm: &str, baseline: &str) -> &CaseResult {
+        let is_it = |one: &&CaseResult| one.case.arm == arm && one.case.baseline == baseline;
         self.0.iter().find(is_it).unwrap()
     }
 
@@ -96,7 +96,7 @@ impl Outcomes {
         }
     }
 
-    /// How many times as much the cheapest of the others costs.
+    /// Returns the cheapest of the other crates, and the ratio of its cost to ours.
     fn times(&self, target: &Target) -> (&'static str, Estimate) {
         let ours = self.of(target.ours.0, target.ours.1);
         let ratios = target.others.iter().map(|(arm, baseline)| {
@@ -110,9 +110,12 @@ impl Outcomes {
 
     fn verdict(&self, markdown: bool) -> i32 {
         let control = self.of("bare again", "bare");
-        let counts = control.is_quiet();
-        println!("\nThe same bare application again: {} ns", control.nanos);
-        println!("\nHow many times as much the cheapest of the others costs:\n");
+        let is_reliable = control.is_quiet();
+        println!(
+            "\nControl, the bare application measured twice: {} ns",
+            control.nanos
+        );
+        println!("\nCost of the cheapest other crate as a multiple of ours:\n");
         let mut table = Table::new(["ours", "the cheapest", "times", "at least", "verdict"]);
         let mut missed = false;
         for target in TARGETS {
@@ -124,8 +127,8 @@ impl Outcomes {
                 other.to_owned(),
                 format!("{times:.2}"),
                 target.at_least.to_string(),
-                match (counts, met) {
-                    (false, _) => "does not count",
+                match (is_reliable, met) {
+                    (false, _) => "unreliable",
                     (true, true) => "met",
                     (true, false) => "not met",
                 }
@@ -133,14 +136,14 @@ impl Outcomes {
             ]);
         }
         table.print(markdown);
-        match (counts, missed) {
+        match (is_reliable, missed) {
             (false, _) => 2,
             (true, true) => 1,
             (true, false) => 0,
         }
     }
 
-    /// Whoever records nothing is cheap, and is not to be compared with.
+    /// Returns whether every arm recorded the spans and samples of its group.
     fn all_recorded(&self) -> bool {
         let mut all = true;
         for group in GROUPS {
@@ -149,7 +152,7 @@ impl Outcomes {
                 let spans = (recorded.spans - group.spans).abs() < 0.01;
                 let samples = recorded.samples >= group.samples - 0.01;
                 if !(spans && samples) {
-                    println!("\n{arm}: does not record what it should, and is not to be compared");
+                    println!("\n{arm}: recorded too little, the comparison is invalid");
                     all = false;
                 }
             }
@@ -159,10 +162,10 @@ impl Outcomes {
 }
 
 fn main() {
-    if let Some(arm) = drive::arm() {
-        let _current = client_arms::current();
-        let _older = older::current();
-        return drive::work(&*subject(&arm), recorded::samples);
+    if let Some(arm) = workers::worker_arm() {
+        let _parent = client_arms::attach_parent_span();
+        let _parent_032 = otel_032::attach_parent_span();
+        return workers::run_worker(&*subject(&arm), recorded_counts::samples);
     }
     let quick = flag("--quick");
     let effort = Effort {
@@ -170,9 +173,9 @@ fn main() {
         rounds: if quick { 40 } else { 60 },
         exchanges: 2048,
     };
-    let outcomes = Outcomes(drive::measure(&cases(), effort));
+    let results = Results(workers::measure(&cases(), effort));
     let markdown = flag("--markdown");
-    outcomes.print(markdown);
-    let verdict = outcomes.verdict(markdown);
-    std::process::exit(if outcomes.all_recorded() { verdict } else { 3 });
+    results.print(markdown);
+    let verdict = results.verdict(markdown);
+    std::process::exit(if results.all_recorded() { verdict } else { 3 });
 }

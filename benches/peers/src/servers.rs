@@ -1,4 +1,4 @@
-//! Servers, each watched as the README of the crate says, with the signals that ours have.
+//! Servers, each instrumented as in the README of the crate, with the same signals as ours.
 
 use axum::Router;
 use axum_otel_metrics::HttpMetricsLayerBuilder;
@@ -10,16 +10,21 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tokio::runtime;
 use tower_otel_benches::{
     arms::{self, Visitor},
-    recorded,
-    signals::{Discarded, Signals},
+    recorded_counts,
+    signals::{DiscardingSignals, Signals},
 };
 use tower_otel_metrics::MetricsLayer;
 use tracing::Level;
 
-use crate::older;
+use crate::otel_032;
 
-/// Watches an application in the way that is named.
-pub fn watch<V: Visitor>(name: &str, app: Router, signals: &Discarded, visitor: V) -> V::Output {
+/// Instruments an application as the name says.
+pub fn instrument<V: Visitor>(
+    name: &str,
+    app: Router,
+    signals: &DiscardingSignals,
+    visitor: V,
+) -> V::Output {
     let resolved = |app: Router| app.with_state(());
     let spans = || {
         propagate();
@@ -57,7 +62,7 @@ pub fn watch<V: Visitor>(name: &str, app: Router, signals: &Discarded, visitor: 
             app.layer(axum_prometheus()).layer(OtelAxumLayer::default())
         }
         "axum-otel-metrics" => {
-            let metrics = HttpMetricsLayerBuilder::new().with_provider(older::meters());
+            let metrics = HttpMetricsLayerBuilder::new().with_provider(otel_032::meters());
             app.layer(metrics.build())
         }
         "metrics, body sizes" => {
@@ -68,18 +73,18 @@ pub fn watch<V: Visitor>(name: &str, app: Router, signals: &Discarded, visitor: 
             let metrics = MetricsLayer::server().meter_provider(&signals.meters());
             app.layer(metrics.body_sizes())
         }
-        ours => return arms::watch(ours, app, signals, visitor),
+        ours => return arms::instrument(ours, app, signals, visitor),
     };
     visitor.visit(resolved(app))
 }
 
-/// The propagator of the process, which others ask.
+/// Sets the propagator of the process, which other crates use.
 pub fn propagate() {
     global::set_text_map_propagator(TraceContextPropagator::new());
 }
 
-/// It takes its providers from the process, when it is made.
-fn instrumentation(signals: &Discarded, tracing: bool, metrics: bool) -> server::Layer {
+/// Creates the layer, which uses the providers of the process.
+fn instrumentation(signals: &DiscardingSignals, tracing: bool, metrics: bool) -> server::Layer {
     propagate();
     global::set_tracer_provider(signals.traces());
     if metrics {
@@ -92,7 +97,7 @@ fn instrumentation(signals: &Discarded, tracing: bool, metrics: bool) -> server:
         .unwrap()
 }
 
-/// With the runtime on which it clears its histograms.
+/// Creates the layer and the runtime on which it runs its upkeep.
 fn axum_prometheus() -> PrometheusMetricLayer<'static> {
     let runtime = runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -102,6 +107,6 @@ fn axum_prometheus() -> PrometheusMetricLayer<'static> {
     let runtime = Box::leak(Box::new(runtime));
     let _entered = runtime.enter();
     let (layer, handle) = PrometheusMetricLayer::pair();
-    recorded::samples_by(move || recorded::samples_of(&handle.render()));
+    recorded_counts::set_sample_counter(move || recorded_counts::samples_in_page(&handle.render()));
     layer
 }

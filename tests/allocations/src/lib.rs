@@ -1,4 +1,4 @@
-//! An allocator that counts what the current thread asks of it.
+//! A global allocator that counts allocations by thread.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -7,50 +7,50 @@ use std::{
 };
 
 thread_local! {
-    // Without a destructor and an initialiser, so that to count allocates nothing itself.
+    // Without a destructor and a lazy initializer, so that counting does not allocate.
     static COUNT: Cell<usize> = const { Cell::new(0) };
 }
 
-/// The system's allocator, counted by thread: tests beside this one do not disturb it.
+/// The system allocator, with a count for each thread. Concurrent tests do not affect each other.
 #[derive(Debug)]
-pub struct Counting;
+pub struct CountingAllocator;
 
 fn count() {
-    // A thread that is ending has nothing left to count with.
+    // The thread-local is gone when a thread ends.
     let _ = COUNT.try_with(|count| count.set(count.get() + 1));
 }
 
-// SAFETY: every call goes to the system's allocator with the arguments it came with.
+// SAFETY: every call is forwarded to the system allocator with the same arguments.
 #[allow(unsafe_code)]
-unsafe impl GlobalAlloc for Counting {
+unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count();
-        // SAFETY: what the caller promised is what is asked here.
+        // SAFETY: the caller upholds the same contract.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         count();
-        // SAFETY: what the caller promised is what is asked here.
+        // SAFETY: the caller upholds the same contract.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         count();
-        // SAFETY: what the caller promised is what is asked here.
+        // SAFETY: the caller upholds the same contract.
         unsafe { System.realloc(ptr, layout, new_size) }
     }
 
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        // SAFETY: what the caller promised is what is asked here.
+        // SAFETY: the caller upholds the same contract.
         unsafe { System.dealloc(ptr, layout) }
     }
 }
 
-/// How often something allocates, or grows what it has allocated.
-pub fn allocations<T>(of: impl FnOnce() -> T) -> usize {
+/// Returns the number of allocations and reallocations of a function.
+pub fn allocations<T>(run: impl FnOnce() -> T) -> usize {
     let before = COUNT.get();
-    let output = black_box(of());
+    let output = black_box(run());
     let after = COUNT.get();
     drop(output);
     after - before

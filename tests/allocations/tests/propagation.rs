@@ -2,7 +2,7 @@
 
 #![allow(missing_docs)]
 
-use allocation_tests::{Counting, allocations};
+use allocation_tests::{CountingAllocator, allocations};
 use http::{HeaderMap, HeaderValue, Request};
 use opentelemetry::{
     Context, SpanId, TraceFlags, TraceId,
@@ -15,7 +15,7 @@ use tower_otel_propagate::{
 };
 
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-03";
 /// Lists with an invalid last member: they are parsed to the end and nothing of them is stored.

@@ -1,4 +1,4 @@
-//! The application under attack: it answers, streams, fails, hangs and panics as its paths say.
+//! The application under attack. Each path responds, streams, fails, hangs or panics.
 
 use std::{
     future::pending,
@@ -14,10 +14,10 @@ use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use suite_tests::net::BoxError;
 use tower_otel_core::{RequestHead, Route};
 
-pub type Answer = Response<UnsyncBoxBody<Bytes, BoxError>>;
+pub type AppResponse = Response<UnsyncBoxBody<Bytes, BoxError>>;
 
-/// The header of every answer that an application gave, and not a library before it.
-pub const MARK: &str = "x-app";
+/// The header that marks responses of the application, not of the HTTP library.
+pub const APP_HEADER: &str = "x-app";
 
 pub const ROUTES: [&str; 11] = [
     "/fast/{id}",
@@ -33,32 +33,32 @@ pub const ROUTES: [&str; 11] = [
     "/panic/{id}",
 ];
 
-/// The route of a path.
-pub fn matched(path: &str) -> Option<&'static str> {
+/// Returns the route of a path.
+pub fn route_of_path(path: &str) -> Option<&'static str> {
     let known = |route: &&&str| path.starts_with(route.trim_end_matches("{id}"));
     ROUTES.iter().find(known).copied()
 }
 
-/// The same for the layers.
+/// Returns the route of a request, for the layers.
 pub fn route(request: &dyn RequestHead) -> Option<Route> {
-    matched(request.target().path).map(Route::from)
+    route_of_path(request.target().path).map(Route::from)
 }
 
-/// So many frames of so many bytes, of no declared length; then perhaps an error.
+/// A body of equal frames without a declared length, which can fail after the last one.
 struct Frames {
-    left: u64,
+    remaining: u64,
     frame: Bytes,
-    tears: bool,
+    fails: bool,
 }
 
 static ZEROS: [u8; 16 * 1024] = [0; 16 * 1024];
 
 impl Frames {
-    fn new(left: u64, size: usize) -> Self {
+    fn new(remaining: u64, size: usize) -> Self {
         Self {
-            left,
+            remaining,
             frame: Bytes::from_static(&ZEROS[..size]),
-            tears: false,
+            fails: false,
         }
     }
 }
@@ -71,25 +71,25 @@ impl Body for Frames {
         mut self: Pin<&mut Self>,
         _cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        Poll::Ready(match self.left.checked_sub(1) {
-            Some(left) => {
-                self.left = left;
+        Poll::Ready(match self.remaining.checked_sub(1) {
+            Some(remaining) => {
+                self.remaining = remaining;
                 Some(Ok(Frame::data(self.frame.clone())))
             }
-            None if self.tears => Some(Err("torn".into())),
+            None if self.fails => Some(Err("body failed".into())),
             None => None,
         })
     }
 }
 
 /// Serves a request.
-pub async fn handle<B>(request: Request<B>) -> Result<Answer, BoxError>
+pub async fn handle<B>(request: Request<B>) -> Result<AppResponse, BoxError>
 where
     B: Body<Data: Send, Error: Into<BoxError>> + Send,
 {
     let mut status = StatusCode::OK;
     let full = |text| Full::new(Bytes::from_static(text)).map_err(|never| match never {});
-    let body = match matched(request.uri().path()).unwrap_or_default() {
+    let body = match route_of_path(request.uri().path()).unwrap_or_default() {
         "/fast/{id}" => full(b"fast").boxed_unsync(),
         "/stream/{id}" => Frames::new(3, 1024).boxed_unsync(),
         "/large/{id}" => Frames::new(32, 16 * 1024).boxed_unsync(),
@@ -112,10 +112,10 @@ where
         "/fail/{id}" => return Err("no".into()),
         "/tear/{id}" => {
             let mut frames = Frames::new(2, 100);
-            frames.tears = true;
+            frames.fails = true;
             frames.boxed_unsync()
         }
-        // Unwinds as a panic does, without a message for each.
+        // Unwinds like a panic, without a message on stderr.
         "/panic/{id}" => resume_unwind(Box::new("part of the attack")),
         _ => {
             status = StatusCode::NOT_FOUND;
@@ -124,7 +124,7 @@ where
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;
-    let yes = HeaderValue::from_static("yes");
-    response.headers_mut().insert(MARK, yes);
+    let value = HeaderValue::from_static("yes");
+    response.headers_mut().insert(APP_HEADER, value);
     Ok(response)
 }

@@ -1,5 +1,5 @@
-//! A plain service just inside of the layers, which keeps its own account of what came of every
-//! request, and shares not a line with them.
+//! A plain service inside the layers that counts the outcome of every request. It shares no code with
+//! the layers.
 
 use std::{
     collections::BTreeMap,
@@ -16,23 +16,23 @@ use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 use suite_tests::net::BoxError;
 use tower::Service;
 
-use crate::app::{self, Answer};
+use crate::app::{self, AppResponse};
 
-/// What came of a request.
+/// How a request ended.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Ending {
+pub struct Outcome {
     /// A known method, or `_OTHER`.
     pub method: &'static str,
     pub route: Option<&'static str>,
-    /// The status that was sent.
+    /// The status code that was sent.
     pub code: Option<u16>,
     pub error: Option<String>,
-    /// Whether there was a response that did not reach its end.
+    /// Whether a response started and did not complete.
     pub aborted: bool,
 }
 
-impl Ending {
-    /// The label of the counter.
+impl Outcome {
+    /// Returns the `status` label of the request counter.
     pub fn status(&self) -> String {
         match (self.code, self.error.as_deref()) {
             (Some(code), _) => code.to_string(),
@@ -42,56 +42,56 @@ impl Ending {
     }
 }
 
-/// The account of a server.
+/// The counts of a server.
 #[derive(Clone, Debug, Default)]
-pub struct Ledger(Arc<Mutex<Account>>);
+pub struct Ledger(Arc<Mutex<Totals>>);
 
 #[derive(Debug, Default)]
-struct Account {
-    begun: u64,
-    answered: u64,
-    endings: BTreeMap<Ending, u64>,
+struct Totals {
+    started: u64,
+    responses: u64,
+    outcomes: BTreeMap<Outcome, u64>,
 }
 
 impl Ledger {
-    pub fn begun(&self) -> u64 {
-        self.0.lock().unwrap().begun
+    pub fn started(&self) -> u64 {
+        self.0.lock().unwrap().started
     }
 
-    /// How many heads of responses were given to the server.
-    pub fn answered(&self) -> u64 {
-        self.0.lock().unwrap().answered
+    /// Returns the number of responses that were passed to the server.
+    pub fn responses(&self) -> u64 {
+        self.0.lock().unwrap().responses
     }
 
     pub fn ended(&self) -> u64 {
-        self.0.lock().unwrap().endings.values().sum()
+        self.0.lock().unwrap().outcomes.values().sum()
     }
 
-    pub fn endings(&self) -> BTreeMap<Ending, u64> {
-        self.0.lock().unwrap().endings.clone()
+    pub fn outcomes(&self) -> BTreeMap<Outcome, u64> {
+        self.0.lock().unwrap().outcomes.clone()
     }
 
-    /// The endings of several ledgers together.
-    pub fn sum<'a>(ledgers: impl IntoIterator<Item = &'a Self>) -> BTreeMap<Ending, u64> {
-        let mut endings = BTreeMap::new();
-        for (ending, times) in ledgers.into_iter().flat_map(Self::endings) {
-            *endings.entry(ending).or_default() += times;
+    /// Returns the summed outcomes of several ledgers.
+    pub fn sum<'a>(ledgers: impl IntoIterator<Item = &'a Self>) -> BTreeMap<Outcome, u64> {
+        let mut outcomes = BTreeMap::new();
+        for (outcome, times) in ledgers.into_iter().flat_map(Self::outcomes) {
+            *outcomes.entry(outcome).or_default() += times;
         }
-        endings
+        outcomes
     }
 
-    fn begin(&self, method: &Method, path: &str) -> Entry {
-        self.0.lock().unwrap().begun += 1;
+    fn begin(&self, method: &Method, path: &str) -> LedgerEntry {
+        self.0.lock().unwrap().started += 1;
         let method = ["GET", "HEAD", "POST", "DELETE", "OPTIONS"]
             .into_iter()
             .find(|known| method == known)
             .unwrap_or("_OTHER");
-        Entry {
+        LedgerEntry {
             ledger: self.clone(),
             head_only: method == "HEAD",
-            ending: Some(Ending {
+            outcome: Some(Outcome {
                 method,
-                route: app::matched(path),
+                route: app::route_of_path(path),
                 code: None,
                 error: Some("cancelled".to_owned()),
                 aborted: false,
@@ -100,118 +100,118 @@ impl Ledger {
     }
 }
 
-/// One request. Dropped as it is, it ends as it is.
-struct Entry {
+/// One request. Dropping the entry records its current outcome.
+struct LedgerEntry {
     ledger: Ledger,
     head_only: bool,
-    ending: Option<Ending>,
+    outcome: Option<Outcome>,
 }
 
-impl Entry {
-    fn now_is(&mut self, error: &str) {
-        if let Some(ending) = &mut self.ending {
-            ending.error = Some(error.to_owned());
+impl LedgerEntry {
+    fn set_error(&mut self, error: &str) {
+        if let Some(outcome) = &mut self.outcome {
+            outcome.error = Some(error.to_owned());
         }
     }
 
-    /// There is a response, which is cut short from now on unless something else is said.
-    fn answered(&mut self, code: u16) {
-        self.ledger.0.lock().unwrap().answered += 1;
-        if let Some(ending) = &mut self.ending {
-            ending.code = Some(code);
-            // An error of the status goes before that of a peer which has gone.
-            ending.error = Some(match code {
+    /// Records the response. The outcome is `aborted` until the body completes.
+    fn response(&mut self, code: u16) {
+        self.ledger.0.lock().unwrap().responses += 1;
+        if let Some(outcome) = &mut self.outcome {
+            outcome.code = Some(code);
+            // An error status takes precedence over a disconnected client.
+            outcome.error = Some(match code {
                 500.. => code.to_string(),
                 _ => "aborted".to_owned(),
             });
-            ending.aborted = true;
+            outcome.aborted = true;
         }
     }
 
-    /// The response has reached its end.
-    fn whole(&mut self) {
-        if let Some(ending) = &mut self.ending {
-            ending.aborted = false;
-            ending.error = ending.error.take().filter(|error| error != "aborted");
+    /// Records that the body has completed.
+    fn complete(&mut self) {
+        if let Some(outcome) = &mut self.outcome {
+            outcome.aborted = false;
+            outcome.error = outcome.error.take().filter(|error| error != "aborted");
         }
         self.end();
     }
 
     fn end(&mut self) {
-        if let Some(ending) = self.ending.take() {
+        if let Some(outcome) = self.outcome.take() {
             *self
                 .ledger
                 .0
                 .lock()
                 .unwrap()
-                .endings
-                .entry(ending)
+                .outcomes
+                .entry(outcome)
                 .or_default() += 1;
         }
     }
 }
 
-impl Drop for Entry {
+impl Drop for LedgerEntry {
     fn drop(&mut self) {
         self.end();
     }
 }
 
-/// The application behind its ledger.
+/// The application, with its ledger.
 #[derive(Clone, Debug, Default)]
-pub struct Kept(pub Ledger);
+pub struct LedgerService(pub Ledger);
 
-impl<B> Service<Request<B>> for Kept
+impl<B> Service<Request<B>> for LedgerService
 where
     B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
 {
-    type Response = Answer;
+    type Response = AppResponse;
     type Error = BoxError;
-    type Future = Handling;
+    type Future = LedgerFuture;
 
     fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<B>) -> Handling {
-        Handling {
+    fn call(&mut self, request: Request<B>) -> LedgerFuture {
+        LedgerFuture {
             entry: Some(self.0.begin(request.method(), request.uri().path())),
             future: Box::pin(app::handle(request)),
         }
     }
 }
 
-pub struct Handling {
-    entry: Option<Entry>,
-    future: Pin<Box<dyn Future<Output = Result<Answer, BoxError>> + Send>>,
+pub struct LedgerFuture {
+    entry: Option<LedgerEntry>,
+    future: Pin<Box<dyn Future<Output = Result<AppResponse, BoxError>> + Send>>,
 }
 
-impl Future for Handling {
-    type Output = Result<Answer, BoxError>;
+impl Future for LedgerFuture {
+    type Output = Result<AppResponse, BoxError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let polled = catch_unwind(AssertUnwindSafe(|| self.future.as_mut().poll(cx)));
         if let Ok(Poll::Pending) = polled {
             return Poll::Pending;
         }
-        let mut entry = self.entry.take().expect("polled once to its end");
+        let mut entry = self.entry.take().expect("polled after completion");
         match polled {
             Err(panic) => {
-                entry.now_is("panic");
+                entry.set_error("panic");
                 drop(entry);
                 resume_unwind(panic)
             }
             Ok(Poll::Ready(Ok(response))) => {
                 let status = response.status();
-                entry.answered(status.as_u16());
+                entry.response(status.as_u16());
                 if entry.head_only || status == 204 || response.body().is_end_stream() {
-                    entry.whole();
+                    entry.complete();
                 }
-                let kept = response.map(|body| KeptBody { entry, body }.boxed_unsync());
-                Poll::Ready(Ok(kept))
+                let response = response.map(|body| LedgerBody { entry, body }.boxed_unsync());
+                Poll::Ready(Ok(response))
             }
             Ok(Poll::Ready(Err(error))) => {
-                entry.now_is("_OTHER");
+                entry.set_error("_OTHER");
                 Poll::Ready(Err(error))
             }
             Ok(Poll::Pending) => Poll::Pending,
@@ -219,12 +219,12 @@ impl Future for Handling {
     }
 }
 
-struct KeptBody {
-    entry: Entry,
+struct LedgerBody {
+    entry: LedgerEntry,
     body: UnsyncBoxBody<Bytes, BoxError>,
 }
 
-impl Body for KeptBody {
+impl Body for LedgerBody {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -236,11 +236,11 @@ impl Body for KeptBody {
         match &polled {
             Poll::Pending => {}
             Poll::Ready(Some(Err(_))) => {
-                self.entry.now_is("body");
+                self.entry.set_error("body");
                 self.entry.end();
             }
             Poll::Ready(Some(Ok(_))) if !self.body.is_end_stream() => {}
-            Poll::Ready(_) => self.entry.whole(),
+            Poll::Ready(_) => self.entry.complete(),
         }
         polled
     }

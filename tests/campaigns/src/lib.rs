@@ -1,5 +1,5 @@
-//! What the campaigns share. Each is a test that is short by default and as long as its variables
-//! say; `RELIABILITY.md` has the commands.
+//! Shared code of the campaigns. Each campaign is a short test by default, and environment variables
+//! set its length; `docs/reliability.md` has the commands.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,30 +13,30 @@
 
 pub mod app;
 pub mod attack;
-pub mod dice;
+pub mod counts;
 pub mod ledger;
 pub mod pipeline;
 pub mod process;
+pub mod rng;
 pub mod signals;
-pub mod telling;
 
 use std::time::{Duration, Instant};
 
-/// The number in a variable of the environment, or the short one.
-pub fn setting(name: &str, short: u64) -> u64 {
+/// Returns the number in an environment variable, or the default.
+pub fn env_number(name: &str, default: u64) -> u64 {
     match std::env::var(name) {
-        Ok(value) => value
-            .parse()
-            .unwrap_or_else(|_| panic!("{name} is {value:?}, and has to be a whole number")),
-        Err(_) => short,
+        Ok(value) => value.parse().unwrap_or_else(|_| {
+            panic!("{name}: {value:?} is not a number (expected a whole number)")
+        }),
+        Err(_) => default,
     }
 }
 
-/// Waits for what the servers have still to do.
-pub async fn until(what: &str, mut is: impl FnMut() -> bool) {
+/// Waits up to a minute until a condition is true.
+pub async fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
-    while !is() {
-        assert!(Instant::now() < deadline, "{what}: it did not happen");
+    while !condition() {
+        assert!(Instant::now() < deadline, "timed out: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

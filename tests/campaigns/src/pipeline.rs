@@ -1,4 +1,4 @@
-//! Spans on their way to a collector: by the SDK as `tower-otel-init` starts it, and by a recorder.
+//! Exports spans to a collector, by the SDK as `tower-otel-init` configures it and by a recorder.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,53 +13,57 @@ use tower_otel_init::{Layers, MetricsExporter, Telemetry};
 use tower_otel_trace::Recorder;
 use tracing_subscriber::Registry;
 
-/// How long spans wait for others.
+/// The delay of a batch.
 const DELAY: Duration = Duration::from_millis(50);
 
-/// Nothing takes longer than this, unless something hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The timeout of a shutdown.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Both ways to one collector.
+/// The SDK and a recorder, both exporting to one collector.
 #[derive(Debug)]
 pub struct Pipeline {
-    names: [String; 2],
+    service_names: [String; 2],
     telemetry: Telemetry,
     recorder: Recorder,
-    // The last to go: the recorder exports there.
-    _exports: Runtime,
+    // Dropped last: the recorder exports on it.
+    _export_runtime: Runtime,
 }
 
-/// What became of the spans of one way.
+/// The spans of one exporter.
 #[derive(Clone, Copy, Debug)]
-pub struct Fate {
-    /// Delivered, as the sender has it.
+pub struct SpanTotals {
+    /// Spans that the sender counts as delivered.
     pub delivered: u64,
-    /// Counted as lost.
+    /// Spans that the sender counts as lost.
     pub lost: u64,
 }
 
 impl Pipeline {
     pub fn start(name: &str, endpoint: String) -> Self {
-        let names = ["sdk", "recorder"].map(|way| format!("{name}, {way}"));
-        let (telemetry, _): (_, Layers<Registry>) = Telemetry::builder(&names[0])
+        let service_names = ["sdk", "recorder"].map(|exporter| format!("{name}, {exporter}"));
+        let (telemetry, _): (_, Layers<Registry>) = Telemetry::builder(&service_names[0])
             .endpoint(&endpoint)
             .sampler(tower_otel_init::Sampler::AlwaysOn)
             .metrics(MetricsExporter::None)
             .schedule_delay(DELAY)
             .local()
             .unwrap();
-        let mut exports = Builder::new_multi_thread();
-        let exports = exports.worker_threads(1).enable_all().build().unwrap();
+        let mut export_runtime = Builder::new_multi_thread();
+        let export_runtime = export_runtime
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
         let exporter = {
-            let _entered = exports.enter();
+            let _entered = export_runtime.enter();
             let builder = opentelemetry_otlp::SpanExporter::builder().with_tonic();
             builder.with_endpoint(endpoint).build().unwrap()
         };
-        let exporter = Elsewhere {
+        let exporter = RuntimeExporter {
             exporter: Arc::new(exporter),
-            runtime: exports.handle().clone(),
+            runtime: export_runtime.handle().clone(),
         };
-        let resource = Resource::builder_empty().with_service_name(names[1].clone());
+        let resource = Resource::builder_empty().with_service_name(service_names[1].clone());
         let recorder = Recorder::builder(exporter)
             .resource(resource.build())
             .sampler_by_trace(Sampler::AlwaysOn)
@@ -67,10 +71,10 @@ impl Pipeline {
             .build()
             .unwrap();
         Self {
-            names,
+            service_names,
             telemetry,
             recorder,
-            _exports: exports,
+            _export_runtime: export_runtime,
         }
     }
 
@@ -82,35 +86,35 @@ impl Pipeline {
         &self.recorder
     }
 
-    /// The services as which the SDK and the recorder send.
-    pub const fn names(&self) -> &[String; 2] {
-        &self.names
+    /// Returns the service names of the SDK and of the recorder.
+    pub const fn service_names(&self) -> &[String; 2] {
+        &self.service_names
     }
 
-    /// Delivers what is left. What was lost before may be complained of, but nothing may hang.
+    /// Delivers the remaining spans and shuts down. Earlier losses may cause errors, but no timeout.
     pub fn stop(&self) {
-        let _ = self.telemetry.shutdown(PATIENCE);
-        let stopped = self.recorder.shutdown(PATIENCE);
+        let _ = self.telemetry.shutdown(TIMEOUT);
+        let stopped = self.recorder.shutdown(TIMEOUT);
         assert!(
             !matches!(stopped, Err(OTelSdkError::Timeout(_))),
-            "it hangs"
+            "the shutdown of the recorder timed out"
         );
         assert_eq!(
             self.telemetry.dropped_spans().shutdown,
             0,
-            "spans were left"
+            "spans were dropped at the shutdown"
         );
     }
 
-    /// What has become of so many spans of the SDK, and of those of the recorder.
-    pub fn fates(&self, sdk: u64) -> [Fate; 2] {
+    /// Returns the totals of the SDK, for this number of its spans, and of the recorder.
+    pub fn span_totals(&self, sdk: u64) -> [SpanTotals; 2] {
         let (lost, counts) = (self.telemetry.dropped_spans(), self.recorder.counts());
         [
-            Fate {
+            SpanTotals {
                 delivered: sdk - lost.total(),
                 lost: lost.total(),
             },
-            Fate {
+            SpanTotals {
                 delivered: counts.exported,
                 lost: counts.failed + counts.dropped,
             },
@@ -118,14 +122,14 @@ impl Pipeline {
     }
 }
 
-/// An exporter that wants to be on a runtime.
+/// An exporter that runs on a tokio runtime.
 #[derive(Debug)]
-struct Elsewhere<E> {
+struct RuntimeExporter<E> {
     exporter: Arc<E>,
     runtime: tokio::runtime::Handle,
 }
 
-impl<E: SpanExporter + 'static> SpanExporter for Elsewhere<E> {
+impl<E: SpanExporter + 'static> SpanExporter for RuntimeExporter<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let exporter = Arc::clone(&self.exporter);
         let export = self
@@ -136,7 +140,7 @@ impl<E: SpanExporter + 'static> SpanExporter for Elsewhere<E> {
     }
 
     fn set_resource(&mut self, resource: &Resource) {
-        // Nobody else holds it yet.
+        // The only reference until the first export.
         Arc::get_mut(&mut self.exporter)
             .unwrap()
             .set_resource(resource);

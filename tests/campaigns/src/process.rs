@@ -1,4 +1,4 @@
-//! What the process has: memory, descriptors, panics.
+//! Memory, file descriptors and panics of the process.
 
 use std::{
     fs, panic,
@@ -7,8 +7,8 @@ use std::{
 
 static PANICS: AtomicU64 = AtomicU64::new(0);
 
-/// Counts every panic that says something from now on. Those that are part of an attack unwind
-/// without a word.
+/// Counts panics from now on. The panics of the application under attack do not call the panic hook
+/// and are not counted.
 pub fn count_panics() {
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
@@ -21,17 +21,17 @@ pub fn panics() -> u64 {
     PANICS.load(Relaxed)
 }
 
-/// Resident memory, in megabytes.
+/// Returns the resident memory in megabytes.
 pub fn resident() -> f64 {
     status("VmRSS:")
 }
 
-/// The most that it ever was, in megabytes.
+/// Returns the peak resident memory in megabytes.
 pub fn peak() -> f64 {
     status("VmHWM:")
 }
 
-/// Open file descriptors, that for counting them included.
+/// Returns the number of open file descriptors, including the one used for counting.
 pub fn descriptors() -> usize {
     fs::read_dir("/proc/self/fd").unwrap().count()
 }

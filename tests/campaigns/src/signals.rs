@@ -1,4 +1,4 @@
-//! The layers of a campaign, and whether what they tell is what the ledger says.
+//! The layers of a campaign, and the comparison of their metrics with the ledger.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -9,41 +9,44 @@ use tower_otel_trace::TraceLayer;
 
 use crate::{
     app,
-    ledger::Ending,
-    telling::{Counts, metered, scraped},
+    counts::{Counts, counts_in_text, counts_of_meter},
+    ledger::Outcome,
 };
 
-/// What spans and the conventions' metrics say of an exchange.
-pub const KEYS: [&str; 4] = [
+/// The compared attributes of spans and of the conventions' metrics.
+pub const ATTRIBUTES: [&str; 4] = [
     "http.request.method",
     "http.route",
     "http.response.status_code",
     "error.type",
 ];
 
-/// The same from the ledger.
-pub fn told(ending: &Ending) -> Option<Vec<String>> {
-    let code = ending.code.map(|code| code.to_string());
+/// Returns the values of [`ATTRIBUTES`] for an outcome.
+pub fn attribute_values(outcome: &Outcome) -> Option<Vec<String>> {
+    let code = outcome.code.map(|code| code.to_string());
     Some(vec![
-        ending.method.to_owned(),
-        ending.route.unwrap_or_default().to_owned(),
+        outcome.method.to_owned(),
+        outcome.route.unwrap_or_default().to_owned(),
         code.unwrap_or_default(),
-        ending.error.clone().unwrap_or_default(),
+        outcome.error.clone().unwrap_or_default(),
     ])
 }
 
-/// What has to be told of these, by what an ending is told as.
-pub fn due(endings: &BTreeMap<Ending, u64>, of: impl Fn(&Ending) -> Option<Vec<String>>) -> Counts {
+/// Returns the expected counts of outcomes, by a key for each outcome.
+pub fn expected_counts(
+    outcomes: &BTreeMap<Outcome, u64>,
+    key: impl Fn(&Outcome) -> Option<Vec<String>>,
+) -> Counts {
     let mut counts = Counts::new();
-    for (ending, times) in endings {
-        if let Some(key) = of(ending) {
+    for (outcome, times) in outcomes {
+        if let Some(key) = key(outcome) {
             *counts.entry(key).or_default() += times;
         }
     }
     counts
 }
 
-/// Spans, before it is said where they go.
+/// A trace layer without a span backend.
 pub fn spans() -> TraceLayer {
     TraceLayer::server()
         .route(app::route)
@@ -51,10 +54,11 @@ pub fn spans() -> TraceLayer {
         .expose_span()
 }
 
-/// Short names, the conventions' over OpenTelemetry, and labels of strangers.
+/// A layer with short names, one with the conventions' names over OpenTelemetry, and one with labels from
+/// client input.
 pub type MetricsLayers = (MetricsLayer, (MetricsLayer<OtelMetrics>, MetricsLayer));
 
-/// Who is told of metrics.
+/// The metric backends of a campaign.
 #[derive(Debug)]
 pub struct Metrics {
     prometheus: Prometheus,
@@ -63,7 +67,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// With a recorder that is the process's from now on.
+    /// Installs the recorder of the process.
     pub fn install() -> Self {
         let (recorder, prometheus) = Prometheus::builder().native_histograms().build().unwrap();
         metrics::set_global_recorder(recorder).unwrap();
@@ -78,69 +82,77 @@ impl Metrics {
         }
     }
 
-    /// Each time with tables of series of their own; clones share them.
+    /// Creates layers with new tables of series. Clones of a layer share its table.
     pub fn layers(&self) -> MetricsLayers {
         let short = MetricsLayer::server().route(app::route).body_sizes();
         let conventions = short
             .clone()
             .names(Names::Conventions)
             .meter_provider(&self.meters);
-        let strange = MetricsLayer::server()
+        let untrusted = MetricsLayer::server()
             .rename(|name| format!("strange_{name}"))
             .server_address()
             .label("tenant", |request| {
                 let tenant = request.headers().get("x-tenant")?.to_str().ok()?;
                 Some(tenant.to_owned().into())
             });
-        (short, (conventions, strange))
+        (short, (conventions, untrusted))
     }
 
-    /// Every total is that of the ledger, nothing is in flight, and there are few series: as many
-    /// lines of `/metrics` as are returned.
-    pub fn check(&self, endings: &BTreeMap<Ending, u64>) -> usize {
+    /// Asserts that every total equals that of the ledger, that nothing is in flight and that the number of
+    /// series is bounded. Returns the number of lines of `/metrics`.
+    pub fn check(&self, outcomes: &BTreeMap<Outcome, u64>) -> usize {
         let text = self.prometheus.render();
         assert_eq!(
-            scraped(&text, "http_requests_total", &["method", "path", "status"]),
-            due(endings, |ending| Some(vec![
-                ending.method.to_owned(),
-                path(ending),
-                ending.status()
+            counts_in_text(&text, "http_requests_total", &["method", "path", "status"]),
+            expected_counts(outcomes, |outcome| Some(vec![
+                outcome.method.to_owned(),
+                path(outcome),
+                outcome.status()
             ]))
         );
-        let by_path = |ending: &Ending| Some(vec![ending.method.to_owned(), path(ending)]);
+        let by_path = |outcome: &Outcome| Some(vec![outcome.method.to_owned(), path(outcome)]);
         assert_eq!(
-            scraped(
+            counts_in_text(
                 &text,
                 "http_request_duration_seconds_count",
                 &["method", "path"]
             ),
-            due(endings, by_path)
+            expected_counts(outcomes, by_path)
         );
         assert_eq!(
-            scraped(&text, "http_responses_aborted_total", &["method", "path"]),
-            due(endings, |ending| by_path(ending).filter(|_| ending.aborted))
+            counts_in_text(&text, "http_responses_aborted_total", &["method", "path"]),
+            expected_counts(outcomes, |outcome| by_path(outcome)
+                .filter(|_| outcome.aborted))
         );
-        let metered = |name| metered(&self.meters, &self.exporter, name, &KEYS);
+        let counts_of_meter =
+            |name| counts_of_meter(&self.meters, &self.exporter, name, &ATTRIBUTES);
         assert_eq!(
-            metered("http.server.request.duration"),
-            due(endings, told)
+            counts_of_meter("http.server.request.duration"),
+            expected_counts(outcomes, attribute_values)
                 .into_iter()
                 .map(|(key, times)| (key, times as i64))
                 .collect()
         );
-        // Where strangers name the labels, all is counted, and in few series.
-        let strange = scraped(&text, "strange_http_requests_total", &["status"]);
-        assert_eq!(strange.values().sum::<u64>(), endings.values().sum::<u64>());
+        // With labels from client input, every request is counted, in a bounded number of series.
+        let untrusted = counts_in_text(&text, "strange_http_requests_total", &["status"]);
+        assert_eq!(
+            untrusted.values().sum::<u64>(),
+            outcomes.values().sum::<u64>()
+        );
         let series = text.lines().filter(|line| !line.starts_with('#')).count();
         assert!(series < 60_000, "{series} lines of /metrics");
         for gauge in ["http_requests_in_flight", "strange_http_requests_in_flight"] {
-            assert_eq!(scraped(&text, gauge, &[]), Counts::new(), "{gauge}");
+            assert_eq!(counts_in_text(&text, gauge, &[]), Counts::new(), "{gauge}");
         }
-        assert_eq!(metered("http.server.active_requests"), BTreeMap::new());
+        assert_eq!(
+            counts_of_meter("http.server.active_requests"),
+            BTreeMap::new()
+        );
         series
     }
 }
 
-fn path(ending: &Ending) -> String {
-    ending.route.unwrap_or("unmatched").to_owned()
+fn path(outcome: &Outcome) -> String {
+    outcome.route.unwrap_or("unmatched").to_owned()
 }

@@ -1,10 +1,10 @@
-//! A million requests of clients that behave as badly as they can, over real sockets.
+//! A million requests of hostile clients over real sockets.
 //!
 //! ```console
 //! ATTACK_REQUESTS=1000000 cargo test --release -p campaigns --test attack -- --nocapture
 //! ```
 //!
-//! `ATTACK_SEED` draws other ones.
+//! `ATTACK_SEED` sets the seed.
 
 #![cfg(target_os = "linux")]
 #![allow(
@@ -18,12 +18,13 @@
 use std::{sync::atomic::Ordering::Relaxed, time::Instant};
 
 use campaigns::{
-    attack::Mission,
-    ledger::{Kept, Ledger},
-    process, setting,
-    signals::{self, KEYS, Metrics, due, told},
-    telling::{Counts, Spans},
-    until,
+    attack::Attack,
+    counts::{Counts, SpanCounter},
+    env_number,
+    ledger::{Ledger, LedgerService},
+    process,
+    signals::{self, ATTRIBUTES, Metrics, attribute_values, expected_counts},
+    wait_until,
 };
 use opentelemetry::trace::TracerProvider;
 use suite_tests::net::serve;
@@ -33,26 +34,32 @@ use tracing_subscriber::{Layer as _, filter::LevelFilter, layer::SubscriberExt};
 
 const CLIENTS: u64 = 16;
 
-/// What was told is due, and so many of it are missing.
-fn fits(told: &Counts, due: &Counts, missing: u64) {
-    for (key, times) in told {
-        assert!(due.get(key) >= Some(times), "{key:?}: {times} are told");
+/// Asserts that the recorded counts are the expected ones without this number of missing ones.
+fn assert_recorded(recorded: &Counts, expected: &Counts, missing: u64) {
+    for (key, times) in recorded {
+        assert!(
+            expected.get(key) >= Some(times),
+            "{key:?}: {times} recorded"
+        );
     }
     let sum = |counts: &Counts| counts.values().sum::<u64>();
-    assert_eq!(sum(told) + missing, sum(due));
+    assert_eq!(sum(recorded) + missing, sum(expected));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_request_of_an_attack_is_counted_exactly_and_nothing_grows() {
-    let requests = setting("ATTACK_REQUESTS", 4_000);
-    let seed = setting("ATTACK_SEED", 1);
+async fn under_attack_every_request_is_counted_once_and_memory_is_bounded() {
+    let requests = env_number("ATTACK_REQUESTS", 4_000);
+    let seed = env_number("ATTACK_SEED", 1);
     println!("{requests} requests, seed {seed}");
     process::count_panics();
 
-    // Who is told.
+    // The backends.
     let metrics = Metrics::install();
-    let (through_tracing, direct, recorded) =
-        (Spans::by(&KEYS), Spans::by(&KEYS), Spans::by(&KEYS));
+    let (through_tracing, direct, recorded) = (
+        SpanCounter::by(&ATTRIBUTES),
+        SpanCounter::by(&ATTRIBUTES),
+        SpanCounter::by(&ATTRIBUTES),
+    );
     let provider = through_tracing.provider();
     let subscriber = tracing_subscriber::registry().with(
         tracing_opentelemetry::layer()
@@ -63,77 +70,81 @@ async fn every_request_of_an_attack_is_counted_exactly_and_nothing_grows() {
     let direct_provider = direct.provider();
     let recorder = recorded.recorder();
 
-    // Who tells: a server for each kind of spans.
+    // A server for each span backend.
     let ledgers = [Ledger::default(), Ledger::default(), Ledger::default()];
-    let kept = |of: usize| Kept(ledgers[of].clone());
-    // One table of series for all of them.
-    let counted = metrics.layers();
+    let service = |at: usize| LedgerService(ledgers[at].clone());
+    // The servers share one table of series.
+    let metrics_layers = metrics.layers();
     let spans = (
         signals::spans(),
         signals::spans().tracer_provider(&direct_provider),
         signals::spans().recorder(&recorder),
     );
-    let mission = Mission::new(vec![
-        serve(observe((spans.0, counted.clone())).layer(kept(0))).await,
-        serve(observe((spans.1, counted.clone())).layer(kept(1))).await,
-        serve(observe((spans.2, counted)).layer(kept(2))).await,
+    let attack = Attack::new(vec![
+        serve(observe((spans.0, metrics_layers.clone())).layer(service(0))).await,
+        serve(observe((spans.1, metrics_layers.clone())).layer(service(1))).await,
+        serve(observe((spans.2, metrics_layers)).layer(service(2))).await,
     ]);
 
-    // A first wave fills what is filled once: pools, tables, the allocator's pages.
-    let of = |count: &dyn Fn(&Ledger) -> u64| -> u64 { ledgers.iter().map(count).sum() };
+    // The first wave fills pools, tables and the pages of the allocator.
+    let total = |count: &dyn Fn(&Ledger) -> u64| -> u64 { ledgers.iter().map(count).sum() };
     let settled = || {
         let lost = recorder.counts().dropped;
-        let told = through_tracing.total() + direct.total() + recorded.total() + lost;
-        of(&Ledger::begun) == of(&Ledger::ended) && told == of(&Ledger::ended)
+        let recorded_or_lost = through_tracing.total() + direct.total() + recorded.total() + lost;
+        total(&Ledger::started) == total(&Ledger::ended)
+            && recorded_or_lost == total(&Ledger::ended)
     };
     let start = Instant::now();
-    mission.wave(CLIENTS, requests / 10, seed).await;
-    until("the first wave ends", settled).await;
+    attack.wave(CLIENTS, requests / 10, seed).await;
+    wait_until("the first wave ends", settled).await;
     let (early, descriptors) = (process::resident(), process::descriptors());
-    mission.wave(CLIENTS, requests, seed + 1).await;
-    until("every exchange ends", settled).await;
-    until("every connection is closed", || {
+    attack.wave(CLIENTS, requests, seed + 1).await;
+    wait_until("every exchange ends", settled).await;
+    wait_until("every connection is closed", || {
         process::descriptors() <= descriptors
     })
     .await;
     let took = start.elapsed();
     let (late, peak) = (process::resident(), process::peak());
 
-    let endings = Ledger::sum(&ledgers);
-    let all: u64 = endings.values().sum();
-    let tally = &mission.tally;
+    let outcomes = Ledger::sum(&ledgers);
+    let all: u64 = outcomes.values().sum();
+    let counts = &attack.counts;
     println!(
-        "{all} came in of {} asked, {} were answered of which clients saw {}, in {took:.1?}",
-        tally.asked.load(Relaxed),
-        of(&Ledger::answered),
-        tally.heads.load(Relaxed),
+        "{all} requests received of {} sent, {} responses of which clients received {}, in {took:.1?}",
+        counts.requests_sent.load(Relaxed),
+        total(&Ledger::responses),
+        counts.responses.load(Relaxed),
     );
-    println!("{tally:?}");
-    println!("{:?}", due(&endings, |ending| Some(vec![ending.status()])));
+    println!("{counts:?}");
     println!(
-        "memory {early:.1} MB after a tenth, {late:.1} MB at the end, {peak:.1} MB at most; \
+        "{:?}",
+        expected_counts(&outcomes, |outcome| Some(vec![outcome.status()]))
+    );
+    println!(
+        "memory {early:.1} MB after a tenth, {late:.1} MB at the end, {peak:.1} MB peak; \
          {descriptors} descriptors, then {}; {} panics; {:?}",
         process::descriptors(),
         process::panics(),
         recorder.counts(),
     );
-    println!("{} lines of /metrics", metrics.check(&endings));
+    println!("{} lines of /metrics", metrics.check(&outcomes));
 
-    // Spans, against the ledger of their server.
-    let due = ledgers
+    // Spans, compared with the ledger of their server.
+    let expected = ledgers
         .each_ref()
-        .map(|ledger| due(&ledger.endings(), told));
-    assert_eq!(through_tracing.counts(), due[0]);
-    assert_eq!(direct.counts(), due[1]);
-    // The queue of records has an end, and counts what does not fit.
-    fits(&recorded.counts(), &due[2], recorder.counts().dropped);
+        .map(|ledger| expected_counts(&ledger.outcomes(), attribute_values));
+    assert_eq!(through_tracing.counts(), expected[0]);
+    assert_eq!(direct.counts(), expected[1]);
+    // The queue of records is bounded, and counts what it drops.
+    assert_recorded(&recorded.counts(), &expected[2], recorder.counts().dropped);
     assert_eq!(recorder.counts().exported, recorded.total());
-    // What the clients know agrees.
-    assert!(all <= tally.asked.load(Relaxed));
-    assert!(of(&Ledger::answered) >= tally.heads.load(Relaxed));
-    assert_eq!(tally.given_up.load(Relaxed), 0, "something has hung");
+    // The counts of the clients agree.
+    assert!(all <= counts.requests_sent.load(Relaxed));
+    assert!(total(&Ledger::responses) >= counts.responses.load(Relaxed));
+    assert_eq!(counts.timeouts.load(Relaxed), 0, "clients timed out");
     assert_eq!(process::panics(), 0);
-    // Short attacks say nothing about memory.
+    // Short attacks do not show memory growth.
     if requests >= 200_000 {
         assert!(late < early * 1.25, "from {early} MB to {late} MB");
     }

@@ -1,11 +1,11 @@
-//! The collector is killed, restarted, stalled, and made to refuse, reject and babble, while the
-//! attack goes on: nothing of it is seen by a request or by a metric, and no span is lost unnoticed.
+//! The collector is killed, restarted and stalled, and refuses, rejects or sends garbage, during an attack.
+//! Requests and metrics are not affected, and every span is delivered or counted as lost.
 //!
 //! ```console
 //! CHAOS_ROUNDS=240 cargo test --release -p campaigns --test chaos -- --nocapture
 //! ```
 //!
-//! `CHAOS_SEED` draws other ones.
+//! `CHAOS_SEED` sets the seed.
 
 #![cfg(target_os = "linux")]
 #![allow(
@@ -23,16 +23,17 @@ use std::{
 };
 
 use campaigns::{
-    attack::Mission,
-    ledger::{Kept, Ledger},
+    attack::Attack,
+    env_number,
+    ledger::{Ledger, LedgerService},
     pipeline::Pipeline,
-    process, setting,
+    process,
     signals::{self, Metrics, MetricsLayers},
-    until,
+    wait_until,
 };
 use collector::{
-    Collector, Mood, Probe,
-    paired::{interval, median, percentiles, turns},
+    Behavior, Collector, Probe,
+    statistics::{median, median_interval, percentiles, shuffled_indices},
 };
 use opentelemetry::trace::TracerProvider;
 use suite_tests::net::serve;
@@ -43,47 +44,46 @@ use tracing_subscriber::{Layer as _, filter::LevelFilter, layer::SubscriberExt};
 
 const CLIENTS: u64 = 4;
 
-/// How many requests of a probe are one round at least, and how long one is: some exports have to
-/// meet what has become of the collector.
+/// The minimal number of requests of a probe in a round, and the minimal length of a round, long enough
+/// for some exports to meet the fault.
 const REQUESTS: usize = 100;
 const ROUND: Duration = Duration::from_millis(200);
 
-/// What becomes of the collector, round after round; `None` is killed. What is well serves as a
-/// control.
-const LIFE: [Option<Mood>; 8] = [
+/// The behavior of the collector in each round; `None`: killed. Healthy rounds are the control.
+const SCHEDULE: [Option<Behavior>; 8] = [
     None,
-    Some(Mood::Takes),
-    Some(Mood::Hangs),
-    Some(Mood::Takes),
-    Some(Mood::Babbles),
-    Some(Mood::Takes),
-    Some(Mood::Refuses),
-    Some(Mood::Rejects),
+    Some(Behavior::Accepts),
+    Some(Behavior::Hangs),
+    Some(Behavior::Accepts),
+    Some(Behavior::SendsGarbage),
+    Some(Behavior::Accepts),
+    Some(Behavior::Refuses),
+    Some(Behavior::Rejects),
 ];
 
-/// Each of its batches may have been taken when its answer was lost.
+/// The size of a batch: at most one batch for each kill is accepted without the sender knowing.
 const BATCH: u64 = 512;
 
-/// Two servers that send their spans to one collector.
-struct Side {
+/// Two servers that export to one collector.
+struct ServerPair {
     collector: Collector,
     pipeline: Pipeline,
-    /// Of the SDK's spans, and of the recorder's.
+    /// The ledger of the server with SDK spans, and of the one with a recorder.
     ledgers: [Ledger; 2],
     servers: [SocketAddr; 2],
 }
 
-impl Side {
+impl ServerPair {
     async fn start(name: &str, metrics: &MetricsLayers) -> Self {
         let collector = Collector::counting();
         let pipeline = Pipeline::start(name, collector.endpoint());
         let ledgers = [Ledger::default(), Ledger::default()];
-        let kept = |of: usize| Kept(ledgers[of].clone());
+        let service = |at: usize| LedgerService(ledgers[at].clone());
         let sdk = signals::spans().tracer_provider(pipeline.provider());
         let recorder = signals::spans().recorder(pipeline.recorder());
         let servers = [
-            serve(observe((sdk, metrics.clone())).layer(kept(0))).await,
-            serve(observe((recorder, metrics.clone())).layer(kept(1))).await,
+            serve(observe((sdk, metrics.clone())).layer(service(0))).await,
+            serve(observe((recorder, metrics.clone())).layer(service(1))).await,
         ];
         Self {
             collector,
@@ -93,45 +93,60 @@ impl Side {
         }
     }
 
-    /// A connection to each of the servers.
+    /// Connects a probe to each server.
     fn probes(&self) -> [Probe; 2] {
         self.servers.map(|to| Probe::connect(to, "/fast/probe"))
     }
 
-    /// Every span was delivered or counted as lost, and the collector agrees. How many were lost.
-    fn check(&self, also: u64, restarts: u64) -> [u64; 2] {
-        let exchanges = [self.ledgers[0].ended() + also, self.ledgers[1].ended()];
-        let fates = self.pipeline.fates(exchanges[0]);
-        for (at, name) in self.pipeline.names().iter().enumerate() {
-            let (came, rejected) = self.collector.count(name);
-            // A recorder's exporter keeps to itself what was rejected.
-            let taken = if at == 0 { came } else { came + rejected };
-            let fate = fates[at];
-            println!("{name}: {} spans, {fate:?}, {came} came", exchanges[at]);
-            assert_eq!(fate.delivered + fate.lost, exchanges[at], "{name}");
-            let unanswered = taken.checked_sub(fate.delivered);
-            assert!(
-                unanswered <= Some(restarts * BATCH),
-                "{name}: {unanswered:?}"
+    /// Asserts that every span was delivered or counted as lost and that the collector agrees. Returns the
+    /// lost spans.
+    fn check(&self, further_sdk_spans: u64, restarts: u64) -> [u64; 2] {
+        let exchanges = [
+            self.ledgers[0].ended() + further_sdk_spans,
+            self.ledgers[1].ended(),
+        ];
+        let totals = self.pipeline.span_totals(exchanges[0]);
+        for (at, name) in self.pipeline.service_names().iter().enumerate() {
+            let (accepted, rejected) = self.collector.count(name);
+            // The exporter does not report rejected spans to the recorder.
+            let received = if at == 0 {
+                accepted
+            } else {
+                accepted + rejected
+            };
+            let total = totals[at];
+            println!(
+                "{name}: {} spans, {total:?}, {accepted} accepted",
+                exchanges[at]
             );
-            assert!(unanswered.is_some(), "{name}: {taken} were taken");
+            assert_eq!(total.delivered + total.lost, exchanges[at], "{name}");
+            let unacknowledged = received.checked_sub(total.delivered);
+            assert!(
+                unacknowledged <= Some(restarts * BATCH),
+                "{name}: {unacknowledged:?}"
+            );
+            assert!(unacknowledged.is_some(), "{name}: {received} received");
         }
-        fates.map(|fate| fate.lost)
+        totals.map(|total| total.lost)
     }
 }
 
-/// The medians of a probe of each side, in rounds that were like this.
+/// The median latencies of the healthy and the faulty side, for each round.
 #[derive(Default)]
-struct Pairs(Vec<[f64; 2]>);
+struct LatencyPairs(Vec<[f64; 2]>);
 
-impl Pairs {
-    /// How much longer a request takes beside the ill collector, with an interval of 95 %.
+impl LatencyPairs {
+    /// Prints the ratio of faulty to healthy, with a 95 % interval.
     fn print(&self, what: &str, seed: &mut u64) {
-        let ratios: Vec<_> = self.0.iter().map(|[well, ill]| ill / well).collect();
-        let [low, high] = interval(&ratios, seed);
+        let ratios: Vec<_> = self
+            .0
+            .iter()
+            .map(|[healthy, faulty]| faulty / healthy)
+            .collect();
+        let [low, high] = median_interval(&ratios, seed);
         let micros = |side: usize| median(self.0.iter().map(|pair| pair[side]).collect());
         println!(
-            "{what:<24} {:4} rounds, p50 {:6.1} µs, well {:6.1} µs, {:.3} [{low:.3}, {high:.3}]",
+            "{what:<24} {:4} rounds, p50 {:6.1} µs, healthy {:6.1} µs, {:.3} [{low:.3}, {high:.3}]",
             self.0.len(),
             micros(1),
             micros(0),
@@ -141,9 +156,9 @@ impl Pairs {
 }
 
 #[test]
-fn whatever_becomes_of_the_collector_requests_and_totals_are_what_they_are() {
-    let rounds = setting("CHAOS_ROUNDS", 8) as usize;
-    let seed = setting("CHAOS_SEED", 1);
+fn a_failing_collector_does_not_affect_requests_or_metric_totals() {
+    let rounds = env_number("CHAOS_ROUNDS", 8) as usize;
+    let seed = env_number("CHAOS_SEED", 1);
     println!("{rounds} rounds, seed {seed}");
     process::count_panics();
     let runtime = Builder::new_multi_thread()
@@ -154,116 +169,124 @@ fn whatever_becomes_of_the_collector_requests_and_totals_are_what_they_are() {
 
     let metrics = Metrics::install();
     let layers = metrics.layers();
-    let well = runtime.block_on(Side::start("well", &layers));
-    let mut ill = runtime.block_on(Side::start("ill", &layers));
-    // There is one subscriber: its spans go where things happen.
+    let healthy = runtime.block_on(ServerPair::start("healthy", &layers));
+    let mut faulty = runtime.block_on(ServerPair::start("faulty", &layers));
+    // The process has one subscriber, which exports to the faulty collector.
     let subscriber = tracing_subscriber::registry().with(
         tracing_opentelemetry::layer()
-            .with_tracer(ill.pipeline.provider().tracer("chaos"))
+            .with_tracer(faulty.pipeline.provider().tracer("chaos"))
             .with_filter(LevelFilter::INFO),
     );
     tracing::subscriber::set_global_default(subscriber).unwrap();
     let through_tracing = Ledger::default();
-    let traced = observe((signals::spans(), layers)).layer(Kept(through_tracing.clone()));
+    let traced = observe((signals::spans(), layers)).layer(LedgerService(through_tracing.clone()));
     let mut targets = vec![runtime.block_on(serve(traced))];
-    targets.extend([well.servers, ill.servers].concat());
-    let ledgers: Vec<_> = [&well.ledgers, &ill.ledgers]
+    targets.extend([healthy.servers, faulty.servers].concat());
+    let ledgers: Vec<_> = [&healthy.ledgers, &faulty.ledgers]
         .into_iter()
         .flatten()
         .cloned()
         .chain([through_tracing.clone()])
         .collect();
 
-    let mission = Mission::new(targets);
-    let attack = {
-        let mission = mission.clone();
-        runtime.spawn(async move { mission.wave(CLIENTS, u64::MAX, seed).await })
+    let attack = Attack::new(targets);
+    let clients = {
+        let attack = attack.clone();
+        runtime.spawn(async move { attack.wave(CLIENTS, u64::MAX, seed).await })
     };
-    // Two of the side that is well, then two of the ill one.
-    let mut probes: Vec<_> = [&well, &ill].into_iter().flat_map(Side::probes).collect();
-    let mut draws = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut told: [[Pairs; 2]; LIFE.len()] = Default::default();
-    let (start, mut early, mut restarts, mut asked) = (Instant::now(), 0.0, 0, 0);
+    // Two probes of the healthy side, then two of the faulty one.
+    let mut probes: Vec<_> = [&healthy, &faulty]
+        .into_iter()
+        .flat_map(ServerPair::probes)
+        .collect();
+    let mut shuffle_seed = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut latencies: [[LatencyPairs; 2]; SCHEDULE.len()] = Default::default();
+    let (start, mut early, mut restarts, mut probe_requests) = (Instant::now(), 0.0, 0, 0);
     for round in 0..rounds {
         if round == rounds / 10 {
             early = process::resident();
         }
-        let at = round % LIFE.len();
-        ill.collector.kill();
-        if let Some(mood) = LIFE[at] {
-            ill.collector.run(false, mood);
+        let at = round % SCHEDULE.len();
+        faulty.collector.kill();
+        if let Some(behavior) = SCHEDULE[at] {
+            faulty.collector.run(false, behavior);
             restarts += 1;
         }
-        // One request of each in turns: whatever else goes on, it goes on for all of them.
-        let mut took = [const { Vec::new() }; 4];
-        let begun = Instant::now();
-        while took[0].len() < REQUESTS || begun.elapsed() < ROUND {
-            for turn in turns(4, &mut draws) {
-                took[turn].push(probes[turn].ask());
+        // The probes take turns, so that other load affects all of them.
+        let mut durations = [const { Vec::new() }; 4];
+        let started = Instant::now();
+        while durations[0].len() < REQUESTS || started.elapsed() < ROUND {
+            for turn in shuffled_indices(4, &mut shuffle_seed) {
+                durations[turn].push(probes[turn].request());
             }
         }
-        asked += took.iter().map(Vec::len).sum::<usize>();
-        let medians = took.map(|took| percentiles(took)[0]);
-        for (way, pairs) in told[at].iter_mut().enumerate() {
-            pairs.0.push([medians[way], medians[2 + way]]);
+        probe_requests += durations.iter().map(Vec::len).sum::<usize>();
+        let medians = durations.map(|durations| percentiles(durations)[0]);
+        for (exporter, pairs) in latencies[at].iter_mut().enumerate() {
+            pairs.0.push([medians[exporter], medians[2 + exporter]]);
         }
     }
 
-    // It is well again, and everything comes to its end.
-    ill.collector.kill();
-    ill.collector.run(false, Mood::Takes);
+    // The collector recovers, and all exchanges end.
+    faulty.collector.kill();
+    faulty.collector.run(false, Behavior::Accepts);
     restarts += 1;
     drop(probes);
-    mission.called_off.store(true, Relaxed);
-    let (late, peak, took) = (process::resident(), process::peak(), start.elapsed());
+    attack.stopped.store(true, Relaxed);
+    let (late, peak, elapsed) = (process::resident(), process::peak(), start.elapsed());
     runtime.block_on(async {
-        attack.await.unwrap();
-        until("every exchange ends", || {
+        clients.await.unwrap();
+        wait_until("every exchange ends", || {
             ledgers
                 .iter()
-                .all(|ledger| ledger.begun() == ledger.ended())
+                .all(|ledger| ledger.started() == ledger.ended())
         })
         .await;
     });
-    let stopping = Instant::now();
-    well.pipeline.stop();
-    ill.pipeline.stop();
-    assert!(stopping.elapsed() < Duration::from_secs(30));
+    let shutdown = Instant::now();
+    healthy.pipeline.stop();
+    faulty.pipeline.stop();
+    assert!(shutdown.elapsed() < Duration::from_secs(30));
 
-    let endings = Ledger::sum(&ledgers);
-    let all: u64 = endings.values().sum();
-    let tally = &mission.tally;
+    let outcomes = Ledger::sum(&ledgers);
+    let all: u64 = outcomes.values().sum();
+    let counts = &attack.counts;
     println!(
-        "{all} came in, {asked} of them of four probes, {restarts} collectors one after another, \
-         in {took:.1?}"
+        "{all} requests received, {probe_requests} of them from four probes, {restarts} collector starts, \
+         in {elapsed:.1?}"
     );
-    println!("{tally:?}");
+    println!("{counts:?}");
     println!(
-        "memory {early:.1} MB after a tenth, {late:.1} MB at the end, {peak:.1} MB at most; \
+        "memory {early:.1} MB after a tenth, {late:.1} MB at the end, {peak:.1} MB peak; \
          {} panics",
         process::panics()
     );
-    for (way, name) in ["sdk", "recorder"].into_iter().enumerate() {
-        for (at, mood) in LIFE.iter().enumerate() {
-            let what = mood.map_or("killed".to_owned(), |mood| format!("{mood:?}"));
-            told[at][way].print(&format!("{name}, {what}"), &mut draws);
+    for (exporter, name) in ["sdk", "recorder"].into_iter().enumerate() {
+        for (at, behavior) in SCHEDULE.iter().enumerate() {
+            let what = behavior.map_or("killed".to_owned(), |behavior| format!("{behavior:?}"));
+            latencies[at][exporter].print(&format!("{name}, {what}"), &mut shuffle_seed);
         }
-        let of = |well: bool| {
-            let rounds = LIFE.iter().zip(&told);
-            let rounds = rounds.filter(|(mood, _)| (**mood == Some(Mood::Takes)) == well);
-            Pairs(rounds.flat_map(|(_, pairs)| pairs[way].0.clone()).collect())
+        let pairs = |healthy: bool| {
+            let rounds = SCHEDULE.iter().zip(&latencies);
+            let rounds =
+                rounds.filter(|(behavior, _)| (**behavior == Some(Behavior::Accepts)) == healthy);
+            LatencyPairs(
+                rounds
+                    .flat_map(|(_, pairs)| pairs[exporter].0.clone())
+                    .collect(),
+            )
         };
-        of(true).print(&format!("{name}, all that are well"), &mut draws);
-        of(false).print(&format!("{name}, all others"), &mut draws);
+        pairs(true).print(&format!("{name}, healthy"), &mut shuffle_seed);
+        pairs(false).print(&format!("{name}, all faults"), &mut shuffle_seed);
     }
 
-    println!("{} lines of /metrics", metrics.check(&endings));
-    well.check(0, 0);
-    let lost = ill.check(through_tracing.ended(), restarts);
+    println!("{} lines of /metrics", metrics.check(&outcomes));
+    healthy.check(0, 0);
+    let lost = faulty.check(through_tracing.ended(), restarts);
     assert!(lost.iter().all(|lost| *lost > 0), "no span was lost");
-    assert_eq!(tally.given_up.load(Relaxed), 0, "something has hung");
+    assert_eq!(counts.timeouts.load(Relaxed), 0, "clients timed out");
     assert_eq!(process::panics(), 0);
-    // Short ones say nothing about memory.
+    // Short runs do not show memory growth.
     if rounds >= 200 {
         assert!(late < early * 1.25, "from {early} MB to {late} MB");
     }

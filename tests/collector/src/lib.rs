@@ -1,5 +1,4 @@
-//! An OTLP collector on a thread of its own, as if in another process, by gRPC or HTTP; and what a
-//! request costs meanwhile.
+//! A test OTLP collector over gRPC or HTTP, on its own thread and with faults, and a latency probe.
 #![allow(
     missing_docs,
     clippy::indexing_slicing,
@@ -9,8 +8,8 @@
     clippy::panic
 )]
 
-pub mod paired;
 mod probe;
+pub mod statistics;
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -53,28 +52,31 @@ use tonic::{Request, Response, Status};
 
 pub use crate::probe::Probe;
 
-pub const LONG: Duration = Duration::from_secs(60);
+/// The timeout of every wait.
+pub const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How a collector behaves.
+/// The behavior of a collector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Mood {
-    Takes,
-    /// The first of each batch is rejected, in a `partial_success`.
+pub enum Behavior {
+    Accepts,
+    /// Rejects the first item of each batch, in a `partial_success`.
     Rejects,
+    /// Responds with an error.
     Refuses,
+    /// Never responds.
     Hangs,
-    /// Answers whoever connects with what is no protocol.
-    Babbles,
+    /// Sends bytes that are no protocol to every connection.
+    SendsGarbage,
 }
 
 #[derive(Debug, Default)]
 pub struct Received {
-    /// How many spans of each service were taken, and how many rejected.
+    /// The accepted and the rejected spans of each service.
     pub counts: BTreeMap<String, (u64, u64)>,
-    /// The spans themselves, unless they are counted only.
+    /// The accepted spans, unless the collector only counts them.
     pub spans: Vec<Span>,
     pub resources: Vec<(String, Value)>,
-    /// Name, version and schema of the scopes of the last spans.
+    /// Name, version and schema URL of the scopes.
     pub scopes: Vec<[String; 3]>,
     pub headers: Vec<(String, String)>,
     pub metrics: Vec<String>,
@@ -85,47 +87,47 @@ pub struct Received {
 #[derive(Clone)]
 struct Service {
     received: Arc<Mutex<Received>>,
-    keeps: bool,
-    mood: Mood,
+    stores_spans: bool,
+    behavior: Behavior,
 }
 
 #[derive(Debug)]
 pub struct Collector {
     pub received: Arc<Mutex<Received>>,
     pub address: SocketAddr,
-    keeps: bool,
+    stores_spans: bool,
     identity: Option<(String, String)>,
     running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
 impl Collector {
     pub fn grpc() -> Self {
-        Self::start(false, Mood::Takes)
+        Self::start(false, Behavior::Accepts)
     }
 
     pub fn http() -> Self {
-        Self::start(true, Mood::Takes)
+        Self::start(true, Behavior::Accepts)
     }
 
-    /// Speaks gRPC, and keeps no more of spans than how many there were.
+    /// Starts a gRPC collector that counts spans and does not store them.
     pub fn counting() -> Self {
         let mut collector = Self::new();
-        collector.keeps = false;
-        collector.run(false, Mood::Takes);
+        collector.stores_spans = false;
+        collector.run(false, Behavior::Accepts);
         collector
     }
 
-    /// Both protocols, with TLS.
+    /// Starts a collector for gRPC and HTTP with TLS.
     pub fn tls(certificate: &str, key: &str) -> Self {
         let mut collector = Self::new();
         collector.identity = Some((certificate.to_owned(), key.to_owned()));
-        collector.run(false, Mood::Takes);
+        collector.run(false, Behavior::Accepts);
         collector
     }
 
-    pub fn start(http: bool, mood: Mood) -> Self {
+    pub fn start(http: bool, behavior: Behavior) -> Self {
         let mut collector = Self::new();
-        collector.run(http, mood);
+        collector.run(http, behavior);
         collector
     }
 
@@ -133,15 +135,15 @@ impl Collector {
         Self {
             received: Arc::default(),
             address: "127.0.0.1:0".parse().unwrap(),
-            keeps: true,
+            stores_spans: true,
             identity: None,
             running: None,
         }
     }
 
-    /// Starts, again at the same address if it has been running.
-    pub fn run(&mut self, http: bool, mood: Mood) {
-        let deadline = Instant::now() + LONG;
+    /// Starts the collector; a restart uses the same address.
+    pub fn run(&mut self, http: bool, behavior: Behavior) {
+        let deadline = Instant::now() + TIMEOUT;
         let listener = loop {
             match TcpListener::bind(self.address) {
                 Ok(listener) => break listener,
@@ -153,8 +155,8 @@ impl Collector {
         self.address = listener.local_addr().unwrap();
         let service = Service {
             received: Arc::clone(&self.received),
-            keeps: self.keeps,
-            mood,
+            stores_spans: self.stores_spans,
+            behavior,
         };
         let identity = self.identity.clone();
         let (stop, stopped) = oneshot::channel();
@@ -167,8 +169,8 @@ impl Collector {
                 let listener = tokio::net::TcpListener::from_std(listener).unwrap();
                 if let Some(identity) = identity {
                     tokio::spawn(service.tls(listener, identity));
-                } else if mood == Mood::Babbles {
-                    tokio::spawn(babble(listener));
+                } else if behavior == Behavior::SendsGarbage {
+                    tokio::spawn(send_garbage(listener));
                 } else if http {
                     tokio::spawn(async move { axum::serve(listener, service.http()).await });
                 } else {
@@ -176,7 +178,7 @@ impl Collector {
                 }
                 let _ = stopped.await;
             });
-            // Connections break, as when a process is killed.
+            // Dropping the runtime breaks the connections, as when a process is killed.
         });
         self.running = Some((stop, thread));
     }
@@ -196,13 +198,13 @@ impl Collector {
         self.received.lock().unwrap().spans.len()
     }
 
-    /// How many spans of a service were taken, and how many rejected.
+    /// Returns the accepted and the rejected spans of a service.
     pub fn count(&self, service: &str) -> (u64, u64) {
         let received = self.received.lock().unwrap();
         received.counts.get(service).copied().unwrap_or_default()
     }
 
-    /// Waits until so many spans are here.
+    /// Waits until this number of spans has arrived.
     pub fn await_spans(&self, count: usize) {
         until(&format!("{count} spans"), || self.spans() >= count);
     }
@@ -215,7 +217,7 @@ impl Drop for Collector {
 }
 
 impl Received {
-    /// Whose spans came last.
+    /// Returns the service name of the last resource.
     fn service(&self) -> String {
         let mut attributes = self.resources.iter();
         match attributes.find(|(key, _)| key == "service.name") {
@@ -225,19 +227,19 @@ impl Received {
     }
 }
 
-/// Waits for what another thread does.
-pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + LONG;
-    while !holds() {
-        assert!(Instant::now() < deadline, "{what} did not come");
+/// Waits until a condition is true that another thread causes.
+pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + TIMEOUT;
+    while !condition() {
+        assert!(Instant::now() < deadline, "timed out: {what}");
         std::thread::sleep(Duration::from_millis(1));
     }
 }
 
-async fn babble(listener: tokio::net::TcpListener) {
+async fn send_garbage(listener: tokio::net::TcpListener) {
     loop {
         if let Ok((mut stream, _)) = listener.accept().await {
-            // Nobody has to listen to it.
+            // The client may have disconnected.
             let _ = stream.write_all(&[0xa5; 4096]).await;
         }
     }
@@ -264,19 +266,19 @@ impl axum::serve::Listener for Tls {
 }
 
 impl Service {
-    async fn answer(&self) -> Result<(), Status> {
+    async fn respond(&self) -> Result<(), Status> {
         self.received.lock().unwrap().calls += 1;
-        match self.mood {
-            Mood::Takes | Mood::Rejects => Ok(()),
-            Mood::Refuses => Err(Status::invalid_argument("no")),
-            Mood::Hangs | Mood::Babbles => std::future::pending().await,
+        match self.behavior {
+            Behavior::Accepts | Behavior::Rejects => Ok(()),
+            Behavior::Refuses => Err(Status::invalid_argument("no")),
+            Behavior::Hangs | Behavior::SendsGarbage => std::future::pending().await,
         }
     }
 
     fn take(&self, mut request: ExportTraceServiceRequest) -> ExportTraceServiceResponse {
         let mut partial_success = None;
         let mut rejected = 0;
-        if self.mood == Mood::Rejects {
+        if self.behavior == Behavior::Rejects {
             request.resource_spans[0].scope_spans[0].spans.remove(0);
             rejected = 1;
             partial_success = Some(ExportTracePartialSuccess {
@@ -289,14 +291,14 @@ impl Service {
             let attributes = resource.resource.unwrap_or_default().attributes;
             received.resources = attributes
                 .into_iter()
-                .filter_map(|own| Some((own.key, own.value?.value?)))
+                .filter_map(|attribute| Some((attribute.key, attribute.value?.value?)))
                 .collect();
             let service = received.service();
             for spans in resource.scope_spans {
                 let counts = received.counts.entry(service.clone()).or_default();
                 counts.0 += spans.spans.len() as u64;
                 counts.1 += std::mem::take(&mut rejected);
-                if !self.keeps {
+                if !self.stores_spans {
                     continue;
                 }
                 let scope = spans.scope.unwrap_or_default();
@@ -342,7 +344,7 @@ impl Service {
         axum::Router::new().route(
             "/v1/traces",
             post(move |headers: HeaderMap, body: Bytes| async move {
-                if self.answer().await.is_err() {
+                if self.respond().await.is_err() {
                     return (StatusCode::BAD_REQUEST, Vec::new());
                 }
                 let names = headers
@@ -367,7 +369,7 @@ impl TraceService for Service {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        self.answer().await?;
+        self.respond().await?;
         let headers = request.metadata().clone().into_headers();
         let names = headers
             .iter()
@@ -383,7 +385,7 @@ impl MetricsService for Service {
         &self,
         request: Request<ExportMetricsServiceRequest>,
     ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
-        self.answer().await?;
+        self.respond().await?;
         let metrics = request.into_inner().resource_metrics.into_iter();
         let metrics = metrics.flat_map(|resource| resource.scope_metrics);
         let metrics = metrics.flat_map(|scope| scope.metrics);
@@ -399,12 +401,12 @@ impl LogsService for Service {
         &self,
         request: Request<ExportLogsServiceRequest>,
     ) -> Result<Response<ExportLogsServiceResponse>, Status> {
-        self.answer().await?;
+        self.respond().await?;
         let logs = request.into_inner().resource_logs.into_iter();
         let logs = logs.flat_map(|resource| resource.scope_logs);
         let mut logs: Vec<_> = logs.flat_map(|scope| scope.log_records).collect();
         let mut partial_success = None;
-        if self.mood == Mood::Rejects {
+        if self.behavior == Behavior::Rejects {
             logs.remove(0);
             partial_success = Some(ExportLogsPartialSuccess {
                 rejected_log_records: 1,

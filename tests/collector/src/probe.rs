@@ -1,4 +1,4 @@
-//! One who asks one thing after another, and looks at the clock.
+//! A client that measures the latency of single requests.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -6,12 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::LONG;
+use crate::TIMEOUT;
 
-/// A connection to a server that answers with a body of four bytes.
+/// A connection to a server whose response body has four bytes.
 #[derive(Debug)]
 pub struct Probe {
-    request: String,
+    head: String,
     stream: TcpStream,
     reader: BufReader<TcpStream>,
 }
@@ -20,24 +20,24 @@ impl Probe {
     pub fn connect(to: SocketAddr, path: &str) -> Self {
         let stream = TcpStream::connect(to).unwrap();
         stream.set_nodelay(true).unwrap();
-        // What hangs fails.
-        stream.set_read_timeout(Some(LONG)).unwrap();
+        // A hanging server fails the test.
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         Self {
-            request: format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n"),
+            head: format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n"),
             reader: BufReader::new(stream.try_clone().unwrap()),
             stream,
         }
     }
 
-    /// How long a request takes, to the last byte of its answer.
-    pub fn ask(&mut self) -> Duration {
+    /// Sends a request; returns the time until the last byte of the response.
+    pub fn request(&mut self) -> Duration {
         let start = Instant::now();
-        self.stream.write_all(self.request.as_bytes()).unwrap();
+        self.stream.write_all(self.head.as_bytes()).unwrap();
         let mut line = String::new();
         while line != "\r\n" {
             line.clear();
             let read = self.reader.read_line(&mut line).unwrap();
-            assert_ne!(read, 0, "the server has hung up");
+            assert_ne!(read, 0, "the server closed the connection");
         }
         self.reader.read_exact(&mut [0; 4]).unwrap();
         start.elapsed()

@@ -1,17 +1,16 @@
-//! What threads share without a lock, in every order that they can take.
+//! Models of the lock-free structures, which loom runs in every order of their threads.
 //!
-//! The structures are not copied: these are the very files of the published crates. There they take
-//! their atomics from a module `sync` that is `std::sync`; here that module is loom's. A `cfg` would do
-//! the same for everything that is built, and tokio, below the other tests, does not build with
-//! `--cfg loom`.
+//! The structures are not copied: the modules below are the files of the published crates. In those crates
+//! `crate::sync` is `std::sync`; in this one it is loom. `--cfg loom` is not used, because tokio does not
+//! build with it.
 
-// The unit tests of these files are for the atomics of std.
+// The unit tests of these files need the atomics of std.
 #![cfg(not(test))]
 #![allow(
     dead_code,
     unused_imports,
     unreachable_pub,
-    // loom's threads take turns on one.
+    // loom runs all threads on one.
     clippy::arc_with_non_send_sync,
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! What holds in every order. Each runs inside of [`loom::model()`].
+//! Models of the series table, the histogram and the warning. Each runs in [`loom::model()`].
 
 use std::{
     hash::{Hash, Hasher},
@@ -26,8 +26,7 @@ use crate::{
 
 pub use crate::recorder::*;
 
-/// All have one hash: whatever the seeds, they take the same walk, and each is in the way of the
-/// others.
+/// A key with a constant hash, so that all keys collide with every seed.
 struct Key(u32);
 
 impl Hash for Key {
@@ -95,7 +94,7 @@ pub fn the_overflow_warning_is_logged_once() {
 }
 
 /// Two threads record during a scrape.
-pub fn a_histogram_loses_no_sample_and_its_buckets_never_descend() {
+pub fn a_histogram_loses_no_sample_and_its_buckets_are_cumulative() {
     let histogram = Arc::new(AtomicHistogram::new(Arc::new([1.0]), true));
     let record = || {
         let histogram = Arc::clone(&histogram);
@@ -135,7 +134,7 @@ pub fn a_missing_context_is_warned_about_once() {
     assert_eq!(warnings.load(Relaxed), 1);
 }
 
-/// Counts warnings.
+/// A layer that counts warnings.
 struct Warnings(Arc<AtomicU32>);
 
 impl<S: Subscriber> Layer<S> for Warnings {

@@ -1,4 +1,4 @@
-//! In place of `std::sync`.
+//! Replaces `std::sync` with loom.
 
 use std::{
     sync::{Arc, LockResult},
@@ -11,11 +11,11 @@ pub use loom::sync::{
 };
 use loom::{cell::UnsafeCell, sync::atomic::AtomicBool};
 
-/// Small, because a model takes the lock of each place.
+/// The size of the first block, small because a model locks each slot.
 pub const FIRST_BLOCK: usize = 2;
 
-/// loom's are not made by a `const fn`, so this one is made when somebody looks at it, which has to
-/// be before there is a second thread.
+/// An atomic for statics. loom has no `const` constructor, so the first access creates it, which has to
+/// happen before a second thread starts.
 #[derive(Debug)]
 pub struct StaticBool {
     initial: bool,
@@ -47,45 +47,45 @@ impl StaticBool {
     }
 }
 
-/// loom has none, so std's is taken at its word: one thread fills it while the others wait, and who
-/// finds it filled has seen what happened before. How it does that is not modelled.
+/// A model of `std::sync::OnceLock`, which loom does not have: one thread initializes it while the others
+/// wait, and a read of the value happens after its initialization. The implementation is not modelled.
 #[derive(Debug)]
 pub struct OnceLock<T> {
     value: std::sync::OnceLock<T>,
-    filling: Mutex<()>,
-    filled: AtomicBool,
-    /// Where loom notices a look at the value that nothing puts after its filling.
-    seen: UnsafeCell<()>,
+    init: Mutex<()>,
+    initialized: AtomicBool,
+    /// Lets loom detect a read that is not ordered after the initialization.
+    access: UnsafeCell<()>,
 }
 
 impl<T> OnceLock<T> {
     pub fn new() -> Self {
         Self {
             value: std::sync::OnceLock::new(),
-            filling: Mutex::new(()),
-            filled: AtomicBool::new(false),
-            seen: UnsafeCell::new(()),
+            init: Mutex::new(()),
+            initialized: AtomicBool::new(false),
+            access: UnsafeCell::new(()),
         }
     }
 
     pub fn get(&self) -> Option<&T> {
-        if !self.filled.load(Ordering::Acquire) {
+        if !self.initialized.load(Ordering::Acquire) {
             return None;
         }
-        self.seen.with(|_| ());
+        self.access.with(|_| ());
         self.value.get()
     }
 
-    pub fn get_or_init(&self, make: impl FnOnce() -> T) -> &T {
+    pub fn get_or_init(&self, init: impl FnOnce() -> T) -> &T {
         if self.get().is_none() {
-            let _filling = self.filling.lock().unwrap();
+            let _init = self.init.lock().unwrap();
             if self.get().is_none() {
-                assert!(self.value.set(make()).is_ok(), "it was filled twice");
-                self.seen.with_mut(|_| ());
-                self.filled.store(true, Ordering::Release);
+                assert!(self.value.set(init()).is_ok(), "initialized twice");
+                self.access.with_mut(|_| ());
+                self.initialized.store(true, Ordering::Release);
             }
         }
-        self.get().expect("it is filled")
+        self.get().expect("initialized")
     }
 }
 
@@ -131,12 +131,12 @@ pub fn current_thread() -> Thread {
     CURRENT.with(Thread::clone)
 }
 
-/// Waits without a time-out, because no time passes in a model: code that relies on the time-out is found waiting.
+/// Parks without a timeout: loom reports code that depends on the timeout as a deadlock.
 pub fn park_timeout(_: Duration) {
     current_thread().park();
 }
 
-/// A condition variable whose time-outs never end, either.
+/// A condition variable whose waits have no timeout.
 #[derive(Debug)]
 pub struct Condvar(loom::sync::Condvar);
 
@@ -153,9 +153,9 @@ impl Condvar {
         &self,
         mut guard: MutexGuard<'a, T>,
         _: Duration,
-        mut waits: impl FnMut(&mut T) -> bool,
+        mut condition: impl FnMut(&mut T) -> bool,
     ) -> LockResult<(MutexGuard<'a, T>, ())> {
-        while waits(&mut guard) {
+        while condition(&mut guard) {
             guard = self.0.wait(guard).unwrap();
         }
         Ok((guard, ()))

@@ -1,4 +1,4 @@
-//! Every order, one claim after another.
+//! Runs each model in every order of its threads.
 //!
 //! ```console
 //! cargo test -p loom-models
@@ -31,8 +31,8 @@ fn the_overflow_warning_is_logged_once() {
 }
 
 #[test]
-fn a_histogram_loses_no_sample_and_its_buckets_never_descend() {
-    loom::model(models::a_histogram_loses_no_sample_and_its_buckets_never_descend);
+fn a_histogram_loses_no_sample_and_its_buckets_are_cumulative() {
+    loom::model(models::a_histogram_loses_no_sample_and_its_buckets_are_cumulative);
 }
 
 #[test]

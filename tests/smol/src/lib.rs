@@ -1,7 +1,6 @@
-//! What the tests on smol share: telemetry kept in memory, servers and clients on loopback.
+//! Shared code of the tests on smol: telemetry in memory, servers and clients on loopback.
 //!
-//! Everything of a test runs on its own thread: telemetry is set for the thread, and nothing has
-//! to be `Send`.
+//! A test runs on one thread: telemetry is installed for the thread, and nothing has to be `Send`.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,4 +13,4 @@
 )]
 
 pub mod net;
-pub mod scene;
+pub mod telemetry;

@@ -1,4 +1,4 @@
-//! Servers and clients on loopback: hyper on smol.
+//! Servers and clients on loopback, with hyper on smol.
 
 use std::net::SocketAddr;
 
@@ -16,16 +16,16 @@ use tower::{Service, ServiceExt};
 
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// What runs the connections. It lives as long as the process, so that they can hold it.
+/// The executor of the connections, which lives as long as the process.
 pub type Executor = &'static LocalExecutor<'static>;
 
-/// Runs a test, and the connections it opens, on this thread.
+/// Runs a test and its connections on this thread.
 pub fn run<F: Future<Output = ()>>(test: impl FnOnce(Executor) -> F) {
     let executor: Executor = Box::leak(Box::new(LocalExecutor::new()));
     smol::block_on(executor.run(test(executor)));
 }
 
-/// Serves one connection after another on a free port of loopback, until the test ends.
+/// Serves connections on a free port of loopback until the test ends.
 pub async fn serve<S, B>(executor: Executor, service: S) -> SocketAddr
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>> + Clone + 'static,
@@ -41,7 +41,7 @@ where
             let connection = server::conn::http1::Builder::new()
                 .timer(SmolTimer::new())
                 .serve_connection(FuturesIo::new(stream), service);
-            // A connection may end as it likes: that is what the tests are about.
+            // The tests break connections, so errors are ignored.
             executor.spawn(connection).detach();
         }
     };
@@ -49,7 +49,7 @@ where
     address
 }
 
-/// Sends a request on a connection of its own, which is cut when the response is dropped.
+/// Sends a request on a new connection, which is closed when the response is dropped.
 pub async fn send(
     executor: Executor,
     mut request: Request<Empty<Bytes>>,
@@ -66,7 +66,7 @@ pub async fn send(
     Ok(sender.send_request(request).await?)
 }
 
-/// A request to a server of the test.
+/// Returns a GET request to a server.
 pub fn get(to: SocketAddr, path: &str) -> Request<Empty<Bytes>> {
     Request::get(format!("http://{to}{path}"))
         .body(Empty::new())

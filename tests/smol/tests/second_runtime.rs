@@ -1,4 +1,4 @@
-//! A client, a service and a service behind it, all instrumented, on a runtime that is not tokio.
+//! A client, a service and an upstream service, all instrumented, on smol instead of tokio.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -21,39 +21,39 @@ use smol::{
 };
 use smol_tests::{
     net::{self, BoxError, Executor, get, serve},
-    scene::{Scene, attribute, within},
+    telemetry::{Telemetry, attribute, with_timeout},
 };
 use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_otel_metrics::MetricsLayer;
 use tower_otel_propagate::PropagateLayer;
 use tower_otel_trace::TraceLayer;
 
-type Answer = Response<UnsyncBoxBody<Bytes, BoxError>>;
+type AppResponse = Response<UnsyncBoxBody<Bytes, BoxError>>;
 
 const SHOP: &str = "/shop/{id}";
 const STOCK: &str = "/stock/{id}";
 
-/// What the service at the end of the chain does.
+/// The behavior of the upstream service.
 #[derive(Clone, Copy, Debug)]
 enum Stock {
-    Answers,
-    /// It never answers.
-    Waits,
-    /// It answers, and the end of its body never comes.
-    Begins,
+    Responds,
+    /// Never sends a response.
+    NeverResponds,
+    /// Sends a response whose body never ends.
+    NeverEndsBody,
 }
 
 impl Stock {
-    async fn handle(self, called: Sender<()>) -> Result<Answer, BoxError> {
+    async fn handle(self, called: Sender<()>) -> Result<AppResponse, BoxError> {
         called.send(()).await?;
         match self {
-            Self::Answers => Ok(Response::new(
+            Self::Responds => Ok(Response::new(
                 Full::from("seven")
                     .map_err(|never| match never {})
                     .boxed_unsync(),
             )),
-            Self::Waits => pending().await,
-            Self::Begins => {
+            Self::NeverResponds => pending().await,
+            Self::NeverEndsBody => {
                 let first = Ok(Frame::data(Bytes::from_static(b"sev")));
                 let body = stream::once(first).chain(stream::pending());
                 Ok(Response::new(StreamBody::new(body).boxed_unsync()))
@@ -62,9 +62,9 @@ impl Stock {
     }
 }
 
-/// The addresses of shop and stock; and what says that the stock was called.
+/// The addresses of shop and stock, and a channel that receives a message for each call of the stock.
 struct Chain {
-    scene: Scene,
+    telemetry: Telemetry,
     shop: SocketAddr,
     stock: SocketAddr,
     called: Receiver<()>,
@@ -72,7 +72,7 @@ struct Chain {
 
 impl Chain {
     async fn start(executor: Executor, stock: Stock) -> Self {
-        let scene = Scene::new();
+        let telemetry = Telemetry::new();
         let (calling, called) = bounded(1);
         let stock = ServiceBuilder::new()
             .layer(TraceLayer::server().route(|_| Some(STOCK.into())))
@@ -90,75 +90,84 @@ impl Chain {
             }));
         let shop = serve(executor, shop).await;
         Self {
-            scene,
+            telemetry,
             shop,
             stock,
             called,
         }
     }
 
-    /// Waits for the four exchanges to end: two served, two sent.
-    async fn settled(&self) {
-        self.scene
-            .until("four exchanges end", |scene| scene.spans().len() >= 4)
+    /// Waits until all exchanges have ended: two of servers, two of clients.
+    async fn wait_for_ends(&self) {
+        self.telemetry
+            .wait_until("four exchanges end", |telemetry| {
+                telemetry.spans().len() >= 4
+            })
             .await;
-        assert_eq!(self.scene.spans().len(), 4);
+        assert_eq!(self.telemetry.spans().len(), 4);
         assert_eq!(self.in_flight(), [0.0, 0.0, 0.0]);
     }
 
-    /// How many exchanges are in flight: served, sent to the shop, sent to the stock.
+    /// Returns the exchanges in flight: of the servers, of the client of the shop, of the client of the stock.
     fn in_flight(&self) -> [f64; 3] {
         let sent = |to: SocketAddr| {
             let host = to.to_string();
-            self.scene
+            self.telemetry
                 .sum("http_client_requests_in_flight", &[("host", &host)])
         };
-        let served = self.scene.sum("http_requests_in_flight", &[]);
+        let served = self.telemetry.sum("http_requests_in_flight", &[]);
         [served, sent(self.shop), sent(self.stock)]
     }
 
-    /// The spans from the client's to that of the service at the end.
+    /// Returns the spans in order, from the first client to the upstream service.
     fn path(&self) -> [SpanData; 4] {
         let Self {
-            scene, shop, stock, ..
+            telemetry,
+            shop,
+            stock,
+            ..
         } = self;
         [
-            scene.span(SpanKind::Client, shop.port()),
-            scene.span(SpanKind::Server, shop.port()),
-            scene.span(SpanKind::Client, stock.port()),
-            scene.span(SpanKind::Server, stock.port()),
+            telemetry.span(SpanKind::Client, shop.port()),
+            telemetry.span(SpanKind::Server, shop.port()),
+            telemetry.span(SpanKind::Client, stock.port()),
+            telemetry.span(SpanKind::Server, stock.port()),
         ]
     }
 
-    /// Every exchange is counted once, with this status, and timed once.
+    /// Asserts that every exchange is counted once with this status, and its duration recorded once.
     fn assert_counted(&self, status: &str) {
         let (shop, stock) = (self.shop.to_string(), self.stock.to_string());
         for (requests, durations, label, value) in [
-            (SERVED.0, SERVED.1, "path", SHOP),
-            (SERVED.0, SERVED.1, "path", STOCK),
-            (SENT.0, SENT.1, "host", shop.as_str()),
-            (SENT.0, SENT.1, "host", stock.as_str()),
+            (SERVER_METRICS.0, SERVER_METRICS.1, "path", SHOP),
+            (SERVER_METRICS.0, SERVER_METRICS.1, "path", STOCK),
+            (CLIENT_METRICS.0, CLIENT_METRICS.1, "host", shop.as_str()),
+            (CLIENT_METRICS.0, CLIENT_METRICS.1, "host", stock.as_str()),
         ] {
-            let of = [("method", "GET"), (label, value)];
-            let ended = [of[0], of[1], ("status", status)];
+            let labels = [("method", "GET"), (label, value)];
+            let with_status = [labels[0], labels[1], ("status", status)];
             for (metric, labels) in [
-                (requests, &ended[..]),
-                (requests, &of[..]),
-                (durations, &of[..]),
+                (requests, &with_status[..]),
+                (requests, &labels[..]),
+                (durations, &labels[..]),
             ] {
-                assert_eq!(self.scene.sum(metric, labels), 1.0, "{metric}{labels:?}");
+                assert_eq!(
+                    self.telemetry.sum(metric, labels),
+                    1.0,
+                    "{metric}{labels:?}"
+                );
             }
         }
     }
 }
 
-const SERVED: (&str, &str) = ("http_requests_total", "http_request_duration_seconds_count");
-const SENT: (&str, &str) = (
+const SERVER_METRICS: (&str, &str) = ("http_requests_total", "http_request_duration_seconds_count");
+const CLIENT_METRICS: (&str, &str) = (
     "http_client_requests_total",
     "http_client_request_duration_seconds_count",
 );
 
-/// An instrumented client.
+/// Creates an instrumented client.
 fn client(
     executor: Executor,
 ) -> impl Service<
@@ -173,7 +182,7 @@ fn client(
         .service(service_fn(move |request| net::send(executor, request)))
 }
 
-/// Every span is the child of the one before, and all are of one trace.
+/// Asserts that the spans are of one trace, each the child of the previous one.
 fn assert_one_trace(path: &[SpanData; 4]) {
     let mut parent = SpanId::INVALID;
     for span in path {
@@ -188,7 +197,7 @@ fn assert_one_trace(path: &[SpanData; 4]) {
     }
 }
 
-/// Servers say this of the error, and clients nothing: they wanted it so.
+/// Asserts that server spans have this `error.type` and that client spans have no error.
 fn assert_errors(path: &[SpanData; 4], on_server: &'static str) {
     for span in path {
         let (error, status) = match span.span_kind {
@@ -201,15 +210,15 @@ fn assert_errors(path: &[SpanData; 4], on_server: &'static str) {
 }
 
 #[test]
-fn a_request_through_two_services_is_one_trace_and_counted_at_each_step() {
+fn a_request_through_two_services_is_one_trace_and_counted_by_each() {
     net::run(async |executor| {
-        let chain = Chain::start(executor, Stock::Answers).await;
-        let asked = client(executor).oneshot(get(chain.shop, "/shop/7"));
-        let response = within("the shop answers", asked).await.unwrap();
+        let chain = Chain::start(executor, Stock::Responds).await;
+        let response = client(executor).oneshot(get(chain.shop, "/shop/7"));
+        let response = with_timeout("the shop responds", response).await.unwrap();
         assert_eq!(response.status(), 200);
-        let body = within("the body ends", response.into_body().collect()).await;
+        let body = with_timeout("the body ends", response.into_body().collect()).await;
         assert_eq!(body.unwrap().to_bytes(), "seven");
-        chain.settled().await;
+        chain.wait_for_ends().await;
 
         let path = chain.path();
         assert_one_trace(&path);
@@ -224,28 +233,31 @@ fn a_request_through_two_services_is_one_trace_and_counted_at_each_step() {
             assert_eq!(span.status, Status::Unset);
         }
         chain.assert_counted("200");
-        assert_eq!(chain.scene.sum("http_responses_aborted_total", &[]), 0.0);
+        assert_eq!(
+            chain.telemetry.sum("http_responses_aborted_total", &[]),
+            0.0
+        );
     });
 }
 
 #[test]
-fn a_client_that_hangs_up_before_the_head_cancels_the_exchange_at_each_step() {
+fn a_disconnect_before_the_response_cancels_the_exchange_of_every_service() {
     net::run(async |executor| {
-        let chain = Chain::start(executor, Stock::Waits).await;
-        let asked = client(executor).oneshot(get(chain.shop, "/shop/7"));
-        let answered = async {
-            let _ = asked.await;
-            panic!("nobody answers");
+        let chain = Chain::start(executor, Stock::NeverResponds).await;
+        let response = client(executor).oneshot(get(chain.shop, "/shop/7"));
+        let responded = async {
+            let _ = response.await;
+            panic!("the stock sent no response");
         };
         let called = async {
-            within("the stock is called", chain.called.recv())
+            with_timeout("the stock is called", chain.called.recv())
                 .await
                 .unwrap();
             assert_eq!(chain.in_flight(), [2.0, 1.0, 1.0]);
         };
-        // When one has happened the other is dropped.
-        or(answered, called).await;
-        chain.settled().await;
+        // `or` drops the other future, which closes the connection of the client.
+        or(responded, called).await;
+        chain.wait_for_ends().await;
 
         let path = chain.path();
         assert_one_trace(&path);
@@ -254,21 +266,24 @@ fn a_client_that_hangs_up_before_the_head_cancels_the_exchange_at_each_step() {
             assert_eq!(attribute(span, "http.response.status_code"), None);
         }
         chain.assert_counted("cancelled");
-        assert_eq!(chain.scene.sum("http_responses_aborted_total", &[]), 0.0);
+        assert_eq!(
+            chain.telemetry.sum("http_responses_aborted_total", &[]),
+            0.0
+        );
     });
 }
 
 #[test]
-fn a_client_that_hangs_up_during_the_body_aborts_the_response_at_each_step() {
+fn a_disconnect_during_the_body_aborts_the_response_of_every_service() {
     net::run(async |executor| {
-        let chain = Chain::start(executor, Stock::Begins).await;
-        let asked = client(executor).oneshot(get(chain.shop, "/shop/7"));
-        let mut response = within("the shop answers", asked).await.unwrap();
-        let frame = within("a frame comes", response.frame()).await;
+        let chain = Chain::start(executor, Stock::NeverEndsBody).await;
+        let response = client(executor).oneshot(get(chain.shop, "/shop/7"));
+        let mut response = with_timeout("the shop responds", response).await.unwrap();
+        let frame = with_timeout("a frame arrives", response.frame()).await;
         assert_eq!(frame.unwrap().unwrap().into_data().unwrap(), "sev");
         assert_eq!(chain.in_flight(), [2.0, 1.0, 1.0]);
         drop(response);
-        chain.settled().await;
+        chain.wait_for_ends().await;
 
         let path = chain.path();
         assert_one_trace(&path);
@@ -282,7 +297,7 @@ fn a_client_that_hangs_up_during_the_body_aborts_the_response_at_each_step() {
         chain.assert_counted("200");
         for path in [SHOP, STOCK] {
             let aborted = chain
-                .scene
+                .telemetry
                 .sum("http_responses_aborted_total", &[("path", path)]);
             assert_eq!(aborted, 1.0, "of {path}");
         }

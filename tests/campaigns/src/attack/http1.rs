@@ -1,4 +1,4 @@
-//! HTTP/1.1: a library that behaves, and lines by hand that do not.
+//! HTTP/1.1 clients: a library, and hand-written requests.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -10,15 +10,15 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::{Mission, count, head, path, request};
-use crate::{app::MARK, dice::Dice};
+use super::{Attack, head, increment, path, request};
+use crate::{app::APP_HEADER, rng::Rng};
 
-/// Asks one thing after another and reads what comes, now and then not to its end.
-pub(super) async fn polite(mission: &Mission, to: SocketAddr, dice: &mut Dice) {
+/// Sends requests one after another on a connection and reads the responses.
+pub(super) async fn well_behaved(attack: &Attack, to: SocketAddr, rng: &mut Rng) {
     let mut wire = Wire::connect(Http::One, to).await;
-    for _ in 0..dice.below(60) + 1 {
-        let n = mission.next();
-        let (mut parts, ()) = request(dice, n).into_parts();
+    for _ in 0..rng.below(60) + 1 {
+        let n = attack.next_request();
+        let (mut parts, ()) = request(rng, n).into_parts();
         let host = parts.uri.authority().unwrap().to_string();
         parts.headers.insert(header::HOST, host.parse().unwrap());
         let origin = parts.uri.path_and_query().unwrap().to_string();
@@ -27,8 +27,8 @@ pub(super) async fn polite(mission: &Mission, to: SocketAddr, dice: &mut Dice) {
         let Ok(response) = wire.send(request).await else {
             return;
         };
-        if response.headers().contains_key(MARK) {
-            count(&mission.tally.heads);
+        if response.headers().contains_key(APP_HEADER) {
+            increment(&attack.counts.responses);
         }
         if response.into_body().collect().await.is_err() {
             return;
@@ -36,119 +36,119 @@ pub(super) async fn polite(mission: &Mission, to: SocketAddr, dice: &mut Dice) {
     }
 }
 
-/// Does one rude thing on a connection of its own.
-pub(super) async fn rude(
-    mission: &Mission,
+/// Performs one hostile action on a new connection.
+pub(super) async fn hostile(
+    attack: &Attack,
     to: SocketAddr,
-    dice: &mut Dice,
-    held: &mut Vec<TcpStream>,
+    rng: &mut Rng,
+    open: &mut Vec<TcpStream>,
 ) {
-    let tally = &mission.tally;
+    let counts = &attack.counts;
     let Ok(mut stream) = TcpStream::connect(to).await else {
         return;
     };
-    if dice.percent(50) {
-        // Leaves with a reset.
+    if rng.percent(50) {
+        // Closes the connection with a reset.
         stream.set_zero_linger().unwrap();
     }
-    let n = mission.next();
-    match dice.below(8) {
-        // Hangs up before the head.
+    let n = attack.next_request();
+    match rng.below(8) {
+        // Disconnects before the response.
         0 | 1 => {
-            let request = head(dice, "GET", &format!("/never/{n}"), n) + "\r\n";
+            let request = head(rng, "GET", &format!("/never/{n}"), n) + "\r\n";
             let _ = stream.write_all(request.as_bytes()).await;
-            wait(dice).await;
-            count(&tally.hang_ups);
+            wait(rng).await;
+            increment(&counts.hang_ups);
         }
-        // Hangs up during the body.
+        // Disconnects during the body.
         2 => {
-            let request = head(dice, "GET", &format!("/endless/{n}"), n) + "\r\n";
+            let request = head(rng, "GET", &format!("/endless/{n}"), n) + "\r\n";
             let _ = stream.write_all(request.as_bytes()).await;
-            let mut some = vec![0; dice.below(100_000) as usize + 200];
-            if stream.read_exact(&mut some).await.is_ok() {
-                count(&tally.heads);
+            let mut part = vec![0; rng.below(100_000) as usize + 200];
+            if stream.read_exact(&mut part).await.is_ok() {
+                increment(&counts.responses);
             }
-            count(&tally.hang_ups);
+            increment(&counts.hang_ups);
         }
-        // Reads slowly, perhaps not to the end.
+        // Reads slowly, sometimes not to the end.
         3 => {
-            let request = head(dice, "GET", &format!("/large/{n}"), n) + "\r\n";
+            let request = head(rng, "GET", &format!("/large/{n}"), n) + "\r\n";
             let _ = stream.write_all(request.as_bytes()).await;
-            let mut few = [0; 4096];
-            for _ in 0..dice.below(20) {
-                if stream.read(&mut few).await.is_err() {
+            let mut buffer = [0; 4096];
+            for _ in 0..rng.below(20) {
+                if stream.read(&mut buffer).await.is_err() {
                     break;
                 }
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
-            count(&tally.slow);
+            increment(&counts.slow_reads);
         }
-        // Begins and says no more: a head, or a body.
+        // Sends an incomplete head or body and leaves the connection open.
         4 => {
-            let mut request = head(dice, "POST", &format!("/echo/{n}"), n);
-            if dice.percent(50) {
-                request += "content-length: 1000\r\n\r\nnot so many";
+            let mut request = head(rng, "POST", &format!("/echo/{n}"), n);
+            if rng.percent(50) {
+                request += "content-length: 1000\r\n\r\nincomplete";
             }
             let _ = stream.write_all(request.as_bytes()).await;
-            count(&tally.half_open);
-            held.push(stream);
+            increment(&counts.half_open);
+            open.push(stream);
         }
-        // A head at the limit of what a server takes, and above.
+        // Sends a head at or above the limit of the server.
         5 => {
-            let mut request = head(dice, "GET", &format!("/fast/{n}"), n);
-            let (lines, long) = match dice.percent(50) {
-                true => (85 + dice.below(20), 10),
-                false => (dice.below(30) + 1, 16_000),
+            let mut request = head(rng, "GET", &format!("/fast/{n}"), n);
+            let (lines, long) = match rng.percent(50) {
+                true => (85 + rng.below(20), 10),
+                false => (rng.below(30) + 1, 16_000),
             };
             for line in 0..lines {
                 request += &format!("x-{line}: {}\r\n", "v".repeat(long));
             }
             request += "\r\n";
             let _ = stream.write_all(request.as_bytes()).await;
-            marked(mission, &mut stream).await;
-            count(&tally.large_heads);
+            read_app_header(attack, &mut stream).await;
+            increment(&counts.large_headers);
         }
-        // What is no HTTP.
+        // Sends bytes that are not HTTP.
         6 => {
-            let bytes: Vec<u8> = (0..dice.below(300)).map(|_| dice.next() as u8).collect();
+            let bytes: Vec<u8> = (0..rng.below(300)).map(|_| rng.next() as u8).collect();
             let _ = stream.write_all(&bytes).await;
             let _ = stream.write_all(b"\r\n\r\n").await;
-            wait(dice).await;
-            count(&tally.garbage);
+            wait(rng).await;
+            increment(&counts.garbage);
         }
-        // Many at once, and gone.
+        // Pipelines requests and disconnects.
         _ => {
             let mut requests = String::new();
-            let more = dice.below(20);
-            for n in std::iter::once(n).chain((0..more).map(|_| mission.next())) {
-                let path = path(dice, n);
-                requests += &(head(dice, "GET", &path, n) + "\r\n");
+            let further = rng.below(20);
+            for n in std::iter::once(n).chain((0..further).map(|_| attack.next_request())) {
+                let path = path(rng, n);
+                requests += &(head(rng, "GET", &path, n) + "\r\n");
             }
             let _ = stream.write_all(requests.as_bytes()).await;
-            if dice.percent(50) {
-                marked(mission, &mut stream).await;
+            if rng.percent(50) {
+                read_app_header(attack, &mut stream).await;
             }
-            count(&tally.hang_ups);
+            increment(&counts.hang_ups);
         }
     }
 }
 
-/// Lets the server get to it, or not.
-async fn wait(dice: &mut Dice) {
-    for _ in 0..dice.below(50) {
+/// Yields a random number of times, so that the server sometimes starts the request.
+async fn wait(rng: &mut Rng) {
+    for _ in 0..rng.below(50) {
         tokio::task::yield_now().await;
     }
 }
 
-/// Reads until it sees the mark of the application, or there is no more.
-async fn marked(mission: &Mission, stream: &mut TcpStream) {
+/// Reads until the header of the application or the end of the head.
+async fn read_app_header(attack: &Attack, stream: &mut TcpStream) {
     let mut read = Vec::new();
-    let mark = format!("{MARK}: yes");
+    let mark = format!("{APP_HEADER}: yes");
     while read.len() < 4096 {
         match stream.read_buf(&mut read).await {
             Ok(0) | Err(_) => return,
             Ok(_) if read.windows(mark.len()).any(|at| at == mark.as_bytes()) => {
-                return count(&mission.tally.heads);
+                return increment(&attack.counts.responses);
             }
             Ok(_) if read.windows(4).any(|at| at == b"\r\n\r\n") => return,
             Ok(_) => {}

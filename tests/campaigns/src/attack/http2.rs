@@ -1,4 +1,4 @@
-//! HTTP/2, with a library that lets streams be reset at any time.
+//! HTTP/2 clients, with a library that can reset a stream at any time.
 
 use std::net::SocketAddr;
 
@@ -7,90 +7,90 @@ use h2::{Reason, client::SendRequest};
 use http::Request;
 use tokio::net::TcpStream;
 
-use super::{Mission, count, request};
-use crate::{app::MARK, dice::Dice};
+use super::{Attack, increment, request};
+use crate::{app::APP_HEADER, rng::Rng};
 
-/// Some rounds of streams side by side; the server may end the connection when it has enough.
-pub(super) async fn any(mission: &Mission, to: SocketAddr, dice: &mut Dice) {
+/// Runs rounds of concurrent streams. The server may close the connection.
+pub(super) async fn streams(attack: &Attack, to: SocketAddr, rng: &mut Rng) {
     let stream = TcpStream::connect(to).await.unwrap();
-    // Streams that are not read must not stop the others: that is for their own windows.
+    // A large window, so that unread streams do not block the others.
     let mut settings = h2::client::Builder::new();
     settings.initial_connection_window_size(1 << 24);
     let Ok((sender, connection)) = settings.handshake::<_, Bytes>(stream).await else {
         return;
     };
     let connection = tokio::spawn(async move {
-        // It may end as it likes.
+        // A connection error is part of the attack.
         let _ = connection.await;
     });
-    for _ in 0..dice.below(4) + 1 {
-        if !round(mission, sender.clone(), dice).await {
+    for _ in 0..rng.below(4) + 1 {
+        if !round(attack, sender.clone(), rng).await {
             break;
         }
     }
-    if dice.percent(50) {
+    if rng.percent(50) {
         connection.abort();
     }
 }
 
-async fn round(mission: &Mission, sender: SendRequest<Bytes>, dice: &mut Dice) -> bool {
-    let burst = dice.percent(20);
-    let mut answers = Vec::new();
-    for _ in 0..dice.below(40) + 1 {
+async fn round(attack: &Attack, sender: SendRequest<Bytes>, rng: &mut Rng) -> bool {
+    let burst = rng.percent(20);
+    let mut responses = Vec::new();
+    for _ in 0..rng.below(40) + 1 {
         let Ok(mut sender) = sender.clone().ready().await else {
             return false;
         };
-        let n = mission.next();
-        let mut request = request(dice, n);
-        let manner = dice.below(100);
-        match manner {
-            _ if burst => at(&mut request, "never", n),
-            0..4 => at(&mut request, "never", n),
-            4..8 => at(&mut request, "endless", n),
-            8..11 => pad(&mut request, dice),
+        let n = attack.next_request();
+        let mut request = request(rng, n);
+        let behavior = rng.below(100);
+        match behavior {
+            _ if burst => set_path(&mut request, "never", n),
+            0..4 => set_path(&mut request, "never", n),
+            4..8 => set_path(&mut request, "endless", n),
+            8..11 => pad_headers(&mut request, rng),
             _ => {}
         }
-        let ends = !request.uri().path().starts_with("/echo") || dice.percent(70);
-        let Ok((answer, mut body)) = sender.send_request(request, ends) else {
+        let ends = !request.uri().path().starts_with("/echo") || rng.percent(70);
+        let Ok((response, mut body)) = sender.send_request(request, ends) else {
             return false;
         };
-        if burst || manner < 4 {
+        if burst || behavior < 4 {
             tokio::task::yield_now().await;
             body.send_reset(Reason::CANCEL);
-            count(&mission.tally.resets);
+            increment(&attack.counts.resets);
             continue;
         }
         if !ends {
-            let _ = body.send_data(Bytes::from_static(b"and no more"), dice.percent(50));
+            let _ = body.send_data(Bytes::from_static(b"incomplete"), rng.percent(50));
         }
-        answers.push((answer, body, manner));
+        responses.push((response, body, behavior));
     }
-    for (answer, mut body, manner) in answers {
-        // A body that is never finished is never answered.
-        if manner > 95 {
+    for (response, mut body, behavior) in responses {
+        // An incomplete request body gets no response.
+        if behavior > 95 {
             body.send_reset(Reason::INTERNAL_ERROR);
-            count(&mission.tally.resets);
+            increment(&attack.counts.resets);
         }
         let _ = body.send_data(Bytes::new(), true);
-        let Ok(response) = answer.await else {
+        let Ok(response) = response.await else {
             continue;
         };
-        if response.headers().contains_key(MARK) {
-            count(&mission.tally.heads);
+        if response.headers().contains_key(APP_HEADER) {
+            increment(&attack.counts.responses);
         }
-        read(mission, response.into_body(), manner, dice).await;
+        read(attack, response.into_body(), behavior, rng).await;
     }
     true
 }
 
-/// Reads to the end, or resets the stream on the way.
-async fn read(mission: &Mission, mut body: h2::RecvStream, manner: u64, dice: &mut Dice) {
-    let most = match manner {
-        4..8 => dice.below(5),
-        90.. => dice.below(2),
+/// Reads the body to the end, or resets the stream.
+async fn read(attack: &Attack, mut body: h2::RecvStream, behavior: u64, rng: &mut Rng) {
+    let max_frames = match behavior {
+        4..8 => rng.below(5),
+        90.. => rng.below(2),
         _ => u64::MAX,
     };
-    for _ in 0..most {
+    for _ in 0..max_frames {
         match body.data().await {
             Some(Ok(data)) => {
                 let _ = body.flow_control().release_capacity(data.len());
@@ -98,20 +98,20 @@ async fn read(mission: &Mission, mut body: h2::RecvStream, manner: u64, dice: &m
             _ => return,
         }
     }
-    // Dropped with something still to come, the stream is reset.
-    count(&mission.tally.resets);
+    // Dropping an incomplete body resets the stream.
+    increment(&attack.counts.resets);
 }
 
-/// Asks for another path.
-fn at(request: &mut Request<()>, route: &str, n: u64) {
+/// Sets the path.
+fn set_path(request: &mut Request<()>, route: &str, n: u64) {
     *request.uri_mut() = format!("http://host-{n}.example/{route}/{n}")
         .parse()
         .unwrap();
 }
 
-/// Makes the block of headers about as large as a server takes, or larger.
-fn pad(request: &mut Request<()>, dice: &mut Dice) {
-    let value = "v".repeat(dice.below(17_000) as usize);
+/// Adds a header, so that the headers are near or above the limit of the server.
+fn pad_headers(request: &mut Request<()>, rng: &mut Rng) {
+    let value = "v".repeat(rng.below(17_000) as usize);
     request
         .headers_mut()
         .insert("x-large", value.parse().unwrap());

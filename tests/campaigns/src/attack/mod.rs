@@ -1,4 +1,4 @@
-//! Clients, from polite to hostile.
+//! Well-behaved and hostile clients.
 
 mod http1;
 mod http2;
@@ -16,102 +16,102 @@ use std::{
 use http::{Method, Request};
 use tokio::task::JoinSet;
 
-use crate::dice::Dice;
+use crate::rng::Rng;
 
-/// What the clients themselves have counted, all of them together.
+/// The counts of all clients.
 #[derive(Debug, Default)]
-pub struct Tally {
-    /// Requests that were begun: no more can have come in.
-    pub asked: AtomicU64,
-    /// Heads that came back from the application: no fewer can have been answered.
-    pub heads: AtomicU64,
+pub struct ClientCounts {
+    /// Requests that were started: an upper limit of the requests received.
+    pub requests_sent: AtomicU64,
+    /// Responses received from the application: a lower limit of the responses sent.
+    pub responses: AtomicU64,
     pub hang_ups: AtomicU64,
     pub resets: AtomicU64,
-    pub slow: AtomicU64,
+    pub slow_reads: AtomicU64,
     pub half_open: AtomicU64,
-    pub large_heads: AtomicU64,
+    pub large_headers: AtomicU64,
     pub garbage: AtomicU64,
     pub connections: AtomicU64,
-    pub given_up: AtomicU64,
+    pub timeouts: AtomicU64,
 }
 
-pub fn count(of: &AtomicU64) {
-    of.fetch_add(1, Relaxed);
+pub fn increment(counter: &AtomicU64) {
+    counter.fetch_add(1, Relaxed);
 }
 
-/// What each client knows.
+/// The state shared by all clients.
 #[derive(Clone, Debug)]
-pub struct Mission {
+pub struct Attack {
     pub targets: Vec<SocketAddr>,
-    /// How many requests there are to ask, unless it is called off before.
+    /// The number of requests to send, unless the attack is stopped before.
     pub requests: u64,
-    pub called_off: Arc<AtomicBool>,
-    pub tally: Arc<Tally>,
+    pub stopped: Arc<AtomicBool>,
+    pub counts: Arc<ClientCounts>,
 }
 
-/// Nothing takes longer than this, unless something hangs.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The timeout of a client.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-impl Mission {
+impl Attack {
     pub fn new(targets: Vec<SocketAddr>) -> Self {
         Self {
             targets,
             requests: u64::MAX,
-            called_off: Arc::default(),
-            tally: Arc::default(),
+            stopped: Arc::default(),
+            counts: Arc::default(),
         }
     }
 
-    /// So many clients at once, until this many requests have been asked since the beginning.
+    /// Runs clients concurrently until the total number of requests is sent.
     pub async fn wave(&self, clients: u64, requests: u64, seed: u64) {
         let mut wave = JoinSet::new();
         for client in 0..clients {
-            let mission = Self {
+            let attack = Self {
                 requests,
                 ..self.clone()
             };
-            wave.spawn(mission.run(seed * clients + client));
+            wave.spawn(attack.run(seed * clients + client));
         }
         wave.join_all().await;
     }
 
-    /// One client after another until all requests are spent.
+    /// Runs one client after another until all requests are sent.
     async fn run(self, seed: u64) {
-        let mut dice = Dice::new(seed);
-        let mut held = Vec::new();
-        while self.is_on() {
-            let target = self.targets[dice.below(self.targets.len() as u64) as usize];
-            count(&self.tally.connections);
+        let mut rng = Rng::new(seed);
+        let mut open = Vec::new();
+        while self.is_running() {
+            let target = self.targets[rng.below(self.targets.len() as u64) as usize];
+            increment(&self.counts.connections);
             let client = async {
-                match dice.below(10) {
-                    0..4 => http1::polite(&self, target, &mut dice).await,
-                    4..6 => http1::rude(&self, target, &mut dice, &mut held).await,
-                    _ => http2::any(&self, target, &mut dice).await,
+                match rng.below(10) {
+                    0..4 => http1::well_behaved(&self, target, &mut rng).await,
+                    4..6 => http1::hostile(&self, target, &mut rng, &mut open).await,
+                    _ => http2::streams(&self, target, &mut rng).await,
                 }
             };
-            if tokio::time::timeout(PATIENCE, client).await.is_err() {
-                count(&self.tally.given_up);
+            if tokio::time::timeout(TIMEOUT, client).await.is_err() {
+                increment(&self.counts.timeouts);
             }
-            // Connections that are half open stay so for a while.
-            if held.len() > 8 {
-                held.clear();
+            // Half-open connections stay open for a while.
+            if open.len() > 8 {
+                open.clear();
             }
         }
     }
 
-    fn is_on(&self) -> bool {
-        self.tally.asked.load(Relaxed) < self.requests && !self.called_off.load(Relaxed)
+    fn is_running(&self) -> bool {
+        self.counts.requests_sent.load(Relaxed) < self.requests && !self.stopped.load(Relaxed)
     }
 
-    /// The number of the next request, which is in everything that it says.
-    fn next(&self) -> u64 {
-        self.tally.asked.fetch_add(1, Relaxed)
+    /// Returns the number of the next request, which is part of its path and headers.
+    fn next_request(&self) -> u64 {
+        self.counts.requests_sent.fetch_add(1, Relaxed)
     }
 }
 
-/// Paths that end by themselves.
-fn path(dice: &mut Dice, n: u64) -> String {
-    let route = match dice.below(100) {
+/// Returns a path whose response completes without the client.
+fn path(rng: &mut Rng, n: u64) -> String {
+    let route = match rng.below(100) {
         0..60 => "fast",
         60..72 => "stream",
         72..75 => "large",
@@ -126,8 +126,8 @@ fn path(dice: &mut Dice, n: u64) -> String {
     format!("/{route}/{n}?token={n}")
 }
 
-fn method(dice: &mut Dice, n: u64) -> Method {
-    match dice.below(20) {
+fn method(rng: &mut Rng, n: u64) -> Method {
+    match rng.below(20) {
         0..14 => Method::GET,
         14 => Method::POST,
         15 => Method::DELETE,
@@ -137,10 +137,10 @@ fn method(dice: &mut Dice, n: u64) -> Method {
     }
 }
 
-/// A context to continue: sound, unsampled, of a later version, or not one at all.
-fn traceparent(dice: &mut Dice, n: u64) -> String {
-    let (trace, span) = (dice.next(), dice.next() | 1);
-    match dice.below(8) {
+/// Returns a `traceparent`: valid, unsampled, of a later version, or invalid.
+fn traceparent(rng: &mut Rng, n: u64) -> String {
+    let (trace, span) = (rng.next(), rng.next() | 1);
+    match rng.below(8) {
         0 => format!("00-{trace:016x}{n:016x}-{span:016x}-00"),
         1 => format!("cc-{trace:016x}{n:016x}-{span:016x}-03-what"),
         2 => format!("00-{:032x}-{span:016x}-01", 0),
@@ -149,42 +149,38 @@ fn traceparent(dice: &mut Dice, n: u64) -> String {
     }
 }
 
-/// The header lines of a request, every one of them unlike any other.
-fn headers(dice: &mut Dice, n: u64) -> Vec<(&'static str, String)> {
+/// Returns the headers of a request, different for each request.
+fn headers(rng: &mut Rng, n: u64) -> Vec<(&'static str, String)> {
     let mut headers = vec![
         ("user-agent", format!("attacker/{n}")),
-        ("traceparent", traceparent(dice, n)),
+        ("traceparent", traceparent(rng, n)),
         ("x-tenant", format!("tenant-{n}")),
     ];
-    if dice.percent(30) {
+    if rng.percent(30) {
         headers.push(("tracestate", format!("a{n}=b,c@d{n}=e{n}")));
         headers.push(("baggage", format!("user={n},k{n}=v;p={n}")));
     }
-    if dice.percent(20) {
+    if rng.percent(20) {
         headers.push(("x-forwarded-for", format!("10.0.{}.1, {n}", n % 256)));
         headers.push(("forwarded", format!("for=\"[::{n}]\";proto=h{n};host={n}")));
     }
     headers
 }
 
-/// The parts of a request for a client that is a library.
-fn request(dice: &mut Dice, n: u64) -> Request<()> {
-    let uri = format!(
-        "http://host-{n}.example:{}{}",
-        n % 60_000 + 1,
-        path(dice, n)
-    );
-    let mut request = Request::builder().method(method(dice, n)).uri(uri);
-    for (name, value) in headers(dice, n) {
+/// Returns a request for an HTTP library.
+fn request(rng: &mut Rng, n: u64) -> Request<()> {
+    let uri = format!("http://host-{n}.example:{}{}", n % 60_000 + 1, path(rng, n));
+    let mut request = Request::builder().method(method(rng, n)).uri(uri);
+    for (name, value) in headers(rng, n) {
         request = request.header(name, value);
     }
     request.body(()).unwrap()
 }
 
-/// The same as text, for one that is not; without the empty line at its end.
-fn head(dice: &mut Dice, method: &str, path: &str, n: u64) -> String {
+/// Returns the head of a request as text, without the empty line at its end.
+fn head(rng: &mut Rng, method: &str, path: &str, n: u64) -> String {
     let mut head = format!("{method} {path} HTTP/1.1\r\nhost: host-{n}.example\r\n");
-    for (name, value) in headers(dice, n) {
+    for (name, value) in headers(rng, n) {
         write!(head, "{name}: {value}\r\n").unwrap();
     }
     head

@@ -1,4 +1,4 @@
-//! Workers in processes of their own, and the turns they take.
+//! Worker processes, which measure their arms in turns.
 
 use std::{
     collections::BTreeMap,
@@ -8,49 +8,49 @@ use std::{
 };
 
 use crate::{
-    exchange::{Cost, Subject, side_by_side},
-    recorded,
+    exchange::{Cost, Subject, run_on_threads},
+    recorded_counts,
     stats::{Estimate, estimate},
 };
 
-/// How a worker is started: this very program with `--arm` and a name.
-const ARM: &str = "--arm";
+/// The flag that starts this program as a worker, followed by the name of the arm.
+const ARM_FLAG: &str = "--arm";
 
-/// What follows a flag on the command line.
+/// Returns the argument after a flag on the command line.
 pub fn argument(flag: &str) -> Option<String> {
     env::args().skip_while(|argument| argument != flag).nth(1)
 }
 
-/// Whether a flag is on the command line.
+/// Returns whether a flag is on the command line.
 pub fn flag(flag: &str) -> bool {
     env::args().any(|argument| argument == flag)
 }
 
-/// The name of the arm that this process is to be, if it is a worker.
-pub fn arm() -> Option<String> {
-    argument(ARM)
+/// Returns the name of the arm if this process is a worker.
+pub fn worker_arm() -> Option<String> {
+    argument(ARM_FLAG)
 }
 
-/// Lives as a worker: takes turns of so many exchanges on so many threads, until it is left alone.
-/// Then it says how many exchanges there were, and how many spans and samples of them.
-pub fn work(subject: &dyn Subject, samples: fn() -> u64) {
-    let before = (recorded::spans(), samples());
+/// Runs a worker: each input line is a turn, with the number of threads and of exchanges. After the end of
+/// its input it prints the total numbers of exchanges, spans and samples.
+pub fn run_worker(subject: &dyn Subject, samples: fn() -> u64) {
+    let before = (recorded_counts::spans(), samples());
     let mut total = 0;
     for line in stdin().lock().lines() {
         let line = line.unwrap();
         let (threads, exchanges) = line.split_once(' ').unwrap();
         let (threads, exchanges): (usize, usize) =
             (threads.parse().unwrap(), exchanges.parse().unwrap());
-        let cost = side_by_side(subject, threads, exchanges);
+        let cost = run_on_threads(subject, threads, exchanges);
         total += threads * exchanges;
         println!("{} {}", cost.nanos, cost.allocations);
         stdout().flush().unwrap();
     }
-    let (spans, samples) = (recorded::spans() - before.0, samples() - before.1);
+    let (spans, samples) = (recorded_counts::spans() - before.0, samples() - before.1);
     println!("{total} {spans} {samples}");
 }
 
-/// A process that talks by lines, and ends when nobody talks to it any more.
+/// A child process with line-based input and output. It exits at the end of its input.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
@@ -59,10 +59,10 @@ pub struct Process {
 }
 
 impl Process {
-    /// This program again, told to be something else.
+    /// Starts this program with other arguments.
     pub fn start<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Self {
         let mut command = Command::new(env::current_exe().unwrap());
-        // What is measured is what is written here, whatever the environment asks for.
+        // The environment must not configure the measured telemetry.
         let variables = env::vars_os().map(|(name, _)| name);
         for name in variables.filter(|name| name.to_string_lossy().starts_with("OTEL_")) {
             command.env_remove(name);
@@ -80,29 +80,29 @@ impl Process {
         }
     }
 
-    /// Its id.
+    /// Returns the process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Says a line.
-    pub fn say(&mut self, line: &str) {
+    /// Writes a line to the process.
+    pub fn send_line(&mut self, line: &str) {
         writeln!(self.input.as_mut().unwrap(), "{line}").unwrap();
     }
 
-    /// Waits for its next line.
-    pub fn line(&mut self) -> String {
+    /// Reads the next line of the process.
+    pub fn read_line(&mut self) -> String {
         let mut line = String::new();
         self.output.read_line(&mut line).unwrap();
-        assert!(line.ends_with('\n'), "a worker has died");
+        assert!(line.ends_with('\n'), "a worker exited early");
         line.trim_end().to_owned()
     }
 
-    /// Leaves it alone, and waits for its last lines, if it has any, and its end.
+    /// Closes the input, waits for the exit and returns the last lines.
     pub fn finish(mut self) -> Vec<String> {
         drop(self.input.take());
         let last = self.output.by_ref().lines().collect::<Result<_, _>>();
-        assert!(self.child.wait().unwrap().success(), "a worker has failed");
+        assert!(self.child.wait().unwrap().success(), "a worker failed");
         last.unwrap()
     }
 }
@@ -114,57 +114,57 @@ impl Drop for Process {
     }
 }
 
-/// One line of a table: an arm beside the one it is compared with.
+/// An arm and the baseline it is compared with.
 #[derive(Clone, Copy, Debug)]
 pub struct Case {
-    /// What is watched, and how.
+    /// The measured arm.
     pub arm: &'static str,
-    /// The same without what is measured.
+    /// The arm without the measured layer.
     pub baseline: &'static str,
-    /// On how many threads at once.
+    /// The number of concurrent threads.
     pub threads: usize,
 }
 
-/// What a case came to.
+/// The result of a case.
 #[derive(Clone, Debug)]
-pub struct Outcome {
+pub struct CaseResult {
     /// The case.
     pub case: Case,
     /// Nanoseconds over the baseline.
     pub nanos: Estimate,
     /// Allocations over the baseline.
     pub allocations: f64,
-    /// What the arm recorded of an exchange.
+    /// The recorded spans and samples of an exchange.
     pub recorded: Recorded,
-    /// Nanoseconds over the baseline, of each round of each launch.
+    /// Nanoseconds over the baseline, for each round of each launch.
     rounds: Vec<Vec<f64>>,
 }
 
-/// How far the same thing may seem to be from itself, in nanoseconds.
+/// The maximal difference of two measurements of the same arm, in nanoseconds.
 const NOISE: f64 = 15.0;
 
-impl Outcome {
-    /// Whether figures count, where this is what the same thing costs over itself.
+impl CaseResult {
+    /// Returns whether this result of a control is within the noise limit.
     pub fn is_quiet(&self) -> bool {
         let Estimate { low, high, .. } = self.nanos;
         self.nanos.contains(0.0) && low >= -NOISE && high <= NOISE
     }
 
-    /// How many times as much another one costs.
+    /// Returns the ratio of the cost of another case to this one.
     pub fn ratio(&self, other: &Self) -> Estimate {
         let launches = self.rounds.iter().zip(&other.rounds);
-        let ratios = launches.map(|(of, others)| {
-            let rounds = of.iter().zip(others);
-            rounds.map(|(of, other)| other / of).collect()
+        let ratios = launches.map(|(own, other)| {
+            let rounds = own.iter().zip(other);
+            rounds.map(|(own, other)| other / own).collect()
         });
         estimate(&ratios.collect::<Vec<_>>())
     }
 }
 
-/// What is recorded of one exchange.
+/// The recorded spans and samples of an exchange.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Recorded {
-    /// Spans that came to the exporter.
+    /// Exported spans.
     pub spans: f64,
     /// Values in histograms.
     pub samples: f64,
@@ -182,21 +182,21 @@ impl Recorded {
     }
 }
 
-/// How much is measured.
+/// The size of a measurement.
 #[derive(Clone, Copy, Debug)]
 pub struct Effort {
-    /// How often all workers are started anew.
+    /// The number of times that all workers are started.
     pub launches: usize,
-    /// How many turns each worker has in a launch.
+    /// The number of turns of a worker in a launch.
     pub rounds: usize,
-    /// How many exchanges a turn has.
+    /// The number of exchanges in a turn.
     pub exchanges: usize,
 }
 
 type Key = (&'static str, usize);
 
-/// Measures all cases, side by side.
-pub fn measure(cases: &[Case], effort: Effort) -> Vec<Outcome> {
+/// Measures all cases concurrently.
+pub fn measure(cases: &[Case], effort: Effort) -> Vec<CaseResult> {
     let mut keys: Vec<Key> = cases
         .iter()
         .flat_map(|case| [(case.arm, case.threads), (case.baseline, case.threads)])
@@ -212,7 +212,7 @@ pub fn measure(cases: &[Case], effort: Effort) -> Vec<Outcome> {
         }
         recorded = of_launch;
     }
-    let outcome = |case: &Case| {
+    let result = |case: &Case| {
         let (arm, baseline) = (
             &costs[&(case.arm, case.threads)],
             &costs[&(case.baseline, case.threads)],
@@ -226,7 +226,7 @@ pub fn measure(cases: &[Case], effort: Effort) -> Vec<Outcome> {
             over.collect()
         };
         let rounds = over(|cost| cost.nanos);
-        Outcome {
+        CaseResult {
             case: *case,
             nanos: estimate(&rounds),
             allocations: estimate(&over(|cost| cost.allocations)).median,
@@ -234,27 +234,27 @@ pub fn measure(cases: &[Case], effort: Effort) -> Vec<Outcome> {
             rounds,
         }
     };
-    cases.iter().map(outcome).collect()
+    cases.iter().map(result).collect()
 }
 
 type Launch = (BTreeMap<Key, Vec<Cost>>, BTreeMap<&'static str, Recorded>);
 
-/// All workers alive, each round in an order of its own.
+/// Starts all workers and measures them in rounds, each in a random order.
 fn launch(keys: &[Key], effort: Effort) -> Launch {
     let mut workers: BTreeMap<&'static str, Process> = keys
         .iter()
-        .map(|(arm, _)| (*arm, Process::start([ARM, arm])))
+        .map(|(arm, _)| (*arm, Process::start([ARM_FLAG, arm])))
         .collect();
     let mut costs: BTreeMap<Key, Vec<Cost>> = BTreeMap::new();
     let mut order = keys.to_vec();
-    // The first rounds fill caches and tables.
+    // The first rounds are a warm-up: they fill caches and tables.
     for round in 0..effort.rounds + 3 {
         fastrand::shuffle(&mut order);
         for key in &order {
             let (arm, threads) = key;
             let worker = workers.get_mut(arm).unwrap();
-            worker.say(&format!("{threads} {}", effort.exchanges));
-            let line = worker.line();
+            worker.send_line(&format!("{threads} {}", effort.exchanges));
+            let line = worker.read_line();
             let (nanos, allocations) = line.split_once(' ').unwrap();
             if round >= 3 {
                 costs.entry(*key).or_default().push(Cost {
@@ -265,8 +265,8 @@ fn launch(keys: &[Key], effort: Effort) -> Launch {
         }
     }
     let recorded = workers.into_iter().map(|(arm, worker)| {
-        let said = worker.finish().concat();
-        (arm, Recorded::parse(&said))
+        let totals = worker.finish().concat();
+        (arm, Recorded::parse(&totals))
     });
     (costs, recorded.collect())
 }

@@ -1,5 +1,5 @@
-//! The least that a span costs: what is to be said is known in advance, and nobody asks how an
-//! exchange ended. So this is what the SDK, `tracing` and the life of an exchange leave room for.
+//! Minimal spans, as a lower bound of the cost: the attributes are known in advance and the end of the
+//! exchange is ignored. The rest is the cost of the SDK, `tracing` and the exchange itself.
 
 use std::time::{Instant, SystemTime};
 
@@ -12,11 +12,11 @@ use tower_otel_core::{End, Exchange, Kind, Observe, RequestInfo, ResponseHead};
 use tower_otel_propagate::extract;
 use tracing::field::Empty;
 
-/// A span of the SDK.
+/// Records minimal spans with the SDK.
 #[derive(Clone, Debug)]
 pub struct Direct(pub SdkTracer);
 
-/// The context of a span that is open.
+/// The context of an open span.
 #[derive(Debug)]
 pub struct DirectExchange(Context);
 
@@ -69,11 +69,11 @@ impl Exchange for DirectExchange {
     }
 }
 
-/// A span of `tracing`.
+/// Records minimal spans with `tracing`.
 #[derive(Clone, Copy, Debug)]
 pub struct Tracing;
 
-/// A span that is open.
+/// An open span.
 #[derive(Debug)]
 pub struct TracingExchange(tracing::Span);
 

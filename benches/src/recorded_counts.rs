@@ -1,4 +1,4 @@
-//! How much was recorded by this process, so that nobody is cheap by doing nothing.
+//! Counts the exported spans and the samples of this process, to check that every arm records.
 
 use std::sync::{
     Mutex,
@@ -11,18 +11,18 @@ type Count = Box<dyn Fn() -> u64 + Send>;
 
 static SAMPLES: Mutex<Option<Count>> = Mutex::new(None);
 
-/// So many spans came to an exporter.
-pub fn exported(spans: usize) {
+/// Adds exported spans.
+pub fn add_spans(spans: usize) {
     SPANS.fetch_add(spans as u64, Relaxed);
 }
 
-/// Who knows how many values are in all histograms.
-pub fn samples_by(count: impl Fn() -> u64 + Send + 'static) {
+/// Sets the function that counts the samples of all histograms.
+pub fn set_sample_counter(count: impl Fn() -> u64 + Send + 'static) {
     *SAMPLES.lock().unwrap() = Some(Box::new(count));
 }
 
-/// The values in all histograms of a page for Prometheus.
-pub fn samples_of(page: &str) -> u64 {
+/// Returns the number of samples in all histograms of a Prometheus page.
+pub fn samples_in_page(page: &str) -> u64 {
     let value = |line: &str| {
         let (series, value) = line.rsplit_once(' ')?;
         let name = series.split('{').next()?;
@@ -32,12 +32,12 @@ pub fn samples_of(page: &str) -> u64 {
     page.lines().filter_map(value).sum()
 }
 
-/// Spans that were exported so far.
+/// Returns the number of exported spans.
 pub fn spans() -> u64 {
     SPANS.load(Relaxed)
 }
 
-/// Values in histograms so far.
+/// Returns the number of samples in histograms.
 pub fn samples() -> u64 {
     let samples = SAMPLES.lock().unwrap();
     samples.as_ref().map(|count| count()).unwrap_or_default()
@@ -48,13 +48,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_histograms_hold_is_counted_and_nothing_else() {
+    fn only_samples_of_histograms_are_counted() {
         let page = "# TYPE took histogram\n\
                     took_bucket{route=\"/a b\",le=\"1\"} 2\n\
                     took_sum{route=\"/a b\"} 0.5\n\
                     took_count{route=\"/a b\"} 3\n\
                     took_count 4\n\
                     served_total{route=\"/\"} 9\n";
-        assert_eq!(samples_of(page), 7);
+        assert_eq!(samples_in_page(page), 7);
     }
 }

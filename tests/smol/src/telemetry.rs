@@ -1,4 +1,4 @@
-//! Telemetry of one test, on one thread: spans in memory, metrics in a recorder of its own.
+//! The telemetry of one test on one thread: spans in memory, metrics in a local recorder.
 
 use std::{
     fmt,
@@ -21,8 +21,8 @@ use smol::{
 use tower_otel_prometheus::Prometheus;
 use tracing_subscriber::{Layer, filter::LevelFilter, layer::SubscriberExt};
 
-/// Everything recorded on this thread.
-pub struct Scene {
+/// Spans and metrics recorded on this thread.
+pub struct Telemetry {
     spans: Spans,
     metrics: Prometheus,
     _provider: SdkTracerProvider,
@@ -30,7 +30,7 @@ pub struct Scene {
     _subscriber: tracing::subscriber::DefaultGuard,
 }
 
-/// Keeps the spans that have ended.
+/// An exporter that stores the spans in memory.
 #[derive(Clone, Debug, Default)]
 struct Spans(Arc<Mutex<Vec<SpanData>>>);
 
@@ -41,19 +41,19 @@ impl SpanExporter for Spans {
     }
 }
 
-impl Default for Scene {
+impl Default for Telemetry {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Scene {
+impl Telemetry {
     pub fn new() -> Self {
         let spans = Spans::default();
         let provider = SdkTracerProvider::builder()
             .with_simple_exporter(spans.clone())
             .build();
-        // The libraries below have spans of their own at lower levels.
+        // Dependencies create spans at lower levels.
         let layer = tracing_opentelemetry::layer()
             .with_tracer(provider.tracer("test"))
             .with_filter(LevelFilter::INFO);
@@ -68,12 +68,12 @@ impl Scene {
         }
     }
 
-    /// Spans that have ended, in the order of their ends.
+    /// Returns the ended spans, in the order of their ends.
     pub fn spans(&self) -> Vec<SpanData> {
         self.spans.0.lock().unwrap().clone()
     }
 
-    /// The one span of this kind that says it belongs to this port.
+    /// Returns the only span of this kind with this `server.port`.
     pub fn span(&self, kind: SpanKind, port: u16) -> SpanData {
         let mut spans = self.spans();
         spans.retain(|span| {
@@ -84,36 +84,36 @@ impl Scene {
         spans.remove(0)
     }
 
-    /// The sum of a metric over the series that have all of these labels.
+    /// Returns the sum of a metric over the series with all of these labels.
     pub fn sum(&self, metric: &str, labels: &[(&str, &str)]) -> f64 {
         series(&self.metrics.render(), metric)
-            .filter(|(has, _)| {
+            .filter(|(series_labels, _)| {
                 labels
                     .iter()
-                    .all(|(k, v)| has.contains(&format!("{k}=\"{v}\"")))
+                    .all(|(k, v)| series_labels.contains(&format!("{k}=\"{v}\"")))
             })
             .map(|(_, value)| value)
             .sum()
     }
 
-    /// Waits until something is true, letting the other tasks of the thread go on.
-    pub async fn until(&self, what: &str, mut is: impl FnMut(&Self) -> bool) {
+    /// Waits until a condition is true, while the other tasks of the thread run.
+    pub async fn wait_until(&self, what: &str, mut condition: impl FnMut(&Self) -> bool) {
         let waiting = async {
-            while !is(self) {
+            while !condition(self) {
                 yield_now().await;
             }
         };
-        within(what, waiting).await;
+        with_timeout(what, waiting).await;
     }
 }
 
-impl fmt::Debug for Scene {
+impl fmt::Debug for Telemetry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Scene").finish_non_exhaustive()
+        f.debug_struct("Telemetry").finish_non_exhaustive()
     }
 }
 
-/// Lines of a metric in the text format, as labels and value.
+/// Returns the labels and value of each series of a metric in the text format.
 fn series<'a>(text: &'a str, metric: &'a str) -> impl Iterator<Item = (&'a str, f64)> {
     text.lines().filter_map(move |line| {
         let rest = line.strip_prefix(metric)?;
@@ -125,16 +125,16 @@ fn series<'a>(text: &'a str, metric: &'a str) -> impl Iterator<Item = (&'a str, 
     })
 }
 
-/// Something that has to happen, and soon.
-pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+/// Waits for a future, at most 20 seconds.
+pub async fn with_timeout<T>(what: &str, future: impl Future<Output = T>) -> T {
     let late = async {
         Timer::after(Duration::from_secs(20)).await;
-        panic!("{what}: it did not happen")
+        panic!("timed out: {what}")
     };
     or(future, late).await
 }
 
-/// An attribute of a span.
+/// Returns the value of an attribute of a span.
 pub fn attribute(span: &SpanData, key: &str) -> Option<Value> {
     span.attributes
         .iter()

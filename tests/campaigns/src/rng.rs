@@ -1,11 +1,11 @@
-//! Randomness that can be had again.
+//! Reproducible pseudo-random numbers.
 
-/// Xorshift: the same seed, the same numbers.
+/// A xorshift generator: equal seeds produce equal numbers.
 #[derive(Clone, Debug)]
-pub struct Dice(u64);
+pub struct Rng(u64);
 
-impl Dice {
-    /// Different seeds give unlike numbers from the first one on.
+impl Rng {
+    /// Creates a generator. Different seeds differ from the first number on.
     pub const fn new(seed: u64) -> Self {
         Self(seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
@@ -17,13 +17,13 @@ impl Dice {
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
 
-    /// A number below `end`.
+    /// Returns a number below `end`.
     pub const fn below(&mut self, end: u64) -> u64 {
         (self.next() >> 32) % end
     }
 
-    /// True so many times in a hundred.
-    pub const fn percent(&mut self, of: u64) -> bool {
-        self.below(100) < of
+    /// Returns `true` with a probability in per cent.
+    pub const fn percent(&mut self, probability: u64) -> bool {
+        self.below(100) < probability
     }
 }

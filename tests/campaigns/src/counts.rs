@@ -1,4 +1,4 @@
-//! What the layers tell, added up and not kept.
+//! Counts spans and metrics by attributes, without storing them.
 
 use std::{
     collections::BTreeMap,
@@ -17,17 +17,17 @@ use opentelemetry_sdk::{
 };
 use tower_otel_trace::Recorder;
 
-/// The values of some attributes or labels, and how often they came together.
+/// The number of occurrences of each combination of attribute values.
 pub type Counts = BTreeMap<Vec<String>, u64>;
 
-/// Counts spans by attributes, for ever.
+/// Counts spans by attributes.
 #[derive(Clone, Debug)]
-pub struct Spans {
+pub struct SpanCounter {
     keys: &'static [&'static str],
     counts: Arc<Mutex<Counts>>,
 }
 
-impl Spans {
+impl SpanCounter {
     pub fn by(keys: &'static [&'static str]) -> Self {
         Self {
             keys,
@@ -35,7 +35,7 @@ impl Spans {
         }
     }
 
-    /// Takes every span, whatever a stranger's `traceparent` says of sampling.
+    /// A provider that samples every span, whatever the remote parent decided.
     pub fn provider(&self) -> SdkTracerProvider {
         SdkTracerProvider::builder()
             .with_span_processor(self.clone())
@@ -43,7 +43,7 @@ impl Spans {
             .build()
     }
 
-    /// The same without a span of the SDK in between.
+    /// A recorder that samples every span.
     pub fn recorder(&self) -> Recorder {
         Recorder::builder(self.clone())
             .sampler_by_trace(Sampler::AlwaysOn)
@@ -80,7 +80,7 @@ fn values<'a>(
     keys.iter().map(value).collect()
 }
 
-impl SpanProcessor for Spans {
+impl SpanProcessor for SpanCounter {
     fn on_start(&self, _span: &mut Span, _cx: &Context) {}
 
     fn on_end(&self, span: SpanData) {
@@ -96,15 +96,15 @@ impl SpanProcessor for Spans {
     }
 }
 
-impl SpanExporter for Spans {
+impl SpanExporter for SpanCounter {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         batch.iter().for_each(|span| self.count(span));
         Ok(())
     }
 }
 
-/// A metric in the text format by some of its labels. What is zero is left out.
-pub fn scraped(text: &str, metric: &str, labels: &[&str]) -> Counts {
+/// Returns the counts of a metric in the Prometheus text format by some labels, without zeros.
+pub fn counts_in_text(text: &str, metric: &str, labels: &[&str]) -> Counts {
     let mut counts = Counts::new();
     for line in text.lines() {
         let Some(rest) = line
@@ -129,8 +129,9 @@ pub fn scraped(text: &str, metric: &str, labels: &[&str]) -> Counts {
     counts
 }
 
-/// What an OpenTelemetry meter has counted under a name: samples of a histogram, or a sum.
-pub fn metered(
+/// Returns the counts of an OpenTelemetry instrument by some attributes: the samples of a histogram, or
+/// a sum.
+pub fn counts_of_meter(
     provider: &SdkMeterProvider,
     exporter: &InMemoryMetricExporter,
     name: &str,
@@ -138,9 +139,11 @@ pub fn metered(
 ) -> BTreeMap<Vec<String>, i64> {
     exporter.reset();
     provider.force_flush().unwrap();
-    let told = exporter.get_finished_metrics().unwrap();
+    let exported = exporter.get_finished_metrics().unwrap();
     let mut counts = BTreeMap::new();
-    let metrics = told.iter().flat_map(|told| told.scope_metrics());
+    let metrics = exported
+        .iter()
+        .flat_map(|resource| resource.scope_metrics());
     for metric in metrics.flat_map(|scope| scope.metrics()) {
         if metric.name() != name {
             continue;
@@ -159,7 +162,7 @@ pub fn metered(
                     add(point.attributes().cloned().collect(), point.count() as i64);
                 });
             }
-            other => panic!("{name} is of another kind: {other:?}"),
+            other => panic!("{name} is neither a sum nor a histogram: {other:?}"),
         }
     }
     counts

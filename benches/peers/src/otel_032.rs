@@ -1,4 +1,4 @@
-//! The same signals of OpenTelemetry 0.32, for crates that have no newer one.
+//! The signals with OpenTelemetry 0.32, for crates that need it.
 
 use std::{
     sync::{
@@ -24,15 +24,15 @@ use opentelemetry_sdk_032::{
         BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider, SpanData, SpanExporter,
     },
 };
-use tower_otel_benches::recorded;
+use tower_otel_benches::recorded_counts;
 use tracing_subscriber::{
     Layer, filter::LevelFilter, layer::SubscriberExt, util::SubscriberInitExt,
 };
 
-const ASLEEP: Duration = Duration::from_secs(3600);
+const EXPORT_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// A span that is current, as `client_arms::current` of the newer one.
-pub fn current() -> ContextGuard {
+/// Makes a span current, like `client_arms::attach_parent_span`.
+pub fn attach_parent_span() -> ContextGuard {
     let span = SpanContext::new(
         TraceId::from(0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736),
         SpanId::from(0x00f0_67aa_0ba9_02b7),
@@ -43,13 +43,13 @@ pub fn current() -> ContextGuard {
     Context::new().with_remote_span_context(span).attach()
 }
 
-/// Spans of `tracing`, as for the others; what empties their queue.
+/// Installs a subscriber that exports `tracing` spans; returns a function that flushes them.
 pub fn subscriber() -> impl Fn() + Send + Sync + 'static {
     global::set_text_map_propagator(TraceContextPropagator::new());
     let config = BatchConfigBuilder::default()
-        .with_scheduled_delay(ASLEEP)
+        .with_scheduled_delay(EXPORT_INTERVAL)
         .build();
-    let batches = BatchSpanProcessor::builder(Nothing)
+    let batches = BatchSpanProcessor::builder(DiscardingExporter)
         .with_batch_config(config)
         .build();
     let traces = SdkTracerProvider::builder()
@@ -67,15 +67,15 @@ pub fn subscriber() -> impl Fn() + Send + Sync + 'static {
     move || traces.force_flush().unwrap()
 }
 
-/// Instruments, as for the others.
+/// Returns a meter provider.
 pub fn meters() -> SdkMeterProvider {
     let samples = Samples::default();
     let reader = PeriodicReader::builder(samples.clone())
-        .with_interval(ASLEEP)
+        .with_interval(EXPORT_INTERVAL)
         .build();
     let meters = SdkMeterProvider::builder().with_reader(reader).build();
     let metered = meters.clone();
-    recorded::samples_by(move || {
+    recorded_counts::set_sample_counter(move || {
         metered.force_flush().unwrap();
         samples.0.load(Relaxed)
     });
@@ -83,16 +83,16 @@ pub fn meters() -> SdkMeterProvider {
 }
 
 #[derive(Debug)]
-struct Nothing;
+struct DiscardingExporter;
 
-impl SpanExporter for Nothing {
+impl SpanExporter for DiscardingExporter {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        recorded::exported(batch.len());
+        recorded_counts::add_spans(batch.len());
         Ok(())
     }
 }
 
-/// How many values the histograms held that were exported last.
+/// The number of samples in the last exported histograms.
 #[derive(Clone, Debug, Default)]
 struct Samples(Arc<AtomicU64>);
 
@@ -100,8 +100,8 @@ impl PushMetricExporter for Samples {
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
         let metrics = metrics.scope_metrics().flat_map(|scope| scope.metrics());
         let samples = metrics.map(|metric| match metric.data() {
-            AggregatedMetrics::F64(MetricData::Histogram(of)) => values(of),
-            AggregatedMetrics::U64(MetricData::Histogram(of)) => values(of),
+            AggregatedMetrics::F64(MetricData::Histogram(histogram)) => values(histogram),
+            AggregatedMetrics::U64(MetricData::Histogram(histogram)) => values(histogram),
             _ => 0,
         });
         self.0.store(samples.sum(), Relaxed);

@@ -1,4 +1,4 @@
-//! Signals on their way to a collector, as `tower-otel-init` starts them.
+//! Signals that are exported to a collector, as `tower-otel-init` configures them.
 
 use std::{
     cell::{OnceCell, RefCell},
@@ -17,11 +17,10 @@ use tracing_subscriber::{Registry, layer::SubscriberExt, util::SubscriberInitExt
 
 use crate::signals::{Signals, sampler};
 
-/// Spans go to a collector over OTLP, numbers to the recorder of Prometheus.
+/// Exports spans over OTLP, and records metrics with the Prometheus recorder.
 ///
-/// Queues and batches are those of the SDK. So with many requests at once a batch is full in the
-/// midst of a block, and is sent while there is load.
-pub struct Live {
+/// Queues and batches have their default sizes, so with many connections a batch is exported under load.
+pub struct ExportingSignals {
     service: String,
     endpoint: String,
     sampling: u32,
@@ -29,8 +28,8 @@ pub struct Live {
     recorder: OnceCell<Recorder>,
 }
 
-impl Live {
-    /// Nothing is started before an arm asks for it: a bare one never does.
+impl ExportingSignals {
+    /// Creates the signals. Each starts when an arm first uses it.
     pub fn new(service: &str, endpoint: String, sampling: u32) -> Self {
         Self {
             service: service.to_owned(),
@@ -41,11 +40,11 @@ impl Live {
         }
     }
 
-    fn with<T>(&self, of: impl FnOnce(&mut Telemetry, &mut Layers<Registry>) -> T) -> T {
+    fn with<T>(&self, run: impl FnOnce(&mut Telemetry, &mut Layers<Registry>) -> T) -> T {
         let sampler = match self.sampling {
             0 => Sampler::AlwaysOff,
             100.. => Sampler::AlwaysOn,
-            part => Sampler::Ratio(f64::from(part) / 100.0),
+            percentage => Sampler::Ratio(f64::from(percentage) / 100.0),
         };
         let mut started = self.started.borrow_mut();
         let (telemetry, layers) = started.get_or_insert_with(|| {
@@ -56,10 +55,10 @@ impl Live {
                 .layers()
                 .unwrap()
         });
-        of(telemetry, layers)
+        run(telemetry, layers)
     }
 
-    /// What has to be kept for as long as there are requests.
+    /// Returns the guard, which has to live as long as the server.
     pub fn into_guard(self) -> Guard {
         Guard {
             telemetry: self.started.into_inner().map(|(telemetry, _)| telemetry),
@@ -68,7 +67,7 @@ impl Live {
     }
 }
 
-impl Signals for Live {
+impl Signals for ExportingSignals {
     fn traces(&self) -> SdkTracerProvider {
         self.with(|telemetry, _| telemetry.tracer_provider().cloned().unwrap())
     }
@@ -94,11 +93,11 @@ impl Signals for Live {
     }
 
     fn meters(&self) -> SdkMeterProvider {
-        unimplemented!("no arm sends numbers over OTLP")
+        unimplemented!("no arm exports metrics over OTLP")
     }
 }
 
-/// Sends from a thread of its own, as `tower-otel-init` does, and not from the one that serves.
+/// Creates an exporter on a separate thread, as `tower-otel-init` does.
 fn exporter(endpoint: &str) -> SpanExporter {
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
@@ -114,45 +113,45 @@ fn exporter(endpoint: &str) -> SpanExporter {
         .unwrap()
 }
 
-impl fmt::Debug for Live {
+impl fmt::Debug for ExportingSignals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Live").finish_non_exhaustive()
+        f.debug_struct("ExportingSignals").finish_non_exhaustive()
     }
 }
 
-/// Telemetry that runs, if the arm has any.
+/// The running telemetry of an arm.
 #[derive(Debug)]
 pub struct Guard {
     telemetry: Option<Telemetry>,
     recorder: Option<Recorder>,
 }
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Guard {
-    /// Delivers what has ended so far. What cannot be delivered is counted, and said at the end.
+    /// Exports the ended spans. Spans that cannot be exported are counted as lost.
     pub fn flush(&self) {
         let traces = self.telemetry.as_ref().and_then(Telemetry::tracer_provider);
         if let Some(traces) = traces {
             let _ = traces.force_flush();
         }
         if let Some(recorder) = &self.recorder {
-            let _ = recorder.flush(PATIENCE);
+            let _ = recorder.flush(FLUSH_TIMEOUT);
         }
     }
 
-    /// Delivers what is left, and says how many spans were lost.
+    /// Shuts the telemetry down and returns the number of lost spans.
     pub fn finish(self) -> u64 {
         let Self {
             telemetry,
             recorder,
         } = self;
         let lost = telemetry.map(|telemetry| {
-            let _ = telemetry.shutdown(PATIENCE);
+            let _ = telemetry.shutdown(FLUSH_TIMEOUT);
             telemetry.dropped_spans().total()
         });
         let lost_records = recorder.map(|recorder| {
-            let _ = recorder.shutdown(PATIENCE);
+            let _ = recorder.shutdown(FLUSH_TIMEOUT);
             let counts = recorder.counts();
             counts.failed + counts.dropped
         });
