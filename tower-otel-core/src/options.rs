@@ -39,7 +39,9 @@ struct Values {
 
 /// A function that returns the route of a request.
 #[derive(Clone, Default)]
-struct RouteSource(Option<Arc<dyn Fn(&dyn RequestHead) -> Option<Route> + Send + Sync>>);
+struct RouteSource(Option<RouteFn>);
+
+type RouteFn = Arc<dyn Fn(&dyn RequestHead) -> Option<Route> + Send + Sync>;
 
 /// The defaults, shared by all layers. The environment is read once.
 static DEFAULT: LazyLock<HttpOptions> = LazyLock::new(|| {

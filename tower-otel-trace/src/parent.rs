@@ -62,9 +62,9 @@ impl Parent {
 
 /// Decides, per request, what the remote parent is used for.
 #[derive(Clone, Default)]
-pub(crate) struct RemoteParentPolicy(
-    Option<Arc<dyn Fn(&dyn RequestHead) -> RemoteParent + Send + Sync>>,
-);
+pub(crate) struct RemoteParentPolicy(Option<PolicyFn>);
+
+type PolicyFn = Arc<dyn Fn(&dyn RequestHead) -> RemoteParent + Send + Sync>;
 
 impl RemoteParentPolicy {
     pub(crate) fn new(
