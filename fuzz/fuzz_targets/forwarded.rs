@@ -34,7 +34,12 @@ fuzz_target!(|input: &[u8]| {
     assert!(strangers.proto.is_none() && strangers.host.is_none());
 
     let ours = TrustedProxies::cidrs(["10.0.0.0/8"]).expect("a range");
-    for proxies in [TrustedProxies::all(), TrustedProxies::hops(1), TrustedProxies::hops(3), ours] {
+    for proxies in [
+        TrustedProxies::all(),
+        TrustedProxies::hops(1),
+        TrustedProxies::hops(3),
+        ours,
+    ] {
         let believed = proxies.resolve(&headers, Some(peer));
         if let Some(host) = believed.host {
             assert!(HostPort::parse(&host).is_some());
