@@ -48,7 +48,7 @@ pub(crate) struct InFlightEntry<B: MetricsBackend> {
     /// The entry of its start key; `None` if there was no room for it.
     pub(crate) start: Option<EntryIndex>,
     /// The gauge it was counted in, if that is not the one of the start key.
-    pub(crate) own_gauge: Option<Box<B::InFlight>>,
+    pub(crate) own_gauge: Option<B::InFlight>,
 }
 
 impl<B: MetricsBackend> Instruments<B> {
@@ -125,7 +125,7 @@ impl<B: MetricsBackend> Instruments<B> {
             let dimensions = key.dimensions();
             let in_flight = state.make_in_flight(&state.describe(), &dimensions);
             in_flight.started();
-            let own_gauge = Some(Box::new(in_flight));
+            let own_gauge = Some(in_flight);
             return InFlightEntry { start, own_gauge };
         }
         let in_flight = self
@@ -136,7 +136,7 @@ impl<B: MetricsBackend> Instruments<B> {
             .unwrap_or_else(|| &self.overflow(state).1);
         in_flight.started();
         let Some(FoundEntry { index, entry }) = found else {
-            let own_gauge = Some(Box::new(in_flight.clone()));
+            let own_gauge = Some(in_flight.clone());
             return InFlightEntry { start, own_gauge };
         };
         entry.get_or_init(|_| CachedHandles {

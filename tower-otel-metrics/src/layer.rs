@@ -11,7 +11,7 @@ use tower_otel_semconv::{KnownMethods, TrustedProxies};
 use crate::{
     backend::{MetricsBackend, facade::FacadeMetrics},
     custom_values::CustomValuesRef,
-    exchange::{MetricsExchange, RequestValues},
+    exchange::MetricsExchange,
     names::Names,
     state::{Config, LayerState},
 };
@@ -165,19 +165,16 @@ impl<B: MetricsBackend> Observe for MetricsLayer<B> {
             Kind::Server => request.route(Kind::Server, &config.http),
             Kind::Client => RequestRoute::Unknown,
         };
-        let is_late = config.kind == Kind::Server && matches!(route, RequestRoute::Unknown);
-        let values = RequestValues {
-            late_route: is_late.then(|| request.route_slot()).flatten(),
-            labels,
-            sent: config
-                .naming
-                .body_sizes
-                .then(|| request.body_size())
-                .flatten(),
-        };
         let in_flight =
             config.with_start_key(request, route.as_str(), |key| instruments.start(state, key));
-        Some(MetricsExchange::new(state, in_flight, values, at))
+        let mut exchange = MetricsExchange::new(state, in_flight, labels, at);
+        if config.kind == Kind::Server && matches!(route, RequestRoute::Unknown) {
+            exchange.extras().late_route = request.route_slot();
+        }
+        if config.naming.body_sizes {
+            exchange.extras().sent = request.body_size();
+        }
+        Some(exchange)
     }
 
     /// Only functions of the application may read it.

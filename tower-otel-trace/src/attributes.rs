@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use tower_otel_core::Kind;
 use tower_otel_semconv::{Endpoint, attribute, rpc};
 
-use crate::request::{Protocol, RequestAttributes};
+use crate::request::{Protocol, RequestAttributes, ResolvedAttributes};
 
 /// Takes the attributes of a span one by one.
 pub(crate) trait AttributeSink<'v> {
@@ -34,25 +34,33 @@ pub(crate) trait AttributeSink<'v> {
 ///
 /// The attributes that the conventions want samplers to see come first.
 #[inline]
-pub(crate) fn visit<'v>(request: &'v RequestAttributes<'_, '_>, sink: &mut impl AttributeSink<'v>) {
+pub(crate) fn visit<'v>(
+    request: &'v RequestAttributes<'_, '_>,
+    resolved: &'v ResolvedAttributes<'_>,
+    sink: &mut impl AttributeSink<'v>,
+) {
     match (request.protocol(), request.kind()) {
-        (Protocol::Http, Kind::Server) => http_server(request, sink),
-        (Protocol::Http, Kind::Client) => http_client(request, sink),
-        (Protocol::Grpc, _) => grpc(request, sink),
+        (Protocol::Http, Kind::Server) => http_server(request, resolved, sink),
+        (Protocol::Http, Kind::Client) => http_client(request, resolved, sink),
+        (Protocol::Grpc, _) => grpc(request, resolved, sink),
     }
 }
 
 #[inline]
-fn http_server<'v>(request: &'v RequestAttributes<'_, '_>, sink: &mut impl AttributeSink<'v>) {
+fn http_server<'v>(
+    request: &'v RequestAttributes<'_, '_>,
+    resolved: &'v ResolvedAttributes<'_>,
+    sink: &mut impl AttributeSink<'v>,
+) {
     method(request, sink);
-    match request.static_route() {
+    match resolved.name.static_route() {
         Some(route) => sink.static_text(attribute::HTTP_ROUTE, route),
         None => text(sink, attribute::HTTP_ROUTE, request.route()),
     }
     text(sink, attribute::URL_PATH, request.path());
-    text(sink, attribute::URL_QUERY, request.query());
+    text(sink, attribute::URL_QUERY, resolved.query.as_deref());
     sink.static_text(attribute::URL_SCHEME, request.server_scheme());
-    server(request, sink);
+    server(resolved, sink);
     if let Some(client) = request.client() {
         sink.address(attribute::CLIENT_ADDRESS, client.address);
     }
@@ -77,11 +85,15 @@ fn http_server<'v>(request: &'v RequestAttributes<'_, '_>, sink: &mut impl Attri
 }
 
 #[inline]
-fn http_client<'v>(request: &'v RequestAttributes<'_, '_>, sink: &mut impl AttributeSink<'v>) {
+fn http_client<'v>(
+    request: &'v RequestAttributes<'_, '_>,
+    resolved: &'v ResolvedAttributes<'_>,
+    sink: &mut impl AttributeSink<'v>,
+) {
     method(request, sink);
-    text(sink, attribute::URL_FULL, request.url());
-    server(request, sink);
-    match request.static_route() {
+    text(sink, attribute::URL_FULL, resolved.url.as_deref());
+    server(resolved, sink);
+    match resolved.name.static_route() {
         Some(template) => sink.static_text(attribute::URL_TEMPLATE, template),
         None => text(sink, attribute::URL_TEMPLATE, request.route()),
     }
@@ -99,9 +111,13 @@ fn http_client<'v>(request: &'v RequestAttributes<'_, '_>, sink: &mut impl Attri
     }
 }
 
-fn grpc<'v>(request: &'v RequestAttributes<'_, '_>, sink: &mut impl AttributeSink<'v>) {
+fn grpc<'v>(
+    request: &'v RequestAttributes<'_, '_>,
+    resolved: &'v ResolvedAttributes<'_>,
+    sink: &mut impl AttributeSink<'v>,
+) {
     sink.static_text(attribute::RPC_SYSTEM_NAME, rpc::SYSTEM);
-    server(request, sink);
+    server(resolved, sink);
     if let Some(method) = request.rpc_method() {
         sink.repeated_text(attribute::RPC_METHOD, method);
     }
@@ -138,10 +154,10 @@ fn method<'v>(request: &'v RequestAttributes<'_, '_>, sink: &mut impl AttributeS
 }
 
 #[inline]
-fn server<'v>(request: &'v RequestAttributes<'_, '_>, sink: &mut impl AttributeSink<'v>) {
-    if let Some((host, port)) = request.server() {
+fn server<'v>(resolved: &'v ResolvedAttributes<'_>, sink: &mut impl AttributeSink<'v>) {
+    if let Some((host, port)) = &resolved.server {
         sink.repeated_text(attribute::SERVER_ADDRESS, host);
-        int(sink, attribute::SERVER_PORT, port);
+        int(sink, attribute::SERVER_PORT, *port);
     }
 }
 

@@ -22,6 +22,7 @@ pub enum Parent {
 
 impl Parent {
     /// Returns the parent of the span of a request.
+    #[inline]
     pub(crate) fn of(request: &RequestInfo<'_>, config: &Config) -> Self {
         if config.kind == Kind::Client {
             return Self::Current;
@@ -48,6 +49,7 @@ impl Parent {
 
     /// Returns the context that the span starts in, if it is not the current one, and the span that
     /// it links to.
+    #[inline]
     pub(crate) fn into_context(self) -> (Option<Context>, Option<SpanContext>) {
         match self {
             Self::Current => (None, None),
@@ -73,6 +75,7 @@ impl RemoteParentPolicy {
         Self(Some(Arc::new(rule)))
     }
 
+    #[inline]
     fn decide(&self, request: &dyn RequestHead) -> RemoteParent {
         match &self.0 {
             None => RemoteParent::default(),

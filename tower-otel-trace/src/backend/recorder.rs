@@ -15,7 +15,7 @@ use super::{LateAttribute, LateValue, OpenSpan, SpanBackend, scope, tracer::KeyV
 use crate::{
     attributes::{self, AttributeSink},
     parent::Parent,
-    request::RequestAttributes,
+    request::{RequestAttributes, SpanName},
 };
 
 /// Records spans with a [`Recorder`].
@@ -68,16 +68,18 @@ impl SpanBackend for RecorderBackend {
             at,
         };
         let sampler_input = || {
+            let resolved = request.resolve();
             let mut attributes = Vec::new();
-            attributes::visit(request, &mut KeyValues(&mut attributes));
-            (request.name(), attributes)
+            attributes::visit(request, &resolved, &mut KeyValues(&mut attributes));
+            (resolved.name.into_cow(), attributes)
         };
         let started = self.0.start(start, sampler_input, |record| {
-            match request.static_name() {
-                Some(name) => record.set_static_name(name),
-                None => record.set_name(&request.name()),
+            let resolved = request.resolve();
+            match &resolved.name {
+                SpanName::Static(name, _) => record.set_static_name(name),
+                SpanName::Text(name) => record.set_name(name),
             }
-            attributes::visit(request, record.attributes());
+            attributes::visit(request, &resolved, record.attributes());
         });
         let context = started.context.or_else(|| match remote {
             Some(remote) => Some(base.with_remote_span_context(remote)),

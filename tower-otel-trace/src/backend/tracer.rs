@@ -1,7 +1,6 @@
 //! The backend that opens OpenTelemetry spans with a tracer.
 
 use std::{
-    borrow::Cow,
     fmt,
     net::IpAddr,
     sync::Arc,
@@ -78,14 +77,11 @@ where
         let started = SystemTime::now();
         // With room for the attributes that are set later.
         let mut attributes = Vec::with_capacity(16);
-        attributes::visit(request, &mut KeyValues(&mut attributes));
-        let name = match request.static_name() {
-            Some(name) => Cow::Borrowed(name),
-            None => Cow::Owned(request.name().into_owned()),
-        };
+        let resolved = request.resolve();
+        attributes::visit(request, &resolved, &mut KeyValues(&mut attributes));
         let mut builder = self
             .0
-            .span_builder(name)
+            .span_builder(resolved.name.into_cow())
             .with_kind(match request.kind() {
                 Kind::Server => SpanKind::Server,
                 Kind::Client => SpanKind::Client,

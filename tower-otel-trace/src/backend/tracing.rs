@@ -78,9 +78,9 @@ fn open(request: &RequestAttributes<'_, '_>) -> tracing::Span {
     if !callsite.is_enabled() {
         return tracing::Span::none();
     }
-    let name = request.name();
+    let resolved = request.resolve();
     let mut values = FieldValues::new(callsite.fields);
-    values.text(otel::NAME, &name);
+    values.text(otel::NAME, resolved.name.as_str());
     values.text(
         otel::KIND,
         match request.kind() {
@@ -88,7 +88,7 @@ fn open(request: &RequestAttributes<'_, '_>) -> tracing::Span {
             Kind::Client => "client",
         },
     );
-    attributes::visit(request, &mut values);
+    attributes::visit(request, &resolved, &mut values);
     let values: [Option<&dyn field::Value>; MAX_FIELDS] = values
         .values
         .each_ref()
