@@ -16,8 +16,9 @@ use axum::routing::get;
 use collector::{Behavior, Collector, TIMEOUT, until};
 use tokio::runtime::{Builder as RuntimeBuilder, Runtime};
 use tower::ServiceExt;
-use tower_otel_init::{Layers, MetricsExporter, Protocol, Sampler, Telemetry, TelemetryBuilder};
-use tower_otel_trace::TraceLayer;
+use tower_otel_init::{
+    Layers, MetricsExporter, Protocol, Sampler, Telemetry, TelemetryBuilder, TraceLayer,
+};
 use tracing_subscriber::Registry;
 
 const REQUESTS: usize = 10_000;
@@ -347,7 +348,7 @@ fn headers_and_resource_attributes_are_sent() {
 
 #[test]
 fn pushed_metrics_include_the_counter_of_dropped_spans() {
-    use tower_otel_metrics::{MetricsLayer, Names};
+    use tower_otel_init::{MetricsLayer, Names};
     let collector = Collector::grpc();
     let telemetry = start(builder(&collector, Protocol::Grpc).metrics(MetricsExporter::Otlp));
     let layer = MetricsLayer::server()
