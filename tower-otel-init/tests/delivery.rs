@@ -215,7 +215,7 @@ fn requests_succeed_while_the_collector_is_down_and_spans_are_delivered_again_af
         let known = collector.spans() + dropped.total() as usize;
         assert!(
             (sent..=sent + 64).contains(&known),
-            "{protocol}: {known} of {sent}: {dropped:?}"
+            "{protocol:?}: {known} of {sent}: {dropped:?}"
         );
     }
 }
@@ -257,7 +257,7 @@ fn spans_rejected_by_partial_success_are_counted() {
         let telemetry = start(builder(&collector, protocol).batch_size(10));
         send_requests(&current_thread(), &app(&telemetry), 100);
         let dropped = telemetry.shutdown(TIMEOUT).unwrap_err().dropped_spans;
-        assert!(dropped.rejected >= 10, "{protocol}: {dropped:?}");
+        assert!(dropped.rejected >= 10, "{protocol:?}: {dropped:?}");
         assert_eq!(dropped.rejected, dropped.total());
         assert_eq!(collector.spans() as u64 + dropped.rejected, 100);
     }
