@@ -157,6 +157,7 @@ mod endpoint;
 mod endpoint_health;
 mod env;
 mod error;
+mod export_monitor;
 mod export_runtime;
 mod exporter_config;
 #[cfg(any(feature = "b3", feature = "xray"))]
