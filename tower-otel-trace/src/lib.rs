@@ -253,7 +253,7 @@
 //! |---|---|---|
 //! | one that retries | outside `TraceLayer` | each attempt has its own span and `traceparent` |
 //! | one that uses the span | inside `TraceLayer` | it runs in the context of the span |
-//! | `tower::buffer` | inside all of them | it calls its service in another task, without the caller's context; only the `tracing` span is current there |
+//! | `tower::buffer` | inside all of them | it calls its service in another task, where only the `tracing` span of the caller is current; the response future is polled in the caller's context |
 //!
 //! Give the layers of a service the same [`HttpOptions`] with
 //! [`http_options`](TraceLayer::http_options): filter, route, known methods, trusted proxies and scheme.
