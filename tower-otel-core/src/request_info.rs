@@ -37,14 +37,14 @@ pub struct RequestInfo<'a> {
     matched_route: Cell<Option<Option<&'a str>>>,
     custom_route: OnceCell<Box<(usize, Option<Route>)>>,
     forwarded: OnceCell<Box<(usize, Forwarded<'a>)>>,
-    additions: RefCell<Additions>,
+    additions: RefCell<Option<Box<Additions>>>,
 }
 
 /// What observers add to the extensions of a request after all of them have started.
 #[derive(Default)]
 pub(crate) struct Additions {
     route_slot: Option<RouteSlot>,
-    extensions: Option<Box<Extensions>>,
+    extensions: Option<Extensions>,
 }
 
 /// The route of a request at its start.
@@ -185,9 +185,9 @@ impl<'a> RequestInfo<'a> {
         if let Some(slot) = extensions.get::<RouteSlot>() {
             return Some(slot.clone());
         }
-        let additions = &mut *self.additions.try_borrow_mut().ok()?;
-        let slot = additions.route_slot.get_or_insert_with(RouteSlot::default);
-        Some(slot.clone())
+        let mut additions = self.additions.try_borrow_mut().ok()?;
+        let additions = additions.get_or_insert_default();
+        Some(additions.route_slot.get_or_insert_default().clone())
     }
 
     /// Returns client, scheme and host as far as trusted proxies forward them.
@@ -267,6 +267,7 @@ impl<'a> RequestInfo<'a> {
         let has_extensions = self.extensions.is_some();
         if has_extensions {
             additions
+                .get_or_insert_default()
                 .extensions
                 .get_or_insert_default()
                 .insert(extension);
@@ -274,7 +275,7 @@ impl<'a> RequestInfo<'a> {
         has_extensions
     }
 
-    pub(crate) fn take_additions(&self) -> Additions {
+    pub(crate) fn take_additions(&self) -> Option<Box<Additions>> {
         self.additions.take()
     }
 }
@@ -309,10 +310,8 @@ fn get_or_set_for<T: Copy>(
 
 impl Additions {
     /// Inserts them into the request.
+    #[cold]
     pub(crate) fn insert(self, request: &mut dyn RequestHead) {
-        if self.route_slot.is_none() && self.extensions.is_none() {
-            return;
-        }
         let Some(extensions) = request.extensions_mut() else {
             return;
         };
@@ -320,7 +319,7 @@ impl Additions {
             extensions.insert(slot);
         }
         if let Some(added) = self.extensions {
-            extensions.extend(*added);
+            extensions.extend(added);
         }
     }
 }

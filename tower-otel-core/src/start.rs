@@ -15,7 +15,8 @@ pub(crate) fn start<O: Observe, R: RequestHead>(
     let at = Instant::now();
     let info = RequestInfo::new(request);
     let guard = ExchangeGuard::new(observer.start(&info, at));
-    let additions = info.take_additions();
-    additions.insert(request);
+    if let Some(additions) = info.take_additions() {
+        additions.insert(request);
+    }
     guard
 }

@@ -43,29 +43,22 @@ impl<'a> HostPort<'a> {
     /// - IPv6 zone identifiers, which are local to the sender
     /// - any character of a name except letters, digits, `-`, `.`, `_` and `~`
     #[must_use]
-    #[inline]
     pub fn parse(text: &'a str) -> Option<Self> {
-        Self::parse_bytes(text.as_bytes())
-    }
-
-    /// Parses `host[:port]` from the bytes of a header value.
-    #[must_use]
-    pub fn parse_bytes(text: &'a [u8]) -> Option<Self> {
-        let name_end = name_length(text)?;
-        let (host, port) = match text.split_at_checked(name_end)? {
-            (host, []) => (host, None),
-            (host, [b':', port @ ..]) if !host.is_empty() => (host, parse_port(port)?),
-            ([], [b'[', remaining @ ..]) => return Self::parse_ipv6(remaining),
+        let (host, remaining) = text.split_at_checked(name_length(text.as_bytes())?)?;
+        let port = match (host, remaining.as_bytes()) {
+            ("", [b'[', ..]) => return Self::parse_ipv6(text.get(1..)?),
+            ("", _) => return None,
+            (_, []) => None,
+            (_, [b':', port @ ..]) => parse_port(port)?,
             _ => return None,
         };
-        let host = std::str::from_utf8(host).ok()?;
         Some(Self { host, port })
     }
 
     /// Parses the part after `[`.
     #[cold]
-    fn parse_ipv6(text: &'a [u8]) -> Option<Self> {
-        let (host, remaining) = std::str::from_utf8(text).ok()?.split_once(']')?;
+    fn parse_ipv6(text: &'a str) -> Option<Self> {
+        let (host, remaining) = text.split_once(']')?;
         host.parse::<Ipv6Addr>().ok()?;
         let port = match remaining.as_bytes() {
             [] => None,

@@ -32,6 +32,8 @@ pub struct TracingBackend(());
 #[derive(Debug)]
 pub struct TracingSpan {
     span: tracing::Span,
+    /// The names of its fields.
+    fields: &'static [&'static str],
     // Attached below the span when it is entered. A span that is filtered out, or that no
     // OpenTelemetry layer knows, then still propagates the context of its request. Removed once the
     // span has activated a context of its own, which includes this one.
@@ -48,13 +50,18 @@ impl SpanBackend for TracingBackend {
         _at: Instant,
     ) -> TracingSpan {
         let (base_context, link) = parent.into_context();
+        let callsite = SpanCallsite::of(request);
         let span = if LevelFilter::current() < LevelFilter::INFO {
             tracing::Span::none()
         } else {
             let _attached = base_context.clone().map(Context::attach);
-            open(request)
+            open(request, callsite)
         };
-        let span = TracingSpan { span, base_context };
+        let span = TracingSpan {
+            span,
+            fields: callsite.fields,
+            base_context,
+        };
         if let Some((link, context)) = link.and_then(|link| Some((link, span.context()?))) {
             context.span().add_link(link, Vec::new());
         }
@@ -64,6 +71,7 @@ impl SpanBackend for TracingBackend {
     fn disabled(&self, parent: Parent) -> TracingSpan {
         TracingSpan {
             span: tracing::Span::none(),
+            fields: &[],
             base_context: parent.into_context().0,
         }
     }
@@ -73,8 +81,7 @@ impl SpanBackend for TracingBackend {
     fn end(&self, _span: &mut TracingSpan, _at: Instant) {}
 }
 
-fn open(request: &RequestAttributes<'_, '_>) -> tracing::Span {
-    let callsite = SpanCallsite::of(request);
+fn open(request: &RequestAttributes<'_, '_>, callsite: SpanCallsite) -> tracing::Span {
     if !callsite.is_enabled() {
         return tracing::Span::none();
     }
@@ -133,7 +140,7 @@ impl<'v> FieldValues<'v> {
 
     #[inline]
     fn set(&mut self, key: &'static str, value: FieldValue<'v>) {
-        let is_key = |field: &&str| **field == *key;
+        let is_key = |field: &&'static str| is_same_key(field, key);
         let (before, from) = self
             .fields
             .split_at_checked(self.next)
@@ -150,6 +157,12 @@ impl<'v> FieldValues<'v> {
         }
         self.next = index + 1;
     }
+}
+
+/// Returns whether two keys are equal. Equal keys usually have the same address.
+#[inline]
+fn is_same_key(a: &'static str, b: &'static str) -> bool {
+    std::ptr::eq(a, b) || a == b
 }
 
 impl<'v> AttributeSink<'v> for FieldValues<'v> {
@@ -179,9 +192,9 @@ impl TracingSpan {
         };
         let mut slots: [Option<&dyn field::Value>; MAX_FIELDS] = [const { None }; MAX_FIELDS];
         for (key, value) in &values {
-            let index = fields.iter().position(|field| field.name() == *key);
-            let slot = index.and_then(|index| slots.get_mut(index));
-            if let (Some(slot), Some(value)) = (slot, value) {
+            let Some(value) = value else { continue };
+            let index = self.fields.iter().position(|field| is_same_key(field, key));
+            if let Some(slot) = index.and_then(|index| slots.get_mut(index)) {
                 *slot = Some(value.as_field());
             }
         }
