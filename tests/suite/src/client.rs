@@ -16,7 +16,7 @@ use tower::Service;
 use crate::net::Http;
 
 /// hyper-util's client with a resolver of its own: whatever the URL says, it talks to this address.
-pub fn dialling(
+pub fn hyper_client_to(
     http: Http,
     address: SocketAddr,
 ) -> Client<impl Connect + Clone + Send + Sync + 'static, Empty<Bytes>> {
@@ -29,7 +29,7 @@ pub fn dialling(
 }
 
 /// The same of reqwest, for the host `api.example`.
-pub fn resolving(http: Http, address: SocketAddr) -> reqwest::Client {
+pub fn reqwest_client_to(http: Http, address: SocketAddr) -> reqwest::Client {
     let builder = reqwest::Client::builder()
         .no_proxy()
         .resolve("api.example", address);
@@ -42,7 +42,7 @@ pub fn resolving(http: Http, address: SocketAddr) -> reqwest::Client {
 }
 
 /// hyper's client on one connection, which does with a request what it is told.
-pub async fn single(
+pub async fn single_connection_client(
     address: SocketAddr,
 ) -> impl Service<
     Request<Empty<Bytes>>,

@@ -10,13 +10,13 @@ use opentelemetry_sdk::trace::SpanData;
 use opentelemetry_semantic_conventions::attribute as published;
 use tower_otel_trace::OptIn;
 
-use crate::{backend::Backend, scene::SCOPE};
+use crate::{backend::Backend, telemetry::SCOPE};
 
 /// What is true of every span, whatever it tells.
-pub fn audit(span: &SpanData, backend: Backend) {
+pub fn assert_valid_span(span: &SpanData, backend: Backend) {
     let is_call = |attribute: &KeyValue| attribute.key.as_str() == published::RPC_SYSTEM_NAME;
     let known = match span.attributes.iter().any(is_call) {
-        true => CALL_KEYS,
+        true => GRPC_KEYS,
         false => known_keys(&span.span_kind),
     };
     let mut seen = BTreeSet::new();
@@ -31,7 +31,7 @@ pub fn audit(span: &SpanData, backend: Backend) {
             );
             continue;
         }
-        if backend == Backend::Tracing && NOT_OURS.contains(&key) {
+        if backend == Backend::Tracing && ADDED_BY_TRACING_OPENTELEMETRY.contains(&key) {
             continue;
         }
         assert!(
@@ -89,7 +89,7 @@ fn header_of(key: &str) -> Option<&str> {
 }
 
 /// What tracing-opentelemetry adds to every span by itself.
-const NOT_OURS: [&str; 8] = [
+const ADDED_BY_TRACING_OPENTELEMETRY: [&str; 8] = [
     published::CODE_FILE_PATH,
     published::CODE_LINE_NUMBER,
     published::THREAD_ID,
@@ -120,7 +120,7 @@ pub const NOT_RECORDED: [&str; 3] = [
 
 /// Every key the conventions have for the span of a gRPC call, spelled as they publish it. The last
 /// one is what the conventions after 1.44.0 call the status.
-pub const CALL_KEYS: &[&str] = &[
+pub const GRPC_KEYS: &[&str] = &[
     published::ERROR_TYPE,
     published::NETWORK_PEER_ADDRESS,
     published::NETWORK_PEER_PORT,

@@ -12,9 +12,9 @@
 )]
 
 pub mod backend;
-pub mod calls;
-pub mod cart;
 pub mod client;
+pub mod grpc_calls;
+pub mod grpc_service;
 pub mod in_process;
 pub mod keys;
 #[cfg(doctest)]
@@ -22,9 +22,9 @@ pub mod migrate;
 pub mod net;
 pub mod otlp;
 pub mod sampler;
-pub mod scene;
 pub mod server;
 pub mod table;
+pub mod telemetry;
 
 /// The examples of the README compile.
 #[cfg(doctest)]

@@ -42,23 +42,23 @@ pub enum Step {
     Trailers,
     Error,
     /// Waits until the test goes on.
-    Until(oneshot::Receiver<()>),
+    WaitFor(oneshot::Receiver<()>),
     /// Nothing more ever comes.
-    Stall,
+    Pending,
     Panic,
 }
 
 /// A body of unknown length that does what it is told.
 #[derive(Debug, Default)]
-pub struct Script(std::collections::VecDeque<Step>);
+pub struct ScriptedBody(std::collections::VecDeque<Step>);
 
-impl Script {
-    pub fn of(steps: impl IntoIterator<Item = Step>) -> Self {
+impl ScriptedBody {
+    pub fn new(steps: impl IntoIterator<Item = Step>) -> Self {
         Self(steps.into_iter().collect())
     }
 }
 
-impl Body for Script {
+impl Body for ScriptedBody {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -66,8 +66,8 @@ impl Body for Script {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        while let Some(Step::Until(told)) = self.0.front_mut() {
-            let _ = ready!(Pin::new(told).poll(cx));
+        while let Some(Step::WaitFor(signal)) = self.0.front_mut() {
+            let _ = ready!(Pin::new(signal).poll(cx));
             self.0.pop_front();
         }
         Poll::Ready(match self.0.pop_front() {
@@ -81,7 +81,7 @@ impl Body for Script {
             Some(Step::Error) => Some(Err(
                 std::io::Error::from(std::io::ErrorKind::TimedOut).into()
             )),
-            Some(wait @ (Step::Stall | Step::Until(_))) => {
+            Some(wait @ (Step::Pending | Step::WaitFor(_))) => {
                 self.0.push_front(wait);
                 return Poll::Pending;
             }
@@ -119,12 +119,12 @@ where
 
 /// A server of one connection, which can be reset.
 #[derive(Debug)]
-pub struct Mortal {
+pub struct ResettableServer {
     address: SocketAddr,
-    life: JoinHandle<()>,
+    task: JoinHandle<()>,
 }
 
-impl Mortal {
+impl ResettableServer {
     pub async fn serve<S, B>(service: S) -> Self
     where
         S: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>, Future: Send>
@@ -135,7 +135,7 @@ impl Mortal {
     {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let life = tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             let (stream, _) = listener.accept().await.unwrap();
             // Nobody comes in afterwards, and no unread byte decides how the connection ends.
             drop(listener);
@@ -146,7 +146,7 @@ impl Mortal {
                 .serve_connection(TokioIo::new(stream), service)
                 .await;
         });
-        Self { address, life }
+        Self { address, task }
     }
 
     pub const fn address(&self) -> SocketAddr {
@@ -154,13 +154,13 @@ impl Mortal {
     }
 
     /// Resets the connection in the middle of whatever goes on there.
-    pub fn die(self) {
-        self.life.abort();
+    pub fn reset(self) {
+        self.task.abort();
     }
 }
 
 /// An address where nobody listens, and nobody else will as long as the socket is held.
-pub fn silent() -> (TcpSocket, SocketAddr) {
+pub fn refusing_address() -> (TcpSocket, SocketAddr) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
     let address = socket.local_addr().unwrap();
@@ -168,7 +168,7 @@ pub fn silent() -> (TcpSocket, SocketAddr) {
 }
 
 /// A client without telemetry, on one connection that the test can cut.
-pub struct Wire {
+pub struct ClientConnection {
     sender: Sender,
     connection: JoinHandle<()>,
 }
@@ -178,7 +178,7 @@ enum Sender {
     Two(hyper::client::conn::http2::SendRequest<Empty<Bytes>>),
 }
 
-impl Wire {
+impl ClientConnection {
     pub async fn connect(http: Http, to: SocketAddr) -> Self {
         let io = TokioIo::new(TcpStream::connect(to).await.unwrap());
         match http {
@@ -217,25 +217,25 @@ impl Wire {
     }
 
     /// Cuts the connection, as a client that is gone does.
-    pub fn cut(self) {
+    pub fn close(self) {
         self.connection.abort();
     }
 }
 
-impl fmt::Debug for Wire {
+impl fmt::Debug for ClientConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Wire").finish_non_exhaustive()
+        f.debug_struct("ClientConnection").finish_non_exhaustive()
     }
 }
 
 /// hyper-util's pooled client.
-pub fn pooled(http: Http) -> Client<HttpConnector, Empty<Bytes>> {
+pub fn pooled_client(http: Http) -> Client<HttpConnector, Empty<Bytes>> {
     Client::builder(TokioExecutor::new())
         .http2_only(http == Http::Two)
         .build_http()
 }
 
 /// A service that never fails, for where hyper wants an error to be one.
-pub fn never(error: Infallible) -> BoxError {
+pub fn infallible(error: Infallible) -> BoxError {
     match error {}
 }

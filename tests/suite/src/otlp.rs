@@ -22,7 +22,7 @@ use tokio::{net::TcpListener, sync::Notify};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status, transport::Server};
 
-use crate::scene::within;
+use crate::telemetry::with_timeout;
 
 /// Takes spans, and keeps them with the name of the service that sent them; and metrics.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ pub struct Receiver {
 struct State {
     spans: Mutex<Vec<(String, Span)>>,
     metrics: Mutex<Vec<ScopeMetrics>>,
-    came: Notify,
+    received: Notify,
 }
 
 impl Receiver {
@@ -65,21 +65,21 @@ impl Receiver {
     /// Waits for so many spans, and returns them with the service names.
     pub async fn spans(&self, count: usize) -> Vec<(String, Span)> {
         let arrived = self.spans_until(|spans| spans.len() >= count);
-        within(&format!("{count} spans arrive"), arrived).await
+        with_timeout(&format!("{count} spans arrive"), arrived).await
     }
 
     /// Waits, for as long as it takes, until what has arrived is so.
     pub async fn spans_until(
         &self,
-        are_so: impl Fn(&[(String, Span)]) -> bool,
+        condition: impl Fn(&[(String, Span)]) -> bool,
     ) -> Vec<(String, Span)> {
         loop {
-            let came = self.state.came.notified();
+            let received = self.state.received.notified();
             let spans = self.state.spans.lock().unwrap().clone();
-            if are_so(&spans) {
+            if condition(&spans) {
                 return spans;
             }
-            came.await;
+            received.await;
         }
     }
 
@@ -125,12 +125,12 @@ impl TraceService for Receiver {
             }
         }
         drop(spans);
-        self.state.came.notify_waiters();
+        self.state.received.notify_waiters();
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }
 }
 
-/// An attribute as it came over the wire.
+/// An attribute as it received over the wire.
 pub fn attribute(span: &Span, key: &str) -> Option<Value> {
     span.attributes
         .iter()

@@ -22,93 +22,98 @@ use tower_otel_trace::TraceLayer;
 
 use crate::{
     backend::Backend,
-    keys::audit,
-    scene::{Scene, within},
+    keys::assert_valid_span,
+    telemetry::{TestTelemetry, with_timeout},
 };
 
-/// A server on loopback, whose spans are taken one by one.
+/// A server on loopback, whose spans are spans_returned one by one.
 pub struct Server {
-    pub scene: Scene,
+    pub telemetry: TestTelemetry,
     pub address: SocketAddr,
     pub backend: Backend,
-    taken: Cell<usize>,
+    spans_returned: Cell<usize>,
 }
 
 impl Server {
     /// [`app`] behind the layer.
     pub async fn start(backend: Backend, layer: TraceLayer) -> Self {
-        Self::of(backend, Scene::new(), layer, app()).await
+        Self::with_router(backend, TestTelemetry::new(), layer, app()).await
     }
 
     /// A router with the layer on its routes.
-    pub async fn of(backend: Backend, scene: Scene, layer: TraceLayer, router: Router) -> Self {
-        let router = backend.around(&scene, layer, router);
-        Self::listen(backend, scene, router).await
+    pub async fn with_router(
+        backend: Backend,
+        telemetry: TestTelemetry,
+        layer: TraceLayer,
+        router: Router,
+    ) -> Self {
+        let router = backend.layer_router(&telemetry, layer, router);
+        Self::serve_router(backend, telemetry, router).await
     }
 
     /// [`app`] behind the layer, on a server that tells both ends of its connections.
-    pub async fn of_ends(backend: Backend, layer: TraceLayer) -> Self {
-        let scene = Scene::new();
+    pub async fn with_connection_addresses(backend: Backend, layer: TraceLayer) -> Self {
+        let telemetry = TestTelemetry::new();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let service = backend
-            .around(&scene, layer, app())
-            .layer(MapRequestLayer::new(Ends::leave))
-            .into_make_service_with_connect_info::<Ends>();
+            .layer_router(&telemetry, layer, app())
+            .layer(MapRequestLayer::new(ConnectionAddresses::insert_into))
+            .into_make_service_with_connect_info::<ConnectionAddresses>();
         tokio::spawn(async move { axum::serve(listener, service).await });
-        Self::at(backend, scene, address)
+        Self::running_at(backend, telemetry, address)
     }
 
     /// A router that has its layers already. It knows its peers, as axum does when it is told to.
-    pub async fn listen(backend: Backend, scene: Scene, router: Router) -> Self {
+    pub async fn serve_router(backend: Backend, telemetry: TestTelemetry, router: Router) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(listener, service).await });
-        Self::at(backend, scene, address)
+        Self::running_at(backend, telemetry, address)
     }
 
     /// A server that runs already.
-    pub fn at(backend: Backend, scene: Scene, address: SocketAddr) -> Self {
+    pub fn running_at(backend: Backend, telemetry: TestTelemetry, address: SocketAddr) -> Self {
         Self {
-            scene,
+            telemetry,
             address,
             backend,
-            taken: Cell::new(0),
+            spans_returned: Cell::new(0),
         }
     }
 
     /// Sends these lines as they are, and returns the head of the response.
-    pub async fn ask(&self, request: &str) -> String {
-        let (head, _) = raw(self.address, request).await;
+    pub async fn send(&self, request: &str) -> String {
+        let (head, _) = send_raw(self.address, request).await;
         head
     }
 
     /// Sends these lines as they are, and returns the span of the exchange.
     pub async fn span_of(&self, request: &str) -> SpanData {
-        let (_, _open) = raw(self.address, request).await;
-        self.span().await
+        let (_, _open) = send_raw(self.address, request).await;
+        self.next_span().await
     }
 
     /// The next span that ends.
-    pub async fn span(&self) -> SpanData {
-        next_span(&self.scene, self.backend, &self.taken).await
+    pub async fn next_span(&self) -> SpanData {
+        next_span(&self.telemetry, self.backend, &self.spans_returned).await
     }
 }
 
 /// Both ends of a connection.
 #[derive(Clone, Copy)]
-struct Ends(PeerAddr, LocalAddr);
+struct ConnectionAddresses(PeerAddr, LocalAddr);
 
-impl Connected<IncomingStream<'_, TcpListener>> for Ends {
+impl Connected<IncomingStream<'_, TcpListener>> for ConnectionAddresses {
     fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
         let local = stream.io().local_addr().unwrap();
         Self(PeerAddr(*stream.remote_addr()), LocalAddr(local))
     }
 }
 
-impl Ends {
-    fn leave(mut request: Request) -> Request {
+impl ConnectionAddresses {
+    fn insert_into(mut request: Request) -> Request {
         let extensions = request.extensions_mut();
         let ConnectInfo(Self(peer, local)) = extensions.remove().unwrap();
         extensions.insert(peer);
@@ -117,21 +122,25 @@ impl Ends {
     }
 }
 
-/// Waits for a span that has not been taken yet, and looks at it for what is true of all spans.
-pub async fn next_span(scene: &Scene, backend: Backend, taken: &Cell<usize>) -> SpanData {
-    let index = taken.replace(taken.get() + 1);
-    scene
-        .until("a span ends", |scene| scene.spans().len() > index)
+/// Waits for a span that has not been spans_returned yet, and looks at it for what is true of all spans.
+pub async fn next_span(
+    telemetry: &TestTelemetry,
+    backend: Backend,
+    spans_returned: &Cell<usize>,
+) -> SpanData {
+    let index = spans_returned.replace(spans_returned.get() + 1);
+    telemetry
+        .wait_until("a span ends", |telemetry| telemetry.spans().len() > index)
         .await;
-    let spans = scene.spans();
+    let spans = telemetry.spans();
     assert_eq!(spans.len(), index + 1, "one span for each, not {spans:#?}");
     let span = spans.into_iter().nth(index).unwrap();
-    audit(&span, backend);
+    assert_valid_span(&span, backend);
     span
 }
 
 /// Writes lines on a connection of its own; returns the head of the response, and the connection.
-pub async fn raw(address: SocketAddr, request: &str) -> (String, TcpStream) {
+pub async fn send_raw(address: SocketAddr, request: &str) -> (String, TcpStream) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("{}\r\n\r\n", request.replace('\n', "\r\n"));
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -144,7 +153,7 @@ pub async fn raw(address: SocketAddr, request: &str) -> (String, TcpStream) {
             }
         }
     };
-    within("the head of a response comes", reading).await;
+    with_timeout("the head of a response comes", reading).await;
     (String::from_utf8_lossy(&head).into_owned(), stream)
 }
 

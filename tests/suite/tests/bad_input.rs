@@ -12,7 +12,7 @@ use opentelemetry_sdk::trace::SpanData;
 use suite_tests::{
     backend::{AnyTraceLayer, Backend, Source},
     net::serve,
-    scene::{Scene, attribute, integer, text, within},
+    telemetry::{TestTelemetry, attribute, integer, text, with_timeout},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -25,7 +25,7 @@ use tower_otel_semconv::TrustedProxies;
 use tower_otel_trace::TraceLayer;
 
 /// Says what arrived, so that a request the layers changed has another answer.
-async fn mirror(request: Request) -> String {
+async fn echo(request: Request) -> String {
     let (parts, body) = request.into_parts();
     let mut headers = BTreeMap::<_, Vec<_>>::new();
     for (name, value) in &parts.headers {
@@ -38,41 +38,41 @@ async fn mirror(request: Request) -> String {
     )
 }
 
-fn bare() -> Router {
-    Router::new().route("/things/{id}", any(mirror))
+fn router() -> Router {
+    Router::new().route("/things/{id}", any(echo))
 }
 
 fn peer() -> SocketAddr {
     ([192, 0, 2, 9], 4711).into()
 }
 
-/// Where the layers are put.
+/// Where the layers are placement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Put {
+enum Placement {
     /// On the router, whose routes they see.
-    Inside,
+    OnRoutes,
     /// Around the router, on hyper.
-    Around,
+    AroundRouter,
 }
 
-async fn serve_layered(put: Put, spans: AnyTraceLayer) -> SocketAddr {
+async fn serve_layered(placement: Placement, spans: AnyTraceLayer) -> SocketAddr {
     let layers = ServiceBuilder::new()
         .layer(spans)
         .layer(MetricsLayer::server());
-    match put {
-        Put::Inside => serve(from_peer(bare().layer(layers))).await,
-        Put::Around => serve(from_peer(layers.service(bare()))).await,
+    match placement {
+        Placement::OnRoutes => serve(with_peer_address(router().layer(layers))).await,
+        Placement::AroundRouter => serve(with_peer_address(layers.service(router()))).await,
     }
 }
 
 /// Every place, with every kind of spans.
-fn everywhere() -> impl Iterator<Item = (Put, Backend)> {
-    let places = [Put::Inside, Put::Around].into_iter();
-    places.flat_map(|put| Backend::ALL.map(|backend| (put, backend)))
+fn placements_and_backends() -> impl Iterator<Item = (Placement, Backend)> {
+    let placements = [Placement::OnRoutes, Placement::AroundRouter].into_iter();
+    placements.flat_map(|placement| Backend::ALL.map(|backend| (placement, backend)))
 }
 
 /// The address would be left there by the server's connection.
-fn from_peer<S, B>(
+fn with_peer_address<S, B>(
     service: S,
 ) -> impl Service<
     http::Request<Incoming>,
@@ -95,7 +95,7 @@ where
 }
 
 /// Writes bytes, and reads all that comes back, but for the date.
-async fn ask(to: SocketAddr, bytes: &[u8]) -> String {
+async fn send(to: SocketAddr, bytes: &[u8]) -> String {
     let answered = async {
         let mut stream = TcpStream::connect(to).await.unwrap();
         stream.write_all(bytes).await.unwrap();
@@ -104,7 +104,7 @@ async fn ask(to: SocketAddr, bytes: &[u8]) -> String {
         answer
     };
     let shown = bytes.get(..200).unwrap_or(bytes).escape_ascii();
-    let answer = within(&format!("{shown} is answered"), answered).await;
+    let answer = with_timeout(&format!("{shown} is answered"), answered).await;
     let answer = String::from_utf8(answer).unwrap();
     let lines = answer.split_inclusive("\r\n");
     lines.filter(|line| !line.starts_with("date: ")).collect()
@@ -116,8 +116,8 @@ struct Case {
     bytes: Vec<u8>,
     name: &'static str,
     parent: SpanId,
-    told: Vec<(&'static str, Option<Value>)>,
-    trusting: bool,
+    attributes: Vec<(&'static str, Option<Value>)>,
+    trusts_proxies: bool,
 }
 
 impl Case {
@@ -132,8 +132,8 @@ impl Case {
             bytes,
             name: "GET /things/{id}",
             parent: SpanId::INVALID,
-            told: Vec::new(),
-            trusting: false,
+            attributes: Vec::new(),
+            trusts_proxies: false,
         }
     }
 
@@ -152,37 +152,37 @@ impl Case {
     }
 
     /// Behind proxies that are believed.
-    fn trusting(self) -> Self {
+    fn trusts_proxies(self) -> Self {
         Self {
-            trusting: true,
+            trusts_proxies: true,
             ..self
         }
     }
 
-    fn tells(mut self, key: &'static str, value: impl Into<Value>) -> Self {
-        self.told.push((key, Some(value.into())));
+    fn attribute(mut self, key: &'static str, value: impl Into<Value>) -> Self {
+        self.attributes.push((key, Some(value.into())));
         self
     }
 
-    fn silent(mut self, key: &'static str) -> Self {
-        self.told.push((key, None));
+    fn absent(mut self, key: &'static str) -> Self {
+        self.attributes.push((key, None));
         self
     }
 
     fn server(self, address: &'static str, port: impl Into<Option<i64>>) -> Self {
-        let told = self.tells("server.address", address);
+        let case = self.attribute("server.address", address);
         match port.into() {
-            Some(port) => told.tells("server.port", port),
-            None => told.silent("server.port"),
+            Some(port) => case.attribute("server.port", port),
+            None => case.absent("server.port"),
         }
     }
 
     fn no_server(self) -> Self {
-        self.silent("server.address").silent("server.port")
+        self.absent("server.address").absent("server.port")
     }
 
     fn layer(&self) -> TraceLayer {
-        TraceLayer::server().trusted_proxies(if self.trusting {
+        TraceLayer::server().trusted_proxies(if self.trusts_proxies {
             TrustedProxies::all()
         } else {
             TrustedProxies::none()
@@ -196,28 +196,29 @@ impl Case {
 }
 
 /// Sends every case to a server without the layers and to those with them.
-async fn told_right(cases: Vec<Case>) {
-    let plain = serve(bare()).await;
+async fn assert_recorded(cases: Vec<Case>) {
+    let plain = serve(router()).await;
     for case in cases {
-        let expected = ask(plain, &case.bytes).await;
-        for (put, backend) in everywhere() {
-            let scene = Scene::new();
-            let layered = serve_layered(put, backend.layer(scene.source(), case.layer())).await;
-            let what = format!("{backend:?}, {put:?}: {}", case.text());
-            assert_eq!(ask(layered, &case.bytes).await, expected, "{what}");
-            scene
-                .until("the exchange ends", |scene| {
-                    !scene.spans().is_empty()
-                        && scene.sum("http_requests_total", &[]) > 0.0
-                        && scene.sum("http_requests_in_flight", &[]) == 0.0
+        let expected = send(plain, &case.bytes).await;
+        for (placement, backend) in placements_and_backends() {
+            let telemetry = TestTelemetry::new();
+            let layered =
+                serve_layered(placement, backend.layer(telemetry.source(), case.layer())).await;
+            let what = format!("{backend:?}, {placement:?}: {}", case.text());
+            assert_eq!(send(layered, &case.bytes).await, expected, "{what}");
+            telemetry
+                .wait_until("the exchange ends", |telemetry| {
+                    !telemetry.spans().is_empty()
+                        && telemetry.sum("http_requests_total", &[]) > 0.0
+                        && telemetry.sum("http_requests_in_flight", &[]) == 0.0
                 })
                 .await;
-            let spans = scene.spans();
+            let spans = telemetry.spans();
             let [span] = spans.as_slice() else {
                 panic!("{what}: one span, not {spans:#?}");
             };
-            sane(span, &what);
-            for (key, value) in &case.told {
+            assert_valid_server_span(span, &what);
+            for (key, value) in &case.attributes {
                 assert_eq!(attribute(span, key), *value, "{key} of {what}");
             }
             assert_eq!(span.parent_span_id, case.parent, "{what}");
@@ -225,26 +226,26 @@ async fn told_right(cases: Vec<Case>) {
                 .name
                 .split_once(' ')
                 .unwrap_or((case.name, "unmatched"));
-            let (name, path) = match put {
-                Put::Inside => (case.name, path),
-                Put::Around => (method, "unmatched"),
+            let (name, path) = match placement {
+                Placement::OnRoutes => (case.name, path),
+                Placement::AroundRouter => (method, "unmatched"),
             };
             assert_eq!(span.name, name, "{what}");
             let method = if method == "HTTP" { "_OTHER" } else { method };
             let labels = [("method", method), ("path", path)];
-            let metrics = scene.metrics();
+            let metrics = telemetry.metrics();
             assert_eq!(
-                scene.sum("http_requests_total", &labels),
+                telemetry.sum("http_requests_total", &labels),
                 1.0,
                 "{what}: {metrics}"
             );
-            assert_eq!(scene.sum("http_requests_total", &[]), 1.0, "{what}");
+            assert_eq!(telemetry.sum("http_requests_total", &[]), 1.0, "{what}");
         }
     }
 }
 
 /// What holds of every span of a server.
-fn sane(span: &SpanData, what: &str) {
+fn assert_valid_server_span(span: &SpanData, what: &str) {
     for attribute in &span.attributes {
         assert!(
             !attribute.value.as_str().is_empty(),
@@ -360,7 +361,7 @@ fn hosts() -> Vec<Case> {
         Case::get(&[b"Host: a.example", b"Host: a.example"]).no_server(),
         Case::new("GET /things/7 HTTP/1.0", &[])
             .no_server()
-            .tells("network.protocol.version", "1.0"),
+            .attribute("network.protocol.version", "1.0"),
     ];
     for broken in [
         &b""[..],
@@ -404,14 +405,14 @@ fn methods() -> Vec<Case> {
         cases.push(
             Case::new(&format!("{method} /things/7 HTTP/1.1"), &[])
                 .named("HTTP /things/{id}")
-                .tells("http.request.method", "_OTHER")
-                .tells("http.request.method_original", method),
+                .attribute("http.request.method", "_OTHER")
+                .attribute("http.request.method_original", method),
         );
     }
     cases.push(
         Case::new("QUERY /things/7 HTTP/1.1", &[])
             .named("QUERY /things/{id}")
-            .tells("http.request.method", "QUERY"),
+            .attribute("http.request.method", "QUERY"),
     );
     cases.push(Case::new("HEAD /things/7 HTTP/1.1", &[]).named("HEAD /things/{id}"));
     cases.push(Case::new("TRACE /things/7 HTTP/1.1", &[]).named("TRACE /things/{id}"));
@@ -423,30 +424,30 @@ fn targets() -> Vec<Case> {
     let wide = long(b'q', 60_000);
     vec![
         Case::new("GET /things/7?a=b&c HTTP/1.1", &[])
-            .tells("url.path", "/things/7")
-            .tells("url.query", "a=b&c"),
-        Case::new("GET /things/7? HTTP/1.1", &[]).silent("url.query"),
+            .attribute("url.path", "/things/7")
+            .attribute("url.query", "a=b&c"),
+        Case::new("GET /things/7? HTTP/1.1", &[]).absent("url.query"),
         Case::new("GET /things/7?sig=s3cr3t&a=1 HTTP/1.1", &[])
-            .tells("url.query", "sig=REDACTED&a=1"),
-        Case::new("GET /things/%ff%00 HTTP/1.1", &[]).tells("url.path", "/things/%ff%00"),
+            .attribute("url.query", "sig=REDACTED&a=1"),
+        Case::new("GET /things/%ff%00 HTTP/1.1", &[]).attribute("url.path", "/things/%ff%00"),
         Case::new("GET //things//7 HTTP/1.1", &[])
             .named("GET")
-            .tells("url.path", "//things//7"),
+            .attribute("url.path", "//things//7"),
         Case::new("GET /../../etc/passwd HTTP/1.1", &[])
             .named("GET")
-            .tells("url.path", "/../../etc/passwd"),
+            .attribute("url.path", "/../../etc/passwd"),
         Case::new(&format!("GET {deep} HTTP/1.1"), &[])
             .named("GET")
-            .tells("url.path", deep),
-        Case::new(&format!("GET /things/7?{wide} HTTP/1.1"), &[]).tells("url.query", wide),
+            .attribute("url.path", deep),
+        Case::new(&format!("GET /things/7?{wide} HTTP/1.1"), &[]).attribute("url.query", wide),
         // The authority of the target is what counts, whatever `Host` says.
         Case::new(
             "GET http://one.example:81/things/7?a=b HTTP/1.1",
             &[b"Host: two.example:82"],
         )
         .server("one.example", 81)
-        .tells("url.path", "/things/7")
-        .tells("url.query", "a=b"),
+        .attribute("url.path", "/things/7")
+        .attribute("url.query", "a=b"),
         Case::new("GET http://[::1]:81/things/7 HTTP/1.1", &[]).server("::1", 81),
         Case::new(
             "GET http://[::1]/things/7 HTTP/1.1",
@@ -461,47 +462,47 @@ fn targets() -> Vec<Case> {
         Case::new("GET http://one.example HTTP/1.1", &[])
             .named("GET")
             .server("one.example", None)
-            .tells("url.path", "/"),
+            .attribute("url.path", "/"),
         Case::new("OPTIONS * HTTP/1.1", &[b"Host: two.example"])
             .named("OPTIONS")
             .server("two.example", None),
         Case::new("CONNECT one.example:443 HTTP/1.1", &[b"Host: two.example"])
             .named("CONNECT")
             .server("one.example", 443)
-            .silent("url.path"),
+            .absent("url.path"),
         // hyper takes any target without a slash for an authority.
         Case::new("GET things HTTP/1.1", &[])
             .named("GET")
             .server("things", None)
-            .silent("url.path"),
+            .absent("url.path"),
         Case::new("GET gopher://one.example/things/7 HTTP/1.1", &[])
             .server("one.example", None)
-            .tells("url.scheme", "http"),
+            .attribute("url.scheme", "http"),
     ]
 }
 
-fn agents() -> Vec<Case> {
+fn user_agents() -> Vec<Case> {
     vec![
-        Case::get(&[b"User-Agent: curl/8"]).tells("user_agent.original", "curl/8"),
-        Case::get(&[]).silent("user_agent.original"),
-        Case::get(&[b"User-Agent:"]).silent("user_agent.original"),
-        Case::get(&[b"User-Agent: \xff\xfe"]).silent("user_agent.original"),
-        Case::get(&["User-Agent: Blümchen/1".as_bytes()]).silent("user_agent.original"),
+        Case::get(&[b"User-Agent: curl/8"]).attribute("user_agent.original", "curl/8"),
+        Case::get(&[]).absent("user_agent.original"),
+        Case::get(&[b"User-Agent:"]).absent("user_agent.original"),
+        Case::get(&[b"User-Agent: \xff\xfe"]).absent("user_agent.original"),
+        Case::get(&["User-Agent: Blümchen/1".as_bytes()]).absent("user_agent.original"),
         Case::get(&[b"User-Agent: a", b"User-Agent: b"]),
         Case::get(&[&[b"User-Agent: ", long(b'a', 16_000).as_bytes()].concat()]),
     ]
 }
 
 fn forwarded() -> Vec<Case> {
-    let us = peer().ip().to_string();
+    let peer_ip = peer().ip().to_string();
     let mut cases = vec![
         Case::get(&[
             b"Host: inner.example",
             b"Forwarded: for=\"[2001:db8::1]:4711\";proto=https;host=api.example",
         ])
-        .trusting()
-        .tells("client.address", "2001:db8::1")
-        .tells("url.scheme", "https")
+        .trusts_proxies()
+        .attribute("client.address", "2001:db8::1")
+        .attribute("url.scheme", "https")
         .server("api.example", None),
         Case::get(&[
             b"Host: inner.example",
@@ -509,9 +510,9 @@ fn forwarded() -> Vec<Case> {
             b"X-Forwarded-Proto: https",
             b"X-Forwarded-Host: [::1]:8443",
         ])
-        .trusting()
-        .tells("client.address", "203.0.113.7")
-        .tells("url.scheme", "https")
+        .trusts_proxies()
+        .attribute("client.address", "203.0.113.7")
+        .attribute("url.scheme", "https")
         .server("::1", 8443),
         // Two families that disagree: neither is believed.
         Case::get(&[
@@ -519,9 +520,9 @@ fn forwarded() -> Vec<Case> {
             b"X-Forwarded-For: 203.0.113.7",
             b"X-Forwarded-Proto: http",
         ])
-        .trusting()
-        .silent("client.address")
-        .tells("url.scheme", "http"),
+        .trusts_proxies()
+        .absent("client.address")
+        .attribute("url.scheme", "http"),
     ];
     let many = format!(
         "Forwarded: for=203.0.113.7{}",
@@ -548,65 +549,69 @@ fn forwarded() -> Vec<Case> {
         cases.push(
             Case::get(&headers)
                 .server("inner.example", None)
-                .tells("client.address", us.clone())
-                .tells("url.scheme", "http"),
+                .attribute("client.address", peer_ip.clone())
+                .attribute("url.scheme", "http"),
         );
         // Everybody is, and this one cannot be read.
-        cases.push(Case::get(&headers).trusting().tells("url.scheme", "http"));
+        cases.push(
+            Case::get(&headers)
+                .trusts_proxies()
+                .attribute("url.scheme", "http"),
+        );
     }
     cases
 }
 
 #[tokio::test]
-async fn trace_headers_that_are_wrong_begin_a_trace() {
-    told_right(trace_headers()).await;
+async fn a_malformed_traceparent_starts_a_new_trace() {
+    assert_recorded(trace_headers()).await;
 }
 
 #[tokio::test]
-async fn a_host_that_is_broken_is_no_server_address() {
-    told_right(hosts()).await;
+async fn a_malformed_host_header_sets_no_server_address() {
+    assert_recorded(hosts()).await;
 }
 
 #[tokio::test]
-async fn a_method_that_is_not_known_is_called_other() {
-    told_right(methods()).await;
+async fn an_unknown_method_is_recorded_as_other() {
+    assert_recorded(methods()).await;
 }
 
 #[tokio::test]
-async fn a_target_of_any_form_is_told_by_its_parts() {
-    told_right(targets()).await;
+async fn every_form_of_request_target_is_recorded_by_its_parts() {
+    assert_recorded(targets()).await;
 }
 
 #[tokio::test]
-async fn a_user_agent_that_is_no_text_is_left_out() {
-    told_right(agents()).await;
+async fn a_user_agent_that_is_not_text_is_omitted() {
+    assert_recorded(user_agents()).await;
 }
 
 #[tokio::test]
-async fn forwarded_headers_are_believed_only_if_they_are_trusted_and_make_sense() {
-    told_right(forwarded()).await;
+async fn forwarded_headers_are_used_only_if_trusted_and_well_formed() {
+    assert_recorded(forwarded()).await;
 }
 
 #[tokio::test]
-async fn no_secret_of_a_target_is_told() {
-    for (put, backend) in everywhere() {
-        let scene = Scene::new();
+async fn secrets_in_the_request_target_are_not_recorded() {
+    for (placement, backend) in placements_and_backends() {
+        let telemetry = TestTelemetry::new();
         let layer = TraceLayer::server().trusted_proxies(TrustedProxies::all());
-        let layered = serve_layered(put, backend.layer(scene.source(), layer)).await;
+        let layered = serve_layered(placement, backend.layer(telemetry.source(), layer)).await;
         let line = "GET http://me:s3cr3t@one.example/things/7?sig=s3cr3t HTTP/1.1";
         let case = Case::new(line, &[b"Host: me:s3cr3t@two.example"]);
-        assert!(ask(layered, &case.bytes).await.contains("s3cr3t"));
-        scene
-            .until("the span ends", |scene| !scene.spans().is_empty())
+        assert!(send(layered, &case.bytes).await.contains("s3cr3t"));
+        telemetry
+            .wait_until("the span ends", |telemetry| !telemetry.spans().is_empty())
             .await;
-        let told = format!("{:?}{}", scene.spans(), scene.metrics());
-        assert!(!told.contains("s3cr3t"), "{told}");
+        let recorded = format!("{:?}{}", telemetry.spans(), telemetry.metrics());
+        assert!(!recorded.contains("s3cr3t"), "{recorded}");
     }
 }
 
 #[tokio::test]
-async fn what_the_server_refuses_by_itself_is_not_told() {
-    let plain = serve(bare()).await;
+async fn requests_that_the_http_library_rejects_are_not_recorded() {
+    let plain = serve(router()).await;
     let many = "a: b\r\n".repeat(200);
     for bytes in [
         &b"hello\r\n\r\n"[..],
@@ -622,36 +627,36 @@ async fn what_the_server_refuses_by_itself_is_not_told() {
         format!("GET /things/7 HTTP/1.1\r\n{many}\r\n").as_bytes(),
     ] {
         let what = bytes.escape_ascii().to_string();
-        let expected = ask(plain, bytes).await;
+        let expected = send(plain, bytes).await;
         for backend in Backend::ALL {
-            let scene = Scene::new();
-            let layer = backend.layer(scene.source(), TraceLayer::server());
-            let layered = serve_layered(Put::Around, layer).await;
-            assert_eq!(ask(layered, bytes).await, expected, "{what}");
-            assert_eq!(scene.spans(), [], "{what}");
-            assert_eq!(scene.sum("http_requests_total", &[]), 0.0, "{what}");
+            let telemetry = TestTelemetry::new();
+            let layer = backend.layer(telemetry.source(), TraceLayer::server());
+            let layered = serve_layered(Placement::AroundRouter, layer).await;
+            assert_eq!(send(layered, bytes).await, expected, "{what}");
+            assert_eq!(telemetry.spans(), [], "{what}");
+            assert_eq!(telemetry.sum("http_requests_total", &[]), 0.0, "{what}");
         }
     }
 }
 
 #[tokio::test]
-async fn nobody_needs_to_listen() {
-    let deaf = Source::discarding();
-    let plain = serve(bare()).await;
+async fn responses_are_unchanged_without_an_exporter() {
+    let discarding = Source::discarding();
+    let plain = serve(router()).await;
     let topics = [
         trace_headers(),
         hosts(),
         methods(),
         targets(),
-        agents(),
+        user_agents(),
         forwarded(),
     ];
     for case in topics.into_iter().flatten() {
-        let expected = ask(plain, &case.bytes).await;
-        for (put, backend) in everywhere() {
-            let layered = serve_layered(put, backend.layer(&deaf, case.layer())).await;
+        let expected = send(plain, &case.bytes).await;
+        for (placement, backend) in placements_and_backends() {
+            let layered = serve_layered(placement, backend.layer(&discarding, case.layer())).await;
             let what = case.text();
-            assert_eq!(ask(layered, &case.bytes).await, expected, "{what}");
+            assert_eq!(send(layered, &case.bytes).await, expected, "{what}");
         }
     }
 }

@@ -24,9 +24,9 @@ use opentelemetry_proto::tonic::{
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
 use suite_tests::{
     backend::{AnyTraceLayer, Backend, Source},
-    net::{Script, Step, serve},
+    net::{ScriptedBody, Step, serve},
     otlp::{Receiver, attribute},
-    scene::{Installed, Metrics, Scene, within},
+    telemetry::{LocalTelemetry, Metrics, TestTelemetry, with_timeout},
 };
 use tokio::sync::oneshot;
 use tower::{Service, ServiceBuilder, ServiceExt};
@@ -133,8 +133,8 @@ async fn behind(
         tokio::time::sleep(SLOW).await;
         let _ = finish.send(());
     });
-    let body = [Step::Data("a"), Step::Until(finished), Step::Data("b")];
-    (status, Body::new(Script::of(body)))
+    let body = [Step::Data("a"), Step::WaitFor(finished), Step::Data("b")];
+    (status, Body::new(ScriptedBody::new(body)))
 }
 
 /// A process, as far as telemetry is concerned: a thread with a runtime, a subscriber, a recorder
@@ -158,7 +158,7 @@ impl Process {
         let (alive, is_alive) = oneshot::channel();
         let serving = async move || {
             let source = source(name, &endpoint);
-            let installed = Installed::new(source.provider.clone());
+            let installed = LocalTelemetry::new(source.provider.clone());
             let process = Self {
                 address: serve(app(&Kind(backend, source.clone()))).await,
                 metrics: installed.metrics().clone(),
@@ -172,7 +172,7 @@ impl Process {
             let mut runtime = tokio::runtime::Builder::new_current_thread();
             runtime.enable_all().build().unwrap().block_on(serving());
         });
-        within("the service starts", is_ready).await.unwrap()
+        with_timeout("the service starts", is_ready).await.unwrap()
     }
 }
 
@@ -203,7 +203,7 @@ async fn flush(source: &Source) {
         provider.force_flush()?;
         recorder.flush(Duration::from_secs(20))
     });
-    within("the spans are sent", flushed)
+    with_timeout("the spans are sent", flushed)
         .await
         .unwrap()
         .unwrap();
@@ -240,7 +240,7 @@ async fn one_trace(backend: Backend, id: &str, status: StatusCode) {
     let app = move |kind: &Kind| front_app(kind, to);
     let front = Process::start("front", &collector, backend, app).await;
     let source = source("caller", &collector.endpoint());
-    let caller = Installed::new(source.provider.clone());
+    let caller = LocalTelemetry::new(source.provider.clone());
 
     let request = request(front.address, &format!("/a/{id}"));
     let client = client(&Kind(backend, source.clone()));
@@ -365,7 +365,7 @@ async fn a_request_through_two_services_is_one_trace_and_counted_with_its_durati
 }
 
 #[tokio::test]
-async fn a_failure_behind_shows_at_every_hop() {
+async fn a_failure_in_the_last_service_is_recorded_at_every_hop() {
     for backend in Backend::ALL {
         one_trace(backend, "broken", StatusCode::INTERNAL_SERVER_ERROR).await;
     }
@@ -408,7 +408,7 @@ where
     let headers = asked.headers_mut();
     headers.insert("traceparent", TRACEPARENT.parse().unwrap());
     headers.insert("tracestate", TRACESTATE.parse().unwrap());
-    let response = within("an answer", bare_client().execute(asked)).await;
+    let response = with_timeout("an answer", bare_client().execute(asked)).await;
     assert_eq!(response.unwrap().status(), StatusCode::OK);
     let seen = seen.lock().unwrap();
     let [received] = seen.as_slice() else {
@@ -424,10 +424,10 @@ where
 }
 
 #[tokio::test]
-async fn a_request_that_is_filtered_out_passes_its_trace_on() {
+async fn a_filtered_request_forwards_its_trace() {
     for backend in Backend::ALL {
-        let scene = Scene::new();
-        let kind = Kind(backend, scene.source().clone());
+        let telemetry = TestTelemetry::new();
+        let kind = Kind(backend, telemetry.source().clone());
         let client = ServiceBuilder::new()
             .layer(PropagateLayer::new())
             .service(bare_client());
@@ -435,19 +435,19 @@ async fn a_request_that_is_filtered_out_passes_its_trace_on() {
         let (traceparent, tracestate) = passed_on(&kind, client, filter).await;
         assert_eq!(traceparent, TRACEPARENT);
         assert_eq!(tracestate.as_deref(), Some(TRACESTATE));
-        assert_eq!(scene.spans(), []);
-        assert_eq!(scene.sum("http_requests_total", &[]), 0.0);
+        assert_eq!(telemetry.spans(), []);
+        assert_eq!(telemetry.sum("http_requests_total", &[]), 0.0);
     }
 }
 
 #[tokio::test]
-async fn a_client_span_of_a_request_that_is_filtered_out_belongs_to_its_trace() {
+async fn a_client_span_in_a_filtered_request_belongs_to_its_trace() {
     for backend in Backend::ALL {
-        let scene = Scene::new();
-        let kind = Kind(backend, scene.source().clone());
+        let telemetry = TestTelemetry::new();
+        let kind = Kind(backend, telemetry.source().clone());
         let filter = Filter::skip_paths(["/health"]);
         let (traceparent, tracestate) = passed_on(&kind, client(&kind), filter).await;
-        let spans = scene.spans();
+        let spans = telemetry.spans();
         let [span] = spans.as_slice() else {
             panic!("one span, not {spans:#?}");
         };
@@ -456,13 +456,13 @@ async fn a_client_span_of_a_request_that_is_filtered_out_belongs_to_its_trace() 
         assert_eq!(traceparent, format!("00-{trace}-{id}-01"));
         assert_eq!(TRACEPARENT, format!("00-{trace}-{parent}-01"));
         assert_eq!(tracestate.as_deref(), Some(TRACESTATE));
-        assert_eq!(scene.sum("http_requests_total", &[]), 0.0);
-        assert_eq!(scene.sum("http_client_requests_total", &[]), 1.0);
+        assert_eq!(telemetry.sum("http_requests_total", &[]), 0.0);
+        assert_eq!(telemetry.sum("http_client_requests_total", &[]), 1.0);
     }
 }
 
 #[tokio::test]
-async fn a_request_that_nobody_records_passes_its_trace_on() {
+async fn an_unrecorded_request_forwards_its_trace() {
     for backend in Backend::ALL {
         // One that is shut down records as little as no subscriber does.
         let source = Source::discarding();

@@ -22,7 +22,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use metrics::with_local_recorder;
-use suite_tests::scene::sum;
+use suite_tests::telemetry::sum;
 use tower::{Layer, Service, service_fn};
 use tower_otel_metrics::{MetricsLayer, Names};
 use tower_otel_prometheus::Prometheus;
@@ -92,7 +92,7 @@ fn send(layer: MetricsLayer, path: &str) {
 
 #[test]
 #[ignore = "needs prometheus_client of PyPI, which it installs by pip: cargo test -p suite-tests --test exposition -- --ignored"]
-fn prometheus_client_reads_what_was_recorded() {
+fn prometheus_client_parses_the_rendered_metrics() {
     let (recorder, prometheus) = Prometheus::builder().build().unwrap();
     let odd = "a \\ \"quoted\"\nvalue, {braced} = é";
     with_local_recorder(&recorder, || {

@@ -24,8 +24,8 @@ use http_body::Body;
 use http_body_util::{BodyExt, Empty, Full};
 use metrics::with_local_recorder;
 use suite_tests::{
-    net::{BoxError, Script, Step},
-    scene::{Scene, sum},
+    net::{BoxError, ScriptedBody, Step},
+    telemetry::{TestTelemetry, sum},
 };
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_otel_core::{Filter, observe};
@@ -65,8 +65,8 @@ where
 }
 
 #[tokio::test]
-async fn the_short_names_of_a_server() {
-    let scene = Scene::new();
+async fn a_server_records_the_short_names_by_default() {
+    let telemetry = TestTelemetry::new();
     run(
         MetricsLayer::server().route(|_| Some("/a/{id}".into())),
         get("/a/7"),
@@ -74,7 +74,7 @@ async fn the_short_names_of_a_server() {
     .await;
     run(MetricsLayer::server(), get("/wp-admin.php")).await;
     assert_eq!(
-        scene.series(),
+        telemetry.series(),
         [
             r#"http_request_duration_seconds_count{method="GET",path="/a/{id}"} 1"#,
             r#"http_request_duration_seconds_count{method="GET",path="unmatched"} 1"#,
@@ -88,11 +88,11 @@ async fn the_short_names_of_a_server() {
 }
 
 #[tokio::test]
-async fn the_short_names_of_a_client() {
-    let scene = Scene::new();
+async fn a_client_records_the_short_names_by_default() {
+    let telemetry = TestTelemetry::new();
     run(MetricsLayer::client(), get("http://stock.internal/items")).await;
     assert_eq!(
-        scene.series(),
+        telemetry.series(),
         [
             r#"http_client_request_duration_seconds_count{host="stock.internal:80",method="GET"} 1"#,
             r#"http_client_requests_in_flight{host="stock.internal:80"} 0"#,
@@ -102,8 +102,8 @@ async fn the_short_names_of_a_client() {
 }
 
 #[tokio::test]
-async fn the_names_of_the_conventions() {
-    let scene = Scene::new();
+async fn the_names_of_the_conventions_are_recorded_by_option() {
+    let telemetry = TestTelemetry::new();
     let route = |_: &dyn tower_otel_core::RequestHead| Some("/a/{id}".into());
     run(
         MetricsLayer::server()
@@ -119,7 +119,7 @@ async fn the_names_of_the_conventions() {
     )
     .await;
     assert_eq!(
-        scene.series(),
+        telemetry.series(),
         [
             r#"http_client_active_requests{http_request_method="GET",server_address="stock.internal",server_port="8443"} 0"#,
             r#"http_client_request_duration_seconds_count{http_request_method="GET",http_response_status_code="200",network_protocol_version="1.1",server_address="stock.internal",server_port="8443"} 1"#,
@@ -130,20 +130,20 @@ async fn the_names_of_the_conventions() {
 }
 
 #[tokio::test]
-async fn a_method_nobody_knows_is_other() {
-    let scene = Scene::new();
+async fn an_unknown_method_is_other() {
+    let telemetry = TestTelemetry::new();
     let mut request = get("/");
     *request.method_mut() = Method::from_bytes(b"BREW").unwrap();
     run(MetricsLayer::server(), request).await;
     assert_eq!(
-        scene.sum("http_requests_total", &[("method", "_OTHER")]),
+        telemetry.sum("http_requests_total", &[("method", "_OTHER")]),
         1.0
     );
 }
 
 #[tokio::test]
-async fn one_rule_leaves_a_request_out_of_both_signals() {
-    let scene = Scene::new();
+async fn one_filter_excludes_a_request_from_both_signals() {
+    let telemetry = TestTelemetry::new();
     let rule = Filter::skip_paths(["/healthz"]);
     let layer = || {
         observe((
@@ -152,31 +152,31 @@ async fn one_rule_leaves_a_request_out_of_both_signals() {
         ))
     };
     run(layer(), get("/healthz")).await;
-    assert_eq!(scene.series(), Vec::<String>::new());
-    assert!(scene.spans().is_empty());
+    assert_eq!(telemetry.series(), Vec::<String>::new());
+    assert!(telemetry.spans().is_empty());
     run(layer(), get("/")).await;
-    assert_eq!(scene.sum("http_requests_total", &[]), 1.0);
-    assert_eq!(scene.spans().len(), 1);
+    assert_eq!(telemetry.sum("http_requests_total", &[]), 1.0);
+    assert_eq!(telemetry.spans().len(), 1);
 }
 
 #[tokio::test]
-async fn joined_signals_agree_on_the_duration_to_the_nanosecond() {
-    let scene = Scene::new();
-    let spans = TraceLayer::server().tracer_provider(scene.provider());
+async fn signals_observed_together_have_the_same_duration() {
+    let telemetry = TestTelemetry::new();
+    let spans = TraceLayer::server().tracer_provider(telemetry.provider());
     run(observe((spans, MetricsLayer::server())), get("/")).await;
-    let spans = scene.spans();
+    let spans = telemetry.spans();
     let lasted = spans[0]
         .end_time
         .duration_since(spans[0].start_time)
         .unwrap();
-    let counted = scene.sum("http_request_duration_seconds_sum", &[]);
+    let counted = telemetry.sum("http_request_duration_seconds_sum", &[]);
     assert_eq!(Duration::from_secs_f64(counted), lasted);
 }
 
 /// What an attacker can name: hosts, methods, and routes where somebody took the path for one.
 #[tokio::test]
-async fn series_beyond_the_limit_are_one() {
-    let scene = Scene::new();
+async fn series_over_the_limit_are_counted_in_one_overflow_series() {
+    let telemetry = TestTelemetry::new();
     let layer = MetricsLayer::server()
         .route(|request| Some(request.target().path.to_owned().into()))
         .series_limit(100);
@@ -188,21 +188,21 @@ async fn series_beyond_the_limit_are_one() {
         run(hosts.clone(), get(&format!("http://host-{host}/"))).await;
     }
     let overflow = ("path", "overflow");
-    assert_eq!(scene.sum("http_requests_total", &[]), 5_000.0);
-    assert_eq!(scene.sum("http_requests_total", &[overflow]), 4_900.0);
+    assert_eq!(telemetry.sum("http_requests_total", &[]), 5_000.0);
+    assert_eq!(telemetry.sum("http_requests_total", &[overflow]), 4_900.0);
     let untold = [overflow, ("status", "overflow")];
-    assert_eq!(scene.sum("http_requests_total", &untold), 4_900.0);
+    assert_eq!(telemetry.sum("http_requests_total", &untold), 4_900.0);
     assert_eq!(
-        scene.sum("http_request_duration_seconds_count", &[]),
+        telemetry.sum("http_request_duration_seconds_count", &[]),
         5_000.0
     );
-    assert_eq!(scene.sum("http_client_requests_total", &[]), 5_000.0);
+    assert_eq!(telemetry.sum("http_client_requests_total", &[]), 5_000.0);
     assert_eq!(
-        scene.sum("http_client_requests_total", &[("host", "overflow")]),
+        telemetry.sum("http_client_requests_total", &[("host", "overflow")]),
         4_900.0
     );
-    assert_eq!(scene.sum("http_client_requests_in_flight", &[]), 0.0);
-    let series = scene
+    assert_eq!(telemetry.sum("http_client_requests_in_flight", &[]), 0.0);
+    let series = telemetry
         .metrics()
         .lines()
         .filter(|line| !line.starts_with('#'))
@@ -236,12 +236,12 @@ const FATES: [(Fate, &str); 8] = [
     (Fate::Panics, "panic"),
 ];
 
-fn handle(fate: Fate) -> Pin<Box<dyn Future<Output = Result<Response<Script>, BoxError>>>> {
+fn handle(fate: Fate) -> Pin<Box<dyn Future<Output = Result<Response<ScriptedBody>, BoxError>>>> {
     Box::pin(async move {
         let script = match fate {
-            Fate::Aborted => Script::of([Step::Data("a"), Step::Stall]),
-            Fate::BodyFails => Script::of([Step::Data("a"), Step::Error]),
-            _ => Script::of([Step::Data("a")]),
+            Fate::Aborted => ScriptedBody::new([Step::Data("a"), Step::Pending]),
+            Fate::BodyFails => ScriptedBody::new([Step::Data("a"), Step::Error]),
+            _ => ScriptedBody::new([Step::Data("a")]),
         };
         let mut response = Response::new(script);
         match fate {
@@ -275,7 +275,7 @@ where
 }
 
 #[test]
-fn a_million_exchanges_of_eight_threads_are_counted_exactly() {
+fn a_million_exchanges_on_eight_threads_are_counted_exactly() {
     const THREADS: usize = 8;
     const EACH: usize = 125_000;
     let (recorder, prometheus) = Prometheus::builder().build().unwrap();

@@ -22,7 +22,7 @@ use opentelemetry_proto::tonic::{
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use suite_tests::{
     otlp::Receiver,
-    scene::{Scene, within},
+    telemetry::{TestTelemetry, with_timeout},
 };
 use tower::{Layer, ServiceExt, service_fn};
 use tower_otel_core::observe;
@@ -43,7 +43,7 @@ fn provider(endpoint: String) -> SdkMeterProvider {
 
 /// Sends requests of every kind through both layers, and returns what either has told.
 async fn told(names: Names) -> (Vec<ScopeMetrics>, String) {
-    let scene = Scene::new();
+    let telemetry = TestTelemetry::new();
     let receiver = Receiver::start().await;
     let provider = provider(receiver.endpoint());
     let server = || {
@@ -76,11 +76,11 @@ async fn told(names: Names) -> (Vec<ScopeMetrics>, String) {
         }
     }
     let flushed = tokio::task::spawn_blocking(move || provider.force_flush());
-    within("the metrics are sent", flushed)
+    with_timeout("the metrics are sent", flushed)
         .await
         .unwrap()
         .unwrap();
-    (receiver.metrics(), scene.metrics())
+    (receiver.metrics(), telemetry.metrics())
 }
 
 /// Sets of labels, sorted, with what they are the labels of.
@@ -174,13 +174,13 @@ async fn both_see_the_same(names: Names, some: &str) -> Vec<ScopeMetrics> {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn an_otlp_receiver_sees_what_a_scrape_sees_by_short_names() {
+async fn otlp_and_scrape_have_equal_values_with_short_names() {
     let some = r#"http_requests_total[("api", "v1"), ("method", "POST"), ("path", "/a/{id}"), ("status", "502")]"#;
     both_see_the_same(Names::Short, some).await;
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn an_otlp_receiver_sees_what_a_scrape_sees_by_the_names_of_the_conventions() {
+async fn otlp_and_scrape_have_equal_values_with_the_names_of_the_conventions() {
     let some =
         r#"http_server_active_requests[("http_request_method", "POST"), ("url_scheme", "http")]"#;
     let pushed = both_see_the_same(Names::Conventions, some).await;
@@ -214,7 +214,7 @@ async fn an_otlp_receiver_sees_what_a_scrape_sees_by_the_names_of_the_convention
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn metrics_say_who_has_measured_and_by_which_schema() {
+async fn exported_metrics_have_a_scope_a_version_and_a_schema_url() {
     let (pushed, _) = told(Names::Conventions).await;
     assert!(!pushed.is_empty());
     for scope in &pushed {

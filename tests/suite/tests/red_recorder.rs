@@ -21,7 +21,7 @@ use std::{
 use http::{Request, Response};
 use http_body_util::Empty;
 use metrics::with_local_recorder;
-use suite_tests::scene::sum;
+use suite_tests::telemetry::sum;
 use tower::{Layer, Service, service_fn};
 use tower_otel_metrics::MetricsLayer;
 use tower_otel_prometheus::Prometheus;
@@ -61,7 +61,7 @@ fn listen() {
 }
 
 #[test]
-fn a_recorder_that_comes_late_is_not_too_late() {
+fn a_recorder_installed_late_gets_the_later_exchanges() {
     listen();
     let layer = MetricsLayer::server();
     run(&layer);
@@ -81,7 +81,7 @@ fn a_recorder_that_comes_late_is_not_too_late() {
 /// An exchange that starts before there is a recorder and ends after it: counted, and the gauge
 /// is not counted down below zero.
 #[test]
-fn a_recorder_may_come_in_the_midst_of_an_exchange() {
+fn a_recorder_installed_during_an_exchange_counts_it() {
     listen();
     let layer = MetricsLayer::server();
     let (answer, answers) = tokio::sync::oneshot::channel::<()>();
@@ -108,7 +108,7 @@ fn a_recorder_may_come_in_the_midst_of_an_exchange() {
 
 /// A thread without a recorder does not spoil a series for the threads that have one.
 #[test]
-fn a_series_that_was_first_seen_where_there_is_no_recorder_is_counted_elsewhere() {
+fn a_series_first_used_without_a_recorder_is_counted_on_threads_that_have_one() {
     listen();
     let layer = MetricsLayer::server();
     let (recorder, prometheus) = Prometheus::builder().build().unwrap();

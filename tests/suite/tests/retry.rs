@@ -25,7 +25,7 @@ use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next};
 use reqwest_retry::{Jitter, RetryTransientMiddleware, policies::ExponentialBackoff};
 use suite_tests::{
     net::serve,
-    scene::{Scene, integer, text, within},
+    telemetry::{TestTelemetry, integer, text, with_timeout},
 };
 use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_otel_core::{Attempts, Route, observe};
@@ -80,8 +80,8 @@ fn trace_id(headers: &HeaderMap) -> String {
     traceparent.split('-').nth(1).unwrap().to_owned()
 }
 
-fn resends(scene: &Scene) -> Vec<Option<i64>> {
-    let spans = scene.spans();
+fn resends(telemetry: &TestTelemetry) -> Vec<Option<i64>> {
+    let spans = telemetry.spans();
     let resends = spans
         .iter()
         .map(|s| integer(s, "http.request.resend_count"));
@@ -89,8 +89,8 @@ fn resends(scene: &Scene) -> Vec<Option<i64>> {
 }
 
 #[tokio::test]
-async fn every_attempt_has_its_span_and_its_traceparent() {
-    let scene = Scene::new();
+async fn every_attempt_has_its_own_span_and_traceparent() {
+    let telemetry = TestTelemetry::new();
     let (address, seen) = failing(2).await;
     let client = ClientBuilder::new(reqwest::Client::new())
         .with(retry())
@@ -98,12 +98,12 @@ async fn every_attempt_has_its_span_and_its_traceparent() {
         .build();
 
     let response = client.get(format!("http://{address}/users/7")).send();
-    let response = within("the third answer", response).await.unwrap();
+    let response = with_timeout("the third answer", response).await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(response.text().await.unwrap(), "answer");
 
-    let spans = scene.spans();
-    assert_eq!(resends(&scene), [None, Some(1), Some(2)]);
+    let spans = telemetry.spans();
+    assert_eq!(resends(&telemetry), [None, Some(1), Some(2)]);
     assert!(spans.iter().all(|span| span.span_kind == SpanKind::Client));
     let errors: Vec<_> = spans.iter().map(|span| text(span, "error.type")).collect();
     assert_eq!(errors, [Some("503".into()), Some("503".into()), None]);
@@ -123,8 +123,8 @@ async fn every_attempt_has_its_span_and_its_traceparent() {
 }
 
 #[tokio::test]
-async fn attempts_within_a_span_are_of_one_trace() {
-    let scene = Scene::new();
+async fn attempts_in_an_outer_span_belong_to_its_trace() {
+    let telemetry = TestTelemetry::new();
     let (address, seen) = failing(2).await;
     let client = ClientBuilder::new(reqwest::Client::new())
         .with(observe(TraceLayer::client()).into_middleware())
@@ -133,12 +133,12 @@ async fn attempts_within_a_span_are_of_one_trace() {
         .build();
 
     let response = client.get(format!("http://{address}/")).send();
-    let response = within("the third answer", response).await.unwrap();
+    let response = with_timeout("the third answer", response).await.unwrap();
     response.bytes().await.unwrap();
 
     // The outer span ends last, with the body, and is no attempt of what it is made of.
-    assert_eq!(resends(&scene), [None, Some(1), Some(2), None]);
-    let spans = scene.spans();
+    assert_eq!(resends(&telemetry), [None, Some(1), Some(2), None]);
+    let spans = telemetry.spans();
     let whole = spans.last().unwrap();
     for attempt in &spans[..3] {
         assert_eq!(attempt.parent_span_id, whole.span_context.span_id());
@@ -153,7 +153,7 @@ async fn attempts_within_a_span_are_of_one_trace() {
 
 #[tokio::test]
 async fn each_layer_alone_and_all_three_together_are_middleware() {
-    let scene = Scene::new();
+    let telemetry = TestTelemetry::new();
     let (address, seen) = failing(2).await;
     let url = format!("http://{address}/");
     let chains = [
@@ -171,14 +171,16 @@ async fn each_layer_alone_and_all_three_together_are_middleware() {
     ];
     for chain in chains {
         let client = chain.build();
-        let response = within("an answer", client.get(&url).send()).await.unwrap();
+        let response = with_timeout("an answer", client.get(&url).send())
+            .await
+            .unwrap();
         response.bytes().await.unwrap();
     }
     // Three attempts of the first, and one each of the others.
     assert_eq!(seen.lock().unwrap().len(), 6);
-    assert_eq!(scene.spans().len(), 4);
-    assert_eq!(scene.sum("http_client_requests_total", &[]), 2.0);
-    assert_eq!(scene.sum("http_client_requests_in_flight", &[]), 0.0);
+    assert_eq!(telemetry.spans().len(), 4);
+    assert_eq!(telemetry.sum("http_client_requests_total", &[]), 2.0);
+    assert_eq!(telemetry.sum("http_client_requests_in_flight", &[]), 0.0);
 }
 
 fn chain() -> ClientBuilder {
@@ -186,8 +188,8 @@ fn chain() -> ClientBuilder {
 }
 
 #[tokio::test]
-async fn layers_around_the_whole_chain_see_one_exchange() {
-    let scene = Scene::new();
+async fn layers_around_the_whole_chain_record_one_exchange() {
+    let telemetry = TestTelemetry::new();
     let (address, seen) = failing(2).await;
     let mut client = ServiceBuilder::new()
         .layer(TraceLayer::client())
@@ -196,18 +198,18 @@ async fn layers_around_the_whole_chain_see_one_exchange() {
         .service(chain().build());
 
     let request = reqwest::Request::new(Method::GET, format!("http://{address}/").parse().unwrap());
-    let response = within("the third answer", async {
+    let response = with_timeout("the third answer", async {
         client.ready().await.unwrap().call(request).await
     });
     let response = response.await.unwrap();
     assert_eq!(response.url().as_str(), format!("http://{address}/"));
     response.bytes().await.unwrap();
 
-    let spans = scene.spans();
+    let spans = telemetry.spans();
     assert_eq!(spans.len(), 1);
     assert_eq!(integer(&spans[0], "http.response.status_code"), Some(200));
     assert_eq!(
-        scene.sum("http_client_requests_total", &[("status", "200")]),
+        telemetry.sum("http_client_requests_total", &[("status", "200")]),
         1.0
     );
     let span = spans[0].span_context.span_id().to_string();
@@ -220,8 +222,8 @@ async fn layers_around_the_whole_chain_see_one_exchange() {
 }
 
 #[tokio::test]
-async fn the_failure_of_every_attempt_is_named_in_both_shapes() {
-    let scene = Scene::new();
+async fn a_refused_connection_has_its_error_type_as_middleware_and_as_layer() {
+    let telemetry = TestTelemetry::new();
     // A port that nobody listens on any more.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
@@ -230,21 +232,21 @@ async fn the_failure_of_every_attempt_is_named_in_both_shapes() {
     let inside = chain()
         .with(observe(TraceLayer::client()).into_middleware())
         .build();
-    within("a refusal", inside.get(&url).send())
+    with_timeout("a refusal", inside.get(&url).send())
         .await
         .unwrap_err();
-    assert_eq!(scene.spans().len(), 4);
+    assert_eq!(telemetry.spans().len(), 4);
 
     let mut around = ServiceBuilder::new()
         .layer(TraceLayer::client())
         .service(chain().build());
     let request = reqwest::Request::new(Method::GET, url.parse().unwrap());
-    let refused = within("a refusal", async {
+    let refused = with_timeout("a refusal", async {
         around.ready().await.unwrap().call(request).await
     });
     refused.await.unwrap_err();
 
-    let spans = scene.spans();
+    let spans = telemetry.spans();
     assert_eq!(spans.len(), 5);
     for span in spans {
         assert_eq!(
@@ -255,8 +257,8 @@ async fn the_failure_of_every_attempt_is_named_in_both_shapes() {
 }
 
 #[tokio::test]
-async fn a_time_out_of_the_client_is_one_in_every_shape() {
-    let scene = Scene::new();
+async fn a_client_timeout_has_its_error_type_as_middleware_and_as_layer() {
+    let telemetry = TestTelemetry::new();
     let address = serve(service_fn(|_: Request<Incoming>| {
         std::future::pending::<Result<Response<Full<Bytes>>, Infallible>>()
     }))
@@ -270,7 +272,7 @@ async fn a_time_out_of_the_client_is_one_in_every_shape() {
     let inside = ClientBuilder::new(client.clone())
         .with(observe(TraceLayer::client()).into_middleware())
         .build();
-    let error = within("a time-out", inside.get(&url).send())
+    let error = with_timeout("a time-out", inside.get(&url).send())
         .await
         .unwrap_err();
     assert!(error.is_timeout(), "the error is still the client's own");
@@ -280,12 +282,12 @@ async fn a_time_out_of_the_client_is_one_in_every_shape() {
         .layer(TraceLayer::client())
         .service(chain);
     let request = reqwest::Request::new(Method::GET, url.parse().unwrap());
-    let late = within("a time-out", async {
+    let late = with_timeout("a time-out", async {
         around.ready().await.unwrap().call(request).await
     });
     late.await.unwrap_err();
 
-    let spans = scene.spans();
+    let spans = telemetry.spans();
     assert_eq!(spans.len(), 2);
     for span in spans {
         assert_eq!(text(&span, "error.type").as_deref(), Some("timeout"));
@@ -350,12 +352,12 @@ async fn send(client: ClientWithMiddleware, url: &str) -> reqwest::Response {
         .body("the whole body")
         .with_extension(Mark(9))
         .send();
-    within("an answer", sending).await.unwrap()
+    with_timeout("an answer", sending).await.unwrap()
 }
 
 #[tokio::test]
-async fn nothing_but_the_trace_headers_changes() {
-    let _scene = Scene::new();
+async fn only_the_trace_headers_of_a_request_change() {
+    let _telemetry = TestTelemetry::new();
     let (address, seen) = failing(4).await;
     let url = format!("http://{address}/a%20b?c=d&e=%2F");
 
@@ -397,8 +399,8 @@ async fn nothing_but_the_trace_headers_changes() {
 }
 
 #[tokio::test]
-async fn what_the_chain_knows_of_a_request_is_seen() {
-    let scene = Scene::new();
+async fn request_extensions_of_the_chain_are_read() {
+    let telemetry = TestTelemetry::new();
     let (address, _) = failing(0).await;
     let client = chain()
         .with(observe(TraceLayer::client()).into_middleware())
@@ -414,23 +416,27 @@ async fn what_the_chain_knows_of_a_request_is_seen() {
         .with_extension(Route::from("/users/{id}"))
         .with_extension(counted)
         .send();
-    within("an answer", sending)
+    with_timeout("an answer", sending)
         .await
         .unwrap()
         .bytes()
         .await
         .unwrap();
 
-    let spans = scene.spans();
+    let spans = telemetry.spans();
     assert_eq!(
         text(&spans[0], "url.template").as_deref(),
         Some("/users/{id}")
     );
-    assert_eq!(resends(&scene), [Some(1)], "a count that was begun goes on");
+    assert_eq!(
+        resends(&telemetry),
+        [Some(1)],
+        "a count that was begun goes on"
+    );
 }
 
 #[tokio::test]
-async fn an_attempt_that_is_dropped_is_counted() {
+async fn a_dropped_attempt_is_counted() {
     /// Gives up on the first attempt after its request is out, and tries once more.
     struct Impatient;
 
@@ -462,18 +468,18 @@ async fn an_attempt_that_is_dropped_is_counted() {
         }
     }
 
-    let scene = Scene::new();
+    let telemetry = TestTelemetry::new();
     let (address, _) = failing(0).await;
     let client = ClientBuilder::new(reqwest::Client::new())
         .with(Impatient)
         .with(observe(TraceLayer::client()).into_middleware())
         .build();
     let sending = client.get(format!("http://{address}/")).send();
-    within("an answer", sending)
+    with_timeout("an answer", sending)
         .await
         .unwrap()
         .bytes()
         .await
         .unwrap();
-    assert_eq!(resends(&scene), [None, Some(1)]);
+    assert_eq!(resends(&telemetry), [None, Some(1)]);
 }

@@ -37,7 +37,7 @@ use suite_tests::{
     backend::{Backend, Source},
     keys::OPT_INS,
     net::BoxError,
-    scene::SCOPE,
+    telemetry::SCOPE,
 };
 use tokio::net::TcpSocket;
 use tower::{Layer, ServiceExt, service_fn};
@@ -424,7 +424,7 @@ fn everywhere() -> impl Iterator<Item = (Backend, Ends)> {
 }
 
 #[test]
-fn no_secret_of_a_request_or_an_answer_is_told_or_sent_on() {
+fn secrets_of_requests_and_responses_are_not_recorded_or_forwarded() {
     for (backend, ends) in everywhere() {
         let told = exchange(backend, ends, |layer| layer);
         for (channel, bytes) in told.channels() {
@@ -437,7 +437,7 @@ fn no_secret_of_a_request_or_an_answer_is_told_or_sent_on() {
 }
 
 #[test]
-fn what_may_be_told_is_found_in_every_place_that_is_searched() {
+fn allowed_values_are_found_in_every_searched_output() {
     for (backend, ends) in everywhere() {
         let told = exchange(backend, ends, |layer| layer);
         let is_in = |bytes: &[u8], text| {
@@ -463,7 +463,7 @@ fn what_may_be_told_is_found_in_every_place_that_is_searched() {
 }
 
 #[test]
-fn the_text_of_an_error_is_told_to_those_who_ask_for_it() {
+fn error_messages_are_recorded_only_by_option() {
     for backend in Backend::ALL {
         for ends in [Ends::Failed, Ends::Torn] {
             let told = exchange(backend, ends, TraceLayer::exceptions);
@@ -485,7 +485,7 @@ fn the_text_of_an_error_is_told_to_those_who_ask_for_it() {
 }
 
 #[test]
-fn the_text_of_a_panic_is_told_to_nobody() {
+fn panic_messages_are_never_recorded() {
     for backend in Backend::ALL {
         let told = exchange(backend, Ends::Panicked, TraceLayer::exceptions);
         for (channel, bytes) in told.channels() {
@@ -495,7 +495,7 @@ fn the_text_of_a_panic_is_told_to_nobody() {
 }
 
 #[tokio::test]
-async fn the_url_in_an_error_of_a_connection_is_not_told() {
+async fn the_url_in_a_connection_error_is_not_recorded() {
     // Bound, and listened to by nobody: a connection is refused.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();

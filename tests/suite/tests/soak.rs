@@ -19,7 +19,7 @@ use http::{Method, Request};
 use metrics::with_local_recorder;
 use suite_tests::{
     in_process::{exchange, hello},
-    scene::sum,
+    telemetry::sum,
 };
 use tower::{Layer, service_fn};
 use tower_otel_core::Route;
@@ -76,7 +76,7 @@ fn soak(what: &str, layers: &[MetricsLayer], request: impl Fn(u32, &mut String) 
 
 #[test]
 #[ignore = "a measurement of a minute: cargo test --release -p suite-tests --test soak -- --ignored --nocapture --test-threads 1"]
-fn requests_without_a_scrape_take_no_memory() {
+fn memory_does_not_grow_without_a_scrape() {
     let routes = ["/a/{id}", "/b/{id}", "/c/{id}", "/d/{id}"];
     let route = move |request: &dyn tower_otel_core::RequestHead| {
         let at = usize::from(*request.target().path.as_bytes().get(1)?) - usize::from(b'a');
@@ -93,7 +93,7 @@ fn requests_without_a_scrape_take_no_memory() {
 
 #[test]
 #[ignore = "a measurement of a minute: cargo test --release -p suite-tests --test soak -- --ignored --nocapture --test-threads 1"]
-fn requests_of_an_attacker_take_no_memory() {
+fn memory_does_not_grow_with_labels_chosen_by_an_attacker() {
     // Somebody takes the path for a route, says the address, and labels by a header besides.
     let path = |request: &dyn tower_otel_core::RequestHead| {
         Some(Route::from(request.target().path.to_owned()))

@@ -23,9 +23,9 @@ use opentelemetry::{
 };
 use suite_tests::{
     backend::Backend,
-    scene::{Scene, attribute, within},
-    server::{Server, app, raw, traceparent},
-    table::{Absent, Int, List, Str, says},
+    server::{Server, app, send_raw, traceparent},
+    table::{Absent, Int, List, Str, assert_span_attributes},
+    telemetry::{TestTelemetry, attribute, with_timeout},
 };
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt, buffer::BufferLayer, service_fn};
 use tower_otel_propagate::PropagateLayer;
@@ -35,7 +35,7 @@ use tracing_subscriber::filter::{LevelFilter, filter_fn};
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const PARENT: &str = "b7ad6b7169203331";
 
-fn asking(path: &str) -> String {
+fn request_with_parent(path: &str) -> String {
     format!("GET {path} HTTP/1.1\ntraceparent: 00-{TRACE}-{PARENT}-01")
 }
 
@@ -43,13 +43,13 @@ fn asking(path: &str) -> String {
 
 #[tokio::test]
 async fn without_context_activation_a_span_has_its_parent_its_attributes_and_its_end() {
-    let scene = Scene::changed(|layer| layer.with_context_activation(false));
+    let telemetry = TestTelemetry::with_tracing_layer(|layer| layer.with_context_activation(false));
     let layer = TraceLayer::server();
-    let server = Server::of(Backend::Tracing, scene, layer, app()).await;
-    let span = server.span_of(&asking("/users/7?a=b")).await;
+    let server = Server::with_router(Backend::Tracing, telemetry, layer, app()).await;
+    let span = server.span_of(&request_with_parent("/users/7?a=b")).await;
     assert_eq!(span.name, "GET /users/{id}");
     assert_eq!(span.parent_span_id, SpanId::from_hex(PARENT).unwrap());
-    says(
+    assert_span_attributes(
         &span,
         &[
             ("http.route", Str("/users/{id}")),
@@ -57,33 +57,34 @@ async fn without_context_activation_a_span_has_its_parent_its_attributes_and_its
             ("http.response.status_code", Int(200)),
         ],
     );
-    let span = server.span_of(&asking("/status/503")).await;
+    let span = server.span_of(&request_with_parent("/status/503")).await;
     assert_eq!(span.status, Status::error(""));
-    says(&span, &[("error.type", Str("503"))]);
+    assert_span_attributes(&span, &[("error.type", Str("503"))]);
 }
 
 #[tokio::test]
-async fn without_context_activation_the_parent_is_propagated_and_not_the_span() {
-    let scene = Scene::changed(|layer| layer.with_context_activation(false));
+async fn without_context_activation_the_parent_is_propagated_instead_of_the_span() {
+    let telemetry = TestTelemetry::with_tracing_layer(|layer| layer.with_context_activation(false));
     let layer = TraceLayer::server();
-    let server = Server::of(Backend::Tracing, scene, layer, app()).await;
-    let (head, _open) = raw(server.address, &asking("/context")).await;
+    let server = Server::with_router(Backend::Tracing, telemetry, layer, app()).await;
+    let (head, _open) = send_raw(server.address, &request_with_parent("/context")).await;
     let arrived = format!("00-{TRACE}-{PARENT}-01");
     assert_eq!(traceparent(&head), Some(arrived.as_str()));
-    server.span().await;
+    server.next_span().await;
 }
 
 #[tokio::test]
-async fn without_context_activation_what_no_field_can_say_is_left_out() {
+async fn without_context_activation_captured_headers_are_omitted() {
     let headers = || [HeaderName::from_static("x-tenant")];
     for (activation, told) in [(true, List(&["acme"])), (false, Absent)] {
-        let scene = Scene::changed(|layer| layer.with_context_activation(activation));
+        let telemetry =
+            TestTelemetry::with_tracing_layer(|layer| layer.with_context_activation(activation));
         let layer = TraceLayer::server().capture_request_headers(headers());
-        let server = Server::of(Backend::Tracing, scene, layer, app()).await;
+        let server = Server::with_router(Backend::Tracing, telemetry, layer, app()).await;
         let span = server
             .span_of("GET /users/7 HTTP/1.1\nX-Tenant: acme")
             .await;
-        says(&span, &[("http.request.header.x-tenant", told)]);
+        assert_span_attributes(&span, &[("http.request.header.x-tenant", told)]);
     }
 }
 
@@ -96,18 +97,18 @@ async fn complaining() -> &'static str {
 }
 
 #[tokio::test]
-async fn an_error_that_a_handler_logs_fails_the_span_that_tracing_opentelemetry_exports() {
-    let scene = Scene::new();
+async fn an_error_event_of_a_handler_sets_the_span_status_with_tracing_opentelemetry() {
+    let telemetry = TestTelemetry::new();
     let router = Router::new()
         .route("/", get(complaining))
         .layer(TraceLayer::server());
     let address = suite_tests::net::serve(router).await;
-    let (head, _open) = raw(address, "GET / HTTP/1.1").await;
+    let (head, _open) = send_raw(address, "GET / HTTP/1.1").await;
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
-    scene
-        .until("the span ends", |scene| !scene.spans().is_empty())
+    telemetry
+        .wait_until("the span ends", |telemetry| !telemetry.spans().is_empty())
         .await;
-    let spans = scene.spans();
+    let spans = telemetry.spans();
     let [span] = spans.as_slice() else {
         panic!("one span, not {spans:#?}");
     };
@@ -116,18 +117,18 @@ async fn an_error_that_a_handler_logs_fails_the_span_that_tracing_opentelemetry_
 }
 
 #[tokio::test]
-async fn an_error_that_a_handler_logs_fails_no_span_where_events_are_kept_away() {
+async fn an_error_event_of_a_handler_does_not_set_the_span_status_if_events_are_filtered() {
     for backend in Backend::ALL {
         // As the documentation says; direct spans need nothing of it.
-        let scene = match backend {
-            Backend::Tracing => Scene::with(
+        let telemetry = match backend {
+            Backend::Tracing => TestTelemetry::with_sampler_and_filter(
                 opentelemetry_sdk::trace::Sampler::AlwaysOn,
                 filter_fn(|metadata| metadata.is_span() && metadata.level() <= &LevelFilter::INFO),
             ),
-            Backend::Tracer | Backend::Recorder => Scene::new(),
+            Backend::Tracer | Backend::Recorder => TestTelemetry::new(),
         };
         let router = Router::new().route("/", get(complaining));
-        let server = Server::of(backend, scene, TraceLayer::server(), router).await;
+        let server = Server::with_router(backend, telemetry, TraceLayer::server(), router).await;
         let span = server.span_of("GET / HTTP/1.1").await;
         assert_eq!(span.status, Status::Unset);
         assert_eq!(attribute(&span, "error.type"), None);
@@ -176,15 +177,15 @@ where
     S: Service<Request<Empty<Bytes>>, Response = Response<B>, Error: std::fmt::Debug>,
     B: http_body::Body<Error: std::fmt::Debug>,
 {
-    let answer = within("an answer", client.oneshot(Request::default())).await;
+    let answer = with_timeout("an answer", client.oneshot(Request::default())).await;
     let (head, body) = answer.unwrap().into_parts();
     body.collect().await.unwrap();
     let line = head.headers.get("traceparent")?;
     Some(line.to_str().unwrap().to_owned())
 }
 
-fn only(scene: &Scene) -> (SpanId, String) {
-    let spans = scene.spans();
+fn only(telemetry: &TestTelemetry) -> (SpanId, String) {
+    let spans = telemetry.spans();
     let [span] = spans.as_slice() else {
         panic!("one span, not {spans:#?}");
     };
@@ -194,15 +195,15 @@ fn only(scene: &Scene) -> (SpanId, String) {
 }
 
 #[tokio::test]
-async fn what_is_inside_of_a_buffer_is_polled_in_the_context_of_the_span_outside() {
+async fn a_service_inside_a_buffer_is_polled_in_the_context_of_the_outer_span() {
     for backend in Backend::ALL {
-        let (scene, seen) = (Scene::new(), Current::default());
+        let (telemetry, seen) = (TestTelemetry::new(), Current::default());
         let client = ServiceBuilder::new()
-            .layer(backend.layer(scene.source(), TraceLayer::client()))
+            .layer(backend.layer(telemetry.source(), TraceLayer::client()))
             .layer(BufferLayer::new(4))
             .service(noting(&seen));
         sent(client).await;
-        let (id, _) = only(&scene);
+        let (id, _) = only(&telemetry);
         let called = match backend {
             // The buffer enters the `tracing` span of its caller by itself.
             Backend::Tracing => id,
@@ -213,38 +214,38 @@ async fn what_is_inside_of_a_buffer_is_polled_in_the_context_of_the_span_outside
 }
 
 #[tokio::test]
-async fn a_buffer_inside_of_the_layers_does_no_harm() {
+async fn a_buffer_inside_the_layers_does_not_change_the_traceparent() {
     for backend in Backend::ALL {
-        let scene = Scene::new();
+        let telemetry = TestTelemetry::new();
         let client = ServiceBuilder::new()
-            .layer(backend.layer(scene.source(), TraceLayer::client()))
+            .layer(backend.layer(telemetry.source(), TraceLayer::client()))
             .layer(PropagateLayer::new())
             .layer(BufferLayer::new(4))
             .service(noting(&Current::default()));
         let traceparent = sent(client).await;
-        let (_, own) = only(&scene);
+        let (_, own) = only(&telemetry);
         assert_eq!(traceparent, Some(own));
     }
 }
 
 #[tokio::test]
-async fn a_buffer_between_the_layers_costs_the_header_of_a_direct_span() {
+async fn a_buffer_between_the_layers_drops_the_traceparent_of_a_direct_span() {
     for backend in Backend::ALL {
-        let scene = Scene::new();
+        let telemetry = TestTelemetry::new();
         let client = ServiceBuilder::new()
-            .layer(backend.layer(scene.source(), TraceLayer::client()))
+            .layer(backend.layer(telemetry.source(), TraceLayer::client()))
             .layer(BufferLayer::new(4))
             .layer(PropagateLayer::new())
             .service(noting(&Current::default()));
         let traceparent = sent(client).await;
-        let (_, own) = only(&scene);
+        let (_, own) = only(&telemetry);
         let expected = (backend == Backend::Tracing).then_some(own);
         assert_eq!(traceparent, expected);
     }
 }
 
 #[tokio::test]
-async fn a_buffer_outside_of_the_layers_hides_the_caller_from_them() {
+async fn a_buffer_around_the_layers_hides_the_parent_span() {
     let parent = SpanContext::new(
         TraceId::from_hex(TRACE).unwrap(),
         SpanId::from_hex(PARENT).unwrap(),
@@ -254,14 +255,14 @@ async fn a_buffer_outside_of_the_layers_hides_the_caller_from_them() {
     );
     for backend in Backend::ALL {
         for (hidden, expected) in [(false, parent.span_id()), (true, SpanId::INVALID)] {
-            let scene = Scene::new();
+            let telemetry = TestTelemetry::new();
             let client = ServiceBuilder::new()
                 .option_layer(hidden.then(|| BufferLayer::new(4)))
-                .layer(backend.layer(scene.source(), TraceLayer::client()))
+                .layer(backend.layer(telemetry.source(), TraceLayer::client()))
                 .service(noting(&Current::default()));
             let current = Context::new().with_remote_span_context(parent.clone());
             sent(client).with_context(current).await;
-            assert_eq!(scene.spans()[0].parent_span_id, expected);
+            assert_eq!(telemetry.spans()[0].parent_span_id, expected);
         }
     }
 }

@@ -11,8 +11,8 @@ use opentelemetry_sdk::trace::SpanData;
 use proptest::prelude::*;
 use suite_tests::{
     backend::Backend,
-    keys::{OPT_INS, audit, known_keys},
-    scene::Scene,
+    keys::{OPT_INS, assert_valid_span, known_keys},
+    telemetry::TestTelemetry,
 };
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_otel_core::{PeerAddr, RequestHead, Route};
@@ -70,16 +70,16 @@ fn told(layer: &TraceLayer, request: &Request<Full<Bytes>>, status: StatusCode) 
         .unwrap();
     let mut spans = Vec::new();
     for backend in Backend::ALL {
-        let scene = Scene::new();
+        let telemetry = TestTelemetry::new();
         let (layer, request) = (layer.clone(), request.clone());
         let service = backend
-            .layer(scene.source(), layer)
+            .layer(telemetry.source(), layer)
             .layer(service_fn(answer));
         runtime.block_on(served(service, request));
-        let ended = scene.spans();
+        let ended = telemetry.spans();
         assert_eq!(ended.len(), 1, "one exchange is one span");
         for span in &ended {
-            audit(span, backend);
+            assert_valid_span(span, backend);
         }
         spans.extend(ended);
     }
@@ -287,7 +287,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
 
     #[test]
-    fn whatever_a_server_is_asked_no_secret_is_told_and_names_are_few(
+    fn server_spans_of_any_request_have_no_secret_and_a_bounded_name(
         request in request(),
         proxies in proxies(),
         status in 100_u16..=999,
@@ -299,7 +299,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_a_client_asks_no_secret_is_told_and_names_are_few(
+    fn client_spans_of_any_request_have_no_secret_and_a_bounded_name(
         request in request(),
         status in 100_u16..=999,
     ) {

@@ -25,26 +25,26 @@ pub type OtelLayer = tracing_opentelemetry::OpenTelemetryLayer<Registry, SdkTrac
 pub const SCOPE: &str = "a test";
 
 /// Everything recorded on this thread, which has to be the test's only one.
-pub struct Scene {
+pub struct TestTelemetry {
     spans: InMemorySpanExporter,
     source: Source,
-    installed: Installed,
+    installed: LocalTelemetry,
 }
 
 /// A subscriber and a recorder that belong to this thread, as long as this is held.
-pub struct Installed {
+pub struct LocalTelemetry {
     metrics: Metrics,
     _recorder: metrics::LocalRecorderGuard<'static>,
     _subscriber: tracing::subscriber::DefaultGuard,
 }
 
-impl Installed {
+impl LocalTelemetry {
     pub fn new(provider: SdkTracerProvider) -> Self {
         // The libraries below have spans of their own at lower levels.
-        Self::with(provider, |layer| layer, LevelFilter::INFO)
+        Self::install(provider, |layer| layer, LevelFilter::INFO)
     }
 
-    fn with(
+    fn install(
         provider: SdkTracerProvider,
         change: impl FnOnce(OtelLayer) -> OtelLayer,
         filter: impl Filter<Registry> + Send + Sync + 'static,
@@ -89,31 +89,31 @@ impl Metrics {
     }
 }
 
-impl Default for Scene {
+impl Default for TestTelemetry {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Scene {
+impl TestTelemetry {
     pub fn new() -> Self {
-        Self::with(Sampler::AlwaysOn, LevelFilter::INFO)
+        Self::with_sampler_and_filter(Sampler::AlwaysOn, LevelFilter::INFO)
     }
 
-    /// A scene of which only a part is seen: what a sampler drops or a filter of `tracing` hides.
-    pub fn with(
+    /// A telemetry of which only a part is seen: what a sampler drops or a filter of `tracing` hides.
+    pub fn with_sampler_and_filter(
         sampler: impl Into<Box<dyn ShouldSample>>,
         filter: impl Filter<Registry> + Send + Sync + 'static,
     ) -> Self {
-        Self::made(sampler, |layer| layer, filter)
+        Self::build(sampler, |layer| layer, filter)
     }
 
-    /// A scene with another tracing-opentelemetry than that of the documentation.
-    pub fn changed(change: impl FnOnce(OtelLayer) -> OtelLayer) -> Self {
-        Self::made(Sampler::AlwaysOn, change, LevelFilter::INFO)
+    /// A telemetry with another tracing-opentelemetry than that of the documentation.
+    pub fn with_tracing_layer(change: impl FnOnce(OtelLayer) -> OtelLayer) -> Self {
+        Self::build(Sampler::AlwaysOn, change, LevelFilter::INFO)
     }
 
-    fn made(
+    fn build(
         sampler: impl Into<Box<dyn ShouldSample>>,
         change: impl FnOnce(OtelLayer) -> OtelLayer,
         filter: impl Filter<Registry> + Send + Sync + 'static,
@@ -130,7 +130,7 @@ impl Scene {
             .build();
         Self {
             spans,
-            installed: Installed::with(provider.clone(), change, filter),
+            installed: LocalTelemetry::install(provider.clone(), change, filter),
             source: Source {
                 provider,
                 recorder: Arc::new(recorder.unwrap()),
@@ -179,13 +179,13 @@ impl Scene {
     }
 
     /// Waits until something is true, letting the other tasks of the thread go on.
-    pub async fn until(&self, what: &str, mut is: impl FnMut(&Self) -> bool) {
+    pub async fn wait_until(&self, what: &str, mut is: impl FnMut(&Self) -> bool) {
         let waiting = async {
             while !is(self) {
                 tokio::task::yield_now().await;
             }
         };
-        within(what, waiting).await;
+        with_timeout(what, waiting).await;
     }
 }
 
@@ -214,28 +214,28 @@ fn series<'a>(text: &'a str, metric: &'a str) -> impl Iterator<Item = (&'a str, 
 }
 
 /// A layer that counts by the conventions, beside one that does not.
-pub fn by_the_conventions(metrics: MetricsLayer) -> MetricsLayer {
+pub fn with_convention_names(metrics: MetricsLayer) -> MetricsLayer {
     metrics
         .names(Names::Conventions)
-        .rename(|name| format!("by_the_conventions_{name}"))
+        .rename(|name| format!("conventions_{name}"))
 }
 
-/// What [`by_the_conventions`] has counted says of its one exchange the error that its span says.
-pub fn counted_as(scene: &Scene, kind: &str, error: Option<&str>) {
-    let counted = format!("by_the_conventions_http_{kind}_request_duration_seconds_count");
-    let metrics = scene.metrics();
-    assert_eq!(scene.sum(&counted, &[]), 1.0, "{metrics}");
+/// What [`with_convention_names`] has counted says of its one exchange the error that its span says.
+pub fn assert_metrics_error_type(telemetry: &TestTelemetry, kind: &str, error: Option<&str>) {
+    let counted = format!("conventions_http_{kind}_request_duration_seconds_count");
+    let metrics = telemetry.metrics();
+    assert_eq!(telemetry.sum(&counted, &[]), 1.0, "{metrics}");
     match error {
         Some(error) => {
             let labels = [("error_type", error)];
-            assert_eq!(scene.sum(&counted, &labels), 1.0, "{metrics}");
+            assert_eq!(telemetry.sum(&counted, &labels), 1.0, "{metrics}");
         }
         None => assert!(!metrics.contains("error_type"), "{metrics}"),
     }
 }
 
 /// Something that has to happen, and soon.
-pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+pub async fn with_timeout<T>(what: &str, future: impl Future<Output = T>) -> T {
     match tokio::time::timeout(Duration::from_secs(20), future).await {
         Ok(output) => output,
         Err(_) => panic!("{what}: it did not happen"),
