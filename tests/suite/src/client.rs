@@ -1,4 +1,4 @@
-//! Clients that talk to loopback, whatever host their requests name.
+//! Clients that connect to loopback for any host.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -15,7 +15,7 @@ use tower::Service;
 
 use crate::net::Http;
 
-/// hyper-util's client with a resolver of its own: whatever the URL says, it talks to this address.
+/// Returns hyper-util's client, connecting to this address for any URL.
 pub fn hyper_client_to(
     http: Http,
     address: SocketAddr,
@@ -28,7 +28,7 @@ pub fn hyper_client_to(
         .build(connect)
 }
 
-/// The same of reqwest, for the host `api.example`.
+/// Returns a reqwest client that resolves `api.example` to this address.
 pub fn reqwest_client_to(http: Http, address: SocketAddr) -> reqwest::Client {
     let builder = reqwest::Client::builder()
         .no_proxy()
@@ -41,7 +41,7 @@ pub fn reqwest_client_to(http: Http, address: SocketAddr) -> reqwest::Client {
     .unwrap()
 }
 
-/// hyper's client on one connection, which does with a request what it is told.
+/// Returns hyper's client on one connection, which sends requests unchanged.
 pub async fn single_connection_client(
     address: SocketAddr,
 ) -> impl Service<
@@ -60,7 +60,7 @@ pub async fn single_connection_client(
     })
 }
 
-/// A request without a body, from `METHOD URL`.
+/// Returns a request without a body, from `METHOD URL`.
 pub fn request(line: &str) -> Request<Empty<Bytes>> {
     let (method, url) = line.split_once(' ').unwrap();
     Request::builder()

@@ -1,4 +1,4 @@
-//! gRPC calls between a tonic server and a channel, and what both ends tell of them.
+//! gRPC calls between a tonic server and a channel, and checks of their spans.
 
 use std::{collections::HashSet, net::SocketAddr};
 
@@ -27,7 +27,7 @@ use crate::{
 
 pub type Client = Grpc<BoxService<Request<Body>, Response<Body>, BoxError>>;
 
-/// What one end has to tell: the status and `error.type`.
+/// The expected status and `error.type` of a span.
 pub type ExpectedStatus = (&'static str, Option<&'static str>);
 
 pub const OK: ExpectedStatus = ("OK", None);
@@ -39,7 +39,7 @@ pub async fn listen() -> (SocketAddr, TcpListenerStream) {
     (address, TcpListenerStream::new(listener))
 }
 
-/// A tonic server behind a layer.
+/// Starts a tonic server behind a layer.
 pub async fn server(telemetry: &TestTelemetry, backend: Backend, layer: TraceLayer) -> SocketAddr {
     serve_service(telemetry, backend, layer, CartService::default()).await
 }
@@ -60,7 +60,7 @@ pub async fn serve_service(
     address
 }
 
-/// A channel behind the layers.
+/// Returns a channel behind the layers.
 pub fn client(
     telemetry: &TestTelemetry,
     backend: Backend,
@@ -94,7 +94,7 @@ pub async fn unary(
     Ok(response.into_inner())
 }
 
-/// The spans of both ends, which have to be one trace.
+/// Returns the server and the client span. Checks that they form one trace.
 pub async fn server_and_client_spans(
     telemetry: &TestTelemetry,
     backend: Backend,
@@ -145,7 +145,7 @@ pub fn assert_status(span: &SpanData, (status, error): ExpectedStatus) {
     assert_eq!(span.status, expected, "{kind:?} {status}");
 }
 
-/// Nothing of HTTP, and nothing twice.
+/// Checks that a span has the attributes of gRPC, none of HTTP and no duplicates.
 pub fn assert_grpc_attributes(span: &SpanData) {
     assert_eq!(text(span, "rpc.system.name").as_deref(), Some("grpc"));
     assert_eq!(attribute(span, "rpc.status_code"), None);

@@ -1,4 +1,4 @@
-//! A gRPC service by hand: messages are strings, and say what becomes of the call.
+//! A hand-written gRPC service. The message of a call, a string, selects its result.
 
 use std::{
     convert::Infallible,
@@ -20,7 +20,7 @@ use tonic::{
 };
 use tower::{Service, service_fn};
 
-/// The whole message, as it is.
+/// A codec whose messages are strings.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StringCodec;
 
@@ -61,13 +61,13 @@ impl Decoder for StringCodec {
 
 type ResponseStream = Pin<Box<dyn Stream<Item = Result<String, Status>> + Send>>;
 
-/// Every kind of method: `Unary`, `Server`, `Client` and `Bidi`.
+/// A service with every kind of method: `Unary`, `Server`, `Client` and `Bidi`.
 ///
-/// A message `ok` is answered, a number is the code of the answer, `stall` is never answered, and
-/// `panic` panics. A stream answers `a` before that.
+/// The message `ok` is echoed, a number is the status code of the response, `stall` has no response
+/// and `panic` panics. A stream sends `a` first.
 #[derive(Clone, Debug, Default)]
 pub struct CartService {
-    /// Told of each call that has reached the service.
+    /// Notified of each call that reaches the service.
     pub called: Arc<Notify>,
 }
 
@@ -88,8 +88,8 @@ async fn respond(message: &str) -> Result<String, Status> {
 
 fn stream_response(message: String) -> ResponseStream {
     let first = tokio_stream::once(Ok("a".to_owned()));
-    let rest = tokio_stream::once(message).then(|message| async move { respond(&message).await });
-    Box::pin(first.chain(rest))
+    let second = tokio_stream::once(message).then(|message| async move { respond(&message).await });
+    Box::pin(first.chain(second))
 }
 
 impl Service<Request<Body>> for CartService {
@@ -134,13 +134,13 @@ impl Service<Request<Body>> for CartService {
                     let bidi =
                         service_fn(|request: tonic::Request<Streaming<String>>| async move {
                             let each = request.into_inner();
-                            let answers =
+                            let responses =
                                 each.then(|message| async move { respond(&message?).await });
-                            Ok(tonic::Response::new(Box::pin(answers) as ResponseStream))
+                            Ok(tonic::Response::new(Box::pin(responses) as ResponseStream))
                         });
                     grpc.streaming(bidi, request).await
                 }
-                // As code that tonic generates.
+                // Same as the code that tonic generates.
                 _ => Status::unimplemented("").into_http(),
             })
         })

@@ -1,5 +1,5 @@
-//! What the integration tests share: telemetry kept in memory, servers and clients on loopback, an
-//! OTLP receiver, and the table that the conventions are checked with.
+//! Helpers of the integration tests: in-memory telemetry, servers and clients on loopback, an OTLP
+//! receiver, and tables of expected attributes.
 
 #![allow(
     clippy::unwrap_used,
@@ -26,7 +26,7 @@ pub mod server;
 pub mod table;
 pub mod telemetry;
 
-/// The examples of the README compile.
+/// Compiles the examples of the README.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 pub struct Readme;

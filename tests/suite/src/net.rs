@@ -28,27 +28,27 @@ use tower::Service;
 
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Which HTTP is spoken.
+/// An HTTP version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Http {
     One,
     Two,
 }
 
-/// One thing a scripted body does.
+/// A step of a scripted body.
 #[derive(Debug)]
 pub enum Step {
     Data(&'static str),
     Trailers,
     Error,
-    /// Waits until the test goes on.
+    /// Waits for a signal of the test.
     WaitFor(oneshot::Receiver<()>),
-    /// Nothing more ever comes.
+    /// Is pending forever.
     Pending,
     Panic,
 }
 
-/// A body of unknown length that does what it is told.
+/// A body of unknown length that follows a list of steps.
 #[derive(Debug, Default)]
 pub struct ScriptedBody(std::collections::VecDeque<Step>);
 
@@ -90,7 +90,7 @@ impl Body for ScriptedBody {
     }
 }
 
-/// Serves one connection after another on a free port of loopback, until the test ends.
+/// Serves connections on a free port of loopback until the test ends.
 pub async fn serve<S, B>(service: S) -> SocketAddr
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>, Future: Send>
@@ -109,7 +109,7 @@ where
                 let builder = auto::Builder::new(TokioExecutor::new());
                 let connection =
                     builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-                // A connection may end as it likes: that is what the tests are about.
+                // Tests also end connections with errors.
                 let _ = connection.await;
             });
         }
@@ -117,7 +117,7 @@ where
     address
 }
 
-/// A server of one connection, which can be reset.
+/// A server of one connection that the test can reset.
 #[derive(Debug)]
 pub struct ResettableServer {
     address: SocketAddr,
@@ -137,7 +137,7 @@ impl ResettableServer {
         let address = listener.local_addr().unwrap();
         let task = tokio::spawn(async move {
             let (stream, _) = listener.accept().await.unwrap();
-            // Nobody comes in afterwards, and no unread byte decides how the connection ends.
+            // Refuse further connections. With zero linger the abort always resets the connection.
             drop(listener);
             stream.set_zero_linger().unwrap();
             let service = TowerToHyperService::new(service);
@@ -153,13 +153,13 @@ impl ResettableServer {
         self.address
     }
 
-    /// Resets the connection in the middle of whatever goes on there.
+    /// Resets the connection.
     pub fn reset(self) {
         self.task.abort();
     }
 }
 
-/// An address where nobody listens, and nobody else will as long as the socket is held.
+/// Returns an address that refuses connections while the socket is open.
 pub fn refusing_address() -> (TcpSocket, SocketAddr) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
@@ -167,7 +167,7 @@ pub fn refusing_address() -> (TcpSocket, SocketAddr) {
     (socket, address)
 }
 
-/// A client without telemetry, on one connection that the test can cut.
+/// A client without telemetry, on one connection that the test can close.
 pub struct ClientConnection {
     sender: Sender,
     connection: JoinHandle<()>,
@@ -216,7 +216,7 @@ impl ClientConnection {
         }
     }
 
-    /// Cuts the connection, as a client that is gone does.
+    /// Closes the connection, like a client that disconnects.
     pub fn close(self) {
         self.connection.abort();
     }
@@ -228,14 +228,14 @@ impl fmt::Debug for ClientConnection {
     }
 }
 
-/// hyper-util's pooled client.
+/// Returns hyper-util's pooled client.
 pub fn pooled_client(http: Http) -> Client<HttpConnector, Empty<Bytes>> {
     Client::builder(TokioExecutor::new())
         .http2_only(http == Http::Two)
         .build_http()
 }
 
-/// A service that never fails, for where hyper wants an error to be one.
+/// Converts an error that cannot occur.
 pub fn infallible(error: Infallible) -> BoxError {
     match error {}
 }

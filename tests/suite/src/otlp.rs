@@ -1,4 +1,4 @@
-//! An OTLP/gRPC receiver inside the test.
+//! An OTLP/gRPC receiver in the process of the test.
 
 use std::{
     net::SocketAddr,
@@ -24,7 +24,7 @@ use tonic::{Request, Response, Status, transport::Server};
 
 use crate::telemetry::with_timeout;
 
-/// Takes spans, and keeps them with the name of the service that sent them; and metrics.
+/// An OTLP receiver that stores spans with their service names, and metrics.
 #[derive(Clone, Debug)]
 pub struct Receiver {
     address: SocketAddr,
@@ -39,7 +39,7 @@ struct State {
 }
 
 impl Receiver {
-    /// Listens on a free port of loopback.
+    /// Starts the receiver on a free port of loopback.
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let receiver = Self {
@@ -57,18 +57,18 @@ impl Receiver {
         receiver
     }
 
-    /// The address for an exporter.
+    /// Returns the endpoint for an exporter.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Waits for so many spans, and returns them with the service names.
+    /// Waits for `count` spans and returns them with their service names.
     pub async fn spans(&self, count: usize) -> Vec<(String, Span)> {
         let arrived = self.spans_until(|spans| spans.len() >= count);
         with_timeout(&format!("{count} spans arrive"), arrived).await
     }
 
-    /// Waits, for as long as it takes, until what has arrived is so.
+    /// Waits without a timeout until the received spans satisfy the condition.
     pub async fn spans_until(
         &self,
         condition: impl Fn(&[(String, Span)]) -> bool,
@@ -83,7 +83,7 @@ impl Receiver {
         }
     }
 
-    /// What the last export of metrics brought.
+    /// Returns the metrics of the last export.
     pub fn metrics(&self) -> Vec<ScopeMetrics> {
         self.state.metrics.lock().unwrap().clone()
     }
@@ -118,7 +118,7 @@ impl TraceService for Receiver {
                 .and_then(|attribute| attribute.value?.value)
                 .map_or_else(String::new, |value| match value {
                     Value::StringValue(name) => name,
-                    other => panic!("a service name that is no string: {other:?}"),
+                    other => panic!("the service name is not a string: {other:?}"),
                 });
             for scope in resource.scope_spans {
                 spans.extend(scope.spans.into_iter().map(|span| (service.clone(), span)));
@@ -130,7 +130,7 @@ impl TraceService for Receiver {
     }
 }
 
-/// An attribute as it received over the wire.
+/// Returns an attribute of a received span.
 pub fn attribute(span: &Span, key: &str) -> Option<Value> {
     span.attributes
         .iter()

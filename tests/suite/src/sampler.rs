@@ -1,4 +1,4 @@
-//! What a sampler gets to see.
+//! A sampler that records its input.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,11 +8,11 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, ShouldSample};
 
-/// A sampler that takes everything, and remembers what it was shown.
+/// A sampler that samples every span and records its input.
 #[derive(Clone, Debug, Default)]
 pub struct RecordingSampler(Arc<Mutex<Vec<SamplerInput>>>);
 
-/// What a sampler decides by.
+/// The input of a sampling decision.
 #[derive(Clone, Debug)]
 pub struct SamplerInput {
     pub name: String,

@@ -1,4 +1,4 @@
-//! Servers on loopback: one whose spans are looked at, and the application that it serves.
+//! A server on loopback with recorded spans, and the application that it serves.
 
 use std::{cell::Cell, net::SocketAddr};
 
@@ -26,7 +26,7 @@ use crate::{
     telemetry::{TestTelemetry, with_timeout},
 };
 
-/// A server on loopback, whose spans are spans_returned one by one.
+/// A server on loopback, whose spans are read one by one.
 pub struct Server {
     pub telemetry: TestTelemetry,
     pub address: SocketAddr,
@@ -35,12 +35,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// [`app`] behind the layer.
+    /// Starts [`app`] behind the layer.
     pub async fn start(backend: Backend, layer: TraceLayer) -> Self {
         Self::with_router(backend, TestTelemetry::new(), layer, app()).await
     }
 
-    /// A router with the layer on its routes.
+    /// Starts a router with the layer on its routes.
     pub async fn with_router(
         backend: Backend,
         telemetry: TestTelemetry,
@@ -51,7 +51,7 @@ impl Server {
         Self::serve_router(backend, telemetry, router).await
     }
 
-    /// [`app`] behind the layer, on a server that tells both ends of its connections.
+    /// Starts [`app`] behind the layer, with the peer and local address in the request extensions.
     pub async fn with_connection_addresses(backend: Backend, layer: TraceLayer) -> Self {
         let telemetry = TestTelemetry::new();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -64,7 +64,7 @@ impl Server {
         Self::running_at(backend, telemetry, address)
     }
 
-    /// A router that has its layers already. It knows its peers, as axum does when it is told to.
+    /// Starts a router that already has its layers, with `ConnectInfo` of the peer.
     pub async fn serve_router(backend: Backend, telemetry: TestTelemetry, router: Router) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -73,7 +73,7 @@ impl Server {
         Self::running_at(backend, telemetry, address)
     }
 
-    /// A server that runs already.
+    /// Wraps a server that is already running.
     pub fn running_at(backend: Backend, telemetry: TestTelemetry, address: SocketAddr) -> Self {
         Self {
             telemetry,
@@ -83,25 +83,25 @@ impl Server {
         }
     }
 
-    /// Sends these lines as they are, and returns the head of the response.
+    /// Sends these lines unchanged and returns the head of the response.
     pub async fn send(&self, request: &str) -> String {
         let (head, _) = send_raw(self.address, request).await;
         head
     }
 
-    /// Sends these lines as they are, and returns the span of the exchange.
+    /// Sends these lines unchanged and returns the span of the exchange.
     pub async fn span_of(&self, request: &str) -> SpanData {
         let (_, _open) = send_raw(self.address, request).await;
         self.next_span().await
     }
 
-    /// The next span that ends.
+    /// Waits for the next span.
     pub async fn next_span(&self) -> SpanData {
         next_span(&self.telemetry, self.backend, &self.spans_returned).await
     }
 }
 
-/// Both ends of a connection.
+/// The peer and the local address of a connection.
 #[derive(Clone, Copy)]
 struct ConnectionAddresses(PeerAddr, LocalAddr);
 
@@ -122,7 +122,7 @@ impl ConnectionAddresses {
     }
 }
 
-/// Waits for a span that has not been spans_returned yet, and looks at it for what is true of all spans.
+/// Waits for the next span and checks it with [`assert_valid_span`].
 pub async fn next_span(
     telemetry: &TestTelemetry,
     backend: Backend,
@@ -133,13 +133,17 @@ pub async fn next_span(
         .wait_until("a span ends", |telemetry| telemetry.spans().len() > index)
         .await;
     let spans = telemetry.spans();
-    assert_eq!(spans.len(), index + 1, "one span for each, not {spans:#?}");
+    assert_eq!(
+        spans.len(),
+        index + 1,
+        "one span per request, not {spans:#?}"
+    );
     let span = spans.into_iter().nth(index).unwrap();
     assert_valid_span(&span, backend);
     span
 }
 
-/// Writes lines on a connection of its own; returns the head of the response, and the connection.
+/// Writes lines on a new connection. Returns the head of the response and the connection.
 pub async fn send_raw(address: SocketAddr, request: &str) -> (String, TcpStream) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("{}\r\n\r\n", request.replace('\n', "\r\n"));
@@ -153,11 +157,11 @@ pub async fn send_raw(address: SocketAddr, request: &str) -> (String, TcpStream)
             }
         }
     };
-    with_timeout("the head of a response comes", reading).await;
+    with_timeout("the head of the response", reading).await;
     (String::from_utf8_lossy(&head).into_owned(), stream)
 }
 
-/// A server with a bit of everything.
+/// An application with one route for each case of the tests.
 pub fn app() -> Router {
     Router::new()
         .route("/users/{id}", any(|| async { "a user" }))
@@ -171,14 +175,14 @@ pub fn app() -> Router {
         .route("/context", any(context))
 }
 
-/// Answers with the headers that a request made meanwhile would carry.
+/// Responds with the trace headers that an outgoing request would have.
 pub async fn context() -> HeaderMap {
     let mut headers = HeaderMap::new();
     tower_otel_propagate::inject(&Context::current(), &mut headers);
     headers
 }
 
-/// The `traceparent` in the head of a response from [`context`].
+/// Returns the `traceparent` in the head of a response from [`context`].
 pub fn traceparent(head: &str) -> Option<&str> {
     head.lines()
         .find_map(|line| line.strip_prefix("traceparent: "))

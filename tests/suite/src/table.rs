@@ -1,5 +1,4 @@
-//! The table that the conventions are checked with: a request, and what its span has to say. Every
-//! row is asked of every kind of spans.
+//! Tables of requests and the attributes that their spans must have, with every span backend.
 
 use std::{fmt::Display, net::SocketAddr};
 
@@ -19,7 +18,7 @@ use crate::{
     telemetry::TestTelemetry,
 };
 
-/// What a span has to say under a key.
+/// The expected value of an attribute.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Expected<'a> {
     Str(&'a str),
@@ -30,11 +29,11 @@ pub enum Expected<'a> {
 
 pub use Expected::{Absent, Int, List, Str};
 
-/// A key, and what has to be said under it.
+/// A key and its expected value.
 pub type Row<'a> = (&'a str, Expected<'a>);
 
 impl Backend {
-    /// A router with the layer on its routes.
+    /// Returns a router with the layer on its routes.
     pub fn layer_router(
         self,
         telemetry: &TestTelemetry,
@@ -44,7 +43,7 @@ impl Backend {
         router.layer(self.layer(telemetry.source(), layer))
     }
 
-    /// Serves a whole service behind the layer.
+    /// Serves a service behind the layer.
     pub async fn serve<S, B>(
         self,
         telemetry: &TestTelemetry,
@@ -76,7 +75,7 @@ impl Backend {
         read(client.oneshot(request).await?).await
     }
 
-    /// The same with reqwest.
+    /// Sends a request through the layer with reqwest and reads the response to its end.
     pub async fn send_reqwest(
         self,
         telemetry: &TestTelemetry,
@@ -94,7 +93,7 @@ impl Backend {
 
 async fn read<B: Body, E>(response: Response<B>) -> Result<StatusCode, E> {
     let status = response.status();
-    // A body may fail; that is for the span to tell.
+    // Tests check a failed body by its span.
     let _ = response
         .into_body()
         .collect()
@@ -103,29 +102,32 @@ async fn read<B: Body, E>(response: Response<B>) -> Result<StatusCode, E> {
     Ok(status)
 }
 
-/// Asks every row of a span, and says which one is wrong.
+/// Checks the attributes of a span.
 pub fn assert_span_attributes(span: &SpanData, rows: &[Row<'_>]) {
     assert_attributes(&span.attributes, rows);
 }
 
-/// Asks every row of attributes, wherever they were seen.
+/// Checks a list of attributes.
 pub fn assert_attributes(attributes: &[KeyValue], rows: &[Row<'_>]) {
     for (key, expected) in rows {
-        let told: Vec<&Value> = attributes
+        let values: Vec<&Value> = attributes
             .iter()
             .filter(|attribute| attribute.key.as_str() == *key)
             .map(|attribute| &attribute.value)
             .collect();
-        let is = match (told.as_slice(), expected) {
+        let matches = match (values.as_slice(), expected) {
             ([], Absent) => true,
-            ([Value::String(told)], Str(text)) => told.as_str() == *text,
-            ([Value::I64(told)], Int(number)) => told == number,
-            ([Value::Array(Array::String(told))], List(texts)) => told
+            ([Value::String(value)], Str(text)) => value.as_str() == *text,
+            ([Value::I64(value)], Int(number)) => value == number,
+            ([Value::Array(Array::String(value))], List(texts)) => value
                 .iter()
                 .map(|text| text.as_str())
                 .eq(texts.iter().copied()),
             _ => false,
         };
-        assert!(is, "{key}: {expected:?}, not {told:?}, in {attributes:#?}");
+        assert!(
+            matches,
+            "{key}: {expected:?}, not {values:?}, in {attributes:#?}"
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! Whatever bytes arrive, a server answers as it would without the layers, and the telemetry says
-//! what is right or nothing.
+//! Malformed requests: the server responds as without the layers, and the telemetry is correct or
+//! absent.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -24,7 +24,7 @@ use tower_otel_metrics::MetricsLayer;
 use tower_otel_semconv::TrustedProxies;
 use tower_otel_trace::TraceLayer;
 
-/// Says what arrived, so that a request the layers changed has another answer.
+/// Responds with the received request, so that a request changed by the layers has a different response.
 async fn echo(request: Request) -> String {
     let (parts, body) = request.into_parts();
     let mut headers = BTreeMap::<_, Vec<_>>::new();
@@ -46,12 +46,12 @@ fn peer() -> SocketAddr {
     ([192, 0, 2, 9], 4711).into()
 }
 
-/// Where the layers are placement.
+/// The placement of the layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Placement {
-    /// On the router, whose routes they see.
+    /// On the routes of the router.
     OnRoutes,
-    /// Around the router, on hyper.
+    /// Around the router.
     AroundRouter,
 }
 
@@ -65,13 +65,13 @@ async fn serve_layered(placement: Placement, spans: AnyTraceLayer) -> SocketAddr
     }
 }
 
-/// Every place, with every kind of spans.
+/// All placements with all span backends.
 fn placements_and_backends() -> impl Iterator<Item = (Placement, Backend)> {
     let placements = [Placement::OnRoutes, Placement::AroundRouter].into_iter();
     placements.flat_map(|placement| Backend::ALL.map(|backend| (placement, backend)))
 }
 
-/// The address would be left there by the server's connection.
+/// Adds the peer address, as a server does for its connections.
 fn with_peer_address<S, B>(
     service: S,
 ) -> impl Service<
@@ -94,23 +94,23 @@ where
     })
 }
 
-/// Writes bytes, and reads all that comes back, but for the date.
+/// Writes bytes and returns the response without its date.
 async fn send(to: SocketAddr, bytes: &[u8]) -> String {
-    let answered = async {
+    let response = async {
         let mut stream = TcpStream::connect(to).await.unwrap();
         stream.write_all(bytes).await.unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).await.unwrap();
-        answer
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).await.unwrap();
+        bytes
     };
     let shown = bytes.get(..200).unwrap_or(bytes).escape_ascii();
-    let answer = with_timeout(&format!("{shown} is answered"), answered).await;
-    let answer = String::from_utf8(answer).unwrap();
-    let lines = answer.split_inclusive("\r\n");
+    let response = with_timeout(&format!("the response to {shown}"), response).await;
+    let response = String::from_utf8(response).unwrap();
+    let lines = response.split_inclusive("\r\n");
     lines.filter(|line| !line.starts_with("date: ")).collect()
 }
 
-/// Some bytes, and what a span has to tell of them.
+/// The bytes of a request and the expected span.
 #[derive(Clone, Debug)]
 struct Case {
     bytes: Vec<u8>,
@@ -137,7 +137,7 @@ impl Case {
         }
     }
 
-    /// A good request line with headers that are not.
+    /// A valid request line with other headers.
     fn get(headers: &[&[u8]]) -> Self {
         Self::new("GET /things/7 HTTP/1.1", headers)
     }
@@ -151,7 +151,7 @@ impl Case {
         Self { parent, ..self }
     }
 
-    /// Behind proxies that are believed.
+    /// Trusts all proxies.
     fn trusts_proxies(self) -> Self {
         Self {
             trusts_proxies: true,
@@ -195,7 +195,7 @@ impl Case {
     }
 }
 
-/// Sends every case to a server without the layers and to those with them.
+/// Sends every case to a server without layers and to servers with them, and checks span and metrics.
 async fn assert_recorded(cases: Vec<Case>) {
     let plain = serve(router()).await;
     for case in cases {
@@ -244,7 +244,7 @@ async fn assert_recorded(cases: Vec<Case>) {
     }
 }
 
-/// What holds of every span of a server.
+/// Checks the rules for every server span.
 fn assert_valid_server_span(span: &SpanData, what: &str) {
     for attribute in &span.attributes {
         assert!(
@@ -306,13 +306,13 @@ fn trace_headers() -> Vec<Case> {
     let mut cases = vec![
         Case::get(&[PARENT]).child(),
         Case::get(&[PARENT, b"tracestate: a=1", b"tracestate: b@@c=2"]).child(),
-        // A newer version may say more.
+        // A later version may have more fields.
         Case::get(&[b"traceparent: cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more"])
             .child(),
-        // Two parents are none.
+        // A repeated traceparent is ignored.
         Case::get(&[PARENT, PARENT]),
     ];
-    for not_a_parent in [
+    for malformed in [
         &b""[..],
         b" ",
         b"00",
@@ -327,12 +327,12 @@ fn trace_headers() -> Vec<Case> {
         "ü".repeat(55).as_bytes(),
         long(b'0', 16_000).as_bytes(),
     ] {
-        cases.push(Case::get(&[&[b"traceparent: ", not_a_parent].concat()]));
+        cases.push(Case::get(&[&[b"traceparent: ", malformed].concat()]));
     }
     let full = vec!["tracestate: a=1"; 60];
     let full: Vec<_> = full.into_iter().map(str::as_bytes).collect();
     cases.push(Case::get(&[&[PARENT][..], &full].concat()).child());
-    for not_a_state in [
+    for malformed in [
         &b""[..],
         b"=",
         b",,,",
@@ -341,7 +341,7 @@ fn trace_headers() -> Vec<Case> {
         b"a=\xc3\xbc",
         long(b'a', 16_000).as_bytes(),
     ] {
-        let state = [b"tracestate: ", not_a_state].concat();
+        let state = [b"tracestate: ", malformed].concat();
         cases.push(Case::get(&[PARENT, &state]).child());
         cases.push(Case::get(&[&state]));
     }
@@ -363,7 +363,7 @@ fn hosts() -> Vec<Case> {
             .no_server()
             .attribute("network.protocol.version", "1.0"),
     ];
-    for broken in [
+    for malformed in [
         &b""[..],
         b":80",
         b"api example",
@@ -385,14 +385,14 @@ fn hosts() -> Vec<Case> {
         b"\xff\xff",
         long(b'a', 16_000).as_bytes(),
     ] {
-        cases.push(Case::get(&[&[b"Host: ", broken].concat()]).no_server());
+        cases.push(Case::get(&[&[b"Host: ", malformed].concat()]).no_server());
     }
     cases
 }
 
 fn methods() -> Vec<Case> {
     let mut cases = Vec::new();
-    let endless: &'static str = Box::leak(long(b'X', 4_000).into_boxed_str());
+    let long_method: &'static str = Box::leak(long(b'X', 4_000).into_boxed_str());
     for method in [
         "BREW",
         "get",
@@ -400,7 +400,7 @@ fn methods() -> Vec<Case> {
         "PROPFIND",
         "_OTHER",
         "!#$%&'*+-.^_`|~",
-        endless,
+        long_method,
     ] {
         cases.push(
             Case::new(&format!("{method} /things/7 HTTP/1.1"), &[])
@@ -440,7 +440,7 @@ fn targets() -> Vec<Case> {
             .named("GET")
             .attribute("url.path", deep),
         Case::new(&format!("GET /things/7?{wide} HTTP/1.1"), &[]).attribute("url.query", wide),
-        // The authority of the target is what counts, whatever `Host` says.
+        // The authority of the target takes precedence over `Host`.
         Case::new(
             "GET http://one.example:81/things/7?a=b HTTP/1.1",
             &[b"Host: two.example:82"],
@@ -470,7 +470,7 @@ fn targets() -> Vec<Case> {
             .named("CONNECT")
             .server("one.example", 443)
             .absent("url.path"),
-        // hyper takes any target without a slash for an authority.
+        // hyper parses any target without a slash as an authority.
         Case::new("GET things HTTP/1.1", &[])
             .named("GET")
             .server("things", None)
@@ -514,7 +514,7 @@ fn forwarded() -> Vec<Case> {
         .attribute("client.address", "203.0.113.7")
         .attribute("url.scheme", "https")
         .server("::1", 8443),
-        // Two families that disagree: neither is believed.
+        // Contradicting `Forwarded` and `X-Forwarded-*` headers are both ignored.
         Case::get(&[
             b"Forwarded: for=198.51.100.1;proto=https",
             b"X-Forwarded-For: 203.0.113.7",
@@ -528,7 +528,7 @@ fn forwarded() -> Vec<Case> {
         "Forwarded: for=203.0.113.7{}",
         ",for=203.0.113.7".repeat(999)
     );
-    for nonsense in [
+    for malformed in [
         &b"Forwarded: "[..],
         b"Forwarded: ;;;,,,",
         b"Forwarded: for=\"unterminated",
@@ -544,15 +544,15 @@ fn forwarded() -> Vec<Case> {
         &[b"X-Forwarded-Host: ", long(b'a', 16_000).as_bytes()].concat(),
         many.as_bytes(),
     ] {
-        let headers = [&b"Host: inner.example"[..], nonsense];
-        // Nobody is believed.
+        let headers = [&b"Host: inner.example"[..], malformed];
+        // No proxy is trusted.
         cases.push(
             Case::get(&headers)
                 .server("inner.example", None)
                 .attribute("client.address", peer_ip.clone())
                 .attribute("url.scheme", "http"),
         );
-        // Everybody is, and this one cannot be read.
+        // All proxies are trusted, but the header is malformed.
         cases.push(
             Case::get(&headers)
                 .trusts_proxies()
@@ -643,7 +643,7 @@ async fn requests_that_the_http_library_rejects_are_not_recorded() {
 async fn responses_are_unchanged_without_an_exporter() {
     let discarding = Source::discarding();
     let plain = serve(router()).await;
-    let topics = [
+    let groups = [
         trace_headers(),
         hosts(),
         methods(),
@@ -651,7 +651,7 @@ async fn responses_are_unchanged_without_an_exporter() {
         user_agents(),
         forwarded(),
     ];
-    for case in topics.into_iter().flatten() {
+    for case in groups.into_iter().flatten() {
         let expected = send(plain, &case.bytes).await;
         for (placement, backend) in placements_and_backends() {
             let layered = serve_layered(placement, backend.layer(&discarding, case.layer())).await;

@@ -1,5 +1,5 @@
-//! Every end of a client's exchange, over real sockets: told once by the span, the counter, the
-//! histogram and the gauge alike. The servers know nothing of the layers.
+//! All ends of a client exchange, over real sockets: span, counter, histogram and gauge record each
+//! exchange once and equally. The servers have no layers.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -50,11 +50,11 @@ type PooledClient = Client<HttpConnector, Empty<Bytes>>;
 type Layered<S> =
     Observed<Observed<Observed<Propagate<S>, MetricsLayer>, MetricsLayer>, AnyTraceLayer>;
 
-/// What has to be told about an exchange, once.
+/// The expected telemetry of an exchange.
 #[derive(Clone, Copy, Debug)]
 struct Expected {
     method: &'static str,
-    /// The label of the counter.
+    /// The `status` label of the counter.
     status: &'static str,
     /// The status code of the span.
     code: Option<i64>,
@@ -68,7 +68,7 @@ const COMPLETE: Expected = Expected {
     error: None,
 };
 
-/// No response, and a reason.
+/// Returns the expected telemetry of an exchange without a response.
 const fn without_response(status: &'static str, error: Option<&'static str>) -> Expected {
     Expected {
         status,
@@ -87,7 +87,7 @@ fn layered<S>(backend: Backend, telemetry: &TestTelemetry, client: S) -> Layered
         .service(client)
 }
 
-/// Lets `drive` use an instrumented client, and checks what was told of its one request to `to`.
+/// Runs `drive` with an instrumented client and checks the telemetry of its one request to `to`.
 async fn observed<S, C>(
     backend: Backend,
     inner: S,
@@ -101,11 +101,11 @@ where
     let telemetry = TestTelemetry::new();
     let url = url(to);
     let client = layered(backend, &telemetry, inner);
-    with_timeout("the client is done", drive(client, url.clone())).await;
+    with_timeout("the client finishes", drive(client, url.clone())).await;
     assert_recorded(&telemetry, to, &url, expected).await
 }
 
-/// The same for hyper-util's pooled client and a server that does what it is told.
+/// Runs `drive` with hyper-util's pooled client against a server with this handler, and checks the telemetry.
 async fn exchange<H, F, C>(
     setup: Setup,
     handle: H,
@@ -245,14 +245,14 @@ fn status(status: StatusCode) -> BoxedResponse {
     response
 }
 
-/// Reads a response to its end, and returns the text.
+/// Reads a response to its end and returns its text.
 async fn read(client: Layered<PooledClient>, url: String) -> String {
     let response = client.oneshot(get(&url)).await.unwrap();
     let bytes = response.into_body().collect().await.unwrap().to_bytes();
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// Over which protocol a request is sent, and through whom its span is told.
+/// The HTTP version of a request and the backend of its span.
 #[derive(Clone, Copy, Debug)]
 struct Setup {
     http: Http,
@@ -528,7 +528,7 @@ async fn a_body_that_the_server_fails_to_finish_is_an_error() {
     .await;
 }
 
-/// A handler that says when it has been called, and never answers.
+/// Returns a handler that signals its call and never responds.
 fn pending_handler(
     started_tx: oneshot::Sender<()>,
 ) -> impl Service<
@@ -546,7 +546,7 @@ fn pending_handler(
     })
 }
 
-/// A handler whose body begins, and fails when it is told to.
+/// Returns a handler whose body sends data, waits for a signal and fails.
 fn failing_body(
     failure: oneshot::Receiver<()>,
 ) -> impl FnMut(Request<Incoming>) -> std::future::Ready<Result<BoxedResponse, BoxError>> + Clone + Send
@@ -660,13 +660,13 @@ fn upgrade(headers: &mut http::HeaderMap) {
     headers.insert(header::UPGRADE, HeaderValue::from_static("hello"));
 }
 
-/// Where nobody is, for services that never send anything.
+/// An address for services that do not connect.
 const UNREACHABLE: SocketAddr = SocketAddr::new(
     std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)),
     8080,
 );
 
-/// Sends a request to a service that panics, and sees the panic come through.
+/// Sends a request to a service that panics, and checks that the panic continues.
 async fn panics<S>(client: Layered<S>, url: String)
 where
     S: Service<Request<Empty<Bytes>>, Response = BoxedResponse, Error = BoxError> + Send + 'static,
@@ -729,7 +729,7 @@ async fn the_server_receives_the_id_of_the_exported_span() {
     .await;
 }
 
-/// A server that notes the `traceparent` of every request.
+/// Starts a server that stores the `traceparent` of every request.
 async fn traceparent_server(seen: Arc<Mutex<Vec<String>>>) -> SocketAddr {
     serve(service_fn(move |request: Request<Incoming>| {
         let lines = request.headers().get_all("traceparent").iter();
@@ -745,12 +745,12 @@ fn traceparent(span: &SpanData) -> String {
     format!("00-{}-{}-01", context.trace_id(), context.span_id())
 }
 
-/// Tells once, however often it is polls to.
-fn send_once(tell: oneshot::Sender<()>) -> impl Fn() + Clone + Send + 'static {
-    let tell = Arc::new(Mutex::new(Some(tell)));
+/// Returns a function that sends the signal on its first call.
+fn send_once(signal: oneshot::Sender<()>) -> impl Fn() + Clone + Send + 'static {
+    let signal = Arc::new(Mutex::new(Some(signal)));
     move || {
-        if let Some(tell) = tell.lock().unwrap().take() {
-            let _ = tell.send(());
+        if let Some(signal) = signal.lock().unwrap().take() {
+            let _ = signal.send(());
         }
     }
 }
@@ -765,9 +765,9 @@ async fn a_client_error_keeps_its_type_and_its_sources() {
         .unwrap_err();
     for backend in Backend::ALL {
         let client = layered(backend, &telemetry, pooled_client(Http::One));
-        let answer: Result<_, hyper_util::client::legacy::Error> =
+        let response: Result<_, hyper_util::client::legacy::Error> =
             client.oneshot(get(&url(to))).await;
-        assert_eq!(format!("{:?}", answer.unwrap_err()), format!("{bare:?}"));
+        assert_eq!(format!("{:?}", response.unwrap_err()), format!("{bare:?}"));
     }
 }
 
@@ -795,7 +795,7 @@ async fn a_client_is_ready_when_the_inner_client_is_ready() {
     }
 }
 
-/// Ready when it is polls a second time.
+/// A service that is ready on the second poll.
 struct ReadyOnSecondPoll(bool);
 
 impl Service<Request<Empty<Bytes>>> for ReadyOnSecondPoll {

@@ -1,5 +1,5 @@
-//! The conventions for the spans of a client, row by row, over real sockets, with hyper-util's
-//! client and with reqwest, and through both backends.
+//! The attributes of client spans by the conventions, over real sockets, with hyper-util's client,
+//! reqwest and every span backend.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -49,7 +49,7 @@ use tower_otel_trace::{OptIn, TraceLayer};
 use tracing::Level;
 use tracing_subscriber::filter::{LevelFilter, filter_fn};
 
-/// A client, and the spans it tells.
+/// A client and its recorded spans.
 struct Client {
     backend: Backend,
     telemetry: TestTelemetry,
@@ -59,25 +59,25 @@ struct Client {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum With {
+enum HttpClient {
     Hyper(Http),
     Reqwest(Http),
 }
 
-const HYPER: [With; 2] = [With::Hyper(Http::One), With::Hyper(Http::Two)];
-const ALL: [With; 4] = [
-    With::Hyper(Http::One),
-    With::Hyper(Http::Two),
-    With::Reqwest(Http::One),
-    With::Reqwest(Http::Two),
+const HYPER: [HttpClient; 2] = [HttpClient::Hyper(Http::One), HttpClient::Hyper(Http::Two)];
+const ALL: [HttpClient; 4] = [
+    HttpClient::Hyper(Http::One),
+    HttpClient::Hyper(Http::Two),
+    HttpClient::Reqwest(Http::One),
+    HttpClient::Reqwest(Http::Two),
 ];
 
 impl Client {
     async fn new(backend: Backend, layer: TraceLayer) -> Self {
-        Self::of(backend, layer, TestTelemetry::new(), serve(app()).await)
+        Self::for_server(backend, layer, TestTelemetry::new(), serve(app()).await)
     }
 
-    fn of(
+    fn for_server(
         backend: Backend,
         layer: TraceLayer,
         telemetry: TestTelemetry,
@@ -92,24 +92,24 @@ impl Client {
         }
     }
 
-    /// Sends `METHOD URL`, whatever host it names, to the server.
-    async fn ask(&self, with: With, line: &str) -> Option<StatusCode> {
-        match with {
-            With::Hyper(http) => {
-                self.ask_with(hyper_client_to(http, self.server), request(line))
+    /// Sends `METHOD URL` to the server, for any host in the URL.
+    async fn send(&self, http_client: HttpClient, line: &str) -> Option<StatusCode> {
+        match http_client {
+            HttpClient::Hyper(http) => {
+                self.send_with(hyper_client_to(http, self.server), request(line))
                     .await
             }
-            With::Reqwest(http) => {
+            HttpClient::Reqwest(http) => {
                 let (method, url) = line.split_once(' ').unwrap();
                 let method = method.parse().unwrap();
                 let request = reqwest::Request::new(method, url.parse().unwrap());
-                self.fetch_with(reqwest_client_to(http, self.server), request)
+                self.send_reqwest_with(reqwest_client_to(http, self.server), request)
                     .await
             }
         }
     }
 
-    async fn ask_with<S, B>(&self, client: S, request: Request<Empty<Bytes>>) -> Option<StatusCode>
+    async fn send_with<S, B>(&self, client: S, request: Request<Empty<Bytes>>) -> Option<StatusCode>
     where
         S: Service<Request<Empty<Bytes>>, Response = Response<B>>,
         S::Error: std::fmt::Display + 'static,
@@ -122,7 +122,7 @@ impl Client {
             .ok()
     }
 
-    async fn fetch_with(
+    async fn send_reqwest_with(
         &self,
         client: reqwest::Client,
         request: reqwest::Request,
@@ -134,32 +134,36 @@ impl Client {
             .ok()
     }
 
-    async fn span(&self) -> SpanData {
+    async fn next_span(&self) -> SpanData {
         let span = next_span(&self.telemetry, self.backend, &self.spans_returned).await;
         assert_eq!(span.span_kind, SpanKind::Client);
         span
     }
 
-    async fn span_of(&self, with: With, line: &str) -> SpanData {
-        self.ask(with, line).await;
-        self.span().await
+    async fn span_of(&self, http_client: HttpClient, line: &str) -> SpanData {
+        self.send(http_client, line).await;
+        self.next_span().await
     }
 }
 
-/// Sends each request with these clients, and asks its span for the rows.
-async fn table(clients: &[With], layer: impl Fn() -> TraceLayer, cases: &[(&str, &[Row<'_>])]) {
+/// Sends each request with these clients and checks the attributes of its span.
+async fn table(
+    clients: &[HttpClient],
+    layer: impl Fn() -> TraceLayer,
+    cases: &[(&str, &[Row<'_>])],
+) {
     for backend in Backend::ALL {
         let client = Client::new(backend, layer()).await;
         for (line, rows) in cases {
-            for with in clients {
-                assert_span_attributes(&client.span_of(*with, line).await, rows);
+            for http_client in clients {
+                assert_span_attributes(&client.span_of(*http_client, line).await, rows);
             }
         }
     }
 }
 
-/// A port of loopback where nobody listens.
-async fn nobody() -> SocketAddr {
+/// Returns a loopback address that refuses connections.
+async fn refusing_server() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     listener.local_addr().unwrap()
 }
@@ -284,25 +288,25 @@ async fn server_address_comes_from_the_host_header_if_the_target_has_none() {
         for (host, address, port) in [
             ("api.example:8443", "api.example", Int(8443)),
             ("[::1]:5000", "::1", Int(5000)),
-            // There is no scheme, and so no port to be its default.
+            // Without a scheme there is no default port.
             ("api.example", "api.example", Absent),
         ] {
             let client = Client::new(backend, TraceLayer::client()).await;
             let mut request = request("GET /users/7");
             let headers = request.headers_mut();
             headers.insert(header::HOST, host.parse().unwrap());
-            // What speaks on one connection takes targets without a host.
+            // A client on one connection accepts targets without a host.
             let service = single_connection_client(client.server).await;
             assert_eq!(
-                client.ask_with(service, request).await,
+                client.send_with(service, request).await,
                 Some(StatusCode::OK)
             );
             assert_span_attributes(
-                &client.span().await,
+                &client.next_span().await,
                 &[
                     ("server.address", Str(address)),
                     ("server.port", port),
-                    // Half of a URL is none.
+                    // A URL without a host is not complete.
                     ("url.full", Absent),
                 ],
             );
@@ -375,11 +379,13 @@ async fn url_full_is_the_whole_url_without_credentials_and_secrets() {
 async fn url_full_is_the_url_before_redirects_that_reqwest_follows() {
     for backend in Backend::ALL {
         let client = Client::new(backend, TraceLayer::client()).await;
-        let with = With::Reqwest(Http::One);
-        let status = client.ask(with, "GET http://api.example/moved").await;
+        let http_client = HttpClient::Reqwest(Http::One);
+        let status = client
+            .send(http_client, "GET http://api.example/moved")
+            .await;
         assert_eq!(status, Some(StatusCode::OK));
         assert_span_attributes(
-            &client.span().await,
+            &client.next_span().await,
             &[
                 ("url.full", Str("http://api.example/moved")),
                 ("http.response.status_code", Int(200)),
@@ -416,23 +422,23 @@ async fn http_response_status_code_is_the_received_status() {
 async fn network_protocol_version_is_the_negotiated_one_and_absent_without_a_response() {
     let is = |version| [("network.protocol.version", Str(version))];
     let line = "GET http://api.example/users/7";
-    for (with, version) in [
-        (With::Hyper(Http::One), "1.1"),
-        (With::Hyper(Http::Two), "2"),
-        (With::Reqwest(Http::One), "1.1"),
-        (With::Reqwest(Http::Two), "2"),
+    for (http_client, version) in [
+        (HttpClient::Hyper(Http::One), "1.1"),
+        (HttpClient::Hyper(Http::Two), "2"),
+        (HttpClient::Reqwest(Http::One), "1.1"),
+        (HttpClient::Reqwest(Http::Two), "2"),
     ] {
-        table(&[with], TraceLayer::client, &[(line, &is(version))]).await;
+        table(&[http_client], TraceLayer::client, &[(line, &is(version))]).await;
     }
     for backend in Backend::ALL {
-        let client = Client::of(
+        let client = Client::for_server(
             backend,
             TraceLayer::client(),
             TestTelemetry::new(),
-            nobody().await,
+            refusing_server().await,
         );
-        for with in ALL {
-            let span = client.span_of(with, line).await;
+        for http_client in ALL {
+            let span = client.span_of(http_client, line).await;
             assert_span_attributes(&span, &[("network.protocol.version", Absent)]);
         }
     }
@@ -450,9 +456,10 @@ async fn network_protocol_version_is_that_of_the_response_not_of_the_request() {
             }),
         );
         let server = serve(old).await;
-        let client = Client::of(backend, TraceLayer::client(), TestTelemetry::new(), server);
-        for with in [With::Hyper(Http::One), With::Reqwest(Http::One)] {
-            let span = client.span_of(with, "GET http://api.example/").await;
+        let client =
+            Client::for_server(backend, TraceLayer::client(), TestTelemetry::new(), server);
+        for http_client in [HttpClient::Hyper(Http::One), HttpClient::Reqwest(Http::One)] {
+            let span = client.span_of(http_client, "GET http://api.example/").await;
             assert_span_attributes(&span, &[("network.protocol.version", Str("1.0"))]);
         }
     }
@@ -462,8 +469,10 @@ async fn network_protocol_version_is_that_of_the_response_not_of_the_request() {
 async fn network_peer_is_the_address_of_the_connection() {
     for backend in Backend::ALL {
         let client = Client::new(backend, TraceLayer::client()).await;
-        for with in ALL {
-            let span = client.span_of(with, "GET http://api.example/users/7").await;
+        for http_client in ALL {
+            let span = client
+                .span_of(http_client, "GET http://api.example/users/7")
+                .await;
             assert_span_attributes(
                 &span,
                 &[
@@ -486,8 +495,8 @@ async fn network_peer_comes_from_the_peer_addr_extension_of_the_response() {
             (Some("[2001:db8::1]:4711"), Str("2001:db8::1"), Int(4711)),
             (Some("[::ffff:192.0.2.1]:4711"), Str("192.0.2.1"), Int(4711)),
         ] {
-            // What speaks on one connection does not say where to.
-            let leaves =
+            // A client on one connection does not expose its peer.
+            let with_peer =
                 single_connection_client(client.server)
                     .await
                     .map_response(move |mut response| {
@@ -499,10 +508,10 @@ async fn network_peer_comes_from_the_peer_addr_extension_of_the_response() {
                         response
                     });
             client
-                .ask_with(leaves, request("GET http://api.example/users/7"))
+                .send_with(with_peer, request("GET http://api.example/users/7"))
                 .await;
             assert_span_attributes(
-                &client.span().await,
+                &client.next_span().await,
                 &[
                     ("network.peer.address", address),
                     ("network.peer.port", port),
@@ -512,11 +521,11 @@ async fn network_peer_comes_from_the_peer_addr_extension_of_the_response() {
     }
 }
 
-/// Sends a request again as long as the answer is a server's error.
+/// A policy that retries server errors.
 #[derive(Clone)]
-struct Again(u8);
+struct RetryServerErrors(u8);
 
-impl<B, E> Policy<Request<Empty<Bytes>>, Response<B>, E> for Again {
+impl<B, E> Policy<Request<Empty<Bytes>>, Response<B>, E> for RetryServerErrors {
     type Future = Ready<()>;
 
     fn retry(
@@ -534,18 +543,19 @@ impl<B, E> Policy<Request<Empty<Bytes>>, Response<B>, E> for Again {
     }
 }
 
-/// Answers 503, 503, 200, and keeps every `traceparent`.
-async fn third_time_lucky() -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
+/// Starts a server that responds 503, 503, 200 and stores every `traceparent`.
+async fn succeeds_on_third_request() -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
     let parents = Arc::new(Mutex::new(Vec::new()));
-    let came = Arc::clone(&parents);
+    let received = Arc::clone(&parents);
     let times = Arc::new(AtomicU16::new(0));
     let handler = move |request: Received| {
         let parent = request.headers().get("traceparent").cloned().unwrap();
-        came.lock()
+        received
+            .lock()
             .unwrap()
             .push(parent.to_str().unwrap().to_owned());
-        let lucky = times.fetch_add(1, Ordering::Relaxed) == 2;
-        ready(if lucky {
+        let third = times.fetch_add(1, Ordering::Relaxed) == 2;
+        ready(if third {
             StatusCode::OK
         } else {
             StatusCode::SERVICE_UNAVAILABLE
@@ -557,16 +567,16 @@ async fn third_time_lucky() -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
 #[tokio::test]
 async fn every_attempt_has_its_own_span_and_retries_have_a_resend_count() {
     for backend in Backend::ALL {
-        let (server, parents) = third_time_lucky().await;
+        let (server, parents) = succeeds_on_third_request().await;
         let telemetry = TestTelemetry::new();
-        let retry = RetryLayer::new(Again(5));
-        let wire = ServiceBuilder::new()
+        let retry = RetryLayer::new(RetryServerErrors(5));
+        let client_service = ServiceBuilder::new()
             .layer(PropagateLayer::new())
             .service(hyper_client_to(Http::One, server));
         let mut request = request("GET http://api.example/");
         request.extensions_mut().insert(Attempts::default());
         let layer = backend.layer(telemetry.source(), TraceLayer::client());
-        let client = retry.layer(layer.layer(wire));
+        let client = retry.layer(layer.layer(client_service));
         let status = client.oneshot(request).await.unwrap().status();
         assert_eq!(status, StatusCode::OK);
         telemetry
@@ -580,12 +590,12 @@ async fn every_attempt_has_its_own_span_and_retries_have_a_resend_count() {
             format!("00-{}-{}-01", context.trace_id(), context.span_id())
         });
         assert_eq!(*parents.lock().unwrap(), ids.collect::<Vec<_>>());
-        let told = [
+        let expected = [
             (503, Str("503"), Absent),
             (503, Str("503"), Int(1)),
             (200, Absent, Int(2)),
         ];
-        for (span, (code, error, resends)) in spans.iter().zip(told) {
+        for (span, (code, error, resends)) in spans.iter().zip(expected) {
             assert_eq!(span.name, "GET");
             assert_span_attributes(
                 span,
@@ -616,15 +626,15 @@ async fn http_request_resend_count_is_absent_without_the_attempts_extension() {
 async fn url_template_is_the_route_extension_and_part_of_the_span_name() {
     for backend in Backend::ALL {
         let client = Client::new(backend, TraceLayer::client()).await;
-        let wire = hyper_client_to(Http::One, client.server);
+        let client_service = hyper_client_to(Http::One, client.server);
         for (line, name) in [
             ("GET http://api.example/users/7", "GET /users/{id}"),
             ("PURGE http://api.example/users/7", "HTTP /users/{id}"),
         ] {
             let mut request = request(line);
             request.extensions_mut().insert(Route::from("/users/{id}"));
-            client.ask_with(wire.clone(), request).await;
-            let span = client.span().await;
+            client.send_with(client_service.clone(), request).await;
+            let span = client.next_span().await;
             assert_eq!(span.name, name);
             assert_span_attributes(
                 &span,
@@ -638,15 +648,15 @@ async fn url_template_is_the_route_extension_and_part_of_the_span_name() {
 async fn url_template_is_part_of_the_span_name_for_any_url_length() {
     for backend in Backend::ALL {
         let client = Client::new(backend, TraceLayer::client()).await;
-        let wire = hyper_client_to(Http::One, client.server);
+        let client_service = hyper_client_to(Http::One, client.server);
         for length in (0..400).step_by(25) {
             let mut request = request(&format!(
                 "GET http://api.example/users/{}",
                 "7".repeat(length)
             ));
             request.extensions_mut().insert(Route::from("/users/{id}"));
-            client.ask_with(wire.clone(), request).await;
-            let span = client.span().await;
+            client.send_with(client_service.clone(), request).await;
+            let span = client.next_span().await;
             assert_eq!(span.name, "GET /users/{id}", "{length}");
             assert_span_attributes(&span, &[("url.template", Str("/users/{id}"))]);
         }
@@ -661,11 +671,15 @@ async fn url_template_is_the_result_of_the_route_function() {
     };
     for backend in Backend::ALL {
         let client = Client::new(backend, TraceLayer::client().route(template)).await;
-        for with in ALL {
-            let span = client.span_of(with, "GET http://api.example/users/7").await;
+        for http_client in ALL {
+            let span = client
+                .span_of(http_client, "GET http://api.example/users/7")
+                .await;
             assert_eq!(span.name, "GET /users/{id}");
             assert_span_attributes(&span, &[("url.template", Str("/users/{id}"))]);
-            let span = client.span_of(with, "GET http://api.example/moved/7").await;
+            let span = client
+                .span_of(http_client, "GET http://api.example/moved/7")
+                .await;
             assert_eq!(span.name, "GET");
             assert_span_attributes(&span, &[("url.template", Absent)]);
         }
@@ -686,10 +700,10 @@ async fn headers_and_body_sizes_are_recorded_by_option() {
         headers.append(header::AUTHORIZATION, "Bearer s3cr3t".parse().unwrap());
         headers.append(header::CONTENT_LENGTH, "0".parse().unwrap());
         client
-            .ask_with(hyper_client_to(Http::One, client.server), request)
+            .send_with(hyper_client_to(Http::One, client.server), request)
             .await;
         assert_span_attributes(
-            &client.span().await,
+            &client.next_span().await,
             &[
                 ("http.request.header.accept", List(&["*/*", "text/plain"])),
                 ("http.request.header.authorization", List(&["REDACTED"])),
@@ -704,7 +718,7 @@ async fn headers_and_body_sizes_are_recorded_by_option() {
     }
 }
 
-/// Every option that brings an attribute.
+/// Returns a layer with every option that adds attributes.
 fn everything() -> TraceLayer {
     TraceLayer::client()
         .opt_in(OPT_INS)
@@ -721,9 +735,9 @@ async fn opt_in_attributes_are_absent_by_default() {
         let bot = "Googlebot/2.1".parse().unwrap();
         request.headers_mut().insert(header::USER_AGENT, bot);
         let http = hyper_client_to(Http::One, client.server);
-        client.ask_with(http, request).await;
+        client.send_with(http, request).await;
         assert_span_attributes(
-            &client.span().await,
+            &client.next_span().await,
             &[
                 ("url.scheme", Absent),
                 ("user_agent.original", Absent),
@@ -745,9 +759,9 @@ async fn url_scheme_is_the_scheme_of_the_url_by_option() {
         )],
     )
     .await;
-    // Here the server speaks no TLS, but the URL says what was asked for.
+    // The server has no TLS; the scheme comes from the URL.
     table(
-        &[With::Hyper(Http::One)],
+        &[HttpClient::Hyper(Http::One)],
         || TraceLayer::client().opt_in([OptIn::UrlScheme]),
         &[(
             "GET https://api.example/users/7",
@@ -759,21 +773,21 @@ async fn url_scheme_is_the_scheme_of_the_url_by_option() {
 
 #[tokio::test]
 async fn user_agent_original_and_synthetic_type_are_recorded_by_option() {
-    let asked = || TraceLayer::client().opt_in([OptIn::UserAgent, OptIn::UserAgentSynthetic]);
+    let layer = || TraceLayer::client().opt_in([OptIn::UserAgent, OptIn::UserAgentSynthetic]);
     for backend in Backend::ALL {
-        for (layer, original) in [
-            (asked(), Str("a Bingbot")),
-            // Personal data is left out by one switch; what is no person is none.
-            (asked().personal_data(false), Absent),
+        for (client_layer, original) in [
+            (layer(), Str("a Bingbot")),
+            // `personal_data(false)` omits the user agent. Its type is not personal data.
+            (layer().personal_data(false), Absent),
         ] {
-            let client = Client::new(backend, layer).await;
+            let client = Client::new(backend, client_layer).await;
             let mut request = request("GET http://api.example/users/7");
             let bot = "a Bingbot".parse().unwrap();
             request.headers_mut().insert(header::USER_AGENT, bot);
             let http = hyper_client_to(Http::One, client.server);
-            client.ask_with(http, request).await;
+            client.send_with(http, request).await;
             assert_span_attributes(
-                &client.span().await,
+                &client.next_span().await,
                 &[
                     ("user_agent.original", original),
                     ("user_agent.synthetic.type", Str("bot")),
@@ -785,15 +799,15 @@ async fn user_agent_original_and_synthetic_type_are_recorded_by_option() {
         ("user_agent.original", Absent),
         ("user_agent.synthetic.type", Absent),
     ];
-    table(&ALL, asked, &[("GET http://api.example/users/7", &absent)]).await;
+    table(&ALL, layer, &[("GET http://api.example/users/7", &absent)]).await;
 }
 
 #[tokio::test]
 async fn network_transport_is_tcp_by_option_if_the_peer_is_known() {
-    let asked = || TraceLayer::client().opt_in([OptIn::NetworkTransport]);
+    let layer = || TraceLayer::client().opt_in([OptIn::NetworkTransport]);
     table(
         &ALL,
-        asked,
+        layer,
         &[(
             "GET http://api.example/users/7",
             &[
@@ -804,14 +818,16 @@ async fn network_transport_is_tcp_by_option_if_the_peer_is_known() {
     )
     .await;
     for backend in Backend::ALL {
-        let client = Client::new(backend, asked()).await;
-        let quiet = single_connection_client(client.server).await;
-        client.ask_with(quiet, request("GET /users/7")).await;
+        let client = Client::new(backend, layer()).await;
+        let without_peer = single_connection_client(client.server).await;
+        client
+            .send_with(without_peer, request("GET /users/7"))
+            .await;
         let absent = [
             ("network.transport", Absent),
             ("network.peer.address", Absent),
         ];
-        assert_span_attributes(&client.span().await, &absent);
+        assert_span_attributes(&client.next_span().await, &absent);
     }
 }
 
@@ -823,13 +839,13 @@ async fn unsupported_and_server_only_attributes_are_absent_with_every_option() {
         &[(
             "GET http://api.example/users/7",
             &[
-                // The head on the wire is never seen by a layer.
+                // A layer does not see the encoded head.
                 ("http.request.size", Absent),
                 ("http.response.size", Absent),
-                // A body has no bound, and may hold secrets.
+                // Bodies are unbounded and can contain secrets.
                 ("http.request.body.content", Absent),
                 ("http.response.body.content", Absent),
-                // It is `http`, always.
+                // The protocol is always `http`.
                 ("network.protocol.name", Absent),
                 ("client.port", Absent),
                 ("network.local.address", Absent),
@@ -846,13 +862,13 @@ async fn unsupported_and_server_only_attributes_are_absent_with_every_option() {
 async fn the_span_name_is_the_method_without_the_path() {
     for backend in Backend::ALL {
         let client = Client::new(backend, TraceLayer::client()).await;
-        for with in ALL {
+        for http_client in ALL {
             for (line, name) in [
                 ("GET http://api.example/users/7", "GET"),
                 ("QUERY http://api.example/users/7", "QUERY"),
                 ("PURGE http://api.example/users/7", "HTTP"),
             ] {
-                assert_eq!(client.span_of(with, line).await.name, name);
+                assert_eq!(client.span_of(http_client, line).await.name, name);
             }
         }
     }
@@ -873,11 +889,11 @@ async fn the_span_status_is_error_from_400_up_and_never_ok_or_described() {
             (599, Some("599")),
             (600, Some("600")),
         ] {
-            for with in ALL {
+            for http_client in ALL {
                 let line = format!("GET http://api.example/status/{code}");
-                let span = client.span_of(with, &line).await;
+                let span = client.span_of(http_client, &line).await;
                 let status = error.map_or(Status::Unset, |_| Status::error(""));
-                assert_eq!(span.status, status, "{with:?} {code}");
+                assert_eq!(span.status, status, "{http_client:?} {code}");
                 assert_span_attributes(
                     &span,
                     &[
@@ -893,14 +909,16 @@ async fn the_span_status_is_error_from_400_up_and_never_ok_or_described() {
 #[tokio::test]
 async fn a_refused_connection_is_an_error_without_a_status_code() {
     for backend in Backend::ALL {
-        let client = Client::of(
+        let client = Client::for_server(
             backend,
             TraceLayer::client(),
             TestTelemetry::new(),
-            nobody().await,
+            refusing_server().await,
         );
-        for with in ALL {
-            let span = client.span_of(with, "GET http://api.example/users/7").await;
+        for http_client in ALL {
+            let span = client
+                .span_of(http_client, "GET http://api.example/users/7")
+                .await;
             assert_eq!(span.status, Status::error(""));
             assert_span_attributes(
                 &span,
@@ -924,9 +942,9 @@ async fn a_reqwest_timeout_has_error_type_timeout() {
         let mut request = reqwest::Request::new(http::Method::GET, url);
         *request.timeout_mut() = Some(Duration::from_millis(20));
         client
-            .fetch_with(reqwest_client_to(Http::One, client.server), request)
+            .send_reqwest_with(reqwest_client_to(Http::One, client.server), request)
             .await;
-        let span = client.span().await;
+        let span = client.next_span().await;
         assert_eq!(span.status, Status::error(""));
         assert_span_attributes(
             &span,
@@ -942,13 +960,13 @@ async fn a_reqwest_timeout_has_error_type_timeout() {
 async fn a_tower_timeout_inside_the_layer_has_error_type_timeout() {
     for backend in Backend::ALL {
         let client = Client::new(backend, TraceLayer::client()).await;
-        let hurried = ServiceBuilder::new()
+        let with_timeout_layer = ServiceBuilder::new()
             .timeout(Duration::from_millis(20))
             .service(hyper_client_to(Http::One, client.server));
         client
-            .ask_with(hurried, request("GET http://api.example/stall"))
+            .send_with(with_timeout_layer, request("GET http://api.example/stall"))
             .await;
-        let span = client.span().await;
+        let span = client.next_span().await;
         assert_eq!(span.status, Status::error(""));
         assert_span_attributes(
             &span,
@@ -964,23 +982,23 @@ async fn a_tower_timeout_inside_the_layer_has_error_type_timeout() {
 async fn a_failed_connection_has_error_type_connect() {
     for backend in Backend::ALL {
         let client = Client::new(backend, TraceLayer::client()).await;
-        // Without TLS neither client can have a connection here.
+        // Neither client is built with TLS.
         let url = "https://api.example/users/7";
-        let fetch = reqwest::Request::new(http::Method::GET, url.parse().unwrap());
+        let reqwest_request = reqwest::Request::new(http::Method::GET, url.parse().unwrap());
         client
-            .fetch_with(reqwest_client_to(Http::One, client.server), fetch)
+            .send_reqwest_with(reqwest_client_to(Http::One, client.server), reqwest_request)
             .await;
-        let told = [
+        let expected = [
             ("error.type", Str("connect")),
             ("http.response.status_code", Absent),
             ("server.port", Int(443)),
         ];
-        assert_span_attributes(&client.span().await, &told);
-        let ask = request(&format!("GET {url}"));
+        assert_span_attributes(&client.next_span().await, &expected);
+        let hyper_request = request(&format!("GET {url}"));
         client
-            .ask_with(suite_tests::net::pooled_client(Http::One), ask)
+            .send_with(suite_tests::net::pooled_client(Http::One), hyper_request)
             .await;
-        assert_span_attributes(&client.span().await, &told);
+        assert_span_attributes(&client.next_span().await, &expected);
     }
 }
 
@@ -988,8 +1006,13 @@ async fn a_failed_connection_has_error_type_connect() {
 async fn a_redirect_loop_has_error_type_redirect() {
     for backend in Backend::ALL {
         let client = Client::new(backend, TraceLayer::client()).await;
-        for with in [With::Reqwest(Http::One), With::Reqwest(Http::Two)] {
-            let span = client.span_of(with, "GET http://api.example/round").await;
+        for http_client in [
+            HttpClient::Reqwest(Http::One),
+            HttpClient::Reqwest(Http::Two),
+        ] {
+            let span = client
+                .span_of(http_client, "GET http://api.example/round")
+                .await;
             assert_eq!(span.status, Status::error(""));
             assert_span_attributes(
                 &span,
@@ -1011,15 +1034,16 @@ async fn a_connection_closed_before_the_response_has_error_type_connection_close
             loop {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 let mut head = [0; 1024];
-                // What was read is not left over, so that the end is in order and no reset.
+                // All received bytes are read, so that the connection is closed and not reset.
                 tokio::io::AsyncReadExt::read(&mut stream, &mut head)
                     .await
                     .unwrap();
             }
         });
-        let client = Client::of(backend, TraceLayer::client(), TestTelemetry::new(), server);
-        for with in [With::Hyper(Http::One), With::Reqwest(Http::One)] {
-            let span = client.span_of(with, "GET http://api.example/").await;
+        let client =
+            Client::for_server(backend, TraceLayer::client(), TestTelemetry::new(), server);
+        for http_client in [HttpClient::Hyper(Http::One), HttpClient::Reqwest(Http::One)] {
+            let span = client.span_of(http_client, "GET http://api.example/").await;
             assert_eq!(span.status, Status::error(""));
             assert_span_attributes(
                 &span,
@@ -1036,13 +1060,13 @@ async fn a_connection_closed_before_the_response_has_error_type_connection_close
 async fn a_request_that_its_caller_drops_is_not_an_error() {
     for backend in Backend::ALL {
         let client = Client::new(backend, TraceLayer::client()).await;
-        for with in ALL {
+        for http_client in ALL {
             tokio::select! {
                 biased;
-                _ = client.ask(with, "GET http://api.example/stall") => panic!("nobody answers"),
+                _ = client.send(http_client, "GET http://api.example/stall") => panic!("the request is not answered"),
                 () = tokio::task::yield_now() => {}
             }
-            let span = client.span().await;
+            let span = client.next_span().await;
             assert_eq!(span.status, Status::Unset);
             assert_span_attributes(
                 &span,
@@ -1073,9 +1097,10 @@ async fn a_truncated_response_has_an_error_type_and_a_status_code() {
                 stream.write_all(part).await.unwrap();
             }
         });
-        let client = Client::of(backend, TraceLayer::client(), TestTelemetry::new(), server);
-        for with in [With::Hyper(Http::One), With::Reqwest(Http::One)] {
-            let span = client.span_of(with, "GET http://api.example/").await;
+        let client =
+            Client::for_server(backend, TraceLayer::client(), TestTelemetry::new(), server);
+        for http_client in [HttpClient::Hyper(Http::One), HttpClient::Reqwest(Http::One)] {
+            let span = client.span_of(http_client, "GET http://api.example/").await;
             assert_eq!(span.status, Status::error(""));
             assert_span_attributes(
                 &span,
@@ -1096,9 +1121,9 @@ async fn samplers_get_the_name_and_the_attributes_known_at_the_start() {
         let sampler = RecordingSampler::default();
         let telemetry = TestTelemetry::with_sampler_and_filter(sampler.clone(), LevelFilter::INFO);
         let server = serve(app()).await;
-        let client = Client::of(backend, TraceLayer::client(), telemetry, server);
+        let client = Client::for_server(backend, TraceLayer::client(), telemetry, server);
         let line = "PURGE http://me:s3cr3t@api.example/users/7?sig=s3cr3t";
-        client.span_of(With::Hyper(Http::One), line).await;
+        client.span_of(HttpClient::Hyper(Http::One), line).await;
         let inputs = sampler.inputs();
         let [input] = inputs.as_slice() else {
             panic!("one decision, not {inputs:#?}");
@@ -1120,19 +1145,19 @@ async fn samplers_get_the_name_and_the_attributes_known_at_the_start() {
     }
 }
 
-/// The `traceparent` that a request carries on the wire.
-async fn carried(client: &Client) -> Option<String> {
+/// Sends a request and returns the `traceparent` that the server received.
+async fn sent_traceparent(client: &Client) -> Option<String> {
     let parent = Arc::new(Mutex::new(None));
-    let came = Arc::clone(&parent);
+    let received = Arc::clone(&parent);
     let handler = move |request: Received| {
         let header = request.headers().get("traceparent").cloned();
-        *came.lock().unwrap() = header.map(|header| header.to_str().unwrap().to_owned());
+        *received.lock().unwrap() = header.map(|header| header.to_str().unwrap().to_owned());
         ready(StatusCode::OK)
     };
     let server = serve(Router::new().fallback(any(handler))).await;
-    let wire = PropagateLayer::new().layer(hyper_client_to(Http::One, server));
+    let client_service = PropagateLayer::new().layer(hyper_client_to(Http::One, server));
     let status = client
-        .ask_with(wire, request("GET http://api.example/"))
+        .send_with(client_service, request("GET http://api.example/"))
         .await;
     assert_eq!(status, Some(StatusCode::OK));
     parent.lock().unwrap().take()
@@ -1142,8 +1167,8 @@ async fn carried(client: &Client) -> Option<String> {
 async fn the_server_receives_the_id_of_the_client_span() {
     for backend in Backend::ALL {
         let client = Client::new(backend, TraceLayer::client()).await;
-        let parent = carried(&client).await;
-        let span = client.span().await;
+        let parent = sent_traceparent(&client).await;
+        let span = client.next_span().await;
         let own = &span.span_context;
         let own = format!("00-{}-{}-01", own.trace_id(), own.span_id());
         assert_eq!(parent, Some(own));
@@ -1155,8 +1180,15 @@ async fn an_unsampled_span_is_propagated() {
     for backend in Backend::ALL {
         let telemetry =
             TestTelemetry::with_sampler_and_filter(Sampler::AlwaysOff, LevelFilter::INFO);
-        let client = Client::of(backend, TraceLayer::client(), telemetry, nobody().await);
-        let parent = carried(&client).await.expect("the context goes on");
+        let client = Client::for_server(
+            backend,
+            TraceLayer::client(),
+            telemetry,
+            refusing_server().await,
+        );
+        let parent = sent_traceparent(&client)
+            .await
+            .expect("a traceparent is sent");
         assert!(parent.ends_with("-00"), "{parent}");
         assert_eq!(client.telemetry.spans(), []);
     }
@@ -1171,7 +1203,7 @@ async fn a_filtered_request_propagates_its_parent() {
         true,
         TraceState::default(),
     );
-    let told = format!("00-{}-{}-01", parent.trace_id(), parent.span_id());
+    let expected = format!("00-{}-{}-01", parent.trace_id(), parent.span_id());
     let hidden = || {
         filter_fn(|metadata| {
             metadata.target() != "tower_otel_trace" && *metadata.level() <= Level::INFO
@@ -1179,17 +1211,17 @@ async fn a_filtered_request_propagates_its_parent() {
     };
     let by_layer = || TraceLayer::client().filter(Filter::new(|_| false));
     let by_tracing = || TestTelemetry::with_sampler_and_filter(Sampler::AlwaysOn, hidden());
-    // Each telemetry is set when it is its turn: a thread has one at a time.
+    // Each telemetry is created in its turn, because a thread has one subscriber at a time.
     let cases: [(Backend, TraceLayer, &dyn Fn() -> TestTelemetry); 3] = [
         (Backend::Tracing, by_layer(), &TestTelemetry::new),
         (Backend::Tracer, by_layer(), &TestTelemetry::new),
         (Backend::Tracing, TraceLayer::client(), &by_tracing),
     ];
     for (backend, layer, telemetry) in cases {
-        let client = Client::of(backend, layer, telemetry(), nobody().await);
+        let client = Client::for_server(backend, layer, telemetry(), refusing_server().await);
         let current = Context::new().with_remote_span_context(parent.clone());
-        let onwards = carried(&client).with_context(current).await;
-        assert_eq!(onwards.as_ref(), Some(&told), "{backend:?}");
+        let onwards = sent_traceparent(&client).with_context(current).await;
+        assert_eq!(onwards.as_ref(), Some(&expected), "{backend:?}");
         assert_eq!(client.telemetry.spans(), []);
     }
 }
@@ -1209,9 +1241,12 @@ async fn the_span_is_a_child_of_the_current_context() {
         parent.end();
         client.spans_returned.set(1);
         let current = Context::new().with_remote_span_context(context.clone());
-        let asking = client.ask(With::Hyper(Http::One), "GET http://api.example/users/7");
-        asking.with_context(current).await;
-        let span = client.span().await;
+        let sending = client.send(
+            HttpClient::Hyper(Http::One),
+            "GET http://api.example/users/7",
+        );
+        sending.with_context(current).await;
+        let span = client.next_span().await;
         assert_eq!(span.parent_span_id, context.span_id());
         assert_eq!(span.span_context.trace_id(), context.trace_id());
     }
@@ -1219,13 +1254,13 @@ async fn the_span_is_a_child_of_the_current_context() {
 
 #[tokio::test]
 async fn recorded_keys_are_exactly_those_of_the_conventions() {
-    let mut told = BTreeSet::new();
+    let mut recorded = BTreeSet::new();
     for backend in Backend::ALL {
         let client = Client::new(backend, everything()).await;
-        let with = With::Reqwest(Http::One);
+        let http_client = HttpClient::Reqwest(Http::One);
         let mut spans = vec![
             client
-                .span_of(with, "PURGE http://api.example/users/7")
+                .span_of(http_client, "PURGE http://api.example/users/7")
                 .await,
         ];
         let attempts = Attempts::default();
@@ -1240,25 +1275,26 @@ async fn recorded_keys_are_exactly_those_of_the_conventions() {
             request.extensions_mut().insert(attempts.clone());
             request.extensions_mut().insert(Route::from("/users/{id}"));
             client
-                .ask_with(hyper_client_to(Http::One, client.server), request)
+                .send_with(hyper_client_to(Http::One, client.server), request)
                 .await;
-            spans.push(client.span().await);
+            spans.push(client.next_span().await);
         }
         let attributes = spans.into_iter().flat_map(|span| span.attributes);
-        told.extend(attributes.map(|attribute| attribute.key.to_string()));
+        recorded.extend(attributes.map(|attribute| attribute.key.to_string()));
     }
-    let silent: Vec<_> = known_keys(&SpanKind::Client)
+    let missing: Vec<_> = known_keys(&SpanKind::Client)
         .iter()
-        .filter(|key| !told.contains(**key))
+        .filter(|key| !recorded.contains(**key))
         .collect();
-    assert_eq!(silent, NOT_RECORDED.iter().collect::<Vec<_>>());
+    assert_eq!(missing, NOT_RECORDED.iter().collect::<Vec<_>>());
 }
 
 #[tokio::test]
 async fn the_test_server_records_no_spans() {
     let telemetry = TestTelemetry::new();
     let server = serve(app()).await;
-    let (head, _open) = with_timeout("it answers", send_raw(server, "GET /users/7 HTTP/1.1")).await;
+    let (head, _open) =
+        with_timeout("the response", send_raw(server, "GET /users/7 HTTP/1.1")).await;
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
     assert_eq!(telemetry.spans(), []);
 }

@@ -1,5 +1,5 @@
-//! The conventions for the spans of gRPC calls, row by row, between a tonic server and a channel, for
-//! every kind of spans. How calls end is in `grpc.rs`.
+//! The attributes of gRPC spans by the conventions, with a tonic server and channel and every span
+//! backend. The ends of calls are tested in `grpc.rs`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -55,7 +55,7 @@ async fn unary_call(
     }
 }
 
-/// Asks the rows of both ends.
+/// Makes a unary call and checks the attributes of both spans.
 async fn table(layer: fn(TraceLayer) -> TraceLayer, message: &str, rows: [&[Row<'_>]; 2]) {
     for backend in Backend::ALL {
         let call = unary_call(backend, layer, message).await;
@@ -103,7 +103,7 @@ async fn an_unimplemented_method_is_other_on_the_server_and_its_span_is_named_gr
             ],
         );
         assert_eq!(server.name, "grpc");
-        // A client knows what it calls.
+        // The client records the method that it calls.
         assert_span_attributes(&client, &[("rpc.method", Str("shop.Cart/Nope"))]);
         assert_eq!(client.name, "shop.Cart/Nope");
     }
@@ -176,7 +176,7 @@ async fn network_peer_is_the_socket_address_on_servers_and_absent_on_clients() {
         assert_span_attributes(&call.server, &[("network.peer.address", Str("127.0.0.1"))]);
         let keys = keys(&call.server);
         assert!(keys.contains("network.peer.port"), "{keys:?}");
-        // A channel of tonic does not tell where it is connected to.
+        // A tonic channel does not expose the address of its connection.
         assert_span_attributes(
             &call.client,
             &[
@@ -225,7 +225,7 @@ async fn network_peer_of_a_client_comes_from_the_peer_addr_extension_of_the_resp
     }
 }
 
-/// Sends metadata, and returns what both ends tell of it.
+/// Makes a call with metadata and returns the spans of both ends.
 async fn with_metadata(backend: Backend, layer: fn(TraceLayer) -> TraceLayer) -> [SpanData; 2] {
     let telemetry = TestTelemetry::new();
     let address = server(&telemetry, backend, layer(TraceLayer::server().grpc())).await;
@@ -324,7 +324,7 @@ async fn recorded_keys_are_exactly_those_of_the_conventions() {
     let moved = |layer: TraceLayer| layer.grpc_status_attribute(StatusAttribute::RpcStatusCode);
     let mut seen = BTreeSet::new();
     for backend in Backend::ALL {
-        // Each span is looked at when it is taken, for keys that are not in the list.
+        // Unknown keys are found by `assert_valid_span`, which checks each span.
         for call in [
             unary_call(backend, everything, "ok").await,
             unary_call(backend, everything, "13").await,

@@ -1,5 +1,4 @@
-//! The conventions for the spans of a server, row by row, over real sockets and through both
-//! backends.
+//! The attributes of server spans by the conventions, over real sockets with every span backend.
 
 #![allow(
     clippy::unwrap_used,
@@ -47,7 +46,7 @@ use tracing_subscriber::{
     layer::SubscriberExt,
 };
 
-/// Sends each request as it is written, and asks its span for the rows.
+/// Sends each request unchanged and checks the attributes of its span.
 async fn table(layer: impl Fn() -> TraceLayer, cases: &[(&str, &[Row<'_>])]) {
     for backend in Backend::ALL {
         let server = Server::start(backend, layer()).await;
@@ -59,7 +58,7 @@ async fn table(layer: impl Fn() -> TraceLayer, cases: &[(&str, &[Row<'_>])]) {
     }
 }
 
-/// The same for names.
+/// Sends each request unchanged and checks the name of its span.
 async fn names(layer: impl Fn() -> TraceLayer, cases: &[(&str, &str)]) {
     for backend in Backend::ALL {
         let server = Server::start(backend, layer()).await;
@@ -69,21 +68,21 @@ async fn names(layer: impl Fn() -> TraceLayer, cases: &[(&str, &str)]) {
     }
 }
 
-/// The span of a request over HTTP/2.
+/// Sends a request over HTTP/2 and returns its span.
 async fn over_http2(server: &Server, uri: &str) -> SpanData {
     let mut connection = ClientConnection::connect(Http::Two, server.address).await;
     let request = http::Request::get(uri)
         .version(Version::HTTP_2)
         .body(Empty::new())
         .unwrap();
-    let response = with_timeout("a response comes", connection.send(request))
+    let response = with_timeout("the response", connection.send(request))
         .await
         .unwrap();
     response.into_body().collect().await.unwrap();
     server.next_span().await
 }
 
-/// Every option there is.
+/// Returns a layer with every option that adds attributes.
 fn everything() -> TraceLayer {
     TraceLayer::server()
         .opt_in(OPT_INS)
@@ -157,7 +156,7 @@ async fn url_path_is_the_path_without_the_query() {
                 &[("url.path", Str("/users/7"))],
             ),
             ("OPTIONS * HTTP/1.1", &[("url.path", Str("*"))]),
-            // There is no path in the target of a CONNECT, and so none in its span.
+            // The target of a CONNECT has no path.
             ("CONNECT far.example:443 HTTP/1.1", &[("url.path", Absent)]),
         ],
     )
@@ -234,7 +233,7 @@ async fn url_scheme_comes_from_a_trusted_proxy() {
         ],
     )
     .await;
-    // A proxy in front of a server that speaks TLS itself knows better.
+    // The scheme from a trusted proxy takes precedence over `https()`.
     table(
         || {
             TraceLayer::server()
@@ -289,7 +288,7 @@ async fn url_query_redacts_the_values_of_sensitive_keys() {
     table(
         TraceLayer::server,
         &[
-            // Keys are compared by case, and as a server decodes them.
+            // Keys are case-sensitive and compared after percent-decoding.
             ("GET /?SIG=open HTTP/1.1", &[("url.query", Str("SIG=open"))]),
             (
                 "GET /?s%69g=s3cr3t HTTP/1.1",
@@ -428,7 +427,7 @@ async fn server_address_comes_from_the_host_header() {
                 "GET / HTTP/1.1\nHost: ",
                 &[("server.address", Absent), ("server.port", Absent)],
             ),
-            // Either may be the one that another hop believed.
+            // With two `Host` headers it is unknown which one another hop used.
             (
                 "GET / HTTP/1.1\nHost: a.example\nHost: b.example",
                 &[("server.address", Absent), ("server.port", Absent)],
@@ -543,7 +542,7 @@ async fn client_address_is_the_first_untrusted_hop() {
             (rfc, &is("203.0.113.7")),
             (ipv6, &is("2001:db8::7")),
             ("GET / HTTP/1.1", &is("127.0.0.1")),
-            // Our own proxy hides it: nobody else is taken for the client.
+            // A trusted proxy hides the client, so the address is unknown.
             (
                 "GET / HTTP/1.1\nForwarded: for=_hidden",
                 &[("client.address", Absent)],
@@ -605,7 +604,7 @@ async fn network_peer_comes_from_the_peer_addr_extension_of_the_request() {
             ("[::ffff:192.0.2.1]:4711", "192.0.2.1", Int(4711)),
             ("192.0.2.1:0", "192.0.2.1", Absent),
         ] {
-            let leave = MapRequestLayer::new(move |mut request: Request| {
+            let insert_peer = MapRequestLayer::new(move |mut request: Request| {
                 let peer = PeerAddr(peer.parse().unwrap());
                 request.extensions_mut().insert(peer);
                 request
@@ -613,7 +612,7 @@ async fn network_peer_comes_from_the_peer_addr_extension_of_the_request() {
             let telemetry = TestTelemetry::new();
             let router = backend
                 .layer_router(&telemetry, TraceLayer::server(), app())
-                .layer(leave);
+                .layer(insert_peer);
             let server = Server::serve_router(backend, telemetry, router).await;
             assert_span_attributes(
                 &server.span_of("GET / HTTP/1.1").await,
@@ -716,7 +715,7 @@ async fn personal_data_false_omits_all_personal_data() {
         &[(forwarded, rows)],
     )
     .await;
-    // Neither who is trusted nor what else is asked for changes that.
+    // Trusted proxies and opt-in attributes do not change that.
     table(
         || {
             TraceLayer::server()
@@ -751,9 +750,9 @@ async fn opt_in_attributes_are_absent_by_default() {
 
 #[tokio::test]
 async fn client_port_is_the_port_of_the_client_address_by_option() {
-    let asked = || TraceLayer::server().opt_in([OptIn::ClientPort]);
+    let layer = || TraceLayer::server().opt_in([OptIn::ClientPort]);
     table(
-        || asked().trusted_proxies(TrustedProxies::all()),
+        || layer().trusted_proxies(TrustedProxies::all()),
         &[
             (
                 "GET / HTTP/1.1\nForwarded: for=\"192.0.2.1:4711\"",
@@ -773,7 +772,7 @@ async fn client_port_is_the_port_of_the_client_address_by_option() {
     )
     .await;
     for backend in Backend::ALL {
-        let server = Server::start(backend, asked()).await;
+        let server = Server::start(backend, layer()).await;
         let (_, stream) = send_raw(server.address, "GET / HTTP/1.1").await;
         let port = stream.local_addr().unwrap().port();
         assert_span_attributes(
@@ -789,14 +788,14 @@ async fn network_local_address_and_port_are_those_of_the_server_socket_by_option
         let layer = TraceLayer::server().opt_in([OptIn::NetworkLocal]);
         let server = Server::with_connection_addresses(backend, layer).await;
         let (_, stream) = send_raw(server.address, "GET / HTTP/1.1").await;
-        let there = stream.local_addr().unwrap().port();
+        let peer_port = stream.local_addr().unwrap().port();
         assert_span_attributes(
             &server.next_span().await,
             &[
                 ("network.local.address", Str("127.0.0.1")),
                 ("network.local.port", Int(server.address.port().into())),
                 ("network.peer.address", Str("127.0.0.1")),
-                ("network.peer.port", Int(there.into())),
+                ("network.peer.port", Int(peer_port.into())),
             ],
         );
     }
@@ -828,16 +827,16 @@ async fn network_local_address_is_absent_if_unknown() {
 
 #[tokio::test]
 async fn network_transport_is_tcp_by_option_if_the_peer_is_known() {
-    let asked = || TraceLayer::server().opt_in([OptIn::NetworkTransport]);
+    let layer = || TraceLayer::server().opt_in([OptIn::NetworkTransport]);
     for backend in Backend::ALL {
-        let server = Server::start(backend, asked()).await;
+        let server = Server::start(backend, layer()).await;
         let tcp = [("network.transport", Str("tcp"))];
         assert_span_attributes(&server.span_of("GET / HTTP/1.1").await, &tcp);
         assert_span_attributes(&over_http2(&server, "http://a/").await, &tcp);
 
-        // As on a Unix socket, whose peers have no addresses.
+        // Without a peer address, as on a Unix socket.
         let telemetry = TestTelemetry::new();
-        let address = backend.serve(&telemetry, asked(), app()).await;
+        let address = backend.serve(&telemetry, layer(), app()).await;
         let server = Server::running_at(backend, telemetry, address);
         let span = server.span_of("GET / HTTP/1.1").await;
         assert_span_attributes(&span, &[("network.transport", Absent)]);
@@ -876,10 +875,10 @@ async fn message_sizes_and_body_contents_are_absent_with_every_option() {
         &[(
             "POST /users/7 HTTP/1.1\nContent-Length: 4\n\nbody",
             &[
-                // The head on the connection is never seen by a layer.
+                // A layer does not see the encoded head.
                 ("http.request.size", Absent),
                 ("http.response.size", Absent),
-                // A body has no bound, and may hold secrets.
+                // Bodies are unbounded and can contain secrets.
                 ("http.request.body.content", Absent),
                 ("http.response.body.content", Absent),
             ],
@@ -950,9 +949,9 @@ async fn http_response_header_is_an_array_of_all_values_under_the_lowercase_name
         response
     }
     for backend in Backend::ALL {
-        let wanted = ["x-tenant", "x-binary", "x-token", "x-absent", "set-cookie"];
+        let captured = ["x-tenant", "x-binary", "x-token", "x-absent", "set-cookie"];
         let layer =
-            TraceLayer::server().capture_response_headers(wanted.map(HeaderName::from_static));
+            TraceLayer::server().capture_response_headers(captured.map(HeaderName::from_static));
         let router = Router::new().route("/", any(handler));
         let server = Server::with_router(backend, TestTelemetry::new(), layer, router).await;
         assert_span_attributes(
@@ -1057,7 +1056,7 @@ async fn known_methods_can_be_replaced() {
     .await;
 }
 
-/// The environment belongs to a process, so this is one of its own.
+/// Runs in its own process, because the environment is shared by all threads.
 #[test]
 fn known_methods_can_be_replaced_by_the_environment() {
     let output = Command::new(std::env::current_exe().unwrap())
@@ -1069,10 +1068,10 @@ fn known_methods_can_be_replaced_by_the_environment() {
         .env("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", "PURGE, GET")
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
+    let stdout = String::from_utf8_lossy(&output.stdout);
     assert!(
-        output.status.success() && said.contains("1 passed"),
-        "{said}"
+        output.status.success() && stdout.contains("1 passed"),
+        "{stdout}"
     );
 }
 
@@ -1144,10 +1143,10 @@ async fn a_body_that_fails_is_an_error_with_any_status_code() {
 #[tokio::test]
 async fn a_disconnect_before_the_response_is_an_error_without_a_status_code() {
     for backend in Backend::ALL {
-        let begun = Arc::new(Notify::new());
-        let begins = Arc::clone(&begun);
+        let started = Arc::new(Notify::new());
+        let handler_started = Arc::clone(&started);
         let handler = move || {
-            begins.notify_one();
+            handler_started.notify_one();
             std::future::pending::<StatusCode>()
         };
         let router = Router::new().route("/stall", any(handler));
@@ -1156,8 +1155,8 @@ async fn a_disconnect_before_the_response_is_an_error_without_a_status_code() {
         let mut connection = ClientConnection::connect(Http::One, server.address).await;
         let request = http::Request::get("/stall").body(Empty::new()).unwrap();
         tokio::select! {
-            _ = connection.send(request) => panic!("nobody answers"),
-            () = with_timeout("the handler runs", begun.notified()) => {}
+            _ = connection.send(request) => panic!("the request is not answered"),
+            () = with_timeout("the handler runs", started.notified()) => {}
         }
         connection.close();
         let span = server.next_span().await;
@@ -1210,7 +1209,7 @@ async fn errors_are_not_span_events_by_default() {
     }
 }
 
-/// What was logged, and the span that was current meanwhile.
+/// The logged events with the span that was current.
 #[derive(Clone, Debug, Default)]
 struct Log(Arc<Mutex<Vec<Record>>>);
 
@@ -1259,14 +1258,14 @@ async fn an_exception_is_logged_once_inside_its_span_by_option() {
         });
         let layer = TraceLayer::server().exceptions();
         let address = backend.serve(&telemetry, layer, service).await;
-        // The spans of tracing need the subscriber of the telemetry; the others need none.
+        // Only the tracing backend needs the subscriber of the telemetry.
         let log = Log::default();
         let logged = tracing_subscriber::registry().with(log.clone());
         let guard = (backend != Backend::Tracing).then(|| tracing::subscriber::set_default(logged));
         let server = Server::running_at(backend, telemetry, address);
         let span = server.span_of("GET / HTTP/1.1").await;
         drop(guard);
-        let told = match backend {
+        let records = match backend {
             Backend::Tracing => span
                 .events
                 .events
@@ -1295,8 +1294,8 @@ async fn an_exception_is_logged_once_inside_its_span_by_option() {
                 })
                 .collect(),
         };
-        let [fields] = told.as_slice() else {
-            panic!("one record, not {told:#?}");
+        let [fields] = records.as_slice() else {
+            panic!("one record, not {records:#?}");
         };
         assert_eq!(fields[1], "exception.message=too slow");
         assert!(fields[0].starts_with("exception.type="), "{fields:?}");
@@ -1365,7 +1364,7 @@ async fn samplers_get_the_name_and_the_attributes_known_at_the_start() {
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";
 
-/// A request with a parent, whose answer tells what would go on from here.
+/// Returns a request with a parent. Its response has the trace headers of outgoing requests.
 fn request_with_parent(flags: &str) -> String {
     format!("GET /context HTTP/1.1\ntraceparent: 00-{TRACE}-{PARENT}-{flags}\ntracestate: a=b")
 }
@@ -1398,7 +1397,7 @@ async fn an_unsampled_span_is_propagated() {
             let telemetry = TestTelemetry::with_sampler_and_filter(sampler, LevelFilter::INFO);
             let server = Server::with_router(backend, telemetry, TraceLayer::server(), app()).await;
             let head = server.send(&request_with_parent(flags)).await;
-            let header = traceparent(&head).expect("the context goes on");
+            let header = traceparent(&head).expect("a traceparent is sent");
             assert!(header.starts_with(&format!("00-{TRACE}-")), "{header}");
             assert!(header.ends_with("-00"), "{header}");
             assert!(!header.contains(PARENT), "{header}");
@@ -1443,7 +1442,7 @@ async fn a_span_disabled_by_a_tracing_filter_propagates_its_parent() {
     assert!(head.contains("tracestate: a=b"), "{head}");
     assert_eq!(server.telemetry.spans(), []);
 
-    // The other backend asks nothing of tracing: its span is there.
+    // The tracer backend does not use tracing, so its span is recorded.
     let telemetry = TestTelemetry::with_sampler_and_filter(Sampler::AlwaysOn, hidden());
     let server = Server::with_router(Backend::Tracer, telemetry, TraceLayer::server(), app()).await;
     server.send(&request_with_parent("01")).await;
@@ -1470,7 +1469,7 @@ async fn the_scope_has_a_name_a_version_and_the_schema() {
         let scope = server.span_of("GET / HTTP/1.1").await.instrumentation_scope;
         let (name, version) = match backend {
             Backend::Tracer | Backend::Recorder => ("tower-otel-trace", "0.1.0"),
-            // The application's, made as the documentation says.
+            // The scope of the application, as in the documentation.
             Backend::Tracing => (SCOPE, env!("CARGO_PKG_VERSION")),
         };
         assert_eq!((scope.name(), scope.version()), (name, Some(version)));
@@ -1484,32 +1483,32 @@ async fn recorded_keys_are_exactly_those_of_the_conventions() {
     use std::collections::BTreeSet;
     use suite_tests::keys::{NOT_RECORDED, known_keys};
 
-    let mut told = BTreeSet::new();
+    let mut recorded = BTreeSet::new();
     for backend in Backend::ALL {
         let server = Server::with_connection_addresses(backend, everything()).await;
-        // Each span is looked at when it is taken, for keys that are not in the list.
+        // Unknown keys are found by `assert_valid_span`, which checks each span.
         for request in [
             "PURGE /users/7?a=b HTTP/1.1\nHost: a:81\nUser-Agent: Googlebot\nContent-Length: 1\n\nc",
             "GET /status/500 HTTP/1.1\nForwarded: for=\"192.0.2.1:4711\"",
         ] {
             let span = server.span_of(request).await;
-            told.extend(
+            recorded.extend(
                 span.attributes
                     .into_iter()
                     .map(|attribute| attribute.key.to_string()),
             );
         }
     }
-    let silent: Vec<_> = known_keys(&SpanKind::Server)
+    let missing: Vec<_> = known_keys(&SpanKind::Server)
         .iter()
-        .filter(|key| !told.contains(**key))
+        .filter(|key| !recorded.contains(**key))
         .collect();
-    assert_eq!(silent, NOT_RECORDED.iter().collect::<Vec<_>>());
+    assert_eq!(missing, NOT_RECORDED.iter().collect::<Vec<_>>());
 }
 
 #[tokio::test]
 async fn the_context_handler_has_no_context_without_a_layer() {
-    // What the tests above rely on: without a layer nothing goes on.
+    // The tests above rely on this: without a layer no trace headers are sent.
     let router = Router::new().route("/context", any(context));
     let server = Server::serve_router(Backend::Tracer, TestTelemetry::new(), router).await;
     let head = server.send(&request_with_parent("01")).await;

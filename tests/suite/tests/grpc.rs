@@ -1,4 +1,4 @@
-//! Calls over a real tonic server and channel, told by both ends and by every kind of spans.
+//! gRPC calls with a real tonic server and channel, recorded by both ends with every span backend.
 
 #![allow(
     clippy::unwrap_used,
@@ -35,17 +35,17 @@ use tower_otel_propagate::PropagateLayer;
 use tower_otel_semconv::rpc::StatusAttribute;
 use tower_otel_trace::TraceLayer;
 
-/// Makes one call, and checks what both ends have told of it.
+/// Makes one call and checks the spans of both ends.
 async fn call(
     method: &str,
-    by: impl AsyncFn(Client),
+    make_call: impl AsyncFn(Client),
     expected_server: ExpectedStatus,
     expected_client: ExpectedStatus,
 ) {
     for backend in Backend::ALL {
         let telemetry = TestTelemetry::new();
         let to = server(&telemetry, backend, TraceLayer::server().grpc()).await;
-        by(client(&telemetry, backend, TraceLayer::client().grpc(), to)).await;
+        make_call(client(&telemetry, backend, TraceLayer::client().grpc(), to)).await;
         let (server, client) = server_and_client_spans(&telemetry, backend).await;
         for (span, expected) in [(&server, expected_server), (&client, expected_client)] {
             assert_eq!(span.name, format!("shop.Cart/{method}"), "{span:#?}");
@@ -67,11 +67,11 @@ async fn call(
 
 #[tokio::test]
 async fn a_unary_call_is_recorded_by_server_and_client() {
-    let by = async |mut client: Client| {
-        let answer = unary(&mut client, path("Unary"), "ok").await.unwrap();
-        assert_eq!(answer, "ok");
+    let make_call = async |mut client: Client| {
+        let response = unary(&mut client, path("Unary"), "ok").await.unwrap();
+        assert_eq!(response, "ok");
     };
-    call("Unary", by, OK, OK).await;
+    call("Unary", make_call, OK, OK).await;
 }
 
 #[tokio::test]
@@ -93,92 +93,92 @@ async fn every_status_but_ok_is_a_client_error_and_some_are_server_errors() {
         (15, "DATA_LOSS", true),
         (16, "UNAUTHENTICATED", false),
     ] {
-        // The answer has no body: its head is all there is.
-        let by = async |mut client: Client| {
-            let answer = unary(&mut client, path("Unary"), &code.to_string()).await;
-            assert_eq!(answer.unwrap_err().code(), Code::from(code));
+        // The response consists of its head.
+        let make_call = async |mut client: Client| {
+            let response = unary(&mut client, path("Unary"), &code.to_string()).await;
+            assert_eq!(response.unwrap_err().code(), Code::from(code));
         };
         let server = (name, is_servers.then_some(name));
-        call("Unary", by, server, (name, Some(name))).await;
+        call("Unary", make_call, server, (name, Some(name))).await;
     }
 }
 
 #[tokio::test]
 async fn a_server_stream_is_recorded_by_server_and_client() {
-    let by = async |mut client: Client| {
+    let make_call = async |mut client: Client| {
         client.ready().await.unwrap();
         let request = tonic::Request::new("ok".to_owned());
-        let answers = client
+        let responses = client
             .server_streaming(request, path("Server"), StringCodec)
             .await;
-        let mut answers = answers.unwrap().into_inner();
-        assert_eq!(answers.message().await.unwrap().unwrap(), "a");
-        assert_eq!(answers.message().await.unwrap().unwrap(), "ok");
-        assert_eq!(answers.message().await.unwrap(), None);
+        let mut responses = responses.unwrap().into_inner();
+        assert_eq!(responses.message().await.unwrap().unwrap(), "a");
+        assert_eq!(responses.message().await.unwrap().unwrap(), "ok");
+        assert_eq!(responses.message().await.unwrap(), None);
     };
-    call("Server", by, OK, OK).await;
+    call("Server", make_call, OK, OK).await;
 }
 
 #[tokio::test]
 async fn the_status_in_the_trailers_of_a_server_stream_is_recorded() {
     for (code, name, is_servers) in [(5, "NOT_FOUND", false), (15, "DATA_LOSS", true)] {
-        let by = async |mut client: Client| {
+        let make_call = async |mut client: Client| {
             client.ready().await.unwrap();
             let request = tonic::Request::new(code.to_string());
-            let answers = client
+            let responses = client
                 .server_streaming(request, path("Server"), StringCodec)
                 .await;
-            let mut answers = answers.unwrap().into_inner();
-            assert_eq!(answers.message().await.unwrap().unwrap(), "a");
-            let status = answers.message().await.unwrap_err();
+            let mut responses = responses.unwrap().into_inner();
+            assert_eq!(responses.message().await.unwrap().unwrap(), "a");
+            let status = responses.message().await.unwrap_err();
             assert_eq!(status.code(), Code::from(code));
         };
         let server = (name, is_servers.then_some(name));
-        call("Server", by, server, (name, Some(name))).await;
+        call("Server", make_call, server, (name, Some(name))).await;
     }
 }
 
 #[tokio::test]
 async fn a_client_stream_is_recorded_by_server_and_client() {
-    let by = async |mut client: Client| {
+    let make_call = async |mut client: Client| {
         client.ready().await.unwrap();
         let messages = tokio_stream::iter(["a".to_owned(), "b".to_owned()]);
         let request = tonic::Request::new(messages);
-        let answer = client
+        let response = client
             .client_streaming(request, path("Client"), StringCodec)
             .await;
-        assert_eq!(answer.unwrap().into_inner(), "b");
+        assert_eq!(response.unwrap().into_inner(), "b");
     };
-    call("Client", by, OK, OK).await;
+    call("Client", make_call, OK, OK).await;
 }
 
 #[tokio::test]
 async fn a_bidirectional_stream_is_recorded_by_server_and_client() {
-    let by = async |mut client: Client| {
+    let make_call = async |mut client: Client| {
         client.ready().await.unwrap();
         let messages = tokio_stream::iter(["a".to_owned(), "b".to_owned()]);
         let request = tonic::Request::new(messages);
-        let answers = client.streaming(request, path("Bidi"), StringCodec).await;
-        let mut answers = answers.unwrap().into_inner();
-        assert_eq!(answers.message().await.unwrap().unwrap(), "a");
-        assert_eq!(answers.message().await.unwrap().unwrap(), "b");
-        assert_eq!(answers.message().await.unwrap(), None);
+        let responses = client.streaming(request, path("Bidi"), StringCodec).await;
+        let mut responses = responses.unwrap().into_inner();
+        assert_eq!(responses.message().await.unwrap().unwrap(), "a");
+        assert_eq!(responses.message().await.unwrap().unwrap(), "b");
+        assert_eq!(responses.message().await.unwrap(), None);
     };
-    call("Bidi", by, OK, OK).await;
+    call("Bidi", make_call, OK, OK).await;
 }
 
 #[tokio::test]
 async fn a_stream_dropped_by_the_client_is_not_an_error() {
-    let by = async |mut client: Client| {
+    let make_call = async |mut client: Client| {
         client.ready().await.unwrap();
         let request = tonic::Request::new("stall".to_owned());
-        let answers = client
+        let responses = client
             .server_streaming(request, path("Server"), StringCodec)
             .await;
-        let mut answers = answers.unwrap().into_inner();
-        assert_eq!(answers.message().await.unwrap().unwrap(), "a");
+        let mut responses = responses.unwrap().into_inner();
+        assert_eq!(responses.message().await.unwrap().unwrap(), "a");
     };
-    call("Server", by, CANCELLED, CANCELLED).await;
+    call("Server", make_call, CANCELLED, CANCELLED).await;
 }
 
 #[tokio::test]
@@ -205,24 +205,26 @@ async fn an_exceeded_deadline_is_an_error() {
         let telemetry = TestTelemetry::new();
         let to = server(&telemetry, backend, TraceLayer::server().grpc()).await;
         let mut client = client(&telemetry, backend, TraceLayer::client().grpc(), to);
-        // The time to connect is the client's alone.
+        // Connect first, because only the client measures the time to connect.
         unary(&mut client, path("Unary"), "ok").await.unwrap();
         client.ready().await.unwrap();
         let mut request = tonic::Request::new(tokio_stream::once("stall".to_owned()));
         request.set_timeout(Duration::from_millis(500));
-        let answer = client
+        let response = client
             .client_streaming(request, path("Client"), StringCodec)
             .await;
-        answer.unwrap_err();
+        response.unwrap_err();
         telemetry
             .wait_until("both calls end", |telemetry| telemetry.spans().len() >= 4)
             .await;
         for span in telemetry.spans() {
-            let late = "DEADLINE_EXCEEDED";
+            let status = "DEADLINE_EXCEEDED";
             match (span.span_kind.clone(), &*span.name) {
-                (SpanKind::Server, "shop.Cart/Client") => assert_status(&span, (late, Some(late))),
+                (SpanKind::Server, "shop.Cart/Client") => {
+                    assert_status(&span, (status, Some(status)))
+                }
                 (SpanKind::Client, "shop.Cart/Client") => {
-                    assert_status(&span, (late, Some("timeout")))
+                    assert_status(&span, (status, Some("timeout")))
                 }
                 _ => assert_status(&span, OK),
             }
@@ -241,19 +243,19 @@ async fn a_handler_that_panics_is_an_error() {
             .unwrap_err();
         let (server, client) = server_and_client_spans(&telemetry, backend).await;
         assert_status(&server, ("UNKNOWN", Some("panic")));
-        // The connection is gone with the handler; how tonic sees that is its own affair.
+        // The panic closes the connection. How tonic reports that is not specified.
         assert_ne!(text(&client, "error.type"), None, "{status:?}");
     }
 }
 
 #[tokio::test]
 async fn an_unimplemented_method_is_not_a_server_span_name() {
-    for wanted in ["/shop.Cart/Nope", "/a.B/C", "/not/a/method"] {
+    for method_path in ["/shop.Cart/Nope", "/a.B/C", "/not/a/method"] {
         for backend in Backend::ALL {
             let telemetry = TestTelemetry::new();
             let to = server(&telemetry, backend, TraceLayer::server().grpc()).await;
             let mut client = client(&telemetry, backend, TraceLayer::client().grpc(), to);
-            let wanted_path = PathAndQuery::from_static(wanted);
+            let wanted_path = PathAndQuery::from_static(method_path);
             let status = unary(&mut client, wanted_path, "ok").await.unwrap_err();
             assert_eq!(status.code(), Code::Unimplemented);
             let (server, client) = server_and_client_spans(&telemetry, backend).await;
@@ -262,12 +264,12 @@ async fn an_unimplemented_method_is_not_a_server_span_name() {
                 assert_status(span, unimplemented);
                 assert_grpc_attributes(span);
             }
-            let method = wanted.trim_start_matches('/');
+            let method = method_path.trim_start_matches('/');
             assert_eq!(server.name, "grpc");
             assert_eq!(text(&server, "rpc.method").as_deref(), Some("_OTHER"));
             let original = text(&server, "rpc.method_original");
             assert_eq!(original.as_deref(), Some(method));
-            if wanted != "/not/a/method" {
+            if method_path != "/not/a/method" {
                 assert_eq!(client.name, method);
                 assert_eq!(text(&client, "rpc.method").as_deref(), Some(method));
             }
@@ -339,10 +341,12 @@ async fn requests_of_another_content_type_are_recorded_as_http() {
 async fn grpc_status_attribute_sets_the_key_of_the_status() {
     for backend in Backend::ALL {
         let telemetry = TestTelemetry::new();
-        let moved = StatusAttribute::RpcStatusCode;
-        let layer = TraceLayer::server().grpc_status_attribute(moved);
+        let attribute_key = StatusAttribute::RpcStatusCode;
+        let layer = TraceLayer::server().grpc_status_attribute(attribute_key);
         let to = server(&telemetry, backend, layer).await;
-        let layer = TraceLayer::client().grpc().grpc_status_attribute(moved);
+        let layer = TraceLayer::client()
+            .grpc()
+            .grpc_status_attribute(attribute_key);
         let mut client = client(&telemetry, backend, layer, to);
         unary(&mut client, path("Unary"), "ok").await.unwrap();
         let (server, client) = server_and_client_spans(&telemetry, backend).await;
@@ -389,7 +393,7 @@ async fn captured_headers_are_recorded_as_metadata() {
     }
 }
 
-/// A client as people write it: nothing is boxed, and the types fit.
+/// Uses an unboxed client, as applications do.
 #[tokio::test]
 async fn a_call_made_by_a_handler_belongs_to_the_same_trace() {
     let telemetry = TestTelemetry::new();
@@ -416,7 +420,7 @@ async fn a_call_made_by_a_handler_belongs_to_the_same_trace() {
         TraceLayer::client().grpc(),
         front,
     );
-    // The relay answers without a message, which a unary client does not like.
+    // The relay responds without a message, which is an error for a unary client.
     let _ = with_timeout(
         "the call ends",
         unary(&mut client, path("Relay"), "anything"),

@@ -1,4 +1,4 @@
-//! The RED metrics: names, labels, bounds, and totals that are exact.
+//! The RED metrics: names, labels, limits and exact totals.
 
 #![allow(
     clippy::unwrap_used,
@@ -144,11 +144,11 @@ async fn an_unknown_method_is_other() {
 #[tokio::test]
 async fn one_filter_excludes_a_request_from_both_signals() {
     let telemetry = TestTelemetry::new();
-    let rule = Filter::skip_paths(["/healthz"]);
+    let filter = Filter::skip_paths(["/healthz"]);
     let layer = || {
         observe((
-            TraceLayer::server().filter(rule.clone()),
-            MetricsLayer::server().filter(rule.clone()),
+            TraceLayer::server().filter(filter.clone()),
+            MetricsLayer::server().filter(filter.clone()),
         ))
     };
     run(layer(), get("/healthz")).await;
@@ -173,7 +173,7 @@ async fn signals_observed_together_have_the_same_duration() {
     assert_eq!(Duration::from_secs_f64(counted), lasted);
 }
 
-/// What an attacker can name: hosts, methods, and routes where somebody took the path for one.
+/// A client can choose the host, the method and, if the path is used as the route, the route.
 #[tokio::test]
 async fn series_over_the_limit_are_counted_in_one_overflow_series() {
     let telemetry = TestTelemetry::new();
@@ -190,8 +190,8 @@ async fn series_over_the_limit_are_counted_in_one_overflow_series() {
     let overflow = ("path", "overflow");
     assert_eq!(telemetry.sum("http_requests_total", &[]), 5_000.0);
     assert_eq!(telemetry.sum("http_requests_total", &[overflow]), 4_900.0);
-    let untold = [overflow, ("status", "overflow")];
-    assert_eq!(telemetry.sum("http_requests_total", &untold), 4_900.0);
+    let labels = [overflow, ("status", "overflow")];
+    assert_eq!(telemetry.sum("http_requests_total", &labels), 4_900.0);
     assert_eq!(
         telemetry.sum("http_request_duration_seconds_count", &[]),
         5_000.0
@@ -207,14 +207,14 @@ async fn series_over_the_limit_are_counted_in_one_overflow_series() {
         .lines()
         .filter(|line| !line.starts_with('#'))
         .count();
-    assert!(series < 6_000, "{series} lines, buckets included");
+    assert!(series < 6_000, "{series} lines, including buckets");
 }
 
 // === exact totals ===
 
-/// How one exchange of the crowd is to end.
+/// The end of a random exchange.
 #[derive(Clone, Copy)]
-enum Fate {
+enum ScriptedEnd {
     Ok,
     NotFound,
     Broken,
@@ -225,53 +225,55 @@ enum Fate {
     Panics,
 }
 
-const FATES: [(Fate, &str); 8] = [
-    (Fate::Ok, "200"),
-    (Fate::NotFound, "404"),
-    (Fate::Broken, "500"),
-    (Fate::Failed, "error"),
-    (Fate::Cancelled, "cancelled"),
-    (Fate::Aborted, "200"),
-    (Fate::BodyFails, "200"),
-    (Fate::Panics, "panic"),
+const ENDS: [(ScriptedEnd, &str); 8] = [
+    (ScriptedEnd::Ok, "200"),
+    (ScriptedEnd::NotFound, "404"),
+    (ScriptedEnd::Broken, "500"),
+    (ScriptedEnd::Failed, "error"),
+    (ScriptedEnd::Cancelled, "cancelled"),
+    (ScriptedEnd::Aborted, "200"),
+    (ScriptedEnd::BodyFails, "200"),
+    (ScriptedEnd::Panics, "panic"),
 ];
 
-fn handle(fate: Fate) -> Pin<Box<dyn Future<Output = Result<Response<ScriptedBody>, BoxError>>>> {
+fn handle(
+    end: ScriptedEnd,
+) -> Pin<Box<dyn Future<Output = Result<Response<ScriptedBody>, BoxError>>>> {
     Box::pin(async move {
-        let script = match fate {
-            Fate::Aborted => ScriptedBody::new([Step::Data("a"), Step::Pending]),
-            Fate::BodyFails => ScriptedBody::new([Step::Data("a"), Step::Error]),
+        let script = match end {
+            ScriptedEnd::Aborted => ScriptedBody::new([Step::Data("a"), Step::Pending]),
+            ScriptedEnd::BodyFails => ScriptedBody::new([Step::Data("a"), Step::Error]),
             _ => ScriptedBody::new([Step::Data("a")]),
         };
         let mut response = Response::new(script);
-        match fate {
-            Fate::NotFound => *response.status_mut() = StatusCode::NOT_FOUND,
-            Fate::Broken => *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR,
-            Fate::Failed => return Err("no".into()),
-            Fate::Cancelled => pending().await,
-            // Unwinds as a panic does, without a message for each of a hundred thousand.
-            Fate::Panics => std::panic::resume_unwind(Box::new(())),
+        match end {
+            ScriptedEnd::NotFound => *response.status_mut() = StatusCode::NOT_FOUND,
+            ScriptedEnd::Broken => *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR,
+            ScriptedEnd::Failed => return Err("no".into()),
+            ScriptedEnd::Cancelled => pending().await,
+            // Unwinds like a panic, without printing a message.
+            ScriptedEnd::Panics => std::panic::resume_unwind(Box::new(())),
             _ => {}
         }
         Ok(response)
     })
 }
 
-/// Drives one exchange to its fate, without a runtime.
-fn exchange<S, B>(service: &mut S, fate: Fate)
+/// Runs one exchange to its end, without a runtime.
+fn exchange<S, B>(service: &mut S, end: ScriptedEnd)
 where
-    S: Service<Request<Fate>, Response = Response<B>, Error = BoxError>,
+    S: Service<Request<ScriptedEnd>, Response = Response<B>, Error = BoxError>,
     B: Body<Data = Bytes, Error = BoxError>,
 {
     let cx = &mut Context::from_waker(Waker::noop());
     let driven = catch_unwind(AssertUnwindSafe(|| {
-        let mut future = pin!(service.call(Request::new(fate)));
+        let mut future = pin!(service.call(Request::new(end)));
         if let Poll::Ready(Ok(response)) = future.as_mut().poll(cx) {
             let mut body = pin!(response.into_body());
             while let Poll::Ready(Some(Ok(_))) = body.as_mut().poll_frame(cx) {}
         }
     }));
-    assert_eq!(driven.is_err(), matches!(fate, Fate::Panics));
+    assert_eq!(driven.is_err(), matches!(end, ScriptedEnd::Panics));
 }
 
 #[test]
@@ -281,59 +283,67 @@ fn a_million_exchanges_on_eight_threads_are_counted_exactly() {
     let (recorder, prometheus) = Prometheus::builder().build().unwrap();
     let layer = MetricsLayer::server();
     let done = std::sync::atomic::AtomicBool::new(false);
-    let ledgers: Vec<[u32; FATES.len()]> = thread::scope(|scope| {
+    let counts_by_thread: Vec<[u32; ENDS.len()]> = thread::scope(|scope| {
         let threads: Vec<_> = (0..THREADS)
             .map(|thread| {
                 let (recorder, layer) = (&recorder, layer.clone());
                 scope.spawn(move || {
                     with_local_recorder(recorder, || {
-                        let mut service = layer
-                            .layer(service_fn(|request: Request<Fate>| handle(*request.body())));
-                        // The same random ends in every run, and a ledger of them.
+                        let mut service =
+                            layer.layer(service_fn(|request: Request<ScriptedEnd>| {
+                                handle(*request.body())
+                            }));
+                        // Each run draws the same random ends and counts them.
                         let mut random = thread as u64 + 1;
-                        let mut ledger = [0_u32; FATES.len()];
+                        let mut counts = [0_u32; ENDS.len()];
                         for _ in 0..EACH {
                             random ^= random << 13;
                             random ^= random >> 7;
                             random ^= random << 17;
-                            let drawn = random as usize % FATES.len();
-                            ledger[drawn] += 1;
-                            exchange(&mut service, FATES[drawn].0);
+                            let drawn = random as usize % ENDS.len();
+                            counts[drawn] += 1;
+                            exchange(&mut service, ENDS[drawn].0);
                         }
-                        ledger
+                        counts
                     })
                 })
             })
             .collect();
-        // Somebody scrapes all the while.
+        // Scrapes run concurrently.
         scope.spawn(|| {
             while !done.load(std::sync::atomic::Ordering::Relaxed) {
                 std::hint::black_box(prometheus.render());
             }
         });
-        let ledgers: Vec<_> = threads.into_iter().map(|thread| thread.join()).collect();
+        let counts_by_thread: Vec<_> = threads.into_iter().map(|thread| thread.join()).collect();
         done.store(true, std::sync::atomic::Ordering::Relaxed);
-        ledgers.into_iter().map(Result::unwrap).collect()
+        counts_by_thread.into_iter().map(Result::unwrap).collect()
     });
     let text = prometheus.render();
     let all = (THREADS * EACH) as f64;
-    let due = |is: &dyn Fn(Fate, &str) -> bool| -> f64 {
-        FATES
-            .iter()
+    let expected = |is: &dyn Fn(ScriptedEnd, &str) -> bool| -> f64 {
+        ENDS.iter()
             .enumerate()
-            .filter(|(_, (fate, status))| is(*fate, status))
-            .map(|(at, _)| f64::from(ledgers.iter().map(|ledger| ledger[at]).sum::<u32>()))
+            .filter(|(_, (end, status))| is(*end, status))
+            .map(|(at, _)| {
+                f64::from(
+                    counts_by_thread
+                        .iter()
+                        .map(|counts| counts[at])
+                        .sum::<u32>(),
+                )
+            })
             .sum()
     };
     for status in ["200", "404", "500", "error", "cancelled", "panic"] {
         let counted = sum(&text, "http_requests_total", &[("status", status)]);
-        assert_eq!(counted, due(&|_, of| of == status), "{status}");
+        assert_eq!(counted, expected(&|_, of| of == status), "{status}");
     }
     assert_eq!(sum(&text, "http_requests_total", &[]), all);
     assert_eq!(sum(&text, "http_request_duration_seconds_count", &[]), all);
     assert_eq!(
         sum(&text, "http_responses_aborted_total", &[]),
-        due(&|fate, _| matches!(fate, Fate::Aborted | Fate::BodyFails))
+        expected(&|end, _| matches!(end, ScriptedEnd::Aborted | ScriptedEnd::BodyFails))
     );
     assert_eq!(sum(&text, "http_requests_in_flight", &[]), 0.0);
 }

@@ -1,4 +1,4 @@
-//! What the metrics layer does only where it is asked for.
+//! Options of the metrics layer.
 
 #![allow(
     clippy::unwrap_used,
@@ -27,13 +27,13 @@ use tower_otel_core::RequestHead;
 use tower_otel_metrics::{MetricsLayer, Names};
 use tower_otel_semconv::KnownMethods;
 
-/// What a handler tells the metrics.
+/// A response extension that a label is read from.
 #[derive(Clone)]
 struct Cache(&'static str);
 
-type Answer = std::future::Ready<Result<Response<Full<Bytes>>, Infallible>>;
+type HelloFuture = std::future::Ready<Result<Response<Full<Bytes>>, Infallible>>;
 
-fn hello(_: Request<&'static str>) -> Answer {
+fn hello(_: Request<&'static str>) -> HelloFuture {
     let mut response = Response::new(Full::from("hello"));
     response.extensions_mut().insert(Cache("hit"));
     ready(Ok(response))
@@ -45,7 +45,7 @@ fn get(uri: &str) -> Request<&'static str> {
 
 async fn run<L, S, B>(layer: L, request: Request<&'static str>)
 where
-    L: Layer<tower::util::ServiceFn<fn(Request<&'static str>) -> Answer>, Service = S>,
+    L: Layer<tower::util::ServiceFn<fn(Request<&'static str>) -> HelloFuture>, Service = S>,
     S: Service<Request<&'static str>, Response = Response<B>, Error = Infallible>,
     B: Body<Data = Bytes, Error = Infallible>,
 {
@@ -85,13 +85,13 @@ async fn rename_sets_the_names_of_the_metrics() {
 #[tokio::test]
 async fn a_panic_in_a_label_or_route_function_leaves_nothing_in_flight() {
     let telemetry = TestTelemetry::new();
-    let calm = |request: &dyn RequestHead| assert_eq!(request.target().path, "/");
+    let expect_root = |request: &dyn RequestHead| assert_eq!(request.target().path, "/");
     let label = move |request: &dyn RequestHead| {
-        calm(request);
+        expect_root(request);
         None
     };
     let route = move |request: &dyn RequestHead| {
-        calm(request);
+        expect_root(request);
         None
     };
     let layers = [
@@ -101,7 +101,7 @@ async fn a_panic_in_a_label_or_route_function_leaves_nothing_in_flight() {
     for layer in layers {
         run(layer.clone(), get("/")).await;
         let mut service = layer.layer(service_fn(hello));
-        let call = AssertUnwindSafe(|| service.call(get("/angry")));
+        let call = AssertUnwindSafe(|| service.call(get("/panic")));
         assert!(catch_unwind(call).is_err());
     }
     assert_eq!(telemetry.sum("http_requests_total", &[]), 2.0);
@@ -146,7 +146,7 @@ async fn labels_are_read_from_request_and_response() {
         telemetry.series().contains(&String::from(
             r#"http_requests_total{cache="hit",method="GET",path="unmatched",status="200"} 1"#
         )),
-        "without a value there is no label: {:#?}",
+        "a label without a value is omitted: {:#?}",
         telemetry.series()
     );
     assert!(telemetry.spans().is_empty());
@@ -256,7 +256,7 @@ async fn server_address_adds_the_host_of_the_request() {
     }
 }
 
-/// Hosts are written by strangers: the gauge overflows, and so does what is counted.
+/// Clients choose the host, so gauge and counter use the overflow series.
 #[tokio::test]
 async fn server_addresses_are_bounded_by_the_series_limit() {
     let telemetry = TestTelemetry::new();
@@ -272,7 +272,7 @@ async fn server_addresses_are_bounded_by_the_series_limit() {
     assert_eq!(telemetry.sum("http_requests_in_flight", &[]), 0.0);
 }
 
-/// An exchange without room among the routes is counted out where it was counted in.
+/// An exchange over the limit increments and decrements the same gauge.
 #[tokio::test]
 async fn the_in_flight_gauge_is_exact_in_the_overflow_series() {
     let telemetry = TestTelemetry::new();
@@ -283,10 +283,10 @@ async fn the_in_flight_gauge_is_exact_in_the_overflow_series() {
         run(layer.clone(), get(path)).await;
     }
     let mut service = layer.layer(service_fn(hello as fn(_) -> _));
-    let beyond = service.call(get("/c"));
+    let over_limit = service.call(get("/c"));
     let gauge = || telemetry.sum("http_requests_in_flight", &[("method", "GET")]);
     assert_eq!(gauge(), 1.0);
-    drop(beyond);
+    drop(over_limit);
     assert_eq!(gauge(), 0.0);
     assert_eq!(
         telemetry.sum("http_requests_total", &[("path", "overflow")]),

@@ -1,5 +1,5 @@
-//! A client that retries: every attempt has a span and a parent id of its own, and nothing else
-//! about the request changes.
+//! A client that retries: every attempt has its own span and parent id, and only the trace headers of
+//! the request change.
 
 #![allow(
     clippy::unwrap_used,
@@ -33,23 +33,23 @@ use tower_otel_metrics::MetricsLayer;
 use tower_otel_propagate::PropagateLayer;
 use tower_otel_trace::TraceLayer;
 
-/// What a server got to see of each request.
-type Seen = Arc<Mutex<Vec<(http::request::Parts, Bytes)>>>;
+/// The requests that a server received.
+type ReceivedRequests = Arc<Mutex<Vec<(http::request::Parts, Bytes)>>>;
 
-/// Answers 503 so many times, and then 200.
-async fn failing(times: usize) -> (SocketAddr, Seen) {
-    let seen = Seen::default();
+/// Starts a server that responds 503 `times` times, then 200.
+async fn failing(times: usize) -> (SocketAddr, ReceivedRequests) {
+    let received_requests = ReceivedRequests::default();
     let address = serve(service_fn({
-        let seen = seen.clone();
+        let received_requests = received_requests.clone();
         move |request: Request<Incoming>| {
-            let seen = seen.clone();
+            let received_requests = received_requests.clone();
             async move {
                 let (head, body) = request.into_parts();
                 let body = body.collect().await.unwrap().to_bytes();
-                let mut seen = seen.lock().unwrap();
-                seen.push((head, body));
+                let mut received_requests = received_requests.lock().unwrap();
+                received_requests.push((head, body));
                 let mut response = Response::new(Full::new(Bytes::from_static(b"answer")));
-                if seen.len() <= times {
+                if received_requests.len() <= times {
                     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
                 }
                 Ok::<_, Infallible>(response)
@@ -57,10 +57,10 @@ async fn failing(times: usize) -> (SocketAddr, Seen) {
         }
     }))
     .await;
-    (address, seen)
+    (address, received_requests)
 }
 
-/// Up to three retries, without waiting between them.
+/// Returns a middleware with up to three retries, without delays.
 fn retry() -> impl Middleware {
     let policy = ExponentialBackoff::builder()
         .retry_bounds(Duration::ZERO, Duration::ZERO)
@@ -69,7 +69,7 @@ fn retry() -> impl Middleware {
     RetryTransientMiddleware::new_with_policy(policy)
 }
 
-/// The span id in `traceparent`.
+/// Returns the span id in `traceparent`.
 fn parent_id(headers: &HeaderMap) -> String {
     let traceparent = headers["traceparent"].to_str().unwrap();
     traceparent.split('-').nth(2).unwrap().to_owned()
@@ -91,14 +91,14 @@ fn resends(telemetry: &TestTelemetry) -> Vec<Option<i64>> {
 #[tokio::test]
 async fn every_attempt_has_its_own_span_and_traceparent() {
     let telemetry = TestTelemetry::new();
-    let (address, seen) = failing(2).await;
+    let (address, received_requests) = failing(2).await;
     let client = ClientBuilder::new(reqwest::Client::new())
         .with(retry())
         .with(observe((TraceLayer::client(), PropagateLayer::new())).into_middleware())
         .build();
 
     let response = client.get(format!("http://{address}/users/7")).send();
-    let response = with_timeout("the third answer", response).await.unwrap();
+    let response = with_timeout("the third response", response).await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(response.text().await.unwrap(), "answer");
 
@@ -108,8 +108,8 @@ async fn every_attempt_has_its_own_span_and_traceparent() {
     let errors: Vec<_> = spans.iter().map(|span| text(span, "error.type")).collect();
     assert_eq!(errors, [Some("503".into()), Some("503".into()), None]);
 
-    let seen = seen.lock().unwrap();
-    let received: Vec<_> = seen
+    let received_requests = received_requests.lock().unwrap();
+    let received: Vec<_> = received_requests
         .iter()
         .map(|(head, _)| parent_id(&head.headers))
         .collect();
@@ -117,7 +117,7 @@ async fn every_attempt_has_its_own_span_and_traceparent() {
         .iter()
         .map(|span| span.span_context.span_id().to_string())
         .collect();
-    assert_eq!(received, sent, "each attempt names its own span");
+    assert_eq!(received, sent, "each attempt sends its own span id");
     assert_ne!(sent[0], sent[1]);
     assert_ne!(sent[1], sent[2]);
 }
@@ -125,7 +125,7 @@ async fn every_attempt_has_its_own_span_and_traceparent() {
 #[tokio::test]
 async fn attempts_in_an_outer_span_belong_to_its_trace() {
     let telemetry = TestTelemetry::new();
-    let (address, seen) = failing(2).await;
+    let (address, received_requests) = failing(2).await;
     let client = ClientBuilder::new(reqwest::Client::new())
         .with(observe(TraceLayer::client()).into_middleware())
         .with(retry())
@@ -133,20 +133,21 @@ async fn attempts_in_an_outer_span_belong_to_its_trace() {
         .build();
 
     let response = client.get(format!("http://{address}/")).send();
-    let response = with_timeout("the third answer", response).await.unwrap();
+    let response = with_timeout("the third response", response).await.unwrap();
     response.bytes().await.unwrap();
 
-    // The outer span ends last, with the body, and is no attempt of what it is made of.
+    // The outer span ends last, with the body. It is not an attempt.
     assert_eq!(resends(&telemetry), [None, Some(1), Some(2), None]);
     let spans = telemetry.spans();
-    let whole = spans.last().unwrap();
+    let outer = spans.last().unwrap();
     for attempt in &spans[..3] {
-        assert_eq!(attempt.parent_span_id, whole.span_context.span_id());
+        assert_eq!(attempt.parent_span_id, outer.span_context.span_id());
     }
-    let trace = whole.span_context.trace_id().to_string();
-    let seen = seen.lock().unwrap();
+    let trace = outer.span_context.trace_id().to_string();
+    let received_requests = received_requests.lock().unwrap();
     assert!(
-        seen.iter()
+        received_requests
+            .iter()
             .all(|(head, _)| trace_id(&head.headers) == trace)
     );
 }
@@ -154,7 +155,7 @@ async fn attempts_in_an_outer_span_belong_to_its_trace() {
 #[tokio::test]
 async fn each_layer_alone_and_all_three_together_are_middleware() {
     let telemetry = TestTelemetry::new();
-    let (address, seen) = failing(2).await;
+    let (address, received_requests) = failing(2).await;
     let url = format!("http://{address}/");
     let chains = [
         chain().with(observe(TraceLayer::client()).into_middleware()),
@@ -171,13 +172,13 @@ async fn each_layer_alone_and_all_three_together_are_middleware() {
     ];
     for chain in chains {
         let client = chain.build();
-        let response = with_timeout("an answer", client.get(&url).send())
+        let response = with_timeout("the response", client.get(&url).send())
             .await
             .unwrap();
         response.bytes().await.unwrap();
     }
-    // Three attempts of the first, and one each of the others.
-    assert_eq!(seen.lock().unwrap().len(), 6);
+    // The first chain makes three attempts, the others one each.
+    assert_eq!(received_requests.lock().unwrap().len(), 6);
     assert_eq!(telemetry.spans().len(), 4);
     assert_eq!(telemetry.sum("http_client_requests_total", &[]), 2.0);
     assert_eq!(telemetry.sum("http_client_requests_in_flight", &[]), 0.0);
@@ -190,7 +191,7 @@ fn chain() -> ClientBuilder {
 #[tokio::test]
 async fn layers_around_the_whole_chain_record_one_exchange() {
     let telemetry = TestTelemetry::new();
-    let (address, seen) = failing(2).await;
+    let (address, received_requests) = failing(2).await;
     let mut client = ServiceBuilder::new()
         .layer(TraceLayer::client())
         .layer(MetricsLayer::client())
@@ -198,7 +199,7 @@ async fn layers_around_the_whole_chain_record_one_exchange() {
         .service(chain().build());
 
     let request = reqwest::Request::new(Method::GET, format!("http://{address}/").parse().unwrap());
-    let response = with_timeout("the third answer", async {
+    let response = with_timeout("the third response", async {
         client.ready().await.unwrap().call(request).await
     });
     let response = response.await.unwrap();
@@ -213,10 +214,11 @@ async fn layers_around_the_whole_chain_record_one_exchange() {
         1.0
     );
     let span = spans[0].span_context.span_id().to_string();
-    let seen = seen.lock().unwrap();
-    assert_eq!(seen.len(), 3);
+    let received_requests = received_requests.lock().unwrap();
+    assert_eq!(received_requests.len(), 3);
     assert!(
-        seen.iter()
+        received_requests
+            .iter()
             .all(|(head, _)| parent_id(&head.headers) == span)
     );
 }
@@ -224,7 +226,7 @@ async fn layers_around_the_whole_chain_record_one_exchange() {
 #[tokio::test]
 async fn a_refused_connection_has_its_error_type_as_middleware_and_as_layer() {
     let telemetry = TestTelemetry::new();
-    // A port that nobody listens on any more.
+    // A port that refuses connections.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     drop(listener);
@@ -232,7 +234,7 @@ async fn a_refused_connection_has_its_error_type_as_middleware_and_as_layer() {
     let inside = chain()
         .with(observe(TraceLayer::client()).into_middleware())
         .build();
-    with_timeout("a refusal", inside.get(&url).send())
+    with_timeout("the refused connection", inside.get(&url).send())
         .await
         .unwrap_err();
     assert_eq!(telemetry.spans().len(), 4);
@@ -241,7 +243,7 @@ async fn a_refused_connection_has_its_error_type_as_middleware_and_as_layer() {
         .layer(TraceLayer::client())
         .service(chain().build());
     let request = reqwest::Request::new(Method::GET, url.parse().unwrap());
-    let refused = with_timeout("a refusal", async {
+    let refused = with_timeout("the refused connection", async {
         around.ready().await.unwrap().call(request).await
     });
     refused.await.unwrap_err();
@@ -272,20 +274,20 @@ async fn a_client_timeout_has_its_error_type_as_middleware_and_as_layer() {
     let inside = ClientBuilder::new(client.clone())
         .with(observe(TraceLayer::client()).into_middleware())
         .build();
-    let error = with_timeout("a time-out", inside.get(&url).send())
+    let error = with_timeout("the timeout", inside.get(&url).send())
         .await
         .unwrap_err();
-    assert!(error.is_timeout(), "the error is still the client's own");
+    assert!(error.is_timeout(), "the error is unchanged");
 
     let chain = ClientBuilder::new(client).with(retry()).build();
     let mut around = ServiceBuilder::new()
         .layer(TraceLayer::client())
         .service(chain);
     let request = reqwest::Request::new(Method::GET, url.parse().unwrap());
-    let late = with_timeout("a time-out", async {
+    let timed_out = with_timeout("the timeout", async {
         around.ready().await.unwrap().call(request).await
     });
-    late.await.unwrap_err();
+    timed_out.await.unwrap_err();
 
     let spans = telemetry.spans();
     assert_eq!(spans.len(), 2);
@@ -294,7 +296,7 @@ async fn a_client_timeout_has_its_error_type_as_middleware_and_as_layer() {
     }
 }
 
-/// What is about to be sent, at the innermost place of a chain.
+/// A request as the innermost middleware of a chain receives it.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Sent {
     method: Method,
@@ -310,9 +312,9 @@ struct Sent {
 struct Mark(u8);
 
 #[derive(Clone, Default)]
-struct Tap(Arc<Mutex<Vec<Sent>>>);
+struct RecordRequests(Arc<Mutex<Vec<Sent>>>);
 
-impl Middleware for Tap {
+impl Middleware for RecordRequests {
     fn handle<'a, 'b, 'c, 'd>(
         &'a self,
         request: reqwest::Request,
@@ -352,21 +354,21 @@ async fn send(client: ClientWithMiddleware, url: &str) -> reqwest::Response {
         .body("the whole body")
         .with_extension(Mark(9))
         .send();
-    with_timeout("an answer", sending).await.unwrap()
+    with_timeout("the response", sending).await.unwrap()
 }
 
 #[tokio::test]
 async fn only_the_trace_headers_of_a_request_change() {
     let _telemetry = TestTelemetry::new();
-    let (address, seen) = failing(4).await;
+    let (address, received_requests) = failing(4).await;
     let url = format!("http://{address}/a%20b?c=d&e=%2F");
 
-    let bare = Tap::default();
+    let bare = RecordRequests::default();
     let client = chain().with(bare.clone()).build();
     assert_eq!(send(client, &url).await.status(), 503);
-    seen.lock().unwrap().clear();
+    received_requests.lock().unwrap().clear();
 
-    let tapped = Tap::default();
+    let observed_requests = RecordRequests::default();
     let observed = (
         TraceLayer::client(),
         MetricsLayer::client(),
@@ -374,7 +376,7 @@ async fn only_the_trace_headers_of_a_request_change() {
     );
     let client = chain()
         .with(observe(observed).into_middleware())
-        .with(tapped.clone())
+        .with(observed_requests.clone())
         .build();
     let response = send(client, &url).await;
     assert_eq!(response.status(), 503);
@@ -385,17 +387,21 @@ async fn only_the_trace_headers_of_a_request_change() {
     assert_eq!(response.bytes().await.unwrap(), "answer");
 
     let bare = bare.0.lock().unwrap();
-    let mut tapped = tapped.0.lock().unwrap();
-    for sent in &mut *tapped {
+    let mut observed_requests = observed_requests.0.lock().unwrap();
+    for sent in &mut *observed_requests {
         assert!(sent.headers.remove("traceparent").is_some());
     }
-    assert_eq!(*tapped, *bare);
+    assert_eq!(*observed_requests, *bare);
     assert_eq!(bare.len(), 4);
     assert_eq!(bare[3].body.as_deref(), Some(&b"the whole body"[..]));
     assert_eq!(bare[3].timeout, Some(Duration::from_secs(7)));
     assert_eq!(bare[3].mark, Some(Mark(9)));
-    let seen = seen.lock().unwrap();
-    assert!(seen.iter().all(|(_, body)| body == "the whole body"));
+    let received_requests = received_requests.lock().unwrap();
+    assert!(
+        received_requests
+            .iter()
+            .all(|(_, body)| body == "the whole body")
+    );
 }
 
 #[tokio::test]
@@ -416,7 +422,7 @@ async fn request_extensions_of_the_chain_are_read() {
         .with_extension(Route::from("/users/{id}"))
         .with_extension(counted)
         .send();
-    with_timeout("an answer", sending)
+    with_timeout("the response", sending)
         .await
         .unwrap()
         .bytes()
@@ -428,20 +434,16 @@ async fn request_extensions_of_the_chain_are_read() {
         text(&spans[0], "url.template").as_deref(),
         Some("/users/{id}")
     );
-    assert_eq!(
-        resends(&telemetry),
-        [Some(1)],
-        "a count that was begun goes on"
-    );
+    assert_eq!(resends(&telemetry), [Some(1)], "a started count continues");
 }
 
 #[tokio::test]
 async fn a_dropped_attempt_is_counted() {
-    /// Gives up on the first attempt after its request is out, and tries once more.
-    struct Impatient;
+    /// A middleware that drops the first attempt after its request was sent, and tries again.
+    struct DropsFirstAttempt;
 
     #[allow(clippy::type_complexity)]
-    impl Middleware for Impatient {
+    impl Middleware for DropsFirstAttempt {
         fn handle<'a, 'b, 'c, 'd>(
             &'a self,
             request: reqwest::Request,
@@ -471,11 +473,11 @@ async fn a_dropped_attempt_is_counted() {
     let telemetry = TestTelemetry::new();
     let (address, _) = failing(0).await;
     let client = ClientBuilder::new(reqwest::Client::new())
-        .with(Impatient)
+        .with(DropsFirstAttempt)
         .with(observe(TraceLayer::client()).into_middleware())
         .build();
     let sending = client.get(format!("http://{address}/")).send();
-    with_timeout("an answer", sending)
+    with_timeout("the response", sending)
         .await
         .unwrap()
         .bytes()

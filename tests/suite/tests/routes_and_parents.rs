@@ -1,5 +1,4 @@
-//! What is known of a request only later, or only to somebody else: its route, the name the
-//! handler gives its span, and whom its trace context is believed from.
+//! Routes from routers and handlers, changes to the span by handlers, and remote parents.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -42,12 +41,12 @@ async fn ok() -> &'static str {
     "ok"
 }
 
-fn named(route: Option<&str>) -> Row<'_> {
+fn route_row(route: Option<&str>) -> Row<'_> {
     ("http.route", route.map_or(Absent, Str))
 }
 
-/// Requests, the names of their spans and their routes, with the layer on the routes of a router.
-async fn inside(router: fn() -> Router, cases: &[(&str, &str, Option<&str>)]) {
+/// Checks span names and routes with the layer on the routes of a router.
+async fn check_layer_on_routes(router: fn() -> Router, cases: &[(&str, &str, Option<&str>)]) {
     for backend in Backend::ALL {
         let server = Server::with_router(
             backend,
@@ -60,18 +59,18 @@ async fn inside(router: fn() -> Router, cases: &[(&str, &str, Option<&str>)]) {
     }
 }
 
-/// The same with the layer around the whole of it.
-async fn outside(router: fn() -> Router, cases: &[(&str, &str, Option<&str>)]) {
+/// Checks span names and routes with the layer around a router.
+async fn check_layer_around_router(router: fn() -> Router, cases: &[(&str, &str, Option<&str>)]) {
     for backend in Backend::ALL {
         check(
-            &around(backend, TraceLayer::server(), router()).await,
+            &serve_behind_layer(backend, TraceLayer::server(), router()).await,
             cases,
         )
         .await;
     }
 }
 
-async fn around(backend: Backend, layer: TraceLayer, router: Router) -> Server {
+async fn serve_behind_layer(backend: Backend, layer: TraceLayer, router: Router) -> Server {
     let telemetry = TestTelemetry::new();
     let address = backend.serve(&telemetry, layer, router).await;
     Server::running_at(backend, telemetry, address)
@@ -81,7 +80,7 @@ async fn check(server: &Server, cases: &[(&str, &str, Option<&str>)]) {
     for (request, name, route) in cases {
         let span = server.span_of(&format!("{request} HTTP/1.1")).await;
         assert_eq!(span.name, *name, "{request}");
-        assert_span_attributes(&span, &[named(*route)]);
+        assert_span_attributes(&span, &[route_row(*route)]);
     }
 }
 
@@ -89,7 +88,7 @@ async fn check(server: &Server, cases: &[(&str, &str, Option<&str>)]) {
 
 #[tokio::test]
 async fn a_nested_route_is_recorded_in_full() {
-    inside(
+    check_layer_on_routes(
         || {
             let users = Router::new().route("/{id}", get(ok));
             let api = Router::new().nest("/users", users);
@@ -129,7 +128,7 @@ async fn a_layer_inside_a_nested_router_records_the_original_path() {
 
 #[tokio::test]
 async fn merged_routers_keep_their_routes() {
-    inside(
+    check_layer_on_routes(
         || {
             let users = Router::new().route("/users/{id}", get(ok));
             let orders = Router::new().route("/orders/{*rest}", get(ok));
@@ -149,8 +148,8 @@ async fn merged_routers_keep_their_routes() {
 
 #[tokio::test]
 async fn a_route_layer_supplies_the_route_of_a_nested_service() {
-    // The layer inside sees the route as far as the inner router knows it.
-    inside(
+    // The inner router knows only its part of the route.
+    check_layer_on_routes(
         || {
             let users = Router::new()
                 .route("/users/{id}", get(ok))
@@ -171,7 +170,7 @@ async fn a_route_layer_supplies_the_route_of_a_nested_service() {
 
 #[tokio::test]
 async fn a_nested_service_without_a_route_layer_has_a_span_without_a_route() {
-    inside(
+    check_layer_on_routes(
         || {
             let users = Router::new().route("/users/{id}", get(ok));
             Router::new().nest_service("/api", users)
@@ -183,7 +182,7 @@ async fn a_nested_service_without_a_route_layer_has_a_span_without_a_route() {
 
 #[tokio::test]
 async fn a_fallback_has_a_span_without_a_route() {
-    inside(
+    check_layer_on_routes(
         || {
             Router::new()
                 .route("/users/{id}", get(ok))
@@ -219,7 +218,7 @@ async fn a_response_method_not_allowed_has_the_matched_route() {
 
 #[tokio::test]
 async fn a_layer_around_the_router_gets_the_route_from_a_route_layer() {
-    outside(
+    check_layer_around_router(
         || {
             let users = Router::new().route("/{id}", any(ok));
             Router::new().nest("/users", users).layer(RouteLayer::new())
@@ -235,7 +234,7 @@ async fn a_layer_around_the_router_gets_the_route_from_a_route_layer() {
 
 #[tokio::test]
 async fn a_layer_around_the_router_records_no_route_without_a_route_layer() {
-    outside(
+    check_layer_around_router(
         || Router::new().route("/users/{id}", get(ok)),
         &[("GET /users/7", "GET", None)],
     )
@@ -244,7 +243,7 @@ async fn a_layer_around_the_router_records_no_route_without_a_route_layer() {
 
 #[tokio::test]
 async fn a_route_function_supplies_the_route_of_another_router() {
-    // It decides by the path, and has never heard of axum.
+    // A router by path, without axum.
     async fn served(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, BoxError> {
         let found = request.uri().path().starts_with("/users/");
         let mut response = Response::new(Full::default());
@@ -296,11 +295,11 @@ async fn the_route_extension_of_the_request_supplies_the_route() {
     }
 }
 
-// ---- Handlers that know better ----------------------------------------------------------------
+// ---- Handlers ---------------------------------------------------------------------------------
 
 #[tokio::test]
 async fn a_handler_sets_the_route_through_the_route_slot() {
-    inside(
+    check_layer_on_routes(
         || {
             Router::new().fallback(|Extension(slot): Extension<RouteSlot>| async move {
                 slot.set("/pages/{slug}");
@@ -324,9 +323,9 @@ async fn the_route_slot_is_read_if_the_handler_panics() {
                 panic!("the handler panics");
             }
         });
-        let server = around(backend, TraceLayer::server(), router).await;
+        let server = serve_behind_layer(backend, TraceLayer::server(), router).await;
         let (head, _) = send_raw(server.address, "GET /pages/about HTTP/1.1").await;
-        assert_eq!(head, "", "nothing was answered");
+        assert_eq!(head, "", "no response is sent");
         let span = server.next_span().await;
         assert_eq!(span.name, "GET /pages/{slug}");
         assert_eq!(span.status, Status::error(""));
@@ -344,11 +343,11 @@ async fn the_route_slot_is_read_if_the_handler_panics() {
 #[tokio::test]
 async fn the_route_slot_is_read_if_the_request_is_cancelled() {
     for backend in Backend::ALL {
-        let begun = Arc::new(Notify::new());
-        let begins = Arc::clone(&begun);
+        let started = Arc::new(Notify::new());
+        let handler_started = Arc::clone(&started);
         let router = Router::new().fallback(move |Extension(slot): Extension<RouteSlot>| {
             slot.set("/pages/{slug}");
-            begins.notify_one();
+            handler_started.notify_one();
             pending::<StatusCode>()
         });
         let server =
@@ -356,8 +355,8 @@ async fn the_route_slot_is_read_if_the_request_is_cancelled() {
         let mut connection = ClientConnection::connect(Http::One, server.address).await;
         let request = Request::get("/pages/about").body(Empty::new()).unwrap();
         tokio::select! {
-            _ = connection.send(request) => panic!("nobody answers"),
-            () = with_timeout("the handler runs", begun.notified()) => {}
+            _ = connection.send(request) => panic!("the request is not answered"),
+            () = with_timeout("the handler runs", started.notified()) => {}
         }
         connection.close();
         let span = server.next_span().await;
@@ -372,12 +371,12 @@ async fn the_route_slot_is_read_if_the_request_is_cancelled() {
     }
 }
 
-/// Whoever holds the response may be a task of the request, in its context.
+/// A task of the request can drop the response in the context of the request.
 #[tokio::test]
 async fn the_route_slot_is_read_if_the_response_is_dropped_in_the_context_of_the_request() {
     for backend in Backend::ALL {
-        let inside = Arc::new(Mutex::new(None));
-        let seen = Arc::clone(&inside);
+        let context_of_handler = Arc::new(Mutex::new(None));
+        let seen = Arc::clone(&context_of_handler);
         let router = Router::new().fallback(move |Extension(slot): Extension<RouteSlot>| {
             slot.set("/pages/{slug}");
             *seen.lock().unwrap() = Some(Context::current());
@@ -387,7 +386,7 @@ async fn the_route_slot_is_read_if_the_response_is_dropped_in_the_context_of_the
         let router = backend.layer_router(&telemetry, TraceLayer::server(), router);
         let request = Request::get("/pages/about").body(Body::empty()).unwrap();
         let response = router.oneshot(request).await.unwrap();
-        let context = inside.lock().unwrap().take().unwrap();
+        let context = context_of_handler.lock().unwrap().take().unwrap();
         let entered = context.attach();
         drop(response);
         drop(entered);
@@ -398,8 +397,8 @@ async fn the_route_slot_is_read_if_the_response_is_dropped_in_the_context_of_the
     }
 }
 
-/// The span of a request whose handler has its hands on it.
-async fn handled<F>(layer: TraceLayer, act: F) -> Vec<SpanData>
+/// Runs `act` in a handler with the handle of its span. Returns the span of each backend.
+async fn spans_of_handler<F>(layer: TraceLayer, act: F) -> Vec<SpanData>
 where
     F: Fn(SpanHandle, Option<RouteSlot>) + Clone + Send + Sync + 'static,
 {
@@ -415,8 +414,7 @@ where
         let telemetry = TestTelemetry::new();
         let router = backend.layer_router(&telemetry, layer.clone(), router);
         let server = Server::serve_router(backend, telemetry, router).await;
-        // An attribute of the application's own is not one of the conventions', so this one is
-        // not looked at for those.
+        // Does not use `next_span`, which rejects attributes of the application.
         let (_, _open) = send_raw(server.address, "GET /pages/about HTTP/1.1").await;
         server
             .telemetry
@@ -431,7 +429,7 @@ where
 #[tokio::test]
 async fn a_name_set_by_the_handler_overrides_a_late_route() {
     let layer = TraceLayer::server().expose_span();
-    for span in handled(layer, |span, slot| {
+    for span in spans_of_handler(layer, |span, slot| {
         span.set_name("the about page");
         slot.unwrap().set("/pages/{slug}");
     })
@@ -447,7 +445,7 @@ async fn a_name_set_by_the_handler_overrides_a_known_route() {
     let layer = TraceLayer::server()
         .expose_span()
         .route(|_| Some("/pages/{slug}".into()));
-    for span in handled(layer, |span, _| span.set_name("the about page")).await {
+    for span in spans_of_handler(layer, |span, _| span.set_name("the about page")).await {
         assert_eq!(span.name, "the about page");
         assert_span_attributes(&span, &[("http.route", Str("/pages/{slug}"))]);
     }
@@ -456,7 +454,7 @@ async fn a_name_set_by_the_handler_overrides_a_known_route() {
 #[tokio::test]
 async fn an_http_route_attribute_set_by_the_handler_does_not_rename_the_span() {
     let layer = TraceLayer::server().expose_span();
-    for span in handled(layer, |span, _| {
+    for span in spans_of_handler(layer, |span, _| {
         span.set_attribute(KeyValue::new("http.route", "/pages/own"));
     })
     .await
@@ -477,7 +475,7 @@ async fn a_handler_adds_an_attribute_and_a_link() {
     );
     let linked = other.clone();
     let layer = TraceLayer::server().expose_span();
-    for span in handled(layer, move |span, _| {
+    for span in spans_of_handler(layer, move |span, _| {
         span.set_attribute(KeyValue::new("shop.cache", "hit"));
         span.add_link(linked.clone(), vec![KeyValue::new("shop.cause", "batch")]);
     })
@@ -508,19 +506,21 @@ async fn the_span_handle_is_absent_by_default() {
     }
 }
 
-// ---- RemoteParent ------------------------------------------------------------------------------------
+// ---- Remote parents ---------------------------------------------------------------------------
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";
 
-/// A span of a request from outside, and the `traceparent` of requests made on its behalf.
-async fn trusting(server: &Server, who: &str, flags: &str) -> (SpanData, String) {
+/// Sends a request with a parent. Returns its span and the `traceparent` of outgoing requests.
+async fn send_with_parent(server: &Server, who: &str, flags: &str) -> (SpanData, String) {
     let request = format!(
         "GET /context HTTP/1.1\nX-Who: {who}\ntraceparent: 00-{TRACE}-{PARENT}-{flags}\ntracestate: a=b"
     );
     let (head, _open) = send_raw(server.address, &request).await;
-    let onwards = traceparent(&head).expect("the context goes on").to_owned();
-    (server.next_span().await, onwards)
+    let sent = traceparent(&head)
+        .expect("a traceparent is sent")
+        .to_owned();
+    (server.next_span().await, sent)
 }
 
 fn by_who(request: &dyn RequestHead) -> RemoteParent {
@@ -545,13 +545,13 @@ async fn the_remote_parent_is_continued_linked_or_ignored_per_request() {
                 format!("00-{}-{}-01", context.trace_id(), context.span_id())
             };
 
-            let (span, onwards) = trusting(&server, "friend", flags).await;
+            let (span, sent) = send_with_parent(&server, "friend", flags).await;
             assert_eq!(span.span_context.trace_id(), remote_trace);
             assert_eq!(span.parent_span_id, remote_span);
             assert!(span.links.links.is_empty());
-            assert_eq!(onwards, own(&span));
+            assert_eq!(sent, own(&span));
 
-            let (span, onwards) = trusting(&server, "stranger", flags).await;
+            let (span, sent) = send_with_parent(&server, "stranger", flags).await;
             assert_ne!(span.span_context.trace_id(), remote_trace);
             assert_eq!(span.parent_span_id, SpanId::INVALID);
             assert!(span.span_context.trace_state().header().is_empty());
@@ -560,20 +560,20 @@ async fn the_remote_parent_is_continued_linked_or_ignored_per_request() {
             };
             assert_eq!(link.span_context.trace_id(), remote_trace);
             assert_eq!(link.span_context.span_id(), remote_span);
-            assert_eq!(onwards, own(&span));
+            assert_eq!(sent, own(&span));
 
-            let (span, onwards) = trusting(&server, "nobody", flags).await;
+            let (span, sent) = send_with_parent(&server, "nobody", flags).await;
             assert_ne!(span.span_context.trace_id(), remote_trace);
             assert_eq!(span.parent_span_id, SpanId::INVALID);
             assert!(span.links.links.is_empty());
-            assert_eq!(onwards, own(&span));
+            assert_eq!(sent, own(&span));
         }
     }
 }
 
 #[tokio::test]
 async fn baggage_is_read_only_if_the_remote_parent_is_continued() {
-    async fn carried() -> [(&'static str, String); 1] {
+    async fn tenant_header() -> [(&'static str, String); 1] {
         let tenant = Context::map_current(|current| current.baggage().get("tenant").cloned());
         [("x-tenant", tenant.map_or_else(String::new, Into::into))]
     }
@@ -581,7 +581,7 @@ async fn baggage_is_read_only_if_the_remote_parent_is_continued() {
         let layer = TraceLayer::server()
             .remote_parent(by_who)
             .propagator(Propagation::w3c().read_baggage());
-        let router = Router::new().route("/", any(carried));
+        let router = Router::new().route("/", any(tenant_header));
         let server = Server::with_router(backend, TestTelemetry::new(), layer, router).await;
         for (who, known) in [("friend", "7"), ("stranger", ""), ("nobody", "")] {
             let parent = format!("traceparent: 00-{TRACE}-{PARENT}-01");
@@ -627,8 +627,8 @@ async fn an_ignored_parent_is_ignored_inside_another_span_too() {
 #[tokio::test]
 async fn a_malformed_traceparent_is_neither_continued_nor_linked() {
     for backend in Backend::ALL {
-        for trust in [RemoteParent::Continue, RemoteParent::Link] {
-            let layer = TraceLayer::server().remote_parent(move |_| trust);
+        for remote_parent in [RemoteParent::Continue, RemoteParent::Link] {
+            let layer = TraceLayer::server().remote_parent(move |_| remote_parent);
             let router = Router::new().route("/", any(ok));
             let server = Server::with_router(backend, TestTelemetry::new(), layer, router).await;
             for header in [
@@ -660,15 +660,15 @@ async fn a_client_span_in_a_handler_is_a_child_of_the_server_span() {
 
     for backend in Backend::ALL {
         let telemetry = TestTelemetry::new();
-        let far = suite_tests::net::serve(app()).await;
+        let remote = suite_tests::net::serve(app()).await;
         let layer = backend.layer(telemetry.source(), TraceLayer::client());
         let router = Router::new().fallback(move || {
             let layer = layer.clone();
             async move {
-                let connection = hyper_client_to(Http::One, far);
-                let asked = request("GET http://api.example/users/7");
+                let connection = hyper_client_to(Http::One, remote);
+                let outgoing = request("GET http://api.example/users/7");
                 let client = layer.layer(connection);
-                client.oneshot(asked).await.unwrap().status()
+                client.oneshot(outgoing).await.unwrap().status()
             }
         });
         let server = Server::with_router(backend, telemetry, TraceLayer::server(), router).await;
@@ -686,7 +686,7 @@ async fn a_client_span_in_a_handler_is_a_child_of_the_server_span() {
             client.span_context.trace_id(),
             front.span_context.trace_id()
         );
-        // What the client asked for is not what the server was asked for.
+        // Client and server have different server addresses.
         assert_span_attributes(client, &[("server.address", Str("api.example"))]);
         assert_span_attributes(front, &[("server.address", Str("front.example"))]);
     }
@@ -702,7 +702,7 @@ async fn requests_on_one_connection_have_their_own_routes() {
                 }
             },
         );
-        let server = around(backend, TraceLayer::server(), router).await;
+        let server = serve_behind_layer(backend, TraceLayer::server(), router).await;
         let mut connection = ClientConnection::connect(Http::One, server.address).await;
         let spans_returned = Cell::new(0);
         for route in [Some("/a/{b}"), None, Some("/c/{d}")] {
@@ -713,7 +713,7 @@ async fn requests_on_one_connection_have_their_own_routes() {
             }
             connection.send(request).await.unwrap();
             let span = next_span(&server.telemetry, backend, &spans_returned).await;
-            assert_span_attributes(&span, &[named(route)]);
+            assert_span_attributes(&span, &[route_row(route)]);
         }
     }
 }

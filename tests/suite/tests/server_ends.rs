@@ -1,5 +1,5 @@
-//! Every end of a server's exchange, over real sockets: told once by the span, the counter, the
-//! histogram and the gauge alike, with the same `error.type`.
+//! All ends of a server exchange, over real sockets: span, counter, histogram and gauge record each
+//! exchange once, with the same `error.type`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -34,15 +34,15 @@ use tower_otel_trace::TraceLayer;
 
 type BoxedResponse = Response<UnsyncBoxBody<Bytes, BoxError>>;
 
-/// What has to be told about an exchange, once.
+/// The expected telemetry of an exchange.
 #[derive(Clone, Copy, Debug)]
 struct Expected {
-    /// The label of the counter.
+    /// The `status` label of the counter.
     status: &'static str,
     /// The status code of the span.
     code: Option<i64>,
     error: Option<&'static str>,
-    /// Whether the body was cut short.
+    /// Whether the response counts as aborted.
     aborted: bool,
 }
 
@@ -60,7 +60,7 @@ where
     Response::new(body.map_err(Into::into).boxed_unsync())
 }
 
-/// Serves `handle` behind both layers, lets `client` talk to it, and checks what was told.
+/// Serves `handle` behind the layers, runs `client` against it and checks the telemetry.
 async fn exchange<H, F, C>(
     http: Http,
     handle: H,
@@ -150,7 +150,7 @@ fn request(method: Method) -> Request<Empty<Bytes>> {
         .unwrap()
 }
 
-/// Reads a response to its end, however that is.
+/// Reads a response until it ends or fails.
 async fn read(mut connection: ClientConnection, request: Request<Empty<Bytes>>) {
     if let Ok(response) = connection.send(request).await {
         let _ = response.into_body().collect().await;
@@ -506,7 +506,7 @@ async fn an_upgrade_ends_at_its_handshake() {
     .await;
 }
 
-/// Nobody polls it meanwhile, so nothing but the drop can say when it ended.
+/// Nothing polls the exchange before the drop, so only the drop can set the end time.
 #[tokio::test]
 async fn a_cancelled_or_aborted_span_ends_when_it_is_dropped() {
     const PAUSE: Duration = Duration::from_millis(30);
@@ -514,20 +514,23 @@ async fn a_cancelled_or_aborted_span_ends_when_it_is_dropped() {
         let telemetry = TestTelemetry::new();
         let layer = || backend.layer(telemetry.source(), TraceLayer::server());
 
-        let never = service_fn(|_: Request<()>| pending::<Result<BoxedResponse, Infallible>>());
-        let mut before_the_head = pin!(Some(layer().layer(never).oneshot(Request::new(()))));
+        let pending_service =
+            service_fn(|_: Request<()>| pending::<Result<BoxedResponse, Infallible>>());
+        let mut before_response = pin!(Some(
+            layer().layer(pending_service).oneshot(Request::new(()))
+        ));
         let cx = &mut Context::from_waker(Waker::noop());
-        let polled = before_the_head.as_mut().as_pin_mut().unwrap().poll(cx);
+        let polled = before_response.as_mut().as_pin_mut().unwrap().poll(cx);
         assert!(polled.is_pending());
         thread::sleep(PAUSE);
-        before_the_head.set(None);
+        before_response.set(None);
 
-        let whole =
+        let respond =
             |_: Request<()>| ready(Ok::<_, Infallible>(boxed_response(Full::from("whole"))));
-        let head = layer().layer(service_fn(whole)).oneshot(Request::new(()));
-        let in_the_body = head.await.unwrap();
+        let head = layer().layer(service_fn(respond)).oneshot(Request::new(()));
+        let response = head.await.unwrap();
         thread::sleep(PAUSE);
-        drop(in_the_body);
+        drop(response);
 
         let spans = telemetry.spans();
         let errors: Vec<_> = spans.iter().map(|span| text(span, "error.type")).collect();

@@ -1,4 +1,4 @@
-//! Ten million requests that nobody scrapes: memory stays where it is. `SOAK_REQUESTS` asks for others.
+//! Memory does not grow over ten million requests without a scrape. `SOAK_REQUESTS` sets another number.
 //!
 //! ```console
 //! cargo test --release -p suite-tests --test soak -- --ignored --nocapture --test-threads 1
@@ -26,20 +26,20 @@ use tower_otel_core::Route;
 use tower_otel_metrics::{MetricsLayer, Names};
 use tower_otel_prometheus::Prometheus;
 
-/// How many requests there are.
+/// Returns the number of requests.
 fn requests() -> u32 {
-    let told = std::env::var("SOAK_REQUESTS").ok();
-    told.map_or(10_000_000, |told| told.parse().unwrap())
+    let number = std::env::var("SOAK_REQUESTS").ok();
+    number.map_or(10_000_000, |number| number.parse().unwrap())
 }
 
-/// Resident bytes of this process.
+/// Returns the resident bytes of this process.
 fn resident() -> f64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
     let pages: f64 = statm.split(' ').nth(1).unwrap().parse().unwrap();
     pages * 4096.0
 }
 
-/// Sends the requests, and compares the memory after the first twentieth with that at the end.
+/// Sends the requests. Compares the memory after the first twentieth with the memory at the end.
 fn soak(what: &str, layers: &[MetricsLayer], request: impl Fn(u32, &mut String) -> Request<()>) {
     let requests = requests();
     let (recorder, prometheus) = Prometheus::builder().native_histograms().build().unwrap();
@@ -83,7 +83,7 @@ fn memory_does_not_grow_without_a_scrape() {
         routes.get(at).copied().map(Route::from)
     };
     let layers = [MetricsLayer::server().route(route).body_sizes()];
-    soak("honest", &layers, |n, _| {
+    soak("regular", &layers, |n, _| {
         let paths = ["/a/1", "/b/2", "/c/3", "/d/4", "/nowhere"];
         Request::get(paths[n as usize % paths.len()])
             .body(())
@@ -94,7 +94,7 @@ fn memory_does_not_grow_without_a_scrape() {
 #[test]
 #[ignore = "a measurement of a minute: cargo test --release -p suite-tests --test soak -- --ignored --nocapture --test-threads 1"]
 fn memory_does_not_grow_with_labels_chosen_by_an_attacker() {
-    // Somebody takes the path for a route, says the address, and labels by a header besides.
+    // The path as route, the server address and a header as labels.
     let path = |request: &dyn tower_otel_core::RequestHead| {
         Some(Route::from(request.target().path.to_owned()))
     };

@@ -1,5 +1,5 @@
-//! What is around a layer and not of its making: how tracing-opentelemetry is set up, what a handler
-//! logs, and a buffer between two layers.
+//! The trace layer with other setups of tracing-opentelemetry, with log events of handlers and with
+//! `tower::buffer`.
 
 #![allow(
     clippy::unwrap_used,
@@ -68,15 +68,15 @@ async fn without_context_activation_the_parent_is_propagated_instead_of_the_span
     let layer = TraceLayer::server();
     let server = Server::with_router(Backend::Tracing, telemetry, layer, app()).await;
     let (head, _open) = send_raw(server.address, &request_with_parent("/context")).await;
-    let arrived = format!("00-{TRACE}-{PARENT}-01");
-    assert_eq!(traceparent(&head), Some(arrived.as_str()));
+    let parent = format!("00-{TRACE}-{PARENT}-01");
+    assert_eq!(traceparent(&head), Some(parent.as_str()));
     server.next_span().await;
 }
 
 #[tokio::test]
 async fn without_context_activation_captured_headers_are_omitted() {
     let headers = || [HeaderName::from_static("x-tenant")];
-    for (activation, told) in [(true, List(&["acme"])), (false, Absent)] {
+    for (activation, expected) in [(true, List(&["acme"])), (false, Absent)] {
         let telemetry =
             TestTelemetry::with_tracing_layer(|layer| layer.with_context_activation(activation));
         let layer = TraceLayer::server().capture_request_headers(headers());
@@ -84,14 +84,14 @@ async fn without_context_activation_captured_headers_are_omitted() {
         let span = server
             .span_of("GET /users/7 HTTP/1.1\nX-Tenant: acme")
             .await;
-        assert_span_attributes(&span, &[("http.request.header.x-tenant", told)]);
+        assert_span_attributes(&span, &[("http.request.header.x-tenant", expected)]);
     }
 }
 
-// ---- Log lines of level ERROR ------------------------------------------------------------------
+// ---- Log events of level ERROR -----------------------------------------------------------------
 
-/// Answers well, and complains.
-async fn complaining() -> &'static str {
+/// Responds with success and logs an error.
+async fn logs_error() -> &'static str {
     tracing::error!("the cache is cold");
     "fine"
 }
@@ -100,7 +100,7 @@ async fn complaining() -> &'static str {
 async fn an_error_event_of_a_handler_sets_the_span_status_with_tracing_opentelemetry() {
     let telemetry = TestTelemetry::new();
     let router = Router::new()
-        .route("/", get(complaining))
+        .route("/", get(logs_error))
         .layer(TraceLayer::server());
     let address = suite_tests::net::serve(router).await;
     let (head, _open) = send_raw(address, "GET / HTTP/1.1").await;
@@ -119,7 +119,7 @@ async fn an_error_event_of_a_handler_sets_the_span_status_with_tracing_opentelem
 #[tokio::test]
 async fn an_error_event_of_a_handler_does_not_set_the_span_status_if_events_are_filtered() {
     for backend in Backend::ALL {
-        // As the documentation says; direct spans need nothing of it.
+        // The filter of the documentation. Direct spans do not need it.
         let telemetry = match backend {
             Backend::Tracing => TestTelemetry::with_sampler_and_filter(
                 opentelemetry_sdk::trace::Sampler::AlwaysOn,
@@ -127,7 +127,7 @@ async fn an_error_event_of_a_handler_does_not_set_the_span_status_if_events_are_
             ),
             Backend::Tracer | Backend::Recorder => TestTelemetry::new(),
         };
-        let router = Router::new().route("/", get(complaining));
+        let router = Router::new().route("/", get(logs_error));
         let server = Server::with_router(backend, telemetry, TraceLayer::server(), router).await;
         let span = server.span_of("GET / HTTP/1.1").await;
         assert_eq!(span.status, Status::Unset);
@@ -137,16 +137,16 @@ async fn an_error_event_of_a_handler_does_not_set_the_span_status_if_events_are_
 
 // ---- `tower::buffer` ---------------------------------------------------------------------------
 
-/// Which span is current when a service is called, and when its future is polled.
+/// The current span of each call and poll of a service.
 type Current = Arc<Mutex<Vec<(&'static str, SpanId)>>>;
 
-fn note(seen: &Current, when: &'static str) {
+fn record_current(seen: &Current, when: &'static str) {
     let current = Context::map_current(|current| current.span().span_context().span_id());
     seen.lock().unwrap().push((when, current));
 }
 
-/// A client that notes the current span, and answers with the headers that it was to send.
-fn noting(
+/// Returns a client that stores the current span and responds with the headers of the request.
+fn recording_client(
     seen: &Current,
 ) -> impl Service<
     Request<Empty<Bytes>>,
@@ -160,10 +160,10 @@ fn noting(
 + use<> {
     let seen = seen.clone();
     service_fn(move |request: Request<Empty<Bytes>>| {
-        note(&seen, "call");
+        record_current(&seen, "call");
         let seen = seen.clone();
         async move {
-            note(&seen, "poll");
+            record_current(&seen, "poll");
             let mut response = Response::new(Empty::new());
             *response.headers_mut() = request.headers().clone();
             Ok::<_, BoxError>(response)
@@ -171,20 +171,20 @@ fn noting(
     })
 }
 
-/// Sends a request to its end, and returns the `traceparent` it had at last.
-async fn sent<S, B>(client: S) -> Option<String>
+/// Sends a request and returns the `traceparent` that the inner client received.
+async fn sent_traceparent<S, B>(client: S) -> Option<String>
 where
     S: Service<Request<Empty<Bytes>>, Response = Response<B>, Error: std::fmt::Debug>,
     B: http_body::Body<Error: std::fmt::Debug>,
 {
-    let answer = with_timeout("an answer", client.oneshot(Request::default())).await;
-    let (head, body) = answer.unwrap().into_parts();
+    let response = with_timeout("the response", client.oneshot(Request::default())).await;
+    let (head, body) = response.unwrap().into_parts();
     body.collect().await.unwrap();
     let line = head.headers.get("traceparent")?;
     Some(line.to_str().unwrap().to_owned())
 }
 
-fn only(telemetry: &TestTelemetry) -> (SpanId, String) {
+fn single_span(telemetry: &TestTelemetry) -> (SpanId, String) {
     let spans = telemetry.spans();
     let [span] = spans.as_slice() else {
         panic!("one span, not {spans:#?}");
@@ -201,11 +201,11 @@ async fn a_service_inside_a_buffer_is_polled_in_the_context_of_the_outer_span() 
         let client = ServiceBuilder::new()
             .layer(backend.layer(telemetry.source(), TraceLayer::client()))
             .layer(BufferLayer::new(4))
-            .service(noting(&seen));
-        sent(client).await;
-        let (id, _) = only(&telemetry);
+            .service(recording_client(&seen));
+        sent_traceparent(client).await;
+        let (id, _) = single_span(&telemetry);
         let called = match backend {
-            // The buffer enters the `tracing` span of its caller by itself.
+            // The buffer itself enters the `tracing` span of its caller.
             Backend::Tracing => id,
             Backend::Tracer | Backend::Recorder => SpanId::INVALID,
         };
@@ -221,9 +221,9 @@ async fn a_buffer_inside_the_layers_does_not_change_the_traceparent() {
             .layer(backend.layer(telemetry.source(), TraceLayer::client()))
             .layer(PropagateLayer::new())
             .layer(BufferLayer::new(4))
-            .service(noting(&Current::default()));
-        let traceparent = sent(client).await;
-        let (_, own) = only(&telemetry);
+            .service(recording_client(&Current::default()));
+        let traceparent = sent_traceparent(client).await;
+        let (_, own) = single_span(&telemetry);
         assert_eq!(traceparent, Some(own));
     }
 }
@@ -236,9 +236,9 @@ async fn a_buffer_between_the_layers_drops_the_traceparent_of_a_direct_span() {
             .layer(backend.layer(telemetry.source(), TraceLayer::client()))
             .layer(BufferLayer::new(4))
             .layer(PropagateLayer::new())
-            .service(noting(&Current::default()));
-        let traceparent = sent(client).await;
-        let (_, own) = only(&telemetry);
+            .service(recording_client(&Current::default()));
+        let traceparent = sent_traceparent(client).await;
+        let (_, own) = single_span(&telemetry);
         let expected = (backend == Backend::Tracing).then_some(own);
         assert_eq!(traceparent, expected);
     }
@@ -259,9 +259,9 @@ async fn a_buffer_around_the_layers_hides_the_parent_span() {
             let client = ServiceBuilder::new()
                 .option_layer(hidden.then(|| BufferLayer::new(4)))
                 .layer(backend.layer(telemetry.source(), TraceLayer::client()))
-                .service(noting(&Current::default()));
+                .service(recording_client(&Current::default()));
             let current = Context::new().with_remote_span_context(parent.clone());
-            sent(client).with_context(current).await;
+            sent_traceparent(client).with_context(current).await;
             assert_eq!(telemetry.spans()[0].parent_span_id, expected);
         }
     }

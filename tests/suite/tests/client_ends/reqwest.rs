@@ -1,8 +1,8 @@
-//! The same through `reqwest::Client` as a tower service.
+//! The ends of a client exchange with `reqwest::Client` as a tower service.
 
 use super::*;
 
-/// No proxy from the environment, and a wait that only ends when the test makes it.
+/// Returns a client without a proxy. Its timeout elapses only when a test pauses the clock.
 fn reqwest() -> reqwest::Client {
     reqwest::Client::builder()
         .no_proxy()
@@ -38,7 +38,7 @@ fn get(url: &str) -> reqwest::Request {
     reqwest::Request::new(Method::GET, url.parse().unwrap())
 }
 
-/// Lets time run out for whoever waits for nothing else.
+/// Pauses the clock of tokio, which then advances to the next timer, until dropped.
 struct PausedTime;
 
 impl PausedTime {
@@ -332,7 +332,7 @@ struct Marker(u8);
 
 type Body = fn() -> BoxedResponse;
 
-/// Redirects from anywhere but `/new`, where `body` is.
+/// Starts a server that redirects all requests to `/new`, which responds with `body`.
 async fn redirecting_server(body: Body) -> SocketAddr {
     serve(service_fn(move |request: Request<Incoming>| async move {
         let (name, value) = match request.uri().path() {
