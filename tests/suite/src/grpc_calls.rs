@@ -156,6 +156,6 @@ pub fn assert_grpc_attributes(span: &SpanData) {
             !key.starts_with("http.") && !key.starts_with("url."),
             "{key}"
         );
-        assert!(seen.insert(key), "{key} twice");
+        assert!(seen.insert(key), "{key} is duplicated");
     }
 }

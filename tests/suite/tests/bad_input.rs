@@ -204,8 +204,8 @@ async fn assert_recorded(cases: Vec<Case>) {
             let telemetry = TestTelemetry::new();
             let layered =
                 serve_layered(placement, backend.layer(telemetry.source(), case.layer())).await;
-            let what = format!("{backend:?}, {placement:?}: {}", case.text());
-            assert_eq!(send(layered, &case.bytes).await, expected, "{what}");
+            let case_name = format!("{backend:?}, {placement:?}: {}", case.text());
+            assert_eq!(send(layered, &case.bytes).await, expected, "{case_name}");
             telemetry
                 .wait_until("the exchange ends", |telemetry| {
                     !telemetry.spans().is_empty()
@@ -215,13 +215,13 @@ async fn assert_recorded(cases: Vec<Case>) {
                 .await;
             let spans = telemetry.spans();
             let [span] = spans.as_slice() else {
-                panic!("{what}: one span, not {spans:#?}");
+                panic!("{case_name}: one span, not {spans:#?}");
             };
-            assert_valid_server_span(span, &what);
+            assert_valid_server_span(span, &case_name);
             for (key, value) in &case.attributes {
-                assert_eq!(attribute(span, key), *value, "{key} of {what}");
+                assert_eq!(attribute(span, key), *value, "{key} of {case_name}");
             }
-            assert_eq!(span.parent_span_id, case.parent, "{what}");
+            assert_eq!(span.parent_span_id, case.parent, "{case_name}");
             let (method, path) = case
                 .name
                 .split_once(' ')
@@ -230,56 +230,60 @@ async fn assert_recorded(cases: Vec<Case>) {
                 Placement::OnRoutes => (case.name, path),
                 Placement::AroundRouter => (method, "unmatched"),
             };
-            assert_eq!(span.name, name, "{what}");
+            assert_eq!(span.name, name, "{case_name}");
             let method = if method == "HTTP" { "_OTHER" } else { method };
             let labels = [("method", method), ("path", path)];
             let metrics = telemetry.metrics();
             assert_eq!(
                 telemetry.sum("http_requests_total", &labels),
                 1.0,
-                "{what}: {metrics}"
+                "{case_name}: {metrics}"
             );
-            assert_eq!(telemetry.sum("http_requests_total", &[]), 1.0, "{what}");
+            assert_eq!(
+                telemetry.sum("http_requests_total", &[]),
+                1.0,
+                "{case_name}"
+            );
         }
     }
 }
 
 /// Checks the rules for every server span.
-fn assert_valid_server_span(span: &SpanData, what: &str) {
+fn assert_valid_server_span(span: &SpanData, case_name: &str) {
     for attribute in &span.attributes {
         assert!(
             !attribute.value.as_str().is_empty(),
-            "{} of {what} is empty",
+            "{} of {case_name} is empty",
             attribute.key
         );
     }
     for port in ["server.port", "network.peer.port"] {
         assert!(
             integer(span, port).is_none_or(|port| (1..=65535).contains(&port)),
-            "{what}"
+            "{case_name}"
         );
     }
     assert!(
         attribute(span, "server.address").is_some() || attribute(span, "server.port").is_none(),
-        "{what}"
+        "{case_name}"
     );
     let known = [
         "CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE", "QUERY",
     ];
     let method = text(span, "http.request.method").unwrap();
     let original = text(span, "http.request.method_original");
-    assert_eq!(method == "_OTHER", original.is_some(), "{what}");
+    assert_eq!(method == "_OTHER", original.is_some(), "{case_name}");
     assert!(
         method == "_OTHER" || known.contains(&method.as_str()),
-        "{what}"
+        "{case_name}"
     );
     assert!(
         ["http", "https"].contains(&text(span, "url.scheme").unwrap().as_str()),
-        "{what}"
+        "{case_name}"
     );
     assert!(
         ["1.0", "1.1"].contains(&text(span, "network.protocol.version").unwrap().as_str()),
-        "{what}"
+        "{case_name}"
     );
     assert_eq!(
         text(span, "network.peer.address").unwrap(),
@@ -291,10 +295,10 @@ fn assert_valid_server_span(span: &SpanData, what: &str) {
         (method, None) => method.to_owned(),
         (method, Some(route)) => format!("{method} {route}"),
     };
-    assert_eq!(span.name, name, "{what}");
+    assert_eq!(span.name, name, "{case_name}");
     let status = integer(span, "http.response.status_code").unwrap();
-    assert!((200..500).contains(&status), "{what}");
-    assert_eq!(text(span, "error.type"), None, "{what}");
+    assert!((200..500).contains(&status), "{case_name}");
+    assert_eq!(text(span, "error.type"), None, "{case_name}");
 }
 
 fn long(byte: u8, count: usize) -> String {
@@ -626,15 +630,19 @@ async fn requests_that_the_http_library_rejects_are_not_recorded() {
         b"\x00\xff\x00\xff\r\n\r\n",
         format!("GET /things/7 HTTP/1.1\r\n{many}\r\n").as_bytes(),
     ] {
-        let what = bytes.escape_ascii().to_string();
+        let case_name = bytes.escape_ascii().to_string();
         let expected = send(plain, bytes).await;
         for backend in Backend::ALL {
             let telemetry = TestTelemetry::new();
             let layer = backend.layer(telemetry.source(), TraceLayer::server());
             let layered = serve_layered(Placement::AroundRouter, layer).await;
-            assert_eq!(send(layered, bytes).await, expected, "{what}");
-            assert_eq!(telemetry.spans(), [], "{what}");
-            assert_eq!(telemetry.sum("http_requests_total", &[]), 0.0, "{what}");
+            assert_eq!(send(layered, bytes).await, expected, "{case_name}");
+            assert_eq!(telemetry.spans(), [], "{case_name}");
+            assert_eq!(
+                telemetry.sum("http_requests_total", &[]),
+                0.0,
+                "{case_name}"
+            );
         }
     }
 }
@@ -655,8 +663,8 @@ async fn responses_are_unchanged_without_an_exporter() {
         let expected = send(plain, &case.bytes).await;
         for (placement, backend) in placements_and_backends() {
             let layered = serve_layered(placement, backend.layer(&discarding, case.layer())).await;
-            let what = case.text();
-            assert_eq!(send(layered, &case.bytes).await, expected, "{what}");
+            let case_name = case.text();
+            assert_eq!(send(layered, &case.bytes).await, expected, "{case_name}");
         }
     }
 }

@@ -572,7 +572,7 @@ async fn a_request_dropped_before_the_response_is_not_an_error() {
             },
             |client, url| async move {
                 tokio::select! {
-                    _ = client.oneshot(get(&url)) => panic!("the request is not answered"),
+                    _ = client.oneshot(get(&url)) => panic!("unexpected response"),
                     result = started => result.unwrap(),
                 }
             },
@@ -714,8 +714,8 @@ async fn a_future_that_is_never_polled_is_cancelled() {
 #[tokio::test]
 async fn the_server_receives_the_id_of_the_exported_span() {
     for_each_setup(|setup| async move {
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let to = traceparent_server(seen.clone()).await;
+        let received_parents = Arc::new(Mutex::new(Vec::new()));
+        let to = traceparent_server(received_parents.clone()).await;
         let span = observed(
             setup.backend,
             pooled_client(setup.http),
@@ -724,17 +724,17 @@ async fn the_server_receives_the_id_of_the_exported_span() {
             COMPLETE,
         )
         .await;
-        assert_eq!(*seen.lock().unwrap(), [traceparent(&span)]);
+        assert_eq!(*received_parents.lock().unwrap(), [traceparent(&span)]);
     })
     .await;
 }
 
 /// Starts a server that stores the `traceparent` of every request.
-async fn traceparent_server(seen: Arc<Mutex<Vec<String>>>) -> SocketAddr {
+async fn traceparent_server(received_parents: Arc<Mutex<Vec<String>>>) -> SocketAddr {
     serve(service_fn(move |request: Request<Incoming>| {
         let lines = request.headers().get_all("traceparent").iter();
         let lines = lines.map(|line| line.to_str().unwrap().to_owned());
-        seen.lock().unwrap().extend(lines);
+        received_parents.lock().unwrap().extend(lines);
         std::future::ready(Ok::<_, BoxError>(boxed_response(Empty::new())))
     }))
     .await

@@ -1063,7 +1063,7 @@ async fn a_request_that_its_caller_drops_is_not_an_error() {
         for http_client in ALL {
             tokio::select! {
                 biased;
-                _ = client.send(http_client, "GET http://api.example/stall") => panic!("the request is not answered"),
+                _ = client.send(http_client, "GET http://api.example/stall") => panic!("unexpected response"),
                 () = tokio::task::yield_now() => {}
             }
             let span = client.next_span().await;
@@ -1220,8 +1220,8 @@ async fn a_filtered_request_propagates_its_parent() {
     for (backend, layer, telemetry) in cases {
         let client = Client::for_server(backend, layer, telemetry(), refusing_server().await);
         let current = Context::new().with_remote_span_context(parent.clone());
-        let onwards = sent_traceparent(&client).with_context(current).await;
-        assert_eq!(onwards.as_ref(), Some(&expected), "{backend:?}");
+        let sent = sent_traceparent(&client).with_context(current).await;
+        assert_eq!(sent.as_ref(), Some(&expected), "{backend:?}");
         assert_eq!(client.telemetry.spans(), []);
     }
 }

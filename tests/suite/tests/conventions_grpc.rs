@@ -322,7 +322,7 @@ async fn recorded_keys_are_exactly_those_of_the_conventions() {
             .expose_span()
     };
     let moved = |layer: TraceLayer| layer.grpc_status_attribute(StatusAttribute::RpcStatusCode);
-    let mut seen = BTreeSet::new();
+    let mut recorded = BTreeSet::new();
     for backend in Backend::ALL {
         // Unknown keys are found by `assert_valid_span`, which checks each span.
         for call in [
@@ -330,18 +330,18 @@ async fn recorded_keys_are_exactly_those_of_the_conventions() {
             unary_call(backend, everything, "13").await,
             unary_call(backend, moved, "ok").await,
         ] {
-            seen.extend(keys(&call.server));
-            seen.extend(keys(&call.client));
+            recorded.extend(keys(&call.server));
+            recorded.extend(keys(&call.client));
         }
         let telemetry = TestTelemetry::new();
         let address = server(&telemetry, backend, TraceLayer::server().grpc()).await;
         let mut client = client(&telemetry, backend, TraceLayer::client().grpc(), address);
         let nope = PathAndQuery::from_static("/shop.Cart/Nope");
         unary(&mut client, nope, "ok").await.unwrap_err();
-        seen.extend(keys(&server_and_client_spans(&telemetry, backend).await.0));
+        recorded.extend(keys(&server_and_client_spans(&telemetry, backend).await.0));
     }
     for key in GRPC_KEYS {
-        assert!(seen.contains(*key), "{key} is never recorded");
+        assert!(recorded.contains(*key), "{key} is never recorded");
     }
 }
 

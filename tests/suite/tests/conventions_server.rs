@@ -534,8 +534,8 @@ async fn client_address_is_the_first_untrusted_hop() {
     .await;
     table(
         || {
-            let ours = ["127.0.0.0/8", "10.0.0.0/8"];
-            TraceLayer::server().trusted_proxies(TrustedProxies::cidrs(ours).unwrap())
+            let trusted = ["127.0.0.0/8", "10.0.0.0/8"];
+            TraceLayer::server().trusted_proxies(TrustedProxies::cidrs(trusted).unwrap())
         },
         &[
             (x, &is("203.0.113.7")),
@@ -1155,7 +1155,7 @@ async fn a_disconnect_before_the_response_is_an_error_without_a_status_code() {
         let mut connection = ClientConnection::connect(Http::One, server.address).await;
         let request = http::Request::get("/stall").body(Empty::new()).unwrap();
         tokio::select! {
-            _ = connection.send(request) => panic!("the request is not answered"),
+            _ = connection.send(request) => panic!("unexpected response"),
             () = with_timeout("the handler runs", started.notified()) => {}
         }
         connection.close();

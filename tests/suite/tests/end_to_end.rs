@@ -343,13 +343,13 @@ async fn one_trace(backend: Backend, id: &str, status: StatusCode) {
         assert_eq!(metrics.sum(&in_flight, &[]), 0.0, "{text}");
 
         let nanos = span.end_time_unix_nano - span.start_time_unix_nano;
-        let lasted = Duration::from_nanos(nanos).as_secs_f64();
+        let duration = Duration::from_nanos(nanos).as_secs_f64();
         let sum = format!("{prefix}_request_duration_seconds_sum");
         let counted = metrics.sum(&sum, &[place]);
-        assert!(lasted > SLOW.as_secs_f64() - TOLERANCE, "{lasted} s");
+        assert!(duration > SLOW.as_secs_f64() - TOLERANCE, "{duration} s");
         assert!(
-            (lasted - counted).abs() < TOLERANCE,
-            "{}: a span of {lasted} s, recorded as {counted} s",
+            (duration - counted).abs() < TOLERANCE,
+            "{}: a span of {duration} s, recorded as {counted} s",
             span.name
         );
     }

@@ -190,7 +190,7 @@ async fn a_call_dropped_before_the_response_is_not_an_error() {
         let to = serve_service(&telemetry, backend, layer, service.clone()).await;
         let mut client = client(&telemetry, backend, TraceLayer::client().grpc(), to);
         tokio::select! {
-            _ = unary(&mut client, path("Unary"), "stall") => panic!("the call is not answered"),
+            _ = unary(&mut client, path("Unary"), "stall") => panic!("unexpected response"),
             () = with_timeout("the call arrives", service.called.notified()) => {}
         }
         let (server, client) = server_and_client_spans(&telemetry, backend).await;

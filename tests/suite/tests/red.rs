@@ -165,12 +165,12 @@ async fn signals_observed_together_have_the_same_duration() {
     let spans = TraceLayer::server().tracer_provider(telemetry.provider());
     run(observe((spans, MetricsLayer::server())), get("/")).await;
     let spans = telemetry.spans();
-    let lasted = spans[0]
+    let duration = spans[0]
         .end_time
         .duration_since(spans[0].start_time)
         .unwrap();
     let counted = telemetry.sum("http_request_duration_seconds_sum", &[]);
-    assert_eq!(Duration::from_secs_f64(counted), lasted);
+    assert_eq!(Duration::from_secs_f64(counted), duration);
 }
 
 /// A client can choose the host, the method and, if the path is used as the route, the route.

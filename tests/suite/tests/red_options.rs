@@ -316,6 +316,6 @@ async fn duration_to_head_ends_only_the_duration_at_the_head() {
         telemetry.sum("http_request_duration_seconds_count", &[]),
         1.0
     );
-    let lasted = telemetry.sum("http_request_duration_seconds_sum", &[]);
-    assert!(lasted < 0.02, "{lasted} s");
+    let duration = telemetry.sum("http_request_duration_seconds_sum", &[]);
+    assert!(duration < 0.02, "{duration} s");
 }

@@ -161,29 +161,32 @@ fn labels(attributes: &[KeyValue]) -> Vec<(String, String)> {
     labels.collect()
 }
 
-async fn assert_equal_values(names: Names, some: &str) -> Vec<ScopeMetrics> {
+async fn assert_equal_values(names: Names, expected_series: &str) -> Vec<ScopeMetrics> {
     let (pushed, text) = exported_and_scraped(names).await;
     let mut scraped = scraped(&text);
     // The facade has a counter series from its registration, the SDK from its first increment.
     scraped.retain(|series, value| {
         !(series.starts_with("http_responses_aborted_total") && *value == 0.0)
     });
-    assert!(scraped.contains_key(some), "{some} of {scraped:#?}");
+    assert!(
+        scraped.contains_key(expected_series),
+        "{expected_series} of {scraped:#?}"
+    );
     assert_eq!(translated(&pushed), scraped);
     pushed
 }
 
 #[tokio::test(flavor = "current_thread")]
 async fn otlp_and_scrape_have_equal_values_with_short_names() {
-    let some = r#"http_requests_total[("api", "v1"), ("method", "POST"), ("path", "/a/{id}"), ("status", "502")]"#;
-    assert_equal_values(Names::Short, some).await;
+    let expected_series = r#"http_requests_total[("api", "v1"), ("method", "POST"), ("path", "/a/{id}"), ("status", "502")]"#;
+    assert_equal_values(Names::Short, expected_series).await;
 }
 
 #[tokio::test(flavor = "current_thread")]
 async fn otlp_and_scrape_have_equal_values_with_the_names_of_the_conventions() {
-    let some =
+    let expected_series =
         r#"http_server_active_requests[("http_request_method", "POST"), ("url_scheme", "http")]"#;
-    let pushed = assert_equal_values(Names::Conventions, some).await;
+    let pushed = assert_equal_values(Names::Conventions, expected_series).await;
 
     let typed = |key: &str| {
         let metrics = pushed.iter().flat_map(|scope| &scope.metrics);

@@ -355,7 +355,7 @@ async fn the_route_slot_is_read_if_the_request_is_cancelled() {
         let mut connection = ClientConnection::connect(Http::One, server.address).await;
         let request = Request::get("/pages/about").body(Empty::new()).unwrap();
         tokio::select! {
-            _ = connection.send(request) => panic!("the request is not answered"),
+            _ = connection.send(request) => panic!("unexpected response"),
             () = with_timeout("the handler runs", started.notified()) => {}
         }
         connection.close();
@@ -376,10 +376,10 @@ async fn the_route_slot_is_read_if_the_request_is_cancelled() {
 async fn the_route_slot_is_read_if_the_response_is_dropped_in_the_context_of_the_request() {
     for backend in Backend::ALL {
         let context_of_handler = Arc::new(Mutex::new(None));
-        let seen = Arc::clone(&context_of_handler);
+        let stored_context = Arc::clone(&context_of_handler);
         let router = Router::new().fallback(move |Extension(slot): Extension<RouteSlot>| {
             slot.set("/pages/{slug}");
-            *seen.lock().unwrap() = Some(Context::current());
+            *stored_context.lock().unwrap() = Some(Context::current());
             async { "ok" }
         });
         let telemetry = TestTelemetry::new();

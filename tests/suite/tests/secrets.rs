@@ -75,7 +75,7 @@ enum End {
     BodyFailed,
     /// The service panics with a secret in the message.
     Panicked,
-    /// A gRPC call end with an error status and a message.
+    /// A gRPC call ends with an error status and a message.
     GrpcError,
 }
 

@@ -373,7 +373,7 @@ async fn a_disconnect_before_the_response_is_cancelled() {
                 let started = Arc::clone(&started);
                 async move {
                     tokio::select! {
-                        _ = connection.send(get()) => panic!("the request is not answered"),
+                        _ = connection.send(get()) => panic!("unexpected response"),
                         () = with_timeout("the handler runs", started.notified()) => {}
                     }
                     connection.close();
@@ -539,8 +539,8 @@ async fn a_cancelled_or_aborted_span_ends_when_it_is_dropped() {
             ["cancelled", "aborted"].map(|error| Some(error.into()))
         );
         for span in spans {
-            let lasted = span.end_time.duration_since(span.start_time).unwrap();
-            assert!(lasted >= PAUSE, "{backend:?}: {lasted:?}");
+            let duration = span.end_time.duration_since(span.start_time).unwrap();
+            assert!(duration >= PAUSE, "{backend:?}: {duration:?}");
         }
     }
 }

@@ -40,7 +40,7 @@ fn resident() -> f64 {
 }
 
 /// Sends the requests. Compares the memory after the first twentieth with the memory at the end.
-fn soak(what: &str, layers: &[MetricsLayer], request: impl Fn(u32, &mut String) -> Request<()>) {
+fn soak(name: &str, layers: &[MetricsLayer], request: impl Fn(u32, &mut String) -> Request<()>) {
     let requests = requests();
     let (recorder, prometheus) = Prometheus::builder().native_histograms().build().unwrap();
     let mut uri = String::new();
@@ -62,13 +62,13 @@ fn soak(what: &str, layers: &[MetricsLayer], request: impl Fn(u32, &mut String) 
     let text = prometheus.render();
     let series = text.lines().filter(|line| line.contains("_count{")).count();
     println!(
-        "{what}: {:.2} MB after {}, {:.2} MB after {requests} ({:+.2} %), {series} histograms, {each} ns each",
+        "{name}: {:.2} MB after {}, {:.2} MB after {requests} ({:+.2} %), {series} histograms, {each} ns each",
         early / 1e6,
         requests / 20,
         late / 1e6,
         (late / early - 1.0) * 100.0
     );
-    assert!(late < early * 1.05, "{what} grew from {early} to {late}");
+    assert!(late < early * 1.05, "{name} grew from {early} to {late}");
     let counted = ["http_request", "http_client_request", "http_server_request"]
         .map(|name| sum(&text, &format!("{name}_duration_seconds_count"), &[]));
     assert_eq!(counted.iter().sum::<f64>(), f64::from(requests));

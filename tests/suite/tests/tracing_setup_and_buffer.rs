@@ -140,14 +140,14 @@ async fn an_error_event_of_a_handler_does_not_set_the_span_status_if_events_are_
 /// The current span of each call and poll of a service.
 type Current = Arc<Mutex<Vec<(&'static str, SpanId)>>>;
 
-fn record_current(seen: &Current, when: &'static str) {
+fn record_current(current_spans: &Current, when: &'static str) {
     let current = Context::map_current(|current| current.span().span_context().span_id());
-    seen.lock().unwrap().push((when, current));
+    current_spans.lock().unwrap().push((when, current));
 }
 
 /// Returns a client that stores the current span and responds with the headers of the request.
 fn recording_client(
-    seen: &Current,
+    current_spans: &Current,
 ) -> impl Service<
     Request<Empty<Bytes>>,
     Response = Response<Empty<Bytes>>,
@@ -158,12 +158,12 @@ fn recording_client(
 + Send
 + 'static
 + use<> {
-    let seen = seen.clone();
+    let current_spans = current_spans.clone();
     service_fn(move |request: Request<Empty<Bytes>>| {
-        record_current(&seen, "call");
-        let seen = seen.clone();
+        record_current(&current_spans, "call");
+        let current_spans = current_spans.clone();
         async move {
-            record_current(&seen, "poll");
+            record_current(&current_spans, "poll");
             let mut response = Response::new(Empty::new());
             *response.headers_mut() = request.headers().clone();
             Ok::<_, BoxError>(response)
@@ -197,11 +197,11 @@ fn single_span(telemetry: &TestTelemetry) -> (SpanId, String) {
 #[tokio::test]
 async fn a_service_inside_a_buffer_is_polled_in_the_context_of_the_outer_span() {
     for backend in Backend::ALL {
-        let (telemetry, seen) = (TestTelemetry::new(), Current::default());
+        let (telemetry, current_spans) = (TestTelemetry::new(), Current::default());
         let client = ServiceBuilder::new()
             .layer(backend.layer(telemetry.source(), TraceLayer::client()))
             .layer(BufferLayer::new(4))
-            .service(recording_client(&seen));
+            .service(recording_client(&current_spans));
         sent_traceparent(client).await;
         let (id, _) = single_span(&telemetry);
         let called = match backend {
@@ -209,7 +209,10 @@ async fn a_service_inside_a_buffer_is_polled_in_the_context_of_the_outer_span() 
             Backend::Tracing => id,
             Backend::Tracer | Backend::Recorder => SpanId::INVALID,
         };
-        assert_eq!(*seen.lock().unwrap(), [("call", called), ("poll", id)]);
+        assert_eq!(
+            *current_spans.lock().unwrap(),
+            [("call", called), ("poll", id)]
+        );
     }
 }
 

@@ -85,11 +85,11 @@ async fn a_stream_of_unknown_length_is_complete() {
             |client, url| async move {
                 let mut response = client.oneshot(get(&url)).await.unwrap();
                 assert_eq!(response.content_length(), None);
-                let mut whole = Vec::new();
+                let mut bytes = Vec::new();
                 while let Some(chunk) = response.chunk().await.unwrap() {
-                    whole.extend(chunk);
+                    bytes.extend(chunk);
                 }
-                assert_eq!(whole, b"ab");
+                assert_eq!(bytes, b"ab");
             },
             COMPLETE,
         )
@@ -258,7 +258,7 @@ async fn a_request_dropped_before_the_response_is_not_an_error() {
             },
             |client, url| async move {
                 tokio::select! {
-                    _ = client.oneshot(get(&url)) => panic!("the request is not answered"),
+                    _ = client.oneshot(get(&url)) => panic!("unexpected response"),
                     result = started => result.unwrap(),
                 }
             },
@@ -313,8 +313,8 @@ async fn a_redirect_loop_is_an_error() {
 #[tokio::test]
 async fn the_server_receives_the_id_of_the_exported_span() {
     for backend in Backend::ALL {
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let to = traceparent_server(seen.clone()).await;
+        let received_parents = Arc::new(Mutex::new(Vec::new()));
+        let to = traceparent_server(received_parents.clone()).await;
         let span = observed(
             backend,
             reqwest(),
@@ -323,7 +323,7 @@ async fn the_server_receives_the_id_of_the_exported_span() {
             COMPLETE,
         )
         .await;
-        assert_eq!(*seen.lock().unwrap(), [traceparent(&span)]);
+        assert_eq!(*received_parents.lock().unwrap(), [traceparent(&span)]);
     }
 }
 

@@ -34,7 +34,7 @@ pub struct Plan {
     pub end_stream: EndStream,
     /// Whether dropping the future and dropping the body panics.
     pub drops_panic: (bool, bool),
-    /// The number of steps after which the caller drops what it holds.
+    /// The number of steps after which the caller drops the future or the body.
     pub max_steps: usize,
     pub drop: DropMode,
 }

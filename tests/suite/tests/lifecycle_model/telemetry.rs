@@ -54,7 +54,7 @@ struct Point {
     value: i64,
 }
 
-/// Returns the URI of a caller. Servers tell callers apart by route, clients by host.
+/// Returns the URI of a caller. Its path identifies the caller on a server, its host on a client.
 pub fn uri(index: usize) -> String {
     format!("http://h{index}:80/x{index}")
 }
@@ -332,7 +332,8 @@ fn caller(kind: Kind, span: &SpanData) -> usize {
     name.strip_prefix(from).unwrap().parse().unwrap()
 }
 
-/// Returns the status code and `error.type` of a span. Its status must be an error if it has an `error.type`.
+/// Returns the status code and `error.type` of a span. Its status must be an error exactly
+/// if it has an `error.type`.
 fn code_and_error(span: &SpanData) -> (Option<i64>, Option<String>) {
     let error = text(span, "error.type");
     let failed = span.status != Status::Unset;
