@@ -8,7 +8,7 @@ use std::{
 };
 
 use metrics::with_local_recorder;
-use suite_tests::scene::sum;
+use suite_tests::telemetry::sum;
 
 use crate::instruments::{self, TokenType};
 

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use jsonwebtoken::{EncodingKey, Header, encode};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::json;
-use suite_tests::scene::sum;
+use suite_tests::telemetry::sum;
 
 use crate::{
     CLIENT, TRACE,

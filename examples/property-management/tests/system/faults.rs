@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::json;
-use suite_tests::scene::sum;
+use suite_tests::telemetry::sum;
 
 use crate::harness::{System, error, text};
 

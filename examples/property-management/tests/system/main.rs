@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind};
 use serde_json::json;
-use suite_tests::{otlp::attribute, scene::sum};
+use suite_tests::{otlp::attribute, telemetry::sum};
 
 use harness::{EMAIL, LONG, PASSWORD, System, is_failed, text};
 
