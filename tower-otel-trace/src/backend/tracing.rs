@@ -96,13 +96,13 @@ fn open(request: &RequestAttributes<'_, '_>, callsite: SpanCallsite) -> tracing:
         },
     );
     attributes::visit(request, &resolved, &mut values);
-    let values: [Option<&dyn field::Value>; MAX_FIELDS] = values
-        .values
-        .each_ref()
-        .map(|value| value.as_ref().map(FieldValue::as_field));
-    let values = values.get(..callsite.fields.len()).unwrap_or_default();
+    let mut fields: [Option<&dyn field::Value>; MAX_FIELDS] = [const { None }; MAX_FIELDS];
+    let fields = fields.get_mut(..callsite.fields.len()).unwrap_or_default();
+    for (field, value) in fields.iter_mut().zip(&values.values) {
+        *field = value.as_ref().map(FieldValue::as_field);
+    }
     let metadata = callsite.metadata;
-    tracing::Span::new(metadata, &metadata.fields().value_set_all(values))
+    tracing::Span::new(metadata, &metadata.fields().value_set_all(fields))
 }
 
 /// The values of the fields of a callsite.
@@ -140,18 +140,19 @@ impl<'v> FieldValues<'v> {
 
     #[inline]
     fn set(&mut self, key: &'static str, value: FieldValue<'v>) {
-        let is_key = |field: &&'static str| is_same_key(field, key);
-        let (before, from) = self
-            .fields
-            .split_at_checked(self.next)
-            .unwrap_or((self.fields, &[]));
-        let index = match from.iter().position(is_key) {
-            Some(index) => self.next + index,
-            None => match before.iter().position(is_key) {
-                Some(index) => index,
-                None => return,
-            },
-        };
+        let mut index = self.next;
+        while let Some(field) = self.fields.get(index) {
+            if is_same_key(field, key) {
+                break;
+            }
+            index += 1;
+        }
+        if index >= self.fields.len() {
+            let Some(before) = self.fields.iter().position(|field| is_same_key(field, key)) else {
+                return;
+            };
+            index = before;
+        }
         if let Some(slot) = self.values.get_mut(index) {
             *slot = Some(value);
         }
@@ -190,16 +191,19 @@ impl TracingSpan {
         let Some(fields) = self.span.metadata().map(|metadata| metadata.fields()) else {
             return;
         };
-        let mut slots: [Option<&dyn field::Value>; MAX_FIELDS] = [const { None }; MAX_FIELDS];
-        for (key, value) in &values {
-            let Some(value) = value else { continue };
+        let Some(unset) = fields.iter().next() else {
+            return;
+        };
+        let field = |key| {
             let index = self.fields.iter().position(|field| is_same_key(field, key));
-            if let Some(slot) = index.and_then(|index| slots.get_mut(index)) {
-                *slot = Some(value.as_field());
-            }
-        }
-        let slots = slots.get(..fields.len()).unwrap_or_default();
-        self.span.record_all(&fields.value_set_all(slots));
+            fields.iter().nth(index?)
+        };
+        let values = values.map(|(key, value)| (value.and_then(|_| field(key)), value));
+        let values = values.each_ref().map(|(field, value)| match field {
+            Some(field) => (field, value.as_ref().map(LateValue::as_field)),
+            None => (&unset, None),
+        });
+        self.span.record_all(&fields.value_set(&values));
     }
 }
 
