@@ -66,22 +66,22 @@ class System:
 
     def start_collector(self):
         """Starts the collector rotel, which logs received data. $OTELCOL, if set, runs in front of it."""
-        behind = ("store", "store-http") if OTELCOL else ("otlp", "otlp-http")
+        ports = ("store", "store-http") if OTELCOL else ("otlp", "otlp-http")
         agent = next(pathlib.Path(os.environ["TOOLS"]).glob("venv/lib/*/site-packages/rotel/rotel-agent"))
-        self.running.start("rotel", agent, "start", "--otlp-grpc-endpoint", self.address(behind[0]),
-                           "--otlp-http-endpoint", self.address(behind[1]), "--exporter", "blackhole",
+        self.running.start("rotel", agent, "start", "--otlp-grpc-endpoint", self.address(ports[0]),
+                           "--otlp-http-endpoint", self.address(ports[1]), "--exporter", "blackhole",
                            "--debug-log", "traces", "--debug-log-verbosity", "detailed")
         if not OTELCOL:
             return
         config = pathlib.Path("collector/collector.yaml").read_text()
         metrics = f"host: {LOOPBACK}, port: {self.ports['collector']}"
-        for theirs, ours in {
+        for configured, address in {
             "0.0.0.0:4317": self.address("otlp"),
             "0.0.0.0:4318": self.address("otlp-http"),
             "host: 0.0.0.0, port: 8888": metrics,
         }.items():
-            assert theirs in config, theirs
-            config = config.replace(theirs, ours)
+            assert configured in config, configured
+            config = config.replace(configured, address)
         (self.running.folder / "collector.yaml").write_text(config)
         self.running.start("collector", OTELCOL, "--config=collector.yaml",
                            TRACES_ENDPOINT=self.address("store"), LOGS_ENDPOINT=self.url("store-http"))
@@ -93,7 +93,7 @@ class System:
             JWT_SECRET="for-this-test-only-for-this-test-only", OTEL_EXPORTER_OTLP_ENDPOINT=self.url("otlp"),
             OTEL_TRACES_SAMPLER="always_on", OTEL_LOGS_EXPORTER="otlp", OTEL_BSP_SCHEDULE_DELAY=500)
         if not until(lambda: send(self.url(name) + "/healthz")[0] == 200, 30):
-            sys.exit(f"{name} does not start: {self.running.log(name)[-600:]}")
+            sys.exit(f"{name} did not start: {self.running.log(name)[-600:]}")
 
     def traffic(self, seconds):
         self.running.start("traffic", BINARIES / "traffic", API_URL=self.url("api-server"),

@@ -85,7 +85,7 @@ impl Variables {
         let invalid = |problem: String| InvalidVariable {
             variable: name,
             problem,
-            expected: "at least 32 bytes, the same for all three processes",
+            expected: "at least 32 bytes, the same for api-server and reality-server",
         };
         match value {
             None => Err(invalid("is not set".to_owned())),
