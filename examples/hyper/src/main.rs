@@ -16,23 +16,21 @@ use hyper_util::{
 };
 use tokio::net::TcpListener;
 use tower::{ServiceBuilder, ServiceExt};
-use tower_otel_core::{HttpOptions, RequestHead, Route};
 use tower_otel_init::{LogFormat, Sampler, Telemetry, TracesExporter};
 use tower_otel_metrics::MetricsLayer;
 use tower_otel_propagate::PropagateLayer;
-use tower_otel_trace::TraceLayer;
-
-/// Returns the route of a request. Without a framework, no router sets it.
-fn route(request: &dyn RequestHead) -> Option<Route> {
-    (request.target().path.starts_with("/items/")).then(|| "/items/{sku}".into())
-}
+use tower_otel_trace::{HttpOptions, TraceLayer};
 
 async fn get_item(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     Ok(Response::new(Full::from("7 left")))
 }
 
 async fn serve(listener: TcpListener) -> std::io::Result<()> {
-    let options = HttpOptions::default().route(route);
+    // Without a framework, a function returns the route of a request.
+    let options = HttpOptions::default().route(|request| {
+        let is_item = request.target().path.starts_with("/items/");
+        is_item.then(|| "/items/{sku}".into())
+    });
     let service = ServiceBuilder::new()
         .layer(TraceLayer::server().http_options(&options))
         .layer(MetricsLayer::server().http_options(&options))

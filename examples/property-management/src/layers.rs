@@ -11,11 +11,10 @@ use axum::{
 };
 use reqwest::Client;
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
-use tower_otel_core::{Filter, Hosts, RequestHead, observe};
+use tower_otel_core::{RequestHead, observe};
 use tower_otel_metrics::MetricsLayer;
-use tower_otel_propagate::{PropagateLayer, RemoteParent};
-use tower_otel_semconv::SensitiveKeys;
-use tower_otel_trace::TraceLayer;
+use tower_otel_propagate::{Filter, Hosts, PropagateLayer};
+use tower_otel_trace::{RemoteParent, SensitiveKeys, TraceLayer};
 
 use crate::{
     BoxError,

@@ -14,22 +14,18 @@ use smol::{
 };
 use smol_hyper::rt::{FuturesIo, SmolTimer};
 use tower::{Service, ServiceBuilder, ServiceExt};
-use tower_otel_core::{HttpOptions, RequestHead, Route};
 use tower_otel_metrics::MetricsLayer;
 use tower_otel_prometheus::Prometheus;
-use tower_otel_trace::TraceLayer;
+use tower_otel_trace::{HttpOptions, TraceLayer};
 use tracing_subscriber::fmt::format::FmtSpan;
-
-fn route(request: &dyn RequestHead) -> Option<Route> {
-    (request.target().path == "/hello").then(|| "/hello".into())
-}
 
 async fn hello(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     Ok(Response::new(Full::from("hello")))
 }
 
 async fn serve(listener: TcpListener) -> Result<(), Box<dyn Error>> {
-    let options = HttpOptions::default().route(route);
+    let options = HttpOptions::default()
+        .route(|request| (request.target().path == "/hello").then(|| "/hello".into()));
     let service = ServiceBuilder::new()
         .layer(TraceLayer::server().http_options(&options))
         .layer(MetricsLayer::server().http_options(&options))

@@ -8,7 +8,7 @@ use axum::{
 };
 use reqwest::Url;
 use reqwest_middleware::ClientWithMiddleware;
-use tower_otel_core::Hosts;
+use tower_otel_propagate::Hosts;
 
 use super::{App, properties::property_not_found};
 use crate::{

@@ -7,7 +7,7 @@ use opentelemetry::{
     trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState},
 };
 use tokio::time;
-use tower_otel_core::Hosts;
+use tower_otel_propagate::Hosts;
 use tracing::{Instrument, Span};
 use uuid::Uuid;
 

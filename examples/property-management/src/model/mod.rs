@@ -11,7 +11,7 @@ pub(crate) use error::ModelError;
 use metrics::counter;
 use reqwest::{Url, header::HeaderValue};
 use reqwest_middleware::ClientWithMiddleware;
-use tower_otel_core::Hosts;
+use tower_otel_propagate::Hosts;
 use tracing::{Instrument, Span, field::Empty};
 
 use crate::{
