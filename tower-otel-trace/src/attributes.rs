@@ -8,7 +8,10 @@ use std::net::IpAddr;
 use tower_otel_core::Kind;
 use tower_otel_semconv::{Endpoint, attribute, rpc};
 
-use crate::request::{Protocol, RequestAttributes, ResolvedAttributes};
+use crate::{
+    protocol::Protocol,
+    request::{RequestAttributes, ResolvedAttributes},
+};
 
 /// Takes the attributes of a span one by one.
 pub(crate) trait AttributeSink<'v> {

@@ -15,7 +15,7 @@ use tracing_core::{
     field::FieldSet,
 };
 
-use crate::request::{Protocol, RequestAttributes};
+use crate::{protocol::Protocol, request::RequestAttributes};
 
 /// The target of spans and events, for filters.
 pub(crate) const TARGET: &str = "tower_otel_trace";

@@ -11,7 +11,11 @@ use tower_otel_propagate::ExtractedContext;
 use tower_otel_recorder::{ActiveSpan, AttributeBuffer, Recorder, RecorderTracer, SpanStart};
 use tower_otel_semconv::attribute;
 
-use super::{LateAttribute, LateValue, OpenSpan, SpanBackend, scope, tracer::KeyValues};
+use super::{
+    open_span::{LateAttribute, LateValue, OpenSpan, StartSpan},
+    scope::scope,
+    tracer::KeyValues,
+};
 use crate::{
     attributes::{self, AttributeSink},
     parent::Parent,
@@ -39,7 +43,7 @@ pub struct RecorderSpan {
     span: Option<ActiveSpan>,
 }
 
-impl SpanBackend for RecorderBackend {
+impl StartSpan for RecorderBackend {
     type Span = RecorderSpan;
 
     fn start(

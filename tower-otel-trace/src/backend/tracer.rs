@@ -14,7 +14,10 @@ use opentelemetry::{
 use tower_otel_core::Kind;
 use tower_otel_semconv::attribute;
 
-use super::{LateAttribute, LateValue, OpenSpan, SpanBackend, scope};
+use super::{
+    open_span::{LateAttribute, LateValue, OpenSpan, StartSpan},
+    scope::scope,
+};
 use crate::{
     attributes::{self, AttributeSink},
     parent::Parent,
@@ -60,7 +63,7 @@ pub struct TracerSpan {
     started: Option<(SystemTime, Instant)>,
 }
 
-impl<T> SpanBackend for TracerBackend<T>
+impl<T> StartSpan for TracerBackend<T>
 where
     T: Tracer<Span: Send + Sync + 'static> + fmt::Debug,
 {

@@ -10,10 +10,9 @@ use tracing::{
     level_filters::LevelFilter,
 };
 
-pub(crate) use super::fields::TARGET;
 use super::{
-    LateAttribute, LateValue, OpenSpan, SpanBackend,
     fields::{MAX_FIELDS, SpanCallsite, otel},
+    open_span::{LateAttribute, LateValue, OpenSpan, StartSpan},
 };
 use crate::{
     attributes::{self, AttributeSink},
@@ -40,7 +39,7 @@ pub struct TracingSpan {
     base_context: Option<Context>,
 }
 
-impl SpanBackend for TracingBackend {
+impl StartSpan for TracingBackend {
     type Span = TracingSpan;
 
     fn start(
