@@ -147,23 +147,31 @@ impl OpenSpan for RecorderSpan {
 
 impl<'v> AttributeSink<'v> for AttributeBuffer {
     #[inline]
-    fn text(&mut self, key: &'static str, value: &'v str) {
-        self.text(key, value);
+    fn text(&mut self, key: &'static str, value: Option<&'v str>) {
+        if let Some(value) = value {
+            self.text(key, value);
+        }
     }
 
     #[inline]
-    fn static_text(&mut self, key: &'static str, value: &'static str) {
-        self.fixed(key, value);
+    fn static_text(&mut self, key: &'static str, value: Option<&'static str>) {
+        if let Some(value) = value {
+            self.fixed(key, value);
+        }
     }
 
     #[inline]
-    fn int(&mut self, key: &'static str, value: i64) {
-        self.int(key, value);
+    fn int(&mut self, key: &'static str, value: Option<i64>) {
+        if let Some(value) = value {
+            self.int(key, value);
+        }
     }
 
     #[inline]
-    fn address(&mut self, key: &'static str, value: IpAddr) {
-        self.address(key, value);
+    fn address(&mut self, key: &'static str, value: Option<IpAddr>) {
+        if let Some(value) = value {
+            self.address(key, value);
+        }
     }
 }
 
