@@ -35,9 +35,16 @@ pub struct RequestInfo<'a> {
     peer: Cell<Option<Option<SocketAddr>>>,
     named_server: Cell<Option<(Kind, Option<HostPort<'a>>)>>,
     matched_route: Cell<Option<Option<&'a str>>>,
-    custom_route: OnceCell<Box<(usize, Option<Route>)>>,
-    forwarded: OnceCell<Box<(usize, Forwarded<'a>)>>,
-    additions: RefCell<Option<Box<Additions>>>,
+    /// Boxed, because few requests need it.
+    rare: OnceCell<Box<Rare<'a>>>,
+}
+
+/// What few requests need.
+#[derive(Default)]
+struct Rare<'a> {
+    custom_route: OnceCell<(usize, Option<Route>)>,
+    forwarded: OnceCell<(usize, Forwarded<'a>)>,
+    additions: RefCell<Additions>,
 }
 
 /// What observers add to the extensions of a request after all of them have started.
@@ -82,9 +89,7 @@ impl<'a> RequestInfo<'a> {
             peer: Cell::new(None),
             named_server: Cell::new(None),
             matched_route: Cell::new(None),
-            custom_route: OnceCell::new(),
-            forwarded: OnceCell::new(),
-            additions: RefCell::default(),
+            rare: OnceCell::new(),
         }
     }
 
@@ -170,7 +175,7 @@ impl<'a> RequestInfo<'a> {
     fn custom_route(&self, options: &HttpOptions) -> RequestRoute<'a> {
         let resolve = || options.custom_route(self.head);
         let id = options.id();
-        let route = match &**self.custom_route.get_or_init(|| Box::new((id, resolve()))) {
+        let route = match self.rare().custom_route.get_or_init(|| (id, resolve())) {
             (of, route) if *of == id => route.clone(),
             _ => resolve(),
         };
@@ -185,8 +190,7 @@ impl<'a> RequestInfo<'a> {
         if let Some(slot) = extensions.get::<RouteSlot>() {
             return Some(slot.clone());
         }
-        let mut additions = self.additions.try_borrow_mut().ok()?;
-        let additions = additions.get_or_insert_default();
+        let mut additions = self.rare().additions.try_borrow_mut().ok()?;
         Some(additions.route_slot.get_or_insert_default().clone())
     }
 
@@ -199,7 +203,7 @@ impl<'a> RequestInfo<'a> {
             proxies.resolve(self.headers, peer)
         };
         let id = options.id();
-        match &**self.forwarded.get_or_init(|| Box::new((id, resolve()))) {
+        match self.rare().forwarded.get_or_init(|| (id, resolve())) {
             (of, forwarded) if *of == id => Cow::Borrowed(forwarded),
             _ => Cow::Owned(resolve()),
         }
@@ -261,22 +265,24 @@ impl<'a> RequestInfo<'a> {
     /// Inserts an extension into the request, once all observers have started. Returns whether the
     /// request has extensions.
     pub fn insert<T: Clone + Send + Sync + 'static>(&self, extension: T) -> bool {
-        let Ok(mut additions) = self.additions.try_borrow_mut() else {
+        if self.extensions.is_none() {
+            return false;
+        }
+        let Ok(mut additions) = self.rare().additions.try_borrow_mut() else {
             return false;
         };
-        let has_extensions = self.extensions.is_some();
-        if has_extensions {
-            additions
-                .get_or_insert_default()
-                .extensions
-                .get_or_insert_default()
-                .insert(extension);
-        }
-        has_extensions
+        let extensions = additions.extensions.get_or_insert_default();
+        extensions.insert(extension);
+        true
     }
 
-    pub(crate) fn take_additions(&self) -> Option<Box<Additions>> {
-        self.additions.take()
+    pub(crate) fn take_additions(&self) -> Option<Additions> {
+        self.rare.get().map(|rare| rare.additions.take())
+    }
+
+    #[cold]
+    fn rare(&self) -> &Rare<'a> {
+        self.rare.get_or_init(Box::default)
     }
 }
 
