@@ -35,6 +35,7 @@ pub struct RequestInfo<'a> {
     peer: Cell<Option<Option<SocketAddr>>>,
     named_server: Cell<Option<(Kind, Option<HostPort<'a>>)>>,
     matched_route: Cell<Option<Option<&'a str>>>,
+    custom_route: OnceCell<(usize, Option<Route>)>,
     /// Boxed, because few requests need it.
     rare: OnceCell<Box<Rare<'a>>>,
 }
@@ -42,7 +43,6 @@ pub struct RequestInfo<'a> {
 /// What few requests need.
 #[derive(Default)]
 struct Rare<'a> {
-    custom_route: OnceCell<(usize, Option<Route>)>,
     forwarded: OnceCell<(usize, Forwarded<'a>)>,
     additions: RefCell<Additions>,
 }
@@ -89,6 +89,7 @@ impl<'a> RequestInfo<'a> {
             peer: Cell::new(None),
             named_server: Cell::new(None),
             matched_route: Cell::new(None),
+            custom_route: OnceCell::new(),
             rare: OnceCell::new(),
         }
     }
@@ -175,7 +176,7 @@ impl<'a> RequestInfo<'a> {
     fn custom_route(&self, options: &HttpOptions) -> RequestRoute<'a> {
         let resolve = || options.custom_route(self.head);
         let id = options.id();
-        let route = match self.rare().custom_route.get_or_init(|| (id, resolve())) {
+        let route = match self.custom_route.get_or_init(|| (id, resolve())) {
             (of, route) if *of == id => route.clone(),
             _ => resolve(),
         };

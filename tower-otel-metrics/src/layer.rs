@@ -175,7 +175,7 @@ impl<B: MetricsBackend> Observe for MetricsLayer<B> {
             exchange.extras().late_route = request.route_slot();
         }
         if config.naming.body_sizes {
-            exchange.extras().sent = request.body_size();
+            exchange.set_sent(request.body_size());
         }
         Some(exchange)
     }
