@@ -35,7 +35,7 @@ pub(crate) enum Signal {
 
 impl Signal {
     /// Returns the name in variables and the name in paths.
-    fn names(self) -> (&'static str, &'static str) {
+    fn variable_and_path_name(self) -> (&'static str, &'static str) {
         match self {
             Self::Traces => ("TRACES", "traces"),
             Self::Metrics => ("METRICS", "metrics"),
@@ -52,7 +52,7 @@ impl OtlpConfig {
         settings: &Settings,
         env: &mut Env<'_>,
     ) -> Result<Self, InitError> {
-        let (upper, _) = signal.names();
+        let (upper, _) = signal.variable_and_path_name();
         let own = |suffix: &str| format!("OTEL_EXPORTER_OTLP_{upper}_{suffix}");
         let common = |suffix: &str| format!("OTEL_EXPORTER_OTLP_{suffix}");
 
@@ -99,7 +99,7 @@ fn endpoint(
     settings: &Settings,
     env: &mut Env<'_>,
 ) -> Result<String, InitError> {
-    let (upper, lower) = signal.names();
+    let (upper, lower) = signal.variable_and_path_name();
     let with_path = |base: &str| match protocol {
         Protocol::Grpc => base.to_owned(),
         Protocol::HttpProtobuf => format!("{}/v1/{lower}", base.trim_end_matches('/')),

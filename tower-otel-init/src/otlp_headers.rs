@@ -7,7 +7,7 @@ use crate::settings::Settings;
 pub(crate) const INVALID_HEADER: &str =
     "is not a header (expected a token that does not end in -bin, and a value of printable ASCII)";
 
-const INVALID_PAIR: &str = "is not a header (expected name=value, percent-encoded)";
+const INVALID_HEADER_REASON: &str = "is not a header (expected name=value, percent-encoded)";
 
 /// Returns the headers of the first variable that is set, replaced by those set in code. Names are
 /// lowercase.
@@ -30,7 +30,7 @@ pub(crate) fn resolve(
                 Ok((name, _)) | Err(InvalidPair::Key(name)) => name,
                 Err(InvalidPair::NoKey) => "REDACTED".to_owned(),
             };
-            env.warn(variable, &name, INVALID_PAIR, "the other headers");
+            env.warn(variable, &name, INVALID_HEADER_REASON, "the other headers");
         }
     }
     for (name, value) in &settings.headers {

@@ -6,7 +6,7 @@ use metrics_exporter_prometheus::PrometheusBuilder as ExporterBuilder;
 
 use crate::{
     buckets::Buckets, error::InstallError, prometheus::Prometheus, recorder::PrometheusRecorder,
-    registry::Registry, upkeep::Upkeep,
+    registry::Registry, upkeep::UpkeepThread,
 };
 
 const DEFAULT_UPKEEP: Duration = Duration::from_secs(5);
@@ -64,7 +64,7 @@ impl Prometheus {
 pub struct PrometheusBuilder {
     buckets: Vec<(String, Vec<f64>)>,
     upkeep: Duration,
-    native: bool,
+    native_histograms: bool,
 }
 
 impl Default for PrometheusBuilder {
@@ -72,7 +72,7 @@ impl Default for PrometheusBuilder {
         Self {
             buckets: Vec::new(),
             upkeep: DEFAULT_UPKEEP,
-            native: false,
+            native_histograms: false,
         }
     }
 }
@@ -104,7 +104,7 @@ impl PrometheusBuilder {
     ///
     /// See [native histograms](https://prometheus.io/docs/specs/native_histograms/).
     pub fn native_histograms(mut self) -> Self {
-        self.native = true;
+        self.native_histograms = true;
         self
     }
 
@@ -140,13 +140,16 @@ impl PrometheusBuilder {
     ///
     /// Returns an error if boundaries are not valid, or if the upkeep thread cannot be started.
     pub fn build(self) -> Result<(PrometheusRecorder, Prometheus), InstallError> {
-        let registry = Arc::new(Registry::new(Buckets::new(self.buckets)?, self.native));
+        let registry = Arc::new(Registry::new(
+            Buckets::new(self.buckets)?,
+            self.native_histograms,
+        ));
         let summaries = ExporterBuilder::new().build_recorder();
         let exporter = summaries.handle();
         let task_handle = exporter.clone();
         let interval = self.upkeep.max(MIN_UPKEEP);
-        let upkeep = Upkeep::start(interval, move || task_handle.run_upkeep());
-        let upkeep = Arc::new(upkeep.map_err(InstallError::Upkeep)?);
+        let upkeep = UpkeepThread::start(interval, move || task_handle.run_upkeep());
+        let upkeep = Arc::new(upkeep.map_err(InstallError::UpkeepThread)?);
         Ok((
             PrometheusRecorder::new(summaries, Arc::clone(&registry), Arc::clone(&upkeep)),
             Prometheus {

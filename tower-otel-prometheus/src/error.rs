@@ -14,7 +14,7 @@ pub enum InstallError {
         metric: String,
     },
     /// The upkeep thread was not started.
-    Upkeep(io::Error),
+    UpkeepThread(io::Error),
 }
 
 impl fmt::Display for InstallError {
@@ -29,7 +29,9 @@ impl fmt::Display for InstallError {
                     "the bucket boundaries of `{metric}` are not valid (expected one or more finite ascending numbers)"
                 )
             }
-            Self::Upkeep(_) => f.write_str("the upkeep thread of the metrics was not started"),
+            Self::UpkeepThread(_) => {
+                f.write_str("the upkeep thread of the metrics was not started")
+            }
         }
     }
 }
@@ -37,7 +39,7 @@ impl fmt::Display for InstallError {
 impl Error for InstallError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Upkeep(error) => Some(error),
+            Self::UpkeepThread(error) => Some(error),
             Self::AlreadyInstalled | Self::Buckets { .. } => None,
         }
     }

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 
-use crate::{protobuf, registry::Registry, summary::parse_summaries, upkeep::Upkeep};
+use crate::{protobuf, registry::Registry, summary::parse_summaries, upkeep::UpkeepThread};
 
 /// A handle that renders the metrics of a [`PrometheusRecorder`](crate::PrometheusRecorder).
 ///
@@ -14,7 +14,7 @@ pub struct Prometheus {
     /// The summaries.
     pub(crate) exporter: PrometheusHandle,
     pub(crate) registry: Arc<Registry>,
-    pub(crate) _upkeep: Arc<Upkeep>,
+    pub(crate) _upkeep: Arc<UpkeepThread>,
 }
 
 impl Prometheus {

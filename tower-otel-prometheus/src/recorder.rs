@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, SharedString, Unit};
 use metrics_exporter_prometheus::PrometheusRecorder as ExporterRecorder;
 
-use crate::{registry::Registry, upkeep::Upkeep};
+use crate::{registry::Registry, upkeep::UpkeepThread};
 
 /// A recorder for the [`metrics`] facade.
 ///
@@ -29,14 +29,14 @@ use crate::{registry::Registry, upkeep::Upkeep};
 pub struct PrometheusRecorder {
     summaries: ExporterRecorder,
     registry: Arc<Registry>,
-    _upkeep: Arc<Upkeep>,
+    _upkeep: Arc<UpkeepThread>,
 }
 
 impl PrometheusRecorder {
     pub(crate) fn new(
         summaries: ExporterRecorder,
         registry: Arc<Registry>,
-        upkeep: Arc<Upkeep>,
+        upkeep: Arc<UpkeepThread>,
     ) -> Self {
         Self {
             summaries,

@@ -10,12 +10,12 @@ use std::{
 
 /// Runs a thread until it is dropped. Dropping it wakes the thread and does not wait for its end.
 /// The thread does not keep the process from exiting.
-pub(crate) struct Upkeep {
+pub(crate) struct UpkeepThread {
     /// Sends nothing. Dropping it disconnects the channel, which ends the thread.
     _alive: Sender<Infallible>,
 }
 
-impl Upkeep {
+impl UpkeepThread {
     /// Runs `task` after every `interval`.
     pub(crate) fn start(
         interval: Duration,
@@ -50,7 +50,7 @@ mod tests {
     #[test]
     fn the_task_runs_periodically_on_a_named_thread() {
         let (ran, runs) = mpsc::channel();
-        let _upkeep = Upkeep::start(Duration::from_millis(1), move || {
+        let _upkeep = UpkeepThread::start(Duration::from_millis(1), move || {
             let _ = ran.send(thread::current().name().map(str::to_owned));
         })
         .unwrap();
@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn dropping_ends_the_thread_before_the_interval() {
         let (task_owner, ended) = mpsc::channel::<()>();
-        let upkeep = Upkeep::start(NEVER, move || {
+        let upkeep = UpkeepThread::start(NEVER, move || {
             let _ = task_owner.send(());
         })
         .unwrap();
@@ -81,7 +81,7 @@ mod tests {
         let (entered, is_entered) = mpsc::channel();
         let (leave, may_leave) = mpsc::channel::<()>();
         let (task_owner, ended) = mpsc::channel::<()>();
-        let upkeep = Upkeep::start(Duration::from_millis(1), move || {
+        let upkeep = UpkeepThread::start(Duration::from_millis(1), move || {
             let _task_owner = &task_owner;
             entered.send(()).unwrap();
             may_leave.recv_timeout(LONG).unwrap();

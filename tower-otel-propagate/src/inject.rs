@@ -59,7 +59,7 @@ pub fn inject(cx: &Context, headers: &mut HeaderMap) {
 
 /// The header values for the active span of a context.
 pub(crate) struct OutgoingHeaders {
-    pub(crate) traceparent: [u8; traceparent::LEN],
+    pub(crate) traceparent: [u8; traceparent::TRACEPARENT_LEN],
     pub(crate) tracestate: Option<String>,
 }
 

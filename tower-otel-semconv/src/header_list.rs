@@ -21,7 +21,7 @@ pub(crate) const MAX_ENTRY: usize = 512;
 pub(crate) struct HeaderList<'a> {
     lines: ValueIter<'a, HeaderValue>,
     line: Option<&'a [u8]>,
-    entries_left: usize,
+    remaining_entries: usize,
     quoted: bool,
     done: bool,
 }
@@ -40,7 +40,7 @@ impl<'a> HeaderList<'a> {
         Self {
             lines: headers.get_all(name).iter(),
             line: None,
-            entries_left: MAX_ENTRIES,
+            remaining_entries: MAX_ENTRIES,
             quoted: false,
             done: false,
         }
@@ -56,7 +56,7 @@ impl<'a> Iterator for HeaderList<'a> {
                 Some(line) => line,
                 None => self.lines.next_back()?.as_bytes(),
             };
-            let split = if self.entries_left == 0 {
+            let split = if self.remaining_entries == 0 {
                 None
             } else {
                 split_last(line, self.quoted)
@@ -65,7 +65,7 @@ impl<'a> Iterator for HeaderList<'a> {
                 self.done = true;
                 return Some(None);
             };
-            self.entries_left -= 1;
+            self.remaining_entries -= 1;
             self.line = before;
             let entry = entry.trim_ascii();
             if !entry.is_empty() {

@@ -222,7 +222,7 @@ impl<B: SpanBackend> Exchange for TraceExchange<B> {
                 Some(grpc) => grpc.end(&mut self.span, &end, at, is_renamed),
                 None => self.http_end(&end),
             };
-            if self.state.config.exceptions {
+            if self.state.config.logs_exceptions {
                 let _entered = self.span.enter();
                 exception::log(end);
             }

@@ -292,7 +292,7 @@ impl<B: Clone> TraceLayer<B> {
     /// panic, only the type `panic`. Default: off, because error texts may contain secrets.
     #[must_use]
     pub fn exceptions(self) -> Self {
-        self.with(|config| config.exceptions = true)
+        self.with(|config| config.logs_exceptions = true)
     }
 
     /// Inserts a [`SpanHandle`](crate::SpanHandle) into the extensions of each request, so that the

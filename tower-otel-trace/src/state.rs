@@ -29,7 +29,7 @@ pub(crate) struct Config {
     pub(crate) response_headers: HeaderCapture,
     pub(crate) opt_ins: OptIns,
     pub(crate) body_sizes: bool,
-    pub(crate) exceptions: bool,
+    pub(crate) logs_exceptions: bool,
     pub(crate) exposes_span: bool,
     /// The attribute of a gRPC status, if gRPC calls are recorded as such.
     pub(crate) grpc: Option<StatusAttribute>,
@@ -48,7 +48,7 @@ impl Config {
             response_headers: HeaderCapture::default(),
             opt_ins: OptIns::default(),
             body_sizes: false,
-            exceptions: false,
+            logs_exceptions: false,
             exposes_span: false,
             grpc: None,
         }

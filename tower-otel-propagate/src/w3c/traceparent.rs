@@ -17,7 +17,7 @@ use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState}
 use super::hex;
 
 /// The length in bytes of a version 00 header, and of the part of a later version that is read.
-pub(crate) const LEN: usize = 55;
+pub(crate) const TRACEPARENT_LEN: usize = 55;
 
 /// The flags that level 2 defines: sampled (01) and random trace id (02). All others are reserved:
 /// ignored when read, written as 0
@@ -52,7 +52,7 @@ impl TraceParent {
 /// version `ff`, a zero id. The receiver then starts a new trace and ignores `tracestate` as well
 /// ([specification](https://www.w3.org/TR/trace-context-2/#versioning-of-traceparent)).
 pub fn parse(value: &[u8]) -> Option<TraceParent> {
-    let (known, extra) = trim(value).split_first_chunk::<LEN>()?;
+    let (known, extra) = trim(value).split_first_chunk::<TRACEPARENT_LEN>()?;
 
     let [v1, v2, b'-', fields @ ..] = known else {
         return None;
@@ -88,7 +88,7 @@ pub fn parse(value: &[u8]) -> Option<TraceParent> {
 /// Only the flags that level 2 defines are written. Zero ids are written too, and every receiver
 /// rejects them: check [`SpanContext::is_valid`] first
 /// ([specification](https://www.w3.org/TR/trace-context-2/#traceparent-header-field-values)).
-pub fn write(trace_id: TraceId, span_id: SpanId, flags: TraceFlags) -> [u8; LEN] {
+pub fn write(trace_id: TraceId, span_id: SpanId, flags: TraceFlags) -> [u8; TRACEPARENT_LEN] {
     let mut value = *b"00-00000000000000000000000000000000-0000000000000000-00";
     let trace = u128::from_be_bytes(trace_id.to_bytes());
     let span = u64::from_be_bytes(span_id.to_bytes());
@@ -278,7 +278,7 @@ mod tests {
         }
 
         #[test]
-        fn one_changed_byte_is_rejected_or_read_unchanged(at in 0..LEN, byte: u8) {
+        fn one_changed_byte_is_rejected_or_read_unchanged(at in 0..TRACEPARENT_LEN, byte: u8) {
             let mut value = write(TraceId::from(u128::MAX / 3), SpanId::from(7), KNOWN_FLAGS);
             value[at] = byte;
             if let Some(read) = parse(&value) {
