@@ -143,7 +143,7 @@ pub use layer::{ObserveLayer, observe};
 pub use observe::{Exchange, Observe};
 pub use options::HttpOptions;
 pub use peer::{LocalAddr, PeerAddr};
-pub use request_info::{RequestInfo, RequestRoute};
+pub use request_info::RequestInfo;
 pub use response::{BodyExpectation, WrapResponse};
 pub use route::Route;
 pub use route_layer::{RouteLayer, RouteService};

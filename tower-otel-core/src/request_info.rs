@@ -47,28 +47,6 @@ pub(crate) struct Additions {
     extensions: Option<Extensions>,
 }
 
-/// The route of a request at its start.
-#[derive(Clone, Debug)]
-pub enum RequestRoute<'a> {
-    /// The request has no route, or not yet.
-    Unknown,
-    /// The template, borrowed from the request.
-    Borrowed(&'a str),
-    /// The template that a function has returned.
-    Owned(Route),
-}
-
-impl RequestRoute<'_> {
-    /// Returns the template.
-    pub fn as_str(&self) -> Option<&str> {
-        match self {
-            Self::Unknown => None,
-            Self::Borrowed(route) => Some(route),
-            Self::Owned(route) => Some(route.as_str()),
-        }
-    }
-}
-
 impl<'a> RequestInfo<'a> {
     /// Reads this request.
     pub fn new<R: RequestHead>(request: &'a R) -> Self {
@@ -150,7 +128,7 @@ impl<'a> RequestInfo<'a> {
     /// Returns the route: what the function in the options returns, else the
     /// [matched](Route::matched) one. On a client, only a [`Route`] in the extensions counts.
     #[inline]
-    pub fn route(&self, kind: Kind, options: &HttpOptions) -> RequestRoute<'a> {
+    pub fn route(&self, kind: Kind, options: &HttpOptions) -> Option<Cow<'a, str>> {
         if options.has_custom_route() {
             return self.custom_route(options);
         }
@@ -163,18 +141,18 @@ impl<'a> RequestInfo<'a> {
                 .extensions
                 .and_then(|extensions| extensions.get::<Route>().map(Route::as_str)),
         };
-        matched.map_or(RequestRoute::Unknown, RequestRoute::Borrowed)
+        matched.map(Cow::Borrowed)
     }
 
     #[cold]
-    fn custom_route(&self, options: &HttpOptions) -> RequestRoute<'a> {
+    fn custom_route(&self, options: &HttpOptions) -> Option<Cow<'a, str>> {
         let resolve = || options.custom_route(self.head);
         let id = options.id();
-        let route = match &**self.custom_route.get_or_init(|| Box::new((id, resolve()))) {
-            (of, route) if *of == id => route.clone(),
-            _ => resolve(),
-        };
-        route.map_or(RequestRoute::Unknown, RequestRoute::Owned)
+        let owned = |route: &Route| Cow::Owned(route.as_str().to_owned());
+        match &**self.custom_route.get_or_init(|| Box::new((id, resolve()))) {
+            (of, route) if *of == id => route.as_ref().map(owned),
+            _ => resolve().as_ref().map(owned),
+        }
     }
 
     /// Returns the slot in which the route is left later. It is inserted into the request if there

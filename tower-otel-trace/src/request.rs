@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use tower_otel_core::{Attempts, Kind, LocalAddr, RequestInfo, RequestRoute, Target};
+use tower_otel_core::{Attempts, Kind, LocalAddr, RequestInfo, Target};
 use tower_otel_semconv::{self as semconv, Endpoint, protocol, rpc, span_name};
 
 use crate::{opt_in::OptIn, span_name_cache, state::Config};
@@ -24,7 +24,7 @@ pub struct RequestAttributes<'r, 'a> {
     info: &'r RequestInfo<'a>,
     protocol: Protocol,
     target: Target<'a>,
-    route: RequestRoute<'a>,
+    route: Option<Cow<'a, str>>,
     known_method: Option<&'a str>,
     resend_count: Option<u32>,
 }
@@ -80,7 +80,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
         config: &'r Config,
         info: &'r RequestInfo<'a>,
         protocol: Protocol,
-        route: RequestRoute<'a>,
+        route: Option<Cow<'a, str>>,
     ) -> Self {
         let kind = config.kind;
         let resend_count = match kind {
@@ -161,7 +161,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
 
     #[inline]
     pub(crate) fn route(&self) -> Option<&str> {
-        self.route.as_str()
+        self.route.as_deref()
     }
 
     /// The number of attempts before this one, if there was any.
