@@ -20,6 +20,7 @@ pin_project! {
     /// Polls the future of the inner service in the context of its exchange.
     ///
     /// If it is dropped before it is ready, the exchange ends as [`End::Cancelled`].
+    #[doc(hidden)]
     pub struct ResponseFuture<F, E>
     where
         E: Exchange,

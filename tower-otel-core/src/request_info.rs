@@ -8,9 +8,7 @@ use std::{
 };
 
 use http::{Extensions, HeaderMap, Method, Version};
-use tower_otel_semconv::{
-    Endpoint, Forwarded, HostPort, Kind, Target, content_length, server, server_scheme,
-};
+use tower_otel_semconv::{Endpoint, Forwarded, HostPort, Kind, Target, server, server_scheme};
 
 use crate::{
     head::{RequestHead, received_target},
@@ -49,6 +47,7 @@ pub(crate) struct Additions {
 
 impl<'a> RequestInfo<'a> {
     /// Reads this request.
+    #[doc(hidden)]
     pub fn new<R: RequestHead>(request: &'a R) -> Self {
         Self {
             head: request,
@@ -76,12 +75,6 @@ impl<'a> RequestInfo<'a> {
         self.method
     }
 
-    /// Returns the method if it is one that is recorded by name, else `None`.
-    #[inline]
-    pub fn known_method(&self, options: &HttpOptions) -> Option<&'a str> {
-        options.methods().name(self.method)
-    }
-
     /// Returns the protocol version of the request. On a client it is the version asked for.
     pub fn version(&self) -> Version {
         self.head.version()
@@ -93,6 +86,7 @@ impl<'a> RequestInfo<'a> {
     }
 
     /// Returns the headers that the layers read, found in one pass.
+    #[doc(hidden)]
     #[inline]
     pub fn known_headers(&self) -> KnownHeaders<'a> {
         get_or_set(&self.known_headers, || KnownHeaders::find(self.headers))
@@ -118,11 +112,6 @@ impl<'a> RequestInfo<'a> {
     #[inline]
     pub fn peer(&self) -> Option<SocketAddr> {
         get_or_set(&self.peer, || self.head.peer())
-    }
-
-    /// Returns the size of the body by `Content-Length`, in bytes.
-    pub fn body_size(&self) -> Option<u64> {
-        content_length(self.headers)
     }
 
     /// Returns the route: what the function in the options returns, else the
@@ -157,6 +146,7 @@ impl<'a> RequestInfo<'a> {
 
     /// Returns the slot in which the route is left later. It is inserted into the request if there
     /// is none. Returns `None` if the request has no extensions.
+    #[doc(hidden)]
     #[inline]
     pub fn route_slot(&self) -> Option<RouteSlot> {
         let extensions = self.extensions?;
@@ -184,6 +174,7 @@ impl<'a> RequestInfo<'a> {
     }
 
     /// Returns the scheme a client has used to reach this server.
+    #[doc(hidden)]
     #[inline]
     pub fn server_scheme(&self, options: &HttpOptions) -> &'static str {
         let proto = options
@@ -196,6 +187,7 @@ impl<'a> RequestInfo<'a> {
     }
 
     /// Returns the client: the peer, or the first hop that no trusted proxy is.
+    #[doc(hidden)]
     #[inline]
     pub fn client(&self, options: &HttpOptions) -> Option<Endpoint> {
         match options.proxies() {
@@ -209,6 +201,7 @@ impl<'a> RequestInfo<'a> {
     /// On a server: the host that a trusted proxy forwards, else that of the target or of `Host`. On a
     /// client: that of the target or of `Host`, with the default port of the scheme if none is
     /// written.
+    #[doc(hidden)]
     #[inline]
     pub fn server(&self, kind: Kind, options: &HttpOptions) -> Option<(Cow<'a, str>, Option<u16>)> {
         if kind == Kind::Server
@@ -238,6 +231,7 @@ impl<'a> RequestInfo<'a> {
 
     /// Inserts an extension into the request, once all observers have started. Returns whether the
     /// request has extensions.
+    #[doc(hidden)]
     pub fn insert<T: Clone + Send + Sync + 'static>(&self, extension: T) -> bool {
         let Ok(mut additions) = self.additions.try_borrow_mut() else {
             return false;

@@ -6,7 +6,7 @@ use tower_layer::Layer;
 use tower_otel_core::{
     Filter, HttpOptions, Kind, Observe, Observed, RequestHead, RequestInfo, Route,
 };
-use tower_otel_semconv::{KnownMethods, TrustedProxies};
+use tower_otel_semconv::{KnownMethods, TrustedProxies, content_length};
 
 use crate::{
     backend::{MetricsBackend, facade::FacadeMetrics},
@@ -173,7 +173,7 @@ impl<B: MetricsBackend> Observe for MetricsLayer<B> {
             exchange.extras().late_route = request.route_slot();
         }
         if config.naming.body_sizes {
-            exchange.extras().sent = request.body_size();
+            exchange.extras().sent = content_length(request.headers());
         }
         Some(exchange)
     }

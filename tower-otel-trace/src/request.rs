@@ -93,7 +93,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
             protocol,
             target: info.target(kind),
             route,
-            known_method: info.known_method(&config.http),
+            known_method: config.http.methods().name(info.method()),
             resend_count,
         }
     }
@@ -250,7 +250,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
         if !self.config.body_sizes {
             return None;
         }
-        i64::try_from(self.info.body_size()?).ok()
+        i64::try_from(semconv::content_length(self.info.headers())?).ok()
     }
 
     #[inline]
