@@ -53,6 +53,7 @@ impl<'a> Target<'a> {
     }
 
     /// Creates a target from its parts. User information is removed from the authority.
+    #[doc(hidden)]
     #[must_use]
     #[inline]
     pub fn with_authority(
