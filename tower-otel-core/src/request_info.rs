@@ -33,9 +33,16 @@ pub struct RequestInfo<'a> {
     peer: Cell<Option<Option<SocketAddr>>>,
     named_server: Cell<Option<(Kind, Option<HostPort<'a>>)>>,
     matched_route: Cell<Option<Option<&'a str>>>,
-    custom_route: OnceCell<Box<(usize, Option<Route>)>>,
-    forwarded: OnceCell<Box<(usize, Forwarded<'a>)>>,
-    additions: RefCell<Option<Box<Additions>>>,
+    /// Boxed, because few requests need it.
+    extras: OnceCell<Box<Extras<'a>>>,
+}
+
+/// What few requests need.
+#[derive(Default)]
+struct Extras<'a> {
+    custom_route: OnceCell<(usize, Option<Route>)>,
+    forwarded: OnceCell<(usize, Forwarded<'a>)>,
+    additions: RefCell<Additions>,
 }
 
 /// What observers add to the extensions of a request after all of them have started.
@@ -59,9 +66,7 @@ impl<'a> RequestInfo<'a> {
             peer: Cell::new(None),
             named_server: Cell::new(None),
             matched_route: Cell::new(None),
-            custom_route: OnceCell::new(),
-            forwarded: OnceCell::new(),
-            additions: RefCell::default(),
+            extras: OnceCell::new(),
         }
     }
 
@@ -138,7 +143,7 @@ impl<'a> RequestInfo<'a> {
         let resolve = || options.custom_route(self.head);
         let id = options.id();
         let owned = |route: &Route| Cow::Owned(route.as_str().to_owned());
-        match &**self.custom_route.get_or_init(|| Box::new((id, resolve()))) {
+        match self.extras().custom_route.get_or_init(|| (id, resolve())) {
             (of, route) if *of == id => route.as_ref().map(owned),
             _ => resolve().as_ref().map(owned),
         }
@@ -153,8 +158,7 @@ impl<'a> RequestInfo<'a> {
         if let Some(slot) = extensions.get::<RouteSlot>() {
             return Some(slot.clone());
         }
-        let mut additions = self.additions.try_borrow_mut().ok()?;
-        let additions = additions.get_or_insert_default();
+        let mut additions = self.extras().additions.try_borrow_mut().ok()?;
         Some(additions.route_slot.get_or_insert_default().clone())
     }
 
@@ -167,7 +171,7 @@ impl<'a> RequestInfo<'a> {
             proxies.resolve(self.headers, peer)
         };
         let id = options.id();
-        match &**self.forwarded.get_or_init(|| Box::new((id, resolve()))) {
+        match self.extras().forwarded.get_or_init(|| (id, resolve())) {
             (of, forwarded) if *of == id => Cow::Borrowed(forwarded),
             _ => Cow::Owned(resolve()),
         }
@@ -233,22 +237,24 @@ impl<'a> RequestInfo<'a> {
     /// request has extensions.
     #[doc(hidden)]
     pub fn insert<T: Clone + Send + Sync + 'static>(&self, extension: T) -> bool {
-        let Ok(mut additions) = self.additions.try_borrow_mut() else {
+        if self.extensions.is_none() {
+            return false;
+        }
+        let Ok(mut additions) = self.extras().additions.try_borrow_mut() else {
             return false;
         };
-        let has_extensions = self.extensions.is_some();
-        if has_extensions {
-            additions
-                .get_or_insert_default()
-                .extensions
-                .get_or_insert_default()
-                .insert(extension);
-        }
-        has_extensions
+        let extensions = additions.extensions.get_or_insert_default();
+        extensions.insert(extension);
+        true
     }
 
-    pub(crate) fn take_additions(&self) -> Option<Box<Additions>> {
-        self.additions.take()
+    pub(crate) fn take_additions(&self) -> Option<Additions> {
+        self.extras.get().map(|extras| extras.additions.take())
+    }
+
+    #[cold]
+    fn extras(&self) -> &Extras<'a> {
+        self.extras.get_or_init(Box::default)
     }
 }
 

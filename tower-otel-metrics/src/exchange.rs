@@ -6,14 +6,13 @@ use http::{StatusCode, Version};
 use tower_otel_core::{End, Exchange, Kind, ResponseHead, Route, RouteSlot};
 
 use crate::{
-    backend::{MetricsBackend, Sample},
+    backend::instruments::{MetricsBackend, Sample},
     custom_values::CustomValuesRef,
     dimensions::NoResponse,
     end_key::EndKey,
     handle_cache::EntryIndex,
-    instruments::InFlightEntry,
+    instruments::{InFlightEntry, Instruments},
     names::Names,
-    state::LayerState,
 };
 
 /// One exchange: in flight from its start, counted and timed at its end.
@@ -22,7 +21,7 @@ use crate::{
 /// small.
 #[derive(Debug)]
 pub struct MetricsExchange<B: MetricsBackend> {
-    state: Arc<LayerState<B>>,
+    instruments: Arc<Instruments<B>>,
     // Boxed, because few exchanges have extras and every exchange is moved several times.
     extras: Option<Box<Extras<B>>>,
     duration: Duration,
@@ -64,13 +63,13 @@ impl Duration {
 impl<B: MetricsBackend> MetricsExchange<B> {
     #[inline]
     pub(crate) fn new(
-        state: &Arc<LayerState<B>>,
+        instruments: &Arc<Instruments<B>>,
         in_flight: InFlightEntry<B>,
         labels: CustomValuesRef,
         start: Instant,
     ) -> Self {
         let mut exchange = Self {
-            state: Arc::clone(state),
+            instruments: Arc::clone(instruments),
             extras: None,
             duration: Duration::Since(start),
             labels,
@@ -109,13 +108,12 @@ impl<B: MetricsBackend> Exchange for MetricsExchange<B> {
 
     fn response(&mut self, response: &dyn ResponseHead) {
         self.status = Some(response.status());
-        let config = &self.state.config;
+        let config = &self.instruments.config;
         if config.kind == Kind::Client && config.naming.names == Names::Conventions {
             self.version = Some(response.version());
         }
         if !config.labels.is_empty() {
-            let instruments = self.state.instruments();
-            self.labels = instruments.response_labels(config, self.labels, response);
+            self.labels = self.instruments.response_labels(self.labels, response);
         }
         if config.duration_to_head {
             self.duration = Duration::Ended(self.duration.seconds(Instant::now()));
@@ -127,7 +125,7 @@ impl<B: MetricsBackend> Exchange for MetricsExchange<B> {
     }
 
     fn end(&mut self, end: End<'_>, at: Instant) {
-        let config = &self.state.config;
+        let config = &self.instruments.config;
         let has_response = self.status.is_some();
         let is_complete = matches!(end, End::Complete { .. } | End::Upgraded);
         let sample = Sample {
@@ -151,9 +149,8 @@ impl<B: MetricsBackend> Exchange for MetricsExchange<B> {
             route: late_route.as_ref().map(Route::as_str),
             custom: self.labels,
         };
-        let instruments = self.state.instruments();
         let own_gauge = extras.and_then(|extras| extras.own_gauge.as_ref());
-        instruments.end(&self.state, &key, own_gauge, sample);
+        self.instruments.end(&key, own_gauge, sample);
     }
 }
 

@@ -128,6 +128,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod backend;
+mod config;
 mod custom_labels;
 mod custom_values;
 mod dimensions;
@@ -140,12 +141,11 @@ mod names;
 mod naming;
 mod options;
 mod start_key;
-mod state;
 mod sync;
 
 #[cfg(feature = "opentelemetry")]
 pub use backend::opentelemetry::OtelMetrics;
-pub use backend::{MetricsBackend, facade::FacadeMetrics};
+pub use backend::{facade::FacadeMetrics, instruments::MetricsBackend};
 pub use exchange::MetricsExchange;
 pub use layer::MetricsLayer;
 pub use names::Names;

@@ -12,7 +12,7 @@ use crate::{
     exception,
     grpc::GrpcSpan,
     opt_in::OptIn,
-    request::Protocol,
+    protocol::Protocol,
     span_handle::SpanHandle,
     state::LayerState,
 };

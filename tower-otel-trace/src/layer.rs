@@ -23,8 +23,10 @@ use crate::{
     grpc::GrpcSpan,
     header_capture::HeaderCapture,
     opt_in::OptIn,
-    parent::{Parent, RemoteParentPolicy},
-    request::{Protocol, RequestAttributes},
+    parent::Parent,
+    protocol::Protocol,
+    remote_parent_policy::RemoteParentPolicy,
+    request::RequestAttributes,
     state::{Config, LayerState},
 };
 

@@ -329,6 +329,8 @@ mod header_capture;
 mod layer;
 mod opt_in;
 mod parent;
+mod protocol;
+mod remote_parent_policy;
 mod request;
 mod span_handle;
 mod span_name_cache;

@@ -1,9 +1,7 @@
 //! The parent of a span.
 
-use std::{fmt, sync::Arc};
-
 use opentelemetry::{Context, trace::SpanContext};
-use tower_otel_core::{Kind, RequestHead, RequestInfo};
+use tower_otel_core::{Kind, RequestInfo};
 use tower_otel_propagate::{ExtractedContext, LocatedHeaders, RemoteParent};
 
 use crate::state::Config;
@@ -59,36 +57,5 @@ impl Parent {
             }
             Self::Root(link) => (Some(Context::new()), link),
         }
-    }
-}
-
-/// Decides, per request, what the remote parent is used for.
-#[derive(Clone, Default)]
-pub(crate) struct RemoteParentPolicy(Option<PolicyFn>);
-
-type PolicyFn = Arc<dyn Fn(&dyn RequestHead) -> RemoteParent + Send + Sync>;
-
-impl RemoteParentPolicy {
-    pub(crate) fn new(
-        rule: impl Fn(&dyn RequestHead) -> RemoteParent + Send + Sync + 'static,
-    ) -> Self {
-        Self(Some(Arc::new(rule)))
-    }
-
-    #[inline]
-    fn decide(&self, request: &dyn RequestHead) -> RemoteParent {
-        match &self.0 {
-            None => RemoteParent::default(),
-            Some(rule) => rule(request),
-        }
-    }
-}
-
-impl fmt::Debug for RemoteParentPolicy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
-            None => "Continue",
-            Some(_) => "Function",
-        })
     }
 }

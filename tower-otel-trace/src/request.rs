@@ -5,14 +5,7 @@ use std::borrow::Cow;
 use tower_otel_core::{Attempts, Kind, LocalAddr, RequestInfo, Target};
 use tower_otel_semconv::{self as semconv, Endpoint, protocol, rpc, span_name};
 
-use crate::{opt_in::OptIn, span_name_cache, state::Config};
-
-/// The conventions that a span follows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Protocol {
-    Http,
-    Grpc,
-}
+use crate::{opt_in::OptIn, protocol::Protocol, span_name_cache, state::Config};
 
 /// The values of a request's attributes, by the configuration of the layer.
 ///

@@ -11,7 +11,11 @@ use tower_otel_propagate::ExtractedContext;
 use tower_otel_recorder::{ActiveSpan, AttributeBuffer, Recorder, RecorderTracer, SpanStart};
 use tower_otel_semconv::attribute;
 
-use super::{LateAttribute, LateValue, OpenSpan, SpanBackend, scope, tracer::KeyValues};
+use super::{
+    open_span::{LateAttribute, LateValue, OpenSpan, StartSpan},
+    scope::scope,
+    tracer::KeyValues,
+};
 use crate::{
     attributes::{self, AttributeSink},
     parent::Parent,
@@ -39,7 +43,7 @@ pub struct RecorderSpan {
     span: Option<ActiveSpan>,
 }
 
-impl SpanBackend for RecorderBackend {
+impl StartSpan for RecorderBackend {
     type Span = RecorderSpan;
 
     fn start(
@@ -143,23 +147,31 @@ impl OpenSpan for RecorderSpan {
 
 impl<'v> AttributeSink<'v> for AttributeBuffer {
     #[inline]
-    fn text(&mut self, key: &'static str, value: &'v str) {
-        self.text(key, value);
+    fn text(&mut self, key: &'static str, value: Option<&'v str>) {
+        if let Some(value) = value {
+            self.text(key, value);
+        }
     }
 
     #[inline]
-    fn static_text(&mut self, key: &'static str, value: &'static str) {
-        self.fixed(key, value);
+    fn static_text(&mut self, key: &'static str, value: Option<&'static str>) {
+        if let Some(value) = value {
+            self.fixed(key, value);
+        }
     }
 
     #[inline]
-    fn int(&mut self, key: &'static str, value: i64) {
-        self.int(key, value);
+    fn int(&mut self, key: &'static str, value: Option<i64>) {
+        if let Some(value) = value {
+            self.int(key, value);
+        }
     }
 
     #[inline]
-    fn address(&mut self, key: &'static str, value: IpAddr) {
-        self.address(key, value);
+    fn address(&mut self, key: &'static str, value: Option<IpAddr>) {
+        if let Some(value) = value {
+            self.address(key, value);
+        }
     }
 }
 

@@ -10,10 +10,9 @@ use tracing::{
     level_filters::LevelFilter,
 };
 
-pub(crate) use super::fields::TARGET;
 use super::{
-    LateAttribute, LateValue, OpenSpan, SpanBackend,
     fields::{MAX_FIELDS, SpanCallsite, otel},
+    open_span::{LateAttribute, LateValue, OpenSpan, StartSpan},
 };
 use crate::{
     attributes::{self, AttributeSink},
@@ -40,7 +39,7 @@ pub struct TracingSpan {
     base_context: Option<Context>,
 }
 
-impl SpanBackend for TracingBackend {
+impl StartSpan for TracingBackend {
     type Span = TracingSpan;
 
     fn start(
@@ -86,15 +85,13 @@ fn open(request: &RequestAttributes<'_, '_>, callsite: SpanCallsite) -> tracing:
         return tracing::Span::none();
     }
     let resolved = request.resolve();
-    let mut values = FieldValues::new(callsite.fields);
-    values.text(otel::NAME, resolved.name.as_str());
-    values.text(
-        otel::KIND,
-        match request.kind() {
-            Kind::Server => "server",
-            Kind::Client => "client",
-        },
-    );
+    let mut values = FieldValues::new(callsite.late_fields);
+    values.text(otel::NAME, Some(resolved.name.as_str()));
+    let kind = match request.kind() {
+        Kind::Server => "server",
+        Kind::Client => "client",
+    };
+    values.static_text(otel::KIND, Some(kind));
     attributes::visit(request, &resolved, &mut values);
     let mut fields: [Option<&dyn field::Value>; MAX_FIELDS] = [const { None }; MAX_FIELDS];
     let fields = fields.get_mut(..callsite.fields.len()).unwrap_or_default();
@@ -107,8 +104,7 @@ fn open(request: &RequestAttributes<'_, '_>, callsite: SpanCallsite) -> tracing:
 
 /// The values of the fields of a callsite.
 struct FieldValues<'v> {
-    fields: &'static [&'static str],
-    /// Where the next field is expected: values come in the order of the fields.
+    /// The field of the next value: values come in the order of the fields.
     next: usize,
     values: [Option<FieldValue<'v>>; MAX_FIELDS],
 }
@@ -130,33 +126,41 @@ impl FieldValue<'_> {
 }
 
 impl<'v> FieldValues<'v> {
-    fn new(fields: &'static [&'static str]) -> Self {
+    fn new(first: usize) -> Self {
         Self {
-            fields,
-            next: 0,
+            next: first,
             values: [const { None }; MAX_FIELDS],
         }
     }
 
     #[inline]
-    fn set(&mut self, key: &'static str, value: FieldValue<'v>) {
-        let mut index = self.next;
-        while let Some(field) = self.fields.get(index) {
-            if is_same_key(field, key) {
-                break;
-            }
-            index += 1;
+    fn push(&mut self, value: Option<FieldValue<'v>>) {
+        if let Some(slot) = self.values.get_mut(self.next) {
+            *slot = value;
         }
-        if index >= self.fields.len() {
-            let Some(before) = self.fields.iter().position(|field| is_same_key(field, key)) else {
-                return;
-            };
-            index = before;
-        }
-        if let Some(slot) = self.values.get_mut(index) {
-            *slot = Some(value);
-        }
-        self.next = index + 1;
+        self.next += 1;
+    }
+}
+
+impl<'v> AttributeSink<'v> for FieldValues<'v> {
+    #[inline]
+    fn text(&mut self, _key: &'static str, value: Option<&'v str>) {
+        self.push(value.map(FieldValue::Text));
+    }
+
+    #[inline]
+    fn static_text(&mut self, _key: &'static str, value: Option<&'static str>) {
+        self.push(value.map(FieldValue::Text));
+    }
+
+    #[inline]
+    fn int(&mut self, _key: &'static str, value: Option<i64>) {
+        self.push(value.map(FieldValue::Int));
+    }
+
+    #[inline]
+    fn address(&mut self, _key: &'static str, value: Option<IpAddr>) {
+        self.push(value.map(|address| FieldValue::Address(field::display(address))));
     }
 }
 
@@ -164,24 +168,6 @@ impl<'v> FieldValues<'v> {
 #[inline]
 fn is_same_key(a: &'static str, b: &'static str) -> bool {
     std::ptr::eq(a, b) || a == b
-}
-
-impl<'v> AttributeSink<'v> for FieldValues<'v> {
-    fn text(&mut self, key: &'static str, value: &'v str) {
-        self.set(key, FieldValue::Text(value));
-    }
-
-    fn static_text(&mut self, key: &'static str, value: &'static str) {
-        self.set(key, FieldValue::Text(value));
-    }
-
-    fn int(&mut self, key: &'static str, value: i64) {
-        self.set(key, FieldValue::Int(value));
-    }
-
-    fn address(&mut self, key: &'static str, value: IpAddr) {
-        self.set(key, FieldValue::Address(field::display(value)));
-    }
 }
 
 impl TracingSpan {
