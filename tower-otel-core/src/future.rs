@@ -20,7 +20,6 @@ pin_project! {
     /// Polls the future of the inner service in the context of its exchange.
     ///
     /// If it is dropped before it is ready, the exchange ends as [`End::Cancelled`].
-    #[doc(hidden)]
     pub struct ResponseFuture<F, E>
     where
         E: Exchange,
@@ -79,13 +78,5 @@ where
                 Poll::Ready(Err(error))
             }
         }
-    }
-}
-
-impl<F, E: Exchange> fmt::Debug for ResponseFuture<F, E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture")
-            .field("open", &self.guard.is_open())
-            .finish_non_exhaustive()
     }
 }

@@ -127,13 +127,10 @@ mod service;
 mod start;
 mod tuple;
 
-#[cfg(feature = "reqwest-middleware")]
-pub use adapt::ObserveMiddleware;
 pub use attempts::Attempts;
 pub use body::ResponseBody;
 pub use end::{End, Failure};
 pub use filter::Filter;
-pub use future::ResponseFuture;
 pub use grpc::{GrpcCall, GrpcOutcome};
 pub use head::{RequestHead, ResponseHead};
 pub use hosts::Hosts;

@@ -75,10 +75,3 @@ impl From<String> for Route {
         Self(Repr::Shared(route.into()))
     }
 }
-
-#[cfg(feature = "axum")]
-impl From<axum::extract::MatchedPath> for Route {
-    fn from(path: axum::extract::MatchedPath) -> Self {
-        Self(Repr::Matched(path))
-    }
-}

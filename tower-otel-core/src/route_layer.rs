@@ -33,7 +33,6 @@ impl<S> Layer<S> for RouteLayer {
 }
 
 /// The service of a [`RouteLayer`].
-#[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
 pub struct RouteService<S> {
     inner: S,

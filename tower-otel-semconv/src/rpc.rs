@@ -47,6 +47,7 @@ pub enum StatusAttribute {
 
 impl StatusAttribute {
     /// Returns the name of the attribute.
+    #[doc(hidden)]
     #[must_use]
     pub const fn key(self) -> &'static str {
         match self {

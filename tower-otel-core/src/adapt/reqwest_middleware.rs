@@ -21,7 +21,6 @@ use crate::{
 /// Middleware of a `ClientWithMiddleware` that observes the requests it passes on.
 ///
 /// Created by [`ObserveLayer::into_middleware`].
-#[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
 pub struct ObserveMiddleware<O> {
     observer: O,
