@@ -22,7 +22,9 @@ use crate::{head::RequestHead, hosts::Hosts, route::Route};
 pub struct Filter(Option<Predicate>);
 
 #[derive(Clone)]
-struct Predicate(Arc<dyn Fn(&dyn RequestHead) -> bool + Send + Sync>);
+struct Predicate(Arc<PredicateFn>);
+
+type PredicateFn = dyn Fn(&dyn RequestHead) -> bool + Send + Sync;
 
 impl Filter {
     /// Selects every request. This is the default.

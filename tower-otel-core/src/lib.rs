@@ -142,7 +142,6 @@ pub use peer::{LocalAddr, PeerAddr};
 pub use request_info::RequestInfo;
 pub use route::Route;
 pub use route_layer::RouteLayer;
-pub use route_layer::RouteService;
 pub use route_slot::RouteSlot;
 pub use service::Observed;
 #[doc(inline)]

@@ -210,7 +210,7 @@ pub use telemetry::Telemetry;
 #[doc(inline)]
 pub use tower_otel_core::{
     Attempts, Filter, Hosts, HttpOptions, LocalAddr, PeerAddr, RequestHead, ResponseHead, Route,
-    RouteLayer, RouteSlot, Target, observe,
+    RouteLayer, RouteSlot, observe,
 };
 #[doc(inline)]
 pub use tower_otel_metrics::{MetricsLayer, Names};

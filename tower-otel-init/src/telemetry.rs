@@ -93,7 +93,6 @@ impl Telemetry {
     }
 
     /// Returns a warning for each variable with an invalid value.
-    #[must_use]
     pub fn warnings(&self) -> impl Iterator<Item = String> {
         self.warnings.iter().map(ConfigWarning::to_string)
     }

@@ -12,7 +12,7 @@
 //! | Which version of the conventions are these? | [`SCHEMA_URL`] |
 //! | Which method is recorded? What is the span's name? | [`KnownMethods`], [`span_name`] |
 //! | Who is the client behind the proxies? | [`TrustedProxies`], [`Forwarded`], [`Endpoint`] |
-//! | Which server was requested, with which scheme? | [`server`], [`server_scheme`], [`HostPort`] |
+//! | Which server was requested, with which scheme? | [`HostPort`], [`server_scheme`] |
 //! | Which protocol version and transport are used? | [`protocol`] |
 //! | Is the client a bot or a test? | [`synthetic_type`] |
 //! | Which query parameters are redacted? | [`SensitiveKeys`] |

@@ -24,7 +24,6 @@ use crate::target::Target;
 /// assert_eq!(server_scheme(&forwarded, None, &target), "http");
 /// assert_eq!(server_scheme(&forwarded, Some("https"), &target), "https");
 /// ```
-#[doc(hidden)]
 #[must_use]
 pub fn server_scheme(
     forwarded: &Forwarded<'_>,
