@@ -34,6 +34,7 @@ impl Attempts {
     /// Counts an attempt and returns the number of earlier attempts.
     ///
     /// `None` for the first attempt, and if the extensions contain no counter.
+    #[doc(hidden)]
     pub fn begin(extensions: &Extensions) -> Option<u32> {
         let before = extensions.get::<Self>()?.0.fetch_add(1, Ordering::Relaxed);
         Some(before).filter(|before| *before > 0)

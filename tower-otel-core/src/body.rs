@@ -19,6 +19,7 @@ pin_project! {
     /// dropped. Servers drop a body without polling it past the last byte that `Content-Length`
     /// promised, so a body that is dropped with all its bytes seen was complete; any other was
     /// aborted.
+    #[doc(hidden)]
     pub struct ResponseBody<B, E>
     where
         E: Exchange,

@@ -72,6 +72,7 @@ pub struct Failure<'a> {
 
 impl<'a> Failure<'a> {
     /// Creates a failure from any error that implements `Display`.
+    #[doc(hidden)]
     pub fn new<T: fmt::Display + 'static>(error: &'a T) -> Self {
         Self {
             error,

@@ -11,7 +11,6 @@ use crate::{end::End, head::ResponseHead, observe::Exchange};
 /// when unrelated unwinding drops an exchange that is merely cancelled.
 ///
 /// The bound on the struct is required by its `Drop`.
-#[derive(Debug)]
 pub struct ExchangeGuard<E: Exchange> {
     exchange: Option<E>,
 }

@@ -18,10 +18,13 @@ use crate::{head::RequestHead, hosts::Hosts, route::Route};
 /// assert!(!filter.observes(&health));
 /// assert!(filter.observes(&user));
 /// ```
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Filter(Option<Predicate>);
 
-type Predicate = Arc<dyn Fn(&dyn RequestHead) -> bool + Send + Sync>;
+#[derive(Clone)]
+struct Predicate(Arc<PredicateFn>);
+
+type PredicateFn = dyn Fn(&dyn RequestHead) -> bool + Send + Sync;
 
 impl Filter {
     /// Selects every request. This is the default.
@@ -31,7 +34,7 @@ impl Filter {
 
     /// Selects the requests for which the predicate returns `true`.
     pub fn new(observes: impl Fn(&dyn RequestHead) -> bool + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(observes)))
+        Self(Some(Predicate(Arc::new(observes))))
     }
 
     /// Selects all requests except those to these paths and their subpaths.
@@ -79,17 +82,14 @@ impl Filter {
     pub fn observes(&self, request: &dyn RequestHead) -> bool {
         match &self.0 {
             None => true,
-            Some(observes) => observes(request),
+            Some(Predicate(observes)) => observes(request),
         }
     }
 }
 
-impl fmt::Debug for Filter {
+impl fmt::Debug for Predicate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
-            None => "Filter::all",
-            Some(_) => "Filter",
-        })
+        f.write_str("Predicate")
     }
 }
 

@@ -80,11 +80,3 @@ where
         }
     }
 }
-
-impl<F, E: Exchange> fmt::Debug for ResponseFuture<F, E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture")
-            .field("open", &self.guard.is_open())
-            .finish_non_exhaustive()
-    }
-}

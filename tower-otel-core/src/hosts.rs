@@ -1,6 +1,6 @@
 //! A set of hosts.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use crate::head::RequestHead;
 use tower_otel_semconv as semconv;
@@ -19,10 +19,10 @@ use tower_otel_semconv as semconv;
 /// assert!(!hosts.contains("internal"));
 /// assert!(!hosts.contains("evil-api.shop.example"));
 /// ```
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Hosts(HostSet);
 
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 enum HostSet {
     #[default]
     Empty,
@@ -71,6 +71,7 @@ impl Hosts {
     /// Returns `true` if the set contains the host of a client's request.
     ///
     /// The host is that of the request's target, else that of its `Host` header.
+    #[doc(hidden)]
     pub fn contains_host_of(&self, request: &dyn RequestHead) -> bool {
         match &self.0 {
             HostSet::Empty => false,
@@ -110,16 +111,6 @@ impl Pattern {
             .is_some_and(|(subdomain, end)| {
                 subdomain.len() > 1 && subdomain.ends_with(b".") && end.eq_ignore_ascii_case(name)
             })
-    }
-}
-
-impl fmt::Debug for Hosts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            HostSet::Empty => f.write_str("Hosts::none"),
-            HostSet::All => f.write_str("Hosts::all"),
-            HostSet::Patterns(patterns) => f.debug_tuple("Hosts").field(patterns).finish(),
-        }
     }
 }
 

@@ -3,6 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// The values of the headers that spans, metrics and propagation read from a request.
+#[doc(hidden)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct KnownHeaders<'a> {
     /// `Host`.
@@ -18,6 +19,7 @@ pub struct KnownHeaders<'a> {
 }
 
 /// The lines of one header.
+#[doc(hidden)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HeaderLines<'a> {
     first: Option<&'a HeaderValue>,

@@ -127,14 +127,10 @@ mod service;
 mod start;
 mod tuple;
 
-#[cfg(feature = "reqwest-middleware")]
-pub use adapt::ObserveMiddleware;
 pub use attempts::Attempts;
 pub use body::ResponseBody;
 pub use end::{End, Failure};
-pub use exchange_guard::ExchangeGuard;
 pub use filter::Filter;
-pub use future::ResponseFuture;
 pub use grpc::{GrpcCall, GrpcOutcome};
 pub use head::{RequestHead, ResponseHead};
 pub use hosts::Hosts;
@@ -143,10 +139,9 @@ pub use layer::{ObserveLayer, observe};
 pub use observe::{Exchange, Observe};
 pub use options::HttpOptions;
 pub use peer::{LocalAddr, PeerAddr};
-pub use request_info::{RequestInfo, RequestRoute};
-pub use response::{BodyExpectation, WrapResponse};
+pub use request_info::RequestInfo;
 pub use route::Route;
-pub use route_layer::{RouteLayer, RouteService};
+pub use route_layer::RouteLayer;
 pub use route_slot::RouteSlot;
 pub use service::Observed;
 #[doc(inline)]

@@ -50,6 +50,7 @@ pub struct LocalAddr(pub SocketAddr);
 
 impl LocalAddr {
     /// Returns the local address of the connection.
+    #[doc(hidden)]
     pub fn of(extensions: &Extensions) -> Option<SocketAddr> {
         let local = extensions.get::<Self>()?.0;
         Some(local).filter(|local| !local.ip().is_unspecified())

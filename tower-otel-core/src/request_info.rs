@@ -8,9 +8,7 @@ use std::{
 };
 
 use http::{Extensions, HeaderMap, Method, Version};
-use tower_otel_semconv::{
-    Endpoint, Forwarded, HostPort, Kind, Target, content_length, server, server_scheme,
-};
+use tower_otel_semconv::{Endpoint, Forwarded, HostPort, Kind, Target, server, server_scheme};
 
 use crate::{
     head::{RequestHead, received_target},
@@ -35,14 +33,21 @@ pub struct RequestInfo<'a> {
     peer: Cell<Option<Option<SocketAddr>>>,
     named_server: Cell<Option<(Kind, Option<HostPort<'a>>)>>,
     matched_route: Cell<Option<Option<&'a str>>>,
-    custom_route: OnceCell<(usize, Option<Route>)>,
+    custom_route: OnceCell<CustomRoute>,
     /// Boxed, because few requests need it.
-    rare: OnceCell<Box<Rare<'a>>>,
+    extras: OnceCell<Box<Extras<'a>>>,
+}
+
+/// The route that the function in some options has returned.
+struct CustomRoute {
+    id: usize,
+    route: Option<Route>,
+    next: OnceCell<Box<OnceCell<CustomRoute>>>,
 }
 
 /// What few requests need.
 #[derive(Default)]
-struct Rare<'a> {
+struct Extras<'a> {
     forwarded: OnceCell<(usize, Forwarded<'a>)>,
     additions: RefCell<Additions>,
 }
@@ -54,30 +59,9 @@ pub(crate) struct Additions {
     extensions: Option<Extensions>,
 }
 
-/// The route of a request at its start.
-#[derive(Clone, Debug)]
-pub enum RequestRoute<'a> {
-    /// The request has no route, or not yet.
-    Unknown,
-    /// The template, borrowed from the request.
-    Borrowed(&'a str),
-    /// The template that a function has returned.
-    Owned(Route),
-}
-
-impl RequestRoute<'_> {
-    /// Returns the template.
-    pub fn as_str(&self) -> Option<&str> {
-        match self {
-            Self::Unknown => None,
-            Self::Borrowed(route) => Some(route),
-            Self::Owned(route) => Some(route.as_str()),
-        }
-    }
-}
-
 impl<'a> RequestInfo<'a> {
     /// Reads this request.
+    #[doc(hidden)]
     pub fn new<R: RequestHead>(request: &'a R) -> Self {
         Self {
             head: request,
@@ -90,7 +74,7 @@ impl<'a> RequestInfo<'a> {
             named_server: Cell::new(None),
             matched_route: Cell::new(None),
             custom_route: OnceCell::new(),
-            rare: OnceCell::new(),
+            extras: OnceCell::new(),
         }
     }
 
@@ -104,12 +88,6 @@ impl<'a> RequestInfo<'a> {
         self.method
     }
 
-    /// Returns the method if it is one that is recorded by name, else `None`.
-    #[inline]
-    pub fn known_method(&self, options: &HttpOptions) -> Option<&'a str> {
-        options.methods().name(self.method)
-    }
-
     /// Returns the protocol version of the request. On a client it is the version asked for.
     pub fn version(&self) -> Version {
         self.head.version()
@@ -121,6 +99,7 @@ impl<'a> RequestInfo<'a> {
     }
 
     /// Returns the headers that the layers read, found in one pass.
+    #[doc(hidden)]
     #[inline]
     pub fn known_headers(&self) -> KnownHeaders<'a> {
         get_or_set(&self.known_headers, || KnownHeaders::find(self.headers))
@@ -148,19 +127,14 @@ impl<'a> RequestInfo<'a> {
         get_or_set(&self.peer, || self.head.peer())
     }
 
-    /// Returns the size of the body by `Content-Length`, in bytes.
-    pub fn body_size(&self) -> Option<u64> {
-        content_length(self.headers)
-    }
-
     /// Returns the route: what the function in the options returns, else the
     /// [matched](Route::matched) one. On a client, only a [`Route`] in the extensions counts.
     #[inline]
-    pub fn route(&self, kind: Kind, options: &HttpOptions) -> RequestRoute<'a> {
+    pub fn route(&self, kind: Kind, options: &HttpOptions) -> Option<&str> {
         if options.has_custom_route() {
             return self.custom_route(options);
         }
-        let matched = match kind {
+        match kind {
             Kind::Server => get_or_set(&self.matched_route, || {
                 self.extensions.and_then(Route::matched_str)
             }),
@@ -168,30 +142,37 @@ impl<'a> RequestInfo<'a> {
             Kind::Client => self
                 .extensions
                 .and_then(|extensions| extensions.get::<Route>().map(Route::as_str)),
-        };
-        matched.map_or(RequestRoute::Unknown, RequestRoute::Borrowed)
+        }
     }
 
+    /// Calls the function in the options, once for all layers with the same options.
     #[cold]
-    fn custom_route(&self, options: &HttpOptions) -> RequestRoute<'a> {
-        let resolve = || options.custom_route(self.head);
+    fn custom_route(&self, options: &HttpOptions) -> Option<&str> {
         let id = options.id();
-        let route = match self.custom_route.get_or_init(|| (id, resolve())) {
-            (of, route) if *of == id => route.clone(),
-            _ => resolve(),
-        };
-        route.map_or(RequestRoute::Unknown, RequestRoute::Owned)
+        let mut cell = &self.custom_route;
+        loop {
+            let custom = cell.get_or_init(|| CustomRoute {
+                id,
+                route: options.custom_route(self.head),
+                next: OnceCell::new(),
+            });
+            if custom.id == id {
+                return custom.route.as_ref().map(Route::as_str);
+            }
+            cell = custom.next.get_or_init(Box::default);
+        }
     }
 
     /// Returns the slot in which the route is left later. It is inserted into the request if there
     /// is none. Returns `None` if the request has no extensions.
+    #[doc(hidden)]
     #[inline]
     pub fn route_slot(&self) -> Option<RouteSlot> {
         let extensions = self.extensions?;
         if let Some(slot) = extensions.get::<RouteSlot>() {
             return Some(slot.clone());
         }
-        let mut additions = self.rare().additions.try_borrow_mut().ok()?;
+        let mut additions = self.extras().additions.try_borrow_mut().ok()?;
         Some(additions.route_slot.get_or_insert_default().clone())
     }
 
@@ -204,13 +185,14 @@ impl<'a> RequestInfo<'a> {
             proxies.resolve(self.headers, peer)
         };
         let id = options.id();
-        match self.rare().forwarded.get_or_init(|| (id, resolve())) {
+        match self.extras().forwarded.get_or_init(|| (id, resolve())) {
             (of, forwarded) if *of == id => Cow::Borrowed(forwarded),
             _ => Cow::Owned(resolve()),
         }
     }
 
     /// Returns the scheme a client has used to reach this server.
+    #[doc(hidden)]
     #[inline]
     pub fn server_scheme(&self, options: &HttpOptions) -> &'static str {
         let proto = options
@@ -223,6 +205,7 @@ impl<'a> RequestInfo<'a> {
     }
 
     /// Returns the client: the peer, or the first hop that no trusted proxy is.
+    #[doc(hidden)]
     #[inline]
     pub fn client(&self, options: &HttpOptions) -> Option<Endpoint> {
         match options.proxies() {
@@ -236,6 +219,7 @@ impl<'a> RequestInfo<'a> {
     /// On a server: the host that a trusted proxy forwards, else that of the target or of `Host`. On a
     /// client: that of the target or of `Host`, with the default port of the scheme if none is
     /// written.
+    #[doc(hidden)]
     #[inline]
     pub fn server(&self, kind: Kind, options: &HttpOptions) -> Option<(Cow<'a, str>, Option<u16>)> {
         if kind == Kind::Server
@@ -265,11 +249,12 @@ impl<'a> RequestInfo<'a> {
 
     /// Inserts an extension into the request, once all observers have started. Returns whether the
     /// request has extensions.
+    #[doc(hidden)]
     pub fn insert<T: Clone + Send + Sync + 'static>(&self, extension: T) -> bool {
         if self.extensions.is_none() {
             return false;
         }
-        let Ok(mut additions) = self.rare().additions.try_borrow_mut() else {
+        let Ok(mut additions) = self.extras().additions.try_borrow_mut() else {
             return false;
         };
         let extensions = additions.extensions.get_or_insert_default();
@@ -278,12 +263,12 @@ impl<'a> RequestInfo<'a> {
     }
 
     pub(crate) fn take_additions(&self) -> Option<Additions> {
-        self.rare.get().map(|rare| rare.additions.take())
+        self.extras.get().map(|extras| extras.additions.take())
     }
 
     #[cold]
-    fn rare(&self) -> &Rare<'a> {
-        self.rare.get_or_init(Box::default)
+    fn extras(&self) -> &Extras<'a> {
+        self.extras.get_or_init(Box::default)
     }
 }
 

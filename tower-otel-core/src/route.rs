@@ -1,6 +1,6 @@
 //! The route of a request.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use http::Extensions;
 
@@ -18,10 +18,10 @@ use http::Extensions;
 ///     .body(())?;
 /// # Ok::<(), http::Error>(())
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Route(Repr);
 
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 enum Repr {
     Static(&'static str),
     Shared(Arc<str>),
@@ -73,30 +73,5 @@ impl From<&'static str> for Route {
 impl From<String> for Route {
     fn from(route: String) -> Self {
         Self(Repr::Shared(route.into()))
-    }
-}
-
-impl From<Arc<str>> for Route {
-    fn from(route: Arc<str>) -> Self {
-        Self(Repr::Shared(route))
-    }
-}
-
-#[cfg(feature = "axum")]
-impl From<axum::extract::MatchedPath> for Route {
-    fn from(path: axum::extract::MatchedPath) -> Self {
-        Self(Repr::Matched(path))
-    }
-}
-
-impl fmt::Debug for Route {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.as_str().fmt(f)
-    }
-}
-
-impl PartialEq<str> for Route {
-    fn eq(&self, other: &str) -> bool {
-        self.as_str() == other
     }
 }

@@ -27,23 +27,9 @@ pub struct Observed<S, O> {
 
 impl<S, O> Observed<S, O> {
     /// Observes the exchanges of a service.
+    #[doc(hidden)]
     pub const fn new(inner: S, observer: O) -> Self {
         Self { inner, observer }
-    }
-
-    /// Returns the inner service.
-    pub const fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
-    /// Returns the inner service, mutably.
-    pub const fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
-    }
-
-    /// Returns the inner service, no longer observed.
-    pub fn into_inner(self) -> S {
-        self.inner
     }
 }
 

@@ -17,7 +17,9 @@ impl<A: Observe, B: Observe> Observe for (A, B) {
 
     fn start(&self, request: &RequestInfo<'_>, at: Instant) -> Self::Exchange {
         let mut outer = self.0.start(request, at);
-        let inner = start_inside(&mut outer, &self.1, request, at);
+        let inner = start_inside(&mut outer, self.1.reads_context(), || {
+            self.1.start(request, at)
+        });
         (outer, inner)
     }
 
@@ -38,7 +40,12 @@ impl<A: Observe, B: Observe, C: Observe> Observe for (A, B, C) {
     fn start(&self, request: &RequestInfo<'_>, at: Instant) -> Self::Exchange {
         let (a, b, c) = self;
         let mut outer = a.start(request, at);
-        let inner = start_inside(&mut outer, &(b, c), request, at);
+        let reads_context = b.reads_context() || c.reads_context();
+        let inner = start_inside(&mut outer, reads_context, || {
+            let mut middle = b.start(request, at);
+            let inner = start_inside(&mut middle, c.reads_context(), || c.start(request, at));
+            (middle, inner)
+        });
         (outer, inner)
     }
 
@@ -50,23 +57,6 @@ impl<A: Observe, B: Observe, C: Observe> Observe for (A, B, C) {
 
     fn reads_context(&self) -> bool {
         self.0.reads_context() || self.1.reads_context() || self.2.reads_context()
-    }
-}
-
-/// A borrowed observer.
-impl<O: Observe> Observe for &O {
-    type Exchange = O::Exchange;
-
-    fn start(&self, request: &RequestInfo<'_>, at: Instant) -> Self::Exchange {
-        (**self).start(request, at)
-    }
-
-    fn send(&self, request: &mut dyn RequestHead) {
-        (**self).send(request);
-    }
-
-    fn reads_context(&self) -> bool {
-        (**self).reads_context()
     }
 }
 
@@ -109,18 +99,17 @@ impl<A: Exchange, B: Exchange> Exchange for (A, B) {
 
 /// Starts the inner exchange in the context of the outer one, which is ended if that panics.
 #[inline]
-fn start_inside<A: Exchange, B: Observe>(
+fn start_inside<A: Exchange, B>(
     outer: &mut A,
-    inner: &B,
-    request: &RequestInfo<'_>,
-    at: Instant,
-) -> B::Exchange {
+    reads_context: bool,
+    start: impl FnOnce() -> B,
+) -> B {
     let unwinding = EndIfPanicked(outer);
-    let inner = if inner.reads_context() {
+    let inner = if reads_context {
         let _entered = unwinding.0.enter();
-        inner.start(request, at)
+        start()
     } else {
-        inner.start(request, at)
+        start()
     };
     mem::forget(unwinding);
     inner

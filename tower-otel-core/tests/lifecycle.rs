@@ -708,6 +708,10 @@ fn two_exchanges_of_one_service_are_independent() {
 fn wrappers_are_send_and_sync_if_their_parts_are() {
     fn send_sync<T: Send + Sync>() {}
     send_sync::<tower_otel_core::ResponseBody<ScriptedBody, ()>>();
-    send_sync::<tower_otel_core::ResponseFuture<std::future::Ready<()>, ()>>();
+    fn future_is_send_sync<S: Service<Request<()>, Future: Send + Sync>>(_: S) {}
+    let inner = service_fn(|_: Request<()>| {
+        ready(Ok::<_, Infallible>(Response::new(ScriptedBody::default())))
+    });
+    future_is_send_sync(observe(RecordingObserver::default()).layer(inner));
     send_sync::<tower_otel_core::Observed<(), ()>>();
 }

@@ -10,7 +10,7 @@ use std::fmt;
 ///
 /// <https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigWarning {
+pub(crate) struct ConfigWarning {
     /// The name of the variable.
     pub(crate) variable: String,
     /// The invalid value. Header values and credentials in URLs are omitted.

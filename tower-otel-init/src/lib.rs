@@ -197,7 +197,6 @@ mod trace_tree;
 mod variable;
 
 pub use builder::TelemetryBuilder;
-pub use config_warning::ConfigWarning;
 pub use drop_counts::DropCounts;
 pub use error::InitError;
 pub use install::init_telemetry;
@@ -210,8 +209,8 @@ pub use telemetry::Telemetry;
 
 #[doc(inline)]
 pub use tower_otel_core::{
-    Attempts, Filter, Hosts, HttpOptions, Kind, LocalAddr, PeerAddr, RequestHead, ResponseHead,
-    Route, RouteLayer, RouteSlot, Target, observe,
+    Attempts, Filter, Hosts, HttpOptions, LocalAddr, PeerAddr, RequestHead, ResponseHead, Route,
+    RouteLayer, RouteSlot, observe,
 };
 #[doc(inline)]
 pub use tower_otel_metrics::{MetricsLayer, Names};

@@ -15,8 +15,8 @@ pub(crate) fn composite(propagators: &[Propagator]) -> TextMapCompositePropagato
 
 fn build(propagator: &Propagator) -> Option<Box<dyn TextMapPropagator + Send + Sync>> {
     Some(match propagator {
-        Propagator::TraceContext => Box::new(W3cPropagator::new()),
-        Propagator::Baggage => Box::new(BaggagePropagator::new()),
+        Propagator::TraceContext => Box::new(W3cPropagator::default()),
+        Propagator::Baggage => Box::new(BaggagePropagator::default()),
         #[cfg(feature = "b3")]
         Propagator::B3 | Propagator::B3Multi => {
             use opentelemetry_propagator_b3::B3Encoding::{MultipleHeader, SingleHeader};

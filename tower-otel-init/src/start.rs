@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+#[cfg(feature = "prometheus")]
+use tower_otel_prometheus::Prometheus;
 
 use crate::builder::TelemetryBuilder;
 use crate::config::Config;
@@ -107,8 +109,9 @@ impl Telemetry {
         ) {
             return Ok(());
         }
-        let builder = settings.prometheus.clone().unwrap_or_default();
+        let builder = settings.prometheus.clone();
         let prometheus = builder
+            .unwrap_or_else(Prometheus::builder)
             .install()
             .map_err(|error| InitError::Recorder(error.into()))?;
         if config.metrics == ExporterConfig::Console {

@@ -93,9 +93,8 @@ impl Telemetry {
     }
 
     /// Returns a warning for each variable with an invalid value.
-    #[must_use]
-    pub fn warnings(&self) -> &[ConfigWarning] {
-        &self.warnings
+    pub fn warnings(&self) -> impl Iterator<Item = String> {
+        self.warnings.iter().map(ConfigWarning::to_string)
     }
 }
 

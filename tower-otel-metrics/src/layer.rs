@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Instant};
 
 use tower_layer::Layer;
 use tower_otel_core::{
-    Filter, HttpOptions, Kind, Observe, Observed, RequestHead, RequestInfo, RequestRoute, Route,
+    Filter, HttpOptions, Kind, Observe, Observed, RequestHead, RequestInfo, Route,
 };
-use tower_otel_semconv::{KnownMethods, TrustedProxies};
+use tower_otel_semconv::{KnownMethods, TrustedProxies, content_length};
 
 use crate::{
     backend::{facade::FacadeMetrics, instruments::MetricsBackend},
@@ -166,16 +166,15 @@ impl<B: MetricsBackend> Observe for MetricsLayer<B> {
         };
         let route = match config.kind {
             Kind::Server => request.route(Kind::Server, &config.http),
-            Kind::Client => RequestRoute::Unknown,
+            Kind::Client => None,
         };
-        let in_flight =
-            config.with_start_key(request, route.as_str(), |key| instruments.start(key));
+        let in_flight = config.with_start_key(request, route, |key| instruments.start(key));
         let mut exchange = MetricsExchange::new(instruments, in_flight, labels, at);
-        if config.kind == Kind::Server && matches!(route, RequestRoute::Unknown) {
+        if config.kind == Kind::Server && route.is_none() {
             exchange.extras().late_route = request.route_slot();
         }
         if config.naming.body_sizes {
-            exchange.set_sent(request.body_size());
+            exchange.set_sent(content_length(request.headers()));
         }
         Some(exchange)
     }

@@ -1,7 +1,8 @@
 //! Configures and installs a recorder.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
+use metrics::Recorder;
 use metrics_exporter_prometheus::PrometheusBuilder as ExporterBuilder;
 
 use crate::{
@@ -17,7 +18,11 @@ const MIN_UPKEEP: Duration = Duration::from_millis(1);
 impl Prometheus {
     /// Returns a builder with the default configuration.
     pub fn builder() -> PrometheusBuilder {
-        PrometheusBuilder::default()
+        PrometheusBuilder {
+            buckets: Vec::new(),
+            upkeep: DEFAULT_UPKEEP,
+            native_histograms: false,
+        }
     }
 
     /// Installs a global recorder with the default configuration.
@@ -43,7 +48,7 @@ impl Prometheus {
     }
 }
 
-/// Configures a [`PrometheusRecorder`] and installs it.
+/// Configures a recorder for the [`metrics`] facade and installs it.
 ///
 /// ```
 /// use std::time::Duration;
@@ -65,16 +70,6 @@ pub struct PrometheusBuilder {
     buckets: Vec<(String, Vec<f64>)>,
     upkeep: Duration,
     native_histograms: bool,
-}
-
-impl Default for PrometheusBuilder {
-    fn default() -> Self {
-        Self {
-            buckets: Vec::new(),
-            upkeep: DEFAULT_UPKEEP,
-            native_histograms: false,
-        }
-    }
 }
 
 impl PrometheusBuilder {
@@ -113,7 +108,7 @@ impl PrometheusBuilder {
     ///
     /// Until then each sample uses 16 bytes: at ten thousand samples a second, five seconds use less
     /// than a megabyte. Histograms with buckets do not need upkeep. The thread runs as long as the
-    /// [`PrometheusRecorder`] or a [`Prometheus`] exists, and does not keep the process from exiting.
+    /// recorder or a [`Prometheus`] exists, and does not keep the process from exiting.
     pub fn upkeep(mut self, interval: Duration) -> Self {
         self.upkeep = interval;
         self
@@ -134,12 +129,34 @@ impl PrometheusBuilder {
         Ok(prometheus)
     }
 
-    /// Creates the recorder without installing it.
+    /// Creates the recorder without installing it, to combine it with others or to install it for one
+    /// thread.
+    ///
+    /// ```
+    /// use tower_otel_prometheus::Prometheus;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (recorder, prometheus) = Prometheus::builder().build()?;
+    /// metrics::with_local_recorder(&recorder, || {
+    ///     metrics::counter!("auth_failures_total", "reason" => "expired").increment(1);
+    /// });
+    /// assert!(prometheus.render().contains("auth_failures_total{reason=\"expired\"} 1"));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
     /// Returns an error if boundaries are not valid, or if the upkeep thread cannot be started.
-    pub fn build(self) -> Result<(PrometheusRecorder, Prometheus), InstallError> {
+    pub fn build(
+        self,
+    ) -> Result<
+        (
+            impl Recorder + fmt::Debug + Send + Sync + 'static,
+            Prometheus,
+        ),
+        InstallError,
+    > {
         let registry = Arc::new(Registry::new(
             Buckets::new(self.buckets)?,
             self.native_histograms,

@@ -99,8 +99,7 @@ mod upkeep;
 pub use builder::PrometheusBuilder;
 pub use error::InstallError;
 pub use prometheus::Prometheus;
-pub use recorder::PrometheusRecorder;
-pub use service::{MetricsBody, MetricsService};
+pub use service::MetricsService;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

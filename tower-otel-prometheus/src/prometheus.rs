@@ -6,7 +6,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::{protobuf, registry::Registry, summary::parse_summaries, upkeep::UpkeepThread};
 
-/// A handle that renders the metrics of a [`PrometheusRecorder`](crate::PrometheusRecorder).
+/// A handle that renders the metrics of a recorder.
 ///
 /// Clones render the same metrics.
 #[derive(Clone)]

@@ -7,26 +7,9 @@ use metrics_exporter_prometheus::PrometheusRecorder as ExporterRecorder;
 
 use crate::{registry::Registry, upkeep::UpkeepThread};
 
-/// A recorder for the [`metrics`] facade.
-///
-/// [`PrometheusBuilder::install`](crate::PrometheusBuilder::install) makes it the global recorder.
-/// Use the recorder itself to combine it with others or to install it for one thread. Histograms
-/// without buckets are recorded by metrics-exporter-prometheus, everything else by this crate. The
-/// upkeep thread runs as long as the recorder or a [`Prometheus`](crate::Prometheus) exists.
-///
-/// ```
-/// use tower_otel_prometheus::Prometheus;
-///
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let (recorder, prometheus) = Prometheus::builder().build()?;
-/// metrics::with_local_recorder(&recorder, || {
-///     metrics::counter!("auth_failures_total", "reason" => "expired").increment(1);
-/// });
-/// assert!(prometheus.render().contains("auth_failures_total{reason=\"expired\"} 1"));
-/// # Ok(())
-/// # }
-/// ```
-pub struct PrometheusRecorder {
+/// A recorder for the [`metrics`] facade. Histograms without buckets are recorded by
+/// metrics-exporter-prometheus, everything else by this crate.
+pub(crate) struct PrometheusRecorder {
     summaries: ExporterRecorder,
     registry: Arc<Registry>,
     _upkeep: Arc<UpkeepThread>,

@@ -13,11 +13,11 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use metrics::{Histogram, with_local_recorder};
+use metrics::{Histogram, Recorder, with_local_recorder};
 
-use crate::{Prometheus, PrometheusRecorder};
+use crate::Prometheus;
 
-fn recorder() -> (PrometheusRecorder, Prometheus) {
+fn recorder() -> (impl Recorder, Prometheus) {
     Prometheus::builder()
         .buckets("size_bytes", [10.0, 100.0, 1000.0])
         .build()

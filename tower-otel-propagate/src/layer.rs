@@ -158,23 +158,6 @@ pub struct Propagate<S> {
     layer: PropagateLayer,
 }
 
-impl<S> Propagate<S> {
-    /// Returns a reference to the inner service.
-    pub const fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
-    /// Returns a mutable reference to the inner service.
-    pub const fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
-    }
-
-    /// Returns the inner service.
-    pub fn into_inner(self) -> S {
-        self.inner
-    }
-}
-
 impl<S, Req> Service<Req> for Propagate<S>
 where
     S: Service<Req>,

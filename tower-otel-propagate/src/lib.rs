@@ -39,7 +39,6 @@
 //!
 //! [`extract`] reads both headers of an incoming request. `TraceLayer::server()` of
 //! `tower-otel-trace` calls it. Invalid headers are ignored, as the [specification] requires.
-//! [`w3c`] has the header names and the `traceparent` codec.
 //!
 //! [`W3cPropagator`] and [`BaggagePropagator`] provide the same codecs as a `TextMapPropagator`, for
 //! other libraries.
@@ -84,6 +83,7 @@ mod propagator;
 mod remote_parent;
 mod sync;
 mod text_map;
+#[doc(hidden)]
 pub mod w3c;
 mod with_context;
 

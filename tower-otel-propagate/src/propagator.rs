@@ -30,7 +30,7 @@ static BAGGAGE_FIELDS: LazyLock<[String; 1]> = LazyLock::new(|| ["baggage".to_ow
 /// use std::collections::HashMap;
 /// use tower_otel_propagate::W3cPropagator;
 ///
-/// global::set_text_map_propagator(W3cPropagator::new());
+/// global::set_text_map_propagator(W3cPropagator::default());
 ///
 /// let received = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-03".to_owned();
 /// let received = HashMap::from([("traceparent".to_owned(), received)]);
@@ -44,13 +44,6 @@ static BAGGAGE_FIELDS: LazyLock<[String; 1]> = LazyLock::new(|| ["baggage".to_ow
 #[derive(Clone, Copy, Debug, Default)]
 pub struct W3cPropagator {
     _private: (),
-}
-
-impl W3cPropagator {
-    /// Creates the propagator.
-    pub const fn new() -> Self {
-        Self { _private: () }
-    }
 }
 
 impl TextMapPropagator for W3cPropagator {
@@ -94,13 +87,6 @@ pub struct BaggagePropagator {
     _private: (),
 }
 
-impl BaggagePropagator {
-    /// Creates the propagator.
-    pub const fn new() -> Self {
-        Self { _private: () }
-    }
-}
-
 impl TextMapPropagator for BaggagePropagator {
     fn inject_context(&self, cx: &Context, injector: &mut dyn Injector) {
         if let Some(list) = encode(cx.baggage(), |_| true) {
@@ -140,7 +126,7 @@ mod tests {
     use super::*;
 
     const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    const W3C: W3cPropagator = W3cPropagator::new();
+    const W3C: W3cPropagator = W3cPropagator { _private: () };
 
     type Carrier = HashMap<String, String>;
 
@@ -240,7 +226,7 @@ mod tests {
 
     #[test]
     fn every_baggage_key_is_read_and_written() {
-        let propagator = BaggagePropagator::new();
+        let propagator = BaggagePropagator::default();
         let received = Lines(vec![
             ("baggage", "b=2;p=x,bad key=1"),
             ("baggage", "a=%C3%A4"),

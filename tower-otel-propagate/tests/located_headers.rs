@@ -131,7 +131,7 @@ proptest! {
             );
 
             let by_propagator =
-                W3cPropagator::new().extract_with_context(&parent, &AllLines(&headers));
+                W3cPropagator::default().extract_with_context(&parent, &AllLines(&headers));
             prop_assert_eq!(observed(&by_propagator), observed(expected.as_ref().unwrap_or(&parent)));
 
             let reading = w3c.clone().read_baggage().extract(&located, &parent);
@@ -150,7 +150,7 @@ proptest! {
         prop_assert_eq!(walked.traceparent, looked_up.traceparent);
         for propagation in [
             Propagation::w3c().read_baggage(),
-            Propagation::from(W3cPropagator::new()).read_baggage(),
+            Propagation::from(W3cPropagator::default()).read_baggage(),
         ] {
             let extracted = |located| {
                 let none = Context::new();

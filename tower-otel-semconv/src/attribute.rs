@@ -28,7 +28,7 @@ pub const EXCEPTION_TYPE: &str = "exception.type";
 /// The size of the request body on the wire; opt-in (int, bytes).
 pub const HTTP_REQUEST_BODY_SIZE: &str = "http.request.body.size";
 /// The prefix of request header attributes; see [`request_header`] (string array).
-pub const HTTP_REQUEST_HEADER: &str = "http.request.header";
+const HTTP_REQUEST_HEADER: &str = "http.request.header";
 /// A known method, or `_OTHER` (string).
 pub const HTTP_REQUEST_METHOD: &str = "http.request.method";
 /// The method as sent, if it differs from [`HTTP_REQUEST_METHOD`] (string).
@@ -38,7 +38,7 @@ pub const HTTP_REQUEST_RESEND_COUNT: &str = "http.request.resend_count";
 /// The size of the response body on the wire; opt-in (int, bytes).
 pub const HTTP_RESPONSE_BODY_SIZE: &str = "http.response.body.size";
 /// The prefix of response header attributes; see [`response_header`] (string array).
-pub const HTTP_RESPONSE_HEADER: &str = "http.response.header";
+const HTTP_RESPONSE_HEADER: &str = "http.response.header";
 /// The status code that was sent or received; absent without a response (int).
 pub const HTTP_RESPONSE_STATUS_CODE: &str = "http.response.status_code";
 /// The template of the matched route; absent if no route matched (string, low cardinality).
@@ -62,9 +62,9 @@ pub const RPC_METHOD: &str = "rpc.method";
 /// The method as called, if it differs from [`RPC_METHOD`] (string).
 pub const RPC_METHOD_ORIGINAL: &str = "rpc.method_original";
 /// The prefix of request metadata attributes; opt-in (string array).
-pub const RPC_REQUEST_METADATA: &str = "rpc.request.metadata";
+const RPC_REQUEST_METADATA: &str = "rpc.request.metadata";
 /// The prefix of response metadata attributes; opt-in (string array).
-pub const RPC_RESPONSE_METADATA: &str = "rpc.response.metadata";
+const RPC_RESPONSE_METADATA: &str = "rpc.response.metadata";
 /// The name of the status of a call, in conventions up to 1.44.0 (string).
 pub const RPC_RESPONSE_STATUS_CODE: &str = "rpc.response.status_code";
 /// The name of the status of a call, in conventions after 1.44.0 (string).

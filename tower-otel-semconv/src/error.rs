@@ -54,6 +54,7 @@ pub fn classify(error: &(dyn Error + 'static)) -> Option<&'static str> {
 /// Returns an iterator over an error and its sources, at most 32 errors.
 ///
 /// The error inside an [`io::Error`] counts as its source.
+#[doc(hidden)]
 pub fn chain<'a>(
     error: &'a (dyn Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn Error + 'static)> {

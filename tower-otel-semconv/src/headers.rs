@@ -3,6 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// Returns the value of a header that occurs exactly once.
+#[doc(hidden)]
 pub fn single_header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
     // Most messages repeat no header. Comparing two lengths is cheaper than iterating over the values.
     if headers.len() == headers.keys_len() {
@@ -14,6 +15,7 @@ pub fn single_header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'
 }
 
 /// Returns the `Content-Length` of a message in bytes, if the header occurs exactly once and is a number.
+#[doc(hidden)]
 pub fn content_length(headers: &HeaderMap) -> Option<u64> {
     let value = single_header(headers, &header::CONTENT_LENGTH)?;
     if !value.as_bytes().iter().all(u8::is_ascii_digit) {

@@ -69,8 +69,7 @@ impl<'a> HostPort<'a> {
     }
 
     /// Sets the default port of the scheme if there is no port.
-    #[must_use]
-    pub fn or_default_port(self, scheme: Option<&str>) -> Self {
+    pub(crate) fn or_default_port(self, scheme: Option<&str>) -> Self {
         Self {
             port: self.port.or_else(|| default_port(scheme?)),
             ..self

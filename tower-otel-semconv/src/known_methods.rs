@@ -83,6 +83,7 @@ impl KnownMethods {
 }
 
 /// Returns the name of a method as a static string, if the method is known by default.
+#[doc(hidden)]
 #[must_use]
 pub fn standard_method(method: &Method) -> Option<&'static str> {
     Some(match *method {

@@ -6,6 +6,7 @@
 ///
 /// `url.scheme` is a label of server metrics, and the client controls both forwarded headers and the `:scheme` of
 /// HTTP/2. The fixed list bounds the number of series.
+#[doc(hidden)]
 #[must_use]
 pub fn known_scheme(scheme: &str) -> Option<&'static str> {
     ["https", "http", "wss", "ws"]
@@ -14,8 +15,7 @@ pub fn known_scheme(scheme: &str) -> Option<&'static str> {
 }
 
 /// Returns the default port of a scheme: 80 for `http` and `ws`, 443 for `https` and `wss`, `None` otherwise.
-#[must_use]
-pub fn default_port(scheme: &str) -> Option<u16> {
+pub(crate) fn default_port(scheme: &str) -> Option<u16> {
     match known_scheme(scheme)? {
         "http" | "ws" => Some(80),
         _ => Some(443),

@@ -12,7 +12,7 @@
 //! | Which version of the conventions are these? | [`SCHEMA_URL`] |
 //! | Which method is recorded? What is the span's name? | [`KnownMethods`], [`span_name`] |
 //! | Who is the client behind the proxies? | [`TrustedProxies`], [`Forwarded`], [`Endpoint`] |
-//! | Which server was requested, with which scheme? | [`server`], [`server_scheme`], [`HostPort`] |
+//! | Which server was requested, with which scheme? | [`HostPort`], [`server_scheme`] |
 //! | Which protocol version and transport are used? | [`protocol`] |
 //! | Is the client a bot or a test? | [`synthetic_type`] |
 //! | Which query parameters are redacted? | [`SensitiveKeys`] |
@@ -72,6 +72,7 @@ pub mod protocol;
 mod proxy_headers;
 pub mod rpc;
 mod sensitive_keys;
+#[doc(hidden)]
 pub mod server;
 mod server_scheme;
 mod span_name;
@@ -89,7 +90,7 @@ pub use headers::{content_length, single_header};
 pub use host_port::HostPort;
 pub use kind::Kind;
 pub use known_methods::{KnownMethods, standard_method};
-pub use known_scheme::{default_port, known_scheme};
+pub use known_scheme::known_scheme;
 pub use sensitive_keys::{REDACTED, SensitiveKeys};
 pub use server_scheme::server_scheme;
 pub use span_name::span_name;

@@ -17,14 +17,19 @@ pub const SYSTEM: &str = "grpc";
 static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// The caller cancelled the call.
+#[doc(hidden)]
 pub const CANCELLED: u8 = 1;
 /// The status of the call is unknown.
+#[doc(hidden)]
 pub const UNKNOWN: u8 = 2;
 /// The deadline expired before the call completed.
+#[doc(hidden)]
 pub const DEADLINE_EXCEEDED: u8 = 4;
 /// The server does not implement the method.
+#[doc(hidden)]
 pub const UNIMPLEMENTED: u8 = 12;
 /// The server could not be reached.
+#[doc(hidden)]
 pub const UNAVAILABLE: u8 = 14;
 
 /// The attribute that records the status of a call.
@@ -42,6 +47,7 @@ pub enum StatusAttribute {
 
 impl StatusAttribute {
     /// Returns the name of the attribute.
+    #[doc(hidden)]
     #[must_use]
     pub const fn key(self) -> &'static str {
         match self {

@@ -7,8 +7,8 @@ use crate::host_port::HostPort;
 /// The parts of a request target, as they were written.
 ///
 /// An origin-form target (`GET /users/7`) has no scheme and no authority. On a server,
-/// [`server_scheme`](crate::server_scheme) and [`server::on_server`](crate::server::on_server) determine them from the
-/// connection and the headers. The user information is not stored, so that it cannot be recorded by mistake.
+/// [`server_scheme`](crate::server_scheme) determines the scheme, and the `Host` header is the authority. The user
+/// information is not stored, so that it cannot be recorded by mistake.
 ///
 /// ```
 /// use tower_otel_semconv::Target;
@@ -53,6 +53,7 @@ impl<'a> Target<'a> {
     }
 
     /// Creates a target from its parts. User information is removed from the authority.
+    #[doc(hidden)]
     #[must_use]
     #[inline]
     pub fn with_authority(

@@ -6,7 +6,7 @@ use http::HeaderName;
 use opentelemetry::trace::TracerProvider;
 use tower_layer::Layer;
 use tower_otel_core::{
-    Filter, HttpOptions, Kind, Observe, Observed, RequestHead, RequestInfo, RequestRoute, Route,
+    Filter, HttpOptions, Kind, Observe, Observed, RequestHead, RequestInfo, Route,
 };
 use tower_otel_propagate::{Propagation, RemoteParent};
 #[cfg(feature = "recorder")]
@@ -333,8 +333,7 @@ impl<B: SpanBackend> Observe for TraceLayer<B> {
             return TraceExchange::new(backend.disabled(parent), &self.0);
         }
         if let Some(call) = config.grpc_call(request, at) {
-            let route = RequestRoute::Unknown;
-            let attributes = RequestAttributes::new(config, request, Protocol::Grpc, route);
+            let attributes = RequestAttributes::new(config, request, Protocol::Grpc, None);
             let span = backend.start(&attributes, parent, at);
             let grpc = GrpcSpan::new(call, &attributes, &span);
             let mut exchange = TraceExchange::new(span, &self.0);
@@ -343,7 +342,7 @@ impl<B: SpanBackend> Observe for TraceLayer<B> {
             return exchange;
         }
         let route = request.route(config.kind, &config.http);
-        let is_late = matches!(route, RequestRoute::Unknown) && config.kind == Kind::Server;
+        let is_late = route.is_none() && config.kind == Kind::Server;
         let attributes = RequestAttributes::new(config, request, Protocol::Http, route);
         let span = backend.start(&attributes, parent, at);
         let mut exchange = TraceExchange::new(span, &self.0);

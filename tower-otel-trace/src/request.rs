@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use tower_otel_core::{Attempts, Kind, LocalAddr, RequestInfo, RequestRoute, Target};
+use tower_otel_core::{Attempts, Kind, LocalAddr, RequestInfo, Target};
 use tower_otel_semconv::{self as semconv, Endpoint, protocol, rpc, span_name};
 
 use crate::{opt_in::OptIn, protocol::Protocol, span_name_cache, state::Config};
@@ -17,7 +17,7 @@ pub struct RequestAttributes<'r, 'a> {
     info: &'r RequestInfo<'a>,
     protocol: Protocol,
     target: Target<'a>,
-    route: RequestRoute<'a>,
+    route: Option<&'r str>,
     known_method: Option<&'a str>,
     resend_count: Option<u32>,
 }
@@ -73,7 +73,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
         config: &'r Config,
         info: &'r RequestInfo<'a>,
         protocol: Protocol,
-        route: RequestRoute<'a>,
+        route: Option<&'r str>,
     ) -> Self {
         let kind = config.kind;
         let resend_count = match kind {
@@ -86,7 +86,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
             protocol,
             target: info.target(kind),
             route,
-            known_method: info.known_method(&config.http),
+            known_method: config.http.methods().name(info.method()),
             resend_count,
         }
     }
@@ -154,7 +154,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
 
     #[inline]
     pub(crate) fn route(&self) -> Option<&str> {
-        self.route.as_str()
+        self.route
     }
 
     /// The number of attempts before this one, if there was any.
@@ -243,7 +243,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
         if !self.config.body_sizes {
             return None;
         }
-        i64::try_from(self.info.body_size()?).ok()
+        i64::try_from(semconv::content_length(self.info.headers())?).ok()
     }
 
     #[inline]

@@ -3,6 +3,3 @@
 mod reqwest;
 #[cfg(feature = "reqwest-middleware")]
 mod reqwest_middleware;
-
-#[cfg(feature = "reqwest-middleware")]
-pub use self::reqwest_middleware::ObserveMiddleware;
