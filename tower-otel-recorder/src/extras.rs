@@ -48,6 +48,16 @@ impl Extras {
         }
     }
 
+    /// Drops the events over the limit, and counts them and `dropped` ones.
+    pub(crate) fn drop_events(&mut self, limits: &SpanLimits, dropped: u32) {
+        let events = &mut self.events;
+        let limit = count(limits.max_events_per_span);
+        let over = events.events.len().saturating_sub(limit);
+        events.events.truncate(limit);
+        let over = u32::try_from(over).unwrap_or(u32::MAX);
+        events.dropped_count = events.dropped_count.saturating_add(over).saturating_add(dropped);
+    }
+
     pub(crate) fn link(&mut self, to: SpanContext, attributes: Vec<KeyValue>, limits: &SpanLimits) {
         let links = &mut self.links;
         if links.links.len() < count(limits.max_links_per_span) {

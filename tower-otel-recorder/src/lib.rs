@@ -31,7 +31,11 @@
 //! of all threads together hold at most [`queue_size`](RecorderBuilder::queue_size) spans. A span that does not fit is
 //! dropped and counted in [`SpanCounts::dropped`]; the caller never waits.
 
+// Without the layer, some of what it shares with the rest has no user.
+#![cfg_attr(not(feature = "layer"), allow(dead_code))]
+
 mod active;
+mod api_span;
 mod buffer;
 mod builder;
 mod changes;
@@ -39,11 +43,17 @@ mod clock;
 mod context_span;
 mod control;
 mod counts;
+mod events;
 mod export;
 mod extras;
+mod keys;
+#[cfg(feature = "layer")]
+mod layer;
 mod message;
+mod origin;
 mod pipeline;
 mod progress;
+mod provider;
 mod queue;
 mod record;
 mod recorder;
@@ -58,7 +68,12 @@ mod worker;
 
 pub use builder::RecorderBuilder;
 pub use counts::SpanCounts;
+#[cfg(feature = "layer")]
+pub use layer::{RecorderLayer, RecorderSpanExt, SetParentError};
+pub use api_span::RecorderSpan;
+pub use provider::RecorderTracerProvider;
 pub use recorder::Recorder;
+pub use tracer::RecorderTracer;
 
 #[doc(hidden)]
 pub use active::ActiveSpan;
@@ -68,8 +83,6 @@ pub use buffer::AttributeBuffer;
 pub use record::SpanRecord;
 #[doc(hidden)]
 pub use start::{SpanStart, StartedSpan};
-#[doc(hidden)]
-pub use tracer::RecorderTracer;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
