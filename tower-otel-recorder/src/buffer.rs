@@ -300,7 +300,10 @@ mod tests {
         buffer.debug("panics", &Panics);
         buffer.debug("after", &'x');
         let expected = [("number", "1"), ("panics", PANICKED), ("after", "'x'")];
-        assert_eq!(all(&buffer), expected.map(|(key, value)| KeyValue::new(key, value)));
+        assert_eq!(
+            all(&buffer),
+            expected.map(|(key, value)| KeyValue::new(key, value))
+        );
     }
 
     #[test]

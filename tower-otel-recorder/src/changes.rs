@@ -1,6 +1,10 @@
 //! Changes made to a span through its OpenTelemetry context.
 
-use std::{fmt, sync::PoisonError, time::{Duration, SystemTime}};
+use std::{
+    fmt,
+    sync::PoisonError,
+    time::{Duration, SystemTime},
+};
 
 use opentelemetry_sdk::trace::SpanLimits;
 

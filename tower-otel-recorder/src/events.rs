@@ -65,7 +65,12 @@ impl EventBuffer {
 
     /// Adds an event. The ranges of `event` are those of `attributes`. Drops it and counts it if there are `limit`
     /// events.
-    pub(crate) fn push(&mut self, mut event: CompactEvent, attributes: &AttributeBuffer, limit: u32) {
+    pub(crate) fn push(
+        &mut self,
+        mut event: CompactEvent,
+        attributes: &AttributeBuffer,
+        limit: u32,
+    ) {
         if self.events.len() >= usize::try_from(limit).unwrap_or(usize::MAX) {
             self.dropped = self.dropped.saturating_add(1);
             return;
@@ -88,7 +93,10 @@ impl EventBuffer {
             return;
         }
         let has_others = !extras.events.events.is_empty();
-        let own = self.events.iter().map(|event| self.event(event, clocks, limits));
+        let own = self
+            .events
+            .iter()
+            .map(|event| self.event(event, clocks, limits));
         extras.events.events.extend(own);
         if has_others {
             extras.events.events.sort_by_key(|event| event.timestamp);
@@ -107,7 +115,10 @@ impl EventBuffer {
         attributes.push(KeyValue::new(TARGET, target));
         attributes.extend(self.attributes.key_values(event.start, event.end));
         if origin.location {
-            let file = log.file.map(stored).or_else(|| metadata.file().map(Value::from));
+            let file = log
+                .file
+                .map(stored)
+                .or_else(|| metadata.file().map(Value::from));
             let line = log.line.or_else(|| metadata.line().map(i64::from));
             origin::location(&mut attributes, file, line);
         }

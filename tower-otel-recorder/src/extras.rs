@@ -55,7 +55,10 @@ impl Extras {
         let over = events.events.len().saturating_sub(limit);
         events.events.truncate(limit);
         let over = u32::try_from(over).unwrap_or(u32::MAX);
-        events.dropped_count = events.dropped_count.saturating_add(over).saturating_add(dropped);
+        events.dropped_count = events
+            .dropped_count
+            .saturating_add(over)
+            .saturating_add(dropped);
     }
 
     pub(crate) fn link(&mut self, to: SpanContext, attributes: Vec<KeyValue>, limits: &SpanLimits) {

@@ -66,11 +66,11 @@ mod thread_index;
 mod tracer;
 mod worker;
 
+pub use api_span::RecorderSpan;
 pub use builder::RecorderBuilder;
 pub use counts::SpanCounts;
 #[cfg(feature = "layer")]
 pub use layer::{RecorderLayer, RecorderSpanExt, SetParentError};
-pub use api_span::RecorderSpan;
 pub use provider::RecorderTracerProvider;
 pub use recorder::Recorder;
 pub use tracer::RecorderTracer;

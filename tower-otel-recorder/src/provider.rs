@@ -104,7 +104,11 @@ fn fill(record: &mut SpanRecord, span: SpanBuilder, sampled: SampledSpan, limits
         extras.event(event.name, event.timestamp, event.attributes, limits);
     }
     for link in span.links.unwrap_or_default() {
-        let Link { span_context, attributes, .. } = link;
+        let Link {
+            span_context,
+            attributes,
+            ..
+        } = link;
         record.extras().link(span_context, attributes, limits);
     }
 }

@@ -86,10 +86,7 @@ impl Sampling {
 
     /// Returns whether no span is sampled, whatever its parent is.
     pub(crate) const fn is_off(&self) -> bool {
-        matches!(
-            self.sampler,
-            SamplerInput::TraceIdOnly(Sampler::AlwaysOff)
-        )
+        matches!(self.sampler, SamplerInput::TraceIdOnly(Sampler::AlwaysOff))
     }
 
     fn ask<'a>(

@@ -8,10 +8,7 @@ use opentelemetry::{
 };
 
 use crate::{
-    active::ActiveSpan,
-    clock::Timestamp,
-    context_span::ContextSpan,
-    record::SpanRecord,
+    active::ActiveSpan, clock::Timestamp, context_span::ContextSpan, record::SpanRecord,
     tracer::RecorderTracer,
 };
 

@@ -21,11 +21,7 @@ use super::{
     span_fields::SpanFields,
     span_state::{Recording, SpanState},
 };
-use crate::{
-    clock::Timestamp,
-    events::CompactEvent,
-    record::SpanRecord,
-};
+use crate::{clock::Timestamp, events::CompactEvent, record::SpanRecord};
 
 impl RecorderLayer {
     /// Changes the record of a span, if it has one. `change` must not run code of the application.

@@ -82,7 +82,9 @@ impl fmt::Display for SetParentError {
             Self::ContextInUse => {
                 "the span was entered, has children or is linked to; its parent stays the same"
             }
-            Self::NotRecorded => "the span is not recorded by a RecorderLayer; its parent stays the same",
+            Self::NotRecorded => {
+                "the span is not recorded by a RecorderLayer; its parent stays the same"
+            }
         })
     }
 }
@@ -128,7 +130,11 @@ impl RecorderSpanExt for Span {
 }
 
 impl RecorderLayer {
-    fn set_parent(&self, span: &SpanRef<'_, Registry>, base: &Context) -> Result<(), SetParentError> {
+    fn set_parent(
+        &self,
+        span: &SpanRef<'_, Registry>,
+        base: &Context,
+    ) -> Result<(), SetParentError> {
         match self.read(span, SpanState::is_used) {
             None => return Err(SetParentError::NotRecorded),
             Some(true) => return Err(SetParentError::ContextInUse),
@@ -149,9 +155,8 @@ fn with_registry_span<T>(
     span: &Span,
     f: impl FnOnce(SpanRef<'_, Registry>) -> Option<T>,
 ) -> Option<T> {
-    let result = span.with_subscriber(|(id, dispatch)| {
-        f(dispatch.downcast_ref::<Registry>()?.span(id)?)
-    });
+    let result =
+        span.with_subscriber(|(id, dispatch)| f(dispatch.downcast_ref::<Registry>()?.span(id)?));
     result.flatten()
 }
 
