@@ -31,7 +31,7 @@ pub fn audit(span: &SpanData, backend: Backend) {
             );
             continue;
         }
-        if backend == Backend::Tracing && NOT_OURS.contains(&key) {
+        if backend.opens_tracing_spans() && NOT_OURS.contains(&key) {
             continue;
         }
         assert!(
@@ -65,7 +65,7 @@ pub fn audit(span: &SpanData, backend: Backend) {
     let scope = &span.instrumentation_scope;
     let name = match backend {
         // That of the tracer which the application gave to tracing-opentelemetry.
-        Backend::Tracing => SCOPE,
+        Backend::Tracing | Backend::TracingRecorder => SCOPE,
         Backend::Tracer | Backend::Recorder => "tower-otel-trace",
     };
     assert_eq!(scope.name(), name);

@@ -10,13 +10,14 @@ use tower_otel_metrics::{MetricsLayer, Names};
 use tower_otel_prometheus::Prometheus;
 use tower_otel_semconv as semconv;
 use tower_otel_trace::Recorder;
+use tracing::Metadata;
 use tracing_subscriber::{
     Layer, Registry,
     filter::LevelFilter,
-    layer::{Filter, SubscriberExt},
+    layer::{Context as LayerContext, Filter, SubscriberExt},
 };
 
-use crate::backend::Source;
+use crate::backend::{Source, records_tracing};
 
 /// What exports the spans of `tracing`.
 pub type OtelLayer = tracing_opentelemetry::OpenTelemetryLayer<Registry, SdkTracer>;
@@ -39,19 +40,23 @@ pub struct Installed {
 }
 
 impl Installed {
-    pub fn new(provider: SdkTracerProvider) -> Self {
+    pub fn new(source: &Source) -> Self {
         // The libraries below have spans of their own at lower levels.
-        Self::with(provider, |layer| layer, LevelFilter::INFO)
+        Self::with(source, |layer| layer, LevelFilter::INFO)
     }
 
     fn with(
-        provider: SdkTracerProvider,
+        source: &Source,
         change: impl FnOnce(OtelLayer) -> OtelLayer,
         filter: impl Filter<Registry> + Send + Sync + 'static,
     ) -> Self {
-        let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer_with_scope(scope()));
-        let layer = change(layer).with_filter(filter);
-        let subscriber = tracing_subscriber::registry().with(layer);
+        let tracer = source.provider.tracer_with_scope(scope());
+        let layer = change(tracing_opentelemetry::layer().with_tracer(tracer));
+        let filter = Arc::new(filter);
+        let subscriber = tracing_subscriber::registry().with(Layer::and_then(
+            layer.with_filter(Routed::new(false, filter.clone())),
+            source.recorder.layer().scope(scope()).with_filter(Routed::new(true, filter)),
+        ));
         let (recorder, metrics) = Prometheus::builder().build().unwrap();
         Self {
             metrics: Metrics(metrics),
@@ -62,6 +67,28 @@ impl Installed {
 
     pub const fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+}
+
+/// A filter for the exporter of `tracing` spans that the thread uses.
+struct Routed {
+    to_recorder: bool,
+    filter: Arc<dyn Filter<Registry> + Send + Sync>,
+}
+
+impl Routed {
+    fn new(to_recorder: bool, filter: Arc<dyn Filter<Registry> + Send + Sync>) -> Self {
+        Self { to_recorder, filter }
+    }
+}
+
+impl Filter<Registry> for Routed {
+    fn enabled(&self, metadata: &Metadata<'_>, context: &LayerContext<'_, Registry>) -> bool {
+        records_tracing() == self.to_recorder && self.filter.enabled(metadata, context)
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        self.filter.max_level_hint()
     }
 }
 
@@ -128,13 +155,14 @@ impl Scene {
             .sampler(sampler)
             .queue_size(256)
             .build();
+        let source = Source {
+            provider,
+            recorder: Arc::new(recorder.unwrap()),
+        };
         Self {
             spans,
-            installed: Installed::with(provider.clone(), change, filter),
-            source: Source {
-                provider,
-                recorder: Arc::new(recorder.unwrap()),
-            },
+            installed: Installed::with(&source, change, filter),
+            source,
         }
     }
 

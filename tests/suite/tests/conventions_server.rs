@@ -1255,12 +1255,12 @@ async fn an_exception_is_logged_once_inside_of_its_span_by_option() {
         // The spans of tracing need the subscriber of the scene; the others need none.
         let log = Log::default();
         let logged = tracing_subscriber::registry().with(log.clone());
-        let guard = (backend != Backend::Tracing).then(|| tracing::subscriber::set_default(logged));
+        let guard = (!backend.opens_tracing_spans()).then(|| tracing::subscriber::set_default(logged));
         let server = Server::at(backend, scene, address);
         let span = server.span_of("GET / HTTP/1.1").await;
         drop(guard);
         let told = match backend {
-            Backend::Tracing => span
+            Backend::Tracing | Backend::TracingRecorder => span
                 .events
                 .events
                 .iter()
@@ -1462,7 +1462,7 @@ async fn the_scope_has_a_name_a_version_and_the_schema() {
         let (name, version) = match backend {
             Backend::Tracer | Backend::Recorder => ("tower-otel-trace", "0.1.0"),
             // The application's, made as the documentation says.
-            Backend::Tracing => (SCOPE, env!("CARGO_PKG_VERSION")),
+            Backend::Tracing | Backend::TracingRecorder => (SCOPE, env!("CARGO_PKG_VERSION")),
         };
         assert_eq!((scope.name(), scope.version()), (name, Some(version)));
         let schema = "https://opentelemetry.io/schemas/1.44.0";

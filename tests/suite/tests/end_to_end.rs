@@ -158,7 +158,7 @@ impl Process {
         let (alive, is_alive) = oneshot::channel();
         let serving = async move || {
             let source = source(name, &endpoint);
-            let installed = Installed::new(source.provider.clone());
+            let installed = Installed::new(&source);
             let process = Self {
                 address: serve(app(&Kind(backend, source.clone()))).await,
                 metrics: installed.metrics().clone(),
@@ -240,7 +240,7 @@ async fn one_trace(backend: Backend, id: &str, status: StatusCode) {
     let app = move |kind: &Kind| front_app(kind, to);
     let front = Process::start("front", &collector, backend, app).await;
     let source = source("caller", &collector.endpoint());
-    let caller = Installed::new(source.provider.clone());
+    let caller = Installed::new(&source);
 
     let request = request(front.address, &format!("/a/{id}"));
     let client = client(&Kind(backend, source.clone()));

@@ -34,7 +34,7 @@ use opentelemetry_sdk::{
 };
 use prost::Message;
 use suite_tests::{
-    backend::{Backend, Source},
+    backend::{Backend, Source, records_tracing},
     keys::OPT_INS,
     net::BoxError,
     scene::SCOPE,
@@ -48,7 +48,10 @@ use tower_otel_propagate::{BaggagePolicy, PropagateLayer, Propagation};
 use tower_otel_semconv::SensitiveKeys;
 use tower_otel_trace::{Recorder, TraceLayer};
 use tracing_subscriber::{
-    Layer as _, filter::LevelFilter, fmt::format::FmtSpan, layer::SubscriberExt,
+    Layer as _,
+    filter::{DynFilterFn, LevelFilter},
+    fmt::format::FmtSpan,
+    layer::{Filter, SubscriberExt},
 };
 
 /// Stands in everything that nobody may tell.
@@ -275,6 +278,13 @@ fn added(sent: &HeaderMap, asked: &HeaderMap) -> Vec<u8> {
     added
 }
 
+/// A filter for the exporter of `tracing` spans that the thread uses.
+fn exported_by_recorder<S>(recorder: bool) -> impl Filter<S> {
+    DynFilterFn::new(move |metadata, _| {
+        records_tracing() == recorder && *metadata.level() <= LevelFilter::INFO
+    })
+}
+
 /// Who is told, on this thread.
 struct Telling {
     exporter: InMemorySpanExporter,
@@ -304,8 +314,11 @@ impl Telling {
             .with_filter(LevelFilter::INFO);
         let spans = tracing_opentelemetry::layer()
             .with_tracer(provider.tracer(SCOPE))
-            .with_filter(LevelFilter::INFO);
-        let subscriber = tracing_subscriber::registry().with(log).with(spans);
+            .with_filter(exported_by_recorder(false));
+        let subscriber = tracing_subscriber::registry()
+            .with(log)
+            .with(spans)
+            .with(recorder.layer().with_filter(exported_by_recorder(true)));
         let (facade, scrape) = Prometheus::builder().build().unwrap();
         let exported = InMemoryMetricExporter::default();
         let reader = PeriodicReader::builder(exported.clone()).build();
@@ -455,7 +468,7 @@ fn what_may_be_told_is_found_in_every_place_that_is_searched() {
         is_in(&told.strangers, STATE);
         if ends != Ends::Refused {
             is_in(&told.spans, QUERY);
-            if backend == Backend::Tracing {
+            if backend.opens_tracing_spans() {
                 is_in(&told.log, QUERY);
             }
         }
@@ -472,7 +485,7 @@ fn the_text_of_an_error_is_told_to_those_who_ask_for_it() {
             let is_told = find(&told.spans, MESSAGE).is_some();
             assert_eq!(
                 is_told,
-                backend == Backend::Tracing,
+                backend.opens_tracing_spans(),
                 "{ends:?} by {backend:?}"
             );
             let told = exchange(backend, ends, |layer| layer);

@@ -120,7 +120,7 @@ async fn an_error_that_a_handler_logs_fails_no_span_where_events_are_kept_away()
     for backend in Backend::ALL {
         // As the documentation says; direct spans need nothing of it.
         let scene = match backend {
-            Backend::Tracing => Scene::with(
+            Backend::Tracing | Backend::TracingRecorder => Scene::with(
                 opentelemetry_sdk::trace::Sampler::AlwaysOn,
                 filter_fn(|metadata| metadata.is_span() && metadata.level() <= &LevelFilter::INFO),
             ),
@@ -205,7 +205,7 @@ async fn what_is_inside_of_a_buffer_is_polled_in_the_context_of_the_span_outside
         let (id, _) = only(&scene);
         let called = match backend {
             // The buffer enters the `tracing` span of its caller by itself.
-            Backend::Tracing => id,
+            Backend::Tracing | Backend::TracingRecorder => id,
             Backend::Tracer | Backend::Recorder => SpanId::INVALID,
         };
         assert_eq!(*seen.lock().unwrap(), [("call", called), ("poll", id)]);
@@ -238,7 +238,7 @@ async fn a_buffer_between_the_layers_costs_the_header_of_a_direct_span() {
             .service(noting(&Current::default()));
         let traceparent = sent(client).await;
         let (_, own) = only(&scene);
-        let expected = (backend == Backend::Tracing).then_some(own);
+        let expected = backend.opens_tracing_spans().then_some(own);
         assert_eq!(traceparent, expected);
     }
 }
