@@ -223,6 +223,7 @@ impl AttributeBuffer {
 }
 
 #[cfg(test)]
+#[allow(clippy::panic)]
 mod tests {
     use super::*;
 

@@ -182,9 +182,11 @@ fn events_of_both_apis_are_in_the_order_of_their_times() {
 
 #[test]
 fn events_and_their_attributes_over_the_limit_are_counted() {
-    let mut limits = SpanLimits::default();
-    limits.max_events_per_span = 3;
-    limits.max_attributes_per_event = 3;
+    let limits = SpanLimits {
+        max_events_per_span: 3,
+        max_attributes_per_event: 3,
+        ..SpanLimits::default()
+    };
     let scene = Scene::built(|builder| builder.limits(limits), |layer| layer.boxed());
     info_span!("span").in_scope(|| {
         Context::current().span().add_event("api", Vec::new());

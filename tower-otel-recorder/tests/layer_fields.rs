@@ -250,8 +250,10 @@ fn options_decide_what_of_the_callsite_is_recorded() {
 
 #[test]
 fn attributes_over_the_limit_are_counted() {
-    let mut limits = SpanLimits::default();
-    limits.max_attributes_per_span = 4;
+    let limits = SpanLimits {
+        max_attributes_per_span: 4,
+        ..SpanLimits::default()
+    };
     let scene = Scene::built(|builder| builder.limits(limits), |layer| layer.boxed());
     drop(info_span!("span", a = 1, b = 2, c = 3));
     let span = scene.span("span");

@@ -225,6 +225,16 @@ fn follows_from_becomes_a_link() {
 }
 
 #[test]
+fn a_span_that_follows_from_itself_has_a_link_to_itself() {
+    let scene = Scene::new();
+    let span = info_span!("span");
+    span.follows_from(&span);
+    drop(span);
+    let span = scene.span("span");
+    assert_eq!(span.links.links[0].span_context, span.span_context);
+}
+
+#[test]
 fn the_extension_trait_reads_and_changes_a_span() {
     let scene = Scene::new();
     let span = info_span!("span");
@@ -268,6 +278,19 @@ fn a_root_span_that_was_not_sampled_is_recorded_with_a_sampled_parent() {
     let span = scene.span("span");
     assert_eq!(fields(&span.attributes), ["first=1", "second=2"]);
     assert_eq!(span.events.events.len(), 1);
+}
+
+#[test]
+fn a_child_of_a_span_that_is_not_sampled_is_recorded_with_a_sampled_parent_from_then_on() {
+    let scene = Scene::with(Sampler::ParentBased(Box::new(Sampler::AlwaysOn)), |layer| {
+        layer
+    });
+    let _caller = remote(TraceFlags::default()).attach();
+    let span = info_span!("span", first = 1, second = tracing::field::Empty);
+    span.set_parent(remote(TraceFlags::SAMPLED)).unwrap();
+    span.record("second", 2);
+    drop(span);
+    assert_eq!(fields(&scene.span("span").attributes), ["second=2"]);
 }
 
 #[test]

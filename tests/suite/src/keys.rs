@@ -31,7 +31,7 @@ pub fn audit(span: &SpanData, backend: Backend) {
             );
             continue;
         }
-        if backend.opens_tracing_spans() && NOT_OURS.contains(&key) {
+        if callsite_keys(backend).contains(&key) {
             continue;
         }
         assert!(
@@ -88,17 +88,29 @@ fn header_of(key: &str) -> Option<&str> {
     .find_map(|prefix| key.strip_prefix(prefix)?.strip_prefix('.'))
 }
 
-/// What tracing-opentelemetry adds to every span by itself.
-const NOT_OURS: [&str; 8] = [
-    published::CODE_FILE_PATH,
-    published::CODE_LINE_NUMBER,
-    published::THREAD_ID,
-    published::THREAD_NAME,
-    "code.module.name",
-    "target",
-    "busy_ns",
-    "idle_ns",
-];
+/// Returns the keys that what exports `tracing` spans adds to each.
+fn callsite_keys(backend: Backend) -> &'static [&'static str] {
+    const RECORDER: &[&str] = &[
+        published::CODE_FILE_PATH,
+        published::CODE_LINE_NUMBER,
+        "target",
+    ];
+    const TRACING_OPENTELEMETRY: &[&str] = &[
+        published::CODE_FILE_PATH,
+        published::CODE_LINE_NUMBER,
+        published::THREAD_ID,
+        published::THREAD_NAME,
+        "code.module.name",
+        "target",
+        "busy_ns",
+        "idle_ns",
+    ];
+    match backend {
+        Backend::Tracing => TRACING_OPENTELEMETRY,
+        Backend::TracingRecorder => RECORDER,
+        Backend::Tracer | Backend::Recorder => &[],
+    }
+}
 
 /// Every attribute that is recorded only if somebody asks for it.
 pub const OPT_INS: [OptIn; 6] = [

@@ -55,7 +55,11 @@ impl Installed {
         let filter = Arc::new(filter);
         let subscriber = tracing_subscriber::registry().with(Layer::and_then(
             layer.with_filter(Routed::new(false, filter.clone())),
-            source.recorder.layer().scope(scope()).with_filter(Routed::new(true, filter)),
+            source
+                .recorder
+                .layer()
+                .scope(scope())
+                .with_filter(Routed::new(true, filter)),
         ));
         let (recorder, metrics) = Prometheus::builder().build().unwrap();
         Self {
@@ -78,7 +82,10 @@ struct Routed {
 
 impl Routed {
     fn new(to_recorder: bool, filter: Arc<dyn Filter<Registry> + Send + Sync>) -> Self {
-        Self { to_recorder, filter }
+        Self {
+            to_recorder,
+            filter,
+        }
     }
 }
 

@@ -1255,7 +1255,8 @@ async fn an_exception_is_logged_once_inside_of_its_span_by_option() {
         // The spans of tracing need the subscriber of the scene; the others need none.
         let log = Log::default();
         let logged = tracing_subscriber::registry().with(log.clone());
-        let guard = (!backend.opens_tracing_spans()).then(|| tracing::subscriber::set_default(logged));
+        let guard =
+            (!backend.opens_tracing_spans()).then(|| tracing::subscriber::set_default(logged));
         let server = Server::at(backend, scene, address);
         let span = server.span_of("GET / HTTP/1.1").await;
         drop(guard);

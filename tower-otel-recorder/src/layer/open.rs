@@ -12,6 +12,7 @@ use crate::{
     active::ActiveSpan,
     clock::Timestamp,
     context_span::ContextSpan,
+    origin::Origin,
     record::{Name, SpanRecord},
     sampling::SampledSpan,
     tracer::RecorderTracer,
@@ -64,13 +65,21 @@ impl RecorderTracer {
         Some(SpanState::new(context, recording))
     }
 
-    /// Gives a span that was not entered another parent, and samples it again. Returns the contexts that it replaced.
-    pub(crate) fn reparent(&self, state: &mut SpanState, base: &Context, at: Instant) -> Context {
+    /// Gives a span that was not entered another parent, and samples it again. Returns the context that it replaced. `at`
+    /// and `origin` are those of a span that has no record yet.
+    pub(crate) fn reparent(
+        &self,
+        state: &mut SpanState,
+        base: &Context,
+        at: Instant,
+        origin: Origin,
+    ) -> Context {
         let limits = &self.shared().limits;
         let mut pooled = state.take_recording().into_record().unwrap_or_else(|| {
             let mut pooled = self.record();
             pooled.record.scope = self.scope();
             pooled.record.started = Timestamp::Instant(at);
+            pooled.record.set_origin(origin);
             pooled
         });
         let record = &mut pooled.record;

@@ -143,7 +143,10 @@ impl RecorderLayer {
         // A sampler may be code of the application, so the span is not locked while it runs.
         let state = span.extensions_mut().remove::<SpanState>();
         let mut state = state.ok_or(SetParentError::NotRecorded)?;
-        let replaced = self.tracer.reparent(&mut state, base, Instant::now());
+        let origin = self.origin(span.metadata());
+        let replaced = self
+            .tracer
+            .reparent(&mut state, base, Instant::now(), origin);
         span.extensions_mut().insert(state);
         drop(replaced);
         Ok(())
