@@ -188,6 +188,13 @@ impl Running {
                 }
             })
             .collect();
+        for span in &mut exported {
+            // The time of an event has the precision of the clock; links have no time.
+            span.events
+                .sort_by_key(|event| event.starts_with("event api"));
+            span.links
+                .sort_by_key(|link| link.starts_with("link to remote"));
+        }
         exported.sort_by_key(|span| span.number);
         let seen = seen.into_iter().map(|seen| match seen {
             Seen::Current { step, span } => Seen::Current {

@@ -15,6 +15,7 @@
 //! | an event with a `dyn Error` and no message | has the name of its callsite | `exception` |
 //! | an explicit parent that a filter hides | the span is a root span | a child of the next ancestor |
 //! | events | of all levels | from `INFO` on, by default |
+//! | links of `follows_from` and of the OpenTelemetry API | in the order of the calls | those of `follows_from` first |
 //! | the sampler sees | fields until the first entry | fields of the creation |
 //! | a child of a span that is not sampled gets a sampled parent | has all fields | has the fields recorded since then |
 //! | a span that follows from itself | blocks for ever | a link |
