@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Checks what is in this folder: first by reading it, then by running it.
+# Checks this folder: static checks read the files, live checks run the system.
 #
-#   verify.sh [--collector] [static] [live]     both, unless named
+#   verify.sh [--collector] [static] [live]     default: both
 #
-# --collector   builds the upstream collector of Debian unstable's library packages first (10 minutes on
-#               two busy cores, 3 GB for the while), checks its configurations and runs it.
-#               A collector that is there already is taken from $OTELCOL.
+# --collector   builds the upstream collector from the library packages of Debian unstable (10 minutes
+#               on two busy cores, 3 GB of temporary files), checks its configurations and runs it.
+#               $OTELCOL is an existing collector.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 source checks/lib.sh

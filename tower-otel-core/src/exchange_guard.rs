@@ -71,6 +71,7 @@ impl<E: Exchange> ExchangeGuard<E> {
 
     /// Ends the exchange, unless it has ended. The exchange is not moved out first, because a move
     /// costs as much as reading the clock.
+    #[inline]
     pub(crate) fn end(&mut self, end: End<'_>) {
         let exchange = DropAfterEnd(&mut self.exchange);
         if let Some(exchange) = exchange.0 {

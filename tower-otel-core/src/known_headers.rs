@@ -35,6 +35,7 @@ impl<'a> HeaderLines<'a> {
         if self.is_repeated { None } else { self.first }
     }
 
+    #[inline]
     fn push(&mut self, value: &'a HeaderValue) {
         self.is_repeated = self.first.is_some();
         self.first = self.first.or(Some(value));
@@ -46,6 +47,7 @@ static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 static BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 
 impl<'a> KnownHeaders<'a> {
+    #[inline]
     pub(crate) fn find(headers: &'a HeaderMap) -> Self {
         let mut known = Self::default();
         for (name, value) in headers {

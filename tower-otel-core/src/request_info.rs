@@ -2,7 +2,7 @@
 
 use std::{
     borrow::Cow,
-    cell::{OnceCell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     fmt,
     net::SocketAddr,
 };
@@ -29,11 +29,19 @@ pub struct RequestInfo<'a> {
     method: &'a Method,
     headers: &'a HeaderMap,
     extensions: Option<&'a Extensions>,
-    known_headers: OnceCell<KnownHeaders<'a>>,
-    target: OnceCell<(Kind, Target<'a>)>,
-    peer: OnceCell<Option<SocketAddr>>,
-    named_host: OnceCell<(Kind, Option<HostPort<'a>>)>,
-    matched_route: OnceCell<Option<&'a str>>,
+    // Cells of copied values, because the cold initialization of a `OnceCell` costs a call.
+    known_headers: Cell<Option<KnownHeaders<'a>>>,
+    target: Cell<Option<(Kind, Target<'a>)>>,
+    peer: Cell<Option<Option<SocketAddr>>>,
+    named_server: Cell<Option<(Kind, Option<HostPort<'a>>)>>,
+    matched_route: Cell<Option<Option<&'a str>>>,
+    /// Boxed, because few requests need it.
+    rare: OnceCell<Box<Rare<'a>>>,
+}
+
+/// What few requests need.
+#[derive(Default)]
+struct Rare<'a> {
     custom_route: OnceCell<(usize, Option<Route>)>,
     forwarded: OnceCell<(usize, Forwarded<'a>)>,
     additions: RefCell<Additions>,
@@ -43,7 +51,7 @@ pub struct RequestInfo<'a> {
 #[derive(Default)]
 pub(crate) struct Additions {
     route_slot: Option<RouteSlot>,
-    extensions: Option<Box<Extensions>>,
+    extensions: Option<Extensions>,
 }
 
 /// The route of a request at its start.
@@ -76,14 +84,12 @@ impl<'a> RequestInfo<'a> {
             method: request.method(),
             headers: request.headers(),
             extensions: request.extensions(),
-            known_headers: OnceCell::new(),
-            target: OnceCell::new(),
-            peer: OnceCell::new(),
-            named_host: OnceCell::new(),
-            matched_route: OnceCell::new(),
-            custom_route: OnceCell::new(),
-            forwarded: OnceCell::new(),
-            additions: RefCell::default(),
+            known_headers: Cell::new(None),
+            target: Cell::new(None),
+            peer: Cell::new(None),
+            named_server: Cell::new(None),
+            matched_route: Cell::new(None),
+            rare: OnceCell::new(),
         }
     }
 
@@ -98,6 +104,7 @@ impl<'a> RequestInfo<'a> {
     }
 
     /// Returns the method if it is one that is recorded by name, else `None`.
+    #[inline]
     pub fn known_method(&self, options: &HttpOptions) -> Option<&'a str> {
         options.methods().name(self.method)
     }
@@ -113,9 +120,9 @@ impl<'a> RequestInfo<'a> {
     }
 
     /// Returns the headers that the layers read, found in one pass.
-    pub fn known_headers(&self) -> &KnownHeaders<'a> {
-        self.known_headers
-            .get_or_init(|| KnownHeaders::find(self.headers))
+    #[inline]
+    pub fn known_headers(&self) -> KnownHeaders<'a> {
+        get_or_set(&self.known_headers, || KnownHeaders::find(self.headers))
     }
 
     /// Returns the extensions, if the type of the request has any (`reqwest::Request` has none).
@@ -125,20 +132,19 @@ impl<'a> RequestInfo<'a> {
 
     /// Returns the target. On a server it is the one that was received, before routers removed a
     /// prefix from its path.
+    #[inline]
     pub fn target(&self, kind: Kind) -> Target<'a> {
         let resolve = || match kind {
             Kind::Server => received_target(self.head),
             Kind::Client => self.head.target(),
         };
-        match *self.target.get_or_init(|| (kind, resolve())) {
-            (of, target) if of == kind => target,
-            _ => resolve(),
-        }
+        get_or_set_for(&self.target, kind, resolve)
     }
 
     /// Returns the address of the peer that sent the request, if it is known.
+    #[inline]
     pub fn peer(&self) -> Option<SocketAddr> {
-        *self.peer.get_or_init(|| self.head.peer())
+        get_or_set(&self.peer, || self.head.peer())
     }
 
     /// Returns the size of the body by `Content-Length`, in bytes.
@@ -148,14 +154,15 @@ impl<'a> RequestInfo<'a> {
 
     /// Returns the route: what the function in the options returns, else the
     /// [matched](Route::matched) one. On a client, only a [`Route`] in the extensions counts.
+    #[inline]
     pub fn route(&self, kind: Kind, options: &HttpOptions) -> RequestRoute<'a> {
         if options.has_custom_route() {
             return self.custom_route(options);
         }
         let matched = match kind {
-            Kind::Server => *self
-                .matched_route
-                .get_or_init(|| self.extensions.and_then(Route::matched_str)),
+            Kind::Server => get_or_set(&self.matched_route, || {
+                self.extensions.and_then(Route::matched_str)
+            }),
             // The route of an incoming request is not that of a request sent on its behalf.
             Kind::Client => self
                 .extensions
@@ -168,7 +175,7 @@ impl<'a> RequestInfo<'a> {
     fn custom_route(&self, options: &HttpOptions) -> RequestRoute<'a> {
         let resolve = || options.custom_route(self.head);
         let id = options.id();
-        let route = match self.custom_route.get_or_init(|| (id, resolve())) {
+        let route = match self.rare().custom_route.get_or_init(|| (id, resolve())) {
             (of, route) if *of == id => route.clone(),
             _ => resolve(),
         };
@@ -177,14 +184,14 @@ impl<'a> RequestInfo<'a> {
 
     /// Returns the slot in which the route is left later. It is inserted into the request if there
     /// is none. Returns `None` if the request has no extensions.
+    #[inline]
     pub fn route_slot(&self) -> Option<RouteSlot> {
         let extensions = self.extensions?;
         if let Some(slot) = extensions.get::<RouteSlot>() {
             return Some(slot.clone());
         }
-        let additions = &mut *self.additions.try_borrow_mut().ok()?;
-        let slot = additions.route_slot.get_or_insert_with(RouteSlot::default);
-        Some(slot.clone())
+        let mut additions = self.rare().additions.try_borrow_mut().ok()?;
+        Some(additions.route_slot.get_or_insert_default().clone())
     }
 
     /// Returns client, scheme and host as far as trusted proxies forward them.
@@ -196,13 +203,14 @@ impl<'a> RequestInfo<'a> {
             proxies.resolve(self.headers, peer)
         };
         let id = options.id();
-        match self.forwarded.get_or_init(|| (id, resolve())) {
+        match self.rare().forwarded.get_or_init(|| (id, resolve())) {
             (of, forwarded) if *of == id => Cow::Borrowed(forwarded),
             _ => Cow::Owned(resolve()),
         }
     }
 
     /// Returns the scheme a client has used to reach this server.
+    #[inline]
     pub fn server_scheme(&self, options: &HttpOptions) -> &'static str {
         let proto = options
             .proxies()
@@ -214,6 +222,7 @@ impl<'a> RequestInfo<'a> {
     }
 
     /// Returns the client: the peer, or the first hop that no trusted proxy is.
+    #[inline]
     pub fn client(&self, options: &HttpOptions) -> Option<Endpoint> {
         match options.proxies() {
             None => self.peer().map(Endpoint::from),
@@ -226,6 +235,7 @@ impl<'a> RequestInfo<'a> {
     /// On a server: the host that a trusted proxy forwards, else that of the target or of `Host`. On a
     /// client: that of the target or of `Host`, with the default port of the scheme if none is
     /// written.
+    #[inline]
     pub fn server(&self, kind: Kind, options: &HttpOptions) -> Option<(Cow<'a, str>, Option<u16>)> {
         if kind == Kind::Server
             && options.proxies().is_some()
@@ -239,6 +249,7 @@ impl<'a> RequestInfo<'a> {
     }
 
     /// Returns the server that the target or the `Host` header names.
+    #[inline]
     fn named_server(&self, kind: Kind) -> Option<HostPort<'a>> {
         let resolve = || {
             let target = self.target(kind);
@@ -248,39 +259,65 @@ impl<'a> RequestInfo<'a> {
                 Kind::Client => server::on_client(&target, host),
             }
         };
-        match *self.named_host.get_or_init(|| (kind, resolve())) {
-            (of, server) if of == kind => server,
-            _ => resolve(),
-        }
+        get_or_set_for(&self.named_server, kind, resolve)
     }
 
     /// Inserts an extension into the request, once all observers have started. Returns whether the
     /// request has extensions.
     pub fn insert<T: Clone + Send + Sync + 'static>(&self, extension: T) -> bool {
-        let Ok(mut additions) = self.additions.try_borrow_mut() else {
+        if self.extensions.is_none() {
+            return false;
+        }
+        let Ok(mut additions) = self.rare().additions.try_borrow_mut() else {
             return false;
         };
-        let has_extensions = self.extensions.is_some();
-        if has_extensions {
-            additions
-                .extensions
-                .get_or_insert_default()
-                .insert(extension);
-        }
-        has_extensions
+        let extensions = additions.extensions.get_or_insert_default();
+        extensions.insert(extension);
+        true
     }
 
-    pub(crate) fn into_additions(self) -> Additions {
-        self.additions.into_inner()
+    pub(crate) fn take_additions(&self) -> Option<Additions> {
+        self.rare.get().map(|rare| rare.additions.take())
+    }
+
+    #[cold]
+    fn rare(&self) -> &Rare<'a> {
+        self.rare.get_or_init(Box::default)
+    }
+}
+
+/// Returns the value of a cell, which is set if it is empty.
+#[inline]
+fn get_or_set<T: Copy>(cell: &Cell<Option<T>>, resolve: impl FnOnce() -> T) -> T {
+    cell.get().unwrap_or_else(|| {
+        let value = resolve();
+        cell.set(Some(value));
+        value
+    })
+}
+
+/// Returns the value of a cell for this kind. If it is set for the other kind, it is not replaced.
+#[inline]
+fn get_or_set_for<T: Copy>(
+    cell: &Cell<Option<(Kind, T)>>,
+    kind: Kind,
+    resolve: impl FnOnce() -> T,
+) -> T {
+    match cell.get() {
+        Some((of, value)) if of == kind => value,
+        Some(_) => resolve(),
+        None => {
+            let value = resolve();
+            cell.set(Some((kind, value)));
+            value
+        }
     }
 }
 
 impl Additions {
     /// Inserts them into the request.
+    #[cold]
     pub(crate) fn insert(self, request: &mut dyn RequestHead) {
-        if self.route_slot.is_none() && self.extensions.is_none() {
-            return;
-        }
         let Some(extensions) = request.extensions_mut() else {
             return;
         };
@@ -288,7 +325,7 @@ impl Additions {
             extensions.insert(slot);
         }
         if let Some(added) = self.extensions {
-            extensions.extend(*added);
+            extensions.extend(added);
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::{
 };
 
 /// Reads the request and starts an exchange. What the observers add to the request is inserted.
+#[inline]
 pub(crate) fn start<O: Observe, R: RequestHead>(
     observer: &O,
     request: &mut R,
@@ -14,7 +15,8 @@ pub(crate) fn start<O: Observe, R: RequestHead>(
     let at = Instant::now();
     let info = RequestInfo::new(request);
     let guard = ExchangeGuard::new(observer.start(&info, at));
-    let additions = info.into_additions();
-    additions.insert(request);
+    if let Some(additions) = info.take_additions() {
+        additions.insert(request);
+    }
     guard
 }

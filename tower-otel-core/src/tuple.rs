@@ -16,8 +16,9 @@ impl<A: Observe, B: Observe> Observe for (A, B) {
     type Exchange = (A::Exchange, B::Exchange);
 
     fn start(&self, request: &RequestInfo<'_>, at: Instant) -> Self::Exchange {
-        let outer = self.0.start(request, at);
-        start_inside(outer, &self.1, request, at)
+        let mut outer = self.0.start(request, at);
+        let inner = start_inside(&mut outer, &self.1, request, at);
+        (outer, inner)
     }
 
     fn send(&self, request: &mut dyn RequestHead) {
@@ -36,7 +37,9 @@ impl<A: Observe, B: Observe, C: Observe> Observe for (A, B, C) {
 
     fn start(&self, request: &RequestInfo<'_>, at: Instant) -> Self::Exchange {
         let (a, b, c) = self;
-        start_inside(a.start(request, at), &(b, c), request, at)
+        let mut outer = a.start(request, at);
+        let inner = start_inside(&mut outer, &(b, c), request, at);
+        (outer, inner)
     }
 
     fn send(&self, request: &mut dyn RequestHead) {
@@ -105,13 +108,14 @@ impl<A: Exchange, B: Exchange> Exchange for (A, B) {
 }
 
 /// Starts the inner exchange in the context of the outer one, which is ended if that panics.
+#[inline]
 fn start_inside<A: Exchange, B: Observe>(
-    mut outer: A,
+    outer: &mut A,
     inner: &B,
     request: &RequestInfo<'_>,
     at: Instant,
-) -> (A, B::Exchange) {
-    let unwinding = EndIfPanicked(&mut outer);
+) -> B::Exchange {
+    let unwinding = EndIfPanicked(outer);
     let inner = if inner.reads_context() {
         let _entered = unwinding.0.enter();
         inner.start(request, at)
@@ -119,7 +123,7 @@ fn start_inside<A: Exchange, B: Observe>(
         inner.start(request, at)
     };
     mem::forget(unwinding);
-    (outer, inner)
+    inner
 }
 
 struct EndIfPanicked<'a, A: Exchange>(&'a mut A);

@@ -1,4 +1,4 @@
-//! Every way an exchange can end, over scripted services and bodies.
+//! All ends of an exchange, with scripted services and bodies.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -20,11 +20,11 @@ use http_body::{Body, Frame, SizeHint};
 use tower::{Layer, Service, service_fn};
 use tower_otel_core::{End, Exchange, Observe, RequestInfo, ResponseHead, observe};
 
-// === what was observed ===
+// === the observer ===
 
-/// An observer that writes down what it is told, and whose context is a thread-local depth.
+/// An observer that records its calls. Its context is a thread-local depth.
 #[derive(Clone, Default)]
-struct Diary {
+struct RecordingObserver {
     name: &'static str,
     entries: Arc<Mutex<Vec<String>>>,
 }
@@ -37,7 +37,7 @@ fn depth() -> usize {
     DEPTH.get()
 }
 
-impl Diary {
+impl RecordingObserver {
     fn named(&self, name: &'static str) -> Self {
         Self {
             name,
@@ -64,10 +64,10 @@ impl Diary {
     }
 }
 
-impl Observe for Diary {
-    type Exchange = Diary;
+impl Observe for RecordingObserver {
+    type Exchange = RecordingObserver;
 
-    fn start(&self, request: &RequestInfo<'_>, _at: Instant) -> Diary {
+    fn start(&self, request: &RequestInfo<'_>, _at: Instant) -> RecordingObserver {
         self.write(format!("start {} depth {}", request.method(), depth()));
         self.clone()
     }
@@ -81,7 +81,7 @@ impl Drop for Entered {
     }
 }
 
-impl Exchange for Diary {
+impl Exchange for RecordingObserver {
     type Entered<'a> = Entered;
 
     fn enter(&mut self) -> Entered {
@@ -106,7 +106,7 @@ impl Exchange for Diary {
             End::Cancelled => "end cancelled".into(),
             End::Aborted => "end aborted".into(),
             End::Panicked => "end panicked".into(),
-            other => panic!("an end this test does not know: {other:?}"),
+            other => panic!("unexpected end: {other:?}"),
         });
     }
 }
@@ -121,27 +121,27 @@ enum Step {
     Panic,
 }
 
-/// A body that does what it is told, and checks that it is polled and dropped inside a context.
+/// A body that follows a list of steps.
 #[derive(Default)]
-struct Script {
+struct ScriptedBody {
     steps: VecDeque<Step>,
-    /// Whether it tells that it has ended once its steps are used up.
-    tells_its_end: bool,
+    /// Whether `is_end_stream` is true after the last step.
+    end_stream: bool,
     hint: SizeHint,
-    panics_when_asked: bool,
-    panics_when_dropped: bool,
+    panics_in_is_end_stream: bool,
+    panics_in_drop: bool,
 }
 
-impl Script {
-    fn of(steps: impl IntoIterator<Item = Step>) -> Self {
+impl ScriptedBody {
+    fn new(steps: impl IntoIterator<Item = Step>) -> Self {
         Self {
             steps: steps.into_iter().collect(),
             ..Self::default()
         }
     }
 
-    fn tells_its_end(mut self) -> Self {
-        self.tells_its_end = true;
+    fn with_end_stream(mut self) -> Self {
+        self.end_stream = true;
         self
     }
 
@@ -151,7 +151,7 @@ impl Script {
     }
 }
 
-impl Body for Script {
+impl Body for ScriptedBody {
     type Data = Bytes;
     type Error = std::io::Error;
 
@@ -176,8 +176,8 @@ impl Body for Script {
     }
 
     fn is_end_stream(&self) -> bool {
-        assert!(!self.panics_when_asked, "the body panics when asked");
-        self.tells_its_end && self.steps.is_empty()
+        assert!(!self.panics_in_is_end_stream, "is_end_stream panics");
+        self.end_stream && self.steps.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -185,15 +185,15 @@ impl Body for Script {
     }
 }
 
-impl Drop for Script {
+impl Drop for ScriptedBody {
     fn drop(&mut self) {
-        if self.panics_when_dropped {
-            panic!("the body panics when dropped");
+        if self.panics_in_drop {
+            panic!("the drop of the body panics");
         }
     }
 }
 
-// === driving ===
+// === running an exchange ===
 
 fn poll<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
@@ -204,7 +204,7 @@ fn request(method: Method) -> Request<()> {
 }
 
 fn respond<B>(
-    diary: &Diary,
+    observer: &RecordingObserver,
     method: Method,
     response: Response<B>,
 ) -> Response<impl Body<Data = Bytes>>
@@ -215,7 +215,7 @@ where
     let inner = service_fn(move |_: Request<()>| {
         ready(Ok::<_, Infallible>(response.take().expect("one call")))
     });
-    let mut service = observe(diary.clone()).layer(inner);
+    let mut service = observe(observer.clone()).layer(inner);
     match poll(pin!(service.call(request(method)))) {
         Poll::Ready(Ok(response)) => response,
         Poll::Ready(Err(never)) => match never {},
@@ -223,9 +223,9 @@ where
     }
 }
 
-fn frames(body: &mut (impl Body<Data = Bytes> + Unpin), most: usize) -> usize {
+fn frames(body: &mut (impl Body<Data = Bytes> + Unpin), limit: usize) -> usize {
     let mut frames = 0;
-    while frames < most {
+    while frames < limit {
         match Pin::new(&mut *body).poll_frame(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Some(Ok(_))) => frames += 1,
             _ => break,
@@ -234,173 +234,178 @@ fn frames(body: &mut (impl Body<Data = Bytes> + Unpin), most: usize) -> usize {
     frames
 }
 
-/// Answers `GET` with the body, reads so many frames of it, drops it, and returns the ends.
-fn ends_after(script: Script, frames_read: usize) -> Vec<String> {
-    let diary = Diary::default();
-    let mut body = Box::pin(respond(&diary, Method::GET, Response::new(script)).into_body());
+/// Responds to `GET` with the body, reads `frames_read` frames of it, drops it and returns the ends.
+fn ends_after_reading(scripted: ScriptedBody, frames_read: usize) -> Vec<String> {
+    let observer = RecordingObserver::default();
+    let mut body = Box::pin(respond(&observer, Method::GET, Response::new(scripted)).into_body());
     frames(&mut body, frames_read);
     drop(body);
-    diary.ends()
+    observer.ends()
 }
 
 // === the ends of bodies ===
 
 #[test]
 fn a_body_read_to_none_is_complete() {
-    let script = Script::of([Step::Data("ab"), Step::Data("c")]);
-    assert_eq!(ends_after(script, usize::MAX), ["end complete"]);
+    let scripted = ScriptedBody::new([Step::Data("ab"), Step::Data("c")]);
+    assert_eq!(ends_after_reading(scripted, usize::MAX), ["end complete"]);
 }
 
 #[test]
-fn a_body_that_tells_its_end_is_complete_with_its_last_frame() {
-    let diary = Diary::default();
-    let script = Script::of([Step::Data("ab"), Step::Data("c")]).tells_its_end();
-    let mut body = Box::pin(respond(&diary, Method::GET, Response::new(script)).into_body());
+fn a_body_with_end_stream_is_complete_at_its_last_frame() {
+    let observer = RecordingObserver::default();
+    let scripted = ScriptedBody::new([Step::Data("ab"), Step::Data("c")]).with_end_stream();
+    let mut body = Box::pin(respond(&observer, Method::GET, Response::new(scripted)).into_body());
     assert_eq!(frames(&mut body, 1), 1);
-    assert!(diary.ends().is_empty(), "one frame is still to come");
+    assert!(observer.ends().is_empty(), "one frame is left");
     assert_eq!(frames(&mut body, 1), 1);
-    assert_eq!(
-        diary.ends(),
-        ["end complete"],
-        "before anybody asks for more"
-    );
+    assert_eq!(observer.ends(), ["end complete"], "before another poll");
     assert_eq!(frames(&mut body, 1), 0);
     drop(body);
-    assert_eq!(diary.ends(), ["end complete"], "and only once");
+    assert_eq!(observer.ends(), ["end complete"], "and only once");
 }
 
 #[test]
-fn trailers_end_the_body_and_are_seen() {
-    let script = Script::of([Step::Data("ab"), Step::Trailers]);
-    assert_eq!(ends_after(script, 2), ["end complete with trailers"]);
+fn trailers_end_the_body_and_are_passed_to_the_observer() {
+    let scripted = ScriptedBody::new([Step::Data("ab"), Step::Trailers]);
+    assert_eq!(
+        ends_after_reading(scripted, 2),
+        ["end complete with trailers"]
+    );
 }
 
 #[test]
-fn a_body_error_is_a_failure_and_told_once() {
-    let script = Script::of([Step::Data("ab"), Step::Error, Step::Error]);
-    assert_eq!(ends_after(script, usize::MAX), ["end failed: broken"]);
+fn a_body_error_is_recorded_once_as_a_failure() {
+    let scripted = ScriptedBody::new([Step::Data("ab"), Step::Error, Step::Error]);
+    assert_eq!(
+        ends_after_reading(scripted, usize::MAX),
+        ["end failed: broken"]
+    );
 }
 
 #[test]
 fn a_body_dropped_unread_is_aborted() {
     assert_eq!(
-        ends_after(Script::of([Step::Data("ab")]), 0),
+        ends_after_reading(ScriptedBody::new([Step::Data("ab")]), 0),
         ["end aborted"]
     );
 }
 
 #[test]
-fn a_body_dropped_in_the_middle_is_aborted() {
-    let script = Script::of([Step::Data("ab"), Step::Data("c")]).exactly(3);
-    assert_eq!(ends_after(script, 1), ["end aborted"]);
+fn a_body_dropped_before_its_last_frame_is_aborted() {
+    let scripted = ScriptedBody::new([Step::Data("ab"), Step::Data("c")]).exactly(3);
+    assert_eq!(ends_after_reading(scripted, 1), ["end aborted"]);
 }
 
 #[test]
 fn a_body_of_unknown_length_dropped_before_none_is_aborted() {
     assert_eq!(
-        ends_after(Script::of([Step::Data("ab")]), 1),
+        ends_after_reading(ScriptedBody::new([Step::Data("ab")]), 1),
         ["end aborted"]
     );
 }
 
 #[test]
 fn a_body_dropped_while_pending_is_aborted() {
-    let script = Script::of([Step::Data("ab"), Step::Pending]);
-    assert_eq!(ends_after(script, usize::MAX), ["end aborted"]);
+    let scripted = ScriptedBody::new([Step::Data("ab"), Step::Pending]);
+    assert_eq!(ends_after_reading(scripted, usize::MAX), ["end aborted"]);
 }
 
 #[test]
 fn a_body_of_exact_size_that_is_never_polled_past_its_last_byte_is_complete() {
-    let script = Script::of([Step::Data("ab"), Step::Data("c")]).exactly(3);
-    assert_eq!(ends_after(script, 2), ["end complete"]);
+    let scripted = ScriptedBody::new([Step::Data("ab"), Step::Data("c")]).exactly(3);
+    assert_eq!(ends_after_reading(scripted, 2), ["end complete"]);
 }
 
 #[test]
-fn all_bytes_of_an_exact_size_may_still_be_followed_by_trailers() {
-    let script = Script::of([Step::Data("abc"), Step::Trailers]).exactly(3);
-    assert_eq!(ends_after(script, 2), ["end complete with trailers"]);
+fn trailers_are_read_after_all_bytes_of_an_exact_size() {
+    let scripted = ScriptedBody::new([Step::Data("abc"), Step::Trailers]).exactly(3);
+    assert_eq!(
+        ends_after_reading(scripted, 2),
+        ["end complete with trailers"]
+    );
 }
 
 #[test]
-fn all_bytes_of_a_content_length_are_a_complete_body() {
-    let diary = Diary::default();
-    let mut response = Response::new(Script::of([Step::Data("abc")]));
+fn a_body_is_complete_after_all_bytes_of_its_content_length() {
+    let observer = RecordingObserver::default();
+    let mut response = Response::new(ScriptedBody::new([Step::Data("abc")]));
     let length = HeaderValue::from_static("3");
     response
         .headers_mut()
         .insert(header::CONTENT_LENGTH, length);
-    let mut body = Box::pin(respond(&diary, Method::GET, response).into_body());
+    let mut body = Box::pin(respond(&observer, Method::GET, response).into_body());
     frames(&mut body, 1);
     drop(body);
-    assert_eq!(diary.ends(), ["end complete"]);
+    assert_eq!(observer.ends(), ["end complete"]);
 }
 
 #[test]
 fn an_empty_body_is_complete_at_the_head() {
-    let diary = Diary::default();
+    let observer = RecordingObserver::default();
     let response = respond(
-        &diary,
+        &observer,
         Method::GET,
-        Response::new(Script::default().tells_its_end()),
+        Response::new(ScriptedBody::default().with_end_stream()),
     );
     assert_eq!(
-        diary.ends(),
+        observer.ends(),
         ["end complete"],
-        "while the response is still held"
+        "before the response is dropped"
     );
     drop(response);
-    assert_eq!(diary.ends(), ["end complete"]);
+    assert_eq!(observer.ends(), ["end complete"]);
 }
 
 #[test]
-fn a_body_that_panics_ends_once_and_panics_on() {
-    let diary = Diary::default();
-    let script = Script::of([Step::Data("ab"), Step::Panic]);
-    let mut body = Box::pin(respond(&diary, Method::GET, Response::new(script)).into_body());
+fn a_body_that_panics_ends_once_and_the_panic_continues() {
+    let observer = RecordingObserver::default();
+    let scripted = ScriptedBody::new([Step::Data("ab"), Step::Panic]);
+    let mut body = Box::pin(respond(&observer, Method::GET, Response::new(scripted)).into_body());
     assert_eq!(frames(&mut body, 1), 1);
     let panicked = catch_unwind(AssertUnwindSafe(|| frames(&mut body, 1)));
     assert!(panicked.is_err(), "the panic is not swallowed");
     drop(body);
-    assert_eq!(diary.ends(), ["end panicked"]);
+    assert_eq!(observer.ends(), ["end panicked"]);
 }
 
 #[test]
-fn a_response_that_nobody_is_given_is_not_told() {
-    let diary = Diary::default();
-    let mut script = Script::of([Step::Data("ab")]);
-    script.panics_when_asked = true;
-    let response = Response::new(script);
-    let answered = catch_unwind(AssertUnwindSafe(|| {
-        drop(respond(&diary, Method::GET, response));
+fn a_response_whose_body_panics_is_not_recorded() {
+    let observer = RecordingObserver::default();
+    let mut scripted = ScriptedBody::new([Step::Data("ab")]);
+    scripted.panics_in_is_end_stream = true;
+    let response = Response::new(scripted);
+    let responded = catch_unwind(AssertUnwindSafe(|| {
+        drop(respond(&observer, Method::GET, response));
     }));
-    assert!(answered.is_err());
-    assert_eq!(diary.read(), ["start GET depth 0", "end panicked"]);
+    assert!(responded.is_err());
+    assert_eq!(observer.read(), ["start GET depth 0", "end panicked"]);
 }
 
 #[test]
 fn a_body_that_panics_when_dropped_ends_once() {
-    let diary = Diary::default();
-    let mut script = Script::of([Step::Data("ab")]);
-    script.panics_when_dropped = true;
-    let response = respond(&diary, Method::GET, Response::new(script));
+    let observer = RecordingObserver::default();
+    let mut scripted = ScriptedBody::new([Step::Data("ab")]);
+    scripted.panics_in_drop = true;
+    let response = respond(&observer, Method::GET, Response::new(scripted));
     assert!(catch_unwind(AssertUnwindSafe(|| drop(response))).is_err());
-    assert_eq!(diary.ends(), ["end panicked"]);
+    assert_eq!(observer.ends(), ["end panicked"]);
 }
 
 #[test]
-fn a_body_dropped_by_somebody_elses_unwinding_is_aborted_not_panicked() {
-    let diary = Diary::default();
+fn a_body_dropped_by_an_unrelated_panic_is_aborted_not_panicked() {
+    let observer = RecordingObserver::default();
     let response = respond(
-        &diary,
+        &observer,
         Method::GET,
-        Response::new(Script::of([Step::Pending])),
+        Response::new(ScriptedBody::new([Step::Pending])),
     );
     let unwound = catch_unwind(AssertUnwindSafe(move || {
-        let _held = response;
-        panic!("not our panic");
+        let _response = response;
+        panic!("an unrelated panic");
     }));
     assert!(unwound.is_err());
-    assert_eq!(diary.ends(), ["end aborted"]);
+    assert_eq!(observer.ends(), ["end aborted"]);
 }
 
 // === ends at the head ===
@@ -414,132 +419,137 @@ fn responses_that_cannot_have_a_body_are_complete_at_the_head() {
         (Method::GET, StatusCode::NOT_MODIFIED),
         (Method::GET, StatusCode::EARLY_HINTS),
     ] {
-        let diary = Diary::default();
-        let mut response = Response::new(Script::of([Step::Data("ab")]));
+        let observer = RecordingObserver::default();
+        let mut response = Response::new(ScriptedBody::new([Step::Data("ab")]));
         *response.status_mut() = status;
-        let _held = respond(&diary, method.clone(), response);
-        assert_eq!(diary.ends(), ["end complete"], "{method} {status}");
+        let _response = respond(&observer, method.clone(), response);
+        assert_eq!(observer.ends(), ["end complete"], "{method} {status}");
     }
 }
 
 #[test]
-fn an_upgrade_ends_at_its_handshake_and_says_so() {
+fn an_upgrade_ends_at_its_handshake_as_upgraded() {
     for (method, status, end) in [
         (Method::GET, StatusCode::SWITCHING_PROTOCOLS, "end upgraded"),
         (Method::CONNECT, StatusCode::OK, "end upgraded"),
         (Method::CONNECT, StatusCode::FORBIDDEN, "end aborted"),
     ] {
-        let diary = Diary::default();
-        let mut response = Response::new(Script::of([Step::Data("ab")]));
+        let observer = RecordingObserver::default();
+        let mut response = Response::new(ScriptedBody::new([Step::Data("ab")]));
         *response.status_mut() = status;
-        drop(respond(&diary, method.clone(), response));
-        assert_eq!(diary.ends(), [end], "{method} {status}");
+        drop(respond(&observer, method.clone(), response));
+        assert_eq!(observer.ends(), [end], "{method} {status}");
     }
 }
 
 // === the ends of futures ===
 
 #[test]
-fn a_failed_service_ends_once_and_its_error_is_untouched() {
-    let diary = Diary::default();
-    let inner =
-        service_fn(|_: Request<()>| ready(Err::<Response<Script>, _>(std::io::Error::other("no"))));
-    let mut service = observe(diary.clone()).layer(inner);
+fn a_failed_service_ends_once_and_its_error_is_unchanged() {
+    let observer = RecordingObserver::default();
+    let inner = service_fn(|_: Request<()>| {
+        ready(Err::<Response<ScriptedBody>, _>(std::io::Error::other(
+            "no",
+        )))
+    });
+    let mut service = observe(observer.clone()).layer(inner);
     let Poll::Ready(Err(error)) = poll(pin!(service.call(request(Method::GET)))) else {
         panic!("the service fails");
     };
     assert_eq!(error.to_string(), "no");
-    assert_eq!(diary.read(), ["start GET depth 0", "end failed: no"]);
+    assert_eq!(observer.read(), ["start GET depth 0", "end failed: no"]);
 }
 
 #[test]
 fn a_future_dropped_before_its_response_is_cancelled() {
-    let diary = Diary::default();
-    let inner = service_fn(|_: Request<()>| pending::<Result<Response<Script>, Infallible>>());
-    let mut service = observe(diary.clone()).layer(inner);
+    let observer = RecordingObserver::default();
+    let inner =
+        service_fn(|_: Request<()>| pending::<Result<Response<ScriptedBody>, Infallible>>());
+    let mut service = observe(observer.clone()).layer(inner);
     {
         let mut future = pin!(service.call(request(Method::GET)));
         assert!(poll(future.as_mut()).is_pending());
     }
     drop(service.call(request(Method::GET)));
-    assert_eq!(diary.ends(), ["end cancelled", "end cancelled"]);
+    assert_eq!(observer.ends(), ["end cancelled", "end cancelled"]);
 }
 
 #[test]
 fn a_panic_in_call_ends_the_exchange() {
-    let diary = Diary::default();
+    let observer = RecordingObserver::default();
     let inner = service_fn(|_: Request<()>| {
         if true {
             panic!("call panics");
         }
-        ready(Ok::<Response<Script>, Infallible>(Response::default()))
+        ready(Ok::<Response<ScriptedBody>, Infallible>(Response::default()))
     });
-    let mut service = observe(diary.clone()).layer(inner);
+    let mut service = observe(observer.clone()).layer(inner);
     let call = catch_unwind(AssertUnwindSafe(|| {
         drop(service.call(request(Method::GET)))
     }));
     assert!(call.is_err());
-    assert_eq!(diary.ends(), ["end panicked"]);
+    assert_eq!(observer.ends(), ["end panicked"]);
 }
 
 #[test]
 fn a_panic_while_polling_ends_the_exchange_once() {
-    let diary = Diary::default();
+    let observer = RecordingObserver::default();
     let inner = service_fn(|_: Request<()>| async {
         if true {
             panic!("poll panics");
         }
-        Ok::<Response<Script>, Infallible>(Response::default())
+        Ok::<Response<ScriptedBody>, Infallible>(Response::default())
     });
-    let mut service = observe(diary.clone()).layer(inner);
+    let mut service = observe(observer.clone()).layer(inner);
     let mut future = Box::pin(service.call(request(Method::GET)));
     assert!(catch_unwind(AssertUnwindSafe(|| poll(future.as_mut()))).is_err());
     drop(future);
-    assert_eq!(diary.ends(), ["end panicked"]);
+    assert_eq!(observer.ends(), ["end panicked"]);
 }
 
 #[test]
-fn a_future_dropped_by_somebody_elses_unwinding_is_cancelled() {
-    let diary = Diary::default();
-    let inner = service_fn(|_: Request<()>| pending::<Result<Response<Script>, Infallible>>());
-    let mut service = observe(diary.clone()).layer(inner);
+fn a_future_dropped_by_an_unrelated_panic_is_cancelled() {
+    let observer = RecordingObserver::default();
+    let inner =
+        service_fn(|_: Request<()>| pending::<Result<Response<ScriptedBody>, Infallible>>());
+    let mut service = observe(observer.clone()).layer(inner);
     let future = service.call(request(Method::GET));
     let unwound = catch_unwind(AssertUnwindSafe(move || {
-        let _held = future;
-        panic!("not our panic");
+        let _future = future;
+        panic!("an unrelated panic");
     }));
     assert!(unwound.is_err());
-    assert_eq!(diary.ends(), ["end cancelled"]);
+    assert_eq!(observer.ends(), ["end cancelled"]);
 }
 
 // === the context ===
 
 #[test]
-fn foreign_code_runs_inside_the_context_and_leaves_it() {
+fn inner_code_runs_inside_the_context_and_outer_code_outside() {
     struct Probe(Arc<Mutex<Vec<(&'static str, usize)>>>);
     impl Probe {
-        fn note(&self, place: &'static str) {
+        fn record(&self, place: &'static str) {
             self.0.lock().unwrap().push((place, depth()));
         }
     }
     impl Drop for Probe {
         fn drop(&mut self) {
-            self.note("drop");
+            self.record("drop");
         }
     }
 
     let seen = Arc::new(Mutex::new(Vec::new()));
-    let probed = seen.clone();
+    let seen_by_service = seen.clone();
     let inner = service_fn(move |_: Request<()>| {
-        let probe = Probe(probed.clone());
-        probe.note("call");
+        let probe = Probe(seen_by_service.clone());
+        probe.record("call");
         async move {
-            probe.note("poll");
+            probe.record("poll");
             pending::<()>().await;
-            Ok::<Response<Script>, Infallible>(Response::default())
+            Ok::<Response<ScriptedBody>, Infallible>(Response::default())
         }
     });
-    let mut service = observe(Diary::default()).layer(inner);
+    let mut service = observe(RecordingObserver::default()).layer(inner);
     let mut future = Box::pin(service.call(request(Method::GET)));
     assert_eq!(depth(), 0);
     assert!(poll(future.as_mut()).is_pending());
@@ -553,22 +563,22 @@ fn foreign_code_runs_inside_the_context_and_leaves_it() {
 }
 
 #[test]
-fn of_two_observers_the_first_is_outside() {
-    let diary = Diary::default();
-    let both = (diary.named("a "), diary.named("b "));
+fn the_first_of_two_observers_is_the_outer_one() {
+    let observer = RecordingObserver::default();
+    let observers = (observer.named("a "), observer.named("b "));
     let inner = service_fn(|_: Request<()>| {
         ready(Ok::<_, Infallible>(Response::new(
-            Script::of([Step::Data("x")]).tells_its_end(),
+            ScriptedBody::new([Step::Data("x")]).with_end_stream(),
         )))
     });
-    let mut service = observe(both).layer(inner);
+    let mut service = observe(observers).layer(inner);
     let Poll::Ready(Ok(response)) = poll(pin!(service.call(request(Method::GET)))) else {
         panic!("the response is ready");
     };
     let mut body = Box::pin(response.into_body());
     frames(&mut body, 1);
     assert_eq!(
-        diary.read(),
+        observer.read(),
         [
             "a start GET depth 0",
             "b start GET depth 1",
@@ -583,7 +593,7 @@ fn of_two_observers_the_first_is_outside() {
 }
 
 #[test]
-fn an_observer_that_panics_leaves_the_one_outside_of_it_ended() {
+fn an_observer_that_panics_does_not_prevent_the_end_of_the_outer_observer() {
     #[derive(Clone)]
     struct Panics {
         at_start: bool,
@@ -592,7 +602,7 @@ fn an_observer_that_panics_leaves_the_one_outside_of_it_ended() {
         type Exchange = PanicsAtTheEnd;
 
         fn start(&self, _request: &RequestInfo<'_>, _at: Instant) -> PanicsAtTheEnd {
-            assert!(!self.at_start, "a filter of somebody's panics");
+            assert!(!self.at_start, "start panics");
             PanicsAtTheEnd
         }
     }
@@ -605,29 +615,29 @@ fn an_observer_that_panics_leaves_the_one_outside_of_it_ended() {
         fn response(&mut self, _response: &dyn ResponseHead) {}
 
         fn end(&mut self, _end: End<'_>, _at: Instant) {
-            panic!("somebody's text of an error panics");
+            panic!("end panics");
         }
     }
 
     for (at_start, end) in [(true, "end panicked"), (false, "end complete")] {
-        let diary = Diary::default();
+        let observer = RecordingObserver::default();
         let inner = service_fn(|_: Request<()>| {
             ready(Ok::<_, Infallible>(Response::new(
-                Script::default().tells_its_end(),
+                ScriptedBody::default().with_end_stream(),
             )))
         });
-        let mut service = observe((diary.clone(), Panics { at_start })).layer(inner);
+        let mut service = observe((observer.clone(), Panics { at_start })).layer(inner);
         let panicked = catch_unwind(AssertUnwindSafe(|| {
             let _ = poll(pin!(service.call(request(Method::GET))));
         }));
         assert!(panicked.is_err());
-        assert_eq!(diary.ends(), [end]);
-        assert_eq!(depth(), 0, "and its context is left");
+        assert_eq!(observer.ends(), [end]);
+        assert_eq!(depth(), 0, "its context is exited");
     }
 }
 
 #[test]
-fn the_end_is_inside_the_context_only_for_somebody_who_listens() {
+fn the_end_enters_the_context_only_for_an_inner_observer() {
     #[derive(Default)]
     struct Entries(u32);
     impl Exchange for Entries {
@@ -642,60 +652,62 @@ fn the_end_is_inside_the_context_only_for_somebody_who_listens() {
         fn end(&mut self, _end: End<'_>, _at: Instant) {}
     }
 
-    let mut nobody = (Entries::default(), ());
-    nobody.end(End::Aborted, Instant::now());
-    assert_eq!(nobody.0.0, 0);
+    let mut unobserved = (Entries::default(), ());
+    unobserved.end(End::Aborted, Instant::now());
+    assert_eq!(unobserved.0.0, 0);
 
-    let mut somebody = (Entries::default(), ((), Diary::default()));
-    somebody.end(End::Aborted, Instant::now());
-    assert_eq!(somebody.0.0, 1);
-    assert_eq!(somebody.1.1.ends(), ["end aborted"]);
+    let mut observed = (Entries::default(), ((), RecordingObserver::default()));
+    observed.end(End::Aborted, Instant::now());
+    assert_eq!(observed.0.0, 1);
+    assert_eq!(observed.1.1.ends(), ["end aborted"]);
 }
 
-// === transparency ===
+// === forwarding ===
 
 #[test]
-fn size_hint_and_end_of_stream_are_those_of_the_body_inside() {
-    let diary = Diary::default();
-    let script = Script::of([Step::Data("abc")]).tells_its_end().exactly(3);
-    let mut body = Box::pin(respond(&diary, Method::GET, Response::new(script)).into_body());
+fn size_hint_and_is_end_stream_are_those_of_the_inner_body() {
+    let observer = RecordingObserver::default();
+    let scripted = ScriptedBody::new([Step::Data("abc")])
+        .with_end_stream()
+        .exactly(3);
+    let mut body = Box::pin(respond(&observer, Method::GET, Response::new(scripted)).into_body());
     assert_eq!(body.size_hint().exact(), Some(3));
     assert!(!body.is_end_stream());
     frames(&mut body, 1);
     assert!(body.is_end_stream());
 
-    let mut script = Script::of([Step::Data("abc")]);
-    script.hint.set_lower(2);
-    script.hint.set_upper(9);
-    let response = respond(&diary, Method::GET, Response::new(script));
+    let mut scripted = ScriptedBody::new([Step::Data("abc")]);
+    scripted.hint.set_lower(2);
+    scripted.hint.set_upper(9);
+    let response = respond(&observer, Method::GET, Response::new(scripted));
     let hint = response.body().size_hint();
     assert_eq!((hint.lower(), hint.upper()), (2, Some(9)));
 }
 
 #[test]
-fn two_exchanges_of_one_service_do_not_know_of_each_other() {
-    let diary = Diary::default();
+fn two_exchanges_of_one_service_are_independent() {
+    let observer = RecordingObserver::default();
     let inner = service_fn(|_: Request<()>| {
         ready(Ok::<_, Infallible>(Response::new(
-            Script::of([Step::Data("x")]).tells_its_end(),
+            ScriptedBody::new([Step::Data("x")]).with_end_stream(),
         )))
     });
-    let mut service = observe(diary.clone()).layer(inner);
+    let mut service = observe(observer.clone()).layer(inner);
     let first = service.call(request(Method::GET));
     let mut second = Box::pin(service.call(request(Method::GET)));
     drop(first);
-    assert_eq!(diary.ends(), ["end cancelled"]);
+    assert_eq!(observer.ends(), ["end cancelled"]);
     let Poll::Ready(Ok(response)) = poll(second.as_mut()) else {
         panic!("the response is ready");
     };
     frames(&mut Box::pin(response.into_body()), 1);
-    assert_eq!(diary.ends(), ["end cancelled", "end complete"]);
+    assert_eq!(observer.ends(), ["end cancelled", "end complete"]);
 }
 
 #[test]
-fn wrapping_adds_no_bound_that_is_not_there() {
+fn wrappers_are_send_and_sync_if_their_parts_are() {
     fn send_sync<T: Send + Sync>() {}
-    send_sync::<tower_otel_core::ResponseBody<Script, ()>>();
+    send_sync::<tower_otel_core::ResponseBody<ScriptedBody, ()>>();
     send_sync::<tower_otel_core::ResponseFuture<std::future::Ready<()>, ()>>();
     send_sync::<tower_otel_core::Observed<(), ()>>();
 }

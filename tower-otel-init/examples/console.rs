@@ -9,9 +9,9 @@ use axum::http::{Request, StatusCode};
 use axum::routing::get;
 use tokio::time::sleep;
 use tower::{ServiceBuilder, ServiceExt};
-use tower_otel_init::{LogFormat, MetricsExporter, Sampler, Telemetry, TracesExporter};
-use tower_otel_propagate::PropagateLayer;
-use tower_otel_trace::TraceLayer;
+use tower_otel_init::{
+    LogFormat, MetricsExporter, PropagateLayer, Sampler, Telemetry, TraceLayer, TracesExporter,
+};
 use tracing::Instrument;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;

@@ -94,8 +94,7 @@ impl TelemetryBuilder {
     /// Sets the exporter of metrics to Prometheus, with this configuration of its recorder.
     ///
     /// ```
-    /// use tower_otel_init::Telemetry;
-    /// use tower_otel_prometheus::Prometheus;
+    /// use tower_otel_init::{Prometheus, Telemetry};
     ///
     /// let recorder = Prometheus::builder().native_histograms();
     /// let builder = Telemetry::builder("users").prometheus(recorder);

@@ -8,7 +8,7 @@ use crate::env::{Env, Lookup};
 use crate::error::InitError;
 use crate::exporter_config::ExporterConfig;
 use crate::log_filter;
-use crate::options::{Flag, LogFormat, Propagator};
+use crate::options::{ChoiceSetting, Flag, LogFormat, Propagator};
 use crate::otlp_headers::{INVALID_HEADER, is_header};
 use crate::propagation;
 use crate::resource;
@@ -50,12 +50,12 @@ impl Config {
     }
 
     fn read(settings: &Settings, env: &mut Env<'_>) -> Result<Self, InitError> {
-        let sdk_disabled = env.first_valid(
-            &["OTEL_SDK_DISABLED"],
+        let sdk_disabled = env.parse(
+            "OTEL_SDK_DISABLED",
             Flag::parse_ignoring_case,
             Flag::INVALID,
-            Flag::False,
-        ) == Flag::True;
+            Flag::False.as_str(),
+        ) == Some(Flag::True);
         let sampler = match settings.sampler {
             Some(sampler) => sampler.validated()?,
             None => Sampler::from_env(env),

@@ -10,16 +10,15 @@ use std::fmt;
 ///
 /// <https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct ConfigWarning {
     /// The name of the variable.
-    pub variable: String,
+    pub(crate) variable: String,
     /// The invalid value. Header values and credentials in URLs are omitted.
-    pub value: String,
+    pub(crate) value: String,
     /// What is wrong with the value, and what is expected.
-    pub reason: String,
+    pub(crate) reason: String,
     /// The value used in its place.
-    pub fallback: String,
+    pub(crate) fallback: String,
 }
 
 impl fmt::Display for ConfigWarning {

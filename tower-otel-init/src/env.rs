@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::config_warning::ConfigWarning;
+use crate::options::ChoiceSetting;
 
 /// Returns the value of a variable. Tests pass a function of their own.
 pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -87,6 +88,24 @@ impl<'a> Env<'a> {
         reason: &str,
         default: T,
     ) -> T {
+        self.first_valid_as(names, parse, reason, default, T::to_string)
+    }
+
+    /// Returns the choice of the first variable that is valid, else the default. Warns about the
+    /// invalid ones before it.
+    pub(crate) fn first_choice<T: ChoiceSetting>(&mut self, names: &[&str], default: T) -> T {
+        let to_text = |choice: &T| choice.as_str().to_owned();
+        self.first_valid_as(names, T::parse, T::INVALID, default, to_text)
+    }
+
+    fn first_valid_as<T>(
+        &mut self,
+        names: &[&str],
+        parse: impl Fn(&str) -> Option<T>,
+        reason: &str,
+        default: T,
+        to_text: impl Fn(&T) -> String,
+    ) -> T {
         let mut invalid = Vec::new();
         let mut valid = None;
         for name in names {
@@ -101,7 +120,7 @@ impl<'a> Env<'a> {
         }
         let chosen = valid.unwrap_or(default);
         for (name, value) in invalid {
-            self.warn(name, &value, reason, chosen.to_string());
+            self.warn(name, &value, reason, to_text(&chosen));
         }
         chosen
     }

@@ -14,22 +14,9 @@ pub enum InitError {
     AlreadyStarted,
     /// The process already has a `tracing` subscriber.
     SubscriberInstalled,
-    /// A setting in code, or a variable of this crate, has an invalid value.
-    InvalidValue {
-        /// The variable or the builder method.
-        name: String,
-        /// The value, without credentials.
-        value: String,
-        /// What is wrong with the value, and what is expected.
-        reason: String,
-    },
-    /// A setting requires a Cargo feature that is not enabled.
-    MissingFeature {
-        /// The setting that requires the feature.
-        required_by: String,
-        /// The feature of this crate.
-        feature: &'static str,
-    },
+    /// A setting in code, or a variable of this crate, has an invalid value, or requires a Cargo feature
+    /// that is not enabled. The text names it, without credentials, and what is expected.
+    InvalidSetting(String),
     /// An exporter could not be built.
     Exporter(Source),
     /// A thread could not be started.
@@ -39,12 +26,16 @@ pub enum InitError {
 }
 
 impl InitError {
+    /// Returns the error of a variable or a builder method whose value has no credentials.
     pub(crate) fn invalid_value(name: &str, value: &str, reason: &str) -> Self {
-        Self::InvalidValue {
-            name: name.to_owned(),
-            value: value.to_owned(),
-            reason: reason.to_owned(),
-        }
+        Self::InvalidSetting(format!("{name}: {value:?} {reason}"))
+    }
+
+    /// Returns the error of a setting that requires this feature of the crate.
+    pub(crate) fn missing_feature(setting: &str, feature: &str) -> Self {
+        Self::InvalidSetting(format!(
+            "{setting} requires the feature `{feature}` of tower-otel-init, which is not enabled"
+        ))
     }
 }
 
@@ -59,19 +50,7 @@ impl fmt::Display for InitError {
                 "a tracing subscriber is already installed in this process; add the layers of \
                  `TelemetryBuilder::layers` to it, or install telemetry before it",
             ),
-            Self::InvalidValue {
-                name,
-                value,
-                reason,
-            } => write!(f, "{name}: {value:?} {reason}; telemetry is not started"),
-            Self::MissingFeature {
-                required_by,
-                feature,
-            } => write!(
-                f,
-                "{required_by} requires the feature `{feature}` of tower-otel-init, which is not \
-                 enabled; telemetry is not started"
-            ),
+            Self::InvalidSetting(problem) => write!(f, "{problem}; telemetry is not started"),
             Self::Exporter(error) => write!(f, "exporter could not be built: {error}"),
             Self::Thread(error) => write!(f, "telemetry thread could not be started: {error}"),
             Self::Recorder(error) => write!(f, "metrics recorder could not be installed: {error}"),

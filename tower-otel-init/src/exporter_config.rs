@@ -2,7 +2,7 @@
 
 use crate::env::Env;
 use crate::error::InitError;
-use crate::options::{Flag, LogsExporter, MetricsExporter, TracesExporter};
+use crate::options::{ChoiceSetting, Flag, LogsExporter, MetricsExporter, TracesExporter};
 use crate::otlp_config::{OtlpConfig, Signal};
 use crate::settings::Settings;
 use crate::variable::variable;
@@ -20,12 +20,7 @@ impl ExporterConfig {
     pub(crate) fn traces(settings: &Settings, env: &mut Env<'_>) -> Result<Self, InitError> {
         let exporter = match settings.traces {
             Some(exporter) => exporter,
-            None => env.first_valid(
-                &["OTEL_TRACES_EXPORTER"],
-                TracesExporter::parse,
-                TracesExporter::INVALID,
-                TracesExporter::Otlp,
-            ),
+            None => env.first_choice(&["OTEL_TRACES_EXPORTER"], TracesExporter::Otlp),
         };
         Ok(match exporter {
             TracesExporter::Otlp => Self::Otlp(OtlpConfig::resolve(Signal::Traces, settings, env)?),
@@ -57,12 +52,7 @@ impl ExporterConfig {
         let exporter = match settings.metrics {
             Some(exporter) => exporter,
             None if enabled == Some(Flag::False) => MetricsExporter::None,
-            None => env.first_valid(
-                &["OTEL_METRICS_EXPORTER"],
-                MetricsExporter::parse,
-                MetricsExporter::INVALID,
-                default,
-            ),
+            None => env.first_choice(&["OTEL_METRICS_EXPORTER"], default),
         };
         Ok(match exporter {
             _ if sdk_disabled => Self::None,
@@ -73,10 +63,10 @@ impl ExporterConfig {
             MetricsExporter::Prometheus if has_prometheus => Self::Prometheus,
             MetricsExporter::Console if has_prometheus => Self::Console,
             MetricsExporter::Prometheus | MetricsExporter::Console => {
-                return Err(InitError::MissingFeature {
-                    required_by: format!("the metrics exporter {exporter}"),
-                    feature: "prometheus",
-                });
+                return Err(InitError::missing_feature(
+                    &format!("the metrics exporter {}", exporter.as_str()),
+                    "prometheus",
+                ));
             }
         })
     }
@@ -84,22 +74,14 @@ impl ExporterConfig {
     pub(crate) fn logs(settings: &Settings, env: &mut Env<'_>) -> Result<Self, InitError> {
         let exporter = match settings.logs {
             Some(exporter) => exporter,
-            None => env.first_valid(
-                &["OTEL_LOGS_EXPORTER"],
-                LogsExporter::parse,
-                LogsExporter::INVALID,
-                LogsExporter::None,
-            ),
+            None => env.first_choice(&["OTEL_LOGS_EXPORTER"], LogsExporter::None),
         };
         match exporter {
             LogsExporter::Otlp if cfg!(feature = "logs") => {
                 let otlp = OtlpConfig::resolve(Signal::Logs, settings, env)?;
                 Ok(Self::Otlp(otlp))
             }
-            LogsExporter::Otlp => Err(InitError::MissingFeature {
-                required_by: "the logs exporter otlp".to_owned(),
-                feature: "logs",
-            }),
+            LogsExporter::Otlp => Err(InitError::missing_feature("the logs exporter otlp", "logs")),
             LogsExporter::Console | LogsExporter::None => Ok(Self::None),
         }
     }

@@ -1,13 +1,13 @@
-//! Starts the traces, metrics and logs of a service in one line, and flushes them when it stops.
+//! Starts the traces, metrics and logs of a service, flushes them when it stops, and re-exports the
+//! layers that record HTTP exchanges: the one dependency that an application needs.
 //!
 //! # A whole server
 //!
+//! With `tower-otel-init = { version = "0.1", features = ["axum"] }`:
+//!
 //! ```no_run
 //! use axum::{Router, routing::get};
-//! use tower::ServiceBuilder;
-//! use tower_otel_init::{Telemetry, shutdown_signal};
-//! use tower_otel_metrics::MetricsLayer;
-//! use tower_otel_trace::TraceLayer;
+//! use tower_otel_init::{MetricsLayer, Telemetry, TraceLayer, observe, shutdown_signal};
 //!
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -15,11 +15,7 @@
 //!     let telemetry = Telemetry::from_env("users")?;
 //!     let mut app = Router::new()
 //!         .route("/users/{id}", get(|| async { "hello" }))
-//!         .layer(
-//!             ServiceBuilder::new()
-//!                 .layer(TraceLayer::server())
-//!                 .layer(MetricsLayer::server()),
-//!         );
+//!         .layer(observe((TraceLayer::server(), MetricsLayer::server())));
 //! #   #[cfg(feature = "prometheus")]
 //!     if let Some(prometheus) = telemetry.prometheus() {
 //!         app = app.route_service("/metrics", prometheus.service());
@@ -35,6 +31,44 @@
 //! [`init_telemetry`] sets the service name and the collector endpoint in code. [`Telemetry::builder`]
 //! sets everything in code. The README lists the variables and their defaults. Settings in code take
 //! precedence over variables.
+//!
+//! # A whole client
+//!
+//! With the feature `reqwest`:
+//!
+//! ```no_run
+//! use tower::{Service, ServiceBuilder, ServiceExt};
+//! use tower_otel_init::{MetricsLayer, PropagateLayer, Telemetry, TraceLayer, observe};
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let _telemetry = Telemetry::from_env("report")?;
+//!     let mut client = ServiceBuilder::new()
+//!         .layer(observe((TraceLayer::client(), MetricsLayer::client(), PropagateLayer::new())))
+//!         .service(reqwest::Client::new());
+//!
+//!     let url = "http://127.0.0.1:3000/users/7".parse()?;
+//!     let request = reqwest::Request::new(reqwest::Method::GET, url);
+//!     let response = client.ready().await?.call(request).await?;
+//!     println!("{}", response.text().await?);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! With the feature `reqwest-middleware`, `observe(..).into_middleware()` is middleware of a
+//! `reqwest_middleware` client.
+//!
+//! # The layers
+//!
+//! | layer | documentation of its crate |
+//! |---|---|
+//! | [`TraceLayer`]: server and client spans | [`tower_otel_trace`] |
+//! | [`MetricsLayer`]: request counts, durations, requests in flight | [`tower_otel_metrics`] |
+//! | [`PropagateLayer`]: `traceparent` of requests that a client sends | [`tower_otel_propagate`] |
+//! | [`RouteLayer`]: the route of a request in a nested axum service | [`tower_otel_core`] |
+//!
+//! [`observe`] joins layers into one, which reads each request once. [`HttpOptions`] has the options
+//! that layers share: filter, route, known methods, trusted proxies and scheme.
 //!
 //! # What is started
 //!
@@ -100,6 +134,13 @@
 //! | `logs` | | OTLP log records |
 //! | `tls` | | `https://` endpoints, with the platform's roots |
 //! | `b3`, `xray` | | these propagators, for `OTEL_PROPAGATORS` |
+//! | `axum` | | the layers read axum's route |
+//! | `connect-info` | | `axum`, and the address of the peer |
+//! | `hyper-util` | | the errors and the peer address of hyper-util's client |
+//! | `reqwest` | | the layers around a `reqwest::Client` |
+//! | `reqwest-middleware` | | `reqwest`, and `into_middleware()` |
+//! | `tonic` | | tonic's errors and peer addresses |
+//! | `tower` | | the timeout error of tower |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -116,6 +157,7 @@ mod endpoint;
 mod endpoint_health;
 mod env;
 mod error;
+mod export_monitor;
 mod export_runtime;
 mod exporter_config;
 #[cfg(any(feature = "b3", feature = "xray"))]
@@ -165,6 +207,26 @@ pub use sampler::Sampler;
 pub use shutdown::ShutdownError;
 pub use shutdown_signal::shutdown_signal;
 pub use telemetry::Telemetry;
+
+#[doc(inline)]
+pub use tower_otel_core::{
+    Attempts, Filter, Hosts, HttpOptions, Kind, LocalAddr, PeerAddr, RequestHead, ResponseHead,
+    Route, RouteLayer, RouteSlot, Target, observe,
+};
+#[doc(inline)]
+pub use tower_otel_metrics::{MetricsLayer, Names};
+#[cfg(feature = "prometheus")]
+#[doc(inline)]
+pub use tower_otel_prometheus::{Prometheus, PrometheusBuilder};
+#[doc(inline)]
+pub use tower_otel_propagate::{
+    BaggagePolicy, NoPropagation, PropagateLayer, Propagation, RemoteParent, WithContext,
+    context_from_map, context_to_map, in_current_context,
+};
+#[doc(inline)]
+pub use tower_otel_semconv::{KnownMethods, SensitiveKeys, TrustedProxies};
+#[doc(inline)]
+pub use tower_otel_trace::{OptIn, SpanHandle, StatusAttribute, TraceLayer};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -4,7 +4,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::env::Env;
 use crate::error::InitError;
-use crate::options::LogLevel;
+use crate::options::{ChoiceSetting, LogLevel};
 use crate::settings::Settings;
 use crate::variable::variable;
 
@@ -33,10 +33,10 @@ pub(crate) fn resolve(settings: &Settings, env: &mut Env<'_>) -> Result<String, 
     )?
     .unwrap_or(LogLevel::Info);
     let parse = |text: &str| is_filter(text).then(|| text.to_owned());
-    let fallback = format!("LOG_LEVEL={level}");
+    let fallback = format!("LOG_LEVEL={}", level.as_str());
     let filter = env
         .parse("RUST_LOG", parse, INVALID_FILTER, fallback)
-        .unwrap_or_else(|| level.to_string());
+        .unwrap_or_else(|| level.as_str().to_owned());
     // The SDK logs each failed export; this crate logs the first.
     Ok(if filter.contains("opentelemetry") {
         filter

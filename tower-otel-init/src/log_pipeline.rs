@@ -18,9 +18,8 @@ use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::batch_config::BatchConfig;
 use crate::drop_counter::DropCounter;
-use crate::endpoint_health::EndpointHealth;
+use crate::export_monitor::ExportMonitor;
 use crate::export_runtime::ExportRuntime;
-use crate::partial_success::PartialSuccess;
 
 /// The counter of dropped log records.
 pub(crate) const DROPPED_LOG_RECORDS: &str = "otel_log_records_dropped_total";
@@ -37,9 +36,7 @@ pub(crate) fn logger_provider<E: LogExporter + 'static>(
         inner: exporter,
         handle: runtime.handle().clone(),
         timeout: batch.export_timeout,
-        drops: Arc::clone(drops),
-        health: EndpointHealth::new("log records", endpoint),
-        partial_success: PartialSuccess::new(),
+        monitor: ExportMonitor::new("log records", endpoint, drops),
     };
     let config = BatchConfigBuilder::default()
         .with_max_queue_size(batch.queue_size)
@@ -103,16 +100,13 @@ struct MonitoredLogExporter<E> {
     inner: E,
     handle: Handle,
     timeout: Duration,
-    drops: Arc<DropCounter>,
-    health: EndpointHealth,
-    partial_success: PartialSuccess,
+    monitor: ExportMonitor,
 }
 
 impl<E: LogExporter> LogExporter for MonitoredLogExporter<E> {
     async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
         let count = batch.iter().count();
-        self.drops.dequeue(count);
-        let export = self.partial_success.observe(self.inner.export(batch));
+        let export = self.monitor.start(count, self.inner.export(batch));
         // The batch is borrowed, so the export runs here and only its timer on the runtime.
         let limited = {
             let _entered = self.handle.enter();
@@ -120,10 +114,7 @@ impl<E: LogExporter> LogExporter for MonitoredLogExporter<E> {
         };
         let result = limited.await;
         let result = result.unwrap_or(Err(OTelSdkError::Timeout(self.timeout)));
-        let rejected = self.partial_success.take();
-        self.drops.record_export(count, &result, rejected.count);
-        self.health.record(&result, &rejected);
-        self.drops.publish();
+        self.monitor.finish(count, &result);
         // The SDK logs each error it is returned. This one is counted and logged already.
         Ok(())
     }

@@ -1,6 +1,21 @@
 //! Enums of the values that a setting accepts.
 
-use std::fmt;
+/// A setting with a fixed set of values, the choices.
+pub(crate) trait ChoiceSetting: Sized {
+    /// The reason in a message about another value.
+    const INVALID: &'static str;
+
+    /// Returns the choice of this value of a variable.
+    fn parse(value: &str) -> Option<Self>;
+
+    /// Returns the choice of this value of a variable, in upper or lower case.
+    fn parse_ignoring_case(value: &str) -> Option<Self> {
+        Self::parse(&value.to_ascii_lowercase())
+    }
+
+    /// Returns the value of a variable.
+    fn as_str(&self) -> &'static str;
+}
 
 /// Defines an enum with one variant for each value of a variable.
 macro_rules! string_enum {
@@ -18,13 +33,12 @@ macro_rules! string_enum {
             $($(#[$variant_doc])* $variant,)*
         }
 
-        impl $name {
-            /// The reason in a message about another value.
-            pub(crate) const INVALID: &'static str = concat!(
+        impl ChoiceSetting for $name {
+            const INVALID: &'static str = concat!(
                 "is not ", $kind, " (expected one of ", $first_value, $(", ", $value,)* ")"
             );
 
-            pub(crate) fn parse(value: &str) -> Option<Self> {
+            fn parse(value: &str) -> Option<Self> {
                 match value {
                     $first_value => Some(Self::$first),
                     $($value => Some(Self::$variant),)*
@@ -32,18 +46,11 @@ macro_rules! string_enum {
                 }
             }
 
-            #[allow(dead_code, reason = "some values are case-sensitive")]
-            pub(crate) fn parse_ignoring_case(value: &str) -> Option<Self> {
-                Self::parse(&value.to_ascii_lowercase())
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(match self {
+            fn as_str(&self) -> &'static str {
+                match self {
                     Self::$first => $first_value,
                     $(Self::$variant => $value,)*
-                })
+                }
             }
         }
     };

@@ -63,22 +63,15 @@ impl OtlpConfig {
         };
         let protocol = match settings.protocol {
             Some(protocol) => protocol,
-            None => env.first_valid(
-                &[&own("PROTOCOL"), &common("PROTOCOL")],
-                Protocol::parse,
-                Protocol::INVALID,
-                default,
-            ),
+            None => env.first_choice(&[&own("PROTOCOL"), &common("PROTOCOL")], default),
         };
         let endpoint = endpoint(signal, protocol, settings, env)?;
         let timeout = env.first_millis(
             &[&own("TIMEOUT"), &common("TIMEOUT")],
             DEFAULT_TIMEOUT_MILLIS,
         );
-        let compression = env.first_valid(
+        let compression = env.first_choice(
             &[&own("COMPRESSION"), &common("COMPRESSION")],
-            Compression::parse,
-            Compression::INVALID,
             Compression::None,
         );
         let certificate = if endpoint.starts_with("https:") {

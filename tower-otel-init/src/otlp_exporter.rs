@@ -6,6 +6,8 @@ use opentelemetry_otlp::{ExporterBuildError, MetricExporter, SpanExporter, WithE
 use crate::endpoint::origin;
 use crate::error::InitError;
 use crate::export_runtime::ExportRuntime;
+#[cfg(not(all(feature = "grpc", feature = "http")))]
+use crate::options::ChoiceSetting;
 use crate::options::Protocol;
 use crate::otlp_config::OtlpConfig;
 #[cfg(feature = "grpc")]
@@ -23,10 +25,8 @@ macro_rules! build_exporter {
         ) -> Result<$exporter, InitError> {
             #[cfg(not(feature = "tls"))]
             if otlp.endpoint.starts_with("https:") {
-                return Err(InitError::MissingFeature {
-                    required_by: format!("the endpoint {}", origin(&otlp.endpoint)),
-                    feature: "tls",
-                });
+                let endpoint = format!("the endpoint {}", origin(&otlp.endpoint));
+                return Err(InitError::missing_feature(&endpoint, "tls"));
             }
             // tonic's channel spawns a task; it connects when it is first used.
             let _entered = runtime.handle().enter();
@@ -44,13 +44,13 @@ macro_rules! build_exporter {
                 }
                 #[cfg(not(all(feature = "grpc", feature = "http")))]
                 #[allow(unreachable_patterns)]
-                protocol => Err(InitError::MissingFeature {
-                    required_by: format!("the protocol {protocol}"),
-                    feature: match protocol {
+                protocol => Err(InitError::missing_feature(
+                    &format!("the protocol {}", protocol.as_str()),
+                    match protocol {
                         Protocol::Grpc => "grpc",
                         Protocol::HttpProtobuf => "http",
                     },
-                }),
+                )),
             }
         }
     };

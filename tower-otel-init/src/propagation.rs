@@ -7,7 +7,7 @@ use crate::env::Env;
 use crate::error::InitError;
 #[cfg(any(feature = "b3", feature = "xray"))]
 use crate::flag_normalizer::FlagNormalizer;
-use crate::options::Propagator;
+use crate::options::{ChoiceSetting, Propagator};
 
 pub(crate) fn composite(propagators: &[Propagator]) -> TextMapCompositePropagator {
     TextMapCompositePropagator::new(propagators.iter().filter_map(build).collect())
@@ -70,7 +70,7 @@ pub(crate) fn resolve(env: &mut Env<'_>) -> Result<Vec<Propagator>, InitError> {
             "jaeger" | "ottrace" => "has no maintained propagator for OpenTelemetry 0.33",
             _ => Propagator::INVALID,
         };
-        let used: Vec<_> = propagators.iter().map(Propagator::to_string).collect();
+        let used: Vec<_> = propagators.iter().map(Propagator::as_str).collect();
         env.warn(VARIABLE, name, reason, used.join(","));
     }
     Ok(propagators)
@@ -85,10 +85,10 @@ fn require_feature(propagator: Propagator) -> Result<(), InitError> {
     if enabled {
         return Ok(());
     }
-    Err(InitError::MissingFeature {
-        required_by: format!("the propagator {propagator}"),
+    Err(InitError::missing_feature(
+        &format!("the propagator {}", propagator.as_str()),
         feature,
-    })
+    ))
 }
 
 #[cfg(test)]

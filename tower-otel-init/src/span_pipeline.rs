@@ -14,9 +14,8 @@ use tokio::runtime::Handle;
 
 use crate::batch_config::BatchConfig;
 use crate::drop_counter::DropCounter;
-use crate::endpoint_health::EndpointHealth;
+use crate::export_monitor::ExportMonitor;
 use crate::export_runtime::ExportRuntime;
-use crate::partial_success::PartialSuccess;
 
 /// The counter of dropped spans.
 pub(crate) const DROPPED_SPANS: &str = "otel_spans_dropped_total";
@@ -40,9 +39,7 @@ impl CountingSpanProcessor {
             inner: Arc::new(exporter),
             handle: runtime.handle().clone(),
             timeout: batch.export_timeout,
-            drops: Arc::clone(drops),
-            health: EndpointHealth::new("spans", endpoint),
-            partial_success: PartialSuccess::new(),
+            monitor: ExportMonitor::new("spans", endpoint, drops),
             queue_full: AtomicBool::new(false),
             queue_full_count: AtomicU64::new(0),
         };
@@ -89,9 +86,7 @@ struct MonitoredSpanExporter<E> {
     inner: Arc<E>,
     handle: Handle,
     timeout: Duration,
-    drops: Arc<DropCounter>,
-    health: EndpointHealth,
-    partial_success: PartialSuccess,
+    monitor: ExportMonitor,
     /// Whether the last warning was that the queue is full.
     queue_full: AtomicBool,
     /// The number of spans dropped because of a full queue, as of the last export.
@@ -101,16 +96,12 @@ struct MonitoredSpanExporter<E> {
 impl<E: SpanExporter + 'static> SpanExporter for MonitoredSpanExporter<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let count = batch.len();
-        self.drops.dequeue(count);
         let inner = Arc::clone(&self.inner);
         let export = async move { inner.export(batch).await };
-        let export = self.partial_success.observe(export);
+        let export = self.monitor.start(count, export);
         let result = ExportRuntime::run(&self.handle, self.timeout, export).await;
-        let rejected = self.partial_success.take();
-        self.drops.record_export(count, &result, rejected.count);
-        self.health.record(&result, &rejected);
+        self.monitor.finish(count, &result);
         self.log_queue_state();
-        self.drops.publish();
         // The SDK logs each error it is returned. This one is counted and logged already.
         Ok(())
     }
@@ -135,7 +126,7 @@ impl<E> MonitoredSpanExporter<E> {
     /// Logs a warning when the queue starts to drop spans, and when an export finds that it has
     /// stopped.
     fn log_queue_state(&self) {
-        let dropped = self.drops.queue_full();
+        let dropped = self.monitor.queue_full();
         let before = self.queue_full_count.swap(dropped, Relaxed);
         let full = dropped > before;
         if full == self.queue_full.swap(full, Relaxed) {
@@ -166,9 +157,7 @@ mod tests {
             inner: Arc::new(()),
             handle: runtime.handle().clone(),
             timeout: Duration::ZERO,
-            drops: Arc::clone(&drops),
-            health: EndpointHealth::new("spans", ""),
-            partial_success: PartialSuccess::new(),
+            monitor: ExportMonitor::new("spans", "", &drops),
             queue_full: AtomicBool::new(false),
             queue_full_count: AtomicU64::new(0),
         };

@@ -16,8 +16,9 @@ use axum::routing::get;
 use collector::{Behavior, Collector, TIMEOUT, until};
 use tokio::runtime::{Builder as RuntimeBuilder, Runtime};
 use tower::ServiceExt;
-use tower_otel_init::{Layers, MetricsExporter, Protocol, Sampler, Telemetry, TelemetryBuilder};
-use tower_otel_trace::TraceLayer;
+use tower_otel_init::{
+    Layers, MetricsExporter, Protocol, Sampler, Telemetry, TelemetryBuilder, TraceLayer,
+};
 use tracing_subscriber::Registry;
 
 const REQUESTS: usize = 10_000;
@@ -214,7 +215,7 @@ fn requests_succeed_while_the_collector_is_down_and_spans_are_delivered_again_af
         let known = collector.spans() + dropped.total() as usize;
         assert!(
             (sent..=sent + 64).contains(&known),
-            "{protocol}: {known} of {sent}: {dropped:?}"
+            "{protocol:?}: {known} of {sent}: {dropped:?}"
         );
     }
 }
@@ -256,7 +257,7 @@ fn spans_rejected_by_partial_success_are_counted() {
         let telemetry = start(builder(&collector, protocol).batch_size(10));
         send_requests(&current_thread(), &app(&telemetry), 100);
         let dropped = telemetry.shutdown(TIMEOUT).unwrap_err().dropped_spans;
-        assert!(dropped.rejected >= 10, "{protocol}: {dropped:?}");
+        assert!(dropped.rejected >= 10, "{protocol:?}: {dropped:?}");
         assert_eq!(dropped.rejected, dropped.total());
         assert_eq!(collector.spans() as u64 + dropped.rejected, 100);
     }
@@ -347,7 +348,7 @@ fn headers_and_resource_attributes_are_sent() {
 
 #[test]
 fn pushed_metrics_include_the_counter_of_dropped_spans() {
-    use tower_otel_metrics::{MetricsLayer, Names};
+    use tower_otel_init::{MetricsLayer, Names};
     let collector = Collector::grpc();
     let telemetry = start(builder(&collector, Protocol::Grpc).metrics(MetricsExporter::Otlp));
     let layer = MetricsLayer::server()

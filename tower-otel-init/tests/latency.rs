@@ -13,8 +13,7 @@ use std::net::SocketAddr;
 use axum::Router;
 use axum::routing::get;
 use collector::{Behavior, Collector, Probe, statistics};
-use tower_otel_init::{Layers, MetricsExporter, Sampler, Telemetry};
-use tower_otel_trace::TraceLayer;
+use tower_otel_init::{Layers, MetricsExporter, Sampler, Telemetry, TraceLayer};
 use tracing_subscriber::Registry;
 
 const ROUNDS: usize = 60;

@@ -15,9 +15,7 @@ use axum::Router;
 use axum::routing::get;
 use collector::Collector;
 use tower::ServiceBuilder;
-use tower_otel_init::{Telemetry, shutdown_signal};
-use tower_otel_metrics::MetricsLayer;
-use tower_otel_trace::TraceLayer;
+use tower_otel_init::{MetricsLayer, Telemetry, TraceLayer, shutdown_signal};
 
 /// The service. The tests below run this in a process of its own.
 #[test]

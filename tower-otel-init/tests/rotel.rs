@@ -14,8 +14,7 @@ use axum::http::Request;
 use axum::routing::get;
 use collector::until;
 use tower::ServiceExt;
-use tower_otel_init::{Layers, MetricsExporter, Protocol, Sampler, Telemetry};
-use tower_otel_trace::TraceLayer;
+use tower_otel_init::{Layers, MetricsExporter, Protocol, Sampler, Telemetry, TraceLayer};
 use tracing_subscriber::Registry;
 
 struct Rotel {

@@ -6,14 +6,13 @@ use http::{StatusCode, Version};
 use tower_otel_core::{End, Exchange, Kind, ResponseHead, Route, RouteSlot};
 
 use crate::{
-    backend::{MetricsBackend, Sample},
+    backend::instruments::{MetricsBackend, Sample},
     custom_values::CustomValuesRef,
     dimensions::NoResponse,
     end_key::EndKey,
     handle_cache::EntryIndex,
-    instruments::InFlightEntry,
+    instruments::{InFlightEntry, Instruments},
     names::Names,
-    state::LayerState,
 };
 
 /// One exchange: in flight from its start, counted and timed at its end.
@@ -22,14 +21,11 @@ use crate::{
 /// small.
 #[derive(Debug)]
 pub struct MetricsExchange<B: MetricsBackend> {
-    state: Arc<LayerState<B>>,
-    /// The gauge it was counted in, if that is not the one of its start key.
-    own_gauge: Option<Box<B::InFlight>>,
-    late_route: Option<RouteSlot>,
+    instruments: Arc<Instruments<B>>,
+    // Boxed, because few exchanges have extras and every exchange is moved several times.
+    extras: Option<Box<Extras<B>>>,
     duration: Duration,
     labels: CustomValuesRef,
-    /// The size of the request body, by its head.
-    sent: Option<u64>,
     received: u64,
     /// The entry of its start key.
     start: Option<EntryIndex>,
@@ -38,11 +34,13 @@ pub struct MetricsExchange<B: MetricsBackend> {
     version: Option<Version>,
 }
 
-/// What is known of a request besides its start key.
+/// What few exchanges have.
 #[derive(Debug)]
-pub(crate) struct RequestValues {
+pub(crate) struct Extras<B: MetricsBackend> {
+    /// The gauge it was counted in, if that is not the one of its start key.
+    pub(crate) own_gauge: Option<B::InFlight>,
     pub(crate) late_route: Option<RouteSlot>,
-    pub(crate) labels: CustomValuesRef,
+    /// The size of the request body, by its head.
     pub(crate) sent: Option<u64>,
 }
 
@@ -63,24 +61,38 @@ impl Duration {
 }
 
 impl<B: MetricsBackend> MetricsExchange<B> {
+    #[inline]
     pub(crate) fn new(
-        state: &Arc<LayerState<B>>,
+        instruments: &Arc<Instruments<B>>,
         in_flight: InFlightEntry<B>,
-        request: RequestValues,
+        labels: CustomValuesRef,
         start: Instant,
     ) -> Self {
-        Self {
-            state: Arc::clone(state),
-            own_gauge: in_flight.own_gauge,
-            late_route: request.late_route,
+        let mut exchange = Self {
+            instruments: Arc::clone(instruments),
+            extras: None,
             duration: Duration::Since(start),
-            labels: request.labels,
-            sent: request.sent,
+            labels,
             received: 0,
             start: in_flight.start,
             status: None,
             version: None,
+        };
+        if in_flight.own_gauge.is_some() {
+            exchange.extras().own_gauge = in_flight.own_gauge;
         }
+        exchange
+    }
+
+    #[cold]
+    pub(crate) fn extras(&mut self) -> &mut Extras<B> {
+        self.extras.get_or_insert_with(|| {
+            Box::new(Extras {
+                own_gauge: None,
+                late_route: None,
+                sent: None,
+            })
+        })
     }
 }
 
@@ -96,13 +108,12 @@ impl<B: MetricsBackend> Exchange for MetricsExchange<B> {
 
     fn response(&mut self, response: &dyn ResponseHead) {
         self.status = Some(response.status());
-        let config = &self.state.config;
+        let config = &self.instruments.config;
         if config.kind == Kind::Client && config.naming.names == Names::Conventions {
             self.version = Some(response.version());
         }
         if !config.labels.is_empty() {
-            let instruments = self.state.instruments();
-            self.labels = instruments.response_labels(config, self.labels, response);
+            self.labels = self.instruments.response_labels(self.labels, response);
         }
         if config.duration_to_head {
             self.duration = Duration::Ended(self.duration.seconds(Instant::now()));
@@ -114,20 +125,21 @@ impl<B: MetricsBackend> Exchange for MetricsExchange<B> {
     }
 
     fn end(&mut self, end: End<'_>, at: Instant) {
-        let config = &self.state.config;
+        let config = &self.instruments.config;
         let has_response = self.status.is_some();
         let is_complete = matches!(end, End::Complete { .. } | End::Upgraded);
         let sample = Sample {
             seconds: self.duration.seconds(at),
             aborted: has_response && !is_complete,
-            sent: self.sent,
+            sent: self.extras.as_ref().and_then(|extras| extras.sent),
             received: has_response.then_some(self.received),
         };
         let (no_response, error_type) = match config.naming.names {
             Names::Short => ((!has_response).then(|| NoResponse::from_end(end)), None),
             Names::Conventions => (None, end.error_type(config.kind, self.status)),
         };
-        let late_route = self.late_route.as_ref().and_then(RouteSlot::get);
+        let extras = self.extras.as_deref();
+        let late_route = extras.and_then(|extras| extras.late_route.as_ref()?.get());
         let key = EndKey {
             start: self.start,
             status: self.status,
@@ -137,8 +149,8 @@ impl<B: MetricsBackend> Exchange for MetricsExchange<B> {
             route: late_route.as_ref().map(Route::as_str),
             custom: self.labels,
         };
-        let instruments = self.state.instruments();
-        instruments.end(&self.state, &key, self.own_gauge.as_deref(), sample);
+        let own_gauge = extras.and_then(|extras| extras.own_gauge.as_ref());
+        self.instruments.end(&key, own_gauge, sample);
     }
 }
 
@@ -149,6 +161,6 @@ mod tests {
 
     #[test]
     fn an_exchange_is_small() {
-        assert!(size_of::<Option<MetricsExchange<FacadeMetrics>>>() <= 80);
+        assert!(size_of::<Option<MetricsExchange<FacadeMetrics>>>() <= 56);
     }
 }

@@ -8,7 +8,10 @@ use std::sync::{
 use tower_otel_core::{RequestHead, ResponseHead};
 
 use crate::{
-    backend::{InFlightGauge, MetricsBackend, OutcomeInstruments as _, Sample, SeriesLabels},
+    backend::instruments::{
+        InFlightGauge, MetricsBackend, OutcomeInstruments as _, Sample, SeriesLabels,
+    },
+    config::Config,
     custom_labels::CustomValues,
     custom_values::{CustomValueTable, CustomValuesRef},
     dimensions::{Dimensions, NoResponse, OVERFLOW},
@@ -16,14 +19,20 @@ use crate::{
     handle_cache::{EntryIndex, FoundEntry, HandleCache, Query},
     names::MetricSet,
     start_key::{BorrowedStartKey, OwnedStartKey},
-    state::{Config, LayerState},
 };
 
-/// The default limit of series per metric, beside the overflow series.
-pub(crate) const DEFAULT_LIMIT: usize = 2_000;
-
+/// The instruments of a layer, shared by its services and their exchanges.
 #[derive(Debug)]
 pub(crate) struct Instruments<B: MetricsBackend> {
+    pub(crate) backend: B,
+    pub(crate) config: Config,
+    /// Made for the first exchange, so that options can be set without making tables.
+    tables: OnceLock<Tables<B>>,
+}
+
+/// The handles of the series of a layer.
+#[derive(Debug)]
+struct Tables<B: MetricsBackend> {
     described: OnceLock<B::Instruments>,
     starts: HandleCache<OwnedStartKey, CachedHandles<B>>,
     in_flight: HandleCache<OwnedStartKey, B::InFlight>,
@@ -48,11 +57,11 @@ pub(crate) struct InFlightEntry<B: MetricsBackend> {
     /// The entry of its start key; `None` if there was no room for it.
     pub(crate) start: Option<EntryIndex>,
     /// The gauge it was counted in, if that is not the one of the start key.
-    pub(crate) own_gauge: Option<Box<B::InFlight>>,
+    pub(crate) own_gauge: Option<B::InFlight>,
 }
 
-impl<B: MetricsBackend> Instruments<B> {
-    pub(crate) fn new(config: &Config) -> Self {
+impl<B: MetricsBackend> Tables<B> {
+    fn new(config: &Config) -> Self {
         Self {
             described: OnceLock::new(),
             starts: HandleCache::new(config.limit),
@@ -64,42 +73,55 @@ impl<B: MetricsBackend> Instruments<B> {
         }
     }
 
+    #[inline]
+    fn handles(&self, index: EntryIndex) -> Option<&CachedHandles<B>> {
+        self.starts.entry(index)?.get()
+    }
+}
+
+impl<B: MetricsBackend> Instruments<B> {
+    pub(crate) const fn new(backend: B, config: Config) -> Self {
+        Self {
+            backend,
+            config,
+            tables: OnceLock::new(),
+        }
+    }
+
+    #[inline]
+    fn tables(&self) -> &Tables<B> {
+        self.tables.get_or_init(|| Tables::new(&self.config))
+    }
+
     /// Returns the values of the custom labels that are made from the request.
-    pub(crate) fn request_labels(
-        &self,
-        config: &Config,
-        request: &dyn RequestHead,
-    ) -> CustomValuesRef {
+    pub(crate) fn request_labels(&self, request: &dyn RequestHead) -> CustomValuesRef {
         self.add_labels(
             CustomValuesRef::Empty,
-            config.labels.request_values(request),
+            self.config.labels.request_values(request),
         )
     }
 
     /// Adds the values of the custom labels that are made from the response.
     pub(crate) fn response_labels(
         &self,
-        config: &Config,
         before: CustomValuesRef,
         response: &dyn ResponseHead,
     ) -> CustomValuesRef {
-        self.add_labels(before, config.labels.response_values(response))
+        self.add_labels(before, self.config.labels.response_values(response))
     }
 
     fn add_labels(&self, before: CustomValuesRef, values: Option<CustomValues>) -> CustomValuesRef {
-        values.map_or(before, |values| self.label_values.add(before, &values))
+        values.map_or(before, |values| {
+            self.tables().label_values.add(before, &values)
+        })
     }
 
     /// Counts an exchange in.
     ///
     /// Only known methods are in the table, so a method that is found there is known.
     #[inline]
-    pub(crate) fn start(
-        &self,
-        state: &LayerState<B>,
-        key: BorrowedStartKey<'_>,
-    ) -> InFlightEntry<B> {
-        match self.starts.get_with_index(&key) {
+    pub(crate) fn start(&self, key: BorrowedStartKey<'_>) -> InFlightEntry<B> {
+        match self.tables().starts.get_with_index(&key) {
             Some((at, handles)) => {
                 handles.in_flight.started();
                 InFlightEntry {
@@ -107,36 +129,33 @@ impl<B: MetricsBackend> Instruments<B> {
                     own_gauge: None,
                 }
             }
-            None => self.start_first(state, key),
+            None => self.start_first(key),
         }
     }
 
     #[cold]
-    fn start_first(
-        &self,
-        state: &LayerState<B>,
-        mut key: BorrowedStartKey<'_>,
-    ) -> InFlightEntry<B> {
-        let methods = state.config.http.methods();
+    fn start_first(&self, mut key: BorrowedStartKey<'_>) -> InFlightEntry<B> {
+        let methods = self.config.http.methods();
         key.method = key.method.filter(|name| methods.name(name).is_some());
-        let found = self.starts.find_or_insert(&key);
+        let found = self.tables().starts.find_or_insert(&key);
         let start = found.as_ref().map(|found| found.index);
-        if !self.is_ready(state) {
+        if !self.is_ready() {
             let dimensions = key.dimensions();
-            let in_flight = state.make_in_flight(&state.describe(), &dimensions);
+            let in_flight = self.make_in_flight(&self.describe(), &dimensions);
             in_flight.started();
-            let own_gauge = Some(Box::new(in_flight));
+            let own_gauge = Some(in_flight);
             return InFlightEntry { start, own_gauge };
         }
         let in_flight = self
+            .tables()
             .in_flight
-            .get_or_insert_with(&state.config.in_flight_key(key), |key| {
-                state.make_in_flight(self.described(state), &key.borrowed().dimensions())
+            .get_or_insert_with(&self.config.in_flight_key(key), |key| {
+                self.make_in_flight(self.described(), &key.borrowed().dimensions())
             })
-            .unwrap_or_else(|| &self.overflow(state).1);
+            .unwrap_or_else(|| &self.overflow().1);
         in_flight.started();
         let Some(FoundEntry { index, entry }) = found else {
-            let own_gauge = Some(Box::new(in_flight.clone()));
+            let own_gauge = Some(in_flight.clone());
             return InFlightEntry { start, own_gauge };
         };
         entry.get_or_init(|_| CachedHandles {
@@ -152,74 +171,66 @@ impl<B: MetricsBackend> Instruments<B> {
     /// Records an exchange that has ended, and counts it out of the gauge it was counted in. An
     /// exchange without an entry is recorded in the overflow series.
     #[inline]
-    pub(crate) fn end(
-        &self,
-        state: &LayerState<B>,
-        key: &EndKey<'_>,
-        own_gauge: Option<&B::InFlight>,
-        sample: Sample,
-    ) {
-        let handles = key.start.and_then(|at| self.handles(at));
+    pub(crate) fn end(&self, key: &EndKey<'_>, own_gauge: Option<&B::InFlight>, sample: Sample) {
+        let handles = key.start.and_then(|at| self.tables().handles(at));
         match handles.and_then(|handles| handles.common_outcome.get()) {
             Some((common, outcome)) if key.matches(common) => outcome.record(sample),
-            _ => self.end_uncommon(state, key, sample),
+            _ => self.end_uncommon(key, sample),
         }
         if let Some(in_flight) = own_gauge.or(handles.map(|handles| &handles.in_flight)) {
             in_flight.ended();
         }
     }
 
-    #[inline]
-    fn handles(&self, at: EntryIndex) -> Option<&CachedHandles<B>> {
-        self.starts.entry(at)?.get()
-    }
-
     #[inline(never)]
-    fn end_uncommon(&self, state: &LayerState<B>, key: &EndKey<'_>, sample: Sample) {
-        match self.outcomes.get(key) {
+    fn end_uncommon(&self, key: &EndKey<'_>, sample: Sample) {
+        match self.tables().outcomes.get(key) {
             Some(outcome) => outcome.record(sample),
-            None => self.end_first(state, key, sample),
+            None => self.end_first(key, sample),
         }
     }
 
     #[cold]
-    fn end_first(&self, state: &LayerState<B>, key: &EndKey<'_>, sample: Sample) {
-        let label_values = self.label_values.get(key.custom);
+    fn end_first(&self, key: &EndKey<'_>, sample: Sample) {
+        let label_values = self.tables().label_values.get(key.custom);
         let known = key
             .start
             .filter(|_| key.custom != CustomValuesRef::Overflow)
             .and_then(|at| {
-                let start = self.starts.entry(at)?.key.borrowed();
+                let start = self.tables().starts.entry(at)?.key.borrowed();
                 Some((at, key.dimensions(start, &label_values)))
             });
-        if !self.is_ready(state) {
+        if !self.is_ready() {
             let dimensions = known.map_or(overflow_dimensions(), |(_, dimensions)| dimensions);
-            return state
-                .make_outcome(&state.describe(), &dimensions)
+            return self
+                .make_outcome(&self.describe(), &dimensions)
                 .record(sample);
         }
         let outcome = known.and_then(|(at, dimensions)| {
-            let make = |_: &_| state.make_outcome(self.described(state), &dimensions);
-            let outcome = self.outcomes.get_or_insert_with(key, make)?;
-            if let Some(handles) = self.handles(at) {
+            let make = |_: &_| self.make_outcome(self.described(), &dimensions);
+            let outcome = self.tables().outcomes.get_or_insert_with(key, make)?;
+            if let Some(handles) = self.tables().handles(at) {
                 let common = || (key.to_key(), outcome.clone());
                 handles.common_outcome.get_or_init(common);
             }
             Some(outcome)
         });
-        outcome
-            .unwrap_or_else(|| &self.overflow(state).0)
-            .record(sample);
+        outcome.unwrap_or_else(|| &self.overflow().0).record(sample);
     }
 
     /// Returns whether the handles that the backend returns now may be cached. Called for new series
     /// only.
     #[cold]
-    fn is_ready(&self, state: &LayerState<B>) -> bool {
-        let is_ready = state.backend.is_ready();
-        if !is_ready && !self.has_warned_no_recorder.swap(true, Ordering::Relaxed) {
+    fn is_ready(&self) -> bool {
+        let is_ready = self.backend.is_ready();
+        if !is_ready
+            && !self
+                .tables()
+                .has_warned_no_recorder
+                .swap(true, Ordering::Relaxed)
+        {
             tracing::warn!(
-                metric = %state.metrics().duration.name,
+                metric = %self.metrics().duration.name,
                 "no recorder is installed for the `metrics` facade: requests that end before one is installed are not counted"
             );
         }
@@ -228,30 +239,28 @@ impl<B: MetricsBackend> Instruments<B> {
 
     /// Returns the series of all exchanges beyond the limit.
     #[cold]
-    fn overflow(&self, state: &LayerState<B>) -> &(B::Outcome, B::InFlight) {
-        if self.outcomes.first_overflow() {
+    fn overflow(&self) -> &(B::Outcome, B::InFlight) {
+        if self.tables().outcomes.first_overflow() {
             tracing::warn!(
-                limit = state.config.limit,
-                metric = %state.metrics().duration.name,
+                limit = self.config.limit,
+                metric = %self.metrics().duration.name,
                 "the limit of series is reached: requests with new labels are counted in the series \"{OVERFLOW}\""
             );
         }
-        self.overflow.get_or_init(|| {
-            let described = self.described(state);
+        self.tables().overflow.get_or_init(|| {
+            let described = self.described();
             (
-                state.make_outcome(described, &overflow_dimensions()),
-                state.make_in_flight(described, &overflow_dimensions()),
+                self.make_outcome(described, &overflow_dimensions()),
+                self.make_in_flight(described, &overflow_dimensions()),
             )
         })
     }
 
     /// Returns the instruments of the layer, described for the first series.
-    fn described(&self, state: &LayerState<B>) -> &B::Instruments {
-        self.described.get_or_init(|| state.describe())
+    fn described(&self) -> &B::Instruments {
+        self.tables().described.get_or_init(|| self.describe())
     }
-}
 
-impl<B: MetricsBackend> LayerState<B> {
     #[cold]
     fn make_outcome(&self, instruments: &B::Instruments, of: &Dimensions<'_>) -> B::Outcome {
         let series = SeriesLabels {

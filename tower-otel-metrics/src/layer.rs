@@ -9,11 +9,12 @@ use tower_otel_core::{
 use tower_otel_semconv::{KnownMethods, TrustedProxies};
 
 use crate::{
-    backend::{MetricsBackend, facade::FacadeMetrics},
+    backend::{facade::FacadeMetrics, instruments::MetricsBackend},
+    config::Config,
     custom_values::CustomValuesRef,
-    exchange::{MetricsExchange, RequestValues},
+    exchange::MetricsExchange,
+    instruments::Instruments,
     names::Names,
-    state::{Config, LayerState},
 };
 
 /// A layer that counts and times every exchange of a service.
@@ -22,7 +23,7 @@ use crate::{
 /// well, to be joined with others by [`observe`](tower_otel_core::observe).
 #[derive(Clone, Debug)]
 pub struct MetricsLayer<B: MetricsBackend = FacadeMetrics> {
-    state: Arc<LayerState<B>>,
+    instruments: Arc<Instruments<B>>,
 }
 
 impl MetricsLayer<FacadeMetrics> {
@@ -48,14 +49,14 @@ impl MetricsLayer<FacadeMetrics> {
 impl<B: MetricsBackend> MetricsLayer<B> {
     fn new(backend: B, config: Config) -> Self {
         Self {
-            state: Arc::new(LayerState::new(backend, config)),
+            instruments: Arc::new(Instruments::new(backend, config)),
         }
     }
 
     pub(crate) fn with(self, change: impl FnOnce(&mut Config)) -> Self {
-        let LayerState {
+        let Instruments {
             backend, config, ..
-        } = &*self.state;
+        } = &*self.instruments;
         let mut config = config.clone();
         change(&mut config);
         Self::new(backend.clone(), config)
@@ -82,7 +83,10 @@ impl<B: MetricsBackend> MetricsLayer<B> {
         self,
         provider: &impl opentelemetry::metrics::MeterProvider,
     ) -> MetricsLayer<crate::OtelMetrics> {
-        MetricsLayer::new(crate::OtelMetrics::new(provider), self.state.config.clone())
+        MetricsLayer::new(
+            crate::OtelMetrics::new(provider),
+            self.instruments.config.clone(),
+        )
     }
 
     /// Sets the names of metrics and labels. Default: [`Names::Short`].
@@ -149,40 +153,36 @@ impl<B: MetricsBackend> Observe for MetricsLayer<B> {
     type Exchange = Option<MetricsExchange<B>>;
 
     fn start(&self, request: &RequestInfo<'_>, at: Instant) -> Self::Exchange {
-        let state = &self.state;
-        let config = &state.config;
+        let instruments = &self.instruments;
+        let config = &instruments.config;
         if !config.http.observes(request.head()) {
             return None;
         }
-        let instruments = state.instruments();
         // Functions of the application are called first: if one panics, nothing is in flight.
         let labels = if config.labels.is_empty() {
             CustomValuesRef::Empty
         } else {
-            instruments.request_labels(config, request.head())
+            instruments.request_labels(request.head())
         };
         let route = match config.kind {
             Kind::Server => request.route(Kind::Server, &config.http),
             Kind::Client => RequestRoute::Unknown,
         };
-        let is_late = config.kind == Kind::Server && matches!(route, RequestRoute::Unknown);
-        let values = RequestValues {
-            late_route: is_late.then(|| request.route_slot()).flatten(),
-            labels,
-            sent: config
-                .naming
-                .body_sizes
-                .then(|| request.body_size())
-                .flatten(),
-        };
         let in_flight =
-            config.with_start_key(request, route.as_str(), |key| instruments.start(state, key));
-        Some(MetricsExchange::new(state, in_flight, values, at))
+            config.with_start_key(request, route.as_str(), |key| instruments.start(key));
+        let mut exchange = MetricsExchange::new(instruments, in_flight, labels, at);
+        if config.kind == Kind::Server && matches!(route, RequestRoute::Unknown) {
+            exchange.extras().late_route = request.route_slot();
+        }
+        if config.naming.body_sizes {
+            exchange.extras().sent = request.body_size();
+        }
+        Some(exchange)
     }
 
     /// Only functions of the application may read it.
     fn reads_context(&self) -> bool {
-        !self.state.config.labels.is_empty()
+        !self.instruments.config.labels.is_empty()
     }
 }
 

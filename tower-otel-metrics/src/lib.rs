@@ -1,5 +1,4 @@
-//! RED metrics for [tower]: how many requests, how many of them in error, how long they took, and
-//! how many there are right now. Every exchange is counted once, however it ends.
+//! RED metrics for [tower] servers and clients: requests, errors, durations, and requests in flight.
 //!
 //! # A whole server
 //!
@@ -10,6 +9,7 @@
 //!
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     // Install the recorder before the first request.
 //!     let prometheus = Prometheus::install()?;
 //!     let app = Router::new()
 //!         .route("/users/{id}", get(|| async { "hello" }))
@@ -26,9 +26,11 @@
 //! ```no_run
 //! use tower::{Service, ServiceBuilder, ServiceExt};
 //! use tower_otel_metrics::MetricsLayer;
+//! use tower_otel_prometheus::Prometheus;
 //!
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let prometheus = Prometheus::install()?;
 //!     let mut client = ServiceBuilder::new()
 //!         .layer(MetricsLayer::client())
 //!         .service(reqwest::Client::new());
@@ -36,28 +38,29 @@
 //!     let url = "http://127.0.0.1:3000/users/7".parse()?;
 //!     let request = reqwest::Request::new(reqwest::Method::GET, url);
 //!     let response = client.ready().await?.call(request).await?;
-//!     println!("{}", response.text().await?);
+//!     println!("{}\n{}", response.text().await?, prometheus.render());
 //!     Ok(())
 //! }
 //! ```
 //!
 //! # What is recorded
 //!
-//! By default the names of [`Names::Short`], by an option those of the semantic conventions
-//! ([`Names::Conventions`]).
+//! [`Names::Short`] lists the default names of the metrics and labels, [`Names::Conventions`] those of the
+//! semantic conventions.
 //!
 //! | label | value |
 //! |---|---|
 //! | `method` | a known method, or `_OTHER` |
-//! | `path` | the route that matched, `unmatched` where none did; never the path itself |
-//! | `host` | host and port of the target of a client's request; absent where it names none |
-//! | `status` | the code that was sent, whatever became of the body; `cancelled`, `error` or `panic` where none was |
+//! | `path` | the matched route, or `unmatched`; never the path of the URL |
+//! | `host` | host and port of the target of a client's request; omitted if the request has none |
+//! | `status` | the status code, even if the body fails later; without a response `cancelled`, `error` or `panic` |
 //!
-//! The duration, in seconds, is that from the start of an exchange to its end, which is the end of
-//! the response body: the table is that of [`tower_otel_core`]. `http_responses_aborted_total`
-//! counts the responses whose body failed, panicked or was dropped early.
+//! Durations are in seconds. A duration starts with the request and ends with the response body. Every
+//! exchange is counted once, [however it ends](tower_otel_core#when-an-exchange-ends), and the in-flight
+//! gauge goes down for each. `http_responses_aborted_total` counts responses whose body failed, panicked or
+//! was dropped early.
 //!
-//! So the share of requests that did not end well is
+//! The ratio of failed requests is
 //!
 //! ```text
 //!   ( sum(rate(http_requests_total{status=~"5..|error|panic|cancelled"}[5m]))
@@ -65,51 +68,67 @@
 //! / sum(rate(http_requests_total[5m]))
 //! ```
 //!
-//! less the responses that were both a `5xx` and cut short. Whether a client that hung up
-//! (`cancelled`, and most aborted responses) is an error of yours is for you to say.
+//! A response that is both a `5xx` and aborted counts twice in it. A client that disconnects causes
+//! `cancelled`, and most aborted responses; leave these out if they are not errors of your service.
 //!
-//! A gRPC call is counted as the HTTP exchange it is: `status` is `200` even where `grpc-status`
-//! says otherwise. Its span, by `TraceLayer::grpc()`, knows better.
+//! A gRPC call is counted as an HTTP exchange: its `status` is usually `200`, whatever its `grpc-status`
+//! is. The span of the call, with `TraceLayer::grpc()`, has the gRPC status.
+//!
+//! # Options
+//!
+//! | option | effect |
+//! |---|---|
+//! | [`names`](MetricsLayer::names) | selects the names of the conventions |
+//! | [`rename`](MetricsLayer::rename) | sets other names, or a prefix |
+//! | [`label`](MetricsLayer::label), [`response_label`](MetricsLayer::response_label) | add custom labels |
+//! | [`body_sizes`](MetricsLayer::body_sizes) | adds histograms of the sizes of request and response bodies |
+//! | [`in_flight_by_route`](MetricsLayer::in_flight_by_route) | adds the route to the in-flight gauge |
+//! | [`server_address`](MetricsLayer::server_address) | adds the requested host to the metrics of a server |
+//! | [`duration_to_head`](MetricsLayer::duration_to_head) | ends durations at the response head |
+//! | [`http_options`](MetricsLayer::http_options) | sets filter, route, known methods, trusted proxies and scheme, as one [`HttpOptions`] shared with other layers |
+//!
+//! # Order of layers
+//!
+//! From the outside in: retries, `TraceLayer`, `MetricsLayer`, `PropagateLayer`. [`observe`] joins them into
+//! one layer, which reads each request once.
+//!
+//! # Backends
+//!
+//! | backend | selected by | records with |
+//! |---|---|---|
+//! | [`FacadeMetrics`] | default | the recorder of the [`metrics`] facade |
+//! | `OtelMetrics` (feature `opentelemetry`) | `meter_provider` | a meter of OpenTelemetry, for example to push by OTLP |
+//!
+//! [`tower-otel-prometheus`](https://docs.rs/tower-otel-prometheus) has a recorder with a `/metrics`
+//! service. The layer caches the handles of the recorder. Without a recorder nothing is counted, and a
+//! warning is logged once; requests are counted from the installation of a recorder on.
 //!
 //! # Bounds
 //!
-//! A layer makes at most [2000](MetricsLayer::series_limit) series of a metric. Whatever does not
-//! fit is counted in one series more, whose labels say `overflow`, and a warning is logged once.
-//! Once a series is known, counting in it neither locks nor allocates.
-//!
-//! # OpenTelemetry
-//!
-//! With the feature `opentelemetry` a layer records with a meter instead,
-//! `.meter_provider(&provider)`: the same metrics, for a push by OTLP.
-//!
-//! # By an option
-//!
-//! | option | what it adds |
-//! |---|---|
-//! | [`rename`](MetricsLayer::rename) | names or a prefix of your own |
-//! | [`label`](MetricsLayer::label), [`response_label`](MetricsLayer::response_label) | labels of your own |
-//! | [`body_sizes`](MetricsLayer::body_sizes) | `http_server_request_body_size_bytes`, `http_server_response_body_size_bytes`, and a client's |
-//! | [`in_flight_by_route`](MetricsLayer::in_flight_by_route) | the gauge by route |
-//! | [`server_address`](MetricsLayer::server_address) | the host a server was asked for |
-//! | [`duration_to_head`](MetricsLayer::duration_to_head) | durations without the body |
-//!
-//! # The recorder
-//!
-//! The layer records into the recorder of the [`metrics`] facade and keeps its handles, so install
-//! the recorder before the first request. While there is none, nothing is counted, and a warning
-//! says so once; a recorder that comes later counts from then on. The crate
-//! [`tower-otel-prometheus`](https://docs.rs/tower-otel-prometheus) has one, with a `/metrics` service.
+//! A layer creates at most [2000](MetricsLayer::series_limit) series per metric. Exchanges beyond that are
+//! counted in one more series, with the label value `overflow`, and a warning is logged once. Recording in
+//! a series that exists takes no lock and does not allocate.
 //!
 //! # Features
 //!
-//! None is on by default. `opentelemetry` brings the method `meter_provider`; `axum`, `connect-info`, `hyper-util`, `reqwest`, `reqwest-middleware` and
-//! `tower` are those of [`tower_otel_core`].
+//! No feature is enabled by default.
+//!
+//! | feature | enables |
+//! |---|---|
+//! | `opentelemetry` | `OtelMetrics` |
+//! | `axum` | the matched route as `path` |
+//! | `connect-info` | `axum`, and the peer's address for [`label`](MetricsLayer::label) |
+//! | `hyper-util` | the errors of hyper-util's client |
+//! | `reqwest` | `hyper-util`, and the layer around a `reqwest::Client` |
+//! | `reqwest-middleware` | `reqwest`, and [`into_middleware`](tower_otel_core::ObserveLayer::into_middleware) |
+//! | `tower` | the timeout error of tower |
 //!
 //! [tower]: https://docs.rs/tower
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod backend;
+mod config;
 mod custom_labels;
 mod custom_values;
 mod dimensions;
@@ -122,17 +141,19 @@ mod names;
 mod naming;
 mod options;
 mod start_key;
-mod state;
 mod sync;
 
 #[cfg(feature = "opentelemetry")]
 pub use backend::opentelemetry::OtelMetrics;
-pub use backend::{MetricsBackend, facade::FacadeMetrics};
+pub use backend::{facade::FacadeMetrics, instruments::MetricsBackend};
 pub use exchange::MetricsExchange;
 pub use layer::MetricsLayer;
 pub use names::Names;
 #[doc(inline)]
-pub use tower_otel_core::{Filter, Hosts, HttpOptions, Kind, Route, RouteLayer, RouteSlot};
+pub use tower_otel_core::{
+    Filter, Hosts, HttpOptions, PeerAddr, RequestHead, ResponseHead, Route, RouteLayer, RouteSlot,
+    Target, observe,
+};
 #[doc(inline)]
 pub use tower_otel_semconv::{KnownMethods, TrustedProxies};
 

@@ -5,7 +5,7 @@ use std::{borrow::Cow, sync::Arc};
 use tower_otel_core::{RequestHead, ResponseHead};
 
 use crate::{
-    backend::MetricsBackend,
+    backend::instruments::MetricsBackend,
     custom_labels::{LabelSource, MAX_LABELS},
     layer::MetricsLayer,
     naming::Rename,

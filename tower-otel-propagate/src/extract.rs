@@ -1,6 +1,6 @@
 //! Extraction: from the headers of a request to an OpenTelemetry [`Context`].
 
-use http::{HeaderMap, HeaderValue};
+use http::HeaderMap;
 use opentelemetry::{
     Context,
     trace::{SpanContext, TraceContextExt, TraceState},
@@ -90,8 +90,15 @@ pub(crate) struct RemoteSpan {
 
 impl RemoteSpan {
     /// Parses the located headers of a request.
+    #[inline]
     pub(crate) fn extract(headers: &LocatedHeaders<'_>) -> Option<Self> {
-        let parent = traceparent::parse(headers.traceparent.map(HeaderValue::as_bytes)?)?;
+        let parent = traceparent::parse(headers.traceparent?.as_bytes())?;
+        if !headers.may_have_tracestate {
+            return Some(Self {
+                span: parent.into_span_context(TraceState::NONE),
+                overflow: None,
+            });
+        }
         Some(Self::new(parent, headers.tracestate()))
     }
 
@@ -126,6 +133,7 @@ impl RemoteSpan {
 
     /// Adds the span to the parent context. Does not create a context if the span is all there is
     /// to add.
+    #[inline]
     pub(crate) fn into_extracted(self, parent: &Context) -> ExtractedContext {
         if self.overflow.is_none() && parent.get::<OverflowTraceState>().is_none() {
             ExtractedContext::SpanOnly(self.span)

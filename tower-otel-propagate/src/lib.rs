@@ -25,8 +25,8 @@
 //! [`PropagateLayer`] writes the OpenTelemetry context that is current when a request is sent:
 //! `traceparent`, and `tracestate` if it has members. It does not use the global propagator, which
 //! many programs forget to set. Without a current span the request is not changed. If a `tracing`
-//! span is current but has no OpenTelemetry context, the set-up is wrong and a warning is logged
-//! once.
+//! span is current but has no OpenTelemetry context, a warning with the
+//! possible causes is logged once.
 //!
 //! | to | use |
 //! |---|---|
@@ -57,8 +57,12 @@
 //!
 //! # Features
 //!
-//! No feature is enabled by default. `reqwest` and `reqwest-middleware` enable those of
-//! [`tower_otel_core`].
+//! No feature is enabled by default.
+//!
+//! | feature | enables |
+//! |---|---|
+//! | `reqwest` | the layer around a `reqwest::Client` |
+//! | `reqwest-middleware` | `reqwest`, and [`into_middleware`](tower_otel_core::ObserveLayer::into_middleware) on [`observe`] |
 //!
 //! [tower]: https://docs.rs/tower
 //! [specification]: https://www.w3.org/TR/trace-context-2/
@@ -97,8 +101,8 @@ pub use propagation::Propagation;
 pub use propagator::{BaggagePropagator, W3cPropagator};
 pub use remote_parent::RemoteParent;
 pub use text_map::{context_from_map, context_to_map, span_context_from_map};
-#[doc(no_inline)]
-pub use tower_otel_core::{Filter, Hosts};
+#[doc(inline)]
+pub use tower_otel_core::{Filter, Hosts, RequestHead, observe};
 pub use with_context::{WithContext, in_current_context};
 
 #[cfg(doctest)]

@@ -23,12 +23,12 @@ pub struct LocatedHeaders<'a> {
 }
 
 impl<'a> LocatedHeaders<'a> {
-    /// Looks up `traceparent`. The other headers are looked up when they are needed.
+    /// Looks up `traceparent` and `tracestate`. `baggage` is looked up when it is needed.
     pub fn new(headers: &'a HeaderMap) -> Self {
         Self {
             headers,
             traceparent: single_header(headers, &TRACEPARENT),
-            may_have_tracestate: true,
+            may_have_tracestate: headers.contains_key(&TRACESTATE),
             may_have_baggage: true,
         }
     }

@@ -87,7 +87,20 @@ impl Propagation {
     /// Returns what the headers add to `parent`, or `None` if they add nothing. Other propagators
     /// than W3C do not report whether they add anything, and always return a context.
     #[doc(hidden)]
+    #[inline]
     pub fn extract(
+        &self,
+        headers: &LocatedHeaders<'_>,
+        parent: &Context,
+    ) -> Option<ExtractedContext> {
+        if matches!(self.format, Format::W3c) && !self.read_baggage {
+            let remote = RemoteSpan::extract(headers)?;
+            return Some(remote.into_extracted(parent));
+        }
+        self.extract_any(headers, parent)
+    }
+
+    fn extract_any(
         &self,
         headers: &LocatedHeaders<'_>,
         parent: &Context,

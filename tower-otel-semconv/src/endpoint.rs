@@ -54,7 +54,7 @@ impl Endpoint {
             }
         };
         Some(Self {
-            port: port.and_then(parse_port),
+            port: port.and_then(|port| parse_port(port.as_bytes()).flatten()),
             ..address.into()
         })
     }

@@ -10,6 +10,9 @@ use crate::known_scheme::default_port;
 /// The maximum length of a host in bytes (RFC 3986, section 3.2.2).
 const MAX_HOST: usize = 255;
 
+/// The digits of 65535. Longer ports are invalid, even with leading zeros.
+const MAX_PORT_DIGITS: usize = 5;
+
 /// A host with an optional port, from a `Host` header, an `:authority` or a forwarded host.
 ///
 /// The value of `server.address` and `server.port`.
@@ -41,37 +44,28 @@ impl<'a> HostPort<'a> {
     /// - any character of a name except letters, digits, `-`, `.`, `_` and `~`
     #[must_use]
     pub fn parse(text: &'a str) -> Option<Self> {
-        let (host, port) = if let Some(remaining) = text.strip_prefix('[') {
-            let (host, remaining) = remaining.split_once(']')?;
-            host.parse::<Ipv6Addr>().ok()?;
-            (
-                host,
-                if remaining.is_empty() {
-                    None
-                } else {
-                    Some(remaining.strip_prefix(':')?)
-                },
-            )
-        } else {
-            // Faster than `split_once` for short texts.
-            let colon = text.bytes().position(|byte| byte == b':');
-            let (host, port) = match colon.and_then(|at| text.split_at_checked(at)) {
-                Some((host, port)) => (host, port.get(1..)),
-                None => (text, None),
-            };
-            (is_name(host).then_some(host)?, port)
-        };
-        let port = match port {
-            None | Some("") => None,
-            Some(digits) => Some(parse_port(digits)?),
+        let (host, remaining) = text.split_at_checked(name_length(text.as_bytes())?)?;
+        let port = match (host, remaining.as_bytes()) {
+            ("", [b'[', ..]) => return Self::parse_ipv6(text.get(1..)?),
+            ("", _) => return None,
+            (_, []) => None,
+            (_, [b':', port @ ..]) => parse_port(port)?,
+            _ => return None,
         };
         Some(Self { host, port })
     }
 
-    /// Parses `host[:port]` from the bytes of a header value.
-    #[must_use]
-    pub fn parse_bytes(text: &'a [u8]) -> Option<Self> {
-        Self::parse(std::str::from_utf8(text).ok()?)
+    /// Parses the part after `[`.
+    #[cold]
+    fn parse_ipv6(text: &'a str) -> Option<Self> {
+        let (host, remaining) = text.split_once(']')?;
+        host.parse::<Ipv6Addr>().ok()?;
+        let port = match remaining.as_bytes() {
+            [] => None,
+            [b':', port @ ..] => parse_port(port)?,
+            _ => return None,
+        };
+        Some(Self { host, port })
     }
 
     /// Sets the default port of the scheme if there is no port.
@@ -84,27 +78,64 @@ impl<'a> HostPort<'a> {
     }
 }
 
-/// Parses a port from 1 to 65535.
-pub(crate) fn parse_port(digits: &str) -> Option<u16> {
-    // `u16::from_str` accepts a sign.
-    let plain = digits.len() <= 5 && digits.bytes().all(|b| b.is_ascii_digit());
-    plain
-        .then_some(digits)?
-        .parse()
-        .ok()
-        .filter(|&port| port != 0)
+/// Parses a port from 1 to 65535. Returns `Some(None)` if there are no digits, and `None` if the port is invalid.
+pub(crate) fn parse_port(digits: &[u8]) -> Option<Option<u16>> {
+    if digits.len() > MAX_PORT_DIGITS {
+        return None;
+    }
+    let mut port = 0;
+    for digit in digits {
+        if !digit.is_ascii_digit() {
+            return None;
+        }
+        port = port * 10 + u32::from(digit - b'0');
+    }
+    match u16::try_from(port) {
+        Ok(0) if digits.is_empty() => Some(None),
+        Ok(0) | Err(_) => None,
+        Ok(port) => Some(Some(port)),
+    }
 }
 
-fn is_name(host: &str) -> bool {
-    let mut has_alphanumeric = false;
-    for byte in host.bytes() {
-        match byte {
-            b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => has_alphanumeric = true,
-            b'-' | b'.' | b'_' | b'~' => {}
-            _ => return false,
+/// Returns the length of the name at the start of a text. It is 0 for a text that starts with another character. Returns
+/// `None` for a name without a letter or digit, and for one that is too long.
+#[inline]
+fn name_length(text: &[u8]) -> Option<usize> {
+    let mut classes = 0;
+    let mut length = 0;
+    for byte in text {
+        let class = CLASSES.get(usize::from(*byte)).copied().unwrap_or(OTHER);
+        if class == OTHER {
+            break;
         }
+        classes |= class;
+        length += 1;
     }
-    has_alphanumeric && host.len() <= MAX_HOST
+    let is_name = classes & ALPHANUMERIC != 0 && length <= MAX_HOST;
+    (is_name || length == 0 && !text.is_empty()).then_some(length)
+}
+
+const OTHER: u8 = 0;
+const ALPHANUMERIC: u8 = 1;
+const MARK: u8 = 2;
+
+/// The class of each character of a name.
+static CLASSES: [u8; 256] = classes();
+
+// Evaluated by the compiler: an index out of bounds would be a compile error.
+#[allow(clippy::indexing_slicing)]
+const fn classes() -> [u8; 256] {
+    let mut classes = [OTHER; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        classes[byte] = match byte as u8 {
+            b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => ALPHANUMERIC,
+            b'-' | b'.' | b'_' | b'~' => MARK,
+            _ => OTHER,
+        };
+        byte += 1;
+    }
+    classes
 }
 
 #[cfg(test)]

@@ -39,7 +39,7 @@ pub fn on_server<'a>(
         // HTTP forbids user information in a received target.
         Some(_) if target.has_userinfo => None,
         Some(authority) => HostPort::parse(authority),
-        None => HostPort::parse_bytes(host()?.as_bytes()),
+        None => HostPort::parse(host()?.to_str().ok()?),
     }
 }
 
@@ -64,7 +64,7 @@ pub fn on_client<'a>(
 ) -> Option<HostPort<'a>> {
     let server = match target.authority {
         Some(authority) => HostPort::parse(authority),
-        None => HostPort::parse_bytes(host()?.as_bytes()),
+        None => HostPort::parse(host()?.to_str().ok()?),
     };
     server.map(|server| server.or_default_port(target.scheme))
 }

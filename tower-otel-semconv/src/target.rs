@@ -42,6 +42,7 @@ pub struct Target<'a> {
 
 impl<'a> Target<'a> {
     /// Returns the parts of a URI.
+    #[inline]
     pub fn of(uri: &'a Uri) -> Self {
         Self::with_authority(
             uri.scheme_str(),
@@ -53,6 +54,7 @@ impl<'a> Target<'a> {
 
     /// Creates a target from its parts. User information is removed from the authority.
     #[must_use]
+    #[inline]
     pub fn with_authority(
         scheme: Option<&'a str>,
         authority: Option<&'a str>,

@@ -1,6 +1,6 @@
 //! All ended spans.
 
-use std::{fmt, ops::Deref, slice};
+use std::{fmt, ops::Deref};
 
 use opentelemetry_sdk::trace::SpanData;
 
@@ -16,7 +16,7 @@ use crate::{
 /// The spans that have ended, sorted by start time.
 ///
 /// `Display` shows them as a tree with all attributes. A span whose parent has not ended, or is in
-/// another process, is a root.
+/// another process, is a root. `Spans` dereferences to a slice.
 #[derive(Clone, Debug, Default)]
 pub struct Spans(Vec<Span>);
 
@@ -44,15 +44,6 @@ impl Deref for Spans {
 
     fn deref(&self) -> &[Span] {
         &self.0
-    }
-}
-
-impl<'a> IntoIterator for &'a Spans {
-    type Item = &'a Span;
-    type IntoIter = slice::Iter<'a, Span>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.iter()
     }
 }
 

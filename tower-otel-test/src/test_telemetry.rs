@@ -184,7 +184,8 @@ impl TestTelemetry {
         let deadline = Instant::now() + WAIT_TIMEOUT;
         while !condition(self) {
             if Instant::now() > deadline {
-                panic!("timed out waiting for {what}; recorded:\n\n{self}");
+                let (spans, metrics) = (self.spans(), self.metrics());
+                panic!("timed out waiting for {what}; recorded:\n\n{spans}\n{metrics}");
             }
             let mut yielded = false;
             poll_fn(|context| {
@@ -197,12 +198,5 @@ impl TestTelemetry {
             })
             .await;
         }
-    }
-}
-
-/// Shows the tree of the spans, then the metrics.
-impl fmt::Display for TestTelemetry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}\n{}", self.spans(), self.metrics())
     }
 }

@@ -8,105 +8,117 @@ use std::net::IpAddr;
 use tower_otel_core::Kind;
 use tower_otel_semconv::{Endpoint, attribute, rpc};
 
-use crate::request::{Protocol, RequestAttributes};
+use crate::{
+    protocol::Protocol,
+    request::{RequestAttributes, ResolvedAttributes},
+};
 
-/// Takes the attributes of a span one by one.
+/// Takes the attributes of a span one by one. It is called for every attribute of the list in the same
+/// order, with `None` for an unknown value.
 pub(crate) trait AttributeSink<'v> {
     /// A text.
-    fn text(&mut self, key: &'static str, value: &'v str);
+    fn text(&mut self, key: &'static str, value: Option<&'v str>);
 
     /// A text that is likely to be the same in many requests.
-    fn repeated_text(&mut self, key: &'static str, value: &'v str) {
+    #[inline]
+    fn repeated_text(&mut self, key: &'static str, value: Option<&'v str>) {
         self.text(key, value);
     }
 
     /// A text that lives as long as the process.
-    fn static_text(&mut self, key: &'static str, value: &'static str);
+    fn static_text(&mut self, key: &'static str, value: Option<&'static str>);
 
     /// A number.
-    fn int(&mut self, key: &'static str, value: i64);
+    fn int(&mut self, key: &'static str, value: Option<i64>);
 
     /// An IP address.
-    fn address(&mut self, key: &'static str, value: IpAddr);
+    fn address(&mut self, key: &'static str, value: Option<IpAddr>);
 }
 
-/// Visits the attributes that are known when the span starts. Unknown ones are left out.
+/// Visits the attributes that are known when the span starts.
 ///
 /// The attributes that the conventions want samplers to see come first.
 #[inline]
-pub(crate) fn visit<'v>(request: &'v RequestAttributes<'_, '_>, sink: &mut impl AttributeSink<'v>) {
+pub(crate) fn visit<'v>(
+    request: &'v RequestAttributes<'_, '_>,
+    resolved: &'v ResolvedAttributes<'_>,
+    sink: &mut impl AttributeSink<'v>,
+) {
     match (request.protocol(), request.kind()) {
-        (Protocol::Http, Kind::Server) => http_server(request, sink),
-        (Protocol::Http, Kind::Client) => http_client(request, sink),
-        (Protocol::Grpc, _) => grpc(request, sink),
+        (Protocol::Http, Kind::Server) => http_server(request, resolved, sink),
+        (Protocol::Http, Kind::Client) => http_client(request, resolved, sink),
+        (Protocol::Grpc, _) => grpc(request, resolved, sink),
     }
 }
 
 #[inline]
-fn http_server<'v>(request: &'v RequestAttributes<'_, '_>, sink: &mut impl AttributeSink<'v>) {
+fn http_server<'v>(
+    request: &'v RequestAttributes<'_, '_>,
+    resolved: &'v ResolvedAttributes<'_>,
+    sink: &mut impl AttributeSink<'v>,
+) {
     method(request, sink);
-    match request.static_route() {
-        Some(route) => sink.static_text(attribute::HTTP_ROUTE, route),
-        None => text(sink, attribute::HTTP_ROUTE, request.route()),
+    match resolved.name.static_route() {
+        Some(route) => sink.static_text(attribute::HTTP_ROUTE, Some(route)),
+        None => sink.text(attribute::HTTP_ROUTE, request.route()),
     }
-    text(sink, attribute::URL_PATH, request.path());
-    text(sink, attribute::URL_QUERY, request.query());
-    sink.static_text(attribute::URL_SCHEME, request.server_scheme());
-    server(request, sink);
-    if let Some(client) = request.client() {
-        sink.address(attribute::CLIENT_ADDRESS, client.address);
-    }
+    sink.text(attribute::URL_PATH, request.path());
+    sink.text(attribute::URL_QUERY, resolved.query.as_deref());
+    sink.static_text(attribute::URL_SCHEME, Some(request.server_scheme()));
+    server(resolved, sink);
+    let client = request.client().map(|client| client.address);
+    sink.address(attribute::CLIENT_ADDRESS, client);
     peer(sink, request.peer());
-    static_text(
-        sink,
+    sink.static_text(
         attribute::NETWORK_PROTOCOL_VERSION,
         request.protocol_version(),
     );
-    if let Some(agent) = request.user_agent() {
-        sink.repeated_text(attribute::USER_AGENT_ORIGINAL, agent);
-    }
+    sink.repeated_text(attribute::USER_AGENT_ORIGINAL, request.user_agent());
     if request.has_optional_attributes() {
         optional(request, sink);
-        int(sink, attribute::CLIENT_PORT, request.client_port());
-        static_text(sink, attribute::NETWORK_TRANSPORT, request.transport());
-        if let Some(local) = request.local() {
-            sink.address(attribute::NETWORK_LOCAL_ADDRESS, local.address);
-            int(sink, attribute::NETWORK_LOCAL_PORT, local.port);
-        }
+        sink.int(attribute::CLIENT_PORT, request.client_port().map(i64::from));
+        sink.static_text(attribute::NETWORK_TRANSPORT, request.transport());
+        let local = request.local();
+        let address = local.map(|local| local.address);
+        sink.address(attribute::NETWORK_LOCAL_ADDRESS, address);
+        let port = local.and_then(|local| local.port);
+        sink.int(attribute::NETWORK_LOCAL_PORT, port.map(i64::from));
     }
 }
 
 #[inline]
-fn http_client<'v>(request: &'v RequestAttributes<'_, '_>, sink: &mut impl AttributeSink<'v>) {
+fn http_client<'v>(
+    request: &'v RequestAttributes<'_, '_>,
+    resolved: &'v ResolvedAttributes<'_>,
+    sink: &mut impl AttributeSink<'v>,
+) {
     method(request, sink);
-    text(sink, attribute::URL_FULL, request.url());
-    server(request, sink);
-    match request.static_route() {
-        Some(template) => sink.static_text(attribute::URL_TEMPLATE, template),
-        None => text(sink, attribute::URL_TEMPLATE, request.route()),
+    sink.text(attribute::URL_FULL, resolved.url.as_deref());
+    server(resolved, sink);
+    match resolved.name.static_route() {
+        Some(template) => sink.static_text(attribute::URL_TEMPLATE, Some(template)),
+        None => sink.text(attribute::URL_TEMPLATE, request.route()),
     }
-    int(
-        sink,
+    sink.int(
         attribute::HTTP_REQUEST_RESEND_COUNT,
-        request.resend_count(),
+        request.resend_count().map(i64::from),
     );
     if request.has_optional_attributes() {
         optional(request, sink);
-        static_text(sink, attribute::URL_SCHEME, request.client_scheme());
-        if let Some(agent) = request.user_agent() {
-            sink.repeated_text(attribute::USER_AGENT_ORIGINAL, agent);
-        }
+        sink.static_text(attribute::URL_SCHEME, request.client_scheme());
+        sink.repeated_text(attribute::USER_AGENT_ORIGINAL, request.user_agent());
     }
 }
 
-fn grpc<'v>(request: &'v RequestAttributes<'_, '_>, sink: &mut impl AttributeSink<'v>) {
-    sink.static_text(attribute::RPC_SYSTEM_NAME, rpc::SYSTEM);
-    server(request, sink);
-    if let Some(method) = request.rpc_method() {
-        sink.repeated_text(attribute::RPC_METHOD, method);
-    }
-    text(
-        sink,
+fn grpc<'v>(
+    request: &'v RequestAttributes<'_, '_>,
+    resolved: &'v ResolvedAttributes<'_>,
+    sink: &mut impl AttributeSink<'v>,
+) {
+    sink.static_text(attribute::RPC_SYSTEM_NAME, Some(rpc::SYSTEM));
+    server(resolved, sink);
+    sink.repeated_text(attribute::RPC_METHOD, request.rpc_method());
+    sink.text(
         attribute::RPC_METHOD_ORIGINAL,
         request.rpc_method_original(),
     );
@@ -116,14 +128,12 @@ fn grpc<'v>(request: &'v RequestAttributes<'_, '_>, sink: &mut impl AttributeSin
 /// Attributes of servers and clients that are recorded by an option, or for an unknown method.
 #[cold]
 fn optional<'v>(request: &'v RequestAttributes<'_, '_>, sink: &mut impl AttributeSink<'v>) {
-    text(
-        sink,
+    sink.text(
         attribute::HTTP_REQUEST_METHOD_ORIGINAL,
         request.method_original(),
     );
-    int(sink, attribute::HTTP_REQUEST_BODY_SIZE, request.body_size());
-    static_text(
-        sink,
+    sink.int(attribute::HTTP_REQUEST_BODY_SIZE, request.body_size());
+    sink.static_text(
         attribute::USER_AGENT_SYNTHETIC_TYPE,
         request.synthetic_type(),
     );
@@ -132,48 +142,23 @@ fn optional<'v>(request: &'v RequestAttributes<'_, '_>, sink: &mut impl Attribut
 #[inline]
 fn method<'v>(request: &'v RequestAttributes<'_, '_>, sink: &mut impl AttributeSink<'v>) {
     match request.standard_method() {
-        Some(method) => sink.static_text(attribute::HTTP_REQUEST_METHOD, method),
-        None => sink.text(attribute::HTTP_REQUEST_METHOD, request.method()),
+        Some(method) => sink.static_text(attribute::HTTP_REQUEST_METHOD, Some(method)),
+        None => sink.text(attribute::HTTP_REQUEST_METHOD, Some(request.method())),
     }
 }
 
 #[inline]
-fn server<'v>(request: &'v RequestAttributes<'_, '_>, sink: &mut impl AttributeSink<'v>) {
-    if let Some((host, port)) = request.server() {
-        sink.repeated_text(attribute::SERVER_ADDRESS, host);
-        int(sink, attribute::SERVER_PORT, port);
-    }
+fn server<'v>(resolved: &'v ResolvedAttributes<'_>, sink: &mut impl AttributeSink<'v>) {
+    let server = resolved.server.as_ref();
+    sink.repeated_text(attribute::SERVER_ADDRESS, server.map(|(host, _)| &**host));
+    let port = server.and_then(|(_, port)| *port);
+    sink.int(attribute::SERVER_PORT, port.map(i64::from));
 }
 
 #[inline]
 fn peer<'v>(sink: &mut impl AttributeSink<'v>, peer: Option<Endpoint>) {
-    if let Some(peer) = peer {
-        sink.address(attribute::NETWORK_PEER_ADDRESS, peer.address);
-        int(sink, attribute::NETWORK_PEER_PORT, peer.port);
-    }
-}
-
-#[inline]
-fn text<'v>(sink: &mut impl AttributeSink<'v>, key: &'static str, value: Option<&'v str>) {
-    if let Some(value) = value {
-        sink.text(key, value);
-    }
-}
-
-#[inline]
-fn static_text<'v>(
-    sink: &mut impl AttributeSink<'v>,
-    key: &'static str,
-    value: Option<&'static str>,
-) {
-    if let Some(value) = value {
-        sink.static_text(key, value);
-    }
-}
-
-#[inline]
-fn int<'v>(sink: &mut impl AttributeSink<'v>, key: &'static str, value: Option<impl Into<i64>>) {
-    if let Some(value) = value {
-        sink.int(key, value.into());
-    }
+    let address = peer.map(|peer| peer.address);
+    sink.address(attribute::NETWORK_PEER_ADDRESS, address);
+    let port = peer.and_then(|peer| peer.port);
+    sink.int(attribute::NETWORK_PEER_PORT, port.map(i64::from));
 }

@@ -6,7 +6,7 @@ use tower_otel_core::{End, Failure};
 use tower_otel_semconv::{self as semconv, attribute};
 use tracing::{Level, field};
 
-use crate::backend::TARGET;
+use crate::backend::fields::TARGET;
 
 /// How many causes of an error are logged.
 const MAX_CAUSES: usize = 16;

@@ -12,7 +12,7 @@ use crate::{
     exception,
     grpc::GrpcSpan,
     opt_in::OptIn,
-    request::Protocol,
+    protocol::Protocol,
     span_handle::SpanHandle,
     state::LayerState,
 };
@@ -23,7 +23,6 @@ pub struct TraceExchange<B: SpanBackend> {
     span: B::Span,
     state: Arc<LayerState<B>>,
     status: Option<StatusCode>,
-    late_route: Option<(RouteSlot, Method)>,
     body_bytes: u64,
     // Boxed, because few exchanges have extras and every exchange is moved several times.
     extras: Option<Box<Extras>>,
@@ -34,6 +33,7 @@ pub struct TraceExchange<B: SpanBackend> {
 struct Extras {
     grpc: Option<GrpcSpan>,
     handle: Option<SpanHandle>,
+    late_route: Option<(RouteSlot, Method)>,
 }
 
 impl<B: SpanBackend> TraceExchange<B> {
@@ -42,7 +42,6 @@ impl<B: SpanBackend> TraceExchange<B> {
             span,
             state: Arc::clone(state),
             status: None,
-            late_route: None,
             body_bytes: 0,
             extras: None,
         }
@@ -51,7 +50,7 @@ impl<B: SpanBackend> TraceExchange<B> {
     /// Waits for the route, which the server may learn later.
     pub(crate) fn await_route(&mut self, request: &RequestInfo<'_>) {
         if let Some(slot) = request.route_slot() {
-            self.late_route = Some((slot, request.method().clone()));
+            self.extras().late_route = Some((slot, request.method().clone()));
         }
     }
 
@@ -108,7 +107,11 @@ impl<B: SpanBackend> TraceExchange<B> {
 
     /// Records the route that was set since the start, and renames the span after it.
     fn record_late_route(&mut self) {
-        let Some((slot, method)) = self.late_route.take() else {
+        let late_route = self
+            .extras
+            .as_mut()
+            .and_then(|extras| extras.late_route.take());
+        let Some((slot, method)) = late_route else {
             return;
         };
         let Some(route) = slot.get() else {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use opentelemetry::{Array, Context, KeyValue, StringValue, Value, trace::TraceContextExt};
 
-use crate::request::Protocol;
+use crate::protocol::Protocol;
 
 /// Headers whose values are always redacted.
 const SECRETS: [HeaderName; 4] = [

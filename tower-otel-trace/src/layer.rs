@@ -23,8 +23,10 @@ use crate::{
     grpc::GrpcSpan,
     header_capture::HeaderCapture,
     opt_in::OptIn,
-    parent::{Parent, RemoteParentPolicy},
-    request::{Protocol, RequestAttributes},
+    parent::Parent,
+    protocol::Protocol,
+    remote_parent_policy::RemoteParentPolicy,
+    request::RequestAttributes,
     state::{Config, LayerState},
 };
 
@@ -141,8 +143,7 @@ impl<B: Clone> TraceLayer<B> {
     /// is continued.
     ///
     /// ```
-    /// use tower_otel_propagate::RemoteParent;
-    /// use tower_otel_trace::TraceLayer;
+    /// use tower_otel_trace::{RemoteParent, TraceLayer};
     ///
     /// // Requests from outside start a trace of their own, which links to the sender's.
     /// let layer = TraceLayer::server().remote_parent(|request| {
@@ -165,8 +166,7 @@ impl<B: Clone> TraceLayer<B> {
     /// [`Propagation`]. Default: W3C Trace Context, without baggage.
     ///
     /// ```
-    /// use tower_otel_propagate::Propagation;
-    /// use tower_otel_trace::TraceLayer;
+    /// use tower_otel_trace::{Propagation, TraceLayer};
     ///
     /// let layer = TraceLayer::server().propagator(Propagation::w3c().read_baggage());
     /// ```
@@ -313,8 +313,7 @@ impl<B: Clone> TraceLayer<B> {
     /// renaming it. Default: the name in the latest release.
     ///
     /// ```
-    /// use tower_otel_semconv::rpc::StatusAttribute;
-    /// use tower_otel_trace::TraceLayer;
+    /// use tower_otel_trace::{StatusAttribute, TraceLayer};
     ///
     /// let layer = TraceLayer::server().grpc_status_attribute(StatusAttribute::RpcStatusCode);
     /// ```

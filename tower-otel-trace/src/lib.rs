@@ -1,4 +1,4 @@
-//! Server and client spans for [tower] by the OpenTelemetry [HTTP conventions].
+//! Server and client spans for [tower] by the OpenTelemetry [HTTP conventions] and [gRPC conventions].
 //!
 //! # A whole server
 //!
@@ -8,8 +8,7 @@
 //! use axum::{Router, extract::Path, routing::get};
 //! use opentelemetry::{InstrumentationScope, trace::TracerProvider};
 //! use opentelemetry_sdk::trace::SdkTracerProvider;
-//! use tower_otel_semconv::SCHEMA_URL;
-//! use tower_otel_trace::TraceLayer;
+//! use tower_otel_trace::{SCHEMA_URL, TraceLayer};
 //! use tracing_subscriber::{Layer, filter::LevelFilter, layer::SubscriberExt, util::SubscriberInitExt};
 //!
 //! async fn user(Path(id): Path<u64>) -> String {
@@ -18,9 +17,7 @@
 //!
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     // With an exporter of your choice.
-//!     let provider = SdkTracerProvider::builder().build();
-//!     // Every span says who made it, and by which version of the conventions.
+//!     let provider = SdkTracerProvider::builder().build(); // .with_batch_exporter(..)
 //!     let scope = InstrumentationScope::builder(env!("CARGO_PKG_NAME"))
 //!         .with_version(env!("CARGO_PKG_VERSION"))
 //!         .with_schema_url(SCHEMA_URL)
@@ -43,6 +40,8 @@
 //!     Ok(())
 //! }
 //! ```
+//!
+//! The crate `tower-otel-init` does the set-up in one line.
 //!
 //! # A whole client
 //!
@@ -68,15 +67,14 @@
 //!
 //! # A client that retries
 //!
-//! With the feature `reqwest-middleware`, layers are middleware of `reqwest_middleware` as well.
-//! Behind the one that retries, every attempt has a span and a `traceparent` of its own, and says
-//! in `http.request.resend_count` which it is.
+//! With the feature `reqwest-middleware`, `observe(..).into_middleware()` is middleware of a
+//! `reqwest_middleware` client. Put it after the middleware that retries: each attempt then has its own
+//! span and its own `traceparent`, and `http.request.resend_count` is the number of the retry.
 //!
 //! ```no_run
 //! use reqwest_retry::{RetryTransientMiddleware, policies::ExponentialBackoff};
-//! use tower_otel_core::observe;
 //! use tower_otel_propagate::PropagateLayer;
-//! use tower_otel_trace::TraceLayer;
+//! use tower_otel_trace::{TraceLayer, observe};
 //!
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -92,84 +90,95 @@
 //! }
 //! ```
 //!
-//! A `ClientWithMiddleware` is a tower service too. Layers around it see what all attempts together
-//! come to, as one exchange with one `traceparent`.
+//! A `ClientWithMiddleware` is also a tower service. A layer around it records all attempts together, as
+//! one exchange with one `traceparent`.
 //!
 //! # What is recorded
 //!
-//! What is not known is absent. Integers are integers.
+//! Unknown attributes are omitted. Integers are recorded as integers.
 //!
-//! | server attribute | from |
+//! | server attribute | source |
 //! |---|---|
-//! | `http.request.method`, `http.request.method_original` | the method; one that is not known is `_OTHER` and kept in the second |
-//! | `http.route` | axum's `MatchedPath`, [`.route(..)`](TraceLayer::route), or a [`RouteSlot`](tower_otel_core::RouteSlot) |
-//! | `url.path`, `url.query` | the target; values of sensitive keys are `REDACTED` |
-//! | `url.scheme` | a trusted proxy, [`.https()`](TraceLayer::https), the target, else `http` |
+//! | `http.request.method` | the method, or `_OTHER` if it is not a known one |
+//! | `http.request.method_original` | the method, if it is not a known one |
+//! | `http.route` | axum's `MatchedPath`, [`route`](TraceLayer::route), or a [`RouteSlot`] |
+//! | `url.path`, `url.query` | the target; values of sensitive query parameters are `REDACTED` |
+//! | `url.scheme` | a trusted proxy, [`https`](TraceLayer::https), the target, else `http` |
 //! | `server.address`, `server.port` | a trusted proxy, the target's authority, the `Host` header |
 //! | `client.address` | a trusted proxy, else the peer |
-//! | `network.peer.address`, `network.peer.port` | axum's `ConnectInfo` (feature `connect-info`), or a [`PeerAddr`](tower_otel_core::PeerAddr) |
+//! | `network.peer.address`, `network.peer.port` | axum's `ConnectInfo` (feature `connect-info`), or a [`PeerAddr`] |
 //! | `network.protocol.version` | the request |
 //! | `user_agent.original` | the request |
 //! | `http.response.status_code` | the response |
-//! | `error.type` | see below |
+//! | `error.type` | [the end](#when-a-span-ends) |
 //!
-//! | client attribute | from |
+//! | client attribute | source |
 //! |---|---|
-//! | `http.request.method`, `http.request.method_original` | as on the server |
-//! | `url.full` | the target, without credentials and secrets in its query |
-//! | `server.address`, `server.port` | the target, else the `Host` header; the port of the scheme where none is written |
-//! | `network.peer.address`, `network.peer.port` | the response, where the client knows: reqwest, hyper-util's with the feature `hyper-util`, or a [`PeerAddr`](tower_otel_core::PeerAddr) |
+//! | `http.request.method`, `http.request.method_original` | as on a server |
+//! | `url.full` | the target, without credentials; values of sensitive query parameters are `REDACTED` |
+//! | `server.address`, `server.port` | the target, else the `Host` header; the default port is that of the scheme |
+//! | `network.peer.address`, `network.peer.port` | the response of reqwest or of hyper-util's client (feature `hyper-util`), or a [`PeerAddr`] |
 //! | `network.protocol.version` | the response |
 //! | `http.response.status_code` | the response |
-//! | `error.type` | see below |
+//! | `error.type` | [the end](#when-a-span-ends) |
 //!
-//! By an option:
-//!
-//! | attribute | option |
+//! | optional attribute | option |
 //! |---|---|
-//! | `http.request.header.{name}`, `http.response.header.{name}` | [`.capture_request_headers(..)`](TraceLayer::capture_request_headers), [`.capture_response_headers(..)`](TraceLayer::capture_response_headers) |
-//! | `http.request.body.size`, `http.response.body.size` | [`.body_sizes()`](TraceLayer::body_sizes) |
-//! | `client.port`, `network.local.address`, `network.local.port` on a server, `url.scheme`, `user_agent.original` on a client, `network.transport`, `user_agent.synthetic.type` on both | [`.opt_in(..)`](TraceLayer::opt_in) |
-//! | `url.template` on a client | a [`Route`](tower_otel_core::Route) in the request's extensions, or [`.route(..)`](TraceLayer::route) |
-//! | `http.request.resend_count` on a client | [`Attempts`](tower_otel_core::Attempts) in the request's extensions |
-//! | the error itself, as an event | [`.exceptions()`](TraceLayer::exceptions) |
+//! | `http.request.header.{name}`, `http.response.header.{name}` | [`capture_request_headers`](TraceLayer::capture_request_headers), [`capture_response_headers`](TraceLayer::capture_response_headers) |
+//! | `http.request.body.size`, `http.response.body.size` | [`body_sizes`](TraceLayer::body_sizes) |
+//! | server: `client.port`, `network.local.address`, `network.local.port` | [`opt_in`](TraceLayer::opt_in) |
+//! | client: `url.scheme`, `user_agent.original` | [`opt_in`](TraceLayer::opt_in) |
+//! | both: `network.transport`, `user_agent.synthetic.type` | [`opt_in`](TraceLayer::opt_in) |
+//! | client: `url.template` | a [`Route`] in the request's extensions, or [`route`](TraceLayer::route) |
+//! | client: `http.request.resend_count` | [`Attempts`] in the request's extensions |
+//! | the error, as an event | [`exceptions`](TraceLayer::exceptions) |
 //!
-//! A server's span is called `{method} {route}`, or `{method}` without a route; a client's
-//! `{method}`, or `{method} {template}`. A method that is not known is called `HTTP`.
-//! [`.expose_span()`](TraceLayer::expose_span) lets a handler rename it.
+//! | span | name |
+//! |---|---|
+//! | server | `{method} {route}`, or `{method}` without a route |
+//! | client | `{method} {template}`, or `{method}` without a template |
+//!
+//! An unknown method is `HTTP` in the name. A handler can rename the span: see
+//! [`expose_span`](TraceLayer::expose_span).
 //!
 //! Client address and port, peer address and user agent can be personal data.
-//! [`.personal_data(false)`](TraceLayer::personal_data) leaves them out, but for the peer of a client, which is a server. The text of an
-//! error is not recorded unless asked for: it may quote a URL with its secrets.
+//! [`personal_data(false)`](TraceLayer::personal_data) omits them, except the peer of a client, which is
+//! a server. The text of an error is recorded only with [`exceptions`](TraceLayer::exceptions), because
+//! it may contain a URL with secrets.
 //!
 //! # What is not recorded
 //!
-//! | attribute | why |
+//! | attribute | reason |
 //! |---|---|
-//! | `http.request.size`, `http.response.size` | they count the head as it was on the wire, compressed in HTTP/2 and never seen by a layer; a guess would be wrong |
-//! | `http.request.body.content`, `http.response.body.content` | a body has no bound and may hold secrets, and the body of a request is never touched |
-//! | `network.protocol.name` | the conventions want it where it is not `http` |
+//! | `http.request.size`, `http.response.size` | they include the head as sent, which is compressed in HTTP/2 and which a layer does not see |
+//! | `http.request.body.content`, `http.response.body.content` | a body is unbounded and may contain secrets; the request's body is never wrapped |
+//! | `network.protocol.name` | the conventions require it only for protocols other than `http` |
 //!
-//! # When a span ends, and what is an error
+//! # When a span ends
 //!
-//! A span ends with the response body, not with its head: the table is that of
-//! [`tower_otel_core`]. The status is `Error`, without a description, and `error.type` says why:
+//! A span ends with the response body, not with the head: see [`End`](tower_otel_core#when-an-exchange-ends).
+//! On an error the status is `Error`, without a description, and `error.type` is the cause:
 //!
-//! | end | server | client |
+//! | end | `error.type` on a server | `error.type` on a client |
 //! |---|---|---|
-//! | complete, 4xx | – | the status |
-//! | complete, 5xx | the status | the status |
-//! | service or body failed | the kind of failure: `timeout`, `connection_refused`, the type of the error, else `body` after the head and `_OTHER` before it | the same |
+//! | complete or upgraded, status below 400 | – | – |
+//! | complete, 4xx | – | the status code |
+//! | complete, 5xx | the status code | the status code |
+//! | service or body failed | the kind of failure (below) | the kind of failure (below) |
 //! | cancelled before the head | `cancelled` | – |
-//! | body dropped early | `aborted`, or the status if that is an error | –, or the status if that is an error |
+//! | body dropped early | the status code if it is an error, else `aborted` | the status code if it is an error, else – |
 //! | panicked | `panic` | `panic` |
+//!
+//! The kind of failure is a class such as `timeout` or `connection_refused`, else the name of the error's
+//! type. If neither is known, it is `_OTHER` before the head and `body` after it.
 //!
 //! # gRPC
 //!
-//! With [`.grpc()`](TraceLayer::grpc) the spans of gRPC calls follow the [gRPC conventions]. All
-//! four kinds of methods do, because a span ends with the response body. The feature `tonic`
-//! teaches the layer the errors of tonic and the address of the peer; other servers and clients
-//! need no feature.
+//! With [`grpc`](TraceLayer::grpc), spans of gRPC calls follow the [gRPC conventions], for unary and
+//! streaming methods. A request with the `Content-Type` `application/grpc` is a gRPC call. Other requests
+//! are recorded as HTTP, and so is gRPC-Web, which sends its status in the body.
+//!
+//! The feature `tonic` reads tonic's errors and peer addresses. Other servers and clients need no feature.
 //!
 //! A whole server:
 //!
@@ -189,7 +198,7 @@
 //! }
 //! ```
 //!
-//! A whole client. `with_origin` tells the layers whom the channel calls, for `server.address`:
+//! A whole client. `with_origin` sets the address of the server in each request, for `server.address`:
 //!
 //! ```no_run
 //! use tonic::transport::{Endpoint, Uri};
@@ -212,84 +221,102 @@
 //! }
 //! ```
 //!
-//! | attribute | from |
+//! | attribute | source |
 //! |---|---|
 //! | `rpc.system.name` | `grpc` |
-//! | `rpc.method` | the path, `package.Service/Method`; see below |
-//! | `rpc.response.status_code` | the status by name: `OK`, `NOT_FOUND`; [`.grpc_status_attribute(..)`](TraceLayer::grpc_status_attribute) moves it to `rpc.status_code`, as the next conventions do |
-//! | `server.address`, `server.port`, `network.peer.address`, `network.peer.port` | as for HTTP; on a tonic server the peer with the feature `tonic`, while a tonic channel does not tell its peer |
+//! | `rpc.method` | the path: `package.Service/Method` |
+//! | `rpc.method_original` | the path on a server that responds `UNIMPLEMENTED`; `rpc.method` is `_OTHER` then |
+//! | `rpc.response.status_code` | the status by name, such as `NOT_FOUND`; [`grpc_status_attribute`](TraceLayer::grpc_status_attribute) selects `rpc.status_code`, the name in the next conventions |
+//! | `server.address`, `server.port` | as for HTTP |
+//! | `network.peer.address`, `network.peer.port` | as for HTTP; on a tonic server with the feature `tonic`; unknown for a tonic channel |
 //! | `rpc.request.metadata.{name}`, `rpc.response.metadata.{name}` | the options that capture headers |
-//! | `error.type` | see below |
+//! | `error.type` | the end |
 //!
-//! A span is called after its method. A server cannot tell a method from what a stranger made up
-//! before it has answered, so there `rpc.method` comes last: where the answer is `UNIMPLEMENTED`,
-//! it is `_OTHER`, the name asked for is `rpc.method_original`, and the span is called `grpc`.
-//!
-//! A request is a call by its `Content-Type`, `application/grpc`, and HTTP otherwise; so is
-//! gRPC-Web, whose status is inside of its body.
+//! A span is named after its method. A server records `rpc.method` at the end, because any client can send
+//! any path: if the response is `UNIMPLEMENTED`, the span is named `grpc`.
 //!
 //! | end | status | error on a server | error on a client |
 //! |---|---|---|---|
-//! | complete | `grpc-status` in the trailers, or in the head of an answer that has no more | the status, if it is `UNKNOWN`, `DEADLINE_EXCEEDED`, `UNIMPLEMENTED`, `INTERNAL`, `UNAVAILABLE` or `DATA_LOSS` | the status, if it is not `OK` |
-//! | complete without `grpc-status` | what the HTTP status [stands for]; for `200` `UNKNOWN`, never `OK` | as above | as above |
-//! | cancelled, or body dropped early, when the call's `grpc-timeout` is over | `DEADLINE_EXCEEDED` | the status | the status |
-//! | the same before | `CANCELLED` | – | – |
-//! | failed with tonic's `Status` (feature `tonic`) | that | the status | the status |
-//! | failed otherwise | on a client `DEADLINE_EXCEEDED` or `UNAVAILABLE` where the error says so; else `UNKNOWN` | the kind of failure | the kind of failure |
+//! | complete | `grpc-status` in the trailers, or in the head of a response without a body | the status, if it is `UNKNOWN`, `DEADLINE_EXCEEDED`, `UNIMPLEMENTED`, `INTERNAL`, `UNAVAILABLE` or `DATA_LOSS` | the status, if it is not `OK` |
+//! | complete without `grpc-status` | derived from the [HTTP status]; for `200` it is `UNKNOWN` | as above | as above |
+//! | cancelled, or body dropped early, after the call's `grpc-timeout` | `DEADLINE_EXCEEDED` | the status | the status |
+//! | cancelled, or body dropped early, before it | `CANCELLED` | – | – |
+//! | failed with tonic's `Status` (feature `tonic`) | that status | the status | the status |
+//! | failed otherwise | on a client `DEADLINE_EXCEEDED` or `UNAVAILABLE` if the error implies it, else `UNKNOWN` | the kind of failure | the kind of failure |
 //! | panicked | `UNKNOWN` | `panic` | `panic` |
 //!
-//! # In which order
+//! # Order of layers
 //!
-//! Outside in: `TraceLayer`, `MetricsLayer`, `PropagateLayer`. What is inside of `TraceLayer` runs
-//! in the context of its span. Layers that retry belong outside, so that every attempt has a span
-//! and a `traceparent` of its own.
+//! From the outside in: retries, `TraceLayer`, `MetricsLayer`, `PropagateLayer`, `tower::buffer`.
 //!
-//! A `tower::buffer` belongs inside of them all. What is inside of it is called from a task of its
-//! own, where the caller's context is not current (but for a `tracing` span, which the buffer
-//! enters by itself), and polled where it is.
+//! | layer | place | reason |
+//! |---|---|---|
+//! | one that retries | outside `TraceLayer` | each attempt has its own span and `traceparent` |
+//! | one that uses the span | inside `TraceLayer` | it runs in the context of the span |
+//! | `tower::buffer` | inside all of them | it calls its service in another task, where only the `tracing` span of the caller is current; the response future is polled in the caller's context |
 //!
-//! # Three kinds of spans
+//! Give the layers of a service the same [`HttpOptions`] with
+//! [`http_options`](TraceLayer::http_options): filter, route, known methods, trusted proxies and scheme.
+//! [`observe`] joins layers into one, which reads each request once.
 //!
-//! Spans are `tracing` spans of level `INFO` and target `tower_otel_trace`, so log lines belong to
-//! them. tracing-opentelemetry exports them, by its own clock: the exported end is the last time a
-//! span was left, which is when the exchange ended. Their scope, with its schema, is that of the
-//! tracer it was given: see the server above. `tower-otel-init` does all of that in one line. A
-//! span that a filter hides still hands the
-//! context its request arrived with to the requests made inside.
+//! # Backends
 //!
-//! What no `tracing` field can say goes through the OpenTelemetry context of the span: a late name,
-//! links, captured headers, the [`SpanHandle`]. Without an OpenTelemetry layer they are not there.
-//! With `with_context_activation(false)` no context is current either, and the client's own span
-//! is not the one that is propagated.
+//! Attributes and ends are the same with each backend.
 //!
-//! tracing-opentelemetry marks a span as failed when an event of level `ERROR` is written in it, a
-//! handler's log line included, and leaves no `error.type`. Keep events away from it
-//! (`filter_fn(|metadata| metadata.is_span())`) if the status is to be the exchange's alone.
+//! | backend | selected by | spans | use it if |
+//! |---|---|---|---|
+//! | [`TracingBackend`] | default | `tracing` spans, level `INFO`, target `tower_otel_trace` | log lines belong to the spans |
+//! | [`TracerBackend`] | [`tracer_provider`](TraceLayer::tracer_provider) | OpenTelemetry spans of this provider | all spans go through one provider and its processors |
+//! | `RecorderBackend` (feature `recorder`) | `recorder` | compact records, exported on a thread | the layer's spans have their own exporter and CPU time matters most |
+//! | [`AnyBackend`] | [`any_backend`](TraceLayer::any_backend) | one of the above | the backend is chosen at run time |
 //!
-//! With [`.tracer_provider(&provider)`](TraceLayer::tracer_provider) they are OpenTelemetry spans,
-//! opened directly: no subscriber is needed, the end of a span is the start plus the time that
-//! metrics measure, the scope names this crate, its version and the schema, and nobody's log line
-//! changes the status. The attributes and the ends are the same.
+//! With `tracing` spans:
 //!
-//! With `.recorder(&recorder)` (feature `record`) a request leaves a compact record behind, and a
-//! thread makes spans of such records and exports them. It is the cheapest kind for the request.
-//! Attributes and ends are the same again, and what handlers do to the span is kept; but there are
-//! no span processors, the exporter is the only one to see spans. Choose
+//! - tracing-opentelemetry exports them. The exported end time is the last exit of the span, which is the
+//!   end of the exchange. The scope is that of the tracer: see the server above.
+//! - If a filter disables a span, the context of the remote parent is still propagated.
+//! - A late name, links, captured headers and the [`SpanHandle`] need the OpenTelemetry layer. They are
+//!   lost without it.
+//! - With `with_context_activation(false)` no OpenTelemetry context is current, and `PropagateLayer` does
+//!   not send the id of the client span.
+//! - tracing-opentelemetry sets the status to `Error` for each event of level `ERROR` in the span,
+//!   including log lines of handlers, and sets no `error.type`. To prevent this, filter events out of its
+//!   layer: `filter_fn(|metadata| metadata.is_span())`.
 //!
-//! - `tracing` spans where log lines are to belong to them;
-//! - `.tracer_provider(..)` where one provider, with its processors, is to have all spans;
-//! - `.recorder(..)` where the layer's spans are exported by themselves and every microsecond
-//!   counts.
+//! With OpenTelemetry spans no subscriber is needed, the duration equals that of the metrics, the scope is
+//! this crate with its version and schema, and log lines do not change the status.
+//!
+//! With the recorder a request costs the least CPU time. Changes that handlers make to the span are
+//! recorded. Span processors are not supported: only the exporter sees the spans.
+//!
+//! # Bounds
+//!
+//! | value | bound |
+//! |---|---|
+//! | HTTP span names | known methods and routes; never a path |
+//! | gRPC span names | `rpc.method`, or `grpc` if a server does not implement it |
+//! | `error.type` | status codes, classes of failure and error types of the program |
+//! | logged causes of an error ([`exceptions`](TraceLayer::exceptions)) | 16 |
 //!
 //! # Features
 //!
-//! None is on by default. `record` is the recorder, and brings opentelemetry_sdk, crossbeam-queue and futures-executor. `axum`, `connect-info`, `hyper-util`, `reqwest`, `reqwest-middleware`,
-//! `tonic` and `tower` are those of [`tower_otel_core`].
+//! No feature is enabled by default.
+//!
+//! | feature | enables |
+//! |---|---|
+//! | `axum` | the matched route, for the span name and `http.route` |
+//! | `connect-info` | `axum`, and `client.address` and `network.peer.*` from its `ConnectInfo` |
+//! | `hyper-util` | the errors and the peer address of hyper-util's client |
+//! | `reqwest` | `hyper-util`, and the layer around a `reqwest::Client` |
+//! | `reqwest-middleware` | `reqwest`, and [`into_middleware`](tower_otel_core::ObserveLayer::into_middleware) |
+//! | `tonic` | `hyper-util`, and tonic's errors and peer addresses, for gRPC |
+//! | `tower` | the timeout error of tower |
+//! | `recorder` | `RecorderBackend`; adds the dependencies opentelemetry_sdk and futures-executor |
 //!
 //! [tower]: https://docs.rs/tower
 //! [HTTP conventions]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/
 //! [gRPC conventions]: https://opentelemetry.io/docs/specs/semconv/rpc/grpc/
-//! [stands for]: https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md
+//! [HTTP status]: https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -302,6 +329,8 @@ mod header_capture;
 mod layer;
 mod opt_in;
 mod parent;
+mod protocol;
+mod remote_parent_policy;
 mod request;
 mod span_handle;
 mod span_name_cache;
@@ -316,14 +345,19 @@ pub use layer::TraceLayer;
 pub use opt_in::OptIn;
 pub use span_handle::SpanHandle;
 #[doc(inline)]
-pub use tower_otel_core::{Filter, Hosts, HttpOptions, Kind, Route, RouteLayer, RouteSlot};
+pub use tower_otel_core::{
+    Attempts, Filter, Hosts, HttpOptions, LocalAddr, PeerAddr, RequestHead, Route, RouteLayer,
+    RouteSlot, Target, observe,
+};
 #[doc(inline)]
 pub use tower_otel_propagate::{Propagation, RemoteParent};
 #[cfg(feature = "recorder")]
 #[doc(inline)]
 pub use tower_otel_recorder::Recorder;
 #[doc(inline)]
-pub use tower_otel_semconv::{KnownMethods, SensitiveKeys, TrustedProxies, rpc::StatusAttribute};
+pub use tower_otel_semconv::{
+    KnownMethods, SCHEMA_URL, SensitiveKeys, TrustedProxies, rpc::StatusAttribute,
+};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

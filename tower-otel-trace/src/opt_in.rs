@@ -17,8 +17,7 @@ pub enum OptIn {
     /// use axum::serve::IncomingStream;
     /// use tokio::net::TcpListener;
     /// use tower::util::MapRequestLayer;
-    /// use tower_otel_core::{LocalAddr, PeerAddr};
-    /// use tower_otel_trace::{OptIn, TraceLayer};
+    /// use tower_otel_trace::{LocalAddr, OptIn, PeerAddr, TraceLayer};
     ///
     /// #[derive(Clone)]
     /// struct Ends(PeerAddr, Option<LocalAddr>);
@@ -55,7 +54,7 @@ pub enum OptIn {
     /// [Personal data](crate::TraceLayer::personal_data).
     UserAgent,
     /// `user_agent.synthetic.type`: `bot` or `test` for the
-    /// [user agents](tower_otel_semconv::user_agent) that OpenTelemetry's other instrumentations
+    /// [user agents](tower_otel_semconv::synthetic_type) that OpenTelemetry's other instrumentations
     /// recognize.
     UserAgentSynthetic,
 }

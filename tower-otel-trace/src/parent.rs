@@ -1,9 +1,7 @@
 //! The parent of a span.
 
-use std::{fmt, sync::Arc};
-
 use opentelemetry::{Context, trace::SpanContext};
-use tower_otel_core::{Kind, RequestHead, RequestInfo};
+use tower_otel_core::{Kind, RequestInfo};
 use tower_otel_propagate::{ExtractedContext, LocatedHeaders, RemoteParent};
 
 use crate::state::Config;
@@ -22,6 +20,7 @@ pub enum Parent {
 
 impl Parent {
     /// Returns the parent of the span of a request.
+    #[inline]
     pub(crate) fn of(request: &RequestInfo<'_>, config: &Config) -> Self {
         if config.kind == Kind::Client {
             return Self::Current;
@@ -48,6 +47,7 @@ impl Parent {
 
     /// Returns the context that the span starts in, if it is not the current one, and the span that
     /// it links to.
+    #[inline]
     pub(crate) fn into_context(self) -> (Option<Context>, Option<SpanContext>) {
         match self {
             Self::Current => (None, None),
@@ -57,35 +57,5 @@ impl Parent {
             }
             Self::Root(link) => (Some(Context::new()), link),
         }
-    }
-}
-
-/// Decides, per request, what the remote parent is used for.
-#[derive(Clone, Default)]
-pub(crate) struct RemoteParentPolicy(Option<PolicyFn>);
-
-type PolicyFn = Arc<dyn Fn(&dyn RequestHead) -> RemoteParent + Send + Sync>;
-
-impl RemoteParentPolicy {
-    pub(crate) fn new(
-        rule: impl Fn(&dyn RequestHead) -> RemoteParent + Send + Sync + 'static,
-    ) -> Self {
-        Self(Some(Arc::new(rule)))
-    }
-
-    fn decide(&self, request: &dyn RequestHead) -> RemoteParent {
-        match &self.0 {
-            None => RemoteParent::default(),
-            Some(rule) => rule(request),
-        }
-    }
-}
-
-impl fmt::Debug for RemoteParentPolicy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
-            None => "Continue",
-            Some(_) => "Function",
-        })
     }
 }

@@ -1,18 +1,11 @@
 //! The values of the attributes that are known when a span starts.
 
-use std::{borrow::Cow, cell::OnceCell};
+use std::borrow::Cow;
 
 use tower_otel_core::{Attempts, Kind, LocalAddr, RequestInfo, RequestRoute, Target};
 use tower_otel_semconv::{self as semconv, Endpoint, protocol, rpc, span_name};
 
-use crate::{opt_in::OptIn, span_name_cache, state::Config};
-
-/// The conventions that a span follows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Protocol {
-    Http,
-    Grpc,
-}
+use crate::{opt_in::OptIn, protocol::Protocol, span_name_cache, state::Config};
 
 /// The values of a request's attributes, by the configuration of the layer.
 ///
@@ -27,20 +20,55 @@ pub struct RequestAttributes<'r, 'a> {
     route: RequestRoute<'a>,
     known_method: Option<&'a str>,
     resend_count: Option<u32>,
-    cached_name: OnceCell<Option<CachedName>>,
-    query: OnceCell<Option<Cow<'a, str>>>,
-    url: OnceCell<Option<String>>,
-    server: OnceCell<Option<(Cow<'a, str>, Option<u16>)>>,
 }
 
-/// A span name from the cache, and the route in it.
-#[derive(Clone, Copy, Debug)]
-struct CachedName {
-    name: &'static str,
-    route: Option<&'static str>,
+/// The name of a span, and the attributes that are not borrowed from the request.
+#[derive(Debug)]
+pub(crate) struct ResolvedAttributes<'v> {
+    pub(crate) name: SpanName<'v>,
+    /// The query, with sensitive values redacted.
+    pub(crate) query: Option<Cow<'v, str>>,
+    /// The URL, without credentials and with sensitive values redacted.
+    pub(crate) url: Option<String>,
+    /// The host and port of the server.
+    pub(crate) server: Option<(Cow<'v, str>, Option<u16>)>,
+}
+
+/// The name of a span.
+#[derive(Debug)]
+pub(crate) enum SpanName<'v> {
+    /// A name that is static or cached, and the route in it.
+    Static(&'static str, Option<&'static str>),
+    /// A name for this span alone.
+    Text(Cow<'v, str>),
+}
+
+impl SpanName<'_> {
+    /// Returns the route, as a part of a cached name.
+    pub(crate) const fn static_route(&self) -> Option<&'static str> {
+        match self {
+            Self::Static(_, route) => *route,
+            Self::Text(_) => None,
+        }
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        match self {
+            Self::Static(name, _) => name,
+            Self::Text(name) => name,
+        }
+    }
+
+    pub(crate) fn into_cow(self) -> Cow<'static, str> {
+        match self {
+            Self::Static(name, _) => Cow::Borrowed(name),
+            Self::Text(name) => Cow::Owned(name.into_owned()),
+        }
+    }
 }
 
 impl<'r, 'a> RequestAttributes<'r, 'a> {
+    #[inline]
     pub(crate) fn new(
         config: &'r Config,
         info: &'r RequestInfo<'a>,
@@ -60,10 +88,6 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
             route,
             known_method: info.known_method(&config.http),
             resend_count,
-            cached_name: OnceCell::new(),
-            query: OnceCell::new(),
-            url: OnceCell::new(),
-            server: OnceCell::new(),
         }
     }
 
@@ -79,45 +103,39 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
         self.config
     }
 
-    /// The name of the span: `{method} {route}`, or as much of it as is known; for a gRPC call, its
-    /// method.
-    pub(crate) fn name(&self) -> Cow<'_, str> {
-        match self.protocol {
-            Protocol::Http => match self.static_name() {
-                Some(name) => Cow::Borrowed(name),
-                None => span_name(self.known_method, self.route()),
-            },
-            Protocol::Grpc => Cow::Borrowed(rpc::span_name(self.grpc_method())),
+    /// Resolves the name and the attributes that are not borrowed from the request.
+    #[inline]
+    pub(crate) fn resolve(&self) -> ResolvedAttributes<'_> {
+        ResolvedAttributes {
+            name: self.name(),
+            query: self.query(),
+            url: self.url(),
+            server: self.info.server(self.config.kind, &self.config.http),
         }
     }
 
-    /// The name, if it is static or cached.
-    pub(crate) fn static_name(&self) -> Option<&'static str> {
-        self.cached_name().map(|cached| cached.name)
-    }
-
-    /// The route, as a part of the cached name.
-    pub(crate) fn static_route(&self) -> Option<&'static str> {
-        self.cached_name()?.route
-    }
-
-    fn cached_name(&self) -> Option<CachedName> {
-        *self.cached_name.get_or_init(|| {
-            if self.protocol == Protocol::Grpc {
-                return None;
-            }
-            let Some(route) = self.route().filter(|route| !route.is_empty()) else {
-                let name = self.standard_method()?;
-                return Some(CachedName { name, route: None });
+    /// The name of the span: `{method} {route}`, or as much of it as is known; for a gRPC call, its
+    /// method.
+    #[inline]
+    pub(crate) fn name(&self) -> SpanName<'_> {
+        if self.protocol == Protocol::Grpc {
+            return SpanName::Text(Cow::Borrowed(rpc::span_name(self.grpc_method())));
+        }
+        let Some(route) = self.route().filter(|route| !route.is_empty()) else {
+            return match self.standard_method() {
+                Some(method) => SpanName::Static(method, None),
+                None => SpanName::Text(span_name(self.known_method, None)),
             };
-            let method = span_name(self.known_method, None);
-            let name = span_name_cache::get(&method, route)?;
-            let route = name.get(method.len() + 1..);
-            Some(CachedName { name, route })
-        })
+        };
+        let method = span_name(self.known_method, None);
+        match span_name_cache::get(&method, route) {
+            Some(name) => SpanName::Static(name, name.get(method.len() + 1..)),
+            None => SpanName::Text(span_name(self.known_method, Some(route))),
+        }
     }
 
     /// The method, if it is both a standard one and known.
+    #[inline]
     pub(crate) fn standard_method(&self) -> Option<&'static str> {
         self.known_method?;
         semconv::standard_method(self.info.method())
@@ -134,6 +152,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
         }
     }
 
+    #[inline]
     pub(crate) fn route(&self) -> Option<&str> {
         self.route.as_str()
     }
@@ -143,17 +162,21 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
         self.resend_count
     }
 
+    #[inline]
     pub(crate) fn path(&self) -> Option<&str> {
         Some(self.target.path).filter(|path| !path.is_empty())
     }
 
-    /// The query, with sensitive values redacted.
-    pub(crate) fn query(&self) -> Option<&str> {
+    #[inline]
+    fn query(&self) -> Option<Cow<'_, str>> {
+        if self.protocol == Protocol::Grpc || self.config.kind == Kind::Client {
+            return None;
+        }
         let query = self.target.query.filter(|query| !query.is_empty())?;
-        let redact = || Some(self.config.sensitive_keys.query(query));
-        self.query.get_or_init(redact).as_deref()
+        Some(self.config.sensitive_keys.query(query))
     }
 
+    #[inline]
     pub(crate) fn server_scheme(&self) -> &'static str {
         self.info.server_scheme(&self.config.http)
     }
@@ -167,20 +190,16 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
         semconv::known_scheme(scheme?)
     }
 
-    /// The URL, without credentials and with sensitive values redacted.
-    pub(crate) fn url(&self) -> Option<&str> {
-        let redact = || self.config.sensitive_keys.url(&self.target);
-        self.url.get_or_init(redact).as_deref()
-    }
-
-    /// The host and port of the server.
-    pub(crate) fn server(&self) -> Option<(&str, Option<u16>)> {
-        let resolve = || self.info.server(self.config.kind, &self.config.http);
-        let (host, port) = self.server.get_or_init(resolve).as_ref()?;
-        Some((host, *port))
+    #[inline]
+    fn url(&self) -> Option<String> {
+        if self.protocol == Protocol::Grpc || self.config.kind == Kind::Server {
+            return None;
+        }
+        self.config.sensitive_keys.url(&self.target)
     }
 
     /// The client behind the trusted proxies.
+    #[inline]
     pub(crate) fn client(&self) -> Option<Endpoint> {
         if !self.config.personal_data {
             return None;
@@ -195,6 +214,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
     }
 
     /// The peer of a server's connection.
+    #[inline]
     pub(crate) fn peer(&self) -> Option<Endpoint> {
         if self.config.kind == Kind::Client || !self.config.personal_data {
             return None;
@@ -226,10 +246,12 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
         i64::try_from(self.info.body_size()?).ok()
     }
 
+    #[inline]
     pub(crate) fn protocol_version(&self) -> Option<&'static str> {
         protocol::version(self.info.version())
     }
 
+    #[inline]
     pub(crate) fn user_agent(&self) -> Option<&str> {
         let is_recorded = match self.config.kind {
             Kind::Server => true,
@@ -248,6 +270,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
         semconv::synthetic_type(self.user_agent_header()?)
     }
 
+    #[inline]
     fn user_agent_header(&self) -> Option<&str> {
         let agent = self.info.known_headers().user_agent.first()?;
         agent.to_str().ok().filter(|agent| !agent.is_empty())

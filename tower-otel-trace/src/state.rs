@@ -6,7 +6,9 @@ use tower_otel_core::{GrpcCall, HttpOptions, Kind, RequestInfo};
 use tower_otel_propagate::Propagation;
 use tower_otel_semconv::{SensitiveKeys, rpc::StatusAttribute};
 
-use crate::{header_capture::HeaderCapture, opt_in::OptIns, parent::RemoteParentPolicy};
+use crate::{
+    header_capture::HeaderCapture, opt_in::OptIns, remote_parent_policy::RemoteParentPolicy,
+};
 
 /// The state of a layer. Its services and their exchanges share it.
 #[derive(Clone, Debug)]

@@ -240,7 +240,7 @@ fn an_unsampled_span_is_not_exported_and_its_children_are_unsampled() {
         (Sampler::TraceIdRatioBased(0.0), 1, false),
         (Sampler::TraceIdRatioBased(1.0), 0, true),
     ] {
-        let what = format!("{sampler:?}, flags {flags}");
+        let case = format!("{sampler:?}, flags {flags}");
         let memory = Memory::new(true);
         let recorder = build(Recorder::builder(memory.clone()).sampler_by_trace(sampler));
         let current = Mutex::new(None);
@@ -256,12 +256,12 @@ fn an_unsampled_span_is_not_exported_and_its_children_are_unsampled() {
         assert_eq!(
             (context.is_sampled(), recording),
             (sampled, sampled),
-            "{what}"
+            "{case}"
         );
         assert_eq!(context.trace_id().to_string(), TRACE);
         assert_ne!(context.span_id().to_string(), PARENT);
         let spans = memory.spans();
-        assert_eq!(spans.len(), usize::from(sampled), "{what}");
+        assert_eq!(spans.len(), usize::from(sampled), "{case}");
         for span in spans {
             assert_eq!(span.span_context.span_id(), context.span_id());
             assert_eq!(span.parent_span_id.to_string(), PARENT);

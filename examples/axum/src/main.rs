@@ -1,7 +1,7 @@
-//! A server on axum. `cargo run -p example-axum`, then ask it what it says, and stop it by Ctrl-C.
+//! An axum server: `cargo run -p example-axum [ADDRESS]`. Ctrl-C stops it.
 //!
-//! Every request is printed as a tree of spans; `/metrics` is for Prometheus. Another address than
-//! 127.0.0.1:3000 is given as an argument.
+//! Prints the spans of each request as a tree and serves `/metrics` to Prometheus. The default
+//! address is 127.0.0.1:3000.
 
 use std::{env, net::SocketAddr, time::Duration};
 
@@ -12,16 +12,16 @@ use tower_otel_init::{LogFormat, Sampler, Telemetry, TracesExporter, shutdown_si
 use tower_otel_metrics::MetricsLayer;
 use tower_otel_trace::TraceLayer;
 
-/// A span below that of the request.
+/// Runs in a child span of the request.
 #[tracing::instrument]
-async fn find(id: u64) -> Option<&'static str> {
+async fn find_user(id: u64) -> Option<&'static str> {
     sleep(Duration::from_millis(3)).await;
     ["Ada", "Grace"].get(usize::try_from(id).ok()?).copied()
 }
 
-async fn user(Path(id): Path<u64>) -> Result<String, StatusCode> {
-    let Some(name) = find(id).await else {
-        tracing::warn!(id, "nobody has this number"); // a log line, with the id of the trace
+async fn get_user(Path(id): Path<u64>) -> Result<String, StatusCode> {
+    let Some(name) = find_user(id).await else {
+        tracing::warn!(id, "user not found"); // a log line with the trace id
         return Err(StatusCode::NOT_FOUND);
     };
     Ok(format!("{name}\n"))
@@ -29,8 +29,8 @@ async fn user(Path(id): Path<u64>) -> Result<String, StatusCode> {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // Printed here and sampled always, to be seen. In production that is one line, which sends
-    // spans to a collector: Telemetry::from_env("users")?
+    // Prints every span. In production, one line sends spans to a collector:
+    // Telemetry::from_env("users")?
     let telemetry = Telemetry::builder("users")
         .traces(TracesExporter::Console)
         .sampler(Sampler::AlwaysOn)
@@ -39,7 +39,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let prometheus = telemetry.prometheus().ok_or("METRICS_ENABLED is false")?;
 
     let app = Router::new()
-        .route("/users/{id}", get(user))
+        .route("/users/{id}", get(get_user))
         .layer(
             ServiceBuilder::new()
                 .layer(TraceLayer::server())
@@ -50,9 +50,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = env::args().nth(1).unwrap_or("127.0.0.1:3000".to_owned());
     let listener = TcpListener::bind(&address).await?;
     let address = listener.local_addr()?;
-    println!("curl http://{address}/users/1     a name");
-    println!("curl http://{address}/users/7     nobody");
-    println!("curl http://{address}/metrics     what Prometheus reads");
+    println!("curl http://{address}/users/1     a user");
+    println!("curl http://{address}/users/7     404 and a log line");
+    println!("curl http://{address}/metrics     the metrics");
     let service = app.into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener, service)
         .with_graceful_shutdown(shutdown_signal())

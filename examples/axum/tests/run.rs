@@ -1,4 +1,4 @@
-//! The example does what its first lines say.
+//! Runs the example and checks what it prints.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -8,10 +8,10 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-/// Stopped in any case.
-struct Running(Child);
+/// Kills the process when dropped.
+struct KillOnDrop(Child);
 
-impl Drop for Running {
+impl Drop for KillOnDrop {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -25,25 +25,25 @@ fn get(address: &str, path: &str) -> String {
         "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"
     )
     .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    response
 }
 
 #[test]
-fn it_answers_prints_traces_and_counts_until_it_is_told_to_stop() {
+fn requests_are_traced_and_counted_until_ctrl_c() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_example-axum"));
     let child = command
         .arg("127.0.0.1:0")
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut server = Running(child);
+    let mut server = KillOnDrop(child);
     let mut lines = BufReader::new(server.0.stdout.take().unwrap())
         .lines()
         .map(Result::unwrap);
-    let said: Vec<_> = lines.by_ref().take(3).collect();
-    let address = said.first().unwrap();
+    let usage: Vec<_> = lines.by_ref().take(3).collect();
+    let address = usage.first().unwrap();
     let address = address
         .trim_start_matches("curl http://")
         .split('/')
@@ -53,21 +53,21 @@ fn it_answers_prints_traces_and_counts_until_it_is_told_to_stop() {
     assert!(get(address, "/users/1").ends_with("Grace\n"));
     assert!(get(address, "/users/7").starts_with("HTTP/1.1 404"));
     let metrics = get(address, "/metrics");
-    let counted = r#"http_requests_total{method="GET",path="/users/{id}",status="404"} 1"#;
-    assert!(metrics.contains(counted), "{metrics}");
+    let expected = r#"http_requests_total{method="GET",path="/users/{id}",status="404"} 1"#;
+    assert!(metrics.contains(expected), "{metrics}");
 
-    let stopped = Command::new("kill")
+    let kill = Command::new("kill")
         .args(["-s", "INT", &server.0.id().to_string()])
         .status();
-    assert!(stopped.unwrap().success());
+    assert!(kill.unwrap().success());
     assert!(server.0.wait().unwrap().success());
     let text: String = lines.map(|line| line + "\n").collect();
     for words in [
         "GET /users/{id}",
-        "└─ find",
-        "nobody has this number",
+        "└─ find_user",
+        "user not found",
         "server 404",
     ] {
-        assert!(text.contains(words), "{words} is not in\n{text}");
+        assert!(text.contains(words), "no {words} in\n{text}");
     }
 }

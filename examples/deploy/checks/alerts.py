@@ -27,7 +27,7 @@ def tested():
     for name in (alert["alert"] for alert in alerts()):
         if name not in firing:
             yield f"{name} fires in no test"
-        # What always fires is never quiet.
+        # The Watchdog always fires.
         if name not in quiet and name != "Watchdog":
             yield f"{name} is quiet in no test"
 
@@ -51,11 +51,11 @@ def explained():
     for name in names.keys() & books.keys():
         for part in (f"# {name}\n", f"Severity: {names[name]}.", "## What it means", "## How to see it", "## What to do"):
             if part not in books[name]:
-                yield f"{name}.md is without {part!r}"
+                yield f"{name}.md has no {part!r}"
 
 
 def queries():
-    """As rules, so that promtool reads them."""
+    """Checks the queries as recording rules, because promtool checks rules."""
     found = [query for book in sorted(pathlib.Path("runbooks").glob("*.md"))
              for query in re.findall(r"```promql\n(.+?)\n```", book.read_text(), re.S)]
     rules = [{"record": f"query:{number}", "expr": query} for number, query in enumerate(found)]

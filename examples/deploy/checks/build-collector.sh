@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the upstream collector, core components only, from Debian unstable's library packages and
-# their Go compiler, all in the folder that is named; says where it is.
+# Builds the upstream collector with its core components, from the library packages and the Go compiler
+# of Debian unstable, and prints its path: build-collector.sh FOLDER
 set -euo pipefail
 folder=$1/otelcol
 main=$PWD/checks/otelcol.go

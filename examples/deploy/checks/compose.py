@@ -1,4 +1,4 @@
-"""Mounts exist, images have versions, every port is on loopback, and Prometheus scrapes what there is."""
+"""Checks the compose file: mounts, image versions, loopback ports, and the targets of Prometheus."""
 
 import pathlib
 import sys
@@ -11,18 +11,18 @@ for name, service in services.items():
     for volume in service.get("volumes", []):
         source = volume.split(":")[0]
         if source.startswith(".") and not pathlib.Path(source).exists():
-            faults.append(f"{name} mounts {source}, which is not there")
+            faults.append(f"{name} mounts {source}, which does not exist")
     if "build" in service:
         context = pathlib.Path(service["build"]["context"])
         if not (context / service["build"]["dockerfile"]).exists() or not (context / "Cargo.toml").exists():
-            faults.append(f"{name} is built from nothing")
+            faults.append(f"{name}: no Dockerfile or no Cargo.toml")
     elif ":" not in service["image"] or service["image"].endswith(":latest"):
         faults.append(f"{name} has an image without a version")
-    faults += [f"{name}: port {port} is open to others" for port in service.get("ports", []) if not port.startswith("127.0.0.1:")]
+    faults += [f"{name}: port {port} is not on loopback" for port in service.get("ports", []) if not port.startswith("127.0.0.1:")]
 
 for job in yaml.safe_load(pathlib.Path("prometheus/prometheus.yml").read_text())["scrape_configs"]:
     for target in job["static_configs"][0]["targets"]:
         if target.split(":")[0] not in services.keys() | {"localhost"}:
-            faults.append(f"Prometheus scrapes {target}, which is not there")
+            faults.append(f"Prometheus scrapes {target}, which is no service")
 print("\n".join(faults))
 sys.exit(bool(faults))

@@ -10,7 +10,7 @@ print("import type { Dashboard } from '@grafana/schema';")
 for kind, name in PANELS.items():
     path = f"@grafana/schema/dist/esm/raw/composable/{kind}/panelcfg/x/{name}PanelCfg_types.gen"
     print(f"import type * as {kind} from '{path}';")
-# JSON has the values of an enum and not its names, and Grafana fills in what is left out.
+# Enums appear in JSON by value. Grafana fills in omitted fields.
 print(
     """
 type Json<T> = T extends string ? `${T}` : T extends number | boolean | null | undefined ? T

@@ -1,4 +1,4 @@
-"""What no type knows: every data source is provisioned, every id and title used once, every query parses."""
+"""Checks dashboards: data sources are provisioned, ids and titles are unique, queries parse."""
 
 import json
 import pathlib

@@ -1,4 +1,4 @@
-"""What schemas do not see: selectors find pods, named ports and configurations exist, images have versions."""
+"""Checks what schemas cannot: selectors, named ports, references, image versions, limits and probes."""
 
 import pathlib
 import sys
@@ -7,7 +7,7 @@ import yaml
 
 objects = [each for each in yaml.safe_load_all(pathlib.Path(sys.argv[1]).read_text()) if each]
 workloads = [each for each in objects if each["kind"] in ("Deployment", "DaemonSet", "StatefulSet")]
-# Made by hand: README.md says how.
+# Created manually, as described in README.md.
 secrets = {"property-management", "tempo-s3"}
 configs = {each["metadata"]["name"] for each in objects if each["kind"] == "ConfigMap"}
 faults = []
@@ -40,7 +40,7 @@ for each in objects:
         for rule in spec.get("ingress", []) + spec.get("egress", []):
             for peer in rule.get("from", []) + rule.get("to", []):
                 if "podSelector" in peer and not pods(peer["podSelector"]):
-                    faults.append(f"{name}: nobody is {peer['podSelector']}")
+                    faults.append(f"{name}: no pod matches {peer['podSelector']}")
 
 for each in workloads:
     name, pod = each["metadata"]["name"], each["spec"]["template"]
@@ -56,11 +56,11 @@ for each in workloads:
         if ":" not in container["image"].rpartition("/")[2]:
             faults.append(f"{name}: an image without a version")
         if not container.get("resources", {}).get("limits", {}).get("memory"):
-            faults.append(f"{name}: no limit of memory")
+            faults.append(f"{name}: no memory limit")
         if not (container.get("readinessProbe") and container.get("livenessProbe")):
             faults.append(f"{name}: no probes")
         if not container["securityContext"].get("readOnlyRootFilesystem"):
-            faults.append(f"{name}: may write where it should not")
+            faults.append(f"{name}: the root file system is writable")
         for source in container.get("envFrom", []):
             if "configMapRef" in source and source["configMapRef"]["name"] not in configs:
                 faults.append(f"{name}: no configuration {source['configMapRef']['name']}")

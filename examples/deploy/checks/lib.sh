@@ -1,19 +1,19 @@
-# What the checks have in common. Each prints one line: ok, FAILED, or not checked and why.
+# Functions of the checks. A check prints one line: ok, FAILED or skipped.
 
 TOOLS=${TOOLS:-${CARGO_TARGET_DIR:-$PWD/../../target}/deploy-tools}
 export TOOLS PYTHONDONTWRITEBYTECODE=1
 export PATH="$TOOLS/venv/bin:$PATH"
 export RESULTS=${RESULTS:-$(mktemp)}
 
-# check WHAT COMMAND..: what the command says is shown when it fails.
+# check NAME COMMAND..: runs a command. Prints its output if it fails.
 check() {
-    local what=$1 said
+    local name=$1 output
     shift
-    if said=$("$@" 2>&1); then
-        result ok "$what"
+    if output=$("$@" 2>&1); then
+        result ok "$name"
     else
-        result FAILED "$what"
-        sed 's/^/         /' <<<"$said" >&2
+        result FAILED "$name"
+        sed 's/^/         /' <<<"$output" >&2
         return 0
     fi
 }
@@ -24,7 +24,7 @@ result() {
 }
 
 run() {
-    "$1" || result FAILED "$1 ended with $?"
+    "$1" || result FAILED "$1 failed with status $?"
 }
 
 summary() {

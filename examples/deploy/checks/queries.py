@@ -1,11 +1,11 @@
-"""The queries of the dashboards, as Grafana would send them."""
+"""The queries of the dashboards, as Grafana sends them."""
 
 import json
 import pathlib
 
 
 def panels():
-    """Title and target of every query."""
+    """Yields title and target of each query."""
     for file in sorted(pathlib.Path("grafana/dashboards").glob("*.json")):
         dashboard = json.loads(file.read_text())
         for panel in dashboard["panels"]:
@@ -14,7 +14,7 @@ def panels():
 
 
 def query(target, window):
-    """With the variables that Grafana fills in: all services, and a window for rates."""
+    """Returns the expression with the variables of Grafana replaced: all services, and a rate window."""
     expr = target["expr"]
     for variable, value in {"$__rate_interval": window, "$__range": window, "$job": ".*"}.items():
         expr = expr.replace(variable, value)

@@ -1,4 +1,4 @@
-"""Receives what Alertmanager sends, as whoever is on call would."""
+"""Receives the notifications of Alertmanager."""
 
 import http.server
 import json
@@ -12,8 +12,8 @@ class Receiver:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self):
-                said = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                for alert in said["alerts"]:
+                message = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                for alert in message["alerts"]:
                     received.add((alert["labels"]["alertname"], alert["status"], self.path))
                 self.send_response(200)
                 self.end_headers()

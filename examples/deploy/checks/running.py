@@ -1,4 +1,4 @@
-"""Processes on free ports of loopback, and questions to them."""
+"""Starts processes on loopback and sends requests to them."""
 
 import json
 import os
@@ -19,29 +19,29 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def ask(url, body=None, method=None):
-    """Status and text of an answer; 0 where there is none."""
+def send(url, body=None, method=None):
+    """Sends a request. Returns status and text; status 0 without a response."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, {"content-type": "application/json"}, method=method)
     try:
-        with urllib.request.urlopen(request, timeout=15) as answer:
-            return answer.status, answer.read().decode()
+        with urllib.request.urlopen(request, timeout=15) as response:
+            return response.status, response.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
     except OSError:
         return 0, ""
 
 
-def until(happens, seconds):
-    """What `happens` says in the end: true before the time is over, or not."""
+def until(condition, seconds):
+    """Polls a condition until it is true or the time is over. Returns its last value."""
     end = time.monotonic() + seconds
-    while not (said := happens()) and time.monotonic() < end:
+    while not (value := condition()) and time.monotonic() < end:
         time.sleep(0.3)
-    return said
+    return value
 
 
 class Running:
-    """Everything that was started here, in a folder for its files; ends with the block."""
+    """Processes with their files in one folder. All are stopped at the end of the block."""
 
     def __init__(self, folder):
         self.folder, self.processes = pathlib.Path(folder), {}
@@ -78,7 +78,7 @@ class Prometheus:
         self.address = address
 
     def query(self, expr):
-        status, text = ask(f"{self.address}/api/v1/query?" + urllib.parse.urlencode({"query": expr}))
+        status, text = send(f"{self.address}/api/v1/query?" + urllib.parse.urlencode({"query": expr}))
         if status != 200:
             return []
         return json.loads(text)["data"]["result"]

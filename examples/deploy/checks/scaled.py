@@ -1,7 +1,7 @@
-"""The configurations of this folder, for a test: an hour is a minute, a minute a second.
+"""Writes the configurations of this folder with scaled durations: an hour becomes a minute.
 
-Only durations and addresses differ. In the rules a duration is one with its unit (`[5m]`, `for: 2m`);
-names that have one in them (`ratio_rate5m`) stay.
+Only durations and addresses are changed. Durations have a unit (`[5m]`, `for: 2m`); names that contain one
+(`ratio_rate5m`) stay.
 """
 
 import pathlib
@@ -9,7 +9,7 @@ import re
 
 
 def faster(text):
-    """Sixty times: 1d is 24m, 6h is 6m, 5m is 5s, and what is less is a second."""
+    """Divides durations by 60: 1d becomes 24m, 6h 6m, 5m 5s, and seconds become 1s."""
     units = {"d": lambda n: f"{24 * n}m", "h": lambda n: f"{n}m", "m": lambda n: f"{n}s", "s": lambda n: "1s"}
     duration = r"(?<=\[)(\d+)([dhms])(?=\])|(?<=for: )(\d+)([dhms])|(?<=offset )(\d+)([dhms])|(?<=_wait: )(\d+)([dhms])|(?<=_interval: )(\d+)([dhms])"
 
@@ -21,7 +21,7 @@ def faster(text):
 
 
 def write(folder, targets, alertmanager, receiver):
-    """`targets` are addresses by the name of their job."""
+    """Writes the files to `folder`. `targets` maps job names to addresses."""
     (folder / "rules").mkdir()
     for file in pathlib.Path("prometheus/rules").glob("*.yml"):
         (folder / "rules" / file.name).write_text(faster(file.read_text()))

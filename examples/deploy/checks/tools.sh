@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the checks need, into the folder that is named: of Debian, PyPI and npm.
+# Installs the tools of the checks, from Debian, PyPI and npm: tools.sh FOLDER
 set -euo pipefail
 tools=$1
 mkdir -p "$tools"

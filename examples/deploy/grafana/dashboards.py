@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes dashboards/*.json, which Grafana loads: what a panel shows is here, how it looks is said once.
+"""Writes dashboards/*.json, which Grafana loads.
 
     python3 examples/deploy/grafana/dashboards.py
 """
@@ -14,12 +14,12 @@ RATE = "[$__rate_interval]"
 
 
 def quantile(q, metric, by):
-    """A quantile of a histogram, by labels beside the job's."""
+    """Returns the query of a quantile of a histogram, grouped by labels."""
     return f'histogram_quantile({q}, sum by ({by}, le) (rate({metric}_bucket{{job=~"$job"}}{RATE})))'
 
 
 def panel(title, unit, *queries, kind="timeseries", width=8, note="", stack=False, limit=None):
-    """`queries` are pairs of an expression and its legend. `limit` draws a red line."""
+    """Returns a panel. `queries` are pairs of expression and legend. `limit` draws a red line."""
     custom = {"fillOpacity": 10, "showPoints": "never"} if kind == "timeseries" else {}
     if stack:
         custom |= {"stacking": {"mode": "normal"}, "fillOpacity": 40}
@@ -47,7 +47,7 @@ def panel(title, unit, *queries, kind="timeseries", width=8, note="", stack=Fals
 
 
 def targets(queries, **more):
-    """One for each query, with letters for names."""
+    """Returns a target for each query, named by letters."""
     return [
         {"refId": letter, "datasource": PROMETHEUS, "expr": expr, "legendFormat": legend, **more}
         for letter, (expr, legend) in zip("ABCDEFGH", queries)
@@ -55,7 +55,7 @@ def targets(queries, **more):
 
 
 def table(title, columns, by, note=""):
-    """One row for each value of the labels `by`; `columns` are of a name, a unit and an expression."""
+    """Returns a table with a row for each value of the labels `by`. `columns` have name, unit and expression."""
     names = {f"Value #{letter}": name for letter, (name, _, _) in zip("ABCDEFGH", columns)}
     units = [
         {"matcher": {"id": "byName", "options": name}, "properties": [{"id": "unit", "value": unit}]}
@@ -79,14 +79,14 @@ def table(title, columns, by, note=""):
 
 
 def place(panels):
-    """From the left to the right, and on to the next row."""
+    """Sets the grid positions, from left to right and row by row."""
     x = y = height = 0
     for number, each in enumerate(panels, start=1):
-        width, own = each.pop("width"), each.pop("height")
+        width, panel_height = each.pop("width"), each.pop("height")
         if x + width > 24:
             x, y, height = 0, y + height, 0
-        each |= {"id": number, "gridPos": {"x": x, "y": y, "w": width, "h": own}}
-        x, height = x + width, max(height, own)
+        each |= {"id": number, "gridPos": {"x": x, "y": y, "w": width, "h": panel_height}}
+        x, height = x + width, max(height, panel_height)
     return panels
 
 
@@ -227,7 +227,7 @@ def model():
 
 
 def security():
-    # Where nobody is refused, that is none of what was asked.
+    # Without rejected requests the rate is zero, if there are requests.
     none = f'or on (job) 0 * sum by (job) (rate(http_requests_total{{job=~"$job"}}{RATE}))'
 
     def refused(by, which):
@@ -270,7 +270,7 @@ def telemetry():
     def rate(metric, by):
         return f"sum by ({by}) (rate({metric}{RATE}))"
 
-    # A collector counts failures from the first one on: until then there are none of what was sent.
+    # The collector has no failure series before the first failure: the rate is zero then.
     sent = rate("otelcol_exporter_sent_spans_total", "instance, exporter")
     failed = f'{rate("otelcol_exporter_send_failed_spans_total", "instance, exporter")} or 0 * {sent}'
 

@@ -1,6 +1,6 @@
-//! A server and a client on hyper, without a framework: `cargo run -p example-hyper`.
+//! A hyper server and client without a framework: `cargo run -p example-hyper`.
 //!
-//! It sends two requests to itself and prints their traces and what Prometheus would read.
+//! Sends two requests to its own server, and prints their traces and counters.
 
 use std::convert::Infallible;
 
@@ -16,26 +16,25 @@ use hyper_util::{
 };
 use tokio::net::TcpListener;
 use tower::{ServiceBuilder, ServiceExt};
-use tower_otel_core::{RequestHead, Route};
 use tower_otel_init::{LogFormat, Sampler, Telemetry, TracesExporter};
 use tower_otel_metrics::MetricsLayer;
 use tower_otel_propagate::PropagateLayer;
-use tower_otel_trace::TraceLayer;
+use tower_otel_trace::{HttpOptions, TraceLayer};
 
-/// Without a framework, the route is what you say it is.
-fn route(request: &dyn RequestHead) -> Option<Route> {
-    (request.target().path.starts_with("/items/")).then(|| "/items/{sku}".into())
-}
-
-async fn answer(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn get_item(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     Ok(Response::new(Full::from("7 left")))
 }
 
 async fn serve(listener: TcpListener) -> std::io::Result<()> {
+    // Without a framework, a function returns the route of a request.
+    let options = HttpOptions::default().route(|request| {
+        let is_item = request.target().path.starts_with("/items/");
+        is_item.then(|| "/items/{sku}".into())
+    });
     let service = ServiceBuilder::new()
-        .layer(TraceLayer::server().route(route))
-        .layer(MetricsLayer::server().route(route))
-        .service_fn(answer);
+        .layer(TraceLayer::server().http_options(&options))
+        .layer(MetricsLayer::server().http_options(&options))
+        .service_fn(get_item);
     loop {
         let (stream, _) = listener.accept().await?;
         let service = TowerToHyperService::new(service.clone());
@@ -65,7 +64,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     for path in ["/items/chair", "/favicon.ico"] {
         let request = Request::get(format!("http://{address}{path}")).body(Empty::<Bytes>::new())?;
         let response = client.clone().oneshot(request).await?;
-        response.into_body().collect().await?; // an exchange ends with its body
+        response.into_body().collect().await?; // ends the exchange
     }
     let prometheus = telemetry.prometheus().ok_or("METRICS_ENABLED is false")?;
     for line in prometheus

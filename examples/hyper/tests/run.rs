@@ -1,11 +1,11 @@
-//! The example does what its first lines say.
+//! Runs the example and checks what it prints.
 
-#[path = "../../said.rs"]
-mod said;
+#[path = "../../output.rs"]
+mod output;
 
 #[test]
-fn its_own_requests_are_traced_and_counted() {
-    said::in_this_order(
+fn client_and_server_requests_are_traced_and_counted() {
+    output::assert_lines_in_order(
         env!("CARGO_BIN_EXE_example-hyper"),
         &[
             &["GET ", "client 200"],

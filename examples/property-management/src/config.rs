@@ -1,4 +1,4 @@
-//! What the environment says.
+//! Configuration from environment variables.
 
 use std::{fmt, time::Duration};
 
@@ -6,26 +6,26 @@ use reqwest::Url;
 
 use crate::BoxError;
 
-/// Reads variables; an empty one is as good as none.
+/// Reads variables. An empty variable counts as unset.
 pub(crate) struct Variables(Read);
 
 type Read = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
-/// A variable that cannot be followed.
+/// A variable with an invalid value.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Wrong {
+pub(crate) struct InvalidVariable {
     variable: &'static str,
-    /// Never of a secret.
-    value: String,
-    accepted: &'static str,
+    /// What is wrong, without secrets.
+    problem: String,
+    expected: &'static str,
 }
 
-/// A text that shows itself to nobody.
+/// A text that `Debug` does not show.
 #[derive(Clone)]
 pub(crate) struct Secret(String);
 
 impl Variables {
-    pub(crate) fn of_process() -> Self {
+    pub(crate) fn from_env() -> Self {
         Self::new(|name| std::env::var(name).ok())
     }
 
@@ -43,13 +43,13 @@ impl Variables {
         self.get(name).unwrap_or_else(|| default.to_owned())
     }
 
-    /// Where to listen, as `host:port`; port 0 for a free one.
+    /// Returns the address to listen on, as `host:port`. Port 0: a free one.
     pub(crate) fn listen_addr(&self, default: &str) -> String {
         self.text("LISTEN_ADDR", default)
     }
 
-    /// Which database.
-    pub(crate) fn database_url(&self) -> Result<String, Wrong> {
+    /// Returns the URL of the database.
+    pub(crate) fn database_url(&self) -> Result<String, InvalidVariable> {
         let url = self.text("DATABASE_URL", "sqlite://property-management.db");
         if ["sqlite:", "postgres:", "postgresql:"]
             .iter()
@@ -58,56 +58,58 @@ impl Variables {
             return Ok(url);
         }
         let scheme = url.split(':').next().unwrap_or_default();
-        Err(Wrong {
+        Err(InvalidVariable {
             variable: "DATABASE_URL",
-            // The rest may hold a password.
-            value: format!("{scheme}:.."),
-            accepted: "sqlite://FILE or postgres://USER:PASSWORD@HOST/DATABASE",
+            // The other parts can contain a password.
+            problem: format!("\"{scheme}:..\" is not a supported database"),
+            expected: "sqlite://FILE or postgres://USER:PASSWORD@HOST/DATABASE",
         })
     }
 
-    /// The address of another service.
-    pub(crate) fn url(&self, name: &'static str, default: &str) -> Result<Url, Wrong> {
+    /// Returns the URL of another service.
+    pub(crate) fn url(&self, name: &'static str, default: &str) -> Result<Url, InvalidVariable> {
         let value = self.text(name, default);
         let url = Url::parse(&value).ok();
         url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-            .ok_or(Wrong {
+            .ok_or(InvalidVariable {
                 variable: name,
-                value,
-                accepted: "an absolute URL, http:// or https://",
+                problem: format!("\"{value}\" is not a URL"),
+                expected: "an absolute URL, http:// or https://",
             })
     }
 
-    /// The key that tokens are signed with. There is no default: everybody would know it.
-    pub(crate) fn jwt_secret(&self) -> Result<Secret, Wrong> {
+    /// Returns the key that signs tokens. There is no default, because it would be public.
+    pub(crate) fn jwt_secret(&self) -> Result<Secret, InvalidVariable> {
         let name = "JWT_SECRET";
         let value = self.get(name);
-        let wrong = |what: String| Wrong {
+        let invalid = |problem: String| InvalidVariable {
             variable: name,
-            value: what,
-            accepted: "at least 32 bytes, the same for all three processes",
+            problem,
+            expected: "at least 32 bytes, the same for api-server and reality-server",
         };
         match value {
-            None => Err(wrong("unset".to_owned())),
-            Some(short) if short.len() < 32 => Err(wrong(format!("{} bytes", short.len()))),
+            None => Err(invalid("is not set".to_owned())),
+            Some(short) if short.len() < 32 => {
+                Err(invalid(format!("{} bytes are too few", short.len())))
+            }
             Some(secret) => Ok(Secret(secret)),
         }
     }
 
-    /// A number that is more than 0.
-    pub(crate) fn number(&self, name: &'static str, default: u32) -> Result<u32, Wrong> {
+    /// Returns a positive number.
+    pub(crate) fn number(&self, name: &'static str, default: u32) -> Result<u32, InvalidVariable> {
         let value = self.text(name, &default.to_string());
         let number = value.parse().ok().filter(|number| *number > 0);
-        number.ok_or(Wrong {
+        number.ok_or(InvalidVariable {
             variable: name,
-            value,
-            accepted: "a whole number, more than 0",
+            problem: format!("\"{value}\" is not a positive number"),
+            expected: "a whole number greater than 0",
         })
     }
 
-    /// The model provider: its base URL, key and model, and how long a call may take,
-    /// in milliseconds.
-    pub(crate) fn llm(&self) -> Result<Llm, Wrong> {
+    /// Returns the model provider: base URL, key, model, and the time limit of a call, which the
+    /// variable gives in milliseconds.
+    pub(crate) fn llm(&self) -> Result<Llm, InvalidVariable> {
         let millis = self.number("LLM_TIMEOUT", 10_000)?;
         Ok(Llm {
             base: self.url("LLM_BASE_URL", "http://127.0.0.1:8083/v1")?,
@@ -118,7 +120,7 @@ impl Variables {
     }
 }
 
-/// The model provider.
+/// The configuration of the model provider.
 #[derive(Clone)]
 pub(crate) struct Llm {
     pub(crate) base: Url,
@@ -128,7 +130,7 @@ pub(crate) struct Llm {
 }
 
 impl Secret {
-    /// One that nobody knows.
+    /// Generates a random secret.
     pub(crate) fn random() -> Result<Self, BoxError> {
         let mut bytes = [0; 32];
         aws_lc_rs::rand::fill(&mut bytes)?;
@@ -148,58 +150,61 @@ impl fmt::Debug for Secret {
     }
 }
 
-impl fmt::Display for Wrong {
+impl fmt::Display for InvalidVariable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             variable,
-            value,
-            accepted,
+            problem,
+            expected,
         } = self;
-        write!(f, "{variable} is `{value}`; accepted is {accepted}")
+        write!(f, "{variable}: {problem} (expected {expected})")
     }
 }
 
-impl std::error::Error for Wrong {}
+impl std::error::Error for InvalidVariable {}
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
-    fn variables(own: &'static [(&'static str, &'static str)]) -> Variables {
+    fn variables(values: &'static [(&'static str, &'static str)]) -> Variables {
         Variables::new(move |name| {
-            let found = own.iter().find(|(key, _)| *key == name)?;
+            let found = values.iter().find(|(key, _)| *key == name)?;
             Some(found.1.to_owned())
         })
     }
 
     #[test]
-    fn without_variables_everything_is_on_loopback_and_nothing_is_signed() {
+    fn defaults_use_loopback_and_have_no_jwt_secret() {
         let none = variables(&[]);
         assert_eq!(none.listen_addr("127.0.0.1:8080"), "127.0.0.1:8080");
         assert!(none.database_url().unwrap().starts_with("sqlite://"));
         assert_eq!(none.llm().unwrap().base.host_str(), Some("127.0.0.1"));
         let error = none.jwt_secret().err().unwrap().to_string();
-        assert!(error.contains("JWT_SECRET is `unset`"), "{error}");
+        assert!(error.contains("JWT_SECRET: is not set"), "{error}");
     }
 
     #[test]
-    fn what_is_wrong_is_named_and_no_secret_is_shown() {
-        let wrong = variables(&[
+    fn errors_name_the_variable_and_show_no_secret() {
+        let invalid = variables(&[
             ("DATABASE_URL", "mysql://me:s3cr3t@host/db"),
             ("JWT_SECRET", "s3cr3t"),
             ("LLM_TIMEOUT", "soon"),
             ("REALITY_URL", "somewhere"),
         ]);
-        for (error, named) in [
-            (wrong.database_url().err(), "DATABASE_URL is `mysql:..`"),
-            (wrong.jwt_secret().err(), "JWT_SECRET is `6 bytes`"),
-            (wrong.llm().err(), "LLM_TIMEOUT is `soon`"),
-            (wrong.url("REALITY_URL", "").err(), "REALITY_URL is `some"),
+        for (error, message) in [
+            (
+                invalid.database_url().err(),
+                "DATABASE_URL: \"mysql:..\" is",
+            ),
+            (invalid.jwt_secret().err(), "JWT_SECRET: 6 bytes are"),
+            (invalid.llm().err(), "LLM_TIMEOUT: \"soon\" is"),
+            (invalid.url("REALITY_URL", "").err(), "REALITY_URL: \"some"),
         ] {
             let error = error.unwrap().to_string();
             assert!(
-                error.contains(named) && error.contains("accepted is"),
+                error.contains(message) && error.contains("(expected "),
                 "{error}"
             );
             assert!(!error.contains("s3cr3t"), "{error}");

@@ -1,4 +1,4 @@
-//! axum's extractors, which refuse by a problem.
+//! Extractors that reject with a [`Problem`].
 
 use axum::{
     extract::{FromRequest, FromRequestParts, Request},
@@ -9,10 +9,10 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::problem::Problem;
 
-/// A JSON body, in and out.
+/// A JSON body of a request or a response.
 pub(crate) struct Json<T>(pub(crate) T);
 
-/// The parameters of a query.
+/// The query parameters of a request.
 pub(crate) struct Query<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
@@ -21,7 +21,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         match axum::Json::from_request(request, state).await {
             Ok(axum::Json(value)) => Ok(Self(value)),
-            Err(refused) => Err(Problem::refused(refused.status(), refused.body_text())),
+            Err(error) => Err(Problem::invalid_request(error.status(), error.body_text())),
         }
     }
 }
@@ -32,7 +32,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         match axum::extract::Query::from_request_parts(parts, state).await {
             Ok(axum::extract::Query(value)) => Ok(Self(value)),
-            Err(refused) => Err(Problem::refused(refused.status(), refused.body_text())),
+            Err(error) => Err(Problem::invalid_request(error.status(), error.body_text())),
         }
     }
 }

@@ -1,22 +1,22 @@
-//! A property-management system of three processes, observed end to end: what `tower-otel` looks
-//! like where there is a database, a language model, a queue, a WebSocket and a public endpoint.
+//! A property-management system of three processes that uses `tower-otel` with a database, a
+//! language model, a queue, a WebSocket and a public endpoint.
 //!
-//! The README of this example says how to run it. Each module is one idea:
+//! The README of this example describes how to run it.
 //!
-//! | module | what |
+//! | module | contents |
 //! |---|---|
-//! | `config` | variables of the environment, and clear errors about them |
-//! | `process` | the life of a process: telemetry, listening, SIGTERM, delivery |
-//! | `observed` | the layers around a server and around a client, and whose trace is continued |
-//! | `instruments`, `metrics` | what is counted beside requests |
+//! | `config` | environment variables and their errors |
+//! | `process` | start and stop of a process: telemetry, listening, SIGTERM, delivery |
+//! | `layers` | the layers of servers and clients; which remote parents are trusted |
+//! | `instruments`, `series` | metrics other than those of the layers |
 //! | `problem`, `extract` | errors as `application/problem+json` |
-//! | `auth` | passwords, tokens, who is asking |
-//! | `db` | the pool, the observed query, one repository for each table, the queue |
+//! | `auth` | passwords, tokens, the authenticated user |
+//! | `db` | the pool, queries with telemetry, one repository for each table, the queue |
 //! | `model` | the language model: the call, its retries, its wire format |
 //! | `api`, `reality`, `jobs` | the three processes |
-//! | `stand_in` | a model provider for those who have none, with faults on request |
-//! | `launcher` | all of it in one process, for a look |
-//! | `traffic` | somebody who uses it all |
+//! | `stand_in` | a fake model provider with configurable faults |
+//! | `launcher` | the whole system in one process |
+//! | `traffic` | customers that use all routes |
 
 mod api;
 mod auth;
@@ -26,12 +26,12 @@ mod extract;
 mod instruments;
 mod jobs;
 mod launcher;
-mod metrics;
+mod layers;
 mod model;
-mod observed;
 mod problem;
 mod process;
 mod reality;
+mod series;
 mod stand_in;
 mod traffic;
 

@@ -1,4 +1,4 @@
-//! Errors as clients see them: [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457).
+//! Error responses, as in [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457).
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use axum::{
 use opentelemetry::{Context, trace::TraceContextExt};
 use serde_json::json;
 
-/// An `application/problem+json`. The title is the same for every problem of a kind; the detail is
-/// for the client, and what went wrong inside is not part of it.
+/// An `application/problem+json` response. The title names the kind of problem. The detail is for
+/// the client and contains no internals.
 #[derive(Debug)]
 pub(crate) struct Problem {
     status: StatusCode,
@@ -29,13 +29,13 @@ impl Problem {
         }
     }
 
-    pub(crate) fn not_found(what: &str) -> Self {
-        let detail = format!("there is no such {what}");
+    pub(crate) fn not_found(resource: &str) -> Self {
+        let detail = format!("{resource} not found");
         Self::new(StatusCode::NOT_FOUND, "Not found", detail)
     }
 
-    /// What could not be read of a request.
-    pub(crate) fn refused(status: StatusCode, detail: String) -> Self {
+    /// A request that cannot be parsed.
+    pub(crate) fn invalid_request(status: StatusCode, detail: String) -> Self {
         Self::new(status, "Invalid request", detail)
     }
 
@@ -50,7 +50,7 @@ impl Problem {
         problem
     }
 
-    /// Something this service needs does not answer. Trying again may help.
+    /// A dependency does not respond. The client can retry.
     pub(crate) fn unavailable(detail: &'static str) -> Self {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -64,7 +64,7 @@ impl Problem {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "Internal error",
-            "something went wrong here; it has been recorded",
+            "an internal error was recorded",
         )
     }
 
@@ -83,8 +83,8 @@ impl IntoResponse for Problem {
             detail,
             header,
         } = self;
-        // For whoever has to find the trace of what a customer complains about.
-        let trace = Context::map_current(|cx| {
+        // Support can find the trace of a complaint.
+        let trace_id = Context::map_current(|cx| {
             let span = cx.span().span_context().clone();
             span.is_valid().then(|| span.trace_id().to_string())
         });
@@ -93,7 +93,7 @@ impl IntoResponse for Problem {
             "title": title,
             "status": status.as_u16(),
             "detail": detail,
-            "trace_id": trace,
+            "trace_id": trace_id,
         });
         let json = [(header::CONTENT_TYPE, "application/problem+json")];
         let mut response = (status, json, body.to_string()).into_response();
@@ -102,16 +102,16 @@ impl IntoResponse for Problem {
     }
 }
 
-/// For what no route matches.
-pub(crate) async fn no_route() -> Problem {
+/// Handles requests without a matching route.
+pub(crate) async fn route_not_found() -> Problem {
     Problem::not_found("resource")
 }
 
-/// For a method that a route has not.
-pub(crate) async fn no_method() -> Problem {
+/// Handles requests with a method that the route does not support.
+pub(crate) async fn method_not_allowed() -> Problem {
     Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "Method not allowed",
-        "this resource does not know the method",
+        "this resource does not support the method",
     )
 }

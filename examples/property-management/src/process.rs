@@ -1,5 +1,5 @@
-//! The life of a process: telemetry first, then the runtime; the runtime stops first, so that every
-//! span has ended when telemetry delivers the last ones.
+//! Starts and stops a process. Telemetry starts before the runtime and stops after it, so that
+//! every span has ended before the last export.
 
 use std::{
     env::{self, VarError},
@@ -16,52 +16,52 @@ use tower_otel_prometheus::Prometheus;
 
 use crate::{BoxError, instruments::recorder};
 
-/// How long requests may take to end once the process was asked to stop.
-const DRAIN: Duration = Duration::from_secs(10);
+/// The time limit of running requests after a shutdown is requested.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long tasks may take to notice that their runtime is gone.
-const TASKS: Duration = Duration::from_secs(1);
+/// The time limit of the runtime shutdown.
+const RUNTIME_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long the last spans may take to a collector.
-const DELIVERY: Duration = Duration::from_secs(5);
+/// The time limit of the last export.
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a process has.
+/// The state that a process gives to its service.
 #[derive(Clone)]
 pub(crate) struct Process {
-    /// `None` where metrics are off or go elsewhere.
+    /// `None` if metrics are off or use another exporter.
     pub(crate) prometheus: Option<Prometheus>,
-    pub(crate) stop: Stop,
+    pub(crate) shutdown: Shutdown,
 }
 
-/// Becomes true once, when it is time to stop.
+/// Becomes `true` once, when a shutdown is requested.
 #[derive(Clone)]
-pub(crate) struct Stop(watch::Receiver<bool>);
+pub(crate) struct Shutdown(watch::Receiver<bool>);
 
-impl Stop {
-    /// On Ctrl-C and SIGTERM.
+impl Shutdown {
+    /// Listens for Ctrl-C and SIGTERM.
     fn on_signal() -> Self {
         let (sender, receiver) = watch::channel(false);
         tokio::spawn(async move {
             shutdown_signal().await;
             let _ = sender.send(true);
-            // Whoever asks later has to be told as well.
+            // Keeps the value for later receivers.
             sender.closed().await;
         });
         Self(receiver)
     }
 
-    /// Waits until it is time.
-    pub(crate) async fn asked(&self) {
+    /// Waits until a shutdown is requested.
+    pub(crate) async fn wait(&self) {
         let mut receiver = self.0.clone();
-        let _ = receiver.wait_for(|stop| *stop).await;
+        let _ = receiver.wait_for(|requested| *requested).await;
     }
 
-    pub(crate) fn is_asked(&self) -> bool {
+    pub(crate) fn is_requested(&self) -> bool {
         *self.0.borrow()
     }
 }
 
-/// Runs a service of this name until it ends or is asked to stop.
+/// Runs a service until it ends or a shutdown is requested.
 pub(crate) fn run<F>(name: &str, service: impl FnOnce(Process) -> F) -> ExitCode
 where
     F: Future<Output = Result<(), BoxError>>,
@@ -69,7 +69,8 @@ where
     run_with(name, telemetry(name), service)
 }
 
-/// Telemetry from the environment, with the buckets of this system where Prometheus is chosen.
+/// Starts telemetry from the environment, with the buckets of this system if Prometheus is
+/// selected.
 fn telemetry(name: &str) -> Result<Telemetry, InitError> {
     let builder = Telemetry::builder(name);
     // A recorder set in code takes precedence over another exporter in the variable.
@@ -80,7 +81,7 @@ fn telemetry(name: &str) -> Result<Telemetry, InitError> {
     builder.install()
 }
 
-/// The same, with telemetry that is not the environment's.
+/// Runs a service with the given telemetry.
 pub(crate) fn run_with<F>(
     name: &str,
     telemetry: Result<Telemetry, InitError>,
@@ -99,13 +100,17 @@ where
     };
     let prometheus = telemetry.prometheus().cloned();
     let outcome = runtime.block_on(async {
-        let stop = Stop::on_signal();
-        service(Process { prometheus, stop }).await
+        let shutdown = Shutdown::on_signal();
+        let process = Process {
+            prometheus,
+            shutdown,
+        };
+        service(process).await
     });
-    // What is still in flight ends here, as cancelled, and is told so.
-    runtime.shutdown_timeout(TASKS);
-    // What was lost is in a warning already.
-    let _ = telemetry.shutdown(DELIVERY);
+    // Requests that still run are cancelled here, and their spans end.
+    runtime.shutdown_timeout(RUNTIME_TIMEOUT);
+    // A failed export was logged.
+    let _ = telemetry.shutdown(EXPORT_TIMEOUT);
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(name, &*error),
@@ -117,32 +122,36 @@ fn failed(name: &str, error: &dyn std::error::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Listens, and says where.
+/// Binds a listener and logs its address.
 pub(crate) async fn listen(address: &str) -> Result<TcpListener, BoxError> {
     let listener = TcpListener::bind(address).await;
     let listener = listener
-        .map_err(|error| format!("LISTEN_ADDR is `{address}`, where nobody can listen: {error}"))?;
+        .map_err(|error| format!("LISTEN_ADDR: cannot listen on \"{address}\": {error}"))?;
     let address = listener.local_addr()?;
     tracing::info!(%address, "listening");
     Ok(listener)
 }
 
-/// Serves until it is time to stop, and then for as long as requests take to end, within reason.
-pub(crate) async fn serve(listener: TcpListener, app: Router, stop: &Stop) -> Result<(), BoxError> {
-    let asked = stop.clone();
-    let serving = axum::serve(
+/// Serves until a shutdown is requested, then waits a limited time for running requests.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    app: Router,
+    shutdown: &Shutdown,
+) -> Result<(), BoxError> {
+    let requested = shutdown.clone();
+    let server = axum::serve(
         listener,
         app.into_make_service_with_connect_info::<SocketAddr>(),
     )
-    .with_graceful_shutdown(async move { asked.asked().await });
-    let out_of_time = async {
-        stop.asked().await;
+    .with_graceful_shutdown(async move { requested.wait().await });
+    let timeout = async {
+        shutdown.wait().await;
         tracing::info!("stopping");
-        time::sleep(DRAIN).await;
+        time::sleep(DRAIN_TIMEOUT).await;
     };
     tokio::select! {
-        served = serving => served?,
-        () = out_of_time => tracing::warn!("requests were still running, and are cancelled"),
+        result = server => result?,
+        () = timeout => tracing::warn!("requests did not end in time and are cancelled"),
     }
     Ok(())
 }

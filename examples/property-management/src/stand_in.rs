@@ -1,5 +1,5 @@
-//! A model provider for those who have none: it speaks OpenAI's wire format, knows one sentence,
-//! and can be told to fail. It is somebody else's service, so it has no telemetry of ours.
+//! A fake model provider in OpenAI's wire format. It returns one sentence and can be configured to
+//! fail. It stands for an external service, so it has no telemetry layers.
 
 use std::{
     process::ExitCode,
@@ -25,14 +25,14 @@ use crate::{
     process::{self, Process},
 };
 
-/// What the provider does instead of answering.
+/// A fault, returned in place of a completion.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Fault {
     kind: Kind,
-    /// How long a `slow` answer takes, in milliseconds.
-    #[serde(default = "slowness")]
+    /// The delay of `slow`, in milliseconds.
+    #[serde(default = "default_delay_ms")]
     delay_ms: u64,
-    /// How many requests it holds for; for ever without.
+    /// The number of requests that fail. Default: all.
     times: Option<u32>,
 }
 
@@ -40,7 +40,7 @@ struct Fault {
 enum Kind {
     #[default]
     #[serde(rename = "none")]
-    Answers,
+    None,
     #[serde(rename = "slow")]
     Slow,
     #[serde(rename = "429")]
@@ -51,17 +51,17 @@ enum Kind {
     Garbage,
 }
 
-const fn slowness() -> u64 {
+const fn default_delay_ms() -> u64 {
     5_000
 }
 
 type Shared = Arc<Mutex<Fault>>;
 
-/// Runs the stand-in. `LISTEN_ADDR` says where, 127.0.0.1:8083 unless told;
-/// `PUT /fault {"kind":"slow|429|500|garbage|none"}` what it does.
+/// Runs the fake model provider on `LISTEN_ADDR` (default: 127.0.0.1:8083).
+/// `PUT /fault {"kind":"slow|429|500|garbage|none"}` sets the fault.
 pub fn model_stand_in() -> ExitCode {
     process::run("model-stand-in", async |process| {
-        let address = Variables::of_process().listen_addr("127.0.0.1:8083");
+        let address = Variables::from_env().listen_addr("127.0.0.1:8083");
         serve(process::listen(&address).await?, &process).await
     })
 }
@@ -69,23 +69,23 @@ pub fn model_stand_in() -> ExitCode {
 pub(crate) async fn serve(listener: TcpListener, process: &Process) -> Result<(), BoxError> {
     let app = Router::new()
         .route("/v1/chat/completions", post(complete))
-        .route("/fault", put(fail).get(failing))
+        .route("/fault", put(set_fault).get(get_fault))
         .route("/healthz", get(|| async { "ok\n" }))
         .with_state(Shared::default());
-    process::serve(listener, app, &process.stop).await
+    process::serve(listener, app, &process.shutdown).await
 }
 
-async fn fail(State(shared): State<Shared>, Json(fault): Json<Fault>) -> Json<Fault> {
+async fn set_fault(State(shared): State<Shared>, Json(fault): Json<Fault>) -> Json<Fault> {
     *shared.lock().unwrap_or_else(PoisonError::into_inner) = fault;
     Json(fault)
 }
 
-async fn failing(State(shared): State<Shared>) -> Json<Fault> {
+async fn get_fault(State(shared): State<Shared>) -> Json<Fault> {
     Json(*shared.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// What to do with the next request.
-fn next(shared: &Shared) -> Fault {
+/// Returns the fault of the next request.
+fn next_fault(shared: &Shared) -> Fault {
     let mut fault = shared.lock().unwrap_or_else(PoisonError::into_inner);
     match &mut fault.times {
         None => *fault,
@@ -105,22 +105,22 @@ async fn complete(
     if !headers.contains_key(header::AUTHORIZATION) {
         return error(StatusCode::UNAUTHORIZED, "invalid_api_key");
     }
-    let fault = next(&shared);
+    let fault = next_fault(&shared);
     match fault.kind {
-        Kind::Answers => time::sleep(Duration::from_millis(30)).await,
+        Kind::None => time::sleep(Duration::from_millis(30)).await,
         Kind::Slow => time::sleep(Duration::from_millis(fault.delay_ms)).await,
         Kind::Broken => return error(StatusCode::INTERNAL_SERVER_ERROR, "server_error"),
         Kind::Garbage => return "<html>it works!</html>".into_response(),
         Kind::RateLimited => {
-            let refused = error(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded");
-            return ([(header::RETRY_AFTER, "1")], refused).into_response();
+            let response = error(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded");
+            return ([(header::RETRY_AFTER, "1")], response).into_response();
         }
     }
-    let question = request.pointer("/messages/1/content");
-    let question = question.and_then(Value::as_str).unwrap_or_default();
+    let prompt = request.pointer("/messages/1/content");
+    let prompt = prompt.and_then(Value::as_str).unwrap_or_default();
     let text = "A bright home close to everything, quiet at night and warm in winter.";
-    // About four letters make a token.
-    let (input, output) = (question.len() / 4 + 20, text.len() / 4);
+    // A token has about four characters.
+    let (input, output) = (prompt.len() / 4 + 20, text.len() / 4);
     Json(json!({
         "id": "chatcmpl-stand-in",
         "object": "chat.completion",

@@ -1,5 +1,4 @@
-//! The suite in a minute: a shop that asks a stock, a few dozen requests through both, one of
-//! their traces as a tree and all of them as a RED table.
+//! Runs two services, sends a few dozen requests, and prints one trace and a RED table.
 
 mod options;
 mod red;
@@ -22,17 +21,17 @@ use services::Services;
 type BoxError = Box<dyn Error + Send + Sync>;
 
 fn main() -> ExitCode {
-    let options = match Options::read(std::env::args_os().skip(1)) {
+    let options = match Options::parse(std::env::args_os().skip(1)) {
         Ok(options) => options,
-        Err(wrong) => {
-            eprintln!("quickstart: {wrong}\n\n{}", options::USAGE);
+        Err(error) => {
+            eprintln!("quickstart: {error}\n\n{}", options::USAGE);
             return ExitCode::from(2);
         }
     };
     match run(options) {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever read the output has read enough.
-        Err(error) if broken_pipe(&error) => ExitCode::SUCCESS,
+        // The reader closed the pipe, such as `head`.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("quickstart: {error}");
             ExitCode::FAILURE
@@ -43,26 +42,26 @@ fn main() -> ExitCode {
 fn run(options: Options) -> Result<(), BoxError> {
     match options {
         Options::Help => print(options::USAGE),
-        Options::Run { port, once } => Runtime::new()?.block_on(story(port, once)),
+        Options::Run { port, once } => Runtime::new()?.block_on(run_services(port, once)),
     }
 }
 
-async fn story(port: u16, once: bool) -> Result<(), BoxError> {
+async fn run_services(port: u16, once: bool) -> Result<(), BoxError> {
     let telemetry = Telemetry::builder("quickstart")
         .traces(TracesExporter::Console)
         .sampler(Sampler::ParentBasedAlwaysOn)
         .prometheus(Prometheus::builder().native_histograms())
         .log_format(LogFormat::Pretty)
         .install()?;
-    let prometheus = telemetry.prometheus().ok_or("there is no recorder")?;
+    let prometheus = telemetry.prometheus().ok_or("METRICS_ENABLED is false")?;
     let services = Services::start(port, prometheus).await?;
-    print(&format!("{}\n", services.describe()))?;
+    print(&format!("{}\n", services.summary()))?;
 
-    // The trace of the last request is printed meanwhile: it asks for that, and the others do not.
-    let sent = traffic::drive(&services).await?;
+    // Only the last request is sampled, so its trace is printed.
+    let sent = traffic::send_requests(&services).await?;
     print(&format!(
-        "{sent} requests sent: most are fine; among them are a 404, a 502, a path that does not\n\
-         exist, a slow stream, a client that left before the answer and one that left in it.\n"
+        "{sent} requests sent. Most succeed; others are a 404, a 502, an unknown path, a slow stream,\n\
+         a client that disconnects before the response and one that disconnects while reading it.\n"
     ))?;
 
     let metrics = reqwest::get(services.shop("/metrics"))
@@ -72,20 +71,20 @@ async fn story(port: u16, once: bool) -> Result<(), BoxError> {
     print(&format!("\n{}", red::tables(&metrics)))?;
 
     if !once {
-        print(&services.invite())?;
+        print(&services.next_steps())?;
         signal::ctrl_c().await?;
     }
     Ok(())
 }
 
-/// `println!` would panic where nobody reads any more.
+/// Prints a text. Unlike `print!`, it does not panic if the pipe is closed.
 fn print(text: &str) -> Result<(), BoxError> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     Ok(out.flush()?)
 }
 
-fn broken_pipe(error: &BoxError) -> bool {
+fn is_broken_pipe(error: &BoxError) -> bool {
     error
         .downcast_ref::<io::Error>()
         .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)

@@ -6,35 +6,35 @@ pub(crate) const USAGE: &str = "\
 Usage: quickstart [--once] [--port PORT]
 
   --once       exit after the report; without it the services run until Ctrl-C
-  --port PORT  the port of the shop on 127.0.0.1; a free one by default
-  --help       show this
+  --port PORT  the port of the shop on 127.0.0.1; default: a free one
+  --help       show this help
 ";
 
-/// What was asked for.
+/// The parsed command line.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Options {
     Help,
     Run {
-        /// 0 for any.
+        /// 0: a free port.
         port: u16,
         once: bool,
     },
 }
 
 impl Options {
-    pub(crate) fn read(args: impl IntoIterator<Item = OsString>) -> Result<Self, String> {
+    pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Self, String> {
         let (mut port, mut once) = (0, false);
         let mut args = args.into_iter();
         while let Some(arg) = args.next() {
             match arg.to_string_lossy().as_ref() {
                 "--help" | "-h" => return Ok(Self::Help),
                 "--once" => once = true,
-                "--port" => port = number(args.next())?,
+                "--port" => port = parse_port(args.next())?,
                 other => match other.strip_prefix("--port=") {
-                    Some(value) => port = number(Some(value.into()))?,
+                    Some(value) => port = parse_port(Some(value.into()))?,
                     None => {
                         return Err(format!(
-                            "unknown option `{other}`; there are --once, --port and --help"
+                            "unknown option `{other}` (expected --once, --port or --help)"
                         ));
                     }
                 },
@@ -44,43 +44,43 @@ impl Options {
     }
 }
 
-fn number(value: Option<OsString>) -> Result<u16, String> {
-    let value = value.ok_or("--port needs a number between 0 and 65535")?;
+fn parse_port(value: Option<OsString>) -> Result<u16, String> {
+    let value = value.ok_or("--port: missing value (expected 0 to 65535)")?;
     let value = value.to_string_lossy();
     value
         .parse()
-        .map_err(|_| format!("--port needs a number between 0 and 65535, not `{value}`"))
+        .map_err(|_| format!("--port: `{value}` is not a port (expected 0 to 65535)"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(args: &[&str]) -> Result<Options, String> {
-        Options::read(args.iter().map(OsString::from))
+    fn parse(args: &[&str]) -> Result<Options, String> {
+        Options::parse(args.iter().map(OsString::from))
     }
 
     #[test]
-    fn options_are_taken_in_any_order() {
+    fn options_are_accepted_in_any_order() {
         let run = |port, once| Ok(Options::Run { port, once });
-        assert_eq!(read(&[]), run(0, false));
-        assert_eq!(read(&["--once"]), run(0, true));
-        assert_eq!(read(&["--port", "8080", "--once"]), run(8080, true));
-        assert_eq!(read(&["--once", "--port=8080"]), run(8080, true));
-        assert_eq!(read(&["--once", "--help"]), Ok(Options::Help));
+        assert_eq!(parse(&[]), run(0, false));
+        assert_eq!(parse(&["--once"]), run(0, true));
+        assert_eq!(parse(&["--port", "8080", "--once"]), run(8080, true));
+        assert_eq!(parse(&["--once", "--port=8080"]), run(8080, true));
+        assert_eq!(parse(&["--once", "--help"]), Ok(Options::Help));
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
-        for (args, named) in [
-            (&["--onec"][..], "`--onec`; there are --once, --port"),
+    fn errors_name_the_wrong_argument() {
+        for (args, message) in [
+            (&["--onec"][..], "`--onec` (expected --once, --port"),
             (&["shop"], "`shop`"),
-            (&["--port"], "needs a number"),
-            (&["--port", "70000"], "not `70000`"),
-            (&["--port="], "not ``"),
+            (&["--port"], "missing value"),
+            (&["--port", "70000"], "`70000` is not a port"),
+            (&["--port="], "`` is not a port"),
         ] {
-            let error = read(args).err().unwrap_or_default();
-            assert!(error.contains(named), "{args:?}: {error}");
+            let error = parse(args).err().unwrap_or_default();
+            assert!(error.contains(message), "{args:?}: {error}");
         }
     }
 }

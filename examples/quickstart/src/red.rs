@@ -1,65 +1,65 @@
-//! Rate, errors and durations, read back from the text a scrape gets.
+//! Renders rate, errors and durations from the Prometheus text format as tables.
 
 use std::{collections::BTreeMap, time::Duration};
 
 const SERVER: Side = Side {
     title: "Server",
-    place: "path",
+    group_label: "path",
     requests: "http_requests_total",
     duration: "http_request_duration_seconds_bucket",
     in_flight: "http_requests_in_flight",
     aborted: Some("http_responses_aborted_total"),
-    // A client that left has cost the server an answer.
-    failed: |status| status.starts_with('5') || !is_code(status),
+    // A cancelled request counts: the server did not send its response.
+    is_error: |status| status.starts_with('5') || !is_code(status),
 };
 
 const CLIENT: Side = Side {
     title: "Client",
-    place: "host",
+    group_label: "host",
     requests: "http_client_requests_total",
     duration: "http_client_request_duration_seconds_bucket",
     in_flight: "http_client_requests_in_flight",
     aborted: None,
-    // A client that left did so by choice.
-    failed: |status| status.starts_with(['4', '5']) || !is_code(status) && status != "cancelled",
+    // A cancelled request does not count: the client chose to cancel it.
+    is_error: |status| status.starts_with(['4', '5']) || !is_code(status) && status != "cancelled",
 };
 
-/// The metrics of one side, and what it calls an error.
+/// The metric names of servers or clients, and which statuses are errors.
 struct Side {
     title: &'static str,
-    place: &'static str,
+    group_label: &'static str,
     requests: &'static str,
     duration: &'static str,
     in_flight: &'static str,
     aborted: Option<&'static str>,
-    failed: fn(&str) -> bool,
+    is_error: fn(&str) -> bool,
 }
 
 fn is_code(status: &str) -> bool {
     status.starts_with(|first: char| first.is_ascii_digit())
 }
 
-/// The least room for a place. Longer ones widen their table.
-const PLACE_WIDTH: usize = 22;
+/// The minimum width of the second column.
+const MIN_GROUP_WIDTH: usize = 22;
 
-/// One table for each side.
+/// Renders a table for servers and one for clients.
 pub(crate) fn tables(text: &str) -> String {
-    let samples: Vec<Sample<'_>> = text.lines().filter_map(Sample::read).collect();
+    let samples: Vec<Sample<'_>> = text.lines().filter_map(Sample::parse).collect();
     [SERVER, CLIENT]
         .map(|side| table(&side, &samples))
         .join("\n")
 }
 
-/// How many requests are being served.
+/// Returns the number of requests that servers have in flight.
 pub(crate) fn in_flight(text: &str) -> f64 {
-    let samples = text.lines().filter_map(Sample::read);
+    let samples = text.lines().filter_map(Sample::parse);
     samples
         .filter(|sample| sample.name == SERVER.in_flight)
         .map(|sample| sample.value)
         .sum()
 }
 
-/// What is told of one method at one place.
+/// The values of one method and path or host.
 #[derive(Debug, Default)]
 struct Row {
     statuses: BTreeMap<String, f64>,
@@ -71,17 +71,17 @@ fn table(side: &Side, samples: &[Sample<'_>]) -> String {
     let mut rows: BTreeMap<(&str, &str), Row> = BTreeMap::new();
     let mut in_flight = Vec::new();
     for sample in samples {
-        let (method, place) = (sample.label("method"), sample.label(side.place));
+        let (method, group) = (sample.label("method"), sample.label(side.group_label));
         if sample.name == side.in_flight {
-            let of = if place.is_empty() { method } else { place };
-            in_flight.push(format!("{of} {}", sample.value));
+            let name = if group.is_empty() { method } else { group };
+            in_flight.push(format!("{name} {}", sample.value));
             continue;
         }
-        let told = [Some(side.requests), Some(side.duration), side.aborted];
-        if !told.contains(&Some(sample.name)) {
+        let metrics = [Some(side.requests), Some(side.duration), side.aborted];
+        if !metrics.contains(&Some(sample.name)) {
             continue;
         }
-        let row = rows.entry((place, method)).or_default();
+        let row = rows.entry((group, method)).or_default();
         if sample.name == side.requests {
             let status = sample.label("status").to_owned();
             *row.statuses.entry(status).or_default() += sample.value;
@@ -94,27 +94,27 @@ fn table(side: &Side, samples: &[Sample<'_>]) -> String {
         }
     }
     in_flight.sort();
-    let places = rows.keys().map(|(place, _)| place.chars().count());
-    let width = places.fold(PLACE_WIDTH, usize::max);
+    let groups = rows.keys().map(|(group, _)| group.chars().count());
+    let width = groups.fold(MIN_GROUP_WIDTH, usize::max);
     let title = format!(
         "{:<7}{:<width$} requests  errors       p50       p99  aborted  by status",
-        side.title, side.place
+        side.title, side.group_label
     );
     let mut table = format!("{title}\n");
-    for ((place, method), row) in &rows {
-        table += &format!("{}\n", line(side, method, place, width, row));
+    for ((group, method), row) in &rows {
+        table += &format!("{}\n", format_row(side, method, group, width, row));
     }
     table + &format!("in flight: {}\n", in_flight.join(", "))
 }
 
-fn line(side: &Side, method: &str, place: &str, width: usize, row: &Row) -> String {
+fn format_row(side: &Side, method: &str, group: &str, width: usize, row: &Row) -> String {
     let requests: f64 = row.statuses.values().sum();
-    let failed: f64 = row
+    let errors: f64 = row
         .statuses
         .iter()
-        .map(|(status, count)| if (side.failed)(status) { *count } else { 0.0 })
+        .map(|(status, count)| if (side.is_error)(status) { *count } else { 0.0 })
         .sum();
-    let ratio = failed / requests;
+    let ratio = errors / requests;
     let statuses: Vec<String> = row
         .statuses
         .iter()
@@ -124,7 +124,7 @@ fn line(side: &Side, method: &str, place: &str, width: usize, row: &Row) -> Stri
         .aborted
         .map_or("-".to_owned(), |_| row.aborted.to_string());
     format!(
-        "{method:<6} {place:<width$} {requests:>8} {:>5.1} % {:>9} {:>9} {aborted:>8}  {}",
+        "{method:<6} {group:<width$} {requests:>8} {:>5.1} % {:>9} {:>9} {aborted:>8}  {}",
         ratio * 100.0,
         quantile(0.5, &row.buckets),
         quantile(0.99, &row.buckets),
@@ -132,22 +132,22 @@ fn line(side: &Side, method: &str, place: &str, width: usize, row: &Row) -> Stri
     )
 }
 
-/// As `histogram_quantile` has it: along a straight line within the bucket the quantile falls in;
-/// but what lies above the last boundary is said to.
+/// Computes a quantile like `histogram_quantile`, by linear interpolation in its bucket. A quantile
+/// above the last boundary is shown as `> boundary`.
 fn quantile(q: f64, buckets: &[(f64, f64)]) -> String {
     let total = buckets.last().map_or(0.0, |(_, count)| *count);
     let rank = q * total;
-    let (mut low, mut below) = (0.0, 0.0);
+    let (mut low, mut lower_count) = (0.0, 0.0);
     for &(high, count) in buckets {
-        if count >= rank && count > below {
+        if count >= rank && count > lower_count {
             if high.is_infinite() {
                 return format!("> {low} s");
             }
-            let seconds = low + (high - low) * (rank - below) / (count - below);
+            let seconds = low + (high - low) * (rank - lower_count) / (count - lower_count);
             let duration = Duration::try_from_secs_f64(seconds).unwrap_or_default();
             return format!("{duration:.1?}");
         }
-        (low, below) = (high, count);
+        (low, lower_count) = (high, count);
     }
     "-".to_owned()
 }
@@ -161,15 +161,15 @@ struct Sample<'a> {
 }
 
 impl<'a> Sample<'a> {
-    /// `name{key="value",…} 1`, without a timestamp.
-    fn read(line: &'a str) -> Option<Self> {
+    /// Parses `name{key="value",…} 1`. Timestamps are not supported.
+    fn parse(line: &'a str) -> Option<Self> {
         if line.starts_with('#') {
             return None;
         }
         let (name, mut rest) = line.split_at(line.find(['{', ' '])?);
         let mut labels = Vec::new();
-        if let Some(inside) = rest.strip_prefix('{') {
-            rest = inside;
+        if let Some(pairs) = rest.strip_prefix('{') {
+            rest = pairs;
             while !rest.starts_with('}') {
                 let (key, quoted) = rest.split_once("=\"")?;
                 let (value, after) = unquote(quoted)?;
@@ -186,14 +186,14 @@ impl<'a> Sample<'a> {
         })
     }
 
-    /// Empty where there is none, as Prometheus has it.
+    /// Returns the value of a label. A missing label is empty, as in Prometheus.
     fn label(&self, key: &str) -> &str {
-        let label = self.labels.iter().find(|(own, _)| *own == key);
+        let label = self.labels.iter().find(|(name, _)| *name == key);
         label.map_or("", |(_, value)| value)
     }
 }
 
-/// The text up to the closing quote, and what follows that.
+/// Splits a text at its closing quote, and resolves the escapes before it.
 fn unquote(text: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut chars = text.char_indices();
@@ -238,7 +238,7 @@ http_client_requests_in_flight{host="127.0.0.1:1"} 0
 "#;
 
     #[test]
-    fn both_sides_are_told_by_method_and_place() {
+    fn requests_are_grouped_by_method_and_path_or_host() {
         let lines = [
             "Server path                   requests  errors       p50       p99  aborted  by status",
             "GET    /items/{sku}                 32   9.4 %     8.3ms > 0.025 s        3  200×28 404×1 500×2 cancelled×1",
@@ -254,11 +254,11 @@ http_client_requests_in_flight{host="127.0.0.1:1"} 0
     }
 
     #[test]
-    fn a_long_place_widens_its_table() {
-        let place = "/properties/{id}/comparables";
+    fn a_long_path_widens_its_table() {
+        let group = "/properties/{id}/comparables";
         let text = format!(
             "http_requests_total{{method=\"GET\",path=\"/\",status=\"200\"}} 1\n\
-             http_requests_total{{method=\"GET\",path=\"{place}\",status=\"200\"}} 1\n"
+             http_requests_total{{method=\"GET\",path=\"{group}\",status=\"200\"}} 1\n"
         );
         let lines = [
             "Server path                         requests  errors       p50       p99  aborted  by status",
@@ -270,7 +270,7 @@ http_client_requests_in_flight{host="127.0.0.1:1"} 0
     }
 
     #[test]
-    fn a_quantile_lies_in_its_bucket() {
+    fn a_quantile_is_interpolated_in_its_bucket() {
         let buckets = [(0.1, 10.0), (0.2, 10.0), (0.4, 20.0), (f64::INFINITY, 20.0)];
         for (q, shown) in [
             (0.25, "50.0ms"),
@@ -285,18 +285,18 @@ http_client_requests_in_flight{host="127.0.0.1:1"} 0
     }
 
     #[test]
-    fn a_line_is_read_with_its_escapes() {
-        let sample = Sample::read(r#"x_total{a="b\\c\"d\ne}",f=""} 2.5"#);
+    fn label_escapes_are_resolved() {
+        let sample = Sample::parse(r#"x_total{a="b\\c\"d\ne}",f=""} 2.5"#);
         let sample = sample.as_ref();
         assert_eq!(sample.map(|x| (x.name, x.value)), Some(("x_total", 2.5)));
         assert_eq!(sample.map(|x| x.label("a")), Some("b\\c\"d\ne}"));
         assert_eq!(sample.map(|x| x.label("f")), Some(""));
         assert_eq!(sample.map(|x| x.label("none")), Some(""));
-        assert_eq!(Sample::read("up 1").map(|x| x.value), Some(1.0));
+        assert_eq!(Sample::parse("up 1").map(|x| x.value), Some(1.0));
     }
 
     #[test]
-    fn what_is_no_sample_is_passed_over() {
+    fn malformed_lines_are_ignored() {
         for line in [
             "",
             "# HELP up 1",
@@ -307,7 +307,7 @@ http_client_requests_in_flight{host="127.0.0.1:1"} 0
             "up{a=\"b\\",
             "up{} one",
         ] {
-            assert!(Sample::read(line).is_none(), "{line}");
+            assert!(Sample::parse(line).is_none(), "{line}");
         }
     }
 }

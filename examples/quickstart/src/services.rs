@@ -1,4 +1,4 @@
-//! Two services on loopback: a shop, and the stock it asks.
+//! Two services on loopback: a shop, and the stock service that it calls.
 
 use std::{future::IntoFuture, net::SocketAddr, time::Duration};
 
@@ -21,9 +21,9 @@ use tracing::instrument;
 
 use crate::BoxError;
 
-/// The server side of the suite. What is inside ends first: where no request is in flight any more,
-/// all spans have ended.
-fn observed(router: Router) -> Router {
+/// Adds the server layers. The metrics layer is outermost: once no request is in flight, all server
+/// spans have ended.
+fn with_layers(router: Router) -> Router {
     router.layer(
         ServiceBuilder::new()
             .layer(MetricsLayer::server())
@@ -31,9 +31,9 @@ fn observed(router: Router) -> Router {
     )
 }
 
-/// The client side of the suite, its layers out of sight of whoever keeps it. It knows where the
-/// host `stock` is.
-fn client(stock: SocketAddr) -> Result<Client, BoxError> {
+/// Returns a client with the client layers, boxed so that its type does not name them. It resolves
+/// the host `stock` to the stock service.
+fn stock_client(stock: SocketAddr) -> Result<Client, BoxError> {
     let client = reqwest::Client::builder().resolve("stock", stock).build()?;
     let client = ServiceBuilder::new()
         .layer(TraceLayer::client())
@@ -45,7 +45,7 @@ fn client(stock: SocketAddr) -> Result<Client, BoxError> {
 
 type Client = BoxCloneSyncService<Request, Response, reqwest::Error>;
 
-/// Both services, and where they listen.
+/// The addresses of both services.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Services {
     shop: SocketAddr,
@@ -53,7 +53,7 @@ pub(crate) struct Services {
 }
 
 impl Services {
-    /// `port` is the shop's, 0 for any.
+    /// Starts both services. `port` is the port of the shop; 0: a free one.
     pub(crate) async fn start(port: u16, prometheus: &Prometheus) -> Result<Self, BoxError> {
         let listen = async |port| {
             let listener = TcpListener::bind(("127.0.0.1", port)).await;
@@ -64,39 +64,43 @@ impl Services {
             shop: shop.local_addr()?,
             stock: stock.local_addr()?,
         };
-        // What is added after the layers is not observed.
-        let shop_router =
-            observed(shop_router(services.stock)?).route_service("/metrics", prometheus.service());
+        // Routes added after the layers are not observed.
+        let shop_router = with_layers(shop_router(services.stock)?)
+            .route_service("/metrics", prometheus.service());
         tokio::spawn(axum::serve(shop, shop_router).into_future());
-        tokio::spawn(axum::serve(stock, observed(stock_router())).into_future());
+        tokio::spawn(axum::serve(stock, with_layers(stock_router())).into_future());
         Ok(services)
     }
 
-    /// An address of the shop.
+    /// Returns a URL of the shop.
     pub(crate) fn shop(&self, path: &str) -> String {
         format!("http://{}{path}", self.shop)
     }
 
-    /// What is running, and what there is to read.
-    pub(crate) fn describe(&self) -> String {
+    /// Lists the URLs of the services.
+    pub(crate) fn summary(&self) -> String {
         [
-            ("shop", self.shop(""), "asks the stock"),
-            ("stock", format!("http://{}", self.stock), "asks nobody"),
+            ("shop", self.shop(""), "calls the stock service"),
+            (
+                "stock",
+                format!("http://{}", self.stock),
+                "calls no other service",
+            ),
             (
                 "metrics",
                 self.shop("/metrics"),
-                "of both, as Prometheus reads them",
+                "of both services, for Prometheus",
             ),
         ]
-        .map(|(name, url, what)| format!("{name:<8} {url:<32}  {what}\n"))
+        .map(|(name, url, note)| format!("{name:<8} {url:<32}  {note}\n"))
         .concat()
     }
 
-    /// What to do next.
-    pub(crate) fn invite(&self) -> String {
+    /// Describes what to try while the services run.
+    pub(crate) fn next_steps(&self) -> String {
         format!(
-            "\nStill serving. Try this, and see its trace here, or let Prometheus scrape {};\n\
-             Ctrl-C ends it.\n\n  curl -X POST {}\n\n",
+            "\nStill serving. Let Prometheus scrape {}, or send a request\n\
+             to see its trace here. Ctrl-C stops the services.\n\n  curl -X POST {}\n\n",
             self.shop("/metrics"),
             self.shop("/orders/sofa"),
         )
@@ -111,61 +115,64 @@ struct Shop {
 
 fn shop_router(stock: SocketAddr) -> Result<Router, BoxError> {
     let shop = Shop {
-        client: client(stock)?,
+        client: stock_client(stock)?,
         items: Url::parse(&format!("http://stock:{}/items", stock.port()))?,
     };
     Ok(Router::new()
-        .route("/products/{sku}", get(product))
-        .route("/orders/{sku}", post(order))
-        .route("/exports/{lines}", get(export))
-        .route("/reports/{year}", get(report))
+        .route("/products/{sku}", get(get_product))
+        .route("/orders/{sku}", post(create_order))
+        .route("/exports/{lines}", get(get_export))
+        .route("/reports/{year}", get(get_report))
         .with_state(shop))
 }
 
-async fn product(State(shop): State<Shop>, Path(sku): Path<String>) -> Result<String, StatusCode> {
+async fn get_product(
+    State(shop): State<Shop>,
+    Path(sku): Path<String>,
+) -> Result<String, StatusCode> {
     shop.offer(&sku).await
 }
 
-async fn order(
+async fn create_order(
     State(shop): State<Shop>,
     Path(sku): Path<String>,
 ) -> Result<(StatusCode, String), StatusCode> {
     let offer = shop.offer(&sku).await?;
-    shop.ask(Method::POST, &sku).await?;
-    charge().await;
+    shop.call_stock(Method::POST, &sku).await?;
+    charge_card().await;
     Ok((StatusCode::CREATED, format!("ordered: {offer}")))
 }
 
-/// A line every 20 milliseconds, so that the body takes far longer than the head.
-async fn export(Path(lines): Path<u32>) -> Body {
+/// Streams a line every 20 milliseconds, so that the body takes longer than the head.
+async fn get_export(Path(lines): Path<u32>) -> Body {
     let lines = tokio_stream::iter(1..=lines).map(|line| Ok::<_, BoxError>(format!("{line}\n")));
     Body::from_stream(lines.throttle(Duration::from_millis(20)))
 }
 
-/// Takes longer than anybody waits.
-async fn report(Path(year): Path<u16>) -> String {
+/// Takes longer than any client waits.
+async fn get_report(Path(year): Path<u16>) -> String {
     time::sleep(Duration::from_secs(60)).await;
     format!("{year} was a good year\n")
 }
 
 impl Shop {
-    /// Price and stock, looked up at the same time.
+    /// Looks up price and stock concurrently.
     #[instrument(name = "offer", skip(self))]
     async fn offer(&self, sku: &str) -> Result<String, StatusCode> {
-        let (price, left) = tokio::join!(price(sku), self.ask(Method::GET, sku));
+        let (price, left) = tokio::join!(look_up_price(sku), self.call_stock(Method::GET, sku));
         Ok(format!("{sku} at {price} euros, {}", left?))
     }
 
-    /// Asks the stock, through the client's layers.
-    async fn ask(&self, method: Method, sku: &str) -> Result<String, StatusCode> {
+    /// Calls the stock service through the client layers.
+    async fn call_stock(&self, method: Method, sku: &str) -> Result<String, StatusCode> {
         let mut url = self.items.clone();
         if let Ok(mut path) = url.path_segments_mut() {
             path.push(sku);
         }
-        let answer = self.client.clone().oneshot(Request::new(method, url));
-        let answer = answer.await.map_err(|_| StatusCode::BAD_GATEWAY)?;
-        let status = answer.status();
-        let text = answer.text().await.map_err(|_| StatusCode::BAD_GATEWAY)?;
+        let response = self.client.clone().oneshot(Request::new(method, url));
+        let response = response.await.map_err(|_| StatusCode::BAD_GATEWAY)?;
+        let status = response.status();
+        let text = response.text().await.map_err(|_| StatusCode::BAD_GATEWAY)?;
         match status {
             StatusCode::NOT_FOUND => Err(StatusCode::NOT_FOUND),
             status if status.is_success() => Ok(text),
@@ -175,33 +182,33 @@ impl Shop {
 }
 
 #[instrument(name = "price lookup")]
-async fn price(sku: &str) -> usize {
+async fn look_up_price(sku: &str) -> usize {
     time::sleep(Duration::from_millis(3)).await;
     19 + 10 * sku.len()
 }
 
 #[instrument(name = "charge card")]
-async fn charge() {
+async fn charge_card() {
     time::sleep(Duration::from_millis(9)).await;
 }
 
 fn stock_router() -> Router {
-    Router::new().route("/items/{sku}", get(item).post(reserve))
+    Router::new().route("/items/{sku}", get(get_item).post(reserve_item))
 }
 
-async fn item(Path(sku): Path<String>) -> Result<String, StatusCode> {
-    let left = look(&sku).await?;
+async fn get_item(Path(sku): Path<String>) -> Result<String, StatusCode> {
+    let left = read_shelf(&sku).await?;
     Ok(format!("{left} left\n"))
 }
 
-async fn reserve(Path(sku): Path<String>) -> Result<StatusCode, StatusCode> {
-    look(&sku).await?;
+async fn reserve_item(Path(sku): Path<String>) -> Result<StatusCode, StatusCode> {
+    read_shelf(&sku).await?;
     Ok(StatusCode::CREATED)
 }
 
-/// A database, with one thing far at the back and one on a broken shelf.
+/// Stands for a database query. `sofa` is slow and `broken` fails.
 #[instrument(name = "read shelf")]
-async fn look(sku: &str) -> Result<u32, StatusCode> {
+async fn read_shelf(sku: &str) -> Result<u32, StatusCode> {
     let (left, millis) = match sku {
         "lamp" => (7, 4),
         "chair" => (12, 6),

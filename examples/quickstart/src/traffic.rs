@@ -1,4 +1,4 @@
-//! The requests of a busy minute, in a second: good ones, bad ones, and clients that leave.
+//! Sends requests to the shop: successes, errors, and clients that disconnect.
 
 use std::{future::Future, time::Duration};
 
@@ -7,38 +7,37 @@ use tokio::time;
 
 use crate::{BoxError, services::Services};
 
-/// How long a client waits for anything here.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The limit of each request and each wait.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Of a trace that is not to be recorded.
+/// The `traceparent` of a trace that is not sampled.
 const UNSAMPLED: &str = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-00";
 
-/// Sends them all, over real sockets, by a client that knows nothing of telemetry. Returns how
-/// many there were, once the services are done with them.
-pub(crate) async fn drive(services: &Services) -> Result<usize, BoxError> {
-    let mut shopper = Shopper {
-        client: Client::builder().timeout(PATIENCE).build()?,
+/// Sends all requests with a client without telemetry. Returns their number once none is in flight.
+pub(crate) async fn send_requests(services: &Services) -> Result<usize, BoxError> {
+    let mut traffic = Traffic {
+        client: Client::builder().timeout(TIMEOUT).build()?,
         services,
         sent: 0,
     };
-    shopper.is_served().await?;
-    shopper.leaves_before_the_answer().await?;
-    shopper.leaves_during_the_answer().await?;
-    shopper.orders().await?;
-    shopper.until_in_flight(0).await?;
-    shopper.order_that_is_traced().await?;
-    shopper.until_in_flight(0).await?;
-    Ok(shopper.sent)
+    traffic.products_and_exports().await?;
+    traffic.disconnect_before_response().await?;
+    traffic.disconnect_during_body().await?;
+    traffic.orders().await?;
+    traffic.wait_for_in_flight(0).await?;
+    traffic.sampled_order().await?;
+    traffic.wait_for_in_flight(0).await?;
+    Ok(traffic.sent)
 }
 
-struct Shopper<'a> {
+struct Traffic<'a> {
     client: Client,
     services: &'a Services,
     sent: usize,
 }
 
-impl Shopper<'_> {
-    async fn is_served(&mut self) -> Result<(), BoxError> {
+impl Traffic<'_> {
+    async fn products_and_exports(&mut self) -> Result<(), BoxError> {
         for _ in 0..5 {
             for sku in ["lamp", "chair", "desk", "sofa"] {
                 self.get(&format!("/products/{sku}"), StatusCode::OK)
@@ -60,58 +59,58 @@ impl Shopper<'_> {
         Ok(())
     }
 
-    async fn order_that_is_traced(&mut self) -> Result<(), BoxError> {
+    async fn sampled_order(&mut self) -> Result<(), BoxError> {
         let url = self.services.shop("/orders/chair");
-        self.answered(self.client.post(url), StatusCode::CREATED)
+        self.send_expecting(self.client.post(url), StatusCode::CREATED)
             .await
     }
 
-    async fn leaves_before_the_answer(&mut self) -> Result<(), BoxError> {
-        self.until_in_flight(0).await?;
+    async fn disconnect_before_response(&mut self) -> Result<(), BoxError> {
+        self.wait_for_in_flight(0).await?;
         self.sent += 1;
         let report = self.unsampled(Method::GET, "/reports/2026");
         tokio::select! {
-            _ = report.send() => Err("the report came too early".into()),
-            // The request has arrived. To stop waiting for it closes its connection.
-            arrived = self.until_in_flight(1) => arrived,
+            _ = report.send() => Err("the report ended before the client disconnected".into()),
+            // The request is being served. Dropping its future closes the connection.
+            in_flight = self.wait_for_in_flight(1) => in_flight,
         }
     }
 
-    async fn leaves_during_the_answer(&mut self) -> Result<(), BoxError> {
+    async fn disconnect_during_body(&mut self) -> Result<(), BoxError> {
         self.sent += 1;
         let export = self.unsampled(Method::GET, "/exports/1000000");
         let mut response = export.send().await?;
-        let first = response.chunk().await?;
-        first.map(drop).ok_or_else(|| "the export is empty".into())
+        let chunk = response.chunk().await?;
+        chunk.map(drop).ok_or_else(|| "the export is empty".into())
     }
 
-    async fn get(&mut self, path: &str, wanted: StatusCode) -> Result<(), BoxError> {
-        self.send(Method::GET, path, wanted).await
+    async fn get(&mut self, path: &str, expected: StatusCode) -> Result<(), BoxError> {
+        self.send(Method::GET, path, expected).await
     }
 
     async fn send(
         &mut self,
         method: Method,
         path: &str,
-        wanted: StatusCode,
+        expected: StatusCode,
     ) -> Result<(), BoxError> {
         let request = self.unsampled(method, path);
-        self.answered(request, wanted).await
+        self.send_expecting(request, expected).await
     }
 
-    async fn answered(
+    async fn send_expecting(
         &mut self,
         request: RequestBuilder,
-        wanted: StatusCode,
+        expected: StatusCode,
     ) -> Result<(), BoxError> {
         self.sent += 1;
         let response = request.send().await?;
         let (status, url) = (response.status(), response.url().clone());
         response.bytes().await?;
-        if status == wanted {
+        if status == expected {
             Ok(())
         } else {
-            Err(format!("{url} answered {status}").into())
+            Err(format!("{url}: status {status} (expected {expected})").into())
         }
     }
 
@@ -120,21 +119,24 @@ impl Shopper<'_> {
         request.header("traceparent", UNSAMPLED)
     }
 
-    /// Waits until the services say that they are serving this many requests.
-    fn until_in_flight(&self, wanted: u32) -> impl Future<Output = Result<(), BoxError>> + use<> {
+    /// Waits until `/metrics` shows this many requests in flight.
+    fn wait_for_in_flight(
+        &self,
+        expected: u32,
+    ) -> impl Future<Output = Result<(), BoxError>> + use<> {
         let (client, url) = (self.client.clone(), self.services.shop("/metrics"));
-        let waiting = async move {
+        let poll = async move {
             loop {
                 let metrics = client.get(&url).send().await?.text().await?;
-                if crate::red::in_flight(&metrics) == f64::from(wanted) {
+                if crate::red::in_flight(&metrics) == f64::from(expected) {
                     return Ok(());
                 }
                 time::sleep(Duration::from_millis(2)).await;
             }
         };
         async move {
-            let waited = time::timeout(PATIENCE, waiting).await;
-            waited.map_err(|_| format!("there never were {wanted} requests in flight"))?
+            let result = time::timeout(TIMEOUT, poll).await;
+            result.map_err(|_| format!("{expected} requests in flight not seen in {TIMEOUT:?}"))?
         }
     }
 }

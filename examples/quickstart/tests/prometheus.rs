@@ -1,4 +1,4 @@
-//! A real Prometheus scrapes the quickstart and answers the queries people will ask.
+//! A Prometheus server scrapes the quickstart and evaluates typical queries.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -19,16 +19,17 @@ use tokio::{
     time,
 };
 
-const SOON: Duration = Duration::from_secs(60);
+/// The limit of each wait.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 #[ignore = "needs prometheus and promtool (Debian package prometheus): cargo test -p quickstart -- --ignored"]
-async fn prometheus_answers_for_rate_errors_and_duration() {
+async fn rate_errors_and_duration_can_be_queried() {
     let quickstart = Quickstart::start().await;
     let prometheus = Prometheus::start(&quickstart.metrics, &[]).await;
-    let _shopping = quickstart.shop();
+    let _traffic = quickstart.send_requests();
 
-    // What the quickstart has sent by itself, to the request.
+    // The exact counts of the requests that the quickstart sends.
     for (query, value) in [
         (
             r#"http_requests_total{path="/reports/{year}",status="cancelled"}"#,
@@ -49,7 +50,7 @@ async fn prometheus_answers_for_rate_errors_and_duration() {
         prometheus.until(query, |found| found == value).await;
     }
 
-    // What is sent now: one request in four is answered with an error.
+    // The requests of `send_requests`: one in four fails.
     let products = r#"path="/products/{sku}""#;
     let rate = format!("sum(rate(http_requests_total{{{products}}}[10s]))");
     let failed = format!(r#"sum(rate(http_requests_total{{{products},status=~"5.."}}[10s]))"#);
@@ -60,17 +61,17 @@ async fn prometheus_answers_for_rate_errors_and_duration() {
         })
         .await;
 
-    // The lamp takes 4 milliseconds to be found, the desk 11.
+    // A request takes at least 4 ms.
     let p99 = |labels: &str| {
         let buckets = format!("http_request_duration_seconds_bucket{labels}");
         format!("histogram_quantile(0.99, sum by (le) (rate({buckets}[10s])))")
     };
     for labels in ["", &format!("{{{products}}}"), r#"{path="/items/{sku}"}"#] {
-        let sensible = |seconds| (0.004..=2.5).contains(&seconds);
-        prometheus.until(&p99(labels), sensible).await;
+        let plausible = |seconds| (0.004..=2.5).contains(&seconds);
+        prometheus.until(&p99(labels), plausible).await;
     }
 
-    // Rendered fresh for every scrape, and no series is lost between two of them.
+    // Every scrape succeeds, and gauges are present in it.
     prometheus.until("min(up)", |up| up == 1.0).await;
     prometheus
         .until("sum(http_requests_in_flight) >= bool 0", |found| {
@@ -79,14 +80,14 @@ async fn prometheus_answers_for_rate_errors_and_duration() {
         .await;
 }
 
-/// Scraped in protobuf, where there is nothing but native histograms: no series has a bucket.
+/// Scrapes in protobuf have native histograms only, without `_bucket` series.
 #[tokio::test]
 #[ignore = "needs prometheus and promtool (Debian package prometheus): cargo test -p quickstart -- --ignored"]
-async fn prometheus_answers_from_native_histograms() {
+async fn native_histograms_can_be_queried() {
     let quickstart = Quickstart::start().await;
     let native = ["--enable-feature=native-histograms"];
     let prometheus = Prometheus::start(&quickstart.metrics, &native).await;
-    let _shopping = quickstart.shop();
+    let _traffic = quickstart.send_requests();
 
     for (query, value) in [
         (r#"sum(http_requests_total{path="/orders/{sku}"})"#, 8.0),
@@ -120,34 +121,34 @@ async fn prometheus_answers_from_native_histograms() {
 
 #[tokio::test]
 #[ignore = "needs prometheus and promtool (Debian package prometheus): cargo test -p quickstart -- --ignored"]
-async fn promtool_finds_nothing_to_improve() {
+async fn promtool_check_metrics_reports_nothing() {
     let quickstart = Quickstart::start().await;
     let metrics = reqwest::get(quickstart.metrics.clone()).await.unwrap();
     let metrics = metrics.text().await.unwrap();
-    let body = Folder::new();
-    let file = body.0.join("metrics");
+    let folder = Folder::new();
+    let file = folder.0.join("metrics");
     fs::write(&file, &metrics).unwrap();
     let output = Command::new("promtool")
         .args(["check", "metrics"])
         .stdin(fs::File::open(&file).unwrap())
         .output()
         .expect("promtool of the Debian package prometheus");
-    let said = [output.stdout, output.stderr].concat();
-    assert_eq!(String::from_utf8_lossy(&said), "", "about\n{metrics}");
+    let messages = [output.stdout, output.stderr].concat();
+    assert_eq!(String::from_utf8_lossy(&messages), "", "for\n{metrics}");
     assert!(output.status.success());
 }
 
-/// A process that does not outlive its test.
-struct Running(Child);
+/// Kills the process when dropped.
+struct KillOnDrop(Child);
 
-impl Running {
+impl KillOnDrop {
     fn spawn(command: &mut Command) -> Self {
         let name = command.get_program().to_owned();
         let child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn();
-        Self(child.unwrap_or_else(|error| panic!("{name:?} does not start: {error}")))
+        Self(child.unwrap_or_else(|error| panic!("{name:?} did not start: {error}")))
     }
 
     fn stdout(&mut self) -> Lines<BufReader<ChildStdout>> {
@@ -161,23 +162,23 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for KillOnDrop {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// The example, serving.
+/// The quickstart, while it serves.
 struct Quickstart {
     shop: Url,
     metrics: Url,
-    _process: Running,
+    _process: KillOnDrop,
 }
 
 impl Quickstart {
     async fn start() -> Self {
-        let mut process = Running::spawn(&mut Command::new(env!("CARGO_BIN_EXE_quickstart")));
+        let mut process = KillOnDrop::spawn(&mut Command::new(env!("CARGO_BIN_EXE_quickstart")));
         let mut lines = process.stdout();
         let shop = until(&mut lines, |line| line.strip_prefix("shop ")).await;
         let metrics = until(&mut lines, |line| line.strip_prefix("metrics ")).await;
@@ -190,10 +191,10 @@ impl Quickstart {
         }
     }
 
-    /// Goes on asking for products until the test ends.
-    fn shop(&self) -> Aborted {
+    /// Sends requests for products until the returned value is dropped.
+    fn send_requests(&self) -> AbortOnDrop {
         let (client, shop) = (Client::new(), self.shop.clone());
-        Aborted(tokio::spawn(async move {
+        AbortOnDrop(tokio::spawn(async move {
             for sku in ["lamp", "chair", "broken", "desk"].iter().cycle() {
                 let url = shop.join(&format!("/products/{sku}")).unwrap();
                 let response = client.get(url).send().await.unwrap();
@@ -204,19 +205,19 @@ impl Quickstart {
     }
 }
 
-struct Aborted(JoinHandle<()>);
+struct AbortOnDrop(JoinHandle<()>);
 
-impl Drop for Aborted {
+impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
-/// A Prometheus that scrapes one target, and its folder.
+/// A Prometheus server that scrapes one target.
 struct Prometheus {
     api: Url,
     client: Client,
-    _process: Running,
+    _process: KillOnDrop,
     _folder: Folder,
 }
 
@@ -230,7 +231,7 @@ impl Prometheus {
              scrape_configs: [{{job_name: quickstart, static_configs: [{{targets: ['{target}']}}]}}]\n"
         );
         fs::write(&config, scrape).unwrap();
-        let mut process = Running::spawn(
+        let mut process = KillOnDrop::spawn(
             Command::new("prometheus")
                 .arg(option("config.file", &config))
                 .arg(option("storage.tsdb.path", &folder.0.join("data")))
@@ -243,7 +244,7 @@ impl Prometheus {
             Some(address)
         })
         .await;
-        // Its log is read on, so that it never waits for a reader.
+        // Keeps reading the log: a full pipe would block the server.
         tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
         Self {
             api: Url::parse(&format!("http://{address}/api/v1/query")).unwrap(),
@@ -253,22 +254,23 @@ impl Prometheus {
         }
     }
 
-    /// The value of a query that has one.
-    async fn ask(&self, query: &str) -> Option<f64> {
+    /// Returns the value of the first series of a query.
+    async fn query(&self, query: &str) -> Option<f64> {
         let mut url = self.api.clone();
         url.query_pairs_mut().append_pair("query", query);
         let response = self.client.get(url).send().await.unwrap();
-        // While it is starting it answers with something else.
-        let answer: Value = serde_json::from_str(&response.text().await.unwrap()).ok()?;
-        let value = answer.pointer("/data/result/0/value/1")?;
+        // The body is not JSON while the server starts.
+        let body: Value = serde_json::from_str(&response.text().await.unwrap()).ok()?;
+        let value = body.pointer("/data/result/0/value/1")?;
         value.as_str()?.parse().ok()
     }
 
-    async fn until(&self, query: &str, is: impl Fn(f64) -> bool) {
-        let deadline = Instant::now() + SOON;
+    /// Repeats a query until its value matches.
+    async fn until(&self, query: &str, matches: impl Fn(f64) -> bool) {
+        let deadline = Instant::now() + TIMEOUT;
         loop {
-            let value = self.ask(query).await;
-            if value.is_some_and(&is) {
+            let value = self.query(query).await;
+            if value.is_some_and(&matches) {
                 return;
             }
             assert!(Instant::now() < deadline, "{query} is {value:?}");
@@ -281,27 +283,27 @@ fn option(name: &str, path: &Path) -> String {
     format!("--{name}={}", path.display())
 }
 
-/// Reads until a line has what is wanted.
+/// Reads lines until `find` returns a value.
 async fn until<R: AsyncRead + Unpin>(
     lines: &mut Lines<BufReader<R>>,
-    wanted: impl Fn(&str) -> Option<&str>,
+    find: impl Fn(&str) -> Option<&str>,
 ) -> String {
     let reading = async {
         let mut read = String::new();
         while let Some(line) = lines.next_line().await.unwrap() {
-            if let Some(found) = wanted(&line) {
+            if let Some(found) = find(&line) {
                 return found.trim().to_owned();
             }
             read = read + &line + "\n";
         }
-        panic!("it ended after\n{read}");
+        panic!("the output ended after\n{read}");
     };
-    time::timeout(SOON, reading)
+    time::timeout(TIMEOUT, reading)
         .await
-        .expect("it said nothing more")
+        .expect("no matching line in time")
 }
 
-/// A folder that is gone after the test.
+/// A temporary folder, removed when dropped.
 struct Folder(PathBuf);
 
 impl Folder {

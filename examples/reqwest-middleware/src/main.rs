@@ -1,7 +1,7 @@
-//! A client that retries: `cargo run -p example-reqwest-middleware`.
+//! A retrying client: `cargo run -p example-reqwest-middleware`.
 //!
-//! The server answers the third time it is asked. One trace is printed, with a span for every attempt
-//! at the client and at the server.
+//! The server fails twice, then succeeds. Prints one trace, with a client span and a server span
+//! for each attempt.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -18,10 +18,10 @@ use tower_otel_propagate::PropagateLayer;
 use tower_otel_trace::TraceLayer;
 use tracing::Instrument;
 
-async fn stock() -> (StatusCode, &'static str) {
-    static ASKED: AtomicUsize = AtomicUsize::new(0);
-    match ASKED.fetch_add(1, Ordering::Relaxed) {
-        0 | 1 => (StatusCode::SERVICE_UNAVAILABLE, "counting"),
+async fn get_item() -> (StatusCode, &'static str) {
+    static REQUESTS: AtomicUsize = AtomicUsize::new(0);
+    match REQUESTS.fetch_add(1, Ordering::Relaxed) {
+        0 | 1 => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
         _ => (StatusCode::OK, "7 left"),
     }
 }
@@ -38,7 +38,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}/items/lamp", listener.local_addr()?);
     let app = Router::new()
-        .route("/items/{sku}", get(stock))
+        .route("/items/{sku}", get(get_item))
         .layer(TraceLayer::server());
     tokio::spawn(async { axum::serve(listener, app).await });
 
@@ -47,7 +47,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .build_with_max_retries(3);
     let client = ClientBuilder::new(reqwest::Client::new())
         .with(RetryTransientMiddleware::new_with_policy(policy))
-        // Behind the one that retries, so that it sees every attempt.
+        // Added after the retry middleware, so that it observes each attempt.
         .with(observe((TraceLayer::client(), PropagateLayer::new())).into_middleware())
         .build();
 

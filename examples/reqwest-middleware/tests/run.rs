@@ -1,11 +1,11 @@
-//! The example does what its first lines say.
+//! Runs the example and checks what it prints.
 
-#[path = "../../said.rs"]
-mod said;
+#[path = "../../output.rs"]
+mod output;
 
 #[test]
-fn every_attempt_has_a_span_of_its_own() {
-    said::in_this_order(
+fn each_attempt_has_its_own_span() {
+    output::assert_lines_in_order(
         env!("CARGO_BIN_EXE_example-reqwest-middleware"),
         &[
             &["7 spans"],

@@ -1,7 +1,6 @@
-//! A client on reqwest, as a tower service: `cargo run -p example-reqwest`.
+//! A reqwest client as a tower service: `cargo run -p example-reqwest`.
 //!
-//! It asks a server of its own, and then one that is not there. The traces are printed, and what
-//! Prometheus would read.
+//! Sends one request to its own server and one to a closed port. Prints their traces and counters.
 
 use axum::{Router, routing::get};
 use reqwest::{Method, Request, Url};
@@ -20,7 +19,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .log_format(LogFormat::Pretty)
         .install()?;
 
-    // Somebody to talk to. The span of the server is a child of the client's.
+    // The server span is a child of the client span.
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = Url::parse(&format!(
         "http://{}/items/lamp?sig=secret",
@@ -43,7 +42,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .await?;
     println!("{}: {}", response.status(), response.text().await?);
 
-    // A port that was free a moment ago.
+    // A closed port: the listener is dropped at the end of the statement.
     let closed = TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
     let url = Url::parse(&format!("http://{closed}/items/chair"))?;
     if let Err(error) = client.oneshot(Request::new(Method::GET, url)).await {

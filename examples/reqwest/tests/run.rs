@@ -1,11 +1,11 @@
-//! The example does what its first lines say.
+//! Runs the example and checks what it prints.
 
-#[path = "../../said.rs"]
-mod said;
+#[path = "../../output.rs"]
+mod output;
 
 #[test]
-fn one_request_is_answered_and_one_refused() {
-    said::in_this_order(
+fn a_response_and_a_refused_connection_are_recorded() {
+    output::assert_lines_in_order(
         env!("CARGO_BIN_EXE_example-reqwest"),
         &[
             &["GET ", "client 200"],

@@ -1,6 +1,6 @@
-//! A server and a client on smol, without tokio's runtime: `cargo run -p example-smol`.
+//! A server and a client on smol, without the tokio runtime: `cargo run -p example-smol`.
 //!
-//! It asks itself twice, prints every span when it ends, and what Prometheus would read.
+//! Sends two requests to its own server. Prints each span when it closes, then the counters.
 
 use std::{convert::Infallible, error::Error, io::IsTerminal};
 
@@ -14,24 +14,21 @@ use smol::{
 };
 use smol_hyper::rt::{FuturesIo, SmolTimer};
 use tower::{Service, ServiceBuilder, ServiceExt};
-use tower_otel_core::{RequestHead, Route};
 use tower_otel_metrics::MetricsLayer;
 use tower_otel_prometheus::Prometheus;
-use tower_otel_trace::TraceLayer;
+use tower_otel_trace::{HttpOptions, TraceLayer};
 use tracing_subscriber::fmt::format::FmtSpan;
-
-fn route(request: &dyn RequestHead) -> Option<Route> {
-    (request.target().path == "/hello").then(|| "/hello".into())
-}
 
 async fn hello(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     Ok(Response::new(Full::from("hello")))
 }
 
 async fn serve(listener: TcpListener) -> Result<(), Box<dyn Error>> {
+    let options = HttpOptions::default()
+        .route(|request| (request.target().path == "/hello").then(|| "/hello".into()));
     let service = ServiceBuilder::new()
-        .layer(TraceLayer::server().route(route))
-        .layer(MetricsLayer::server().route(route))
+        .layer(TraceLayer::server().http_options(&options))
+        .layer(MetricsLayer::server().http_options(&options))
         .service_fn(hello);
     loop {
         let (stream, _) = listener.accept().await?;
@@ -44,8 +41,10 @@ async fn serve(listener: TcpListener) -> Result<(), Box<dyn Error>> {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let lines = tracing_subscriber::fmt().with_span_events(FmtSpan::CLOSE);
-    lines.with_ansi(std::io::stdout().is_terminal()).init();
+    tracing_subscriber::fmt()
+        .with_span_events(FmtSpan::CLOSE)
+        .with_ansi(std::io::stdout().is_terminal())
+        .init();
     let prometheus = Prometheus::install()?;
     let executor = LocalExecutor::new();
     smol::block_on(executor.run(async {
@@ -65,7 +64,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 .header("host", "localhost")
                 .body(Empty::<Bytes>::new())?;
             let response = client.ready().await?.call(request).await?;
-            response.into_body().collect().await?; // an exchange ends with its body
+            response.into_body().collect().await?; // ends the exchange
         }
         for line in prometheus
             .render()

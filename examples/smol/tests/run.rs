@@ -1,11 +1,11 @@
-//! The example does what its first lines say.
+//! Runs the example and checks what it prints.
 
-#[path = "../../said.rs"]
-mod said;
+#[path = "../../output.rs"]
+mod output;
 
 #[test]
-fn spans_end_and_requests_are_counted_without_tokio() {
-    said::in_this_order(
+fn requests_are_traced_and_counted_without_tokio() {
+    output::assert_lines_in_order(
         env!("CARGO_BIN_EXE_example-smol"),
         &[
             &[

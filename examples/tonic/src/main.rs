@@ -1,7 +1,7 @@
-//! A gRPC server and a client on tonic: `cargo run -p example-tonic`.
+//! A tonic gRPC server and client: `cargo run -p example-tonic`.
 //!
-//! It calls its own health service: a call that goes well, one that does not, and a stream that the
-//! client leaves. Their traces are printed.
+//! Calls its own health service: one call succeeds, one fails, and the client cancels a stream.
+//! Prints their traces.
 
 use std::error::Error;
 
@@ -17,7 +17,7 @@ use tower_otel_trace::TraceLayer;
 
 async fn serve(
     listener: TcpListener,
-    stop: oneshot::Receiver<()>,
+    shutdown: oneshot::Receiver<()>,
 ) -> Result<(), tonic::transport::Error> {
     let (_reporter, health) = tonic_health::server::health_reporter();
     Server::builder()
@@ -25,7 +25,7 @@ async fn serve(
         .layer(MetricsLayer::server())
         .add_service(health)
         .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async {
-            let _ = stop.await;
+            let _ = shutdown.await;
         })
         .await
 }
@@ -36,34 +36,34 @@ fn main() -> Result<(), Box<dyn Error>> {
         .sampler(Sampler::AlwaysOn)
         .log_format(LogFormat::Pretty)
         .install()?;
-    // The runtime goes before the telemetry, and with it the task of a stream that was left.
-    Runtime::new()?.block_on(story())
+    // The runtime is dropped before the telemetry: tasks that still run end their spans first.
+    Runtime::new()?.block_on(run())
 }
 
-async fn story() -> Result<(), Box<dyn Error>> {
+async fn run() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let uri: Uri = format!("http://{}", listener.local_addr()?).parse()?;
-    let (stop, stopped) = oneshot::channel();
-    let server = tokio::spawn(serve(listener, stopped));
+    let (stop, shutdown) = oneshot::channel();
+    let server = tokio::spawn(serve(listener, shutdown));
 
     let service = ServiceBuilder::new()
         .layer(TraceLayer::client().grpc())
         .layer(MetricsLayer::client())
         .layer(PropagateLayer::new())
         .service(Endpoint::from(uri.clone()).connect_lazy());
-    // With the origin, for `server.address`.
+    // `server.address` is read from the origin.
     let mut client = HealthClient::with_origin(service, uri);
-    let of = |service: &str| HealthCheckRequest {
+    let request = |service: &str| HealthCheckRequest {
         service: service.to_owned(),
     };
 
-    println!("{:?}", client.check(of("")).await?.into_inner());
-    if let Err(status) = client.check(of("nobody.Knows")).await {
+    println!("{:?}", client.check(request("")).await?.into_inner());
+    if let Err(status) = client.check(request("unknown.Service")).await {
         println!("{:?}: {}", status.code(), status.message());
     }
-    let mut watch = client.watch(of("")).await?.into_inner();
+    let mut watch = client.watch(request("")).await?.into_inner();
     println!("{:?}", watch.message().await?);
-    drop(watch); // CANCELLED at both ends, and no error
+    drop(watch); // CANCELLED on both sides, not an error
 
     drop((client, stop));
     Ok(server.await??)

@@ -1,11 +1,11 @@
-//! The example does what its first lines say.
+//! Runs the example and checks what it prints.
 
-#[path = "../../said.rs"]
-mod said;
+#[path = "../../output.rs"]
+mod output;
 
 #[test]
-fn calls_end_well_with_an_error_and_early() {
-    said::in_this_order(
+fn successful_failed_and_cancelled_calls_are_traced() {
+    output::assert_lines_in_order(
         env!("CARGO_BIN_EXE_example-tonic"),
         &[
             &["grpc.health.v1.Health/Check", "client"],

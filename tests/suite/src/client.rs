@@ -1,4 +1,4 @@
-//! Clients that talk to loopback, whatever host their requests name.
+//! Clients that connect to loopback for any host.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -15,8 +15,8 @@ use tower::Service;
 
 use crate::net::Http;
 
-/// hyper-util's client with a resolver of its own: whatever the URL says, it talks to this address.
-pub fn dialling(
+/// Returns hyper-util's client, connecting to this address for any URL.
+pub fn hyper_client_to(
     http: Http,
     address: SocketAddr,
 ) -> Client<impl Connect + Clone + Send + Sync + 'static, Empty<Bytes>> {
@@ -28,8 +28,8 @@ pub fn dialling(
         .build(connect)
 }
 
-/// The same of reqwest, for the host `api.example`.
-pub fn resolving(http: Http, address: SocketAddr) -> reqwest::Client {
+/// Returns a reqwest client that resolves `api.example` to this address.
+pub fn reqwest_client_to(http: Http, address: SocketAddr) -> reqwest::Client {
     let builder = reqwest::Client::builder()
         .no_proxy()
         .resolve("api.example", address);
@@ -41,8 +41,8 @@ pub fn resolving(http: Http, address: SocketAddr) -> reqwest::Client {
     .unwrap()
 }
 
-/// hyper's client on one connection, which does with a request what it is told.
-pub async fn single(
+/// Returns hyper's client on one connection, which sends requests unchanged.
+pub async fn single_connection_client(
     address: SocketAddr,
 ) -> impl Service<
     Request<Empty<Bytes>>,
@@ -60,7 +60,7 @@ pub async fn single(
     })
 }
 
-/// A request without a body, from `METHOD URL`.
+/// Returns a request without a body, from `METHOD URL`.
 pub fn request(line: &str) -> Request<Empty<Bytes>> {
     let (method, url) = line.split_once(' ').unwrap();
     Request::builder()

@@ -1,4 +1,4 @@
-//! Exchanges without sockets and without a runtime, for what is counted and measured.
+//! Exchanges without sockets and without a runtime, for measurements.
 
 use std::{
     convert::Infallible,
@@ -13,12 +13,12 @@ use http_body::Body;
 use http_body_util::Full;
 use tower::Service;
 
-/// A service that answers at once.
+/// A handler that responds at once.
 pub fn hello(_: Request<()>) -> Ready<Result<Response<Full<Bytes>>, Infallible>> {
     ready(Ok(Response::new(Full::from("hello"))))
 }
 
-/// One exchange to the end of its body, without a runtime.
+/// Runs one exchange to the end of its body, without a runtime.
 pub fn exchange<S, B>(service: &mut S, request: Request<()>)
 where
     S: Service<Request<()>, Response = Response<B>, Error = Infallible>,
@@ -27,7 +27,7 @@ where
     let cx = &mut Context::from_waker(Waker::noop());
     let mut future = pin!(service.call(request));
     let Poll::Ready(Ok(response)) = future.as_mut().poll(cx) else {
-        panic!("it waits for nothing");
+        panic!("the future is pending");
     };
     let mut body = pin!(response.into_body());
     while let Poll::Ready(Some(Ok(_))) = body.as_mut().poll_frame(cx) {}

@@ -1,4 +1,4 @@
-//! What is true of every span: its keys are those of the conventions, and nothing is empty.
+//! The attribute keys of the conventions, and checks that apply to every span.
 
 use std::collections::BTreeSet;
 
@@ -10,19 +10,19 @@ use opentelemetry_sdk::trace::SpanData;
 use opentelemetry_semantic_conventions::attribute as published;
 use tower_otel_trace::OptIn;
 
-use crate::{backend::Backend, scene::SCOPE};
+use crate::{backend::Backend, telemetry::SCOPE};
 
-/// What is true of every span, whatever it tells.
-pub fn audit(span: &SpanData, backend: Backend) {
+/// Checks the rules for every span: known keys, value types, status and scope.
+pub fn assert_valid_span(span: &SpanData, backend: Backend) {
     let is_call = |attribute: &KeyValue| attribute.key.as_str() == published::RPC_SYSTEM_NAME;
     let known = match span.attributes.iter().any(is_call) {
-        true => CALL_KEYS,
+        true => GRPC_KEYS,
         false => known_keys(&span.span_kind),
     };
     let mut seen = BTreeSet::new();
     for KeyValue { key, value, .. } in &span.attributes {
         let key = key.as_str();
-        assert!(seen.insert(key), "{key} is there twice");
+        assert!(seen.insert(key), "{key} is duplicated");
         if let Some(header) = header_of(key) {
             assert_eq!(header, header.to_ascii_lowercase());
             assert!(
@@ -44,10 +44,13 @@ pub fn audit(span: &SpanData, backend: Backend) {
             || key == published::HTTP_RESPONSE_STATUS_CODE
             || key.ends_with("_count");
         match value {
-            Value::I64(_) => assert!(number, "{key} is no number: {value:?}"),
+            Value::I64(_) => assert!(number, "{key} is not a number: {value:?}"),
             Value::String(text) => {
                 assert!(!number, "{key} is a number: {value:?}");
-                assert!(!text.as_str().is_empty(), "{key} is empty, not absent");
+                assert!(
+                    !text.as_str().is_empty(),
+                    "{key} is empty instead of absent"
+                );
             }
             other => panic!("{key}: {other:?}"),
         }
@@ -60,11 +63,11 @@ pub fn audit(span: &SpanData, backend: Backend) {
     assert_eq!(
         span.status != Status::Unset,
         seen.contains(published::ERROR_TYPE),
-        "an error has a type, and only an error"
+        "error.type is present exactly if the status is an error"
     );
     let scope = &span.instrumentation_scope;
     let name = match backend {
-        // That of the tracer which the application gave to tracing-opentelemetry.
+        // The scope that the application passes to the exporter of `tracing` spans.
         Backend::Tracing | Backend::TracingRecorder => SCOPE,
         Backend::Tracer | Backend::Recorder => "tower-otel-trace",
     };
@@ -76,7 +79,7 @@ pub fn audit(span: &SpanData, backend: Backend) {
     );
 }
 
-/// The name of the header, if this is the attribute of one.
+/// Returns the header name of a key for a header or metadata.
 fn header_of(key: &str) -> Option<&str> {
     [
         published::HTTP_REQUEST_HEADER,
@@ -88,7 +91,7 @@ fn header_of(key: &str) -> Option<&str> {
     .find_map(|prefix| key.strip_prefix(prefix)?.strip_prefix('.'))
 }
 
-/// Returns the keys that what exports `tracing` spans adds to each.
+/// Returns the keys that the exporter of `tracing` spans adds to every span.
 fn callsite_keys(backend: Backend) -> &'static [&'static str] {
     const RECORDER: &[&str] = &[
         published::CODE_FILE_PATH,
@@ -112,7 +115,7 @@ fn callsite_keys(backend: Backend) -> &'static [&'static str] {
     }
 }
 
-/// Every attribute that is recorded only if somebody asks for it.
+/// All opt-in attributes.
 pub const OPT_INS: [OptIn; 6] = [
     OptIn::ClientPort,
     OptIn::NetworkLocal,
@@ -122,17 +125,17 @@ pub const OPT_INS: [OptIn; 6] = [
     OptIn::UserAgentSynthetic,
 ];
 
-/// Keys of the conventions that no option brings: the size of a message with its head is not known
-/// to a layer, and another protocol than `http` is not spoken.
+/// Keys of the conventions that no option records: a layer does not know the size of a message with
+/// its head, and the protocol is always `http`.
 pub const NOT_RECORDED: [&str; 3] = [
     published::HTTP_REQUEST_SIZE,
     published::HTTP_RESPONSE_SIZE,
     published::NETWORK_PROTOCOL_NAME,
 ];
 
-/// Every key the conventions have for the span of a gRPC call, spelled as they publish it. The last
-/// one is what the conventions after 1.44.0 call the status.
-pub const CALL_KEYS: &[&str] = &[
+/// The keys of the conventions for the span of a gRPC call. The last one is the key of the status in
+/// the conventions after 1.44.0.
+pub const GRPC_KEYS: &[&str] = &[
     published::ERROR_TYPE,
     published::NETWORK_PEER_ADDRESS,
     published::NETWORK_PEER_PORT,
@@ -145,7 +148,7 @@ pub const CALL_KEYS: &[&str] = &[
     "rpc.status_code",
 ];
 
-/// Every key the conventions have for a span of this kind, spelled as they publish it.
+/// Returns the keys of the conventions for an HTTP span of this kind.
 pub fn known_keys(kind: &SpanKind) -> &'static [&'static str] {
     match kind {
         SpanKind::Server => &[
@@ -198,6 +201,6 @@ pub fn known_keys(kind: &SpanKind) -> &'static [&'static str] {
             published::USER_AGENT_ORIGINAL,
             published::USER_AGENT_SYNTHETIC_TYPE,
         ],
-        other => panic!("not a span of HTTP: {other:?}"),
+        other => panic!("not an HTTP span: {other:?}"),
     }
 }

@@ -1,5 +1,5 @@
-//! What the integration tests share: telemetry kept in memory, servers and clients on loopback, an
-//! OTLP receiver, and the table that the conventions are checked with.
+//! Helpers of the integration tests: in-memory telemetry, servers and clients on loopback, an OTLP
+//! receiver, and tables of expected attributes.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,9 +12,9 @@
 )]
 
 pub mod backend;
-pub mod calls;
-pub mod cart;
 pub mod client;
+pub mod grpc_calls;
+pub mod grpc_service;
 pub mod in_process;
 pub mod keys;
 #[cfg(doctest)]
@@ -22,11 +22,11 @@ pub mod migrate;
 pub mod net;
 pub mod otlp;
 pub mod sampler;
-pub mod scene;
 pub mod server;
 pub mod table;
+pub mod telemetry;
 
-/// The examples of the README compile.
+/// Compiles the examples of the README.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 pub struct Readme;

@@ -1,4 +1,4 @@
-//! Our lines on the migration pages compile.
+//! Compiles the code of the migration guides.
 
 #[doc = include_str!("../../../docs/migrate/axum-prometheus.md")]
 pub struct AxumPrometheus;

@@ -28,37 +28,37 @@ use tower::Service;
 
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Which HTTP is spoken.
+/// An HTTP version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Http {
     One,
     Two,
 }
 
-/// One thing a scripted body does.
+/// A step of a scripted body.
 #[derive(Debug)]
 pub enum Step {
     Data(&'static str),
     Trailers,
     Error,
-    /// Waits until the test goes on.
-    Until(oneshot::Receiver<()>),
-    /// Nothing more ever comes.
-    Stall,
+    /// Waits for a signal of the test.
+    WaitFor(oneshot::Receiver<()>),
+    /// Is pending forever.
+    Pending,
     Panic,
 }
 
-/// A body of unknown length that does what it is told.
+/// A body of unknown length that follows a list of steps.
 #[derive(Debug, Default)]
-pub struct Script(std::collections::VecDeque<Step>);
+pub struct ScriptedBody(std::collections::VecDeque<Step>);
 
-impl Script {
-    pub fn of(steps: impl IntoIterator<Item = Step>) -> Self {
+impl ScriptedBody {
+    pub fn new(steps: impl IntoIterator<Item = Step>) -> Self {
         Self(steps.into_iter().collect())
     }
 }
 
-impl Body for Script {
+impl Body for ScriptedBody {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -66,8 +66,8 @@ impl Body for Script {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        while let Some(Step::Until(told)) = self.0.front_mut() {
-            let _ = ready!(Pin::new(told).poll(cx));
+        while let Some(Step::WaitFor(signal)) = self.0.front_mut() {
+            let _ = ready!(Pin::new(signal).poll(cx));
             self.0.pop_front();
         }
         Poll::Ready(match self.0.pop_front() {
@@ -81,7 +81,7 @@ impl Body for Script {
             Some(Step::Error) => Some(Err(
                 std::io::Error::from(std::io::ErrorKind::TimedOut).into()
             )),
-            Some(wait @ (Step::Stall | Step::Until(_))) => {
+            Some(wait @ (Step::Pending | Step::WaitFor(_))) => {
                 self.0.push_front(wait);
                 return Poll::Pending;
             }
@@ -90,7 +90,7 @@ impl Body for Script {
     }
 }
 
-/// Serves one connection after another on a free port of loopback, until the test ends.
+/// Serves connections on a free port of loopback until the test ends.
 pub async fn serve<S, B>(service: S) -> SocketAddr
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>, Future: Send>
@@ -109,7 +109,7 @@ where
                 let builder = auto::Builder::new(TokioExecutor::new());
                 let connection =
                     builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-                // A connection may end as it likes: that is what the tests are about.
+                // Tests also end connections with errors.
                 let _ = connection.await;
             });
         }
@@ -117,14 +117,14 @@ where
     address
 }
 
-/// A server of one connection, which can be reset.
+/// A server of one connection that the test can reset.
 #[derive(Debug)]
-pub struct Mortal {
+pub struct ResettableServer {
     address: SocketAddr,
-    life: JoinHandle<()>,
+    task: JoinHandle<()>,
 }
 
-impl Mortal {
+impl ResettableServer {
     pub async fn serve<S, B>(service: S) -> Self
     where
         S: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>, Future: Send>
@@ -135,9 +135,9 @@ impl Mortal {
     {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let life = tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             let (stream, _) = listener.accept().await.unwrap();
-            // Nobody comes in afterwards, and no unread byte decides how the connection ends.
+            // Refuse further connections. With zero linger the abort always resets the connection.
             drop(listener);
             stream.set_zero_linger().unwrap();
             let service = TowerToHyperService::new(service);
@@ -146,29 +146,29 @@ impl Mortal {
                 .serve_connection(TokioIo::new(stream), service)
                 .await;
         });
-        Self { address, life }
+        Self { address, task }
     }
 
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Resets the connection in the middle of whatever goes on there.
-    pub fn die(self) {
-        self.life.abort();
+    /// Resets the connection.
+    pub fn reset(self) {
+        self.task.abort();
     }
 }
 
-/// An address where nobody listens, and nobody else will as long as the socket is held.
-pub fn silent() -> (TcpSocket, SocketAddr) {
+/// Returns an address that refuses connections while the socket is open.
+pub fn refusing_address() -> (TcpSocket, SocketAddr) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
     let address = socket.local_addr().unwrap();
     (socket, address)
 }
 
-/// A client without telemetry, on one connection that the test can cut.
-pub struct Wire {
+/// A client without telemetry, on one connection that the test can close.
+pub struct ClientConnection {
     sender: Sender,
     connection: JoinHandle<()>,
 }
@@ -178,7 +178,7 @@ enum Sender {
     Two(hyper::client::conn::http2::SendRequest<Empty<Bytes>>),
 }
 
-impl Wire {
+impl ClientConnection {
     pub async fn connect(http: Http, to: SocketAddr) -> Self {
         let io = TokioIo::new(TcpStream::connect(to).await.unwrap());
         match http {
@@ -216,26 +216,26 @@ impl Wire {
         }
     }
 
-    /// Cuts the connection, as a client that is gone does.
-    pub fn cut(self) {
+    /// Closes the connection, like a client that disconnects.
+    pub fn close(self) {
         self.connection.abort();
     }
 }
 
-impl fmt::Debug for Wire {
+impl fmt::Debug for ClientConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Wire").finish_non_exhaustive()
+        f.debug_struct("ClientConnection").finish_non_exhaustive()
     }
 }
 
-/// hyper-util's pooled client.
-pub fn pooled(http: Http) -> Client<HttpConnector, Empty<Bytes>> {
+/// Returns hyper-util's pooled client.
+pub fn pooled_client(http: Http) -> Client<HttpConnector, Empty<Bytes>> {
     Client::builder(TokioExecutor::new())
         .http2_only(http == Http::Two)
         .build_http()
 }
 
-/// A service that never fails, for where hyper wants an error to be one.
-pub fn never(error: Infallible) -> BoxError {
+/// Converts an error that cannot occur.
+pub fn infallible(error: Infallible) -> BoxError {
     match error {}
 }

@@ -1,4 +1,4 @@
-//! An OTLP/gRPC receiver inside the test.
+//! An OTLP/gRPC receiver in the process of the test.
 
 use std::{
     net::SocketAddr,
@@ -22,9 +22,9 @@ use tokio::{net::TcpListener, sync::Notify};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status, transport::Server};
 
-use crate::scene::within;
+use crate::telemetry::with_timeout;
 
-/// Takes spans, and keeps them with the name of the service that sent them; and metrics.
+/// An OTLP receiver that stores spans with their service names, and metrics.
 #[derive(Clone, Debug)]
 pub struct Receiver {
     address: SocketAddr,
@@ -35,11 +35,11 @@ pub struct Receiver {
 struct State {
     spans: Mutex<Vec<(String, Span)>>,
     metrics: Mutex<Vec<ScopeMetrics>>,
-    came: Notify,
+    received: Notify,
 }
 
 impl Receiver {
-    /// Listens on a free port of loopback.
+    /// Starts the receiver on a free port of loopback.
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let receiver = Self {
@@ -57,33 +57,33 @@ impl Receiver {
         receiver
     }
 
-    /// The address for an exporter.
+    /// Returns the endpoint for an exporter.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Waits for so many spans, and returns them with the service names.
+    /// Waits for `count` spans and returns them with their service names.
     pub async fn spans(&self, count: usize) -> Vec<(String, Span)> {
         let arrived = self.spans_until(|spans| spans.len() >= count);
-        within(&format!("{count} spans arrive"), arrived).await
+        with_timeout(&format!("{count} spans arrive"), arrived).await
     }
 
-    /// Waits, for as long as it takes, until what has arrived is so.
+    /// Waits without a timeout until the received spans satisfy the condition.
     pub async fn spans_until(
         &self,
-        are_so: impl Fn(&[(String, Span)]) -> bool,
+        condition: impl Fn(&[(String, Span)]) -> bool,
     ) -> Vec<(String, Span)> {
         loop {
-            let came = self.state.came.notified();
+            let received = self.state.received.notified();
             let spans = self.state.spans.lock().unwrap().clone();
-            if are_so(&spans) {
+            if condition(&spans) {
                 return spans;
             }
-            came.await;
+            received.await;
         }
     }
 
-    /// What the last export of metrics brought.
+    /// Returns the metrics of the last export.
     pub fn metrics(&self) -> Vec<ScopeMetrics> {
         self.state.metrics.lock().unwrap().clone()
     }
@@ -118,19 +118,19 @@ impl TraceService for Receiver {
                 .and_then(|attribute| attribute.value?.value)
                 .map_or_else(String::new, |value| match value {
                     Value::StringValue(name) => name,
-                    other => panic!("a service name that is no string: {other:?}"),
+                    other => panic!("the service name is not a string: {other:?}"),
                 });
             for scope in resource.scope_spans {
                 spans.extend(scope.spans.into_iter().map(|span| (service.clone(), span)));
             }
         }
         drop(spans);
-        self.state.came.notify_waiters();
+        self.state.received.notify_waiters();
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }
 }
 
-/// An attribute as it came over the wire.
+/// Returns an attribute of a received span.
 pub fn attribute(span: &Span, key: &str) -> Option<Value> {
     span.attributes
         .iter()

@@ -1,4 +1,4 @@
-//! What a sampler gets to see.
+//! A sampler that records its input.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,25 +8,25 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, ShouldSample};
 
-/// A sampler that takes everything, and remembers what it was shown.
+/// A sampler that samples every span and records its input.
 #[derive(Clone, Debug, Default)]
-pub struct Shown(Arc<Mutex<Vec<Sample>>>);
+pub struct RecordingSampler(Arc<Mutex<Vec<SamplerInput>>>);
 
-/// What a sampler decides by.
+/// The input of a sampling decision.
 #[derive(Clone, Debug)]
-pub struct Sample {
+pub struct SamplerInput {
     pub name: String,
     pub kind: SpanKind,
     pub attributes: Vec<KeyValue>,
 }
 
-impl Shown {
-    pub fn samples(&self) -> Vec<Sample> {
+impl RecordingSampler {
+    pub fn inputs(&self) -> Vec<SamplerInput> {
         self.0.lock().unwrap().clone()
     }
 }
 
-impl ShouldSample for Shown {
+impl ShouldSample for RecordingSampler {
     fn should_sample(
         &self,
         _parent: Option<&Context>,
@@ -36,7 +36,7 @@ impl ShouldSample for Shown {
         attributes: &[KeyValue],
         _links: &[Link],
     ) -> SamplingResult {
-        self.0.lock().unwrap().push(Sample {
+        self.0.lock().unwrap().push(SamplerInput {
             name: name.to_owned(),
             kind: kind.clone(),
             attributes: attributes.to_vec(),

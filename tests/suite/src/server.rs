@@ -1,4 +1,4 @@
-//! Servers on loopback: one whose spans are looked at, and the application that it serves.
+//! A server on loopback with recorded spans, and the application that it serves.
 
 use std::{cell::Cell, net::SocketAddr};
 
@@ -22,93 +22,98 @@ use tower_otel_trace::TraceLayer;
 
 use crate::{
     backend::Backend,
-    keys::audit,
-    scene::{Scene, within},
+    keys::assert_valid_span,
+    telemetry::{TestTelemetry, with_timeout},
 };
 
-/// A server on loopback, whose spans are taken one by one.
+/// A server on loopback, whose spans are read one by one.
 pub struct Server {
-    pub scene: Scene,
+    pub telemetry: TestTelemetry,
     pub address: SocketAddr,
     pub backend: Backend,
-    taken: Cell<usize>,
+    spans_returned: Cell<usize>,
 }
 
 impl Server {
-    /// [`app`] behind the layer.
+    /// Starts [`app`] behind the layer.
     pub async fn start(backend: Backend, layer: TraceLayer) -> Self {
-        Self::of(backend, Scene::new(), layer, app()).await
+        Self::with_router(backend, TestTelemetry::new(), layer, app()).await
     }
 
-    /// A router with the layer on its routes.
-    pub async fn of(backend: Backend, scene: Scene, layer: TraceLayer, router: Router) -> Self {
-        let router = backend.around(&scene, layer, router);
-        Self::listen(backend, scene, router).await
+    /// Starts a router with the layer on its routes.
+    pub async fn with_router(
+        backend: Backend,
+        telemetry: TestTelemetry,
+        layer: TraceLayer,
+        router: Router,
+    ) -> Self {
+        let router = backend.layer_router(&telemetry, layer, router);
+        Self::serve_router(backend, telemetry, router).await
     }
 
-    /// [`app`] behind the layer, on a server that tells both ends of its connections.
-    pub async fn of_ends(backend: Backend, layer: TraceLayer) -> Self {
-        let scene = Scene::new();
+    /// Starts [`app`] behind the layer, with the peer and local address in the request extensions.
+    pub async fn with_connection_addresses(backend: Backend, layer: TraceLayer) -> Self {
+        let telemetry = TestTelemetry::new();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let service = backend
-            .around(&scene, layer, app())
-            .layer(MapRequestLayer::new(Ends::leave))
-            .into_make_service_with_connect_info::<Ends>();
+            .layer_router(&telemetry, layer, app())
+            .layer(MapRequestLayer::new(ConnectionAddresses::insert_into))
+            .into_make_service_with_connect_info::<ConnectionAddresses>();
         tokio::spawn(async move { axum::serve(listener, service).await });
-        Self::at(backend, scene, address)
+        Self::running_at(backend, telemetry, address)
     }
 
-    /// A router that has its layers already. It knows its peers, as axum does when it is told to.
-    pub async fn listen(backend: Backend, scene: Scene, router: Router) -> Self {
+    /// Starts a router that already has its layers, with `ConnectInfo` of the peer.
+    pub async fn serve_router(backend: Backend, telemetry: TestTelemetry, router: Router) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(listener, service).await });
-        Self::at(backend, scene, address)
+        Self::running_at(backend, telemetry, address)
     }
 
-    /// A server that runs already.
-    pub fn at(backend: Backend, scene: Scene, address: SocketAddr) -> Self {
+    /// Wraps a server that is already running.
+    pub fn running_at(backend: Backend, telemetry: TestTelemetry, address: SocketAddr) -> Self {
         Self {
-            scene,
+            telemetry,
             address,
             backend,
-            taken: Cell::new(0),
+            spans_returned: Cell::new(0),
         }
     }
 
-    /// Sends these lines as they are, and returns the head of the response.
-    pub async fn ask(&self, request: &str) -> String {
-        let (head, _) = raw(self.address, request).await;
+    /// Sends these lines unchanged and returns the head of the response.
+    pub async fn send(&self, request: &str) -> String {
+        let (head, _) = send_raw(self.address, request).await;
         head
     }
 
-    /// Sends these lines as they are, and returns the span of the exchange.
+    /// Sends these lines unchanged and returns the span of the exchange.
     pub async fn span_of(&self, request: &str) -> SpanData {
-        let (_, _open) = raw(self.address, request).await;
-        self.span().await
+        let (_, _open) = send_raw(self.address, request).await;
+        self.next_span().await
     }
 
-    /// The next span that ends.
-    pub async fn span(&self) -> SpanData {
-        next_span(&self.scene, self.backend, &self.taken).await
+    /// Waits for the next span.
+    pub async fn next_span(&self) -> SpanData {
+        next_span(&self.telemetry, self.backend, &self.spans_returned).await
     }
 }
 
-/// Both ends of a connection.
+/// The peer and the local address of a connection.
 #[derive(Clone, Copy)]
-struct Ends(PeerAddr, LocalAddr);
+struct ConnectionAddresses(PeerAddr, LocalAddr);
 
-impl Connected<IncomingStream<'_, TcpListener>> for Ends {
+impl Connected<IncomingStream<'_, TcpListener>> for ConnectionAddresses {
     fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
         let local = stream.io().local_addr().unwrap();
         Self(PeerAddr(*stream.remote_addr()), LocalAddr(local))
     }
 }
 
-impl Ends {
-    fn leave(mut request: Request) -> Request {
+impl ConnectionAddresses {
+    fn insert_into(mut request: Request) -> Request {
         let extensions = request.extensions_mut();
         let ConnectInfo(Self(peer, local)) = extensions.remove().unwrap();
         extensions.insert(peer);
@@ -117,21 +122,29 @@ impl Ends {
     }
 }
 
-/// Waits for a span that has not been taken yet, and looks at it for what is true of all spans.
-pub async fn next_span(scene: &Scene, backend: Backend, taken: &Cell<usize>) -> SpanData {
-    let index = taken.replace(taken.get() + 1);
-    scene
-        .until("a span ends", |scene| scene.spans().len() > index)
+/// Waits for the next span and checks it with [`assert_valid_span`].
+pub async fn next_span(
+    telemetry: &TestTelemetry,
+    backend: Backend,
+    spans_returned: &Cell<usize>,
+) -> SpanData {
+    let index = spans_returned.replace(spans_returned.get() + 1);
+    telemetry
+        .wait_until("a span ends", |telemetry| telemetry.spans().len() > index)
         .await;
-    let spans = scene.spans();
-    assert_eq!(spans.len(), index + 1, "one span for each, not {spans:#?}");
+    let spans = telemetry.spans();
+    assert_eq!(
+        spans.len(),
+        index + 1,
+        "one span per request, not {spans:#?}"
+    );
     let span = spans.into_iter().nth(index).unwrap();
-    audit(&span, backend);
+    assert_valid_span(&span, backend);
     span
 }
 
-/// Writes lines on a connection of its own; returns the head of the response, and the connection.
-pub async fn raw(address: SocketAddr, request: &str) -> (String, TcpStream) {
+/// Writes lines on a new connection. Returns the head of the response and the connection.
+pub async fn send_raw(address: SocketAddr, request: &str) -> (String, TcpStream) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("{}\r\n\r\n", request.replace('\n', "\r\n"));
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -144,11 +157,11 @@ pub async fn raw(address: SocketAddr, request: &str) -> (String, TcpStream) {
             }
         }
     };
-    within("the head of a response comes", reading).await;
+    with_timeout("the head of the response", reading).await;
     (String::from_utf8_lossy(&head).into_owned(), stream)
 }
 
-/// A server with a bit of everything.
+/// An application with one route for each case of the tests.
 pub fn app() -> Router {
     Router::new()
         .route("/users/{id}", any(|| async { "a user" }))
@@ -162,14 +175,14 @@ pub fn app() -> Router {
         .route("/context", any(context))
 }
 
-/// Answers with the headers that a request made meanwhile would carry.
+/// Responds with the trace headers that an outgoing request would have.
 pub async fn context() -> HeaderMap {
     let mut headers = HeaderMap::new();
     tower_otel_propagate::inject(&Context::current(), &mut headers);
     headers
 }
 
-/// The `traceparent` in the head of a response from [`context`].
+/// Returns the `traceparent` in the head of a response from [`context`].
 pub fn traceparent(head: &str) -> Option<&str> {
     head.lines()
         .find_map(|line| line.strip_prefix("traceparent: "))

@@ -1,5 +1,4 @@
-//! The table that the conventions are checked with: a request, and what its span has to say. Every
-//! row is asked of every kind of spans.
+//! Tables of requests and the attributes that their spans must have, with every span backend.
 
 use std::{fmt::Display, net::SocketAddr};
 
@@ -16,44 +15,54 @@ use tower_otel_trace::TraceLayer;
 use crate::{
     backend::Backend,
     net::{BoxError, serve},
-    scene::Scene,
+    telemetry::TestTelemetry,
 };
 
-/// What a span has to say under a key.
+/// The expected value of an attribute.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Expect<'a> {
+pub enum Expected<'a> {
     Str(&'a str),
     Int(i64),
     List(&'a [&'a str]),
     Absent,
 }
 
-pub use Expect::{Absent, Int, List, Str};
+pub use Expected::{Absent, Int, List, Str};
 
-/// A key, and what has to be said under it.
-pub type Row<'a> = (&'a str, Expect<'a>);
+/// A key and its expected value.
+pub type Row<'a> = (&'a str, Expected<'a>);
 
 impl Backend {
-    /// A router with the layer on its routes.
-    pub fn around(self, scene: &Scene, layer: TraceLayer, router: Router) -> Router {
-        router.layer(self.layer(scene.source(), layer))
+    /// Returns a router with the layer on its routes.
+    pub fn layer_router(
+        self,
+        telemetry: &TestTelemetry,
+        layer: TraceLayer,
+        router: Router,
+    ) -> Router {
+        router.layer(self.layer(telemetry.source(), layer))
     }
 
-    /// Serves a whole service behind the layer.
-    pub async fn serve<S, B>(self, scene: &Scene, layer: TraceLayer, service: S) -> SocketAddr
+    /// Serves a service behind the layer.
+    pub async fn serve<S, B>(
+        self,
+        telemetry: &TestTelemetry,
+        layer: TraceLayer,
+        service: S,
+    ) -> SocketAddr
     where
         S: Service<Request<Incoming>, Response = Response<B>, Future: Send>,
         S: Clone + Send + 'static,
         S::Error: Into<BoxError> + Display + 'static,
         B: Body<Data: Send, Error: Into<BoxError> + Display + 'static> + Send + 'static,
     {
-        serve(self.layer(scene.source(), layer).layer(service)).await
+        serve(self.layer(telemetry.source(), layer).layer(service)).await
     }
 
     /// Sends a request through the layer and reads the response to its end.
     pub async fn send<S, Q, B>(
         self,
-        scene: &Scene,
+        telemetry: &TestTelemetry,
         layer: TraceLayer,
         client: S,
         request: Request<Q>,
@@ -62,19 +71,19 @@ impl Backend {
         S: Service<Request<Q>, Response = Response<B>, Error: Display + 'static>,
         B: Body<Error: Display + 'static> + 'static,
     {
-        let client = self.layer(scene.source(), layer).layer(client);
+        let client = self.layer(telemetry.source(), layer).layer(client);
         read(client.oneshot(request).await?).await
     }
 
-    /// The same with reqwest.
-    pub async fn fetch(
+    /// Sends a request through the layer with reqwest and reads the response to its end.
+    pub async fn send_reqwest(
         self,
-        scene: &Scene,
+        telemetry: &TestTelemetry,
         layer: TraceLayer,
         client: reqwest::Client,
         request: reqwest::Request,
     ) -> reqwest::Result<StatusCode> {
-        let client = self.layer(scene.source(), layer).layer(client);
+        let client = self.layer(telemetry.source(), layer).layer(client);
         let response = client.oneshot(request).await?;
         let status = response.status();
         response.bytes().await?;
@@ -84,7 +93,7 @@ impl Backend {
 
 async fn read<B: Body, E>(response: Response<B>) -> Result<StatusCode, E> {
     let status = response.status();
-    // A body may fail; that is for the span to tell.
+    // Tests check a failed body by its span.
     let _ = response
         .into_body()
         .collect()
@@ -93,29 +102,32 @@ async fn read<B: Body, E>(response: Response<B>) -> Result<StatusCode, E> {
     Ok(status)
 }
 
-/// Asks every row of a span, and says which one is wrong.
-pub fn says(span: &SpanData, rows: &[Row<'_>]) {
-    tells(&span.attributes, rows);
+/// Checks the attributes of a span.
+pub fn assert_span_attributes(span: &SpanData, rows: &[Row<'_>]) {
+    assert_attributes(&span.attributes, rows);
 }
 
-/// Asks every row of attributes, wherever they were seen.
-pub fn tells(attributes: &[KeyValue], rows: &[Row<'_>]) {
-    for (key, expect) in rows {
-        let told: Vec<&Value> = attributes
+/// Checks a list of attributes.
+pub fn assert_attributes(attributes: &[KeyValue], rows: &[Row<'_>]) {
+    for (key, expected) in rows {
+        let values: Vec<&Value> = attributes
             .iter()
             .filter(|attribute| attribute.key.as_str() == *key)
             .map(|attribute| &attribute.value)
             .collect();
-        let is = match (told.as_slice(), expect) {
+        let matches = match (values.as_slice(), expected) {
             ([], Absent) => true,
-            ([Value::String(told)], Str(text)) => told.as_str() == *text,
-            ([Value::I64(told)], Int(number)) => told == number,
-            ([Value::Array(Array::String(told))], List(texts)) => told
+            ([Value::String(value)], Str(text)) => value.as_str() == *text,
+            ([Value::I64(value)], Int(number)) => value == number,
+            ([Value::Array(Array::String(value))], List(texts)) => value
                 .iter()
                 .map(|text| text.as_str())
                 .eq(texts.iter().copied()),
             _ => false,
         };
-        assert!(is, "{key}: {expect:?}, not {told:?}, in {attributes:#?}");
+        assert!(
+            matches,
+            "{key}: {expected:?}, not {values:?}, in {attributes:#?}"
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! Whatever bytes arrive, a server answers as it would without the layers, and the telemetry says
-//! what is right or nothing.
+//! Malformed requests: the server responds as without the layers, and the telemetry is correct or
+//! absent.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -12,7 +12,7 @@ use opentelemetry_sdk::trace::SpanData;
 use suite_tests::{
     backend::{AnyTraceLayer, Backend, Source},
     net::serve,
-    scene::{Scene, attribute, integer, text, within},
+    telemetry::{TestTelemetry, attribute, integer, text, with_timeout},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -24,8 +24,8 @@ use tower_otel_metrics::MetricsLayer;
 use tower_otel_semconv::TrustedProxies;
 use tower_otel_trace::TraceLayer;
 
-/// Says what arrived, so that a request the layers changed has another answer.
-async fn mirror(request: Request) -> String {
+/// Responds with the received request, so that a request changed by the layers has a different response.
+async fn echo(request: Request) -> String {
     let (parts, body) = request.into_parts();
     let mut headers = BTreeMap::<_, Vec<_>>::new();
     for (name, value) in &parts.headers {
@@ -38,41 +38,41 @@ async fn mirror(request: Request) -> String {
     )
 }
 
-fn bare() -> Router {
-    Router::new().route("/things/{id}", any(mirror))
+fn router() -> Router {
+    Router::new().route("/things/{id}", any(echo))
 }
 
 fn peer() -> SocketAddr {
     ([192, 0, 2, 9], 4711).into()
 }
 
-/// Where the layers are put.
+/// The placement of the layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Put {
-    /// On the router, whose routes they see.
-    Inside,
-    /// Around the router, on hyper.
-    Around,
+enum Placement {
+    /// On the routes of the router.
+    OnRoutes,
+    /// Around the router.
+    AroundRouter,
 }
 
-async fn serve_layered(put: Put, spans: AnyTraceLayer) -> SocketAddr {
+async fn serve_layered(placement: Placement, spans: AnyTraceLayer) -> SocketAddr {
     let layers = ServiceBuilder::new()
         .layer(spans)
         .layer(MetricsLayer::server());
-    match put {
-        Put::Inside => serve(from_peer(bare().layer(layers))).await,
-        Put::Around => serve(from_peer(layers.service(bare()))).await,
+    match placement {
+        Placement::OnRoutes => serve(with_peer_address(router().layer(layers))).await,
+        Placement::AroundRouter => serve(with_peer_address(layers.service(router()))).await,
     }
 }
 
-/// Every place, with every kind of spans.
-fn everywhere() -> impl Iterator<Item = (Put, Backend)> {
-    let places = [Put::Inside, Put::Around].into_iter();
-    places.flat_map(|put| Backend::ALL.map(|backend| (put, backend)))
+/// All placements with all span backends.
+fn placements_and_backends() -> impl Iterator<Item = (Placement, Backend)> {
+    let placements = [Placement::OnRoutes, Placement::AroundRouter].into_iter();
+    placements.flat_map(|placement| Backend::ALL.map(|backend| (placement, backend)))
 }
 
-/// The address would be left there by the server's connection.
-fn from_peer<S, B>(
+/// Adds the peer address, as a server does for its connections.
+fn with_peer_address<S, B>(
     service: S,
 ) -> impl Service<
     http::Request<Incoming>,
@@ -94,30 +94,30 @@ where
     })
 }
 
-/// Writes bytes, and reads all that comes back, but for the date.
-async fn ask(to: SocketAddr, bytes: &[u8]) -> String {
-    let answered = async {
+/// Writes bytes and returns the response without its date.
+async fn send(to: SocketAddr, bytes: &[u8]) -> String {
+    let response = async {
         let mut stream = TcpStream::connect(to).await.unwrap();
         stream.write_all(bytes).await.unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).await.unwrap();
-        answer
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).await.unwrap();
+        bytes
     };
     let shown = bytes.get(..200).unwrap_or(bytes).escape_ascii();
-    let answer = within(&format!("{shown} is answered"), answered).await;
-    let answer = String::from_utf8(answer).unwrap();
-    let lines = answer.split_inclusive("\r\n");
+    let response = with_timeout(&format!("the response to {shown}"), response).await;
+    let response = String::from_utf8(response).unwrap();
+    let lines = response.split_inclusive("\r\n");
     lines.filter(|line| !line.starts_with("date: ")).collect()
 }
 
-/// Some bytes, and what a span has to tell of them.
+/// The bytes of a request and the expected span.
 #[derive(Clone, Debug)]
 struct Case {
     bytes: Vec<u8>,
     name: &'static str,
     parent: SpanId,
-    told: Vec<(&'static str, Option<Value>)>,
-    trusting: bool,
+    attributes: Vec<(&'static str, Option<Value>)>,
+    trusts_proxies: bool,
 }
 
 impl Case {
@@ -132,12 +132,12 @@ impl Case {
             bytes,
             name: "GET /things/{id}",
             parent: SpanId::INVALID,
-            told: Vec::new(),
-            trusting: false,
+            attributes: Vec::new(),
+            trusts_proxies: false,
         }
     }
 
-    /// A good request line with headers that are not.
+    /// A valid request line with other headers.
     fn get(headers: &[&[u8]]) -> Self {
         Self::new("GET /things/7 HTTP/1.1", headers)
     }
@@ -151,38 +151,38 @@ impl Case {
         Self { parent, ..self }
     }
 
-    /// Behind proxies that are believed.
-    fn trusting(self) -> Self {
+    /// Trusts all proxies.
+    fn trusts_proxies(self) -> Self {
         Self {
-            trusting: true,
+            trusts_proxies: true,
             ..self
         }
     }
 
-    fn tells(mut self, key: &'static str, value: impl Into<Value>) -> Self {
-        self.told.push((key, Some(value.into())));
+    fn attribute(mut self, key: &'static str, value: impl Into<Value>) -> Self {
+        self.attributes.push((key, Some(value.into())));
         self
     }
 
-    fn silent(mut self, key: &'static str) -> Self {
-        self.told.push((key, None));
+    fn absent(mut self, key: &'static str) -> Self {
+        self.attributes.push((key, None));
         self
     }
 
     fn server(self, address: &'static str, port: impl Into<Option<i64>>) -> Self {
-        let told = self.tells("server.address", address);
+        let case = self.attribute("server.address", address);
         match port.into() {
-            Some(port) => told.tells("server.port", port),
-            None => told.silent("server.port"),
+            Some(port) => case.attribute("server.port", port),
+            None => case.absent("server.port"),
         }
     }
 
     fn no_server(self) -> Self {
-        self.silent("server.address").silent("server.port")
+        self.absent("server.address").absent("server.port")
     }
 
     fn layer(&self) -> TraceLayer {
-        TraceLayer::server().trusted_proxies(if self.trusting {
+        TraceLayer::server().trusted_proxies(if self.trusts_proxies {
             TrustedProxies::all()
         } else {
             TrustedProxies::none()
@@ -195,90 +195,95 @@ impl Case {
     }
 }
 
-/// Sends every case to a server without the layers and to those with them.
-async fn told_right(cases: Vec<Case>) {
-    let plain = serve(bare()).await;
+/// Sends every case to a server without layers and to servers with them, and checks span and metrics.
+async fn assert_recorded(cases: Vec<Case>) {
+    let plain = serve(router()).await;
     for case in cases {
-        let expected = ask(plain, &case.bytes).await;
-        for (put, backend) in everywhere() {
-            let scene = Scene::new();
-            let layered = serve_layered(put, backend.layer(scene.source(), case.layer())).await;
-            let what = format!("{backend:?}, {put:?}: {}", case.text());
-            assert_eq!(ask(layered, &case.bytes).await, expected, "{what}");
-            scene
-                .until("the exchange ends", |scene| {
-                    !scene.spans().is_empty()
-                        && scene.sum("http_requests_total", &[]) > 0.0
-                        && scene.sum("http_requests_in_flight", &[]) == 0.0
+        let expected = send(plain, &case.bytes).await;
+        for (placement, backend) in placements_and_backends() {
+            let telemetry = TestTelemetry::new();
+            let layered =
+                serve_layered(placement, backend.layer(telemetry.source(), case.layer())).await;
+            let case_name = format!("{backend:?}, {placement:?}: {}", case.text());
+            assert_eq!(send(layered, &case.bytes).await, expected, "{case_name}");
+            telemetry
+                .wait_until("the exchange ends", |telemetry| {
+                    !telemetry.spans().is_empty()
+                        && telemetry.sum("http_requests_total", &[]) > 0.0
+                        && telemetry.sum("http_requests_in_flight", &[]) == 0.0
                 })
                 .await;
-            let spans = scene.spans();
+            let spans = telemetry.spans();
             let [span] = spans.as_slice() else {
-                panic!("{what}: one span, not {spans:#?}");
+                panic!("{case_name}: one span, not {spans:#?}");
             };
-            sane(span, &what);
-            for (key, value) in &case.told {
-                assert_eq!(attribute(span, key), *value, "{key} of {what}");
+            assert_valid_server_span(span, &case_name);
+            for (key, value) in &case.attributes {
+                assert_eq!(attribute(span, key), *value, "{key} of {case_name}");
             }
-            assert_eq!(span.parent_span_id, case.parent, "{what}");
+            assert_eq!(span.parent_span_id, case.parent, "{case_name}");
             let (method, path) = case
                 .name
                 .split_once(' ')
                 .unwrap_or((case.name, "unmatched"));
-            let (name, path) = match put {
-                Put::Inside => (case.name, path),
-                Put::Around => (method, "unmatched"),
+            let (name, path) = match placement {
+                Placement::OnRoutes => (case.name, path),
+                Placement::AroundRouter => (method, "unmatched"),
             };
-            assert_eq!(span.name, name, "{what}");
+            assert_eq!(span.name, name, "{case_name}");
             let method = if method == "HTTP" { "_OTHER" } else { method };
             let labels = [("method", method), ("path", path)];
-            let metrics = scene.metrics();
+            let metrics = telemetry.metrics();
             assert_eq!(
-                scene.sum("http_requests_total", &labels),
+                telemetry.sum("http_requests_total", &labels),
                 1.0,
-                "{what}: {metrics}"
+                "{case_name}: {metrics}"
             );
-            assert_eq!(scene.sum("http_requests_total", &[]), 1.0, "{what}");
+            assert_eq!(
+                telemetry.sum("http_requests_total", &[]),
+                1.0,
+                "{case_name}"
+            );
         }
     }
 }
 
-/// What holds of every span of a server.
-fn sane(span: &SpanData, what: &str) {
+/// Checks the rules for every server span.
+fn assert_valid_server_span(span: &SpanData, case_name: &str) {
     for attribute in &span.attributes {
         assert!(
             !attribute.value.as_str().is_empty(),
-            "{} of {what} is empty",
+            "{} of {case_name} is empty",
             attribute.key
         );
     }
     for port in ["server.port", "network.peer.port"] {
         assert!(
             integer(span, port).is_none_or(|port| (1..=65535).contains(&port)),
-            "{what}"
+            "{case_name}"
         );
     }
     assert!(
         attribute(span, "server.address").is_some() || attribute(span, "server.port").is_none(),
-        "{what}"
+        "{case_name}"
     );
     let known = [
         "CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE", "QUERY",
     ];
     let method = text(span, "http.request.method").unwrap();
     let original = text(span, "http.request.method_original");
-    assert_eq!(method == "_OTHER", original.is_some(), "{what}");
+    assert_eq!(method == "_OTHER", original.is_some(), "{case_name}");
     assert!(
         method == "_OTHER" || known.contains(&method.as_str()),
-        "{what}"
+        "{case_name}"
     );
     assert!(
         ["http", "https"].contains(&text(span, "url.scheme").unwrap().as_str()),
-        "{what}"
+        "{case_name}"
     );
     assert!(
         ["1.0", "1.1"].contains(&text(span, "network.protocol.version").unwrap().as_str()),
-        "{what}"
+        "{case_name}"
     );
     assert_eq!(
         text(span, "network.peer.address").unwrap(),
@@ -290,10 +295,10 @@ fn sane(span: &SpanData, what: &str) {
         (method, None) => method.to_owned(),
         (method, Some(route)) => format!("{method} {route}"),
     };
-    assert_eq!(span.name, name, "{what}");
+    assert_eq!(span.name, name, "{case_name}");
     let status = integer(span, "http.response.status_code").unwrap();
-    assert!((200..500).contains(&status), "{what}");
-    assert_eq!(text(span, "error.type"), None, "{what}");
+    assert!((200..500).contains(&status), "{case_name}");
+    assert_eq!(text(span, "error.type"), None, "{case_name}");
 }
 
 fn long(byte: u8, count: usize) -> String {
@@ -305,13 +310,13 @@ fn trace_headers() -> Vec<Case> {
     let mut cases = vec![
         Case::get(&[PARENT]).child(),
         Case::get(&[PARENT, b"tracestate: a=1", b"tracestate: b@@c=2"]).child(),
-        // A newer version may say more.
+        // A later version may have more fields.
         Case::get(&[b"traceparent: cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more"])
             .child(),
-        // Two parents are none.
+        // A repeated traceparent is ignored.
         Case::get(&[PARENT, PARENT]),
     ];
-    for not_a_parent in [
+    for malformed in [
         &b""[..],
         b" ",
         b"00",
@@ -326,12 +331,12 @@ fn trace_headers() -> Vec<Case> {
         "ü".repeat(55).as_bytes(),
         long(b'0', 16_000).as_bytes(),
     ] {
-        cases.push(Case::get(&[&[b"traceparent: ", not_a_parent].concat()]));
+        cases.push(Case::get(&[&[b"traceparent: ", malformed].concat()]));
     }
     let full = vec!["tracestate: a=1"; 60];
     let full: Vec<_> = full.into_iter().map(str::as_bytes).collect();
     cases.push(Case::get(&[&[PARENT][..], &full].concat()).child());
-    for not_a_state in [
+    for malformed in [
         &b""[..],
         b"=",
         b",,,",
@@ -340,7 +345,7 @@ fn trace_headers() -> Vec<Case> {
         b"a=\xc3\xbc",
         long(b'a', 16_000).as_bytes(),
     ] {
-        let state = [b"tracestate: ", not_a_state].concat();
+        let state = [b"tracestate: ", malformed].concat();
         cases.push(Case::get(&[PARENT, &state]).child());
         cases.push(Case::get(&[&state]));
     }
@@ -360,9 +365,9 @@ fn hosts() -> Vec<Case> {
         Case::get(&[b"Host: a.example", b"Host: a.example"]).no_server(),
         Case::new("GET /things/7 HTTP/1.0", &[])
             .no_server()
-            .tells("network.protocol.version", "1.0"),
+            .attribute("network.protocol.version", "1.0"),
     ];
-    for broken in [
+    for malformed in [
         &b""[..],
         b":80",
         b"api example",
@@ -384,14 +389,14 @@ fn hosts() -> Vec<Case> {
         b"\xff\xff",
         long(b'a', 16_000).as_bytes(),
     ] {
-        cases.push(Case::get(&[&[b"Host: ", broken].concat()]).no_server());
+        cases.push(Case::get(&[&[b"Host: ", malformed].concat()]).no_server());
     }
     cases
 }
 
 fn methods() -> Vec<Case> {
     let mut cases = Vec::new();
-    let endless: &'static str = Box::leak(long(b'X', 4_000).into_boxed_str());
+    let long_method: &'static str = Box::leak(long(b'X', 4_000).into_boxed_str());
     for method in [
         "BREW",
         "get",
@@ -399,19 +404,19 @@ fn methods() -> Vec<Case> {
         "PROPFIND",
         "_OTHER",
         "!#$%&'*+-.^_`|~",
-        endless,
+        long_method,
     ] {
         cases.push(
             Case::new(&format!("{method} /things/7 HTTP/1.1"), &[])
                 .named("HTTP /things/{id}")
-                .tells("http.request.method", "_OTHER")
-                .tells("http.request.method_original", method),
+                .attribute("http.request.method", "_OTHER")
+                .attribute("http.request.method_original", method),
         );
     }
     cases.push(
         Case::new("QUERY /things/7 HTTP/1.1", &[])
             .named("QUERY /things/{id}")
-            .tells("http.request.method", "QUERY"),
+            .attribute("http.request.method", "QUERY"),
     );
     cases.push(Case::new("HEAD /things/7 HTTP/1.1", &[]).named("HEAD /things/{id}"));
     cases.push(Case::new("TRACE /things/7 HTTP/1.1", &[]).named("TRACE /things/{id}"));
@@ -423,30 +428,30 @@ fn targets() -> Vec<Case> {
     let wide = long(b'q', 60_000);
     vec![
         Case::new("GET /things/7?a=b&c HTTP/1.1", &[])
-            .tells("url.path", "/things/7")
-            .tells("url.query", "a=b&c"),
-        Case::new("GET /things/7? HTTP/1.1", &[]).silent("url.query"),
+            .attribute("url.path", "/things/7")
+            .attribute("url.query", "a=b&c"),
+        Case::new("GET /things/7? HTTP/1.1", &[]).absent("url.query"),
         Case::new("GET /things/7?sig=s3cr3t&a=1 HTTP/1.1", &[])
-            .tells("url.query", "sig=REDACTED&a=1"),
-        Case::new("GET /things/%ff%00 HTTP/1.1", &[]).tells("url.path", "/things/%ff%00"),
+            .attribute("url.query", "sig=REDACTED&a=1"),
+        Case::new("GET /things/%ff%00 HTTP/1.1", &[]).attribute("url.path", "/things/%ff%00"),
         Case::new("GET //things//7 HTTP/1.1", &[])
             .named("GET")
-            .tells("url.path", "//things//7"),
+            .attribute("url.path", "//things//7"),
         Case::new("GET /../../etc/passwd HTTP/1.1", &[])
             .named("GET")
-            .tells("url.path", "/../../etc/passwd"),
+            .attribute("url.path", "/../../etc/passwd"),
         Case::new(&format!("GET {deep} HTTP/1.1"), &[])
             .named("GET")
-            .tells("url.path", deep),
-        Case::new(&format!("GET /things/7?{wide} HTTP/1.1"), &[]).tells("url.query", wide),
-        // The authority of the target is what counts, whatever `Host` says.
+            .attribute("url.path", deep),
+        Case::new(&format!("GET /things/7?{wide} HTTP/1.1"), &[]).attribute("url.query", wide),
+        // The authority of the target takes precedence over `Host`.
         Case::new(
             "GET http://one.example:81/things/7?a=b HTTP/1.1",
             &[b"Host: two.example:82"],
         )
         .server("one.example", 81)
-        .tells("url.path", "/things/7")
-        .tells("url.query", "a=b"),
+        .attribute("url.path", "/things/7")
+        .attribute("url.query", "a=b"),
         Case::new("GET http://[::1]:81/things/7 HTTP/1.1", &[]).server("::1", 81),
         Case::new(
             "GET http://[::1]/things/7 HTTP/1.1",
@@ -461,47 +466,47 @@ fn targets() -> Vec<Case> {
         Case::new("GET http://one.example HTTP/1.1", &[])
             .named("GET")
             .server("one.example", None)
-            .tells("url.path", "/"),
+            .attribute("url.path", "/"),
         Case::new("OPTIONS * HTTP/1.1", &[b"Host: two.example"])
             .named("OPTIONS")
             .server("two.example", None),
         Case::new("CONNECT one.example:443 HTTP/1.1", &[b"Host: two.example"])
             .named("CONNECT")
             .server("one.example", 443)
-            .silent("url.path"),
-        // hyper takes any target without a slash for an authority.
+            .absent("url.path"),
+        // hyper parses any target without a slash as an authority.
         Case::new("GET things HTTP/1.1", &[])
             .named("GET")
             .server("things", None)
-            .silent("url.path"),
+            .absent("url.path"),
         Case::new("GET gopher://one.example/things/7 HTTP/1.1", &[])
             .server("one.example", None)
-            .tells("url.scheme", "http"),
+            .attribute("url.scheme", "http"),
     ]
 }
 
-fn agents() -> Vec<Case> {
+fn user_agents() -> Vec<Case> {
     vec![
-        Case::get(&[b"User-Agent: curl/8"]).tells("user_agent.original", "curl/8"),
-        Case::get(&[]).silent("user_agent.original"),
-        Case::get(&[b"User-Agent:"]).silent("user_agent.original"),
-        Case::get(&[b"User-Agent: \xff\xfe"]).silent("user_agent.original"),
-        Case::get(&["User-Agent: Blümchen/1".as_bytes()]).silent("user_agent.original"),
+        Case::get(&[b"User-Agent: curl/8"]).attribute("user_agent.original", "curl/8"),
+        Case::get(&[]).absent("user_agent.original"),
+        Case::get(&[b"User-Agent:"]).absent("user_agent.original"),
+        Case::get(&[b"User-Agent: \xff\xfe"]).absent("user_agent.original"),
+        Case::get(&["User-Agent: Blümchen/1".as_bytes()]).absent("user_agent.original"),
         Case::get(&[b"User-Agent: a", b"User-Agent: b"]),
         Case::get(&[&[b"User-Agent: ", long(b'a', 16_000).as_bytes()].concat()]),
     ]
 }
 
 fn forwarded() -> Vec<Case> {
-    let us = peer().ip().to_string();
+    let peer_ip = peer().ip().to_string();
     let mut cases = vec![
         Case::get(&[
             b"Host: inner.example",
             b"Forwarded: for=\"[2001:db8::1]:4711\";proto=https;host=api.example",
         ])
-        .trusting()
-        .tells("client.address", "2001:db8::1")
-        .tells("url.scheme", "https")
+        .trusts_proxies()
+        .attribute("client.address", "2001:db8::1")
+        .attribute("url.scheme", "https")
         .server("api.example", None),
         Case::get(&[
             b"Host: inner.example",
@@ -509,25 +514,25 @@ fn forwarded() -> Vec<Case> {
             b"X-Forwarded-Proto: https",
             b"X-Forwarded-Host: [::1]:8443",
         ])
-        .trusting()
-        .tells("client.address", "203.0.113.7")
-        .tells("url.scheme", "https")
+        .trusts_proxies()
+        .attribute("client.address", "203.0.113.7")
+        .attribute("url.scheme", "https")
         .server("::1", 8443),
-        // Two families that disagree: neither is believed.
+        // Contradicting `Forwarded` and `X-Forwarded-*` headers are both ignored.
         Case::get(&[
             b"Forwarded: for=198.51.100.1;proto=https",
             b"X-Forwarded-For: 203.0.113.7",
             b"X-Forwarded-Proto: http",
         ])
-        .trusting()
-        .silent("client.address")
-        .tells("url.scheme", "http"),
+        .trusts_proxies()
+        .absent("client.address")
+        .attribute("url.scheme", "http"),
     ];
     let many = format!(
         "Forwarded: for=203.0.113.7{}",
         ",for=203.0.113.7".repeat(999)
     );
-    for nonsense in [
+    for malformed in [
         &b"Forwarded: "[..],
         b"Forwarded: ;;;,,,",
         b"Forwarded: for=\"unterminated",
@@ -543,70 +548,74 @@ fn forwarded() -> Vec<Case> {
         &[b"X-Forwarded-Host: ", long(b'a', 16_000).as_bytes()].concat(),
         many.as_bytes(),
     ] {
-        let headers = [&b"Host: inner.example"[..], nonsense];
-        // Nobody is believed.
+        let headers = [&b"Host: inner.example"[..], malformed];
+        // No proxy is trusted.
         cases.push(
             Case::get(&headers)
                 .server("inner.example", None)
-                .tells("client.address", us.clone())
-                .tells("url.scheme", "http"),
+                .attribute("client.address", peer_ip.clone())
+                .attribute("url.scheme", "http"),
         );
-        // Everybody is, and this one cannot be read.
-        cases.push(Case::get(&headers).trusting().tells("url.scheme", "http"));
+        // All proxies are trusted, but the header is malformed.
+        cases.push(
+            Case::get(&headers)
+                .trusts_proxies()
+                .attribute("url.scheme", "http"),
+        );
     }
     cases
 }
 
 #[tokio::test]
-async fn trace_headers_that_are_wrong_begin_a_trace() {
-    told_right(trace_headers()).await;
+async fn a_malformed_traceparent_starts_a_new_trace() {
+    assert_recorded(trace_headers()).await;
 }
 
 #[tokio::test]
-async fn a_host_that_is_broken_is_no_server_address() {
-    told_right(hosts()).await;
+async fn a_malformed_host_header_sets_no_server_address() {
+    assert_recorded(hosts()).await;
 }
 
 #[tokio::test]
-async fn a_method_that_is_not_known_is_called_other() {
-    told_right(methods()).await;
+async fn an_unknown_method_is_recorded_as_other() {
+    assert_recorded(methods()).await;
 }
 
 #[tokio::test]
-async fn a_target_of_any_form_is_told_by_its_parts() {
-    told_right(targets()).await;
+async fn every_form_of_request_target_is_recorded_by_its_parts() {
+    assert_recorded(targets()).await;
 }
 
 #[tokio::test]
-async fn a_user_agent_that_is_no_text_is_left_out() {
-    told_right(agents()).await;
+async fn a_user_agent_that_is_not_text_is_omitted() {
+    assert_recorded(user_agents()).await;
 }
 
 #[tokio::test]
-async fn forwarded_headers_are_believed_only_if_they_are_trusted_and_make_sense() {
-    told_right(forwarded()).await;
+async fn forwarded_headers_are_used_only_if_trusted_and_well_formed() {
+    assert_recorded(forwarded()).await;
 }
 
 #[tokio::test]
-async fn no_secret_of_a_target_is_told() {
-    for (put, backend) in everywhere() {
-        let scene = Scene::new();
+async fn secrets_in_the_request_target_are_not_recorded() {
+    for (placement, backend) in placements_and_backends() {
+        let telemetry = TestTelemetry::new();
         let layer = TraceLayer::server().trusted_proxies(TrustedProxies::all());
-        let layered = serve_layered(put, backend.layer(scene.source(), layer)).await;
+        let layered = serve_layered(placement, backend.layer(telemetry.source(), layer)).await;
         let line = "GET http://me:s3cr3t@one.example/things/7?sig=s3cr3t HTTP/1.1";
         let case = Case::new(line, &[b"Host: me:s3cr3t@two.example"]);
-        assert!(ask(layered, &case.bytes).await.contains("s3cr3t"));
-        scene
-            .until("the span ends", |scene| !scene.spans().is_empty())
+        assert!(send(layered, &case.bytes).await.contains("s3cr3t"));
+        telemetry
+            .wait_until("the span ends", |telemetry| !telemetry.spans().is_empty())
             .await;
-        let told = format!("{:?}{}", scene.spans(), scene.metrics());
-        assert!(!told.contains("s3cr3t"), "{told}");
+        let recorded = format!("{:?}{}", telemetry.spans(), telemetry.metrics());
+        assert!(!recorded.contains("s3cr3t"), "{recorded}");
     }
 }
 
 #[tokio::test]
-async fn what_the_server_refuses_by_itself_is_not_told() {
-    let plain = serve(bare()).await;
+async fn requests_that_the_http_library_rejects_are_not_recorded() {
+    let plain = serve(router()).await;
     let many = "a: b\r\n".repeat(200);
     for bytes in [
         &b"hello\r\n\r\n"[..],
@@ -621,37 +630,41 @@ async fn what_the_server_refuses_by_itself_is_not_told() {
         b"\x00\xff\x00\xff\r\n\r\n",
         format!("GET /things/7 HTTP/1.1\r\n{many}\r\n").as_bytes(),
     ] {
-        let what = bytes.escape_ascii().to_string();
-        let expected = ask(plain, bytes).await;
+        let case_name = bytes.escape_ascii().to_string();
+        let expected = send(plain, bytes).await;
         for backend in Backend::ALL {
-            let scene = Scene::new();
-            let layer = backend.layer(scene.source(), TraceLayer::server());
-            let layered = serve_layered(Put::Around, layer).await;
-            assert_eq!(ask(layered, bytes).await, expected, "{what}");
-            assert_eq!(scene.spans(), [], "{what}");
-            assert_eq!(scene.sum("http_requests_total", &[]), 0.0, "{what}");
+            let telemetry = TestTelemetry::new();
+            let layer = backend.layer(telemetry.source(), TraceLayer::server());
+            let layered = serve_layered(Placement::AroundRouter, layer).await;
+            assert_eq!(send(layered, bytes).await, expected, "{case_name}");
+            assert_eq!(telemetry.spans(), [], "{case_name}");
+            assert_eq!(
+                telemetry.sum("http_requests_total", &[]),
+                0.0,
+                "{case_name}"
+            );
         }
     }
 }
 
 #[tokio::test]
-async fn nobody_needs_to_listen() {
-    let deaf = Source::discarding();
-    let plain = serve(bare()).await;
-    let topics = [
+async fn responses_are_unchanged_without_an_exporter() {
+    let discarding = Source::discarding();
+    let plain = serve(router()).await;
+    let groups = [
         trace_headers(),
         hosts(),
         methods(),
         targets(),
-        agents(),
+        user_agents(),
         forwarded(),
     ];
-    for case in topics.into_iter().flatten() {
-        let expected = ask(plain, &case.bytes).await;
-        for (put, backend) in everywhere() {
-            let layered = serve_layered(put, backend.layer(&deaf, case.layer())).await;
-            let what = case.text();
-            assert_eq!(ask(layered, &case.bytes).await, expected, "{what}");
+    for case in groups.into_iter().flatten() {
+        let expected = send(plain, &case.bytes).await;
+        for (placement, backend) in placements_and_backends() {
+            let layered = serve_layered(placement, backend.layer(&discarding, case.layer())).await;
+            let case_name = case.text();
+            assert_eq!(send(layered, &case.bytes).await, expected, "{case_name}");
         }
     }
 }

@@ -1,10 +1,10 @@
-//! Every end of a client's exchange, over real sockets: told once by the span, the counter, the
-//! histogram and the gauge alike. The servers know nothing of the layers.
+//! All ends of a client exchange, over real sockets: span, counter, histogram and gauge record each
+//! exchange once and equally. The servers have no layers.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 #[path = "client_ends/reqwest.rs"]
-mod through_reqwest;
+mod with_reqwest;
 
 use std::{
     future::{Future, pending},
@@ -26,8 +26,14 @@ use opentelemetry::trace::{SpanKind, Status};
 use opentelemetry_sdk::trace::SpanData;
 use suite_tests::{
     backend::{AnyTraceLayer, Backend},
-    net::{BoxError, Http, Mortal, Script, Step, never, pooled, serve, silent},
-    scene::{Scene, attribute, by_the_conventions, counted_as, integer, text, within},
+    net::{
+        BoxError, Http, ResettableServer, ScriptedBody, Step, infallible, pooled_client,
+        refusing_address, serve,
+    },
+    telemetry::{
+        TestTelemetry, assert_metrics_error_type, attribute, integer, text, with_convention_names,
+        with_timeout,
+    },
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -39,32 +45,32 @@ use tower_otel_metrics::MetricsLayer;
 use tower_otel_propagate::{Propagate, PropagateLayer};
 use tower_otel_trace::TraceLayer;
 
-type Answer = Response<UnsyncBoxBody<Bytes, BoxError>>;
-type Pooled = Client<HttpConnector, Empty<Bytes>>;
+type BoxedResponse = Response<UnsyncBoxBody<Bytes, BoxError>>;
+type PooledClient = Client<HttpConnector, Empty<Bytes>>;
 type Layered<S> =
     Observed<Observed<Observed<Propagate<S>, MetricsLayer>, MetricsLayer>, AnyTraceLayer>;
 
-/// What has to be told about an exchange, once.
+/// The expected telemetry of an exchange.
 #[derive(Clone, Copy, Debug)]
-struct Told {
+struct Expected {
     method: &'static str,
-    /// The label of the counter.
+    /// The `status` label of the counter.
     status: &'static str,
     /// The status code of the span.
     code: Option<i64>,
     error: Option<&'static str>,
 }
 
-const COMPLETE: Told = Told {
+const COMPLETE: Expected = Expected {
     method: "GET",
     status: "200",
     code: Some(200),
     error: None,
 };
 
-/// No response, and a reason.
-const fn unanswered(status: &'static str, error: Option<&'static str>) -> Told {
-    Told {
+/// Returns the expected telemetry of an exchange without a response.
+const fn without_response(status: &'static str, error: Option<&'static str>) -> Expected {
+    Expected {
         status,
         code: None,
         error,
@@ -72,106 +78,118 @@ const fn unanswered(status: &'static str, error: Option<&'static str>) -> Told {
     }
 }
 
-fn layered<S>(backend: Backend, scene: &Scene, client: S) -> Layered<S> {
+fn layered<S>(backend: Backend, telemetry: &TestTelemetry, client: S) -> Layered<S> {
     ServiceBuilder::new()
-        .layer(backend.layer(scene.source(), TraceLayer::client()))
+        .layer(backend.layer(telemetry.source(), TraceLayer::client()))
         .layer(MetricsLayer::client())
-        .layer(by_the_conventions(MetricsLayer::client()))
+        .layer(with_convention_names(MetricsLayer::client()))
         .layer(PropagateLayer::new())
         .service(client)
 }
 
-/// Lets `drive` use an instrumented client, and checks what was told of its one request to `to`.
+/// Runs `drive` with an instrumented client and checks the telemetry of its one request to `to`.
 async fn observed<S, C>(
     backend: Backend,
     inner: S,
     to: SocketAddr,
     drive: impl FnOnce(Layered<S>, String) -> C,
-    told: Told,
+    expected: Expected,
 ) -> SpanData
 where
     C: Future<Output = ()>,
 {
-    let scene = Scene::new();
+    let telemetry = TestTelemetry::new();
     let url = url(to);
-    let client = layered(backend, &scene, inner);
-    within("the client is done", drive(client, url.clone())).await;
-    settled(&scene, to, &url, told).await
+    let client = layered(backend, &telemetry, inner);
+    with_timeout("the client finishes", drive(client, url.clone())).await;
+    assert_recorded(&telemetry, to, &url, expected).await
 }
 
-/// The same for hyper-util's pooled client and a server that does what it is told.
+/// Runs `drive` with hyper-util's pooled client against a server with this handler, and checks the telemetry.
 async fn exchange<H, F, C>(
-    with: With,
+    setup: Setup,
     handle: H,
-    drive: impl FnOnce(Layered<Pooled>, String) -> C,
-    told: Told,
+    drive: impl FnOnce(Layered<PooledClient>, String) -> C,
+    expected: Expected,
 ) where
     H: FnMut(Request<Incoming>) -> F + Clone + Send + 'static,
-    F: Future<Output = Result<Answer, BoxError>> + Send + 'static,
+    F: Future<Output = Result<BoxedResponse, BoxError>> + Send + 'static,
     C: Future<Output = ()>,
 {
     let to = serve(service_fn(handle)).await;
-    let span = observed(with.backend, pooled(with.http), to, drive, told).await;
-    let version = match with.http {
+    let span = observed(
+        setup.backend,
+        pooled_client(setup.http),
+        to,
+        drive,
+        expected,
+    )
+    .await;
+    let version = match setup.http {
         Http::One => "1.1",
         Http::Two => "2",
     };
-    let answered = told.code.is_some();
+    let has_response = expected.code.is_some();
     assert_eq!(
         text(&span, "network.protocol.version"),
-        answered.then(|| version.to_owned())
+        has_response.then(|| version.to_owned())
     );
     assert_eq!(
         text(&span, "network.peer.address"),
-        answered.then(|| to.ip().to_string())
+        has_response.then(|| to.ip().to_string())
     );
     assert_eq!(
         integer(&span, "network.peer.port"),
-        answered.then(|| i64::from(to.port()))
+        has_response.then(|| i64::from(to.port()))
     );
 }
 
-async fn settled(scene: &Scene, to: SocketAddr, url: &str, told: Told) -> SpanData {
-    scene
-        .until("the exchange ends", |scene| {
-            !scene.spans().is_empty()
-                && scene.sum("http_client_requests_total", &[]) > 0.0
-                && scene.sum("http_client_requests_in_flight", &[]) == 0.0
+async fn assert_recorded(
+    telemetry: &TestTelemetry,
+    to: SocketAddr,
+    url: &str,
+    expected: Expected,
+) -> SpanData {
+    telemetry
+        .wait_until("the exchange ends", |telemetry| {
+            !telemetry.spans().is_empty()
+                && telemetry.sum("http_client_requests_total", &[]) > 0.0
+                && telemetry.sum("http_client_requests_in_flight", &[]) == 0.0
         })
         .await;
-    let spans = scene.spans();
+    let spans = telemetry.spans();
     let [span] = spans.as_slice() else {
         panic!("one span, not {spans:#?}");
     };
     assert_eq!(span.span_kind, SpanKind::Client);
-    assert_eq!(span.name, told.method);
+    assert_eq!(span.name, expected.method);
     assert_eq!(
         text(span, "http.request.method").as_deref(),
-        Some(told.method)
+        Some(expected.method)
     );
     assert_eq!(text(span, "url.full").as_deref(), Some(url));
     assert_eq!(text(span, "server.address"), Some(to.ip().to_string()));
     assert_eq!(integer(span, "server.port"), Some(i64::from(to.port())));
-    assert_eq!(integer(span, "http.response.status_code"), told.code);
-    assert_eq!(text(span, "error.type").as_deref(), told.error);
+    assert_eq!(integer(span, "http.response.status_code"), expected.code);
+    assert_eq!(text(span, "error.type").as_deref(), expected.error);
     for server_only in ["http.route", "url.path", "client.address"] {
         assert_eq!(attribute(span, server_only), None, "{server_only}");
     }
     assert_eq!(
         span.status,
-        match told.error {
+        match expected.error {
             Some(_) => Status::error(""),
             None => Status::Unset,
         }
     );
-    counted_as(scene, "client", told.error);
+    assert_metrics_error_type(telemetry, "client", expected.error);
     let host = to.to_string();
-    let (host, method) = (("host", host.as_str()), ("method", told.method));
-    let metrics = scene.metrics();
+    let (host, method) = (("host", host.as_str()), ("method", expected.method));
+    let metrics = telemetry.metrics();
     for (metric, labels, value) in [
         (
             "http_client_requests_total",
-            &[host, method, ("status", told.status)][..],
+            &[host, method, ("status", expected.status)][..],
             1.0,
         ),
         ("http_client_requests_total", &[], 1.0),
@@ -184,7 +202,7 @@ async fn settled(scene: &Scene, to: SocketAddr, url: &str, told: Told) -> SpanDa
         ("http_client_requests_in_flight", &[], 0.0),
     ] {
         assert_eq!(
-            scene.sum(metric, labels),
+            telemetry.sum(metric, labels),
             value,
             "{metric}{labels:?} in\n{metrics}"
         );
@@ -214,47 +232,47 @@ fn request(method: Method, url: &str) -> Request<Empty<Bytes>> {
         .unwrap()
 }
 
-fn answer<B>(body: B) -> Answer
+fn boxed_response<B>(body: B) -> BoxedResponse
 where
     B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     Response::new(body.map_err(Into::into).boxed_unsync())
 }
 
-fn status(status: StatusCode) -> Answer {
-    let mut response = answer(Full::new(Bytes::from_static(b"sorry")));
+fn status(status: StatusCode) -> BoxedResponse {
+    let mut response = boxed_response(Full::new(Bytes::from_static(b"sorry")));
     *response.status_mut() = status;
     response
 }
 
-/// Reads a response to its end, and returns the text.
-async fn read(client: Layered<Pooled>, url: String) -> String {
+/// Reads a response to its end and returns its text.
+async fn read(client: Layered<PooledClient>, url: String) -> String {
     let response = client.oneshot(get(&url)).await.unwrap();
     let bytes = response.into_body().collect().await.unwrap().to_bytes();
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// Over which protocol a request is sent, and through whom its span is told.
+/// The HTTP version of a request and the backend of its span.
 #[derive(Clone, Copy, Debug)]
-struct With {
+struct Setup {
     http: Http,
     backend: Backend,
 }
 
-async fn each<T: Future<Output = ()>>(test: impl Fn(With) -> T) {
+async fn for_each_setup<T: Future<Output = ()>>(test: impl Fn(Setup) -> T) {
     for http in [Http::One, Http::Two] {
         for backend in Backend::ALL {
-            test(With { http, backend }).await;
+            test(Setup { http, backend }).await;
         }
     }
 }
 
 #[tokio::test]
-async fn a_body_with_a_content_length() {
-    each(|with| {
+async fn a_body_with_a_content_length_is_complete() {
+    for_each_setup(|setup| {
         exchange(
-            with,
-            |_| async { Ok(answer(Full::new(Bytes::from_static(b"whole")))) },
+            setup,
+            |_| async { Ok(boxed_response(Full::new(Bytes::from_static(b"whole")))) },
             |client, url| async { assert_eq!(read(client, url).await, "whole") },
             COMPLETE,
         )
@@ -263,11 +281,16 @@ async fn a_body_with_a_content_length() {
 }
 
 #[tokio::test]
-async fn a_stream_of_unknown_length() {
-    each(|with| {
+async fn a_stream_of_unknown_length_is_complete() {
+    for_each_setup(|setup| {
         exchange(
-            with,
-            |_| async { Ok(answer(Script::of([Step::Data("a"), Step::Data("b")]))) },
+            setup,
+            |_| async {
+                Ok(boxed_response(ScriptedBody::new([
+                    Step::Data("a"),
+                    Step::Data("b"),
+                ])))
+            },
             |client, url| async { assert_eq!(read(client, url).await, "ab") },
             COMPLETE,
         )
@@ -276,12 +299,13 @@ async fn a_stream_of_unknown_length() {
 }
 
 #[tokio::test]
-async fn a_stream_with_trailers_that_arrive() {
-    each(|with| {
+async fn a_stream_with_trailers_is_complete_and_the_trailers_arrive() {
+    for_each_setup(|setup| {
         exchange(
-            with,
+            setup,
             |_| async {
-                let mut response = answer(Script::of([Step::Data("a"), Step::Trailers]));
+                let mut response =
+                    boxed_response(ScriptedBody::new([Step::Data("a"), Step::Trailers]));
                 let names = HeaderValue::from_static("x-checked");
                 response.headers_mut().insert(header::TRAILER, names);
                 Ok(response)
@@ -298,11 +322,11 @@ async fn a_stream_with_trailers_that_arrive() {
 }
 
 #[tokio::test]
-async fn an_empty_body_ends_with_its_head() {
-    each(|with| {
+async fn an_empty_body_is_complete_at_the_head() {
+    for_each_setup(|setup| {
         exchange(
-            with,
-            |_| async { Ok(answer(Empty::new())) },
+            setup,
+            |_| async { Ok(boxed_response(Empty::new())) },
             |client, url| async move {
                 let response = client.oneshot(get(&url)).await.unwrap();
                 assert_eq!(response.status(), StatusCode::OK);
@@ -314,17 +338,17 @@ async fn an_empty_body_ends_with_its_head() {
 }
 
 #[tokio::test]
-async fn head_ends_with_its_head() {
-    each(|with| {
+async fn a_response_to_head_is_complete_at_the_head() {
+    for_each_setup(|setup| {
         exchange(
-            with,
-            |_| async { Ok(answer(Full::new(Bytes::from_static(b"never sent")))) },
+            setup,
+            |_| async { Ok(boxed_response(Full::new(Bytes::from_static(b"never sent")))) },
             |client, url| async move {
                 let request = request(Method::HEAD, &url);
                 let response = client.oneshot(request).await.unwrap();
                 assert_eq!(response.headers()[header::CONTENT_LENGTH], "10");
             },
-            Told {
+            Expected {
                 method: "HEAD",
                 ..COMPLETE
             },
@@ -334,21 +358,21 @@ async fn head_ends_with_its_head() {
 }
 
 #[tokio::test]
-async fn no_content_and_not_modified_end_with_their_heads() {
+async fn no_content_and_not_modified_are_complete_at_the_head() {
     for (code, label) in [
         (StatusCode::NO_CONTENT, "204"),
         (StatusCode::NOT_MODIFIED, "304"),
     ] {
-        each(|with| {
+        for_each_setup(|setup| {
             exchange(
-                with,
+                setup,
                 move |_| async move {
-                    let mut response = answer(Empty::new());
+                    let mut response = boxed_response(Empty::new());
                     *response.status_mut() = code;
                     Ok(response)
                 },
                 |client, url| async { assert_eq!(read(client, url).await, "") },
-                Told {
+                Expected {
                     status: label,
                     code: Some(i64::from(code.as_u16())),
                     ..COMPLETE
@@ -360,17 +384,17 @@ async fn no_content_and_not_modified_end_with_their_heads() {
 }
 
 #[tokio::test]
-async fn both_a_client_error_and_a_server_error_are_errors() {
+async fn client_errors_and_server_errors_are_errors() {
     for (code, label) in [
         (StatusCode::NOT_FOUND, "404"),
         (StatusCode::INTERNAL_SERVER_ERROR, "500"),
     ] {
-        each(|with| {
+        for_each_setup(|setup| {
             exchange(
-                with,
+                setup,
                 move |_| async move { Ok(status(code)) },
                 |client, url| async { assert_eq!(read(client, url).await, "sorry") },
-                Told {
+                Expected {
                     status: label,
                     code: Some(i64::from(code.as_u16())),
                     error: Some(label),
@@ -383,18 +407,18 @@ async fn both_a_client_error_and_a_server_error_are_errors() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_refused() {
-    each(|with| async move {
-        let (_held, to) = silent();
+async fn a_refused_connection_is_an_error() {
+    for_each_setup(|setup| async move {
+        let (_socket, to) = refusing_address();
         observed(
-            with.backend,
-            pooled(with.http),
+            setup.backend,
+            pooled_client(setup.http),
             to,
             |client, url| async move {
                 let error = client.oneshot(get(&url)).await.unwrap_err();
                 assert!(error.is_connect());
             },
-            unanswered("error", Some("connection_refused")),
+            without_response("error", Some("connection_refused")),
         )
         .await;
     })
@@ -402,21 +426,21 @@ async fn a_connection_that_is_refused() {
 }
 
 #[tokio::test]
-async fn a_server_that_dies_before_the_head() {
-    each(|with| async move {
-        let (began, has_begun) = oneshot::channel();
-        let server = Mortal::serve(stuck(began)).await;
+async fn a_connection_reset_before_the_response_is_an_error() {
+    for_each_setup(|setup| async move {
+        let (started_tx, started) = oneshot::channel();
+        let server = ResettableServer::serve(pending_handler(started_tx)).await;
         observed(
-            with.backend,
-            pooled(with.http),
+            setup.backend,
+            pooled_client(setup.http),
             server.address(),
             |client, url| async move {
                 let request = tokio::spawn(client.oneshot(get(&url)));
-                has_begun.await.unwrap();
-                server.die();
+                started.await.unwrap();
+                server.reset();
                 request.await.unwrap().unwrap_err();
             },
-            unanswered("error", Some("connection_reset")),
+            without_response("error", Some("connection_reset")),
         )
         .await;
     })
@@ -424,19 +448,19 @@ async fn a_server_that_dies_before_the_head() {
 }
 
 #[tokio::test]
-async fn a_server_that_hangs_up_before_the_head() {
-    each(|with| async move {
-        let error = match with.http {
+async fn a_connection_closed_before_the_response_is_an_error() {
+    for_each_setup(|setup| async move {
+        let error = match setup.http {
             Http::One => "connection_closed",
             Http::Two => "_OTHER",
         };
         exchange(
-            with,
+            setup,
             |_| async { Err("no answer".into()) },
             |client, url| async move {
                 client.oneshot(get(&url)).await.unwrap_err();
             },
-            unanswered("error", Some(error)),
+            without_response("error", Some(error)),
         )
         .await;
     })
@@ -444,27 +468,30 @@ async fn a_server_that_hangs_up_before_the_head() {
 }
 
 #[tokio::test]
-async fn a_server_that_dies_in_the_middle_of_a_body() {
-    each(|with| async move {
-        let error = match with.http {
+async fn a_connection_reset_during_the_body_is_an_error() {
+    for_each_setup(|setup| async move {
+        let error = match setup.http {
             Http::One => "connection_reset",
             Http::Two => "body",
         };
-        let server = Mortal::serve(service_fn(|_: Request<Incoming>| async {
-            Ok::<_, BoxError>(answer(Script::of([Step::Data("a"), Step::Stall])))
+        let server = ResettableServer::serve(service_fn(|_: Request<Incoming>| async {
+            Ok::<_, BoxError>(boxed_response(ScriptedBody::new([
+                Step::Data("a"),
+                Step::Pending,
+            ])))
         }))
         .await;
         observed(
-            with.backend,
-            pooled(with.http),
+            setup.backend,
+            pooled_client(setup.http),
             server.address(),
             |client, url| async move {
                 let mut body = client.oneshot(get(&url)).await.unwrap().into_body();
                 body.frame().await.unwrap().unwrap();
-                server.die();
+                server.reset();
                 body.frame().await.unwrap().unwrap_err();
             },
-            Told {
+            Expected {
                 error: Some(error),
                 ..COMPLETE
             },
@@ -475,23 +502,23 @@ async fn a_server_that_dies_in_the_middle_of_a_body() {
 }
 
 #[tokio::test]
-async fn a_body_that_the_server_breaks_off() {
-    each(|with| async move {
-        let error = match with.http {
+async fn a_body_that_the_server_fails_to_finish_is_an_error() {
+    for_each_setup(|setup| async move {
+        let error = match setup.http {
             Http::One => "connection_closed",
             Http::Two => "body",
         };
-        let (go_on, told) = oneshot::channel();
+        let (fail, failure) = oneshot::channel();
         exchange(
-            with,
-            breaking_off(told),
+            setup,
+            failing_body(failure),
             |client, url| async move {
                 let mut body = client.oneshot(get(&url)).await.unwrap().into_body();
                 body.frame().await.unwrap().unwrap();
-                go_on.send(()).unwrap();
+                fail.send(()).unwrap();
                 body.frame().await.unwrap().unwrap_err();
             },
-            Told {
+            Expected {
                 error: Some(error),
                 ..COMPLETE
             },
@@ -501,54 +528,55 @@ async fn a_body_that_the_server_breaks_off() {
     .await;
 }
 
-/// A handler that says when it has been called, and never answers.
-fn stuck(
-    began: oneshot::Sender<()>,
+/// Returns a handler that signals its call and never responds.
+fn pending_handler(
+    started_tx: oneshot::Sender<()>,
 ) -> impl Service<
     Request<Incoming>,
-    Response = Answer,
+    Response = BoxedResponse,
     Error = BoxError,
-    Future = impl Future<Output = Result<Answer, BoxError>> + Send,
+    Future = impl Future<Output = Result<BoxedResponse, BoxError>> + Send,
 > + Clone
 + Send
 + 'static {
-    let began = once(began);
+    let started_tx = send_once(started_tx);
     service_fn(move |_| {
-        began();
+        started_tx();
         pending()
     })
 }
 
-/// A handler whose body begins, and fails when it is told to.
-fn breaking_off(
-    told: oneshot::Receiver<()>,
-) -> impl FnMut(Request<Incoming>) -> std::future::Ready<Result<Answer, BoxError>> + Clone + Send {
-    let told = Arc::new(Mutex::new(Some(told)));
+/// Returns a handler whose body sends data, waits for a signal and fails.
+fn failing_body(
+    failure: oneshot::Receiver<()>,
+) -> impl FnMut(Request<Incoming>) -> std::future::Ready<Result<BoxedResponse, BoxError>> + Clone + Send
+{
+    let failure = Arc::new(Mutex::new(Some(failure)));
     move |_| {
-        let told = told.lock().unwrap().take().unwrap();
-        let steps = [Step::Data("a"), Step::Until(told), Step::Error];
-        std::future::ready(Ok(answer(Script::of(steps))))
+        let failure = failure.lock().unwrap().take().unwrap();
+        let steps = [Step::Data("a"), Step::WaitFor(failure), Step::Error];
+        std::future::ready(Ok(boxed_response(ScriptedBody::new(steps))))
     }
 }
 
 #[tokio::test]
-async fn a_request_that_is_given_up_before_the_head_is_no_error() {
-    each(|with| async move {
-        let (began, has_begun) = oneshot::channel();
-        let began = once(began);
+async fn a_request_dropped_before_the_response_is_not_an_error() {
+    for_each_setup(|setup| async move {
+        let (started_tx, started) = oneshot::channel();
+        let started_tx = send_once(started_tx);
         exchange(
-            with,
+            setup,
             move |_| {
-                began();
+                started_tx();
                 pending()
             },
             |client, url| async move {
                 tokio::select! {
-                    _ = client.oneshot(get(&url)) => panic!("nobody answers"),
-                    begun = has_begun => begun.unwrap(),
+                    _ = client.oneshot(get(&url)) => panic!("unexpected response"),
+                    result = started => result.unwrap(),
                 }
             },
-            unanswered("cancelled", None),
+            without_response("cancelled", None),
         )
         .await;
     })
@@ -556,11 +584,16 @@ async fn a_request_that_is_given_up_before_the_head_is_no_error() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_given_up_is_no_error() {
-    each(|with| {
+async fn a_body_dropped_before_its_end_is_not_an_error() {
+    for_each_setup(|setup| {
         exchange(
-            with,
-            |_| async { Ok(answer(Script::of([Step::Data("a"), Step::Stall]))) },
+            setup,
+            |_| async {
+                Ok(boxed_response(ScriptedBody::new([
+                    Step::Data("a"),
+                    Step::Pending,
+                ])))
+            },
             |client, url| async move {
                 let mut body = client.oneshot(get(&url)).await.unwrap().into_body();
                 body.frame().await.unwrap().unwrap();
@@ -572,11 +605,11 @@ async fn a_body_that_is_given_up_is_no_error() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_never_looked_at_is_no_error() {
-    each(|with| {
+async fn an_unread_body_is_not_an_error() {
+    for_each_setup(|setup| {
         exchange(
-            with,
-            |_| async { Ok(answer(Full::new(Bytes::from_static(b"whole")))) },
+            setup,
+            |_| async { Ok(boxed_response(Full::new(Bytes::from_static(b"whole")))) },
             |client, url| async move {
                 client.oneshot(get(&url)).await.unwrap();
             },
@@ -587,17 +620,17 @@ async fn a_body_that_is_never_looked_at_is_no_error() {
 }
 
 #[tokio::test]
-async fn an_upgrade_ends_with_its_handshake_and_works() {
+async fn an_upgrade_ends_at_its_handshake_and_the_connection_works() {
     for backend in Backend::ALL {
         let http = Http::One;
         exchange(
-            With { http, backend },
+            Setup { http, backend },
             |mut request| async move {
                 tokio::spawn(async move {
                     let upgraded = hyper::upgrade::on(&mut request).await.unwrap();
                     TokioIo::new(upgraded).write_all(b"hello").await.unwrap();
                 });
-                let mut response = answer(Empty::new());
+                let mut response = boxed_response(Empty::new());
                 *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
                 upgrade(response.headers_mut());
                 Ok(response)
@@ -607,12 +640,12 @@ async fn an_upgrade_ends_with_its_handshake_and_works() {
                 upgrade(request.headers_mut());
                 let response = client.oneshot(request).await.unwrap();
                 let upgraded = hyper::upgrade::on(response).await.unwrap();
-                let mut said = String::new();
+                let mut received = String::new();
                 let mut upgraded = TokioIo::new(upgraded);
-                upgraded.read_to_string(&mut said).await.unwrap();
-                assert_eq!(said, "hello");
+                upgraded.read_to_string(&mut received).await.unwrap();
+                assert_eq!(received, "hello");
             },
-            Told {
+            Expected {
                 status: "101",
                 code: Some(101),
                 ..COMPLETE
@@ -627,16 +660,16 @@ fn upgrade(headers: &mut http::HeaderMap) {
     headers.insert(header::UPGRADE, HeaderValue::from_static("hello"));
 }
 
-/// Where nobody is, for services that never send anything.
-const NOWHERE: SocketAddr = SocketAddr::new(
+/// An address for services that do not connect.
+const UNREACHABLE: SocketAddr = SocketAddr::new(
     std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)),
     8080,
 );
 
-/// Sends a request to a service that panics, and sees the panic come through.
+/// Sends a request to a service that panics, and checks that the panic continues.
 async fn panics<S>(client: Layered<S>, url: String)
 where
-    S: Service<Request<Empty<Bytes>>, Response = Answer, Error = BoxError> + Send + 'static,
+    S: Service<Request<Empty<Bytes>>, Response = BoxedResponse, Error = BoxError> + Send + 'static,
     S::Future: Send,
 {
     let sent = tokio::spawn(async move { client.oneshot(get(&url)).await.map(drop) });
@@ -644,65 +677,65 @@ where
 }
 
 #[tokio::test]
-async fn a_client_that_panics_when_it_is_called() {
-    let inner = service_fn(|_| -> std::future::Ready<Result<Answer, BoxError>> {
+async fn a_client_that_panics_in_call_is_recorded_as_panic() {
+    let inner = service_fn(|_| -> std::future::Ready<Result<BoxedResponse, BoxError>> {
         panic!("the call panics")
     });
-    let told = unanswered("panic", Some("panic"));
+    let expected = without_response("panic", Some("panic"));
     for backend in Backend::ALL {
-        observed(backend, inner, NOWHERE, panics, told).await;
+        observed(backend, inner, UNREACHABLE, panics, expected).await;
     }
 }
 
 #[tokio::test]
-async fn a_client_that_panics_while_it_is_polled() {
+async fn a_client_that_panics_in_poll_is_recorded_as_panic() {
     let inner = service_fn(|_| async { panic!("the poll panics") });
-    let told = unanswered("panic", Some("panic"));
+    let expected = without_response("panic", Some("panic"));
     for backend in Backend::ALL {
-        observed(backend, inner, NOWHERE, panics, told).await;
+        observed(backend, inner, UNREACHABLE, panics, expected).await;
     }
 }
 
 #[tokio::test]
-async fn a_client_that_is_never_polled_is_given_up() {
-    let inner = service_fn(|_| async { Ok::<_, BoxError>(answer(Empty::new())) });
+async fn a_future_that_is_never_polled_is_cancelled() {
+    let inner = service_fn(|_| async { Ok::<_, BoxError>(boxed_response(Empty::new())) });
     for backend in Backend::ALL {
         observed(
             backend,
             inner,
-            NOWHERE,
+            UNREACHABLE,
             |mut client, url| async move { drop(client.call(get(&url))) },
-            unanswered("cancelled", None),
+            without_response("cancelled", None),
         )
         .await;
     }
 }
 
 #[tokio::test]
-async fn the_server_is_told_the_span_that_is_exported() {
-    each(|with| async move {
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let to = listener(seen.clone()).await;
+async fn the_server_receives_the_id_of_the_exported_span() {
+    for_each_setup(|setup| async move {
+        let received_parents = Arc::new(Mutex::new(Vec::new()));
+        let to = traceparent_server(received_parents.clone()).await;
         let span = observed(
-            with.backend,
-            pooled(with.http),
+            setup.backend,
+            pooled_client(setup.http),
             to,
             |client, url| async { assert_eq!(read(client, url).await, "") },
             COMPLETE,
         )
         .await;
-        assert_eq!(*seen.lock().unwrap(), [traceparent(&span)]);
+        assert_eq!(*received_parents.lock().unwrap(), [traceparent(&span)]);
     })
     .await;
 }
 
-/// A server that notes the `traceparent` of every request.
-async fn listener(seen: Arc<Mutex<Vec<String>>>) -> SocketAddr {
+/// Starts a server that stores the `traceparent` of every request.
+async fn traceparent_server(received_parents: Arc<Mutex<Vec<String>>>) -> SocketAddr {
     serve(service_fn(move |request: Request<Incoming>| {
         let lines = request.headers().get_all("traceparent").iter();
         let lines = lines.map(|line| line.to_str().unwrap().to_owned());
-        seen.lock().unwrap().extend(lines);
-        std::future::ready(Ok::<_, BoxError>(answer(Empty::new())))
+        received_parents.lock().unwrap().extend(lines);
+        std::future::ready(Ok::<_, BoxError>(boxed_response(Empty::new())))
     }))
     .await
 }
@@ -712,38 +745,41 @@ fn traceparent(span: &SpanData) -> String {
     format!("00-{}-{}-01", context.trace_id(), context.span_id())
 }
 
-/// Tells once, however often it is asked to.
-fn once(tell: oneshot::Sender<()>) -> impl Fn() + Clone + Send + 'static {
-    let tell = Arc::new(Mutex::new(Some(tell)));
+/// Returns a function that sends the signal on its first call.
+fn send_once(signal: oneshot::Sender<()>) -> impl Fn() + Clone + Send + 'static {
+    let signal = Arc::new(Mutex::new(Some(signal)));
     move || {
-        if let Some(tell) = tell.lock().unwrap().take() {
-            let _ = tell.send(());
+        if let Some(signal) = signal.lock().unwrap().take() {
+            let _ = signal.send(());
         }
     }
 }
 
 #[tokio::test]
-async fn an_error_of_the_client_keeps_its_type_and_its_causes() {
-    let scene = Scene::new();
-    let (_held, to) = silent();
-    let bare = pooled(Http::One).oneshot(get(&url(to))).await.unwrap_err();
+async fn a_client_error_keeps_its_type_and_its_sources() {
+    let telemetry = TestTelemetry::new();
+    let (_socket, to) = refusing_address();
+    let bare = pooled_client(Http::One)
+        .oneshot(get(&url(to)))
+        .await
+        .unwrap_err();
     for backend in Backend::ALL {
-        let client = layered(backend, &scene, pooled(Http::One));
-        let answer: Result<_, hyper_util::client::legacy::Error> =
+        let client = layered(backend, &telemetry, pooled_client(Http::One));
+        let response: Result<_, hyper_util::client::legacy::Error> =
             client.oneshot(get(&url(to))).await;
-        assert_eq!(format!("{:?}", answer.unwrap_err()), format!("{bare:?}"));
+        assert_eq!(format!("{:?}", response.unwrap_err()), format!("{bare:?}"));
     }
 }
 
 #[tokio::test]
-async fn a_client_is_ready_when_the_one_inside_is() {
-    let scene = Scene::new();
+async fn a_client_is_ready_when_the_inner_client_is_ready() {
+    let telemetry = TestTelemetry::new();
     for backend in Backend::ALL {
-        let mut asked = 0;
-        let inner = tower::util::BoxService::new(NotYet(false));
-        let mut client = layered(backend, &scene, inner);
+        let mut polls = 0;
+        let inner = tower::util::BoxService::new(ReadyOnSecondPoll(false));
+        let mut client = layered(backend, &telemetry, inner);
         std::future::poll_fn(|cx| {
-            asked += 1;
+            polls += 1;
             match client.poll_ready(cx) {
                 Poll::Pending => {
                     cx.waker().wake_by_ref();
@@ -753,19 +789,19 @@ async fn a_client_is_ready_when_the_one_inside_is() {
             }
         })
         .await
-        .map_err(never)
+        .map_err(infallible)
         .unwrap();
-        assert_eq!(asked, 2);
+        assert_eq!(polls, 2);
     }
 }
 
-/// Ready when it is asked a second time.
-struct NotYet(bool);
+/// A service that is ready on the second poll.
+struct ReadyOnSecondPoll(bool);
 
-impl Service<Request<Empty<Bytes>>> for NotYet {
-    type Response = Answer;
+impl Service<Request<Empty<Bytes>>> for ReadyOnSecondPoll {
+    type Response = BoxedResponse;
     type Error = std::convert::Infallible;
-    type Future = std::future::Ready<Result<Answer, Self::Error>>;
+    type Future = std::future::Ready<Result<BoxedResponse, Self::Error>>;
 
     fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> Poll<Result<(), Self::Error>> {
         if std::mem::replace(&mut self.0, true) {
@@ -776,6 +812,6 @@ impl Service<Request<Empty<Bytes>>> for NotYet {
     }
 
     fn call(&mut self, _: Request<Empty<Bytes>>) -> Self::Future {
-        std::future::ready(Ok(answer(Empty::new())))
+        std::future::ready(Ok(boxed_response(Empty::new())))
     }
 }

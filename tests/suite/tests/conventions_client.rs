@@ -1,5 +1,5 @@
-//! The conventions for the spans of a client, row by row, over real sockets, with hyper-util's
-//! client and with reqwest, and through both backends.
+//! The attributes of client spans by the conventions, over real sockets, with hyper-util's client,
+//! reqwest and every span backend.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -29,13 +29,13 @@ use opentelemetry::{
 use opentelemetry_sdk::trace::{Sampler, SpanData};
 use suite_tests::{
     backend::Backend,
-    client::{dialling, request, resolving, single},
+    client::{hyper_client_to, request, reqwest_client_to, single_connection_client},
     keys::{NOT_RECORDED, OPT_INS, known_keys},
     net::{Http, serve},
-    sampler::Shown,
-    scene::{Scene, within},
-    server::{app, next_span, raw},
-    table::{Absent, Int, List, Row, Str, says, tells},
+    sampler::RecordingSampler,
+    server::{app, next_span, send_raw},
+    table::{Absent, Int, List, Row, Str, assert_attributes, assert_span_attributes},
+    telemetry::{TestTelemetry, with_timeout},
 };
 use tokio::net::TcpListener;
 use tower::{
@@ -49,61 +49,67 @@ use tower_otel_trace::{OptIn, TraceLayer};
 use tracing::Level;
 use tracing_subscriber::filter::{LevelFilter, filter_fn};
 
-/// A client, and the spans it tells.
+/// A client and its recorded spans.
 struct Client {
     backend: Backend,
-    scene: Scene,
+    telemetry: TestTelemetry,
     layer: TraceLayer,
     server: SocketAddr,
-    taken: Cell<usize>,
+    spans_returned: Cell<usize>,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum With {
+enum HttpClient {
     Hyper(Http),
     Reqwest(Http),
 }
 
-const HYPER: [With; 2] = [With::Hyper(Http::One), With::Hyper(Http::Two)];
-const ALL: [With; 4] = [
-    With::Hyper(Http::One),
-    With::Hyper(Http::Two),
-    With::Reqwest(Http::One),
-    With::Reqwest(Http::Two),
+const HYPER: [HttpClient; 2] = [HttpClient::Hyper(Http::One), HttpClient::Hyper(Http::Two)];
+const ALL: [HttpClient; 4] = [
+    HttpClient::Hyper(Http::One),
+    HttpClient::Hyper(Http::Two),
+    HttpClient::Reqwest(Http::One),
+    HttpClient::Reqwest(Http::Two),
 ];
 
 impl Client {
     async fn new(backend: Backend, layer: TraceLayer) -> Self {
-        Self::of(backend, layer, Scene::new(), serve(app()).await)
+        Self::for_server(backend, layer, TestTelemetry::new(), serve(app()).await)
     }
 
-    fn of(backend: Backend, layer: TraceLayer, scene: Scene, server: SocketAddr) -> Self {
+    fn for_server(
+        backend: Backend,
+        layer: TraceLayer,
+        telemetry: TestTelemetry,
+        server: SocketAddr,
+    ) -> Self {
         Self {
             backend,
-            scene,
+            telemetry,
             layer,
             server,
-            taken: Cell::new(0),
+            spans_returned: Cell::new(0),
         }
     }
 
-    /// Sends `METHOD URL`, whatever host it names, to the server.
-    async fn ask(&self, with: With, line: &str) -> Option<StatusCode> {
-        match with {
-            With::Hyper(http) => {
-                self.ask_with(dialling(http, self.server), request(line))
+    /// Sends `METHOD URL` to the server, for any host in the URL.
+    async fn send(&self, http_client: HttpClient, line: &str) -> Option<StatusCode> {
+        match http_client {
+            HttpClient::Hyper(http) => {
+                self.send_with(hyper_client_to(http, self.server), request(line))
                     .await
             }
-            With::Reqwest(http) => {
+            HttpClient::Reqwest(http) => {
                 let (method, url) = line.split_once(' ').unwrap();
                 let method = method.parse().unwrap();
                 let request = reqwest::Request::new(method, url.parse().unwrap());
-                self.fetch_with(resolving(http, self.server), request).await
+                self.send_reqwest_with(reqwest_client_to(http, self.server), request)
+                    .await
             }
         }
     }
 
-    async fn ask_with<S, B>(&self, client: S, request: Request<Empty<Bytes>>) -> Option<StatusCode>
+    async fn send_with<S, B>(&self, client: S, request: Request<Empty<Bytes>>) -> Option<StatusCode>
     where
         S: Service<Request<Empty<Bytes>>, Response = Response<B>>,
         S::Error: std::fmt::Display + 'static,
@@ -111,49 +117,53 @@ impl Client {
     {
         let layer = self.layer.clone();
         self.backend
-            .send(&self.scene, layer, client, request)
+            .send(&self.telemetry, layer, client, request)
             .await
             .ok()
     }
 
-    async fn fetch_with(
+    async fn send_reqwest_with(
         &self,
         client: reqwest::Client,
         request: reqwest::Request,
     ) -> Option<StatusCode> {
         let layer = self.layer.clone();
         self.backend
-            .fetch(&self.scene, layer, client, request)
+            .send_reqwest(&self.telemetry, layer, client, request)
             .await
             .ok()
     }
 
-    async fn span(&self) -> SpanData {
-        let span = next_span(&self.scene, self.backend, &self.taken).await;
+    async fn next_span(&self) -> SpanData {
+        let span = next_span(&self.telemetry, self.backend, &self.spans_returned).await;
         assert_eq!(span.span_kind, SpanKind::Client);
         span
     }
 
-    async fn span_of(&self, with: With, line: &str) -> SpanData {
-        self.ask(with, line).await;
-        self.span().await
+    async fn span_of(&self, http_client: HttpClient, line: &str) -> SpanData {
+        self.send(http_client, line).await;
+        self.next_span().await
     }
 }
 
-/// Sends each request with these clients, and asks its span for the rows.
-async fn table(clients: &[With], layer: impl Fn() -> TraceLayer, cases: &[(&str, &[Row<'_>])]) {
+/// Sends each request with these clients and checks the attributes of its span.
+async fn table(
+    clients: &[HttpClient],
+    layer: impl Fn() -> TraceLayer,
+    cases: &[(&str, &[Row<'_>])],
+) {
     for backend in Backend::ALL {
         let client = Client::new(backend, layer()).await;
         for (line, rows) in cases {
-            for with in clients {
-                says(&client.span_of(*with, line).await, rows);
+            for http_client in clients {
+                assert_span_attributes(&client.span_of(*http_client, line).await, rows);
             }
         }
     }
 }
 
-/// A port of loopback where nobody listens.
-async fn nobody() -> SocketAddr {
+/// Returns a loopback address that refuses connections.
+async fn refusing_server() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     listener.local_addr().unwrap()
 }
@@ -218,7 +228,7 @@ async fn http_request_method_is_a_known_method_or_other() {
 }
 
 #[tokio::test]
-async fn server_address_and_port_are_those_of_the_url_or_the_schemes_default() {
+async fn server_address_and_port_come_from_the_url_or_the_scheme_default() {
     table(
         &ALL,
         TraceLayer::client,
@@ -273,30 +283,30 @@ async fn server_address_and_port_are_those_of_the_url_or_the_schemes_default() {
 }
 
 #[tokio::test]
-async fn server_address_is_that_of_the_host_header_where_the_target_names_none() {
+async fn server_address_comes_from_the_host_header_if_the_target_has_none() {
     for backend in Backend::ALL {
         for (host, address, port) in [
             ("api.example:8443", "api.example", Int(8443)),
             ("[::1]:5000", "::1", Int(5000)),
-            // There is no scheme, and so no port to be its default.
+            // Without a scheme there is no default port.
             ("api.example", "api.example", Absent),
         ] {
             let client = Client::new(backend, TraceLayer::client()).await;
             let mut request = request("GET /users/7");
             let headers = request.headers_mut();
             headers.insert(header::HOST, host.parse().unwrap());
-            // What speaks on one connection takes targets without a host.
-            let service = single(client.server).await;
+            // A client on one connection accepts targets without a host.
+            let service = single_connection_client(client.server).await;
             assert_eq!(
-                client.ask_with(service, request).await,
+                client.send_with(service, request).await,
                 Some(StatusCode::OK)
             );
-            says(
-                &client.span().await,
+            assert_span_attributes(
+                &client.next_span().await,
                 &[
                     ("server.address", Str(address)),
                     ("server.port", port),
-                    // Half of a URL is none.
+                    // A URL without a host is not complete.
                     ("url.full", Absent),
                 ],
             );
@@ -366,14 +376,16 @@ async fn url_full_is_the_whole_url_without_credentials_and_secrets() {
 }
 
 #[tokio::test]
-async fn url_full_is_that_before_the_redirects_that_reqwest_follows_unseen() {
+async fn url_full_is_the_url_before_redirects_that_reqwest_follows() {
     for backend in Backend::ALL {
         let client = Client::new(backend, TraceLayer::client()).await;
-        let with = With::Reqwest(Http::One);
-        let status = client.ask(with, "GET http://api.example/moved").await;
+        let http_client = HttpClient::Reqwest(Http::One);
+        let status = client
+            .send(http_client, "GET http://api.example/moved")
+            .await;
         assert_eq!(status, Some(StatusCode::OK));
-        says(
-            &client.span().await,
+        assert_span_attributes(
+            &client.next_span().await,
             &[
                 ("url.full", Str("http://api.example/moved")),
                 ("http.response.status_code", Int(200)),
@@ -384,7 +396,7 @@ async fn url_full_is_that_before_the_redirects_that_reqwest_follows_unseen() {
 }
 
 #[tokio::test]
-async fn http_response_status_code_is_that_which_was_received() {
+async fn http_response_status_code_is_the_received_status() {
     table(
         &ALL,
         TraceLayer::client,
@@ -410,25 +422,30 @@ async fn http_response_status_code_is_that_which_was_received() {
 async fn network_protocol_version_is_the_negotiated_one_and_absent_without_a_response() {
     let is = |version| [("network.protocol.version", Str(version))];
     let line = "GET http://api.example/users/7";
-    for (with, version) in [
-        (With::Hyper(Http::One), "1.1"),
-        (With::Hyper(Http::Two), "2"),
-        (With::Reqwest(Http::One), "1.1"),
-        (With::Reqwest(Http::Two), "2"),
+    for (http_client, version) in [
+        (HttpClient::Hyper(Http::One), "1.1"),
+        (HttpClient::Hyper(Http::Two), "2"),
+        (HttpClient::Reqwest(Http::One), "1.1"),
+        (HttpClient::Reqwest(Http::Two), "2"),
     ] {
-        table(&[with], TraceLayer::client, &[(line, &is(version))]).await;
+        table(&[http_client], TraceLayer::client, &[(line, &is(version))]).await;
     }
     for backend in Backend::ALL {
-        let client = Client::of(backend, TraceLayer::client(), Scene::new(), nobody().await);
-        for with in ALL {
-            let span = client.span_of(with, line).await;
-            says(&span, &[("network.protocol.version", Absent)]);
+        let client = Client::for_server(
+            backend,
+            TraceLayer::client(),
+            TestTelemetry::new(),
+            refusing_server().await,
+        );
+        for http_client in ALL {
+            let span = client.span_of(http_client, line).await;
+            assert_span_attributes(&span, &[("network.protocol.version", Absent)]);
         }
     }
 }
 
 #[tokio::test]
-async fn network_protocol_version_is_that_of_the_response_and_not_that_of_the_request() {
+async fn network_protocol_version_is_that_of_the_response_not_of_the_request() {
     for backend in Backend::ALL {
         let old = Router::new().route(
             "/",
@@ -439,21 +456,24 @@ async fn network_protocol_version_is_that_of_the_response_and_not_that_of_the_re
             }),
         );
         let server = serve(old).await;
-        let client = Client::of(backend, TraceLayer::client(), Scene::new(), server);
-        for with in [With::Hyper(Http::One), With::Reqwest(Http::One)] {
-            let span = client.span_of(with, "GET http://api.example/").await;
-            says(&span, &[("network.protocol.version", Str("1.0"))]);
+        let client =
+            Client::for_server(backend, TraceLayer::client(), TestTelemetry::new(), server);
+        for http_client in [HttpClient::Hyper(Http::One), HttpClient::Reqwest(Http::One)] {
+            let span = client.span_of(http_client, "GET http://api.example/").await;
+            assert_span_attributes(&span, &[("network.protocol.version", Str("1.0"))]);
         }
     }
 }
 
 #[tokio::test]
-async fn network_peer_is_the_address_that_the_client_was_connected_to() {
+async fn network_peer_is_the_address_of_the_connection() {
     for backend in Backend::ALL {
         let client = Client::new(backend, TraceLayer::client()).await;
-        for with in ALL {
-            let span = client.span_of(with, "GET http://api.example/users/7").await;
-            says(
+        for http_client in ALL {
+            let span = client
+                .span_of(http_client, "GET http://api.example/users/7")
+                .await;
+            assert_span_attributes(
                 &span,
                 &[
                     ("network.peer.address", Str("127.0.0.1")),
@@ -466,7 +486,7 @@ async fn network_peer_is_the_address_that_the_client_was_connected_to() {
 }
 
 #[tokio::test]
-async fn network_peer_is_the_address_that_a_client_left_in_the_response() {
+async fn network_peer_comes_from_the_peer_addr_extension_of_the_response() {
     for backend in Backend::ALL {
         let client = Client::new(backend, TraceLayer::client()).await;
         for (peer, address, port) in [
@@ -475,21 +495,23 @@ async fn network_peer_is_the_address_that_a_client_left_in_the_response() {
             (Some("[2001:db8::1]:4711"), Str("2001:db8::1"), Int(4711)),
             (Some("[::ffff:192.0.2.1]:4711"), Str("192.0.2.1"), Int(4711)),
         ] {
-            // What speaks on one connection does not say where to.
-            let leaves = single(client.server)
-                .await
-                .map_response(move |mut response| {
-                    let extensions: &mut http::Extensions = Response::extensions_mut(&mut response);
-                    if let Some(peer) = peer {
-                        extensions.insert(PeerAddr(peer.parse().unwrap()));
-                    }
-                    response
-                });
+            // A client on one connection does not expose its peer.
+            let with_peer =
+                single_connection_client(client.server)
+                    .await
+                    .map_response(move |mut response| {
+                        let extensions: &mut http::Extensions =
+                            Response::extensions_mut(&mut response);
+                        if let Some(peer) = peer {
+                            extensions.insert(PeerAddr(peer.parse().unwrap()));
+                        }
+                        response
+                    });
             client
-                .ask_with(leaves, request("GET http://api.example/users/7"))
+                .send_with(with_peer, request("GET http://api.example/users/7"))
                 .await;
-            says(
-                &client.span().await,
+            assert_span_attributes(
+                &client.next_span().await,
                 &[
                     ("network.peer.address", address),
                     ("network.peer.port", port),
@@ -499,11 +521,11 @@ async fn network_peer_is_the_address_that_a_client_left_in_the_response() {
     }
 }
 
-/// Sends a request again as long as the answer is a server's error.
+/// A policy that retries server errors.
 #[derive(Clone)]
-struct Again(u8);
+struct RetryServerErrors(u8);
 
-impl<B, E> Policy<Request<Empty<Bytes>>, Response<B>, E> for Again {
+impl<B, E> Policy<Request<Empty<Bytes>>, Response<B>, E> for RetryServerErrors {
     type Future = Ready<()>;
 
     fn retry(
@@ -521,18 +543,19 @@ impl<B, E> Policy<Request<Empty<Bytes>>, Response<B>, E> for Again {
     }
 }
 
-/// Answers 503, 503, 200, and keeps every `traceparent`.
-async fn third_time_lucky() -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
+/// Starts a server that responds 503, 503, 200 and stores every `traceparent`.
+async fn succeeds_on_third_request() -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
     let parents = Arc::new(Mutex::new(Vec::new()));
-    let came = Arc::clone(&parents);
+    let received = Arc::clone(&parents);
     let times = Arc::new(AtomicU16::new(0));
     let handler = move |request: Received| {
         let parent = request.headers().get("traceparent").cloned().unwrap();
-        came.lock()
+        received
+            .lock()
             .unwrap()
             .push(parent.to_str().unwrap().to_owned());
-        let lucky = times.fetch_add(1, Ordering::Relaxed) == 2;
-        ready(if lucky {
+        let third = times.fetch_add(1, Ordering::Relaxed) == 2;
+        ready(if third {
             StatusCode::OK
         } else {
             StatusCode::SERVICE_UNAVAILABLE
@@ -542,37 +565,39 @@ async fn third_time_lucky() -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
 }
 
 #[tokio::test]
-async fn every_attempt_has_a_span_of_its_own_and_http_request_resend_count_from_the_second_on() {
+async fn every_attempt_has_its_own_span_and_retries_have_a_resend_count() {
     for backend in Backend::ALL {
-        let (server, parents) = third_time_lucky().await;
-        let scene = Scene::new();
-        let retry = RetryLayer::new(Again(5));
-        let wire = ServiceBuilder::new()
+        let (server, parents) = succeeds_on_third_request().await;
+        let telemetry = TestTelemetry::new();
+        let retry = RetryLayer::new(RetryServerErrors(5));
+        let client_service = ServiceBuilder::new()
             .layer(PropagateLayer::new())
-            .service(dialling(Http::One, server));
+            .service(hyper_client_to(Http::One, server));
         let mut request = request("GET http://api.example/");
         request.extensions_mut().insert(Attempts::default());
-        let layer = backend.layer(scene.source(), TraceLayer::client());
-        let client = retry.layer(layer.layer(wire));
+        let layer = backend.layer(telemetry.source(), TraceLayer::client());
+        let client = retry.layer(layer.layer(client_service));
         let status = client.oneshot(request).await.unwrap().status();
         assert_eq!(status, StatusCode::OK);
-        scene
-            .until("three attempts end", |scene| scene.spans().len() == 3)
+        telemetry
+            .wait_until("three attempts end", |telemetry| {
+                telemetry.spans().len() == 3
+            })
             .await;
-        let spans = scene.spans();
+        let spans = telemetry.spans();
         let ids = spans.iter().map(|span| {
             let context = &span.span_context;
             format!("00-{}-{}-01", context.trace_id(), context.span_id())
         });
         assert_eq!(*parents.lock().unwrap(), ids.collect::<Vec<_>>());
-        let told = [
+        let expected = [
             (503, Str("503"), Absent),
             (503, Str("503"), Int(1)),
             (200, Absent, Int(2)),
         ];
-        for (span, (code, error, resends)) in spans.iter().zip(told) {
+        for (span, (code, error, resends)) in spans.iter().zip(expected) {
             assert_eq!(span.name, "GET");
-            says(
+            assert_span_attributes(
                 span,
                 &[
                     ("http.response.status_code", Int(code)),
@@ -585,7 +610,7 @@ async fn every_attempt_has_a_span_of_its_own_and_http_request_resend_count_from_
 }
 
 #[tokio::test]
-async fn http_request_resend_count_is_absent_where_nobody_counts() {
+async fn http_request_resend_count_is_absent_without_the_attempts_extension() {
     table(
         &ALL,
         TraceLayer::client,
@@ -598,20 +623,20 @@ async fn http_request_resend_count_is_absent_where_nobody_counts() {
 }
 
 #[tokio::test]
-async fn url_template_is_the_route_in_the_request_and_part_of_the_name() {
+async fn url_template_is_the_route_extension_and_part_of_the_span_name() {
     for backend in Backend::ALL {
         let client = Client::new(backend, TraceLayer::client()).await;
-        let wire = dialling(Http::One, client.server);
+        let client_service = hyper_client_to(Http::One, client.server);
         for (line, name) in [
             ("GET http://api.example/users/7", "GET /users/{id}"),
             ("PURGE http://api.example/users/7", "HTTP /users/{id}"),
         ] {
             let mut request = request(line);
             request.extensions_mut().insert(Route::from("/users/{id}"));
-            client.ask_with(wire.clone(), request).await;
-            let span = client.span().await;
+            client.send_with(client_service.clone(), request).await;
+            let span = client.next_span().await;
             assert_eq!(span.name, name);
-            says(
+            assert_span_attributes(
                 &span,
                 &[("url.template", Str("/users/{id}")), ("http.route", Absent)],
             );
@@ -620,39 +645,43 @@ async fn url_template_is_the_route_in_the_request_and_part_of_the_name() {
 }
 
 #[tokio::test]
-async fn url_template_is_part_of_the_name_however_long_the_url_is() {
+async fn url_template_is_part_of_the_span_name_for_any_url_length() {
     for backend in Backend::ALL {
         let client = Client::new(backend, TraceLayer::client()).await;
-        let wire = dialling(Http::One, client.server);
+        let client_service = hyper_client_to(Http::One, client.server);
         for length in (0..400).step_by(25) {
             let mut request = request(&format!(
                 "GET http://api.example/users/{}",
                 "7".repeat(length)
             ));
             request.extensions_mut().insert(Route::from("/users/{id}"));
-            client.ask_with(wire.clone(), request).await;
-            let span = client.span().await;
+            client.send_with(client_service.clone(), request).await;
+            let span = client.next_span().await;
             assert_eq!(span.name, "GET /users/{id}", "{length}");
-            says(&span, &[("url.template", Str("/users/{id}"))]);
+            assert_span_attributes(&span, &[("url.template", Str("/users/{id}"))]);
         }
     }
 }
 
 #[tokio::test]
-async fn url_template_is_what_the_layers_function_says() {
+async fn url_template_is_the_result_of_the_route_function() {
     let template = |request: &dyn RequestHead| {
         let path = request.target().path;
         path.starts_with("/users/").then(|| "/users/{id}".into())
     };
     for backend in Backend::ALL {
         let client = Client::new(backend, TraceLayer::client().route(template)).await;
-        for with in ALL {
-            let span = client.span_of(with, "GET http://api.example/users/7").await;
+        for http_client in ALL {
+            let span = client
+                .span_of(http_client, "GET http://api.example/users/7")
+                .await;
             assert_eq!(span.name, "GET /users/{id}");
-            says(&span, &[("url.template", Str("/users/{id}"))]);
-            let span = client.span_of(with, "GET http://api.example/moved/7").await;
+            assert_span_attributes(&span, &[("url.template", Str("/users/{id}"))]);
+            let span = client
+                .span_of(http_client, "GET http://api.example/moved/7")
+                .await;
             assert_eq!(span.name, "GET");
-            says(&span, &[("url.template", Absent)]);
+            assert_span_attributes(&span, &[("url.template", Absent)]);
         }
     }
 }
@@ -671,10 +700,10 @@ async fn headers_and_body_sizes_are_recorded_by_option() {
         headers.append(header::AUTHORIZATION, "Bearer s3cr3t".parse().unwrap());
         headers.append(header::CONTENT_LENGTH, "0".parse().unwrap());
         client
-            .ask_with(dialling(Http::One, client.server), request)
+            .send_with(hyper_client_to(Http::One, client.server), request)
             .await;
-        says(
-            &client.span().await,
+        assert_span_attributes(
+            &client.next_span().await,
             &[
                 ("http.request.header.accept", List(&["*/*", "text/plain"])),
                 ("http.request.header.authorization", List(&["REDACTED"])),
@@ -689,7 +718,7 @@ async fn headers_and_body_sizes_are_recorded_by_option() {
     }
 }
 
-/// Every option that brings an attribute.
+/// Returns a layer with every option that adds attributes.
 fn everything() -> TraceLayer {
     TraceLayer::client()
         .opt_in(OPT_INS)
@@ -699,16 +728,16 @@ fn everything() -> TraceLayer {
 }
 
 #[tokio::test]
-async fn what_is_opt_in_is_absent_unless_asked_for() {
+async fn opt_in_attributes_are_absent_by_default() {
     for backend in Backend::ALL {
         let client = Client::new(backend, TraceLayer::client()).await;
         let mut request = request("GET http://api.example/users/7");
         let bot = "Googlebot/2.1".parse().unwrap();
         request.headers_mut().insert(header::USER_AGENT, bot);
-        let http = dialling(Http::One, client.server);
-        client.ask_with(http, request).await;
-        says(
-            &client.span().await,
+        let http = hyper_client_to(Http::One, client.server);
+        client.send_with(http, request).await;
+        assert_span_attributes(
+            &client.next_span().await,
             &[
                 ("url.scheme", Absent),
                 ("user_agent.original", Absent),
@@ -720,7 +749,7 @@ async fn what_is_opt_in_is_absent_unless_asked_for() {
 }
 
 #[tokio::test]
-async fn url_scheme_is_that_of_the_url_by_option() {
+async fn url_scheme_is_the_scheme_of_the_url_by_option() {
     table(
         &ALL,
         || TraceLayer::client().opt_in([OptIn::UrlScheme]),
@@ -730,9 +759,9 @@ async fn url_scheme_is_that_of_the_url_by_option() {
         )],
     )
     .await;
-    // Here the server speaks no TLS, but the URL says what was asked for.
+    // The server has no TLS; the scheme comes from the URL.
     table(
-        &[With::Hyper(Http::One)],
+        &[HttpClient::Hyper(Http::One)],
         || TraceLayer::client().opt_in([OptIn::UrlScheme]),
         &[(
             "GET https://api.example/users/7",
@@ -743,22 +772,22 @@ async fn url_scheme_is_that_of_the_url_by_option() {
 }
 
 #[tokio::test]
-async fn user_agent_original_and_synthetic_type_are_those_of_the_request_by_option() {
-    let asked = || TraceLayer::client().opt_in([OptIn::UserAgent, OptIn::UserAgentSynthetic]);
+async fn user_agent_original_and_synthetic_type_are_recorded_by_option() {
+    let layer = || TraceLayer::client().opt_in([OptIn::UserAgent, OptIn::UserAgentSynthetic]);
     for backend in Backend::ALL {
-        for (layer, original) in [
-            (asked(), Str("a Bingbot")),
-            // Personal data is left out by one switch; what is no person is none.
-            (asked().personal_data(false), Absent),
+        for (client_layer, original) in [
+            (layer(), Str("a Bingbot")),
+            // `personal_data(false)` omits the user agent. Its type is not personal data.
+            (layer().personal_data(false), Absent),
         ] {
-            let client = Client::new(backend, layer).await;
+            let client = Client::new(backend, client_layer).await;
             let mut request = request("GET http://api.example/users/7");
             let bot = "a Bingbot".parse().unwrap();
             request.headers_mut().insert(header::USER_AGENT, bot);
-            let http = dialling(Http::One, client.server);
-            client.ask_with(http, request).await;
-            says(
-                &client.span().await,
+            let http = hyper_client_to(Http::One, client.server);
+            client.send_with(http, request).await;
+            assert_span_attributes(
+                &client.next_span().await,
                 &[
                     ("user_agent.original", original),
                     ("user_agent.synthetic.type", Str("bot")),
@@ -770,15 +799,15 @@ async fn user_agent_original_and_synthetic_type_are_those_of_the_request_by_opti
         ("user_agent.original", Absent),
         ("user_agent.synthetic.type", Absent),
     ];
-    table(&ALL, asked, &[("GET http://api.example/users/7", &absent)]).await;
+    table(&ALL, layer, &[("GET http://api.example/users/7", &absent)]).await;
 }
 
 #[tokio::test]
-async fn network_transport_is_tcp_by_option_where_the_client_tells_its_peer() {
-    let asked = || TraceLayer::client().opt_in([OptIn::NetworkTransport]);
+async fn network_transport_is_tcp_by_option_if_the_peer_is_known() {
+    let layer = || TraceLayer::client().opt_in([OptIn::NetworkTransport]);
     table(
         &ALL,
-        asked,
+        layer,
         &[(
             "GET http://api.example/users/7",
             &[
@@ -789,32 +818,34 @@ async fn network_transport_is_tcp_by_option_where_the_client_tells_its_peer() {
     )
     .await;
     for backend in Backend::ALL {
-        let client = Client::new(backend, asked()).await;
-        let quiet = single(client.server).await;
-        client.ask_with(quiet, request("GET /users/7")).await;
+        let client = Client::new(backend, layer()).await;
+        let without_peer = single_connection_client(client.server).await;
+        client
+            .send_with(without_peer, request("GET /users/7"))
+            .await;
         let absent = [
             ("network.transport", Absent),
             ("network.peer.address", Absent),
         ];
-        says(&client.span().await, &absent);
+        assert_span_attributes(&client.next_span().await, &absent);
     }
 }
 
 #[tokio::test]
-async fn what_is_not_offered_or_not_a_clients_is_absent_whatever_is_switched_on() {
+async fn unsupported_and_server_only_attributes_are_absent_with_every_option() {
     table(
         &ALL,
         everything,
         &[(
             "GET http://api.example/users/7",
             &[
-                // The head on the wire is never seen by a layer.
+                // A layer does not see the encoded head.
                 ("http.request.size", Absent),
                 ("http.response.size", Absent),
-                // A body has no bound, and may hold secrets.
+                // Bodies are unbounded and can contain secrets.
                 ("http.request.body.content", Absent),
                 ("http.response.body.content", Absent),
-                // It is `http`, always.
+                // The protocol is always `http`.
                 ("network.protocol.name", Absent),
                 ("client.port", Absent),
                 ("network.local.address", Absent),
@@ -828,23 +859,23 @@ async fn what_is_not_offered_or_not_a_clients_is_absent_whatever_is_switched_on(
 // ---- Names, status, errors --------------------------------------------------------------------
 
 #[tokio::test]
-async fn the_name_is_the_method_and_never_the_path() {
+async fn the_span_name_is_the_method_without_the_path() {
     for backend in Backend::ALL {
         let client = Client::new(backend, TraceLayer::client()).await;
-        for with in ALL {
+        for http_client in ALL {
             for (line, name) in [
                 ("GET http://api.example/users/7", "GET"),
                 ("QUERY http://api.example/users/7", "QUERY"),
                 ("PURGE http://api.example/users/7", "HTTP"),
             ] {
-                assert_eq!(client.span_of(with, line).await.name, name);
+                assert_eq!(client.span_of(http_client, line).await.name, name);
             }
         }
     }
 }
 
 #[tokio::test]
-async fn the_status_is_an_error_from_400_on_and_never_ok_and_has_no_description() {
+async fn the_span_status_is_error_from_400_up_and_never_ok_or_described() {
     for backend in Backend::ALL {
         let client = Client::new(backend, TraceLayer::client()).await;
         for (code, error) in [
@@ -858,12 +889,12 @@ async fn the_status_is_an_error_from_400_on_and_never_ok_and_has_no_description(
             (599, Some("599")),
             (600, Some("600")),
         ] {
-            for with in ALL {
+            for http_client in ALL {
                 let line = format!("GET http://api.example/status/{code}");
-                let span = client.span_of(with, &line).await;
+                let span = client.span_of(http_client, &line).await;
                 let status = error.map_or(Status::Unset, |_| Status::error(""));
-                assert_eq!(span.status, status, "{with:?} {code}");
-                says(
+                assert_eq!(span.status, status, "{http_client:?} {code}");
+                assert_span_attributes(
                     &span,
                     &[
                         ("http.response.status_code", Int(code)),
@@ -876,13 +907,20 @@ async fn the_status_is_an_error_from_400_on_and_never_ok_and_has_no_description(
 }
 
 #[tokio::test]
-async fn a_connection_that_is_refused_is_an_error_without_a_status_code() {
+async fn a_refused_connection_is_an_error_without_a_status_code() {
     for backend in Backend::ALL {
-        let client = Client::of(backend, TraceLayer::client(), Scene::new(), nobody().await);
-        for with in ALL {
-            let span = client.span_of(with, "GET http://api.example/users/7").await;
+        let client = Client::for_server(
+            backend,
+            TraceLayer::client(),
+            TestTelemetry::new(),
+            refusing_server().await,
+        );
+        for http_client in ALL {
+            let span = client
+                .span_of(http_client, "GET http://api.example/users/7")
+                .await;
             assert_eq!(span.status, Status::error(""));
-            says(
+            assert_span_attributes(
                 &span,
                 &[
                     ("error.type", Str("connection_refused")),
@@ -897,18 +935,18 @@ async fn a_connection_that_is_refused_is_an_error_without_a_status_code() {
 }
 
 #[tokio::test]
-async fn a_time_out_of_reqwest_is_an_error_of_that_type() {
+async fn a_reqwest_timeout_has_error_type_timeout() {
     for backend in Backend::ALL {
         let client = Client::new(backend, TraceLayer::client()).await;
         let url = "http://api.example/stall".parse().unwrap();
         let mut request = reqwest::Request::new(http::Method::GET, url);
         *request.timeout_mut() = Some(Duration::from_millis(20));
         client
-            .fetch_with(resolving(Http::One, client.server), request)
+            .send_reqwest_with(reqwest_client_to(Http::One, client.server), request)
             .await;
-        let span = client.span().await;
+        let span = client.next_span().await;
         assert_eq!(span.status, Status::error(""));
-        says(
+        assert_span_attributes(
             &span,
             &[
                 ("error.type", Str("timeout")),
@@ -919,18 +957,18 @@ async fn a_time_out_of_reqwest_is_an_error_of_that_type() {
 }
 
 #[tokio::test]
-async fn a_time_out_of_tower_inside_of_the_layer_is_an_error_of_that_type() {
+async fn a_tower_timeout_inside_the_layer_has_error_type_timeout() {
     for backend in Backend::ALL {
         let client = Client::new(backend, TraceLayer::client()).await;
-        let hurried = ServiceBuilder::new()
+        let with_timeout_layer = ServiceBuilder::new()
             .timeout(Duration::from_millis(20))
-            .service(dialling(Http::One, client.server));
+            .service(hyper_client_to(Http::One, client.server));
         client
-            .ask_with(hurried, request("GET http://api.example/stall"))
+            .send_with(with_timeout_layer, request("GET http://api.example/stall"))
             .await;
-        let span = client.span().await;
+        let span = client.next_span().await;
         assert_eq!(span.status, Status::error(""));
-        says(
+        assert_span_attributes(
             &span,
             &[
                 ("error.type", Str("timeout")),
@@ -941,37 +979,42 @@ async fn a_time_out_of_tower_inside_of_the_layer_is_an_error_of_that_type() {
 }
 
 #[tokio::test]
-async fn a_connection_that_cannot_be_made_is_an_error_of_that_type() {
+async fn a_failed_connection_has_error_type_connect() {
     for backend in Backend::ALL {
         let client = Client::new(backend, TraceLayer::client()).await;
-        // Without TLS neither client can have a connection here.
+        // Neither client is built with TLS.
         let url = "https://api.example/users/7";
-        let fetch = reqwest::Request::new(http::Method::GET, url.parse().unwrap());
+        let reqwest_request = reqwest::Request::new(http::Method::GET, url.parse().unwrap());
         client
-            .fetch_with(resolving(Http::One, client.server), fetch)
+            .send_reqwest_with(reqwest_client_to(Http::One, client.server), reqwest_request)
             .await;
-        let told = [
+        let expected = [
             ("error.type", Str("connect")),
             ("http.response.status_code", Absent),
             ("server.port", Int(443)),
         ];
-        says(&client.span().await, &told);
-        let ask = request(&format!("GET {url}"));
+        assert_span_attributes(&client.next_span().await, &expected);
+        let hyper_request = request(&format!("GET {url}"));
         client
-            .ask_with(suite_tests::net::pooled(Http::One), ask)
+            .send_with(suite_tests::net::pooled_client(Http::One), hyper_request)
             .await;
-        says(&client.span().await, &told);
+        assert_span_attributes(&client.next_span().await, &expected);
     }
 }
 
 #[tokio::test]
-async fn redirects_without_end_are_an_error_of_that_type() {
+async fn a_redirect_loop_has_error_type_redirect() {
     for backend in Backend::ALL {
         let client = Client::new(backend, TraceLayer::client()).await;
-        for with in [With::Reqwest(Http::One), With::Reqwest(Http::Two)] {
-            let span = client.span_of(with, "GET http://api.example/round").await;
+        for http_client in [
+            HttpClient::Reqwest(Http::One),
+            HttpClient::Reqwest(Http::Two),
+        ] {
+            let span = client
+                .span_of(http_client, "GET http://api.example/round")
+                .await;
             assert_eq!(span.status, Status::error(""));
-            says(
+            assert_span_attributes(
                 &span,
                 &[
                     ("error.type", Str("redirect")),
@@ -983,7 +1026,7 @@ async fn redirects_without_end_are_an_error_of_that_type() {
 }
 
 #[tokio::test]
-async fn a_server_that_hangs_up_without_an_answer_is_an_error_of_that_type() {
+async fn a_connection_closed_before_the_response_has_error_type_connection_closed() {
     for backend in Backend::ALL {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = listener.local_addr().unwrap();
@@ -991,17 +1034,18 @@ async fn a_server_that_hangs_up_without_an_answer_is_an_error_of_that_type() {
             loop {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 let mut head = [0; 1024];
-                // What was read is not left over, so that the end is in order and no reset.
+                // All received bytes are read, so that the connection is closed and not reset.
                 tokio::io::AsyncReadExt::read(&mut stream, &mut head)
                     .await
                     .unwrap();
             }
         });
-        let client = Client::of(backend, TraceLayer::client(), Scene::new(), server);
-        for with in [With::Hyper(Http::One), With::Reqwest(Http::One)] {
-            let span = client.span_of(with, "GET http://api.example/").await;
+        let client =
+            Client::for_server(backend, TraceLayer::client(), TestTelemetry::new(), server);
+        for http_client in [HttpClient::Hyper(Http::One), HttpClient::Reqwest(Http::One)] {
+            let span = client.span_of(http_client, "GET http://api.example/").await;
             assert_eq!(span.status, Status::error(""));
-            says(
+            assert_span_attributes(
                 &span,
                 &[
                     ("http.response.status_code", Absent),
@@ -1013,18 +1057,18 @@ async fn a_server_that_hangs_up_without_an_answer_is_an_error_of_that_type() {
 }
 
 #[tokio::test]
-async fn a_request_that_its_caller_gives_up_is_no_error() {
+async fn a_request_that_its_caller_drops_is_not_an_error() {
     for backend in Backend::ALL {
         let client = Client::new(backend, TraceLayer::client()).await;
-        for with in ALL {
+        for http_client in ALL {
             tokio::select! {
                 biased;
-                _ = client.ask(with, "GET http://api.example/stall") => panic!("nobody answers"),
+                _ = client.send(http_client, "GET http://api.example/stall") => panic!("unexpected response"),
                 () = tokio::task::yield_now() => {}
             }
-            let span = client.span().await;
+            let span = client.next_span().await;
             assert_eq!(span.status, Status::Unset);
-            says(
+            assert_span_attributes(
                 &span,
                 &[
                     ("error.type", Absent),
@@ -1036,7 +1080,7 @@ async fn a_request_that_its_caller_gives_up_is_no_error() {
 }
 
 #[tokio::test]
-async fn a_response_that_is_cut_off_is_an_error_beside_its_status_code() {
+async fn a_truncated_response_has_an_error_type_and_a_status_code() {
     for backend in Backend::ALL {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = listener.local_addr().unwrap();
@@ -1053,11 +1097,12 @@ async fn a_response_that_is_cut_off_is_an_error_beside_its_status_code() {
                 stream.write_all(part).await.unwrap();
             }
         });
-        let client = Client::of(backend, TraceLayer::client(), Scene::new(), server);
-        for with in [With::Hyper(Http::One), With::Reqwest(Http::One)] {
-            let span = client.span_of(with, "GET http://api.example/").await;
+        let client =
+            Client::for_server(backend, TraceLayer::client(), TestTelemetry::new(), server);
+        for http_client in [HttpClient::Hyper(Http::One), HttpClient::Reqwest(Http::One)] {
+            let span = client.span_of(http_client, "GET http://api.example/").await;
             assert_eq!(span.status, Status::error(""));
-            says(
+            assert_span_attributes(
                 &span,
                 &[
                     ("http.response.status_code", Int(200)),
@@ -1071,22 +1116,22 @@ async fn a_response_that_is_cut_off_is_an_error_beside_its_status_code() {
 // ---- Sampling, propagation, keys --------------------------------------------------------------
 
 #[tokio::test]
-async fn what_samplers_need_is_there_when_they_are_asked() {
+async fn samplers_get_the_name_and_the_attributes_known_at_the_start() {
     for backend in Backend::ALL {
-        let sampler = Shown::default();
-        let scene = Scene::with(sampler.clone(), LevelFilter::INFO);
+        let sampler = RecordingSampler::default();
+        let telemetry = TestTelemetry::with_sampler_and_filter(sampler.clone(), LevelFilter::INFO);
         let server = serve(app()).await;
-        let client = Client::of(backend, TraceLayer::client(), scene, server);
+        let client = Client::for_server(backend, TraceLayer::client(), telemetry, server);
         let line = "PURGE http://me:s3cr3t@api.example/users/7?sig=s3cr3t";
-        client.span_of(With::Hyper(Http::One), line).await;
-        let samples = sampler.samples();
-        let [sample] = samples.as_slice() else {
-            panic!("one decision, not {samples:#?}");
+        client.span_of(HttpClient::Hyper(Http::One), line).await;
+        let inputs = sampler.inputs();
+        let [input] = inputs.as_slice() else {
+            panic!("one decision, not {inputs:#?}");
         };
-        assert_eq!(sample.name, "HTTP");
-        assert_eq!(sample.kind, SpanKind::Client);
-        tells(
-            &sample.attributes,
+        assert_eq!(input.name, "HTTP");
+        assert_eq!(input.kind, SpanKind::Client);
+        assert_attributes(
+            &input.attributes,
             &[
                 ("http.request.method", Str("_OTHER")),
                 ("server.address", Str("api.example")),
@@ -1100,30 +1145,30 @@ async fn what_samplers_need_is_there_when_they_are_asked() {
     }
 }
 
-/// The `traceparent` that a request carries on the wire.
-async fn carried(client: &Client) -> Option<String> {
+/// Sends a request and returns the `traceparent` that the server received.
+async fn sent_traceparent(client: &Client) -> Option<String> {
     let parent = Arc::new(Mutex::new(None));
-    let came = Arc::clone(&parent);
+    let received = Arc::clone(&parent);
     let handler = move |request: Received| {
         let header = request.headers().get("traceparent").cloned();
-        *came.lock().unwrap() = header.map(|header| header.to_str().unwrap().to_owned());
+        *received.lock().unwrap() = header.map(|header| header.to_str().unwrap().to_owned());
         ready(StatusCode::OK)
     };
     let server = serve(Router::new().fallback(any(handler))).await;
-    let wire = PropagateLayer::new().layer(dialling(Http::One, server));
+    let client_service = PropagateLayer::new().layer(hyper_client_to(Http::One, server));
     let status = client
-        .ask_with(wire, request("GET http://api.example/"))
+        .send_with(client_service, request("GET http://api.example/"))
         .await;
     assert_eq!(status, Some(StatusCode::OK));
     parent.lock().unwrap().take()
 }
 
 #[tokio::test]
-async fn the_span_is_what_the_server_is_told_of() {
+async fn the_server_receives_the_id_of_the_client_span() {
     for backend in Backend::ALL {
         let client = Client::new(backend, TraceLayer::client()).await;
-        let parent = carried(&client).await;
-        let span = client.span().await;
+        let parent = sent_traceparent(&client).await;
+        let span = client.next_span().await;
         let own = &span.span_context;
         let own = format!("00-{}-{}-01", own.trace_id(), own.span_id());
         assert_eq!(parent, Some(own));
@@ -1131,18 +1176,26 @@ async fn the_span_is_what_the_server_is_told_of() {
 }
 
 #[tokio::test]
-async fn a_span_that_is_not_sampled_still_propagates() {
+async fn an_unsampled_span_is_propagated() {
     for backend in Backend::ALL {
-        let scene = Scene::with(Sampler::AlwaysOff, LevelFilter::INFO);
-        let client = Client::of(backend, TraceLayer::client(), scene, nobody().await);
-        let parent = carried(&client).await.expect("the context goes on");
+        let telemetry =
+            TestTelemetry::with_sampler_and_filter(Sampler::AlwaysOff, LevelFilter::INFO);
+        let client = Client::for_server(
+            backend,
+            TraceLayer::client(),
+            telemetry,
+            refusing_server().await,
+        );
+        let parent = sent_traceparent(&client)
+            .await
+            .expect("a traceparent is sent");
         assert!(parent.ends_with("-00"), "{parent}");
-        assert_eq!(client.scene.spans(), []);
+        assert_eq!(client.telemetry.spans(), []);
     }
 }
 
 #[tokio::test]
-async fn a_span_that_is_filtered_out_still_propagates_its_parent() {
+async fn a_filtered_request_propagates_its_parent() {
     let parent = SpanContext::new(
         TraceId::from(7),
         SpanId::from(7),
@@ -1150,57 +1203,64 @@ async fn a_span_that_is_filtered_out_still_propagates_its_parent() {
         true,
         TraceState::default(),
     );
-    let told = format!("00-{}-{}-01", parent.trace_id(), parent.span_id());
+    let expected = format!("00-{}-{}-01", parent.trace_id(), parent.span_id());
     let hidden = || {
         filter_fn(|metadata| {
             metadata.target() != "tower_otel_trace" && *metadata.level() <= Level::INFO
         })
     };
     let by_layer = || TraceLayer::client().filter(Filter::new(|_| false));
-    let by_tracing = || Scene::with(Sampler::AlwaysOn, hidden());
-    // Each scene is set when it is its turn: a thread has one at a time.
-    let cases: [(Backend, TraceLayer, &dyn Fn() -> Scene); 3] = [
-        (Backend::Tracing, by_layer(), &Scene::new),
-        (Backend::Tracer, by_layer(), &Scene::new),
+    let by_tracing = || TestTelemetry::with_sampler_and_filter(Sampler::AlwaysOn, hidden());
+    // Each telemetry is created in its turn, because a thread has one subscriber at a time.
+    let cases: [(Backend, TraceLayer, &dyn Fn() -> TestTelemetry); 3] = [
+        (Backend::Tracing, by_layer(), &TestTelemetry::new),
+        (Backend::Tracer, by_layer(), &TestTelemetry::new),
         (Backend::Tracing, TraceLayer::client(), &by_tracing),
     ];
-    for (backend, layer, scene) in cases {
-        let client = Client::of(backend, layer, scene(), nobody().await);
+    for (backend, layer, telemetry) in cases {
+        let client = Client::for_server(backend, layer, telemetry(), refusing_server().await);
         let current = Context::new().with_remote_span_context(parent.clone());
-        let onwards = carried(&client).with_context(current).await;
-        assert_eq!(onwards.as_ref(), Some(&told), "{backend:?}");
-        assert_eq!(client.scene.spans(), []);
+        let sent = sent_traceparent(&client).with_context(current).await;
+        assert_eq!(sent.as_ref(), Some(&expected), "{backend:?}");
+        assert_eq!(client.telemetry.spans(), []);
     }
 }
 
 #[tokio::test]
-async fn the_span_is_a_child_of_whatever_is_current() {
+async fn the_span_is_a_child_of_the_current_context() {
     use opentelemetry::trace::{Span as _, Tracer, TracerProvider};
 
     for backend in Backend::ALL {
         let client = Client::new(backend, TraceLayer::client()).await;
-        let mut parent = client.scene.provider().tracer("test").start("the caller");
+        let mut parent = client
+            .telemetry
+            .provider()
+            .tracer("test")
+            .start("the caller");
         let context = parent.span_context().clone();
         parent.end();
-        client.taken.set(1);
+        client.spans_returned.set(1);
         let current = Context::new().with_remote_span_context(context.clone());
-        let asking = client.ask(With::Hyper(Http::One), "GET http://api.example/users/7");
-        asking.with_context(current).await;
-        let span = client.span().await;
+        let sending = client.send(
+            HttpClient::Hyper(Http::One),
+            "GET http://api.example/users/7",
+        );
+        sending.with_context(current).await;
+        let span = client.next_span().await;
         assert_eq!(span.parent_span_id, context.span_id());
         assert_eq!(span.span_context.trace_id(), context.trace_id());
     }
 }
 
 #[tokio::test]
-async fn every_key_and_no_other_is_in_the_conventions() {
-    let mut told = BTreeSet::new();
+async fn recorded_keys_are_exactly_those_of_the_conventions() {
+    let mut recorded = BTreeSet::new();
     for backend in Backend::ALL {
         let client = Client::new(backend, everything()).await;
-        let with = With::Reqwest(Http::One);
+        let http_client = HttpClient::Reqwest(Http::One);
         let mut spans = vec![
             client
-                .span_of(with, "PURGE http://api.example/users/7")
+                .span_of(http_client, "PURGE http://api.example/users/7")
                 .await,
         ];
         let attempts = Attempts::default();
@@ -1215,25 +1275,26 @@ async fn every_key_and_no_other_is_in_the_conventions() {
             request.extensions_mut().insert(attempts.clone());
             request.extensions_mut().insert(Route::from("/users/{id}"));
             client
-                .ask_with(dialling(Http::One, client.server), request)
+                .send_with(hyper_client_to(Http::One, client.server), request)
                 .await;
-            spans.push(client.span().await);
+            spans.push(client.next_span().await);
         }
         let attributes = spans.into_iter().flat_map(|span| span.attributes);
-        told.extend(attributes.map(|attribute| attribute.key.to_string()));
+        recorded.extend(attributes.map(|attribute| attribute.key.to_string()));
     }
-    let silent: Vec<_> = known_keys(&SpanKind::Client)
+    let missing: Vec<_> = known_keys(&SpanKind::Client)
         .iter()
-        .filter(|key| !told.contains(**key))
+        .filter(|key| !recorded.contains(**key))
         .collect();
-    assert_eq!(silent, NOT_RECORDED.iter().collect::<Vec<_>>());
+    assert_eq!(missing, NOT_RECORDED.iter().collect::<Vec<_>>());
 }
 
 #[tokio::test]
-async fn the_server_of_these_tests_has_no_telemetry_of_its_own() {
-    let scene = Scene::new();
+async fn the_test_server_records_no_spans() {
+    let telemetry = TestTelemetry::new();
     let server = serve(app()).await;
-    let (head, _open) = within("it answers", raw(server, "GET /users/7 HTTP/1.1")).await;
+    let (head, _open) =
+        with_timeout("the response", send_raw(server, "GET /users/7 HTTP/1.1")).await;
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
-    assert_eq!(scene.spans(), []);
+    assert_eq!(telemetry.spans(), []);
 }

@@ -1,5 +1,5 @@
-//! The conventions for the spans of gRPC calls, row by row, between a tonic server and a channel, for
-//! every kind of spans. How calls end is in `grpc.rs`.
+//! The attributes of gRPC spans by the conventions, with a tonic server and channel and every span
+//! backend. The ends of calls are tested in `grpc.rs`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -10,13 +10,15 @@ use opentelemetry::trace::{SpanKind, Status};
 use opentelemetry_sdk::trace::SpanData;
 use suite_tests::{
     backend::Backend,
-    calls::{Client, both, client, listen, only, path, server, unary},
-    cart::Text,
-    keys::{CALL_KEYS, OPT_INS},
+    grpc_calls::{
+        Client, client, listen, path, server, server_and_client_spans, single_span, unary,
+    },
+    grpc_service::StringCodec,
+    keys::{GRPC_KEYS, OPT_INS},
     net::BoxError,
-    sampler::Shown,
-    scene::Scene,
-    table::{Absent, Int, List, Row, Str, says, tells},
+    sampler::RecordingSampler,
+    table::{Absent, Int, List, Row, Str, assert_attributes, assert_span_attributes},
+    telemetry::TestTelemetry,
 };
 use tonic::{body::Body, client::Grpc, metadata::MetadataValue, transport::Endpoint};
 use tower::{ServiceBuilder, ServiceExt};
@@ -26,31 +28,39 @@ use tower_otel_trace::TraceLayer;
 use tracing_subscriber::filter::LevelFilter;
 
 /// The spans of both ends of a unary call.
-struct Told {
+struct UnaryCall {
     server: SpanData,
     client: SpanData,
-    at: SocketAddr,
+    address: SocketAddr,
 }
 
 fn plain(layer: TraceLayer) -> TraceLayer {
     layer.grpc()
 }
 
-async fn told(backend: Backend, layer: fn(TraceLayer) -> TraceLayer, message: &str) -> Told {
-    let scene = Scene::new();
-    let at = server(&scene, backend, layer(TraceLayer::server())).await;
-    let mut client = client(&scene, backend, layer(TraceLayer::client()), at);
+async fn unary_call(
+    backend: Backend,
+    layer: fn(TraceLayer) -> TraceLayer,
+    message: &str,
+) -> UnaryCall {
+    let telemetry = TestTelemetry::new();
+    let address = server(&telemetry, backend, layer(TraceLayer::server())).await;
+    let mut client = client(&telemetry, backend, layer(TraceLayer::client()), address);
     let _ = unary(&mut client, path("Unary"), message).await;
-    let (server, client) = both(&scene, backend).await;
-    Told { server, client, at }
+    let (server, client) = server_and_client_spans(&telemetry, backend).await;
+    UnaryCall {
+        server,
+        client,
+        address,
+    }
 }
 
-/// Asks the rows of both ends.
+/// Makes a unary call and checks the attributes of both spans.
 async fn table(layer: fn(TraceLayer) -> TraceLayer, message: &str, rows: [&[Row<'_>]; 2]) {
     for backend in Backend::ALL {
-        let told = told(backend, layer, message).await;
-        for (span, rows) in [&told.server, &told.client].into_iter().zip(rows) {
-            says(span, rows);
+        let call = unary_call(backend, layer, message).await;
+        for (span, rows) in [&call.server, &call.client].into_iter().zip(rows) {
+            assert_span_attributes(span, rows);
         }
     }
 }
@@ -62,30 +72,30 @@ async fn rpc_system_name_is_grpc() {
 }
 
 #[tokio::test]
-async fn rpc_method_is_the_whole_of_the_path_and_the_name_of_the_span() {
+async fn rpc_method_is_the_full_path_and_the_span_name() {
     for backend in Backend::ALL {
-        let told = told(backend, plain, "ok").await;
-        for span in [&told.server, &told.client] {
+        let call = unary_call(backend, plain, "ok").await;
+        for span in [&call.server, &call.client] {
             let rows = [
                 ("rpc.method", Str("shop.Cart/Unary")),
                 ("rpc.method_original", Absent),
             ];
-            says(span, &rows);
+            assert_span_attributes(span, &rows);
             assert_eq!(span.name, "shop.Cart/Unary");
         }
     }
 }
 
 #[tokio::test]
-async fn rpc_method_is_other_on_a_server_that_does_not_have_it_and_the_name_is_the_system() {
+async fn an_unimplemented_method_is_other_on_the_server_and_its_span_is_named_grpc() {
     for backend in Backend::ALL {
-        let scene = Scene::new();
-        let at = server(&scene, backend, TraceLayer::server().grpc()).await;
-        let mut client = client(&scene, backend, TraceLayer::client().grpc(), at);
+        let telemetry = TestTelemetry::new();
+        let address = server(&telemetry, backend, TraceLayer::server().grpc()).await;
+        let mut client = client(&telemetry, backend, TraceLayer::client().grpc(), address);
         let nope = PathAndQuery::from_static("/shop.Cart/Nope");
         unary(&mut client, nope, "ok").await.unwrap_err();
-        let (server, client) = both(&scene, backend).await;
-        says(
+        let (server, client) = server_and_client_spans(&telemetry, backend).await;
+        assert_span_attributes(
             &server,
             &[
                 ("rpc.method", Str("_OTHER")),
@@ -93,14 +103,14 @@ async fn rpc_method_is_other_on_a_server_that_does_not_have_it_and_the_name_is_t
             ],
         );
         assert_eq!(server.name, "grpc");
-        // A client knows what it calls.
-        says(&client, &[("rpc.method", Str("shop.Cart/Nope"))]);
+        // The client records the method that it calls.
+        assert_span_attributes(&client, &[("rpc.method", Str("shop.Cart/Nope"))]);
         assert_eq!(client.name, "shop.Cart/Nope");
     }
 }
 
 #[tokio::test]
-async fn rpc_response_status_code_is_the_status_by_name() {
+async fn rpc_response_status_code_is_the_name_of_the_status() {
     for (message, name) in [
         ("ok", "OK"),
         ("5", "NOT_FOUND"),
@@ -116,7 +126,7 @@ async fn rpc_response_status_code_is_the_status_by_name() {
 }
 
 #[tokio::test]
-async fn rpc_status_code_is_its_name_to_come_by_one_switch() {
+async fn rpc_status_code_replaces_rpc_response_status_code_by_option() {
     let moved = |layer: TraceLayer| layer.grpc_status_attribute(StatusAttribute::RpcStatusCode);
     let rows = [
         ("rpc.status_code", Str("NOT_FOUND")),
@@ -126,16 +136,16 @@ async fn rpc_status_code_is_its_name_to_come_by_one_switch() {
 }
 
 #[tokio::test]
-async fn error_type_is_a_status_of_the_servers_list_on_a_server_and_any_but_ok_on_a_client() {
+async fn error_type_is_set_for_server_error_codes_on_servers_and_for_all_but_ok_on_clients() {
     for (message, server, client) in [
         ("ok", Absent, Absent),
         ("5", Absent, Str("NOT_FOUND")),
         ("13", Str("INTERNAL"), Str("INTERNAL")),
     ] {
         for backend in Backend::ALL {
-            let told = told(backend, plain, message).await;
-            for (span, error) in [(&told.server, server), (&told.client, client)] {
-                says(span, &[("error.type", error)]);
+            let call = unary_call(backend, plain, message).await;
+            for (span, error) in [(&call.server, server), (&call.client, client)] {
+                assert_span_attributes(span, &[("error.type", error)]);
                 let status = match error {
                     Absent => Status::Unset,
                     _ => Status::error(""),
@@ -147,28 +157,28 @@ async fn error_type_is_a_status_of_the_servers_list_on_a_server_and_any_but_ok_o
 }
 
 #[tokio::test]
-async fn server_address_and_port_are_those_that_the_client_meant() {
+async fn server_address_and_port_are_those_of_the_request_target() {
     for backend in Backend::ALL {
-        let told = told(backend, plain, "ok").await;
+        let call = unary_call(backend, plain, "ok").await;
         let rows = [
             ("server.address", Str("127.0.0.1")),
-            ("server.port", Int(told.at.port().into())),
+            ("server.port", Int(call.address.port().into())),
         ];
-        says(&told.server, &rows);
-        says(&told.client, &rows);
+        assert_span_attributes(&call.server, &rows);
+        assert_span_attributes(&call.client, &rows);
     }
 }
 
 #[tokio::test]
-async fn network_peer_address_and_port_are_those_of_the_socket_where_it_is_known() {
+async fn network_peer_is_the_socket_address_on_servers_and_absent_on_clients() {
     for backend in Backend::ALL {
-        let told = told(backend, plain, "ok").await;
-        says(&told.server, &[("network.peer.address", Str("127.0.0.1"))]);
-        let keys = keys(&told.server);
+        let call = unary_call(backend, plain, "ok").await;
+        assert_span_attributes(&call.server, &[("network.peer.address", Str("127.0.0.1"))]);
+        let keys = keys(&call.server);
         assert!(keys.contains("network.peer.port"), "{keys:?}");
-        // A channel of tonic does not tell where it is connected to.
-        says(
-            &told.client,
+        // A tonic channel does not expose the address of its connection.
+        assert_span_attributes(
+            &call.client,
             &[
                 ("network.peer.address", Absent),
                 ("network.peer.port", Absent),
@@ -178,17 +188,17 @@ async fn network_peer_address_and_port_are_those_of_the_socket_where_it_is_known
 }
 
 #[tokio::test]
-async fn network_peer_of_a_client_is_that_which_its_channel_left_in_the_response() {
+async fn network_peer_of_a_client_comes_from_the_peer_addr_extension_of_the_response() {
     for backend in Backend::ALL {
-        let scene = Scene::new();
-        let at = server(&scene, backend, TraceLayer::server().grpc()).await;
-        let uri = format!("http://{at}");
+        let telemetry = TestTelemetry::new();
+        let address = server(&telemetry, backend, TraceLayer::server().grpc()).await;
+        let uri = format!("http://{address}");
         let channel = Endpoint::new(uri.clone()).unwrap().connect_lazy();
         let service = ServiceBuilder::new()
             .map_response(|response: Response<_>| response.map(Body::new))
-            .layer(backend.layer(scene.source(), TraceLayer::client().grpc()))
+            .layer(backend.layer(telemetry.source(), TraceLayer::client().grpc()))
             .map_response(move |mut response: Response<Body>| {
-                response.extensions_mut().insert(PeerAddr(at));
+                response.extensions_mut().insert(PeerAddr(address));
                 response
             })
             .service(channel)
@@ -196,28 +206,35 @@ async fn network_peer_of_a_client_is_that_which_its_channel_left_in_the_response
             .boxed();
         let mut client: Client = Grpc::with_origin(service, uri.parse().unwrap());
         unary(&mut client, path("Unary"), "ok").await.unwrap();
-        scene
-            .until("both ends tell", |scene| scene.spans().len() == 2)
+        telemetry
+            .wait_until("both spans have ended", |telemetry| {
+                telemetry.spans().len() == 2
+            })
             .await;
-        let spans = scene.spans();
-        let mut of_clients = spans
+        let spans = telemetry.spans();
+        let mut client_spans = spans
             .iter()
             .filter(|span| span.span_kind == SpanKind::Client);
-        says(
-            of_clients.next().unwrap(),
+        assert_span_attributes(
+            client_spans.next().unwrap(),
             &[
                 ("network.peer.address", Str("127.0.0.1")),
-                ("network.peer.port", Int(at.port().into())),
+                ("network.peer.port", Int(address.port().into())),
             ],
         );
     }
 }
 
-/// Sends metadata, and returns what both ends tell of it.
+/// Makes a call with metadata and returns the spans of both ends.
 async fn with_metadata(backend: Backend, layer: fn(TraceLayer) -> TraceLayer) -> [SpanData; 2] {
-    let scene = Scene::new();
-    let at = server(&scene, backend, layer(TraceLayer::server().grpc())).await;
-    let mut client = client(&scene, backend, layer(TraceLayer::client().grpc()), at);
+    let telemetry = TestTelemetry::new();
+    let address = server(&telemetry, backend, layer(TraceLayer::server().grpc())).await;
+    let mut client = client(
+        &telemetry,
+        backend,
+        layer(TraceLayer::client().grpc()),
+        address,
+    );
     client.ready().await.unwrap();
     let mut request = tonic::Request::new("ok".to_owned());
     let metadata = request.metadata_mut();
@@ -225,21 +242,24 @@ async fn with_metadata(backend: Backend, layer: fn(TraceLayer) -> TraceLayer) ->
     metadata.append("x-tenant", MetadataValue::from_static("emca"));
     let secret = MetadataValue::from_static("Bearer s3cr3t");
     metadata.append("authorization", secret);
-    client.unary(request, path("Unary"), Text).await.unwrap();
-    let (server, client) = both(&scene, backend).await;
+    client
+        .unary(request, path("Unary"), StringCodec)
+        .await
+        .unwrap();
+    let (server, client) = server_and_client_spans(&telemetry, backend).await;
     [server, client]
 }
 
 #[tokio::test]
 async fn rpc_request_and_response_metadata_are_arrays_by_option() {
-    let asked = |layer: TraceLayer| {
+    let captured = |layer: TraceLayer| {
         layer
             .capture_request_headers([HeaderName::from_static("x-tenant"), header::AUTHORIZATION])
             .capture_response_headers([header::CONTENT_TYPE])
     };
     for backend in Backend::ALL {
-        for span in with_metadata(backend, asked).await {
-            says(
+        for span in with_metadata(backend, captured).await {
+            assert_span_attributes(
                 &span,
                 &[
                     ("rpc.request.metadata.x-tenant", List(&["acme", "emca"])),
@@ -259,29 +279,32 @@ async fn rpc_request_and_response_metadata_are_arrays_by_option() {
 }
 
 fn keys(span: &SpanData) -> BTreeSet<String> {
-    let keys = span.attributes.iter().map(|told| told.key.to_string());
+    let keys = span
+        .attributes
+        .iter()
+        .map(|attribute| attribute.key.to_string());
     keys.collect()
 }
 
 #[tokio::test]
-async fn what_samplers_need_is_there_when_they_are_asked() {
+async fn samplers_get_the_name_and_the_attributes_known_at_the_start() {
     for backend in Backend::ALL {
-        let sampler = Shown::default();
-        let scene = Scene::with(sampler.clone(), LevelFilter::INFO);
-        let at = server(&scene, backend, TraceLayer::server().grpc()).await;
-        let mut client = client(&scene, backend, TraceLayer::client().grpc(), at);
+        let sampler = RecordingSampler::default();
+        let telemetry = TestTelemetry::with_sampler_and_filter(sampler.clone(), LevelFilter::INFO);
+        let address = server(&telemetry, backend, TraceLayer::server().grpc()).await;
+        let mut client = client(&telemetry, backend, TraceLayer::client().grpc(), address);
         unary(&mut client, path("Unary"), "ok").await.unwrap();
-        both(&scene, backend).await;
-        let samples = sampler.samples();
-        assert_eq!(samples.len(), 2, "{samples:#?}");
-        for sample in samples {
-            assert_eq!(sample.name, "shop.Cart/Unary");
-            tells(
-                &sample.attributes,
+        server_and_client_spans(&telemetry, backend).await;
+        let inputs = sampler.inputs();
+        assert_eq!(inputs.len(), 2, "{inputs:#?}");
+        for input in inputs {
+            assert_eq!(input.name, "shop.Cart/Unary");
+            assert_attributes(
+                &input.attributes,
                 &[
                     ("rpc.system.name", Str("grpc")),
                     ("server.address", Str("127.0.0.1")),
-                    ("server.port", Int(at.port().into())),
+                    ("server.port", Int(address.port().into())),
                 ],
             );
         }
@@ -289,7 +312,7 @@ async fn what_samplers_need_is_there_when_they_are_asked() {
 }
 
 #[tokio::test]
-async fn every_key_and_no_other_is_in_the_conventions() {
+async fn recorded_keys_are_exactly_those_of_the_conventions() {
     let everything = |layer: TraceLayer| {
         layer
             .grpc()
@@ -299,45 +322,45 @@ async fn every_key_and_no_other_is_in_the_conventions() {
             .expose_span()
     };
     let moved = |layer: TraceLayer| layer.grpc_status_attribute(StatusAttribute::RpcStatusCode);
-    let mut seen = BTreeSet::new();
+    let mut recorded = BTreeSet::new();
     for backend in Backend::ALL {
-        // Each span is looked at when it is taken, for keys that are not in the list.
-        for told in [
-            told(backend, everything, "ok").await,
-            told(backend, everything, "13").await,
-            told(backend, moved, "ok").await,
+        // Unknown keys are found by `assert_valid_span`, which checks each span.
+        for call in [
+            unary_call(backend, everything, "ok").await,
+            unary_call(backend, everything, "13").await,
+            unary_call(backend, moved, "ok").await,
         ] {
-            seen.extend(keys(&told.server));
-            seen.extend(keys(&told.client));
+            recorded.extend(keys(&call.server));
+            recorded.extend(keys(&call.client));
         }
-        let scene = Scene::new();
-        let at = server(&scene, backend, TraceLayer::server().grpc()).await;
-        let mut client = client(&scene, backend, TraceLayer::client().grpc(), at);
+        let telemetry = TestTelemetry::new();
+        let address = server(&telemetry, backend, TraceLayer::server().grpc()).await;
+        let mut client = client(&telemetry, backend, TraceLayer::client().grpc(), address);
         let nope = PathAndQuery::from_static("/shop.Cart/Nope");
         unary(&mut client, nope, "ok").await.unwrap_err();
-        seen.extend(keys(&both(&scene, backend).await.0));
+        recorded.extend(keys(&server_and_client_spans(&telemetry, backend).await.0));
     }
-    for key in CALL_KEYS {
-        assert!(seen.contains(*key), "{key} is never told");
+    for key in GRPC_KEYS {
+        assert!(recorded.contains(*key), "{key} is never recorded");
     }
 }
 
 #[tokio::test]
-async fn a_call_that_reaches_nobody_has_its_required_attributes_nevertheless() {
+async fn a_refused_call_has_the_required_attributes() {
     for backend in Backend::ALL {
-        let scene = Scene::new();
-        let at = listen().await.0;
-        let mut client = client(&scene, backend, TraceLayer::client().grpc(), at);
+        let telemetry = TestTelemetry::new();
+        let address = listen().await.0;
+        let mut client = client(&telemetry, backend, TraceLayer::client().grpc(), address);
         unary(&mut client, path("Unary"), "ok").await.unwrap_err();
-        says(
-            &only(&scene, backend).await,
+        assert_span_attributes(
+            &single_span(&telemetry, backend).await,
             &[
                 ("rpc.system.name", Str("grpc")),
                 ("rpc.method", Str("shop.Cart/Unary")),
                 ("rpc.response.status_code", Str("UNAVAILABLE")),
                 ("error.type", Str("connection_refused")),
                 ("server.address", Str("127.0.0.1")),
-                ("server.port", Int(at.port().into())),
+                ("server.port", Int(address.port().into())),
             ],
         );
     }

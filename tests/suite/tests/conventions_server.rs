@@ -1,5 +1,4 @@
-//! The conventions for the spans of a server, row by row, over real sockets and through both
-//! backends.
+//! The attributes of server spans by the conventions, over real sockets with every span backend.
 
 #![allow(
     clippy::unwrap_used,
@@ -26,11 +25,11 @@ use opentelemetry_sdk::trace::{Sampler, SpanData};
 use suite_tests::{
     backend::Backend,
     keys::OPT_INS,
-    net::{BoxError, Http, Script, Step, Wire},
-    sampler::Shown,
-    scene::{SCOPE, Scene, within},
-    server::{Server, app, context, raw, traceparent},
-    table::{Absent, Int, List, Row, Str, says, tells},
+    net::{BoxError, ClientConnection, Http, ScriptedBody, Step},
+    sampler::RecordingSampler,
+    server::{Server, app, context, send_raw, traceparent},
+    table::{Absent, Int, List, Row, Str, assert_attributes, assert_span_attributes},
+    telemetry::{SCOPE, TestTelemetry, with_timeout},
 };
 use tokio::sync::Notify;
 use tower::util::MapRequestLayer;
@@ -47,19 +46,19 @@ use tracing_subscriber::{
     layer::SubscriberExt,
 };
 
-/// Sends each request as it is written, and asks its span for the rows.
+/// Sends each request unchanged and checks the attributes of its span.
 async fn table(layer: impl Fn() -> TraceLayer, cases: &[(&str, &[Row<'_>])]) {
     for backend in Backend::ALL {
         let server = Server::start(backend, layer()).await;
         for (request, rows) in cases {
             let span = server.span_of(request).await;
             assert_eq!(span.span_kind, SpanKind::Server);
-            says(&span, rows);
+            assert_span_attributes(&span, rows);
         }
     }
 }
 
-/// The same for names.
+/// Sends each request unchanged and checks the name of its span.
 async fn names(layer: impl Fn() -> TraceLayer, cases: &[(&str, &str)]) {
     for backend in Backend::ALL {
         let server = Server::start(backend, layer()).await;
@@ -69,21 +68,21 @@ async fn names(layer: impl Fn() -> TraceLayer, cases: &[(&str, &str)]) {
     }
 }
 
-/// The span of a request over HTTP/2.
+/// Sends a request over HTTP/2 and returns its span.
 async fn over_http2(server: &Server, uri: &str) -> SpanData {
-    let mut wire = Wire::connect(Http::Two, server.address).await;
+    let mut connection = ClientConnection::connect(Http::Two, server.address).await;
     let request = http::Request::get(uri)
         .version(Version::HTTP_2)
         .body(Empty::new())
         .unwrap();
-    let response = within("a response comes", wire.send(request))
+    let response = with_timeout("the response", connection.send(request))
         .await
         .unwrap();
     response.into_body().collect().await.unwrap();
-    server.span().await
+    server.next_span().await
 }
 
-/// Every option there is.
+/// Returns a layer with every option that adds attributes.
 fn everything() -> TraceLayer {
     TraceLayer::server()
         .opt_in(OPT_INS)
@@ -121,7 +120,7 @@ async fn http_request_method_is_a_known_method() {
 }
 
 #[tokio::test]
-async fn http_request_method_is_other_where_it_is_not_known() {
+async fn http_request_method_is_other_if_unknown() {
     let rows: fn(&str) -> [Row<'_>; 2] = |original| {
         [
             ("http.request.method", Str("_OTHER")),
@@ -157,7 +156,7 @@ async fn url_path_is_the_path_without_the_query() {
                 &[("url.path", Str("/users/7"))],
             ),
             ("OPTIONS * HTTP/1.1", &[("url.path", Str("*"))]),
-            // There is no path in the target of a CONNECT, and so none in its span.
+            // The target of a CONNECT has no path.
             ("CONNECT far.example:443 HTTP/1.1", &[("url.path", Absent)]),
         ],
     )
@@ -187,7 +186,7 @@ async fn url_scheme_is_that_of_the_connection() {
 }
 
 #[tokio::test]
-async fn url_scheme_is_that_of_an_absolute_target_where_there_is_one() {
+async fn url_scheme_comes_from_an_absolute_target() {
     table(
         TraceLayer::server,
         &[
@@ -206,13 +205,13 @@ async fn url_scheme_is_that_of_an_absolute_target_where_there_is_one() {
         let server = Server::start(backend, TraceLayer::server()).await;
         for scheme in ["http", "https"] {
             let span = over_http2(&server, &format!("{scheme}://api.example/users/7")).await;
-            says(&span, &[("url.scheme", Str(scheme))]);
+            assert_span_attributes(&span, &[("url.scheme", Str(scheme))]);
         }
     }
 }
 
 #[tokio::test]
-async fn url_scheme_is_that_which_a_trusted_proxy_forwards() {
+async fn url_scheme_comes_from_a_trusted_proxy() {
     const HTTPS: Row<'_> = ("url.scheme", Str("https"));
     table(
         || TraceLayer::server().trusted_proxies(TrustedProxies::hops(1)),
@@ -234,7 +233,7 @@ async fn url_scheme_is_that_which_a_trusted_proxy_forwards() {
         ],
     )
     .await;
-    // A proxy in front of a server that speaks TLS itself knows better.
+    // The scheme from a trusted proxy takes precedence over `https()`.
     table(
         || {
             TraceLayer::server()
@@ -250,7 +249,7 @@ async fn url_scheme_is_that_which_a_trusted_proxy_forwards() {
 }
 
 #[tokio::test]
-async fn url_query_is_there_if_the_request_has_one() {
+async fn url_query_is_present_if_the_request_has_a_query() {
     table(
         TraceLayer::server,
         &[
@@ -267,7 +266,7 @@ async fn url_query_is_there_if_the_request_has_one() {
 }
 
 #[tokio::test]
-async fn url_query_hides_the_values_of_sensitive_keys() {
+async fn url_query_redacts_the_values_of_sensitive_keys() {
     for key in [
         "X-Amz-Signature",
         "X-Amz-Credential",
@@ -289,7 +288,7 @@ async fn url_query_hides_the_values_of_sensitive_keys() {
     table(
         TraceLayer::server,
         &[
-            // Keys are compared by case, and as a server decodes them.
+            // Keys are case-sensitive and compared after percent-decoding.
             ("GET /?SIG=open HTTP/1.1", &[("url.query", Str("SIG=open"))]),
             (
                 "GET /?s%69g=s3cr3t HTTP/1.1",
@@ -306,7 +305,7 @@ async fn url_query_hides_the_values_of_sensitive_keys() {
 }
 
 #[tokio::test]
-async fn sensitive_query_keys_replace_the_list() {
+async fn sensitive_query_keys_replaces_the_default_list() {
     table(
         || TraceLayer::server().sensitive_query_keys(SensitiveKeys::new(["token"])),
         &[(
@@ -318,7 +317,7 @@ async fn sensitive_query_keys_replace_the_list() {
 }
 
 #[tokio::test]
-async fn http_route_is_the_template_of_the_route_that_matched() {
+async fn http_route_is_the_template_of_the_matched_route() {
     table(
         TraceLayer::server,
         &[
@@ -356,7 +355,7 @@ async fn http_response_status_code_is_that_of_the_response() {
 }
 
 #[tokio::test]
-async fn server_port_is_there_where_one_was_written_beside_an_address() {
+async fn server_port_is_present_if_the_host_has_an_address_and_a_port() {
     table(
         TraceLayer::server,
         &[
@@ -391,7 +390,7 @@ async fn server_port_is_there_where_one_was_written_beside_an_address() {
 }
 
 #[tokio::test]
-async fn server_address_is_that_of_the_host_header() {
+async fn server_address_comes_from_the_host_header() {
     table(
         TraceLayer::server,
         &[
@@ -428,7 +427,7 @@ async fn server_address_is_that_of_the_host_header() {
                 "GET / HTTP/1.1\nHost: ",
                 &[("server.address", Absent), ("server.port", Absent)],
             ),
-            // Either may be the one that another hop believed.
+            // With two `Host` headers it is unknown which one another hop used.
             (
                 "GET / HTTP/1.1\nHost: a.example\nHost: b.example",
                 &[("server.address", Absent), ("server.port", Absent)],
@@ -443,7 +442,7 @@ async fn server_address_is_that_of_the_host_header() {
 }
 
 #[tokio::test]
-async fn server_address_is_that_of_the_authority_before_that_of_the_host_header() {
+async fn server_address_prefers_the_authority_to_the_host_header() {
     table(
         TraceLayer::server,
         &[(
@@ -463,7 +462,7 @@ async fn server_address_is_that_of_the_authority_before_that_of_the_host_header(
             ("http://[2001:db8::1]:81/", "2001:db8::1", Int(81)),
         ] {
             let span = over_http2(&server, uri).await;
-            says(
+            assert_span_attributes(
                 &span,
                 &[("server.address", Str(address)), ("server.port", port)],
             );
@@ -472,7 +471,7 @@ async fn server_address_is_that_of_the_authority_before_that_of_the_host_header(
 }
 
 #[tokio::test]
-async fn server_address_is_that_which_a_trusted_proxy_forwards_before_any_other() {
+async fn server_address_prefers_the_host_from_a_trusted_proxy() {
     table(
         || TraceLayer::server().trusted_proxies(TrustedProxies::hops(1)),
         &[
@@ -503,7 +502,7 @@ async fn server_address_is_that_which_a_trusted_proxy_forwards_before_any_other(
 }
 
 #[tokio::test]
-async fn client_address_is_the_peer_where_no_proxy_is_trusted() {
+async fn client_address_is_the_peer_if_no_proxy_is_trusted() {
     let forged = "GET / HTTP/1.1\nHost: api.example\n\
         Forwarded: for=6.6.6.6;proto=https;host=evil.example\n\
         X-Forwarded-For: 6.6.6.6\nX-Forwarded-Proto: https\nX-Forwarded-Host: evil.example";
@@ -521,7 +520,7 @@ async fn client_address_is_the_peer_where_no_proxy_is_trusted() {
 }
 
 #[tokio::test]
-async fn client_address_is_the_first_hop_that_is_no_trusted_proxy() {
+async fn client_address_is_the_first_untrusted_hop() {
     let x = "GET / HTTP/1.1\nX-Forwarded-For: 6.6.6.6, 203.0.113.7, 10.0.0.2";
     let rfc = "GET / HTTP/1.1\nForwarded: for=6.6.6.6, for=\"203.0.113.7:4711\", for=10.0.0.2";
     let ipv6 = "GET / HTTP/1.1\nForwarded: for=\"[2001:db8::7]:4711\", for=10.0.0.2";
@@ -535,15 +534,15 @@ async fn client_address_is_the_first_hop_that_is_no_trusted_proxy() {
     .await;
     table(
         || {
-            let ours = ["127.0.0.0/8", "10.0.0.0/8"];
-            TraceLayer::server().trusted_proxies(TrustedProxies::cidrs(ours).unwrap())
+            let trusted = ["127.0.0.0/8", "10.0.0.0/8"];
+            TraceLayer::server().trusted_proxies(TrustedProxies::cidrs(trusted).unwrap())
         },
         &[
             (x, &is("203.0.113.7")),
             (rfc, &is("203.0.113.7")),
             (ipv6, &is("2001:db8::7")),
             ("GET / HTTP/1.1", &is("127.0.0.1")),
-            // Our own proxy hides it: nobody else is taken for the client.
+            // A trusted proxy hides the client, so the address is unknown.
             (
                 "GET / HTTP/1.1\nForwarded: for=_hidden",
                 &[("client.address", Absent)],
@@ -554,7 +553,7 @@ async fn client_address_is_the_first_hop_that_is_no_trusted_proxy() {
 }
 
 #[tokio::test]
-async fn only_the_family_of_headers_is_read_that_the_proxies_write() {
+async fn only_the_configured_forwarded_headers_are_read() {
     let both = "GET / HTTP/1.1\nForwarded: for=6.6.6.6\nX-Forwarded-For: 203.0.113.7";
     let reading = |family| {
         move || TraceLayer::server().trusted_proxies(TrustedProxies::hops(1).headers(family))
@@ -583,10 +582,10 @@ async fn network_peer_address_and_port_are_those_of_the_socket() {
         let layer = TraceLayer::server().trusted_proxies(TrustedProxies::hops(1));
         let server = Server::start(backend, layer).await;
         let request = "GET / HTTP/1.1\nX-Forwarded-For: 203.0.113.7";
-        let (_, stream) = raw(server.address, request).await;
+        let (_, stream) = send_raw(server.address, request).await;
         let port = stream.local_addr().unwrap().port();
-        says(
-            &server.span().await,
+        assert_span_attributes(
+            &server.next_span().await,
             &[
                 ("network.peer.address", Str("127.0.0.1")),
                 ("network.peer.port", Int(port.into())),
@@ -597,7 +596,7 @@ async fn network_peer_address_and_port_are_those_of_the_socket() {
 }
 
 #[tokio::test]
-async fn network_peer_address_and_port_are_those_that_a_server_left_in_the_request() {
+async fn network_peer_comes_from_the_peer_addr_extension_of_the_request() {
     for backend in Backend::ALL {
         for (peer, address, port) in [
             ("192.0.2.1:4711", "192.0.2.1", Int(4711)),
@@ -605,17 +604,17 @@ async fn network_peer_address_and_port_are_those_that_a_server_left_in_the_reque
             ("[::ffff:192.0.2.1]:4711", "192.0.2.1", Int(4711)),
             ("192.0.2.1:0", "192.0.2.1", Absent),
         ] {
-            let leave = MapRequestLayer::new(move |mut request: Request| {
+            let insert_peer = MapRequestLayer::new(move |mut request: Request| {
                 let peer = PeerAddr(peer.parse().unwrap());
                 request.extensions_mut().insert(peer);
                 request
             });
-            let scene = Scene::new();
+            let telemetry = TestTelemetry::new();
             let router = backend
-                .around(&scene, TraceLayer::server(), app())
-                .layer(leave);
-            let server = Server::listen(backend, scene, router).await;
-            says(
+                .layer_router(&telemetry, TraceLayer::server(), app())
+                .layer(insert_peer);
+            let server = Server::serve_router(backend, telemetry, router).await;
+            assert_span_attributes(
                 &server.span_of("GET / HTTP/1.1").await,
                 &[
                     ("network.peer.address", Str(address)),
@@ -628,12 +627,12 @@ async fn network_peer_address_and_port_are_those_that_a_server_left_in_the_reque
 }
 
 #[tokio::test]
-async fn nobody_is_named_where_nobody_knows_the_peer() {
+async fn client_and_peer_addresses_are_absent_if_the_peer_is_unknown() {
     for backend in Backend::ALL {
-        let scene = Scene::new();
-        let address = backend.serve(&scene, TraceLayer::server(), app()).await;
-        let server = Server::at(backend, scene, address);
-        says(
+        let telemetry = TestTelemetry::new();
+        let address = backend.serve(&telemetry, TraceLayer::server(), app()).await;
+        let server = Server::running_at(backend, telemetry, address);
+        assert_span_attributes(
             &server.span_of("GET / HTTP/1.1").await,
             &[
                 ("client.address", Absent),
@@ -645,7 +644,7 @@ async fn nobody_is_named_where_nobody_knows_the_peer() {
 }
 
 #[tokio::test]
-async fn network_protocol_version_is_written_as_the_conventions_write_it() {
+async fn network_protocol_version_has_the_format_of_the_conventions() {
     table(
         TraceLayer::server,
         &[
@@ -663,7 +662,7 @@ async fn network_protocol_version_is_written_as_the_conventions_write_it() {
     for backend in Backend::ALL {
         let server = Server::start(backend, TraceLayer::server()).await;
         let span = over_http2(&server, "http://api.example/").await;
-        says(&span, &[("network.protocol.version", Str("2"))]);
+        assert_span_attributes(&span, &[("network.protocol.version", Str("2"))]);
     }
 }
 
@@ -677,7 +676,7 @@ async fn network_protocol_name_is_absent_because_it_is_http() {
 }
 
 #[tokio::test]
-async fn user_agent_original_is_there_if_the_header_is() {
+async fn user_agent_original_is_the_user_agent_header() {
     table(
         TraceLayer::server,
         &[
@@ -700,7 +699,7 @@ async fn user_agent_original_is_there_if_the_header_is() {
 }
 
 #[tokio::test]
-async fn personal_data_is_left_out_by_one_switch() {
+async fn personal_data_false_omits_all_personal_data() {
     let forwarded = "GET / HTTP/1.1\nUser-Agent: a browser\nForwarded: for=\"203.0.113.7:4711\"";
     let rows: &[Row<'_>] = &[
         ("client.address", Absent),
@@ -716,7 +715,7 @@ async fn personal_data_is_left_out_by_one_switch() {
         &[(forwarded, rows)],
     )
     .await;
-    // Neither who is trusted nor what else is asked for changes that.
+    // Trusted proxies and opt-in attributes do not change that.
     table(
         || {
             TraceLayer::server()
@@ -730,13 +729,13 @@ async fn personal_data_is_left_out_by_one_switch() {
 }
 
 #[tokio::test]
-async fn what_is_opt_in_is_absent_unless_asked_for() {
+async fn opt_in_attributes_are_absent_by_default() {
     for backend in Backend::ALL {
-        let server = Server::of_ends(backend, TraceLayer::server()).await;
+        let server = Server::with_connection_addresses(backend, TraceLayer::server()).await;
         let span = server
             .span_of("GET / HTTP/1.1\nUser-Agent: Googlebot/2.1")
             .await;
-        says(
+        assert_span_attributes(
             &span,
             &[
                 ("client.port", Absent),
@@ -750,10 +749,10 @@ async fn what_is_opt_in_is_absent_unless_asked_for() {
 }
 
 #[tokio::test]
-async fn client_port_is_that_beside_the_address_by_option() {
-    let asked = || TraceLayer::server().opt_in([OptIn::ClientPort]);
+async fn client_port_is_the_port_of_the_client_address_by_option() {
+    let layer = || TraceLayer::server().opt_in([OptIn::ClientPort]);
     table(
-        || asked().trusted_proxies(TrustedProxies::all()),
+        || layer().trusted_proxies(TrustedProxies::all()),
         &[
             (
                 "GET / HTTP/1.1\nForwarded: for=\"192.0.2.1:4711\"",
@@ -773,46 +772,49 @@ async fn client_port_is_that_beside_the_address_by_option() {
     )
     .await;
     for backend in Backend::ALL {
-        let server = Server::start(backend, asked()).await;
-        let (_, stream) = raw(server.address, "GET / HTTP/1.1").await;
+        let server = Server::start(backend, layer()).await;
+        let (_, stream) = send_raw(server.address, "GET / HTTP/1.1").await;
         let port = stream.local_addr().unwrap().port();
-        says(&server.span().await, &[("client.port", Int(port.into()))]);
+        assert_span_attributes(
+            &server.next_span().await,
+            &[("client.port", Int(port.into()))],
+        );
     }
 }
 
 #[tokio::test]
-async fn network_local_address_and_port_are_this_end_of_the_connection_by_option() {
+async fn network_local_address_and_port_are_those_of_the_server_socket_by_option() {
     for backend in Backend::ALL {
         let layer = TraceLayer::server().opt_in([OptIn::NetworkLocal]);
-        let server = Server::of_ends(backend, layer).await;
-        let (_, stream) = raw(server.address, "GET / HTTP/1.1").await;
-        let there = stream.local_addr().unwrap().port();
-        says(
-            &server.span().await,
+        let server = Server::with_connection_addresses(backend, layer).await;
+        let (_, stream) = send_raw(server.address, "GET / HTTP/1.1").await;
+        let peer_port = stream.local_addr().unwrap().port();
+        assert_span_attributes(
+            &server.next_span().await,
             &[
                 ("network.local.address", Str("127.0.0.1")),
                 ("network.local.port", Int(server.address.port().into())),
                 ("network.peer.address", Str("127.0.0.1")),
-                ("network.peer.port", Int(there.into())),
+                ("network.peer.port", Int(peer_port.into())),
             ],
         );
     }
 }
 
 #[tokio::test]
-async fn network_local_address_is_absent_where_nobody_knows_it() {
+async fn network_local_address_is_absent_if_unknown() {
     let unspecified = SocketAddr::from(([0, 0, 0, 0], 8080));
     for local in [None, Some(LocalAddr(unspecified))] {
         for backend in Backend::ALL {
-            let scene = Scene::new();
+            let telemetry = TestTelemetry::new();
             let layer = TraceLayer::server().opt_in([OptIn::NetworkLocal]);
-            let router = backend.around(&scene, layer, app());
+            let router = backend.layer_router(&telemetry, layer, app());
             let router = router.layer(MapRequestLayer::new(move |mut request: Request| {
                 local.map(|local| request.extensions_mut().insert(local));
                 request
             }));
-            let server = Server::listen(backend, scene, router).await;
-            says(
+            let server = Server::serve_router(backend, telemetry, router).await;
+            assert_span_attributes(
                 &server.span_of("GET / HTTP/1.1").await,
                 &[
                     ("network.local.address", Absent),
@@ -824,20 +826,20 @@ async fn network_local_address_is_absent_where_nobody_knows_it() {
 }
 
 #[tokio::test]
-async fn network_transport_is_tcp_by_option_where_the_peer_is_known() {
-    let asked = || TraceLayer::server().opt_in([OptIn::NetworkTransport]);
+async fn network_transport_is_tcp_by_option_if_the_peer_is_known() {
+    let layer = || TraceLayer::server().opt_in([OptIn::NetworkTransport]);
     for backend in Backend::ALL {
-        let server = Server::start(backend, asked()).await;
+        let server = Server::start(backend, layer()).await;
         let tcp = [("network.transport", Str("tcp"))];
-        says(&server.span_of("GET / HTTP/1.1").await, &tcp);
-        says(&over_http2(&server, "http://a/").await, &tcp);
+        assert_span_attributes(&server.span_of("GET / HTTP/1.1").await, &tcp);
+        assert_span_attributes(&over_http2(&server, "http://a/").await, &tcp);
 
-        // As on a Unix socket, whose peers have no addresses.
-        let scene = Scene::new();
-        let address = backend.serve(&scene, asked(), app()).await;
-        let server = Server::at(backend, scene, address);
+        // Without a peer address, as on a Unix socket.
+        let telemetry = TestTelemetry::new();
+        let address = backend.serve(&telemetry, layer(), app()).await;
+        let server = Server::running_at(backend, telemetry, address);
         let span = server.span_of("GET / HTTP/1.1").await;
-        says(&span, &[("network.transport", Absent)]);
+        assert_span_attributes(&span, &[("network.transport", Absent)]);
     }
 }
 
@@ -867,16 +869,16 @@ async fn user_agent_synthetic_type_is_bot_or_test_by_option() {
 }
 
 #[tokio::test]
-async fn sizes_of_messages_and_contents_of_bodies_are_not_offered_whatever_is_switched_on() {
+async fn message_sizes_and_body_contents_are_absent_with_every_option() {
     table(
         everything,
         &[(
             "POST /users/7 HTTP/1.1\nContent-Length: 4\n\nbody",
             &[
-                // The head on the wire is never seen by a layer.
+                // A layer does not see the encoded head.
                 ("http.request.size", Absent),
                 ("http.response.size", Absent),
-                // A body has no bound, and may hold secrets.
+                // Bodies are unbounded and can contain secrets.
                 ("http.request.body.content", Absent),
                 ("http.response.body.content", Absent),
             ],
@@ -886,7 +888,7 @@ async fn sizes_of_messages_and_contents_of_bodies_are_not_offered_whatever_is_sw
 }
 
 #[tokio::test]
-async fn no_header_and_no_size_is_recorded_unless_asked_for() {
+async fn headers_and_sizes_are_absent_by_default() {
     for backend in Backend::ALL {
         let server = Server::start(backend, TraceLayer::server()).await;
         let span = server
@@ -900,7 +902,7 @@ async fn no_header_and_no_size_is_recorded_unless_asked_for() {
 }
 
 #[tokio::test]
-async fn http_request_header_is_an_array_of_all_its_lines_under_its_lower_case_name() {
+async fn http_request_header_is_an_array_of_all_values_under_the_lowercase_name() {
     table(
         || {
             TraceLayer::server().capture_request_headers([
@@ -933,7 +935,7 @@ async fn http_request_header_is_an_array_of_all_its_lines_under_its_lower_case_n
 }
 
 #[tokio::test]
-async fn http_response_header_is_an_array_of_all_its_lines_under_its_lower_case_name() {
+async fn http_response_header_is_an_array_of_all_values_under_the_lowercase_name() {
     async fn handler() -> Response {
         let mut response = Response::default();
         let headers = response.headers_mut();
@@ -947,12 +949,12 @@ async fn http_response_header_is_an_array_of_all_its_lines_under_its_lower_case_
         response
     }
     for backend in Backend::ALL {
-        let wanted = ["x-tenant", "x-binary", "x-token", "x-absent", "set-cookie"];
+        let captured = ["x-tenant", "x-binary", "x-token", "x-absent", "set-cookie"];
         let layer =
-            TraceLayer::server().capture_response_headers(wanted.map(HeaderName::from_static));
+            TraceLayer::server().capture_response_headers(captured.map(HeaderName::from_static));
         let router = Router::new().route("/", any(handler));
-        let server = Server::of(backend, Scene::new(), layer, router).await;
-        says(
+        let server = Server::with_router(backend, TestTelemetry::new(), layer, router).await;
+        assert_span_attributes(
             &server.span_of("GET / HTTP/1.1").await,
             &[
                 ("http.response.header.x-tenant", List(&["a", "b"])),
@@ -1007,7 +1009,7 @@ async fn error_type_is_the_status_of_a_server_error_and_absent_on_success() {
 // ---- Names, status, errors --------------------------------------------------------------------
 
 #[tokio::test]
-async fn the_name_is_the_method_and_the_route_and_never_the_path() {
+async fn the_span_name_is_the_method_and_the_route_without_the_path() {
     names(
         TraceLayer::server,
         &[
@@ -1054,7 +1056,7 @@ async fn known_methods_can_be_replaced() {
     .await;
 }
 
-/// The environment belongs to a process, so this is one of its own.
+/// Runs in its own process, because the environment is shared by all threads.
 #[test]
 fn known_methods_can_be_replaced_by_the_environment() {
     let output = Command::new(std::env::current_exe().unwrap())
@@ -1066,10 +1068,10 @@ fn known_methods_can_be_replaced_by_the_environment() {
         .env("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", "PURGE, GET")
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
+    let stdout = String::from_utf8_lossy(&output.stdout);
     assert!(
-        output.status.success() && said.contains("1 passed"),
-        "{said}"
+        output.status.success() && stdout.contains("1 passed"),
+        "{stdout}"
     );
 }
 
@@ -1088,7 +1090,7 @@ async fn with_known_methods_from_the_environment() {
 }
 
 #[tokio::test]
-async fn the_status_is_an_error_from_500_on_and_never_ok_and_has_no_description() {
+async fn the_span_status_is_error_from_500_up_and_never_ok_or_described() {
     for backend in Backend::ALL {
         let server = Server::start(backend, TraceLayer::server()).await;
         for (code, status) in [
@@ -1109,25 +1111,26 @@ async fn the_status_is_an_error_from_500_on_and_never_ok_and_has_no_description(
                 .await;
             assert_eq!(span.status, status, "{code}");
             let code = i64::from(code);
-            says(&span, &[("http.response.status_code", Int(code))]);
+            assert_span_attributes(&span, &[("http.response.status_code", Int(code))]);
         }
     }
 }
 
 #[tokio::test]
-async fn a_body_that_fails_is_an_error_whatever_its_status() {
+async fn a_body_that_fails_is_an_error_with_any_status_code() {
     for backend in Backend::ALL {
         let body = || async {
-            Response::new(axum::body::Body::new(Script::of([
+            Response::new(axum::body::Body::new(ScriptedBody::new([
                 Step::Data("a"),
                 Step::Error,
             ])))
         };
         let router = Router::new().route("/", any(body));
-        let server = Server::of(backend, Scene::new(), TraceLayer::server(), router).await;
+        let server =
+            Server::with_router(backend, TestTelemetry::new(), TraceLayer::server(), router).await;
         let span = server.span_of("GET / HTTP/1.1").await;
         assert_eq!(span.status, Status::error(""));
-        says(
+        assert_span_attributes(
             &span,
             &[
                 ("http.response.status_code", Int(200)),
@@ -1138,26 +1141,27 @@ async fn a_body_that_fails_is_an_error_whatever_its_status() {
 }
 
 #[tokio::test]
-async fn a_client_that_disconnects_is_an_error_and_there_is_no_status_code() {
+async fn a_disconnect_before_the_response_is_an_error_without_a_status_code() {
     for backend in Backend::ALL {
-        let begun = Arc::new(Notify::new());
-        let begins = Arc::clone(&begun);
+        let started = Arc::new(Notify::new());
+        let handler_started = Arc::clone(&started);
         let handler = move || {
-            begins.notify_one();
+            handler_started.notify_one();
             std::future::pending::<StatusCode>()
         };
         let router = Router::new().route("/stall", any(handler));
-        let server = Server::of(backend, Scene::new(), TraceLayer::server(), router).await;
-        let mut wire = Wire::connect(Http::One, server.address).await;
+        let server =
+            Server::with_router(backend, TestTelemetry::new(), TraceLayer::server(), router).await;
+        let mut connection = ClientConnection::connect(Http::One, server.address).await;
         let request = http::Request::get("/stall").body(Empty::new()).unwrap();
         tokio::select! {
-            _ = wire.send(request) => panic!("nobody answers"),
-            () = within("the handler runs", begun.notified()) => {}
+            _ = connection.send(request) => panic!("unexpected response"),
+            () = with_timeout("the handler runs", started.notified()) => {}
         }
-        wire.cut();
-        let span = server.span().await;
+        connection.close();
+        let span = server.next_span().await;
         assert_eq!(span.status, Status::error(""));
-        says(
+        assert_span_attributes(
             &span,
             &[
                 ("http.response.status_code", Absent),
@@ -1168,18 +1172,20 @@ async fn a_client_that_disconnects_is_an_error_and_there_is_no_status_code() {
 }
 
 #[tokio::test]
-async fn a_service_that_fails_is_an_error_of_a_class_and_not_of_its_message() {
+async fn a_service_error_is_recorded_by_class_without_its_message() {
     for backend in Backend::ALL {
-        let scene = Scene::new();
+        let telemetry = TestTelemetry::new();
         let service = tower::service_fn(|_: http::Request<hyper::body::Incoming>| async {
             let error = std::io::Error::other("user 42 has the password s3cr3t");
             Err::<http::Response<Full<bytes::Bytes>>, _>(error)
         });
-        let address = backend.serve(&scene, TraceLayer::server(), service).await;
-        let server = Server::at(backend, scene, address);
+        let address = backend
+            .serve(&telemetry, TraceLayer::server(), service)
+            .await;
+        let server = Server::running_at(backend, telemetry, address);
         let span = server.span_of("GET / HTTP/1.1").await;
         assert_eq!(span.status, Status::error(""));
-        says(
+        assert_span_attributes(
             &span,
             &[
                 ("http.response.status_code", Absent),
@@ -1190,7 +1196,7 @@ async fn a_service_that_fails_is_an_error_of_a_class_and_not_of_its_message() {
 }
 
 #[tokio::test]
-async fn no_error_is_an_event_of_the_span_unless_asked_for() {
+async fn errors_are_not_span_events_by_default() {
     for backend in Backend::ALL {
         let server = Server::start(backend, TraceLayer::server()).await;
         assert!(
@@ -1203,7 +1209,7 @@ async fn no_error_is_an_event_of_the_span_unless_asked_for() {
     }
 }
 
-/// What was logged, and the span that was current meanwhile.
+/// The logged events with the span that was current.
 #[derive(Clone, Debug, Default)]
 struct Log(Arc<Mutex<Vec<Record>>>);
 
@@ -1227,7 +1233,7 @@ impl<S: Subscriber> Layer<S> for Log {
 }
 
 #[tokio::test]
-async fn an_exception_is_logged_once_inside_of_its_span_by_option() {
+async fn an_exception_is_logged_once_inside_its_span_by_option() {
     #[derive(Debug)]
     struct Slow(std::io::Error);
 
@@ -1244,23 +1250,23 @@ async fn an_exception_is_logged_once_inside_of_its_span_by_option() {
     }
 
     for backend in Backend::ALL {
-        let scene = Scene::new();
+        let telemetry = TestTelemetry::new();
         let service = tower::service_fn(|_: http::Request<hyper::body::Incoming>| async {
             let cause = std::io::Error::from(std::io::ErrorKind::TimedOut);
             let error: BoxError = Box::new(Slow(cause));
             Err::<http::Response<Full<bytes::Bytes>>, _>(error)
         });
         let layer = TraceLayer::server().exceptions();
-        let address = backend.serve(&scene, layer, service).await;
-        // The spans of tracing need the subscriber of the scene; the others need none.
+        let address = backend.serve(&telemetry, layer, service).await;
+        // Only the tracing backend needs the subscriber of the telemetry.
         let log = Log::default();
         let logged = tracing_subscriber::registry().with(log.clone());
         let guard =
             (!backend.opens_tracing_spans()).then(|| tracing::subscriber::set_default(logged));
-        let server = Server::at(backend, scene, address);
+        let server = Server::running_at(backend, telemetry, address);
         let span = server.span_of("GET / HTTP/1.1").await;
         drop(guard);
-        let told = match backend {
+        let records = match backend {
             Backend::Tracing | Backend::TracingRecorder => span
                 .events
                 .events
@@ -1289,30 +1295,31 @@ async fn an_exception_is_logged_once_inside_of_its_span_by_option() {
                 })
                 .collect(),
         };
-        let [fields] = told.as_slice() else {
-            panic!("one record, not {told:#?}");
+        let [fields] = records.as_slice() else {
+            panic!("one record, not {records:#?}");
         };
         assert_eq!(fields[1], "exception.message=too slow");
         assert!(fields[0].starts_with("exception.type="), "{fields:?}");
         assert_eq!(fields[2], "exception.stacktrace=caused by: timed out\n");
-        says(&span, &[("error.type", Str("timeout"))]);
+        assert_span_attributes(&span, &[("error.type", Str("timeout"))]);
     }
 }
 
 #[tokio::test]
-async fn spans_that_a_handler_opens_are_children() {
+async fn spans_opened_by_a_handler_are_children() {
     async fn handler() {
         tracing::info_span!("the handler's own").in_scope(|| ());
     }
     for backend in Backend::ALL {
         let router = Router::new().route("/", any(handler));
-        let server = Server::of(backend, Scene::new(), TraceLayer::server(), router).await;
-        server.ask("GET / HTTP/1.1").await;
+        let server =
+            Server::with_router(backend, TestTelemetry::new(), TraceLayer::server(), router).await;
+        server.send("GET / HTTP/1.1").await;
         server
-            .scene
-            .until("both spans end", |scene| scene.spans().len() == 2)
+            .telemetry
+            .wait_until("both spans end", |telemetry| telemetry.spans().len() == 2)
             .await;
-        let spans = server.scene.spans();
+        let spans = server.telemetry.spans();
         assert_eq!(spans[0].name, "the handler's own");
         assert_eq!(spans[0].parent_span_id, spans[1].span_context.span_id());
         assert_eq!(spans[1].span_kind, SpanKind::Server);
@@ -1322,24 +1329,24 @@ async fn spans_that_a_handler_opens_are_children() {
 // ---- Sampling, propagation, scope -------------------------------------------------------------
 
 #[tokio::test]
-async fn what_samplers_need_is_there_when_they_are_asked() {
+async fn samplers_get_the_name_and_the_attributes_known_at_the_start() {
     for backend in Backend::ALL {
-        let sampler = Shown::default();
-        let scene = Scene::with(sampler.clone(), LevelFilter::INFO);
-        let server = Server::of(backend, scene, TraceLayer::server(), app()).await;
+        let sampler = RecordingSampler::default();
+        let telemetry = TestTelemetry::with_sampler_and_filter(sampler.clone(), LevelFilter::INFO);
+        let server = Server::with_router(backend, telemetry, TraceLayer::server(), app()).await;
         server
             .span_of(
                 "PURGE /users/7?sig=s3cr3t HTTP/1.1\nHost: api.example:8443\nUser-Agent: a browser",
             )
             .await;
-        let samples = sampler.samples();
-        let [sample] = samples.as_slice() else {
-            panic!("one decision, not {samples:#?}");
+        let inputs = sampler.inputs();
+        let [input] = inputs.as_slice() else {
+            panic!("one decision, not {inputs:#?}");
         };
-        assert_eq!(sample.name, "HTTP /users/{id}");
-        assert_eq!(sample.kind, SpanKind::Server);
-        tells(
-            &sample.attributes,
+        assert_eq!(input.name, "HTTP /users/{id}");
+        assert_eq!(input.kind, SpanKind::Server);
+        assert_attributes(
+            &input.attributes,
             &[
                 ("http.request.method", Str("_OTHER")),
                 ("http.route", Str("/users/{id}")),
@@ -1358,17 +1365,17 @@ async fn what_samplers_need_is_there_when_they_are_asked() {
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";
 
-/// A request with a parent, whose answer tells what would go on from here.
-fn asking(flags: &str) -> String {
+/// Returns a request with a parent. Its response has the trace headers of outgoing requests.
+fn request_with_parent(flags: &str) -> String {
     format!("GET /context HTTP/1.1\ntraceparent: 00-{TRACE}-{PARENT}-{flags}\ntracestate: a=b")
 }
 
 #[tokio::test]
-async fn a_span_is_the_child_of_the_span_that_the_request_names() {
+async fn a_span_is_a_child_of_the_traceparent_of_the_request() {
     for backend in Backend::ALL {
         let server = Server::start(backend, TraceLayer::server()).await;
-        let head = server.ask(&asking("01")).await;
-        let span = server.span().await;
+        let head = server.send(&request_with_parent("01")).await;
+        let span = server.next_span().await;
         assert_eq!(
             span.span_context.trace_id(),
             TraceId::from_hex(TRACE).unwrap()
@@ -1382,27 +1389,27 @@ async fn a_span_is_the_child_of_the_span_that_the_request_names() {
 }
 
 #[tokio::test]
-async fn a_span_that_is_not_sampled_still_propagates() {
+async fn an_unsampled_span_is_propagated() {
     for backend in Backend::ALL {
         for (sampler, flags) in [
             (Sampler::AlwaysOff, "01"),
             (Sampler::ParentBased(Box::new(Sampler::AlwaysOn)), "00"),
         ] {
-            let scene = Scene::with(sampler, LevelFilter::INFO);
-            let server = Server::of(backend, scene, TraceLayer::server(), app()).await;
-            let head = server.ask(&asking(flags)).await;
-            let header = traceparent(&head).expect("the context goes on");
+            let telemetry = TestTelemetry::with_sampler_and_filter(sampler, LevelFilter::INFO);
+            let server = Server::with_router(backend, telemetry, TraceLayer::server(), app()).await;
+            let head = server.send(&request_with_parent(flags)).await;
+            let header = traceparent(&head).expect("a traceparent is sent");
             assert!(header.starts_with(&format!("00-{TRACE}-")), "{header}");
             assert!(header.ends_with("-00"), "{header}");
             assert!(!header.contains(PARENT), "{header}");
             assert!(head.contains("tracestate: a=b"), "{head}");
-            assert_eq!(server.scene.spans(), []);
+            assert_eq!(server.telemetry.spans(), []);
         }
     }
 }
 
 #[tokio::test]
-async fn a_span_that_the_layers_filter_leaves_out_still_propagates_its_parent() {
+async fn a_request_excluded_by_the_filter_propagates_its_parent() {
     for backend in Backend::ALL {
         for filter in [
             Filter::skip_paths(["/context"]),
@@ -1411,43 +1418,44 @@ async fn a_span_that_the_layers_filter_leaves_out_still_propagates_its_parent() 
         ] {
             let layer = TraceLayer::server().filter(filter);
             let server = Server::start(backend, layer).await;
-            let head = server.ask(&asking("01")).await;
+            let head = server.send(&request_with_parent("01")).await;
             let parent = format!("00-{TRACE}-{PARENT}-01");
             assert_eq!(traceparent(&head), Some(parent.as_str()));
             assert!(head.contains("tracestate: a=b"), "{head}");
-            assert_eq!(server.scene.spans(), []);
+            assert_eq!(server.telemetry.spans(), []);
         }
     }
 }
 
 #[tokio::test]
-async fn a_span_that_a_filter_of_tracing_hides_still_propagates_its_parent() {
+async fn a_span_disabled_by_a_tracing_filter_propagates_its_parent() {
     let hidden = || {
         filter_fn(|metadata| {
             metadata.target() != "tower_otel_trace" && *metadata.level() <= Level::INFO
         })
     };
-    let scene = Scene::with(Sampler::AlwaysOn, hidden());
-    let server = Server::of(Backend::Tracing, scene, TraceLayer::server(), app()).await;
-    let head = server.ask(&asking("01")).await;
+    let telemetry = TestTelemetry::with_sampler_and_filter(Sampler::AlwaysOn, hidden());
+    let server =
+        Server::with_router(Backend::Tracing, telemetry, TraceLayer::server(), app()).await;
+    let head = server.send(&request_with_parent("01")).await;
     let parent = format!("00-{TRACE}-{PARENT}-01");
     assert_eq!(traceparent(&head), Some(parent.as_str()));
     assert!(head.contains("tracestate: a=b"), "{head}");
-    assert_eq!(server.scene.spans(), []);
+    assert_eq!(server.telemetry.spans(), []);
 
-    // The other backend asks nothing of tracing: its span is there.
-    let scene = Scene::with(Sampler::AlwaysOn, hidden());
-    let server = Server::of(Backend::Tracer, scene, TraceLayer::server(), app()).await;
-    server.ask(&asking("01")).await;
-    assert_eq!(server.span().await.name, "GET /context");
+    // The tracer backend does not use tracing, so its span is recorded.
+    let telemetry = TestTelemetry::with_sampler_and_filter(Sampler::AlwaysOn, hidden());
+    let server = Server::with_router(Backend::Tracer, telemetry, TraceLayer::server(), app()).await;
+    server.send(&request_with_parent("01")).await;
+    assert_eq!(server.next_span().await.name, "GET /context");
 }
 
 #[tokio::test]
-async fn without_a_parent_a_span_begins_a_trace() {
+async fn a_request_without_a_parent_starts_a_trace() {
     for backend in Backend::ALL {
         let server = Server::start(backend, TraceLayer::server()).await;
-        let head = server.ask("GET /context HTTP/1.1").await;
-        let span = server.span().await;
+        let head = server.send("GET /context HTTP/1.1").await;
+        let span = server.next_span().await;
         assert_eq!(span.parent_span_id, SpanId::INVALID);
         let own = &span.span_context;
         let own = format!("00-{}-{}-01", own.trace_id(), own.span_id());
@@ -1462,7 +1470,7 @@ async fn the_scope_has_a_name_a_version_and_the_schema() {
         let scope = server.span_of("GET / HTTP/1.1").await.instrumentation_scope;
         let (name, version) = match backend {
             Backend::Tracer | Backend::Recorder => ("tower-otel-trace", "0.1.0"),
-            // The application's, made as the documentation says.
+            // The scope of the application, as in the documentation.
             Backend::Tracing | Backend::TracingRecorder => (SCOPE, env!("CARGO_PKG_VERSION")),
         };
         assert_eq!((scope.name(), scope.version()), (name, Some(version)));
@@ -1472,38 +1480,38 @@ async fn the_scope_has_a_name_a_version_and_the_schema() {
 }
 
 #[tokio::test]
-async fn every_key_and_no_other_is_in_the_conventions() {
+async fn recorded_keys_are_exactly_those_of_the_conventions() {
     use std::collections::BTreeSet;
     use suite_tests::keys::{NOT_RECORDED, known_keys};
 
-    let mut told = BTreeSet::new();
+    let mut recorded = BTreeSet::new();
     for backend in Backend::ALL {
-        let server = Server::of_ends(backend, everything()).await;
-        // Each span is looked at when it is taken, for keys that are not in the list.
+        let server = Server::with_connection_addresses(backend, everything()).await;
+        // Unknown keys are found by `assert_valid_span`, which checks each span.
         for request in [
             "PURGE /users/7?a=b HTTP/1.1\nHost: a:81\nUser-Agent: Googlebot\nContent-Length: 1\n\nc",
             "GET /status/500 HTTP/1.1\nForwarded: for=\"192.0.2.1:4711\"",
         ] {
             let span = server.span_of(request).await;
-            told.extend(
+            recorded.extend(
                 span.attributes
                     .into_iter()
                     .map(|attribute| attribute.key.to_string()),
             );
         }
     }
-    let silent: Vec<_> = known_keys(&SpanKind::Server)
+    let missing: Vec<_> = known_keys(&SpanKind::Server)
         .iter()
-        .filter(|key| !told.contains(**key))
+        .filter(|key| !recorded.contains(**key))
         .collect();
-    assert_eq!(silent, NOT_RECORDED.iter().collect::<Vec<_>>());
+    assert_eq!(missing, NOT_RECORDED.iter().collect::<Vec<_>>());
 }
 
 #[tokio::test]
-async fn context_is_a_handler_as_any_other() {
-    // What the tests above rely on: without a layer nothing goes on.
+async fn the_context_handler_has_no_context_without_a_layer() {
+    // The tests above rely on this: without a layer no trace headers are sent.
     let router = Router::new().route("/context", any(context));
-    let server = Server::listen(Backend::Tracer, Scene::new(), router).await;
-    let head = server.ask(&asking("01")).await;
+    let server = Server::serve_router(Backend::Tracer, TestTelemetry::new(), router).await;
+    let head = server.send(&request_with_parent("01")).await;
     assert_eq!(traceparent(&head), None);
 }

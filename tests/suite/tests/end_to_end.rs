@@ -1,5 +1,4 @@
-//! A client, a service and the service it calls: one trace, exported over OTLP, and the same
-//! requests counted.
+//! A caller and two services: one trace exported over OTLP, and metrics of the same requests.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -24,9 +23,9 @@ use opentelemetry_proto::tonic::{
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
 use suite_tests::{
     backend::{AnyTraceLayer, Backend, Source},
-    net::{Script, Step, serve},
+    net::{ScriptedBody, Step, serve},
     otlp::{Receiver, attribute},
-    scene::{Installed, Metrics, Scene, within},
+    telemetry::{LocalTelemetry, Metrics, TestTelemetry, with_timeout},
 };
 use tokio::sync::oneshot;
 use tower::{Service, ServiceBuilder, ServiceExt};
@@ -37,32 +36,31 @@ use tower_otel_trace::{Recorder, TraceLayer};
 
 type Client = Observed<Observed<Propagate<reqwest::Client>, MetricsLayer>, AnyTraceLayer>;
 
-/// Headers of the requests a service has received.
-type Seen = Arc<Mutex<Vec<HeaderMap>>>;
+/// The headers of the requests that a service received.
+type ReceivedHeaders = Arc<Mutex<Vec<HeaderMap>>>;
 
-/// How long the last service takes to finish its body.
+/// The delay of the response body of the backend service.
 const SLOW: Duration = Duration::from_millis(100);
 
-/// How far a span and a duration of the same exchange may be apart. They are read from different
-/// clocks (wall and monotonic) on the two sides of a layer, microseconds apart unless the thread
-/// is put aside in between; a machine with a few busy tests may do so for some milliseconds. Half
-/// of [`SLOW`] is far more than that, and far less than what is lost if one of the two ends with
-/// the response's head.
+/// The allowed difference, in seconds, between a span and a metric duration of one exchange. They use
+/// different clocks (wall and monotonic), read microseconds apart, or some milliseconds apart on a busy
+/// machine. Half of [`SLOW`] is more than that, and less than the error if one of the two ended at the
+/// response head.
 const TOLERANCE: f64 = 0.05;
 
-/// Who makes the spans of a process, and with what.
+/// The span backend of a process and its exporters.
 #[derive(Clone)]
-struct Kind(Backend, Source);
+struct ProcessBackend(Backend, Source);
 
-impl Kind {
+impl ProcessBackend {
     fn layer(&self, layer: TraceLayer) -> AnyTraceLayer {
         self.0.layer(&self.1, layer)
     }
 }
 
-fn client(kind: &Kind) -> Client {
+fn client(process_backend: &ProcessBackend) -> Client {
     ServiceBuilder::new()
-        .layer(kind.layer(TraceLayer::client()))
+        .layer(process_backend.layer(TraceLayer::client()))
         .layer(MetricsLayer::client())
         .layer(PropagateLayer::new())
         .service(bare_client())
@@ -77,15 +75,15 @@ fn request(to: SocketAddr, path: &str) -> reqwest::Request {
     reqwest::Request::new(Method::GET, url.parse().unwrap())
 }
 
-fn observed(kind: &Kind, app: Router) -> Router {
+fn observed(process_backend: &ProcessBackend, app: Router) -> Router {
     app.layer(
         ServiceBuilder::new()
-            .layer(kind.layer(TraceLayer::server()))
+            .layer(process_backend.layer(TraceLayer::server()))
             .layer(MetricsLayer::server()),
     )
 }
 
-/// The service in front: calls the one behind, and passes its answer on as it comes.
+/// The frontend service. It calls the backend service and streams its response.
 #[derive(Clone)]
 struct Front {
     behind: SocketAddr,
@@ -99,46 +97,45 @@ async fn front(State(front): State<Front>, Path(id): Path<String>) -> (StatusCod
     (status, Body::from_stream(response.bytes_stream()))
 }
 
-/// The route is known when the request arrives.
-fn front_app(kind: &Kind, behind: SocketAddr) -> Router {
-    let client = client(kind);
+/// A frontend whose route is known to the layer from the start.
+fn front_app(process_backend: &ProcessBackend, behind: SocketAddr) -> Router {
+    let client = client(process_backend);
     let app = Router::new()
         .route("/a/{id}", get(front))
         .with_state(Front { behind, client });
-    observed(kind, app)
+    observed(process_backend, app)
 }
 
-/// The route is known only inside of the nested router.
-fn behind_app(kind: &Kind, seen: Seen) -> Router {
+/// A backend whose route is known only in its nested router.
+fn behind_app(process_backend: &ProcessBackend, received_headers: ReceivedHeaders) -> Router {
     let things = Router::new()
         .route("/{id}", get(behind))
         .layer(RouteLayer::new())
-        .with_state(seen);
-    observed(kind, Router::new().nest_service("/b", things))
+        .with_state(received_headers);
+    observed(process_backend, Router::new().nest_service("/b", things))
 }
 
 async fn behind(
-    State(seen): State<Seen>,
+    State(received_headers): State<ReceivedHeaders>,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> (StatusCode, Body) {
-    seen.lock().unwrap().push(headers);
+    received_headers.lock().unwrap().push(headers);
     let status = match id.as_str() {
         "broken" => StatusCode::INTERNAL_SERVER_ERROR,
         _ => StatusCode::OK,
     };
     let (finish, finished) = oneshot::channel();
     tokio::spawn(async move {
-        // What takes its time, after the head: the test measures that, and waits for nothing.
+        // The body ends this long after the head. The test measures the delay.
         tokio::time::sleep(SLOW).await;
         let _ = finish.send(());
     });
-    let body = [Step::Data("a"), Step::Until(finished), Step::Data("b")];
-    (status, Body::new(Script::of(body)))
+    let body = [Step::Data("a"), Step::WaitFor(finished), Step::Data("b")];
+    (status, Body::new(ScriptedBody::new(body)))
 }
 
-/// A process, as far as telemetry is concerned: a thread with a runtime, a subscriber, a recorder
-/// and an exporter of its own.
+/// A simulated process: a thread with its own runtime, subscriber, recorder and exporter.
 struct Process {
     address: SocketAddr,
     metrics: Metrics,
@@ -151,16 +148,16 @@ impl Process {
         name: &'static str,
         collector: &Receiver,
         backend: Backend,
-        app: impl FnOnce(&Kind) -> Router + Send + 'static,
+        app: impl FnOnce(&ProcessBackend) -> Router + Send + 'static,
     ) -> Self {
         let endpoint = collector.endpoint();
         let (ready, is_ready) = oneshot::channel();
         let (alive, is_alive) = oneshot::channel();
         let serving = async move || {
             let source = source(name, &endpoint);
-            let installed = Installed::new(&source);
+            let installed = LocalTelemetry::new(&source);
             let process = Self {
-                address: serve(app(&Kind(backend, source.clone()))).await,
+                address: serve(app(&ProcessBackend(backend, source.clone()))).await,
                 metrics: installed.metrics().clone(),
                 source,
                 _alive: alive,
@@ -172,11 +169,11 @@ impl Process {
             let mut runtime = tokio::runtime::Builder::new_current_thread();
             runtime.enable_all().build().unwrap().block_on(serving());
         });
-        within("the service starts", is_ready).await.unwrap()
+        with_timeout("the service starts", is_ready).await.unwrap()
     }
 }
 
-/// Exports over OTLP/gRPC, from the runtime it is made in.
+/// Returns a provider and a recorder that export over OTLP/gRPC from the current runtime.
 fn source(service: &'static str, endpoint: &str) -> Source {
     let exporter = || {
         opentelemetry_otlp::SpanExporter::builder()
@@ -196,14 +193,14 @@ fn source(service: &'static str, endpoint: &str) -> Source {
     }
 }
 
-/// Sends what is to be exported, while the runtimes that send it go on.
+/// Flushes without blocking the runtime that exports.
 async fn flush(source: &Source) {
     let Source { provider, recorder } = source.clone();
     let flushed = tokio::task::spawn_blocking(move || {
         provider.force_flush()?;
         recorder.flush(Duration::from_secs(20))
     });
-    within("the spans are sent", flushed)
+    with_timeout("the spans are sent", flushed)
         .await
         .unwrap()
         .unwrap();
@@ -212,14 +209,14 @@ async fn flush(source: &Source) {
 fn string(span: &Span, key: &str) -> Option<String> {
     match attribute(span, key)? {
         Value::StringValue(value) => Some(value),
-        other => panic!("{key} is no string: {other:?}"),
+        other => panic!("{key} is not a string: {other:?}"),
     }
 }
 
 fn integer(span: &Span, key: &str) -> Option<i64> {
     match attribute(span, key)? {
         Value::IntValue(value) => Some(value),
-        other => panic!("{key} is no integer: {other:?}"),
+        other => panic!("{key} is not an integer: {other:?}"),
     }
 }
 
@@ -227,23 +224,24 @@ fn hex(id: &[u8]) -> String {
     id.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A request through both services, and what has to be told of it everywhere.
+/// Sends a request through both services and checks spans and metrics of all three processes.
 async fn one_trace(backend: Backend, id: &str, status: StatusCode) {
     let collector = Receiver::start().await;
-    let seen = Seen::default();
+    let received_headers = ReceivedHeaders::default();
     let behind = {
-        let seen = seen.clone();
-        let app = move |kind: &Kind| behind_app(kind, seen);
+        let received_headers = received_headers.clone();
+        let app =
+            move |process_backend: &ProcessBackend| behind_app(process_backend, received_headers);
         Process::start("behind", &collector, backend, app).await
     };
     let to = behind.address;
-    let app = move |kind: &Kind| front_app(kind, to);
+    let app = move |process_backend: &ProcessBackend| front_app(process_backend, to);
     let front = Process::start("front", &collector, backend, app).await;
     let source = source("caller", &collector.endpoint());
-    let caller = Installed::new(&source);
+    let caller = LocalTelemetry::new(&source);
 
     let request = request(front.address, &format!("/a/{id}"));
-    let client = client(&Kind(backend, source.clone()));
+    let client = client(&ProcessBackend(backend, source.clone()));
     let response = client.oneshot(request).await.unwrap();
     assert_eq!(response.status(), status);
     assert_eq!(response.text().await.unwrap(), "ab");
@@ -293,8 +291,8 @@ async fn one_trace(backend: Backend, id: &str, status: StatusCode) {
         } else {
             SpanStatus::Unset
         };
-        let told = span.status.clone().unwrap_or_default();
-        assert_eq!((told.code(), told.message.as_str()), (expected, ""));
+        let status = span.status.clone().unwrap_or_default();
+        assert_eq!((status.code(), status.message.as_str()), (expected, ""));
     }
     for (span, server) in [(root, front.address), (front_client, behind.address)] {
         assert_eq!(string(span, "server.address").unwrap(), "127.0.0.1");
@@ -317,9 +315,9 @@ async fn one_trace(backend: Backend, id: &str, status: StatusCode) {
         format!("/b/{id}")
     );
 
-    let seen = seen.lock().unwrap();
-    let [received] = seen.as_slice() else {
-        panic!("one request, not {seen:?}");
+    let received_headers = received_headers.lock().unwrap();
+    let [received] = received_headers.as_slice() else {
+        panic!("one request, not {received_headers:?}");
     };
     let lines: Vec<_> = received.get_all("traceparent").iter().collect();
     let (trace, parent) = (hex(&root.trace_id), hex(&front_client.span_id));
@@ -345,13 +343,13 @@ async fn one_trace(backend: Backend, id: &str, status: StatusCode) {
         assert_eq!(metrics.sum(&in_flight, &[]), 0.0, "{text}");
 
         let nanos = span.end_time_unix_nano - span.start_time_unix_nano;
-        let lasted = Duration::from_nanos(nanos).as_secs_f64();
+        let duration = Duration::from_nanos(nanos).as_secs_f64();
         let sum = format!("{prefix}_request_duration_seconds_sum");
         let counted = metrics.sum(&sum, &[place]);
-        assert!(lasted > SLOW.as_secs_f64() - TOLERANCE, "{lasted} s");
+        assert!(duration > SLOW.as_secs_f64() - TOLERANCE, "{duration} s");
         assert!(
-            (lasted - counted).abs() < TOLERANCE,
-            "{}: a span of {lasted} s, counted as {counted} s",
+            (duration - counted).abs() < TOLERANCE,
+            "{}: a span of {duration} s, recorded as {counted} s",
             span.name
         );
     }
@@ -365,7 +363,7 @@ async fn a_request_through_two_services_is_one_trace_and_counted_with_its_durati
 }
 
 #[tokio::test]
-async fn a_failure_behind_shows_at_every_hop() {
+async fn a_failure_in_the_last_service_is_recorded_at_every_hop() {
     for backend in Backend::ALL {
         one_trace(backend, "broken", StatusCode::INTERNAL_SERVER_ERROR).await;
     }
@@ -374,9 +372,13 @@ async fn a_failure_behind_shows_at_every_hop() {
 const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const TRACESTATE: &str = "vendor=1,tenant@@system=2";
 
-/// Sends a request with a trace to a service that asks another one by way of `client`, and
-/// returns the trace headers that arrive there.
-async fn passed_on<C>(kind: &Kind, client: C, filter: Filter) -> (String, Option<String>)
+/// Sends a request with a trace to a service that calls another one with `client`. Returns the trace
+/// headers that the other one received.
+async fn forwarded_headers<C>(
+    process_backend: &ProcessBackend,
+    client: C,
+    filter: Filter,
+) -> (String, Option<String>)
 where
     C: Service<reqwest::Request, Response = reqwest::Response, Error = reqwest::Error>
         + Clone
@@ -385,8 +387,8 @@ where
         + 'static,
     C::Future: Send,
 {
-    let seen = Seen::default();
-    let state = seen.clone();
+    let received_headers = ReceivedHeaders::default();
+    let state = received_headers.clone();
     let behind = serve(Router::new().fallback(async move |headers: HeaderMap| {
         state.lock().unwrap().push(headers);
     }))
@@ -401,18 +403,18 @@ where
         )
         .layer(
             ServiceBuilder::new()
-                .layer(kind.layer(TraceLayer::server().filter(filter.clone())))
+                .layer(process_backend.layer(TraceLayer::server().filter(filter.clone())))
                 .layer(MetricsLayer::server().filter(filter)),
         );
-    let mut asked = request(serve(front).await, "/health/live");
-    let headers = asked.headers_mut();
+    let mut incoming = request(serve(front).await, "/health/live");
+    let headers = incoming.headers_mut();
     headers.insert("traceparent", TRACEPARENT.parse().unwrap());
     headers.insert("tracestate", TRACESTATE.parse().unwrap());
-    let response = within("an answer", bare_client().execute(asked)).await;
+    let response = with_timeout("the response", bare_client().execute(incoming)).await;
     assert_eq!(response.unwrap().status(), StatusCode::OK);
-    let seen = seen.lock().unwrap();
-    let [received] = seen.as_slice() else {
-        panic!("one request, not {seen:?}");
+    let received_headers = received_headers.lock().unwrap();
+    let [received] = received_headers.as_slice() else {
+        panic!("one request, not {received_headers:?}");
     };
     let line = |name: &str| {
         let mut lines = received.get_all(name).iter();
@@ -424,30 +426,31 @@ where
 }
 
 #[tokio::test]
-async fn a_request_that_is_filtered_out_passes_its_trace_on() {
+async fn a_filtered_request_forwards_its_trace() {
     for backend in Backend::ALL {
-        let scene = Scene::new();
-        let kind = Kind(backend, scene.source().clone());
+        let telemetry = TestTelemetry::new();
+        let process_backend = ProcessBackend(backend, telemetry.source().clone());
         let client = ServiceBuilder::new()
             .layer(PropagateLayer::new())
             .service(bare_client());
         let filter = Filter::skip_paths(["/health"]);
-        let (traceparent, tracestate) = passed_on(&kind, client, filter).await;
+        let (traceparent, tracestate) = forwarded_headers(&process_backend, client, filter).await;
         assert_eq!(traceparent, TRACEPARENT);
         assert_eq!(tracestate.as_deref(), Some(TRACESTATE));
-        assert_eq!(scene.spans(), []);
-        assert_eq!(scene.sum("http_requests_total", &[]), 0.0);
+        assert_eq!(telemetry.spans(), []);
+        assert_eq!(telemetry.sum("http_requests_total", &[]), 0.0);
     }
 }
 
 #[tokio::test]
-async fn a_client_span_of_a_request_that_is_filtered_out_belongs_to_its_trace() {
+async fn a_client_span_in_a_filtered_request_belongs_to_its_trace() {
     for backend in Backend::ALL {
-        let scene = Scene::new();
-        let kind = Kind(backend, scene.source().clone());
+        let telemetry = TestTelemetry::new();
+        let process_backend = ProcessBackend(backend, telemetry.source().clone());
         let filter = Filter::skip_paths(["/health"]);
-        let (traceparent, tracestate) = passed_on(&kind, client(&kind), filter).await;
-        let spans = scene.spans();
+        let (traceparent, tracestate) =
+            forwarded_headers(&process_backend, client(&process_backend), filter).await;
+        let spans = telemetry.spans();
         let [span] = spans.as_slice() else {
             panic!("one span, not {spans:#?}");
         };
@@ -456,20 +459,21 @@ async fn a_client_span_of_a_request_that_is_filtered_out_belongs_to_its_trace() 
         assert_eq!(traceparent, format!("00-{trace}-{id}-01"));
         assert_eq!(TRACEPARENT, format!("00-{trace}-{parent}-01"));
         assert_eq!(tracestate.as_deref(), Some(TRACESTATE));
-        assert_eq!(scene.sum("http_requests_total", &[]), 0.0);
-        assert_eq!(scene.sum("http_client_requests_total", &[]), 1.0);
+        assert_eq!(telemetry.sum("http_requests_total", &[]), 0.0);
+        assert_eq!(telemetry.sum("http_client_requests_total", &[]), 1.0);
     }
 }
 
 #[tokio::test]
-async fn a_request_that_nobody_records_passes_its_trace_on() {
+async fn an_unrecorded_request_forwards_its_trace() {
     for backend in Backend::ALL {
-        // One that is shut down records as little as no subscriber does.
+        // A provider and a recorder that are shut down record nothing.
         let source = Source::discarding();
         source.provider.shutdown().unwrap();
         source.recorder.shutdown(Duration::from_secs(20)).unwrap();
-        let kind = Kind(backend, source);
-        let (traceparent, tracestate) = passed_on(&kind, client(&kind), Filter::all()).await;
+        let process_backend = ProcessBackend(backend, source);
+        let (traceparent, tracestate) =
+            forwarded_headers(&process_backend, client(&process_backend), Filter::all()).await;
         assert_eq!(traceparent, TRACEPARENT);
         assert_eq!(tracestate.as_deref(), Some(TRACESTATE));
     }

@@ -1,4 +1,4 @@
-//! What is rendered, read by a parser that is not ours.
+//! The rendered metrics, parsed by the Prometheus client library for Python.
 
 #![allow(
     clippy::unwrap_used,
@@ -22,12 +22,12 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use metrics::with_local_recorder;
-use suite_tests::scene::sum;
+use suite_tests::telemetry::sum;
 use tower::{Layer, Service, service_fn};
 use tower_otel_metrics::{MetricsLayer, Names};
 use tower_otel_prometheus::Prometheus;
 
-/// Prints every sample as a line of JSON: family, its type, name, labels, value.
+/// A Python program that prints every sample as a line of JSON: family, type, name, labels, value.
 const PARSER: &str = r#"
 import json, sys
 from prometheus_client.parser import text_string_to_metric_families
@@ -37,7 +37,7 @@ for family in text_string_to_metric_families(sys.stdin.read()):
         print(json.dumps([family.name, family.type, sample.name, sample.labels, value]))
 "#;
 
-/// Runs a program to its end, which has to be a good one.
+/// Runs a program and returns its output. Panics if it fails.
 fn run(program: &Path, arguments: &[&str], input: &str) -> String {
     let mut child = Command::new(program)
         .args(arguments)
@@ -56,7 +56,7 @@ fn run(program: &Path, arguments: &[&str], input: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The python of an environment that has PyPI's prometheus_client.
+/// Returns the interpreter of a virtual environment with prometheus_client of PyPI.
 fn python() -> std::path::PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("prometheus_client");
     let python = folder.join("bin/python");
@@ -92,7 +92,7 @@ fn send(layer: MetricsLayer, path: &str) {
 
 #[test]
 #[ignore = "needs prometheus_client of PyPI, which it installs by pip: cargo test -p suite-tests --test exposition -- --ignored"]
-fn prometheus_client_reads_what_was_recorded() {
+fn prometheus_client_parses_the_rendered_metrics() {
     let (recorder, prometheus) = Prometheus::builder().build().unwrap();
     let odd = "a \\ \"quoted\"\nvalue, {braced} = é";
     with_local_recorder(&recorder, || {
@@ -120,7 +120,7 @@ fn prometheus_client_reads_what_was_recorded() {
         .collect();
     let lines = text.lines().filter(|line| !line.is_empty());
     let lines = lines.filter(|line| !line.starts_with('#')).count();
-    assert_eq!(samples.len(), lines, "every line is a sample\n{text}");
+    assert_eq!(samples.len(), lines, "one sample per line\n{text}");
     for (family, of, name) in [
         ("http_requests", "counter", "http_requests_total"),
         (
@@ -151,7 +151,7 @@ fn prometheus_client_reads_what_was_recorded() {
         }
         assert_eq!(total, sum(&text, name, &[]), "{name}");
     }
-    // Values go there and back as they are.
+    // Label values are preserved.
     let name = "llm_request_duration_seconds_count";
     let llm = samples.iter().find(|sample| sample[2] == name).unwrap();
     assert_eq!(llm[3]["model"], odd);

@@ -1,4 +1,4 @@
-//! Calls over a real tonic server and channel, told by both ends and by every kind of spans.
+//! gRPC calls with a real tonic server and channel, recorded by both ends with every span backend.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,13 +15,13 @@ use http_body_util::{BodyExt, Empty};
 use opentelemetry::trace::{SpanId, SpanKind};
 use suite_tests::{
     backend::Backend,
-    calls::{
-        CANCELLED, Client, OK, Told, both, client, is_grpc, is_told, listen, only, path,
-        serve_cart, server, unary,
+    grpc_calls::{
+        CANCELLED, Client, ExpectedStatus, OK, assert_grpc_attributes, assert_status, client,
+        listen, path, serve_service, server, server_and_client_spans, single_span, unary,
     },
-    cart::{Cart, Text},
-    net::{BoxError, Http, Wire, serve},
-    scene::{Scene, attribute, integer, text, within},
+    grpc_service::{CartService, StringCodec},
+    net::{BoxError, ClientConnection, Http, serve},
+    telemetry::{TestTelemetry, attribute, integer, text, with_timeout},
 };
 use tonic::{
     Code, Status,
@@ -35,22 +35,27 @@ use tower_otel_propagate::PropagateLayer;
 use tower_otel_semconv::rpc::StatusAttribute;
 use tower_otel_trace::TraceLayer;
 
-/// Makes one call, and checks what both ends have told of it.
-async fn call(method: &str, by: impl AsyncFn(Client), server_told: Told, client_told: Told) {
+/// Makes one call and checks the spans of both ends.
+async fn call(
+    method: &str,
+    make_call: impl AsyncFn(Client),
+    expected_server: ExpectedStatus,
+    expected_client: ExpectedStatus,
+) {
     for backend in Backend::ALL {
-        let scene = Scene::new();
-        let to = server(&scene, backend, TraceLayer::server().grpc()).await;
-        by(client(&scene, backend, TraceLayer::client().grpc(), to)).await;
-        let (server, client) = both(&scene, backend).await;
-        for (span, told) in [(&server, server_told), (&client, client_told)] {
+        let telemetry = TestTelemetry::new();
+        let to = server(&telemetry, backend, TraceLayer::server().grpc()).await;
+        make_call(client(&telemetry, backend, TraceLayer::client().grpc(), to)).await;
+        let (server, client) = server_and_client_spans(&telemetry, backend).await;
+        for (span, expected) in [(&server, expected_server), (&client, expected_client)] {
             assert_eq!(span.name, format!("shop.Cart/{method}"), "{span:#?}");
             assert_eq!(
                 text(span, "rpc.method"),
                 Some(format!("shop.Cart/{method}"))
             );
             assert_eq!(attribute(span, "rpc.method_original"), None);
-            is_told(span, told);
-            is_grpc(span);
+            assert_status(span, expected);
+            assert_grpc_attributes(span);
             assert_eq!(text(span, "server.address").as_deref(), Some("127.0.0.1"));
             assert_eq!(integer(span, "server.port"), Some(to.port().into()));
         }
@@ -61,16 +66,16 @@ async fn call(method: &str, by: impl AsyncFn(Client), server_told: Told, client_
 }
 
 #[tokio::test]
-async fn a_unary_call() {
-    let by = async |mut client: Client| {
-        let answer = unary(&mut client, path("Unary"), "ok").await.unwrap();
-        assert_eq!(answer, "ok");
+async fn a_unary_call_is_recorded_by_server_and_client() {
+    let make_call = async |mut client: Client| {
+        let response = unary(&mut client, path("Unary"), "ok").await.unwrap();
+        assert_eq!(response, "ok");
     };
-    call("Unary", by, OK, OK).await;
+    call("Unary", make_call, OK, OK).await;
 }
 
 #[tokio::test]
-async fn every_error_is_the_clients_and_some_are_the_servers() {
+async fn every_status_but_ok_is_a_client_error_and_some_are_server_errors() {
     for (code, name, is_servers) in [
         (1, "CANCELLED", false),
         (2, "UNKNOWN", true),
@@ -88,169 +93,183 @@ async fn every_error_is_the_clients_and_some_are_the_servers() {
         (15, "DATA_LOSS", true),
         (16, "UNAUTHENTICATED", false),
     ] {
-        // The answer has no body: its head is all there is.
-        let by = async |mut client: Client| {
-            let answer = unary(&mut client, path("Unary"), &code.to_string()).await;
-            assert_eq!(answer.unwrap_err().code(), Code::from(code));
+        // The response consists of its head.
+        let make_call = async |mut client: Client| {
+            let response = unary(&mut client, path("Unary"), &code.to_string()).await;
+            assert_eq!(response.unwrap_err().code(), Code::from(code));
         };
         let server = (name, is_servers.then_some(name));
-        call("Unary", by, server, (name, Some(name))).await;
+        call("Unary", make_call, server, (name, Some(name))).await;
     }
 }
 
 #[tokio::test]
-async fn a_server_that_streams() {
-    let by = async |mut client: Client| {
+async fn a_server_stream_is_recorded_by_server_and_client() {
+    let make_call = async |mut client: Client| {
         client.ready().await.unwrap();
         let request = tonic::Request::new("ok".to_owned());
-        let answers = client.server_streaming(request, path("Server"), Text).await;
-        let mut answers = answers.unwrap().into_inner();
-        assert_eq!(answers.message().await.unwrap().unwrap(), "a");
-        assert_eq!(answers.message().await.unwrap().unwrap(), "ok");
-        assert_eq!(answers.message().await.unwrap(), None);
+        let responses = client
+            .server_streaming(request, path("Server"), StringCodec)
+            .await;
+        let mut responses = responses.unwrap().into_inner();
+        assert_eq!(responses.message().await.unwrap().unwrap(), "a");
+        assert_eq!(responses.message().await.unwrap().unwrap(), "ok");
+        assert_eq!(responses.message().await.unwrap(), None);
     };
-    call("Server", by, OK, OK).await;
+    call("Server", make_call, OK, OK).await;
 }
 
 #[tokio::test]
-async fn a_server_that_streams_and_ends_with_an_error_in_its_trailers() {
+async fn the_status_in_the_trailers_of_a_server_stream_is_recorded() {
     for (code, name, is_servers) in [(5, "NOT_FOUND", false), (15, "DATA_LOSS", true)] {
-        let by = async |mut client: Client| {
+        let make_call = async |mut client: Client| {
             client.ready().await.unwrap();
             let request = tonic::Request::new(code.to_string());
-            let answers = client.server_streaming(request, path("Server"), Text).await;
-            let mut answers = answers.unwrap().into_inner();
-            assert_eq!(answers.message().await.unwrap().unwrap(), "a");
-            let status = answers.message().await.unwrap_err();
+            let responses = client
+                .server_streaming(request, path("Server"), StringCodec)
+                .await;
+            let mut responses = responses.unwrap().into_inner();
+            assert_eq!(responses.message().await.unwrap().unwrap(), "a");
+            let status = responses.message().await.unwrap_err();
             assert_eq!(status.code(), Code::from(code));
         };
         let server = (name, is_servers.then_some(name));
-        call("Server", by, server, (name, Some(name))).await;
+        call("Server", make_call, server, (name, Some(name))).await;
     }
 }
 
 #[tokio::test]
-async fn a_client_that_streams() {
-    let by = async |mut client: Client| {
+async fn a_client_stream_is_recorded_by_server_and_client() {
+    let make_call = async |mut client: Client| {
         client.ready().await.unwrap();
         let messages = tokio_stream::iter(["a".to_owned(), "b".to_owned()]);
         let request = tonic::Request::new(messages);
-        let answer = client.client_streaming(request, path("Client"), Text).await;
-        assert_eq!(answer.unwrap().into_inner(), "b");
+        let response = client
+            .client_streaming(request, path("Client"), StringCodec)
+            .await;
+        assert_eq!(response.unwrap().into_inner(), "b");
     };
-    call("Client", by, OK, OK).await;
+    call("Client", make_call, OK, OK).await;
 }
 
 #[tokio::test]
-async fn both_stream() {
-    let by = async |mut client: Client| {
+async fn a_bidirectional_stream_is_recorded_by_server_and_client() {
+    let make_call = async |mut client: Client| {
         client.ready().await.unwrap();
         let messages = tokio_stream::iter(["a".to_owned(), "b".to_owned()]);
         let request = tonic::Request::new(messages);
-        let answers = client.streaming(request, path("Bidi"), Text).await;
-        let mut answers = answers.unwrap().into_inner();
-        assert_eq!(answers.message().await.unwrap().unwrap(), "a");
-        assert_eq!(answers.message().await.unwrap().unwrap(), "b");
-        assert_eq!(answers.message().await.unwrap(), None);
+        let responses = client.streaming(request, path("Bidi"), StringCodec).await;
+        let mut responses = responses.unwrap().into_inner();
+        assert_eq!(responses.message().await.unwrap().unwrap(), "a");
+        assert_eq!(responses.message().await.unwrap().unwrap(), "b");
+        assert_eq!(responses.message().await.unwrap(), None);
     };
-    call("Bidi", by, OK, OK).await;
+    call("Bidi", make_call, OK, OK).await;
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_a_stream_is_no_error() {
-    let by = async |mut client: Client| {
+async fn a_stream_dropped_by_the_client_is_not_an_error() {
+    let make_call = async |mut client: Client| {
         client.ready().await.unwrap();
         let request = tonic::Request::new("stall".to_owned());
-        let answers = client.server_streaming(request, path("Server"), Text).await;
-        let mut answers = answers.unwrap().into_inner();
-        assert_eq!(answers.message().await.unwrap().unwrap(), "a");
+        let responses = client
+            .server_streaming(request, path("Server"), StringCodec)
+            .await;
+        let mut responses = responses.unwrap().into_inner();
+        assert_eq!(responses.message().await.unwrap().unwrap(), "a");
     };
-    call("Server", by, CANCELLED, CANCELLED).await;
+    call("Server", make_call, CANCELLED, CANCELLED).await;
 }
 
 #[tokio::test]
-async fn a_client_that_gives_up_before_the_answer_is_no_error() {
+async fn a_call_dropped_before_the_response_is_not_an_error() {
     for backend in Backend::ALL {
-        let scene = Scene::new();
-        let cart = Cart::default();
+        let telemetry = TestTelemetry::new();
+        let service = CartService::default();
         let layer = TraceLayer::server().grpc();
-        let to = serve_cart(&scene, backend, layer, cart.clone()).await;
-        let mut client = client(&scene, backend, TraceLayer::client().grpc(), to);
+        let to = serve_service(&telemetry, backend, layer, service.clone()).await;
+        let mut client = client(&telemetry, backend, TraceLayer::client().grpc(), to);
         tokio::select! {
-            _ = unary(&mut client, path("Unary"), "stall") => panic!("nobody answers"),
-            () = within("the call arrives", cart.called.notified()) => {}
+            _ = unary(&mut client, path("Unary"), "stall") => panic!("unexpected response"),
+            () = with_timeout("the call arrives", service.called.notified()) => {}
         }
-        let (server, client) = both(&scene, backend).await;
-        is_told(&server, CANCELLED);
-        is_told(&client, CANCELLED);
+        let (server, client) = server_and_client_spans(&telemetry, backend).await;
+        assert_status(&server, CANCELLED);
+        assert_status(&client, CANCELLED);
     }
 }
 
 #[tokio::test]
-async fn a_deadline_that_is_over_is_an_error() {
+async fn an_exceeded_deadline_is_an_error() {
     for backend in Backend::ALL {
-        let scene = Scene::new();
-        let to = server(&scene, backend, TraceLayer::server().grpc()).await;
-        let mut client = client(&scene, backend, TraceLayer::client().grpc(), to);
-        // The time to connect is the client's alone.
+        let telemetry = TestTelemetry::new();
+        let to = server(&telemetry, backend, TraceLayer::server().grpc()).await;
+        let mut client = client(&telemetry, backend, TraceLayer::client().grpc(), to);
+        // Connect first, because only the client measures the time to connect.
         unary(&mut client, path("Unary"), "ok").await.unwrap();
         client.ready().await.unwrap();
         let mut request = tonic::Request::new(tokio_stream::once("stall".to_owned()));
         request.set_timeout(Duration::from_millis(500));
-        let answer = client.client_streaming(request, path("Client"), Text).await;
-        answer.unwrap_err();
-        scene
-            .until("both calls end", |scene| scene.spans().len() >= 4)
+        let response = client
+            .client_streaming(request, path("Client"), StringCodec)
             .await;
-        for span in scene.spans() {
-            let late = "DEADLINE_EXCEEDED";
+        response.unwrap_err();
+        telemetry
+            .wait_until("both calls end", |telemetry| telemetry.spans().len() >= 4)
+            .await;
+        for span in telemetry.spans() {
+            let status = "DEADLINE_EXCEEDED";
             match (span.span_kind.clone(), &*span.name) {
-                (SpanKind::Server, "shop.Cart/Client") => is_told(&span, (late, Some(late))),
-                (SpanKind::Client, "shop.Cart/Client") => is_told(&span, (late, Some("timeout"))),
-                _ => is_told(&span, OK),
+                (SpanKind::Server, "shop.Cart/Client") => {
+                    assert_status(&span, (status, Some(status)))
+                }
+                (SpanKind::Client, "shop.Cart/Client") => {
+                    assert_status(&span, (status, Some("timeout")))
+                }
+                _ => assert_status(&span, OK),
             }
         }
     }
 }
 
 #[tokio::test]
-async fn a_handler_that_panics() {
+async fn a_handler_that_panics_is_an_error() {
     for backend in Backend::ALL {
-        let scene = Scene::new();
-        let to = server(&scene, backend, TraceLayer::server().grpc()).await;
-        let mut client = client(&scene, backend, TraceLayer::client().grpc(), to);
+        let telemetry = TestTelemetry::new();
+        let to = server(&telemetry, backend, TraceLayer::server().grpc()).await;
+        let mut client = client(&telemetry, backend, TraceLayer::client().grpc(), to);
         let status = unary(&mut client, path("Unary"), "panic")
             .await
             .unwrap_err();
-        let (server, client) = both(&scene, backend).await;
-        is_told(&server, ("UNKNOWN", Some("panic")));
-        // The connection is gone with the handler; how tonic sees that is its own affair.
+        let (server, client) = server_and_client_spans(&telemetry, backend).await;
+        assert_status(&server, ("UNKNOWN", Some("panic")));
+        // The panic closes the connection. How tonic reports that is not specified.
         assert_ne!(text(&client, "error.type"), None, "{status:?}");
     }
 }
 
 #[tokio::test]
-async fn what_a_server_does_not_have_gives_no_span_its_name() {
-    for wanted in ["/shop.Cart/Nope", "/a.B/C", "/not/a/method"] {
+async fn an_unimplemented_method_is_not_a_server_span_name() {
+    for method_path in ["/shop.Cart/Nope", "/a.B/C", "/not/a/method"] {
         for backend in Backend::ALL {
-            let scene = Scene::new();
-            let to = server(&scene, backend, TraceLayer::server().grpc()).await;
-            let mut client = client(&scene, backend, TraceLayer::client().grpc(), to);
-            let wanted_path = PathAndQuery::from_static(wanted);
+            let telemetry = TestTelemetry::new();
+            let to = server(&telemetry, backend, TraceLayer::server().grpc()).await;
+            let mut client = client(&telemetry, backend, TraceLayer::client().grpc(), to);
+            let wanted_path = PathAndQuery::from_static(method_path);
             let status = unary(&mut client, wanted_path, "ok").await.unwrap_err();
             assert_eq!(status.code(), Code::Unimplemented);
-            let (server, client) = both(&scene, backend).await;
+            let (server, client) = server_and_client_spans(&telemetry, backend).await;
             let unimplemented = ("UNIMPLEMENTED", Some("UNIMPLEMENTED"));
             for span in [&server, &client] {
-                is_told(span, unimplemented);
-                is_grpc(span);
+                assert_status(span, unimplemented);
+                assert_grpc_attributes(span);
             }
-            let method = wanted.trim_start_matches('/');
+            let method = method_path.trim_start_matches('/');
             assert_eq!(server.name, "grpc");
             assert_eq!(text(&server, "rpc.method").as_deref(), Some("_OTHER"));
             let original = text(&server, "rpc.method_original");
             assert_eq!(original.as_deref(), Some(method));
-            if wanted != "/not/a/method" {
+            if method_path != "/not/a/method" {
                 assert_eq!(client.name, method);
                 assert_eq!(text(&client, "rpc.method").as_deref(), Some(method));
             }
@@ -261,18 +280,18 @@ async fn what_a_server_does_not_have_gives_no_span_its_name() {
 #[tokio::test]
 async fn a_refused_connection_is_unavailable() {
     for backend in Backend::ALL {
-        let scene = Scene::new();
+        let telemetry = TestTelemetry::new();
         let to = listen().await.0;
-        let mut client = client(&scene, backend, TraceLayer::client().grpc(), to);
+        let mut client = client(&telemetry, backend, TraceLayer::client().grpc(), to);
         unary(&mut client, path("Unary"), "ok").await.unwrap_err();
-        let span = only(&scene, backend).await;
-        is_told(&span, ("UNAVAILABLE", Some("connection_refused")));
-        is_grpc(&span);
+        let span = single_span(&telemetry, backend).await;
+        assert_status(&span, ("UNAVAILABLE", Some("connection_refused")));
+        assert_grpc_attributes(&span);
     }
 }
 
 #[tokio::test]
-async fn an_answer_without_a_status_is_not_ok() {
+async fn a_response_without_a_grpc_status_is_not_ok() {
     for (http, name) in [
         (StatusCode::OK, "UNKNOWN"),
         (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
@@ -280,37 +299,37 @@ async fn an_answer_without_a_status_is_not_ok() {
         (StatusCode::NOT_FOUND, "UNIMPLEMENTED"),
     ] {
         for backend in Backend::ALL {
-            let scene = Scene::new();
+            let telemetry = TestTelemetry::new();
             let to = serve(service_fn(move |_| async move {
                 let mut response = Response::new(Empty::<bytes::Bytes>::new());
                 *response.status_mut() = http;
                 Ok::<_, BoxError>(response)
             }))
             .await;
-            let mut client = client(&scene, backend, TraceLayer::client().grpc(), to);
+            let mut client = client(&telemetry, backend, TraceLayer::client().grpc(), to);
             unary(&mut client, path("Unary"), "ok").await.unwrap_err();
-            let span = only(&scene, backend).await;
-            is_told(&span, (name, Some(name)));
+            let span = single_span(&telemetry, backend).await;
+            assert_status(&span, (name, Some(name)));
             assert_eq!(span.name, "shop.Cart/Unary");
         }
     }
 }
 
 #[tokio::test]
-async fn what_is_not_grpc_is_http() {
+async fn requests_of_another_content_type_are_recorded_as_http() {
     for backend in Backend::ALL {
-        let scene = Scene::new();
-        let to = server(&scene, backend, TraceLayer::server().grpc()).await;
+        let telemetry = TestTelemetry::new();
+        let to = server(&telemetry, backend, TraceLayer::server().grpc()).await;
         let request = Request::builder()
             .method(Method::POST)
             .uri(format!("http://{to}/shop.Cart/Unary"))
             .header(header::CONTENT_TYPE, "application/json")
             .body(Empty::new())
             .unwrap();
-        let mut wire = Wire::connect(Http::Two, to).await;
-        let response = wire.send(request).await.unwrap();
+        let mut connection = ClientConnection::connect(Http::Two, to).await;
+        let response = connection.send(request).await.unwrap();
         response.into_body().collect().await.unwrap();
-        let span = only(&scene, backend).await;
+        let span = single_span(&telemetry, backend).await;
         assert_eq!(span.name, "POST");
         assert_eq!(text(&span, "url.path").as_deref(), Some("/shop.Cart/Unary"));
         assert!(integer(&span, "http.response.status_code").is_some());
@@ -319,16 +338,18 @@ async fn what_is_not_grpc_is_http() {
 }
 
 #[tokio::test]
-async fn one_switch_moves_the_status() {
+async fn grpc_status_attribute_sets_the_key_of_the_status() {
     for backend in Backend::ALL {
-        let scene = Scene::new();
-        let moved = StatusAttribute::RpcStatusCode;
-        let layer = TraceLayer::server().grpc_status_attribute(moved);
-        let to = server(&scene, backend, layer).await;
-        let layer = TraceLayer::client().grpc().grpc_status_attribute(moved);
-        let mut client = client(&scene, backend, layer, to);
+        let telemetry = TestTelemetry::new();
+        let attribute_key = StatusAttribute::RpcStatusCode;
+        let layer = TraceLayer::server().grpc_status_attribute(attribute_key);
+        let to = server(&telemetry, backend, layer).await;
+        let layer = TraceLayer::client()
+            .grpc()
+            .grpc_status_attribute(attribute_key);
+        let mut client = client(&telemetry, backend, layer, to);
         unary(&mut client, path("Unary"), "ok").await.unwrap();
-        let (server, client) = both(&scene, backend).await;
+        let (server, client) = server_and_client_spans(&telemetry, backend).await;
         for span in [server, client] {
             assert_eq!(text(&span, "rpc.status_code").as_deref(), Some("OK"));
             assert_eq!(attribute(&span, "rpc.response.status_code"), None);
@@ -337,24 +358,27 @@ async fn one_switch_moves_the_status() {
 }
 
 #[tokio::test]
-async fn metadata_that_was_asked_for_is_recorded_as_such() {
+async fn captured_headers_are_recorded_as_metadata() {
     for backend in Backend::ALL {
-        let scene = Scene::new();
+        let telemetry = TestTelemetry::new();
         let tenant = HeaderName::from_static("x-tenant");
         let layer = TraceLayer::server()
             .grpc()
             .personal_data(false)
             .capture_request_headers([tenant])
             .capture_response_headers([header::CONTENT_TYPE]);
-        let to = server(&scene, backend, layer).await;
-        let mut client = client(&scene, backend, TraceLayer::client().grpc(), to);
+        let to = server(&telemetry, backend, layer).await;
+        let mut client = client(&telemetry, backend, TraceLayer::client().grpc(), to);
         client.ready().await.unwrap();
         let mut request = tonic::Request::new("ok".to_owned());
         let value = MetadataValue::from_static("acme");
         request.metadata_mut().insert("x-tenant", value);
-        client.unary(request, path("Unary"), Text).await.unwrap();
-        let (server, _) = both(&scene, backend).await;
-        is_grpc(&server);
+        client
+            .unary(request, path("Unary"), StringCodec)
+            .await
+            .unwrap();
+        let (server, _) = server_and_client_spans(&telemetry, backend).await;
+        assert_grpc_attributes(&server);
         for (key, value) in [
             ("rpc.request.metadata.x-tenant", r#"["acme"]"#),
             (
@@ -369,11 +393,11 @@ async fn metadata_that_was_asked_for_is_recorded_as_such() {
     }
 }
 
-/// A client as people write it: nothing is boxed, and the types fit.
+/// Uses an unboxed client, as applications do.
 #[tokio::test]
-async fn a_call_made_inside_of_a_call_belongs_to_its_trace() {
-    let scene = Scene::new();
-    let to = server(&scene, Backend::Tracing, TraceLayer::server().grpc()).await;
+async fn a_call_made_by_a_handler_belongs_to_the_same_trace() {
+    let telemetry = TestTelemetry::new();
+    let to = server(&telemetry, Backend::Tracing, TraceLayer::server().grpc()).await;
     let uri: http::Uri = format!("http://{to}").parse().unwrap();
     let channel: Channel = Endpoint::from(uri.clone()).connect_lazy();
     let relay = service_fn(move |_: Request<hyper::body::Incoming>| {
@@ -385,22 +409,29 @@ async fn a_call_made_inside_of_a_call_belongs_to_its_trace() {
         async move {
             client.ready().await?;
             let request = tonic::Request::new("ok".to_owned());
-            client.unary(request, path("Unary"), Text).await?;
+            client.unary(request, path("Unary"), StringCodec).await?;
             Ok::<_, BoxError>(Status::ok("").into_http::<Body>())
         }
     });
     let front = serve(TraceLayer::server().grpc().layer(relay)).await;
-    let mut client = client(&scene, Backend::Tracing, TraceLayer::client().grpc(), front);
-    // The relay answers without a message, which a unary client does not like.
-    let _ = within(
+    let mut client = client(
+        &telemetry,
+        Backend::Tracing,
+        TraceLayer::client().grpc(),
+        front,
+    );
+    // The relay responds without a message, which is an error for a unary client.
+    let _ = with_timeout(
         "the call ends",
         unary(&mut client, path("Relay"), "anything"),
     )
     .await;
-    scene
-        .until("all four tell", |scene| scene.spans().len() == 4)
+    telemetry
+        .wait_until("all four spans have ended", |telemetry| {
+            telemetry.spans().len() == 4
+        })
         .await;
-    let spans = scene.spans();
+    let spans = telemetry.spans();
     let mut parent = SpanId::INVALID;
     for (kind, name) in [
         (SpanKind::Client, "shop.Cart/Relay"),

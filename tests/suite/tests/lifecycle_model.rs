@@ -1,10 +1,10 @@
-//! The life of an exchange, whatever happens to it: span, counter, histogram and gauge settle
-//! exactly once, at the same moment, and agree with a model of ten lines.
+//! Random exchanges against a reference model: span, counter, histogram and gauge record each
+//! exchange exactly once, at the same time, with the values of the model.
 //!
-//! Plans are drawn at random: futures and bodies that are pending, ready, that fail or panic at any
-//! poll; trailers; `is_end_stream` early, late or lying; sizes exact or wrong; responses without
-//! bodies; callers that go away, by their own will or unwinding; clones of the service; several
-//! exchanges taking turns. More of them, or the same again:
+//! Random plans cover futures and bodies that are pending, ready, fail or panic at any poll;
+//! trailers; an `is_end_stream` that is early, late or wrong; exact and wrong sizes; responses without
+//! bodies; callers that drop the exchange, also while unwinding; clones of the service; and several
+//! interleaved exchanges. Environment variables set the number of cases and the seed:
 //!
 //! ```console
 //! PROPTEST_CASES=100000 PROPTEST_RNG_SEED=7 cargo test --release -p suite-tests --test lifecycle_model
@@ -19,12 +19,12 @@
     unreachable_pub
 )]
 
+#[path = "lifecycle_model/plan.rs"]
+mod plan;
 #[path = "lifecycle_model/reference.rs"]
 mod reference;
-#[path = "lifecycle_model/script.rs"]
-mod script;
-#[path = "lifecycle_model/told.rs"]
-mod told;
+#[path = "lifecycle_model/telemetry.rs"]
+mod telemetry;
 
 use std::{
     mem::ManuallyDrop,
@@ -42,25 +42,25 @@ use tower::{Layer, Service, ServiceBuilder};
 use tower_otel_core::{Kind, observe};
 
 use crate::{
-    reference::{Event, Verdict, reference},
-    script::{Drops, Outcome, Plan, Scripted, plan},
-    told::{Layers, Told, uri},
+    plan::{DropMode, Outcome, Plan, Scripted, plan},
+    reference::{Event, Expected, reference},
+    telemetry::{Layers, RecordedTelemetry, uri},
 };
 
-/// Somebody who calls a service, waits, reads, and goes.
+/// A caller that follows its plan: calls a service, waits for the response, reads the body and drops it.
 struct Caller<F, B> {
     plan: Plan,
     stage: Stage<F, B>,
-    moves: usize,
-    life: Vec<Event>,
+    steps: usize,
+    events: Vec<Event>,
 }
 
 enum Stage<F, B> {
-    Before,
-    Waits(Pin<Box<F>>),
-    /// Has taken so many steps of the body.
-    Reads(Pin<Box<B>>, usize),
-    Gone,
+    NotCalled,
+    Waiting(Pin<Box<F>>),
+    /// The body, and the number of its steps taken.
+    Reading(Pin<Box<B>>, usize),
+    Finished,
 }
 
 impl<F, B> Caller<F, B>
@@ -71,165 +71,172 @@ where
     fn new(plan: Plan) -> Self {
         Self {
             plan,
-            stage: Stage::Before,
-            moves: 0,
-            life: Vec::new(),
+            stage: Stage::NotCalled,
+            steps: 0,
+            events: Vec::new(),
         }
     }
 
-    fn is_gone(&self) -> bool {
-        matches!(self.stage, Stage::Gone)
+    fn is_finished(&self) -> bool {
+        matches!(self.stage, Stage::Finished)
     }
 
-    /// Does the next thing there is to do, and writes down what came of it.
-    fn moves<S>(&mut self, service: &mut S, of: usize)
+    /// Performs the next step and stores its event.
+    fn step<S>(&mut self, service: &mut S, index: usize)
     where
         S: Service<Request<Plan>, Future = F> + Clone,
     {
-        self.moves += 1;
-        if self.moves > self.plan.patience {
-            return self.goes();
+        self.steps += 1;
+        if self.steps > self.plan.max_steps {
+            return self.drop_exchange();
         }
         let cx = &mut Context::from_waker(Waker::noop());
         match &mut self.stage {
-            Stage::Gone => {}
-            Stage::Before => self.calls(service, of),
-            Stage::Waits(future) => {
+            Stage::Finished => {}
+            Stage::NotCalled => self.call(service, index),
+            Stage::Waiting(future) => {
                 let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)));
                 match (polled, self.plan.outcome) {
                     (Ok(Poll::Pending), _) => {}
                     (Ok(Poll::Ready(Ok(response))), _) => {
-                        self.life.push(self.plan.head());
-                        let reads = Stage::Reads(Box::pin(response.into_body()), 0);
-                        let answered = std::mem::replace(&mut self.stage, reads);
-                        // The exchange has moved on: whatever its future does now.
-                        let _ = catch_unwind(AssertUnwindSafe(|| drop(answered)));
+                        self.events.push(self.plan.head());
+                        let reading = Stage::Reading(Box::pin(response.into_body()), 0);
+                        let waiting = std::mem::replace(&mut self.stage, reading);
+                        // The exchange has moved to the body, so a panic of the future is not recorded.
+                        let _ = catch_unwind(AssertUnwindSafe(|| drop(waiting)));
                     }
                     (Ok(Poll::Ready(Err(_))), Outcome::Fails(fault)) => {
-                        self.life.push(Event::Failed(fault));
+                        self.events.push(Event::Failed(fault));
                     }
-                    (Ok(Poll::Ready(Err(error))), _) => panic!("nobody failed: {error}"),
-                    (Err(_), _) => self.life.push(Event::Panicked),
+                    (Ok(Poll::Ready(Err(error))), _) => panic!("unexpected error: {error}"),
+                    (Err(_), _) => self.events.push(Event::Panicked),
                 }
             }
-            Stage::Reads(body, taken) => {
+            Stage::Reading(body, taken) => {
                 let polled = catch_unwind(AssertUnwindSafe(|| body.as_mut().poll_frame(cx)));
                 let frame = self.plan.frame(*taken);
                 if let (Ok(polled), Some(frame)) = (polled, &frame) {
                     let ready = matches!(polled, Poll::Ready(_));
-                    assert!(ready, "{frame:?} is not passed on");
+                    assert!(ready, "{frame:?} is not forwarded");
                 }
-                self.life.extend(frame);
+                self.events.extend(frame);
                 *taken += usize::from(*taken < self.plan.steps.len());
             }
         }
     }
 
-    fn calls<S>(&mut self, service: &mut S, of: usize)
+    fn call<S>(&mut self, service: &mut S, index: usize)
     where
         S: Service<Request<Plan>, Future = F> + Clone,
     {
-        let request = Request::builder().method(self.plan.method).uri(uri(of));
+        let request = Request::builder().method(self.plan.method).uri(uri(index));
         let request = request.body(self.plan.clone()).unwrap();
-        let called = catch_unwind(AssertUnwindSafe(|| match self.plan.on_a_clone {
+        let called = catch_unwind(AssertUnwindSafe(|| match self.plan.calls_clone {
             true => service.clone().call(request),
             false => service.call(request),
         }));
         self.stage = match called {
-            Ok(future) => Stage::Waits(Box::pin(future)),
+            Ok(future) => Stage::Waiting(Box::pin(future)),
             Err(_) => {
-                self.life.push(Event::Panicked);
-                Stage::Gone
+                self.events.push(Event::Panicked);
+                Stage::Finished
             }
         };
     }
 
-    /// Drops whatever is held.
-    fn goes(&mut self) {
-        let held = std::mem::replace(&mut self.stage, Stage::Gone);
-        if let Stage::Before | Stage::Gone = held {
+    /// Drops the future or the body.
+    fn drop_exchange(&mut self) {
+        let dropped = std::mem::replace(&mut self.stage, Stage::Finished);
+        if let Stage::NotCalled | Stage::Finished = dropped {
             return;
         }
-        let dropped = catch_unwind(AssertUnwindSafe(|| match self.plan.drop {
-            Drops::Plainly => drop(held),
-            Drops::Unwinding => {
-                let _held = held;
-                resume_unwind(Box::new("not theirs"));
+        let result = catch_unwind(AssertUnwindSafe(|| match self.plan.drop {
+            DropMode::Normal => drop(dropped),
+            DropMode::Unwinding => {
+                let _dropped = dropped;
+                resume_unwind(Box::new("unrelated"));
             }
         }));
-        let its_own = dropped.is_err_and(|payload| !payload.is::<&str>());
-        self.life.push(match its_own {
+        let own_panic = result.is_err_and(|payload| !payload.is::<&str>());
+        self.events.push(match own_panic {
             true => Event::Panicked,
             false => Event::Dropped,
         });
     }
 
-    /// Nothing before the call; then what the model says.
-    fn verdict(&self, kind: Kind) -> Option<Option<Verdict>> {
-        if let (Stage::Before, _) | (Stage::Gone, true) = (&self.stage, self.life.is_empty()) {
+    /// Returns `None` before the call, `Some(None)` while in flight, then the result of the model.
+    fn expected(&self, kind: Kind) -> Option<Option<Expected>> {
+        if let (Stage::NotCalled, _) | (Stage::Finished, true) =
+            (&self.stage, self.events.is_empty())
+        {
             return None;
         }
-        let (code, end) = match reference(&self.life) {
-            Some(settled) => settled,
+        let (code, end) = match reference(&self.events) {
+            Some(ended) => ended,
             None => return Some(None),
         };
-        Some(Some(Verdict::of(kind, &self.plan, code, end)))
+        Some(Some(Expected::of(kind, &self.plan, code, end)))
     }
 }
 
-/// Lets the callers take turns, and checks all signals after every move.
-fn lives<S, B>(told: &Told, kind: Kind, mut service: S, plans: &[Plan], turns: &[usize])
-where
+/// Runs the callers interleaved and checks all signals after every step.
+fn run_callers<S, B>(
+    telemetry: &RecordedTelemetry,
+    kind: Kind,
+    mut service: S,
+    plans: &[Plan],
+    turns: &[usize],
+) where
     S: Service<Request<Plan>, Response = Response<B>, Error = BoxError> + Clone,
     B: Body<Data = Bytes, Error = BoxError>,
 {
-    // Not dropped by an assertion that fails: some of what they hold would panic then, and abort.
+    // Not dropped when an assertion fails: a drop that panics would abort the process.
     let callers = plans.iter().cloned().map(Caller::new).collect();
     let mut callers: ManuallyDrop<Vec<_>> = ManuallyDrop::new(callers);
     let mut turns = turns.iter().copied().chain(0..);
     loop {
-        let mut there: Vec<_> = (0..callers.len())
-            .filter(|of| !callers[*of].is_gone())
+        let mut unfinished: Vec<_> = (0..callers.len())
+            .filter(|index| !callers[*index].is_finished())
             .collect();
-        let (Some(turn), false) = (turns.next(), there.is_empty()) else {
+        let (Some(turn), false) = (turns.next(), unfinished.is_empty()) else {
             break;
         };
-        let of = there.swap_remove(turn % there.len());
-        callers[of].moves(&mut service, of);
-        told.check(&verdicts(&callers, kind));
+        let index = unfinished.swap_remove(turn % unfinished.len());
+        callers[index].step(&mut service, index);
+        telemetry.check(&expectations(&callers, kind));
     }
-    told.check_meter(&verdicts(&callers, kind));
+    telemetry.check_meter(&expectations(&callers, kind));
 }
 
-fn verdicts<F, B>(callers: &[Caller<F, B>], kind: Kind) -> Vec<Option<Option<Verdict>>>
+fn expectations<F, B>(callers: &[Caller<F, B>], kind: Kind) -> Vec<Option<Option<Expected>>>
 where
     F: Future<Output = Result<Response<B>, BoxError>>,
     B: Body<Data = Bytes, Error = BoxError>,
 {
-    callers.iter().map(|caller| caller.verdict(kind)).collect()
+    callers.iter().map(|caller| caller.expected(kind)).collect()
 }
 
-/// All signals joined in one layer.
+/// Observes all signals in one layer.
 fn joined(kind: Kind, plans: &[Plan], turns: &[usize]) {
-    Told::with(kind, |told| {
+    RecordedTelemetry::with(kind, |telemetry| {
         let Layers {
             spans,
             facade,
             otel,
-        } = told.layers();
+        } = telemetry.layers();
         let service = observe((spans, (facade, otel))).layer(Scripted);
-        lives(told, kind, service, plans, turns);
+        run_callers(telemetry, kind, service, plans, turns);
     });
 }
 
-/// Each a layer of its own: what one passes on is what the next one sees.
+/// Observes each signal in its own layer.
 fn stacked(kind: Kind, plans: &[Plan], turns: &[usize]) {
-    Told::with(kind, |told| {
+    RecordedTelemetry::with(kind, |telemetry| {
         let Layers {
             spans,
             facade,
             otel,
-        } = told.layers();
+        } = telemetry.layers();
         let service = ServiceBuilder::new()
             .layer(spans.0)
             .layer(facade.0)
@@ -239,7 +246,7 @@ fn stacked(kind: Kind, plans: &[Plan], turns: &[usize]) {
             .layer(facade.1)
             .layer(otel.0)
             .service(Scripted);
-        lives(told, kind, service, plans, turns);
+        run_callers(telemetry, kind, service, plans, turns);
     });
 }
 
@@ -250,7 +257,7 @@ fn kinds() -> impl Strategy<Value = Kind> {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
-    fn every_life_of_an_exchange_is_told_once_and_alike_by_all_signals(
+    fn every_exchange_is_recorded_once_and_equally_by_all_signals(
         kind in kinds(),
         plans in vec(plan(), 1..5),
         turns in vec(0..60_usize, 0..40),

@@ -21,7 +21,7 @@ use opentelemetry::{
     trace::{SpanContext, SpanKind, TraceContextExt, TraceState},
 };
 use opentelemetry_sdk::trace::SpanData;
-use suite_tests::scene::Scene;
+use suite_tests::telemetry::TestTelemetry;
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 use tower_otel_core::Hosts;
 use tower_otel_propagate::{BaggagePolicy, PropagateLayer, Propagation, RemoteParent};
@@ -84,8 +84,8 @@ async fn exchange(propagate: PropagateLayer, server: TraceLayer) -> (Vec<String>
     receiver.recv().await.unwrap()
 }
 
-fn spans(scene: &Scene) -> (SpanData, SpanData) {
-    let spans = scene.spans();
+fn spans(telemetry: &TestTelemetry) -> (SpanData, SpanData) {
+    let spans = telemetry.spans();
     assert_eq!(spans.len(), 2);
     let of = |kind: SpanKind| spans.iter().find(|span| span.span_kind == kind).unwrap();
     (of(SpanKind::Client).clone(), of(SpanKind::Server).clone())
@@ -93,21 +93,21 @@ fn spans(scene: &Scene) -> (SpanData, SpanData) {
 
 #[tokio::test]
 async fn a_custom_propagator_connects_client_and_server_spans() {
-    let scene = Scene::new();
+    let telemetry = TestTelemetry::new();
     let (headers, _) = exchange(
         PropagateLayer::new().propagator(B3),
         TraceLayer::server().propagator(B3),
     )
     .await;
     assert_eq!(headers, ["b3"]);
-    let (client, server) = spans(&scene);
+    let (client, server) = spans(&telemetry);
     assert_eq!(server.parent_span_id, client.span_context.span_id());
     assert!(server.parent_span_is_remote);
 }
 
 #[tokio::test]
 async fn remote_parent_link_works_with_a_custom_propagator() {
-    let scene = Scene::new();
+    let telemetry = TestTelemetry::new();
     exchange(
         PropagateLayer::new().propagator(B3),
         TraceLayer::server()
@@ -115,7 +115,7 @@ async fn remote_parent_link_works_with_a_custom_propagator() {
             .remote_parent(|_| RemoteParent::Link),
     )
     .await;
-    let (client, server) = spans(&scene);
+    let (client, server) = spans(&telemetry);
     assert_ne!(
         server.span_context.trace_id(),
         client.span_context.trace_id()
@@ -131,7 +131,7 @@ async fn baggage_arrives_only_if_client_and_server_enable_it() {
         .hosts(Hosts::new(["inside"]));
     let sending = || PropagateLayer::new().baggage(policy.clone());
     let reading = || TraceLayer::server().propagator(Propagation::w3c().read_baggage());
-    let _scene = Scene::new();
+    let _telemetry = TestTelemetry::new();
 
     let (headers, tenant) = exchange(sending(), reading()).await;
     assert_eq!(headers, ["traceparent", "baggage"]);

@@ -22,8 +22,8 @@ use opentelemetry::trace::SpanKind;
 use reqwest::redirect::Policy;
 use reqwest_middleware::ClientBuilder;
 use suite_tests::{
-    net::{Http, pooled, serve},
-    scene::{Scene, text, within},
+    net::{Http, pooled_client, serve},
+    telemetry::{TestTelemetry, text, with_timeout},
 };
 use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_http::follow_redirect::FollowRedirectLayer;
@@ -100,14 +100,14 @@ fn get(url: &str) -> reqwest::Request {
 
 #[tokio::test]
 async fn redirects_that_reqwest_follows_itself_keep_the_headers_despite_the_filter() {
-    let _scene = Scene::new();
+    let _telemetry = TestTelemetry::new();
     let servers = Servers::new().await;
     let mut client = ServiceBuilder::new()
         .layer(TraceLayer::client())
         .layer(only_to_allowed_hosts())
         .service(reqwest::Client::new());
     let client = client.ready().await.unwrap();
-    let response = within("a response", client.call(get(&servers.start)))
+    let response = with_timeout("a response", client.call(get(&servers.start)))
         .await
         .unwrap();
     assert_eq!(response.status(), StatusCode::OK);
@@ -117,7 +117,7 @@ async fn redirects_that_reqwest_follows_itself_keep_the_headers_despite_the_filt
 
 #[tokio::test]
 async fn a_redirect_policy_by_host_does_not_follow_to_other_hosts() {
-    let _scene = Scene::new();
+    let _telemetry = TestTelemetry::new();
     let servers = Servers::new().await;
     let allowed = allowed_hosts();
     let policy = Policy::custom(move |attempt| {
@@ -134,7 +134,7 @@ async fn a_redirect_policy_by_host_does_not_follow_to_other_hosts() {
         .layer(only_to_allowed_hosts())
         .service(client);
     let client = client.ready().await.unwrap();
-    let response = within("a response", client.call(get(&servers.start)))
+    let response = with_timeout("a response", client.call(get(&servers.start)))
         .await
         .unwrap();
     assert_eq!(response.status(), StatusCode::FOUND);
@@ -143,7 +143,7 @@ async fn a_redirect_policy_by_host_does_not_follow_to_other_hosts() {
 
 #[tokio::test]
 async fn redirects_followed_outside_the_layer_are_requests_with_their_own_span_and_filter() {
-    let scene = Scene::new();
+    let telemetry = TestTelemetry::new();
     let servers = Servers::new().await;
     let client = reqwest::Client::builder().redirect(Policy::none());
     let client = client.build().unwrap();
@@ -160,14 +160,14 @@ async fn redirects_followed_outside_the_layer_are_requests_with_their_own_span_a
         }));
     let request = Request::get(&servers.start).body(reqwest::Body::default());
     let client = client.ready().await.unwrap();
-    let response = within("a response", client.call(request.unwrap()))
+    let response = with_timeout("a response", client.call(request.unwrap()))
         .await
         .unwrap();
     assert_eq!(response.status(), StatusCode::OK);
     drop(response);
     assert_eq!(servers.had_traceparent(), (vec![true], vec![false]));
 
-    let spans = scene.spans();
+    let spans = telemetry.spans();
     let urls: Vec<_> = spans
         .iter()
         .filter_map(|span| text(span, "url.full"))
@@ -180,16 +180,16 @@ async fn redirects_followed_outside_the_layer_are_requests_with_their_own_span_a
 
 #[tokio::test]
 async fn redirects_followed_outside_the_layer_are_filtered_with_hyper_too() {
-    let _scene = Scene::new();
+    let _telemetry = TestTelemetry::new();
     let servers = Servers::new().await;
     let mut client = ServiceBuilder::new()
         .layer(FollowRedirectLayer::new())
         .layer(TraceLayer::client())
         .layer(only_to_allowed_hosts())
-        .service(pooled(Http::One));
+        .service(pooled_client(Http::One));
     let request = Request::get(&servers.start).body(Empty::new());
     let client = client.ready().await.unwrap();
-    let response = within("a response", client.call(request.unwrap()))
+    let response = with_timeout("a response", client.call(request.unwrap()))
         .await
         .unwrap();
     assert_eq!(response.status(), StatusCode::OK);
@@ -198,37 +198,39 @@ async fn redirects_followed_outside_the_layer_are_filtered_with_hyper_too() {
 
 #[tokio::test]
 async fn no_propagation_applies_only_to_the_first_request_of_a_redirect() {
-    let _scene = Scene::new();
+    let _telemetry = TestTelemetry::new();
     let servers = Servers::new().await;
     let mut client = ServiceBuilder::new()
         .layer(FollowRedirectLayer::new())
         .layer(TraceLayer::client())
         .layer(PropagateLayer::new())
-        .service(pooled(Http::One));
+        .service(pooled_client(Http::One));
     let request = Request::get(&servers.start).extension(NoPropagation);
     let request = request.body(Empty::new()).unwrap();
     let client = client.ready().await.unwrap();
-    within("a response", client.call(request)).await.unwrap();
+    with_timeout("a response", client.call(request))
+        .await
+        .unwrap();
     // tower-http makes the second request without the extensions of the first.
     assert_eq!(servers.had_traceparent(), (vec![false], vec![true]));
 }
 
 #[tokio::test]
 async fn no_propagation_excludes_a_single_request_of_a_middleware_client() {
-    let scene = Scene::new();
+    let telemetry = TestTelemetry::new();
     let (address, received) = server(None).await;
     let client = ClientBuilder::new(reqwest::Client::new())
         .with(observe((TraceLayer::client(), PropagateLayer::new())).into_middleware())
         .build();
     let url = format!("http://{address}/");
     let excluded = client.get(&url).with_extension(NoPropagation).send();
-    within("a response", excluded)
+    with_timeout("a response", excluded)
         .await
         .unwrap()
         .bytes()
         .await
         .unwrap();
-    within("a response", client.get(&url).send())
+    with_timeout("a response", client.get(&url).send())
         .await
         .unwrap()
         .bytes()
@@ -241,5 +243,5 @@ async fn no_propagation_excludes_a_single_request_of_a_middleware_client() {
         .map(|headers| headers.contains_key("traceparent"))
         .collect();
     assert_eq!(had, [false, true]);
-    assert_eq!(scene.spans().len(), 2, "both requests are observed");
+    assert_eq!(telemetry.spans().len(), 2, "both requests are observed");
 }

@@ -1,4 +1,4 @@
-//! What the metrics layer does only where it is asked for.
+//! Options of the metrics layer.
 
 #![allow(
     clippy::unwrap_used,
@@ -19,21 +19,21 @@ use http::{Request, Response};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use suite_tests::{
-    net::{BoxError, Script, Step},
-    scene::Scene,
+    net::{BoxError, ScriptedBody, Step},
+    telemetry::TestTelemetry,
 };
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_otel_core::RequestHead;
 use tower_otel_metrics::{MetricsLayer, Names};
 use tower_otel_semconv::KnownMethods;
 
-/// What a handler tells the metrics.
+/// A response extension that a label is read from.
 #[derive(Clone)]
 struct Cache(&'static str);
 
-type Answer = std::future::Ready<Result<Response<Full<Bytes>>, Infallible>>;
+type HelloFuture = std::future::Ready<Result<Response<Full<Bytes>>, Infallible>>;
 
-fn hello(_: Request<&'static str>) -> Answer {
+fn hello(_: Request<&'static str>) -> HelloFuture {
     let mut response = Response::new(Full::from("hello"));
     response.extensions_mut().insert(Cache("hit"));
     ready(Ok(response))
@@ -45,7 +45,7 @@ fn get(uri: &str) -> Request<&'static str> {
 
 async fn run<L, S, B>(layer: L, request: Request<&'static str>)
 where
-    L: Layer<tower::util::ServiceFn<fn(Request<&'static str>) -> Answer>, Service = S>,
+    L: Layer<tower::util::ServiceFn<fn(Request<&'static str>) -> HelloFuture>, Service = S>,
     S: Service<Request<&'static str>, Response = Response<B>, Error = Infallible>,
     B: Body<Data = Bytes, Error = Infallible>,
 {
@@ -64,15 +64,15 @@ fn by_tenant(layer: MetricsLayer) -> MetricsLayer {
 }
 
 #[tokio::test]
-async fn metrics_have_names_of_the_callers_choice() {
-    let scene = Scene::new();
+async fn rename_sets_the_names_of_the_metrics() {
+    let telemetry = TestTelemetry::new();
     let rename = |name: &str| match name {
         "http_requests_total" => "visits_total".to_owned(),
         other => format!("shop_{other}"),
     };
     run(MetricsLayer::server().rename(rename), get("/")).await;
     assert_eq!(
-        scene.series(),
+        telemetry.series(),
         [
             r#"shop_http_request_duration_seconds_count{method="GET",path="unmatched"} 1"#,
             r#"shop_http_requests_in_flight{method="GET"} 0"#,
@@ -83,15 +83,15 @@ async fn metrics_have_names_of_the_callers_choice() {
 }
 
 #[tokio::test]
-async fn a_label_or_a_route_that_panics_leaves_nothing_in_flight() {
-    let scene = Scene::new();
-    let calm = |request: &dyn RequestHead| assert_eq!(request.target().path, "/");
+async fn a_panic_in_a_label_or_route_function_leaves_nothing_in_flight() {
+    let telemetry = TestTelemetry::new();
+    let expect_root = |request: &dyn RequestHead| assert_eq!(request.target().path, "/");
     let label = move |request: &dyn RequestHead| {
-        calm(request);
+        expect_root(request);
         None
     };
     let route = move |request: &dyn RequestHead| {
-        calm(request);
+        expect_root(request);
         None
     };
     let layers = [
@@ -101,29 +101,29 @@ async fn a_label_or_a_route_that_panics_leaves_nothing_in_flight() {
     for layer in layers {
         run(layer.clone(), get("/")).await;
         let mut service = layer.layer(service_fn(hello));
-        let call = AssertUnwindSafe(|| service.call(get("/angry")));
+        let call = AssertUnwindSafe(|| service.call(get("/panic")));
         assert!(catch_unwind(call).is_err());
     }
-    assert_eq!(scene.sum("http_requests_total", &[]), 2.0);
-    assert_eq!(scene.sum("http_requests_in_flight", &[]), 0.0);
+    assert_eq!(telemetry.sum("http_requests_total", &[]), 2.0);
+    assert_eq!(telemetry.sum("http_requests_in_flight", &[]), 0.0);
 }
 
 #[tokio::test]
-async fn a_method_is_known_or_not_however_often_it_comes() {
-    let scene = Scene::new();
+async fn known_methods_applies_to_every_request() {
+    let telemetry = TestTelemetry::new();
     let layer = MetricsLayer::server().known_methods(KnownMethods::new(["GET", "PURGE"]));
     for method in ["PURGE", "PUT", "GET", "PUT", "PURGE", "put"] {
         let request = Request::builder().method(method).body("").unwrap();
         run(layer.clone(), request).await;
     }
-    let count = |method| scene.sum("http_requests_total", &[("method", method)]);
+    let count = |method| telemetry.sum("http_requests_total", &[("method", method)]);
     assert_eq!(["GET", "PURGE", "_OTHER"].map(count), [1.0, 2.0, 3.0]);
-    assert_eq!(scene.sum("http_requests_total", &[]), 6.0);
+    assert_eq!(telemetry.sum("http_requests_total", &[]), 6.0);
 }
 
 #[tokio::test]
-async fn labels_come_from_request_and_response() {
-    let scene = Scene::new();
+async fn labels_are_read_from_request_and_response() {
+    let telemetry = TestTelemetry::new();
     let layer = by_tenant(MetricsLayer::server()).response_label("cache", |response| {
         let Cache(outcome) = response.extensions().get()?;
         Some((*outcome).into())
@@ -136,25 +136,25 @@ async fn labels_come_from_request_and_response() {
     run(layer, get("/")).await;
     let count = |labels: &[(&str, &str)]| {
         (
-            scene.sum("http_requests_total", labels),
-            scene.sum("http_request_duration_seconds_count", labels),
+            telemetry.sum("http_requests_total", labels),
+            telemetry.sum("http_request_duration_seconds_count", labels),
         )
     };
     assert_eq!(count(&[("tenant", "acme"), ("cache", "hit")]), (1.0, 1.0));
     assert_eq!(count(&[("cache", "hit")]), (2.0, 2.0));
     assert!(
-        scene.series().contains(&String::from(
+        telemetry.series().contains(&String::from(
             r#"http_requests_total{cache="hit",method="GET",path="unmatched",status="200"} 1"#
         )),
-        "without a value there is no label: {:#?}",
-        scene.series()
+        "a label without a value is omitted: {:#?}",
+        telemetry.series()
     );
-    assert!(scene.spans().is_empty());
+    assert!(telemetry.spans().is_empty());
 }
 
 #[tokio::test]
-async fn a_label_of_the_layers_own_is_not_written_twice() {
-    let scene = Scene::new();
+async fn a_custom_label_with_a_built_in_name_is_omitted() {
+    let telemetry = TestTelemetry::new();
     let layer = MetricsLayer::server()
         .label("method", |_| Some("mine".into()))
         .label("status", |_| Some("mine".into()));
@@ -163,24 +163,28 @@ async fn a_label_of_the_layers_own_is_not_written_twice() {
         .names(Names::Conventions)
         .label("http_request_method", |_| Some("mine".into()));
     run(layer, get("/")).await;
-    assert!(!scene.metrics().contains("mine"), "{}", scene.metrics());
+    assert!(
+        !telemetry.metrics().contains("mine"),
+        "{}",
+        telemetry.metrics()
+    );
 }
 
 #[tokio::test]
-async fn a_fifth_label_is_left_out() {
-    let scene = Scene::new();
+async fn a_fifth_label_is_omitted() {
+    let telemetry = TestTelemetry::new();
     let mut layer = MetricsLayer::server();
     for name in ["a", "b", "c", "d", "e"] {
         layer = layer.label(name, |_| Some("x".into()));
     }
     run(layer, get("/")).await;
-    assert_eq!(scene.sum("http_requests_total", &[("d", "x")]), 1.0);
-    assert_eq!(scene.sum("http_requests_total", &[("e", "x")]), 0.0);
+    assert_eq!(telemetry.sum("http_requests_total", &[("d", "x")]), 1.0);
+    assert_eq!(telemetry.sum("http_requests_total", &[("e", "x")]), 0.0);
 }
 
 #[tokio::test]
-async fn labels_of_strangers_are_bounded_like_all_others() {
-    let scene = Scene::new();
+async fn label_values_from_clients_are_bounded_by_the_series_limit() {
+    let telemetry = TestTelemetry::new();
     let layer = by_tenant(MetricsLayer::server()).series_limit(10);
     for tenant in 0..100 {
         let mut request = get("/");
@@ -189,13 +193,13 @@ async fn labels_of_strangers_are_bounded_like_all_others() {
         run(layer.clone(), request).await;
     }
     let overflow = [("path", "overflow")];
-    assert_eq!(scene.sum("http_requests_total", &overflow), 90.0);
-    assert_eq!(scene.sum("http_requests_total", &[]), 100.0);
+    assert_eq!(telemetry.sum("http_requests_total", &overflow), 90.0);
+    assert_eq!(telemetry.sum("http_requests_total", &[]), 100.0);
 }
 
 #[tokio::test]
-async fn sizes_of_bodies_are_recorded_where_they_are_known() {
-    let scene = Scene::new();
+async fn body_sizes_are_recorded_if_known() {
+    let telemetry = TestTelemetry::new();
     run(MetricsLayer::server().body_sizes(), get("/")).await;
     let request = Request::post("http://stock.internal/items").header("content-length", 1_500);
     run(
@@ -210,23 +214,23 @@ async fn sizes_of_bodies_are_recorded_where_they_are_known() {
         ("http_client_request_body_size_bytes_sum", 1_500.0),
         ("http_client_response_body_size_bytes_sum", 5.0),
     ] {
-        assert_eq!(scene.sum(metric, &[]), value, "{metric}");
+        assert_eq!(telemetry.sum(metric, &[]), value, "{metric}");
     }
     let metric = "http_client_request_body_size_bytes_bucket";
-    assert_eq!(scene.sum(metric, &[("le", "1000")]), 0.0);
-    assert_eq!(scene.sum(metric, &[("le", "10000")]), 1.0);
+    assert_eq!(telemetry.sum(metric, &[("le", "1000")]), 0.0);
+    assert_eq!(telemetry.sum(metric, &[("le", "10000")]), 1.0);
 }
 
 #[tokio::test]
-async fn requests_in_flight_are_told_apart_by_route_where_it_is_known() {
-    let scene = Scene::new();
+async fn in_flight_by_route_adds_the_route_if_known() {
+    let telemetry = TestTelemetry::new();
     let route =
         |request: &dyn RequestHead| (request.target().path == "/a/7").then(|| "/a/{id}".into());
     for names in [Names::Short, Names::Conventions] {
         let layer = MetricsLayer::server().names(names).in_flight_by_route();
         run(layer.route(route), get("/a/7")).await;
     }
-    let series = scene.series();
+    let series = telemetry.series();
     for gauge in [
         r#"http_requests_in_flight{method="GET",path="/a/{id}"} 0"#,
         r#"http_server_active_requests{http_request_method="GET",http_route="/a/{id}",url_scheme="http"} 0"#,
@@ -236,13 +240,13 @@ async fn requests_in_flight_are_told_apart_by_route_where_it_is_known() {
 }
 
 #[tokio::test]
-async fn a_server_says_at_which_address_it_was_asked() {
-    let scene = Scene::new();
+async fn server_address_adds_the_host_of_the_request() {
+    let telemetry = TestTelemetry::new();
     for names in [Names::Short, Names::Conventions] {
         let layer = MetricsLayer::server().names(names).server_address();
         run(layer, get("http://shop.example:8443/")).await;
     }
-    let series = scene.series();
+    let series = telemetry.series();
     for expected in [
         r#"http_requests_in_flight{host="shop.example:8443",method="GET"} 0"#,
         r#"http_requests_total{host="shop.example:8443",method="GET",path="unmatched",status="200"} 1"#,
@@ -252,26 +256,26 @@ async fn a_server_says_at_which_address_it_was_asked() {
     }
 }
 
-/// Hosts are written by strangers: the gauge overflows, and so does what is counted.
+/// Clients choose the host, so gauge and counter use the overflow series.
 #[tokio::test]
-async fn addresses_of_strangers_are_bounded() {
-    let scene = Scene::new();
+async fn server_addresses_are_bounded_by_the_series_limit() {
+    let telemetry = TestTelemetry::new();
     let layer = MetricsLayer::server().server_address().series_limit(10);
     for host in 0..100 {
         run(layer.clone(), get(&format!("http://host-{host}/"))).await;
     }
-    assert_eq!(scene.sum("http_requests_total", &[]), 100.0);
+    assert_eq!(telemetry.sum("http_requests_total", &[]), 100.0);
     assert_eq!(
-        scene.sum("http_requests_total", &[("host", "overflow")]),
+        telemetry.sum("http_requests_total", &[("host", "overflow")]),
         90.0
     );
-    assert_eq!(scene.sum("http_requests_in_flight", &[]), 0.0);
+    assert_eq!(telemetry.sum("http_requests_in_flight", &[]), 0.0);
 }
 
-/// An exchange without room among the routes is counted out where it was counted in.
+/// An exchange over the limit increments and decrements the same gauge.
 #[tokio::test]
-async fn the_gauge_stays_exact_where_routes_overflow() {
-    let scene = Scene::new();
+async fn the_in_flight_gauge_is_exact_in_the_overflow_series() {
+    let telemetry = TestTelemetry::new();
     let layer = MetricsLayer::server()
         .route(|request| Some(request.target().path.to_owned().into()))
         .series_limit(2);
@@ -279,36 +283,39 @@ async fn the_gauge_stays_exact_where_routes_overflow() {
         run(layer.clone(), get(path)).await;
     }
     let mut service = layer.layer(service_fn(hello as fn(_) -> _));
-    let beyond = service.call(get("/c"));
-    let gauge = || scene.sum("http_requests_in_flight", &[("method", "GET")]);
+    let over_limit = service.call(get("/c"));
+    let gauge = || telemetry.sum("http_requests_in_flight", &[("method", "GET")]);
     assert_eq!(gauge(), 1.0);
-    drop(beyond);
+    drop(over_limit);
     assert_eq!(gauge(), 0.0);
     assert_eq!(
-        scene.sum("http_requests_total", &[("path", "overflow")]),
+        telemetry.sum("http_requests_total", &[("path", "overflow")]),
         1.0
     );
 }
 
 #[tokio::test]
-async fn a_duration_may_end_with_the_head_and_the_rest_does_not() {
-    let scene = Scene::new();
+async fn duration_to_head_ends_only_the_duration_at_the_head() {
+    let telemetry = TestTelemetry::new();
     let service = MetricsLayer::server()
         .duration_to_head()
         .layer(service_fn(|_: Request<()>| {
-            let body = Script::of([Step::Data("a"), Step::Error]);
+            let body = ScriptedBody::new([Step::Data("a"), Step::Error]);
             ready(Ok::<_, BoxError>(Response::new(body)))
         }));
     let response = service.oneshot(Request::new(())).await.unwrap();
-    assert_eq!(scene.sum("http_requests_in_flight", &[]), 1.0);
-    assert_eq!(scene.sum("http_requests_total", &[]), 0.0);
+    assert_eq!(telemetry.sum("http_requests_in_flight", &[]), 1.0);
+    assert_eq!(telemetry.sum("http_requests_total", &[]), 0.0);
     let head = std::time::Instant::now();
     while head.elapsed() < std::time::Duration::from_millis(20) {}
     let _ = response.into_body().collect().await;
-    assert_eq!(scene.sum("http_requests_in_flight", &[]), 0.0);
-    assert_eq!(scene.sum("http_requests_total", &[]), 1.0);
-    assert_eq!(scene.sum("http_responses_aborted_total", &[]), 1.0);
-    assert_eq!(scene.sum("http_request_duration_seconds_count", &[]), 1.0);
-    let lasted = scene.sum("http_request_duration_seconds_sum", &[]);
-    assert!(lasted < 0.02, "{lasted} s");
+    assert_eq!(telemetry.sum("http_requests_in_flight", &[]), 0.0);
+    assert_eq!(telemetry.sum("http_requests_total", &[]), 1.0);
+    assert_eq!(telemetry.sum("http_responses_aborted_total", &[]), 1.0);
+    assert_eq!(
+        telemetry.sum("http_request_duration_seconds_count", &[]),
+        1.0
+    );
+    let duration = telemetry.sum("http_request_duration_seconds_sum", &[]);
+    assert!(duration < 0.02, "{duration} s");
 }

@@ -1,5 +1,5 @@
-//! The same exchanges, told to an OpenTelemetry meter and to the facade: an OTLP receiver and a
-//! scrape see the same numbers.
+//! The same exchanges, recorded by an OpenTelemetry meter and by the `metrics` facade: an OTLP receiver
+//! and a scrape have equal values.
 
 #![allow(
     clippy::unwrap_used,
@@ -22,14 +22,14 @@ use opentelemetry_proto::tonic::{
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use suite_tests::{
     otlp::Receiver,
-    scene::{Scene, within},
+    telemetry::{TestTelemetry, with_timeout},
 };
 use tower::{Layer, ServiceExt, service_fn};
 use tower_otel_core::observe;
 use tower_otel_metrics::{MetricsLayer, Names};
 use tower_otel_semconv::{SCHEMA_URL, metric::DURATION_BOUNDARIES};
 
-/// Exports over OTLP/gRPC, from the runtime it is made in.
+/// Returns a provider that exports over OTLP/gRPC from the current runtime.
 fn provider(endpoint: String) -> SdkMeterProvider {
     let exporter = opentelemetry_otlp::MetricExporter::builder()
         .with_tonic()
@@ -41,9 +41,9 @@ fn provider(endpoint: String) -> SdkMeterProvider {
         .build()
 }
 
-/// Sends requests of every kind through both layers, and returns what either has told.
-async fn told(names: Names) -> (Vec<ScopeMetrics>, String) {
-    let scene = Scene::new();
+/// Sends requests through both layers. Returns the exported and the scraped metrics.
+async fn exported_and_scraped(names: Names) -> (Vec<ScopeMetrics>, String) {
+    let telemetry = TestTelemetry::new();
     let receiver = Receiver::start().await;
     let provider = provider(receiver.endpoint());
     let server = || {
@@ -54,7 +54,7 @@ async fn told(names: Names) -> (Vec<ScopeMetrics>, String) {
             .route(|request| (request.target().path != "/x").then(|| "/a/{id}".into()))
     };
     let client = || MetricsLayer::client().names(names).body_sizes();
-    let answer = |request: Request<Empty<Bytes>>| {
+    let respond = |request: Request<Empty<Bytes>>| {
         let mut response = Response::new(Full::new(Bytes::from("hello")));
         *response.status_mut() = match request.uri().path() {
             "/x" => StatusCode::NOT_FOUND,
@@ -65,7 +65,7 @@ async fn told(names: Names) -> (Vec<ScopeMetrics>, String) {
     };
     let servers = observe((server(), server().meter_provider(&provider)));
     let clients = observe((client(), client().meter_provider(&provider)));
-    let service = servers.layer(clients.layer(service_fn(answer)));
+    let service = servers.layer(clients.layer(service_fn(respond)));
     for path in ["a", "a", "x", "broken", "cut"] {
         let request = Request::post(format!("http://shop.internal:8080/{path}"))
             .header("content-length", 1_500);
@@ -76,14 +76,14 @@ async fn told(names: Names) -> (Vec<ScopeMetrics>, String) {
         }
     }
     let flushed = tokio::task::spawn_blocking(move || provider.force_flush());
-    within("the metrics are sent", flushed)
+    with_timeout("the metrics are sent", flushed)
         .await
         .unwrap()
         .unwrap();
-    (receiver.metrics(), scene.metrics())
+    (receiver.metrics(), telemetry.metrics())
 }
 
-/// Sets of labels, sorted, with what they are the labels of.
+/// Values by metric name and sorted labels.
 type Samples = BTreeMap<String, f64>;
 
 fn line(name: &str, mut labels: Vec<(String, String)>) -> String {
@@ -105,7 +105,7 @@ fn scraped(text: &str) -> Samples {
     samples.collect()
 }
 
-/// What the specification makes of metrics for Prometheus.
+/// Translates OTLP metrics to Prometheus samples by the specification.
 fn translated(scopes: &[ScopeMetrics]) -> Samples {
     let mut samples = Samples::new();
     for metric in scopes.iter().flat_map(|scope| &scope.metrics) {
@@ -113,7 +113,7 @@ fn translated(scopes: &[ScopeMetrics]) -> Samples {
             "s" => "_seconds",
             "By" => "_bytes",
             "{request}" => "",
-            other => panic!("the unit {other:?}"),
+            other => panic!("unexpected unit {other:?}"),
         };
         let name = metric.name.replace('.', "_");
         let name = format!("{}{suffix}", name.trim_end_matches(suffix));
@@ -121,7 +121,7 @@ fn translated(scopes: &[ScopeMetrics]) -> Samples {
             Data::Sum(sum) => {
                 for point in &sum.data_points {
                     let Some(number_data_point::Value::AsInt(value)) = point.value else {
-                        panic!("{name} is no integer");
+                        panic!("{name} is not an integer");
                     };
                     samples.insert(line(&name, labels(&point.attributes)), value as f64);
                 }
@@ -161,29 +161,32 @@ fn labels(attributes: &[KeyValue]) -> Vec<(String, String)> {
     labels.collect()
 }
 
-async fn both_see_the_same(names: Names, some: &str) -> Vec<ScopeMetrics> {
-    let (pushed, text) = told(names).await;
+async fn assert_equal_values(names: Names, expected_series: &str) -> Vec<ScopeMetrics> {
+    let (pushed, text) = exported_and_scraped(names).await;
     let mut scraped = scraped(&text);
-    // The facade has a series of a counter before it counts, the SDK only then.
+    // The facade has a counter series from its registration, the SDK from its first increment.
     scraped.retain(|series, value| {
         !(series.starts_with("http_responses_aborted_total") && *value == 0.0)
     });
-    assert!(scraped.contains_key(some), "{some} of {scraped:#?}");
+    assert!(
+        scraped.contains_key(expected_series),
+        "{expected_series} of {scraped:#?}"
+    );
     assert_eq!(translated(&pushed), scraped);
     pushed
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn an_otlp_receiver_sees_what_a_scrape_sees_by_short_names() {
-    let some = r#"http_requests_total[("api", "v1"), ("method", "POST"), ("path", "/a/{id}"), ("status", "502")]"#;
-    both_see_the_same(Names::Short, some).await;
+async fn otlp_and_scrape_have_equal_values_with_short_names() {
+    let expected_series = r#"http_requests_total[("api", "v1"), ("method", "POST"), ("path", "/a/{id}"), ("status", "502")]"#;
+    assert_equal_values(Names::Short, expected_series).await;
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn an_otlp_receiver_sees_what_a_scrape_sees_by_the_names_of_the_conventions() {
-    let some =
+async fn otlp_and_scrape_have_equal_values_with_the_names_of_the_conventions() {
+    let expected_series =
         r#"http_server_active_requests[("http_request_method", "POST"), ("url_scheme", "http")]"#;
-    let pushed = both_see_the_same(Names::Conventions, some).await;
+    let pushed = assert_equal_values(Names::Conventions, expected_series).await;
 
     let typed = |key: &str| {
         let metrics = pushed.iter().flat_map(|scope| &scope.metrics);
@@ -191,7 +194,7 @@ async fn an_otlp_receiver_sees_what_a_scrape_sees_by_the_names_of_the_convention
         let metric = metrics.next().unwrap();
         assert_eq!(metric.unit, "s");
         let Some(Data::Histogram(histogram)) = &metric.data else {
-            panic!("it is a histogram");
+            panic!("the metric is not a histogram");
         };
         assert_eq!(
             histogram.aggregation_temporality(),
@@ -214,13 +217,13 @@ async fn an_otlp_receiver_sees_what_a_scrape_sees_by_the_names_of_the_convention
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn metrics_say_who_has_measured_and_by_which_schema() {
-    let (pushed, _) = told(Names::Conventions).await;
+async fn exported_metrics_have_a_scope_a_version_and_a_schema_url() {
+    let (pushed, _) = exported_and_scraped(Names::Conventions).await;
     assert!(!pushed.is_empty());
     for scope in &pushed {
-        let who = scope.scope.as_ref().unwrap();
-        assert_eq!(who.name, "tower-otel-metrics");
-        assert_eq!(who.version, "0.1.0");
+        let instrumentation = scope.scope.as_ref().unwrap();
+        assert_eq!(instrumentation.name, "tower-otel-metrics");
+        assert_eq!(instrumentation.version, "0.1.0");
         assert_eq!(scope.schema_url, SCHEMA_URL);
         for metric in &scope.metrics {
             assert!(!metric.description.is_empty(), "{}", metric.name);

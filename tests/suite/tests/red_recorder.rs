@@ -1,4 +1,4 @@
-//! What becomes of numbers while no recorder is installed, and the metrics of applications.
+//! The metrics layer without a metrics recorder, and with a recorder that is installed late.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,15 +21,15 @@ use std::{
 use http::{Request, Response};
 use http_body_util::Empty;
 use metrics::with_local_recorder;
-use suite_tests::scene::sum;
+use suite_tests::telemetry::sum;
 use tower::{Layer, Service, service_fn};
 use tower_otel_metrics::MetricsLayer;
 use tower_otel_prometheus::Prometheus;
 use tracing_subscriber::layer::SubscriberExt;
 
 fn run(layer: &MetricsLayer) {
-    let answer = |_| ready(Ok::<_, Infallible>(Response::new(Empty::<&[u8]>::new())));
-    let mut service = layer.layer(service_fn(answer));
+    let respond = |_| ready(Ok::<_, Infallible>(Response::new(Empty::<&[u8]>::new())));
+    let mut service = layer.layer(service_fn(respond));
     let mut future = pin!(service.call(Request::new(())));
     let cx = &mut Context::from_waker(Waker::noop());
     assert!(matches!(future.as_mut().poll(cx), Poll::Ready(Ok(_))));
@@ -50,23 +50,23 @@ impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Warnings {
     }
 }
 
-/// Before anybody warns: `tracing` may keep on thinking that nobody hears a warning that was there
-/// while its first subscriber came.
-fn listen() {
-    static LISTENING: Once = Once::new();
-    LISTENING.call_once(|| {
+/// Installs the subscriber before the first warning. Otherwise `tracing` can cache that the warning
+/// has no subscriber.
+fn install_subscriber() {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
         let subscriber = tracing_subscriber::registry().with(Warnings);
         tracing::subscriber::set_global_default(subscriber).unwrap();
     });
 }
 
 #[test]
-fn a_recorder_that_comes_late_is_not_too_late() {
-    listen();
+fn a_recorder_installed_late_gets_the_later_exchanges() {
+    install_subscriber();
     let layer = MetricsLayer::server();
     run(&layer);
     run(&layer);
-    assert_eq!(WARNINGS.get(), 1, "said once");
+    assert_eq!(WARNINGS.get(), 1, "logged once");
 
     let (recorder, prometheus) = Prometheus::builder().build().unwrap();
     with_local_recorder(&recorder, || run(&layer));
@@ -78,18 +78,17 @@ fn a_recorder_that_comes_late_is_not_too_late() {
     assert_eq!(WARNINGS.get(), 1);
 }
 
-/// An exchange that starts before there is a recorder and ends after it: counted, and the gauge
-/// is not counted down below zero.
+/// The exchange is counted and the gauge does not become negative.
 #[test]
-fn a_recorder_may_come_in_the_midst_of_an_exchange() {
-    listen();
+fn a_recorder_installed_during_an_exchange_counts_it() {
+    install_subscriber();
     let layer = MetricsLayer::server();
-    let (answer, answers) = tokio::sync::oneshot::channel::<()>();
-    let mut answers = Some(answers);
+    let (finish, finished) = tokio::sync::oneshot::channel::<()>();
+    let mut finished = Some(finished);
     let mut service = layer.layer(service_fn(move |_: Request<()>| {
-        let answers = answers.take().unwrap();
+        let finished = finished.take().unwrap();
         async {
-            let _ = answers.await;
+            let _ = finished.await;
             Ok::<_, Infallible>(Response::new(Empty::<&[u8]>::new()))
         }
     }));
@@ -98,7 +97,7 @@ fn a_recorder_may_come_in_the_midst_of_an_exchange() {
     assert!(future.as_mut().poll(cx).is_pending());
     let (recorder, prometheus) = Prometheus::builder().build().unwrap();
     with_local_recorder(&recorder, || {
-        answer.send(()).unwrap();
+        finish.send(()).unwrap();
         assert!(future.as_mut().poll(cx).is_ready());
     });
     let text = prometheus.render();
@@ -106,10 +105,10 @@ fn a_recorder_may_come_in_the_midst_of_an_exchange() {
     assert_eq!(sum(&text, "http_requests_in_flight", &[]), 0.0);
 }
 
-/// A thread without a recorder does not spoil a series for the threads that have one.
+/// A no-op handle from a thread without a recorder is not cached for other threads.
 #[test]
-fn a_series_that_was_first_seen_where_there_is_no_recorder_is_counted_elsewhere() {
-    listen();
+fn a_series_first_used_without_a_recorder_is_counted_on_threads_that_have_one() {
+    install_subscriber();
     let layer = MetricsLayer::server();
     let (recorder, prometheus) = Prometheus::builder().build().unwrap();
     with_local_recorder(&recorder, || {

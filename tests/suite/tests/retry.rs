@@ -1,5 +1,5 @@
-//! A client that retries: every attempt has a span and a parent id of its own, and nothing else
-//! about the request changes.
+//! A client that retries: every attempt has its own span and parent id, and only the trace headers of
+//! the request change.
 
 #![allow(
     clippy::unwrap_used,
@@ -25,7 +25,7 @@ use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next};
 use reqwest_retry::{Jitter, RetryTransientMiddleware, policies::ExponentialBackoff};
 use suite_tests::{
     net::serve,
-    scene::{Scene, integer, text, within},
+    telemetry::{TestTelemetry, integer, text, with_timeout},
 };
 use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_otel_core::{Attempts, Route, observe};
@@ -33,23 +33,23 @@ use tower_otel_metrics::MetricsLayer;
 use tower_otel_propagate::PropagateLayer;
 use tower_otel_trace::TraceLayer;
 
-/// What a server got to see of each request.
-type Seen = Arc<Mutex<Vec<(http::request::Parts, Bytes)>>>;
+/// The requests that a server received.
+type ReceivedRequests = Arc<Mutex<Vec<(http::request::Parts, Bytes)>>>;
 
-/// Answers 503 so many times, and then 200.
-async fn failing(times: usize) -> (SocketAddr, Seen) {
-    let seen = Seen::default();
+/// Starts a server that responds 503 `times` times, then 200.
+async fn failing(times: usize) -> (SocketAddr, ReceivedRequests) {
+    let received_requests = ReceivedRequests::default();
     let address = serve(service_fn({
-        let seen = seen.clone();
+        let received_requests = received_requests.clone();
         move |request: Request<Incoming>| {
-            let seen = seen.clone();
+            let received_requests = received_requests.clone();
             async move {
                 let (head, body) = request.into_parts();
                 let body = body.collect().await.unwrap().to_bytes();
-                let mut seen = seen.lock().unwrap();
-                seen.push((head, body));
+                let mut received_requests = received_requests.lock().unwrap();
+                received_requests.push((head, body));
                 let mut response = Response::new(Full::new(Bytes::from_static(b"answer")));
-                if seen.len() <= times {
+                if received_requests.len() <= times {
                     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
                 }
                 Ok::<_, Infallible>(response)
@@ -57,10 +57,10 @@ async fn failing(times: usize) -> (SocketAddr, Seen) {
         }
     }))
     .await;
-    (address, seen)
+    (address, received_requests)
 }
 
-/// Up to three retries, without waiting between them.
+/// Returns a middleware with up to three retries, without delays.
 fn retry() -> impl Middleware {
     let policy = ExponentialBackoff::builder()
         .retry_bounds(Duration::ZERO, Duration::ZERO)
@@ -69,7 +69,7 @@ fn retry() -> impl Middleware {
     RetryTransientMiddleware::new_with_policy(policy)
 }
 
-/// The span id in `traceparent`.
+/// Returns the span id in `traceparent`.
 fn parent_id(headers: &HeaderMap) -> String {
     let traceparent = headers["traceparent"].to_str().unwrap();
     traceparent.split('-').nth(2).unwrap().to_owned()
@@ -80,8 +80,8 @@ fn trace_id(headers: &HeaderMap) -> String {
     traceparent.split('-').nth(1).unwrap().to_owned()
 }
 
-fn resends(scene: &Scene) -> Vec<Option<i64>> {
-    let spans = scene.spans();
+fn resends(telemetry: &TestTelemetry) -> Vec<Option<i64>> {
+    let spans = telemetry.spans();
     let resends = spans
         .iter()
         .map(|s| integer(s, "http.request.resend_count"));
@@ -89,27 +89,27 @@ fn resends(scene: &Scene) -> Vec<Option<i64>> {
 }
 
 #[tokio::test]
-async fn every_attempt_has_its_span_and_its_traceparent() {
-    let scene = Scene::new();
-    let (address, seen) = failing(2).await;
+async fn every_attempt_has_its_own_span_and_traceparent() {
+    let telemetry = TestTelemetry::new();
+    let (address, received_requests) = failing(2).await;
     let client = ClientBuilder::new(reqwest::Client::new())
         .with(retry())
         .with(observe((TraceLayer::client(), PropagateLayer::new())).into_middleware())
         .build();
 
     let response = client.get(format!("http://{address}/users/7")).send();
-    let response = within("the third answer", response).await.unwrap();
+    let response = with_timeout("the third response", response).await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(response.text().await.unwrap(), "answer");
 
-    let spans = scene.spans();
-    assert_eq!(resends(&scene), [None, Some(1), Some(2)]);
+    let spans = telemetry.spans();
+    assert_eq!(resends(&telemetry), [None, Some(1), Some(2)]);
     assert!(spans.iter().all(|span| span.span_kind == SpanKind::Client));
     let errors: Vec<_> = spans.iter().map(|span| text(span, "error.type")).collect();
     assert_eq!(errors, [Some("503".into()), Some("503".into()), None]);
 
-    let seen = seen.lock().unwrap();
-    let received: Vec<_> = seen
+    let received_requests = received_requests.lock().unwrap();
+    let received: Vec<_> = received_requests
         .iter()
         .map(|(head, _)| parent_id(&head.headers))
         .collect();
@@ -117,15 +117,15 @@ async fn every_attempt_has_its_span_and_its_traceparent() {
         .iter()
         .map(|span| span.span_context.span_id().to_string())
         .collect();
-    assert_eq!(received, sent, "each attempt names its own span");
+    assert_eq!(received, sent, "each attempt sends its own span id");
     assert_ne!(sent[0], sent[1]);
     assert_ne!(sent[1], sent[2]);
 }
 
 #[tokio::test]
-async fn attempts_within_a_span_are_of_one_trace() {
-    let scene = Scene::new();
-    let (address, seen) = failing(2).await;
+async fn attempts_in_an_outer_span_belong_to_its_trace() {
+    let telemetry = TestTelemetry::new();
+    let (address, received_requests) = failing(2).await;
     let client = ClientBuilder::new(reqwest::Client::new())
         .with(observe(TraceLayer::client()).into_middleware())
         .with(retry())
@@ -133,28 +133,29 @@ async fn attempts_within_a_span_are_of_one_trace() {
         .build();
 
     let response = client.get(format!("http://{address}/")).send();
-    let response = within("the third answer", response).await.unwrap();
+    let response = with_timeout("the third response", response).await.unwrap();
     response.bytes().await.unwrap();
 
-    // The outer span ends last, with the body, and is no attempt of what it is made of.
-    assert_eq!(resends(&scene), [None, Some(1), Some(2), None]);
-    let spans = scene.spans();
-    let whole = spans.last().unwrap();
+    // The outer span ends last, with the body. It is not an attempt.
+    assert_eq!(resends(&telemetry), [None, Some(1), Some(2), None]);
+    let spans = telemetry.spans();
+    let outer = spans.last().unwrap();
     for attempt in &spans[..3] {
-        assert_eq!(attempt.parent_span_id, whole.span_context.span_id());
+        assert_eq!(attempt.parent_span_id, outer.span_context.span_id());
     }
-    let trace = whole.span_context.trace_id().to_string();
-    let seen = seen.lock().unwrap();
+    let trace = outer.span_context.trace_id().to_string();
+    let received_requests = received_requests.lock().unwrap();
     assert!(
-        seen.iter()
+        received_requests
+            .iter()
             .all(|(head, _)| trace_id(&head.headers) == trace)
     );
 }
 
 #[tokio::test]
 async fn each_layer_alone_and_all_three_together_are_middleware() {
-    let scene = Scene::new();
-    let (address, seen) = failing(2).await;
+    let telemetry = TestTelemetry::new();
+    let (address, received_requests) = failing(2).await;
     let url = format!("http://{address}/");
     let chains = [
         chain().with(observe(TraceLayer::client()).into_middleware()),
@@ -171,14 +172,16 @@ async fn each_layer_alone_and_all_three_together_are_middleware() {
     ];
     for chain in chains {
         let client = chain.build();
-        let response = within("an answer", client.get(&url).send()).await.unwrap();
+        let response = with_timeout("the response", client.get(&url).send())
+            .await
+            .unwrap();
         response.bytes().await.unwrap();
     }
-    // Three attempts of the first, and one each of the others.
-    assert_eq!(seen.lock().unwrap().len(), 6);
-    assert_eq!(scene.spans().len(), 4);
-    assert_eq!(scene.sum("http_client_requests_total", &[]), 2.0);
-    assert_eq!(scene.sum("http_client_requests_in_flight", &[]), 0.0);
+    // The first chain makes three attempts, the others one each.
+    assert_eq!(received_requests.lock().unwrap().len(), 6);
+    assert_eq!(telemetry.spans().len(), 4);
+    assert_eq!(telemetry.sum("http_client_requests_total", &[]), 2.0);
+    assert_eq!(telemetry.sum("http_client_requests_in_flight", &[]), 0.0);
 }
 
 fn chain() -> ClientBuilder {
@@ -186,9 +189,9 @@ fn chain() -> ClientBuilder {
 }
 
 #[tokio::test]
-async fn layers_around_the_whole_chain_see_one_exchange() {
-    let scene = Scene::new();
-    let (address, seen) = failing(2).await;
+async fn layers_around_the_whole_chain_record_one_exchange() {
+    let telemetry = TestTelemetry::new();
+    let (address, received_requests) = failing(2).await;
     let mut client = ServiceBuilder::new()
         .layer(TraceLayer::client())
         .layer(MetricsLayer::client())
@@ -196,33 +199,34 @@ async fn layers_around_the_whole_chain_see_one_exchange() {
         .service(chain().build());
 
     let request = reqwest::Request::new(Method::GET, format!("http://{address}/").parse().unwrap());
-    let response = within("the third answer", async {
+    let response = with_timeout("the third response", async {
         client.ready().await.unwrap().call(request).await
     });
     let response = response.await.unwrap();
     assert_eq!(response.url().as_str(), format!("http://{address}/"));
     response.bytes().await.unwrap();
 
-    let spans = scene.spans();
+    let spans = telemetry.spans();
     assert_eq!(spans.len(), 1);
     assert_eq!(integer(&spans[0], "http.response.status_code"), Some(200));
     assert_eq!(
-        scene.sum("http_client_requests_total", &[("status", "200")]),
+        telemetry.sum("http_client_requests_total", &[("status", "200")]),
         1.0
     );
     let span = spans[0].span_context.span_id().to_string();
-    let seen = seen.lock().unwrap();
-    assert_eq!(seen.len(), 3);
+    let received_requests = received_requests.lock().unwrap();
+    assert_eq!(received_requests.len(), 3);
     assert!(
-        seen.iter()
+        received_requests
+            .iter()
             .all(|(head, _)| parent_id(&head.headers) == span)
     );
 }
 
 #[tokio::test]
-async fn the_failure_of_every_attempt_is_named_in_both_shapes() {
-    let scene = Scene::new();
-    // A port that nobody listens on any more.
+async fn a_refused_connection_has_its_error_type_as_middleware_and_as_layer() {
+    let telemetry = TestTelemetry::new();
+    // A port that refuses connections.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     drop(listener);
@@ -230,21 +234,21 @@ async fn the_failure_of_every_attempt_is_named_in_both_shapes() {
     let inside = chain()
         .with(observe(TraceLayer::client()).into_middleware())
         .build();
-    within("a refusal", inside.get(&url).send())
+    with_timeout("the refused connection", inside.get(&url).send())
         .await
         .unwrap_err();
-    assert_eq!(scene.spans().len(), 4);
+    assert_eq!(telemetry.spans().len(), 4);
 
     let mut around = ServiceBuilder::new()
         .layer(TraceLayer::client())
         .service(chain().build());
     let request = reqwest::Request::new(Method::GET, url.parse().unwrap());
-    let refused = within("a refusal", async {
+    let refused = with_timeout("the refused connection", async {
         around.ready().await.unwrap().call(request).await
     });
     refused.await.unwrap_err();
 
-    let spans = scene.spans();
+    let spans = telemetry.spans();
     assert_eq!(spans.len(), 5);
     for span in spans {
         assert_eq!(
@@ -255,8 +259,8 @@ async fn the_failure_of_every_attempt_is_named_in_both_shapes() {
 }
 
 #[tokio::test]
-async fn a_time_out_of_the_client_is_one_in_every_shape() {
-    let scene = Scene::new();
+async fn a_client_timeout_has_its_error_type_as_middleware_and_as_layer() {
+    let telemetry = TestTelemetry::new();
     let address = serve(service_fn(|_: Request<Incoming>| {
         std::future::pending::<Result<Response<Full<Bytes>>, Infallible>>()
     }))
@@ -270,29 +274,29 @@ async fn a_time_out_of_the_client_is_one_in_every_shape() {
     let inside = ClientBuilder::new(client.clone())
         .with(observe(TraceLayer::client()).into_middleware())
         .build();
-    let error = within("a time-out", inside.get(&url).send())
+    let error = with_timeout("the timeout", inside.get(&url).send())
         .await
         .unwrap_err();
-    assert!(error.is_timeout(), "the error is still the client's own");
+    assert!(error.is_timeout(), "the error is unchanged");
 
     let chain = ClientBuilder::new(client).with(retry()).build();
     let mut around = ServiceBuilder::new()
         .layer(TraceLayer::client())
         .service(chain);
     let request = reqwest::Request::new(Method::GET, url.parse().unwrap());
-    let late = within("a time-out", async {
+    let timed_out = with_timeout("the timeout", async {
         around.ready().await.unwrap().call(request).await
     });
-    late.await.unwrap_err();
+    timed_out.await.unwrap_err();
 
-    let spans = scene.spans();
+    let spans = telemetry.spans();
     assert_eq!(spans.len(), 2);
     for span in spans {
         assert_eq!(text(&span, "error.type").as_deref(), Some("timeout"));
     }
 }
 
-/// What is about to be sent, at the innermost place of a chain.
+/// A request as the innermost middleware of a chain receives it.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Sent {
     method: Method,
@@ -308,9 +312,9 @@ struct Sent {
 struct Mark(u8);
 
 #[derive(Clone, Default)]
-struct Tap(Arc<Mutex<Vec<Sent>>>);
+struct RecordRequests(Arc<Mutex<Vec<Sent>>>);
 
-impl Middleware for Tap {
+impl Middleware for RecordRequests {
     fn handle<'a, 'b, 'c, 'd>(
         &'a self,
         request: reqwest::Request,
@@ -350,21 +354,21 @@ async fn send(client: ClientWithMiddleware, url: &str) -> reqwest::Response {
         .body("the whole body")
         .with_extension(Mark(9))
         .send();
-    within("an answer", sending).await.unwrap()
+    with_timeout("the response", sending).await.unwrap()
 }
 
 #[tokio::test]
-async fn nothing_but_the_trace_headers_changes() {
-    let _scene = Scene::new();
-    let (address, seen) = failing(4).await;
+async fn only_the_trace_headers_of_a_request_change() {
+    let _telemetry = TestTelemetry::new();
+    let (address, received_requests) = failing(4).await;
     let url = format!("http://{address}/a%20b?c=d&e=%2F");
 
-    let bare = Tap::default();
+    let bare = RecordRequests::default();
     let client = chain().with(bare.clone()).build();
     assert_eq!(send(client, &url).await.status(), 503);
-    seen.lock().unwrap().clear();
+    received_requests.lock().unwrap().clear();
 
-    let tapped = Tap::default();
+    let observed_requests = RecordRequests::default();
     let observed = (
         TraceLayer::client(),
         MetricsLayer::client(),
@@ -372,7 +376,7 @@ async fn nothing_but_the_trace_headers_changes() {
     );
     let client = chain()
         .with(observe(observed).into_middleware())
-        .with(tapped.clone())
+        .with(observed_requests.clone())
         .build();
     let response = send(client, &url).await;
     assert_eq!(response.status(), 503);
@@ -383,22 +387,26 @@ async fn nothing_but_the_trace_headers_changes() {
     assert_eq!(response.bytes().await.unwrap(), "answer");
 
     let bare = bare.0.lock().unwrap();
-    let mut tapped = tapped.0.lock().unwrap();
-    for sent in &mut *tapped {
+    let mut observed_requests = observed_requests.0.lock().unwrap();
+    for sent in &mut *observed_requests {
         assert!(sent.headers.remove("traceparent").is_some());
     }
-    assert_eq!(*tapped, *bare);
+    assert_eq!(*observed_requests, *bare);
     assert_eq!(bare.len(), 4);
     assert_eq!(bare[3].body.as_deref(), Some(&b"the whole body"[..]));
     assert_eq!(bare[3].timeout, Some(Duration::from_secs(7)));
     assert_eq!(bare[3].mark, Some(Mark(9)));
-    let seen = seen.lock().unwrap();
-    assert!(seen.iter().all(|(_, body)| body == "the whole body"));
+    let received_requests = received_requests.lock().unwrap();
+    assert!(
+        received_requests
+            .iter()
+            .all(|(_, body)| body == "the whole body")
+    );
 }
 
 #[tokio::test]
-async fn what_the_chain_knows_of_a_request_is_seen() {
-    let scene = Scene::new();
+async fn request_extensions_of_the_chain_are_read() {
+    let telemetry = TestTelemetry::new();
     let (address, _) = failing(0).await;
     let client = chain()
         .with(observe(TraceLayer::client()).into_middleware())
@@ -414,28 +422,28 @@ async fn what_the_chain_knows_of_a_request_is_seen() {
         .with_extension(Route::from("/users/{id}"))
         .with_extension(counted)
         .send();
-    within("an answer", sending)
+    with_timeout("the response", sending)
         .await
         .unwrap()
         .bytes()
         .await
         .unwrap();
 
-    let spans = scene.spans();
+    let spans = telemetry.spans();
     assert_eq!(
         text(&spans[0], "url.template").as_deref(),
         Some("/users/{id}")
     );
-    assert_eq!(resends(&scene), [Some(1)], "a count that was begun goes on");
+    assert_eq!(resends(&telemetry), [Some(1)], "a started count continues");
 }
 
 #[tokio::test]
-async fn an_attempt_that_is_dropped_is_counted() {
-    /// Gives up on the first attempt after its request is out, and tries once more.
-    struct Impatient;
+async fn a_dropped_attempt_is_counted() {
+    /// A middleware that drops the first attempt after its request was sent, and tries again.
+    struct DropsFirstAttempt;
 
     #[allow(clippy::type_complexity)]
-    impl Middleware for Impatient {
+    impl Middleware for DropsFirstAttempt {
         fn handle<'a, 'b, 'c, 'd>(
             &'a self,
             request: reqwest::Request,
@@ -462,18 +470,18 @@ async fn an_attempt_that_is_dropped_is_counted() {
         }
     }
 
-    let scene = Scene::new();
+    let telemetry = TestTelemetry::new();
     let (address, _) = failing(0).await;
     let client = ClientBuilder::new(reqwest::Client::new())
-        .with(Impatient)
+        .with(DropsFirstAttempt)
         .with(observe(TraceLayer::client()).into_middleware())
         .build();
     let sending = client.get(format!("http://{address}/")).send();
-    within("an answer", sending)
+    with_timeout("the response", sending)
         .await
         .unwrap()
         .bytes()
         .await
         .unwrap();
-    assert_eq!(resends(&scene), [None, Some(1)]);
+    assert_eq!(resends(&telemetry), [None, Some(1)]);
 }

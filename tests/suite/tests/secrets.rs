@@ -1,7 +1,7 @@
-//! A secret in every place that can hold one, and none of it in what is told: not in the protobuf of
-//! spans and metrics, the text of a scrape, the lines of a log, or a header that is sent on.
+//! Requests and responses with a secret in every place: no secret is in the protobuf of spans and
+//! metrics, in the text of a scrape, in the log or in the headers of outgoing requests.
 //!
-//! What is searched are bytes. What may be told is looked for in the same way, and has to be there.
+//! The tests search the bytes of each output. Allowed values must be found by the same search.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -37,7 +37,7 @@ use suite_tests::{
     backend::{Backend, Source, records_tracing},
     keys::OPT_INS,
     net::BoxError,
-    scene::SCOPE,
+    telemetry::SCOPE,
 };
 use tokio::net::TcpSocket;
 use tower::{Layer, ServiceExt, service_fn};
@@ -54,10 +54,10 @@ use tracing_subscriber::{
     layer::{Filter, SubscriberExt},
 };
 
-/// Stands in everything that nobody may tell.
+/// A part of every value that must not be recorded or forwarded.
 const SECRET: &str = "c4n4ry";
 
-/// Stand in what somebody asked to be told, one for each place.
+// Parts of allowed values, one for each place.
 const HEADER: &str = "4ll0wed-header";
 const QUERY: &str = "4ll0wed-query";
 const LABEL: &str = "4ll0wed-label";
@@ -65,58 +65,58 @@ const MESSAGE: &str = "4ll0wed-message";
 const MEMBER: &str = "4ll0wed-member";
 const STATE: &str = "4ll0wed-state";
 
-type Answer = Response<UnsyncBoxBody<Bytes, BoxError>>;
-type Ask = Request<Full<Bytes>>;
+type BoxedResponse = Response<UnsyncBoxBody<Bytes, BoxError>>;
+type BufferedRequest = Request<Full<Bytes>>;
 
-/// How an exchange ends, of the client and of the server around it alike.
+/// The end of the client exchange and of the server exchange around it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ends {
+enum End {
     Complete,
-    /// With the error of the service, which quotes a URL.
+    /// The service fails with an error that contains a URL.
     Failed,
-    /// With the error of the body.
-    Torn,
-    /// With a panic that says a secret.
+    /// The body fails.
+    BodyFailed,
+    /// The service panics with a secret in the message.
     Panicked,
-    /// With the status of a gRPC call, and its message.
-    Refused,
+    /// A gRPC call ends with an error status and a message.
+    GrpcError,
 }
 
-const ENDS: [Ends; 5] = [
-    Ends::Complete,
-    Ends::Failed,
-    Ends::Torn,
-    Ends::Panicked,
-    Ends::Refused,
+const ENDS: [End; 5] = [
+    End::Complete,
+    End::Failed,
+    End::BodyFailed,
+    End::Panicked,
+    End::GrpcError,
 ];
 
-/// Everything that leaves, as bytes.
+/// All outputs as bytes.
 #[derive(Debug)]
-struct Told {
+struct Outputs {
     spans: Vec<u8>,
     meter: Vec<u8>,
     scrape: Vec<u8>,
     log: Vec<u8>,
-    /// Headers the layers added to the request for a host that is ours.
-    ours: Vec<u8>,
-    /// And for one that is not.
-    strangers: Vec<u8>,
+    /// The headers that the layers add to a request to an internal host.
+    internal: Vec<u8>,
+    /// The headers that the layers add to a request to an external host.
+    external: Vec<u8>,
 }
 
-impl Told {
+impl Outputs {
     fn channels(&self) -> [(&'static str, &[u8]); 6] {
         [
             ("spans", &self.spans),
             ("meter", &self.meter),
             ("scrape", &self.scrape),
             ("log", &self.log),
-            ("headers to us", &self.ours),
-            ("headers to strangers", &self.strangers),
+            ("headers to the internal host", &self.internal),
+            ("headers to the external host", &self.external),
         ]
     }
 }
 
-/// Where `text` is in `bytes`, with what is around it.
+/// Returns the surroundings of `text` in `bytes`.
 fn find(bytes: &[u8], text: &str) -> Option<String> {
     let at = bytes
         .windows(text.len())
@@ -127,9 +127,9 @@ fn find(bytes: &[u8], text: &str) -> Option<String> {
 }
 
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
+struct LogWriter(Arc<Mutex<Vec<u8>>>);
 
-impl io::Write for Lines {
+impl io::Write for LogWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().extend_from_slice(bytes);
         Ok(bytes.len())
@@ -140,7 +140,7 @@ impl io::Write for Lines {
     }
 }
 
-/// Headers with a secret in each, and a few that somebody wants to see.
+/// Adds headers with secrets, and some with allowed values.
 fn headers(request: request::Builder) -> request::Builder {
     request
         .header(header::AUTHORIZATION, "Bearer c4n4ry-authorization")
@@ -158,11 +158,11 @@ fn headers(request: request::Builder) -> request::Builder {
         .header("x-tenant", LABEL)
 }
 
-/// What a stranger asks of us.
-fn inbound(ends: Ends) -> Ask {
+/// Returns the request to the server.
+fn inbound(end: End) -> BufferedRequest {
     let uri = format!("http://us.example/users/7?sig=c4n4ry-sig&token=c4n4ry-token&page={QUERY}");
-    let uri = match ends {
-        Ends::Refused => uri.replace("/users/7", "/shop.Users/Get"),
+    let uri = match end {
+        End::GrpcError => uri.replace("/users/7", "/shop.Users/Get"),
         _ => uri,
     };
     let mut request = headers(Request::post(uri))
@@ -178,44 +178,44 @@ fn inbound(ends: Ends) -> Ask {
         .unwrap();
     let peer = PeerAddr("192.0.2.1:4711".parse().unwrap());
     request.extensions_mut().insert(peer);
-    of_grpc(&mut request, ends);
+    set_grpc_content_type(&mut request, end);
     request
 }
 
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-/// What we ask of others meanwhile.
-fn outbound(host: &str, ends: Ends) -> Ask {
+/// Returns a request of the handler to another host.
+fn outbound(host: &str, end: End) -> BufferedRequest {
     let uri = format!(
         "http://me:c4n4ry-password@{host}/users/7?sig=c4n4ry-sig&token=c4n4ry-token&page={QUERY}"
     );
     let mut request = headers(Request::post(uri))
         .body(Full::from("c4n4ry-request-body"))
         .unwrap();
-    of_grpc(&mut request, ends);
+    set_grpc_content_type(&mut request, end);
     request
 }
 
-fn of_grpc(request: &mut Ask, ends: Ends) {
-    if ends == Ends::Refused {
+fn set_grpc_content_type(request: &mut BufferedRequest, end: End) {
+    if end == End::GrpcError {
         let kind = HeaderValue::from_static("application/grpc");
         request.headers_mut().insert(header::CONTENT_TYPE, kind);
     }
 }
 
-/// What the other side answers.
-fn answer(ends: Ends) -> Result<Answer, BoxError> {
+/// Returns the response of another host.
+fn respond(end: End) -> Result<BoxedResponse, BoxError> {
     let data = Ok(Frame::data(Bytes::from_static(b"c4n4ry-response-body")));
-    let last = match ends {
-        Ends::Failed => {
+    let last = match end {
+        End::Failed => {
             return Err(format!("{MESSAGE}: http://me:c4n4ry-error@a/?sig=c4n4ry-error").into());
         }
-        Ends::Panicked => panic!("c4n4ry-panic"),
-        Ends::Torn => Err(BoxError::from(format!("{MESSAGE}: c4n4ry-torn"))),
-        Ends::Complete | Ends::Refused => {
+        End::Panicked => panic!("c4n4ry-panic"),
+        End::BodyFailed => Err(BoxError::from(format!("{MESSAGE}: c4n4ry-torn"))),
+        End::Complete | End::GrpcError => {
             let mut trailers = HeaderMap::new();
             trailers.insert("x-trailer", HeaderValue::from_static("c4n4ry-trailer"));
-            if ends == Ends::Refused {
+            if end == End::GrpcError {
                 trailers.insert("grpc-status", HeaderValue::from_static("13"));
                 trailers.insert("grpc-message", HeaderValue::from_static("c4n4ry-grpc"));
             }
@@ -224,15 +224,15 @@ fn answer(ends: Ends) -> Result<Answer, BoxError> {
     };
     let frames = tokio_stream::iter([data, last]);
     let response = Response::builder()
-        .status(if ends == Ends::Torn { 500 } else { 200 })
+        .status(if end == End::BodyFailed { 500 } else { 200 })
         .header(header::SET_COOKIE, "session=c4n4ry-set-cookie")
         .header(header::LOCATION, "/?sig=c4n4ry-location")
         .header("x-answer-id", HEADER);
     Ok(response.body(StreamBody::new(frames).boxed_unsync())?)
 }
 
-/// Everything that can be asked for, but for the texts of errors.
-fn asked_for(layer: TraceLayer, ends: Ends) -> TraceLayer {
+/// Enables all options except `exceptions`.
+fn with_all_options(layer: TraceLayer, end: End) -> TraceLayer {
     let layer = layer
         .route(|_| Some("/users/{id}".into()))
         .opt_in(OPT_INS)
@@ -246,8 +246,8 @@ fn asked_for(layer: TraceLayer, ends: Ends) -> TraceLayer {
             HeaderName::from_static("x-request-id"),
         ])
         .capture_response_headers([header::SET_COOKIE, HeaderName::from_static("x-answer-id")]);
-    match ends {
-        Ends::Refused => layer.grpc(),
+    match end {
+        End::GrpcError => layer.grpc(),
         _ => layer,
     }
 }
@@ -257,18 +257,18 @@ fn tenant(request: &dyn RequestHead) -> Option<Cow<'static, str>> {
     Some(tenant.to_owned().into())
 }
 
-fn counting(layer: MetricsLayer) -> MetricsLayer {
+fn with_metric_options(layer: MetricsLayer) -> MetricsLayer {
     layer
         .label("tenant", tenant)
         .body_sizes()
         .in_flight_by_route()
 }
 
-/// Headers of a request that its sender did not write.
-fn added(sent: &HeaderMap, asked: &HeaderMap) -> Vec<u8> {
+/// Returns the headers that the layers added to a request.
+fn added(sent: &HeaderMap, original: &HeaderMap) -> Vec<u8> {
     let mut added = Vec::new();
     for (name, value) in sent {
-        if asked.get_all(name).iter().any(|asked| asked == value) {
+        if original.get_all(name).iter().any(|before| before == value) {
             continue;
         }
         added.extend_from_slice(format!("{name}: ").as_bytes());
@@ -278,18 +278,18 @@ fn added(sent: &HeaderMap, asked: &HeaderMap) -> Vec<u8> {
     added
 }
 
-/// A filter for the exporter of `tracing` spans that the thread uses.
-fn exported_by_recorder<S>(recorder: bool) -> impl Filter<S> {
+/// A filter for one of the two layers that export `tracing` spans.
+fn backend_filter<S>(is_recorder: bool) -> impl Filter<S> {
     DynFilterFn::new(move |metadata, _| {
-        records_tracing() == recorder && *metadata.level() <= LevelFilter::INFO
+        records_tracing() == is_recorder && *metadata.level() <= LevelFilter::INFO
     })
 }
 
-/// Who is told, on this thread.
-struct Telling {
+/// The exporters, the log and the metrics of the current thread.
+struct Recording {
     exporter: InMemorySpanExporter,
     source: Source,
-    lines: Lines,
+    lines: LogWriter,
     scrape: Prometheus,
     meter: SdkMeterProvider,
     exported: InMemoryMetricExporter,
@@ -297,16 +297,16 @@ struct Telling {
     _subscriber: tracing::subscriber::DefaultGuard,
 }
 
-impl Telling {
+impl Recording {
     fn new() -> Self {
         let exporter = InMemorySpanExporter::default();
         let provider = SdkTracerProvider::builder()
             .with_simple_exporter(exporter.clone())
             .build();
         let recorder = Recorder::builder(exporter.clone()).build().unwrap();
-        let lines = Lines::default();
+        let lines = LogWriter::default();
         let writer = lines.clone();
-        // Libraries below write what they like at lower levels.
+        // Dependencies log at lower levels.
         let log = tracing_subscriber::fmt::layer()
             .json()
             .with_span_events(FmtSpan::FULL)
@@ -314,11 +314,11 @@ impl Telling {
             .with_filter(LevelFilter::INFO);
         let spans = tracing_opentelemetry::layer()
             .with_tracer(provider.tracer(SCOPE))
-            .with_filter(exported_by_recorder(false));
+            .with_filter(backend_filter(false));
         let subscriber = tracing_subscriber::registry()
             .with(log)
             .with(spans)
-            .with(recorder.layer().with_filter(exported_by_recorder(true)));
+            .with(recorder.layer().with_filter(backend_filter(true)));
         let (facade, scrape) = Prometheus::builder().build().unwrap();
         let exported = InMemoryMetricExporter::default();
         let reader = PeriodicReader::builder(exported.clone()).build();
@@ -337,17 +337,17 @@ impl Telling {
         }
     }
 
-    /// Both backends of the metrics.
-    fn counted(
+    /// Returns the metrics layer with both metrics backends.
+    fn metrics_layer(
         &self,
         layer: fn() -> MetricsLayer,
     ) -> impl Observe<Exchange: Send + Sync + 'static> + Clone + use<> {
-        let other = counting(layer()).meter_provider(&self.meter);
-        (counting(layer()), other)
+        let other = with_metric_options(layer()).meter_provider(&self.meter);
+        (with_metric_options(layer()), other)
     }
 
-    /// Everything that was told of so many spans, and the headers that were added.
-    fn told(self, count: usize, ours: Vec<u8>, strangers: Vec<u8>) -> Told {
+    /// Returns all outputs. Checks the number of spans.
+    fn outputs(self, count: usize, internal: Vec<u8>, external: Vec<u8>) -> Outputs {
         let recorder = &self.source.recorder;
         recorder.flush(Duration::from_secs(20)).unwrap();
         self.meter.force_flush().unwrap();
@@ -359,174 +359,184 @@ impl Telling {
         };
         let metrics = self.exported.get_finished_metrics().unwrap();
         let metrics = metrics.iter().map(ExportMetricsServiceRequest::from);
-        Told {
+        Outputs {
             spans: spans.encode_to_vec(),
-            meter: metrics.flat_map(|told| told.encode_to_vec()).collect(),
+            meter: metrics
+                .flat_map(|request| request.encode_to_vec())
+                .collect(),
             scrape: self.scrape.render().into_bytes(),
             log: self.lines.0.lock().unwrap().clone(),
-            ours,
-            strangers,
+            internal,
+            external,
         }
     }
 }
 
-/// One request through a server, which asks two others; and everything that is told of it.
-fn exchange(backend: Backend, ends: Ends, change: fn(TraceLayer) -> TraceLayer) -> Told {
-    let telling = Telling::new();
+/// Sends one request through a server, which calls two other hosts. Returns all outputs.
+fn exchange(backend: Backend, end: End, change: fn(TraceLayer) -> TraceLayer) -> Outputs {
+    let recording = Recording::new();
     let policy = BaggagePolicy::new()
         .keys(["tenant"])
         .hosts(Hosts::new(["ours.internal"]));
     let sent = Arc::new(Mutex::new(Vec::new()));
-    let wire = Arc::clone(&sent);
-    let others = service_fn(move |request: Ask| {
+    let received = Arc::clone(&sent);
+    let other_hosts = service_fn(move |request: BufferedRequest| {
         let host = request.uri().host().unwrap().to_owned();
-        wire.lock().unwrap().push((host, request.headers().clone()));
-        // The second is the one that ends.
-        let last = wire.lock().unwrap().len() == 2;
-        async move { answer(if last { ends } else { Ends::Complete }) }
+        received
+            .lock()
+            .unwrap()
+            .push((host, request.headers().clone()));
+        // The second request has the end `end`.
+        let last = received.lock().unwrap().len() == 2;
+        async move { respond(if last { end } else { End::Complete }) }
     });
-    let trace = change(asked_for(TraceLayer::client(), ends));
-    let trace = backend.layer(&telling.source, trace);
+    let trace = change(with_all_options(TraceLayer::client(), end));
+    let trace = backend.layer(&recording.source, trace);
     let propagate = PropagateLayer::new().baggage(policy);
-    let client = observe((trace, telling.counted(MetricsLayer::client), propagate)).layer(others);
+    let client = observe((
+        trace,
+        recording.metrics_layer(MetricsLayer::client),
+        propagate,
+    ))
+    .layer(other_hosts);
 
-    let handler = service_fn(move |_: Ask| {
+    let handler = service_fn(move |_: BufferedRequest| {
         let client = client.clone();
         async move {
             tracing::info!("handling");
-            let first = outbound("ours.internal", ends);
+            let first = outbound("ours.internal", end);
             let first = client.clone().oneshot(first).await?;
             first.into_body().collect().await?;
-            let second = outbound("stranger.example", ends);
+            let second = outbound("stranger.example", end);
             let second = client.oneshot(second).await?;
             Ok::<_, BoxError>(second.map(|body| body.map_err(BoxError::from).boxed_unsync()))
         }
     });
-    let trace = change(asked_for(TraceLayer::server(), ends));
+    let trace = change(with_all_options(TraceLayer::server(), end));
     let trace = trace.propagator(Propagation::w3c().read_baggage());
-    let trace = backend.layer(&telling.source, trace);
-    let server = observe((trace, telling.counted(MetricsLayer::server))).layer(handler);
+    let trace = backend.layer(&recording.source, trace);
+    let server = observe((trace, recording.metrics_layer(MetricsLayer::server))).layer(handler);
 
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
     let ended = catch_unwind(AssertUnwindSafe(|| {
         runtime.block_on(async {
-            let response = server.oneshot(inbound(ends)).await?;
+            let response = server.oneshot(inbound(end)).await?;
             response.into_body().collect().await
         })
     }));
-    match ends {
-        Ends::Complete | Ends::Refused => assert!(matches!(ended, Ok(Ok(_)))),
-        Ends::Failed | Ends::Torn => assert!(matches!(ended, Ok(Err(_)))),
-        Ends::Panicked => assert!(ended.is_err()),
+    match end {
+        End::Complete | End::GrpcError => assert!(matches!(ended, Ok(Ok(_)))),
+        End::Failed | End::BodyFailed => assert!(matches!(ended, Ok(Err(_)))),
+        End::Panicked => assert!(ended.is_err()),
     }
 
     let sent = sent.lock().unwrap();
     let to = |to: &str| {
         let (_, headers) = sent.iter().find(|(host, _)| host == to).unwrap();
-        added(headers, outbound(to, ends).headers())
+        added(headers, outbound(to, end).headers())
     };
-    telling.told(3, to("ours.internal"), to("stranger.example"))
+    recording.outputs(3, to("ours.internal"), to("stranger.example"))
 }
 
-fn everywhere() -> impl Iterator<Item = (Backend, Ends)> {
+fn backends_and_ends() -> impl Iterator<Item = (Backend, End)> {
     Backend::ALL
         .into_iter()
-        .flat_map(|backend| ENDS.map(|ends| (backend, ends)))
+        .flat_map(|backend| ENDS.map(|end| (backend, end)))
 }
 
 #[test]
-fn no_secret_of_a_request_or_an_answer_is_told_or_sent_on() {
-    for (backend, ends) in everywhere() {
-        let told = exchange(backend, ends, |layer| layer);
-        for (channel, bytes) in told.channels() {
+fn secrets_of_requests_and_responses_are_not_recorded_or_forwarded() {
+    for (backend, end) in backends_and_ends() {
+        let outputs = exchange(backend, end, |layer| layer);
+        for (channel, bytes) in outputs.channels() {
             let found = find(bytes, SECRET);
-            assert_eq!(found, None, "{channel}: {ends:?} by {backend:?}");
+            assert_eq!(found, None, "{channel}: {end:?} by {backend:?}");
         }
-        let members = find(&told.strangers, MEMBER);
-        assert_eq!(members, None, "{ends:?} by {backend:?}");
+        let members = find(&outputs.external, MEMBER);
+        assert_eq!(members, None, "{end:?} by {backend:?}");
     }
 }
 
 #[test]
-fn what_may_be_told_is_found_in_every_place_that_is_searched() {
-    for (backend, ends) in everywhere() {
-        let told = exchange(backend, ends, |layer| layer);
+fn allowed_values_are_found_in_every_searched_output() {
+    for (backend, end) in backends_and_ends() {
+        let outputs = exchange(backend, end, |layer| layer);
         let is_in = |bytes: &[u8], text| {
             assert!(
                 find(bytes, text).is_some(),
-                "{text}: {ends:?} by {backend:?}"
+                "{text}: {end:?} by {backend:?}"
             );
         };
-        is_in(&told.spans, HEADER);
-        is_in(&told.meter, LABEL);
-        is_in(&told.scrape, LABEL);
-        is_in(&told.log, "handling");
-        is_in(&told.ours, MEMBER);
-        is_in(&told.ours, STATE);
-        is_in(&told.strangers, STATE);
-        if ends != Ends::Refused {
-            is_in(&told.spans, QUERY);
+        is_in(&outputs.spans, HEADER);
+        is_in(&outputs.meter, LABEL);
+        is_in(&outputs.scrape, LABEL);
+        is_in(&outputs.log, "handling");
+        is_in(&outputs.internal, MEMBER);
+        is_in(&outputs.internal, STATE);
+        is_in(&outputs.external, STATE);
+        if end != End::GrpcError {
+            is_in(&outputs.spans, QUERY);
             if backend.opens_tracing_spans() {
-                is_in(&told.log, QUERY);
+                is_in(&outputs.log, QUERY);
             }
         }
     }
 }
 
 #[test]
-fn the_text_of_an_error_is_told_to_those_who_ask_for_it() {
+fn error_messages_are_recorded_only_by_option() {
     for backend in Backend::ALL {
-        for ends in [Ends::Failed, Ends::Torn] {
-            let told = exchange(backend, ends, TraceLayer::exceptions);
-            let is_told = find(&told.log, MESSAGE).is_some();
-            assert!(is_told, "{ends:?} by {backend:?}");
-            let is_told = find(&told.spans, MESSAGE).is_some();
+        for end in [End::Failed, End::BodyFailed] {
+            let outputs = exchange(backend, end, TraceLayer::exceptions);
+            let found = find(&outputs.log, MESSAGE).is_some();
+            assert!(found, "{end:?} by {backend:?}");
+            let found = find(&outputs.spans, MESSAGE).is_some();
             assert_eq!(
-                is_told,
+                found,
                 backend.opens_tracing_spans(),
-                "{ends:?} by {backend:?}"
+                "{end:?} by {backend:?}"
             );
-            let told = exchange(backend, ends, |layer| layer);
-            for (channel, bytes) in told.channels() {
+            let outputs = exchange(backend, end, |layer| layer);
+            for (channel, bytes) in outputs.channels() {
                 let found = find(bytes, MESSAGE);
-                assert_eq!(found, None, "{channel}: {ends:?} by {backend:?}");
+                assert_eq!(found, None, "{channel}: {end:?} by {backend:?}");
             }
         }
     }
 }
 
 #[test]
-fn the_text_of_a_panic_is_told_to_nobody() {
+fn panic_messages_are_never_recorded() {
     for backend in Backend::ALL {
-        let told = exchange(backend, Ends::Panicked, TraceLayer::exceptions);
-        for (channel, bytes) in told.channels() {
+        let outputs = exchange(backend, End::Panicked, TraceLayer::exceptions);
+        for (channel, bytes) in outputs.channels() {
             assert_eq!(find(bytes, SECRET), None, "{channel} by {backend:?}");
         }
     }
 }
 
 #[tokio::test]
-async fn the_url_in_an_error_of_a_connection_is_not_told() {
-    // Bound, and listened to by nobody: a connection is refused.
+async fn the_url_in_a_connection_error_is_not_recorded() {
+    // A bound socket that does not listen refuses connections.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = socket.local_addr().unwrap();
     for backend in Backend::ALL {
-        let telling = Telling::new();
-        let trace = asked_for(TraceLayer::client(), Ends::Failed);
-        let trace = backend.layer(&telling.source, trace);
+        let recording = Recording::new();
+        let trace = with_all_options(TraceLayer::client(), End::Failed);
+        let trace = backend.layer(&recording.source, trace);
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let client = observe((trace, telling.counted(MetricsLayer::client))).layer(client);
+        let client = observe((trace, recording.metrics_layer(MetricsLayer::client))).layer(client);
         let url = format!("http://{address}/c?sig=c4n4ry-sig&page={QUERY}");
         let request = reqwest::Request::new(http::Method::GET, url.parse().unwrap());
         let error = client.oneshot(request).await.unwrap_err();
         assert!(error.to_string().contains(SECRET), "{error}");
-        let told = telling.told(1, Vec::new(), Vec::new());
-        for (channel, bytes) in told.channels() {
+        let outputs = recording.outputs(1, Vec::new(), Vec::new());
+        for (channel, bytes) in outputs.channels() {
             assert_eq!(find(bytes, SECRET), None, "{channel} by {backend:?}");
         }
-        assert!(find(&told.spans, QUERY).is_some(), "{backend:?}");
+        assert!(find(&outputs.spans, QUERY).is_some(), "{backend:?}");
     }
 }

@@ -1,5 +1,5 @@
-//! Every end of a server's exchange, over real sockets: told once by the span, the counter, the
-//! histogram and the gauge alike, with the same `error.type`.
+//! All ends of a server exchange, over real sockets: span, counter, histogram and gauge record each
+//! exchange once, with the same `error.type`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -20,8 +20,11 @@ use hyper::body::Incoming;
 use opentelemetry::trace::{SpanKind, Status};
 use suite_tests::{
     backend::Backend,
-    net::{BoxError, Http, Script, Step, Wire, serve},
-    scene::{Scene, by_the_conventions, counted_as, integer, text, within},
+    net::{BoxError, ClientConnection, Http, ScriptedBody, Step, serve},
+    telemetry::{
+        TestTelemetry, assert_metrics_error_type, integer, text, with_convention_names,
+        with_timeout,
+    },
 };
 use tokio::sync::Notify;
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
@@ -29,86 +32,90 @@ use tower_otel_core::RequestHead;
 use tower_otel_metrics::MetricsLayer;
 use tower_otel_trace::TraceLayer;
 
-type Answer = Response<UnsyncBoxBody<Bytes, BoxError>>;
+type BoxedResponse = Response<UnsyncBoxBody<Bytes, BoxError>>;
 
-/// What has to be told about an exchange, once.
+/// The expected telemetry of an exchange.
 #[derive(Clone, Copy, Debug)]
-struct Told {
-    /// The label of the counter.
+struct Expected {
+    /// The `status` label of the counter.
     status: &'static str,
     /// The status code of the span.
     code: Option<i64>,
     error: Option<&'static str>,
-    /// Whether the body was cut short.
+    /// Whether the response counts as aborted.
     aborted: bool,
 }
 
-const COMPLETE: Told = Told {
+const COMPLETE: Expected = Expected {
     status: "200",
     code: Some(200),
     error: None,
     aborted: false,
 };
 
-fn answer<B>(body: B) -> Answer
+fn boxed_response<B>(body: B) -> BoxedResponse
 where
     B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     Response::new(body.map_err(Into::into).boxed_unsync())
 }
 
-/// Serves `handle` behind both layers, lets `client` talk to it, and checks what was told.
-async fn exchange<H, F, C>(http: Http, handle: H, client: impl Fn(Wire) -> C, told: Told)
-where
+/// Serves `handle` behind the layers, runs `client` against it and checks the telemetry.
+async fn exchange<H, F, C>(
+    http: Http,
+    handle: H,
+    client: impl Fn(ClientConnection) -> C,
+    expected: Expected,
+) where
     H: FnMut(Request<Incoming>) -> F + Clone + Send + 'static,
-    F: Future<Output = Result<Answer, BoxError>> + Send + 'static,
+    F: Future<Output = Result<BoxedResponse, BoxError>> + Send + 'static,
     C: Future<Output = ()>,
 {
     for backend in Backend::ALL {
-        let scene = Scene::new();
+        let telemetry = TestTelemetry::new();
         let route = |_: &dyn RequestHead| Some("/things/{id}".into());
         let spans = TraceLayer::server().route(route);
         let metrics = MetricsLayer::server().route(route);
         let service = ServiceBuilder::new()
-            .layer(backend.layer(scene.source(), spans))
+            .layer(backend.layer(telemetry.source(), spans))
             .layer(metrics)
-            .layer(by_the_conventions(MetricsLayer::server()))
+            .layer(with_convention_names(MetricsLayer::server()))
             .service(service_fn(handle.clone()));
         let address = serve(service).await;
-        client(Wire::connect(http, address).await).await;
-        settled(&scene, told).await;
+        client(ClientConnection::connect(http, address).await).await;
+        assert_recorded(&telemetry, expected).await;
     }
 }
 
-async fn settled(scene: &Scene, told: Told) {
-    scene
-        .until("the exchange ends", |scene| {
-            !scene.spans().is_empty()
-                && scene.sum("http_requests_total", &[]) > 0.0
-                && scene.sum("http_requests_in_flight", &[]) == 0.0
+async fn assert_recorded(telemetry: &TestTelemetry, expected: Expected) {
+    telemetry
+        .wait_until("the exchange ends", |telemetry| {
+            !telemetry.spans().is_empty()
+                && telemetry.sum("http_requests_total", &[]) > 0.0
+                && telemetry.sum("http_requests_in_flight", &[]) == 0.0
         })
         .await;
-    let spans = scene.spans();
+    let spans = telemetry.spans();
     let [span] = spans.as_slice() else {
         panic!("one span, not {spans:#?}");
     };
     assert_eq!(span.span_kind, SpanKind::Server);
-    assert_eq!(integer(span, "http.response.status_code"), told.code);
-    assert_eq!(text(span, "error.type").as_deref(), told.error);
+    assert_eq!(integer(span, "http.response.status_code"), expected.code);
+    assert_eq!(text(span, "error.type").as_deref(), expected.error);
     assert_eq!(
         span.status,
-        match told.error {
+        match expected.error {
             Some(_) => Status::error(""),
             None => Status::Unset,
         }
     );
-    counted_as(scene, "server", told.error);
+    assert_metrics_error_type(telemetry, "server", expected.error);
     let path = ("path", "/things/{id}");
-    let metrics = scene.metrics();
+    let metrics = telemetry.metrics();
     for (metric, labels, value) in [
         (
             "http_requests_total",
-            &[path, ("status", told.status)][..],
+            &[path, ("status", expected.status)][..],
             1.0,
         ),
         ("http_requests_total", &[], 1.0),
@@ -117,12 +124,12 @@ async fn settled(scene: &Scene, told: Told) {
         (
             "http_responses_aborted_total",
             &[],
-            f64::from(u8::from(told.aborted)),
+            f64::from(u8::from(expected.aborted)),
         ),
         ("http_requests_in_flight", &[], 0.0),
     ] {
         assert_eq!(
-            scene.sum(metric, labels),
+            telemetry.sum(metric, labels),
             value,
             "{metric}{labels:?} in\n{metrics}"
         );
@@ -143,26 +150,26 @@ fn request(method: Method) -> Request<Empty<Bytes>> {
         .unwrap()
 }
 
-/// Reads a response to its end, however that is.
-async fn read(mut wire: Wire, request: Request<Empty<Bytes>>) {
-    if let Ok(response) = wire.send(request).await {
+/// Reads a response until it ends or fails.
+async fn read(mut connection: ClientConnection, request: Request<Empty<Bytes>>) {
+    if let Ok(response) = connection.send(request).await {
         let _ = response.into_body().collect().await;
     }
 }
 
-async fn both<T: Future<Output = ()>>(test: impl Fn(Http) -> T) {
+async fn for_each_protocol<T: Future<Output = ()>>(test: impl Fn(Http) -> T) {
     for http in [Http::One, Http::Two] {
         test(http).await;
     }
 }
 
 #[tokio::test]
-async fn a_body_with_a_content_length_that_is_never_polled_past_its_end() {
-    both(|http| {
+async fn a_body_that_is_never_polled_past_its_content_length_is_complete() {
+    for_each_protocol(|http| {
         exchange(
             http,
-            |_| async { Ok(answer(Full::new(Bytes::from_static(b"whole")))) },
-            |wire| read(wire, get()),
+            |_| async { Ok(boxed_response(Full::new(Bytes::from_static(b"whole")))) },
+            |connection| read(connection, get()),
             COMPLETE,
         )
     })
@@ -170,19 +177,20 @@ async fn a_body_with_a_content_length_that_is_never_polled_past_its_end() {
 }
 
 #[tokio::test]
-async fn a_stream_with_a_content_length_of_its_own() {
-    both(|http| {
+async fn a_stream_with_a_content_length_header_is_complete() {
+    for_each_protocol(|http| {
         exchange(
             http,
             |_| async {
-                let mut response = answer(Script::of([Step::Data("who"), Step::Data("le")]));
+                let mut response =
+                    boxed_response(ScriptedBody::new([Step::Data("who"), Step::Data("le")]));
                 let length = HeaderValue::from_static("5");
                 response
                     .headers_mut()
                     .insert(header::CONTENT_LENGTH, length);
                 Ok(response)
             },
-            |wire| read(wire, get()),
+            |connection| read(connection, get()),
             COMPLETE,
         )
     })
@@ -190,30 +198,36 @@ async fn a_stream_with_a_content_length_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_stream_of_unknown_length() {
-    both(|http| {
-        exchange(
-            http,
-            |_| async { Ok(answer(Script::of([Step::Data("a"), Step::Data("b")]))) },
-            |wire| read(wire, get()),
-            COMPLETE,
-        )
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_stream_with_trailers() {
-    both(|http| {
+async fn a_stream_of_unknown_length_is_complete() {
+    for_each_protocol(|http| {
         exchange(
             http,
             |_| async {
-                let mut response = answer(Script::of([Step::Data("a"), Step::Trailers]));
+                Ok(boxed_response(ScriptedBody::new([
+                    Step::Data("a"),
+                    Step::Data("b"),
+                ])))
+            },
+            |connection| read(connection, get()),
+            COMPLETE,
+        )
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_with_trailers_is_complete() {
+    for_each_protocol(|http| {
+        exchange(
+            http,
+            |_| async {
+                let mut response =
+                    boxed_response(ScriptedBody::new([Step::Data("a"), Step::Trailers]));
                 let names = HeaderValue::from_static("x-checked");
                 response.headers_mut().insert(header::TRAILER, names);
                 Ok(response)
             },
-            |wire| read(wire, get()),
+            |connection| read(connection, get()),
             COMPLETE,
         )
     })
@@ -221,12 +235,12 @@ async fn a_stream_with_trailers() {
 }
 
 #[tokio::test]
-async fn an_empty_body() {
-    both(|http| {
+async fn an_empty_body_is_complete() {
+    for_each_protocol(|http| {
         exchange(
             http,
-            |_| async { Ok(answer(Empty::new())) },
-            |wire| read(wire, get()),
+            |_| async { Ok(boxed_response(Empty::new())) },
+            |connection| read(connection, get()),
             COMPLETE,
         )
     })
@@ -234,12 +248,16 @@ async fn an_empty_body() {
 }
 
 #[tokio::test]
-async fn head_has_no_body_even_if_the_handler_made_one() {
-    both(|http| {
+async fn a_response_to_head_is_complete_without_its_body() {
+    for_each_protocol(|http| {
         exchange(
             http,
-            |_| async { Ok(answer(Script::of([Step::Data("dropped unread")]))) },
-            |wire| read(wire, request(Method::HEAD)),
+            |_| async {
+                Ok(boxed_response(ScriptedBody::new([Step::Data(
+                    "dropped unread",
+                )])))
+            },
+            |connection| read(connection, request(Method::HEAD)),
             COMPLETE,
         )
     })
@@ -247,21 +265,22 @@ async fn head_has_no_body_even_if_the_handler_made_one() {
 }
 
 #[tokio::test]
-async fn no_content_and_not_modified_have_no_body() {
+async fn no_content_and_not_modified_are_complete_without_a_body() {
     for (status, label) in [
         (StatusCode::NO_CONTENT, "204"),
         (StatusCode::NOT_MODIFIED, "304"),
     ] {
-        both(|http| {
+        for_each_protocol(|http| {
             exchange(
                 http,
                 move |_| async move {
-                    let mut response = answer(Script::of([Step::Data("dropped unread")]));
+                    let mut response =
+                        boxed_response(ScriptedBody::new([Step::Data("dropped unread")]));
                     *response.status_mut() = status;
                     Ok(response)
                 },
-                |wire| read(wire, get()),
-                Told {
+                |connection| read(connection, get()),
+                Expected {
                     status: label,
                     code: Some(i64::from(status.as_u16())),
                     ..COMPLETE
@@ -278,16 +297,16 @@ async fn a_server_error_is_an_error_and_a_client_error_is_not() {
         (StatusCode::INTERNAL_SERVER_ERROR, "500", Some("500")),
         (StatusCode::NOT_FOUND, "404", None),
     ] {
-        both(|http| {
+        for_each_protocol(|http| {
             exchange(
                 http,
                 move |_| async move {
-                    let mut response = answer(Full::new(Bytes::from_static(b"sorry")));
+                    let mut response = boxed_response(Full::new(Bytes::from_static(b"sorry")));
                     *response.status_mut() = status;
                     Ok(response)
                 },
-                |wire| read(wire, get()),
-                Told {
+                |connection| read(connection, get()),
+                Expected {
                     status: label,
                     code: Some(i64::from(status.as_u16())),
                     error,
@@ -300,13 +319,13 @@ async fn a_server_error_is_an_error_and_a_client_error_is_not() {
 }
 
 #[tokio::test]
-async fn a_service_that_fails() {
-    both(|http| {
+async fn a_service_that_fails_is_an_error() {
+    for_each_protocol(|http| {
         exchange(
             http,
             |_| async { Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()) },
-            |wire| read(wire, get()),
-            Told {
+            |connection| read(connection, get()),
+            Expected {
                 status: "error",
                 code: None,
                 error: Some("timeout"),
@@ -318,13 +337,18 @@ async fn a_service_that_fails() {
 }
 
 #[tokio::test]
-async fn a_body_that_fails() {
-    both(|http| {
+async fn a_body_that_fails_is_aborted() {
+    for_each_protocol(|http| {
         exchange(
             http,
-            |_| async { Ok(answer(Script::of([Step::Data("a"), Step::Error]))) },
-            |wire| read(wire, get()),
-            Told {
+            |_| async {
+                Ok(boxed_response(ScriptedBody::new([
+                    Step::Data("a"),
+                    Step::Error,
+                ])))
+            },
+            |connection| read(connection, get()),
+            Expected {
                 error: Some("timeout"),
                 aborted: true,
                 ..COMPLETE
@@ -335,27 +359,27 @@ async fn a_body_that_fails() {
 }
 
 #[tokio::test]
-async fn a_client_that_hangs_up_before_the_head() {
-    both(|http| async move {
-        let begun = Arc::new(Notify::new());
-        let begins = Arc::clone(&begun);
+async fn a_disconnect_before_the_response_is_cancelled() {
+    for_each_protocol(|http| async move {
+        let started = Arc::new(Notify::new());
+        let handler_started = Arc::clone(&started);
         exchange(
             http,
             move |_| {
-                begins.notify_one();
+                handler_started.notify_one();
                 pending()
             },
-            |mut wire| {
-                let begun = Arc::clone(&begun);
+            |mut connection| {
+                let started = Arc::clone(&started);
                 async move {
                     tokio::select! {
-                        _ = wire.send(get()) => panic!("nobody answers"),
-                        () = within("the handler runs", begun.notified()) => {}
+                        _ = connection.send(get()) => panic!("unexpected response"),
+                        () = with_timeout("the handler runs", started.notified()) => {}
                     }
-                    wire.cut();
+                    connection.close();
                 }
             },
-            Told {
+            Expected {
                 status: "cancelled",
                 code: None,
                 error: Some("cancelled"),
@@ -368,17 +392,22 @@ async fn a_client_that_hangs_up_before_the_head() {
 }
 
 #[tokio::test]
-async fn a_client_that_hangs_up_during_the_body() {
-    both(|http| {
+async fn a_disconnect_during_the_body_is_aborted() {
+    for_each_protocol(|http| {
         exchange(
             http,
-            |_| async { Ok(answer(Script::of([Step::Data("a"), Step::Stall]))) },
-            |mut wire| async move {
-                let mut body = wire.send(get()).await.unwrap().into_body();
-                body.frame().await.unwrap().unwrap();
-                wire.cut();
+            |_| async {
+                Ok(boxed_response(ScriptedBody::new([
+                    Step::Data("a"),
+                    Step::Pending,
+                ])))
             },
-            Told {
+            |mut connection| async move {
+                let mut body = connection.send(get()).await.unwrap().into_body();
+                body.frame().await.unwrap().unwrap();
+                connection.close();
+            },
+            Expected {
                 error: Some("aborted"),
                 aborted: true,
                 ..COMPLETE
@@ -389,13 +418,13 @@ async fn a_client_that_hangs_up_during_the_body() {
 }
 
 #[tokio::test]
-async fn a_handler_that_panics_while_it_is_polled() {
-    both(|http| {
+async fn a_handler_that_panics_in_poll_is_recorded_as_panic() {
+    for_each_protocol(|http| {
         exchange(
             http,
             |_| async { panic!("the handler panics") },
-            |wire| read(wire, get()),
-            Told {
+            |connection| read(connection, get()),
+            Expected {
                 status: "panic",
                 code: None,
                 error: Some("panic"),
@@ -407,13 +436,15 @@ async fn a_handler_that_panics_while_it_is_polled() {
 }
 
 #[tokio::test]
-async fn a_handler_that_panics_when_it_is_called() {
-    both(|http| {
+async fn a_handler_that_panics_in_call_is_recorded_as_panic() {
+    for_each_protocol(|http| {
         exchange(
             http,
-            |_| -> std::future::Ready<Result<Answer, BoxError>> { panic!("the call panics") },
-            |wire| read(wire, get()),
-            Told {
+            |_| -> std::future::Ready<Result<BoxedResponse, BoxError>> {
+                panic!("the call panics")
+            },
+            |connection| read(connection, get()),
+            Expected {
                 status: "panic",
                 code: None,
                 error: Some("panic"),
@@ -425,13 +456,18 @@ async fn a_handler_that_panics_when_it_is_called() {
 }
 
 #[tokio::test]
-async fn a_body_that_panics() {
-    both(|http| {
+async fn a_body_that_panics_is_recorded_as_panic() {
+    for_each_protocol(|http| {
         exchange(
             http,
-            |_| async { Ok(answer(Script::of([Step::Data("a"), Step::Panic]))) },
-            |wire| read(wire, get()),
-            Told {
+            |_| async {
+                Ok(boxed_response(ScriptedBody::new([
+                    Step::Data("a"),
+                    Step::Panic,
+                ])))
+            },
+            |connection| read(connection, get()),
+            Expected {
                 error: Some("panic"),
                 aborted: true,
                 ..COMPLETE
@@ -442,26 +478,26 @@ async fn a_body_that_panics() {
 }
 
 #[tokio::test]
-async fn an_upgrade_ends_with_its_handshake() {
+async fn an_upgrade_ends_at_its_handshake() {
     exchange(
         Http::One,
         |_| async {
-            let mut response = answer(Empty::new());
+            let mut response = boxed_response(Empty::new());
             *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
             let headers = response.headers_mut();
             headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
             headers.insert(header::UPGRADE, HeaderValue::from_static("echo"));
             Ok(response)
         },
-        |mut wire| async move {
+        |mut connection| async move {
             let mut request = get();
             let headers = request.headers_mut();
             headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
             headers.insert(header::UPGRADE, HeaderValue::from_static("echo"));
-            let response = wire.send(request).await.unwrap();
+            let response = connection.send(request).await.unwrap();
             assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
         },
-        Told {
+        Expected {
             status: "101",
             code: Some(101),
             ..COMPLETE
@@ -470,37 +506,41 @@ async fn an_upgrade_ends_with_its_handshake() {
     .await;
 }
 
-/// Nobody polls it meanwhile, so nothing but the drop can say when it ended.
+/// Nothing polls the exchange before the drop, so only the drop can set the end time.
 #[tokio::test]
-async fn a_span_that_is_given_up_ends_when_it_is_dropped() {
+async fn a_cancelled_or_aborted_span_ends_when_it_is_dropped() {
     const PAUSE: Duration = Duration::from_millis(30);
     for backend in Backend::ALL {
-        let scene = Scene::new();
-        let layer = || backend.layer(scene.source(), TraceLayer::server());
+        let telemetry = TestTelemetry::new();
+        let layer = || backend.layer(telemetry.source(), TraceLayer::server());
 
-        let never = service_fn(|_: Request<()>| pending::<Result<Answer, Infallible>>());
-        let mut before_the_head = pin!(Some(layer().layer(never).oneshot(Request::new(()))));
+        let pending_service =
+            service_fn(|_: Request<()>| pending::<Result<BoxedResponse, Infallible>>());
+        let mut before_response = pin!(Some(
+            layer().layer(pending_service).oneshot(Request::new(()))
+        ));
         let cx = &mut Context::from_waker(Waker::noop());
-        let polled = before_the_head.as_mut().as_pin_mut().unwrap().poll(cx);
+        let polled = before_response.as_mut().as_pin_mut().unwrap().poll(cx);
         assert!(polled.is_pending());
         thread::sleep(PAUSE);
-        before_the_head.set(None);
+        before_response.set(None);
 
-        let whole = |_: Request<()>| ready(Ok::<_, Infallible>(answer(Full::from("whole"))));
-        let head = layer().layer(service_fn(whole)).oneshot(Request::new(()));
-        let in_the_body = head.await.unwrap();
+        let respond =
+            |_: Request<()>| ready(Ok::<_, Infallible>(boxed_response(Full::from("whole"))));
+        let head = layer().layer(service_fn(respond)).oneshot(Request::new(()));
+        let response = head.await.unwrap();
         thread::sleep(PAUSE);
-        drop(in_the_body);
+        drop(response);
 
-        let spans = scene.spans();
+        let spans = telemetry.spans();
         let errors: Vec<_> = spans.iter().map(|span| text(span, "error.type")).collect();
         assert_eq!(
             errors,
             ["cancelled", "aborted"].map(|error| Some(error.into()))
         );
         for span in spans {
-            let lasted = span.end_time.duration_since(span.start_time).unwrap();
-            assert!(lasted >= PAUSE, "{backend:?}: {lasted:?}");
+            let duration = span.end_time.duration_since(span.start_time).unwrap();
+            assert!(duration >= PAUSE, "{backend:?}: {duration:?}");
         }
     }
 }

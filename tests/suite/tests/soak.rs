@@ -1,4 +1,4 @@
-//! Ten million requests that nobody scrapes: memory stays where it is. `SOAK_REQUESTS` asks for others.
+//! Memory does not grow over ten million requests without a scrape. `SOAK_REQUESTS` sets another number.
 //!
 //! ```console
 //! cargo test --release -p suite-tests --test soak -- --ignored --nocapture --test-threads 1
@@ -19,28 +19,28 @@ use http::{Method, Request};
 use metrics::with_local_recorder;
 use suite_tests::{
     in_process::{exchange, hello},
-    scene::sum,
+    telemetry::sum,
 };
 use tower::{Layer, service_fn};
 use tower_otel_core::Route;
 use tower_otel_metrics::{MetricsLayer, Names};
 use tower_otel_prometheus::Prometheus;
 
-/// How many requests there are.
+/// Returns the number of requests.
 fn requests() -> u32 {
-    let told = std::env::var("SOAK_REQUESTS").ok();
-    told.map_or(10_000_000, |told| told.parse().unwrap())
+    let number = std::env::var("SOAK_REQUESTS").ok();
+    number.map_or(10_000_000, |number| number.parse().unwrap())
 }
 
-/// Resident bytes of this process.
+/// Returns the resident bytes of this process.
 fn resident() -> f64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
     let pages: f64 = statm.split(' ').nth(1).unwrap().parse().unwrap();
     pages * 4096.0
 }
 
-/// Sends the requests, and compares the memory after the first twentieth with that at the end.
-fn soak(what: &str, layers: &[MetricsLayer], request: impl Fn(u32, &mut String) -> Request<()>) {
+/// Sends the requests. Compares the memory after the first twentieth with the memory at the end.
+fn soak(name: &str, layers: &[MetricsLayer], request: impl Fn(u32, &mut String) -> Request<()>) {
     let requests = requests();
     let (recorder, prometheus) = Prometheus::builder().native_histograms().build().unwrap();
     let mut uri = String::new();
@@ -62,13 +62,13 @@ fn soak(what: &str, layers: &[MetricsLayer], request: impl Fn(u32, &mut String) 
     let text = prometheus.render();
     let series = text.lines().filter(|line| line.contains("_count{")).count();
     println!(
-        "{what}: {:.2} MB after {}, {:.2} MB after {requests} ({:+.2} %), {series} histograms, {each} ns each",
+        "{name}: {:.2} MB after {}, {:.2} MB after {requests} ({:+.2} %), {series} histograms, {each} ns each",
         early / 1e6,
         requests / 20,
         late / 1e6,
         (late / early - 1.0) * 100.0
     );
-    assert!(late < early * 1.05, "{what} grew from {early} to {late}");
+    assert!(late < early * 1.05, "{name} grew from {early} to {late}");
     let counted = ["http_request", "http_client_request", "http_server_request"]
         .map(|name| sum(&text, &format!("{name}_duration_seconds_count"), &[]));
     assert_eq!(counted.iter().sum::<f64>(), f64::from(requests));
@@ -76,14 +76,14 @@ fn soak(what: &str, layers: &[MetricsLayer], request: impl Fn(u32, &mut String) 
 
 #[test]
 #[ignore = "a measurement of a minute: cargo test --release -p suite-tests --test soak -- --ignored --nocapture --test-threads 1"]
-fn requests_without_a_scrape_take_no_memory() {
+fn memory_does_not_grow_without_a_scrape() {
     let routes = ["/a/{id}", "/b/{id}", "/c/{id}", "/d/{id}"];
     let route = move |request: &dyn tower_otel_core::RequestHead| {
         let at = usize::from(*request.target().path.as_bytes().get(1)?) - usize::from(b'a');
         routes.get(at).copied().map(Route::from)
     };
     let layers = [MetricsLayer::server().route(route).body_sizes()];
-    soak("honest", &layers, |n, _| {
+    soak("regular", &layers, |n, _| {
         let paths = ["/a/1", "/b/2", "/c/3", "/d/4", "/nowhere"];
         Request::get(paths[n as usize % paths.len()])
             .body(())
@@ -93,8 +93,8 @@ fn requests_without_a_scrape_take_no_memory() {
 
 #[test]
 #[ignore = "a measurement of a minute: cargo test --release -p suite-tests --test soak -- --ignored --nocapture --test-threads 1"]
-fn requests_of_an_attacker_take_no_memory() {
-    // Somebody takes the path for a route, says the address, and labels by a header besides.
+fn memory_does_not_grow_with_labels_chosen_by_an_attacker() {
+    // The path as route, the server address and a header as labels.
     let path = |request: &dyn tower_otel_core::RequestHead| {
         Some(Route::from(request.target().path.to_owned()))
     };

@@ -42,16 +42,11 @@ fn with_warning(variables: Variables<'_>) -> (Config, ConfigWarning) {
 /// Returns the reason of the error about this variable.
 fn invalid_reason(name: &str, value: &str) -> String {
     let error = resolve(&Settings::default(), &[(name, value)]).unwrap_err();
-    let InitError::InvalidValue {
-        name: error_name,
-        value: error_value,
-        reason,
-    } = error
-    else {
+    let InitError::InvalidSetting(problem) = error else {
         panic!("{error}");
     };
-    assert_eq!((&*error_name, &*error_value), (name, value));
-    reason
+    let reason = problem.strip_prefix(&format!("{name}: {value:?} "));
+    reason.unwrap_or_else(|| panic!("{problem}")).to_owned()
 }
 
 fn otlp(exporter: &ExporterConfig) -> &OtlpConfig {

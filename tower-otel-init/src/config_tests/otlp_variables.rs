@@ -121,7 +121,7 @@ const TABLE: [(&str, Field, [&str; 4]); 4] = [
     ),
     (
         "PROTOCOL",
-        |otlp| otlp.protocol.to_string(),
+        |otlp| otlp.protocol.as_str().to_owned(),
         ["http/protobuf", "grpc", "http/json", "grpc"],
     ),
     (

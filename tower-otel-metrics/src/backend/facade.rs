@@ -3,8 +3,8 @@
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Unit};
 
 use crate::{
-    backend::{
-        InFlightGauge, MetricsBackend, OutcomeInstruments, Sample, SeriesLabels, sealed::Sealed,
+    backend::instruments::{
+        InFlightGauge, MakeInstruments, OutcomeInstruments, Sample, SeriesLabels,
     },
     names::{Metric, MetricSet},
     naming::{LabelValue, Labels, STATUS},
@@ -33,11 +33,7 @@ pub struct FacadeOutcome {
 #[derive(Clone, Debug)]
 pub struct FacadeInFlight(Gauge);
 
-impl Sealed for FacadeMetrics {}
-impl Sealed for FacadeOutcome {}
-impl Sealed for FacadeInFlight {}
-
-impl MetricsBackend for FacadeMetrics {
+impl MakeInstruments for FacadeMetrics {
     type Outcome = FacadeOutcome;
     type InFlight = FacadeInFlight;
     type Instruments = MetricSet;

@@ -9,8 +9,8 @@ use opentelemetry::{
 use tower_otel_semconv::{self as semconv, metric};
 
 use crate::{
-    backend::{
-        InFlightGauge, MetricsBackend, OutcomeInstruments, Sample, SeriesLabels, sealed::Sealed,
+    backend::instruments::{
+        InFlightGauge, MakeInstruments, OutcomeInstruments, Sample, SeriesLabels,
     },
     names::{Metric, MetricSet},
     naming::{LabelValue, Labels, STATUS},
@@ -60,11 +60,7 @@ impl OtelMetrics {
     }
 }
 
-impl Sealed for OtelMetrics {}
-impl Sealed for OtelOutcome {}
-impl Sealed for OtelInFlight {}
-
-impl MetricsBackend for OtelMetrics {
+impl MakeInstruments for OtelMetrics {
     type Outcome = OtelOutcome;
     type InFlight = OtelInFlight;
     type Instruments = OtelInstruments;

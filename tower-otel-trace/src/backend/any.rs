@@ -11,7 +11,7 @@ use opentelemetry::{
 #[cfg(feature = "recorder")]
 use super::recorder::{RecorderBackend, RecorderSpan};
 use super::{
-    LateAttribute, OpenSpan, SpanBackend,
+    open_span::{LateAttribute, OpenSpan, StartSpan},
     tracer::{TracerBackend, TracerSpan},
     tracing::{Entered, TracingBackend, TracingSpan},
 };
@@ -81,7 +81,7 @@ impl<T: Tracer<Span: Span>> Tracer for SharedTracer<T> {
     }
 }
 
-impl SpanBackend for AnyBackend {
+impl StartSpan for AnyBackend {
     type Span = AnySpan;
 
     fn start(&self, request: &RequestAttributes<'_, '_>, parent: Parent, at: Instant) -> AnySpan {

@@ -1,8 +1,8 @@
 //! The `tracing` callsites of spans, with the fields that each declares.
 //!
-//! `tracing` drops a value that its span has not declared, so the lists here have to contain every
-//! key of [`attributes`](crate::attributes); a test compares them. The fields come in the order in
-//! which they are visited, after those that are set later.
+//! `tracing` drops a value that its span has not declared. So the lists here have the keys of
+//! [`attributes`](crate::attributes) in the order in which they are visited, after the fields that are set
+//! later and `otel.name` and `otel.kind`. A test compares them.
 //!
 //! tracing-opentelemetry reserves room for every declared field, set or not. So the fields that need an
 //! option are declared by callsites of their own.
@@ -15,7 +15,7 @@ use tracing_core::{
     field::FieldSet,
 };
 
-use crate::request::{Protocol, RequestAttributes};
+use crate::{protocol::Protocol, request::RequestAttributes};
 
 /// The target of spans and events, for filters.
 pub(crate) const TARGET: &str = "tower_otel_trace";
@@ -177,40 +177,49 @@ pub(crate) struct SpanCallsite {
     callsite: &'static DefaultCallsite,
     pub(crate) metadata: &'static Metadata<'static>,
     pub(crate) fields: &'static [&'static str],
+    /// How many fields come before `otel.name`.
+    pub(crate) late_fields: usize,
 }
+
+const GRPC_LATE_FIELDS: usize = 4;
+const HTTP_SERVER_LATE_FIELDS: usize = 3;
+const HTTP_CLIENT_LATE_FIELDS: usize = 6;
 
 impl SpanCallsite {
     /// Returns the callsite of a request's span.
     pub(crate) fn of(request: &RequestAttributes<'_, '_>) -> Self {
         let has_optional = request.has_optional_attributes();
         match (request.protocol(), request.kind(), has_optional) {
-            (Protocol::Grpc, _, _) => Self::new(&GRPC, &GRPC_METADATA, GRPC_FIELDS),
-            (_, HttpKind::Server, false) => {
-                Self::new(&HTTP_SERVER, &HTTP_SERVER_METADATA, HTTP_SERVER_FIELDS)
-            }
-            (_, HttpKind::Server, true) => {
-                let fields = HTTP_SERVER_ALL_FIELDS;
-                Self::new(&HTTP_SERVER_ALL, &HTTP_SERVER_ALL_METADATA, fields)
-            }
-            (_, HttpKind::Client, false) => {
-                Self::new(&HTTP_CLIENT, &HTTP_CLIENT_METADATA, HTTP_CLIENT_FIELDS)
-            }
-            (_, HttpKind::Client, true) => {
-                let fields = HTTP_CLIENT_ALL_FIELDS;
-                Self::new(&HTTP_CLIENT_ALL, &HTTP_CLIENT_ALL_METADATA, fields)
-            }
-        }
-    }
-
-    const fn new(
-        callsite: &'static DefaultCallsite,
-        metadata: &'static Metadata<'static>,
-        fields: &'static [&'static str],
-    ) -> Self {
-        Self {
-            callsite,
-            metadata,
-            fields,
+            (Protocol::Grpc, _, _) => Self {
+                callsite: &GRPC,
+                metadata: &GRPC_METADATA,
+                fields: GRPC_FIELDS,
+                late_fields: GRPC_LATE_FIELDS,
+            },
+            (_, HttpKind::Server, false) => Self {
+                callsite: &HTTP_SERVER,
+                metadata: &HTTP_SERVER_METADATA,
+                fields: HTTP_SERVER_FIELDS,
+                late_fields: HTTP_SERVER_LATE_FIELDS,
+            },
+            (_, HttpKind::Server, true) => Self {
+                callsite: &HTTP_SERVER_ALL,
+                metadata: &HTTP_SERVER_ALL_METADATA,
+                fields: HTTP_SERVER_ALL_FIELDS,
+                late_fields: HTTP_SERVER_LATE_FIELDS,
+            },
+            (_, HttpKind::Client, false) => Self {
+                callsite: &HTTP_CLIENT,
+                metadata: &HTTP_CLIENT_METADATA,
+                fields: HTTP_CLIENT_FIELDS,
+                late_fields: HTTP_CLIENT_LATE_FIELDS,
+            },
+            (_, HttpKind::Client, true) => Self {
+                callsite: &HTTP_CLIENT_ALL,
+                metadata: &HTTP_CLIENT_ALL_METADATA,
+                fields: HTTP_CLIENT_ALL_FIELDS,
+                late_fields: HTTP_CLIENT_LATE_FIELDS,
+            },
         }
     }
 
@@ -220,5 +229,79 @@ impl SpanCallsite {
         interest.is_always()
             || !interest.is_never()
                 && tracing::dispatcher::get_default(|current| current.enabled(self.metadata))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, SocketAddr};
+
+    use tower_otel_core::{LocalAddr, PeerAddr, RequestInfo};
+    use tower_otel_semconv::rpc::StatusAttribute;
+
+    use super::*;
+    use crate::{
+        attributes::{self, AttributeSink},
+        opt_in::OptIn,
+        state::Config,
+    };
+
+    /// Collects the keys in the order of the visit.
+    #[derive(Default)]
+    struct Keys(Vec<&'static str>);
+
+    impl<'v> AttributeSink<'v> for Keys {
+        fn text(&mut self, key: &'static str, _value: Option<&'v str>) {
+            self.0.push(key);
+        }
+
+        fn static_text(&mut self, key: &'static str, _value: Option<&'static str>) {
+            self.0.push(key);
+        }
+
+        fn int(&mut self, key: &'static str, _value: Option<i64>) {
+            self.0.push(key);
+        }
+
+        fn address(&mut self, key: &'static str, _value: Option<IpAddr>) {
+            self.0.push(key);
+        }
+    }
+
+    fn assert_fields_are_visited(kind: HttpKind, protocol: Protocol, has_optional: bool) {
+        let mut config = Config::new(kind);
+        config.grpc = (protocol == Protocol::Grpc).then_some(StatusAttribute::default());
+        if has_optional {
+            config.body_sizes = true;
+            config.opt_ins.add([OptIn::NetworkLocal, OptIn::UserAgent]);
+        }
+        let address = SocketAddr::from(([192, 0, 2, 7], 80));
+        let mut request = http::Request::new(());
+        request.extensions_mut().insert(PeerAddr(address));
+        request.extensions_mut().insert(LocalAddr(address));
+        let info = RequestInfo::new(&request);
+        let request =
+            RequestAttributes::new(&config, &info, protocol, info.route(kind, &config.http));
+        let callsite = SpanCallsite::of(&request);
+        let mut keys = Keys::default();
+        attributes::visit(&request, &request.resolve(), &mut keys);
+
+        let declared = callsite
+            .fields
+            .get(callsite.late_fields..)
+            .unwrap_or_default();
+        let expected = [&[otel::NAME, otel::KIND], &*keys.0].concat();
+        assert!(declared.starts_with(&expected), "{declared:?} {expected:?}");
+        assert!(callsite.fields.len() <= MAX_FIELDS);
+    }
+
+    #[test]
+    fn the_fields_of_each_callsite_are_in_the_order_of_the_visit() {
+        for kind in [HttpKind::Server, HttpKind::Client] {
+            for has_optional in [false, true] {
+                assert_fields_are_visited(kind, Protocol::Http, has_optional);
+            }
+            assert_fields_are_visited(kind, Protocol::Grpc, false);
+        }
     }
 }

@@ -11,11 +11,15 @@ use tower_otel_propagate::ExtractedContext;
 use tower_otel_recorder::{ActiveSpan, AttributeBuffer, Recorder, RecorderTracer, SpanStart};
 use tower_otel_semconv::attribute;
 
-use super::{LateAttribute, LateValue, OpenSpan, SpanBackend, scope, tracer::KeyValues};
+use super::{
+    open_span::{LateAttribute, LateValue, OpenSpan, StartSpan},
+    scope::scope,
+    tracer::KeyValues,
+};
 use crate::{
     attributes::{self, AttributeSink},
     parent::Parent,
-    request::RequestAttributes,
+    request::{RequestAttributes, SpanName},
 };
 
 /// Records spans with a [`Recorder`].
@@ -39,7 +43,7 @@ pub struct RecorderSpan {
     span: Option<ActiveSpan>,
 }
 
-impl SpanBackend for RecorderBackend {
+impl StartSpan for RecorderBackend {
     type Span = RecorderSpan;
 
     fn start(
@@ -68,16 +72,18 @@ impl SpanBackend for RecorderBackend {
             at,
         };
         let sampler_input = || {
+            let resolved = request.resolve();
             let mut attributes = Vec::new();
-            attributes::visit(request, &mut KeyValues(&mut attributes));
-            (request.name(), attributes)
+            attributes::visit(request, &resolved, &mut KeyValues(&mut attributes));
+            (resolved.name.into_cow(), attributes)
         };
         let started = self.0.start(start, sampler_input, |record| {
-            match request.static_name() {
-                Some(name) => record.set_static_name(name),
-                None => record.set_name(&request.name()),
+            let resolved = request.resolve();
+            match &resolved.name {
+                SpanName::Static(name, _) => record.set_static_name(name),
+                SpanName::Text(name) => record.set_name(name),
             }
-            attributes::visit(request, record.attributes());
+            attributes::visit(request, &resolved, record.attributes());
         });
         let context = started.context.or_else(|| match remote {
             Some(remote) => Some(base.with_remote_span_context(remote)),
@@ -141,23 +147,31 @@ impl OpenSpan for RecorderSpan {
 
 impl<'v> AttributeSink<'v> for AttributeBuffer {
     #[inline]
-    fn text(&mut self, key: &'static str, value: &'v str) {
-        self.text(key, value);
+    fn text(&mut self, key: &'static str, value: Option<&'v str>) {
+        if let Some(value) = value {
+            self.text(key, value);
+        }
     }
 
     #[inline]
-    fn static_text(&mut self, key: &'static str, value: &'static str) {
-        self.fixed(key, value);
+    fn static_text(&mut self, key: &'static str, value: Option<&'static str>) {
+        if let Some(value) = value {
+            self.fixed(key, value);
+        }
     }
 
     #[inline]
-    fn int(&mut self, key: &'static str, value: i64) {
-        self.int(key, value);
+    fn int(&mut self, key: &'static str, value: Option<i64>) {
+        if let Some(value) = value {
+            self.int(key, value);
+        }
     }
 
     #[inline]
-    fn address(&mut self, key: &'static str, value: IpAddr) {
-        self.address(key, value);
+    fn address(&mut self, key: &'static str, value: Option<IpAddr>) {
+        if let Some(value) = value {
+            self.address(key, value);
+        }
     }
 }
 

@@ -1,7 +1,6 @@
 //! The backend that opens OpenTelemetry spans with a tracer.
 
 use std::{
-    borrow::Cow,
     fmt,
     net::IpAddr,
     sync::Arc,
@@ -9,13 +8,16 @@ use std::{
 };
 
 use opentelemetry::{
-    Context, ContextGuard, KeyValue, TraceFlags,
+    Context, ContextGuard, KeyValue, TraceFlags, Value,
     trace::{Link, Span, SpanContext, SpanKind, Status, TraceContextExt, Tracer, TracerProvider},
 };
 use tower_otel_core::Kind;
 use tower_otel_semconv::attribute;
 
-use super::{LateAttribute, LateValue, OpenSpan, SpanBackend, scope};
+use super::{
+    open_span::{LateAttribute, LateValue, OpenSpan, StartSpan},
+    scope::scope,
+};
 use crate::{
     attributes::{self, AttributeSink},
     parent::Parent,
@@ -61,7 +63,7 @@ pub struct TracerSpan {
     started: Option<(SystemTime, Instant)>,
 }
 
-impl<T> SpanBackend for TracerBackend<T>
+impl<T> StartSpan for TracerBackend<T>
 where
     T: Tracer<Span: Send + Sync + 'static> + fmt::Debug,
 {
@@ -78,14 +80,11 @@ where
         let started = SystemTime::now();
         // With room for the attributes that are set later.
         let mut attributes = Vec::with_capacity(16);
-        attributes::visit(request, &mut KeyValues(&mut attributes));
-        let name = match request.static_name() {
-            Some(name) => Cow::Borrowed(name),
-            None => Cow::Owned(request.name().into_owned()),
-        };
+        let resolved = request.resolve();
+        attributes::visit(request, &resolved, &mut KeyValues(&mut attributes));
         let mut builder = self
             .0
-            .span_builder(name)
+            .span_builder(resolved.name.into_cow())
             .with_kind(match request.kind() {
                 Kind::Server => SpanKind::Server,
                 Kind::Client => SpanKind::Client,
@@ -158,26 +157,34 @@ fn with_random_flag(parent: &Context, span: &SpanContext) -> SpanContext {
 /// Collects attributes as OpenTelemetry's key-value pairs.
 pub(crate) struct KeyValues<'k>(pub(crate) &'k mut Vec<KeyValue>);
 
-impl<'v> AttributeSink<'v> for KeyValues<'_> {
-    fn text(&mut self, key: &'static str, value: &'v str) {
-        self.0.push(KeyValue::new(key, value.to_owned()));
-    }
-
-    fn repeated_text(&mut self, key: &'static str, value: &'v str) {
-        self.0.push(KeyValue::new(key, string_cache::text(value)));
-    }
-
-    fn static_text(&mut self, key: &'static str, value: &'static str) {
-        self.0.push(KeyValue::new(key, value));
-    }
-
-    fn int(&mut self, key: &'static str, value: i64) {
-        self.0.push(KeyValue::new(key, value));
-    }
-
-    fn address(&mut self, key: &'static str, value: IpAddr) {
+impl KeyValues<'_> {
+    #[inline]
+    fn push(&mut self, key: &'static str, value: Option<impl Into<Value>>) {
+        // Made in place: the room for it is reserved first.
         self.0
-            .push(KeyValue::new(key, string_cache::address(value)));
+            .extend(value.into_iter().map(|value| KeyValue::new(key, value)));
+    }
+}
+
+impl<'v> AttributeSink<'v> for KeyValues<'_> {
+    fn text(&mut self, key: &'static str, value: Option<&'v str>) {
+        self.push(key, value.map(str::to_owned));
+    }
+
+    fn repeated_text(&mut self, key: &'static str, value: Option<&'v str>) {
+        self.push(key, value.map(string_cache::text));
+    }
+
+    fn static_text(&mut self, key: &'static str, value: Option<&'static str>) {
+        self.push(key, value);
+    }
+
+    fn int(&mut self, key: &'static str, value: Option<i64>) {
+        self.push(key, value);
+    }
+
+    fn address(&mut self, key: &'static str, value: Option<IpAddr>) {
+        self.push(key, value.map(string_cache::address));
     }
 }
 

@@ -10,10 +10,9 @@ use tracing::{
     level_filters::LevelFilter,
 };
 
-pub(crate) use super::fields::TARGET;
 use super::{
-    LateAttribute, LateValue, OpenSpan, SpanBackend,
     fields::{MAX_FIELDS, SpanCallsite, otel},
+    open_span::{LateAttribute, LateValue, OpenSpan, StartSpan},
 };
 use crate::{
     attributes::{self, AttributeSink},
@@ -32,13 +31,15 @@ pub struct TracingBackend(());
 #[derive(Debug)]
 pub struct TracingSpan {
     span: tracing::Span,
+    /// The names of its fields.
+    fields: &'static [&'static str],
     // Attached below the span when it is entered. A span that is filtered out, or that no
     // OpenTelemetry layer knows, then still propagates the context of its request. Removed once the
     // span has activated a context of its own, which includes this one.
     base_context: Option<Context>,
 }
 
-impl SpanBackend for TracingBackend {
+impl StartSpan for TracingBackend {
     type Span = TracingSpan;
 
     fn start(
@@ -48,13 +49,18 @@ impl SpanBackend for TracingBackend {
         _at: Instant,
     ) -> TracingSpan {
         let (base_context, link) = parent.into_context();
+        let callsite = SpanCallsite::of(request);
         let span = if LevelFilter::current() < LevelFilter::INFO {
             tracing::Span::none()
         } else {
             let _attached = base_context.clone().map(Context::attach);
-            open(request)
+            open(request, callsite)
         };
-        let span = TracingSpan { span, base_context };
+        let span = TracingSpan {
+            span,
+            fields: callsite.fields,
+            base_context,
+        };
         if let Some((link, context)) = link.and_then(|link| Some((link, span.context()?))) {
             context.span().add_link(link, Vec::new());
         }
@@ -64,6 +70,7 @@ impl SpanBackend for TracingBackend {
     fn disabled(&self, parent: Parent) -> TracingSpan {
         TracingSpan {
             span: tracing::Span::none(),
+            fields: &[],
             base_context: parent.into_context().0,
         }
     }
@@ -73,35 +80,31 @@ impl SpanBackend for TracingBackend {
     fn end(&self, _span: &mut TracingSpan, _at: Instant) {}
 }
 
-fn open(request: &RequestAttributes<'_, '_>) -> tracing::Span {
-    let callsite = SpanCallsite::of(request);
+fn open(request: &RequestAttributes<'_, '_>, callsite: SpanCallsite) -> tracing::Span {
     if !callsite.is_enabled() {
         return tracing::Span::none();
     }
-    let name = request.name();
-    let mut values = FieldValues::new(callsite.fields);
-    values.text(otel::NAME, &name);
-    values.text(
-        otel::KIND,
-        match request.kind() {
-            Kind::Server => "server",
-            Kind::Client => "client",
-        },
-    );
-    attributes::visit(request, &mut values);
-    let values: [Option<&dyn field::Value>; MAX_FIELDS] = values
-        .values
-        .each_ref()
-        .map(|value| value.as_ref().map(FieldValue::as_field));
-    let values = values.get(..callsite.fields.len()).unwrap_or_default();
+    let resolved = request.resolve();
+    let mut values = FieldValues::new(callsite.late_fields);
+    values.text(otel::NAME, Some(resolved.name.as_str()));
+    let kind = match request.kind() {
+        Kind::Server => "server",
+        Kind::Client => "client",
+    };
+    values.static_text(otel::KIND, Some(kind));
+    attributes::visit(request, &resolved, &mut values);
+    let mut fields: [Option<&dyn field::Value>; MAX_FIELDS] = [const { None }; MAX_FIELDS];
+    let fields = fields.get_mut(..callsite.fields.len()).unwrap_or_default();
+    for (field, value) in fields.iter_mut().zip(&values.values) {
+        *field = value.as_ref().map(FieldValue::as_field);
+    }
     let metadata = callsite.metadata;
-    tracing::Span::new(metadata, &metadata.fields().value_set_all(values))
+    tracing::Span::new(metadata, &metadata.fields().value_set_all(fields))
 }
 
 /// The values of the fields of a callsite.
 struct FieldValues<'v> {
-    fields: &'static [&'static str],
-    /// Where the next field is expected: values come in the order of the fields.
+    /// The field of the next value: values come in the order of the fields.
     next: usize,
     values: [Option<FieldValue<'v>>; MAX_FIELDS],
 }
@@ -123,51 +126,48 @@ impl FieldValue<'_> {
 }
 
 impl<'v> FieldValues<'v> {
-    fn new(fields: &'static [&'static str]) -> Self {
+    fn new(first: usize) -> Self {
         Self {
-            fields,
-            next: 0,
+            next: first,
             values: [const { None }; MAX_FIELDS],
         }
     }
 
     #[inline]
-    fn set(&mut self, key: &'static str, value: FieldValue<'v>) {
-        let is_key = |field: &&str| **field == *key;
-        let (before, from) = self
-            .fields
-            .split_at_checked(self.next)
-            .unwrap_or((self.fields, &[]));
-        let index = match from.iter().position(is_key) {
-            Some(index) => self.next + index,
-            None => match before.iter().position(is_key) {
-                Some(index) => index,
-                None => return,
-            },
-        };
-        if let Some(slot) = self.values.get_mut(index) {
-            *slot = Some(value);
+    fn push(&mut self, value: Option<FieldValue<'v>>) {
+        if let Some(slot) = self.values.get_mut(self.next) {
+            *slot = value;
         }
-        self.next = index + 1;
+        self.next += 1;
     }
 }
 
 impl<'v> AttributeSink<'v> for FieldValues<'v> {
-    fn text(&mut self, key: &'static str, value: &'v str) {
-        self.set(key, FieldValue::Text(value));
+    #[inline]
+    fn text(&mut self, _key: &'static str, value: Option<&'v str>) {
+        self.push(value.map(FieldValue::Text));
     }
 
-    fn static_text(&mut self, key: &'static str, value: &'static str) {
-        self.set(key, FieldValue::Text(value));
+    #[inline]
+    fn static_text(&mut self, _key: &'static str, value: Option<&'static str>) {
+        self.push(value.map(FieldValue::Text));
     }
 
-    fn int(&mut self, key: &'static str, value: i64) {
-        self.set(key, FieldValue::Int(value));
+    #[inline]
+    fn int(&mut self, _key: &'static str, value: Option<i64>) {
+        self.push(value.map(FieldValue::Int));
     }
 
-    fn address(&mut self, key: &'static str, value: IpAddr) {
-        self.set(key, FieldValue::Address(field::display(value)));
+    #[inline]
+    fn address(&mut self, _key: &'static str, value: Option<IpAddr>) {
+        self.push(value.map(|address| FieldValue::Address(field::display(address))));
     }
+}
+
+/// Returns whether two keys are equal. Equal keys usually have the same address.
+#[inline]
+fn is_same_key(a: &'static str, b: &'static str) -> bool {
+    std::ptr::eq(a, b) || a == b
 }
 
 impl TracingSpan {
@@ -177,16 +177,19 @@ impl TracingSpan {
         let Some(fields) = self.span.metadata().map(|metadata| metadata.fields()) else {
             return;
         };
-        let mut slots: [Option<&dyn field::Value>; MAX_FIELDS] = [const { None }; MAX_FIELDS];
-        for (key, value) in &values {
-            let index = fields.iter().position(|field| field.name() == *key);
-            let slot = index.and_then(|index| slots.get_mut(index));
-            if let (Some(slot), Some(value)) = (slot, value) {
-                *slot = Some(value.as_field());
-            }
-        }
-        let slots = slots.get(..fields.len()).unwrap_or_default();
-        self.span.record_all(&fields.value_set_all(slots));
+        let Some(unset) = fields.iter().next() else {
+            return;
+        };
+        let field = |key| {
+            let index = self.fields.iter().position(|field| is_same_key(field, key));
+            fields.iter().nth(index?)
+        };
+        let values = values.map(|(key, value)| (value.and_then(|_| field(key)), value));
+        let values = values.each_ref().map(|(field, value)| match field {
+            Some(field) => (field, value.as_ref().map(LateValue::as_field)),
+            None => (&unset, None),
+        });
+        self.span.record_all(&fields.value_set(&values));
     }
 }
 

@@ -1,46 +1,53 @@
-//! A description, written by a model that has seen what others ask for.
+//! `POST /properties/{id}/description`: a description by the language model.
 
 use axum::extract::{Path, State};
 
-use super::{App, notifications::Event, properties::missing};
+use super::{App, notifications::Event, properties::property_not_found};
 use crate::{
-    auth::SignedIn,
+    auth::AuthenticatedUser,
     db::{Listing, Property},
     extract::Json,
     problem::Problem,
 };
 
-const TASK: &str = "You write honest descriptions of homes for rent, in two sentences.";
+const SYSTEM_PROMPT: &str = "You write honest descriptions of homes for rent, in two sentences.";
 
 pub(super) async fn describe(
     State(app): State<App>,
-    own: SignedIn,
+    user: AuthenticatedUser,
     Path(id): Path<String>,
 ) -> Result<Json<Property>, Problem> {
-    let property = app.database.property(&own.user, &id).await?;
-    let property = property.ok_or_else(missing)?;
-    let others = app.market.listings(&property.draft.city).await?;
-    let description = app.model.ask(TASK, &question(&property, &others)).await?;
+    let property = app.database.property(&user.id, &id).await?;
+    let property = property.ok_or_else(property_not_found)?;
+    let listings = app.market.listings(&property.draft.city).await?;
+    let description = app
+        .model
+        .complete(SYSTEM_PROMPT, &prompt(&property, &listings))
+        .await?;
     let property = app
         .database
-        .describe_property(&own.user, &id, description)
+        .describe_property(&user.id, &id, description)
         .await?;
-    app.notifications.tell(&own.user, Event::Described, &id);
-    Ok(Json(property.ok_or_else(missing)?))
+    app.notifications.send(&user.id, Event::Described, &id);
+    Ok(Json(property.ok_or_else(property_not_found)?))
 }
 
-fn question(property: &Property, others: &[Listing]) -> String {
+fn prompt(property: &Property, listings: &[Listing]) -> String {
     let draft = &property.draft;
-    let mut question = format!(
+    let mut prompt = format!(
         "{} in {}, {} a month.",
         draft.title,
         draft.city,
         euros(draft.rent_cents)
     );
-    for other in others {
-        question += &format!(" Near by: {}, {}.", other.title, euros(other.rent_cents));
+    for listing in listings {
+        prompt += &format!(
+            " Near by: {}, {}.",
+            listing.title,
+            euros(listing.rent_cents)
+        );
     }
-    question
+    prompt
 }
 
 fn euros(cents: i64) -> String {

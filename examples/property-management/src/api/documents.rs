@@ -1,4 +1,4 @@
-//! Documents, streamed part by part: a query for each, inside of the body, and so inside of the
+//! `GET /documents/{id}`: streams a document. Each part is a query while the body is sent, in the
 //! span of the request.
 
 use axum::{
@@ -11,31 +11,31 @@ use futures_util::stream;
 
 use super::App;
 use crate::{
-    auth::SignedIn,
+    auth::AuthenticatedUser,
     db::{Database, DbError},
     problem::Problem,
 };
 
 pub(super) async fn stream(
     State(app): State<App>,
-    own: SignedIn,
+    user: AuthenticatedUser,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    // While there can still be an error of the whole.
-    let first = app.database.document_part(&own.user, &id, 0).await?;
+    // An error of the first part can still change the status.
+    let first = app.database.document_part(&user.id, &id, 0).await?;
     let first = first.ok_or_else(|| Problem::not_found("document"))?;
     let reader = Reader {
         database: app.database,
-        owner: own.user,
+        owner: user.id,
         id,
         next: 1,
-        ready: Some(first),
+        buffered: Some(first),
     };
     let parts = stream::try_unfold(reader, |mut reader| async {
-        Ok::<_, DbError>(reader.part().await?.map(|part| (part, reader)))
+        Ok::<_, DbError>(reader.next_part().await?.map(|part| (part, reader)))
     });
-    let kind = [(header::CONTENT_TYPE, "text/csv; charset=utf-8")];
-    Ok((kind, Body::from_stream(parts)).into_response())
+    let content_type = [(header::CONTENT_TYPE, "text/csv; charset=utf-8")];
+    Ok((content_type, Body::from_stream(parts)).into_response())
 }
 
 struct Reader {
@@ -43,13 +43,13 @@ struct Reader {
     owner: String,
     id: String,
     next: i64,
-    ready: Option<String>,
+    buffered: Option<String>,
 }
 
 impl Reader {
-    async fn part(&mut self) -> Result<Option<Bytes>, DbError> {
-        if let Some(ready) = self.ready.take() {
-            return Ok(Some(ready.into()));
+    async fn next_part(&mut self) -> Result<Option<Bytes>, DbError> {
+        if let Some(part) = self.buffered.take() {
+            return Ok(Some(part.into()));
         }
         let (owner, id, position) = (&self.owner, &self.id, self.next);
         let part = self.database.document_part(owner, id, position).await?;

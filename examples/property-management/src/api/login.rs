@@ -1,4 +1,4 @@
-//! Signing up and signing in.
+//! `POST /users` and `POST /login`.
 
 use axum::{extract::State, http::StatusCode};
 use serde::Deserialize;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::App;
 use crate::{auth::Audience, extract::Json, instruments, problem::Problem};
 
-/// No `Debug`: nobody is to write it into a log line.
+/// An e-mail address and a password. Without `Debug`, so that they cannot be logged.
 #[derive(Deserialize)]
 pub(super) struct Credentials {
     email: String,
@@ -16,30 +16,30 @@ pub(super) struct Credentials {
 
 pub(super) async fn sign_up(
     State(app): State<App>,
-    Json(own): Json<Credentials>,
+    Json(credentials): Json<Credentials>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
-    if !own.email.contains('@') || own.password.len() < 8 {
-        let detail = "an e-mail address and a password of 8 characters are needed";
+    if !credentials.email.contains('@') || credentials.password.len() < 8 {
+        let detail = "an e-mail address and a password of at least 8 bytes are required";
         return Err(Problem::invalid(detail));
     }
-    let password = app.passwords.hash(own.password).await?;
-    let id = app.database.add_user(&own.email, &password).await?;
+    let password = app.passwords.hash(credentials.password).await?;
+    let id = app.database.add_user(&credentials.email, &password).await?;
     Ok((StatusCode::CREATED, Json(json!({ "id": id }))))
 }
 
-/// The caller is not told which of the two was wrong; the metrics are.
+/// Returns a token. The response does not show which credential was wrong; the metrics do.
 pub(super) async fn login(
     State(app): State<App>,
-    Json(own): Json<Credentials>,
+    Json(credentials): Json<Credentials>,
 ) -> Result<Json<Value>, Problem> {
-    let user = app.database.user_by_email(&own.email).await?;
-    let (id, hash) = user.map(|user| (user.id, user.password)).unzip();
-    if !app.passwords.verify(own.password, hash).await? {
+    let user = app.database.user_by_email(&credentials.email).await?;
+    let (id, hash) = user.map(|user| (user.id, user.password_hash)).unzip();
+    if !app.passwords.verify(credentials.password, hash).await? {
         instruments::auth_failure(match id {
             Some(_) => "wrong_password",
             None => "unknown_user",
         });
-        return Err(Problem::unauthorized("e-mail or password is wrong"));
+        return Err(Problem::unauthorized("wrong e-mail address or password"));
     }
     let token = app.keys.sign(Audience::Api, &id.unwrap_or_default());
     let token = token.map_err(|_| Problem::internal())?;

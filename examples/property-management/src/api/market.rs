@@ -1,4 +1,4 @@
-//! What others ask for, from the reality-server.
+//! `GET /properties/{id}/comparables`, and the client of the reality-server.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,21 +8,21 @@ use axum::{
 };
 use reqwest::Url;
 use reqwest_middleware::ClientWithMiddleware;
-use tower_otel_core::Hosts;
+use tower_otel_propagate::Hosts;
 
-use super::{App, properties::missing};
+use super::{App, properties::property_not_found};
 use crate::{
     BoxError,
-    auth::{Audience, Keys, SignedIn},
+    auth::{Audience, AuthenticatedUser, Keys},
     db::Listing,
     extract::Json,
-    observed,
+    layers,
     problem::Problem,
 };
 
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The reality-server.
+/// A client of the reality-server.
 #[derive(Clone)]
 pub(crate) struct Market {
     client: ClientWithMiddleware,
@@ -34,15 +34,15 @@ impl Market {
     pub(super) fn new(base: Url, keys: Keys) -> Result<Self, BoxError> {
         let host = base.host_str().unwrap_or_default().to_owned();
         Ok(Self {
-            client: observed::client(Hosts::new([host]), TIMEOUT)?,
+            client: layers::client(Hosts::new([host]), TIMEOUT)?,
             listings: Arc::new(base.join("/listings")?),
             keys,
         })
     }
 
-    /// Some listings of a city, the cheapest first.
+    /// Returns up to five listings of a city, sorted by rent.
     pub(super) async fn listings(&self, city: &str) -> Result<Vec<Listing>, Problem> {
-        // With a token the trace is continued there; anybody may have the listings.
+        // The route is public. With the token, the reality-server continues the trace.
         let token = self.keys.sign(Audience::Reality, "api-server");
         let token = token.map_err(|_| Problem::internal())?;
         let mut url = Url::clone(&self.listings);
@@ -51,32 +51,32 @@ impl Market {
         let request = self.client.get(url);
         let response = request.bearer_auth(token).send().await.map_err(|error| {
             if error.is_timeout() && !error.is_connect() {
-                let detail = "the listings did not come in time";
+                let detail = "the listings did not arrive in time";
                 let status = StatusCode::GATEWAY_TIMEOUT;
                 return Problem::new(status, "Another service is too slow", detail);
             }
-            Problem::unavailable("the listings cannot be had")
+            Problem::unavailable("the listings are not available")
         })?;
         match response.status() {
             status if status.is_success() => response.json().await.map_err(|_| {
-                let detail = "the listings make no sense";
+                let detail = "the response with the listings is malformed";
                 Problem::new(
                     StatusCode::BAD_GATEWAY,
-                    "Bad answer of another service",
+                    "Bad response from another service",
                     detail,
                 )
             }),
-            _ => Err(Problem::unavailable("the listings cannot be had")),
+            _ => Err(Problem::unavailable("the listings are not available")),
         }
     }
 }
 
 pub(super) async fn comparables(
     State(app): State<App>,
-    own: SignedIn,
+    user: AuthenticatedUser,
     Path(id): Path<String>,
 ) -> Result<Json<Vec<Listing>>, Problem> {
-    let property = app.database.property(&own.user, &id).await?;
-    let property = property.ok_or_else(missing)?;
+    let property = app.database.property(&user.id, &id).await?;
+    let property = property.ok_or_else(property_not_found)?;
     Ok(Json(app.market.listings(&property.draft.city).await?))
 }

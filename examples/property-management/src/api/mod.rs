@@ -1,4 +1,4 @@
-//! The api-server: what customers and their apps talk to.
+//! The api-server: the API for customers.
 
 mod description;
 mod documents;
@@ -6,7 +6,7 @@ mod login;
 mod market;
 mod notifications;
 mod properties;
-mod work;
+mod queue;
 
 use std::process::ExitCode;
 
@@ -19,21 +19,21 @@ use tokio::net::TcpListener;
 
 use crate::{
     BoxError,
-    auth::{Audience, Keys, Passwords},
+    auth::{Audience, Keys, PasswordHasher},
     config::{Llm, Secret, Variables},
     db::Database,
-    metrics,
+    layers,
     model::Model,
-    observed,
-    process::{self, Process, Stop},
+    process::{self, Process, Shutdown},
+    series,
 };
 use market::Market;
 use notifications::Notifications;
 
-/// Nobody describes a property in more bytes.
-const LONGEST_BODY: usize = 16 * 1024;
+/// The maximum size of a request body.
+const MAX_BODY_SIZE: usize = 16 * 1024;
 
-/// What the api-server is told.
+/// The configuration of the api-server.
 pub(crate) struct Config {
     pub(crate) database_url: String,
     pub(crate) reality: reqwest::Url,
@@ -41,16 +41,16 @@ pub(crate) struct Config {
     pub(crate) jwt_secret: Secret,
 }
 
-/// What the handlers share.
+/// The shared state of the handlers.
 #[derive(Clone)]
 pub(crate) struct App {
     database: Database,
     keys: Keys,
-    passwords: Passwords,
+    passwords: PasswordHasher,
     market: Market,
     model: Model,
     notifications: Notifications,
-    stop: Stop,
+    shutdown: Shutdown,
 }
 
 impl FromRef<App> for Keys {
@@ -59,10 +59,10 @@ impl FromRef<App> for Keys {
     }
 }
 
-/// Runs the api-server, as the environment says.
+/// Runs the api-server, configured by the environment.
 pub fn api_server() -> ExitCode {
     process::run("api-server", async |process| {
-        let variables = Variables::of_process();
+        let variables = Variables::from_env();
         let config = Config {
             database_url: variables.database_url()?,
             reality: variables.url("REALITY_URL", "http://127.0.0.1:8081")?,
@@ -79,17 +79,17 @@ pub(crate) async fn serve(
     config: Config,
     process: &Process,
 ) -> Result<(), BoxError> {
-    metrics::of_api(&config.llm.model);
+    series::register_api(&config.llm.model);
     let database = Database::open(&config.database_url)?;
     let keys = Keys::new(&config.jwt_secret);
     let app = App {
         database: database.clone(),
         keys: keys.clone(),
-        passwords: Passwords::default(),
+        passwords: PasswordHasher::default(),
         market: Market::new(config.reality, keys.clone())?,
         model: Model::new(config.llm)?,
         notifications: Notifications::default(),
-        stop: process.stop.clone(),
+        shutdown: process.shutdown.clone(),
     };
     let routes = Router::new()
         .route("/users", post(login::sign_up))
@@ -97,21 +97,21 @@ pub(crate) async fn serve(
         .route("/properties", get(properties::list).post(properties::add))
         .route(
             "/properties/{id}",
-            get(properties::one)
+            get(properties::get)
                 .put(properties::change)
                 .delete(properties::remove),
         )
         .route("/properties/{id}/description", post(description::describe))
         .route("/properties/{id}/comparables", get(market::comparables))
-        .route("/properties/{id}/listing", post(work::publish))
-        .route("/properties/{id}/statements", post(work::statement))
-        .route("/jobs/{id}", get(work::job))
+        .route("/properties/{id}/listing", post(queue::publish))
+        .route("/properties/{id}/statements", post(queue::statement))
+        .route("/jobs/{id}", get(queue::job))
         .route("/documents/{id}", get(documents::stream))
         .route("/notifications", get(notifications::open))
-        .layer(DefaultBodyLimit::max(LONGEST_BODY))
+        .layer(DefaultBodyLimit::max(MAX_BODY_SIZE))
         .with_state(app);
-    let app = observed::server(routes, keys, Audience::Api, &database, process);
-    let serving = process::serve(listener, app, &process.stop);
-    let preparing = database.prepare(&process.stop);
-    tokio::join!(preparing, serving).1
+    let app = layers::server(routes, keys, Audience::Api, &database, process);
+    let server = process::serve(listener, app, &process.shutdown);
+    let tables = database.prepare(&process.shutdown);
+    tokio::join!(tables, server).1
 }

@@ -1,4 +1,4 @@
-//! What happens to one's properties, as it happens: a WebSocket.
+//! `GET /notifications`: a WebSocket that sends events of the user's properties.
 
 use std::time::Duration;
 
@@ -18,25 +18,27 @@ use tokio::{
 
 use super::App;
 use crate::{
-    auth::{Keys, SignedIn, bearer},
+    auth::{AuthenticatedUser, Keys, bearer},
     extract::Query,
     instruments,
     problem::Problem,
-    process::Stop,
+    process::Shutdown,
 };
 
-/// How many may wait for a slow reader, who misses the rest.
-const BACKLOG: usize = 256;
+/// The number of buffered notifications. A slow reader misses older ones.
+const CAPACITY: usize = 256;
 
-/// Whoever takes longer for a message is gone.
-const SENDING: Duration = Duration::from_secs(10);
+/// The time limit to send a message. After it the socket is closed.
+const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often we ask whether somebody is still there, and how long they may be silent.
-const PING: Duration = Duration::from_secs(20);
-const SILENCE: Duration = Duration::from_secs(60);
+/// The interval of pings.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
 
-/// The longest message of a client, which has nothing to say.
-const LONGEST: usize = 1024;
+/// The time without messages after which the socket is closed.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The maximum size of a client message.
+const MAX_MESSAGE_SIZE: usize = 1024;
 
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -55,19 +57,19 @@ struct Notification {
     property: String,
 }
 
-/// From those who change something to those who want to know.
+/// Sends notifications from handlers to WebSockets.
 #[derive(Clone)]
 pub(crate) struct Notifications(broadcast::Sender<Notification>);
 
 impl Default for Notifications {
     fn default() -> Self {
-        Self(broadcast::Sender::new(BACKLOG))
+        Self(broadcast::Sender::new(CAPACITY))
     }
 }
 
 impl Notifications {
-    pub(super) fn tell(&self, owner: &str, event: Event, property: &str) {
-        // Nobody may be listening.
+    pub(super) fn send(&self, owner: &str, event: Event, property: &str) {
+        // Fails without receivers, which is no error.
         let _ = self.0.send(Notification {
             owner: owner.to_owned(),
             event,
@@ -81,7 +83,8 @@ pub(super) struct Token {
     access_token: Option<String>,
 }
 
-/// A browser cannot send a header here, so the token may be in the query, where no trace shows it.
+/// Opens the WebSocket. Browsers cannot set headers here, so the query can contain the token. Its
+/// value is redacted in spans.
 pub(super) async fn open(
     State(app): State<App>,
     State(keys): State<Keys>,
@@ -90,53 +93,53 @@ pub(super) async fn open(
     socket: WebSocketUpgrade,
 ) -> Result<Response, Problem> {
     let token = bearer(&headers).or(query.access_token.as_deref());
-    let SignedIn { user } = SignedIn::by(&keys, token)?;
+    let user = AuthenticatedUser::from_token(&keys, token)?;
     let notifications = app.notifications.0.subscribe();
     Ok(socket
-        .max_message_size(LONGEST)
+        .max_message_size(MAX_MESSAGE_SIZE)
         .on_upgrade(async move |socket| {
             let _open = instruments::websocket_connection();
-            serve(socket, &user, notifications, &app.stop).await;
+            serve(socket, &user.id, notifications, &app.shutdown).await;
         }))
 }
 
-/// Until either side has enough.
+/// Serves a socket until it is closed, idle or a shutdown is requested.
 async fn serve(
     mut socket: WebSocket,
     user: &str,
     mut notifications: broadcast::Receiver<Notification>,
-    stop: &Stop,
+    shutdown: &Shutdown,
 ) {
-    let mut ping = time::interval(PING);
-    let mut heard = time::Instant::now();
+    let mut ping = time::interval(PING_INTERVAL);
+    let mut last_message = time::Instant::now();
     loop {
         let message = tokio::select! {
-            () = stop.asked() => break,
+            () = shutdown.wait() => break,
             received = socket.recv() => match received {
                 None | Some(Err(_) | Ok(Message::Close(_))) => break,
                 Some(Ok(_)) => {
-                    heard = time::Instant::now();
+                    last_message = time::Instant::now();
                     continue;
                 }
             },
-            _ = ping.tick() => match heard.elapsed() > SILENCE {
+            _ = ping.tick() => match last_message.elapsed() > IDLE_TIMEOUT {
                 true => break,
                 false => Message::Ping(Default::default()),
             },
-            told = notifications.recv() => match told {
-                Ok(told) if told.owner == user => told.message(),
+            received = notifications.recv() => match received {
+                Ok(notification) if notification.owner == user => notification.message(),
                 Ok(_) | Err(RecvError::Lagged(_)) => continue,
                 Err(RecvError::Closed) => break,
             },
         };
         if !matches!(
-            time::timeout(SENDING, socket.send(message)).await,
+            time::timeout(SEND_TIMEOUT, socket.send(message)).await,
             Ok(Ok(()))
         ) {
             return;
         }
     }
-    let _ = time::timeout(SENDING, socket.send(Message::Close(None))).await;
+    let _ = time::timeout(SEND_TIMEOUT, socket.send(Message::Close(None))).await;
 }
 
 impl Notification {

@@ -1,4 +1,4 @@
-//! Properties. One that belongs to somebody else does not exist.
+//! `/properties`. A property of another user is not found.
 
 use axum::{
     extract::{Path, State},
@@ -7,80 +7,79 @@ use axum::{
 
 use super::{App, notifications::Event};
 use crate::{
-    auth::SignedIn,
+    auth::AuthenticatedUser,
     db::{Draft, Property},
     extract::Json,
     problem::Problem,
 };
 
 impl Draft {
-    fn checked(self) -> Result<Self, Problem> {
+    fn validate(self) -> Result<Self, Problem> {
         let is_text = |text: &str| !text.trim().is_empty() && text.len() <= 200;
         match is_text(&self.title) && is_text(&self.city) && self.rent_cents > 0 {
             true => Ok(self),
             false => Err(Problem::invalid(
-                "title and city have 1 to 200 bytes, rent_cents is more than 0",
+                "title and city must have 1 to 200 bytes, rent_cents must be greater than 0",
             )),
         }
     }
 }
 
-pub(super) fn missing() -> Problem {
+pub(super) fn property_not_found() -> Problem {
     Problem::not_found("property")
 }
 
 pub(super) async fn list(
     State(app): State<App>,
-    own: SignedIn,
+    user: AuthenticatedUser,
 ) -> Result<Json<Vec<Property>>, Problem> {
-    Ok(Json(app.database.properties(&own.user).await?))
+    Ok(Json(app.database.properties(&user.id).await?))
 }
 
 pub(super) async fn add(
     State(app): State<App>,
-    own: SignedIn,
+    user: AuthenticatedUser,
     Json(draft): Json<Draft>,
 ) -> Result<(StatusCode, Json<Property>), Problem> {
     let property = app
         .database
-        .add_property(&own.user, draft.checked()?)
+        .add_property(&user.id, draft.validate()?)
         .await?;
-    app.notifications
-        .tell(&own.user, Event::Added, &property.id);
+    app.notifications.send(&user.id, Event::Added, &property.id);
     Ok((StatusCode::CREATED, Json(property)))
 }
 
-pub(super) async fn one(
+pub(super) async fn get(
     State(app): State<App>,
-    own: SignedIn,
+    user: AuthenticatedUser,
     Path(id): Path<String>,
 ) -> Result<Json<Property>, Problem> {
-    let property = app.database.property(&own.user, &id).await?;
-    Ok(Json(property.ok_or_else(missing)?))
+    let property = app.database.property(&user.id, &id).await?;
+    Ok(Json(property.ok_or_else(property_not_found)?))
 }
 
 pub(super) async fn change(
     State(app): State<App>,
-    own: SignedIn,
+    user: AuthenticatedUser,
     Path(id): Path<String>,
     Json(draft): Json<Draft>,
 ) -> Result<Json<Property>, Problem> {
-    let draft = draft.checked()?;
-    let property = app.database.change_property(&own.user, &id, draft).await?;
-    let property = property.ok_or_else(missing)?;
-    app.notifications.tell(&own.user, Event::Changed, &id);
+    let draft = draft.validate()?;
+    let property = app.database.change_property(&user.id, &id, draft).await?;
+    let property = property.ok_or_else(property_not_found)?;
+    app.notifications.send(&user.id, Event::Changed, &id);
     Ok(Json(property))
 }
 
 pub(super) async fn remove(
     State(app): State<App>,
-    own: SignedIn,
+    user: AuthenticatedUser,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    if !app.database.remove_property(&own.user, &id).await? {
-        return Err(missing());
+    if !app.database.remove_property(&user.id, &id).await? {
+        return Err(property_not_found());
     }
     app.database.withdraw_listing(&id).await?;
-    app.notifications.tell(&own.user, Event::Removed, &id);
+    app.notifications.send(&user.id, Event::Removed, &id);
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,4 +1,4 @@
-//! Passwords, which nobody keeps.
+//! Password hashing.
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
@@ -10,28 +10,29 @@ use crate::{BoxError, problem::Problem};
 
 const ALGORITHM: pbkdf2::Algorithm = pbkdf2::PBKDF2_HMAC_SHA512;
 
-/// As OWASP advises for PBKDF2 with SHA-512.
+/// The number that OWASP recommends for PBKDF2 with SHA-512.
 const ITERATIONS: NonZeroU32 = NonZeroU32::new(210_000).unwrap();
 
-/// Hashing is meant to be expensive, and so is bounded: an attack on the login must not be one on
-/// everything else.
-const AT_ONCE: usize = 2;
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The maximum number of concurrent hashes. It bounds the CPU time that a password attack can use.
+const MAX_CONCURRENT: usize = 2;
 
-/// Hashes passwords and knows them again.
+/// The maximum time to wait for one of them.
+const MAX_WAIT: Duration = Duration::from_secs(5);
+
+/// Hashes and verifies passwords.
 #[derive(Clone)]
-pub(crate) struct Passwords(Arc<Semaphore>);
+pub(crate) struct PasswordHasher(Arc<Semaphore>);
 
-impl Default for Passwords {
+impl Default for PasswordHasher {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(AT_ONCE)))
+        Self(Arc::new(Semaphore::new(MAX_CONCURRENT)))
     }
 }
 
-impl Passwords {
-    /// `salt$hash`, in hexadecimal digits.
+impl PasswordHasher {
+    /// Returns `salt$hash` in hexadecimal digits.
     pub(crate) async fn hash(&self, password: String) -> Result<String, Problem> {
-        self.expensive(move || {
+        self.run_blocking(move || {
             let mut salt = [0; 16];
             rand::fill(&mut salt)?;
             let mut hash = [0; 32];
@@ -41,41 +42,42 @@ impl Passwords {
         .await
     }
 
-    /// Whether it is the password of this hash. Without a hash it takes the same time to say no, so
-    /// that nobody learns who is a user here.
+    /// Returns whether the password matches the hash. Without a hash it returns `false` after the
+    /// same time, so that callers cannot find out which users exist.
     pub(crate) async fn verify(
         &self,
         password: String,
         hash: Option<String>,
     ) -> Result<bool, Problem> {
-        self.expensive(move || {
-            let known = hash.as_deref().and_then(|hash| {
+        self.run_blocking(move || {
+            let parsed = hash.as_deref().and_then(|hash| {
                 let (salt, hash) = hash.split_once('$')?;
                 Some((unhex(salt)?, unhex(hash)?))
             });
-            let is_known = known.is_some();
-            let (salt, hash) = known.unwrap_or((vec![0; 16], vec![0; 32]));
+            let is_parsed = parsed.is_some();
+            let (salt, hash) = parsed.unwrap_or((vec![0; 16], vec![0; 32]));
             let password = password.as_bytes();
-            let same = pbkdf2::verify(ALGORITHM, ITERATIONS, &salt, password, &hash).is_ok();
-            Ok(is_known && same)
+            let matches = pbkdf2::verify(ALGORITHM, ITERATIONS, &salt, password, &hash).is_ok();
+            Ok(is_parsed && matches)
         })
         .await
     }
 
-    async fn expensive<T: Send + 'static>(
+    async fn run_blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, BoxError> + Send + 'static,
     ) -> Result<T, Problem> {
-        let turn = time::timeout(PATIENCE, Arc::clone(&self.0).acquire_owned());
-        let Ok(Ok(turn)) = turn.await else {
-            return Err(Problem::unavailable("too many sign in at this time"));
+        let permit = time::timeout(MAX_WAIT, Arc::clone(&self.0).acquire_owned());
+        let Ok(Ok(permit)) = permit.await else {
+            return Err(Problem::unavailable("too many logins at this time"));
         };
-        let done = task::spawn_blocking(in_current_context(move || {
-            let done = work();
-            drop(turn);
-            done
+        let result = task::spawn_blocking(in_current_context(move || {
+            let result = work();
+            drop(permit);
+            result
         }));
-        done.await
+        result
+            .await
             .map_err(BoxError::from)
             .flatten()
             .map_err(|_| Problem::internal())
@@ -103,18 +105,18 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_password_is_known_again_and_no_other_is() {
-        let passwords = Passwords::default();
+    async fn only_the_correct_password_is_verified() {
+        let passwords = PasswordHasher::default();
         let hash = passwords.hash("correct".into()).await.unwrap();
         assert!(!hash.contains("correct"));
-        let knows = |word: &str, hash: Option<&String>| {
+        let verify = |word: &str, hash: Option<&String>| {
             let (word, hash) = (word.to_owned(), hash.cloned());
             let passwords = passwords.clone();
             async move { passwords.verify(word, hash).await.unwrap() }
         };
-        assert!(knows("correct", Some(&hash)).await);
-        assert!(!knows("wrong", Some(&hash)).await);
-        assert!(!knows("", None).await);
-        assert!(!knows("correct", Some(&"no hash".to_owned())).await);
+        assert!(verify("correct", Some(&hash)).await);
+        assert!(!verify("wrong", Some(&hash)).await);
+        assert!(!verify("", None).await);
+        assert!(!verify("correct", Some(&"no hash".to_owned())).await);
     }
 }

@@ -1,4 +1,4 @@
-//! Tokens: JWT, signed with HS256.
+//! JSON Web Tokens, signed with HS256.
 
 use std::{
     sync::Arc,
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{BoxError, config::Secret};
 
-/// For whom a token is: a customer's cannot be used between services, nor the other way round.
+/// The service that accepts a token. A token for one service is invalid for the other.
 #[derive(Clone, Copy)]
 pub(crate) enum Audience {
     Api,
@@ -26,7 +26,7 @@ struct Claims {
     exp: u64,
 }
 
-/// Signs tokens and knows them again.
+/// Signs and verifies tokens.
 #[derive(Clone)]
 pub(crate) struct Keys(Arc<Inner>);
 
@@ -43,7 +43,7 @@ impl Audience {
         }
     }
 
-    /// A customer stays signed in for a while; a service signs anew for each call.
+    /// A customer uses a token for an hour; a service signs a new token for each call.
     const fn lifetime(self) -> Duration {
         match self {
             Self::Api => Duration::from_secs(3600),
@@ -61,6 +61,7 @@ impl Keys {
         }))
     }
 
+    /// Returns a signed token.
     pub(crate) fn sign(&self, audience: Audience, subject: &str) -> Result<String, BoxError> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
         let claims = Claims {
@@ -71,7 +72,7 @@ impl Keys {
         Ok(encode(&Header::default(), &claims, &self.0.signing)?)
     }
 
-    /// The subject of a valid token, or why it is none: a reason of `auth_failures_total`.
+    /// Returns the subject of a valid token. The error is a `reason` of `auth_failures_total`.
     pub(crate) fn verify(&self, audience: Audience, token: &str) -> Result<String, &'static str> {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.leeway = 5;

@@ -1,4 +1,4 @@
-//! Documents, in parts: one is never in memory as a whole.
+//! The table of documents. A document is stored and streamed in parts.
 
 use super::{Database, DbError, query::Query};
 
@@ -20,7 +20,7 @@ const ADD: Query = Query {
 };
 
 impl Database {
-    /// A part of a document, counted from 0. The last one is followed by nothing.
+    /// Returns a part of a document, from position 0. Returns `None` after the last part.
     pub(crate) async fn document_part(
         &self,
         owner: &str,
@@ -29,7 +29,10 @@ impl Database {
     ) -> Result<Option<String>, DbError> {
         let row = PART.rows::<(String,)>().bind(owner.to_owned());
         let row = row.bind(id.to_owned()).bind(position);
-        Ok(self.optional(&PART, row).await?.map(|(content,)| content))
+        Ok(self
+            .fetch_optional(&PART, row)
+            .await?
+            .map(|(content,)| content))
     }
 
     pub(crate) async fn add_document_part(
@@ -41,7 +44,7 @@ impl Database {
     ) -> Result<(), DbError> {
         let row = ADD.rows::<()>().bind(id.to_owned());
         let row = row.bind(owner.to_owned()).bind(position).bind(content);
-        self.optional(&ADD, row).await?;
+        self.fetch_optional(&ADD, row).await?;
         Ok(())
     }
 }

@@ -1,54 +1,56 @@
-//! What can go wrong with a query, told apart by what there is to do about it.
+//! Query errors, by their consequence for the client.
 
 use std::{borrow::Cow, fmt};
 
 use crate::problem::Problem;
 
-/// A query that failed, without a word of what was in it.
+/// A failed query. It contains codes only, because error texts can quote data.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct DbError {
-    nature: Nature,
+    category: Category,
     kind: Cow<'static, str>,
     code: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Nature {
-    /// The database does not answer, or not now.
+enum Category {
+    /// The database does not respond, or is busy.
     Unavailable,
-    /// There is one like it already.
+    /// A unique constraint is violated.
     Conflict,
-    /// A mistake of ours.
+    /// The query or the schema is wrong.
     Failed,
 }
 
 impl DbError {
-    pub(super) fn of(error: &sqlx::Error) -> Self {
-        let (nature, kind) = match error {
+    pub(super) fn from_sqlx(error: &sqlx::Error) -> Self {
+        let (category, kind) = match error {
             sqlx::Error::Database(error) => {
                 let code = error.code().unwrap_or_default().into_owned();
-                let nature = match () {
-                    () if error.is_unique_violation() => Nature::Conflict,
-                    () if comes_back(&code) => Nature::Unavailable,
-                    () => Nature::Failed,
+                let category = match () {
+                    () if error.is_unique_violation() => Category::Conflict,
+                    () if is_transient(&code) => Category::Unavailable,
+                    () => Category::Failed,
                 };
                 return Self {
-                    nature,
+                    category,
                     kind: code.clone().into(),
                     code: Some(code),
                 };
             }
-            sqlx::Error::PoolTimedOut => (Nature::Unavailable, "pool_timeout"),
-            sqlx::Error::PoolClosed => (Nature::Unavailable, "pool_closed"),
-            sqlx::Error::WorkerCrashed => (Nature::Unavailable, "worker_crashed"),
-            sqlx::Error::Io(_) => (Nature::Unavailable, "io"),
-            sqlx::Error::Tls(_) => (Nature::Unavailable, "tls"),
-            sqlx::Error::Protocol(_) => (Nature::Failed, "protocol"),
-            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => (Nature::Failed, "decode"),
-            _ => (Nature::Failed, "_OTHER"),
+            sqlx::Error::PoolTimedOut => (Category::Unavailable, "pool_timeout"),
+            sqlx::Error::PoolClosed => (Category::Unavailable, "pool_closed"),
+            sqlx::Error::WorkerCrashed => (Category::Unavailable, "worker_crashed"),
+            sqlx::Error::Io(_) => (Category::Unavailable, "io"),
+            sqlx::Error::Tls(_) => (Category::Unavailable, "tls"),
+            sqlx::Error::Protocol(_) => (Category::Failed, "protocol"),
+            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
+                (Category::Failed, "decode")
+            }
+            _ => (Category::Failed, "_OTHER"),
         };
         Self {
-            nature,
+            category,
             kind: kind.into(),
             code: None,
         }
@@ -56,26 +58,27 @@ impl DbError {
 
     pub(super) fn timeout() -> Self {
         Self {
-            nature: Nature::Unavailable,
+            category: Category::Unavailable,
             kind: "timeout".into(),
             code: None,
         }
     }
 
-    /// The attribute `error.type`.
+    /// Returns the attribute `error.type`.
     pub(super) fn kind(&self) -> &str {
         &self.kind
     }
 
-    /// The attribute `db.response.status_code`.
+    /// Returns the attribute `db.response.status_code`.
     pub(super) fn code(&self) -> Option<&str> {
         self.code.as_deref()
     }
 }
 
-/// Whether the database speaks of itself or of its load, and not of the statement. SQLite's codes
-/// are numbers, of which the last byte says what it is; PostgreSQL's have five characters.
-fn comes_back(code: &str) -> bool {
+/// Returns whether a code reports the state or load of the database, not an error of the statement.
+/// SQLite codes are numbers with the primary code in the last byte; PostgreSQL codes have five
+/// characters.
+fn is_transient(code: &str) -> bool {
     const BUSY: i32 = 5;
     const LOCKED: i32 = 6;
     const READ_ONLY: i32 = 8;
@@ -83,7 +86,7 @@ fn comes_back(code: &str) -> bool {
     const FULL: i32 = 13;
     const CANNOT_OPEN: i32 = 14;
     if code.len() == 5 {
-        // Connection, resources, operator's intervention, lock not available, deadlock.
+        // Connection, resources, operator intervention, lock not available, deadlock.
         return ["08", "53", "57", "55P03", "40"]
             .iter()
             .any(|class| code.starts_with(class));
@@ -94,14 +97,14 @@ fn comes_back(code: &str) -> bool {
 
 impl From<DbError> for Problem {
     fn from(error: DbError) -> Self {
-        match error.nature {
-            Nature::Unavailable => Self::unavailable("the database does not answer"),
-            Nature::Conflict => Self::new(
+        match error.category {
+            Category::Unavailable => Self::unavailable("the database does not respond"),
+            Category::Conflict => Self::new(
                 axum::http::StatusCode::CONFLICT,
                 "Conflict",
-                "there is one like this already",
+                "the resource already exists",
             ),
-            Nature::Failed => Self::internal(),
+            Category::Failed => Self::internal(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The queue: a table. With a job comes the context of the request that queued it.
+//! The table of jobs, used as a queue. A job stores the context of the request that queued it.
 
 use std::{
     collections::BTreeMap,
@@ -21,11 +21,11 @@ const ADD: Query = Query {
           VALUES ($1, $2, $3, $4, $5, 'queued', 0, $6, $6)",
 };
 
-/// Who takes a job has it for this long. Somebody who has been killed gives it back so.
+/// How long a worker owns a job. A job of a killed worker is due again after this time.
 const LEASE: Duration = Duration::from_secs(60);
 
-/// One statement, so that two workers never take the same one: the second one to come to the row
-/// sees that it is no longer due.
+/// A single statement, so that two workers never take the same job: for the second one the row is
+/// no longer due.
 const TAKE: Query = Query {
     kind: "take_job",
     operation: "UPDATE",
@@ -45,10 +45,10 @@ const END: Query = Query {
     sql: "UPDATE jobs SET state = $2, due_at = $3 WHERE id = $1",
 };
 
-/// How long a job that ended can be asked about; then its row is due for removal.
-const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long the row of an ended job is stored.
+const RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Some at a time: a statement has a time limit.
+/// Bounded, because a statement has a time limit.
 const REMOVE: Query = Query {
     kind: "remove_jobs",
     operation: "DELETE",
@@ -66,7 +66,7 @@ const RETRY: Query = Query {
     sql: "UPDATE jobs SET state = 'queued', due_at = $2 WHERE id = $1",
 };
 
-const WAITING: Query = Query {
+const COUNT: Query = Query {
     kind: "count_jobs",
     operation: "SELECT",
     table: "jobs",
@@ -82,23 +82,23 @@ const STATE: Query = Query {
     sql: "SELECT kind, state FROM jobs WHERE owner = $1 AND id = $2",
 };
 
-/// Something to do, for somebody who did not wait for it.
+/// A taken job.
 pub(crate) struct Job {
     pub(crate) id: String,
     pub(crate) kind: String,
     pub(crate) owner: String,
-    /// Which property.
+    /// The id of the property.
     pub(crate) subject: String,
-    /// Of the request that queued it: `traceparent` and `tracestate`.
+    /// `traceparent` and `tracestate` of the request that queued the job.
     pub(crate) context: BTreeMap<String, String>,
-    /// With this one.
+    /// The number of attempts, including the current one.
     pub(crate) attempts: i64,
-    /// Since it was queued.
+    /// The time since the job was queued.
     pub(crate) age: Duration,
 }
 
 impl Database {
-    /// Queues a job, with the context that is current.
+    /// Queues a job with the current context and returns its id.
     pub(crate) async fn add_job(
         &self,
         kind: &'static str,
@@ -111,16 +111,16 @@ impl Database {
         let row = ADD.rows::<()>().bind(id.clone()).bind(kind);
         let row = row.bind(owner.to_owned()).bind(subject.to_owned());
         let row = row.bind(context).bind(millis(Duration::ZERO));
-        self.optional(&ADD, row).await?;
+        self.fetch_optional(&ADD, row).await?;
         Ok(id)
     }
 
-    /// The next job that is due, which nobody else gets as long as the lease holds.
+    /// Takes the next due job. No other worker gets it during the lease.
     pub(crate) async fn take_job(&self) -> Result<Option<Job>, DbError> {
         type Row = (String, String, String, String, String, i64, i64);
         let now = millis(Duration::ZERO);
         let row = TAKE.rows::<Row>().bind(now).bind(millis(LEASE));
-        let row = self.optional(&TAKE, row).await?;
+        let row = self.fetch_optional(&TAKE, row).await?;
         Ok(row.map(
             |(id, kind, owner, subject, context, attempts, queued_at)| Job {
                 id,
@@ -134,46 +134,46 @@ impl Database {
         ))
     }
 
-    /// The job is `done`, or has `failed` for good.
+    /// Ends a job as `done` or `failed`.
     pub(crate) async fn end_job(&self, id: &str, state: &'static str) -> Result<(), DbError> {
         let row = END.rows::<()>().bind(id.to_owned()).bind(state);
-        let row = row.bind(millis(KEPT));
-        self.optional(&END, row).await?;
+        let row = row.bind(millis(RETENTION));
+        self.fetch_optional(&END, row).await?;
         Ok(())
     }
 
-    /// The job is due once more.
+    /// Makes a job due again after a pause.
     pub(crate) async fn retry_job(&self, id: &str, after: Duration) -> Result<(), DbError> {
         let row = RETRY.rows::<()>().bind(id.to_owned()).bind(millis(after));
-        self.optional(&RETRY, row).await?;
+        self.fetch_optional(&RETRY, row).await?;
         Ok(())
     }
 
     /// Removes jobs that ended more than a day ago.
     pub(crate) async fn remove_old_jobs(&self) -> Result<(), DbError> {
         let row = REMOVE.rows::<()>().bind(millis(Duration::ZERO));
-        self.optional(&REMOVE, row).await?;
+        self.fetch_optional(&REMOVE, row).await?;
         Ok(())
     }
 
-    /// How many jobs wait.
-    pub(crate) async fn waiting_jobs(&self) -> Result<i64, DbError> {
-        let row = self.optional(&WAITING, WAITING.rows::<(i64,)>()).await?;
+    /// Returns the number of queued jobs.
+    pub(crate) async fn count_jobs(&self) -> Result<i64, DbError> {
+        let row = self.fetch_optional(&COUNT, COUNT.rows::<(i64,)>()).await?;
         Ok(row.map_or(0, |(count,)| count))
     }
 
-    /// What kind of job it is and what became of it.
+    /// Returns the kind and the state of a job.
     pub(crate) async fn job(
         &self,
         owner: &str,
         id: &str,
     ) -> Result<Option<(String, String)>, DbError> {
         let row = STATE.rows().bind(owner.to_owned()).bind(id.to_owned());
-        self.optional(&STATE, row).await
+        self.fetch_optional(&STATE, row).await
     }
 }
 
-/// A time from now, as the table has it.
+/// Returns a time from now, in milliseconds since the Unix epoch.
 fn millis(from_now: Duration) -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     let at = since.unwrap_or_default() + from_now;

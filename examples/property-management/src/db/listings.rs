@@ -1,4 +1,4 @@
-//! What is offered to the public.
+//! The table of public listings.
 
 use serde::{Deserialize, Serialize};
 
@@ -41,7 +41,7 @@ const WITHDRAW: Query = Query {
     sql: "DELETE FROM listings WHERE id = $1",
 };
 
-/// A property as the public sees it.
+/// A published property.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Listing {
     pub(crate) id: String,
@@ -51,12 +51,12 @@ pub(crate) struct Listing {
     pub(crate) description: Option<String>,
 }
 
-/// What somebody looks for.
+/// The criteria of a search.
 #[derive(Default)]
 pub(crate) struct Search {
     pub(crate) city: Option<String>,
     pub(crate) max_rent_cents: Option<i64>,
-    /// Words of the title.
+    /// Text in the title.
     pub(crate) words: Option<String>,
     pub(crate) limit: u8,
 }
@@ -83,16 +83,16 @@ impl Database {
         let row = row.bind(
             search
                 .words
-                .map(|words| pattern(&words))
+                .map(|words| like_pattern(&words))
                 .unwrap_or_default(),
         );
         let row = row.bind(i64::from(search.limit));
-        let rows = self.all(&SEARCH, row).await?;
+        let rows = self.fetch_all(&SEARCH, row).await?;
         Ok(rows.into_iter().map(Listing::from).collect())
     }
 
     pub(crate) async fn listing(&self, id: &str) -> Result<Option<Listing>, DbError> {
-        let row = self.optional(&BY_ID, BY_ID.rows::<Row>().bind(id.to_owned()));
+        let row = self.fetch_optional(&BY_ID, BY_ID.rows::<Row>().bind(id.to_owned()));
         Ok(row.await?.map(Listing::from))
     }
 
@@ -100,26 +100,26 @@ impl Database {
         let row = PUBLISH.rows::<()>().bind(property.id);
         let row = row.bind(property.draft.title).bind(property.draft.city);
         let row = row.bind(property.draft.rent_cents);
-        self.optional(&PUBLISH, row.bind(property.description))
+        self.fetch_optional(&PUBLISH, row.bind(property.description))
             .await?;
         Ok(())
     }
 
     pub(crate) async fn withdraw_listing(&self, id: &str) -> Result<(), DbError> {
         let row = WITHDRAW.rows::<()>().bind(id.to_owned());
-        self.optional(&WITHDRAW, row).await?;
+        self.fetch_optional(&WITHDRAW, row).await?;
         Ok(())
     }
 }
 
-/// The words anywhere, as `LIKE` has it.
-fn pattern(words: &str) -> String {
+/// Returns a `LIKE` pattern that matches the words anywhere.
+fn like_pattern(words: &str) -> String {
     let escaped: String = words
         .to_lowercase()
         .chars()
-        .flat_map(|own| {
-            let escape = matches!(own, '%' | '_' | '!').then_some('!');
-            escape.into_iter().chain([own])
+        .flat_map(|char| {
+            let escape = matches!(char, '%' | '_' | '!').then_some('!');
+            escape.into_iter().chain([char])
         })
         .collect();
     format!("%{escaped}%")

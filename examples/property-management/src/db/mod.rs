@@ -1,4 +1,4 @@
-//! The database: SQLite or PostgreSQL, by the URL.
+//! The database: SQLite or PostgreSQL, selected by the URL.
 
 mod documents;
 mod error;
@@ -22,21 +22,21 @@ use sqlx::{
     any::{AnyConnectOptions, AnyPoolOptions, install_default_drivers},
 };
 
-use crate::{BoxError, metrics, process::Stop};
+use crate::{BoxError, process::Shutdown, series};
 
 const MAX_CONNECTIONS: u32 = 10;
 
-/// How long a query may wait for a connection.
-const ACQUIRE: Duration = Duration::from_secs(2);
+/// The time limit to get a connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long it may take, with the waiting.
-const STATEMENT: Duration = Duration::from_secs(5);
+/// The time limit of a query, including the wait for a connection.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// From when on a statement is slow, and logged as a warning.
-const SLOW: Duration = Duration::from_secs(1);
+/// The duration from which a statement is logged as slow.
+const SLOW_STATEMENT: Duration = Duration::from_secs(1);
 
-/// A pool of connections, and what spans say of where they lead. A repository for each table is
-/// beside this; every query goes through [`query`].
+/// A connection pool and the span attributes of its target. The modules beside this one have the
+/// queries of each table; [`query`] runs them.
 #[derive(Clone)]
 pub(crate) struct Database {
     pool: AnyPool,
@@ -44,7 +44,7 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// Opens a pool, and no connection yet: the database may be slower to start than its users.
+    /// Creates a pool without connections, so that the database may start later.
     pub(crate) fn open(url: &str) -> Result<Self, BoxError> {
         static DRIVERS: Once = Once::new();
         DRIVERS.call_once(install_default_drivers);
@@ -53,15 +53,15 @@ impl Database {
             false => url.to_owned(),
         };
         let options: AnyConnectOptions = url.parse()?;
-        let target = Target::of(&options.database_url);
-        // Parameters are bound, so the text of a statement holds nobody's data.
+        let target = Target::from_url(&options.database_url);
+        // Parameters are bound, so statements contain no personal data.
         let options = options
             .log_statements(LevelFilter::Debug)
-            .log_slow_statements(LevelFilter::Warn, SLOW);
+            .log_slow_statements(LevelFilter::Warn, SLOW_STATEMENT);
         let session = target.session();
         let pool = AnyPoolOptions::new()
             .max_connections(MAX_CONNECTIONS)
-            .acquire_timeout(ACQUIRE)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
             .after_connect(move |connection, _| {
                 Box::pin(async move {
                     for setting in session {
@@ -71,22 +71,22 @@ impl Database {
                 })
             })
             .connect_lazy_with(options);
-        metrics::of_database(MAX_CONNECTIONS);
+        series::register_database(MAX_CONNECTIONS);
         Ok(Self { pool, target })
     }
 
-    /// Makes the tables where they are missing, however long it takes until there is a database.
-    pub(crate) async fn prepare(&self, stop: &Stop) {
-        let preparing = async {
+    /// Creates missing tables. Retries until the database is available or a shutdown is requested.
+    pub(crate) async fn prepare(&self, shutdown: &Shutdown) {
+        let tables = async {
             while let Err(error) = self.create_tables().await {
-                tracing::warn!(%error, "the database is not ready yet");
+                tracing::warn!(%error, "database not ready, retrying");
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
-            tracing::info!(system = self.target.system, "the database is ready");
+            tracing::info!(system = self.target.system, "database ready");
         };
         tokio::select! {
-            () = preparing => {}
-            () = stop.asked() => {}
+            () = tables => {}
+            () = shutdown.wait() => {}
         }
     }
 }

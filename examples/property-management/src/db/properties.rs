@@ -1,4 +1,4 @@
-//! What the customers own.
+//! The table of properties.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -66,7 +66,7 @@ pub(crate) struct Property {
     pub(crate) description: Option<String>,
 }
 
-/// What its owner says of it.
+/// The fields that the owner sets.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Draft {
     pub(crate) title: String,
@@ -92,10 +92,10 @@ impl From<Row> for Property {
 }
 
 impl Database {
-    /// The newest hundred.
+    /// Returns the newest 100 properties of an owner.
     pub(crate) async fn properties(&self, owner: &str) -> Result<Vec<Property>, DbError> {
         let rows = OF_OWNER.rows::<Row>().bind(owner.to_owned());
-        let rows = self.all(&OF_OWNER, rows).await?;
+        let rows = self.fetch_all(&OF_OWNER, rows).await?;
         Ok(rows.into_iter().map(Property::from).collect())
     }
 
@@ -105,7 +105,7 @@ impl Database {
         id: &str,
     ) -> Result<Option<Property>, DbError> {
         let row = BY_ID.rows::<Row>().bind(owner.to_owned());
-        let row = self.optional(&BY_ID, row.bind(id.to_owned())).await?;
+        let row = self.fetch_optional(&BY_ID, row.bind(id.to_owned())).await?;
         Ok(row.map(Property::from))
     }
 
@@ -117,7 +117,8 @@ impl Database {
         let id = Uuid::now_v7().to_string();
         let row = ADD.rows::<()>().bind(id.clone()).bind(owner.to_owned());
         let row = row.bind(draft.title.clone()).bind(draft.city.clone());
-        self.optional(&ADD, row.bind(draft.rent_cents)).await?;
+        self.fetch_optional(&ADD, row.bind(draft.rent_cents))
+            .await?;
         Ok(Property {
             id,
             draft,
@@ -138,7 +139,7 @@ impl Database {
         } = draft;
         let row = CHANGE.rows::<Row>().bind(owner.to_owned());
         let row = row.bind(id.to_owned()).bind(title).bind(city);
-        let row = self.optional(&CHANGE, row.bind(rent_cents)).await?;
+        let row = self.fetch_optional(&CHANGE, row.bind(rent_cents)).await?;
         Ok(row.map(Property::from))
     }
 
@@ -150,14 +151,16 @@ impl Database {
     ) -> Result<Option<Property>, DbError> {
         let row = DESCRIBE.rows::<Row>().bind(owner.to_owned());
         let row = row.bind(id.to_owned()).bind(description);
-        let row = self.optional(&DESCRIBE, row).await?;
+        let row = self.fetch_optional(&DESCRIBE, row).await?;
         Ok(row.map(Property::from))
     }
 
-    /// Whether there was one.
+    /// Removes a property. Returns whether it existed.
     pub(crate) async fn remove_property(&self, owner: &str, id: &str) -> Result<bool, DbError> {
         let row = REMOVE.rows::<(String,)>().bind(owner.to_owned());
-        let row = self.optional(&REMOVE, row.bind(id.to_owned())).await?;
+        let row = self
+            .fetch_optional(&REMOVE, row.bind(id.to_owned()))
+            .await?;
         Ok(row.is_some())
     }
 }

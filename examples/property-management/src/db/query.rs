@@ -1,5 +1,5 @@
-//! One query: its span, its duration, its connection, its time limit. Nothing else in this system
-//! talks to the pool.
+//! Runs queries, each with a span, a duration, a connection and a time limit. No other module uses
+//! the pool.
 
 use std::future::Future;
 
@@ -13,38 +13,38 @@ use sqlx::{
 use tokio::time;
 use tracing::{Instrument, Span, field::Empty};
 
-use super::{Database, DbError, STATEMENT};
+use super::{Database, DbError, QUERY_TIMEOUT};
 use crate::instruments;
 
-/// A sort of query: what spans, metrics and dashboards call it, and its text.
+/// A query: its text, and its names in spans and metrics.
 pub(super) struct Query {
     /// The label `query_type`.
     pub(super) kind: &'static str,
-    /// What is done, `SELECT`.
+    /// The attribute `db.operation.name`, such as `SELECT`.
     pub(super) operation: &'static str,
-    /// To which table.
+    /// The attribute `db.collection.name`.
     pub(super) table: &'static str,
-    /// `SELECT properties`: the name of the span.
+    /// The name of the span, such as `SELECT properties`.
     pub(super) summary: &'static str,
     pub(super) sql: &'static str,
 }
 
-/// A query with its parameters.
+/// A query with bound parameters.
 pub(super) type Bound<'q, O> = QueryAs<'q, Any, O, AnyArguments>;
 
-/// What a row can become.
+/// A type that is read from a row.
 pub(super) trait Row: for<'r> FromRow<'r, AnyRow> + Send + Unpin {}
 
 impl<O: for<'r> FromRow<'r, AnyRow> + Send + Unpin> Row for O {}
 
 impl Query {
-    /// The query as sqlx has it; for parameters to be bound.
+    /// Returns the sqlx query, to bind its parameters.
     pub(super) fn rows<O: Row>(&self) -> Bound<'static, O> {
         sqlx::query_as(self.sql)
     }
 }
 
-/// Where the queries go.
+/// The database, as span attributes.
 #[derive(Clone)]
 pub(super) struct Target {
     pub(super) system: &'static str,
@@ -54,7 +54,7 @@ pub(super) struct Target {
 }
 
 impl Target {
-    pub(super) fn of(url: &Url) -> Self {
+    pub(super) fn from_url(url: &Url) -> Self {
         if url.scheme() == "sqlite" {
             return Self {
                 system: "sqlite",
@@ -72,8 +72,8 @@ impl Target {
         }
     }
 
-    /// What each connection begins with. The limits are those of the server: where we give up a
-    /// statement, it should not go on.
+    /// Returns the statements that configure a connection. The server has a time limit too, so that
+    /// it stops a statement after the client has timed out.
     pub(super) fn session(&self) -> &'static [&'static str] {
         match self.system {
             "sqlite" => &[
@@ -87,65 +87,66 @@ impl Target {
 }
 
 impl Database {
-    /// The first row, if there is any.
-    pub(super) async fn optional<O: Row>(
+    /// Returns the first row, if any.
+    pub(super) async fn fetch_optional<O: Row>(
         &self,
         query: &Query,
         bound: Bound<'_, O>,
     ) -> Result<Option<O>, DbError> {
-        let work = async {
+        let query_future = async {
             let mut connection = self.pool.acquire().await?;
             let _active = instruments::db_connection();
             bound.fetch_optional(&mut *connection).await
         };
-        self.observed(query, work).await
+        self.run(query, query_future).await
     }
 
-    /// All rows, of which the query has to bound the number.
-    pub(super) async fn all<O: Row>(
+    /// Returns all rows. The query must limit their number.
+    pub(super) async fn fetch_all<O: Row>(
         &self,
         query: &Query,
         bound: Bound<'_, O>,
     ) -> Result<Vec<O>, DbError> {
-        let work = async {
+        let query_future = async {
             let mut connection = self.pool.acquire().await?;
             let _active = instruments::db_connection();
             bound.fetch_all(&mut *connection).await
         };
-        self.observed(query, work).await
+        self.run(query, query_future).await
     }
 
-    /// Ends once, as a span and in the histogram, also when whoever waits has gone.
-    async fn observed<T>(
+    /// Runs a query with a span, a timer and a time limit. Span and timer also end if the future is
+    /// dropped.
+    async fn run<T>(
         &self,
         query: &Query,
-        work: impl Future<Output = Result<T, sqlx::Error>>,
+        query_future: impl Future<Output = Result<T, sqlx::Error>>,
     ) -> Result<T, DbError> {
         let _timer = instruments::db_query(query.kind);
-        let observed = async {
-            let done = match time::timeout(STATEMENT, work).await {
-                Ok(done) => done.map_err(|error| DbError::of(&error)),
+        let run = async {
+            let result = match time::timeout(QUERY_TIMEOUT, query_future).await {
+                Ok(result) => result.map_err(|error| DbError::from_sqlx(&error)),
                 Err(_) => Err(DbError::timeout()),
             };
-            done.inspect_err(|error| report(query, error))
+            result.inspect_err(|error| record_error(query, error))
         };
-        observed.instrument(self.target.span(query)).await
+        run.instrument(self.target.span(query)).await
     }
 }
 
-/// What went wrong, by its codes: the text of an error may quote what is in a row.
-fn report(query: &Query, error: &DbError) {
+/// Records a failed query by its codes, because error texts can quote data.
+fn record_error(query: &Query, error: &DbError) {
     counter!("db_errors_total", "query_type" => query.kind).increment(1);
     let span = Span::current();
     span.record("otel.status_code", "ERROR");
     span.record("error.type", error.kind());
     span.record("db.response.status_code", error.code());
-    tracing::warn!(query_type = query.kind, %error, "a query failed");
+    tracing::warn!(query_type = query.kind, %error, "query failed");
 }
 
 impl Target {
-    /// Only below another span: the worker asks for jobs every second, and a trace of each look
-    /// into an empty queue would bury the others.
+    /// Returns the span of a query. Without a parent span the query has none, so that polls of the
+    /// empty queue do not create traces.
     fn span(&self, query: &Query) -> Span {
         if Span::current().is_none() {
             return Span::none();
@@ -160,7 +161,7 @@ impl Target {
             db.operation.name = query.operation,
             db.collection.name = query.table,
             db.query.summary = query.summary,
-            // Parameters are bound: nobody's data is in it.
+            // Parameters are bound, so it contains no personal data.
             db.query.text = query.sql,
             db.response.status_code = Empty,
             server.address = self.address,

@@ -1,4 +1,4 @@
-//! The tables. Both databases understand them as they are: text, and whole numbers of 64 bits.
+//! The tables. They use only types that both databases have: text and 64-bit integers.
 
 use super::{Database, DbError, query::Query};
 
@@ -89,17 +89,19 @@ const PING: Query = Query {
 };
 
 impl Database {
-    /// All processes do this at their start, and in PostgreSQL the slower one may fail: it tries
-    /// again, and finds them.
+    /// Creates missing tables. All processes do this when they start. In PostgreSQL concurrent
+    /// creation can fail; the caller retries.
     pub(super) async fn create_tables(&self) -> Result<(), DbError> {
         for table in &TABLES {
-            self.optional::<()>(table, table.rows()).await?;
+            self.fetch_optional::<()>(table, table.rows()).await?;
         }
         Ok(())
     }
 
-    /// Whether it answers, and has its tables.
+    /// Returns whether the database responds and has its tables.
     pub(crate) async fn is_ready(&self) -> bool {
-        self.optional::<(i64,)>(&PING, PING.rows()).await.is_ok()
+        self.fetch_optional::<(i64,)>(&PING, PING.rows())
+            .await
+            .is_ok()
     }
 }

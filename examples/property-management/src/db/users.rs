@@ -1,4 +1,4 @@
-//! Who may sign in.
+//! The table of users.
 
 use uuid::Uuid;
 
@@ -20,24 +20,30 @@ const ADD: Query = Query {
     sql: "INSERT INTO users (id, email, password) VALUES ($1, $2, $3)",
 };
 
-/// What is needed to sign somebody in.
+/// The id and the password hash of a user.
 pub(crate) struct User {
     pub(crate) id: String,
-    /// As [`Passwords`](crate::auth::Passwords) made it.
-    pub(crate) password: String,
+    /// The hash from [`PasswordHasher`](crate::auth::PasswordHasher).
+    pub(crate) password_hash: String,
 }
 
 impl Database {
     pub(crate) async fn user_by_email(&self, email: &str) -> Result<Option<User>, DbError> {
-        let row = self.optional(&BY_EMAIL, BY_EMAIL.rows().bind(email.to_owned()));
-        Ok(row.await?.map(|(id, password)| User { id, password }))
+        let row = self.fetch_optional(&BY_EMAIL, BY_EMAIL.rows().bind(email.to_owned()));
+        Ok(row
+            .await?
+            .map(|(id, password_hash)| User { id, password_hash }))
     }
 
-    pub(crate) async fn add_user(&self, email: &str, password: &str) -> Result<String, DbError> {
+    pub(crate) async fn add_user(
+        &self,
+        email: &str,
+        password_hash: &str,
+    ) -> Result<String, DbError> {
         let id = Uuid::now_v7().to_string();
         let row = ADD.rows::<()>().bind(id.clone());
-        let row = row.bind(email.to_owned()).bind(password.to_owned());
-        self.optional(&ADD, row).await?;
+        let row = row.bind(email.to_owned()).bind(password_hash.to_owned());
+        self.fetch_optional(&ADD, row).await?;
         Ok(id)
     }
 }

@@ -1,4 +1,4 @@
-//! Guards that record when they are dropped.
+//! Guards that record when dropped.
 
 use std::time::Instant;
 

@@ -91,7 +91,7 @@ pub(crate) fn describe() {
             recorder.describe_gauge(name.into(), Some(count), help(text));
         }
         for (name, text) in [
-            (LLM_TOKENS, "Tokens that went into models and came out."),
+            (LLM_TOKENS, "Input and output tokens of models."),
             (AUTH_FAILURES, "Failed authentications, by reason."),
         ] {
             recorder.describe_counter(name.into(), Some(count), help(text));

@@ -8,11 +8,11 @@ use std::{
 };
 
 use metrics::with_local_recorder;
-use suite_tests::scene::sum;
+use suite_tests::telemetry::sum;
 
 use crate::instruments::{self, TokenType};
 
-/// Returns what Prometheus reads after `record`.
+/// Returns the rendered metrics after `record`.
 fn recorded(record: impl FnOnce()) -> String {
     let (recorder, prometheus) = instruments::recorder().build().unwrap();
     with_local_recorder(&recorder, || {
@@ -23,7 +23,7 @@ fn recorded(record: impl FnOnce()) -> String {
 }
 
 #[test]
-fn every_instrument_is_described_and_has_its_labels_and_buckets() {
+fn each_instrument_has_a_description_labels_and_buckets() {
     let text = recorded(|| {
         drop(instruments::db_query("select"));
         let llm = instruments::llm_request("anthropic", "claude");
@@ -71,7 +71,7 @@ fn every_instrument_is_described_and_has_its_labels_and_buckets() {
 }
 
 #[test]
-fn guards_end_by_a_panic_and_by_cancellation() {
+fn guards_end_on_panic_and_cancellation() {
     let text = recorded(|| {
         let panicked = catch_unwind(AssertUnwindSafe(|| {
             let _socket = instruments::websocket_connection();
@@ -103,7 +103,7 @@ fn guards_end_by_a_panic_and_by_cancellation() {
 }
 
 #[test]
-fn a_gauge_is_decremented_in_the_recorder_where_it_was_incremented() {
+fn a_gauge_is_decremented_in_its_own_recorder() {
     let (recorder, prometheus) = instruments::recorder().build().unwrap();
     let open = with_local_recorder(&recorder, instruments::db_connection);
     assert_eq!(sum(&prometheus.render(), "db_connections_active", &[]), 1.0);

@@ -1,4 +1,4 @@
-//! The worker: it does what the api-server queued.
+//! The jobs process: runs the jobs that the api-server queues.
 
 mod span;
 mod task;
@@ -17,8 +17,9 @@ use crate::{
     BoxError,
     config::Variables,
     db::{Database, Job},
-    metrics as names, observed,
-    process::{self, Process, Stop},
+    layers,
+    process::{self, Process, Shutdown},
+    series,
 };
 
 /// The kinds of jobs.
@@ -26,18 +27,18 @@ pub(crate) const PUBLISH_LISTING: &str = "publish_listing";
 pub(crate) const STATEMENT: &str = "statement";
 const KINDS: [&str; 2] = [PUBLISH_LISTING, STATEMENT];
 
-/// How often an empty queue is looked at.
-const POLL: Duration = Duration::from_millis(500);
+/// The interval between polls of an empty queue.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How long a job may take; the lease in the queue is longer.
-const JOB: Duration = Duration::from_secs(30);
+/// The time limit of an attempt. It is shorter than the lease.
+const JOB_TIMEOUT: Duration = Duration::from_secs(30);
 
 const MAX_ATTEMPTS: i64 = 5;
 
-/// Runs the worker, as the environment says.
+/// Runs the jobs process, configured by the environment.
 pub fn jobs() -> ExitCode {
     process::run("jobs", async |process| {
-        let variables = Variables::of_process();
+        let variables = Variables::from_env();
         let database = Database::open(&variables.database_url()?)?;
         let address = variables.listen_addr("127.0.0.1:8082");
         serve(process::listen(&address).await?, database, &process).await
@@ -49,84 +50,84 @@ pub(crate) async fn serve(
     database: Database,
     process: &Process,
 ) -> Result<(), BoxError> {
-    names::of_jobs(&KINDS);
-    let app: Router = observed::operations(Some(database.clone()), process);
-    let working = async {
-        database.prepare(&process.stop).await;
-        work(&database, &process.stop).await;
+    series::register_jobs(&KINDS);
+    let app: Router = layers::operations(Some(database.clone()), process);
+    let worker = async {
+        database.prepare(&process.shutdown).await;
+        run_jobs(&database, &process.shutdown).await;
     };
-    tokio::join!(working, process::serve(listener, app, &process.stop)).1
+    tokio::join!(worker, process::serve(listener, app, &process.shutdown)).1
 }
 
-/// Job after job, until it is time to stop. The one that is being done is done first.
-async fn work(database: &Database, stop: &Stop) {
-    while !stop.is_asked() {
+/// Runs jobs until a shutdown is requested. Completes the current job first.
+async fn run_jobs(database: &Database, shutdown: &Shutdown) {
+    while !shutdown.is_requested() {
         match database.take_job().await {
-            Ok(Some(job)) => attempt(database, job).await,
-            found => {
-                if found.is_ok() {
-                    // There is time for it. If it fails, there will be more.
+            Ok(Some(job)) => run_attempt(database, job).await,
+            result => {
+                if result.is_ok() {
+                    // The queue is empty. A failed removal is repeated later.
                     let _ = database.remove_old_jobs().await;
                 }
-                let _ = time::timeout(POLL, stop.asked()).await;
+                let _ = time::timeout(POLL_INTERVAL, shutdown.wait()).await;
             }
         }
-        if let Ok(waiting) = database.waiting_jobs().await {
+        if let Ok(count) = database.count_jobs().await {
             #[allow(clippy::cast_precision_loss)]
-            gauge!("jobs_queued").set(waiting as f64);
+            gauge!("jobs_queued").set(count as f64);
         }
     }
 }
 
-/// One attempt: a span, a duration and an outcome, however it ends.
-async fn attempt(database: &Database, job: Job) {
+/// Runs one attempt, and records a span, a duration and an outcome.
+async fn run_attempt(database: &Database, job: Job) {
     let Some(kind) = KINDS.into_iter().find(|kind| *kind == job.kind) else {
-        // Of a newer version of this program, which will take it.
-        tracing::warn!(job.id, "a job of an unknown kind");
+        // A newer version of this program queued it, and will run it.
+        tracing::warn!(job.id, job.kind, "unknown job kind, ignored");
         return;
     };
-    let measured = Attempt::of(kind);
-    let attempting = async {
-        let done = time::timeout(JOB, task::run(database, kind, &job)).await;
-        let outcome = match done.unwrap_or_else(|_| Err("timeout".into())) {
-            Ok(()) => settle(database, &job, "done").await,
+    let metrics = AttemptMetrics::start(kind);
+    let attempt = async {
+        let result = time::timeout(JOB_TIMEOUT, task::run(database, kind, &job)).await;
+        let outcome = match result.unwrap_or_else(|_| Err("timeout".into())) {
+            Ok(()) => end_job(database, &job, "done").await,
             Err(error) => {
-                span::fail(&*error);
+                span::record_failure(&*error);
                 match job.attempts < MAX_ATTEMPTS {
-                    true => again(database, &job).await,
-                    false => settle(database, &job, "failed").await,
+                    true => retry_job(database, &job).await,
+                    false => end_job(database, &job, "failed").await,
                 }
             }
         };
-        measured.is(outcome);
+        metrics.finish(outcome);
     };
-    attempting.instrument(span::of(kind, &job)).await;
+    attempt.instrument(span::job_span(kind, &job)).await;
 }
 
-async fn settle(database: &Database, job: &Job, state: &'static str) -> &'static str {
-    // If this fails, the lease runs out, and the job is done once more: jobs are idempotent.
+async fn end_job(database: &Database, job: &Job, state: &'static str) -> &'static str {
+    // If this fails, the job runs again after the lease. Jobs are idempotent.
     match database.end_job(&job.id, state).await {
         Ok(()) => state,
         Err(_) => "retried",
     }
 }
 
-async fn again(database: &Database, job: &Job) -> &'static str {
+async fn retry_job(database: &Database, job: &Job) -> &'static str {
     let attempts = u32::try_from(job.attempts).unwrap_or(u32::MAX);
     let pause = Duration::from_secs(1) * 2_u32.saturating_pow(attempts.min(6));
     let _ = database.retry_job(&job.id, pause).await;
     "retried"
 }
 
-/// Measures an attempt, and counts it as `cancelled` unless somebody knows better.
-struct Attempt {
+/// Records an attempt when dropped, as `cancelled` unless `finish` set the outcome.
+struct AttemptMetrics {
     kind: &'static str,
     start: Instant,
     outcome: &'static str,
 }
 
-impl Attempt {
-    fn of(kind: &'static str) -> Self {
+impl AttemptMetrics {
+    fn start(kind: &'static str) -> Self {
         Self {
             kind,
             start: Instant::now(),
@@ -134,12 +135,12 @@ impl Attempt {
         }
     }
 
-    fn is(mut self, outcome: &'static str) {
+    fn finish(mut self, outcome: &'static str) {
         self.outcome = outcome;
     }
 }
 
-impl Drop for Attempt {
+impl Drop for AttemptMetrics {
     fn drop(&mut self) {
         let Self {
             kind,

@@ -1,4 +1,4 @@
-//! The span of a job, and its connection to the request that queued it.
+//! The span of a job, and its relation to the request that queued the job.
 
 use std::{error::Error, time::Duration};
 
@@ -8,15 +8,15 @@ use tracing::{Span, field::Empty};
 
 use crate::db::Job;
 
-/// A job that is taken within this time belongs to the trace of its request: one looks at it to see
-/// what became of a click. A later one has a trace of its own and links to the other, which by then
-/// has been decided upon, stored and perhaps thrown away.
-const SAME_TRACE: Duration = Duration::from_secs(60);
+/// The maximum age of a job whose span is a child of the request span. An older job starts a new
+/// trace with a link to the request, because the trace of the request may already be sampled and
+/// stored.
+const MAX_CHILD_AGE: Duration = Duration::from_secs(60);
 
-/// A consumer's span, by the conventions for messaging.
-pub(super) fn of(kind: &'static str, job: &Job) -> Span {
+/// Returns the consumer span of a job, as in the messaging conventions.
+pub(super) fn job_span(kind: &'static str, job: &Job) -> Span {
     let request = context_from_map(&job.context, &Context::new());
-    let is_late = job.age > SAME_TRACE;
+    let is_late = job.age > MAX_CHILD_AGE;
     let parent = request.clone().filter(|_| !is_late);
     let span = {
         let _parent = parent.map(Context::attach);
@@ -43,10 +43,10 @@ pub(super) fn of(kind: &'static str, job: &Job) -> Span {
     span
 }
 
-/// The job failed, this time.
-pub(super) fn fail(error: &(dyn Error + Send + Sync)) {
+/// Records a failed attempt in the current span and logs it.
+pub(super) fn record_failure(error: &(dyn Error + Send + Sync)) {
     let span = Span::current();
     span.record("otel.status_code", "ERROR");
     span.record("error.type", "job_failed");
-    tracing::warn!(%error, "a job failed");
+    tracing::warn!(%error, "job failed");
 }

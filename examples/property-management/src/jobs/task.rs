@@ -1,4 +1,4 @@
-//! What jobs do. Each may be done twice and has the same result.
+//! The tasks of jobs. All are idempotent.
 
 use super::STATEMENT;
 use crate::{
@@ -12,7 +12,7 @@ pub(super) async fn run(
     job: &Job,
 ) -> Result<(), BoxError> {
     let property = database.property(&job.owner, &job.subject).await?;
-    // It was removed meanwhile: there is nothing left to do.
+    // The property was removed after the job was queued.
     let Some(property) = property else {
         return Ok(());
     };
@@ -23,7 +23,8 @@ pub(super) async fn run(
     }
 }
 
-/// A statement of a year, a month in each part. The document has the id of its job.
+/// Writes the statement of a year, one document part for each month. The document has the id of the
+/// job.
 async fn write_statement(
     database: &Database,
     job: &Job,

@@ -1,13 +1,13 @@
-//! The whole system in one process, for a look: three services and a model provider on free ports
-//! of loopback, a SQLite file in a temporary folder, customers, and what was seen of it all.
+//! The whole system in one process: three services and a fake model provider on free ports of
+//! loopback, a SQLite file in a temporary folder, and customers. Prints a trace and the RED tables.
 
 mod progress;
-// The table of the quickstart, which is about nothing but the metrics of the layers.
+// The tables of the quickstart. They need only the metrics of the layers.
 #[allow(dead_code)]
 #[path = "../../../quickstart/src/red.rs"]
 mod red;
-mod scene;
 mod system;
+mod traced_customer;
 
 use std::{
     io::{self, Write},
@@ -20,7 +20,7 @@ use tower_otel_init::{LogFormat, Sampler, Telemetry, TracesExporter};
 use crate::{
     BoxError, instruments,
     process::{self, Process},
-    traffic::{self, Pace},
+    traffic::{self, Pacer},
 };
 use system::System;
 
@@ -28,32 +28,31 @@ const USAGE: &str = "\
 Usage: property-management [--once] [--seconds N]
 
   --once       exit after the report; without it the services run until Ctrl-C
-  --seconds N  how long customers use the system before the report; 10 by default
-  --help       show this
+  --seconds N  how long customers send requests before the report; default: 10
+  --help       show this help
 ";
 
-/// What was asked for.
+/// The parsed command line.
 #[derive(Debug, PartialEq, Eq)]
 struct Options {
     once: bool,
     seconds: u32,
 }
 
-/// Runs the whole system in one process, shows what can be seen of it, and serves until Ctrl-C.
+/// Runs the whole system in one process, prints a report, and serves until Ctrl-C.
 pub fn launch() -> ExitCode {
-    let options = match Options::read(std::env::args().skip(1)) {
+    let options = match Options::parse(std::env::args().skip(1)) {
         Ok(Some(options)) => options,
         Ok(None) => {
             print!("{USAGE}");
             return ExitCode::SUCCESS;
         }
-        Err(wrong) => {
-            eprintln!("property-management: {wrong}\n\n{USAGE}");
+        Err(error) => {
+            eprintln!("property-management: {error}\n\n{USAGE}");
             return ExitCode::from(2);
         }
     };
-    // Only a trace that begins outside as a recorded one is recorded here: ours, and not those of
-    // some hundred customers.
+    // Only traces with a sampled remote parent are recorded: that of `traced_customer`.
     let telemetry = Telemetry::builder("property-management")
         .traces(TracesExporter::Console)
         .prometheus(instruments::recorder())
@@ -62,47 +61,47 @@ pub fn launch() -> ExitCode {
         .log_filter("error")
         .install();
     process::run_with("property-management", telemetry, async |process| {
-        story(&options, &process).await
+        run(&options, &process).await
     })
 }
 
-async fn story(options: &Options, process: &Process) -> Result<(), BoxError> {
+async fn run(options: &Options, process: &Process) -> Result<(), BoxError> {
     let system = System::start(process).await?;
-    say(&system.describe())?;
-    let pace = Pace::new(60, Duration::from_secs(u64::from(options.seconds)));
-    let (places, stop) = (system.places(), &process.stop);
-    let driving = traffic::drive(&places, &pace, stop);
-    let tally = progress::shown(&pace, driving).await?;
-    say(&format!("{tally}\n"))?;
-    if !stop.is_asked() {
-        say("\n")?;
-        scene::play(&places).await?;
+    print(&system.summary())?;
+    let pacer = Pacer::new(60, Duration::from_secs(u64::from(options.seconds)));
+    let (urls, shutdown) = (system.urls(), &process.shutdown);
+    let traffic = traffic::run_customers(&urls, &pacer, shutdown);
+    let status_counts = progress::with_bar(&pacer, traffic).await?;
+    print(&format!("{status_counts}\n"))?;
+    if !shutdown.is_requested() {
+        print("\n")?;
+        traced_customer::run(&urls).await?;
         if let Some(prometheus) = &process.prometheus {
-            say(&red::tables(&prometheus.render()))?;
+            print(&red::tables(&prometheus.render()))?;
         }
         if !options.once {
-            say(&system.invite())?;
-            stop.asked().await;
+            print(&system.next_steps())?;
+            shutdown.wait().await;
         }
     }
-    system.stop(stop).await?;
-    // Below the `^C` that a terminal shows.
-    match stop.is_asked() {
-        true => say("\nStopped, and removed the database.\n"),
+    system.stop(shutdown).await?;
+    // The newline follows the `^C` of the terminal.
+    match shutdown.is_requested() {
+        true => print("\nStopped, and removed the database.\n"),
         false => Ok(()),
     }
 }
 
-/// `println!` would panic where nobody reads any more.
-fn say(text: &str) -> Result<(), BoxError> {
+/// Prints a text. Unlike `print!`, it does not panic if the pipe is closed.
+fn print(text: &str) -> Result<(), BoxError> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     Ok(out.flush()?)
 }
 
 impl Options {
-    /// Nothing where help was asked for.
-    fn read(args: impl IntoIterator<Item = String>) -> Result<Option<Self>, String> {
+    /// Returns `None` for `--help`.
+    fn parse(args: impl IntoIterator<Item = String>) -> Result<Option<Self>, String> {
         let mut options = Self {
             once: false,
             seconds: 10,
@@ -115,13 +114,12 @@ impl Options {
                 "--seconds" => {
                     let value = args.next().unwrap_or_default();
                     let number = value.parse().ok().filter(|number| *number > 0);
-                    options.seconds = number.ok_or_else(|| {
-                        format!("--seconds is `{value}`; accepted is a number, more than 0")
-                    })?;
+                    options.seconds = number
+                        .ok_or_else(|| format!("--seconds: `{value}` is not a positive number"))?;
                 }
                 other => {
                     return Err(format!(
-                        "unknown option `{other}`; there are --once, --seconds and --help"
+                        "unknown option `{other}` (expected --once, --seconds or --help)"
                     ));
                 }
             }
@@ -134,23 +132,23 @@ impl Options {
 mod tests {
     use super::*;
 
-    fn read(args: &[&str]) -> Result<Option<Options>, String> {
-        Options::read(args.iter().map(|arg| (*arg).to_owned()))
+    fn parse(args: &[&str]) -> Result<Option<Options>, String> {
+        Options::parse(args.iter().map(|arg| (*arg).to_owned()))
     }
 
     #[test]
-    fn options_are_taken_in_any_order_and_wrong_ones_are_named() {
+    fn options_are_accepted_in_any_order_and_errors_name_them() {
         let options = |once, seconds| Ok(Some(Options { once, seconds }));
-        assert_eq!(read(&[]), options(false, 10));
-        assert_eq!(read(&["--seconds", "3", "--once"]), options(true, 3));
-        assert_eq!(read(&["--help"]), Ok(None));
-        for (args, named) in [
-            (&["--seconds", "soon"][..], "--seconds is `soon`"),
-            (&["--seconds"], "--seconds is ``"),
+        assert_eq!(parse(&[]), options(false, 10));
+        assert_eq!(parse(&["--seconds", "3", "--once"]), options(true, 3));
+        assert_eq!(parse(&["--help"]), Ok(None));
+        for (args, message) in [
+            (&["--seconds", "soon"][..], "--seconds: `soon`"),
+            (&["--seconds"], "--seconds: ``"),
             (&["--twice"], "unknown option `--twice`"),
         ] {
-            let error = read(args).err().unwrap_or_default();
-            assert!(error.contains(named), "{error}");
+            let error = parse(args).err().unwrap_or_default();
+            assert!(error.contains(message), "{error}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How far it is, for somebody at a terminal.
+//! A progress bar on a terminal.
 
 use std::{
     future::Future,
@@ -9,26 +9,26 @@ use std::{
 
 use tokio::time;
 
-use crate::traffic::Pace;
+use crate::traffic::Pacer;
 
 const WIDTH: usize = 40;
 
-/// Draws a bar while something runs, and takes it away again.
-pub(super) async fn shown<T>(pace: &Pace, running: impl Future<Output = T>) -> T {
-    let mut running = pin!(running);
-    let is_seen = io::stderr().is_terminal();
+/// Shows a progress bar on stderr while a future runs. Without a terminal, nothing is shown.
+pub(super) async fn with_bar<T>(pacer: &Pacer, future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    let is_terminal = io::stderr().is_terminal();
     let mut redraw = time::interval(Duration::from_millis(100));
     loop {
         tokio::select! {
-            done = &mut running => {
-                if is_seen {
+            output = &mut future => {
+                if is_terminal {
                     let _ = write!(io::stderr(), "\r\x1b[K");
                 }
-                return done;
+                return output;
             }
-            _ = redraw.tick(), if is_seen => {
-                let bar = bar(pace.progress());
-                let _ = write!(io::stderr(), "\r{bar} {} requests", pace.tally().sent());
+            _ = redraw.tick(), if is_terminal => {
+                let bar = bar(pacer.progress());
+                let _ = write!(io::stderr(), "\r{bar} {} requests", pacer.status_counts().sent());
             }
         }
     }
@@ -49,10 +49,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bar_is_as_full_as_the_time_is_over() {
+    fn the_bar_shows_the_elapsed_fraction() {
         for (progress, full) in [(0.0, 0), (0.5, 20), (1.0, 40), (7.0, 40)] {
             let bar = bar(progress);
-            assert_eq!(bar.chars().filter(|own| *own == '█').count(), full);
+            assert_eq!(bar.chars().filter(|char| *char == '█').count(), full);
             assert_eq!(bar.chars().count(), WIDTH);
         }
     }

@@ -1,4 +1,4 @@
-//! Three services and a model provider.
+//! Starts and stops the services.
 
 use std::path::PathBuf;
 
@@ -11,9 +11,9 @@ use crate::{
     config::{Llm, Secret, Variables},
     db::Database,
     jobs,
-    process::{Process, Stop},
+    process::{Process, Shutdown},
     reality, stand_in,
-    traffic::Places,
+    traffic::ServiceUrls,
 };
 
 pub(super) struct System {
@@ -31,10 +31,10 @@ impl System {
         std::fs::create_dir(&folder)?;
         let database_url = format!("sqlite://{}", folder.join("database").display());
         let (api, reality, jobs, model) = (
-            Bound::new().await?,
-            Bound::new().await?,
-            Bound::new().await?,
-            Bound::new().await?,
+            BoundListener::new().await?,
+            BoundListener::new().await?,
+            BoundListener::new().await?,
+            BoundListener::new().await?,
         );
         let secret = Secret::random()?;
         let config = api::Config {
@@ -56,26 +56,27 @@ impl System {
             folder,
         };
         let services = &mut system.services;
-        let own = process.clone();
-        services.spawn(async move { stand_in::serve(model.listener, &own).await });
-        let own = process.clone();
-        services.spawn(async move { api::serve(api.listener, config, &own).await });
-        let (own, database) = (process.clone(), Database::open(&database_url)?);
-        services.spawn(async move { jobs::serve(jobs.listener, database, &own).await });
-        let (own, database) = (process.clone(), Database::open(&database_url)?);
-        services
-            .spawn(async move { reality::serve(reality.listener, database, &secret, &own).await });
+        let state = process.clone();
+        services.spawn(async move { stand_in::serve(model.listener, &state).await });
+        let state = process.clone();
+        services.spawn(async move { api::serve(api.listener, config, &state).await });
+        let (state, database) = (process.clone(), Database::open(&database_url)?);
+        services.spawn(async move { jobs::serve(jobs.listener, database, &state).await });
+        let (state, database) = (process.clone(), Database::open(&database_url)?);
+        services.spawn(
+            async move { reality::serve(reality.listener, database, &secret, &state).await },
+        );
         Ok(system)
     }
 
-    pub(super) fn places(&self) -> Places {
-        Places {
+    pub(super) fn urls(&self) -> ServiceUrls {
+        ServiceUrls {
             api: self.api.clone(),
             reality: self.reality.clone(),
         }
     }
 
-    pub(super) fn describe(&self) -> String {
+    pub(super) fn summary(&self) -> String {
         format!(
             "api-server      {}\nreality-server  {}\njobs            {}\nmodel-stand-in  {}\n\
              database        {}\n\n",
@@ -87,12 +88,12 @@ impl System {
         )
     }
 
-    pub(super) fn invite(&self) -> String {
+    pub(super) fn next_steps(&self) -> String {
         format!(
-            "\nThe system runs on, until Ctrl-C. Try:\n\
+            "\nStill serving until Ctrl-C. Try:\n\
              \x20 curl {api}metrics\n\
              \x20 curl '{reality}listings?city=Graz'\n\
-             or break the model provider, and see what customers get, and what is counted:\n\
+             Set a fault of the model provider, send requests, and read the metrics:\n\
              \x20 curl -X PUT -H content-type:application/json -d '{{\"kind\":\"429\"}}' {model}fault\n\
              \x20 API_URL={api} REALITY_URL={reality} TRAFFIC_SECONDS=10 cargo run -p property-management --bin traffic\n\
              \x20 curl -s {api}metrics | grep llm_requests_total\n",
@@ -102,11 +103,11 @@ impl System {
         )
     }
 
-    /// Waits for the services if they were asked to stop, ends them if not, and cleans up.
-    pub(super) async fn stop(mut self, stop: &Stop) -> Result<(), BoxError> {
-        if stop.is_asked() {
-            while let Some(served) = self.services.join_next().await {
-                served??;
+    /// Stops the services and removes the folder. Waits for them if a shutdown was requested.
+    pub(super) async fn stop(mut self, shutdown: &Shutdown) -> Result<(), BoxError> {
+        if shutdown.is_requested() {
+            while let Some(result) = self.services.join_next().await {
+                result??;
             }
         }
         self.services.shutdown().await;
@@ -115,13 +116,13 @@ impl System {
     }
 }
 
-/// A free port of loopback.
-struct Bound {
+/// A listener on a free port of loopback.
+struct BoundListener {
     listener: TcpListener,
     url: Url,
 }
 
-impl Bound {
+impl BoundListener {
     async fn new() -> Result<Self, BoxError> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = Url::parse(&format!("http://{}", listener.local_addr()?))?;

@@ -1,5 +1,4 @@
-//! The attempts at one call. A provider that asks us to wait is obeyed, one that is broken is tried
-//! again, and one that is slow is not: it would get slower.
+//! The attempts of one model call. Rate limits (429) and failures are retried, timeouts are not.
 
 use std::time::Duration;
 
@@ -14,49 +13,50 @@ use wire::Completion;
 
 const MAX_ATTEMPTS: u32 = 3;
 
-/// The pause after the first attempt; each further one is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// The pause after the first attempt. It doubles after each attempt.
+const INITIAL_PAUSE: Duration = Duration::from_millis(200);
 
-/// A provider that wants a longer pause is not waited for: somebody waits for us.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The longest pause. If the provider requests a longer one, the call fails.
+const MAX_PAUSE: Duration = Duration::from_secs(5);
 
 pub(super) async fn send(model: &Inner, body: &Value) -> Result<Completion, ModelError> {
-    // Shared by all attempts, so that each one's span says which one it is.
+    // Shared by all attempts, so that each span has its attempt number.
     let attempts = Attempts::default();
-    let end = Instant::now() + model.timeout;
-    let mut pause = FIRST_PAUSE;
+    let deadline = Instant::now() + model.timeout;
+    let mut pause = INITIAL_PAUSE;
     let mut attempt = 1;
     loop {
-        let left = end.saturating_duration_since(Instant::now());
-        let failed = match once(model, body, attempts.clone(), left).await {
+        let remaining = deadline.saturating_duration_since(Instant::now());
+        let error = match send_once(model, body, attempts.clone(), remaining).await {
             Ok(completion) => return Ok(completion),
-            Err(failed) => failed,
+            Err(error) => error,
         };
-        let wanted = match &failed {
+        let delay = match &error {
             ModelError::RateLimited(after) => after.unwrap_or(pause),
             ModelError::Unavailable(_) => pause,
-            _ => return Err(failed),
+            _ => return Err(error),
         };
-        let wakes = Instant::now() + wanted;
-        if attempt == MAX_ATTEMPTS || wanted > LONGEST_PAUSE || wakes >= end {
-            return Err(failed);
+        let next = Instant::now() + delay;
+        if attempt == MAX_ATTEMPTS || delay > MAX_PAUSE || next >= deadline {
+            return Err(error);
         }
-        tracing::info!(error = %failed, ?wanted, "the model is asked again");
-        time::sleep_until(wakes).await;
+        tracing::info!(%error, ?delay, "model call failed, retrying");
+        time::sleep_until(next).await;
         pause *= 2;
         attempt += 1;
     }
 }
 
-/// What is left of the time is the limit of the attempt itself, so its own span tells of it.
-async fn once(
+/// Sends one attempt. Its time limit is the remaining time of the call, so a timeout appears in the
+/// span of the attempt.
+async fn send_once(
     model: &Inner,
     body: &Value,
     attempts: Attempts,
-    left: Duration,
+    remaining: Duration,
 ) -> Result<Completion, ModelError> {
     let request = model.client.post(model.url.clone()).json(body);
-    let mut request = request.timeout(left);
+    let mut request = request.timeout(remaining);
     if let Some(key) = &model.key {
         request = request.header(header::AUTHORIZATION, key.clone());
     }
@@ -66,14 +66,14 @@ async fn once(
         _ => ModelError::Unavailable(None),
     })?;
     match response.status() {
-        status if status.is_success() => Completion::read(&read(&mut response).await?),
+        status if status.is_success() => Completion::parse(&read_body(&mut response).await?),
         StatusCode::TOO_MANY_REQUESTS => Err(ModelError::RateLimited(retry_after(&response))),
         status if status.is_server_error() => Err(ModelError::Unavailable(Some(status))),
         status => Err(ModelError::Rejected(status)),
     }
 }
 
-async fn read(response: &mut Response) -> Result<Vec<u8>, ModelError> {
+async fn read_body(response: &mut Response) -> Result<Vec<u8>, ModelError> {
     let mut body = Vec::new();
     loop {
         let chunk = response
@@ -91,7 +91,7 @@ async fn read(response: &mut Response) -> Result<Vec<u8>, ModelError> {
     }
 }
 
-/// In seconds; the other form of this header, a date, is no use between clocks that differ.
+/// Returns `Retry-After` in seconds. Dates are ignored because clocks can differ.
 fn retry_after(response: &Response) -> Option<Duration> {
     let value = response.headers().get(header::RETRY_AFTER)?;
     let seconds = value.to_str().ok()?.trim().parse().ok()?;

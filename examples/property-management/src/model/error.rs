@@ -1,4 +1,4 @@
-//! How a call to the model fails.
+//! Errors of model calls.
 
 use std::{fmt, time::Duration};
 
@@ -7,23 +7,23 @@ use tracing::Span;
 
 use crate::problem::Problem;
 
-/// A call that brought no answer.
+/// A failed model call.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum ModelError {
-    /// It took too long, all attempts together.
+    /// All attempts together took too long.
     Timeout,
-    /// The provider has had enough of us for now.
+    /// The provider returned 429, with this `Retry-After`.
     RateLimited(Option<Duration>),
-    /// The provider cannot be reached, or says that it is broken.
+    /// The provider cannot be reached, or returned this 5xx status.
     Unavailable(Option<StatusCode>),
-    /// The provider does not want this request: a wrong key, a wrong model.
+    /// The provider returned another status, such as for a wrong key or model.
     Rejected(StatusCode),
-    /// The answer is not one; why, in one word.
+    /// The response is malformed, for this reason.
     Malformed(&'static str),
 }
 
 impl ModelError {
-    /// The label `outcome`.
+    /// Returns the label `outcome`.
     pub(super) const fn outcome(&self) -> &'static str {
         match self {
             Self::Timeout => "timeout",
@@ -34,7 +34,7 @@ impl ModelError {
         }
     }
 
-    /// Into the current span, and a line about it.
+    /// Records the error in the current span and logs it.
     pub(super) fn record(&self) {
         let span = Span::current();
         span.record("otel.status_code", "ERROR");
@@ -49,16 +49,16 @@ impl ModelError {
                 span.record("error.type", self.outcome());
             }
         }
-        tracing::warn!(error = %self, "the model did not answer");
+        tracing::warn!(error = %self, "model call failed");
     }
 }
 
 impl From<ModelError> for Problem {
     fn from(error: ModelError) -> Self {
-        let bad = |detail| {
+        let bad_gateway = |detail| {
             Self::new(
                 StatusCode::BAD_GATEWAY,
-                "Bad answer of another service",
+                "Bad response from another service",
                 detail,
             )
         };
@@ -66,13 +66,15 @@ impl From<ModelError> for Problem {
             ModelError::Timeout => Self::new(
                 StatusCode::GATEWAY_TIMEOUT,
                 "Another service is too slow",
-                "the language model did not answer in time",
+                "the language model did not respond in time",
             ),
             ModelError::RateLimited(after) => Self::unavailable("the language model is busy")
                 .retry_after(after.unwrap_or(Duration::from_secs(10))),
-            ModelError::Unavailable(_) => Self::unavailable("the language model does not answer"),
-            ModelError::Rejected(_) => bad("the language model refused the request"),
-            ModelError::Malformed(_) => bad("the language model's answer makes no sense"),
+            ModelError::Unavailable(_) => Self::unavailable("the language model does not respond"),
+            ModelError::Rejected(_) => bad_gateway("the language model rejected the request"),
+            ModelError::Malformed(_) => {
+                bad_gateway("the response of the language model is malformed")
+            }
         }
     }
 }
@@ -85,7 +87,7 @@ impl fmt::Display for ModelError {
             Self::Unavailable(Some(status)) => write!(f, "unavailable, {status}"),
             Self::Unavailable(None) => f.write_str("unavailable"),
             Self::Rejected(status) => write!(f, "rejected, {status}"),
-            Self::Malformed(why) => write!(f, "malformed answer: {why}"),
+            Self::Malformed(reason) => write!(f, "malformed response: {reason}"),
         }
     }
 }

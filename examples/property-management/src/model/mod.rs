@@ -1,5 +1,5 @@
-//! The language model: one call, as its caller sees it. It has a span by the conventions for
-//! generative AI, a duration, tokens and an outcome; below it every attempt is a span of its own.
+//! Calls to the language model. Each call has a span of the generative AI conventions, with a child
+//! span for each attempt, and metrics of duration, tokens and outcome.
 
 mod attempts;
 mod error;
@@ -11,22 +11,21 @@ pub(crate) use error::ModelError;
 use metrics::counter;
 use reqwest::{Url, header::HeaderValue};
 use reqwest_middleware::ClientWithMiddleware;
-use tower_otel_core::Hosts;
-
+use tower_otel_propagate::Hosts;
 use tracing::{Instrument, Span, field::Empty};
 
 use crate::{
     BoxError,
     config::Llm,
     instruments::{self, TokenType},
-    metrics::PROVIDER,
-    observed,
+    layers,
+    series::PROVIDER,
 };
 use wire::Completion;
 
 const MAX_TOKENS: i64 = 300;
 
-/// A model somewhere.
+/// A client of the language model.
 #[derive(Clone)]
 pub(crate) struct Model(Arc<Inner>);
 
@@ -34,7 +33,7 @@ struct Inner {
     client: ClientWithMiddleware,
     url: Url,
     key: Option<HeaderValue>,
-    /// From the configuration, and so fit to be a label.
+    /// Configured, so it can be a metric label.
     name: String,
     timeout: Duration,
 }
@@ -50,43 +49,43 @@ impl Model {
         });
         let key = key.transpose();
         Ok(Self(Arc::new(Inner {
-            // The provider is a stranger, and is told nothing of our traces.
-            client: observed::client(Hosts::none(), config.timeout)?,
+            // The provider is an external service: it gets no trace context.
+            client: layers::client(Hosts::none(), config.timeout)?,
             url,
-            key: key.map_err(|_| "LLM_API_KEY is not fit for a header")?,
+            key: key.map_err(|_| "LLM_API_KEY: not a valid header value")?,
             name: config.model,
             timeout: config.timeout,
         })))
     }
 
-    /// What the model answers. Neither the question nor the answer is recorded anywhere.
-    pub(crate) async fn ask(&self, system: &str, question: &str) -> Result<String, ModelError> {
+    /// Returns the completion of a prompt. Neither prompt nor completion is recorded.
+    pub(crate) async fn complete(&self, system: &str, prompt: &str) -> Result<String, ModelError> {
         let name = &self.0.name;
-        let outcome = Outcome::of(name);
+        let outcome = OutcomeCounter::new(name);
         let request = instruments::llm_request(PROVIDER, name.clone());
-        let asking = async {
-            let body = wire::request(name, system, question, MAX_TOKENS);
-            let answered = attempts::send(&self.0, &body).await;
-            match &answered {
+        let call = async {
+            let body = wire::request(name, system, prompt, MAX_TOKENS);
+            let result = attempts::send(&self.0, &body).await;
+            match &result {
                 Ok(completion) => {
                     completion.record();
-                    for (of, count) in [
+                    for (token_type, count) in [
                         (TokenType::Input, completion.input_tokens),
                         (TokenType::Output, completion.output_tokens),
                     ] {
-                        request.tokens(of, count.unwrap_or_default());
+                        request.tokens(token_type, count.unwrap_or_default());
                     }
                 }
                 Err(error) => error.record(),
             }
-            answered
+            result
         };
-        let answered = asking.instrument(self.span()).await;
-        outcome.is(answered.as_ref().err().map_or("ok", ModelError::outcome));
-        answered.map(Completion::into_text)
+        let result = call.instrument(self.span()).await;
+        outcome.finish(result.as_ref().err().map_or("ok", ModelError::outcome));
+        result.map(Completion::into_text)
     }
 
-    /// All fields have to be declared here: `tracing` drops what a span did not declare.
+    /// Returns the span of a call. It declares all fields, because `tracing` drops undeclared ones.
     fn span(&self) -> Span {
         let Inner { url, name, .. } = &*self.0;
         tracing::info_span!(
@@ -109,24 +108,24 @@ impl Model {
     }
 }
 
-/// Counts a call when it ends, and it ends as `cancelled` unless somebody knows better.
-struct Outcome<'a> {
+/// Counts a call when dropped, as `cancelled` unless `finish` set the outcome.
+struct OutcomeCounter<'a> {
     model: &'a str,
     outcome: &'static str,
 }
 
-impl<'a> Outcome<'a> {
-    fn of(model: &'a str) -> Self {
+impl<'a> OutcomeCounter<'a> {
+    fn new(model: &'a str) -> Self {
         let outcome = "cancelled";
         Self { model, outcome }
     }
 
-    fn is(mut self, outcome: &'static str) {
+    fn finish(mut self, outcome: &'static str) {
         self.outcome = outcome;
     }
 }
 
-impl Drop for Outcome<'_> {
+impl Drop for OutcomeCounter<'_> {
     fn drop(&mut self) {
         let (model, outcome) = (self.model.to_owned(), self.outcome);
         counter!("llm_requests_total", "provider" => PROVIDER, "model" => model, "outcome" => outcome)

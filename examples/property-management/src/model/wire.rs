@@ -1,4 +1,4 @@
-//! OpenAI's chat completions, as many providers speak them.
+//! The wire format of OpenAI's chat completions.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -6,24 +6,24 @@ use tracing::Span;
 
 use super::ModelError;
 
-/// More than an answer of this length is no answer.
+/// The maximum size of a response.
 pub(super) const MAX_BYTES: usize = 256 * 1024;
 
-/// The longest text of a stranger that goes into a span.
+/// The maximum length of provider texts in a span, in characters.
 const MAX_TEXT: usize = 64;
 
-pub(super) fn request(model: &str, system: &str, question: &str, max_tokens: i64) -> Value {
+pub(super) fn request(model: &str, system: &str, prompt: &str, max_tokens: i64) -> Value {
     json!({
         "model": model,
         "max_tokens": max_tokens,
         "messages": [
             { "role": "system", "content": system },
-            { "role": "user", "content": question },
+            { "role": "user", "content": prompt },
         ],
     })
 }
 
-/// An answer.
+/// A parsed response.
 #[derive(Debug)]
 pub(super) struct Completion {
     id: Option<String>,
@@ -58,7 +58,8 @@ struct Usage {
 }
 
 impl Completion {
-    pub(super) fn read(body: &[u8]) -> Result<Self, ModelError> {
+    /// Parses a response body.
+    pub(super) fn parse(body: &[u8]) -> Result<Self, ModelError> {
         let response: Response =
             serde_json::from_slice(body).map_err(|_| ModelError::Malformed("json"))?;
         let choice = response.choices.into_iter().next();
@@ -69,15 +70,15 @@ impl Completion {
         }
         let usage = response.usage;
         Ok(Self {
-            id: response.id.map(bounded),
-            model: response.model.map(bounded),
+            id: response.id.map(truncate),
+            model: response.model.map(truncate),
             text,
             input_tokens: usage.as_ref().and_then(|usage| usage.prompt_tokens),
             output_tokens: usage.as_ref().and_then(|usage| usage.completion_tokens),
         })
     }
 
-    /// Into the current span.
+    /// Records the completion in the current span.
     pub(super) fn record(&self) {
         let span = Span::current();
         span.record("gen_ai.response.id", self.id.as_deref());
@@ -92,7 +93,7 @@ impl Completion {
     }
 }
 
-fn bounded(text: String) -> String {
+fn truncate(text: String) -> String {
     text.chars().take(MAX_TEXT).collect()
 }
 
@@ -102,19 +103,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_read_with_what_it_cost() {
+    fn text_and_token_counts_are_parsed() {
         let body = r#"{"id":"c-1","object":"chat.completion","created":1,"model":"m",
             "choices":[{"index":0,"message":{"role":"assistant","content":"A flat."},
             "finish_reason":"stop"}],"usage":{"prompt_tokens":7,"completion_tokens":3}}"#;
-        let completion = Completion::read(body.as_bytes()).unwrap();
+        let completion = Completion::parse(body.as_bytes()).unwrap();
         assert_eq!(completion.input_tokens, Some(7));
         assert_eq!(completion.output_tokens, Some(3));
         assert_eq!(completion.into_text(), "A flat.");
     }
 
     #[test]
-    fn what_is_no_answer_is_told_apart() {
-        for (body, why) in [
+    fn malformed_responses_have_a_reason() {
+        for (body, reason) in [
             ("<html>502</html>", "json"),
             ("", "json"),
             (r#"{"error":{"message":"no"}}"#, "json"),
@@ -122,19 +123,19 @@ mod tests {
             (r#"{"choices":[{"message":{"content":null}}]}"#, "no_text"),
             (r#"{"choices":[{"message":{"content":" "}}]}"#, "no_text"),
         ] {
-            let error = Completion::read(body.as_bytes()).err().unwrap();
-            assert_eq!(error, ModelError::Malformed(why), "{body}");
+            let error = Completion::parse(body.as_bytes()).err().unwrap();
+            assert_eq!(error, ModelError::Malformed(reason), "{body}");
         }
     }
 
     #[test]
-    fn a_strangers_text_is_cut() {
+    fn provider_texts_are_truncated() {
         let long = "x".repeat(1000);
         let body = json!({
             "model": long,
             "choices": [{ "message": { "content": "A flat." } }],
         });
-        let completion = Completion::read(body.to_string().as_bytes()).unwrap();
+        let completion = Completion::parse(body.to_string().as_bytes()).unwrap();
         assert_eq!(completion.model.unwrap().len(), MAX_TEXT);
         assert_eq!(completion.input_tokens, None);
     }

@@ -1,5 +1,4 @@
-//! The reality-server: what is offered, for everybody to see. Strangers call it, and so does the
-//! api-server; whose trace is continued is decided in [`observed`].
+//! The reality-server: public listings and search. Unknown clients and the api-server call it.
 
 use std::process::ExitCode;
 
@@ -17,18 +16,18 @@ use crate::{
     config::{Secret, Variables},
     db::{Database, Listing, Search},
     extract::{Json, Query},
-    observed,
+    layers,
     problem::Problem,
     process::{self, Process},
 };
 
-/// The most listings in an answer.
-const MOST: u8 = 50;
+/// The maximum number of listings in a response.
+const MAX_LISTINGS: u8 = 50;
 
-/// Runs the reality-server, as the environment says.
+/// Runs the reality-server, configured by the environment.
 pub fn reality_server() -> ExitCode {
     process::run("reality-server", async |process| {
-        let variables = Variables::of_process();
+        let variables = Variables::from_env();
         let database = Database::open(&variables.database_url()?)?;
         let secret = variables.jwt_secret()?;
         let address = variables.listen_addr("127.0.0.1:8081");
@@ -49,58 +48,58 @@ pub(crate) async fn serve(
     process: &Process,
 ) -> Result<(), BoxError> {
     let routes = Router::new()
-        .route("/listings", get(list))
-        .route("/listings/{id}", get(one))
+        .route("/listings", get(get_listings))
+        .route("/listings/{id}", get(get_listing))
         .route("/search", get(search))
         .with_state(database.clone());
     let keys = Keys::new(secret);
-    let app = observed::server(routes, keys, Audience::Reality, &database, process);
-    let serving = process::serve(listener, app, &process.stop);
-    let preparing = database.prepare(&process.stop);
-    tokio::join!(preparing, serving).1
+    let app = layers::server(routes, keys, Audience::Reality, &database, process);
+    let server = process::serve(listener, app, &process.shutdown);
+    let tables = database.prepare(&process.shutdown);
+    tokio::join!(tables, server).1
 }
 
 #[derive(Deserialize)]
-struct Wanted {
+struct ListingsQuery {
     city: Option<String>,
     max_rent_cents: Option<i64>,
     limit: Option<u8>,
 }
 
-async fn list(
+async fn get_listings(
     State(database): State<Database>,
-    Query(wanted): Query<Wanted>,
+    Query(query): Query<ListingsQuery>,
 ) -> Result<Json<Vec<Listing>>, Problem> {
     let search = Search {
-        city: wanted.city,
-        max_rent_cents: wanted.max_rent_cents,
+        city: query.city,
+        max_rent_cents: query.max_rent_cents,
         words: None,
-        limit: wanted.limit.unwrap_or(20).min(MOST),
+        limit: query.limit.unwrap_or(20).min(MAX_LISTINGS),
     };
     Ok(Json(database.listings(search).await?))
 }
 
 #[derive(Deserialize)]
-struct Words {
+struct SearchQuery {
     q: String,
 }
 
 async fn search(
     State(database): State<Database>,
-    Query(Words { q }): Query<Words>,
+    Query(SearchQuery { q }): Query<SearchQuery>,
 ) -> Result<Json<Vec<Listing>>, Problem> {
     if q.trim().is_empty() || q.len() > 100 {
-        return Err(Problem::invalid("q has 1 to 100 bytes"));
+        return Err(Problem::invalid("q must have 1 to 100 bytes"));
     }
     let search = Search {
         words: Some(q),
-        limit: MOST,
+        limit: MAX_LISTINGS,
         ..Search::default()
     };
     Ok(Json(database.listings(search).await?))
 }
 
-async fn one(
+async fn get_listing(
     State(database): State<Database>,
     Path(id): Path<String>,
 ) -> Result<Json<Listing>, Problem> {

@@ -1,19 +1,20 @@
-//! A customer: signs up, signs in, and manages flats. A stranger or a thief now and then.
+//! A simulated customer: signs up, logs in and manages flats. Also sends anonymous and invalid
+//! requests.
 
 use reqwest::{Method, Response, Url, header};
 use reqwest_middleware::ClientWithMiddleware;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Pace, Places, socket::Socket};
+use super::{Pacer, ServiceUrls, socket::Socket};
 
 const CITIES: [&str; 3] = ["Graz", "Linz", "Wels"];
 const PASSWORD: &str = "correct horse battery";
 
 pub(crate) struct Customer {
     client: ClientWithMiddleware,
-    places: Places,
-    pace: Pace,
+    urls: ServiceUrls,
+    pacer: Pacer,
     city: &'static str,
     email: String,
     token: String,
@@ -23,14 +24,14 @@ pub(crate) struct Customer {
 impl Customer {
     pub(crate) fn new(
         client: ClientWithMiddleware,
-        places: Places,
-        pace: Pace,
+        urls: ServiceUrls,
+        pacer: Pacer,
         number: usize,
     ) -> Self {
         Self {
             client,
-            places,
-            pace,
+            urls,
+            pacer,
             city: CITIES.get(number % CITIES.len()).unwrap_or(&"Graz"),
             email: format!("{}@example.com", Uuid::now_v7().simple()),
             token: String::new(),
@@ -38,46 +39,53 @@ impl Customer {
         }
     }
 
-    /// Round after round, until the time is over. Whatever fails, they come back.
-    pub(crate) async fn live(mut self) {
+    /// Runs rounds of requests until the time is over. Failed requests are ignored.
+    pub(crate) async fn run(mut self) {
         while self.sign_up().await.is_some() {
             if !self.token.is_empty() {
                 break;
             }
         }
-        let _socket = Socket::open(&self.places.api, &self.token);
-        while self.round().await.is_some() {}
+        let _socket = Socket::open(&self.urls.api, &self.token);
+        while self.run_round().await.is_some() {}
     }
 
     pub(crate) async fn sign_up(&mut self) -> Option<()> {
-        let own = json!({ "email": self.email, "password": PASSWORD });
-        self.send(Method::POST, "/users", Some(&own)).await?;
-        let signed_in = self.send(Method::POST, "/login", Some(&own)).await?;
-        if let Some(token) = text(signed_in, "/token").await {
+        let credentials = json!({ "email": self.email, "password": PASSWORD });
+        self.send(Method::POST, "/users", Some(&credentials))
+            .await?;
+        let login = self
+            .send(Method::POST, "/login", Some(&credentials))
+            .await?;
+        if let Some(token) = json_text(login, "/token").await {
             self.token = token;
         }
         Some(())
     }
 
-    async fn round(&mut self) -> Option<()> {
+    async fn run_round(&mut self) -> Option<()> {
         self.rounds += 1;
         let flat = self.flat();
         let added = self.send(Method::POST, "/properties", Some(&flat)).await?;
-        let id = text(added, "/id").await.unwrap_or_default();
+        let id = json_text(added, "/id").await.unwrap_or_default();
         let path = format!("/properties/{id}");
-        let of = |what: &str| format!("{path}/{what}");
+        let sub_path = |name: &str| format!("{path}/{name}");
 
         self.send(Method::GET, "/properties", None).await?;
         self.send(Method::GET, &path, None).await?;
         self.send(Method::PUT, &path, Some(&flat)).await?;
-        self.send(Method::POST, &of("description"), None).await?;
-        self.send(Method::GET, &of("comparables"), None).await?;
-        self.send(Method::POST, &of("listing"), None).await?;
-        let queued = self.send(Method::POST, &of("statements"), None).await?;
-        let job = text(queued, "/job").await.unwrap_or_default();
+        self.send(Method::POST, &sub_path("description"), None)
+            .await?;
+        self.send(Method::GET, &sub_path("comparables"), None)
+            .await?;
+        self.send(Method::POST, &sub_path("listing"), None).await?;
+        let queued = self
+            .send(Method::POST, &sub_path("statements"), None)
+            .await?;
+        let job = json_text(queued, "/job").await.unwrap_or_default();
 
-        self.look_for_a_flat(&id).await?;
-        self.make_mistakes().await?;
+        self.search_listings(&id).await?;
+        self.send_invalid_request().await?;
 
         self.send(Method::GET, &format!("/jobs/{job}"), None)
             .await?;
@@ -85,35 +93,35 @@ impl Customer {
         let document = self.send(Method::GET, &document, None).await?;
         if let Some(document) = document.filter(|_| !self.rounds.is_multiple_of(8)) {
             let _ = document.bytes().await;
-        } // else it is closed unread
+        } // else the body is dropped unread
         if self.rounds.is_multiple_of(2) {
             self.send(Method::DELETE, &path, None).await?;
         }
         Some(())
     }
 
-    /// A new flat's id.
+    /// Adds a flat and returns its id.
     pub(crate) async fn add_flat(&self) -> Option<String> {
         let flat = self.flat();
-        text(
+        json_text(
             self.send(Method::POST, "/properties", Some(&flat)).await?,
             "/id",
         )
         .await
     }
 
-    /// Has a flat described and published; the id of the job.
-    pub(crate) async fn offer(&self, flat: &str) -> Option<String> {
-        let path = |what: &str| format!("/properties/{flat}/{what}");
+    /// Requests a description and the publication of a flat. Returns the id of the publication job.
+    pub(crate) async fn describe_and_publish(&self, flat: &str) -> Option<String> {
+        let path = |name: &str| format!("/properties/{flat}/{name}");
         self.send(Method::POST, &path("description"), None).await?;
         let queued = self.send(Method::POST, &path("listing"), None).await?;
-        text(queued, "/job").await
+        json_text(queued, "/job").await
     }
 
-    /// What became of a job, as far as it is known.
-    pub(crate) async fn job(&self, id: &str) -> Option<Option<String>> {
+    /// Returns the state of a job, if it is known.
+    pub(crate) async fn job_state(&self, id: &str) -> Option<Option<String>> {
         let job = self.send(Method::GET, &format!("/jobs/{id}"), None).await?;
-        Some(text(job, "/state").await)
+        Some(json_text(job, "/state").await)
     }
 
     fn flat(&self) -> Value {
@@ -121,25 +129,25 @@ impl Customer {
         json!({ "title": "Flat with a balcony", "city": self.city, "rent_cents": rent })
     }
 
-    /// As somebody without an account.
-    async fn look_for_a_flat(&self, id: &str) -> Option<()> {
+    /// Sends requests without a token.
+    async fn search_listings(&self, id: &str) -> Option<()> {
         for path in [
             format!("/listings?city={}&max_rent_cents=90000", self.city),
             "/search?q=balcony".to_owned(),
             format!("/listings/{id}"),
         ] {
-            let url = self.places.reality.join(&path).ok()?;
+            let url = self.urls.reality.join(&path).ok()?;
             self.request(Method::GET, url, None, None).await?;
         }
         Some(())
     }
 
-    /// As people do, and thieves.
-    async fn make_mistakes(&self) -> Option<()> {
-        let api = |path: &str| self.places.api.join(path).ok();
+    /// Sends a request that fails with a 4xx status.
+    async fn send_invalid_request(&self) -> Option<()> {
+        let api = |path: &str| self.urls.api.join(path).ok();
         let wrong = json!({ "email": self.email, "password": "a guess" });
-        let unknown = json!({ "email": "nobody@example.com", "password": "a guess" });
-        let senseless = json!({ "title": "" });
+        let unknown = json!({ "email": "unknown@example.com", "password": "a guess" });
+        let invalid = json!({ "title": "" });
         let (get, post) = (Method::GET, Method::POST);
         match self.rounds % 6 {
             0 => self.request(post, api("/login")?, Some(&wrong), None).await,
@@ -153,19 +161,19 @@ impl Customer {
                     .await
             }
             4 => self.request(get, api("/wp-admin.php")?, None, None).await,
-            _ => self.send(post, "/properties", Some(&senseless)).await,
+            _ => self.send(post, "/properties", Some(&invalid)).await,
         }?;
         Some(())
     }
 
-    /// A request to the api-server, signed in. `None` when the time is over.
+    /// Sends an authenticated request to the api-server. Returns `None` when the time is over.
     async fn send(
         &self,
         method: Method,
         path: &str,
         body: Option<&Value>,
     ) -> Option<Option<Response>> {
-        let url = self.places.api.join(path).ok()?;
+        let url = self.urls.api.join(path).ok()?;
         let token = Some(&*self.token).filter(|token| !token.is_empty());
         self.request(method, url, body, token).await
     }
@@ -177,25 +185,28 @@ impl Customer {
         body: Option<&Value>,
         token: Option<&str>,
     ) -> Option<Option<Response>> {
-        self.pace.turn().await?;
+        self.pacer.wait().await?;
         let mut request = self.client.request(method, url);
         if let Some(body) = body {
-            let json = (header::CONTENT_TYPE, "application/json");
-            request = request.header(json.0, json.1).body(body.to_string());
+            request = request
+                .header(header::CONTENT_TYPE, "application/json")
+                .body(body.to_string());
         }
         if let Some(token) = token {
             request = request.bearer_auth(token);
         }
         let response = request.send().await.ok();
-        let status = response.as_ref().map_or(0, |own| own.status().as_u16());
-        self.pace.count(status);
+        let status = response
+            .as_ref()
+            .map_or(0, |response| response.status().as_u16());
+        self.pacer.count(status);
         Some(response)
     }
 }
 
-/// A text in the JSON of an answer.
-async fn text(response: Option<Response>, at: &str) -> Option<String> {
+/// Returns a text of a JSON response.
+async fn json_text(response: Option<Response>, pointer: &str) -> Option<String> {
     let body = response?.bytes().await.ok()?;
     let json: Value = serde_json::from_slice(&body).ok()?;
-    Some(json.pointer(at)?.as_str()?.to_owned())
+    Some(json.pointer(pointer)?.as_str()?.to_owned())
 }

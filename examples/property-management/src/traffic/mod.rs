@@ -1,8 +1,7 @@
-//! Somebody who uses it all: customers with flats, strangers who look for one, and those who should
-//! not be let in.
+//! Simulated customers that use all routes, with valid, anonymous and invalid requests.
 
 mod customer;
-mod pace;
+mod pacer;
 mod socket;
 
 use std::{process::ExitCode, time::Duration};
@@ -10,56 +9,60 @@ use std::{process::ExitCode, time::Duration};
 use reqwest::{Client, Url};
 
 pub(crate) use customer::Customer;
-pub(crate) use pace::{Pace, Tally};
+pub(crate) use pacer::{Pacer, StatusCounts};
 
 use crate::{
     BoxError,
     config::Variables,
-    process::{self, Stop},
+    process::{self, Shutdown},
 };
 
-/// So many use it at the same time.
+/// The number of concurrent customers.
 const CUSTOMERS: usize = 4;
 
-/// Where the services are.
+/// The URLs of the services.
 #[derive(Clone)]
-pub(crate) struct Places {
+pub(crate) struct ServiceUrls {
     pub(crate) api: Url,
     pub(crate) reality: Url,
 }
 
-/// Drives traffic through all routes: `API_URL` and `REALITY_URL` say where, `TRAFFIC_SECONDS` for
-/// how long (60), `TRAFFIC_RATE` how many requests there are in a second (20).
+/// Sends requests to all routes of `API_URL` and `REALITY_URL`, for `TRAFFIC_SECONDS` (default: 60)
+/// at `TRAFFIC_RATE` requests per second (default: 20).
 pub fn traffic() -> ExitCode {
     process::run("traffic", async |process| {
-        let variables = Variables::of_process();
-        let places = Places {
+        let variables = Variables::from_env();
+        let urls = ServiceUrls {
             api: variables.url("API_URL", "http://127.0.0.1:8080")?,
             reality: variables.url("REALITY_URL", "http://127.0.0.1:8081")?,
         };
         let seconds = variables.number("TRAFFIC_SECONDS", 60)?;
         let rate = variables.number("TRAFFIC_RATE", 20)?;
-        let pace = Pace::new(rate, Duration::from_secs(u64::from(seconds)));
-        let tally = drive(&places, &pace, &process.stop).await?;
-        println!("{tally}");
-        if tally.answered() == 0 {
-            return Err("nobody answered".into());
+        let pacer = Pacer::new(rate, Duration::from_secs(u64::from(seconds)));
+        let status_counts = run_customers(&urls, &pacer, &process.shutdown).await?;
+        println!("{status_counts}");
+        if status_counts.responses() == 0 {
+            return Err("no response received".into());
         }
         Ok(())
     })
 }
 
-/// Lets customers do what they do until the time is over.
-pub(crate) async fn drive(places: &Places, pace: &Pace, stop: &Stop) -> Result<Tally, BoxError> {
+/// Runs the customers until the time is over or a shutdown is requested.
+pub(crate) async fn run_customers(
+    urls: &ServiceUrls,
+    pacer: &Pacer,
+    shutdown: &Shutdown,
+) -> Result<StatusCounts, BoxError> {
     let client = Client::builder().timeout(Duration::from_secs(40)).build()?;
     let client = reqwest_middleware::ClientBuilder::new(client).build();
     let customers = (0..CUSTOMERS).map(|number| {
-        let customer = Customer::new(client.clone(), places.clone(), pace.clone(), number);
-        tokio::spawn(customer.live())
+        let customer = Customer::new(client.clone(), urls.clone(), pacer.clone(), number);
+        tokio::spawn(customer.run())
     });
     let customers: Vec<_> = customers.collect();
-    let stops = customers.iter().map(tokio::task::JoinHandle::abort_handle);
-    let stops: Vec<_> = stops.collect();
+    let aborts = customers.iter().map(tokio::task::JoinHandle::abort_handle);
+    let aborts: Vec<_> = aborts.collect();
     let all = async {
         for customer in customers {
             let _ = customer.await;
@@ -67,7 +70,7 @@ pub(crate) async fn drive(places: &Places, pace: &Pace, stop: &Stop) -> Result<T
     };
     tokio::select! {
         () = all => {}
-        () = stop.asked() => stops.iter().for_each(tokio::task::AbortHandle::abort),
+        () = shutdown.wait() => aborts.iter().for_each(tokio::task::AbortHandle::abort),
     }
-    Ok(pace.tally())
+    Ok(pacer.status_counts())
 }

@@ -1,4 +1,4 @@
-//! The other end of the notifications.
+//! A client of the notifications WebSocket.
 
 use futures_util::StreamExt;
 use reqwest::Url;
@@ -9,7 +9,7 @@ use tokio_tungstenite::connect_async;
 pub(super) struct Socket(JoinHandle<()>);
 
 impl Socket {
-    /// As a browser would, with the token in the query.
+    /// Opens a socket with the token in the query, as a browser does.
     pub(super) fn open(api: &Url, token: &str) -> Option<Self> {
         let mut url = api.join("/notifications").ok()?;
         url.query_pairs_mut().append_pair("access_token", token);

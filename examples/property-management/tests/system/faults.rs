@@ -1,23 +1,24 @@
-//! What fails, and that the answer, the spans and the metrics tell the same of it.
+//! Failures are reported consistently by response, spans and metrics.
 
 use std::time::{Duration, Instant};
 
 use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::json;
-use suite_tests::scene::sum;
+use suite_tests::telemetry::sum;
 
 use crate::harness::{System, error, text};
 
-/// The spans of one request, which ends last.
+/// The spans of one request.
 struct Trace(Vec<Span>);
 
-/// The headers of a trace by its number.
+/// Returns the `traceparent` of a numbered trace.
 fn traceparent(number: u128) -> String {
     format!("00-{number:032x}-00f067aa0ba902b7-01")
 }
 
 impl Trace {
-    async fn of(system: &System, number: u128, server: &str) -> Self {
+    /// Waits for the server span of a trace.
+    async fn receive(system: &System, number: u128, server: &str) -> Self {
         let id = number.to_be_bytes();
         let spans = system
             .spans(server, |spans| {
@@ -26,29 +27,29 @@ impl Trace {
                     .any(|(_, span)| span.trace_id == id && span.name == server)
             })
             .await;
-        let own = spans.into_iter().map(|(_, span)| span);
-        let mut own: Vec<_> = own.filter(|span| span.trace_id == id).collect();
-        own.sort_by_key(|span| span.start_time_unix_nano);
-        Self(own)
+        let spans = spans.into_iter().map(|(_, span)| span);
+        let mut spans: Vec<_> = spans.filter(|span| span.trace_id == id).collect();
+        spans.sort_by_key(|span| span.start_time_unix_nano);
+        Self(spans)
     }
 
     fn named(&self, name: &str) -> &Span {
         let found = self.0.iter().find(|span| span.name == name);
-        found.unwrap_or_else(|| panic!("{name} in {:#?}", self.0))
+        found.unwrap_or_else(|| panic!("no {name} in {:#?}", self.0))
     }
 
-    /// The errors of the spans right below this one.
-    fn errors_below(&self, parent: &Span) -> Vec<Option<String>> {
-        let below = self.0.iter();
-        let below = below.filter(|span| span.parent_span_id == parent.span_id);
-        below.map(error).collect()
+    /// Returns the errors of the child spans.
+    fn child_errors(&self, parent: &Span) -> Vec<Option<String>> {
+        let children = self.0.iter();
+        let children = children.filter(|span| span.parent_span_id == parent.span_id);
+        children.map(error).collect()
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_provider_that_fails_is_told_from_one_that_is_slow_and_nothing_hangs() {
+async fn failures_of_the_model_provider_are_distinguished() {
     let system = System::start().await;
-    let flat = system.sign_in_with_a_flat().await;
+    let flat = system.create_user_with_flat().await;
     let path = format!("/properties/{flat}/description");
     let slow = json!({ "kind": "slow", "delay_ms": 600_000 });
     let once = json!({ "kind": "429", "times": 1 });
@@ -71,7 +72,7 @@ async fn a_provider_that_fails_is_told_from_one_that_is_slow_and_nothing_hangs()
             of_500,
             vec![of_500; 3],
         ),
-        // The exchange went well; what was in it is no answer.
+        // The HTTP exchange succeeds; its body is malformed.
         (
             4,
             json!({ "kind": "garbage" }),
@@ -91,58 +92,64 @@ async fn a_provider_that_fails_is_told_from_one_that_is_slow_and_nothing_hangs()
         (6, json!({ "kind": "none" }), 200, "ok", None, vec![None]),
     ] {
         let before = system.metrics_until(&system.api, "metrics", |_| true).await;
-        system.fault(&fault).await;
+        system.set_fault(&fault).await;
         let start = Instant::now();
         let request = system.post(&path, None);
         let request = request.header("traceparent", traceparent(number));
-        let answer = request.send().await.unwrap();
-        assert_eq!(answer.status(), status, "{fault}");
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), status, "{fault}");
         assert!(start.elapsed() < Duration::from_secs(20), "{fault}");
         if status != 200 {
-            assert_eq!(answer.headers()["content-type"], "application/problem+json");
+            assert_eq!(
+                response.headers()["content-type"],
+                "application/problem+json"
+            );
         }
         let after = system.metrics_until(&system.api, "metrics", |_| true).await;
-        let risen =
+        let increase =
             |metric, labels: &[_]| sum(&after, metric, labels) - sum(&before, metric, labels);
-        let of_outcome = risen("llm_requests_total", &[("outcome", outcome)]);
-        assert_eq!(of_outcome, 1.0, "{fault}");
-        assert_eq!(risen("llm_requests_total", &[]), 1.0, "{fault}");
+        let by_outcome = increase("llm_requests_total", &[("outcome", outcome)]);
+        assert_eq!(by_outcome, 1.0, "{fault}");
+        assert_eq!(increase("llm_requests_total", &[]), 1.0, "{fault}");
         let host = system.model.trim_start_matches("http://");
-        let asked = risen("http_client_requests_total", &[("host", host)]);
-        assert_eq!(asked, attempts.len() as f64, "{fault}");
+        let sent = increase("http_client_requests_total", &[("host", host)]);
+        assert_eq!(sent, attempts.len() as f64, "{fault}");
 
-        let trace = Trace::of(&system, number, "POST /properties/{id}/description").await;
+        let trace = Trace::receive(&system, number, "POST /properties/{id}/description").await;
         let call = trace.named("chat test-model");
         assert_eq!(error(call).as_deref(), failed, "{fault}");
-        let errors = trace.errors_below(call);
+        let errors = trace.child_errors(call);
         let errors: Vec<_> = errors.iter().map(Option::as_deref).collect();
         assert_eq!(errors, attempts, "{fault}");
         let server = trace.named("POST /properties/{id}/description");
-        let answered = (status >= 500).then(|| status.to_string());
-        assert_eq!(error(server), answered, "{fault}");
+        let server_error = (status >= 500).then(|| status.to_string());
+        assert_eq!(error(server), server_error, "{fault}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_hangs_is_told_from_one_that_is_gone_and_nobody_waits_for_either() {
+async fn a_service_that_hangs_and_one_that_is_gone_are_distinguished() {
     let mut system = System::start().await;
-    let flat = system.sign_in_with_a_flat().await;
+    let flat = system.create_user_with_flat().await;
 
     system.kill("model-stand-in");
     let request = system.post(&format!("/properties/{flat}/description"), None);
     let request = request.header("traceparent", traceparent(3));
-    let answer = request.send().await.unwrap();
-    assert_eq!(answer.status(), 503);
-    assert_eq!(answer.headers()["content-type"], "application/problem+json");
-    let trace = Trace::of(&system, 3, "POST /properties/{id}/description").await;
+    let response = request.send().await.unwrap();
+    assert_eq!(response.status(), 503);
+    assert_eq!(
+        response.headers()["content-type"],
+        "application/problem+json"
+    );
+    let trace = Trace::receive(&system, 3, "POST /properties/{id}/description").await;
     let call = trace.named("chat test-model");
     assert_eq!(error(call).as_deref(), Some("unavailable"));
     let refused = Some("connection_refused".to_owned());
-    assert_eq!(trace.errors_below(call), vec![refused; 3]);
+    assert_eq!(trace.child_errors(call), vec![refused; 3]);
 
     let path = format!("/properties/{flat}/comparables");
     let host = system.reality.trim_start_matches("http://").to_owned();
-    for (number, status, ended, why) in [
+    for (number, status, outcome, error_type) in [
         (1, 504, "error", "timeout"),
         (2, 503, "error", "connection_refused"),
     ] {
@@ -153,12 +160,15 @@ async fn a_service_that_hangs_is_told_from_one_that_is_gone_and_nobody_waits_for
         let before = system.metrics_until(&system.api, "metrics", |_| true).await;
         let start = Instant::now();
         let request = system.get(&path).header("traceparent", traceparent(number));
-        let answer = request.send().await.unwrap();
-        assert_eq!(answer.status(), status, "{why}");
-        assert!(start.elapsed() < Duration::from_secs(20), "{why}");
-        assert_eq!(answer.headers()["content-type"], "application/problem+json");
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), status, "{error_type}");
+        assert!(start.elapsed() < Duration::from_secs(20), "{error_type}");
+        assert_eq!(
+            response.headers()["content-type"],
+            "application/problem+json"
+        );
         assert!(
-            answer
+            response
                 .text()
                 .await
                 .unwrap()
@@ -166,22 +176,26 @@ async fn a_service_that_hangs_is_told_from_one_that_is_gone_and_nobody_waits_for
         );
 
         let after = system.metrics_until(&system.api, "metrics", |_| true).await;
-        let risen =
+        let increase =
             |metric, labels: &[_]| sum(&after, metric, labels) - sum(&before, metric, labels);
-        let call = [("host", &*host), ("status", ended)];
-        assert_eq!(risen("http_client_requests_total", &call), 1.0, "{why}");
+        let call = [("host", &*host), ("status", outcome)];
+        assert_eq!(
+            increase("http_client_requests_total", &call),
+            1.0,
+            "{error_type}"
+        );
         let name = "GET /properties/{id}/comparables";
-        let trace = Trace::of(&system, number, name).await;
+        let trace = Trace::receive(&system, number, name).await;
         let server = trace.named(name);
-        assert_eq!(error(server), Some(status.to_string()), "{why}");
-        assert_eq!(error(trace.named("GET")).as_deref(), Some(why));
+        assert_eq!(error(server), Some(status.to_string()), "{error_type}");
+        assert_eq!(error(trace.named("GET")).as_deref(), Some(error_type));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_query_that_fails_is_told_by_its_code_in_its_span_and_counted_once() {
+async fn a_failed_query_has_its_code_in_the_span_and_is_counted_once() {
     let system = System::start().await;
-    let flat = system.sign_in_with_a_flat().await;
+    let flat = system.create_user_with_flat().await;
     let path = format!("/properties/{flat}");
     assert_eq!(system.get(&path).send().await.unwrap().status(), 200);
     let before = system.metrics_until(&system.api, "metrics", |_| true).await;
@@ -190,11 +204,14 @@ async fn a_query_that_fails_is_told_by_its_code_in_its_span_and_counted_once() {
     let drop = sqlx::query("DROP TABLE properties").execute(&database);
     drop.await.unwrap();
     let request = system.get(&path).header("traceparent", traceparent(1));
-    let answer = request.send().await.unwrap();
-    assert_eq!(answer.status(), 500);
-    assert_eq!(answer.headers()["content-type"], "application/problem+json");
+    let response = request.send().await.unwrap();
+    assert_eq!(response.status(), 500);
+    assert_eq!(
+        response.headers()["content-type"],
+        "application/problem+json"
+    );
 
-    let trace = Trace::of(&system, 1, "GET /properties/{id}").await;
+    let trace = Trace::receive(&system, 1, "GET /properties/{id}").await;
     let query = trace.named("SELECT properties");
     // SQLITE_ERROR: the statement is wrong.
     assert_eq!(error(query).as_deref(), Some("1"));
@@ -202,11 +219,12 @@ async fn a_query_that_fails_is_told_by_its_code_in_its_span_and_counted_once() {
     let server = trace.named("GET /properties/{id}");
     assert_eq!(error(server).as_deref(), Some("500"));
     let after = system.metrics_until(&system.api, "metrics", |_| true).await;
-    let risen = |metric, labels: &[_]| sum(&after, metric, labels) - sum(&before, metric, labels);
-    assert_eq!(risen("db_errors_total", &[]), 1.0);
+    let increase =
+        |metric, labels: &[_]| sum(&after, metric, labels) - sum(&before, metric, labels);
+    assert_eq!(increase("db_errors_total", &[]), 1.0);
     let kind = [("query_type", "property_by_id")];
-    assert_eq!(risen("db_errors_total", &kind), 1.0);
-    assert_eq!(risen("db_query_duration_seconds_count", &kind), 1.0);
-    let failed = [("path", "/properties/{id}"), ("status", "500")];
-    assert_eq!(risen("http_requests_total", &failed), 1.0);
+    assert_eq!(increase("db_errors_total", &kind), 1.0);
+    assert_eq!(increase("db_query_duration_seconds_count", &kind), 1.0);
+    let route = [("path", "/properties/{id}"), ("status", "500")];
+    assert_eq!(increase("http_requests_total", &route), 1.0);
 }

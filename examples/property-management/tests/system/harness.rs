@@ -1,4 +1,4 @@
-//! The system, started anew for each test.
+//! Starts the system for a test.
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -24,7 +24,8 @@ pub(crate) const EMAIL: &str = "canary-email@example.com";
 pub(crate) const PASSWORD: &str = "canary-password";
 pub(crate) const SECRET: &str = "canary-jwt-secret-that-is-long-enough";
 
-pub(crate) const LONG: Duration = Duration::from_secs(60);
+/// The limit of each wait.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(crate) struct System {
     pub(crate) client: Client,
@@ -39,7 +40,7 @@ pub(crate) struct System {
     folder: PathBuf,
 }
 
-/// The value of an attribute that is a text.
+/// Returns the value of a text attribute.
 pub(crate) fn text(span: &Span, key: &str) -> String {
     match attribute(span, key) {
         Some(any_value::Value::StringValue(text)) => text,
@@ -47,7 +48,7 @@ pub(crate) fn text(span: &Span, key: &str) -> String {
     }
 }
 
-/// What `error.type` says. That it says anything and that the status is an error go together.
+/// Returns `error.type`. Asserts that it is present exactly if the status is an error.
 pub(crate) fn error(span: &Span) -> Option<String> {
     let has_type = attribute(span, "error.type").is_some();
     assert_eq!(has_type, is_failed(span), "{span:#?}");
@@ -59,15 +60,15 @@ pub(crate) fn is_failed(span: &Span) -> bool {
     status.is_some_and(|status| status.code() == StatusCode::Error)
 }
 
-/// A process, killed with the test, and all that it wrote. Nobody writes any more when the channel
-/// is closed.
+/// A process and its output. It is killed when the system is dropped; its channel closes when its
+/// output ends.
 struct Process {
     child: Child,
-    written: watch::Receiver<String>,
+    output: watch::Receiver<String>,
 }
 
 impl System {
-    /// On a SQLite file.
+    /// Starts the system with a SQLite file.
     pub(crate) async fn start() -> Self {
         let folder = std::env::temp_dir().join(format!("pms-test-{}", Uuid::now_v7()));
         std::fs::create_dir(&folder).unwrap();
@@ -75,11 +76,11 @@ impl System {
         Self::start_on(&database, folder).await
     }
 
-    /// On a database; the folder is removed in the end.
+    /// Starts the system with a database. The folder is removed when the system is dropped.
     pub(crate) async fn start_on(database: &str, folder: PathBuf) -> Self {
         let receiver = Receiver::start().await;
         let collector = receiver.endpoint();
-        let start = |binary: &str, own: &[(&str, &str)]| {
+        let start = |binary: &str, variables: &[(&str, &str)]| {
             let mut command = Command::new(binary);
             command
                 .env_clear()
@@ -90,7 +91,7 @@ impl System {
                 .env("OTEL_BSP_SCHEDULE_DELAY", "50")
                 .env("OTEL_EXPORTER_OTLP_ENDPOINT", &collector)
                 .env("OTEL_TRACES_SAMPLER", "parentbased_always_on")
-                .envs(own.iter().copied());
+                .envs(variables.iter().copied());
             Process::start(command)
         };
         let stand_in = start(env!("CARGO_BIN_EXE_model-stand-in"), &[]);
@@ -108,10 +109,10 @@ impl System {
             ],
         );
         for process in [&reality_server, &worker, &api_server] {
-            process.says("the database is ready").await;
+            process.wait_for_output("database ready").await;
         }
         let system = Self {
-            client: Client::builder().timeout(LONG).build().unwrap(),
+            client: Client::builder().timeout(TIMEOUT).build().unwrap(),
             api: api_server.url().await,
             reality,
             jobs: worker.url().await,
@@ -153,76 +154,76 @@ impl System {
         request.bearer_auth(self.token())
     }
 
-    /// The id of a flat, of somebody who is signed in from here on.
-    pub(crate) async fn sign_in_with_a_flat(&self) -> String {
-        let own = json!({ "email": EMAIL, "password": PASSWORD });
+    /// Creates a user, logs in, adds a flat and returns its id.
+    pub(crate) async fn create_user_with_flat(&self) -> String {
+        let credentials = json!({ "email": EMAIL, "password": PASSWORD });
         let field = async |path, body, name: &str| {
-            let answer = self.post(path, Some(body)).send().await.unwrap();
-            let text = answer.text().await.unwrap();
+            let response = self.post(path, Some(body)).send().await.unwrap();
+            let text = response.text().await.unwrap();
             let json: Value = serde_json::from_str(&text).unwrap();
             json[name]
                 .as_str()
                 .unwrap_or_else(|| panic!("{text}"))
                 .to_owned()
         };
-        field("/users", own.clone(), "id").await;
-        let token = field("/login", own, "token").await;
+        field("/users", credentials.clone(), "id").await;
+        let token = field("/login", credentials, "token").await;
         self.token.set(token).unwrap();
         let flat = json!({ "title": "Flat", "city": "Graz", "rent_cents": 90_000 });
         field("/properties", flat, "id").await
     }
 
-    /// Makes the model provider fail.
-    pub(crate) async fn fault(&self, fault: &Value) {
+    /// Sets the fault of the model provider.
+    pub(crate) async fn set_fault(&self, fault: &Value) {
         let put = self.client.put(format!("{}/fault", self.model));
         let put = put.header("content-type", "application/json");
-        let answer = put.body(fault.to_string()).send().await.unwrap();
-        assert!(answer.status().is_success(), "{fault}");
+        let response = put.body(fault.to_string()).send().await.unwrap();
+        assert!(response.status().is_success(), "{fault}");
     }
 
-    /// The database, as somebody sees it who is not one of the processes.
+    /// Connects to the database.
     pub(crate) async fn database(&self) -> AnyPool {
         install_default_drivers();
         AnyPool::connect(&self.database).await.unwrap()
     }
 
-    /// Waits until there are such spans.
+    /// Waits until the received spans match.
     pub(crate) async fn spans(
         &self,
-        what: &str,
-        are_there: impl Fn(&[(String, Span)]) -> bool,
+        expected: &str,
+        matches: impl Fn(&[(String, Span)]) -> bool,
     ) -> Vec<(String, Span)> {
-        let waiting = self.receiver.spans_until(are_there);
-        time::timeout(LONG, waiting).await.expect(what)
+        let waiting = self.receiver.spans_until(matches);
+        time::timeout(TIMEOUT, waiting).await.expect(expected)
     }
 
-    /// Waits until the metrics of a process are so.
+    /// Waits until the metrics of a process match.
     pub(crate) async fn metrics_until(
         &self,
         base: &str,
-        what: &str,
-        are_so: impl Fn(&str) -> bool,
+        expected: &str,
+        matches: impl Fn(&str) -> bool,
     ) -> String {
         let waiting = async {
             loop {
-                let answer = self
+                let response = self
                     .client
                     .get(format!("{base}/metrics"))
                     .send()
                     .await
                     .unwrap();
-                let text = answer.text().await.unwrap();
-                if are_so(&text) {
+                let text = response.text().await.unwrap();
+                if matches(&text) {
                     return text;
                 }
                 time::sleep(Duration::from_millis(10)).await;
             }
         };
-        time::timeout(LONG, waiting).await.expect(what)
+        time::timeout(TIMEOUT, waiting).await.expect(expected)
     }
 
     fn process(&mut self, name: &str) -> &mut Process {
-        let found = self.processes.iter_mut().find(|(own, _)| *own == name);
+        let found = self.processes.iter_mut().find(|(key, _)| *key == name);
         &mut found.unwrap().1
     }
 
@@ -232,13 +233,13 @@ impl System {
         process.child.wait().unwrap();
     }
 
-    /// As Kubernetes stops it.
+    /// Stops a process with SIGTERM, as Kubernetes does.
     pub(crate) fn terminate(&mut self, name: &str) -> ExitStatus {
         self.signal(name, "-TERM");
         self.process(name).child.wait().unwrap()
     }
 
-    /// It listens, and does nothing any more.
+    /// Suspends a process: its port stays open, but it does not respond.
     pub(crate) fn freeze(&mut self, name: &str) {
         self.signal(name, "-STOP");
     }
@@ -249,18 +250,18 @@ impl System {
         assert!(sent.unwrap().success(), "{signal} to {name}");
     }
 
-    /// Stops everything; all that was written.
+    /// Stops all processes and returns their output.
     pub(crate) async fn stop(mut self) -> String {
         for name in ["api-server", "reality-server", "jobs"] {
             self.terminate(name);
         }
         self.kill("model-stand-in");
-        let mut written = String::new();
+        let mut output = String::new();
         for (_, process) in &mut self.processes {
-            while process.written.changed().await.is_ok() {}
-            written += &process.written.borrow();
+            while process.output.changed().await.is_ok() {}
+            output += &process.output.borrow();
         }
-        written
+        output
     }
 }
 
@@ -278,37 +279,37 @@ impl Process {
     fn start(mut command: Command) -> Self {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        let (writing, written) = watch::channel(String::new());
-        let writing = Arc::new(writing);
-        let outputs: [Box<dyn Read + Send>; 2] = [
+        let (sender, output) = watch::channel(String::new());
+        let sender = Arc::new(sender);
+        let streams: [Box<dyn Read + Send>; 2] = [
             Box::new(child.stdout.take().unwrap()),
             Box::new(child.stderr.take().unwrap()),
         ];
-        for output in outputs {
-            let writing = Arc::clone(&writing);
+        for stream in streams {
+            let sender = Arc::clone(&sender);
             thread::spawn(move || {
-                for line in BufReader::new(output).lines().map_while(Result::ok) {
-                    writing.send_modify(|written| *written += &format!("{line}\n"));
+                for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                    sender.send_modify(|output| *output += &format!("{line}\n"));
                 }
             });
         }
-        Self { child, written }
+        Self { child, output }
     }
 
-    /// Waits until it has written this.
-    async fn says(&self, what: &str) -> String {
-        let mut written = self.written.clone();
-        let said = written.wait_for(|written| written.contains(what));
-        match time::timeout(LONG, said).await {
-            Ok(Ok(written)) => written.clone(),
-            _ => panic!("{what} is not in: {}", *self.written.borrow()),
+    /// Waits until the output contains a text.
+    async fn wait_for_output(&self, text: &str) -> String {
+        let mut output = self.output.clone();
+        let found = output.wait_for(|output| output.contains(text));
+        match time::timeout(TIMEOUT, found).await {
+            Ok(Ok(output)) => output.clone(),
+            _ => panic!("no {text} in: {}", *self.output.borrow()),
         }
     }
 
-    /// Where it says that it listens.
+    /// Returns the URL from the logged address.
     async fn url(&self) -> String {
-        let written = self.says("\"listening\"").await;
-        let line = written.lines().find(|line| line.contains("\"listening\""));
+        let output = self.wait_for_output("\"listening\"").await;
+        let line = output.lines().find(|line| line.contains("\"listening\""));
         let line: Value = serde_json::from_str(line.unwrap()).unwrap();
         let address = line.pointer("/fields/address").and_then(Value::as_str);
         format!("http://{}", address.unwrap())

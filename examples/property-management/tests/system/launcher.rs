@@ -1,4 +1,4 @@
-//! The launcher, as somebody runs it who has a minute.
+//! The launcher, `property-management --once`.
 
 use std::{
     io::Read,
@@ -9,10 +9,10 @@ use std::{
 
 use uuid::Uuid;
 
-use crate::harness::LONG;
+use crate::harness::TIMEOUT;
 
 #[test]
-fn the_launcher_shows_a_trace_through_all_services_and_the_red_table_and_leaves_nothing() {
+fn the_launcher_prints_a_trace_and_red_tables_and_removes_its_files() {
     let folder = std::env::temp_dir().join(format!("pms-test-{}", Uuid::now_v7()));
     std::fs::create_dir(&folder).unwrap();
     let mut launcher = Command::new(env!("CARGO_BIN_EXE_property-management"))
@@ -23,44 +23,44 @@ fn the_launcher_shows_a_trace_through_all_services_and_the_red_table_and_leaves_
         .spawn()
         .unwrap();
     let mut out = launcher.stdout.take().unwrap();
-    let (ended, shown) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let mut text = String::new();
-        let _ = ended.send(out.read_to_string(&mut text).map(|_| text));
+        let _ = sender.send(out.read_to_string(&mut text).map(|_| text));
     });
-    let shown = shown.recv_timeout(LONG);
-    if shown.is_err() {
+    let output = receiver.recv_timeout(TIMEOUT);
+    if output.is_err() {
         launcher.kill().unwrap();
     }
     let status = launcher.wait().unwrap();
-    let shown = shown.expect("it ends").unwrap();
-    assert_eq!(status.code(), Some(0), "{shown}");
+    let output = output.expect("the launcher ends").unwrap();
+    assert_eq!(status.code(), Some(0), "{output}");
 
-    let (_, report) = shown.split_once("\nTrace ").expect(&shown);
-    let (tree, tables) = report.split_once("\n\n").expect(&shown);
-    let below = |upper: &str, lower: &str| {
-        let depth = |name| {
+    let (_, report) = output.split_once("\nTrace ").expect(&output);
+    let (tree, tables) = report.split_once("\n\n").expect(&output);
+    let assert_descendant = |ancestor: &str, name: &str| {
+        let position = |name| {
             let line = tree.lines().position(|line| line.contains(name));
-            let line = line.unwrap_or_else(|| panic!("{name} in\n{shown}"));
+            let line = line.unwrap_or_else(|| panic!("no {name} in\n{output}"));
             (line, tree.lines().nth(line).unwrap().find(name).unwrap())
         };
-        let ((first, left), (second, right)) = (depth(upper), depth(lower));
+        let ((first, left), (second, right)) = (position(ancestor), position(name));
         assert!(
             first < second && left < right,
-            "{lower} below {upper} in\n{tree}"
+            "{name} below {ancestor} in\n{tree}"
         );
     };
-    below(
+    assert_descendant(
         "a customer offers a flat",
         "POST /properties/{id}/description",
     );
-    below("POST /properties/{id}/description", "GET /listings");
-    below("GET /listings", "SELECT listings");
-    below("POST /properties/{id}/description", "chat gpt-4o-mini");
-    below("POST /properties/{id}/listing ", "process publish_listing");
-    below("process publish_listing", "INSERT listings");
+    assert_descendant("POST /properties/{id}/description", "GET /listings");
+    assert_descendant("GET /listings", "SELECT listings");
+    assert_descendant("POST /properties/{id}/description", "chat gpt-4o-mini");
+    assert_descendant("POST /properties/{id}/listing ", "process publish_listing");
+    assert_descendant("process publish_listing", "INSERT listings");
 
-    let (server, client) = tables.split_once("\n\n").expect(&shown);
+    let (server, client) = tables.split_once("\n\n").expect(&output);
     for (table, title, route) in [
         (server, "Server path", "GET    /listings "),
         (
@@ -72,13 +72,13 @@ fn the_launcher_shows_a_trace_through_all_services_and_the_red_table_and_leaves_
     ] {
         let mut lines = table.lines();
         let head = lines.next().unwrap();
-        assert!(head.starts_with(title), "{shown}");
-        let line = lines.find(|line| line.starts_with(route)).expect(&shown);
+        assert!(head.starts_with(title), "{output}");
+        let line = lines.find(|line| line.starts_with(route)).expect(&output);
         let requests = head.find(" requests").unwrap() + " requests".len();
         let count = line[..requests].rsplit(' ').next().unwrap();
         assert!(count.parse::<u32>().unwrap() > 0, "{line}");
     }
-    let left = std::fs::read_dir(&folder).unwrap().count();
+    let files = std::fs::read_dir(&folder).unwrap().count();
     std::fs::remove_dir(&folder).unwrap();
-    assert_eq!(left, 0, "files are left");
+    assert_eq!(files, 0, "files are left");
 }

@@ -1,4 +1,4 @@
-//! The three processes as they are run, on free ports, with a collector inside of the test.
+//! Tests of the three processes, on free ports, with a collector in the test.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,18 +17,23 @@ use std::time::{Duration, Instant};
 
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind};
 use serde_json::json;
-use suite_tests::{otlp::attribute, scene::sum};
+use suite_tests::{otlp::attribute, telemetry::sum};
 
-use harness::{EMAIL, LONG, PASSWORD, System, is_failed, text};
+use harness::{EMAIL, PASSWORD, System, TIMEOUT, is_failed, text};
 
-const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-const CLIENT: [u8; 8] = [0x00, 0xf0, 0x67, 0xaa, 0x0b, 0xa9, 0x02, 0xb7];
+const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+const REMOTE_SPAN: [u8; 8] = [0x00, 0xf0, 0x67, 0xaa, 0x0b, 0xa9, 0x02, 0xb7];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_trace_goes_from_the_client_through_every_service_to_the_job() {
+async fn one_trace_spans_all_services_and_the_job() {
     let system = System::start().await;
-    let flat = system.sign_in_with_a_flat().await;
-    let traced = |path: String| system.post(&path, None).header("traceparent", TRACE).send();
+    let flat = system.create_user_with_flat().await;
+    let traced = |path: String| {
+        system
+            .post(&path, None)
+            .header("traceparent", TRACEPARENT)
+            .send()
+    };
     let described = traced(format!("/properties/{flat}/description"))
         .await
         .unwrap();
@@ -41,7 +46,7 @@ async fn one_trace_goes_from_the_client_through_every_service_to_the_job() {
     let queued = traced(format!("/properties/{flat}/listing")).await.unwrap();
     assert_eq!(queued.status(), 202);
 
-    let trace = u128::from_str_radix(&TRACE[3..35], 16)
+    let trace = u128::from_str_radix(&TRACEPARENT[3..35], 16)
         .unwrap()
         .to_be_bytes();
     let spans = system
@@ -54,54 +59,59 @@ async fn one_trace_goes_from_the_client_through_every_service_to_the_job() {
         .iter()
         .filter(|(_, span)| span.trace_id == trace)
         .collect();
-    let below = |parent: &[u8], service: &str, name: &str, kind: SpanKind| {
+    let child = |parent: &[u8], service: &str, name: &str, kind: SpanKind| {
         let found = spans
             .iter()
             .find(|(of, span)| of == service && span.name == name && span.parent_span_id == parent);
-        let (_, span) = found.unwrap_or_else(|| panic!("{service}: {name} in {spans:#?}"));
+        let (_, span) = found.unwrap_or_else(|| panic!("no {service}: {name} in {spans:#?}"));
         assert_eq!(span.kind, kind as i32, "{name}");
         span
     };
     let (server, client) = (SpanKind::Server, SpanKind::Client);
     let api = "api-server";
-    let request = below(&CLIENT, api, "POST /properties/{id}/description", server);
-    let query = below(&request.span_id, api, "SELECT properties", client);
+    let request = child(
+        &REMOTE_SPAN,
+        api,
+        "POST /properties/{id}/description",
+        server,
+    );
+    let query = child(&request.span_id, api, "SELECT properties", client);
     assert_eq!(text(query, "db.system.name"), "sqlite");
     assert_eq!(text(query, "db.operation.name"), "SELECT");
     assert_eq!(text(query, "db.collection.name"), "properties");
     assert_eq!(text(query, "db.query.summary"), "SELECT properties");
     assert!(text(query, "db.query.text").starts_with("SELECT "));
-    let call = below(&request.span_id, api, "GET", client);
-    let listings = below(&call.span_id, "reality-server", "GET /listings", server);
-    below(
+    let call = child(&request.span_id, api, "GET", client);
+    let listings = child(&call.span_id, "reality-server", "GET /listings", server);
+    child(
         &listings.span_id,
         "reality-server",
         "SELECT listings",
         client,
     );
-    let model = below(&request.span_id, api, "chat test-model", client);
+    let model = child(&request.span_id, api, "chat test-model", client);
     assert_eq!(text(model, "gen_ai.operation.name"), "chat");
     assert_eq!(text(model, "gen_ai.provider.name"), "openai");
     assert_eq!(text(model, "gen_ai.request.model"), "test-model");
     assert!(attribute(model, "gen_ai.usage.input_tokens").is_some());
     assert!(attribute(model, "gen_ai.usage.output_tokens").is_some());
-    below(&model.span_id, api, "POST", client);
+    child(&model.span_id, api, "POST", client);
 
-    let request = below(&CLIENT, api, "POST /properties/{id}/listing", server);
-    let job = below(
+    let request = child(&REMOTE_SPAN, api, "POST /properties/{id}/listing", server);
+    let job = child(
         &request.span_id,
         "jobs",
         "process publish_listing",
         SpanKind::Consumer,
     );
-    below(&job.span_id, "jobs", "INSERT listings", client);
+    child(&job.span_id, "jobs", "INSERT listings", client);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stranger_begins_a_trace_of_their_own_that_links_to_theirs() {
+async fn a_request_without_token_starts_a_trace_that_links_to_the_remote_one() {
     let system = System::start().await;
     let url = format!("{}/listings", system.reality);
-    let request = system.client.get(url).header("traceparent", TRACE);
+    let request = system.client.get(url).header("traceparent", TRACEPARENT);
     assert_eq!(request.send().await.unwrap().status(), 200);
     let spans = system
         .spans("a listing", |spans| {
@@ -113,19 +123,19 @@ async fn a_stranger_begins_a_trace_of_their_own_that_links_to_theirs() {
         .find(|(_, span)| span.name == "GET /listings")
         .unwrap();
     assert!(span.parent_span_id.is_empty());
-    assert_eq!(span.links[0].span_id, CLIENT);
+    assert_eq!(span.links[0].span_id, REMOTE_SPAN);
     assert_ne!(span.trace_id, span.links[0].trace_id);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_metric_of_the_system_is_there_with_its_labels() {
+async fn all_metrics_are_exposed_with_their_labels() {
     let system = System::start().await;
-    let flat = system.sign_in_with_a_flat().await;
+    let flat = system.create_user_with_flat().await;
     let path = format!("/properties/{flat}/description");
     assert_eq!(system.post(&path, None).send().await.unwrap().status(), 200);
     let wrong = json!({ "email": EMAIL, "password": "a wrong one" });
-    let refused = system.post("/login", Some(wrong)).send().await.unwrap();
-    assert_eq!(refused.status(), 401);
+    let rejected = system.post("/login", Some(wrong)).send().await.unwrap();
+    assert_eq!(rejected.status(), 401);
     let url = system.api.replace("http:", "ws:");
     let url = format!("{url}/notifications?access_token={}", system.token());
     let (_socket, _) = tokio_tungstenite::connect_async(url).await.unwrap();
@@ -158,7 +168,7 @@ async fn every_metric_of_the_system_is_there_with_its_labels() {
     ] {
         assert!(
             sum(&metrics, metric, labels) >= 1.0,
-            "{metric} {labels:?} in\n{metrics}"
+            "no {metric} {labels:?} in\n{metrics}"
         );
     }
     assert!(metrics.contains("\ndb_connections_active 0"), "{metrics}");
@@ -169,14 +179,14 @@ async fn every_metric_of_the_system_is_there_with_its_labels() {
         "jobs_processed_total{kind=\"statement\",outcome=\"done\"}",
         "\njobs_queued 0",
     ] {
-        assert!(jobs.contains(series), "{series} in\n{jobs}");
+        assert!(jobs.contains(series), "no {series} in\n{jobs}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_secret_is_in_any_span_log_line_or_metric() {
+async fn spans_logs_and_metrics_contain_no_secret() {
     let system = System::start().await;
-    let flat = system.sign_in_with_a_flat().await;
+    let flat = system.create_user_with_flat().await;
     for path in ["description", "listing", "statements"] {
         let path = format!("/properties/{flat}/{path}");
         assert!(
@@ -219,9 +229,9 @@ async fn no_secret_is_in_any_span_log_line_or_metric() {
     let spans = system
         .spans("all jobs", |spans| spans.iter().any(job))
         .await;
-    let mut told = format!("{spans:#?}");
+    let mut output = format!("{spans:#?}");
     for base in [&system.api, &system.reality, &system.jobs] {
-        told += &system
+        output += &system
             .metrics_until(base, "metrics", |text| !text.is_empty())
             .await;
     }
@@ -232,21 +242,21 @@ async fn no_secret_is_in_any_span_log_line_or_metric() {
         "statements are logged: {logs}"
     );
     assert!(logs.contains("\"level\":\"DEBUG\""), "{logs}");
-    told += &logs;
+    output += &logs;
     for secret in [&*token, "canary"] {
-        if let Some(at) = told.find(secret) {
-            let context: String = told[at.saturating_sub(300)..].chars().take(600).collect();
+        if let Some(at) = output.find(secret) {
+            let context: String = output[at.saturating_sub(300)..].chars().take(600).collect();
             panic!("{secret} is in .. {context} ..");
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_process_that_is_asked_to_stop_answers_and_delivers_first() {
+async fn sigterm_completes_running_requests_and_exports_their_spans() {
     let mut system = System::start().await;
-    let flat = system.sign_in_with_a_flat().await;
+    let flat = system.create_user_with_flat().await;
     let slow = json!({ "kind": "slow", "delay_ms": 1000 });
-    system.fault(&slow).await;
+    system.set_fault(&slow).await;
     let running = tokio::spawn(
         system
             .post(&format!("/properties/{flat}/description"), None)
@@ -272,25 +282,25 @@ async fn a_process_that_is_asked_to_stop_answers_and_delivers_first() {
 /// `TEST_POSTGRESQL` is its URL; `TEST_POSTGRESQL_STOP` and `TEST_POSTGRESQL_START` are commands.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: .ci/run tests_with_postgresql"]
-async fn postgresql_serves_as_well_and_may_go_and_come_back() {
-    let told = |name| std::env::var(name).unwrap_or_else(|_| panic!("{name} is unset"));
+async fn postgresql_works_and_may_restart() {
+    let variable = |name| std::env::var(name).unwrap_or_else(|_| panic!("{name} is unset"));
     let shell = |name| {
         let command = std::process::Command::new("sh")
-            .args(["-c", &told(name)])
+            .args(["-c", &variable(name)])
             .status();
         assert!(command.unwrap().success(), "{name}");
     };
     let folder = std::env::temp_dir().join(format!("pms-test-{}", std::process::id()));
-    let system = System::start_on(&told("TEST_POSTGRESQL"), folder).await;
-    let flat = system.sign_in_with_a_flat().await;
+    let system = System::start_on(&variable("TEST_POSTGRESQL"), folder).await;
+    let flat = system.create_user_with_flat().await;
     let path = format!("/properties/{flat}");
     for work in ["description", "listing", "statements"] {
-        let answer = system
+        let response = system
             .post(&format!("{path}/{work}"), None)
             .send()
             .await
             .unwrap();
-        assert!(answer.status().is_success(), "{work}");
+        assert!(response.status().is_success(), "{work}");
     }
     let job = |(_, span): &(String, Span)| span.name == "process statement";
     let spans = system
@@ -303,9 +313,12 @@ async fn postgresql_serves_as_well_and_may_go_and_come_back() {
 
     shell("TEST_POSTGRESQL_STOP");
     let start = Instant::now();
-    let answer = system.get(&path).send().await.unwrap();
-    assert_eq!(answer.status(), 503);
-    assert_eq!(answer.headers()["content-type"], "application/problem+json");
+    let response = system.get(&path).send().await.unwrap();
+    assert_eq!(response.status(), 503);
+    assert_eq!(
+        response.headers()["content-type"],
+        "application/problem+json"
+    );
     assert!(start.elapsed() < Duration::from_secs(20));
     let failed =
         |text: &str| sum(text, "db_errors_total", &[("query_type", "property_by_id")]) >= 1.0;
@@ -313,11 +326,11 @@ async fn postgresql_serves_as_well_and_may_go_and_come_back() {
     let query = |(_, span): &&(String, Span)| span.name == "SELECT properties" && is_failed(span);
     let spans = system
         .spans("a query that failed", |spans| {
-            spans.iter().any(|own| query(&own))
+            spans.iter().any(|span| query(&span))
         })
         .await;
     let (_, query) = spans.iter().find(query).unwrap();
-    // Either the connection was told of the stop, or there was none to be had.
+    // The server closed the connection, or no connection was available.
     let error = text(query, "error.type");
     assert!(
         ["57P01", "io", "pool_timeout"].contains(&&*error),
@@ -325,12 +338,14 @@ async fn postgresql_serves_as_well_and_may_go_and_come_back() {
     );
 
     shell("TEST_POSTGRESQL_START");
-    let back = async {
+    let restarted = async {
         while system.get(&path).send().await.unwrap().status() != 200 {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(LONG, back).await.expect("it is back");
-    let told = format!("{spans:#?}") + &system.stop().await;
-    assert!(!told.contains("canary"), "{told}");
+    tokio::time::timeout(TIMEOUT, restarted)
+        .await
+        .expect("PostgreSQL is available again");
+    let output = format!("{spans:#?}") + &system.stop().await;
+    assert!(!output.contains("canary"), "{output}");
 }

@@ -1,4 +1,4 @@
-//! Jobs that were queued at other times than now.
+//! Jobs that were queued in the past.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -7,8 +7,8 @@ use sqlx::AnyPool;
 use suite_tests::otlp::attribute;
 
 use crate::{
-    CLIENT, TRACE,
-    harness::{LONG, System, error},
+    REMOTE_SPAN, TRACEPARENT,
+    harness::{System, TIMEOUT, error},
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -19,19 +19,19 @@ fn millis(time: SystemTime) -> i64 {
     i64::try_from(since.as_millis()).unwrap()
 }
 
-/// Adds a job of nobody, about nothing, which is done as soon as it is begun.
+/// Adds a job without a property, which ends at once.
 async fn add(database: &AnyPool, id: &str, state: &str, queued: SystemTime, due: SystemTime) {
     let row = "INSERT INTO jobs \
                (id, kind, owner, subject, context, state, attempts, queued_at, due_at) \
                VALUES ($1, 'publish_listing', '', '', $2, $3, 0, $4, $5)";
-    let context = format!("{{\"traceparent\":\"{TRACE}\"}}");
+    let context = format!("{{\"traceparent\":\"{TRACEPARENT}\"}}");
     let row = sqlx::query(row).bind(id.to_owned()).bind(context);
     let row = row.bind(state.to_owned()).bind(millis(queued));
     row.bind(millis(due)).execute(database).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_is_taken_late_has_a_trace_of_its_own_that_links_to_its_request() {
+async fn a_late_job_starts_a_trace_that_links_to_its_request() {
     let system = System::start().await;
     let database = system.database().await;
     let now = SystemTime::now();
@@ -39,7 +39,7 @@ async fn a_job_that_is_taken_late_has_a_trace_of_its_own_that_links_to_its_reque
         let age = Duration::from_secs(seconds);
         add(&database, id, "queued", now - age, now - age).await;
     }
-    let of = |id: &'static str| {
+    let has_id = |id: &'static str| {
         move |(_, span): &&(String, Span)| {
             attribute(span, "messaging.message.id") == Some(Value::StringValue(id.to_owned()))
         }
@@ -48,16 +48,16 @@ async fn a_job_that_is_taken_late_has_a_trace_of_its_own_that_links_to_its_reque
         .spans("both jobs", |spans| {
             ["early", "late"]
                 .iter()
-                .all(|id| spans.iter().any(|own| of(id)(&own)))
+                .all(|id| spans.iter().any(|span| has_id(id)(&span)))
         })
         .await;
-    let request = u128::from_str_radix(&TRACE[3..35], 16).unwrap();
+    let request = u128::from_str_radix(&TRACEPARENT[3..35], 16).unwrap();
     let request = request.to_be_bytes();
-    let job = |id| &spans.iter().find(of(id)).unwrap().1;
+    let job = |id| &spans.iter().find(has_id(id)).unwrap().1;
 
     let early = job("early");
     assert_eq!(early.trace_id, request);
-    assert_eq!(early.parent_span_id, CLIENT);
+    assert_eq!(early.parent_span_id, REMOTE_SPAN);
     assert!(early.links.is_empty());
 
     let late = job("late");
@@ -68,13 +68,13 @@ async fn a_job_that_is_taken_late_has_a_trace_of_its_own_that_links_to_its_reque
     };
     assert_eq!(
         (&*link.trace_id, &*link.span_id),
-        (&request[..], &CLIENT[..])
+        (&request[..], &REMOTE_SPAN[..])
     );
     let Some(Value::IntValue(age)) = attribute(late, "job.age_ms") else {
         panic!("{late:#?}")
     };
     assert!(age >= 61_000, "{age}");
-    // What it does is in its own trace as well.
+    // Its queries are in its own trace.
     let query = |(_, span): &&(String, Span)| span.parent_span_id == late.span_id;
     let (_, query) = spans.iter().find(query).unwrap();
     assert_eq!(query.trace_id, late.trace_id);
@@ -82,16 +82,16 @@ async fn a_job_that_is_taken_late_has_a_trace_of_its_own_that_links_to_its_reque
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_ended_is_kept_for_a_day_and_then_removed() {
+async fn an_ended_job_is_removed_after_a_day() {
     let system = System::start().await;
     let database = system.database().await;
     let now = SystemTime::now();
     add(&database, "new", "queued", now, now).await;
     for (id, state, due) in [
-        ("done, kept", "done", now + MINUTE),
-        ("done, over", "done", now - MINUTE),
-        ("failed, over", "failed", now - MINUTE),
-        // Somebody else works at it.
+        ("done, recent", "done", now + MINUTE),
+        ("done, expired", "done", now - MINUTE),
+        ("failed, expired", "failed", now - MINUTE),
+        // Another worker owns it.
         ("taken", "taken", now + MINUTE),
     ] {
         add(&database, id, state, now - 2 * DAY, due).await;
@@ -111,7 +111,9 @@ async fn a_job_that_ended_is_kept_for_a_day_and_then_removed() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    let rows = tokio::time::timeout(LONG, rows).await.expect("three jobs");
+    let rows = tokio::time::timeout(TIMEOUT, rows)
+        .await
+        .expect("three jobs");
     let ids: Vec<_> = rows.iter().map(|(id, _)| &**id).collect();
-    assert_eq!(ids, ["done, kept", "new", "taken"]);
+    assert_eq!(ids, ["done, recent", "new", "taken"]);
 }

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use http::header;
 use http_body_util::{BodyExt, Empty};
-use suite_tests::net::{Http, Wire};
+use suite_tests::net::{ClientConnection, Http};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -15,7 +15,7 @@ use crate::{app::APP_HEADER, rng::Rng};
 
 /// Sends requests one after another on a connection and reads the responses.
 pub(super) async fn well_behaved(attack: &Attack, to: SocketAddr, rng: &mut Rng) {
-    let mut wire = Wire::connect(Http::One, to).await;
+    let mut wire = ClientConnection::connect(Http::One, to).await;
     for _ in 0..rng.below(60) + 1 {
         let n = attack.next_request();
         let (mut parts, ()) = request(rng, n).into_parts();

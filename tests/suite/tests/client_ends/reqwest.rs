@@ -1,8 +1,8 @@
-//! The same through `reqwest::Client` as a tower service.
+//! The ends of a client exchange with `reqwest::Client` as a tower service.
 
 use super::*;
 
-/// No proxy from the environment, and a wait that only ends when the test makes it.
+/// Returns a client without a proxy. Its timeout elapses only when a test pauses the clock.
 fn reqwest() -> reqwest::Client {
     reqwest::Client::builder()
         .no_proxy()
@@ -15,22 +15,22 @@ async fn exchange<H, F, C>(
     backend: Backend,
     handle: H,
     drive: impl FnOnce(Layered<reqwest::Client>, String) -> C,
-    told: Told,
+    expected: Expected,
 ) where
     H: FnMut(Request<Incoming>) -> F + Clone + Send + 'static,
-    F: Future<Output = Result<Answer, BoxError>> + Send + 'static,
+    F: Future<Output = Result<BoxedResponse, BoxError>> + Send + 'static,
     C: Future<Output = ()>,
 {
     let to = serve(service_fn(handle)).await;
-    let span = observed(backend, reqwest(), to, drive, told).await;
-    let answered = told.code.is_some();
+    let span = observed(backend, reqwest(), to, drive, expected).await;
+    let has_response = expected.code.is_some();
     assert_eq!(
         text(&span, "network.protocol.version"),
-        answered.then(|| "1.1".to_owned())
+        has_response.then(|| "1.1".to_owned())
     );
     assert_eq!(
         integer(&span, "network.peer.port"),
-        answered.then(|| i64::from(to.port()))
+        has_response.then(|| i64::from(to.port()))
     );
 }
 
@@ -38,28 +38,28 @@ fn get(url: &str) -> reqwest::Request {
     reqwest::Request::new(Method::GET, url.parse().unwrap())
 }
 
-/// Lets time run out for whoever waits for nothing else.
-struct TimeRunsOut;
+/// Pauses the clock of tokio, which then advances to the next timer, until dropped.
+struct PausedTime;
 
-impl TimeRunsOut {
-    fn now() -> Self {
+impl PausedTime {
+    fn start() -> Self {
         tokio::time::pause();
         Self
     }
 }
 
-impl Drop for TimeRunsOut {
+impl Drop for PausedTime {
     fn drop(&mut self) {
         tokio::time::resume();
     }
 }
 
 #[tokio::test]
-async fn a_body_with_a_content_length() {
+async fn a_body_with_a_content_length_is_complete() {
     for backend in Backend::ALL {
         exchange(
             backend,
-            |_| async { Ok(answer(Full::new(Bytes::from_static(b"whole")))) },
+            |_| async { Ok(boxed_response(Full::new(Bytes::from_static(b"whole")))) },
             |client, url| async move {
                 let response = client.oneshot(get(&url)).await.unwrap();
                 assert_eq!(response.content_length(), Some(5));
@@ -72,19 +72,24 @@ async fn a_body_with_a_content_length() {
 }
 
 #[tokio::test]
-async fn a_stream_of_unknown_length() {
+async fn a_stream_of_unknown_length_is_complete() {
     for backend in Backend::ALL {
         exchange(
             backend,
-            |_| async { Ok(answer(Script::of([Step::Data("a"), Step::Data("b")]))) },
+            |_| async {
+                Ok(boxed_response(ScriptedBody::new([
+                    Step::Data("a"),
+                    Step::Data("b"),
+                ])))
+            },
             |client, url| async move {
                 let mut response = client.oneshot(get(&url)).await.unwrap();
                 assert_eq!(response.content_length(), None);
-                let mut whole = Vec::new();
+                let mut bytes = Vec::new();
                 while let Some(chunk) = response.chunk().await.unwrap() {
-                    whole.extend(chunk);
+                    bytes.extend(chunk);
                 }
-                assert_eq!(whole, b"ab");
+                assert_eq!(bytes, b"ab");
             },
             COMPLETE,
         )
@@ -93,7 +98,7 @@ async fn a_stream_of_unknown_length() {
 }
 
 #[tokio::test]
-async fn a_server_error() {
+async fn a_server_error_is_an_error() {
     for backend in Backend::ALL {
         exchange(
             backend,
@@ -104,7 +109,7 @@ async fn a_server_error() {
                 assert_eq!(error.status(), Some(StatusCode::INTERNAL_SERVER_ERROR));
                 assert_eq!(error.url().unwrap().as_str(), url);
             },
-            Told {
+            Expected {
                 status: "500",
                 code: Some(500),
                 error: Some("500"),
@@ -116,9 +121,9 @@ async fn a_server_error() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_refused() {
+async fn a_refused_connection_is_an_error() {
     for backend in Backend::ALL {
-        let (_held, to) = silent();
+        let (_socket, to) = refusing_address();
         observed(
             backend,
             reqwest(),
@@ -127,35 +132,35 @@ async fn a_connection_that_is_refused() {
                 let error = client.oneshot(get(&url)).await.unwrap_err();
                 assert!(error.is_connect());
             },
-            unanswered("error", Some("connection_refused")),
+            without_response("error", Some("connection_refused")),
         )
         .await;
     }
 }
 
 #[tokio::test]
-async fn a_server_that_dies_before_the_head() {
+async fn a_connection_reset_before_the_response_is_an_error() {
     for backend in Backend::ALL {
-        let (began, has_begun) = oneshot::channel();
-        let server = Mortal::serve(stuck(began)).await;
+        let (started_tx, started) = oneshot::channel();
+        let server = ResettableServer::serve(pending_handler(started_tx)).await;
         observed(
             backend,
             reqwest(),
             server.address(),
             |client, url| async move {
                 let request = tokio::spawn(client.oneshot(get(&url)));
-                has_begun.await.unwrap();
-                server.die();
+                started.await.unwrap();
+                server.reset();
                 assert!(request.await.unwrap().unwrap_err().is_request());
             },
-            unanswered("error", Some("connection_reset")),
+            without_response("error", Some("connection_reset")),
         )
         .await;
     }
 }
 
 #[tokio::test]
-async fn a_server_that_hangs_up_before_the_head() {
+async fn a_connection_closed_before_the_response_is_an_error() {
     for backend in Backend::ALL {
         exchange(
             backend,
@@ -163,26 +168,26 @@ async fn a_server_that_hangs_up_before_the_head() {
             |client, url| async move {
                 client.oneshot(get(&url)).await.unwrap_err();
             },
-            unanswered("error", Some("connection_closed")),
+            without_response("error", Some("connection_closed")),
         )
         .await;
     }
 }
 
 #[tokio::test]
-async fn a_body_that_the_server_breaks_off() {
+async fn a_body_that_the_server_fails_to_finish_is_an_error() {
     for backend in Backend::ALL {
-        let (go_on, told) = oneshot::channel();
+        let (fail, failure) = oneshot::channel();
         exchange(
             backend,
-            breaking_off(told),
+            failing_body(failure),
             |client, url| async move {
                 let mut response = client.oneshot(get(&url)).await.unwrap();
                 response.chunk().await.unwrap().unwrap();
-                go_on.send(()).unwrap();
+                fail.send(()).unwrap();
                 response.chunk().await.unwrap_err();
             },
-            Told {
+            Expected {
                 error: Some("connection_closed"),
                 ..COMPLETE
             },
@@ -192,41 +197,46 @@ async fn a_body_that_the_server_breaks_off() {
 }
 
 #[tokio::test]
-async fn a_request_that_times_out_before_the_head() {
+async fn a_timeout_before_the_response_is_an_error() {
     for backend in Backend::ALL {
-        let (began, has_begun) = oneshot::channel();
-        let began = once(began);
+        let (started_tx, started) = oneshot::channel();
+        let started_tx = send_once(started_tx);
         exchange(
             backend,
             move |_| {
-                began();
+                started_tx();
                 pending()
             },
             |client, url| async move {
                 let request = tokio::spawn(client.oneshot(get(&url)));
-                has_begun.await.unwrap();
-                let _time = TimeRunsOut::now();
+                started.await.unwrap();
+                let _time = PausedTime::start();
                 assert!(request.await.unwrap().unwrap_err().is_timeout());
             },
-            unanswered("error", Some("timeout")),
+            without_response("error", Some("timeout")),
         )
         .await;
     }
 }
 
 #[tokio::test]
-async fn a_body_that_times_out() {
+async fn a_timeout_during_the_body_is_an_error() {
     for backend in Backend::ALL {
         exchange(
             backend,
-            |_| async { Ok(answer(Script::of([Step::Data("a"), Step::Stall]))) },
+            |_| async {
+                Ok(boxed_response(ScriptedBody::new([
+                    Step::Data("a"),
+                    Step::Pending,
+                ])))
+            },
             |client, url| async move {
                 let mut response = client.oneshot(get(&url)).await.unwrap();
                 response.chunk().await.unwrap().unwrap();
-                let _time = TimeRunsOut::now();
+                let _time = PausedTime::start();
                 assert!(response.chunk().await.unwrap_err().is_timeout());
             },
-            Told {
+            Expected {
                 error: Some("timeout"),
                 ..COMPLETE
             },
@@ -236,34 +246,39 @@ async fn a_body_that_times_out() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_given_up_before_the_head_is_no_error() {
+async fn a_request_dropped_before_the_response_is_not_an_error() {
     for backend in Backend::ALL {
-        let (began, has_begun) = oneshot::channel();
-        let began = once(began);
+        let (started_tx, started) = oneshot::channel();
+        let started_tx = send_once(started_tx);
         exchange(
             backend,
             move |_| {
-                began();
+                started_tx();
                 pending()
             },
             |client, url| async move {
                 tokio::select! {
-                    _ = client.oneshot(get(&url)) => panic!("nobody answers"),
-                    begun = has_begun => begun.unwrap(),
+                    _ = client.oneshot(get(&url)) => panic!("unexpected response"),
+                    result = started => result.unwrap(),
                 }
             },
-            unanswered("cancelled", None),
+            without_response("cancelled", None),
         )
         .await;
     }
 }
 
 #[tokio::test]
-async fn a_body_that_is_given_up_is_no_error() {
+async fn a_body_dropped_before_its_end_is_not_an_error() {
     for backend in Backend::ALL {
         exchange(
             backend,
-            |_| async { Ok(answer(Script::of([Step::Data("a"), Step::Stall]))) },
+            |_| async {
+                Ok(boxed_response(ScriptedBody::new([
+                    Step::Data("a"),
+                    Step::Pending,
+                ])))
+            },
             |client, url| async move {
                 let mut response = client.oneshot(get(&url)).await.unwrap();
                 response.chunk().await.unwrap().unwrap();
@@ -275,7 +290,7 @@ async fn a_body_that_is_given_up_is_no_error() {
 }
 
 #[tokio::test]
-async fn a_circle_of_redirects() {
+async fn a_redirect_loop_is_an_error() {
     for backend in Backend::ALL {
         exchange(
             backend,
@@ -289,17 +304,17 @@ async fn a_circle_of_redirects() {
                 let error = client.oneshot(get(&url)).await.unwrap_err();
                 assert!(error.is_redirect());
             },
-            unanswered("error", Some("redirect")),
+            without_response("error", Some("redirect")),
         )
         .await;
     }
 }
 
 #[tokio::test]
-async fn the_server_is_told_the_span_that_is_exported() {
+async fn the_server_receives_the_id_of_the_exported_span() {
     for backend in Backend::ALL {
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let to = listener(seen.clone()).await;
+        let received_parents = Arc::new(Mutex::new(Vec::new()));
+        let to = traceparent_server(received_parents.clone()).await;
         let span = observed(
             backend,
             reqwest(),
@@ -308,17 +323,17 @@ async fn the_server_is_told_the_span_that_is_exported() {
             COMPLETE,
         )
         .await;
-        assert_eq!(*seen.lock().unwrap(), [traceparent(&span)]);
+        assert_eq!(*received_parents.lock().unwrap(), [traceparent(&span)]);
     }
 }
 
 #[derive(Clone, Debug, PartialEq)]
-struct Marked(u8);
+struct Marker(u8);
 
-type Body = fn() -> Answer;
+type Body = fn() -> BoxedResponse;
 
-/// Redirects from anywhere but `/new`, where `body` is.
-async fn redirecting(body: Body) -> SocketAddr {
+/// Starts a server that redirects all requests to `/new`, which responds with `body`.
+async fn redirecting_server(body: Body) -> SocketAddr {
     serve(service_fn(move |request: Request<Incoming>| async move {
         let (name, value) = match request.uri().path() {
             "/new" => {
@@ -338,32 +353,32 @@ async fn redirecting(body: Body) -> SocketAddr {
 }
 
 #[tokio::test]
-async fn nothing_of_a_response_is_lost() {
+async fn a_response_keeps_its_url_headers_extensions_and_body() {
     let bodies: [(Body, Option<u64>, &str); 3] = [
         (
-            || answer(Full::new(Bytes::from_static(b"whole"))),
+            || boxed_response(Full::new(Bytes::from_static(b"whole"))),
             Some(5),
             "whole",
         ),
         (
-            || answer(Script::of([Step::Data("streamed")])),
+            || boxed_response(ScriptedBody::new([Step::Data("streamed")])),
             None,
             "streamed",
         ),
-        (|| answer(Empty::new()), Some(0), ""),
+        (|| boxed_response(Empty::new()), Some(0), ""),
     ];
     for (body, length, text) in bodies {
         for backend in Backend::ALL {
-            let to = redirecting(body).await;
-            let marking = ServiceBuilder::new()
+            let to = redirecting_server(body).await;
+            let marking_client = ServiceBuilder::new()
                 .map_response(|mut response: reqwest::Response| {
-                    response.extensions_mut().insert(Marked(7));
+                    response.extensions_mut().insert(Marker(7));
                     response
                 })
                 .service(reqwest());
             observed(
                 backend,
-                marking,
+                marking_client,
                 to,
                 |client, url| async move {
                     let bare = reqwest().execute(get(&url)).await.unwrap();
@@ -375,7 +390,7 @@ async fn nothing_of_a_response_is_lost() {
                     let lines = response.headers().get_all("x-line");
                     assert_eq!(lines.iter().collect::<Vec<_>>(), ["one", "two"]);
                     assert_eq!(response.headers().len(), bare.headers().len());
-                    assert_eq!(response.extensions().get(), Some(&Marked(7)));
+                    assert_eq!(response.extensions().get(), Some(&Marker(7)));
                     assert_eq!(response.content_length(), length);
                     assert_eq!(response.content_length(), bare.content_length());
                     assert_eq!(response.remote_addr(), Some(to));

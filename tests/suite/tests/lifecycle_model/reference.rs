@@ -1,24 +1,24 @@
-//! What an exchange comes to, said in ten lines instead of a crate.
+//! A reference model: the end of an exchange, computed from its events.
 
 use http::StatusCode;
 use tower_otel_core::Kind;
 
-use crate::script::{Fault, Plan};
+use crate::plan::{Fault, Plan};
 
-/// What has happened to an exchange, as somebody sees it who knows the script.
+/// An event of an exchange, known from its plan.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// Foreign code unwound: the call, a poll, a question to the body, or a drop.
+    /// The service or the body panicked, in any of its methods or in a drop.
     Panicked,
     /// The service or its body returned an error.
     Failed(Fault),
-    /// The response is there.
+    /// The service returned a response.
     Head(Head),
-    /// A frame with so many bytes, after which the body says that it has ended, or not.
+    /// The body returned data; `ended` is the result of `is_end_stream` after it.
     Data { bytes: u64, ended: bool },
-    /// Trailers, or `None`.
+    /// The body returned trailers or `None`.
     Finished,
-    /// Whoever waited or read has gone.
+    /// The caller dropped the future or the body.
     Dropped,
 }
 
@@ -26,14 +26,14 @@ pub enum Event {
 pub struct Head {
     pub status: StatusCode,
     pub upgrades: bool,
-    /// There can be no body, or it says that it has ended.
+    /// Whether the response cannot have a body, or `is_end_stream` is true at once.
     pub bodiless: bool,
-    /// How many bytes are promised.
-    pub due: Option<u64>,
+    /// The exact length of the body, if known.
+    pub length: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum ExpectedEnd {
     Complete,
     Upgraded,
     Failed(Fault),
@@ -42,38 +42,38 @@ pub enum Ended {
     Panicked,
 }
 
-/// The status that was sent, and the end; `None` as long as there is no end.
-pub fn reference(life: &[Event]) -> Option<(Option<StatusCode>, Ended)> {
+/// Returns the status that was sent and the end. `None` if the exchange has not ended.
+pub fn reference(events: &[Event]) -> Option<(Option<StatusCode>, ExpectedEnd)> {
     let (mut head, mut seen) = (None::<Head>, 0);
-    let end = life.iter().find_map(|event| match *event {
-        Event::Panicked => Some(Ended::Panicked),
-        Event::Failed(fault) => Some(Ended::Failed(fault)),
+    let end = events.iter().find_map(|event| match *event {
+        Event::Panicked => Some(ExpectedEnd::Panicked),
+        Event::Failed(fault) => Some(ExpectedEnd::Failed(fault)),
         Event::Head(sent) => {
             head = Some(sent);
             match sent {
-                Head { upgrades: true, .. } => Some(Ended::Upgraded),
-                Head { bodiless, .. } => bodiless.then_some(Ended::Complete),
+                Head { upgrades: true, .. } => Some(ExpectedEnd::Upgraded),
+                Head { bodiless, .. } => bodiless.then_some(ExpectedEnd::Complete),
             }
         }
         Event::Data { bytes, ended } => {
             seen += bytes;
-            ended.then_some(Ended::Complete)
+            ended.then_some(ExpectedEnd::Complete)
         }
-        Event::Finished => Some(Ended::Complete),
-        Event::Dropped => Some(match head.map(|head| head.due) {
-            None => Ended::Cancelled,
-            Some(Some(due)) if seen >= due => Ended::Complete,
-            Some(_) => Ended::Aborted,
+        Event::Finished => Some(ExpectedEnd::Complete),
+        Event::Dropped => Some(match head.map(|head| head.length) {
+            None => ExpectedEnd::Cancelled,
+            Some(Some(length)) if seen >= length => ExpectedEnd::Complete,
+            Some(_) => ExpectedEnd::Aborted,
         }),
     })?;
     Some((head.map(|head| head.status), end))
 }
 
-/// What all signals have to say of an exchange.
+/// What every signal must record of an exchange.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct Expected {
     pub method: &'static str,
-    /// The status code, where one was sent.
+    /// The status code, if one was sent.
     pub code: Option<StatusCode>,
     /// The label of the counter.
     pub status: String,
@@ -81,34 +81,34 @@ pub struct Verdict {
     pub aborted: bool,
 }
 
-impl Verdict {
-    pub fn of(kind: Kind, plan: &Plan, code: Option<StatusCode>, end: Ended) -> Self {
-        let unanswered = match end {
-            Ended::Panicked => "panic",
-            Ended::Failed(_) => "error",
+impl Expected {
+    pub fn of(kind: Kind, plan: &Plan, code: Option<StatusCode>, end: ExpectedEnd) -> Self {
+        let no_response = match end {
+            ExpectedEnd::Panicked => "panic",
+            ExpectedEnd::Failed(_) => "error",
             _ => "cancelled",
         };
-        let wrong = match kind {
+        let first_error = match kind {
             Kind::Server => 500,
             Kind::Client => 400,
         };
         let error = match (end, code, kind) {
-            (Ended::Panicked, ..) => Some("panic".to_owned()),
-            (Ended::Failed(Fault::TimedOut), ..) => Some("timeout".to_owned()),
-            (Ended::Failed(Fault::Text), None, _) => Some("_OTHER".to_owned()),
-            (Ended::Failed(Fault::Text), Some(_), _) => Some("body".to_owned()),
-            (_, Some(code), _) if code.as_u16() >= wrong => Some(code.as_str().to_owned()),
-            (Ended::Cancelled, _, Kind::Server) => Some("cancelled".to_owned()),
-            (Ended::Aborted, _, Kind::Server) => Some("aborted".to_owned()),
+            (ExpectedEnd::Panicked, ..) => Some("panic".to_owned()),
+            (ExpectedEnd::Failed(Fault::TimedOut), ..) => Some("timeout".to_owned()),
+            (ExpectedEnd::Failed(Fault::Text), None, _) => Some("_OTHER".to_owned()),
+            (ExpectedEnd::Failed(Fault::Text), Some(_), _) => Some("body".to_owned()),
+            (_, Some(code), _) if code.as_u16() >= first_error => Some(code.as_str().to_owned()),
+            (ExpectedEnd::Cancelled, _, Kind::Server) => Some("cancelled".to_owned()),
+            (ExpectedEnd::Aborted, _, Kind::Server) => Some("aborted".to_owned()),
             _ => None,
         };
-        let whole = matches!(end, Ended::Complete | Ended::Upgraded);
+        let complete = matches!(end, ExpectedEnd::Complete | ExpectedEnd::Upgraded);
         Self {
             method: plan.method,
             code,
-            status: code.map_or(unanswered.to_owned(), |code| code.as_str().to_owned()),
+            status: code.map_or(no_response.to_owned(), |code| code.as_str().to_owned()),
             error,
-            aborted: kind == Kind::Server && code.is_some() && !whole,
+            aborted: kind == Kind::Server && code.is_some() && !complete,
         }
     }
 }

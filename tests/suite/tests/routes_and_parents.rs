@@ -1,5 +1,4 @@
-//! What is known of a request only later, or only to somebody else: its route, the name the
-//! handler gives its span, and whom its trace context is believed from.
+//! Routes from routers and handlers, changes to the span by handlers, and remote parents.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -27,10 +26,10 @@ use opentelemetry::{
 use opentelemetry_sdk::trace::SpanData;
 use suite_tests::{
     backend::Backend,
-    net::{BoxError, Http, Wire},
-    scene::{Scene, attribute, within},
-    server::{Server, context, next_span, raw, traceparent},
-    table::{Absent, Int, Row, Str, says},
+    net::{BoxError, ClientConnection, Http},
+    server::{Server, context, next_span, send_raw, traceparent},
+    table::{Absent, Int, Row, Str, assert_span_attributes},
+    telemetry::{TestTelemetry, attribute, with_timeout},
 };
 use tokio::sync::Notify;
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
@@ -42,48 +41,54 @@ async fn ok() -> &'static str {
     "ok"
 }
 
-fn named(route: Option<&str>) -> Row<'_> {
+fn route_row(route: Option<&str>) -> Row<'_> {
     ("http.route", route.map_or(Absent, Str))
 }
 
-/// Requests, the names of their spans and their routes, with the layer on the routes of a router.
-async fn inside(router: fn() -> Router, cases: &[(&str, &str, Option<&str>)]) {
+/// Checks span names and routes with the layer on the routes of a router.
+async fn check_layer_on_routes(router: fn() -> Router, cases: &[(&str, &str, Option<&str>)]) {
     for backend in Backend::ALL {
-        let server = Server::of(backend, Scene::new(), TraceLayer::server(), router()).await;
+        let server = Server::with_router(
+            backend,
+            TestTelemetry::new(),
+            TraceLayer::server(),
+            router(),
+        )
+        .await;
         check(&server, cases).await;
     }
 }
 
-/// The same with the layer around the whole of it.
-async fn outside(router: fn() -> Router, cases: &[(&str, &str, Option<&str>)]) {
+/// Checks span names and routes with the layer around a router.
+async fn check_layer_around_router(router: fn() -> Router, cases: &[(&str, &str, Option<&str>)]) {
     for backend in Backend::ALL {
         check(
-            &around(backend, TraceLayer::server(), router()).await,
+            &serve_behind_layer(backend, TraceLayer::server(), router()).await,
             cases,
         )
         .await;
     }
 }
 
-async fn around(backend: Backend, layer: TraceLayer, router: Router) -> Server {
-    let scene = Scene::new();
-    let address = backend.serve(&scene, layer, router).await;
-    Server::at(backend, scene, address)
+async fn serve_behind_layer(backend: Backend, layer: TraceLayer, router: Router) -> Server {
+    let telemetry = TestTelemetry::new();
+    let address = backend.serve(&telemetry, layer, router).await;
+    Server::running_at(backend, telemetry, address)
 }
 
 async fn check(server: &Server, cases: &[(&str, &str, Option<&str>)]) {
     for (request, name, route) in cases {
         let span = server.span_of(&format!("{request} HTTP/1.1")).await;
         assert_eq!(span.name, *name, "{request}");
-        says(&span, &[named(*route)]);
+        assert_span_attributes(&span, &[route_row(*route)]);
     }
 }
 
 // ---- Routers ----------------------------------------------------------------------------------
 
 #[tokio::test]
-async fn a_nested_router_is_known_by_the_whole_of_its_route() {
-    inside(
+async fn a_nested_route_is_recorded_in_full() {
+    check_layer_on_routes(
         || {
             let users = Router::new().route("/{id}", get(ok));
             let api = Router::new().nest("/users", users);
@@ -102,15 +107,15 @@ async fn a_nested_router_is_known_by_the_whole_of_its_route() {
 }
 
 #[tokio::test]
-async fn a_layer_inside_of_a_nested_router_sees_the_path_that_was_asked_for() {
+async fn a_layer_inside_a_nested_router_records_the_original_path() {
     for backend in Backend::ALL {
-        let scene = Scene::new();
+        let telemetry = TestTelemetry::new();
         let users = Router::new().route("/users/{id}", get(ok));
-        let users = backend.around(&scene, TraceLayer::server(), users);
+        let users = backend.layer_router(&telemetry, TraceLayer::server(), users);
         let router = Router::new().nest("/api/{tenant}", users);
-        let server = Server::listen(backend, scene, router).await;
+        let server = Server::serve_router(backend, telemetry, router).await;
         let span = server.span_of("GET /api/a/users/7?page=2 HTTP/1.1").await;
-        says(
+        assert_span_attributes(
             &span,
             &[
                 ("http.route", Str("/api/{tenant}/users/{id}")),
@@ -123,7 +128,7 @@ async fn a_layer_inside_of_a_nested_router_sees_the_path_that_was_asked_for() {
 
 #[tokio::test]
 async fn merged_routers_keep_their_routes() {
-    inside(
+    check_layer_on_routes(
         || {
             let users = Router::new().route("/users/{id}", get(ok));
             let orders = Router::new().route("/orders/{*rest}", get(ok));
@@ -142,9 +147,9 @@ async fn merged_routers_keep_their_routes() {
 }
 
 #[tokio::test]
-async fn a_router_mounted_as_a_service_is_known_by_its_route_layer() {
-    // The layer inside sees the route as far as the inner router knows it.
-    inside(
+async fn a_route_layer_supplies_the_route_of_a_nested_service() {
+    // The inner router knows only its part of the route.
+    check_layer_on_routes(
         || {
             let users = Router::new()
                 .route("/users/{id}", get(ok))
@@ -164,8 +169,8 @@ async fn a_router_mounted_as_a_service_is_known_by_its_route_layer() {
 }
 
 #[tokio::test]
-async fn a_router_mounted_as_a_service_without_a_route_layer_has_no_route_but_a_span() {
-    inside(
+async fn a_nested_service_without_a_route_layer_has_a_span_without_a_route() {
+    check_layer_on_routes(
         || {
             let users = Router::new().route("/users/{id}", get(ok));
             Router::new().nest_service("/api", users)
@@ -177,7 +182,7 @@ async fn a_router_mounted_as_a_service_without_a_route_layer_has_no_route_but_a_
 
 #[tokio::test]
 async fn a_fallback_has_a_span_without_a_route() {
-    inside(
+    check_layer_on_routes(
         || {
             Router::new()
                 .route("/users/{id}", get(ok))
@@ -192,14 +197,15 @@ async fn a_fallback_has_a_span_without_a_route() {
 }
 
 #[tokio::test]
-async fn a_method_that_is_not_allowed_matched_a_route_nevertheless() {
+async fn a_response_method_not_allowed_has_the_matched_route() {
     for backend in Backend::ALL {
         let router = Router::new().route("/users/{id}", get(ok));
-        let server = Server::of(backend, Scene::new(), TraceLayer::server(), router).await;
+        let server =
+            Server::with_router(backend, TestTelemetry::new(), TraceLayer::server(), router).await;
         let span = server.span_of("DELETE /users/7 HTTP/1.1").await;
         assert_eq!(span.name, "DELETE /users/{id}");
         assert_eq!(span.status, Status::Unset);
-        says(
+        assert_span_attributes(
             &span,
             &[
                 ("http.response.status_code", Int(405)),
@@ -211,8 +217,8 @@ async fn a_method_that_is_not_allowed_matched_a_route_nevertheless() {
 }
 
 #[tokio::test]
-async fn a_layer_outside_of_the_router_learns_the_route_from_a_route_layer() {
-    outside(
+async fn a_layer_around_the_router_gets_the_route_from_a_route_layer() {
+    check_layer_around_router(
         || {
             let users = Router::new().route("/{id}", any(ok));
             Router::new().nest("/users", users).layer(RouteLayer::new())
@@ -227,8 +233,8 @@ async fn a_layer_outside_of_the_router_learns_the_route_from_a_route_layer() {
 }
 
 #[tokio::test]
-async fn a_layer_outside_of_the_router_knows_no_route_without_one() {
-    outside(
+async fn a_layer_around_the_router_records_no_route_without_a_route_layer() {
+    check_layer_around_router(
         || Router::new().route("/users/{id}", get(ok)),
         &[("GET /users/7", "GET", None)],
     )
@@ -236,8 +242,8 @@ async fn a_layer_outside_of_the_router_knows_no_route_without_one() {
 }
 
 #[tokio::test]
-async fn another_router_is_asked_by_a_function() {
-    // It decides by the path, and has never heard of axum.
+async fn a_route_function_supplies_the_route_of_another_router() {
+    // A router by path, without axum.
     async fn served(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, BoxError> {
         let found = request.uri().path().starts_with("/users/");
         let mut response = Response::new(Full::default());
@@ -252,10 +258,10 @@ async fn another_router_is_asked_by_a_function() {
             .then(|| Route::from("/users/:id"))
     };
     for backend in Backend::ALL {
-        let scene = Scene::new();
+        let telemetry = TestTelemetry::new();
         let layer = TraceLayer::server().route(route);
-        let address = backend.serve(&scene, layer, service_fn(served)).await;
-        let server = Server::at(backend, scene, address);
+        let address = backend.serve(&telemetry, layer, service_fn(served)).await;
+        let server = Server::running_at(backend, telemetry, address);
         check(
             &server,
             &[
@@ -268,19 +274,19 @@ async fn another_router_is_asked_by_a_function() {
 }
 
 #[tokio::test]
-async fn another_router_may_leave_its_route_in_the_request() {
+async fn the_route_extension_of_the_request_supplies_the_route() {
     for backend in Backend::ALL {
-        let scene = Scene::new();
+        let telemetry = TestTelemetry::new();
         let service = ServiceBuilder::new()
             .map_request(|mut request: Request<Incoming>| {
                 request.extensions_mut().insert(Route::from("/users/:id"));
                 request
             })
             .map_response(IntoResponse::into_response)
-            .layer(backend.layer(scene.source(), TraceLayer::server()))
+            .layer(backend.layer(telemetry.source(), TraceLayer::server()))
             .service(Router::new().fallback(ok));
         let address = suite_tests::net::serve(service).await;
-        let server = Server::at(backend, scene, address);
+        let server = Server::running_at(backend, telemetry, address);
         check(
             &server,
             &[("GET /users/7", "GET /users/:id", Some("/users/:id"))],
@@ -289,11 +295,11 @@ async fn another_router_may_leave_its_route_in_the_request() {
     }
 }
 
-// ---- Handlers that know better ----------------------------------------------------------------
+// ---- Handlers ---------------------------------------------------------------------------------
 
 #[tokio::test]
-async fn a_handler_tells_the_route_through_the_slot() {
-    inside(
+async fn a_handler_sets_the_route_through_the_route_slot() {
+    check_layer_on_routes(
         || {
             Router::new().fallback(|Extension(slot): Extension<RouteSlot>| async move {
                 slot.set("/pages/{slug}");
@@ -309,7 +315,7 @@ async fn a_handler_tells_the_route_through_the_slot() {
 }
 
 #[tokio::test]
-async fn the_route_that_a_handler_told_is_kept_if_it_panics() {
+async fn the_route_slot_is_read_if_the_handler_panics() {
     for backend in Backend::ALL {
         let router = Router::new().fallback(|Extension(slot): Extension<RouteSlot>| async move {
             slot.set("/pages/{slug}");
@@ -317,13 +323,13 @@ async fn the_route_that_a_handler_told_is_kept_if_it_panics() {
                 panic!("the handler panics");
             }
         });
-        let server = around(backend, TraceLayer::server(), router).await;
-        let (head, _) = raw(server.address, "GET /pages/about HTTP/1.1").await;
-        assert_eq!(head, "", "nothing was answered");
-        let span = server.span().await;
+        let server = serve_behind_layer(backend, TraceLayer::server(), router).await;
+        let (head, _) = send_raw(server.address, "GET /pages/about HTTP/1.1").await;
+        assert_eq!(head, "", "no response is sent");
+        let span = server.next_span().await;
         assert_eq!(span.name, "GET /pages/{slug}");
         assert_eq!(span.status, Status::error(""));
-        says(
+        assert_span_attributes(
             &span,
             &[
                 ("http.route", Str("/pages/{slug}")),
@@ -335,26 +341,27 @@ async fn the_route_that_a_handler_told_is_kept_if_it_panics() {
 }
 
 #[tokio::test]
-async fn the_route_that_a_handler_told_is_kept_if_the_request_is_cancelled() {
+async fn the_route_slot_is_read_if_the_request_is_cancelled() {
     for backend in Backend::ALL {
-        let begun = Arc::new(Notify::new());
-        let begins = Arc::clone(&begun);
+        let started = Arc::new(Notify::new());
+        let handler_started = Arc::clone(&started);
         let router = Router::new().fallback(move |Extension(slot): Extension<RouteSlot>| {
             slot.set("/pages/{slug}");
-            begins.notify_one();
+            handler_started.notify_one();
             pending::<StatusCode>()
         });
-        let server = Server::of(backend, Scene::new(), TraceLayer::server(), router).await;
-        let mut wire = Wire::connect(Http::One, server.address).await;
+        let server =
+            Server::with_router(backend, TestTelemetry::new(), TraceLayer::server(), router).await;
+        let mut connection = ClientConnection::connect(Http::One, server.address).await;
         let request = Request::get("/pages/about").body(Empty::new()).unwrap();
         tokio::select! {
-            _ = wire.send(request) => panic!("nobody answers"),
-            () = within("the handler runs", begun.notified()) => {}
+            _ = connection.send(request) => panic!("unexpected response"),
+            () = with_timeout("the handler runs", started.notified()) => {}
         }
-        wire.cut();
-        let span = server.span().await;
+        connection.close();
+        let span = server.next_span().await;
         assert_eq!(span.name, "GET /pages/{slug}");
-        says(
+        assert_span_attributes(
             &span,
             &[
                 ("http.route", Str("/pages/{slug}")),
@@ -364,34 +371,34 @@ async fn the_route_that_a_handler_told_is_kept_if_the_request_is_cancelled() {
     }
 }
 
-/// Whoever holds the response may be a task of the request, in its context.
+/// A task of the request can drop the response in the context of the request.
 #[tokio::test]
-async fn the_route_that_a_handler_told_is_kept_if_the_response_is_dropped_in_its_own_context() {
+async fn the_route_slot_is_read_if_the_response_is_dropped_in_the_context_of_the_request() {
     for backend in Backend::ALL {
-        let inside = Arc::new(Mutex::new(None));
-        let seen = Arc::clone(&inside);
+        let context_of_handler = Arc::new(Mutex::new(None));
+        let stored_context = Arc::clone(&context_of_handler);
         let router = Router::new().fallback(move |Extension(slot): Extension<RouteSlot>| {
             slot.set("/pages/{slug}");
-            *seen.lock().unwrap() = Some(Context::current());
+            *stored_context.lock().unwrap() = Some(Context::current());
             async { "ok" }
         });
-        let scene = Scene::new();
-        let router = backend.around(&scene, TraceLayer::server(), router);
+        let telemetry = TestTelemetry::new();
+        let router = backend.layer_router(&telemetry, TraceLayer::server(), router);
         let request = Request::get("/pages/about").body(Body::empty()).unwrap();
         let response = router.oneshot(request).await.unwrap();
-        let context = inside.lock().unwrap().take().unwrap();
+        let context = context_of_handler.lock().unwrap().take().unwrap();
         let entered = context.attach();
         drop(response);
         drop(entered);
-        let spans = scene.spans();
+        let spans = telemetry.spans();
         let span = spans.first().unwrap();
         assert_eq!(span.name, "GET /pages/{slug}", "{backend:?}");
-        says(span, &[("http.route", Str("/pages/{slug}"))]);
+        assert_span_attributes(span, &[("http.route", Str("/pages/{slug}"))]);
     }
 }
 
-/// The span of a request whose handler has its hands on it.
-async fn handled<F>(layer: TraceLayer, act: F) -> Vec<SpanData>
+/// Runs `act` in a handler with the handle of its span. Returns the span of each backend.
+async fn spans_of_handler<F>(layer: TraceLayer, act: F) -> Vec<SpanData>
 where
     F: Fn(SpanHandle, Option<RouteSlot>) + Clone + Send + Sync + 'static,
 {
@@ -404,51 +411,50 @@ where
                 async { "ok" }
             },
         );
-        let scene = Scene::new();
-        let router = backend.around(&scene, layer.clone(), router);
-        let server = Server::listen(backend, scene, router).await;
-        // An attribute of the application's own is not one of the conventions', so this one is
-        // not looked at for those.
-        let (_, _open) = raw(server.address, "GET /pages/about HTTP/1.1").await;
+        let telemetry = TestTelemetry::new();
+        let router = backend.layer_router(&telemetry, layer.clone(), router);
+        let server = Server::serve_router(backend, telemetry, router).await;
+        // Does not use `next_span`, which rejects attributes of the application.
+        let (_, _open) = send_raw(server.address, "GET /pages/about HTTP/1.1").await;
         server
-            .scene
-            .until("a span ends", |scene| !scene.spans().is_empty())
+            .telemetry
+            .wait_until("a span ends", |telemetry| !telemetry.spans().is_empty())
             .await;
-        spans.extend(server.scene.spans());
+        spans.extend(server.telemetry.spans());
     }
     assert_eq!(spans.len(), Backend::ALL.len());
     spans
 }
 
 #[tokio::test]
-async fn the_name_that_a_handler_sets_beats_the_late_route() {
+async fn a_name_set_by_the_handler_overrides_a_late_route() {
     let layer = TraceLayer::server().expose_span();
-    for span in handled(layer, |span, slot| {
+    for span in spans_of_handler(layer, |span, slot| {
         span.set_name("the about page");
         slot.unwrap().set("/pages/{slug}");
     })
     .await
     {
         assert_eq!(span.name, "the about page");
-        says(&span, &[("http.route", Str("/pages/{slug}"))]);
+        assert_span_attributes(&span, &[("http.route", Str("/pages/{slug}"))]);
     }
 }
 
 #[tokio::test]
-async fn the_name_that_a_handler_sets_beats_the_route_that_was_known() {
+async fn a_name_set_by_the_handler_overrides_a_known_route() {
     let layer = TraceLayer::server()
         .expose_span()
         .route(|_| Some("/pages/{slug}".into()));
-    for span in handled(layer, |span, _| span.set_name("the about page")).await {
+    for span in spans_of_handler(layer, |span, _| span.set_name("the about page")).await {
         assert_eq!(span.name, "the about page");
-        says(&span, &[("http.route", Str("/pages/{slug}"))]);
+        assert_span_attributes(&span, &[("http.route", Str("/pages/{slug}"))]);
     }
 }
 
 #[tokio::test]
-async fn a_route_that_a_handler_sets_as_an_attribute_is_no_name() {
+async fn an_http_route_attribute_set_by_the_handler_does_not_rename_the_span() {
     let layer = TraceLayer::server().expose_span();
-    for span in handled(layer, |span, _| {
+    for span in spans_of_handler(layer, |span, _| {
         span.set_attribute(KeyValue::new("http.route", "/pages/own"));
     })
     .await
@@ -469,7 +475,7 @@ async fn a_handler_adds_an_attribute_and_a_link() {
     );
     let linked = other.clone();
     let layer = TraceLayer::server().expose_span();
-    for span in handled(layer, move |span, _| {
+    for span in spans_of_handler(layer, move |span, _| {
         span.set_attribute(KeyValue::new("shop.cache", "hit"));
         span.add_link(linked.clone(), vec![KeyValue::new("shop.cause", "batch")]);
     })
@@ -485,7 +491,7 @@ async fn a_handler_adds_an_attribute_and_a_link() {
 }
 
 #[tokio::test]
-async fn the_span_is_in_nobodys_hands_unless_asked_for() {
+async fn the_span_handle_is_absent_by_default() {
     for backend in Backend::ALL {
         let router = Router::new().fallback(|span: Option<Extension<SpanHandle>>| async move {
             match span {
@@ -493,25 +499,28 @@ async fn the_span_is_in_nobodys_hands_unless_asked_for() {
                 None => StatusCode::NO_CONTENT,
             }
         });
-        let server = Server::of(backend, Scene::new(), TraceLayer::server(), router).await;
+        let server =
+            Server::with_router(backend, TestTelemetry::new(), TraceLayer::server(), router).await;
         let span = server.span_of("GET / HTTP/1.1").await;
-        says(&span, &[("http.response.status_code", Int(204))]);
+        assert_span_attributes(&span, &[("http.response.status_code", Int(204))]);
     }
 }
 
-// ---- RemoteParent ------------------------------------------------------------------------------------
+// ---- Remote parents ---------------------------------------------------------------------------
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";
 
-/// A span of a request from outside, and the `traceparent` of requests made on its behalf.
-async fn trusting(server: &Server, who: &str, flags: &str) -> (SpanData, String) {
+/// Sends a request with a parent. Returns its span and the `traceparent` of outgoing requests.
+async fn send_with_parent(server: &Server, who: &str, flags: &str) -> (SpanData, String) {
     let request = format!(
         "GET /context HTTP/1.1\nX-Who: {who}\ntraceparent: 00-{TRACE}-{PARENT}-{flags}\ntracestate: a=b"
     );
-    let (head, _open) = raw(server.address, &request).await;
-    let onwards = traceparent(&head).expect("the context goes on").to_owned();
-    (server.span().await, onwards)
+    let (head, _open) = send_raw(server.address, &request).await;
+    let sent = traceparent(&head)
+        .expect("a traceparent is sent")
+        .to_owned();
+    (server.next_span().await, sent)
 }
 
 fn by_who(request: &dyn RequestHead) -> RemoteParent {
@@ -523,26 +532,26 @@ fn by_who(request: &dyn RequestHead) -> RemoteParent {
 }
 
 #[tokio::test]
-async fn the_context_of_each_request_is_continued_linked_or_ignored() {
+async fn the_remote_parent_is_continued_linked_or_ignored_per_request() {
     let remote_trace = TraceId::from_hex(TRACE).unwrap();
     let remote_span = SpanId::from_hex(PARENT).unwrap();
     for backend in Backend::ALL {
         let layer = TraceLayer::server().remote_parent(by_who);
         let router = Router::new().route("/context", any(context));
-        let server = Server::of(backend, Scene::new(), layer, router).await;
+        let server = Server::with_router(backend, TestTelemetry::new(), layer, router).await;
         for flags in ["01", "00"] {
             let own = |span: &SpanData| {
                 let context = &span.span_context;
                 format!("00-{}-{}-01", context.trace_id(), context.span_id())
             };
 
-            let (span, onwards) = trusting(&server, "friend", flags).await;
+            let (span, sent) = send_with_parent(&server, "friend", flags).await;
             assert_eq!(span.span_context.trace_id(), remote_trace);
             assert_eq!(span.parent_span_id, remote_span);
             assert!(span.links.links.is_empty());
-            assert_eq!(onwards, own(&span));
+            assert_eq!(sent, own(&span));
 
-            let (span, onwards) = trusting(&server, "stranger", flags).await;
+            let (span, sent) = send_with_parent(&server, "stranger", flags).await;
             assert_ne!(span.span_context.trace_id(), remote_trace);
             assert_eq!(span.parent_span_id, SpanId::INVALID);
             assert!(span.span_context.trace_state().header().is_empty());
@@ -551,20 +560,20 @@ async fn the_context_of_each_request_is_continued_linked_or_ignored() {
             };
             assert_eq!(link.span_context.trace_id(), remote_trace);
             assert_eq!(link.span_context.span_id(), remote_span);
-            assert_eq!(onwards, own(&span));
+            assert_eq!(sent, own(&span));
 
-            let (span, onwards) = trusting(&server, "nobody", flags).await;
+            let (span, sent) = send_with_parent(&server, "nobody", flags).await;
             assert_ne!(span.span_context.trace_id(), remote_trace);
             assert_eq!(span.parent_span_id, SpanId::INVALID);
             assert!(span.links.links.is_empty());
-            assert_eq!(onwards, own(&span));
+            assert_eq!(sent, own(&span));
         }
     }
 }
 
 #[tokio::test]
-async fn the_baggage_of_a_request_is_continued_with_its_context_and_not_otherwise() {
-    async fn carried() -> [(&'static str, String); 1] {
+async fn baggage_is_read_only_if_the_remote_parent_is_continued() {
+    async fn tenant_header() -> [(&'static str, String); 1] {
         let tenant = Context::map_current(|current| current.baggage().get("tenant").cloned());
         [("x-tenant", tenant.map_or_else(String::new, Into::into))]
     }
@@ -572,37 +581,37 @@ async fn the_baggage_of_a_request_is_continued_with_its_context_and_not_otherwis
         let layer = TraceLayer::server()
             .remote_parent(by_who)
             .propagator(Propagation::w3c().read_baggage());
-        let router = Router::new().route("/", any(carried));
-        let server = Server::of(backend, Scene::new(), layer, router).await;
+        let router = Router::new().route("/", any(tenant_header));
+        let server = Server::with_router(backend, TestTelemetry::new(), layer, router).await;
         for (who, known) in [("friend", "7"), ("stranger", ""), ("nobody", "")] {
             let parent = format!("traceparent: 00-{TRACE}-{PARENT}-01");
             let request = format!("GET / HTTP/1.1\nX-Who: {who}\nbaggage: tenant=7\n{parent}");
-            let head = server.ask(&request).await;
+            let head = server.send(&request).await;
             let tenant = head.lines().find_map(|line| line.strip_prefix("x-tenant:"));
             assert_eq!(tenant.map(str::trim), Some(known), "{who}");
-            server.span().await;
+            server.next_span().await;
         }
     }
 }
 
 #[tokio::test]
-async fn a_context_that_is_ignored_is_ignored_inside_of_another_span_too() {
+async fn an_ignored_parent_is_ignored_inside_another_span_too() {
     for backend in Backend::ALL {
-        let scene = Scene::new();
-        let layer = |layer| backend.layer(scene.source(), layer);
+        let telemetry = TestTelemetry::new();
+        let layer = |layer| backend.layer(telemetry.source(), layer);
         let router = Router::new()
             .route("/context", any(context))
             .layer(layer(TraceLayer::server().remote_parent(by_who)))
             .layer(layer(TraceLayer::server()));
-        let server = Server::listen(backend, scene, router).await;
+        let server = Server::serve_router(backend, telemetry, router).await;
         let parent = format!("traceparent: 00-{TRACE}-{PARENT}-01");
         let request = format!("GET /context HTTP/1.1\n{parent}");
-        let (head, _open) = raw(server.address, &request).await;
+        let (head, _open) = send_raw(server.address, &request).await;
         server
-            .scene
-            .until("both spans end", |scene| scene.spans().len() == 2)
+            .telemetry
+            .wait_until("both spans end", |telemetry| telemetry.spans().len() == 2)
             .await;
-        let spans = server.scene.spans();
+        let spans = server.telemetry.spans();
         let [inner, outer] = spans.as_slice() else {
             panic!("two spans, not {spans:#?}");
         };
@@ -616,12 +625,12 @@ async fn a_context_that_is_ignored_is_ignored_inside_of_another_span_too() {
 }
 
 #[tokio::test]
-async fn what_is_no_context_to_the_letter_is_neither_continued_nor_linked() {
+async fn a_malformed_traceparent_is_neither_continued_nor_linked() {
     for backend in Backend::ALL {
-        for trust in [RemoteParent::Continue, RemoteParent::Link] {
-            let layer = TraceLayer::server().remote_parent(move |_| trust);
+        for remote_parent in [RemoteParent::Continue, RemoteParent::Link] {
+            let layer = TraceLayer::server().remote_parent(move |_| remote_parent);
             let router = Router::new().route("/", any(ok));
-            let server = Server::of(backend, Scene::new(), layer, router).await;
+            let server = Server::with_router(backend, TestTelemetry::new(), layer, router).await;
             for header in [
                 format!("traceparent: 00-{TRACE}-{PARENT}"),
                 format!("traceparent: ff-{TRACE}-{PARENT}-01"),
@@ -643,32 +652,32 @@ async fn what_is_no_context_to_the_letter_is_neither_continued_nor_linked() {
 }
 
 #[tokio::test]
-async fn a_client_inside_of_a_handler_is_the_child_of_the_servers_span() {
+async fn a_client_span_in_a_handler_is_a_child_of_the_server_span() {
     use suite_tests::{
-        client::{dialling, request},
+        client::{hyper_client_to, request},
         server::app,
     };
 
     for backend in Backend::ALL {
-        let scene = Scene::new();
-        let far = suite_tests::net::serve(app()).await;
-        let layer = backend.layer(scene.source(), TraceLayer::client());
+        let telemetry = TestTelemetry::new();
+        let remote = suite_tests::net::serve(app()).await;
+        let layer = backend.layer(telemetry.source(), TraceLayer::client());
         let router = Router::new().fallback(move || {
             let layer = layer.clone();
             async move {
-                let wire = dialling(Http::One, far);
-                let asked = request("GET http://api.example/users/7");
-                let client = layer.layer(wire);
-                client.oneshot(asked).await.unwrap().status()
+                let connection = hyper_client_to(Http::One, remote);
+                let outgoing = request("GET http://api.example/users/7");
+                let client = layer.layer(connection);
+                client.oneshot(outgoing).await.unwrap().status()
             }
         });
-        let server = Server::of(backend, scene, TraceLayer::server(), router).await;
-        let (_, _open) = raw(server.address, "GET / HTTP/1.1\nHost: front.example").await;
+        let server = Server::with_router(backend, telemetry, TraceLayer::server(), router).await;
+        let (_, _open) = send_raw(server.address, "GET / HTTP/1.1\nHost: front.example").await;
         server
-            .scene
-            .until("both spans end", |scene| scene.spans().len() == 2)
+            .telemetry
+            .wait_until("both spans end", |telemetry| telemetry.spans().len() == 2)
             .await;
-        let spans = server.scene.spans();
+        let spans = server.telemetry.spans();
         let [client, front] = spans.as_slice() else {
             panic!("two spans, not {spans:#?}");
         };
@@ -677,14 +686,14 @@ async fn a_client_inside_of_a_handler_is_the_child_of_the_servers_span() {
             client.span_context.trace_id(),
             front.span_context.trace_id()
         );
-        // What the client asked for is not what the server was asked for.
-        says(client, &[("server.address", Str("api.example"))]);
-        says(front, &[("server.address", Str("front.example"))]);
+        // Client and server have different server addresses.
+        assert_span_attributes(client, &[("server.address", Str("api.example"))]);
+        assert_span_attributes(front, &[("server.address", Str("front.example"))]);
     }
 }
 
 #[tokio::test]
-async fn the_routes_of_two_requests_on_one_connection_are_their_own() {
+async fn requests_on_one_connection_have_their_own_routes() {
     for backend in Backend::ALL {
         let router = Router::new().fallback(
             |Extension(slot): Extension<RouteSlot>, request: axum::extract::Request| async move {
@@ -693,18 +702,18 @@ async fn the_routes_of_two_requests_on_one_connection_are_their_own() {
                 }
             },
         );
-        let server = around(backend, TraceLayer::server(), router).await;
-        let mut wire = Wire::connect(Http::One, server.address).await;
-        let taken = Cell::new(0);
+        let server = serve_behind_layer(backend, TraceLayer::server(), router).await;
+        let mut connection = ClientConnection::connect(Http::One, server.address).await;
+        let spans_returned = Cell::new(0);
         for route in [Some("/a/{b}"), None, Some("/c/{d}")] {
             let mut request = Request::get("/").body(Empty::new()).unwrap();
             if let Some(route) = route {
                 let headers = request.headers_mut();
                 headers.insert(header::FROM, route.parse().unwrap());
             }
-            wire.send(request).await.unwrap();
-            let span = next_span(&server.scene, backend, &taken).await;
-            says(&span, &[named(route)]);
+            connection.send(request).await.unwrap();
+            let span = next_span(&server.telemetry, backend, &spans_returned).await;
+            assert_span_attributes(&span, &[route_row(route)]);
         }
     }
 }

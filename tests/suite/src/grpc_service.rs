@@ -1,4 +1,4 @@
-//! A gRPC service by hand: messages are strings, and say what becomes of the call.
+//! A hand-written gRPC service. The message of a call, a string, selects its result.
 
 use std::{
     convert::Infallible,
@@ -20,11 +20,11 @@ use tonic::{
 };
 use tower::{Service, service_fn};
 
-/// The whole message, as it is.
+/// A codec whose messages are strings.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Text;
+pub struct StringCodec;
 
-impl Codec for Text {
+impl Codec for StringCodec {
     type Encode = String;
     type Decode = String;
     type Encoder = Self;
@@ -39,7 +39,7 @@ impl Codec for Text {
     }
 }
 
-impl Encoder for Text {
+impl Encoder for StringCodec {
     type Item = String;
     type Error = Status;
 
@@ -49,7 +49,7 @@ impl Encoder for Text {
     }
 }
 
-impl Decoder for Text {
+impl Decoder for StringCodec {
     type Item = String;
     type Error = Status;
 
@@ -59,23 +59,23 @@ impl Decoder for Text {
     }
 }
 
-type Answers = Pin<Box<dyn Stream<Item = Result<String, Status>> + Send>>;
+type ResponseStream = Pin<Box<dyn Stream<Item = Result<String, Status>> + Send>>;
 
-/// Every kind of method: `Unary`, `Server`, `Client` and `Bidi`.
+/// A service with every kind of method: `Unary`, `Server`, `Client` and `Bidi`.
 ///
-/// A message `ok` is answered, a number is the code of the answer, `stall` is never answered, and
-/// `panic` panics. A stream answers `a` before that.
+/// The message `ok` is echoed, a number is the status code of the response, `stall` has no response
+/// and `panic` panics. A stream sends `a` first.
 #[derive(Clone, Debug, Default)]
-pub struct Cart {
-    /// Told of each call that has reached the service.
+pub struct CartService {
+    /// Notified of each call that reaches the service.
     pub called: Arc<Notify>,
 }
 
-impl NamedService for Cart {
+impl NamedService for CartService {
     const NAME: &'static str = "shop.Cart";
 }
 
-async fn answer(message: &str) -> Result<String, Status> {
+async fn respond(message: &str) -> Result<String, Status> {
     match message {
         "stall" => pending().await,
         "panic" => panic!("the handler panics"),
@@ -86,13 +86,13 @@ async fn answer(message: &str) -> Result<String, Status> {
     }
 }
 
-fn answers(message: String) -> Answers {
+fn stream_response(message: String) -> ResponseStream {
     let first = tokio_stream::once(Ok("a".to_owned()));
-    let rest = tokio_stream::once(message).then(|message| async move { answer(&message).await });
-    Box::pin(first.chain(rest))
+    let second = tokio_stream::once(message).then(|message| async move { respond(&message).await });
+    Box::pin(first.chain(second))
 }
 
-impl Service<Request<Body>> for Cart {
+impl Service<Request<Body>> for CartService {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
@@ -104,17 +104,17 @@ impl Service<Request<Body>> for Cart {
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         self.called.notify_one();
         Box::pin(async move {
-            let mut grpc = Grpc::new(Text);
+            let mut grpc = Grpc::new(StringCodec);
             Ok(match request.uri().path() {
                 "/shop.Cart/Unary" => {
                     let unary = service_fn(|request: tonic::Request<String>| async move {
-                        Ok(tonic::Response::new(answer(request.get_ref()).await?))
+                        Ok(tonic::Response::new(respond(request.get_ref()).await?))
                     });
                     grpc.unary(unary, request).await
                 }
                 "/shop.Cart/Server" => {
                     let server = service_fn(|request: tonic::Request<String>| async move {
-                        Ok(tonic::Response::new(answers(request.into_inner())))
+                        Ok(tonic::Response::new(stream_response(request.into_inner())))
                     });
                     grpc.server_streaming(server, request).await
                 }
@@ -124,7 +124,7 @@ impl Service<Request<Body>> for Cart {
                             let mut all = request.into_inner();
                             let mut last = String::new();
                             while let Some(message) = all.message().await? {
-                                last = answer(&message).await?;
+                                last = respond(&message).await?;
                             }
                             Ok(tonic::Response::new(last))
                         });
@@ -134,13 +134,13 @@ impl Service<Request<Body>> for Cart {
                     let bidi =
                         service_fn(|request: tonic::Request<Streaming<String>>| async move {
                             let each = request.into_inner();
-                            let answers =
-                                each.then(|message| async move { answer(&message?).await });
-                            Ok(tonic::Response::new(Box::pin(answers) as Answers))
+                            let responses =
+                                each.then(|message| async move { respond(&message?).await });
+                            Ok(tonic::Response::new(Box::pin(responses) as ResponseStream))
                         });
                     grpc.streaming(bidi, request).await
                 }
-                // As code that tonic generates.
+                // Same as the code that tonic generates.
                 _ => Status::unimplemented("").into_http(),
             })
         })

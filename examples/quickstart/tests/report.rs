@@ -1,4 +1,4 @@
-//! The whole story, as a newcomer sees it.
+//! The report of `quickstart --once`, and its errors.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,7 +16,8 @@ fn quickstart(args: &[&str]) -> Output {
         .unwrap()
 }
 
-fn told(output: &Output) -> String {
+/// Returns the output of a run that succeeded without errors.
+fn stdout(output: &Output) -> String {
     let text = String::from_utf8(output.stdout.clone()).unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{text}\n{errors}");
@@ -24,7 +25,7 @@ fn told(output: &Output) -> String {
     text
 }
 
-/// The words of the first line that begins with these.
+/// Returns the words of the first line that begins with `words`.
 fn line<'a>(text: &'a str, words: &[&str]) -> Vec<&'a str> {
     text.lines()
         .map(|line| line.split_whitespace().collect::<Vec<_>>())
@@ -32,7 +33,7 @@ fn line<'a>(text: &'a str, words: &[&str]) -> Vec<&'a str> {
         .unwrap_or_else(|| panic!("no line {words:?} in\n{text}"))
 }
 
-/// The name in every line of the tree, with its depth.
+/// Returns the depth and the name of each span in the printed tree.
 fn tree(text: &str) -> Vec<(usize, String)> {
     text.lines()
         .skip_while(|line| !line.starts_with("Trace "))
@@ -48,45 +49,45 @@ fn tree(text: &str) -> Vec<(usize, String)> {
 }
 
 #[test]
-fn one_trace_holds_every_level_of_both_services() {
-    let text = told(&quickstart(&["--once"]));
-    let of = |depth: usize, name: &str| (depth, name.to_owned());
+fn one_trace_has_the_spans_of_both_services() {
+    let text = stdout(&quickstart(&["--once"]));
+    let span = |depth: usize, name: &str| (depth, name.to_owned());
     let tree = tree(&text);
-    for below in [
+    for path in [
         [
-            of(0, "POST /orders/{sku}"),
-            of(1, "POST"),
-            of(2, "POST /items/{sku}"),
-            of(3, "read shelf"),
+            span(0, "POST /orders/{sku}"),
+            span(1, "POST"),
+            span(2, "POST /items/{sku}"),
+            span(3, "read shelf"),
         ],
         [
-            of(1, "offer"),
-            of(2, "GET"),
-            of(3, "GET /items/{sku}"),
-            of(4, "read shelf"),
+            span(1, "offer"),
+            span(2, "GET"),
+            span(3, "GET /items/{sku}"),
+            span(4, "read shelf"),
         ],
     ] {
         let mut lines = tree.iter();
-        let found = below.iter().all(|wanted| lines.any(|line| line == wanted));
-        assert!(found, "{below:?} in\n{text}");
+        let found = path.iter().all(|span| lines.any(|line| line == span));
+        assert!(found, "no {path:?} in\n{text}");
     }
     for (depth, name) in [(2, "price lookup"), (1, "charge card")] {
-        assert!(tree.contains(&of(depth, name)), "{name} in\n{text}");
+        assert!(tree.contains(&span(depth, name)), "no {name} in\n{text}");
     }
     assert_eq!(tree.len(), 10, "{text}");
-    for told in [
+    for status in [
         "server 201 /orders/chair",
         "server 201 /items/chair",
         "client 200 to stock:",
     ] {
-        assert!(text.contains(told), "{told} in\n{text}");
+        assert!(text.contains(status), "no {status} in\n{text}");
     }
     assert!(!text.contains("error.type"), "{text}");
 }
 
 #[test]
-fn the_table_counts_every_request_that_was_sent() {
-    let text = told(&quickstart(&["--once"]));
+fn the_tables_count_every_sent_request() {
+    let text = stdout(&quickstart(&["--once"]));
     assert!(text.contains("34 requests sent"), "{text}");
 
     let stock = line(&text, &["stock"]);
@@ -95,7 +96,7 @@ fn the_table_counts_every_request_that_was_sent() {
     let (_, tables) = text.split_once("\nServer path ").unwrap();
     let (server, client) = tables.split_once("\nClient host ").unwrap();
     let items = &["200×28", "404×1", "500×1"][..];
-    for (side, method, place, requests, errors, aborted, statuses) in [
+    for (table, method, group, requests, errors, aborted, statuses) in [
         (
             server,
             "GET",
@@ -130,9 +131,9 @@ fn the_table_counts_every_request_that_was_sent() {
         (client, "GET", &stock, "30", "6.7", "-", items),
         (client, "POST", &stock, "8", "0.0", "-", &["201×8"]),
     ] {
-        let row = line(side, &[method, place]);
+        let row = line(table, &[method, group]);
         assert_eq!(row.get(2..5), Some(&[requests, errors, "%"][..]), "{row:?}");
-        // Two quantiles are in between.
+        // The fields 5 and 6 are the quantiles.
         assert_eq!(row.get(7), Some(&aborted), "{row:?}");
         assert_eq!(row.get(8..), Some(statuses), "{row:?}");
     }
@@ -149,12 +150,12 @@ fn the_table_counts_every_request_that_was_sent() {
 }
 
 #[test]
-fn a_pipe_gets_no_colours() {
-    assert!(!told(&quickstart(&["--once"])).contains('\x1b'));
+fn output_to_a_pipe_has_no_colors() {
+    assert!(!stdout(&quickstart(&["--once"])).contains('\x1b'));
 }
 
 #[test]
-fn a_wrong_option_is_named_and_refused() {
+fn an_unknown_option_is_an_error_that_names_it() {
     let output = quickstart(&["--twice"]);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2));
@@ -164,9 +165,9 @@ fn a_wrong_option_is_named_and_refused() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_named() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = taken.local_addr().unwrap().port().to_string();
+fn a_port_in_use_is_an_error_that_names_it() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
     let output = quickstart(&["--once", "--port", &port]);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1));

@@ -1,4 +1,4 @@
-//! gRPC calls between a tonic server and a channel, and what both ends tell of them.
+//! gRPC calls between a tonic server and a channel, and checks of their spans.
 
 use std::{collections::HashSet, net::SocketAddr};
 
@@ -19,19 +19,19 @@ use tower_otel_trace::TraceLayer;
 
 use crate::{
     backend::Backend,
-    cart::{Cart, Text},
-    keys::audit,
+    grpc_service::{CartService, StringCodec},
+    keys::assert_valid_span,
     net::BoxError,
-    scene::{Scene, attribute, text},
+    telemetry::{TestTelemetry, attribute, text},
 };
 
 pub type Client = Grpc<BoxService<Request<Body>, Response<Body>, BoxError>>;
 
-/// What one end has to tell: the status and `error.type`.
-pub type Told = (&'static str, Option<&'static str>);
+/// The expected status and `error.type` of a span.
+pub type ExpectedStatus = (&'static str, Option<&'static str>);
 
-pub const OK: Told = ("OK", None);
-pub const CANCELLED: Told = ("CANCELLED", None);
+pub const OK: ExpectedStatus = ("OK", None);
+pub const CANCELLED: ExpectedStatus = ("CANCELLED", None);
 
 pub async fn listen() -> (SocketAddr, TcpListenerStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -39,34 +39,39 @@ pub async fn listen() -> (SocketAddr, TcpListenerStream) {
     (address, TcpListenerStream::new(listener))
 }
 
-/// A tonic server behind a layer.
-pub async fn server(scene: &Scene, backend: Backend, layer: TraceLayer) -> SocketAddr {
-    serve_cart(scene, backend, layer, Cart::default()).await
+/// Starts a tonic server behind a layer.
+pub async fn server(telemetry: &TestTelemetry, backend: Backend, layer: TraceLayer) -> SocketAddr {
+    serve_service(telemetry, backend, layer, CartService::default()).await
 }
 
-pub async fn serve_cart(
-    scene: &Scene,
+pub async fn serve_service(
+    telemetry: &TestTelemetry,
     backend: Backend,
     layer: TraceLayer,
-    cart: Cart,
+    service: CartService,
 ) -> SocketAddr {
     let (address, incoming) = listen().await;
     tokio::spawn(
         Server::builder()
-            .layer(backend.layer(scene.source(), layer))
-            .add_service(cart)
+            .layer(backend.layer(telemetry.source(), layer))
+            .add_service(service)
             .serve_with_incoming(incoming),
     );
     address
 }
 
-/// A channel behind the layers.
-pub fn client(scene: &Scene, backend: Backend, layer: TraceLayer, to: SocketAddr) -> Client {
+/// Returns a channel behind the layers.
+pub fn client(
+    telemetry: &TestTelemetry,
+    backend: Backend,
+    layer: TraceLayer,
+    to: SocketAddr,
+) -> Client {
     let uri = format!("http://{to}");
     let channel = Endpoint::new(uri.clone()).unwrap().connect_lazy();
     let service = ServiceBuilder::new()
         .map_response(|response: Response<_>| response.map(Body::new))
-        .layer(backend.layer(scene.source(), layer))
+        .layer(backend.layer(telemetry.source(), layer))
         .layer(PropagateLayer::new())
         .service(channel)
         .map_err(BoxError::from)
@@ -85,19 +90,24 @@ pub async fn unary(
 ) -> Result<String, Status> {
     client.ready().await.unwrap();
     let request = tonic::Request::new(message.to_owned());
-    let response = client.unary(request, path, Text).await?;
+    let response = client.unary(request, path, StringCodec).await?;
     Ok(response.into_inner())
 }
 
-/// The spans of both ends, which have to be one trace.
-pub async fn both(scene: &Scene, backend: Backend) -> (SpanData, SpanData) {
-    scene
-        .until("both ends tell", |scene| scene.spans().len() >= 2)
+/// Returns the server and the client span. Checks that they form one trace.
+pub async fn server_and_client_spans(
+    telemetry: &TestTelemetry,
+    backend: Backend,
+) -> (SpanData, SpanData) {
+    telemetry
+        .wait_until("both spans have ended", |telemetry| {
+            telemetry.spans().len() >= 2
+        })
         .await;
-    let spans = scene.spans();
+    let spans = telemetry.spans();
     assert_eq!(spans.len(), 2, "{spans:#?}");
     for span in &spans {
-        audit(span, backend);
+        assert_valid_span(span, backend);
     }
     let of = |kind| spans.iter().find(|span| span.span_kind == kind).unwrap();
     let (server, client) = (of(SpanKind::Server), of(SpanKind::Client));
@@ -110,17 +120,17 @@ pub async fn both(scene: &Scene, backend: Backend) -> (SpanData, SpanData) {
     (server.clone(), client.clone())
 }
 
-pub async fn only(scene: &Scene, backend: Backend) -> SpanData {
-    scene
-        .until("the call ends", |scene| !scene.spans().is_empty())
+pub async fn single_span(telemetry: &TestTelemetry, backend: Backend) -> SpanData {
+    telemetry
+        .wait_until("the call ends", |telemetry| !telemetry.spans().is_empty())
         .await;
-    let spans = scene.spans();
+    let spans = telemetry.spans();
     assert_eq!(spans.len(), 1, "{spans:#?}");
-    audit(&spans[0], backend);
+    assert_valid_span(&spans[0], backend);
     spans[0].clone()
 }
 
-pub fn is_told(span: &SpanData, (status, error): Told) {
+pub fn assert_status(span: &SpanData, (status, error): ExpectedStatus) {
     let kind = &span.span_kind;
     assert_eq!(
         text(span, "rpc.response.status_code").as_deref(),
@@ -135,8 +145,8 @@ pub fn is_told(span: &SpanData, (status, error): Told) {
     assert_eq!(span.status, expected, "{kind:?} {status}");
 }
 
-/// Nothing of HTTP, and nothing twice.
-pub fn is_grpc(span: &SpanData) {
+/// Checks that a span has the attributes of gRPC, none of HTTP and no duplicates.
+pub fn assert_grpc_attributes(span: &SpanData) {
     assert_eq!(text(span, "rpc.system.name").as_deref(), Some("grpc"));
     assert_eq!(attribute(span, "rpc.status_code"), None);
     let mut seen = HashSet::new();
@@ -146,6 +156,6 @@ pub fn is_grpc(span: &SpanData) {
             !key.starts_with("http.") && !key.starts_with("url."),
             "{key}"
         );
-        assert!(seen.insert(key), "{key} twice");
+        assert!(seen.insert(key), "{key} is duplicated");
     }
 }

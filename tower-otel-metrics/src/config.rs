@@ -1,26 +1,16 @@
-//! The configuration and the instruments of a layer.
-
-use std::sync::OnceLock;
+//! The configuration of a layer.
 
 use tower_otel_core::{HttpOptions, Kind, RequestInfo};
 
 use crate::{
-    backend::MetricsBackend,
     custom_labels::CustomLabels,
-    instruments::{DEFAULT_LIMIT, Instruments},
     names::Names,
     naming::Naming,
     start_key::{BorrowedStartKey, EndpointKey, StartKey},
 };
 
-/// The state of a layer. Its services and their exchanges share it.
-#[derive(Debug)]
-pub(crate) struct LayerState<B: MetricsBackend> {
-    pub(crate) backend: B,
-    pub(crate) config: Config,
-    /// The tables of series, made for the first exchange.
-    instruments: OnceLock<Instruments<B>>,
-}
+/// The default limit of series per metric, beside the overflow series.
+const DEFAULT_LIMIT: usize = 2_000;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
@@ -31,22 +21,6 @@ pub(crate) struct Config {
     pub(crate) limit: usize,
     /// Whether the duration ends with the head of the response.
     pub(crate) duration_to_head: bool,
-}
-
-impl<B: MetricsBackend> LayerState<B> {
-    pub(crate) const fn new(backend: B, config: Config) -> Self {
-        Self {
-            backend,
-            config,
-            instruments: OnceLock::new(),
-        }
-    }
-
-    #[inline]
-    pub(crate) fn instruments(&self) -> &Instruments<B> {
-        self.instruments
-            .get_or_init(|| Instruments::new(&self.config))
-    }
 }
 
 impl Config {

@@ -1,4 +1,4 @@
-//! Whatever a stranger sends: no panic, no secret, and few names.
+//! Property tests: spans of any request have no secret and a bounded name, and recording does not panic.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -11,15 +11,15 @@ use opentelemetry_sdk::trace::SpanData;
 use proptest::prelude::*;
 use suite_tests::{
     backend::Backend,
-    keys::{OPT_INS, audit, known_keys},
-    scene::Scene,
+    keys::{OPT_INS, assert_valid_span, known_keys},
+    telemetry::TestTelemetry,
 };
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_otel_core::{PeerAddr, RequestHead, Route};
 use tower_otel_semconv::TrustedProxies;
 use tower_otel_trace::TraceLayer;
 
-/// Stands in every place that may hold a secret, and in no other.
+/// The value of every secret in a request.
 const SECRET: &str = "c4n4ry";
 
 const ROUTES: [&str; 2] = ["/users/{id}", "/orders/{id}"];
@@ -50,15 +50,19 @@ fn everything(layer: TraceLayer, proxies: TrustedProxies) -> TraceLayer {
         .capture_response_headers([header::SET_COOKIE, header::CONTENT_TYPE])
 }
 
-/// One exchange inside of this process, through both backends.
-fn told(layer: &TraceLayer, request: &Request<Full<Bytes>>, status: StatusCode) -> Vec<SpanData> {
+/// Runs one exchange in this process with every span backend and returns its spans.
+fn spans_of_exchange(
+    layer: &TraceLayer,
+    request: &Request<Full<Bytes>>,
+    status: StatusCode,
+) -> Vec<SpanData> {
     async fn served<S>(service: S, request: Request<Full<Bytes>>)
     where
         S: Service<Request<Full<Bytes>>, Response: Send, Error = Infallible>,
     {
-        let _answered = service.oneshot(request).await;
+        let _response = service.oneshot(request).await;
     }
-    let answer = move |_: Request<Full<Bytes>>| async move {
+    let respond = move |_: Request<Full<Bytes>>| async move {
         let mut response = Response::new(Full::new(Bytes::from_static(b"ok")));
         *response.status_mut() = status;
         let cookie = HeaderValue::from_static("session=c4n4ry");
@@ -70,24 +74,24 @@ fn told(layer: &TraceLayer, request: &Request<Full<Bytes>>, status: StatusCode) 
         .unwrap();
     let mut spans = Vec::new();
     for backend in Backend::ALL {
-        let scene = Scene::new();
+        let telemetry = TestTelemetry::new();
         let (layer, request) = (layer.clone(), request.clone());
         let service = backend
-            .layer(scene.source(), layer)
-            .layer(service_fn(answer));
+            .layer(telemetry.source(), layer)
+            .layer(service_fn(respond));
         runtime.block_on(served(service, request));
-        let ended = scene.spans();
-        assert_eq!(ended.len(), 1, "one exchange is one span");
+        let ended = telemetry.spans();
+        assert_eq!(ended.len(), 1, "one span per exchange");
         for span in &ended {
-            audit(span, backend);
+            assert_valid_span(span, backend);
         }
         spans.extend(ended);
     }
     spans
 }
 
-/// No secret anywhere, and a name out of a few.
-fn discreet(spans: &[SpanData]) -> Result<(), TestCaseError> {
+/// Checks that the spans contain no secret and have a known name.
+fn check_secrets_and_names(spans: &[SpanData]) -> Result<(), TestCaseError> {
     const METHODS: [&str; 11] = [
         "CONNECT", "DELETE", "GET", "HEAD", "HTTP", "OPTIONS", "PATCH", "POST", "PUT", "QUERY",
         "TRACE",
@@ -108,8 +112,8 @@ fn discreet(spans: &[SpanData]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// What all backends say of one exchange, without what is not ours or of the moment.
-fn alike(spans: &[SpanData]) -> Result<(), TestCaseError> {
+/// Checks that all backends record the same name, status and attributes of the conventions.
+fn check_equal(spans: &[SpanData]) -> Result<(), TestCaseError> {
     let of = |span: &SpanData| {
         let mut rows: Vec<String> = span
             .attributes
@@ -162,7 +166,7 @@ fn query() -> impl Strategy<Value = String> {
         "Signature",
         "sig",
         "X-Goog-Signature",
-        // As a server reads them.
+        // Percent-encoded keys, which a server decodes.
         "s%69g",
         "%53ignature",
     ]);
@@ -183,12 +187,12 @@ fn host() -> impl Strategy<Value = String> {
     prop_oneof![
         "[a-z0-9.-]{1,24}(:[0-9]{0,6})?",
         "\\[[0-9a-f:.%]{0,24}\\](:[0-9]{0,6})?",
-        // Somebody's password in the wrong place.
+        // Credentials in a host.
         Just(format!("me:{SECRET}@api.example")),
     ]
 }
 
-/// A target in any of its forms.
+/// A request target of any form.
 fn target() -> impl Strategy<Value = Uri> {
     let userinfo = prop_oneof![
         Just(String::new()),
@@ -289,25 +293,25 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
 
     #[test]
-    fn whatever_a_server_is_asked_no_secret_is_told_and_names_are_few(
+    fn server_spans_of_any_request_have_no_secret_and_a_bounded_name(
         request in request(),
         proxies in proxies(),
         status in 100_u16..=999,
     ) {
         let layer = everything(TraceLayer::server(), proxies);
-        let spans = told(&layer, &request, StatusCode::from_u16(status).unwrap());
-        discreet(&spans)?;
-        alike(&spans)?;
+        let spans = spans_of_exchange(&layer, &request, StatusCode::from_u16(status).unwrap());
+        check_secrets_and_names(&spans)?;
+        check_equal(&spans)?;
     }
 
     #[test]
-    fn whatever_a_client_asks_no_secret_is_told_and_names_are_few(
+    fn client_spans_of_any_request_have_no_secret_and_a_bounded_name(
         request in request(),
         status in 100_u16..=999,
     ) {
         let layer = everything(TraceLayer::client(), TrustedProxies::none());
-        let spans = told(&layer, &request, StatusCode::from_u16(status).unwrap());
-        discreet(&spans)?;
-        alike(&spans)?;
+        let spans = spans_of_exchange(&layer, &request, StatusCode::from_u16(status).unwrap());
+        check_secrets_and_names(&spans)?;
+        check_equal(&spans)?;
     }
 }

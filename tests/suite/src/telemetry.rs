@@ -1,4 +1,4 @@
-//! Telemetry of one test, on one thread: spans in memory, metrics in a recorder of its own.
+//! In-memory telemetry of one test on one thread.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -19,47 +19,44 @@ use tracing_subscriber::{
 
 use crate::backend::{Source, records_tracing};
 
-/// What exports the spans of `tracing`.
+/// The `tracing` layer that exports spans.
 pub type OtelLayer = tracing_opentelemetry::OpenTelemetryLayer<Registry, SdkTracer>;
 
-/// The name of the application, for the spans that come by `tracing`.
+/// The scope name of exported `tracing` spans.
 pub const SCOPE: &str = "a test";
 
-/// Everything recorded on this thread, which has to be the test's only one.
-pub struct Scene {
+/// The spans and metrics of the current thread. A test must record on this thread only.
+pub struct TestTelemetry {
     spans: InMemorySpanExporter,
     source: Source,
-    installed: Installed,
+    installed: LocalTelemetry,
 }
 
-/// A subscriber and a recorder that belong to this thread, as long as this is held.
-pub struct Installed {
+/// A subscriber and a metrics recorder, installed on the current thread until it is dropped.
+pub struct LocalTelemetry {
     metrics: Metrics,
     _recorder: metrics::LocalRecorderGuard<'static>,
     _subscriber: tracing::subscriber::DefaultGuard,
 }
 
-impl Installed {
+impl LocalTelemetry {
     pub fn new(source: &Source) -> Self {
-        // The libraries below have spans of their own at lower levels.
-        Self::with(source, |layer| layer, LevelFilter::INFO)
+        // Dependencies open their own spans at lower levels.
+        Self::install(source, |layer| layer, LevelFilter::INFO)
     }
 
-    fn with(
+    fn install(
         source: &Source,
-        change: impl FnOnce(OtelLayer) -> OtelLayer,
+        configure: impl FnOnce(OtelLayer) -> OtelLayer,
         filter: impl Filter<Registry> + Send + Sync + 'static,
     ) -> Self {
         let tracer = source.provider.tracer_with_scope(scope());
-        let layer = change(tracing_opentelemetry::layer().with_tracer(tracer));
+        let exporter = configure(tracing_opentelemetry::layer().with_tracer(tracer));
+        let recorder = source.recorder.layer().scope(scope());
         let filter = Arc::new(filter);
         let subscriber = tracing_subscriber::registry().with(Layer::and_then(
-            layer.with_filter(Routed::new(false, filter.clone())),
-            source
-                .recorder
-                .layer()
-                .scope(scope())
-                .with_filter(Routed::new(true, filter)),
+            exporter.with_filter(BackendFilter::new(false, filter.clone())),
+            recorder.with_filter(BackendFilter::new(true, filter)),
         ));
         let (recorder, metrics) = Prometheus::builder().build().unwrap();
         Self {
@@ -74,24 +71,24 @@ impl Installed {
     }
 }
 
-/// A filter for the exporter of `tracing` spans that the thread uses.
-struct Routed {
-    to_recorder: bool,
+/// A filter for one of the two layers that export `tracing` spans.
+struct BackendFilter {
+    is_recorder: bool,
     filter: Arc<dyn Filter<Registry> + Send + Sync>,
 }
 
-impl Routed {
-    fn new(to_recorder: bool, filter: Arc<dyn Filter<Registry> + Send + Sync>) -> Self {
+impl BackendFilter {
+    fn new(is_recorder: bool, filter: Arc<dyn Filter<Registry> + Send + Sync>) -> Self {
         Self {
-            to_recorder,
+            is_recorder,
             filter,
         }
     }
 }
 
-impl Filter<Registry> for Routed {
+impl Filter<Registry> for BackendFilter {
     fn enabled(&self, metadata: &Metadata<'_>, context: &LayerContext<'_, Registry>) -> bool {
-        records_tracing() == self.to_recorder && self.filter.enabled(metadata, context)
+        records_tracing() == self.is_recorder && self.filter.enabled(metadata, context)
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
@@ -99,7 +96,7 @@ impl Filter<Registry> for Routed {
     }
 }
 
-/// The scope of spans that come by `tracing`, as the documentation of the layer makes it.
+/// The scope of exported `tracing` spans, as in the documentation of the layer.
 fn scope() -> InstrumentationScope {
     InstrumentationScope::builder(SCOPE)
         .with_version(env!("CARGO_PKG_VERSION"))
@@ -107,49 +104,49 @@ fn scope() -> InstrumentationScope {
         .build()
 }
 
-/// What a recorder has recorded. Another thread may read it.
+/// The recorded metrics. Other threads can read them.
 #[derive(Clone)]
 pub struct Metrics(Prometheus);
 
 impl Metrics {
-    /// The metrics as a scrape sees them.
+    /// Returns the metrics in the text format.
     pub fn text(&self) -> String {
         self.0.render()
     }
 
-    /// The sum of a metric over the series that have all of these labels.
+    /// Returns the sum of a metric over all series with these labels.
     pub fn sum(&self, metric: &str, labels: &[(&str, &str)]) -> f64 {
         sum(&self.text(), metric, labels)
     }
 }
 
-impl Default for Scene {
+impl Default for TestTelemetry {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Scene {
+impl TestTelemetry {
     pub fn new() -> Self {
-        Self::with(Sampler::AlwaysOn, LevelFilter::INFO)
+        Self::with_sampler_and_filter(Sampler::AlwaysOn, LevelFilter::INFO)
     }
 
-    /// A scene of which only a part is seen: what a sampler drops or a filter of `tracing` hides.
-    pub fn with(
+    /// Telemetry with a sampler and a filter of `tracing` spans.
+    pub fn with_sampler_and_filter(
         sampler: impl Into<Box<dyn ShouldSample>>,
         filter: impl Filter<Registry> + Send + Sync + 'static,
     ) -> Self {
-        Self::made(sampler, |layer| layer, filter)
+        Self::build(sampler, |layer| layer, filter)
     }
 
-    /// A scene with another tracing-opentelemetry than that of the documentation.
-    pub fn changed(change: impl FnOnce(OtelLayer) -> OtelLayer) -> Self {
-        Self::made(Sampler::AlwaysOn, change, LevelFilter::INFO)
+    /// Telemetry with a changed tracing-opentelemetry layer.
+    pub fn with_tracing_layer(configure: impl FnOnce(OtelLayer) -> OtelLayer) -> Self {
+        Self::build(Sampler::AlwaysOn, configure, LevelFilter::INFO)
     }
 
-    fn made(
+    fn build(
         sampler: impl Into<Box<dyn ShouldSample>>,
-        change: impl FnOnce(OtelLayer) -> OtelLayer,
+        configure: impl FnOnce(OtelLayer) -> OtelLayer,
         filter: impl Filter<Registry> + Send + Sync + 'static,
     ) -> Self {
         let sampler = sampler.into();
@@ -168,34 +165,34 @@ impl Scene {
         };
         Self {
             spans,
-            installed: Installed::with(&source, change, filter),
+            installed: LocalTelemetry::install(&source, configure, filter),
             source,
         }
     }
 
-    /// Where direct spans come from.
+    /// Returns the provider of direct spans.
     pub fn provider(&self) -> &SdkTracerProvider {
         &self.source.provider
     }
 
-    /// Where direct spans and records come from.
+    /// Returns the provider and the recorder.
     pub const fn source(&self) -> &Source {
         &self.source
     }
 
-    /// AnyTraceLayer that have ended, in the order of their ends.
+    /// Returns the ended spans in the order of their ends.
     pub fn spans(&self) -> Vec<SpanData> {
         let flushed = self.source.recorder.flush(Duration::from_secs(20));
         flushed.unwrap();
         self.spans.get_finished_spans().unwrap()
     }
 
-    /// The metrics as a scrape sees them.
+    /// Returns the metrics in the text format.
     pub fn metrics(&self) -> String {
         self.installed.metrics.text()
     }
 
-    /// All series, sorted, of histograms the count alone.
+    /// Returns all series, sorted. Histograms are represented by their count.
     pub fn series(&self) -> Vec<String> {
         let mut series: Vec<String> = self
             .metrics()
@@ -208,23 +205,23 @@ impl Scene {
         series
     }
 
-    /// The sum of a metric over the series that have all of these labels.
+    /// Returns the sum of a metric over all series with these labels.
     pub fn sum(&self, metric: &str, labels: &[(&str, &str)]) -> f64 {
         self.installed.metrics.sum(metric, labels)
     }
 
-    /// Waits until something is true, letting the other tasks of the thread go on.
-    pub async fn until(&self, what: &str, mut is: impl FnMut(&Self) -> bool) {
+    /// Waits until the condition is true. Other tasks of the thread run meanwhile.
+    pub async fn wait_until(&self, description: &str, mut condition: impl FnMut(&Self) -> bool) {
         let waiting = async {
-            while !is(self) {
+            while !condition(self) {
                 tokio::task::yield_now().await;
             }
         };
-        within(what, waiting).await;
+        with_timeout(description, waiting).await;
     }
 }
 
-/// The sum of a metric in the text format over the series that have all of these labels.
+/// Returns the sum of a metric in the text format over all series with these labels.
 pub fn sum(text: &str, metric: &str, labels: &[(&str, &str)]) -> f64 {
     series(text, metric)
         .filter(|(has, _)| {
@@ -236,11 +233,11 @@ pub fn sum(text: &str, metric: &str, labels: &[(&str, &str)]) -> f64 {
         .sum()
 }
 
-/// Lines of a metric in the text format, as labels and value.
+/// Returns the labels and value of each line of a metric in the text format.
 fn series<'a>(text: &'a str, metric: &'a str) -> impl Iterator<Item = (&'a str, f64)> {
     text.lines().filter_map(move |line| {
-        let rest = line.strip_prefix(metric)?;
-        let (labels, value) = rest.rsplit_once(' ')?;
+        let series = line.strip_prefix(metric)?;
+        let (labels, value) = series.rsplit_once(' ')?;
         if !labels.is_empty() && !labels.starts_with('{') {
             return None;
         }
@@ -248,36 +245,36 @@ fn series<'a>(text: &'a str, metric: &'a str) -> impl Iterator<Item = (&'a str, 
     })
 }
 
-/// A layer that counts by the conventions, beside one that does not.
-pub fn by_the_conventions(metrics: MetricsLayer) -> MetricsLayer {
+/// Returns a layer with the names of the conventions, prefixed so that they differ from the short ones.
+pub fn with_convention_names(metrics: MetricsLayer) -> MetricsLayer {
     metrics
         .names(Names::Conventions)
-        .rename(|name| format!("by_the_conventions_{name}"))
+        .rename(|name| format!("conventions_{name}"))
 }
 
-/// What [`by_the_conventions`] has counted says of its one exchange the error that its span says.
-pub fn counted_as(scene: &Scene, kind: &str, error: Option<&str>) {
-    let counted = format!("by_the_conventions_http_{kind}_request_duration_seconds_count");
-    let metrics = scene.metrics();
-    assert_eq!(scene.sum(&counted, &[]), 1.0, "{metrics}");
+/// Checks that the layer of [`with_convention_names`] counted one exchange with this `error.type`.
+pub fn assert_metrics_error_type(telemetry: &TestTelemetry, kind: &str, error: Option<&str>) {
+    let metric = format!("conventions_http_{kind}_request_duration_seconds_count");
+    let metrics = telemetry.metrics();
+    assert_eq!(telemetry.sum(&metric, &[]), 1.0, "{metrics}");
     match error {
         Some(error) => {
             let labels = [("error_type", error)];
-            assert_eq!(scene.sum(&counted, &labels), 1.0, "{metrics}");
+            assert_eq!(telemetry.sum(&metric, &labels), 1.0, "{metrics}");
         }
         None => assert!(!metrics.contains("error_type"), "{metrics}"),
     }
 }
 
-/// Something that has to happen, and soon.
-pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+/// Awaits a future; panics after 20 seconds.
+pub async fn with_timeout<T>(description: &str, future: impl Future<Output = T>) -> T {
     match tokio::time::timeout(Duration::from_secs(20), future).await {
         Ok(output) => output,
-        Err(_) => panic!("{what}: it did not happen"),
+        Err(_) => panic!("timed out: {description}"),
     }
 }
 
-/// An attribute of a span as text, or as it would be written as a number.
+/// Returns an attribute of a span.
 pub fn attribute(span: &SpanData, key: &str) -> Option<Value> {
     span.attributes
         .iter()
@@ -285,18 +282,18 @@ pub fn attribute(span: &SpanData, key: &str) -> Option<Value> {
         .map(|attribute| attribute.value.clone())
 }
 
-/// An attribute that has to be a string.
+/// Returns a string attribute of a span. Panics if it has another type.
 pub fn text(span: &SpanData, key: &str) -> Option<String> {
     match attribute(span, key)? {
         Value::String(value) => Some(value.to_string()),
-        other => panic!("{key} is no string: {other:?}"),
+        other => panic!("{key} is not a string: {other:?}"),
     }
 }
 
-/// An attribute that has to be an integer.
+/// Returns an integer attribute of a span. Panics if it has another type.
 pub fn integer(span: &SpanData, key: &str) -> Option<i64> {
     match attribute(span, key)? {
         Value::I64(value) => Some(value),
-        other => panic!("{key} is no integer: {other:?}"),
+        other => panic!("{key} is not an integer: {other:?}"),
     }
 }

@@ -1,4 +1,4 @@
-//! Everything that every signal and every backend tells, and how it is read.
+//! All signals with all backends, and checks of what they record.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -10,19 +10,19 @@ use opentelemetry_sdk::{
     },
     trace::{InMemorySpanExporter, SdkTracer, SdkTracerProvider, SpanData},
 };
-use suite_tests::scene::{integer, text};
+use suite_tests::telemetry::{integer, text};
 use tower_otel_core::{Kind, RequestHead, Route};
 use tower_otel_metrics::{MetricsLayer, Names, OtelMetrics};
 use tower_otel_prometheus::Prometheus;
 use tower_otel_trace::{Recorder, RecorderBackend, TraceLayer};
 use tracing_subscriber::layer::SubscriberExt;
 
-use crate::reference::Verdict;
+use crate::reference::Expected;
 
-/// Puts a prefix before the conventions' names, for a client's short ones are partly the same.
+/// A prefix for the names of the conventions, because some equal the short names of a client.
 const PREFIX: &str = "conventions_";
 
-/// All signals over all backends.
+/// The layers of all signals with all backends.
 pub struct Layers {
     pub spans: (
         TraceLayer,
@@ -33,8 +33,8 @@ pub struct Layers {
     pub otel: (MetricsLayer<OtelMetrics>, MetricsLayer<OtelMetrics>),
 }
 
-/// Where they tell it.
-pub struct Told {
+/// The exporters and recorders that the layers write to.
+pub struct RecordedTelemetry {
     kind: Kind,
     tracing: InMemorySpanExporter,
     direct: InMemorySpanExporter,
@@ -46,7 +46,7 @@ pub struct Told {
     metrics: InMemoryMetricExporter,
 }
 
-/// One number of a metric: a counter's, a gauge's, or how many samples a histogram has.
+/// A value of a metric: of a counter or gauge, or the count of a histogram.
 #[derive(Clone, Debug)]
 struct Point {
     metric: String,
@@ -54,17 +54,17 @@ struct Point {
     value: i64,
 }
 
-/// Who is asked: a server by the route, a client by the host.
-pub fn uri(of: usize) -> String {
-    format!("http://h{of}:80/x{of}")
+/// Returns the URI of a caller. Its path identifies the caller on a server, its host on a client.
+pub fn uri(index: usize) -> String {
+    format!("http://h{index}:80/x{index}")
 }
 
 fn route(request: &dyn RequestHead) -> Option<Route> {
     Some(Route::from(request.target().path.to_owned()))
 }
 
-impl Told {
-    /// Runs something with a subscriber and a recorder of its own.
+impl RecordedTelemetry {
+    /// Runs a closure with its own subscriber and metrics recorder.
     pub fn with<T>(kind: Kind, run: impl FnOnce(&Self) -> T) -> T {
         let spans = || {
             let spans = InMemorySpanExporter::default();
@@ -82,7 +82,7 @@ impl Told {
         let (recorder, prometheus) = Prometheus::builder().build().unwrap();
         let subscriber = tracing_subscriber::registry()
             .with(tracing_opentelemetry::layer().with_tracer(provider.tracer("test")));
-        let told = Self {
+        let telemetry = Self {
             kind,
             tracing,
             direct,
@@ -94,7 +94,7 @@ impl Told {
             metrics,
         };
         metrics::with_local_recorder(&recorder, || {
-            tracing::subscriber::with_default(subscriber, || run(&told))
+            tracing::subscriber::with_default(subscriber, || run(&telemetry))
         })
     }
 
@@ -122,39 +122,48 @@ impl Told {
         }
     }
 
-    /// Asks every signal for every exchange: what has ended is told once and alike by all of
-    /// them, what has not is in flight and nothing else.
-    pub fn check(&self, exchanges: &[Option<Option<Verdict>>]) {
+    /// Checks all signals except the meter: an ended exchange is recorded once with the expected
+    /// values, an open one is only in flight.
+    pub fn check(&self, exchanges: &[Option<Option<Expected>>]) {
         self.recorder.flush(Duration::from_secs(60)).unwrap();
         let ended = exchanges.iter().flatten().flatten().count() as u64;
         let counts = self.recorder.counts();
-        let due = (ended, 0, 0);
-        assert_eq!((counts.exported, counts.failed, counts.dropped), due);
+        let expected = (ended, 0, 0);
+        assert_eq!((counts.exported, counts.failed, counts.dropped), expected);
         for (backend, spans) in [
             ("tracing", &self.tracing),
             ("direct", &self.direct),
             ("record", &self.recorded),
         ] {
             let spans = spans.get_finished_spans().unwrap();
-            for (of, exchange) in exchanges.iter().enumerate() {
-                let is = |span: &&SpanData| asked(self.kind, span) == of;
-                let told: Vec<_> = spans.iter().filter(is).map(said).collect();
-                let due = exchange.iter().flatten().map(|verdict| {
-                    let code = verdict.code.map(|code| i64::from(code.as_u16()));
-                    (code, verdict.error.clone())
+            for (index, exchange) in exchanges.iter().enumerate() {
+                let is = |span: &&SpanData| caller(self.kind, span) == index;
+                let recorded: Vec<_> = spans.iter().filter(is).map(code_and_error).collect();
+                let expected = exchange.iter().flatten().map(|expected| {
+                    let code = expected.code.map(|code| i64::from(code.as_u16()));
+                    (code, expected.error.clone())
                 });
-                assert_eq!(told, due.collect::<Vec<_>>(), "{backend} spans of {of}");
+                assert_eq!(
+                    recorded,
+                    expected.collect::<Vec<_>>(),
+                    "{backend} spans of {index}"
+                );
             }
         }
         self.check_points("facade", &self.prometheus(), exchanges);
     }
 
-    /// The same of the OpenTelemetry meter, which is read less often: it takes longer.
-    pub fn check_meter(&self, exchanges: &[Option<Option<Verdict>>]) {
+    /// Checks the OpenTelemetry meter. Reading it is slow, so it is checked once at the end.
+    pub fn check_meter(&self, exchanges: &[Option<Option<Expected>>]) {
         self.check_points("meter", &self.meter(), exchanges);
     }
 
-    fn check_points(&self, backend: &str, points: &[Point], exchanges: &[Option<Option<Verdict>>]) {
+    fn check_points(
+        &self,
+        backend: &str,
+        points: &[Point],
+        exchanges: &[Option<Option<Expected>>],
+    ) {
         let (requests, duration, in_flight, conventions, active) = match self.kind {
             Kind::Server => (
                 "http_requests_total",
@@ -172,20 +181,24 @@ impl Told {
             ),
         };
         let sum = |metric: &str| -> i64 {
-            let of = |point: &&Point| point.metric == metric;
-            points.iter().filter(of).map(|point| point.value).sum()
+            let is = |point: &&Point| point.metric == metric;
+            points.iter().filter(is).map(|point| point.value).sum()
         };
-        let open = exchanges.iter().flatten().filter(|of| of.is_none()).count() as i64;
+        let open = exchanges
+            .iter()
+            .flatten()
+            .filter(|expected| expected.is_none())
+            .count() as i64;
         assert_eq!(sum(in_flight), open, "{backend}: {in_flight}");
         let active = format!("{PREFIX}{active}");
         assert_eq!(sum(&active), open, "{backend}: {active}");
-        for (of, exchange) in exchanges.iter().enumerate() {
-            let due = exchange.as_ref().and_then(Option::as_ref);
-            let told = |metric: &str, labels: &[&str]| -> Vec<(i64, Vec<Option<String>>)> {
+        for (index, exchange) in exchanges.iter().enumerate() {
+            let expected = exchange.as_ref().and_then(Option::as_ref);
+            let recorded = |metric: &str, labels: &[&str]| -> Vec<(i64, Vec<Option<String>>)> {
                 let points = points.iter().filter(|point| {
                     point.metric.trim_end_matches("_seconds") == metric.trim_end_matches("_seconds")
                         && point.value != 0
-                        && point.is_of(self.kind, of)
+                        && point.is_of(self.kind, index)
                 });
                 let labels = |point: &Point| {
                     let label = |label: &&str| point.labels.get(*label).cloned();
@@ -193,27 +206,31 @@ impl Told {
                 };
                 points.map(|point| (point.value, labels(point))).collect()
             };
-            let once = |labels: &dyn Fn(&Verdict) -> Vec<Option<String>>| -> Vec<_> {
-                due.map(|due| (1, labels(due))).into_iter().collect()
+            let once = |labels: &dyn Fn(&Expected) -> Vec<Option<String>>| -> Vec<_> {
+                expected
+                    .map(|expected| (1, labels(expected)))
+                    .into_iter()
+                    .collect()
             };
-            let method = |due: &Verdict| Some(due.method.to_owned());
+            let method = |expected: &Expected| Some(expected.method.to_owned());
             assert_eq!(
-                told(requests, &["method", "status"]),
-                once(&|due| vec![method(due), Some(due.status.clone())]),
-                "{backend}: {requests} of {of}"
+                recorded(requests, &["method", "status"]),
+                once(&|expected| vec![method(expected), Some(expected.status.clone())]),
+                "{backend}: {requests} of {index}"
             );
             assert_eq!(
-                told(duration, &["method"]),
-                once(&|due| vec![method(due)]),
-                "{backend}: {duration} of {of}"
+                recorded(duration, &["method"]),
+                once(&|expected| vec![method(expected)]),
+                "{backend}: {duration} of {index}"
             );
             assert_eq!(
-                told("http_responses_aborted_total", &[]),
-                due.filter(|due| due.aborted)
+                recorded("http_responses_aborted_total", &[]),
+                expected
+                    .filter(|expected| expected.aborted)
                     .map(|_| (1, Vec::new()))
                     .into_iter()
                     .collect::<Vec<_>>(),
-                "{backend}: aborted of {of}"
+                "{backend}: aborted of {index}"
             );
             let labels = [
                 "http_request_method",
@@ -221,18 +238,18 @@ impl Told {
                 "error_type",
             ];
             assert_eq!(
-                told(&format!("{PREFIX}{conventions}"), &labels),
-                once(&|due| vec![
-                    method(due),
-                    due.code.map(|code| code.as_str().to_owned()),
-                    due.error.clone()
+                recorded(&format!("{PREFIX}{conventions}"), &labels),
+                once(&|expected| vec![
+                    method(expected),
+                    expected.code.map(|code| code.as_str().to_owned()),
+                    expected.error.clone()
                 ]),
-                "{backend}: {conventions} of {of}"
+                "{backend}: {conventions} of {index}"
             );
         }
     }
 
-    /// What a scrape sees, buckets and sums left out.
+    /// Returns the points of a scrape, without buckets and sums.
     fn prometheus(&self) -> Vec<Point> {
         let text = self.prometheus.render();
         let lines = text.lines().filter(|line| !line.starts_with('#'));
@@ -255,13 +272,13 @@ impl Told {
         points.collect()
     }
 
-    /// The same from the meter.
+    /// Returns the points of the meter.
     fn meter(&self) -> Vec<Point> {
         self.metrics.reset();
         self.meters.force_flush().unwrap();
-        let told = self.metrics.get_finished_metrics().unwrap();
+        let exported = self.metrics.get_finished_metrics().unwrap();
         let mut points = Vec::new();
-        let metrics = told.iter().flat_map(|told| told.scope_metrics());
+        let metrics = exported.iter().flat_map(|metrics| metrics.scope_metrics());
         for metric in metrics.flat_map(|scope| scope.metrics()) {
             let name = metric.name().replace('.', "_");
             let mut push = |attributes: &mut dyn Iterator<Item = &opentelemetry::KeyValue>,
@@ -284,7 +301,7 @@ impl Told {
                 AggregatedMetrics::F64(MetricData::Histogram(histogram)) => histogram
                     .data_points()
                     .for_each(|point| push(&mut point.attributes(), point.count() as i64)),
-                other => panic!("{name} is of another kind: {other:?}"),
+                other => panic!("{name} has an unexpected type: {other:?}"),
             }
         }
         points
@@ -292,19 +309,21 @@ impl Told {
 }
 
 impl Point {
-    fn is_of(&self, kind: Kind, of: usize) -> bool {
+    fn is_of(&self, kind: Kind, index: usize) -> bool {
         let has = |key: &str, value: String| self.labels.get(key) == Some(&value);
         match kind {
-            Kind::Server => has("path", format!("/x{of}")) || has("http_route", format!("/x{of}")),
+            Kind::Server => {
+                has("path", format!("/x{index}")) || has("http_route", format!("/x{index}"))
+            }
             Kind::Client => {
-                has("host", format!("h{of}:80")) || has("server_address", format!("h{of}"))
+                has("host", format!("h{index}:80")) || has("server_address", format!("h{index}"))
             }
         }
     }
 }
 
-/// Whose span this is.
-fn asked(kind: Kind, span: &SpanData) -> usize {
+/// Returns the index of the caller of a span.
+fn caller(kind: Kind, span: &SpanData) -> usize {
     let (key, from) = match kind {
         Kind::Server => ("http.route", "/x"),
         Kind::Client => ("server.address", "h"),
@@ -313,8 +332,9 @@ fn asked(kind: Kind, span: &SpanData) -> usize {
     name.strip_prefix(from).unwrap().parse().unwrap()
 }
 
-/// The status and the error of a span, which has to be an error exactly where it names one.
-fn said(span: &SpanData) -> (Option<i64>, Option<String>) {
+/// Returns the status code and `error.type` of a span. Its status must be an error exactly
+/// if it has an `error.type`.
+fn code_and_error(span: &SpanData) -> (Option<i64>, Option<String>) {
     let error = text(span, "error.type");
     let failed = span.status != Status::Unset;
     assert_eq!(failed, error.is_some(), "{span:#?}");

@@ -1,4 +1,4 @@
-//! Services and bodies that do what a plan says, and plans of all kinds.
+//! Services and bodies that follow a plan, and random plans.
 
 use std::{
     collections::VecDeque,
@@ -16,31 +16,32 @@ use tower::Service;
 
 use crate::reference::{Event, Head};
 
-/// The script of one exchange, and of whoever waits for it.
+/// A plan of one exchange: its service, its body and its caller.
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub method: &'static str,
-    pub on_a_clone: bool,
+    /// Whether a clone of the service is called.
+    pub calls_clone: bool,
     pub call_panics: bool,
-    /// How often the future is pending before it is ready.
+    /// The number of polls that return pending before the future is ready.
     pub pending: u8,
     pub outcome: Outcome,
     pub status: StatusCode,
-    /// What `Content-Length` says.
+    /// The value of `Content-Length`.
     pub length: Option<u64>,
     pub hint: Hint,
     pub steps: Vec<Step>,
-    pub says: Says,
-    /// What panics when it is dropped: the future, the body.
+    pub end_stream: EndStream,
+    /// Whether dropping the future and dropping the body panics.
     pub drops_panic: (bool, bool),
-    /// After so many moves of its own it is dropped.
-    pub patience: usize,
-    pub drop: Drops,
+    /// The number of steps after which the caller drops the future or the body.
+    pub max_steps: usize,
+    pub drop: DropMode,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub enum Outcome {
-    Answers,
+    Responds,
     Fails(Fault),
     Panics,
 }
@@ -51,11 +52,11 @@ pub enum Fault {
     Text,
 }
 
-/// What the body says of its size.
+/// The size hint of the body.
 #[derive(Clone, Copy, Debug)]
 pub enum Hint {
-    Nothing,
-    Truth,
+    Unknown,
+    Correct,
     Exactly(u64),
     Panics,
 }
@@ -69,56 +70,56 @@ pub enum Step {
     Panics,
 }
 
-/// What the body says when it is asked whether it has ended.
+/// The results of `is_end_stream`.
 #[derive(Clone, Debug)]
-pub enum Says {
+pub enum EndStream {
     Never,
-    Truth,
-    /// One answer for each step that was taken, and then the truth.
-    Scripted(Vec<Answer>),
+    Correct,
+    /// One result for each step taken, then the correct one.
+    Scripted(Vec<EndStreamResult>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum EndStreamResult {
     No,
     Yes,
     Panics,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub enum Drops {
-    Plainly,
-    /// By an unwinding that is not its own.
+pub enum DropMode {
+    Normal,
+    /// During the unwinding of an unrelated panic.
     Unwinding,
 }
 
 impl Plan {
-    /// What the body answers after so many of its steps.
-    fn answer(&self, taken: usize) -> Answer {
-        let truth = match taken >= self.steps.len() {
-            true => Answer::Yes,
-            false => Answer::No,
+    /// The result of `is_end_stream` after `taken` steps.
+    fn end_stream_after(&self, taken: usize) -> EndStreamResult {
+        let correct = match taken >= self.steps.len() {
+            true => EndStreamResult::Yes,
+            false => EndStreamResult::No,
         };
-        match &self.says {
-            Says::Never => Answer::No,
-            Says::Truth => truth,
-            Says::Scripted(answers) => answers.get(taken).copied().unwrap_or(truth),
+        match &self.end_stream {
+            EndStream::Never => EndStreamResult::No,
+            EndStream::Correct => correct,
+            EndStream::Scripted(results) => results.get(taken).copied().unwrap_or(correct),
         }
     }
 
-    /// How many bytes the body says it has.
+    /// The exact size in the size hint.
     fn exact(&self) -> Option<u64> {
         match self.hint {
-            Hint::Nothing | Hint::Panics => None,
+            Hint::Unknown | Hint::Panics => None,
             Hint::Exactly(bytes) => Some(bytes),
-            Hint::Truth => Some(self.steps.iter().map(Step::bytes).sum()),
+            Hint::Correct => Some(self.steps.iter().map(Step::bytes).sum()),
         }
     }
 
-    /// What the head of the response means.
+    /// The event that the response head causes.
     pub fn head(&self) -> Event {
-        let says = self.answer(0);
-        if says == Answer::Panics || matches!(self.hint, Hint::Panics) {
+        let ended = self.end_stream_after(0);
+        if ended == EndStreamResult::Panics || matches!(self.hint, Hint::Panics) {
             return Event::Panicked;
         }
         let tunnel = self.method == "CONNECT" && self.status.is_success();
@@ -127,37 +128,37 @@ impl Plan {
             upgrades: self.status == 101 || tunnel,
             bodiless: self.method == "HEAD"
                 || matches!(self.status.as_u16(), 100..=199 | 204 | 304)
-                || says == Answer::Yes,
-            due: self.exact().or(self.length),
+                || ended == EndStreamResult::Yes,
+            length: self.exact().or(self.length),
         })
     }
 
-    /// What it means that the body was polled after so many steps; nothing where it was pending.
+    /// The event that a poll of the body after `taken` steps causes. `None` if the poll is pending.
     pub fn frame(&self, taken: usize) -> Option<Event> {
         let step = self.steps.get(taken);
-        let says = match step {
+        let ended = match step {
             Some(Step::Pending) => return None,
             Some(Step::Panics) => return Some(Event::Panicked),
-            None => self.answer(taken),
-            Some(_) => self.answer(taken + 1),
+            None => self.end_stream_after(taken),
+            Some(_) => self.end_stream_after(taken + 1),
         };
         Some(match step {
-            _ if says == Answer::Panics => Event::Panicked,
+            _ if ended == EndStreamResult::Panics => Event::Panicked,
             Some(Step::Fails(fault)) => Event::Failed(*fault),
             Some(Step::Data(bytes)) => Event::Data {
                 bytes: u64::from(*bytes),
-                ended: says == Answer::Yes,
+                ended: ended == EndStreamResult::Yes,
             },
             _ => Event::Finished,
         })
     }
 
-    /// Without what would make Rust itself abort: a panic while one unwinds.
-    fn survivable(mut self) -> Self {
-        if matches!(self.head(), Event::Panicked) || matches!(self.drop, Drops::Unwinding) {
+    /// Removes panics that would occur during an unwinding, which abort the process.
+    fn without_double_panics(mut self) -> Self {
+        if matches!(self.head(), Event::Panicked) || matches!(self.drop, DropMode::Unwinding) {
             self.drops_panic.1 = false;
         }
-        if matches!(self.drop, Drops::Unwinding) {
+        if matches!(self.drop, DropMode::Unwinding) {
             self.drops_panic.0 = false;
         }
         self
@@ -182,12 +183,12 @@ impl Fault {
     }
 }
 
-/// Unwinds as a panic does, without a message for each.
-fn panics() -> ! {
+/// Unwinds like a panic, without printing a message.
+fn unwind() -> ! {
     resume_unwind(Box::new(()))
 }
 
-/// Does what the plan in the request says.
+/// A service that follows the plan in the request.
 #[derive(Clone, Copy)]
 pub struct Scripted;
 
@@ -203,7 +204,7 @@ impl Service<Request<Plan>> for Scripted {
     fn call(&mut self, request: Request<Plan>) -> ScriptedFuture {
         let plan = request.into_body();
         if plan.call_panics {
-            panics();
+            unwind();
         }
         ScriptedFuture {
             pending: plan.pending,
@@ -227,9 +228,9 @@ impl Future for ScriptedFuture {
         }
         let plan = self.plan.clone();
         Poll::Ready(match plan.outcome {
-            Outcome::Panics => panics(),
+            Outcome::Panics => unwind(),
             Outcome::Fails(fault) => Err(fault.error()),
-            Outcome::Answers => {
+            Outcome::Responds => {
                 let mut response = Response::builder().status(plan.status);
                 if let Some(length) = plan.length {
                     response = response.header(header::CONTENT_LENGTH, length);
@@ -249,7 +250,7 @@ impl Future for ScriptedFuture {
 impl Drop for ScriptedFuture {
     fn drop(&mut self) {
         if self.plan.drops_panic.0 {
-            panics();
+            unwind();
         }
     }
 }
@@ -274,7 +275,7 @@ impl Body for ScriptedBody {
         self.taken += 1;
         Poll::Ready(Some(match step {
             Step::Pending => return Poll::Pending,
-            Step::Panics => panics(),
+            Step::Panics => unwind(),
             Step::Data(bytes) => Ok(Frame::data(vec![b'.'; usize::from(bytes)].into())),
             Step::Trailers => Ok(Frame::trailers(HeaderMap::new())),
             Step::Fails(fault) => Err(fault.error()),
@@ -282,16 +283,16 @@ impl Body for ScriptedBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        match self.plan.answer(self.taken) {
-            Answer::No => false,
-            Answer::Yes => true,
-            Answer::Panics => panics(),
+        match self.plan.end_stream_after(self.taken) {
+            EndStreamResult::No => false,
+            EndStreamResult::Yes => true,
+            EndStreamResult::Panics => unwind(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         if let Hint::Panics = self.plan.hint {
-            panics();
+            unwind();
         }
         match self.plan.exact() {
             Some(bytes) => SizeHint::with_exact(bytes),
@@ -303,12 +304,12 @@ impl Body for ScriptedBody {
 impl Drop for ScriptedBody {
     fn drop(&mut self) {
         if self.plan.drops_panic.1 {
-            panics();
+            unwind();
         }
     }
 }
 
-// === plans of all kinds ===
+// === random plans ===
 
 fn fault() -> impl Strategy<Value = Fault> {
     select(vec![Fault::TimedOut, Fault::Text])
@@ -324,23 +325,23 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn says() -> impl Strategy<Value = Says> {
-    let answer = prop_oneof![
-        8 => Just(Answer::No),
-        3 => Just(Answer::Yes),
-        1 => Just(Answer::Panics),
+fn end_stream() -> impl Strategy<Value = EndStream> {
+    let result = prop_oneof![
+        8 => Just(EndStreamResult::No),
+        3 => Just(EndStreamResult::Yes),
+        1 => Just(EndStreamResult::Panics),
     ];
     prop_oneof![
-        2 => Just(Says::Never),
-        1 => Just(Says::Truth),
-        1 => vec(answer, 0..6).prop_map(Says::Scripted),
+        2 => Just(EndStream::Never),
+        1 => Just(EndStream::Correct),
+        1 => vec(result, 0..6).prop_map(EndStream::Scripted),
     ]
 }
 
-/// How the service answers: the future, the head.
-fn answers() -> impl Strategy<Value = (bool, u8, Outcome, StatusCode, Option<u64>)> {
+/// The parts of a plan about the future and the response head.
+fn responses() -> impl Strategy<Value = (bool, u8, Outcome, StatusCode, Option<u64>)> {
     let outcome = prop_oneof![
-        8 => Just(Outcome::Answers),
+        8 => Just(Outcome::Responds),
         1 => fault().prop_map(Outcome::Fails),
         1 => Just(Outcome::Panics),
     ];
@@ -358,19 +359,19 @@ fn answers() -> impl Strategy<Value = (bool, u8, Outcome, StatusCode, Option<u64
     )
 }
 
-/// How the body behaves.
-fn bodies() -> impl Strategy<Value = (Hint, Vec<Step>, Says)> {
+/// The parts of a plan about the body.
+fn bodies() -> impl Strategy<Value = (Hint, Vec<Step>, EndStream)> {
     let hint = prop_oneof![
-        8 => Just(Hint::Nothing),
-        8 => Just(Hint::Truth),
+        8 => Just(Hint::Unknown),
+        8 => Just(Hint::Correct),
         4 => (0..8_u64).prop_map(Hint::Exactly),
         1 => Just(Hint::Panics),
     ];
-    (hint, vec(step(), 0..5), says())
+    (hint, vec(step(), 0..5), end_stream())
 }
 
-/// Who waits for it, and how long.
-fn callers() -> impl Strategy<Value = (&'static str, bool, (bool, bool), usize, Drops)> {
+/// The parts of a plan about the caller.
+fn callers() -> impl Strategy<Value = (&'static str, bool, (bool, bool), usize, DropMode)> {
     (
         prop_oneof![
             6 => Just("GET"),
@@ -381,18 +382,18 @@ fn callers() -> impl Strategy<Value = (&'static str, bool, (bool, bool), usize, 
         any::<bool>(),
         (prop::bool::weighted(0.1), prop::bool::weighted(0.1)),
         1..10_usize,
-        prop_oneof![4 => Just(Drops::Plainly), 1 => Just(Drops::Unwinding)],
+        prop_oneof![4 => Just(DropMode::Normal), 1 => Just(DropMode::Unwinding)],
     )
 }
 
 pub fn plan() -> impl Strategy<Value = Plan> {
-    (callers(), answers(), bodies()).prop_map(|(caller, answer, body)| {
-        let (method, on_a_clone, drops_panic, patience, drop) = caller;
-        let (call_panics, pending, outcome, status, length) = answer;
-        let (hint, steps, says) = body;
+    (callers(), responses(), bodies()).prop_map(|(caller, response, body)| {
+        let (method, calls_clone, drops_panic, max_steps, drop) = caller;
+        let (call_panics, pending, outcome, status, length) = response;
+        let (hint, steps, end_stream) = body;
         let plan = Plan {
             method,
-            on_a_clone,
+            calls_clone,
             call_panics,
             pending,
             outcome,
@@ -400,11 +401,11 @@ pub fn plan() -> impl Strategy<Value = Plan> {
             length,
             hint,
             steps,
-            says,
+            end_stream,
             drops_panic,
-            patience,
+            max_steps,
             drop,
         };
-        plan.survivable()
+        plan.without_double_panics()
     })
 }

@@ -1,4 +1,4 @@
-//! What takes longer than a customer waits: it is queued.
+//! Routes that queue a job, and the state of a job.
 
 use axum::{
     extract::{Path, State},
@@ -6,9 +6,9 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{App, notifications::Event, properties::missing};
+use super::{App, notifications::Event, properties::property_not_found};
 use crate::{
-    auth::SignedIn,
+    auth::AuthenticatedUser,
     extract::Json,
     jobs::{PUBLISH_LISTING, STATEMENT},
     problem::Problem,
@@ -16,40 +16,40 @@ use crate::{
 
 pub(super) async fn publish(
     State(app): State<App>,
-    own: SignedIn,
+    user: AuthenticatedUser,
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
-    queue(&app, own, &id, PUBLISH_LISTING).await
+    queue(&app, user, &id, PUBLISH_LISTING).await
 }
 
 pub(super) async fn statement(
     State(app): State<App>,
-    own: SignedIn,
+    user: AuthenticatedUser,
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
-    queue(&app, own, &id, STATEMENT).await
+    queue(&app, user, &id, STATEMENT).await
 }
 
-/// Answers with the id of the job, which for a statement is that of the document as well.
+/// Queues a job and returns its id. The document of a statement has the same id.
 async fn queue(
     app: &App,
-    own: SignedIn,
+    user: AuthenticatedUser,
     property: &str,
     kind: &'static str,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
-    let found = app.database.property(&own.user, property).await?;
-    found.ok_or_else(missing)?;
-    let job = app.database.add_job(kind, &own.user, property).await?;
-    app.notifications.tell(&own.user, Event::Queued, property);
+    let existing = app.database.property(&user.id, property).await?;
+    existing.ok_or_else(property_not_found)?;
+    let job = app.database.add_job(kind, &user.id, property).await?;
+    app.notifications.send(&user.id, Event::Queued, property);
     Ok((StatusCode::ACCEPTED, Json(json!({ "job": job }))))
 }
 
 pub(super) async fn job(
     State(app): State<App>,
-    own: SignedIn,
+    user: AuthenticatedUser,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Problem> {
-    let job = app.database.job(&own.user, &id).await?;
+    let job = app.database.job(&user.id, &id).await?;
     let (kind, state) = job.ok_or_else(|| Problem::not_found("job"))?;
     Ok(Json(json!({ "kind": kind, "state": state })))
 }

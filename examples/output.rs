@@ -1,14 +1,14 @@
-//! What the examples that end by themselves print, for their tests.
+//! Runs an example that ends by itself and checks its output.
 
 use std::process::Command;
 
-/// Runs a program to its end. Its lines have these words, all those of one entry on one line, and the
-/// entries in this order.
+/// Runs `program` and asserts that it succeeds and that its output has matching lines in this
+/// order. A line matches an entry if it contains all words of the entry.
 #[allow(
     clippy::unwrap_used,
     reason = "a program that does not run fails the test"
 )]
-pub(crate) fn in_this_order(program: &str, expected: &[&[&str]]) {
+pub(crate) fn assert_lines_in_order(program: &str, expected: &[&[&str]]) {
     let output = Command::new(program).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(
@@ -19,6 +19,6 @@ pub(crate) fn in_this_order(program: &str, expected: &[&[&str]]) {
     let mut lines = text.lines();
     for words in expected {
         let found = lines.any(|line| words.iter().all(|word| line.contains(word)));
-        assert!(found, "no line has {words:?} in\n{text}");
+        assert!(found, "no line with {words:?} in\n{text}");
     }
 }

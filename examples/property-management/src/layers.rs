@@ -1,0 +1,117 @@
+//! The telemetry layers of the servers and clients of this system.
+
+use std::time::Duration;
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use reqwest::Client;
+use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
+use tower_otel_core::{RequestHead, observe};
+use tower_otel_metrics::MetricsLayer;
+use tower_otel_propagate::{Filter, Hosts, PropagateLayer};
+use tower_otel_trace::{RemoteParent, SensitiveKeys, TraceLayer};
+
+use crate::{
+    BoxError,
+    auth::{Audience, Keys, bearer},
+    db::Database,
+    problem::{Problem, method_not_allowed, route_not_found},
+    process::Process,
+};
+
+/// The time limit of a handler until the response head. Response bodies have no limit.
+const HANDLER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The query parameters to redact. The default list has only signatures.
+const SENSITIVE_KEYS: [&str; 9] = [
+    "access_token",
+    "api_key",
+    "code",
+    "email",
+    "key",
+    "password",
+    "secret",
+    "sig",
+    "token",
+];
+
+/// Returns the router of a service: its routes with telemetry, and the operational routes without,
+/// because probes and scrapes would be most of the requests.
+pub(crate) fn server(
+    routes: Router,
+    keys: Keys,
+    audience: Audience,
+    database: &Database,
+    process: &Process,
+) -> Router {
+    let traces = TraceLayer::server()
+        .remote_parent(move |request| remote_parent(&keys, audience, request))
+        .sensitive_query_keys(SensitiveKeys::new(SENSITIVE_KEYS));
+    let routes = routes
+        .fallback(route_not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(middleware::from_fn(limit_time))
+        .layer(observe((traces, MetricsLayer::server())));
+    routes.merge(operations(Some(database.clone()), process))
+}
+
+/// Returns the operational routes. `/healthz` succeeds while the process runs, `/readyz` while the
+/// database responds.
+pub(crate) fn operations(database: Option<Database>, process: &Process) -> Router {
+    let mut router = Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .with_state(database);
+    if let Some(prometheus) = &process.prometheus {
+        router = router.route_service("/metrics", prometheus.service());
+    }
+    router
+}
+
+async fn ready(State(database): State<Option<Database>>) -> Response {
+    match database {
+        Some(database) if !database.is_ready().await => {
+            Problem::unavailable("the database does not respond").into_response()
+        }
+        _ => "ready\n".into_response(),
+    }
+}
+
+/// Continues the trace of a request with a valid token. Other requests start a new trace that links
+/// to the remote one, so that unknown callers cannot choose what is sampled or extend other traces.
+fn remote_parent(keys: &Keys, audience: Audience, request: &dyn RequestHead) -> RemoteParent {
+    match bearer(request.headers()) {
+        Some(token) if keys.verify(audience, token).is_ok() => RemoteParent::Continue,
+        _ => RemoteParent::Link,
+    }
+}
+
+async fn limit_time(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(HANDLER_TIMEOUT, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem::unavailable("the request took too long").into_response(),
+    }
+}
+
+/// Returns a client that records each attempt, and sends the trace context only to `propagate_to`.
+pub(crate) fn client(
+    propagate_to: Hosts,
+    timeout: Duration,
+) -> Result<ClientWithMiddleware, BoxError> {
+    let client = Client::builder()
+        .connect_timeout(Duration::from_secs(1))
+        .timeout(timeout)
+        // A redirect could send credentials to another service.
+        .redirect(reqwest::redirect::Policy::none())
+        .build()?;
+    let traces = TraceLayer::client().sensitive_query_keys(SensitiveKeys::new(SENSITIVE_KEYS));
+    let propagate = PropagateLayer::new().filter(Filter::only_hosts(propagate_to));
+    Ok(ClientBuilder::new(client)
+        .with(observe((traces, MetricsLayer::client(), propagate)).into_middleware())
+        .build())
+}

@@ -1,0 +1,51 @@
+//! Counts the failures of exports, and logs when an endpoint stops or starts to work.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use opentelemetry_sdk::error::OTelSdkResult;
+use tracing::instrument::WithDispatch;
+
+use crate::drop_counter::DropCounter;
+use crate::endpoint_health::EndpointHealth;
+use crate::partial_success::PartialSuccess;
+
+/// The monitor of an exporter of spans or log records.
+#[derive(Debug)]
+pub(crate) struct ExportMonitor {
+    drops: Arc<DropCounter>,
+    health: EndpointHealth,
+    partial_success: PartialSuccess,
+}
+
+impl ExportMonitor {
+    pub(crate) fn new(signal: &'static str, endpoint: &str, drops: &Arc<DropCounter>) -> Self {
+        Self {
+            drops: Arc::clone(drops),
+            health: EndpointHealth::new(signal, endpoint),
+            partial_success: PartialSuccess::new(),
+        }
+    }
+
+    /// Returns the export of a batch of this size, which also reads partial success.
+    pub(crate) fn start<F>(&self, count: usize, export: F) -> WithDispatch<F>
+    where
+        F: Future<Output = OTelSdkResult>,
+    {
+        self.drops.dequeue(count);
+        self.partial_success.observe(export)
+    }
+
+    /// Records the result of the export of a batch of this size.
+    pub(crate) fn finish(&self, count: usize, result: &OTelSdkResult) {
+        let rejected = self.partial_success.take();
+        self.drops.record_export(count, result, rejected.count);
+        self.health.record(result, &rejected);
+        self.drops.publish();
+    }
+
+    /// Returns the number of items dropped because of a full queue.
+    pub(crate) fn queue_full(&self) -> u64 {
+        self.drops.queue_full()
+    }
+}

@@ -1,0 +1,69 @@
+//! The interface between a layer and the library it records with.
+
+use std::fmt::Debug;
+
+use crate::{names::MetricSet, naming::Labels};
+
+/// A library that a [`MetricsLayer`](crate::MetricsLayer) records with. This trait is sealed.
+pub trait MetricsBackend: MakeInstruments {}
+
+impl<B: MakeInstruments> MetricsBackend for B {}
+
+/// The implementation of a [`MetricsBackend`].
+pub trait MakeInstruments: Clone + Debug {
+    /// The instruments of one series that record the end of an exchange.
+    type Outcome: OutcomeInstruments;
+    /// The gauge of exchanges that have not ended.
+    type InFlight: InFlightGauge;
+
+    /// The instruments of a layer.
+    type Instruments: Debug;
+
+    /// Whether handles made now record and can be cached.
+    fn is_ready(&self) -> bool;
+
+    /// Makes and describes the instruments of a layer, once.
+    fn instruments(&self, metrics: MetricSet) -> Self::Instruments;
+
+    /// Resolves the instruments of a series that record the end of an exchange.
+    fn outcome(&self, instruments: &Self::Instruments, series: SeriesLabels) -> Self::Outcome;
+
+    /// Resolves the gauge of a series.
+    fn in_flight(&self, instruments: &Self::Instruments, series: SeriesLabels) -> Self::InFlight;
+}
+
+/// The labels of one series.
+#[derive(Clone, Debug)]
+pub struct SeriesLabels {
+    /// The labels of all instruments.
+    pub(crate) shared: Labels,
+    /// The value of the label `status`, which only the request counter has.
+    pub(crate) status: Option<String>,
+}
+
+/// The instruments of one series that record the end of an exchange.
+pub trait OutcomeInstruments: Clone + Debug {
+    /// Records an exchange.
+    fn record(&self, sample: Sample);
+}
+
+/// The measurements of one exchange.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    pub(crate) seconds: f64,
+    /// Whether there was a response and its body did not complete.
+    pub(crate) aborted: bool,
+    /// The size of the request body, if known.
+    pub(crate) sent: Option<u64>,
+    /// The size of the response body, if there was a response.
+    pub(crate) received: Option<u64>,
+}
+
+/// The gauge of exchanges that have not ended.
+pub trait InFlightGauge: Clone + Debug {
+    /// Adds one.
+    fn started(&self);
+
+    /// Subtracts one.
+    fn ended(&self);
+}

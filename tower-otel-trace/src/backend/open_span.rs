@@ -1,0 +1,77 @@
+//! The interface between a layer and its span backend.
+
+use std::{fmt, time::Instant};
+
+use opentelemetry::Context;
+
+use crate::{parent::Parent, request::RequestAttributes, string_cache};
+
+/// Opens the spans of a [`TraceLayer`](crate::TraceLayer). A backend is chosen by value, never by a
+/// Cargo feature. This trait is sealed.
+pub trait SpanBackend: StartSpan {}
+
+impl<B: StartSpan> SpanBackend for B {}
+
+/// The implementation of a [`SpanBackend`].
+pub trait StartSpan: Clone + fmt::Debug {
+    /// An open span.
+    type Span: OpenSpan;
+
+    /// Opens a span with all attributes that are known at the start.
+    fn start(&self, request: &RequestAttributes<'_, '_>, parent: Parent, at: Instant)
+    -> Self::Span;
+
+    /// Returns a span that is not recorded, in the context of the remote parent.
+    fn disabled(&self, parent: Parent) -> Self::Span;
+
+    /// Ends a span.
+    fn end(&self, span: &mut Self::Span, at: Instant);
+}
+
+/// An open span.
+pub trait OpenSpan {
+    type Entered<'a>
+    where
+        Self: 'a;
+
+    /// Makes the span current until the guard is dropped.
+    fn enter(&mut self) -> Self::Entered<'_>;
+
+    /// Returns whether the span is recorded. If not, attributes need not be made.
+    fn is_recording(&self) -> bool;
+
+    /// Sets an attribute.
+    fn set(&mut self, key: &'static str, value: LateValue<'_>) {
+        self.set_all([(key, Some(value))]);
+    }
+
+    /// Sets those attributes that have a value.
+    fn set_all<const N: usize>(&mut self, attributes: [LateAttribute<'_>; N]);
+
+    /// Sets `error.type`, and the status to `Error`.
+    fn fail(&mut self, error: &'static str);
+
+    /// Returns the OpenTelemetry context of this span, if it has one.
+    fn context(&self) -> Option<Context>;
+}
+
+/// The value of an attribute that is known after the start.
+#[derive(Clone, Copy, Debug)]
+pub enum LateValue<'a> {
+    Text(&'a str),
+    Static(&'static str),
+    Int(i64),
+}
+
+/// An attribute that is known after the start, if it has a value.
+pub(crate) type LateAttribute<'a> = (&'static str, Option<LateValue<'a>>);
+
+impl From<LateValue<'_>> for opentelemetry::Value {
+    fn from(value: LateValue<'_>) -> Self {
+        match value {
+            LateValue::Text(value) => string_cache::text(value).into(),
+            LateValue::Static(value) => value.into(),
+            LateValue::Int(value) => value.into(),
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! The policy for the trace of a request's sender.
+
+use std::{fmt, sync::Arc};
+
+use tower_otel_core::RequestHead;
+use tower_otel_propagate::RemoteParent;
+
+/// Decides, per request, what the remote parent is used for.
+#[derive(Clone, Default)]
+pub(crate) struct RemoteParentPolicy(Option<PolicyFn>);
+
+type PolicyFn = Arc<dyn Fn(&dyn RequestHead) -> RemoteParent + Send + Sync>;
+
+impl RemoteParentPolicy {
+    pub(crate) fn new(
+        rule: impl Fn(&dyn RequestHead) -> RemoteParent + Send + Sync + 'static,
+    ) -> Self {
+        Self(Some(Arc::new(rule)))
+    }
+
+    #[inline]
+    pub(crate) fn decide(&self, request: &dyn RequestHead) -> RemoteParent {
+        match &self.0 {
+            None => RemoteParent::default(),
+            Some(rule) => rule(request),
+        }
+    }
+}
+
+impl fmt::Debug for RemoteParentPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            None => "Continue",
+            Some(_) => "Function",
+        })
+    }
+}
