@@ -161,6 +161,16 @@ impl AttributeBuffer {
         }
     }
 
+    /// Copies the first attributes of `other` to the end, up to `limit` attributes in all. Returns the number of the others.
+    pub(crate) fn append_up_to(&mut self, limit: usize, other: &Self) -> usize {
+        let count = limit.saturating_sub(self.len()).min(other.len());
+        if count > 0 {
+            self.append(other);
+            self.attributes.truncate(limit);
+        }
+        other.len() - count
+    }
+
     /// Copies all attributes and texts of `other` to the end.
     pub(crate) fn append(&mut self, other: &Self) {
         let offset = self.texts.len();

@@ -31,6 +31,12 @@ impl Extras {
         }
     }
 
+    /// Counts dropped attributes.
+    pub(crate) fn drop_attributes(&mut self, dropped: usize) {
+        let dropped = u32::try_from(dropped).unwrap_or(u32::MAX);
+        self.dropped_attributes = self.dropped_attributes.saturating_add(dropped);
+    }
+
     pub(crate) fn event(
         &mut self,
         name: Cow<'static, str>,

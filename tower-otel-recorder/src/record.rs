@@ -107,6 +107,15 @@ impl SpanRecord {
         }
     }
 
+    /// Adds attributes of an open span, within the limit.
+    pub(crate) fn append_attributes(&mut self, attributes: &AttributeBuffer, limits: &SpanLimits) {
+        let limit = usize::try_from(limits.max_attributes_per_span).unwrap_or(usize::MAX);
+        let dropped = self.attributes.append_up_to(limit, attributes);
+        if dropped > 0 {
+            self.extras().drop_attributes(dropped);
+        }
+    }
+
     pub(crate) fn extras(&mut self) -> &mut Extras {
         self.extras.get_or_insert_default()
     }

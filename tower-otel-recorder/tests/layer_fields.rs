@@ -264,6 +264,22 @@ fn attributes_over_the_limit_are_counted() {
 }
 
 #[test]
+fn fields_that_are_recorded_without_end_are_counted() {
+    let scene = Scene::with(Sampler::AlwaysOn, |layer| {
+        layer.location(false).target(false)
+    });
+    let span = info_span!("span", n = 0, otel.name = field::Empty);
+    for n in 1..1_000 {
+        span.record("n", n);
+        span.record("otel.name", "x".repeat(n));
+    }
+    drop(span);
+    let span = scene.span(&"x".repeat(999));
+    assert_eq!(span.attributes.len(), 128);
+    assert_eq!(span.dropped_attributes_count, 872);
+}
+
+#[test]
 fn instrumented_functions_record_their_arguments() {
     #[tracing::instrument(fields(otel.kind = "client", extra = n * 2))]
     fn order(n: i64, name: &str) -> i64 {

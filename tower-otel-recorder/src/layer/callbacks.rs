@@ -73,7 +73,7 @@ where
             record.set_origin(origin);
             let mut fields = SpanFields::new(&mut record.attributes);
             attributes.record(&mut fields);
-            fields.into_settings().apply(record, 0);
+            fields.into_settings().apply(record);
         });
         let Some(state) = opened else { return };
         let mut extensions = span.extensions_mut();
@@ -97,10 +97,10 @@ where
             let mut fields = SpanFields::new(buffer);
             values.record(&mut fields);
             let settings = fields.into_settings();
+            let limits = &self.tracer.shared().limits;
             self.change(&span, |record| {
-                let offset = record.attributes.text_len();
-                record.attributes.append(buffer);
-                settings.apply(record, offset);
+                record.append_attributes(buffer, limits);
+                settings.apply_late(record, buffer);
             });
         });
     }

@@ -86,6 +86,11 @@ impl RecorderTracer {
         let sampled = self.sample(record, base);
         let context = sampled.context.clone();
         if context.is_sampled() {
+            if let Some(extras) = &mut record.extras {
+                // The sampler has added them when the span was opened.
+                let attributes = &mut extras.attributes;
+                attributes.retain(|attribute| !sampled.attributes.contains(attribute));
+            }
             record.set_sampled(sampled, limits);
             let context = context_with_span(base, context, record);
             state.replace(context, Recording::Sampled(ActiveSpan::new(pooled)))

@@ -65,11 +65,24 @@ impl<'a> SpanFields<'a> {
 }
 
 impl SpanSettings {
-    /// Applies the settings to a record. The texts of the settings start at `offset` in its buffer.
-    pub(super) fn apply(self, record: &mut SpanRecord, offset: usize) {
-        if let Some(name) = self.name {
-            record.name = Name::Text(name.moved(offset));
+    /// Applies the settings to the record whose buffer the fields were written to.
+    pub(super) fn apply(mut self, record: &mut SpanRecord) {
+        if let Some(name) = self.name.take() {
+            record.name = Name::Text(name);
         }
+        self.apply_kind_and_status(record);
+    }
+
+    /// Applies the settings to the record of an open span. The fields were written to `buffer`.
+    pub(super) fn apply_late(mut self, record: &mut SpanRecord, buffer: &AttributeBuffer) {
+        if let Some(name) = self.name.take() {
+            // The texts of the record would grow with each new name.
+            record.extras().name = Some(buffer.stored(name).to_owned().into());
+        }
+        self.apply_kind_and_status(record);
+    }
+
+    fn apply_kind_and_status(self, record: &mut SpanRecord) {
         if let Some(kind) = self.kind {
             record.kind = kind;
         }
