@@ -25,9 +25,18 @@ impl ActiveSpan {
     }
 
     /// Returns the record, unless the span was ended through its OpenTelemetry context.
-    fn open_record(&mut self) -> Option<&mut SpanRecord> {
+    pub(crate) fn open_record(&mut self) -> Option<&mut SpanRecord> {
         let record = &mut self.0.as_mut()?.record;
         (!record.changes.has_ended()).then_some(record)
+    }
+
+    pub(crate) fn record(&self) -> Option<&SpanRecord> {
+        self.0.as_ref().map(|pooled| &pooled.record)
+    }
+
+    /// Returns the record. The span does not end.
+    pub(crate) fn into_record(mut self) -> Option<RecordBox> {
+        self.0.take()
     }
 
     /// Returns the attributes, to add to them. Returns `None` if the span was ended through its OpenTelemetry context.
@@ -43,30 +52,50 @@ impl ActiveSpan {
         }
     }
 
+    /// Ends the span at its last exit, or now if it was never exited.
+    pub(crate) fn end_at_last_exit(self, tracer: &RecorderTracer) {
+        let last_exit = self.record().and_then(|record| {
+            let Timestamp::Instant(started) = record.started else {
+                return None;
+            };
+            started.checked_add(record.changes.last_exit()?)
+        });
+        self.end(tracer, last_exit.unwrap_or_else(Instant::now));
+    }
+
+    /// Ends the span.
+    pub(crate) fn end_at(mut self, at: Timestamp) {
+        self.finish(|| at);
+    }
+
+    fn finish(&mut self, at: impl FnOnce() -> Timestamp) {
+        if let Some(record) = self.0.take() {
+            let shared = Arc::clone(&record.shared);
+            finish(record, &shared, at());
+        }
+    }
+
     /// Ends the span. `tracer` is the one that started it.
     #[inline]
     pub fn end(mut self, tracer: &RecorderTracer, at: Instant) {
         let Some(record) = self.0.take() else { return };
         if Arc::ptr_eq(tracer.shared(), &record.shared) {
-            finish(record, tracer.shared(), at);
+            finish(record, tracer.shared(), Timestamp::Instant(at));
         } else {
             drop(Self(Some(record)));
         }
     }
 }
 
-fn finish(mut pooled: RecordBox, shared: &Shared, at: Instant) {
+fn finish(mut pooled: RecordBox, shared: &Shared, at: Timestamp) {
     let record = &mut pooled.record;
-    record.ended = Timestamp::Instant(at);
+    record.ended = at;
     record.context_extras = record.changes.end();
     shared.pipeline.push(thread_index::current(), pooled);
 }
 
 impl Drop for ActiveSpan {
     fn drop(&mut self) {
-        if let Some(record) = self.0.take() {
-            let shared = Arc::clone(&record.shared);
-            finish(record, &shared, Instant::now());
-        }
+        self.finish(|| Timestamp::Instant(Instant::now()));
     }
 }

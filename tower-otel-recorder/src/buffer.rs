@@ -1,6 +1,10 @@
 //! Attributes as compact values in buffers that are reused.
 
-use std::net::IpAddr;
+use std::{
+    fmt::{Debug, Write},
+    net::IpAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use opentelemetry::{KeyValue, Value};
 
@@ -11,6 +15,9 @@ const BYTES: usize = 256;
 /// A buffer that has grown beyond these capacities is shrunk before it is reused.
 const MAX_REUSED_ATTRIBUTES: usize = 64;
 const MAX_REUSED_BYTES: usize = 4096;
+
+/// The text of a value whose `Debug` or `Display` implementation panics.
+const PANICKED: &str = "<panicked while formatting>";
 
 /// The attributes of one span. Texts are copied into one string.
 #[derive(Debug)]
@@ -42,11 +49,29 @@ pub(crate) struct TextRange {
     end: usize,
 }
 
+impl TextRange {
+    /// Returns the range of the same text after it was appended to a buffer with so many bytes.
+    pub(crate) const fn moved(self, offset: usize) -> Self {
+        Self {
+            start: self.start + offset,
+            end: self.end + offset,
+        }
+    }
+}
+
 impl AttributeBuffer {
     pub(crate) fn new() -> Self {
         Self {
             attributes: Vec::with_capacity(ATTRIBUTES),
             texts: String::with_capacity(BYTES),
+        }
+    }
+
+    /// Returns a buffer without capacity.
+    pub(crate) const fn empty() -> Self {
+        Self {
+            attributes: Vec::new(),
+            texts: String::new(),
         }
     }
 
@@ -87,6 +112,17 @@ impl AttributeBuffer {
         self.push(key, CompactValue::Address(value));
     }
 
+    /// Adds the text that `value` formats to.
+    pub(crate) fn debug(&mut self, key: &'static str, value: &dyn Debug) {
+        let range = self.store_debug(value);
+        self.push(key, CompactValue::Text(range));
+    }
+
+    /// Adds a text that is stored already.
+    pub(crate) fn range(&mut self, key: &'static str, range: TextRange) {
+        self.push(key, CompactValue::Text(range));
+    }
+
     #[inline]
     fn push(&mut self, key: &'static str, value: CompactValue) {
         self.attributes.push(Attribute { key, value });
@@ -101,6 +137,57 @@ impl AttributeBuffer {
             start,
             end: self.texts.len(),
         }
+    }
+
+    /// Stores the text that `value` formats to. A panic of the value replaces its text.
+    pub(crate) fn store_debug(&mut self, value: &dyn Debug) -> TextRange {
+        let start = self.texts.len();
+        let texts = &mut self.texts;
+        let formatted = catch_unwind(AssertUnwindSafe(|| write!(texts, "{value:?}")));
+        if formatted.is_err() {
+            self.texts.truncate(start);
+            self.texts.push_str(PANICKED);
+        }
+        TextRange {
+            start,
+            end: self.texts.len(),
+        }
+    }
+
+    /// Changes the key of an attribute.
+    pub(crate) fn rename(&mut self, index: usize, key: &'static str) {
+        if let Some(attribute) = self.attributes.get_mut(index) {
+            attribute.key = key;
+        }
+    }
+
+    /// Copies the first attributes of `other` to the end, up to `limit` attributes in all. Returns the number of the others.
+    pub(crate) fn append_up_to(&mut self, limit: usize, other: &Self) -> usize {
+        let count = limit.saturating_sub(self.len()).min(other.len());
+        if count > 0 {
+            self.append(other);
+            self.attributes.truncate(limit);
+        }
+        other.len() - count
+    }
+
+    /// Copies all attributes and texts of `other` to the end.
+    pub(crate) fn append(&mut self, other: &Self) {
+        let offset = self.texts.len();
+        self.texts.push_str(&other.texts);
+        let moved = |attribute: &Attribute| Attribute {
+            key: attribute.key,
+            value: match attribute.value {
+                CompactValue::Text(range) => CompactValue::Text(range.moved(offset)),
+                value => value,
+            },
+        };
+        self.attributes.extend(other.attributes.iter().map(moved));
+    }
+
+    /// Returns the length of all texts together: the offset of the next [`append`](Self::append).
+    pub(crate) fn text_len(&self) -> usize {
+        self.texts.len()
     }
 
     /// Returns a stored text.
@@ -146,6 +233,7 @@ impl AttributeBuffer {
 }
 
 #[cfg(test)]
+#[allow(clippy::panic)]
 mod tests {
     use super::*;
 
@@ -187,6 +275,46 @@ mod tests {
             let expected = expected.map(|(key, value)| KeyValue::new(key, value.to_owned()));
             assert_eq!(all(&buffer), expected);
         }
+    }
+
+    #[test]
+    fn appended_attributes_keep_their_texts() {
+        let mut buffer = AttributeBuffer::empty();
+        buffer.text("first", "1");
+        let mut other = AttributeBuffer::empty();
+        other.text("second", "2");
+        other.int("third", 3);
+        buffer.append(&other);
+        buffer.append(&other);
+        buffer.rename(0, "renamed");
+        let expected = [
+            KeyValue::new("renamed", "1"),
+            KeyValue::new("second", "2"),
+            KeyValue::new("third", 3),
+            KeyValue::new("second", "2"),
+            KeyValue::new("third", 3),
+        ];
+        assert_eq!(all(&buffer), expected);
+    }
+
+    #[test]
+    fn a_value_that_panics_while_it_is_formatted_is_replaced() {
+        struct Panics;
+        impl Debug for Panics {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("partly")?;
+                panic!("no text")
+            }
+        }
+        let mut buffer = AttributeBuffer::empty();
+        buffer.debug("number", &1);
+        buffer.debug("panics", &Panics);
+        buffer.debug("after", &'x');
+        let expected = [("number", "1"), ("panics", PANICKED), ("after", "'x'")];
+        assert_eq!(
+            all(&buffer),
+            expected.map(|(key, value)| KeyValue::new(key, value))
+        );
     }
 
     #[test]

@@ -1,6 +1,10 @@
 //! Changes made to a span through its OpenTelemetry context.
 
-use std::{fmt, sync::PoisonError, time::SystemTime};
+use std::{
+    fmt,
+    sync::PoisonError,
+    time::{Duration, SystemTime},
+};
 
 use opentelemetry_sdk::trace::SpanLimits;
 
@@ -8,7 +12,7 @@ use crate::{
     extras::Extras,
     sync::{
         Mutex, MutexGuard,
-        atomic::{AtomicU8, Ordering::Acquire, Ordering::Release},
+        atomic::{AtomicU8, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release},
     },
 };
 
@@ -21,6 +25,8 @@ const ENDED: u8 = 2;
 /// The owner takes the lock only if there are changes.
 pub(crate) struct ContextChanges {
     state: AtomicU8,
+    /// Nanoseconds from the start of the span to its last exit. 0 if it was never exited.
+    last_exit: AtomicU64,
     limits: SpanLimits,
     extras: Mutex<Option<Box<Extras>>>,
 }
@@ -29,6 +35,7 @@ impl ContextChanges {
     pub(crate) fn new(limits: SpanLimits) -> Self {
         Self {
             state: AtomicU8::new(0),
+            last_exit: AtomicU64::new(0),
             limits,
             extras: Mutex::new(None),
         }
@@ -41,11 +48,24 @@ impl ContextChanges {
     /// Prepares the object for the next span.
     pub(crate) fn reset(&mut self) {
         self.state = AtomicU8::new(0);
+        self.last_exit = AtomicU64::new(0);
         *self.extras() = None;
     }
 
     fn extras(&self) -> MutexGuard<'_, Option<Box<Extras>>> {
         self.extras.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets the time from the start of the span to an exit.
+    pub(crate) fn set_last_exit(&self, after: Duration) {
+        let nanos = u64::try_from(after.as_nanos()).unwrap_or(u64::MAX);
+        self.last_exit.store(nanos.max(1), Relaxed);
+    }
+
+    /// Returns the time from the start of the span to its last exit, if it was exited.
+    pub(crate) fn last_exit(&self) -> Option<Duration> {
+        let nanos = self.last_exit.load(Relaxed);
+        (nanos > 0).then(|| Duration::from_nanos(nanos))
     }
 
     /// Returns whether the span has ended, so that changes have no effect.

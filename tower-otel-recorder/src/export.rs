@@ -8,6 +8,7 @@ use opentelemetry_sdk::trace::{SpanData, SpanLimits};
 use crate::{
     clock::{Clocks, Timestamp},
     extras::{Extras, limited},
+    origin::Origin,
     record::{Name, SpanRecord},
 };
 
@@ -19,9 +20,13 @@ impl SpanRecord {
         scope: &InstrumentationScope,
         limits: &SpanLimits,
     ) -> SpanData {
-        let extras = self.take_extras(limits);
+        let mut extras = self.take_extras(limits);
+        self.events.append_to(&mut extras, clocks, limits);
         let all = self.attributes.len();
-        let mut attributes = Vec::with_capacity(all + extras.attributes.len());
+        let mut attributes = Vec::with_capacity(all + extras.attributes.len() + Origin::ATTRIBUTES);
+        if let Some(origin) = &self.origin {
+            origin.span_attributes(&mut attributes);
+        }
         attributes.extend(self.attributes.key_values(0, self.start_attributes));
         attributes.extend(extras.attributes);
         attributes.extend(self.attributes.key_values(self.start_attributes, all));

@@ -31,6 +31,12 @@ impl Extras {
         }
     }
 
+    /// Counts dropped attributes.
+    pub(crate) fn drop_attributes(&mut self, dropped: usize) {
+        let dropped = u32::try_from(dropped).unwrap_or(u32::MAX);
+        self.dropped_attributes = self.dropped_attributes.saturating_add(dropped);
+    }
+
     pub(crate) fn event(
         &mut self,
         name: Cow<'static, str>,
@@ -46,6 +52,19 @@ impl Extras {
         } else {
             events.dropped_count = events.dropped_count.saturating_add(1);
         }
+    }
+
+    /// Drops the events over the limit, and counts them and `dropped` ones.
+    pub(crate) fn drop_events(&mut self, limits: &SpanLimits, dropped: u32) {
+        let events = &mut self.events;
+        let limit = count(limits.max_events_per_span);
+        let over = events.events.len().saturating_sub(limit);
+        events.events.truncate(limit);
+        let over = u32::try_from(over).unwrap_or(u32::MAX);
+        events.dropped_count = events
+            .dropped_count
+            .saturating_add(over)
+            .saturating_add(dropped);
     }
 
     pub(crate) fn link(&mut self, to: SpanContext, attributes: Vec<KeyValue>, limits: &SpanLimits) {

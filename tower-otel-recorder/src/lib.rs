@@ -1,7 +1,7 @@
-//! Records OpenTelemetry spans as compact records and exports them on one thread.
+//! Records the spans of `tracing` and of the OpenTelemetry API as compact records and exports them on one thread.
 //!
-//! A [`Recorder`] replaces the tracer provider and the batch processor of opentelemetry_sdk. It uses the SDK's exporters,
-//! samplers, id generators, limits and resources. It needs no asynchronous runtime.
+//! A [`Recorder`] replaces the tracer provider and the batch processor of opentelemetry_sdk, and tracing-opentelemetry. It
+//! uses the SDK's exporters, samplers, id generators, limits and resources. It needs no asynchronous runtime.
 //!
 //! ```
 //! use std::time::Duration;
@@ -9,15 +9,32 @@
 //! use opentelemetry_sdk::{Resource, trace::SpanExporter};
 //! use tower_otel_recorder::Recorder;
 //!
-//! fn serve(exporter: impl SpanExporter + 'static) -> Result<(), Box<dyn std::error::Error>> {
+//! # #[cfg(feature = "layer")]
+//! fn run(exporter: impl SpanExporter + 'static) -> Result<(), Box<dyn std::error::Error>> {
+//!     use tracing_subscriber::prelude::*;
+//!
 //!     let recorder = Recorder::builder(exporter)
 //!         .resource(Resource::builder().with_service_name("shop").build())
 //!         .build()?;
-//!     // ... serve requests with `TraceLayer::server().recorder(&recorder)` of tower-otel-trace ...
+//!     tracing_subscriber::registry().with(recorder.layer()).init();
+//!     opentelemetry::global::set_tracer_provider(recorder.tracer_provider());
+//!
+//!     tracing::info_span!("order", item = "tea").in_scope(|| tracing::info!("in stock"));
+//!
 //!     recorder.shutdown(Duration::from_secs(5))?;
 //!     Ok(())
 //! }
 //! ```
+//!
+//! # Sources of spans
+//!
+//! | spans of | are recorded by |
+//! |---|---|
+//! | `tracing`, `#[instrument]` | `Recorder::layer` (feature `layer`, on by default) |
+//! | the OpenTelemetry API | [`Recorder::tracer_provider`] |
+//! | tower-otel-trace | its `tracing` spans through the layer, or `TraceLayer::server().recorder(&recorder)` |
+//!
+//! All of them nest in each other.
 //!
 //! # What happens to a span
 //!
@@ -27,11 +44,15 @@
 //! | end | the caller's | pushes the record to the buffer of this thread |
 //! | export | the recorder's | collects the buffers, makes `SpanData` from the records, calls the exporter, returns the records to the pool |
 //!
-//! A record keeps the capacity of its buffers, so a span allocates nothing for its attributes in steady state. The buffers
-//! of all threads together hold at most [`queue_size`](RecorderBuilder::queue_size) spans. A span that does not fit is
-//! dropped and counted in [`SpanCounts::dropped`]; the caller never waits.
+//! A record keeps the capacity of its buffers, so a span allocates nothing for its attributes and its `tracing` events in
+//! steady state. The buffers of all threads together hold at most [`queue_size`](RecorderBuilder::queue_size) spans. A span
+//! that does not fit is dropped and counted in [`SpanCounts::dropped`]; the caller never waits.
+
+// Without the layer, some of what it shares with the rest has no user.
+#![cfg_attr(not(feature = "layer"), allow(dead_code))]
 
 mod active;
+mod api_span;
 mod buffer;
 mod builder;
 mod changes;
@@ -39,11 +60,17 @@ mod clock;
 mod context_span;
 mod control;
 mod counts;
+mod events;
 mod export;
 mod extras;
+mod keys;
+#[cfg(feature = "layer")]
+mod layer;
 mod message;
+mod origin;
 mod pipeline;
 mod progress;
+mod provider;
 mod queue;
 mod record;
 mod recorder;
@@ -56,9 +83,14 @@ mod thread_index;
 mod tracer;
 mod worker;
 
+pub use api_span::RecorderSpan;
 pub use builder::RecorderBuilder;
 pub use counts::SpanCounts;
+#[cfg(feature = "layer")]
+pub use layer::{RecorderLayer, RecorderSpanExt, SetParentError};
+pub use provider::RecorderTracerProvider;
 pub use recorder::Recorder;
+pub use tracer::RecorderTracer;
 
 #[doc(hidden)]
 pub use active::ActiveSpan;
@@ -68,9 +100,7 @@ pub use buffer::AttributeBuffer;
 pub use record::SpanRecord;
 #[doc(hidden)]
 pub use start::{SpanStart, StartedSpan};
-#[doc(hidden)]
-pub use tracer::RecorderTracer;
 
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "layer"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -59,6 +59,11 @@ impl<T> Pipeline<T> {
         self.queue.take_spare(thread)
     }
 
+    /// Returns a record that is not queued to the pool.
+    pub(crate) fn put_spare(&self, thread: usize, record: T) {
+        self.queue.put_spare(thread, record);
+    }
+
     /// Returns records to the pool.
     pub(crate) fn give_back(&self, records: &mut Vec<T>) {
         self.queue.give_back(records);

@@ -155,6 +155,16 @@ impl<T> Queue<T> {
         }
     }
 
+    /// Returns a record to the pool of this thread, which may have taken it. Frees it if the pool is full.
+    pub(crate) fn put_spare(&self, thread: usize, spare: T) {
+        let Some(mut shard) = self.shard(thread) else {
+            return;
+        };
+        if shard.spare.len() < REFILL && !self.is_closed() {
+            shard.spare.push(spare);
+        }
+    }
+
     #[cold]
     fn refill(&self, shard: &mut Shard<T>) -> Option<T> {
         let mut spare = lock(&self.spare);
@@ -261,6 +271,20 @@ mod tests {
                 "{first} of {batch}"
             );
         }
+    }
+
+    #[test]
+    fn a_record_that_is_not_queued_returns_to_the_pool_of_its_thread() {
+        let queue = Queue::new(8, 2);
+        for n in 0..100 {
+            queue.put_spare(0, n);
+        }
+        assert_eq!(queue.take_spare(1), None);
+        let taken = std::iter::from_fn(|| queue.take_spare(0));
+        assert_eq!(taken.count(), REFILL);
+        queue.close();
+        queue.put_spare(0, 0);
+        assert_eq!(queue.take_spare(0), None);
     }
 
     #[test]

@@ -12,7 +12,10 @@ use crate::{
     buffer::{AttributeBuffer, TextRange},
     changes::ContextChanges,
     clock::Timestamp,
+    events::EventBuffer,
     extras::Extras,
+    origin::Origin,
+    sampling::SampledSpan,
 };
 
 /// The record of one span. It is reused after its export and keeps the capacity of its buffers.
@@ -27,7 +30,10 @@ pub struct SpanRecord {
     pub(crate) started: Timestamp,
     pub(crate) ended: Timestamp,
     pub(crate) name: Name,
+    /// The callsite of a `tracing` span.
+    pub(crate) origin: Option<Origin>,
     pub(crate) attributes: AttributeBuffer,
+    pub(crate) events: EventBuffer,
     /// The number of attributes that were written at the start.
     pub(crate) start_attributes: usize,
     /// Set by the owner of the span.
@@ -56,7 +62,9 @@ impl SpanRecord {
             started: now,
             ended: now,
             name: Name::Static(""),
+            origin: None,
             attributes: AttributeBuffer::new(),
+            events: EventBuffer::new(),
             start_attributes: 0,
             extras: None,
             context_extras: None,
@@ -82,6 +90,32 @@ impl SpanRecord {
         self.name = Name::Text(self.attributes.store(name));
     }
 
+    /// Sets the callsite of a `tracing` span, whose name is the name of the span.
+    pub(crate) fn set_origin(&mut self, origin: Origin) {
+        self.origin = Some(origin);
+        self.kind = SpanKind::Internal;
+        self.name = Name::Static(origin.metadata.name());
+    }
+
+    /// Sets ids, parent and the attributes of the sampler.
+    pub(crate) fn set_sampled(&mut self, sampled: SampledSpan, limits: &SpanLimits) {
+        self.context = sampled.context;
+        self.parent = sampled.parent;
+        self.parent_is_remote = sampled.parent_is_remote;
+        for attribute in sampled.attributes {
+            self.extras().attribute(attribute, limits);
+        }
+    }
+
+    /// Adds attributes of an open span, within the limit.
+    pub(crate) fn append_attributes(&mut self, attributes: &AttributeBuffer, limits: &SpanLimits) {
+        let limit = usize::try_from(limits.max_attributes_per_span).unwrap_or(usize::MAX);
+        let dropped = self.attributes.append_up_to(limit, attributes);
+        if dropped > 0 {
+            self.extras().drop_attributes(dropped);
+        }
+    }
+
     pub(crate) fn extras(&mut self) -> &mut Extras {
         self.extras.get_or_insert_default()
     }
@@ -90,7 +124,9 @@ impl SpanRecord {
     pub(crate) fn clear(&mut self) {
         self.context = SpanContext::NONE;
         self.name = Name::Static("");
+        self.origin = None;
         self.attributes.clear();
+        self.events.clear();
         self.start_attributes = 0;
         self.extras = None;
         self.context_extras = None;

@@ -41,6 +41,10 @@ impl Recorder {
         Self { shared }
     }
 
+    pub(crate) const fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// Exports the spans that have ended and waits for the export.
     ///
     /// # Errors

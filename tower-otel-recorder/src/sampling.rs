@@ -62,35 +62,41 @@ impl Sampling {
         links: &[Link],
         attributes: impl FnOnce() -> SampledAttributes<'a>,
     ) -> SampledSpan {
-        let span = self.ids.new_span_id();
-        let remote = match (&self.sampler, remote) {
-            (_, None) => None,
-            (SamplerInput::TraceIdOnly(sampler), Some(remote)) => {
-                match decision_by_parent(sampler, &remote) {
-                    Some(sampled) => return child_of(&remote, span, sampled),
-                    None => Some(remote),
-                }
-            }
-            (SamplerInput::Full(_), remote) => remote,
+        let child = match &remote {
+            Some(remote) => self.sample_child(remote),
+            None => self.sample_child(base.span().span_context()),
         };
-        let parent = remote.map(|remote| base.with_remote_span_context(remote));
-        self.ask(
-            kind,
-            parent.as_ref().unwrap_or(base),
-            span,
-            links,
-            attributes,
-        )
+        child.unwrap_or_else(|| {
+            let parent = remote.map(|remote| base.with_remote_span_context(remote));
+            self.ask(kind, parent.as_ref().unwrap_or(base), links, attributes)
+        })
+    }
+
+    /// Samples a span with this parent if the sampler needs nothing else. Returns `None` for an invalid parent.
+    pub(crate) fn sample_child(&self, parent: &SpanContext) -> Option<SampledSpan> {
+        let SamplerInput::TraceIdOnly(sampler) = &self.sampler else {
+            return None;
+        };
+        if !parent.is_valid() {
+            return None;
+        }
+        let sampled = decision_by_parent(sampler, parent)?;
+        Some(child_of(parent, self.ids.new_span_id(), sampled))
+    }
+
+    /// Returns whether no span is sampled, whatever its parent is.
+    pub(crate) const fn is_off(&self) -> bool {
+        matches!(self.sampler, SamplerInput::TraceIdOnly(Sampler::AlwaysOff))
     }
 
     fn ask<'a>(
         &self,
         kind: &SpanKind,
         parent: &Context,
-        span: SpanId,
         links: &[Link],
         attributes: impl FnOnce() -> SampledAttributes<'a>,
     ) -> SampledSpan {
+        let span = self.ids.new_span_id();
         let active = parent.span();
         let active = active.span_context();
         let (trace, flags, parent_id, is_remote) = if active.is_valid() {
@@ -138,7 +144,7 @@ fn child_of(parent: &SpanContext, span: SpanId, sampled: bool) -> SampledSpan {
     SampledSpan {
         context: SpanContext::new(trace, span, flags, false, state),
         parent: parent.span_id(),
-        parent_is_remote: true,
+        parent_is_remote: parent.is_remote(),
         attributes: Vec::new(),
     }
 }

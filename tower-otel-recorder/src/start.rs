@@ -8,12 +8,7 @@ use opentelemetry::{
 };
 
 use crate::{
-    active::ActiveSpan,
-    clock::Timestamp,
-    context_span::ContextSpan,
-    record::SpanRecord,
-    shared::{PooledRecord, RecordBox},
-    thread_index,
+    active::ActiveSpan, clock::Timestamp, context_span::ContextSpan, record::SpanRecord,
     tracer::RecorderTracer,
 };
 
@@ -48,6 +43,7 @@ impl RecorderTracer {
     /// `sampler_input` returns the name and the attributes for the sampler. It is called only for
     /// [samplers that need them](crate::RecorderBuilder::sampler). `write` writes name and attributes. It is called only
     /// if the span is recorded.
+    #[doc(hidden)]
     #[inline]
     pub fn start<'n>(
         &self,
@@ -78,38 +74,23 @@ impl RecorderTracer {
         }
         let mut pooled = self.record();
         let record = &mut pooled.record;
-        record.context = sampled.context.clone();
-        record.parent = sampled.parent;
-        record.parent_is_remote = sampled.parent_is_remote;
         record.kind = kind;
         record.scope = self.scope();
         record.started = Timestamp::Instant(at);
         write(record);
         record.start_attributes = record.attributes.len();
         let limits = &shared.limits;
-        for attribute in sampled.attributes {
-            record.extras().attribute(attribute, limits);
-        }
+        let context = sampled.context.clone();
+        record.set_sampled(sampled, limits);
         if let Some(link) = links {
             record
                 .extras()
                 .link(link.span_context, link.attributes, limits);
         }
-        let span = ContextSpan::new(sampled.context, Arc::clone(&record.changes));
+        let span = ContextSpan::new(context, Arc::clone(&record.changes));
         StartedSpan {
             context: Some(base.with_span(span)),
             span: Some(ActiveSpan::new(pooled)),
         }
-    }
-
-    fn record(&self) -> RecordBox {
-        let shared = self.shared();
-        let spare = shared.pipeline.take_spare(thread_index::current());
-        spare.unwrap_or_else(|| {
-            Box::new(PooledRecord {
-                record: SpanRecord::new(shared.limits),
-                shared: Arc::clone(shared),
-            })
-        })
     }
 }

@@ -15,6 +15,11 @@ pub const CLIENT_ADDRESS: &str = "client.address";
 /// The port of the client; opt-in (int).
 pub const CLIENT_PORT: &str = "client.port";
 
+/// The path of a source file (string).
+pub const CODE_FILE_PATH: &str = "code.file.path";
+/// The number of a line in the source file (int).
+pub const CODE_LINE_NUMBER: &str = "code.line.number";
+
 /// The class of error that ended the exchange; absent on success (string, low cardinality).
 pub const ERROR_TYPE: &str = "error.type";
 
@@ -140,6 +145,8 @@ mod tests {
         assert_published! {
             CLIENT_ADDRESS
             CLIENT_PORT
+            CODE_FILE_PATH
+            CODE_LINE_NUMBER
             ERROR_TYPE
             EXCEPTION_MESSAGE
             EXCEPTION_STACKTRACE

@@ -1,6 +1,6 @@
 //! The span backends, so that a test runs over all of them.
 
-use std::sync::Arc;
+use std::{cell::Cell, sync::Arc};
 
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider};
 use tower_otel_trace::{AnyBackend, Recorder, TraceLayer};
@@ -8,9 +8,22 @@ use tower_otel_trace::{AnyBackend, Recorder, TraceLayer};
 /// A span backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
+    /// `tracing` spans that tracing-opentelemetry exports.
     Tracing,
+    /// `tracing` spans that the layer of the recorder records.
+    TracingRecorder,
     Tracer,
     Recorder,
+}
+
+thread_local! {
+    static RECORDS_TRACING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Returns whether the layer of the recorder records the `tracing` spans of this thread, in place of
+/// tracing-opentelemetry.
+pub fn records_tracing() -> bool {
+    RECORDS_TRACING.get()
 }
 
 /// The provider and the recorder of the spans that are not `tracing` spans.
@@ -35,12 +48,23 @@ impl Source {
 pub type AnyTraceLayer = TraceLayer<AnyBackend>;
 
 impl Backend {
-    pub const ALL: [Self; 3] = [Self::Tracing, Self::Tracer, Self::Recorder];
+    pub const ALL: [Self; 4] = [
+        Self::Tracing,
+        Self::TracingRecorder,
+        Self::Tracer,
+        Self::Recorder,
+    ];
 
-    /// Returns the layer with this backend.
+    /// Returns whether the spans are `tracing` spans.
+    pub fn opens_tracing_spans(self) -> bool {
+        matches!(self, Self::Tracing | Self::TracingRecorder)
+    }
+
+    /// Returns the layer with this backend. `tracing` spans of this thread go to it until the next call.
     pub fn layer(self, source: &Source, layer: TraceLayer) -> AnyTraceLayer {
+        RECORDS_TRACING.set(self == Self::TracingRecorder);
         match self {
-            Self::Tracing => layer.any_backend(),
+            Self::Tracing | Self::TracingRecorder => layer.any_backend(),
             Self::Tracer => layer.tracer_provider(&source.provider).any_backend(),
             Self::Recorder => layer.recorder(&source.recorder).any_backend(),
         }

@@ -31,7 +31,7 @@ pub fn assert_valid_span(span: &SpanData, backend: Backend) {
             );
             continue;
         }
-        if backend == Backend::Tracing && ADDED_BY_TRACING_OPENTELEMETRY.contains(&key) {
+        if callsite_keys(backend).contains(&key) {
             continue;
         }
         assert!(
@@ -67,8 +67,8 @@ pub fn assert_valid_span(span: &SpanData, backend: Backend) {
     );
     let scope = &span.instrumentation_scope;
     let name = match backend {
-        // The scope of the tracer that the application passes to tracing-opentelemetry.
-        Backend::Tracing => SCOPE,
+        // The scope that the application passes to the exporter of `tracing` spans.
+        Backend::Tracing | Backend::TracingRecorder => SCOPE,
         Backend::Tracer | Backend::Recorder => "tower-otel-trace",
     };
     assert_eq!(scope.name(), name);
@@ -91,17 +91,29 @@ fn header_of(key: &str) -> Option<&str> {
     .find_map(|prefix| key.strip_prefix(prefix)?.strip_prefix('.'))
 }
 
-/// The keys that tracing-opentelemetry adds to every span.
-const ADDED_BY_TRACING_OPENTELEMETRY: [&str; 8] = [
-    published::CODE_FILE_PATH,
-    published::CODE_LINE_NUMBER,
-    published::THREAD_ID,
-    published::THREAD_NAME,
-    "code.module.name",
-    "target",
-    "busy_ns",
-    "idle_ns",
-];
+/// Returns the keys that the exporter of `tracing` spans adds to every span.
+fn callsite_keys(backend: Backend) -> &'static [&'static str] {
+    const RECORDER: &[&str] = &[
+        published::CODE_FILE_PATH,
+        published::CODE_LINE_NUMBER,
+        "target",
+    ];
+    const TRACING_OPENTELEMETRY: &[&str] = &[
+        published::CODE_FILE_PATH,
+        published::CODE_LINE_NUMBER,
+        published::THREAD_ID,
+        published::THREAD_NAME,
+        "code.module.name",
+        "target",
+        "busy_ns",
+        "idle_ns",
+    ];
+    match backend {
+        Backend::Tracing => TRACING_OPENTELEMETRY,
+        Backend::TracingRecorder => RECORDER,
+        Backend::Tracer | Backend::Recorder => &[],
+    }
+}
 
 /// All opt-in attributes.
 pub const OPT_INS: [OptIn; 6] = [

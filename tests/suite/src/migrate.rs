@@ -14,3 +14,6 @@ pub struct ReqwestTracing;
 
 #[doc = include_str!("../../../docs/migrate/tower-http-trace.md")]
 pub struct TowerHttpTrace;
+
+#[doc = include_str!("../../../docs/migrate/tracing-opentelemetry.md")]
+pub struct TracingOpentelemetry;

@@ -10,18 +10,19 @@ use tower_otel_metrics::{MetricsLayer, Names};
 use tower_otel_prometheus::Prometheus;
 use tower_otel_semconv as semconv;
 use tower_otel_trace::Recorder;
+use tracing::Metadata;
 use tracing_subscriber::{
     Layer, Registry,
     filter::LevelFilter,
-    layer::{Filter, SubscriberExt},
+    layer::{Context as LayerContext, Filter, SubscriberExt},
 };
 
-use crate::backend::Source;
+use crate::backend::{Source, records_tracing};
 
 /// The `tracing` layer that exports spans.
 pub type OtelLayer = tracing_opentelemetry::OpenTelemetryLayer<Registry, SdkTracer>;
 
-/// The scope name of spans exported by tracing-opentelemetry.
+/// The scope name of exported `tracing` spans.
 pub const SCOPE: &str = "a test";
 
 /// The spans and metrics of the current thread. A test must record on this thread only.
@@ -39,19 +40,24 @@ pub struct LocalTelemetry {
 }
 
 impl LocalTelemetry {
-    pub fn new(provider: SdkTracerProvider) -> Self {
+    pub fn new(source: &Source) -> Self {
         // Dependencies open their own spans at lower levels.
-        Self::install(provider, |layer| layer, LevelFilter::INFO)
+        Self::install(source, |layer| layer, LevelFilter::INFO)
     }
 
     fn install(
-        provider: SdkTracerProvider,
+        source: &Source,
         configure: impl FnOnce(OtelLayer) -> OtelLayer,
         filter: impl Filter<Registry> + Send + Sync + 'static,
     ) -> Self {
-        let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer_with_scope(scope()));
-        let layer = configure(layer).with_filter(filter);
-        let subscriber = tracing_subscriber::registry().with(layer);
+        let tracer = source.provider.tracer_with_scope(scope());
+        let exporter = configure(tracing_opentelemetry::layer().with_tracer(tracer));
+        let recorder = source.recorder.layer().scope(scope());
+        let filter = Arc::new(filter);
+        let subscriber = tracing_subscriber::registry().with(Layer::and_then(
+            exporter.with_filter(BackendFilter::new(false, filter.clone())),
+            recorder.with_filter(BackendFilter::new(true, filter)),
+        ));
         let (recorder, metrics) = Prometheus::builder().build().unwrap();
         Self {
             metrics: Metrics(metrics),
@@ -65,7 +71,32 @@ impl LocalTelemetry {
     }
 }
 
-/// The scope of spans exported by tracing-opentelemetry, as in the documentation of the layer.
+/// A filter for one of the two layers that export `tracing` spans.
+struct BackendFilter {
+    is_recorder: bool,
+    filter: Arc<dyn Filter<Registry> + Send + Sync>,
+}
+
+impl BackendFilter {
+    fn new(is_recorder: bool, filter: Arc<dyn Filter<Registry> + Send + Sync>) -> Self {
+        Self {
+            is_recorder,
+            filter,
+        }
+    }
+}
+
+impl Filter<Registry> for BackendFilter {
+    fn enabled(&self, metadata: &Metadata<'_>, context: &LayerContext<'_, Registry>) -> bool {
+        records_tracing() == self.is_recorder && self.filter.enabled(metadata, context)
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        self.filter.max_level_hint()
+    }
+}
+
+/// The scope of exported `tracing` spans, as in the documentation of the layer.
 fn scope() -> InstrumentationScope {
     InstrumentationScope::builder(SCOPE)
         .with_version(env!("CARGO_PKG_VERSION"))
@@ -128,13 +159,14 @@ impl TestTelemetry {
             .sampler(sampler)
             .queue_size(256)
             .build();
+        let source = Source {
+            provider,
+            recorder: Arc::new(recorder.unwrap()),
+        };
         Self {
             spans,
-            installed: LocalTelemetry::install(provider.clone(), configure, filter),
-            source: Source {
-                provider,
-                recorder: Arc::new(recorder.unwrap()),
-            },
+            installed: LocalTelemetry::install(&source, configure, filter),
+            source,
         }
     }
 

@@ -1261,12 +1261,13 @@ async fn an_exception_is_logged_once_inside_its_span_by_option() {
         // Only the tracing backend needs the subscriber of the telemetry.
         let log = Log::default();
         let logged = tracing_subscriber::registry().with(log.clone());
-        let guard = (backend != Backend::Tracing).then(|| tracing::subscriber::set_default(logged));
+        let guard =
+            (!backend.opens_tracing_spans()).then(|| tracing::subscriber::set_default(logged));
         let server = Server::running_at(backend, telemetry, address);
         let span = server.span_of("GET / HTTP/1.1").await;
         drop(guard);
         let records = match backend {
-            Backend::Tracing => span
+            Backend::Tracing | Backend::TracingRecorder => span
                 .events
                 .events
                 .iter()
@@ -1470,7 +1471,7 @@ async fn the_scope_has_a_name_a_version_and_the_schema() {
         let (name, version) = match backend {
             Backend::Tracer | Backend::Recorder => ("tower-otel-trace", "0.1.0"),
             // The scope of the application, as in the documentation.
-            Backend::Tracing => (SCOPE, env!("CARGO_PKG_VERSION")),
+            Backend::Tracing | Backend::TracingRecorder => (SCOPE, env!("CARGO_PKG_VERSION")),
         };
         assert_eq!((scope.name(), scope.version()), (name, Some(version)));
         let schema = "https://opentelemetry.io/schemas/1.44.0";

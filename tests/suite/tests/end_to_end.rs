@@ -155,7 +155,7 @@ impl Process {
         let (alive, is_alive) = oneshot::channel();
         let serving = async move || {
             let source = source(name, &endpoint);
-            let installed = LocalTelemetry::new(source.provider.clone());
+            let installed = LocalTelemetry::new(&source);
             let process = Self {
                 address: serve(app(&ProcessBackend(backend, source.clone()))).await,
                 metrics: installed.metrics().clone(),
@@ -238,7 +238,7 @@ async fn one_trace(backend: Backend, id: &str, status: StatusCode) {
     let app = move |process_backend: &ProcessBackend| front_app(process_backend, to);
     let front = Process::start("front", &collector, backend, app).await;
     let source = source("caller", &collector.endpoint());
-    let caller = LocalTelemetry::new(source.provider.clone());
+    let caller = LocalTelemetry::new(&source);
 
     let request = request(front.address, &format!("/a/{id}"));
     let client = client(&ProcessBackend(backend, source.clone()));

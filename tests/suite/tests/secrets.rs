@@ -34,7 +34,7 @@ use opentelemetry_sdk::{
 };
 use prost::Message;
 use suite_tests::{
-    backend::{Backend, Source},
+    backend::{Backend, Source, records_tracing},
     keys::OPT_INS,
     net::BoxError,
     telemetry::SCOPE,
@@ -48,7 +48,10 @@ use tower_otel_propagate::{BaggagePolicy, PropagateLayer, Propagation};
 use tower_otel_semconv::SensitiveKeys;
 use tower_otel_trace::{Recorder, TraceLayer};
 use tracing_subscriber::{
-    Layer as _, filter::LevelFilter, fmt::format::FmtSpan, layer::SubscriberExt,
+    Layer as _,
+    filter::{DynFilterFn, LevelFilter},
+    fmt::format::FmtSpan,
+    layer::{Filter, SubscriberExt},
 };
 
 /// A part of every value that must not be recorded or forwarded.
@@ -275,6 +278,13 @@ fn added(sent: &HeaderMap, original: &HeaderMap) -> Vec<u8> {
     added
 }
 
+/// A filter for one of the two layers that export `tracing` spans.
+fn backend_filter<S>(is_recorder: bool) -> impl Filter<S> {
+    DynFilterFn::new(move |metadata, _| {
+        records_tracing() == is_recorder && *metadata.level() <= LevelFilter::INFO
+    })
+}
+
 /// The exporters, the log and the metrics of the current thread.
 struct Recording {
     exporter: InMemorySpanExporter,
@@ -304,8 +314,11 @@ impl Recording {
             .with_filter(LevelFilter::INFO);
         let spans = tracing_opentelemetry::layer()
             .with_tracer(provider.tracer(SCOPE))
-            .with_filter(LevelFilter::INFO);
-        let subscriber = tracing_subscriber::registry().with(log).with(spans);
+            .with_filter(backend_filter(false));
+        let subscriber = tracing_subscriber::registry()
+            .with(log)
+            .with(spans)
+            .with(recorder.layer().with_filter(backend_filter(true)));
         let (facade, scrape) = Prometheus::builder().build().unwrap();
         let exported = InMemoryMetricExporter::default();
         let reader = PeriodicReader::builder(exported.clone()).build();
@@ -465,7 +478,7 @@ fn allowed_values_are_found_in_every_searched_output() {
         is_in(&outputs.external, STATE);
         if end != End::GrpcError {
             is_in(&outputs.spans, QUERY);
-            if backend == Backend::Tracing {
+            if backend.opens_tracing_spans() {
                 is_in(&outputs.log, QUERY);
             }
         }
@@ -480,7 +493,11 @@ fn error_messages_are_recorded_only_by_option() {
             let found = find(&outputs.log, MESSAGE).is_some();
             assert!(found, "{end:?} by {backend:?}");
             let found = find(&outputs.spans, MESSAGE).is_some();
-            assert_eq!(found, backend == Backend::Tracing, "{end:?} by {backend:?}");
+            assert_eq!(
+                found,
+                backend.opens_tracing_spans(),
+                "{end:?} by {backend:?}"
+            );
             let outputs = exchange(backend, end, |layer| layer);
             for (channel, bytes) in outputs.channels() {
                 let found = find(bytes, MESSAGE);

@@ -121,7 +121,7 @@ async fn an_error_event_of_a_handler_does_not_set_the_span_status_if_events_are_
     for backend in Backend::ALL {
         // The filter of the documentation. Direct spans do not need it.
         let telemetry = match backend {
-            Backend::Tracing => TestTelemetry::with_sampler_and_filter(
+            Backend::Tracing | Backend::TracingRecorder => TestTelemetry::with_sampler_and_filter(
                 opentelemetry_sdk::trace::Sampler::AlwaysOn,
                 filter_fn(|metadata| metadata.is_span() && metadata.level() <= &LevelFilter::INFO),
             ),
@@ -206,7 +206,7 @@ async fn a_service_inside_a_buffer_is_polled_in_the_context_of_the_outer_span() 
         let (id, _) = single_span(&telemetry);
         let called = match backend {
             // The buffer itself enters the `tracing` span of its caller.
-            Backend::Tracing => id,
+            Backend::Tracing | Backend::TracingRecorder => id,
             Backend::Tracer | Backend::Recorder => SpanId::INVALID,
         };
         assert_eq!(
@@ -242,7 +242,7 @@ async fn a_buffer_between_the_layers_drops_the_traceparent_of_a_direct_span() {
             .service(recording_client(&Current::default()));
         let traceparent = sent_traceparent(client).await;
         let (_, own) = single_span(&telemetry);
-        let expected = (backend == Backend::Tracing).then_some(own);
+        let expected = backend.opens_tracing_spans().then_some(own);
         assert_eq!(traceparent, expected);
     }
 }

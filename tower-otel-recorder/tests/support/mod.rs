@@ -11,12 +11,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use opentelemetry::{Context, InstrumentationScope, trace::SpanKind};
+use opentelemetry::{Context, InstrumentationScope, KeyValue, SpanId, Value, trace::SpanKind};
 use opentelemetry_sdk::{
     error::OTelSdkResult,
-    trace::{SpanData, SpanExporter},
+    trace::{Sampler, SpanData, SpanExporter},
 };
-use tower_otel_recorder::{Recorder, RecorderBuilder, SpanStart, StartedSpan};
+use tower_otel_recorder::{Recorder, RecorderBuilder, RecorderLayer, SpanStart, StartedSpan};
+use tracing_subscriber::{
+    Layer, Registry,
+    layer::{Filter, Identity, SubscriberExt},
+};
 
 /// Longer than anything in the tests takes.
 pub(crate) const LONG: Duration = Duration::from_secs(20);
@@ -90,6 +94,95 @@ pub(crate) fn start(recorder: &Recorder, scope: &'static str) -> StartedSpan {
         || (Cow::Borrowed("span"), Vec::new()),
         |record| record.set_static_name("span"),
     )
+}
+
+/// A subscriber with the layer of a recorder, as the default of this thread.
+pub(crate) struct Scene {
+    pub(crate) recorder: Recorder,
+    memory: Memory,
+    _subscriber: tracing::subscriber::DefaultGuard,
+}
+
+impl Scene {
+    pub(crate) fn new() -> Self {
+        Self::with(Sampler::AlwaysOn, |layer| layer)
+    }
+
+    /// A scene with a sampler and with options of the layer.
+    pub(crate) fn with(
+        sampler: Sampler,
+        options: impl FnOnce(RecorderLayer) -> RecorderLayer,
+    ) -> Self {
+        Self::built(
+            |builder| builder.sampler_by_trace(sampler),
+            |layer| options(layer).boxed(),
+        )
+    }
+
+    /// A scene with a layer that sees what the filter lets through.
+    pub(crate) fn filtered(filter: impl Filter<Registry> + Send + Sync + 'static) -> Self {
+        Self::built(|builder| builder, |layer| layer.with_filter(filter).boxed())
+    }
+
+    pub(crate) fn built(
+        builder: impl FnOnce(RecorderBuilder<Memory>) -> RecorderBuilder<Memory>,
+        layer: impl FnOnce(RecorderLayer) -> Box<dyn Layer<Registry> + Send + Sync>,
+    ) -> Self {
+        let memory = Memory::new(true);
+        let recorder = build(builder(Recorder::builder(memory.clone())));
+        // The second layer sees the spans that a filter hides from the first one.
+        let subscriber = tracing_subscriber::registry()
+            .with(layer(recorder.layer()))
+            .with(Identity::new());
+        Self {
+            _subscriber: tracing::subscriber::set_default(subscriber),
+            recorder,
+            memory,
+        }
+    }
+
+    /// The exported spans, in the order of their ends.
+    pub(crate) fn spans(&self) -> Vec<SpanData> {
+        self.recorder.flush(LONG).unwrap();
+        self.memory.spans()
+    }
+
+    /// The only exported span with this name.
+    pub(crate) fn span(&self, name: &str) -> SpanData {
+        let spans = self.spans();
+        let mut found = spans.iter().filter(|span| span.name == name);
+        match (found.next(), found.next()) {
+            (Some(span), None) => span.clone(),
+            _ => panic!("expected one span {name}: {spans:#?}"),
+        }
+    }
+}
+
+/// The attributes as `key=value`, sorted and without those of the callsite.
+pub(crate) fn fields(attributes: &[KeyValue]) -> Vec<String> {
+    let origin = ["code.file.path", "code.line.number", "target", "level"];
+    let mut fields: Vec<_> = attributes
+        .iter()
+        .filter(|attribute| !origin.contains(&attribute.key.as_str()))
+        .map(|attribute| match &attribute.value {
+            Value::String(text) => format!("{}={:?}", attribute.key, text.as_str()),
+            value => format!("{}={value}", attribute.key),
+        })
+        .collect();
+    fields.sort();
+    fields
+}
+
+/// Asserts that `child` is a child of `parent`.
+pub(crate) fn assert_child(child: &SpanData, parent: &SpanData) {
+    assert_eq!(child.parent_span_id, parent.span_context.span_id());
+    let traces = [child, parent].map(|span| span.span_context.trace_id());
+    assert_eq!(traces[0], traces[1]);
+}
+
+/// Asserts that a span has no parent.
+pub(crate) fn assert_root(span: &SpanData) {
+    assert_eq!(span.parent_span_id, SpanId::INVALID, "{span:#?}");
 }
 
 /// Records so many spans.

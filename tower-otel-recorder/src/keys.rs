@@ -1,0 +1,25 @@
+//! Names of fields and attributes that `tracing` and its OpenTelemetry layers define.
+
+pub(crate) const LEVEL: &str = "level";
+pub(crate) const TARGET: &str = "target";
+pub(crate) const MESSAGE: &str = "message";
+pub(crate) const ERROR: &str = "error";
+
+/// Fields of a span that are not attributes, without the prefix `otel.`.
+pub(crate) mod otel {
+    pub(crate) const PREFIX: &str = "otel.";
+    pub(crate) const NAME: &str = "name";
+    pub(crate) const KIND: &str = "kind";
+    pub(crate) const STATUS_CODE: &str = "status_code";
+    pub(crate) const STATUS_DESCRIPTION: &str = "status_description";
+}
+
+/// Fields of an event that a record of the `log` crate became, without the prefix `log.`.
+pub(crate) mod log {
+    pub(crate) const PREFIX: &str = "log.";
+    /// The target of such events.
+    pub(crate) const TARGET_OF_EVENTS: &str = "log";
+    pub(crate) const TARGET: &str = "target";
+    pub(crate) const FILE: &str = "file";
+    pub(crate) const LINE: &str = "line";
+}

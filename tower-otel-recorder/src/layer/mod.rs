@@ -1,0 +1,15 @@
+//! The layer that records `tracing` spans.
+
+mod callbacks;
+mod entered;
+mod error;
+mod event_fields;
+mod open;
+mod options;
+mod scratch;
+mod span_ext;
+mod span_fields;
+mod span_state;
+
+pub use options::RecorderLayer;
+pub use span_ext::{RecorderSpanExt, SetParentError};

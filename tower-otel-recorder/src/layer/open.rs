@@ -1,0 +1,120 @@
+//! The start of a `tracing` span, and a change of its parent.
+
+use std::{borrow::Cow, sync::Arc, time::Instant};
+
+use opentelemetry::{
+    Context, KeyValue,
+    trace::{SpanContext, TraceContextExt},
+};
+
+use super::span_state::{Recording, SpanState};
+use crate::{
+    active::ActiveSpan,
+    clock::Timestamp,
+    context_span::ContextSpan,
+    origin::Origin,
+    record::{Name, SpanRecord},
+    sampling::SampledSpan,
+    tracer::RecorderTracer,
+};
+
+impl RecorderTracer {
+    /// Opens a span with the parent in `base`. `write` writes kind, name and attributes. Returns `None` if nothing is
+    /// recorded: the recorder is shut down or telemetry is suppressed.
+    ///
+    /// `write` is not called if the parent decides that the span is not sampled. A root span that is not sampled keeps
+    /// its record, because [`reparent`](Self::reparent) can make it the child of a sampled span.
+    pub(crate) fn open(
+        &self,
+        base: &Context,
+        at: Instant,
+        write: impl FnOnce(&mut SpanRecord),
+    ) -> Option<SpanState> {
+        let shared = self.shared();
+        if shared.pipeline.is_closed() || base.is_telemetry_suppressed() {
+            return None;
+        }
+        let child = shared.sampling.sample_child(base.span().span_context());
+        if let Some(child) = &child
+            && !child.context.is_sampled()
+        {
+            let context = base.with_remote_span_context(child.context.clone());
+            return Some(SpanState::new(context, Recording::Unsampled));
+        }
+        let mut pooled = self.record();
+        let record = &mut pooled.record;
+        record.scope = self.scope();
+        record.started = Timestamp::Instant(at);
+        write(record);
+        record.start_attributes = record.attributes.len();
+        let sampled = child.unwrap_or_else(|| self.sample(record, base));
+        let context = sampled.context.clone();
+        if context.is_sampled() {
+            record.set_sampled(sampled, &shared.limits);
+            let context = context_with_span(base, context, record);
+            let span = ActiveSpan::new(pooled);
+            return Some(SpanState::new(context, Recording::Sampled(span)));
+        }
+        let recording = if shared.sampling.is_off() {
+            self.discard(pooled);
+            Recording::Unsampled
+        } else {
+            Recording::UnsampledRoot(pooled)
+        };
+        let context = base.with_remote_span_context(context);
+        Some(SpanState::new(context, recording))
+    }
+
+    /// Gives a span that was not entered another parent, and samples it again. Returns the context that it replaced. `at`
+    /// and `origin` are those of a span that has no record yet.
+    pub(crate) fn reparent(
+        &self,
+        state: &mut SpanState,
+        base: &Context,
+        at: Instant,
+        origin: Origin,
+    ) -> Context {
+        let limits = &self.shared().limits;
+        let mut pooled = state.take_recording().into_record().unwrap_or_else(|| {
+            let mut pooled = self.record();
+            pooled.record.scope = self.scope();
+            pooled.record.started = Timestamp::Instant(at);
+            pooled.record.set_origin(origin);
+            pooled
+        });
+        let record = &mut pooled.record;
+        let sampled = self.sample(record, base);
+        let context = sampled.context.clone();
+        if context.is_sampled() {
+            if let Some(extras) = &mut record.extras {
+                // The sampler has added them when the span was opened.
+                let attributes = &mut extras.attributes;
+                attributes.retain(|attribute| !sampled.attributes.contains(attribute));
+            }
+            record.set_sampled(sampled, limits);
+            let context = context_with_span(base, context, record);
+            state.replace(context, Recording::Sampled(ActiveSpan::new(pooled)))
+        } else {
+            let context = base.with_remote_span_context(context);
+            state.replace(context, Recording::UnsampledRoot(pooled))
+        }
+    }
+
+    fn sample(&self, record: &SpanRecord, base: &Context) -> SampledSpan {
+        let sampling = &self.shared().sampling;
+        sampling.sample(&record.kind, base, None, &[], || sampler_input(record))
+    }
+}
+
+fn sampler_input(record: &SpanRecord) -> (Cow<'_, str>, Vec<KeyValue>) {
+    let name = match record.name {
+        Name::Static(name) => name,
+        Name::Text(range) => record.attributes.stored(range),
+    };
+    let attributes = record.attributes.key_values(0, record.attributes.len());
+    (Cow::Borrowed(name), attributes.collect())
+}
+
+fn context_with_span(base: &Context, context: SpanContext, record: &SpanRecord) -> Context {
+    base.with_span(ContextSpan::new(context, Arc::clone(&record.changes)))
+}

@@ -1,0 +1,162 @@
+//! The options of the layer.
+
+use std::sync::Arc;
+
+use opentelemetry::InstrumentationScope;
+use tracing::{Metadata, level_filters::LevelFilter};
+use tracing_subscriber::registry::{LookupSpan, SpanRef};
+
+use super::span_state::SpanState;
+use crate::{origin::Origin, recorder::Recorder, tracer::RecorderTracer};
+
+/// A [`Layer`](tracing_subscriber::Layer) that records the spans and events of `tracing`.
+///
+/// [`Recorder::layer`] returns it. The subscriber has to be built on [`Registry`](tracing_subscriber::Registry). It has
+/// one such layer; a second one records nothing.
+///
+/// # Spans
+///
+/// | of the span | recorded from |
+/// |---|---|
+/// | name | the field `otel.name`, else the name of the span |
+/// | kind | the field `otel.kind`: `server`, `client`, `producer`, `consumer` or `internal`, the default |
+/// | status | the fields `otel.status_code` (`OK` or `ERROR`) and `otel.status_description`, and events |
+/// | attributes | all other fields; `code.file.path`, `code.line.number` and `target` |
+/// | parent | the explicit parent, else the span in the current OpenTelemetry context |
+/// | links | [`follows_from`](tracing::Span::follows_from), while the other span is open |
+/// | start | the creation of the span |
+/// | end | the last exit of the span, or its close if it was never entered |
+///
+/// `otel.*` fields have to be declared like other fields, and may be recorded later. Integers that do not fit in `i64` are
+/// recorded as text. An error, as `dyn Error`, is recorded as its message, `exception.message` and its causes in
+/// `exception.stacktrace`.
+///
+/// # Events
+///
+/// An event is recorded in the span it happens in, with its level, target and fields. Its name is its message. An event
+/// without a message and with a field `error`, as `#[instrument(err)]` emits it, has the name `exception`, and sets the
+/// status of the span. An event of level `ERROR` also sets it.
+///
+/// # Context
+///
+/// Entering a span attaches its OpenTelemetry context. So spans of the OpenTelemetry API, injected headers and log lines
+/// belong to the span they are in, and `Context::current().span()` changes it. Spans that are not sampled have a context
+/// too.
+#[derive(Clone, Debug)]
+#[must_use = "a layer records spans when it is added to a subscriber"]
+pub struct RecorderLayer {
+    pub(super) tracer: RecorderTracer,
+    pub(super) events: LevelFilter,
+    pub(super) location: bool,
+    pub(super) target: bool,
+    pub(super) level: bool,
+    pub(super) activates_context: bool,
+}
+
+impl Recorder {
+    /// Returns a layer that records the spans of `tracing`.
+    ///
+    /// The scope of the spans has the name of this crate. Keep the recorder as long as spans are to be recorded.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use opentelemetry_sdk::trace::SpanExporter;
+    /// use tower_otel_recorder::Recorder;
+    /// use tracing_subscriber::prelude::*;
+    ///
+    /// fn install(exporter: impl SpanExporter + 'static) -> Result<Recorder, Box<dyn std::error::Error>> {
+    ///     let recorder = Recorder::builder(exporter).build()?;
+    ///     tracing_subscriber::registry().with(recorder.layer()).try_init()?;
+    ///     Ok(recorder)
+    /// }
+    /// ```
+    pub fn layer(&self) -> RecorderLayer {
+        let scope = InstrumentationScope::builder(env!("CARGO_PKG_NAME"))
+            .with_version(env!("CARGO_PKG_VERSION"))
+            .build();
+        RecorderLayer {
+            tracer: self.tracer_with_scope(scope),
+            events: LevelFilter::INFO,
+            location: true,
+            target: true,
+            level: false,
+            activates_context: true,
+        }
+    }
+}
+
+impl RecorderLayer {
+    /// Sets the instrumentation scope of the spans. Default: name and version of this crate.
+    pub fn scope(mut self, scope: InstrumentationScope) -> Self {
+        self.tracer = self.tracer.with_scope(scope);
+        self
+    }
+
+    /// Sets the least severe level of the events that are recorded. Default: `INFO`. `OFF` records none.
+    ///
+    /// Events wait in memory for the end of their span, and a span has [at most 128](crate::RecorderBuilder::limits) of
+    /// them. So the many events of libraries at `DEBUG` and `TRACE` are recorded on request only. Events of level `ERROR`
+    /// set the status of their span in any case.
+    pub fn events(mut self, level: impl Into<LevelFilter>) -> Self {
+        self.events = level.into();
+        self
+    }
+
+    /// Sets whether spans and events have the attributes `code.file.path` and `code.line.number`. Default: `true`.
+    pub const fn location(mut self, record: bool) -> Self {
+        self.location = record;
+        self
+    }
+
+    /// Sets whether spans have the attribute `target`. Default: `true`. Events always have it.
+    pub const fn target(mut self, record: bool) -> Self {
+        self.target = record;
+        self
+    }
+
+    /// Sets whether spans have the attribute `level`. Default: `false`. Events always have it.
+    pub const fn level(mut self, record: bool) -> Self {
+        self.level = record;
+        self
+    }
+
+    /// Sets whether entering a span attaches its OpenTelemetry context. Default: `true`.
+    ///
+    /// If `false`, entering a span costs less, and only spans of `tracing` have the right parent: spans of the
+    /// OpenTelemetry API, injected headers and log lines do not belong to the span they are in.
+    pub const fn activate_context(mut self, activate: bool) -> Self {
+        self.activates_context = activate;
+        self
+    }
+}
+
+impl RecorderLayer {
+    /// Returns a number that other recorders do not have.
+    pub(super) fn recorder(&self) -> usize {
+        Arc::as_ptr(self.tracer.shared()).addr()
+    }
+
+    pub(super) const fn origin(&self, metadata: &'static Metadata<'static>) -> Origin {
+        Origin {
+            metadata,
+            location: self.location,
+            target: self.target,
+            level: self.level,
+        }
+    }
+
+    /// Returns what `read` returns for the state of a span, if the span belongs to this layer.
+    pub(super) fn read<S, T>(
+        &self,
+        span: &SpanRef<'_, S>,
+        read: impl FnOnce(&SpanState) -> T,
+    ) -> Option<T>
+    where
+        S: for<'l> LookupSpan<'l>,
+    {
+        let extensions = span.extensions();
+        let state = extensions.get::<SpanState>()?;
+        (state.recorder() == self.recorder()).then(|| read(state))
+    }
+}

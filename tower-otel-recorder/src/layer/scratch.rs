@@ -1,0 +1,20 @@
+//! A buffer of each thread for fields on their way to a record.
+
+use std::cell::Cell;
+
+use crate::buffer::AttributeBuffer;
+
+thread_local! {
+    static SCRATCH: Cell<Option<AttributeBuffer>> = const { Cell::new(None) };
+}
+
+/// Calls `f` with an empty buffer. Fields are formatted by code of the application, so no lock may be held meanwhile.
+pub(super) fn with_buffer<T>(f: impl FnOnce(&mut AttributeBuffer) -> T) -> T {
+    // A nested call, in code that formats a field, gets another buffer.
+    let buffer = SCRATCH.try_with(Cell::take).ok().flatten();
+    let mut buffer = buffer.unwrap_or_else(AttributeBuffer::empty);
+    let result = f(&mut buffer);
+    buffer.clear();
+    let _ = SCRATCH.try_with(|scratch| scratch.set(Some(buffer)));
+    result
+}

@@ -1,0 +1,172 @@
+//! The OpenTelemetry side of a `tracing` span.
+
+use std::{error::Error, fmt, time::Instant};
+
+use opentelemetry::{
+    Context, Key, KeyValue, Value,
+    trace::{SpanContext, Status},
+};
+use tracing::Span;
+use tracing_subscriber::{
+    Registry,
+    registry::{LookupSpan, SpanRef},
+};
+
+use super::{options::RecorderLayer, span_state::SpanState};
+use crate::record::SpanRecord;
+
+/// Reads and changes `tracing` spans that a [`RecorderLayer`] records.
+///
+/// Spans that the layer does not record, because a filter hides them or they are not sampled, ignore changes.
+///
+/// # Examples
+///
+/// ```
+/// use opentelemetry::Context;
+/// use tower_otel_recorder::RecorderSpanExt;
+///
+/// fn consume(sender: Context, order: i64) {
+///     let span = tracing::info_span!("consume", order);
+///     // The span has not been entered yet.
+///     if let Err(error) = span.set_parent(sender) {
+///         tracing::debug!("{error}");
+///     }
+///     span.in_scope(|| { /* ... */ });
+/// }
+/// ```
+pub trait RecorderSpanExt: sealed::Sealed {
+    /// Returns the OpenTelemetry context of the span. Returns an empty context if the span has none: a filter hides it,
+    /// or the recorder is shut down.
+    fn context(&self) -> Context;
+
+    /// Sets the parent to the span of a context, and samples the span again.
+    ///
+    /// A span without a parent keeps the fields it was opened with. A child of a span that is not sampled has not
+    /// recorded its fields: attach the context before opening such a span instead.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the span is not recorded by a [`RecorderLayer`], or if its context has been used: the span was
+    /// entered, it has children or it is linked to. The parent stays the same then.
+    fn set_parent(&self, parent: Context) -> Result<(), SetParentError>;
+
+    /// Links the span to another one.
+    fn add_link(&self, span_context: SpanContext);
+
+    /// Adds an attribute, which need not be declared as a field.
+    fn set_attribute(&self, key: impl Into<Key>, value: impl Into<Value>);
+
+    /// Sets the status, unless it is set to a higher one: `Ok` is above `Error`, `Error` above `Unset`.
+    fn set_status(&self, status: Status);
+}
+
+mod sealed {
+    pub trait Sealed {}
+
+    impl Sealed for tracing::Span {}
+}
+
+/// The reason why the parent of a span was not set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SetParentError {
+    /// The context of the span has been used.
+    ContextInUse,
+    /// The span is not recorded by a [`RecorderLayer`].
+    NotRecorded,
+}
+
+impl fmt::Display for SetParentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ContextInUse => {
+                "the span was entered, has children or is linked to; its parent stays the same"
+            }
+            Self::NotRecorded => {
+                "the span is not recorded by a RecorderLayer; its parent stays the same"
+            }
+        })
+    }
+}
+
+impl Error for SetParentError {}
+
+impl RecorderSpanExt for Span {
+    fn context(&self) -> Context {
+        let context = with_registry_span(self, |span| {
+            let extensions = span.extensions();
+            Some(extensions.get::<SpanState>()?.use_context())
+        });
+        context.unwrap_or_default()
+    }
+
+    fn set_parent(&self, parent: Context) -> Result<(), SetParentError> {
+        let set = self.with_subscriber(|(id, dispatch)| {
+            let layer = dispatch.downcast_ref::<RecorderLayer>()?;
+            let span = dispatch.downcast_ref::<Registry>()?.span(id)?;
+            Some(layer.set_parent(&span, &parent))
+        });
+        set.flatten().unwrap_or(Err(SetParentError::NotRecorded))
+    }
+
+    fn add_link(&self, span_context: SpanContext) {
+        change(self, |record| {
+            let limits = *record.changes.limits();
+            record.extras().link(span_context, Vec::new(), &limits);
+        });
+    }
+
+    fn set_attribute(&self, key: impl Into<Key>, value: impl Into<Value>) {
+        let attribute = KeyValue::new(key, value);
+        change(self, |record| {
+            let limits = *record.changes.limits();
+            record.extras().attribute(attribute, &limits);
+        });
+    }
+
+    fn set_status(&self, status: Status) {
+        change(self, |record| record.extras().status(status));
+    }
+}
+
+impl RecorderLayer {
+    fn set_parent(
+        &self,
+        span: &SpanRef<'_, Registry>,
+        base: &Context,
+    ) -> Result<(), SetParentError> {
+        match self.read(span, SpanState::is_used) {
+            None => return Err(SetParentError::NotRecorded),
+            Some(true) => return Err(SetParentError::ContextInUse),
+            Some(false) => {}
+        }
+        // A sampler may be code of the application, so the span is not locked while it runs.
+        let state = span.extensions_mut().remove::<SpanState>();
+        let mut state = state.ok_or(SetParentError::NotRecorded)?;
+        let origin = self.origin(span.metadata());
+        let replaced = self
+            .tracer
+            .reparent(&mut state, base, Instant::now(), origin);
+        span.extensions_mut().insert(state);
+        drop(replaced);
+        Ok(())
+    }
+}
+
+/// Returns what `f` returns for the span of the registry. Returns `None` for spans that are disabled.
+fn with_registry_span<T>(
+    span: &Span,
+    f: impl FnOnce(SpanRef<'_, Registry>) -> Option<T>,
+) -> Option<T> {
+    let result =
+        span.with_subscriber(|(id, dispatch)| f(dispatch.downcast_ref::<Registry>()?.span(id)?));
+    result.flatten()
+}
+
+fn change(span: &Span, change: impl FnOnce(&mut SpanRecord)) {
+    with_registry_span(span, |span| {
+        let mut extensions = span.extensions_mut();
+        change(extensions.get_mut::<SpanState>()?.record()?);
+        Some(())
+    });
+}

@@ -1,0 +1,163 @@
+//! The fields of a span: attributes, and `otel.*` fields that set something else.
+
+use std::{error::Error, fmt::Debug};
+
+use opentelemetry::trace::{SpanKind, Status};
+use tracing::field::{Field, Visit};
+
+use super::error;
+use crate::{
+    buffer::{AttributeBuffer, TextRange},
+    keys::otel,
+    record::{Name, SpanRecord},
+};
+
+/// Writes the fields of a span to a buffer.
+#[derive(Debug)]
+pub(super) struct SpanFields<'a> {
+    attributes: &'a mut AttributeBuffer,
+    settings: SpanSettings,
+}
+
+/// What the `otel.*` fields of a span set.
+#[derive(Debug, Default)]
+pub(super) struct SpanSettings {
+    name: Option<TextRange>,
+    kind: Option<SpanKind>,
+    status: Option<StatusCode>,
+    description: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum StatusCode {
+    Ok,
+    Error,
+}
+
+impl<'a> SpanFields<'a> {
+    pub(super) fn new(attributes: &'a mut AttributeBuffer) -> Self {
+        Self {
+            attributes,
+            settings: SpanSettings::default(),
+        }
+    }
+
+    /// Returns what the `otel.*` fields set. Ranges are those of the buffer.
+    pub(super) fn into_settings(self) -> SpanSettings {
+        self.settings
+    }
+
+    /// Handles an `otel.*` field. Returns `false` for other fields.
+    #[inline]
+    fn set(&mut self, field: &Field, value: &str) -> bool {
+        let Some(key) = field.name().strip_prefix(otel::PREFIX) else {
+            return false;
+        };
+        match key {
+            otel::NAME => self.settings.name = Some(self.attributes.store(value)),
+            otel::KIND => self.settings.kind = parse_kind(value),
+            otel::STATUS_CODE => self.settings.status = parse_status(value),
+            otel::STATUS_DESCRIPTION => self.settings.description = Some(value.to_owned()),
+            _ => return false,
+        }
+        true
+    }
+}
+
+impl SpanSettings {
+    /// Applies the settings to the record whose buffer the fields were written to.
+    pub(super) fn apply(mut self, record: &mut SpanRecord) {
+        if let Some(name) = self.name.take() {
+            record.name = Name::Text(name);
+        }
+        self.apply_kind_and_status(record);
+    }
+
+    /// Applies the settings to the record of an open span. The fields were written to `buffer`.
+    pub(super) fn apply_late(mut self, record: &mut SpanRecord, buffer: &AttributeBuffer) {
+        if let Some(name) = self.name.take() {
+            // The texts of the record would grow with each new name.
+            record.extras().name = Some(buffer.stored(name).to_owned().into());
+        }
+        self.apply_kind_and_status(record);
+    }
+
+    fn apply_kind_and_status(self, record: &mut SpanRecord) {
+        if let Some(kind) = self.kind {
+            record.kind = kind;
+        }
+        match (self.status, self.description) {
+            (None, None) => {}
+            (Some(StatusCode::Ok), _) => record.extras().status(Status::Ok),
+            (_, description) => {
+                let status = Status::error(description.unwrap_or_default());
+                record.extras().status(status);
+            }
+        }
+    }
+}
+
+/// Parses the kind of a span. The case of the letters does not matter.
+fn parse_kind(text: &str) -> Option<SpanKind> {
+    let kinds = [
+        ("server", SpanKind::Server),
+        ("client", SpanKind::Client),
+        ("producer", SpanKind::Producer),
+        ("consumer", SpanKind::Consumer),
+        ("internal", SpanKind::Internal),
+    ];
+    let mut kinds = kinds.into_iter();
+    let (_, kind) = kinds.find(|(name, _)| text.eq_ignore_ascii_case(name))?;
+    Some(kind)
+}
+
+fn parse_status(text: &str) -> Option<StatusCode> {
+    let is = |name| text.eq_ignore_ascii_case(name);
+    if is("ok") {
+        Some(StatusCode::Ok)
+    } else {
+        is("error").then_some(StatusCode::Error)
+    }
+}
+
+impl Visit for SpanFields<'_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if !self.set(field, value) {
+            self.attributes.text(field.name(), value);
+        }
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.attributes.int(field.name(), value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        match i64::try_from(value) {
+            Ok(value) => self.attributes.int(field.name(), value),
+            Err(_) => self.attributes.debug(field.name(), &value),
+        }
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.attributes.bool(field.name(), value);
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.attributes.float(field.name(), value);
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        error::write(self.attributes, field.name(), value);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        let text = self.attributes.store_debug(value);
+        if field.name().starts_with(otel::PREFIX) {
+            let value = self.attributes.stored(text).to_owned();
+            if self.set(field, &value) {
+                return;
+            }
+        }
+        self.attributes.range(field.name(), text);
+    }
+}

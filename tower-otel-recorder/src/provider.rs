@@ -1,0 +1,114 @@
+//! The recorder behind the OpenTelemetry API.
+
+use std::{borrow::Cow, sync::Arc, time::Instant};
+
+use opentelemetry::{
+    Context, InstrumentationScope,
+    trace::{Link, SpanBuilder, SpanContext, SpanKind, Tracer, TracerProvider},
+};
+use opentelemetry_sdk::trace::SpanLimits;
+
+use crate::{
+    active::ActiveSpan,
+    api_span::RecorderSpan,
+    clock::Timestamp,
+    record::{Name, SpanRecord},
+    recorder::Recorder,
+    sampling::SampledSpan,
+    shared::Shared,
+    tracer::RecorderTracer,
+};
+
+/// A [`TracerProvider`] whose spans are recorded by a [`Recorder`].
+#[derive(Clone, Debug)]
+pub struct RecorderTracerProvider {
+    shared: Arc<Shared>,
+}
+
+impl Recorder {
+    /// Returns a tracer provider for code that uses the OpenTelemetry API.
+    ///
+    /// Keep the recorder as long as spans are to be recorded.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use opentelemetry::trace::{Tracer, TracerProvider};
+    /// use opentelemetry_sdk::trace::SpanExporter;
+    /// use tower_otel_recorder::Recorder;
+    ///
+    /// fn install(exporter: impl SpanExporter + 'static) -> std::io::Result<Recorder> {
+    ///     let recorder = Recorder::builder(exporter).build()?;
+    ///     opentelemetry::global::set_tracer_provider(recorder.tracer_provider());
+    ///     opentelemetry::global::tracer("shop").in_span("start", |_context| { /* ... */ });
+    ///     Ok(recorder)
+    /// }
+    /// ```
+    pub fn tracer_provider(&self) -> RecorderTracerProvider {
+        RecorderTracerProvider {
+            shared: Arc::clone(self.shared()),
+        }
+    }
+}
+
+impl TracerProvider for RecorderTracerProvider {
+    type Tracer = RecorderTracer;
+
+    fn tracer_with_scope(&self, scope: InstrumentationScope) -> RecorderTracer {
+        let scope = self.shared.scope_index(scope);
+        RecorderTracer::new(Arc::clone(&self.shared), scope)
+    }
+}
+
+impl Tracer for RecorderTracer {
+    type Span = RecorderSpan;
+
+    fn build_with_context(&self, builder: SpanBuilder, parent_cx: &Context) -> RecorderSpan {
+        let shared = self.shared();
+        if shared.pipeline.is_closed() || parent_cx.is_telemetry_suppressed() {
+            return RecorderSpan::new(SpanContext::NONE, None);
+        }
+        let kind = builder.span_kind.as_ref().unwrap_or(&SpanKind::Internal);
+        let links = builder.links.as_deref().unwrap_or_default();
+        let sampled = shared.sampling.sample(kind, parent_cx, None, links, || {
+            let attributes = builder.attributes.clone().unwrap_or_default();
+            (Cow::Borrowed(&*builder.name), attributes)
+        });
+        let context = sampled.context.clone();
+        if !context.is_sampled() {
+            return RecorderSpan::new(context, None);
+        }
+        let mut pooled = self.record();
+        pooled.record.scope = self.scope();
+        fill(&mut pooled.record, builder, sampled, &shared.limits);
+        RecorderSpan::new(context, Some(ActiveSpan::new(pooled)))
+    }
+}
+
+fn fill(record: &mut SpanRecord, span: SpanBuilder, sampled: SampledSpan, limits: &SpanLimits) {
+    record.started = match span.start_time {
+        Some(time) => Timestamp::System(time),
+        None => Timestamp::Instant(Instant::now()),
+    };
+    record.kind = span.span_kind.unwrap_or(SpanKind::Internal);
+    record.name = match span.name {
+        Cow::Borrowed(name) => Name::Static(name),
+        Cow::Owned(name) => Name::Text(record.attributes.store(&name)),
+    };
+    for attribute in span.attributes.unwrap_or_default() {
+        record.extras().attribute(attribute, limits);
+    }
+    record.set_sampled(sampled, limits);
+    for event in span.events.unwrap_or_default() {
+        let extras = record.extras();
+        extras.event(event.name, event.timestamp, event.attributes, limits);
+    }
+    for link in span.links.unwrap_or_default() {
+        let Link {
+            span_context,
+            attributes,
+            ..
+        } = link;
+        record.extras().link(span_context, attributes, limits);
+    }
+}
