@@ -77,7 +77,7 @@ impl Signals for ExportingSignals {
             let resource = Resource::builder().with_service_name(self.service.clone());
             Recorder::builder(exporter(&self.endpoint))
                 .resource(resource.build())
-                .sampler_by_trace(sampler(self.sampling))
+                .sampler_without_attributes(sampler(self.sampling))
                 .build()
                 .unwrap()
         })

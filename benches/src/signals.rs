@@ -103,7 +103,7 @@ impl Signals for DiscardingSignals {
     fn recorder(&self) -> &Recorder {
         let recorder = || {
             Recorder::builder(DiscardingExporter)
-                .sampler_by_trace(sampler(self.sampling))
+                .sampler_without_attributes(sampler(self.sampling))
                 .delay(EXPORT_INTERVAL)
                 .build()
         };

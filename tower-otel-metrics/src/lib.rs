@@ -146,7 +146,6 @@ mod sync;
 #[cfg(feature = "opentelemetry")]
 pub use backend::opentelemetry::OtelMetrics;
 pub use backend::{facade::FacadeMetrics, instruments::MetricsBackend};
-pub use exchange::MetricsExchange;
 pub use layer::MetricsLayer;
 pub use names::Names;
 #[doc(inline)]

@@ -54,7 +54,7 @@ impl<E: SpanExporter + 'static> RecorderBuilder<E> {
     }
 
     /// Sets a sampler that gets the name and the attributes of each span. Default: see
-    /// [`sampler_by_trace`](Self::sampler_by_trace).
+    /// [`sampler_without_attributes`](Self::sampler_without_attributes).
     ///
     /// The attributes are those that are known at the start. They have to be allocated for the sampler.
     pub fn sampler(mut self, sampler: impl Into<Box<dyn ShouldSample>>) -> Self {
@@ -66,7 +66,7 @@ impl<E: SpanExporter + 'static> RecorderBuilder<E> {
     /// spans without a parent.
     ///
     /// Nothing is allocated for the sampler.
-    pub fn sampler_by_trace(mut self, sampler: Sampler) -> Self {
+    pub fn sampler_without_attributes(mut self, sampler: Sampler) -> Self {
         self.sampling.sampler = SamplerInput::TraceIdOnly(sampler);
         self
     }

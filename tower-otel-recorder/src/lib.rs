@@ -83,7 +83,6 @@ mod thread_index;
 mod tracer;
 mod worker;
 
-pub use api_span::RecorderSpan;
 pub use builder::RecorderBuilder;
 pub use counts::SpanCounts;
 #[cfg(feature = "layer")]

@@ -18,7 +18,7 @@ use tower_otel_semconv::{
 #[cfg(feature = "recorder")]
 use crate::backend::RecorderBackend;
 use crate::{
-    backend::{AnyBackend, SpanBackend, TracerBackend, TracingBackend},
+    backend::{AnyBackend, EraseBackend, SpanBackend, TracerBackend, TracingBackend},
     exchange::TraceExchange,
     grpc::GrpcSpan,
     header_capture::HeaderCapture,
@@ -34,14 +34,8 @@ use crate::{
 ///
 /// The layer is an observer as well, to be joined with others by
 /// [`observe`](tower_otel_core::observe).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct TraceLayer<B = TracingBackend>(Arc<LayerState<B>>);
-
-impl<B> Clone for TraceLayer<B> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
 
 impl TraceLayer<TracingBackend> {
     /// Returns a layer that opens spans for the requests a server receives.
@@ -127,9 +121,9 @@ impl<B: Clone> TraceLayer<B> {
     #[must_use]
     pub fn any_backend(self) -> TraceLayer<AnyBackend>
     where
-        B: Into<AnyBackend>,
+        B: EraseBackend,
     {
-        self.map_backend(B::into)
+        self.map_backend(B::erase)
     }
 
     /// Sets how requests are read: filter, route, known methods, trusted proxies and scheme. Give the

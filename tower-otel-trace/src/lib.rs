@@ -340,7 +340,6 @@ mod string_cache;
 #[cfg(feature = "recorder")]
 pub use backend::RecorderBackend;
 pub use backend::{AnyBackend, SpanBackend, TracerBackend, TracingBackend};
-pub use exchange::TraceExchange;
 pub use layer::TraceLayer;
 pub use opt_in::OptIn;
 pub use span_handle::SpanHandle;

@@ -242,7 +242,7 @@ fn an_unsampled_span_is_not_exported_and_its_children_are_unsampled() {
     ] {
         let case = format!("{sampler:?}, flags {flags}");
         let memory = Memory::new(true);
-        let recorder = build(Recorder::builder(memory.clone()).sampler_by_trace(sampler));
+        let recorder = build(Recorder::builder(memory.clone()).sampler_without_attributes(sampler));
         let current = Mutex::new(None);
         let header = format!("00-{TRACE}-{PARENT}-0{flags}");
         let request = Request::get("/").header("traceparent", header);
@@ -274,7 +274,7 @@ fn an_unsampled_span_is_not_exported_and_its_children_are_unsampled() {
 fn a_ratio_sampler_samples_its_share_of_the_traces() {
     let memory = Memory::new(true);
     let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(0.1)));
-    let recorder = build(Recorder::builder(memory.clone()).sampler_by_trace(sampler));
+    let recorder = build(Recorder::builder(memory.clone()).sampler_without_attributes(sampler));
     exchanges(&layer(&recorder), 4_000);
     recorder.flush(LONG).unwrap();
     // A tenth; six standard deviations are 114.

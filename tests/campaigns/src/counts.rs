@@ -46,7 +46,7 @@ impl SpanCounter {
     /// A recorder that samples every span.
     pub fn recorder(&self) -> Recorder {
         Recorder::builder(self.clone())
-            .sampler_by_trace(Sampler::AlwaysOn)
+            .sampler_without_attributes(Sampler::AlwaysOn)
             .delay(Duration::from_millis(50))
             .build()
             .unwrap()

@@ -66,7 +66,7 @@ impl Pipeline {
         let resource = Resource::builder_empty().with_service_name(service_names[1].clone());
         let recorder = Recorder::builder(exporter)
             .resource(resource.build())
-            .sampler_by_trace(Sampler::AlwaysOn)
+            .sampler_without_attributes(Sampler::AlwaysOn)
             .delay(DELAY)
             .build()
             .unwrap();

@@ -25,7 +25,7 @@ impl SpanExporter for Discard {
 fn allocations(sampler: Sampler, span: impl Fn()) -> f64 {
     const SPANS: u32 = 8;
     let recorder = Recorder::builder(Discard)
-        .sampler_by_trace(sampler)
+        .sampler_without_attributes(sampler)
         .delay(Duration::from_secs(3600))
         .build()
         .unwrap();

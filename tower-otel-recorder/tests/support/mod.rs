@@ -114,7 +114,7 @@ impl Scene {
         options: impl FnOnce(RecorderLayer) -> RecorderLayer,
     ) -> Self {
         Self::built(
-            |builder| builder.sampler_by_trace(sampler),
+            |builder| builder.sampler_without_attributes(sampler),
             |layer| options(layer).boxed(),
         )
     }

@@ -46,27 +46,33 @@ pub enum AnyEntered<'a> {
     Context(Option<ContextGuard>),
 }
 
-impl From<TracingBackend> for AnyBackend {
-    fn from(backend: TracingBackend) -> Self {
-        Self(Backend::Tracing(backend))
+/// A backend whose type can be erased.
+pub trait EraseBackend {
+    /// Returns the backend as [`AnyBackend`].
+    fn erase(self) -> AnyBackend;
+}
+
+impl EraseBackend for TracingBackend {
+    fn erase(self) -> AnyBackend {
+        AnyBackend(Backend::Tracing(self))
     }
 }
 
-impl<T> From<TracerBackend<T>> for AnyBackend
+impl<T> EraseBackend for TracerBackend<T>
 where
     T: Tracer<Span: Send + Sync + 'static> + Send + Sync + 'static,
 {
-    fn from(backend: TracerBackend<T>) -> Self {
-        let tracer = SharedTracer(backend.into_tracer());
+    fn erase(self) -> AnyBackend {
+        let tracer = SharedTracer(self.into_tracer());
         let tracer = BoxedTracer::new(Box::new(tracer));
-        Self(Backend::Tracer(TracerBackend::from_tracer(tracer)))
+        AnyBackend(Backend::Tracer(TracerBackend::from_tracer(tracer)))
     }
 }
 
 #[cfg(feature = "recorder")]
-impl From<RecorderBackend> for AnyBackend {
-    fn from(backend: RecorderBackend) -> Self {
-        Self(Backend::Recorder(backend))
+impl EraseBackend for RecorderBackend {
+    fn erase(self) -> AnyBackend {
+        AnyBackend(Backend::Recorder(self))
     }
 }
 

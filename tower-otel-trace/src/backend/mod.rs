@@ -9,6 +9,7 @@ mod scope;
 mod tracer;
 mod tracing;
 
+pub(crate) use self::any::EraseBackend;
 pub(crate) use self::open_span::{LateAttribute, LateValue, OpenSpan};
 #[cfg(feature = "recorder")]
 pub use self::recorder::RecorderBackend;
