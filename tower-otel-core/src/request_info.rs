@@ -122,7 +122,7 @@ impl<'a> RequestInfo<'a> {
     /// Returns the route: what the function in the options returns, else the
     /// [matched](Route::matched) one. On a client, only a [`Route`] in the extensions counts.
     #[inline]
-    pub fn route(&self, kind: Kind, options: &HttpOptions) -> Option<Cow<'a, str>> {
+    pub fn route(&self, kind: Kind, options: &HttpOptions) -> Option<Cow<'_, str>> {
         if options.has_custom_route() {
             return self.custom_route(options);
         }
@@ -139,13 +139,12 @@ impl<'a> RequestInfo<'a> {
     }
 
     #[cold]
-    fn custom_route(&self, options: &HttpOptions) -> Option<Cow<'a, str>> {
+    fn custom_route(&self, options: &HttpOptions) -> Option<Cow<'_, str>> {
         let resolve = || options.custom_route(self.head);
         let id = options.id();
-        let owned = |route: &Route| Cow::Owned(route.as_str().to_owned());
         match self.extras().custom_route.get_or_init(|| (id, resolve())) {
-            (of, route) if *of == id => route.as_ref().map(owned),
-            _ => resolve().as_ref().map(owned),
+            (of, route) if *of == id => route.as_ref().map(|route| Cow::Borrowed(route.as_str())),
+            _ => resolve().map(|route| Cow::Owned(route.as_str().to_owned())),
         }
     }
 

@@ -17,7 +17,7 @@ pub struct RequestAttributes<'r, 'a> {
     info: &'r RequestInfo<'a>,
     protocol: Protocol,
     target: Target<'a>,
-    route: Option<Cow<'a, str>>,
+    route: Option<Cow<'r, str>>,
     known_method: Option<&'a str>,
     resend_count: Option<u32>,
 }
@@ -73,7 +73,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
         config: &'r Config,
         info: &'r RequestInfo<'a>,
         protocol: Protocol,
-        route: Option<Cow<'a, str>>,
+        route: Option<Cow<'r, str>>,
     ) -> Self {
         let kind = config.kind;
         let resend_count = match kind {
