@@ -13,18 +13,17 @@ use pin_project_lite::pin_project;
 use crate::{End, Exchange, Failure, exchange_guard::ExchangeGuard};
 
 pin_project! {
-    /// A body that ends its exchange when it ends itself, and is otherwise the body inside.
+    /// A body that ends its exchange when it ends. Its frames are those of the inner body.
     ///
     /// The exchange ends with the last frame, with trailers, with an error, or when the body is
-    /// dropped. Servers drop a body without polling it past the last byte that `Content-Length`
-    /// promised, so a body that is dropped with all its bytes seen was complete; any other was
-    /// aborted.
+    /// dropped. Servers drop a body without polling it past the last byte of its `Content-Length`.
+    /// A body that is dropped after all its bytes is therefore complete; any other is aborted.
     #[doc(hidden)]
     pub struct ResponseBody<B, E>
     where
         E: Exchange,
     {
-        // Empty only while being dropped: that has to happen inside the exchange's context.
+        // `None` only while it is dropped, which happens in the context of the exchange.
         #[pin]
         inner: Option<B>,
         guard: ExchangeGuard<E>,
@@ -41,7 +40,7 @@ pin_project! {
             if !this.guard.is_open() {
                 return;
             }
-            // A body that says it is at its end was noticed when its last frame passed.
+            // If `is_end_stream` was true after a frame, the exchange has ended already.
             let complete = this.expected.is_some_and(|expected| *this.seen >= expected);
             this.guard.run(|| this.inner.set(None));
             this.guard.end(if complete {
@@ -120,7 +119,8 @@ where
     }
 }
 
-/// Some layers answer in place of the service inside them, with a default body. Nobody is told.
+/// A default body belongs to no exchange. Layers that respond without calling the inner service
+/// create it.
 impl<B: Default, E: Exchange> Default for ResponseBody<B, E> {
     fn default() -> Self {
         Self::new(B::default(), ExchangeGuard::ended(), None)

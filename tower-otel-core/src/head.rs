@@ -1,4 +1,4 @@
-//! One neutral view over the requests and responses of different libraries.
+//! The traits for the requests and responses of different libraries.
 
 use std::net::SocketAddr;
 
@@ -6,43 +6,43 @@ use http::{Extensions, HeaderMap, Method, StatusCode, Version};
 
 use crate::{PeerAddr, Target};
 
-/// What an observer may see, and change, of a request before it is sent or handled.
+/// The head of a request, which an observer reads, and may change before it is sent or handled.
 ///
 /// Implemented for [`http::Request`] with any body, and for `reqwest::Request` with the feature
 /// `reqwest`.
 pub trait RequestHead {
-    /// The method, as it was sent.
+    /// Returns the method, as it was sent.
     fn method(&self) -> &Method;
-    /// The target.
+    /// Returns the target.
     fn target(&self) -> Target<'_>;
-    /// The protocol version of the request. On a client this is the version asked for, not the one
-    /// that was negotiated.
+    /// Returns the protocol version of the request. On a client this is the requested version, not
+    /// the negotiated one.
     fn version(&self) -> Version;
-    /// The headers.
+    /// Returns the headers.
     fn headers(&self) -> &HeaderMap;
-    /// The headers, for an observer that propagates context.
+    /// Returns the headers, mutably, to propagate context.
     fn headers_mut(&mut self) -> &mut HeaderMap;
-    /// The extensions, where the request type has any to show (`reqwest::Request` has not).
+    /// Returns the extensions, if the type of the request has any (`reqwest::Request` has none).
     fn extensions(&self) -> Option<&Extensions>;
-    /// The extensions, for an observer that leaves something for the handler.
+    /// Returns the extensions, mutably, to pass values to the handler.
     fn extensions_mut(&mut self) -> Option<&mut Extensions>;
-    /// The address of the peer that asks, as far as the request knows it.
+    /// Returns the address of the peer that sent the request, if it is known.
     fn peer(&self) -> Option<SocketAddr> {
         self.extensions().and_then(PeerAddr::of)
     }
 }
 
-/// What an observer may see of a response before its body.
+/// The head of a response.
 pub trait ResponseHead {
-    /// The status.
+    /// Returns the status.
     fn status(&self) -> StatusCode;
-    /// The protocol version. On a client this is the negotiated one.
+    /// Returns the protocol version. On a client this is the negotiated one.
     fn version(&self) -> Version;
-    /// The headers.
+    /// Returns the headers.
     fn headers(&self) -> &HeaderMap;
-    /// The extensions.
+    /// Returns the extensions.
     fn extensions(&self) -> &Extensions;
-    /// The address of the peer that answered, as far as the response knows it.
+    /// Returns the address of the peer that sent the response, if it is known.
     fn peer(&self) -> Option<SocketAddr> {
         PeerAddr::of(self.extensions())
     }
@@ -96,8 +96,8 @@ impl<B> ResponseHead for http::Response<B> {
     }
 }
 
-/// Returns the target a server received, before routers removed a prefix from its path: axum's
-/// `OriginalUri` where the request has one (feature `axum`), else the target of the request.
+/// Returns the target that a server received, before routers removed a prefix from its path: axum's
+/// `OriginalUri` if the request has one (feature `axum`), else the target of the request.
 pub(crate) fn received_target(request: &dyn RequestHead) -> Target<'_> {
     #[cfg(feature = "axum")]
     if let Some(original) = request

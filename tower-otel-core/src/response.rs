@@ -1,4 +1,4 @@
-//! What the head of a response says about its body, and how a response is wrapped.
+//! Wraps a response, and decides from its head whether a body follows.
 
 use http::{Method, StatusCode};
 use http_body::Body;
@@ -69,7 +69,7 @@ where
     type Wrapped = http::Response<ResponseBody<B, E>>;
 
     fn wrap(self, mut guard: ExchangeGuard<E>, expectation: BodyExpectation) -> Self::Wrapped {
-        // First, because the body may panic: then nobody receives this response.
+        // First, because the body may panic: then the response is not recorded.
         let announced = AnnouncedBody::of(&mut guard, self.body());
         guard.response(&self);
         let expected = end_at_head(&mut guard, &self, announced, expectation);
@@ -77,7 +77,7 @@ where
     }
 }
 
-/// What a body says about itself before it is polled.
+/// The end and the size that a body reports before it is polled.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AnnouncedBody {
     is_end_stream: bool,
