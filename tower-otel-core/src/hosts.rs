@@ -39,6 +39,7 @@ struct Pattern {
 
 impl Hosts {
     /// Creates an empty set.
+    #[doc(hidden)]
     pub const fn none() -> Self {
         Self(HostSet::Empty)
     }

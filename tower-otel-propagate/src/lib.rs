@@ -93,7 +93,9 @@ pub use baggage_policy::BaggagePolicy;
 pub use extract::ExtractedContext;
 pub use extract::{extract, extract_span_context};
 pub use inject::inject;
-pub use layer::{Propagate, PropagateLayer};
+#[doc(hidden)]
+pub use layer::Propagate;
+pub use layer::PropagateLayer;
 #[doc(hidden)]
 pub use located_headers::LocatedHeaders;
 pub use no_propagation::NoPropagation;

@@ -89,6 +89,7 @@ pub use counts::SpanCounts;
 pub use layer::{RecorderLayer, RecorderSpanExt, SetParentError};
 pub use provider::RecorderTracerProvider;
 pub use recorder::Recorder;
+#[doc(hidden)]
 pub use tracer::RecorderTracer;
 
 #[doc(hidden)]

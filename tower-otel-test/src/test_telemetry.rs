@@ -58,14 +58,10 @@ impl fmt::Debug for RecorderGuard<'_> {
     }
 }
 
-impl Default for TestTelemetry {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl TestTelemetry {
     /// Returns empty telemetry that is not installed. Every span is sampled.
+    // Each call starts a recorder and providers, which `Default` would not suggest.
+    #[allow(clippy::new_without_default)]
     pub fn new() -> Self {
         let spans = InMemorySpanExporter::default();
         let tracer_provider = SdkTracerProvider::builder()

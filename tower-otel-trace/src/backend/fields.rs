@@ -28,7 +28,7 @@ pub(crate) mod otel {
 }
 
 /// The largest number of fields of a callsite.
-pub(crate) const MAX_FIELDS: usize = 26;
+pub(crate) const MAX_FIELDS: usize = 28;
 
 const HTTP_SERVER_FIELDS: &[&str] = &[
     HTTP_RESPONSE_STATUS_CODE,
