@@ -102,6 +102,46 @@ impl<B: MetricsBackend> MetricsExchange<B> {
             })
         })
     }
+
+    #[cold]
+    fn record_with(&self, extras: &Extras<B>, end: End<'_>, at: Instant) {
+        let late_route = extras.late_route.as_ref().and_then(RouteSlot::get);
+        let route = late_route.as_ref().map(Route::as_str);
+        self.record(end, at, route, extras.own_gauge.as_ref());
+    }
+
+    #[inline]
+    fn record(
+        &self,
+        end: End<'_>,
+        at: Instant,
+        late_route: Option<&str>,
+        own_gauge: Option<&B::InFlight>,
+    ) {
+        let config = &self.instruments.config;
+        let has_response = self.status.is_some();
+        let is_complete = matches!(end, End::Complete { .. } | End::Upgraded);
+        let sample = Sample {
+            seconds: self.duration.seconds(at),
+            aborted: has_response && !is_complete,
+            sent: Some(self.sent).filter(|sent| *sent != UNKNOWN_SIZE),
+            received: has_response.then_some(self.received),
+        };
+        let (no_response, error_type) = match config.naming.names {
+            Names::Short => ((!has_response).then(|| NoResponse::from_end(end)), None),
+            Names::Conventions => (None, end.error_type(config.kind, self.status)),
+        };
+        let key = EndKey {
+            start: self.start,
+            status: self.status,
+            no_response,
+            error_type,
+            version: self.version,
+            route: late_route,
+            custom: self.labels,
+        };
+        self.instruments.end(&key, own_gauge, sample);
+    }
 }
 
 impl<B: MetricsBackend> Exchange for MetricsExchange<B> {
@@ -133,32 +173,10 @@ impl<B: MetricsBackend> Exchange for MetricsExchange<B> {
     }
 
     fn end(&mut self, end: End<'_>, at: Instant) {
-        let config = &self.instruments.config;
-        let has_response = self.status.is_some();
-        let is_complete = matches!(end, End::Complete { .. } | End::Upgraded);
-        let sample = Sample {
-            seconds: self.duration.seconds(at),
-            aborted: has_response && !is_complete,
-            sent: Some(self.sent).filter(|sent| *sent != UNKNOWN_SIZE),
-            received: has_response.then_some(self.received),
-        };
-        let (no_response, error_type) = match config.naming.names {
-            Names::Short => ((!has_response).then(|| NoResponse::from_end(end)), None),
-            Names::Conventions => (None, end.error_type(config.kind, self.status)),
-        };
-        let extras = self.extras.as_deref();
-        let late_route = extras.and_then(|extras| extras.late_route.as_ref()?.get());
-        let key = EndKey {
-            start: self.start,
-            status: self.status,
-            no_response,
-            error_type,
-            version: self.version,
-            route: late_route.as_ref().map(Route::as_str),
-            custom: self.labels,
-        };
-        let own_gauge = extras.and_then(|extras| extras.own_gauge.as_ref());
-        self.instruments.end(&key, own_gauge, sample);
+        match &self.extras {
+            None => self.record(end, at, None, None),
+            Some(extras) => self.record_with(extras, end, at),
+        }
     }
 }
 
