@@ -6,7 +6,7 @@ use crate::{end::End, head::ResponseHead, observe::Exchange};
 
 /// Owns an exchange and ends it, at the latest when dropped.
 ///
-/// Foreign code is called through `run` or `query`, so that a panic is told apart from a drop.
+/// Foreign code is called through `run` or `query`, so that a panic is distinguished from a drop.
 /// `std::thread::panicking()` in a `Drop` would be wrong in two cases: inside `catch_unwind`, and
 /// when unrelated unwinding drops an exchange that is merely cancelled.
 ///
@@ -56,10 +56,14 @@ impl<E: Exchange> ExchangeGuard<E> {
         output
     }
 
+    /// Records the head of the response. An observer may call functions of the application for it; if
+    /// one panics, the exchange ends.
     pub(crate) fn response(&mut self, response: &dyn ResponseHead) {
-        if let Some(exchange) = &mut self.exchange {
-            exchange.response(response);
-        }
+        self.end_if_panicked(|exchange| {
+            if let Some(exchange) = exchange {
+                exchange.response(response);
+            }
+        });
     }
 
     pub(crate) fn data(&mut self, bytes: u64) {

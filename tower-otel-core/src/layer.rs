@@ -7,8 +7,12 @@ use crate::{observe::Observe, service::Observed};
 /// Returns a layer that observes a service with one observer, or with a tuple of them.
 ///
 /// Observers joined in one layer read the request once and share one future, one body and one
-/// reading of the clock, so that a span and a duration of the same exchange are equal. The first of a
-/// tuple is the outer one. The layers of the suite are observers too.
+/// reading of the clock, so that a span and a duration of the same exchange are equal. The layers of
+/// the suite are observers too.
+///
+/// The first of a tuple is the outer one. Unlike with separate layers, all observers have started
+/// before one of them changes the request: headers are written in the context of the innermost
+/// observer, wherever the observer that writes them stands.
 pub const fn observe<O: Observe>(observer: O) -> ObserveLayer<O> {
     ObserveLayer { observer }
 }

@@ -1,12 +1,10 @@
-//! The life of one HTTP exchange, observed once.
+//! Observes HTTP exchanges: the traits [`Observe`] and [`Exchange`], the layer that calls them, and
+//! [`RequestInfo`], the request that they read.
 //!
-//! This crate is what the layers of the suite stand on: [`tower-otel-trace`] for spans,
-//! [`tower-otel-metrics`] for RED metrics, [`tower-otel-propagate`] for trace context. It knows
-//! **when** there is something to say, which is the life of an exchange, and **what**, which are
-//! the rules of the semantic conventions in [`tower_otel_semconv`]. It knows neither `tracing` nor
-//! OpenTelemetry nor any runtime.
-//!
-//! Most people want the layers. This page is for those who write one.
+//! The layers of the suite are built on this crate: [`tower-otel-trace`] for spans,
+//! [`tower-otel-metrics`] for RED metrics, [`tower-otel-propagate`] for trace context. Use them to
+//! observe a service, and this crate to write a layer of your own. It depends on no runtime, and on
+//! neither `tracing` nor OpenTelemetry.
 //!
 //! # An observer
 //!
@@ -72,20 +70,21 @@
 //! | the body is dropped with all bytes of its exact size or `Content-Length` seen | [`End::Complete`] |
 //! | the body is dropped before that | [`End::Aborted`] |
 //!
-//! # What stays as it is
+//! # What does not change
 //!
-//! The error type, readiness, the request's body, and of the response everything but the type of
-//! its body, whose frames, `size_hint` and `is_end_stream` are those of the body inside. A request
-//! may gain an extension, the [`RouteSlot`].
+//! The error type, readiness, the body of the request, and of the response everything but the type
+//! of its body. The frames, `size_hint` and `is_end_stream` are those of the inner body. Extensions
+//! may be added to a request: the [`RouteSlot`], and what an observer inserts, such as the handle of
+//! its span.
 //!
-//! Nothing here panics. Filters and functions that are given to a layer are called on the path of
-//! the request, and a panic of theirs is a panic of the request.
+//! Nothing here panics. Filters and functions that are given to a layer are called while the request
+//! is served: if one panics, the request panics.
 //!
 //! # Features
 //!
-//! None is on by default. Each teaches the crate the types of one library:
+//! None is on by default. Each adds support for the types of one library:
 //!
-//! | feature | what is understood |
+//! | feature | supported |
 //! |---|---|
 //! | `axum` | `MatchedPath` as the route, `OriginalUri` as the target a server received, `axum::Error` |
 //! | `connect-info` | `axum` and its `ConnectInfo`, which axum has only with its own feature `tokio` |
@@ -103,6 +102,7 @@
 
 #[cfg(feature = "reqwest")]
 mod adapt;
+mod additions;
 mod attempts;
 mod body;
 mod end;

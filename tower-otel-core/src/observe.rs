@@ -17,7 +17,7 @@ use crate::{
 /// 1. [`start`](Self::start) reads the request and returns the exchange.
 /// 2. [`send`](Self::send) may change the request, right before the inner service is called.
 ///
-/// The exchange is called from then on.
+/// [`Exchange::enter`] is called from `send` on, the other methods of the exchange after it.
 pub trait Observe {
     /// The state of one exchange, from its start to its end.
     type Exchange: Exchange;
@@ -51,8 +51,9 @@ pub trait Observe {
 /// [`end`](Self::end) exactly once. [`enter`](Self::enter) is called around all foreign code that
 /// does work. A body is asked for its size and whether it has ended without being entered.
 pub trait Exchange {
-    /// Whether the exchange observes the response. If `false`, the response is passed through
-    /// unwrapped, and `enter` is not called.
+    /// Whether the exchange observes the response. Middleware of `reqwest_middleware` and
+    /// `reqwest::Response` do not wrap the response if it is `false`; then the exchange ends when
+    /// the request is sent.
     ///
     /// Default: `true`. The exchange `()` observes nothing.
     const OBSERVES_RESPONSE: bool = true;

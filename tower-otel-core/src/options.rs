@@ -139,9 +139,9 @@ impl HttpOptions {
         self.0.https.then_some("https")
     }
 
-    /// Identifies this value and its clones while one of them exists.
-    pub(crate) fn id(&self) -> usize {
-        Arc::as_ptr(&self.0) as usize
+    /// Returns whether one is a clone of the other.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 }
 

@@ -11,6 +11,7 @@ use http::{Extensions, HeaderMap, Method, Version};
 use tower_otel_semconv::{Endpoint, Forwarded, HostPort, Kind, Target, server, server_scheme};
 
 use crate::{
+    additions::Additions,
     head::{RequestHead, received_target},
     known_headers::KnownHeaders,
     options::HttpOptions,
@@ -20,7 +21,7 @@ use crate::{
 
 /// The request of an exchange, as its observers read it.
 ///
-/// Each value is resolved when it is first asked for, and then kept for the other observers of the
+/// Each value is resolved when it is first used, and cached for the other observers of the
 /// exchange. So spans and metrics record the same values, and nothing is looked up twice.
 pub struct RequestInfo<'a> {
     head: &'a dyn RequestHead,
@@ -35,28 +36,21 @@ pub struct RequestInfo<'a> {
     matched_route: Cell<Option<Option<&'a str>>>,
     custom_route: OnceCell<CustomRoute>,
     /// Boxed, because few requests need it.
-    extras: OnceCell<Box<Extras<'a>>>,
+    extras: OnceCell<Box<RequestExtras<'a>>>,
 }
 
 /// The route that the function in some options has returned.
 struct CustomRoute {
-    id: usize,
+    options: HttpOptions,
     route: Option<Route>,
     next: OnceCell<Box<OnceCell<CustomRoute>>>,
 }
 
-/// What few requests need.
+/// Forwarded headers, and what observers add to the request.
 #[derive(Default)]
-struct Extras<'a> {
-    forwarded: OnceCell<(usize, Forwarded<'a>)>,
+struct RequestExtras<'a> {
+    forwarded: OnceCell<(HttpOptions, Forwarded<'a>)>,
     additions: RefCell<Additions>,
-}
-
-/// What observers add to the extensions of a request after all of them have started.
-#[derive(Default)]
-pub(crate) struct Additions {
-    route_slot: Option<RouteSlot>,
-    extensions: Option<Extensions>,
 }
 
 impl<'a> RequestInfo<'a> {
@@ -88,7 +82,7 @@ impl<'a> RequestInfo<'a> {
         self.method
     }
 
-    /// Returns the protocol version of the request. On a client it is the version asked for.
+    /// Returns the protocol version of the request. On a client it is the requested one.
     pub fn version(&self) -> Version {
         self.head.version()
     }
@@ -148,22 +142,21 @@ impl<'a> RequestInfo<'a> {
     /// Calls the function in the options, once for all layers with the same options.
     #[cold]
     fn custom_route(&self, options: &HttpOptions) -> Option<&str> {
-        let id = options.id();
         let mut cell = &self.custom_route;
         loop {
             let custom = cell.get_or_init(|| CustomRoute {
-                id,
+                options: options.clone(),
                 route: options.custom_route(self.head),
                 next: OnceCell::new(),
             });
-            if custom.id == id {
+            if custom.options.is_same(options) {
                 return custom.route.as_ref().map(Route::as_str);
             }
             cell = custom.next.get_or_init(Box::default);
         }
     }
 
-    /// Returns the slot in which the route is left later. It is inserted into the request if there
+    /// Returns the slot for a route that is set later. It is inserted into the request if there
     /// is none. Returns `None` if the request has no extensions.
     #[doc(hidden)]
     #[inline]
@@ -184,9 +177,9 @@ impl<'a> RequestInfo<'a> {
             let proxies = options.proxies().cloned().unwrap_or_default();
             proxies.resolve(self.headers, peer)
         };
-        let id = options.id();
-        match self.extras().forwarded.get_or_init(|| (id, resolve())) {
-            (of, forwarded) if *of == id => Cow::Borrowed(forwarded),
+        let forwarded = &self.extras().forwarded;
+        match forwarded.get_or_init(|| (options.clone(), resolve())) {
+            (of, forwarded) if of.is_same(options) => Cow::Borrowed(forwarded),
             _ => Cow::Owned(resolve()),
         }
     }
@@ -204,7 +197,7 @@ impl<'a> RequestInfo<'a> {
         })
     }
 
-    /// Returns the client: the peer, or the first hop that no trusted proxy is.
+    /// Returns the client: the peer, or the first hop that is not a trusted proxy.
     #[doc(hidden)]
     #[inline]
     pub fn client(&self, options: &HttpOptions) -> Option<Endpoint> {
@@ -267,7 +260,7 @@ impl<'a> RequestInfo<'a> {
     }
 
     #[cold]
-    fn extras(&self) -> &Extras<'a> {
+    fn extras(&self) -> &RequestExtras<'a> {
         self.extras.get_or_init(Box::default)
     }
 }
@@ -300,26 +293,71 @@ fn get_or_set_for<T: Copy>(
     }
 }
 
-impl Additions {
-    /// Inserts them into the request.
-    #[cold]
-    pub(crate) fn insert(self, request: &mut dyn RequestHead) {
-        let Some(extensions) = request.extensions_mut() else {
-            return;
-        };
-        if let Some(slot) = self.route_slot {
-            extensions.insert(slot);
-        }
-        if let Some(added) = self.extensions {
-            extensions.extend(added);
-        }
-    }
-}
-
 impl fmt::Debug for RequestInfo<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestInfo")
             .field("method", self.method)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tower_otel_semconv::TrustedProxies;
+
+    use super::*;
+
+    fn request(headers: &[(&'static str, &'static str)]) -> http::Request<()> {
+        let mut request = http::Request::new(());
+        for (name, value) in headers {
+            let value = http::HeaderValue::from_static(value);
+            request.headers_mut().insert(*name, value);
+        }
+        request
+    }
+
+    fn server(options: &HttpOptions, forwarded: &'static str) -> Option<(String, Option<u16>)> {
+        let request = request(&[("host", "internal:8080"), ("x-forwarded-host", forwarded)]);
+        let info = RequestInfo::new(&request);
+        let (host, port) = info.server(Kind::Server, options)?;
+        Some((host.into_owned(), port))
+    }
+
+    #[test]
+    fn the_host_of_a_trusted_proxy_takes_precedence_and_an_invalid_one_is_ignored() {
+        let trusting = HttpOptions::default().trusted_proxies(TrustedProxies::all());
+        let named = Some(("internal".to_owned(), Some(8080)));
+        let forwarded = Some(("shop.example".to_owned(), Some(443)));
+        assert_eq!(server(&trusting, "shop.example:443"), forwarded);
+        assert_eq!(server(&HttpOptions::default(), "shop.example:443"), named);
+        assert_eq!(server(&trusting, "no host"), named);
+    }
+
+    #[test]
+    fn a_route_is_not_returned_for_other_options_even_if_the_first_are_dropped() {
+        let request = request(&[]);
+        let info = RequestInfo::new(&request);
+        for name in ["/a", "/b", "/c", "/d"] {
+            let options = HttpOptions::default().route(move |_| Some(Route::from(name)));
+            assert_eq!(info.route(Kind::Server, &options), Some(name));
+            let changed = options.https();
+            assert_eq!(info.server_scheme(&changed), "https");
+            assert_eq!(info.route(Kind::Server, &changed), Some(name));
+        }
+    }
+
+    #[test]
+    fn forwarded_headers_are_not_returned_for_other_options() {
+        let request = request(&[("x-forwarded-proto", "https")]);
+        let info = RequestInfo::new(&request);
+        for _ in 0..4 {
+            for (proxies, scheme) in [
+                (TrustedProxies::all(), "https"),
+                (TrustedProxies::hops(0), "http"),
+            ] {
+                let options = HttpOptions::default().trusted_proxies(proxies);
+                assert_eq!(info.server_scheme(&options), scheme);
+            }
+        }
     }
 }

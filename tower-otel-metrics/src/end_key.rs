@@ -1,4 +1,4 @@
-//! The key of what is known when an exchange ends.
+//! The part of a series' key that the end of an exchange determines.
 
 use std::hash::{Hash, Hasher};
 

@@ -23,8 +23,8 @@ use crate::{
 pub struct MetricsExchange<B: MetricsBackend> {
     instruments: Arc<Instruments<B>>,
     // Boxed, because few exchanges have extras and every exchange is moved several times.
-    extras: Option<Box<Extras<B>>>,
-    duration: Duration,
+    extras: Option<Box<ExchangeExtras<B>>>,
+    duration: MeasuredDuration,
     labels: CustomValuesRef,
     /// The size of the request body by its head, or [`UNKNOWN_SIZE`].
     sent: u64,
@@ -36,9 +36,9 @@ pub struct MetricsExchange<B: MetricsBackend> {
     version: Option<Version>,
 }
 
-/// What few exchanges have.
+/// Custom labels, body sizes and other values that only some options record.
 #[derive(Debug)]
-pub(crate) struct Extras<B: MetricsBackend> {
+pub(crate) struct ExchangeExtras<B: MetricsBackend> {
     /// The gauge it was counted in, if that is not the one of its start key.
     pub(crate) own_gauge: Option<B::InFlight>,
     pub(crate) late_route: Option<RouteSlot>,
@@ -48,13 +48,13 @@ pub(crate) struct Extras<B: MetricsBackend> {
 const UNKNOWN_SIZE: u64 = u64::MAX;
 
 #[derive(Clone, Copy, Debug)]
-enum Duration {
+enum MeasuredDuration {
     Since(Instant),
     /// It ended with the head of the response, after this many seconds.
     Ended(f64),
 }
 
-impl Duration {
+impl MeasuredDuration {
     fn seconds(self, now: Instant) -> f64 {
         match self {
             Self::Since(start) => now.saturating_duration_since(start).as_secs_f64(),
@@ -74,7 +74,7 @@ impl<B: MetricsBackend> MetricsExchange<B> {
         let mut exchange = Self {
             instruments: Arc::clone(instruments),
             extras: None,
-            duration: Duration::Since(start),
+            duration: MeasuredDuration::Since(start),
             labels,
             sent: UNKNOWN_SIZE,
             received: 0,
@@ -94,9 +94,9 @@ impl<B: MetricsBackend> MetricsExchange<B> {
     }
 
     #[cold]
-    pub(crate) fn extras(&mut self) -> &mut Extras<B> {
+    pub(crate) fn extras(&mut self) -> &mut ExchangeExtras<B> {
         self.extras.get_or_insert_with(|| {
-            Box::new(Extras {
+            Box::new(ExchangeExtras {
                 own_gauge: None,
                 late_route: None,
             })
@@ -104,7 +104,7 @@ impl<B: MetricsBackend> MetricsExchange<B> {
     }
 
     #[cold]
-    fn record_with(&self, extras: &Extras<B>, end: End<'_>, at: Instant) {
+    fn record_with(&self, extras: &ExchangeExtras<B>, end: End<'_>, at: Instant) {
         let late_route = extras.late_route.as_ref().and_then(RouteSlot::get);
         let route = late_route.as_ref().map(Route::as_str);
         self.record(end, at, route, extras.own_gauge.as_ref());
@@ -164,7 +164,7 @@ impl<B: MetricsBackend> Exchange for MetricsExchange<B> {
             self.labels = self.instruments.response_labels(self.labels, response);
         }
         if config.duration_to_head {
-            self.duration = Duration::Ended(self.duration.seconds(Instant::now()));
+            self.duration = MeasuredDuration::Ended(self.duration.seconds(Instant::now()));
         }
     }
 

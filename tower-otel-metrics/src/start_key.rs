@@ -1,4 +1,4 @@
-//! The key of what is known when an exchange starts.
+//! The part of a series' key that the request determines.
 //!
 //! It is hashed for every exchange, so it is hashed by hand: the small values are packed into one
 //! word, and values that most exchanges do not have take no step at all.
@@ -10,7 +10,7 @@ use tower_otel_semconv::{self as semconv, protocol};
 
 use crate::{dimensions::Dimensions, handle_cache::Query};
 
-/// What is known of an exchange when it starts: borrowed from the request, or owned in a table.
+/// The part of a series' key that the request determines: borrowed from it, or owned in a table.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StartKey<M, T> {
     /// The method; in a table, only if it is known.
@@ -20,7 +20,7 @@ pub(crate) struct StartKey<M, T> {
     pub(crate) endpoint: Option<EndpointKey<T>>,
 }
 
-/// What a client, and a server by an option, distinguish besides.
+/// Host, port, scheme and version: recorded for clients, and for servers with an option.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EndpointKey<T> {
     /// The target of a client, and the address of a server.

@@ -22,6 +22,7 @@ use crate::{
 /// current span are not changed. The layer needs no set-up: it does not use the global propagator.
 ///
 /// The layer is also an observer that [`observe`](tower_otel_core::observe) combines with others.
+/// There its place does not matter: it writes the context of all observers in the tuple.
 ///
 /// # Order with `tower::buffer`
 ///

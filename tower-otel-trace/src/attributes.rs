@@ -16,7 +16,7 @@ use crate::{
 /// Takes the attributes of a span one by one. It is called for every attribute of the list in the same
 /// order, with `None` for an unknown value.
 pub(crate) trait AttributeSink<'v> {
-    /// A text.
+    /// Adds a text attribute.
     fn text(&mut self, key: &'static str, value: Option<&'v str>);
 
     /// A text that is likely to be the same in many requests.
@@ -28,7 +28,7 @@ pub(crate) trait AttributeSink<'v> {
     /// A text that lives as long as the process.
     fn static_text(&mut self, key: &'static str, value: Option<&'static str>);
 
-    /// A number.
+    /// Adds an integer attribute.
     fn int(&mut self, key: &'static str, value: Option<i64>);
 
     /// An IP address.

@@ -25,12 +25,12 @@ pub struct TraceExchange<B: SpanBackend> {
     status: Option<StatusCode>,
     body_bytes: u64,
     // Boxed, because few exchanges have extras and every exchange is moved several times.
-    extras: Option<Box<Extras>>,
+    extras: Option<Box<ExchangeExtras>>,
 }
 
-/// What few exchanges have.
+/// The state of options and of protocols that most exchanges do not have.
 #[derive(Debug, Default)]
-struct Extras {
+struct ExchangeExtras {
     grpc: Option<GrpcSpan>,
     handle: Option<SpanHandle>,
     late_route: Option<(RouteSlot, Method)>,
@@ -47,11 +47,9 @@ impl<B: SpanBackend> TraceExchange<B> {
         }
     }
 
-    /// Waits for the route, which the server may learn later.
-    pub(crate) fn await_route(&mut self, request: &RequestInfo<'_>) {
-        if let Some(slot) = request.route_slot() {
-            self.extras().late_route = Some((slot, request.method().clone()));
-        }
+    /// Reads the route from the slot at the end of the exchange.
+    pub(crate) fn await_route(&mut self, slot: RouteSlot, method: &Method) {
+        self.extras().late_route = Some((slot, method.clone()));
     }
 
     /// Records a gRPC call.
@@ -81,7 +79,7 @@ impl<B: SpanBackend> TraceExchange<B> {
     }
 
     #[cold]
-    fn extras(&mut self) -> &mut Extras {
+    fn extras(&mut self) -> &mut ExchangeExtras {
         self.extras.get_or_insert_default()
     }
 

@@ -6,7 +6,7 @@ use http::HeaderName;
 use opentelemetry::trace::TracerProvider;
 use tower_layer::Layer;
 use tower_otel_core::{
-    Filter, HttpOptions, Kind, Observe, Observed, RequestHead, RequestInfo, Route,
+    Filter, HttpOptions, Kind, Observe, Observed, RequestHead, RequestInfo, Route, RouteSlot,
 };
 use tower_otel_propagate::{Propagation, RemoteParent};
 #[cfg(feature = "recorder")]
@@ -336,12 +336,17 @@ impl<B: SpanBackend> Observe for TraceLayer<B> {
             return exchange;
         }
         let route = request.route(config.kind, &config.http);
-        let is_late = route.is_none() && config.kind == Kind::Server;
+        let slot = match (route, config.kind) {
+            (None, Kind::Server) => request.route_slot(),
+            _ => None,
+        };
+        let outer_route = slot.as_ref().and_then(RouteSlot::get);
+        let route = route.or(outer_route.as_ref().map(Route::as_str));
         let attributes = RequestAttributes::new(config, request, Protocol::Http, route);
         let span = backend.start(&attributes, parent, at);
         let mut exchange = TraceExchange::new(span, &self.0);
-        if is_late {
-            exchange.await_route(request);
+        if let Some(slot) = slot {
+            exchange.await_route(slot, request.method());
         }
         exchange.opened(request);
         exchange

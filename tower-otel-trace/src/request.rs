@@ -1,6 +1,6 @@
 //! The values of the attributes that are known when a span starts.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 use tower_otel_core::{Attempts, Kind, LocalAddr, RequestInfo, Target};
 use tower_otel_semconv::{self as semconv, Endpoint, protocol, rpc, span_name};
@@ -9,9 +9,8 @@ use crate::{opt_in::OptIn, protocol::Protocol, span_name_cache, state::Config};
 
 /// The values of a request's attributes, by the configuration of the layer.
 ///
-/// They are resolved when they are asked for, so that a span that is not recorded does not pay for
+/// They are resolved on use, so that a span that is not recorded does not pay for
 /// them. Unknown values are `None`, never empty.
-#[derive(Debug)]
 pub struct RequestAttributes<'r, 'a> {
     config: &'r Config,
     info: &'r RequestInfo<'a>,
@@ -67,6 +66,15 @@ impl SpanName<'_> {
     }
 }
 
+/// Without the target, because its query may contain a secret.
+impl fmt::Debug for RequestAttributes<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestAttributes")
+            .field("protocol", &self.protocol)
+            .finish_non_exhaustive()
+    }
+}
+
 impl<'r, 'a> RequestAttributes<'r, 'a> {
     #[inline]
     pub(crate) fn new(
@@ -114,7 +122,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
         }
     }
 
-    /// The name of the span: `{method} {route}`, or as much of it as is known; for a gRPC call, its
+    /// Returns the name of the span: `{method} {route}`, or as much of it as is known; for a gRPC call, its
     /// method.
     #[inline]
     pub(crate) fn name(&self) -> SpanName<'_> {
@@ -134,7 +142,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
         }
     }
 
-    /// The method, if it is both a standard one and known.
+    /// Returns the method, if it is both a standard one and known.
     #[inline]
     pub(crate) fn standard_method(&self) -> Option<&'static str> {
         self.known_method?;
@@ -157,7 +165,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
         self.route
     }
 
-    /// The number of attempts before this one, if there was any.
+    /// Returns the number of attempts before this one, if there was any.
     pub(crate) const fn resend_count(&self) -> Option<u32> {
         self.resend_count
     }
@@ -181,7 +189,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
         self.info.server_scheme(&self.config.http)
     }
 
-    /// The scheme of a client's request, if it was opted in.
+    /// Returns the scheme of a client's request, if it was opted in.
     pub(crate) fn client_scheme(&self) -> Option<&'static str> {
         let scheme = self
             .target
@@ -198,7 +206,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
         self.config.sensitive_keys.url(&self.target)
     }
 
-    /// The client behind the trusted proxies.
+    /// Returns the client behind the trusted proxies.
     #[inline]
     pub(crate) fn client(&self) -> Option<Endpoint> {
         if !self.config.personal_data {
@@ -213,7 +221,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
             .port
     }
 
-    /// The peer of a server's connection.
+    /// Returns the peer of a server's connection.
     #[inline]
     pub(crate) fn peer(&self) -> Option<Endpoint> {
         if self.config.kind == Kind::Client || !self.config.personal_data {
@@ -222,14 +230,14 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
         self.info.peer().map(Endpoint::from)
     }
 
-    /// This end of a server's connection.
+    /// Returns the local address of a server's connection.
     pub(crate) fn local(&self) -> Option<Endpoint> {
         let extensions = self.info.extensions();
         let extensions = extensions.filter(|_| self.is_opted_in(OptIn::NetworkLocal))?;
         LocalAddr::of(extensions).map(Endpoint::from)
     }
 
-    /// The transport of a server's connection. A client learns it with the response.
+    /// Returns the transport of a server's connection. A client learns it with the response.
     pub(crate) fn transport(&self) -> Option<&'static str> {
         if !self.is_opted_in(OptIn::NetworkTransport) {
             return None;
@@ -238,7 +246,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
         protocol::transport(self.info.version())
     }
 
-    /// The size of the request body, if it is recorded and known.
+    /// Returns the size of the request body, if it is recorded and known.
     pub(crate) fn body_size(&self) -> Option<i64> {
         if !self.config.body_sizes {
             return None;
@@ -285,12 +293,12 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
         self.config.opt_ins.contains(attribute)
     }
 
-    /// The method of a gRPC call, if the path names one.
+    /// Returns the method of a gRPC call, if the path names one.
     pub(crate) fn grpc_method(&self) -> Option<&str> {
         rpc::method(self.path()?)
     }
 
-    /// `rpc.method`, if it is known at the start. A client knows what it calls. On a server, any path
+    /// Returns `rpc.method`, if it is known at the start. A client knows what it calls. On a server, any path
     /// looks like a method until the call is answered.
     pub(crate) fn rpc_method(&self) -> Option<&str> {
         match (self.grpc_method(), self.config.kind) {
@@ -300,7 +308,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
         }
     }
 
-    /// `rpc.method_original`, if the path names no method.
+    /// Returns `rpc.method_original`, if the path names no method.
     pub(crate) fn rpc_method_original(&self) -> Option<&str> {
         match self.grpc_method() {
             None => self.path().map(|path| path.trim_start_matches('/')),

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::{
+    fmt::Debug,
     net::SocketAddr,
     sync::{Arc, Mutex},
     time::Duration,
@@ -10,11 +11,12 @@ use std::{
 
 use axum::{
     Router,
-    body::Body,
+    body::{Body, Bytes},
     extract::{Path, State},
     routing::get,
 };
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body_util::BodyExt;
 use opentelemetry_otlp::WithExportConfig;
 use opentelemetry_proto::tonic::{
     common::v1::any_value::Value,
@@ -23,13 +25,13 @@ use opentelemetry_proto::tonic::{
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
 use suite_tests::{
     backend::{AnyTraceLayer, Backend, Source},
-    net::{ScriptedBody, Step, serve},
+    net::{BoxError, ScriptedBody, Step, serve},
     otlp::{Receiver, attribute},
     telemetry::{LocalTelemetry, Metrics, TestTelemetry, with_timeout},
 };
 use tokio::sync::oneshot;
-use tower::{Service, ServiceBuilder, ServiceExt};
-use tower_otel_core::{Filter, Observed, RouteLayer};
+use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
+use tower_otel_core::{Filter, Observed, RouteLayer, observe};
 use tower_otel_metrics::MetricsLayer;
 use tower_otel_propagate::{Propagate, PropagateLayer};
 use tower_otel_trace::{Recorder, TraceLayer};
@@ -461,6 +463,40 @@ async fn a_client_span_in_a_filtered_request_belongs_to_its_trace() {
         assert_eq!(tracestate.as_deref(), Some(TRACESTATE));
         assert_eq!(telemetry.sum("http_requests_total", &[]), 0.0);
         assert_eq!(telemetry.sum("http_client_requests_total", &[]), 1.0);
+    }
+}
+
+#[tokio::test]
+async fn joined_observers_write_the_client_span_in_either_order() {
+    fn traceparent(request: Request<()>) -> Result<Response<String>, BoxError> {
+        let header = request.headers().get("traceparent");
+        Ok(Response::new(header.unwrap().to_str()?.to_owned()))
+    }
+    async fn body_of<B>(response: Result<Response<B>, BoxError>) -> Bytes
+    where
+        B: http_body::Body<Data = Bytes, Error: Debug>,
+    {
+        let body = response.unwrap().into_body();
+        body.collect().await.unwrap().to_bytes()
+    }
+    for backend in Backend::ALL {
+        let telemetry = TestTelemetry::new();
+        let trace = || backend.layer(telemetry.source(), TraceLayer::client());
+        let echo = service_fn(async |request| traceparent(request));
+        let inside = observe((trace(), PropagateLayer::new())).layer(echo);
+        let outside = observe((PropagateLayer::new(), trace())).layer(echo);
+        let sent = [
+            body_of(inside.oneshot(Request::new(())).await).await,
+            body_of(outside.oneshot(Request::new(())).await).await,
+        ];
+        for sent in sent {
+            let spans = telemetry.spans();
+            let written = spans.iter().any(|span| {
+                let (trace, id) = (span.span_context.trace_id(), span.span_context.span_id());
+                sent == format!("00-{trace}-{id}-01")
+            });
+            assert!(written, "{sent:?} in {spans:#?}");
+        }
     }
 }
 

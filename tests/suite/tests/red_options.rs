@@ -12,20 +12,25 @@ use std::{
     convert::Infallible,
     future::ready,
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    task::{Context, Waker},
 };
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
+use opentelemetry::KeyValue;
 use suite_tests::{
+    backend::Backend,
     net::{BoxError, ScriptedBody, Step},
     telemetry::TestTelemetry,
 };
 use tower::{Layer, Service, ServiceExt, service_fn};
-use tower_otel_core::RequestHead;
+use tower_otel_core::{RequestHead, observe};
 use tower_otel_metrics::{MetricsLayer, Names};
 use tower_otel_semconv::KnownMethods;
+use tower_otel_trace::TraceLayer;
 
 /// A response extension that a label is read from.
 #[derive(Clone)]
@@ -106,6 +111,31 @@ async fn a_panic_in_a_label_or_route_function_leaves_nothing_in_flight() {
     }
     assert_eq!(telemetry.sum("http_requests_total", &[]), 2.0);
     assert_eq!(telemetry.sum("http_requests_in_flight", &[]), 0.0);
+}
+
+#[test]
+fn a_panic_in_a_response_label_is_recorded_as_panic_in_span_and_metrics() {
+    for backend in Backend::ALL {
+        let telemetry = TestTelemetry::new();
+        let metrics = MetricsLayer::server().response_label("cache", |_| panic!("in a label"));
+        let trace = backend.layer(telemetry.source(), TraceLayer::server());
+        let service = observe((trace, metrics)).layer(service_fn(hello));
+        let mut exchange = pin!(service.oneshot(get("/")));
+        let poll = || {
+            exchange
+                .as_mut()
+                .poll(&mut Context::from_waker(Waker::noop()))
+        };
+        assert!(catch_unwind(AssertUnwindSafe(poll)).is_err());
+        let spans = telemetry.spans();
+        let [span] = spans.as_slice() else {
+            panic!("one span, not {spans:#?}");
+        };
+        let error = KeyValue::new("error.type", "panic");
+        assert!(span.attributes.contains(&error), "{span:#?}");
+        assert_eq!(telemetry.sum("http_requests_total", &[]), 1.0);
+        assert_eq!(telemetry.sum("http_requests_in_flight", &[]), 0.0);
+    }
 }
 
 #[tokio::test]

@@ -27,6 +27,7 @@ use opentelemetry_sdk::trace::SpanData;
 use suite_tests::{
     backend::Backend,
     net::{BoxError, ClientConnection, Http},
+    sampler::RecordingSampler,
     server::{Server, context, next_span, send_raw, traceparent},
     table::{Absent, Int, Row, Str, assert_span_attributes},
     telemetry::{TestTelemetry, attribute, with_timeout},
@@ -36,6 +37,7 @@ use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 use tower_otel_core::{RequestHead, Route, RouteLayer, RouteSlot};
 use tower_otel_propagate::{Propagation, RemoteParent};
 use tower_otel_trace::{SpanHandle, TraceLayer};
+use tracing_subscriber::filter::LevelFilter;
 
 async fn ok() -> &'static str {
     "ok"
@@ -312,6 +314,32 @@ async fn a_handler_sets_the_route_through_the_route_slot() {
         )],
     )
     .await;
+}
+
+#[tokio::test]
+async fn a_route_that_is_set_before_the_layer_is_known_at_the_start() {
+    for backend in Backend::ALL {
+        let sampler = RecordingSampler::default();
+        let telemetry = TestTelemetry::with_sampler_and_filter(sampler.clone(), LevelFilter::INFO);
+        let hello =
+            service_fn(async |_: Request<()>| Ok::<_, BoxError>(Response::new(Body::empty())));
+        let layer = backend.layer(telemetry.source(), TraceLayer::server());
+        let mut request = Request::new(());
+        let slot = RouteSlot::default();
+        slot.set("/pages/{slug}");
+        request.extensions_mut().insert(slot);
+        layer.layer(hello).oneshot(request).await.unwrap();
+        let inputs = sampler.inputs();
+        let [input] = inputs.as_slice() else {
+            panic!("one span, not {inputs:?}");
+        };
+        assert_eq!(input.name, "GET /pages/{slug}");
+        assert!(
+            input
+                .attributes
+                .contains(&KeyValue::new("http.route", "/pages/{slug}"))
+        );
+    }
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@
 
 use tower_otel_core::Kind as HttpKind;
 use tower_otel_semconv::attribute::*;
+use tracing::level_filters::{LevelFilter, STATIC_MAX_LEVEL};
 use tracing_core::{
     Kind, Level, Metadata,
     callsite::{DefaultCallsite, Identifier},
@@ -164,7 +165,7 @@ const fn metadata(
         TARGET,
         Level::INFO,
         Some(file!()),
-        Some(line!()),
+        None,
         Some(module_path!()),
         FieldSet::new(fields, Identifier(callsite)),
         Kind::SPAN,
@@ -225,6 +226,10 @@ impl SpanCallsite {
 
     /// Returns whether the current subscriber records spans of this callsite.
     pub(crate) fn is_enabled(&self) -> bool {
+        // As the macros of `tracing` do, for applications that compile out levels.
+        if STATIC_MAX_LEVEL < LevelFilter::INFO {
+            return false;
+        }
         let interest = self.callsite.interest();
         interest.is_always()
             || !interest.is_never()
