@@ -51,7 +51,7 @@ struct Worker<E> {
     exported: Vec<RecordBox>,
     /// The last failure of this turn.
     failure: Option<String>,
-    /// Whether the warning about dropped spans was logged.
+    /// Whether the warning about a full queue was logged.
     has_warned: bool,
     /// Whether the last export failed.
     is_failing: bool,
@@ -140,8 +140,9 @@ impl<E: SpanExporter> Worker<E> {
         succeeded
     }
 
+    /// Logs the first spans that were dropped because the queue was full. Those that end after the shutdown are not logged.
     fn warn_about_drops(&mut self) {
-        let dropped = self.shared.pipeline.counters().read().dropped;
+        let dropped = self.shared.pipeline.counters().full();
         if !self.has_warned && dropped > 0 {
             self.has_warned = true;
             tracing::warn!(
@@ -165,18 +166,17 @@ impl<E: SpanExporter> Worker<E> {
         } else {
             let failure = self.failure.as_deref().unwrap_or_default();
             tracing::warn!(
-                "the recorder cannot export spans: {}; batches are dropped and counted in Recorder::counts until an \
-                 export succeeds, which is logged",
-                without_credentials(failure)
+                "the recorder cannot export spans: {failure}; batches are dropped and counted in Recorder::counts until an \
+                 export succeeds, which is logged"
             );
         }
     }
 
-    /// Returns whether the exporter succeeded. Keeps its failure for the next flush.
+    /// Returns whether the exporter succeeded. Stores its failure, without credentials, for the log and the next flush.
     fn check(&mut self, result: thread::Result<OTelSdkResult>) -> bool {
         let failure = match result {
             Ok(Ok(())) => return true,
-            Ok(Err(error)) => error.to_string(),
+            Ok(Err(error)) => without_credentials(&error.to_string()),
             Err(_) => "the exporter panicked".to_owned(),
         };
         self.failure = Some(failure);
