@@ -87,6 +87,7 @@ mod queue;
 mod record;
 mod recorder;
 mod sampling;
+mod scope;
 mod shards;
 mod shared;
 mod start;

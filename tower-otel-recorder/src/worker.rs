@@ -14,6 +14,7 @@ use opentelemetry_sdk::{error::OTelSdkResult, trace::SpanExporter};
 use crate::{
     clock::Clocks,
     message::without_credentials,
+    scope::default_scope,
     shared::{RecordBox, Shared},
 };
 
@@ -29,7 +30,7 @@ pub(crate) fn spawn<E: SpanExporter + 'static>(
     let worker = Worker {
         shared: Arc::clone(shared),
         exporter,
-        scopes: Vec::new(),
+        default_scope: default_scope(),
         backlog: Vec::new(),
         exported: Vec::new(),
         failure: None,
@@ -45,7 +46,7 @@ pub(crate) fn spawn<E: SpanExporter + 'static>(
 struct Worker<E> {
     shared: Arc<Shared>,
     exporter: E,
-    scopes: Vec<InstrumentationScope>,
+    default_scope: InstrumentationScope,
     backlog: Vec<RecordBox>,
     /// Records on their way back to the pool.
     exported: Vec<RecordBox>,
@@ -99,7 +100,6 @@ impl<E: SpanExporter> Worker<E> {
         let shared = Arc::clone(&self.shared);
         let pipeline = &shared.pipeline;
         pipeline.drain(&mut self.backlog);
-        self.scopes = shared.scopes();
         let clocks = Clocks::read();
         // `export` takes spans off the end.
         self.backlog.reverse();
@@ -120,14 +120,12 @@ impl<E: SpanExporter> Worker<E> {
     /// Exports so many spans from the end of the reversed backlog. Returns whether the exporter has accepted them.
     fn export(&mut self, spans: usize, clocks: Clocks) -> bool {
         let mut batch = Vec::with_capacity(spans);
-        let no_scope = InstrumentationScope::default();
         for _ in 0..spans {
             let Some(mut pooled) = self.backlog.pop() else {
                 break;
             };
             let record = &mut pooled.record;
-            let scope = self.scopes.get(record.scope).unwrap_or(&no_scope);
-            batch.push(record.take_span_data(clocks, scope, &self.shared.limits));
+            batch.push(record.take_span_data(clocks, &self.default_scope, &self.shared.limits));
             record.clear();
             self.exported.push(pooled);
         }
