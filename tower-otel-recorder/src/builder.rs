@@ -1,6 +1,6 @@
 //! The options of a recorder.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{fmt, io, sync::Arc, time::Duration};
 
 use opentelemetry_sdk::{
     Resource,
@@ -16,7 +16,6 @@ use crate::{
 };
 
 /// Configures a [`Recorder`].
-#[derive(Debug)]
 #[must_use]
 pub struct RecorderBuilder<E> {
     exporter: E,
@@ -78,6 +77,8 @@ impl<E: SpanExporter + 'static> RecorderBuilder<E> {
     }
 
     /// Sets the numbers of attributes, events and links a span has at most. Default: those of the SDK, 128 of each.
+    ///
+    /// The length of a text is not limited.
     pub fn limits(mut self, limits: SpanLimits) -> Self {
         self.limits = limits;
         self
@@ -122,6 +123,20 @@ impl<E: SpanExporter + 'static> RecorderBuilder<E> {
         let shared = Arc::new(Shared::new(pipeline, self.sampling, self.limits));
         worker::spawn(&shared, self.exporter, self.delay)?;
         Ok(Recorder::new(shared))
+    }
+}
+
+impl<E> fmt::Debug for RecorderBuilder<E> {
+    /// Omits the exporter, whose text may contain credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecorderBuilder")
+            .field("resource", &self.resource)
+            .field("sampling", &self.sampling)
+            .field("limits", &self.limits)
+            .field("queue_size", &self.queue_size)
+            .field("batch_size", &self.batch_size)
+            .field("delay", &self.delay)
+            .finish_non_exhaustive()
     }
 }
 

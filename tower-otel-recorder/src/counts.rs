@@ -13,7 +13,8 @@ pub struct SpanCounts {
     /// Spans that were given to the exporter, which returned an error or panicked, or had not returned when a
     /// [shutdown](crate::Recorder::shutdown) ran out of time.
     pub failed: u64,
-    /// Spans that were not given to the exporter: the queue was full, or the recorder was shut down.
+    /// Spans that were not given to the exporter: the queue was full, or the recorder was shut down. Both are
+    /// counted here; only a full queue is logged.
     pub dropped: u64,
 }
 
@@ -21,7 +22,8 @@ pub struct SpanCounts {
 pub(crate) struct Counters {
     exported: AtomicU64,
     failed: AtomicU64,
-    dropped: AtomicU64,
+    dropped_full: AtomicU64,
+    dropped_closed: AtomicU64,
 }
 
 impl Counters {
@@ -33,15 +35,26 @@ impl Counters {
         self.failed.fetch_add(spans, Relaxed);
     }
 
-    pub(crate) fn dropped(&self, spans: u64) {
-        self.dropped.fetch_add(spans, Relaxed);
+    /// Counts spans that were dropped because the queue was full.
+    pub(crate) fn dropped_full(&self, spans: u64) {
+        self.dropped_full.fetch_add(spans, Relaxed);
+    }
+
+    /// Counts spans that were dropped because the recorder was shut down or its thread has ended.
+    pub(crate) fn dropped_closed(&self, spans: u64) {
+        self.dropped_closed.fetch_add(spans, Relaxed);
+    }
+
+    /// Returns the number of spans that were dropped because the queue was full.
+    pub(crate) fn full(&self) -> u64 {
+        self.dropped_full.load(Relaxed)
     }
 
     pub(crate) fn read(&self) -> SpanCounts {
         SpanCounts {
             exported: self.exported.load(Relaxed),
             failed: self.failed.load(Relaxed),
-            dropped: self.dropped.load(Relaxed),
+            dropped: self.full() + self.dropped_closed.load(Relaxed),
         }
     }
 }

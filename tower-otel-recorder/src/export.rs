@@ -17,7 +17,7 @@ impl SpanRecord {
     pub(crate) fn take_span_data(
         &mut self,
         clocks: Clocks,
-        scope: &InstrumentationScope,
+        default_scope: &InstrumentationScope,
         limits: &SpanLimits,
     ) -> SpanData {
         let mut extras = self.take_extras(limits);
@@ -51,7 +51,7 @@ impl SpanRecord {
             events: extras.events,
             links: extras.links,
             status: extras.status,
-            instrumentation_scope: scope.clone(),
+            instrumentation_scope: self.scope.get(default_scope).clone(),
         }
     }
 

@@ -47,6 +47,18 @@
 //! A record keeps the capacity of its buffers, so a span allocates nothing for its attributes and its `tracing` events in
 //! steady state. The buffers of all threads together hold at most [`queue_size`](RecorderBuilder::queue_size) spans. A span
 //! that does not fit is dropped and counted in [`SpanCounts::dropped`]; the caller never waits.
+//!
+//! # Limits
+//!
+//! All limits are counts:
+//!
+//! | limit | default | option |
+//! |---|---|---|
+//! | attributes, events and links of a span | 128 of each | [`limits`](RecorderBuilder::limits) |
+//! | spans that wait for their export | 2048 | [`queue_size`](RecorderBuilder::queue_size) |
+//!
+//! Bytes are not limited: a text is recorded in full, whatever its length. The number of open spans is not limited either. So
+//! the memory of the recorder has no bound in bytes. Shorten texts of unknown length before they are recorded.
 
 // Without the layer, some of what it shares with the rest has no user.
 #![cfg_attr(not(feature = "layer"), allow(dead_code))]
@@ -75,6 +87,7 @@ mod queue;
 mod record;
 mod recorder;
 mod sampling;
+mod scope;
 mod shards;
 mod shared;
 mod start;

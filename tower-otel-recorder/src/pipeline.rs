@@ -8,7 +8,7 @@ use crate::{
     control::Control,
     counts::Counters,
     progress::{Abandoned, Turn},
-    queue::Queue,
+    queue::{Queue, Rejected},
     sync::Thread,
 };
 
@@ -49,7 +49,8 @@ impl<T> Pipeline<T> {
             Ok(false) => {}
             Ok(true) => self.control.wake(),
             // The export thread logs the loss: this thread serves a request and may hold locks of a subscriber.
-            Err(_) => self.counters.dropped(1),
+            Err(Rejected::Full(_)) => self.counters.dropped_full(1),
+            Err(Rejected::Closed(_)) => self.counters.dropped_closed(1),
         }
     }
 
@@ -83,7 +84,7 @@ impl<T> Pipeline<T> {
     pub(crate) fn drain(&self, backlog: &mut Vec<T>) {
         self.queue.drain(backlog);
         if !self.control.set_backlog(backlog.len()) {
-            self.counters.dropped(count(backlog.len()));
+            self.counters.dropped_closed(count(backlog.len()));
             self.queue.release(backlog.len());
             backlog.clear();
         }
@@ -142,7 +143,7 @@ impl<T> Pipeline<T> {
         let mut queued = Vec::new();
         self.queue.drain(&mut queued);
         self.counters
-            .dropped(count(abandoned.backlog) + count(queued.len()));
+            .dropped_closed(count(abandoned.backlog) + count(queued.len()));
         self.counters.failed(count(abandoned.exporting));
     }
 }
@@ -214,5 +215,19 @@ mod tests {
         pipeline.push(0, 6);
         let counts = pipeline.counters().read();
         assert_eq!((counts.exported, counts.failed, counts.dropped), (0, 2, 5));
+    }
+
+    #[test]
+    fn spans_of_a_full_queue_and_of_a_closed_one_are_counted_apart() {
+        let pipeline = Pipeline::new(1, 1);
+        let counters = pipeline.counters();
+        for span in 0..3 {
+            pipeline.push(0, span);
+        }
+        assert_eq!((counters.full(), counters.read().dropped), (2, 2));
+        pipeline.end_thread();
+        pipeline.push(0, 3);
+        // The one in the queue, too.
+        assert_eq!((counters.full(), counters.read().dropped), (2, 4));
     }
 }

@@ -55,8 +55,7 @@ impl TracerProvider for RecorderTracerProvider {
     type Tracer = RecorderTracer;
 
     fn tracer_with_scope(&self, scope: InstrumentationScope) -> RecorderTracer {
-        let scope = self.shared.scope_index(scope);
-        RecorderTracer::new(Arc::clone(&self.shared), scope)
+        RecorderTracer::new(Arc::clone(&self.shared), Some(Arc::new(scope)))
     }
 }
 
@@ -79,7 +78,6 @@ impl Tracer for RecorderTracer {
             return RecorderSpan::new(context, None);
         }
         let mut pooled = self.record();
-        pooled.record.scope = self.scope();
         fill(&mut pooled.record, builder, sampled, &shared.limits);
         RecorderSpan::new(context, Some(ActiveSpan::new(pooled)))
     }

@@ -1,6 +1,9 @@
 //! The spans that wait for their export, in one buffer per thread, and the pool of records.
 
-use std::{fmt, mem, sync::PoisonError};
+use std::{
+    fmt, mem,
+    sync::{PoisonError, TryLockError},
+};
 
 use crate::{
     shards::Shards,
@@ -33,8 +36,18 @@ pub(crate) struct Queue<T> {
     /// The number of places that are neither used nor reserved.
     free: AtomicUsize,
     closed: AtomicBool,
+    /// The shared pool. A thread that starts a span never waits for its lock.
     spare: Mutex<Vec<T>>,
+    /// The number of records in `spare`, written under its lock. It is read without the lock, as a hint.
+    spare_len: AtomicUsize,
     max_spare: usize,
+}
+
+/// A span that was not queued, and the reason.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Rejected<T> {
+    Full(T),
+    Closed(T),
 }
 
 /// What belongs to one thread.
@@ -66,6 +79,7 @@ impl<T> Queue<T> {
             free: AtomicUsize::new(size),
             closed: AtomicBool::new(false),
             spare: Mutex::new(Vec::new()),
+            spare_len: AtomicUsize::new(0),
             max_spare: size.min(batch.saturating_mul(2)).min(MAX_REUSED),
         }
     }
@@ -94,20 +108,20 @@ impl<T> Queue<T> {
     ///
     /// # Errors
     ///
-    /// Returns the span if the queue is full or closed.
+    /// Returns the span if the queue is full or closed. A queue that is both counts as closed.
     #[inline]
-    pub(crate) fn push(&self, thread: usize, span: T) -> Result<bool, T> {
+    pub(crate) fn push(&self, thread: usize, span: T) -> Result<bool, Rejected<T>> {
         let Some(mut shard) = self.shard(thread) else {
-            return Err(span);
+            return Err(Rejected::Full(span));
         };
         // Seen by everybody who takes this lock after the last `drain`.
         if self.is_closed() {
-            return Err(span);
+            return Err(Rejected::Closed(span));
         }
         let mut batch_is_full = false;
         if shard.reserved == 0 {
             let Some((reserved, used)) = self.reserve() else {
-                return Err(span);
+                return Err(Rejected::Full(span));
             };
             shard.reserved = reserved;
             batch_is_full = used >= self.batch;
@@ -145,7 +159,7 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Returns a record from the pool, if there is one.
+    /// Returns a record from the pool, if there is one. Never waits for the lock of the shared pool.
     #[inline]
     pub(crate) fn take_spare(&self, thread: usize) -> Option<T> {
         let mut shard = self.shard(thread)?;
@@ -167,9 +181,18 @@ impl<T> Queue<T> {
 
     #[cold]
     fn refill(&self, shard: &mut Shard<T>) -> Option<T> {
-        let mut spare = lock(&self.spare);
+        if self.spare_len.load(Relaxed) == 0 {
+            return None;
+        }
+        let mut spare = match self.spare.try_lock() {
+            Ok(spare) => spare,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            // The caller allocates a record.
+            Err(TryLockError::WouldBlock) => return None,
+        };
         let start = spare.len().saturating_sub(REFILL);
         shard.spare.extend(spare.drain(start..));
+        self.spare_len.store(start, Relaxed);
         shard.spare.pop()
     }
 
@@ -179,13 +202,18 @@ impl<T> Queue<T> {
         let room = self.max_spare.saturating_sub(spare.len());
         let start = records.len().saturating_sub(room);
         spare.extend(records.drain(start..));
+        self.spare_len.store(spare.len(), Relaxed);
         drop(spare);
         records.clear();
     }
 
     /// Frees the pool. Nothing may be given back after that.
     pub(crate) fn clear_spare(&self) {
-        let mut spare = mem::take(&mut *lock(&self.spare));
+        let mut spare = {
+            let mut spare = lock(&self.spare);
+            self.spare_len.store(0, Relaxed);
+            mem::take(&mut *spare)
+        };
         for shard in self.shards.iter() {
             spare.append(&mut lock(shard).spare);
         }
@@ -255,9 +283,48 @@ mod tests {
         let queue = Queue::new(8, 8);
         queue.push(0, 1).unwrap();
         queue.close();
-        assert_eq!(queue.push(0, 2), Err(2));
-        assert_eq!(queue.push(30, 3), Err(3));
+        assert_eq!(queue.push(0, 2), Err(Rejected::Closed(2)));
+        assert_eq!(queue.push(30, 3), Err(Rejected::Closed(3)));
         assert_eq!(drained(&queue), [1]);
+    }
+
+    #[test]
+    fn a_full_queue_refuses_spans_until_it_is_closed() {
+        let queue = Queue::new(1, 1);
+        queue.push(0, 1).unwrap();
+        assert_eq!(queue.push(0, 2), Err(Rejected::Full(2)));
+        queue.close();
+        assert_eq!(queue.push(0, 3), Err(Rejected::Closed(3)));
+    }
+
+    #[test]
+    fn a_thread_that_starts_a_span_does_not_wait_for_the_pool() {
+        let queue = Queue::new(64, 32);
+        queue.give_back(&mut (0..20).collect());
+        let pool = lock(&queue.spare);
+        // Would block forever if it waited.
+        assert_eq!(queue.take_spare(0), None);
+        drop(pool);
+        assert!(queue.take_spare(0).is_some());
+    }
+
+    #[test]
+    fn the_number_of_pooled_records_is_known_without_the_lock() {
+        let queue = Queue::new(64, 32);
+        let is_known = || {
+            let pooled = lock(&queue.spare).len();
+            assert_eq!(queue.spare_len.load(Relaxed), pooled);
+            pooled
+        };
+        queue.give_back(&mut (0..20).collect());
+        assert_eq!(is_known(), 20);
+        queue.take_spare(0);
+        assert_eq!(is_known(), 20 - REFILL);
+        queue.take_spare(1);
+        assert_eq!(is_known(), 0);
+        queue.give_back(&mut (0..20).collect());
+        queue.clear_spare();
+        assert_eq!(is_known(), 0);
     }
 
     #[test]

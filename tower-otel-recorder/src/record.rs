@@ -16,6 +16,7 @@ use crate::{
     extras::Extras,
     origin::Origin,
     sampling::SampledSpan,
+    scope::RecordScope,
 };
 
 /// The record of one span. It is reused after its export and keeps the capacity of its buffers.
@@ -25,8 +26,7 @@ pub struct SpanRecord {
     pub(crate) parent: SpanId,
     pub(crate) parent_is_remote: bool,
     pub(crate) kind: SpanKind,
-    /// The index of the instrumentation scope.
-    pub(crate) scope: usize,
+    pub(crate) scope: RecordScope,
     pub(crate) started: Timestamp,
     pub(crate) ended: Timestamp,
     pub(crate) name: Name,
@@ -58,7 +58,7 @@ impl SpanRecord {
             parent: SpanId::INVALID,
             parent_is_remote: false,
             kind: SpanKind::Internal,
-            scope: 0,
+            scope: RecordScope::new(),
             started: now,
             ended: now,
             name: Name::Static(""),

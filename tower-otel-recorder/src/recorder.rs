@@ -80,8 +80,7 @@ impl Recorder {
     /// Returns a handle that starts spans of this instrumentation scope.
     #[doc(hidden)]
     pub fn tracer_with_scope(&self, scope: InstrumentationScope) -> RecorderTracer {
-        let scope = self.shared.scope_index(scope);
-        RecorderTracer::new(Arc::clone(&self.shared), scope)
+        RecorderTracer::new(Arc::clone(&self.shared), Some(Arc::new(scope)))
     }
 }
 

@@ -1,11 +1,7 @@
 //! The state that a recorder, its tracers and its open spans share.
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{fmt, sync::Arc};
 
-use opentelemetry::InstrumentationScope;
 use opentelemetry_sdk::trace::SpanLimits;
 
 use crate::{pipeline::Pipeline, record::SpanRecord, sampling::Sampling};
@@ -14,7 +10,6 @@ pub(crate) struct Shared {
     pub(crate) pipeline: Pipeline<RecordBox>,
     pub(crate) sampling: Sampling,
     pub(crate) limits: SpanLimits,
-    scopes: Mutex<Vec<InstrumentationScope>>,
 }
 
 /// A record with its way back to the recorder.
@@ -30,7 +25,7 @@ pub(crate) struct PooledRecord {
 pub(crate) type RecordBox = Box<PooledRecord>;
 
 impl Shared {
-    pub(crate) fn new(
+    pub(crate) const fn new(
         pipeline: Pipeline<RecordBox>,
         sampling: Sampling,
         limits: SpanLimits,
@@ -39,24 +34,7 @@ impl Shared {
             pipeline,
             sampling,
             limits,
-            scopes: Mutex::default(),
         }
-    }
-
-    /// Returns the index of a scope. Equal scopes have one index.
-    pub(crate) fn scope_index(&self, scope: InstrumentationScope) -> usize {
-        let mut scopes = self.scopes.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = scopes.iter().position(|known| *known == scope);
-        known.unwrap_or_else(|| {
-            scopes.push(scope);
-            scopes.len() - 1
-        })
-    }
-
-    /// Returns all scopes, by their index.
-    pub(crate) fn scopes(&self) -> Vec<InstrumentationScope> {
-        let scopes = self.scopes.lock().unwrap_or_else(PoisonError::into_inner);
-        scopes.clone()
     }
 }
 

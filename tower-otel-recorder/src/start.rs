@@ -75,7 +75,6 @@ impl RecorderTracer {
         let mut pooled = self.record();
         let record = &mut pooled.record;
         record.kind = kind;
-        record.scope = self.scope();
         record.started = Timestamp::Instant(at);
         write(record);
         record.start_attributes = record.attributes.len();

@@ -6,6 +6,7 @@ use opentelemetry::InstrumentationScope;
 
 use crate::{
     record::SpanRecord,
+    scope::TracerScope,
     shared::{PooledRecord, RecordBox, Shared},
     thread_index,
 };
@@ -14,12 +15,11 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct RecorderTracer {
     shared: Arc<Shared>,
-    /// The index of the instrumentation scope.
-    scope: usize,
+    scope: TracerScope,
 }
 
 impl RecorderTracer {
-    pub(crate) const fn new(shared: Arc<Shared>, scope: usize) -> Self {
+    pub(crate) const fn new(shared: Arc<Shared>, scope: TracerScope) -> Self {
         Self { shared, scope }
     }
 
@@ -31,24 +31,22 @@ impl RecorderTracer {
     pub(crate) fn with_scope(&self, scope: InstrumentationScope) -> Self {
         Self {
             shared: Arc::clone(&self.shared),
-            scope: self.shared.scope_index(scope),
+            scope: Some(Arc::new(scope)),
         }
     }
 
-    pub(crate) const fn scope(&self) -> usize {
-        self.scope
-    }
-
-    /// Returns a cleared record, from the pool if possible.
+    /// Returns a cleared record with the scope of this tracer, from the pool if possible.
     #[inline]
     pub(crate) fn record(&self) -> RecordBox {
         let spare = self.shared.pipeline.take_spare(thread_index::current());
-        spare.unwrap_or_else(|| {
+        let mut pooled = spare.unwrap_or_else(|| {
             Box::new(PooledRecord {
                 record: SpanRecord::new(self.shared.limits),
                 shared: Arc::clone(&self.shared),
             })
-        })
+        });
+        pooled.record.scope.set(&self.scope);
+        pooled
     }
 
     /// Returns a record to the pool, without the span in it.

@@ -14,6 +14,7 @@ use opentelemetry_sdk::{error::OTelSdkResult, trace::SpanExporter};
 use crate::{
     clock::Clocks,
     message::without_credentials,
+    scope::default_scope,
     shared::{RecordBox, Shared},
 };
 
@@ -29,7 +30,7 @@ pub(crate) fn spawn<E: SpanExporter + 'static>(
     let worker = Worker {
         shared: Arc::clone(shared),
         exporter,
-        scopes: Vec::new(),
+        default_scope: default_scope(),
         backlog: Vec::new(),
         exported: Vec::new(),
         failure: None,
@@ -45,13 +46,13 @@ pub(crate) fn spawn<E: SpanExporter + 'static>(
 struct Worker<E> {
     shared: Arc<Shared>,
     exporter: E,
-    scopes: Vec<InstrumentationScope>,
+    default_scope: InstrumentationScope,
     backlog: Vec<RecordBox>,
     /// Records on their way back to the pool.
     exported: Vec<RecordBox>,
     /// The last failure of this turn.
     failure: Option<String>,
-    /// Whether the warning about dropped spans was logged.
+    /// Whether the warning about a full queue was logged.
     has_warned: bool,
     /// Whether the last export failed.
     is_failing: bool,
@@ -99,7 +100,6 @@ impl<E: SpanExporter> Worker<E> {
         let shared = Arc::clone(&self.shared);
         let pipeline = &shared.pipeline;
         pipeline.drain(&mut self.backlog);
-        self.scopes = shared.scopes();
         let clocks = Clocks::read();
         // `export` takes spans off the end.
         self.backlog.reverse();
@@ -120,14 +120,12 @@ impl<E: SpanExporter> Worker<E> {
     /// Exports so many spans from the end of the reversed backlog. Returns whether the exporter has accepted them.
     fn export(&mut self, spans: usize, clocks: Clocks) -> bool {
         let mut batch = Vec::with_capacity(spans);
-        let no_scope = InstrumentationScope::default();
         for _ in 0..spans {
             let Some(mut pooled) = self.backlog.pop() else {
                 break;
             };
             let record = &mut pooled.record;
-            let scope = self.scopes.get(record.scope).unwrap_or(&no_scope);
-            batch.push(record.take_span_data(clocks, scope, &self.shared.limits));
+            batch.push(record.take_span_data(clocks, &self.default_scope, &self.shared.limits));
             record.clear();
             self.exported.push(pooled);
         }
@@ -140,8 +138,9 @@ impl<E: SpanExporter> Worker<E> {
         succeeded
     }
 
+    /// Logs the first spans that were dropped because the queue was full. Those that end after the shutdown are not logged.
     fn warn_about_drops(&mut self) {
-        let dropped = self.shared.pipeline.counters().read().dropped;
+        let dropped = self.shared.pipeline.counters().full();
         if !self.has_warned && dropped > 0 {
             self.has_warned = true;
             tracing::warn!(
@@ -165,18 +164,17 @@ impl<E: SpanExporter> Worker<E> {
         } else {
             let failure = self.failure.as_deref().unwrap_or_default();
             tracing::warn!(
-                "the recorder cannot export spans: {}; batches are dropped and counted in Recorder::counts until an \
-                 export succeeds, which is logged",
-                without_credentials(failure)
+                "the recorder cannot export spans: {failure}; batches are dropped and counted in Recorder::counts until an \
+                 export succeeds, which is logged"
             );
         }
     }
 
-    /// Returns whether the exporter succeeded. Keeps its failure for the next flush.
+    /// Returns whether the exporter succeeded. Stores its failure, without credentials, for the log and the next flush.
     fn check(&mut self, result: thread::Result<OTelSdkResult>) -> bool {
         let failure = match result {
             Ok(Ok(())) => return true,
-            Ok(Err(error)) => error.to_string(),
+            Ok(Err(error)) => without_credentials(&error.to_string()),
             Err(_) => "the exporter panicked".to_owned(),
         };
         self.failure = Some(failure);

@@ -259,6 +259,25 @@ fn nothing_is_recorded_where_telemetry_is_suppressed() {
 }
 
 #[test]
+fn a_span_with_a_declared_parent_is_not_recorded_where_telemetry_is_suppressed() {
+    for activates_context in [true, false] {
+        let scene = Scene::with(Sampler::AlwaysOn, |layer| {
+            layer.activate_context(activates_context)
+        });
+        let parent = info_span!("parent");
+        {
+            let _suppressed = Context::enter_telemetry_suppressed_scope();
+            drop(info_span!(parent: None, "root"));
+            drop(info_span!(parent: &parent, "child"));
+        }
+        drop(info_span!(parent: &parent, "recorded"));
+        drop(parent);
+        let names = scene.spans().into_iter().map(|span| span.name);
+        assert_eq!(names.collect::<Vec<_>>(), ["recorded", "parent"]);
+    }
+}
+
+#[test]
 fn a_span_of_the_api_has_what_its_builder_says() {
     use opentelemetry::trace::{Event, Link, SpanKind};
     use std::time::{Duration, SystemTime};

@@ -104,6 +104,24 @@ pub fn a_full_batch_is_exported_before_the_delay_is_over() {
     assert_eq!(pipeline.counters().read().exported, 2);
 }
 
+/// Two threads take records while the export thread returns two to an empty pool.
+pub fn a_pooled_record_is_taken_once() {
+    let pipeline = pipeline(2);
+    let take = |thread| {
+        let pipeline = Arc::clone(&pipeline);
+        thread::spawn(move || pipeline.take_spare(thread))
+    };
+    let (one, other) = (take(MAIN), take(OTHER));
+    pipeline.give_back(&mut vec![1, 2]);
+    let mut taken = vec![one.join().unwrap(), other.join().unwrap()];
+    // A thread that missed the pool finds the records later.
+    taken.extend([(); 2].map(|()| pipeline.take_spare(MAIN)));
+    taken.extend([(); 2].map(|()| pipeline.take_spare(OTHER)));
+    let mut taken: Vec<_> = taken.into_iter().flatten().collect();
+    taken.sort_unstable();
+    assert_eq!(taken, [1, 2]);
+}
+
 /// Two threads shut the recorder down.
 pub fn two_shutdowns_both_wait_for_the_export() {
     let pipeline = pipeline(2);

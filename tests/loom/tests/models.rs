@@ -61,6 +61,11 @@ fn a_full_batch_is_exported_before_the_delay_is_over() {
 }
 
 #[test]
+fn a_pooled_record_is_taken_once() {
+    loom::model(models::a_pooled_record_is_taken_once);
+}
+
+#[test]
 fn two_shutdowns_both_wait_for_the_export() {
     bounded(models::two_shutdowns_both_wait_for_the_export);
 }

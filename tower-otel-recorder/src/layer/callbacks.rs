@@ -37,27 +37,36 @@ impl RecorderLayer {
         }
     }
 
-    /// Returns the context whose span is the parent of a new span.
-    fn parent<S>(&self, attributes: &Attributes<'_>, span: &SpanRef<'_, S>) -> OtelContext
+    /// Returns the context whose span is the parent of a new span. Returns `None` if telemetry is suppressed in the current
+    /// context and the parent is in another one.
+    fn parent<S>(&self, attributes: &Attributes<'_>, span: &SpanRef<'_, S>) -> Option<OtelContext>
     where
         S: for<'l> LookupSpan<'l>,
     {
         let is_contextual = attributes.is_contextual();
-        if attributes.is_root() || is_contextual && self.activates_context {
-            return if is_contextual && entered::is_available() {
+        let has_current = entered::is_available();
+        if is_contextual && self.activates_context {
+            // `open` checks whether telemetry is suppressed in it.
+            return Some(if has_current {
                 OtelContext::current()
             } else {
                 OtelContext::new()
-            };
+            });
+        }
+        if has_current && OtelContext::is_current_telemetry_suppressed() {
+            return None;
+        }
+        if attributes.is_root() {
+            return Some(OtelContext::new());
         }
         // If a filter hides the parent, this is its next ancestor.
         let parent = span.parent();
         let parent = parent.and_then(|parent| self.read(&parent, SpanState::use_context));
-        match parent {
+        Some(match parent {
             Some(parent) => parent,
-            None if is_contextual && entered::is_available() => OtelContext::current(),
+            None if is_contextual && has_current => OtelContext::current(),
             None => OtelContext::new(),
-        }
+        })
     }
 }
 
@@ -67,7 +76,9 @@ where
 {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, ctx: Context<'_, S>) {
         let Some(span) = ctx.span(id) else { return };
-        let base = self.parent(attributes, &span);
+        let Some(base) = self.parent(attributes, &span) else {
+            return;
+        };
         let origin = self.origin(attributes.metadata());
         let opened = self.tracer.open(&base, Instant::now(), |record| {
             record.set_origin(origin);

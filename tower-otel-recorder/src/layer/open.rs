@@ -43,7 +43,6 @@ impl RecorderTracer {
         }
         let mut pooled = self.record();
         let record = &mut pooled.record;
-        record.scope = self.scope();
         record.started = Timestamp::Instant(at);
         write(record);
         record.start_attributes = record.attributes.len();
@@ -77,7 +76,6 @@ impl RecorderTracer {
         let limits = &self.shared().limits;
         let mut pooled = state.take_recording().into_record().unwrap_or_else(|| {
             let mut pooled = self.record();
-            pooled.record.scope = self.scope();
             pooled.record.started = Timestamp::Instant(at);
             pooled.record.set_origin(origin);
             pooled

@@ -72,11 +72,8 @@ impl Recorder {
     /// }
     /// ```
     pub fn layer(&self) -> RecorderLayer {
-        let scope = InstrumentationScope::builder(env!("CARGO_PKG_NAME"))
-            .with_version(env!("CARGO_PKG_VERSION"))
-            .build();
         RecorderLayer {
-            tracer: self.tracer_with_scope(scope),
+            tracer: RecorderTracer::new(Arc::clone(self.shared()), None),
             events: LevelFilter::INFO,
             location: true,
             target: true,
