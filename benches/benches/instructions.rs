@@ -26,7 +26,7 @@ const EXCHANGES: usize = 100;
 
 type PreparedRun = Box<dyn FnOnce()>;
 
-/// Prepares a run flush some exchanges, which fill the tables and run the code of first use.
+/// Prepares a run after some exchanges, which fill the tables and run the code of first use.
 fn warm(subject: Box<dyn Subject>) -> PreparedRun {
     // Leaked, so that its drop is not counted.
     let subject = Box::leak(subject);

@@ -16,9 +16,10 @@ use crate::{
 };
 
 /// Configures a [`Recorder`].
+#[derive(Debug)]
 #[must_use]
 pub struct RecorderBuilder<E> {
-    exporter: E,
+    exporter: HiddenExporter<E>,
     resource: Option<Resource>,
     sampling: Sampling,
     limits: SpanLimits,
@@ -33,7 +34,7 @@ impl Recorder {
     /// The exporter runs on a thread of its own, outside of any asynchronous runtime, as with the SDK's batch processor.
     pub fn builder<E: SpanExporter + 'static>(exporter: E) -> RecorderBuilder<E> {
         RecorderBuilder {
-            exporter,
+            exporter: HiddenExporter(exporter),
             resource: None,
             sampling: Sampling::default(),
             limits: SpanLimits::default(),
@@ -114,29 +115,25 @@ impl<E: SpanExporter + 'static> RecorderBuilder<E> {
     ///
     /// Returns [`InvalidInput`](io::ErrorKind::InvalidInput) if `queue_size` or `batch_size` is 0, and the error of the
     /// operating system if it cannot start a thread.
-    pub fn build(mut self) -> io::Result<Recorder> {
+    pub fn build(self) -> io::Result<Recorder> {
         check_size("queue_size", self.queue_size)?;
         check_size("batch_size", self.batch_size)?;
         let resource = self.resource.unwrap_or_else(|| Resource::builder().build());
-        self.exporter.set_resource(&resource);
+        let HiddenExporter(mut exporter) = self.exporter;
+        exporter.set_resource(&resource);
         let pipeline = Pipeline::new(self.queue_size, self.batch_size);
         let shared = Arc::new(Shared::new(pipeline, self.sampling, self.limits));
-        worker::spawn(&shared, self.exporter, self.delay)?;
+        worker::spawn(&shared, exporter, self.delay)?;
         Ok(Recorder::new(shared))
     }
 }
 
-impl<E> fmt::Debug for RecorderBuilder<E> {
-    /// Omits the exporter, whose text may contain credentials.
+/// An exporter whose text is omitted, because it may contain credentials.
+struct HiddenExporter<E>(E);
+
+impl<E> fmt::Debug for HiddenExporter<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RecorderBuilder")
-            .field("resource", &self.resource)
-            .field("sampling", &self.sampling)
-            .field("limits", &self.limits)
-            .field("queue_size", &self.queue_size)
-            .field("batch_size", &self.batch_size)
-            .field("delay", &self.delay)
-            .finish_non_exhaustive()
+        f.write_str("..")
     }
 }
 
