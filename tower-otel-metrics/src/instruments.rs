@@ -93,6 +93,16 @@ impl<B: MetricsBackend> Instruments<B> {
         self.tables.get_or_init(|| Tables::new(&self.config))
     }
 
+    /// Allocates the tables before the first request. Otherwise the first requests wait for it.
+    pub(crate) fn allocate_tables(&self) {
+        self.tables();
+    }
+
+    #[cfg(test)]
+    pub(crate) fn has_tables(&self) -> bool {
+        self.tables.get().is_some()
+    }
+
     /// Returns the values of the custom labels that are made from the request.
     pub(crate) fn request_labels(&self, request: &dyn RequestHead) -> CustomValuesRef {
         self.add_labels(

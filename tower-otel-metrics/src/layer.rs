@@ -103,7 +103,8 @@ impl<B: MetricsBackend> MetricsLayer<B> {
     }
 
     /// Sets how requests are read: filter, route, known methods, trusted proxies and scheme. Give the
-    /// same value to the other layers of the service.
+    /// same value to the other layers of the service. It replaces what earlier calls of
+    /// [`filter`](Self::filter), [`route`](Self::route) and the like have set.
     #[must_use]
     pub fn http_options(self, options: &HttpOptions) -> Self {
         self.with_http(|_| options.clone())
@@ -189,6 +190,20 @@ impl<S, B: MetricsBackend> Layer<S> for MetricsLayer<B> {
     type Service = Observed<S, Self>;
 
     fn layer(&self, inner: S) -> Self::Service {
+        self.instruments.allocate_tables();
         Observed::new(inner, self.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tables_are_allocated_when_a_service_is_wrapped() {
+        let layer = MetricsLayer::server();
+        assert!(!layer.instruments.has_tables());
+        let _service = layer.layer(());
+        assert!(layer.instruments.has_tables());
     }
 }

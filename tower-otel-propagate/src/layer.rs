@@ -82,7 +82,9 @@ impl PropagateLayer {
     /// Sets the requests to propagate to. Default: all. A rule on the target host keeps trace
     /// headers from third parties. [`NoPropagation`] excludes single requests.
     ///
-    /// Excluded requests are sent unchanged, including headers that they already have.
+    /// Excluded requests are sent unchanged, including headers that they already have. This filter is
+    /// separate from the one that the other layers share: a request that is not recorded still
+    /// propagates its trace.
     ///
     /// ```
     /// use tower_otel_propagate::{Filter, Hosts, PropagateLayer};

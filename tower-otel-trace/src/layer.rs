@@ -127,7 +127,8 @@ impl<B: Clone> TraceLayer<B> {
     }
 
     /// Sets how requests are read: filter, route, known methods, trusted proxies and scheme. Give the
-    /// same value to the other layers of the service.
+    /// same value to the other layers of the service. It replaces what earlier calls of
+    /// [`filter`](Self::filter), [`route`](Self::route) and the like have set.
     #[must_use]
     pub fn http_options(self, options: &HttpOptions) -> Self {
         self.with_http(|_| options.clone())
