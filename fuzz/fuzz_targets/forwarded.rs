@@ -1,4 +1,5 @@
-//! What proxies say of a client is read whatever it is, and nobody is believed who is not ours.
+//! Forwarded headers never fail to be read, those of a peer that is not trusted are ignored, and a host that is
+//! returned is valid.
 #![no_main]
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -40,8 +41,8 @@ fuzz_target!(|input: &[u8]| {
         TrustedProxies::hops(3),
         ours,
     ] {
-        let believed = proxies.resolve(&headers, Some(peer));
-        if let Some(host) = believed.host {
+        let forwarded = proxies.resolve(&headers, Some(peer));
+        if let Some(host) = forwarded.host {
             assert!(HostPort::parse(&host).is_some());
         }
     }

@@ -115,8 +115,8 @@ pub fn a_histogram_loses_no_sample_and_its_buckets_are_cumulative() {
 pub fn a_missing_context_is_warned_about_once() {
     let warnings = Arc::new(AtomicU32::new(0));
     let ours = filter_fn(|metadata| metadata.target().starts_with("loom_models"));
-    let told = Warnings(Arc::clone(&warnings)).with_filter(ours);
-    tracing::subscriber::with_default(tracing_subscriber::registry().with(told), || {
+    let counting = Warnings(Arc::clone(&warnings)).with_filter(ours);
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(counting), || {
         let check = Arc::new(MissingContextCheck::new());
         // Without a span nothing is logged.
         check.check(&Context::new());
