@@ -77,10 +77,11 @@ impl Recorder {
         self.shared.pipeline.counters().read()
     }
 
-    /// Returns a handle that starts spans of this instrumentation scope.
+    /// Returns a handle that starts spans of this instrumentation scope. Handles with the same `Arc` share their
+    /// records without touching its reference count.
     #[doc(hidden)]
-    pub fn tracer_with_scope(&self, scope: InstrumentationScope) -> RecorderTracer {
-        RecorderTracer::new(Arc::clone(&self.shared), Some(Arc::new(scope)))
+    pub fn tracer_with_scope(&self, scope: Arc<InstrumentationScope>) -> RecorderTracer {
+        RecorderTracer::new(Arc::clone(&self.shared), Some(scope))
     }
 }
 

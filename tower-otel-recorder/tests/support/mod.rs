@@ -81,7 +81,7 @@ pub(crate) fn build<E: SpanExporter + 'static>(builder: RecorderBuilder<E>) -> R
 }
 
 pub(crate) fn start(recorder: &Recorder, scope: &'static str) -> StartedSpan {
-    let tracer = recorder.tracer_with_scope(InstrumentationScope::builder(scope).build());
+    let tracer = recorder.tracer_with_scope(Arc::new(InstrumentationScope::builder(scope).build()));
     let start = SpanStart {
         kind: SpanKind::Internal,
         base: &Context::new(),

@@ -1,9 +1,14 @@
 //! The backend that writes compact span records.
 
-use std::{fmt, net::IpAddr, time::Instant};
+use std::{
+    fmt,
+    net::IpAddr,
+    sync::{Arc, LazyLock},
+    time::Instant,
+};
 
 use opentelemetry::{
-    Context, ContextGuard,
+    Context, ContextGuard, InstrumentationScope,
     trace::{SpanKind, Status, TraceContextExt},
 };
 use tower_otel_core::Kind;
@@ -22,6 +27,10 @@ use crate::{
     request::{RequestAttributes, SpanName},
 };
 
+/// The scope of all layers. The recorder reuses records, so two scopes would cost a change of a shared reference count
+/// whenever a record changes from a server's span to a client's.
+static SCOPE: LazyLock<Arc<InstrumentationScope>> = LazyLock::new(|| Arc::new(scope()));
+
 /// Records spans with a [`Recorder`].
 ///
 /// The span is current in the OpenTelemetry context while the inner service runs. Handlers can change
@@ -31,7 +40,7 @@ pub struct RecorderBackend(RecorderTracer);
 
 impl RecorderBackend {
     pub(crate) fn new(recorder: &Recorder) -> Self {
-        Self(recorder.tracer_with_scope(scope()))
+        Self(recorder.tracer_with_scope(Arc::clone(&SCOPE)))
     }
 }
 
