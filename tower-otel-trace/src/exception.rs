@@ -1,10 +1,13 @@
 //! Exceptions as log events.
 
-use std::fmt::Write;
+use std::{
+    fmt::Write,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use tower_otel_core::{End, Failure};
 use tower_otel_semconv::{self as semconv, attribute};
-use tracing::{Level, field};
+use tracing::Level;
 
 use crate::backend::fields::TARGET;
 
@@ -20,7 +23,7 @@ pub(crate) fn log(end: End<'_>) {
             target: TARGET,
             Level::ERROR,
             { attribute::EXCEPTION_TYPE } = failure.type_name().unwrap_or_else(|| failure.error_type()),
-            { attribute::EXCEPTION_MESSAGE } = field::display(failure.message()),
+            { attribute::EXCEPTION_MESSAGE } = message(&failure),
             { attribute::EXCEPTION_STACKTRACE } = causes(&failure),
             "the exchange failed"
         ),
@@ -34,13 +37,30 @@ pub(crate) fn log(end: End<'_>) {
     }
 }
 
+/// The text of an error whose `Display` or `source` panics.
+const PANICKED: &str = "<panicked while formatting>";
+
+fn message(failure: &Failure<'_>) -> String {
+    format_error(|text| _ = write!(text, "{}", failure.message()))
+}
+
 /// Returns the chain of causes, one per line, or `None` if there is none.
 fn causes(failure: &Failure<'_>) -> Option<String> {
-    let mut text = String::new();
-    let first = failure.as_error().and_then(|error| error.source());
-    for cause in std::iter::successors(first, |cause| cause.source()).take(MAX_CAUSES) {
-        // Writing to a `String` fails only if the `Display` of the cause fails.
-        let _ = writeln!(text, "caused by: {cause}");
-    }
+    let text = format_error(|text| {
+        let first = failure.as_error().and_then(|error| error.source());
+        for cause in std::iter::successors(first, |cause| cause.source()).take(MAX_CAUSES) {
+            // Writing to a `String` fails only if the `Display` of the cause fails.
+            _ = writeln!(text, "caused by: {cause}");
+        }
+    });
     (!text.is_empty()).then_some(text)
+}
+
+/// Calls code of an error. If it panics, the request does not.
+fn format_error(write: impl FnOnce(&mut String)) -> String {
+    let mut text = String::new();
+    if catch_unwind(AssertUnwindSafe(|| write(&mut text))).is_err() {
+        text.push_str(PANICKED);
+    }
+    text
 }

@@ -1306,6 +1306,41 @@ async fn an_exception_is_logged_once_inside_its_span_by_option() {
 }
 
 #[tokio::test]
+async fn an_error_whose_text_panics_is_recorded_and_returned() {
+    #[derive(Debug)]
+    struct Unprintable;
+
+    impl std::fmt::Display for Unprintable {
+        fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            panic!("no text")
+        }
+    }
+
+    impl std::error::Error for Unprintable {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            Some(&Unprintable)
+        }
+    }
+
+    for backend in Backend::ALL {
+        let telemetry = TestTelemetry::new();
+        let failing = tower::service_fn(async |_: http::Request<()>| {
+            Err::<http::Response<Full<bytes::Bytes>>, BoxError>(Box::new(Unprintable))
+        });
+        let layer = backend.layer(telemetry.source(), TraceLayer::server().exceptions());
+        let log = Log::default();
+        let logged = tracing_subscriber::registry().with(log.clone());
+        let _guard = tracing::subscriber::set_default(logged);
+        let service = tower::Layer::layer(&layer, failing);
+        let response = tower::ServiceExt::oneshot(service, http::Request::new(())).await;
+        assert!(response.unwrap_err().is::<Unprintable>());
+        let logged = format!("{:?}", log.0.lock().unwrap());
+        let texts = logged.matches("<panicked while formatting>").count();
+        assert_eq!(texts, 2, "message and causes: {logged}");
+    }
+}
+
+#[tokio::test]
 async fn spans_opened_by_a_handler_are_children() {
     async fn handler() {
         tracing::info_span!("the handler's own").in_scope(|| ());
