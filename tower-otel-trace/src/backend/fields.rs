@@ -51,24 +51,7 @@ const HTTP_SERVER_FIELDS: &[&str] = &[
     USER_AGENT_ORIGINAL,
 ];
 
-const HTTP_SERVER_ALL_FIELDS: &[&str] = &[
-    HTTP_RESPONSE_STATUS_CODE,
-    otel::STATUS_CODE,
-    ERROR_TYPE,
-    otel::NAME,
-    otel::KIND,
-    HTTP_REQUEST_METHOD,
-    HTTP_ROUTE,
-    URL_PATH,
-    URL_QUERY,
-    URL_SCHEME,
-    SERVER_ADDRESS,
-    SERVER_PORT,
-    CLIENT_ADDRESS,
-    NETWORK_PEER_ADDRESS,
-    NETWORK_PEER_PORT,
-    NETWORK_PROTOCOL_VERSION,
-    USER_AGENT_ORIGINAL,
+const HTTP_SERVER_OPTIONAL_FIELDS: &[&str] = &[
     HTTP_REQUEST_METHOD_ORIGINAL,
     HTTP_REQUEST_BODY_SIZE,
     USER_AGENT_SYNTHETIC_TYPE,
@@ -78,6 +61,10 @@ const HTTP_SERVER_ALL_FIELDS: &[&str] = &[
     NETWORK_LOCAL_PORT,
     HTTP_RESPONSE_BODY_SIZE,
 ];
+
+const HTTP_SERVER_ALL_FIELDS: &[&str] = &join::<
+    { HTTP_SERVER_FIELDS.len() + HTTP_SERVER_OPTIONAL_FIELDS.len() },
+>(HTTP_SERVER_FIELDS, HTTP_SERVER_OPTIONAL_FIELDS);
 
 const HTTP_CLIENT_FIELDS: &[&str] = &[
     HTTP_RESPONSE_STATUS_CODE,
@@ -96,21 +83,7 @@ const HTTP_CLIENT_FIELDS: &[&str] = &[
     HTTP_REQUEST_RESEND_COUNT,
 ];
 
-const HTTP_CLIENT_ALL_FIELDS: &[&str] = &[
-    HTTP_RESPONSE_STATUS_CODE,
-    NETWORK_PROTOCOL_VERSION,
-    NETWORK_PEER_ADDRESS,
-    NETWORK_PEER_PORT,
-    otel::STATUS_CODE,
-    ERROR_TYPE,
-    otel::NAME,
-    otel::KIND,
-    HTTP_REQUEST_METHOD,
-    URL_FULL,
-    SERVER_ADDRESS,
-    SERVER_PORT,
-    URL_TEMPLATE,
-    HTTP_REQUEST_RESEND_COUNT,
+const HTTP_CLIENT_OPTIONAL_FIELDS: &[&str] = &[
     HTTP_REQUEST_METHOD_ORIGINAL,
     HTTP_REQUEST_BODY_SIZE,
     USER_AGENT_SYNTHETIC_TYPE,
@@ -119,6 +92,10 @@ const HTTP_CLIENT_ALL_FIELDS: &[&str] = &[
     NETWORK_TRANSPORT,
     HTTP_RESPONSE_BODY_SIZE,
 ];
+
+const HTTP_CLIENT_ALL_FIELDS: &[&str] = &join::<
+    { HTTP_CLIENT_FIELDS.len() + HTTP_CLIENT_OPTIONAL_FIELDS.len() },
+>(HTTP_CLIENT_FIELDS, HTTP_CLIENT_OPTIONAL_FIELDS);
 
 const GRPC_FIELDS: &[&str] = &[
     otel::STATUS_CODE,
@@ -135,6 +112,28 @@ const GRPC_FIELDS: &[&str] = &[
     NETWORK_PEER_ADDRESS,
     NETWORK_PEER_PORT,
 ];
+
+/// Joins two lists, when this is compiled.
+#[allow(
+    clippy::indexing_slicing,
+    reason = "out of bounds, it does not compile"
+)]
+const fn join<const N: usize>(
+    first: &[&'static str],
+    second: &[&'static str],
+) -> [&'static str; N] {
+    let mut joined = [""; N];
+    let mut at = 0;
+    while at < N {
+        joined[at] = if at < first.len() {
+            first[at]
+        } else {
+            second[at - first.len()]
+        };
+        at += 1;
+    }
+    joined
+}
 
 static HTTP_SERVER: DefaultCallsite = DefaultCallsite::new(&HTTP_SERVER_METADATA);
 static HTTP_SERVER_METADATA: Metadata<'static> =
