@@ -51,9 +51,9 @@ pub trait Observe {
 /// [`end`](Self::end) exactly once. [`enter`](Self::enter) is called around all foreign code that
 /// does work. A body is asked for its size and whether it has ended without being entered.
 pub trait Exchange {
-    /// Whether the exchange observes the response. Middleware of `reqwest_middleware` and
-    /// `reqwest::Response` do not wrap the response if it is `false`; then the exchange ends when
-    /// the request is sent.
+    /// Whether the exchange observes the response. If `false`, a `reqwest::Response` is not wrapped:
+    /// the exchange ends when it arrives, and in middleware of `reqwest_middleware` when the request
+    /// is sent.
     ///
     /// Default: `true`. The exchange `()` observes nothing.
     const OBSERVES_RESPONSE: bool = true;
