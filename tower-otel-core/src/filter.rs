@@ -78,6 +78,11 @@ impl Filter {
         Self::new(move |request| !hosts.contains_host_of(request))
     }
 
+    /// Returns whether the filter has a predicate.
+    pub(crate) const fn is_set(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Returns `true` if the request is selected.
     pub fn observes(&self, request: &dyn RequestHead) -> bool {
         match &self.0 {

@@ -109,9 +109,11 @@ impl HttpOptions {
         self
     }
 
-    /// Returns whether the request is observed.
-    #[doc(hidden)]
-    pub fn observes(&self, request: &dyn RequestHead) -> bool {
+    pub(crate) fn has_filter(&self) -> bool {
+        self.0.filter.is_set()
+    }
+
+    pub(crate) fn observes(&self, request: &dyn RequestHead) -> bool {
         self.0.filter.observes(request)
     }
 

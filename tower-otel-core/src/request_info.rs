@@ -5,6 +5,7 @@ use std::{
     cell::{Cell, OnceCell, RefCell},
     fmt,
     net::SocketAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
 };
 
 use http::{Extensions, HeaderMap, Method, Version};
@@ -146,13 +147,46 @@ impl<'a> RequestInfo<'a> {
         loop {
             let custom = cell.get_or_init(|| CustomRoute {
                 options: options.clone(),
-                route: options.custom_route(self.head),
+                route: self.call_function(None, || options.custom_route(self.head)),
                 next: OnceCell::new(),
             });
             if custom.options.is_same(options) {
                 return custom.route.as_ref().map(Route::as_str);
             }
             cell = custom.next.get_or_init(Box::default);
+        }
+    }
+
+    /// Returns whether the filter in the options selects the request.
+    #[doc(hidden)]
+    #[inline]
+    pub fn is_observed(&self, options: &HttpOptions) -> bool {
+        !options.has_filter() || self.call_function(true, || options.observes(self.head))
+    }
+
+    /// Calls a function of the application and returns its value.
+    ///
+    /// If it panics, the observers start as if it had returned `default`, and no other function is
+    /// called. Then all of them end as [`End::Panicked`](crate::End::Panicked), and the panic
+    /// continues.
+    #[doc(hidden)]
+    #[cold]
+    pub fn call_function<T>(&self, default: T, function: impl FnOnce() -> T) -> T {
+        let additions = &self.extras().additions;
+        if additions
+            .try_borrow()
+            .map_or(true, |own| own.panic.is_some())
+        {
+            return default;
+        }
+        match catch_unwind(AssertUnwindSafe(function)) {
+            Ok(value) => value,
+            Err(panic) => {
+                if let Ok(mut additions) = additions.try_borrow_mut() {
+                    additions.panic.get_or_insert(panic);
+                }
+                default
+            }
         }
     }
 

@@ -324,7 +324,7 @@ impl<B: SpanBackend> Observe for TraceLayer<B> {
     fn start(&self, request: &RequestInfo<'_>, at: Instant) -> Self::Exchange {
         let LayerState { backend, config } = &*self.0;
         let parent = Parent::of(request, config);
-        if !config.http.observes(request.head()) {
+        if !request.is_observed(&config.http) {
             return TraceExchange::new(backend.disabled(parent), &self.0);
         }
         if let Some(call) = config.grpc_call(request, at) {

@@ -88,7 +88,7 @@ async fn rename_sets_the_names_of_the_metrics() {
 }
 
 #[tokio::test]
-async fn a_panic_in_a_label_or_route_function_leaves_nothing_in_flight() {
+async fn a_panic_in_a_label_or_route_function_is_counted_and_leaves_nothing_in_flight() {
     let telemetry = TestTelemetry::new();
     let expect_root = |request: &dyn RequestHead| assert_eq!(request.target().path, "/");
     let label = move |request: &dyn RequestHead| {
@@ -109,7 +109,8 @@ async fn a_panic_in_a_label_or_route_function_leaves_nothing_in_flight() {
         let call = AssertUnwindSafe(|| service.call(get("/panic")));
         assert!(catch_unwind(call).is_err());
     }
-    assert_eq!(telemetry.sum("http_requests_total", &[]), 2.0);
+    let count = |status| telemetry.sum("http_requests_total", &[("status", status)]);
+    assert_eq!((count("200"), count("panic")), (2.0, 2.0));
     assert_eq!(telemetry.sum("http_requests_in_flight", &[]), 0.0);
 }
 
