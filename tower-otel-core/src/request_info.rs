@@ -126,17 +126,35 @@ impl<'a> RequestInfo<'a> {
     /// [matched](Route::matched) one. On a client, only a [`Route`] in the extensions counts.
     #[inline]
     pub fn route(&self, kind: Kind, options: &HttpOptions) -> Option<&str> {
-        if options.has_custom_route() {
-            return self.custom_route(options);
-        }
+        // The route of an incoming request is not that of a request sent on its behalf.
         match kind {
+            _ if options.has_custom_route() => {
+                if kind == Kind::Server {
+                    self.received_route();
+                }
+                self.custom_route(options)
+            }
             Kind::Server => get_or_set(&self.matched_route, || {
-                self.extensions.and_then(Route::matched_str)
+                let extensions = self.extensions?;
+                self.received_route()
+                    .or_else(|| Route::matched_path(extensions))
             }),
-            // The route of an incoming request is not that of a request sent on its behalf.
-            Kind::Client => self
-                .extensions
-                .and_then(|extensions| extensions.get::<Route>().map(Route::as_str)),
+            Kind::Client => self.extensions.and_then(Route::of_client),
+        }
+    }
+
+    /// Returns the route in the extensions of a received request.
+    #[inline]
+    fn received_route(&self) -> Option<&'a str> {
+        let route = self.extensions?.get::<Route>()?;
+        self.mark_received_route();
+        Some(route.as_str())
+    }
+
+    #[cold]
+    fn mark_received_route(&self) {
+        if let Ok(mut additions) = self.extras().additions.try_borrow_mut() {
+            additions.has_received_route = true;
         }
     }
 
