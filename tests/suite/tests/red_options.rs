@@ -153,6 +153,19 @@ async fn known_methods_applies_to_every_request() {
 }
 
 #[tokio::test]
+async fn a_long_label_value_is_cut() {
+    let telemetry = TestTelemetry::new();
+    let layer = by_tenant(MetricsLayer::server())
+        .response_label("note", |_| Some("ä".repeat(10_000).into()));
+    let mut request = get("/");
+    let tenant = "t".repeat(60_000).parse().unwrap();
+    request.headers_mut().insert("x-tenant", tenant);
+    run(layer, request).await;
+    let labels = [("tenant", &*"t".repeat(256)), ("note", &*"ä".repeat(128))];
+    assert_eq!(telemetry.sum("http_requests_total", &labels), 1.0);
+}
+
+#[tokio::test]
 async fn labels_are_read_from_request_and_response() {
     let telemetry = TestTelemetry::new();
     let layer = by_tenant(MetricsLayer::server()).response_label("cache", |response| {
