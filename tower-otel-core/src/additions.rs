@@ -4,7 +4,7 @@ use std::any::Any;
 
 use http::Extensions;
 
-use crate::{head::RequestHead, route::Route, route_slot::RouteSlot};
+use crate::{head::RequestHead, route_slot::RouteSlot};
 
 /// What a function panicked with.
 pub(crate) type PanicPayload = Box<dyn Any + Send>;
@@ -16,8 +16,6 @@ pub(crate) struct Additions {
     pub(crate) route_slot: Option<RouteSlot>,
     pub(crate) extensions: Option<Extensions>,
     pub(crate) panic: Option<PanicPayload>,
-    /// Whether a server's layer has read a [`Route`] in the extensions.
-    pub(crate) has_received_route: bool,
 }
 
 impl Additions {
@@ -32,9 +30,6 @@ impl Additions {
         }
         if let Some(added) = self.extensions {
             extensions.extend(added);
-        }
-        if self.has_received_route {
-            Route::mark_received(extensions);
         }
         self.panic
     }

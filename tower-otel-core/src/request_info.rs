@@ -35,6 +35,7 @@ pub struct RequestInfo<'a> {
     peer: Cell<Option<Option<SocketAddr>>>,
     named_server: Cell<Option<(Kind, Option<HostPort<'a>>)>>,
     matched_route: Cell<Option<Option<&'a str>>>,
+    has_received_route: Cell<bool>,
     custom_route: OnceCell<CustomRoute>,
     /// Boxed, because few requests need it.
     extras: OnceCell<Box<RequestExtras<'a>>>,
@@ -68,6 +69,7 @@ impl<'a> RequestInfo<'a> {
             peer: Cell::new(None),
             named_server: Cell::new(None),
             matched_route: Cell::new(None),
+            has_received_route: Cell::new(false),
             custom_route: OnceCell::new(),
             extras: OnceCell::new(),
         }
@@ -147,15 +149,13 @@ impl<'a> RequestInfo<'a> {
     #[inline]
     fn received_route(&self) -> Option<&'a str> {
         let route = self.extensions?.get::<Route>()?;
-        self.mark_received_route();
+        self.has_received_route.set(true);
         Some(route.as_str())
     }
 
-    #[cold]
-    fn mark_received_route(&self) {
-        if let Ok(mut additions) = self.extras().additions.try_borrow_mut() {
-            additions.has_received_route = true;
-        }
+    /// Returns whether a server's layer has read a [`Route`] in the extensions.
+    pub(crate) fn has_received_route(&self) -> bool {
+        self.has_received_route.get()
     }
 
     /// Calls the function in the options, once for all layers with the same options.
@@ -188,19 +188,18 @@ impl<'a> RequestInfo<'a> {
     /// called. Then all of them end as [`End::Panicked`](crate::End::Panicked), and the panic
     /// continues.
     #[doc(hidden)]
-    #[cold]
     pub fn call_function<T>(&self, default: T, function: impl FnOnce() -> T) -> T {
-        let additions = &self.extras().additions;
-        if additions
-            .try_borrow()
-            .map_or(true, |own| own.panic.is_some())
-        {
+        let has_panicked = self.extras.get().is_some_and(|extras| {
+            let additions = extras.additions.try_borrow();
+            additions.map_or(true, |additions| additions.panic.is_some())
+        });
+        if has_panicked {
             return default;
         }
         match catch_unwind(AssertUnwindSafe(function)) {
             Ok(value) => value,
             Err(panic) => {
-                if let Ok(mut additions) = additions.try_borrow_mut() {
+                if let Ok(mut additions) = self.extras().additions.try_borrow_mut() {
                     additions.panic.get_or_insert(panic);
                 }
                 default

@@ -4,7 +4,7 @@ use std::{panic::resume_unwind, time::Instant};
 
 use crate::{
     end::End, exchange_guard::ExchangeGuard, head::RequestHead, observe::Observe,
-    request_info::RequestInfo,
+    request_info::RequestInfo, route::Route,
 };
 
 /// Reads the request and starts an exchange. What the observers add to the request is inserted. If a
@@ -17,7 +17,11 @@ pub(crate) fn start<O: Observe, R: RequestHead>(
     let at = Instant::now();
     let info = RequestInfo::new(request);
     let mut guard = ExchangeGuard::new(observer.start(&info, at));
-    if let Some(additions) = info.take_additions()
+    let (additions, has_received_route) = (info.take_additions(), info.has_received_route());
+    if has_received_route && let Some(extensions) = request.extensions_mut() {
+        Route::mark_received(extensions);
+    }
+    if let Some(additions) = additions
         && let Some(panic) = additions.insert(request)
     {
         guard.end(End::Panicked);
