@@ -1,22 +1,29 @@
 //! What observers add to a request.
 
+use std::any::Any;
+
 use http::Extensions;
 
 use crate::{head::RequestHead, route_slot::RouteSlot};
 
-/// What observers add to the extensions of a request after all of them have started.
+/// What a function panicked with.
+pub(crate) type PanicPayload = Box<dyn Any + Send>;
+
+/// What observers add to the extensions of a request after all of them have started, and the panic
+/// that then continues.
 #[derive(Default)]
 pub(crate) struct Additions {
     pub(crate) route_slot: Option<RouteSlot>,
     pub(crate) extensions: Option<Extensions>,
+    pub(crate) panic: Option<PanicPayload>,
 }
 
 impl Additions {
-    /// Inserts them into the request.
+    /// Inserts them into the request. Returns the panic.
     #[cold]
-    pub(crate) fn insert(self, request: &mut dyn RequestHead) {
+    pub(crate) fn insert(self, request: &mut dyn RequestHead) -> Option<PanicPayload> {
         let Some(extensions) = request.extensions_mut() else {
-            return;
+            return self.panic;
         };
         if let Some(slot) = self.route_slot {
             extensions.insert(slot);
@@ -24,5 +31,6 @@ impl Additions {
         if let Some(added) = self.extensions {
             extensions.extend(added);
         }
+        self.panic
     }
 }

@@ -1,6 +1,11 @@
 //! The end of an exchange and its `error.type`.
 
-use std::{any::Any, error::Error, fmt};
+use std::{
+    any::Any,
+    error::Error,
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use http::{HeaderMap, StatusCode};
 
@@ -127,15 +132,20 @@ impl<'a> Failure<'a> {
         let Some(error) = self.as_error() else {
             return self.type_name().unwrap_or(semconv::OTHER);
         };
-        foreign::classify(error)
-            .or_else(|| semconv::error::classify(error))
+        unless_panicking(|| foreign::classify(error).or_else(|| semconv::error::classify(error)))
             .unwrap_or(semconv::OTHER)
     }
 
     /// Returns the gRPC status code of the error: that of a `tonic::Status`, with the feature `tonic`.
     pub(crate) fn grpc_status(&self) -> Option<u8> {
-        foreign::grpc_status(self.as_error()?)
+        let error = self.as_error()?;
+        unless_panicking(|| foreign::grpc_status(error))
     }
+}
+
+/// Calls methods of an error, such as `source`. If one panics, the request does not.
+fn unless_panicking<T>(read: impl FnOnce() -> Option<T>) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(read)).ok().flatten()
 }
 
 /// Omits the message, which may contain secrets.

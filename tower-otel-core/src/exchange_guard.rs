@@ -56,11 +56,12 @@ impl<E: Exchange> ExchangeGuard<E> {
         output
     }
 
-    /// Records the head of the response. An observer may call functions of the application for it; if
-    /// one panics, the exchange ends.
+    /// Records the head of the response. An observer may call functions of the application before; if
+    /// one panics, the exchange ends without a response, because the caller gets none.
     pub(crate) fn response(&mut self, response: &dyn ResponseHead) {
         self.end_if_panicked(|exchange| {
             if let Some(exchange) = exchange {
+                exchange.read_response(response);
                 exchange.response(response);
             }
         });

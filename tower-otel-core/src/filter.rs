@@ -74,8 +74,15 @@ impl Filter {
     }
 
     /// Selects a client's requests to all hosts except these.
+    ///
+    /// A request without a host, or with one that is not understood, is skipped too, because it may be to one of them.
     pub fn skip_hosts(hosts: Hosts) -> Self {
-        Self::new(move |request| !hosts.contains_host_of(request))
+        Self::new(move |request| !hosts.may_contain_host_of(request))
+    }
+
+    /// Returns whether the filter has a predicate.
+    pub(crate) const fn is_set(&self) -> bool {
+        self.0.is_some()
     }
 
     /// Returns `true` if the request is selected.
@@ -122,11 +129,35 @@ mod tests {
         for (target, is_listed) in [
             ("https://listed.example/", true),
             ("https://other.example/?listed.example", false),
-            ("/", false),
         ] {
             assert_eq!(observes(&only, target), is_listed, "{target}");
             assert_eq!(observes(&skip, target), !is_listed, "{target}");
         }
+    }
+
+    #[test]
+    fn a_request_whose_host_is_not_understood_is_skipped() {
+        let hosts = Hosts::new(["listed.example"]);
+        let (only, skip) = (Filter::only_hosts(hosts.clone()), Filter::skip_hosts(hosts));
+        for target in ["/", "https://other.example:99999/", "https://1.2.3.256/"] {
+            assert!(!observes(&only, target), "{target}");
+            assert!(!observes(&skip, target), "{target}");
+            assert!(observes(&Filter::skip_hosts(Hosts::none()), target));
+        }
+    }
+
+    #[test]
+    fn a_skipped_address_is_skipped_in_every_form() {
+        let skip = Filter::skip_hosts(Hosts::new(["127.0.0.1", "::1", "10.0.0.1"]));
+        for target in [
+            "http://[0:0:0:0:0:0:0:1]/",
+            "http://127.1/",
+            "http://[::ffff:10.0.0.1]/",
+            "http://10.0.0.1.:80/",
+        ] {
+            assert!(!observes(&skip, target), "{target}");
+        }
+        assert!(observes(&skip, "http://10.0.0.2/"));
     }
 
     #[test]

@@ -1,14 +1,19 @@
 //! A set of hosts.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
-use crate::head::RequestHead;
 use tower_otel_semconv as semconv;
+
+use crate::{head::RequestHead, host_identity::HostIdentity};
 
 /// A set of host names and IP addresses.
 ///
 /// Ports are ignored, and names are case-insensitive. A name matches itself. `*.shop.example` matches every subdomain
-/// of `shop.example`, at any depth, but not `shop.example` itself. Default: the empty set.
+/// of `shop.example`, at any depth, but not `shop.example` itself. `*` matches every host. Default: the empty set.
+///
+/// Addresses are compared as addresses: `127.0.0.1` matches `127.1` and `::ffff:127.0.0.1`. Names are not resolved:
+/// `127.0.0.1` does not match `localhost`. An entry that is neither a name nor an address, such as a URL, matches no
+/// host, but [`Filter::skip_hosts`](crate::Filter::skip_hosts) then skips all hosts.
 ///
 /// ```
 /// use tower_otel_core::Hosts;
@@ -16,6 +21,7 @@ use tower_otel_semconv as semconv;
 /// let hosts = Hosts::new(["api.shop.example", "*.internal", "::1"]);
 /// assert!(hosts.contains("API.shop.example"));
 /// assert!(hosts.contains("a.b.internal"));
+/// assert!(hosts.contains("[0:0:0:0:0:0:0:1]"));
 /// assert!(!hosts.contains("internal"));
 /// assert!(!hosts.contains("evil-api.shop.example"));
 /// ```
@@ -31,10 +37,23 @@ enum HostSet {
 }
 
 #[derive(Debug)]
-struct Pattern {
-    name: String,
-    /// Whether the pattern matches subdomains of the name instead of the name.
-    subdomains: bool,
+enum Pattern {
+    Any,
+    Address(IpAddr),
+    Name(String),
+    /// Matches subdomains of the name instead of the name.
+    Subdomains(String),
+    /// A text that is not understood.
+    Invalid,
+}
+
+/// Whether a set contains a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Membership {
+    Yes,
+    No,
+    /// The host or an entry of the set is not understood.
+    Unknown,
 }
 
 impl Hosts {
@@ -57,16 +76,9 @@ impl Hosts {
         ))
     }
 
-    /// Returns `true` if the set contains the host. An IPv6 address is written without brackets.
+    /// Returns `true` if the set contains the host. An IPv6 address may be in brackets.
     pub fn contains(&self, host: &str) -> bool {
-        match &self.0 {
-            HostSet::Empty => false,
-            HostSet::All => true,
-            HostSet::Patterns(patterns) => {
-                let host = host.strip_suffix('.').unwrap_or(host);
-                patterns.iter().any(|pattern| pattern.matches(host))
-            }
-        }
+        self.membership(|| HostIdentity::parse(host)) == Membership::Yes
     }
 
     /// Returns `true` if the set contains the host of a client's request.
@@ -74,45 +86,78 @@ impl Hosts {
     /// The host is that of the request's target, else that of its `Host` header.
     #[doc(hidden)]
     pub fn contains_host_of(&self, request: &dyn RequestHead) -> bool {
-        match &self.0 {
-            HostSet::Empty => false,
-            HostSet::All => true,
-            HostSet::Patterns(_) => {
-                let host = || semconv::single_header(request.headers(), &http::header::HOST);
-                semconv::server::on_client(&request.target(), host)
-                    .is_some_and(|server| self.contains(server.host))
-            }
+        self.membership_of(request) == Membership::Yes
+    }
+
+    /// Returns `true` if the set contains the host of a client's request, and if that is not known.
+    pub(crate) fn may_contain_host_of(&self, request: &dyn RequestHead) -> bool {
+        self.membership_of(request) != Membership::No
+    }
+
+    fn membership_of(&self, request: &dyn RequestHead) -> Membership {
+        let target = request.target();
+        self.membership(|| {
+            let host = || semconv::single_header(request.headers(), &http::header::HOST);
+            HostIdentity::parse(semconv::server::on_client(&target, host)?.host)
+        })
+    }
+
+    fn membership<'h>(&self, host: impl FnOnce() -> Option<HostIdentity<'h>>) -> Membership {
+        let patterns = match &self.0 {
+            HostSet::Empty => return Membership::No,
+            HostSet::All => return Membership::Yes,
+            HostSet::Patterns(patterns) => patterns,
+        };
+        let Some(host) = host() else {
+            return Membership::Unknown;
+        };
+        if patterns.iter().any(|pattern| pattern.matches(host)) {
+            Membership::Yes
+        } else if patterns
+            .iter()
+            .any(|pattern| matches!(pattern, Pattern::Invalid))
+        {
+            Membership::Unknown
+        } else {
+            Membership::No
         }
     }
 }
 
 impl Pattern {
-    fn new(name: &str) -> Self {
-        let (name, subdomains) = match name.strip_prefix("*.") {
-            Some(name) => (name, true),
-            None => (name, false),
+    fn new(text: &str) -> Self {
+        let (host, has_star) = match text.strip_prefix("*.") {
+            Some(host) => (host, true),
+            None if text == "*" => return Self::Any,
+            None => (text, false),
         };
-        let name = name.strip_suffix('.').unwrap_or(name);
-        let name = name.strip_prefix('[').unwrap_or(name);
-        let name = name.strip_suffix(']').unwrap_or(name);
-        Self {
-            name: name.to_owned(),
-            subdomains,
+        match HostIdentity::parse_with_port(host) {
+            Some(HostIdentity::Name(name)) if has_star => Self::Subdomains(name.to_owned()),
+            Some(HostIdentity::Name(name)) => Self::Name(name.to_owned()),
+            Some(HostIdentity::Address(address)) if !has_star => Self::Address(address),
+            _ => Self::Invalid,
         }
     }
 
-    fn matches(&self, host: &str) -> bool {
-        if !self.subdomains {
-            return host.eq_ignore_ascii_case(&self.name);
+    fn matches(&self, host: HostIdentity<'_>) -> bool {
+        match (self, host) {
+            (Self::Any, _) => true,
+            (Self::Address(address), HostIdentity::Address(host)) => *address == host,
+            (Self::Name(name), HostIdentity::Name(host)) => host.eq_ignore_ascii_case(name),
+            (Self::Subdomains(name), HostIdentity::Name(host)) => is_subdomain(host, name),
+            _ => false,
         }
-        let (host, name) = (host.as_bytes(), self.name.as_bytes());
-        host.len()
-            .checked_sub(name.len())
-            .and_then(|at| host.split_at_checked(at))
-            .is_some_and(|(subdomain, end)| {
-                subdomain.len() > 1 && subdomain.ends_with(b".") && end.eq_ignore_ascii_case(name)
-            })
     }
+}
+
+fn is_subdomain(host: &str, name: &str) -> bool {
+    let (host, name) = (host.as_bytes(), name.as_bytes());
+    host.len()
+        .checked_sub(name.len())
+        .and_then(|at| host.split_at_checked(at))
+        .is_some_and(|(subdomain, end)| {
+            subdomain.len() > 1 && subdomain.ends_with(b".") && end.eq_ignore_ascii_case(name)
+        })
 }
 
 #[cfg(test)]
@@ -139,6 +184,81 @@ mod tests {
         assert!(hosts.contains("a.b.INTERNAL."));
         for host in "internal|.internal|evilinternal|a.internal.evil|ü".split('|') {
             assert!(!hosts.contains(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_compared_as_addresses() {
+        for case in [
+            "127.0.0.1 = 127.1 127.0.0.1. 0x7f.1 0177.0.0.1 2130706433 017700000001 ::ffff:127.0.0.1",
+            "127.1 = 127.0.0.1",
+            "::1 = 0:0:0:0:0:0:0:1 [::1] [0::1] ::1%lo",
+            "[::1]:8080 = ::1",
+            "::ffff:10.0.0.1 = 10.0.0.1 ::ffff:a00:1 10.1 ::FFFF:10.0.0.1",
+            "10.0.0.1:443 = 10.0.0.1",
+            "api.example:8443 = api.example",
+            "* = api.example 127.0.0.1 ::1",
+        ] {
+            let (name, same) = case.split_once(" = ").unwrap();
+            for host in same.split(' ') {
+                assert!(Hosts::new([name]).contains(host), "{name} {host}");
+            }
+        }
+        for case in
+            "127.0.0.1 127.0.0.2|::1 ::2|*.0.0.1 127.0.0.1|a.1x 1x|127.0.0.1 localhost".split('|')
+        {
+            let (name, host) = case.split_once(' ').unwrap();
+            assert!(!Hosts::new([name]).contains(host), "{case}");
+        }
+    }
+
+    #[test]
+    fn a_host_that_is_not_understood_may_be_in_the_set() {
+        let hosts = Hosts::new(["inside"]);
+        let request = |uri: &str, host: &str| {
+            let mut request = http::Request::get(uri);
+            for host in host.split_whitespace() {
+                request = request.header("host", host);
+            }
+            request.body(()).unwrap()
+        };
+        for (uri, host) in [
+            ("/", ""),
+            ("/", "a b"),
+            ("/", "inside inside"),
+            ("/", "inside:x"),
+            ("http://outside:99999/", ""),
+            ("http://outside:0/", ""),
+            ("http://[fe80::1%25eth0]/", ""),
+            ("http://256.1.1.1/", ""),
+            ("http://1.2.3.4.5/", ""),
+            ("http://08.1.1.1/", ""),
+            ("http://out%73ide/", ""),
+        ] {
+            let Ok(uri) = uri.parse::<http::Uri>() else {
+                continue;
+            };
+            let request = request(&uri.to_string(), host);
+            assert!(hosts.may_contain_host_of(&request), "{uri} {host:?}");
+            assert!(!hosts.contains_host_of(&request), "{uri} {host:?}");
+            assert!(!Hosts::none().may_contain_host_of(&request));
+        }
+        let outside = request("http://outside/", "");
+        assert!(!hosts.may_contain_host_of(&outside));
+        for name in [
+            "",
+            "https://inside/",
+            "a b",
+            "10.0.0.0/8",
+            "*.",
+            "*.10.0.0.1",
+        ] {
+            let hosts = Hosts::new([name, "inside"]);
+            assert!(hosts.may_contain_host_of(&outside), "{name}");
+            assert!(
+                !hosts.contains("outside") && hosts.contains("inside"),
+                "{name}"
+            );
         }
     }
 

@@ -112,6 +112,7 @@ mod foreign;
 mod future;
 mod grpc;
 mod head;
+mod host_identity;
 mod hosts;
 mod known_headers;
 mod layer;

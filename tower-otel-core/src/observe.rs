@@ -74,6 +74,15 @@ pub trait Exchange {
     /// Called around `call`, each `poll` of the future and of the body, and around dropping them.
     fn enter(&mut self) -> Self::Entered<'_>;
 
+    /// Calls the functions of the application that read the head of the response. If one panics, no
+    /// exchange records the response.
+    ///
+    /// Default: does nothing.
+    #[doc(hidden)]
+    fn read_response(&mut self, response: &dyn ResponseHead) {
+        let _ = response;
+    }
+
     /// Records the head of the response.
     fn response(&mut self, response: &dyn ResponseHead);
 
@@ -119,6 +128,12 @@ impl<E: Exchange> Exchange for Option<E> {
 
     fn enter(&mut self) -> Self::Entered<'_> {
         self.as_mut().map(E::enter)
+    }
+
+    fn read_response(&mut self, response: &dyn ResponseHead) {
+        if let Some(exchange) = self {
+            exchange.read_response(response);
+        }
     }
 
     fn response(&mut self, response: &dyn ResponseHead) {

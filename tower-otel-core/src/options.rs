@@ -117,9 +117,12 @@ impl HttpOptions {
         &self.0.0
     }
 
+    pub(crate) fn has_filter(&self) -> bool {
+        self.values().filter.is_set()
+    }
+
     /// Returns whether the request is observed.
-    #[doc(hidden)]
-    pub fn observes(&self, request: &dyn RequestHead) -> bool {
+    pub(crate) fn observes(&self, request: &dyn RequestHead) -> bool {
         self.values().filter.observes(request)
     }
 

@@ -5,6 +5,7 @@ use std::{
     cell::{Cell, OnceCell, RefCell},
     fmt,
     net::SocketAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
 };
 
 use http::{Extensions, HeaderMap, Method, Version};
@@ -34,6 +35,7 @@ pub struct RequestInfo<'a> {
     peer: Cell<Option<Option<SocketAddr>>>,
     named_server: Cell<Option<(Kind, Option<HostPort<'a>>)>>,
     matched_route: Cell<Option<Option<&'a str>>>,
+    has_received_route: Cell<bool>,
     custom_route: OnceCell<CustomRoute>,
     /// Boxed, because few requests need it.
     extras: OnceCell<Box<RequestExtras<'a>>>,
@@ -67,6 +69,7 @@ impl<'a> RequestInfo<'a> {
             peer: Cell::new(None),
             named_server: Cell::new(None),
             matched_route: Cell::new(None),
+            has_received_route: Cell::new(false),
             custom_route: OnceCell::new(),
             extras: OnceCell::new(),
         }
@@ -125,18 +128,34 @@ impl<'a> RequestInfo<'a> {
     /// [matched](Route::matched) one. On a client, only a [`Route`] in the extensions counts.
     #[inline]
     pub fn route(&self, kind: Kind, options: &HttpOptions) -> Option<&str> {
-        if options.has_custom_route() {
-            return self.custom_route(options);
-        }
+        // The route of an incoming request is not that of a request sent on its behalf.
         match kind {
+            _ if options.has_custom_route() => {
+                if kind == Kind::Server {
+                    self.received_route();
+                }
+                self.custom_route(options)
+            }
             Kind::Server => get_or_set(&self.matched_route, || {
-                self.extensions.and_then(Route::matched_str)
+                let extensions = self.extensions?;
+                self.received_route()
+                    .or_else(|| Route::matched_path(extensions))
             }),
-            // The route of an incoming request is not that of a request sent on its behalf.
-            Kind::Client => self
-                .extensions
-                .and_then(|extensions| extensions.get::<Route>().map(Route::as_str)),
+            Kind::Client => self.extensions.and_then(Route::of_client),
         }
+    }
+
+    /// Returns the route in the extensions of a received request.
+    #[inline]
+    fn received_route(&self) -> Option<&'a str> {
+        let route = self.extensions?.get::<Route>()?;
+        self.has_received_route.set(true);
+        Some(route.as_str())
+    }
+
+    /// Returns whether a server's layer has read a [`Route`] in the extensions.
+    pub(crate) fn has_received_route(&self) -> bool {
+        self.has_received_route.get()
     }
 
     /// Calls the function in the options, once for all layers with the same options.
@@ -146,13 +165,45 @@ impl<'a> RequestInfo<'a> {
         loop {
             let custom = cell.get_or_init(|| CustomRoute {
                 options: options.clone(),
-                route: options.custom_route(self.head),
+                route: self.call_function(None, || options.custom_route(self.head)),
                 next: OnceCell::new(),
             });
             if custom.options.is_same(options) {
                 return custom.route.as_ref().map(Route::as_str);
             }
             cell = custom.next.get_or_init(Box::default);
+        }
+    }
+
+    /// Returns whether the filter in the options selects the request.
+    #[doc(hidden)]
+    #[inline]
+    pub fn is_observed(&self, options: &HttpOptions) -> bool {
+        !options.has_filter() || self.call_function(true, || options.observes(self.head))
+    }
+
+    /// Calls a function of the application and returns its value.
+    ///
+    /// If it panics, the observers start as if it had returned `default`, and no other function is
+    /// called. Then all of them end as [`End::Panicked`](crate::End::Panicked), and the panic
+    /// continues.
+    #[doc(hidden)]
+    pub fn call_function<T>(&self, default: T, function: impl FnOnce() -> T) -> T {
+        let has_panicked = self.extras.get().is_some_and(|extras| {
+            let additions = extras.additions.try_borrow();
+            additions.map_or(true, |additions| additions.panic.is_some())
+        });
+        if has_panicked {
+            return default;
+        }
+        match catch_unwind(AssertUnwindSafe(function)) {
+            Ok(value) => value,
+            Err(panic) => {
+                if let Ok(mut additions) = self.extras().additions.try_borrow_mut() {
+                    additions.panic.get_or_insert(panic);
+                }
+                default
+            }
         }
     }
 

@@ -8,7 +8,9 @@ use http::Extensions;
 /// never a route.
 ///
 /// As an extension of a request it is read by the layers. On a server, a router that this crate does
-/// not know inserts it; on a client it is the template that the URL was made from.
+/// not know inserts it; on a client it is the template that the URL was made from. A proxy that sends a
+/// received request with its extensions does not send the route: a client's layers ignore a `Route`
+/// that a server's layer has read.
 ///
 /// ```
 /// use tower_otel_core::Route;
@@ -19,10 +21,14 @@ use http::Extensions;
 /// # Ok::<(), http::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Route(Repr);
+pub struct Route {
+    template: Template,
+    /// Whether a server's layer has read it from a received request.
+    is_received: bool,
+}
 
 #[derive(Clone, Debug)]
-enum Repr {
+enum Template {
     Static(&'static str),
     Shared(Arc<str>),
     #[cfg(feature = "axum")]
@@ -32,11 +38,11 @@ enum Repr {
 impl Route {
     /// Returns the template.
     pub fn as_str(&self) -> &str {
-        match &self.0 {
-            Repr::Static(route) => route,
-            Repr::Shared(route) => route,
+        match &self.template {
+            Template::Static(route) => route,
+            Template::Shared(route) => route,
             #[cfg(feature = "axum")]
-            Repr::Matched(path) => path.as_str(),
+            Template::Matched(path) => path.as_str(),
         }
     }
 
@@ -47,31 +53,52 @@ impl Route {
         #[cfg(feature = "axum")]
         let matched = matched.or_else(|| {
             let path = extensions.get::<axum::extract::MatchedPath>()?;
-            Some(Self(Repr::Matched(path.clone())))
+            Some(Template::Matched(path.clone()).into())
         });
         matched
     }
 
-    /// Returns the template of the route that [`matched`](Self::matched) returns, borrowed.
-    pub(crate) fn matched_str(extensions: &Extensions) -> Option<&str> {
-        let matched = extensions.get::<Self>().map(Self::as_str);
+    /// Returns the template that axum's router has matched.
+    pub(crate) fn matched_path(extensions: &Extensions) -> Option<&str> {
         #[cfg(feature = "axum")]
-        let matched = matched.or_else(|| {
-            let path = extensions.get::<axum::extract::MatchedPath>()?;
-            Some(path.as_str())
-        });
-        matched
+        if let Some(path) = extensions.get::<axum::extract::MatchedPath>() {
+            return Some(path.as_str());
+        }
+        let _ = extensions;
+        None
+    }
+
+    /// Returns the template of a client's request.
+    pub(crate) fn of_client(extensions: &Extensions) -> Option<&str> {
+        let own = extensions.get::<Self>().filter(|route| !route.is_received);
+        own.map(Self::as_str)
+    }
+
+    /// Marks the route in the extensions of a received request, so that clients ignore it.
+    pub(crate) fn mark_received(extensions: &mut Extensions) {
+        if let Some(route) = extensions.get_mut::<Self>() {
+            route.is_received = true;
+        }
     }
 }
 
 impl From<&'static str> for Route {
     fn from(route: &'static str) -> Self {
-        Self(Repr::Static(route))
+        Template::Static(route).into()
     }
 }
 
 impl From<String> for Route {
     fn from(route: String) -> Self {
-        Self(Repr::Shared(route.into()))
+        Template::Shared(route.into()).into()
+    }
+}
+
+impl From<Template> for Route {
+    fn from(template: Template) -> Self {
+        Self {
+            template,
+            is_received: false,
+        }
     }
 }

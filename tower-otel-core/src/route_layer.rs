@@ -51,12 +51,13 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Req) -> Self::Future {
-        if let Some(extensions) = request.extensions() {
+    fn call(&mut self, mut request: Req) -> Self::Future {
+        if let Some(extensions) = request.extensions_mut() {
             let slot = extensions.get::<RouteSlot>();
             if let Some((slot, route)) = slot.zip(Route::matched(extensions)) {
                 slot.set(route);
             }
+            Route::mark_received(extensions);
         }
         self.inner.call(request)
     }

@@ -75,6 +75,11 @@ impl<A: Exchange, B: Exchange> Exchange for (A, B) {
         (self.1.enter(), outer)
     }
 
+    fn read_response(&mut self, response: &dyn ResponseHead) {
+        self.1.read_response(response);
+        self.0.read_response(response);
+    }
+
     fn response(&mut self, response: &dyn ResponseHead) {
         self.1.response(response);
         self.0.response(response);

@@ -154,14 +154,17 @@ impl<B: MetricsBackend> Exchange for MetricsExchange<B> {
 
     fn enter(&mut self) {}
 
+    fn read_response(&mut self, response: &dyn ResponseHead) {
+        if !self.instruments.config.labels.is_empty() {
+            self.labels = self.instruments.response_labels(self.labels, response);
+        }
+    }
+
     fn response(&mut self, response: &dyn ResponseHead) {
         self.status = Some(response.status());
         let config = &self.instruments.config;
         if config.kind == Kind::Client && config.naming.names == Names::Conventions {
             self.version = Some(response.version());
-        }
-        if !config.labels.is_empty() {
-            self.labels = self.instruments.response_labels(self.labels, response);
         }
         if config.duration_to_head {
             self.duration = MeasuredDuration::Ended(self.duration.seconds(Instant::now()));

@@ -33,6 +33,7 @@ pub(crate) struct Instruments<B: MetricsBackend> {
 /// The handles of the series of a layer.
 #[derive(Debug)]
 struct Tables<B: MetricsBackend> {
+    metrics: MetricSet,
     described: OnceLock<B::Instruments>,
     starts: HandleCache<OwnedStartKey, CachedHandles<B>>,
     in_flight: HandleCache<OwnedStartKey, B::InFlight>,
@@ -63,6 +64,7 @@ pub(crate) struct InFlightEntry<B: MetricsBackend> {
 impl<B: MetricsBackend> Tables<B> {
     fn new(config: &Config) -> Self {
         Self {
+            metrics: config.naming.metrics(config.kind),
             described: OnceLock::new(),
             starts: HandleCache::new(config.limit),
             in_flight: HandleCache::new(config.limit),
@@ -290,11 +292,13 @@ impl<B: MetricsBackend> Instruments<B> {
     }
 
     fn describe(&self) -> B::Instruments {
-        self.backend.instruments(self.metrics())
+        self.backend.instruments(self.metrics().clone())
     }
 
-    fn metrics(&self) -> MetricSet {
-        self.config.naming.metrics(self.config.kind)
+    /// Returns the metrics of the layer. A function of the application may have named them, so they are
+    /// made once, before an exchange is in flight.
+    fn metrics(&self) -> &MetricSet {
+        &self.tables().metrics
     }
 }
 

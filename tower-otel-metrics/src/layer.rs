@@ -156,14 +156,15 @@ impl<B: MetricsBackend> Observe for MetricsLayer<B> {
     fn start(&self, request: &RequestInfo<'_>, at: Instant) -> Self::Exchange {
         let instruments = &self.instruments;
         let config = &instruments.config;
-        if !config.http.observes(request.head()) {
+        if !request.is_observed(&config.http) {
             return None;
         }
-        // Functions of the application are called first: if one panics, nothing is in flight.
         let labels = if config.labels.is_empty() {
             CustomValuesRef::Empty
         } else {
-            instruments.request_labels(request.head())
+            request.call_function(CustomValuesRef::Empty, || {
+                instruments.request_labels(request.head())
+            })
         };
         let route = match config.kind {
             Kind::Server => request.route(Kind::Server, &config.http),

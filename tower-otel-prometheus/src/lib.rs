@@ -51,7 +51,8 @@
 //! the first or the `+Inf` bucket, and is not added to the sum.
 //!
 //! Keys that render alike, such as one with a label `a.b` and one with a label `a-b`, are one series
-//! with the values of both. Labels are sorted, and labels with an empty value are omitted. A label
+//! with the values of both. A name is used for one kind of metric: the first one wins, others are not
+//! recorded, and a warning is logged once per name. Labels are sorted, and labels with an empty value are omitted. A label
 //! `__name__` becomes `exported___name__`, and a label `le` of a histogram `exported_le`. Label values
 //! are rendered unchanged.
 //!
@@ -82,6 +83,7 @@ mod builder;
 mod error;
 mod histogram;
 mod labels;
+mod metric_kinds;
 mod native;
 mod prometheus;
 mod protobuf;

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, SharedString, Unit};
 use metrics_exporter_prometheus::PrometheusRecorder as ExporterRecorder;
 
-use crate::{registry::Registry, upkeep::UpkeepThread};
+use crate::{metric_kinds::MetricKind, registry::Registry, upkeep::UpkeepThread};
 
 /// A recorder for the [`metrics`] facade. Histograms without buckets are recorded by
 /// metrics-exporter-prometheus, everything else by this crate.
@@ -54,14 +54,23 @@ impl metrics::Recorder for PrometheusRecorder {
     }
 
     fn register_counter(&self, key: &Key, _metadata: &Metadata<'_>) -> Counter {
+        if !self.registry.allows(key, MetricKind::Counter) {
+            return Counter::noop();
+        }
         Counter::from_arc(self.registry.counter(key))
     }
 
     fn register_gauge(&self, key: &Key, _metadata: &Metadata<'_>) -> Gauge {
+        if !self.registry.allows(key, MetricKind::Gauge) {
+            return Gauge::noop();
+        }
         Gauge::from_arc(self.registry.gauge(key))
     }
 
     fn register_histogram(&self, key: &Key, metadata: &Metadata<'_>) -> Histogram {
+        if !self.registry.allows(key, MetricKind::Histogram) {
+            return Histogram::noop();
+        }
         match self.registry.histogram(key) {
             Some(histogram) => Histogram::from_arc(histogram),
             None => self.summaries.register_histogram(key, metadata),

@@ -8,6 +8,7 @@ use crate::{
     buckets::Buckets,
     histogram::AtomicHistogram,
     labels::metric_name,
+    metric_kinds::{MetricKind, MetricKinds},
     protobuf::{self, MetricType},
     summary::parse_labels,
     table::SeriesTable,
@@ -21,6 +22,7 @@ pub(crate) struct Registry {
     counters: SeriesTable<AtomicU64>,
     gauges: SeriesTable<AtomicU64>,
     histograms: SeriesTable<AtomicHistogram>,
+    kinds: MetricKinds,
     buckets: Buckets,
     native: bool,
 }
@@ -31,6 +33,7 @@ impl Registry {
             counters: SeriesTable::new(None),
             gauges: SeriesTable::new(None),
             histograms: SeriesTable::new(Some("le")),
+            kinds: MetricKinds::default(),
             buckets,
             native,
         }
@@ -56,12 +59,19 @@ impl Registry {
             .is_some()
     }
 
+    /// Whether the name may be used for this kind of metric.
+    pub(crate) fn allows(&self, key: &Key, kind: MetricKind) -> bool {
+        self.kinds.allows(&metric_name(key.name()), kind)
+    }
+
+    /// Returns the counter of this key, whose name must be [allowed](Self::allows).
     pub(crate) fn counter(&self, key: &Key) -> Arc<AtomicU64> {
         let name = metric_name(key.name());
         self.counters
             .get_or_insert_with(key, name, || AtomicU64::new(0))
     }
 
+    /// Returns the gauge of this key, whose name must be [allowed](Self::allows).
     pub(crate) fn gauge(&self, key: &Key) -> Arc<AtomicU64> {
         let name = metric_name(key.name());
         let zero = 0.0_f64.to_bits();
@@ -69,7 +79,8 @@ impl Registry {
             .get_or_insert_with(key, name, || AtomicU64::new(zero))
     }
 
-    /// Returns the histogram of this key, or `None` if its name has no buckets.
+    /// Returns the histogram of this key, whose name must be [allowed](Self::allows), or `None` if its
+    /// name has no buckets.
     pub(crate) fn histogram(&self, key: &Key) -> Option<Arc<AtomicHistogram>> {
         let name = metric_name(key.name());
         let boundaries = Arc::clone(self.buckets.boundaries(&name)?);

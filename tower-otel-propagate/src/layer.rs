@@ -120,11 +120,17 @@ impl PropagateLayer {
         if NoPropagation::applies_to(request) || !self.filter.observes(request) {
             return;
         }
-        Context::map_current(|context| {
-            missing_context::check(context);
+        missing_context::check();
+        let mut inject = |context: &Context| {
             self.propagation.inject(context, request.headers_mut());
             self.baggage.inject(context, request);
-        });
+        };
+        if self.propagation.is_w3c() {
+            Context::map_current(inject);
+        } else {
+            // A propagator may attach a context, which panics inside `map_current`.
+            inject(&Context::current());
+        }
     }
 }
 

@@ -7,9 +7,13 @@ use crate::sync::{Ordering::Relaxed, StaticBool};
 /// The check of this process.
 static PROCESS: MissingContextCheck = MissingContextCheck::new();
 
-/// Checks the context of a request that is about to be sent.
-pub(crate) fn check(cx: &Context) {
-    PROCESS.check(cx);
+/// Checks the current context, of a request that is about to be sent.
+#[inline]
+pub(crate) fn check() {
+    if !PROCESS.done.load(Relaxed) {
+        // A clone: the subscriber that logs the warning may attach a context.
+        PROCESS.check(&Context::current());
+    }
 }
 
 /// Logs a warning if a `tracing` span is current but its context is not. Stops checking after the

@@ -71,6 +71,12 @@ impl Propagation {
         self
     }
 
+    /// Returns whether the format is that of this crate. If not, code of the application is called.
+    #[doc(hidden)]
+    pub const fn is_w3c(&self) -> bool {
+        matches!(self.format, Format::W3c)
+    }
+
     /// Writes the context into the headers.
     pub(crate) fn inject(&self, cx: &Context, headers: &mut HeaderMap) {
         match &self.format {

@@ -9,11 +9,13 @@
 #[non_exhaustive]
 pub enum RemoteParent {
     /// Continues the trace: the server span is a child of the caller's span and inherits its
-    /// sampling decision. For services that trust their callers.
+    /// sampling decision. For services that trust their callers: any caller can switch recording on
+    /// and off.
     #[default]
     Continue,
     /// Starts a new trace and links it to the caller's span. For public endpoints: callers can
-    /// neither decide what is sampled nor add spans to other traces.
+    /// neither decide what is sampled nor add spans to other traces. The sampler decides as for a
+    /// request without a caller's context.
     Link,
     /// Starts a new trace and ignores the caller's context.
     Ignore,

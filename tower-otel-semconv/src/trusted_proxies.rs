@@ -46,6 +46,10 @@ pub struct TrustedProxies {
 ///
 /// A proxy that writes one family and passes the other through also passes what the client wrote there. With
 /// [`Both`](Self::Both), a client can thereby remove its address from the telemetry, but cannot forge another one.
+///
+/// `X-Forwarded-Proto` and `X-Forwarded-Host` do not name the proxy that wrote them. If a trusted proxy appends to
+/// `X-Forwarded-For` but passes these two on, the client's own values are recorded as scheme and host. Configure the
+/// proxy to overwrite them, or use [`Forwarded`](Self::Forwarded), whose elements belong to one proxy each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ForwardedHeaders {
     /// Both families are read. Values that contradict each other are ignored.
@@ -295,6 +299,31 @@ mod tests {
             resolve(&TrustedProxies::hops(2), &headers).proto,
             Some("https")
         );
+    }
+
+    #[test]
+    fn a_client_writes_scheme_and_host_only_if_a_trusted_proxy_passes_them_on() {
+        let passed_on = headers(&[
+            ("x-forwarded-for", "203.0.113.7"),
+            ("x-forwarded-proto", "wss"),
+            ("x-forwarded-host", "forged.example"),
+        ]);
+        let appended = headers(&[
+            ("x-forwarded-for", "10.6.6.6, 203.0.113.7"),
+            ("x-forwarded-proto", "wss, https"),
+            ("x-forwarded-host", "forged.example, api.example"),
+        ]);
+        for proxies in [private(), TrustedProxies::hops(1)] {
+            let forwarded = resolve(&proxies, &passed_on);
+            assert_eq!(forwarded.proto, Some("wss"));
+            assert_eq!(forwarded.host.as_deref(), Some("forged.example"));
+            let forwarded = resolve(&proxies, &appended);
+            assert_eq!(forwarded.proto, Some("https"));
+            assert_eq!(forwarded.host.as_deref(), Some("api.example"));
+            let elements = proxies.headers(ForwardedHeaders::Forwarded);
+            let forwarded = resolve(&elements, &passed_on);
+            assert_eq!((forwarded.proto, forwarded.host), (None, None));
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::{
     protocol::Protocol,
     span_handle::SpanHandle,
     state::LayerState,
+    thread_exit,
 };
 
 /// One exchange as a span.
@@ -184,12 +185,12 @@ impl<B: SpanBackend> Exchange for TraceExchange<B> {
     const END_READS_CONTEXT: bool = true;
 
     type Entered<'a>
-        = <B::Span as OpenSpan>::Entered<'a>
+        = Option<<B::Span as OpenSpan>::Entered<'a>>
     where
         Self: 'a;
 
     fn enter(&mut self) -> Self::Entered<'_> {
-        self.span.enter()
+        thread_exit::unless_exiting(|| self.span.enter())
     }
 
     fn response(&mut self, response: &dyn ResponseHead) {
@@ -221,7 +222,7 @@ impl<B: SpanBackend> Exchange for TraceExchange<B> {
                 None => self.http_end(&end),
             };
             if self.state.config.logs_exceptions {
-                let _entered = self.span.enter();
+                let _entered = self.enter();
                 exception::log(end);
             }
             if let Some(error) = error {

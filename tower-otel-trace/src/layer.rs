@@ -138,17 +138,26 @@ impl<B: Clone> TraceLayer<B> {
     /// is continued.
     ///
     /// ```
+    /// use std::net::IpAddr;
     /// use tower_otel_trace::{RemoteParent, TraceLayer};
     ///
-    /// // Requests from outside start a trace of their own, which links to the sender's.
-    /// let layer = TraceLayer::server().remote_parent(|request| {
-    ///     if request.headers().contains_key("x-from-inside") {
-    ///         RemoteParent::Continue
-    ///     } else {
-    ///         RemoteParent::Link
+    /// // A public server: every request starts a trace of its own, which links to the sender's.
+    /// let public = TraceLayer::server().remote_parent(|_| RemoteParent::Link);
+    ///
+    /// // A server that is also called by services of the same private network.
+    /// let mixed = TraceLayer::server().remote_parent(|request| {
+    ///     match request.peer().map(|peer| peer.ip()) {
+    ///         Some(IpAddr::V4(peer)) if peer.is_private() => RemoteParent::Continue,
+    ///         _ => RemoteParent::Link,
     ///     }
     /// });
     /// ```
+    ///
+    /// With [`RemoteParent::Continue`] the sender's sampled flag decides whether a request is recorded,
+    /// if the sampler follows the parent, as the default sampler does: any client can then switch
+    /// recording on, at your cost, or off. Decide by something that a client cannot forge, such as the
+    /// peer's address, not by a header. Behind a proxy the peer is the proxy: let the proxy remove
+    /// `traceparent` from requests from outside.
     #[must_use]
     pub fn remote_parent(
         self,
@@ -324,7 +333,7 @@ impl<B: SpanBackend> Observe for TraceLayer<B> {
     fn start(&self, request: &RequestInfo<'_>, at: Instant) -> Self::Exchange {
         let LayerState { backend, config } = &*self.0;
         let parent = Parent::of(request, config);
-        if !config.http.observes(request.head()) {
+        if !request.is_observed(&config.http) {
             return TraceExchange::new(backend.disabled(parent), &self.0);
         }
         if let Some(call) = config.grpc_call(request, at) {

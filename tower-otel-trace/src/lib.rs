@@ -336,6 +336,7 @@ mod span_handle;
 mod span_name_cache;
 mod state;
 mod string_cache;
+mod thread_exit;
 
 #[cfg(feature = "recorder")]
 pub use backend::RecorderBackend;

@@ -33,13 +33,19 @@ impl Parent {
             may_have_tracestate: known.has_tracestate,
             may_have_baggage: known.has_baggage,
         };
-        match config.remote_parent.decide(request.head()) {
-            RemoteParent::Continue => {
+        match config.remote_parent.decide(request) {
+            RemoteParent::Continue if propagation.is_w3c() => {
                 Context::map_current(|current| propagation.extract(headers, current))
                     .map_or(Self::Current, Self::Remote)
             }
-            RemoteParent::Link => propagation
-                .extract_span_context(headers)
+            RemoteParent::Continue => {
+                // A propagator may attach contexts, which panics inside `map_current`.
+                let extract = || propagation.extract(headers, &Context::current());
+                let extracted = request.call_function(None, extract);
+                extracted.map_or(Self::Current, Self::Remote)
+            }
+            RemoteParent::Link => request
+                .call_function(None, || propagation.extract_span_context(headers))
                 .map_or(Self::Current, |remote| Self::Root(Some(remote))),
             _ => Self::Root(None),
         }

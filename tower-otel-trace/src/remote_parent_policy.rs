@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use tower_otel_core::RequestHead;
+use tower_otel_core::{RequestHead, RequestInfo};
 use tower_otel_propagate::RemoteParent;
 
 /// Decides, per request, what the remote parent is used for.
@@ -19,10 +19,10 @@ impl RemoteParentPolicy {
     }
 
     #[inline]
-    pub(crate) fn decide(&self, request: &dyn RequestHead) -> RemoteParent {
+    pub(crate) fn decide(&self, request: &RequestInfo<'_>) -> RemoteParent {
         match &self.0 {
             None => RemoteParent::default(),
-            Some(rule) => rule(request),
+            Some(rule) => request.call_function(RemoteParent::Ignore, || rule(request.head())),
         }
     }
 }

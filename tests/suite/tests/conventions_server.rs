@@ -1341,6 +1341,47 @@ async fn an_error_whose_text_panics_is_recorded_and_returned() {
 }
 
 #[tokio::test]
+async fn an_error_whose_source_panics_is_classified_by_its_type() {
+    #[derive(Debug)]
+    struct Sourceless;
+
+    impl std::fmt::Display for Sourceless {
+        fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            panic!("no text")
+        }
+    }
+
+    impl std::error::Error for Sourceless {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            panic!("no source")
+        }
+    }
+
+    for layer in [TraceLayer::server, || TraceLayer::server().exceptions()] {
+        for backend in Backend::ALL {
+            let telemetry = TestTelemetry::new();
+            let failing = tower::service_fn(async |_: http::Request<()>| {
+                Err::<http::Response<Full<bytes::Bytes>>, BoxError>(Box::new(Sourceless))
+            });
+            let service = tower::ServiceBuilder::new()
+                .layer(backend.layer(telemetry.source(), layer()))
+                .layer(tower_otel_metrics::MetricsLayer::server())
+                .service(failing);
+            let response = tower::ServiceExt::oneshot(service, http::Request::new(())).await;
+            assert!(response.unwrap_err().is::<Sourceless>());
+            let spans = telemetry.spans();
+            let [span] = spans.as_slice() else {
+                panic!("one span, not {spans:#?}");
+            };
+            assert_span_attributes(span, &[("error.type", Str("_OTHER"))]);
+            assert!(matches!(span.status, Status::Error { .. }));
+            let labels = [("status", "error")];
+            assert_eq!(telemetry.sum("http_requests_total", &labels), 1.0);
+        }
+    }
+}
+
+#[tokio::test]
 async fn spans_opened_by_a_handler_are_children() {
     async fn handler() {
         tracing::info_span!("the handler's own").in_scope(|| ());

@@ -88,7 +88,7 @@ async fn rename_sets_the_names_of_the_metrics() {
 }
 
 #[tokio::test]
-async fn a_panic_in_a_label_or_route_function_leaves_nothing_in_flight() {
+async fn a_panic_in_a_label_or_route_function_is_counted_and_leaves_nothing_in_flight() {
     let telemetry = TestTelemetry::new();
     let expect_root = |request: &dyn RequestHead| assert_eq!(request.target().path, "/");
     let label = move |request: &dyn RequestHead| {
@@ -109,7 +109,8 @@ async fn a_panic_in_a_label_or_route_function_leaves_nothing_in_flight() {
         let call = AssertUnwindSafe(|| service.call(get("/panic")));
         assert!(catch_unwind(call).is_err());
     }
-    assert_eq!(telemetry.sum("http_requests_total", &[]), 2.0);
+    let count = |status| telemetry.sum("http_requests_total", &[("status", status)]);
+    assert_eq!((count("200"), count("panic")), (2.0, 2.0));
     assert_eq!(telemetry.sum("http_requests_in_flight", &[]), 0.0);
 }
 
@@ -149,6 +150,19 @@ async fn known_methods_applies_to_every_request() {
     let count = |method| telemetry.sum("http_requests_total", &[("method", method)]);
     assert_eq!(["GET", "PURGE", "_OTHER"].map(count), [1.0, 2.0, 3.0]);
     assert_eq!(telemetry.sum("http_requests_total", &[]), 6.0);
+}
+
+#[tokio::test]
+async fn a_long_label_value_is_cut() {
+    let telemetry = TestTelemetry::new();
+    let layer = by_tenant(MetricsLayer::server())
+        .response_label("note", |_| Some("ä".repeat(10_000).into()));
+    let mut request = get("/");
+    let tenant = "t".repeat(60_000).parse().unwrap();
+    request.headers_mut().insert("x-tenant", tenant);
+    run(layer, request).await;
+    let labels = [("tenant", &*"t".repeat(256)), ("note", &*"ä".repeat(128))];
+    assert_eq!(telemetry.sum("http_requests_total", &labels), 1.0);
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ use opentelemetry::{
     baggage::BaggageExt,
     trace::{SpanContext, SpanId, Status, TraceFlags, TraceId, TraceState},
 };
-use opentelemetry_sdk::trace::SpanData;
+use opentelemetry_sdk::trace::{Sampler, SpanData};
 use suite_tests::{
     backend::Backend,
     net::{BoxError, ClientConnection, Http},
@@ -33,7 +33,7 @@ use suite_tests::{
     telemetry::{TestTelemetry, attribute, with_timeout},
 };
 use tokio::sync::Notify;
-use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
+use tower::{Layer, ServiceBuilder, ServiceExt, service_fn, util::MapRequestLayer};
 use tower_otel_core::{RequestHead, Route, RouteLayer, RouteSlot};
 use tower_otel_propagate::{Propagation, RemoteParent};
 use tower_otel_trace::{SpanHandle, TraceLayer};
@@ -595,6 +595,98 @@ async fn the_remote_parent_is_continued_linked_or_ignored_per_request() {
             assert_eq!(span.parent_span_id, SpanId::INVALID);
             assert!(span.links.links.is_empty());
             assert_eq!(sent, own(&span));
+        }
+    }
+}
+
+/// Serves `/context`, with a sampler that follows the parent and else decides by itself.
+async fn serve_sampled(backend: Backend, root: Sampler, layer: TraceLayer) -> Server {
+    let sampler = Sampler::ParentBased(Box::new(root));
+    let telemetry = TestTelemetry::with_sampler_and_filter(sampler, LevelFilter::INFO);
+    let router = Router::new().route("/context", any(context));
+    Server::with_router(backend, telemetry, layer, router).await
+}
+
+/// Sends a request with a parent, and returns whether its span is sampled.
+async fn is_sampled(server: &Server, flags: &str) -> bool {
+    let parent = format!("traceparent: 00-{TRACE}-{PARENT}-{flags}");
+    let head = server
+        .send(&format!("GET /context HTTP/1.1\n{parent}"))
+        .await;
+    traceparent(&head).unwrap().ends_with("-01")
+}
+
+#[tokio::test]
+async fn a_stranger_cannot_switch_recording_if_its_trace_is_linked_or_ignored() {
+    for backend in Backend::ALL {
+        for (root, is_recorded) in [(Sampler::AlwaysOn, true), (Sampler::AlwaysOff, false)] {
+            for (remote_parent, follows) in [
+                (RemoteParent::Continue, true),
+                (RemoteParent::Link, false),
+                (RemoteParent::Ignore, false),
+            ] {
+                let layer = TraceLayer::server().remote_parent(move |_| remote_parent);
+                let server = serve_sampled(backend, root.clone(), layer).await;
+                for (flags, is_sampled_by_caller) in [("00", false), ("01", true)] {
+                    let expected = if follows {
+                        is_sampled_by_caller
+                    } else {
+                        is_recorded
+                    };
+                    let sampled = is_sampled(&server, flags).await;
+                    assert_eq!(sampled, expected, "{backend:?} {remote_parent:?} {flags}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_route_of_a_server_is_not_the_template_of_a_request_that_it_forwards() {
+    use suite_tests::client::hyper_client_to;
+
+    for backend in Backend::ALL {
+        for own in [None, Some("/own/{id}")] {
+            let telemetry = TestTelemetry::new();
+            let remote = suite_tests::net::serve(suite_tests::server::app()).await;
+            let layer = backend.layer(telemetry.source(), TraceLayer::client());
+            // A proxy that sends the extensions of the received request too.
+            let forward = move |received: axum::extract::Request| {
+                let layer = layer.clone();
+                async move {
+                    let (mut parts, _) = received.into_parts();
+                    parts.uri = "http://api.example/users/7".parse().unwrap();
+                    if let Some(own) = own {
+                        parts.extensions.insert(Route::from(own));
+                    }
+                    let outgoing = Request::from_parts(parts, Empty::new());
+                    let client = layer.layer(hyper_client_to(Http::One, remote));
+                    client.oneshot(outgoing).await.unwrap().status()
+                }
+            };
+            let router = Router::new()
+                .fallback(forward)
+                .layer(backend.layer(telemetry.source(), TraceLayer::server()))
+                .layer(MapRequestLayer::new(
+                    |mut request: axum::extract::Request| {
+                        request
+                            .extensions_mut()
+                            .insert(Route::from("/received/{id}"));
+                        request
+                    },
+                ));
+            let server = Server::serve_router(backend, telemetry, router).await;
+            let (_, _open) = send_raw(server.address, "GET /x HTTP/1.1\nHost: front.example").await;
+            server
+                .telemetry
+                .wait_until("both spans end", |telemetry| telemetry.spans().len() == 2)
+                .await;
+            let spans = server.telemetry.spans();
+            let [client, front] = spans.as_slice() else {
+                panic!("two spans, not {spans:#?}");
+            };
+            assert_span_attributes(front, &[("http.route", Str("/received/{id}"))]);
+            assert_span_attributes(client, &[("url.template", own.map_or(Absent, Str))]);
         }
     }
 }

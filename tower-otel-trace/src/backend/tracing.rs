@@ -18,6 +18,7 @@ use crate::{
     attributes::{self, AttributeSink},
     parent::Parent,
     request::RequestAttributes,
+    thread_exit,
 };
 
 /// Opens `tracing` spans of level `INFO` and target `tower_otel_trace`.
@@ -171,6 +172,15 @@ fn is_same_key(a: &'static str, b: &'static str) -> bool {
 }
 
 impl TracingSpan {
+    /// Returns the context that entering the span makes current. If it makes none, the span has none.
+    fn entered_context(&self) -> Option<Context> {
+        // The context below is replaced even if it is empty: the span may be current already.
+        let _attached = self.base_context.clone().unwrap_or_default().attach();
+        let outside = Context::map_current(span_id);
+        let _span = self.span.enter();
+        Context::map_current(|current| (span_id(current) != outside).then(|| current.clone()))
+    }
+
     /// Records all values at once: every layer of the subscriber looks the span up and locks it per
     /// call.
     fn record<const N: usize>(&self, values: [LateAttribute<'_>; N]) {
@@ -231,13 +241,8 @@ impl OpenSpan for TracingSpan {
         self.record(attributes);
     }
 
-    /// Returns the context that entering the span makes current. If it makes none, the span has none.
     fn context(&self) -> Option<Context> {
-        // The context below is replaced even if it is empty: the span may be current already.
-        let _attached = self.base_context.clone().unwrap_or_default().attach();
-        let outside = Context::map_current(span_id);
-        let _span = self.span.enter();
-        Context::map_current(|current| (span_id(current) != outside).then(|| current.clone()))
+        thread_exit::unless_exiting(|| self.entered_context())?
     }
 
     fn fail(&mut self, error: &'static str) {

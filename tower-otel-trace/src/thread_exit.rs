@@ -1,0 +1,58 @@
+//! Detects that the thread exits, when no context can be attached any more.
+//!
+//! An exchange in a thread-local variable ends when its thread exits. The current context is a
+//! thread-local variable too. If it has been destroyed, attaching a context panics in a destructor,
+//! which aborts the process. Variables are destroyed in the reverse order of their first use, so the
+//! sentinel, first used after a context was attached, is destroyed before the current context.
+
+use std::{cell::Cell, panic::catch_unwind};
+
+use opentelemetry::Context;
+
+#[derive(Clone, Copy)]
+enum ThreadState {
+    /// No span was entered on this thread.
+    Unknown,
+    Running,
+    Exiting,
+}
+
+thread_local! {
+    /// Has no destructor, so it can be read at any time.
+    static STATE: Cell<ThreadState> = const { Cell::new(ThreadState::Unknown) };
+    static SENTINEL: Sentinel = const { Sentinel };
+}
+
+struct Sentinel;
+
+impl Drop for Sentinel {
+    fn drop(&mut self) {
+        STATE.set(ThreadState::Exiting);
+    }
+}
+
+/// Calls a function that enters a span or attaches a context, unless the thread exits.
+#[inline]
+pub(crate) fn unless_exiting<T>(enter: impl FnOnce() -> T) -> Option<T> {
+    match STATE.get() {
+        ThreadState::Running => Some(enter()),
+        ThreadState::Unknown => enter_first(enter),
+        ThreadState::Exiting => None,
+    }
+}
+
+#[cold]
+fn enter_first<T>(enter: impl FnOnce() -> T) -> Option<T> {
+    // An exchange of another thread may have been moved to a thread that has used contexts and exits.
+    if catch_unwind(|| drop(Context::new().attach())).is_err() {
+        STATE.set(ThreadState::Exiting);
+        return None;
+    }
+    let entered = enter();
+    let is_running = SENTINEL.try_with(|_| ()).is_ok();
+    STATE.set(match is_running {
+        true => ThreadState::Running,
+        false => ThreadState::Exiting,
+    });
+    Some(entered)
+}
