@@ -89,7 +89,7 @@ pub(crate) fn start(recorder: &Recorder, scope: &'static str) -> StartedSpan {
         link: None,
         at: Instant::now(),
     };
-    tracer.start(
+    tracer.start_record(
         start,
         || (Cow::Borrowed("span"), Vec::new()),
         |record| record.set_static_name("span"),
