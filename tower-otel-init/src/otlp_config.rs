@@ -2,6 +2,7 @@
 //!
 //! <https://opentelemetry.io/docs/specs/otel/protocol/exporter/>
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::certificate;
@@ -13,7 +14,7 @@ use crate::otlp_headers;
 use crate::settings::Settings;
 
 /// The configuration of one signal's OTLP exporter.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct OtlpConfig {
     pub(crate) protocol: Protocol,
     /// The URL; over HTTP, with the path of the signal.
@@ -23,6 +24,18 @@ pub(crate) struct OtlpConfig {
     pub(crate) gzip: bool,
     /// Certificates to trust in place of the platform's roots, as PEM.
     pub(crate) certificate: Option<Vec<u8>>,
+}
+
+impl fmt::Debug for OtlpConfig {
+    /// Omits credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OtlpConfig")
+            .field("protocol", &self.protocol)
+            .field("endpoint", &redact(&self.endpoint))
+            .field("timeout", &self.timeout)
+            .field("gzip", &self.gzip)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A telemetry signal.

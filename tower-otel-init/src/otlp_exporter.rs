@@ -2,8 +2,10 @@
 
 use opentelemetry_otlp::{ExporterBuildError, MetricExporter, SpanExporter, WithExportConfig};
 
+use crate::disabled_subscriber::DisabledSubscriber;
 #[cfg(not(feature = "tls"))]
 use crate::endpoint::origin;
+use crate::endpoint::redact_urls;
 use crate::error::InitError;
 use crate::export_runtime::ExportRuntime;
 #[cfg(not(all(feature = "grpc", feature = "http")))]
@@ -28,6 +30,8 @@ macro_rules! build_exporter {
                 let endpoint = format!("the endpoint {}", origin(&otlp.endpoint));
                 return Err(InitError::missing_feature(&endpoint, "tls"));
             }
+            // The exporters log their endpoint with its credentials.
+            let _disabled = tracing::subscriber::set_default(DisabledSubscriber);
             // tonic's channel spawns a task; it connects when it is first used.
             let _entered = runtime.handle().enter();
             match otlp.protocol {
@@ -72,5 +76,5 @@ fn common<B: WithExportConfig>(builder: B, otlp: &OtlpConfig) -> B {
 
 #[allow(dead_code, reason = "without a protocol there is no builder")]
 fn build_error(error: ExporterBuildError) -> InitError {
-    InitError::Exporter(error.into())
+    InitError::Exporter(redact_urls(&error.to_string()).into())
 }

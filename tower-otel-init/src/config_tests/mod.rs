@@ -5,6 +5,7 @@ mod batch_variables;
 mod log_variables;
 mod otlp_variables;
 mod sdk_variables;
+mod secrets;
 
 use super::*;
 use crate::options::{MetricsExporter, Protocol, TracesExporter};

@@ -1,0 +1,116 @@
+//! The recorder of all spans.
+
+use std::io;
+use std::sync::OnceLock;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
+use std::time::Duration;
+
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::SpanExporter;
+use tower_otel_recorder::{Recorder, RecorderBuilder, RecorderTracerProvider};
+
+use crate::config::Config;
+use crate::console_traces::ConsoleTraces;
+use crate::discarding_exporter::DiscardingExporter;
+use crate::export_runtime::ExportRuntime;
+use crate::item_counts::ItemCounts;
+use crate::otlp_config::OtlpConfig;
+use crate::runtime_span_exporter::RuntimeSpanExporter;
+
+/// A recorder with its exporter, and what became of its spans.
+#[derive(Debug)]
+pub(crate) struct SpanRecorder {
+    pub(crate) recorder: Recorder,
+    pub(crate) provider: RecorderTracerProvider,
+    /// Whether spans that are not exported are lost.
+    counts_losses: bool,
+    /// The number of spans that the collector rejected from batches that it accepted.
+    rejected: Arc<AtomicU64>,
+    /// The number of dropped spans when the shutdown began.
+    dropped_before_shutdown: OnceLock<u64>,
+}
+
+impl SpanRecorder {
+    /// Starts a recorder that sends spans to a collector.
+    pub(crate) fn otlp<E: SpanExporter + 'static>(
+        exporter: E,
+        otlp: &OtlpConfig,
+        runtime: &ExportRuntime,
+        config: &Config,
+        resource: Resource,
+    ) -> io::Result<Self> {
+        let rejected = Arc::default();
+        let timeout = config.span_batch.export_timeout;
+        let exporter =
+            RuntimeSpanExporter::new(exporter, &otlp.endpoint, timeout, runtime, &rejected);
+        let builder = Recorder::builder(exporter)
+            .sampler_without_attributes(config.sampler.to_sdk())
+            .queue_size(config.span_batch.queue_size)
+            .batch_size(config.span_batch.batch_size)
+            .delay(config.span_batch.schedule_delay);
+        Ok(Self {
+            rejected,
+            ..Self::build(builder, config, resource)?
+        })
+    }
+
+    /// Starts a recorder that prints each trace when the last of its spans has ended.
+    pub(crate) fn console(config: &Config, resource: Resource) -> io::Result<Self> {
+        let traces = ConsoleTraces::stdout();
+        let sampler = traces.sampler(config.sampler.to_sdk());
+        let builder = Recorder::builder(traces)
+            .sampler(sampler)
+            .queue_size(config.span_batch.queue_size)
+            // Each span wakes the export thread.
+            .batch_size(1);
+        Self::build(builder, config, resource)
+    }
+
+    /// Starts a recorder that exports no spans. They have ids and propagate all the same.
+    pub(crate) fn none(config: &Config, resource: Resource) -> io::Result<Self> {
+        let builder = Recorder::builder(DiscardingExporter)
+            .sampler_without_attributes(config.sampler.to_sdk())
+            .queue_size(usize::MAX);
+        Ok(Self {
+            counts_losses: false,
+            ..Self::build(builder, config, resource)?
+        })
+    }
+
+    fn build<E: SpanExporter + 'static>(
+        builder: RecorderBuilder<E>,
+        config: &Config,
+        resource: Resource,
+    ) -> io::Result<Self> {
+        let recorder = builder
+            .limits(config.span_limits)
+            .resource(resource)
+            .build()?;
+        Ok(Self {
+            provider: recorder.tracer_provider(),
+            recorder,
+            counts_losses: true,
+            rejected: Arc::default(),
+            dropped_before_shutdown: OnceLock::new(),
+        })
+    }
+
+    pub(crate) fn counts(&self) -> ItemCounts {
+        if !self.counts_losses {
+            return ItemCounts::default();
+        }
+        let before = self.dropped_before_shutdown.get().copied();
+        ItemCounts::of_spans(self.recorder.counts(), self.rejected.load(Relaxed), before)
+    }
+
+    /// Stops recording and exports the spans that have ended. Several callers wait for one shutdown.
+    pub(crate) fn shutdown(&self, timeout: Duration) -> OTelSdkResult {
+        self.dropped_before_shutdown
+            .get_or_init(|| self.recorder.counts().dropped);
+        self.recorder.shutdown(timeout)
+    }
+}
