@@ -64,7 +64,9 @@
 #![cfg_attr(not(feature = "layer"), allow(dead_code))]
 
 mod active;
+mod amount;
 mod api_span;
+mod budget;
 mod buffer;
 mod builder;
 mod changes;
@@ -75,9 +77,11 @@ mod counts;
 mod events;
 mod export;
 mod extras;
+mod key_values;
 mod keys;
 #[cfg(feature = "layer")]
 mod layer;
+mod limits;
 mod message;
 mod origin;
 mod pipeline;
@@ -92,6 +96,8 @@ mod shards;
 mod shared;
 mod start;
 mod sync;
+mod text_writer;
+mod texts;
 mod thread_index;
 mod tracer;
 mod worker;

@@ -74,3 +74,13 @@ fn two_shutdowns_both_wait_for_the_export() {
 fn a_change_during_the_end_is_exported_or_has_no_effect() {
     loom::model(models::a_change_during_the_end_is_exported_or_has_no_effect);
 }
+
+#[test]
+fn the_bytes_of_the_queue_hold_for_two_threads() {
+    loom::model(models::the_bytes_of_the_queue_hold_for_two_threads);
+}
+
+#[test]
+fn bytes_that_a_thread_has_not_used_are_free_after_the_queue_is_emptied() {
+    loom::model(models::bytes_that_a_thread_has_not_used_are_free_after_the_queue_is_emptied);
+}
