@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use opentelemetry_sdk::trace::SpanLimits;
-
 use crate::batch_config::BatchConfig;
 use crate::config_warning::ConfigWarning;
 use crate::env::{Env, Lookup};
@@ -16,7 +14,7 @@ use crate::propagation;
 use crate::resource;
 use crate::sampler::Sampler;
 use crate::settings::Settings;
-use crate::span_limits;
+use crate::span_limits::SpanLimitConfig;
 use crate::variable::variable;
 
 #[derive(Clone, Debug)]
@@ -27,7 +25,7 @@ pub(crate) struct Config {
     pub(crate) sampler: Sampler,
     pub(crate) traces: ExporterConfig,
     pub(crate) span_batch: BatchConfig,
-    pub(crate) span_limits: SpanLimits,
+    pub(crate) span_limits: SpanLimitConfig,
     pub(crate) metrics: ExporterConfig,
     pub(crate) metric_interval: Duration,
     pub(crate) logs: ExporterConfig,
@@ -77,7 +75,7 @@ impl Config {
                 ExporterConfig::traces(settings, env)?
             },
             span_batch: BatchConfig::spans(settings, env)?,
-            span_limits: span_limits::resolve(env),
+            span_limits: SpanLimitConfig::resolve(env),
             log_batch: BatchConfig::log_records(env),
             metrics: ExporterConfig::metrics(settings, sdk_disabled, env)?,
             metric_interval: match settings.metric_interval {

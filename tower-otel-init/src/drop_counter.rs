@@ -96,8 +96,15 @@ impl DropCounter {
         let delivered = self.delivered.load(SeqCst);
         let done = delivered + export_failed + rejected;
         let pending = self.accepted.load(SeqCst).saturating_sub(done);
-        let abandoned = if self.closed.load(SeqCst) { pending } else { 0 };
+        let (queued, exporting, abandoned) = if self.closed.load(SeqCst) {
+            (0, 0, pending)
+        } else {
+            let queued = (self.queued.load(SeqCst) as u64).min(pending);
+            (queued, pending - queued, 0)
+        };
         ItemCounts {
+            queued,
+            exporting,
             delivered,
             dropped: DropCounts {
                 queue_full: self.queue_full.load(Relaxed),

@@ -190,6 +190,7 @@ mod propagation;
 mod resource;
 mod runtime_span_exporter;
 mod sampler;
+mod sdk_instruments;
 mod sdk_metrics;
 mod settings;
 mod shutdown;

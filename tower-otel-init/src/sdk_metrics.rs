@@ -9,9 +9,10 @@ use metrics::Label;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::MeterProvider;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
-use opentelemetry_semantic_conventions::{attribute as key, metric};
+use opentelemetry_semantic_conventions::attribute as key;
 
 use crate::item_counts::ItemCounts;
+use crate::sdk_instruments::{Instrument, Values, log_record_instruments, span_instruments};
 
 /// A signal whose losses are counted.
 #[derive(Clone, Copy, Debug)]
@@ -23,138 +24,115 @@ pub(crate) enum CountedSignal {
 
 /// The metrics of one signal.
 pub(crate) struct SdkMetrics {
-    instruments: [Instrument; 2],
+    instruments: [Instrument; 4],
+    /// The beginning of the type of the exporter.
+    protocol: &'static str,
     read: Box<dyn Fn() -> ItemCounts + Send + Sync>,
 }
 
-/// A counter with a series for each error.
-struct Instrument {
-    name: &'static str,
-    description: String,
-    unit: &'static str,
-    component: String,
-    /// The values of `error.type`, empty for success, with their counts.
-    values: fn(ItemCounts) -> [(&'static str, u64); 3],
-}
-
 impl SdkMetrics {
-    /// `protocol` is the one in the type of the exporter.
+    /// `protocol` is the beginning of the type of the exporter.
     pub(crate) fn new(
         signal: CountedSignal,
-        protocol: &str,
+        protocol: &'static str,
         read: impl Fn() -> ItemCounts + Send + Sync + 'static,
     ) -> Self {
-        let (item, items, unit, processed, exported) = match signal {
-            CountedSignal::Spans => (
-                "span",
-                "spans",
-                "{span}",
-                metric::OTEL_SDK_PROCESSOR_SPAN_PROCESSED,
-                metric::OTEL_SDK_EXPORTER_SPAN_EXPORTED,
-            ),
-            CountedSignal::LogRecords => (
-                "log",
-                "log records",
-                "{log_record}",
-                metric::OTEL_SDK_PROCESSOR_LOG_PROCESSED,
-                metric::OTEL_SDK_EXPORTER_LOG_EXPORTED,
-            ),
-        };
-        let processor = Instrument {
-            name: processed,
-            description: format!(
-                "The number of {items} that were given to the exporter, or dropped before (error.type)."
-            ),
-            unit,
-            component: format!("batching_{item}_processor"),
-            values: |counts| {
-                let ItemCounts { delivered, dropped } = counts;
-                let given = delivered + dropped.export_failed + dropped.rejected;
-                [
-                    ("", given),
-                    ("queue_full", dropped.queue_full),
-                    ("already_shutdown", dropped.shutdown),
-                ]
-            },
-        };
-        let exporter = Instrument {
-            name: exported,
-            description: format!(
-                "The number of {items} that were delivered, or lost in an export (error.type)."
-            ),
-            unit,
-            component: format!("{protocol}_{item}_exporter"),
-            values: |counts| {
-                let ItemCounts { delivered, dropped } = counts;
-                [
-                    ("", delivered),
-                    ("export_failed", dropped.export_failed),
-                    ("rejected", dropped.rejected),
-                ]
-            },
-        };
         Self {
-            instruments: [processor, exporter],
+            instruments: match signal {
+                CountedSignal::Spans => span_instruments(),
+                CountedSignal::LogRecords => log_record_instruments(),
+            },
+            protocol,
             read: Box::new(read),
         }
     }
 
-    /// Sets and describes the counters of the `metrics` facade.
+    /// Sets and describes the metrics of the `metrics` facade.
     pub(crate) fn publish(&self) {
         let counts = (self.read)();
         for instrument in &self.instruments {
-            let name = prometheus_name(instrument.name);
-            metrics::describe_counter!(name.clone(), instrument.description.clone());
-            for (error, count) in (instrument.values)(counts) {
-                let labels: Vec<Label> = instrument
-                    .attributes(error)
+            let name = instrument.name.replace('.', "_");
+            let labels = |error| -> Vec<Label> {
+                self.attributes(instrument, error)
                     .map(|(key, value)| Label::new(key.replace('.', "_"), value))
-                    .collect();
-                metrics::counter!(name.clone(), labels).absolute(count);
+                    .collect()
+            };
+            match instrument.values {
+                Values::Counter(values) => {
+                    let name = format!("{name}_total");
+                    metrics::describe_counter!(name.clone(), instrument.description);
+                    for (error, count) in values(counts) {
+                        metrics::counter!(name.clone(), labels(error)).absolute(count);
+                    }
+                }
+                Values::Gauge(value) => {
+                    metrics::describe_gauge!(name.clone(), instrument.description);
+                    metrics::gauge!(name, labels("")).set(value(counts) as f64);
+                }
             }
         }
     }
 
-    /// Adds the counters to a provider.
+    /// Adds the metrics to a provider.
     pub(crate) fn observe(self: &Arc<Self>, provider: &SdkMeterProvider) {
         let meter = provider.meter(env!("CARGO_PKG_NAME"));
-        for (index, instrument) in self.instruments.iter().enumerate() {
+        for instrument in &self.instruments {
             let metrics = Arc::clone(self);
-            meter
-                .u64_observable_counter(instrument.name)
-                .with_description(instrument.description.clone())
-                .with_unit(instrument.unit)
-                .with_callback(move |counter| {
-                    let Some(instrument) = metrics.instruments.get(index) else {
-                        return;
-                    };
-                    for (error, count) in (instrument.values)((metrics.read)()) {
-                        let attributes: Vec<_> = instrument
-                            .attributes(error)
-                            .map(|(key, value)| KeyValue::new(key, value))
-                            .collect();
-                        counter.observe(count, &attributes);
-                    }
-                })
-                .build();
+            let instrument = *instrument;
+            let attributes = move |metrics: &Self, error| -> Vec<KeyValue> {
+                let attributes = metrics.attributes(&instrument, error);
+                attributes
+                    .map(|(key, value)| KeyValue::new(key, value))
+                    .collect()
+            };
+            match instrument.values {
+                Values::Counter(values) => {
+                    let counter = meter
+                        .u64_observable_counter(instrument.name)
+                        .with_description(instrument.description)
+                        .with_unit(instrument.unit);
+                    counter
+                        .with_callback(move |counter| {
+                            for (error, count) in values((metrics.read)()) {
+                                counter.observe(count, &attributes(&metrics, error));
+                            }
+                        })
+                        .build();
+                }
+                Values::Gauge(value) => {
+                    let gauge = meter
+                        .i64_observable_up_down_counter(instrument.name)
+                        .with_description(instrument.description)
+                        .with_unit(instrument.unit);
+                    gauge
+                        .with_callback(move |gauge| {
+                            let value = value((metrics.read)());
+                            let value = i64::try_from(value).unwrap_or(i64::MAX);
+                            gauge.observe(value, &attributes(&metrics, ""));
+                        })
+                        .build();
+                }
+            }
         }
     }
-}
 
-impl Instrument {
-    fn attributes(&self, error: &'static str) -> impl Iterator<Item = (&'static str, String)> {
+    /// Returns the attributes of a series. `error` is empty for success.
+    fn attributes(
+        &self,
+        instrument: &Instrument,
+        error: &'static str,
+    ) -> impl Iterator<Item = (&'static str, String)> {
+        let component = match instrument.component.strip_prefix('_') {
+            Some(_) => format!("{}{}", self.protocol, instrument.component),
+            None => instrument.component.to_owned(),
+        };
         let all = [
             (key::ERROR_TYPE, error.to_owned()),
-            (key::OTEL_COMPONENT_NAME, format!("{}/0", self.component)),
-            (key::OTEL_COMPONENT_TYPE, self.component.clone()),
+            (key::OTEL_COMPONENT_NAME, format!("{component}/0")),
+            (key::OTEL_COMPONENT_TYPE, component),
         ];
         all.into_iter().filter(|(_, value)| !value.is_empty())
     }
-}
-
-/// Returns the name of a counter in Prometheus.
-fn prometheus_name(name: &str) -> String {
-    format!("{}_total", name.replace('.', "_"))
 }
 
 impl fmt::Debug for SdkMetrics {

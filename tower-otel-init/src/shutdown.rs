@@ -147,7 +147,10 @@ impl Telemetry {
                     .spawn(self.shutdown_tasks(timeout), &mut state);
             }
         }
-        let spans = self.spans.as_ref().map(|spans| spans.shutdown(timeout));
+        let spans = self
+            .spans
+            .as_ref()
+            .map(|spans| spans.recorder.shutdown(timeout));
         let mut in_time = !matches!(spans, Some(Err(OTelSdkError::Timeout(_))));
         let mut state = self
             .shutdown

@@ -1,15 +1,12 @@
 //! The recorder of all spans.
 
 use std::io;
-use std::sync::OnceLock;
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering::Relaxed},
 };
-use std::time::Duration;
 
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::SpanExporter;
 use tower_otel_recorder::{Recorder, RecorderBuilder, RecorderTracerProvider};
 
@@ -30,8 +27,6 @@ pub(crate) struct SpanRecorder {
     counts_losses: bool,
     /// The number of spans that the collector rejected from batches that it accepted.
     rejected: Arc<AtomicU64>,
-    /// The number of dropped spans when the shutdown began.
-    dropped_before_shutdown: OnceLock<u64>,
 }
 
 impl SpanRecorder {
@@ -50,6 +45,7 @@ impl SpanRecorder {
         let builder = Recorder::builder(exporter)
             .sampler_without_attributes(config.sampler.to_sdk())
             .queue_size(config.span_batch.queue_size)
+            .queue_bytes(queue_bytes(config.span_batch.queue_size))
             .batch_size(config.span_batch.batch_size)
             .delay(config.span_batch.schedule_delay);
         Ok(Self {
@@ -74,7 +70,8 @@ impl SpanRecorder {
     pub(crate) fn none(config: &Config, resource: Resource) -> io::Result<Self> {
         let builder = Recorder::builder(DiscardingExporter)
             .sampler_without_attributes(config.sampler.to_sdk())
-            .queue_size(usize::MAX);
+            .queue_size(usize::MAX)
+            .queue_bytes(usize::MAX);
         Ok(Self {
             counts_losses: false,
             ..Self::build(builder, config, resource)?
@@ -86,16 +83,17 @@ impl SpanRecorder {
         config: &Config,
         resource: Resource,
     ) -> io::Result<Self> {
-        let recorder = builder
-            .limits(config.span_limits)
-            .resource(resource)
-            .build()?;
+        let limits = &config.span_limits;
+        let mut builder = builder.limits(limits.counts).resource(resource);
+        if let Some(characters) = limits.text_length {
+            builder = builder.text_length(characters);
+        }
+        let recorder = builder.build()?;
         Ok(Self {
             provider: recorder.tracer_provider(),
             recorder,
             counts_losses: true,
             rejected: Arc::default(),
-            dropped_before_shutdown: OnceLock::new(),
         })
     }
 
@@ -103,14 +101,13 @@ impl SpanRecorder {
         if !self.counts_losses {
             return ItemCounts::default();
         }
-        let before = self.dropped_before_shutdown.get().copied();
-        ItemCounts::of_spans(self.recorder.counts(), self.rejected.load(Relaxed), before)
+        ItemCounts::of_spans(self.recorder.counts(), self.rejected.load(Relaxed))
     }
+}
 
-    /// Stops recording and exports the spans that have ended. Several callers wait for one shutdown.
-    pub(crate) fn shutdown(&self, timeout: Duration) -> OTelSdkResult {
-        self.dropped_before_shutdown
-            .get_or_init(|| self.recorder.counts().dropped);
-        self.recorder.shutdown(timeout)
-    }
+/// Returns how many bytes the waiting spans have at most: the default of the recorder, and more for more spans.
+fn queue_bytes(queue_size: usize) -> usize {
+    const DEFAULT: usize = 16 << 20;
+    const SPAN: usize = 4 << 10;
+    queue_size.saturating_mul(SPAN).max(DEFAULT)
 }

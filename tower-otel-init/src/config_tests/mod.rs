@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod batch_variables;
+mod limit_variables;
 mod log_variables;
 mod otlp_variables;
 mod sdk_variables;
