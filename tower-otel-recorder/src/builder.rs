@@ -4,10 +4,11 @@ use std::{fmt, io, sync::Arc, time::Duration};
 
 use opentelemetry_sdk::{
     Resource,
-    trace::{IdGenerator, Sampler, ShouldSample, SpanExporter, SpanLimits},
+    trace::{IdGenerator, Sampler, ShouldSample, SpanLimits},
 };
 
 use crate::{
+    exporter::{BoxedExporter, Exporter},
     pipeline::Pipeline,
     recorder::Recorder,
     sampling::{SamplerInput, Sampling},
@@ -18,8 +19,8 @@ use crate::{
 /// Configures a [`Recorder`].
 #[derive(Debug)]
 #[must_use]
-pub struct RecorderBuilder<E> {
-    exporter: HiddenExporter<E>,
+pub struct RecorderBuilder {
+    exporter: HiddenExporter,
     resource: Option<Resource>,
     sampling: Sampling,
     limits: SpanLimits,
@@ -32,9 +33,9 @@ impl Recorder {
     /// Returns a builder for a recorder with this exporter.
     ///
     /// The exporter runs on a thread of its own, outside of any asynchronous runtime, as with the SDK's batch processor.
-    pub fn builder<E: SpanExporter + 'static>(exporter: E) -> RecorderBuilder<E> {
+    pub fn builder(exporter: impl Exporter) -> RecorderBuilder {
         RecorderBuilder {
-            exporter: HiddenExporter(exporter),
+            exporter: HiddenExporter(Box::new(|resource| exporter.prepare(resource))),
             resource: None,
             sampling: Sampling::default(),
             limits: SpanLimits::default(),
@@ -45,7 +46,7 @@ impl Recorder {
     }
 }
 
-impl<E: SpanExporter + 'static> RecorderBuilder<E> {
+impl RecorderBuilder {
     /// Sets the resource of all spans. Default: what the SDK detects, from `OTEL_SERVICE_NAME` and
     /// `OTEL_RESOURCE_ATTRIBUTES`.
     pub fn resource(mut self, resource: Resource) -> Self {
@@ -113,14 +114,13 @@ impl<E: SpanExporter + 'static> RecorderBuilder<E> {
     ///
     /// # Errors
     ///
-    /// Returns [`InvalidInput`](io::ErrorKind::InvalidInput) if `queue_size` or `batch_size` is 0, and the error of the
-    /// operating system if it cannot start a thread.
+    /// Returns [`InvalidInput`](io::ErrorKind::InvalidInput) if `queue_size` or `batch_size` is 0 or a setting of the
+    /// exporter is invalid, and the error of the operating system if it cannot start a thread.
     pub fn build(self) -> io::Result<Recorder> {
         check_size("queue_size", self.queue_size)?;
         check_size("batch_size", self.batch_size)?;
         let resource = self.resource.unwrap_or_else(|| Resource::builder().build());
-        let HiddenExporter(mut exporter) = self.exporter;
-        exporter.set_resource(&resource);
+        let BoxedExporter(exporter) = (self.exporter.0)(&resource)?;
         let pipeline = Pipeline::new(self.queue_size, self.batch_size);
         let shared = Arc::new(Shared::new(pipeline, self.sampling, self.limits));
         worker::spawn(&shared, exporter, self.delay)?;
@@ -129,9 +129,11 @@ impl<E: SpanExporter + 'static> RecorderBuilder<E> {
 }
 
 /// An exporter whose text is omitted, because it may contain credentials.
-struct HiddenExporter<E>(E);
+struct HiddenExporter(Box<Prepare>);
 
-impl<E> fmt::Debug for HiddenExporter<E> {
+type Prepare = dyn FnOnce(&Resource) -> io::Result<BoxedExporter> + Send;
+
+impl fmt::Debug for HiddenExporter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("..")
     }

@@ -2,6 +2,7 @@
 
 use std::{
     sync::PoisonError,
+    task::Waker,
     time::{Duration, Instant},
 };
 
@@ -12,7 +13,6 @@ use crate::{
     sync::{
         Condvar, Mutex, MutexGuard, OnceLock, Thread,
         atomic::{AtomicBool, Ordering::SeqCst},
-        park_timeout,
     },
 };
 
@@ -20,9 +20,17 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Control {
     woken: AtomicBool,
-    thread: OnceLock<Thread>,
+    thread: OnceLock<ExportThread>,
     state: Mutex<Progress>,
     changed: Condvar,
+}
+
+/// What wakes the export thread.
+#[derive(Debug)]
+pub(crate) enum ExportThread {
+    Parked(Thread),
+    /// The thread waits in its own way.
+    Waiting(Waker),
 }
 
 impl Control {
@@ -50,19 +58,21 @@ impl Control {
     }
 
     fn unpark(&self) {
-        if let Some(thread) = self.thread.get() {
-            thread.unpark();
+        match self.thread.get() {
+            Some(ExportThread::Parked(thread)) => thread.unpark(),
+            Some(ExportThread::Waiting(waker)) => waker.wake_by_ref(),
+            None => {}
         }
     }
 
     /// Sets the export thread. Called by that thread before anything else.
-    pub(crate) fn set_thread(&self, thread: Thread) {
+    pub(crate) fn set_thread(&self, thread: ExportThread) {
         self.thread.get_or_init(|| thread);
     }
 
-    /// Waits until a batch is full, a flush or a shutdown is requested, or `until`. `done` is the number of flushes that
-    /// are done.
-    pub(crate) fn next_turn(&self, until: Instant, done: u64) -> Turn {
+    /// Waits by `park` until a batch is full, a flush or a shutdown is requested, or `until`. `done` is the number of
+    /// flushes that are done.
+    pub(crate) fn next_turn(&self, until: Instant, done: u64, park: impl Fn(Duration)) -> Turn {
         loop {
             let woken = self.woken.swap(false, SeqCst);
             let turn = {
@@ -76,7 +86,7 @@ impl Control {
             if woken || turn.flushes != done || turn.shutdown.is_some() || left.is_zero() {
                 return turn;
             }
-            park_timeout(left);
+            park(left);
         }
     }
 
@@ -166,12 +176,16 @@ impl Control {
                 let flush = state.flushes;
                 state.shutdown = Some(Shutdown {
                     timeout,
+                    deadline: Some(Instant::now()),
                     flush,
                     waiting: 1,
                 });
                 flush
             }
         };
+        if let Some(shutdown) = &mut state.shutdown {
+            shutdown.extend(timeout);
+        }
         drop(state);
         self.unpark();
         let (mut state, result) = self.wait(flush, timeout);
@@ -188,6 +202,11 @@ impl Control {
     /// Returns whether a shutdown was requested.
     pub(crate) fn shutdown_is_requested(&self) -> bool {
         self.state().shutdown.is_some()
+    }
+
+    /// Returns when the shutdown runs out of time, if one was requested.
+    pub(crate) fn shutdown_deadline(&self) -> Option<Instant> {
+        self.state().shutdown.and_then(|shutdown| shutdown.deadline)
     }
 
     #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// The number of spans of a [`Recorder`](crate::Recorder) that were exported, failed to export, and were dropped.
+/// The number of spans of a [`Recorder`](crate::Recorder) that were exported, rejected, failed to export, and were dropped.
 ///
 /// A span that has ended is counted once. A span that is in none of the counts is not ended or waits for its export.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -10,6 +10,8 @@ use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 pub struct SpanCounts {
     /// Spans that the exporter has accepted.
     pub exported: u64,
+    /// Spans of accepted batches that the collector has rejected, over OTLP (`partial_success`).
+    pub rejected: u64,
     /// Spans that were given to the exporter, which returned an error or panicked, or had not returned when a
     /// [shutdown](crate::Recorder::shutdown) ran out of time.
     pub failed: u64,
@@ -18,17 +20,30 @@ pub struct SpanCounts {
     pub dropped: u64,
 }
 
+/// The spans of a batch, by what has become of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ExportCounts {
+    pub(crate) exported: usize,
+    pub(crate) rejected: usize,
+    pub(crate) failed: usize,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     exported: AtomicU64,
+    rejected: AtomicU64,
     failed: AtomicU64,
     dropped_full: AtomicU64,
     dropped_closed: AtomicU64,
 }
 
 impl Counters {
-    pub(crate) fn exported(&self, spans: u64) {
-        self.exported.fetch_add(spans, Relaxed);
+    /// Counts the spans of a batch.
+    pub(crate) fn batch(&self, spans: ExportCounts) {
+        let count = |spans| u64::try_from(spans).unwrap_or(u64::MAX);
+        self.exported.fetch_add(count(spans.exported), Relaxed);
+        self.rejected.fetch_add(count(spans.rejected), Relaxed);
+        self.failed.fetch_add(count(spans.failed), Relaxed);
     }
 
     pub(crate) fn failed(&self, spans: u64) {
@@ -53,6 +68,7 @@ impl Counters {
     pub(crate) fn read(&self) -> SpanCounts {
         SpanCounts {
             exported: self.exported.load(Relaxed),
+            rejected: self.rejected.load(Relaxed),
             failed: self.failed.load(Relaxed),
             dropped: self.full() + self.dropped_closed.load(Relaxed),
         }
