@@ -14,19 +14,17 @@ pub(crate) struct ItemCounts {
 }
 
 impl ItemCounts {
-    /// Returns the counts of a recorder. `rejected` is the number of spans that the collector has rejected from exports
-    /// that the recorder counts as successful.
-    pub(crate) fn of_spans(counts: SpanCounts, rejected: u64) -> Self {
-        let rejected = rejected.min(counts.exported);
+    /// Returns the counts of a recorder.
+    pub(crate) fn of_spans(counts: SpanCounts) -> Self {
         let queue_full = counts.queue_full + counts.queue_bytes_full;
         Self {
             queued: counts.queued,
             exporting: counts.exporting,
-            delivered: counts.exported - rejected,
+            delivered: counts.exported,
             dropped: DropCounts {
                 queue_full,
                 export_failed: counts.failed,
-                rejected: counts.rejected + rejected,
+                rejected: counts.rejected,
                 shutdown: counts.dropped.saturating_sub(queue_full),
             },
         }

@@ -185,10 +185,11 @@ mod otlp_grpc;
 mod otlp_headers;
 #[cfg(feature = "http")]
 mod otlp_http;
+#[cfg(any(feature = "grpc", feature = "http"))]
+mod otlp_span_exporter;
 mod partial_success;
 mod propagation;
 mod resource;
-mod runtime_span_exporter;
 mod sampler;
 mod sdk_instruments;
 mod sdk_metrics;

@@ -37,7 +37,7 @@ impl TelemetryBuilder {
         let (config, warnings) = Config::resolve(&self.settings, &process_variable)?;
         let resource = resource::build(&config.resource_attributes);
         let mut telemetry = Telemetry::idle(warnings);
-        let exporters = [&config.traces, &config.metrics, &config.logs];
+        let exporters = [&config.metrics, &config.logs];
         if exporters
             .iter()
             .any(|exporter| matches!(exporter, ExporterConfig::Otlp(_)))
@@ -63,18 +63,15 @@ impl Telemetry {
             return Ok(());
         }
         let resource = resource.clone();
-        let (exporter, started) = match (&config.traces, &self.export_runtime) {
-            (ExporterConfig::Otlp(otlp), Some(runtime)) => {
-                let exporter = otlp_exporter::span_exporter(otlp, runtime)?;
-                let started = SpanRecorder::otlp(exporter, otlp, runtime, config, resource);
-                (Some(otlp_name(otlp)), started)
-            }
-            (ExporterConfig::Console, _) => {
-                (Some("console"), SpanRecorder::console(config, resource))
-            }
-            _ => (None, SpanRecorder::none(config, resource)),
+        let (exporter, spans) = match &config.traces {
+            ExporterConfig::Otlp(otlp) => (
+                Some(otlp_name(otlp)),
+                SpanRecorder::otlp(otlp, config, resource)?,
+            ),
+            ExporterConfig::Console => (Some("console"), SpanRecorder::console(config, resource)?),
+            _ => (None, SpanRecorder::none(config, resource)?),
         };
-        let spans = Arc::new(started.map_err(InitError::Thread)?);
+        let spans = Arc::new(spans);
         if let Some(exporter) = exporter {
             let counted = Arc::clone(&spans);
             let metrics = SdkMetrics::new(CountedSignal::Spans, exporter, move || counted.counts());

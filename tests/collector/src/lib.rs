@@ -8,6 +8,7 @@
     clippy::panic
 )]
 
+pub mod faulty;
 mod probe;
 pub mod statistics;
 

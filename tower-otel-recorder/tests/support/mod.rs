@@ -81,7 +81,7 @@ pub(crate) fn wait_until(what: &str, mut is: impl FnMut() -> bool) {
 }
 
 /// Builds a recorder that exports when a batch is full or a flush is requested.
-pub(crate) fn build<E: SpanExporter + 'static>(builder: RecorderBuilder<E>) -> Recorder {
+pub(crate) fn build(builder: RecorderBuilder) -> Recorder {
     builder.delay(Duration::from_secs(3600)).build().unwrap()
 }
 
@@ -130,7 +130,7 @@ impl Scene {
     }
 
     pub(crate) fn built(
-        builder: impl FnOnce(RecorderBuilder<Memory>) -> RecorderBuilder<Memory>,
+        builder: impl FnOnce(RecorderBuilder) -> RecorderBuilder,
         layer: impl FnOnce(RecorderLayer) -> Box<dyn Layer<Registry> + Send + Sync>,
     ) -> Self {
         let memory = Memory::new(true);
