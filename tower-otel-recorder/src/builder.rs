@@ -107,8 +107,8 @@ impl RecorderBuilder {
 
     /// Sets how many bytes of attributes, events and links a span has at most. Default: 64 KiB.
     ///
-    /// Attributes, events and links that do not fit are dropped and counted in the span. Numbers and texts that live as
-    /// long as the program always fit.
+    /// Texts, arrays, events and links count. Those that do not fit are dropped and counted in the span. Numbers of a
+    /// `tracing` span always fit.
     pub fn record_bytes(mut self, bytes: usize) -> Self {
         self.limits.text.bytes = bytes;
         self
