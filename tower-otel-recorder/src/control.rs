@@ -150,7 +150,8 @@ impl Control {
         let mut state = self.state();
         state.flushed = flushes;
         if let Some(failure) = failure {
-            state.failure = Some((flushes, failure));
+            // Spans that ended before a flush may have been exported when it was requested.
+            state.failure = Some((state.flushes, failure));
         }
         drop(state);
         self.changed.notify_all();

@@ -13,6 +13,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
+use axum::serve::ListenerExt;
 use flate2::read::GzDecoder;
 use http_body::Frame;
 use opentelemetry_proto::tonic::collector::trace::v1::{
@@ -100,6 +101,8 @@ impl FaultyCollector {
                     let server = server.clone();
                     async move { server.answer(request).await }
                 });
+                // So that the parts of a response are not delayed.
+                let listener = listener.tap_io(|stream| stream.set_nodelay(true).unwrap());
                 tokio::spawn(async move { axum::serve(listener, app).await });
                 let _ = stopped.await;
             });
