@@ -182,6 +182,7 @@ mod export_runtime;
 mod exporter_config;
 #[cfg(any(feature = "b3", feature = "xray"))]
 mod flag_normalizer;
+mod flush;
 mod install;
 mod item_counts;
 mod key_value_list;
@@ -212,6 +213,7 @@ mod sdk_instruments;
 mod sdk_metrics;
 mod settings;
 mod shutdown;
+mod shutdown_progress;
 mod shutdown_signal;
 mod span_limits;
 mod span_recorder;

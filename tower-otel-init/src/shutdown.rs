@@ -1,127 +1,19 @@
-//! Flushes and stops telemetry.
+//! Stops telemetry.
 
 use std::error::Error;
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use opentelemetry_sdk::error::OTelSdkError;
 
 use crate::drop_counts::DropCounts;
+use crate::shutdown_progress::{Phase, Task};
 use crate::telemetry::Telemetry;
 
 /// The timeout of a shutdown by drop.
 const DROP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How far the shutdown is. All callers of a shutdown wait for it.
-#[derive(Debug, Default)]
-pub(crate) struct ShutdownProgress {
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    phase: Phase,
-    /// The number of threads that shut a signal down. Spans have none: each caller waits for the recorder.
-    threads: usize,
-    /// The number of callers that wait.
-    waiting: usize,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Phase {
-    #[default]
-    Running,
-    Stopping,
-    Finished,
-}
-
-type Task = Box<dyn FnOnce() + Send>;
-
-impl ShutdownProgress {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Runs each task on a thread of its own, because not every provider keeps to its timeout.
-    fn spawn(self: &Arc<Self>, tasks: Vec<Task>, state: &mut State) {
-        for task in tasks {
-            let progress = Arc::clone(self);
-            let name = "tower-otel-flush".to_owned();
-            let spawned = thread::Builder::new().name(name).spawn(move || {
-                task();
-                progress.state().threads -= 1;
-                progress.changed.notify_all();
-            });
-            state.threads += usize::from(spawned.is_ok());
-        }
-    }
-
-    /// Waits for the threads.
-    fn wait(&self, timeout: Duration) -> MutexGuard<'_, State> {
-        let is_busy = |state: &mut State| state.threads > 0 && state.phase != Phase::Finished;
-        let waited = self
-            .changed
-            .wait_timeout_while(self.state(), timeout, is_busy);
-        waited.unwrap_or_else(PoisonError::into_inner).0
-    }
-}
-
 impl Telemetry {
-    /// Exports everything recorded so far and waits for it, at most for the timeout. Recording continues.
-    ///
-    /// Call it at the end of each invocation of a function whose process is frozen between calls.
-    ///
-    /// This blocks the thread. It may be called on any thread of any runtime.
-    ///
-    /// # Errors
-    ///
-    /// If spans or log records could not be exported, the export takes longer than `timeout`, or telemetry is shut
-    /// down.
-    pub fn flush(&self, timeout: Duration) -> OTelSdkResult {
-        let result = self.flush_signals(timeout);
-        self.publish_sdk_metrics();
-        result
-    }
-
-    fn flush_signals(&self, timeout: Duration) -> OTelSdkResult {
-        let started = Instant::now();
-        let (results, received) = mpsc::channel();
-        let spawn = |flush: Box<dyn FnOnce() -> OTelSdkResult + Send>| {
-            let sender = results.clone();
-            let name = "tower-otel-flush".to_owned();
-            let spawned = thread::Builder::new().name(name).spawn(move || {
-                let _ = sender.send(flush());
-            });
-            if let Err(error) = spawned {
-                let _ = results.send(Err(OTelSdkError::InternalFailure(error.to_string())));
-            }
-        };
-        if let Some(metrics) = self.meter_provider.clone() {
-            spawn(Box::new(move || metrics.force_flush()));
-        }
-        #[cfg(feature = "logs")]
-        if let Some(logs) = self.logger_provider.clone() {
-            spawn(Box::new(move || logs.force_flush()));
-        }
-        drop(results);
-        let mut result = match &self.spans {
-            Some(spans) => spans.recorder.flush(timeout),
-            None => Ok(()),
-        };
-        loop {
-            match received.recv_timeout(timeout.saturating_sub(started.elapsed())) {
-                Ok(other) => result = result.and(other),
-                Err(mpsc::RecvTimeoutError::Disconnected) => return result,
-                Err(mpsc::RecvTimeoutError::Timeout) => {
-                    return result.and(Err(OTelSdkError::Timeout(timeout)));
-                }
-            }
-        }
-    }
-
     /// Exports everything recorded so far, and stops. What is not exported within the timeout is
     /// dropped and counted.
     ///
@@ -166,7 +58,7 @@ impl Telemetry {
         let is_finished = state.phase == Phase::Finished;
         drop(state);
         self.publish_sdk_metrics();
-        self.shutdown.changed.notify_all();
+        self.shutdown.notify();
         let result = self.shutdown_result(is_finished);
         if finishes {
             log_shutdown(&result, in_time, timeout);

@@ -16,7 +16,7 @@ use crate::export_runtime::ExportRuntime;
 #[cfg(feature = "prometheus")]
 use crate::metrics_printer::MetricsPrinter;
 use crate::sdk_metrics::SdkMetrics;
-use crate::shutdown::ShutdownProgress;
+use crate::shutdown_progress::ShutdownProgress;
 use crate::span_recorder::SpanRecorder;
 
 /// Running telemetry. Keep it until the end of `main`.

@@ -307,7 +307,7 @@ impl Input<'_> {
         for attribute in self.attributes() {
             extras.attribute(attribute, limits);
         }
-        extras.drop_attributes(self.below(3));
+        extras.dropped_attributes = u32::try_from(self.below(3)).unwrap_or_default();
         let status = match self.below(4) {
             0 => Status::Ok,
             1 => Status::error(self.text()),
