@@ -6,6 +6,7 @@ use crate::disabled_subscriber::DisabledSubscriber;
 use crate::endpoint::redact_urls;
 use crate::error::InitError;
 use crate::export_runtime::ExportRuntime;
+#[cfg(any(feature = "grpc", feature = "http"))]
 use crate::options::Protocol;
 use crate::otlp_config::OtlpConfig;
 #[cfg(feature = "grpc")]
