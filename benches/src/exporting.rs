@@ -25,6 +25,7 @@ pub struct ExportingSignals {
     endpoint: String,
     sampling: u32,
     started: RefCell<Option<(Telemetry, Layers<Registry>)>>,
+    sdk: OnceCell<SdkTracerProvider>,
     recorder: OnceCell<Recorder>,
 }
 
@@ -36,6 +37,7 @@ impl ExportingSignals {
             endpoint,
             sampling,
             started: RefCell::default(),
+            sdk: OnceCell::new(),
             recorder: OnceCell::new(),
         }
     }
@@ -58,10 +60,16 @@ impl ExportingSignals {
         run(telemetry, layers)
     }
 
+    fn resource(&self) -> Resource {
+        let resource = Resource::builder().with_service_name(self.service.clone());
+        resource.build()
+    }
+
     /// Returns the guard, which has to live as long as the server.
     pub fn into_guard(self) -> Guard {
         Guard {
             telemetry: self.started.into_inner().map(|(telemetry, _)| telemetry),
+            sdk: self.sdk.into_inner(),
             recorder: self.recorder.into_inner(),
         }
     }
@@ -69,14 +77,20 @@ impl ExportingSignals {
 
 impl Signals for ExportingSignals {
     fn traces(&self) -> SdkTracerProvider {
-        self.with(|telemetry, _| telemetry.tracer_provider().cloned().unwrap())
+        let provider = self.sdk.get_or_init(|| {
+            SdkTracerProvider::builder()
+                .with_batch_exporter(exporter(&self.endpoint))
+                .with_resource(self.resource())
+                .with_sampler(sampler(self.sampling))
+                .build()
+        });
+        provider.clone()
     }
 
     fn recorder(&self) -> &Recorder {
         self.recorder.get_or_init(|| {
-            let resource = Resource::builder().with_service_name(self.service.clone());
             Recorder::builder(exporter(&self.endpoint))
-                .resource(resource.build())
+                .resource(self.resource())
                 .sampler_without_attributes(sampler(self.sampling))
                 .build()
                 .unwrap()
@@ -123,6 +137,7 @@ impl fmt::Debug for ExportingSignals {
 #[derive(Debug)]
 pub struct Guard {
     telemetry: Option<Telemetry>,
+    sdk: Option<SdkTracerProvider>,
     recorder: Option<Recorder>,
 }
 
@@ -131,9 +146,11 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
 impl Guard {
     /// Exports the ended spans. Spans that cannot be exported are counted as lost.
     pub fn flush(&self) {
-        let traces = self.telemetry.as_ref().and_then(Telemetry::tracer_provider);
-        if let Some(traces) = traces {
-            let _ = traces.force_flush();
+        if let Some(telemetry) = &self.telemetry {
+            let _ = telemetry.flush(FLUSH_TIMEOUT);
+        }
+        if let Some(sdk) = &self.sdk {
+            let _ = sdk.force_flush();
         }
         if let Some(recorder) = &self.recorder {
             let _ = recorder.flush(FLUSH_TIMEOUT);
@@ -144,8 +161,13 @@ impl Guard {
     pub fn finish(self) -> u64 {
         let Self {
             telemetry,
+            sdk,
             recorder,
         } = self;
+        // The SDK does not count what it loses.
+        if let Some(sdk) = sdk {
+            let _ = sdk.shutdown_with_timeout(FLUSH_TIMEOUT);
+        }
         let lost = telemetry.map(|telemetry| {
             let _ = telemetry.shutdown(FLUSH_TIMEOUT);
             telemetry.dropped_spans().total()

@@ -1,6 +1,7 @@
 //! `OTEL_EXPORTER_OTLP_CERTIFICATE`: certificates to trust in place of the platform's roots.
 
 use crate::env::Env;
+use crate::otlp_headers::REDACTED;
 
 /// Returns the content of the first file that contains a certificate. Warns about the others.
 pub(crate) fn resolve(variables: &[&str], env: &mut Env<'_>) -> Option<Vec<u8>> {
@@ -14,6 +15,10 @@ pub(crate) fn resolve(variables: &[&str], env: &mut Env<'_>) -> Option<Vec<u8>> 
             Ok(pem) => {
                 valid = Some((path, pem));
                 break;
+            }
+            // Somebody may have set the content of a file, even of one with a private key.
+            Err(reason) if path.contains("-----BEGIN") => {
+                invalid.push((*variable, REDACTED.to_owned(), reason));
             }
             Err(reason) => invalid.push((*variable, path, reason)),
         }

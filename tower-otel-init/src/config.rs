@@ -9,20 +9,23 @@ use crate::error::InitError;
 use crate::exporter_config::ExporterConfig;
 use crate::log_filter;
 use crate::options::{ChoiceSetting, Flag, LogFormat, Propagator};
-use crate::otlp_headers::{INVALID_HEADER, is_header};
+use crate::otlp_headers::{INVALID_HEADER, REDACTED, is_header};
 use crate::propagation;
 use crate::resource;
 use crate::sampler::Sampler;
 use crate::settings::Settings;
+use crate::span_limits::SpanLimitConfig;
 use crate::variable::variable;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
+    pub(crate) sdk_disabled: bool,
     pub(crate) resource_attributes: Vec<(String, String)>,
     pub(crate) propagators: Vec<Propagator>,
     pub(crate) sampler: Sampler,
     pub(crate) traces: ExporterConfig,
     pub(crate) span_batch: BatchConfig,
+    pub(crate) span_limits: SpanLimitConfig,
     pub(crate) metrics: ExporterConfig,
     pub(crate) metric_interval: Duration,
     pub(crate) logs: ExporterConfig,
@@ -39,9 +42,10 @@ impl Config {
         settings: &Settings,
         lookup: Lookup<'_>,
     ) -> Result<(Self, Vec<ConfigWarning>), InitError> {
-        for (name, value) in &settings.headers {
+        for (index, (name, value)) in settings.headers.iter().enumerate() {
             if !is_header(name, value) {
-                return Err(InitError::invalid_value("header", name, INVALID_HEADER));
+                let number = format!("header {}", index + 1);
+                return Err(InitError::invalid_value(&number, REDACTED, INVALID_HEADER));
             }
         }
         let mut env = Env::new(lookup);
@@ -61,6 +65,7 @@ impl Config {
             None => Sampler::from_env(env),
         };
         Ok(Self {
+            sdk_disabled,
             resource_attributes: resource::attributes(settings, env),
             propagators: propagation::resolve(env)?,
             sampler,
@@ -70,6 +75,7 @@ impl Config {
                 ExporterConfig::traces(settings, env)?
             },
             span_batch: BatchConfig::spans(settings, env)?,
+            span_limits: SpanLimitConfig::resolve(env),
             log_batch: BatchConfig::log_records(env),
             metrics: ExporterConfig::metrics(settings, sdk_disabled, env)?,
             metric_interval: match settings.metric_interval {

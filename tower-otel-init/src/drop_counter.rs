@@ -1,10 +1,11 @@
-//! Accounts for every span, or every log record, from its end to its delivery.
+//! Accounts for every log record from its creation to its delivery.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 
 use crate::drop_counts::DropCounts;
+use crate::item_counts::ItemCounts;
 
 /// Limits the queue of a batch processor, and counts what becomes of each item.
 ///
@@ -12,8 +13,6 @@ use crate::drop_counts::DropCounts;
 /// items count as dropped.
 #[derive(Debug)]
 pub(crate) struct DropCounter {
-    /// The name of the published counter.
-    pub(crate) metric: &'static str,
     capacity: usize,
     queued: AtomicUsize,
     accepted: AtomicU64,
@@ -26,9 +25,8 @@ pub(crate) struct DropCounter {
 }
 
 impl DropCounter {
-    pub(crate) fn new(metric: &'static str, capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize) -> Self {
         Self {
-            metric,
             capacity,
             queued: AtomicUsize::new(0),
             accepted: AtomicU64::new(0),
@@ -88,32 +86,32 @@ impl DropCounter {
         }
     }
 
-    /// Sets the counter of the `metrics` facade.
-    pub(crate) fn publish(&self) {
-        for (reason, count) in self.counts().by_reason() {
-            metrics::counter!(self.metric, "reason" => reason).absolute(count);
-        }
-    }
-
     pub(crate) fn close(&self) {
         self.closed.store(true, SeqCst);
     }
 
-    pub(crate) fn queue_full(&self) -> u64 {
-        self.queue_full.load(Relaxed)
-    }
-
-    pub(crate) fn counts(&self) -> DropCounts {
+    pub(crate) fn counts(&self) -> ItemCounts {
         let export_failed = self.export_failed.load(SeqCst);
         let rejected = self.rejected.load(SeqCst);
-        let done = self.delivered.load(SeqCst) + export_failed + rejected;
+        let delivered = self.delivered.load(SeqCst);
+        let done = delivered + export_failed + rejected;
         let pending = self.accepted.load(SeqCst).saturating_sub(done);
-        let abandoned = if self.closed.load(SeqCst) { pending } else { 0 };
-        DropCounts {
-            queue_full: self.queue_full(),
-            export_failed,
-            rejected,
-            shutdown: abandoned + self.after_close.load(Relaxed),
+        let (queued, exporting, abandoned) = if self.closed.load(SeqCst) {
+            (0, 0, pending)
+        } else {
+            let queued = (self.queued.load(SeqCst) as u64).min(pending);
+            (queued, pending - queued, 0)
+        };
+        ItemCounts {
+            queued,
+            exporting,
+            delivered,
+            dropped: DropCounts {
+                queue_full: self.queue_full.load(Relaxed),
+                export_failed,
+                rejected,
+                shutdown: abandoned + self.after_close.load(Relaxed),
+            },
         }
     }
 }
@@ -123,9 +121,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_span_is_delivered_or_dropped_for_one_reason() {
+    fn every_log_record_is_delivered_or_dropped_for_one_reason() {
         let failure = || Err(OTelSdkError::AlreadyShutdown);
-        let counter = DropCounter::new("dropped", 4);
+        let counter = DropCounter::new(4);
         let accepted = (0..6).filter(|_| counter.accept()).count();
         assert_eq!(accepted, 4);
         counter.dequeue(3);
@@ -145,11 +143,12 @@ mod tests {
             rejected: 1,
             shutdown: 0,
         };
-        assert_eq!(counter.counts(), while_open);
+        assert_eq!(counter.counts().dropped, while_open);
         counter.close();
         assert!(!counter.accept());
         // Two were still queued, and one was recorded after the close.
-        assert_eq!(counter.counts().shutdown, 3);
-        assert_eq!(counter.counts().total() + 1, 6 + 1 + 1);
+        let counts = counter.counts();
+        assert_eq!(counts.dropped.shutdown, 3);
+        assert_eq!(counts.dropped.total() + counts.delivered, 6 + 1 + 1);
     }
 }

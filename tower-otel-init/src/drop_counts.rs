@@ -1,7 +1,5 @@
 //! The number of dropped spans or log records.
 
-use std::fmt;
-
 /// The number of spans or log records that were recorded and not delivered, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -23,23 +21,17 @@ impl DropCounts {
         self.queue_full + self.export_failed + self.rejected + self.shutdown
     }
 
-    /// Returns each count with the value of the label `reason`.
-    pub(crate) fn by_reason(self) -> [(&'static str, u64); 4] {
-        [
-            ("queue_full", self.queue_full),
-            ("export_failed", self.export_failed),
-            ("rejected", self.rejected),
-            ("shutdown", self.shutdown),
-        ]
-    }
-}
-
-impl fmt::Display for DropCounts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, (reason, count)) in self.by_reason().into_iter().enumerate() {
-            let separator = if index == 0 { "" } else { ", " };
-            write!(f, "{separator}{reason}: {count}")?;
-        }
-        Ok(())
+    /// Returns each count with its reason.
+    pub(crate) fn text(self) -> String {
+        let Self {
+            queue_full,
+            export_failed,
+            rejected,
+            shutdown,
+        } = self;
+        format!(
+            "queue_full: {queue_full}, export_failed: {export_failed}, rejected: {rejected}, \
+             shutdown: {shutdown}"
+        )
     }
 }

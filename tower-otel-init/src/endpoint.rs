@@ -24,14 +24,13 @@ pub(crate) fn origin(url: &str) -> String {
     format!("{scheme}://{}", host(rest))
 }
 
-/// Returns the text with user information and query replaced by `REDACTED`. The text may be an
-/// invalid URL.
+/// Returns scheme, host and port of a text that may be an invalid URL, with everything else replaced by `REDACTED`. A
+/// path may have a token, too.
 pub(crate) fn redact(text: &str) -> String {
     let start = text.find("://").map_or(0, |colon| colon + "://".len());
     let (scheme, rest) = text.split_at(start);
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-    let (path, query) = path.split_at(path.find(['?', '#']).unwrap_or(path.len()));
-    if path.contains('@') || query.contains('@') {
+    if path.contains('@') {
         // A password with a reserved character looks like a path or a query.
         return format!("{scheme}REDACTED");
     }
@@ -39,8 +38,27 @@ pub(crate) fn redact(text: &str) -> String {
         Some((_, host)) => format!("REDACTED@{host}"),
         None => authority.to_owned(),
     };
-    let query = if query.is_empty() { "" } else { "?REDACTED" };
-    format!("{scheme}{authority}{path}{query}")
+    let path = match path {
+        "" | "/" | "/v1/traces" | "/v1/metrics" | "/v1/logs" => path,
+        _ => "/REDACTED",
+    };
+    format!("{scheme}{authority}{path}")
+}
+
+/// Returns a text with all URLs in it reduced to scheme, host and port.
+pub(crate) fn redact_urls(text: &str) -> String {
+    let mut parts = text.split("://");
+    let mut redacted = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        // A password may contain commas and brackets: only characters that no URL has end one.
+        let end = part.find([' ', '\t', '\n', '"', '<', '>']);
+        let (url, after) = part.split_at(end.unwrap_or(part.len()));
+        // Errors of reqwest have the URL in brackets.
+        let closing = ["):", ")"].into_iter().find(|end| url.ends_with(end));
+        let url = url.trim_end_matches([')', ':']);
+        redacted.extend(["://", host(url), closing.unwrap_or_default(), after]);
+    }
+    redacted
 }
 
 /// Returns host and port of a URL without its scheme.
@@ -75,18 +93,43 @@ mod tests {
     }
 
     #[test]
-    fn user_information_and_query_are_redacted_even_of_an_invalid_url() {
+    fn user_information_path_and_query_are_redacted_even_of_an_invalid_url() {
         for (text, expected) in [
-            ("http://localhost:4317/v1", "http://localhost:4317/v1"),
+            ("http://localhost:4317/", "http://localhost:4317/"),
+            ("http://h:4318/v1/traces", "http://h:4318/v1/traces"),
+            ("http://h:4318/secret/v1/traces", "http://h:4318/REDACTED"),
             ("localhost:4317", "localhost:4317"),
             ("http://a b", "http://a b"),
-            ("https://me:secret@host:x/in", "https://REDACTED@host:x/in"),
+            (
+                "https://me:secret@host:x/in",
+                "https://REDACTED@host:x/REDACTED",
+            ),
             ("me:secret@host", "REDACTED@host"),
-            ("https://host:x/in?key=secret", "https://host:x/in?REDACTED"),
+            ("https://host:x?key=secret", "https://host:x/REDACTED"),
             ("https://me:se/cret@host", "https://REDACTED"),
             ("https://me:se?cret@host", "https://REDACTED"),
         ] {
             assert_eq!(redact(text), expected);
+        }
+    }
+
+    #[test]
+    fn urls_in_an_error_are_reduced_to_scheme_host_and_port() {
+        for (text, expected) in [
+            ("", ""),
+            ("no collector", "no collector"),
+            (
+                "for url (http://me:secret@h:4318/v1): timeout",
+                "for url (http://h:4318): timeout",
+            ),
+            ("(http://h:4318/v1)", "(http://h:4318)"),
+            (
+                "a http://a@b@h and grpc://me@h?q=1",
+                "a http://h and grpc://h",
+            ),
+            ("\"http://h/secret\"", "\"http://h\""),
+        ] {
+            assert_eq!(redact_urls(text), expected);
         }
     }
 }

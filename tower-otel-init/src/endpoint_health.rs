@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 use opentelemetry_sdk::error::OTelSdkResult;
 
-use crate::endpoint::origin;
+use crate::endpoint::{origin, redact_urls};
 use crate::partial_success::RejectedItems;
 
 #[derive(Debug)]
@@ -46,10 +46,13 @@ impl EndpointHealth {
             return;
         }
         match result {
-            Err(error) => tracing::warn!(
-                "export of {items} to {endpoint} failed: {error}; \
-                 further failures are not logged until an export succeeds"
-            ),
+            Err(error) => {
+                let error = redact_urls(&error.to_string());
+                tracing::warn!(
+                    "export of {items} to {endpoint} failed: {error}; \
+                     further failures are not logged until an export succeeds"
+                );
+            }
             Ok(()) if now == REJECTING => {
                 let RejectedItems { count, message } = rejected;
                 tracing::warn!(

@@ -1,4 +1,4 @@
-//! Counts the failures of exports, and logs when an endpoint stops or starts to work.
+//! Counts the failures of exports of log records, and logs when an endpoint stops or starts to work.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::drop_counter::DropCounter;
 use crate::endpoint_health::EndpointHealth;
 use crate::partial_success::PartialSuccess;
 
-/// The monitor of an exporter of spans or log records.
+/// The monitor of an exporter of log records.
 #[derive(Debug)]
 pub(crate) struct ExportMonitor {
     drops: Arc<DropCounter>,
@@ -19,10 +19,10 @@ pub(crate) struct ExportMonitor {
 }
 
 impl ExportMonitor {
-    pub(crate) fn new(signal: &'static str, endpoint: &str, drops: &Arc<DropCounter>) -> Self {
+    pub(crate) fn new(endpoint: &str, drops: &Arc<DropCounter>) -> Self {
         Self {
             drops: Arc::clone(drops),
-            health: EndpointHealth::new(signal, endpoint),
+            health: EndpointHealth::new("log records", endpoint),
             partial_success: PartialSuccess::new(),
         }
     }
@@ -41,11 +41,5 @@ impl ExportMonitor {
         let rejected = self.partial_success.take();
         self.drops.record_export(count, result, rejected.count);
         self.health.record(result, &rejected);
-        self.drops.publish();
-    }
-
-    /// Returns the number of items dropped because of a full queue.
-    pub(crate) fn queue_full(&self) -> u64 {
-        self.drops.queue_full()
     }
 }

@@ -1,15 +1,12 @@
-//! A thread with a single-threaded runtime, on which every export runs. Exports work on any
+//! A thread with a single-threaded runtime, on which metrics and log records are exported. Exports work on any
 //! application runtime, without one, and while the caller's thread is blocked.
 
-use std::future::Future;
 use std::io;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::thread;
-use std::time::Duration;
 
 use opentelemetry::Context;
-use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
@@ -44,23 +41,6 @@ impl ExportRuntime {
 
     pub(crate) fn handle(&self) -> &Handle {
         &self.handle
-    }
-
-    /// Runs an export on the runtime of this handle. It fails after the timeout, and as soon as the
-    /// runtime stops.
-    pub(crate) async fn run(
-        handle: &Handle,
-        timeout: Duration,
-        export: impl Future<Output = OTelSdkResult> + Send + 'static,
-    ) -> OTelSdkResult {
-        let export = handle.spawn(async move {
-            let export = tokio::time::timeout(timeout, export);
-            export.await.unwrap_or(Err(OTelSdkError::Timeout(timeout)))
-        });
-        export.await.unwrap_or_else(|_| {
-            let stopped = "telemetry was shut down during the export".to_owned();
-            Err(OTelSdkError::InternalFailure(stopped))
-        })
     }
 
     pub(crate) fn stop(&self) {

@@ -150,7 +150,7 @@ impl Telemetry {
     /// Sets the global propagator and providers. Logs the warnings, because logging works now.
     fn set_global(&self, config: &Config) {
         global::set_text_map_propagator(propagation::composite(&config.propagators));
-        if let Some(provider) = &self.tracer_provider {
+        if let Some(provider) = self.tracer_provider() {
             global::set_tracer_provider(provider.clone());
         }
         if let Some(provider) = &self.meter_provider {

@@ -1,7 +1,6 @@
 //! The `tracing` layers of running telemetry.
 
 use opentelemetry::InstrumentationScope;
-use opentelemetry::trace::TracerProvider;
 use tower_otel_semconv as semconv;
 use tracing::Subscriber;
 use tracing_subscriber::Layer;
@@ -23,16 +22,12 @@ impl Telemetry {
         S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
     {
         let mut layers = Layers::new();
-        if let Some(provider) = &self.tracer_provider {
+        if let Some(spans) = &self.spans {
             // The libraries that a server is built on have spans below INFO.
-            let spans = tracing_opentelemetry::layer()
-                .with_tracer(provider.tracer_with_scope(scope()))
-                .with_location(false)
-                .with_target(false)
-                .with_threads(false)
-                .with_tracked_inactivity(false)
-                .with_filter(LevelFilter::INFO);
-            layers.push(spans.boxed());
+            let recorder = &spans.recorder;
+            let layer = recorder.layer().scope(scope());
+            let layer = layer.location(false).target(false);
+            layers.push(layer.with_filter(LevelFilter::INFO).boxed());
         }
         #[cfg(feature = "logs")]
         if let Some(provider) = &self.logger_provider {

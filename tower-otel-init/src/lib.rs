@@ -74,10 +74,16 @@
 //!
 //! | signal | default destination | other destinations |
 //! |---|---|---|
-//! | spans of `tracing` and of OpenTelemetry | a collector, by OTLP over gRPC or HTTP | the standard output as a tree, or none |
+//! | spans of `tracing` and of the OpenTelemetry API | a collector, by OTLP over gRPC or HTTP | the standard output as a tree, or none |
 //! | metrics of the `metrics` facade | the Prometheus service of [`Telemetry`] | the standard output, or none |
 //! | metrics of [`Telemetry::meter_provider`] | none | a collector, by OTLP |
 //! | log lines of `tracing` and of `log` | the standard output, with `trace_id` and `span_id` | also a collector, by OTLP (feature `logs`) |
+//!
+//! One [`tower_otel_recorder::Recorder`] records all spans: those of `tracing`, such as the ones of [`TraceLayer`] and of
+//! `#[instrument]`, through a layer of the subscriber, those of the OpenTelemetry API through
+//! [`Telemetry::tracer_provider`], which is the global tracer provider. Without an exporter (`OTEL_TRACES_EXPORTER=none`),
+//! spans have ids, log lines have `trace_id`, and requests propagate them. With `OTEL_SDK_DISABLED=true`, trace context is
+//! passed on unchanged.
 //!
 //! The global propagator is W3C Trace Context, level 2, with baggage; `OTEL_PROPAGATORS` sets another
 //! one. The layers of this suite use W3C Trace Context and not the global propagator, unless they are
@@ -92,8 +98,11 @@
 //! # Shutdown
 //!
 //! [`Telemetry::shutdown`] exports everything recorded so far, within a timeout. Dropping [`Telemetry`]
-//! does the same with a timeout of five seconds. Exports run on a thread with its own runtime, so
+//! does the same with a timeout of five seconds. Exports run on threads with their own runtimes, so
 //! waiting for them cannot deadlock, on any kind of tokio runtime or without one.
+//!
+//! A function that is frozen between calls, such as one of a serverless platform, calls [`Telemetry::flush`] at the end of
+//! each call.
 //!
 //! [`shutdown_signal`] waits for `SIGTERM`. A process that is killed, or that calls
 //! [`std::process::exit`], loses what it has not exported.
@@ -105,24 +114,32 @@
 //!
 //! | collector | effect |
 //! |---|---|
-//! | unreachable | each batch is tried; its spans are dropped; requests are not delayed |
-//! | slow or unresponsive | an export fails after `OTEL_EXPORTER_OTLP_TIMEOUT`; spans wait in a queue of fixed size |
-//! | returns an error | the batch is dropped |
+//! | unreachable, or asks to retry | each batch is tried again until `OTEL_EXPORTER_OTLP_TIMEOUT`, then dropped; requests are not delayed |
+//! | slow or unresponsive | an export fails after `OTEL_EXPORTER_OTLP_TIMEOUT`; spans wait in a queue of limited size |
+//! | returns another error | the batch is dropped |
+//! | refuses a batch for its size | the batch is split; a single span that is refused is dropped |
 //! | works again | the next batch is delivered |
 //!
-//! Every span that is not delivered is counted, in [`Telemetry::dropped_spans`] and in the counter
-//! `otel_spans_dropped_total{reason}`:
+//! Every span that is not delivered is counted, in [`Telemetry::dropped_spans`] and in
+//! [metrics of the conventions](https://opentelemetry.io/docs/specs/semconv/otel/sdk-metrics/):
 //!
-//! | reason | cause |
-//! |---|---|
-//! | `queue_full` | the queue was full |
-//! | `export_failed` | the export failed, or succeeded after its timeout |
-//! | `rejected` | the collector accepted the batch without the span (`partial_success`) |
-//! | `shutdown` | the shutdown timed out before the export |
+//! | [`DropCounts`] | metric, as Prometheus has it | `error_type` | cause |
+//! |---|---|---|---|
+//! | `queue_full` | `otel_sdk_processor_span_processed_total` | `queue_full` | the queue was full |
+//! | `shutdown` | `otel_sdk_processor_span_processed_total` | `already_shutdown` | the shutdown timed out before the export, or the span ended after it |
+//! | `export_failed` | `otel_sdk_exporter_span_exported_total` | `export_failed` | the export failed, or was not finished when the shutdown timed out |
+//! | `rejected` | `otel_sdk_exporter_span_exported_total` | `rejected` | the collector accepted the batch without the span (`partial_success`) |
+//!
+//! Without `error_type`, the same counters have the spans that were given to the exporter, and those that were delivered.
+//! The gauges `otel_sdk_processor_span_queue_size` and `otel_sdk_exporter_span_inflight` have the spans that wait. The service
+//! of [`Telemetry::prometheus`] and [`Telemetry::meter_provider`] have current values from the start. Another recorder of the
+//! `metrics` facade has those of the start, the last flush and the shutdown.
 //!
 //! A warning is logged when exports start to fail and when they work again. Log records for a collector
-//! are counted likewise, in [`Telemetry::dropped_log_records`] and `otel_log_records_dropped_total`.
+//! are counted likewise, in [`Telemetry::dropped_log_records`] and in metrics with `log` in place of `span`.
 //! Metrics are cumulative: the next push has the values of a failed one.
+//!
+//! Warnings, errors and debug texts show neither headers nor credentials, paths and queries of endpoints.
 //!
 //! # Features
 //!
@@ -149,20 +166,25 @@ mod builder;
 mod certificate;
 mod config;
 mod config_warning;
-mod console_span_processor;
+mod console_traces;
 mod disabled_subscriber;
+mod discarding_exporter;
+#[cfg(feature = "logs")]
 mod drop_counter;
 mod drop_counts;
 mod endpoint;
 mod endpoint_health;
 mod env;
 mod error;
+#[cfg(feature = "logs")]
 mod export_monitor;
 mod export_runtime;
 mod exporter_config;
 #[cfg(any(feature = "b3", feature = "xray"))]
 mod flag_normalizer;
+mod flush;
 mod install;
+mod item_counts;
 mod key_value_list;
 mod layers;
 mod log_filter;
@@ -172,6 +194,7 @@ mod log_pipeline;
 mod metric_pipeline;
 #[cfg(feature = "prometheus")]
 mod metrics_printer;
+mod open_traces;
 mod options;
 mod otlp_config;
 mod otlp_exporter;
@@ -180,14 +203,20 @@ mod otlp_grpc;
 mod otlp_headers;
 #[cfg(feature = "http")]
 mod otlp_http;
+#[cfg(any(feature = "grpc", feature = "http"))]
+mod otlp_span_exporter;
 mod partial_success;
 mod propagation;
 mod resource;
 mod sampler;
+mod sdk_instruments;
+mod sdk_metrics;
 mod settings;
 mod shutdown;
+mod shutdown_progress;
 mod shutdown_signal;
-mod span_pipeline;
+mod span_limits;
+mod span_recorder;
 mod start;
 mod telemetry;
 mod terminal;

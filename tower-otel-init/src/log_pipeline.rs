@@ -21,9 +21,6 @@ use crate::drop_counter::DropCounter;
 use crate::export_monitor::ExportMonitor;
 use crate::export_runtime::ExportRuntime;
 
-/// The counter of dropped log records.
-pub(crate) const DROPPED_LOG_RECORDS: &str = "otel_log_records_dropped_total";
-
 pub(crate) fn logger_provider<E: LogExporter + 'static>(
     exporter: E,
     endpoint: &str,
@@ -36,7 +33,7 @@ pub(crate) fn logger_provider<E: LogExporter + 'static>(
         inner: exporter,
         handle: runtime.handle().clone(),
         timeout: batch.export_timeout,
-        monitor: ExportMonitor::new("log records", endpoint, drops),
+        monitor: ExportMonitor::new(endpoint, drops),
     };
     let config = BatchConfigBuilder::default()
         .with_max_queue_size(batch.queue_size)

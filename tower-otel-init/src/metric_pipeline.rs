@@ -3,25 +3,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use opentelemetry::KeyValue;
-use opentelemetry::metrics::MeterProvider;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
 
-use crate::drop_counter::DropCounter;
 use crate::endpoint_health::EndpointHealth;
 use crate::partial_success::PartialSuccess;
+use crate::sdk_metrics::SdkMetrics;
 
-/// Returns a provider that also has a counter for each given drop counter, with its description.
+/// Returns a provider that also has these metrics about telemetry itself.
 pub(crate) fn meter_provider<E: PushMetricExporter>(
     exporter: E,
     endpoint: &str,
     interval: Duration,
     resource: Resource,
-    drop_counters: [(&'static str, &Option<Arc<DropCounter>>); 2],
+    sdk_metrics: &[Arc<SdkMetrics>],
 ) -> SdkMeterProvider {
     let exporter = MonitoredMetricExporter {
         inner: exporter,
@@ -35,21 +33,8 @@ pub(crate) fn meter_provider<E: PushMetricExporter>(
         .with_resource(resource)
         .with_reader(reader)
         .build();
-    for (description, drops) in drop_counters {
-        let Some(drops) = drops.clone() else {
-            continue;
-        };
-        // Exporters for Prometheus append `_total`.
-        provider
-            .meter(env!("CARGO_PKG_NAME"))
-            .u64_observable_counter(drops.metric.trim_end_matches("_total"))
-            .with_description(description)
-            .with_callback(move |counter| {
-                for (reason, count) in drops.counts().by_reason() {
-                    counter.observe(count, &[KeyValue::new("reason", reason)]);
-                }
-            })
-            .build();
+    for metrics in sdk_metrics {
+        metrics.observe(&provider);
     }
     provider
 }

@@ -2,18 +2,19 @@
 //!
 //! <https://opentelemetry.io/docs/specs/otel/protocol/exporter/>
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::certificate;
-use crate::endpoint::{INVALID_URL, is_url, redact};
+use crate::endpoint::{INVALID_URL, is_url, origin, redact};
 use crate::env::Env;
 use crate::error::InitError;
-use crate::options::{Compression, Protocol};
+use crate::options::{ChoiceSetting, Compression, Protocol};
 use crate::otlp_headers;
 use crate::settings::Settings;
 
 /// The configuration of one signal's OTLP exporter.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct OtlpConfig {
     pub(crate) protocol: Protocol,
     /// The URL; over HTTP, with the path of the signal.
@@ -23,6 +24,18 @@ pub(crate) struct OtlpConfig {
     pub(crate) gzip: bool,
     /// Certificates to trust in place of the platform's roots, as PEM.
     pub(crate) certificate: Option<Vec<u8>>,
+}
+
+impl fmt::Debug for OtlpConfig {
+    /// Omits credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OtlpConfig")
+            .field("protocol", &self.protocol)
+            .field("endpoint", &redact(&self.endpoint))
+            .field("timeout", &self.timeout)
+            .field("gzip", &self.gzip)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A telemetry signal.
@@ -88,6 +101,34 @@ impl OtlpConfig {
             gzip: compression == Compression::Gzip,
             certificate,
         })
+    }
+}
+
+impl OtlpConfig {
+    /// Returns an error if protocol or endpoint need a feature that is not enabled.
+    pub(crate) fn check_features(&self) -> Result<(), InitError> {
+        let has_protocol = match self.protocol {
+            Protocol::Grpc => cfg!(feature = "grpc"),
+            Protocol::HttpProtobuf => cfg!(feature = "http"),
+        };
+        if !has_protocol {
+            return Err(self.missing_protocol());
+        }
+        if self.endpoint.starts_with("https:") && cfg!(not(feature = "tls")) {
+            let endpoint = format!("the endpoint {}", origin(&self.endpoint));
+            return Err(InitError::missing_feature(&endpoint, "tls"));
+        }
+        Ok(())
+    }
+
+    /// Returns the error of a protocol whose feature is not enabled.
+    pub(crate) fn missing_protocol(&self) -> InitError {
+        let protocol = format!("the protocol {}", self.protocol.as_str());
+        let feature = match self.protocol {
+            Protocol::Grpc => "grpc",
+            Protocol::HttpProtobuf => "http",
+        };
+        InitError::missing_feature(&protocol, feature)
     }
 }
 

@@ -1,13 +1,12 @@
-//! OTLP exporters over gRPC or HTTP.
+//! OTLP exporters of metrics and log records over gRPC or HTTP.
 
-use opentelemetry_otlp::{ExporterBuildError, MetricExporter, SpanExporter, WithExportConfig};
+use opentelemetry_otlp::{ExporterBuildError, MetricExporter, WithExportConfig};
 
-#[cfg(not(feature = "tls"))]
-use crate::endpoint::origin;
+use crate::disabled_subscriber::DisabledSubscriber;
+use crate::endpoint::redact_urls;
 use crate::error::InitError;
 use crate::export_runtime::ExportRuntime;
-#[cfg(not(all(feature = "grpc", feature = "http")))]
-use crate::options::ChoiceSetting;
+#[cfg(any(feature = "grpc", feature = "http"))]
 use crate::options::Protocol;
 use crate::otlp_config::OtlpConfig;
 #[cfg(feature = "grpc")]
@@ -23,11 +22,9 @@ macro_rules! build_exporter {
             otlp: &OtlpConfig,
             runtime: &ExportRuntime,
         ) -> Result<$exporter, InitError> {
-            #[cfg(not(feature = "tls"))]
-            if otlp.endpoint.starts_with("https:") {
-                let endpoint = format!("the endpoint {}", origin(&otlp.endpoint));
-                return Err(InitError::missing_feature(&endpoint, "tls"));
-            }
+            otlp.check_features()?;
+            // The exporters log their endpoint with its credentials.
+            let _disabled = tracing::subscriber::set_default(DisabledSubscriber);
             // tonic's channel spawns a task; it connects when it is first used.
             let _entered = runtime.handle().enter();
             match otlp.protocol {
@@ -44,19 +41,12 @@ macro_rules! build_exporter {
                 }
                 #[cfg(not(all(feature = "grpc", feature = "http")))]
                 #[allow(unreachable_patterns)]
-                protocol => Err(InitError::missing_feature(
-                    &format!("the protocol {}", protocol.as_str()),
-                    match protocol {
-                        Protocol::Grpc => "grpc",
-                        Protocol::HttpProtobuf => "http",
-                    },
-                )),
+                _ => Err(otlp.missing_protocol()),
             }
         }
     };
 }
 
-build_exporter!(span_exporter, SpanExporter);
 build_exporter!(metric_exporter, MetricExporter);
 #[cfg(feature = "logs")]
 use opentelemetry_otlp::LogExporter;
@@ -72,5 +62,5 @@ fn common<B: WithExportConfig>(builder: B, otlp: &OtlpConfig) -> B {
 
 #[allow(dead_code, reason = "without a protocol there is no builder")]
 fn build_error(error: ExporterBuildError) -> InitError {
-    InitError::Exporter(error.into())
+    InitError::Exporter(redact_urls(&error.to_string()).into())
 }

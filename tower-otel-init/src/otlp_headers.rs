@@ -1,13 +1,15 @@
-//! Headers of OTLP requests. Their values are secrets and never appear in a message.
+//! Headers of OTLP requests. Their values are secrets and never appear in a message. Nor do names of invalid
+//! headers: in `Authorization: Basic QQ==`, all before the first `=` would be the name.
 
 use crate::env::Env;
-use crate::key_value_list::{InvalidPair, pairs};
+use crate::key_value_list::pairs;
 use crate::settings::Settings;
 
 pub(crate) const INVALID_HEADER: &str =
     "is not a header (expected a token that does not end in -bin, and a value of printable ASCII)";
 
-const INVALID_HEADER_REASON: &str = "is not a header (expected name=value, percent-encoded)";
+/// What messages show in place of a secret.
+pub(crate) const REDACTED: &str = "REDACTED";
 
 /// Returns the headers of the first variable that is set, replaced by those set in code. Names are
 /// lowercase.
@@ -21,16 +23,19 @@ pub(crate) fn resolve(
         .iter()
         .find_map(|name| Some((name, env.get(name)?)));
     if let Some((variable, list)) = first_set {
-        for pair in pairs(&list) {
-            let name = match pair {
+        for (index, pair) in pairs(&list).enumerate() {
+            match pair {
                 Ok((name, value)) if is_header(&name, &value) => {
                     headers.push((name.to_ascii_lowercase(), value));
-                    continue;
                 }
-                Ok((name, _)) | Err(InvalidPair::Key(name)) => name,
-                Err(InvalidPair::NoKey) => "REDACTED".to_owned(),
-            };
-            env.warn(variable, &name, INVALID_HEADER_REASON, "the other headers");
+                _ => {
+                    let reason = format!(
+                        "is not a header, as number {} of the list (expected name=value, percent-encoded)",
+                        index + 1
+                    );
+                    env.warn(variable, REDACTED, reason, "the other headers");
+                }
+            }
         }
     }
     for (name, value) in &settings.headers {

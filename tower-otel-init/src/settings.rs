@@ -1,12 +1,14 @@
 //! Settings made in code.
 
+use std::fmt;
 use std::time::Duration;
 
+use crate::endpoint::redact;
 use crate::options::{LogFormat, LogsExporter, MetricsExporter, Protocol, TracesExporter};
 use crate::sampler::Sampler;
 
 /// The settings of a builder. A setting that is `None` is read from its variable.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Settings {
     /// The service name if neither `service_name` nor a variable sets one.
     pub(crate) default_service_name: Option<String>,
@@ -28,4 +30,20 @@ pub(crate) struct Settings {
     pub(crate) metric_interval: Option<Duration>,
     pub(crate) log_format: Option<LogFormat>,
     pub(crate) log_filter: Option<String>,
+}
+
+impl fmt::Debug for Settings {
+    /// Omits headers and the credentials of the endpoint.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("default_service_name", &self.default_service_name)
+            .field("service_name", &self.service_name)
+            .field("endpoint", &self.endpoint.as_deref().map(redact))
+            .field("protocol", &self.protocol)
+            .field("sampler", &self.sampler)
+            .field("traces", &self.traces)
+            .field("metrics", &self.metrics)
+            .field("logs", &self.logs)
+            .finish_non_exhaustive()
+    }
 }

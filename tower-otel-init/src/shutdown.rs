@@ -1,13 +1,13 @@
-//! Flushes and stops telemetry.
+//! Stops telemetry.
 
 use std::error::Error;
 use std::fmt;
-use std::sync::atomic::Ordering::SeqCst;
-use std::sync::mpsc;
-use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use opentelemetry_sdk::error::OTelSdkError;
 
 use crate::drop_counts::DropCounts;
+use crate::shutdown_progress::{Phase, Task};
 use crate::telemetry::Telemetry;
 
 /// The timeout of a shutdown by drop.
@@ -18,74 +18,65 @@ impl Telemetry {
     /// dropped and counted.
     ///
     /// This blocks the thread, at most for the timeout. It may be called on any thread of any
-    /// runtime: exports run on a thread of their own. Later calls return the same result at once.
+    /// runtime: exports run on a thread of their own. If several threads call it at the same time, all of them
+    /// wait, and the last one whose timeout ends decides what is dropped. Later calls return the same result at
+    /// once.
     ///
     /// # Errors
     ///
-    /// If spans or log records were dropped, now or before.
+    /// If spans or log records were dropped, now or before, or if the timeout ended while another caller still waits.
     pub fn shutdown(&self, timeout: Duration) -> Result<(), ShutdownError> {
-        if !self.shut_down.swap(true, SeqCst) {
-            let in_time = self.flush(timeout);
-            if let Some(runtime) = &self.export_runtime {
-                runtime.stop();
+        let started = Instant::now();
+        {
+            let mut state = self.shutdown.state();
+            if state.phase == Phase::Finished {
+                return self.shutdown_result(true);
             }
-            for drops in [&self.span_drops, &self.log_record_drops]
-                .into_iter()
-                .flatten()
-            {
-                drops.close();
-                drops.publish();
-            }
-            if let Err(error) = self.shutdown_result() {
-                tracing::warn!("telemetry shut down: {error}");
-            }
-            if !in_time {
-                tracing::warn!(
-                    "telemetry shutdown timed out after {timeout:?}; what was not exported is \
-                     dropped"
-                );
+            state.waiting += 1;
+            if state.phase == Phase::Running {
+                state.phase = Phase::Stopping;
+                self.shutdown
+                    .spawn(self.shutdown_tasks(timeout), &mut state);
             }
         }
-        self.shutdown_result()
+        let spans = self
+            .spans
+            .as_ref()
+            .map(|spans| spans.recorder.shutdown(timeout));
+        let mut in_time = !matches!(spans, Some(Err(OTelSdkError::Timeout(_))));
+        let mut state = self
+            .shutdown
+            .wait(timeout.saturating_sub(started.elapsed()));
+        in_time &= state.threads == 0;
+        state.waiting -= 1;
+        let is_last = state.waiting == 0;
+        let finishes = state.phase != Phase::Finished && (in_time || is_last);
+        if finishes {
+            state.phase = Phase::Finished;
+            self.stop_exports();
+        }
+        let is_finished = state.phase == Phase::Finished;
+        drop(state);
+        self.publish_sdk_metrics();
+        self.shutdown.notify();
+        let result = self.shutdown_result(is_finished);
+        if finishes {
+            log_shutdown(&result, in_time, timeout);
+        }
+        result
     }
 
-    fn shutdown_result(&self) -> Result<(), ShutdownError> {
-        let error = ShutdownError {
-            dropped_spans: self.dropped_spans(),
-            dropped_log_records: self.dropped_log_records(),
-        };
-        if error.dropped_spans.total() + error.dropped_log_records.total() == 0 {
-            Ok(())
-        } else {
-            Err(error)
-        }
-    }
-
-    /// Shuts down all signals at once and returns whether they finished in time. Each has a thread of
-    /// its own, because not every provider keeps to the timeout.
-    fn flush(&self, timeout: Duration) -> bool {
-        let (done, all_done) = mpsc::channel::<()>();
-        let spawn = |flush: Box<dyn FnOnce() + Send>| {
-            let done = done.clone();
-            let name = "tower-otel-flush".to_owned();
-            let _ = thread::Builder::new().name(name).spawn(move || {
-                flush();
-                drop(done);
-            });
-        };
-        if let Some(traces) = self.tracer_provider.clone() {
-            spawn(Box::new(move || {
-                drop(traces.shutdown_with_timeout(timeout))
-            }));
-        }
+    /// Returns what shuts down metrics and log records.
+    fn shutdown_tasks(&self, timeout: Duration) -> Vec<Task> {
+        let mut tasks: Vec<Task> = Vec::new();
         if let Some(metrics) = self.meter_provider.clone() {
-            spawn(Box::new(move || {
-                drop(metrics.shutdown_with_timeout(timeout))
+            tasks.push(Box::new(move || {
+                drop(metrics.shutdown_with_timeout(timeout));
             }));
         }
         #[cfg(feature = "logs")]
         if let Some(logs) = self.logger_provider.clone() {
-            spawn(Box::new(move || drop(logs.shutdown_with_timeout(timeout))));
+            tasks.push(Box::new(move || drop(logs.shutdown_with_timeout(timeout))));
         }
         #[cfg(feature = "prometheus")]
         if let Some(printer) = self
@@ -94,11 +85,45 @@ impl Telemetry {
             .ok()
             .and_then(|mut printer| printer.take())
         {
-            spawn(Box::new(move || drop(printer)));
+            tasks.push(Box::new(move || drop(printer)));
         }
-        drop(done);
-        // No thread sends a message: the channel disconnects when the last one finishes.
-        all_done.recv_timeout(timeout) == Err(mpsc::RecvTimeoutError::Disconnected)
+        tasks
+    }
+
+    /// Ends exports that are under way. What they leave is counted.
+    fn stop_exports(&self) {
+        if let Some(runtime) = &self.export_runtime {
+            runtime.stop();
+        }
+        #[cfg(feature = "logs")]
+        if let Some(drops) = &self.log_record_drops {
+            drops.close();
+        }
+    }
+
+    fn shutdown_result(&self, is_finished: bool) -> Result<(), ShutdownError> {
+        let error = ShutdownError {
+            dropped_spans: self.dropped_spans(),
+            dropped_log_records: self.dropped_log_records(),
+            is_finished,
+        };
+        let dropped = error.dropped_spans.total() + error.dropped_log_records.total();
+        if dropped == 0 && is_finished {
+            Ok(())
+        } else {
+            Err(error)
+        }
+    }
+}
+
+fn log_shutdown(result: &Result<(), ShutdownError>, in_time: bool, timeout: Duration) {
+    if let Err(error) = result {
+        tracing::warn!("telemetry shut down: {error}");
+    }
+    if !in_time {
+        tracing::warn!(
+            "telemetry shutdown timed out after {timeout:?}; what was not exported is dropped"
+        );
     }
 }
 
@@ -108,7 +133,7 @@ impl Drop for Telemetry {
     }
 }
 
-/// The error of a shutdown: spans or log records were dropped.
+/// The error of a shutdown: spans or log records were dropped, or the shutdown is not finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShutdownError {
@@ -116,18 +141,20 @@ pub struct ShutdownError {
     pub dropped_spans: DropCounts,
     /// The number of dropped log records.
     pub dropped_log_records: DropCounts,
+    /// `false` if another caller still waits for the shutdown.
+    is_finished: bool,
 }
 
 impl fmt::Display for ShutdownError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            dropped_spans: spans,
-            dropped_log_records: records,
-        } = self;
-        write!(f, "{} spans were dropped ({spans})", spans.total())?;
+        let (spans, records) = (self.dropped_spans, self.dropped_log_records);
+        if !self.is_finished {
+            f.write_str("the shutdown has not finished; so far, ")?;
+        }
+        write!(f, "{} spans were dropped ({})", spans.total(), spans.text())?;
         match records.total() {
             0 => Ok(()),
-            total => write!(f, "; {total} log records were dropped ({records})"),
+            total => write!(f, "; {total} log records were dropped ({})", records.text()),
         }
     }
 }

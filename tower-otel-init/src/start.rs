@@ -3,40 +3,41 @@
 use std::sync::Arc;
 
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::SdkTracerProvider;
 #[cfg(feature = "prometheus")]
 use tower_otel_prometheus::Prometheus;
 
 use crate::builder::TelemetryBuilder;
 use crate::config::Config;
-use crate::console_span_processor::ConsoleSpanProcessor;
+#[cfg(feature = "logs")]
 use crate::drop_counter::DropCounter;
 use crate::env::process_variable;
 use crate::error::InitError;
 use crate::export_runtime::ExportRuntime;
 use crate::exporter_config::ExporterConfig;
 #[cfg(feature = "logs")]
-use crate::log_pipeline::{DROPPED_LOG_RECORDS, logger_provider};
+use crate::log_pipeline::logger_provider;
 use crate::metric_pipeline::meter_provider;
 #[cfg(feature = "prometheus")]
 use crate::metrics_printer::MetricsPrinter;
+use crate::options::Protocol;
+use crate::otlp_config::OtlpConfig;
 use crate::otlp_exporter;
 use crate::resource;
+use crate::sdk_metrics::{CountedSignal, SdkMetrics};
 #[cfg(feature = "prometheus")]
 use crate::settings::Settings;
-use crate::span_pipeline::{CountingSpanProcessor, DROPPED_SPANS};
+use crate::span_recorder::SpanRecorder;
 use crate::telemetry::Telemetry;
 
 impl TelemetryBuilder {
     /// Starts the exporters. On an error, those that were started are stopped.
     ///
     /// A recorder of the `metrics` facade exists once per process: it is installed only if `global`.
-    #[cfg_attr(not(feature = "prometheus"), allow(unused_variables))]
     pub(crate) fn start(&self, global: bool) -> Result<(Telemetry, Config), InitError> {
         let (config, warnings) = Config::resolve(&self.settings, &process_variable)?;
         let resource = resource::build(&config.resource_attributes);
         let mut telemetry = Telemetry::idle(warnings);
-        let exporters = [&config.traces, &config.metrics, &config.logs];
+        let exporters = [&config.metrics, &config.logs];
         if exporters
             .iter()
             .any(|exporter| matches!(exporter, ExporterConfig::Otlp(_)))
@@ -47,9 +48,10 @@ impl TelemetryBuilder {
         telemetry.start_traces(&config, &resource)?;
         telemetry.start_logs(&config, &resource)?;
         telemetry.start_metrics(&config, resource)?;
-        #[cfg(feature = "prometheus")]
         if global {
+            #[cfg(feature = "prometheus")]
             telemetry.install_recorder(&self.settings, &config)?;
+            telemetry.publish_sdk_metrics();
         }
         Ok((telemetry, config))
     }
@@ -57,27 +59,33 @@ impl TelemetryBuilder {
 
 impl Telemetry {
     fn start_traces(&mut self, config: &Config, resource: &Resource) -> Result<(), InitError> {
-        let provider = SdkTracerProvider::builder()
-            .with_sampler(config.sampler.to_sdk())
-            .with_resource(resource.clone());
-        let provider = match (&config.traces, &self.export_runtime) {
-            (ExporterConfig::Otlp(otlp), Some(runtime)) => {
-                let batch = &config.span_batch;
-                let drops = Arc::new(DropCounter::new(DROPPED_SPANS, batch.queue_size));
-                let exporter = otlp_exporter::span_exporter(otlp, runtime)?;
-                let endpoint = &otlp.endpoint;
-                let processor =
-                    CountingSpanProcessor::new(exporter, endpoint, batch, runtime, &drops);
-                self.span_drops = Some(drops);
-                provider.with_span_processor(processor)
-            }
-            (ExporterConfig::Console, _) => {
-                provider.with_span_processor(ConsoleSpanProcessor::stdout())
-            }
-            _ => return Ok(()),
+        if config.sdk_disabled {
+            return Ok(());
+        }
+        let resource = resource.clone();
+        let (exporter, spans) = match &config.traces {
+            ExporterConfig::Otlp(otlp) => (
+                Some(otlp_name(otlp)),
+                SpanRecorder::otlp(otlp, config, resource)?,
+            ),
+            ExporterConfig::Console => (Some("console"), SpanRecorder::console(config, resource)?),
+            _ => (None, SpanRecorder::none(config, resource)?),
         };
-        self.tracer_provider = Some(provider.build());
+        let spans = Arc::new(spans);
+        if let Some(exporter) = exporter {
+            let counted = Arc::clone(&spans);
+            let metrics = SdkMetrics::new(CountedSignal::Spans, exporter, move || counted.counts());
+            self.sdk_metrics.push(Arc::new(metrics));
+        }
+        self.spans = Some(spans);
         Ok(())
+    }
+
+    /// Sets the counters of the recorder of the `metrics` facade.
+    pub(crate) fn publish_sdk_metrics(&self) {
+        self.sdk_metrics
+            .iter()
+            .for_each(|metrics| metrics.publish());
     }
 
     fn start_metrics(&mut self, config: &Config, resource: Resource) -> Result<(), InitError> {
@@ -85,17 +93,8 @@ impl Telemetry {
         {
             let exporter = otlp_exporter::metric_exporter(otlp, runtime)?;
             let (endpoint, interval) = (&otlp.endpoint, config.metric_interval);
-            let drops = [
-                (
-                    "Spans that were recorded and not delivered.",
-                    &self.span_drops,
-                ),
-                (
-                    "Log records that were written and not delivered.",
-                    &self.log_record_drops,
-                ),
-            ];
-            let provider = meter_provider(exporter, endpoint, interval, resource, drops);
+            let provider =
+                meter_provider(exporter, endpoint, interval, resource, &self.sdk_metrics);
             self.meter_provider = Some(provider);
         }
         Ok(())
@@ -114,6 +113,8 @@ impl Telemetry {
             .unwrap_or_else(Prometheus::builder)
             .install()
             .map_err(|error| InitError::Recorder(error.into()))?;
+        let sdk_metrics = self.sdk_metrics.clone();
+        prometheus.before_render(move || sdk_metrics.iter().for_each(|metrics| metrics.publish()));
         if config.metrics == ExporterConfig::Console {
             let printer = MetricsPrinter::start(prometheus.clone(), config.metric_interval)
                 .map_err(InitError::Thread)?;
@@ -131,9 +132,14 @@ impl Telemetry {
         if let (ExporterConfig::Otlp(otlp), Some(runtime)) = (&config.logs, &self.export_runtime) {
             let exporter = otlp_exporter::log_exporter(otlp, runtime)?;
             let (endpoint, batch) = (&otlp.endpoint, &config.log_batch);
-            let drops = Arc::new(DropCounter::new(DROPPED_LOG_RECORDS, batch.queue_size));
+            let drops = Arc::new(DropCounter::new(batch.queue_size));
             let resource = resource.clone();
             let provider = logger_provider(exporter, endpoint, batch, runtime, &drops, resource);
+            let counted = Arc::clone(&drops);
+            let metrics = SdkMetrics::new(CountedSignal::LogRecords, otlp_name(otlp), move || {
+                counted.counts()
+            });
+            self.sdk_metrics.push(Arc::new(metrics));
             self.log_record_drops = Some(drops);
             self.logger_provider = Some(provider);
         }
@@ -144,5 +150,13 @@ impl Telemetry {
     #[allow(clippy::unused_self, clippy::unnecessary_wraps)]
     fn start_logs(&mut self, _config: &Config, _resource: &Resource) -> Result<(), InitError> {
         Ok(())
+    }
+}
+
+/// Returns the beginning of the types of OTLP exporters.
+fn otlp_name(otlp: &OtlpConfig) -> &'static str {
+    match otlp.protocol {
+        Protocol::Grpc => "otlp_grpc",
+        Protocol::HttpProtobuf => "otlp_http",
     }
 }

@@ -2,26 +2,30 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use opentelemetry_sdk::metrics::SdkMeterProvider;
-use opentelemetry_sdk::trace::SdkTracerProvider;
 #[cfg(feature = "prometheus")]
 use tower_otel_prometheus::Prometheus;
+use tower_otel_recorder::RecorderTracerProvider;
 
 use crate::config_warning::ConfigWarning;
+#[cfg(feature = "logs")]
 use crate::drop_counter::DropCounter;
 use crate::drop_counts::DropCounts;
 use crate::export_runtime::ExportRuntime;
 #[cfg(feature = "prometheus")]
 use crate::metrics_printer::MetricsPrinter;
+use crate::sdk_metrics::SdkMetrics;
+use crate::shutdown_progress::ShutdownProgress;
+use crate::span_recorder::SpanRecorder;
 
 /// Running telemetry. Keep it until the end of `main`.
 ///
 /// Dropping it is [`shutdown`](Self::shutdown) with a timeout of five seconds.
 #[must_use = "telemetry stops when this is dropped"]
 pub struct Telemetry {
-    pub(crate) tracer_provider: Option<SdkTracerProvider>,
+    /// `None` if `OTEL_SDK_DISABLED` is set.
+    pub(crate) spans: Option<Arc<SpanRecorder>>,
     pub(crate) meter_provider: Option<SdkMeterProvider>,
     #[cfg(feature = "logs")]
     pub(crate) logger_provider: Option<opentelemetry_sdk::logs::SdkLoggerProvider>,
@@ -30,17 +34,18 @@ pub struct Telemetry {
     #[cfg(feature = "prometheus")]
     pub(crate) metrics_printer: std::sync::Mutex<Option<MetricsPrinter>>,
     pub(crate) export_runtime: Option<ExportRuntime>,
-    pub(crate) span_drops: Option<Arc<DropCounter>>,
+    #[cfg(feature = "logs")]
     pub(crate) log_record_drops: Option<Arc<DropCounter>>,
     pub(crate) warnings: Vec<ConfigWarning>,
-    pub(crate) shut_down: AtomicBool,
+    pub(crate) sdk_metrics: Vec<Arc<SdkMetrics>>,
+    pub(crate) shutdown: Arc<ShutdownProgress>,
 }
 
 impl Telemetry {
     /// Returns telemetry of which nothing is running yet.
     pub(crate) fn idle(warnings: Vec<ConfigWarning>) -> Self {
         Self {
-            tracer_provider: None,
+            spans: None,
             meter_provider: None,
             #[cfg(feature = "logs")]
             logger_provider: None,
@@ -49,10 +54,11 @@ impl Telemetry {
             #[cfg(feature = "prometheus")]
             metrics_printer: std::sync::Mutex::default(),
             export_runtime: None,
-            span_drops: None,
+            #[cfg(feature = "logs")]
             log_record_drops: None,
             warnings,
-            shut_down: AtomicBool::new(false),
+            sdk_metrics: Vec::new(),
+            shutdown: Arc::default(),
         }
     }
 
@@ -67,10 +73,10 @@ impl Telemetry {
     }
 
     /// Returns the tracer provider, for `TraceLayer::server().tracer_provider(..)` and other
-    /// libraries. Returns `None` if spans are not recorded.
+    /// libraries. Returns `None` if `OTEL_SDK_DISABLED` is set.
     #[must_use]
-    pub fn tracer_provider(&self) -> Option<&SdkTracerProvider> {
-        self.tracer_provider.as_ref()
+    pub fn tracer_provider(&self) -> Option<&RecorderTracerProvider> {
+        self.spans.as_ref().map(|spans| &spans.provider)
     }
 
     /// Returns the meter provider, for `MetricsLayer::server().meter_provider(..)` and other
@@ -83,23 +89,26 @@ impl Telemetry {
     /// Returns the number of spans dropped so far.
     #[must_use]
     pub fn dropped_spans(&self) -> DropCounts {
-        counts(self.span_drops.as_ref())
+        let spans = self.spans.as_ref();
+        spans
+            .map(|spans| spans.counts().dropped)
+            .unwrap_or_default()
     }
 
     /// Returns the number of log records for a collector dropped so far.
     #[must_use]
     pub fn dropped_log_records(&self) -> DropCounts {
-        counts(self.log_record_drops.as_ref())
+        #[cfg(feature = "logs")]
+        if let Some(drops) = &self.log_record_drops {
+            return drops.counts().dropped;
+        }
+        DropCounts::default()
     }
 
     /// Returns a warning for each variable with an invalid value.
     pub fn warnings(&self) -> impl Iterator<Item = String> {
         self.warnings.iter().map(ConfigWarning::to_string)
     }
-}
-
-fn counts(drops: Option<&Arc<DropCounter>>) -> DropCounts {
-    drops.map(|drops| drops.counts()).unwrap_or_default()
 }
 
 impl fmt::Debug for Telemetry {

@@ -7,13 +7,15 @@
     clippy::indexing_slicing
 )]
 
+use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Output, Stdio};
 
 use axum::Router;
+use axum::extract::Path;
 use axum::routing::get;
-use collector::Collector;
+use collector::{Behavior, Collector};
 use tower::ServiceBuilder;
 use tower_otel_init::{MetricsLayer, Telemetry, TraceLayer, shutdown_signal};
 
@@ -31,6 +33,11 @@ fn service() {
     builder.enable_all().build().unwrap().block_on(serve());
 }
 
+#[tracing::instrument]
+async fn price(item: u64) -> String {
+    format!("{item} costs 7")
+}
+
 async fn serve() {
     let telemetry = Telemetry::from_env("unnamed").unwrap();
     let second = Telemetry::from_env("again").unwrap_err().to_string();
@@ -43,6 +50,10 @@ async fn serve() {
             tracing::debug!("never");
             "user"
         }),
+    );
+    app = app.route(
+        "/prices/{id}",
+        get(|Path(item): Path<u64>| async move { price(item).await }),
     );
     let metrics = MetricsLayer::server();
     app = match (std::env::var("SERVICE_BACKEND").as_deref(), provider) {
@@ -182,6 +193,40 @@ fn ten_thousand_requests_before_sigterm_are_ten_thousand_spans() {
 }
 
 #[test]
+fn ten_thousand_spans_of_requests_and_of_functions_are_delivered_after_sigterm() {
+    for (protocol, http) in [("grpc", false), ("http/protobuf", true)] {
+        for compression in ["none", "gzip"] {
+            let collector = Collector::start(http, Behavior::Accepts);
+            let service = Service::start(
+                "multi",
+                &[
+                    ALWAYS_ON,
+                    ("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint()),
+                    ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+                    ("OTEL_EXPORTER_OTLP_COMPRESSION", compression),
+                    ("OTEL_BSP_MAX_QUEUE_SIZE", "10000"),
+                ],
+            );
+            assert_eq!(service.get("/prices/7", 5_000), "7 costs 7");
+            service.stop();
+            let received = collector.received.lock().unwrap();
+            let spans = |name: &str| -> Vec<_> {
+                let spans = received.spans.iter();
+                spans.filter(|span| span.name == name).collect()
+            };
+            let (requests, functions) = (spans("GET /prices/{id}"), spans("price"));
+            let case = format!("{protocol}, {compression}");
+            assert_eq!((requests.len(), functions.len()), (5_000, 5_000), "{case}");
+            let parents: HashSet<_> = requests.iter().map(|span| &span.span_id).collect();
+            let nested = functions
+                .iter()
+                .filter(|span| parents.contains(&span.parent_span_id));
+            assert_eq!(nested.count(), 5_000, "{case}");
+        }
+    }
+}
+
+#[test]
 fn exports_are_compressed_and_have_headers_as_configured() {
     for (protocol, header, collector) in [
         ("grpc", "grpc-encoding", Collector::grpc()),
@@ -263,7 +308,7 @@ fn metrics_are_served_unless_disabled() {
     let service = Service::start("current", &delay);
     service.get("/users/7", 3);
     collector.await_spans(3);
-    collector::until("the counter of dropped spans", || {
+    collector::until("the counters of spans", || {
         let text = service.get("/metrics", 1);
         assert!(
             text.contains(
@@ -271,7 +316,21 @@ fn metrics_are_served_unless_disabled() {
             ),
             "{text}"
         );
-        text.contains("otel_spans_dropped_total{reason=\"queue_full\"} 0")
+        for counter in [
+            "# HELP otel_sdk_processor_span_processed_total The number of spans",
+            "otel_sdk_processor_span_processed_total{error_type=\"queue_full\",\
+             otel_component_name=\"batching_span_processor/0\",\
+             otel_component_type=\"batching_span_processor\"} 0",
+            "otel_sdk_exporter_span_exported_total{error_type=\"rejected\",\
+             otel_component_name=\"otlp_grpc_span_exporter/0\",\
+             otel_component_type=\"otlp_grpc_span_exporter\"} 0",
+        ] {
+            assert!(text.contains(counter), "{counter} in {text}");
+        }
+        text.contains(
+            "otel_sdk_exporter_span_exported_total{otel_component_name=\"otlp_grpc_span_exporter/0\",\
+             otel_component_type=\"otlp_grpc_span_exporter\"} 3",
+        )
     });
     service.stop();
 

@@ -173,6 +173,7 @@ impl PrometheusBuilder {
                 exporter,
                 registry,
                 _upkeep: upkeep,
+                before_render: Arc::default(),
             },
         ))
     }
@@ -345,6 +346,18 @@ mod tests {
         assert!(upkeep.upgrade().is_some(), "the recorder still exists");
         drop(recorder);
         assert!(upkeep.upgrade().is_none());
+    }
+
+    #[test]
+    fn metrics_are_updated_before_each_render() {
+        let (recorder, prometheus) = Prometheus::builder().build().unwrap();
+        let counter = with_local_recorder(&recorder, || metrics::counter!("updates_total"));
+        prometheus.before_render(move || counter.increment(1));
+        prometheus.before_render(|| panic!("only the first function is called"));
+        for renders in [1.0, 2.0] {
+            let text = prometheus.clone().render();
+            assert_eq!(sample(&text, "updates_total"), Some(renders));
+        }
     }
 
     #[test]

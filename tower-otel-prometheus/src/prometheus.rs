@@ -1,6 +1,9 @@
 //! Renders what was recorded.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 
@@ -15,7 +18,11 @@ pub struct Prometheus {
     pub(crate) exporter: PrometheusHandle,
     pub(crate) registry: Arc<Registry>,
     pub(crate) _upkeep: Arc<UpkeepThread>,
+    pub(crate) before_render: Arc<OnceLock<BeforeRender>>,
 }
+
+/// A function that updates metrics whose values are stored elsewhere.
+type BeforeRender = Box<dyn Fn() + Send + Sync>;
 
 impl Prometheus {
     /// Returns everything recorded so far in the text format, version 0.0.4.
@@ -24,6 +31,7 @@ impl Prometheus {
     /// summary: two milliseconds for a thousand histograms. It does not block recording.
     #[must_use]
     pub fn render(&self) -> String {
+        self.update();
         let mut text = String::new();
         self.registry.render_values(&mut text);
         text.push_str(&self.exporter.render());
@@ -31,8 +39,22 @@ impl Prometheus {
         text
     }
 
+    /// Sets a function to call before each render, which updates metrics whose values are stored elsewhere. Only the first
+    /// one is set.
+    #[doc(hidden)]
+    pub fn before_render(&self, update: impl Fn() + Send + Sync + 'static) {
+        let _ = self.before_render.set(Box::new(update));
+    }
+
+    fn update(&self) {
+        if let Some(update) = self.before_render.get() {
+            update();
+        }
+    }
+
     /// Returns the same in the delimited protobuf format, with native histograms.
     pub(crate) fn encode(&self) -> Vec<u8> {
+        self.update();
         let mut out = Vec::new();
         for summary in parse_summaries(&self.exporter.render()) {
             protobuf::write_summary(&mut out, summary);

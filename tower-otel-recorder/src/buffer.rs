@@ -43,6 +43,17 @@ enum CompactValue {
     Address(IpAddr),
 }
 
+/// The value of an attribute, borrowed from a buffer.
+#[cfg(any(feature = "grpc", feature = "http"))]
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum CompactAttribute<'a> {
+    Text(&'a str),
+    Int(i64),
+    Float(f64),
+    Bool(bool),
+    Address(IpAddr),
+}
+
 impl AttributeBuffer {
     pub(crate) fn new(limits: TextLimits) -> Self {
         Self {
@@ -211,6 +222,27 @@ impl AttributeBuffer {
     /// Returns the number of attributes.
     pub(crate) fn len(&self) -> usize {
         self.attributes.len()
+    }
+
+    /// Returns keys and values from `start` up to `end`, in the order in which they were added, without a copy.
+    #[cfg(any(feature = "grpc", feature = "http"))]
+    pub(crate) fn borrowed(
+        &self,
+        start: usize,
+        end: usize,
+    ) -> impl Iterator<Item = (&'static str, CompactAttribute<'_>)> {
+        let attributes = self.attributes.get(start..end).unwrap_or_default();
+        attributes.iter().map(|attribute| {
+            let value = match attribute.value {
+                CompactValue::Static(text) => CompactAttribute::Text(text),
+                CompactValue::Text(range) => CompactAttribute::Text(self.stored(range)),
+                CompactValue::Int(value) => CompactAttribute::Int(value),
+                CompactValue::Float(value) => CompactAttribute::Float(value),
+                CompactValue::Bool(value) => CompactAttribute::Bool(value),
+                CompactValue::Address(address) => CompactAttribute::Address(address),
+            };
+            (attribute.key, value)
+        })
     }
 
     /// Returns the attributes from `start` up to `end`, in the order in which they were added.

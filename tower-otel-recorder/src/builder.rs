@@ -4,11 +4,12 @@ use std::{fmt, io, sync::Arc, time::Duration};
 
 use opentelemetry_sdk::{
     Resource,
-    trace::{IdGenerator, Sampler, ShouldSample, SpanExporter, SpanLimits},
+    trace::{IdGenerator, Sampler, ShouldSample, SpanLimits},
 };
 
 use crate::{
     amount::Amount,
+    exporter::{BoxedExporter, Exporter},
     limits::Limits,
     pipeline::Pipeline,
     recorder::Recorder,
@@ -22,8 +23,8 @@ const MEGABYTE: usize = 1024 * 1024;
 /// Configures a [`Recorder`].
 #[derive(Debug)]
 #[must_use]
-pub struct RecorderBuilder<E> {
-    exporter: HiddenExporter<E>,
+pub struct RecorderBuilder {
+    exporter: HiddenExporter,
     resource: Option<Resource>,
     sampling: Sampling,
     limits: Limits,
@@ -36,9 +37,9 @@ impl Recorder {
     /// Returns a builder for a recorder with this exporter.
     ///
     /// The exporter runs on a thread of its own, outside of any asynchronous runtime, as with the SDK's batch processor.
-    pub fn builder<E: SpanExporter + 'static>(exporter: E) -> RecorderBuilder<E> {
+    pub fn builder(exporter: impl Exporter) -> RecorderBuilder {
         RecorderBuilder {
-            exporter: HiddenExporter(exporter),
+            exporter: HiddenExporter(Box::new(|resource| exporter.prepare(resource))),
             resource: None,
             sampling: Sampling::default(),
             limits: Limits::default(),
@@ -55,7 +56,7 @@ impl Recorder {
     }
 }
 
-impl<E: SpanExporter + 'static> RecorderBuilder<E> {
+impl RecorderBuilder {
     /// Sets the resource of all spans. Default: what the SDK detects, from `OTEL_SERVICE_NAME` and
     /// `OTEL_RESOURCE_ATTRIBUTES`.
     pub fn resource(mut self, resource: Resource) -> Self {
@@ -159,16 +160,15 @@ impl<E: SpanExporter + 'static> RecorderBuilder<E> {
     ///
     /// # Errors
     ///
-    /// Returns [`InvalidInput`](io::ErrorKind::InvalidInput) if a size or the bytes of the queue or of a batch are 0, and
-    /// the error of the operating system if it cannot start a thread.
+    /// Returns [`InvalidInput`](io::ErrorKind::InvalidInput) if a size or the bytes of the queue or of a batch are 0 or a
+    /// setting of the exporter is invalid, and the error of the operating system if it cannot start a thread.
     pub fn build(self) -> io::Result<Recorder> {
         check_size("queue_size", self.queue.spans)?;
         check_size("queue_bytes", self.queue.bytes)?;
         check_size("batch_size", self.batch.spans)?;
         check_size("batch_bytes", self.batch.bytes)?;
         let resource = self.resource.unwrap_or_else(|| Resource::builder().build());
-        let HiddenExporter(mut exporter) = self.exporter;
-        exporter.set_resource(&resource);
+        let BoxedExporter(exporter) = (self.exporter.0)(&resource)?;
         let pipeline = Pipeline::new(self.queue, self.batch);
         let shared = Arc::new(Shared::new(pipeline, self.sampling, self.limits));
         worker::spawn(&shared, exporter, self.delay)?;
@@ -177,9 +177,11 @@ impl<E: SpanExporter + 'static> RecorderBuilder<E> {
 }
 
 /// An exporter whose text is omitted, because it may contain credentials.
-struct HiddenExporter<E>(E);
+struct HiddenExporter(Box<Prepare>);
 
-impl<E> fmt::Debug for HiddenExporter<E> {
+type Prepare = dyn FnOnce(&Resource) -> io::Result<BoxedExporter> + Send;
+
+impl fmt::Debug for HiddenExporter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("..")
     }

@@ -3,6 +3,7 @@
 use std::{
     process,
     sync::PoisonError,
+    task::Waker,
     time::{Duration, Instant},
 };
 
@@ -13,7 +14,6 @@ use crate::{
     sync::{
         Condvar, Mutex, MutexGuard, OnceLock, Thread,
         atomic::{AtomicBool, Ordering::SeqCst},
-        park_timeout,
     },
 };
 
@@ -23,9 +23,17 @@ pub(crate) struct Control {
     /// The process that has the export thread. A child of `fork` has no such thread.
     process: u32,
     woken: AtomicBool,
-    thread: OnceLock<Thread>,
+    thread: OnceLock<ExportThread>,
     state: Mutex<Progress>,
     changed: Condvar,
+}
+
+/// What wakes the export thread.
+#[derive(Debug)]
+pub(crate) enum ExportThread {
+    Parked(Thread),
+    /// The thread waits in its own way.
+    Waiting(Waker),
 }
 
 impl Control {
@@ -70,19 +78,21 @@ impl Control {
     }
 
     fn unpark(&self) {
-        if let Some(thread) = self.thread.get() {
-            thread.unpark();
+        match self.thread.get() {
+            Some(ExportThread::Parked(thread)) => thread.unpark(),
+            Some(ExportThread::Waiting(waker)) => waker.wake_by_ref(),
+            None => {}
         }
     }
 
     /// Sets the export thread. Called by that thread before anything else.
-    pub(crate) fn set_thread(&self, thread: Thread) {
+    pub(crate) fn set_thread(&self, thread: ExportThread) {
         self.thread.get_or_init(|| thread);
     }
 
-    /// Waits until a batch is full, a flush or a shutdown is requested, or `until`. `done` is the number of flushes that
-    /// are done.
-    pub(crate) fn next_turn(&self, until: Instant, done: u64) -> Turn {
+    /// Waits by `park` until a batch is full, a flush or a shutdown is requested, or `until`. `done` is the number of
+    /// flushes that are done.
+    pub(crate) fn next_turn(&self, until: Instant, done: u64, park: impl Fn(Duration)) -> Turn {
         loop {
             let woken = self.woken.swap(false, SeqCst);
             let turn = {
@@ -96,7 +106,7 @@ impl Control {
             if woken || turn.flushes != done || turn.shutdown.is_some() || left.is_zero() {
                 return turn;
             }
-            park_timeout(left);
+            park(left);
         }
     }
 
@@ -140,7 +150,8 @@ impl Control {
         let mut state = self.state();
         state.flushed = flushes;
         if let Some(failure) = failure {
-            state.failure = Some((flushes, failure));
+            // Spans that ended before a flush may have been exported when it was requested.
+            state.failure = Some((state.flushes, failure));
         }
         drop(state);
         self.changed.notify_all();
@@ -196,12 +207,16 @@ impl Control {
                 let flush = state.flushes;
                 state.shutdown = Some(Shutdown {
                     timeout,
+                    deadline: Some(Instant::now()),
                     flush,
                     waiting: 1,
                 });
                 flush
             }
         };
+        if let Some(shutdown) = &mut state.shutdown {
+            shutdown.extend(timeout);
+        }
         drop(state);
         self.unpark();
         let (mut state, result) = self.wait(flush, timeout);
@@ -224,6 +239,11 @@ impl Control {
     pub(crate) fn with_lock(&self, f: impl FnOnce()) {
         let _state = self.state();
         f();
+    }
+
+    /// Returns when the shutdown runs out of time, if one was requested.
+    pub(crate) fn shutdown_deadline(&self) -> Option<Instant> {
+        self.state().shutdown.and_then(|shutdown| shutdown.deadline)
     }
 
     #[cfg(test)]

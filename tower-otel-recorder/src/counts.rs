@@ -23,7 +23,7 @@ pub struct SpanCounts {
     /// Spans that were given to the exporter, which returned an error or panicked, or had not returned when a
     /// [shutdown](crate::Recorder::shutdown) ran out of time.
     pub failed: u64,
-    /// Spans of successful exports that the receiver has rejected.
+    /// Spans of accepted batches that the collector has rejected, over OTLP (`partial_success`).
     pub rejected: u64,
     /// Spans that were not given to the exporter, for whatever reason: `queue_full`, `queue_bytes_full`, or the recorder
     /// was shut down, which is what is left. Only a full queue is logged.
@@ -32,6 +32,14 @@ pub struct SpanCounts {
     pub queue_full: u64,
     /// Spans that were dropped because the waiting ones had too many [bytes](crate::RecorderBuilder::queue_bytes).
     pub queue_bytes_full: u64,
+}
+
+/// The spans of a batch, by what has become of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ExportCounts {
+    pub(crate) exported: usize,
+    pub(crate) rejected: usize,
+    pub(crate) failed: usize,
 }
 
 #[derive(Debug, Default)]
@@ -45,11 +53,12 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    /// Counts spans that the exporter has accepted. The receiver has rejected some of them.
-    pub(crate) fn exported(&self, spans: u64, rejected: u64) {
-        let rejected = rejected.min(spans);
-        self.exported.fetch_add(spans - rejected, Relaxed);
-        self.rejected.fetch_add(rejected, Relaxed);
+    /// Counts the spans of a batch.
+    pub(crate) fn batch(&self, spans: ExportCounts) {
+        let count = |spans| u64::try_from(spans).unwrap_or(u64::MAX);
+        self.exported.fetch_add(count(spans.exported), Relaxed);
+        self.rejected.fetch_add(count(spans.rejected), Relaxed);
+        self.failed.fetch_add(count(spans.failed), Relaxed);
     }
 
     pub(crate) fn failed(&self, spans: u64) {

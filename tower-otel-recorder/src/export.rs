@@ -59,7 +59,7 @@ impl SpanRecord {
         }
     }
 
-    fn take_extras(&mut self, limits: &Limits) -> Extras {
+    pub(crate) fn take_extras(&mut self, limits: &Limits) -> Extras {
         match (self.extras.take(), self.context_extras.take()) {
             (None, None) => Extras::default(),
             (Some(extras), None) | (None, Some(extras)) => *extras,

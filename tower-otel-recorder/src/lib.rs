@@ -42,7 +42,7 @@
 //! |---|---|---|
 //! | start | the caller's | takes a record from the pool; writes ids, start time and attributes as bytes |
 //! | end | the caller's | pushes the record to the buffer of this thread |
-//! | export | the recorder's | collects the buffers, makes `SpanData` from the records, calls the exporter, returns the records to the pool |
+//! | export | the recorder's | collects the buffers, makes OTLP or `SpanData` from the records, returns them to the pool, exports |
 //!
 //! A record keeps the capacity of its buffers, so a span allocates nothing for its attributes and its `tracing` events in
 //! steady state. The buffers of all threads together hold at most [`queue_size`](RecorderBuilder::queue_size) spans. A span
@@ -82,6 +82,7 @@ mod control;
 mod counts;
 mod events;
 mod export;
+mod exporter;
 mod extras;
 mod key_values;
 mod keys;
@@ -90,6 +91,8 @@ mod layer;
 mod limits;
 mod message;
 mod origin;
+#[cfg(any(feature = "grpc", feature = "http"))]
+mod otlp;
 mod pipeline;
 mod progress;
 mod provider;
@@ -110,8 +113,11 @@ mod worker;
 
 pub use builder::RecorderBuilder;
 pub use counts::SpanCounts;
+pub use exporter::Exporter;
 #[cfg(feature = "layer")]
 pub use layer::{RecorderLayer, RecorderSpanExt, SetParentError};
+#[cfg(any(feature = "grpc", feature = "http"))]
+pub use otlp::OtlpExporter;
 pub use provider::RecorderTracerProvider;
 pub use recorder::Recorder;
 #[doc(hidden)]

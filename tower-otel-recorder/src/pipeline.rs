@@ -6,11 +6,10 @@ use opentelemetry_sdk::error::OTelSdkResult;
 
 use crate::{
     amount::Amount,
-    control::Control,
-    counts::{Counters, SpanCounts},
+    control::{Control, ExportThread},
+    counts::{Counters, ExportCounts, SpanCounts},
     progress::{Abandoned, Turn},
     queue::{Queue, Rejected},
-    sync::Thread,
 };
 
 /// The queue, the requests to the export thread, and the counts.
@@ -89,13 +88,13 @@ impl<T> Pipeline<T> {
     }
 
     /// Sets the export thread. Called by that thread before anything else.
-    pub(crate) fn set_thread(&self, thread: Thread) {
+    pub(crate) fn set_thread(&self, thread: ExportThread) {
         self.control.set_thread(thread);
     }
 
-    /// Waits until there is something to do.
-    pub(crate) fn next_turn(&self, until: Instant, done: u64) -> Turn {
-        self.control.next_turn(until, done)
+    /// Waits by `park` until there is something to do.
+    pub(crate) fn next_turn(&self, until: Instant, done: u64, park: impl Fn(Duration)) -> Turn {
+        self.control.next_turn(until, done, park)
     }
 
     /// Moves everything that is queued to `backlog`.
@@ -114,15 +113,14 @@ impl<T> Pipeline<T> {
         self.control.begin_export(batch.spans)
     }
 
-    /// Counts the outcome of an export.
-    pub(crate) fn end_export(&self, spans: usize, succeeded: bool) {
-        self.control.end_export(|| {
-            if succeeded {
-                self.counters.exported(count(spans), 0);
-            } else {
-                self.counters.failed(count(spans));
-            }
-        });
+    /// Counts what has become of a batch.
+    pub(crate) fn end_export(&self, spans: ExportCounts) {
+        self.control.end_export(|| self.counters.batch(spans));
+    }
+
+    /// Returns when the shutdown runs out of time, if one was requested.
+    pub(crate) fn shutdown_deadline(&self) -> Option<Instant> {
+        self.control.shutdown_deadline()
     }
 
     /// Ends a turn, with the last failure of an export if there was one.
@@ -193,7 +191,7 @@ mod tests {
             while pipeline.control.waiting_shutdowns() < 2 {
                 std::thread::yield_now();
             }
-            let turn = pipeline.next_turn(Instant::now() + LONG, 0);
+            let turn = pipeline.next_turn(Instant::now() + LONG, 0, std::thread::park_timeout);
             let mut backlog = Vec::new();
             pipeline.drain(&mut backlog);
             assert_eq!((backlog, turn.shutdown), (vec![7], Some(LONG)));

@@ -1,6 +1,9 @@
 //! The state of the export thread, under one lock.
 
-use std::{mem, time::Duration};
+use std::{
+    mem,
+    time::{Duration, Instant},
+};
 
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 
@@ -25,10 +28,23 @@ pub(crate) struct Progress {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shutdown {
     pub(crate) timeout: Duration,
+    /// When the last caller runs out of time. `None` if that is too far away to be represented.
+    pub(crate) deadline: Option<Instant>,
     /// The number of its flush.
     pub(crate) flush: u64,
     /// How many callers wait for it.
     pub(crate) waiting: usize,
+}
+
+impl Shutdown {
+    /// Adds the timeout of a caller, from now on.
+    pub(crate) fn extend(&mut self, timeout: Duration) {
+        let deadline = Instant::now().checked_add(timeout);
+        self.deadline = match (self.deadline, deadline) {
+            (Some(one), Some(other)) => Some(one.max(other)),
+            _ => None,
+        };
+    }
 }
 
 impl Progress {

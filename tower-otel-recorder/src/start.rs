@@ -45,7 +45,7 @@ impl RecorderTracer {
     /// if the span is recorded.
     #[doc(hidden)]
     #[inline]
-    pub fn start<'n>(
+    pub fn start_record<'n>(
         &self,
         start: SpanStart<'_>,
         sampler_input: impl FnOnce() -> (Cow<'n, str>, Vec<KeyValue>),

@@ -2,7 +2,7 @@
 
 pub(crate) use std::{
     sync::{Condvar, Mutex, MutexGuard, OnceLock, atomic},
-    thread::{Thread, park_timeout},
+    thread::Thread,
 };
 
 /// The number of shards in the first block of a queue.

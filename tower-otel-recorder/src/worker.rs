@@ -9,10 +9,11 @@ use std::{
 };
 
 use opentelemetry::{Context, InstrumentationScope};
-use opentelemetry_sdk::{error::OTelSdkResult, trace::SpanExporter};
 
 use crate::{
     clock::Clocks,
+    control::ExportThread,
+    exporter::{ExportInput, Outcome, RecordExporter},
     message::without_credentials,
     scope::default_scope,
     shared::{RecordBox, Shared},
@@ -21,10 +22,13 @@ use crate::{
 const MIN_DELAY: Duration = Duration::from_millis(1);
 const MAX_DELAY: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// The failure of a batch whose exporter panicked.
+const PANICKED: &str = "the exporter panicked";
+
 /// Starts the export thread.
-pub(crate) fn spawn<E: SpanExporter + 'static>(
+pub(crate) fn spawn(
     shared: &Arc<Shared>,
-    exporter: E,
+    exporter: Box<dyn RecordExporter>,
     delay: Duration,
 ) -> io::Result<()> {
     let worker = Worker {
@@ -35,7 +39,7 @@ pub(crate) fn spawn<E: SpanExporter + 'static>(
         exported: Vec::new(),
         failure: None,
         has_warned: false,
-        is_failing: false,
+        health: Health::Good,
     };
     thread::Builder::new()
         .name("tower-otel-recorder".to_owned())
@@ -43,9 +47,9 @@ pub(crate) fn spawn<E: SpanExporter + 'static>(
         .map(drop)
 }
 
-struct Worker<E> {
+struct Worker {
     shared: Arc<Shared>,
-    exporter: E,
+    exporter: Box<dyn RecordExporter>,
     default_scope: InstrumentationScope,
     backlog: Vec<RecordBox>,
     /// Records on their way back to the pool.
@@ -54,8 +58,16 @@ struct Worker<E> {
     failure: Option<String>,
     /// Whether the warning about a full queue was logged.
     has_warned: bool,
-    /// Whether the last export failed.
-    is_failing: bool,
+    health: Health,
+}
+
+/// The result of the last export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Health {
+    Good,
+    /// The collector has rejected some of the spans.
+    Rejecting,
+    Failing,
 }
 
 /// Ends all waiting when the thread ends, also by a panic.
@@ -67,25 +79,26 @@ impl Drop for ThreadEnd<'_> {
     }
 }
 
-impl<E: SpanExporter> Worker<E> {
+impl Worker {
     fn run(mut self, delay: Duration) {
         let shared = Arc::clone(&self.shared);
         let pipeline = &shared.pipeline;
         let _end = ThreadEnd(&shared);
         // The exporter must not create spans about its own requests.
         let _suppressed = Context::enter_telemetry_suppressed_scope();
-        pipeline.set_thread(thread::current());
+        pipeline.set_thread(match self.exporter.waker() {
+            Some(waker) => ExportThread::Waiting(waker),
+            None => ExportThread::Parked(thread::current()),
+        });
         let delay = delay.clamp(MIN_DELAY, MAX_DELAY);
         let mut done = 0;
         loop {
-            let turn = pipeline.next_turn(Instant::now() + delay, done);
+            let park = |duration| self.exporter.park(duration);
+            let turn = pipeline.next_turn(Instant::now() + delay, done, park);
             self.export_all();
             self.warn_about_drops();
             if let Some(timeout) = turn.shutdown {
-                let result = catch_unwind(AssertUnwindSafe(|| {
-                    self.exporter.shutdown_with_timeout(timeout)
-                }));
-                self.check(result);
+                self.shut_down(timeout);
             }
             done = turn.flushes;
             pipeline.end_turn(done, self.failure.take());
@@ -110,34 +123,52 @@ impl<E: SpanExporter> Worker<E> {
                 self.backlog.clear();
                 break;
             }
-            let spans = batch.spans;
-            let succeeded = self.export(spans, clocks);
-            pipeline.end_export(spans, succeeded);
+            let outcome = self.export(batch.spans, clocks);
+            pipeline.end_export(outcome.spans);
         }
         if self.backlog.capacity() > 4096 {
             self.backlog = Vec::new();
         }
     }
 
-    /// Exports so many spans from the end of the reversed backlog. Returns whether the exporter has accepted them.
-    fn export(&mut self, spans: usize, clocks: Clocks) -> bool {
-        let mut batch = Vec::with_capacity(spans);
+    /// Exports so many spans from the end of the reversed backlog.
+    fn export(&mut self, spans: usize, clocks: Clocks) -> Outcome {
+        let shared = Arc::clone(&self.shared);
+        let input = ExportInput {
+            clocks,
+            default_scope: &self.default_scope,
+            limits: &shared.limits,
+        };
         for _ in 0..spans {
             let Some(mut pooled) = self.backlog.pop() else {
                 break;
             };
-            let record = &mut pooled.record;
-            batch.push(record.take_span_data(clocks, &self.default_scope, &self.shared.limits));
-            record.clear();
+            self.exporter.add(&mut pooled.record, &input);
+            pooled.record.clear();
             self.exported.push(pooled);
         }
-        self.shared.pipeline.give_back(&mut self.exported);
-        let result = catch_unwind(AssertUnwindSafe(|| {
-            futures_executor::block_on(self.exporter.export(batch))
-        }));
-        let succeeded = self.check(result);
-        self.log_change(succeeded);
-        succeeded
+        shared.pipeline.give_back(&mut self.exported);
+        let deadline = || shared.pipeline.shutdown_deadline();
+        let export = catch_unwind(AssertUnwindSafe(|| self.exporter.export(&deadline)));
+        let outcome = export.unwrap_or_else(|_| {
+            let mut outcome = Outcome::default();
+            outcome.fail(spans, PANICKED.to_owned());
+            outcome
+        });
+        self.log_change(&outcome);
+        if outcome.failure.is_some() {
+            self.failure.clone_from(&outcome.failure);
+        }
+        outcome
+    }
+
+    fn shut_down(&mut self, timeout: Duration) {
+        let result = catch_unwind(AssertUnwindSafe(|| self.exporter.shutdown(timeout)));
+        match result {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => self.failure = Some(without_credentials(&error.to_string())),
+            Err(_) => self.failure = Some(PANICKED.to_owned()),
+        }
     }
 
     /// Logs the first spans that were dropped because the queue was full. Those that end after the shutdown are not logged.
@@ -153,33 +184,38 @@ impl<E: SpanExporter> Worker<E> {
         }
     }
 
-    /// Logs when exports start to fail, and when they succeed again.
-    fn log_change(&mut self, succeeded: bool) {
-        if self.is_failing != succeeded {
-            return;
-        }
-        self.is_failing = !succeeded;
-        if succeeded {
-            tracing::warn!(
-                "the recorder exports spans again; the batches that failed in the meantime are lost"
-            );
-        } else {
-            let failure = self.failure.as_deref().unwrap_or_default();
-            tracing::warn!(
-                "the recorder cannot export spans: {failure}; batches are dropped and counted in Recorder::counts until an \
-                 export succeeds, which is logged"
-            );
-        }
-    }
-
-    /// Returns whether the exporter succeeded. Stores its failure, without credentials, for the log and the next flush.
-    fn check(&mut self, result: thread::Result<OTelSdkResult>) -> bool {
-        let failure = match result {
-            Ok(Ok(())) => return true,
-            Ok(Err(error)) => without_credentials(&error.to_string()),
-            Err(_) => "the exporter panicked".to_owned(),
+    /// Logs when exports start to fail or spans to be rejected, and when that is over.
+    fn log_change(&mut self, outcome: &Outcome) {
+        let health = match outcome.spans {
+            spans if spans.failed > 0 => Health::Failing,
+            spans if spans.rejected > 0 => Health::Rejecting,
+            _ => Health::Good,
         };
-        self.failure = Some(failure);
-        false
+        let before = std::mem::replace(&mut self.health, health);
+        match (before, health) {
+            (before, health) if before == health => {}
+            (_, Health::Failing) => {
+                let failure = outcome.failure.as_deref().unwrap_or_default();
+                tracing::warn!(
+                    "the recorder cannot export spans: {failure}; batches are dropped and counted in Recorder::counts until \
+                     an export succeeds, which is logged"
+                );
+            }
+            (_, Health::Rejecting) => {
+                let rejected = outcome.spans.rejected;
+                let reason = outcome.rejection.as_deref().unwrap_or("no reason");
+                tracing::warn!(
+                    rejected,
+                    "the collector rejected spans of a batch: {reason}; rejected spans are counted in Recorder::counts, and \
+                     the next batch without any is logged"
+                );
+            }
+            (Health::Rejecting, Health::Good) => {
+                tracing::warn!("the collector accepts all spans again")
+            }
+            (_, Health::Good) => tracing::warn!(
+                "the recorder exports spans again; the batches that failed in the meantime are lost"
+            ),
+        }
     }
 }

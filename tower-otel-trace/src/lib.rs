@@ -27,6 +27,11 @@
 //!         .with(
 //!             tracing_opentelemetry::layer()
 //!                 .with_tracer(provider.tracer_with_scope(scope))
+//!                 // No attributes that the conventions do not have, such as `busy_ns`.
+//!                 .with_location(false)
+//!                 .with_target(false)
+//!                 .with_threads(false)
+//!                 .with_tracked_inactivity(false)
 //!                 .with_filter(LevelFilter::INFO),
 //!         )
 //!         .init();
@@ -41,7 +46,8 @@
 //! }
 //! ```
 //!
-//! The crate `tower-otel-init` does the set-up in one line.
+//! The crate `tower-otel-init` does the set-up in one line, with the layer of `tower-otel-recorder`, which records the same
+//! spans at a lower cost.
 //!
 //! # A whole client
 //!
@@ -272,7 +278,7 @@
 //!
 //! With `tracing` spans:
 //!
-//! - tracing-opentelemetry exports them. The exported end time is the last exit of the span, which is the
+//! - tracing-opentelemetry or the layer of tower-otel-recorder exports them. The exported end time is the last exit of the span, which is the
 //!   end of the exchange. The scope is that of the tracer: see the server above.
 //! - If a filter disables a span, the context of the remote parent is still propagated.
 //! - A late name, links, captured headers and the [`SpanHandle`] need the OpenTelemetry layer. They are

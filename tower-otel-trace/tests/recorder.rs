@@ -97,7 +97,7 @@ fn layer(recorder: &Recorder) -> TraceLayer<RecorderBackend> {
 }
 
 /// Builds a recorder that exports when a batch is full or a flush is requested.
-fn build<E: SpanExporter + 'static>(builder: RecorderBuilder<E>) -> Recorder {
+fn build(builder: RecorderBuilder) -> Recorder {
     builder.delay(Duration::from_secs(3600)).build().unwrap()
 }
 

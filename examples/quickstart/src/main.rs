@@ -9,6 +9,7 @@ use std::{
     error::Error,
     io::{self, Write},
     process::ExitCode,
+    time::Duration,
 };
 
 use tokio::{runtime::Runtime, signal};
@@ -59,6 +60,7 @@ async fn run_services(port: u16, once: bool) -> Result<(), BoxError> {
 
     // Only the last request is sampled, so its trace is printed.
     let sent = traffic::send_requests(&services).await?;
+    telemetry.flush(Duration::from_secs(5))?;
     print(&format!(
         "{sent} requests sent. Most succeed; others are a 404, a 502, an unknown path, a slow stream,\n\
          a client that disconnects before the response and one that disconnects while reading it.\n"

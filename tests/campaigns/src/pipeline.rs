@@ -1,4 +1,4 @@
-//! Exports spans to a collector, by the SDK as `tower-otel-init` configures it and by a recorder.
+//! Exports spans to a collector, as `tower-otel-init` configures it and by a recorder.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,10 +6,11 @@ use opentelemetry_otlp::WithExportConfig;
 use opentelemetry_sdk::{
     Resource,
     error::{OTelSdkError, OTelSdkResult},
-    trace::{Sampler, SdkTracerProvider, SpanData, SpanExporter},
+    trace::{Sampler, SpanData, SpanExporter},
 };
 use tokio::runtime::{Builder, Runtime};
 use tower_otel_init::{Layers, MetricsExporter, Telemetry};
+use tower_otel_recorder::RecorderTracerProvider;
 use tower_otel_trace::Recorder;
 use tracing_subscriber::Registry;
 
@@ -19,7 +20,7 @@ const DELAY: Duration = Duration::from_millis(50);
 /// The timeout of a shutdown.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The SDK and a recorder, both exporting to one collector.
+/// `tower-otel-init` and a recorder, both exporting to one collector.
 #[derive(Debug)]
 pub struct Pipeline {
     service_names: [String; 2],
@@ -39,9 +40,10 @@ pub struct SpanTotals {
 }
 
 impl Pipeline {
-    pub fn start(name: &str, endpoint: String) -> Self {
-        let service_names = ["sdk", "recorder"].map(|exporter| format!("{name}, {exporter}"));
-        let (telemetry, _): (_, Layers<Registry>) = Telemetry::builder(&service_names[0])
+    /// Starts both. Returns the layers of `tower-otel-init`, too.
+    pub fn start(name: &str, endpoint: String) -> (Self, Layers<Registry>) {
+        let service_names = ["init", "recorder"].map(|exporter| format!("{name}, {exporter}"));
+        let (telemetry, layers) = Telemetry::builder(&service_names[0])
             .endpoint(&endpoint)
             .sampler(tower_otel_init::Sampler::AlwaysOn)
             .metrics(MetricsExporter::None)
@@ -70,15 +72,16 @@ impl Pipeline {
             .delay(DELAY)
             .build()
             .unwrap();
-        Self {
+        let pipeline = Self {
             service_names,
             telemetry,
             recorder,
             _export_runtime: export_runtime,
-        }
+        };
+        (pipeline, layers)
     }
 
-    pub fn provider(&self) -> &SdkTracerProvider {
+    pub fn provider(&self) -> &RecorderTracerProvider {
         self.telemetry.tracer_provider().unwrap()
     }
 
@@ -86,7 +89,7 @@ impl Pipeline {
         &self.recorder
     }
 
-    /// Returns the service names of the SDK and of the recorder.
+    /// Returns the service names of `tower-otel-init` and of the recorder.
     pub const fn service_names(&self) -> &[String; 2] {
         &self.service_names
     }
@@ -106,12 +109,12 @@ impl Pipeline {
         );
     }
 
-    /// Returns the totals of the SDK, for this number of its spans, and of the recorder.
-    pub fn span_totals(&self, sdk: u64) -> [SpanTotals; 2] {
+    /// Returns the totals of `tower-otel-init`, for this number of its spans, and of the recorder.
+    pub fn span_totals(&self, init: u64) -> [SpanTotals; 2] {
         let (lost, counts) = (self.telemetry.dropped_spans(), self.recorder.counts());
         [
             SpanTotals {
-                delivered: sdk - lost.total(),
+                delivered: init - lost.total(),
                 lost: lost.total(),
             },
             SpanTotals {

@@ -35,12 +35,12 @@ use collector::{
     Behavior, Collector, Probe,
     statistics::{median, median_interval, percentiles, shuffled_indices},
 };
-use opentelemetry::trace::TracerProvider;
 use suite_tests::net::serve;
 use tokio::runtime::Builder;
 use tower::Layer;
 use tower_otel_core::observe;
-use tracing_subscriber::{Layer as _, filter::LevelFilter, layer::SubscriberExt};
+use tower_otel_init::Layers;
+use tracing_subscriber::{Registry, layer::SubscriberExt};
 
 const CLIENTS: u64 = 4;
 
@@ -68,7 +68,9 @@ const BATCH: u64 = 512;
 struct ServerPair {
     collector: Collector,
     pipeline: Pipeline,
-    /// The ledger of the server with SDK spans, and of the one with a recorder.
+    /// The layers of `tower-otel-init`, for a subscriber.
+    layers: Layers<Registry>,
+    /// The ledger of the server with `tower-otel-init`, and of the one with a recorder.
     ledgers: [Ledger; 2],
     servers: [SocketAddr; 2],
 }
@@ -76,18 +78,19 @@ struct ServerPair {
 impl ServerPair {
     async fn start(name: &str, metrics: &MetricsLayers) -> Self {
         let collector = Collector::counting();
-        let pipeline = Pipeline::start(name, collector.endpoint());
+        let (pipeline, layers) = Pipeline::start(name, collector.endpoint());
         let ledgers = [Ledger::default(), Ledger::default()];
         let service = |at: usize| LedgerService(ledgers[at].clone());
-        let sdk = signals::spans().tracer_provider(pipeline.provider());
+        let init = signals::spans().tracer_provider(pipeline.provider());
         let recorder = signals::spans().recorder(pipeline.recorder());
         let servers = [
-            serve(observe((sdk, metrics.clone())).layer(service(0))).await,
+            serve(observe((init, metrics.clone())).layer(service(0))).await,
             serve(observe((recorder, metrics.clone())).layer(service(1))).await,
         ];
         Self {
             collector,
             pipeline,
+            layers,
             ledgers,
             servers,
         }
@@ -100,9 +103,9 @@ impl ServerPair {
 
     /// Asserts that every span was delivered or counted as lost and that the collector agrees. Returns the
     /// lost spans.
-    fn check(&self, further_sdk_spans: u64, restarts: u64) -> [u64; 2] {
+    fn check(&self, further_init_spans: u64, restarts: u64) -> [u64; 2] {
         let exchanges = [
-            self.ledgers[0].ended() + further_sdk_spans,
+            self.ledgers[0].ended() + further_init_spans,
             self.ledgers[1].ended(),
         ];
         let totals = self.pipeline.span_totals(exchanges[0]);
@@ -172,11 +175,7 @@ fn a_failing_collector_does_not_affect_requests_or_metric_totals() {
     let healthy = runtime.block_on(ServerPair::start("healthy", &layers));
     let mut faulty = runtime.block_on(ServerPair::start("faulty", &layers));
     // The process has one subscriber, which exports to the faulty collector.
-    let subscriber = tracing_subscriber::registry().with(
-        tracing_opentelemetry::layer()
-            .with_tracer(faulty.pipeline.provider().tracer("chaos"))
-            .with_filter(LevelFilter::INFO),
-    );
+    let subscriber = tracing_subscriber::registry().with(std::mem::take(&mut faulty.layers));
     tracing::subscriber::set_global_default(subscriber).unwrap();
     let through_tracing = Ledger::default();
     let traced = observe((signals::spans(), layers)).layer(LedgerService(through_tracing.clone()));
@@ -261,7 +260,7 @@ fn a_failing_collector_does_not_affect_requests_or_metric_totals() {
          {} panics",
         process::panics()
     );
-    for (exporter, name) in ["sdk", "recorder"].into_iter().enumerate() {
+    for (exporter, name) in ["init", "recorder"].into_iter().enumerate() {
         for (at, behavior) in SCHEDULE.iter().enumerate() {
             let what = behavior.map_or("killed".to_owned(), |behavior| format!("{behavior:?}"));
             latencies[at][exporter].print(&format!("{name}, {what}"), &mut shuffle_seed);

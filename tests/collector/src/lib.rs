@@ -8,6 +8,7 @@
     clippy::panic
 )]
 
+pub mod faulty;
 mod probe;
 pub mod statistics;
 
@@ -91,12 +92,20 @@ struct Service {
     behavior: Behavior,
 }
 
+/// Certificate and key of a collector, and the authority of its clients, as PEM.
+#[derive(Clone, Debug)]
+struct Identity {
+    certificate: String,
+    key: String,
+    client_authority: Option<String>,
+}
+
 #[derive(Debug)]
 pub struct Collector {
     pub received: Arc<Mutex<Received>>,
     pub address: SocketAddr,
     stores_spans: bool,
-    identity: Option<(String, String)>,
+    identity: Option<Identity>,
     running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
@@ -119,8 +128,21 @@ impl Collector {
 
     /// Starts a collector for gRPC and HTTP with TLS.
     pub fn tls(certificate: &str, key: &str) -> Self {
+        Self::with_identity(certificate, key, None)
+    }
+
+    /// Starts a collector with TLS that asks for a certificate of the client.
+    pub fn mutual_tls(certificate: &str, key: &str, client_authority: &str) -> Self {
+        Self::with_identity(certificate, key, Some(client_authority.to_owned()))
+    }
+
+    fn with_identity(certificate: &str, key: &str, client_authority: Option<String>) -> Self {
         let mut collector = Self::new();
-        collector.identity = Some((certificate.to_owned(), key.to_owned()));
+        collector.identity = Some(Identity {
+            certificate: certificate.to_owned(),
+            key: key.to_owned(),
+            client_authority,
+        });
         collector.run(false, Behavior::Accepts);
         collector
     }
@@ -322,19 +344,31 @@ impl Service {
             .unwrap();
     }
 
-    async fn tls(self, listener: tokio::net::TcpListener, (certificate, key): (String, String)) {
-        use tokio_rustls::rustls::ServerConfig;
+    async fn tls(self, listener: tokio::net::TcpListener, identity: Identity) {
         use tokio_rustls::rustls::pki_types::pem::PemObject;
         use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+        use tokio_rustls::rustls::server::WebPkiClientVerifier;
+        use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
-        let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
-        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+        let certificate = |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).unwrap();
+        let verifier = match &identity.client_authority {
+            Some(authority) => {
+                let mut roots = RootCertStore::empty();
+                roots.add(certificate(authority)).unwrap();
+                let verifier = WebPkiClientVerifier::builder(Arc::new(roots));
+                verifier.build().unwrap()
+            }
+            None => WebPkiClientVerifier::no_client_auth(),
+        };
         let mut config = ServerConfig::builder()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate], key)
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(vec![certificate(&identity.certificate)], key)
             .unwrap();
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        let grpc = tonic::service::Routes::new(TraceServiceServer::new(self.clone()));
+        let grpc = tonic::service::Routes::new(
+            TraceServiceServer::new(self.clone()).accept_compressed(CompressionEncoding::Gzip),
+        );
         let both = grpc.into_axum_router().merge(self.http());
         let tls = tokio_rustls::TlsAcceptor::from(Arc::new(config));
         axum::serve(Tls(listener, tls), both).await.unwrap();

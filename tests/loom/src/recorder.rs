@@ -9,8 +9,13 @@ use loom::thread;
 use opentelemetry::KeyValue;
 
 use crate::{
-    amount::Amount, changes::ContextChanges, limits::Limits, pipeline::Pipeline,
-    sync::current_thread,
+    amount::Amount,
+    changes::ContextChanges,
+    control::ExportThread,
+    counts::ExportCounts,
+    limits::Limits,
+    pipeline::Pipeline,
+    sync::{current_thread, park_timeout},
 };
 
 const LONG: Duration = Duration::from_secs(24 * 60 * 60);
@@ -44,10 +49,10 @@ fn pipeline_of_bytes() -> Spans {
 
 /// Does what the export thread does, without an exporter, until a shutdown or until so many spans are exported.
 fn export(pipeline: &Pipeline<u8>, until: u64) {
-    pipeline.set_thread(current_thread());
+    pipeline.set_thread(ExportThread::Parked(current_thread()));
     let mut done = 0;
     while pipeline.counts().exported < until {
-        let turn = pipeline.next_turn(Instant::now() + LONG, done);
+        let turn = pipeline.next_turn(Instant::now() + LONG, done, park_timeout);
         let mut backlog = Vec::new();
         pipeline.drain(&mut backlog);
         if !backlog.is_empty()
@@ -56,7 +61,10 @@ fn export(pipeline: &Pipeline<u8>, until: u64) {
                 bytes: backlog.len() * BYTES,
             })
         {
-            pipeline.end_export(backlog.len(), true);
+            pipeline.end_export(ExportCounts {
+                exported: backlog.len(),
+                ..ExportCounts::default()
+            });
         }
         done = turn.flushes;
         pipeline.end_turn(done, None);

@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod batch_variables;
+mod limit_variables;
 mod log_variables;
 mod otlp_variables;
 mod sdk_variables;
+mod secrets;
 
 use super::*;
 use crate::options::{MetricsExporter, Protocol, TracesExporter};

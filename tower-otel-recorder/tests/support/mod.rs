@@ -81,7 +81,7 @@ pub(crate) fn wait_until(what: &str, mut is: impl FnMut() -> bool) {
 }
 
 /// Builds a recorder that exports when a batch is full or a flush is requested.
-pub(crate) fn build<E: SpanExporter + 'static>(builder: RecorderBuilder<E>) -> Recorder {
+pub(crate) fn build(builder: RecorderBuilder) -> Recorder {
     builder.delay(Duration::from_secs(3600)).build().unwrap()
 }
 
@@ -94,7 +94,7 @@ pub(crate) fn start(recorder: &Recorder, scope: &'static str) -> StartedSpan {
         link: None,
         at: Instant::now(),
     };
-    tracer.start(
+    tracer.start_record(
         start,
         || (Cow::Borrowed("span"), Vec::new()),
         |record| record.set_static_name("span"),
@@ -130,7 +130,7 @@ impl Scene {
     }
 
     pub(crate) fn built(
-        builder: impl FnOnce(RecorderBuilder<Memory>) -> RecorderBuilder<Memory>,
+        builder: impl FnOnce(RecorderBuilder) -> RecorderBuilder,
         layer: impl FnOnce(RecorderLayer) -> Box<dyn Layer<Registry> + Send + Sync>,
     ) -> Self {
         let memory = Memory::new(true);

@@ -86,7 +86,7 @@ impl StartSpan for RecorderBackend {
             attributes::visit(request, &resolved, &mut KeyValues(&mut attributes));
             (resolved.name.into_cow(), attributes)
         };
-        let started = self.0.start(start, sampler_input, |record| {
+        let started = self.0.start_record(start, sampler_input, |record| {
             let resolved = request.resolve();
             match &resolved.name {
                 SpanName::Static(name, _) => record.set_static_name(name),

@@ -1,0 +1,63 @@
+//! Flushes telemetry.
+
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+
+use crate::telemetry::Telemetry;
+
+impl Telemetry {
+    /// Exports everything recorded so far and waits for it, at most for the timeout. Recording continues.
+    ///
+    /// Call it at the end of each invocation of a function whose process is frozen between calls.
+    ///
+    /// This blocks the thread. It may be called on any thread of any runtime.
+    ///
+    /// # Errors
+    ///
+    /// If spans or log records could not be exported, the export takes longer than `timeout`, or telemetry is shut
+    /// down.
+    pub fn flush(&self, timeout: Duration) -> OTelSdkResult {
+        let result = self.flush_signals(timeout);
+        self.publish_sdk_metrics();
+        result
+    }
+
+    fn flush_signals(&self, timeout: Duration) -> OTelSdkResult {
+        let started = Instant::now();
+        let (results, received) = mpsc::channel();
+        let spawn = |flush: Box<dyn FnOnce() -> OTelSdkResult + Send>| {
+            let sender = results.clone();
+            let name = "tower-otel-flush".to_owned();
+            let spawned = thread::Builder::new().name(name).spawn(move || {
+                let _ = sender.send(flush());
+            });
+            if let Err(error) = spawned {
+                let _ = results.send(Err(OTelSdkError::InternalFailure(error.to_string())));
+            }
+        };
+        if let Some(metrics) = self.meter_provider.clone() {
+            spawn(Box::new(move || metrics.force_flush()));
+        }
+        #[cfg(feature = "logs")]
+        if let Some(logs) = self.logger_provider.clone() {
+            spawn(Box::new(move || logs.force_flush()));
+        }
+        drop(results);
+        let mut result = match &self.spans {
+            Some(spans) => spans.recorder.flush(timeout),
+            None => Ok(()),
+        };
+        loop {
+            match received.recv_timeout(timeout.saturating_sub(started.elapsed())) {
+                Ok(other) => result = result.and(other),
+                Err(mpsc::RecvTimeoutError::Disconnected) => return result,
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    return result.and(Err(OTelSdkError::Timeout(timeout)));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! What became of the spans or of the log records.
+
+use tower_otel_recorder::SpanCounts;
+
+use crate::drop_counts::DropCounts;
+
+/// The numbers of spans or log records that wait, that are exported, and that were delivered or dropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ItemCounts {
+    pub(crate) queued: u64,
+    pub(crate) exporting: u64,
+    pub(crate) delivered: u64,
+    pub(crate) dropped: DropCounts,
+}
+
+impl ItemCounts {
+    /// Returns the counts of a recorder.
+    pub(crate) fn of_spans(counts: SpanCounts) -> Self {
+        let queue_full = counts.queue_full + counts.queue_bytes_full;
+        Self {
+            queued: counts.queued,
+            exporting: counts.exporting,
+            delivered: counts.exported,
+            dropped: DropCounts {
+                queue_full,
+                export_failed: counts.failed,
+                rejected: counts.rejected,
+                shutdown: counts.dropped.saturating_sub(queue_full),
+            },
+        }
+    }
+}

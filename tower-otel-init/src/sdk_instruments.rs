@@ -1,0 +1,117 @@
+//! The instruments of metrics about spans and log records.
+
+use opentelemetry_semantic_conventions::metric;
+
+use crate::item_counts::ItemCounts;
+
+/// A metric of one component.
+#[derive(Clone, Copy)]
+pub(crate) struct Instrument {
+    pub(crate) name: &'static str,
+    pub(crate) description: &'static str,
+    pub(crate) unit: &'static str,
+    /// The type of the component. The one of an exporter begins with `_`, before which the protocol is inserted.
+    pub(crate) component: &'static str,
+    pub(crate) values: Values,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum Values {
+    /// Counts by `error.type`, which is empty for success.
+    Counter(fn(ItemCounts) -> [(&'static str, u64); 3]),
+    Gauge(fn(ItemCounts) -> u64),
+}
+
+const PROCESSED: Values = Values::Counter(|counts| {
+    let ItemCounts {
+        delivered, dropped, ..
+    } = counts;
+    let given = delivered + dropped.export_failed + dropped.rejected;
+    [
+        ("", given),
+        ("queue_full", dropped.queue_full),
+        ("already_shutdown", dropped.shutdown),
+    ]
+});
+
+const EXPORTED: Values = Values::Counter(|counts| {
+    let ItemCounts {
+        delivered, dropped, ..
+    } = counts;
+    [
+        ("", delivered),
+        ("export_failed", dropped.export_failed),
+        ("rejected", dropped.rejected),
+    ]
+});
+
+const QUEUED: Values = Values::Gauge(|counts| counts.queued);
+const EXPORTING: Values = Values::Gauge(|counts| counts.exporting);
+
+pub(crate) fn span_instruments() -> [Instrument; 4] {
+    let (unit, processor, exporter) = ("{span}", "batching_span_processor", "_span_exporter");
+    [
+        Instrument {
+            name: metric::OTEL_SDK_PROCESSOR_SPAN_PROCESSED,
+            description: "The number of spans that were given to the exporter, or dropped before.",
+            unit,
+            component: processor,
+            values: PROCESSED,
+        },
+        Instrument {
+            name: metric::OTEL_SDK_EXPORTER_SPAN_EXPORTED,
+            description: "The number of spans that were delivered, or lost in an export.",
+            unit,
+            component: exporter,
+            values: EXPORTED,
+        },
+        Instrument {
+            name: metric::OTEL_SDK_PROCESSOR_SPAN_QUEUE_SIZE,
+            description: "The number of spans that wait for their export.",
+            unit,
+            component: processor,
+            values: QUEUED,
+        },
+        Instrument {
+            name: metric::OTEL_SDK_EXPORTER_SPAN_INFLIGHT,
+            description: "The number of spans that are being exported.",
+            unit,
+            component: exporter,
+            values: EXPORTING,
+        },
+    ]
+}
+
+pub(crate) fn log_record_instruments() -> [Instrument; 4] {
+    let (unit, processor, exporter) = ("{log_record}", "batching_log_processor", "_log_exporter");
+    [
+        Instrument {
+            name: metric::OTEL_SDK_PROCESSOR_LOG_PROCESSED,
+            description: "The number of log records that were given to the exporter, or dropped before.",
+            unit,
+            component: processor,
+            values: PROCESSED,
+        },
+        Instrument {
+            name: metric::OTEL_SDK_EXPORTER_LOG_EXPORTED,
+            description: "The number of log records that were delivered, or lost in an export.",
+            unit,
+            component: exporter,
+            values: EXPORTED,
+        },
+        Instrument {
+            name: metric::OTEL_SDK_PROCESSOR_LOG_QUEUE_SIZE,
+            description: "The number of log records that wait for their export.",
+            unit,
+            component: processor,
+            values: QUEUED,
+        },
+        Instrument {
+            name: metric::OTEL_SDK_EXPORTER_LOG_INFLIGHT,
+            description: "The number of log records that are being exported.",
+            unit,
+            component: exporter,
+            values: EXPORTING,
+        },
+    ]
+}

@@ -1,0 +1,65 @@
+//! A shutdown that several callers wait for.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// How far the shutdown is. All callers of a shutdown wait for it.
+#[derive(Debug, Default)]
+pub(crate) struct ShutdownProgress {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) phase: Phase,
+    /// The number of threads that shut a signal down. Spans have none: each caller waits for the recorder.
+    pub(crate) threads: usize,
+    /// The number of callers that wait.
+    pub(crate) waiting: usize,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Phase {
+    #[default]
+    Running,
+    Stopping,
+    Finished,
+}
+
+pub(crate) type Task = Box<dyn FnOnce() + Send>;
+
+impl ShutdownProgress {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs each task on a thread of its own, because not every provider keeps to its timeout.
+    pub(crate) fn spawn(self: &Arc<Self>, tasks: Vec<Task>, state: &mut State) {
+        for task in tasks {
+            let progress = Arc::clone(self);
+            let name = "tower-otel-flush".to_owned();
+            let spawned = thread::Builder::new().name(name).spawn(move || {
+                task();
+                progress.state().threads -= 1;
+                progress.notify();
+            });
+            state.threads += usize::from(spawned.is_ok());
+        }
+    }
+
+    /// Wakes the callers that wait.
+    pub(crate) fn notify(&self) {
+        self.changed.notify_all();
+    }
+
+    /// Waits for the threads.
+    pub(crate) fn wait(&self, timeout: Duration) -> MutexGuard<'_, State> {
+        let is_busy = |state: &mut State| state.threads > 0 && state.phase != Phase::Finished;
+        let waited = self
+            .changed
+            .wait_timeout_while(self.state(), timeout, is_busy);
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}

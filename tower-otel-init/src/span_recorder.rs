@@ -1,0 +1,109 @@
+//! The recorder of all spans.
+
+use std::io::ErrorKind;
+
+use opentelemetry_sdk::Resource;
+use tower_otel_recorder::{Recorder, RecorderBuilder, RecorderTracerProvider};
+
+use crate::config::Config;
+use crate::console_traces::ConsoleTraces;
+use crate::discarding_exporter::DiscardingExporter;
+use crate::endpoint::redact_urls;
+use crate::error::InitError;
+use crate::item_counts::ItemCounts;
+use crate::otlp_config::OtlpConfig;
+#[cfg(any(feature = "grpc", feature = "http"))]
+use crate::otlp_span_exporter;
+
+/// A recorder with its exporter, and what became of its spans.
+#[derive(Debug)]
+pub(crate) struct SpanRecorder {
+    pub(crate) recorder: Recorder,
+    pub(crate) provider: RecorderTracerProvider,
+    /// Whether spans that are not exported are lost.
+    counts_losses: bool,
+}
+
+impl SpanRecorder {
+    /// Starts a recorder that sends spans to a collector.
+    #[cfg(any(feature = "grpc", feature = "http"))]
+    pub(crate) fn otlp(
+        otlp: &OtlpConfig,
+        config: &Config,
+        resource: Resource,
+    ) -> Result<Self, InitError> {
+        let exporter = otlp_span_exporter::build(otlp, config.span_batch.export_timeout)?;
+        let builder = Recorder::builder(exporter)
+            .sampler_without_attributes(config.sampler.to_sdk())
+            .queue_size(config.span_batch.queue_size)
+            .queue_bytes(queue_bytes(config.span_batch.queue_size))
+            .batch_size(config.span_batch.batch_size)
+            .delay(config.span_batch.schedule_delay);
+        Self::build(builder, config, resource)
+    }
+
+    #[cfg(not(any(feature = "grpc", feature = "http")))]
+    pub(crate) fn otlp(otlp: &OtlpConfig, _: &Config, _: Resource) -> Result<Self, InitError> {
+        Err(otlp.missing_protocol())
+    }
+
+    /// Starts a recorder that prints each trace when the last of its spans has ended.
+    pub(crate) fn console(config: &Config, resource: Resource) -> Result<Self, InitError> {
+        let traces = ConsoleTraces::stdout();
+        let sampler = traces.sampler(config.sampler.to_sdk());
+        let builder = Recorder::builder(traces)
+            .sampler(sampler)
+            .queue_size(config.span_batch.queue_size)
+            // Each span wakes the export thread.
+            .batch_size(1);
+        Self::build(builder, config, resource)
+    }
+
+    /// Starts a recorder that exports no spans. They have ids and propagate all the same.
+    pub(crate) fn none(config: &Config, resource: Resource) -> Result<Self, InitError> {
+        let builder = Recorder::builder(DiscardingExporter)
+            .sampler_without_attributes(config.sampler.to_sdk())
+            .queue_size(usize::MAX)
+            .queue_bytes(usize::MAX);
+        Ok(Self {
+            counts_losses: false,
+            ..Self::build(builder, config, resource)?
+        })
+    }
+
+    fn build(
+        builder: RecorderBuilder,
+        config: &Config,
+        resource: Resource,
+    ) -> Result<Self, InitError> {
+        let limits = &config.span_limits;
+        let mut builder = builder.limits(limits.counts).resource(resource);
+        if let Some(characters) = limits.text_length {
+            builder = builder.text_length(characters);
+        }
+        let recorder = builder.build().map_err(|error| match error.kind() {
+            ErrorKind::InvalidInput => InitError::Exporter(redact_urls(&error.to_string()).into()),
+            _ => InitError::Thread(error),
+        })?;
+        Ok(Self {
+            provider: recorder.tracer_provider(),
+            recorder,
+            counts_losses: true,
+        })
+    }
+
+    pub(crate) fn counts(&self) -> ItemCounts {
+        if !self.counts_losses {
+            return ItemCounts::default();
+        }
+        ItemCounts::of_spans(self.recorder.counts())
+    }
+}
+
+#[cfg(any(feature = "grpc", feature = "http"))]
+/// Returns how many bytes the waiting spans have at most: the default of the recorder, and more for more spans.
+fn queue_bytes(queue_size: usize) -> usize {
+    const DEFAULT: usize = 16 << 20;
+    const SPAN: usize = 4 << 10;
+    queue_size.saturating_mul(SPAN).max(DEFAULT)
+}

@@ -1,0 +1,128 @@
+//! What the export thread drives: an exporter of the SDK, or one of this crate.
+
+use std::{
+    io, mem,
+    task::Waker,
+    thread,
+    time::{Duration, Instant},
+};
+
+use opentelemetry::InstrumentationScope;
+use opentelemetry_sdk::{
+    Resource,
+    error::OTelSdkResult,
+    trace::{SpanData, SpanExporter},
+};
+
+use crate::{
+    clock::Clocks, counts::ExportCounts, limits::Limits, message::without_credentials,
+    record::SpanRecord,
+};
+
+/// An exporter for a [`Recorder`](crate::Recorder): any [`SpanExporter`], or `OtlpExporter` (features `grpc` and `http`).
+///
+/// A [`SpanExporter`] gets `SpanData`. `OtlpExporter` writes its requests from the records, at a fraction of the cost.
+pub trait Exporter: sealed::Sealed {}
+
+impl<E: SpanExporter + 'static> Exporter for E {}
+
+pub(crate) mod sealed {
+    use super::{BoxedExporter, Resource, SdkExporter, SpanExporter, io};
+
+    pub trait Sealed: Send + 'static {
+        /// Prepares the exporter for the export thread.
+        fn prepare(self, resource: &Resource) -> io::Result<BoxedExporter>;
+    }
+
+    impl<E: SpanExporter + 'static> Sealed for E {
+        fn prepare(mut self, resource: &Resource) -> io::Result<BoxedExporter> {
+            self.set_resource(resource);
+            let exporter = SdkExporter {
+                exporter: self,
+                batch: Vec::new(),
+            };
+            Ok(BoxedExporter(Box::new(exporter)))
+        }
+    }
+}
+
+/// An exporter that is ready for the export thread.
+#[allow(missing_debug_implementations)]
+pub struct BoxedExporter(pub(crate) Box<dyn RecordExporter>);
+
+/// Exports records in batches, on the export thread.
+pub(crate) trait RecordExporter: Send {
+    /// Adds a span to the batch. The record has to be cleared before it is used again.
+    fn add(&mut self, record: &mut SpanRecord, input: &ExportInput<'_>);
+
+    /// Exports the batch, which is empty afterwards. `deadline` returns when a shutdown that was requested in the
+    /// meantime runs out of time.
+    fn export(&mut self, deadline: &dyn Fn() -> Option<Instant>) -> Outcome;
+
+    /// Shuts the exporter down.
+    fn shutdown(&mut self, timeout: Duration) -> OTelSdkResult;
+
+    /// Returns what ends [`park`](Self::park). `None` if unparking the thread does.
+    fn waker(&self) -> Option<Waker> {
+        None
+    }
+
+    /// Waits for so long, or until it is woken.
+    fn park(&self, duration: Duration) {
+        thread::park_timeout(duration);
+    }
+}
+
+/// What is needed besides a record to export it.
+#[derive(Debug)]
+pub(crate) struct ExportInput<'a> {
+    pub(crate) clocks: Clocks,
+    pub(crate) default_scope: &'a InstrumentationScope,
+    pub(crate) limits: &'a Limits,
+}
+
+/// What has become of a batch. Its texts contain no credentials.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) spans: ExportCounts,
+    /// Why spans failed.
+    pub(crate) failure: Option<String>,
+    /// Why spans were rejected.
+    pub(crate) rejection: Option<String>,
+}
+
+impl Outcome {
+    /// Counts spans that failed.
+    pub(crate) fn fail(&mut self, spans: usize, failure: String) {
+        self.spans.failed += spans;
+        self.failure = Some(failure);
+    }
+}
+
+/// Exports `SpanData` to an exporter of the SDK.
+struct SdkExporter<E> {
+    exporter: E,
+    batch: Vec<SpanData>,
+}
+
+impl<E: SpanExporter> RecordExporter for SdkExporter<E> {
+    fn add(&mut self, record: &mut SpanRecord, input: &ExportInput<'_>) {
+        let span = record.take_span_data(input.clocks, input.default_scope, input.limits);
+        self.batch.push(span);
+    }
+
+    fn export(&mut self, _: &dyn Fn() -> Option<Instant>) -> Outcome {
+        let batch = mem::take(&mut self.batch);
+        let spans = batch.len();
+        let mut outcome = Outcome::default();
+        match futures_executor::block_on(self.exporter.export(batch)) {
+            Ok(()) => outcome.spans.exported = spans,
+            Err(error) => outcome.fail(spans, without_credentials(&error.to_string())),
+        }
+        outcome
+    }
+
+    fn shutdown(&mut self, timeout: Duration) -> OTelSdkResult {
+        self.exporter.shutdown_with_timeout(timeout)
+    }
+}

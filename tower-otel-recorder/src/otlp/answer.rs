@@ -1,0 +1,116 @@
+//! What a collector answers to a request.
+//!
+//! <https://opentelemetry.io/docs/specs/otlp/#otlpgrpc-response>
+
+use std::time::Duration;
+
+use crate::otlp::{
+    error_text::server_text,
+    protobuf::{FieldValue, Malformed, fields},
+};
+
+/// More bytes of an answer are not read.
+pub(crate) const MAX_ANSWER: usize = 64 * 1024;
+
+/// What has become of a request. The texts are fit for a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// The request was accepted, except for some of its spans.
+    Accepted {
+        rejected: u64,
+        message: Option<String>,
+    },
+    /// The request may be sent again, after the time that the collector asks for.
+    Retry {
+        reason: String,
+        after: Option<Duration>,
+    },
+    /// The request is too large.
+    TooLarge(String),
+    /// The request would fail again.
+    Failed(String),
+}
+
+impl Answer {
+    pub(crate) const fn retry(reason: String) -> Self {
+        Self::Retry {
+            reason,
+            after: None,
+        }
+    }
+
+    /// Reads an `ExportTraceServiceResponse`.
+    pub(crate) fn accepted(response: &[u8]) -> Self {
+        partial_success(response).unwrap_or_else(|Malformed| {
+            Self::Failed("the collector's response is not OTLP".to_owned())
+        })
+    }
+
+    pub(crate) fn too_long() -> Self {
+        Self::Failed(format!(
+            "the collector's response is larger than {MAX_ANSWER} bytes"
+        ))
+    }
+}
+
+fn partial_success(response: &[u8]) -> Result<Answer, Malformed> {
+    let (mut rejected, mut message) = (0, None);
+    for field in fields(response)? {
+        let (1, FieldValue::Bytes(partial_success)) = field else {
+            continue;
+        };
+        for field in fields(partial_success)? {
+            match field {
+                // A negative number counts as 0.
+                (1, FieldValue::Varint(spans)) => {
+                    rejected = u64::try_from(spans.cast_signed()).unwrap_or(0);
+                }
+                (2, FieldValue::Bytes(text)) => message = server_text(text),
+                _ => {}
+            }
+        }
+    }
+    Ok(Answer::Accepted { rejected, message })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::otlp::protobuf::Writer;
+
+    fn response(rejected: i64, message: &str) -> Vec<u8> {
+        let mut writer = Writer::default();
+        writer.message(1, |partial| {
+            partial.uint(1, rejected.cast_unsigned());
+            partial.bytes(2, message.as_bytes());
+        });
+        writer.into_vec()
+    }
+
+    #[test]
+    fn rejected_spans_and_the_message_are_read() {
+        let message = |text: &str| Some(text.to_owned());
+        for (response, rejected, message) in [
+            (Vec::new(), 0, None),
+            (response(0, ""), 0, None),
+            (response(3, "too old"), 3, message("too old")),
+            (response(0, "deprecated"), 0, message("deprecated")),
+            (response(-1, "negative"), 0, message("negative")),
+            (
+                response(1, "see http://me:s3cret@host/path?key=s3cret\r\nnow"),
+                1,
+                message("see http://host/path now"),
+            ),
+        ] {
+            let expected = Answer::Accepted { rejected, message };
+            assert_eq!(Answer::accepted(&response), expected);
+        }
+    }
+
+    #[test]
+    fn a_response_that_is_not_otlp_is_a_failure() {
+        for response in [&b"<html>"[..], &[0x0a, 9, 1], &[0xa5; 40]] {
+            assert!(matches!(Answer::accepted(response), Answer::Failed(_)));
+        }
+    }
+}

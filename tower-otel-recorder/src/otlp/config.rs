@@ -1,0 +1,265 @@
+//! The options of the OTLP exporter.
+
+use std::{fmt, io, time::Duration};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use opentelemetry_sdk::Resource;
+
+#[cfg(feature = "grpc")]
+use crate::otlp::grpc::{self, GrpcClient};
+#[cfg(feature = "http")]
+use crate::otlp::http::HttpClient;
+use crate::{
+    exporter::{BoxedExporter, Exporter, sealed::Sealed},
+    otlp::{
+        batch::Batch, client::Client, record_exporter::OtlpRecordExporter, runtime::ExportRuntime,
+    },
+};
+
+/// Exports spans over OTLP, with gRPC (feature `grpc`) or HTTP and protobuf (feature `http`).
+///
+/// [`RecorderBuilder::build`](crate::RecorderBuilder::build) returns an error if an option is invalid. The exporter
+/// connects when it first exports. It repeats what OTLP calls retryable, with growing delays or after the time that the
+/// collector asks for, until the [time-out](Self::timeout) of the batch. It splits a batch that is refused for its size.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use tower_otel_recorder::{OtlpExporter, Recorder};
+///
+/// # fn main() -> std::io::Result<()> {
+/// # #[cfg(feature = "grpc")] {
+/// let exporter = OtlpExporter::grpc("http://localhost:4317")
+///     .header("authorization", "Bearer token")
+///     .gzip(true)
+///     .timeout(Duration::from_secs(5));
+/// let recorder = Recorder::builder(exporter).build()?;
+/// # }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use]
+pub struct OtlpExporter {
+    options: Options,
+}
+
+struct Options {
+    protocol: Protocol,
+    endpoint: String,
+    headers: Vec<(String, String)>,
+    gzip: bool,
+    timeout: Duration,
+    tls: TlsOptions,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Protocol {
+    #[cfg(feature = "grpc")]
+    Grpc,
+    #[cfg(feature = "http")]
+    Http,
+}
+
+/// Certificates and keys, as PEM.
+#[derive(Default)]
+pub(crate) struct TlsOptions {
+    pub(crate) ca_certificate: Option<Vec<u8>>,
+    pub(crate) client_certificate: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+/// Without headers, certificates and keys.
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("protocol", &self.protocol)
+            .field("endpoint", &shown(&self.endpoint))
+            .field("gzip", &self.gzip)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+impl OtlpExporter {
+    /// Returns an exporter over gRPC to a collector at this URL, for example `http://localhost:4317`.
+    #[cfg(feature = "grpc")]
+    pub fn grpc(endpoint: impl Into<String>) -> Self {
+        Self::new(Protocol::Grpc, endpoint.into())
+    }
+
+    /// Returns an exporter over HTTP that posts to this URL, for example `http://localhost:4318/v1/traces`.
+    #[cfg(feature = "http")]
+    pub fn http(url: impl Into<String>) -> Self {
+        Self::new(Protocol::Http, url.into())
+    }
+
+    fn new(protocol: Protocol, endpoint: String) -> Self {
+        Self {
+            options: Options {
+                protocol,
+                endpoint,
+                headers: Vec::new(),
+                gzip: false,
+                timeout: Duration::from_secs(10),
+                tls: TlsOptions::default(),
+            },
+        }
+    }
+
+    /// Adds a header to all requests. Accepted: a token that does not end in `-bin`, and a value of printable ASCII.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.options.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Sets whether requests are compressed. Default: no.
+    pub fn gzip(mut self, gzip: bool) -> Self {
+        self.options.gzip = gzip;
+        self
+    }
+
+    /// Sets how long the export of a batch takes at most, with all retries. Default: 10 seconds.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.options.timeout = timeout;
+        self
+    }
+
+    /// Sets the certificates, as PEM, that an `https://` endpoint is verified with. Default: those of the platform.
+    pub fn ca_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.options.tls.ca_certificate = Some(pem.into());
+        self
+    }
+
+    /// Sets certificate and private key, as PEM, that an `https://` endpoint can ask for. Default: none.
+    pub fn client_certificate(mut self, pem: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
+        self.options.tls.client_certificate = Some((pem.into(), key.into()));
+        self
+    }
+}
+
+impl Exporter for OtlpExporter {}
+
+impl Sealed for OtlpExporter {
+    fn prepare(self, resource: &Resource) -> io::Result<BoxedExporter> {
+        let options = self.options;
+        let uri = parse_endpoint(&options.endpoint)?;
+        let is_https = uri.scheme_str() == Some("https");
+        if is_https && cfg!(not(feature = "tls")) {
+            return Err(invalid(
+                "an https:// endpoint needs the feature `tls` of tower-otel-recorder",
+            ));
+        }
+        let headers = parse_headers(&options.headers)?;
+        let tls = is_https.then_some(&options.tls);
+        let client = match options.protocol {
+            #[cfg(feature = "grpc")]
+            Protocol::Grpc => {
+                let endpoint = grpc::endpoint(&options.endpoint)?;
+                #[cfg(feature = "tls")]
+                let endpoint = match tls {
+                    Some(tls) => tls.grpc(endpoint)?,
+                    None => endpoint,
+                };
+                Client::Grpc(Box::new(GrpcClient::new(endpoint, headers, options.gzip)))
+            }
+            #[cfg(feature = "http")]
+            Protocol::Http => {
+                let builder = reqwest::Client::builder();
+                #[cfg(feature = "tls")]
+                let builder = match tls {
+                    Some(tls) => tls.http(builder)?,
+                    None => builder,
+                };
+                let url = options.endpoint.clone();
+                Client::Http(HttpClient::new(builder, url, headers, options.gzip)?)
+            }
+        };
+        #[cfg(not(feature = "tls"))]
+        let _ = tls;
+        Ok(BoxedExporter(Box::new(OtlpRecordExporter {
+            client,
+            batch: Batch::new(resource),
+            gzip: options.gzip,
+            timeout: options.timeout,
+            origin: origin(&uri),
+            runtime: ExportRuntime::new()?,
+        })))
+    }
+}
+
+/// Returns the error of an invalid option.
+pub(crate) fn invalid(reason: &str) -> io::Error {
+    let text = format!("OTLP exporter: {reason}; no recorder is started");
+    io::Error::new(io::ErrorKind::InvalidInput, text)
+}
+
+fn parse_endpoint(endpoint: &str) -> io::Result<Uri> {
+    let is_valid = |uri: &Uri| {
+        let authority = uri.authority().map(|authority| authority.as_str());
+        let host_and_port = authority.and_then(|authority| authority.rsplit('@').next());
+        let after_brackets = host_and_port.and_then(|host| host.rsplit(']').next());
+        let has_port = after_brackets.is_some_and(|rest| rest.contains(':'));
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.host().is_some_and(|host| !host.is_empty())
+            && (!has_port || uri.port_u16().is_some())
+    };
+    let uri = endpoint.parse().ok().filter(is_valid);
+    uri.ok_or_else(|| {
+        let shown = shown(endpoint);
+        invalid(&format!(
+            "the endpoint {shown:?} is not a URL (expected http:// or https://, a host, and a port if it is not the default)"
+        ))
+    })
+}
+
+/// Returns a text for messages, which may be an invalid URL.
+fn shown(endpoint: &str) -> &str {
+    // Behind these there may be credentials.
+    if endpoint.contains(['@', '?', '#']) {
+        "REDACTED"
+    } else {
+        endpoint
+    }
+}
+
+/// Returns scheme, host and port.
+fn origin(uri: &Uri) -> String {
+    let scheme = uri.scheme_str().unwrap_or_default();
+    let host = uri.host().unwrap_or_default();
+    match uri.port() {
+        Some(port) => format!("{scheme}://{host}:{port}"),
+        None => format!("{scheme}://{host}"),
+    }
+}
+
+fn parse_headers(headers: &[(String, String)]) -> io::Result<HeaderMap> {
+    let mut map = HeaderMap::new();
+    for (index, (name, value)) in headers.iter().enumerate() {
+        // gRPC reserves the suffix for binary values.
+        let parsed = name
+            .parse()
+            .ok()
+            .filter(|name: &HeaderName| !name.as_str().ends_with("-bin"));
+        let Some(parsed) = parsed else {
+            // A misplaced value may be in place of the name.
+            return Err(invalid(&format!(
+                "the name of header {} is invalid (expected a token that does not end in -bin)",
+                index + 1
+            )));
+        };
+        let is_printable = value.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        let mut value = match HeaderValue::from_str(value) {
+            Ok(value) if is_printable => value,
+            _ => {
+                return Err(invalid(&format!(
+                    "the value of the header {parsed} is invalid (expected printable ASCII)"
+                )));
+            }
+        };
+        value.set_sensitive(true);
+        map.insert(parsed, value);
+    }
+    Ok(map)
+}

@@ -1,0 +1,94 @@
+//! Sends a batch: in requests of a bounded size, with retries, split in halves where the collector refuses the size.
+
+use std::ops::Range;
+
+use crate::{
+    exporter::Outcome,
+    otlp::{answer::Answer, backoff::Backoff, batch::Batch, client::Client, runtime::Deadline},
+};
+
+/// The uncompressed size of a request with several spans. Receivers accept 4 MiB by default.
+const MAX_REQUEST: usize = 4 * 1024 * 1024 - 64 * 1024;
+
+/// Sends a batch until the deadline and returns what has become of each span.
+#[derive(Debug)]
+pub(crate) struct Delivery<'a> {
+    pub(crate) client: &'a mut Client,
+    pub(crate) batch: &'a mut Batch,
+    pub(crate) gzip: bool,
+    pub(crate) outcome: Outcome,
+}
+
+impl Delivery<'_> {
+    pub(crate) async fn run(mut self, deadline: Deadline<'_>) -> Outcome {
+        self.batch.sort();
+        let mut start = 0;
+        while start < self.batch.len() {
+            let end = self.batch.end_of_request(start, MAX_REQUEST);
+            self.send_all(start..end, deadline).await;
+            start = end;
+        }
+        self.outcome
+    }
+
+    /// Sends a part of the batch, in halves if it is refused for its size. A single span that is refused has failed.
+    async fn send_all(&mut self, part: Range<usize>, deadline: Deadline<'_>) {
+        let mut parts = vec![part];
+        while let Some(part) = parts.pop() {
+            let spans = part.len();
+            match self.send(part.clone(), deadline).await {
+                Answer::Accepted { rejected, message } => {
+                    let rejected = usize::try_from(rejected).unwrap_or(spans).min(spans);
+                    self.outcome.spans.exported += spans - rejected;
+                    self.outcome.spans.rejected += rejected;
+                    if rejected > 0 {
+                        self.outcome.rejection = message;
+                    }
+                }
+                Answer::TooLarge(_) if spans > 1 => {
+                    let middle = part.start + spans / 2;
+                    parts.extend([middle..part.end, part.start..middle]);
+                }
+                Answer::TooLarge(reason) => {
+                    self.outcome
+                        .fail(1, format!("a single span is too large: {reason}"));
+                }
+                Answer::Failed(reason) | Answer::Retry { reason, .. } => {
+                    self.outcome.fail(spans, reason);
+                }
+            }
+        }
+    }
+
+    /// Sends a request until it is accepted, refused for good, or time is up. Returns a failure in place of a retry.
+    async fn send(&mut self, part: Range<usize>, deadline: Deadline<'_>) -> Answer {
+        let body = match self.client.body(self.batch, part, self.gzip) {
+            Ok(body) => body,
+            Err(error) => return Answer::Failed(format!("cannot compress: {error}")),
+        };
+        let mut backoff = Backoff::new();
+        let mut last = None;
+        loop {
+            let answer = deadline.limit(self.client.send(body.clone())).await;
+            let Some(answer) = answer else {
+                self.client.reconnect();
+                return Answer::Failed(match last {
+                    Some(reason) => format!("timed out after a retry: {reason}"),
+                    None => "timed out: the collector does not respond".to_owned(),
+                });
+            };
+            let Answer::Retry { reason, after } = answer else {
+                return answer;
+            };
+            if !deadline.pause(backoff.delay(after)).await {
+                return Answer::Failed(match after {
+                    Some(after) => {
+                        format!("{reason} (asks to wait for {after:?}, longer than the time-out)")
+                    }
+                    None => reason,
+                });
+            }
+            last = Some(reason);
+        }
+    }
+}

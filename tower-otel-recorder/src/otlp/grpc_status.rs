@@ -1,0 +1,275 @@
+//! The status of a gRPC call, in headers or trailers.
+//!
+//! <https://github.com/grpc/grpc/blob/master/doc/statuscodes.md>
+
+use std::time::Duration;
+
+use http::HeaderMap;
+
+use crate::otlp::{
+    answer::Answer,
+    error_text::server_text,
+    protobuf::{FieldValue, Malformed, fields},
+};
+
+#[derive(Debug)]
+pub(crate) struct GrpcStatus {
+    code: u16,
+    message: Option<String>,
+    retry_delay: Option<Duration>,
+}
+
+impl GrpcStatus {
+    /// Returns the status, if the headers contain one. What cannot be read of it is ignored.
+    pub(crate) fn read(headers: &HeaderMap) -> Option<Self> {
+        let code = headers.get("grpc-status")?.to_str().ok()?.parse().ok()?;
+        let message = headers.get("grpc-message");
+        let details = headers.get("grpc-status-details-bin");
+        Some(Self {
+            code,
+            message: message.and_then(|text| server_text(&percent_decode(text.as_bytes()))),
+            retry_delay: details
+                .and_then(|details| base64_decode(details.as_bytes()))
+                .and_then(|details| retry_delay(&details).ok()?),
+        })
+    }
+
+    pub(crate) const fn is_ok(&self) -> bool {
+        self.code == 0
+    }
+
+    /// Classifies an error as the specification of OTLP does.
+    ///
+    /// Receivers answer `OUT_OF_RANGE` or `RESOURCE_EXHAUSTED` to a message over their limit. The specification calls the
+    /// first retryable; sent again in full, such a message is refused again.
+    ///
+    /// <https://opentelemetry.io/docs/specs/otlp/#failures>
+    pub(crate) fn into_answer(self) -> Answer {
+        let name = name(self.code);
+        let mut reason = format!("gRPC status {name}");
+        if let Some(message) = self.message {
+            reason = format!("{reason}: {message}");
+        }
+        let after = self.retry_delay;
+        match name {
+            "OUT_OF_RANGE" | "RESOURCE_EXHAUSTED" if after.is_none() => Answer::TooLarge(reason),
+            "CANCELLED" | "DEADLINE_EXCEEDED" | "RESOURCE_EXHAUSTED" | "ABORTED"
+            | "OUT_OF_RANGE" | "UNAVAILABLE" | "DATA_LOSS" => Answer::Retry { reason, after },
+            _ => Answer::Failed(reason),
+        }
+    }
+}
+
+const fn name(code: u16) -> &'static str {
+    match code {
+        0 => "OK",
+        1 => "CANCELLED",
+        3 => "INVALID_ARGUMENT",
+        4 => "DEADLINE_EXCEEDED",
+        5 => "NOT_FOUND",
+        6 => "ALREADY_EXISTS",
+        7 => "PERMISSION_DENIED",
+        8 => "RESOURCE_EXHAUSTED",
+        9 => "FAILED_PRECONDITION",
+        10 => "ABORTED",
+        11 => "OUT_OF_RANGE",
+        12 => "UNIMPLEMENTED",
+        13 => "INTERNAL",
+        14 => "UNAVAILABLE",
+        15 => "DATA_LOSS",
+        16 => "UNAUTHENTICATED",
+        _ => "UNKNOWN",
+    }
+}
+
+/// Returns the delay of the `google.rpc.RetryInfo` in a `google.rpc.Status`.
+fn retry_delay(status: &[u8]) -> Result<Option<Duration>, Malformed> {
+    for (number, value) in fields(status)? {
+        let (3, FieldValue::Bytes(any)) = (number, value) else {
+            continue;
+        };
+        let any = fields(any)?;
+        let is_retry_info = any.iter().any(|field| {
+            matches!(field, (1, FieldValue::Bytes(url)) if url.ends_with(b"/google.rpc.RetryInfo"))
+        });
+        let info = any.iter().find_map(|field| match field {
+            (2, FieldValue::Bytes(info)) => Some(*info),
+            _ => None,
+        });
+        if is_retry_info {
+            return duration(info.unwrap_or_default()).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+/// Reads the `google.protobuf.Duration` of a `RetryInfo`. A negative one is 0.
+fn duration(retry_info: &[u8]) -> Result<Duration, Malformed> {
+    let mut delay = Duration::ZERO;
+    for field in fields(retry_info)? {
+        let (1, FieldValue::Bytes(duration)) = field else {
+            continue;
+        };
+        for field in fields(duration)? {
+            let (number, FieldValue::Varint(value)) = field else {
+                continue;
+            };
+            let value = u64::try_from(value.cast_signed()).unwrap_or(0);
+            delay = delay.saturating_add(match number {
+                1 => Duration::from_secs(value),
+                2 => Duration::from_nanos(value),
+                _ => Duration::ZERO,
+            });
+        }
+    }
+    Ok(delay)
+}
+
+/// Decodes base64 with or without padding. Returns `None` for other input.
+fn base64_decode(text: &[u8]) -> Option<Vec<u8>> {
+    let text = text.trim_ascii_end();
+    let mut decoded = Vec::with_capacity(text.len() / 4 * 3 + 2);
+    for group in text.split(|byte| *byte == b'=').next()?.chunks(4) {
+        let mut bits = 0_u32;
+        for byte in group {
+            let value = match byte {
+                b'A'..=b'Z' => byte - b'A',
+                b'a'..=b'z' => byte - b'a' + 26,
+                b'0'..=b'9' => byte - b'0' + 52,
+                b'+' => 62,
+                b'/' => 63,
+                _ => return None,
+            };
+            bits = bits << 6 | u32::from(value);
+        }
+        let [_, a, b, c] = (bits << (6 * (4 - group.len()))).to_be_bytes();
+        let bytes = [a, b, c];
+        decoded.extend_from_slice(bytes.get(..group.len() - 1)?);
+    }
+    Some(decoded)
+}
+
+/// Decodes `%XX`. Anything else is left as it is.
+fn percent_decode(text: &[u8]) -> Vec<u8> {
+    let digit = |byte: u8| {
+        char::from(byte)
+            .to_digit(16)
+            .and_then(|digit| u8::try_from(digit).ok())
+    };
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut left = text;
+    while let [first, rest @ ..] = left {
+        let escaped = match rest {
+            [high, low, ..] if *first == b'%' => digit(*high).zip(digit(*low)),
+            _ => None,
+        };
+        match escaped {
+            Some((high, low)) => {
+                decoded.push(high << 4 | low);
+                left = rest.get(2..).unwrap_or_default();
+            }
+            None => {
+                decoded.push(*first);
+                left = rest;
+            }
+        }
+    }
+    decoded
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::str::FromStr;
+
+    use http::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    fn answer(headers: &[(&str, &str)]) -> Answer {
+        let headers = headers.iter().map(|(name, value)| {
+            let name = HeaderName::from_str(name).unwrap();
+            (name, HeaderValue::from_str(value).unwrap())
+        });
+        GrpcStatus::read(&headers.collect()).unwrap().into_answer()
+    }
+
+    /// A `google.rpc.Status` with a `google.rpc.Help`, which is skipped, and a `RetryInfo` of one hour.
+    const HOUR: &str = "CA4SBGJ1c3kaJQojdHlwZS5nb29nbGVhcGlzLmNvbS9nb29nbGUucnBjLkhlbHAaMQoodHlwZS5nb29nbGVhcGlzLmNvbS9nb29nbGUucnBjLlJldHJ5SW5mbxIFCgMIkBw=";
+    /// The same with one and a half seconds, and without padding.
+    const SHORT: &str = "CA4SBGJ1c3kaJQojdHlwZS5nb29nbGVhcGlzLmNvbS9nb29nbGUucnBjLkhlbHAaNgoodHlwZS5nb29nbGVhcGlzLmNvbS9nb29nbGUucnBjLlJldHJ5SW5mbxIKCggIARCAyrXuAQ";
+
+    #[test]
+    fn the_delay_of_a_retry_info_is_read() {
+        for (code, details, delay) in [
+            ("14", HOUR, Duration::from_secs(3600)),
+            ("14", SHORT, Duration::from_millis(1500)),
+            ("8", SHORT, Duration::from_millis(1500)),
+            ("11", SHORT, Duration::from_millis(1500)),
+        ] {
+            let headers = [("grpc-status", code), ("grpc-status-details-bin", details)];
+            let found = answer(&headers);
+            let is_delay =
+                matches!(found, Answer::Retry { after: Some(after), .. } if after == delay);
+            assert!(is_delay, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn codes_are_classified_as_the_specification_says() {
+        for (code, expected) in [
+            (1, "retry"),
+            (2, "failed"),
+            (3, "failed"),
+            (4, "retry"),
+            (5, "failed"),
+            (7, "failed"),
+            (8, "too large"),
+            (10, "retry"),
+            (11, "too large"),
+            (12, "failed"),
+            (13, "failed"),
+            (14, "retry"),
+            (15, "retry"),
+            (16, "failed"),
+            (17, "failed"),
+            (65_535, "failed"),
+        ] {
+            let found = match answer(&[("grpc-status", &code.to_string())]) {
+                Answer::Retry { after: None, .. } => "retry",
+                Answer::TooLarge(_) => "too large",
+                Answer::Failed(_) => "failed",
+                other => unreachable!("{other:?}"),
+            };
+            assert_eq!(found, expected, "{code}");
+        }
+    }
+
+    #[test]
+    fn details_that_are_not_base64_or_not_a_message_are_ignored() {
+        for details in ["%%%", "A", "AB*D", "////", "CA4a", "é"] {
+            let found = answer(&[("grpc-status", "14"), ("grpc-status-details-bin", details)]);
+            let expected = Answer::retry("gRPC status UNAVAILABLE".to_owned());
+            assert_eq!(found, expected, "{details}");
+        }
+    }
+
+    #[test]
+    fn a_message_is_decoded() {
+        let found = answer(&[
+            ("grpc-status", "3"),
+            ("grpc-message", "50%25 of %C3%A9 %zz%"),
+        ]);
+        let expected = "gRPC status INVALID_ARGUMENT: 50% of é %zz%".to_owned();
+        assert_eq!(found, Answer::Failed(expected));
+    }
+
+    #[test]
+    fn a_status_that_is_not_a_number_is_none() {
+        let headers = HeaderMap::from_iter([(
+            HeaderName::from_static("grpc-status"),
+            HeaderValue::from_static("fine"),
+        )]);
+        assert!(GrpcStatus::read(&headers).is_none());
+    }
+}

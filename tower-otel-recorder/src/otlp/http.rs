@@ -1,0 +1,199 @@
+//! OTLP over HTTP with protobuf.
+//!
+//! <https://opentelemetry.io/docs/specs/otlp/#otlphttp>
+
+use std::{
+    io,
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderValue, StatusCode,
+    header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER},
+};
+use reqwest::{ClientBuilder, Response, redirect::Policy};
+
+use crate::otlp::{
+    answer::{Answer, MAX_ANSWER},
+    error_text::{server_text, with_causes},
+    protobuf::{FieldValue, fields},
+};
+
+const PROTOBUF: &str = "application/x-protobuf";
+
+#[derive(Debug)]
+pub(crate) struct HttpClient {
+    client: reqwest::Client,
+    url: String,
+    headers: HeaderMap,
+}
+
+impl HttpClient {
+    pub(crate) fn new(
+        builder: ClientBuilder,
+        url: String,
+        mut headers: HeaderMap,
+        gzip: bool,
+    ) -> io::Result<Self> {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROTOBUF));
+        if gzip {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        // A redirect would take the headers, and so the credentials, elsewhere.
+        let client = builder.redirect(Policy::none()).build();
+        let client = client.map_err(|error| invalid(&error))?;
+        Ok(Self {
+            client,
+            url,
+            headers,
+        })
+    }
+
+    pub(crate) async fn send(&self, body: Bytes) -> Answer {
+        let request = self.client.post(&self.url).headers(self.headers.clone());
+        match request.body(body).send().await {
+            Ok(response) => read(response).await,
+            Err(error) => Answer::retry(with_causes(&error.without_url())),
+        }
+    }
+}
+
+/// Returns the error of a setting that reqwest does not accept.
+pub(crate) fn invalid(error: &reqwest::Error) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, with_causes(error))
+}
+
+async fn read(mut response: Response) -> Answer {
+    let status = response.status();
+    let after = response.headers().get(RETRY_AFTER).and_then(retry_after);
+    let content_type = response.headers().get(CONTENT_TYPE).cloned();
+    let mut body = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+            Ok(None) => break,
+            Err(error) if status.is_success() => {
+                return Answer::retry(with_causes(&error.without_url()));
+            }
+            // The status is enough.
+            Err(_) => break,
+        }
+        if body.len() > MAX_ANSWER {
+            match status.is_success() {
+                true => return Answer::too_long(),
+                false => break,
+            }
+        }
+    }
+    if status.is_success() {
+        return accepted(content_type.as_ref(), &body);
+    }
+    refused(status, after, &body)
+}
+
+fn accepted(content_type: Option<&HeaderValue>, body: &[u8]) -> Answer {
+    let content_type = content_type.map(HeaderValue::as_bytes).unwrap_or_default();
+    // Some collectors answer in JSON, whatever was sent.
+    if content_type.starts_with(b"application/json") {
+        return Answer::accepted(&[]);
+    }
+    Answer::accepted(body)
+}
+
+/// Classifies an error as the specification of OTLP does.
+///
+/// <https://opentelemetry.io/docs/specs/otlp/#failures-1>
+fn refused(status: StatusCode, after: Option<Duration>, body: &[u8]) -> Answer {
+    let mut reason = format!("HTTP status {status}");
+    if status.is_redirection() {
+        reason += ", and redirects are not followed";
+    }
+    if let Some(message) = status_message(body) {
+        reason = format!("{reason}: {message}");
+    }
+    match status.as_u16() {
+        429 | 503 => Answer::Retry { reason, after },
+        502 | 504 => Answer::retry(reason),
+        413 => Answer::TooLarge(reason),
+        _ => Answer::Failed(reason),
+    }
+}
+
+/// Returns the message of a `google.rpc.Status`.
+fn status_message(body: &[u8]) -> Option<String> {
+    let fields = fields(body).ok()?;
+    fields.into_iter().find_map(|field| match field {
+        (2, FieldValue::Bytes(message)) => server_text(message),
+        _ => None,
+    })
+}
+
+/// Reads a number of seconds or a date.
+fn retry_after(value: &HeaderValue) -> Option<Duration> {
+    let value = value.to_str().ok()?.trim();
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
+    }
+    let date = httpdate::parse_http_date(value).ok()?;
+    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_a_number_of_seconds_or_a_date() {
+        let seconds = |value: &'static str| {
+            retry_after(&HeaderValue::from_static(value)).map(|after| after.as_secs())
+        };
+        for (value, expected) in [
+            ("0", Some(0)),
+            (" 120 ", Some(120)),
+            ("99999999999999999999999", Some(u64::MAX)),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(0)),
+            ("", None),
+            ("-1", None),
+            ("1.5", None),
+            ("soon", None),
+            ("Sun, 99 Nov 9999 99:99:99 GMT", None),
+        ] {
+            assert_eq!(seconds(value), expected, "{value}");
+        }
+        let hour = Duration::from_secs(3600);
+        let date = httpdate::fmt_http_date(SystemTime::now() + hour);
+        let after = HeaderValue::try_from(date)
+            .ok()
+            .and_then(|date| retry_after(&date));
+        assert!(after.is_some_and(|after| after > hour - Duration::from_secs(60) && after <= hour));
+    }
+
+    #[test]
+    fn statuses_are_classified_as_the_specification_says() {
+        let after = Some(Duration::from_secs(7));
+        for (status, expected) in [
+            (301, "failed"),
+            (400, "failed"),
+            (401, "failed"),
+            (404, "failed"),
+            (408, "failed"),
+            (413, "too large"),
+            (429, "retry after 7"),
+            (500, "failed"),
+            (502, "retry"),
+            (503, "retry after 7"),
+            (504, "retry"),
+        ] {
+            let code = StatusCode::from_u16(status).unwrap_or_default();
+            let found = match refused(code, after, b"no message") {
+                Answer::Retry { after: None, .. } => "retry",
+                Answer::Retry { .. } => "retry after 7",
+                Answer::TooLarge(_) => "too large",
+                Answer::Failed(_) => "failed",
+                Answer::Accepted { .. } => "accepted",
+            };
+            assert_eq!(found, expected, "{status}");
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! Exports records over OTLP, with gRPC or HTTP.
+
+mod answer;
+mod attributes;
+mod backoff;
+mod batch;
+mod client;
+mod config;
+mod delivery;
+mod error_text;
+#[cfg(feature = "grpc")]
+mod grpc;
+#[cfg(feature = "grpc")]
+mod grpc_status;
+#[cfg(feature = "http")]
+mod http;
+mod protobuf;
+mod record_exporter;
+mod runtime;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod sample;
+mod span;
+#[cfg(feature = "tls")]
+mod tls;
+
+pub use config::OtlpExporter;

@@ -1,0 +1,157 @@
+//! The runtime of the export thread.
+
+use std::{
+    future::{Future, poll_fn},
+    io,
+    pin::pin,
+    sync::Arc,
+    task::{Poll, Wake, Waker},
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    runtime::{Builder, Runtime},
+    sync::Notify,
+    time::{sleep, sleep_until},
+};
+
+/// A runtime that only the export thread drives: while it exports, and while it waits for the next turn.
+#[derive(Debug)]
+pub(crate) struct ExportRuntime {
+    /// `None` only while it is dropped.
+    runtime: Option<Runtime>,
+    wakeup: Arc<Wakeup>,
+}
+
+/// Wakes the export thread.
+#[derive(Debug, Default)]
+struct Wakeup(Notify);
+
+impl Wake for Wakeup {
+    fn wake(self: Arc<Self>) {
+        self.0.notify_one();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.notify_one();
+    }
+}
+
+/// When a batch has to be finished.
+#[derive(Clone, Copy)]
+pub(crate) struct Deadline<'a> {
+    /// The end of the time-out of the batch.
+    pub(crate) batch: Instant,
+    /// Returns the end of a shutdown, which may be requested at any time. The export thread is woken then.
+    pub(crate) shutdown: &'a dyn Fn() -> Option<Instant>,
+    runtime: &'a ExportRuntime,
+}
+
+impl ExportRuntime {
+    pub(crate) fn new() -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        Ok(Self {
+            runtime: Some(runtime),
+            wakeup: Arc::default(),
+        })
+    }
+
+    pub(crate) fn waker(&self) -> Waker {
+        Waker::from(Arc::clone(&self.wakeup))
+    }
+
+    /// Waits for so long, or until the thread is woken. Connections are served in the meantime.
+    pub(crate) fn park(&self, duration: Duration) {
+        self.block_on(async {
+            let mut sleep = pin!(sleep(duration));
+            let mut woken = pin!(self.wakeup.0.notified());
+            poll_fn(|context| match woken.as_mut().poll(context) {
+                Poll::Ready(()) => Poll::Ready(()),
+                Poll::Pending => sleep.as_mut().poll(context),
+            })
+            .await;
+        });
+    }
+
+    /// Runs a future. Returns `None` after the runtime was dropped, which cannot happen.
+    pub(crate) fn block_on<F: Future>(&self, future: F) -> Option<F::Output> {
+        let runtime = self.runtime.as_ref()?;
+        Some(runtime.block_on(future))
+    }
+
+    pub(crate) const fn deadline<'a>(
+        &'a self,
+        batch: Instant,
+        shutdown: &'a dyn Fn() -> Option<Instant>,
+    ) -> Deadline<'a> {
+        Deadline {
+            batch,
+            shutdown,
+            runtime: self,
+        }
+    }
+}
+
+impl Drop for ExportRuntime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // Waits neither for name resolution, nor panics inside another runtime.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Deadline<'_> {
+    /// Returns when time is up, as it is known now.
+    pub(crate) fn at(&self) -> Instant {
+        let shutdown = (self.shutdown)();
+        shutdown.map_or(self.batch, |shutdown| shutdown.min(self.batch))
+    }
+
+    /// Runs a future and returns `None` if it is not done in time.
+    pub(crate) async fn limit<F: Future>(&self, future: F) -> Option<F::Output> {
+        let mut future = pin!(future);
+        loop {
+            // Registered before the deadline is read, so that no wake-up is missed.
+            let mut woken = pin!(self.runtime.wakeup.0.notified());
+            let mut expired = pin!(sleep_until(self.at().into()));
+            let done = poll_fn(|context| {
+                if let Poll::Ready(output) = future.as_mut().poll(context) {
+                    return Poll::Ready(Some(Some(output)));
+                }
+                if expired.as_mut().poll(context).is_ready() {
+                    return Poll::Ready(Some(None));
+                }
+                woken.as_mut().poll(context).map(|()| None)
+            });
+            if let Some(done) = done.await {
+                return done;
+            }
+        }
+    }
+
+    /// Waits for so long. Returns `false` at once if there is not so much time, and as soon as that is known.
+    pub(crate) async fn pause(&self, duration: Duration) -> bool {
+        let end = Instant::now().checked_add(duration);
+        let has_time = || end.is_some_and(|end| end < self.at());
+        let Some(end) = end.filter(|_| has_time()) else {
+            return false;
+        };
+        loop {
+            let mut woken = pin!(self.runtime.wakeup.0.notified());
+            let mut sleep = pin!(sleep_until(end.into()));
+            let done = poll_fn(|context| {
+                if sleep.as_mut().poll(context).is_ready() {
+                    return Poll::Ready(true);
+                }
+                woken.as_mut().poll(context).map(|()| false)
+            });
+            if done.await {
+                return true;
+            }
+            if !has_time() {
+                return false;
+            }
+        }
+    }
+}
