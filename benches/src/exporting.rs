@@ -112,7 +112,7 @@ impl Signals for ExportingSignals {
 }
 
 /// Creates an exporter on a separate thread, as `tower-otel-init` does.
-fn exporter(endpoint: &str) -> SpanExporter {
+pub fn exporter(endpoint: &str) -> SpanExporter {
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()

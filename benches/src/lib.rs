@@ -19,6 +19,7 @@ pub mod client_arms;
 pub mod collector;
 pub mod delivery;
 pub mod exchange;
+pub mod export_arms;
 pub mod exporting;
 pub mod load;
 pub mod minimal_spans;

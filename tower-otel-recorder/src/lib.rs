@@ -1,7 +1,8 @@
 //! Records the spans of `tracing` and of the OpenTelemetry API as compact records and exports them on one thread.
 //!
 //! A [`Recorder`] replaces the tracer provider and the batch processor of opentelemetry_sdk, and tracing-opentelemetry. It
-//! uses the SDK's exporters, samplers, id generators, limits and resources. It needs no asynchronous runtime.
+//! uses the SDK's samplers, id generators, limits and resources. It exports over OTLP (`OtlpExporter`, features `grpc` and
+//! `http`) or to any exporter of the SDK. It needs no asynchronous runtime: the features for OTLP bring their own.
 //!
 //! ```
 //! use std::time::Duration;
@@ -118,6 +119,8 @@ pub use exporter::Exporter;
 pub use layer::{RecorderLayer, RecorderSpanExt, SetParentError};
 #[cfg(any(feature = "grpc", feature = "http"))]
 pub use otlp::OtlpExporter;
+#[cfg(all(fuzzing, any(feature = "grpc", feature = "http")))]
+pub use otlp::sample as otlp_sample;
 pub use provider::RecorderTracerProvider;
 pub use recorder::Recorder;
 #[doc(hidden)]

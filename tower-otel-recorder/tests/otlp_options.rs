@@ -1,6 +1,11 @@
 //! The options of the OTLP exporter: what is refused, what is shown, and what is logged.
 #![cfg(all(feature = "grpc", feature = "http"))]
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
 
 mod support;
 
@@ -142,6 +147,8 @@ fn a_recorder_is_built_and_dropped_inside_of_a_runtime() {
         record(&recorder, 3);
         drop(recorder);
         assert_eq!(collector.seen().accepted, 3);
+        let agent = collector.headers()["user-agent"].clone();
+        assert!(agent.as_bytes().starts_with(b"OTel-OTLP-Exporter-Rust/"));
         error(OtlpExporter::grpc("no URL"));
     });
 }

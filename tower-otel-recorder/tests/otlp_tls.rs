@@ -1,6 +1,6 @@
 //! Collectors with TLS: whom the exporter trusts, and certificates of the client.
 #![cfg(all(feature = "grpc", feature = "http", feature = "tls"))]
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod support;
 

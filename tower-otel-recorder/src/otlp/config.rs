@@ -2,7 +2,7 @@
 
 use std::{fmt, io, time::Duration};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, header::USER_AGENT};
 use opentelemetry_sdk::Resource;
 
 #[cfg(feature = "grpc")]
@@ -15,6 +15,9 @@ use crate::{
         batch::Batch, client::Client, record_exporter::OtlpRecordExporter, runtime::ExportRuntime,
     },
 };
+
+/// The `user-agent`, as the specification of OTLP exporters recommends.
+const PRODUCT: &str = concat!("OTel-OTLP-Exporter-Rust/", env!("CARGO_PKG_VERSION"));
 
 /// Exports spans over OTLP, with gRPC (feature `grpc`) or HTTP and protobuf (feature `http`).
 ///
@@ -235,7 +238,7 @@ fn origin(uri: &Uri) -> String {
 }
 
 fn parse_headers(headers: &[(String, String)]) -> io::Result<HeaderMap> {
-    let mut map = HeaderMap::new();
+    let mut map = HeaderMap::from_iter([(USER_AGENT, HeaderValue::from_static(PRODUCT))]);
     for (index, (name, value)) in headers.iter().enumerate() {
         // gRPC reserves the suffix for binary values.
         let parsed = name

@@ -1,6 +1,6 @@
 //! Sends a batch: in requests of a bounded size, with retries, split in halves where the collector refuses the size.
 
-use std::ops::Range;
+use std::{mem, ops::Range};
 
 use crate::{
     exporter::Outcome,
@@ -10,13 +10,20 @@ use crate::{
 /// The uncompressed size of a request with several spans. Receivers accept 4 MiB by default.
 const MAX_REQUEST: usize = 4 * 1024 * 1024 - 64 * 1024;
 
-/// Sends a batch until the deadline and returns what has become of each span.
+/// Sends a batch until the deadline and returns what has become of each span. The batch is empty afterwards, also after a
+/// panic.
 #[derive(Debug)]
 pub(crate) struct Delivery<'a> {
     pub(crate) client: &'a mut Client,
     pub(crate) batch: &'a mut Batch,
     pub(crate) gzip: bool,
     pub(crate) outcome: Outcome,
+}
+
+impl Drop for Delivery<'_> {
+    fn drop(&mut self) {
+        self.batch.clear();
+    }
 }
 
 impl Delivery<'_> {
@@ -28,7 +35,7 @@ impl Delivery<'_> {
             self.send_all(start..end, deadline).await;
             start = end;
         }
-        self.outcome
+        mem::take(&mut self.outcome)
     }
 
     /// Sends a part of the batch, in halves if it is refused for its size. A single span that is refused has failed.

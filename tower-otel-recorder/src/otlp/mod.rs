@@ -18,7 +18,8 @@ mod protobuf;
 mod record_exporter;
 mod runtime;
 #[cfg(any(test, fuzzing))]
-pub(crate) mod sample;
+#[allow(unreachable_pub)]
+pub mod sample;
 mod span;
 #[cfg(feature = "tls")]
 mod tls;

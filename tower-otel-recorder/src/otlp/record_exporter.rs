@@ -43,7 +43,6 @@ impl RecordExporter for OtlpRecordExporter {
             outcome: Outcome::default(),
         };
         let outcome = self.runtime.block_on(delivery.run(deadline));
-        self.batch.clear();
         let mut outcome = outcome.unwrap_or_else(|| {
             let mut outcome = Outcome::default();
             outcome.fail(spans, "the runtime has stopped".to_owned());

@@ -3,7 +3,6 @@
 #![allow(
     missing_docs,
     missing_debug_implementations,
-    unreachable_pub,
     clippy::unwrap_used,
     clippy::indexing_slicing
 )]
@@ -414,7 +413,7 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig {
-            cases: 2_000,
+            cases: 600,
             failure_persistence: None,
             ..ProptestConfig::default()
         })]
