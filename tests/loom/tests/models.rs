@@ -74,3 +74,13 @@ fn two_shutdowns_both_wait_for_the_export() {
 fn a_change_during_the_end_is_exported_or_has_no_effect() {
     loom::model(models::a_change_during_the_end_is_exported_or_has_no_effect);
 }
+
+#[test]
+fn the_end_of_a_span_is_the_latest_exit_on_any_thread() {
+    loom::model(models::the_end_of_a_span_is_the_latest_exit_on_any_thread);
+}
+
+#[test]
+fn an_exit_and_a_change_during_the_end_do_not_reach_the_next_span() {
+    loom::model(models::an_exit_and_a_change_during_the_end_do_not_reach_the_next_span);
+}
