@@ -1,4 +1,4 @@
-//! Exports spans to a collector, by the SDK as `tower-otel-init` configures it and by a recorder.
+//! Exports spans to a collector, by the SDK as `tower-otel-init` configures it and by two recorders.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,13 +19,14 @@ const DELAY: Duration = Duration::from_millis(50);
 /// The timeout of a shutdown.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The SDK and a recorder, both exporting to one collector.
+/// The SDK and two recorders, one for spans of `tracing`, all exporting to one collector.
 #[derive(Debug)]
 pub struct Pipeline {
-    service_names: [String; 2],
+    service_names: [String; 3],
     telemetry: Telemetry,
     recorder: Recorder,
-    // Dropped last: the recorder exports on it.
+    layer_recorder: Recorder,
+    // Dropped last: the recorders export on it.
     _export_runtime: Runtime,
 }
 
@@ -40,7 +41,8 @@ pub struct SpanTotals {
 
 impl Pipeline {
     pub fn start(name: &str, endpoint: String) -> Self {
-        let service_names = ["sdk", "recorder"].map(|exporter| format!("{name}, {exporter}"));
+        let service_names =
+            ["sdk", "recorder", "recorder layer"].map(|exporter| format!("{name}, {exporter}"));
         let (telemetry, _): (_, Layers<Registry>) = Telemetry::builder(&service_names[0])
             .endpoint(&endpoint)
             .sampler(tower_otel_init::Sampler::AlwaysOn)
@@ -54,26 +56,30 @@ impl Pipeline {
             .enable_all()
             .build()
             .unwrap();
-        let exporter = {
-            let _entered = export_runtime.enter();
-            let builder = opentelemetry_otlp::SpanExporter::builder().with_tonic();
-            builder.with_endpoint(endpoint).build().unwrap()
+        let recorder = |service_name: &String| {
+            let exporter = {
+                let _entered = export_runtime.enter();
+                let builder = opentelemetry_otlp::SpanExporter::builder().with_tonic();
+                builder.with_endpoint(&endpoint).build().unwrap()
+            };
+            let exporter = RuntimeExporter {
+                exporter: Arc::new(exporter),
+                runtime: export_runtime.handle().clone(),
+            };
+            let resource = Resource::builder_empty().with_service_name(service_name.clone());
+            Recorder::builder(exporter)
+                .resource(resource.build())
+                .sampler_without_attributes(Sampler::AlwaysOn)
+                .delay(DELAY)
+                .build()
+                .unwrap()
         };
-        let exporter = RuntimeExporter {
-            exporter: Arc::new(exporter),
-            runtime: export_runtime.handle().clone(),
-        };
-        let resource = Resource::builder_empty().with_service_name(service_names[1].clone());
-        let recorder = Recorder::builder(exporter)
-            .resource(resource.build())
-            .sampler_without_attributes(Sampler::AlwaysOn)
-            .delay(DELAY)
-            .build()
-            .unwrap();
+        let (recorder, layer_recorder) = (recorder(&service_names[1]), recorder(&service_names[2]));
         Self {
             service_names,
             telemetry,
             recorder,
+            layer_recorder,
             _export_runtime: export_runtime,
         }
     }
@@ -86,19 +92,26 @@ impl Pipeline {
         &self.recorder
     }
 
-    /// Returns the service names of the SDK and of the recorder.
-    pub const fn service_names(&self) -> &[String; 2] {
+    /// Returns the recorder for spans of `tracing`.
+    pub const fn layer_recorder(&self) -> &Recorder {
+        &self.layer_recorder
+    }
+
+    /// Returns the service names of the SDK, of the recorder and of the recorder for spans of `tracing`.
+    pub const fn service_names(&self) -> &[String; 3] {
         &self.service_names
     }
 
     /// Delivers the remaining spans and shuts down. Earlier losses may cause errors, but no timeout.
     pub fn stop(&self) {
         let _ = self.telemetry.shutdown(TIMEOUT);
-        let stopped = self.recorder.shutdown(TIMEOUT);
-        assert!(
-            !matches!(stopped, Err(OTelSdkError::Timeout(_))),
-            "the shutdown of the recorder timed out"
-        );
+        for recorder in [&self.recorder, &self.layer_recorder] {
+            let stopped = recorder.shutdown(TIMEOUT);
+            assert!(
+                !matches!(stopped, Err(OTelSdkError::Timeout(_))),
+                "the shutdown of a recorder timed out"
+            );
+        }
         assert_eq!(
             self.telemetry.dropped_spans().shutdown,
             0,
@@ -106,18 +119,24 @@ impl Pipeline {
         );
     }
 
-    /// Returns the totals of the SDK, for this number of its spans, and of the recorder.
-    pub fn span_totals(&self, sdk: u64) -> [SpanTotals; 2] {
-        let (lost, counts) = (self.telemetry.dropped_spans(), self.recorder.counts());
-        [
-            SpanTotals {
-                delivered: sdk - lost.total(),
-                lost: lost.total(),
-            },
+    /// Returns the totals in the order of the service names, for this number of spans of the SDK.
+    pub fn span_totals(&self, sdk: u64) -> [SpanTotals; 3] {
+        let lost = self.telemetry.dropped_spans().total();
+        let of_recorder = |recorder: &Recorder| {
+            let counts = recorder.counts();
             SpanTotals {
                 delivered: counts.exported,
                 lost: counts.failed + counts.dropped,
-            },
+            }
+        };
+        let of_sdk = SpanTotals {
+            delivered: sdk - lost,
+            lost,
+        };
+        [
+            of_sdk,
+            of_recorder(&self.recorder),
+            of_recorder(&self.layer_recorder),
         ]
     }
 }

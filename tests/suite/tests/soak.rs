@@ -1,4 +1,5 @@
-//! Memory does not grow over ten million requests without a scrape. `SOAK_REQUESTS` sets another number.
+//! Memory does not grow over ten million requests, without a scrape and with spans of `tracing`. `SOAK_REQUESTS` sets
+//! another number.
 //!
 //! ```console
 //! cargo test --release -p suite-tests --test soak -- --ignored --nocapture --test-threads 1
@@ -13,10 +14,24 @@
     missing_docs
 )]
 
-use std::{fmt::Write, time::Instant};
+use std::{
+    convert::Infallible,
+    fmt::Write,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
 
-use http::{Method, Request};
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use http_body_util::Full;
 use metrics::with_local_recorder;
+use opentelemetry_sdk::{
+    error::OTelSdkResult,
+    trace::{SpanData, SpanExporter},
+};
 use suite_tests::{
     in_process::{exchange, hello},
     telemetry::sum,
@@ -25,6 +40,9 @@ use tower::{Layer, service_fn};
 use tower_otel_core::Route;
 use tower_otel_metrics::{MetricsLayer, Names};
 use tower_otel_prometheus::Prometheus;
+use tower_otel_recorder::Recorder;
+use tower_otel_trace::TraceLayer;
+use tracing_subscriber::layer::SubscriberExt;
 
 /// Returns the number of requests.
 fn requests() -> u32 {
@@ -118,4 +136,61 @@ fn memory_does_not_grow_with_labels_chosen_by_an_attacker() {
         let request = Request::builder().method(method).uri(uri.as_str());
         request.header("x-tenant", n).body(()).unwrap()
     });
+}
+
+/// Counts spans and discards them.
+#[derive(Clone, Debug, Default)]
+struct CountingExporter(Arc<AtomicU64>);
+
+impl SpanExporter for CountingExporter {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        self.0.fetch_add(batch.len() as u64, Relaxed);
+        Ok(())
+    }
+}
+
+#[tracing::instrument(skip_all, fields(path = request.uri().path()))]
+async fn instrumented_hello(request: Request<()>) -> Result<Response<Full<Bytes>>, Infallible> {
+    tracing::info!(size = request.uri().path().len(), "served");
+    hello(request).await
+}
+
+#[test]
+#[ignore = "a measurement of a minute: cargo test --release -p suite-tests --test soak -- --ignored --nocapture --test-threads 1"]
+fn memory_does_not_grow_with_spans_of_the_recorder_layer_and_no_span_is_lost_uncounted() {
+    let requests = requests();
+    let exporter = CountingExporter::default();
+    let recorder = Recorder::builder(exporter.clone()).build().unwrap();
+    let subscriber = tracing_subscriber::registry().with(recorder.layer());
+    let mut service = TraceLayer::server().layer(service_fn(instrumented_hello));
+    let (mut uri, mut early) = (String::new(), 0.0);
+    let start = Instant::now();
+    tracing::subscriber::with_default(subscriber, || {
+        for n in 0..requests {
+            if n == requests / 20 {
+                early = resident();
+            }
+            uri.clear();
+            write!(uri, "/users/{n}").unwrap();
+            let request = Request::get(uri.as_str()).body(()).unwrap();
+            exchange(&mut service, request);
+        }
+    });
+    let (late, took) = (resident(), start.elapsed());
+    recorder.shutdown(Duration::from_secs(20)).unwrap();
+    let counts = recorder.counts();
+    println!(
+        "recorder layer: {:.2} MB after {}, {:.2} MB after {requests} ({:+.2} %), {} ns each, {counts:?}",
+        early / 1e6,
+        requests / 20,
+        late / 1e6,
+        (late / early - 1.0) * 100.0,
+        took.as_nanos() / u128::from(requests)
+    );
+    assert!(late < early * 1.05, "grew from {early} to {late}");
+    assert_eq!(counts.exported, exporter.0.load(Relaxed));
+    assert_eq!(
+        counts.exported + counts.failed + counts.dropped,
+        2 * u64::from(requests)
+    );
 }
