@@ -48,7 +48,7 @@ impl ActiveSpan {
     /// Sets the status, unless it is set to a higher one: `Ok` is above `Error`, `Error` above `Unset`.
     pub fn set_status(&mut self, status: Status) {
         if let Some(record) = self.open_record() {
-            record.extras().status(status);
+            record.change(|extras, limits| extras.status(status, limits));
         }
     }
 
@@ -88,10 +88,10 @@ impl ActiveSpan {
 }
 
 fn finish(mut pooled: RecordBox, shared: &Shared, at: Timestamp) {
-    let record = &mut pooled.record;
-    record.ended = at;
-    record.context_extras = record.changes.end();
-    shared.pipeline.push(thread_index::current(), pooled);
+    pooled.record.end(at);
+    let bytes = pooled.measure();
+    let thread = thread_index::current();
+    shared.pipeline.push(thread, pooled, bytes);
 }
 
 impl Drop for ActiveSpan {

@@ -5,13 +5,11 @@ use std::{
     time::{Instant, SystemTime},
 };
 
+use crate::{active::ActiveSpan, clock::Timestamp, extras::Extras, limits::Limits};
 use opentelemetry::{
     KeyValue,
     trace::{Span, SpanContext, Status},
 };
-use opentelemetry_sdk::trace::SpanLimits;
-
-use crate::{active::ActiveSpan, clock::Timestamp, extras::Extras};
 
 /// A span that a [`RecorderTracer`](crate::RecorderTracer) has started. Dropping it ends it.
 #[derive(Debug)]
@@ -26,10 +24,10 @@ impl RecorderSpan {
         Self { context, span }
     }
 
-    fn extras(&mut self) -> Option<(&mut Extras, SpanLimits)> {
-        let record = self.span.as_mut()?.open_record()?;
-        let limits = *record.changes.limits();
-        Some((record.extras(), limits))
+    fn change(&mut self, change: impl FnOnce(&mut Extras, &Limits)) {
+        if let Some(record) = self.span.as_mut().and_then(ActiveSpan::open_record) {
+            record.change(change);
+        }
     }
 }
 
@@ -41,9 +39,7 @@ impl Span for RecorderSpan {
         attributes: Vec<KeyValue>,
     ) {
         let name = name.into();
-        if let Some((extras, limits)) = self.extras() {
-            extras.event(name, timestamp, attributes, &limits);
-        }
+        self.change(|extras, limits| extras.event(name, timestamp, attributes, limits));
     }
 
     fn span_context(&self) -> &SpanContext {
@@ -55,28 +51,20 @@ impl Span for RecorderSpan {
     }
 
     fn set_attribute(&mut self, attribute: KeyValue) {
-        if let Some((extras, limits)) = self.extras() {
-            extras.attribute(attribute, &limits);
-        }
+        self.change(|extras, limits| extras.attribute(attribute, limits));
     }
 
     fn set_status(&mut self, status: Status) {
-        if let Some((extras, _)) = self.extras() {
-            extras.status(status);
-        }
+        self.change(|extras, limits| extras.status(status, limits));
     }
 
     fn update_name<T: Into<Cow<'static, str>>>(&mut self, new_name: T) {
         let name = new_name.into();
-        if let Some((extras, _)) = self.extras() {
-            extras.name = Some(name);
-        }
+        self.change(|extras, limits| extras.name(name, limits));
     }
 
     fn add_link(&mut self, span_context: SpanContext, attributes: Vec<KeyValue>) {
-        if let Some((extras, limits)) = self.extras() {
-            extras.link(span_context, attributes, &limits);
-        }
+        self.change(|extras, limits| extras.link(span_context, attributes, limits));
     }
 
     fn end(&mut self) {

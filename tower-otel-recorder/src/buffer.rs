@@ -1,12 +1,13 @@
 //! Attributes as compact values in buffers that are reused.
 
-use std::{
-    fmt::{Debug, Write},
-    net::IpAddr,
-    panic::{AssertUnwindSafe, catch_unwind},
-};
+use std::{fmt::Debug, net::IpAddr};
 
 use opentelemetry::{KeyValue, Value};
+
+use crate::{
+    limits::TextLimits,
+    texts::{TextRange, TextStore},
+};
 
 /// The initial capacities: the attributes of a request from a browser.
 const ATTRIBUTES: usize = 16;
@@ -16,14 +17,14 @@ const BYTES: usize = 256;
 const MAX_REUSED_ATTRIBUTES: usize = 64;
 const MAX_REUSED_BYTES: usize = 4096;
 
-/// The text of a value whose `Debug` or `Display` implementation panics.
-const PANICKED: &str = "<panicked while formatting>";
-
-/// The attributes of one span. Texts are copied into one string.
+/// The attributes of one span. Texts are copied, within limits: an attribute whose text does not fit is dropped and
+/// counted.
 #[derive(Debug)]
 pub struct AttributeBuffer {
     attributes: Vec<Attribute>,
-    texts: String,
+    texts: TextStore,
+    /// The number of attributes over the limit of their number.
+    dropped: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -42,44 +43,35 @@ enum CompactValue {
     Address(IpAddr),
 }
 
-/// A part of the texts of a buffer.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct TextRange {
-    start: usize,
-    end: usize,
-}
-
-impl TextRange {
-    /// Returns the range of the same text after it was appended to a buffer with so many bytes.
-    pub(crate) const fn moved(self, offset: usize) -> Self {
-        Self {
-            start: self.start + offset,
-            end: self.end + offset,
-        }
-    }
-}
-
 impl AttributeBuffer {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(limits: TextLimits) -> Self {
         Self {
             attributes: Vec::with_capacity(ATTRIBUTES),
-            texts: String::with_capacity(BYTES),
+            texts: TextStore::new(limits, BYTES),
+            dropped: 0,
         }
     }
 
     /// Returns a buffer without capacity.
-    pub(crate) const fn empty() -> Self {
+    pub(crate) const fn empty(limits: TextLimits) -> Self {
         Self {
             attributes: Vec::new(),
-            texts: String::new(),
+            texts: TextStore::empty(limits),
+            dropped: 0,
         }
+    }
+
+    /// Sets the limits of an empty buffer.
+    pub(crate) const fn set_limits(&mut self, limits: TextLimits) {
+        self.texts.set_limits(limits);
     }
 
     /// Adds a text, which is copied.
     #[inline]
     pub fn text(&mut self, key: &'static str, value: &str) {
-        let range = self.store(value);
-        self.push(key, CompactValue::Text(range));
+        if let Some(range) = self.texts.store(value) {
+            self.push(key, CompactValue::Text(range));
+        }
     }
 
     /// Adds a text that lives as long as the program.
@@ -114,8 +106,9 @@ impl AttributeBuffer {
 
     /// Adds the text that `value` formats to.
     pub(crate) fn debug(&mut self, key: &'static str, value: &dyn Debug) {
-        let range = self.store_debug(value);
-        self.push(key, CompactValue::Text(range));
+        if let Some(range) = self.texts.store_debug(value) {
+            self.push(key, CompactValue::Text(range));
+        }
     }
 
     /// Adds a text that is stored already.
@@ -128,30 +121,31 @@ impl AttributeBuffer {
         self.attributes.push(Attribute { key, value });
     }
 
-    /// Copies a text that is not the value of an attribute.
-    #[inline]
-    pub(crate) fn store(&mut self, text: &str) -> TextRange {
-        let start = self.texts.len();
-        self.texts.push_str(text);
-        TextRange {
-            start,
-            end: self.texts.len(),
-        }
+    /// Counts dropped attributes.
+    #[cold]
+    fn drop_attributes(&mut self, dropped: usize) {
+        let dropped = u32::try_from(dropped).unwrap_or(u32::MAX);
+        self.dropped = self.dropped.saturating_add(dropped);
     }
 
-    /// Stores the text that `value` formats to. A panic of the value replaces its text.
-    pub(crate) fn store_debug(&mut self, value: &dyn Debug) -> TextRange {
-        let start = self.texts.len();
-        let texts = &mut self.texts;
-        let formatted = catch_unwind(AssertUnwindSafe(|| write!(texts, "{value:?}")));
-        if formatted.is_err() {
-            self.texts.truncate(start);
-            self.texts.push_str(PANICKED);
-        }
-        TextRange {
-            start,
-            end: self.texts.len(),
-        }
+    /// Returns the number of attributes that were dropped.
+    pub(crate) const fn dropped(&self) -> u32 {
+        self.dropped.saturating_add(self.texts.dropped())
+    }
+
+    /// Returns the texts.
+    pub(crate) const fn texts(&mut self) -> &mut TextStore {
+        &mut self.texts
+    }
+
+    /// Returns how many bytes the buffer has allocated.
+    pub(crate) const fn allocated(&self) -> usize {
+        self.attributes.capacity() * size_of::<Attribute>() + self.texts.capacity()
+    }
+
+    /// Returns how many bytes the content of the buffer has.
+    pub(crate) fn used(&self) -> usize {
+        self.attributes.len() * size_of::<Attribute>() + self.texts.len()
     }
 
     /// Changes the key of an attribute.
@@ -161,20 +155,39 @@ impl AttributeBuffer {
         }
     }
 
-    /// Copies the first attributes of `other` to the end, up to `limit` attributes in all. Returns the number of the others.
-    pub(crate) fn append_up_to(&mut self, limit: usize, other: &Self) -> usize {
+    /// Copies the attributes of `other` to the end, up to `limit` attributes in all. Counts those that do not fit, and
+    /// those that `other` has dropped.
+    pub(crate) fn append_up_to(&mut self, limit: usize, other: &Self) {
         let count = limit.saturating_sub(self.len()).min(other.len());
-        if count > 0 {
+        if count == 0 || other.texts.len() > self.texts.room() {
+            self.append_each(count, other);
+        } else {
             self.append(other);
             self.attributes.truncate(limit);
         }
-        other.len() - count
+        let dropped = other.len() - count;
+        let dropped =
+            dropped.saturating_add(usize::try_from(other.dropped()).unwrap_or(usize::MAX));
+        if dropped > 0 {
+            self.drop_attributes(dropped);
+        }
     }
 
-    /// Copies all attributes and texts of `other` to the end.
+    /// Copies the first attributes of `other` whose texts fit.
+    #[cold]
+    fn append_each(&mut self, count: usize, other: &Self) {
+        for attribute in other.attributes.iter().take(count) {
+            match attribute.value {
+                CompactValue::Text(range) => self.text(attribute.key, other.stored(range)),
+                value => self.push(attribute.key, value),
+            }
+        }
+    }
+
+    /// Copies all attributes and texts of `other` to the end, whatever the limits are.
     pub(crate) fn append(&mut self, other: &Self) {
         let offset = self.texts.len();
-        self.texts.push_str(&other.texts);
+        self.texts.append(&other.texts);
         let moved = |attribute: &Attribute| Attribute {
             key: attribute.key,
             value: match attribute.value {
@@ -192,7 +205,7 @@ impl AttributeBuffer {
 
     /// Returns a stored text.
     pub(crate) fn stored(&self, range: TextRange) -> &str {
-        self.texts.get(range.start..range.end).unwrap_or_default()
+        self.texts.get(range)
     }
 
     /// Returns the number of attributes.
@@ -227,15 +240,19 @@ impl AttributeBuffer {
     pub(crate) fn clear(&mut self) {
         self.attributes.clear();
         self.attributes.shrink_to(MAX_REUSED_ATTRIBUTES);
-        self.texts.clear();
-        self.texts.shrink_to(MAX_REUSED_BYTES);
+        self.texts.clear(MAX_REUSED_BYTES);
+        self.dropped = 0;
     }
 }
 
 #[cfg(test)]
-#[allow(clippy::panic)]
 mod tests {
     use super::*;
+
+    const NO_LIMITS: TextLimits = TextLimits {
+        length: usize::MAX,
+        bytes: usize::MAX,
+    };
 
     fn all(buffer: &AttributeBuffer) -> Vec<KeyValue> {
         buffer.key_values(0, buffer.len()).collect()
@@ -243,7 +260,7 @@ mod tests {
 
     #[test]
     fn attributes_keep_their_type_and_order() {
-        let mut buffer = AttributeBuffer::new();
+        let mut buffer = AttributeBuffer::new(TextLimits::default());
         buffer.text("text", "a\u{e9}");
         buffer.fixed("fixed", "b");
         buffer.int("int", -1);
@@ -267,7 +284,7 @@ mod tests {
     fn texts_of_any_length_are_complete() {
         for length in [0, 1, 255, 256, 257, 5_000, 70_000] {
             let text = "x".repeat(length);
-            let mut buffer = AttributeBuffer::new();
+            let mut buffer = AttributeBuffer::new(NO_LIMITS);
             buffer.text("first", &text);
             buffer.text("second", "y");
             buffer.text("third", &text);
@@ -279,9 +296,9 @@ mod tests {
 
     #[test]
     fn appended_attributes_keep_their_texts() {
-        let mut buffer = AttributeBuffer::empty();
+        let mut buffer = AttributeBuffer::empty(TextLimits::default());
         buffer.text("first", "1");
-        let mut other = AttributeBuffer::empty();
+        let mut other = AttributeBuffer::empty(TextLimits::default());
         other.text("second", "2");
         other.int("third", 3);
         buffer.append(&other);
@@ -298,28 +315,8 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_panics_while_it_is_formatted_is_replaced() {
-        struct Panics;
-        impl Debug for Panics {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("partly")?;
-                panic!("no text")
-            }
-        }
-        let mut buffer = AttributeBuffer::empty();
-        buffer.debug("number", &1);
-        buffer.debug("panics", &Panics);
-        buffer.debug("after", &'x');
-        let expected = [("number", "1"), ("panics", PANICKED), ("after", "'x'")];
-        assert_eq!(
-            all(&buffer),
-            expected.map(|(key, value)| KeyValue::new(key, value))
-        );
-    }
-
-    #[test]
     fn a_cleared_buffer_is_empty_and_keeps_a_bounded_capacity() {
-        let mut buffer = AttributeBuffer::new();
+        let mut buffer = AttributeBuffer::new(TextLimits::default());
         for _ in 0..1_000 {
             buffer.text("key", &"x".repeat(100));
         }
@@ -334,5 +331,58 @@ mod tests {
             (buffer.attributes.capacity(), buffer.texts.capacity()),
             capacities
         );
+    }
+
+    #[test]
+    fn attributes_whose_text_does_not_fit_are_dropped_and_others_are_not() {
+        let limits = TextLimits {
+            length: 4,
+            bytes: 10,
+        };
+        let mut buffer = AttributeBuffer::empty(limits);
+        buffer.text("first", "12345");
+        buffer.text("second", "12345");
+        buffer.text("third", "123");
+        buffer.text("fourth", "12");
+        buffer.int("number", 7);
+        buffer.fixed("fixed", "12345");
+        let expected = [
+            KeyValue::new("first", "1234"),
+            KeyValue::new("second", "1234"),
+            KeyValue::new("fourth", "12"),
+            KeyValue::new("number", 7),
+            KeyValue::new("fixed", "12345"),
+        ];
+        assert_eq!(all(&buffer), expected);
+        assert_eq!(buffer.dropped(), 1);
+        buffer.clear();
+        buffer.text("first", "12345");
+        assert_eq!((all(&buffer).len(), buffer.dropped()), (1, 0));
+    }
+
+    #[test]
+    fn appended_attributes_are_limited_by_number_and_bytes() {
+        let other = |attributes: &[(&'static str, &str)]| {
+            let mut other = AttributeBuffer::empty(NO_LIMITS);
+            for (key, text) in attributes {
+                other.text(key, text);
+            }
+            other
+        };
+        let limits = TextLimits {
+            length: 9,
+            bytes: 10,
+        };
+        let mut buffer = AttributeBuffer::empty(limits);
+        buffer.append_up_to(4, &other(&[("a", "1234"), ("b", "1")]));
+        buffer.append_up_to(4, &other(&[("c", "123456"), ("d", "12345"), ("e", "")]));
+        let expected = [("a", "1234"), ("b", "1"), ("d", "12345")];
+        assert_eq!(
+            all(&buffer),
+            expected.map(|(key, value)| KeyValue::new(key, value))
+        );
+        assert_eq!(buffer.dropped(), 2);
+        buffer.append_up_to(4, &other(&[("f", ""), ("g", "")]));
+        assert_eq!((buffer.len(), buffer.dropped()), (4, 3));
     }
 }

@@ -8,12 +8,16 @@ use opentelemetry_sdk::{
 };
 
 use crate::{
+    amount::Amount,
+    limits::Limits,
     pipeline::Pipeline,
     recorder::Recorder,
     sampling::{SamplerInput, Sampling},
     shared::Shared,
     worker,
 };
+
+const MEGABYTE: usize = 1024 * 1024;
 
 /// Configures a [`Recorder`].
 #[derive(Debug)]
@@ -22,9 +26,9 @@ pub struct RecorderBuilder<E> {
     exporter: HiddenExporter<E>,
     resource: Option<Resource>,
     sampling: Sampling,
-    limits: SpanLimits,
-    queue_size: usize,
-    batch_size: usize,
+    limits: Limits,
+    queue: Amount,
+    batch: Amount,
     delay: Duration,
 }
 
@@ -37,9 +41,15 @@ impl Recorder {
             exporter: HiddenExporter(exporter),
             resource: None,
             sampling: Sampling::default(),
-            limits: SpanLimits::default(),
-            queue_size: 2048,
-            batch_size: 512,
+            limits: Limits::default(),
+            queue: Amount {
+                spans: 2048,
+                bytes: 16 * MEGABYTE,
+            },
+            batch: Amount {
+                spans: 512,
+                bytes: 2 * MEGABYTE,
+            },
             delay: Duration::from_secs(5),
         }
     }
@@ -79,9 +89,27 @@ impl<E: SpanExporter + 'static> RecorderBuilder<E> {
 
     /// Sets the numbers of attributes, events and links a span has at most. Default: those of the SDK, 128 of each.
     ///
-    /// The length of a text is not limited.
+    /// Attributes, events and links over a limit are dropped and counted in the span.
     pub fn limits(mut self, limits: SpanLimits) -> Self {
-        self.limits = limits;
+        self.limits.span = limits;
+        self
+    }
+
+    /// Sets how many characters of a text are recorded at most. Default: 4096.
+    ///
+    /// Longer texts are cut: attribute values and the elements of arrays, names, and the description of the status. See
+    /// [attribute limits](https://opentelemetry.io/docs/specs/otel/common/#attribute-limits).
+    pub fn text_length(mut self, characters: usize) -> Self {
+        self.limits.text.length = characters;
+        self
+    }
+
+    /// Sets how many bytes of attributes, events and links a span has at most. Default: 64 KiB.
+    ///
+    /// Texts, arrays, events and links count. Those that do not fit are dropped and counted in the span. Numbers of a
+    /// `tracing` span always fit.
+    pub fn record_bytes(mut self, bytes: usize) -> Self {
+        self.limits.text.bytes = bytes;
         self
     }
 
@@ -89,7 +117,16 @@ impl<E: SpanExporter + 'static> RecorderBuilder<E> {
     ///
     /// The queue grows as needed. A span that does not fit is dropped and counted.
     pub fn queue_size(mut self, spans: usize) -> Self {
-        self.queue_size = spans;
+        self.queue.spans = spans;
+        self
+    }
+
+    /// Sets how many bytes the spans that wait for their export have at most. Default: 16 MiB. Accepted: any number from 1
+    /// on.
+    ///
+    /// What a span has allocated counts, 2 KiB at least. A span that does not fit is dropped and counted.
+    pub fn queue_bytes(mut self, bytes: usize) -> Self {
+        self.queue.bytes = bytes;
         self
     }
 
@@ -98,7 +135,16 @@ impl<E: SpanExporter + 'static> RecorderBuilder<E> {
     ///
     /// When so many spans wait, they are exported before the [delay](Self::delay) is over.
     pub fn batch_size(mut self, spans: usize) -> Self {
-        self.batch_size = spans;
+        self.batch.spans = spans;
+        self
+    }
+
+    /// Sets how many bytes the spans that are exported at once have at most. Default: 2 MiB, because collectors accept 4 MiB.
+    /// Accepted: any number from 1 on. A larger span is exported alone.
+    ///
+    /// When so many bytes wait, they are exported before the [delay](Self::delay) is over.
+    pub fn batch_bytes(mut self, bytes: usize) -> Self {
+        self.batch.bytes = bytes;
         self
     }
 
@@ -113,15 +159,17 @@ impl<E: SpanExporter + 'static> RecorderBuilder<E> {
     ///
     /// # Errors
     ///
-    /// Returns [`InvalidInput`](io::ErrorKind::InvalidInput) if `queue_size` or `batch_size` is 0, and the error of the
-    /// operating system if it cannot start a thread.
+    /// Returns [`InvalidInput`](io::ErrorKind::InvalidInput) if a size or the bytes of the queue or of a batch are 0, and
+    /// the error of the operating system if it cannot start a thread.
     pub fn build(self) -> io::Result<Recorder> {
-        check_size("queue_size", self.queue_size)?;
-        check_size("batch_size", self.batch_size)?;
+        check_size("queue_size", self.queue.spans)?;
+        check_size("queue_bytes", self.queue.bytes)?;
+        check_size("batch_size", self.batch.spans)?;
+        check_size("batch_bytes", self.batch.bytes)?;
         let resource = self.resource.unwrap_or_else(|| Resource::builder().build());
         let HiddenExporter(mut exporter) = self.exporter;
         exporter.set_resource(&resource);
-        let pipeline = Pipeline::new(self.queue_size, self.batch_size);
+        let pipeline = Pipeline::new(self.queue, self.batch);
         let shared = Arc::new(Shared::new(pipeline, self.sampling, self.limits));
         worker::spawn(&shared, exporter, self.delay)?;
         Ok(Recorder::new(shared))

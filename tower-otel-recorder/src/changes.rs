@@ -6,10 +6,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use opentelemetry_sdk::trace::SpanLimits;
-
 use crate::{
     extras::Extras,
+    limits::Limits,
     sync::{
         Mutex, MutexGuard,
         atomic::{AtomicU8, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release},
@@ -27,12 +26,12 @@ pub(crate) struct ContextChanges {
     state: AtomicU8,
     /// Nanoseconds from the start of the span to its last exit. 0 if it was never exited.
     last_exit: AtomicU64,
-    limits: SpanLimits,
+    limits: Limits,
     extras: Mutex<Option<Box<Extras>>>,
 }
 
 impl ContextChanges {
-    pub(crate) fn new(limits: SpanLimits) -> Self {
+    pub(crate) fn new(limits: Limits) -> Self {
         Self {
             state: AtomicU8::new(0),
             last_exit: AtomicU64::new(0),
@@ -41,7 +40,7 @@ impl ContextChanges {
         }
     }
 
-    pub(crate) const fn limits(&self) -> &SpanLimits {
+    pub(crate) const fn limits(&self) -> &Limits {
         &self.limits
     }
 
@@ -80,7 +79,7 @@ impl ContextChanges {
     }
 
     /// Applies a change, unless the span has ended.
-    pub(crate) fn change(&self, change: impl FnOnce(&mut Extras, &SpanLimits)) {
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Extras, &Limits)) {
         let mut extras = self.extras();
         if !self.has_ended() {
             change(extras.get_or_insert_default(), &self.limits);

@@ -48,12 +48,14 @@ impl Span for ContextSpan {
     }
 
     fn set_status(&mut self, status: Status) {
-        self.changes.change(|extras, _| extras.status(status));
+        self.changes
+            .change(|extras, limits| extras.status(status, limits));
     }
 
     fn update_name<T: Into<Cow<'static, str>>>(&mut self, new_name: T) {
         let name = new_name.into();
-        self.changes.change(|extras, _| extras.name = Some(name));
+        self.changes
+            .change(|extras, limits| extras.name(name, limits));
     }
 
     fn add_link(&mut self, span_context: SpanContext, attributes: Vec<KeyValue>) {

@@ -1,6 +1,7 @@
 //! Flush and shutdown requests, and the progress of the export thread.
 
 use std::{
+    process,
     sync::PoisonError,
     time::{Duration, Instant},
 };
@@ -19,6 +20,8 @@ use crate::{
 /// Wakes the export thread and waits for it.
 #[derive(Debug)]
 pub(crate) struct Control {
+    /// The process that has the export thread. A child of `fork` has no such thread.
+    process: u32,
     woken: AtomicBool,
     thread: OnceLock<Thread>,
     state: Mutex<Progress>,
@@ -27,7 +30,12 @@ pub(crate) struct Control {
 
 impl Control {
     pub(crate) fn new() -> Self {
+        Self::of_process(process::id())
+    }
+
+    pub(crate) fn of_process(process: u32) -> Self {
         Self {
+            process,
             woken: AtomicBool::new(false),
             thread: OnceLock::new(),
             state: Mutex::default(),
@@ -37,6 +45,18 @@ impl Control {
 
     fn state(&self) -> MutexGuard<'_, Progress> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns an error in a process that was forked after the start of the export thread. Its locks may be held forever.
+    fn check_process(&self) -> OTelSdkResult {
+        if process::id() == self.process {
+            return Ok(());
+        }
+        let failure = format!(
+            "the recorder was started in process {} and exports nothing in its fork; start a recorder in each process",
+            self.process
+        );
+        Err(OTelSdkError::InternalFailure(failure))
     }
 
     /// Wakes the export thread, because a batch is full.
@@ -109,6 +129,12 @@ impl Control {
         }
     }
 
+    /// Returns the numbers of drained spans and of those that the exporter works on.
+    pub(crate) fn in_hands(&self) -> (usize, usize) {
+        let state = self.state();
+        (state.backlog, state.exporting)
+    }
+
     /// Ends a turn. Everything that was queued before so many flushes were requested is exported or has failed.
     pub(crate) fn end_turn(&self, flushes: u64, failure: Option<String>) {
         let mut state = self.state();
@@ -132,6 +158,7 @@ impl Control {
 
     /// Requests the export of everything that is queued and waits for it.
     pub(crate) fn flush(&self, timeout: Duration) -> OTelSdkResult {
+        self.check_process()?;
         let mut state = self.state();
         if state.thread_has_ended || state.shutdown.is_some() {
             return Err(OTelSdkError::AlreadyShutdown);
@@ -151,6 +178,9 @@ impl Control {
         timeout: Duration,
         close: impl FnOnce(),
     ) -> (OTelSdkResult, Option<Abandoned>) {
+        if let Err(error) = self.check_process() {
+            return (Err(error), None);
+        }
         let mut state = self.state();
         if state.is_shut_down() {
             return (Err(OTelSdkError::AlreadyShutdown), None);
@@ -185,9 +215,15 @@ impl Control {
         (result, abandons.then(|| state.abandon()))
     }
 
-    /// Returns whether a shutdown was requested.
+    /// Returns whether a shutdown was requested, or this process has no export thread.
     pub(crate) fn shutdown_is_requested(&self) -> bool {
-        self.state().shutdown.is_some()
+        self.check_process().is_err() || self.state().shutdown.is_some()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn with_lock(&self, f: impl FnOnce()) {
+        let _state = self.state();
+        f();
     }
 
     #[cfg(test)]

@@ -1,43 +1,69 @@
-//! Counts of exported, failed and dropped spans.
+//! Counts of spans by what became of them.
 
 use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// The number of spans of a [`Recorder`](crate::Recorder) that were exported, failed to export, and were dropped.
+/// What became of the spans of a [`Recorder`](crate::Recorder).
 ///
-/// A span that has ended is counted once. A span that is in none of the counts is not ended or waits for its export.
+/// A span that has ended is in exactly one of `queued`, `exporting`, `exported`, `failed`, `rejected` and `dropped`. The
+/// spans that are still open are what is left of `started`. The counts are read one after the other while other threads
+/// change them, so for a moment such a sum can be off by a few spans.
+///
+/// Spans that are not sampled are not counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SpanCounts {
+    /// Spans that were started.
+    pub started: u64,
+    /// Spans that wait for their export now.
+    pub queued: u64,
+    /// Spans that the exporter works on now.
+    pub exporting: u64,
     /// Spans that the exporter has accepted.
     pub exported: u64,
     /// Spans that were given to the exporter, which returned an error or panicked, or had not returned when a
     /// [shutdown](crate::Recorder::shutdown) ran out of time.
     pub failed: u64,
-    /// Spans that were not given to the exporter: the queue was full, or the recorder was shut down. Both are
-    /// counted here; only a full queue is logged.
+    /// Spans of successful exports that the receiver has rejected.
+    pub rejected: u64,
+    /// Spans that were not given to the exporter, for whatever reason: `queue_full`, `queue_bytes_full`, or the recorder
+    /// was shut down, which is what is left. Only a full queue is logged.
     pub dropped: u64,
+    /// Spans that were dropped because too [many](crate::RecorderBuilder::queue_size) were waiting.
+    pub queue_full: u64,
+    /// Spans that were dropped because the waiting ones had too many [bytes](crate::RecorderBuilder::queue_bytes).
+    pub queue_bytes_full: u64,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     exported: AtomicU64,
     failed: AtomicU64,
-    dropped_full: AtomicU64,
+    rejected: AtomicU64,
+    queue_full: AtomicU64,
+    queue_bytes_full: AtomicU64,
     dropped_closed: AtomicU64,
 }
 
 impl Counters {
-    pub(crate) fn exported(&self, spans: u64) {
-        self.exported.fetch_add(spans, Relaxed);
+    /// Counts spans that the exporter has accepted. The receiver has rejected some of them.
+    pub(crate) fn exported(&self, spans: u64, rejected: u64) {
+        let rejected = rejected.min(spans);
+        self.exported.fetch_add(spans - rejected, Relaxed);
+        self.rejected.fetch_add(rejected, Relaxed);
     }
 
     pub(crate) fn failed(&self, spans: u64) {
         self.failed.fetch_add(spans, Relaxed);
     }
 
-    /// Counts spans that were dropped because the queue was full.
-    pub(crate) fn dropped_full(&self, spans: u64) {
-        self.dropped_full.fetch_add(spans, Relaxed);
+    /// Counts a span that was dropped because too many were waiting.
+    pub(crate) fn queue_full(&self) {
+        self.queue_full.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a span that was dropped because the waiting ones had too many bytes.
+    pub(crate) fn queue_bytes_full(&self) {
+        self.queue_bytes_full.fetch_add(1, Relaxed);
     }
 
     /// Counts spans that were dropped because the recorder was shut down or its thread has ended.
@@ -45,16 +71,23 @@ impl Counters {
         self.dropped_closed.fetch_add(spans, Relaxed);
     }
 
-    /// Returns the number of spans that were dropped because the queue was full.
+    /// Returns the number of spans that were dropped because the queue was full, by number or by bytes.
     pub(crate) fn full(&self) -> u64 {
-        self.dropped_full.load(Relaxed)
+        self.queue_full.load(Relaxed) + self.queue_bytes_full.load(Relaxed)
     }
 
+    /// Returns the counts of the spans that have left the queue.
     pub(crate) fn read(&self) -> SpanCounts {
+        let queue_full = self.queue_full.load(Relaxed);
+        let queue_bytes_full = self.queue_bytes_full.load(Relaxed);
         SpanCounts {
             exported: self.exported.load(Relaxed),
             failed: self.failed.load(Relaxed),
-            dropped: self.full() + self.dropped_closed.load(Relaxed),
+            rejected: self.rejected.load(Relaxed),
+            dropped: queue_full + queue_bytes_full + self.dropped_closed.load(Relaxed),
+            queue_full,
+            queue_bytes_full,
+            ..SpanCounts::default()
         }
     }
 }

@@ -3,14 +3,15 @@
 use std::borrow::Cow;
 
 use opentelemetry::{KeyValue, Value, trace::Event};
-use opentelemetry_sdk::trace::SpanLimits;
 
 use crate::{
-    buffer::{AttributeBuffer, TextRange},
+    buffer::AttributeBuffer,
     clock::{Clocks, Timestamp},
     extras::{Extras, limited},
     keys::{LEVEL, TARGET},
+    limits::{Limits, TextLimits},
     origin::{self, Origin},
+    texts::TextRange,
 };
 
 /// A buffer with a larger capacity is shrunk before it is reused.
@@ -21,7 +22,7 @@ const MAX_REUSED: usize = 16;
 pub(crate) struct EventBuffer {
     pub(crate) events: Vec<CompactEvent>,
     pub(crate) attributes: AttributeBuffer,
-    /// The number of events over the limit.
+    /// The number of events that were dropped.
     pub(crate) dropped: u32,
 }
 
@@ -37,6 +38,8 @@ pub(crate) struct CompactEvent {
     pub(crate) start: usize,
     /// The index after the last attribute.
     pub(crate) end: usize,
+    /// The number of attributes that were dropped.
+    pub(crate) dropped: u32,
 }
 
 /// The name of an event.
@@ -55,26 +58,31 @@ pub(crate) struct LogOrigin {
 }
 
 impl EventBuffer {
-    pub(crate) const fn new() -> Self {
+    pub(crate) const fn new(limits: TextLimits) -> Self {
         Self {
             events: Vec::new(),
-            attributes: AttributeBuffer::empty(),
+            attributes: AttributeBuffer::empty(limits),
             dropped: 0,
         }
     }
 
-    /// Adds an event. The ranges of `event` are those of `attributes`. Drops it and counts it if there are `limit`
-    /// events.
-    pub(crate) fn push(
-        &mut self,
-        mut event: CompactEvent,
-        attributes: &AttributeBuffer,
-        limit: u32,
-    ) {
-        if self.events.len() >= usize::try_from(limit).unwrap_or(usize::MAX) {
-            self.dropped = self.dropped.saturating_add(1);
-            return;
-        }
+    /// Returns whether there are less than `limit` events.
+    pub(crate) fn has_place(&self, limit: u32) -> bool {
+        self.events.len() < usize::try_from(limit).unwrap_or(usize::MAX)
+    }
+
+    /// Counts an event that is dropped.
+    pub(crate) const fn drop_event(&mut self) {
+        self.dropped = self.dropped.saturating_add(1);
+    }
+
+    /// Returns how many bytes the buffers have allocated.
+    pub(crate) const fn allocated(&self) -> usize {
+        self.events.capacity() * size_of::<CompactEvent>() + self.attributes.allocated()
+    }
+
+    /// Adds an event. The ranges of `event` are those of `attributes`.
+    pub(crate) fn push(&mut self, mut event: CompactEvent, attributes: &AttributeBuffer) {
         let offset = self.attributes.text_len();
         if let EventName::Text(name) = event.name {
             event.name = EventName::Text(name.moved(offset));
@@ -88,7 +96,7 @@ impl EventBuffer {
     }
 
     /// Appends the events to those of `extras`, in the order of their times.
-    pub(crate) fn append_to(&self, extras: &mut Extras, clocks: Clocks, limits: &SpanLimits) {
+    pub(crate) fn append_to(&self, extras: &mut Extras, clocks: Clocks, limits: &Limits) {
         if self.events.is_empty() && self.dropped == 0 {
             return;
         }
@@ -104,7 +112,7 @@ impl EventBuffer {
         extras.drop_events(limits, self.dropped);
     }
 
-    fn event(&self, event: &CompactEvent, clocks: Clocks, limits: &SpanLimits) -> Event {
+    fn event(&self, event: &CompactEvent, clocks: Clocks, limits: &Limits) -> Event {
         let stored = |range| Value::from(self.attributes.stored(range).to_owned());
         let CompactEvent { origin, log, .. } = event;
         let metadata = origin.metadata;
@@ -126,7 +134,8 @@ impl EventBuffer {
             EventName::Static(name) => Cow::Borrowed(name),
             EventName::Text(range) => Cow::Owned(self.attributes.stored(range).to_owned()),
         };
-        let (attributes, dropped) = limited(attributes, limits.max_attributes_per_event);
+        let (attributes, dropped) = limited(attributes, limits.span.max_attributes_per_event);
+        let dropped = dropped.saturating_add(event.dropped);
         Event::new(name, clocks.system_time(event.at), attributes, dropped)
     }
 

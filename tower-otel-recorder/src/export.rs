@@ -3,11 +3,12 @@
 use std::{borrow::Cow, mem};
 
 use opentelemetry::{InstrumentationScope, trace::SpanContext};
-use opentelemetry_sdk::trace::{SpanData, SpanLimits};
+use opentelemetry_sdk::trace::SpanData;
 
 use crate::{
     clock::{Clocks, Timestamp},
     extras::{Extras, limited},
+    limits::Limits,
     origin::Origin,
     record::{Name, SpanRecord},
 };
@@ -18,7 +19,7 @@ impl SpanRecord {
         &mut self,
         clocks: Clocks,
         default_scope: &InstrumentationScope,
-        limits: &SpanLimits,
+        limits: &Limits,
     ) -> SpanData {
         let mut extras = self.take_extras(limits);
         self.events.append_to(&mut extras, clocks, limits);
@@ -30,7 +31,7 @@ impl SpanRecord {
         attributes.extend(self.attributes.key_values(0, self.start_attributes));
         attributes.extend(extras.attributes);
         attributes.extend(self.attributes.key_values(self.start_attributes, all));
-        let (attributes, dropped) = limited(attributes, limits.max_attributes_per_span);
+        let (attributes, dropped) = limited(attributes, limits.span.max_attributes_per_span);
         let name = extras.name.unwrap_or_else(|| match self.name {
             Name::Static(name) => Cow::Borrowed(name),
             Name::Text(range) => Cow::Owned(self.attributes.stored(range).to_owned()),
@@ -47,7 +48,10 @@ impl SpanRecord {
             // The system clock may have been set back since the start.
             end_time: clocks.system_time(ended).max(start_time),
             attributes,
-            dropped_attributes_count: extras.dropped_attributes.saturating_add(dropped),
+            dropped_attributes_count: extras
+                .dropped_attributes
+                .saturating_add(self.attributes.dropped())
+                .saturating_add(dropped),
             events: extras.events,
             links: extras.links,
             status: extras.status,
@@ -55,12 +59,13 @@ impl SpanRecord {
         }
     }
 
-    fn take_extras(&mut self, limits: &SpanLimits) -> Extras {
+    fn take_extras(&mut self, limits: &Limits) -> Extras {
         match (self.extras.take(), self.context_extras.take()) {
             (None, None) => Extras::default(),
             (Some(extras), None) | (None, Some(extras)) => *extras,
             (Some(mut own), Some(context)) => {
-                own.append(*context, limits);
+                // Their bytes were limited together when the span ended.
+                own.append(*context, &limits.with_bytes(usize::MAX));
                 *own
             }
         }
@@ -79,12 +84,12 @@ mod tests {
     use super::*;
 
     fn record() -> SpanRecord {
-        SpanRecord::new(SpanLimits::default())
+        SpanRecord::new(Limits::default())
     }
 
     fn span(record: &mut SpanRecord) -> SpanData {
         let scope = InstrumentationScope::default();
-        record.take_span_data(Clocks::read(), &scope, &SpanLimits::default())
+        record.take_span_data(Clocks::read(), &scope, &Limits::default())
     }
 
     #[test]
@@ -93,10 +98,8 @@ mod tests {
         record.attributes().int("start", 1);
         record.start_attributes = record.attributes.len();
         record.attributes().int("late", 3);
-        let limits = SpanLimits::default();
-        record
-            .extras()
-            .attribute(KeyValue::new("extra", 2), &limits);
+        let limits = Limits::default();
+        record.change(|extras, limits| extras.attribute(KeyValue::new("extra", 2), limits));
         let mut handler = Extras::default();
         handler.attribute(KeyValue::new("handler", 2), &limits);
         record.context_extras = Some(Box::new(handler));
@@ -130,7 +133,7 @@ mod tests {
         record.set_name("copied");
         assert_eq!(span(&mut record).name, "copied");
         record.set_name("copied");
-        record.extras().name = Some("changed".into());
+        record.change(|extras, limits| extras.name("changed".into(), limits));
         assert_eq!(span(&mut record).name, "changed");
     }
 
@@ -140,9 +143,7 @@ mod tests {
         record.attributes().text("secret", "secret");
         record.set_name("secret");
         record.start_attributes = 1;
-        record
-            .extras()
-            .attribute(KeyValue::new("secret", true), &SpanLimits::default());
+        record.change(|extras, limits| extras.attribute(KeyValue::new("secret", true), limits));
         record.changes.end_early(SystemTime::UNIX_EPOCH);
         record.context_extras = record.changes.end();
         record.clear();

@@ -6,7 +6,12 @@ use opentelemetry::{
     KeyValue,
     trace::{Event, Link, SpanContext, Status},
 };
-use opentelemetry_sdk::trace::{SpanEvents, SpanLimits, SpanLinks};
+use opentelemetry_sdk::trace::{SpanEvents, SpanLinks};
+
+use crate::{
+    key_values::{cut_attribute, cut_attributes},
+    limits::{Limits, cut_cow},
+};
 
 /// The parts of a span that are allocated on demand.
 #[derive(Debug, Default)]
@@ -20,21 +25,52 @@ pub(crate) struct Extras {
     pub(crate) links: SpanLinks,
     /// The end that was set through the OpenTelemetry context, before the owner of the span ended it.
     pub(crate) ended: Option<SystemTime>,
+    /// The number of bytes of texts and arrays, and of the attributes of events and links.
+    bytes: usize,
 }
 
 impl Extras {
-    pub(crate) fn attribute(&mut self, attribute: KeyValue, limits: &SpanLimits) {
-        if self.attributes.len() < count(limits.max_attributes_per_span) {
+    /// Returns the number of bytes that count towards the [limit](crate::limits::TextLimits::bytes).
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Returns how many bytes are allocated, or somewhat more.
+    pub(crate) const fn allocated(&self) -> usize {
+        size_of::<Self>()
+            + self.bytes
+            + self.attributes.capacity() * size_of::<KeyValue>()
+            + self.events.events.capacity() * size_of::<Event>()
+            + self.links.links.capacity() * size_of::<Link>()
+    }
+
+    /// Adds bytes in place of others. Returns `false` and adds none if that exceeds the limit.
+    fn replace(&mut self, old: usize, new: usize, limits: &Limits) -> bool {
+        let bytes = self.bytes.saturating_sub(old).saturating_add(new);
+        let fits = bytes <= limits.text.bytes;
+        if fits {
+            self.bytes = bytes;
+        }
+        fits
+    }
+
+    /// Sets the name, unless it exceeds the limit.
+    pub(crate) fn name(&mut self, name: Cow<'static, str>, limits: &Limits) {
+        let name = cut_cow(name, limits.text.length);
+        let old = self.name.as_ref().map_or(0, |name| name.len());
+        if self.replace(old, name.len(), limits) {
+            self.name = Some(name);
+        }
+    }
+
+    pub(crate) fn attribute(&mut self, mut attribute: KeyValue, limits: &Limits) {
+        let is_full = self.attributes.len() >= count(limits.span.max_attributes_per_span);
+        let bytes = cut_attribute(&mut attribute, limits.text.length);
+        if !is_full && self.replace(0, bytes, limits) {
             self.attributes.push(attribute);
         } else {
             self.dropped_attributes = self.dropped_attributes.saturating_add(1);
         }
-    }
-
-    /// Counts dropped attributes.
-    pub(crate) fn drop_attributes(&mut self, dropped: usize) {
-        let dropped = u32::try_from(dropped).unwrap_or(u32::MAX);
-        self.dropped_attributes = self.dropped_attributes.saturating_add(dropped);
     }
 
     pub(crate) fn event(
@@ -42,22 +78,28 @@ impl Extras {
         name: Cow<'static, str>,
         at: SystemTime,
         attributes: Vec<KeyValue>,
-        limits: &SpanLimits,
+        limits: &Limits,
     ) {
-        let events = &mut self.events;
-        if events.events.len() < count(limits.max_events_per_span) {
-            let (attributes, dropped) = limited(attributes, limits.max_attributes_per_event);
-            let event = Event::new(name, at, attributes, dropped);
-            events.events.push(event);
+        let name = cut_cow(name, limits.text.length);
+        let (attributes, dropped) = limited(attributes, limits.span.max_attributes_per_event);
+        self.add_event(Event::new(name, at, attributes, dropped), limits);
+    }
+
+    fn add_event(&mut self, mut event: Event, limits: &Limits) {
+        let is_full = self.events.len() >= count(limits.span.max_events_per_span);
+        let bytes = cut_attributes(&mut event.attributes, limits.text.length);
+        let bytes = bytes.saturating_add(event.name.len());
+        if !is_full && self.replace(0, bytes, limits) {
+            self.events.events.push(event);
         } else {
-            events.dropped_count = events.dropped_count.saturating_add(1);
+            self.events.dropped_count = self.events.dropped_count.saturating_add(1);
         }
     }
 
     /// Drops the events over the limit, and counts them and `dropped` ones.
-    pub(crate) fn drop_events(&mut self, limits: &SpanLimits, dropped: u32) {
+    pub(crate) fn drop_events(&mut self, limits: &Limits, dropped: u32) {
         let events = &mut self.events;
-        let limit = count(limits.max_events_per_span);
+        let limit = count(limits.span.max_events_per_span);
         let over = events.events.len().saturating_sub(limit);
         events.events.truncate(limit);
         let over = u32::try_from(over).unwrap_or(u32::MAX);
@@ -67,54 +109,75 @@ impl Extras {
             .saturating_add(dropped);
     }
 
-    pub(crate) fn link(&mut self, to: SpanContext, attributes: Vec<KeyValue>, limits: &SpanLimits) {
-        let links = &mut self.links;
-        if links.links.len() < count(limits.max_links_per_span) {
-            let (attributes, dropped) = limited(attributes, limits.max_attributes_per_link);
-            links.links.push(Link::new(to, attributes, dropped));
+    pub(crate) fn link(&mut self, to: SpanContext, attributes: Vec<KeyValue>, limits: &Limits) {
+        let (attributes, dropped) = limited(attributes, limits.span.max_attributes_per_link);
+        self.add_link(Link::new(to, attributes, dropped), limits);
+    }
+
+    fn add_link(&mut self, mut link: Link, limits: &Limits) {
+        let is_full = self.links.len() >= count(limits.span.max_links_per_span);
+        let bytes = cut_attributes(&mut link.attributes, limits.text.length);
+        if !is_full && self.replace(0, bytes, limits) {
+            self.links.links.push(link);
         } else {
-            links.dropped_count = links.dropped_count.saturating_add(1);
+            self.links.dropped_count = self.links.dropped_count.saturating_add(1);
         }
     }
 
-    /// Sets the status, unless it is already set to a higher one: `Ok` is above `Error`, `Error` above `Unset`.
-    pub(crate) fn status(&mut self, status: Status) {
-        if status > self.status {
-            self.status = status;
+    /// Sets the status, unless it is already set to a higher one: `Ok` is above `Error`, `Error` above `Unset`. A
+    /// description that exceeds the limit is omitted.
+    pub(crate) fn status(&mut self, status: Status, limits: &Limits) {
+        if status <= self.status {
+            return;
         }
+        let old = description(&self.status).len();
+        let status = match status {
+            Status::Error { description } => {
+                let description = cut_cow(description, limits.text.length);
+                let fits = self.replace(old, description.len(), limits);
+                if !fits {
+                    self.bytes = self.bytes.saturating_sub(old);
+                }
+                Status::error(if fits { description } else { "".into() })
+            }
+            status => {
+                self.bytes = self.bytes.saturating_sub(old);
+                status
+            }
+        };
+        self.status = status;
     }
 
     /// Appends `other`, within the limits.
-    pub(crate) fn append(&mut self, other: Self, limits: &SpanLimits) {
-        if other.name.is_some() {
-            self.name = other.name;
+    pub(crate) fn append(&mut self, other: Self, limits: &Limits) {
+        if let Some(name) = other.name {
+            self.name(name, limits);
         }
+        self.status(other.status, limits);
         for attribute in other.attributes {
             self.attribute(attribute, limits);
         }
         self.dropped_attributes = self
             .dropped_attributes
             .saturating_add(other.dropped_attributes);
-        self.status(other.status);
         for event in other.events.events {
-            if self.events.events.len() < count(limits.max_events_per_span) {
-                self.events.events.push(event);
-            } else {
-                self.events.dropped_count = self.events.dropped_count.saturating_add(1);
-            }
+            self.add_event(event, limits);
         }
         let dropped = other.events.dropped_count;
         self.events.dropped_count = self.events.dropped_count.saturating_add(dropped);
         for link in other.links.links {
-            if self.links.links.len() < count(limits.max_links_per_span) {
-                self.links.links.push(link);
-            } else {
-                self.links.dropped_count = self.links.dropped_count.saturating_add(1);
-            }
+            self.add_link(link, limits);
         }
         let dropped = other.links.dropped_count;
         self.links.dropped_count = self.links.dropped_count.saturating_add(dropped);
         self.ended = self.ended.or(other.ended);
+    }
+}
+
+fn description(status: &Status) -> &str {
+    match status {
+        Status::Error { description } => description,
+        _ => "",
     }
 }
 
@@ -131,15 +194,20 @@ fn count(limit: u32) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use opentelemetry_sdk::trace::SpanLimits;
+
     use super::*;
 
     #[test]
     fn limits_hold_for_the_sum_of_both_parts() {
-        let limits = SpanLimits {
-            max_attributes_per_span: 3,
-            max_events_per_span: 1,
-            max_links_per_span: 1,
-            ..SpanLimits::default()
+        let limits = Limits {
+            span: SpanLimits {
+                max_attributes_per_span: 3,
+                max_events_per_span: 1,
+                max_links_per_span: 1,
+                ..SpanLimits::default()
+            },
+            ..Limits::default()
         };
         let extras = || {
             let mut extras = Extras::default();
@@ -158,10 +226,23 @@ mod tests {
     }
 
     #[test]
-    fn an_ok_status_is_final() {
+    fn a_status_and_a_name_that_are_replaced_free_their_bytes() {
+        let limits = Limits::default().with_bytes(12);
         let mut extras = Extras::default();
-        extras.status(Status::Ok);
-        extras.status(Status::error("too late"));
+        for text in ["12345", "23456", "345678"] {
+            extras.name(text.into(), &limits);
+            assert_eq!(extras.name.as_deref(), Some(text));
+            extras.status(Status::error(text), &limits);
+        }
+        assert_eq!(extras.bytes(), 12);
+    }
+
+    #[test]
+    fn an_ok_status_is_final() {
+        let limits = Limits::default();
+        let mut extras = Extras::default();
+        extras.status(Status::Ok, &limits);
+        extras.status(Status::error("too late"), &limits);
         assert_eq!(extras.status, Status::Ok);
     }
 }

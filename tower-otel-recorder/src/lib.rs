@@ -50,21 +50,29 @@
 //!
 //! # Limits
 //!
-//! All limits are counts:
+//! | limit | default | option | over the limit |
+//! |---|---|---|---|
+//! | characters of a text | 4096 | [`text_length`](RecorderBuilder::text_length) | the text is cut |
+//! | attributes, events and links of a span | 128 of each | [`limits`](RecorderBuilder::limits) | dropped, counted in the span |
+//! | bytes of a span's texts, events and links | 64 KiB | [`record_bytes`](RecorderBuilder::record_bytes) | dropped, counted in the span |
+//! | spans of an export | 512 | [`batch_size`](RecorderBuilder::batch_size) | several exports |
+//! | bytes of an export | 2 MiB | [`batch_bytes`](RecorderBuilder::batch_bytes) | several exports |
+//! | spans that wait for their export | 2048 | [`queue_size`](RecorderBuilder::queue_size) | dropped, [`queue_full`](SpanCounts::queue_full) |
+//! | their bytes | 16 MiB | [`queue_bytes`](RecorderBuilder::queue_bytes) | dropped, [`queue_bytes_full`](SpanCounts::queue_bytes_full) |
 //!
-//! | limit | default | option |
-//! |---|---|---|
-//! | attributes, events and links of a span | 128 of each | [`limits`](RecorderBuilder::limits) |
-//! | spans that wait for their export | 2048 | [`queue_size`](RecorderBuilder::queue_size) |
+//! A value that is formatted with `Debug` or `Display` gets an error when it has written enough, so a text is never
+//! allocated in full. The bytes of an export and of the queue are those that the records have allocated.
 //!
-//! Bytes are not limited: a text is recorded in full, whatever its length. The number of open spans is not limited either. So
-//! the memory of the recorder has no bound in bytes. Shorten texts of unknown length before they are recorded.
+//! The number of open spans is not limited, and the changes through the OpenTelemetry context of an open span have a limit of
+//! 64 KiB of their own until the span ends. The recorder reads no environment variables; `tower-otel-init` does.
 
 // Without the layer, some of what it shares with the rest has no user.
 #![cfg_attr(not(feature = "layer"), allow(dead_code))]
 
 mod active;
+mod amount;
 mod api_span;
+mod budget;
 mod buffer;
 mod builder;
 mod changes;
@@ -75,9 +83,11 @@ mod counts;
 mod events;
 mod export;
 mod extras;
+mod key_values;
 mod keys;
 #[cfg(feature = "layer")]
 mod layer;
+mod limits;
 mod message;
 mod origin;
 mod pipeline;
@@ -92,6 +102,8 @@ mod shards;
 mod shared;
 mod start;
 mod sync;
+mod text_writer;
+mod texts;
 mod thread_index;
 mod tracer;
 mod worker;

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use opentelemetry_sdk::error::OTelSdkResult;
 
 use crate::{
+    amount::Amount,
     control::Control,
-    counts::Counters,
+    counts::{Counters, SpanCounts},
     progress::{Abandoned, Turn},
     queue::{Queue, Rejected},
     sync::Thread,
@@ -21,16 +22,16 @@ pub(crate) struct Pipeline<T> {
 }
 
 impl<T> Pipeline<T> {
-    /// Neither size may be 0.
-    pub(crate) fn new(queue_size: usize, batch_size: usize) -> Self {
+    /// Nothing may be 0.
+    pub(crate) fn new(size: Amount, batch: Amount) -> Self {
         Self {
-            queue: Queue::new(queue_size, batch_size),
+            queue: Queue::new(size, batch),
             control: Control::new(),
             counters: Counters::default(),
         }
     }
 
-    pub(crate) const fn batch(&self) -> usize {
+    pub(crate) const fn batch(&self) -> Amount {
         self.queue.batch()
     }
 
@@ -38,26 +39,43 @@ impl<T> Pipeline<T> {
         &self.counters
     }
 
+    /// Returns all counts. Locks the buffer of each thread for a moment.
+    pub(crate) fn counts(&self) -> SpanCounts {
+        let (backlog, exporting) = self.control.in_hands();
+        let mut counts = self.counters.read();
+        let (started, queued) = self.queue.started_and_queued();
+        counts.queued = count(backlog) + queued;
+        counts.exporting = count(exporting);
+        counts.started = started;
+        counts
+    }
+
+    /// Changes the number of started spans.
+    pub(crate) fn correct_started(&self, thread: usize, by: i64) {
+        self.queue.correct_started(thread, by);
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.queue.is_closed()
     }
 
-    /// Queues a span that has ended. Drops and counts it if the queue is full or closed.
+    /// Queues a span with so many bytes that has ended. Drops and counts it if the queue is full or closed.
     #[inline]
-    pub(crate) fn push(&self, thread: usize, span: T) {
-        match self.queue.push(thread, span) {
+    pub(crate) fn push(&self, thread: usize, span: T, bytes: usize) {
+        match self.queue.push(thread, span, bytes) {
             Ok(false) => {}
             Ok(true) => self.control.wake(),
             // The export thread logs the loss: this thread serves a request and may hold locks of a subscriber.
-            Err(Rejected::Full(_)) => self.counters.dropped_full(1),
+            Err(Rejected::Full(_)) => self.counters.queue_full(),
+            Err(Rejected::TooLarge(_)) => self.counters.queue_bytes_full(),
             Err(Rejected::Closed(_)) => self.counters.dropped_closed(1),
         }
     }
 
-    /// Returns a record from the pool, if there is one.
+    /// Returns a record from the pool, if there is one. Counts the start of a span if `starts`.
     #[inline]
-    pub(crate) fn take_spare(&self, thread: usize) -> Option<T> {
-        self.queue.take_spare(thread)
+    pub(crate) fn take_spare(&self, thread: usize, starts: bool) -> Option<T> {
+        self.queue.take_spare(thread, starts)
     }
 
     /// Returns a record that is not queued to the pool.
@@ -85,22 +103,22 @@ impl<T> Pipeline<T> {
         self.queue.drain(backlog);
         if !self.control.set_backlog(backlog.len()) {
             self.counters.dropped_closed(count(backlog.len()));
-            self.queue.release(backlog.len());
+            // The queue is closed, so nobody needs their places.
             backlog.clear();
         }
     }
 
-    /// Announces the export of so many spans of the backlog. Returns `false` if nothing may be exported any more.
-    pub(crate) fn begin_export(&self, spans: usize) -> bool {
-        self.queue.release(spans);
-        self.control.begin_export(spans)
+    /// Announces the export of a batch of the backlog. Returns `false` if nothing may be exported any more.
+    pub(crate) fn begin_export(&self, batch: Amount) -> bool {
+        self.queue.release(batch);
+        self.control.begin_export(batch.spans)
     }
 
     /// Counts the outcome of an export.
     pub(crate) fn end_export(&self, spans: usize, succeeded: bool) {
         self.control.end_export(|| {
             if succeeded {
-                self.counters.exported(count(spans));
+                self.counters.exported(count(spans), 0);
             } else {
                 self.counters.failed(count(spans));
             }
@@ -134,7 +152,7 @@ impl<T> Pipeline<T> {
         result
     }
 
-    /// Returns whether a shutdown was requested.
+    /// Returns whether a shutdown was requested, or this process has no export thread.
     pub(crate) fn shutdown_is_requested(&self) -> bool {
         self.control.shutdown_is_requested()
     }
@@ -161,10 +179,15 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(20);
 
+    fn pipeline(spans: usize) -> Pipeline<u8> {
+        let size = Amount { spans, bytes: 100 };
+        Pipeline::new(size, size)
+    }
+
     /// Shuts down from two threads, and ends the turn once both wait.
     fn two_shutdowns(failure: Option<&str>) -> [OTelSdkResult; 2] {
-        let pipeline = Pipeline::new(8, 8);
-        pipeline.push(0, 7);
+        let pipeline = pipeline(8);
+        pipeline.push(0, 7, 1);
         std::thread::scope(|scope| {
             let threads = [(); 2].map(|()| scope.spawn(|| pipeline.shutdown(LONG)));
             while pipeline.control.waiting_shutdowns() < 2 {
@@ -178,6 +201,26 @@ mod tests {
             pipeline.end_turn(turn.flushes, failure.map(str::to_owned));
             threads.map(|thread| thread.join().unwrap())
         })
+    }
+
+    #[test]
+    fn a_fork_does_not_wait_for_the_thread_of_its_parent() {
+        let pipeline = Pipeline {
+            control: Control::of_process(u32::MAX),
+            ..pipeline(8)
+        };
+        // A drop does not wait either.
+        assert!(pipeline.shutdown_is_requested());
+        // The export thread of the parent may have had the lock.
+        pipeline.control.with_lock(|| {
+            for result in [
+                pipeline.flush(Duration::MAX),
+                pipeline.shutdown(Duration::MAX),
+            ] {
+                let error = result.unwrap_err().to_string();
+                assert!(error.contains("exports nothing in its fork"), "{error}");
+            }
+        });
     }
 
     #[test]
@@ -195,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_shutdown_after_a_finished_one_is_an_error() {
-        let pipeline = Pipeline::<u8>::new(8, 8);
+        let pipeline = pipeline(8);
         pipeline.end_thread();
         let result = pipeline.shutdown(LONG);
         assert!(matches!(result, Err(OTelSdkError::AlreadyShutdown)));
@@ -203,31 +246,31 @@ mod tests {
 
     #[test]
     fn spans_in_the_hands_of_a_thread_that_dies_are_counted() {
-        let pipeline = Pipeline::new(8, 8);
+        let pipeline = pipeline(8);
         for span in 0..5 {
-            pipeline.push(0, span);
+            pipeline.push(0, span, 1);
         }
         let mut backlog = Vec::new();
         pipeline.drain(&mut backlog);
-        assert!(pipeline.begin_export(2));
-        pipeline.push(0, 5);
+        assert!(pipeline.begin_export(Amount { spans: 2, bytes: 2 }));
+        pipeline.push(0, 5, 1);
         pipeline.end_thread();
-        pipeline.push(0, 6);
-        let counts = pipeline.counters().read();
+        pipeline.push(0, 6, 1);
+        let counts = pipeline.counts();
         assert_eq!((counts.exported, counts.failed, counts.dropped), (0, 2, 5));
     }
 
     #[test]
     fn spans_of_a_full_queue_and_of_a_closed_one_are_counted_apart() {
-        let pipeline = Pipeline::new(1, 1);
+        let pipeline = pipeline(1);
         let counters = pipeline.counters();
         for span in 0..3 {
-            pipeline.push(0, span);
+            pipeline.push(0, span, 1);
         }
-        assert_eq!((counters.full(), counters.read().dropped), (2, 2));
+        assert_eq!((counters.full(), pipeline.counts().dropped), (2, 2));
         pipeline.end_thread();
-        pipeline.push(0, 3);
+        pipeline.push(0, 3, 1);
         // The one in the queue, too.
-        assert_eq!((counters.full(), counters.read().dropped), (2, 4));
+        assert_eq!((counters.full(), pipeline.counts().dropped), (2, 4));
     }
 }

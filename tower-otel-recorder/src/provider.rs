@@ -6,17 +6,10 @@ use opentelemetry::{
     Context, InstrumentationScope,
     trace::{Link, SpanBuilder, SpanContext, SpanKind, Tracer, TracerProvider},
 };
-use opentelemetry_sdk::trace::SpanLimits;
 
 use crate::{
-    active::ActiveSpan,
-    api_span::RecorderSpan,
-    clock::Timestamp,
-    record::{Name, SpanRecord},
-    recorder::Recorder,
-    sampling::SampledSpan,
-    shared::Shared,
-    tracer::RecorderTracer,
+    active::ActiveSpan, api_span::RecorderSpan, clock::Timestamp, record::SpanRecord,
+    recorder::Recorder, sampling::SampledSpan, shared::Shared, tracer::RecorderTracer,
 };
 
 /// A [`TracerProvider`] whose spans are recorded by a [`Recorder`].
@@ -77,29 +70,30 @@ impl Tracer for RecorderTracer {
         if !context.is_sampled() {
             return RecorderSpan::new(context, None);
         }
-        let mut pooled = self.record();
-        fill(&mut pooled.record, builder, sampled, &shared.limits);
+        let mut pooled = self.record(true);
+        fill(&mut pooled.record, builder, sampled);
         RecorderSpan::new(context, Some(ActiveSpan::new(pooled)))
     }
 }
 
-fn fill(record: &mut SpanRecord, span: SpanBuilder, sampled: SampledSpan, limits: &SpanLimits) {
+fn fill(record: &mut SpanRecord, span: SpanBuilder, sampled: SampledSpan) {
     record.started = match span.start_time {
         Some(time) => Timestamp::System(time),
         None => Timestamp::Instant(Instant::now()),
     };
     record.kind = span.span_kind.unwrap_or(SpanKind::Internal);
-    record.name = match span.name {
-        Cow::Borrowed(name) => Name::Static(name),
-        Cow::Owned(name) => Name::Text(record.attributes.store(&name)),
-    };
-    for attribute in span.attributes.unwrap_or_default() {
-        record.extras().attribute(attribute, limits);
+    match span.name {
+        Cow::Borrowed(name) => record.set_static_name(name),
+        Cow::Owned(name) => record.set_name(&name),
     }
-    record.set_sampled(sampled, limits);
+    for attribute in span.attributes.unwrap_or_default() {
+        record.change(|extras, limits| extras.attribute(attribute, limits));
+    }
+    record.set_sampled(sampled);
     for event in span.events.unwrap_or_default() {
-        let extras = record.extras();
-        extras.event(event.name, event.timestamp, event.attributes, limits);
+        record.change(|extras, limits| {
+            extras.event(event.name, event.timestamp, event.attributes, limits);
+        });
     }
     for link in span.links.unwrap_or_default() {
         let Link {
@@ -107,6 +101,6 @@ fn fill(record: &mut SpanRecord, span: SpanBuilder, sampled: SampledSpan, limits
             attributes,
             ..
         } = link;
-        record.extras().link(span_context, attributes, limits);
+        record.change(|extras, limits| extras.link(span_context, attributes, limits));
     }
 }

@@ -6,6 +6,8 @@ use std::{
 };
 
 use crate::{
+    amount::Amount,
+    budget::Budget,
     shards::Shards,
     sync::{
         Mutex, MutexGuard,
@@ -19,22 +21,24 @@ const REFILL: usize = 16;
 /// The number of places that a thread reserves at once in a large queue.
 const MAX_RESERVED: usize = 16;
 
+/// The number of bytes that a thread reserves at once in a large queue: those of 16 spans with few attributes.
+const MAX_RESERVED_BYTES: usize = 32 * 1024;
+
 /// A buffer with a larger capacity is freed when it is emptied.
 const MAX_REUSED: usize = 4096;
 
 /// A bounded queue with one buffer per thread. Only the thread that empties the queue takes the locks of other threads.
 ///
-/// The bound holds for all buffers together. So that not every span touches a counter that threads share, a thread
-/// reserves several places at once in a large queue. Places that other threads have reserved and not used count as used,
-/// until the queue is emptied the next time.
+/// The bounds, of spans and of their bytes, hold for all buffers together. In a large queue a thread reserves several
+/// places and their bytes at once. What other threads have reserved and not used counts as used, until the queue is
+/// emptied the next time.
 pub(crate) struct Queue<T> {
     shards: Shards<Mutex<Shard<T>>>,
-    size: usize,
-    batch: usize,
-    /// The number of places that are reserved at once.
-    reservation: usize,
-    /// The number of places that are neither used nor reserved.
-    free: AtomicUsize,
+    size: Amount,
+    batch: Amount,
+    /// One for each span.
+    places: Budget,
+    bytes: Budget,
     closed: AtomicBool,
     /// The shared pool. A thread that starts a span never waits for its lock.
     spare: Mutex<Vec<T>>,
@@ -46,45 +50,59 @@ pub(crate) struct Queue<T> {
 /// A span that was not queued, and the reason.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Rejected<T> {
+    /// There are too many spans.
     Full(T),
+    /// There are too few bytes left.
+    TooLarge(T),
     Closed(T),
 }
 
 /// What belongs to one thread.
 struct Shard<T> {
     queued: Vec<T>,
-    reserved: usize,
+    reserved: Amount,
     spare: Vec<T>,
+    /// The number of spans that this thread has started. It wraps, because another thread may take back a start.
+    started: u64,
 }
 
 impl<T> Default for Shard<T> {
     fn default() -> Self {
         Self {
             queued: Vec::new(),
-            reserved: 0,
+            reserved: Amount::default(),
             spare: Vec::new(),
+            started: 0,
         }
     }
 }
 
 impl<T> Queue<T> {
-    /// Neither size may be 0.
-    pub(crate) fn new(size: usize, batch: usize) -> Self {
-        let batch = batch.min(size);
+    /// Nothing may be 0.
+    pub(crate) fn new(size: Amount, batch: Amount) -> Self {
+        let batch = Amount {
+            spans: batch.spans.min(size.spans),
+            bytes: batch.bytes.min(size.bytes),
+        };
+        let places = (size.spans / 128).min(batch.spans / 32);
+        let bytes = (size.bytes / 128).min(batch.bytes / 32);
         Self {
             shards: Shards::new(),
             size,
             batch,
-            reservation: (size / 128).min(batch / 32).clamp(1, MAX_RESERVED),
-            free: AtomicUsize::new(size),
+            places: Budget::new(size.spans, places.clamp(1, MAX_RESERVED)),
+            bytes: Budget::new(size.bytes, bytes.clamp(1, MAX_RESERVED_BYTES)),
             closed: AtomicBool::new(false),
             spare: Mutex::new(Vec::new()),
             spare_len: AtomicUsize::new(0),
-            max_spare: size.min(batch.saturating_mul(2)).min(MAX_REUSED),
+            max_spare: size
+                .spans
+                .min(batch.spans.saturating_mul(2))
+                .min(MAX_REUSED),
         }
     }
 
-    pub(crate) const fn batch(&self) -> usize {
+    pub(crate) const fn batch(&self) -> Amount {
         self.batch
     }
 
@@ -103,14 +121,14 @@ impl<T> Queue<T> {
         shard.map(lock)
     }
 
-    /// Adds a span to the buffer of this thread and returns whether enough spans for a batch may be queued. Never waits
-    /// for free space.
+    /// Adds a span with so many bytes to the buffer of this thread and returns whether enough spans for a batch may be
+    /// queued. Never waits for free space.
     ///
     /// # Errors
     ///
     /// Returns the span if the queue is full or closed. A queue that is both counts as closed.
     #[inline]
-    pub(crate) fn push(&self, thread: usize, span: T) -> Result<bool, Rejected<T>> {
+    pub(crate) fn push(&self, thread: usize, span: T, bytes: usize) -> Result<bool, Rejected<T>> {
         let Some(mut shard) = self.shard(thread) else {
             return Err(Rejected::Full(span));
         };
@@ -119,27 +137,27 @@ impl<T> Queue<T> {
             return Err(Rejected::Closed(span));
         }
         let mut batch_is_full = false;
-        if shard.reserved == 0 {
-            let Some((reserved, used)) = self.reserve() else {
+        if shard.reserved.spans == 0 {
+            let Some(places) = self.places.take(1) else {
                 return Err(Rejected::Full(span));
             };
-            shard.reserved = reserved;
-            batch_is_full = used >= self.batch;
+            shard.reserved.spans = places.taken;
+            batch_is_full = places.used >= self.batch.spans;
         }
-        shard.reserved -= 1;
+        if shard.reserved.bytes < bytes {
+            let Some(portion) = self.bytes.take(bytes - shard.reserved.bytes) else {
+                return Err(Rejected::TooLarge(span));
+            };
+            shard.reserved.bytes += portion.taken;
+            batch_is_full |= portion.used >= self.batch.bytes;
+        }
+        shard.reserved.spans -= 1;
+        shard.reserved.bytes -= bytes;
         shard.queued.push(span);
         Ok(batch_is_full)
     }
 
-    /// Returns how many places were reserved, and how many are used or reserved in all.
-    fn reserve(&self) -> Option<(usize, usize)> {
-        let reserve = |free: usize| (free > 0).then(|| free.saturating_sub(self.reservation));
-        let free = self.free.fetch_update(Relaxed, Relaxed, reserve).ok()?;
-        let reserved = free.min(self.reservation);
-        Some((reserved, self.size - (free - reserved)))
-    }
-
-    /// Moves all queued spans to `to`. Their places stay used until they are [released](Self::release).
+    /// Moves all queued spans to `to`. They count as queued until they are [released](Self::release).
     pub(crate) fn drain(&self, to: &mut Vec<T>) {
         for shard in self.shards.iter() {
             let mut shard = lock(shard);
@@ -152,17 +170,34 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Frees the places of so many drained spans.
-    pub(crate) fn release(&self, places: usize) {
-        if places > 0 {
-            self.free.fetch_add(places, Relaxed);
+    /// Frees the places and the bytes of drained spans.
+    pub(crate) fn release(&self, amount: Amount) {
+        self.places.release(amount.spans);
+        self.bytes.release(amount.bytes);
+    }
+
+    /// Changes the number of started spans, which [`take_spare`](Self::take_spare) did not or should not have counted.
+    pub(crate) fn correct_started(&self, thread: usize, by: i64) {
+        if let Some(mut shard) = self.shard(thread) {
+            shard.started = shard.started.wrapping_add_signed(by);
         }
     }
 
-    /// Returns a record from the pool, if there is one. Never waits for the lock of the shared pool.
+    /// Returns the numbers of spans that were started, and that are queued and not drained.
+    pub(crate) fn started_and_queued(&self) -> (u64, u64) {
+        self.shards.iter().fold((0, 0), |(started, queued), shard| {
+            let shard = lock(shard);
+            let in_buffer = u64::try_from(shard.queued.len()).unwrap_or(u64::MAX);
+            (started.wrapping_add(shard.started), queued + in_buffer)
+        })
+    }
+
+    /// Returns a record from the pool, if there is one, and counts the start of a span if `starts`. Never waits for the
+    /// lock of the shared pool.
     #[inline]
-    pub(crate) fn take_spare(&self, thread: usize) -> Option<T> {
+    pub(crate) fn take_spare(&self, thread: usize, starts: bool) -> Option<T> {
         let mut shard = self.shard(thread)?;
+        shard.started = shard.started.wrapping_add(u64::from(starts));
         match shard.spare.pop() {
             Some(spare) => Some(spare),
             None => self.refill(&mut shard),
@@ -238,6 +273,35 @@ impl<T> fmt::Debug for Queue<T> {
 mod tests {
     use super::*;
 
+    const FEW_BYTES: usize = 1;
+
+    /// A queue with a bound of its number of spans.
+    fn queue(spans: usize, batch: usize) -> Queue<usize> {
+        let bytes = usize::MAX;
+        let batch = Amount {
+            spans: batch,
+            bytes,
+        };
+        Queue::new(Amount { spans, bytes }, batch)
+    }
+
+    /// A queue with a bound of its bytes.
+    fn queue_of_bytes(bytes: usize, batch: usize) -> Queue<usize> {
+        let spans = usize::MAX;
+        let batch = Amount {
+            spans,
+            bytes: batch,
+        };
+        Queue::new(Amount { spans, bytes }, batch)
+    }
+
+    const fn spans(spans: usize) -> Amount {
+        Amount {
+            spans,
+            bytes: spans * FEW_BYTES,
+        }
+    }
+
     fn drained(queue: &Queue<usize>) -> Vec<usize> {
         let mut spans = Vec::new();
         queue.drain(&mut spans);
@@ -247,70 +311,115 @@ mod tests {
     #[test]
     fn the_bound_holds_for_all_threads_together() {
         for (size, batch) in [(1, 1), (7, 3), (2048, 512), (100_000, 512)] {
-            let queue = Queue::new(size, batch);
-            let accepted = (0..2 * size).filter(|n| queue.push(n % 40, *n).is_ok());
+            let queue = queue(size, batch);
+            let accepted = (0..2 * size).filter(|n| queue.push(n % 40, *n, FEW_BYTES).is_ok());
             let accepted = accepted.count();
             assert!(accepted <= size, "{accepted} of {size}");
             // What 40 threads have reserved and not used.
             assert!(accepted + 40 * 15 >= size, "{accepted} of {size}");
             assert_eq!(drained(&queue).len(), accepted);
-            assert!(queue.push(0, 0).is_ok() || accepted == size);
+            assert!(queue.push(0, 0, FEW_BYTES).is_ok() || accepted == size);
             drained(&queue);
-            queue.release(accepted);
-            assert!(queue.push(0, 0).is_ok());
+            queue.release(spans(accepted));
+            assert!(queue.push(0, 0, FEW_BYTES).is_ok());
         }
     }
 
     #[test]
     fn a_small_queue_takes_exactly_its_size() {
         for size in 1..200 {
-            let queue = Queue::new(size, 512);
-            let accepted = (0..2 * size).filter(|n| queue.push(n % 7, *n).is_ok());
+            let queue = queue(size, 512);
+            let accepted = (0..2 * size).filter(|n| queue.push(n % 7, *n, FEW_BYTES).is_ok());
             assert_eq!(accepted.count(), size);
         }
     }
 
     #[test]
+    fn the_bound_of_bytes_holds_for_all_threads_together() {
+        const EACH: usize = 1_700;
+        for (size, batch) in [
+            (1_699, 1),
+            (1_700, 1_700),
+            (100_000, 30_000),
+            (16 << 20, 2 << 20),
+        ] {
+            let queue = queue_of_bytes(size, batch);
+            let accepted = (0..2 * size / EACH + 2)
+                .filter(|n| queue.push(n % 40, *n, EACH).is_ok())
+                .count();
+            let bytes = accepted * EACH;
+            assert!(bytes <= size, "{bytes} of {size}");
+            // What 40 threads have reserved and not used.
+            let unused = 40 * (EACH + (size / 128).min(MAX_RESERVED_BYTES));
+            assert!(bytes + unused >= size, "{bytes} of {size}");
+            assert_eq!(drained(&queue).len(), accepted);
+            queue.release(Amount {
+                spans: accepted,
+                bytes,
+            });
+            assert_eq!(queue.push(0, 0, EACH).is_ok(), accepted > 0);
+        }
+    }
+
+    #[test]
+    fn a_span_that_is_too_large_leaves_its_place_to_others() {
+        let queue = queue_of_bytes(1_000, 1_000);
+        assert_eq!(queue.push(0, 1, 1_001), Err(Rejected::TooLarge(1)));
+        assert_eq!(queue.push(0, 2, 990), Ok(false));
+        assert_eq!(queue.push(0, 3, 11), Err(Rejected::TooLarge(3)));
+        assert_eq!(queue.push(0, 4, 10), Ok(true));
+        assert_eq!(drained(&queue), [2, 4]);
+    }
+
+    #[test]
+    fn bytes_without_a_bound_do_not_overflow() {
+        let queue = queue_of_bytes(usize::MAX, usize::MAX);
+        assert!(queue.push(0, 1, usize::MAX / 2).is_ok());
+        assert!(queue.push(1, 2, usize::MAX / 4).is_ok());
+        assert_eq!(drained(&queue), [1, 2]);
+    }
+
+    #[test]
     fn a_queue_without_a_bound_allocates_nothing_up_front() {
-        let queue = Queue::new(usize::MAX, usize::MAX);
-        assert!(!queue.push(0, 7).unwrap());
+        let queue = queue(usize::MAX, usize::MAX);
+        assert!(!queue.push(0, 7, FEW_BYTES).unwrap());
         assert_eq!(drained(&queue), [7]);
         assert_eq!(lock(&queue.spare).capacity(), 0);
     }
 
     #[test]
     fn a_closed_queue_refuses_spans_and_keeps_those_it_has() {
-        let queue = Queue::new(8, 8);
-        queue.push(0, 1).unwrap();
+        let queue = queue(8, 8);
+        queue.push(0, 1, FEW_BYTES).unwrap();
         queue.close();
-        assert_eq!(queue.push(0, 2), Err(Rejected::Closed(2)));
-        assert_eq!(queue.push(30, 3), Err(Rejected::Closed(3)));
+        assert_eq!(queue.push(0, 2, FEW_BYTES), Err(Rejected::Closed(2)));
+        assert_eq!(queue.push(30, 3, FEW_BYTES), Err(Rejected::Closed(3)));
         assert_eq!(drained(&queue), [1]);
     }
 
     #[test]
     fn a_full_queue_refuses_spans_until_it_is_closed() {
-        let queue = Queue::new(1, 1);
-        queue.push(0, 1).unwrap();
-        assert_eq!(queue.push(0, 2), Err(Rejected::Full(2)));
+        let queue = queue(1, 1);
+        queue.push(0, 1, FEW_BYTES).unwrap();
+        assert_eq!(queue.push(0, 2, FEW_BYTES), Err(Rejected::Full(2)));
         queue.close();
-        assert_eq!(queue.push(0, 3), Err(Rejected::Closed(3)));
+        assert_eq!(queue.push(0, 3, FEW_BYTES), Err(Rejected::Closed(3)));
     }
 
     #[test]
     fn a_thread_that_starts_a_span_does_not_wait_for_the_pool() {
-        let queue = Queue::new(64, 32);
+        let queue = queue(64, 32);
         queue.give_back(&mut (0..20).collect());
         let pool = lock(&queue.spare);
         // Would block forever if it waited.
-        assert_eq!(queue.take_spare(0), None);
+        assert_eq!(queue.take_spare(0, true), None);
         drop(pool);
-        assert!(queue.take_spare(0).is_some());
+        assert!(queue.take_spare(0, true).is_some());
     }
 
     #[test]
     fn the_number_of_pooled_records_is_known_without_the_lock() {
-        let queue = Queue::new(64, 32);
+        let queue = queue(64, 32);
         let is_known = || {
             let pooled = lock(&queue.spare).len();
             assert_eq!(queue.spare_len.load(Relaxed), pooled);
@@ -318,9 +427,9 @@ mod tests {
         };
         queue.give_back(&mut (0..20).collect());
         assert_eq!(is_known(), 20);
-        queue.take_spare(0);
+        queue.take_spare(0, true);
         assert_eq!(is_known(), 20 - REFILL);
-        queue.take_spare(1);
+        queue.take_spare(1, true);
         assert_eq!(is_known(), 0);
         queue.give_back(&mut (0..20).collect());
         queue.clear_spare();
@@ -330,8 +439,8 @@ mod tests {
     #[test]
     fn a_full_batch_is_reported_at_its_last_span_at_the_latest() {
         for (size, batch) in [(8, 4), (2048, 512), (4096, 4096)] {
-            let queue = Queue::new(size, batch);
-            let first = (0..batch).position(|n| queue.push(n % 8, n).unwrap());
+            let queue = queue(size, batch);
+            let first = (0..batch).position(|n| queue.push(n % 8, n, FEW_BYTES).unwrap());
             let first = first.unwrap() + 1;
             assert!(
                 first <= batch && first + 8 * 15 >= batch,
@@ -342,27 +451,27 @@ mod tests {
 
     #[test]
     fn a_record_that_is_not_queued_returns_to_the_pool_of_its_thread() {
-        let queue = Queue::new(8, 2);
+        let queue = queue(8, 2);
         for n in 0..100 {
             queue.put_spare(0, n);
         }
-        assert_eq!(queue.take_spare(1), None);
-        let taken = std::iter::from_fn(|| queue.take_spare(0));
+        assert_eq!(queue.take_spare(1, true), None);
+        let taken = std::iter::from_fn(|| queue.take_spare(0, true));
         assert_eq!(taken.count(), REFILL);
         queue.close();
         queue.put_spare(0, 0);
-        assert_eq!(queue.take_spare(0), None);
+        assert_eq!(queue.take_spare(0, true), None);
     }
 
     #[test]
     fn records_return_to_the_pool_up_to_its_size() {
-        let queue = Queue::new(8, 2);
+        let queue = queue(8, 2);
         queue.give_back(&mut (0..100).collect());
-        let taken: Vec<_> = std::iter::from_fn(|| queue.take_spare(0)).collect();
+        let taken: Vec<_> = std::iter::from_fn(|| queue.take_spare(0, true)).collect();
         assert_eq!(taken.len(), 4);
         queue.give_back(&mut vec![1, 2]);
-        assert!(queue.take_spare(1).is_some());
+        assert!(queue.take_spare(1, true).is_some());
         queue.clear_spare();
-        assert_eq!(queue.take_spare(1), None);
+        assert_eq!(queue.take_spare(1, true), None);
     }
 }

@@ -1,22 +1,23 @@
 //! A span in its compact form.
 
-use std::{sync::Arc, time::Instant};
+use std::{mem, sync::Arc, time::Instant};
 
 use opentelemetry::{
     SpanId,
     trace::{SpanContext, SpanKind},
 };
-use opentelemetry_sdk::trace::SpanLimits;
 
 use crate::{
-    buffer::{AttributeBuffer, TextRange},
+    buffer::AttributeBuffer,
     changes::ContextChanges,
     clock::Timestamp,
-    events::EventBuffer,
+    events::{CompactEvent, EventBuffer},
     extras::Extras,
+    limits::Limits,
     origin::Origin,
     sampling::SampledSpan,
     scope::RecordScope,
+    texts::TextRange,
 };
 
 /// The record of one span. It is reused after its export and keeps the capacity of its buffers.
@@ -51,7 +52,7 @@ pub(crate) enum Name {
 }
 
 impl SpanRecord {
-    pub(crate) fn new(limits: SpanLimits) -> Self {
+    pub(crate) fn new(limits: Limits) -> Self {
         let now = Timestamp::Instant(Instant::now());
         Self {
             context: SpanContext::NONE,
@@ -63,8 +64,8 @@ impl SpanRecord {
             ended: now,
             name: Name::Static(""),
             origin: None,
-            attributes: AttributeBuffer::new(),
-            events: EventBuffer::new(),
+            attributes: AttributeBuffer::new(limits.text),
+            events: EventBuffer::new(limits.text),
             start_attributes: 0,
             extras: None,
             context_extras: None,
@@ -87,7 +88,9 @@ impl SpanRecord {
     /// Sets the name to a text, which is copied.
     #[inline]
     pub fn set_name(&mut self, name: &str) {
-        self.name = Name::Text(self.attributes.store(name));
+        if let Some(name) = self.attributes.texts().store(name) {
+            self.name = Name::Text(name);
+        }
     }
 
     /// Sets the callsite of a `tracing` span, whose name is the name of the span.
@@ -98,26 +101,77 @@ impl SpanRecord {
     }
 
     /// Sets ids, parent and the attributes of the sampler.
-    pub(crate) fn set_sampled(&mut self, sampled: SampledSpan, limits: &SpanLimits) {
+    pub(crate) fn set_sampled(&mut self, sampled: SampledSpan) {
         self.context = sampled.context;
         self.parent = sampled.parent;
         self.parent_is_remote = sampled.parent_is_remote;
         for attribute in sampled.attributes {
-            self.extras().attribute(attribute, limits);
+            self.change(|extras, limits| extras.attribute(attribute, limits));
         }
     }
 
-    /// Adds attributes of an open span, within the limit.
-    pub(crate) fn append_attributes(&mut self, attributes: &AttributeBuffer, limits: &SpanLimits) {
-        let limit = usize::try_from(limits.max_attributes_per_span).unwrap_or(usize::MAX);
-        let dropped = self.attributes.append_up_to(limit, attributes);
-        if dropped > 0 {
-            self.extras().drop_attributes(dropped);
+    /// Adds attributes of an open span, within the limits.
+    pub(crate) fn append_attributes(&mut self, attributes: &AttributeBuffer) {
+        let limit = self.changes.limits().span.max_attributes_per_span;
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        self.attributes.append_up_to(limit, attributes);
+    }
+
+    /// Adds an event, whose ranges are those of `attributes`, within the limits.
+    pub(crate) fn add_event(&mut self, event: CompactEvent, attributes: &AttributeBuffer) {
+        let limit = self.changes.limits().span.max_events_per_span;
+        let bytes = attributes.used();
+        if self.events.has_place(limit) && self.attributes.texts().take_room(bytes) {
+            self.events.push(event, attributes);
+        } else {
+            self.events.drop_event();
         }
     }
 
-    pub(crate) fn extras(&mut self) -> &mut Extras {
-        self.extras.get_or_insert_default()
+    /// Applies a change of the owner, within the bytes that the record has left.
+    pub(crate) fn change(&mut self, change: impl FnOnce(&mut Extras, &Limits)) {
+        let extras = self.extras.get_or_insert_default();
+        let before = extras.bytes();
+        let room = self.attributes.texts().room();
+        let limits = self
+            .changes
+            .limits()
+            .with_bytes(before.saturating_add(room));
+        change(extras, &limits);
+        let after = extras.bytes();
+        self.attributes
+            .texts()
+            .take_room(after.saturating_sub(before));
+        self.attributes
+            .texts()
+            .return_room(before.saturating_sub(after));
+    }
+
+    /// Ends the span: no change has an effect from now on.
+    pub(crate) fn end(&mut self, at: Timestamp) {
+        self.ended = at;
+        self.context_extras = self.changes.end();
+        if let Some(extras) = &mut self.context_extras {
+            let room = self.attributes.texts().room();
+            if extras.bytes() > room {
+                let limits = self.changes.limits().with_bytes(room);
+                let mut fitting = Extras::default();
+                fitting.append(mem::take(extras), &limits);
+                **extras = fitting;
+            }
+        }
+    }
+
+    /// Returns how many bytes the record has allocated.
+    pub(crate) fn allocated(&self) -> usize {
+        let extras = |extras: &Option<Box<Extras>>| match extras {
+            Some(extras) => extras.allocated(),
+            None => 0,
+        };
+        self.attributes.allocated()
+            + self.events.allocated()
+            + extras(&self.extras)
+            + extras(&self.context_extras)
     }
 
     /// Prepares the record for the next span. Ids, kind, scope and times are set at its start.

@@ -33,16 +33,22 @@ const DROP_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 #[must_use = "dropping the recorder shuts it down"]
 pub struct Recorder {
-    shared: Arc<Shared>,
+    shared: ShutdownOnDrop,
 }
+
+/// Shuts the recorder down when it is dropped.
+#[derive(Debug)]
+struct ShutdownOnDrop(Arc<Shared>);
 
 impl Recorder {
     pub(crate) const fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+        Self {
+            shared: ShutdownOnDrop(shared),
+        }
     }
 
     pub(crate) const fn shared(&self) -> &Arc<Shared> {
-        &self.shared
+        &self.shared.0
     }
 
     /// Exports the spans that have ended and waits for the export.
@@ -53,7 +59,7 @@ impl Recorder {
     /// [`InternalFailure`](opentelemetry_sdk::error::OTelSdkError::InternalFailure) if it failed, and
     /// [`AlreadyShutdown`](opentelemetry_sdk::error::OTelSdkError::AlreadyShutdown) if a shutdown was requested.
     pub fn flush(&self, timeout: Duration) -> OTelSdkResult {
-        self.shared.pipeline.flush(timeout)
+        self.shared().pipeline.flush(timeout)
     }
 
     /// Stops recording, exports the spans that have ended, shuts the exporter down, and waits for all of it.
@@ -69,27 +75,30 @@ impl Recorder {
     /// the exporter failed, and [`AlreadyShutdown`](opentelemetry_sdk::error::OTelSdkError::AlreadyShutdown) if the
     /// recorder was already shut down.
     pub fn shutdown(&self, timeout: Duration) -> OTelSdkResult {
-        self.shared.pipeline.shutdown(timeout)
+        self.shared().pipeline.shutdown(timeout)
     }
 
-    /// Returns the numbers of exported, failed and dropped spans.
+    /// Returns the numbers of spans that were started, wait, were exported and were lost.
+    ///
+    /// Reading them locks the buffer of each thread for a moment.
     pub fn counts(&self) -> SpanCounts {
-        self.shared.pipeline.counters().read()
+        self.shared().pipeline.counts()
     }
 
     /// Returns a handle that starts spans of this instrumentation scope. Handles with the same `Arc` share their
     /// records without touching its reference count.
     #[doc(hidden)]
     pub fn tracer_with_scope(&self, scope: Arc<InstrumentationScope>) -> RecorderTracer {
-        RecorderTracer::new(Arc::clone(&self.shared), Some(scope))
+        RecorderTracer::new(Arc::clone(self.shared()), Some(scope))
     }
 }
 
-impl Drop for Recorder {
+impl Drop for ShutdownOnDrop {
     fn drop(&mut self) {
-        if !self.shared.pipeline.shutdown_is_requested() {
+        let pipeline = &self.0.pipeline;
+        if !pipeline.shutdown_is_requested() {
             // There is nobody to return the result to. The export thread has logged a failure of the exporter.
-            let _ = self.shared.pipeline.shutdown(DROP_TIMEOUT);
+            let _ = pipeline.shutdown(DROP_TIMEOUT);
         }
     }
 }

@@ -2,14 +2,15 @@
 
 use std::{fmt, sync::Arc};
 
-use opentelemetry_sdk::trace::SpanLimits;
-
-use crate::{pipeline::Pipeline, record::SpanRecord, sampling::Sampling};
+use crate::{
+    changes::ContextChanges, limits::Limits, pipeline::Pipeline, record::SpanRecord,
+    sampling::Sampling,
+};
 
 pub(crate) struct Shared {
     pub(crate) pipeline: Pipeline<RecordBox>,
     pub(crate) sampling: Sampling,
-    pub(crate) limits: SpanLimits,
+    pub(crate) limits: Limits,
 }
 
 /// A record with its way back to the recorder.
@@ -19,6 +20,25 @@ pub(crate) struct Shared {
 pub(crate) struct PooledRecord {
     pub(crate) record: SpanRecord,
     pub(crate) shared: Arc<Shared>,
+    /// The number of bytes of a record in the queue.
+    pub(crate) bytes: usize,
+}
+
+impl PooledRecord {
+    pub(crate) fn new(shared: &Arc<Shared>) -> Self {
+        Self {
+            record: SpanRecord::new(shared.limits),
+            shared: Arc::clone(shared),
+            bytes: 0,
+        }
+    }
+
+    /// Sets and returns the number of bytes that the record has allocated.
+    pub(crate) fn measure(&mut self) -> usize {
+        const FIXED: usize = size_of::<PooledRecord>() + size_of::<ContextChanges>();
+        self.bytes = FIXED + self.record.allocated();
+        self.bytes
+    }
 }
 
 /// A record as it goes through the queue and returns to the pool.
@@ -28,7 +48,7 @@ impl Shared {
     pub(crate) const fn new(
         pipeline: Pipeline<RecordBox>,
         sampling: Sampling,
-        limits: SpanLimits,
+        limits: Limits,
     ) -> Self {
         Self {
             pipeline,

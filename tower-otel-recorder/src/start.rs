@@ -72,19 +72,18 @@ impl RecorderTracer {
                 span: None,
             };
         }
-        let mut pooled = self.record();
+        let mut pooled = self.record(true);
         let record = &mut pooled.record;
         record.kind = kind;
         record.started = Timestamp::Instant(at);
         write(record);
         record.start_attributes = record.attributes.len();
-        let limits = &shared.limits;
         let context = sampled.context.clone();
-        record.set_sampled(sampled, limits);
+        record.set_sampled(sampled);
         if let Some(link) = links {
-            record
-                .extras()
-                .link(link.span_context, link.attributes, limits);
+            record.change(|extras, limits| {
+                extras.link(link.span_context, link.attributes, limits);
+            });
         }
         let span = ContextSpan::new(context, Arc::clone(&record.changes));
         StartedSpan {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use opentelemetry::InstrumentationScope;
 
 use crate::{
-    record::SpanRecord,
     scope::TracerScope,
     shared::{PooledRecord, RecordBox, Shared},
     thread_index,
@@ -35,16 +34,13 @@ impl RecorderTracer {
         }
     }
 
-    /// Returns a cleared record with the scope of this tracer, from the pool if possible.
+    /// Returns a cleared record with the scope of this tracer, from the pool if possible. Counts the start of a span if
+    /// `starts`.
     #[inline]
-    pub(crate) fn record(&self) -> RecordBox {
-        let spare = self.shared.pipeline.take_spare(thread_index::current());
-        let mut pooled = spare.unwrap_or_else(|| {
-            Box::new(PooledRecord {
-                record: SpanRecord::new(self.shared.limits),
-                shared: Arc::clone(&self.shared),
-            })
-        });
+    pub(crate) fn record(&self, starts: bool) -> RecordBox {
+        let thread = thread_index::current();
+        let spare = self.shared.pipeline.take_spare(thread, starts);
+        let mut pooled = spare.unwrap_or_else(|| Box::new(PooledRecord::new(&self.shared)));
         pooled.record.scope.set(&self.scope);
         pooled
     }

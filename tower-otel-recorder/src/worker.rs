@@ -104,11 +104,13 @@ impl<E: SpanExporter> Worker<E> {
         // `export` takes spans off the end.
         self.backlog.reverse();
         while !self.backlog.is_empty() {
-            let spans = pipeline.batch().min(self.backlog.len());
-            if !pipeline.begin_export(spans) {
+            let sizes = self.backlog.iter().rev().map(|record| record.bytes);
+            let batch = pipeline.batch().first(sizes);
+            if !pipeline.begin_export(batch) {
                 self.backlog.clear();
                 break;
             }
+            let spans = batch.spans;
             let succeeded = self.export(spans, clocks);
             pipeline.end_export(spans, succeeded);
         }

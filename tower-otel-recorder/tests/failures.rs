@@ -70,7 +70,7 @@ fn a_failure_is_returned_without_credentials() {
 #[test]
 fn the_debug_text_of_a_builder_has_nothing_of_the_exporter() {
     let text = format!("{:?}", Recorder::builder(Failing::new()).queue_size(77));
-    assert!(text.contains("queue_size: 77"), "{text}");
+    assert!(text.contains("spans: 77"), "{text}");
     assert!(!text.contains("s3cr3t"), "{text}");
 }
 

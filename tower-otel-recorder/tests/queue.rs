@@ -23,10 +23,39 @@ fn a_size_of_zero_is_an_error_that_names_the_option() {
             builder().batch_size(0),
             "batch_size of the recorder is 0 (expected at least 1); no recorder is started",
         ),
+        (
+            builder().queue_bytes(0),
+            "queue_bytes of the recorder is 0 (expected at least 1); no recorder is started",
+        ),
+        (
+            builder().batch_bytes(0),
+            "batch_bytes of the recorder is 0 (expected at least 1); no recorder is started",
+        ),
     ] {
         let error = builder.build().unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
         assert_eq!(error.to_string(), message);
+    }
+}
+
+#[test]
+fn any_number_of_bytes_from_one_on_is_accepted() {
+    for (queue, batch) in [
+        (1, 1),
+        (10_000, 1),
+        (usize::MAX, 1),
+        (usize::MAX, usize::MAX),
+    ] {
+        let memory = Memory::new(true);
+        let builder = Recorder::builder(memory.clone());
+        let recorder = build(builder.queue_bytes(queue).batch_bytes(batch));
+        record(&recorder, 2);
+        recorder.shutdown(Duration::MAX).unwrap();
+        // A queue that is smaller than a span drops all of them.
+        let dropped = if queue == 1 { 2 } else { 0 };
+        let counts = recorder.counts();
+        assert_eq!(counts.queue_bytes_full, dropped, "{queue}, {batch}");
+        assert_eq!(memory.spans().len() as u64, 2 - dropped);
     }
 }
 

@@ -125,7 +125,7 @@ impl Pipeline {
         let of_recorder = |recorder: &Recorder| {
             let counts = recorder.counts();
             SpanTotals {
-                delivered: counts.exported,
+                delivered: counts.exported + counts.rejected,
                 lost: counts.failed + counts.dropped,
             }
         };

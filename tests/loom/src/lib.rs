@@ -23,6 +23,10 @@
 pub mod models;
 mod sync;
 
+#[path = "../../../tower-otel-recorder/src/amount.rs"]
+mod amount;
+#[path = "../../../tower-otel-recorder/src/budget.rs"]
+mod budget;
 #[path = "../../../tower-otel-recorder/src/changes.rs"]
 mod changes;
 #[path = "../../../tower-otel-recorder/src/control.rs"]
@@ -35,6 +39,10 @@ mod extras;
 mod handle_cache;
 #[path = "../../../tower-otel-prometheus/src/histogram.rs"]
 mod histogram;
+#[path = "../../../tower-otel-recorder/src/key_values.rs"]
+mod key_values;
+#[path = "../../../tower-otel-recorder/src/limits.rs"]
+mod limits;
 #[path = "../../../tower-otel-propagate/src/missing_context.rs"]
 mod missing_context;
 #[path = "../../../tower-otel-prometheus/src/native.rs"]

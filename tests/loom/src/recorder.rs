@@ -7,9 +7,11 @@ use std::{
 
 use loom::thread;
 use opentelemetry::KeyValue;
-use opentelemetry_sdk::trace::SpanLimits;
 
-use crate::{changes::ContextChanges, pipeline::Pipeline, sync::current_thread};
+use crate::{
+    amount::Amount, changes::ContextChanges, limits::Limits, pipeline::Pipeline,
+    sync::current_thread,
+};
 
 const LONG: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -17,21 +19,43 @@ const LONG: Duration = Duration::from_secs(24 * 60 * 60);
 const MAIN: usize = 0;
 const OTHER: usize = 1;
 
+/// The bytes of a span.
+const BYTES: usize = 10;
+
 type Spans = Arc<Pipeline<u8>>;
 
+/// A pipeline whose queue takes two spans.
 fn pipeline(batch: usize) -> Spans {
-    Arc::new(Pipeline::new(2, batch))
+    let amount = |spans| Amount {
+        spans,
+        bytes: spans * BYTES,
+    };
+    Arc::new(Pipeline::new(amount(2), amount(batch)))
+}
+
+/// A pipeline whose queue has places for many spans and bytes for one.
+fn pipeline_of_bytes() -> Spans {
+    let size = Amount {
+        spans: 100,
+        bytes: BYTES,
+    };
+    Arc::new(Pipeline::new(size, size))
 }
 
 /// Does what the export thread does, without an exporter, until a shutdown or until so many spans are exported.
 fn export(pipeline: &Pipeline<u8>, until: u64) {
     pipeline.set_thread(current_thread());
     let mut done = 0;
-    while pipeline.counters().read().exported < until {
+    while pipeline.counts().exported < until {
         let turn = pipeline.next_turn(Instant::now() + LONG, done);
         let mut backlog = Vec::new();
         pipeline.drain(&mut backlog);
-        if !backlog.is_empty() && pipeline.begin_export(backlog.len()) {
+        if !backlog.is_empty()
+            && pipeline.begin_export(Amount {
+                spans: backlog.len(),
+                bytes: backlog.len() * BYTES,
+            })
+        {
             pipeline.end_export(backlog.len(), true);
         }
         done = turn.flushes;
@@ -49,7 +73,7 @@ fn spawn(pipeline: &Spans, until: u64) -> thread::JoinHandle<()> {
 }
 
 fn counted(pipeline: &Spans) -> u64 {
-    let counts = pipeline.counters().read();
+    let counts = pipeline.counts();
     counts.exported + counts.failed + counts.dropped
 }
 
@@ -57,9 +81,9 @@ fn counted(pipeline: &Spans) -> u64 {
 pub fn a_flush_exports_queued_spans_and_wakes_the_caller() {
     let pipeline = pipeline(2);
     let thread = spawn(&pipeline, u64::MAX);
-    pipeline.push(MAIN, 1);
+    pipeline.push(MAIN, 1, BYTES);
     pipeline.flush(LONG).unwrap();
-    assert_eq!(pipeline.counters().read().exported, 1);
+    assert_eq!(pipeline.counts().exported, 1);
     pipeline.shutdown(LONG).unwrap();
     thread.join().unwrap();
 }
@@ -70,7 +94,7 @@ pub fn a_span_that_ends_during_the_shutdown_is_exported_or_counted() {
     let thread = spawn(&pipeline, u64::MAX);
     let pushes = {
         let pipeline = Arc::clone(&pipeline);
-        thread::spawn(move || pipeline.push(OTHER, 1))
+        thread::spawn(move || pipeline.push(OTHER, 1, BYTES))
     };
     pipeline.shutdown(LONG).unwrap();
     pushes.join().unwrap();
@@ -83,7 +107,7 @@ pub fn a_new_buffer_during_the_shutdown_is_emptied_or_refuses() {
     let pipeline = pipeline(2);
     let pushes = {
         let pipeline = Arc::clone(&pipeline);
-        thread::spawn(move || pipeline.push(7, 1))
+        thread::spawn(move || pipeline.push(7, 1, BYTES))
     };
     pipeline.end_thread();
     pushes.join().unwrap();
@@ -96,12 +120,60 @@ pub fn a_full_batch_is_exported_before_the_delay_is_over() {
     let thread = spawn(&pipeline, 2);
     let pushes = {
         let pipeline = Arc::clone(&pipeline);
-        thread::spawn(move || pipeline.push(OTHER, 1))
+        thread::spawn(move || pipeline.push(OTHER, 1, BYTES))
     };
-    pipeline.push(MAIN, 2);
+    pipeline.push(MAIN, 2, BYTES);
     pushes.join().unwrap();
     thread.join().unwrap();
-    assert_eq!(pipeline.counters().read().exported, 2);
+    assert_eq!(pipeline.counts().exported, 2);
+}
+
+/// Two threads end a span each, and there are bytes for one. The export thread empties the queue meanwhile.
+pub fn the_bytes_of_the_queue_hold_for_two_threads() {
+    let pipeline = pipeline_of_bytes();
+    let pushes = {
+        let pipeline = Arc::clone(&pipeline);
+        thread::spawn(move || pipeline.push(OTHER, 1, BYTES))
+    };
+    pipeline.push(MAIN, 2, BYTES);
+    let mut backlog = Vec::new();
+    pipeline.drain(&mut backlog);
+    // Drained spans keep their bytes until their export begins.
+    assert!(backlog.len() <= 1);
+    pushes.join().unwrap();
+    pipeline.drain(&mut backlog);
+    assert_eq!(backlog.len(), 1);
+    assert_eq!(pipeline.counts().queue_bytes_full, 1);
+    assert!(pipeline.begin_export(Amount {
+        spans: 1,
+        bytes: BYTES,
+    }));
+    pipeline.end_export(1, true);
+    // All bytes are free again.
+    pipeline.push(OTHER, 3, BYTES);
+    assert_eq!(pipeline.counts().queue_bytes_full, 1);
+}
+
+/// A thread has reserved more bytes than it uses while the export thread empties the queue.
+pub fn bytes_that_a_thread_has_not_used_are_free_after_the_queue_is_emptied() {
+    let size = Amount {
+        spans: 256,
+        bytes: 512,
+    };
+    let pipeline = Arc::new(Pipeline::new(size, size));
+    // The first span of a thread takes more than its byte.
+    let pushes = {
+        let pipeline = Arc::clone(&pipeline);
+        thread::spawn(move || pipeline.push(OTHER, 1, 1))
+    };
+    let mut backlog = Vec::new();
+    pipeline.drain(&mut backlog);
+    pushes.join().unwrap();
+    pipeline.drain(&mut backlog);
+    assert_eq!(backlog.len(), 1);
+    pipeline.push(MAIN, 2, 511);
+    let counts = pipeline.counts();
+    assert_eq!((counts.queue_bytes_full, counts.queued), (0, 2));
 }
 
 /// Two threads take records while the export thread returns two to an empty pool.
@@ -109,14 +181,14 @@ pub fn a_pooled_record_is_taken_once() {
     let pipeline = pipeline(2);
     let take = |thread| {
         let pipeline = Arc::clone(&pipeline);
-        thread::spawn(move || pipeline.take_spare(thread))
+        thread::spawn(move || pipeline.take_spare(thread, true))
     };
     let (one, other) = (take(MAIN), take(OTHER));
     pipeline.give_back(&mut vec![1, 2]);
     let mut taken = vec![one.join().unwrap(), other.join().unwrap()];
     // A thread that missed the pool finds the records later.
-    taken.extend([(); 2].map(|()| pipeline.take_spare(MAIN)));
-    taken.extend([(); 2].map(|()| pipeline.take_spare(OTHER)));
+    taken.extend([(); 2].map(|()| pipeline.take_spare(MAIN, true)));
+    taken.extend([(); 2].map(|()| pipeline.take_spare(OTHER, true)));
     let mut taken: Vec<_> = taken.into_iter().flatten().collect();
     taken.sort_unstable();
     assert_eq!(taken, [1, 2]);
@@ -125,25 +197,25 @@ pub fn a_pooled_record_is_taken_once() {
 /// Two threads shut the recorder down.
 pub fn two_shutdowns_both_wait_for_the_export() {
     let pipeline = pipeline(2);
-    pipeline.push(MAIN, 1);
+    pipeline.push(MAIN, 1, BYTES);
     let thread = spawn(&pipeline, u64::MAX);
     let shuts_down = {
         let pipeline = Arc::clone(&pipeline);
         thread::spawn(move || {
             // Either it waits, or the other one has finished.
             let _ = pipeline.shutdown(LONG);
-            assert_eq!(pipeline.counters().read().exported, 1);
+            assert_eq!(pipeline.counts().exported, 1);
         })
     };
     let _ = pipeline.shutdown(LONG);
-    assert_eq!(pipeline.counters().read().exported, 1);
+    assert_eq!(pipeline.counts().exported, 1);
     shuts_down.join().unwrap();
     thread.join().unwrap();
 }
 
 /// A handler changes and ends a span while its owner ends it.
 pub fn a_change_during_the_end_is_exported_or_has_no_effect() {
-    let limits = SpanLimits::default();
+    let limits = Limits::default();
     let changes = Arc::new(ContextChanges::new(limits));
     changes.change(|extras, limits| extras.attribute(KeyValue::new("before", 1), limits));
     let handler = {
@@ -163,7 +235,7 @@ pub fn a_change_during_the_end_is_exported_or_has_no_effect() {
 
 /// Two threads exit a span, one earlier than the other.
 pub fn the_end_of_a_span_is_the_latest_exit_on_any_thread() {
-    let changes = Arc::new(ContextChanges::new(SpanLimits::default()));
+    let changes = Arc::new(ContextChanges::new(Limits::default()));
     let exits = |after| {
         let changes = Arc::clone(&changes);
         thread::spawn(move || changes.set_last_exit(after))
@@ -177,7 +249,7 @@ pub fn the_end_of_a_span_is_the_latest_exit_on_any_thread() {
 
 /// A thread exits a span and changes it through its context, while the span ends and its record is reused.
 pub fn an_exit_and_a_change_during_the_end_do_not_reach_the_next_span() {
-    let mut changes = Arc::new(ContextChanges::new(SpanLimits::default()));
+    let mut changes = Arc::new(ContextChanges::new(Limits::default()));
     let entered = {
         let changes = Arc::clone(&changes);
         thread::spawn(move || {

@@ -84,3 +84,13 @@ fn the_end_of_a_span_is_the_latest_exit_on_any_thread() {
 fn an_exit_and_a_change_during_the_end_do_not_reach_the_next_span() {
     loom::model(models::an_exit_and_a_change_during_the_end_do_not_reach_the_next_span);
 }
+
+#[test]
+fn the_bytes_of_the_queue_hold_for_two_threads() {
+    loom::model(models::the_bytes_of_the_queue_hold_for_two_threads);
+}
+
+#[test]
+fn bytes_that_a_thread_has_not_used_are_free_after_the_queue_is_emptied() {
+    loom::model(models::bytes_that_a_thread_has_not_used_are_free_after_the_queue_is_emptied);
+}

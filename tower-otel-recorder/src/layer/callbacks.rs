@@ -94,8 +94,8 @@ where
         // Another layer records the span.
         let state = extensions.replace(first);
         drop(extensions);
-        if let Some(record) = state.and_then(SpanState::into_record) {
-            self.tracer.discard(record);
+        if let Some(state) = state {
+            self.tracer.discard_span(state);
         }
     }
 
@@ -104,13 +104,12 @@ where
         if self.read(&span, SpanState::accepts_fields) != Some(true) {
             return;
         }
-        scratch::with_buffer(|buffer| {
+        scratch::with_buffer(self.tracer.shared().limits.text, |buffer| {
             let mut fields = SpanFields::new(buffer);
             values.record(&mut fields);
             let settings = fields.into_settings();
-            let limits = &self.tracer.shared().limits;
             self.change(&span, |record| {
-                record.append_attributes(buffer, limits);
+                record.append_attributes(buffer);
                 settings.apply_late(record, buffer);
             });
         });
@@ -120,9 +119,8 @@ where
         let link = ctx.span(follows);
         let link = link.and_then(|span| self.read(&span, SpanState::use_span_context));
         if let (Some(link), Some(span)) = (link, ctx.span(id)) {
-            let limits = &self.tracer.shared().limits;
             self.change(&span, |record| {
-                record.extras().link(link, Vec::new(), limits);
+                record.change(|extras, limits| extras.link(link, Vec::new(), limits));
             });
         }
     }
@@ -140,7 +138,7 @@ where
             return;
         }
         let at = Instant::now();
-        scratch::with_buffer(|buffer| {
+        scratch::with_buffer(self.tracer.shared().limits.text, |buffer| {
             let mut fields = EventFields::new(event, buffer);
             event.record(&mut fields);
             let name = fields.name(event.metadata().name());
@@ -152,15 +150,15 @@ where
                 log: fields.log_origin(),
                 start: 0,
                 end: 0,
+                dropped: buffer.dropped(),
             };
-            let limit = self.tracer.shared().limits.max_events_per_span;
             self.change(&span, |record| {
                 if error.is_some() || level == Level::ERROR {
                     let status = Status::error(error.unwrap_or_default());
-                    record.extras().status(status);
+                    record.change(|extras, limits| extras.status(status, limits));
                 }
                 if is_recorded {
-                    record.events.push(event, buffer, limit);
+                    record.add_event(event, buffer);
                 }
             });
         });

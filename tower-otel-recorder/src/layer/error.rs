@@ -7,7 +7,7 @@ use std::{
 
 use tower_otel_semconv::attribute::{EXCEPTION_MESSAGE, EXCEPTION_STACKTRACE};
 
-use crate::buffer::{AttributeBuffer, TextRange};
+use crate::{buffer::AttributeBuffer, texts::TextRange};
 
 /// How many causes of an error are recorded at most: a chain may be endless.
 const MAX_CAUSES: usize = 32;
@@ -18,21 +18,21 @@ struct Message<'a>(&'a (dyn Error + 'static));
 /// Formats as the causes of an error, one a line.
 struct Causes<'a>(&'a (dyn Error + 'static));
 
-/// Adds the message as `key` and as `exception.message`, and the causes as `exception.stacktrace`. Returns the message.
+/// Adds the message as `key` and as `exception.message`, and the causes as `exception.stacktrace`. Returns the message, if it fits in the limits.
 ///
 /// See [exceptions](https://opentelemetry.io/docs/specs/semconv/registry/attributes/exception/).
 pub(super) fn write(
     attributes: &mut AttributeBuffer,
     key: &'static str,
     error: &(dyn Error + 'static),
-) -> TextRange {
-    let message = attributes.store_debug(&Message(error));
+) -> Option<TextRange> {
+    let message = attributes.texts().store_debug(&Message(error))?;
     attributes.range(key, message);
     attributes.range(EXCEPTION_MESSAGE, message);
     if error.source().is_some() {
         attributes.debug(EXCEPTION_STACKTRACE, &Causes(error));
     }
-    message
+    Some(message)
 }
 
 impl Debug for Message<'_> {

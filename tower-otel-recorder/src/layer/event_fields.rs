@@ -10,9 +10,10 @@ use tracing::{
 
 use super::error;
 use crate::{
-    buffer::{AttributeBuffer, TextRange},
+    buffer::AttributeBuffer,
     events::{EventName, LogOrigin},
     keys::{ERROR, MESSAGE, log},
+    texts::TextRange,
 };
 
 /// The name of an event with an error and without a message.
@@ -90,7 +91,7 @@ impl<'a> EventFields<'a> {
 
     fn other(&mut self, field: &Field, value: &dyn Debug, add: impl FnOnce(&mut AttributeBuffer)) {
         if field.name() == MESSAGE {
-            self.message = Some(self.attributes.store_debug(value));
+            self.message = self.attributes.texts().store_debug(value);
         } else {
             add(self.attributes);
         }
@@ -99,8 +100,9 @@ impl<'a> EventFields<'a> {
 
 impl Visit for EventFields<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
-        let text = self.attributes.store(value);
-        self.text(field, text);
+        if let Some(text) = self.attributes.texts().store(value) {
+            self.text(field, text);
+        }
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
@@ -134,12 +136,13 @@ impl Visit for EventFields<'_> {
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
         let message = error::write(self.attributes, field.name(), value);
         if field.name() == ERROR {
-            self.error = Some(message);
+            self.error = message;
         }
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        let text = self.attributes.store_debug(value);
-        self.text(field, text);
+        if let Some(text) = self.attributes.texts().store_debug(value) {
+            self.text(field, text);
+        }
     }
 }

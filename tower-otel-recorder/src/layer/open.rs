@@ -15,6 +15,7 @@ use crate::{
     origin::Origin,
     record::{Name, SpanRecord},
     sampling::SampledSpan,
+    thread_index,
     tracer::RecorderTracer,
 };
 
@@ -41,15 +42,19 @@ impl RecorderTracer {
             let context = base.with_remote_span_context(child.context.clone());
             return Some(SpanState::new(context, Recording::Unsampled));
         }
-        let mut pooled = self.record();
+        let mut pooled = self.record(child.is_some());
         let record = &mut pooled.record;
         record.started = Timestamp::Instant(at);
         write(record);
         record.start_attributes = record.attributes.len();
+        let is_counted = child.is_some();
         let sampled = child.unwrap_or_else(|| self.sample(record, base));
         let context = sampled.context.clone();
         if context.is_sampled() {
-            record.set_sampled(sampled, &shared.limits);
+            if !is_counted {
+                self.correct_started(1);
+            }
+            record.set_sampled(sampled);
             let context = context_with_span(base, context, record);
             let span = ActiveSpan::new(pooled);
             return Some(SpanState::new(context, Recording::Sampled(span)));
@@ -73,9 +78,9 @@ impl RecorderTracer {
         at: Instant,
         origin: Origin,
     ) -> Context {
-        let limits = &self.shared().limits;
+        let is_counted = state.is_sampled();
         let mut pooled = state.take_recording().into_record().unwrap_or_else(|| {
-            let mut pooled = self.record();
+            let mut pooled = self.record(false);
             pooled.record.started = Timestamp::Instant(at);
             pooled.record.set_origin(origin);
             pooled
@@ -84,17 +89,38 @@ impl RecorderTracer {
         let sampled = self.sample(record, base);
         let context = sampled.context.clone();
         if context.is_sampled() {
+            if !is_counted {
+                self.correct_started(1);
+            }
             if let Some(extras) = &mut record.extras {
-                // The sampler has added them when the span was opened.
+                // The sampler has added them when the span was opened. Their bytes stay taken.
                 let attributes = &mut extras.attributes;
                 attributes.retain(|attribute| !sampled.attributes.contains(attribute));
             }
-            record.set_sampled(sampled, limits);
+            record.set_sampled(sampled);
             let context = context_with_span(base, context, record);
             state.replace(context, Recording::Sampled(ActiveSpan::new(pooled)))
         } else {
+            if is_counted {
+                self.correct_started(-1);
+            }
             let context = base.with_remote_span_context(context);
             state.replace(context, Recording::UnsampledRoot(pooled))
+        }
+    }
+
+    fn correct_started(&self, by: i64) {
+        let thread = thread_index::current();
+        self.shared().pipeline.correct_started(thread, by);
+    }
+
+    /// Discards a span that was opened, as if it had not been.
+    pub(crate) fn discard_span(&self, state: SpanState) {
+        if state.is_sampled() {
+            self.correct_started(-1);
+        }
+        if let Some(record) = state.into_record() {
+            self.discard(record);
         }
     }
 

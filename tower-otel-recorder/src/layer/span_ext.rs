@@ -13,7 +13,7 @@ use tracing_subscriber::{
 };
 
 use super::{options::RecorderLayer, span_state::SpanState};
-use crate::record::SpanRecord;
+use crate::{extras::Extras, limits::Limits};
 
 /// Reads and changes `tracing` spans that a [`RecorderLayer`] records.
 ///
@@ -37,7 +37,13 @@ use crate::record::SpanRecord;
 pub trait RecorderSpanExt: sealed::Sealed {
     /// Returns the OpenTelemetry context of the span. Returns an empty context if the span has none: a filter hides it,
     /// or the recorder is shut down.
-    fn context(&self) -> Context;
+    fn context(&self) -> Context {
+        let context = with_registry_span(self.as_span(), |span| {
+            let extensions = span.extensions();
+            Some(extensions.get::<SpanState>()?.use_context())
+        });
+        context.unwrap_or_default()
+    }
 
     /// Sets the parent to the span of a context, and samples the span again.
     ///
@@ -48,22 +54,48 @@ pub trait RecorderSpanExt: sealed::Sealed {
     ///
     /// Returns an error if the span is not recorded by a [`RecorderLayer`], or if its context has been used: the span was
     /// entered, it has children or it is linked to. The parent stays the same then.
-    fn set_parent(&self, parent: Context) -> Result<(), SetParentError>;
+    fn set_parent(&self, parent: Context) -> Result<(), SetParentError> {
+        let set = self.as_span().with_subscriber(|(id, dispatch)| {
+            let layer = dispatch.downcast_ref::<RecorderLayer>()?;
+            let span = dispatch.downcast_ref::<Registry>()?.span(id)?;
+            Some(layer.set_parent(&span, &parent))
+        });
+        set.flatten().unwrap_or(Err(SetParentError::NotRecorded))
+    }
 
     /// Links the span to another one.
-    fn add_link(&self, span_context: SpanContext);
+    fn add_link(&self, span_context: SpanContext) {
+        change(self.as_span(), |extras, limits| {
+            extras.link(span_context, Vec::new(), limits);
+        });
+    }
 
     /// Adds an attribute, which need not be declared as a field.
-    fn set_attribute(&self, key: impl Into<Key>, value: impl Into<Value>);
+    fn set_attribute(&self, key: impl Into<Key>, value: impl Into<Value>) {
+        let attribute = KeyValue::new(key, value);
+        change(self.as_span(), |extras, limits| {
+            extras.attribute(attribute, limits);
+        });
+    }
 
     /// Sets the status, unless it is set to a higher one: `Ok` is above `Error`, `Error` above `Unset`.
-    fn set_status(&self, status: Status);
+    fn set_status(&self, status: Status) {
+        change(self.as_span(), |extras, limits| {
+            extras.status(status, limits);
+        });
+    }
 }
 
 mod sealed {
-    pub trait Sealed {}
+    pub trait Sealed {
+        fn as_span(&self) -> &tracing::Span;
+    }
 
-    impl Sealed for tracing::Span {}
+    impl Sealed for tracing::Span {
+        fn as_span(&self) -> &tracing::Span {
+            self
+        }
+    }
 }
 
 /// The reason why the parent of a span was not set.
@@ -91,43 +123,7 @@ impl fmt::Display for SetParentError {
 
 impl Error for SetParentError {}
 
-impl RecorderSpanExt for Span {
-    fn context(&self) -> Context {
-        let context = with_registry_span(self, |span| {
-            let extensions = span.extensions();
-            Some(extensions.get::<SpanState>()?.use_context())
-        });
-        context.unwrap_or_default()
-    }
-
-    fn set_parent(&self, parent: Context) -> Result<(), SetParentError> {
-        let set = self.with_subscriber(|(id, dispatch)| {
-            let layer = dispatch.downcast_ref::<RecorderLayer>()?;
-            let span = dispatch.downcast_ref::<Registry>()?.span(id)?;
-            Some(layer.set_parent(&span, &parent))
-        });
-        set.flatten().unwrap_or(Err(SetParentError::NotRecorded))
-    }
-
-    fn add_link(&self, span_context: SpanContext) {
-        change(self, |record| {
-            let limits = *record.changes.limits();
-            record.extras().link(span_context, Vec::new(), &limits);
-        });
-    }
-
-    fn set_attribute(&self, key: impl Into<Key>, value: impl Into<Value>) {
-        let attribute = KeyValue::new(key, value);
-        change(self, |record| {
-            let limits = *record.changes.limits();
-            record.extras().attribute(attribute, &limits);
-        });
-    }
-
-    fn set_status(&self, status: Status) {
-        change(self, |record| record.extras().status(status));
-    }
-}
+impl RecorderSpanExt for Span {}
 
 impl RecorderLayer {
     fn set_parent(
@@ -163,10 +159,11 @@ fn with_registry_span<T>(
     result.flatten()
 }
 
-fn change(span: &Span, change: impl FnOnce(&mut SpanRecord)) {
+fn change(span: &Span, change: impl FnOnce(&mut Extras, &Limits)) {
     with_registry_span(span, |span| {
         let mut extensions = span.extensions_mut();
-        change(extensions.get_mut::<SpanState>()?.record()?);
+        let record = extensions.get_mut::<SpanState>()?.record()?;
+        record.change(change);
         Some(())
     });
 }

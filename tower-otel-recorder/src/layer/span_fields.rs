@@ -7,9 +7,10 @@ use tracing::field::{Field, Visit};
 
 use super::error;
 use crate::{
-    buffer::{AttributeBuffer, TextRange},
+    buffer::AttributeBuffer,
     keys::otel,
     record::{Name, SpanRecord},
+    texts::TextRange,
 };
 
 /// Writes the fields of a span to a buffer.
@@ -54,10 +55,12 @@ impl<'a> SpanFields<'a> {
             return false;
         };
         match key {
-            otel::NAME => self.settings.name = Some(self.attributes.store(value)),
+            otel::NAME => self.settings.name = self.attributes.texts().store(value),
             otel::KIND => self.settings.kind = parse_kind(value),
             otel::STATUS_CODE => self.settings.status = parse_status(value),
-            otel::STATUS_DESCRIPTION => self.settings.description = Some(value.to_owned()),
+            otel::STATUS_DESCRIPTION => {
+                self.settings.description = Some(self.attributes.texts().cut(value).to_owned());
+            }
             _ => return false,
         }
         true
@@ -77,7 +80,8 @@ impl SpanSettings {
     pub(super) fn apply_late(mut self, record: &mut SpanRecord, buffer: &AttributeBuffer) {
         if let Some(name) = self.name.take() {
             // The texts of the record would grow with each new name.
-            record.extras().name = Some(buffer.stored(name).to_owned().into());
+            let name = buffer.stored(name).to_owned();
+            record.change(|extras, limits| extras.name(name.into(), limits));
         }
         self.apply_kind_and_status(record);
     }
@@ -88,10 +92,12 @@ impl SpanSettings {
         }
         match (self.status, self.description) {
             (None, None) => {}
-            (Some(StatusCode::Ok), _) => record.extras().status(Status::Ok),
+            (Some(StatusCode::Ok), _) => {
+                record.change(|extras, limits| extras.status(Status::Ok, limits));
+            }
             (_, description) => {
                 let status = Status::error(description.unwrap_or_default());
-                record.extras().status(status);
+                record.change(|extras, limits| extras.status(status, limits));
             }
         }
     }
@@ -151,7 +157,9 @@ impl Visit for SpanFields<'_> {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        let text = self.attributes.store_debug(value);
+        let Some(text) = self.attributes.texts().store_debug(value) else {
+            return;
+        };
         if field.name().starts_with(otel::PREFIX) {
             let value = self.attributes.stored(text).to_owned();
             if self.set(field, &value) {

@@ -49,7 +49,12 @@ impl Memory {
 
     /// Waits until an export has started.
     pub(crate) fn wait_for_export(&self) {
-        wait_until("an export", || self.exports.load(SeqCst) > 0);
+        wait_until("an export", || self.exports() > 0);
+    }
+
+    /// The number of exports that have started.
+    pub(crate) fn exports(&self) -> usize {
+        self.exports.load(SeqCst)
     }
 
     pub(crate) fn spans(&self) -> Vec<SpanData> {

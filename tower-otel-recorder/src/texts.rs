@@ -1,0 +1,241 @@
+//! The texts of one span in one string, within limits.
+
+use std::{
+    fmt::{Debug, Write},
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use crate::{
+    limits::{TextLimits, cut},
+    text_writer::TextWriter,
+};
+
+/// The text of a value whose `Debug` or `Display` implementation panics.
+const PANICKED: &str = "<panicked while formatting>";
+
+/// The texts of one span: each is cut to a number of characters, and all together have a number of bytes at most.
+#[derive(Debug)]
+pub(crate) struct TextStore {
+    texts: String,
+    limits: TextLimits,
+    /// The number of bytes that `texts` may have: those of the limit that nothing else of the span has taken.
+    max_bytes: usize,
+    /// The number of texts that did not fit.
+    dropped: u32,
+}
+
+/// A part of the texts of a span.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TextRange {
+    start: usize,
+    end: usize,
+}
+
+impl TextRange {
+    /// Returns the range of the same text after it was appended to a buffer with so many bytes.
+    pub(crate) const fn moved(self, offset: usize) -> Self {
+        Self {
+            start: self.start + offset,
+            end: self.end + offset,
+        }
+    }
+}
+
+impl TextStore {
+    pub(crate) fn new(limits: TextLimits, capacity: usize) -> Self {
+        Self {
+            texts: String::with_capacity(capacity),
+            ..Self::empty(limits)
+        }
+    }
+
+    /// Returns a store without capacity.
+    pub(crate) const fn empty(limits: TextLimits) -> Self {
+        Self {
+            texts: String::new(),
+            limits,
+            max_bytes: limits.bytes,
+            dropped: 0,
+        }
+    }
+
+    /// Sets the limits of an empty store.
+    pub(crate) const fn set_limits(&mut self, limits: TextLimits) {
+        self.limits = limits;
+        self.max_bytes = limits.bytes;
+    }
+
+    /// Copies a text, cut to its number of characters. Returns `None` and counts it if it does not fit.
+    #[inline]
+    pub(crate) fn store(&mut self, text: &str) -> Option<TextRange> {
+        let text = cut(text, self.limits.length);
+        let start = self.texts.len();
+        if text.len() > self.max_bytes.saturating_sub(start) {
+            self.drop_one();
+            return None;
+        }
+        self.texts.push_str(text);
+        Some(TextRange {
+            start,
+            end: self.texts.len(),
+        })
+    }
+
+    /// Stores the text that `value` formats to, like [`store`](Self::store). A panic of the value replaces its text.
+    ///
+    /// The value gets an error when it writes more than can be stored.
+    pub(crate) fn store_debug(&mut self, value: &dyn Debug) -> Option<TextRange> {
+        const MAX_BYTES_PER_CHARACTER: usize = 4;
+        let start = self.texts.len();
+        let length = self.limits.length;
+        let longest = start.saturating_add(length.saturating_mul(MAX_BYTES_PER_CHARACTER));
+        let mut writer = TextWriter::new(&mut self.texts, longest.min(self.max_bytes));
+        let formatted = catch_unwind(AssertUnwindSafe(|| write!(writer, "{value:?}")));
+        let is_full = writer.is_full();
+        // A value that panics because of the error of a full writer has a text.
+        if formatted.is_err() && !is_full {
+            self.texts.truncate(start);
+            return self.store(PANICKED);
+        }
+        let written = self.texts.get(start..).unwrap_or_default();
+        let end = start + cut(written, length).len();
+        let is_complete = !is_full || written.chars().count() >= length;
+        self.texts.truncate(if is_complete { end } else { start });
+        if !is_complete {
+            self.drop_one();
+        }
+        is_complete.then_some(TextRange { start, end })
+    }
+
+    #[cold]
+    const fn drop_one(&mut self) {
+        self.dropped = self.dropped.saturating_add(1);
+    }
+
+    /// Copies all texts of `other` to the end, whatever the limits are.
+    pub(crate) fn append(&mut self, other: &Self) {
+        self.texts.push_str(&other.texts);
+    }
+
+    /// Returns a text.
+    pub(crate) fn get(&self, range: TextRange) -> &str {
+        self.texts.get(range.start..range.end).unwrap_or_default()
+    }
+
+    /// Cuts a text to the number of characters.
+    pub(crate) fn cut<'t>(&self, text: &'t str) -> &'t str {
+        cut(text, self.limits.length)
+    }
+
+    /// Returns the number of texts that did not fit.
+    pub(crate) const fn dropped(&self) -> u32 {
+        self.dropped
+    }
+
+    /// Returns the length of all texts together.
+    pub(crate) const fn len(&self) -> usize {
+        self.texts.len()
+    }
+
+    pub(crate) const fn capacity(&self) -> usize {
+        self.texts.capacity()
+    }
+
+    /// Returns the number of bytes that are left.
+    pub(crate) const fn room(&self) -> usize {
+        self.max_bytes.saturating_sub(self.texts.len())
+    }
+
+    /// Takes bytes for something else of the same span. Returns `false` and takes none if so many are not left.
+    pub(crate) const fn take_room(&mut self, bytes: usize) -> bool {
+        let fits = bytes <= self.room();
+        if fits {
+            self.max_bytes -= bytes;
+        }
+        fits
+    }
+
+    /// Gives bytes back that were taken.
+    pub(crate) const fn return_room(&mut self, bytes: usize) {
+        self.max_bytes = self.max_bytes.saturating_add(bytes);
+    }
+
+    /// Removes all texts and what was taken, and keeps the capacity up to a bound.
+    pub(crate) fn clear(&mut self, max_capacity: usize) {
+        self.texts.clear();
+        self.texts.shrink_to(max_capacity);
+        self.max_bytes = self.limits.bytes;
+        self.dropped = 0;
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::panic)]
+mod tests {
+    use std::fmt;
+
+    use super::*;
+
+    fn store(length: usize, bytes: usize) -> TextStore {
+        TextStore::empty(TextLimits { length, bytes })
+    }
+
+    struct Panics;
+
+    impl Debug for Panics {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("partly")?;
+            panic!("no text")
+        }
+    }
+
+    #[test]
+    fn a_value_that_panics_while_it_is_formatted_is_replaced() {
+        let mut texts = store(100, 100);
+        let values: [&dyn Debug; 3] = [&1, &Panics, &'x'];
+        for (value, expected) in values.into_iter().zip(["1", PANICKED, "'x'"]) {
+            let text = texts.store_debug(value).map(|range| texts.get(range));
+            assert_eq!(text, Some(expected));
+        }
+        // A text that is needed for a panic has the same limits.
+        assert!(store(100, 20).store_debug(&Panics).is_none());
+    }
+
+    #[test]
+    fn a_formatted_value_is_cut_like_a_text_and_dropped_like_one() {
+        for (text, length, bytes) in [
+            ("", 0, 0),
+            ("abc", 3, 3),
+            ("abc", 3, 2),
+            ("abcd", 3, 3),
+            ("abcd", 3, 100),
+            ("\u{e9}\u{e9}\u{e9}\u{e9}", 3, 6),
+            ("\u{e9}\u{e9}\u{e9}\u{e9}", 3, 5),
+            ("\u{1f600}\u{1f600}", 1, 4),
+            ("\u{1f600}\u{1f600}", 1, 3),
+            ("abcdefghijklmnop", 3, 12),
+        ] {
+            let mut copied = store(length, bytes);
+            let mut formatted = store(length, bytes);
+            let copy = copied.store(text).map(|range| copied.get(range));
+            let format = formatted.store_debug(&format_args!("{text}"));
+            let format = format.map(|range| formatted.get(range));
+            assert_eq!(format, copy, "{text}, {length}, {bytes}");
+            assert_eq!(formatted.dropped, copied.dropped);
+            assert_eq!(formatted.len(), copied.len());
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_taken_are_not_left_for_texts() {
+        let mut texts = store(100, 10);
+        assert!(texts.take_room(6));
+        assert!(texts.store("12345").is_none());
+        assert!(texts.store("123").is_some());
+        assert!(!texts.take_room(2));
+        texts.return_room(6);
+        assert_eq!(texts.room(), 7);
+        texts.clear(0);
+        assert_eq!((texts.room(), texts.capacity()), (10, 0));
+    }
+}

@@ -1,0 +1,91 @@
+//! The memory of a recorder whose exporter hangs, while clients send long paths.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::{
+    sync::{Arc, Barrier},
+    time::Duration,
+};
+
+use opentelemetry::{Context, KeyValue, trace::TraceContextExt};
+use opentelemetry_sdk::{
+    error::OTelSdkResult,
+    trace::{SpanData, SpanExporter},
+};
+use tower_otel_recorder::Recorder;
+use tracing::{info, info_span};
+use tracing_subscriber::layer::SubscriberExt;
+
+const MEGABYTE: u64 = 1024 * 1024;
+
+/// An exporter that waits for the end of the test.
+#[derive(Debug)]
+struct Hanging(Arc<Barrier>);
+
+impl SpanExporter for Hanging {
+    async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
+        self.0.wait();
+        Ok(())
+    }
+}
+
+/// Returns how many bytes 12,000 spans leave allocated.
+fn allocated(span: impl Fn()) -> u64 {
+    let end = Arc::new(Barrier::new(2));
+    let recorder = Recorder::builder(Hanging(Arc::clone(&end)))
+        .queue_size(usize::MAX)
+        .delay(Duration::from_secs(3600))
+        .build()
+        .unwrap();
+    let subscriber = tracing_subscriber::registry().with(recorder.layer());
+    let info = tracing::subscriber::with_default(subscriber, || {
+        allocation_counter::measure(|| (0..12_000).for_each(|_| span()))
+    });
+    // The first batch is full long before; the thread may not have run yet.
+    while recorder.counts().exporting == 0 {
+        std::thread::yield_now();
+    }
+    let counts = recorder.counts();
+    assert_eq!(counts.queued + counts.exporting + counts.dropped, 12_000);
+    assert_eq!((counts.queue_full, counts.failed), (0, 0));
+    assert!(counts.queue_bytes_full > 0, "{counts:?}");
+    // Nothing is exported any more: the exporter has one batch, and the rest is dropped.
+    let result = recorder.shutdown(Duration::ZERO);
+    assert!(result.is_err());
+    end.wait();
+    u64::try_from(info.bytes_current).unwrap()
+}
+
+/// The queue, one batch that the exporter has, and the buffer of the thread.
+fn assert_bounded(bytes: u64) {
+    assert!(bytes <= 18 * MEGABYTE + MEGABYTE, "{bytes}");
+    // What the records hold counts, and not more.
+    assert!(bytes >= 14 * MEGABYTE, "{bytes}");
+}
+
+#[test]
+fn long_paths_and_headers_fill_the_bytes_of_the_queue_and_no_more() {
+    let (path, user_agent) = ("p".repeat(60_000), "u".repeat(300_000));
+    assert_bounded(allocated(|| drop(info_span!("GET", path, user_agent))));
+}
+
+#[test]
+fn events_and_attributes_of_handlers_count_as_well() {
+    let text = "x".repeat(3_000);
+    assert_bounded(allocated(|| {
+        info_span!("GET", path = "/users/7").in_scope(|| {
+            for _ in 0..3 {
+                info!(text, "event");
+                let context = Context::current();
+                let attribute = KeyValue::new("text", text.clone());
+                context.span().set_attribute(attribute.clone());
+                context.span().add_event("handler", vec![attribute]);
+            }
+        });
+    }));
+}
+
+#[test]
+fn short_spans_count_with_all_that_a_record_holds() {
+    assert_bounded(allocated(|| drop(info_span!("GET", path = "/users/7"))));
+}
