@@ -25,8 +25,12 @@ use crate::{filter::Filter, head::RequestHead, route::Route};
 /// ```
 ///
 /// Cloning is cheap.
+#[derive(Clone, Debug, Default)]
+pub struct HttpOptions(SharedValues);
+
+/// The values of options and their clones. By default those of all other default options.
 #[derive(Clone, Debug)]
-pub struct HttpOptions(Arc<Values>);
+struct SharedValues(Arc<Values>);
 
 #[derive(Clone, Debug)]
 struct Values {
@@ -44,8 +48,8 @@ struct RouteSource(Option<RouteFn>);
 type RouteFn = Arc<dyn Fn(&dyn RequestHead) -> Option<Route> + Send + Sync>;
 
 /// The defaults, shared by all layers. The environment is read once.
-static DEFAULT: LazyLock<HttpOptions> = LazyLock::new(|| {
-    HttpOptions(Arc::new(Values {
+static DEFAULT: LazyLock<SharedValues> = LazyLock::new(|| {
+    SharedValues(Arc::new(Values {
         filter: Filter::all(),
         route: RouteSource::default(),
         known_methods: KnownMethods::from_env(),
@@ -54,7 +58,7 @@ static DEFAULT: LazyLock<HttpOptions> = LazyLock::new(|| {
     }))
 });
 
-impl Default for HttpOptions {
+impl Default for SharedValues {
     fn default() -> Self {
         DEFAULT.clone()
     }
@@ -105,43 +109,47 @@ impl HttpOptions {
     }
 
     fn with(mut self, change: impl FnOnce(&mut Values)) -> Self {
-        change(Arc::make_mut(&mut self.0));
+        change(Arc::make_mut(&mut self.0.0));
         self
+    }
+
+    fn values(&self) -> &Values {
+        &self.0.0
     }
 
     /// Returns whether the request is observed.
     #[doc(hidden)]
     pub fn observes(&self, request: &dyn RequestHead) -> bool {
-        self.0.filter.observes(request)
+        self.values().filter.observes(request)
     }
 
     /// Returns the methods that are recorded by name.
     #[doc(hidden)]
     pub fn methods(&self) -> &KnownMethods {
-        &self.0.known_methods
+        &self.values().known_methods
     }
 
     pub(crate) fn has_custom_route(&self) -> bool {
-        self.0.route.0.is_some()
+        self.values().route.0.is_some()
     }
 
     pub(crate) fn custom_route(&self, request: &dyn RequestHead) -> Option<Route> {
-        let RouteSource(route) = &self.0.route;
+        let RouteSource(route) = &self.values().route;
         route.as_ref()?(request)
     }
 
     pub(crate) fn proxies(&self) -> Option<&TrustedProxies> {
-        self.0.trusted_proxies.as_ref()
+        self.values().trusted_proxies.as_ref()
     }
 
     /// Returns the scheme of the connection, if it was declared.
     pub(crate) fn connection_scheme(&self) -> Option<&'static str> {
-        self.0.https.then_some("https")
+        self.values().https.then_some("https")
     }
 
     /// Returns whether one is a clone of the other.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        Arc::ptr_eq(&self.0.0, &other.0.0)
     }
 }
 
