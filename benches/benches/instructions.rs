@@ -19,6 +19,8 @@ use tower_otel_benches::{
     client_arms,
     exchange::{InProcess, Subject},
     signals::DiscardingSignals,
+    span_arms,
+    span_programs::Program,
 };
 
 /// The number of exchanges in a measured run.
@@ -54,6 +56,11 @@ fn client(name: &str) -> PreparedRun {
     warm(client_arms::instrument(name, &DiscardingSignals::new(100)))
 }
 
+/// Runs the program of the bench `spans`.
+fn recorder_layer(arm: &str, program: Program) -> PreparedRun {
+    warm(span_arms::install(arm, program))
+}
+
 /// Creates a hundred header maps of requests.
 fn headers() -> Vec<HeaderMap> {
     (0..EXCHANGES)
@@ -87,6 +94,18 @@ fn exchanges(run: PreparedRun) {
 }
 
 #[library_benchmark]
+#[bench::registry(args = (span_arms::REGISTRY, Program::Root), setup = recorder_layer)]
+#[bench::registry_inner(args = (span_arms::REGISTRY, Program::InnerSpans), setup = recorder_layer)]
+#[bench::root(args = (span_arms::RECORDER, Program::Root), setup = recorder_layer)]
+#[bench::inner(args = (span_arms::RECORDER, Program::InnerSpans), setup = recorder_layer)]
+#[bench::event(args = (span_arms::RECORDER, Program::Events), setup = recorder_layer)]
+#[bench::root_unsampled(args = (span_arms::RECORDER_UNSAMPLED, Program::Root), setup = recorder_layer)]
+#[bench::inner_unsampled(args = (span_arms::RECORDER_UNSAMPLED, Program::InnerSpans), setup = recorder_layer)]
+fn recorded_spans(run: PreparedRun) {
+    run();
+}
+
+#[library_benchmark]
 #[bench::hundred(setup = headers)]
 fn extraction(headers: Vec<HeaderMap>) {
     for headers in &headers {
@@ -110,7 +129,7 @@ fn parsing(headers: Vec<HeaderMap>) {
 
 library_benchmark_group!(
     name = instructions,
-    benchmarks = [exchanges, extraction, parsing]
+    benchmarks = [exchanges, recorded_spans, extraction, parsing]
 );
 
 main!(

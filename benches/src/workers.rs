@@ -193,7 +193,31 @@ pub struct Effort {
     pub exchanges: usize,
 }
 
-type Key = (&'static str, usize);
+/// An arm and its number of threads.
+pub type Key = (&'static str, usize);
+
+/// The costs of all arms in the same rounds.
+#[derive(Clone, Debug)]
+pub struct Measurement {
+    /// The costs: launches, and their rounds.
+    pub costs: BTreeMap<Key, Vec<Vec<Cost>>>,
+    /// What an exchange of each arm records.
+    pub recorded: BTreeMap<&'static str, Recorded>,
+}
+
+/// Measures all arms concurrently.
+pub fn measure_arms(keys: &[Key], effort: Effort) -> Measurement {
+    let mut costs: BTreeMap<Key, Vec<Vec<Cost>>> = BTreeMap::new();
+    let mut recorded = BTreeMap::new();
+    for _ in 0..effort.launches {
+        let (launch, of_launch) = launch(keys, effort);
+        for (key, launch) in launch {
+            costs.entry(key).or_default().push(launch);
+        }
+        recorded = of_launch;
+    }
+    Measurement { costs, recorded }
+}
 
 /// Measures all cases concurrently.
 pub fn measure(cases: &[Case], effort: Effort) -> Vec<CaseResult> {
@@ -203,15 +227,7 @@ pub fn measure(cases: &[Case], effort: Effort) -> Vec<CaseResult> {
         .collect();
     keys.sort_unstable();
     keys.dedup();
-    let mut costs: BTreeMap<Key, Vec<Vec<Cost>>> = BTreeMap::new();
-    let mut recorded = BTreeMap::new();
-    for _ in 0..effort.launches {
-        let (launch, of_launch) = launch(&keys, effort);
-        for (key, launch) in launch {
-            costs.entry(key).or_default().push(launch);
-        }
-        recorded = of_launch;
-    }
+    let Measurement { costs, recorded } = measure_arms(&keys, effort);
     let result = |case: &Case| {
         let (arm, baseline) = (
             &costs[&(case.arm, case.threads)],

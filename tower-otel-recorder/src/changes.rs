@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::PoisonError,
+    sync::{Arc, PoisonError},
     time::{Duration, SystemTime},
 };
 
@@ -44,21 +44,27 @@ impl ContextChanges {
         &self.limits
     }
 
-    /// Prepares the object for the next span.
-    pub(crate) fn reset(&mut self) {
-        self.state = AtomicU8::new(0);
-        self.last_exit = AtomicU64::new(0);
-        *self.extras() = None;
+    /// Prepares the object for the next span. Where another owner may still change the last span, it is replaced.
+    pub(crate) fn renew(this: &mut Arc<Self>) {
+        let limits = this.limits;
+        match Arc::get_mut(this) {
+            Some(changes) => {
+                changes.state = AtomicU8::new(0);
+                changes.last_exit = AtomicU64::new(0);
+                *changes.extras() = None;
+            }
+            None => *this = Arc::new(Self::new(limits)),
+        }
     }
 
     fn extras(&self) -> MutexGuard<'_, Option<Box<Extras>>> {
         self.extras.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sets the time from the start of the span to an exit.
+    /// Notes an exit, this long after the start of the span. Threads that exit at the same time may arrive in any order.
     pub(crate) fn set_last_exit(&self, after: Duration) {
         let nanos = u64::try_from(after.as_nanos()).unwrap_or(u64::MAX);
-        self.last_exit.store(nanos.max(1), Relaxed);
+        self.last_exit.fetch_max(nanos.max(1), Relaxed);
     }
 
     /// Returns the time from the start of the span to its last exit, if it was exited.

@@ -184,10 +184,6 @@ impl SpanRecord {
         self.start_attributes = 0;
         self.extras = None;
         self.context_extras = None;
-        match Arc::get_mut(&mut self.changes) {
-            Some(changes) => changes.reset(),
-            // A handler keeps the context of the span.
-            None => self.changes = Arc::new(ContextChanges::new(*self.changes.limits())),
-        }
+        ContextChanges::renew(&mut self.changes);
     }
 }

@@ -4,6 +4,10 @@ use std::{
     future::pending,
     panic::resume_unwind,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     task::{Context, Poll},
 };
 
@@ -80,6 +84,45 @@ impl Body for Frames {
             None => None,
         })
     }
+}
+
+/// The number of spans that the application has started inside of its requests.
+#[derive(Clone, Debug, Default)]
+pub struct InnerSpans(Arc<AtomicU64>);
+
+impl InnerSpans {
+    pub fn count(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+
+    fn add(&self) {
+        self.0.fetch_add(1, Relaxed);
+    }
+}
+
+/// Serves a request in two spans, one inside the other.
+#[tracing::instrument(skip_all)]
+pub async fn handle_in_spans<B>(
+    request: Request<B>,
+    spans: InnerSpans,
+) -> Result<AppResponse, BoxError>
+where
+    B: Body<Data: Send, Error: Into<BoxError>> + Send,
+{
+    spans.add();
+    handle_in_inner_span(request, spans).await
+}
+
+#[tracing::instrument(skip_all, err, fields(path = request.uri().path()))]
+async fn handle_in_inner_span<B>(
+    request: Request<B>,
+    spans: InnerSpans,
+) -> Result<AppResponse, BoxError>
+where
+    B: Body<Data: Send, Error: Into<BoxError>> + Send,
+{
+    spans.add();
+    handle(request).await
 }
 
 /// Serves a request.

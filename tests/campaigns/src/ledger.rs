@@ -16,7 +16,7 @@ use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 use suite_tests::net::BoxError;
 use tower::Service;
 
-use crate::app::{self, AppResponse};
+use crate::app::{self, AppResponse, InnerSpans};
 
 /// How a request ended.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -159,7 +159,28 @@ impl Drop for LedgerEntry {
 
 /// The application, with its ledger.
 #[derive(Clone, Debug, Default)]
-pub struct LedgerService(pub Ledger);
+pub struct LedgerService {
+    ledger: Ledger,
+    /// Counts the spans of the application. `None`: it has none.
+    inner_spans: Option<InnerSpans>,
+}
+
+impl LedgerService {
+    pub const fn new(ledger: Ledger) -> Self {
+        Self {
+            ledger,
+            inner_spans: None,
+        }
+    }
+
+    /// The application with spans inside of each request.
+    pub const fn with_inner_spans(ledger: Ledger, inner_spans: InnerSpans) -> Self {
+        Self {
+            ledger,
+            inner_spans: Some(inner_spans),
+        }
+    }
+}
 
 impl<B> Service<Request<B>> for LedgerService
 where
@@ -175,8 +196,11 @@ where
 
     fn call(&mut self, request: Request<B>) -> LedgerFuture {
         LedgerFuture {
-            entry: Some(self.0.begin(request.method(), request.uri().path())),
-            future: Box::pin(app::handle(request)),
+            entry: Some(self.ledger.begin(request.method(), request.uri().path())),
+            future: match &self.inner_spans {
+                Some(spans) => Box::pin(app::handle_in_spans(request, spans.clone())),
+                None => Box::pin(app::handle(request)),
+            },
         }
     }
 }

@@ -72,7 +72,7 @@ async fn under_attack_every_request_is_counted_once_and_memory_is_bounded() {
 
     // A server for each span backend.
     let ledgers = [Ledger::default(), Ledger::default(), Ledger::default()];
-    let service = |at: usize| LedgerService(ledgers[at].clone());
+    let service = |at: usize| LedgerService::new(ledgers[at].clone());
     // The servers share one table of series.
     let metrics_layers = metrics.layers();
     let spans = (

@@ -6,27 +6,28 @@ use std::{
     time::Duration,
 };
 
-use opentelemetry::{
-    Value,
-    trace::{SpanKind, TracerProvider},
-};
+use opentelemetry::{Value, trace::SpanKind};
 use opentelemetry_sdk::{
     error::OTelSdkResult,
-    trace::{SdkTracerProvider, SpanData, SpanExporter},
+    trace::{SpanData, SpanExporter},
 };
 use smol::{
     Timer,
     future::{or, yield_now},
 };
 use tower_otel_prometheus::Prometheus;
+use tower_otel_recorder::Recorder;
 use tracing_subscriber::{Layer, filter::LevelFilter, layer::SubscriberExt};
+
+/// The timeout of everything that a test waits for.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Spans and metrics recorded on this thread.
 pub struct Telemetry {
     spans: Spans,
     metrics: Prometheus,
-    _provider: SdkTracerProvider,
-    _recorder: metrics::LocalRecorderGuard<'static>,
+    recorder: Recorder,
+    _metrics_recorder: metrics::LocalRecorderGuard<'static>,
     _subscriber: tracing::subscriber::DefaultGuard,
 }
 
@@ -50,27 +51,34 @@ impl Default for Telemetry {
 impl Telemetry {
     pub fn new() -> Self {
         let spans = Spans::default();
-        let provider = SdkTracerProvider::builder()
-            .with_simple_exporter(spans.clone())
-            .build();
+        let recorder = Recorder::builder(spans.clone()).build().unwrap();
         // Dependencies create spans at lower levels.
-        let layer = tracing_opentelemetry::layer()
-            .with_tracer(provider.tracer("test"))
-            .with_filter(LevelFilter::INFO);
+        let layer = recorder.layer().with_filter(LevelFilter::INFO);
         let subscriber = tracing_subscriber::registry().with(layer);
-        let (recorder, metrics) = Prometheus::builder().build().unwrap();
+        let (metrics_recorder, metrics) = Prometheus::builder().build().unwrap();
         Self {
             spans,
             metrics,
-            _provider: provider,
-            _recorder: metrics::set_default_local_recorder(Box::leak(Box::new(recorder))),
+            recorder,
+            _metrics_recorder: metrics::set_default_local_recorder(Box::leak(Box::new(
+                metrics_recorder,
+            ))),
             _subscriber: tracing::subscriber::set_default(subscriber),
         }
     }
 
     /// Returns the ended spans, in the order of their ends.
     pub fn spans(&self) -> Vec<SpanData> {
+        self.recorder.flush(TIMEOUT).unwrap();
         self.spans.0.lock().unwrap().clone()
+    }
+
+    /// Returns the only span with this name.
+    pub fn span_with_name(&self, name: &str) -> SpanData {
+        let mut spans = self.spans();
+        spans.retain(|span| span.name == name);
+        assert_eq!(spans.len(), 1, "{name:?} spans: {spans:#?}");
+        spans.remove(0)
     }
 
     /// Returns the only span of this kind with this `server.port`.
@@ -125,10 +133,10 @@ fn series<'a>(text: &'a str, metric: &'a str) -> impl Iterator<Item = (&'a str, 
     })
 }
 
-/// Waits for a future, at most 20 seconds.
+/// Waits for a future, at most [`TIMEOUT`].
 pub async fn with_timeout<T>(what: &str, future: impl Future<Output = T>) -> T {
     let late = async {
-        Timer::after(Duration::from_secs(20)).await;
+        Timer::after(TIMEOUT).await;
         panic!("timed out: {what}")
     };
     or(future, late).await

@@ -1,4 +1,5 @@
-//! Memory does not grow over ten million requests without a scrape. `SOAK_REQUESTS` sets another number.
+//! Memory does not grow over ten million requests, without a scrape and with spans of `tracing`. `SOAK_REQUESTS` sets
+//! another number.
 //!
 //! ```console
 //! cargo test --release -p suite-tests --test soak -- --ignored --nocapture --test-threads 1
@@ -13,10 +14,24 @@
     missing_docs
 )]
 
-use std::{fmt::Write, time::Instant};
+use std::{
+    convert::Infallible,
+    fmt::Write,
+    sync::{
+        Arc, Barrier,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
 
-use http::{Method, Request};
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use http_body_util::Full;
 use metrics::with_local_recorder;
+use opentelemetry_sdk::{
+    error::OTelSdkResult,
+    trace::{SpanData, SpanExporter},
+};
 use suite_tests::{
     in_process::{exchange, hello},
     telemetry::sum,
@@ -25,6 +40,9 @@ use tower::{Layer, service_fn};
 use tower_otel_core::Route;
 use tower_otel_metrics::{MetricsLayer, Names};
 use tower_otel_prometheus::Prometheus;
+use tower_otel_recorder::Recorder;
+use tower_otel_trace::TraceLayer;
+use tracing_subscriber::layer::SubscriberExt;
 
 /// Returns the number of requests.
 fn requests() -> u32 {
@@ -118,4 +136,74 @@ fn memory_does_not_grow_with_labels_chosen_by_an_attacker() {
         let request = Request::builder().method(method).uri(uri.as_str());
         request.header("x-tenant", n).body(()).unwrap()
     });
+}
+
+/// The number of requests that fill the queue of a recorder whose exporter waits.
+const WARM_UP: u32 = 10_000;
+
+/// Counts spans and discards them. The first export waits.
+#[derive(Clone, Debug)]
+struct CountingExporter {
+    spans: Arc<AtomicU64>,
+    first: Arc<Barrier>,
+}
+
+impl SpanExporter for CountingExporter {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        if self.spans.fetch_add(batch.len() as u64, Relaxed) == 0 {
+            self.first.wait();
+        }
+        Ok(())
+    }
+}
+
+#[tracing::instrument(skip_all, fields(path = request.uri().path()))]
+async fn instrumented_hello(request: Request<()>) -> Result<Response<Full<Bytes>>, Infallible> {
+    tracing::info!(size = request.uri().path().len(), "served");
+    hello(request).await
+}
+
+#[test]
+#[ignore = "a measurement of a minute: cargo test --release -p suite-tests --test soak -- --ignored --nocapture --test-threads 1"]
+fn memory_does_not_grow_with_spans_of_the_recorder_layer_and_no_span_is_lost_uncounted() {
+    let requests = requests();
+    let exporter = CountingExporter {
+        spans: Arc::default(),
+        first: Arc::new(Barrier::new(2)),
+    };
+    let recorder = Recorder::builder(exporter.clone()).build().unwrap();
+    let subscriber = tracing_subscriber::registry().with(recorder.layer());
+    let mut service = TraceLayer::server().layer(service_fn(instrumented_hello));
+    let mut uri = String::new();
+    let mut request = |n: u32| {
+        uri.clear();
+        write!(uri, "/users/{n}").unwrap();
+        let request = Request::get(uri.as_str()).body(()).unwrap();
+        exchange(&mut service, request);
+    };
+    let (early, start) = tracing::subscriber::with_default(subscriber, || {
+        // The queue is full once, so that the pool has all the records that it can get.
+        (0..WARM_UP).for_each(&mut request);
+        exporter.first.wait();
+        recorder.flush(Duration::from_secs(20)).unwrap();
+        let before = (resident(), Instant::now());
+        (0..requests).for_each(request);
+        before
+    });
+    let (late, took) = (resident(), start.elapsed());
+    recorder.shutdown(Duration::from_secs(20)).unwrap();
+    let counts = recorder.counts();
+    println!(
+        "recorder layer: {:.2} MB after {WARM_UP}, {:.2} MB after {requests} ({:+.2} %), {} ns each, {counts:?}",
+        early / 1e6,
+        late / 1e6,
+        (late / early - 1.0) * 100.0,
+        took.as_nanos() / u128::from(requests)
+    );
+    assert!(late < early * 1.05, "grew from {early} to {late}");
+    assert_eq!(counts.exported, exporter.spans.load(Relaxed));
+    assert_eq!(
+        counts.exported + counts.failed + counts.dropped,
+        2 * u64::from(WARM_UP + requests)
+    );
 }

@@ -88,11 +88,13 @@ where
         });
         let Some(state) = opened else { return };
         let mut extensions = span.extensions_mut();
-        if extensions.get_mut::<SpanState>().is_none() {
-            extensions.insert(state.of_recorder(self.recorder()));
-        } else {
-            drop(extensions);
-            // Another layer records the span.
+        let Some(first) = extensions.replace(state.of_recorder(self.recorder())) else {
+            return;
+        };
+        // Another layer records the span.
+        let state = extensions.replace(first);
+        drop(extensions);
+        if let Some(state) = state {
             self.tracer.discard_span(state);
         }
     }
@@ -177,12 +179,17 @@ where
 
     fn on_close(&self, id: Id, ctx: Context<'_, S>) {
         let Some(span) = ctx.span(&id) else { return };
-        if self.read(&span, |_| ()).is_none() {
+        let mut extensions = span.extensions_mut();
+        let Some(mut state) = extensions.remove::<SpanState>() else {
+            return;
+        };
+        if state.recorder() != self.recorder() {
+            // Another layer records the span.
+            extensions.insert(state);
             return;
         }
-        let state = span.extensions_mut().remove::<SpanState>();
-        // Not locked any more: values in the context may run code of the application when they are dropped.
-        let Some(mut state) = state else { return };
+        // Values in the context may run code of the application when they are dropped.
+        drop(extensions);
         match state.take_recording() {
             Recording::Sampled(span) => {
                 drop(state);
