@@ -113,6 +113,7 @@ mod future;
 mod grpc;
 mod head;
 mod hosts;
+mod joined_exchange;
 mod known_headers;
 mod layer;
 mod observe;
