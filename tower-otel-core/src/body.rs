@@ -82,11 +82,8 @@ where
         if !this.guard.is_open() {
             return inner.poll_frame(cx);
         }
-        let (polled, at_end) = this.guard.run(|| {
-            let polled = inner.as_mut().poll_frame(cx);
-            let at_end = polled.is_ready() && inner.is_end_stream();
-            (polled, at_end)
-        });
+        let polled = this.guard.run(|| inner.as_mut().poll_frame(cx));
+        let at_end = polled.is_ready() && this.guard.query(|| inner.is_end_stream());
         match &polled {
             Poll::Pending => {}
             Poll::Ready(Some(Ok(frame))) => {

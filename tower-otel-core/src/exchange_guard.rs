@@ -85,8 +85,11 @@ impl<E: Exchange> ExchangeGuard<E> {
 }
 
 impl<E: Exchange> Drop for ExchangeGuard<E> {
+    #[inline]
     fn drop(&mut self) {
-        self.end(End::Cancelled);
+        if self.is_open() {
+            self.end(End::Cancelled);
+        }
     }
 }
 

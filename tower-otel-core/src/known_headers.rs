@@ -1,6 +1,6 @@
 //! The headers that the layers read, found in one pass over the header map.
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderValue};
 
 /// The values of the headers that spans, metrics and propagation read from a request.
 #[doc(hidden)]
@@ -44,25 +44,18 @@ impl<'a> HeaderLines<'a> {
     }
 }
 
-static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
-static BAGGAGE: HeaderName = HeaderName::from_static("baggage");
-
 impl<'a> KnownHeaders<'a> {
     #[inline]
     pub(crate) fn find(headers: &'a HeaderMap) -> Self {
         let mut known = Self::default();
         for (name, value) in headers {
-            if *name == header::HOST {
-                known.host.push(value);
-            } else if *name == header::USER_AGENT {
-                known.user_agent.push(value);
-            } else if *name == TRACEPARENT {
-                known.traceparent.push(value);
-            } else if *name == TRACESTATE {
-                known.has_tracestate = true;
-            } else if *name == BAGGAGE {
-                known.has_baggage = true;
+            match name.as_str() {
+                "host" => known.host.push(value),
+                "user-agent" => known.user_agent.push(value),
+                "traceparent" => known.traceparent.push(value),
+                "tracestate" => known.has_tracestate = true,
+                "baggage" => known.has_baggage = true,
+                _ => {}
             }
         }
         known
@@ -71,6 +64,8 @@ impl<'a> KnownHeaders<'a> {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderName;
+
     use super::*;
 
     fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {

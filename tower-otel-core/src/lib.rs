@@ -114,6 +114,7 @@ mod grpc;
 mod head;
 mod host_identity;
 mod hosts;
+mod joined_exchange;
 mod known_headers;
 mod layer;
 mod observe;

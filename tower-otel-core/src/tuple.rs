@@ -5,6 +5,7 @@ use std::{mem, time::Instant};
 use crate::{
     end::End,
     head::{RequestHead, ResponseHead},
+    joined_exchange::JoinedExchange,
     observe::{Exchange, Observe},
     request_info::RequestInfo,
 };
@@ -13,14 +14,14 @@ use crate::{
 /// share one [`RequestInfo`]. `response` and `data` are called from the inner to the outer, and
 /// neither is entered for them.
 impl<A: Observe, B: Observe> Observe for (A, B) {
-    type Exchange = (A::Exchange, B::Exchange);
+    type Exchange = JoinedExchange<(A::Exchange, B::Exchange)>;
 
     fn start(&self, request: &RequestInfo<'_>, at: Instant) -> Self::Exchange {
         let mut outer = self.0.start(request, at);
         let inner = start_inside(&mut outer, self.1.reads_context(), || {
             self.1.start(request, at)
         });
-        (outer, inner)
+        JoinedExchange::new((outer, inner))
     }
 
     fn send(&self, request: &mut dyn RequestHead) {
@@ -35,7 +36,7 @@ impl<A: Observe, B: Observe> Observe for (A, B) {
 
 /// Three observers, from the outer one to the inner one.
 impl<A: Observe, B: Observe, C: Observe> Observe for (A, B, C) {
-    type Exchange = (A::Exchange, (B::Exchange, C::Exchange));
+    type Exchange = JoinedExchange<(A::Exchange, (B::Exchange, C::Exchange))>;
 
     fn start(&self, request: &RequestInfo<'_>, at: Instant) -> Self::Exchange {
         let (a, b, c) = self;
@@ -46,7 +47,7 @@ impl<A: Observe, B: Observe, C: Observe> Observe for (A, B, C) {
             let inner = start_inside(&mut middle, c.reads_context(), || c.start(request, at));
             (middle, inner)
         });
-        (outer, inner)
+        JoinedExchange::new((outer, inner))
     }
 
     fn send(&self, request: &mut dyn RequestHead) {

@@ -1,5 +1,7 @@
 //! The configuration of a layer.
 
+use std::borrow::Cow;
+
 use tower_otel_core::{HttpOptions, Kind, RequestInfo};
 
 use crate::{
@@ -11,6 +13,9 @@ use crate::{
 
 /// The default limit of series per metric, beside the overflow series.
 const DEFAULT_LIMIT: usize = 2_000;
+
+/// Host and port of a server.
+type Server<'a> = (Cow<'a, str>, Option<u16>);
 
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
@@ -43,31 +48,45 @@ impl Config {
         route: Option<&str>,
         then: impl FnOnce(BorrowedStartKey<'_>) -> T,
     ) -> T {
-        let mut key = StartKey {
+        let server;
+        let endpoint = if self.kind == Kind::Server && !self.distinguishes_endpoints() {
+            None
+        } else {
+            server = self.recorded_server(request);
+            Some(self.endpoint_key(request, server.as_ref()))
+        };
+        then(StartKey {
             method: Some(request.method()),
             route,
-            endpoint: None,
-        };
-        if self.kind == Kind::Server && !self.distinguishes_endpoints() {
-            return then(key);
-        }
-        let server = match self.kind {
+            endpoint,
+        })
+    }
+
+    /// Returns host and port of the server, if they are labels.
+    fn recorded_server<'a>(&self, request: &RequestInfo<'a>) -> Option<Server<'a>> {
+        match self.kind {
             Kind::Server if !self.naming.server_address => None,
             kind => request.server(kind, &self.http),
-        };
+        }
+    }
+
+    fn endpoint_key<'s>(
+        &self,
+        request: &RequestInfo<'_>,
+        server: Option<&'s Server<'_>>,
+    ) -> EndpointKey<&'s str> {
         let is_server_by_conventions =
             self.kind == Kind::Server && self.naming.names == Names::Conventions;
-        key.endpoint = Some(EndpointKey {
-            host: server.as_ref().map(|(host, _)| &**host),
-            port: server.as_ref().and_then(|(_, port)| *port),
+        EndpointKey {
+            host: server.map(|(host, _)| &**host),
+            port: server.and_then(|(_, port)| *port),
             scheme: if is_server_by_conventions {
                 request.server_scheme(&self.http)
             } else {
                 ""
             },
             version: is_server_by_conventions.then(|| request.version()),
-        });
-        then(key)
+        }
     }
 
     /// Returns whether the series of a server have more labels than method and route.

@@ -32,9 +32,8 @@ pub(crate) struct EndKey<'a> {
 /// The same, owned in a table.
 #[derive(Debug)]
 pub(crate) struct OwnedEndKey {
-    start: Option<EntryIndex>,
-    status: Option<StatusCode>,
-    no_response: Option<NoResponse>,
+    /// Start, status and reason in [one word](EndKey::packed).
+    packed: u64,
     error_type: Option<&'static str>,
     version: Option<Version>,
     route: Option<Box<str>>,
@@ -43,26 +42,14 @@ pub(crate) struct OwnedEndKey {
 
 impl Hash for EndKey<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self {
-            start,
-            status,
-            no_response,
-            error_type,
-            version,
-            route,
-            custom,
-        } = self;
-        let status = status.map_or(0, |status| u64::from(status.as_u16()));
-        let no_response = no_response.map_or(0, |why| why as u64 + 1);
-        let start = start.map_or(0, |at| u64::from(at.number()));
-        state.write_u64(no_response << 48 | status << 32 | start);
-        if let CustomValuesRef::Stored(at) = custom {
+        state.write_u64(self.packed());
+        if let CustomValuesRef::Stored(at) = self.custom {
             state.write_u32(at.number());
         }
-        if let Some(version) = version {
+        if let Some(version) = self.version {
             version.hash(state);
         }
-        for text in [error_type, route].into_iter().flatten() {
+        for text in [self.error_type, self.route].into_iter().flatten() {
             state.write(text.as_bytes());
         }
     }
@@ -71,31 +58,18 @@ impl Hash for EndKey<'_> {
 impl Query for EndKey<'_> {
     type Key = OwnedEndKey;
 
-    #[inline]
+    #[inline(always)]
     fn matches(&self, key: &OwnedEndKey) -> bool {
-        let Self {
-            start,
-            status,
-            no_response,
-            error_type,
-            version,
-            route,
-            custom,
-        } = self;
-        *start == key.start
-            && *status == key.status
-            && *no_response == key.no_response
-            && *version == key.version
-            && *error_type == key.error_type
-            && *route == key.route.as_deref()
-            && *custom == key.custom
+        self.packed() == key.packed
+            && self.version == key.version
+            && self.error_type == key.error_type
+            && self.route == key.route.as_deref()
+            && self.custom == key.custom
     }
 
     fn to_key(&self) -> OwnedEndKey {
         OwnedEndKey {
-            start: self.start,
-            status: self.status,
-            no_response: self.no_response,
+            packed: self.packed(),
             error_type: self.error_type,
             version: self.version,
             route: self.route.map(Into::into),
@@ -105,6 +79,15 @@ impl Query for EndKey<'_> {
 }
 
 impl<'a> EndKey<'a> {
+    /// Returns start, status and reason in one word, which differs if one of them differs.
+    #[inline]
+    fn packed(&self) -> u64 {
+        let status = self.status.map_or(0, |status| u64::from(status.as_u16()));
+        let no_response = self.no_response.map_or(0, |why| why as u64 + 1);
+        let start = self.start.map_or(0, |at| u64::from(at.number()));
+        no_response << 48 | status << 32 | start
+    }
+
     /// Returns the dimensions of the series, with its start key and the values of custom labels.
     pub(crate) fn dimensions(
         self,

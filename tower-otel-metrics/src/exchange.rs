@@ -36,12 +36,35 @@ pub struct MetricsExchange<B: MetricsBackend> {
     version: Option<Version>,
 }
 
-/// Custom labels, body sizes and other values that only some options record.
+/// What an exchange keeps of its request, besides the start key.
 #[derive(Debug)]
-pub(crate) struct ExchangeExtras<B: MetricsBackend> {
-    /// The gauge it was counted in, if that is not the one of its start key.
-    pub(crate) own_gauge: Option<B::InFlight>,
+pub(crate) struct StartedRequest {
+    pub(crate) labels: CustomValuesRef,
+    /// The slot of the route, if the route is not known yet.
     pub(crate) late_route: Option<RouteSlot>,
+    /// The size of the request body in bytes, if it is recorded and known.
+    pub(crate) body_size: Option<u64>,
+}
+
+/// What few exchanges have.
+#[derive(Debug)]
+struct ExchangeExtras<B: MetricsBackend> {
+    /// The gauge it was counted in, if that is not the one of its start key.
+    own_gauge: Option<B::InFlight>,
+    late_route: Option<RouteSlot>,
+}
+
+impl<B: MetricsBackend> ExchangeExtras<B> {
+    #[inline]
+    fn new(own_gauge: Option<B::InFlight>, late_route: Option<RouteSlot>) -> Option<Box<Self>> {
+        if own_gauge.is_none() && late_route.is_none() {
+            return None;
+        }
+        Some(Box::new(Self {
+            own_gauge,
+            late_route,
+        }))
+    }
 }
 
 /// Takes less room than an `Option`.
@@ -68,39 +91,20 @@ impl<B: MetricsBackend> MetricsExchange<B> {
     pub(crate) fn new(
         instruments: &Arc<Instruments<B>>,
         in_flight: InFlightEntry<B>,
-        labels: CustomValuesRef,
+        request: StartedRequest,
         start: Instant,
     ) -> Self {
-        let mut exchange = Self {
+        Self {
             instruments: Arc::clone(instruments),
-            extras: None,
+            extras: ExchangeExtras::new(in_flight.own_gauge, request.late_route),
             duration: MeasuredDuration::Since(start),
-            labels,
-            sent: UNKNOWN_SIZE,
+            labels: request.labels,
+            sent: request.body_size.unwrap_or(UNKNOWN_SIZE),
             received: 0,
             start: in_flight.start,
             status: None,
             version: None,
-        };
-        if in_flight.own_gauge.is_some() {
-            exchange.extras().own_gauge = in_flight.own_gauge;
         }
-        exchange
-    }
-
-    /// Sets the size of the request body, in bytes.
-    pub(crate) fn set_sent(&mut self, sent: Option<u64>) {
-        self.sent = sent.unwrap_or(UNKNOWN_SIZE);
-    }
-
-    #[cold]
-    pub(crate) fn extras(&mut self) -> &mut ExchangeExtras<B> {
-        self.extras.get_or_insert_with(|| {
-            Box::new(ExchangeExtras {
-                own_gauge: None,
-                late_route: None,
-            })
-        })
     }
 
     #[cold]

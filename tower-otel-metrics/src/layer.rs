@@ -12,7 +12,7 @@ use crate::{
     backend::{facade::FacadeMetrics, instruments::MetricsBackend},
     config::Config,
     custom_values::CustomValuesRef,
-    exchange::MetricsExchange,
+    exchange::{MetricsExchange, StartedRequest},
     instruments::Instruments,
     names::Names,
 };
@@ -171,14 +171,21 @@ impl<B: MetricsBackend> Observe for MetricsLayer<B> {
             Kind::Client => None,
         };
         let in_flight = config.with_start_key(request, route, |key| instruments.start(key));
-        let mut exchange = MetricsExchange::new(instruments, in_flight, labels, at);
-        if config.kind == Kind::Server && route.is_none() {
-            exchange.extras().late_route = request.route_slot();
-        }
-        if config.naming.body_sizes {
-            exchange.set_sent(content_length(request.headers()));
-        }
-        Some(exchange)
+        let late_route = match (config.kind, route) {
+            (Kind::Server, None) => request.route_slot(),
+            _ => None,
+        };
+        let body_size = if config.naming.body_sizes {
+            content_length(request.headers())
+        } else {
+            None
+        };
+        let request = StartedRequest {
+            labels,
+            late_route,
+            body_size,
+        };
+        Some(MetricsExchange::new(instruments, in_flight, request, at))
     }
 
     /// Only functions of the application may read it.

@@ -78,7 +78,7 @@ impl Hash for EndpointKey<&str> {
 impl Query for BorrowedStartKey<'_> {
     type Key = OwnedStartKey;
 
-    #[inline]
+    #[inline(always)]
     fn matches(&self, key: &OwnedStartKey) -> bool {
         self.method == key.method.as_ref()
             && self.route == key.route.as_deref()

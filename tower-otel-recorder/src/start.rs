@@ -30,8 +30,8 @@ pub struct SpanStart<'a> {
 /// A span that has started, or the reason why there is none.
 #[derive(Debug, Default)]
 pub struct StartedSpan {
-    /// The context of the span, to be attached while the code inside the span runs. `None` if the recorder is shut down
-    /// or telemetry is suppressed in the base context.
+    /// The context of the span, to be attached while the code inside the span runs. If the recorder is shut down or
+    /// telemetry is suppressed in the base context, it is the context of the remote parent, and `None` without one.
     pub context: Option<Context>,
     /// The span. `None` if it is not recorded.
     pub span: Option<ActiveSpan>,
@@ -60,7 +60,10 @@ impl RecorderTracer {
             at,
         } = start;
         if shared.pipeline.is_closed() || base.is_telemetry_suppressed() {
-            return StartedSpan::default();
+            return StartedSpan {
+                context: remote.map(|remote| base.with_remote_span_context(remote)),
+                span: None,
+            };
         }
         let links = link.map(Link::with_context);
         let sampled = shared

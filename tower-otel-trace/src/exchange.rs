@@ -31,68 +31,75 @@ pub struct TraceExchange<B: SpanBackend> {
 
 /// The state of options and of protocols that most exchanges do not have.
 #[derive(Debug, Default)]
-struct ExchangeExtras {
+pub(crate) struct ExchangeExtras {
     grpc: Option<GrpcSpan>,
     handle: Option<SpanHandle>,
     late_route: Option<(RouteSlot, Method)>,
 }
 
+impl ExchangeExtras {
+    /// Reads the route from the slot at the end of the exchange.
+    #[cold]
+    pub(crate) fn awaiting_route(slot: RouteSlot, method: &Method) -> Box<Self> {
+        Box::new(Self {
+            late_route: Some((slot, method.clone())),
+            ..Self::default()
+        })
+    }
+
+    /// Records a gRPC call.
+    pub(crate) fn grpc(grpc: GrpcSpan) -> Box<Self> {
+        Box::new(Self {
+            grpc: Some(grpc),
+            ..Self::default()
+        })
+    }
+}
+
 impl<B: SpanBackend> TraceExchange<B> {
-    pub(crate) fn new(span: B::Span, state: &Arc<LayerState<B>>) -> Self {
+    /// Returns the exchange of a request without a span.
+    pub(crate) fn disabled(span: B::Span, state: &Arc<LayerState<B>>) -> Self {
+        Self::with_extras(span, state, None)
+    }
+
+    /// Returns the exchange of a request whose span is open. Copies captured headers, and exposes the span to the
+    /// handler.
+    #[inline]
+    pub(crate) fn opened(
+        span: B::Span,
+        state: &Arc<LayerState<B>>,
+        mut extras: Option<Box<ExchangeExtras>>,
+        request: &RequestInfo<'_>,
+    ) -> Self {
+        let config = &state.config;
+        config
+            .request_headers
+            .copy(request.headers(), protocol(extras.as_deref()), || {
+                span.context()
+            });
+        if config.exposes_span {
+            expose(&span, request, &mut extras);
+        }
+        Self::with_extras(span, state, extras)
+    }
+
+    #[inline]
+    fn with_extras(
+        span: B::Span,
+        state: &Arc<LayerState<B>>,
+        extras: Option<Box<ExchangeExtras>>,
+    ) -> Self {
         Self {
             span,
             state: Arc::clone(state),
             status: None,
             body_bytes: 0,
-            extras: None,
+            extras,
         }
-    }
-
-    /// Reads the route from the slot at the end of the exchange.
-    pub(crate) fn await_route(&mut self, slot: RouteSlot, method: &Method) {
-        self.extras().late_route = Some((slot, method.clone()));
-    }
-
-    /// Records a gRPC call.
-    pub(crate) fn set_grpc(&mut self, grpc: GrpcSpan) {
-        self.extras().grpc = Some(grpc);
-    }
-
-    /// Copies captured headers, and exposes the span to the handler.
-    #[inline]
-    pub(crate) fn opened(&mut self, request: &RequestInfo<'_>) {
-        let config = &self.state.config;
-        config
-            .request_headers
-            .copy(request.headers(), self.protocol(), || self.span.context());
-        if config.exposes_span {
-            self.expose(request);
-        }
-    }
-
-    #[cold]
-    fn expose(&mut self, request: &RequestInfo<'_>) {
-        if let Some(handle) = self.span.context().map(SpanHandle::new)
-            && request.insert(handle.clone())
-        {
-            self.extras().handle = Some(handle);
-        }
-    }
-
-    #[cold]
-    fn extras(&mut self) -> &mut ExchangeExtras {
-        self.extras.get_or_insert_default()
     }
 
     fn protocol(&self) -> Protocol {
-        match self.grpc() {
-            None => Protocol::Http,
-            Some(_) => Protocol::Grpc,
-        }
-    }
-
-    fn grpc(&self) -> Option<&GrpcSpan> {
-        self.extras.as_ref()?.grpc.as_ref()
+        protocol(self.extras.as_deref())
     }
 
     /// Returns whether the handler has renamed the span.
@@ -173,6 +180,27 @@ impl<B: SpanBackend> TraceExchange<B> {
                 .set(attribute::HTTP_RESPONSE_BODY_SIZE, LateValue::Int(bytes));
         }
         end.error_type(config.kind, self.status)
+    }
+}
+
+fn protocol(extras: Option<&ExchangeExtras>) -> Protocol {
+    match extras.and_then(|extras| extras.grpc.as_ref()) {
+        None => Protocol::Http,
+        Some(_) => Protocol::Grpc,
+    }
+}
+
+/// Inserts a handle of the span into the request.
+#[cold]
+fn expose(
+    span: &impl OpenSpan,
+    request: &RequestInfo<'_>,
+    extras: &mut Option<Box<ExchangeExtras>>,
+) {
+    if let Some(handle) = span.context().map(SpanHandle::new)
+        && request.insert(handle.clone())
+    {
+        extras.get_or_insert_default().handle = Some(handle);
     }
 }
 

@@ -19,7 +19,7 @@ use tower_otel_semconv::{
 use crate::backend::RecorderBackend;
 use crate::{
     backend::{AnyBackend, EraseBackend, SpanBackend, TracerBackend, TracingBackend},
-    exchange::TraceExchange,
+    exchange::{ExchangeExtras, TraceExchange},
     grpc::GrpcSpan,
     header_capture::HeaderCapture,
     opt_in::OptIn,
@@ -334,16 +334,13 @@ impl<B: SpanBackend> Observe for TraceLayer<B> {
         let LayerState { backend, config } = &*self.0;
         let parent = Parent::of(request, config);
         if !request.is_observed(&config.http) {
-            return TraceExchange::new(backend.disabled(parent), &self.0);
+            return TraceExchange::disabled(backend.disabled(parent), &self.0);
         }
         if let Some(call) = config.grpc_call(request, at) {
             let attributes = RequestAttributes::new(config, request, Protocol::Grpc, None);
             let span = backend.start(&attributes, parent, at);
-            let grpc = GrpcSpan::new(call, &attributes, &span);
-            let mut exchange = TraceExchange::new(span, &self.0);
-            exchange.set_grpc(grpc);
-            exchange.opened(request);
-            return exchange;
+            let extras = ExchangeExtras::grpc(GrpcSpan::new(call, &attributes, &span));
+            return TraceExchange::opened(span, &self.0, Some(extras), request);
         }
         let route = request.route(config.kind, &config.http);
         let slot = match (route, config.kind) {
@@ -354,12 +351,8 @@ impl<B: SpanBackend> Observe for TraceLayer<B> {
         let route = route.or(outer_route.as_ref().map(Route::as_str));
         let attributes = RequestAttributes::new(config, request, Protocol::Http, route);
         let span = backend.start(&attributes, parent, at);
-        let mut exchange = TraceExchange::new(span, &self.0);
-        if let Some(slot) = slot {
-            exchange.await_route(slot, request.method());
-        }
-        exchange.opened(request);
-        exchange
+        let extras = slot.map(|slot| ExchangeExtras::awaiting_route(slot, request.method()));
+        TraceExchange::opened(span, &self.0, extras, request)
     }
 }
 

@@ -18,6 +18,8 @@ pub struct RequestAttributes<'r, 'a> {
     target: Target<'a>,
     route: Option<&'r str>,
     known_method: Option<&'a str>,
+    /// The method, if it is both a standard one and known.
+    standard_method: Option<&'static str>,
     resend_count: Option<u32>,
 }
 
@@ -88,13 +90,15 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
             Kind::Server => None,
             Kind::Client => info.extensions().and_then(Attempts::begin),
         };
+        let known_method = config.http.methods().name(info.method());
         Self {
             config,
             info,
             protocol,
             target: info.target(kind),
             route,
-            known_method: config.http.methods().name(info.method()),
+            known_method,
+            standard_method: known_method.and_then(|_| semconv::standard_method(info.method())),
             resend_count,
         }
     }
@@ -144,9 +148,8 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
 
     /// Returns the method, if it is both a standard one and known.
     #[inline]
-    pub(crate) fn standard_method(&self) -> Option<&'static str> {
-        self.known_method?;
-        semconv::standard_method(self.info.method())
+    pub(crate) const fn standard_method(&self) -> Option<&'static str> {
+        self.standard_method
     }
 
     pub(crate) fn method(&self) -> &str {

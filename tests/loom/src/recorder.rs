@@ -156,7 +156,10 @@ pub fn the_bytes_of_the_queue_hold_for_two_threads() {
         spans: 1,
         bytes: BYTES,
     }));
-    pipeline.end_export(1, true);
+    pipeline.end_export(ExportCounts {
+        exported: 1,
+        ..ExportCounts::default()
+    });
     // All bytes are free again.
     pipeline.push(OTHER, 3, BYTES);
     assert_eq!(pipeline.counts().queue_bytes_full, 1);

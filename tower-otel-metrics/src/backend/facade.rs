@@ -124,6 +124,7 @@ fn labels(labels: Labels) -> Vec<Label> {
 }
 
 impl OutcomeInstruments for FacadeOutcome {
+    #[inline]
     fn record(&self, sample: Sample) {
         if let Some(requests) = &self.requests {
             requests.increment(1);
@@ -144,10 +145,12 @@ impl OutcomeInstruments for FacadeOutcome {
 }
 
 impl InFlightGauge for FacadeInFlight {
+    #[inline]
     fn started(&self) {
         self.0.increment(1.0);
     }
 
+    #[inline]
     fn ended(&self) {
         self.0.decrement(1.0);
     }

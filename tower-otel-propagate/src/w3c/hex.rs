@@ -1,36 +1,29 @@
-//! Lower-case hexadecimal digits, several at a time in the bytes of one integer.
+//! Lower-case hexadecimal digits, several at a time.
 
-/// Parses eight lower-case hexadecimal digits. Returns `None` if any byte is not one.
+/// Parses lower-case hexadecimal digits, two for each byte. Returns `None` if any byte is not one.
+///
+/// The loops have a fixed length and no early exit, so that the compiler can use vector instructions.
 #[inline]
-pub(super) fn parse8(text: &[u8; 8]) -> Option<u32> {
-    let ascii = u64::from_be_bytes(*text);
-    // No byte is above 0x7f from here on, so none of the additions carries into the next byte.
-    if ascii & every(0x80) != 0 {
-        return None;
+pub(super) fn parse<const DIGITS: usize, const BYTES: usize>(
+    text: &[u8; DIGITS],
+) -> Option<[u8; BYTES]> {
+    const { assert!(DIGITS == 2 * BYTES) };
+    let nibbles = text.map(|digit| match digit {
+        b'0'..=b'9' => digit - b'0',
+        b'a'..=b'f' => digit - b'a' + 10,
+        _ => INVALID,
+    });
+    let mut bytes = [0; BYTES];
+    let mut seen_bits = 0;
+    for (byte, [high, low]) in bytes.iter_mut().zip(nibbles.as_chunks().0) {
+        *byte = high << 4 | low;
+        seen_bits |= high | low;
     }
-    // Sets bit 7 of each byte that is not a digit: `0`..=`9` become 0..=9 and stay below 0x80.
-    let not_digit = (ascii ^ every(b'0')) + every(0x80 - 10);
-    // Sets bit 7 of each byte that is not a letter: `a`..=`f` become 1..=6 and stay below 0x80. The
-    // second sum stays below 0x80 only for 0.
-    let letter = ascii ^ every(b'a' - 1);
-    let not_letter = (letter + every(0x80 - 7)) | !(letter + every(0x7f));
-    if not_digit & not_letter & every(0x80) != 0 {
-        return None;
-    }
-    // Bit 6 is set in letters only, which count from 10.
-    let nibbles = (ascii & every(0x0f)) + 9 * (ascii >> 6 & every(1));
-    let bytes = (nibbles | nibbles >> 4) & 0x00ff_00ff_00ff_00ff;
-    let pairs = (bytes | bytes >> 8) & 0x0000_ffff_0000_ffff;
-    Some((pairs | pairs >> 16) as u32)
+    (seen_bits != INVALID).then_some(bytes)
 }
 
-/// Parses sixteen lower-case hexadecimal digits.
-#[inline]
-pub(super) fn parse16(text: &[u8; 16]) -> Option<u64> {
-    let (high, low) = text.split_first_chunk::<8>()?;
-    let low = low.first_chunk::<8>()?;
-    Some(u64::from(parse8(high)?) << 32 | u64::from(parse8(low)?))
-}
+/// In place of the value of a digit. All bits are set, so that they remain set in combination with any other value.
+const INVALID: u8 = 0xff;
 
 /// Parses two lower-case hexadecimal digits.
 #[inline]
@@ -57,10 +50,6 @@ pub(super) fn write16(value: u64) -> [u8; 16] {
     ascii.to_be_bytes()
 }
 
-const fn every(byte: u8) -> u64 {
-    u64::from_be_bytes([byte; 8])
-}
-
 const fn every_of_16(byte: u8) -> u128 {
     u128::from_be_bytes([byte; 16])
 }
@@ -71,6 +60,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn parse8(text: &[u8; 8]) -> Option<u32> {
+        parse(text).map(u32::from_be_bytes)
+    }
+
+    fn parse16(text: &[u8; 16]) -> Option<u64> {
+        parse(text).map(u64::from_be_bytes)
+    }
 
     /// Parses digit by digit.
     fn plain(text: &[u8]) -> Option<u64> {

@@ -63,8 +63,7 @@ pub fn parse(value: &[u8]) -> Option<TraceParent> {
         _ => return None,
     }
 
-    let (high, rest) = fields.split_first_chunk::<16>()?;
-    let (low, rest) = rest.split_first_chunk::<16>()?;
+    let (trace, rest) = fields.split_first_chunk::<32>()?;
     let [b'-', rest @ ..] = rest else {
         return None;
     };
@@ -73,10 +72,9 @@ pub fn parse(value: &[u8]) -> Option<TraceParent> {
         return None;
     };
 
-    let trace = u128::from(hex::parse16(high)?) << 64 | u128::from(hex::parse16(low)?);
     let parent = TraceParent {
-        trace_id: TraceId::from(trace),
-        span_id: SpanId::from(hex::parse16(span)?),
+        trace_id: TraceId::from_bytes(hex::parse(trace)?),
+        span_id: SpanId::from_bytes(hex::parse(span)?),
         flags: TraceFlags::new(hex::parse2(*f1, *f2)?) & KNOWN_FLAGS,
     };
     let valid = parent.trace_id != TraceId::INVALID && parent.span_id != SpanId::INVALID;

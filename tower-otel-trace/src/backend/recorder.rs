@@ -9,7 +9,7 @@ use std::{
 
 use opentelemetry::{
     Context, ContextGuard, InstrumentationScope,
-    trace::{SpanKind, Status, TraceContextExt},
+    trace::{SpanKind, Status},
 };
 use tower_otel_core::Kind;
 use tower_otel_propagate::ExtractedContext;
@@ -76,7 +76,7 @@ impl StartSpan for RecorderBackend {
                 Kind::Client => SpanKind::Client,
             },
             base: &base,
-            remote: remote.clone(),
+            remote,
             link,
             at,
         };
@@ -94,12 +94,8 @@ impl StartSpan for RecorderBackend {
             }
             attributes::visit(request, &resolved, record.attributes());
         });
-        let context = started.context.or_else(|| match remote {
-            Some(remote) => Some(base.with_remote_span_context(remote)),
-            None => Some(base),
-        });
         RecorderSpan {
-            context,
+            context: Some(started.context.unwrap_or(base)),
             span: started.span,
         }
     }
