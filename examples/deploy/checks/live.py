@@ -50,12 +50,12 @@ class System:
         targets = {name: self.address(name) for name in (*SERVICES, "prometheus", "alertmanager")}
         if OTELCOL:
             targets["collector"] = self.address("collector")
-        scaled.write(folder, targets, self.address("alertmanager"), f"http://{LOOPBACK}:{port}")
+        scaled.write(folder, targets, f"http://{LOOPBACK}:{port}")
         running.start("alertmanager", shutil.which("prometheus-alertmanager"), "--config.file=alertmanager.yml",
                       "--storage.path=alerts", f"--web.listen-address={self.address('alertmanager')}", "--cluster.listen-address=")
         # The first alert can be sent before the Alertmanager is discovered; the resend delay repeats it.
         running.start("prometheus", "prometheus", "--config.file=prometheus.yml", "--storage.tsdb.path=data",
-                      f"--web.listen-address={self.address('prometheus')}", "--rules.alert.resend-delay=1s")
+                      f"--web.listen-address={self.address('prometheus')}", "--rules.alert.resend-delay=1s", "--enable-feature=exemplar-storage")
         self.prometheus = Prometheus(self.url("prometheus"))
 
     def address(self, name):

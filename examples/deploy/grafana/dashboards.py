@@ -18,12 +18,14 @@ def quantile(q, metric, by):
     return f'histogram_quantile({q}, sum by ({by}, le) (rate({metric}_bucket{{job=~"$job"}}{RATE})))'
 
 
-def panel(title, unit, *queries, kind="timeseries", width=8, note="", stack=False, limit=None):
+def panel(title, unit, *queries, kind="timeseries", width=8, note="", stack=False, limit=None, minimum=0):
     """Returns a panel. `queries` are pairs of expression and legend. `limit` draws a red line."""
     custom = {"fillOpacity": 10, "showPoints": "never"} if kind == "timeseries" else {}
     if stack:
         custom |= {"stacking": {"mode": "normal"}, "fillOpacity": 40}
-    defaults = {"unit": unit, "min": 0, "custom": custom}
+    defaults = {"unit": unit, "custom": custom}
+    if minimum is not None:
+        defaults["min"] = minimum
     if limit is not None:
         steps = [{"color": "green", "value": None}, {"color": "red", "value": limit}]
         defaults["thresholds"] = {"mode": "absolute", "steps": steps}
@@ -143,9 +145,9 @@ def requests():
         panel("Slower than 500 ms", "percentunit",
               ('job:http_requests_slow:ratio_rate5m{job=~"$job"}', "{{job}}"), kind="stat", width=6, limit=0.01,
               note="Without the routes that are slow by nature. Red beyond the objective of 99 %."),
-        panel("Budget of errors left", "percentunit",
-              ('1 - job:http_requests_failed:ratio_rate3d{job=~"$job"} / 0.001', "{{job}}"), kind="stat", width=6,
-              note="Of three days, at 99.9 %. Below zero the objective is missed."),
+        panel("Error budget left", "percentunit",
+              ('1 - job:http_requests_failed:ratio_rate30d{job=~"$job"} / 0.001', "{{job}}"), kind="stat", width=6, minimum=None,
+              note="Of 30 days, or of the stored time if it is shorter. Below zero the objective of 99.9 % is missed."),
         panel("Requests by service", "reqps", (total, "{{job}}")),
         panel("Failed by service", "percentunit", (f"{failed} / {total}", "{{job}}"), limit=0.001),
         panel("Duration by service", "s",
@@ -193,7 +195,7 @@ def database():
         panel("Connections", "short",
               ('sum by (job) (db_connections_active{job=~"$job"})', "{{job}} in use"),
               ('sum by (job) (db_connections_max{job=~"$job"})', "{{job}} at most")),
-        panel("Connections in use", "percentunit", ('job:db_connections:ratio{job=~"$job"}', "{{job}}"), limit=0.9),
+        panel("Connections in use", "percentunit", ('job_instance:db_connections:ratio{job=~"$job"}', "{{job}} {{instance}}"), limit=0.9),
         panel("Time in the database, per second", "short",
               (f'sum by ({by}) (rate(db_query_duration_seconds_sum{{job=~"$job"}}{RATE}))', "{{job}} {{query_type}}"),
               width=24, stack=True, note="How many statements are under way on average: what to make faster first."),
@@ -209,7 +211,7 @@ def model():
         panel("Tokens in the range", "short",
               ('sum by (model, type) (increase(llm_tokens_total{job=~"$job"}[$__range]))', "{{model}} {{type}}"),
               kind="stat", width=8),
-        panel("Failing calls", "percentunit", ("provider_model:llm_requests_failed:ratio_rate5m", "{{model}}"),
+        panel("Failing calls", "percentunit", ('job_model:llm_requests_failed:ratio_rate5m{job=~"$job"}', "{{model}}"),
               kind="stat", width=8, limit=0.2),
         panel("Calls by outcome", "reqps", (calls, "{{model}} {{outcome}}"), stack=True),
         panel("Duration", "s",
@@ -239,9 +241,9 @@ def security():
               kind="stat", width=24),
         panel("Refused logins and tokens", "ops",
               ('job_reason:auth_failures:rate5m{job=~"$job"}', "{{job}} {{reason}}"), stack=True),
-        panel("Guesses", "ops",
-              ('sum by (job) (job_reason:auth_failures:rate5m{job=~"$job",reason!~"expired|missing_token"})', "{{job}}"), limit=1,
-              note="Wrong passwords, unknown users, forged tokens: what an attack is made of."),
+        panel("Wrong logins", "ops",
+              ('sum by (job) (job_reason:auth_failures:rate5m{job=~"$job",reason=~"wrong_password|unknown_user"})', "{{job}}"), limit=5,
+              note="Wrong passwords and unknown users. Above the line LoginAttack fires."),
         panel("Answers that refuse", "reqps",
               (refused("job, status", 'status=~"401|403|404|429"'), "{{job}} {{status}}")),
         panel("Refused by route", "reqps",
@@ -254,7 +256,7 @@ def security():
 def realtime():
     return [
         panel("WebSockets", "short", ('sum by (job, instance) (websocket_connections{job=~"$job"})', "{{job}} {{instance}}")),
-        panel("Jobs waiting", "short", ('max(jobs_queued{job=~"$job"})', "jobs"), limit=100),
+        panel("Queued jobs", "short", ('max(jobs_queued{job=~"$job"})', "jobs"), limit=100),
         panel("Jobs by outcome", "ops",
               (f'sum by (kind, outcome) (rate(jobs_processed_total{{job=~"$job"}}{RATE}))', "{{kind}} {{outcome}}"), stack=True),
         panel("Duration of jobs", "s",
@@ -284,7 +286,7 @@ def telemetry():
         panel("Exchanges in the overflow series", "ops",
               (f'sum by (job) (rate(http_requests_total{{job=~"$job",status="overflow"}}{RATE})) or on () vector(0)', "{{job}}"),
               note="Not told apart: the limit of series is reached."),
-        panel("Spans lost by services", "ops", (rate('otel_spans_dropped_total{job=~"$job"}', "job, reason"), "{{job}} {{reason}}"), width=12),
+        panel("Spans lost by services", "ops", ('job_reason:spans_dropped:increase10m{job=~"$job"} / 600', "{{job}} {{reason}}"), width=12),
         panel("Alerts sent", "ops",
               (rate("alertmanager_notifications_total", "integration"), "{{integration}}"),
               (rate("alertmanager_notifications_failed_total", "integration"), "{{integration}} failed"), width=12),

@@ -9,7 +9,7 @@ use suite_tests::telemetry::sum;
 
 use crate::{
     REMOTE_SPAN, TRACEPARENT,
-    harness::{SECRET, System},
+    harness::{EMAIL, PASSWORD, SECRET, System},
 };
 
 /// Returns a token that expires in `seconds`.
@@ -77,4 +77,15 @@ async fn an_invalid_token_gets_401_and_is_counted_by_reason() {
         );
         assert_eq!(span.links[0].span_id, REMOTE_SPAN);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_taken_address_is_no_error_of_the_database() {
+    let system = System::start().await;
+    system.create_user_with_flat().await;
+    let again = json!({ "email": EMAIL, "password": PASSWORD });
+    let response = system.post("/users", Some(again)).send().await.unwrap();
+    assert_eq!(response.status(), 409);
+    let metrics = system.metrics_until(&system.api, "metrics", |_| true).await;
+    assert_eq!(sum(&metrics, "db_errors_total", &[]), 0.0, "{metrics}");
 }
