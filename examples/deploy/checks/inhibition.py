@@ -23,7 +23,8 @@ RouteHangs/api LatencyBudgetBurnFast/api RequestsPileUp/api => LatencyBudgetBurn
 TargetDown/api InstanceDown/api NoTraffic/api => InstanceDown/api NoTraffic/api
 InstanceDown/collector SpansDropped/api LogRecordsDropped/jobs => SpansDropped/api LogRecordsDropped/jobs
 InstanceDown/api SpansDropped/api =>
-LoginAttack/api ErrorBudgetBurnFast/api =>
+LoginAttack/api LatencyBudgetBurnFast/api => LatencyBudgetBurnFast/api
+LoginAttack/api DependencyFailing/api/h:1 DatabaseFailing/api =>
 """
 
 
