@@ -92,6 +92,19 @@ for each in workloads:
         if limits[each["metadata"]["name"]] != f"vector({mebibytes} * 1024 * 1024)":
             faults.append(f"{each['metadata']['name']}: the limit {limit} is another one in pipeline.yml")
 
+# The PodMonitor sets the same labels as the scrape configuration of plain/, and the operator sets namespace and pod.
+NAMES = {"sourceLabels": "source_labels", "targetLabel": "target_label"}
+plain = yaml.safe_load(pathlib.Path("prometheus/kubernetes.yml").read_text())["scrape_configs"][0]["relabel_configs"]
+BY_OPERATOR = ({"target_label": "namespace"}, {"target_label": "pod"}, {"action": "keep"})
+expected = [rule for rule in plain if not any(rule | part == rule for part in BY_OPERATOR)]
+for monitor in (each for each in objects if each["kind"] == "PodMonitor"):
+    for endpoint in monitor["spec"]["podMetricsEndpoints"]:
+        rules = [{NAMES.get(key, key): value for key, value in rule.items()} for rule in endpoint["relabelings"]]
+        if sorted(map(str, map(sorted, (rule.items() for rule in rules)))) != sorted(map(str, map(sorted, (rule.items() for rule in expected)))):
+            faults.append(f"the port {endpoint['port']} of the PodMonitor has other labels than prometheus/kubernetes.yml")
+    if {endpoint["port"] for endpoint in monitor["spec"]["podMetricsEndpoints"]} != SCRAPED:
+        faults.append("the PodMonitor scrapes other ports")
+
 names = {(each["kind"], each["metadata"]["name"]) for each in objects}
 for each in objects:
     if each["kind"] == "HorizontalPodAutoscaler":
