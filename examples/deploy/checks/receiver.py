@@ -18,6 +18,12 @@ class Receiver:
                 self.send_response(200)
                 self.end_headers()
 
+            def do_GET(self):
+                """Answers a scrape of a part that does not run here."""
+                self.send_response(200)
+                self.send_header("content-type", "text/plain; version=0.0.4")
+                self.end_headers()
+
             def log_message(self, *_):
                 pass
 
