@@ -227,6 +227,10 @@ def main():
         if OTELCOL:
             running.stop("collector")
         system.alerted("SpansDropped", path="/ticket")
+        # Attempts that a retry repairs are logged, and page nobody.
+        for _ in range(10):
+            system.fault({"kind": "500", "times": 1})
+            time.sleep(1)
         system.alerted("LogRecordsDropped", path="/ticket")
         pages = system.receiver.pages(before) - TOLERATED
         check("collector gone: no page", not pages, ", ".join(sorted(pages)))
