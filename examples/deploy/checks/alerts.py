@@ -1,4 +1,4 @@
-"""Compares alerts, their tests and their runbooks: alerts.py tested|described|explained|queries"""
+"""Compares alerts, their tests and their runbooks: alerts.py tested|described|explained|queries|scoped"""
 
 import json
 import pathlib
@@ -9,7 +9,12 @@ import tempfile
 
 import yaml
 
+NAMESPACE = "property-management"
 LINK = "https://runbooks.example.com/{}.md"
+
+
+FUNCTIONS = {"histogram_quantile", "sum_over_time", "avg_over_time", "label_replace", "group_left"}
+LABELS = {"query_type", "status_code", "rule_group"}
 
 
 def load(folder):
@@ -37,6 +42,8 @@ def described():
         name, notes = alert["alert"], alert.get("annotations", {})
         if alert.get("labels", {}).get("severity") not in ("page", "ticket", "heartbeat"):
             yield f"{name} has no severity"
+        if alert.get("labels", {}).get("namespace") != NAMESPACE:
+            yield f"{name} has no namespace"
         if not notes.get("summary"):
             yield f"{name} has no summary"
         if notes.get("runbook_url") != LINK.format(name):
@@ -54,6 +61,22 @@ def explained():
                 yield f"{name}.md has no {part!r}"
 
 
+def scoped():
+    """A Prometheus that several teams share has series of the same names. Every selector of a series of a
+    process has the namespace; the rules of Prometheus itself are selected by the names of the groups."""
+    for file in load("rules"):
+        for group in file["groups"]:
+            if not group["name"].startswith(f"{NAMESPACE}."):
+                yield f"the group {group['name']} has another prefix"
+            for rule in group["rules"]:
+                expr = re.sub(r"\b(by|on|group_left) \([^)]*\)", "", rule["expr"])
+                expr = re.sub(r'"[^"]*"', lambda text: text[0] if NAMESPACE in text[0] else '""', expr)
+                for name, selector in re.findall(r"\b([a-z]\w+_\w+)(?!\w*[:(])(\{[^}]*\})?", re.sub(r"\b\w+:[\w:]+", "", expr)):
+                    if name in FUNCTIONS or name in LABELS or NAMESPACE in selector:
+                        continue
+                    yield f"{rule.get('alert') or rule['record']}: {name} without namespace"
+
+
 def queries():
     """Checks the queries as recording rules, because promtool checks rules."""
     found = [query for book in sorted(pathlib.Path("runbooks").glob("*.md"))
@@ -67,6 +90,6 @@ def queries():
         yield checked.stdout + checked.stderr
 
 
-faults = list({"tested": tested, "described": described, "explained": explained, "queries": queries}[sys.argv[1]]())
+faults = list({"scoped": scoped, "tested": tested, "described": described, "explained": explained, "queries": queries}[sys.argv[1]]())
 print("\n".join(faults))
 sys.exit(bool(faults))

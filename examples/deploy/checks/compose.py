@@ -24,5 +24,8 @@ for job in yaml.safe_load(pathlib.Path("prometheus/prometheus.yml").read_text())
     for target in job["static_configs"][0]["targets"]:
         if target.split(":")[0] not in services.keys() | {"localhost"}:
             faults.append(f"Prometheus scrapes {target}, which is no service")
+rules = pathlib.Path("prometheus/rules/pipeline.yml").read_text()
+if services["collector"]["mem_limit"] != "512m" or "vector(512 * 1024 * 1024)" not in rules:
+    faults.append("the memory limit of the collector is another one in pipeline.yml")
 print("\n".join(faults))
 sys.exit(bool(faults))

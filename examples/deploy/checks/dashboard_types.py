@@ -4,7 +4,7 @@ import json
 import pathlib
 import sys
 
-PANELS = {"timeseries": "TimeSeries", "stat": "Stat", "table": "Table"}
+PANELS = {"timeseries": "TimeSeries", "stat": "Stat", "table": "Table", "logs": "Logs"}
 
 print("import type { Dashboard } from '@grafana/schema';")
 for kind, name in PANELS.items():
@@ -18,11 +18,14 @@ type Json<T> = T extends string ? `${T}` : T extends number | boolean | null | u
 type Some<T> = T extends (infer U)[] ? Some<U>[] : T extends object ? { [K in keyof T]?: Some<T[K]> } : T;
 """
 )
-for file in map(pathlib.Path, sys.argv[1:]):
+for number, file in enumerate(map(pathlib.Path, sys.argv[1:])):
     dashboard = json.loads(file.read_text())
-    print(f"export const {file.stem}: Json<Dashboard> = {json.dumps(dashboard)};")
+    print(f"export const {file.stem}_{number}_dashboard: Json<Dashboard> = {json.dumps(dashboard)};")
     for panel in dashboard["panels"]:
-        kind, name = panel["type"], f"{file.stem}_{panel['id']}"
+        # The package has no types for the panel of a trace, which has no options.
+        if panel["type"] == "traces":
+            continue
+        kind, name = panel["type"], f"{file.stem}_{number}_{panel['id']}"
         print(f"export const {name}_options: Some<Json<{kind}.Options>> = {json.dumps(panel['options'])};")
         if kind == "timeseries":
             custom = panel["fieldConfig"]["defaults"]["custom"]

@@ -10,8 +10,16 @@ import yaml
 from queries import panels, query
 
 faults = []
-sources = yaml.safe_load(pathlib.Path("grafana/provisioning/datasources/datasources.yaml").read_text())
-known = {source["uid"] for source in sources["datasources"]}
+PROVISIONED = {"dashboards": ["grafana/provisioning/datasources/datasources.yaml"], "dashboards-tempo": ["kubernetes/plain/datasources.yaml"]}
+for folder, provisioned in PROVISIONED.items():
+    known = {source["uid"] for file in provisioned for source in yaml.safe_load(pathlib.Path(file).read_text())["datasources"]}
+    for file in pathlib.Path("grafana", folder).glob("*.json"):
+        for panel in json.loads(file.read_text())["panels"]:
+            faults += [f"{file} / {panel['title']}: its data source is not provisioned"
+                       for target in panel["targets"] if target["datasource"]["uid"] not in known]
+            latency = panel["type"] == "timeseries" and any("histogram_quantile" in str(target.get("expr")) for target in panel["targets"])
+            if latency and not all(target.get("exemplar") for target in panel["targets"]):
+                faults.append(f"{file} / {panel['title']}: no exemplars")
 files = {file.name for file in pathlib.Path("grafana/dashboards").glob("*.json")}
 shipped = yaml.safe_load(pathlib.Path("grafana/kustomization.yaml").read_text())["configMapGenerator"][0]["files"]
 if {pathlib.Path(file).name for file in shipped} != files:
@@ -23,8 +31,6 @@ for dashboard in (json.loads(pathlib.Path("grafana/dashboards", file).read_text(
     titles = [panel["title"] for panel in dashboard["panels"]]
     faults += [f"{dashboard['title']} has two panels {title}" for title in titles if titles.count(title) > 1]
 for title, target in panels():
-    if target["datasource"]["uid"] not in known:
-        faults.append(f"{title}: its data source is not provisioned")
     rules.append({"record": f"query:{len(rules)}", "expr": query(target, "5m")})
 if len(set(uids)) != len(uids):
     faults.append("two dashboards have the same uid")

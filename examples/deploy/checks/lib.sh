@@ -2,7 +2,7 @@
 
 TOOLS=${TOOLS:-${CARGO_TARGET_DIR:-$PWD/../../target}/deploy-tools}
 export TOOLS PYTHONDONTWRITEBYTECODE=1
-export PATH="$TOOLS/venv/bin:$PATH"
+export PATH="$TOOLS/prometheus/root/usr/bin:$TOOLS/venv/bin:$PATH"
 export RESULTS=${RESULTS:-$(mktemp)}
 
 # check NAME COMMAND..: runs a command. Prints its output if it fails.

@@ -1,16 +1,17 @@
-"""The queries of the dashboards, as Grafana sends them."""
+"""The queries of the dashboards to Prometheus, as Grafana sends them."""
 
 import json
 import pathlib
 
 
 def panels():
-    """Yields title and target of each query."""
+    """Yields title and target of each query of Prometheus."""
     for file in sorted(pathlib.Path("grafana/dashboards").glob("*.json")):
         dashboard = json.loads(file.read_text())
         for panel in dashboard["panels"]:
             for target in panel["targets"]:
-                yield f"{dashboard['title']} / {panel['title']} / {target['refId']}", target
+                if target["datasource"]["type"] == "prometheus":
+                    yield f"{dashboard['title']} / {panel['title']} / {target['refId']}", target
 
 
 def query(target, window):

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import signal
 import socket
 import subprocess
 import time
@@ -63,11 +64,15 @@ class Running:
     def stop(self, name):
         process = self.processes.pop(name)
         process.terminate()
+        process.send_signal(signal.SIGCONT)
         try:
             process.wait(10)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+    def signal(self, name, number):
+        self.processes[name].send_signal(number)
 
     def log(self, name):
         return (self.folder / f"{name}.log").read_text(errors="replace")

@@ -1,16 +1,22 @@
 #!/usr/bin/env bash
 # Installs the tools of the checks, from Debian, PyPI and npm: tools.sh FOLDER
 set -euo pipefail
+source checks/sid.sh
 tools=$1
 mkdir -p "$tools"
 
-missing=()
-command -v promtool >/dev/null || missing+=(prometheus)
-command -v amtool >/dev/null || missing+=(prometheus-alertmanager)
-python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
-if [ "${#missing[@]}" -gt 0 ]; then
+if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
     apt-get update
-    DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"
+    DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends python3-venv
+fi
+
+# Prometheus 3 and Alertmanager of Debian unstable: the stable release has Prometheus 2.
+if [ ! -e "$tools/prometheus/done" ]; then
+    sid_setup "$tools/prometheus"
+    (cd "$tools/prometheus/archives" && "${sid[@]}" download prometheus promtool prometheus-alertmanager)
+    sid_unpack "$tools/prometheus" 'prom*'
+    rm -rf "$tools/prometheus"/{archives,lists}
+    touch "$tools/prometheus/done"
 fi
 
 if [ ! -e "$tools/venv/done" ]; then
@@ -20,8 +26,10 @@ if [ ! -e "$tools/venv/done" ]; then
     touch "$tools/venv/done"
 fi
 
-if [ ! -e "$tools/npm/done" ]; then
+if [ ! -e "$tools/npm/done-2" ]; then
     mkdir -p "$tools/npm"
-    npm install --prefix "$tools/npm" --silent --no-audit --no-fund @grafana/schema@13.2.3 typescript@5
-    touch "$tools/npm/done"
+    npm install --prefix "$tools/npm" --silent --no-audit --no-fund @grafana/schema@13.2.3 typescript@5 \
+        @kubernetes-models/prometheus-operator@6.0.0 @kubernetes-models/gateway-api@2.0.0 \
+        @grafana/lezer-logql@0.4.2 @grafana/lezer-traceql@1.0.0
+    touch "$tools/npm/done-2"
 fi

@@ -7,10 +7,14 @@
 import json
 import pathlib
 
-FOLDER = pathlib.Path(__file__).parent / "dashboards"
+import traces
+
+FOLDER = pathlib.Path(__file__).parent
 PROMETHEUS = {"type": "prometheus", "uid": "prometheus"}
 FAILED = 'status=~"5..|error|panic"'
 RATE = "[$__rate_interval]"
+# The dashboard of traces.py. A dashboard and not Explore, which viewers may not open.
+TRACES = "/d/pm-traces?${__url_time_range}"
 
 
 def quantile(q, metric, by):
@@ -18,12 +22,14 @@ def quantile(q, metric, by):
     return f'histogram_quantile({q}, sum by ({by}, le) (rate({metric}_bucket{{job=~"$job"}}{RATE})))'
 
 
-def panel(title, unit, *queries, kind="timeseries", width=8, note="", stack=False, limit=None):
+def panel(title, unit, *queries, kind="timeseries", width=8, note="", stack=False, limit=None, minimum=0):
     """Returns a panel. `queries` are pairs of expression and legend. `limit` draws a red line."""
     custom = {"fillOpacity": 10, "showPoints": "never"} if kind == "timeseries" else {}
     if stack:
         custom |= {"stacking": {"mode": "normal"}, "fillOpacity": 40}
-    defaults = {"unit": unit, "min": 0, "custom": custom}
+    defaults = {"unit": unit, "custom": custom}
+    if minimum is not None:
+        defaults["min"] = minimum
     if limit is not None:
         steps = [{"color": "green", "value": None}, {"color": "red", "value": limit}]
         defaults["thresholds"] = {"mode": "absolute", "steps": steps}
@@ -33,12 +39,18 @@ def panel(title, unit, *queries, kind="timeseries", width=8, note="", stack=Fals
         "timeseries": {"legend": {"displayMode": "list", "placement": "bottom"}, "tooltip": {"mode": "multi"}},
         "stat": {"reduceOptions": {"calcs": ["lastNotNull"]}, "colorMode": "value", "graphMode": "area"},
     }[kind]
+    if any("job" in legend for _, legend in queries):
+        defaults["links"] = [
+            {"title": "Traces and log records of the service", "url": f"{TRACES}&var-job=${{__field.labels.job}}"}
+        ]
+    # Exemplars are points in a panel of durations. A click opens the trace.
+    exemplars = kind == "timeseries" and any("histogram_quantile" in expr for expr, _ in queries)
     return {
         "type": kind,
         "title": title,
         "description": note,
         "datasource": PROMETHEUS,
-        "targets": targets(queries),
+        "targets": targets(queries, **({"exemplar": True} if exemplars else {})),
         "fieldConfig": {"defaults": defaults, "overrides": []},
         "options": options,
         "width": width,
@@ -71,7 +83,10 @@ def table(title, columns, by, note=""):
             {"id": "merge", "options": {}},
             {"id": "organize", "options": {"excludeByName": {"Time": True}, "renameByName": names}},
         ],
-        "fieldConfig": {"defaults": {}, "overrides": units},
+        "fieldConfig": {
+            "defaults": {"links": [{"title": "Traces and log records of the service", "url": f"{TRACES}&var-job=${{__data.fields.job}}"}]},
+            "overrides": units,
+        },
         "options": {"sortBy": [{"displayName": columns[0][0], "desc": True}]},
         "width": 24,
         "height": 4 + len(by),
@@ -90,7 +105,7 @@ def place(panels):
     return panels
 
 
-def dashboard(uid, title, panels):
+def dashboard(uid, title, panels, variables=None):
     job = {
         "name": "job",
         "label": "Service",
@@ -110,7 +125,7 @@ def dashboard(uid, title, panels):
         "editable": False,
         "time": {"from": "now-3h", "to": "now"},
         "refresh": "30s",
-        "templating": {"list": [job]},
+        "templating": {"list": variables or [job]},
         "links": [
             {
                 "title": "Property management",
@@ -142,40 +157,40 @@ def requests():
               note="5xx, error and panic. Red beyond the objective of 99.9 %."),
         panel("Slower than 500 ms", "percentunit",
               ('job:http_requests_slow:ratio_rate5m{job=~"$job"}', "{{job}}"), kind="stat", width=6, limit=0.01,
-              note="Without the routes that are slow by nature. Red beyond the objective of 99 %."),
-        panel("Budget of errors left", "percentunit",
-              ('1 - job:http_requests_failed:ratio_rate3d{job=~"$job"} / 0.001', "{{job}}"), kind="stat", width=6,
-              note="Of three days, at 99.9 %. Below zero the objective is missed."),
+              note="Without the routes that are slow by design. Red beyond the objective of 99 %."),
+        panel("Error budget left", "percentunit",
+              ('1 - job:http_requests_failed:ratio_rate30d{job=~"$job"} / 0.001', "{{job}}"), kind="stat", width=6, minimum=None,
+              note="Of 30 days, or of the stored time if it is shorter. Below zero the objective of 99.9 % is missed."),
         panel("Requests by service", "reqps", (total, "{{job}}")),
         panel("Failed by service", "percentunit", (f"{failed} / {total}", "{{job}}"), limit=0.001),
         panel("Duration by service", "s",
               (quantile(0.5, "http_request_duration_seconds", "job"), "{{job}} p50"),
               (quantile(0.99, "http_request_duration_seconds", "job"), "{{job}} p99"),
-              note="To the end of the body. Quantiles are read off buckets: good to one bucket."),
+              note="To the end of the body. Quantiles are interpolated within a bucket. A point is an exemplar: click it for its trace."),
         table("Routes", [
             ("Requests", "reqps", route_total),
             ("Failed", "percentunit", f"({route_failed} or 0 * {route_total}) / {route_total}"),
             ("p50", "s", quantile(0.5, "http_request_duration_seconds", by_route)),
             ("p99", "s", quantile(0.99, "http_request_duration_seconds", by_route)),
-        ], by=by_route.split(", "), note="A path that no route matched is `unmatched`."),
+        ], by=by_route.split(", "), note="Requests that match no route have the path `unmatched`."),
         panel("Requests by status", "reqps",
               (f'sum by (status) (rate(http_requests_total{{job=~"$job"}}{RATE}))', "{{status}}"), stack=True,
-              note="cancelled: the client hung up before there was a status."),
+              note="cancelled: the client disconnected before the response."),
         panel("In flight", "short", ('sum by (job) (http_requests_in_flight{job=~"$job"})', "{{job}}")),
-        panel("Bodies cut short", "reqps",
+        panel("Aborted responses", "reqps",
               (f'sum by (job) (rate(http_responses_aborted_total{{job=~"$job"}}{RATE}))', "{{job}}"),
-              note="The client hung up in their midst, or they failed."),
-        panel("Burn rate of the budget", "short",
+              note="The client disconnected during the body, or the body failed."),
+        panel("Burn rate of the error budget", "short",
               ('job:http_requests_failed:ratio_rate5m{job=~"$job"} / 0.001', "{{job}} 5m"),
               ('job:http_requests_failed:ratio_rate1h{job=~"$job"} / 0.001', "{{job}} 1h"), limit=14.4,
-              note="1 spends a month's budget in a month. Both beyond the line: a page."),
-        panel("Requests to others", "reqps", (f"sum by (job, host) ({client})", "{{job}} to {{host}}")),
-        panel("Requests to others, by how they ended", "reqps",
+              note="1 spends the budget of 30 days in 30 days. Both above the line for three minutes: a page."),
+        panel("Requests to other services", "reqps", (f"sum by (job, host) ({client})", "{{job}} to {{host}}")),
+        panel("Requests to other services by status", "reqps",
               (f"sum by (host, status) ({client})", "{{host}} {{status}}"), stack=True),
-        panel("Duration of requests to others", "s",
+        panel("Duration of requests to other services", "s",
               (quantile(0.5, "http_client_request_duration_seconds", "job, host"), "{{job}} to {{host}} p50"),
               (quantile(0.99, "http_client_request_duration_seconds", "job, host"), "{{job}} to {{host}} p99"), width=12),
-        panel("In flight to others", "short",
+        panel("In flight to other services", "short",
               ('sum by (job, host) (http_client_requests_in_flight{job=~"$job"})', "{{job}} to {{host}}"), width=12),
     ]
 
@@ -185,18 +200,18 @@ def database():
     queries = f'sum by ({by}) (rate(db_query_duration_seconds_count{{job=~"$job"}}{RATE}))'
     errors = f'sum by ({by}) (rate(db_errors_total{{job=~"$job"}}{RATE}))'
     return [
-        panel("Statements", "ops", (queries, "{{job}} {{query_type}}")),
+        panel("Queries", "ops", (queries, "{{job}} {{query_type}}")),
         panel("Duration, p50", "s", (quantile(0.5, "db_query_duration_seconds", by), "{{job}} {{query_type}}")),
         panel("Duration, p99", "s", (quantile(0.99, "db_query_duration_seconds", by), "{{job}} {{query_type}}"), limit=1,
-              note="From a second on a statement is logged as slow."),
-        panel("Failed statements", "ops", (f"{errors} or 0 * {queries}", "{{job}} {{query_type}}")),
+              note="Queries from one second are logged as slow."),
+        panel("Failed queries", "ops", (f"{errors} or 0 * {queries}", "{{job}} {{query_type}}")),
         panel("Connections", "short",
               ('sum by (job) (db_connections_active{job=~"$job"})', "{{job}} in use"),
-              ('sum by (job) (db_connections_max{job=~"$job"})', "{{job}} at most")),
-        panel("Connections in use", "percentunit", ('job:db_connections:ratio{job=~"$job"}', "{{job}}"), limit=0.9),
+              ('sum by (job) (db_connections_max{job=~"$job"})', "{{job}} maximum")),
+        panel("Connections in use", "percentunit", ('job_instance:db_connections:ratio{job=~"$job"}', "{{job}} {{instance}}"), limit=0.9),
         panel("Time in the database, per second", "short",
               (f'sum by ({by}) (rate(db_query_duration_seconds_sum{{job=~"$job"}}{RATE}))', "{{job}} {{query_type}}"),
-              width=24, stack=True, note="How many statements are under way on average: what to make faster first."),
+              width=24, stack=True, note="The number of queries that run on average. Make the largest faster first."),
     ]
 
 
@@ -204,12 +219,12 @@ def model():
     by = "provider, model"
     calls = f'sum by ({by}, outcome) (rate(llm_requests_total{{job=~"$job"}}{RATE}))'
     return [
-        panel("Cost of a day, at the pace of the last hour", "currencyUSD",
+        panel("Cost of a day, at the rate of the last hour", "currencyUSD",
               (f"sum by ({by}) (model:llm_cost_dollars:rate1h) * 86400", "{{model}}"), kind="stat", width=8, limit=50),
         panel("Tokens in the range", "short",
               ('sum by (model, type) (increase(llm_tokens_total{job=~"$job"}[$__range]))', "{{model}} {{type}}"),
               kind="stat", width=8),
-        panel("Failing calls", "percentunit", ("provider_model:llm_requests_failed:ratio_rate5m", "{{model}}"),
+        panel("Failing calls", "percentunit", ('job_model:llm_requests_failed:ratio_rate5m{job=~"$job"}', "{{model}}"),
               kind="stat", width=8, limit=0.2),
         panel("Calls by outcome", "reqps", (calls, "{{model}} {{outcome}}"), stack=True),
         panel("Duration", "s",
@@ -222,7 +237,7 @@ def model():
         panel("Tokens per call", "short",
               (f'sum by (model, type) (rate(llm_tokens_total{{job=~"$job"}}{RATE})) / on (model) group_left ()'
                f' sum by (model) (rate(llm_requests_total{{job=~"$job",outcome="ok"}}{RATE}))', "{{model}} {{type}}"), width=12,
-              note="Prompts that grow cost more without anybody calling more often."),
+              note="Longer prompts cost more without more calls."),
     ]
 
 
@@ -234,27 +249,30 @@ def security():
         return f'sum by ({by}) (rate(http_requests_total{{job=~"$job",{which}}}{RATE})) {none}'
 
     return [
-        panel("Refused logins and tokens in the range", "short",
+        panel("Failed authentications in the range", "short",
               ('sum by (reason) (increase(auth_failures_total{job=~"$job"}[$__range]))', "{{reason}}"),
               kind="stat", width=24),
-        panel("Refused logins and tokens", "ops",
+        panel("Failed authentications", "ops",
               ('job_reason:auth_failures:rate5m{job=~"$job"}', "{{job}} {{reason}}"), stack=True),
-        panel("Guesses", "ops",
-              ('sum by (job) (job_reason:auth_failures:rate5m{job=~"$job",reason!~"expired|missing_token"})', "{{job}}"), limit=1,
-              note="Wrong passwords, unknown users, forged tokens: what an attack is made of."),
-        panel("Answers that refuse", "reqps",
+        panel("Wrong logins", "ops",
+              ('sum by (job) (job_reason:auth_failures:rate5m{job=~"$job",reason=~"wrong_password|unknown_user"})', "{{job}}"), limit=5,
+              note="Wrong passwords and unknown users. Above the line LoginAttack fires."),
+        panel("Refused requests", "reqps",
               (refused("job, status", 'status=~"401|403|404|429"'), "{{job}} {{status}}")),
-        panel("Refused by route", "reqps",
+        panel("Refused requests by route", "reqps",
               (refused("job, method, path", 'status=~"401|403"'), "{{job}} {{method}} {{path}}"), width=12),
-        panel("Paths that do not exist", "reqps",
-              (refused("job, method", 'path="unmatched"'), "{{job}} {{method}}"), width=12, note="Scanners look for what others left open."),
+        panel("Unmatched paths", "reqps",
+              (refused("job, method", 'path="unmatched"'), "{{job}} {{method}}"), width=12, note="Scanners cause most of them."),
     ]
 
 
 def realtime():
     return [
         panel("WebSockets", "short", ('sum by (job, instance) (websocket_connections{job=~"$job"})', "{{job}} {{instance}}")),
-        panel("Jobs waiting", "short", ('max(jobs_queued{job=~"$job"})', "jobs"), limit=100),
+        panel("Queued jobs", "short", ('max(jobs_queued{job=~"$job"})', "jobs"), limit=100),
+        panel("Age of the oldest job", "s",
+              ('time() - (max(jobs_oldest_queued_timestamp_seconds{job=~"$job"}) > 0) or on () vector(0)', "oldest"), limit=600,
+              note="Users wait for it. Above the line JobsLate fires."),
         panel("Jobs by outcome", "ops",
               (f'sum by (kind, outcome) (rate(jobs_processed_total{{job=~"$job"}}{RATE}))', "{{kind}} {{outcome}}"), stack=True),
         panel("Duration of jobs", "s",
@@ -270,6 +288,9 @@ def telemetry():
     def rate(metric, by):
         return f"sum by ({by}) (rate({metric}{RATE}))"
 
+    STORES = '{__name__=~"(tempo|loki)_request_duration_seconds_count"%s}'
+    ERRORS = ',status_code=~"5..|error"'
+
     # The collector has no failure series before the first failure: the rate is zero then.
     sent = rate("otelcol_exporter_sent_spans_total", "instance, exporter")
     failed = f'{rate("otelcol_exporter_send_failed_spans_total", "instance, exporter")} or 0 * {sent}'
@@ -279,12 +300,14 @@ def telemetry():
               kind="stat", width=12, note="The Watchdog always fires."),
         panel("Targets", "short", ("sum by (job) (up)", "{{job}}"), kind="stat", width=12, note="Processes that can be scraped."),
         panel("Samples by scrape", "short", ('sum by (job) (scrape_samples_scraped{job=~"$job"})', "{{job}}"),
-              note="Series, by the service that makes them."),
+              note="Series by service."),
         panel("Duration of scrapes", "s", ('max by (job) (scrape_duration_seconds{job=~"$job"})', "{{job}}")),
-        panel("Exchanges in the overflow series", "ops",
+        panel("Requests in the overflow series", "ops",
               (f'sum by (job) (rate(http_requests_total{{job=~"$job",status="overflow"}}{RATE})) or on () vector(0)', "{{job}}"),
-              note="Not told apart: the limit of series is reached."),
-        panel("Spans lost by services", "ops", (rate('otel_spans_dropped_total{job=~"$job"}', "job, reason"), "{{job}} {{reason}}"), width=12),
+              note="Above zero the limit of series is reached."),
+        panel("Dropped by services in ten minutes", "short",
+              ('job_reason:spans_dropped:increase10m{job=~"$job"}', "{{job}} spans {{reason}}"),
+              ('job_reason:log_records_dropped:increase10m{job=~"$job"}', "{{job}} log records {{reason}}"), width=12),
         panel("Alerts sent", "ops",
               (rate("alertmanager_notifications_total", "integration"), "{{integration}}"),
               (rate("alertmanager_notifications_failed_total", "integration"), "{{integration}} failed"), width=12),
@@ -292,21 +315,31 @@ def telemetry():
               (rate("prometheus_rule_evaluations_total", "job"), "evaluations"),
               (rate("prometheus_rule_evaluation_failures_total", "job"), "failures"), width=12),
         panel("Series in Prometheus", "short", ("sum by (instance) (prometheus_tsdb_head_series)", "{{instance}}"), width=12),
-        panel("Spans and lines at the collector", "ops",
+        panel("Received by the collector", "ops",
               (rate("otelcol_receiver_accepted_spans_total", "instance"), "{{instance}} spans accepted"),
               (rate("otelcol_receiver_refused_spans_total", "instance"), "{{instance}} spans refused"),
-              (rate("otelcol_receiver_accepted_log_records_total", "instance"), "{{instance}} lines accepted")),
+              (rate("otelcol_receiver_accepted_log_records_total", "instance"), "{{instance}} log records accepted")),
         panel("Sent by the collector", "ops",
               (sent, "{{instance}} {{exporter}} spans"),
-              (rate("otelcol_exporter_sent_log_records_total", "instance, exporter"), "{{instance}} {{exporter}} lines"),
+              (rate("otelcol_exporter_sent_log_records_total", "instance, exporter"), "{{instance}} {{exporter}} log records"),
               (failed, "{{instance}} {{exporter}} spans failed")),
+        panel("Memory of the collector", "bytes",
+              ("max by (job, instance) (otelcol_process_memory_rss_bytes)", "{{instance}}"),
+              ("job:collector_memory_limit:bytes and on (job) otelcol_process_memory_rss_bytes", "{{job}} limit"), width=12),
+        panel("Failed requests of the stores", "percentunit",
+              (f'{rate(STORES % ERRORS, "job")} or 0 * {rate(STORES % "", "job")}', "{{job}}"), width=12),
         panel("Queues of the collector", "percentunit",
               ("otelcol_exporter_queue_size / otelcol_exporter_queue_capacity", "{{instance}} {{exporter}}"), limit=0.8),
     ]
 
 
+def write(folder, uid, content):
+    (FOLDER / folder).mkdir(exist_ok=True)
+    text = json.dumps(content, indent=2, ensure_ascii=False)
+    (FOLDER / folder / f"{uid}.json").write_text(text + "\n", encoding="utf-8")
+
+
 def main():
-    FOLDER.mkdir(exist_ok=True)
     for uid, title, panels in [
         ("requests", "Requests", requests()),
         ("database", "Database", database()),
@@ -315,8 +348,10 @@ def main():
         ("realtime", "Real time and jobs", realtime()),
         ("telemetry", "Telemetry itself", telemetry()),
     ]:
-        text = json.dumps(dashboard(uid, title, panels), indent=2, ensure_ascii=False)
-        (FOLDER / f"{uid}.json").write_text(text + "\n", encoding="utf-8")
+        write("dashboards", uid, dashboard(uid, title, panels))
+    # The trace store of compose.yaml is Jaeger, that of kubernetes/ is Tempo.
+    write("dashboards", "traces", dashboard("traces", "Traces and log records", traces.jaeger(), traces.VARIABLES))
+    write("dashboards-tempo", "traces", dashboard("traces", "Traces and log records", traces.tempo(), traces.VARIABLES))
 
 
 if __name__ == "__main__":

@@ -48,6 +48,11 @@ impl Variables {
         self.text("LISTEN_ADDR", default)
     }
 
+    /// Returns the address of the operational routes, as `host:port`.
+    pub(crate) fn operations_addr(&self) -> Option<String> {
+        self.get("OPERATIONS_ADDR")
+    }
+
     /// Returns the URL of the database.
     pub(crate) fn database_url(&self) -> Result<String, InvalidVariable> {
         let url = self.text("DATABASE_URL", "sqlite://property-management.db");

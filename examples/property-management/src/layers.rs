@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// The time limit of a handler until the response head. Response bodies have no limit.
-const HANDLER_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const HANDLER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The query parameters to redact. The default list has only signatures.
 const SENSITIVE_KEYS: [&str; 9] = [
@@ -40,29 +40,22 @@ const SENSITIVE_KEYS: [&str; 9] = [
     "token",
 ];
 
-/// Returns the router of a service: its routes with telemetry, and the operational routes without,
-/// because probes and scrapes would be most of the requests.
-pub(crate) fn server(
-    routes: Router,
-    keys: Keys,
-    audience: Audience,
-    database: &Database,
-    process: &Process,
-) -> Router {
+/// Returns the routes of a service with telemetry. The operational routes have none, because probes and
+/// scrapes would be most of the requests.
+pub(crate) fn server(routes: Router, keys: Keys, audience: Audience) -> Router {
     let traces = TraceLayer::server()
         .remote_parent(move |request| remote_parent(&keys, audience, request))
         .sensitive_query_keys(SensitiveKeys::new(SENSITIVE_KEYS));
-    let routes = routes
+    routes
         .fallback(route_not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn(limit_time))
-        .layer(observe((traces, MetricsLayer::server())));
-    routes.merge(operations(Some(database.clone()), process))
+        .layer(observe((traces, MetricsLayer::server())))
 }
 
 /// Returns the operational routes. `/healthz` succeeds while the process runs, `/readyz` while the
 /// database responds.
-pub(crate) fn operations(database: Option<Database>, process: &Process) -> Router {
+pub(crate) fn operations(database: Database, process: &Process) -> Router {
     let mut router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
@@ -73,12 +66,10 @@ pub(crate) fn operations(database: Option<Database>, process: &Process) -> Route
     router
 }
 
-async fn ready(State(database): State<Option<Database>>) -> Response {
-    match database {
-        Some(database) if !database.is_ready().await => {
-            Problem::unavailable("the database does not respond").into_response()
-        }
-        _ => "ready\n".into_response(),
+async fn ready(State(database): State<Database>) -> Response {
+    match database.is_ready().await {
+        true => "ready\n".into_response(),
+        false => Problem::unavailable("the database does not respond").into_response(),
     }
 }
 

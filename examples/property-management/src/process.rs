@@ -14,10 +14,11 @@ use tokio::{net::TcpListener, runtime::Runtime, sync::watch, time};
 use tower_otel_init::{InitError, Telemetry, shutdown_signal};
 use tower_otel_prometheus::Prometheus;
 
-use crate::{BoxError, instruments::recorder};
+use crate::{BoxError, config::Variables, instruments::recorder, layers};
 
-/// The time limit of running requests after a shutdown is requested.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// The time limit of running requests after a shutdown is requested: longer than any handler.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(35);
+const _: () = assert!(DRAIN_TIMEOUT.as_secs() > layers::HANDLER_TIMEOUT.as_secs());
 
 /// The time limit of the runtime shutdown.
 const RUNTIME_TIMEOUT: Duration = Duration::from_secs(1);
@@ -31,6 +32,8 @@ pub(crate) struct Process {
     /// `None` if metrics are off or use another exporter.
     pub(crate) prometheus: Option<Prometheus>,
     pub(crate) shutdown: Shutdown,
+    /// The address of the operational routes. `None`: the address of the service.
+    pub(crate) operations_addr: Option<String>,
 }
 
 /// Becomes `true` once, when a shutdown is requested.
@@ -66,7 +69,12 @@ pub(crate) fn run<F>(name: &str, service: impl FnOnce(Process) -> F) -> ExitCode
 where
     F: Future<Output = Result<(), BoxError>>,
 {
-    run_with(name, telemetry(name), service)
+    run_with(name, telemetry(name), |process| {
+        service(Process {
+            operations_addr: Variables::from_env().operations_addr(),
+            ..process
+        })
+    })
 }
 
 /// Starts telemetry from the environment, with the buckets of this system if Prometheus is
@@ -104,6 +112,7 @@ where
         let process = Process {
             prometheus,
             shutdown,
+            operations_addr: None,
         };
         service(process).await
     });
@@ -130,6 +139,27 @@ pub(crate) async fn listen(address: &str) -> Result<TcpListener, BoxError> {
     let address = listener.local_addr()?;
     tracing::info!(%address, "listening");
     Ok(listener)
+}
+
+/// Serves a service and its operational routes, which have an address of their own if one is
+/// configured. They are served until the service has ended, so that a drain can be observed.
+pub(crate) async fn serve_with_operations(
+    listener: TcpListener,
+    app: Router,
+    operations: Router,
+    process: &Process,
+) -> Result<(), BoxError> {
+    let Some(address) = &process.operations_addr else {
+        return serve(listener, app.merge(operations), &process.shutdown).await;
+    };
+    let operations_listener = TcpListener::bind(address).await;
+    let operations_listener = operations_listener
+        .map_err(|error| format!("OPERATIONS_ADDR: cannot listen on \"{address}\": {error}"))?;
+    tracing::info!(address = %operations_listener.local_addr()?, "operational routes");
+    tokio::select! {
+        result = serve(listener, app, &process.shutdown) => result,
+        result = axum::serve(operations_listener, operations) => Ok(result?),
+    }
 }
 
 /// Serves until a shutdown is requested, then waits a limited time for running requests.

@@ -47,7 +47,10 @@ pub(crate) fn register_database(max_connections: u32) {
         "The maximum number of database connections."
     );
     gauge!("db_connections_max").set(max_connections);
-    describe_counter!("db_errors_total", "Database queries that failed.");
+    describe_counter!(
+        "db_errors_total",
+        "Database queries that failed, except by a violated unique constraint."
+    );
 }
 
 /// Registers the metrics of the api-server.
@@ -82,6 +85,10 @@ pub(crate) fn register_jobs(kinds: &[&'static str]) {
         "Duration of an attempt at a job."
     );
     describe_gauge!("jobs_queued", "Jobs in the queue.");
+    describe_gauge!(
+        "jobs_oldest_queued_timestamp_seconds",
+        "When the oldest job in the queue was queued, as a Unix time; 0 without a job."
+    );
     for kind in kinds {
         for outcome in JOB_OUTCOMES {
             let labels = [
@@ -92,4 +99,5 @@ pub(crate) fn register_jobs(kinds: &[&'static str]) {
         }
     }
     gauge!("jobs_queued").set(0);
+    gauge!("jobs_oldest_queued_timestamp_seconds").set(0);
 }

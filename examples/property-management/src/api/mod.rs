@@ -110,8 +110,9 @@ pub(crate) async fn serve(
         .route("/notifications", get(notifications::open))
         .layer(DefaultBodyLimit::max(MAX_BODY_SIZE))
         .with_state(app);
-    let app = layers::server(routes, keys, Audience::Api, &database, process);
-    let server = process::serve(listener, app, &process.shutdown);
+    let app = layers::server(routes, keys, Audience::Api);
+    let operations = layers::operations(database.clone(), process);
+    let server = process::serve_with_operations(listener, app, operations, process);
     let tables = database.prepare(&process.shutdown);
     tokio::join!(tables, server).1
 }

@@ -64,6 +64,11 @@ impl DbError {
         }
     }
 
+    /// Returns whether a unique constraint is violated: a result that the caller handles.
+    pub(super) fn is_conflict(&self) -> bool {
+        self.category == Category::Conflict
+    }
+
     /// Returns the attribute `error.type`.
     pub(super) fn kind(&self) -> &str {
         &self.kind

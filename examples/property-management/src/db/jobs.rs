@@ -71,7 +71,7 @@ const COUNT: Query = Query {
     operation: "SELECT",
     table: "jobs",
     summary: "SELECT jobs",
-    sql: "SELECT COUNT(*) FROM jobs WHERE state = 'queued'",
+    sql: "SELECT COUNT(*), COALESCE(MIN(queued_at), 0) FROM jobs WHERE state = 'queued'",
 };
 
 const STATE: Query = Query {
@@ -81,6 +81,14 @@ const STATE: Query = Query {
     summary: "SELECT jobs",
     sql: "SELECT kind, state FROM jobs WHERE owner = $1 AND id = $2",
 };
+
+/// The queued jobs.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct QueueState {
+    pub(crate) count: i64,
+    /// When the oldest one was queued, in milliseconds since the Unix epoch. Zero without a job.
+    pub(crate) oldest_queued_at: i64,
+}
 
 /// A taken job.
 pub(crate) struct Job {
@@ -156,10 +164,16 @@ impl Database {
         Ok(())
     }
 
-    /// Returns the number of queued jobs.
-    pub(crate) async fn count_jobs(&self) -> Result<i64, DbError> {
-        let row = self.fetch_optional(&COUNT, COUNT.rows::<(i64,)>()).await?;
-        Ok(row.map_or(0, |(count,)| count))
+    /// Returns the number of queued jobs and the age of the oldest one.
+    pub(crate) async fn queue_state(&self) -> Result<QueueState, DbError> {
+        let row = self.fetch_optional(&COUNT, COUNT.rows::<(i64, i64)>());
+        Ok(row
+            .await?
+            .map(|(count, oldest_queued_at)| QueueState {
+                count,
+                oldest_queued_at,
+            })
+            .unwrap_or_default())
     }
 
     /// Returns the kind and the state of a job.

@@ -3,6 +3,7 @@
 mod documents;
 mod error;
 mod jobs;
+mod last_success;
 mod listings;
 mod properties;
 mod query;
@@ -13,6 +14,7 @@ use std::{sync::Once, time::Duration};
 
 pub(crate) use error::DbError;
 pub(crate) use jobs::Job;
+use last_success::LastSuccess;
 pub(crate) use listings::{Listing, Search};
 use log::LevelFilter;
 pub(crate) use properties::{Draft, Property};
@@ -41,6 +43,7 @@ const SLOW_STATEMENT: Duration = Duration::from_secs(1);
 pub(crate) struct Database {
     pool: AnyPool,
     target: Target,
+    last_success: LastSuccess,
 }
 
 impl Database {
@@ -72,7 +75,11 @@ impl Database {
             })
             .connect_lazy_with(options);
         series::register_database(MAX_CONNECTIONS);
-        Ok(Self { pool, target })
+        Ok(Self {
+            pool,
+            target,
+            last_success: LastSuccess::default(),
+        })
     }
 
     /// Creates missing tables. Retries until the database is available or a shutdown is requested.

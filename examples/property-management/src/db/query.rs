@@ -128,15 +128,22 @@ impl Database {
                 Ok(result) => result.map_err(|error| DbError::from_sqlx(&error)),
                 Err(_) => Err(DbError::timeout()),
             };
-            result.inspect_err(|error| record_error(query, error))
+            match &result {
+                Ok(_) => self.last_success.record(),
+                Err(error) => record_error(query, error),
+            }
+            result
         };
         run.instrument(self.target.span(query)).await
     }
 }
 
-/// Records a failed query by its codes, because error texts can quote data.
+/// Records a failed query by its codes, because error texts can quote data. A violated unique constraint
+/// is no error of the database, so it is not counted.
 fn record_error(query: &Query, error: &DbError) {
-    counter!("db_errors_total", "query_type" => query.kind).increment(1);
+    if !error.is_conflict() {
+        counter!("db_errors_total", "query_type" => query.kind).increment(1);
+    }
     let span = Span::current();
     span.record("otel.status_code", "ERROR");
     span.record("error.type", error.kind());

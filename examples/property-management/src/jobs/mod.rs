@@ -51,7 +51,7 @@ pub(crate) async fn serve(
     process: &Process,
 ) -> Result<(), BoxError> {
     series::register_jobs(&KINDS);
-    let app: Router = layers::operations(Some(database.clone()), process);
+    let app: Router = layers::operations(database.clone(), process);
     let worker = async {
         database.prepare(&process.shutdown).await;
         run_jobs(&database, &process.shutdown).await;
@@ -72,9 +72,11 @@ async fn run_jobs(database: &Database, shutdown: &Shutdown) {
                 let _ = time::timeout(POLL_INTERVAL, shutdown.wait()).await;
             }
         }
-        if let Ok(count) = database.count_jobs().await {
+        if let Ok(state) = database.queue_state().await {
             #[allow(clippy::cast_precision_loss)]
-            gauge!("jobs_queued").set(count as f64);
+            let (count, oldest) = (state.count as f64, state.oldest_queued_at as f64 / 1000.0);
+            gauge!("jobs_queued").set(count);
+            gauge!("jobs_oldest_queued_timestamp_seconds").set(oldest);
         }
     }
 }

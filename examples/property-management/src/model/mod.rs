@@ -101,6 +101,8 @@ impl Model {
             gen_ai.response.id = Empty,
             gen_ai.usage.input_tokens = Empty,
             gen_ai.usage.output_tokens = Empty,
+            // The conventions have no attribute for the sum.
+            llm.tokens_used = Empty,
             server.address = url.host_str(),
             server.port = url.port_or_known_default().map(i64::from),
             error.r#type = Empty,

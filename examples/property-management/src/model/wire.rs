@@ -86,6 +86,11 @@ impl Completion {
         let tokens = |count: Option<u64>| count.and_then(|count| i64::try_from(count).ok());
         span.record("gen_ai.usage.input_tokens", tokens(self.input_tokens));
         span.record("gen_ai.usage.output_tokens", tokens(self.output_tokens));
+        span.record("llm.tokens_used", tokens(self.total_tokens()));
+    }
+
+    fn total_tokens(&self) -> Option<u64> {
+        Some(self.input_tokens?.saturating_add(self.output_tokens?))
     }
 
     pub(super) fn into_text(self) -> String {
@@ -110,6 +115,7 @@ mod tests {
         let completion = Completion::parse(body.as_bytes()).unwrap();
         assert_eq!(completion.input_tokens, Some(7));
         assert_eq!(completion.output_tokens, Some(3));
+        assert_eq!(completion.total_tokens(), Some(10));
         assert_eq!(completion.into_text(), "A flat.");
     }
 

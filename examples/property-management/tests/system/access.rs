@@ -9,7 +9,7 @@ use suite_tests::telemetry::sum;
 
 use crate::{
     REMOTE_SPAN, TRACEPARENT,
-    harness::{SECRET, System},
+    harness::{EMAIL, PASSWORD, SECRET, System, text},
 };
 
 /// Returns a token that expires in `seconds`.
@@ -77,4 +77,49 @@ async fn an_invalid_token_gets_401_and_is_counted_by_reason() {
         );
         assert_eq!(span.links[0].span_id, REMOTE_SPAN);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_taken_address_is_no_error_of_the_database() {
+    let system = System::start().await;
+    system.create_user_with_flat().await;
+    let again = json!({ "email": EMAIL, "password": PASSWORD });
+    let response = system.post("/users", Some(again)).send().await.unwrap();
+    assert_eq!(response.status(), 409);
+    let metrics = system.metrics_until(&system.api, "metrics", |_| true).await;
+    assert_eq!(sum(&metrics, "db_errors_total", &[]), 0.0, "{metrics}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operational_routes_are_only_at_their_own_address() {
+    let mut system = System::start().await;
+    let (service, operations) = system.start_with_operations().await;
+    let status = async |url: String| system.client.get(url).send().await.unwrap().status();
+    assert_eq!(status(format!("{service}/listings")).await, 200);
+    assert_eq!(status(format!("{operations}/listings")).await, 404);
+    for path in ["metrics", "healthz", "readyz"] {
+        assert_eq!(
+            status(format!("{service}/{path}")).await,
+            404,
+            "{path} is public"
+        );
+        assert_eq!(status(format!("{operations}/{path}")).await, 200, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_method_has_a_span_with_the_id_of_the_user() {
+    let system = System::start().await;
+    system.create_user_with_flat().await;
+    let response = system.get("/properties").send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    let is_method = |(_, span): &&(String, Span)| span.name == "properties";
+    let spans = system
+        .spans("the method", |spans| {
+            spans.iter().any(|span| is_method(&span))
+        })
+        .await;
+    let (_, method) = spans.iter().find(is_method).unwrap();
+    let user: uuid::Uuid = text(method, "user_id").parse().unwrap();
+    assert!(!user.is_nil());
 }

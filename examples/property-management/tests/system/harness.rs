@@ -222,6 +222,25 @@ impl System {
         time::timeout(TIMEOUT, waiting).await.expect(expected)
     }
 
+    /// Starts another reality-server, with an address of its own for the operational routes. Returns both
+    /// addresses.
+    pub(crate) async fn start_with_operations(&mut self) -> (String, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_reality-server"));
+        command
+            .env_clear()
+            .env("LISTEN_ADDR", "127.0.0.1:0")
+            .env("OPERATIONS_ADDR", "127.0.0.1:0")
+            .env("DATABASE_URL", &self.database)
+            .env("JWT_SECRET", SECRET);
+        let process = Process::start(command);
+        let urls = (
+            process.url().await,
+            process.logged_url("operational routes").await,
+        );
+        self.processes.push(("another", process));
+        urls
+    }
+
     fn process(&mut self, name: &str) -> &mut Process {
         let found = self.processes.iter_mut().find(|(key, _)| *key == name);
         &mut found.unwrap().1
@@ -308,8 +327,14 @@ impl Process {
 
     /// Returns the URL from the logged address.
     async fn url(&self) -> String {
-        let output = self.wait_for_output("\"listening\"").await;
-        let line = output.lines().find(|line| line.contains("\"listening\""));
+        self.logged_url("listening").await
+    }
+
+    /// Returns the URL of the address that is logged with a message.
+    async fn logged_url(&self, message: &str) -> String {
+        let message = format!("\"{message}\"");
+        let output = self.wait_for_output(&message).await;
+        let line = output.lines().find(|line| line.contains(&message));
         let line: Value = serde_json::from_str(line.unwrap()).unwrap();
         let address = line.pointer("/fields/address").and_then(Value::as_str);
         format!("http://{}", address.unwrap())

@@ -117,3 +117,29 @@ async fn an_ended_job_is_removed_after_a_day() {
     let ids: Vec<_> = rows.iter().map(|(id, _)| &**id).collect();
     assert_eq!(ids, ["done, recent", "new", "taken"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_metrics_have_the_time_of_the_oldest_queued_job() {
+    let system = System::start().await;
+    let database = system.database().await;
+    let now = SystemTime::now();
+    let queued = now - 10 * MINUTE;
+    // A job that waits for its next attempt.
+    add(&database, "waiting", "queued", queued, now + 10 * MINUTE).await;
+    let oldest = format!(
+        "\njobs_oldest_queued_timestamp_seconds {}",
+        millis(queued) / 1000
+    );
+    let has_oldest = |text: &str| text.contains(&oldest);
+    system
+        .metrics_until(&system.jobs, "the time of the job", has_oldest)
+        .await;
+    sqlx::query("DELETE FROM jobs")
+        .execute(&database)
+        .await
+        .unwrap();
+    let is_zero = |text: &str| text.contains("\njobs_oldest_queued_timestamp_seconds 0\n");
+    system
+        .metrics_until(&system.jobs, "an empty queue", is_zero)
+        .await;
+}
