@@ -234,7 +234,7 @@ def main():
         system.alerted("LogRecordsDropped", path="/ticket")
         pages = system.receiver.pages(before) - TOLERATED
         check("collector gone: no page", not pages, ", ".join(sorted(pages)))
-        dropped = re.search(r'otel_spans_dropped_total\{reason="export_failed"\} (\d+)', send(system.url("api-server") + "/metrics")[1])
+        dropped = re.search(r'otel_sdk_exporter_span_exported_total\{[^}]*error_type="export_failed"[^}]*\} (\d+)', send(system.url("api-server") + "/metrics")[1])
         check("the services count dropped spans without a collector", dropped is not None and int(dropped[1]) > 0)
         fired = {alert for alert, status, _ in system.receiver.received if status == "firing"}
         resolved = {alert for alert, status, _ in system.receiver.received if status == "resolved"}
