@@ -311,7 +311,9 @@ fn a_resource_of_a_megabyte_and_long_spans_are_sent_in_requests_of_less_than_fou
             .timeout(LONG);
         let long = KeyValue::new("long", "x".repeat(1 << 20));
         let resource = Resource::builder_empty().with_attribute(long).build();
-        let recorder = build(Recorder::builder(exporter).resource(resource));
+        let builder = Recorder::builder(exporter).resource(resource);
+        let builder = builder.text_length(usize::MAX).record_bytes(usize::MAX);
+        let recorder = build(builder.batch_bytes(usize::MAX));
         let tracer = recorder.tracer_provider().tracer("test");
         for size in [10, 500_000, 1_000_000, 2_000_000, 3_500_000, 100] {
             let mut span = tracer.span_builder("long").start(&tracer);
