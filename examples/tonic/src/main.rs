@@ -63,7 +63,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     }
     let mut watch = client.watch(request("")).await?.into_inner();
     println!("{:?}", watch.message().await?);
-    drop(watch); // CANCELLED on both sides, not an error
+    drop(watch); // CANCELLED on both sides, an error of the client only
 
     drop((client, stop));
     Ok(server.await??)
