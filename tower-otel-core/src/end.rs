@@ -136,7 +136,8 @@ impl<'a> Failure<'a> {
             .unwrap_or(semconv::OTHER)
     }
 
-    /// Returns the gRPC status code of the error: that of a `tonic::Status`, with the feature `tonic`.
+    /// Returns the gRPC status code of the error: that of a `tonic::Status` or of a reset
+    /// stream, with the feature `tonic`.
     pub(crate) fn grpc_status(&self) -> Option<u8> {
         let error = self.as_error()?;
         unless_panicking(|| foreign::grpc_status(error))

@@ -67,38 +67,35 @@ impl GrpcCall {
     ///
     /// | end | status | error |
     /// |---|---|---|
-    /// | complete | `grpc-status` of the trailers, else of the head; else the mapped HTTP status, `UNKNOWN` for `200` | depends on the status |
-    /// | failed on a client | the status of the error; else `DEADLINE_EXCEEDED`, `UNAVAILABLE` without a connection, or `UNKNOWN` | always: the status of the error, else the class of the failure |
+    /// | complete | `grpc-status` of the trailers, else of the head; else the mapped HTTP status, `UNKNOWN` for `200`; on a client `DEADLINE_EXCEEDED` for `CANCELLED` after the call's `grpc-timeout` | depends on the status |
+    /// | failed on a client | the status of the error; else `DEADLINE_EXCEEDED`, `UNAVAILABLE` without a connection, or `UNKNOWN` | always: the status of the error or `DEADLINE_EXCEEDED`, else the class of the failure |
     /// | failed on a server | the status of the error, else `UNKNOWN` | as on a client |
-    /// | cancelled, aborted | the status of the head; else `DEADLINE_EXCEEDED` if the caller's `grpc-timeout` has expired, else `CANCELLED` | depends on the status; `CANCELLED` is not an error |
+    /// | cancelled, aborted | the status of the head; else `DEADLINE_EXCEEDED` if the caller's `grpc-timeout` has expired, else `CANCELLED` | depends on the status |
     /// | panicked | `UNKNOWN` | `panic` |
     pub fn outcome(&self, end: &End<'_>, at: Instant) -> GrpcOutcome {
         match end {
             End::Complete { trailers } => {
                 let status = trailers.and_then(rpc::status).or(self.head_status);
-                self.status_outcome(status.unwrap_or(rpc::UNKNOWN))
+                self.status_outcome(status.unwrap_or(rpc::UNKNOWN), at)
             }
-            End::Upgraded => self.status_outcome(self.head_status.unwrap_or(rpc::UNKNOWN)),
+            End::Upgraded => self.status_outcome(self.head_status.unwrap_or(rpc::UNKNOWN), at),
             End::Failed(failure) => self.failure_outcome(failure, at),
             End::Panicked => GrpcOutcome {
                 code: rpc::UNKNOWN,
                 error_type: Some(error::PANIC),
             },
             End::Cancelled | End::Aborted => match self.head_status {
-                Some(code) => self.status_outcome(code),
+                Some(code) => self.status_outcome(code, at),
                 None if self.is_deadline_exceeded(at) => {
-                    self.status_outcome(rpc::DEADLINE_EXCEEDED)
+                    self.status_outcome(rpc::DEADLINE_EXCEEDED, at)
                 }
-                // On a server the conventions do not treat `CANCELLED` as an error either.
-                None => GrpcOutcome {
-                    code: rpc::CANCELLED,
-                    error_type: None,
-                },
+                None => self.status_outcome(rpc::CANCELLED, at),
             },
         }
     }
 
-    fn status_outcome(&self, code: u8) -> GrpcOutcome {
+    fn status_outcome(&self, code: u8, at: Instant) -> GrpcOutcome {
+        let code = self.client_status(code, at);
         GrpcOutcome {
             code,
             error_type: rpc::error_type(self.kind, code),
@@ -107,6 +104,7 @@ impl GrpcCall {
 
     fn failure_outcome(&self, failure: &Failure<'_>, at: Instant) -> GrpcOutcome {
         if let Some(code) = failure.grpc_status() {
+            let code = self.client_status(code, at);
             return GrpcOutcome {
                 code,
                 error_type: rpc::status_name(code).or(Some(semconv::OTHER)),
@@ -128,7 +126,24 @@ impl GrpcCall {
         };
         GrpcOutcome {
             code,
-            error_type: Some(error_type),
+            // Equal for the timer of the transport and for the one of the server.
+            error_type: match (self.kind, code) {
+                (Kind::Client, rpc::DEADLINE_EXCEEDED) => rpc::status_name(code),
+                _ => Some(error_type),
+            },
+        }
+    }
+
+    /// Returns the status on this side of the call.
+    ///
+    /// A server that enforces the caller's `grpc-timeout` may send `CANCELLED`, as tonic does. For the caller it is the
+    /// deadline that was exceeded, whose timer the caller has too.
+    fn client_status(&self, code: u8, at: Instant) -> u8 {
+        match (self.kind, code) {
+            (Kind::Client, rpc::CANCELLED) if self.is_deadline_exceeded(at) => {
+                rpc::DEADLINE_EXCEEDED
+            }
+            _ => code,
         }
     }
 
@@ -231,16 +246,32 @@ mod tests {
     }
 
     #[test]
-    fn a_cancelled_call_is_an_error_only_after_the_deadline() {
-        for kind in [Kind::Server, Kind::Client] {
+    fn a_cancelled_call_is_an_error_of_its_client_and_after_the_deadline_of_its_server() {
+        for (kind, error) in [(Kind::Server, None), (Kind::Client, Some("CANCELLED"))] {
             for end in [End::Cancelled, End::Aborted] {
-                let cancelled = ("CANCELLED", None);
+                let cancelled = ("CANCELLED", error);
                 let late = ("DEADLINE_EXCEEDED", Some("DEADLINE_EXCEEDED"));
                 assert_eq!(outcome(call(kind, "", None), end, 5000), cancelled);
                 assert_eq!(outcome(call(kind, "1S", None), end, 899), cancelled);
                 assert_eq!(outcome(call(kind, "1S", None), end, 900), late);
                 assert_eq!(outcome(call(kind, "9S", None), end, 8899), cancelled);
             }
+        }
+    }
+
+    #[test]
+    fn a_server_that_cancels_after_the_deadline_of_its_client_has_exceeded_it() {
+        let late = ("DEADLINE_EXCEEDED", Some("DEADLINE_EXCEEDED"));
+        let cancelled = ("CANCELLED", Some("CANCELLED"));
+        let call = |kind| call(kind, "1S", Some((200, Some("1"))));
+        for end in [NONE, End::Aborted] {
+            assert_eq!(outcome(call(Kind::Client), end, 1000), late);
+            assert_eq!(outcome(call(Kind::Client), end, 500), cancelled);
+            assert_eq!(
+                outcome(call(Kind::Server), end, 1000),
+                ("CANCELLED", None),
+                "the status that was sent"
+            );
         }
     }
 
@@ -262,7 +293,13 @@ mod tests {
         assert_eq!(outcome(client, failed, 0), ("UNKNOWN", Some("_OTHER")));
         assert_eq!(
             outcome(client, failed, 100),
-            ("DEADLINE_EXCEEDED", Some("_OTHER"))
+            ("DEADLINE_EXCEEDED", Some("DEADLINE_EXCEEDED"))
+        );
+        let timed_out = io::Error::from(io::ErrorKind::TimedOut);
+        let failed = End::Failed(Failure::new(&timed_out));
+        assert_eq!(
+            outcome(client, failed, 0),
+            ("DEADLINE_EXCEEDED", Some("DEADLINE_EXCEEDED"))
         );
         assert_eq!(
             outcome(call(Kind::Server, "", None), End::Panicked, 0),

@@ -26,6 +26,8 @@ pub(crate) struct Config {
     pub(crate) limit: usize,
     /// Whether the duration ends with the head of the response.
     pub(crate) duration_to_head: bool,
+    /// Whether gRPC calls have metrics of their own.
+    pub(crate) grpc: bool,
 }
 
 impl Config {
@@ -37,6 +39,7 @@ impl Config {
             labels: CustomLabels::default(),
             limit: DEFAULT_LIMIT,
             duration_to_head: false,
+            grpc: false,
         }
     }
 
@@ -63,7 +66,7 @@ impl Config {
     }
 
     /// Returns host and port of the server, if they are labels.
-    fn recorded_server<'a>(&self, request: &RequestInfo<'a>) -> Option<Server<'a>> {
+    pub(crate) fn recorded_server<'a>(&self, request: &RequestInfo<'a>) -> Option<Server<'a>> {
         match self.kind {
             Kind::Server if !self.naming.server_address => None,
             kind => request.server(kind, &self.http),

@@ -10,6 +10,7 @@ use crate::{
     custom_values::CustomValuesRef,
     dimensions::NoResponse,
     end_key::EndKey,
+    grpc::call::MeasuredCall,
     handle_cache::EntryIndex,
     instruments::{InFlightEntry, Instruments},
     names::Names,
@@ -52,6 +53,8 @@ struct ExchangeExtras<B: MetricsBackend> {
     /// The gauge it was counted in, if that is not the one of its start key.
     own_gauge: Option<B::InFlight>,
     late_route: Option<RouteSlot>,
+    /// The gRPC call that the exchange is. Then it is not recorded as HTTP.
+    call: Option<Box<MeasuredCall<B>>>,
 }
 
 impl<B: MetricsBackend> ExchangeExtras<B> {
@@ -63,7 +66,16 @@ impl<B: MetricsBackend> ExchangeExtras<B> {
         Some(Box::new(Self {
             own_gauge,
             late_route,
+            call: None,
         }))
+    }
+
+    /// Records the head of the response to a gRPC call.
+    #[cold]
+    fn response(&mut self, instruments: &Instruments<B>, response: &dyn ResponseHead) {
+        if let (Some(call), Some(grpc)) = (&mut self.call, &instruments.grpc) {
+            call.response(grpc, response);
+        }
     }
 }
 
@@ -107,8 +119,39 @@ impl<B: MetricsBackend> MetricsExchange<B> {
         }
     }
 
+    /// Returns the exchange of a gRPC call.
+    #[cold]
+    pub(crate) fn of_call(
+        instruments: &Arc<Instruments<B>>,
+        call: MeasuredCall<B>,
+        labels: CustomValuesRef,
+        start: Instant,
+    ) -> Self {
+        Self {
+            instruments: Arc::clone(instruments),
+            extras: Some(Box::new(ExchangeExtras {
+                own_gauge: None,
+                late_route: None,
+                call: Some(Box::new(call)),
+            })),
+            duration: MeasuredDuration::Since(start),
+            labels,
+            sent: UNKNOWN_SIZE,
+            received: 0,
+            start: None,
+            status: None,
+            version: None,
+        }
+    }
+
     #[cold]
     fn record_with(&self, extras: &ExchangeExtras<B>, end: End<'_>, at: Instant) {
+        if let (Some(call), Some(grpc)) = (&extras.call, &self.instruments.grpc) {
+            let custom_values = || self.instruments.custom_values(self.labels);
+            let labels = (self.labels, custom_values);
+            call.end(grpc, &end, at, self.duration.seconds(at), labels);
+            return;
+        }
         let late_route = extras.late_route.as_ref().and_then(RouteSlot::get);
         let route = late_route.as_ref().map(Route::as_str);
         self.record(end, at, route, extras.own_gauge.as_ref());
@@ -165,6 +208,9 @@ impl<B: MetricsBackend> Exchange for MetricsExchange<B> {
     }
 
     fn response(&mut self, response: &dyn ResponseHead) {
+        if let Some(extras) = &mut self.extras {
+            extras.response(&self.instruments, response);
+        }
         self.status = Some(response.status());
         let config = &self.instruments.config;
         if config.kind == Kind::Client && config.naming.names == Names::Conventions {

@@ -16,6 +16,7 @@ use crate::{
     custom_values::{CustomValueTable, CustomValuesRef},
     dimensions::{Dimensions, NoResponse, OVERFLOW},
     end_key::{EndKey, OwnedEndKey},
+    grpc::instruments::GrpcInstruments,
     handle_cache::{EntryIndex, FoundEntry, HandleCache, Query},
     names::MetricSet,
     start_key::{BorrowedStartKey, OwnedStartKey},
@@ -26,6 +27,8 @@ use crate::{
 pub(crate) struct Instruments<B: MetricsBackend> {
     pub(crate) backend: B,
     pub(crate) config: Config,
+    /// The instruments of gRPC calls, if they have metrics of their own.
+    pub(crate) grpc: Option<Box<GrpcInstruments<B>>>,
     /// Made for the first exchange, so that options can be set without making tables.
     tables: OnceLock<Tables<B>>,
 }
@@ -82,8 +85,13 @@ impl<B: MetricsBackend> Tables<B> {
 }
 
 impl<B: MetricsBackend> Instruments<B> {
-    pub(crate) const fn new(backend: B, config: Config) -> Self {
+    pub(crate) fn new(backend: B, config: Config) -> Self {
+        let grpc = config.grpc.then(|| {
+            let naming = config.naming.clone();
+            GrpcInstruments::new(backend.clone(), config.kind, naming, config.limit).into()
+        });
         Self {
+            grpc,
             backend,
             config,
             tables: OnceLock::new(),
@@ -98,6 +106,9 @@ impl<B: MetricsBackend> Instruments<B> {
     /// Allocates the tables before the first request. Otherwise the first requests wait for it.
     pub(crate) fn allocate_tables(&self) {
         self.tables();
+        if let Some(grpc) = &self.grpc {
+            grpc.allocate_tables();
+        }
     }
 
     #[cfg(test)]
@@ -120,6 +131,11 @@ impl<B: MetricsBackend> Instruments<B> {
         response: &dyn ResponseHead,
     ) -> CustomValuesRef {
         self.add_labels(before, self.config.labels.response_values(response))
+    }
+
+    /// Returns the values that are stored.
+    pub(crate) fn custom_values(&self, stored: CustomValuesRef) -> CustomValues {
+        self.tables().label_values.get(stored)
     }
 
     fn add_labels(&self, before: CustomValuesRef, values: Option<CustomValues>) -> CustomValuesRef {

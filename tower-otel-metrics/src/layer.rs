@@ -13,6 +13,7 @@ use crate::{
     config::Config,
     custom_values::CustomValuesRef,
     exchange::{MetricsExchange, StartedRequest},
+    grpc::call::MeasuredCall,
     instruments::Instruments,
     names::Names,
 };
@@ -166,6 +167,11 @@ impl<B: MetricsBackend> Observe for MetricsLayer<B> {
                 instruments.request_labels(request.head())
             })
         };
+        if let Some(grpc) = &instruments.grpc
+            && let Some(call) = MeasuredCall::start(grpc, config, request, at)
+        {
+            return Some(MetricsExchange::of_call(instruments, call, labels, at));
+        }
         let route = match config.kind {
             Kind::Server => request.route(Kind::Server, &config.http),
             Kind::Client => None,

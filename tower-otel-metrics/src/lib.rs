@@ -71,8 +71,45 @@
 //! A response that is both a `5xx` and aborted counts twice in it. A client that disconnects causes
 //! `cancelled`, and most aborted responses; leave these out if they are not errors of your service.
 //!
-//! A gRPC call is counted as an HTTP exchange: its `status` is usually `200`, whatever its `grpc-status`
-//! is. The span of the call, with `TraceLayer::grpc()`, has the gRPC status.
+//! # gRPC
+//!
+//! By default a gRPC call is counted as an HTTP exchange: its `status` is usually `200`, whatever its
+//! `grpc-status` is. With [`grpc`](MetricsLayer::grpc), a request with the `Content-Type`
+//! `application/grpc` is counted as a call instead, and other requests on the same port as HTTP:
+//!
+//! | server | client |
+//! |---|---|
+//! | `grpc_requests_total{method,status}` | `grpc_client_requests_total{method,host,status}` |
+//! | `grpc_request_duration_seconds{method}` | `grpc_client_request_duration_seconds{method,host}` |
+//! | `grpc_requests_in_flight{method}` | `grpc_client_requests_in_flight{host}` |
+//!
+//! [`Names::Conventions`] has, in place of the first two, the histograms
+//! `rpc_server_call_duration_seconds` and `rpc_client_call_duration_seconds`, with the labels
+//! `rpc_system_name`, `rpc_method`, `rpc_status_code` and `error_type`, and on a client `server_address`
+//! and `server_port`. The conventions have no gauge; it keeps its name, with their labels. See
+//! [RPC metrics](https://opentelemetry.io/docs/specs/semconv/rpc/rpc-metrics/).
+//!
+//! | label | value |
+//! |---|---|
+//! | `method` | `package.Service/Method`. On a server, `_OTHER` until a handler of the method has answered a call |
+//! | `status` | the name of the status, such as `NOT_FOUND`; by the rules of the span of the call, so that both are equal |
+//! | `host` | as for HTTP |
+//!
+//! Any client can send any path to a server, so a path is no label until it is known to be a method. An
+//! answer that starts with messages shows that, and so does a status that servers and middleware do not
+//! send by themselves, such as `OK`, `NOT_FOUND` or `INTERNAL`. `UNAUTHENTICATED`, `UNAVAILABLE`, a
+//! deadline or a cancelled call do not. Calls that end with `UNIMPLEMENTED` are always `_OTHER`.
+//!
+//! A streaming call lasts until its last message, or to the response head with
+//! [`duration_to_head`](MetricsLayer::duration_to_head). Custom labels apply to calls, body sizes and
+//! `in_flight_by_route` do not. The feature `tonic` reads the status in the errors of a tonic channel.
+//!
+//! The ratio of failed calls of a server is
+//!
+//! ```text
+//!   sum(rate(grpc_requests_total{status=~"UNKNOWN|DEADLINE_EXCEEDED|UNIMPLEMENTED|INTERNAL|UNAVAILABLE|DATA_LOSS"}[5m]))
+//! / sum(rate(grpc_requests_total[5m]))
+//! ```
 //!
 //! # Options
 //!
@@ -85,6 +122,7 @@
 //! | [`in_flight_by_route`](MetricsLayer::in_flight_by_route) | adds the route to the in-flight gauge |
 //! | [`server_address`](MetricsLayer::server_address) | adds the requested host to the metrics of a server |
 //! | [`duration_to_head`](MetricsLayer::duration_to_head) | ends durations at the response head |
+//! | [`grpc`](MetricsLayer::grpc) | counts gRPC calls under names of their own |
 //! | [`http_options`](MetricsLayer::http_options) | sets filter, route, known methods, trusted proxies and scheme, as one [`HttpOptions`] shared with other layers |
 //!
 //! # Order of layers
@@ -121,6 +159,7 @@
 //! | `hyper-util` | the errors of hyper-util's client |
 //! | `reqwest` | `hyper-util`, and the layer around a `reqwest::Client` |
 //! | `reqwest-middleware` | `reqwest`, and [`into_middleware`](tower_otel_core::ObserveLayer::into_middleware) |
+//! | `tonic` | `hyper-util`, and the status in tonic's errors, for [gRPC](#grpc) |
 //! | `tower` | the timeout error of tower |
 //!
 //! [tower]: https://docs.rs/tower
@@ -134,6 +173,7 @@ mod custom_values;
 mod dimensions;
 mod end_key;
 mod exchange;
+mod grpc;
 mod handle_cache;
 mod instruments;
 mod layer;

@@ -55,7 +55,7 @@ pub struct MetricSet {
 }
 
 impl Metric {
-    const fn new(name: &'static str, dotted: &'static str, help: &'static str) -> Self {
+    pub(crate) const fn new(name: &'static str, dotted: &'static str, help: &'static str) -> Self {
         Self {
             name: Cow::Borrowed(name),
             dotted: Cow::Borrowed(dotted),

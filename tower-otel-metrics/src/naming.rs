@@ -6,6 +6,7 @@ use tower_otel_core::Kind;
 use tower_otel_semconv::attribute;
 
 use crate::{
+    custom_labels::CustomValue,
     dimensions::Dimensions,
     names::{Metric, MetricSet, Names},
 };
@@ -52,6 +53,11 @@ impl Naming {
     pub(crate) fn metrics(&self, kind: Kind) -> MetricSet {
         let mut metrics = self.names.metrics(kind);
         metrics.sizes = self.body_sizes.then(|| Names::size_metrics(kind));
+        self.renamed(metrics)
+    }
+
+    /// Returns the metrics by the names that the application has set.
+    pub(crate) fn renamed(&self, mut metrics: MetricSet) -> MetricSet {
         if let Some(Rename(rename)) = &self.rename {
             let renamed = |metric: &mut Metric| {
                 metric.name = rename(&metric.name).into();
@@ -86,7 +92,7 @@ impl Naming {
                 if kind == Kind::Server {
                     push(&mut labels, "path", dimensions.path_label());
                 }
-                self.push_host(&mut labels, kind, dimensions);
+                self.push_host(&mut labels, kind, dimensions.host, dimensions.port);
             }
             Names::Conventions => {
                 self.push_convention_labels(kind, dimensions, &mut labels);
@@ -105,14 +111,18 @@ impl Naming {
                 }
             }
         }
-        // Two labels of one name are not valid. A label of the layer takes precedence.
-        for (name, value) in self.custom_labels.iter().zip(dimensions.custom) {
+        self.push_custom(&mut labels, dimensions.custom);
+        labels
+    }
+
+    /// Pushes the custom labels. Two labels of one name are not valid: one of the layer takes precedence.
+    pub(crate) fn push_custom(&self, labels: &mut Labels, values: &[CustomValue]) {
+        for (name, value) in self.custom_labels.iter().zip(values) {
             let exists = *name == STATUS || labels.iter().any(|(key, _)| is_same_label(key, name));
             if let (Some(value), false) = (value, exists) {
-                push(&mut labels, name, value);
+                push(labels, name, value);
             }
         }
-        labels
     }
 
     /// Returns the labels of the in-flight gauge.
@@ -127,7 +137,7 @@ impl Naming {
                 if has_route {
                     push(&mut labels, "path", dimensions.path_label());
                 }
-                self.push_host(&mut labels, kind, dimensions);
+                self.push_host(&mut labels, kind, dimensions.host, dimensions.port);
             }
             Names::Conventions => {
                 self.push_convention_labels(kind, dimensions, &mut labels);
@@ -145,16 +155,34 @@ impl Naming {
         if kind == Kind::Server {
             push(labels, attribute::URL_SCHEME, dimensions.scheme);
         }
-        if let (true, Some(host)) = (self.has_host(kind), dimensions.host) {
+        self.push_server(labels, kind, dimensions.host, dimensions.port);
+    }
+
+    /// Pushes address and port of the server by the conventions.
+    pub(crate) fn push_server(
+        &self,
+        labels: &mut Labels,
+        kind: Kind,
+        host: Option<&str>,
+        port: Option<u16>,
+    ) {
+        if let (true, Some(host)) = (self.has_host(kind), host) {
             push(labels, attribute::SERVER_ADDRESS, host);
-            if let Some(port) = dimensions.port {
+            if let Some(port) = port {
                 labels.push((attribute::SERVER_PORT, LabelValue::Number(port)));
             }
         }
     }
 
-    fn push_host(&self, labels: &mut Labels, kind: Kind, dimensions: &Dimensions<'_>) {
-        match (dimensions.host, dimensions.port) {
+    /// Pushes the label `host`.
+    pub(crate) fn push_host(
+        &self,
+        labels: &mut Labels,
+        kind: Kind,
+        host: Option<&str>,
+        port: Option<u16>,
+    ) {
+        match (host, port) {
             (Some(host), Some(port)) if self.has_host(kind) => {
                 push(labels, "host", &format!("{host}:{port}"));
             }
@@ -174,6 +202,6 @@ fn is_same_label(a: &str, b: &str) -> bool {
     a.bytes().map(rendered).eq(b.bytes().map(rendered))
 }
 
-fn push(labels: &mut Labels, key: &'static str, value: &str) {
+pub(crate) fn push(labels: &mut Labels, key: &'static str, value: &str) {
     labels.push((key, LabelValue::Text(value.to_owned())));
 }

@@ -127,6 +127,14 @@ impl<B: MetricsBackend> MetricsLayer<B> {
         self.with(|config| config.naming.server_address = true)
     }
 
+    /// Records gRPC calls under names of their own, instead of as HTTP requests: see
+    /// [gRPC](crate#grpc). Requests that are not gRPC by their `Content-Type` are recorded as HTTP.
+    /// Default: off.
+    #[must_use]
+    pub fn grpc(self) -> Self {
+        self.with(|config| config.grpc = true)
+    }
+
     /// Ends the duration at the response head instead of the end of the body. Default: off.
     ///
     /// Use it for services that stream responses of arbitrary length. The sample is still recorded at

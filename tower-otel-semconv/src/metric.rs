@@ -1,9 +1,12 @@
 //! Names, units and bucket boundaries of the HTTP metrics that the layers record.
 //!
 //! Names are OpenTelemetry names. A Prometheus exporter writes `http.server.request.duration` as
-//! `http_server_request_duration_seconds`. gRPC calls are counted as HTTP requests.
+//! `http_server_request_duration_seconds`.
 //!
-//! See [HTTP metrics](https://opentelemetry.io/docs/specs/semconv/http/http-metrics/).
+//! See [HTTP metrics](https://opentelemetry.io/docs/specs/semconv/http/http-metrics/) and
+//! [RPC metrics](https://opentelemetry.io/docs/specs/semconv/rpc/rpc-metrics/).
+
+use crate::kind::Kind;
 
 /// Duration of server requests: histogram, [`SECONDS`], [`DURATION_BOUNDARIES`]. Stable, on by default.
 pub const HTTP_SERVER_REQUEST_DURATION: &str = "http.server.request.duration";
@@ -22,6 +25,16 @@ pub const HTTP_CLIENT_ACTIVE_REQUESTS: &str = "http.client.active_requests";
 pub const HTTP_CLIENT_REQUEST_BODY_SIZE: &str = "http.client.request.body.size";
 /// Size of response bodies received by a client, on the wire: histogram, [`BYTES`]. Opt-in.
 pub const HTTP_CLIENT_RESPONSE_BODY_SIZE: &str = "http.client.response.body.size";
+
+/// Returns the name of the duration of RPC calls: histogram, [`SECONDS`], [`DURATION_BOUNDARIES`].
+#[doc(hidden)]
+#[must_use]
+pub const fn rpc_call_duration(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Server => "rpc.server.call.duration",
+        Kind::Client => "rpc.client.call.duration",
+    }
+}
 
 /// The unit of durations: seconds, as floating point numbers.
 pub const SECONDS: &str = "s";
@@ -58,6 +71,16 @@ mod tests {
             HTTP_CLIENT_ACTIVE_REQUESTS
             HTTP_CLIENT_REQUEST_BODY_SIZE
             HTTP_CLIENT_RESPONSE_BODY_SIZE
+        }
+    }
+
+    #[test]
+    fn the_durations_of_calls_have_the_published_names() {
+        for (kind, name) in [
+            (Kind::Server, published::RPC_SERVER_CALL_DURATION),
+            (Kind::Client, published::RPC_CLIENT_CALL_DURATION),
+        ] {
+            assert_eq!(rpc_call_duration(kind), name);
         }
     }
 

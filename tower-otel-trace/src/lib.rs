@@ -246,9 +246,10 @@
 //! | complete | `grpc-status` in the trailers, or in the head of a response without a body | the status, if it is `UNKNOWN`, `DEADLINE_EXCEEDED`, `UNIMPLEMENTED`, `INTERNAL`, `UNAVAILABLE` or `DATA_LOSS` | the status, if it is not `OK` |
 //! | complete without `grpc-status` | derived from the [HTTP status]; for `200` it is `UNKNOWN` | as above | as above |
 //! | cancelled, or body dropped early, after the call's `grpc-timeout` | `DEADLINE_EXCEEDED` | the status | the status |
-//! | cancelled, or body dropped early, before it | `CANCELLED` | – | – |
-//! | failed with tonic's `Status` (feature `tonic`) | that status | the status | the status |
-//! | failed otherwise | on a client `DEADLINE_EXCEEDED` or `UNAVAILABLE` if the error implies it, else `UNKNOWN` | the kind of failure | the kind of failure |
+//! | cancelled, or body dropped early, before it | `CANCELLED` | – | the status |
+//! | complete with `CANCELLED`, on a client after the call's `grpc-timeout` | `DEADLINE_EXCEEDED` | – | the status |
+//! | failed with tonic's `Status`, or as the stream was reset (feature `tonic`) | that status | the status | the status |
+//! | failed otherwise | on a client `DEADLINE_EXCEEDED` or `UNAVAILABLE` if the error implies it, else `UNKNOWN` | the kind of failure | the status for `DEADLINE_EXCEEDED`, else the kind of failure |
 //! | panicked | `UNKNOWN` | `panic` | `panic` |
 //!
 //! # Order of layers

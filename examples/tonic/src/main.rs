@@ -22,7 +22,7 @@ async fn serve(
     let (_reporter, health) = tonic_health::server::health_reporter();
     Server::builder()
         .layer(TraceLayer::server().grpc())
-        .layer(MetricsLayer::server())
+        .layer(MetricsLayer::server().grpc())
         .add_service(health)
         .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async {
             let _ = shutdown.await;
@@ -48,7 +48,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
 
     let service = ServiceBuilder::new()
         .layer(TraceLayer::client().grpc())
-        .layer(MetricsLayer::client())
+        .layer(MetricsLayer::client().grpc())
         .layer(PropagateLayer::new())
         .service(Endpoint::from(uri.clone()).connect_lazy());
     // `server.address` is read from the origin.
@@ -63,7 +63,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     }
     let mut watch = client.watch(request("")).await?.into_inner();
     println!("{:?}", watch.message().await?);
-    drop(watch); // CANCELLED on both sides, not an error
+    drop(watch); // CANCELLED on both sides, an error of the client only
 
     drop((client, stop));
     Ok(server.await??)

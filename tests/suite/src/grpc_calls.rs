@@ -32,6 +32,7 @@ pub type ExpectedStatus = (&'static str, Option<&'static str>);
 
 pub const OK: ExpectedStatus = ("OK", None);
 pub const CANCELLED: ExpectedStatus = ("CANCELLED", None);
+pub const CANCELLED_ON_CLIENT: ExpectedStatus = ("CANCELLED", Some("CANCELLED"));
 
 pub async fn listen() -> (SocketAddr, TcpListenerStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -14,6 +14,7 @@
 pub mod backend;
 pub mod client;
 pub mod grpc_calls;
+pub mod grpc_metrics;
 pub mod grpc_service;
 pub mod in_process;
 pub mod keys;

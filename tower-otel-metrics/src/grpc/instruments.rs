@@ -1,0 +1,245 @@
+//! The instruments of the gRPC calls of a layer, found by their keys.
+
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
+
+use tower_otel_core::{GrpcOutcome, Kind};
+use tower_otel_semconv::rpc;
+
+use crate::{
+    backend::instruments::{InFlightGauge, MetricsBackend, OutcomeInstruments as _, Sample},
+    custom_labels::CustomValues,
+    custom_values::CustomValuesRef,
+    dimensions::OVERFLOW,
+    grpc::{
+        call_key::{BorrowedCallKey, CallEndKey, OwnedCallKey},
+        labels::{CallDimensions, OVERFLOW_CALL, OVERFLOW_CALLS, in_flight_labels, outcome_labels},
+        metric_set,
+    },
+    handle_cache::{EntryIndex, HandleCache},
+    names::{MetricSet, Names},
+    naming::Naming,
+};
+
+/// The instruments of gRPC calls, shared by the services of a layer.
+#[derive(Debug)]
+pub(crate) struct GrpcInstruments<B: MetricsBackend> {
+    backend: B,
+    kind: Kind,
+    naming: Naming,
+    limit: usize,
+    tables: OnceLock<Tables<B>>,
+}
+
+#[derive(Debug)]
+struct Tables<B: MetricsBackend> {
+    metrics: MetricSet,
+    described: OnceLock<B::Instruments>,
+    /// On a server only methods that have answered, and one key for all others.
+    starts: HandleCache<OwnedCallKey, B::InFlight>,
+    outcomes: HandleCache<CallEndKey, B::Outcome>,
+    overflow: OnceLock<(B::Outcome, B::InFlight)>,
+    has_warned_no_recorder: AtomicBool,
+}
+
+/// Where a call in flight was counted.
+#[derive(Debug)]
+pub(crate) struct CallEntry<B: MetricsBackend> {
+    /// The entry of its start key; `None` if there was no room for it.
+    start: Option<EntryIndex>,
+    gauge: B::InFlight,
+}
+
+impl<B: MetricsBackend> GrpcInstruments<B> {
+    pub(crate) const fn new(backend: B, kind: Kind, naming: Naming, limit: usize) -> Self {
+        Self {
+            backend,
+            kind,
+            naming,
+            limit,
+            tables: OnceLock::new(),
+        }
+    }
+
+    fn tables(&self) -> &Tables<B> {
+        self.tables.get_or_init(|| Tables {
+            metrics: self
+                .naming
+                .renamed(metric_set::metrics(self.naming.names, self.kind)),
+            described: OnceLock::new(),
+            starts: HandleCache::new(self.limit),
+            outcomes: HandleCache::new(self.limit),
+            overflow: OnceLock::new(),
+            has_warned_no_recorder: AtomicBool::new(false),
+        })
+    }
+
+    /// Allocates the tables before the first call. Otherwise the first calls wait for it.
+    pub(crate) fn allocate_tables(&self) {
+        self.tables();
+    }
+
+    /// Counts a call in, if its method is known.
+    pub(crate) fn start_known(&self, key: BorrowedCallKey<'_>) -> Option<CallEntry<B>> {
+        let (start, gauge) = self.tables().starts.get_with_index(&key)?;
+        gauge.started();
+        Some(CallEntry {
+            start: Some(start),
+            gauge: gauge.clone(),
+        })
+    }
+
+    /// Counts a call in. Its method becomes known.
+    pub(crate) fn start(&self, key: BorrowedCallKey<'_>) -> CallEntry<B> {
+        let found = self.tables().starts.find_or_insert(&key);
+        let start = found.as_ref().map(|found| found.index);
+        let gauge = if !self.is_ready() {
+            self.make_in_flight(&self.describe(), key)
+        } else {
+            match found {
+                None => self.overflow().1.clone(),
+                Some(found) => found
+                    .entry
+                    .get_or_init(|key| self.make_in_flight(self.described(), key.borrowed()))
+                    .clone(),
+            }
+        };
+        gauge.started();
+        CallEntry { start, gauge }
+    }
+
+    /// Moves a call that was counted with the unknown methods to its method, which becomes known.
+    pub(crate) fn move_to(&self, entry: &mut CallEntry<B>, key: BorrowedCallKey<'_>) {
+        let moved = self.start(key);
+        entry.gauge.ended();
+        *entry = moved;
+    }
+
+    /// Records a call that has ended, and counts it out of its gauge.
+    pub(crate) fn end(
+        &self,
+        entry: &CallEntry<B>,
+        outcome: GrpcOutcome,
+        custom: CustomValuesRef,
+        custom_values: impl FnOnce() -> CustomValues,
+        sample: Sample,
+    ) {
+        let key = self.end_key(entry, outcome, custom);
+        match key.and_then(|key| self.tables().outcomes.get(&key)) {
+            Some(outcome) => outcome.record(sample),
+            None => self.end_first(key, outcome, &custom_values(), sample),
+        }
+        entry.gauge.ended();
+    }
+
+    /// Returns the key of an ended call; `None` for the overflow series.
+    fn end_key(
+        &self,
+        entry: &CallEntry<B>,
+        outcome: GrpcOutcome,
+        custom: CustomValuesRef,
+    ) -> Option<CallEndKey> {
+        if custom == CustomValuesRef::Overflow {
+            return None;
+        }
+        let mut start = entry.start?;
+        // The same rule as in the span of the call.
+        if self.kind == Kind::Server && outcome.code == rpc::UNIMPLEMENTED {
+            let starts = &self.tables().starts;
+            let key = starts.entry(start)?.key.borrowed();
+            start = starts.find_or_insert(&key.of_unknown_method())?.index;
+        }
+        Some(CallEndKey {
+            start,
+            code: outcome.code,
+            error_type: match self.naming.names {
+                Names::Short => None,
+                Names::Conventions => outcome.error_type,
+            },
+            custom,
+        })
+    }
+
+    #[cold]
+    fn end_first(
+        &self,
+        key: Option<CallEndKey>,
+        outcome: GrpcOutcome,
+        custom: &CustomValues,
+        sample: Sample,
+    ) {
+        let starts = &self.tables().starts;
+        let known = key.and_then(|key| {
+            let dimensions = CallDimensions {
+                call: starts.entry(key.start)?.key.borrowed(),
+                status: outcome.status(),
+                error_type: outcome.error_type,
+                custom,
+            };
+            Some((key, dimensions))
+        });
+        if !self.is_ready() {
+            let dimensions = known.map_or(OVERFLOW_CALLS, |(_, dimensions)| dimensions);
+            let outcome = self.make_outcome(&self.describe(), &dimensions);
+            return outcome.record(sample);
+        }
+        let outcome = known.and_then(|(key, dimensions)| {
+            let make = |_: &_| self.make_outcome(self.described(), &dimensions);
+            self.tables().outcomes.get_or_insert_with(&key, make)
+        });
+        outcome.unwrap_or_else(|| &self.overflow().0).record(sample);
+    }
+
+    /// Returns whether the handles that the backend returns now may be cached.
+    fn is_ready(&self) -> bool {
+        let tables = self.tables();
+        let is_ready = self.backend.is_ready();
+        if !is_ready && !tables.has_warned_no_recorder.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                metric = %tables.metrics.duration.name,
+                "no recorder is installed for the `metrics` facade: gRPC calls that end before one is installed are not counted"
+            );
+        }
+        is_ready
+    }
+
+    /// Returns the series of all calls beyond the limit.
+    #[cold]
+    fn overflow(&self) -> &(B::Outcome, B::InFlight) {
+        let tables = self.tables();
+        if tables.outcomes.first_overflow() {
+            tracing::warn!(
+                limit = self.limit,
+                metric = %tables.metrics.duration.name,
+                "the limit of series is reached: gRPC calls with new labels are counted in the series \"{OVERFLOW}\""
+            );
+        }
+        tables.overflow.get_or_init(|| {
+            let described = self.described();
+            (
+                self.make_outcome(described, &OVERFLOW_CALLS),
+                self.make_in_flight(described, OVERFLOW_CALL),
+            )
+        })
+    }
+
+    fn described(&self) -> &B::Instruments {
+        self.tables().described.get_or_init(|| self.describe())
+    }
+
+    fn describe(&self) -> B::Instruments {
+        self.backend.instruments(self.tables().metrics.clone())
+    }
+
+    fn make_outcome(&self, instruments: &B::Instruments, of: &CallDimensions<'_>) -> B::Outcome {
+        let labels = outcome_labels(&self.naming, self.kind, of);
+        self.backend.outcome(instruments, labels)
+    }
+
+    fn make_in_flight(&self, instruments: &B::Instruments, of: BorrowedCallKey<'_>) -> B::InFlight {
+        let labels = in_flight_labels(&self.naming, self.kind, of);
+        self.backend.in_flight(instruments, labels)
+    }
+}

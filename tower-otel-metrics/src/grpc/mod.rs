@@ -1,0 +1,7 @@
+//! gRPC calls, recorded under names of their own: see [`MetricsLayer::grpc`](crate::MetricsLayer::grpc).
+
+pub(crate) mod call;
+pub(crate) mod call_key;
+pub(crate) mod instruments;
+pub(crate) mod labels;
+pub(crate) mod metric_set;
