@@ -2,13 +2,15 @@
 
 use std::process::Command;
 
-/// Runs `program` and asserts that it succeeds and that its output has matching lines in this
-/// order. A line matches an entry if it contains all words of the entry.
+/// Runs `program` and asserts that it succeeds and that its output has matching lines in the order of
+/// each list. A line matches an entry if it contains all words of the entry.
+///
+/// Traces are printed by a thread of their own: they are one list, what the program prints is another.
 #[allow(
     clippy::unwrap_used,
     reason = "a program that does not run fails the test"
 )]
-pub(crate) fn assert_lines_in_order(program: &str, expected: &[&[&str]]) {
+pub(crate) fn assert_lines_in_order(program: &str, expected: &[&[&[&str]]]) {
     let output = Command::new(program).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(
@@ -16,9 +18,11 @@ pub(crate) fn assert_lines_in_order(program: &str, expected: &[&[&str]]) {
         "{text}{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    let mut lines = text.lines();
-    for words in expected {
-        let found = lines.any(|line| words.iter().all(|word| line.contains(word)));
-        assert!(found, "no line with {words:?} in\n{text}");
+    for list in expected {
+        let mut lines = text.lines();
+        for words in *list {
+            let found = lines.any(|line| words.iter().all(|word| line.contains(word)));
+            assert!(found, "no line with {words:?} in\n{text}");
+        }
     }
 }

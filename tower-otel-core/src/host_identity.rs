@@ -51,7 +51,13 @@ impl<'a> HostIdentity<'a> {
 /// Returns whether a label makes a host an IPv4 address, by the
 /// [URL Standard](https://url.spec.whatwg.org/#ends-in-a-number-checker).
 fn is_number(label: &str) -> bool {
-    label.bytes().all(|byte| byte.is_ascii_digit()) || parse_number(label).is_some()
+    let hexadecimal = label
+        .strip_prefix("0x")
+        .or_else(|| label.strip_prefix("0X"));
+    match hexadecimal {
+        Some(digits) => digits.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        None => label.bytes().all(|byte| byte.is_ascii_digit()),
+    }
 }
 
 /// Parses an IPv4 address as `inet_aton` does: one to four numbers, decimal, octal or hexadecimal. The last one fills
@@ -117,7 +123,7 @@ mod tests {
 
     #[test]
     fn other_texts_are_no_host() {
-        for text in "|.|..|a..b|1.2.3.4.5|256.1|1.256.1|1.2.3.256|4294967296|09|1.0x1g.08|a b|a:1|[a]|[1.2.3.4]|::1::|a%20b|+1.-2|ä"
+        for text in "|.|..|a..b|1.2.3.4.5|256.1|1.256.1|1.2.3.256|4294967296|0x1ffffffff|a.0x1ffffffff|09|1.0x1g.08|a b|a:1|[a]|[1.2.3.4]|::1::|a%20b|+1.-2|ä"
             .split('|')
         {
             assert_eq!(HostIdentity::parse(text), None, "{text}");

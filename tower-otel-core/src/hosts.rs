@@ -8,12 +8,16 @@ use crate::{head::RequestHead, host_identity::HostIdentity};
 
 /// A set of host names and IP addresses.
 ///
-/// Ports are ignored, and names are case-insensitive. A name matches itself. `*.shop.example` matches every subdomain
-/// of `shop.example`, at any depth, but not `shop.example` itself. `*` matches every host. Default: the empty set.
+/// Ports of entries and of requests are ignored. Names are case-insensitive. A name matches itself. `*.shop.example`
+/// matches every subdomain of `shop.example`, at any depth, but not `shop.example` itself. `*` matches every host.
+/// Default: the empty set.
 ///
 /// Addresses are compared as addresses: `127.0.0.1` matches `127.1` and `::ffff:127.0.0.1`. Names are not resolved:
-/// `127.0.0.1` does not match `localhost`. An entry that is neither a name nor an address, such as a URL, matches no
-/// host, but [`Filter::skip_hosts`](crate::Filter::skip_hosts) then skips all hosts.
+/// `127.0.0.1` does not match `localhost`.
+///
+/// [`Filter::skip_hosts`](crate::Filter::skip_hosts) is stricter. A connection to `0.0.0.0` or `[::]` reaches this
+/// machine, so it skips them if a loopback address is in the set. An entry that is neither a name nor an address, such
+/// as a URL, matches no host, but `skip_hosts` then skips all hosts.
 ///
 /// ```
 /// use tower_otel_core::Hosts;
@@ -52,7 +56,7 @@ enum Pattern {
 enum Membership {
     Yes,
     No,
-    /// The host or an entry of the set is not understood.
+    /// The host or an entry of the set is not understood, or the host refers to this machine and an entry may, too.
     Unknown,
 }
 
@@ -76,7 +80,7 @@ impl Hosts {
         ))
     }
 
-    /// Returns `true` if the set contains the host. An IPv6 address may be in brackets.
+    /// Returns `true` if the set contains the host, which has no port. An IPv6 address may be in brackets.
     pub fn contains(&self, host: &str) -> bool {
         self.membership(|| HostIdentity::parse(host)) == Membership::Yes
     }
@@ -113,10 +117,7 @@ impl Hosts {
         };
         if patterns.iter().any(|pattern| pattern.matches(host)) {
             Membership::Yes
-        } else if patterns
-            .iter()
-            .any(|pattern| matches!(pattern, Pattern::Invalid))
-        {
+        } else if patterns.iter().any(|pattern| pattern.may_match(host)) {
             Membership::Unknown
         } else {
             Membership::No
@@ -145,6 +146,18 @@ impl Pattern {
             (Self::Address(address), HostIdentity::Address(host)) => *address == host,
             (Self::Name(name), HostIdentity::Name(host)) => host.eq_ignore_ascii_case(name),
             (Self::Subdomains(name), HostIdentity::Name(host)) => is_subdomain(host, name),
+            _ => false,
+        }
+    }
+
+    /// Returns `true` if the pattern is not understood, or if both may be this machine: a connection to an unspecified
+    /// address reaches a loopback address.
+    const fn may_match(&self, host: HostIdentity<'_>) -> bool {
+        match (self, host) {
+            (Self::Invalid, _) => true,
+            (Self::Address(address), HostIdentity::Address(host)) => {
+                address.is_loopback() && host.is_unspecified()
+            }
             _ => false,
         }
     }
@@ -260,6 +273,30 @@ mod tests {
                 "{name}"
             );
         }
+    }
+
+    #[test]
+    fn an_unspecified_address_may_be_a_loopback_address() {
+        for (name, host, may_match) in [
+            ("127.0.0.1", "0.0.0.0", true),
+            ("127.0.0.1", "0", true),
+            ("127.0.0.1", "[::]", true),
+            ("[::1]", "[::]", true),
+            ("10.0.0.1", "0.0.0.0", false),
+            ("127.0.0.1", "127.0.0.2", false),
+        ] {
+            let hosts = Hosts::new([name]);
+            let uri = format!("http://{host}/");
+            let request = http::Request::get(uri).body(()).unwrap();
+            assert_eq!(hosts.may_contain_host_of(&request), may_match, "{host}");
+            assert!(!hosts.contains_host_of(&request), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_host_with_a_port_is_not_contained() {
+        assert!(!Hosts::new(["a"]).contains("a:443"));
+        assert!(Hosts::new(["a:80"]).contains("a"));
     }
 
     #[test]

@@ -50,6 +50,12 @@ pub trait Observe {
 /// [`response`](Self::response) at most once, [`data`](Self::data) for each data frame of the body,
 /// [`end`](Self::end) exactly once. [`enter`](Self::enter) is called around all foreign code that
 /// does work. A body is asked for its size and whether it has ended without being entered.
+///
+/// # Wrappers
+///
+/// An exchange that wraps another one forwards all constants and methods. One method has no page: `read_response(&mut
+/// self, &dyn ResponseHead)`, which is called before `response` and calls functions of the application, such as the
+/// labels of a response. If a wrapper does not forward it, they are not called.
 pub trait Exchange {
     /// Whether the exchange observes the response. If `false`, a `reqwest::Response` is not wrapped:
     /// the exchange ends when it arrives, and in middleware of `reqwest_middleware` when the request
@@ -75,7 +81,7 @@ pub trait Exchange {
     fn enter(&mut self) -> Self::Entered<'_>;
 
     /// Calls the functions of the application that read the head of the response. If one panics, no
-    /// exchange records the response.
+    /// exchange records the response. An exchange that wraps another one forwards the call.
     ///
     /// Default: does nothing.
     #[doc(hidden)]

@@ -35,7 +35,7 @@ pub struct RequestInfo<'a> {
     peer: Cell<Option<Option<SocketAddr>>>,
     named_server: Cell<Option<(Kind, Option<HostPort<'a>>)>>,
     matched_route: Cell<Option<Option<&'a str>>>,
-    has_received_route: Cell<bool>,
+    received_route: Cell<Option<Option<&'a str>>>,
     custom_route: OnceCell<CustomRoute>,
     /// Boxed, because few requests need it.
     extras: OnceCell<Box<RequestExtras<'a>>>,
@@ -69,7 +69,7 @@ impl<'a> RequestInfo<'a> {
             peer: Cell::new(None),
             named_server: Cell::new(None),
             matched_route: Cell::new(None),
-            has_received_route: Cell::new(false),
+            received_route: Cell::new(None),
             custom_route: OnceCell::new(),
             extras: OnceCell::new(),
         }
@@ -130,12 +130,7 @@ impl<'a> RequestInfo<'a> {
     pub fn route(&self, kind: Kind, options: &HttpOptions) -> Option<&str> {
         // The route of an incoming request is not that of a request sent on its behalf.
         match kind {
-            _ if options.has_custom_route() => {
-                if kind == Kind::Server {
-                    self.received_route();
-                }
-                self.custom_route(options)
-            }
+            _ if options.has_custom_route() => self.custom_route(options),
             Kind::Server => get_or_set(&self.matched_route, || {
                 let extensions = self.extensions?;
                 self.received_route()
@@ -148,14 +143,14 @@ impl<'a> RequestInfo<'a> {
     /// Returns the route in the extensions of a received request.
     #[inline]
     fn received_route(&self) -> Option<&'a str> {
-        let route = self.extensions?.get::<Route>()?;
-        self.has_received_route.set(true);
-        Some(route.as_str())
+        get_or_set(&self.received_route, || {
+            Some(self.extensions?.get::<Route>()?.as_str())
+        })
     }
 
     /// Returns whether a server's layer has read a [`Route`] in the extensions.
     pub(crate) fn has_received_route(&self) -> bool {
-        self.has_received_route.get()
+        self.received_route.get().flatten().is_some()
     }
 
     /// Calls the function in the options, once for all layers with the same options.
@@ -176,9 +171,15 @@ impl<'a> RequestInfo<'a> {
     }
 
     /// Returns whether the filter in the options selects the request.
+    ///
+    /// A layer calls it first. On a server, the [`Route`] in the extensions is then one of a received request, also if
+    /// the request is not selected.
     #[doc(hidden)]
     #[inline]
-    pub fn is_observed(&self, options: &HttpOptions) -> bool {
+    pub fn is_observed(&self, kind: Kind, options: &HttpOptions) -> bool {
+        if kind == Kind::Server {
+            self.received_route();
+        }
         !options.has_filter() || self.call_function(true, || options.observes(self.head))
     }
 
@@ -357,6 +358,7 @@ mod tests {
     use tower_otel_semconv::TrustedProxies;
 
     use super::*;
+    use crate::filter::Filter;
 
     fn request(headers: &[(&'static str, &'static str)]) -> http::Request<()> {
         let mut request = http::Request::new(());
@@ -382,6 +384,18 @@ mod tests {
         assert_eq!(server(&trusting, "shop.example:443"), forwarded);
         assert_eq!(server(&HttpOptions::default(), "shop.example:443"), named);
         assert_eq!(server(&trusting, "no host"), named);
+    }
+
+    #[test]
+    fn the_route_of_a_received_request_is_received_even_if_a_filter_skips_the_request() {
+        let mut request = request(&[]);
+        request.extensions_mut().insert(Route::from("/users/{id}"));
+        let options = HttpOptions::default().filter(Filter::new(|_: &dyn RequestHead| false));
+        for (kind, is_received) in [(Kind::Server, true), (Kind::Client, false)] {
+            let info = RequestInfo::new(&request);
+            assert!(!info.is_observed(kind, &options));
+            assert_eq!(info.has_received_route(), is_received, "{kind:?}");
+        }
     }
 
     #[test]

@@ -1,9 +1,12 @@
-//! `OTEL_TRACES_EXPORTER=console`: prints each trace when the last of its spans in this process ends.
+//! `OTEL_TRACES_EXPORTER=console`: prints each trace when the last of its spans in this process ends. A thread prints those
+//! whose last span never does.
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use opentelemetry::trace::{Link, SpanKind, TraceId};
 use opentelemetry::{Context, KeyValue};
@@ -12,13 +15,20 @@ use opentelemetry_sdk::trace::{
     Sampler, SamplingDecision, SamplingResult, ShouldSample, SpanData, SpanExporter,
 };
 
-use crate::open_traces::OpenTraces;
+use crate::open_traces::{AFTER_ROOT, OpenTraces};
 use crate::terminal::{Style, colors_allowed};
 use crate::trace_tree;
 
 /// An exporter that prints traces. Its [`sampler`](Self::sampler) counts the spans that start.
 pub(crate) struct ConsoleTraces {
     open: Arc<Mutex<OpenTraces>>,
+    printer: Arc<TracePrinter>,
+    /// Ends the thread when it is dropped.
+    _stop: mpsc::Sender<()>,
+}
+
+/// Prints the spans of one trace at a time.
+struct TracePrinter {
     out: Mutex<Box<dyn Write + Send>>,
     style: Style,
 }
@@ -32,17 +42,31 @@ pub(crate) struct CountingSampler {
 
 impl ConsoleTraces {
     /// Returns an exporter to the standard output, with colors if that is a terminal.
-    pub(crate) fn stdout() -> Self {
+    pub(crate) fn stdout() -> io::Result<Self> {
         let colors = io::stdout().is_terminal() && colors_allowed();
         Self::new(Box::new(io::stdout()), colors)
     }
 
-    fn new(out: Box<dyn Write + Send>, colors: bool) -> Self {
-        Self {
-            open: Arc::default(),
+    fn new(out: Box<dyn Write + Send>, colors: bool) -> io::Result<Self> {
+        let printer = Arc::new(TracePrinter {
             out: Mutex::new(out),
             style: Style { colors },
-        }
+        });
+        let open: Arc<Mutex<OpenTraces>> = Arc::default();
+        let (stop, stopped) = mpsc::channel::<()>();
+        let (overdue, thread_printer) = (Arc::clone(&open), Arc::clone(&printer));
+        let name = "tower-otel-print".to_owned();
+        thread::Builder::new().name(name).spawn(move || {
+            while stopped.recv_timeout(AFTER_ROOT / 2) == Err(RecvTimeoutError::Timeout) {
+                let overdue = change(&overdue, |open| open.take_overdue(Instant::now()));
+                thread_printer.print_all(&overdue);
+            }
+        })?;
+        Ok(Self {
+            open,
+            printer,
+            _stop: stop,
+        })
     }
 
     pub(crate) fn sampler(&self, inner: Sampler) -> CountingSampler {
@@ -51,17 +75,21 @@ impl ConsoleTraces {
             open: Arc::clone(&self.open),
         }
     }
+}
 
-    fn change<T>(&self, change: impl FnOnce(&mut OpenTraces) -> T) -> T {
-        change(&mut self.open.lock().unwrap_or_else(PoisonError::into_inner))
+impl TracePrinter {
+    /// Prints each trace. A closed output is ignored.
+    fn print_all(&self, traces: &[Vec<SpanData>]) {
+        for spans in traces {
+            let text = trace_tree::render(spans, self.style);
+            let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
+            let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+        }
     }
+}
 
-    /// Prints spans of one trace. A closed output is ignored.
-    fn print(&self, spans: &[SpanData]) {
-        let text = trace_tree::render(spans, self.style);
-        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
-        let _ = writeln!(out, "{text}").and_then(|()| out.flush());
-    }
+fn change<T>(open: &Mutex<OpenTraces>, change: impl FnOnce(&mut OpenTraces) -> T) -> T {
+    change(&mut open.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 impl fmt::Debug for ConsoleTraces {
@@ -84,8 +112,7 @@ impl ShouldSample for CountingSampler {
             .inner
             .should_sample(parent, trace, name, kind, attributes, links);
         if result.decision == SamplingDecision::RecordAndSample {
-            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-            open.start(trace);
+            change(&self.open, |open| open.start(trace));
         }
         result
     }
@@ -94,18 +121,15 @@ impl ShouldSample for CountingSampler {
 impl SpanExporter for ConsoleTraces {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         for span in batch {
-            let ended = self.change(|open| open.end(span));
-            for trace in ended {
-                self.print(&trace);
-            }
+            let ended = change(&self.open, |open| open.end(span, Instant::now()));
+            self.printer.print_all(&ended);
         }
         Ok(())
     }
 
     fn shutdown_with_timeout(&self, _timeout: Duration) -> OTelSdkResult {
-        for trace in self.change(OpenTraces::take_all) {
-            self.print(&trace);
-        }
+        self.printer
+            .print_all(&change(&self.open, OpenTraces::take_all));
         Ok(())
     }
 }
@@ -122,7 +146,7 @@ mod tests {
     const TIMEOUT: Duration = Duration::from_secs(20);
 
     fn start(output: &TestOutput) -> (Recorder, RecorderTracer) {
-        let traces = ConsoleTraces::new(Box::new(output.clone()), false);
+        let traces = ConsoleTraces::new(Box::new(output.clone()), false).unwrap();
         let sampler = traces.sampler(Sampler::AlwaysOn);
         let builder = Recorder::builder(traces).sampler(sampler);
         let recorder = builder.build().unwrap();
@@ -146,6 +170,32 @@ mod tests {
         assert!(text.contains("\n└─ child"), "{text}");
         recorder.shutdown(TIMEOUT).unwrap();
         assert_eq!(output.text(), text);
+    }
+
+    #[test]
+    fn a_trace_is_printed_without_a_shutdown_if_one_of_its_spans_got_another_parent() {
+        use tower_otel_recorder::RecorderSpanExt;
+        use tracing_subscriber::layer::SubscriberExt;
+
+        let output = TestOutput::default();
+        let (recorder, tracer) = start(&output);
+        let subscriber = tracing_subscriber::registry().with(recorder.layer());
+        let _default = tracing::subscriber::set_default(subscriber);
+        let root = Context::new().with_span(tracer.start_with_context("root", &Context::new()));
+        let attached = root.clone().attach();
+        let job = tracing::info_span!("job");
+        job.set_parent(root.clone()).unwrap();
+        drop(job);
+        drop(attached);
+        root.span().end();
+        drop(root);
+        recorder.flush(TIMEOUT).unwrap();
+        let started = Instant::now();
+        while output.text().is_empty() {
+            assert!(started.elapsed() < TIMEOUT);
+            thread::yield_now();
+        }
+        assert!(output.text().contains("\n└─ job"), "{}", output.text());
     }
 
     #[test]

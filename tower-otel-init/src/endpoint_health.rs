@@ -6,6 +6,7 @@ use opentelemetry_sdk::error::OTelSdkResult;
 
 use crate::endpoint::{origin, redact_urls};
 use crate::partial_success::RejectedItems;
+use crate::terminal::{fit, printable};
 
 #[derive(Debug)]
 pub(crate) struct EndpointHealth {
@@ -47,7 +48,7 @@ impl EndpointHealth {
         }
         match result {
             Err(error) => {
-                let error = redact_urls(&error.to_string());
+                let error = cut(&redact_urls(&error.to_string()));
                 tracing::warn!(
                     "export of {items} to {endpoint} failed: {error}; \
                      further failures are not logged until an export succeeds"
@@ -55,6 +56,7 @@ impl EndpointHealth {
             }
             Ok(()) if now == REJECTING => {
                 let RejectedItems { count, message } = rejected;
+                let message = redact_urls(message);
                 tracing::warn!(
                     "{endpoint} rejected {count} {items} of a batch: {message}; \
                      further rejections are not logged until a batch is accepted"
@@ -66,4 +68,10 @@ impl EndpointHealth {
             Ok(()) => tracing::warn!("{endpoint} accepts all {items} again"),
         }
     }
+}
+
+/// Returns a text without control characters, cut to a length that is fit for a log line.
+fn cut(text: &str) -> String {
+    const MAX_CHARS: usize = 300;
+    fit(&printable(text), MAX_CHARS).trim_end().to_owned()
 }

@@ -1,4 +1,4 @@
-//! What became of the spans or of the log records.
+//! The numbers of spans or of log records in each state.
 
 use tower_otel_recorder::SpanCounts;
 

@@ -114,7 +114,7 @@
 //!
 //! | collector | effect |
 //! |---|---|
-//! | unreachable, or asks to retry | each batch is tried again until `OTEL_EXPORTER_OTLP_TIMEOUT`, then dropped; requests are not delayed |
+//! | unreachable, or asks to retry | each batch is tried again until `OTEL_EXPORTER_OTLP_TIMEOUT`, then dropped; requests are not delayed; during a flush or a shutdown, an unreachable collector is tried once |
 //! | slow or unresponsive | an export fails after `OTEL_EXPORTER_OTLP_TIMEOUT`; spans wait in a queue of limited size |
 //! | returns another error | the batch is dropped |
 //! | refuses a batch for its size | the batch is split; a single span that is refused is dropped |
@@ -130,10 +130,11 @@
 //! | `export_failed` | `otel_sdk_exporter_span_exported_total` | `export_failed` | the export failed, or was not finished when the shutdown timed out |
 //! | `rejected` | `otel_sdk_exporter_span_exported_total` | `rejected` | the collector accepted the batch without the span (`partial_success`) |
 //!
-//! Without `error_type`, the same counters have the spans that were given to the exporter, and those that were delivered.
-//! The gauges `otel_sdk_processor_span_queue_size` and `otel_sdk_exporter_span_inflight` have the spans that wait. The service
-//! of [`Telemetry::prometheus`] and [`Telemetry::meter_provider`] have current values from the start. Another recorder of the
-//! `metrics` facade has those of the start, the last flush and the shutdown.
+//! Series without `error_type` count the spans that were given to the exporter, and those that were delivered. The gauge
+//! `otel_sdk_processor_span_queue_size` is the number of spans in the queue, `otel_sdk_exporter_span_inflight` the number in an
+//! export. [`Telemetry::prometheus`] and [`Telemetry::meter_provider`] report current values. Another recorder of the `metrics`
+//! facade gets the values of the start, of each flush and of the shutdown. Telemetry that is
+//! [local](TelemetryBuilder::local) reports them through [`Telemetry::meter_provider`] only.
 //!
 //! A warning is logged when exports start to fail and when they work again. Log records for a collector
 //! are counted likewise, in [`Telemetry::dropped_log_records`] and in metrics with `log` in place of `span`.

@@ -1,8 +1,9 @@
 //! Traces with spans that have not ended.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
-use opentelemetry::trace::TraceId;
+use opentelemetry::trace::{SpanId, TraceId};
 use opentelemetry_sdk::trace::SpanData;
 
 /// The maximum number of traces in memory. A span that never ends keeps its trace there until it is the oldest.
@@ -10,7 +11,15 @@ const MAX_TRACES: usize = 256;
 /// The maximum number of spans per trace. Further spans are not printed.
 const MAX_SPANS: usize = 1000;
 
+/// How long the other spans of a trace are waited for after its root.
+pub(crate) const AFTER_ROOT: Duration = Duration::from_secs(2);
+/// How long they are waited for after the last span that has ended, if the root has not. It may be in another process.
+const AFTER_SPAN: Duration = Duration::from_secs(30);
+
 /// Collects the spans of each trace until the last one ends.
+///
+/// A counted span may never end: it is counted twice if it gets another parent, and it may be dropped before its export.
+/// The other spans of its trace become [overdue](Self::take_overdue).
 #[derive(Debug, Default)]
 pub(crate) struct OpenTraces {
     traces: HashMap<TraceId, OpenTrace>,
@@ -25,10 +34,13 @@ struct OpenTrace {
     number: u64,
     open_spans: usize,
     ended: Vec<SpanData>,
+    has_root: bool,
+    /// When the ended spans become overdue.
+    due: Option<Instant>,
 }
 
 impl OpenTraces {
-    /// Counts a span that starts. The oldest trace is given up if there are too many.
+    /// Counts a span that starts. Removes the oldest trace if there are too many.
     pub(crate) fn start(&mut self, trace: TraceId) {
         if self.traces.len() >= MAX_TRACES && !self.traces.contains_key(&trace) {
             let oldest = self.traces.iter().min_by_key(|(_, trace)| trace.number);
@@ -49,11 +61,18 @@ impl OpenTraces {
     }
 
     /// Adds a span that has ended. Returns the spans of each trace to print now.
-    pub(crate) fn end(&mut self, span: SpanData) -> Vec<Vec<SpanData>> {
+    pub(crate) fn end(&mut self, span: SpanData, now: Instant) -> Vec<Vec<SpanData>> {
         let mut done = std::mem::take(&mut self.replaced);
         let id = span.span_context.trace_id();
         let trace = self.traces.entry(id).or_default();
         trace.open_spans = trace.open_spans.saturating_sub(1);
+        trace.has_root |= span.parent_span_id == SpanId::INVALID;
+        let wait = if trace.has_root {
+            AFTER_ROOT
+        } else {
+            AFTER_SPAN
+        };
+        trace.due = now.checked_add(wait);
         if trace.ended.len() < MAX_SPANS {
             trace.ended.push(span);
         }
@@ -61,6 +80,13 @@ impl OpenTraces {
             done.extend(self.traces.remove(&id).map(|trace| trace.ended));
         }
         done
+    }
+
+    /// Returns the ended spans of each trace that has waited too long for others. Those are printed when they end.
+    pub(crate) fn take_overdue(&mut self, now: Instant) -> Vec<Vec<SpanData>> {
+        let is_overdue = |trace: &mut OpenTrace| trace.due.is_some_and(|due| due <= now);
+        let overdue = self.traces.extract_if(|_, trace| is_overdue(trace));
+        overdue.map(|(_, trace)| trace.ended).collect()
     }
 
     /// Returns the ended spans of all traces.
@@ -78,7 +104,7 @@ mod tests {
     use std::time::SystemTime;
 
     use opentelemetry::trace::{SpanContext, SpanKind, Status};
-    use opentelemetry::{InstrumentationScope, SpanId, TraceFlags, trace::TraceState};
+    use opentelemetry::{InstrumentationScope, TraceFlags, trace::TraceState};
     use opentelemetry_sdk::trace::{SpanEvents, SpanLinks};
 
     use super::*;
@@ -117,9 +143,9 @@ mod tests {
         for number in 1..=MAX_TRACES {
             open.start(id(number));
         }
-        assert_eq!(open.end(span(id(1))).len(), 0);
+        assert_eq!(open.end(span(id(1)), Instant::now()).len(), 0);
         open.start(id(1000));
-        let printed = open.end(span(id(1000)));
+        let printed = open.end(span(id(1000)), Instant::now());
         let traces: Vec<_> = printed
             .iter()
             .flatten()
@@ -127,5 +153,38 @@ mod tests {
             .collect();
         assert_eq!(traces, [id(1), id(1000)]);
         assert_eq!(open.take_all().len(), 0);
+    }
+
+    #[test]
+    fn a_trace_with_a_span_that_is_counted_and_never_ends_is_printed_after_its_root() {
+        let mut open = OpenTraces::default();
+        let now = Instant::now();
+        let id = TraceId::from(1);
+        open.start(id);
+        open.start(id);
+        assert_eq!(open.end(span(id), now).len(), 0);
+        assert_eq!(open.take_overdue(now).len(), 0);
+        let overdue = open.take_overdue(now + AFTER_ROOT);
+        assert_eq!(overdue.iter().map(Vec::len).collect::<Vec<_>>(), [1]);
+        assert_eq!(open.take_overdue(now + AFTER_ROOT).len(), 0);
+        // A span that ends later is printed at once.
+        assert_eq!(open.end(span(id), now + AFTER_ROOT).len(), 1);
+        assert_eq!(open.take_all().len(), 0);
+    }
+
+    #[test]
+    fn a_trace_whose_root_is_dropped_is_printed_when_no_span_ends_any_more() {
+        let mut open = OpenTraces::default();
+        let now = Instant::now();
+        let id = TraceId::from(1);
+        open.start(id);
+        open.start(id);
+        let child = SpanData {
+            parent_span_id: SpanId::from(7),
+            ..span(id)
+        };
+        assert_eq!(open.end(child, now).len(), 0);
+        assert_eq!(open.take_overdue(now + AFTER_ROOT).len(), 0);
+        assert_eq!(open.take_overdue(now + AFTER_SPAN).len(), 1);
     }
 }

@@ -10,9 +10,27 @@ pub(crate) struct Instrument {
     pub(crate) name: &'static str,
     pub(crate) description: &'static str,
     pub(crate) unit: &'static str,
-    /// The type of the component. The one of an exporter begins with `_`, before which the protocol is inserted.
-    pub(crate) component: &'static str,
+    pub(crate) component: Component,
     pub(crate) values: Values,
+}
+
+/// The component that a metric is about.
+#[derive(Clone, Copy)]
+pub(crate) enum Component {
+    /// A processor of this type.
+    Processor(&'static str),
+    /// An exporter, whose type is the protocol and this text.
+    Exporter(&'static str),
+}
+
+impl Component {
+    /// Returns the `otel.component.type`.
+    pub(crate) fn name(self, protocol: &str) -> String {
+        match self {
+            Self::Processor(name) => name.to_owned(),
+            Self::Exporter(signal) => format!("{protocol}_{signal}"),
+        }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -49,7 +67,9 @@ const QUEUED: Values = Values::Gauge(|counts| counts.queued);
 const EXPORTING: Values = Values::Gauge(|counts| counts.exporting);
 
 pub(crate) fn span_instruments() -> [Instrument; 4] {
-    let (unit, processor, exporter) = ("{span}", "batching_span_processor", "_span_exporter");
+    let unit = "{span}";
+    let processor = Component::Processor("batching_span_processor");
+    let exporter = Component::Exporter("span_exporter");
     [
         Instrument {
             name: metric::OTEL_SDK_PROCESSOR_SPAN_PROCESSED,
@@ -83,7 +103,9 @@ pub(crate) fn span_instruments() -> [Instrument; 4] {
 }
 
 pub(crate) fn log_record_instruments() -> [Instrument; 4] {
-    let (unit, processor, exporter) = ("{log_record}", "batching_log_processor", "_log_exporter");
+    let unit = "{log_record}";
+    let processor = Component::Processor("batching_log_processor");
+    let exporter = Component::Exporter("log_exporter");
     [
         Instrument {
             name: metric::OTEL_SDK_PROCESSOR_LOG_PROCESSED,

@@ -122,10 +122,7 @@ impl SdkMetrics {
         instrument: &Instrument,
         error: &'static str,
     ) -> impl Iterator<Item = (&'static str, String)> {
-        let component = match instrument.component.strip_prefix('_') {
-            Some(_) => format!("{}{}", self.protocol, instrument.component),
-            None => instrument.component.to_owned(),
-        };
+        let component = instrument.component.name(self.protocol);
         let all = [
             (key::ERROR_TYPE, error.to_owned()),
             (key::OTEL_COMPONENT_NAME, format!("{component}/0")),

@@ -12,6 +12,8 @@ use crate::telemetry::Telemetry;
 
 /// The timeout of a shutdown by drop.
 const DROP_TIMEOUT: Duration = Duration::from_secs(5);
+/// The timeout of the providers of metrics and log records. Each caller limits its own wait.
+const PROVIDER_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Telemetry {
     /// Exports everything recorded so far, and stops. What is not exported within the timeout is
@@ -35,8 +37,7 @@ impl Telemetry {
             state.waiting += 1;
             if state.phase == Phase::Running {
                 state.phase = Phase::Stopping;
-                self.shutdown
-                    .spawn(self.shutdown_tasks(timeout), &mut state);
+                self.shutdown.spawn(self.shutdown_tasks(), &mut state);
             }
         }
         let spans = self
@@ -67,16 +68,18 @@ impl Telemetry {
     }
 
     /// Returns what shuts down metrics and log records.
-    fn shutdown_tasks(&self, timeout: Duration) -> Vec<Task> {
+    fn shutdown_tasks(&self) -> Vec<Task> {
         let mut tasks: Vec<Task> = Vec::new();
         if let Some(metrics) = self.meter_provider.clone() {
             tasks.push(Box::new(move || {
-                drop(metrics.shutdown_with_timeout(timeout));
+                drop(metrics.shutdown_with_timeout(PROVIDER_TIMEOUT));
             }));
         }
         #[cfg(feature = "logs")]
         if let Some(logs) = self.logger_provider.clone() {
-            tasks.push(Box::new(move || drop(logs.shutdown_with_timeout(timeout))));
+            tasks.push(Box::new(move || {
+                drop(logs.shutdown_with_timeout(PROVIDER_TIMEOUT));
+            }));
         }
         #[cfg(feature = "prometheus")]
         if let Some(printer) = self

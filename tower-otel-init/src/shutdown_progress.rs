@@ -30,6 +30,16 @@ pub(crate) enum Phase {
 
 pub(crate) type Task = Box<dyn FnOnce() + Send>;
 
+/// Counts the end of a task, also if it panics.
+struct TaskEnd(Arc<ShutdownProgress>);
+
+impl Drop for TaskEnd {
+    fn drop(&mut self) {
+        self.0.state().threads -= 1;
+        self.0.notify();
+    }
+}
+
 impl ShutdownProgress {
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -41,9 +51,8 @@ impl ShutdownProgress {
             let progress = Arc::clone(self);
             let name = "tower-otel-flush".to_owned();
             let spawned = thread::Builder::new().name(name).spawn(move || {
+                let _end = TaskEnd(progress);
                 task();
-                progress.state().threads -= 1;
-                progress.notify();
             });
             state.threads += usize::from(spawned.is_ok());
         }
@@ -61,5 +70,20 @@ impl ShutdownProgress {
             .changed
             .wait_timeout_while(self.state(), timeout, is_busy);
         waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_that_panics_has_ended() {
+        let progress = Arc::new(ShutdownProgress::default());
+        // Unwinds like a panic, without a message.
+        let task: Task = Box::new(|| std::panic::resume_unwind(Box::new(())));
+        progress.spawn(vec![task], &mut progress.state());
+        let state = progress.wait(Duration::from_secs(5));
+        assert_eq!(state.threads, 0);
     }
 }

@@ -15,7 +15,7 @@ use crate::otlp_config::OtlpConfig;
 #[cfg(any(feature = "grpc", feature = "http"))]
 use crate::otlp_span_exporter;
 
-/// A recorder with its exporter, and what became of its spans.
+/// A recorder with its exporter, and the counts of its spans.
 #[derive(Debug)]
 pub(crate) struct SpanRecorder {
     pub(crate) recorder: Recorder,
@@ -36,8 +36,9 @@ impl SpanRecorder {
         let builder = Recorder::builder(exporter)
             .sampler_without_attributes(config.sampler.to_sdk())
             .queue_size(config.span_batch.queue_size)
-            .queue_bytes(queue_bytes(config.span_batch.queue_size))
+            .queue_bytes(bytes(config.span_batch.queue_size, QUEUE_BYTES))
             .batch_size(config.span_batch.batch_size)
+            .batch_bytes(bytes(config.span_batch.batch_size, BATCH_BYTES))
             .delay(config.span_batch.schedule_delay);
         Self::build(builder, config, resource)
     }
@@ -49,7 +50,7 @@ impl SpanRecorder {
 
     /// Starts a recorder that prints each trace when the last of its spans has ended.
     pub(crate) fn console(config: &Config, resource: Resource) -> Result<Self, InitError> {
-        let traces = ConsoleTraces::stdout();
+        let traces = ConsoleTraces::stdout().map_err(InitError::Thread)?;
         let sampler = traces.sampler(config.sampler.to_sdk());
         let builder = Recorder::builder(traces)
             .sampler(sampler)
@@ -62,9 +63,7 @@ impl SpanRecorder {
     /// Starts a recorder that exports no spans. They have ids and propagate all the same.
     pub(crate) fn none(config: &Config, resource: Resource) -> Result<Self, InitError> {
         let builder = Recorder::builder(DiscardingExporter)
-            .sampler_without_attributes(config.sampler.to_sdk())
-            .queue_size(usize::MAX)
-            .queue_bytes(usize::MAX);
+            .sampler_without_attributes(config.sampler.to_sdk());
         Ok(Self {
             counts_losses: false,
             ..Self::build(builder, config, resource)?
@@ -100,10 +99,15 @@ impl SpanRecorder {
     }
 }
 
+/// The recorder's default bounds of the queue and of a batch in bytes.
 #[cfg(any(feature = "grpc", feature = "http"))]
-/// Returns how many bytes the waiting spans have at most: the default of the recorder, and more for more spans.
-fn queue_bytes(queue_size: usize) -> usize {
-    const DEFAULT: usize = 16 << 20;
+const QUEUE_BYTES: usize = 16 << 20;
+#[cfg(any(feature = "grpc", feature = "http"))]
+const BATCH_BYTES: usize = 2 << 20;
+
+/// Returns how many bytes so many spans have at most: the default, and more for more spans.
+#[cfg(any(feature = "grpc", feature = "http"))]
+fn bytes(spans: usize, default: usize) -> usize {
     const SPAN: usize = 4 << 10;
-    queue_size.saturating_mul(SPAN).max(DEFAULT)
+    spans.saturating_mul(SPAN).max(default)
 }

@@ -36,7 +36,7 @@ impl TelemetryBuilder {
     pub(crate) fn start(&self, global: bool) -> Result<(Telemetry, Config), InitError> {
         let (config, warnings) = Config::resolve(&self.settings, &process_variable)?;
         let resource = resource::build(&config.resource_attributes);
-        let mut telemetry = Telemetry::idle(warnings);
+        let mut telemetry = Telemetry::idle(global, warnings);
         let exporters = [&config.metrics, &config.logs];
         if exporters
             .iter()
@@ -48,11 +48,11 @@ impl TelemetryBuilder {
         telemetry.start_traces(&config, &resource)?;
         telemetry.start_logs(&config, &resource)?;
         telemetry.start_metrics(&config, resource)?;
+        #[cfg(feature = "prometheus")]
         if global {
-            #[cfg(feature = "prometheus")]
             telemetry.install_recorder(&self.settings, &config)?;
-            telemetry.publish_sdk_metrics();
         }
+        telemetry.publish_sdk_metrics();
         Ok((telemetry, config))
     }
 }
@@ -81,11 +81,13 @@ impl Telemetry {
         Ok(())
     }
 
-    /// Sets the counters of the recorder of the `metrics` facade.
+    /// Sets the counters of the process's recorder of the `metrics` facade. Local telemetry does not.
     pub(crate) fn publish_sdk_metrics(&self) {
-        self.sdk_metrics
-            .iter()
-            .for_each(|metrics| metrics.publish());
+        if self.is_global {
+            self.sdk_metrics
+                .iter()
+                .for_each(|metrics| metrics.publish());
+        }
     }
 
     fn start_metrics(&mut self, config: &Config, resource: Resource) -> Result<(), InitError> {

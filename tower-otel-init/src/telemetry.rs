@@ -24,6 +24,8 @@ use crate::span_recorder::SpanRecorder;
 /// Dropping it is [`shutdown`](Self::shutdown) with a timeout of five seconds.
 #[must_use = "telemetry stops when this is dropped"]
 pub struct Telemetry {
+    /// Whether it is the telemetry of the process.
+    pub(crate) is_global: bool,
     /// `None` if `OTEL_SDK_DISABLED` is set.
     pub(crate) spans: Option<Arc<SpanRecorder>>,
     pub(crate) meter_provider: Option<SdkMeterProvider>,
@@ -43,8 +45,9 @@ pub struct Telemetry {
 
 impl Telemetry {
     /// Returns telemetry of which nothing is running yet.
-    pub(crate) fn idle(warnings: Vec<ConfigWarning>) -> Self {
+    pub(crate) fn idle(is_global: bool, warnings: Vec<ConfigWarning>) -> Self {
         Self {
+            is_global,
             spans: None,
             meter_provider: None,
             #[cfg(feature = "logs")]

@@ -1,5 +1,5 @@
 //! Flushing and shutting down, from one thread and from several.
-#![cfg(feature = "grpc")]
+#![cfg(all(feature = "grpc", feature = "http"))]
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::sync::Barrier;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use collector::{Behavior, Collector, TIMEOUT};
 use opentelemetry::trace::{Span, Tracer, TracerProvider};
-use tower_otel_init::{Layers, MetricsExporter, Sampler, Telemetry};
+use tower_otel_init::{Layers, MetricsExporter, Protocol, Sampler, Telemetry};
 use tracing_subscriber::Registry;
 
 fn start(collector: &Collector) -> Telemetry {
@@ -67,6 +67,64 @@ fn a_shutdown_whose_timeout_ends_while_another_one_waits_is_an_error_and_drops_n
     assert!(last.to_string().starts_with("50 spans"), "{last}");
     // Later calls return the result of the last one.
     assert_eq!(telemetry.shutdown(TIMEOUT), Err(last));
+}
+
+#[cfg(feature = "logs")]
+#[test]
+fn log_records_are_dropped_when_the_last_timeout_ends_and_not_the_first() {
+    use tower_otel_init::LogsExporter;
+    use tracing_subscriber::layer::SubscriberExt;
+
+    const LAST: Duration = Duration::from_secs(2);
+    let collector = Collector::start(false, Behavior::Hangs);
+    let (telemetry, layers) = Telemetry::builder("users")
+        .endpoint(collector.endpoint())
+        .metrics(MetricsExporter::None)
+        .logs(LogsExporter::Otlp)
+        .local()
+        .unwrap();
+    let subscriber = tracing_subscriber::registry().with(layers);
+    tracing::subscriber::with_default(subscriber, || tracing::info!("hello"));
+    let started = Instant::now();
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| telemetry.shutdown(Duration::from_millis(300)).unwrap_err());
+        let last = scope.spawn(|| telemetry.shutdown(LAST).unwrap_err());
+        let first = first.join().unwrap();
+        assert_eq!(first.dropped_log_records.total(), 0, "{first}");
+        let last = last.join().unwrap();
+        assert!(started.elapsed() >= LAST, "{last}");
+        assert_eq!(last.dropped_log_records.shutdown, 1, "{last}");
+    });
+}
+
+#[test]
+fn a_flush_and_a_shutdown_do_not_wait_for_a_collector_that_refuses_connections() {
+    for protocol in [Protocol::Grpc, Protocol::HttpProtobuf] {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", port.local_addr().unwrap());
+        drop(port);
+        let (telemetry, _): (_, Layers<Registry>) = Telemetry::builder("users")
+            .endpoint(endpoint)
+            .protocol(protocol)
+            .sampler(Sampler::AlwaysOn)
+            .metrics(MetricsExporter::Otlp)
+            .local()
+            .unwrap();
+        for stop in [
+            |telemetry: &Telemetry| telemetry.flush(TIMEOUT).is_err(),
+            |telemetry: &Telemetry| telemetry.shutdown(TIMEOUT).is_err(),
+        ] {
+            record(&telemetry, 5);
+            let started = Instant::now();
+            assert!(stop(&telemetry), "{protocol:?}");
+            let elapsed = started.elapsed();
+            assert!(
+                elapsed < Duration::from_secs(1),
+                "{protocol:?}: {elapsed:?}"
+            );
+        }
+        assert_eq!(telemetry.dropped_spans().export_failed, 10);
+    }
 }
 
 #[test]

@@ -47,7 +47,7 @@ pub(crate) struct StartedRequest {
     pub(crate) body_size: Option<u64>,
 }
 
-/// What few exchanges have.
+/// The parts of an exchange that are allocated on demand.
 #[derive(Debug)]
 struct ExchangeExtras<B: MetricsBackend> {
     /// The gauge it was counted in, if that is not the one of its start key.

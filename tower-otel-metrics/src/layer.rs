@@ -157,7 +157,7 @@ impl<B: MetricsBackend> Observe for MetricsLayer<B> {
     fn start(&self, request: &RequestInfo<'_>, at: Instant) -> Self::Exchange {
         let instruments = &self.instruments;
         let config = &instruments.config;
-        if !request.is_observed(&config.http) {
+        if !request.is_observed(config.kind, &config.http) {
             return None;
         }
         let labels = if config.labels.is_empty() {

@@ -96,9 +96,10 @@ impl RecorderBuilder {
         self
     }
 
-    /// Sets how many characters of a text are recorded at most. Default: 4096.
+    /// Sets how many characters of an attribute's text are recorded at most. Default: 4096.
     ///
-    /// Longer texts are cut: attribute values and the elements of arrays, names, and the description of the status. See
+    /// Longer texts are cut, also the elements of arrays. Names and the description of the status are cut to 4096
+    /// characters, whatever is set. See
     /// [attribute limits](https://opentelemetry.io/docs/specs/otel/common/#attribute-limits).
     pub fn text_length(mut self, characters: usize) -> Self {
         self.limits.text.length = characters;

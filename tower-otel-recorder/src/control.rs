@@ -10,7 +10,7 @@ use std::{
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 
 use crate::{
-    progress::{Abandoned, Progress, Shutdown, Turn},
+    progress::{Abandoned, Progress, Requested, Shutdown, Turn},
     sync::{
         Condvar, Mutex, MutexGuard, OnceLock, Thread,
         atomic::{AtomicBool, Ordering::SeqCst},
@@ -241,9 +241,13 @@ impl Control {
         f();
     }
 
-    /// Returns when the shutdown runs out of time, if one was requested.
-    pub(crate) fn shutdown_deadline(&self) -> Option<Instant> {
-        self.state().shutdown.and_then(|shutdown| shutdown.deadline)
+    /// Returns the flush and the shutdown that are not finished.
+    pub(crate) fn requested(&self) -> Requested {
+        let state = self.state();
+        Requested {
+            is_any: state.flushed < state.flushes,
+            shutdown_deadline: state.shutdown.and_then(|shutdown| shutdown.deadline),
+        }
     }
 
     #[cfg(test)]

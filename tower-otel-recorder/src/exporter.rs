@@ -1,11 +1,6 @@
 //! What the export thread drives: an exporter of the SDK, or one of this crate.
 
-use std::{
-    io, mem,
-    task::Waker,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{io, mem, task::Waker, thread, time::Duration};
 
 use opentelemetry::InstrumentationScope;
 use opentelemetry_sdk::{
@@ -16,7 +11,7 @@ use opentelemetry_sdk::{
 
 use crate::{
     clock::Clocks, counts::ExportCounts, limits::Limits, message::without_credentials,
-    record::SpanRecord,
+    progress::Requested, record::SpanRecord,
 };
 
 /// An exporter for a [`Recorder`](crate::Recorder): any [`SpanExporter`], or `OtlpExporter` (features `grpc` and `http`).
@@ -55,9 +50,9 @@ pub(crate) trait RecordExporter: Send {
     /// Adds a span to the batch. The record has to be cleared before it is used again.
     fn add(&mut self, record: &mut SpanRecord, input: &ExportInput<'_>);
 
-    /// Exports the batch, which is empty afterwards. `deadline` returns when a shutdown that was requested in the
-    /// meantime runs out of time.
-    fn export(&mut self, deadline: &dyn Fn() -> Option<Instant>) -> Outcome;
+    /// Exports the batch, which is empty afterwards. `requested` returns the flush and the shutdown
+    /// that were requested in the meantime.
+    fn export(&mut self, requested: &dyn Fn() -> Requested) -> Outcome;
 
     /// Shuts the exporter down.
     fn shutdown(&mut self, timeout: Duration) -> OTelSdkResult;
@@ -111,7 +106,7 @@ impl<E: SpanExporter> RecordExporter for SdkExporter<E> {
         self.batch.push(span);
     }
 
-    fn export(&mut self, _: &dyn Fn() -> Option<Instant>) -> Outcome {
+    fn export(&mut self, _: &dyn Fn() -> Requested) -> Outcome {
         let batch = mem::take(&mut self.batch);
         let spans = batch.len();
         let mut outcome = Outcome::default();

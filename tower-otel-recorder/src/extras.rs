@@ -10,7 +10,7 @@ use opentelemetry_sdk::trace::{SpanEvents, SpanLinks};
 
 use crate::{
     key_values::{cut_attribute, cut_attributes},
-    limits::{Limits, cut_cow},
+    limits::{Limits, NAME_LENGTH, cut_cow},
 };
 
 /// The parts of a span that are allocated on demand.
@@ -56,7 +56,7 @@ impl Extras {
 
     /// Sets the name, unless it exceeds the limit.
     pub(crate) fn name(&mut self, name: Cow<'static, str>, limits: &Limits) {
-        let name = cut_cow(name, limits.text.length);
+        let name = cut_cow(name, NAME_LENGTH);
         let old = self.name.as_ref().map_or(0, |name| name.len());
         if self.replace(old, name.len(), limits) {
             self.name = Some(name);
@@ -80,7 +80,7 @@ impl Extras {
         attributes: Vec<KeyValue>,
         limits: &Limits,
     ) {
-        let name = cut_cow(name, limits.text.length);
+        let name = cut_cow(name, NAME_LENGTH);
         let (attributes, dropped) = limited(attributes, limits.span.max_attributes_per_event);
         self.add_event(Event::new(name, at, attributes, dropped), limits);
     }
@@ -133,7 +133,7 @@ impl Extras {
         let old = description(&self.status).len();
         let status = match status {
             Status::Error { description } => {
-                let description = cut_cow(description, limits.text.length);
+                let description = cut_cow(description, NAME_LENGTH);
                 let fits = self.replace(old, description.len(), limits);
                 if !fits {
                     self.bytes = self.bytes.saturating_sub(old);

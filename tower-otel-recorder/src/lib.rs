@@ -53,7 +53,8 @@
 //!
 //! | limit | default | option | over the limit |
 //! |---|---|---|---|
-//! | characters of a text | 4096 | [`text_length`](RecorderBuilder::text_length) | the text is cut |
+//! | characters of the text of an attribute | 4096 | [`text_length`](RecorderBuilder::text_length) | the text is cut |
+//! | characters of a name or of the description of a status | 4096 | | the text is cut |
 //! | attributes, events and links of a span | 128 of each | [`limits`](RecorderBuilder::limits) | dropped, counted in the span |
 //! | bytes of a span's texts, events and links | 64 KiB | [`record_bytes`](RecorderBuilder::record_bytes) | dropped, counted in the span |
 //! | spans of an export | 512 | [`batch_size`](RecorderBuilder::batch_size) | several exports |

@@ -15,11 +15,16 @@ pub(crate) struct Limits {
 /// The limits of the texts of a span.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TextLimits {
-    /// The number of characters of one text.
+    /// The number of characters of the value of an attribute.
     pub(crate) length: usize,
     /// The number of bytes of all texts together.
     pub(crate) bytes: usize,
 }
+
+/// The number of characters of a name and of the description of a status. The specification has no option for it.
+///
+/// <https://opentelemetry.io/docs/specs/otel/common/#attribute-limits>
+pub(crate) const NAME_LENGTH: usize = 4096;
 
 impl Default for TextLimits {
     fn default() -> Self {

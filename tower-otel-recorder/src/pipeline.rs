@@ -8,7 +8,7 @@ use crate::{
     amount::Amount,
     control::{Control, ExportThread},
     counts::{Counters, ExportCounts, SpanCounts},
-    progress::{Abandoned, Turn},
+    progress::{Abandoned, Requested, Turn},
     queue::{Queue, Rejected},
 };
 
@@ -118,9 +118,9 @@ impl<T> Pipeline<T> {
         self.control.end_export(|| self.counters.batch(spans));
     }
 
-    /// Returns when the shutdown runs out of time, if one was requested.
-    pub(crate) fn shutdown_deadline(&self) -> Option<Instant> {
-        self.control.shutdown_deadline()
+    /// Returns the flush and the shutdown that are not finished.
+    pub(crate) fn requested(&self) -> Requested {
+        self.control.requested()
     }
 
     /// Ends a turn, with the last failure of an export if there was one.

@@ -74,6 +74,15 @@ impl Progress {
     }
 }
 
+/// The flushes and the shutdown that are requested and not finished.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(not(any(feature = "grpc", feature = "http")), allow(dead_code))]
+pub(crate) struct Requested {
+    pub(crate) is_any: bool,
+    /// When the shutdown runs out of time.
+    pub(crate) shutdown_deadline: Option<Instant>,
+}
+
 /// What the export thread has to do.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Turn {

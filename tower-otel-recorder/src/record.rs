@@ -88,7 +88,7 @@ impl SpanRecord {
     /// Sets the name to a text, which is copied.
     #[inline]
     pub fn set_name(&mut self, name: &str) {
-        if let Some(name) = self.attributes.texts().store(name) {
+        if let Some(name) = self.attributes.texts().store_name(name) {
             self.name = Name::Text(name);
         }
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    limits::{TextLimits, cut},
+    limits::{NAME_LENGTH, TextLimits, cut},
     text_writer::TextWriter,
 };
 
@@ -68,7 +68,18 @@ impl TextStore {
     /// Copies a text, cut to its number of characters. Returns `None` and counts it if it does not fit.
     #[inline]
     pub(crate) fn store(&mut self, text: &str) -> Option<TextRange> {
-        let text = cut(text, self.limits.length);
+        self.store_up_to(text, self.limits.length)
+    }
+
+    /// Copies a name like [`store`](Self::store), cut to the length of names.
+    #[inline]
+    pub(crate) fn store_name(&mut self, name: &str) -> Option<TextRange> {
+        self.store_up_to(name, NAME_LENGTH)
+    }
+
+    #[inline]
+    fn store_up_to(&mut self, text: &str, length: usize) -> Option<TextRange> {
+        let text = cut(text, length);
         let start = self.texts.len();
         if text.len() > self.max_bytes.saturating_sub(start) {
             self.drop_one();
@@ -85,9 +96,17 @@ impl TextStore {
     ///
     /// The value gets an error when it writes more than can be stored.
     pub(crate) fn store_debug(&mut self, value: &dyn Debug) -> Option<TextRange> {
+        self.store_debug_up_to(value, self.limits.length)
+    }
+
+    /// Stores the name that `value` formats to, like [`store_debug`](Self::store_debug), cut to the length of names.
+    pub(crate) fn store_debug_name(&mut self, value: &dyn Debug) -> Option<TextRange> {
+        self.store_debug_up_to(value, NAME_LENGTH)
+    }
+
+    fn store_debug_up_to(&mut self, value: &dyn Debug, length: usize) -> Option<TextRange> {
         const MAX_BYTES_PER_CHARACTER: usize = 4;
         let start = self.texts.len();
-        let length = self.limits.length;
         let longest = start.saturating_add(length.saturating_mul(MAX_BYTES_PER_CHARACTER));
         let mut writer = TextWriter::new(&mut self.texts, longest.min(self.max_bytes));
         let formatted = catch_unwind(AssertUnwindSafe(|| write!(writer, "{value:?}")));
@@ -95,7 +114,7 @@ impl TextStore {
         // A value that panics because of the error of a full writer has a text.
         if formatted.is_err() && !is_full {
             self.texts.truncate(start);
-            return self.store(PANICKED);
+            return self.store_up_to(PANICKED, length);
         }
         let written = self.texts.get(start..).unwrap_or_default();
         let end = start + cut(written, length).len();
@@ -120,11 +139,6 @@ impl TextStore {
     /// Returns a text.
     pub(crate) fn get(&self, range: TextRange) -> &str {
         self.texts.get(range.start..range.end).unwrap_or_default()
-    }
-
-    /// Cuts a text to the number of characters.
-    pub(crate) fn cut<'t>(&self, text: &'t str) -> &'t str {
-        cut(text, self.limits.length)
     }
 
     /// Returns the number of texts that did not fit.

@@ -38,7 +38,7 @@ pub(crate) fn spawn(
         backlog: Vec::new(),
         exported: Vec::new(),
         failure: None,
-        has_warned: false,
+        drops: QueueDrops::default(),
         health: Health::Good,
     };
     thread::Builder::new()
@@ -56,9 +56,17 @@ struct Worker {
     exported: Vec<RecordBox>,
     /// The last failure of this turn.
     failure: Option<String>,
-    /// Whether the warning about a full queue was logged.
-    has_warned: bool,
+    drops: QueueDrops,
     health: Health,
+}
+
+/// The spans that were dropped because the queue was full.
+#[derive(Debug, Default)]
+struct QueueDrops {
+    /// Their number when it was last read.
+    count: u64,
+    /// When that number last rose, until it is logged that the queue has room again.
+    since: Option<Instant>,
 }
 
 /// The result of the last export.
@@ -96,7 +104,7 @@ impl Worker {
             let park = |duration| self.exporter.park(duration);
             let turn = pipeline.next_turn(Instant::now() + delay, done, park);
             self.export_all();
-            self.warn_about_drops();
+            self.log_drops(delay);
             if let Some(timeout) = turn.shutdown {
                 self.shut_down(timeout);
             }
@@ -148,8 +156,8 @@ impl Worker {
             self.exported.push(pooled);
         }
         shared.pipeline.give_back(&mut self.exported);
-        let deadline = || shared.pipeline.shutdown_deadline();
-        let export = catch_unwind(AssertUnwindSafe(|| self.exporter.export(&deadline)));
+        let requested = || shared.pipeline.requested();
+        let export = catch_unwind(AssertUnwindSafe(|| self.exporter.export(&requested)));
         let outcome = export.unwrap_or_else(|_| {
             let mut outcome = Outcome::default();
             outcome.fail(spans, PANICKED.to_owned());
@@ -171,16 +179,30 @@ impl Worker {
         }
     }
 
-    /// Logs the first spans that were dropped because the queue was full. Those that end after the shutdown are not logged.
-    fn warn_about_drops(&mut self) {
+    /// Logs when spans start to be dropped because the queue is full, and when none was dropped for the delay. Those that
+    /// end after the shutdown are not logged.
+    fn log_drops(&mut self, delay: Duration) {
         let dropped = self.shared.pipeline.counters().full();
-        if !self.has_warned && dropped > 0 {
-            self.has_warned = true;
-            tracing::warn!(
-                dropped,
-                "the recorder's queue was full: spans were dropped; further drops are counted in Recorder::counts and \
-                 not logged"
-            );
+        let now = Instant::now();
+        if dropped > self.drops.count {
+            if self.drops.since.is_none() {
+                tracing::warn!(
+                    dropped,
+                    "the recorder's queue was full: spans were dropped; further drops are counted and not logged until the \
+                     queue has room, which is logged"
+                );
+            }
+            self.drops = QueueDrops {
+                count: dropped,
+                since: Some(now),
+            };
+        } else if self
+            .drops
+            .since
+            .is_some_and(|since| now.duration_since(since) >= delay)
+        {
+            self.drops.since = None;
+            tracing::warn!(dropped, "the recorder's queue has room again");
         }
     }
 
@@ -197,7 +219,7 @@ impl Worker {
             (_, Health::Failing) => {
                 let failure = outcome.failure.as_deref().unwrap_or_default();
                 tracing::warn!(
-                    "the recorder cannot export spans: {failure}; batches are dropped and counted in Recorder::counts until \
+                    "the recorder cannot export spans: {failure}; batches are dropped and counted until \
                      an export succeeds, which is logged"
                 );
             }
@@ -206,7 +228,7 @@ impl Worker {
                 let reason = outcome.rejection.as_deref().unwrap_or("no reason");
                 tracing::warn!(
                     rejected,
-                    "the collector rejected spans of a batch: {reason}; rejected spans are counted in Recorder::counts, and \
+                    "the collector rejected spans of a batch: {reason}; rejected spans are counted, and \
                      the next batch without any is logged"
                 );
             }

@@ -279,19 +279,39 @@ fn a_collector_that_is_replaced_gets_what_the_first_one_did_not() {
         let address = port.local_addr().unwrap();
         drop(port);
         let exporter = protocol.exporter(address).gzip(gzip).timeout(LONG);
-        let recorder = build(Recorder::builder(exporter));
+        // A full batch is exported without a flush, which would not wait for a collector.
+        let recorder = build(Recorder::builder(exporter).batch_size(10));
         record(&recorder, 10);
-        std::thread::scope(|scope| {
-            // Nobody listens yet, or another process does.
-            let flush = scope.spawn(|| recorder.flush(LONG));
-            let first = FaultyCollector::start_at(address, |_| Reply::Stall);
-            wait_until("a request", || first.seen().requests > 0);
-            drop(first);
-            let second = FaultyCollector::start_at(address, |_| Reply::Accept);
-            flush.join().unwrap().unwrap();
-            assert_eq!(second.seen().accepted, 10);
-        });
-        assert_eq!(counts(&recorder), [10, 0, 0, 0]);
+        // Nobody listens yet, or another process does.
+        let first = FaultyCollector::start_at(address, |_| Reply::Stall);
+        wait_until("a request", || first.seen().requests > 0);
+        drop(first);
+        let second = FaultyCollector::start_at(address, |_| Reply::Accept);
+        wait_until("the export", || counts(&recorder) == [10, 0, 0, 0]);
+        assert_eq!(second.seen().accepted, 10);
+    });
+}
+
+#[test]
+fn a_flush_and_a_shutdown_do_not_wait_for_a_collector_that_refuses_connections() {
+    over_both(|protocol, gzip| {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = port.local_addr().unwrap();
+        drop(port);
+        let exporter = protocol.exporter(address).gzip(gzip).timeout(LONG);
+        let recorder = build(Recorder::builder(exporter).batch_size(10));
+        // Several batches, of which one waits for its next attempt.
+        record(&recorder, 25);
+        wait_until("an export", || recorder.counts().exporting > 0);
+        for stop in [Recorder::flush, Recorder::shutdown] {
+            let started = Instant::now();
+            let error = stop(&recorder, LONG).unwrap_err().to_string();
+            assert!(started.elapsed() < Duration::from_secs(1), "{error}");
+            assert!(error.contains("refused"), "{error}");
+            // Nothing is recorded after the shutdown.
+            record(&recorder, 5);
+        }
+        assert_eq!(counts(&recorder), [0, 0, 30, 0]);
     });
 }
 

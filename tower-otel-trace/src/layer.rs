@@ -1,6 +1,10 @@
 //! The layer that opens spans.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::Arc,
+    time::Instant,
+};
 
 use http::HeaderName;
 use opentelemetry::trace::TracerProvider;
@@ -327,18 +331,38 @@ impl<B: Clone> TraceLayer<B> {
     }
 }
 
+impl<B: SpanBackend> TraceLayer<B> {
+    /// Opens a span. If a sampler, an id generator or another part of the backend panics, the span is not recorded, and
+    /// the exchange ends like one whose [function](RequestInfo::call_function) has panicked.
+    #[inline]
+    fn start_span(
+        &self,
+        attributes: &RequestAttributes<'_, '_>,
+        parent: Parent,
+        request: &RequestInfo<'_>,
+        at: Instant,
+    ) -> B::Span {
+        let LayerState { backend, config } = &*self.0;
+        let start = AssertUnwindSafe(|| backend.start(attributes, parent, at));
+        catch_unwind(start).unwrap_or_else(|panic| {
+            request.call_function((), || resume_unwind(panic));
+            backend.disabled(Parent::of(request, config))
+        })
+    }
+}
+
 impl<B: SpanBackend> Observe for TraceLayer<B> {
     type Exchange = TraceExchange<B>;
 
     fn start(&self, request: &RequestInfo<'_>, at: Instant) -> Self::Exchange {
         let LayerState { backend, config } = &*self.0;
         let parent = Parent::of(request, config);
-        if !request.is_observed(&config.http) {
+        if !request.is_observed(config.kind, &config.http) {
             return TraceExchange::disabled(backend.disabled(parent), &self.0);
         }
         if let Some(call) = config.grpc_call(request, at) {
             let attributes = RequestAttributes::new(config, request, Protocol::Grpc, None);
-            let span = backend.start(&attributes, parent, at);
+            let span = self.start_span(&attributes, parent, request, at);
             let extras = ExchangeExtras::grpc(GrpcSpan::new(call, &attributes, &span));
             return TraceExchange::opened(span, &self.0, Some(extras), request);
         }
@@ -350,7 +374,7 @@ impl<B: SpanBackend> Observe for TraceLayer<B> {
         let outer_route = slot.as_ref().and_then(RouteSlot::get);
         let route = route.or(outer_route.as_ref().map(Route::as_str));
         let attributes = RequestAttributes::new(config, request, Protocol::Http, route);
-        let span = backend.start(&attributes, parent, at);
+        let span = self.start_span(&attributes, parent, request, at);
         let extras = slot.map(|slot| ExchangeExtras::awaiting_route(slot, request.method()));
         TraceExchange::opened(span, &self.0, extras, request)
     }

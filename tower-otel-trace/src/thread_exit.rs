@@ -4,6 +4,10 @@
 //! thread-local variable too. If it has been destroyed, attaching a context panics in a destructor,
 //! which aborts the process. Variables are destroyed in the reverse order of their first use, so the
 //! sentinel, first used after a context was attached, is destroyed before the current context.
+//!
+//! The standard library does not promise this order; the test `tests/thread_exit.rs` of the suite checks it. The first
+//! use on a thread relies on unwinding: with `panic = "abort"`, an exchange that is moved to a thread whose contexts are
+//! already destroyed aborts the process.
 
 use std::{cell::Cell, panic::catch_unwind};
 

@@ -10,7 +10,8 @@ use std::{
         atomic::{AtomicBool, Ordering::SeqCst},
         mpsc,
     },
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use http::{Request, Response};
@@ -149,4 +150,29 @@ fn drops_are_logged_once_and_so_is_each_change_of_the_exporter() {
     );
     let counts = recorder.counts();
     assert_eq!((counts.exported, counts.failed, counts.dropped), (18, 2, 4));
+
+    // The end of the drops is logged.
+    let (started, starts) = mpsc::channel();
+    let (permit, permits) = mpsc::channel();
+    let exporter = Controlled {
+        fails,
+        started,
+        permits: Mutex::new(permits),
+    };
+    let builder = Recorder::builder(exporter).queue_size(4).batch_size(4);
+    let recorder = builder.delay(Duration::from_millis(5)).build().unwrap();
+    exchanges(&recorder, 1);
+    starts.recv_timeout(LONG).unwrap();
+    exchanges(&recorder, 6);
+    for _ in 0..7 {
+        permit.send(()).unwrap();
+    }
+    let (mut logged, waiting) = (Vec::new(), Instant::now());
+    while logged.len() < 2 {
+        assert!(waiting.elapsed() < LONG, "{logged:#?}");
+        logged.extend(warnings.take());
+        thread::yield_now();
+    }
+    assert!(logged[0].contains("queue was full"), "{logged:#?}");
+    assert!(logged[1].contains("queue has room again"), "{logged:#?}");
 }

@@ -8,11 +8,13 @@ fn client_and_server_requests_are_traced_and_counted() {
     output::assert_lines_in_order(
         env!("CARGO_BIN_EXE_example-hyper"),
         &[
-            &["GET ", "client 200"],
-            &["└─ GET /items/{sku}", "server 200", "/items/chair"],
-            &["client 200"],
-            &["server 200", "/favicon.ico"],
-            &[r#"http_requests_total{method="GET",path="unmatched",status="200"} 1"#],
+            &[
+                &["GET ", "client 200"],
+                &["└─ GET /items/{sku}", "server 200", "/items/chair"],
+                &["client 200"],
+                &["server 200", "/favicon.ico"],
+            ],
+            &[&[r#"http_requests_total{method="GET",path="unmatched",status="200"} 1"#]],
         ],
     );
 }

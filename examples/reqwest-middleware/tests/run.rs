@@ -8,15 +8,17 @@ fn each_attempt_has_its_own_span() {
     output::assert_lines_in_order(
         env!("CARGO_BIN_EXE_example-reqwest-middleware"),
         &[
-            &["7 spans"],
-            &["order"],
-            &["├─ GET ", "client 503"],
-            &["server 503"],
-            &["├─ GET ", "client 503"],
-            &["server 503"],
-            &["└─ GET ", "client 200"],
-            &["└─ GET /items/{sku}", "server 200"],
-            &["200 OK: 7 left"],
+            &[
+                &["7 spans"],
+                &["order"],
+                &["├─ GET ", "client 503"],
+                &["server 503"],
+                &["├─ GET ", "client 503"],
+                &["server 503"],
+                &["└─ GET ", "client 200"],
+                &["└─ GET /items/{sku}", "server 200"],
+            ],
+            &[&["200 OK: 7 left"]],
         ],
     );
 }

@@ -7,7 +7,7 @@ mod output;
 fn requests_are_traced_and_counted_without_tokio() {
     output::assert_lines_in_order(
         env!("CARGO_BIN_EXE_example-smol"),
-        &[
+        &[&[
             &[
                 "HTTP server",
                 r#"otel.name="GET /hello""#,
@@ -18,6 +18,6 @@ fn requests_are_traced_and_counted_without_tokio() {
                 r#"http_requests_total{method="GET",path="#,
                 r#"status="200"} 1"#,
             ],
-        ],
+        ]],
     );
 }

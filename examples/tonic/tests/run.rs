@@ -8,12 +8,14 @@ fn successful_failed_and_cancelled_calls_are_traced() {
     output::assert_lines_in_order(
         env!("CARGO_BIN_EXE_example-tonic"),
         &[
-            &["grpc.health.v1.Health/Check", "client"],
-            &["└─ grpc.health.v1.Health/Check", "server"],
-            &["Health/Check", "client ERR", "error.type=NOT_FOUND"],
-            &["NotFound"],
-            &["grpc.health.v1.Health/Watch", "client"],
-            &["└─ grpc.health.v1.Health/Watch", "server"],
+            &[
+                &["grpc.health.v1.Health/Check", "client"],
+                &["└─ grpc.health.v1.Health/Check", "server"],
+                &["Health/Check", "client ERR", "error.type=NOT_FOUND"],
+                &["grpc.health.v1.Health/Watch", "client"],
+                &["└─ grpc.health.v1.Health/Watch", "server"],
+            ],
+            &[&["NotFound"]],
         ],
     );
 }

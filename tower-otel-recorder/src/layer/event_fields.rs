@@ -91,7 +91,7 @@ impl<'a> EventFields<'a> {
 
     fn other(&mut self, field: &Field, value: &dyn Debug, add: impl FnOnce(&mut AttributeBuffer)) {
         if field.name() == MESSAGE {
-            self.message = self.attributes.texts().store_debug(value);
+            self.message = self.attributes.texts().store_debug_name(value);
         } else {
             add(self.attributes);
         }
@@ -100,7 +100,12 @@ impl<'a> EventFields<'a> {
 
 impl Visit for EventFields<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
-        if let Some(text) = self.attributes.texts().store(value) {
+        let texts = self.attributes.texts();
+        let text = match field.name() {
+            MESSAGE => texts.store_name(value),
+            _ => texts.store(value),
+        };
+        if let Some(text) = text {
             self.text(field, text);
         }
     }
@@ -141,7 +146,12 @@ impl Visit for EventFields<'_> {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        if let Some(text) = self.attributes.texts().store_debug(value) {
+        let texts = self.attributes.texts();
+        let text = match field.name() {
+            MESSAGE => texts.store_debug_name(value),
+            _ => texts.store_debug(value),
+        };
+        if let Some(text) = text {
             self.text(field, text);
         }
     }

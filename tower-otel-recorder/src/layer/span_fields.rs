@@ -9,6 +9,7 @@ use super::error;
 use crate::{
     buffer::AttributeBuffer,
     keys::otel,
+    limits::{NAME_LENGTH, cut},
     record::{Name, SpanRecord},
     texts::TextRange,
 };
@@ -55,11 +56,11 @@ impl<'a> SpanFields<'a> {
             return false;
         };
         match key {
-            otel::NAME => self.settings.name = self.attributes.texts().store(value),
+            otel::NAME => self.settings.name = self.attributes.texts().store_name(value),
             otel::KIND => self.settings.kind = parse_kind(value),
             otel::STATUS_CODE => self.settings.status = parse_status(value),
             otel::STATUS_DESCRIPTION => {
-                self.settings.description = Some(self.attributes.texts().cut(value).to_owned());
+                self.settings.description = Some(cut(value, NAME_LENGTH).to_owned());
             }
             _ => return false,
         }
@@ -157,15 +158,16 @@ impl Visit for SpanFields<'_> {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        let Some(text) = self.attributes.texts().store_debug(value) else {
-            return;
-        };
-        if field.name().starts_with(otel::PREFIX) {
+        let name = field.name();
+        if !name.starts_with(otel::PREFIX) {
+            if let Some(text) = self.attributes.texts().store_debug(value) {
+                self.attributes.range(name, text);
+            }
+        } else if let Some(text) = self.attributes.texts().store_debug_name(value) {
             let value = self.attributes.stored(text).to_owned();
-            if self.set(field, &value) {
-                return;
+            if !self.set(field, &value) {
+                self.attributes.text(name, &value);
             }
         }
-        self.attributes.range(field.name(), text);
     }
 }

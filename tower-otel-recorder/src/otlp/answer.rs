@@ -2,10 +2,10 @@
 //!
 //! <https://opentelemetry.io/docs/specs/otlp/#otlpgrpc-response>
 
-use std::time::Duration;
+use std::{error::Error, time::Duration};
 
 use crate::otlp::{
-    error_text::server_text,
+    error_text::{server_text, with_causes},
     protobuf::{FieldValue, Malformed, fields},
 };
 
@@ -25,6 +25,8 @@ pub(crate) enum Answer {
         reason: String,
         after: Option<Duration>,
     },
+    /// There is no connection, so the request was not sent. It may be sent again.
+    Unreachable(String),
     /// The request is too large.
     TooLarge(String),
     /// The request would fail again.
@@ -36,6 +38,14 @@ impl Answer {
         Self::Retry {
             reason,
             after: None,
+        }
+    }
+
+    /// Returns the answer for an error that took the place of a response.
+    pub(crate) fn without_response(error: &dyn Error, is_connect: bool) -> Self {
+        match is_connect {
+            true => Self::Unreachable(with_causes(error)),
+            false => Self::retry(with_causes(error)),
         }
     }
 

@@ -60,7 +60,9 @@ impl Delivery<'_> {
                     self.outcome
                         .fail(1, format!("a single span is too large: {reason}"));
                 }
-                Answer::Failed(reason) | Answer::Retry { reason, .. } => {
+                Answer::Failed(reason)
+                | Answer::Unreachable(reason)
+                | Answer::Retry { reason, .. } => {
                     self.outcome.fail(spans, reason);
                 }
             }
@@ -68,6 +70,8 @@ impl Delivery<'_> {
     }
 
     /// Sends a request until it is accepted, refused for good, or time is up. Returns a failure in place of a retry.
+    ///
+    /// Without a connection, it is sent only once while a flush or a shutdown is waited for.
     async fn send(&mut self, part: Range<usize>, deadline: Deadline<'_>) -> Answer {
         let body = match self.client.body(self.batch, part, self.gzip) {
             Ok(body) => body,
@@ -84,10 +88,12 @@ impl Delivery<'_> {
                     None => "timed out: the collector does not respond".to_owned(),
                 });
             };
-            let Answer::Retry { reason, after } = answer else {
-                return answer;
+            let (reason, after, is_unreachable) = match answer {
+                Answer::Retry { reason, after } => (reason, after, false),
+                Answer::Unreachable(reason) => (reason, None, true),
+                answer => return answer,
             };
-            if !deadline.pause(backoff.delay(after)).await {
+            if !deadline.pause(backoff.delay(after), is_unreachable).await {
                 return Answer::Failed(match after {
                     Some(after) => {
                         format!("{reason} (asks to wait for {after:?}, longer than the time-out)")

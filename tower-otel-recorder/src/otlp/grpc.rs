@@ -5,7 +5,7 @@
 //!
 //! <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>
 
-use std::{future::poll_fn, io};
+use std::{error::Error, future::poll_fn, io};
 
 use bytes::Bytes;
 use http::{
@@ -14,6 +14,7 @@ use http::{
 };
 use http_body_util::{BodyExt, Full};
 use tonic::{
+    ConnectError,
     body::Body,
     transport::{Channel, Endpoint},
 };
@@ -76,13 +77,25 @@ impl GrpcClient {
         *request.uri_mut() = Uri::from_static(PATH);
         request.headers_mut().clone_from(&self.headers);
         if let Err(error) = poll_fn(|context| channel.poll_ready(context)).await {
-            return Answer::retry(with_causes(&error));
+            return Answer::without_response(&error, is_connect(&error));
         }
         match channel.call(request).await {
             Ok(response) => read(response).await,
-            Err(error) => Answer::retry(with_causes(&error)),
+            Err(error) => Answer::without_response(&error, is_connect(&error)),
         }
     }
+}
+
+/// Returns whether the channel has no connection.
+fn is_connect(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.is::<ConnectError>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 async fn read(response: Response<Body>) -> Answer {

@@ -54,7 +54,10 @@ impl HttpClient {
         let request = self.client.post(&self.url).headers(self.headers.clone());
         match request.body(body).send().await {
             Ok(response) => read(response).await,
-            Err(error) => Answer::retry(with_causes(&error.without_url())),
+            Err(error) => {
+                let is_connect = error.is_connect();
+                Answer::without_response(&error.without_url(), is_connect)
+            }
         }
     }
 }
@@ -189,6 +192,7 @@ mod tests {
             let found = match refused(code, after, b"no message") {
                 Answer::Retry { after: None, .. } => "retry",
                 Answer::Retry { .. } => "retry after 7",
+                Answer::Unreachable(_) => "unreachable",
                 Answer::TooLarge(_) => "too large",
                 Answer::Failed(_) => "failed",
                 Answer::Accepted { .. } => "accepted",

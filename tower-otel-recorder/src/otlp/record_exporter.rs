@@ -10,6 +10,7 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use crate::{
     exporter::{ExportInput, Outcome, RecordExporter},
     otlp::{batch::Batch, client::Client, delivery::Delivery, runtime::ExportRuntime},
+    progress::Requested,
     record::SpanRecord,
 };
 
@@ -31,10 +32,10 @@ impl RecordExporter for OtlpRecordExporter {
             .add(record, input.clocks, input.default_scope, input.limits);
     }
 
-    fn export(&mut self, shutdown: &dyn Fn() -> Option<Instant>) -> Outcome {
+    fn export(&mut self, requested: &dyn Fn() -> Requested) -> Outcome {
         let now = Instant::now();
         let deadline = now.checked_add(self.timeout).unwrap_or(now + MAX_TIMEOUT);
-        let deadline = self.runtime.deadline(deadline, shutdown);
+        let deadline = self.runtime.deadline(deadline, requested);
         let spans = self.batch.len();
         let delivery = Delivery {
             client: &mut self.client,

@@ -15,6 +15,8 @@ use tokio::{
     time::{sleep, sleep_until},
 };
 
+use crate::progress::Requested;
+
 /// A runtime that only the export thread drives: while it exports, and while it waits for the next turn.
 #[derive(Debug)]
 pub(crate) struct ExportRuntime {
@@ -42,8 +44,8 @@ impl Wake for Wakeup {
 pub(crate) struct Deadline<'a> {
     /// The end of the time-out of the batch.
     pub(crate) batch: Instant,
-    /// Returns the end of a shutdown, which may be requested at any time. The export thread is woken then.
-    pub(crate) shutdown: &'a dyn Fn() -> Option<Instant>,
+    /// Returns the flush and the shutdown, which may be requested at any time. The export thread is woken then.
+    pub(crate) requested: &'a dyn Fn() -> Requested,
     runtime: &'a ExportRuntime,
 }
 
@@ -82,11 +84,11 @@ impl ExportRuntime {
     pub(crate) const fn deadline<'a>(
         &'a self,
         batch: Instant,
-        shutdown: &'a dyn Fn() -> Option<Instant>,
+        requested: &'a dyn Fn() -> Requested,
     ) -> Deadline<'a> {
         Deadline {
             batch,
-            shutdown,
+            requested,
             runtime: self,
         }
     }
@@ -104,7 +106,7 @@ impl Drop for ExportRuntime {
 impl Deadline<'_> {
     /// Returns when time is up, as it is known now.
     pub(crate) fn at(&self) -> Instant {
-        let shutdown = (self.shutdown)();
+        let shutdown = (self.requested)().shutdown_deadline;
         shutdown.map_or(self.batch, |shutdown| shutdown.min(self.batch))
     }
 
@@ -130,10 +132,12 @@ impl Deadline<'_> {
         }
     }
 
-    /// Waits for so long. Returns `false` at once if there is not so much time, and as soon as that is known.
-    pub(crate) async fn pause(&self, duration: Duration) -> bool {
+    /// Waits for so long. Returns `false` at once if there is not so much time, and as soon as that is known. With
+    /// `unless_requested`, there is no time while a flush or a shutdown is requested.
+    pub(crate) async fn pause(&self, duration: Duration, unless_requested: bool) -> bool {
         let end = Instant::now().checked_add(duration);
-        let has_time = || end.is_some_and(|end| end < self.at());
+        let is_requested = || unless_requested && (self.requested)().is_any;
+        let has_time = || end.is_some_and(|end| end < self.at()) && !is_requested();
         let Some(end) = end.filter(|_| has_time()) else {
             return false;
         };
