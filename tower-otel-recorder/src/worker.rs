@@ -61,6 +61,11 @@ struct Worker {
     health: Health,
 }
 
+/// Calls code of others, an exporter or a subscriber. Returns `None` if it panics: the export thread goes on.
+fn catch_panic<R>(call: impl FnOnce() -> R) -> Option<R> {
+    catch_unwind(AssertUnwindSafe(call)).ok()
+}
+
 /// The result of the last export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Health {
@@ -96,9 +101,12 @@ impl Worker {
             let park = |duration| self.exporter.park(duration);
             let turn = pipeline.next_turn(Instant::now() + delay, done, park);
             self.export_all();
-            self.warn_about_drops();
+            catch_panic(|| self.warn_about_drops());
             if let Some(timeout) = turn.shutdown {
-                self.shut_down(timeout);
+                // The export has taken a part of the time.
+                let deadline = pipeline.shutdown_deadline();
+                let left = deadline.map(|end| end.saturating_duration_since(Instant::now()));
+                self.shut_down(left.unwrap_or(timeout));
             }
             done = turn.flushes;
             pipeline.end_turn(done, self.failure.take());
@@ -123,8 +131,10 @@ impl Worker {
                 self.backlog.clear();
                 break;
             }
+            catch_panic(|| self.warn_about_drops());
             let outcome = self.export(batch.spans, clocks);
             pipeline.end_export(outcome.spans);
+            catch_panic(|| self.log_change(&outcome));
         }
         if self.backlog.capacity() > 4096 {
             self.backlog = Vec::new();
@@ -139,23 +149,26 @@ impl Worker {
             default_scope: &self.default_scope,
             limits: &shared.limits,
         };
+        let mut skipped = 0;
         for _ in 0..spans {
             let Some(mut pooled) = self.backlog.pop() else {
                 break;
             };
-            self.exporter.add(&mut pooled.record, &input);
+            let added = catch_panic(|| self.exporter.add(&mut pooled.record, &input));
+            skipped += usize::from(added.is_none());
             pooled.record.clear();
             self.exported.push(pooled);
         }
         shared.pipeline.give_back(&mut self.exported);
         let deadline = || shared.pipeline.shutdown_deadline();
-        let export = catch_unwind(AssertUnwindSafe(|| self.exporter.export(&deadline)));
-        let outcome = export.unwrap_or_else(|_| {
+        let mut outcome = catch_panic(|| self.exporter.export(&deadline)).unwrap_or_else(|| {
             let mut outcome = Outcome::default();
-            outcome.fail(spans, PANICKED.to_owned());
+            outcome.fail(spans.saturating_sub(skipped), PANICKED.to_owned());
             outcome
         });
-        self.log_change(&outcome);
+        if skipped > 0 {
+            outcome.fail(skipped, PANICKED.to_owned());
+        }
         if outcome.failure.is_some() {
             self.failure.clone_from(&outcome.failure);
         }
@@ -163,11 +176,10 @@ impl Worker {
     }
 
     fn shut_down(&mut self, timeout: Duration) {
-        let result = catch_unwind(AssertUnwindSafe(|| self.exporter.shutdown(timeout)));
-        match result {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => self.failure = Some(without_credentials(&error.to_string())),
-            Err(_) => self.failure = Some(PANICKED.to_owned()),
+        match catch_panic(|| self.exporter.shutdown(timeout)) {
+            Some(Ok(())) => {}
+            Some(Err(error)) => self.failure = Some(without_credentials(&error.to_string())),
+            None => self.failure = Some(PANICKED.to_owned()),
         }
     }
 
