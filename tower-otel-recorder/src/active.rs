@@ -91,7 +91,10 @@ fn finish(mut pooled: RecordBox, shared: &Shared, at: Timestamp) {
     pooled.record.end(at);
     let bytes = pooled.measure();
     let thread = thread_index::current();
-    shared.pipeline.push(thread, pooled, bytes);
+    if let Some(mut rejected) = shared.pipeline.push(thread, pooled, bytes) {
+        rejected.record.clear();
+        shared.pipeline.put_spare(thread, rejected);
+    }
 }
 
 impl Drop for ActiveSpan {

@@ -1,6 +1,6 @@
 //! A number of spans and of their bytes.
 
-/// So many spans with so many bytes.
+/// A number of spans and their total size in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Amount {
     pub(crate) spans: usize,

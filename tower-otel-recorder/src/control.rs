@@ -55,9 +55,14 @@ impl Control {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Returns whether this process has the export thread.
+    pub(crate) fn has_thread(&self) -> bool {
+        process::id() == self.process
+    }
+
     /// Returns an error in a process that was forked after the start of the export thread. Its locks may be held forever.
     fn check_process(&self) -> OTelSdkResult {
-        if process::id() == self.process {
+        if self.has_thread() {
             return Ok(());
         }
         let failure = format!(
@@ -67,12 +72,13 @@ impl Control {
         Err(OTelSdkError::InternalFailure(failure))
     }
 
-    /// Wakes the export thread, because a batch is full.
+    /// Wakes the export thread, because a batch or the queue is full.
     ///
     /// The thread resets `woken` before it drains the queue. So it sees the span of the caller, or the caller sees that
     /// the thread has to be woken.
     pub(crate) fn wake(&self) {
-        if !self.woken.load(SeqCst) && !self.woken.swap(true, SeqCst) {
+        // A fork has no thread to wake, and the locks of its waker may be held forever.
+        if !self.woken.load(SeqCst) && !self.woken.swap(true, SeqCst) && self.has_thread() {
             self.unpark();
         }
     }
@@ -110,9 +116,13 @@ impl Control {
         }
     }
 
-    /// Sets the number of drained spans. Returns `false` if the recorder is abandoned; then they are not exported.
-    pub(crate) fn set_backlog(&self, spans: usize) -> bool {
+    /// Sets the number of spans that `drain` drains. Returns `false` if the recorder is abandoned; then they are not
+    /// exported.
+    ///
+    /// [`in_hands`](Self::in_hands) does not run in the meantime.
+    pub(crate) fn set_backlog(&self, drain: impl FnOnce() -> usize) -> bool {
         let mut state = self.state();
+        let spans = drain();
         if !state.abandoned {
             state.backlog = spans;
         }
@@ -139,10 +149,11 @@ impl Control {
         }
     }
 
-    /// Returns the numbers of drained spans and of those that the exporter works on.
-    pub(crate) fn in_hands(&self) -> (usize, usize) {
+    /// Calls `read` with the numbers of drained spans and of those that the exporter works on. No span changes from one
+    /// number to the other, or leaves the queue or the exporter, in the meantime.
+    pub(crate) fn in_hands<R>(&self, read: impl FnOnce(usize, usize) -> R) -> R {
         let state = self.state();
-        (state.backlog, state.exporting)
+        read(state.backlog, state.exporting)
     }
 
     /// Ends a turn. Everything that was queued before so many flushes were requested is exported or has failed.
@@ -227,6 +238,11 @@ impl Control {
         }
         let timed_out = matches!(result, Err(OTelSdkError::Timeout(_)));
         let abandons = timed_out && !others_wait && !state.abandoned;
+        if abandons {
+            // Flushes and other shutdowns wait for the same spans.
+            let failure = "a shutdown ran out of time and dropped spans".to_owned();
+            state.failure = Some((state.flushes, failure));
+        }
         (result, abandons.then(|| state.abandon()))
     }
 

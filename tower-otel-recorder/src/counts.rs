@@ -2,11 +2,11 @@
 
 use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// What became of the spans of a [`Recorder`](crate::Recorder).
+/// The numbers of spans by result, of a [`Recorder`](crate::Recorder).
 ///
 /// A span that has ended is in exactly one of `queued`, `exporting`, `exported`, `failed`, `rejected` and `dropped`. The
-/// spans that are still open are what is left of `started`. The counts are read one after the other while other threads
-/// change them, so for a moment such a sum can be off by a few spans.
+/// spans that are still open are what is left of `started`. Other threads start and end spans while the counts are read, so
+/// such a sum can be off by as many spans as they start and end in the meantime.
 ///
 /// Spans that are not sampled are not counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,8 +25,9 @@ pub struct SpanCounts {
     pub failed: u64,
     /// Spans of accepted batches that the collector has rejected, over OTLP (`partial_success`).
     pub rejected: u64,
-    /// Spans that were not given to the exporter, for whatever reason: `queue_full`, `queue_bytes_full`, or the recorder
-    /// was shut down, which is what is left. Only a full queue is logged.
+    /// Spans that were not given to the exporter: `queue_full`, `queue_bytes_full`, those that ended after a
+    /// [shutdown](crate::Recorder::shutdown), and those that a shutdown that ran out of time left in the queue. Only a full
+    /// queue is logged.
     pub dropped: u64,
     /// Spans that were dropped because too [many](crate::RecorderBuilder::queue_size) were waiting.
     pub queue_full: u64,
@@ -34,7 +35,7 @@ pub struct SpanCounts {
     pub queue_bytes_full: u64,
 }
 
-/// The spans of a batch, by what has become of them.
+/// The spans of a batch, by result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ExportCounts {
     pub(crate) exported: usize,

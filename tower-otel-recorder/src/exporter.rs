@@ -57,7 +57,7 @@ pub(crate) trait RecordExporter: Send {
     /// Shuts the exporter down.
     fn shutdown(&mut self, timeout: Duration) -> OTelSdkResult;
 
-    /// Returns what ends [`park`](Self::park). `None` if unparking the thread does.
+    /// Returns the waker that interrupts [`park`](Self::park). `None` if unparking the thread does.
     fn waker(&self) -> Option<Waker> {
         None
     }
@@ -76,7 +76,7 @@ pub(crate) struct ExportInput<'a> {
     pub(crate) limits: &'a Limits,
 }
 
-/// What has become of a batch. Its texts contain no credentials.
+/// The result of a batch. Its texts contain no credentials.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) spans: ExportCounts,

@@ -1,4 +1,4 @@
-//! What few spans have: status, events, links, and attributes that are not compact.
+//! Optional parts of a span: status, events, links, and attributes that are not compact.
 
 use std::{borrow::Cow, time::SystemTime};
 
@@ -25,7 +25,7 @@ pub(crate) struct Extras {
     pub(crate) links: SpanLinks,
     /// The end that was set through the OpenTelemetry context, before the owner of the span ended it.
     pub(crate) ended: Option<SystemTime>,
-    /// The number of bytes of texts and arrays, and of the attributes of events and links.
+    /// The number of bytes of texts and arrays, and of events and links with their attributes.
     bytes: usize,
 }
 
@@ -40,8 +40,8 @@ impl Extras {
         size_of::<Self>()
             + self.bytes
             + self.attributes.capacity() * size_of::<KeyValue>()
-            + self.events.events.capacity() * size_of::<Event>()
-            + self.links.links.capacity() * size_of::<Link>()
+            + (self.events.events.capacity() - self.events.events.len()) * size_of::<Event>()
+            + (self.links.links.capacity() - self.links.links.len()) * size_of::<Link>()
     }
 
     /// Adds bytes in place of others. Returns `false` and adds none if that exceeds the limit.
@@ -88,7 +88,9 @@ impl Extras {
     fn add_event(&mut self, mut event: Event, limits: &Limits) {
         let is_full = self.events.len() >= count(limits.span.max_events_per_span);
         let bytes = cut_attributes(&mut event.attributes, limits.text.length);
-        let bytes = bytes.saturating_add(event.name.len());
+        let bytes = bytes
+            .saturating_add(size_of::<Event>())
+            .saturating_add(event.name.len());
         if !is_full && self.replace(0, bytes, limits) {
             self.events.events.push(event);
         } else {
@@ -116,7 +118,9 @@ impl Extras {
 
     fn add_link(&mut self, mut link: Link, limits: &Limits) {
         let is_full = self.links.len() >= count(limits.span.max_links_per_span);
-        let bytes = cut_attributes(&mut link.attributes, limits.text.length);
+        let bytes = cut_attributes(&mut link.attributes, limits.text.length)
+            .saturating_add(size_of::<Link>())
+            .saturating_add(trace_state_bytes(&link.span_context));
         if !is_full && self.replace(0, bytes, limits) {
             self.links.links.push(link);
         } else {
@@ -172,6 +176,15 @@ impl Extras {
         self.links.dropped_count = self.links.dropped_count.saturating_add(dropped);
         self.ended = self.ended.or(other.ended);
     }
+}
+
+/// Returns how many bytes the trace state has allocated, or somewhat less. A stranger may send 32 members of 512 bytes.
+pub(crate) fn trace_state_bytes(context: &SpanContext) -> usize {
+    let header = context.trace_state().header();
+    if header.is_empty() {
+        return 0;
+    }
+    header.len() + header.split(',').count() * size_of::<(String, String)>()
 }
 
 fn description(status: &Status) -> &str {

@@ -68,7 +68,7 @@
 //! The number of open spans is not limited, and the changes through the OpenTelemetry context of an open span have a limit of
 //! 64 KiB of their own until the span ends. The recorder reads no environment variables; `tower-otel-init` does.
 
-// Without the layer, some of what it shares with the rest has no user.
+// Without the feature `layer`, some items are unused.
 #![cfg_attr(not(feature = "layer"), allow(dead_code))]
 
 mod active;

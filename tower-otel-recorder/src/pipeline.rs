@@ -21,7 +21,7 @@ pub(crate) struct Pipeline<T> {
 }
 
 impl<T> Pipeline<T> {
-    /// Nothing may be 0.
+    /// All sizes must be at least 1.
     pub(crate) fn new(size: Amount, batch: Amount) -> Self {
         Self {
             queue: Queue::new(size, batch),
@@ -38,15 +38,20 @@ impl<T> Pipeline<T> {
         &self.counters
     }
 
-    /// Returns all counts. Locks the buffer of each thread for a moment.
+    /// Returns all counts. Locks the buffer of each thread for a moment. In a fork, where those locks may be held forever,
+    /// only the counts of spans that have left the queue.
     pub(crate) fn counts(&self) -> SpanCounts {
-        let (backlog, exporting) = self.control.in_hands();
-        let mut counts = self.counters.read();
-        let (started, queued) = self.queue.started_and_queued();
-        counts.queued = count(backlog) + queued;
-        counts.exporting = count(exporting);
-        counts.started = started;
-        counts
+        if !self.control.has_thread() {
+            return self.counters.read();
+        }
+        self.control.in_hands(|backlog, exporting| {
+            let mut counts = self.counters.read();
+            let (started, queued) = self.queue.started_and_queued();
+            counts.queued = count(backlog) + queued;
+            counts.exporting = count(exporting);
+            counts.started = started;
+            counts
+        })
     }
 
     /// Changes the number of started spans.
@@ -58,17 +63,39 @@ impl<T> Pipeline<T> {
         self.queue.is_closed()
     }
 
-    /// Queues a span with so many bytes that has ended. Drops and counts it if the queue is full or closed.
+    /// Queues a span with so many bytes that has ended. Counts and returns it if the queue is full or closed.
     #[inline]
-    pub(crate) fn push(&self, thread: usize, span: T, bytes: usize) {
+    pub(crate) fn push(&self, thread: usize, span: T, bytes: usize) -> Option<T> {
         match self.queue.push(thread, span, bytes) {
-            Ok(false) => {}
-            Ok(true) => self.control.wake(),
-            // The export thread logs the loss: this thread serves a request and may hold locks of a subscriber.
-            Err(Rejected::Full(_)) => self.counters.queue_full(),
-            Err(Rejected::TooLarge(_)) => self.counters.queue_bytes_full(),
-            Err(Rejected::Closed(_)) => self.counters.dropped_closed(1),
+            Ok(false) => None,
+            Ok(true) => {
+                self.control.wake();
+                None
+            }
+            Err(rejected) => Some(self.reject(rejected)),
         }
+    }
+
+    /// Counts a span. The export thread logs the loss: this thread serves a request and may hold locks of a subscriber.
+    #[cold]
+    fn reject(&self, rejected: Rejected<T>) -> T {
+        let span = match rejected {
+            Rejected::Full(span) => {
+                self.counters.queue_full();
+                span
+            }
+            Rejected::TooLarge(span) => {
+                self.counters.queue_bytes_full();
+                span
+            }
+            Rejected::Closed(span) => {
+                self.counters.dropped_closed(1);
+                return span;
+            }
+        };
+        // The spans of a full queue may be less than a batch.
+        self.control.wake();
+        span
     }
 
     /// Returns a record from the pool, if there is one. Counts the start of a span if `starts`.
@@ -99,8 +126,11 @@ impl<T> Pipeline<T> {
 
     /// Moves everything that is queued to `backlog`.
     pub(crate) fn drain(&self, backlog: &mut Vec<T>) {
-        self.queue.drain(backlog);
-        if !self.control.set_backlog(backlog.len()) {
+        let drain = || {
+            self.queue.drain(backlog);
+            backlog.len()
+        };
+        if !self.control.set_backlog(drain) {
             self.counters.dropped_closed(count(backlog.len()));
             // The queue is closed, so nobody needs their places.
             backlog.clear();
@@ -113,7 +143,7 @@ impl<T> Pipeline<T> {
         self.control.begin_export(batch.spans)
     }
 
-    /// Counts what has become of a batch.
+    /// Counts the result of a batch.
     pub(crate) fn end_export(&self, spans: ExportCounts) {
         self.control.end_export(|| self.counters.batch(spans));
     }
@@ -211,6 +241,7 @@ mod tests {
         assert!(pipeline.shutdown_is_requested());
         // The export thread of the parent may have had the lock.
         pipeline.control.with_lock(|| {
+            assert_eq!(pipeline.counts(), SpanCounts::default());
             for result in [
                 pipeline.flush(Duration::MAX),
                 pipeline.shutdown(Duration::MAX),
@@ -232,6 +263,87 @@ mod tests {
             let is_failure = matches!(&result, Err(OTelSdkError::InternalFailure(text)) if text == "no connection");
             assert!(is_failure, "{result:?}");
         }
+    }
+
+    #[test]
+    fn a_flush_and_a_second_shutdown_fail_if_a_shutdown_has_dropped_their_spans() {
+        let pipeline = pipeline(8);
+        pipeline.push(0, 7, 1);
+        std::thread::scope(|scope| {
+            let flush = scope.spawn(|| pipeline.flush(LONG));
+            let park = |_| std::thread::yield_now();
+            pipeline.next_turn(Instant::now() + LONG, 0, park);
+            let mut backlog = Vec::new();
+            pipeline.drain(&mut backlog);
+            let timed_out = pipeline.shutdown(Duration::ZERO);
+            assert!(matches!(timed_out, Err(OTelSdkError::Timeout(_))));
+            assert_eq!(pipeline.counts().dropped, 1);
+            let shutdown = scope.spawn(|| pipeline.shutdown(LONG));
+            while pipeline.control.waiting_shutdowns() < 1 {
+                std::thread::yield_now();
+            }
+            pipeline.end_turn(2, None);
+            for thread in [flush, shutdown] {
+                let result = thread.join().unwrap();
+                let is_failure = matches!(result, Err(OTelSdkError::InternalFailure(_)));
+                assert!(is_failure, "{result:?}");
+            }
+        });
+    }
+
+    #[test]
+    fn a_span_that_does_not_fit_wakes_the_export_thread() {
+        for bytes in [1, 90] {
+            let size = Amount {
+                spans: 2,
+                bytes: 100,
+            };
+            let batch = Amount {
+                spans: 9,
+                bytes: 100,
+            };
+            let pipeline = Pipeline::new(size, batch);
+            pipeline.push(0, 7, 80);
+            pipeline.push(0, 8, bytes);
+            pipeline.next_turn(Instant::now(), 0, std::thread::park_timeout);
+            pipeline.push(0, 9, 90);
+            let is_parked = std::cell::Cell::new(false);
+            let park = |_| is_parked.set(true);
+            pipeline.next_turn(Instant::now() + Duration::from_millis(50), 0, park);
+            assert!(!is_parked.get(), "{bytes}");
+        }
+    }
+
+    #[test]
+    fn a_span_is_in_exactly_one_count_while_the_export_thread_moves_it() {
+        let pipeline = pipeline(100);
+        let is_done = std::sync::atomic::AtomicBool::new(false);
+        let is_done = &is_done;
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut backlog = Vec::new();
+                while !is_done.load(std::sync::atomic::Ordering::Relaxed) {
+                    pipeline.drain(&mut backlog);
+                    for _ in backlog.drain(..) {
+                        assert!(pipeline.begin_export(Amount { spans: 1, bytes: 1 }));
+                        let spans = ExportCounts {
+                            exported: 1,
+                            ..ExportCounts::default()
+                        };
+                        pipeline.end_export(spans);
+                    }
+                }
+            });
+            let sums: Vec<_> = (0..2_000)
+                .map(|_| {
+                    pipeline.push(0, 7, 1);
+                    let counts = pipeline.counts();
+                    counts.queued + counts.exporting + counts.exported + counts.dropped
+                })
+                .collect();
+            is_done.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert!(sums.into_iter().eq(1..=2_000));
+        });
     }
 
     #[test]
@@ -263,7 +375,8 @@ mod tests {
         let pipeline = pipeline(1);
         let counters = pipeline.counters();
         for span in 0..3 {
-            pipeline.push(0, span, 1);
+            let rejected = pipeline.push(0, span, 1);
+            assert_eq!(rejected, (span > 0).then_some(span));
         }
         assert_eq!((counters.full(), pipeline.counts().dropped), (2, 2));
         pipeline.end_thread();

@@ -78,7 +78,7 @@ impl<T> Default for Shard<T> {
 }
 
 impl<T> Queue<T> {
-    /// Nothing may be 0.
+    /// All sizes must be at least 1.
     pub(crate) fn new(size: Amount, batch: Amount) -> Self {
         let batch = Amount {
             spans: batch.spans.min(size.spans),

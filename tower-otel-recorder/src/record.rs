@@ -12,7 +12,7 @@ use crate::{
     changes::ContextChanges,
     clock::Timestamp,
     events::{CompactEvent, EventBuffer},
-    extras::Extras,
+    extras::{Extras, trace_state_bytes},
     limits::Limits,
     origin::Origin,
     sampling::SampledSpan,
@@ -120,7 +120,7 @@ impl SpanRecord {
     /// Adds an event, whose ranges are those of `attributes`, within the limits.
     pub(crate) fn add_event(&mut self, event: CompactEvent, attributes: &AttributeBuffer) {
         let limit = self.changes.limits().span.max_events_per_span;
-        let bytes = attributes.used();
+        let bytes = attributes.used() + size_of::<CompactEvent>();
         if self.events.has_place(limit) && self.attributes.texts().take_room(bytes) {
             self.events.push(event, attributes);
         } else {
@@ -170,6 +170,7 @@ impl SpanRecord {
         };
         self.attributes.allocated()
             + self.events.allocated()
+            + trace_state_bytes(&self.context)
             + extras(&self.extras)
             + extras(&self.context_extras)
     }

@@ -79,7 +79,7 @@ impl RecorderTracer {
         let record = &mut pooled.record;
         record.kind = kind;
         record.started = Timestamp::Instant(at);
-        write(record);
+        self.write(true, || write(record));
         record.start_attributes = record.attributes.len();
         let context = sampled.context.clone();
         record.set_sampled(sampled);

@@ -1,6 +1,6 @@
 //! A handle that starts spans.
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
 use opentelemetry::InstrumentationScope;
 
@@ -45,10 +45,28 @@ impl RecorderTracer {
         pooled
     }
 
+    /// Writes to the record of a span that starts. If that panics, a start that is counted is taken back.
+    #[inline]
+    pub(crate) fn write(&self, is_counted: bool, write: impl FnOnce()) {
+        let start = is_counted.then(|| CountedStart(self));
+        write();
+        mem::forget(start);
+    }
+
     /// Returns a record to the pool, without the span in it.
     pub(crate) fn discard(&self, mut record: RecordBox) {
         record.record.clear();
         let thread = thread_index::current();
         self.shared.pipeline.put_spare(thread, record);
+    }
+}
+
+/// Takes the start of a span back when it is dropped.
+struct CountedStart<'a>(&'a RecorderTracer);
+
+impl Drop for CountedStart<'_> {
+    fn drop(&mut self) {
+        let thread = thread_index::current();
+        self.0.shared.pipeline.correct_started(thread, -1);
     }
 }

@@ -69,6 +69,11 @@ struct QueueDrops {
     since: Option<Instant>,
 }
 
+/// Calls code of others, an exporter or a subscriber. Returns `None` if it panics: the export thread goes on.
+fn catch_panic<R>(call: impl FnOnce() -> R) -> Option<R> {
+    catch_unwind(AssertUnwindSafe(call)).ok()
+}
+
 /// The result of the last export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Health {
@@ -103,10 +108,13 @@ impl Worker {
         loop {
             let park = |duration| self.exporter.park(duration);
             let turn = pipeline.next_turn(Instant::now() + delay, done, park);
-            self.export_all();
-            self.log_drops(delay);
+            self.export_all(delay);
+            catch_panic(|| self.log_drops(delay));
             if let Some(timeout) = turn.shutdown {
-                self.shut_down(timeout);
+                // The export has taken a part of the time.
+                let deadline = pipeline.shutdown_deadline();
+                let left = deadline.map(|end| end.saturating_duration_since(Instant::now()));
+                self.shut_down(left.unwrap_or(timeout));
             }
             done = turn.flushes;
             pipeline.end_turn(done, self.failure.take());
@@ -117,7 +125,7 @@ impl Worker {
     }
 
     /// Exports what is queued now. Spans that end in the meantime are exported in the next turn.
-    fn export_all(&mut self) {
+    fn export_all(&mut self, delay: Duration) {
         let shared = Arc::clone(&self.shared);
         let pipeline = &shared.pipeline;
         pipeline.drain(&mut self.backlog);
@@ -131,8 +139,10 @@ impl Worker {
                 self.backlog.clear();
                 break;
             }
+            catch_panic(|| self.log_drops(delay));
             let outcome = self.export(batch.spans, clocks);
             pipeline.end_export(outcome.spans);
+            catch_panic(|| self.log_change(&outcome));
         }
         if self.backlog.capacity() > 4096 {
             self.backlog = Vec::new();
@@ -147,23 +157,26 @@ impl Worker {
             default_scope: &self.default_scope,
             limits: &shared.limits,
         };
+        let mut skipped = 0;
         for _ in 0..spans {
             let Some(mut pooled) = self.backlog.pop() else {
                 break;
             };
-            self.exporter.add(&mut pooled.record, &input);
+            let added = catch_panic(|| self.exporter.add(&mut pooled.record, &input));
+            skipped += usize::from(added.is_none());
             pooled.record.clear();
             self.exported.push(pooled);
         }
         shared.pipeline.give_back(&mut self.exported);
         let requested = || shared.pipeline.requested();
-        let export = catch_unwind(AssertUnwindSafe(|| self.exporter.export(&requested)));
-        let outcome = export.unwrap_or_else(|_| {
+        let mut outcome = catch_panic(|| self.exporter.export(&requested)).unwrap_or_else(|| {
             let mut outcome = Outcome::default();
-            outcome.fail(spans, PANICKED.to_owned());
+            outcome.fail(spans.saturating_sub(skipped), PANICKED.to_owned());
             outcome
         });
-        self.log_change(&outcome);
+        if skipped > 0 {
+            outcome.fail(skipped, PANICKED.to_owned());
+        }
         if outcome.failure.is_some() {
             self.failure.clone_from(&outcome.failure);
         }
@@ -171,11 +184,10 @@ impl Worker {
     }
 
     fn shut_down(&mut self, timeout: Duration) {
-        let result = catch_unwind(AssertUnwindSafe(|| self.exporter.shutdown(timeout)));
-        match result {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => self.failure = Some(without_credentials(&error.to_string())),
-            Err(_) => self.failure = Some(PANICKED.to_owned()),
+        match catch_panic(|| self.exporter.shutdown(timeout)) {
+            Some(Ok(())) => {}
+            Some(Err(error)) => self.failure = Some(without_credentials(&error.to_string())),
+            None => self.failure = Some(PANICKED.to_owned()),
         }
     }
 

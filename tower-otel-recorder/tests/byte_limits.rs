@@ -18,7 +18,7 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::{
     error::{OTelSdkError, OTelSdkResult},
-    trace::{Sampler, SpanData, SpanExporter},
+    trace::{Sampler, SpanData, SpanExporter, SpanLimits},
 };
 use tower_otel_recorder::{Recorder, RecorderSpanExt};
 use tracing::{field, info, info_span};
@@ -430,4 +430,46 @@ fn many_bytes_are_exported_before_the_delay_is_over() {
     }
     // The delay of this recorder is an hour.
     memory.wait_for_export();
+}
+
+#[test]
+fn events_and_links_without_attributes_count_towards_the_bytes_of_a_span() {
+    let limits = SpanLimits {
+        max_events_per_span: u32::MAX,
+        max_links_per_span: u32::MAX,
+        ..SpanLimits::default()
+    };
+    let scene = Scene::built(|builder| builder.limits(limits), |layer| layer.boxed());
+    let linked = SpanContext::new(
+        7.into(),
+        7.into(),
+        Default::default(),
+        true,
+        Default::default(),
+    );
+    for of_api in [true, false] {
+        let name = if of_api { "api" } else { "tracing" };
+        let span = info_span!("span", otel.name = name);
+        span.in_scope(|| {
+            for _ in 0..5_000 {
+                if of_api {
+                    let context = Context::current();
+                    context.span().add_event("", Vec::new());
+                    context.span().add_link(linked.clone(), Vec::new());
+                } else {
+                    info!("");
+                }
+            }
+        });
+        drop(span);
+        let span = scene.span(name);
+        let (events, links) = (&span.events, &span.links);
+        assert!(events.len() + links.len() < 2_000, "{name}");
+        assert!(!events.is_empty(), "{name}");
+        assert_eq!(
+            events.len() + events.dropped_count as usize,
+            5_000,
+            "{name}"
+        );
+    }
 }

@@ -137,3 +137,52 @@ fn spans_that_another_layer_records_do_not_count() {
         .map(|recorder| recorder.counts().started);
     assert_eq!(started, [1, 0]);
 }
+
+/// An error that panics when its cause is asked for.
+#[derive(Debug)]
+struct Broken;
+
+impl std::fmt::Display for Broken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("broken")
+    }
+}
+
+impl std::error::Error for Broken {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        panic!("the cause");
+    }
+}
+
+#[test]
+fn an_error_that_panics_costs_its_causes_only() {
+    let scene = Scene::new();
+    let error: &(dyn std::error::Error + 'static) = &Broken;
+    drop(info_span!("span", error));
+    let span = scene.span("span");
+    let message = span.attributes.iter().find(|a| a.key.as_str() == "error");
+    assert!(message.is_some_and(|a| a.value.as_str() == "broken"));
+    assert_eq!(open(scene.recorder.counts()), 0);
+}
+
+#[test]
+fn a_start_that_panics_does_not_count() {
+    let recorder = build(Recorder::builder(Memory::new(true)));
+    let tracer = recorder.tracer_with_scope(std::sync::Arc::default());
+    let start = tower_otel_recorder::SpanStart {
+        kind: opentelemetry::trace::SpanKind::Internal,
+        base: &Context::new(),
+        remote: None,
+        link: None,
+        at: std::time::Instant::now(),
+    };
+    let started = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        tracer.start_record(
+            start,
+            || ("span".into(), Vec::new()),
+            |_| panic!("the attributes"),
+        )
+    }));
+    assert!(started.is_err());
+    assert_eq!(recorder.counts(), SpanCounts::default());
+}

@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use opentelemetry::{Context, KeyValue, trace::TraceContextExt};
+use opentelemetry::{
+    Context, KeyValue, SpanId, TraceFlags, TraceId,
+    trace::{SpanContext, TraceContextExt, TraceState},
+};
 use opentelemetry_sdk::{
     error::OTelSdkResult,
     trace::{SpanData, SpanExporter},
@@ -29,8 +32,8 @@ impl SpanExporter for Hanging {
     }
 }
 
-/// Returns how many bytes 12,000 spans leave allocated.
-fn allocated(span: impl Fn()) -> u64 {
+/// Returns how many bytes so many spans leave allocated.
+fn allocated(spans: u64, span: impl Fn()) -> u64 {
     let end = Arc::new(Barrier::new(2));
     let recorder = Recorder::builder(Hanging(Arc::clone(&end)))
         .queue_size(usize::MAX)
@@ -39,14 +42,14 @@ fn allocated(span: impl Fn()) -> u64 {
         .unwrap();
     let subscriber = tracing_subscriber::registry().with(recorder.layer());
     let info = tracing::subscriber::with_default(subscriber, || {
-        allocation_counter::measure(|| (0..12_000).for_each(|_| span()))
+        allocation_counter::measure(|| (0..spans).for_each(|_| span()))
     });
     // The first batch is full long before; the thread may not have run yet.
     while recorder.counts().exporting == 0 {
         std::thread::yield_now();
     }
     let counts = recorder.counts();
-    assert_eq!(counts.queued + counts.exporting + counts.dropped, 12_000);
+    assert_eq!(counts.queued + counts.exporting + counts.dropped, spans);
     assert_eq!((counts.queue_full, counts.failed), (0, 0));
     assert!(counts.queue_bytes_full > 0, "{counts:?}");
     // Nothing is exported any more: the exporter has one batch, and the rest is dropped.
@@ -66,13 +69,15 @@ fn assert_bounded(bytes: u64) {
 #[test]
 fn long_paths_and_headers_fill_the_bytes_of_the_queue_and_no_more() {
     let (path, user_agent) = ("p".repeat(60_000), "u".repeat(300_000));
-    assert_bounded(allocated(|| drop(info_span!("GET", path, user_agent))));
+    assert_bounded(allocated(24_000, || {
+        drop(info_span!("GET", path, user_agent))
+    }));
 }
 
 #[test]
 fn events_and_attributes_of_handlers_count_as_well() {
     let text = "x".repeat(3_000);
-    assert_bounded(allocated(|| {
+    assert_bounded(allocated(24_000, || {
         info_span!("GET", path = "/users/7").in_scope(|| {
             for _ in 0..3 {
                 info!(text, "event");
@@ -85,7 +90,47 @@ fn events_and_attributes_of_handlers_count_as_well() {
     }));
 }
 
+/// A context of a stranger with as much trace state as can be received.
+fn stranger() -> SpanContext {
+    let members = (0..32).map(|n| (format!("k{n:02}"), "v".repeat(256)));
+    SpanContext::new(
+        TraceId::from(7),
+        SpanId::from(7),
+        TraceFlags::SAMPLED,
+        true,
+        TraceState::from_key_value(members).unwrap(),
+    )
+}
+
+#[test]
+fn the_trace_state_of_a_stranger_counts_as_well() {
+    let stranger = stranger();
+    assert_bounded(allocated(3_000, || {
+        let _parent = Context::new()
+            .with_remote_span_context(stranger.clone())
+            .attach();
+        drop(info_span!("GET", path = "/users/7"));
+    }));
+}
+
+#[test]
+fn the_trace_state_of_links_counts_as_well() {
+    let stranger = stranger();
+    assert_bounded(allocated(3_000, || {
+        let span = info_span!("GET", path = "/users/7");
+        for _ in 0..3 {
+            span.in_scope(|| {
+                Context::current()
+                    .span()
+                    .add_link(stranger.clone(), Vec::new())
+            });
+        }
+    }));
+}
+
 #[test]
 fn short_spans_count_with_all_that_a_record_holds() {
-    assert_bounded(allocated(|| drop(info_span!("GET", path = "/users/7"))));
+    assert_bounded(allocated(24_000, || {
+        drop(info_span!("GET", path = "/users/7"))
+    }));
 }

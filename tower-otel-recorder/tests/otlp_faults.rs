@@ -133,7 +133,12 @@ fn cases() -> Vec<Case> {
             [0, 0, 10],
             "larger than 65536 bytes",
         ),
-        ("breaks off", vec![BreakOff, Accept], [10, 0, 0], ""),
+        (
+            "breaks off",
+            vec![BreakOff, Accept],
+            [10, 0, 0],
+            "BUT NOT OVER HTTP",
+        ),
         (
             "rejects some",
             vec![Reject(3, message.to_owned())],
@@ -157,7 +162,7 @@ fn cases() -> Vec<Case> {
             "accepts nothing at all",
             vec![Limit(0)],
             [0, 0, 10],
-            "a single span is too large",
+            "status",
         ),
         ("accepts small requests", vec![Limit(300)], [10, 0, 0], ""),
         (
@@ -186,6 +191,13 @@ fn run(protocol: Protocol, gzip: bool, (name, replies, mut expected, mut part): 
         part = "";
         if let Protocol::Http = protocol {
             (expected, part) = ([0, 0, 10], "longer than the time-out");
+        }
+    }
+    // The status of HTTP comes first: after a success, nothing is sent again.
+    if part == "BUT NOT OVER HTTP" {
+        part = "";
+        if let Protocol::Http = protocol {
+            (expected, part) = ([0, 0, 10], "breaks off");
         }
     }
     let last = replies.len() - 1;
@@ -347,5 +359,101 @@ fn a_resource_of_a_megabyte_and_long_spans_are_sent_in_requests_of_less_than_fou
         let seen = collector.seen();
         assert_eq!(seen.accepted, 5);
         assert!((4..=6).contains(&seen.requests), "{seen:?}");
+    });
+}
+
+#[test]
+fn a_collector_that_refuses_every_size_gets_few_requests_and_its_reason_is_returned() {
+    for reply in [Reply::Limit(0), Reply::Error(8, 413, None)] {
+        over_both(|protocol, gzip| {
+            let reply = reply.clone();
+            let collector = FaultyCollector::start(move |_| reply.clone());
+            let exporter = protocol.exporter(collector.address).gzip(gzip);
+            let recorder = build(Recorder::builder(exporter.timeout(LONG)).batch_size(1024));
+            record(&recorder, 512);
+            let error = recorder.flush(LONG).unwrap_err().to_string();
+            assert!(error.contains("status"), "{error}");
+            assert!(!error.contains("single span"), "{error}");
+            assert_eq!(counts(&recorder), [0, 0, 512, 0]);
+            // Ten until a single span is refused, and one for its neighbor.
+            assert_eq!(collector.seen().requests, 11, "{protocol:?}");
+        });
+    }
+}
+
+#[test]
+fn a_collector_that_accepts_one_request_and_refuses_the_others_gets_a_bounded_number() {
+    over_both(|protocol, gzip| {
+        let collector = FaultyCollector::start(|request| match request {
+            10 => Reply::Accept,
+            _ => Reply::Error(8, 413, None),
+        });
+        let exporter = protocol.exporter(collector.address).gzip(gzip);
+        let recorder = build(Recorder::builder(exporter.timeout(LONG)).batch_size(1024));
+        record(&recorder, 512);
+        assert!(recorder.flush(LONG).is_err());
+        assert_eq!(counts(&recorder), [1, 0, 511, 0]);
+        assert_eq!(collector.seen().requests, 65, "{protocol:?}");
+    });
+}
+
+#[test]
+fn a_collector_that_repeats_the_credentials_does_not_put_them_in_an_error() {
+    let text = |secret: &str| format!("{} the token {secret} is unknown", "x".repeat(240));
+    for text in [text("s3cret-t0ken"), text("Bearer s3cret-t0ken")] {
+        over_both(|protocol, gzip| {
+            let text = text.clone();
+            let collector = FaultyCollector::start(move |_| Reply::Refuse(text.clone()));
+            let exporter = protocol.exporter(collector.address).gzip(gzip);
+            let exporter = exporter.header("authorization", "Bearer s3cret-t0ken");
+            let recorder = build(Recorder::builder(exporter));
+            record(&recorder, 1);
+            let error = recorder.flush(LONG).unwrap_err().to_string();
+            assert!(error.contains("the token"), "{error}");
+            assert!(!error.contains("s3c"), "{error}");
+        });
+    }
+}
+
+#[test]
+fn a_batch_that_was_answered_with_success_is_not_sent_again() {
+    // Over gRPC the status comes after the body.
+    let collector = FaultyCollector::start(|_| Reply::BreakOff);
+    let exporter = Protocol::Http.exporter(collector.address);
+    let recorder = build(Recorder::builder(exporter));
+    record(&recorder, 10);
+    assert!(recorder.flush(LONG).is_err());
+    assert_eq!(counts(&recorder), [0, 0, 10, 0]);
+    assert_eq!(collector.seen().requests, 1);
+}
+
+#[test]
+fn spans_that_are_rejected_in_json_are_counted() {
+    let json = r#"{"partialSuccess":{"rejectedSpans":"3"}}"#;
+    let collector = FaultyCollector::start(move |_| Reply::Json(json));
+    let recorder = build(Recorder::builder(
+        Protocol::Http.exporter(collector.address),
+    ));
+    record(&recorder, 10);
+    recorder.flush(LONG).unwrap();
+    assert_eq!(counts(&recorder), [7, 3, 0, 0]);
+}
+
+#[test]
+fn user_and_password_of_an_endpoint_are_sent_as_a_header() {
+    over_both(|protocol, gzip| {
+        let collector = FaultyCollector::start(|_| Reply::Accept);
+        let address = format!("me:s3%20cret@{}", collector.address);
+        let exporter = protocol.exporter(address).gzip(gzip);
+        let recorder = build(Recorder::builder(exporter));
+        record(&recorder, 1);
+        recorder.flush(LONG).unwrap();
+        let headers = collector.headers();
+        assert_eq!(
+            headers["authorization"], "Basic bWU6czMgY3JldA==",
+            "{protocol:?}"
+        );
+        let shown = format!("{headers:?}");
+        assert!(!shown.contains("cret"), "{shown}");
     });
 }

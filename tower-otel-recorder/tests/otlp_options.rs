@@ -54,6 +54,38 @@ fn an_invalid_endpoint_is_an_error_without_credentials() {
 }
 
 #[test]
+fn an_endpoint_that_is_an_api_key_is_not_shown() {
+    for (endpoint, shown) in [
+        ("s3cret-4pi-key", "a text of 14 characters"),
+        ("http://host:4318x/s3cret", "endpoint http://host is"),
+        ("ftp://host:21/s3cret", "ftp://host:21"),
+    ] {
+        for exporter in [OtlpExporter::grpc(endpoint), OtlpExporter::http(endpoint)] {
+            let text = error(exporter);
+            assert!(text.contains(shown), "{text}");
+        }
+    }
+}
+
+#[test]
+fn an_address_that_is_out_of_range_is_an_error() {
+    let text = error(OtlpExporter::http("http://10.0.0.256:4318"));
+    assert!(text.contains("OTLP exporter: "), "{text}");
+    assert!(text.ends_with("no recorder is started"), "{text}");
+}
+
+#[test]
+fn a_timeout_of_zero_is_an_error() {
+    for exporter in [
+        OtlpExporter::grpc("http://host"),
+        OtlpExporter::http("http://host"),
+    ] {
+        let text = error(exporter.timeout(std::time::Duration::ZERO));
+        assert!(text.contains("timeout"), "{text}");
+    }
+}
+
+#[test]
 fn valid_endpoints_are_accepted() {
     for endpoint in [
         "http://localhost:4317",

@@ -137,3 +137,34 @@ fn the_exporter_is_dropped_after_the_shutdown() {
     recorder.shutdown(LONG).unwrap();
     dropped.recv_timeout(LONG).unwrap();
 }
+
+/// An exporter that takes some time and stores the timeout of its shutdown.
+#[derive(Debug)]
+struct Slow(std::sync::mpsc::Sender<Duration>);
+
+const EXPORT: Duration = Duration::from_millis(50);
+
+impl SpanExporter for Slow {
+    async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
+        let start = std::time::Instant::now();
+        while start.elapsed() < EXPORT {
+            std::thread::yield_now();
+        }
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        let _ = self.0.send(timeout);
+        Ok(())
+    }
+}
+
+#[test]
+fn the_shutdown_of_the_exporter_gets_the_time_that_its_export_leaves() {
+    let (sender, timeout) = std::sync::mpsc::channel();
+    let recorder = build(Recorder::builder(Slow(sender)));
+    record(&recorder, 1);
+    recorder.shutdown(LONG).unwrap();
+    let timeout = timeout.recv_timeout(LONG).unwrap();
+    assert!(timeout <= LONG - EXPORT, "{timeout:?}");
+}

@@ -45,6 +45,10 @@ pub enum Reply {
     /// A success whose body breaks off.
     BreakOff,
     Redirect(String),
+    /// An error that is not retryable, with this text.
+    Refuse(String),
+    /// A success in JSON, over HTTP.
+    Json(&'static str),
     /// Accepts requests of at most so many bytes, before compression.
     Limit(usize),
 }
@@ -188,10 +192,18 @@ impl Server {
                 let response = Response::builder().status(307).header("location", to);
                 return response.body(Body::empty()).unwrap();
             }
+            Reply::Refuse(text) if is_grpc => return grpc_error_with(3, &text),
+            Reply::Refuse(text) => return http_error_with(400, &text),
+            Reply::Json(text) => {
+                let response = Response::builder().header("content-type", "Application/JSON");
+                return response.body(Body::from(text)).unwrap();
+            }
             Reply::Garbage => return success(is_grpc, vec![Step::Data(vec![0xa5; 100])]),
             Reply::Huge => return success(is_grpc, vec![Step::Data(vec![0; 1 << 20])]),
             Reply::Trickle => return success(is_grpc, vec![Step::Trickle]),
-            Reply::BreakOff => return success(is_grpc, vec![Step::Data(vec![0]), Step::Break]),
+            Reply::BreakOff => {
+                return success(is_grpc, vec![Step::Data(vec![0]), Step::Flush, Step::Break]);
+            }
         }
         let response = response.encode_to_vec();
         let mut framed = Vec::new();
@@ -238,6 +250,13 @@ fn grpc_error(code: u16, details: Option<&str>) -> Response<Body> {
         response = response.header("grpc-status-details-bin", details);
     }
     response.body(Body::empty()).unwrap()
+}
+
+fn grpc_error_with(code: u16, text: &str) -> Response<Body> {
+    let mut response = grpc_error(code, None);
+    let text = HeaderValue::from_str(text).unwrap();
+    response.headers_mut().insert("grpc-message", text);
+    response
 }
 
 /// Returns a `google.rpc.Status` with a `RetryInfo`, in base64.
@@ -294,10 +313,22 @@ fn http_error(status: u16, after: Option<String>) -> Response<Body> {
     if let Some(after) = after {
         response = response.header("retry-after", after);
     }
-    let text = "from http://me:s3cret@collector/";
-    // A `google.rpc.Status` with a message.
-    let body = [&[0x12, text.len() as u8][..], text.as_bytes()].concat();
-    response.body(Body::from(body)).unwrap()
+    response
+        .body(status_body("from http://me:s3cret@collector/"))
+        .unwrap()
+}
+
+fn http_error_with(status: u16, text: &str) -> Response<Body> {
+    let response = Response::builder().status(status);
+    response.body(status_body(text)).unwrap()
+}
+
+/// Returns a `google.rpc.Status` with a message.
+fn status_body(text: &str) -> Body {
+    let mut body = vec![0x12];
+    prost::encoding::encode_varint(text.len() as u64, &mut body);
+    body.extend_from_slice(text.as_bytes());
+    Body::from(body)
 }
 
 fn success(is_grpc: bool, steps: Vec<Step>) -> Response<Body> {
@@ -318,6 +349,8 @@ enum Step {
     Data(Vec<u8>),
     /// `grpc-status: 0`.
     Trailers,
+    /// Lets the server send what it has.
+    Flush,
     /// Closes the stream.
     Break,
     /// A byte every few milliseconds, without end.
@@ -348,6 +381,10 @@ impl http_body::Body for Steps {
                 let mut trailers = HeaderMap::new();
                 trailers.insert("grpc-status", HeaderValue::from_static("0"));
                 Some(Ok(Frame::trailers(trailers)))
+            }
+            Some(Step::Flush) => {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
             }
             Some(Step::Break) => Some(Err(std::io::Error::other("breaks off"))),
             Some(Step::Trickle) => {

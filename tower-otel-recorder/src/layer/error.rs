@@ -3,6 +3,7 @@
 use std::{
     error::Error,
     fmt::{self, Debug, Write},
+    panic::{AssertUnwindSafe, catch_unwind},
 };
 
 use tower_otel_semconv::attribute::{EXCEPTION_MESSAGE, EXCEPTION_STACKTRACE};
@@ -29,7 +30,8 @@ pub(super) fn write(
     let message = attributes.texts().store_debug(&Message(error))?;
     attributes.range(key, message);
     attributes.range(EXCEPTION_MESSAGE, message);
-    if error.source().is_some() {
+    let has_cause = catch_unwind(AssertUnwindSafe(|| error.source().is_some()));
+    if has_cause.unwrap_or(false) {
         attributes.debug(EXCEPTION_STACKTRACE, &Causes(error));
     }
     Some(message)

@@ -45,7 +45,7 @@ impl RecorderTracer {
         let mut pooled = self.record(child.is_some());
         let record = &mut pooled.record;
         record.started = Timestamp::Instant(at);
-        write(record);
+        self.write(child.is_some(), || write(record));
         record.start_attributes = record.attributes.len();
         let is_counted = child.is_some();
         let sampled = child.unwrap_or_else(|| self.sample(record, base));

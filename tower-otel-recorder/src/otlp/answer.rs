@@ -12,7 +12,7 @@ use crate::otlp::{
 /// More bytes of an answer are not read.
 pub(crate) const MAX_ANSWER: usize = 64 * 1024;
 
-/// What has become of a request. The texts are fit for a log.
+/// The result of a request. The texts are clean, and neither short nor without the credentials of the headers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     /// The request was accepted, except for some of its spans.

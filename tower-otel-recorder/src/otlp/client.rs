@@ -65,7 +65,7 @@ impl Client {
         }
     }
 
-    /// Closes connections, after a request without an answer: the collector may be gone without a word.
+    /// Closes connections, after a request without an answer: the connection may be dead.
     pub(crate) fn reconnect(&mut self) {
         match self {
             #[cfg(feature = "grpc")]
@@ -77,7 +77,7 @@ impl Client {
     }
 }
 
-/// Returns the compressed message behind so many zeros.
+/// Returns the compressed message, preceded by `zeros` zero bytes.
 fn compress(message: &[u8], zeros: usize) -> io::Result<Vec<u8>> {
     let mut compressed = Vec::with_capacity(zeros + message.len() / 4);
     compressed.resize(zeros, 0);

@@ -2,7 +2,10 @@
 
 use std::{fmt, io, time::Duration};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Uri, header::USER_AGENT};
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{AUTHORIZATION, USER_AGENT},
+};
 use opentelemetry_sdk::Resource;
 
 #[cfg(feature = "grpc")]
@@ -12,7 +15,14 @@ use crate::otlp::http::HttpClient;
 use crate::{
     exporter::{BoxedExporter, Exporter, sealed::Sealed},
     otlp::{
-        batch::Batch, client::Client, record_exporter::OtlpRecordExporter, runtime::ExportRuntime,
+        batch::Batch,
+        client::Client,
+        endpoint::{origin, parse_endpoint, shown},
+        invalid::invalid,
+        record_exporter::OtlpRecordExporter,
+        runtime::ExportRuntime,
+        secrets::Secrets,
+        userinfo,
     },
 };
 
@@ -23,7 +33,12 @@ const PRODUCT: &str = concat!("OTel-OTLP-Exporter-Rust/", env!("CARGO_PKG_VERSIO
 ///
 /// [`RecorderBuilder::build`](crate::RecorderBuilder::build) returns an error if an option is invalid. The exporter
 /// connects when it first exports. It repeats what OTLP calls retryable, with growing delays or after the time that the
-/// collector asks for, until the [time-out](Self::timeout) of the batch. It splits a batch that is refused for its size.
+/// collector asks for, until the [time-out](Self::timeout) of the batch. It splits a batch that is refused for its size, and
+/// gives it up when two single spans are refused before a request is accepted, or 64 requests are. What was answered with
+/// success is never sent again over HTTP, also if the answer breaks off.
+///
+/// User and password of an endpoint (`http://user:password@host`) are sent as an `authorization` header, unless there is
+/// one.
 ///
 /// # Examples
 ///
@@ -123,7 +138,7 @@ impl OtlpExporter {
         self
     }
 
-    /// Sets how long the export of a batch takes at most, with all retries. Default: 10 seconds.
+    /// Sets how long the export of a batch takes at most, with all retries. Default: 10 seconds. 0 is an error.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.options.timeout = timeout;
         self
@@ -154,12 +169,20 @@ impl Sealed for OtlpExporter {
                 "an https:// endpoint needs the feature `tls` of tower-otel-recorder",
             ));
         }
-        let headers = parse_headers(&options.headers)?;
+        if options.timeout.is_zero() {
+            return Err(invalid("the timeout is 0 (expected more than 0)"));
+        }
+        let mut headers = parse_headers(&options.headers)?;
+        let (url, authorization) = userinfo::split(&options.endpoint, &uri);
+        if let Some(authorization) = authorization {
+            headers.entry(AUTHORIZATION).or_insert(authorization);
+        }
+        let secrets = Secrets::new(&headers);
         let tls = is_https.then_some(&options.tls);
         let client = match options.protocol {
             #[cfg(feature = "grpc")]
             Protocol::Grpc => {
-                let endpoint = grpc::endpoint(&options.endpoint)?;
+                let endpoint = grpc::endpoint(&url)?;
                 #[cfg(feature = "tls")]
                 let endpoint = match tls {
                     Some(tls) => tls.grpc(endpoint)?,
@@ -173,10 +196,10 @@ impl Sealed for OtlpExporter {
                 #[cfg(feature = "tls")]
                 let builder = match tls {
                     Some(tls) => tls.http(builder)?,
-                    None => builder,
+                    // A container may have no certificates, and needs none.
+                    None => builder.tls_certs_only([]),
                 };
-                let url = options.endpoint.clone();
-                Client::Http(HttpClient::new(builder, url, headers, options.gzip)?)
+                Client::Http(HttpClient::new(builder, &url, headers, options.gzip)?)
             }
         };
         #[cfg(not(feature = "tls"))]
@@ -187,53 +210,9 @@ impl Sealed for OtlpExporter {
             gzip: options.gzip,
             timeout: options.timeout,
             origin: origin(&uri),
+            secrets,
             runtime: ExportRuntime::new()?,
         })))
-    }
-}
-
-/// Returns the error of an invalid option.
-pub(crate) fn invalid(reason: &str) -> io::Error {
-    let text = format!("OTLP exporter: {reason}; no recorder is started");
-    io::Error::new(io::ErrorKind::InvalidInput, text)
-}
-
-fn parse_endpoint(endpoint: &str) -> io::Result<Uri> {
-    let is_valid = |uri: &Uri| {
-        let authority = uri.authority().map(|authority| authority.as_str());
-        let host_and_port = authority.and_then(|authority| authority.rsplit('@').next());
-        let after_brackets = host_and_port.and_then(|host| host.rsplit(']').next());
-        let has_port = after_brackets.is_some_and(|rest| rest.contains(':'));
-        matches!(uri.scheme_str(), Some("http" | "https"))
-            && uri.host().is_some_and(|host| !host.is_empty())
-            && (!has_port || uri.port_u16().is_some())
-    };
-    let uri = endpoint.parse().ok().filter(is_valid);
-    uri.ok_or_else(|| {
-        let shown = shown(endpoint);
-        invalid(&format!(
-            "the endpoint {shown:?} is not a URL (expected http:// or https://, a host, and a port if it is not the default)"
-        ))
-    })
-}
-
-/// Returns a text for messages, which may be an invalid URL.
-fn shown(endpoint: &str) -> &str {
-    // Behind these there may be credentials.
-    if endpoint.contains(['@', '?', '#']) {
-        "REDACTED"
-    } else {
-        endpoint
-    }
-}
-
-/// Returns scheme, host and port.
-fn origin(uri: &Uri) -> String {
-    let scheme = uri.scheme_str().unwrap_or_default();
-    let host = uri.host().unwrap_or_default();
-    match uri.port() {
-        Some(port) => format!("{scheme}://{host}:{port}"),
-        None => format!("{scheme}://{host}"),
     }
 }
 

@@ -10,7 +10,10 @@ use crate::{
 /// The uncompressed size of a request with several spans. Receivers accept 4 MiB by default.
 const MAX_REQUEST: usize = 4 * 1024 * 1024 - 64 * 1024;
 
-/// Sends a batch until the deadline and returns what has become of each span. The batch is empty afterwards, also after a
+/// A collector that refuses the size of so many requests of a batch gets no more of it.
+const MAX_REFUSALS: usize = 64;
+
+/// Sends a batch until the deadline and returns the result of each span. The batch is empty afterwards, also after a
 /// panic.
 #[derive(Debug)]
 pub(crate) struct Delivery<'a> {
@@ -18,6 +21,24 @@ pub(crate) struct Delivery<'a> {
     pub(crate) batch: &'a mut Batch,
     pub(crate) gzip: bool,
     pub(crate) outcome: Outcome,
+    pub(crate) refusals: Refusals,
+}
+
+/// The requests of a batch that were refused for their size.
+///
+/// Some collectors refuse requests in the same way when they limit the rate or a quota.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals {
+    requests: usize,
+    /// Those with a single span.
+    single_spans: usize,
+}
+
+impl Refusals {
+    /// Returns whether smaller requests will be refused, too.
+    const fn are_final(&self, exported: usize) -> bool {
+        self.requests >= MAX_REFUSALS || (self.single_spans > 1 && exported == 0)
+    }
 }
 
 impl Drop for Delivery<'_> {
@@ -32,14 +53,20 @@ impl Delivery<'_> {
         let mut start = 0;
         while start < self.batch.len() {
             let end = self.batch.end_of_request(start, MAX_REQUEST);
-            self.send_all(start..end, deadline).await;
+            if let Some(reason) = self.send_all(start..end, deadline).await {
+                let spans = self.outcome.spans;
+                let left = self.batch.len() - spans.exported - spans.rejected - spans.failed;
+                self.outcome.fail(left, reason);
+                break;
+            }
             start = end;
         }
         mem::take(&mut self.outcome)
     }
 
     /// Sends a part of the batch, in halves if it is refused for its size. A single span that is refused has failed.
-    async fn send_all(&mut self, part: Range<usize>, deadline: Deadline<'_>) {
+    /// Returns the reason if the collector refuses whatever the size is.
+    async fn send_all(&mut self, part: Range<usize>, deadline: Deadline<'_>) -> Option<String> {
         let mut parts = vec![part];
         while let Some(part) = parts.pop() {
             let spans = part.len();
@@ -52,13 +79,20 @@ impl Delivery<'_> {
                         self.outcome.rejection = message;
                     }
                 }
-                Answer::TooLarge(_) if spans > 1 => {
-                    let middle = part.start + spans / 2;
-                    parts.extend([middle..part.end, part.start..middle]);
-                }
                 Answer::TooLarge(reason) => {
-                    self.outcome
-                        .fail(1, format!("a single span is too large: {reason}"));
+                    self.refusals.requests += 1;
+                    self.refusals.single_spans += usize::from(spans == 1);
+                    let accepted = self.outcome.spans.exported + self.outcome.spans.rejected;
+                    if self.refusals.are_final(accepted) {
+                        return Some(reason);
+                    }
+                    if spans == 1 {
+                        let reason = format!("a single span is too large: {reason}");
+                        self.outcome.fail(1, reason);
+                    } else {
+                        let middle = part.start + spans / 2;
+                        parts.extend([middle..part.end, part.start..middle]);
+                    }
                 }
                 Answer::Failed(reason)
                 | Answer::Unreachable(reason)
@@ -67,6 +101,7 @@ impl Delivery<'_> {
                 }
             }
         }
+        None
     }
 
     /// Sends a request until it is accepted, refused for good, or time is up. Returns a failure in place of a retry.

@@ -1,10 +1,22 @@
-//! Texts of errors and of collectors, fit for a log: short, without credentials and without control characters.
+//! Texts of errors and of collectors: clean, without the credentials of URLs and without control characters, and short.
 
 use std::error::Error;
 
 use crate::message::without_credentials;
 
 const MAX_CHARS: usize = 300;
+
+/// Returns the start of a text that is clean. A URL that would be cut is omitted: what hides its credentials may be missing.
+pub(crate) fn shorten(mut text: String) -> String {
+    if let Some((end, next)) = text.char_indices().nth(MAX_CHARS) {
+        text.truncate(end);
+        let last = text.rfind(' ').map_or(0, |space| space + 1);
+        if next != ' ' && text.get(last..).is_some_and(|word| word.contains("://")) {
+            text.truncate(last);
+        }
+    }
+    text
+}
 
 /// Returns the texts of an error and of its causes.
 pub(crate) fn with_causes(error: &dyn Error) -> String {
@@ -35,7 +47,7 @@ fn clean(text: &str) -> String {
             character
         }
     };
-    let text: String = text.chars().take(MAX_CHARS).map(printable).collect();
+    let text: String = text.chars().map(printable).collect();
     let words: Vec<&str> = text.split_whitespace().collect();
     without_credentials(&words.join(" "))
 }
@@ -57,9 +69,19 @@ mod tests {
         ] {
             assert_eq!(server_text(text.as_bytes()).as_deref(), expected);
         }
-        let long = server_text(&[b'x'; 10_000]).map(|text| text.len());
+        let long = server_text(&[b'x'; 10_000]).map(|text| shorten(text).len());
         assert_eq!(long, Some(MAX_CHARS));
         assert!(server_text(&[0xff, 0xfe]).is_some());
+    }
+
+    #[test]
+    fn a_password_at_the_limit_is_removed() {
+        for length in 240..310 {
+            let text = format!("{} http://me:s3cret@host/", "x".repeat(length));
+            let text = server_text(text.as_bytes()).map(shorten);
+            let is_clean = text.is_some_and(|text| !text.contains("me") && text.len() <= MAX_CHARS);
+            assert!(is_clean, "{length}");
+        }
     }
 
     #[test]

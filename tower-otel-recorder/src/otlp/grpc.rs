@@ -24,6 +24,7 @@ use crate::otlp::{
     answer::{Answer, MAX_ANSWER},
     error_text::with_causes,
     grpc_status::GrpcStatus,
+    invalid::invalid,
 };
 
 const PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
@@ -77,6 +78,8 @@ impl GrpcClient {
         *request.uri_mut() = Uri::from_static(PATH);
         request.headers_mut().clone_from(&self.headers);
         if let Err(error) = poll_fn(|context| channel.poll_ready(context)).await {
+            // The task of the channel may have ended.
+            self.reconnect();
             return Answer::without_response(&error, is_connect(&error));
         }
         match channel.call(request).await {
@@ -152,5 +155,8 @@ fn by_http_status(status: StatusCode) -> Answer {
 /// Returns an endpoint with a URL that is known to be valid.
 pub(crate) fn endpoint(url: &str) -> io::Result<Endpoint> {
     let endpoint = Endpoint::from_shared(url.to_owned());
-    endpoint.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, with_causes(&error)))
+    endpoint.map_err(|error| {
+        let error = with_causes(&error);
+        invalid(&format!("the endpoint is not a URL: {error}"))
+    })
 }

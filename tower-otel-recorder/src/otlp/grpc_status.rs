@@ -8,7 +8,9 @@ use http::HeaderMap;
 
 use crate::otlp::{
     answer::Answer,
+    base64,
     error_text::server_text,
+    percent::percent_decode,
     protobuf::{FieldValue, Malformed, fields},
 };
 
@@ -29,7 +31,7 @@ impl GrpcStatus {
             code,
             message: message.and_then(|text| server_text(&percent_decode(text.as_bytes()))),
             retry_delay: details
-                .and_then(|details| base64_decode(details.as_bytes()))
+                .and_then(|details| base64::decode(details.as_bytes()))
                 .and_then(|details| retry_delay(&details).ok()?),
         })
     }
@@ -45,38 +47,45 @@ impl GrpcStatus {
     ///
     /// <https://opentelemetry.io/docs/specs/otlp/#failures>
     pub(crate) fn into_answer(self) -> Answer {
-        let name = name(self.code);
-        let mut reason = format!("gRPC status {name}");
+        let mut reason = format!("gRPC status {}", name(self.code));
         if let Some(message) = self.message {
             reason = format!("{reason}: {message}");
         }
         let after = self.retry_delay;
-        match name {
-            "OUT_OF_RANGE" | "RESOURCE_EXHAUSTED" if after.is_none() => Answer::TooLarge(reason),
-            "CANCELLED" | "DEADLINE_EXCEEDED" | "RESOURCE_EXHAUSTED" | "ABORTED"
-            | "OUT_OF_RANGE" | "UNAVAILABLE" | "DATA_LOSS" => Answer::Retry { reason, after },
+        match self.code {
+            OUT_OF_RANGE | RESOURCE_EXHAUSTED if after.is_none() => Answer::TooLarge(reason),
+            CANCELLED | DEADLINE_EXCEEDED | RESOURCE_EXHAUSTED | ABORTED | OUT_OF_RANGE
+            | UNAVAILABLE | DATA_LOSS => Answer::Retry { reason, after },
             _ => Answer::Failed(reason),
         }
     }
 }
 
+const CANCELLED: u16 = 1;
+const DEADLINE_EXCEEDED: u16 = 4;
+const RESOURCE_EXHAUSTED: u16 = 8;
+const ABORTED: u16 = 10;
+const OUT_OF_RANGE: u16 = 11;
+const UNAVAILABLE: u16 = 14;
+const DATA_LOSS: u16 = 15;
+
 const fn name(code: u16) -> &'static str {
     match code {
         0 => "OK",
-        1 => "CANCELLED",
+        CANCELLED => "CANCELLED",
         3 => "INVALID_ARGUMENT",
-        4 => "DEADLINE_EXCEEDED",
+        DEADLINE_EXCEEDED => "DEADLINE_EXCEEDED",
         5 => "NOT_FOUND",
         6 => "ALREADY_EXISTS",
         7 => "PERMISSION_DENIED",
-        8 => "RESOURCE_EXHAUSTED",
+        RESOURCE_EXHAUSTED => "RESOURCE_EXHAUSTED",
         9 => "FAILED_PRECONDITION",
-        10 => "ABORTED",
-        11 => "OUT_OF_RANGE",
+        ABORTED => "ABORTED",
+        OUT_OF_RANGE => "OUT_OF_RANGE",
         12 => "UNIMPLEMENTED",
         13 => "INTERNAL",
-        14 => "UNAVAILABLE",
-        15 => "DATA_LOSS",
+        UNAVAILABLE => "UNAVAILABLE",
+        DATA_LOSS => "DATA_LOSS",
         16 => "UNAUTHENTICATED",
         _ => "UNKNOWN",
     }
@@ -123,58 +132,6 @@ fn duration(retry_info: &[u8]) -> Result<Duration, Malformed> {
         }
     }
     Ok(delay)
-}
-
-/// Decodes base64 with or without padding. Returns `None` for other input.
-fn base64_decode(text: &[u8]) -> Option<Vec<u8>> {
-    let text = text.trim_ascii_end();
-    let mut decoded = Vec::with_capacity(text.len() / 4 * 3 + 2);
-    for group in text.split(|byte| *byte == b'=').next()?.chunks(4) {
-        let mut bits = 0_u32;
-        for byte in group {
-            let value = match byte {
-                b'A'..=b'Z' => byte - b'A',
-                b'a'..=b'z' => byte - b'a' + 26,
-                b'0'..=b'9' => byte - b'0' + 52,
-                b'+' => 62,
-                b'/' => 63,
-                _ => return None,
-            };
-            bits = bits << 6 | u32::from(value);
-        }
-        let [_, a, b, c] = (bits << (6 * (4 - group.len()))).to_be_bytes();
-        let bytes = [a, b, c];
-        decoded.extend_from_slice(bytes.get(..group.len() - 1)?);
-    }
-    Some(decoded)
-}
-
-/// Decodes `%XX`. Anything else is left as it is.
-fn percent_decode(text: &[u8]) -> Vec<u8> {
-    let digit = |byte: u8| {
-        char::from(byte)
-            .to_digit(16)
-            .and_then(|digit| u8::try_from(digit).ok())
-    };
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut left = text;
-    while let [first, rest @ ..] = left {
-        let escaped = match rest {
-            [high, low, ..] if *first == b'%' => digit(*high).zip(digit(*low)),
-            _ => None,
-        };
-        match escaped {
-            Some((high, low)) => {
-                decoded.push(high << 4 | low);
-                left = rest.get(2..).unwrap_or_default();
-            }
-            None => {
-                decoded.push(*first);
-                left = rest;
-            }
-        }
-    }
-    decoded
 }
 
 #[cfg(test)]

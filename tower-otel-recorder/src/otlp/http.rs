@@ -12,37 +12,48 @@ use http::{
     HeaderMap, HeaderValue, StatusCode,
     header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER},
 };
-use reqwest::{ClientBuilder, Response, redirect::Policy};
+use reqwest::{ClientBuilder, Response, Url, redirect::Policy};
 
 use crate::otlp::{
     answer::{Answer, MAX_ANSWER},
     error_text::{server_text, with_causes},
+    invalid::invalid,
+    json,
     protobuf::{FieldValue, fields},
 };
 
 const PROTOBUF: &str = "application/x-protobuf";
+const JSON: &[u8] = b"application/json";
 
 #[derive(Debug)]
 pub(crate) struct HttpClient {
     client: reqwest::Client,
-    url: String,
+    url: Url,
     headers: HeaderMap,
 }
 
 impl HttpClient {
     pub(crate) fn new(
         builder: ClientBuilder,
-        url: String,
+        url: &str,
         mut headers: HeaderMap,
         gzip: bool,
     ) -> io::Result<Self> {
+        let url = Url::parse(url).map_err(|error| {
+            invalid(&format!(
+                "the endpoint is not a URL: {error} (expected http:// or https:// and a host or an address)"
+            ))
+        })?;
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROTOBUF));
         if gzip {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
         // A redirect would take the headers, and so the credentials, elsewhere.
         let client = builder.redirect(Policy::none()).build();
-        let client = client.map_err(|error| invalid(&error))?;
+        let client = client.map_err(|error| {
+            let error = with_causes(&error);
+            invalid(&format!("the HTTP client cannot be created: {error}"))
+        })?;
         Ok(Self {
             client,
             url,
@@ -51,20 +62,19 @@ impl HttpClient {
     }
 
     pub(crate) async fn send(&self, body: Bytes) -> Answer {
-        let request = self.client.post(&self.url).headers(self.headers.clone());
+        let request = self
+            .client
+            .post(self.url.clone())
+            .headers(self.headers.clone());
         match request.body(body).send().await {
             Ok(response) => read(response).await,
+            Err(error) if error.is_builder() => Answer::Failed(with_causes(&error.without_url())),
             Err(error) => {
                 let is_connect = error.is_connect();
                 Answer::without_response(&error.without_url(), is_connect)
             }
         }
     }
-}
-
-/// Returns the error of a setting that reqwest does not accept.
-pub(crate) fn invalid(error: &reqwest::Error) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, with_causes(error))
 }
 
 async fn read(mut response: Response) -> Answer {
@@ -76,8 +86,10 @@ async fn read(mut response: Response) -> Answer {
         match response.chunk().await {
             Ok(Some(chunk)) => body.extend_from_slice(&chunk),
             Ok(None) => break,
+            // The collector may have accepted the request. Sent again, its spans would be stored twice.
             Err(error) if status.is_success() => {
-                return Answer::retry(with_causes(&error.without_url()));
+                let error = with_causes(&error.without_url());
+                return Answer::Failed(format!("the collector's response breaks off: {error}"));
             }
             // The status is enough.
             Err(_) => break,
@@ -98,8 +110,9 @@ async fn read(mut response: Response) -> Answer {
 fn accepted(content_type: Option<&HeaderValue>, body: &[u8]) -> Answer {
     let content_type = content_type.map(HeaderValue::as_bytes).unwrap_or_default();
     // Some collectors answer in JSON, whatever was sent.
-    if content_type.starts_with(b"application/json") {
-        return Answer::accepted(&[]);
+    let start = content_type.get(..JSON.len()).unwrap_or_default();
+    if start.eq_ignore_ascii_case(JSON) {
+        return json::accepted(body);
     }
     Answer::accepted(body)
 }

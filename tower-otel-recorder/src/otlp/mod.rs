@@ -3,10 +3,12 @@
 mod answer;
 mod attributes;
 mod backoff;
+mod base64;
 mod batch;
 mod client;
 mod config;
 mod delivery;
+mod endpoint;
 mod error_text;
 #[cfg(feature = "grpc")]
 mod grpc;
@@ -14,14 +16,20 @@ mod grpc;
 mod grpc_status;
 #[cfg(feature = "http")]
 mod http;
+mod invalid;
+#[cfg(feature = "http")]
+mod json;
+mod percent;
 mod protobuf;
 mod record_exporter;
 mod runtime;
 #[cfg(any(test, fuzzing))]
 #[allow(unreachable_pub)]
 pub mod sample;
+mod secrets;
 mod span;
 #[cfg(feature = "tls")]
 mod tls;
+mod userinfo;
 
 pub use config::OtlpExporter;

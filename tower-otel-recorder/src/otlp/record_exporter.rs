@@ -9,7 +9,13 @@ use opentelemetry_sdk::error::OTelSdkResult;
 
 use crate::{
     exporter::{ExportInput, Outcome, RecordExporter},
-    otlp::{batch::Batch, client::Client, delivery::Delivery, runtime::ExportRuntime},
+    otlp::{
+        batch::Batch,
+        client::Client,
+        delivery::{Delivery, Refusals},
+        runtime::ExportRuntime,
+        secrets::Secrets,
+    },
     progress::Requested,
     record::SpanRecord,
 };
@@ -22,6 +28,7 @@ pub(crate) struct OtlpRecordExporter {
     pub(crate) timeout: Duration,
     /// Scheme, host and port of the collector.
     pub(crate) origin: String,
+    pub(crate) secrets: Secrets,
     // Dropped after the client, whose tasks run on it.
     pub(crate) runtime: ExportRuntime,
 }
@@ -42,6 +49,7 @@ impl RecordExporter for OtlpRecordExporter {
             batch: &mut self.batch,
             gzip: self.gzip,
             outcome: Outcome::default(),
+            refusals: Refusals::default(),
         };
         let outcome = self.runtime.block_on(delivery.run(deadline));
         let mut outcome = outcome.unwrap_or_else(|| {
@@ -50,7 +58,10 @@ impl RecordExporter for OtlpRecordExporter {
             outcome
         });
         if let Some(failure) = &mut outcome.failure {
-            *failure = format!("{}: {failure}", self.origin);
+            *failure = format!("{}: {}", self.origin, self.secrets.log_text(failure));
+        }
+        if let Some(rejection) = &mut outcome.rejection {
+            *rejection = self.secrets.log_text(rejection);
         }
         outcome
     }

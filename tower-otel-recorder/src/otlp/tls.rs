@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::otlp::config::{TlsOptions, invalid};
+use crate::otlp::{config::TlsOptions, invalid::invalid};
 
 impl TlsOptions {
     #[cfg(feature = "grpc")]
@@ -21,7 +21,14 @@ impl TlsOptions {
             check_certificate(pem)?;
             config = config.identity(Identity::from_pem(pem, check_key(key)?));
         }
-        endpoint.tls_config(config).map_err(|_| refused())
+        let with_config = endpoint.clone().tls_config(config);
+        with_config.map_err(|_| {
+            let system = ClientTlsConfig::new().with_native_roots();
+            match &self.ca_certificate {
+                None if endpoint.tls_config(system).is_err() => no_certificates(),
+                _ => refused(),
+            }
+        })
     }
 
     #[cfg(feature = "http")]
@@ -61,6 +68,15 @@ fn contains<'a>(pem: &'a [u8], part: &[u8], error: &str) -> io::Result<&'a [u8]>
     } else {
         Err(invalid(error))
     }
+}
+
+/// As in a container without the package `ca-certificates`.
+#[cfg(feature = "grpc")]
+fn no_certificates() -> io::Error {
+    invalid(
+        "the system has no CA certificates to verify an https:// endpoint with (expected the package ca-certificates, \
+         SSL_CERT_FILE, or an own CA certificate)",
+    )
 }
 
 /// The text of the TLS library is omitted, because it may quote its input.
