@@ -112,7 +112,7 @@ impl Worker {
             catch_panic(|| self.log_drops(delay));
             if let Some(timeout) = turn.shutdown {
                 // The export has taken a part of the time.
-                let deadline = pipeline.shutdown_deadline();
+                let deadline = pipeline.requested().shutdown_deadline;
                 let left = deadline.map(|end| end.saturating_duration_since(Instant::now()));
                 self.shut_down(left.unwrap_or(timeout));
             }
