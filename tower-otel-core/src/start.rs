@@ -9,7 +9,7 @@ use crate::{
 
 /// Reads the request and starts an exchange. What the observers add to the request is inserted. If a
 /// function of the application panicked, the exchange ends, and the panic continues.
-#[inline]
+#[inline(always)]
 pub(crate) fn start<O: Observe, R: RequestHead>(
     observer: &O,
     request: &mut R,

@@ -43,29 +43,24 @@ impl Config {
         }
     }
 
-    /// Calls a function with the key of an exchange that starts.
-    #[inline]
-    pub(crate) fn with_start_key<T>(
+    /// Returns the key of an exchange that starts. `server` is the [recorded one](Self::recorded_server).
+    #[inline(always)]
+    pub(crate) fn start_key<'k>(
         &self,
-        request: &RequestInfo<'_>,
-        route: Option<&str>,
-        then: impl FnOnce(BorrowedStartKey<'_>) -> T,
-    ) -> T {
-        let server;
-        let endpoint = if self.kind == Kind::Server && !self.distinguishes_endpoints() {
-            None
-        } else {
-            server = self.recorded_server(request);
-            Some(self.endpoint_key(request, server.as_ref()))
-        };
-        then(StartKey {
+        request: &'k RequestInfo<'_>,
+        route: Option<&'k str>,
+        server: Option<&'k Server<'_>>,
+    ) -> BorrowedStartKey<'k> {
+        let has_endpoint = self.kind == Kind::Client || self.distinguishes_endpoints();
+        StartKey {
             method: Some(request.method()),
             route,
-            endpoint,
-        })
+            endpoint: has_endpoint.then(|| self.endpoint_key(request, server)),
+        }
     }
 
     /// Returns host and port of the server, if they are labels.
+    #[inline]
     pub(crate) fn recorded_server<'a>(&self, request: &RequestInfo<'a>) -> Option<Server<'a>> {
         match self.kind {
             Kind::Server if !self.naming.server_address => None,

@@ -157,7 +157,7 @@ impl<B: MetricsBackend> MetricsExchange<B> {
         self.record(end, at, route, extras.own_gauge.as_ref());
     }
 
-    #[inline]
+    #[inline(always)]
     fn record(
         &self,
         end: End<'_>,
@@ -199,14 +199,17 @@ impl<B: MetricsBackend> Exchange for MetricsExchange<B> {
     where
         Self: 'a;
 
+    #[inline]
     fn enter(&mut self) {}
 
+    #[inline]
     fn read_response(&mut self, response: &dyn ResponseHead) {
         if !self.instruments.config.labels.is_empty() {
             self.labels = self.instruments.response_labels(self.labels, response);
         }
     }
 
+    #[inline]
     fn response(&mut self, response: &dyn ResponseHead) {
         if let Some(extras) = &mut self.extras {
             extras.response(&self.instruments, response);
@@ -221,10 +224,12 @@ impl<B: MetricsBackend> Exchange for MetricsExchange<B> {
         }
     }
 
+    #[inline]
     fn data(&mut self, bytes: u64) {
         self.received = self.received.saturating_add(bytes);
     }
 
+    #[inline]
     fn end(&mut self, end: End<'_>, at: Instant) {
         match &self.extras {
             None => self.record(end, at, None, None),

@@ -154,6 +154,7 @@ impl<B: MetricsBackend> MetricsLayer<B> {
 impl<B: MetricsBackend> Observe for MetricsLayer<B> {
     type Exchange = Option<MetricsExchange<B>>;
 
+    #[inline]
     fn start(&self, request: &RequestInfo<'_>, at: Instant) -> Self::Exchange {
         let instruments = &self.instruments;
         let config = &instruments.config;
@@ -176,7 +177,8 @@ impl<B: MetricsBackend> Observe for MetricsLayer<B> {
             Kind::Server => request.route(Kind::Server, &config.http),
             Kind::Client => None,
         };
-        let in_flight = config.with_start_key(request, route, |key| instruments.start(key));
+        let server = config.recorded_server(request);
+        let in_flight = instruments.start(config.start_key(request, route, server.as_ref()));
         let late_route = match (config.kind, route) {
             (Kind::Server, None) => request.route_slot(),
             _ => None,

@@ -76,8 +76,8 @@ impl Progress {
 
 /// The flushes and the shutdown that are requested and not finished.
 #[derive(Clone, Copy, Debug)]
-#[cfg_attr(not(any(feature = "grpc", feature = "http")), allow(dead_code))]
 pub(crate) struct Requested {
+    #[allow(dead_code, reason = "only the OTLP exporter reads it")]
     pub(crate) is_any: bool,
     /// When the shutdown runs out of time.
     pub(crate) shutdown_deadline: Option<Instant>,

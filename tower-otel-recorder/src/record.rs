@@ -101,6 +101,7 @@ impl SpanRecord {
     }
 
     /// Sets ids, parent and the attributes of the sampler.
+    #[inline(always)]
     pub(crate) fn set_sampled(&mut self, sampled: SampledSpan) {
         self.context = sampled.context;
         self.parent = sampled.parent;

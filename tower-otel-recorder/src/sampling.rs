@@ -54,6 +54,7 @@ pub(crate) struct SampledSpan {
 
 impl Sampling {
     /// Samples a span. Its parent is `remote`, or else the span of `base`.
+    #[inline(always)]
     pub(crate) fn sample<'a>(
         &self,
         kind: &SpanKind,
@@ -73,6 +74,7 @@ impl Sampling {
     }
 
     /// Samples a span with this parent if the sampler needs nothing else. Returns `None` for an invalid parent.
+    #[inline(always)]
     pub(crate) fn sample_child(&self, parent: &SpanContext) -> Option<SampledSpan> {
         let SamplerInput::TraceIdOnly(sampler) = &self.sampler else {
             return None;
@@ -138,6 +140,7 @@ fn decision_by_parent(sampler: &Sampler, parent: &SpanContext) -> Option<bool> {
     }
 }
 
+#[inline(always)]
 fn child_of(parent: &SpanContext, span: SpanId, sampled: bool) -> SampledSpan {
     let flags = flags_with(parent.trace_flags(), sampled);
     let (trace, state) = (parent.trace_id(), parent.trace_state().clone());

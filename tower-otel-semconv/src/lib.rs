@@ -67,6 +67,7 @@ mod host_port;
 mod kind;
 mod known_methods;
 mod known_scheme;
+mod last_host;
 pub mod metric;
 pub mod protocol;
 mod proxy_headers;

@@ -7,6 +7,7 @@
 use http::HeaderValue;
 
 use crate::host_port::HostPort;
+use crate::last_host;
 use crate::target::Target;
 
 /// Returns the server that a received request names.
@@ -38,8 +39,8 @@ pub fn on_server<'a>(
     match target.authority {
         // HTTP forbids user information in a received target.
         Some(_) if target.has_userinfo => None,
-        Some(authority) => HostPort::parse(authority),
-        None => HostPort::parse(host()?.to_str().ok()?),
+        Some(authority) => last_host::parse(authority),
+        None => last_host::parse(host()?.to_str().ok()?),
     }
 }
 
@@ -63,8 +64,8 @@ pub fn on_client<'a>(
     host: impl FnOnce() -> Option<&'a HeaderValue>,
 ) -> Option<HostPort<'a>> {
     let server = match target.authority {
-        Some(authority) => HostPort::parse(authority),
-        None => HostPort::parse(host()?.to_str().ok()?),
+        Some(authority) => last_host::parse(authority),
+        None => last_host::parse(host()?.to_str().ok()?),
     };
     server.map(|server| server.or_default_port(target.scheme))
 }

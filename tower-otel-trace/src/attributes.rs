@@ -38,7 +38,7 @@ pub(crate) trait AttributeSink<'v> {
 /// Visits the attributes that are known when the span starts.
 ///
 /// The attributes that the conventions want samplers to see come first.
-#[inline]
+#[inline(always)]
 pub(crate) fn visit<'v>(
     request: &'v RequestAttributes<'_, '_>,
     resolved: &'v ResolvedAttributes<'_>,
@@ -51,7 +51,7 @@ pub(crate) fn visit<'v>(
     }
 }
 
-#[inline]
+#[inline(always)]
 fn http_server<'v>(
     request: &'v RequestAttributes<'_, '_>,
     resolved: &'v ResolvedAttributes<'_>,
@@ -147,7 +147,7 @@ fn method<'v>(request: &'v RequestAttributes<'_, '_>, sink: &mut impl AttributeS
     }
 }
 
-#[inline]
+#[inline(always)]
 fn server<'v>(resolved: &'v ResolvedAttributes<'_>, sink: &mut impl AttributeSink<'v>) {
     let server = resolved.server.as_ref();
     sink.repeated_text(attribute::SERVER_ADDRESS, server.map(|(host, _)| &**host));

@@ -217,10 +217,12 @@ impl<B: SpanBackend> Exchange for TraceExchange<B> {
     where
         Self: 'a;
 
+    #[inline]
     fn enter(&mut self) -> Self::Entered<'_> {
         thread_exit::unless_exiting(|| self.span.enter())
     }
 
+    #[inline]
     fn response(&mut self, response: &dyn ResponseHead) {
         self.status = Some(response.status());
         if !self.span.is_recording() {
@@ -237,10 +239,12 @@ impl<B: SpanBackend> Exchange for TraceExchange<B> {
         headers.copy(response.headers(), self.protocol(), || self.span.context());
     }
 
+    #[inline]
     fn data(&mut self, bytes: u64) {
         self.body_bytes = self.body_bytes.saturating_add(bytes);
     }
 
+    #[inline]
     fn end(&mut self, end: End<'_>, at: Instant) {
         if self.span.is_recording() {
             let is_renamed = self.is_renamed();

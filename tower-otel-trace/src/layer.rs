@@ -354,6 +354,7 @@ impl<B: SpanBackend> TraceLayer<B> {
 impl<B: SpanBackend> Observe for TraceLayer<B> {
     type Exchange = TraceExchange<B>;
 
+    #[inline]
     fn start(&self, request: &RequestInfo<'_>, at: Instant) -> Self::Exchange {
         let LayerState { backend, config } = &*self.0;
         let parent = Parent::of(request, config);

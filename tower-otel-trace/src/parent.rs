@@ -20,7 +20,7 @@ pub enum Parent {
 
 impl Parent {
     /// Returns the parent of the span of a request.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn of(request: &RequestInfo<'_>, config: &Config) -> Self {
         if config.kind == Kind::Client {
             return Self::Current;

@@ -78,7 +78,7 @@ impl fmt::Debug for RequestAttributes<'_, '_> {
 }
 
 impl<'r, 'a> RequestAttributes<'r, 'a> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(
         config: &'r Config,
         info: &'r RequestInfo<'a>,
@@ -116,7 +116,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
     }
 
     /// Resolves the name and the attributes that are not borrowed from the request.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn resolve(&self) -> ResolvedAttributes<'_> {
         ResolvedAttributes {
             name: self.name(),
@@ -128,7 +128,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
 
     /// Returns the name of the span: `{method} {route}`, or as much of it as is known; for a gRPC call, its
     /// method.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn name(&self) -> SpanName<'_> {
         if self.protocol == Protocol::Grpc {
             return SpanName::Text(Cow::Borrowed(rpc::span_name(self.grpc_method())));

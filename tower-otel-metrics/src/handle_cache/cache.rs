@@ -80,7 +80,7 @@ impl<K, V> HandleCache<K, V> {
     }
 
     /// Returns the value of `query` and the index of its entry, if the value was made.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get_with_index<Q>(&self, query: &Q) -> Option<(EntryIndex, &V)>
     where
         Q: Query<Key = K>,
@@ -161,7 +161,7 @@ impl<K, V> HandleCache<K, V> {
 
     /// Searches the slots of `hash` in a fixed order. The first vacant slot is filled first, so a
     /// key is never behind a vacant slot.
-    #[inline]
+    #[inline(always)]
     fn probe<Q>(&self, hash: u64, query: &Q) -> Probe<'_, K, V>
     where
         Q: Query<Key = K>,
