@@ -2,7 +2,12 @@
 //!
 //! <https://opentelemetry.io/docs/specs/otel/common/#attribute-limits>
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
 
 mod support;
 
