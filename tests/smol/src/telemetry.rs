@@ -133,7 +133,7 @@ fn series<'a>(text: &'a str, metric: &'a str) -> impl Iterator<Item = (&'a str, 
     })
 }
 
-/// Waits for a future, at most [`TIMEOUT`].
+/// Waits for a future, at most `TIMEOUT`.
 pub async fn with_timeout<T>(what: &str, future: impl Future<Output = T>) -> T {
     let late = async {
         Timer::after(TIMEOUT).await;
