@@ -14,7 +14,7 @@ LINK = "https://runbooks.example.com/{}.md"
 
 
 FUNCTIONS = {"histogram_quantile", "sum_over_time", "avg_over_time", "label_replace", "group_left"}
-LABELS = {"query_type", "status_code", "rule_group"}
+LABELS = {"error_type", "query_type", "status_code", "rule_group"}
 
 
 def load(folder):
@@ -75,6 +75,9 @@ def scoped():
                     if name in FUNCTIONS or name in LABELS or NAMESPACE in selector:
                         continue
                     yield f"{rule.get('alert') or rule['record']}: {name} without namespace"
+                for selector in re.findall(r"(?<!\w)\{[^}]*\}", expr):
+                    if NAMESPACE not in selector:
+                        yield f"{rule.get('alert') or rule['record']}: {selector} without namespace"
 
 
 def queries():
