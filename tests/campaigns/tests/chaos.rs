@@ -2,7 +2,7 @@
 //! Requests and metrics are not affected, and every span is delivered or counted as lost.
 //!
 //! ```console
-//! CHAOS_ROUNDS=240 cargo test --release -p campaigns --test chaos -- --nocapture
+//! CHAOS_ROUNDS=700 cargo test --release -p campaigns --test chaos -- --nocapture
 //! ```
 //!
 //! `CHAOS_SEED` sets the seed.
@@ -288,8 +288,8 @@ fn a_failing_collector_does_not_affect_requests_or_metric_totals() {
     assert!(lost.iter().all(|lost| *lost > 0), "no span was lost");
     assert_eq!(counts.timeouts.load(Relaxed), 0, "clients timed out");
     assert_eq!(process::panics(), 0);
-    // Short runs do not show memory growth.
-    if rounds >= 200 {
+    // The queues and pools fill in the first 60 rounds.
+    if rounds >= 600 {
         assert!(late < early * 1.05, "from {early} MB to {late} MB");
     }
 }
