@@ -104,7 +104,8 @@
 //! A function that is frozen between calls, such as one of a serverless platform, calls [`Telemetry::flush`] at the end of
 //! each call.
 //!
-//! [`shutdown_signal`] waits for `SIGTERM`. A process that is killed, or that calls
+//! [`shutdown_signal`] waits for `SIGTERM`, and shows how to limit the wait for open streams. A second signal ends the
+//! process at once. A process that is killed, or that calls
 //! [`std::process::exit`], loses what it has not exported.
 //!
 //! A response stream whose client disconnects may end in a task that outlives the server's future. If
