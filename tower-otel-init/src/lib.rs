@@ -208,6 +208,7 @@ mod otlp_http;
 #[cfg(any(feature = "grpc", feature = "http"))]
 mod otlp_span_exporter;
 mod partial_success;
+mod pretty_lines;
 mod propagation;
 mod resource;
 mod sampler;
@@ -220,6 +221,7 @@ mod shutdown_signal;
 mod span_limits;
 mod span_recorder;
 mod start;
+mod summary;
 mod telemetry;
 mod terminal;
 #[cfg(test)]

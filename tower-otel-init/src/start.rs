@@ -27,6 +27,7 @@ use crate::sdk_metrics::{CountedSignal, SdkMetrics};
 #[cfg(feature = "prometheus")]
 use crate::settings::Settings;
 use crate::span_recorder::SpanRecorder;
+use crate::summary::summary;
 use crate::telemetry::Telemetry;
 
 impl TelemetryBuilder {
@@ -37,6 +38,7 @@ impl TelemetryBuilder {
         let (config, warnings) = Config::resolve(&self.settings, &process_variable)?;
         let resource = resource::build(&config.resource_attributes);
         let mut telemetry = Telemetry::idle(global, warnings);
+        telemetry.summary = summary(&config);
         let exporters = [&config.metrics, &config.logs];
         if exporters
             .iter()

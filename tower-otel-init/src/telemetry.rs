@@ -39,6 +39,7 @@ pub struct Telemetry {
     #[cfg(feature = "logs")]
     pub(crate) log_record_drops: Option<Arc<DropCounter>>,
     pub(crate) warnings: Vec<ConfigWarning>,
+    pub(crate) summary: String,
     pub(crate) sdk_metrics: Vec<Arc<SdkMetrics>>,
     pub(crate) shutdown: Arc<ShutdownProgress>,
 }
@@ -60,6 +61,7 @@ impl Telemetry {
             #[cfg(feature = "logs")]
             log_record_drops: None,
             warnings,
+            summary: String::new(),
             sdk_metrics: Vec::new(),
             shutdown: Arc::default(),
         }
@@ -106,6 +108,13 @@ impl Telemetry {
             return drops.counts().dropped;
         }
         DropCounts::default()
+    }
+
+    /// Returns one line that states what telemetry does: the service, the exporter of each signal, and which traces are
+    /// sampled. [`install`](crate::TelemetryBuilder::install) logs it.
+    #[must_use]
+    pub fn summary(&self) -> &str {
+        &self.summary
     }
 
     /// Returns a warning for each variable with an invalid value.
