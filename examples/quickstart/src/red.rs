@@ -133,7 +133,7 @@ fn format_row(side: &Side, method: &str, group: &str, width: usize, row: &Row) -
 }
 
 /// Computes a quantile like `histogram_quantile`, by linear interpolation in its bucket. A quantile
-/// above the last boundary is shown as `> boundary`, one below the first as `< boundary`. There is none
+/// above the last boundary is shown as `> boundary`, one below the first as `<boundary`. There is none
 /// if no request is expected above it: a p99 takes 100 requests.
 fn quantile(q: f64, buckets: &[(f64, f64)]) -> String {
     let total = buckets.last().map_or(0.0, |(_, count)| *count);
@@ -149,7 +149,7 @@ fn quantile(q: f64, buckets: &[(f64, f64)]) -> String {
             }
             if lower_count == 0.0 && low == 0.0 {
                 let duration = Duration::try_from_secs_f64(high).unwrap_or_default();
-                return format!("< {duration:?}");
+                return format!("<{duration:?}");
             }
             let seconds = low + (high - low) * (rank - lower_count) / (count - lower_count);
             let duration = Duration::try_from_secs_f64(seconds).unwrap_or_default();
@@ -281,8 +281,8 @@ http_client_requests_in_flight{host="127.0.0.1:1"} 0
     fn a_quantile_is_interpolated_in_its_bucket_and_needs_a_request_above_it() {
         let buckets = [(0.1, 10.0), (0.2, 10.0), (0.4, 20.0), (f64::INFINITY, 20.0)];
         for (q, shown) in [
-            (0.25, "< 100ms"),
-            (0.5, "< 100ms"),
+            (0.25, "<100ms"),
+            (0.5, "<100ms"),
             (0.75, "300.0ms"),
             (0.95, "380.0ms"),
             (0.99, "-"),
