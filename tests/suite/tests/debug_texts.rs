@@ -53,7 +53,7 @@ use tracing_subscriber::{Registry, layer::SubscriberExt};
 /// messages of errors and panics, baggage, labels, attributes.
 const SECRET: &str = "c4n4ry";
 
-/// A part of values that may show: names, hosts, routes, paths, methods.
+/// A part of values that may show: names, hosts, routes, paths, methods, attributes of resources and scopes.
 const ALLOWED: &str = "4ll0wed";
 
 /// Public types that contain no text: enums, numbers, addresses.
@@ -355,7 +355,7 @@ fn metrics(texts: &mut Texts) {
         .http_options(&options())
         .label("4ll0wed", |_| Some(secret("label").into()))
         .response_label("note", |_| Some(secret("label").into()))
-        .rename(|name| format!("{SECRET}_{name}"));
+        .rename(|name| format!("{ALLOWED}_{name}"));
     let handler = service_fn(|_: Request<_>| async {
         Ok::<_, Infallible>(Response::new(Empty::<&[u8]>::new()))
     });
@@ -388,7 +388,7 @@ fn prometheus(texts: &mut Texts) {
 }
 
 fn resource() -> Resource {
-    let attribute = KeyValue::new("a", secret("resource"));
+    let attribute = KeyValue::new("a", allowed("resource"));
     Resource::builder_empty().with_attribute(attribute).build()
 }
 
@@ -421,7 +421,7 @@ fn recorder_types(texts: &mut Texts) {
     texts.both("tower_otel_recorder::RecorderBuilder", &error);
     let recorder = recorder();
     let scope = InstrumentationScope::builder(allowed("scope"))
-        .with_attributes([KeyValue::new("a", secret("scope"))])
+        .with_attributes([KeyValue::new("a", allowed("scope"))])
         .build();
     let layer = recorder.layer().scope(scope.clone());
     texts.debug("tower_otel_recorder::RecorderLayer", &layer);
@@ -453,7 +453,7 @@ fn init(texts: &mut Texts) {
             .endpoint(url)
             .header("authorization", secret("header"))
             .log_filter(allowed("filter"))
-            .resource_attribute("a", secret("resource"))
+            .resource_attribute("a", allowed("resource"))
             .service_name(allowed("service"))
             .service_version(allowed("version"))
             .prometheus(Prometheus::builder())
