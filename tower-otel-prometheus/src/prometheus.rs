@@ -12,8 +12,13 @@ use crate::{protobuf, registry::Registry, summary::parse_summaries, upkeep::Upke
 /// A handle that renders the metrics of a recorder.
 ///
 /// Clones render the same metrics.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Prometheus {
+    pub(crate) parts: Parts,
+}
+
+#[derive(Clone)]
+pub(crate) struct Parts {
     /// The summaries.
     pub(crate) exporter: PrometheusHandle,
     pub(crate) registry: Arc<Registry>,
@@ -33,9 +38,9 @@ impl Prometheus {
     pub fn render(&self) -> String {
         self.update();
         let mut text = String::new();
-        self.registry.render_values(&mut text);
-        text.push_str(&self.exporter.render());
-        self.registry.render_histograms(&mut text);
+        self.parts.registry.render_values(&mut text);
+        text.push_str(&self.parts.exporter.render());
+        self.parts.registry.render_histograms(&mut text);
         text
     }
 
@@ -43,11 +48,11 @@ impl Prometheus {
     /// one is set.
     #[doc(hidden)]
     pub fn before_render(&self, update: impl Fn() + Send + Sync + 'static) {
-        let _ = self.before_render.set(Box::new(update));
+        let _ = self.parts.before_render.set(Box::new(update));
     }
 
     fn update(&self) {
-        if let Some(update) = self.before_render.get() {
+        if let Some(update) = self.parts.before_render.get() {
             update();
         }
     }
@@ -56,17 +61,17 @@ impl Prometheus {
     pub(crate) fn encode(&self) -> Vec<u8> {
         self.update();
         let mut out = Vec::new();
-        for summary in parse_summaries(&self.exporter.render()) {
+        for summary in parse_summaries(&self.parts.exporter.render()) {
             protobuf::write_summary(&mut out, summary);
         }
-        self.registry.encode(&mut out);
+        self.parts.registry.encode(&mut out);
         out
     }
 }
 
-impl fmt::Debug for Prometheus {
+impl fmt::Debug for Parts {
     /// Omits the recorded values.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Prometheus").finish_non_exhaustive()
+        f.debug_struct("Parts").finish_non_exhaustive()
     }
 }
