@@ -6,8 +6,8 @@
 
 use crate::{
     histogram::AtomicHistogram,
+    labels::Labels,
     native::{NativeSnapshot, SCHEMA},
-    summary::{Labels, Summary, SummarySeries},
 };
 
 /// The type of a metric, with its number in the message.
@@ -15,7 +15,6 @@ use crate::{
 pub(crate) enum MetricType {
     Counter = 0,
     Gauge = 1,
-    Summary = 2,
     Histogram = 4,
 }
 
@@ -25,7 +24,6 @@ impl MetricType {
         match self {
             Self::Counter => 3,
             Self::Gauge => 2,
-            Self::Summary => 4,
             Self::Histogram => 7,
         }
     }
@@ -119,29 +117,6 @@ pub(crate) fn write_values(
     write_family(out, name, help, metric_type, series, |message, value| {
         message.double(1, value);
     });
-}
-
-/// Appends a summary.
-pub(crate) fn write_summary(out: &mut Vec<u8>, summary: Summary) {
-    let help = summary.help.as_deref();
-    let series = summary.series;
-    write_family(
-        out,
-        &summary.name,
-        help,
-        MetricType::Summary,
-        series,
-        |message, sample: SummarySeries| {
-            message.number(1, sample.count as u64);
-            message.double(2, sample.sum);
-            for (quantile, value) in sample.quantiles {
-                message.message(3, |pair| {
-                    pair.double(1, quantile);
-                    pair.double(2, value);
-                });
-            }
-        },
-    );
 }
 
 /// Appends a histogram with its buckets and, if it has them, its native buckets.
