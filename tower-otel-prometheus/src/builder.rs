@@ -5,8 +5,8 @@ use std::{fmt, sync::Arc};
 use metrics::Recorder;
 
 use crate::{
-    buckets::Buckets, error::InstallError, prometheus::Prometheus, recorder::PrometheusRecorder,
-    registry::Registry,
+    buckets::Buckets, error::InstallError, exemplar::SpanSource, prometheus::Prometheus,
+    recorder::PrometheusRecorder, registry::Registry,
 };
 
 impl Prometheus {
@@ -15,6 +15,7 @@ impl Prometheus {
         PrometheusBuilder {
             buckets: Vec::new(),
             native_histograms: false,
+            spans: None,
         }
     }
 
@@ -60,6 +61,7 @@ impl Prometheus {
 pub struct PrometheusBuilder {
     buckets: Vec<(String, Vec<f64>)>,
     native_histograms: bool,
+    spans: Option<SpanSource>,
 }
 
 impl PrometheusBuilder {
@@ -91,6 +93,19 @@ impl PrometheusBuilder {
     /// See [native histograms](https://prometheus.io/docs/specs/native_histograms/).
     pub fn native_histograms(mut self) -> Self {
         self.native_histograms = true;
+        self
+    }
+
+    /// Adds exemplars to all histograms: trace id and span id of a sample per bucket. Default: off.
+    ///
+    /// A sample is stored if the current span of OpenTelemetry is one of this process and sampled: the
+    /// first such sample in each bucket after each scrape. The layers of `tower-otel-metrics` record
+    /// inside the span of an outer `TraceLayer`. Exemplars are in OpenMetrics and protobuf, not in the
+    /// text format, and use about 60 bytes per bucket. Prometheus stores them if it is started with
+    /// `--enable-feature=exemplar-storage`.
+    #[cfg(feature = "opentelemetry")]
+    pub fn exemplars(mut self) -> Self {
+        self.spans = Some(crate::current_span::exported_span);
         self
     }
 
@@ -139,6 +154,7 @@ impl PrometheusBuilder {
         let registry = Arc::new(Registry::new(
             Buckets::new(self.buckets)?,
             self.native_histograms,
+            self.spans,
         ));
         let recorder = PrometheusRecorder::new(Arc::clone(&registry));
         Ok((recorder, Prometheus::new(registry)))

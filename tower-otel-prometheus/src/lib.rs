@@ -46,6 +46,12 @@
 //! `--enable-feature=native-histograms`. No `protoc` is needed. A metric with more than 512 series is
 //! sent in several messages.
 //!
+//! # Exemplars
+//!
+//! With `PrometheusBuilder::exemplars` (feature `opentelemetry`) a bucket leads to a trace: it has the trace id
+//! and the span id of a sample that was recorded inside a sampled span. Other recorders of the facade have
+//! no exemplars.
+//!
 //! # What is exact
 //!
 //! Every recorded value is in the next render exactly once, even if other threads record during a
@@ -68,6 +74,12 @@
 //!   that is not rendered any more.
 //! - Compression: put a compression layer in front of [`MetricsService`].
 //!
+//! # Features
+//!
+//! | feature | default | enables |
+//! |---|---|---|
+//! | `opentelemetry` | no | exemplars, with the current span of OpenTelemetry |
+//!
 //! [`DURATION_BOUNDARIES`]: tower_otel_semconv::metric::DURATION_BOUNDARIES
 //! [`BODY_SIZE_BOUNDARIES`]: tower_otel_semconv::metric::BODY_SIZE_BOUNDARIES
 
@@ -76,7 +88,10 @@
 mod body;
 mod buckets;
 mod builder;
+#[cfg(feature = "opentelemetry")]
+mod current_span;
 mod error;
+mod exemplar;
 mod format;
 mod histogram;
 mod labels;

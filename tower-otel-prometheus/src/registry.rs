@@ -6,6 +6,7 @@ use metrics::{Key, KeyName, SharedString, atomics::AtomicU64};
 
 use crate::{
     buckets::Buckets,
+    exemplar::SpanSource,
     histogram::AtomicHistogram,
     labels::metric_name,
     metric_kinds::{MetricKind, MetricKinds},
@@ -22,10 +23,12 @@ pub(crate) struct Registry {
     kinds: MetricKinds,
     buckets: Buckets,
     native: bool,
+    /// Where exemplars find their spans, if histograms have exemplars.
+    spans: Option<SpanSource>,
 }
 
 impl Registry {
-    pub(crate) fn new(buckets: Buckets, native: bool) -> Self {
+    pub(crate) fn new(buckets: Buckets, native: bool, spans: Option<SpanSource>) -> Self {
         Self {
             counters: SeriesTable::new(None),
             gauges: SeriesTable::new(None),
@@ -33,6 +36,7 @@ impl Registry {
             kinds: MetricKinds::default(),
             buckets,
             native,
+            spans,
         }
     }
 
@@ -74,7 +78,7 @@ impl Registry {
     pub(crate) fn histogram(&self, key: &Key) -> Arc<AtomicHistogram> {
         let name = metric_name(key.name());
         let boundaries = Arc::clone(self.buckets.boundaries(&name));
-        let make = || AtomicHistogram::new(boundaries, self.native);
+        let make = || AtomicHistogram::new(boundaries, self.native, self.spans);
         self.histograms.get_or_insert_with(key, name, make)
     }
 

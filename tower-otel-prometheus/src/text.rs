@@ -3,9 +3,12 @@
 use std::{
     fmt::{self, Display},
     io::Write,
+    time::UNIX_EPOCH,
 };
 
-use crate::{format::Format, histogram::AtomicHistogram, labels::escape, unit::unit_of};
+use crate::{
+    exemplar::Exemplar, format::Format, histogram::AtomicHistogram, labels::escape, unit::unit_of,
+};
 
 /// The help text of a metric that the application does not describe.
 const NOT_DESCRIBED: &str = "Not described.";
@@ -60,15 +63,20 @@ impl<'a> TextWriter<'a> {
         let comma = if labels.is_empty() { "" } else { "," };
         let mut boundaries = histogram.boundaries().iter();
         let mut count = 0;
-        for cumulative in histogram.cumulative() {
+        for (index, cumulative) in histogram.cumulative().enumerate() {
             count = cumulative;
             let boundary = boundaries.next().copied().unwrap_or(f64::INFINITY);
             let le = Boundary {
                 value: boundary,
                 dialect: self.dialect,
             };
+            let exemplar = match self.dialect {
+                Dialect::OpenMetrics => histogram.exemplar(index),
+                Dialect::Text => None,
+            };
+            let exemplar = AfterValue(exemplar);
             self.line(format_args!(
-                "{name}_bucket{{{labels}{comma}le=\"{le}\"}} {count}"
+                "{name}_bucket{{{labels}{comma}le=\"{le}\"}} {count}{exemplar}"
             ));
         }
         // OpenMetrics has no sum of samples that can be negative, and then no count.
@@ -99,6 +107,32 @@ impl Display for InBraces<'_> {
             "" => Ok(()),
             labels => write!(f, "{{{labels}}}"),
         }
+    }
+}
+
+/// An exemplar as it stands after the value of a bucket.
+struct AfterValue(Option<Exemplar>);
+
+impl Display for AfterValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(Exemplar { span, value, at }) = self.0 else {
+            return Ok(());
+        };
+        let (trace_id, span_id) = (Hex(&span.trace_id), Hex(&span.span_id));
+        let labels = format_args!("{{trace_id=\"{trace_id}\",span_id=\"{span_id}\"}}");
+        let since_epoch = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let (seconds, millis) = (since_epoch.as_secs(), since_epoch.subsec_millis());
+        let value = Float(value);
+        write!(f, " # {labels} {value} {seconds}.{millis:03}")
+    }
+}
+
+/// An id in hexadecimal digits.
+pub(crate) struct Hex<'a>(pub(crate) &'a [u8]);
+
+impl Display for Hex<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
@@ -154,6 +188,7 @@ mod tests {
     use metrics::HistogramFn;
 
     use super::*;
+    use crate::exemplar::ExportedSpan;
 
     fn written(format: Format, write: impl FnOnce(&mut TextWriter<'_>)) -> String {
         let mut out = Vec::new();
@@ -189,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_series_has_buckets_sum_and_count() {
-        let histogram = AtomicHistogram::new([0.005, 1.0].into(), false);
+        let histogram = AtomicHistogram::new([0.005, 1.0].into(), false, None);
         for value in [0.001, 0.5, 0.25, f64::MAX, f64::MAX] {
             histogram.record(value);
         }
@@ -224,5 +259,27 @@ mod tests {
             let dialect = Dialect::OpenMetrics;
             assert_eq!(Boundary { value, dialect }.to_string(), text);
         }
+    }
+
+    #[test]
+    fn only_open_metrics_has_exemplars() {
+        let span = || {
+            Some(ExportedSpan {
+                trace_id: [0xab; 16],
+                span_id: [0x01; 8],
+            })
+        };
+        let histogram = AtomicHistogram::new([1.0].into(), false, Some(span));
+        histogram.record(0.25);
+        let render = |format| written(format, |text| text.histogram("a", "", &histogram));
+        assert!(!render(Format::Text).contains('#'));
+        let text = render(Format::OpenMetrics);
+        let (bucket, at) = text.lines().next().unwrap().rsplit_once(' ').unwrap();
+        let ids = "trace_id=\"abababababababababababababababab\",span_id=\"0101010101010101\"";
+        assert_eq!(bucket, format!("a_bucket{{le=\"1.0\"}} 1 # {{{ids}}} 0.25"));
+        let now = std::time::SystemTime::now();
+        let now = now.duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+        let at: f64 = at.parse().unwrap();
+        assert!((now - 60.0..=now).contains(&at), "{at}");
     }
 }
