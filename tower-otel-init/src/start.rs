@@ -19,6 +19,8 @@ use crate::log_pipeline::logger_provider;
 use crate::metric_pipeline::meter_provider;
 #[cfg(feature = "prometheus")]
 use crate::metrics_printer::MetricsPrinter;
+#[cfg(feature = "prometheus")]
+use crate::options::ExemplarFilter;
 use crate::options::Protocol;
 use crate::otlp_config::OtlpConfig;
 use crate::otlp_exporter;
@@ -113,8 +115,12 @@ impl Telemetry {
             return Ok(());
         }
         let builder = settings.prometheus.clone();
+        let builder = builder.unwrap_or_else(Prometheus::builder);
+        let builder = match config.exemplars {
+            ExemplarFilter::TraceBased => builder.exemplars(),
+            ExemplarFilter::AlwaysOff => builder,
+        };
         let prometheus = builder
-            .unwrap_or_else(Prometheus::builder)
             .install()
             .map_err(|error| InitError::Recorder(error.into()))?;
         let sdk_metrics = self.sdk_metrics.clone();

@@ -109,6 +109,22 @@ struct Service {
     port: u16,
 }
 
+/// Reads a body of chunks, each with its length in hexadecimal digits first.
+fn read_chunks(reader: &mut impl BufRead) -> Vec<u8> {
+    let mut body = Vec::new();
+    loop {
+        let mut length = String::new();
+        reader.read_line(&mut length).unwrap();
+        let length = usize::from_str_radix(length.trim(), 16).unwrap();
+        let mut chunk = vec![0; length + 2];
+        reader.read_exact(&mut chunk).unwrap();
+        if length == 0 {
+            return body;
+        }
+        body.extend_from_slice(&chunk[..length]);
+    }
+}
+
 impl Service {
     fn start(runtime: &str, variables: &[(&str, &str)]) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
@@ -138,17 +154,23 @@ impl Service {
         let mut body = Vec::new();
         for _ in 0..times {
             write!(stream, "GET {path} HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
-            let mut length = 0;
+            let (mut length, mut is_chunked) = (0, false);
             for line in reader.by_ref().lines().map(Result::unwrap) {
                 if let Some(number) = line.strip_prefix("content-length: ") {
                     length = number.parse().unwrap();
                 }
+                is_chunked |= line == "transfer-encoding: chunked";
                 if line.is_empty() {
                     break;
                 }
             }
-            body = vec![0; length];
-            reader.read_exact(&mut body).unwrap();
+            body = if is_chunked {
+                read_chunks(&mut reader)
+            } else {
+                let mut body = vec![0; length];
+                reader.read_exact(&mut body).unwrap();
+                body
+            };
         }
         String::from_utf8(body).unwrap()
     }

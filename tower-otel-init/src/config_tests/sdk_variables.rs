@@ -180,3 +180,20 @@ fn otel_resource_attributes() {
         "users"
     ));
 }
+
+#[test]
+fn otel_metrics_exemplar_filter() {
+    let filter = without_warnings(&[]).exemplars;
+    assert_eq!(filter, ExemplarFilter::TraceBased);
+    for (value, filter) in [
+        ("trace_based", ExemplarFilter::TraceBased),
+        ("always_off", ExemplarFilter::AlwaysOff),
+    ] {
+        let variable = [("OTEL_METRICS_EXEMPLAR_FILTER", value)];
+        assert_eq!(without_warnings(&variable).exemplars, filter);
+    }
+    // Exemplars without a span lead nowhere.
+    let (config, warning) = with_warning(&[("OTEL_METRICS_EXEMPLAR_FILTER", "always_on")]);
+    assert_eq!(config.exemplars, ExemplarFilter::TraceBased);
+    assert_eq!(warning.fallback, "trace_based");
+}
