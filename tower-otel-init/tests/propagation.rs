@@ -88,13 +88,14 @@ fn trace_context_is_passed_on_in_full_with_every_exporter() {
             let builder = Telemetry::builder("users").traces(exporter);
             builder.endpoint(collector.endpoint())
         };
+        let by_parent = || builder().sampler(Sampler::ParentBasedRatio(0.1));
         for (flags, state, sent_flags, sent_state) in CASES {
             let traceparent = format!("00-{TRACE}-{PARENT}{flags}");
             let mut received = vec![("traceparent", &*traceparent)];
             if !state.is_empty() {
                 received.push(("tracestate", state));
             }
-            let (sent, sent_with) = passed_on(builder(), &received);
+            let (sent, sent_with) = passed_on(by_parent(), &received);
             let parts: Vec<_> = sent.split('-').collect();
             let [version, trace, span, passed_flags] = parts[..] else {
                 panic!("{sent}");
