@@ -16,7 +16,7 @@ pub(crate) struct Shared {
     pub(crate) sampling: Sampling,
     pub(crate) limits: Limits,
     /// `None` without keep rules.
-    pub(crate) keeper: Option<Keeper>,
+    pub(crate) keeper: Option<Keeper<RecordBox>>,
 }
 
 /// A record with its way back to the recorder.
@@ -83,7 +83,7 @@ impl Shared {
         pipeline: Pipeline<RecordBox>,
         sampling: Sampling,
         limits: Limits,
-        keeper: Option<Keeper>,
+        keeper: Option<Keeper<RecordBox>>,
     ) -> Self {
         Self {
             pipeline,

@@ -602,3 +602,36 @@ fn the_number_of_all_spans_is_estimated_from_the_exported_ones() {
             .all(|span| reason(span).is_some() != span.span_context.is_sampled())
     );
 }
+
+/// Connections that stay open for hours have traces that do not end.
+#[test]
+fn traces_that_stay_open_make_room_for_others_and_keep_their_roots() {
+    let scene = scene(rules());
+    let live: Vec<_> = (0..10_000).map(|_| info_span!("connection")).collect();
+    for connection in &live {
+        connection.in_scope(|| drop(info_span!("child")));
+    }
+    let not_held = scene.recorder.counts().not_held;
+    assert!(not_held > 9_000, "{not_held}");
+    let kept = || {
+        let request = info_span!("request");
+        request.in_scope(|| drop(info_span!("child")));
+        fail(&request);
+        drop(request);
+        let spans = scene.spans();
+        spans.iter().filter(|span| span.name == "request").count()
+    };
+    assert_eq!(kept(), 0);
+    // Traces that are old enough give up their spans in a turn of the export thread.
+    support::wait_until("room", || kept() > 0);
+    for connection in &live {
+        fail(connection);
+    }
+    drop(live);
+    let spans = scene.spans();
+    let is_connection = |span: &&SpanData| span.name == "connection";
+    let connections = spans.iter().filter(is_connection).count();
+    assert!((3_000..=10_000).contains(&connections), "{connections}");
+    let counts = scene.recorder.counts();
+    assert_eq!(counts.started, counts.exported + counts.dropped);
+}

@@ -109,3 +109,8 @@ fn the_limit_of_a_second_holds_for_all_threads() {
 fn the_bytes_of_held_spans_are_bounded() {
     loom::model(models::the_bytes_of_held_spans_are_bounded);
 }
+
+#[test]
+fn the_bytes_of_a_root_are_freed_once() {
+    loom::model(models::the_bytes_of_a_root_are_freed_once);
+}

@@ -25,6 +25,7 @@ pub(crate) struct HeldTrace<T> {
     recorder: usize,
     trace: TraceId,
     is_marked: AtomicBool,
+    is_decided: AtomicBool,
     state: Mutex<State<T>>,
 }
 
@@ -36,8 +37,22 @@ enum State<T> {
         /// The bytes of `spans` and of the open spans.
         bytes: usize,
     },
+    /// The local root is open and has given up its children, because other traces need the room.
+    RootOnly {
+        /// Whether the root still has its bytes.
+        has_place: bool,
+    },
     Kept(KeepReason),
     Discarded,
+}
+
+/// What a local root leaves when it ends.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Decided<T> {
+    /// The children that have ended.
+    pub(super) spans: Vec<T>,
+    /// Whether the root has its bytes.
+    pub(super) has_place: bool,
 }
 
 /// Whether a span that starts is recorded.
@@ -83,6 +98,7 @@ impl<T> HeldTrace<T> {
             recorder,
             trace,
             is_marked: AtomicBool::new(false),
+            is_decided: AtomicBool::new(false),
             state: Mutex::new(State::Undecided {
                 spans: Vec::new(),
                 bytes: SPAN_BYTES,
@@ -103,6 +119,11 @@ impl<T> HeldTrace<T> {
         self.is_marked.load(Relaxed)
     }
 
+    /// Returns whether the local root has ended.
+    pub(super) fn is_decided(&self) -> bool {
+        self.is_decided.load(Relaxed)
+    }
+
     fn state(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -115,6 +136,7 @@ impl<T> HeldTrace<T> {
                 *bytes += SPAN_BYTES;
                 Opened::Recorded
             }
+            State::RootOnly { .. } => Opened::Full,
             State::Kept(_) => Opened::Recorded,
             State::Discarded => Opened::Discarded,
         }
@@ -141,17 +163,45 @@ impl<T> HeldTrace<T> {
                 spans.push(span);
                 Ended::Held
             }
+            State::RootOnly { .. } => Ended::Full(span),
             State::Kept(reason) => Ended::Kept(span, *reason),
             State::Discarded => Ended::Discarded(span),
         }
     }
 
-    /// Ends the local root, with the reason if the trace is kept. Returns the children that have ended.
-    pub(super) fn decide(&self, reason: Option<KeepReason>) -> Vec<T> {
+    /// Discards the children of an open root from now on, and returns those that have ended. `frees_root` returns whether
+    /// the root gives up its bytes, too. Returns `None` if the root has none or has ended.
+    pub(super) fn give_up(&self, frees_root: impl FnOnce() -> bool) -> Option<Decided<T>> {
+        let mut state = self.state();
+        let State::Undecided { spans, .. } = &mut *state else {
+            return None;
+        };
+        let spans = mem::take(spans);
+        let has_place = frees_root();
+        *state = State::RootOnly {
+            has_place: !has_place,
+        };
+        Some(Decided { spans, has_place })
+    }
+
+    /// Ends the local root, with the reason if the trace is kept.
+    pub(super) fn decide(&self, reason: Option<KeepReason>) -> Decided<T> {
         let decided = reason.map_or(State::Discarded, State::Kept);
-        match mem::replace(&mut *self.state(), decided) {
-            State::Undecided { spans, .. } => spans,
-            State::Kept(_) | State::Discarded => Vec::new(),
+        let before = mem::replace(&mut *self.state(), decided);
+        self.is_decided.store(true, Relaxed);
+        match before {
+            State::Undecided { spans, .. } => Decided {
+                spans,
+                has_place: true,
+            },
+            State::RootOnly { has_place } => Decided {
+                spans: Vec::new(),
+                has_place,
+            },
+            State::Kept(_) | State::Discarded => Decided {
+                spans: Vec::new(),
+                has_place: false,
+            },
         }
     }
 }
@@ -184,7 +234,7 @@ mod tests {
         assert_eq!(trace.open_child(), Opened::Full);
         assert_eq!(trace.end_child(2, SPAN_BYTES + 1), Ended::Full(2));
         assert_eq!(trace.open_child(), Opened::Recorded);
-        assert_eq!(trace.decide(None), [1]);
+        assert_eq!(trace.decide(None).spans, [1]);
     }
 
     #[test]
@@ -201,11 +251,35 @@ mod tests {
     }
 
     #[test]
+    fn a_trace_that_gives_up_keeps_its_root_only() {
+        for frees_root in [true, false] {
+            let trace = trace();
+            trace.open_child();
+            trace.open_child();
+            assert_eq!(trace.end_child(1, SPAN_BYTES), Ended::Held);
+            let given_up = Decided {
+                spans: vec![1],
+                has_place: frees_root,
+            };
+            assert_eq!(trace.give_up(|| frees_root), Some(given_up));
+            assert_eq!(trace.give_up(|| true), None);
+            assert_eq!(trace.open_child(), Opened::Full);
+            assert_eq!(trace.end_child(2, SPAN_BYTES), Ended::Full(2));
+            let left = Decided {
+                spans: vec![],
+                has_place: !frees_root,
+            };
+            assert_eq!(trace.decide(Some(KeepReason::Error)), left);
+            assert_eq!(trace.give_up(|| true), None);
+        }
+    }
+
+    #[test]
     fn children_that_end_after_the_root_share_its_decision() {
         for reason in [None, Some(KeepReason::Slow)] {
             let trace = trace();
             trace.open_child();
-            assert_eq!(trace.decide(reason), []);
+            assert_eq!(trace.decide(reason).spans, []);
             let (opened, ended) = match reason {
                 Some(reason) => (Opened::Recorded, Ended::Kept(1, reason)),
                 None => (Opened::Discarded, Ended::Discarded(1)),

@@ -1,11 +1,11 @@
 //! Holds the spans of traces that are not sampled, and decides at the end of the local root.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use opentelemetry::{Context, SpanId};
 
 use super::{
-    held_trace::{Ended, HeldSpan, HeldTrace, Opened, SPAN_BYTES},
+    held_trace::{Decided, Ended, HeldSpan, HeldTrace, Opened, SPAN_BYTES},
     keeper::Keeper,
     lookup,
     rules::KeepReason,
@@ -26,7 +26,7 @@ impl Shared {
 
     fn hold_by(
         &self,
-        keeper: &Keeper,
+        keeper: &Keeper<RecordBox>,
         base: &Context,
         span: &SampledSpan,
     ) -> Option<HeldSpan<RecordBox>> {
@@ -44,15 +44,20 @@ impl Shared {
                 return None;
             }
         }
-        if !keeper.bytes.take(thread_index::current(), SPAN_BYTES) {
+        let thread = thread_index::current();
+        if !keeper.bytes.take(thread, SPAN_BYTES) {
             if let Some(trace) = &parent {
                 trace.cancel_child();
             }
-            self.pipeline.counters().not_held(1);
+            self.count_not_held(keeper);
             return None;
         }
         let is_root = parent.is_none();
-        let trace = parent.unwrap_or_else(|| Arc::new(HeldTrace::new(recorder, trace_id)));
+        let trace = parent.unwrap_or_else(|| {
+            let trace = Arc::new(HeldTrace::new(recorder, trace_id));
+            keeper.live.add(thread, Instant::now(), &trace);
+            trace
+        });
         Some(HeldSpan { trace, is_root })
     }
 
@@ -70,7 +75,7 @@ impl Shared {
 
     fn end_root(
         &self,
-        keeper: &Keeper,
+        keeper: &Keeper<RecordBox>,
         trace: &HeldTrace<RecordBox>,
         pooled: RecordBox,
         thread: usize,
@@ -78,8 +83,7 @@ impl Shared {
         let record = &pooled.record;
         let wanted = keeper.reason(trace.is_marked(), record.has_failed(), || record.duration());
         let kept = wanted.filter(|_| keeper.allows());
-        let mut spans = trace.decide(kept);
-        keeper.bytes.release(thread, SPAN_BYTES + bytes_of(&spans));
+        let mut spans = Self::decide(keeper, trace, kept, thread);
         spans.push(pooled);
         match kept {
             Some(reason) => self.keep(spans, reason, thread),
@@ -94,7 +98,7 @@ impl Shared {
 
     fn end_child(
         &self,
-        keeper: &Keeper,
+        keeper: &Keeper<RecordBox>,
         trace: &HeldTrace<RecordBox>,
         pooled: RecordBox,
         bytes: usize,
@@ -104,7 +108,7 @@ impl Shared {
         if more > 0 && !keeper.bytes.take(thread, more) {
             trace.cancel_child();
             keeper.bytes.release(thread, SPAN_BYTES);
-            self.pipeline.counters().not_held(1);
+            self.count_not_held(keeper);
             return self.pool(vec![pooled], thread);
         }
         match trace.end_child(pooled, bytes) {
@@ -131,13 +135,54 @@ impl Shared {
         let Some(keeper) = &self.keeper else { return };
         let thread = thread_index::current();
         if held.is_root {
-            let spans = held.trace.decide(None);
-            keeper.bytes.release(thread, SPAN_BYTES + bytes_of(&spans));
+            let spans = Self::decide(keeper, &held.trace, None, thread);
             self.pool(spans, thread);
         } else {
             held.trace.cancel_child();
             keeper.bytes.release(thread, SPAN_BYTES);
         }
+    }
+
+    /// Ends a root, and frees its bytes and those of its children that have ended. Returns these.
+    fn decide(
+        keeper: &Keeper<RecordBox>,
+        trace: &HeldTrace<RecordBox>,
+        kept: Option<KeepReason>,
+        thread: usize,
+    ) -> Vec<RecordBox> {
+        let Decided { spans, has_place } = trace.decide(kept);
+        let mut bytes = bytes_of(&spans);
+        if has_place {
+            bytes += SPAN_BYTES;
+        } else {
+            keeper.roots.release(1);
+        }
+        keeper.bytes.release(thread, bytes);
+        spans
+    }
+
+    /// Discards the children of old traces if there was no room for a span. Called by the export thread in each turn.
+    pub(crate) fn make_room(&self) {
+        let Some(keeper) = &self.keeper else { return };
+        let thread = thread_index::current();
+        for trace in keeper.take_old() {
+            let frees_root = || keeper.roots.take(1).is_some();
+            let Some(Decided { spans, has_place }) = trace.give_up(frees_root) else {
+                continue;
+            };
+            let root = if has_place { SPAN_BYTES } else { 0 };
+            keeper.bytes.release(thread, root + bytes_of(&spans));
+            let given_up = u64::try_from(spans.len()).unwrap_or(u64::MAX);
+            self.pipeline.counters().not_held(given_up);
+            self.pool(spans, thread);
+        }
+    }
+
+    /// Counts a span that is not held for lack of room in all traces.
+    #[cold]
+    fn count_not_held(&self, keeper: &Keeper<RecordBox>) {
+        self.pipeline.counters().not_held(1);
+        keeper.live.set_full();
     }
 
     /// Queues the spans of a trace that is kept.

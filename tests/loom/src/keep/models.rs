@@ -23,7 +23,7 @@ pub fn a_child_that_ends_with_its_root_is_exported_once() {
         assert_eq!(late.open_child(), Opened::Recorded);
         late.end_child(8, SPAN_BYTES)
     });
-    let mut exported = trace.decide(Some(KeepReason::Error));
+    let mut exported = trace.decide(Some(KeepReason::Error)).spans;
     for ended in [child.join().unwrap(), late.join().unwrap()] {
         match ended {
             Ended::Held => {}
@@ -33,6 +33,20 @@ pub fn a_child_that_ends_with_its_root_is_exported_once() {
     }
     exported.sort_unstable();
     assert_eq!(exported, [7, 8]);
+}
+
+/// The local root ends while its trace gives up its children for others.
+pub fn the_bytes_of_a_root_are_freed_once() {
+    let trace = Arc::new(HeldTrace::new(1, TraceId::from(1)));
+    assert_eq!(trace.open_child(), Opened::Recorded);
+    assert_eq!(trace.end_child(7, SPAN_BYTES), Ended::Held);
+    let old = Arc::clone(&trace);
+    let given_up = thread::spawn(move || old.give_up(|| true));
+    let decided = trace.decide(None);
+    let parts = [Some(decided), given_up.join().unwrap()];
+    let parts = || parts.iter().flatten();
+    assert_eq!(parts().filter(|part| part.has_place).count(), 1);
+    assert_eq!(parts().map(|part| part.spans.len()).sum::<usize>(), 1);
 }
 
 /// Two traces are to be kept in the same second, where one is allowed.
