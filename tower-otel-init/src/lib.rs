@@ -222,6 +222,7 @@ mod otlp_span_exporter;
 mod partial_success;
 mod propagation;
 mod resource;
+mod running_telemetry;
 mod sampler;
 mod sdk_instruments;
 mod sdk_metrics;

@@ -6,8 +6,12 @@ use metrics::Recorder;
 use metrics_exporter_prometheus::PrometheusBuilder as ExporterBuilder;
 
 use crate::{
-    buckets::Buckets, error::InstallError, prometheus::Prometheus, recorder::PrometheusRecorder,
-    registry::Registry, upkeep::UpkeepThread,
+    buckets::Buckets,
+    error::InstallError,
+    prometheus::{Prometheus, Renderer},
+    recorder::PrometheusRecorder,
+    registry::Registry,
+    upkeep::UpkeepThread,
 };
 
 const DEFAULT_UPKEEP: Duration = Duration::from_secs(5);
@@ -169,12 +173,12 @@ impl PrometheusBuilder {
         let upkeep = Arc::new(upkeep.map_err(InstallError::UpkeepThread)?);
         Ok((
             PrometheusRecorder::new(summaries, Arc::clone(&registry), Arc::clone(&upkeep)),
-            Prometheus {
+            Prometheus(Renderer {
                 exporter,
                 registry,
                 _upkeep: upkeep,
                 before_render: Arc::default(),
-            },
+            }),
         ))
     }
 }
@@ -205,7 +209,7 @@ mod tests {
 
     /// Whether the exporter has sorted `count` samples, read without sorting them.
     fn has_sorted(prometheus: &Prometheus, count: u64) -> bool {
-        let state = format!("{:?}", prometheus.exporter);
+        let state = format!("{:?}", prometheus.0.exporter);
         state.contains(&format!("max_bucket_duration: 60s, count: {count} }}"))
     }
 
@@ -322,7 +326,7 @@ mod tests {
         });
         let deadline = Instant::now() + LONG;
         while !has_sorted(&prometheus, 1000) {
-            assert!(Instant::now() < deadline, "{:?}", prometheus.exporter);
+            assert!(Instant::now() < deadline, "{:?}", prometheus.0.exporter);
             thread::yield_now();
         }
     }
@@ -339,7 +343,7 @@ mod tests {
     #[test]
     fn upkeep_runs_until_recorder_and_handles_are_dropped() {
         let (recorder, prometheus) = Prometheus::builder().build().unwrap();
-        let upkeep = Arc::downgrade(&prometheus._upkeep);
+        let upkeep = Arc::downgrade(&prometheus.0._upkeep);
         let service = prometheus.service();
         drop(prometheus);
         drop(service);

@@ -12,8 +12,12 @@ use crate::{protobuf, registry::Registry, summary::parse_summaries, upkeep::Upke
 /// A handle that renders the metrics of a recorder.
 ///
 /// Clones render the same metrics.
+#[derive(Clone, Debug)]
+pub struct Prometheus(pub(crate) Renderer);
+
+/// What is rendered.
 #[derive(Clone)]
-pub struct Prometheus {
+pub(crate) struct Renderer {
     /// The summaries.
     pub(crate) exporter: PrometheusHandle,
     pub(crate) registry: Arc<Registry>,
@@ -33,9 +37,9 @@ impl Prometheus {
     pub fn render(&self) -> String {
         self.update();
         let mut text = String::new();
-        self.registry.render_values(&mut text);
-        text.push_str(&self.exporter.render());
-        self.registry.render_histograms(&mut text);
+        self.0.registry.render_values(&mut text);
+        text.push_str(&self.0.exporter.render());
+        self.0.registry.render_histograms(&mut text);
         text
     }
 
@@ -43,11 +47,11 @@ impl Prometheus {
     /// one is set.
     #[doc(hidden)]
     pub fn before_render(&self, update: impl Fn() + Send + Sync + 'static) {
-        let _ = self.before_render.set(Box::new(update));
+        let _ = self.0.before_render.set(Box::new(update));
     }
 
     fn update(&self) {
-        if let Some(update) = self.before_render.get() {
+        if let Some(update) = self.0.before_render.get() {
             update();
         }
     }
@@ -56,17 +60,17 @@ impl Prometheus {
     pub(crate) fn encode(&self) -> Vec<u8> {
         self.update();
         let mut out = Vec::new();
-        for summary in parse_summaries(&self.exporter.render()) {
+        for summary in parse_summaries(&self.0.exporter.render()) {
             protobuf::write_summary(&mut out, summary);
         }
-        self.registry.encode(&mut out);
+        self.0.registry.encode(&mut out);
         out
     }
 }
 
-impl fmt::Debug for Prometheus {
+impl fmt::Debug for Renderer {
     /// Omits the recorded values.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Prometheus").finish_non_exhaustive()
+        f.debug_struct("Renderer").finish_non_exhaustive()
     }
 }

@@ -94,7 +94,7 @@ impl<B> Service<Request<B>> for MetricsService {
         let mut response = Response::new(MetricsBody(Bytes::new()));
         match *request.method() {
             Method::GET | Method::HEAD => {
-                let native = self.prometheus.registry.has_native_histograms();
+                let native = self.prometheus.0.registry.has_native_histograms();
                 let (format, data) = if native && prefers_protobuf(&request) {
                     (PROTOBUF_FORMAT, Bytes::from(self.prometheus.encode()))
                 } else {
