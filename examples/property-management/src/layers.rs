@@ -60,7 +60,7 @@ pub(crate) fn operations(database: Database, process: &Process) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .with_state(database);
-    if let Some(prometheus) = &process.prometheus {
+    if let Some(prometheus) = process.prometheus() {
         router = router.route_service("/metrics", prometheus.service());
     }
     router

@@ -76,7 +76,9 @@ async fn run(options: &Options, process: &Process) -> Result<(), BoxError> {
     if !shutdown.is_requested() {
         print("\n")?;
         traced_customer::run(&urls).await?;
-        if let Some(prometheus) = &process.prometheus {
+        // Prints the trace before the tables.
+        process.flush().await?;
+        if let Some(prometheus) = process.prometheus() {
             print(&red::tables(&prometheus.render()))?;
         }
         if !options.once {
