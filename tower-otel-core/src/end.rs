@@ -75,6 +75,7 @@ pub struct Failure<'a> {
     type_name: &'static str,
 }
 
+/// The message of an error. Its `Debug` text omits it, because it may contain secrets.
 #[derive(Clone, Copy)]
 struct Message<'a>(&'a dyn fmt::Display);
 

@@ -15,6 +15,7 @@ use crate::exporter_config::ExporterConfig;
 use crate::layers::Layers;
 use crate::log_lines;
 use crate::propagation;
+use crate::running_telemetry::RunningTelemetry;
 use crate::summary::port_warning;
 use crate::telemetry::Telemetry;
 
@@ -93,7 +94,7 @@ impl TelemetryBuilder {
         let _ = tracing_log::LogTracer::init();
         telemetry.set_global(&config);
         tracing::info!(target: "tower_otel_init", "{}", telemetry.summary);
-        Ok(telemetry)
+        Ok(Telemetry(telemetry))
     }
 
     /// Starts telemetry for the whole process, and returns the layers for the application's own
@@ -130,7 +131,7 @@ impl TelemetryBuilder {
         let (telemetry, config) = started.inspect_err(|_| STARTED.store(false, SeqCst))?;
         telemetry.set_global(&config);
         let layers = telemetry.layers(&config);
-        Ok((telemetry, layers))
+        Ok((Telemetry(telemetry), layers))
     }
 
     /// Starts telemetry that is not global: no subscriber, provider, propagator or recorder is
@@ -145,16 +146,16 @@ impl TelemetryBuilder {
     {
         let (telemetry, config) = self.start(false)?;
         let layers = telemetry.layers(&config);
-        Ok((telemetry, layers))
+        Ok((Telemetry(telemetry), layers))
     }
 }
 
-impl Telemetry {
+impl RunningTelemetry {
     /// Sets the global propagator and providers. Logs the warnings, because logging works now.
     fn set_global(&self, config: &Config) {
         global::set_text_map_propagator(propagation::composite(&config.propagators));
-        if let Some(provider) = self.tracer_provider() {
-            global::set_tracer_provider(provider.clone());
+        if let Some(spans) = &self.spans {
+            global::set_tracer_provider(spans.provider.clone());
         }
         if let Some(provider) = &self.meter_provider {
             global::set_meter_provider(provider.clone());

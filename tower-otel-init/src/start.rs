@@ -25,21 +25,21 @@ use crate::options::Protocol;
 use crate::otlp_config::OtlpConfig;
 use crate::otlp_exporter;
 use crate::resource;
+use crate::running_telemetry::RunningTelemetry;
 use crate::sdk_metrics::{CountedSignal, SdkMetrics};
 #[cfg(feature = "prometheus")]
 use crate::settings::Settings;
 use crate::span_recorder::SpanRecorder;
 use crate::summary::summary;
-use crate::telemetry::Telemetry;
 
 impl TelemetryBuilder {
     /// Starts the exporters. On an error, those that were started are stopped.
     ///
     /// A recorder of the `metrics` facade exists once per process: it is installed only if `global`.
-    pub(crate) fn start(&self, global: bool) -> Result<(Telemetry, Config), InitError> {
+    pub(crate) fn start(&self, global: bool) -> Result<(RunningTelemetry, Config), InitError> {
         let (config, warnings) = Config::resolve(&self.settings, &process_variable)?;
         let resource = resource::build(&config.resource_attributes);
-        let mut telemetry = Telemetry::idle(global, warnings);
+        let mut telemetry = RunningTelemetry::idle(global, warnings);
         telemetry.summary = summary(&config);
         let exporters = [&config.metrics, &config.logs];
         if exporters
@@ -61,7 +61,7 @@ impl TelemetryBuilder {
     }
 }
 
-impl Telemetry {
+impl RunningTelemetry {
     fn start_traces(&mut self, config: &Config, resource: &Resource) -> Result<(), InitError> {
         if config.sdk_disabled {
             return Ok(());

@@ -41,6 +41,7 @@ mod extras;
 mod handle_cache;
 #[path = "../../../tower-otel-prometheus/src/histogram.rs"]
 mod histogram;
+mod keep;
 #[path = "../../../tower-otel-recorder/src/key_values.rs"]
 mod key_values;
 #[path = "../../../tower-otel-recorder/src/limits.rs"]

@@ -25,7 +25,7 @@ use crate::{
     missing_context::MissingContextCheck,
 };
 
-pub use crate::recorder::*;
+pub use crate::{keep::models::*, recorder::*};
 
 /// A key with a constant hash, so that all keys collide with every seed.
 struct Key(u32);

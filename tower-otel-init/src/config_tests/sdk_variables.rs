@@ -197,3 +197,26 @@ fn otel_metrics_exemplar_filter() {
     assert_eq!(config.exemplars, ExemplarFilter::TraceBased);
     assert_eq!(warning.fallback, "trace_based");
 }
+
+#[test]
+fn traces_on_the_console_are_all_sampled_unless_a_variable_says_otherwise() {
+    let console = ("OTEL_TRACES_EXPORTER", "console");
+    assert_eq!(without_warnings(&[console]).sampler, Sampler::AlwaysOn);
+    let empty = ("OTEL_TRACES_SAMPLER", "");
+    assert_eq!(
+        without_warnings(&[console, empty]).sampler,
+        Sampler::AlwaysOn
+    );
+    for (variable, sampler) in [
+        (
+            ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
+            Sampler::ParentBasedRatio(0.1),
+        ),
+        (
+            ("OTEL_TRACES_SAMPLER_ARG", "0.5"),
+            Sampler::ParentBasedRatio(0.5),
+        ),
+    ] {
+        assert_eq!(without_warnings(&[console, variable]).sampler, sampler);
+    }
+}

@@ -134,7 +134,7 @@ where
         let Some(span) = ctx.event_span(event) else {
             return;
         };
-        if self.read(&span, SpanState::is_sampled) != Some(true) {
+        if self.read(&span, SpanState::accepts_events) != Some(true) {
             return;
         }
         let at = Instant::now();
@@ -191,7 +191,7 @@ where
         // Values in the context may run code of the application when they are dropped.
         drop(extensions);
         match state.take_recording() {
-            Recording::Sampled(span) => {
+            Recording::Sampled(span) | Recording::Held(span) => {
                 drop(state);
                 span.end_at_last_exit(&self.tracer);
             }

@@ -15,6 +15,7 @@ use crate::{
     origin::Origin,
     record::{Name, SpanRecord},
     sampling::SampledSpan,
+    shared::SpanTrace,
     thread_index,
     tracer::RecorderTracer,
 };
@@ -23,7 +24,7 @@ impl RecorderTracer {
     /// Opens a span with the parent in `base`. `write` writes kind, name and attributes. Returns `None` if nothing is
     /// recorded: the recorder is shut down or telemetry is suppressed.
     ///
-    /// `write` is not called if the parent decides that the span is not sampled. A root span that is not sampled keeps
+    /// `write` is not called if the parent decides that the span is not sampled, unless the span is held. A root span that is not sampled keeps
     /// its record, because [`reparent`](Self::reparent) can make it the child of a sampled span.
     pub(crate) fn open(
         &self,
@@ -36,18 +37,23 @@ impl RecorderTracer {
             return None;
         }
         let child = shared.sampling.sample_child(base.span().span_context());
+        let mut held = None;
         if let Some(child) = &child
             && !child.context.is_sampled()
         {
-            let context = base.with_remote_span_context(child.context.clone());
-            return Some(SpanState::new(context, Recording::Unsampled));
+            held = shared.hold(base, child);
+            if held.is_none() {
+                let context = base.with_remote_span_context(child.context.clone());
+                return Some(SpanState::new(context, Recording::Unsampled));
+            }
         }
-        let mut pooled = self.record(child.is_some());
+        let is_counted = child.is_some() && held.is_none();
+        let mut pooled = self.record(is_counted);
+        let mut trace = pooled.set_held(held);
         let record = &mut pooled.record;
         record.started = Timestamp::Instant(at);
-        self.write(child.is_some(), || write(record));
+        self.write(is_counted, || write(record));
         record.start_attributes = record.attributes.len();
-        let is_counted = child.is_some();
         let sampled = child.unwrap_or_else(|| self.sample(record, base));
         let context = sampled.context.clone();
         if context.is_sampled() {
@@ -55,9 +61,19 @@ impl RecorderTracer {
                 self.correct_started(1);
             }
             record.set_sampled(sampled);
-            let context = context_with_span(base, context, record);
+            let context = context_with_span(base, context, record, None);
             let span = ActiveSpan::new(pooled);
             return Some(SpanState::new(context, Recording::Sampled(span)));
+        }
+        if trace.is_none() {
+            trace = pooled.set_held(shared.hold(base, &sampled));
+        }
+        if trace.is_some() {
+            let record = &mut pooled.record;
+            record.set_sampled(sampled);
+            let context = context_with_span(base, context, record, trace);
+            let span = ActiveSpan::new(pooled);
+            return Some(SpanState::new(context, Recording::Held(span)));
         }
         let recording = if shared.sampling.is_off() {
             self.discard(pooled);
@@ -85,6 +101,7 @@ impl RecorderTracer {
             pooled.record.set_origin(origin);
             pooled
         });
+        pooled.cancel_held();
         let record = &mut pooled.record;
         let sampled = self.sample(record, base);
         let context = sampled.context.clone();
@@ -92,17 +109,19 @@ impl RecorderTracer {
             if !is_counted {
                 self.correct_started(1);
             }
-            if let Some(extras) = &mut record.extras {
-                // The sampler has added them when the span was opened. Their bytes stay taken.
-                let attributes = &mut extras.attributes;
-                attributes.retain(|attribute| !sampled.attributes.contains(attribute));
-            }
-            record.set_sampled(sampled);
-            let context = context_with_span(base, context, record);
+            set_sampled_again(record, sampled);
+            let context = context_with_span(base, context, record, None);
             state.replace(context, Recording::Sampled(ActiveSpan::new(pooled)))
         } else {
             if is_counted {
                 self.correct_started(-1);
+            }
+            let trace = pooled.set_held(self.shared().hold(base, &sampled));
+            if trace.is_some() {
+                let record = &mut pooled.record;
+                set_sampled_again(record, sampled);
+                let context = context_with_span(base, context, record, trace);
+                return state.replace(context, Recording::Held(ActiveSpan::new(pooled)));
             }
             let context = base.with_remote_span_context(context);
             state.replace(context, Recording::UnsampledRoot(pooled))
@@ -139,6 +158,25 @@ fn sampler_input(record: &SpanRecord) -> (Cow<'_, str>, Vec<KeyValue>) {
     (Cow::Borrowed(name), attributes.collect())
 }
 
-fn context_with_span(base: &Context, context: SpanContext, record: &SpanRecord) -> Context {
-    base.with_span(ContextSpan::new(context, Arc::clone(&record.changes)))
+/// Sets ids, parent and the attributes of the sampler of a span that had others.
+fn set_sampled_again(record: &mut SpanRecord, sampled: SampledSpan) {
+    if let Some(extras) = &mut record.extras {
+        // The sampler has added them when the span was opened. Their bytes stay taken.
+        let attributes = &mut extras.attributes;
+        attributes.retain(|attribute| !sampled.attributes.contains(attribute));
+    }
+    record.set_sampled(sampled);
+}
+
+fn context_with_span(
+    base: &Context,
+    context: SpanContext,
+    record: &SpanRecord,
+    trace: SpanTrace,
+) -> Context {
+    base.with_span(ContextSpan::new(
+        context,
+        Arc::clone(&record.changes),
+        trace,
+    ))
 }
