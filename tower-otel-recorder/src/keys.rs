@@ -5,13 +5,13 @@ pub(crate) const TARGET: &str = "target";
 pub(crate) const MESSAGE: &str = "message";
 pub(crate) const ERROR: &str = "error";
 
-/// Fields of a span that are not attributes, without the prefix `otel.`.
+/// Fields of a span that are not attributes.
 pub(crate) mod otel {
     pub(crate) const PREFIX: &str = "otel.";
-    pub(crate) const NAME: &str = "name";
-    pub(crate) const KIND: &str = "kind";
-    pub(crate) const STATUS_CODE: &str = "status_code";
-    pub(crate) const STATUS_DESCRIPTION: &str = "status_description";
+    pub(crate) const NAME: &str = "otel.name";
+    pub(crate) const KIND: &str = "otel.kind";
+    pub(crate) const STATUS_CODE: &str = "otel.status_code";
+    pub(crate) const STATUS_DESCRIPTION: &str = "otel.status_description";
 }
 
 /// Fields of an event that a record of the `log` crate became, without the prefix `log.`.

@@ -7,7 +7,10 @@ use opentelemetry::{
     trace::{SpanContext, TraceContextExt},
 };
 
-use super::span_state::{Recording, SpanState};
+use super::{
+    parent::Parent,
+    span_state::{Recording, SpanState},
+};
 use crate::{
     active::ActiveSpan,
     clock::Timestamp,
@@ -20,52 +23,56 @@ use crate::{
 };
 
 impl RecorderTracer {
-    /// Opens a span with the parent in `base`. `write` writes kind, name and attributes. Returns `None` if nothing is
-    /// recorded: the recorder is shut down or telemetry is suppressed.
+    /// Opens a span. `write` writes kind, name and attributes. Returns `None` if nothing is recorded: the recorder is shut
+    /// down or telemetry is suppressed.
     ///
     /// `write` is not called if the parent decides that the span is not sampled. A root span that is not sampled keeps
     /// its record, because [`reparent`](Self::reparent) can make it the child of a sampled span.
+    #[inline]
     pub(crate) fn open(
         &self,
-        base: &Context,
+        parent: &Parent,
         at: Instant,
         write: impl FnOnce(&mut SpanRecord),
     ) -> Option<SpanState> {
         let shared = self.shared();
-        if shared.pipeline.is_closed() || base.is_telemetry_suppressed() {
+        if shared.pipeline.is_closed() {
             return None;
         }
-        let child = shared.sampling.sample_child(base.span().span_context());
-        if let Some(child) = &child
-            && !child.context.is_sampled()
+        let parent_span = parent.read(|base| {
+            let is_suppressed = base.is_telemetry_suppressed();
+            (!is_suppressed).then(|| base.span().span_context().clone())
+        })?;
+        let sampling = &shared.sampling;
+        let early = sampling.sample_without_input(&parent_span, || parent.context());
+        if let Some(early) = &early
+            && !early.context.is_sampled()
+            && (parent_span.is_valid() || sampling.is_off())
         {
-            let context = base.with_remote_span_context(child.context.clone());
+            let ids = early.context.clone();
+            let context = parent.read(|base| base.with_remote_span_context(ids));
             return Some(SpanState::new(context, Recording::Unsampled));
         }
-        let mut pooled = self.record(child.is_some());
+        let is_counted = early
+            .as_ref()
+            .is_some_and(|early| early.context.is_sampled());
+        let mut pooled = self.record(is_counted);
         let record = &mut pooled.record;
         record.started = Timestamp::Instant(at);
-        self.write(child.is_some(), || write(record));
+        self.write(is_counted, || write(record));
         record.start_attributes = record.attributes.len();
-        let is_counted = child.is_some();
-        let sampled = child.unwrap_or_else(|| self.sample(record, base));
-        let context = sampled.context.clone();
-        if context.is_sampled() {
-            if !is_counted {
-                self.correct_started(1);
-            }
-            record.set_sampled(sampled);
-            let context = context_with_span(base, context, record);
-            let span = ActiveSpan::new(pooled);
-            return Some(SpanState::new(context, Recording::Sampled(span)));
+        let sampled = early.unwrap_or_else(|| self.sample(record, &parent.context()));
+        if !sampled.context.is_sampled() {
+            let context = parent.read(|base| base.with_remote_span_context(sampled.context));
+            return Some(SpanState::new(context, Recording::UnsampledRoot(pooled)));
         }
-        let recording = if shared.sampling.is_off() {
-            self.discard(pooled);
-            Recording::Unsampled
-        } else {
-            Recording::UnsampledRoot(pooled)
-        };
-        let context = base.with_remote_span_context(context);
+        if !is_counted {
+            self.correct_started(1);
+        }
+        let span = ContextSpan::new(sampled.context.clone(), Arc::clone(&record.changes));
+        record.set_sampled(sampled);
+        let context = parent.read(|base| base.with_span(span));
+        let recording = Recording::Sampled(ActiveSpan::new(pooled));
         Some(SpanState::new(context, recording))
     }
 
