@@ -30,10 +30,6 @@ impl ActiveSpan {
         (!record.changes.has_ended()).then_some(record)
     }
 
-    pub(crate) fn record(&self) -> Option<&SpanRecord> {
-        self.0.as_ref().map(|pooled| &pooled.record)
-    }
-
     /// Returns the record. The span does not end.
     pub(crate) fn into_record(mut self) -> Option<RecordBox> {
         self.0.take()
@@ -50,17 +46,6 @@ impl ActiveSpan {
         if let Some(record) = self.open_record() {
             record.change(|extras, limits| extras.status(status, limits));
         }
-    }
-
-    /// Ends the span at its last exit, or now if it was never exited.
-    pub(crate) fn end_at_last_exit(self, tracer: &RecorderTracer) {
-        let last_exit = self.record().and_then(|record| {
-            let Timestamp::Instant(started) = record.started else {
-                return None;
-            };
-            started.checked_add(record.changes.last_exit()?)
-        });
-        self.end(tracer, last_exit.unwrap_or_else(Instant::now));
     }
 
     /// Ends the span.

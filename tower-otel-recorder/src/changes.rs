@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{Arc, PoisonError},
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     limits::Limits,
     sync::{
         Mutex, MutexGuard,
-        atomic::{AtomicU8, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release},
+        atomic::{AtomicU8, Ordering::Acquire, Ordering::Release},
     },
 };
 
@@ -24,8 +24,6 @@ const ENDED: u8 = 2;
 /// The owner takes the lock only if there are changes.
 pub(crate) struct ContextChanges {
     state: AtomicU8,
-    /// Nanoseconds from the start of the span to its last exit. 0 if it was never exited.
-    last_exit: AtomicU64,
     limits: Limits,
     extras: Mutex<Option<Box<Extras>>>,
 }
@@ -34,7 +32,6 @@ impl ContextChanges {
     pub(crate) fn new(limits: Limits) -> Self {
         Self {
             state: AtomicU8::new(0),
-            last_exit: AtomicU64::new(0),
             limits,
             extras: Mutex::new(None),
         }
@@ -50,7 +47,6 @@ impl ContextChanges {
         match Arc::get_mut(this) {
             Some(changes) => {
                 changes.state = AtomicU8::new(0);
-                changes.last_exit = AtomicU64::new(0);
                 *changes.extras() = None;
             }
             None => *this = Arc::new(Self::new(limits)),
@@ -59,18 +55,6 @@ impl ContextChanges {
 
     fn extras(&self) -> MutexGuard<'_, Option<Box<Extras>>> {
         self.extras.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Notes an exit, this long after the start of the span. Threads that exit at the same time may arrive in any order.
-    pub(crate) fn set_last_exit(&self, after: Duration) {
-        let nanos = u64::try_from(after.as_nanos()).unwrap_or(u64::MAX);
-        self.last_exit.fetch_max(nanos.max(1), Relaxed);
-    }
-
-    /// Returns the time from the start of the span to its last exit, if it was exited.
-    pub(crate) fn last_exit(&self) -> Option<Duration> {
-        let nanos = self.last_exit.load(Relaxed);
-        (nanos > 0).then(|| Duration::from_nanos(nanos))
     }
 
     /// Returns whether the span has ended, so that changes have no effect.

@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt, time::SystemTime};
 
 use opentelemetry::{
     KeyValue,
-    trace::{Event, Link, SpanContext, Status},
+    trace::{Event, Link, SpanContext, Status, TraceState},
 };
 use opentelemetry_sdk::trace::{SpanEvents, SpanLinks};
 
@@ -188,8 +188,15 @@ impl Extras {
 }
 
 /// Returns how many bytes the trace state has allocated, or somewhat less. A stranger may send 32 members of 512 bytes.
+#[inline]
 pub(crate) fn trace_state_bytes(context: &SpanContext) -> usize {
-    let header = context.trace_state().header();
+    if *context.trace_state() == TraceState::NONE {
+        return 0;
+    }
+    header_bytes(&context.trace_state().header())
+}
+
+fn header_bytes(header: &str) -> usize {
     if header.is_empty() {
         return 0;
     }

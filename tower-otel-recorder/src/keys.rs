@@ -14,13 +14,13 @@ pub(crate) const KEEP: &str = "sampling.keep";
 /// Asks a span for its held trace. It is not recorded.
 pub(crate) const QUESTION: &str = "tower_otel_recorder.held_trace";
 
-/// Fields of a span that are not attributes, without the prefix `otel.`.
+/// Fields of a span that are not attributes.
 pub(crate) mod otel {
     pub(crate) const PREFIX: &str = "otel.";
-    pub(crate) const NAME: &str = "name";
-    pub(crate) const KIND: &str = "kind";
-    pub(crate) const STATUS_CODE: &str = "status_code";
-    pub(crate) const STATUS_DESCRIPTION: &str = "status_description";
+    pub(crate) const NAME: &str = "otel.name";
+    pub(crate) const KIND: &str = "otel.kind";
+    pub(crate) const STATUS_CODE: &str = "otel.status_code";
+    pub(crate) const STATUS_DESCRIPTION: &str = "otel.status_description";
 }
 
 /// Fields of an event that a record of the `log` crate became, without the prefix `log.`.

@@ -115,6 +115,13 @@ impl SpanRecord {
         }
     }
 
+    /// Returns how many attributes may be added to an open span.
+    pub(crate) fn attribute_room(&self) -> usize {
+        let limit = self.changes.limits().span.max_attributes_per_span;
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        limit.saturating_sub(self.attributes.len())
+    }
+
     /// Adds attributes of an open span, within the limits.
     pub(crate) fn append_attributes(&mut self, attributes: &AttributeBuffer) {
         let limit = self.changes.limits().span.max_attributes_per_span;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use opentelemetry::{
     Context, KeyValue, SpanId, TraceFlags,
-    trace::{Link, SpanContext, SpanKind, TraceContextExt},
+    trace::{Link, SpanContext, SpanKind, TraceContextExt, TraceState},
 };
 use opentelemetry_sdk::trace::{
     IdGenerator, RandomIdGenerator, Sampler, SamplingDecision, ShouldSample,
@@ -84,6 +84,37 @@ impl Sampling {
         }
         let sampled = decision_by_parent(sampler, parent)?;
         Some(child_of(parent, self.ids.new_span_id(), sampled))
+    }
+
+    /// Samples a span if the sampler needs neither name nor attributes. Its parent is `parent`, the span of `base`.
+    #[inline]
+    pub(crate) fn sample_without_input(
+        &self,
+        parent: &SpanContext,
+        base: impl FnOnce() -> Context,
+    ) -> Option<SampledSpan> {
+        let SamplerInput::TraceIdOnly(sampler) = &self.sampler else {
+            return None;
+        };
+        if let Some(child) = self.sample_child(parent) {
+            return Some(child);
+        }
+        let sampled = match sampler {
+            Sampler::AlwaysOn => true,
+            Sampler::AlwaysOff => false,
+            _ => {
+                let input = || (Cow::Borrowed(""), Vec::new());
+                return Some(self.ask(&SpanKind::Internal, &base(), &[], input));
+            }
+        };
+        let (trace, span) = (self.ids.new_trace_id(), self.ids.new_span_id());
+        let flags = flags_with(TraceFlags::default(), sampled);
+        Some(SampledSpan {
+            context: SpanContext::new(trace, span, flags, false, TraceState::NONE),
+            parent: SpanId::INVALID,
+            parent_is_remote: false,
+            attributes: Vec::new(),
+        })
     }
 
     /// Returns whether no span is sampled, whatever its parent is.

@@ -14,6 +14,12 @@ pub(crate) struct Shards<T> {
     growing: Mutex<()>,
 }
 
+impl<T: Default> Default for Shards<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// A value alone on its cache lines, because its neighbors are used by other threads.
 #[derive(Debug, Default)]
 #[repr(align(128))]
@@ -30,6 +36,15 @@ impl<T: Default> Shards<T> {
     /// Returns the place of a thread. Returns `None` for indices that are too large, from 16 million on.
     #[inline]
     pub(crate) fn get(&self, index: usize) -> Option<&T> {
+        // Mostly a place of the first block.
+        let first = self.blocks.first().and_then(OnceLock::get);
+        if let Some(place) = first.and_then(|places| places.get(index)) {
+            return Some(&place.0);
+        }
+        self.get_in_blocks(index)
+    }
+
+    fn get_in_blocks(&self, index: usize) -> Option<&T> {
         let place = index.checked_add(FIRST_BLOCK)?;
         let block = (place / FIRST_BLOCK).ilog2();
         let size = FIRST_BLOCK.checked_shl(block)?;

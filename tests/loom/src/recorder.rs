@@ -244,40 +244,21 @@ pub fn a_change_during_the_end_is_exported_or_has_no_effect() {
     assert!(changes.has_ended());
 }
 
-/// Two threads exit a span, one earlier than the other.
-pub fn the_end_of_a_span_is_the_latest_exit_on_any_thread() {
-    let changes = Arc::new(ContextChanges::new(Limits::default()));
-    let exits = |after| {
-        let changes = Arc::clone(&changes);
-        thread::spawn(move || changes.set_last_exit(after))
-    };
-    let (early, late) = (Duration::from_nanos(1), Duration::from_nanos(2));
-    let (one, other) = (exits(early), exits(late));
-    one.join().unwrap();
-    other.join().unwrap();
-    assert_eq!(changes.last_exit(), Some(late));
-}
-
-/// A thread exits a span and changes it through its context, while the span ends and its record is reused.
-pub fn an_exit_and_a_change_during_the_end_do_not_reach_the_next_span() {
+/// A thread changes a span through its context, while the span ends and its record is reused.
+pub fn a_change_during_the_end_does_not_reach_the_next_span() {
     let mut changes = Arc::new(ContextChanges::new(Limits::default()));
-    let entered = {
+    let handler = {
         let changes = Arc::clone(&changes);
         thread::spawn(move || {
-            changes.set_last_exit(Duration::from_nanos(1));
             let attribute = KeyValue::new("during", 1);
             changes.change(|extras, limits| extras.attribute(attribute, limits));
             changes.end_early(SystemTime::UNIX_EPOCH);
         })
     };
-    let last_exit = changes.last_exit();
-    assert!(last_exit.is_none_or(|exit| exit == Duration::from_nanos(1)));
     drop(changes.end());
     ContextChanges::renew(&mut changes);
     // The next span.
-    assert_eq!(changes.last_exit(), None);
     assert!(!changes.has_ended());
-    entered.join().unwrap();
-    assert_eq!(changes.last_exit(), None);
+    handler.join().unwrap();
     assert!(!changes.has_ended() && changes.end().is_none());
 }

@@ -81,13 +81,8 @@ fn a_change_during_the_end_is_exported_or_has_no_effect() {
 }
 
 #[test]
-fn the_end_of_a_span_is_the_latest_exit_on_any_thread() {
-    loom::model(models::the_end_of_a_span_is_the_latest_exit_on_any_thread);
-}
-
-#[test]
-fn an_exit_and_a_change_during_the_end_do_not_reach_the_next_span() {
-    loom::model(models::an_exit_and_a_change_during_the_end_do_not_reach_the_next_span);
+fn a_change_during_the_end_does_not_reach_the_next_span() {
+    loom::model(models::a_change_during_the_end_does_not_reach_the_next_span);
 }
 
 #[test]

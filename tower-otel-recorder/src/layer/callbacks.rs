@@ -4,19 +4,17 @@ use std::time::Instant;
 
 use opentelemetry::{Context as OtelContext, trace::Status};
 use tracing::{
-    Event, Level, Subscriber,
+    Dispatch, Event, Level, Subscriber,
     span::{Attributes, Id, Record},
 };
-use tracing_subscriber::{
-    Layer,
-    layer::Context,
-    registry::{LookupSpan, SpanRef},
-};
+use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
 
 use super::{
     entered,
     event_fields::EventFields,
+    late_fields::LateFields,
     options::RecorderLayer,
+    parent::Parent,
     scratch,
     span_fields::SpanFields,
     span_state::{Recording, SpanState},
@@ -25,47 +23,45 @@ use crate::{clock::Timestamp, events::CompactEvent, record::SpanRecord};
 
 impl RecorderLayer {
     /// Changes the record of a span, if it has one. `change` must not run code of the application.
-    fn change<S>(&self, span: &SpanRef<'_, S>, change: impl FnOnce(&mut SpanRecord))
-    where
-        S: for<'l> LookupSpan<'l>,
-    {
-        let mut extensions = span.extensions_mut();
-        let state = extensions.get_mut::<SpanState>();
-        let state = state.filter(|state| state.recorder() == self.recorder());
-        if let Some(record) = state.and_then(SpanState::record) {
-            change(record);
-        }
+    pub(super) fn change(&self, id: u64, change: impl FnOnce(&mut SpanRecord)) {
+        self.spans.with(id, |state| state.record().map(change));
     }
 
-    /// Returns the context whose span is the parent of a new span. Returns `None` if telemetry is suppressed in the current
-    /// context and the parent is in another one.
-    fn parent<S>(&self, attributes: &Attributes<'_>, span: &SpanRef<'_, S>) -> Option<OtelContext>
+    /// Returns the parent of a new span. Returns `None` if telemetry is suppressed in the current context and the parent is
+    /// in another one.
+    #[inline]
+    fn parent<S>(
+        &self,
+        attributes: &Attributes<'_>,
+        id: &Id,
+        ctx: &Context<'_, S>,
+    ) -> Option<Parent>
     where
-        S: for<'l> LookupSpan<'l>,
+        S: Subscriber + for<'l> LookupSpan<'l>,
     {
-        let is_contextual = attributes.is_contextual();
         let has_current = entered::is_available();
-        if is_contextual && self.activates_context {
+        if attributes.is_contextual() && self.activates_context {
             // `open` checks whether telemetry is suppressed in it.
             return Some(if has_current {
-                OtelContext::current()
+                Parent::Current
             } else {
-                OtelContext::new()
+                Parent::Context(OtelContext::new())
             });
         }
         if has_current && OtelContext::is_current_telemetry_suppressed() {
             return None;
         }
         if attributes.is_root() {
-            return Some(OtelContext::new());
+            return Some(Parent::Context(OtelContext::new()));
         }
         // If a filter hides the parent, this is its next ancestor.
-        let parent = span.parent();
-        let parent = parent.and_then(|parent| self.read(&parent, SpanState::use_context));
+        let parent = ctx.span(id).and_then(|span| span.parent());
+        let parent = parent.map(|parent| parent.id().into_u64());
+        let parent = parent.and_then(|parent| self.spans.with(parent, SpanState::use_context));
         Some(match parent {
-            Some(parent) => parent,
-            None if is_contextual && has_current => OtelContext::current(),
-            None => OtelContext::new(),
+            Some(parent) => Parent::Context(parent),
+            None if attributes.is_contextual() && has_current => Parent::Current,
+            None => Parent::Context(OtelContext::new()),
         })
     }
 }
@@ -74,52 +70,51 @@ impl<S> Layer<S> for RecorderLayer
 where
     S: Subscriber + for<'l> LookupSpan<'l>,
 {
+    fn on_layer(&mut self, subscriber: &mut S) {
+        let subscriber: &dyn Subscriber = subscriber;
+        if let Some(first) = subscriber.downcast_ref::<Self>() {
+            self.leave_spans_to(first);
+        }
+    }
+
+    fn on_register_dispatch(&self, subscriber: &Dispatch) {
+        if let Some(found) = subscriber.downcast_ref::<Self>() {
+            self.leave_spans_unless_found(found);
+        }
+    }
+
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, ctx: Context<'_, S>) {
-        let Some(span) = ctx.span(id) else { return };
-        let Some(base) = self.parent(attributes, &span) else {
+        if !self.records() {
+            return;
+        }
+        let Some(parent) = self.parent(attributes, id, &ctx) else {
             return;
         };
-        let origin = self.origin(attributes.metadata());
-        let opened = self.tracer.open(&base, Instant::now(), |record| {
-            record.set_origin(origin);
+        let opened = self.tracer.open(&parent, Instant::now(), |record| {
+            record.set_origin(self.origin(attributes.metadata()));
             let mut fields = SpanFields::new(&mut record.attributes);
             attributes.record(&mut fields);
             fields.into_settings().apply(record);
         });
         let Some(state) = opened else { return };
-        let mut extensions = span.extensions_mut();
-        let Some(first) = extensions.replace(state.of_recorder(self.recorder())) else {
-            return;
-        };
-        // Another layer records the span.
-        let state = extensions.replace(first);
-        drop(extensions);
-        if let Some(state) = state {
-            self.tracer.discard_span(state);
+        if let Some(stale) = self.spans.insert(id.into_u64(), state) {
+            self.tracer.discard_span(stale);
         }
     }
 
-    fn on_record(&self, id: &Id, values: &Record<'_>, ctx: Context<'_, S>) {
-        let Some(span) = ctx.span(id) else { return };
-        if self.read(&span, SpanState::accepts_fields) != Some(true) {
-            return;
+    fn on_record(&self, id: &Id, values: &Record<'_>, _: Context<'_, S>) {
+        if self.records() {
+            LateFields::record(self, id.into_u64(), values);
         }
-        scratch::with_buffer(self.tracer.shared().limits.text, |buffer| {
-            let mut fields = SpanFields::new(buffer);
-            values.record(&mut fields);
-            let settings = fields.into_settings();
-            self.change(&span, |record| {
-                record.append_attributes(buffer);
-                settings.apply_late(record, buffer);
-            });
-        });
     }
 
-    fn on_follows_from(&self, id: &Id, follows: &Id, ctx: Context<'_, S>) {
-        let link = ctx.span(follows);
-        let link = link.and_then(|span| self.read(&span, SpanState::use_span_context));
-        if let (Some(link), Some(span)) = (link, ctx.span(id)) {
-            self.change(&span, |record| {
+    fn on_follows_from(&self, id: &Id, follows: &Id, _: Context<'_, S>) {
+        if !self.records() {
+            return;
+        }
+        let follows = follows.into_u64();
+        if let Some(link) = self.spans.with(follows, SpanState::use_span_context) {
+            self.change(id.into_u64(), |record| {
                 record.change(|extras, limits| extras.link(link, Vec::new(), limits));
             });
         }
@@ -128,13 +123,15 @@ where
     fn on_event(&self, event: &Event<'_>, ctx: Context<'_, S>) {
         let level = *event.metadata().level();
         let is_recorded = self.events >= level;
-        if !is_recorded && level != Level::ERROR {
+        if !self.records() || !is_recorded && level != Level::ERROR {
             return;
         }
         let Some(span) = ctx.event_span(event) else {
             return;
         };
-        if self.read(&span, SpanState::accepts_events) != Some(true) {
+        let id = span.id().into_u64();
+        drop(span);
+        if self.spans.with(id, |state| state.is_recorded()) != Some(true) {
             return;
         }
         let at = Instant::now();
@@ -152,7 +149,7 @@ where
                 end: 0,
                 dropped: buffer.dropped(),
             };
-            self.change(&span, |record| {
+            self.change(id, |record| {
                 if error.is_some() || level == Level::ERROR {
                     let status = Status::error(error.unwrap_or_default());
                     record.change(|extras, limits| extras.status(status, limits));
@@ -164,36 +161,50 @@ where
         });
     }
 
-    fn on_enter(&self, id: &Id, ctx: Context<'_, S>) {
-        let Some(span) = ctx.span(id) else { return };
-        let state = self.read(&span, |state| (state.use_context(), state.exit_clock()));
-        if let Some((context, exit_clock)) = state {
-            let context = self.activates_context.then_some(context);
-            entered::push(self.recorder(), id.into_u64(), exit_clock, context);
+    fn on_enter(&self, id: &Id, _: Context<'_, S>) {
+        if !self.records() {
+            return;
+        }
+        let id = id.into_u64();
+        let state = self.spans.with(id, |state| {
+            state.set_used();
+            let context = self.activates_context.then(|| state.use_context());
+            (context, state.is_recorded())
+        });
+        if let Some((context, is_recorded)) = state {
+            entered::push(self.number(), id, is_recorded, context);
         }
     }
 
     fn on_exit(&self, id: &Id, _: Context<'_, S>) {
-        entered::pop(self.recorder(), id.into_u64());
-    }
-
-    fn on_close(&self, id: Id, ctx: Context<'_, S>) {
-        let Some(span) = ctx.span(&id) else { return };
-        let mut extensions = span.extensions_mut();
-        let Some(mut state) = extensions.remove::<SpanState>() else {
-            return;
-        };
-        if state.recorder() != self.recorder() {
-            // Another layer records the span.
-            extensions.insert(state);
+        if !self.records() {
             return;
         }
-        // Values in the context may run code of the application when they are dropped.
-        drop(extensions);
-        match state.take_recording() {
+        let id = id.into_u64();
+        // Values in the context may run code of the application when `entered` is dropped.
+        let Some(entered) = entered::pop(self.number(), id) else {
+            return;
+        };
+        if entered.is_recorded {
+            let at = Instant::now();
+            self.spans.with(id, |state| state.note_exit(at));
+        }
+    }
+
+    fn on_close(&self, id: Id, _: Context<'_, S>) {
+        if !self.records() {
+            return;
+        }
+        let Some(state) = self.spans.remove(id.into_u64()) else {
+            return;
+        };
+        let (context, recording, last_exit) = state.into_parts();
+        // The record is not shared with the context any more. Values in the context may run code of the application when
+        // they are dropped.
+        drop(context);
+        match recording {
             Recording::Sampled(span) | Recording::Held(span) => {
-                drop(state);
-                span.end_at_last_exit(&self.tracer);
+                span.end(&self.tracer, last_exit.unwrap_or_else(Instant::now));
             }
             Recording::UnsampledRoot(record) => self.tracer.discard(record),
             Recording::Unsampled => {}

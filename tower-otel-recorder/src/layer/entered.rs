@@ -4,8 +4,6 @@ use std::cell::RefCell;
 
 use opentelemetry::{Context, ContextGuard};
 
-use super::span_state::ExitClock;
-
 thread_local! {
     static ENTERED: RefCell<Vec<Entered>> = {
         // Thread-locals are destroyed in the reverse order of their creation. The context stack must outlive the guards.
@@ -14,52 +12,47 @@ thread_local! {
     };
 }
 
-struct Entered {
-    recorder: usize,
+/// A span that was entered and not exited.
+pub(super) struct Entered {
+    layer: usize,
     span: u64,
-    exit_clock: Option<ExitClock>,
+    pub(super) is_recorded: bool,
     /// `None` if contexts are not activated.
+    #[allow(dead_code, reason = "its drop detaches the context")]
     guard: Option<ContextGuard>,
 }
 
 /// Returns whether a context can be used: not while the thread destroys its thread-locals.
+#[inline]
 pub(super) fn is_available() -> bool {
     ENTERED.try_with(|_| ()).is_ok()
 }
 
 /// Enters a span and attaches its context.
-pub(super) fn push(
-    recorder: usize,
-    span: u64,
-    exit_clock: Option<ExitClock>,
-    context: Option<Context>,
-) {
-    if !is_available() {
-        return;
-    }
-    let guard = context.map(Context::attach);
-    let entered = Entered {
-        recorder,
-        span,
-        exit_clock,
-        guard,
-    };
-    let _ = ENTERED.try_with(|stack| stack.borrow_mut().push(entered));
+#[inline]
+pub(super) fn push(layer: usize, span: u64, is_recorded: bool, context: Option<Context>) {
+    let _ = ENTERED.try_with(|stack| {
+        let guard = context.map(Context::attach);
+        stack.borrow_mut().push(Entered {
+            layer,
+            span,
+            is_recorded,
+            guard,
+        });
+    });
 }
 
-/// Exits a span and detaches its context. Spans may be exited in any order.
-pub(super) fn pop(recorder: usize, span: u64) {
+/// Exits a span. Spans may be exited in any order. Dropping the result detaches the context.
+#[inline]
+pub(super) fn pop(layer: usize, span: u64) -> Option<Entered> {
     let popped = ENTERED.try_with(|stack| {
         let mut stack = stack.borrow_mut();
-        let is_span = |entered: &Entered| entered.span == span && entered.recorder == recorder;
+        let is_span = |entered: &Entered| entered.span == span && entered.layer == layer;
+        if stack.last().is_some_and(is_span) {
+            return stack.pop();
+        }
         let index = stack.iter().rposition(is_span)?;
         Some(stack.remove(index))
     });
-    // The guard is dropped when the stack is not borrowed any more: values in the context may run code of the application.
-    if let Ok(Some(entered)) = popped {
-        if let Some(clock) = &entered.exit_clock {
-            clock.exit();
-        }
-        drop(entered.guard);
-    }
+    popped.ok().flatten()
 }

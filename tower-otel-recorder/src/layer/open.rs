@@ -7,81 +7,90 @@ use opentelemetry::{
     trace::{SpanContext, TraceContextExt},
 };
 
-use super::span_state::{Recording, SpanState};
+use super::{
+    parent::Parent,
+    span_state::{Recording, SpanState},
+};
 use crate::{
     active::ActiveSpan,
     clock::Timestamp,
     context_span::ContextSpan,
+    keep::HeldSpan,
     origin::Origin,
     record::{Name, SpanRecord},
     sampling::SampledSpan,
-    shared::SpanTrace,
+    shared::{RecordBox, SpanTrace},
     thread_index,
     tracer::RecorderTracer,
 };
 
 impl RecorderTracer {
-    /// Opens a span with the parent in `base`. `write` writes kind, name and attributes. Returns `None` if nothing is
-    /// recorded: the recorder is shut down or telemetry is suppressed.
+    /// Opens a span. `write` writes kind, name and attributes. Returns `None` if nothing is recorded: the recorder is shut
+    /// down or telemetry is suppressed.
     ///
-    /// `write` is not called if the parent decides that the span is not sampled, unless the span is held. A root span that is not sampled keeps
-    /// its record, because [`reparent`](Self::reparent) can make it the child of a sampled span.
+    /// `write` is not called if the parent decides that the span is not sampled, unless the span is held. A root span that
+    /// is not sampled keeps its record, because [`reparent`](Self::reparent) can make it the child of a sampled span.
+    #[inline]
     pub(crate) fn open(
         &self,
-        base: &Context,
+        parent: &Parent,
         at: Instant,
         write: impl FnOnce(&mut SpanRecord),
     ) -> Option<SpanState> {
         let shared = self.shared();
-        if shared.pipeline.is_closed() || base.is_telemetry_suppressed() {
+        if shared.pipeline.is_closed() {
             return None;
         }
-        let child = shared.sampling.sample_child(base.span().span_context());
+        let parent_span = parent.read(|base| {
+            let is_suppressed = base.is_telemetry_suppressed();
+            (!is_suppressed).then(|| base.span().span_context().clone())
+        })?;
+        let sampling = &shared.sampling;
+        let early = sampling.sample_without_input(&parent_span, || parent.context());
         let mut held = None;
-        if let Some(child) = &child
-            && !child.context.is_sampled()
+        if let Some(early) = &early
+            && !early.context.is_sampled()
         {
-            held = shared.hold(base, child);
-            if held.is_none() {
-                let context = base.with_remote_span_context(child.context.clone());
+            held = self.hold(parent, early);
+            if held.is_none() && (parent_span.is_valid() || sampling.is_off()) {
+                let ids = early.context.clone();
+                let context = parent.read(|base| base.with_remote_span_context(ids));
                 return Some(SpanState::new(context, Recording::Unsampled));
             }
         }
-        let is_counted = child.is_some() && held.is_none();
+        let is_early = early.is_some();
+        let is_counted = early
+            .as_ref()
+            .is_some_and(|early| early.context.is_sampled());
         let mut pooled = self.record(is_counted);
         let mut trace = pooled.set_held(held);
         let record = &mut pooled.record;
         record.started = Timestamp::Instant(at);
         self.write(is_counted, || write(record));
         record.start_attributes = record.attributes.len();
-        let sampled = child.unwrap_or_else(|| self.sample(record, base));
-        let context = sampled.context.clone();
-        if context.is_sampled() {
-            if !is_counted {
-                self.correct_started(1);
+        let sampled = early.unwrap_or_else(|| self.sample(record, &parent.context()));
+        let is_sampled = sampled.context.is_sampled();
+        if !is_sampled {
+            if !is_early {
+                trace = pooled.set_held(self.hold(parent, &sampled));
             }
-            record.set_sampled(sampled);
-            let context = context_with_span(base, context, record, None);
-            let span = ActiveSpan::new(pooled);
-            return Some(SpanState::new(context, Recording::Sampled(span)));
+            if trace.is_none() {
+                let context = parent.read(|base| base.with_remote_span_context(sampled.context));
+                return Some(SpanState::new(context, Recording::UnsampledRoot(pooled)));
+            }
+        } else if !is_counted {
+            self.correct_started(1);
         }
-        if trace.is_none() {
-            trace = pooled.set_held(shared.hold(base, &sampled));
-        }
-        if trace.is_some() {
-            let record = &mut pooled.record;
-            record.set_sampled(sampled);
-            let context = context_with_span(base, context, record, trace);
-            let span = ActiveSpan::new(pooled);
-            return Some(SpanState::new(context, Recording::Held(span)));
-        }
-        let recording = if shared.sampling.is_off() {
-            self.discard(pooled);
-            Recording::Unsampled
+        let record = &mut pooled.record;
+        let span = ContextSpan::new(sampled.context.clone(), Arc::clone(&record.changes), trace);
+        record.set_sampled(sampled);
+        let context = parent.read(|base| base.with_span(span));
+        let span = ActiveSpan::new(pooled);
+        let recording = if is_sampled {
+            Recording::Sampled(span)
         } else {
-            Recording::UnsampledRoot(pooled)
+            Recording::Held(span)
         };
-        let context = base.with_remote_span_context(context);
         Some(SpanState::new(context, recording))
     }
 
@@ -126,6 +135,15 @@ impl RecorderTracer {
             let context = base.with_remote_span_context(context);
             state.replace(context, Recording::UnsampledRoot(pooled))
         }
+    }
+
+    /// Holds a span that starts and is not sampled, if there are keep rules.
+    #[inline]
+    fn hold(&self, parent: &Parent, span: &SampledSpan) -> Option<HeldSpan<RecordBox>> {
+        let shared = self.shared();
+        shared.keeper.as_ref()?;
+        // The parent may be a span of another crate, which runs code when it is asked. So the context is not read in place.
+        shared.hold(&parent.context(), span)
     }
 
     fn correct_started(&self, by: i64) {

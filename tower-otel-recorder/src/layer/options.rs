@@ -1,18 +1,20 @@
 //! The options of the layer.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
 
 use opentelemetry::InstrumentationScope;
 use tracing::{Metadata, level_filters::LevelFilter};
-use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
-use super::span_state::SpanState;
+use super::open_spans::OpenSpans;
 use crate::{origin::Origin, recorder::Recorder, tracer::RecorderTracer};
 
 /// A [`Layer`](tracing_subscriber::Layer) that records the spans and events of `tracing`.
 ///
 /// [`Recorder::layer`] returns it. The subscriber has to be built on [`Registry`](tracing_subscriber::Registry). It has
-/// one such layer; a second one records nothing.
+/// one such layer. A second one records nothing; in one `Vec` with the first, it records all spans again.
 ///
 /// # Spans
 ///
@@ -42,7 +44,7 @@ use crate::{origin::Origin, recorder::Recorder, tracer::RecorderTracer};
 /// Entering a span attaches its OpenTelemetry context. So spans of the OpenTelemetry API, injected headers and log lines
 /// belong to the span they are in, and `Context::current().span()` changes it. Spans that are not sampled have a context
 /// too.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 #[must_use = "a layer records spans when it is added to a subscriber"]
 pub struct RecorderLayer {
     pub(super) tracer: RecorderTracer,
@@ -51,6 +53,21 @@ pub struct RecorderLayer {
     pub(super) target: bool,
     pub(super) level: bool,
     pub(super) activates_context: bool,
+    pub(super) spans: Arc<OpenSpans>,
+    /// `false` if the subscriber has another such layer, which records the spans.
+    records: AtomicBool,
+}
+
+/// Returns a layer for another subscriber, with the same options.
+impl Clone for RecorderLayer {
+    fn clone(&self) -> Self {
+        Self {
+            tracer: self.tracer.clone(),
+            spans: Arc::default(),
+            records: AtomicBool::new(true),
+            ..*self
+        }
+    }
 }
 
 impl Recorder {
@@ -79,6 +96,8 @@ impl Recorder {
             target: true,
             level: false,
             activates_context: true,
+            spans: Arc::default(),
+            records: AtomicBool::new(true),
         }
     }
 }
@@ -129,9 +148,27 @@ impl RecorderLayer {
 }
 
 impl RecorderLayer {
-    /// Returns a number that other recorders do not have.
-    pub(super) fn recorder(&self) -> usize {
-        Arc::as_ptr(self.tracer.shared()).addr()
+    /// Returns a number that other layers do not have.
+    pub(super) fn number(&self) -> usize {
+        Arc::as_ptr(&self.spans).addr()
+    }
+
+    pub(super) fn records(&self) -> bool {
+        self.records.load(Relaxed)
+    }
+
+    /// Leaves the spans to `other`, a layer of the same subscriber. The extension trait may find either layer.
+    pub(super) fn leave_spans_to(&mut self, other: &Self) {
+        *self = other.clone();
+        self.spans = Arc::clone(&other.spans);
+        self.records = AtomicBool::new(false);
+    }
+
+    /// Leaves the spans to `found`, the layer that the subscriber finds by its type.
+    pub(super) fn leave_spans_unless_found(&self, found: &Self) {
+        if !Arc::ptr_eq(&self.spans, &found.spans) {
+            self.records.store(false, Relaxed);
+        }
     }
 
     pub(super) const fn origin(&self, metadata: &'static Metadata<'static>) -> Origin {
@@ -141,19 +178,5 @@ impl RecorderLayer {
             target: self.target,
             level: self.level,
         }
-    }
-
-    /// Returns what `read` returns for the state of a span, if the span belongs to this layer.
-    pub(super) fn read<S, T>(
-        &self,
-        span: &SpanRef<'_, S>,
-        read: impl FnOnce(&SpanState) -> T,
-    ) -> Option<T>
-    where
-        S: for<'l> LookupSpan<'l>,
-    {
-        let extensions = span.extensions();
-        let state = extensions.get::<SpanState>()?;
-        (state.recorder() == self.recorder()).then(|| read(state))
     }
 }

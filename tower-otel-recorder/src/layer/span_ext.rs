@@ -6,11 +6,8 @@ use opentelemetry::{
     Context, Key, KeyValue, Value,
     trace::{SpanContext, Status},
 };
-use tracing::Span;
-use tracing_subscriber::{
-    Registry,
-    registry::{LookupSpan, SpanRef},
-};
+use tracing::{Metadata, Span};
+use tracing_subscriber::{Registry, registry::LookupSpan};
 
 use super::{options::RecorderLayer, span_state::SpanState};
 use crate::{extras::Extras, limits::Limits};
@@ -38,9 +35,8 @@ pub trait RecorderSpanExt: sealed::Sealed {
     /// Returns the OpenTelemetry context of the span. Returns an empty context if the span has none: a filter hides it,
     /// or the recorder is shut down.
     fn context(&self) -> Context {
-        let context = with_registry_span(self.as_span(), |span| {
-            let extensions = span.extensions();
-            Some(extensions.get::<SpanState>()?.use_context())
+        let context = with_layer(self.as_span(), |layer, id| {
+            layer.spans.with(id, SpanState::use_context)
         });
         context.unwrap_or_default()
     }
@@ -57,8 +53,8 @@ pub trait RecorderSpanExt: sealed::Sealed {
     fn set_parent(&self, parent: Context) -> Result<(), SetParentError> {
         let set = self.as_span().with_subscriber(|(id, dispatch)| {
             let layer = dispatch.downcast_ref::<RecorderLayer>()?;
-            let span = dispatch.downcast_ref::<Registry>()?.span(id)?;
-            Some(layer.set_parent(&span, &parent))
+            let metadata = dispatch.downcast_ref::<Registry>()?.span(id)?.metadata();
+            Some(layer.set_parent(id.into_u64(), metadata, &parent))
         });
         set.flatten().unwrap_or(Err(SetParentError::NotRecorded))
     }
@@ -128,42 +124,39 @@ impl RecorderSpanExt for Span {}
 impl RecorderLayer {
     fn set_parent(
         &self,
-        span: &SpanRef<'_, Registry>,
+        id: u64,
+        metadata: &'static Metadata<'static>,
         base: &Context,
     ) -> Result<(), SetParentError> {
-        match self.read(span, SpanState::is_used) {
+        match self.spans.with(id, |state| state.is_used()) {
             None => return Err(SetParentError::NotRecorded),
             Some(true) => return Err(SetParentError::ContextInUse),
             Some(false) => {}
         }
         // A sampler may be code of the application, so the span is not locked while it runs.
-        let state = span.extensions_mut().remove::<SpanState>();
+        let state = self.spans.remove(id);
         let mut state = state.ok_or(SetParentError::NotRecorded)?;
-        let origin = self.origin(span.metadata());
+        let origin = self.origin(metadata);
         let replaced = self
             .tracer
             .reparent(&mut state, base, Instant::now(), origin);
-        span.extensions_mut().insert(state);
+        self.spans.insert(id, state);
         drop(replaced);
         Ok(())
     }
 }
 
-/// Returns what `f` returns for the span of the registry. Returns `None` for spans that are disabled.
-fn with_registry_span<T>(
-    span: &Span,
-    f: impl FnOnce(SpanRef<'_, Registry>) -> Option<T>,
-) -> Option<T> {
-    let result =
-        span.with_subscriber(|(id, dispatch)| f(dispatch.downcast_ref::<Registry>()?.span(id)?));
+/// Returns what `f` returns for the layer that records the span, and the id of the span.
+fn with_layer<T>(span: &Span, f: impl FnOnce(&RecorderLayer, u64) -> Option<T>) -> Option<T> {
+    let result = span.with_subscriber(|(id, dispatch)| {
+        f(dispatch.downcast_ref::<RecorderLayer>()?, id.into_u64())
+    });
     result.flatten()
 }
 
 fn change(span: &Span, change: impl FnOnce(&mut Extras, &Limits)) {
-    with_registry_span(span, |span| {
-        let mut extensions = span.extensions_mut();
-        let record = extensions.get_mut::<SpanState>()?.record()?;
-        record.change(change);
+    with_layer(span, |layer, id| {
+        layer.change(id, |record| record.change(change));
         Some(())
     });
 }

@@ -50,11 +50,13 @@ impl<'a> SpanFields<'a> {
     }
 
     /// Handles an `otel.*` field. Returns `false` for other fields.
-    #[inline]
+    #[inline(always)]
     fn set(&mut self, field: &Field, value: &str) -> bool {
-        let Some(key) = field.name().strip_prefix(otel::PREFIX) else {
-            return false;
-        };
+        field.name().starts_with(otel::PREFIX) && self.set_otel(field.name(), value)
+    }
+
+    #[inline(never)]
+    fn set_otel(&mut self, key: &str, value: &str) -> bool {
         match key {
             otel::NAME => self.settings.name = self.attributes.texts().store_name(value),
             otel::KIND => self.settings.kind = parse_kind(value),
@@ -70,11 +72,17 @@ impl<'a> SpanFields<'a> {
 
 impl SpanSettings {
     /// Applies the settings to the record whose buffer the fields were written to.
+    #[inline]
     pub(super) fn apply(mut self, record: &mut SpanRecord) {
         if let Some(name) = self.name.take() {
             record.name = Name::Text(name);
         }
-        self.apply_kind_and_status(record);
+        if let Some(kind) = self.kind.take() {
+            record.kind = kind;
+        }
+        if self.status.is_some() || self.description.is_some() {
+            self.apply_status(record);
+        }
     }
 
     /// Applies the settings to the record of an open span. The fields were written to `buffer`.
@@ -84,13 +92,10 @@ impl SpanSettings {
             let name = buffer.stored(name).to_owned();
             record.change(|extras, limits| extras.name(name.into(), limits));
         }
-        self.apply_kind_and_status(record);
+        self.apply(record);
     }
 
-    fn apply_kind_and_status(self, record: &mut SpanRecord) {
-        if let Some(kind) = self.kind {
-            record.kind = kind;
-        }
+    fn apply_status(self, record: &mut SpanRecord) {
         match (self.status, self.description) {
             (None, None) => {}
             (Some(StatusCode::Ok), _) => {
@@ -106,6 +111,10 @@ impl SpanSettings {
 
 /// Parses the kind of a span. The case of the letters does not matter.
 fn parse_kind(text: &str) -> Option<SpanKind> {
+    // The most frequent one.
+    if text == "server" {
+        return Some(SpanKind::Server);
+    }
     let kinds = [
         ("server", SpanKind::Server),
         ("client", SpanKind::Client),

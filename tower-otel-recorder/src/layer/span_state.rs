@@ -1,33 +1,23 @@
-//! What the registry stores of a `tracing` span for the layer.
+//! What the layer stores of an open `tracing` span.
 
-use std::{
-    mem,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
-    time::Instant,
-};
+use std::{mem, time::Instant};
 
 use opentelemetry::{
     Context,
     trace::{SpanContext, TraceContextExt},
 };
 
-use crate::{
-    active::ActiveSpan, changes::ContextChanges, clock::Timestamp, record::SpanRecord,
-    shared::RecordBox,
-};
+use crate::{active::ActiveSpan, record::SpanRecord, shared::RecordBox};
 
-/// An open span. The registry locks it, so no code of the application runs while it is used.
+/// An open span. It is locked while it is used, so no code of the application runs meanwhile.
 #[derive(Debug)]
 pub(crate) struct SpanState {
-    /// The recorder that the span belongs to. Another layer in the same subscriber ignores it.
-    recorder: usize,
     context: Context,
     recording: Recording,
+    /// The last exit, on any thread.
+    last_exit: Option<Instant>,
     /// Whether anything has used the context, so that ids and parent cannot change any more.
-    is_used: AtomicBool,
+    is_used: bool,
 }
 
 /// Whether a span is recorded.
@@ -52,61 +42,43 @@ impl Recording {
     }
 }
 
-/// Notes the exits of a recorded span.
-#[derive(Debug)]
-pub(crate) struct ExitClock {
-    changes: Arc<ContextChanges>,
-    started: Instant,
-}
-
-impl ExitClock {
-    pub(crate) fn exit(&self) {
-        self.changes.set_last_exit(self.started.elapsed());
-    }
-}
-
 impl SpanState {
+    #[inline]
     pub(crate) const fn new(context: Context, recording: Recording) -> Self {
         Self {
-            recorder: 0,
             context,
             recording,
-            is_used: AtomicBool::new(false),
+            last_exit: None,
+            is_used: false,
         }
     }
 
-    pub(crate) const fn of_recorder(mut self, recorder: usize) -> Self {
-        self.recorder = recorder;
-        self
+    /// Notes that the context is used. From now on ids and parent do not change.
+    pub(crate) const fn set_used(&mut self) {
+        self.is_used = true;
     }
 
-    pub(crate) const fn recorder(&self) -> usize {
-        self.recorder
-    }
-
-    /// Returns the context of the span. From now on its ids and its parent do not change.
-    pub(crate) fn use_context(&self) -> Context {
-        if !self.is_used() {
-            self.is_used.store(true, Relaxed);
-        }
+    /// Returns the context of the span, which is used from now on.
+    pub(crate) fn use_context(&mut self) -> Context {
+        self.set_used();
         self.context.clone()
     }
 
     /// Returns the ids of the span, which do not change from now on.
-    pub(crate) fn use_span_context(&self) -> SpanContext {
-        self.is_used.store(true, Relaxed);
+    pub(crate) fn use_span_context(&mut self) -> SpanContext {
+        self.set_used();
         self.context.span().span_context().clone()
     }
 
-    pub(crate) fn is_used(&self) -> bool {
-        self.is_used.load(Relaxed)
+    pub(crate) const fn is_used(&self) -> bool {
+        self.is_used
     }
 
     /// Returns whether attributes are recorded.
-    pub(crate) fn accepts_fields(&self) -> bool {
+    pub(crate) const fn accepts_fields(&self) -> bool {
         match &self.recording {
             Recording::Sampled(_) | Recording::Held(_) => true,
-            Recording::UnsampledRoot(_) => !self.is_used(),
+            Recording::UnsampledRoot(_) => !self.is_used,
             Recording::Unsampled => false,
         }
     }
@@ -120,8 +92,8 @@ impl SpanState {
         }
     }
 
-    /// Returns whether events are recorded.
-    pub(crate) const fn accepts_events(&self) -> bool {
+    /// Returns whether the span is sampled or held, so that its events and exits are recorded.
+    pub(crate) const fn is_recorded(&self) -> bool {
         matches!(self.recording, Recording::Sampled(_) | Recording::Held(_))
     }
 
@@ -129,16 +101,14 @@ impl SpanState {
         matches!(self.recording, Recording::Sampled(_))
     }
 
-    pub(crate) fn exit_clock(&self) -> Option<ExitClock> {
-        let (Recording::Sampled(span) | Recording::Held(span)) = &self.recording else {
-            return None;
-        };
-        let record = span.record()?;
-        let Timestamp::Instant(started) = record.started else {
-            return None;
-        };
-        let changes = Arc::clone(&record.changes);
-        Some(ExitClock { changes, started })
+    /// Notes an exit. Threads that exit at the same time may do so in any order.
+    pub(crate) fn note_exit(&mut self, at: Instant) {
+        self.last_exit = self.last_exit.max(Some(at));
+    }
+
+    /// Takes the span apart: context, recording and last exit.
+    pub(crate) fn into_parts(self) -> (Context, Recording, Option<Instant>) {
+        (self.context, self.recording, self.last_exit)
     }
 
     pub(crate) const fn take_recording(&mut self) -> Recording {
