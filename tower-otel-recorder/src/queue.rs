@@ -309,6 +309,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "slow, and on one thread")]
     fn the_bound_holds_for_all_threads_together() {
         for (size, batch) in [(1, 1), (7, 3), (2048, 512), (100_000, 512)] {
             let queue = queue(size, batch);
@@ -326,6 +327,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "slow, and on one thread")]
     fn a_small_queue_takes_exactly_its_size() {
         for size in 1..200 {
             let queue = queue(size, 512);
@@ -335,6 +337,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "slow, and on one thread")]
     fn the_bound_of_bytes_holds_for_all_threads_together() {
         const EACH: usize = 1_700;
         for (size, batch) in [

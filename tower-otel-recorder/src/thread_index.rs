@@ -77,6 +77,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "slow: a thousand threads")]
     fn the_indices_of_threads_that_have_ended_are_reused() {
         for _ in 0..1_000 {
             std::thread::spawn(current).join().unwrap();
