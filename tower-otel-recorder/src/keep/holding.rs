@@ -24,6 +24,7 @@ impl Shared {
         self.hold_by(self.keeper.as_ref()?, base, span)
     }
 
+    #[inline(never)]
     fn hold_by(
         &self,
         keeper: &Keeper<RecordBox>,

@@ -15,7 +15,7 @@ use crate::{
     origin::Origin,
     record::{Name, SpanRecord},
     sampling::SampledSpan,
-    shared::SpanTrace,
+    shared::{RecordBox, SpanTrace},
     thread_index,
     tracer::RecorderTracer,
 };
@@ -69,11 +69,8 @@ impl RecorderTracer {
             trace = pooled.set_held(shared.hold(base, &sampled));
         }
         if trace.is_some() {
-            let record = &mut pooled.record;
-            record.set_sampled(sampled);
-            let context = context_with_span(base, context, record, trace);
-            let span = ActiveSpan::new(pooled);
-            return Some(SpanState::new(context, Recording::Held(span)));
+            let (context, recording) = held_span(pooled, base, sampled, trace);
+            return Some(SpanState::new(context, recording));
         }
         let recording = if shared.sampling.is_off() {
             self.discard(pooled);
@@ -109,7 +106,8 @@ impl RecorderTracer {
             if !is_counted {
                 self.correct_started(1);
             }
-            set_sampled_again(record, sampled);
+            remove_attributes(record, &sampled);
+            record.set_sampled(sampled);
             let context = context_with_span(base, context, record, None);
             state.replace(context, Recording::Sampled(ActiveSpan::new(pooled)))
         } else {
@@ -118,10 +116,8 @@ impl RecorderTracer {
             }
             let trace = pooled.set_held(self.shared().hold(base, &sampled));
             if trace.is_some() {
-                let record = &mut pooled.record;
-                set_sampled_again(record, sampled);
-                let context = context_with_span(base, context, record, trace);
-                return state.replace(context, Recording::Held(ActiveSpan::new(pooled)));
+                let (context, recording) = held_span(pooled, base, sampled, trace);
+                return state.replace(context, recording);
             }
             let context = base.with_remote_span_context(context);
             state.replace(context, Recording::UnsampledRoot(pooled))
@@ -158,14 +154,28 @@ fn sampler_input(record: &SpanRecord) -> (Cow<'_, str>, Vec<KeyValue>) {
     (Cow::Borrowed(name), attributes.collect())
 }
 
-/// Sets ids, parent and the attributes of the sampler of a span that had others.
-fn set_sampled_again(record: &mut SpanRecord, sampled: SampledSpan) {
+/// Removes the attributes that the sampler has added when the span was opened. Their bytes stay taken.
+fn remove_attributes(record: &mut SpanRecord, sampled: &SampledSpan) {
     if let Some(extras) = &mut record.extras {
-        // The sampler has added them when the span was opened. Their bytes stay taken.
         let attributes = &mut extras.attributes;
         attributes.retain(|attribute| !sampled.attributes.contains(attribute));
     }
+}
+
+/// Returns the context and the recording of a span that is not sampled and may be kept.
+#[inline(never)]
+fn held_span(
+    mut pooled: RecordBox,
+    base: &Context,
+    sampled: SampledSpan,
+    trace: SpanTrace,
+) -> (Context, Recording) {
+    let record = &mut pooled.record;
+    remove_attributes(record, &sampled);
+    let context = sampled.context.clone();
     record.set_sampled(sampled);
+    let context = context_with_span(base, context, record, trace);
+    (context, Recording::Held(ActiveSpan::new(pooled)))
 }
 
 fn context_with_span(
