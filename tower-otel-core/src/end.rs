@@ -14,7 +14,7 @@ use tower_otel_semconv::{self as semconv, Kind};
 use crate::foreign;
 
 /// How an exchange ended. Every exchange ends exactly once.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 #[non_exhaustive]
 pub enum End<'a> {
     /// The response is complete: its body reached its end, or it has no body.
@@ -153,6 +153,21 @@ fn unless_panicking<T>(read: impl FnOnce() -> Option<T>) -> Option<T> {
     catch_unwind(AssertUnwindSafe(read)).ok().flatten()
 }
 
+/// Omits the trailers, which may contain secrets.
+impl fmt::Debug for End<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Complete { .. } => f.debug_struct("Complete").finish_non_exhaustive(),
+            Self::Upgraded => f.write_str("Upgraded"),
+            Self::Failed(failure) => f.debug_tuple("Failed").field(failure).finish(),
+            Self::Cancelled => f.write_str("Cancelled"),
+            Self::Aborted => f.write_str("Aborted"),
+            Self::Panicked => f.write_str("Panicked"),
+        }
+    }
+}
+
+/// Omits the text, which may contain secrets.
 impl fmt::Debug for Message<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("..")

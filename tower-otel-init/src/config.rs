@@ -11,7 +11,7 @@ use crate::error::InitError;
 use crate::exporter_config::ExporterConfig;
 use crate::keep_rules;
 use crate::log_filter;
-use crate::options::{ChoiceSetting, Flag, LogFormat, Propagator};
+use crate::options::{ChoiceSetting, ExemplarFilter, Flag, LogFormat, Propagator};
 use crate::otlp_headers::{INVALID_HEADER, REDACTED, is_header};
 use crate::propagation;
 use crate::resource;
@@ -33,6 +33,8 @@ pub(crate) struct Config {
     pub(crate) span_limits: SpanLimitConfig,
     pub(crate) metrics: ExporterConfig,
     pub(crate) metric_interval: Duration,
+    #[cfg_attr(not(feature = "prometheus"), allow(dead_code))]
+    pub(crate) exemplars: ExemplarFilter,
     pub(crate) logs: ExporterConfig,
     #[cfg_attr(not(feature = "logs"), allow(dead_code))]
     pub(crate) log_batch: BatchConfig,
@@ -89,6 +91,10 @@ impl Config {
                 Some(interval) => interval,
                 None => env.first_millis(&["OTEL_METRIC_EXPORT_INTERVAL"], 60_000),
             },
+            exemplars: env.first_choice(
+                &["OTEL_METRICS_EXEMPLAR_FILTER"],
+                ExemplarFilter::TraceBased,
+            ),
             logs: if sdk_disabled {
                 ExporterConfig::None
             } else {

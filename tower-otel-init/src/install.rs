@@ -11,10 +11,12 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::builder::TelemetryBuilder;
 use crate::config::Config;
 use crate::error::InitError;
+use crate::exporter_config::ExporterConfig;
 use crate::layers::Layers;
 use crate::log_lines;
 use crate::propagation;
 use crate::running_telemetry::RunningTelemetry;
+use crate::summary::port_warning;
 use crate::telemetry::Telemetry;
 
 static STARTED: AtomicBool = AtomicBool::new(false);
@@ -91,6 +93,7 @@ impl TelemetryBuilder {
         // Forwards records of the crate `log`, unless the application has a logger.
         let _ = tracing_log::LogTracer::init();
         telemetry.set_global(&config);
+        tracing::info!(target: "tower_otel_init", "{}", telemetry.summary);
         Ok(Telemetry(telemetry))
     }
 
@@ -158,6 +161,11 @@ impl RunningTelemetry {
             global::set_meter_provider(provider.clone());
         }
         for warning in &self.warnings {
+            tracing::warn!("{warning}");
+        }
+        if let ExporterConfig::Otlp(otlp) = &config.traces
+            && let Some(warning) = port_warning(otlp)
+        {
             tracing::warn!("{warning}");
         }
     }

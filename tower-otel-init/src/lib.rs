@@ -112,7 +112,8 @@
 //! A function that is frozen between calls, such as one of a serverless platform, calls [`Telemetry::flush`] at the end of
 //! each call.
 //!
-//! [`shutdown_signal`] waits for `SIGTERM`. A process that is killed, or that calls
+//! [`shutdown_signal`] waits for `SIGTERM`, and shows how to limit the wait for open streams. A second signal ends the
+//! process at once. A process that is killed, or that calls
 //! [`std::process::exit`], loses what it has not exported.
 //!
 //! A response stream whose client disconnects may end in a task that outlives the server's future. If
@@ -220,6 +221,7 @@ mod otlp_http;
 #[cfg(any(feature = "grpc", feature = "http"))]
 mod otlp_span_exporter;
 mod partial_success;
+mod pretty_lines;
 mod propagation;
 mod resource;
 mod running_telemetry;
@@ -233,6 +235,7 @@ mod shutdown_signal;
 mod span_limits;
 mod span_recorder;
 mod start;
+mod summary;
 mod telemetry;
 mod terminal;
 #[cfg(test)]

@@ -35,6 +35,7 @@ pub(crate) struct RunningTelemetry {
     #[cfg(feature = "logs")]
     pub(crate) log_record_drops: Option<Arc<DropCounter>>,
     pub(crate) warnings: Vec<ConfigWarning>,
+    pub(crate) summary: String,
     pub(crate) sdk_metrics: Vec<Arc<SdkMetrics>>,
     pub(crate) shutdown: Arc<ShutdownProgress>,
 }
@@ -56,6 +57,7 @@ impl RunningTelemetry {
             #[cfg(feature = "logs")]
             log_record_drops: None,
             warnings,
+            summary: String::new(),
             sdk_metrics: Vec::new(),
             shutdown: Arc::default(),
         }

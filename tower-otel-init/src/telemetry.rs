@@ -57,6 +57,13 @@ impl Telemetry {
         self.0.dropped_log_records()
     }
 
+    /// Returns one line that states what telemetry does: the service, the exporter of each signal, and which traces are
+    /// sampled. [`install`](crate::TelemetryBuilder::install) logs it.
+    #[must_use]
+    pub fn summary(&self) -> &str {
+        &self.0.summary
+    }
+
     /// Returns a warning for each variable with an invalid value.
     pub fn warnings(&self) -> impl Iterator<Item = String> {
         self.0.warnings.iter().map(ConfigWarning::to_string)

@@ -15,7 +15,12 @@ use tokio::{net::TcpListener, runtime::Runtime, sync::watch, task, time};
 use tower_otel_init::{InitError, Telemetry, shutdown_signal};
 use tower_otel_prometheus::Prometheus;
 
-use crate::{BoxError, config::Variables, instruments::recorder, layers};
+use crate::{
+    BoxError,
+    config::Variables,
+    instruments::recorder,
+    layers::{self, Layers},
+};
 
 /// The time limit of running requests after a shutdown is requested: longer than any handler.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(35);
@@ -40,6 +45,11 @@ impl Process {
     /// Returns `None` if metrics are off or use another exporter.
     pub(crate) fn prometheus(&self) -> Option<&Prometheus> {
         self.telemetry.prometheus()
+    }
+
+    /// Returns the layers of servers and clients.
+    pub(crate) fn layers(&self) -> Layers {
+        Layers::new(self.telemetry.tracer_provider().is_some())
     }
 
     /// Exports every span that has ended.

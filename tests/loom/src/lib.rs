@@ -33,6 +33,8 @@ mod changes;
 mod control;
 #[path = "../../../tower-otel-recorder/src/counts.rs"]
 mod counts;
+#[path = "../../../tower-otel-prometheus/src/exemplar.rs"]
+mod exemplar;
 #[path = "../../../tower-otel-recorder/src/extras.rs"]
 mod extras;
 #[path = "../../../tower-otel-metrics/src/handle_cache/mod.rs"]

@@ -36,6 +36,11 @@ fn a_histogram_loses_no_sample_and_its_buckets_are_cumulative() {
 }
 
 #[test]
+fn an_exemplar_is_whole_and_the_slot_is_due_again_after_a_scrape() {
+    loom::model(models::an_exemplar_is_whole_and_the_slot_is_due_again_after_a_scrape);
+}
+
+#[test]
 fn a_missing_context_is_warned_about_once() {
     loom::model(models::a_missing_context_is_warned_about_once);
 }

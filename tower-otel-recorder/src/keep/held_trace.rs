@@ -279,7 +279,7 @@ mod tests {
         for reason in [None, Some(KeepReason::Slow)] {
             let trace = trace();
             trace.open_child();
-            assert_eq!(trace.decide(reason).spans, []);
+            assert!(trace.decide(reason).spans.is_empty());
             let (opened, ended) = match reason {
                 Some(reason) => (Opened::Recorded, Ended::Kept(1, reason)),
                 None => (Opened::Discarded, Ended::Discarded(1)),
