@@ -89,7 +89,7 @@ pub fn instrument<V: Visitor>(
         "tracing, no subscriber" => visitor.visit(layer(app.layer(trace()))),
         "tracing" => visitor.visit(layer(app.layer(tracing()))),
         "direct" => visitor.visit(layer(app.layer(direct()))),
-        "record" => visitor.visit(layer(app.layer(record()))),
+        "record" | "record, held" => visitor.visit(layer(app.layer(record()))),
         "direct, by hand" => {
             let spans = minimal_spans::Direct(signals.traces().tracer("by hand"));
             visitor.visit(layer(app.layer(observe(spans))))

@@ -21,6 +21,7 @@ use opentelemetry_sdk::{
     },
 };
 use tower_otel_prometheus::Prometheus;
+use tower_otel_recorder::Keep;
 use tower_otel_trace::Recorder;
 use tracing_subscriber::{
     Layer, filter::LevelFilter, layer::SubscriberExt, util::SubscriberInitExt,
@@ -64,6 +65,7 @@ pub struct DiscardingSignals {
     sampling: u32,
     traces: SdkTracerProvider,
     recorder: Arc<OnceLock<Recorder>>,
+    keep: Option<Keep>,
 }
 
 impl DiscardingSignals {
@@ -80,6 +82,15 @@ impl DiscardingSignals {
             sampling,
             traces,
             recorder: Arc::default(),
+            keep: None,
+        }
+    }
+
+    /// Sets keep rules of the recorder, so that it holds the spans of traces that are not sampled.
+    pub fn keep(self, rules: Keep) -> Self {
+        Self {
+            keep: Some(rules),
+            ..self
         }
     }
 
@@ -102,10 +113,13 @@ impl Signals for DiscardingSignals {
 
     fn recorder(&self) -> &Recorder {
         let recorder = || {
-            Recorder::builder(DiscardingExporter)
+            let builder = Recorder::builder(DiscardingExporter)
                 .sampler_without_attributes(sampler(self.sampling))
-                .delay(EXPORT_INTERVAL)
-                .build()
+                .delay(EXPORT_INTERVAL);
+            match self.keep {
+                Some(rules) => builder.keep(rules).build(),
+                None => builder.build(),
+            }
         };
         self.recorder.get_or_init(|| recorder().unwrap())
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use fastrace::collector::{Config, Reporter, SpanRecord};
 use opentelemetry::trace::TracerProvider;
+use tower_otel_recorder::Keep;
 use tracing_subscriber::{layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::{
@@ -34,11 +35,13 @@ pub const COMPACT: &str = "compact layer (yardstick)";
 pub const FASTRACE: &str = "fastrace";
 /// The recorder, and no trace is sampled.
 pub const RECORDER_UNSAMPLED: &str = "recorder, not sampled";
+/// The recorder with keep rules, and no trace is sampled: spans are held and then discarded.
+pub const RECORDER_HELD: &str = "recorder, held, not sampled";
 /// tracing-opentelemetry, and no trace is sampled.
 pub const TRACING_OPENTELEMETRY_UNSAMPLED: &str = "tracing-opentelemetry, not sampled";
 
 /// All arms.
-pub const ALL: [&str; 11] = [
+pub const ALL: [&str; 12] = [
     NONE,
     REGISTRY,
     RECORDER,
@@ -49,6 +52,7 @@ pub const ALL: [&str; 11] = [
     COMPACT,
     FASTRACE,
     RECORDER_UNSAMPLED,
+    RECORDER_HELD,
     TRACING_OPENTELEMETRY_UNSAMPLED,
 ];
 
@@ -58,6 +62,7 @@ pub fn exports(arm: &str) -> bool {
         NONE,
         REGISTRY,
         RECORDER_UNSAMPLED,
+        RECORDER_HELD,
         TRACING_OPENTELEMETRY_UNSAMPLED,
     ]
     .contains(&arm)
@@ -66,7 +71,10 @@ pub fn exports(arm: &str) -> bool {
 /// Installs what the arm records spans with, for the process, and returns its program.
 pub fn install(arm: &str, program: Program) -> Box<dyn Subject> {
     let unsampled = arm.ends_with(", not sampled");
-    let signals = DiscardingSignals::new(if unsampled { 0 } else { 100 });
+    let mut signals = DiscardingSignals::new(if unsampled { 0 } else { 100 });
+    if arm == RECORDER_HELD {
+        signals = signals.keep(Keep::errors());
+    }
     let registry = tracing_subscriber::registry();
     match arm {
         NONE => subject(move || program.run(), || {}),
@@ -74,7 +82,7 @@ pub fn install(arm: &str, program: Program) -> Box<dyn Subject> {
             registry.init();
             subject(move || program.run(), || {})
         }
-        RECORDER | RECORDER_AGAIN | RECORDER_UNSAMPLED => {
+        RECORDER | RECORDER_AGAIN | RECORDER_UNSAMPLED | RECORDER_HELD => {
             registry.with(signals.recorder().layer()).init();
             subject(move || program.run(), signals.flush())
         }

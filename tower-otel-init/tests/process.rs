@@ -18,6 +18,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Path;
+use axum::http::StatusCode;
 use axum::routing::get;
 use collector::{Behavior, Collector};
 use futures_util::{StreamExt, stream};
@@ -62,6 +63,13 @@ async fn serve(telemetry: &Telemetry) {
     app = app.route(
         "/prices/{id}",
         get(|Path(item): Path<u64>| async move { price(item).await }),
+    );
+    app = app.route(
+        "/fails",
+        get(|| async {
+            price(7).await;
+            StatusCode::INTERNAL_SERVER_ERROR
+        }),
     );
     app = app.route(
         "/events",
@@ -456,6 +464,38 @@ fn the_console_exporter_prints_no_colors_unless_on_a_terminal() {
     assert!(output.contains("\nGET /users/{id} "), "{output}");
     assert!(output.contains("server 200 /users/7\n"), "{output}");
     assert!(!output.contains('\x1b'), "{output}");
+}
+
+#[test]
+fn failing_requests_are_exported_although_their_traces_are_not_sampled() {
+    let none = ("OTEL_TRACES_SAMPLER_ARG", "0");
+    for backend in ["tracing", "opentelemetry"] {
+        for (keep, expected) in [("", 10), ("none", 0), ("slower_than=60s", 0)] {
+            let collector = Collector::grpc();
+            let endpoint = collector.endpoint();
+            let variables = [
+                ("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint),
+                ("SERVICE_BACKEND", backend),
+                ("TRACES_KEEP", keep),
+                none,
+            ];
+            let service = Service::start("multi", &variables);
+            service.get("/prices/7", 20);
+            service.get("/fails", 5);
+            service.stop();
+            assert_eq!(collector.spans(), expected, "{backend} {keep}");
+        }
+    }
+    let limited = [none, ("TRACES_KEEP", "errors,per_second=1")];
+    let service = Service::start("multi", &limited);
+    service.get("/fails", 40);
+    let metrics = service.get("/metrics", 1);
+    let name = "otel_sdk_processor_span_processed_total{error_type=\"keep_limited\",";
+    let line = metrics.lines().find(|line| line.starts_with(name)).unwrap();
+    let count: f64 = line.rsplit(' ').next().unwrap().parse().unwrap();
+    // At least one trace is kept, and one more for each second that it took.
+    assert!(count > 0.0 && count <= 2.0 * 39.0, "{line}");
+    drop(service.stop());
 }
 
 #[test]

@@ -39,7 +39,7 @@ use tower_otel_recorder::{Keep, Recorder, RecorderSpanExt};
 use tower_otel_trace::TraceLayer;
 use tracing_subscriber::layer::SubscriberExt;
 
-/// How much the resident memory may grow after a tenth of the requests, in megabytes.
+/// How much the resident memory may grow after the first round, in megabytes.
 const GROWTH: f64 = 8.0;
 
 /// How much it may grow in all. The held spans have 16 MiB at most, by the bytes that they have allocated, and the open
@@ -47,6 +47,13 @@ const GROWTH: f64 = 8.0;
 const LIMIT: f64 = 96.0;
 
 const THREADS: u64 = 4;
+
+/// The requests of a thread, which ends then and is replaced by another one.
+const AT_ONCE: u64 = 500;
+
+/// The rounds, and how long each of them takes at least.
+const ROUNDS: u64 = 10;
+const ROUND: Duration = Duration::from_secs(1);
 
 /// The traces that never end.
 const ENDLESS: usize = 10_000;
@@ -122,7 +129,7 @@ fn attack(recorder: &Recorder, requests: u64, endless: &[tracing::Span]) {
 
 #[test]
 fn an_outage_and_traces_that_never_end_take_bounded_memory_and_lose_nothing_uncounted() {
-    let requests = env_number("KEEP_REQUESTS", 40_000);
+    let wanted = env_number("KEEP_REQUESTS", 20_000);
     let exporter = Counting::default();
     let tenth = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(0.1)));
     let recorder = Recorder::builder(exporter.clone())
@@ -141,18 +148,24 @@ fn an_outage_and_traces_that_never_end_take_bounded_memory_and_lose_nothing_unco
             .collect()
     });
     let mut after_tenth = 0.0;
-    for tenth in 0..10 {
-        thread::scope(|scope| {
-            for _ in 0..THREADS {
-                let (dispatch, endless, recorder) = (&dispatch, &endless, &recorder);
-                scope.spawn(move || {
-                    tracing::dispatcher::with_default(dispatch, || {
-                        attack(recorder, requests / 10 / THREADS, endless);
+    let mut requests = 0;
+    for round in 0..ROUNDS {
+        let round_started = Instant::now();
+        // Traces are old after five seconds.
+        while requests < wanted * (round + 1) / ROUNDS || round_started.elapsed() < ROUND {
+            thread::scope(|scope| {
+                for _ in 0..THREADS {
+                    let (dispatch, endless, recorder) = (&dispatch, &endless, &recorder);
+                    scope.spawn(move || {
+                        tracing::dispatcher::with_default(dispatch, || {
+                            attack(recorder, AT_ONCE, endless);
+                        });
                     });
-                });
-            }
-        });
-        if tenth == 0 {
+                }
+            });
+            requests += THREADS * AT_ONCE;
+        }
+        if round == 0 {
             after_tenth = process::resident();
         }
     }

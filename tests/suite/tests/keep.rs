@@ -51,7 +51,7 @@ use tower_otel_trace::{AnyBackend, TraceLayer};
 use tracing_subscriber::layer::SubscriberExt;
 
 /// Longer than a request takes that is not slow on purpose.
-const SLOW: Duration = Duration::from_secs(2);
+const SLOW: Duration = Duration::from_secs(3);
 
 const LONG: Duration = Duration::from_secs(30);
 

@@ -24,6 +24,7 @@ impl Shared {
         self.hold_by(self.keeper.as_ref()?, base, span)
     }
 
+    #[inline(never)]
     fn hold_by(
         &self,
         keeper: &Keeper<RecordBox>,
@@ -83,15 +84,21 @@ impl Shared {
         let record = &pooled.record;
         let wanted = keeper.reason(trace.is_marked(), record.has_failed(), || record.duration());
         let kept = wanted.filter(|_| keeper.allows());
-        let mut spans = Self::decide(keeper, trace, kept, thread);
-        spans.push(pooled);
+        let children = Self::decide(keeper, trace, kept, thread);
+        // The root is not added to them: most traces have none, and nothing is kept.
         match kept {
-            Some(reason) => self.keep(spans, reason, thread),
+            Some(reason) => {
+                children
+                    .into_iter()
+                    .for_each(|child| self.keep(child, reason, thread));
+                self.keep(pooled, reason, thread);
+            }
             None => {
                 if wanted.is_some() {
-                    self.pipeline.counters().keep_limited(spans.len());
+                    self.pipeline.counters().keep_limited(children.len() + 1);
                 }
-                self.pool(spans, thread);
+                self.pool_all(children, thread);
+                self.pool(pooled, thread);
             }
         }
     }
@@ -109,22 +116,22 @@ impl Shared {
             trace.cancel_child();
             keeper.bytes.release(thread, SPAN_BYTES);
             self.count_not_held(keeper);
-            return self.pool(vec![pooled], thread);
+            return self.pool(pooled, thread);
         }
         match trace.end_child(pooled, bytes) {
             Ended::Held => {}
             Ended::Full(pooled) => {
                 keeper.bytes.release(thread, bytes);
                 self.pipeline.counters().not_held(1);
-                self.pool(vec![pooled], thread);
+                self.pool(pooled, thread);
             }
             Ended::Kept(pooled, reason) => {
                 keeper.bytes.release(thread, bytes);
-                self.keep(vec![pooled], reason, thread);
+                self.keep(pooled, reason, thread);
             }
             Ended::Discarded(pooled) => {
                 keeper.bytes.release(thread, bytes);
-                self.pool(vec![pooled], thread);
+                self.pool(pooled, thread);
             }
         }
     }
@@ -136,7 +143,7 @@ impl Shared {
         let thread = thread_index::current();
         if held.is_root {
             let spans = Self::decide(keeper, &held.trace, None, thread);
-            self.pool(spans, thread);
+            self.pool_all(spans, thread);
         } else {
             held.trace.cancel_child();
             keeper.bytes.release(thread, SPAN_BYTES);
@@ -174,7 +181,7 @@ impl Shared {
             keeper.bytes.release(thread, root + bytes_of(&spans));
             let given_up = u64::try_from(spans.len()).unwrap_or(u64::MAX);
             self.pipeline.counters().not_held(given_up);
-            self.pool(spans, thread);
+            self.pool_all(spans, thread);
         }
     }
 
@@ -185,22 +192,23 @@ impl Shared {
         keeper.live.set_full();
     }
 
-    /// Queues the spans of a trace that is kept.
-    fn keep(&self, spans: Vec<RecordBox>, reason: KeepReason, thread: usize) {
-        let started = i64::try_from(spans.len()).unwrap_or(i64::MAX);
-        self.pipeline.correct_started(thread, started);
-        for mut pooled in spans {
-            pooled.record.kept = Some(reason);
-            self.queue(pooled, thread);
-        }
+    /// Queues a span of a trace that is kept.
+    fn keep(&self, mut pooled: RecordBox, reason: KeepReason, thread: usize) {
+        self.pipeline.correct_started(thread, 1);
+        pooled.record.kept = Some(reason);
+        self.queue(pooled, thread);
     }
 
     /// Returns the records of spans that are not kept to the pool.
-    fn pool(&self, spans: Vec<RecordBox>, thread: usize) {
-        for mut pooled in spans {
-            pooled.record.clear();
-            self.pipeline.put_spare(thread, pooled);
+    fn pool_all(&self, spans: Vec<RecordBox>, thread: usize) {
+        for pooled in spans {
+            self.pool(pooled, thread);
         }
+    }
+
+    fn pool(&self, mut pooled: RecordBox, thread: usize) {
+        pooled.record.clear();
+        self.pipeline.put_spare(thread, pooled);
     }
 }
 
