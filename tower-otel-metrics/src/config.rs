@@ -6,6 +6,7 @@ use tower_otel_core::{HttpOptions, Kind, RequestInfo};
 
 use crate::{
     custom_labels::CustomLabels,
+    label_text::{MAX_VALUE_LENGTH, cut},
     names::Names,
     naming::Naming,
     start_key::{BorrowedStartKey, EndpointKey, StartKey},
@@ -62,10 +63,11 @@ impl Config {
     /// Returns host and port of the server, if they are labels.
     #[inline]
     pub(crate) fn recorded_server<'a>(&self, request: &RequestInfo<'a>) -> Option<Server<'a>> {
-        match self.kind {
+        let (host, port) = match self.kind {
             Kind::Server if !self.naming.server_address => None,
             kind => request.server(kind, &self.http),
-        }
+        }?;
+        Some((cut(host, MAX_VALUE_LENGTH), port))
     }
 
     fn endpoint_key<'s>(

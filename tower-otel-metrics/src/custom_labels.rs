@@ -4,11 +4,10 @@ use std::{borrow::Cow, fmt, sync::Arc};
 
 use tower_otel_core::{RequestHead, ResponseHead};
 
+use crate::label_text::{MAX_VALUE_LENGTH, cut};
+
 /// The most custom labels a layer can have.
 pub(crate) const MAX_LABELS: usize = 4;
-
-/// The longest value of a custom label, in bytes. Values may come from clients, and each is stored.
-const MAX_VALUE_LENGTH: usize = 256;
 
 /// The value of a custom label. `None` omits the label.
 pub(crate) type CustomValue = Option<Cow<'static, str>>;
@@ -67,22 +66,12 @@ impl CustomLabels {
             if let Some(value) = make(source) {
                 let values = values.get_or_insert_with(CustomValues::default);
                 if let Some(slot) = values.get_mut(index) {
-                    *slot = value.map(cut);
+                    *slot = value.map(|value| cut(value, MAX_VALUE_LENGTH));
                 }
             }
         }
         values
     }
-}
-
-/// Cuts a value to at most [`MAX_VALUE_LENGTH`].
-fn cut(value: Cow<'static, str>) -> Cow<'static, str> {
-    if value.len() <= MAX_VALUE_LENGTH {
-        return value;
-    }
-    let mut lengths = (0..=MAX_VALUE_LENGTH).rev();
-    let start = lengths.find_map(|length| value.get(..length));
-    Cow::Owned(start.unwrap_or_default().to_owned())
 }
 
 impl fmt::Debug for LabelSource {

@@ -13,6 +13,7 @@ use crate::{
     grpc::call::MeasuredCall,
     handle_cache::EntryIndex,
     instruments::{InFlightEntry, Instruments},
+    label_text::{MAX_ROUTE_LENGTH, cut},
     names::Names,
 };
 
@@ -154,7 +155,8 @@ impl<B: MetricsBackend> MetricsExchange<B> {
         }
         let late_route = extras.late_route.as_ref().and_then(RouteSlot::get);
         let route = late_route.as_ref().map(Route::as_str);
-        self.record(end, at, route, extras.own_gauge.as_ref());
+        let route = route.map(|route| cut(route.into(), MAX_ROUTE_LENGTH));
+        self.record(end, at, route.as_deref(), extras.own_gauge.as_ref());
     }
 
     #[inline(always)]

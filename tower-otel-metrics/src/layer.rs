@@ -15,6 +15,7 @@ use crate::{
     exchange::{MetricsExchange, StartedRequest},
     grpc::call::MeasuredCall,
     instruments::Instruments,
+    label_text::{MAX_ROUTE_LENGTH, cut},
     names::Names,
 };
 
@@ -177,6 +178,8 @@ impl<B: MetricsBackend> Observe for MetricsLayer<B> {
             Kind::Server => request.route(Kind::Server, &config.http),
             Kind::Client => None,
         };
+        let route = route.map(|route| cut(route.into(), MAX_ROUTE_LENGTH));
+        let route = route.as_deref();
         let server = config.recorded_server(request);
         let in_flight = instruments.start(config.start_key(request, route, server.as_ref()));
         let late_route = match (config.kind, route) {

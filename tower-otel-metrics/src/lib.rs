@@ -144,8 +144,9 @@
 //! # Bounds
 //!
 //! A layer creates at most [2000](MetricsLayer::series_limit) series per metric. Exchanges beyond that are
-//! counted in one more series, with the label value `overflow`, and a warning is logged once. Recording in
-//! a series that exists takes no lock and does not allocate.
+//! counted in one more series, with the label value `overflow`, and a warning is logged once. Custom labels
+//! and hosts have at most 128 bytes, routes and gRPC methods at most 256: longer values are cut and end with
+//! `…`, longer methods are `_OTHER`. Recording in a series that exists takes no lock and does not allocate.
 //!
 //! # Features
 //!
@@ -176,6 +177,7 @@ mod exchange;
 mod grpc;
 mod handle_cache;
 mod instruments;
+mod label_text;
 mod layer;
 mod names;
 mod naming;

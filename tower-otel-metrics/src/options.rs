@@ -33,8 +33,8 @@ impl<B: MetricsBackend> MetricsLayer<B> {
     /// Adds a label made from the request to all metrics except the in-flight gauge.
     ///
     /// `None` omits the label. Spans do not have it. Each value multiplies the number of series,
-    /// which [`series_limit`](Self::series_limit) bounds, and is cut to 256 bytes. A `&'static str` does
-    /// not allocate.
+    /// which [`series_limit`](Self::series_limit) bounds, and is cut to 128 bytes, with `…` at its end. A
+    /// `&'static str` does not allocate.
     ///
     /// A layer has at most four custom labels: a fifth is omitted with a warning. A label with the
     /// name of one of the layer's own labels is omitted.

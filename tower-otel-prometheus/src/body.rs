@@ -1,7 +1,7 @@
 //! The response body of a scrape.
 
 use std::{
-    fmt, io,
+    fmt, io, mem,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -12,11 +12,23 @@ use http_body::{Body, Frame, SizeHint};
 use crate::{scrape::Scrape, scrapes::ScrapePlace};
 
 /// The body of a scrape, which is rendered while it is read.
-pub struct MetricsBody(Option<(Scrape, ScrapePlace)>);
+///
+/// After each piece it is pending once, so that other tasks of the thread run before the next one.
+pub struct MetricsBody(Option<RunningScrape>);
+
+struct RunningScrape {
+    scrape: Scrape,
+    place: ScrapePlace,
+    yields: bool,
+}
 
 impl MetricsBody {
     pub(crate) const fn new(scrape: Scrape, place: ScrapePlace) -> Self {
-        Self(Some((scrape, place)))
+        Self(Some(RunningScrape {
+            scrape,
+            place,
+            yields: false,
+        }))
     }
 
     pub(crate) const fn empty() -> Self {
@@ -39,17 +51,22 @@ impl Body for MetricsBody {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        let Some((scrape, place)) = &mut self.0 else {
+        let Some(running) = &mut self.0 else {
             return Poll::Ready(None);
         };
-        if !place.is_held() {
+        if mem::replace(&mut running.yields, true) {
+            running.yields = false;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        if !running.place.is_held() {
             self.0 = None;
             let reason = "the scrape took too long, and its place was needed for another one";
             return Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::TimedOut, reason))));
         }
-        let piece = scrape.next_piece();
+        let piece = running.scrape.next_piece();
         if piece.is_none() {
             self.0 = None;
         }

@@ -10,6 +10,9 @@ use crate::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
+/// About the bytes of the native buckets of durations.
+const NATIVE_SIZE: usize = 2_400;
+
 /// A histogram that counts every sample in exactly one bucket, without a lock.
 ///
 /// All memory is allocated by [`new`](Self::new): eight bytes per bucket and for the sum, and the
@@ -41,6 +44,14 @@ impl AtomicHistogram {
             boundaries,
             sum: AtomicU64::new(0.0_f64.to_bits()),
         }
+    }
+
+    /// Returns about how many bytes a histogram uses, with an exemplar in every bucket.
+    pub(crate) fn size(boundaries: &[f64], native: bool, has_exemplars: bool) -> usize {
+        let buckets = boundaries.len() + 1;
+        let native = if native { NATIVE_SIZE } else { 0 };
+        let exemplars = if has_exemplars { 60 * buckets } else { 0 };
+        size_of::<Self>() + size_of::<AtomicU64>() * buckets + native + exemplars
     }
 
     fn add(&self, value: f64, times: usize) {

@@ -2,7 +2,34 @@
 
 use std::borrow::Cow;
 
-use metrics::Label;
+use metrics::{Key, Label};
+
+/// The longest name and the longest value of a label, in bytes. Values may come from clients.
+const MAX_LENGTH: usize = 256;
+
+/// The most labels of a series.
+const MAX_LABELS: usize = 64;
+
+/// The end of a value that is cut.
+const MARK: &str = "…";
+
+/// Whether the texts of a key are stored without a cut.
+pub(crate) fn is_bounded(key: &Key) -> bool {
+    let is_short = |text: &str| text.len() <= MAX_LENGTH;
+    is_short(key.name())
+        && key.labels().len() <= MAX_LABELS
+        && key
+            .labels()
+            .all(|label| is_short(label.key()) && is_short(label.value()))
+}
+
+/// Returns the longest start of a text that has at most `length` bytes.
+fn start(text: &str, length: usize) -> &str {
+    let mut lengths = (0..=length.min(text.len())).rev();
+    lengths
+        .find_map(|length| text.get(..length))
+        .unwrap_or_default()
+}
 
 /// Returns the rendered name of a metric.
 pub(crate) fn metric_name(raw: &str) -> Cow<'_, str> {
@@ -10,8 +37,9 @@ pub(crate) fn metric_name(raw: &str) -> Cow<'_, str> {
 }
 
 /// Replaces every character with `_` that is not an ASCII letter, a digit after the first
-/// position, `_` or one that `is_allowed` accepts.
+/// position, `_` or one that `is_allowed` accepts. Cuts the text.
 fn sanitize(raw: &str, is_allowed: impl Fn(char) -> bool) -> Cow<'_, str> {
+    let raw = start(raw, MAX_LENGTH);
     let is_valid = |(index, char): (usize, char)| {
         char.is_ascii_alphabetic()
             || char == '_'
@@ -35,14 +63,15 @@ fn sanitize(raw: &str, is_allowed: impl Fn(char) -> bool) -> Cow<'_, str> {
 /// Renders labels as they stand between braces. Equal sets of labels give equal texts.
 ///
 /// Labels are sorted by name. Labels without a value are omitted, because Prometheus does not
-/// distinguish them from absent ones. If a name is given twice, the last value applies. The names `__name__` and `reserved` get the prefix `exported_`, which Prometheus
-/// itself uses for conflicting labels; otherwise it would reject the whole scrape.
+/// distinguish them from absent ones. If a name is given twice, the last value applies. A long value is
+/// cut and marked. The names `__name__` and `reserved` get the prefix `exported_`, which Prometheus itself
+/// uses for conflicting labels; otherwise it would reject the whole scrape.
 pub(crate) fn label_text<'a>(
     labels: impl Iterator<Item = &'a Label>,
     reserved: Option<&str>,
 ) -> String {
     let mut named: Vec<(Cow<'a, str>, &'a str)> = Vec::new();
-    for label in labels {
+    for label in labels.take(MAX_LABELS) {
         let mut name = sanitize(label.key(), |_| false);
         if name == "__name__" || Some(&*name) == reserved {
             name.to_mut().insert_str(0, "exported_");
@@ -61,7 +90,12 @@ pub(crate) fn label_text<'a>(
         }
         text.push_str(&name);
         text.push_str("=\"");
-        escape(&mut text, value, true);
+        if value.len() <= MAX_LENGTH {
+            escape(&mut text, value, true);
+        } else {
+            escape(&mut text, start(value, MAX_LENGTH - MARK.len()), true);
+            text.push_str(MARK);
+        }
         text.push('"');
     }
     text
@@ -191,5 +225,20 @@ mod tests {
         for malformed in ["a", "b=\"", "=\"\\\"", "a=\"x"] {
             assert_eq!(parse_labels(malformed), []);
         }
+    }
+
+    #[test]
+    fn long_values_are_cut_and_marked() {
+        let just = "a".repeat(256);
+        let text = |value: String| {
+            let label = Label::new("a", value);
+            label_text([&label].into_iter(), None)
+        };
+        assert_eq!(text(just.clone()), format!("a=\"{just}\""));
+        let cut = "a".repeat(253) + "…";
+        assert_eq!(text(just + "a"), format!("a=\"{cut}\""));
+        let cut = "ä".repeat(126) + "…";
+        assert_eq!(text("ä".repeat(10_000)), format!("a=\"{cut}\""));
+        assert_eq!(metric_name(&"n".repeat(10_000)).len(), 256);
     }
 }

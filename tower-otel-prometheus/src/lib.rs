@@ -64,8 +64,15 @@
 //! with the values of both. A name is used for one kind of metric: the first one wins, others are not
 //! recorded, and a warning is logged once per name. A histogram `NAME` also uses the names `NAME_bucket`,
 //! `NAME_count`, `NAME_created` and `NAME_sum`. Labels are sorted, and labels with an empty value are omitted. A label
-//! `__name__` becomes `exported___name__`, and a label `le` of a histogram `exported_le`. Label values
-//! are rendered unchanged.
+//! `__name__` becomes `exported___name__`, and a label `le` of a histogram `exported_le`.
+//!
+//! # Bounds
+//!
+//! Label values have at most 256 bytes: longer ones are cut and end with `…`, and series that become equal
+//! are one. Names have at most 256 bytes, and a series at most 64 labels. All series together use at most
+//! about 128 MiB: values with new labels are then recorded in a series `NAME{otel_metric_overflow="true"}`.
+//! There are at most 10,000 names, counting the four of the series of a histogram. Metrics with new names
+//! beyond these limits are not recorded. A warning is logged once.
 //!
 //! # Not included
 //!
@@ -87,6 +94,7 @@
 
 mod body;
 mod buckets;
+mod budget;
 mod builder;
 #[cfg(feature = "opentelemetry")]
 mod current_span;

@@ -3,8 +3,13 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{PoisonError, RwLock},
+    sync::{
+        PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
+
+use crate::table::MAX_NAMES;
 
 /// A kind of metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +34,10 @@ const HISTOGRAM_SUFFIXES: [&str; 4] = ["_bucket", "_count", "_created", "_sum"];
 
 /// The kinds of all rendered names. Prometheus rejects a scrape in which a name has two.
 #[derive(Debug, Default)]
-pub(crate) struct MetricKinds(RwLock<HashMap<Box<str>, KindOfName>>);
+pub(crate) struct MetricKinds {
+    kinds: RwLock<HashMap<Box<str>, KindOfName>>,
+    has_warned_full: AtomicBool,
+}
 
 #[derive(Debug)]
 struct KindOfName {
@@ -44,7 +52,7 @@ impl MetricKinds {
     /// `NAME_count`.
     pub(crate) fn allows(&self, name: &str, kind: MetricKind) -> bool {
         let known = {
-            let kinds = self.0.read().unwrap_or_else(PoisonError::into_inner);
+            let kinds = self.kinds.read().unwrap_or_else(PoisonError::into_inner);
             kinds.get(name).map(|known| (known.kind, known.has_warned))
         };
         match known {
@@ -56,14 +64,19 @@ impl MetricKinds {
 
     /// Whether the name is used by a metric or a series of a histogram.
     pub(crate) fn is_used(&self, name: &str) -> bool {
-        let kinds = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let kinds = self.kinds.read().unwrap_or_else(PoisonError::into_inner);
         kinds.contains_key(name)
     }
 
     #[cold]
     fn allows_first(&self, name: &str, kind: MetricKind) -> bool {
         let reason = {
-            let mut kinds = self.0.write().unwrap_or_else(PoisonError::into_inner);
+            let mut kinds = self.kinds.write().unwrap_or_else(PoisonError::into_inner);
+            if kinds.len() >= MAX_NAMES && !kinds.contains_key(name) {
+                drop(kinds);
+                self.warn_full(name);
+                return false;
+            }
             let is_histogram = kind == MetricKind::Histogram;
             let series = HISTOGRAM_SUFFIXES.map(|suffix| format!("{name}{suffix}"));
             let conflict = match kinds.get(name) {
@@ -95,5 +108,15 @@ impl MetricKinds {
         // The lock is released: a subscriber may record metrics itself.
         tracing::warn!(metric = name, "{reason}: the {kind} is not recorded");
         false
+    }
+
+    fn warn_full(&self, name: &str) {
+        if !self.has_warned_full.swap(true, Relaxed) {
+            tracing::warn!(
+                metric = name,
+                limit = MAX_NAMES,
+                "the limit of names is reached: metrics with new names are not recorded"
+            );
+        }
     }
 }

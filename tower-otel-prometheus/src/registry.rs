@@ -6,6 +6,7 @@ use metrics::{Key, KeyName, SharedString, atomics::AtomicU64};
 
 use crate::{
     buckets::Buckets,
+    budget::SeriesBudget,
     exemplar::SpanSource,
     histogram::AtomicHistogram,
     labels::metric_name,
@@ -21,6 +22,7 @@ pub(crate) struct Registry {
     pub(crate) gauges: SeriesTable<AtomicU64>,
     pub(crate) histograms: SeriesTable<AtomicHistogram>,
     kinds: MetricKinds,
+    budget: SeriesBudget,
     buckets: Buckets,
     native: bool,
     /// Where exemplars find their spans, if histograms have exemplars.
@@ -34,6 +36,7 @@ impl Registry {
             gauges: SeriesTable::new(None),
             histograms: SeriesTable::new(Some("le")),
             kinds: MetricKinds::default(),
+            budget: SeriesBudget::default(),
             buckets,
             native,
             spans,
@@ -62,24 +65,29 @@ impl Registry {
     /// Returns the counter of this key, whose name must be [allowed](Self::allows).
     pub(crate) fn counter(&self, key: &Key) -> Arc<AtomicU64> {
         let name = metric_name(key.name());
+        let budget = (&self.budget, size_of::<AtomicU64>());
         self.counters
-            .get_or_insert_with(key, name, || AtomicU64::new(0))
+            .get_or_insert_with(key, name, budget, || AtomicU64::new(0))
     }
 
     /// Returns the gauge of this key, whose name must be [allowed](Self::allows).
     pub(crate) fn gauge(&self, key: &Key) -> Arc<AtomicU64> {
         let name = metric_name(key.name());
         let zero = 0.0_f64.to_bits();
+        let budget = (&self.budget, size_of::<AtomicU64>());
         self.gauges
-            .get_or_insert_with(key, name, || AtomicU64::new(zero))
+            .get_or_insert_with(key, name, budget, || AtomicU64::new(zero))
     }
 
     /// Returns the histogram of this key, whose name must be [allowed](Self::allows).
     pub(crate) fn histogram(&self, key: &Key) -> Arc<AtomicHistogram> {
         let name = metric_name(key.name());
         let boundaries = Arc::clone(self.buckets.boundaries(&name));
+        let has_exemplars = self.spans.is_some();
+        let size = AtomicHistogram::size(&boundaries, self.native, has_exemplars);
+        let budget = (&self.budget, size);
         let make = || AtomicHistogram::new(boundaries, self.native, self.spans);
-        self.histograms.get_or_insert_with(key, name, make)
+        self.histograms.get_or_insert_with(key, name, budget, make)
     }
 
     /// Whether histograms have native buckets.

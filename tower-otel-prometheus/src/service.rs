@@ -124,7 +124,14 @@ fn refusal(
     clippy::indexing_slicing
 )]
 mod tests {
-    use std::{pin::Pin, task::Waker};
+    use std::{
+        pin::Pin,
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+        task::{Wake, Waker},
+    };
 
     use bytes::Bytes;
     use http::header::ACCEPT;
@@ -150,13 +157,21 @@ mod tests {
         response
     }
 
-    fn read(body: &mut MetricsBody) -> Result<Vec<u8>, std::io::Error> {
+    /// Returns the pieces of a body.
+    fn pieces(body: &mut MetricsBody) -> Result<Vec<Bytes>, std::io::Error> {
         let mut context = Context::from_waker(Waker::noop());
-        let mut read = Vec::new();
-        while let Poll::Ready(Some(frame)) = Pin::new(&mut *body).poll_frame(&mut context) {
-            read.extend(frame?.into_data().unwrap());
+        let mut pieces = Vec::new();
+        loop {
+            match Pin::new(&mut *body).poll_frame(&mut context) {
+                Poll::Ready(None) => return Ok(pieces),
+                Poll::Ready(Some(frame)) => pieces.push(frame?.into_data().unwrap()),
+                Poll::Pending => {}
+            }
         }
-        Ok(read)
+    }
+
+    fn read(body: &mut MetricsBody) -> Result<Vec<u8>, std::io::Error> {
+        Ok(pieces(body)?.concat())
     }
 
     fn text(mut response: Response<MetricsBody>) -> String {
@@ -274,11 +289,7 @@ mod tests {
             ("application/vnd.google.protobuf", 4, 256 * 1024),
         ] {
             let mut body = respond(&prometheus, Method::GET, accept).into_body();
-            let mut context = Context::from_waker(Waker::noop());
-            let mut pieces = Vec::new();
-            while let Poll::Ready(Some(frame)) = Pin::new(&mut body).poll_frame(&mut context) {
-                pieces.push(frame.unwrap().into_data().unwrap());
-            }
+            let pieces = pieces(&mut body).unwrap();
             let longest = pieces.iter().map(Bytes::len).max().unwrap();
             assert!(
                 pieces.len() >= least && longest <= most,
@@ -291,6 +302,27 @@ mod tests {
                 assert_eq!(text.matches("a_total{").count(), 2_000);
             }
         }
+    }
+
+    #[test]
+    fn a_scrape_yields_to_other_tasks_after_each_piece() {
+        struct Wakes(AtomicUsize);
+
+        impl Wake for Wakes {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+
+        let mut body = respond(&prometheus(), Method::GET, "").into_body();
+        let wakes = Arc::new(Wakes(AtomicUsize::new(0)));
+        let waker = Waker::from(Arc::clone(&wakes));
+        let mut context = Context::from_waker(&waker);
+        let mut poll = || Pin::new(&mut body).poll_frame(&mut context);
+        assert!(matches!(poll(), Poll::Ready(Some(Ok(_)))));
+        assert!(poll().is_pending());
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
+        assert!(matches!(poll(), Poll::Ready(None)));
     }
 
     #[test]

@@ -9,7 +9,19 @@ use std::{
 
 use metrics::{Key, SharedString};
 
-use crate::labels::label_text;
+use crate::{
+    budget::SeriesBudget,
+    labels::{is_bounded, label_text},
+};
+
+/// The labels of the series that stands for all series beyond the budget, as in the SDKs of OpenTelemetry.
+const OVERFLOW: &str = "otel_metric_overflow=\"true\"";
+
+/// About the bytes of a series or a key in the table, without its texts.
+const KEY_SIZE: usize = 150;
+
+/// The most names of metrics.
+pub(crate) const MAX_NAMES: usize = 10_000;
 
 /// A table with one `S` for each series that Prometheus distinguishes.
 ///
@@ -87,26 +99,58 @@ impl<S> SeriesTable<S> {
     /// Sets the help text of a rendered name. The first text stays, as in the exporter.
     pub(crate) fn describe(&self, name: Cow<'_, str>, help: SharedString) {
         let mut state = self.write();
+        if state.families.len() >= MAX_NAMES {
+            return;
+        }
         let family = state.families.entry(Arc::from(name)).or_default();
         family.help.get_or_insert(help);
     }
 
-    /// Returns the series of `key`, whose rendered name is `name`. A new series is made by `make`.
+    /// Returns the series of `key`, whose rendered name is `name`. A new series is made by `make` and
+    /// uses `size` bytes without its labels. If the budget is exhausted, it is the overflow series of
+    /// its name, and for a new name one that is not rendered.
     pub(crate) fn get_or_insert_with(
         &self,
         key: &Key,
         name: Cow<'_, str>,
+        (budget, size): (&SeriesBudget, usize),
         make: impl FnOnce() -> S,
     ) -> Arc<S> {
         if let Some(series) = self.read().by_key.get(key) {
             return Arc::clone(series);
         }
         let labels = label_text(key.labels(), self.reserved_label);
+        let key_size = KEY_SIZE + name.len() + 2 * labels.len();
         let mut state = self.write();
-        let family = state.families.entry(Arc::from(name)).or_default();
-        let entry = family.series.entry(Arc::from(labels));
-        let series = Arc::clone(entry.or_insert_with(|| Arc::new(make())));
-        state.by_key.insert(key.to_retained(), Arc::clone(&series));
+        let known = state.families.get(&*name);
+        let series = known.and_then(|family| family.series.get(&*labels));
+        let (series, is_exhausted) = match series {
+            Some(series) => (Arc::clone(series), false),
+            None if budget.take(size + key_size) => {
+                let family = state.families.entry(Arc::from(&*name)).or_default();
+                let series = Arc::new(make());
+                family.series.insert(Arc::from(labels), Arc::clone(&series));
+                (series, false)
+            }
+            None => match state.families.get_mut(&*name) {
+                Some(family) => {
+                    let overflow = family.series.entry(Arc::from(OVERFLOW));
+                    (
+                        Arc::clone(overflow.or_insert_with(|| Arc::new(make()))),
+                        true,
+                    )
+                }
+                None => (Arc::new(make()), true),
+            },
+        };
+        // A key is stored as it is, and not cut as its labels are.
+        if !is_exhausted && is_bounded(key) && budget.take(key_size) {
+            state.by_key.insert(key.to_retained(), Arc::clone(&series));
+        }
+        drop(state);
+        if is_exhausted {
+            budget.warn_exhausted(&name);
+        }
         series
     }
 
@@ -168,5 +212,44 @@ impl<S> Page<S> {
                 .map(|(labels, value)| (Arc::clone(labels), Arc::clone(value)))
                 .collect(),
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+    use super::*;
+
+    #[test]
+    fn series_beyond_the_budget_are_one_and_new_names_are_not_rendered() {
+        let table = SeriesTable::new(None);
+        let budget = SeriesBudget::new(10_000);
+        let add = |name: &'static str, label: String| {
+            let key = Key::from_parts(name, vec![metrics::Label::new("n", label)]);
+            let make = || AtomicU64::new(0);
+            let series = table.get_or_insert_with(&key, name.into(), (&budget, 8), make);
+            series.fetch_add(1, Relaxed);
+        };
+        for _ in 0..2 {
+            (0..1_000).for_each(|n| add("a", n.to_string()));
+        }
+        add("b", "1".to_owned());
+        let page = table.page(None, usize::MAX).unwrap();
+        let (mut overflow, mut others) = (0, 0);
+        for (labels, series) in page.series() {
+            match labels {
+                OVERFLOW => overflow += series.load(Relaxed),
+                _ => {
+                    assert_eq!(series.load(Relaxed), 2, "{labels}");
+                    others += 1;
+                }
+            }
+        }
+        assert!((10..100).contains(&others), "{others}");
+        assert_eq!(overflow, 2 * (1_000 - others));
+        let rest = table.page(page.end().as_ref(), usize::MAX);
+        assert!(rest.is_none(), "the name b is not rendered");
     }
 }

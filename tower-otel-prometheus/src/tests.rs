@@ -240,6 +240,35 @@ fn a_histogram_of_an_unknown_unit_has_default_buckets() {
 }
 
 #[test]
+fn long_label_values_use_bounded_memory() {
+    let (recorder, prometheus) = recorder();
+    with_local_recorder(&recorder, || {
+        for n in 0..1_000 {
+            let value = "v".repeat(60_000) + &n.to_string();
+            metrics::counter!("a_total", "a" => value).increment(1);
+        }
+    });
+    let text = prometheus.render();
+    assert!(text.len() < 1_000, "{}", text.len());
+    let value = "v".repeat(253) + "…";
+    assert_eq!(sample(&text, &format!("a_total{{a=\"{value}\"}}")), 1_000.0);
+}
+
+#[test]
+fn names_are_limited() {
+    let (recorder, prometheus) = recorder();
+    with_local_recorder(&recorder, || {
+        for n in 0..20_000 {
+            metrics::gauge!(format!("a{n}")).set(1);
+        }
+        metrics::gauge!("a0").set(7);
+    });
+    let text = prometheus.render();
+    assert_eq!(samples(&text).len(), 10_000);
+    assert_eq!(sample(&text, "a0"), 7.0);
+}
+
+#[test]
 #[ignore = "needs promtool (Debian package prometheus): cargo test -p tower-otel-prometheus -- --ignored"]
 fn promtool_accepts_the_text_format() {
     let (recorder, prometheus) = recorder();

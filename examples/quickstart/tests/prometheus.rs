@@ -119,6 +119,33 @@ async fn native_histograms_can_be_queried() {
     prometheus.until("min(up)", |up| up == 1.0).await;
 }
 
+/// Scrapes in OpenMetrics, and in protobuf with native histograms.
+#[tokio::test]
+#[ignore = "needs prometheus and promtool (Debian package prometheus): cargo test -p quickstart -- --ignored"]
+async fn exemplars_have_the_trace_ids_of_requests() {
+    let quickstart = Quickstart::start().await;
+    for (features, histogram) in [
+        (
+            "exemplar-storage",
+            "http_client_request_duration_seconds_bucket",
+        ),
+        (
+            "exemplar-storage,native-histograms",
+            "http_client_request_duration_seconds",
+        ),
+    ] {
+        let features = format!("--enable-feature={features}");
+        let prometheus = Prometheus::start(&quickstart.metrics, &[&features]).await;
+        let _traffic = quickstart.send_requests();
+        // The spans of the client are in the traces that `send_requests` starts.
+        let is_sent = |trace_id: &str| {
+            let number = trace_id.strip_prefix(TRACE_ID_PREFIX);
+            number.is_some_and(|number| u32::from_str_radix(number, 16).is_ok())
+        };
+        prometheus.until_exemplar(histogram, is_sent).await;
+    }
+}
+
 #[tokio::test]
 #[ignore = "needs prometheus and promtool (Debian package prometheus): cargo test -p quickstart -- --ignored"]
 async fn promtool_check_metrics_reports_nothing() {
@@ -137,6 +164,9 @@ async fn promtool_check_metrics_reports_nothing() {
     assert_eq!(String::from_utf8_lossy(&messages), "", "for\n{metrics}");
     assert!(output.status.success());
 }
+
+/// The first digits of the trace ids of requests for products. The last eight are their number.
+const TRACE_ID_PREFIX: &str = "5ca1ab1e5ca1ab1e5ca1ab1e";
 
 /// Kills the process when dropped.
 struct KillOnDrop(Child);
@@ -191,13 +221,16 @@ impl Quickstart {
         }
     }
 
-    /// Sends requests for products until the returned value is dropped.
+    /// Sends requests for products, each in a sampled trace, until the returned value is dropped.
     fn send_requests(&self) -> AbortOnDrop {
         let (client, shop) = (Client::new(), self.shop.clone());
         AbortOnDrop(tokio::spawn(async move {
-            for sku in ["lamp", "chair", "broken", "desk"].iter().cycle() {
+            let skus = ["lamp", "chair", "broken", "desk"].iter().cycle();
+            for (number, sku) in (1_u32..).zip(skus) {
                 let url = shop.join(&format!("/products/{sku}")).unwrap();
-                let response = client.get(url).send().await.unwrap();
+                let parent = format!("00-{TRACE_ID_PREFIX}{number:08x}-00000000000000ab-01");
+                let request = client.get(url).header("traceparent", parent);
+                let response = request.send().await.unwrap();
                 assert_eq!(response.status().is_success(), *sku != "broken");
                 response.bytes().await.unwrap();
             }
@@ -232,7 +265,7 @@ impl Prometheus {
         );
         fs::write(&config, scrape).unwrap();
         let mut process = KillOnDrop::spawn(
-            Command::new("prometheus")
+            Command::new(std::env::var_os("PROMETHEUS").unwrap_or_else(|| "prometheus".into()))
                 .arg(option("config.file", &config))
                 .arg(option("storage.tsdb.path", &folder.0.join("data")))
                 .arg("--web.listen-address=127.0.0.1:0")
@@ -240,14 +273,14 @@ impl Prometheus {
         );
         let mut log = process.stderr();
         let address = until(&mut log, |line| {
-            let (_, address) = line.split_once("msg=\"Listening on\" address=")?;
-            Some(address)
+            let (_, address) = line.split_once("msg=\"Listening on\"")?;
+            address.split_once("address=").map(|(_, address)| address)
         })
         .await;
         // Keeps reading the log: a full pipe would block the server.
         tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
         Self {
-            api: Url::parse(&format!("http://{address}/api/v1/query")).unwrap(),
+            api: Url::parse(&format!("http://{address}/api/v1/")).unwrap(),
             client: Client::new(),
             _process: process,
             _folder: folder,
@@ -256,13 +289,39 @@ impl Prometheus {
 
     /// Returns the value of the first series of a query.
     async fn query(&self, query: &str) -> Option<f64> {
-        let mut url = self.api.clone();
+        let mut url = self.api.join("query").unwrap();
         url.query_pairs_mut().append_pair("query", query);
         let response = self.client.get(url).send().await.unwrap();
         // The body is not JSON while the server starts.
         let body: Value = serde_json::from_str(&response.text().await.unwrap()).ok()?;
         let value = body.pointer("/data/result/0/value/1")?;
         value.as_str()?.parse().ok()
+    }
+
+    /// Repeats a query of exemplars until the trace id of one matches.
+    async fn until_exemplar(&self, query: &str, matches: impl Fn(&str) -> bool) {
+        let mut url = self.api.join("query_exemplars").unwrap();
+        let range = [("query", query), ("start", "0"), ("end", "9999999999")];
+        url.query_pairs_mut().extend_pairs(range);
+        let deadline = Instant::now() + TIMEOUT;
+        loop {
+            let response = self.client.get(url.clone()).send().await.unwrap();
+            let text = response.text().await.unwrap();
+            let body: Value = serde_json::from_str(&text).unwrap_or_default();
+            let series = body.pointer("/data").and_then(Value::as_array);
+            let exemplars = series.into_iter().flatten();
+            let exemplars = exemplars.filter_map(|series| series.pointer("/exemplars")?.as_array());
+            let id = |exemplar: &Value| {
+                let id = exemplar.pointer("/labels/trace_id")?;
+                id.as_str().map(str::to_owned)
+            };
+            let trace_ids: Vec<_> = exemplars.flatten().filter_map(id).collect();
+            if trace_ids.iter().any(|trace_id| matches(trace_id)) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "no such exemplar: {text}");
+            time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Repeats a query until its value matches.

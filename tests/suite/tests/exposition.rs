@@ -143,10 +143,13 @@ fn scrape(prometheus: &Prometheus, accept: &str) -> String {
         response.into_body().collect().await.unwrap().to_bytes()
     };
     let cx = &mut Context::from_waker(Waker::noop());
-    let Poll::Ready(body) = pin!(exchange).as_mut().poll(cx) else {
-        panic!("a scrape is always ready");
-    };
-    String::from_utf8(body.to_vec()).unwrap()
+    let mut exchange = pin!(exchange);
+    // A scrape is pending between its pieces, and waits for nothing.
+    loop {
+        if let Poll::Ready(body) = exchange.as_mut().poll(cx) {
+            return String::from_utf8(body.to_vec()).unwrap();
+        }
+    }
 }
 
 /// A sample of the parser: family, type, name, labels, value.

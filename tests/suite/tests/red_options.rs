@@ -27,7 +27,7 @@ use suite_tests::{
     telemetry::TestTelemetry,
 };
 use tower::{Layer, Service, ServiceExt, service_fn};
-use tower_otel_core::{RequestHead, observe};
+use tower_otel_core::{RequestHead, Route, observe};
 use tower_otel_metrics::{MetricsLayer, Names};
 use tower_otel_semconv::KnownMethods;
 use tower_otel_trace::TraceLayer;
@@ -161,8 +161,26 @@ async fn a_long_label_value_is_cut() {
     let tenant = "t".repeat(60_000).parse().unwrap();
     request.headers_mut().insert("x-tenant", tenant);
     run(layer, request).await;
-    let labels = [("tenant", &*"t".repeat(256)), ("note", &*"ä".repeat(128))];
+    let (tenant, note) = ("t".repeat(125) + "…", "ä".repeat(62) + "…");
+    let labels = [("tenant", &*tenant), ("note", &*note)];
     assert_eq!(telemetry.sum("http_requests_total", &labels), 1.0);
+}
+
+#[tokio::test]
+async fn a_long_host_and_a_long_route_are_cut() {
+    let telemetry = TestTelemetry::new();
+    let route = |_: &dyn RequestHead| Some(Route::from("/r".repeat(30_000)));
+    let layer = MetricsLayer::server().server_address().route(route);
+    for end in ["a", "b"] {
+        let mut request = get("/");
+        let host = format!("{}{end}", "h".repeat(200));
+        let headers = request.headers_mut();
+        headers.insert("host", host.parse().unwrap());
+        run(layer.clone(), request).await;
+    }
+    let (host, path) = ("h".repeat(125) + "…", "/r".repeat(126) + "/…");
+    let labels = [("host", &*host), ("path", &*path)];
+    assert_eq!(telemetry.sum("http_requests_total", &labels), 2.0);
 }
 
 #[tokio::test]

@@ -1,0 +1,159 @@
+//! Memory and latency while many clients scrape a large page at a time, and others read it slowly.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
+
+use std::{
+    fs,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use axum::{Router, routing::get};
+use metrics::with_local_recorder;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+    time,
+};
+use tower_otel_prometheus::Prometheus;
+
+const SERIES: usize = 100_000;
+const CLIENTS: usize = 50;
+const STORM: Duration = Duration::from_secs(10);
+
+/// Returns the resident memory in bytes, without its files.
+fn resident() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("RssAnon:"));
+    let kilobytes = line.unwrap().trim().trim_end_matches(" kB");
+    kilobytes.parse::<u64>().unwrap() * 1024
+}
+
+#[derive(Default)]
+struct Counts {
+    complete: AtomicU64,
+    refused: AtomicU64,
+    broken: AtomicU64,
+}
+
+/// Sends a scrape and reads the response, with a pause after each piece.
+async fn scrape(address: SocketAddr, pause: Option<Duration>, counts: &Counts) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = b"GET /metrics HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\
+        accept: application/openmetrics-text\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    let (mut piece, mut end) = (vec![0; 4096], Vec::new());
+    let mut is_refused = None;
+    while let Ok(read @ 1..) = stream.read(&mut piece).await {
+        is_refused.get_or_insert(piece.starts_with(b"HTTP/1.1 503"));
+        end.extend_from_slice(&piece[..read]);
+        end.drain(..end.len().saturating_sub(32));
+        if let Some(pause) = pause {
+            time::sleep(pause).await;
+        }
+    }
+    let is_complete = String::from_utf8_lossy(&end).contains("# EOF\n");
+    let count = match (is_refused, is_complete) {
+        (Some(true), _) => &counts.refused,
+        (_, true) => &counts.complete,
+        _ => &counts.broken,
+    };
+    count.fetch_add(1, Relaxed);
+}
+
+/// Returns the 99th percentile of the time of a request, while `during` lasts.
+async fn p99(address: SocketAddr, during: Duration) -> Duration {
+    let (started, mut times) = (Instant::now(), Vec::new());
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let mut response = vec![0; 4096];
+    while started.elapsed() < during {
+        let sent = Instant::now();
+        let request = b"GET /ping HTTP/1.1\r\nhost: a\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        assert!(stream.read(&mut response).await.unwrap() > 0);
+        times.push(sent.elapsed());
+        time::sleep(Duration::from_millis(2)).await;
+    }
+    times.sort_unstable();
+    times[times.len() * 99 / 100]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[ignore = "a measurement: cargo test --release -p suite-tests --test scrape_storm -- --ignored --nocapture"]
+async fn memory_does_not_grow_with_scrapes_and_slow_readers() {
+    let (recorder, prometheus) = Prometheus::builder().build().unwrap();
+    with_local_recorder(&recorder, || {
+        for n in 0..SERIES {
+            let path = format!("/a/rather/long/route/of/an/application/{n}");
+            metrics::counter!("http_requests_total", "method" => "GET", "path" => path)
+                .increment(1);
+        }
+    });
+    let page = prometheus.render().len();
+    let app = Router::new()
+        .route("/ping", get(async || "pong"))
+        .route_service("/metrics", prometheus.service());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+
+    scrape(address, None, &Counts::default()).await;
+    let (before, p99_before) = (resident(), p99(address, Duration::from_secs(2)).await);
+    let (fast, slow) = (Arc::new(Counts::default()), Arc::new(Counts::default()));
+    let mut clients = JoinSet::new();
+    for _ in 0..CLIENTS {
+        let fast = Arc::clone(&fast);
+        clients.spawn(async move {
+            let started = Instant::now();
+            while started.elapsed() < STORM {
+                scrape(address, None, &fast).await;
+                time::sleep(Duration::from_millis(10)).await;
+            }
+        });
+        let slow = Arc::clone(&slow);
+        clients.spawn(async move {
+            let pause = Duration::from_millis(100);
+            let reading = scrape(address, Some(pause), &slow);
+            let _ = time::timeout(STORM, reading).await;
+        });
+    }
+    let highest = tokio::spawn(async move {
+        let (started, mut highest) = (Instant::now(), 0);
+        while started.elapsed() < STORM {
+            highest = resident().max(highest);
+            time::sleep(Duration::from_millis(20)).await;
+        }
+        highest
+    });
+    let p99_during = p99(address, STORM).await;
+    let highest = highest.await.unwrap();
+    clients.join_all().await;
+    server.abort();
+
+    let growth = highest.saturating_sub(before);
+    println!(
+        "{SERIES} series, a page of {page} bytes, {CLIENTS} clients and {CLIENTS} slow readers"
+    );
+    println!("resident: {before} bytes before, {highest} at most, growth {growth}");
+    println!("p99 of other requests: {p99_before:?} before, {p99_during:?} during");
+    for (name, counts) in [("fast", &fast), ("slow", &slow)] {
+        let [complete, refused, broken] =
+            [&counts.complete, &counts.refused, &counts.broken].map(|count| count.load(Relaxed));
+        println!("{name}: {complete} complete, {refused} refused, {broken} broken");
+    }
+    assert!(fast.complete.load(Relaxed) > 0, "scrapes succeed");
+    assert!(growth < 32 << 20, "{growth}");
+}
