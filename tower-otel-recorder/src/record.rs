@@ -3,7 +3,7 @@
 use std::{mem, sync::Arc, time::Instant};
 
 use opentelemetry::{
-    SpanId,
+    KeyValue, SpanId,
     trace::{SpanContext, SpanKind},
 };
 
@@ -107,7 +107,14 @@ impl SpanRecord {
         self.context = sampled.context;
         self.parent = sampled.parent;
         self.parent_is_remote = sampled.parent_is_remote;
-        for attribute in sampled.attributes {
+        if !sampled.attributes.is_empty() {
+            self.add_all(sampled.attributes);
+        }
+    }
+
+    #[cold]
+    fn add_all(&mut self, attributes: Vec<KeyValue>) {
+        for attribute in attributes {
             self.change(|extras, limits| extras.attribute(attribute, limits));
         }
     }

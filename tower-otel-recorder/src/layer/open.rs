@@ -50,8 +50,7 @@ impl RecorderTracer {
             && (parent_span.is_valid() || sampling.is_off())
         {
             let ids = early.context.clone();
-            let context = parent.read(|base| base.with_remote_span_context(ids));
-            return Some(SpanState::new(context, Recording::Unsampled));
+            return Some(unsampled(parent, ids, Recording::Unsampled));
         }
         let is_counted = early
             .as_ref()
@@ -63,8 +62,8 @@ impl RecorderTracer {
         record.start_attributes = record.attributes.len();
         let sampled = early.unwrap_or_else(|| self.sample(record, &parent.context()));
         if !sampled.context.is_sampled() {
-            let context = parent.read(|base| base.with_remote_span_context(sampled.context));
-            return Some(SpanState::new(context, Recording::UnsampledRoot(pooled)));
+            let recording = Recording::UnsampledRoot(pooled);
+            return Some(unsampled(parent, sampled.context, recording));
         }
         if !is_counted {
             self.correct_started(1);
@@ -131,10 +130,17 @@ impl RecorderTracer {
         }
     }
 
+    #[inline(never)]
     fn sample(&self, record: &SpanRecord, base: &Context) -> SampledSpan {
         let sampling = &self.shared().sampling;
         sampling.sample(&record.kind, base, None, &[], || sampler_input(record))
     }
+}
+
+#[inline(never)]
+fn unsampled(parent: &Parent, ids: SpanContext, recording: Recording) -> SpanState {
+    let context = parent.read(|base| base.with_remote_span_context(ids));
+    SpanState::new(context, recording)
 }
 
 fn sampler_input(record: &SpanRecord) -> (Cow<'_, str>, Vec<KeyValue>) {
