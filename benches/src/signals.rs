@@ -130,7 +130,7 @@ impl Signals for DiscardingSignals {
     }
 
     fn prometheus(&self) {
-        let prometheus = Prometheus::install().unwrap();
+        let prometheus = Prometheus::builder().exemplars().install().unwrap();
         recorded_counts::set_sample_counter(move || {
             recorded_counts::samples_in_page(&prometheus.render())
         });

@@ -14,7 +14,7 @@ use tower_otel_semconv::{self as semconv, Kind};
 use crate::foreign;
 
 /// How an exchange ended. Every exchange ends exactly once.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 #[non_exhaustive]
 pub enum End<'a> {
     /// The response is complete: its body reached its end, or it has no body.
@@ -68,12 +68,16 @@ impl End<'_> {
 }
 
 /// The error that ended an exchange, borrowed from the service or body that returned it.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Failure<'a> {
     error: &'a dyn Any,
-    message: &'a dyn fmt::Display,
+    message: Message<'a>,
     type_name: &'static str,
 }
+
+/// The message of an error. Its `Debug` text omits it, because it may contain secrets.
+#[derive(Clone, Copy)]
+struct Message<'a>(&'a dyn fmt::Display);
 
 impl<'a> Failure<'a> {
     /// Creates a failure from any error that implements `Display`.
@@ -81,7 +85,7 @@ impl<'a> Failure<'a> {
     pub fn new<T: fmt::Display + 'static>(error: &'a T) -> Self {
         Self {
             error,
-            message: error,
+            message: Message(error),
             type_name: std::any::type_name::<T>(),
         }
     }
@@ -90,7 +94,7 @@ impl<'a> Failure<'a> {
     ///
     /// It may contain secrets and has high cardinality. Do not use it as a metric label.
     pub fn message(&self) -> &'a dyn fmt::Display {
-        self.message
+        self.message.0
     }
 
     /// Returns the path of the error's type; `None` for a boxed error.
@@ -149,13 +153,24 @@ fn unless_panicking<T>(read: impl FnOnce() -> Option<T>) -> Option<T> {
     catch_unwind(AssertUnwindSafe(read)).ok().flatten()
 }
 
-/// Omits the message, which may contain secrets.
-impl fmt::Debug for Failure<'_> {
+/// Omits the trailers, which may contain secrets.
+impl fmt::Debug for End<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Failure")
-            .field("type_name", &self.type_name)
-            .field("error_type", &self.error_type())
-            .finish_non_exhaustive()
+        match self {
+            Self::Complete { .. } => f.debug_struct("Complete").finish_non_exhaustive(),
+            Self::Upgraded => f.write_str("Upgraded"),
+            Self::Failed(failure) => f.debug_tuple("Failed").field(failure).finish(),
+            Self::Cancelled => f.write_str("Cancelled"),
+            Self::Aborted => f.write_str("Aborted"),
+            Self::Panicked => f.write_str("Panicked"),
+        }
+    }
+}
+
+/// Omits the text, which may contain secrets.
+impl fmt::Debug for Message<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("..")
     }
 }
 

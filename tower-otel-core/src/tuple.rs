@@ -14,14 +14,14 @@ use crate::{
 /// share one [`RequestInfo`]. `response` and `data` are called from the inner to the outer, and
 /// neither is entered for them.
 impl<A: Observe, B: Observe> Observe for (A, B) {
-    type Exchange = JoinedExchange<(A::Exchange, B::Exchange)>;
+    type Exchange = JoinedExchange<Nested<A::Exchange, B::Exchange>>;
 
     fn start(&self, request: &RequestInfo<'_>, at: Instant) -> Self::Exchange {
         let mut outer = self.0.start(request, at);
         let inner = start_inside(&mut outer, self.1.reads_context(), || {
             self.1.start(request, at)
         });
-        JoinedExchange::new((outer, inner))
+        JoinedExchange::new(Nested { outer, inner })
     }
 
     fn send(&self, request: &mut dyn RequestHead) {
@@ -36,18 +36,18 @@ impl<A: Observe, B: Observe> Observe for (A, B) {
 
 /// Three observers, from the outer one to the inner one.
 impl<A: Observe, B: Observe, C: Observe> Observe for (A, B, C) {
-    type Exchange = JoinedExchange<(A::Exchange, (B::Exchange, C::Exchange))>;
+    type Exchange = JoinedExchange<Nested<A::Exchange, Nested<B::Exchange, C::Exchange>>>;
 
     fn start(&self, request: &RequestInfo<'_>, at: Instant) -> Self::Exchange {
         let (a, b, c) = self;
         let mut outer = a.start(request, at);
         let reads_context = b.reads_context() || c.reads_context();
         let inner = start_inside(&mut outer, reads_context, || {
-            let mut middle = b.start(request, at);
-            let inner = start_inside(&mut middle, c.reads_context(), || c.start(request, at));
-            (middle, inner)
+            let mut outer = b.start(request, at);
+            let inner = start_inside(&mut outer, c.reads_context(), || c.start(request, at));
+            Nested { outer, inner }
         });
-        JoinedExchange::new((outer, inner))
+        JoinedExchange::new(Nested { outer, inner })
     }
 
     fn send(&self, request: &mut dyn RequestHead) {
@@ -61,7 +61,14 @@ impl<A: Observe, B: Observe, C: Observe> Observe for (A, B, C) {
     }
 }
 
-impl<A: Exchange, B: Exchange> Exchange for (A, B) {
+/// An exchange inside another one.
+#[derive(Debug)]
+pub struct Nested<A, B> {
+    outer: A,
+    inner: B,
+}
+
+impl<A: Exchange, B: Exchange> Exchange for Nested<A, B> {
     const OBSERVES_RESPONSE: bool = A::OBSERVES_RESPONSE || B::OBSERVES_RESPONSE;
     const END_READS_CONTEXT: bool = A::END_READS_CONTEXT || B::END_READS_CONTEXT;
 
@@ -72,27 +79,27 @@ impl<A: Exchange, B: Exchange> Exchange for (A, B) {
         Self: 'a;
 
     fn enter(&mut self) -> Self::Entered<'_> {
-        let outer = self.0.enter();
-        (self.1.enter(), outer)
+        let outer = self.outer.enter();
+        (self.inner.enter(), outer)
     }
 
     fn read_response(&mut self, response: &dyn ResponseHead) {
-        self.1.read_response(response);
-        self.0.read_response(response);
+        self.inner.read_response(response);
+        self.outer.read_response(response);
     }
 
     fn response(&mut self, response: &dyn ResponseHead) {
-        self.1.response(response);
-        self.0.response(response);
+        self.inner.response(response);
+        self.outer.response(response);
     }
 
     fn data(&mut self, bytes: u64) {
-        self.1.data(bytes);
-        self.0.data(bytes);
+        self.inner.data(bytes);
+        self.outer.data(bytes);
     }
 
     fn end(&mut self, end: End<'_>, at: Instant) {
-        let (outer, inner) = self;
+        let Self { outer, inner } = self;
         let outer = EndOnDrop { outer, end, at };
         if B::END_READS_CONTEXT {
             let _entered = outer.outer.enter();

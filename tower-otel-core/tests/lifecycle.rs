@@ -9,6 +9,7 @@ use std::{
     future::{Future, pending, ready},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::{Pin, pin},
+    rc::Rc,
     sync::{Arc, Mutex},
     task::{Context, Poll, Waker},
     time::Instant,
@@ -638,28 +639,57 @@ fn an_observer_that_panics_does_not_prevent_the_end_of_the_outer_observer() {
 
 #[test]
 fn the_end_enters_the_context_only_for_an_inner_observer() {
-    #[derive(Default)]
-    struct Entries(u32);
+    #[derive(Clone, Default)]
+    struct Entries(Rc<Cell<u32>>);
+    impl Observe for Entries {
+        type Exchange = Self;
+
+        fn start(&self, _request: &RequestInfo<'_>, _at: Instant) -> Self {
+            self.clone()
+        }
+    }
     impl Exchange for Entries {
         type Entered<'a> = ();
 
         fn enter(&mut self) {
-            self.0 += 1;
+            self.0.set(self.0.get() + 1);
         }
 
         fn response(&mut self, _response: &dyn ResponseHead) {}
 
         fn end(&mut self, _end: End<'_>, _at: Instant) {}
     }
+    struct Nothing;
+    impl Observe for Nothing {
+        type Exchange = ();
 
-    let mut unobserved = (Entries::default(), ());
-    unobserved.end(End::Aborted, Instant::now());
-    assert_eq!(unobserved.0.0, 0);
+        fn start(&self, _request: &RequestInfo<'_>, _at: Instant) {}
 
-    let mut observed = (Entries::default(), ((), RecordingObserver::default()));
-    observed.end(End::Aborted, Instant::now());
-    assert_eq!(observed.0.0, 1);
-    assert_eq!(observed.1.1.ends(), ["end aborted"]);
+        fn reads_context(&self) -> bool {
+            false
+        }
+    }
+    fn entries_at_the_end(observe: impl FnOnce(Entries, &RequestInfo<'_>)) -> u32 {
+        let entries = Entries::default();
+        observe(entries.clone(), &RequestInfo::new(&request(Method::GET)));
+        entries.0.get()
+    }
+
+    let unobserved = entries_at_the_end(|entries, request| {
+        let mut exchange = (entries, Nothing).start(request, Instant::now());
+        exchange.end(End::Aborted, Instant::now());
+    });
+    assert_eq!(unobserved, 0);
+
+    let observer = RecordingObserver::default();
+    let observed = entries_at_the_end(|entries, request| {
+        let started = entries.0.clone();
+        let mut exchange = (entries, (Nothing, observer.clone())).start(request, Instant::now());
+        started.set(0);
+        exchange.end(End::Aborted, Instant::now());
+    });
+    assert_eq!(observed, 1);
+    assert_eq!(observer.ends(), ["end aborted"]);
 }
 
 // === forwarding ===

@@ -91,7 +91,8 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Sets the exporter of metrics to Prometheus, with this configuration of its recorder.
+    /// Sets the exporter of metrics to Prometheus, with this configuration of its recorder. Exemplars are
+    /// added to it, unless `OTEL_METRICS_EXEMPLAR_FILTER` is `always_off`.
     ///
     /// ```
     /// use tower_otel_init::{Prometheus, Telemetry};

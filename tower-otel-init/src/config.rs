@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+use tower_otel_recorder::Keep;
+
 use crate::batch_config::BatchConfig;
 use crate::config_warning::ConfigWarning;
 use crate::env::{Env, Lookup};
 use crate::error::InitError;
 use crate::exporter_config::ExporterConfig;
+use crate::keep_rules;
 use crate::log_filter;
-use crate::options::{ChoiceSetting, Flag, LogFormat, Propagator};
+use crate::options::{ChoiceSetting, ExemplarFilter, Flag, LogFormat, Propagator};
 use crate::otlp_headers::{INVALID_HEADER, REDACTED, is_header};
 use crate::propagation;
 use crate::resource;
@@ -23,11 +26,15 @@ pub(crate) struct Config {
     pub(crate) resource_attributes: Vec<(String, String)>,
     pub(crate) propagators: Vec<Propagator>,
     pub(crate) sampler: Sampler,
+    /// `None` without keep rules.
+    pub(crate) keep: Option<Keep>,
     pub(crate) traces: ExporterConfig,
     pub(crate) span_batch: BatchConfig,
     pub(crate) span_limits: SpanLimitConfig,
     pub(crate) metrics: ExporterConfig,
     pub(crate) metric_interval: Duration,
+    #[cfg_attr(not(feature = "prometheus"), allow(dead_code))]
+    pub(crate) exemplars: ExemplarFilter,
     pub(crate) logs: ExporterConfig,
     #[cfg_attr(not(feature = "logs"), allow(dead_code))]
     pub(crate) log_batch: BatchConfig,
@@ -60,20 +67,22 @@ impl Config {
             Flag::INVALID,
             Flag::False.as_str(),
         ) == Some(Flag::True);
+        let traces = if sdk_disabled {
+            ExporterConfig::None
+        } else {
+            ExporterConfig::traces(settings, env)?
+        };
         let sampler = match settings.sampler {
             Some(sampler) => sampler.validated()?,
-            None => Sampler::from_env(env),
+            None => Sampler::from_env(traces == ExporterConfig::Console, env),
         };
         Ok(Self {
             sdk_disabled,
             resource_attributes: resource::attributes(settings, env),
             propagators: propagation::resolve(env)?,
             sampler,
-            traces: if sdk_disabled {
-                ExporterConfig::None
-            } else {
-                ExporterConfig::traces(settings, env)?
-            },
+            keep: keep_rules::resolve(sampler, env)?,
+            traces,
             span_batch: BatchConfig::spans(settings, env)?,
             span_limits: SpanLimitConfig::resolve(env),
             log_batch: BatchConfig::log_records(env),
@@ -82,6 +91,10 @@ impl Config {
                 Some(interval) => interval,
                 None => env.first_millis(&["OTEL_METRIC_EXPORT_INTERVAL"], 60_000),
             },
+            exemplars: env.first_choice(
+                &["OTEL_METRICS_EXEMPLAR_FILTER"],
+                ExemplarFilter::TraceBased,
+            ),
             logs: if sdk_disabled {
                 ExporterConfig::None
             } else {

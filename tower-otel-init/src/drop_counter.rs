@@ -112,6 +112,7 @@ impl DropCounter {
                 rejected,
                 shutdown: abandoned + self.after_close.load(Relaxed),
             },
+            ..ItemCounts::default()
         }
     }
 }

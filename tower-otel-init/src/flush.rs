@@ -6,20 +6,11 @@ use std::time::{Duration, Instant};
 
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 
-use crate::telemetry::Telemetry;
+use crate::running_telemetry::RunningTelemetry;
 
-impl Telemetry {
-    /// Exports everything recorded so far and waits for it, at most for the timeout. Recording continues.
-    ///
-    /// Call it at the end of each invocation of a function whose process is frozen between calls.
-    ///
-    /// This blocks the thread. It may be called on any thread of any runtime.
-    ///
-    /// # Errors
-    ///
-    /// If spans or log records could not be exported, the export takes longer than `timeout`, or telemetry is shut
-    /// down.
-    pub fn flush(&self, timeout: Duration) -> OTelSdkResult {
+impl RunningTelemetry {
+    /// Exports everything recorded so far and waits for it.
+    pub(crate) fn flush(&self, timeout: Duration) -> OTelSdkResult {
         let result = self.flush_signals(timeout);
         self.publish_sdk_metrics();
         result

@@ -11,9 +11,12 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::builder::TelemetryBuilder;
 use crate::config::Config;
 use crate::error::InitError;
+use crate::exporter_config::ExporterConfig;
 use crate::layers::Layers;
 use crate::log_lines;
 use crate::propagation;
+use crate::running_telemetry::RunningTelemetry;
+use crate::summary::port_warning;
 use crate::telemetry::Telemetry;
 
 static STARTED: AtomicBool = AtomicBool::new(false);
@@ -90,7 +93,8 @@ impl TelemetryBuilder {
         // Forwards records of the crate `log`, unless the application has a logger.
         let _ = tracing_log::LogTracer::init();
         telemetry.set_global(&config);
-        Ok(telemetry)
+        tracing::info!(target: "tower_otel_init", "{}", telemetry.summary);
+        Ok(Telemetry(telemetry))
     }
 
     /// Starts telemetry for the whole process, and returns the layers for the application's own
@@ -127,7 +131,7 @@ impl TelemetryBuilder {
         let (telemetry, config) = started.inspect_err(|_| STARTED.store(false, SeqCst))?;
         telemetry.set_global(&config);
         let layers = telemetry.layers(&config);
-        Ok((telemetry, layers))
+        Ok((Telemetry(telemetry), layers))
     }
 
     /// Starts telemetry that is not global: no subscriber, provider, propagator or recorder is
@@ -142,21 +146,26 @@ impl TelemetryBuilder {
     {
         let (telemetry, config) = self.start(false)?;
         let layers = telemetry.layers(&config);
-        Ok((telemetry, layers))
+        Ok((Telemetry(telemetry), layers))
     }
 }
 
-impl Telemetry {
+impl RunningTelemetry {
     /// Sets the global propagator and providers. Logs the warnings, because logging works now.
     fn set_global(&self, config: &Config) {
         global::set_text_map_propagator(propagation::composite(&config.propagators));
-        if let Some(provider) = self.tracer_provider() {
-            global::set_tracer_provider(provider.clone());
+        if let Some(spans) = &self.spans {
+            global::set_tracer_provider(spans.provider.clone());
         }
         if let Some(provider) = &self.meter_provider {
             global::set_meter_provider(provider.clone());
         }
         for warning in &self.warnings {
+            tracing::warn!("{warning}");
+        }
+        if let ExporterConfig::Otlp(otlp) = &config.traces
+            && let Some(warning) = port_warning(otlp)
+        {
             tracing::warn!("{warning}");
         }
     }

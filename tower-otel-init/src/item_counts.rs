@@ -11,6 +11,10 @@ pub(crate) struct ItemCounts {
     pub(crate) exporting: u64,
     pub(crate) delivered: u64,
     pub(crate) dropped: DropCounts,
+    /// Spans that were not sampled, and that could not be held until their trace was kept.
+    pub(crate) not_held: u64,
+    /// Spans that were not sampled, and of traces over the limit of those that are kept.
+    pub(crate) keep_limited: u64,
 }
 
 impl ItemCounts {
@@ -21,6 +25,8 @@ impl ItemCounts {
             queued: counts.queued,
             exporting: counts.exporting,
             delivered: counts.exported,
+            not_held: counts.not_held,
+            keep_limited: counts.keep_limited,
             dropped: DropCounts {
                 queue_full,
                 export_failed: counts.failed,

@@ -10,12 +10,12 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::config::Config;
 #[cfg(feature = "logs")]
 use crate::log_pipeline;
-use crate::telemetry::Telemetry;
+use crate::running_telemetry::RunningTelemetry;
 
 /// Layers for a `tracing` subscriber: one for spans, one for log records, each if it is enabled.
 pub type Layers<S> = Vec<Box<dyn Layer<S> + Send + Sync>>;
 
-impl Telemetry {
+impl RunningTelemetry {
     #[cfg_attr(not(feature = "logs"), allow(unused_variables))]
     pub(crate) fn layers<S>(&self, config: &Config) -> Layers<S>
     where

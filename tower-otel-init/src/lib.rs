@@ -95,6 +95,14 @@
 //! subscriber, and return an error if the process already has one. [`TelemetryBuilder::layers`] returns
 //! layers for the application's subscriber instead; the application then writes log lines itself.
 //!
+//! # Which traces are exported
+//!
+//! A tenth of the traces is sampled (`OTEL_TRACES_SAMPLER`), and all of them if they are printed on the console. Of the others,
+//! those whose local root fails or takes longer than a second are exported, too, up to 100 a second (`TRACES_KEEP`), and those
+//! that a handler marks with [`keep_trace`]. Their spans have the attribute `sampling.keep.reason` and must not be multiplied
+//! in an [estimate](tower_otel_recorder::RecorderBuilder::keep). Other processes see that the trace is not sampled, and keep
+//! their own spans by their own rules.
+//!
 //! # Shutdown
 //!
 //! [`Telemetry::shutdown`] exports everything recorded so far, within a timeout. Dropping [`Telemetry`]
@@ -104,7 +112,8 @@
 //! A function that is frozen between calls, such as one of a serverless platform, calls [`Telemetry::flush`] at the end of
 //! each call.
 //!
-//! [`shutdown_signal`] waits for `SIGTERM`. A process that is killed, or that calls
+//! [`shutdown_signal`] waits for `SIGTERM`, and shows how to limit the wait for open streams. A second signal ends the
+//! process at once. A process that is killed, or that calls
 //! [`std::process::exit`], loses what it has not exported.
 //!
 //! A response stream whose client disconnects may end in a task that outlives the server's future. If
@@ -129,6 +138,10 @@
 //! | `shutdown` | `otel_sdk_processor_span_processed_total` | `already_shutdown` | the shutdown timed out before the export, or the span ended after it |
 //! | `export_failed` | `otel_sdk_exporter_span_exported_total` | `export_failed` | the export failed, or was not finished when the shutdown timed out |
 //! | `rejected` | `otel_sdk_exporter_span_exported_total` | `rejected` | the collector accepted the batch without the span (`partial_success`) |
+//!
+//! Spans of traces that are not sampled and that a [keep rule](tower_otel_recorder::Keep) might have exported are in none of
+//! these numbers. Those over a limit are in `otel_sdk_processor_span_processed_total`, too: with `error_type` `not_held` if
+//! too many bytes waited for the end of their local root, and `keep_limited` if too many traces were kept in a second.
 //!
 //! Series without `error_type` count the spans that were given to the exporter, and those that were delivered. The gauge
 //! `otel_sdk_processor_span_queue_size` is the number of spans in the queue, `otel_sdk_exporter_span_inflight` the number in an
@@ -186,6 +199,7 @@ mod flag_normalizer;
 mod flush;
 mod install;
 mod item_counts;
+mod keep_rules;
 mod key_value_list;
 mod layers;
 mod log_filter;
@@ -207,8 +221,10 @@ mod otlp_http;
 #[cfg(any(feature = "grpc", feature = "http"))]
 mod otlp_span_exporter;
 mod partial_success;
+mod pretty_lines;
 mod propagation;
 mod resource;
+mod running_telemetry;
 mod sampler;
 mod sdk_instruments;
 mod sdk_metrics;
@@ -219,6 +235,7 @@ mod shutdown_signal;
 mod span_limits;
 mod span_recorder;
 mod start;
+mod summary;
 mod telemetry;
 mod terminal;
 #[cfg(test)]
@@ -252,6 +269,8 @@ pub use tower_otel_propagate::{
     BaggagePolicy, NoPropagation, PropagateLayer, Propagation, RemoteParent, WithContext,
     context_from_map, context_to_map, in_current_context,
 };
+#[doc(inline)]
+pub use tower_otel_recorder::keep_trace;
 #[doc(inline)]
 pub use tower_otel_semconv::{KnownMethods, SensitiveKeys, TrustedProxies};
 #[doc(inline)]

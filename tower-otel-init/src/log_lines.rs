@@ -6,12 +6,13 @@ use std::io::IsTerminal;
 use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt;
 use tracing::{Event, Subscriber};
-use tracing_subscriber::fmt::format::{Format, Full, Json, Writer};
+use tracing_subscriber::fmt::format::{Format, Json, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::options::LogFormat;
+use crate::pretty_lines::{OtelName, PrettyLine};
 use crate::terminal::colors_allowed;
 
 /// Returns the layer that writes log lines. Its filter does not apply to spans of other layers.
@@ -37,7 +38,8 @@ where
             let colors = std::io::stdout().is_terminal() && colors_allowed();
             layer
                 .with_ansi(colors)
-                .map_event_format(|format| WithTraceIds(format.with_ansi(colors)))
+                .fmt_fields(OtelName)
+                .event_format(PrettyLine)
                 .with_filter(filter)
                 .boxed()
         }
@@ -60,14 +62,6 @@ impl<T> AppendIds for Format<Json, T> {
 
     fn append_ids(line: &mut String, trace: &str, span: &str) -> fmt::Result {
         write!(line, ",\"trace_id\":\"{trace}\",\"span_id\":\"{span}\"")
-    }
-}
-
-impl<T> AppendIds for Format<Full, T> {
-    const END: &'static str = "";
-
-    fn append_ids(line: &mut String, trace: &str, span: &str) -> fmt::Result {
-        write!(line, " trace_id={trace} span_id={span}")
     }
 }
 

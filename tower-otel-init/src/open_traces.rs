@@ -66,7 +66,15 @@ impl OpenTraces {
         let id = span.span_context.trace_id();
         let trace = self.traces.entry(id).or_default();
         trace.open_spans = trace.open_spans.saturating_sub(1);
-        trace.has_root |= span.parent_span_id == SpanId::INVALID;
+        let is_root = span.parent_span_id == SpanId::INVALID;
+        trace.has_root |= is_root;
+        // The recorder has kept the trace, whose local root comes last. Its spans were not counted.
+        let is_kept = !span.span_context.is_sampled();
+        let is_last = if is_kept {
+            is_root || span.parent_span_is_remote
+        } else {
+            trace.open_spans == 0
+        };
         let wait = if trace.has_root {
             AFTER_ROOT
         } else {
@@ -76,7 +84,7 @@ impl OpenTraces {
         if trace.ended.len() < MAX_SPANS {
             trace.ended.push(span);
         }
-        if trace.open_spans == 0 {
+        if is_last {
             done.extend(self.traces.remove(&id).map(|trace| trace.ended));
         }
         done
@@ -153,6 +161,34 @@ mod tests {
             .collect();
         assert_eq!(traces, [id(1), id(1000)]);
         assert_eq!(open.take_all().len(), 0);
+    }
+
+    #[test]
+    fn a_kept_trace_is_printed_as_one_with_its_local_root() {
+        let kept = |parent_span_id, parent_span_is_remote| {
+            let mut span = span(TraceId::from(1));
+            let ids = &span.span_context;
+            span.span_context = SpanContext::new(
+                ids.trace_id(),
+                ids.span_id(),
+                TraceFlags::NOT_SAMPLED,
+                false,
+                TraceState::NONE,
+            );
+            SpanData {
+                parent_span_id,
+                parent_span_is_remote,
+                ..span
+            }
+        };
+        for (parent, is_remote) in [(SpanId::INVALID, false), (SpanId::from(9), true)] {
+            let mut open = OpenTraces::default();
+            let now = Instant::now();
+            assert_eq!(open.end(kept(SpanId::from(7), false), now).len(), 0);
+            let printed = open.end(kept(parent, is_remote), now);
+            assert_eq!(printed.iter().map(Vec::len).collect::<Vec<_>>(), [2]);
+            assert_eq!(open.take_all().len(), 0);
+        }
     }
 
     #[test]

@@ -122,6 +122,16 @@ string_enum! {
 }
 
 string_enum! {
+    /// The samples that can be exemplars.
+    pub(crate) ExemplarFilter: "an exemplar filter" {
+        /// Those that are recorded in a sampled span.
+        TraceBased = "trace_based",
+        /// None.
+        AlwaysOff = "always_off",
+    }
+}
+
+string_enum! {
     /// A format of trace context or baggage in headers.
     pub(crate) Propagator: "a propagator" {
         /// W3C Trace Context, level 2.

@@ -36,7 +36,7 @@ impl Component {
 #[derive(Clone, Copy)]
 pub(crate) enum Values {
     /// Counts by `error.type`, which is empty for success.
-    Counter(fn(ItemCounts) -> [(&'static str, u64); 3]),
+    Counter(fn(ItemCounts) -> Vec<(&'static str, u64)>),
     Gauge(fn(ItemCounts) -> u64),
 }
 
@@ -45,18 +45,28 @@ const PROCESSED: Values = Values::Counter(|counts| {
         delivered, dropped, ..
     } = counts;
     let given = delivered + dropped.export_failed + dropped.rejected;
-    [
+    vec![
         ("", given),
         ("queue_full", dropped.queue_full),
         ("already_shutdown", dropped.shutdown),
     ]
 });
 
+const PROCESSED_SPANS: Values = Values::Counter(|counts| {
+    let mut values = match PROCESSED {
+        Values::Counter(processed) => processed(counts),
+        Values::Gauge(_) => Vec::new(),
+    };
+    values.push(("not_held", counts.not_held));
+    values.push(("keep_limited", counts.keep_limited));
+    values
+});
+
 const EXPORTED: Values = Values::Counter(|counts| {
     let ItemCounts {
         delivered, dropped, ..
     } = counts;
-    [
+    vec![
         ("", delivered),
         ("export_failed", dropped.export_failed),
         ("rejected", dropped.rejected),
@@ -76,7 +86,7 @@ pub(crate) fn span_instruments() -> [Instrument; 4] {
             description: "The number of spans that were given to the exporter, or dropped before.",
             unit,
             component: processor,
-            values: PROCESSED,
+            values: PROCESSED_SPANS,
         },
         Instrument {
             name: metric::OTEL_SDK_EXPORTER_SPAN_EXPORTED,

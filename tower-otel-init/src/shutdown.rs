@@ -7,27 +7,17 @@ use std::time::{Duration, Instant};
 use opentelemetry_sdk::error::OTelSdkError;
 
 use crate::drop_counts::DropCounts;
+use crate::running_telemetry::RunningTelemetry;
 use crate::shutdown_progress::{Phase, Task};
-use crate::telemetry::Telemetry;
 
 /// The timeout of a shutdown by drop.
 const DROP_TIMEOUT: Duration = Duration::from_secs(5);
 /// The timeout of the providers of metrics and log records. Each caller limits its own wait.
 const PROVIDER_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
-impl Telemetry {
-    /// Exports everything recorded so far, and stops. What is not exported within the timeout is
-    /// dropped and counted.
-    ///
-    /// This blocks the thread, at most for the timeout. It may be called on any thread of any
-    /// runtime: exports run on a thread of their own. If several threads call it at the same time, all of them
-    /// wait, and the last one whose timeout ends decides what is dropped. Later calls return the same result at
-    /// once.
-    ///
-    /// # Errors
-    ///
-    /// If spans or log records were dropped, now or before, or if the timeout ended while another caller still waits.
-    pub fn shutdown(&self, timeout: Duration) -> Result<(), ShutdownError> {
+impl RunningTelemetry {
+    /// Exports everything recorded so far, and stops.
+    pub(crate) fn shutdown(&self, timeout: Duration) -> Result<(), ShutdownError> {
         let started = Instant::now();
         {
             let mut state = self.shutdown.state();
@@ -130,7 +120,7 @@ fn log_shutdown(result: &Result<(), ShutdownError>, in_time: bool, timeout: Dura
     }
 }
 
-impl Drop for Telemetry {
+impl Drop for RunningTelemetry {
     fn drop(&mut self) {
         let _ = self.shutdown(DROP_TIMEOUT);
     }

@@ -3,40 +3,78 @@
 /// Waits for Ctrl-C or, on Unix, for `SIGTERM`, the signal that Kubernetes, systemd and
 /// `docker stop` send.
 ///
+/// After the first signal a second one ends the process at once, with exit code 143 for `SIGTERM` and 130 for Ctrl-C. What
+/// is not exported by then is lost.
+///
 /// If the signals cannot be handled, the future never completes and their default action applies.
 ///
+/// A server that shuts down gracefully waits for all responses, and an event stream may never end. Limit the wait, so that
+/// the spans are exported before the process is killed:
+///
 /// ```no_run
+/// # use std::time::Duration;
+/// # use tower_otel_init::shutdown_signal;
 /// # async fn serve(listener: tokio::net::TcpListener, app: axum::Router) -> std::io::Result<()> {
-/// axum::serve(listener, app)
-///     .with_graceful_shutdown(tower_otel_init::shutdown_signal())
-///     .await
+/// let limit = async {
+///     shutdown_signal().await;
+///     tokio::time::sleep(Duration::from_secs(20)).await;
+/// };
+/// tokio::select! {
+///     served = axum::serve(listener, app).with_graceful_shutdown(shutdown_signal()) => served,
+///     () = limit => Ok(()),
+/// }
 /// # }
 /// ```
+///
+/// Responses that are still open then end when the runtime is dropped. For their spans to be exported, start telemetry
+/// before the runtime, so that it is dropped after it.
 pub async fn shutdown_signal() {
     #[cfg(unix)]
-    {
-        use std::future::poll_fn;
-        use std::task::Poll;
-        use tokio::signal::unix::{SignalKind, signal};
+    unix::shutdown_signal().await;
+    #[cfg(not(unix))]
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending().await
+    }
+}
 
+#[cfg(unix)]
+mod unix {
+    use std::future::poll_fn;
+    use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+    use std::sync::{Arc, LazyLock};
+    use std::task::Poll;
+
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    use signal_hook::flag::register_conditional_shutdown;
+    use tokio::signal::unix::{SignalKind, signal};
+
+    /// Whether a signal has been received, so that the next one ends the process. It does so in any state of the runtime.
+    static RECEIVED: LazyLock<Arc<AtomicBool>> = LazyLock::new(|| {
+        let received = Arc::new(AtomicBool::new(false));
+        for signal in [SIGTERM, SIGINT] {
+            // A shell reports the end by a signal as 128 plus its number. Without the action, a second signal is ignored.
+            let _ = register_conditional_shutdown(signal, 128 + signal, Arc::clone(&received));
+        }
+        received
+    });
+
+    pub(super) async fn shutdown_signal() {
+        let received = &*RECEIVED;
         let mut signals: Vec<_> = [SignalKind::terminate(), SignalKind::interrupt()]
             .into_iter()
             .filter_map(|kind| signal(kind).ok())
             .collect();
         poll_fn(|cx| {
-            let received = signals
+            let is_received = signals
                 .iter_mut()
                 .any(|signal| signal.poll_recv(cx).is_ready());
-            if received {
+            if is_received {
+                received.store(true, SeqCst);
                 Poll::Ready(())
             } else {
                 Poll::Pending
             }
         })
         .await;
-    }
-    #[cfg(not(unix))]
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending().await
     }
 }

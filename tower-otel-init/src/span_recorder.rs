@@ -40,6 +40,7 @@ impl SpanRecorder {
             .batch_size(config.span_batch.batch_size)
             .batch_bytes(bytes(config.span_batch.batch_size, BATCH_BYTES))
             .delay(config.span_batch.schedule_delay);
+        let builder = with_rules(builder, config);
         Self::build(builder, config, resource)
     }
 
@@ -57,6 +58,7 @@ impl SpanRecorder {
             .queue_size(config.span_batch.queue_size)
             // Each span wakes the export thread.
             .batch_size(1);
+        let builder = with_rules(builder, config);
         Self::build(builder, config, resource)
     }
 
@@ -96,6 +98,13 @@ impl SpanRecorder {
             return ItemCounts::default();
         }
         ItemCounts::of_spans(self.recorder.counts())
+    }
+}
+
+fn with_rules(builder: RecorderBuilder, config: &Config) -> RecorderBuilder {
+    match config.keep {
+        Some(rules) => builder.keep(rules),
+        None => builder,
     }
 }
 

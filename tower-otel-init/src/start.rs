@@ -19,24 +19,28 @@ use crate::log_pipeline::logger_provider;
 use crate::metric_pipeline::meter_provider;
 #[cfg(feature = "prometheus")]
 use crate::metrics_printer::MetricsPrinter;
+#[cfg(feature = "prometheus")]
+use crate::options::ExemplarFilter;
 use crate::options::Protocol;
 use crate::otlp_config::OtlpConfig;
 use crate::otlp_exporter;
 use crate::resource;
+use crate::running_telemetry::RunningTelemetry;
 use crate::sdk_metrics::{CountedSignal, SdkMetrics};
 #[cfg(feature = "prometheus")]
 use crate::settings::Settings;
 use crate::span_recorder::SpanRecorder;
-use crate::telemetry::Telemetry;
+use crate::summary::summary;
 
 impl TelemetryBuilder {
     /// Starts the exporters. On an error, those that were started are stopped.
     ///
     /// A recorder of the `metrics` facade exists once per process: it is installed only if `global`.
-    pub(crate) fn start(&self, global: bool) -> Result<(Telemetry, Config), InitError> {
+    pub(crate) fn start(&self, global: bool) -> Result<(RunningTelemetry, Config), InitError> {
         let (config, warnings) = Config::resolve(&self.settings, &process_variable)?;
         let resource = resource::build(&config.resource_attributes);
-        let mut telemetry = Telemetry::idle(global, warnings);
+        let mut telemetry = RunningTelemetry::idle(global, warnings);
+        telemetry.summary = summary(&config);
         let exporters = [&config.metrics, &config.logs];
         if exporters
             .iter()
@@ -57,7 +61,7 @@ impl TelemetryBuilder {
     }
 }
 
-impl Telemetry {
+impl RunningTelemetry {
     fn start_traces(&mut self, config: &Config, resource: &Resource) -> Result<(), InitError> {
         if config.sdk_disabled {
             return Ok(());
@@ -111,8 +115,12 @@ impl Telemetry {
             return Ok(());
         }
         let builder = settings.prometheus.clone();
+        let builder = builder.unwrap_or_else(Prometheus::builder);
+        let builder = match config.exemplars {
+            ExemplarFilter::TraceBased => builder.exemplars(),
+            ExemplarFilter::AlwaysOff => builder,
+        };
         let prometheus = builder
-            .unwrap_or_else(Prometheus::builder)
             .install()
             .map_err(|error| InitError::Recorder(error.into()))?;
         let sdk_metrics = self.sdk_metrics.clone();

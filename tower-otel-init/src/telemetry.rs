@@ -1,70 +1,26 @@
 //! The handle of running telemetry.
 
-use std::fmt;
-use std::sync::Arc;
+use std::time::Duration;
 
+use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 #[cfg(feature = "prometheus")]
 use tower_otel_prometheus::Prometheus;
 use tower_otel_recorder::RecorderTracerProvider;
 
 use crate::config_warning::ConfigWarning;
-#[cfg(feature = "logs")]
-use crate::drop_counter::DropCounter;
 use crate::drop_counts::DropCounts;
-use crate::export_runtime::ExportRuntime;
-#[cfg(feature = "prometheus")]
-use crate::metrics_printer::MetricsPrinter;
-use crate::sdk_metrics::SdkMetrics;
-use crate::shutdown_progress::ShutdownProgress;
-use crate::span_recorder::SpanRecorder;
+use crate::running_telemetry::RunningTelemetry;
+use crate::shutdown::ShutdownError;
 
 /// Running telemetry. Keep it until the end of `main`.
 ///
 /// Dropping it is [`shutdown`](Self::shutdown) with a timeout of five seconds.
+#[derive(Debug)]
 #[must_use = "telemetry stops when this is dropped"]
-pub struct Telemetry {
-    /// Whether it is the telemetry of the process.
-    pub(crate) is_global: bool,
-    /// `None` if `OTEL_SDK_DISABLED` is set.
-    pub(crate) spans: Option<Arc<SpanRecorder>>,
-    pub(crate) meter_provider: Option<SdkMeterProvider>,
-    #[cfg(feature = "logs")]
-    pub(crate) logger_provider: Option<opentelemetry_sdk::logs::SdkLoggerProvider>,
-    #[cfg(feature = "prometheus")]
-    pub(crate) prometheus: Option<Prometheus>,
-    #[cfg(feature = "prometheus")]
-    pub(crate) metrics_printer: std::sync::Mutex<Option<MetricsPrinter>>,
-    pub(crate) export_runtime: Option<ExportRuntime>,
-    #[cfg(feature = "logs")]
-    pub(crate) log_record_drops: Option<Arc<DropCounter>>,
-    pub(crate) warnings: Vec<ConfigWarning>,
-    pub(crate) sdk_metrics: Vec<Arc<SdkMetrics>>,
-    pub(crate) shutdown: Arc<ShutdownProgress>,
-}
+pub struct Telemetry(pub(crate) RunningTelemetry);
 
 impl Telemetry {
-    /// Returns telemetry of which nothing is running yet.
-    pub(crate) fn idle(is_global: bool, warnings: Vec<ConfigWarning>) -> Self {
-        Self {
-            is_global,
-            spans: None,
-            meter_provider: None,
-            #[cfg(feature = "logs")]
-            logger_provider: None,
-            #[cfg(feature = "prometheus")]
-            prometheus: None,
-            #[cfg(feature = "prometheus")]
-            metrics_printer: std::sync::Mutex::default(),
-            export_runtime: None,
-            #[cfg(feature = "logs")]
-            log_record_drops: None,
-            warnings,
-            sdk_metrics: Vec::new(),
-            shutdown: Arc::default(),
-        }
-    }
-
     /// Returns the Prometheus recorder of the `metrics` facade, which provides the `/metrics` service.
     ///
     /// Returns `None` if metrics have another exporter than `prometheus` or `console`, and with
@@ -72,54 +28,73 @@ impl Telemetry {
     #[cfg(feature = "prometheus")]
     #[must_use]
     pub fn prometheus(&self) -> Option<&Prometheus> {
-        self.prometheus.as_ref()
+        self.0.prometheus.as_ref()
     }
 
     /// Returns the tracer provider, for `TraceLayer::server().tracer_provider(..)` and other
     /// libraries. Returns `None` if `OTEL_SDK_DISABLED` is set.
     #[must_use]
     pub fn tracer_provider(&self) -> Option<&RecorderTracerProvider> {
-        self.spans.as_ref().map(|spans| &spans.provider)
+        self.0.spans.as_ref().map(|spans| &spans.provider)
     }
 
     /// Returns the meter provider, for `MetricsLayer::server().meter_provider(..)` and other
     /// libraries. Returns `None` unless metrics are pushed by OTLP.
     #[must_use]
     pub fn meter_provider(&self) -> Option<&SdkMeterProvider> {
-        self.meter_provider.as_ref()
+        self.0.meter_provider.as_ref()
     }
 
     /// Returns the number of spans dropped so far.
     #[must_use]
     pub fn dropped_spans(&self) -> DropCounts {
-        let spans = self.spans.as_ref();
-        spans
-            .map(|spans| spans.counts().dropped)
-            .unwrap_or_default()
+        self.0.dropped_spans()
     }
 
     /// Returns the number of log records for a collector dropped so far.
     #[must_use]
     pub fn dropped_log_records(&self) -> DropCounts {
-        #[cfg(feature = "logs")]
-        if let Some(drops) = &self.log_record_drops {
-            return drops.counts().dropped;
-        }
-        DropCounts::default()
+        self.0.dropped_log_records()
+    }
+
+    /// Returns one line that states what telemetry does: the service, the exporter of each signal, and which traces are
+    /// sampled. [`install`](crate::TelemetryBuilder::install) logs it.
+    #[must_use]
+    pub fn summary(&self) -> &str {
+        &self.0.summary
     }
 
     /// Returns a warning for each variable with an invalid value.
     pub fn warnings(&self) -> impl Iterator<Item = String> {
-        self.warnings.iter().map(ConfigWarning::to_string)
+        self.0.warnings.iter().map(ConfigWarning::to_string)
     }
-}
 
-impl fmt::Debug for Telemetry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Telemetry")
-            .field("dropped_spans", &self.dropped_spans())
-            .field("dropped_log_records", &self.dropped_log_records())
-            .field("warnings", &self.warnings)
-            .finish_non_exhaustive()
+    /// Exports everything recorded so far and waits for it, at most for the timeout. Recording continues.
+    ///
+    /// Call it at the end of each invocation of a function whose process is frozen between calls.
+    ///
+    /// This blocks the thread. It may be called on any thread of any runtime.
+    ///
+    /// # Errors
+    ///
+    /// If spans or log records could not be exported, the export takes longer than `timeout`, or telemetry is shut
+    /// down.
+    pub fn flush(&self, timeout: Duration) -> OTelSdkResult {
+        self.0.flush(timeout)
+    }
+
+    /// Exports everything recorded so far, and stops. What is not exported within the timeout is
+    /// dropped and counted.
+    ///
+    /// This blocks the thread, at most for the timeout. It may be called on any thread of any
+    /// runtime: exports run on a thread of their own. If several threads call it at the same time, all of them
+    /// wait, and the last one whose timeout ends decides what is dropped. Later calls return the same result at
+    /// once.
+    ///
+    /// # Errors
+    ///
+    /// If spans or log records were dropped, now or before, or if the timeout ended while another caller still waits.
+    pub fn shutdown(&self, timeout: Duration) -> Result<(), ShutdownError> {
+        self.0.shutdown(timeout)
     }
 }

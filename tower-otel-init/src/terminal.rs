@@ -15,6 +15,7 @@ pub(crate) enum Color {
     Dim = 2,
     Red = 31,
     Green = 32,
+    Yellow = 33,
     Blue = 34,
     Cyan = 36,
 }

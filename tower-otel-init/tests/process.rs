@@ -8,14 +8,19 @@
 )]
 
 use std::collections::HashSet;
+use std::convert::Infallible;
+use std::future::pending;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::Path;
 use axum::routing::get;
 use collector::{Behavior, Collector};
+use futures_util::{StreamExt, stream};
 use tower::ServiceBuilder;
 use tower_otel_init::{MetricsLayer, Telemetry, TraceLayer, shutdown_signal};
 
@@ -30,7 +35,11 @@ fn service() {
         "multi" => tokio::runtime::Builder::new_multi_thread(),
         _ => tokio::runtime::Builder::new_current_thread(),
     };
-    builder.enable_all().build().unwrap().block_on(serve());
+    let telemetry = Telemetry::from_env("unnamed").unwrap();
+    let runtime = builder.enable_all().build().unwrap();
+    runtime.block_on(serve(&telemetry));
+    // Ends the tasks of open connections.
+    drop(runtime);
 }
 
 #[tracing::instrument]
@@ -38,8 +47,7 @@ async fn price(item: u64) -> String {
     format!("{item} costs 7")
 }
 
-async fn serve() {
-    let telemetry = Telemetry::from_env("unnamed").unwrap();
+async fn serve(telemetry: &Telemetry) {
     let second = Telemetry::from_env("again").unwrap_err().to_string();
     assert!(second.contains("already started"), "{second}");
     let provider = telemetry.tracer_provider().cloned();
@@ -54,6 +62,13 @@ async fn serve() {
     app = app.route(
         "/prices/{id}",
         get(|Path(item): Path<u64>| async move { price(item).await }),
+    );
+    app = app.route(
+        "/events",
+        get(|| async {
+            let first = stream::iter([Ok::<_, Infallible>("data: 1\n\n")]);
+            Body::from_stream(first.chain(stream::pending()))
+        }),
     );
     let metrics = MetricsLayer::server();
     app = match (std::env::var("SERVICE_BACKEND").as_deref(), provider) {
@@ -72,16 +87,42 @@ async fn serve() {
     }
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     eprintln!("port {}", listener.local_addr().unwrap().port());
-    axum::serve(listener, app)
-        .with_graceful_shutdown(shutdown_signal())
-        .await
-        .unwrap();
+    let server = axum::serve(listener, app).with_graceful_shutdown(shutdown_signal());
+    let limit = std::env::var("SERVICE_DRAIN_MS").map(|limit| limit.parse().unwrap());
+    let drained = async {
+        shutdown_signal().await;
+        eprintln!("stopping");
+        match limit {
+            Ok(limit) => tokio::time::sleep(Duration::from_millis(limit)).await,
+            Err(_) => pending().await,
+        }
+    };
+    tokio::select! {
+        served = server => served.unwrap(),
+        () = drained => {}
+    }
     eprintln!("served");
 }
 
 struct Service {
     child: Child,
     port: u16,
+}
+
+/// Reads a body of chunks, each with its length in hexadecimal digits first.
+fn read_chunks(reader: &mut impl BufRead) -> Vec<u8> {
+    let mut body = Vec::new();
+    loop {
+        let mut length = String::new();
+        reader.read_line(&mut length).unwrap();
+        let length = usize::from_str_radix(length.trim(), 16).unwrap();
+        let mut chunk = vec![0; length + 2];
+        reader.read_exact(&mut chunk).unwrap();
+        if length == 0 {
+            return body;
+        }
+        body.extend_from_slice(&chunk[..length]);
+    }
 }
 
 impl Service {
@@ -113,26 +154,53 @@ impl Service {
         let mut body = Vec::new();
         for _ in 0..times {
             write!(stream, "GET {path} HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
-            let mut length = 0;
+            let (mut length, mut is_chunked) = (0, false);
             for line in reader.by_ref().lines().map(Result::unwrap) {
                 if let Some(number) = line.strip_prefix("content-length: ") {
                     length = number.parse().unwrap();
                 }
+                is_chunked |= line == "transfer-encoding: chunked";
                 if line.is_empty() {
                     break;
                 }
             }
-            body = vec![0; length];
-            reader.read_exact(&mut body).unwrap();
+            body = if is_chunked {
+                read_chunks(&mut reader)
+            } else {
+                let mut body = vec![0; length];
+                reader.read_exact(&mut body).unwrap();
+                body
+            };
         }
         String::from_utf8(body).unwrap()
     }
 
-    /// Stops the service with `SIGTERM` and returns its standard output.
-    fn stop(self) -> String {
+    /// Opens a stream of events that never ends, and reads the first event.
+    fn open_events(&self) -> BufReader<TcpStream> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        write!(stream, "GET /events HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+        let mut reader = BufReader::new(stream);
+        let mut lines = reader.by_ref().lines().map(Result::unwrap);
+        assert!(lines.any(|line| line == "data: 1"));
+        drop(lines);
+        reader
+    }
+
+    fn send_sigterm(&self) {
         let id = self.child.id().to_string();
         let killed = Command::new("kill").args(["-TERM", &id]).status().unwrap();
         assert!(killed.success());
+    }
+
+    /// Waits until the service has written this line to its standard error.
+    fn wait_for_line(&mut self, expected: &str) {
+        let mut lines = BufReader::new(self.child.stderr.as_mut().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap() == expected));
+    }
+
+    /// Stops the service with `SIGTERM` and returns its standard output.
+    fn stop(self) -> String {
+        self.send_sigterm();
         let Output { status, stdout, .. } = self.child.wait_with_output().unwrap();
         let stdout = String::from_utf8(stdout).unwrap();
         assert!(status.success(), "{status}: {stdout}");
@@ -227,6 +295,35 @@ fn ten_thousand_spans_of_requests_and_of_functions_are_delivered_after_sigterm()
 }
 
 #[test]
+fn a_second_sigterm_ends_a_process_that_waits_for_an_open_stream() {
+    let mut service = Service::start("current", &[("OTEL_TRACES_EXPORTER", "none")]);
+    let _events = service.open_events();
+    service.send_sigterm();
+    service.wait_for_line("stopping");
+    assert_eq!(service.child.try_wait().unwrap(), None, "it waits");
+    service.send_sigterm();
+    assert_eq!(service.child.wait().unwrap().code(), Some(143));
+}
+
+#[test]
+fn an_open_stream_ends_at_the_limit_of_the_shutdown_and_its_span_is_delivered() {
+    let collector = Collector::grpc();
+    let service = Service::start(
+        "multi",
+        &[
+            ALWAYS_ON,
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint()),
+            ("SERVICE_DRAIN_MS", "100"),
+        ],
+    );
+    let _events = service.open_events();
+    service.stop();
+    let received = collector.received.lock().unwrap();
+    let names: Vec<_> = received.spans.iter().map(|span| &*span.name).collect();
+    assert_eq!(names, ["GET /events"]);
+}
+
+#[test]
 fn exports_are_compressed_and_have_headers_as_configured() {
     for (protocol, header, collector) in [
         ("grpc", "grpc-encoding", Collector::grpc()),
@@ -254,7 +351,7 @@ fn exports_are_compressed_and_have_headers_as_configured() {
 }
 
 #[test]
-fn every_log_line_has_trace_and_span_id_with_either_span_backend() {
+fn every_log_line_has_the_trace_id_and_json_the_span_id_with_either_span_backend() {
     for backend in ["tracing", "opentelemetry"] {
         let collector = Collector::grpc();
         let endpoint = collector.endpoint();
@@ -267,7 +364,7 @@ fn every_log_line_has_trace_and_span_id_with_either_span_backend() {
         service.get("/users/7", 1);
         let output = service.stop();
         let json = log_lines(&output);
-        let [line] = &json[..] else {
+        let [summary, line] = &json[..] else {
             panic!("{output}");
         };
         {
@@ -283,6 +380,12 @@ fn every_log_line_has_trace_and_span_id_with_either_span_backend() {
                 "{backend}"
             );
         }
+        let text = summary["fields"]["message"].as_str().unwrap();
+        assert!(text.starts_with("telemetry of "), "{text}");
+        assert!(
+            text.ends_with("all are sampled; metrics for Prometheus; no exported log records"),
+            "{text}"
+        );
         assert_eq!(line["fields"]["message"], "hello");
         assert_eq!(line["level"], "INFO");
 
@@ -293,9 +396,8 @@ fn every_log_line_has_trace_and_span_id_with_either_span_backend() {
         let output = service.stop();
         let line = output.lines().find(|line| line.contains("hello")).unwrap();
         let received = collector.received.lock().unwrap();
-        let (trace, span) = (&received.spans[1].trace_id, &received.spans[1].span_id);
-        let ids = format!(" trace_id={} span_id={}", hex(trace), hex(span));
-        assert!(line.ends_with(&ids), "{line}");
+        let trace = format!(" trace_id={}", hex(&received.spans[1].trace_id));
+        assert!(line.ends_with(&trace), "{line}");
     }
 }
 

@@ -192,7 +192,8 @@ impl<B: MetricsBackend> MetricsExchange<B> {
 }
 
 impl<B: MetricsBackend> Exchange for MetricsExchange<B> {
-    const END_READS_CONTEXT: bool = false;
+    /// The recorder may read the current span, for an exemplar.
+    const END_READS_CONTEXT: bool = B::READS_CONTEXT;
 
     type Entered<'a>
         = ()

@@ -138,7 +138,7 @@
 //! | `OtelMetrics` (feature `opentelemetry`) | `meter_provider` | a meter of OpenTelemetry, for example to push by OTLP |
 //!
 //! [`tower-otel-prometheus`](https://docs.rs/tower-otel-prometheus) has a recorder with a `/metrics`
-//! service. The layer caches the handles of the recorder. Without a recorder nothing is counted, and a
+//! service and, inside an outer `TraceLayer`, with exemplars. The layer caches the handles of the recorder. Without a recorder nothing is counted, and a
 //! warning is logged once; requests are counted from the installation of a recorder on.
 //!
 //! # Bounds

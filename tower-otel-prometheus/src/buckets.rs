@@ -7,18 +7,25 @@ use tower_otel_semconv::metric::{BODY_SIZE_BOUNDARIES, DURATION_BOUNDARIES};
 use crate::{error::InstallError, labels::metric_name};
 
 /// The suffix of names that get [`DURATION_BOUNDARIES`].
-const DURATION_SUFFIX: &str = "_duration_seconds";
+const DURATION_SUFFIX: &str = "_seconds";
 
 /// The suffix of names that get [`BODY_SIZE_BOUNDARIES`].
-const SIZE_SUFFIX: &str = "_body_size_bytes";
+const SIZE_SUFFIX: &str = "_bytes";
 
-/// The boundaries of every histogram with buckets.
+/// The boundaries of other names: those that the SDKs of OpenTelemetry use without advice.
+const OTHER_BOUNDARIES: [f64; 15] = [
+    0.0, 5.0, 10.0, 25.0, 50.0, 75.0, 100.0, 250.0, 500.0, 750.0, 1_000.0, 2_500.0, 5_000.0,
+    7_500.0, 10_000.0,
+];
+
+/// The boundaries of every histogram.
 ///
 /// Names are compared as they are rendered, because names that render alike are one histogram.
 pub(crate) struct Buckets {
     custom: HashMap<String, Arc<[f64]>>,
     durations: Arc<[f64]>,
     sizes: Arc<[f64]>,
+    others: Arc<[f64]>,
 }
 
 impl Buckets {
@@ -36,15 +43,18 @@ impl Buckets {
             custom: custom.collect::<Result<_, _>>()?,
             durations: DURATION_BOUNDARIES.into(),
             sizes: BODY_SIZE_BOUNDARIES.into(),
+            others: OTHER_BOUNDARIES.into(),
         })
     }
 
-    /// Returns the boundaries of the histogram with this rendered name, or `None` for a summary.
-    pub(crate) fn boundaries(&self, name: &str) -> Option<&Arc<[f64]>> {
-        self.custom
-            .get(name)
-            .or_else(|| name.ends_with(DURATION_SUFFIX).then_some(&self.durations))
-            .or_else(|| name.ends_with(SIZE_SUFFIX).then_some(&self.sizes))
+    /// Returns the boundaries of the histogram with this rendered name.
+    pub(crate) fn boundaries(&self, name: &str) -> &Arc<[f64]> {
+        let by_suffix = || match name {
+            name if name.ends_with(DURATION_SUFFIX) => &self.durations,
+            name if name.ends_with(SIZE_SUFFIX) => &self.sizes,
+            _ => &self.others,
+        };
+        self.custom.get(name).unwrap_or_else(by_suffix)
     }
 }
 
@@ -85,23 +95,19 @@ mod tests {
     }
 
     #[test]
-    fn boundaries_are_custom_by_suffix_or_none() {
+    fn boundaries_are_custom_or_by_suffix_or_those_of_the_sdks() {
         let custom = |boundaries: &[f64]| ("my.size".to_owned(), boundaries.to_vec());
         let buckets = Buckets::new(vec![custom(&[1.0]), custom(&[1.0, 2.0])]).unwrap();
-        assert_eq!(
-            buckets.boundaries("my_size").map(|custom| &custom[..]),
-            Some(&[1.0, 2.0][..])
-        );
-        assert_eq!(
-            buckets
-                .boundaries("a_duration_seconds")
-                .map(|durations| &durations[..]),
-            Some(&DURATION_BOUNDARIES[..])
-        );
-        assert!(buckets.boundaries("a_duration_seconds_more").is_none());
-        assert!(
-            buckets.boundaries("my.size").is_none(),
-            "names are compared as rendered"
-        );
+        let cases: [(&str, &[f64]); 6] = [
+            ("my_size", &[1.0, 2.0]),
+            ("my.size", &OTHER_BOUNDARIES),
+            ("a_duration_seconds", &DURATION_BOUNDARIES),
+            ("lag_seconds", &DURATION_BOUNDARIES),
+            ("body_bytes", &BODY_SIZE_BOUNDARIES),
+            ("seconds_more", &OTHER_BOUNDARIES),
+        ];
+        for (name, boundaries) in cases {
+            assert_eq!(&buckets.boundaries(name)[..], boundaries, "{name}");
+        }
     }
 }

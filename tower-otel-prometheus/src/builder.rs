@@ -1,27 +1,21 @@
 //! Configures and installs a recorder.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
 use metrics::Recorder;
-use metrics_exporter_prometheus::PrometheusBuilder as ExporterBuilder;
 
 use crate::{
-    buckets::Buckets, error::InstallError, prometheus::Prometheus, recorder::PrometheusRecorder,
-    registry::Registry, upkeep::UpkeepThread,
+    buckets::Buckets, error::InstallError, exemplar::SpanSource, prometheus::Prometheus,
+    recorder::PrometheusRecorder, registry::Registry,
 };
-
-const DEFAULT_UPKEEP: Duration = Duration::from_secs(5);
-
-/// The shortest upkeep interval. With a shorter one the thread would never rest.
-const MIN_UPKEEP: Duration = Duration::from_millis(1);
 
 impl Prometheus {
     /// Returns a builder with the default configuration.
     pub fn builder() -> PrometheusBuilder {
         PrometheusBuilder {
             buckets: Vec::new(),
-            upkeep: DEFAULT_UPKEEP,
             native_histograms: false,
+            spans: None,
         }
     }
 
@@ -42,7 +36,7 @@ impl Prometheus {
     ///
     /// # Errors
     ///
-    /// Returns an error if a recorder is already installed, or if the upkeep thread cannot be started.
+    /// Returns an error if a recorder is already installed.
     pub fn install() -> Result<Self, InstallError> {
         Self::builder().install()
     }
@@ -51,14 +45,12 @@ impl Prometheus {
 /// Configures a recorder for the [`metrics`] facade and installs it.
 ///
 /// ```
-/// use std::time::Duration;
 /// use tower_otel_prometheus::Prometheus;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let prometheus = Prometheus::builder()
 ///     .buckets("db_query_duration_seconds", [0.001, 0.01, 0.1, 1.0])
 ///     .buckets("http_server_response_body_size_bytes", [1e3, 1e4, 1e5, 1e6])
-///     .upkeep(Duration::from_secs(1))
 ///     .install()?;
 /// # drop(prometheus);
 /// # Ok(())
@@ -68,8 +60,8 @@ impl Prometheus {
 #[must_use = "nothing is recorded before `install` or `build`"]
 pub struct PrometheusBuilder {
     buckets: Vec<(String, Vec<f64>)>,
-    upkeep: Duration,
     native_histograms: bool,
+    spans: Option<SpanSource>,
 }
 
 impl PrometheusBuilder {
@@ -78,8 +70,9 @@ impl PrometheusBuilder {
     /// Boundaries are upper ends, finite and ascending; `+Inf` is added. If a name is given twice,
     /// the later boundaries apply.
     ///
-    /// Default: the boundaries of durations for `*_duration_seconds`, those of body sizes for
-    /// `*_body_size_bytes`, and none for other names, which makes them summaries.
+    /// Default: the boundaries of durations for `*_seconds`, those of body sizes for `*_bytes`, and for
+    /// other names those that the SDKs of OpenTelemetry use: 0, 5, 10, 25, 50, 75, 100, 250, 500, 750,
+    /// 1000, 2500, 5000, 7500 and 10000.
     pub fn buckets(
         mut self,
         metric: impl Into<String>,
@@ -90,12 +83,12 @@ impl PrometheusBuilder {
         self
     }
 
-    /// Adds native histograms to all histograms with buckets. Default: off.
+    /// Adds native histograms to all histograms. Default: off.
     ///
     /// The service answers in protobuf if a scrape prefers it. Native buckets are exponential, eight
     /// per doubling, which keeps quantiles within five percent without a choice of boundaries. They
     /// extend the boundaries by a factor of a thousand in both directions and use about two kilobytes
-    /// per series. The text format does not contain them.
+    /// per series. The text formats do not contain them.
     ///
     /// See [native histograms](https://prometheus.io/docs/specs/native_histograms/).
     pub fn native_histograms(mut self) -> Self {
@@ -103,14 +96,16 @@ impl PrometheusBuilder {
         self
     }
 
-    /// Sets the interval at which a thread sorts the samples of histograms without buckets into
-    /// their summaries. Default: 5 seconds. Minimum: 1 millisecond.
+    /// Adds exemplars to all histograms: trace id and span id of a sample per bucket. Default: off.
     ///
-    /// Until then each sample uses 16 bytes: at ten thousand samples a second, five seconds use less
-    /// than a megabyte. Histograms with buckets do not need upkeep. The thread runs as long as the
-    /// recorder or a [`Prometheus`] exists, and does not keep the process from exiting.
-    pub fn upkeep(mut self, interval: Duration) -> Self {
-        self.upkeep = interval;
+    /// A sample is stored if the current span of OpenTelemetry is one of this process and sampled: the
+    /// first such sample in each bucket after each scrape. The layers of `tower-otel-metrics` record
+    /// inside the span of an outer `TraceLayer`. Exemplars are in OpenMetrics and protobuf, not in the
+    /// text format, and use about 60 bytes per bucket. Prometheus stores them if it is started with
+    /// `--enable-feature=exemplar-storage`.
+    #[cfg(feature = "opentelemetry")]
+    pub fn exemplars(mut self) -> Self {
+        self.spans = Some(crate::current_span::exported_span);
         self
     }
 
@@ -121,8 +116,7 @@ impl PrometheusBuilder {
     ///
     /// # Errors
     ///
-    /// Returns an error if a recorder is already installed, if boundaries are not valid, or if the
-    /// upkeep thread cannot be started.
+    /// Returns an error if a recorder is already installed, or if boundaries are not valid.
     pub fn install(self) -> Result<Prometheus, InstallError> {
         let (recorder, prometheus) = self.build()?;
         metrics::set_global_recorder(recorder).map_err(|_| InstallError::AlreadyInstalled)?;
@@ -147,7 +141,7 @@ impl PrometheusBuilder {
     ///
     /// # Errors
     ///
-    /// Returns an error if boundaries are not valid, or if the upkeep thread cannot be started.
+    /// Returns an error if boundaries are not valid.
     pub fn build(
         self,
     ) -> Result<
@@ -160,22 +154,10 @@ impl PrometheusBuilder {
         let registry = Arc::new(Registry::new(
             Buckets::new(self.buckets)?,
             self.native_histograms,
+            self.spans,
         ));
-        let summaries = ExporterBuilder::new().build_recorder();
-        let exporter = summaries.handle();
-        let task_handle = exporter.clone();
-        let interval = self.upkeep.max(MIN_UPKEEP);
-        let upkeep = UpkeepThread::start(interval, move || task_handle.run_upkeep());
-        let upkeep = Arc::new(upkeep.map_err(InstallError::UpkeepThread)?);
-        Ok((
-            PrometheusRecorder::new(summaries, Arc::clone(&registry), Arc::clone(&upkeep)),
-            Prometheus {
-                exporter,
-                registry,
-                _upkeep: upkeep,
-                before_render: Arc::default(),
-            },
-        ))
+        let recorder = PrometheusRecorder::new(Arc::clone(&registry));
+        Ok((recorder, Prometheus::new(registry)))
     }
 }
 
@@ -187,26 +169,15 @@ impl PrometheusBuilder {
     clippy::indexing_slicing
 )]
 mod tests {
-    use std::thread;
-    use std::time::Instant;
-
     use metrics::{Unit, with_local_recorder};
 
     use super::*;
     use tower_otel_semconv::metric::DURATION_BOUNDARIES;
 
-    const LONG: Duration = Duration::from_secs(60);
-
     fn sample(text: &str, series: &str) -> Option<f64> {
         text.lines()
             .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))
             .map(|value| value.parse().unwrap())
-    }
-
-    /// Whether the exporter has sorted `count` samples, read without sorting them.
-    fn has_sorted(prometheus: &Prometheus, count: u64) -> bool {
-        let state = format!("{:?}", prometheus.exporter);
-        state.contains(&format!("max_bucket_duration: 60s, count: {count} }}"))
     }
 
     #[test]
@@ -308,44 +279,6 @@ mod tests {
             text.contains("# HELP requests Requests.\n# TYPE requests counter\n"),
             "{text}"
         );
-    }
-
-    #[test]
-    fn upkeep_sorts_samples_without_a_scrape() {
-        let (recorder, prometheus) = Prometheus::builder()
-            .upkeep(Duration::ZERO)
-            .build()
-            .unwrap();
-        with_local_recorder(&recorder, || {
-            let histogram = metrics::histogram!("a_summary");
-            (0..1000).for_each(|_| histogram.record(0.1));
-        });
-        let deadline = Instant::now() + LONG;
-        while !has_sorted(&prometheus, 1000) {
-            assert!(Instant::now() < deadline, "{:?}", prometheus.exporter);
-            thread::yield_now();
-        }
-    }
-
-    #[test]
-    fn without_upkeep_samples_wait_for_a_scrape() {
-        let (recorder, prometheus) = Prometheus::builder().upkeep(LONG * 60).build().unwrap();
-        with_local_recorder(&recorder, || metrics::histogram!("a_summary").record(0.1));
-        assert!(!has_sorted(&prometheus, 1));
-        let _ = prometheus.render();
-        assert!(has_sorted(&prometheus, 1));
-    }
-
-    #[test]
-    fn upkeep_runs_until_recorder_and_handles_are_dropped() {
-        let (recorder, prometheus) = Prometheus::builder().build().unwrap();
-        let upkeep = Arc::downgrade(&prometheus._upkeep);
-        let service = prometheus.service();
-        drop(prometheus);
-        drop(service);
-        assert!(upkeep.upgrade().is_some(), "the recorder still exists");
-        drop(recorder);
-        assert!(upkeep.upgrade().is_none());
     }
 
     #[test]

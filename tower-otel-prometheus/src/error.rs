@@ -1,6 +1,6 @@
 //! The error of setting up a recorder.
 
-use std::{error::Error, fmt, io};
+use std::{error::Error, fmt};
 
 /// The reason a recorder was not set up. No recorder is installed then.
 #[derive(Debug)]
@@ -13,8 +13,6 @@ pub enum InstallError {
         /// The name of the metric.
         metric: String,
     },
-    /// The upkeep thread was not started.
-    UpkeepThread(io::Error),
 }
 
 impl fmt::Display for InstallError {
@@ -29,18 +27,8 @@ impl fmt::Display for InstallError {
                     "the bucket boundaries of `{metric}` are not valid (expected one or more finite ascending numbers)"
                 )
             }
-            Self::UpkeepThread(_) => {
-                f.write_str("the upkeep thread of the metrics was not started")
-            }
         }
     }
 }
 
-impl Error for InstallError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::UpkeepThread(error) => Some(error),
-            Self::AlreadyInstalled | Self::Buckets { .. } => None,
-        }
-    }
-}
+impl Error for InstallError {}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use metrics::HistogramFn;
 
 use crate::{
+    exemplar::{Exemplar, Exemplars, SpanSource},
     native::{NativeBuckets, NativeSnapshot},
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
@@ -26,12 +27,15 @@ pub(crate) struct AtomicHistogram {
     /// The bits of an `f64`.
     sum: AtomicU64,
     native: Option<NativeBuckets>,
+    exemplars: Option<Exemplars>,
 }
 
 impl AtomicHistogram {
-    /// Creates a histogram with ascending `boundaries` and, if `native`, with native buckets.
-    pub(crate) fn new(boundaries: Arc<[f64]>, native: bool) -> Self {
+    /// Creates a histogram with ascending `boundaries` and, if `native`, with native buckets. With a
+    /// source of spans it has exemplars.
+    pub(crate) fn new(boundaries: Arc<[f64]>, native: bool, spans: Option<SpanSource>) -> Self {
         Self {
+            exemplars: spans.map(|source| Exemplars::new(source, boundaries.len() + 1)),
             buckets: (0..=boundaries.len()).map(|_| AtomicU64::new(0)).collect(),
             native: native.then(|| NativeBuckets::new(&boundaries)),
             boundaries,
@@ -49,6 +53,9 @@ impl AtomicHistogram {
         if let Some(bucket) = self.buckets.get(index) {
             bucket.fetch_add(times as u64, Relaxed);
         }
+        if let Some(exemplars) = &self.exemplars {
+            exemplars.offer(index, value);
+        }
         if let Some(native) = &self.native {
             native.add(value, times as u64);
         }
@@ -58,6 +65,11 @@ impl AtomicHistogram {
                 Some((f64::from_bits(bits) + amount).to_bits())
             });
         }
+    }
+
+    /// Returns the exemplar of a bucket, by its index. The next sample in the bucket may replace it.
+    pub(crate) fn exemplar(&self, bucket: usize) -> Option<Exemplar> {
+        self.exemplars.as_ref()?.read(bucket)
     }
 
     /// Returns the counts of the native buckets, if there are any.
@@ -111,7 +123,7 @@ mod tests {
     use tower_otel_semconv::metric::DURATION_BOUNDARIES;
 
     fn histogram(boundaries: &[f64]) -> AtomicHistogram {
-        AtomicHistogram::new(boundaries.into(), false)
+        AtomicHistogram::new(boundaries.into(), false, None)
     }
 
     fn counts(histogram: &AtomicHistogram) -> Vec<u64> {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use metrics::Label;
 
-/// Returns the rendered name of a metric, the same that the exporter renders for summaries.
+/// Returns the rendered name of a metric.
 pub(crate) fn metric_name(raw: &str) -> Cow<'_, str> {
     sanitize(raw, |char| char == ':')
 }
@@ -35,8 +35,7 @@ fn sanitize(raw: &str, is_allowed: impl Fn(char) -> bool) -> Cow<'_, str> {
 /// Renders labels as they stand between braces. Equal sets of labels give equal texts.
 ///
 /// Labels are sorted by name. Labels without a value are omitted, because Prometheus does not
-/// distinguish them from absent ones. If a name is given twice, the last value applies, as in the
-/// exporter. The names `__name__` and `reserved` get the prefix `exported_`, which Prometheus
+/// distinguish them from absent ones. If a name is given twice, the last value applies. The names `__name__` and `reserved` get the prefix `exported_`, which Prometheus
 /// itself uses for conflicting labels; otherwise it would reject the whole scrape.
 pub(crate) fn label_text<'a>(
     labels: impl Iterator<Item = &'a Label>,
@@ -68,10 +67,10 @@ pub(crate) fn label_text<'a>(
     text
 }
 
-/// Appends `raw` with escapes. Quotes are escaped in label values (`quoted`), not in help texts.
+/// Appends `raw` with escapes. Quotes are escaped if `quoted`: in label values, and in help texts of
+/// OpenMetrics.
 ///
-/// Every backslash is escaped, so that different values stay different. The exporter leaves a
-/// backslash before another one or before a quote as it is.
+/// Every backslash is escaped, so that different values stay different.
 pub(crate) fn escape(text: &mut String, raw: &str, quoted: bool) {
     for char in raw.chars() {
         match char {
@@ -81,6 +80,47 @@ pub(crate) fn escape(text: &mut String, raw: &str, quoted: bool) {
             char => text.push(char),
         }
     }
+}
+
+/// Names and values of labels.
+pub(crate) type Labels = Vec<(String, String)>;
+
+/// Parses the labels between two braces. Stops at the first label that is not in the format.
+pub(crate) fn parse_labels(mut text: &str) -> Labels {
+    let mut labels = Labels::new();
+    while let Some((name, after)) = text.split_once("=\"") {
+        let mut escaped = false;
+        let end = after.char_indices().find(|(_, char)| {
+            let closes = *char == '"' && !escaped;
+            escaped = *char == '\\' && !escaped;
+            closes
+        });
+        let Some((value, next)) =
+            end.and_then(|(end, _)| Some((after.get(..end)?, after.get(end + 1..)?)))
+        else {
+            break;
+        };
+        labels.push((name.to_owned(), unescape(value)));
+        text = next.strip_prefix(',').unwrap_or(next);
+    }
+    labels
+}
+
+fn unescape(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(char) = chars.next() {
+        if char != '\\' {
+            plain.push(char);
+            continue;
+        }
+        match chars.next() {
+            Some('n') => plain.push('\n'),
+            Some(other) => plain.push(other),
+            None => plain.push('\\'),
+        }
+    }
+    plain
 }
 
 #[cfg(test)]
@@ -99,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn names_equal_those_of_the_exporter() {
+    fn characters_that_prometheus_does_not_allow_become_underscores() {
         for (raw, name) in [
             ("foo1:bar_2", "foo1:bar_2"),
             ("1foo", "_foo"),
@@ -140,5 +180,16 @@ mod tests {
         );
         let le = Label::new("le", "5");
         assert_eq!(label_text([&le].into_iter(), None), "le=\"5\"");
+    }
+
+    #[test]
+    fn rendered_labels_are_parsed() {
+        let value = "C:\\dir\n\"é\"\\\\, {y}";
+        let text = labels(&[("b", "x"), ("a", value)]);
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(parse_labels(&text), [pair("a", value), pair("b", "x")]);
+        for malformed in ["a", "b=\"", "=\"\\\"", "a=\"x"] {
+            assert_eq!(parse_labels(malformed), []);
+        }
     }
 }

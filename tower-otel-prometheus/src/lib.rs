@@ -21,66 +21,78 @@
 //!
 //! | histograms named | buckets |
 //! |---|---|
-//! | `*_duration_seconds` | [`DURATION_BOUNDARIES`], advised by the semantic conventions |
-//! | `*_body_size_bytes` | [`BODY_SIZE_BOUNDARIES`], powers of ten from 100 bytes to 100 megabytes |
 //! | a name given to [`PrometheusBuilder::buckets`] | the given ones |
-//! | anything else | none: rendered as a summary |
-//!
-//! The quantiles of summaries cannot be aggregated over several processes. Prefer buckets.
+//! | `*_seconds` | [`DURATION_BOUNDARIES`], advised by the semantic conventions |
+//! | `*_bytes` | [`BODY_SIZE_BOUNDARIES`], powers of ten from 100 bytes to 100 megabytes |
+//! | anything else | the default ones of OpenTelemetry, from 0 to 10000 |
 //!
 //! Names are rendered as they were recorded, except that characters Prometheus does not allow become
 //! `_`. No unit and no `_total` is appended.
 //!
-//! metrics-exporter-prometheus, which records the summaries, stores 16 bytes per sample until a
-//! render. A thread sorts the samples every five seconds, so that memory does not grow without
-//! scrapes: see [`PrometheusBuilder::upkeep`].
+//! # Formats
+//!
+//! [`MetricsService`] answers in OpenMetrics 1.0, in protobuf or in the text format, as the request
+//! prefers. Samples have the same names and values in all of them. In OpenMetrics, a counter whose name
+//! does not end in `_total` has the type `unknown`, and so has a counter `NAME_total` beside another
+//! metric `NAME`; the boundary `1` of a bucket is `1.0`; and a histogram with negative boundaries has
+//! neither sum nor count. Metrics that the application does not describe have the help text
+//! `Not described.`
 //!
 //! # Native histograms
 //!
-//! With [`PrometheusBuilder::native_histograms`] every histogram with buckets has
+//! With [`PrometheusBuilder::native_histograms`] every histogram has
 //! [exponential buckets](https://prometheus.io/docs/specs/native_histograms/) as well. The service
 //! answers in protobuf if the request prefers it, as a Prometheus server does that is started with
-//! `--enable-feature=native-histograms`. No `protoc` is needed.
+//! `--enable-feature=native-histograms`. No `protoc` is needed. A metric with more than 512 series is
+//! sent in several messages.
+//!
+//! # Exemplars
+//!
+//! With `PrometheusBuilder::exemplars` (feature `opentelemetry`) a bucket leads to a trace: it has the trace id
+//! and the span id of a sample that was recorded inside a sampled span. Other recorders of the facade have
+//! no exemplars.
 //!
 //! # What is exact
 //!
-//! Counters, gauges and histograms with buckets: every recorded value is in the next render exactly
-//! once, even if other threads record during a render, and `_count` equals the `+Inf` bucket. Each
-//! series has a fixed size. `_sum` is read separately from the buckets: it may differ from them by
+//! Every recorded value is in the next render exactly once, even if other threads record during a
+//! render, and `_count` equals the `+Inf` bucket. Each series has a fixed size. A series that is created
+//! during a render may be in the next one only. `_sum` is read separately from the buckets: it may differ from them by
 //! the samples recorded during the render. A NaN sample is dropped. An infinite sample is counted, in
 //! the first or the `+Inf` bucket, and is not added to the sum.
 //!
 //! Keys that render alike, such as one with a label `a.b` and one with a label `a-b`, are one series
 //! with the values of both. A name is used for one kind of metric: the first one wins, others are not
-//! recorded, and a warning is logged once per name. Labels are sorted, and labels with an empty value are omitted. A label
+//! recorded, and a warning is logged once per name. A histogram `NAME` also uses the names `NAME_bucket`,
+//! `NAME_count`, `NAME_created` and `NAME_sum`. Labels are sorted, and labels with an empty value are omitted. A label
 //! `__name__` becomes `exported___name__`, and a label `le` of a histogram `exported_le`. Label values
 //! are rendered unchanged.
 //!
-//! # What is not exact
-//!
-//! Summaries use the sample store of metrics-exporter-prometheus. It can lose samples that are
-//! recorded at the moment it is drained by upkeep or a scrape: usually at most one, but if a thread is
-//! interrupted at the wrong instruction, all samples of one series since the previous drain
-//! (metrics-util 0.20.4). A shorter [`PrometheusBuilder::upkeep`] makes such a loss smaller and more
-//! likely.
-//!
-//! In summaries, two labels that become the same name are rendered twice, and a backslash before
-//! another backslash, a quote or a newline in a label value is lost or moved.
-//!
 //! # Not included
 //!
+//! - Summaries: their quantiles cannot be aggregated over several processes.
 //! - Removal of idle metrics (`idle_timeout`): a cached handle would continue to record into a metric
 //!   that is not rendered any more.
 //! - Compression: put a compression layer in front of [`MetricsService`].
+//!
+//! # Features
+//!
+//! | feature | default | enables |
+//! |---|---|---|
+//! | `opentelemetry` | no | exemplars, with the current span of OpenTelemetry |
 //!
 //! [`DURATION_BOUNDARIES`]: tower_otel_semconv::metric::DURATION_BOUNDARIES
 //! [`BODY_SIZE_BOUNDARIES`]: tower_otel_semconv::metric::BODY_SIZE_BOUNDARIES
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod body;
 mod buckets;
 mod builder;
+#[cfg(feature = "opentelemetry")]
+mod current_span;
 mod error;
+mod exemplar;
+mod format;
 mod histogram;
 mod labels;
 mod metric_kinds;
@@ -89,14 +101,15 @@ mod prometheus;
 mod protobuf;
 mod recorder;
 mod registry;
+mod scrape;
+mod scrapes;
 mod service;
-mod summary;
 mod sync;
 mod table;
 #[cfg(test)]
 mod tests;
 mod text;
-mod upkeep;
+mod unit;
 
 pub use builder::PrometheusBuilder;
 pub use error::InstallError;

@@ -11,7 +11,6 @@ use std::{
 pub(crate) enum MetricKind {
     Counter,
     Gauge,
-    /// A histogram with or without buckets: the name decides which.
     Histogram,
 }
 
@@ -25,52 +24,76 @@ impl fmt::Display for MetricKind {
     }
 }
 
+/// What a histogram appends to its name, for its series.
+const HISTOGRAM_SUFFIXES: [&str; 4] = ["_bucket", "_count", "_created", "_sum"];
+
 /// The kinds of all rendered names. Prometheus rejects a scrape in which a name has two.
 #[derive(Debug, Default)]
 pub(crate) struct MetricKinds(RwLock<HashMap<Box<str>, KindOfName>>);
 
 #[derive(Debug)]
 struct KindOfName {
-    kind: MetricKind,
+    /// The kind the name is used for, or `None` if it is a series of a histogram or is not used.
+    kind: Option<MetricKind>,
     has_warned: bool,
 }
 
 impl MetricKinds {
     /// Returns whether the name may be used for this kind: the first kind wins. For another kind, a
-    /// warning is logged once per name.
+    /// warning is logged once per name. A histogram also uses the names of its series, such as
+    /// `NAME_count`.
     pub(crate) fn allows(&self, name: &str, kind: MetricKind) -> bool {
         let known = {
             let kinds = self.0.read().unwrap_or_else(PoisonError::into_inner);
             kinds.get(name).map(|known| (known.kind, known.has_warned))
         };
         match known {
-            Some((known, _)) if known == kind => true,
+            Some((known, _)) if known == Some(kind) => true,
             Some((_, true)) => false,
             _ => self.allows_first(name, kind),
         }
     }
 
+    /// Whether the name is used by a metric or a series of a histogram.
+    pub(crate) fn is_used(&self, name: &str) -> bool {
+        let kinds = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        kinds.contains_key(name)
+    }
+
     #[cold]
     fn allows_first(&self, name: &str, kind: MetricKind) -> bool {
-        let known = {
+        let reason = {
             let mut kinds = self.0.write().unwrap_or_else(PoisonError::into_inner);
+            let is_histogram = kind == MetricKind::Histogram;
+            let series = HISTOGRAM_SUFFIXES.map(|suffix| format!("{name}{suffix}"));
+            let conflict = match kinds.get(name) {
+                None if is_histogram => series.iter().find(|name| kinds.contains_key(&***name)),
+                _ => None,
+            };
             let known = kinds.entry(name.into()).or_insert(KindOfName {
-                kind,
+                kind: conflict.is_none().then_some(kind),
                 has_warned: false,
             });
-            if known.kind == kind {
+            if known.kind == Some(kind) {
+                for series in series.into_iter().filter(|_| is_histogram) {
+                    kinds.entry(series.into()).or_insert(KindOfName {
+                        kind: None,
+                        has_warned: false,
+                    });
+                }
                 return true;
             }
             if std::mem::replace(&mut known.has_warned, true) {
                 return false;
             }
-            known.kind
+            match (known.kind, conflict) {
+                (Some(known), _) => format!("the name is already used for a {known}"),
+                (None, Some(series)) => format!("the name {series} is already used"),
+                (None, None) => "the name is already used for a series of a histogram".to_owned(),
+            }
         };
         // The lock is released: a subscriber may record metrics itself.
-        tracing::warn!(
-            metric = name,
-            "the name is already used for a {known}: the {kind} is not recorded"
-        );
+        tracing::warn!(metric = name, "{reason}: the {kind} is not recorded");
         false
     }
 }

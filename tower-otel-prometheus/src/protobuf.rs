@@ -4,10 +4,14 @@
 //! [client_model](https://github.com/prometheus/client_model). It is small and stable, so its fields
 //! are written by hand, without a code generator.
 
+use std::time::UNIX_EPOCH;
+
 use crate::{
+    exemplar::Exemplar,
     histogram::AtomicHistogram,
+    labels::Labels,
     native::{NativeSnapshot, SCHEMA},
-    summary::{Labels, Summary, SummarySeries},
+    text::Hex,
 };
 
 /// The type of a metric, with its number in the message.
@@ -15,7 +19,6 @@ use crate::{
 pub(crate) enum MetricType {
     Counter = 0,
     Gauge = 1,
-    Summary = 2,
     Histogram = 4,
 }
 
@@ -25,7 +28,6 @@ impl MetricType {
         match self {
             Self::Counter => 3,
             Self::Gauge => 2,
-            Self::Summary => 4,
             Self::Histogram => 7,
         }
     }
@@ -71,7 +73,7 @@ impl Message {
         self.bytes(field, &inner.0);
     }
 
-    fn labels(&mut self, labels: &Labels) {
+    fn labels(&mut self, labels: &[(String, String)]) {
         for (name, value) in labels {
             self.message(1, |pair| {
                 pair.bytes(1, name.as_bytes());
@@ -121,29 +123,6 @@ pub(crate) fn write_values(
     });
 }
 
-/// Appends a summary.
-pub(crate) fn write_summary(out: &mut Vec<u8>, summary: Summary) {
-    let help = summary.help.as_deref();
-    let series = summary.series;
-    write_family(
-        out,
-        &summary.name,
-        help,
-        MetricType::Summary,
-        series,
-        |message, sample: SummarySeries| {
-            message.number(1, sample.count as u64);
-            message.double(2, sample.sum);
-            for (quantile, value) in sample.quantiles {
-                message.message(3, |pair| {
-                    pair.double(1, quantile);
-                    pair.double(2, value);
-                });
-            }
-        },
-    );
-}
-
 /// Appends a histogram with its buckets and, if it has them, its native buckets.
 pub(crate) fn write_histogram<'a>(
     out: &mut Vec<u8>,
@@ -171,15 +150,42 @@ fn write_buckets(message: &mut Message, histogram: &AtomicHistogram) {
     };
     message.number(1, total);
     message.double(2, histogram.sum());
-    for (boundary, count) in histogram.boundaries().iter().zip(&cumulative) {
-        message.message(3, |bucket| {
-            bucket.number(1, total.min(*count));
-            bucket.double(2, *boundary);
-        });
+    let mut exemplars = Vec::new();
+    for (index, count) in cumulative.iter().enumerate() {
+        let boundary = histogram.boundaries().get(index).copied();
+        let exemplar = histogram.exemplar(index);
+        // The last bucket is the total. It is written if it has an exemplar.
+        if boundary.is_some() || exemplar.is_some() {
+            message.message(3, |bucket| {
+                bucket.number(1, total.min(*count));
+                bucket.double(2, boundary.unwrap_or(f64::INFINITY));
+                if let Some(exemplar) = exemplar {
+                    bucket.message(3, |message| write_exemplar(message, exemplar));
+                }
+            });
+        }
+        exemplars.extend(exemplar);
     }
     if let Some(native) = native {
         write_native(message, &native);
+        for exemplar in exemplars {
+            message.message(16, |message| write_exemplar(message, exemplar));
+        }
     }
+}
+
+fn write_exemplar(message: &mut Message, exemplar: Exemplar) {
+    let Exemplar { span, value, at } = exemplar;
+    message.labels(&[
+        ("trace_id".to_owned(), Hex(&span.trace_id).to_string()),
+        ("span_id".to_owned(), Hex(&span.span_id).to_string()),
+    ]);
+    message.double(2, value);
+    let since_epoch = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    message.message(3, |timestamp| {
+        timestamp.number(1, since_epoch.as_secs());
+        timestamp.number(2, since_epoch.subsec_nanos().into());
+    });
 }
 
 /// Writes spans of buckets that are not empty, each with the distance from the previous span, and

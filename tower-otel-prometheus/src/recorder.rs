@@ -3,29 +3,17 @@
 use std::{fmt, sync::Arc};
 
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, SharedString, Unit};
-use metrics_exporter_prometheus::PrometheusRecorder as ExporterRecorder;
 
-use crate::{metric_kinds::MetricKind, registry::Registry, upkeep::UpkeepThread};
+use crate::{metric_kinds::MetricKind, registry::Registry};
 
-/// A recorder for the [`metrics`] facade. Histograms without buckets are recorded by
-/// metrics-exporter-prometheus, everything else by this crate.
+/// A recorder for the [`metrics`] facade.
 pub(crate) struct PrometheusRecorder {
-    summaries: ExporterRecorder,
     registry: Arc<Registry>,
-    _upkeep: Arc<UpkeepThread>,
 }
 
 impl PrometheusRecorder {
-    pub(crate) fn new(
-        summaries: ExporterRecorder,
-        registry: Arc<Registry>,
-        upkeep: Arc<UpkeepThread>,
-    ) -> Self {
-        Self {
-            summaries,
-            registry,
-            _upkeep: upkeep,
-        }
+    pub(crate) const fn new(registry: Arc<Registry>) -> Self {
+        Self { registry }
     }
 }
 
@@ -37,20 +25,16 @@ impl fmt::Debug for PrometheusRecorder {
 }
 
 impl metrics::Recorder for PrometheusRecorder {
-    fn describe_counter(&self, key: KeyName, _unit: Option<Unit>, description: SharedString) {
-        self.registry.describe_counter(&key, description);
+    fn describe_counter(&self, key: KeyName, _unit: Option<Unit>, help: SharedString) {
+        self.registry.describe(&key, MetricKind::Counter, help);
     }
 
-    fn describe_gauge(&self, key: KeyName, _unit: Option<Unit>, description: SharedString) {
-        self.registry.describe_gauge(&key, description);
+    fn describe_gauge(&self, key: KeyName, _unit: Option<Unit>, help: SharedString) {
+        self.registry.describe(&key, MetricKind::Gauge, help);
     }
 
-    fn describe_histogram(&self, key: KeyName, unit: Option<Unit>, description: SharedString) {
-        if self.registry.has_buckets(&key) {
-            self.registry.describe_histogram(&key, description);
-        } else {
-            self.summaries.describe_histogram(key, unit, description);
-        }
+    fn describe_histogram(&self, key: KeyName, _unit: Option<Unit>, help: SharedString) {
+        self.registry.describe(&key, MetricKind::Histogram, help);
     }
 
     fn register_counter(&self, key: &Key, _metadata: &Metadata<'_>) -> Counter {
@@ -67,13 +51,10 @@ impl metrics::Recorder for PrometheusRecorder {
         Gauge::from_arc(self.registry.gauge(key))
     }
 
-    fn register_histogram(&self, key: &Key, metadata: &Metadata<'_>) -> Histogram {
+    fn register_histogram(&self, key: &Key, _metadata: &Metadata<'_>) -> Histogram {
         if !self.registry.allows(key, MetricKind::Histogram) {
             return Histogram::noop();
         }
-        match self.registry.histogram(key) {
-            Some(histogram) => Histogram::from_arc(histogram),
-            None => self.summaries.register_histogram(key, metadata),
-        }
+        Histogram::from_arc(self.registry.histogram(key))
     }
 }

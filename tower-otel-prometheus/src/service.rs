@@ -2,42 +2,18 @@
 
 use std::{
     convert::Infallible,
-    fmt,
     future::{Ready, ready},
-    pin::Pin,
     task::{Context, Poll},
+    time::Instant,
 };
 
-use bytes::Bytes;
 use http::{
     HeaderValue, Method, Request, Response, StatusCode,
-    header::{ACCEPT, ALLOW, CONTENT_LENGTH, CONTENT_TYPE, VARY},
+    header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, VARY},
 };
-use http_body::{Body, Frame, SizeHint};
 use tower_service::Service;
 
-use crate::prometheus::Prometheus;
-
-/// The content type of the text format.
-const TEXT_FORMAT: HeaderValue =
-    HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-
-/// The content type of the protobuf format: one message per metric, each with its length first.
-const PROTOBUF_FORMAT: HeaderValue = HeaderValue::from_static(
-    "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited",
-);
-
-/// Whether protobuf is the first media type in `Accept`. Prometheus lists them by preference.
-fn prefers_protobuf<B>(request: &Request<B>) -> bool {
-    request.headers().get(ACCEPT).is_some_and(|accept| {
-        let first = accept.as_bytes().split(|byte| *byte == b',').next();
-        first.is_some_and(|first| {
-            let media_type = first.split(|byte| *byte == b';').next().unwrap_or(first);
-            let media_type = media_type.trim_ascii();
-            media_type.eq_ignore_ascii_case(b"application/vnd.google.protobuf")
-        })
-    })
-}
+use crate::{body::MetricsBody, format::Format, prometheus::Prometheus};
 
 impl Prometheus {
     /// Returns the service for `/metrics`.
@@ -51,9 +27,22 @@ impl Prometheus {
 
 /// A service that answers a scrape with `GET` or `HEAD`, at any path.
 ///
-/// The response is rendered in `call`, which blocks its thread as long as [`Prometheus::render`]
-/// takes. If that is too long, serve it from a separate listener and thread. A separate listener
-/// also keeps routes and request rates private.
+/// # Formats
+///
+/// | `Accept` prefers | format |
+/// |---|---|
+/// | `application/openmetrics-text` | OpenMetrics 1.0 |
+/// | `application/vnd.google.protobuf` | protobuf, with [native histograms](crate::PrometheusBuilder::native_histograms) only |
+/// | anything else | the text format, version 0.0.4 |
+///
+/// # Load
+///
+/// The body is rendered while it is read, in pieces of about 16 kB, and holds no more than one of them. At
+/// most 16 scrapes are read at a time; others are answered with 503 and `Retry-After`. If all places
+/// are taken, a scrape that started more than 10 seconds ago fails in favor of a new one.
+///
+/// A separate listener keeps routes and request rates private. To compress responses, put the service
+/// into `tower_http::compression::Compression`.
 ///
 /// ```
 /// use http::{Request, StatusCode};
@@ -91,66 +80,40 @@ impl<B> Service<Request<B>> for MetricsService {
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let mut response = Response::new(MetricsBody(Bytes::new()));
-        match *request.method() {
-            Method::GET | Method::HEAD => {
-                let native = self.prometheus.registry.has_native_histograms();
-                let (format, data) = if native && prefers_protobuf(&request) {
-                    (PROTOBUF_FORMAT, Bytes::from(self.prometheus.encode()))
-                } else {
-                    (TEXT_FORMAT, Bytes::from(self.prometheus.render()))
-                };
-                let headers = response.headers_mut();
-                headers.insert(CONTENT_TYPE, format);
-                if native {
-                    headers.insert(VARY, HeaderValue::from_static("accept"));
-                }
-                headers.insert(CONTENT_LENGTH, data.len().into());
-                if *request.method() == Method::GET {
-                    *response.body_mut() = MetricsBody(data);
-                }
-            }
-            _ => {
-                *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-                response
-                    .headers_mut()
-                    .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-            }
+        let prometheus = &self.prometheus;
+        let is_get = *request.method() == Method::GET;
+        if !is_get && *request.method() != Method::HEAD {
+            let allowed = (ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return ready(Ok(refusal(StatusCode::METHOD_NOT_ALLOWED, allowed)));
         }
+        let offers_protobuf = prometheus.registry.has_native_histograms();
+        let format = Format::negotiate(request.headers(), offers_protobuf);
+        let body = if is_get {
+            let Some(place) = prometheus.scrapes.begin(Instant::now()) else {
+                let retry = (RETRY_AFTER, HeaderValue::from_static("1"));
+                return ready(Ok(refusal(StatusCode::SERVICE_UNAVAILABLE, retry)));
+            };
+            MetricsBody::new(prometheus.scrape(format), place)
+        } else {
+            MetricsBody::empty()
+        };
+        let mut response = Response::new(body);
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, format.content_type());
+        headers.insert(VARY, HeaderValue::from_static("accept"));
         ready(Ok(response))
     }
 }
 
-/// The body of a scrape: one frame of known length.
-pub struct MetricsBody(Bytes);
-
-impl fmt::Debug for MetricsBody {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MetricsBody")
-            .field("remaining", &self.0.len())
-            .finish()
-    }
-}
-
-impl Body for MetricsBody {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let data = std::mem::take(&mut self.0);
-        Poll::Ready((!data.is_empty()).then(|| Ok(Frame::data(data))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.0.len() as u64)
-    }
+/// Returns a response without a body.
+fn refusal(
+    status: StatusCode,
+    (name, value): (http::HeaderName, HeaderValue),
+) -> Response<MetricsBody> {
+    let mut response = Response::new(MetricsBody::empty());
+    *response.status_mut() = status;
+    response.headers_mut().insert(name, value);
+    response
 }
 
 #[cfg(test)]
@@ -161,13 +124,15 @@ impl Body for MetricsBody {
     clippy::indexing_slicing
 )]
 mod tests {
-    use std::task::Waker;
+    use std::{pin::Pin, task::Waker};
 
-    use axum::Router;
+    use bytes::Bytes;
+    use http::header::ACCEPT;
+    use http_body::Body;
     use metrics::with_local_recorder;
-    use tower::ServiceExt;
 
     use super::*;
+    use crate::scrapes::MAX_SCRAPES;
 
     fn prometheus() -> Prometheus {
         let (recorder, prometheus) = Prometheus::builder().build().unwrap();
@@ -178,66 +143,82 @@ mod tests {
         prometheus
     }
 
-    fn ready_now<T>(future: impl Future<Output = T>) -> T {
-        let mut context = Context::from_waker(Waker::noop());
-        match std::pin::pin!(future).poll(&mut context) {
-            Poll::Ready(done) => done,
-            Poll::Pending => panic!("the service is always ready"),
-        }
-    }
-
-    fn frames<B: Body<Data = Bytes, Error: fmt::Debug> + Unpin>(mut body: B) -> Vec<Bytes> {
-        let mut context = Context::from_waker(Waker::noop());
-        let mut frames = Vec::new();
-        while let Poll::Ready(Some(frame)) = Pin::new(&mut body).poll_frame(&mut context) {
-            frames.push(frame.unwrap().into_data().unwrap());
-        }
-        frames
-    }
-
-    fn response_to(method: Method) -> Response<MetricsBody> {
-        let request = Request::builder()
-            .method(method)
-            .uri("/metrics")
-            .body(())
-            .unwrap();
-        let Ok(response) = ready_now(prometheus().service().oneshot(request));
+    fn respond(prometheus: &Prometheus, method: Method, accept: &str) -> Response<MetricsBody> {
+        let request = Request::builder().method(method).header(ACCEPT, accept);
+        let response = prometheus.service().call(request.body(()).unwrap());
+        let Ok(response) = response.into_inner();
         response
+    }
+
+    fn read(body: &mut MetricsBody) -> Result<Vec<u8>, std::io::Error> {
+        let mut context = Context::from_waker(Waker::noop());
+        let mut read = Vec::new();
+        while let Poll::Ready(Some(frame)) = Pin::new(&mut *body).poll_frame(&mut context) {
+            read.extend(frame?.into_data().unwrap());
+        }
+        Ok(read)
+    }
+
+    fn text(mut response: Response<MetricsBody>) -> String {
+        String::from_utf8(read(response.body_mut()).unwrap()).unwrap()
     }
 
     const TEXT: &str = "# HELP http_requests_total Requests.\n\
                         # TYPE http_requests_total counter\n\
-                        http_requests_total{path=\"/a\\\"b\"} 7\n\n";
+                        http_requests_total{path=\"/a\\\"b\"} 7\n";
+
+    const OPEN_METRICS: &str = "# HELP http_requests Requests.\n\
+                                # TYPE http_requests counter\n\
+                                http_requests_total{path=\"/a\\\"b\"} 7\n# EOF\n";
 
     #[test]
-    fn get_returns_the_text_format() {
-        let response = response_to(Method::GET);
+    fn get_returns_the_text_format_without_a_preference() {
+        let response = respond(&prometheus(), Method::GET, "*/*");
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(
             response.headers()[CONTENT_TYPE],
             "text/plain; version=0.0.4; charset=utf-8"
         );
-        assert_eq!(response.headers()[CONTENT_LENGTH], TEXT.len().to_string());
-        assert_eq!(response.body().size_hint().exact(), Some(TEXT.len() as u64));
+        assert_eq!(response.headers()[VARY], "accept");
         assert!(!response.body().is_end_stream());
-        assert_eq!(frames(response.into_body()), [TEXT]);
+        assert_eq!(text(response), TEXT);
+    }
+
+    #[test]
+    fn get_returns_open_metrics_if_preferred() {
+        let response = respond(&prometheus(), Method::GET, "application/openmetrics-text");
+        assert_eq!(
+            response.headers()[CONTENT_TYPE],
+            "application/openmetrics-text; version=1.0.0; charset=utf-8"
+        );
+        assert_eq!(text(response), OPEN_METRICS);
+    }
+
+    #[test]
+    fn a_scrape_without_metrics_ends() {
+        let (_recorder, prometheus) = Prometheus::builder().build().unwrap();
+        assert_eq!(text(respond(&prometheus, Method::GET, "")), "");
+        let accept = "application/openmetrics-text";
+        assert_eq!(text(respond(&prometheus, Method::GET, accept)), "# EOF\n");
     }
 
     #[test]
     fn head_returns_the_headers_of_get_without_a_body() {
-        let (head, get) = (response_to(Method::HEAD), response_to(Method::GET));
+        let prometheus = prometheus();
+        let head = respond(&prometheus, Method::HEAD, "");
+        let get = respond(&prometheus, Method::GET, "");
         assert_eq!(
             (head.status(), head.headers()),
             (get.status(), get.headers())
         );
         assert!(head.body().is_end_stream());
-        assert_eq!(frames(head.into_body()), [""; 0]);
+        assert_eq!(text(head), "");
     }
 
     #[test]
     fn other_methods_return_405_with_allow() {
         for method in [Method::POST, Method::OPTIONS, Method::DELETE] {
-            let response = response_to(method);
+            let response = respond(&prometheus(), method, "");
             assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
             assert_eq!(response.headers()[ALLOW], "GET, HEAD");
             assert!(response.body().is_end_stream());
@@ -245,58 +226,82 @@ mod tests {
     }
 
     #[test]
-    fn the_body_ends_after_one_frame() {
-        let mut body = response_to(Method::GET).into_body();
-        let mut context = Context::from_waker(Waker::noop());
-        assert!(Pin::new(&mut body).poll_frame(&mut context).is_ready());
+    fn too_many_scrapes_return_503_until_one_has_ended() {
+        let prometheus = prometheus();
+        let scrape = || respond(&prometheus, Method::GET, "");
+        let mut scrapes: Vec<_> = (0..MAX_SCRAPES).map(|_| scrape()).collect();
+        let refused = scrape();
+        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(refused.headers()[RETRY_AFTER], "1");
+        assert!(refused.body().is_end_stream());
+        // A body that was read to its end, and one that was dropped before.
+        let body = scrapes[0].body_mut();
+        assert_eq!(read(body).unwrap(), TEXT.as_bytes());
         assert!(body.is_end_stream());
-        assert_eq!(body.size_hint().exact(), Some(0));
-        assert!(matches!(
-            Pin::new(&mut body).poll_frame(&mut context),
-            Poll::Ready(None)
-        ));
+        let next = scrape();
+        assert_eq!(next.status(), StatusCode::OK);
+        assert_eq!(scrape().status(), StatusCode::SERVICE_UNAVAILABLE);
+        scrapes.pop();
+        assert_eq!(scrape().status(), StatusCode::OK);
     }
 
     #[test]
-    fn an_axum_router_serves_the_service() {
-        let app = Router::<()>::new().route_service("/metrics", prometheus().service());
-        for (method, sent) in [(Method::GET, TEXT.len()), (Method::HEAD, 0)] {
-            let request = Request::builder().method(method).uri("/metrics");
-            let request = request.body(axum::body::Body::empty()).unwrap();
-            let Ok(response) = ready_now(app.clone().oneshot(request));
-            assert_eq!(response.status(), StatusCode::OK);
-            assert_eq!(response.headers()[CONTENT_LENGTH], TEXT.len().to_string());
-            assert_eq!(
-                frames(response.into_body())
-                    .iter()
-                    .map(Bytes::len)
-                    .sum::<usize>(),
-                sent
+    fn a_scrape_that_has_given_way_fails() {
+        let prometheus = prometheus();
+        let mut scrape = respond(&prometheus, Method::GET, "");
+        let later = Instant::now() + std::time::Duration::from_secs(60);
+        let _places: Vec<_> = (0..MAX_SCRAPES)
+            .map(|_| prometheus.scrapes.begin(later).unwrap())
+            .collect();
+        assert!(read(scrape.body_mut()).is_err());
+        assert_eq!(read(scrape.body_mut()).unwrap(), [], "an error is the end");
+    }
+
+    #[test]
+    fn a_large_scrape_is_rendered_in_small_pieces() {
+        let (recorder, prometheus) = Prometheus::builder().native_histograms().build().unwrap();
+        with_local_recorder(&recorder, || {
+            for n in 0..2_000 {
+                let label = || n.to_string();
+                metrics::counter!("a_total", "n" => label()).increment(n);
+                metrics::gauge!("b", "n" => label()).set(n as f64);
+                metrics::histogram!("c_seconds", "n" => label()).record(n as f64);
+            }
+        });
+        for (accept, least, most) in [
+            ("text/plain", 50, 24 * 1024),
+            ("application/openmetrics-text", 50, 24 * 1024),
+            ("application/vnd.google.protobuf", 4, 256 * 1024),
+        ] {
+            let mut body = respond(&prometheus, Method::GET, accept).into_body();
+            let mut context = Context::from_waker(Waker::noop());
+            let mut pieces = Vec::new();
+            while let Poll::Ready(Some(frame)) = Pin::new(&mut body).poll_frame(&mut context) {
+                pieces.push(frame.unwrap().into_data().unwrap());
+            }
+            let longest = pieces.iter().map(Bytes::len).max().unwrap();
+            assert!(
+                pieces.len() >= least && longest <= most,
+                "{accept}: {longest}"
             );
+            let text = String::from_utf8_lossy(&pieces.concat()).into_owned();
+            if accept != "application/vnd.google.protobuf" {
+                assert_eq!(text.matches("# TYPE").count(), 3, "{accept}");
+                assert_eq!(text.matches("c_seconds_count{").count(), 2_000);
+                assert_eq!(text.matches("a_total{").count(), 2_000);
+            }
         }
     }
 
     #[test]
     fn protobuf_is_returned_if_preferred_and_enabled() {
-        const PROMETHEUS: &str = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited,application/openmetrics-text;version=1.0.0;q=0.8,*/*;q=0.1";
-        let format = |native: bool, accept: &str| {
-            let mut builder = Prometheus::builder();
-            if native {
-                builder = builder.native_histograms();
-            }
-            let (_recorder, prometheus) = builder.build().unwrap();
-            let request = Request::get("/").header(ACCEPT, accept).body(()).unwrap();
-            let Ok(response) = prometheus.service().call(request).into_inner();
+        let accept = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited,application/openmetrics-text;version=1.0.0;q=0.8,*/*;q=0.1";
+        let (_recorder, native) = Prometheus::builder().native_histograms().build().unwrap();
+        let format = |prometheus: &Prometheus| {
+            let response = respond(prometheus, Method::GET, accept);
             response.headers()[CONTENT_TYPE].clone()
         };
-        assert_eq!(format(true, PROMETHEUS), PROTOBUF_FORMAT);
-        for (native, accept) in [
-            (false, PROMETHEUS),
-            (true, "*/*"),
-            (true, "text/plain, application/vnd.google.protobuf"),
-            (true, ""),
-        ] {
-            assert_eq!(format(native, accept), TEXT_FORMAT, "{native} {accept}");
-        }
+        assert_eq!(format(&native), Format::Protobuf.content_type());
+        assert_eq!(format(&prometheus()), Format::OpenMetrics.content_type());
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, HashMap},
+    ops::Bound::{Excluded, Unbounded},
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
@@ -16,8 +17,8 @@ use crate::labels::label_text;
 /// characters that become `_`. Two equal lines would make Prometheus reject one of them or the
 /// whole scrape.
 ///
-/// The lock is taken when a handle is requested, and while a render copies the list. Recording
-/// does not take it.
+/// The lock is taken when a handle is requested, and while a render copies the handles of a page.
+/// Recording does not take it.
 pub(crate) struct SeriesTable<S> {
     /// A label name that the lines of a series use themselves, such as `le`.
     reserved_label: Option<&'static str>,
@@ -31,20 +32,44 @@ struct State<S> {
 }
 
 /// Families by their rendered name, in order.
-pub(crate) type Families<S> = BTreeMap<Arc<str>, Family<S>>;
+type Families<S> = BTreeMap<Arc<str>, Family<S>>;
 
 /// All series of one name.
-pub(crate) struct Family<S> {
-    pub(crate) help: Option<SharedString>,
+struct Family<S> {
+    help: Option<SharedString>,
     /// Series by their rendered labels.
     series: BTreeMap<Arc<str>, Arc<S>>,
 }
 
-impl<S> Family<S> {
+/// The last series of a page: its rendered name and labels.
+#[derive(Clone)]
+pub(crate) struct Position {
+    name: Arc<str>,
+    labels: Arc<str>,
+}
+
+/// Some series of one family, in order.
+pub(crate) struct Page<S> {
+    pub(crate) name: Arc<str>,
+    pub(crate) help: Option<SharedString>,
+    /// Whether these are the first series of the family.
+    pub(crate) is_first: bool,
+    series: Vec<(Arc<str>, Arc<S>)>,
+}
+
+impl<S> Page<S> {
     /// Returns each series with its rendered labels.
     pub(crate) fn series(&self) -> impl Iterator<Item = (&str, &S)> {
         let series = self.series.iter();
         series.map(|(labels, value)| (&**labels, &**value))
+    }
+
+    /// Returns where the next page starts.
+    pub(crate) fn end(&self) -> Option<Position> {
+        self.series.last().map(|(labels, _)| Position {
+            name: Arc::clone(&self.name),
+            labels: Arc::clone(labels),
+        })
     }
 }
 
@@ -85,11 +110,26 @@ impl<S> SeriesTable<S> {
         series
     }
 
-    /// Returns a copy of the families that have series, so that rendering does not hold the lock.
-    pub(crate) fn families(&self) -> Families<S> {
-        let mut families = self.read().families.clone();
-        families.retain(|_, family| !family.series.is_empty());
-        families
+    /// Returns the series after a position, at most `length` and of one family, or `None` after the
+    /// last one. Series are never removed, so every series that exists during all pages is in one.
+    pub(crate) fn page(&self, after: Option<&Position>, length: usize) -> Option<Page<S>> {
+        let state = self.read();
+        let rest = after.and_then(|after| {
+            let (name, family) = state.families.get_key_value(&after.name)?;
+            let rest = Excluded(Arc::clone(&after.labels));
+            let series = family.series.range((rest, Unbounded)).take(length);
+            Some(Page::new(name, family, series, false))
+        });
+        if let Some(rest) = rest
+            && !rest.series.is_empty()
+        {
+            return Some(rest);
+        }
+        let start = after.map_or(Unbounded, |after| Excluded(Arc::clone(&after.name)));
+        let mut families = state.families.range((start, Unbounded));
+        let (name, family) = families.find(|(_, family)| !family.series.is_empty())?;
+        let series = family.series.iter().take(length);
+        Some(Page::new(name, family, series, true))
     }
 
     fn read(&self) -> RwLockReadGuard<'_, State<S>> {
@@ -110,11 +150,23 @@ impl<S> Default for Family<S> {
     }
 }
 
-impl<S> Clone for Family<S> {
-    fn clone(&self) -> Self {
+impl<S> Page<S> {
+    fn new<'a>(
+        name: &Arc<str>,
+        family: &Family<S>,
+        series: impl Iterator<Item = (&'a Arc<str>, &'a Arc<S>)>,
+        is_first: bool,
+    ) -> Self
+    where
+        S: 'a,
+    {
         Self {
-            help: self.help.clone(),
-            series: self.series.clone(),
+            name: Arc::clone(name),
+            help: family.help.clone(),
+            is_first,
+            series: series
+                .map(|(labels, value)| (Arc::clone(labels), Arc::clone(value)))
+                .collect(),
         }
     }
 }

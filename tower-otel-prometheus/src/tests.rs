@@ -156,9 +156,10 @@ fn counter_and_gauge_keys_that_render_alike_share_one_series() {
     assert_eq!(
         prometheus.render(),
         concat!(
-            "# TYPE a_total counter\na_total{a=\"1\",b_c=\"\\\\\\\"\"} 18446744073709551614\n\n",
-            "# TYPE deep gauge\ndeep -Inf\n\n",
-            "# HELP level A\\nlevel.\n# TYPE level gauge\nlevel 2.5\n\n",
+            "# HELP a_total Not described.\n# TYPE a_total counter\n",
+            "a_total{a=\"1\",b_c=\"\\\\\\\"\"} 18446744073709551614\n",
+            "# HELP deep Not described.\n# TYPE deep gauge\ndeep -Inf\n",
+            "# HELP level A\\nlevel.\n# TYPE level gauge\nlevel 2.5\n",
         )
     );
 }
@@ -187,18 +188,14 @@ fn a_description_is_rendered_once_and_only_with_a_series() {
         metrics::describe_histogram!("size_bytes", "Sizes.\n\"C:\\\"");
         metrics::describe_histogram!("size.bytes", "Later.");
         metrics::describe_histogram!("unused_duration_seconds", "Unused.");
-        metrics::describe_histogram!("summary", "A summary.");
         metrics::histogram!("size_bytes", "a" => "1").record(1);
         metrics::histogram!("size_bytes", "a" => "2").record(1);
-        metrics::histogram!("summary").record(1);
     });
     let text = prometheus.render();
     let heads: Vec<_> = text.lines().filter(|line| line.starts_with('#')).collect();
     assert_eq!(
         heads,
         [
-            "# HELP summary A summary.",
-            "# TYPE summary summary",
             "# HELP size_bytes Sizes.\\n\"C:\\\\\"",
             "# TYPE size_bytes histogram",
         ]
@@ -232,12 +229,14 @@ fn histograms_are_rendered_in_the_order_of_their_names() {
 }
 
 #[test]
-fn a_histogram_without_buckets_is_rendered_as_a_summary() {
+fn a_histogram_of_an_unknown_unit_has_default_buckets() {
     let (recorder, prometheus) = recorder();
-    with_local_recorder(&recorder, || metrics::histogram!("other_bytes").record(3));
+    with_local_recorder(&recorder, || metrics::histogram!("attempts").record(3));
     let text = prometheus.render();
-    assert!(text.contains("# TYPE other_bytes summary\n"), "{text}");
-    assert_eq!(sample(&text, "other_bytes_count"), 1.0);
+    assert!(text.contains("# TYPE attempts histogram\n"), "{text}");
+    assert_eq!(sample(&text, "attempts_bucket{le=\"0\"}"), 0.0);
+    assert_eq!(sample(&text, "attempts_bucket{le=\"5\"}"), 1.0);
+    assert_eq!(sample(&text, "attempts_count"), 1.0);
 }
 
 #[test]
@@ -249,8 +248,7 @@ fn promtool_accepts_the_text_format() {
         metrics::counter!("http_requests_total", "path" => "/").increment(1);
         metrics::describe_gauge!("http_requests_in_flight", "Requests in flight.");
         metrics::gauge!("http_requests_in_flight").set(2);
-        metrics::describe_histogram!("summary_bytes", "A summary.");
-        metrics::histogram!("summary_bytes").record(3);
+        metrics::histogram!("not_described_bytes").record(3);
         metrics::describe_histogram!("size_bytes", "Sizes, \"quoted\" in\ntwo \\ lines.");
         metrics::describe_histogram!("http_request_duration_seconds", "Durations.");
         for value in ["", "\\", "\\\\", "a\"b", "a\nb", "\\n", "é{},="] {

@@ -75,10 +75,21 @@ impl ActiveSpan {
 fn finish(mut pooled: RecordBox, shared: &Shared, at: Timestamp) {
     pooled.record.end(at);
     let bytes = pooled.measure();
-    let thread = thread_index::current();
-    if let Some(mut rejected) = shared.pipeline.push(thread, pooled, bytes) {
-        rejected.record.clear();
-        shared.pipeline.put_spare(thread, rejected);
+    match pooled.held.take() {
+        None => shared.queue(pooled, thread_index::current()),
+        Some(held) => shared.end_held(held, pooled, bytes),
+    }
+}
+
+impl Shared {
+    /// Queues a span that has ended and was measured.
+    #[inline]
+    pub(crate) fn queue(&self, pooled: RecordBox, thread: usize) {
+        let bytes = pooled.bytes;
+        if let Some(mut rejected) = self.pipeline.push(thread, pooled, bytes) {
+            rejected.record.clear();
+            self.pipeline.put_spare(thread, rejected);
+        }
     }
 }
 

@@ -5,7 +5,10 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use crate::{active::ActiveSpan, clock::Timestamp, extras::Extras, limits::Limits};
+use crate::{
+    active::ActiveSpan, clock::Timestamp, extras::Extras, keep::answer, limits::Limits,
+    shared::SpanTrace,
+};
 use opentelemetry::{
     KeyValue,
     trace::{Span, SpanContext, Status},
@@ -17,11 +20,20 @@ pub struct RecorderSpan {
     context: SpanContext,
     /// `None` if the span is not recorded, or has ended.
     span: Option<ActiveSpan>,
+    trace: SpanTrace,
 }
 
 impl RecorderSpan {
-    pub(crate) const fn new(context: SpanContext, span: Option<ActiveSpan>) -> Self {
-        Self { context, span }
+    pub(crate) const fn new(
+        context: SpanContext,
+        span: Option<ActiveSpan>,
+        trace: SpanTrace,
+    ) -> Self {
+        Self {
+            context,
+            span,
+            trace,
+        }
     }
 
     fn change(&mut self, change: impl FnOnce(&mut Extras, &Limits)) {
@@ -51,6 +63,9 @@ impl Span for RecorderSpan {
     }
 
     fn set_attribute(&mut self, attribute: KeyValue) {
+        if answer(&attribute, &self.trace) {
+            return;
+        }
         self.change(|extras, limits| extras.attribute(attribute, limits));
     }
 

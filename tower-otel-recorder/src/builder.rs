@@ -10,6 +10,7 @@ use opentelemetry_sdk::{
 use crate::{
     amount::Amount,
     exporter::{BoxedExporter, Exporter},
+    keep::{Keep, Keeper},
     limits::Limits,
     pipeline::Pipeline,
     recorder::Recorder,
@@ -31,6 +32,7 @@ pub struct RecorderBuilder {
     queue: Amount,
     batch: Amount,
     delay: Duration,
+    keep: Option<Keep>,
 }
 
 impl Recorder {
@@ -52,6 +54,7 @@ impl Recorder {
                 bytes: 2 * MEGABYTE,
             },
             delay: Duration::from_secs(5),
+            keep: None,
         }
     }
 }
@@ -157,21 +160,48 @@ impl RecorderBuilder {
         self
     }
 
+    /// Sets rules for traces that are not sampled and are exported nevertheless. Default: none.
+    ///
+    /// The spans of a trace that is not sampled are recorded and wait in memory until its local root ends. Then they are
+    /// exported or discarded, by a decision on the thread that ends the root. They have at most 512 KiB per trace and
+    /// 16 MiB in all. A span counts what it has allocated, 2 KiB at least, and 2 KiB while it is open. Spans that do not
+    /// fit are not recorded, and counted in [`SpanCounts::not_held`](crate::SpanCounts::not_held). If there is no room, traces
+    /// that are open for more than 5 seconds, as those of connections that stay open, give up their spans but the root; of
+    /// such roots there are at most 32,768 besides.
+    ///
+    /// The rules do not change what is propagated: other processes see a trace that is not sampled.
+    ///
+    /// # Weights
+    ///
+    /// A span that is kept has the attribute `sampling.keep.reason`, and the sampled flag of its ids is not set. It stands
+    /// for itself only: to estimate the number of all spans, multiply the number of spans without this attribute by the
+    /// inverse of the sampling ratio, and do not count those with it.
+    pub fn keep(mut self, rules: Keep) -> Self {
+        self.keep = Some(rules);
+        self
+    }
+
     /// Starts the export thread and returns the recorder.
     ///
     /// # Errors
     ///
-    /// Returns [`InvalidInput`](io::ErrorKind::InvalidInput) if a size or the bytes of the queue or of a batch are 0 or a
-    /// setting of the exporter is invalid, and the error of the operating system if it cannot start a thread.
+    /// Returns [`InvalidInput`](io::ErrorKind::InvalidInput) if a size, the bytes of the queue or of a batch, or a limit of
+    /// the keep rules are 0 or a setting of the exporter is invalid, and the error of the operating system if it cannot start a thread.
     pub fn build(self) -> io::Result<Recorder> {
         check_size("queue_size", self.queue.spans)?;
         check_size("queue_bytes", self.queue.bytes)?;
         check_size("batch_size", self.batch.spans)?;
         check_size("batch_bytes", self.batch.bytes)?;
+        self.keep.as_ref().map_or(Ok(()), Keep::check)?;
         let resource = self.resource.unwrap_or_else(|| Resource::builder().build());
         let BoxedExporter(exporter) = (self.exporter.0)(&resource)?;
         let pipeline = Pipeline::new(self.queue, self.batch);
-        let shared = Arc::new(Shared::new(pipeline, self.sampling, self.limits));
+        let shared = Arc::new(Shared::new(
+            pipeline,
+            self.sampling,
+            self.limits,
+            self.keep.map(Keeper::new),
+        ));
         worker::spawn(&shared, exporter, self.delay)?;
         Ok(Recorder::new(shared))
     }

@@ -7,18 +7,27 @@ use opentelemetry::{
     trace::{Span, SpanContext, Status},
 };
 
-use crate::changes::ContextChanges;
+use crate::{changes::ContextChanges, keep::answer, shared::SpanTrace};
 
 /// The span that handlers see in the OpenTelemetry context. Its changes apply until the span ends.
 #[derive(Debug)]
 pub(crate) struct ContextSpan {
     context: SpanContext,
     changes: Arc<ContextChanges>,
+    trace: SpanTrace,
 }
 
 impl ContextSpan {
-    pub(crate) const fn new(context: SpanContext, changes: Arc<ContextChanges>) -> Self {
-        Self { context, changes }
+    pub(crate) const fn new(
+        context: SpanContext,
+        changes: Arc<ContextChanges>,
+        trace: SpanTrace,
+    ) -> Self {
+        Self {
+            context,
+            changes,
+            trace,
+        }
     }
 }
 
@@ -43,6 +52,9 @@ impl Span for ContextSpan {
     }
 
     fn set_attribute(&mut self, attribute: KeyValue) {
+        if answer(&attribute, &self.trace) {
+            return;
+        }
         self.changes
             .change(|extras, limits| extras.attribute(attribute, limits));
     }

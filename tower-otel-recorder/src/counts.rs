@@ -8,7 +8,8 @@ use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 /// spans that are still open are what is left of `started`. Other threads start and end spans while the counts are read, so
 /// such a sum can be off by as many spans as they start and end in the meantime.
 ///
-/// Spans that are not sampled are not counted.
+/// Spans that are not sampled are not counted, unless their trace is [kept](crate::RecorderBuilder::keep): they count from
+/// the end of their local root on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SpanCounts {
@@ -33,6 +34,12 @@ pub struct SpanCounts {
     pub queue_full: u64,
     /// Spans that were dropped because the waiting ones had too many [bytes](crate::RecorderBuilder::queue_bytes).
     pub queue_bytes_full: u64,
+    /// Spans that were not sampled and could not be [held](crate::RecorderBuilder::keep), because the held spans of
+    /// their trace or of all traces had too many bytes. They are in no other number.
+    pub not_held: u64,
+    /// Spans that were not sampled, and of traces over the [limit](crate::Keep::per_second) of traces that are kept. They
+    /// are in no other number.
+    pub keep_limited: u64,
 }
 
 /// The spans of a batch, by result.
@@ -51,6 +58,8 @@ pub(crate) struct Counters {
     queue_full: AtomicU64,
     queue_bytes_full: AtomicU64,
     dropped_closed: AtomicU64,
+    not_held: AtomicU64,
+    keep_limited: AtomicU64,
 }
 
 impl Counters {
@@ -81,6 +90,17 @@ impl Counters {
         self.dropped_closed.fetch_add(spans, Relaxed);
     }
 
+    /// Counts spans that could not be held until the end of their local root.
+    pub(crate) fn not_held(&self, spans: u64) {
+        self.not_held.fetch_add(spans, Relaxed);
+    }
+
+    /// Counts the spans of a trace over the limit of traces that are kept.
+    pub(crate) fn keep_limited(&self, spans: usize) {
+        let spans = u64::try_from(spans).unwrap_or(u64::MAX);
+        self.keep_limited.fetch_add(spans, Relaxed);
+    }
+
     /// Returns the number of spans that were dropped because the queue was full, by number or by bytes.
     pub(crate) fn full(&self) -> u64 {
         self.queue_full.load(Relaxed) + self.queue_bytes_full.load(Relaxed)
@@ -97,6 +117,8 @@ impl Counters {
             dropped: queue_full + queue_bytes_full + self.dropped_closed.load(Relaxed),
             queue_full,
             queue_bytes_full,
+            not_held: self.not_held.load(Relaxed),
+            keep_limited: self.keep_limited.load(Relaxed),
             ..SpanCounts::default()
         }
     }

@@ -2,12 +2,14 @@
 
 use std::{borrow::Cow, mem};
 
-use opentelemetry::{InstrumentationScope, trace::SpanContext};
+use opentelemetry::{InstrumentationScope, KeyValue, trace::SpanContext};
 use opentelemetry_sdk::trace::SpanData;
 
 use crate::{
     clock::{Clocks, Timestamp},
     extras::{Extras, limited},
+    keep::KeepReason,
+    keys::KEEP_REASON,
     limits::Limits,
     origin::Origin,
     record::{Name, SpanRecord},
@@ -27,6 +29,8 @@ impl SpanRecord {
         }
         let all = self.attributes.len();
         let mut attributes = Vec::with_capacity(all + extras.attributes.len() + Origin::ATTRIBUTES);
+        let kept = self.kept.map(KeepReason::as_str);
+        attributes.extend(kept.map(|reason| KeyValue::new(KEEP_REASON, reason)));
         if let Some(origin) = &self.origin {
             origin.span_attributes(&mut attributes);
         }

@@ -1,6 +1,6 @@
 //! Optional parts of a span: status, events, links, and attributes that are not compact.
 
-use std::{borrow::Cow, time::SystemTime};
+use std::{borrow::Cow, fmt, time::SystemTime};
 
 use opentelemetry::{
     KeyValue,
@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The parts of a span that are allocated on demand.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Extras {
     /// Replaces the name of the span.
     pub(crate) name: Option<Cow<'static, str>>,
@@ -27,6 +27,15 @@ pub(crate) struct Extras {
     pub(crate) ended: Option<SystemTime>,
     /// The number of bytes of texts and arrays, and of events and links with their attributes.
     bytes: usize,
+}
+
+impl fmt::Debug for Extras {
+    /// Omits the values, which may contain secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Extras")
+            .field("bytes", &self.bytes)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Extras {

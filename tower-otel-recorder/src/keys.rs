@@ -5,6 +5,15 @@ pub(crate) const TARGET: &str = "target";
 pub(crate) const MESSAGE: &str = "message";
 pub(crate) const ERROR: &str = "error";
 
+/// Why the trace of a span was kept although it was not sampled. The conventions have no name for it.
+pub(crate) const KEEP_REASON: &str = "sampling.keep.reason";
+
+/// Marks a trace that is to be kept.
+pub(crate) const KEEP: &str = "sampling.keep";
+
+/// Asks a span for its held trace. It is not recorded.
+pub(crate) const QUESTION: &str = "tower_otel_recorder.held_trace";
+
 /// Fields of a span that are not attributes.
 pub(crate) mod otel {
     pub(crate) const PREFIX: &str = "otel.";

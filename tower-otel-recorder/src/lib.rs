@@ -49,6 +49,30 @@
 //! steady state. The buffers of all threads together hold at most [`queue_size`](RecorderBuilder::queue_size) spans. A span
 //! that does not fit is dropped and counted in [`SpanCounts::dropped`]; the caller never waits.
 //!
+//! # Traces that matter
+//!
+//! A sampler decides when a trace starts, so a ratio of a tenth loses nine of ten failures. With
+//! [`keep`](RecorderBuilder::keep), the spans of a trace that is not sampled wait in memory until its local root ends, and
+//! are exported if it has failed, was slow or was [marked](keep_trace):
+//!
+//! ```
+//! # use opentelemetry_sdk::trace::{Sampler, SpanExporter};
+//! # use tower_otel_recorder::{Keep, Recorder};
+//! # use std::time::Duration;
+//! # fn start(exporter: impl SpanExporter + 'static) -> std::io::Result<Recorder> {
+//! let tenth = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(0.1)));
+//! let recorder = Recorder::builder(exporter)
+//!     .sampler_without_attributes(tenth)
+//!     .keep(Keep::errors().slower_than(Duration::from_secs(1)).per_second(100))
+//!     .build()?;
+//! # Ok(recorder)
+//! # }
+//! ```
+//!
+//! Each process decides for its own part of a trace: the header that it sends says `sampled=0`, so the servers it calls
+//! keep their spans by their own rules. To keep all spans of a trace if any process has failed, sample everything and let
+//! the [tail sampling](https://opentelemetry.io/docs/concepts/sampling/#tail-sampling) of a collector decide.
+//!
 //! # Limits
 //!
 //! | limit | default | option | over the limit |
@@ -61,6 +85,8 @@
 //! | bytes of an export | 2 MiB | [`batch_bytes`](RecorderBuilder::batch_bytes) | several exports |
 //! | spans that wait for their export | 2048 | [`queue_size`](RecorderBuilder::queue_size) | dropped, [`queue_full`](SpanCounts::queue_full) |
 //! | their bytes | 16 MiB | [`queue_bytes`](RecorderBuilder::queue_bytes) | dropped, [`queue_bytes_full`](SpanCounts::queue_bytes_full) |
+//! | bytes of the spans that wait for the end of a root that is not sampled | 512 KiB per trace, 16 MiB in all | | not recorded, [`not_held`](SpanCounts::not_held) |
+//! | traces that are kept in a second | 100 | [`Keep::per_second`] | discarded, [`keep_limited`](SpanCounts::keep_limited) |
 //!
 //! A value that is formatted with `Debug` or `Display` gets an error when it has written enough, so a text is never
 //! allocated in full. The bytes of an export and of the queue are those that the records have allocated.
@@ -86,6 +112,7 @@ mod events;
 mod export;
 mod exporter;
 mod extras;
+mod keep;
 mod key_values;
 mod keys;
 #[cfg(feature = "layer")]
@@ -116,6 +143,7 @@ mod worker;
 pub use builder::RecorderBuilder;
 pub use counts::SpanCounts;
 pub use exporter::Exporter;
+pub use keep::{Keep, keep_trace};
 #[cfg(feature = "layer")]
 pub use layer::{RecorderLayer, RecorderSpanExt, SetParentError};
 #[cfg(any(feature = "grpc", feature = "http"))]

@@ -58,7 +58,7 @@ impl Tracer for RecorderTracer {
     fn build_with_context(&self, builder: SpanBuilder, parent_cx: &Context) -> RecorderSpan {
         let shared = self.shared();
         if shared.pipeline.is_closed() || parent_cx.is_telemetry_suppressed() {
-            return RecorderSpan::new(SpanContext::NONE, None);
+            return RecorderSpan::new(SpanContext::NONE, None, None);
         }
         let kind = builder.span_kind.as_ref().unwrap_or(&SpanKind::Internal);
         let links = builder.links.as_deref().unwrap_or_default();
@@ -67,12 +67,17 @@ impl Tracer for RecorderTracer {
             (Cow::Borrowed(&*builder.name), attributes)
         });
         let context = sampled.context.clone();
+        let mut held = None;
         if !context.is_sampled() {
-            return RecorderSpan::new(context, None);
+            held = shared.hold(parent_cx, &sampled);
+            if held.is_none() {
+                return RecorderSpan::new(context, None, None);
+            }
         }
-        let mut pooled = self.record(true);
+        let mut pooled = self.record(held.is_none());
+        let trace = pooled.set_held(held);
         fill(&mut pooled.record, builder, sampled);
-        RecorderSpan::new(context, Some(ActiveSpan::new(pooled)))
+        RecorderSpan::new(context, Some(ActiveSpan::new(pooled)), trace)
     }
 }
 

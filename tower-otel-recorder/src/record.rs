@@ -13,6 +13,7 @@ use crate::{
     clock::Timestamp,
     events::{CompactEvent, EventBuffer},
     extras::{Extras, trace_state_bytes},
+    keep::KeepReason,
     limits::Limits,
     origin::Origin,
     sampling::SampledSpan,
@@ -43,6 +44,8 @@ pub struct SpanRecord {
     /// Set through the OpenTelemetry context.
     pub(crate) context_extras: Option<Box<Extras>>,
     pub(crate) changes: Arc<ContextChanges>,
+    /// Why the span is exported although it was not sampled.
+    pub(crate) kept: Option<KeepReason>,
 }
 
 /// The name of a span.
@@ -71,6 +74,7 @@ impl SpanRecord {
             extras: None,
             context_extras: None,
             changes: Arc::new(ContextChanges::new(limits)),
+            kept: None,
         }
     }
 
@@ -206,6 +210,7 @@ impl SpanRecord {
         self.start_attributes = 0;
         self.extras = None;
         self.context_extras = None;
+        self.kept = None;
         ContextChanges::renew(&mut self.changes);
     }
 }

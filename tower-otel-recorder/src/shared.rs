@@ -3,7 +3,11 @@
 use std::{fmt, sync::Arc};
 
 use crate::{
-    changes::ContextChanges, limits::Limits, pipeline::Pipeline, record::SpanRecord,
+    changes::ContextChanges,
+    keep::{HeldSpan, HeldTrace, Keeper},
+    limits::Limits,
+    pipeline::Pipeline,
+    record::SpanRecord,
     sampling::Sampling,
 };
 
@@ -11,6 +15,8 @@ pub(crate) struct Shared {
     pub(crate) pipeline: Pipeline<RecordBox>,
     pub(crate) sampling: Sampling,
     pub(crate) limits: Limits,
+    /// `None` without keep rules.
+    pub(crate) keeper: Option<Keeper<RecordBox>>,
 }
 
 /// A record with its way back to the recorder.
@@ -22,6 +28,8 @@ pub(crate) struct PooledRecord {
     pub(crate) shared: Arc<Shared>,
     /// The number of bytes of a record in the queue.
     pub(crate) bytes: usize,
+    /// The place in the trace of an open span that is not sampled and may be kept.
+    pub(crate) held: Option<HeldSpan<RecordBox>>,
 }
 
 impl PooledRecord {
@@ -30,6 +38,23 @@ impl PooledRecord {
             record: SpanRecord::new(shared.limits),
             shared: Arc::clone(shared),
             bytes: 0,
+            held: None,
+        }
+    }
+
+    /// Sets the place of an open span in its trace, and returns the trace.
+    #[inline]
+    pub(crate) fn set_held(&mut self, held: Option<HeldSpan<RecordBox>>) -> SpanTrace {
+        let held = held?;
+        let trace = Arc::clone(held.trace());
+        self.held = Some(held);
+        Some(trace)
+    }
+
+    /// Gives up the place of an open span in its trace.
+    pub(crate) fn cancel_held(&mut self) {
+        if let Some(held) = self.held.take() {
+            self.shared.cancel_held(&held);
         }
     }
 
@@ -41,6 +66,15 @@ impl PooledRecord {
     }
 }
 
+impl Drop for PooledRecord {
+    fn drop(&mut self) {
+        self.cancel_held();
+    }
+}
+
+/// The trace of a span that is held. `None` for spans that are sampled.
+pub(crate) type SpanTrace = Option<Arc<HeldTrace<RecordBox>>>;
+
 /// A record as it goes through the queue and returns to the pool.
 pub(crate) type RecordBox = Box<PooledRecord>;
 
@@ -49,11 +83,13 @@ impl Shared {
         pipeline: Pipeline<RecordBox>,
         sampling: Sampling,
         limits: Limits,
+        keeper: Option<Keeper<RecordBox>>,
     ) -> Self {
         Self {
             pipeline,
             sampling,
             limits,
+            keeper,
         }
     }
 }
@@ -64,6 +100,7 @@ impl fmt::Debug for Shared {
             .field("pipeline", &self.pipeline)
             .field("sampling", &self.sampling)
             .field("limits", &self.limits)
+            .field("keeper", &self.keeper)
             .finish_non_exhaustive()
     }
 }

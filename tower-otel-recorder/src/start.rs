@@ -69,17 +69,23 @@ impl RecorderTracer {
         let sampled = shared
             .sampling
             .sample(&kind, base, remote, links.as_slice(), sampler_input);
+        let mut held = None;
         if !sampled.context.is_sampled() {
-            return StartedSpan {
-                context: Some(base.with_remote_span_context(sampled.context)),
-                span: None,
-            };
+            held = shared.hold(base, &sampled);
+            if held.is_none() {
+                return StartedSpan {
+                    context: Some(base.with_remote_span_context(sampled.context)),
+                    span: None,
+                };
+            }
         }
-        let mut pooled = self.record(true);
+        let is_sampled = held.is_none();
+        let mut pooled = self.record(is_sampled);
+        let trace = pooled.set_held(held);
         let record = &mut pooled.record;
         record.kind = kind;
         record.started = Timestamp::Instant(at);
-        self.write(true, || write(record));
+        self.write(is_sampled, || write(record));
         record.start_attributes = record.attributes.len();
         let context = sampled.context.clone();
         record.set_sampled(sampled);
@@ -88,7 +94,7 @@ impl RecorderTracer {
                 extras.link(link.span_context, link.attributes, limits);
             });
         }
-        let span = ContextSpan::new(context, Arc::clone(&record.changes));
+        let span = ContextSpan::new(context, Arc::clone(&record.changes), trace);
         StartedSpan {
             context: Some(base.with_span(span)),
             span: Some(ActiveSpan::new(pooled)),

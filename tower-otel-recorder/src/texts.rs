@@ -1,7 +1,7 @@
 //! The texts of one span in one string, within limits.
 
 use std::{
-    fmt::{Debug, Write},
+    fmt::{self, Debug, Write},
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
@@ -14,7 +14,6 @@ use crate::{
 const PANICKED: &str = "<panicked while formatting>";
 
 /// The texts of one span: each is cut to a number of characters, and all together have a number of bytes at most.
-#[derive(Debug)]
 pub(crate) struct TextStore {
     texts: String,
     limits: TextLimits,
@@ -22,6 +21,15 @@ pub(crate) struct TextStore {
     max_bytes: usize,
     /// The number of texts that did not fit.
     dropped: u32,
+}
+
+impl Debug for TextStore {
+    /// Omits the texts, which may contain secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TextStore")
+            .field("bytes", &self.texts.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// A part of the texts of a span.

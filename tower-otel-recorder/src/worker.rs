@@ -109,6 +109,7 @@ impl Worker {
             let park = |duration| self.exporter.park(duration);
             let turn = pipeline.next_turn(Instant::now() + delay, done, park);
             self.export_all(delay);
+            shared.make_room();
             catch_panic(|| self.log_drops(delay));
             if let Some(timeout) = turn.shutdown {
                 // The export has taken a part of the time.

@@ -1,5 +1,7 @@
 //! The target of a request, split into its parts.
 
+use std::fmt;
+
 use http::Uri;
 
 use crate::host_port::HostPort;
@@ -26,7 +28,7 @@ use crate::host_port::HostPort;
 /// );
 /// assert_eq!(Target::of(&uri).host(), Some("::1"));
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Target<'a> {
     /// The scheme of an absolute target.
     pub scheme: Option<&'a str>,
@@ -79,5 +81,18 @@ impl<'a> Target<'a> {
     /// Returns the host of the target. An IPv6 address has no brackets.
     pub fn host(&self) -> Option<&'a str> {
         HostPort::parse(self.authority?).map(|server| server.host)
+    }
+}
+
+impl fmt::Debug for Target<'_> {
+    /// Replaces the query, which may contain secrets, by `..`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Target")
+            .field("scheme", &self.scheme)
+            .field("has_userinfo", &self.has_userinfo)
+            .field("authority", &self.authority)
+            .field("path", &self.path)
+            .field("query", &self.query.map(|_| ".."))
+            .finish()
     }
 }

@@ -40,17 +40,55 @@ const SENSITIVE_KEYS: [&str; 9] = [
     "token",
 ];
 
-/// Returns the routes of a service with telemetry. The operational routes have none, because probes and
-/// scrapes would be most of the requests.
-pub(crate) fn server(routes: Router, keys: Keys, audience: Audience) -> Router {
-    let traces = TraceLayer::server()
-        .remote_parent(move |request| remote_parent(&keys, audience, request))
-        .sensitive_query_keys(SensitiveKeys::new(SENSITIVE_KEYS));
-    routes
-        .fallback(route_not_found)
-        .method_not_allowed_fallback(method_not_allowed)
-        .layer(middleware::from_fn(limit_time))
-        .layer(observe((traces, MetricsLayer::server())))
+/// Adds the layers to servers and clients. It adds none if telemetry is disabled by `OTEL_SDK_DISABLED`, so that the bench
+/// `load` can compare both.
+#[derive(Clone, Copy)]
+pub(crate) struct Layers {
+    is_enabled: bool,
+}
+
+impl Layers {
+    pub(crate) const fn new(is_enabled: bool) -> Self {
+        Self { is_enabled }
+    }
+
+    /// Returns the routes of a service with telemetry. The operational routes have none, because probes and
+    /// scrapes would be most of the requests.
+    pub(crate) fn server(self, routes: Router, keys: Keys, audience: Audience) -> Router {
+        let routes = routes
+            .fallback(route_not_found)
+            .method_not_allowed_fallback(method_not_allowed)
+            .layer(middleware::from_fn(limit_time));
+        if !self.is_enabled {
+            return routes;
+        }
+        let traces = TraceLayer::server()
+            .remote_parent(move |request| remote_parent(&keys, audience, request))
+            .sensitive_query_keys(SensitiveKeys::new(SENSITIVE_KEYS));
+        routes.layer(observe((traces, MetricsLayer::server())))
+    }
+
+    /// Returns a client that records each attempt, and sends the trace context only to `propagate_to`.
+    pub(crate) fn client(
+        self,
+        propagate_to: Hosts,
+        timeout: Duration,
+    ) -> Result<ClientWithMiddleware, BoxError> {
+        let client = Client::builder()
+            .connect_timeout(Duration::from_secs(1))
+            .timeout(timeout)
+            // A redirect could send credentials to another service.
+            .redirect(reqwest::redirect::Policy::none())
+            .build()?;
+        let client = ClientBuilder::new(client);
+        if !self.is_enabled {
+            return Ok(client.build());
+        }
+        let traces = TraceLayer::client().sensitive_query_keys(SensitiveKeys::new(SENSITIVE_KEYS));
+        let propagate = PropagateLayer::new().filter(Filter::only_hosts(propagate_to));
+        let observers = observe((traces, MetricsLayer::client(), propagate));
+        Ok(client.with(observers.into_middleware()).build())
+    }
 }
 
 /// Returns the operational routes. `/healthz` succeeds while the process runs, `/readyz` while the
@@ -60,7 +98,7 @@ pub(crate) fn operations(database: Database, process: &Process) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .with_state(database);
-    if let Some(prometheus) = &process.prometheus {
+    if let Some(prometheus) = process.prometheus() {
         router = router.route_service("/metrics", prometheus.service());
     }
     router
@@ -87,22 +125,4 @@ async fn limit_time(request: Request, next: Next) -> Response {
         Ok(response) => response,
         Err(_) => Problem::unavailable("the request took too long").into_response(),
     }
-}
-
-/// Returns a client that records each attempt, and sends the trace context only to `propagate_to`.
-pub(crate) fn client(
-    propagate_to: Hosts,
-    timeout: Duration,
-) -> Result<ClientWithMiddleware, BoxError> {
-    let client = Client::builder()
-        .connect_timeout(Duration::from_secs(1))
-        .timeout(timeout)
-        // A redirect could send credentials to another service.
-        .redirect(reqwest::redirect::Policy::none())
-        .build()?;
-    let traces = TraceLayer::client().sensitive_query_keys(SensitiveKeys::new(SENSITIVE_KEYS));
-    let propagate = PropagateLayer::new().filter(Filter::only_hosts(propagate_to));
-    Ok(ClientBuilder::new(client)
-        .with(observe((traces, MetricsLayer::client(), propagate)).into_middleware())
-        .build())
 }

@@ -16,6 +16,7 @@
 //! | `api`, `reality`, `jobs` | the three processes |
 //! | `stand_in` | a fake model provider with configurable faults |
 //! | `launcher` | the whole system in one process |
+//! | `load` | the load test: with and without telemetry, side by side |
 //! | `traffic` | customers that use all routes |
 
 mod api;
@@ -27,6 +28,7 @@ mod instruments;
 mod jobs;
 mod launcher;
 mod layers;
+mod load;
 mod model;
 mod problem;
 mod process;

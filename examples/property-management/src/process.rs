@@ -6,15 +6,21 @@ use std::{
     future::Future,
     net::SocketAddr,
     process::ExitCode,
+    sync::Arc,
     time::Duration,
 };
 
 use axum::Router;
-use tokio::{net::TcpListener, runtime::Runtime, sync::watch, time};
+use tokio::{net::TcpListener, runtime::Runtime, sync::watch, task, time};
 use tower_otel_init::{InitError, Telemetry, shutdown_signal};
 use tower_otel_prometheus::Prometheus;
 
-use crate::{BoxError, config::Variables, instruments::recorder, layers};
+use crate::{
+    BoxError,
+    config::Variables,
+    instruments::recorder,
+    layers::{self, Layers},
+};
 
 /// The time limit of running requests after a shutdown is requested: longer than any handler.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(35);
@@ -23,17 +29,34 @@ const _: () = assert!(DRAIN_TIMEOUT.as_secs() > layers::HANDLER_TIMEOUT.as_secs(
 /// The time limit of the runtime shutdown.
 const RUNTIME_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The time limit of the last export.
+/// The time limit of a flush, and of the last export.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The state that a process gives to its service.
 #[derive(Clone)]
 pub(crate) struct Process {
-    /// `None` if metrics are off or use another exporter.
-    pub(crate) prometheus: Option<Prometheus>,
+    pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) shutdown: Shutdown,
     /// The address of the operational routes. `None`: the address of the service.
     pub(crate) operations_addr: Option<String>,
+}
+
+impl Process {
+    /// Returns `None` if metrics are off or use another exporter.
+    pub(crate) fn prometheus(&self) -> Option<&Prometheus> {
+        self.telemetry.prometheus()
+    }
+
+    /// Returns the layers of servers and clients.
+    pub(crate) fn layers(&self) -> Layers {
+        Layers::new(self.telemetry.tracer_provider().is_some())
+    }
+
+    /// Exports every span that has ended.
+    pub(crate) async fn flush(&self) -> Result<(), BoxError> {
+        let telemetry = Arc::clone(&self.telemetry);
+        Ok(task::spawn_blocking(move || telemetry.flush(EXPORT_TIMEOUT)).await??)
+    }
 }
 
 /// Becomes `true` once, when a shutdown is requested.
@@ -106,11 +129,11 @@ where
         Ok(runtime) => runtime,
         Err(error) => return failed(name, &error),
     };
-    let prometheus = telemetry.prometheus().cloned();
+    let telemetry = Arc::new(telemetry);
     let outcome = runtime.block_on(async {
         let shutdown = Shutdown::on_signal();
         let process = Process {
-            prometheus,
+            telemetry: Arc::clone(&telemetry),
             shutdown,
             operations_addr: None,
         };

@@ -133,15 +133,23 @@ fn format_row(side: &Side, method: &str, group: &str, width: usize, row: &Row) -
 }
 
 /// Computes a quantile like `histogram_quantile`, by linear interpolation in its bucket. A quantile
-/// above the last boundary is shown as `> boundary`.
+/// above the last boundary is shown as `> boundary`, one below the first as `<boundary`. There is none
+/// if no request is expected above it: a p99 takes 100 requests.
 fn quantile(q: f64, buckets: &[(f64, f64)]) -> String {
     let total = buckets.last().map_or(0.0, |(_, count)| *count);
+    if (1.0 - q) * total < 0.999 {
+        return "-".to_owned();
+    }
     let rank = q * total;
     let (mut low, mut lower_count) = (0.0, 0.0);
     for &(high, count) in buckets {
         if count >= rank && count > lower_count {
             if high.is_infinite() {
                 return format!("> {low} s");
+            }
+            if lower_count == 0.0 && low == 0.0 {
+                let duration = Duration::try_from_secs_f64(high).unwrap_or_default();
+                return format!("<{duration:?}");
             }
             let seconds = low + (high - low) * (rank - lower_count) / (count - lower_count);
             let duration = Duration::try_from_secs_f64(seconds).unwrap_or_default();
@@ -241,7 +249,7 @@ http_client_requests_in_flight{host="127.0.0.1:1"} 0
     fn requests_are_grouped_by_method_and_path_or_host() {
         let lines = [
             "Server path                   requests  errors       p50       p99  aborted  by status",
-            "GET    /items/{sku}                 32   9.4 %     8.3ms > 0.025 s        3  200×28 404×1 500×2 cancelled×1",
+            "GET    /items/{sku}                 32   9.4 %     8.3ms         -        3  200×28 404×1 500×2 cancelled×1",
             "POST   /items/{sku}                  8   0.0 %         -         -        0  201×8",
             "in flight: GET 2, POST 0",
             "",
@@ -270,16 +278,19 @@ http_client_requests_in_flight{host="127.0.0.1:1"} 0
     }
 
     #[test]
-    fn a_quantile_is_interpolated_in_its_bucket() {
+    fn a_quantile_is_interpolated_in_its_bucket_and_needs_a_request_above_it() {
         let buckets = [(0.1, 10.0), (0.2, 10.0), (0.4, 20.0), (f64::INFINITY, 20.0)];
         for (q, shown) in [
-            (0.25, "50.0ms"),
-            (0.5, "100.0ms"),
+            (0.25, "<100ms"),
+            (0.5, "<100ms"),
             (0.75, "300.0ms"),
-            (1.0, "400.0ms"),
+            (0.95, "380.0ms"),
+            (0.99, "-"),
         ] {
             assert_eq!(quantile(q, &buckets), shown, "{q}");
         }
+        let slow = [(0.1, 50.0), (f64::INFINITY, 100.0)];
+        assert_eq!(quantile(0.99, &slow), "> 0.1 s");
         assert_eq!(quantile(0.5, &[]), "-");
         assert_eq!(quantile(0.5, &[(0.1, 0.0), (f64::INFINITY, 0.0)]), "-");
     }

@@ -14,9 +14,6 @@ use tower_otel_recorder::RecorderTracerProvider;
 use tower_otel_trace::Recorder;
 use tracing_subscriber::Registry;
 
-/// The delay of a batch.
-const DELAY: Duration = Duration::from_millis(50);
-
 /// The timeout of a shutdown.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -40,14 +37,14 @@ pub struct SpanTotals {
 }
 
 impl Pipeline {
-    /// Starts both. Returns the layers of `tower-otel-init`, too.
-    pub fn start(name: &str, endpoint: String) -> (Self, Layers<Registry>) {
+    /// Starts both, with this delay of a batch. Returns the layers of `tower-otel-init`, too.
+    pub fn start(name: &str, endpoint: String, delay: Duration) -> (Self, Layers<Registry>) {
         let service_names = ["init", "recorder"].map(|exporter| format!("{name}, {exporter}"));
         let (telemetry, layers) = Telemetry::builder(&service_names[0])
             .endpoint(&endpoint)
             .sampler(tower_otel_init::Sampler::AlwaysOn)
             .metrics(MetricsExporter::None)
-            .schedule_delay(DELAY)
+            .schedule_delay(delay)
             .local()
             .unwrap();
         let mut export_runtime = Builder::new_multi_thread();
@@ -69,7 +66,7 @@ impl Pipeline {
         let recorder = Recorder::builder(exporter)
             .resource(resource.build())
             .sampler_without_attributes(Sampler::AlwaysOn)
-            .delay(DELAY)
+            .delay(delay)
             .build()
             .unwrap();
         let pipeline = Self {

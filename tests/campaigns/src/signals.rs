@@ -99,6 +99,11 @@ impl Metrics {
         (short, (conventions, untrusted))
     }
 
+    /// Returns the number of lines of `/metrics`.
+    pub fn series(&self) -> usize {
+        series_of(&self.prometheus.render())
+    }
+
     /// Asserts that every total equals that of the ledger, that nothing is in flight and that the number of
     /// series is bounded. Returns the number of lines of `/metrics`.
     pub fn check(&self, outcomes: &BTreeMap<Outcome, u64>) -> usize {
@@ -140,7 +145,7 @@ impl Metrics {
             untrusted.values().sum::<u64>(),
             outcomes.values().sum::<u64>()
         );
-        let series = text.lines().filter(|line| !line.starts_with('#')).count();
+        let series = series_of(&text);
         assert!(series < 60_000, "{series} lines of /metrics");
         for gauge in ["http_requests_in_flight", "strange_http_requests_in_flight"] {
             assert_eq!(counts_in_text(&text, gauge, &[]), Counts::new(), "{gauge}");
@@ -151,6 +156,10 @@ impl Metrics {
         );
         series
     }
+}
+
+fn series_of(text: &str) -> usize {
+    text.lines().filter(|line| !line.starts_with('#')).count()
 }
 
 fn path(outcome: &Outcome) -> String {

@@ -62,6 +62,9 @@ const SCHEDULE: [Option<Behavior>; 8] = [
     Some(Behavior::Rejects),
 ];
 
+/// The delay of a batch.
+const DELAY: Duration = Duration::from_millis(50);
+
 /// The size of a batch: at most one batch for each kill is accepted without the sender knowing.
 const BATCH: u64 = 512;
 
@@ -79,7 +82,7 @@ struct ServerPair {
 impl ServerPair {
     async fn start(name: &str, metrics: &MetricsLayers) -> Self {
         let collector = Collector::counting();
-        let (pipeline, layers) = Pipeline::start(name, collector.endpoint());
+        let (pipeline, layers) = Pipeline::start(name, collector.endpoint(), DELAY);
         let ledgers = [Ledger::default(), Ledger::default()];
         let service = |at: usize| LedgerService::new(ledgers[at].clone());
         let init = signals::spans().tracer_provider(pipeline.provider());

@@ -33,12 +33,15 @@ mod changes;
 mod control;
 #[path = "../../../tower-otel-recorder/src/counts.rs"]
 mod counts;
+#[path = "../../../tower-otel-prometheus/src/exemplar.rs"]
+mod exemplar;
 #[path = "../../../tower-otel-recorder/src/extras.rs"]
 mod extras;
 #[path = "../../../tower-otel-metrics/src/handle_cache/mod.rs"]
 mod handle_cache;
 #[path = "../../../tower-otel-prometheus/src/histogram.rs"]
 mod histogram;
+mod keep;
 #[path = "../../../tower-otel-recorder/src/key_values.rs"]
 mod key_values;
 #[path = "../../../tower-otel-recorder/src/limits.rs"]

@@ -19,12 +19,13 @@ use tracing_subscriber::{
 };
 
 use crate::{
+    exemplar::{Exemplar, ExportedSpan},
     handle_cache::{HandleCache, Query},
     histogram::AtomicHistogram,
     missing_context::MissingContextCheck,
 };
 
-pub use crate::recorder::*;
+pub use crate::{keep::models::*, recorder::*};
 
 /// A key with a constant hash, so that all keys collide with every seed.
 struct Key(u32);
@@ -95,7 +96,7 @@ pub fn the_overflow_warning_is_logged_once() {
 
 /// Two threads record during a scrape.
 pub fn a_histogram_loses_no_sample_and_its_buckets_are_cumulative() {
-    let histogram = Arc::new(AtomicHistogram::new(Arc::new([1.0]), true));
+    let histogram = Arc::new(AtomicHistogram::new(Arc::new([1.0]), true, None));
     let record = || {
         let histogram = Arc::clone(&histogram);
         thread::spawn(move || histogram.record(0.5))
@@ -109,6 +110,47 @@ pub fn a_histogram_loses_no_sample_and_its_buckets_are_cumulative() {
     assert_eq!(histogram.cumulative().collect::<Vec<_>>(), [2, 2]);
     assert_eq!(histogram.sum(), 1.0);
     assert_eq!(histogram.native().unwrap().total(), 2);
+}
+
+/// A thread records during a scrape, each sample in a span of its own.
+pub fn an_exemplar_is_whole_and_the_slot_is_due_again_after_a_scrape() {
+    fn span() -> Option<ExportedSpan> {
+        NEXT_SPAN.with(|next| {
+            let id = next.get();
+            next.set(id + 1);
+            Some(ExportedSpan {
+                trace_id: [id; 16],
+                span_id: [id; 8],
+            })
+        })
+    }
+    // loom's threads are all this one.
+    NEXT_SPAN.with(|next| next.set(1));
+    let histogram = AtomicHistogram::new(Arc::new([1.0]), false, Some(span));
+    let histogram = Arc::new(histogram);
+    let is_whole = |exemplar: &Exemplar| {
+        let ExportedSpan { trace_id, span_id } = exemplar.span;
+        trace_id.iter().chain(&span_id).all(|id| *id == span_id[0])
+    };
+    histogram.record(0.125);
+    assert_eq!(histogram.exemplar(0).unwrap().value, 0.125);
+    let recording = Arc::clone(&histogram);
+    let recorder = thread::spawn(move || {
+        recording.record(0.25);
+        recording.record(0.5);
+    });
+    let scraped = histogram.exemplar(0);
+    assert!(scraped.as_ref().is_none_or(is_whole));
+    recorder.join().unwrap();
+    histogram.record(0.75);
+    let last = histogram.exemplar(0).unwrap();
+    assert!(is_whole(&last));
+    // A sample that the scrape has read is replaced by the next one.
+    assert!(scraped.is_none_or(|scraped| scraped.value != last.value));
+}
+
+std::thread_local! {
+    static NEXT_SPAN: std::cell::Cell<u8> = const { std::cell::Cell::new(1) };
 }
 
 /// Two threads send a request without a context, and a span is current.

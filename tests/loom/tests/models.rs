@@ -36,6 +36,11 @@ fn a_histogram_loses_no_sample_and_its_buckets_are_cumulative() {
 }
 
 #[test]
+fn an_exemplar_is_whole_and_the_slot_is_due_again_after_a_scrape() {
+    loom::model(models::an_exemplar_is_whole_and_the_slot_is_due_again_after_a_scrape);
+}
+
+#[test]
 fn a_missing_context_is_warned_about_once() {
     loom::model(models::a_missing_context_is_warned_about_once);
 }
@@ -88,4 +93,24 @@ fn the_bytes_of_the_queue_hold_for_two_threads() {
 #[test]
 fn bytes_that_a_thread_has_not_used_are_free_after_the_queue_is_emptied() {
     loom::model(models::bytes_that_a_thread_has_not_used_are_free_after_the_queue_is_emptied);
+}
+
+#[test]
+fn a_child_that_ends_with_its_root_is_exported_once() {
+    loom::model(models::a_child_that_ends_with_its_root_is_exported_once);
+}
+
+#[test]
+fn the_limit_of_a_second_holds_for_all_threads() {
+    loom::model(models::the_limit_of_a_second_holds_for_all_threads);
+}
+
+#[test]
+fn the_bytes_of_held_spans_are_bounded() {
+    loom::model(models::the_bytes_of_held_spans_are_bounded);
+}
+
+#[test]
+fn the_bytes_of_a_root_are_freed_once() {
+    loom::model(models::the_bytes_of_a_root_are_freed_once);
 }

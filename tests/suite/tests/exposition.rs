@@ -1,4 +1,4 @@
-//! The rendered metrics, parsed by the Prometheus client library for Python.
+//! The scraped metrics, parsed by the Prometheus client library for Python.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,10 +12,11 @@ use std::{
     convert::Infallible,
     future::Future,
     io::Write,
-    path::Path,
+    path::{Path, PathBuf},
     pin::pin,
     process::{Command, Stdio},
-    task::{Context, Waker},
+    sync::LazyLock,
+    task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
@@ -30,7 +31,10 @@ use tower_otel_prometheus::Prometheus;
 /// A Python program that prints every sample as a line of JSON: family, type, name, labels, value.
 const PARSER: &str = r#"
 import json, sys
-from prometheus_client.parser import text_string_to_metric_families
+if sys.argv[1] == "strict":
+    from prometheus_client.openmetrics.parser import text_string_to_metric_families
+else:
+    from prometheus_client.parser import text_string_to_metric_families
 for family in text_string_to_metric_families(sys.stdin.read()):
     for sample in family.samples:
         value = sample.value if abs(sample.value) != float("inf") else str(sample.value)
@@ -57,7 +61,12 @@ fn run(program: &Path, arguments: &[&str], input: &str) -> String {
 }
 
 /// Returns the interpreter of a virtual environment with prometheus_client of PyPI.
-fn python() -> std::path::PathBuf {
+fn python() -> &'static Path {
+    static PYTHON: LazyLock<PathBuf> = LazyLock::new(install_python);
+    &PYTHON
+}
+
+fn install_python() -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("prometheus_client");
     let python = folder.join("bin/python");
     if !folder.join("installed").exists() {
@@ -90,11 +99,12 @@ fn send(layer: MetricsLayer, path: &str) {
     assert!(pin!(exchange).as_mut().poll(cx).is_ready());
 }
 
-#[test]
-#[ignore = "needs prometheus_client of PyPI, which it installs by pip: cargo test -p suite-tests --test exposition -- --ignored"]
-fn prometheus_client_parses_the_rendered_metrics() {
-    let (recorder, prometheus) = Prometheus::builder().build().unwrap();
-    let odd = "a \\ \"quoted\"\nvalue, {braced} = é";
+/// Records with both layers and with the facade, in all kinds of names and values.
+fn record(odd: &'static str) -> Prometheus {
+    let (recorder, prometheus) = Prometheus::builder()
+        .buckets("balance", [-1.0, 0.0, 1e6])
+        .build()
+        .unwrap();
     with_local_recorder(&recorder, || {
         for names in [Names::Short, Names::Conventions] {
             let labelled = |layer: MetricsLayer| {
@@ -105,22 +115,69 @@ fn prometheus_client_parses_the_rendered_metrics() {
             send(labelled(MetricsLayer::client()), "http://stock.internal/a");
         }
         metrics::histogram!("db_query_duration_seconds", "query_type" => "select").record(0.01);
-        metrics::describe_counter!("auth_failures_total", "Failed authentications, by reason.");
+        metrics::describe_counter!(
+            "auth_failures_total",
+            "Failed \"authentications\"\\\n, by reason."
+        );
         metrics::counter!("auth_failures_total", "reason" => "expired").increment(1);
         metrics::histogram!("llm_request_duration_seconds", "provider" => "anthropic", "model" => odd)
             .record(0.5);
         metrics::gauge!("websocket_connections").increment(1);
+        // Names that OpenMetrics reads in another way than the text format.
+        metrics::counter!("restarts").increment(1);
+        metrics::counter!("jobs_total").increment(2);
+        metrics::gauge!("jobs").set(3);
+        metrics::histogram!("balance").record(-0.5);
+        metrics::gauge!("extreme").set(-1e-300);
+        metrics::gauge!("größe.größer", "größe" => "größe").set(f64::INFINITY);
     });
-    let text = prometheus.render();
-    let parsed = run(&python(), &["-c", PARSER], &text);
+    prometheus
+}
 
-    let samples: Vec<serde_json::Value> = parsed
+/// Returns the body of a scrape that accepts this type.
+fn scrape(prometheus: &Prometheus, accept: &str) -> String {
+    let request = Request::get("/metrics").header("accept", accept);
+    let mut service = prometheus.service();
+    let exchange = async {
+        let Ok(response) = service.call(request.body(()).unwrap()).await;
+        response.into_body().collect().await.unwrap().to_bytes()
+    };
+    let cx = &mut Context::from_waker(Waker::noop());
+    let Poll::Ready(body) = pin!(exchange).as_mut().poll(cx) else {
+        panic!("a scrape is always ready");
+    };
+    String::from_utf8(body.to_vec()).unwrap()
+}
+
+/// A sample of the parser: family, type, name, labels, value.
+type Parsed = Vec<serde_json::Value>;
+
+fn parse(parser: &str, text: &str) -> Parsed {
+    let parsed = run(python(), &["-c", PARSER, parser], text);
+    let samples: Parsed = parsed
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    let lines = text.lines().filter(|line| !line.is_empty());
-    let lines = lines.filter(|line| !line.starts_with('#')).count();
+    let lines = text.lines().filter(|line| !line.starts_with('#')).count();
     assert_eq!(samples.len(), lines, "one sample per line\n{text}");
+    samples
+}
+
+const ODD: &str = "a \\ \"quoted\"\nvalue, {braced} = é";
+
+fn assert_model_is_preserved(samples: &Parsed) {
+    let name = "llm_request_duration_seconds_count";
+    let llm = samples.iter().find(|sample| sample[2] == name).unwrap();
+    assert_eq!(llm[3]["model"], ODD);
+}
+
+#[test]
+#[ignore = "needs prometheus_client of PyPI, which it installs by pip: cargo test -p suite-tests --test exposition -- --ignored"]
+fn prometheus_client_parses_the_rendered_metrics() {
+    let prometheus = record(ODD);
+    let text = prometheus.render();
+    assert_eq!(text, scrape(&prometheus, "text/plain"));
+    let samples = parse("lenient", &text);
     for (family, of, name) in [
         ("http_requests", "counter", "http_requests_total"),
         (
@@ -151,15 +208,42 @@ fn prometheus_client_parses_the_rendered_metrics() {
         }
         assert_eq!(total, sum(&text, name, &[]), "{name}");
     }
-    // Label values are preserved.
-    let name = "llm_request_duration_seconds_count";
-    let llm = samples.iter().find(|sample| sample[2] == name).unwrap();
-    assert_eq!(llm[3]["model"], odd);
+    assert_model_is_preserved(&samples);
     for sample in &samples {
-        let [_, of, name, labels, value] = &sample.as_array().unwrap()[..] else {
-            panic!("{sample}");
-        };
-        assert_ne!(of, "unknown", "{name}");
-        assert!(value.as_f64().is_some(), "{name}{labels} is {value}");
+        assert_ne!(sample[1], "unknown", "{sample}");
     }
+}
+
+#[test]
+#[ignore = "needs prometheus_client of PyPI, which it installs by pip: cargo test -p suite-tests --test exposition -- --ignored"]
+fn the_strict_parser_of_prometheus_client_accepts_open_metrics() {
+    let prometheus = record(ODD);
+    let text = scrape(&prometheus, "application/openmetrics-text;version=1.0.0");
+    let samples = parse("strict", &text);
+    assert_model_is_preserved(&samples);
+    let of = |name: &str| {
+        let found = samples.iter().find(|sample| sample[2] == name);
+        let [family, of, _, _, value] = &found.unwrap().as_array().unwrap()[..] else {
+            panic!("{name}");
+        };
+        (
+            family.as_str().unwrap(),
+            of.as_str().unwrap(),
+            value.as_f64(),
+        )
+    };
+    let requests = ("http_requests", "counter", Some(1.0));
+    assert_eq!(of("http_requests_total"), requests);
+    assert_eq!(of("restarts"), ("restarts", "unknown", Some(1.0)));
+    assert_eq!(of("jobs_total"), ("jobs_total", "unknown", Some(2.0)));
+    assert_eq!(of("jobs"), ("jobs", "gauge", Some(3.0)));
+    assert_eq!(of("balance_bucket"), ("balance", "histogram", Some(0.0)));
+    // Apart from the spelling of boundaries, the samples are those of the text format.
+    let names = |text: &str| -> Vec<String> {
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        let names = lines.filter_map(|line| line.split(['{', ' ']).next());
+        let names = names.filter(|name| !name.starts_with("balance"));
+        names.map(str::to_owned).collect()
+    };
+    assert_eq!(names(&text), names(&prometheus.render()));
 }

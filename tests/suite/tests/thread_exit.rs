@@ -120,10 +120,11 @@ fn child() {
             tracing::subscriber::set_global_default(registry.with(layer)).unwrap();
         }
     }
-    let prometheus = Prometheus::install().unwrap();
+    let prometheus = Prometheus::builder().exemplars().install().unwrap();
 
     let trace = backend.layer(&source, TraceLayer::server().exceptions());
-    let layer = observe((MetricsLayer::server(), trace));
+    // The recorder looks for the current span.
+    let layer = observe((trace, MetricsLayer::server()));
     let (sent, received) = std::sync::mpsc::channel();
     let is_moved = matches!(held, Held::MovedFuture | Held::MovedBody);
     let exchange = move || {

@@ -23,6 +23,7 @@ use opentelemetry::{
 };
 use suite_tests::{
     backend::Backend,
+    keys::known_keys,
     server::{Server, app, send_raw, traceparent},
     table::{Absent, Int, List, Str, assert_span_attributes},
     telemetry::{TestTelemetry, attribute, with_timeout},
@@ -37,6 +38,26 @@ const PARENT: &str = "b7ad6b7169203331";
 
 fn request_with_parent(path: &str) -> String {
     format!("GET {path} HTTP/1.1\ntraceparent: 00-{TRACE}-{PARENT}-01")
+}
+
+// ---- The setup in the documentation of tower-otel-trace -----------------------------------------
+
+#[tokio::test]
+async fn with_the_documented_setup_a_span_has_only_attributes_of_the_conventions() {
+    let telemetry = TestTelemetry::with_tracing_layer(|layer| {
+        layer
+            .with_location(false)
+            .with_target(false)
+            .with_threads(false)
+            .with_tracked_inactivity(false)
+    });
+    let layer = TraceLayer::server();
+    let server = Server::with_router(Backend::Tracing, telemetry, layer, app()).await;
+    let span = server.span_of("GET /status/503?a=b HTTP/1.1").await;
+    let known = known_keys(&span.span_kind);
+    for attribute in &span.attributes {
+        assert!(known.contains(&attribute.key.as_str()), "{attribute:?}");
+    }
 }
 
 // ---- `with_context_activation(false)` ----------------------------------------------------------

@@ -1,6 +1,7 @@
 //! Variables of this crate, and `RUST_LOG`.
 
 use super::*;
+use tower_otel_recorder::Keep;
 
 #[test]
 fn metrics_enabled() {
@@ -57,4 +58,53 @@ fn rust_log_takes_precedence_over_log_level() {
         config.log_filter
     );
     assert_eq!(warning.fallback, "LOG_LEVEL=error");
+}
+
+#[test]
+fn traces_keep() {
+    let default = Keep::errors().slower_than(Duration::from_secs(1));
+    assert_eq!(without_warnings(&[]).keep, Some(default));
+    let half = Duration::from_millis(500);
+    for (value, rules) in [
+        ("", Some(default)),
+        ("none", None),
+        ("errors", Some(Keep::errors())),
+        (
+            "errors,slower_than=500ms,per_second=50",
+            Some(Keep::errors().slower_than(half).per_second(50)),
+        ),
+        (
+            " per_second = 5 , slower_than = 2s ",
+            Some(Keep::default().slower_than(4 * half).per_second(5)),
+        ),
+    ] {
+        assert_eq!(without_warnings(&[("TRACES_KEEP", value)]).keep, rules);
+    }
+    for invalid in [
+        "all",
+        "None",
+        "none,errors",
+        "errors,errors",
+        "errors=true",
+        "errors,",
+        "slower_than",
+        "slower_than=1",
+        "slower_than=0ms",
+        "slower_than=0.5s",
+        "slower_than=-1s",
+        "slower_than=99999999999s",
+        "per_second=50",
+        "errors,per_second=0",
+        "errors,per_second=-1",
+        "errors,per_second=1,per_second=2",
+    ] {
+        let reason = invalid_reason("TRACES_KEEP", invalid);
+        assert!(reason.starts_with("is not a list of keep rules (expected none, or"));
+    }
+    for sampler in ["always_off", "parentbased_always_off"] {
+        let off = ("OTEL_TRACES_SAMPLER", sampler);
+        assert_eq!(without_warnings(&[off]).keep, None);
+        let keep = ("TRACES_KEEP", "errors");
+        assert_eq!(without_warnings(&[off, keep]).keep, Some(Keep::errors()));
+    }
 }

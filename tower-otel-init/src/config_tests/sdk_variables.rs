@@ -180,3 +180,43 @@ fn otel_resource_attributes() {
         "users"
     ));
 }
+
+#[test]
+fn otel_metrics_exemplar_filter() {
+    let filter = without_warnings(&[]).exemplars;
+    assert_eq!(filter, ExemplarFilter::TraceBased);
+    for (value, filter) in [
+        ("trace_based", ExemplarFilter::TraceBased),
+        ("always_off", ExemplarFilter::AlwaysOff),
+    ] {
+        let variable = [("OTEL_METRICS_EXEMPLAR_FILTER", value)];
+        assert_eq!(without_warnings(&variable).exemplars, filter);
+    }
+    // Exemplars without a span lead nowhere.
+    let (config, warning) = with_warning(&[("OTEL_METRICS_EXEMPLAR_FILTER", "always_on")]);
+    assert_eq!(config.exemplars, ExemplarFilter::TraceBased);
+    assert_eq!(warning.fallback, "trace_based");
+}
+
+#[test]
+fn traces_on_the_console_are_all_sampled_unless_a_variable_says_otherwise() {
+    let console = ("OTEL_TRACES_EXPORTER", "console");
+    assert_eq!(without_warnings(&[console]).sampler, Sampler::AlwaysOn);
+    let empty = ("OTEL_TRACES_SAMPLER", "");
+    assert_eq!(
+        without_warnings(&[console, empty]).sampler,
+        Sampler::AlwaysOn
+    );
+    for (variable, sampler) in [
+        (
+            ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
+            Sampler::ParentBasedRatio(0.1),
+        ),
+        (
+            ("OTEL_TRACES_SAMPLER_ARG", "0.5"),
+            Sampler::ParentBasedRatio(0.5),
+        ),
+    ] {
+        assert_eq!(without_warnings(&[console, variable]).sampler, sampler);
+    }
+}

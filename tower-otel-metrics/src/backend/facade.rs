@@ -38,6 +38,8 @@ impl MakeInstruments for FacadeMetrics {
     type InFlight = FacadeInFlight;
     type Instruments = MetricSet;
 
+    const READS_CONTEXT: bool = true;
+
     fn is_ready(&self) -> bool {
         has_recorder()
     }

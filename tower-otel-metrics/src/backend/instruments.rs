@@ -19,6 +19,9 @@ pub trait MakeInstruments: Clone + Debug {
     /// The instruments of a layer.
     type Instruments: Debug;
 
+    /// Whether the current span can be read while a sample is recorded.
+    const READS_CONTEXT: bool;
+
     /// Whether handles made now record and can be cached.
     fn is_ready(&self) -> bool;
 

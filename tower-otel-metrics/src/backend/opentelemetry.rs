@@ -65,6 +65,9 @@ impl MakeInstruments for OtelMetrics {
     type InFlight = OtelInFlight;
     type Instruments = OtelInstruments;
 
+    /// The SDK has no exemplars.
+    const READS_CONTEXT: bool = false;
+
     /// Instruments of a meter always record.
     fn is_ready(&self) -> bool {
         true

@@ -145,7 +145,7 @@ where
         };
         let id = span.id().into_u64();
         drop(span);
-        if self.spans.with(id, |state| state.is_sampled()) != Some(true) {
+        if self.spans.with(id, |state| state.accepts_events()) != Some(true) {
             return;
         }
         let at = Instant::now();
@@ -183,10 +183,10 @@ where
         let state = self.spans.with(id, |state| {
             state.set_used();
             let context = self.activates_context.then(|| state.use_context());
-            (context, state.is_sampled())
+            (context, state.accepts_events())
         });
-        if let Some((context, is_sampled)) = state {
-            entered::push(self.number(), id, is_sampled, context);
+        if let Some((context, is_recorded)) = state {
+            entered::push(self.number(), id, is_recorded, context);
         }
     }
 
@@ -199,7 +199,7 @@ where
         let Some(entered) = entered::pop(self.number(), id) else {
             return;
         };
-        if entered.is_sampled {
+        if entered.is_recorded {
             let at = Instant::now();
             self.spans.with(id, |state| state.note_exit(at));
         }
@@ -217,7 +217,7 @@ where
         // they are dropped.
         drop(context);
         match recording {
-            Recording::Sampled(span) => {
+            Recording::Sampled(span) | Recording::Held(span) => {
                 span.end(&self.tracer, last_exit.unwrap_or_else(Instant::now));
             }
             Recording::UnsampledRoot(record) => self.tracer.discard(record),

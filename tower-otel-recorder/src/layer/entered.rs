@@ -16,7 +16,7 @@ thread_local! {
 pub(super) struct Entered {
     layer: usize,
     span: u64,
-    pub(super) is_sampled: bool,
+    pub(super) is_recorded: bool,
     /// `None` if contexts are not activated.
     #[allow(dead_code, reason = "its drop detaches the context")]
     guard: Option<ContextGuard>,
@@ -30,13 +30,13 @@ pub(super) fn is_available() -> bool {
 
 /// Enters a span and attaches its context.
 #[inline]
-pub(super) fn push(layer: usize, span: u64, is_sampled: bool, context: Option<Context>) {
+pub(super) fn push(layer: usize, span: u64, is_recorded: bool, context: Option<Context>) {
     let _ = ENTERED.try_with(|stack| {
         let guard = context.map(Context::attach);
         stack.borrow_mut().push(Entered {
             layer,
             span,
-            is_sampled,
+            is_recorded,
             guard,
         });
     });

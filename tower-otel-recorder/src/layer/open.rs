@@ -18,6 +18,7 @@ use crate::{
     origin::Origin,
     record::{Name, SpanRecord},
     sampling::SampledSpan,
+    shared::{RecordBox, SpanTrace},
     thread_index,
     tracer::RecorderTracer,
 };
@@ -26,8 +27,8 @@ impl RecorderTracer {
     /// Opens a span. `write` writes kind, name and attributes. Returns `None` if nothing is recorded: the recorder is shut
     /// down or telemetry is suppressed.
     ///
-    /// `write` is not called if the parent decides that the span is not sampled. A root span that is not sampled keeps
-    /// its record, because [`reparent`](Self::reparent) can make it the child of a sampled span.
+    /// `write` is not called if the parent decides that the span is not sampled, unless the span is held. A root span that
+    /// is not sampled keeps its record, because [`reparent`](Self::reparent) can make it the child of a sampled span.
     #[inline]
     pub(crate) fn open(
         &self,
@@ -45,34 +46,63 @@ impl RecorderTracer {
         })?;
         let sampling = &shared.sampling;
         let early = sampling.sample_without_input(&parent_span, || parent.context());
+        let mut held = None;
         if let Some(early) = &early
             && !early.context.is_sampled()
             && (parent_span.is_valid() || sampling.is_off())
         {
-            let ids = early.context.clone();
-            return Some(unsampled(parent, ids, Recording::Unsampled));
+            let keeps = shared.keeper.is_some();
+            held = keeps
+                .then(|| shared.hold(&parent.context(), early))
+                .flatten();
+            if held.is_none() {
+                let ids = early.context.clone();
+                return Some(unsampled(parent, ids, Recording::Unsampled));
+            }
         }
         let is_counted = early
             .as_ref()
             .is_some_and(|early| early.context.is_sampled());
         let mut pooled = self.record(is_counted);
+        let trace = pooled.set_held(held);
         let record = &mut pooled.record;
         record.started = Timestamp::Instant(at);
         self.write(is_counted, || write(record));
         record.start_attributes = record.attributes.len();
         let sampled = early.unwrap_or_else(|| self.sample(record, &parent.context()));
         if !sampled.context.is_sampled() {
-            let recording = Recording::UnsampledRoot(pooled);
-            return Some(unsampled(parent, sampled.context, recording));
+            return Some(self.open_unsampled(parent, pooled, sampled, trace));
         }
         if !is_counted {
             self.correct_started(1);
         }
-        let span = ContextSpan::new(sampled.context.clone(), Arc::clone(&record.changes));
+        let ids = sampled.context.clone();
         record.set_sampled(sampled);
-        let context = parent.read(|base| base.with_span(span));
+        let context = parent.read(|base| context_with_span(base, ids, record, None));
         let recording = Recording::Sampled(ActiveSpan::new(pooled));
         Some(SpanState::new(context, recording))
+    }
+
+    /// Opens a span that is not sampled and has a record. `trace` is the trace that holds it.
+    #[inline(never)]
+    fn open_unsampled(
+        &self,
+        parent: &Parent,
+        mut pooled: RecordBox,
+        sampled: SampledSpan,
+        mut trace: SpanTrace,
+    ) -> SpanState {
+        if trace.is_none() {
+            trace = pooled.set_held(self.shared().hold(&parent.context(), &sampled));
+        }
+        if trace.is_none() {
+            return unsampled(parent, sampled.context, Recording::UnsampledRoot(pooled));
+        }
+        let ids = sampled.context.clone();
+        let record = &mut pooled.record;
+        record.set_sampled(sampled);
+        let context = parent.read(|base| context_with_span(base, ids, record, trace));
+        SpanState::new(context, Recording::Held(ActiveSpan::new(pooled)))
     }
 
     /// Gives a span that was not entered another parent, and samples it again. Returns the context that it replaced. `at`
@@ -91,6 +121,7 @@ impl RecorderTracer {
             pooled.record.set_origin(origin);
             pooled
         });
+        pooled.cancel_held();
         let record = &mut pooled.record;
         let sampled = self.sample(record, base);
         let context = sampled.context.clone();
@@ -98,17 +129,19 @@ impl RecorderTracer {
             if !is_counted {
                 self.correct_started(1);
             }
-            if let Some(extras) = &mut record.extras {
-                // The sampler has added them when the span was opened. Their bytes stay taken.
-                let attributes = &mut extras.attributes;
-                attributes.retain(|attribute| !sampled.attributes.contains(attribute));
-            }
-            record.set_sampled(sampled);
-            let context = context_with_span(base, context, record);
+            set_sampled_again(record, sampled);
+            let context = context_with_span(base, context, record, None);
             state.replace(context, Recording::Sampled(ActiveSpan::new(pooled)))
         } else {
             if is_counted {
                 self.correct_started(-1);
+            }
+            let trace = pooled.set_held(self.shared().hold(base, &sampled));
+            if trace.is_some() {
+                let record = &mut pooled.record;
+                set_sampled_again(record, sampled);
+                let context = context_with_span(base, context, record, trace);
+                return state.replace(context, Recording::Held(ActiveSpan::new(pooled)));
             }
             let context = base.with_remote_span_context(context);
             state.replace(context, Recording::UnsampledRoot(pooled))
@@ -152,6 +185,25 @@ fn sampler_input(record: &SpanRecord) -> (Cow<'_, str>, Vec<KeyValue>) {
     (Cow::Borrowed(name), attributes.collect())
 }
 
-fn context_with_span(base: &Context, context: SpanContext, record: &SpanRecord) -> Context {
-    base.with_span(ContextSpan::new(context, Arc::clone(&record.changes)))
+/// Sets ids, parent and the attributes of the sampler of a span that had others.
+fn set_sampled_again(record: &mut SpanRecord, sampled: SampledSpan) {
+    if let Some(extras) = &mut record.extras {
+        // The sampler has added them when the span was opened. Their bytes stay taken.
+        let attributes = &mut extras.attributes;
+        attributes.retain(|attribute| !sampled.attributes.contains(attribute));
+    }
+    record.set_sampled(sampled);
+}
+
+fn context_with_span(
+    base: &Context,
+    context: SpanContext,
+    record: &SpanRecord,
+    trace: SpanTrace,
+) -> Context {
+    base.with_span(ContextSpan::new(
+        context,
+        Arc::clone(&record.changes),
+        trace,
+    ))
 }

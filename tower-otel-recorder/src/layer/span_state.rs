@@ -24,6 +24,8 @@ pub(crate) struct SpanState {
 #[derive(Debug)]
 pub(crate) enum Recording {
     Sampled(ActiveSpan),
+    /// The span is not sampled, and exported if its trace is kept.
+    Held(ActiveSpan),
     /// The span has no parent. It is recorded if it gets a parent that is sampled.
     UnsampledRoot(RecordBox),
     Unsampled,
@@ -33,7 +35,7 @@ impl Recording {
     /// Returns the record. The span does not end.
     pub(crate) fn into_record(self) -> Option<RecordBox> {
         match self {
-            Self::Sampled(span) => span.into_record(),
+            Self::Sampled(span) | Self::Held(span) => span.into_record(),
             Self::UnsampledRoot(record) => Some(record),
             Self::Unsampled => None,
         }
@@ -75,7 +77,7 @@ impl SpanState {
     /// Returns whether attributes are recorded.
     pub(crate) const fn accepts_fields(&self) -> bool {
         match &self.recording {
-            Recording::Sampled(_) => true,
+            Recording::Sampled(_) | Recording::Held(_) => true,
             Recording::UnsampledRoot(_) => !self.is_used,
             Recording::Unsampled => false,
         }
@@ -84,10 +86,15 @@ impl SpanState {
     /// Returns the record, unless the span is not recorded or was ended through its context.
     pub(crate) fn record(&mut self) -> Option<&mut SpanRecord> {
         match &mut self.recording {
-            Recording::Sampled(span) => span.open_record(),
+            Recording::Sampled(span) | Recording::Held(span) => span.open_record(),
             Recording::UnsampledRoot(pooled) => Some(&mut pooled.record),
             Recording::Unsampled => None,
         }
+    }
+
+    /// Returns whether events are recorded.
+    pub(crate) const fn accepts_events(&self) -> bool {
+        matches!(self.recording, Recording::Sampled(_) | Recording::Held(_))
     }
 
     pub(crate) const fn is_sampled(&self) -> bool {

@@ -13,7 +13,7 @@ use crate::{
     clock::{Clocks, Timestamp},
     events::{CompactEvent, EventBuffer, EventName},
     extras::Extras,
-    keys::{LEVEL, TARGET},
+    keys::{KEEP_REASON, LEVEL, TARGET},
     limits::Limits,
     origin::Origin,
     otlp::{attributes::AttributeWriter, protobuf::Writer},
@@ -108,6 +108,9 @@ impl SpanRecord {
     fn write_attributes(&self, writer: &mut Writer, extras: &Extras, limits: &Limits) {
         let limit = limits.span.max_attributes_per_span;
         let mut attributes = AttributeWriter::new(writer, field::ATTRIBUTES, limit);
+        if let Some(reason) = self.kept {
+            attributes.text(KEEP_REASON, reason.as_str());
+        }
         if let Some(origin) = &self.origin {
             write_origin(&mut attributes, origin);
         }

@@ -16,7 +16,7 @@ use crate::{
     auth::{Audience, AuthenticatedUser, Keys},
     db::Listing,
     extract::Json,
-    layers,
+    layers::Layers,
     problem::Problem,
 };
 
@@ -31,10 +31,10 @@ pub(crate) struct Market {
 }
 
 impl Market {
-    pub(super) fn new(base: Url, keys: Keys) -> Result<Self, BoxError> {
+    pub(super) fn new(base: Url, keys: Keys, layers: Layers) -> Result<Self, BoxError> {
         let host = base.host_str().unwrap_or_default().to_owned();
         Ok(Self {
-            client: layers::client(Hosts::new([host]), TIMEOUT)?,
+            client: layers.client(Hosts::new([host]), TIMEOUT)?,
             listings: Arc::new(base.join("/listings")?),
             keys,
         })

@@ -82,12 +82,13 @@ pub(crate) async fn serve(
     series::register_api(&config.llm.model);
     let database = Database::open(&config.database_url)?;
     let keys = Keys::new(&config.jwt_secret);
+    let layers = process.layers();
     let app = App {
         database: database.clone(),
         keys: keys.clone(),
         passwords: PasswordHasher::default(),
-        market: Market::new(config.reality, keys.clone())?,
-        model: Model::new(config.llm)?,
+        market: Market::new(config.reality, keys.clone(), layers)?,
+        model: Model::new(config.llm, layers)?,
         notifications: Notifications::default(),
         shutdown: process.shutdown.clone(),
     };
@@ -110,7 +111,7 @@ pub(crate) async fn serve(
         .route("/notifications", get(notifications::open))
         .layer(DefaultBodyLimit::max(MAX_BODY_SIZE))
         .with_state(app);
-    let app = layers::server(routes, keys, Audience::Api);
+    let app = layers.server(routes, keys, Audience::Api);
     let operations = layers::operations(database.clone(), process);
     let server = process::serve_with_operations(listener, app, operations, process);
     let tables = database.prepare(&process.shutdown);

@@ -19,6 +19,7 @@ use tower_otel_init::{LogFormat, Sampler, Telemetry, TracesExporter};
 
 use crate::{
     BoxError, instruments,
+    load::{self, Effort},
     process::{self, Process},
     traffic::{self, Pacer},
 };
@@ -26,13 +27,24 @@ use system::System;
 
 const USAGE: &str = "\
 Usage: property-management [--once] [--seconds N]
+       property-management load [--quick]
 
   --once       exit after the report; without it the services run until Ctrl-C
   --seconds N  how long customers send requests before the report; default: 10
+  load         the load test: latencies with and without telemetry; build it with --release
+  --quick      a short load test, without a verdict
   --help       show this help
 ";
 
 /// The parsed command line.
+#[derive(Debug, PartialEq, Eq)]
+enum Command {
+    System(Options),
+    Load(Effort),
+    /// A service of the load test.
+    Service(String),
+}
+
 #[derive(Debug, PartialEq, Eq)]
 struct Options {
     once: bool,
@@ -41,8 +53,10 @@ struct Options {
 
 /// Runs the whole system in one process, prints a report, and serves until Ctrl-C.
 pub fn launch() -> ExitCode {
-    let options = match Options::parse(std::env::args().skip(1)) {
-        Ok(Some(options)) => options,
+    let options = match Command::parse(std::env::args().skip(1)) {
+        Ok(Some(Command::System(options))) => options,
+        Ok(Some(Command::Load(effort))) => return load::run(effort),
+        Ok(Some(Command::Service(name))) => return load::run_service(&name),
         Ok(None) => {
             print!("{USAGE}");
             return ExitCode::SUCCESS;
@@ -75,8 +89,10 @@ async fn run(options: &Options, process: &Process) -> Result<(), BoxError> {
     print(&format!("{status_counts}\n"))?;
     if !shutdown.is_requested() {
         print("\n")?;
-        traced_customer::run(&urls).await?;
-        if let Some(prometheus) = &process.prometheus {
+        traced_customer::run(&urls, process.layers()).await?;
+        // Prints the trace before the tables.
+        process.flush().await?;
+        if let Some(prometheus) = process.prometheus() {
             print(&red::tables(&prometheus.render()))?;
         }
         if !options.once {
@@ -99,16 +115,30 @@ fn print(text: &str) -> Result<(), BoxError> {
     Ok(out.flush()?)
 }
 
-impl Options {
+impl Command {
     /// Returns `None` for `--help`.
     fn parse(args: impl IntoIterator<Item = String>) -> Result<Option<Self>, String> {
+        let args: Vec<String> = args.into_iter().collect();
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        match *args {
+            ["load"] => Ok(Some(Self::Load(Effort::FULL))),
+            ["load", "--quick"] => Ok(Some(Self::Load(Effort::QUICK))),
+            [load::RUN_FLAG, name] => Ok(Some(Self::Service(name.to_owned()))),
+            _ => Ok(Options::parse(args)?.map(Self::System)),
+        }
+    }
+}
+
+impl Options {
+    /// Returns `None` for `--help`.
+    fn parse<'a>(args: impl IntoIterator<Item = &'a str>) -> Result<Option<Self>, String> {
         let mut options = Self {
             once: false,
             seconds: 10,
         };
         let mut args = args.into_iter();
         while let Some(arg) = args.next() {
-            match &*arg {
+            match arg {
                 "--help" | "-h" => return Ok(None),
                 "--once" => options.once = true,
                 "--seconds" => {
@@ -119,7 +149,7 @@ impl Options {
                 }
                 other => {
                     return Err(format!(
-                        "unknown option `{other}` (expected --once, --seconds or --help)"
+                        "unknown option `{other}` (expected --once, --seconds, --help or load)"
                     ));
                 }
             }
@@ -132,16 +162,17 @@ impl Options {
 mod tests {
     use super::*;
 
-    fn parse(args: &[&str]) -> Result<Option<Options>, String> {
-        Options::parse(args.iter().map(|arg| (*arg).to_owned()))
+    fn parse(args: &[&str]) -> Result<Option<Command>, String> {
+        Command::parse(args.iter().map(|arg| (*arg).to_owned()))
     }
 
     #[test]
     fn options_are_accepted_in_any_order_and_errors_name_them() {
-        let options = |once, seconds| Ok(Some(Options { once, seconds }));
+        let options = |once, seconds| Ok(Some(Command::System(Options { once, seconds })));
         assert_eq!(parse(&[]), options(false, 10));
         assert_eq!(parse(&["--seconds", "3", "--once"]), options(true, 3));
         assert_eq!(parse(&["--help"]), Ok(None));
+        assert_eq!(parse(&["load"]), Ok(Some(Command::Load(Effort::FULL))));
         for (args, message) in [
             (&["--seconds", "soon"][..], "--seconds: `soon`"),
             (&["--seconds"], "--seconds: ``"),

@@ -12,7 +12,8 @@ use tracing::{Instrument, Span};
 use uuid::Uuid;
 
 use crate::{
-    BoxError, layers,
+    BoxError,
+    layers::Layers,
     traffic::{Customer, Pacer, ServiceUrls},
 };
 
@@ -20,8 +21,8 @@ use crate::{
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Runs the customer. The trace is printed when its last span ends.
-pub(super) async fn run(urls: &ServiceUrls) -> Result<(), BoxError> {
-    let client = layers::client(Hosts::new(["127.0.0.1"]), TIMEOUT)?;
+pub(super) async fn run(urls: &ServiceUrls, layers: Layers) -> Result<(), BoxError> {
+    let client = layers.client(Hosts::new(["127.0.0.1"]), TIMEOUT)?;
     let pacer = Pacer::new(100, TIMEOUT);
     let mut customer = Customer::new(client, urls.clone(), pacer, 0);
     let customer = async {

@@ -18,7 +18,7 @@ use crate::{
     BoxError,
     config::Llm,
     instruments::{self, TokenType},
-    layers,
+    layers::Layers,
     series::PROVIDER,
 };
 use wire::Completion;
@@ -39,7 +39,7 @@ struct Inner {
 }
 
 impl Model {
-    pub(crate) fn new(config: Llm) -> Result<Self, BoxError> {
+    pub(crate) fn new(config: Llm, layers: Layers) -> Result<Self, BoxError> {
         let base = config.base.as_str().trim_end_matches('/');
         let url = Url::parse(&format!("{base}/chat/completions"))?;
         let key = config.key.map(|key| {
@@ -50,7 +50,7 @@ impl Model {
         let key = key.transpose();
         Ok(Self(Arc::new(Inner {
             // The provider is an external service: it gets no trace context.
-            client: layers::client(Hosts::none(), config.timeout)?,
+            client: layers.client(Hosts::none(), config.timeout)?,
             url,
             key: key.map_err(|_| "LLM_API_KEY: not a valid header value")?,
             name: config.model,

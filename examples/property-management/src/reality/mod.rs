@@ -53,7 +53,7 @@ pub(crate) async fn serve(
         .route("/search", get(search))
         .with_state(database.clone());
     let keys = Keys::new(secret);
-    let app = layers::server(routes, keys, Audience::Reality);
+    let app = process.layers().server(routes, keys, Audience::Reality);
     let operations = layers::operations(database.clone(), process);
     let server = process::serve_with_operations(listener, app, operations, process);
     let tables = database.prepare(&process.shutdown);

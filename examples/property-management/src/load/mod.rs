@@ -1,0 +1,111 @@
+//! The load test: what telemetry costs this system. Two systems without telemetry and one with it run at the same time and
+//! are measured in turns.
+
+mod connection;
+mod open_loop;
+mod processes;
+mod progress;
+mod quantiles;
+mod report;
+mod requests;
+mod system;
+
+use std::process::ExitCode;
+
+use tokio::runtime::Runtime;
+
+use crate::BoxError;
+use open_loop::OpenLoop;
+use processes::Collector;
+use progress::Progress;
+use quantiles::{Block, Launch};
+use report::Comparison;
+use requests::{KINDS, Kind};
+use system::System;
+
+pub(crate) use processes::{RUN_FLAG, run_service};
+
+/// The measured systems: the baseline, the same again as a control, and the one with telemetry.
+const WITH_TELEMETRY: [bool; 3] = [false, false, true];
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Effort {
+    /// The number of times that all systems are started.
+    launches: usize,
+    /// The number of rounds of a launch. In each, every kind of request is sent to every system.
+    rounds: usize,
+}
+
+impl Effort {
+    /// The intervals are narrow enough for a verdict, on a quiet machine.
+    pub(crate) const FULL: Self = Self {
+        launches: 4,
+        rounds: 8,
+    };
+
+    /// For a look at the report.
+    pub(crate) const QUICK: Self = Self {
+        launches: 1,
+        rounds: 1,
+    };
+}
+
+/// Measures and prints the report. The exit code is that of [`report::print`], or 3 after an error.
+pub(crate) fn run(effort: Effort) -> ExitCode {
+    match measure(effort) {
+        Ok(comparisons) => report::print(&comparisons),
+        Err(error) => {
+            eprintln!("property-management: load: {error}");
+            ExitCode::from(3)
+        }
+    }
+}
+
+fn measure(effort: Effort) -> Result<Vec<Comparison>, BoxError> {
+    let runtime = Runtime::new()?;
+    let mut comparisons: Vec<_> = KINDS.iter().map(Comparison::new).collect();
+    let mut progress = Progress::new(effort.launches * (effort.rounds + 1));
+    for _ in 0..effort.launches {
+        let mut collector = Collector::start()?;
+        let mut systems = Vec::new();
+        for has_telemetry in WITH_TELEMETRY {
+            let endpoint = has_telemetry.then(|| collector.endpoint());
+            systems.push(runtime.block_on(System::start(endpoint))?);
+        }
+        for comparison in &mut comparisons {
+            comparison.launches.push(Launch::default());
+        }
+        for round in 0..=effort.rounds {
+            for comparison in &mut comparisons {
+                for _ in 0..comparison.kind.blocks {
+                    let block = measure_block(comparison.kind, &mut systems)?;
+                    // The first round is a warm-up.
+                    if let Some(launch) = comparison.launches.last_mut().filter(|_| round > 0) {
+                        launch.push(block);
+                    }
+                }
+            }
+            progress.advance();
+        }
+        drop(systems);
+        if collector.received_bytes()? == 0 {
+            return Err("the system with telemetry has exported nothing".into());
+        }
+    }
+    Ok(comparisons)
+}
+
+/// Sends requests of one kind to all systems, one system after the other in a random order.
+fn measure_block(kind: &Kind, systems: &mut [System]) -> Result<Block, BoxError> {
+    let mut block = Block::default();
+    let mut order: Vec<usize> = (0..systems.len()).collect();
+    fastrand::shuffle(&mut order);
+    for at in order {
+        if let (Some(system), Some(times)) = (systems.get_mut(at), block.get_mut(at)) {
+            let requests = (0..kind.requests).map(|_| system.request(kind)).collect();
+            *times = OpenLoop::new(kind.rate).send(&mut system.connections, requests)?;
+        }
+    }
+    Ok(block)
+}

@@ -1,0 +1,12 @@
+//! The keep rules of the recorder.
+
+#[path = "../../../../tower-otel-recorder/src/keep/held_bytes.rs"]
+mod held_bytes;
+#[path = "../../../../tower-otel-recorder/src/keep/held_trace.rs"]
+mod held_trace;
+#[path = "../../../../tower-otel-recorder/src/keep/rate_limit.rs"]
+mod rate_limit;
+#[path = "../../../../tower-otel-recorder/src/keep/rules.rs"]
+mod rules;
+
+pub mod models;

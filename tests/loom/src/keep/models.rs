@@ -1,0 +1,77 @@
+//! Models of held traces: threads that end the spans of one trace, and threads that share the limits of all traces.
+
+use std::{sync::Arc, time::Duration};
+
+use loom::thread;
+use opentelemetry::TraceId;
+
+use super::{
+    held_bytes::HeldBytes,
+    held_trace::{Ended, HeldTrace, Opened, SPAN_BYTES},
+    rate_limit::RateLimit,
+    rules::KeepReason,
+};
+
+/// The local root and a child end at the same time, and another child starts.
+pub fn a_child_that_ends_with_its_root_is_exported_once() {
+    let trace = Arc::new(HeldTrace::new(1, TraceId::from(1)));
+    assert_eq!(trace.open_child(), Opened::Recorded);
+    let child = Arc::clone(&trace);
+    let child = thread::spawn(move || child.end_child(7, SPAN_BYTES));
+    let late = Arc::clone(&trace);
+    let late = thread::spawn(move || {
+        assert_eq!(late.open_child(), Opened::Recorded);
+        late.end_child(8, SPAN_BYTES)
+    });
+    let mut exported = trace.decide(Some(KeepReason::Error)).spans;
+    for ended in [child.join().unwrap(), late.join().unwrap()] {
+        match ended {
+            Ended::Held => {}
+            Ended::Kept(span, KeepReason::Error) => exported.push(span),
+            other => panic!("{other:?}"),
+        }
+    }
+    exported.sort_unstable();
+    assert_eq!(exported, [7, 8]);
+}
+
+/// The local root ends while its trace gives up its children for others.
+pub fn the_bytes_of_a_root_are_freed_once() {
+    let trace = Arc::new(HeldTrace::new(1, TraceId::from(1)));
+    assert_eq!(trace.open_child(), Opened::Recorded);
+    assert_eq!(trace.end_child(7, SPAN_BYTES), Ended::Held);
+    let old = Arc::clone(&trace);
+    let given_up = thread::spawn(move || old.give_up(|| true));
+    let decided = trace.decide(None);
+    let parts = [Some(decided), given_up.join().unwrap()];
+    let parts = || parts.iter().flatten();
+    assert_eq!(parts().filter(|part| part.has_place).count(), 1);
+    assert_eq!(parts().map(|part| part.spans.len()).sum::<usize>(), 1);
+}
+
+/// Two traces are to be kept in the same second, where one is allowed.
+pub fn the_limit_of_a_second_holds_for_all_threads() {
+    let limit = Arc::new(RateLimit::new(1));
+    let other = Arc::clone(&limit);
+    let other = thread::spawn(move || other.allows(Duration::ZERO));
+    let allowed = limit.allows(Duration::ZERO);
+    assert!(allowed != other.join().unwrap());
+}
+
+/// Two spans start where there is room for one.
+pub fn the_bytes_of_held_spans_are_bounded() {
+    let bytes = Arc::new(HeldBytes::new(SPAN_BYTES));
+    let other = Arc::clone(&bytes);
+    let other = thread::spawn(move || {
+        let taken = other.take(1, SPAN_BYTES);
+        if taken {
+            other.release(1, SPAN_BYTES);
+        }
+        taken
+    });
+    let taken = bytes.take(0, SPAN_BYTES);
+    let other = other.join().unwrap();
+    assert!(taken || other);
+    // The bytes that the other thread has released stay with it.
+    assert!(!(taken && other), "taken twice");
+}

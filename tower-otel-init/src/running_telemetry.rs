@@ -1,0 +1,92 @@
+//! What is running, and its counts.
+
+use std::fmt;
+use std::sync::Arc;
+
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+#[cfg(feature = "prometheus")]
+use tower_otel_prometheus::Prometheus;
+
+use crate::config_warning::ConfigWarning;
+#[cfg(feature = "logs")]
+use crate::drop_counter::DropCounter;
+use crate::drop_counts::DropCounts;
+use crate::export_runtime::ExportRuntime;
+#[cfg(feature = "prometheus")]
+use crate::metrics_printer::MetricsPrinter;
+use crate::sdk_metrics::SdkMetrics;
+use crate::shutdown_progress::ShutdownProgress;
+use crate::span_recorder::SpanRecorder;
+
+/// The providers and exporters that were started. Dropping it shuts them down.
+pub(crate) struct RunningTelemetry {
+    /// Whether it is the telemetry of the process.
+    pub(crate) is_global: bool,
+    /// `None` if `OTEL_SDK_DISABLED` is set.
+    pub(crate) spans: Option<Arc<SpanRecorder>>,
+    pub(crate) meter_provider: Option<SdkMeterProvider>,
+    #[cfg(feature = "logs")]
+    pub(crate) logger_provider: Option<opentelemetry_sdk::logs::SdkLoggerProvider>,
+    #[cfg(feature = "prometheus")]
+    pub(crate) prometheus: Option<Prometheus>,
+    #[cfg(feature = "prometheus")]
+    pub(crate) metrics_printer: std::sync::Mutex<Option<MetricsPrinter>>,
+    pub(crate) export_runtime: Option<ExportRuntime>,
+    #[cfg(feature = "logs")]
+    pub(crate) log_record_drops: Option<Arc<DropCounter>>,
+    pub(crate) warnings: Vec<ConfigWarning>,
+    pub(crate) summary: String,
+    pub(crate) sdk_metrics: Vec<Arc<SdkMetrics>>,
+    pub(crate) shutdown: Arc<ShutdownProgress>,
+}
+
+impl RunningTelemetry {
+    /// Returns telemetry of which nothing is running yet.
+    pub(crate) fn idle(is_global: bool, warnings: Vec<ConfigWarning>) -> Self {
+        Self {
+            is_global,
+            spans: None,
+            meter_provider: None,
+            #[cfg(feature = "logs")]
+            logger_provider: None,
+            #[cfg(feature = "prometheus")]
+            prometheus: None,
+            #[cfg(feature = "prometheus")]
+            metrics_printer: std::sync::Mutex::default(),
+            export_runtime: None,
+            #[cfg(feature = "logs")]
+            log_record_drops: None,
+            warnings,
+            summary: String::new(),
+            sdk_metrics: Vec::new(),
+            shutdown: Arc::default(),
+        }
+    }
+
+    /// Returns the number of spans dropped so far.
+    pub(crate) fn dropped_spans(&self) -> DropCounts {
+        let spans = self.spans.as_ref();
+        spans
+            .map(|spans| spans.counts().dropped)
+            .unwrap_or_default()
+    }
+
+    /// Returns the number of log records for a collector dropped so far.
+    pub(crate) fn dropped_log_records(&self) -> DropCounts {
+        #[cfg(feature = "logs")]
+        if let Some(drops) = &self.log_record_drops {
+            return drops.counts().dropped;
+        }
+        DropCounts::default()
+    }
+}
+
+impl fmt::Debug for RunningTelemetry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Telemetry")
+            .field("dropped_spans", &self.dropped_spans())
+            .field("dropped_log_records", &self.dropped_log_records())
+            .field("warnings", &self.warnings)
+            .finish_non_exhaustive()
+    }
+}

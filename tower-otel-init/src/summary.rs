@@ -1,0 +1,165 @@
+//! One line that states what telemetry does.
+
+use crate::config::Config;
+use crate::endpoint::origin;
+use crate::exporter_config::ExporterConfig;
+use crate::options::Protocol;
+use crate::otlp_config::OtlpConfig;
+use crate::sampler::Sampler;
+
+/// Returns service, exporters and sampler in one line, without credentials.
+pub(crate) fn summary(config: &Config) -> String {
+    let service = config
+        .resource_attributes
+        .iter()
+        .rfind(|(key, _)| key == "service.name")
+        .map_or("", |(_, name)| name);
+    if config.sdk_disabled {
+        return format!("telemetry of {service} is disabled by OTEL_SDK_DISABLED");
+    }
+    let traces = match &config.traces {
+        ExporterConfig::None => "traces are not exported".to_owned(),
+        exporter => format!("traces {}, {}", target(exporter), sampled(config.sampler)),
+    };
+    let of = |signal: &str, exporter: &ExporterConfig| match exporter {
+        ExporterConfig::None => format!("no {signal}"),
+        exporter => format!("{signal} {}", target(exporter)),
+    };
+    let metrics = of("metrics", &config.metrics);
+    let logs = of("exported log records", &config.logs);
+    format!("telemetry of {service}: {traces}; {metrics}; {logs}")
+}
+
+fn target(exporter: &ExporterConfig) -> String {
+    match exporter {
+        ExporterConfig::Otlp(otlp) => {
+            let protocol = match otlp.protocol {
+                Protocol::Grpc => "gRPC",
+                Protocol::HttpProtobuf => "HTTP",
+            };
+            format!("to {} by OTLP over {protocol}", origin(&otlp.endpoint))
+        }
+        ExporterConfig::Console => "to the console".to_owned(),
+        ExporterConfig::Prometheus => "for Prometheus".to_owned(),
+        ExporterConfig::None => String::new(),
+    }
+}
+
+fn sampled(sampler: Sampler) -> String {
+    let of_new = |text: &str| format!("{text} of those without a parent are sampled");
+    let per_cent = |ratio: f64| format!("{} %", 100.0 * ratio);
+    match sampler {
+        Sampler::AlwaysOn => "all are sampled".to_owned(),
+        Sampler::AlwaysOff => "none are sampled".to_owned(),
+        Sampler::Ratio(ratio) => format!("{} are sampled", per_cent(ratio)),
+        Sampler::ParentBasedAlwaysOn => of_new("all"),
+        Sampler::ParentBasedAlwaysOff => of_new("none"),
+        Sampler::ParentBasedRatio(ratio) => of_new(&per_cent(ratio)),
+    }
+}
+
+/// Returns a warning if the port of a collector is that of the other protocol.
+pub(crate) fn port_warning(otlp: &OtlpConfig) -> Option<String> {
+    let endpoint = origin(&otlp.endpoint);
+    let (port, own, other) = match otlp.protocol {
+        Protocol::Grpc => (":4318", "grpc", "http/protobuf"),
+        Protocol::HttpProtobuf => (":4317", "http/protobuf", "grpc"),
+    };
+    endpoint.ends_with(port).then(|| {
+        format!(
+            "the endpoint {endpoint} has the usual port of the protocol {other}, and the protocol is {own}; if exports \
+             fail, set OTEL_EXPORTER_OTLP_PROTOCOL={other}"
+        )
+    })
+}
+
+#[cfg(all(test, feature = "grpc", feature = "http", feature = "prometheus"))]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use super::*;
+    use crate::settings::Settings;
+
+    fn config(variables: &[(&str, &str)]) -> Config {
+        let lookup = |name: &str| {
+            let variable = variables.iter().find(|(own, _)| *own == name);
+            variable.map(|(_, value)| (*value).into())
+        };
+        let settings = Settings {
+            default_service_name: Some("users".to_owned()),
+            ..Settings::default()
+        };
+        Config::resolve(&settings, &lookup).unwrap().0
+    }
+
+    #[test]
+    fn the_summary_names_service_exporters_and_sampler_without_credentials() {
+        for (variables, expected) in [
+            (
+                &[][..],
+                "telemetry of users: traces to http://localhost:4317 by OTLP over gRPC, 10 % of those without a parent are \
+                 sampled; metrics for Prometheus; no exported log records",
+            ),
+            (
+                &[
+                    ("OTEL_SERVICE_NAME", "shop"),
+                    (
+                        "OTEL_EXPORTER_OTLP_ENDPOINT",
+                        "https://key:canary@a.example/canary",
+                    ),
+                    ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+                    ("OTEL_TRACES_SAMPLER", "always_on"),
+                    ("OTEL_METRICS_EXPORTER", "otlp"),
+                ],
+                "telemetry of shop: traces to https://a.example by OTLP over HTTP, all are sampled; metrics to \
+                 https://a.example by OTLP over HTTP; no exported log records",
+            ),
+            (
+                &[
+                    ("OTEL_TRACES_EXPORTER", "none"),
+                    ("METRICS_ENABLED", "false"),
+                ],
+                "telemetry of users: traces are not exported; no metrics; no exported log records",
+            ),
+            (
+                &[("OTEL_SDK_DISABLED", "true")],
+                "telemetry of users is disabled by OTEL_SDK_DISABLED",
+            ),
+        ] {
+            assert_eq!(summary(&config(variables)), expected);
+        }
+    }
+
+    #[test]
+    fn the_port_of_the_other_protocol_is_a_warning() {
+        for (protocol, port, expected) in [
+            ("grpc", 4317, None),
+            (
+                "grpc",
+                4318,
+                Some("OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"),
+            ),
+            ("http/protobuf", 4318, None),
+            (
+                "http/protobuf",
+                4317,
+                Some("OTEL_EXPORTER_OTLP_PROTOCOL=grpc"),
+            ),
+        ] {
+            let endpoint = format!("http://collector:{port}");
+            let config = config(&[
+                ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+                ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
+            ]);
+            let ExporterConfig::Otlp(otlp) = &config.traces else {
+                panic!("not OTLP");
+            };
+            let warning = port_warning(otlp);
+            assert_eq!(warning.is_some(), expected.is_some(), "{protocol} {port}");
+            assert!(
+                warning
+                    .unwrap_or_default()
+                    .contains(expected.unwrap_or_default())
+            );
+        }
+    }
+}

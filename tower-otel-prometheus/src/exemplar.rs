@@ -1,0 +1,163 @@
+//! Exemplars: for each bucket of a histogram a sample, with the span that it was recorded in.
+
+use std::time::SystemTime;
+
+use crate::sync::{
+    Mutex, OnceLock,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
+
+/// The ids of a span that is exported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ExportedSpan {
+    pub(crate) trace_id: [u8; 16],
+    pub(crate) span_id: [u8; 8],
+}
+
+/// Returns the current span, if it is exported.
+pub(crate) type SpanSource = fn() -> Option<ExportedSpan>;
+
+/// A sample and its span.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Exemplar {
+    pub(crate) span: ExportedSpan,
+    pub(crate) value: f64,
+    pub(crate) at: SystemTime,
+}
+
+/// The exemplars of one histogram, one slot per bucket.
+///
+/// A slot is due when it is empty, and again when a scrape has read it. A sample looks for a span only
+/// if the slot of its bucket is due, so most samples cost one load.
+pub(crate) struct Exemplars {
+    source: SpanSource,
+    buckets: usize,
+    /// Allocated by the first exemplar: about 60 bytes per bucket.
+    slots: OnceLock<Box<[ExemplarSlot]>>,
+}
+
+struct ExemplarSlot {
+    is_due: AtomicBool,
+    exemplar: Mutex<Option<Exemplar>>,
+}
+
+impl Exemplars {
+    pub(crate) fn new(source: SpanSource, buckets: usize) -> Self {
+        Self {
+            source,
+            buckets,
+            slots: OnceLock::new(),
+        }
+    }
+
+    /// Stores a sample of a bucket if its slot is due and the current span is exported. Never waits: a
+    /// sample that finds the slot locked is not stored.
+    #[inline]
+    pub(crate) fn offer(&self, bucket: usize, value: f64) {
+        let slot = self.slots.get().and_then(|slots| slots.get(bucket));
+        if slot.is_none_or(|slot| slot.is_due.load(Relaxed)) {
+            self.store(bucket, value);
+        }
+    }
+
+    #[cold]
+    fn store(&self, bucket: usize, value: f64) {
+        let Some(span) = (self.source)() else { return };
+        let slots = self.slots.get_or_init(|| {
+            let slot = |_| ExemplarSlot {
+                is_due: AtomicBool::new(true),
+                exemplar: Mutex::new(None),
+            };
+            (0..self.buckets).map(slot).collect()
+        });
+        let Some(slot) = slots.get(bucket) else {
+            return;
+        };
+        if let Ok(mut exemplar) = slot.exemplar.try_lock() {
+            *exemplar = Some(Exemplar {
+                span,
+                value,
+                at: SystemTime::now(),
+            });
+            // With the lock held, so that a scrape cannot read the exemplar before.
+            slot.is_due.store(false, Relaxed);
+        }
+    }
+
+    /// Returns the exemplar of a bucket, whose slot is then due.
+    pub(crate) fn read(&self, bucket: usize) -> Option<Exemplar> {
+        let slot = self.slots.get()?.get(bucket)?;
+        let exemplar = slot.exemplar.lock().ok()?;
+        slot.is_due.store(true, Relaxed);
+        *exemplar
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    thread_local! {
+        static CURRENT: Cell<Option<u8>> = const { Cell::new(None) };
+        static LOOKUPS: Cell<u32> = const { Cell::new(0) };
+    }
+
+    fn current_span() -> Option<ExportedSpan> {
+        LOOKUPS.set(LOOKUPS.get() + 1);
+        CURRENT.get().map(|id| ExportedSpan {
+            trace_id: [id; 16],
+            span_id: [id; 8],
+        })
+    }
+
+    #[test]
+    fn a_bucket_has_the_first_sample_of_an_exported_span_after_each_read() {
+        let exemplars = Exemplars::new(current_span, 2);
+        let value = |bucket| {
+            let exemplar = exemplars.read(bucket)?;
+            Some((exemplar.value, exemplar.span.span_id[0]))
+        };
+        exemplars.offer(0, 1.0);
+        assert_eq!((value(0), value(1)), (None, None), "no span is exported");
+        CURRENT.set(Some(7));
+        exemplars.offer(0, 2.0);
+        CURRENT.set(Some(8));
+        exemplars.offer(0, 3.0);
+        assert_eq!((value(0), value(1)), (Some((2.0, 7)), None));
+        exemplars.offer(0, 4.0);
+        exemplars.offer(1, 5.0);
+        assert_eq!((value(0), value(1)), (Some((4.0, 8)), Some((5.0, 8))));
+        CURRENT.set(None);
+        exemplars.offer(0, 6.0);
+        assert_eq!(value(0), Some((4.0, 8)), "it stays until it is replaced");
+        exemplars.offer(2, 7.0);
+        assert_eq!(value(2), None);
+    }
+
+    #[test]
+    fn a_sample_looks_for_a_span_only_if_its_slot_is_due() {
+        let exemplars = Exemplars::new(current_span, 1);
+        CURRENT.set(Some(1));
+        (0..100).for_each(|_| exemplars.offer(0, 1.0));
+        assert_eq!(LOOKUPS.get(), 1);
+        exemplars.read(0).unwrap();
+        (0..100).for_each(|_| exemplars.offer(0, 1.0));
+        assert_eq!(LOOKUPS.get(), 2);
+    }
+
+    #[test]
+    fn a_sample_does_not_wait_for_a_scrape() {
+        let exemplars = Exemplars::new(current_span, 1);
+        CURRENT.set(Some(1));
+        exemplars.offer(0, 1.0);
+        exemplars.read(0).unwrap();
+        let slots = exemplars.slots.get().unwrap();
+        let scrape = slots.first().unwrap().exemplar.lock().unwrap();
+        exemplars.offer(0, 2.0);
+        drop(scrape);
+        assert_eq!(exemplars.read(0).unwrap().value, 1.0);
+    }
+}

@@ -1,0 +1,182 @@
+//! Renders metrics in pieces of bounded size.
+
+use std::sync::Arc;
+
+use crate::{
+    format::Format,
+    labels::parse_labels,
+    protobuf::{self, MetricType},
+    registry::{Registry, counter_value, gauge_value},
+    table::{Page, Position, SeriesTable},
+    text::{Dialect, Float, TextWriter},
+};
+
+/// The size from which a piece is complete, in bytes.
+const PIECE_SIZE: usize = 16 * 1024;
+
+/// The most series of counters and gauges that are read at once.
+const VALUES_PER_PAGE: usize = 64;
+
+/// The most series of histograms that are read at once.
+const HISTOGRAMS_PER_PAGE: usize = 8;
+
+/// The most series in one message of the protobuf format. Families with more are in several messages.
+const SERIES_PER_MESSAGE: usize = 512;
+
+/// A render that has not reached its end. It holds no lock between two pieces and no copy of the
+/// metrics.
+pub(crate) struct Scrape {
+    registry: Arc<Registry>,
+    format: Format,
+    stage: Stage,
+    /// Where the stage continues.
+    position: Option<Position>,
+}
+
+/// The metrics that are rendered next.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Counters,
+    Gauges,
+    Histograms,
+    Done,
+}
+
+impl Scrape {
+    pub(crate) const fn new(registry: Arc<Registry>, format: Format) -> Self {
+        Self {
+            registry,
+            format,
+            stage: Stage::Counters,
+            position: None,
+        }
+    }
+
+    /// Renders the next piece, or returns `None` at the end.
+    pub(crate) fn next_piece(&mut self) -> Option<Vec<u8>> {
+        let mut out = Vec::new();
+        while self.stage != Stage::Done && out.len() < PIECE_SIZE {
+            self.render_page(&mut out);
+        }
+        (!out.is_empty()).then_some(out)
+    }
+
+    fn render_page(&mut self, out: &mut Vec<u8>) {
+        let registry = Arc::clone(&self.registry);
+        let format = self.format;
+        match self.stage {
+            Stage::Counters => {
+                if let Some(page) = self.next_page(&registry.counters, VALUES_PER_PAGE) {
+                    write_counters(out, format, &registry, &page);
+                }
+            }
+            Stage::Gauges => {
+                if let Some(page) = self.next_page(&registry.gauges, VALUES_PER_PAGE) {
+                    write_gauges(out, format, &page);
+                }
+            }
+            Stage::Histograms => {
+                if let Some(page) = self.next_page(&registry.histograms, HISTOGRAMS_PER_PAGE) {
+                    write_histograms(out, format, &page);
+                } else if format == Format::OpenMetrics {
+                    out.extend(b"# EOF\n");
+                }
+            }
+            Stage::Done => {}
+        }
+    }
+
+    /// Returns the next page of a table, or proceeds to the next stage.
+    fn next_page<S>(&mut self, table: &SeriesTable<S>, length: usize) -> Option<Page<S>> {
+        let length = match self.format {
+            Format::Protobuf => SERIES_PER_MESSAGE,
+            Format::Text | Format::OpenMetrics => length,
+        };
+        let page = table.page(self.position.as_ref(), length);
+        match &page {
+            Some(page) => self.position = page.end(),
+            None => {
+                self.position = None;
+                self.stage = match self.stage {
+                    Stage::Counters => Stage::Gauges,
+                    Stage::Gauges => Stage::Histograms,
+                    Stage::Histograms | Stage::Done => Stage::Done,
+                };
+            }
+        }
+        page
+    }
+}
+
+fn write_counters(
+    out: &mut Vec<u8>,
+    format: Format,
+    registry: &Registry,
+    page: &Page<metrics::atomics::AtomicU64>,
+) {
+    let name = &*page.name;
+    let help = page.help.as_deref();
+    let Some(mut text) = TextWriter::new(out, format) else {
+        let series = page.series();
+        let series =
+            series.map(|(labels, counter)| (parse_labels(labels), counter_value(counter) as f64));
+        protobuf::write_values(out, name, help, MetricType::Counter, series);
+        return;
+    };
+    if page.is_first {
+        match counter_family(name, registry) {
+            Some(family) if text.dialect == Dialect::OpenMetrics => {
+                text.head(family, help, "counter");
+            }
+            None if text.dialect == Dialect::OpenMetrics => text.head(name, help, "unknown"),
+            _ => text.head(name, help, "counter"),
+        }
+    }
+    for (labels, counter) in page.series() {
+        text.value(name, labels, counter_value(counter));
+    }
+}
+
+/// Returns the name without `_total`, under which OpenMetrics describes a counter. Returns `None` if
+/// the counter has no such name or another metric has the shorter one; then it has no type.
+fn counter_family<'a>(name: &'a str, registry: &Registry) -> Option<&'a str> {
+    let family = name.strip_suffix("_total")?;
+    let is_free = !registry.uses_name(family) && !registry.uses_name(&format!("{family}_created"));
+    (!family.is_empty() && is_free).then_some(family)
+}
+
+fn write_gauges(out: &mut Vec<u8>, format: Format, page: &Page<metrics::atomics::AtomicU64>) {
+    let (name, help) = (&*page.name, page.help.as_deref());
+    let Some(mut text) = TextWriter::new(out, format) else {
+        let series = page.series();
+        let series = series.map(|(labels, gauge)| (parse_labels(labels), gauge_value(gauge)));
+        protobuf::write_values(out, name, help, MetricType::Gauge, series);
+        return;
+    };
+    if page.is_first {
+        text.head(name, help, "gauge");
+    }
+    for (labels, gauge) in page.series() {
+        text.value(name, labels, Float(gauge_value(gauge)));
+    }
+}
+
+fn write_histograms(
+    out: &mut Vec<u8>,
+    format: Format,
+    page: &Page<crate::histogram::AtomicHistogram>,
+) {
+    let (name, help) = (&*page.name, page.help.as_deref());
+    let Some(mut text) = TextWriter::new(out, format) else {
+        let series = page.series();
+        let series = series.map(|(labels, histogram)| (parse_labels(labels), histogram));
+        protobuf::write_histogram(out, name, help, series);
+        return;
+    };
+    if page.is_first {
+        text.head(name, help, "histogram");
+    }
+    for (labels, histogram) in page.series() {
+        text.histogram(name, labels, histogram);
+    }
+}

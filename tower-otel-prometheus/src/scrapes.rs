@@ -1,0 +1,107 @@
+//! Limits how many scrapes are rendered at a time.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// The most scrapes at a time. Two Prometheus servers with a few retries need less.
+pub(crate) const MAX_SCRAPES: usize = 16;
+
+/// The age from which a scrape gives way to a new one: the default timeout of Prometheus, which has
+/// stopped reading by then.
+const GIVES_WAY_AFTER: Duration = Duration::from_secs(10);
+
+/// The scrapes that are being read. Shared by all services of a recorder.
+#[derive(Debug, Default)]
+pub(crate) struct Scrapes(Mutex<Running>);
+
+#[derive(Debug, Default)]
+struct Running {
+    next_id: u64,
+    /// Identifier and start of each scrape, from the oldest to the newest.
+    scrapes: Vec<(u64, Instant)>,
+}
+
+/// The place of one scrape, which is free again when this is dropped.
+#[derive(Debug)]
+pub(crate) struct ScrapePlace {
+    scrapes: Arc<Scrapes>,
+    id: u64,
+}
+
+impl Scrapes {
+    /// Returns a place, or `None` if all are taken. A scrape that is older than its reader can wait
+    /// gives way, so that slow readers do not lock out others.
+    pub(crate) fn begin(self: &Arc<Self>, now: Instant) -> Option<ScrapePlace> {
+        let mut running = self.lock();
+        if running.scrapes.len() >= MAX_SCRAPES {
+            let (_, oldest) = *running.scrapes.first()?;
+            if now.saturating_duration_since(oldest) < GIVES_WAY_AFTER {
+                return None;
+            }
+            running.scrapes.remove(0);
+        }
+        let id = running.next_id;
+        running.next_id = id.wrapping_add(1);
+        running.scrapes.push((id, now));
+        drop(running);
+        Some(ScrapePlace {
+            scrapes: Arc::clone(self),
+            id,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Running> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ScrapePlace {
+    /// Whether the scrape has not given way to another one.
+    pub(crate) fn is_held(&self) -> bool {
+        let running = self.scrapes.lock();
+        running.scrapes.iter().any(|(id, _)| *id == self.id)
+    }
+}
+
+impl Drop for ScrapePlace {
+    fn drop(&mut self) {
+        let mut running = self.scrapes.lock();
+        running.scrapes.retain(|(id, _)| *id != self.id);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_free_again_when_its_scrape_ends() {
+        let (scrapes, now) = (Arc::new(Scrapes::default()), Instant::now());
+        let mut places: Vec<_> = (0..MAX_SCRAPES)
+            .map(|_| scrapes.begin(now).unwrap())
+            .collect();
+        assert!(scrapes.begin(now).is_none());
+        places.pop();
+        places.push(scrapes.begin(now).unwrap());
+        assert!(scrapes.begin(now).is_none());
+        assert!(places.iter().all(ScrapePlace::is_held));
+    }
+
+    #[test]
+    fn the_oldest_scrape_gives_way_after_its_time() {
+        let (scrapes, now) = (Arc::new(Scrapes::default()), Instant::now());
+        let places: Vec<_> = (0..MAX_SCRAPES)
+            .map(|_| scrapes.begin(now).unwrap())
+            .collect();
+        let later = now + GIVES_WAY_AFTER;
+        assert!(scrapes.begin(later - Duration::from_millis(1)).is_none());
+        let place = scrapes.begin(later).unwrap();
+        assert!(place.is_held());
+        let held: Vec<_> = places.iter().map(ScrapePlace::is_held).collect();
+        let expected: Vec<_> = (0..MAX_SCRAPES).map(|index| index > 0).collect();
+        assert_eq!(held, expected, "the first is the oldest");
+    }
+}

@@ -1,0 +1,95 @@
+//! The bytes of the spans of all held traces.
+
+use std::sync::PoisonError;
+
+use crate::{budget::Budget, shards::Shards, sync::Mutex};
+
+/// The bytes that a thread takes at once.
+const PORTION: usize = 32 * 1024;
+
+/// The bytes that a thread has for its next spans at most.
+const MAX_RESERVED: usize = 2 * PORTION;
+
+/// A bounded number of bytes. Each thread reserves some, so that not every span touches a counter that threads share.
+/// What other threads have reserved counts as used.
+#[derive(Debug)]
+pub(super) struct HeldBytes {
+    budget: Budget,
+    reserved: Shards<Mutex<usize>>,
+}
+
+impl HeldBytes {
+    pub(super) fn new(bytes: usize) -> Self {
+        Self {
+            budget: Budget::new(bytes, PORTION.min(bytes / 128)),
+            reserved: Shards::new(),
+        }
+    }
+
+    /// Takes so many bytes. Returns `false` and takes none if there are too few.
+    pub(super) fn take(&self, thread: usize, bytes: usize) -> bool {
+        let Some(reserved) = self.reserved(thread) else {
+            return false;
+        };
+        let mut reserved = reserved.lock().unwrap_or_else(PoisonError::into_inner);
+        if *reserved < bytes {
+            let Some(portion) = self.budget.take(bytes - *reserved) else {
+                return false;
+            };
+            *reserved += portion.taken;
+        }
+        *reserved -= bytes;
+        true
+    }
+
+    /// Frees bytes that were taken, on any thread.
+    pub(super) fn release(&self, thread: usize, bytes: usize) {
+        let Some(reserved) = self.reserved(thread) else {
+            return;
+        };
+        let mut reserved = reserved.lock().unwrap_or_else(PoisonError::into_inner);
+        *reserved = reserved.saturating_add(bytes);
+        let over = reserved.saturating_sub(MAX_RESERVED);
+        if over > 0 {
+            *reserved = PORTION;
+            self.budget.release(over + (MAX_RESERVED - PORTION));
+        }
+    }
+
+    fn reserved(&self, thread: usize) -> Option<&Mutex<usize>> {
+        self.reserved.get(thread).or_else(|| self.reserved.get(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bound_holds_for_all_threads_together() {
+        const SPAN: usize = 2_048;
+        for total in [SPAN, 100_000, 16 << 20] {
+            let bytes = HeldBytes::new(total);
+            for _ in 0..3 {
+                let taken = (0..2 * total / SPAN).filter(|n| bytes.take(n % 40, SPAN));
+                let taken = taken.count() * SPAN;
+                assert!(taken <= total);
+                let unused = 40 * (SPAN + PORTION.min(total / 128));
+                assert!(taken + unused >= total, "{taken} of {total}");
+                for n in 0..taken / SPAN {
+                    bytes.release(n % 40, SPAN);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_thread_that_only_releases_does_not_keep_the_bytes() {
+        let bytes = HeldBytes::new(1 << 20);
+        for _ in 0..1_000 {
+            assert!(bytes.take(0, 10_000));
+            bytes.release(1, 10_000);
+        }
+        assert!(bytes.take(0, (1 << 20) - 2 * MAX_RESERVED));
+    }
+}

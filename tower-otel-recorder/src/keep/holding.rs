@@ -1,0 +1,213 @@
+//! Holds the spans of traces that are not sampled, and decides at the end of the local root.
+
+use std::{sync::Arc, time::Instant};
+
+use opentelemetry::{Context, SpanId};
+
+use super::{
+    held_trace::{Decided, Ended, HeldSpan, HeldTrace, Opened, SPAN_BYTES},
+    keeper::Keeper,
+    lookup,
+    rules::KeepReason,
+};
+use crate::{
+    sampling::SampledSpan,
+    shared::{RecordBox, Shared},
+    thread_index,
+};
+
+impl Shared {
+    /// Holds a span that starts and is not sampled. Returns `None` if it need not be recorded: there are no keep rules,
+    /// it cannot be held, or its trace is not.
+    #[inline]
+    pub(crate) fn hold(&self, base: &Context, span: &SampledSpan) -> Option<HeldSpan<RecordBox>> {
+        self.hold_by(self.keeper.as_ref()?, base, span)
+    }
+
+    fn hold_by(
+        &self,
+        keeper: &Keeper<RecordBox>,
+        base: &Context,
+        span: &SampledSpan,
+    ) -> Option<HeldSpan<RecordBox>> {
+        let recorder = std::ptr::from_ref(self).addr();
+        let trace_id = span.context.trace_id();
+        let parent = match span.parent != SpanId::INVALID && !span.parent_is_remote {
+            true => Some(lookup::trace_of(base).filter(|trace| trace.is(recorder, trace_id))?),
+            false => None,
+        };
+        match parent.as_ref().map(|trace| trace.open_child()) {
+            None | Some(Opened::Recorded) => {}
+            Some(Opened::Discarded) => return None,
+            Some(Opened::Full) => {
+                self.pipeline.counters().not_held(1);
+                return None;
+            }
+        }
+        let thread = thread_index::current();
+        if !keeper.bytes.take(thread, SPAN_BYTES) {
+            if let Some(trace) = &parent {
+                trace.cancel_child();
+            }
+            self.count_not_held(keeper);
+            return None;
+        }
+        let is_root = parent.is_none();
+        let trace = parent.unwrap_or_else(|| {
+            let trace = Arc::new(HeldTrace::new(recorder, trace_id));
+            keeper.live.add(thread, Instant::now(), &trace);
+            trace
+        });
+        Some(HeldSpan { trace, is_root })
+    }
+
+    /// Ends a held span, whose record has ended with so many bytes.
+    #[cold]
+    pub(crate) fn end_held(&self, held: HeldSpan<RecordBox>, pooled: RecordBox, bytes: usize) {
+        let Some(keeper) = &self.keeper else { return };
+        let thread = thread_index::current();
+        if held.is_root {
+            self.end_root(keeper, &held.trace, pooled, thread);
+        } else {
+            self.end_child(keeper, &held.trace, pooled, bytes.max(SPAN_BYTES), thread);
+        }
+    }
+
+    fn end_root(
+        &self,
+        keeper: &Keeper<RecordBox>,
+        trace: &HeldTrace<RecordBox>,
+        pooled: RecordBox,
+        thread: usize,
+    ) {
+        let record = &pooled.record;
+        let wanted = keeper.reason(trace.is_marked(), record.has_failed(), || record.duration());
+        let kept = wanted.filter(|_| keeper.allows());
+        let mut spans = Self::decide(keeper, trace, kept, thread);
+        spans.push(pooled);
+        match kept {
+            Some(reason) => self.keep(spans, reason, thread),
+            None => {
+                if wanted.is_some() {
+                    self.pipeline.counters().keep_limited(spans.len());
+                }
+                self.pool(spans, thread);
+            }
+        }
+    }
+
+    fn end_child(
+        &self,
+        keeper: &Keeper<RecordBox>,
+        trace: &HeldTrace<RecordBox>,
+        pooled: RecordBox,
+        bytes: usize,
+        thread: usize,
+    ) {
+        let more = bytes - SPAN_BYTES;
+        if more > 0 && !keeper.bytes.take(thread, more) {
+            trace.cancel_child();
+            keeper.bytes.release(thread, SPAN_BYTES);
+            self.count_not_held(keeper);
+            return self.pool(vec![pooled], thread);
+        }
+        match trace.end_child(pooled, bytes) {
+            Ended::Held => {}
+            Ended::Full(pooled) => {
+                keeper.bytes.release(thread, bytes);
+                self.pipeline.counters().not_held(1);
+                self.pool(vec![pooled], thread);
+            }
+            Ended::Kept(pooled, reason) => {
+                keeper.bytes.release(thread, bytes);
+                self.keep(vec![pooled], reason, thread);
+            }
+            Ended::Discarded(pooled) => {
+                keeper.bytes.release(thread, bytes);
+                self.pool(vec![pooled], thread);
+            }
+        }
+    }
+
+    /// Gives up the place of a span that is not recorded any more. The trace of a root is discarded.
+    #[cold]
+    pub(crate) fn cancel_held(&self, held: &HeldSpan<RecordBox>) {
+        let Some(keeper) = &self.keeper else { return };
+        let thread = thread_index::current();
+        if held.is_root {
+            let spans = Self::decide(keeper, &held.trace, None, thread);
+            self.pool(spans, thread);
+        } else {
+            held.trace.cancel_child();
+            keeper.bytes.release(thread, SPAN_BYTES);
+        }
+    }
+
+    /// Ends a root, and frees its bytes and those of its children that have ended. Returns these.
+    fn decide(
+        keeper: &Keeper<RecordBox>,
+        trace: &HeldTrace<RecordBox>,
+        kept: Option<KeepReason>,
+        thread: usize,
+    ) -> Vec<RecordBox> {
+        let Decided { spans, has_place } = trace.decide(kept);
+        let mut bytes = bytes_of(&spans);
+        if has_place {
+            bytes += SPAN_BYTES;
+        } else {
+            keeper.roots.release(1);
+        }
+        keeper.bytes.release(thread, bytes);
+        spans
+    }
+
+    /// Discards the children of old traces if there was no room for a span. Called by the export thread in each turn.
+    pub(crate) fn make_room(&self) {
+        let Some(keeper) = &self.keeper else { return };
+        let thread = thread_index::current();
+        for trace in keeper.take_old() {
+            let frees_root = || keeper.roots.take(1).is_some();
+            let Some(Decided { spans, has_place }) = trace.give_up(frees_root) else {
+                continue;
+            };
+            let root = if has_place { SPAN_BYTES } else { 0 };
+            keeper.bytes.release(thread, root + bytes_of(&spans));
+            let given_up = u64::try_from(spans.len()).unwrap_or(u64::MAX);
+            self.pipeline.counters().not_held(given_up);
+            self.pool(spans, thread);
+        }
+    }
+
+    /// Counts a span that is not held for lack of room in all traces.
+    #[cold]
+    fn count_not_held(&self, keeper: &Keeper<RecordBox>) {
+        self.pipeline.counters().not_held(1);
+        keeper.live.set_full();
+    }
+
+    /// Queues the spans of a trace that is kept.
+    fn keep(&self, spans: Vec<RecordBox>, reason: KeepReason, thread: usize) {
+        let started = i64::try_from(spans.len()).unwrap_or(i64::MAX);
+        self.pipeline.correct_started(thread, started);
+        for mut pooled in spans {
+            pooled.record.kept = Some(reason);
+            self.queue(pooled, thread);
+        }
+    }
+
+    /// Returns the records of spans that are not kept to the pool.
+    fn pool(&self, spans: Vec<RecordBox>, thread: usize) {
+        for mut pooled in spans {
+            pooled.record.clear();
+            self.pipeline.put_spare(thread, pooled);
+        }
+    }
+}
+
+/// Returns the bytes that ended spans have taken.
+fn bytes_of(spans: &[RecordBox]) -> usize {
+    spans
+        .iter()
+        .map(|pooled| pooled.bytes.max(SPAN_BYTES))
+        .sum()
+}

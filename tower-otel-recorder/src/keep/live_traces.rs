@@ -1,0 +1,149 @@
+//! The held traces whose local root is open, oldest first.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, PoisonError},
+    time::Instant,
+};
+
+use super::held_trace::HeldTrace;
+use crate::{
+    shards::Shards,
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
+
+/// The traces of a thread that are removed when they have ended, at once.
+const MIN_REMOVED: usize = 64;
+
+/// Lists the traces by the thread that has started them. Only the export thread takes the locks of other threads.
+#[derive(Debug)]
+pub(super) struct LiveTraces<T> {
+    threads: Shards<Mutex<Started<T>>>,
+    is_full: AtomicBool,
+}
+
+/// The traces that a thread has started, and some that have ended since.
+#[derive(Debug)]
+struct Started<T> {
+    traces: VecDeque<(Instant, Arc<HeldTrace<T>>)>,
+    /// The number of traces from which on those that have ended are removed.
+    remove_at: usize,
+}
+
+impl<T> Default for Started<T> {
+    fn default() -> Self {
+        Self {
+            traces: VecDeque::new(),
+            remove_at: MIN_REMOVED,
+        }
+    }
+}
+
+impl<T> LiveTraces<T> {
+    pub(super) fn new() -> Self {
+        Self {
+            threads: Shards::new(),
+            is_full: AtomicBool::new(false),
+        }
+    }
+
+    /// Adds a trace that starts on this thread.
+    pub(super) fn add(&self, thread: usize, at: Instant, trace: &Arc<HeldTrace<T>>) {
+        let Some(started) = self.threads.get(thread).or_else(|| self.threads.get(0)) else {
+            return;
+        };
+        let mut started = lock(started);
+        if started.traces.len() >= started.remove_at {
+            started.traces.retain(|(_, trace)| !trace.is_decided());
+            started.remove_at = MIN_REMOVED.max(2 * started.traces.len());
+        }
+        started.traces.push_back((at, Arc::clone(trace)));
+    }
+
+    /// Notes that a span was not held.
+    pub(super) fn set_full(&self) {
+        if !self.is_full.load(Relaxed) {
+            self.is_full.store(true, Relaxed);
+        }
+    }
+
+    /// Returns the open traces that have started before, if a span was not held since the last call. They are not returned
+    /// again.
+    pub(super) fn take_old(&self, before: Instant) -> Vec<Arc<HeldTrace<T>>> {
+        let mut old = Vec::new();
+        if !self.is_full.load(Relaxed) {
+            return old;
+        }
+        self.is_full.store(false, Relaxed);
+        for started in self.threads.iter() {
+            let mut started = lock(started);
+            while started.traces.front().is_some_and(|(at, _)| *at < before) {
+                let trace = started.traces.pop_front();
+                old.extend(
+                    trace
+                        .map(|(_, trace)| trace)
+                        .filter(|trace| !trace.is_decided()),
+                );
+            }
+        }
+        old
+    }
+}
+
+fn lock<T>(started: &Mutex<T>) -> MutexGuard<'_, T> {
+    started.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use opentelemetry::TraceId;
+
+    use super::*;
+
+    fn trace() -> Arc<HeldTrace<u8>> {
+        Arc::new(HeldTrace::new(1, TraceId::from(1)))
+    }
+
+    #[test]
+    fn old_traces_are_returned_once_when_there_was_no_room() {
+        let live = LiveTraces::new();
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let open: Vec<_> = (0..6).map(|_| trace()).collect();
+        for (thread, trace) in open.iter().enumerate() {
+            live.add(thread % 2, at(thread as u64), trace);
+        }
+        open.iter()
+            .skip(1)
+            .take(1)
+            .for_each(|trace| drop(trace.decide(None)));
+        assert_eq!(live.take_old(at(9)).len(), 0);
+        live.set_full();
+        assert_eq!(live.take_old(at(3)).len(), 2);
+        assert_eq!(live.take_old(at(9)).len(), 0);
+        live.set_full();
+        assert_eq!(live.take_old(at(9)).len(), 3);
+    }
+
+    #[test]
+    fn traces_that_have_ended_are_removed_behind_one_that_never_ends() {
+        let live = LiveTraces::new();
+        let endless = trace();
+        live.add(0, Instant::now(), &endless);
+        for _ in 0..10_000 {
+            let trace = trace();
+            live.add(0, Instant::now(), &trace);
+            trace.decide(None);
+        }
+        let kept = live
+            .threads
+            .get(0)
+            .map(|started| lock(started).traces.len());
+        assert!(kept.is_some_and(|kept| kept <= MIN_REMOVED));
+    }
+}

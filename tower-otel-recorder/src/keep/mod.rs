@@ -1,0 +1,18 @@
+//! Keep rules: traces that are not sampled and exported nevertheless, as decided when their local root ends.
+
+mod ended_root;
+mod held_bytes;
+mod held_trace;
+mod holding;
+mod keeper;
+mod live_traces;
+mod lookup;
+mod rate_limit;
+mod rules;
+
+pub(crate) use held_trace::{HeldSpan, HeldTrace};
+pub(crate) use keeper::Keeper;
+pub(crate) use lookup::answer;
+pub use lookup::keep_trace;
+pub use rules::Keep;
+pub(crate) use rules::KeepReason;

@@ -1,0 +1,74 @@
+//! How many traces are kept in a second.
+
+use std::time::Duration;
+
+use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+const SECOND: u64 = 1_000_000_000;
+
+/// Allows so many traces at once, and so many in each second after, without a lock.
+///
+/// Each trace takes an interval of a second's share. `taken_until` is the end of the last interval, and may be at most
+/// a second ahead of now.
+#[derive(Debug)]
+pub(super) struct RateLimit {
+    interval: u64,
+    taken_until: AtomicU64,
+}
+
+impl RateLimit {
+    pub(super) fn new(per_second: u32) -> Self {
+        Self {
+            interval: SECOND / u64::from(per_second.max(1)),
+            taken_until: AtomicU64::new(0),
+        }
+    }
+
+    /// Returns whether one more trace is allowed, `now` after the limit was created.
+    pub(super) fn allows(&self, now: Duration) -> bool {
+        let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+        let latest = now.saturating_add(SECOND);
+        let take = |taken_until: u64| {
+            let until = taken_until.max(now).saturating_add(self.interval);
+            (until <= latest).then_some(until)
+        };
+        self.taken_until
+            .fetch_update(Relaxed, Relaxed, take)
+            .is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_gets_one_second_more_than_its_duration() {
+        for per_second in [1, 3, 10, 100, 1_000_000, u32::MAX] {
+            let limit = RateLimit::new(per_second);
+            let limit_of = |seconds: u64| u64::from(per_second) * (seconds + 1);
+            let mut allowed = 0;
+            for millis in 0..2_000 {
+                for _ in 0..10 {
+                    allowed += u64::from(limit.allows(Duration::from_millis(millis)));
+                }
+            }
+            assert!(allowed <= limit_of(2), "{allowed} at {per_second}");
+            assert!(
+                allowed + 1 >= limit_of(1).min(20_000),
+                "{allowed} at {per_second}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_pause_allows_a_seconds_worth_again() {
+        let limit = RateLimit::new(10);
+        let allowed = |at: u64| {
+            (0..100)
+                .filter(|_| limit.allows(Duration::from_secs(at)))
+                .count()
+        };
+        assert_eq!((allowed(5), allowed(5), allowed(500)), (10, 0, 10));
+    }
+}
