@@ -1,6 +1,5 @@
 //! A yardstick for layers that record `tracing` spans: what remains if a layer omits events, links, sampling, late
-//! names and changes through the OpenTelemetry context. Only root spans attach a context, so spans of the OpenTelemetry
-//! API have the root span as parent, not the innermost one.
+//! names and changes through the OpenTelemetry context.
 
 #![allow(
     clippy::vec_box,
@@ -99,13 +98,16 @@ impl Queues {
 /// Writes spans to pooled records and discards them on another thread.
 #[derive(Clone)]
 pub struct CompactLayer {
+    /// Whether inner spans attach a context, too. Otherwise spans of the OpenTelemetry API have the root span as parent, not
+    /// the innermost one.
+    inner_contexts: bool,
     queues: Arc<Queues>,
     exporter: Thread,
 }
 
 impl CompactLayer {
     /// Starts the export thread.
-    pub fn start() -> Self {
+    pub fn start(inner_contexts: bool) -> Self {
         let queues = Arc::<Queues>::default();
         let exporting = Arc::clone(&queues);
         let thread = thread::spawn(move || {
@@ -117,6 +119,7 @@ impl CompactLayer {
             }
         });
         Self {
+            inner_contexts,
             queues,
             exporter: thread.thread().clone(),
         }
@@ -147,7 +150,8 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for CompactLayer {
         });
         let (start, own) = (Instant::now(), fastrand::u64(1..));
         let (trace, parent_id) = parent.unwrap_or_else(|| (fastrand::u128(1..), 0));
-        let context = parent.is_none().then(|| {
+        let has_context = parent.is_none() || self.inner_contexts;
+        let context = has_context.then(|| {
             let (trace, span) = (TraceId::from(trace), SpanId::from(own));
             let ids = SpanContext::new(trace, span, TraceFlags::SAMPLED, false, TraceState::NONE);
             OtelContext::map_current(|current| current.with_remote_span_context(ids))
@@ -181,14 +185,14 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for CompactLayer {
     }
 
     fn on_enter(&self, id: &Id, ctx: Context<'_, S>) {
-        if let Some(context) = root_context(id, &ctx) {
+        if let Some(context) = open_context(id, &ctx) {
             let guard = context.attach();
             GUARDS.with_borrow_mut(|guards| guards.push(guard));
         }
     }
 
     fn on_exit(&self, id: &Id, ctx: Context<'_, S>) {
-        if root_context(id, &ctx).is_some() {
+        if open_context(id, &ctx).is_some() {
             drop(GUARDS.with_borrow_mut(Vec::pop));
         }
     }
@@ -211,7 +215,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for CompactLayer {
     }
 }
 
-fn root_context<S>(id: &Id, ctx: &Context<'_, S>) -> Option<OtelContext>
+fn open_context<S>(id: &Id, ctx: &Context<'_, S>) -> Option<OtelContext>
 where
     S: Subscriber + for<'l> LookupSpan<'l>,
 {

@@ -10,7 +10,17 @@ use opentelemetry_sdk::{
 use tower_otel_recorder::OtlpExporter;
 use tower_otel_trace::Recorder;
 
-use crate::{exporting::exporter, signals::Signals};
+use crate::{
+    app,
+    arms::instrument,
+    encoded_request::EncodedRequest,
+    exchange::InProcess,
+    exporting::exporter,
+    signals::{DiscardingSignals, Signals},
+};
+
+/// An arm that sends a request that was encoded beforehand, and records nothing.
+pub const ENCODED: &str = "the same bytes, encoded beforehand (yardstick)";
 
 /// The spans of a turn: less than a batch, so that only a flush exports them, in one request.
 pub const SPANS: usize = 480;
@@ -25,6 +35,7 @@ pub struct ExportArm {
     endpoint: String,
     traces: OnceCell<SdkTracerProvider>,
     recorder: OnceCell<Recorder>,
+    encoded: OnceCell<EncodedRequest>,
 }
 
 impl ExportArm {
@@ -35,12 +46,15 @@ impl ExportArm {
             endpoint,
             traces: OnceCell::new(),
             recorder: OnceCell::new(),
+            encoded: OnceCell::new(),
         }
     }
 
     /// Returns the instrumentation of the application.
     pub fn instrumentation(&self) -> &'static str {
-        if self.name.starts_with("recorder") {
+        if self.name == ENCODED {
+            "bare"
+        } else if self.name.starts_with("recorder") {
             "record"
         } else {
             "direct"
@@ -60,7 +74,29 @@ impl ExportArm {
         if let Some(recorder) = self.recorder.get() {
             recorder.flush(Duration::from_secs(10)).unwrap();
         }
+        if let Some(encoded) = self.encoded.get() {
+            encoded.send();
+        }
     }
+
+    /// Prepares what is not part of a turn.
+    pub fn prepare(&self) {
+        if self.name == ENCODED {
+            self.encoded
+                .get_or_init(|| EncodedRequest::new(&self.endpoint, &self.resource(), record_turn));
+        }
+    }
+}
+
+/// Records and flushes the spans of a turn.
+fn record_turn(recorder: Recorder) {
+    let visitor = InProcess {
+        routes: 1,
+        flush: || {},
+    };
+    let signals = DiscardingSignals::with_recorder(recorder);
+    instrument("record", app::with_routes(1), &signals, visitor).prepare(0, SPANS)();
+    signals.flush()();
 }
 
 impl Signals for ExportArm {

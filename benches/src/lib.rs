@@ -19,6 +19,7 @@ pub mod client_arms;
 pub mod collector;
 pub mod compact_layer;
 pub mod delivery;
+pub mod encoded_request;
 pub mod exchange;
 pub mod export_arms;
 pub mod exporting;

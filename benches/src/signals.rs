@@ -94,6 +94,13 @@ impl DiscardingSignals {
         }
     }
 
+    /// Records spans with this recorder.
+    pub fn with_recorder(recorder: Recorder) -> Self {
+        let signals = Self::new(100);
+        let _ = signals.recorder.set(recorder);
+        signals
+    }
+
     /// Returns a function that flushes the export queues.
     pub fn flush(&self) -> impl Fn() + Send + Sync + 'static {
         let (traces, recorder) = (self.traces.clone(), Arc::clone(&self.recorder));

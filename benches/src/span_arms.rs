@@ -29,8 +29,10 @@ pub const RECORDER_WITHOUT_CONTEXT: &str = "recorder, no context activation";
 pub const TRACING_OPENTELEMETRY: &str = "tracing-opentelemetry";
 /// tracing-opentelemetry with its defaults.
 pub const TRACING_OPENTELEMETRY_DEFAULTS: &str = "tracing-opentelemetry, defaults";
-/// [`CompactLayer`].
+/// [`CompactLayer`], with the right parent for every span.
 pub const COMPACT: &str = "compact layer (yardstick)";
+/// [`CompactLayer`] without contexts of inner spans.
+pub const COMPACT_ROOT_CONTEXT: &str = "compact layer, context of root spans only";
 /// fastrace, without `tracing`.
 pub const FASTRACE: &str = "fastrace";
 /// The recorder, and no trace is sampled.
@@ -41,7 +43,7 @@ pub const RECORDER_HELD: &str = "recorder, held, not sampled";
 pub const TRACING_OPENTELEMETRY_UNSAMPLED: &str = "tracing-opentelemetry, not sampled";
 
 /// All arms.
-pub const ALL: [&str; 12] = [
+pub const ALL: [&str; 13] = [
     NONE,
     REGISTRY,
     RECORDER,
@@ -50,6 +52,7 @@ pub const ALL: [&str; 12] = [
     TRACING_OPENTELEMETRY,
     TRACING_OPENTELEMETRY_DEFAULTS,
     COMPACT,
+    COMPACT_ROOT_CONTEXT,
     FASTRACE,
     RECORDER_UNSAMPLED,
     RECORDER_HELD,
@@ -107,8 +110,8 @@ pub fn install(arm: &str, program: Program) -> Box<dyn Subject> {
             registry.with(layer).init();
             subject(move || program.run(), signals.flush())
         }
-        COMPACT => {
-            let layer = CompactLayer::start();
+        COMPACT | COMPACT_ROOT_CONTEXT => {
+            let layer = CompactLayer::start(arm == COMPACT);
             registry.with(layer.clone()).init();
             subject(move || program.run(), move || layer.flush())
         }

@@ -76,9 +76,11 @@ impl EventBuffer {
         self.dropped = self.dropped.saturating_add(1);
     }
 
-    /// Returns how many bytes the buffers have allocated.
+    /// Returns how many bytes the object and its buffers occupy.
     pub(crate) const fn allocated(&self) -> usize {
-        self.events.capacity() * size_of::<CompactEvent>() + self.attributes.allocated()
+        size_of::<Self>()
+            + self.events.capacity() * size_of::<CompactEvent>()
+            + self.attributes.allocated()
     }
 
     /// Adds an event. The ranges of `event` are those of `attributes`.

@@ -24,7 +24,9 @@ impl SpanRecord {
         limits: &Limits,
     ) -> SpanData {
         let mut extras = self.take_extras(limits);
-        self.events.append_to(&mut extras, clocks, limits);
+        if let Some(events) = &self.events {
+            events.append_to(&mut extras, clocks, limits);
+        }
         let all = self.attributes.len();
         let mut attributes = Vec::with_capacity(all + extras.attributes.len() + Origin::ATTRIBUTES);
         let kept = self.kept.map(KeepReason::as_str);

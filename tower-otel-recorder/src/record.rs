@@ -3,7 +3,7 @@
 use std::{mem, sync::Arc, time::Instant};
 
 use opentelemetry::{
-    SpanId,
+    KeyValue, SpanId,
     trace::{SpanContext, SpanKind},
 };
 
@@ -35,7 +35,8 @@ pub struct SpanRecord {
     /// The callsite of a `tracing` span.
     pub(crate) origin: Option<Origin>,
     pub(crate) attributes: AttributeBuffer,
-    pub(crate) events: EventBuffer,
+    /// Allocated with the first event: a record without events takes fewer cache lines.
+    pub(crate) events: Option<Box<EventBuffer>>,
     /// The number of attributes that were written at the start.
     pub(crate) start_attributes: usize,
     /// Set by the owner of the span.
@@ -68,7 +69,7 @@ impl SpanRecord {
             name: Name::Static(""),
             origin: None,
             attributes: AttributeBuffer::new(limits.text),
-            events: EventBuffer::new(limits.text),
+            events: None,
             start_attributes: 0,
             extras: None,
             context_extras: None,
@@ -110,7 +111,14 @@ impl SpanRecord {
         self.context = sampled.context;
         self.parent = sampled.parent;
         self.parent_is_remote = sampled.parent_is_remote;
-        for attribute in sampled.attributes {
+        if !sampled.attributes.is_empty() {
+            self.add_all(sampled.attributes);
+        }
+    }
+
+    #[cold]
+    fn add_all(&mut self, attributes: Vec<KeyValue>) {
+        for attribute in attributes {
             self.change(|extras, limits| extras.attribute(attribute, limits));
         }
     }
@@ -131,12 +139,15 @@ impl SpanRecord {
 
     /// Adds an event, whose ranges are those of `attributes`, within the limits.
     pub(crate) fn add_event(&mut self, event: CompactEvent, attributes: &AttributeBuffer) {
-        let limit = self.changes.limits().span.max_events_per_span;
+        let limits = self.changes.limits();
+        let limit = limits.span.max_events_per_span;
         let bytes = attributes.used() + size_of::<CompactEvent>();
-        if self.events.has_place(limit) && self.attributes.texts().take_room(bytes) {
-            self.events.push(event, attributes);
+        let new = || Box::new(EventBuffer::new(limits.text));
+        let events = self.events.get_or_insert_with(new);
+        if events.has_place(limit) && self.attributes.texts().take_room(bytes) {
+            events.push(event, attributes);
         } else {
-            self.events.drop_event();
+            events.drop_event();
         }
     }
 
@@ -181,7 +192,7 @@ impl SpanRecord {
             None => 0,
         };
         self.attributes.allocated()
-            + self.events.allocated()
+            + self.events.as_ref().map_or(0, |events| events.allocated())
             + trace_state_bytes(&self.context)
             + extras(&self.extras)
             + extras(&self.context_extras)
@@ -193,7 +204,9 @@ impl SpanRecord {
         self.name = Name::Static("");
         self.origin = None;
         self.attributes.clear();
-        self.events.clear();
+        if let Some(events) = &mut self.events {
+            events.clear();
+        }
         self.start_attributes = 0;
         self.extras = None;
         self.context_extras = None;

@@ -122,6 +122,7 @@ impl Sampling {
         matches!(self.sampler, SamplerInput::TraceIdOnly(Sampler::AlwaysOff))
     }
 
+    #[inline(never)]
     fn ask<'a>(
         &self,
         kind: &SpanKind,

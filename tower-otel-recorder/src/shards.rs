@@ -44,6 +44,7 @@ impl<T: Default> Shards<T> {
         self.get_in_blocks(index)
     }
 
+    #[inline(never)]
     fn get_in_blocks(&self, index: usize) -> Option<&T> {
         let place = index.checked_add(FIRST_BLOCK)?;
         let block = (place / FIRST_BLOCK).ilog2();

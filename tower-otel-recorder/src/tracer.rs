@@ -40,9 +40,15 @@ impl RecorderTracer {
     pub(crate) fn record(&self, starts: bool) -> RecordBox {
         let thread = thread_index::current();
         let spare = self.shared.pipeline.take_spare(thread, starts);
-        let mut pooled = spare.unwrap_or_else(|| Box::new(PooledRecord::new(&self.shared)));
+        let mut pooled = spare.unwrap_or_else(|| self.new_record());
         pooled.record.scope.set(&self.scope);
         pooled
+    }
+
+    /// Outlined, to keep the code of a span's start in few cache lines.
+    #[cold]
+    fn new_record(&self) -> RecordBox {
+        Box::new(PooledRecord::new(&self.shared))
     }
 
     /// Writes to the record of a span that starts. If that panics, a start that is counted is taken back.

@@ -48,6 +48,20 @@ impl RecorderLayer {
                 Parent::Context(OtelContext::new())
             });
         }
+        self.declared_parent(attributes, id, ctx, has_current)
+    }
+
+    #[inline(never)]
+    fn declared_parent<S>(
+        &self,
+        attributes: &Attributes<'_>,
+        id: &Id,
+        ctx: &Context<'_, S>,
+        has_current: bool,
+    ) -> Option<Parent>
+    where
+        S: Subscriber + for<'l> LookupSpan<'l>,
+    {
         if has_current && OtelContext::is_current_telemetry_suppressed() {
             return None;
         }

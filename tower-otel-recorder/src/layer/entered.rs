@@ -51,8 +51,13 @@ pub(super) fn pop(layer: usize, span: u64) -> Option<Entered> {
         if stack.last().is_some_and(is_span) {
             return stack.pop();
         }
-        let index = stack.iter().rposition(is_span)?;
-        Some(stack.remove(index))
+        remove(&mut stack, is_span)
     });
     popped.ok().flatten()
+}
+
+#[cold]
+fn remove(stack: &mut Vec<Entered>, is_span: impl Fn(&Entered) -> bool) -> Option<Entered> {
+    let index = stack.iter().rposition(is_span)?;
+    Some(stack.remove(index))
 }

@@ -15,7 +15,6 @@ use crate::{
     active::ActiveSpan,
     clock::Timestamp,
     context_span::ContextSpan,
-    keep::HeldSpan,
     origin::Origin,
     record::{Name, SpanRecord},
     sampling::SampledSpan,
@@ -50,48 +49,60 @@ impl RecorderTracer {
         let mut held = None;
         if let Some(early) = &early
             && !early.context.is_sampled()
+            && (parent_span.is_valid() || sampling.is_off())
         {
-            held = self.hold(parent, early);
-            if held.is_none() && (parent_span.is_valid() || sampling.is_off()) {
+            let keeps = shared.keeper.is_some();
+            held = keeps
+                .then(|| shared.hold(&parent.context(), early))
+                .flatten();
+            if held.is_none() {
                 let ids = early.context.clone();
-                let context = parent.read(|base| base.with_remote_span_context(ids));
-                return Some(SpanState::new(context, Recording::Unsampled));
+                return Some(unsampled(parent, ids, Recording::Unsampled));
             }
         }
-        let is_early = early.is_some();
         let is_counted = early
             .as_ref()
             .is_some_and(|early| early.context.is_sampled());
         let mut pooled = self.record(is_counted);
-        let mut trace = pooled.set_held(held);
+        let trace = pooled.set_held(held);
         let record = &mut pooled.record;
         record.started = Timestamp::Instant(at);
         self.write(is_counted, || write(record));
         record.start_attributes = record.attributes.len();
         let sampled = early.unwrap_or_else(|| self.sample(record, &parent.context()));
-        let is_sampled = sampled.context.is_sampled();
-        if !is_sampled {
-            if !is_early {
-                trace = pooled.set_held(self.hold(parent, &sampled));
-            }
-            if trace.is_none() {
-                let context = parent.read(|base| base.with_remote_span_context(sampled.context));
-                return Some(SpanState::new(context, Recording::UnsampledRoot(pooled)));
-            }
-        } else if !is_counted {
+        if !sampled.context.is_sampled() {
+            return Some(self.open_unsampled(parent, pooled, sampled, trace));
+        }
+        if !is_counted {
             self.correct_started(1);
         }
-        let record = &mut pooled.record;
-        let span = ContextSpan::new(sampled.context.clone(), Arc::clone(&record.changes), trace);
+        let ids = sampled.context.clone();
         record.set_sampled(sampled);
-        let context = parent.read(|base| base.with_span(span));
-        let span = ActiveSpan::new(pooled);
-        let recording = if is_sampled {
-            Recording::Sampled(span)
-        } else {
-            Recording::Held(span)
-        };
+        let context = parent.read(|base| context_with_span(base, ids, record, None));
+        let recording = Recording::Sampled(ActiveSpan::new(pooled));
         Some(SpanState::new(context, recording))
+    }
+
+    /// Opens a span that is not sampled and has a record. `trace` is the trace that holds it.
+    #[inline(never)]
+    fn open_unsampled(
+        &self,
+        parent: &Parent,
+        mut pooled: RecordBox,
+        sampled: SampledSpan,
+        mut trace: SpanTrace,
+    ) -> SpanState {
+        if trace.is_none() {
+            trace = pooled.set_held(self.shared().hold(&parent.context(), &sampled));
+        }
+        if trace.is_none() {
+            return unsampled(parent, sampled.context, Recording::UnsampledRoot(pooled));
+        }
+        let ids = sampled.context.clone();
+        let record = &mut pooled.record;
+        record.set_sampled(sampled);
+        let context = parent.read(|base| context_with_span(base, ids, record, trace));
+        SpanState::new(context, Recording::Held(ActiveSpan::new(pooled)))
     }
 
     /// Gives a span that was not entered another parent, and samples it again. Returns the context that it replaced. `at`
@@ -137,15 +148,6 @@ impl RecorderTracer {
         }
     }
 
-    /// Holds a span that starts and is not sampled, if there are keep rules.
-    #[inline]
-    fn hold(&self, parent: &Parent, span: &SampledSpan) -> Option<HeldSpan<RecordBox>> {
-        let shared = self.shared();
-        shared.keeper.as_ref()?;
-        // The parent may be a span of another crate, which runs code when it is asked. So the context is not read in place.
-        shared.hold(&parent.context(), span)
-    }
-
     fn correct_started(&self, by: i64) {
         let thread = thread_index::current();
         self.shared().pipeline.correct_started(thread, by);
@@ -161,10 +163,17 @@ impl RecorderTracer {
         }
     }
 
+    #[inline(never)]
     fn sample(&self, record: &SpanRecord, base: &Context) -> SampledSpan {
         let sampling = &self.shared().sampling;
         sampling.sample(&record.kind, base, None, &[], || sampler_input(record))
     }
+}
+
+#[inline(never)]
+fn unsampled(parent: &Parent, ids: SpanContext, recording: Recording) -> SpanState {
+    let context = parent.read(|base| base.with_remote_span_context(ids));
+    SpanState::new(context, recording)
 }
 
 fn sampler_input(record: &SpanRecord) -> (Cow<'_, str>, Vec<KeyValue>) {

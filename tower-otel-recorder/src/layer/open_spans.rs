@@ -85,6 +85,11 @@ impl OpenSpans {
         {
             return Some(f(&mut open.state));
         }
+        self.with_other(id, f)
+    }
+
+    #[cold]
+    fn with_other<T>(&self, id: u64, f: impl FnOnce(&mut SpanState) -> T) -> Option<T> {
         if !self.has_others.load(Relaxed) {
             return None;
         }
@@ -100,6 +105,11 @@ impl OpenSpans {
                 return place.take().map(|open| open.state);
             }
         }
+        self.remove_other(id)
+    }
+
+    #[cold]
+    fn remove_other(&self, id: u64) -> Option<SpanState> {
         if !self.has_others.load(Relaxed) {
             return None;
         }

@@ -95,6 +95,7 @@ impl SpanSettings {
         self.apply(record);
     }
 
+    #[inline(never)]
     fn apply_status(self, record: &mut SpanRecord) {
         match (self.status, self.description) {
             (None, None) => {}

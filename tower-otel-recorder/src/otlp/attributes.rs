@@ -6,7 +6,10 @@ use std::{fmt::Write, net::IpAddr};
 
 use opentelemetry::{Array, KeyValue, Value};
 
-use crate::{buffer::CompactAttribute, otlp::protobuf::Writer};
+use crate::{
+    buffer::CompactAttribute,
+    otlp::protobuf::{BYTES, VARINT, Writer, short_tag},
+};
 
 /// The fields of `KeyValue`.
 const KEY: u32 = 1;
@@ -21,6 +24,10 @@ const ARRAY: u32 = 5;
 
 /// The field of `ArrayValue`.
 const VALUES: u32 = 1;
+
+/// The longest message whose length has one byte, and the largest field number whose tag has.
+const MAX_SHORT: usize = 0x7f;
+const MAX_SHORT_FIELD: u32 = 15;
 
 /// Writes attributes up to a limit and counts the others.
 #[derive(Debug)]
@@ -60,13 +67,55 @@ impl<'w> AttributeWriter<'w> {
         });
     }
 
+    /// Writes an attribute whose messages have lengths of one byte each. `value` are the bytes of the `AnyValue`, in two parts.
+    /// Returns `false` if it is longer, or over the limit.
+    #[inline]
+    fn short<const N: usize>(&mut self, key: &str, value: ([u8; N], &[u8])) -> bool {
+        let (start, rest) = value;
+        let any_value = N + rest.len();
+        let key_value = 4 + key.len() + any_value;
+        if self.left == 0 || self.field > MAX_SHORT_FIELD || key_value > MAX_SHORT {
+            return false;
+        }
+        self.left -= 1;
+        self.writer.reserve(2 + key_value);
+        let tag = short_tag(self.field, BYTES);
+        let key_tag = const { short_tag(KEY, BYTES) };
+        self.writer
+            .raw(&[tag, key_value as u8, key_tag, key.len() as u8]);
+        self.writer.raw(key.as_bytes());
+        let value_tag = const { short_tag(VALUE, BYTES) };
+        self.writer.raw(&[value_tag, any_value as u8]);
+        self.writer.raw(&start);
+        self.writer.raw(rest);
+        true
+    }
+
+    #[inline]
     pub(crate) fn text(&mut self, key: &str, value: &str) {
+        // A longer one is not written as a short attribute.
+        let start = [const { short_tag(STRING, BYTES) }, value.len() as u8];
+        if self.short(key, (start, value.as_bytes())) {
+            return;
+        }
         self.attribute(key, |writer| {
             writer.present_bytes(STRING, value.as_bytes());
         });
     }
 
     pub(crate) fn int(&mut self, key: &str, value: i64) {
+        let tag = const { short_tag(INT, VARINT) };
+        let is_short = match value {
+            0..0x80 => self.short(key, ([tag, value as u8], &[])),
+            0x80..0x4000 => {
+                let bytes = [tag, value as u8 | 0x80, (value >> 7) as u8];
+                self.short(key, (bytes, &[]))
+            }
+            _ => false,
+        };
+        if is_short {
+            return;
+        }
         self.attribute(key, |writer| int(writer, value));
     }
 
@@ -140,4 +189,58 @@ fn int(writer: &mut Writer, value: i64) {
 
 fn double(writer: &mut Writer, value: f64) {
     writer.present_fixed64(DOUBLE, value.to_bits());
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
+    use prost::Message;
+
+    use super::*;
+    use crate::otlp::protobuf::{FieldValue, fields};
+
+    fn read(writer: &Writer) -> Vec<(String, Value)> {
+        let fields = fields(writer.as_slice()).unwrap();
+        let attributes = fields.iter().map(|(_, value)| {
+            let FieldValue::Bytes(bytes) = value else {
+                unreachable!("{value:?}")
+            };
+            let KeyValue { key, value, .. } = KeyValue::decode(*bytes).unwrap();
+            (key, value.unwrap().value.unwrap())
+        });
+        attributes.collect()
+    }
+
+    #[test]
+    fn attributes_of_every_length_are_complete() {
+        for field in [1, 15, 16] {
+            for length in (0..300).chain([16_383, 16_384, 70_000]) {
+                let (key, text) = ("k".repeat(length % 131), "v".repeat(length));
+                let mut writer = Writer::default();
+                let mut attributes = AttributeWriter::new(&mut writer, field, 2);
+                attributes.text(&key, &text);
+                attributes.text(&text, "");
+                attributes.text("over the limit", "");
+                assert_eq!(attributes.dropped(), 1);
+                let expected = [
+                    (key, Value::StringValue(text.clone())),
+                    (text, Value::StringValue(String::new())),
+                ];
+                assert_eq!(read(&writer), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn integers_of_every_size_are_complete() {
+        let around = |n: i64| [n - 1, n, n + 1];
+        let numbers = [0, 0x80, 0x4000, 0x20_0000, i64::MAX - 1, i64::MIN + 1].map(around);
+        for number in numbers.into_iter().flatten() {
+            let mut writer = Writer::default();
+            AttributeWriter::new(&mut writer, 9, 1).int("key", number);
+            let expected = ("key".to_owned(), Value::IntValue(number));
+            assert_eq!(read(&writer), [expected]);
+        }
+    }
 }

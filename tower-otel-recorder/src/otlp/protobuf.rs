@@ -4,9 +4,9 @@
 
 use std::fmt;
 
-const VARINT: u32 = 0;
+pub(crate) const VARINT: u32 = 0;
 const FIXED64: u32 = 1;
-const BYTES: u32 = 2;
+pub(crate) const BYTES: u32 = 2;
 const FIXED32: u32 = 5;
 
 /// Writes the fields of a message. As in proto3, a field with the default value is omitted, unless the function says
@@ -45,6 +45,12 @@ impl Writer {
     /// Appends fields that are written already.
     pub(crate) fn raw(&mut self, fields: &[u8]) {
         self.bytes.extend_from_slice(fields);
+    }
+
+    /// Makes room for so many bytes.
+    #[inline]
+    pub(crate) fn reserve(&mut self, bytes: usize) {
+        self.bytes.reserve(bytes);
     }
 
     #[inline]
@@ -142,6 +148,11 @@ impl Writer {
         self.tag(field, BYTES);
         self.varint(length as u64);
     }
+}
+
+/// Returns the byte of a tag with a field number below 16.
+pub(crate) const fn short_tag(field: u32, wire_type: u32) -> u8 {
+    (field << 3 | wire_type) as u8
 }
 
 /// Returns the size of a message with this content in a field whose number is less than 16.

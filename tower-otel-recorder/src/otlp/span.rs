@@ -136,22 +136,25 @@ impl SpanRecord {
         clocks: Clocks,
         limits: &Limits,
     ) {
-        let mut dropped = self.events.dropped;
         if extras.events.events.is_empty() {
-            for event in &self.events.events {
-                writer.message(field::EVENTS, |writer| {
-                    write_event(writer, &self.events, event, clocks, limits);
-                });
+            if let Some(events) = &self.events {
+                for event in &events.events {
+                    writer.message(field::EVENTS, |writer| {
+                        write_event(writer, events, event, clocks, limits);
+                    });
+                }
+                extras.drop_events(limits, events.dropped);
             }
-            dropped = dropped.saturating_add(extras.events.dropped_count);
         } else {
             // Both are sorted by time: few spans have events of `tracing` and of the OpenTelemetry API.
-            self.events.append_to(extras, clocks, limits);
+            if let Some(events) = &self.events {
+                events.append_to(extras, clocks, limits);
+            }
             for event in extras.events.events.iter() {
                 writer.message(field::EVENTS, |writer| write_sdk_event(writer, event));
             }
-            dropped = extras.events.dropped_count;
         }
+        let dropped = extras.events.dropped_count;
         writer.uint(field::DROPPED_EVENTS, dropped.into());
     }
 }
