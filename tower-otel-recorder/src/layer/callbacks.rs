@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use opentelemetry::{Context as OtelContext, trace::Status};
 use tracing::{
-    Dispatch, Event, Level, Subscriber,
+    Event, Level, Subscriber,
     span::{Attributes, Id, Record},
 };
 use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
@@ -24,7 +24,7 @@ use crate::{clock::Timestamp, events::CompactEvent, record::SpanRecord};
 impl RecorderLayer {
     /// Changes the record of a span, if it has one. `change` must not run code of the application.
     pub(super) fn change(&self, id: u64, change: impl FnOnce(&mut SpanRecord)) {
-        self.spans.with(id, |state| state.record().map(change));
+        self.spans.open.with(id, |state| state.record().map(change));
     }
 
     /// Returns the parent of a new span. Returns `None` if telemetry is suppressed in the current context and the parent is
@@ -71,7 +71,7 @@ impl RecorderLayer {
         // If a filter hides the parent, this is its next ancestor.
         let parent = ctx.span(id).and_then(|span| span.parent());
         let parent = parent.map(|parent| parent.id().into_u64());
-        let parent = parent.and_then(|parent| self.spans.with(parent, SpanState::use_context));
+        let parent = parent.and_then(|parent| self.spans.open.with(parent, SpanState::use_context));
         Some(match parent {
             Some(parent) => Parent::Context(parent),
             None if attributes.is_contextual() && has_current => Parent::Current,
@@ -91,14 +91,8 @@ where
         }
     }
 
-    fn on_register_dispatch(&self, subscriber: &Dispatch) {
-        if let Some(found) = subscriber.downcast_ref::<Self>() {
-            self.leave_spans_unless_found(found);
-        }
-    }
-
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, ctx: Context<'_, S>) {
-        if !self.records() {
+        if !self.spans.records {
             return;
         }
         let Some(parent) = self.parent(attributes, id, &ctx) else {
@@ -111,23 +105,23 @@ where
             fields.into_settings().apply(record);
         });
         let Some(state) = opened else { return };
-        if let Some(stale) = self.spans.insert(id.into_u64(), state) {
+        if let Some(stale) = self.spans.open.insert(id.into_u64(), state) {
             self.tracer.discard_span(stale);
         }
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, _: Context<'_, S>) {
-        if self.records() {
+        if self.spans.records {
             LateFields::record(self, id.into_u64(), values);
         }
     }
 
     fn on_follows_from(&self, id: &Id, follows: &Id, _: Context<'_, S>) {
-        if !self.records() {
+        if !self.spans.records {
             return;
         }
         let follows = follows.into_u64();
-        if let Some(link) = self.spans.with(follows, SpanState::use_span_context) {
+        if let Some(link) = self.spans.open.with(follows, SpanState::use_span_context) {
             self.change(id.into_u64(), |record| {
                 record.change(|extras, limits| extras.link(link, Vec::new(), limits));
             });
@@ -137,7 +131,7 @@ where
     fn on_event(&self, event: &Event<'_>, ctx: Context<'_, S>) {
         let level = *event.metadata().level();
         let is_recorded = self.events >= level;
-        if !self.records() || !is_recorded && level != Level::ERROR {
+        if !self.spans.records || !is_recorded && level != Level::ERROR {
             return;
         }
         let Some(span) = ctx.event_span(event) else {
@@ -145,7 +139,7 @@ where
         };
         let id = span.id().into_u64();
         drop(span);
-        if self.spans.with(id, |state| state.is_recorded()) != Some(true) {
+        if self.spans.open.with(id, |state| state.is_recorded()) != Some(true) {
             return;
         }
         let at = Instant::now();
@@ -176,11 +170,11 @@ where
     }
 
     fn on_enter(&self, id: &Id, _: Context<'_, S>) {
-        if !self.records() {
+        if !self.spans.records {
             return;
         }
         let id = id.into_u64();
-        let state = self.spans.with(id, |state| {
+        let state = self.spans.open.with(id, |state| {
             state.set_used();
             let context = self.activates_context.then(|| state.use_context());
             (context, state.is_recorded())
@@ -191,7 +185,7 @@ where
     }
 
     fn on_exit(&self, id: &Id, _: Context<'_, S>) {
-        if !self.records() {
+        if !self.spans.records {
             return;
         }
         let id = id.into_u64();
@@ -201,15 +195,15 @@ where
         };
         if entered.is_recorded {
             let at = Instant::now();
-            self.spans.with(id, |state| state.note_exit(at));
+            self.spans.open.with(id, |state| state.note_exit(at));
         }
     }
 
     fn on_close(&self, id: Id, _: Context<'_, S>) {
-        if !self.records() {
+        if !self.spans.records {
             return;
         }
-        let Some(state) = self.spans.remove(id.into_u64()) else {
+        let Some(state) = self.spans.open.remove(id.into_u64()) else {
             return;
         };
         let (context, recording, last_exit) = state.into_parts();

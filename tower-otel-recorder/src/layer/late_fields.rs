@@ -26,7 +26,10 @@ pub(super) struct LateFields<'a> {
 impl LateFields<'_> {
     /// Records fields of an open span.
     pub(super) fn record(layer: &RecorderLayer, id: u64, values: &Record<'_>) {
-        let written = layer.spans.with(id, |state| write_plain(state, values));
+        let written = layer
+            .spans
+            .open
+            .with(id, |state| write_plain(state, values));
         let Some(Some(written)) = written else { return };
         scratch::with_buffer(layer.tracer.shared().limits.text, |buffer| {
             let mut late = LateFields {

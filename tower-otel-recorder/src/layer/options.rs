@@ -1,9 +1,6 @@
 //! The options of the layer.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering::Relaxed},
-};
+use std::sync::Arc;
 
 use opentelemetry::InstrumentationScope;
 use tracing::{Metadata, level_filters::LevelFilter};
@@ -14,7 +11,8 @@ use crate::{origin::Origin, recorder::Recorder, tracer::RecorderTracer};
 /// A [`Layer`](tracing_subscriber::Layer) that records the spans and events of `tracing`.
 ///
 /// [`Recorder::layer`] returns it. The subscriber has to be built on [`Registry`](tracing_subscriber::Registry). It has
-/// one such layer. A second one records nothing; in one `Vec` with the first, it records all spans again.
+/// one such layer. A second one that is added by `with` records nothing. In one `Vec` with the first, or composed with it by
+/// `and_then`, it records all spans again.
 ///
 /// # Spans
 ///
@@ -44,7 +42,7 @@ use crate::{origin::Origin, recorder::Recorder, tracer::RecorderTracer};
 /// Entering a span attaches its OpenTelemetry context. So spans of the OpenTelemetry API, injected headers and log lines
 /// belong to the span they are in, and `Context::current().span()` changes it. Spans that are not sampled have a context
 /// too.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[must_use = "a layer records spans when it is added to a subscriber"]
 pub struct RecorderLayer {
     pub(super) tracer: RecorderTracer,
@@ -53,20 +51,29 @@ pub struct RecorderLayer {
     pub(super) target: bool,
     pub(super) level: bool,
     pub(super) activates_context: bool,
-    pub(super) spans: Arc<OpenSpans>,
-    /// `false` if the subscriber has another such layer, which records the spans.
-    records: AtomicBool,
+    pub(super) spans: LayerSpans,
 }
 
-/// Returns a layer for another subscriber, with the same options.
-impl Clone for RecorderLayer {
-    fn clone(&self) -> Self {
+/// The spans of a layer in its subscriber. A clone is for another subscriber, which gives its spans the same ids.
+#[derive(Debug)]
+pub(super) struct LayerSpans {
+    pub(super) open: Arc<OpenSpans>,
+    /// `false` if the subscriber has another such layer, which records the spans.
+    pub(super) records: bool,
+}
+
+impl Default for LayerSpans {
+    fn default() -> Self {
         Self {
-            tracer: self.tracer.clone(),
-            spans: Arc::default(),
-            records: AtomicBool::new(true),
-            ..*self
+            open: Arc::default(),
+            records: true,
         }
+    }
+}
+
+impl Clone for LayerSpans {
+    fn clone(&self) -> Self {
+        Self::default()
     }
 }
 
@@ -96,8 +103,7 @@ impl Recorder {
             target: true,
             level: false,
             activates_context: true,
-            spans: Arc::default(),
-            records: AtomicBool::new(true),
+            spans: LayerSpans::default(),
         }
     }
 }
@@ -150,25 +156,16 @@ impl RecorderLayer {
 impl RecorderLayer {
     /// Returns a number that other layers do not have.
     pub(super) fn number(&self) -> usize {
-        Arc::as_ptr(&self.spans).addr()
-    }
-
-    pub(super) fn records(&self) -> bool {
-        self.records.load(Relaxed)
+        Arc::as_ptr(&self.spans.open).addr()
     }
 
     /// Leaves the spans to `other`, a layer of the same subscriber. The extension trait may find either layer.
     pub(super) fn leave_spans_to(&mut self, other: &Self) {
         *self = other.clone();
-        self.spans = Arc::clone(&other.spans);
-        self.records = AtomicBool::new(false);
-    }
-
-    /// Leaves the spans to `found`, the layer that the subscriber finds by its type.
-    pub(super) fn leave_spans_unless_found(&self, found: &Self) {
-        if !Arc::ptr_eq(&self.spans, &found.spans) {
-            self.records.store(false, Relaxed);
-        }
+        self.spans = LayerSpans {
+            open: Arc::clone(&other.spans.open),
+            records: false,
+        };
     }
 
     pub(super) const fn origin(&self, metadata: &'static Metadata<'static>) -> Origin {

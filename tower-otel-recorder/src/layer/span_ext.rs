@@ -36,7 +36,7 @@ pub trait RecorderSpanExt: sealed::Sealed {
     /// or the recorder is shut down.
     fn context(&self) -> Context {
         let context = with_layer(self.as_span(), |layer, id| {
-            layer.spans.with(id, SpanState::use_context)
+            layer.spans.open.with(id, SpanState::use_context)
         });
         context.unwrap_or_default()
     }
@@ -128,19 +128,19 @@ impl RecorderLayer {
         metadata: &'static Metadata<'static>,
         base: &Context,
     ) -> Result<(), SetParentError> {
-        match self.spans.with(id, |state| state.is_used()) {
+        match self.spans.open.with(id, |state| state.is_used()) {
             None => return Err(SetParentError::NotRecorded),
             Some(true) => return Err(SetParentError::ContextInUse),
             Some(false) => {}
         }
         // A sampler may be code of the application, so the span is not locked while it runs.
-        let state = self.spans.remove(id);
+        let state = self.spans.open.remove(id);
         let mut state = state.ok_or(SetParentError::NotRecorded)?;
         let origin = self.origin(metadata);
         let replaced = self
             .tracer
             .reparent(&mut state, base, Instant::now(), origin);
-        self.spans.insert(id, state);
+        self.spans.open.insert(id, state);
         drop(replaced);
         Ok(())
     }
