@@ -22,6 +22,7 @@ use tower_otel_benches::{
     span_arms,
     span_programs::Program,
 };
+use tower_otel_recorder::Keep;
 
 /// The number of exchanges in a measured run.
 const EXCHANGES: usize = 100;
@@ -41,7 +42,10 @@ fn warm(subject: Box<dyn Subject>) -> PreparedRun {
 
 fn server(text: &str) -> PreparedRun {
     let arm = Arm::parse(text);
-    let signals = DiscardingSignals::new(arm.sampling);
+    let mut signals = DiscardingSignals::new(arm.sampling);
+    if arm.name.ends_with(", held") {
+        signals = signals.keep(Keep::errors());
+    }
     let visitor = InProcess {
         routes: arm.routes,
         flush: signals.flush(),
@@ -75,6 +79,7 @@ fn headers() -> Vec<HeaderMap> {
 #[bench::direct_unsampled(args = ("direct@0",), setup = server)]
 #[bench::record(args = ("record",), setup = server)]
 #[bench::record_unsampled(args = ("record@0",), setup = server)]
+#[bench::record_held(args = ("record, held@0",), setup = server)]
 #[bench::tracing(args = ("tracing",), setup = server)]
 #[bench::tracing_unsampled(args = ("tracing@0",), setup = server)]
 #[bench::metrics(args = ("metrics",), setup = server)]
@@ -101,6 +106,8 @@ fn exchanges(run: PreparedRun) {
 #[bench::event(args = (span_arms::RECORDER, Program::Events), setup = recorder_layer)]
 #[bench::root_unsampled(args = (span_arms::RECORDER_UNSAMPLED, Program::Root), setup = recorder_layer)]
 #[bench::inner_unsampled(args = (span_arms::RECORDER_UNSAMPLED, Program::InnerSpans), setup = recorder_layer)]
+#[bench::root_held(args = (span_arms::RECORDER_HELD, Program::Root), setup = recorder_layer)]
+#[bench::inner_held(args = (span_arms::RECORDER_HELD, Program::InnerSpans), setup = recorder_layer)]
 fn recorded_spans(run: PreparedRun) {
     run();
 }
