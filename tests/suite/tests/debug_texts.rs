@@ -41,7 +41,7 @@ use tower_otel_prometheus::Prometheus;
 use tower_otel_propagate::{
     BaggagePolicy, BaggagePropagator, PropagateLayer, Propagation, W3cPropagator, WithContext,
 };
-use tower_otel_recorder::{OtlpExporter, Recorder, RecorderSpanExt};
+use tower_otel_recorder::{Keep, OtlpExporter, Recorder, RecorderSpanExt};
 use tower_otel_semconv::{
     HostPort, Kind, KnownMethods, SensitiveKeys, Target, TrustedProxies, rpc::StatusAttribute,
 };
@@ -419,6 +419,7 @@ fn recorder_types(texts: &mut Texts) {
     // Certificates that are none.
     let error = builder.build().unwrap_err();
     texts.both("tower_otel_recorder::RecorderBuilder", &error);
+    texts.debug("tower_otel_recorder::Keep", &Keep::errors());
     let recorder = recorder();
     let scope = InstrumentationScope::builder(allowed("scope"))
         .with_attributes([KeyValue::new("a", allowed("scope"))])
