@@ -163,9 +163,15 @@ impl RunningTelemetry {
         for warning in &self.warnings {
             tracing::warn!("{warning}");
         }
-        if let ExporterConfig::Otlp(otlp) = &config.traces
-            && let Some(warning) = port_warning(otlp)
-        {
+        let mut port_warnings: Vec<String> = [&config.traces, &config.metrics, &config.logs]
+            .into_iter()
+            .filter_map(|exporter| match exporter {
+                ExporterConfig::Otlp(otlp) => port_warning(otlp),
+                _ => None,
+            })
+            .collect();
+        port_warnings.dedup();
+        for warning in port_warnings {
             tracing::warn!("{warning}");
         }
     }

@@ -9,6 +9,7 @@ use opentelemetry::trace::TraceContextExt;
 use tracing::field::{Field, Visit};
 use tracing::span::Record;
 use tracing::{Event, Level, Subscriber};
+use tracing_log::NormalizeEvent;
 use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::format::{DefaultFields, Writer};
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
@@ -80,7 +81,9 @@ where
         };
         let mut time = String::new();
         SystemTime.format_time(&mut Writer::new(&mut time))?;
-        let metadata = event.metadata();
+        // Of a record of the crate `log`, it is in fields.
+        let normalized = event.normalized_metadata();
+        let metadata = normalized.as_ref().unwrap_or_else(|| event.metadata());
         write!(
             writer,
             "{} {} ",
@@ -96,7 +99,9 @@ where
             write!(writer, "{}: ", style.paint(Color::Bold, name))?;
         }
         write!(writer, "{}: ", style.paint(Color::Dim, metadata.target()))?;
-        DefaultFields::new().format_fields(writer.by_ref(), event)?;
+        let mut fields = String::new();
+        DefaultFields::new().format_fields(Writer::new(&mut fields), event)?;
+        writer.write_str(&printable(&fields))?;
         let trace = Context::map_current(|current| {
             let span = current.span();
             let span = span.span_context();
@@ -159,6 +164,21 @@ mod tests {
         assert_eq!(
             lines,
             [" WARN GET /offers/{sku}: price: shop: sold out stock=0"]
+        );
+    }
+
+    #[test]
+    fn control_characters_of_messages_and_fields_are_replaced() {
+        let lines = lines(|| {
+            tracing::info!(target: "shop", path = %"/\x1b[2J", "sold\n2026 INFO forged");
+            tracing::error!(target: "shop", error = %"a\r\nb", "failed");
+        });
+        assert_eq!(
+            lines,
+            [
+                " INFO shop: sold·2026 INFO forged path=/·[2J",
+                "ERROR shop: failed error=a··b"
+            ]
         );
     }
 

@@ -83,7 +83,7 @@ impl RunningTelemetry {
 
 impl fmt::Debug for RunningTelemetry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Telemetry")
+        f.debug_struct("RunningTelemetry")
             .field("dropped_spans", &self.dropped_spans())
             .field("dropped_log_records", &self.dropped_log_records())
             .field("warnings", &self.warnings)

@@ -3,10 +3,10 @@
 /// Waits for Ctrl-C or, on Unix, for `SIGTERM`, the signal that Kubernetes, systemd and
 /// `docker stop` send.
 ///
-/// After the first signal a second one ends the process at once, with exit code 143 for `SIGTERM` and 130 for Ctrl-C. What
-/// is not exported by then is lost.
+/// On Unix, a second signal ends the process at once, also while the runtime is blocked, with exit code 143 for `SIGTERM` and
+/// 130 for Ctrl-C. Spans that are not exported by then are lost.
 ///
-/// If the signals cannot be handled, the future never completes and their default action applies.
+/// If the signals cannot be handled, the future never completes.
 ///
 /// A server that shuts down gracefully waits for all responses, and an event stream may never end. Limit the wait, so that
 /// the spans are exported before the process is killed:
@@ -40,26 +40,30 @@ pub async fn shutdown_signal() {
 #[cfg(unix)]
 mod unix {
     use std::future::poll_fn;
-    use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-    use std::sync::{Arc, LazyLock};
+    use std::sync::atomic::AtomicBool;
+    use std::sync::{Arc, Once};
     use std::task::Poll;
 
     use signal_hook::consts::{SIGINT, SIGTERM};
-    use signal_hook::flag::register_conditional_shutdown;
+    use signal_hook::flag;
     use tokio::signal::unix::{SignalKind, signal};
 
-    /// Whether a signal has been received, so that the next one ends the process. It does so in any state of the runtime.
-    static RECEIVED: LazyLock<Arc<AtomicBool>> = LazyLock::new(|| {
+    static REGISTERED: Once = Once::new();
+
+    /// Lets the second signal end the process, in any state of the runtime.
+    fn end_at_second_signal() {
         let received = Arc::new(AtomicBool::new(false));
         for signal in [SIGTERM, SIGINT] {
-            // A shell reports the end by a signal as 128 plus its number. Without the action, a second signal is ignored.
-            let _ = register_conditional_shutdown(signal, 128 + signal, Arc::clone(&received));
+            // The actions run in this order: the first signal finds `false`. A shell reports the end by a signal as 128
+            // plus its number.
+            let _ =
+                flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&received));
+            let _ = flag::register(signal, Arc::clone(&received));
         }
-        received
-    });
+    }
 
     pub(super) async fn shutdown_signal() {
-        let received = &*RECEIVED;
+        REGISTERED.call_once(end_at_second_signal);
         let mut signals: Vec<_> = [SignalKind::terminate(), SignalKind::interrupt()]
             .into_iter()
             .filter_map(|kind| signal(kind).ok())
@@ -69,7 +73,6 @@ mod unix {
                 .iter_mut()
                 .any(|signal| signal.poll_recv(cx).is_ready());
             if is_received {
-                received.store(true, SeqCst);
                 Poll::Ready(())
             } else {
                 Poll::Pending

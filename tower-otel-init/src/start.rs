@@ -40,7 +40,7 @@ impl TelemetryBuilder {
         let (config, warnings) = Config::resolve(&self.settings, &process_variable)?;
         let resource = resource::build(&config.resource_attributes);
         let mut telemetry = RunningTelemetry::idle(global, warnings);
-        telemetry.summary = summary(&config);
+        telemetry.summary = summary(&config, global);
         let exporters = [&config.metrics, &config.logs];
         if exporters
             .iter()
@@ -117,8 +117,11 @@ impl RunningTelemetry {
         let builder = settings.prometheus.clone();
         let builder = builder.unwrap_or_else(Prometheus::builder);
         let builder = match config.exemplars {
-            ExemplarFilter::TraceBased => builder.exemplars(),
-            ExemplarFilter::AlwaysOff => builder,
+            // A trace that is not exported is found nowhere.
+            ExemplarFilter::TraceBased if config.traces != ExporterConfig::None => {
+                builder.exemplars()
+            }
+            _ => builder,
         };
         let prometheus = builder
             .install()

@@ -8,7 +8,8 @@ use crate::otlp_config::OtlpConfig;
 use crate::sampler::Sampler;
 
 /// Returns service, exporters and sampler in one line, without credentials.
-pub(crate) fn summary(config: &Config) -> String {
+/// A recorder for Prometheus is installed only if `global`.
+pub(crate) fn summary(config: &Config, global: bool) -> String {
     let service = config
         .resource_attributes
         .iter()
@@ -19,14 +20,29 @@ pub(crate) fn summary(config: &Config) -> String {
     }
     let traces = match &config.traces {
         ExporterConfig::None => "traces are not exported".to_owned(),
-        exporter => format!("traces {}, {}", target(exporter), sampled(config.sampler)),
+        exporter => {
+            let kept = match config.keep {
+                Some(_) if config.sampler != Sampler::AlwaysOn => {
+                    ", and others are kept by rules (TRACES_KEEP)"
+                }
+                _ => "",
+            };
+            format!(
+                "traces {}, {}{kept}",
+                target(exporter),
+                sampled(config.sampler)
+            )
+        }
     };
     let of = |signal: &str, exporter: &ExporterConfig| match exporter {
-        ExporterConfig::None => format!("no {signal}"),
+        ExporterConfig::None => format!("{signal} are not exported"),
+        ExporterConfig::Prometheus | ExporterConfig::Console if !global => {
+            format!("{signal} are not exported")
+        }
         exporter => format!("{signal} {}", target(exporter)),
     };
     let metrics = of("metrics", &config.metrics);
-    let logs = of("exported log records", &config.logs);
+    let logs = of("log records", &config.logs);
     format!("telemetry of {service}: {traces}; {metrics}; {logs}")
 }
 
@@ -47,7 +63,7 @@ fn target(exporter: &ExporterConfig) -> String {
 
 fn sampled(sampler: Sampler) -> String {
     let of_new = |text: &str| format!("{text} of those without a parent are sampled");
-    let per_cent = |ratio: f64| format!("{} %", 100.0 * ratio);
+    let per_cent = |ratio: f64| format!("{} %", (1e6 * ratio).round() / 1e4);
     match sampler {
         Sampler::AlwaysOn => "all are sampled".to_owned(),
         Sampler::AlwaysOff => "none are sampled".to_owned(),
@@ -95,9 +111,9 @@ mod tests {
     fn the_summary_names_service_exporters_and_sampler_without_credentials() {
         for (variables, expected) in [
             (
-                &[][..],
-                "telemetry of users: traces to http://localhost:4317 by OTLP over gRPC, 10 % of those without a parent are \
-                 sampled; metrics for Prometheus; no exported log records",
+                &[("OTEL_TRACES_SAMPLER_ARG", "0.07")][..],
+                "telemetry of users: traces to http://localhost:4317 by OTLP over gRPC, 7 % of those without a parent are \
+                 sampled, and others are kept by rules (TRACES_KEEP); metrics for Prometheus; log records are not exported",
             ),
             (
                 &[
@@ -111,21 +127,21 @@ mod tests {
                     ("OTEL_METRICS_EXPORTER", "otlp"),
                 ],
                 "telemetry of shop: traces to https://a.example by OTLP over HTTP, all are sampled; metrics to \
-                 https://a.example by OTLP over HTTP; no exported log records",
+                 https://a.example by OTLP over HTTP; log records are not exported",
             ),
             (
                 &[
                     ("OTEL_TRACES_EXPORTER", "none"),
                     ("METRICS_ENABLED", "false"),
                 ],
-                "telemetry of users: traces are not exported; no metrics; no exported log records",
+                "telemetry of users: traces are not exported; metrics are not exported; log records are not exported",
             ),
             (
                 &[("OTEL_SDK_DISABLED", "true")],
                 "telemetry of users is disabled by OTEL_SDK_DISABLED",
             ),
         ] {
-            assert_eq!(summary(&config(variables)), expected);
+            assert_eq!(summary(&config(variables), true), expected);
         }
     }
 

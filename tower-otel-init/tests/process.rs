@@ -391,7 +391,7 @@ fn every_log_line_has_the_trace_id_and_json_the_span_id_with_either_span_backend
         let text = summary["fields"]["message"].as_str().unwrap();
         assert!(text.starts_with("telemetry of "), "{text}");
         assert!(
-            text.ends_with("all are sampled; metrics for Prometheus; no exported log records"),
+            text.ends_with("all are sampled; metrics for Prometheus; log records are not exported"),
             "{text}"
         );
         assert_eq!(line["fields"]["message"], "hello");

@@ -42,8 +42,8 @@ fn requests_are_traced_and_counted_until_ctrl_c() {
     let mut lines = BufReader::new(server.0.stdout.take().unwrap())
         .lines()
         .map(Result::unwrap);
-    let usage: Vec<_> = lines.by_ref().take(3).collect();
-    let address = usage.first().unwrap();
+    let address = lines.by_ref().find(|line| line.starts_with("curl http://"));
+    let address = address.unwrap();
     let address = address
         .trim_start_matches("curl http://")
         .split('/')

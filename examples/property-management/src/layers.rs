@@ -40,8 +40,8 @@ const SENSITIVE_KEYS: [&str; 9] = [
     "token",
 ];
 
-/// Adds the layers to servers and clients. It adds none if telemetry is disabled by `OTEL_SDK_DISABLED`, so that the bench
-/// `load` can compare both.
+/// Adds the layers to servers and clients. It adds none if telemetry is disabled by `OTEL_SDK_DISABLED`, so that the load
+/// test can compare both.
 #[derive(Clone, Copy)]
 pub(crate) struct Layers {
     is_enabled: bool,

@@ -58,7 +58,7 @@ async fn run_services(port: u16, once: bool) -> Result<(), BoxError> {
     let services = Services::start(port, prometheus).await?;
     print(&format!("{}\n", services.summary()))?;
 
-    // Only the last request is sampled, so its trace is printed.
+    // Only the last request is sampled. Its trace is printed, and those of failing requests, which are kept.
     let sent = traffic::send_requests(&services).await?;
     telemetry.flush(Duration::from_secs(5))?;
     print(&format!(

@@ -10,13 +10,13 @@ mod report;
 mod requests;
 mod system;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, thread};
 
 use tokio::runtime::Runtime;
 
 use crate::BoxError;
 use open_loop::OpenLoop;
-use processes::Collector;
+use processes::{Collector, Processors};
 use progress::Progress;
 use quantiles::{Block, Launch};
 use report::Comparison;
@@ -40,8 +40,8 @@ pub(crate) struct Effort {
 impl Effort {
     /// The intervals are narrow enough for a verdict, on a quiet machine.
     pub(crate) const FULL: Self = Self {
-        launches: 4,
-        rounds: 8,
+        launches: 10,
+        rounds: 3,
     };
 
     /// For a look at the report.
@@ -63,16 +63,21 @@ pub(crate) fn run(effort: Effort) -> ExitCode {
 }
 
 fn measure(effort: Effort) -> Result<Vec<Comparison>, BoxError> {
+    let processors = Processors::available()?;
     let runtime = Runtime::new()?;
     let mut comparisons: Vec<_> = KINDS.iter().map(Comparison::new).collect();
     let mut progress = Progress::new(effort.launches * (effort.rounds + 1));
     for _ in 0..effort.launches {
-        let mut collector = Collector::start()?;
-        let mut systems = Vec::new();
-        for has_telemetry in WITH_TELEMETRY {
-            let endpoint = has_telemetry.then(|| collector.endpoint());
-            systems.push(runtime.block_on(System::start(endpoint))?);
+        let mut collector = Collector::start(&processors)?;
+        let mut systems = [None, None, None];
+        for at in random_order() {
+            if let (Some(slot), Some(has_telemetry)) = (systems.get_mut(at), WITH_TELEMETRY.get(at))
+            {
+                let endpoint = has_telemetry.then(|| collector.endpoint());
+                *slot = Some(runtime.block_on(System::start(endpoint, &processors))?);
+            }
         }
+        let mut systems: Vec<System> = systems.into_iter().flatten().collect();
         for comparison in &mut comparisons {
             comparison.launches.push(Launch::default());
         }
@@ -99,13 +104,19 @@ fn measure(effort: Effort) -> Result<Vec<Comparison>, BoxError> {
 /// Sends requests of one kind to all systems, one system after the other in a random order.
 fn measure_block(kind: &Kind, systems: &mut [System]) -> Result<Block, BoxError> {
     let mut block = Block::default();
-    let mut order: Vec<usize> = (0..systems.len()).collect();
-    fastrand::shuffle(&mut order);
-    for at in order {
+    for at in random_order() {
         if let (Some(system), Some(times)) = (systems.get_mut(at), block.get_mut(at)) {
             let requests = (0..kind.requests).map(|_| system.request(kind)).collect();
             *times = OpenLoop::new(kind.rate).send(&mut system.connections, requests)?;
+            // The spans of this block are exported before the next system is measured.
+            thread::sleep(2 * system::EXPORT_DELAY);
         }
     }
     Ok(block)
+}
+
+fn random_order() -> [usize; 3] {
+    let mut order = [0, 1, 2];
+    fastrand::shuffle(&mut order);
+    order
 }

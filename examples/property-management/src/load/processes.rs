@@ -14,7 +14,7 @@ use std::{
 };
 
 use axum::{Router, body::Bytes};
-use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use tokio::{net::TcpListener, runtime};
 
 use crate::{BoxError, api_server, jobs, model_stand_in, reality_server};
@@ -24,10 +24,25 @@ pub(crate) const RUN_FLAG: &str = "--run";
 
 const COLLECTOR: &str = "collector";
 
-/// The processor of the services.
-const SERVICES: usize = 0;
-/// The processor of the client and the collector. The client polls, so nothing else runs well there.
-const CLIENT: usize = 1;
+/// The processors that the load test uses.
+#[derive(Clone, Copy)]
+pub(super) struct Processors {
+    services: usize,
+    /// That of the client and the collector. The client polls without sleeping, so services would run slowly there.
+    client: usize,
+}
+
+impl Processors {
+    /// Returns the first two processors that this process may use.
+    pub(super) fn available() -> Result<Self, BoxError> {
+        let set = sched_getaffinity(None)?;
+        let mut available = (0..CpuSet::MAX_CPU).filter(|processor| set.is_set(*processor));
+        match (available.next(), available.next()) {
+            (Some(services), Some(client)) => Ok(Self { services, client }),
+            _ => Err("the load test needs two processors".into()),
+        }
+    }
+}
 
 /// Runs the service that this process was started for.
 pub(crate) fn run_service(name: &str) -> ExitCode {
@@ -50,11 +65,11 @@ pub(crate) fn run_service(name: &str) -> ExitCode {
     }
 }
 
-/// Runs this process on one processor. If that is not possible, it runs on any.
-fn pin(processor: usize) {
+/// Runs this thread, and the processes it starts, on one processor.
+fn pin(processor: usize) -> Result<(), BoxError> {
     let mut processors = CpuSet::new();
     processors.set(processor);
-    let _ = sched_setaffinity(None, &processors);
+    Ok(sched_setaffinity(None, &processors)?)
 }
 
 /// A running service. It is killed when it is dropped.
@@ -65,15 +80,16 @@ impl Service {
     pub(super) fn start<'a>(
         name: &str,
         variables: impl IntoIterator<Item = (&'a str, &'a str)>,
+        processors: &Processors,
     ) -> Result<Self, BoxError> {
-        pin(SERVICES);
+        pin(processors.services)?;
         let child = Command::new(env::current_exe()?)
             .args([RUN_FLAG, name])
             .env_clear()
             .envs(variables)
             .stdout(Stdio::null())
             .spawn();
-        pin(CLIENT);
+        pin(processors.client)?;
         Ok(Self(child?))
     }
 }
@@ -94,7 +110,8 @@ pub(super) struct Collector {
 }
 
 impl Collector {
-    pub(super) fn start() -> Result<Self, BoxError> {
+    pub(super) fn start(processors: &Processors) -> Result<Self, BoxError> {
+        pin(processors.client)?;
         let mut child = Command::new(env::current_exe()?)
             .args([RUN_FLAG, COLLECTOR])
             .stdin(Stdio::piped())
@@ -135,7 +152,6 @@ impl Drop for Collector {
 
 /// Receives OTLP over HTTP until the input ends, and prints its address and the number of bytes.
 fn collect() -> Result<(), BoxError> {
-    pin(CLIENT);
     let bytes = Arc::new(AtomicU64::new(0));
     let received = Arc::clone(&bytes);
     thread::spawn(move || {

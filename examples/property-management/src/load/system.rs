@@ -11,7 +11,11 @@ use serde_json::{Value, json};
 use tokio::time;
 use uuid::Uuid;
 
-use super::{connection::Connection, processes::Service, requests::Kind};
+use super::{
+    connection::Connection,
+    processes::{Processors, Service},
+    requests::Kind,
+};
 use crate::BoxError;
 
 /// The number of connections to the api-server.
@@ -19,6 +23,9 @@ const CONNECTIONS: usize = 16;
 
 const EMAIL: &str = "load@example.com";
 const PASSWORD: &str = "correct horse battery";
+
+/// How long a span waits for its export.
+pub(super) const EXPORT_DELAY: Duration = Duration::from_millis(100);
 
 /// How long the services may take to start.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
@@ -35,13 +42,17 @@ pub(super) struct System {
 
 impl System {
     /// Starts a system. It has telemetry if there is an endpoint to send it to.
-    pub(super) async fn start(endpoint: Option<&str>) -> Result<Self, BoxError> {
+    pub(super) async fn start(
+        endpoint: Option<&str>,
+        processors: &Processors,
+    ) -> Result<Self, BoxError> {
         let folder = std::env::temp_dir().join(format!("property-management-{}", Uuid::now_v7()));
         std::fs::create_dir(&folder)?;
         let [api, reality, jobs, model] = free_addresses()?;
         let database = format!("sqlite://{}", folder.join("database").display());
         let (reality_url, model_url) = (format!("http://{reality}"), format!("http://{model}/v1"));
         let secret = Uuid::new_v4().to_string();
+        let export_delay = EXPORT_DELAY.as_millis().to_string();
         let mut variables = vec![
             ("DATABASE_URL", &*database),
             ("JWT_SECRET", &secret),
@@ -55,6 +66,7 @@ impl System {
                 ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint),
                 ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
                 ("OTEL_TRACES_SAMPLER", "parentbased_always_on"),
+                ("OTEL_BSP_SCHEDULE_DELAY", &export_delay),
             ]),
             None => variables.push(("OTEL_SDK_DISABLED", "true")),
         }
@@ -67,10 +79,8 @@ impl System {
         ] {
             let address = address.to_string();
             let variables = variables.iter().copied();
-            services.push(Service::start(
-                name,
-                variables.chain([("LISTEN_ADDR", &*address)]),
-            )?);
+            let variables = variables.chain([("LISTEN_ADDR", &*address)]);
+            services.push(Service::start(name, variables, processors)?);
         }
         let mut system = Self {
             connections: Vec::new(),
