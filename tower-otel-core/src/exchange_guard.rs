@@ -2,7 +2,7 @@
 
 use std::{mem, time::Instant};
 
-use crate::{end::End, head::ResponseHead, observe::Exchange};
+use crate::{end::End, head::ResponseHead, observe::Exchange, unwinding::without_second_panic};
 
 /// Owns an exchange and ends it, at the latest when dropped.
 ///
@@ -79,7 +79,7 @@ impl<E: Exchange> ExchangeGuard<E> {
     pub(crate) fn end(&mut self, end: End<'_>) {
         let exchange = DropAfterEnd(&mut self.exchange);
         if let Some(exchange) = exchange.0 {
-            exchange.end(end, Instant::now());
+            without_second_panic(|| exchange.end(end, Instant::now()));
         }
     }
 }
@@ -107,13 +107,13 @@ struct DropAfterEnd<'a, E>(&'a mut Option<E>);
 
 impl<E> Drop for DropAfterEnd<'_, E> {
     fn drop(&mut self) {
-        *self.0 = None;
+        without_second_panic(|| *self.0 = None);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::panic)]
+    #![allow(clippy::panic, clippy::unwrap_used)]
 
     use std::{
         cell::RefCell,
@@ -156,5 +156,24 @@ mod tests {
         assert!(!recording.is_open());
         drop(recording);
         assert_eq!(*events.borrow(), ["ended", "dropped"]);
+    }
+
+    #[test]
+    fn an_end_that_panics_while_a_handler_unwinds_does_not_abort_the_process() {
+        let events = RefCell::default();
+        let handler = || {
+            let mut guard = ExchangeGuard::new(PanicsAtEnd(&events));
+            guard.run(|| panic!("in the handler"));
+        };
+        let panic = catch_unwind(AssertUnwindSafe(handler)).unwrap_err();
+        assert_eq!(panic.downcast_ref(), Some(&"in the handler"));
+        assert_eq!(*events.borrow(), ["ended", "dropped"]);
+
+        let holds_an_exchange = || {
+            let _guard = ExchangeGuard::new(PanicsAtEnd(&events));
+            panic!("elsewhere");
+        };
+        assert!(catch_unwind(AssertUnwindSafe(holds_an_exchange)).is_err());
+        assert_eq!(*events.borrow(), ["ended", "dropped", "ended", "dropped"]);
     }
 }

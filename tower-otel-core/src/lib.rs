@@ -128,6 +128,7 @@ mod route_slot;
 mod service;
 mod start;
 mod tuple;
+mod unwinding;
 
 pub use attempts::Attempts;
 pub use body::ResponseBody;

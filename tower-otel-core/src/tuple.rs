@@ -8,6 +8,7 @@ use crate::{
     joined_exchange::JoinedExchange,
     observe::{Exchange, Observe},
     request_info::RequestInfo,
+    unwinding::without_second_panic,
 };
 
 /// The first observer is the outer one. The second starts and ends in the context of the first; both
@@ -132,7 +133,7 @@ struct EndIfPanicked<'a, A: Exchange>(&'a mut A);
 
 impl<A: Exchange> Drop for EndIfPanicked<'_, A> {
     fn drop(&mut self) {
-        self.0.end(End::Panicked, Instant::now());
+        without_second_panic(|| self.0.end(End::Panicked, Instant::now()));
     }
 }
 
@@ -145,6 +146,6 @@ struct EndOnDrop<'a, 'e, A: Exchange> {
 
 impl<A: Exchange> Drop for EndOnDrop<'_, '_, A> {
     fn drop(&mut self) {
-        self.outer.end(self.end, self.at);
+        without_second_panic(|| self.outer.end(self.end, self.at));
     }
 }

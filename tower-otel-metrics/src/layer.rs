@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
+use http::HeaderMap;
 use tower_layer::Layer;
 use tower_otel_core::{
     Filter, HttpOptions, Kind, Observe, Observed, RequestHead, RequestInfo, Route,
@@ -187,7 +188,7 @@ impl<B: MetricsBackend> Observe for MetricsLayer<B> {
             _ => None,
         };
         let body_size = if config.naming.body_sizes {
-            content_length(request.headers())
+            announced_size(request.headers())
         } else {
             None
         };
@@ -214,9 +215,31 @@ impl<S, B: MetricsBackend> Layer<S> for MetricsLayer<B> {
     }
 }
 
+/// The largest body size that is recorded, in bytes. A client may announce a size close to 2^64 and hang up; the sum of the
+/// sizes would be useless from then on.
+const MAX_ANNOUNCED_SIZE: u64 = 1 << 40;
+
+fn announced_size(headers: &HeaderMap) -> Option<u64> {
+    content_length(headers).filter(|size| *size <= MAX_ANNOUNCED_SIZE)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_announced_size_that_no_body_has_is_not_recorded() {
+        for (length, size) in [
+            ("7", Some(7)),
+            ("1099511627776", Some(1 << 40)),
+            ("1099511627777", None),
+            ("18446744073709551613", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert("content-length", http::HeaderValue::from_static(length));
+            assert_eq!(announced_size(&headers), size, "{length}");
+        }
+    }
 
     #[test]
     fn the_tables_are_allocated_when_a_service_is_wrapped() {

@@ -4,6 +4,9 @@ use std::error::Error;
 
 use tower_otel_semconv::error::chain;
 
+/// An error may be its own cause.
+const MAX_CAUSES: usize = 32;
+
 /// Returns the error of the reqwest client that `reqwest_middleware::Error` wraps.
 ///
 /// The wrapper must be matched, because `source` skips the error it wraps.
@@ -11,7 +14,8 @@ pub(super) fn client_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a r
     chain(error).find_map(|error| match error.downcast_ref()? {
         reqwest_middleware::Error::Reqwest(error) => Some(error),
         reqwest_middleware::Error::Middleware(error) => {
-            error.chain().find_map(|error| error.downcast_ref())
+            let causes = error.chain().take(MAX_CAUSES);
+            causes.filter_map(|error| error.downcast_ref()).next()
         }
     })
 }
