@@ -34,8 +34,8 @@
 //! [`MetricsService`] answers in OpenMetrics 1.0, in protobuf or in the text format, as the request
 //! prefers. Samples have the same names and values in all of them. In OpenMetrics, a counter whose name
 //! does not end in `_total` has the type `unknown`, and so has a counter `NAME_total` beside another
-//! metric `NAME`; the boundary `1` of a bucket is `1.0`; and a histogram with negative boundaries has
-//! neither sum nor count. Metrics that the application does not describe have the help text
+//! metric `NAME`; the boundary `1` of a bucket is `1.0`; and a histogram with a negative boundary or
+//! a negative sum has neither sum nor count. Metrics that the application does not describe have the help text
 //! `Not described.`
 //!
 //! # Native histograms

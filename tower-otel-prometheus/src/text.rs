@@ -79,14 +79,13 @@ impl<'a> TextWriter<'a> {
                 "{name}_bucket{{{labels}{comma}le=\"{le}\"}} {count}{exemplar}"
             ));
         }
-        // OpenMetrics has no sum of samples that can be negative, and then no count.
-        let has_negative = histogram.boundaries().first().is_some_and(|low| *low < 0.0);
-        if has_negative && self.dialect == Dialect::OpenMetrics {
+        let sum = histogram.sum();
+        if self.dialect == Dialect::OpenMetrics && !open_metrics_allows_sum(histogram, sum) {
             return;
         }
         let labels = InBraces(labels);
         // The sum of finite samples can be infinite.
-        let sum = Float(histogram.sum());
+        let sum = Float(sum);
         self.line(format_args!("{name}_sum{labels} {sum}"));
         self.line(format_args!("{name}_count{labels} {count}"));
     }
@@ -96,6 +95,13 @@ impl<'a> TextWriter<'a> {
         let _ = self.out.write_fmt(line);
         self.out.push(b'\n');
     }
+}
+
+/// Whether OpenMetrics allows the sum of a histogram, and only with it the count: no boundary is negative,
+/// and the sum is neither negative nor NaN.
+fn open_metrics_allows_sum(histogram: &AtomicHistogram, sum: f64) -> bool {
+    let has_negative = histogram.boundaries().first().is_some_and(|low| *low < 0.0);
+    !has_negative && sum >= 0.0
 }
 
 /// Labels as they stand after a name.
@@ -240,6 +246,30 @@ mod tests {
             "a_bucket{b=\"c\",le=\"0.005\"} 1\na_bucket{b=\"c\",le=\"1.0\"} 3\n\
              a_bucket{b=\"c\",le=\"+Inf\"} 5\na_sum{b=\"c\"} +Inf\na_count{b=\"c\"} 5\n"
         );
+    }
+
+    #[test]
+    fn open_metrics_has_a_sum_and_a_count_only_if_the_sum_is_not_negative() {
+        for (samples, has_sum) in [
+            (vec![(-1.0, 1)], false),
+            (vec![(-1.0, 1), (1.0, 1)], true),
+            (vec![(f64::MAX, 2)], true),
+            (vec![(f64::MIN, 2)], false),
+            // The sum is NaN.
+            (vec![(f64::MAX, 2), (f64::MIN, 2)], false),
+        ] {
+            let histogram = AtomicHistogram::new([0.5].into(), false, None);
+            for (value, times) in &samples {
+                histogram.record_many(*value, *times);
+            }
+            let render = |format| written(format, |text| text.histogram("a", "", &histogram));
+            let text = render(Format::OpenMetrics);
+            assert!(text.contains("le=\"+Inf\""), "{text}");
+            for name in ["a_sum", "a_count"] {
+                assert_eq!(text.contains(name), has_sum, "{samples:?}: {text}");
+                assert!(render(Format::Text).contains(name));
+            }
+        }
     }
 
     #[test]
