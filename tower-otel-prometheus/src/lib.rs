@@ -43,8 +43,8 @@
 //! With [`PrometheusBuilder::native_histograms`] every histogram has
 //! [exponential buckets](https://prometheus.io/docs/specs/native_histograms/) as well. The service
 //! answers in protobuf if the request prefers it, as a Prometheus server does that is started with
-//! `--enable-feature=native-histograms`. No `protoc` is needed. A metric with more than 512 series is
-//! sent in several messages.
+//! `--enable-feature=native-histograms`. No `protoc` is needed. A message has at most 8 histograms or 64
+//! other series: a metric with more is sent in several messages.
 //!
 //! # Exemplars
 //!

@@ -14,14 +14,12 @@ use crate::{
 /// The size from which a piece is complete, in bytes.
 const PIECE_SIZE: usize = 16 * 1024;
 
-/// The most series of counters and gauges that are read at once.
+/// The most series of counters and gauges that are read at once, and are in one message of the protobuf
+/// format.
 const VALUES_PER_PAGE: usize = 64;
 
-/// The most series of histograms that are read at once.
+/// The most series of histograms that are read at once, and are in one message of the protobuf format.
 const HISTOGRAMS_PER_PAGE: usize = 8;
-
-/// The most series in one message of the protobuf format. Families with more are in several messages.
-const SERIES_PER_MESSAGE: usize = 512;
 
 /// A render that has not reached its end. It holds no lock between two pieces and no copy of the
 /// metrics.
@@ -88,10 +86,6 @@ impl Scrape {
 
     /// Returns the next page of a table, or proceeds to the next stage.
     fn next_page<S>(&mut self, table: &SeriesTable<S>, length: usize) -> Option<Page<S>> {
-        let length = match self.format {
-            Format::Protobuf => SERIES_PER_MESSAGE,
-            Format::Text | Format::OpenMetrics => length,
-        };
         let page = table.page(self.position.as_ref(), length);
         match &page {
             Some(page) => self.position = page.end(),
@@ -178,5 +172,49 @@ fn write_histograms(
     }
     for (labels, histogram) in page.series() {
         text.histogram(name, labels, histogram);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use metrics::HistogramFn;
+
+    use super::*;
+    use crate::{buckets::Buckets, exemplar::ExportedSpan, histogram::AtomicHistogram};
+
+    /// Returns 1,000 histograms with labels of 64 bytes, and in each bucket samples and an exemplar.
+    fn histograms() -> Arc<Registry> {
+        let span = || {
+            Some(ExportedSpan {
+                trace_id: [0xab; 16],
+                span_id: [0x01; 8],
+            })
+        };
+        let buckets = Buckets::new(Vec::new()).unwrap();
+        let registry = Registry::new(buckets, true, Some(span));
+        for n in 0..1_000 {
+            let label = metrics::Label::new("path", format!("{n:064}"));
+            let key = metrics::Key::from_parts("http_request_duration_seconds", vec![label]);
+            let histogram = registry.histogram(&key);
+            // Each sample is in another native bucket.
+            for exponent in -80..80 {
+                let value = (f64::from(exponent) / 8.0).exp2();
+                // Of the histogram, because that of `Arc` records one by one.
+                AtomicHistogram::record_many(&histogram, value, 1_000_000);
+            }
+        }
+        Arc::new(registry)
+    }
+
+    #[test]
+    fn pieces_with_exemplars_and_native_histograms_are_bounded() {
+        let registry = histograms();
+        for format in [Format::Text, Format::OpenMetrics, Format::Protobuf] {
+            let mut scrape = Scrape::new(Arc::clone(&registry), format);
+            let pieces = std::iter::from_fn(|| scrape.next_piece());
+            let longest = pieces.map(|piece| piece.len()).max().unwrap();
+            assert!(longest < 32 * 1024, "{format:?}: {longest}");
+        }
     }
 }

@@ -37,8 +37,8 @@ impl Prometheus {
 ///
 /// # Load
 ///
-/// The body is rendered while it is read, in pieces of about 16 kB, and holds no more than one of them. At
-/// most 16 scrapes are read at a time; others are answered with 503 and `Retry-After`. If all places
+/// The body is rendered while it is read, in pieces of 16 to 32 kB with the default boundaries, and holds no
+/// more than one of them. More boundaries and longer labels make larger pieces. At most 16 scrapes are read at a time; others are answered with 503 and `Retry-After`. If all places
 /// are taken, a scrape that started more than 10 seconds ago fails in favor of a new one.
 ///
 /// A separate listener keeps routes and request rates private. To compress responses, put the service
@@ -286,7 +286,7 @@ mod tests {
         for (accept, least, most) in [
             ("text/plain", 50, 24 * 1024),
             ("application/openmetrics-text", 50, 24 * 1024),
-            ("application/vnd.google.protobuf", 4, 256 * 1024),
+            ("application/vnd.google.protobuf", 20, 24 * 1024),
         ] {
             let mut body = respond(&prometheus, Method::GET, accept).into_body();
             let pieces = pieces(&mut body).unwrap();
