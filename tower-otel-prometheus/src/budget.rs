@@ -28,6 +28,11 @@ impl SeriesBudget {
         }
     }
 
+    /// Whether that many bytes are left.
+    pub(crate) fn has(&self, bytes: usize) -> bool {
+        self.used.load(Relaxed).saturating_add(bytes) <= self.limit
+    }
+
     /// Takes bytes, if that many are left.
     pub(crate) fn take(&self, bytes: usize) -> bool {
         let take = |used: usize| {
@@ -61,6 +66,7 @@ mod tests {
         assert!(budget.take(6));
         assert!(!budget.take(5));
         assert!(!budget.take(usize::MAX));
+        assert!(budget.has(4) && !budget.has(5) && !budget.has(usize::MAX));
         assert!(budget.take(4));
         assert!(!budget.take(1));
     }

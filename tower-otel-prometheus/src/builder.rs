@@ -88,7 +88,7 @@ impl PrometheusBuilder {
     /// The service answers in protobuf if a scrape prefers it. Native buckets are exponential, eight
     /// per doubling, which keeps quantiles within five percent without a choice of boundaries. They
     /// extend the boundaries by a factor of a thousand in both directions and use about two kilobytes
-    /// per series. The text formats do not contain them.
+    /// per series, and up to eight if the boundaries are far apart. The text formats do not contain them.
     ///
     /// See [native histograms](https://prometheus.io/docs/specs/native_histograms/).
     pub fn native_histograms(mut self) -> Self {

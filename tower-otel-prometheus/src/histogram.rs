@@ -10,9 +10,6 @@ use crate::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-/// About the bytes of the native buckets of durations.
-const NATIVE_SIZE: usize = 2_400;
-
 /// A histogram that counts every sample in exactly one bucket, without a lock.
 ///
 /// All memory is allocated by [`new`](Self::new): eight bytes per bucket and for the sum, and the
@@ -49,7 +46,11 @@ impl AtomicHistogram {
     /// Returns about how many bytes a histogram uses, with an exemplar in every bucket.
     pub(crate) fn size(boundaries: &[f64], native: bool, has_exemplars: bool) -> usize {
         let buckets = boundaries.len() + 1;
-        let native = if native { NATIVE_SIZE } else { 0 };
+        let native = if native {
+            NativeBuckets::size(boundaries)
+        } else {
+            0
+        };
         let exemplars = if has_exemplars { 60 * buckets } else { 0 };
         size_of::<Self>() + size_of::<AtomicU64>() * buckets + native + exemplars
     }
@@ -167,6 +168,17 @@ mod tests {
         }
         histogram.record_many(f64::INFINITY, 0);
         assert_eq!((counts(&histogram), histogram.sum()), (vec![1, 3], 2.0));
+    }
+
+    #[test]
+    fn the_size_includes_all_native_buckets() {
+        for boundaries in [&DURATION_BOUNDARIES[..], &[1e-300, 1e300]] {
+            let histogram = AtomicHistogram::new(boundaries.into(), true, None);
+            let native = histogram.native().unwrap().buckets.len();
+            let words = native + boundaries.len() + 1;
+            let least = size_of::<AtomicHistogram>() + 8 * words;
+            assert!(AtomicHistogram::size(boundaries, true, false) >= least);
+        }
     }
 
     #[test]

@@ -71,6 +71,7 @@
 //! Label values have at most 256 bytes: longer ones are cut and end with `…`, and series that become equal
 //! are one. Names have at most 256 bytes, and a series at most 64 labels. All series together use at most
 //! about 128 MiB: values with new labels are then recorded in a series `NAME{otel_metric_overflow="true"}`.
+//! A counter of that series is the total, and a gauge has the last value that was set.
 //! There are at most 10,000 names, counting the four of the series of a histogram. Metrics with new names
 //! beyond these limits are not recorded. A warning is logged once.
 //!

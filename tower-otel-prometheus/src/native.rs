@@ -2,6 +2,8 @@
 //!
 //! See [the specification](https://prometheus.io/docs/specs/native_histograms/).
 
+use std::ops::RangeInclusive;
+
 use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// The resolution: each bucket is wider than the previous one by a factor of 2^(1/8), which keeps
@@ -14,7 +16,7 @@ const MARGIN: i32 = 80;
 
 /// Counts every sample in exactly one exponential bucket.
 ///
-/// The number of buckets is fixed at creation: about two kilobytes for durations. Samples not
+/// The number of buckets is fixed at creation: about two kilobytes for durations, and at most eight. Samples not
 /// above the lowest bucket are in the zero bucket, samples above the highest bucket in that one.
 pub(crate) struct NativeBuckets {
     /// The index of the first bucket. Bucket `i` ends at 2^(i/8).
@@ -33,17 +35,17 @@ pub(crate) struct NativeSnapshot {
 impl NativeBuckets {
     /// Creates buckets that cover ascending `boundaries`, and at most 1001 of them.
     pub(crate) fn new(boundaries: &[f64]) -> Self {
-        let mut positive = boundaries.iter().filter(|boundary| **boundary > 0.0);
-        let low = positive.next().copied().unwrap_or(1.0);
-        let high = positive.next_back().copied().unwrap_or(low);
-        let first = bucket_index(low).saturating_sub(MARGIN);
-        let last = bucket_index(high).saturating_add(MARGIN);
-        let last = last.min(first.saturating_add(1_000));
+        let indices = indices(boundaries);
         Self {
-            first,
+            first: *indices.start(),
             zero: AtomicU64::new(0),
-            buckets: (first..=last).map(|_| AtomicU64::new(0)).collect(),
+            buckets: indices.map(|_| AtomicU64::new(0)).collect(),
         }
+    }
+
+    /// Returns how many bytes the buckets for these boundaries use.
+    pub(crate) fn size(boundaries: &[f64]) -> usize {
+        size_of::<AtomicU64>() * indices(boundaries).count()
     }
 
     /// Counts `value`, which must not be NaN, `times` times.
@@ -85,6 +87,16 @@ impl NativeSnapshot {
     pub(crate) fn zero_threshold(&self) -> f64 {
         (f64::from(self.first - 1) / BUCKETS_PER_DOUBLING).exp2()
     }
+}
+
+/// Returns the indices of the buckets that cover ascending `boundaries`, with the margin.
+fn indices(boundaries: &[f64]) -> RangeInclusive<i32> {
+    let mut positive = boundaries.iter().filter(|boundary| **boundary > 0.0);
+    let low = positive.next().copied().unwrap_or(1.0);
+    let high = positive.next_back().copied().unwrap_or(low);
+    let first = bucket_index(low).saturating_sub(MARGIN);
+    let last = bucket_index(high).saturating_add(MARGIN);
+    first..=last.min(first.saturating_add(1_000))
 }
 
 /// Returns the index of the bucket of a positive number. Saturates for an infinity.

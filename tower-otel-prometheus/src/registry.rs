@@ -65,7 +65,7 @@ impl Registry {
     /// Returns the counter of this key, whose name must be [allowed](Self::allows).
     pub(crate) fn counter(&self, key: &Key) -> Arc<AtomicU64> {
         let name = metric_name(key.name());
-        let budget = (&self.budget, size_of::<AtomicU64>());
+        let budget = (&self.budget, || size_of::<AtomicU64>());
         self.counters
             .get_or_insert_with(key, name, budget, || AtomicU64::new(0))
     }
@@ -74,7 +74,7 @@ impl Registry {
     pub(crate) fn gauge(&self, key: &Key) -> Arc<AtomicU64> {
         let name = metric_name(key.name());
         let zero = 0.0_f64.to_bits();
-        let budget = (&self.budget, size_of::<AtomicU64>());
+        let budget = (&self.budget, || size_of::<AtomicU64>());
         self.gauges
             .get_or_insert_with(key, name, budget, || AtomicU64::new(zero))
     }
@@ -82,11 +82,11 @@ impl Registry {
     /// Returns the histogram of this key, whose name must be [allowed](Self::allows).
     pub(crate) fn histogram(&self, key: &Key) -> Arc<AtomicHistogram> {
         let name = metric_name(key.name());
-        let boundaries = Arc::clone(self.buckets.boundaries(&name));
+        let boundaries = self.buckets.boundaries(&name);
         let has_exemplars = self.spans.is_some();
-        let size = AtomicHistogram::size(&boundaries, self.native, has_exemplars);
+        let size = || AtomicHistogram::size(boundaries, self.native, has_exemplars);
         let budget = (&self.budget, size);
-        let make = || AtomicHistogram::new(boundaries, self.native, self.spans);
+        let make = || AtomicHistogram::new(Arc::clone(boundaries), self.native, self.spans);
         self.histograms.get_or_insert_with(key, name, budget, make)
     }
 

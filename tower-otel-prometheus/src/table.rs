@@ -29,8 +29,8 @@ pub(crate) const MAX_NAMES: usize = 10_000;
 /// characters that become `_`. Two equal lines would make Prometheus reject one of them or the
 /// whole scrape.
 ///
-/// The lock is taken when a handle is requested, and while a render copies the handles of a page.
-/// Recording does not take it.
+/// The lock is taken when a handle is requested, exclusively only to insert, and while a render copies the
+/// handles of a page. Recording does not take it.
 pub(crate) struct SeriesTable<S> {
     /// A label name that the lines of a series use themselves, such as `le`.
     reserved_label: Option<&'static str>,
@@ -107,13 +107,13 @@ impl<S> SeriesTable<S> {
     }
 
     /// Returns the series of `key`, whose rendered name is `name`. A new series is made by `make` and
-    /// uses `size` bytes without its labels. If the budget is exhausted, it is the overflow series of
+    /// uses `size()` bytes without its labels. If the budget is exhausted, it is the overflow series of
     /// its name, and for a new name one that is not rendered.
     pub(crate) fn get_or_insert_with(
         &self,
         key: &Key,
         name: Cow<'_, str>,
-        (budget, size): (&SeriesBudget, usize),
+        (budget, size): (&SeriesBudget, impl FnOnce() -> usize),
         make: impl FnOnce() -> S,
     ) -> Arc<S> {
         if let Some(series) = self.read().by_key.get(key) {
@@ -121,12 +121,22 @@ impl<S> SeriesTable<S> {
         }
         let labels = label_text(key.labels(), self.reserved_label);
         let key_size = KEY_SIZE + name.len() + 2 * labels.len();
+        let size = size() + key_size;
+        let has_room = budget.has(size);
+        if !(has_room && is_bounded(key))
+            && let Some((series, is_exhausted)) = self.find(&name, &labels, has_room)
+        {
+            if is_exhausted {
+                budget.warn_exhausted(&name);
+            }
+            return series;
+        }
         let mut state = self.write();
         let known = state.families.get(&*name);
         let series = known.and_then(|family| family.series.get(&*labels));
         let (series, is_exhausted) = match series {
             Some(series) => (Arc::clone(series), false),
-            None if budget.take(size + key_size) => {
+            None if budget.take(size) => {
                 let family = state.families.entry(Arc::from(&*name)).or_default();
                 let series = Arc::new(make());
                 family.series.insert(Arc::from(labels), Arc::clone(&series));
@@ -152,6 +162,18 @@ impl<S> SeriesTable<S> {
             budget.warn_exhausted(&name);
         }
         series
+    }
+
+    /// Returns the series with these rendered labels. If there is none and no room for it, returns the overflow
+    /// series and `true`. Does not exclude other readers: clients may cause new labels with each request.
+    fn find(&self, name: &str, labels: &str, has_room: bool) -> Option<(Arc<S>, bool)> {
+        let state = self.read();
+        let family = state.families.get(name)?;
+        if let Some(series) = family.series.get(labels) {
+            return Some((Arc::clone(series), false));
+        }
+        let overflow = family.series.get(OVERFLOW).filter(|_| !has_room)?;
+        Some((Arc::clone(overflow), true))
     }
 
     /// Returns the series after a position, at most `length` and of one family, or `None` after the
@@ -229,7 +251,7 @@ mod tests {
         let add = |name: &'static str, label: String| {
             let key = Key::from_parts(name, vec![metrics::Label::new("n", label)]);
             let make = || AtomicU64::new(0);
-            let series = table.get_or_insert_with(&key, name.into(), (&budget, 8), make);
+            let series = table.get_or_insert_with(&key, name.into(), (&budget, || 8), make);
             series.fetch_add(1, Relaxed);
         };
         for _ in 0..2 {
@@ -251,5 +273,35 @@ mod tests {
         assert_eq!(overflow, 2 * (1_000 - others));
         let rest = table.page(page.end().as_ref(), usize::MAX);
         assert!(rest.is_none(), "the name b is not rendered");
+    }
+
+    #[test]
+    fn known_labels_and_the_overflow_series_are_found_without_the_exclusive_lock() {
+        let table = SeriesTable::new(None);
+        let budget = SeriesBudget::new(1_000);
+        let series = |names: [&'static str; 2], value: String| {
+            let labels = names.map(|name| metrics::Label::new(name, value.clone()));
+            let key = Key::from_parts("a", labels.to_vec());
+            let make = || AtomicU64::new(0);
+            table.get_or_insert_with(&key, "a".into(), (&budget, || 8), make)
+        };
+        let known = series(["x", "y"], "0".to_owned());
+        (0..100).for_each(|n| drop(series(["x", "y"], n.to_string())));
+        let overflow = series(["x", "y"], "beyond".to_owned());
+        // Other readers do not wait for a reader. A writer would wait for ever.
+        let reader = table.read();
+        let (done, finished) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let same = series(["y", "x"], "0".to_owned());
+                let beyond = series(["x", "y"], "new".to_owned());
+                let _ = done.send((same, beyond));
+            });
+            let found = finished.recv_timeout(std::time::Duration::from_secs(5));
+            drop(reader);
+            let (same, beyond) = found.unwrap();
+            assert!(Arc::ptr_eq(&same, &known));
+            assert!(Arc::ptr_eq(&beyond, &overflow));
+        });
     }
 }
