@@ -36,7 +36,7 @@
 //! does not end in `_total` has the type `unknown`, and so has a counter `NAME_total` beside another
 //! metric `NAME`; the boundary `1` of a bucket is `1.0`; and a histogram with a negative boundary or
 //! a negative sum has neither sum nor count. Metrics that the application does not describe have the help text
-//! `Not described.`
+//! `Not described.` in all formats.
 //!
 //! # Native histograms
 //!

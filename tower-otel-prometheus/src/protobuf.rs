@@ -11,7 +11,7 @@ use crate::{
     histogram::AtomicHistogram,
     labels::Labels,
     native::{NativeSnapshot, SCHEMA},
-    text::Hex,
+    text::{Hex, help_text},
 };
 
 /// The type of a metric, with its number in the message.
@@ -94,9 +94,7 @@ fn write_family<S>(
 ) {
     let mut family = Message::default();
     family.bytes(1, name.as_bytes());
-    if let Some(help) = help {
-        family.bytes(2, help.as_bytes());
-    }
+    family.bytes(2, help_text(help).as_bytes());
     family.number(3, metric_type as u64);
     for (labels, value) in series {
         family.message(4, |metric| {
@@ -221,5 +219,27 @@ fn write_native(message: &mut Message, native: &NativeSnapshot) {
     }
     for delta in deltas {
         message.signed(13, delta);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_has_a_help_text() {
+        for (help, text) in [
+            (None, "Not described."),
+            (Some(""), "Not described."),
+            (Some("Jobs."), "Jobs."),
+        ] {
+            let mut out = Vec::new();
+            let series = [(Labels::new(), 1.0)];
+            write_values(&mut out, "jobs", help, MetricType::Gauge, series);
+            let mut field = Message::default();
+            field.bytes(2, text.as_bytes());
+            // After the length of the message and the field with the name.
+            assert!(out.get(7..).is_some_and(|rest| rest.starts_with(&field.0)));
+        }
     }
 }

@@ -31,8 +31,9 @@ pub(crate) struct ScrapePlace {
 }
 
 impl Scrapes {
-    /// Returns a place, or `None` if all are taken. A scrape that is older than its reader can wait
-    /// gives way, so that slow readers do not lock out others.
+    /// Returns a permit, or `None` if all are taken. The oldest scrape is evicted if it is older than
+    /// [`EVICTABLE_AFTER`], so that slow readers lock out others for at most 10 seconds, unless the client opens
+    /// new ones.
     pub(crate) fn begin(self: &Arc<Self>, now: Instant) -> Option<ScrapePlace> {
         let mut running = self.lock();
         if running.scrapes.len() >= MAX_SCRAPES {

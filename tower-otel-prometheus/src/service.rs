@@ -38,10 +38,13 @@ impl Prometheus {
 /// # Load
 ///
 /// The body is rendered while it is read, in pieces of 16 to 32 kB with the default boundaries, and holds no
-/// more than one of them. More boundaries and longer labels make larger pieces. At most 16 scrapes are read at a time; others are answered with 503 and `Retry-After`. If all places
-/// are taken, a scrape that started more than 10 seconds ago fails in favor of a new one.
+/// more than one of them. More boundaries and longer labels make larger pieces. At most 16 scrapes are read at
+/// a time; others are answered with 503 and `Retry-After`. When a new scrape finds 16 others, the oldest is
+/// evicted if it started more than 10 seconds ago: its body fails. So clients that read slowly lock out others
+/// for at most 10 seconds, unless they open new scrapes.
 ///
-/// A separate listener keeps routes and request rates private. To compress responses, put the service
+/// Serve it on a private listener: routes and request rates stay private, and only trusted clients can take
+/// scrapes. To compress responses, put the service
 /// into `tower_http::compression::Compression`.
 ///
 /// ```

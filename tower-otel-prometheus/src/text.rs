@@ -13,6 +13,12 @@ use crate::{
 /// The help text of a metric that the application does not describe.
 const NOT_DESCRIBED: &str = "Not described.";
 
+/// Returns the help text of a metric, from the description of the application.
+pub(crate) fn help_text(description: Option<&str>) -> &str {
+    let description = description.filter(|text| !text.is_empty());
+    description.unwrap_or(NOT_DESCRIBED)
+}
+
 /// A text format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialect {
@@ -39,10 +45,9 @@ impl<'a> TextWriter<'a> {
 
     /// Appends help, type and unit of a metric.
     pub(crate) fn head(&mut self, name: &str, help: Option<&str>, metric_type: &str) {
-        let help = help.filter(|help| !help.is_empty());
         let mut escaped = String::new();
         let quoted = self.dialect == Dialect::OpenMetrics;
-        escape(&mut escaped, help.unwrap_or(NOT_DESCRIBED), quoted);
+        escape(&mut escaped, help_text(help), quoted);
         self.line(format_args!("# HELP {name} {escaped}"));
         self.line(format_args!("# TYPE {name} {metric_type}"));
         if self.dialect == Dialect::OpenMetrics
