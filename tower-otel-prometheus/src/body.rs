@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use crate::{scrape::Scrape, scrapes::ScrapePlace};
+use crate::{scrape::Scrape, scrapes::ScrapePermit};
 
 /// The body of a scrape, which is rendered while it is read.
 ///
@@ -18,15 +18,15 @@ pub struct MetricsBody(Option<RunningScrape>);
 
 struct RunningScrape {
     scrape: Scrape,
-    place: ScrapePlace,
+    permit: ScrapePermit,
     yields: bool,
 }
 
 impl MetricsBody {
-    pub(crate) const fn new(scrape: Scrape, place: ScrapePlace) -> Self {
+    pub(crate) const fn new(scrape: Scrape, permit: ScrapePermit) -> Self {
         Self(Some(RunningScrape {
             scrape,
-            place,
+            permit,
             yields: false,
         }))
     }
@@ -61,9 +61,9 @@ impl Body for MetricsBody {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        if !running.place.is_held() {
+        if !running.permit.is_valid() {
             self.0 = None;
-            let reason = "the scrape took too long, and its place was needed for another one";
+            let reason = "the scrape took too long and was evicted for another one";
             return Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::TimedOut, reason))));
         }
         let piece = running.scrape.next_piece();

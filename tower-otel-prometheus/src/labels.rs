@@ -11,7 +11,7 @@ const MAX_LENGTH: usize = 256;
 const MAX_LABELS: usize = 64;
 
 /// The end of a value that is cut.
-const MARK: &str = "…";
+const ELLIPSIS: &str = "…";
 
 /// Whether the texts of a key are stored without a cut.
 pub(crate) fn is_bounded(key: &Key) -> bool {
@@ -93,8 +93,8 @@ pub(crate) fn label_text<'a>(
         if value.len() <= MAX_LENGTH {
             escape(&mut text, value, true);
         } else {
-            escape(&mut text, start(value, MAX_LENGTH - MARK.len()), true);
-            text.push_str(MARK);
+            escape(&mut text, start(value, MAX_LENGTH - ELLIPSIS.len()), true);
+            text.push_str(ELLIPSIS);
         }
         text.push('"');
     }

@@ -8,9 +8,9 @@ use std::{
 /// The most scrapes at a time. Two Prometheus servers with a few retries need less.
 pub(crate) const MAX_SCRAPES: usize = 16;
 
-/// The age from which a scrape gives way to a new one: the default timeout of Prometheus, which has
+/// The age from which a scrape is evicted for a new one: the default timeout of Prometheus, which has
 /// stopped reading by then.
-const GIVES_WAY_AFTER: Duration = Duration::from_secs(10);
+const EVICTABLE_AFTER: Duration = Duration::from_secs(10);
 
 /// The scrapes that are being read. Shared by all services of a recorder.
 #[derive(Debug, Default)]
@@ -23,9 +23,9 @@ struct Running {
     scrapes: Vec<(u64, Instant)>,
 }
 
-/// The place of one scrape, which is free again when this is dropped.
+/// Permits one scrape. Dropping it allows another one.
 #[derive(Debug)]
-pub(crate) struct ScrapePlace {
+pub(crate) struct ScrapePermit {
     scrapes: Arc<Scrapes>,
     id: u64,
 }
@@ -34,11 +34,11 @@ impl Scrapes {
     /// Returns a permit, or `None` if all are taken. The oldest scrape is evicted if it is older than
     /// [`EVICTABLE_AFTER`], so that slow readers lock out others for at most 10 seconds, unless the client opens
     /// new ones.
-    pub(crate) fn begin(self: &Arc<Self>, now: Instant) -> Option<ScrapePlace> {
+    pub(crate) fn begin(self: &Arc<Self>, now: Instant) -> Option<ScrapePermit> {
         let mut running = self.lock();
         if running.scrapes.len() >= MAX_SCRAPES {
             let (_, oldest) = *running.scrapes.first()?;
-            if now.saturating_duration_since(oldest) < GIVES_WAY_AFTER {
+            if now.saturating_duration_since(oldest) < EVICTABLE_AFTER {
                 return None;
             }
             running.scrapes.remove(0);
@@ -47,7 +47,7 @@ impl Scrapes {
         running.next_id = id.wrapping_add(1);
         running.scrapes.push((id, now));
         drop(running);
-        Some(ScrapePlace {
+        Some(ScrapePermit {
             scrapes: Arc::clone(self),
             id,
         })
@@ -58,15 +58,15 @@ impl Scrapes {
     }
 }
 
-impl ScrapePlace {
-    /// Whether the scrape has not given way to another one.
-    pub(crate) fn is_held(&self) -> bool {
+impl ScrapePermit {
+    /// Returns `false` once the scrape has been evicted.
+    pub(crate) fn is_valid(&self) -> bool {
         let running = self.scrapes.lock();
         running.scrapes.iter().any(|(id, _)| *id == self.id)
     }
 }
 
-impl Drop for ScrapePlace {
+impl Drop for ScrapePermit {
     fn drop(&mut self) {
         let mut running = self.scrapes.lock();
         running.scrapes.retain(|(id, _)| *id != self.id);
@@ -79,30 +79,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_free_again_when_its_scrape_ends() {
+    fn a_permit_is_available_again_when_its_scrape_ends() {
         let (scrapes, now) = (Arc::new(Scrapes::default()), Instant::now());
-        let mut places: Vec<_> = (0..MAX_SCRAPES)
+        let mut permits: Vec<_> = (0..MAX_SCRAPES)
             .map(|_| scrapes.begin(now).unwrap())
             .collect();
         assert!(scrapes.begin(now).is_none());
-        places.pop();
-        places.push(scrapes.begin(now).unwrap());
+        permits.pop();
+        permits.push(scrapes.begin(now).unwrap());
         assert!(scrapes.begin(now).is_none());
-        assert!(places.iter().all(ScrapePlace::is_held));
+        assert!(permits.iter().all(ScrapePermit::is_valid));
     }
 
     #[test]
-    fn the_oldest_scrape_gives_way_after_its_time() {
+    fn the_oldest_scrape_is_evicted_after_ten_seconds() {
         let (scrapes, now) = (Arc::new(Scrapes::default()), Instant::now());
-        let places: Vec<_> = (0..MAX_SCRAPES)
+        let permits: Vec<_> = (0..MAX_SCRAPES)
             .map(|_| scrapes.begin(now).unwrap())
             .collect();
-        let later = now + GIVES_WAY_AFTER;
+        let later = now + EVICTABLE_AFTER;
         assert!(scrapes.begin(later - Duration::from_millis(1)).is_none());
-        let place = scrapes.begin(later).unwrap();
-        assert!(place.is_held());
-        let held: Vec<_> = places.iter().map(ScrapePlace::is_held).collect();
+        let permit = scrapes.begin(later).unwrap();
+        assert!(permit.is_valid());
+        let valid: Vec<_> = permits.iter().map(ScrapePermit::is_valid).collect();
         let expected: Vec<_> = (0..MAX_SCRAPES).map(|index| index > 0).collect();
-        assert_eq!(held, expected, "the first is the oldest");
+        assert_eq!(valid, expected, "the first is the oldest");
     }
 }

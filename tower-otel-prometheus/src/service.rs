@@ -92,11 +92,11 @@ impl<B> Service<Request<B>> for MetricsService {
         let offers_protobuf = prometheus.registry.has_native_histograms();
         let format = Format::negotiate(request.headers(), offers_protobuf);
         let body = if is_get {
-            let Some(place) = prometheus.scrapes.begin(Instant::now()) else {
+            let Some(permit) = prometheus.scrapes.begin(Instant::now()) else {
                 let retry = (RETRY_AFTER, HeaderValue::from_static("1"));
                 return ready(Ok(refusal(StatusCode::SERVICE_UNAVAILABLE, retry)));
             };
-            MetricsBody::new(prometheus.scrape(format), place)
+            MetricsBody::new(prometheus.scrape(format), permit)
         } else {
             MetricsBody::empty()
         };
@@ -264,11 +264,11 @@ mod tests {
     }
 
     #[test]
-    fn a_scrape_that_has_given_way_fails() {
+    fn a_scrape_that_was_evicted_fails() {
         let prometheus = prometheus();
         let mut scrape = respond(&prometheus, Method::GET, "");
         let later = Instant::now() + std::time::Duration::from_secs(60);
-        let _places: Vec<_> = (0..MAX_SCRAPES)
+        let _permits: Vec<_> = (0..MAX_SCRAPES)
             .map(|_| prometheus.scrapes.begin(later).unwrap())
             .collect();
         assert!(read(scrape.body_mut()).is_err());

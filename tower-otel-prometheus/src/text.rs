@@ -59,7 +59,7 @@ impl<'a> TextWriter<'a> {
 
     /// Appends the value of a counter or a gauge.
     pub(crate) fn value(&mut self, name: &str, labels: &str, value: impl Display) {
-        let labels = InBraces(labels);
+        let labels = LabelBraces(labels);
         self.line(format_args!("{name}{labels} {value}"));
     }
 
@@ -79,7 +79,7 @@ impl<'a> TextWriter<'a> {
                 Dialect::OpenMetrics => histogram.exemplar(index),
                 Dialect::Text => None,
             };
-            let exemplar = AfterValue(exemplar);
+            let exemplar = ExemplarSuffix(exemplar);
             self.line(format_args!(
                 "{name}_bucket{{{labels}{comma}le=\"{le}\"}} {count}{exemplar}"
             ));
@@ -88,7 +88,7 @@ impl<'a> TextWriter<'a> {
         if self.dialect == Dialect::OpenMetrics && !open_metrics_allows_sum(histogram, sum) {
             return;
         }
-        let labels = InBraces(labels);
+        let labels = LabelBraces(labels);
         // The sum of finite samples can be infinite.
         let sum = Float(sum);
         self.line(format_args!("{name}_sum{labels} {sum}"));
@@ -110,9 +110,9 @@ fn open_metrics_allows_sum(histogram: &AtomicHistogram, sum: f64) -> bool {
 }
 
 /// Labels as they stand after a name.
-struct InBraces<'a>(&'a str);
+struct LabelBraces<'a>(&'a str);
 
-impl Display for InBraces<'_> {
+impl Display for LabelBraces<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             "" => Ok(()),
@@ -122,9 +122,9 @@ impl Display for InBraces<'_> {
 }
 
 /// An exemplar as it stands after the value of a bucket.
-struct AfterValue(Option<Exemplar>);
+struct ExemplarSuffix(Option<Exemplar>);
 
-impl Display for AfterValue {
+impl Display for ExemplarSuffix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(Exemplar { span, value, at }) = self.0 else {
             return Ok(());
