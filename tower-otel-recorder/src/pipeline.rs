@@ -119,6 +119,11 @@ impl<T> Pipeline<T> {
         self.control.set_thread(thread);
     }
 
+    /// Wakes the export thread.
+    pub(crate) fn wake(&self) {
+        self.control.wake();
+    }
+
     /// Waits by `park` until there is something to do.
     pub(crate) fn next_turn(&self, until: Instant, done: u64, park: impl Fn(Duration)) -> Turn {
         self.control.next_turn(until, done, park)

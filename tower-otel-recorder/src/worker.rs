@@ -22,6 +22,9 @@ use crate::{
 const MIN_DELAY: Duration = Duration::from_millis(1);
 const MAX_DELAY: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// The time between two searches for room for held spans. While none is found, each would end a turn early.
+const ROOM_PAUSE: Duration = Duration::from_secs(1);
+
 /// The failure of a batch whose exporter panicked.
 const PANICKED: &str = "the exporter panicked";
 
@@ -40,6 +43,7 @@ pub(crate) fn spawn(
         failure: None,
         drops: QueueDrops::default(),
         health: Health::Good,
+        next_room: Instant::now(),
     };
     thread::Builder::new()
         .name("tower-otel-recorder".to_owned())
@@ -58,6 +62,8 @@ struct Worker {
     failure: Option<String>,
     drops: QueueDrops,
     health: Health,
+    /// When room for held spans is made at the earliest.
+    next_room: Instant,
 }
 
 /// The spans that were dropped because the queue was full.
@@ -107,9 +113,10 @@ impl Worker {
         let mut done = 0;
         loop {
             let park = |duration| self.exporter.park(duration);
-            let turn = pipeline.next_turn(Instant::now() + delay, done, park);
+            let turn = pipeline.next_turn(self.end_of_wait(delay), done, park);
+            // Exports can take long.
+            self.make_room();
             self.export_all(delay);
-            shared.make_room();
             catch_panic(|| self.log_drops(delay));
             if let Some(timeout) = turn.shutdown {
                 // The export has taken a part of the time.
@@ -122,6 +129,23 @@ impl Worker {
             if turn.shutdown.is_some() {
                 break;
             }
+        }
+    }
+
+    /// Returns when the next turn starts at the latest.
+    fn end_of_wait(&self, delay: Duration) -> Instant {
+        let end = Instant::now() + delay;
+        match self.shared.lacks_room() {
+            true => end.min(self.next_room),
+            false => end,
+        }
+    }
+
+    /// Makes room for held spans, unless that was done a short time ago.
+    fn make_room(&mut self) {
+        let now = Instant::now();
+        if now >= self.next_room && self.shared.make_room() {
+            self.next_room = now + ROOM_PAUSE;
         }
     }
 

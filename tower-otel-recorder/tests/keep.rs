@@ -8,7 +8,7 @@ use std::{
     borrow::Cow,
     collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{Arc, Barrier},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -634,4 +634,38 @@ fn traces_that_stay_open_make_room_for_others_and_keep_their_roots() {
     assert!((3_000..=10_000).contains(&connections), "{connections}");
     let counts = scene.recorder.counts();
     assert_eq!(counts.started, counts.exported + counts.dropped);
+}
+
+/// Live threads reserve bytes for spans that they do not start.
+#[test]
+fn threads_that_have_held_spans_leave_room_for_others() {
+    const THREADS: usize = 600;
+    let recorder = build(
+        Recorder::builder(Memory::new(true))
+            .sampler_without_attributes(unsampled_roots())
+            .keep(rules()),
+    );
+    let tracer = tracer(&recorder);
+    let barrier = Barrier::new(THREADS + 1);
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                drop(tracer.start("span"));
+                barrier.wait();
+                barrier.wait();
+            });
+        }
+        barrier.wait();
+        let held = || {
+            let live: Vec<_> = (0..7_500).map(|_| tracer.start("span")).collect();
+            live.iter().filter(|span| span.is_recording()).count()
+        };
+        let before = held();
+        // The export thread is woken, without a flush.
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            support::wait_until("room", || held() == 7_500);
+        }));
+        barrier.wait();
+        assert!(result.is_ok(), "{before} of 7500 are held");
+    });
 }

@@ -1,8 +1,12 @@
 //! The bytes of the spans of all held traces.
 
-use std::sync::PoisonError;
+use std::{mem, sync::PoisonError};
 
-use crate::{budget::Budget, shards::Shards, sync::Mutex};
+use crate::{
+    budget::Budget,
+    shards::Shards,
+    sync::{Mutex, MutexGuard},
+};
 
 /// The bytes that a thread takes at once.
 const PORTION: usize = 32 * 1024;
@@ -11,7 +15,7 @@ const PORTION: usize = 32 * 1024;
 const MAX_RESERVED: usize = 2 * PORTION;
 
 /// A bounded number of bytes. Each thread reserves some, so that not every span touches a counter that threads share.
-/// What other threads have reserved counts as used.
+/// What other threads have reserved counts as used, until [`release_unused`](Self::release_unused).
 #[derive(Debug)]
 pub(super) struct HeldBytes {
     budget: Budget,
@@ -31,7 +35,7 @@ impl HeldBytes {
         let Some(reserved) = self.reserved(thread) else {
             return false;
         };
-        let mut reserved = reserved.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reserved = lock(reserved);
         if *reserved < bytes {
             let Some(portion) = self.budget.take(bytes - *reserved) else {
                 return false;
@@ -47,7 +51,7 @@ impl HeldBytes {
         let Some(reserved) = self.reserved(thread) else {
             return;
         };
-        let mut reserved = reserved.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reserved = lock(reserved);
         *reserved = reserved.saturating_add(bytes);
         let over = reserved.saturating_sub(MAX_RESERVED);
         if over > 0 {
@@ -56,9 +60,21 @@ impl HeldBytes {
         }
     }
 
+    /// Frees what all threads have reserved and not used.
+    pub(super) fn release_unused(&self) {
+        for reserved in self.reserved.iter() {
+            let unused = mem::take(&mut *lock(reserved));
+            self.budget.release(unused);
+        }
+    }
+
     fn reserved(&self, thread: usize) -> Option<&Mutex<usize>> {
         self.reserved.get(thread).or_else(|| self.reserved.get(0))
     }
+}
+
+fn lock(reserved: &Mutex<usize>) -> MutexGuard<'_, usize> {
+    reserved.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -91,5 +107,21 @@ mod tests {
             bytes.release(1, 10_000);
         }
         assert!(bytes.take(0, (1 << 20) - 2 * MAX_RESERVED));
+    }
+
+    #[test]
+    fn what_many_threads_have_reserved_can_be_taken_by_one_thread() {
+        const ALL: usize = 16 << 20;
+        let bytes = HeldBytes::new(ALL);
+        for thread in 0..600 {
+            if bytes.take(thread, 2_048) {
+                bytes.release(thread, 2_048);
+            }
+        }
+        assert!(!bytes.take(600, ALL - PORTION));
+        bytes.release_unused();
+        assert!(bytes.take(600, ALL));
+        bytes.release_unused();
+        assert!(!bytes.take(601, 1));
     }
 }

@@ -168,9 +168,22 @@ impl Shared {
         spans
     }
 
-    /// Discards the children of old traces if there was no room for a span. Called by the export thread in each turn.
-    pub(crate) fn make_room(&self) {
-        let Some(keeper) = &self.keeper else { return };
+    /// Returns whether there was no room for a span since the last [`make_room`](Self::make_room).
+    pub(crate) fn lacks_room(&self) -> bool {
+        let keeper = self.keeper.as_ref();
+        keeper.is_some_and(|keeper| keeper.live.is_full())
+    }
+
+    /// Frees what threads have reserved, and discards the children of old traces, if there was no room for a span since
+    /// the last call. Returns whether there was none. Called by the export thread.
+    pub(crate) fn make_room(&self) -> bool {
+        let Some(keeper) = &self.keeper else {
+            return false;
+        };
+        if !keeper.live.take_full() {
+            return false;
+        }
+        keeper.bytes.release_unused();
         let thread = thread_index::current();
         for trace in keeper.take_old() {
             let frees_root = || keeper.roots.take(1).is_some();
@@ -183,13 +196,16 @@ impl Shared {
             self.pipeline.counters().not_held(given_up);
             self.pool_all(spans, thread);
         }
+        true
     }
 
-    /// Counts a span that is not held for lack of room in all traces.
+    /// Counts a span that is not held for lack of room in all traces, and wakes the export thread to make room.
     #[cold]
     fn count_not_held(&self, keeper: &Keeper<RecordBox>) {
         self.pipeline.counters().not_held(1);
-        keeper.live.set_full();
+        if keeper.live.set_full() {
+            self.pipeline.wake();
+        }
     }
 
     /// Queues a span of a trace that is kept.

@@ -57,7 +57,7 @@ impl<T> Keeper<T> {
         self.rules.reason(is_marked, has_failed, duration)
     }
 
-    /// Returns the open traces that are old, if there was no room for a span since the last call.
+    /// Returns the open traces that are old.
     pub(super) fn take_old(&self) -> Vec<Arc<HeldTrace<T>>> {
         let before = Instant::now().checked_sub(OLD);
         before.map_or_else(Vec::new, |before| self.live.take_old(before))

@@ -63,21 +63,24 @@ impl<T> LiveTraces<T> {
         started.traces.push_back((at, Arc::clone(trace)));
     }
 
-    /// Notes that a span was not held.
-    pub(super) fn set_full(&self) {
-        if !self.is_full.load(Relaxed) {
-            self.is_full.store(true, Relaxed);
-        }
+    /// Notes that a span was not held. Returns `true` for the first one since the last [`take_full`](Self::take_full).
+    pub(super) fn set_full(&self) -> bool {
+        !self.is_full.load(Relaxed) && !self.is_full.swap(true, Relaxed)
     }
 
-    /// Returns the open traces that have started before, if a span was not held since the last call. They are not returned
-    /// again.
+    /// Returns whether a span was not held since the last [`take_full`](Self::take_full).
+    pub(super) fn is_full(&self) -> bool {
+        self.is_full.load(Relaxed)
+    }
+
+    /// Returns whether a span was not held since the last call.
+    pub(super) fn take_full(&self) -> bool {
+        self.is_full() && self.is_full.swap(false, Relaxed)
+    }
+
+    /// Returns the open traces that have started before. They are not returned again.
     pub(super) fn take_old(&self, before: Instant) -> Vec<Arc<HeldTrace<T>>> {
         let mut old = Vec::new();
-        if !self.is_full.load(Relaxed) {
-            return old;
-        }
-        self.is_full.store(false, Relaxed);
         for started in self.threads.iter() {
             let mut started = lock(started);
             while started.traces.front().is_some_and(|(at, _)| *at < before) {
@@ -110,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn old_traces_are_returned_once_when_there_was_no_room() {
+    fn old_traces_are_returned_once() {
         let live = LiveTraces::new();
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
@@ -122,12 +125,19 @@ mod tests {
             .skip(1)
             .take(1)
             .for_each(|trace| drop(trace.decide(None)));
-        assert_eq!(live.take_old(at(9)).len(), 0);
-        live.set_full();
         assert_eq!(live.take_old(at(3)).len(), 2);
-        assert_eq!(live.take_old(at(9)).len(), 0);
-        live.set_full();
+        assert_eq!(live.take_old(at(3)).len(), 0);
         assert_eq!(live.take_old(at(9)).len(), 3);
+        assert_eq!(live.take_old(at(9)).len(), 0);
+    }
+
+    #[test]
+    fn the_first_span_that_is_not_held_is_announced_once() {
+        let live = LiveTraces::<u8>::new();
+        assert!(!live.take_full());
+        assert!(live.set_full() && !live.set_full());
+        assert!(live.take_full() && !live.take_full());
+        assert!(live.set_full());
     }
 
     #[test]
