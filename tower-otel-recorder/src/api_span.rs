@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    active::ActiveSpan, clock::Timestamp, extras::Extras, keep::answer, limits::Limits,
+    active::ActiveSpan, clock::Timestamp, extras::Extras, keep::handle_attribute, limits::Limits,
     shared::SpanTrace,
 };
 use opentelemetry::{
@@ -63,7 +63,7 @@ impl Span for RecorderSpan {
     }
 
     fn set_attribute(&mut self, attribute: KeyValue) {
-        if answer(&attribute, &self.trace) {
+        if handle_attribute(&attribute, &self.trace) {
             return;
         }
         self.change(|extras, limits| extras.attribute(attribute, limits));

@@ -3,11 +3,15 @@
 use std::{borrow::Cow, sync::Arc, time::SystemTime};
 
 use opentelemetry::{
-    KeyValue,
-    trace::{Span, SpanContext, Status},
+    Context, KeyValue,
+    trace::{Span, SpanContext, Status, TraceContextExt},
 };
 
-use crate::{changes::ContextChanges, keep::answer, shared::SpanTrace};
+use crate::{
+    changes::ContextChanges,
+    keep::{handle_attribute, with_trace},
+    shared::SpanTrace,
+};
 
 /// The span that handlers see in the OpenTelemetry context. Its changes apply until the span ends.
 #[derive(Debug)]
@@ -27,6 +31,15 @@ impl ContextSpan {
             context,
             changes,
             trace,
+        }
+    }
+
+    /// Returns a context with the span, and with its trace if that is held.
+    #[inline]
+    pub(crate) fn into_context(self, base: &Context) -> Context {
+        match &self.trace {
+            None => base.with_span(self),
+            Some(trace) => with_trace(base, self.context.span_id(), trace).with_span(self),
         }
     }
 }
@@ -52,7 +65,7 @@ impl Span for ContextSpan {
     }
 
     fn set_attribute(&mut self, attribute: KeyValue) {
-        if answer(&attribute, &self.trace) {
+        if handle_attribute(&attribute, &self.trace) {
             return;
         }
         self.changes

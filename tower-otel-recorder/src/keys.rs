@@ -11,8 +11,8 @@ pub(crate) const KEEP_REASON: &str = "sampling.keep.reason";
 /// Marks a trace that is to be kept.
 pub(crate) const KEEP: &str = "sampling.keep";
 
-/// Asks a span for its held trace. It is not recorded.
-pub(crate) const QUESTION: &str = "tower_otel_recorder.held_trace";
+/// Queries the held trace of a span. It is not recorded.
+pub(crate) const HELD_TRACE_QUERY: &str = "tower_otel_recorder.held_trace";
 
 /// Fields of a span that are not attributes.
 pub(crate) mod otel {

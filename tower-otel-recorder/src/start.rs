@@ -96,7 +96,7 @@ impl RecorderTracer {
         }
         let span = ContextSpan::new(context, Arc::clone(&record.changes), trace);
         StartedSpan {
-            context: Some(base.with_span(span)),
+            context: Some(span.into_context(base)),
             span: Some(ActiveSpan::new(pooled)),
         }
     }

@@ -8,18 +8,18 @@ use std::{
     borrow::Cow,
     collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Barrier},
+    sync::{Arc, Barrier, mpsc},
     time::{Duration, Instant, SystemTime},
 };
 
 use opentelemetry::{
-    Context, InstrumentationScope, KeyValue, SpanId, TraceFlags, TraceId,
+    Context, InstrumentationScope, KeyValue, SpanId, TraceFlags, TraceId, Value,
     trace::{
-        Span, SpanBuilder, SpanContext, SpanKind, Status, TraceContextExt, TraceState, Tracer,
-        TracerProvider,
+        Link, Span, SpanBuilder, SpanContext, SpanKind, Status, TraceContextExt, TraceState,
+        Tracer, TracerProvider,
     },
 };
-use opentelemetry_sdk::trace::{Sampler, SpanData};
+use opentelemetry_sdk::trace::{Sampler, SamplingDecision, SamplingResult, ShouldSample, SpanData};
 use support::{LONG, Memory, Scene, assert_child, build, fields};
 use tower_otel_recorder::{
     Keep, Recorder, RecorderSpanExt, RecorderTracer, SpanStart, StartedSpan, keep_trace,
@@ -668,4 +668,88 @@ fn threads_that_have_held_spans_leave_room_for_others() {
         barrier.wait();
         assert!(result.is_ok(), "{before} of 7500 are held");
     });
+}
+
+/// `opentelemetry` reads attributes under the lock of the span in the context.
+#[test]
+fn a_span_that_starts_while_attributes_of_its_parent_are_read_is_held() {
+    let (sender, spans) = mpsc::channel();
+    std::thread::spawn(move || {
+        let scene = scene(rules());
+        let set_rows = || {
+            let load = |row| info_span!("load").in_scope(|| KeyValue::new("row", row));
+            Context::current().span().set_attributes((0..3).map(load));
+        };
+        let root = info_span!("root");
+        root.in_scope(set_rows);
+        root.in_scope(|| info_span!("child").in_scope(set_rows));
+        fail(&root);
+        drop(root);
+        let mut direct = start_direct(&scene.recorder, None, Instant::now());
+        let entered = direct.context.take().unwrap().attach();
+        set_rows();
+        drop(entered);
+        direct.span.unwrap().set_status(Status::error(""));
+        sender.send(scene.spans())
+    });
+    let spans = spans.recv_timeout(LONG).unwrap();
+    let loads = spans.iter().filter(|span| span.name == "load");
+    assert_eq!((loads.count(), spans.len()), (9, 12));
+}
+
+#[test]
+fn an_unsampled_child_of_a_sampled_span_leaves_no_attribute() {
+    #[derive(Clone, Debug)]
+    struct OnlyRoots;
+
+    impl ShouldSample for OnlyRoots {
+        fn should_sample(
+            &self,
+            parent: Option<&Context>,
+            _: TraceId,
+            _: &str,
+            _: &SpanKind,
+            _: &[KeyValue],
+            _: &[Link],
+        ) -> SamplingResult {
+            let is_root = parent.is_none_or(|parent| !parent.span().span_context().is_valid());
+            SamplingResult {
+                decision: match is_root {
+                    true => SamplingDecision::RecordAndSample,
+                    false => SamplingDecision::Drop,
+                },
+                attributes: Vec::new(),
+                trace_state: TraceState::default(),
+            }
+        }
+    }
+
+    let sampler: Box<dyn ShouldSample> = Box::new(OnlyRoots);
+    let scene = Scene::built(
+        |builder| builder.sampler(sampler).keep(rules()),
+        |layer| layer.boxed(),
+    );
+    info_span!("tracing").in_scope(|| drop(info_span!("child")));
+    let api = Context::new().with_span(tracer(&scene.recorder).start("api"));
+    drop(tracer(&scene.recorder).start_with_context("child", &api));
+    drop(api);
+    for name in ["tracing", "api"] {
+        assert_eq!(fields(&scene.span(name).attributes), [""; 0]);
+    }
+}
+
+#[test]
+fn only_the_value_true_marks_a_trace() {
+    let scene = scene(rules());
+    for (name, value) in [
+        ("kept", Value::Bool(true)),
+        ("discarded", Value::Bool(false)),
+        ("discarded", Value::from("true")),
+    ] {
+        let mut span = tracer(&scene.recorder).start(name);
+        span.set_attribute(KeyValue::new("sampling.keep", value));
+    }
+    let spans = scene.spans();
+    let names: Vec<_> = spans.iter().map(|span| &*span.name).collect();
+    assert_eq!(names, ["kept"]);
 }

@@ -1,17 +1,18 @@
 //! The held trace of the span in a context, and the mark of a handler.
 
-use std::cell::Cell;
+use std::{cell::Cell, sync::Arc};
 
-use opentelemetry::{Context, KeyValue, trace::TraceContextExt};
+use opentelemetry::{Context, KeyValue, SpanId, Value, trace::TraceContextExt};
 
+use super::held_trace::HeldTrace;
 use crate::{
-    keys::{KEEP, QUESTION},
-    shared::SpanTrace,
+    keys::{HELD_TRACE_QUERY, KEEP},
+    shared::{RecordBox, SpanTrace},
 };
 
 thread_local! {
-    /// The answer of the span that was asked last.
-    static ANSWER: Cell<SpanTrace> = const { Cell::new(None) };
+    /// The trace of the span that was queried last.
+    static QUERY_RESULT: Cell<SpanTrace> = const { Cell::new(None) };
 }
 
 /// Marks the trace of the current OpenTelemetry context, so that it is kept although it was not sampled.
@@ -34,27 +35,57 @@ pub fn keep_trace() {
     current.span().set_attribute(KeyValue::new(KEEP, true));
 }
 
-/// Returns the held trace of the span in a context.
-///
-/// The API does not hand out the span in a context, and the span of a tracer is not in a context before its caller puts
-/// it there. So the span is asked with an attribute, which it [answers](answer) and does not record.
-pub(super) fn trace_of(context: &Context) -> SpanTrace {
-    context.span().set_attribute(KeyValue::new(QUESTION, true));
-    ANSWER.try_with(Cell::take).ok().flatten()
+/// The held trace of a span, as a value in the context of the span.
+struct ContextTrace {
+    span: SpanId,
+    trace: Arc<HeldTrace<RecordBox>>,
 }
 
-/// Handles an attribute that concerns the trace of the span. Returns `false` if the attribute is to be recorded.
-pub(crate) fn answer(attribute: &KeyValue, trace: &SpanTrace) -> bool {
-    let Some(held) = trace else { return false };
+/// Adds the held trace of a span to the context that gets the span.
+pub(crate) fn with_trace(
+    base: &Context,
+    span: SpanId,
+    trace: &Arc<HeldTrace<RecordBox>>,
+) -> Context {
+    let trace = Arc::clone(trace);
+    base.with_value(ContextTrace { span, trace })
+}
+
+/// Returns the held trace of the span in a context, which is the parent of a span that starts.
+///
+/// A span that the recorder puts in the context has a value there. A span of a tracer is put there by its caller, and the
+/// API does not return it. It gets an attribute, which is [handled](handle_attribute) as a query. This takes the lock of
+/// the span in the context: a span that starts while `SpanRef::set_attributes` reads its argument would wait for itself.
+/// Such a span has to be a child of a span of a tracer.
+pub(super) fn trace_of(context: &Context) -> SpanTrace {
+    let span = context.span();
+    let ids = span.span_context();
+    if ids.is_sampled() {
+        return None;
+    }
+    let value = context.get::<ContextTrace>();
+    if let Some(value) = value.filter(|value| value.span == ids.span_id()) {
+        return Some(Arc::clone(&value.trace));
+    }
+    span.set_attribute(KeyValue::new(HELD_TRACE_QUERY, true));
+    QUERY_RESULT.try_with(Cell::take).ok().flatten()
+}
+
+/// Handles an attribute of a span of this recorder. Returns `false` if the attribute is to be recorded.
+pub(crate) fn handle_attribute(attribute: &KeyValue, trace: &SpanTrace) -> bool {
     match attribute.key.as_str() {
-        KEEP => {
-            held.mark();
-            false
-        }
-        QUESTION => {
+        HELD_TRACE_QUERY => {
             // The thread may be destroying its thread-locals.
-            _ = ANSWER.try_with(|answer| answer.set(trace.clone()));
+            _ = QUERY_RESULT.try_with(|result| result.set(trace.clone()));
             true
+        }
+        KEEP => {
+            if let Some(held) = trace
+                && attribute.value == Value::Bool(true)
+            {
+                held.mark();
+            }
+            false
         }
         _ => false,
     }

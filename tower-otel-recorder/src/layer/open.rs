@@ -201,9 +201,5 @@ fn context_with_span(
     record: &SpanRecord,
     trace: SpanTrace,
 ) -> Context {
-    base.with_span(ContextSpan::new(
-        context,
-        Arc::clone(&record.changes),
-        trace,
-    ))
+    ContextSpan::new(context, Arc::clone(&record.changes), trace).into_context(base)
 }
