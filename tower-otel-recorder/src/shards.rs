@@ -10,9 +10,11 @@ const BLOCKS: usize = 20;
 /// Places for `T`, created in blocks when a thread first needs one.
 #[derive(Debug)]
 pub(crate) struct Shards<T> {
-    blocks: [OnceLock<Box<[Padded<T>]>>; BLOCKS],
+    blocks: [Block<T>; BLOCKS],
     growing: Mutex<()>,
 }
+
+type Block<T> = OnceLock<Box<[Padded<T>]>>;
 
 impl<T: Default> Default for Shards<T> {
     fn default() -> Self {
@@ -44,21 +46,44 @@ impl<T: Default> Shards<T> {
         self.get_in_blocks(index)
     }
 
+    /// Returns the place of a thread, if its block was created.
+    #[inline]
+    pub(crate) fn find(&self, index: usize) -> Option<&T> {
+        // Mostly a place of the first block.
+        let first = self.blocks.first().and_then(OnceLock::get);
+        if let Some(place) = first.and_then(|places| places.get(index)) {
+            return Some(&place.0);
+        }
+        self.find_in_blocks(index)
+    }
+
     #[inline(never)]
     fn get_in_blocks(&self, index: usize) -> Option<&T> {
+        let (block, size) = self.block(index)?;
+        let places = match block.get() {
+            Some(places) => places,
+            None => self.grow(block, size),
+        };
+        Some(&places.get(index + FIRST_BLOCK - size)?.0)
+    }
+
+    #[inline(never)]
+    fn find_in_blocks(&self, index: usize) -> Option<&T> {
+        let (block, size) = self.block(index)?;
+        Some(&block.get()?.get(index + FIRST_BLOCK - size)?.0)
+    }
+
+    /// Returns the block of a place and its size.
+    #[inline]
+    fn block(&self, index: usize) -> Option<(&Block<T>, usize)> {
         let place = index.checked_add(FIRST_BLOCK)?;
         let block = (place / FIRST_BLOCK).ilog2();
         let size = FIRST_BLOCK.checked_shl(block)?;
-        let places = self.blocks.get(usize::try_from(block).ok()?)?;
-        let places = match places.get() {
-            Some(places) => places,
-            None => self.grow(places, size),
-        };
-        Some(&places.get(place - size)?.0)
+        Some((self.blocks.get(usize::try_from(block).ok()?)?, size))
     }
 
     #[cold]
-    fn grow<'a>(&self, block: &'a OnceLock<Box<[Padded<T>]>>, size: usize) -> &'a [Padded<T>] {
+    fn grow<'a>(&self, block: &'a Block<T>, size: usize) -> &'a [Padded<T>] {
         let _growing = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
         block.get_or_init(|| (0..size).map(|_| Padded::default()).collect())
     }

@@ -16,11 +16,14 @@ use crate::{
 };
 
 /// How many bits of an id of the registry are the index of a span among those that its thread has opened. The thread is in
-/// the bits above, and those above the thread differ each time an index is reused.
+/// the bits above, and those above the thread differ each time an index is reused. This is the layout of `sharded-slab`.
 ///
-/// If a later version of the registry makes other ids, more spans are in `others`.
-const INDEX_BITS: u32 = 38;
-const THREAD_BITS: u32 = 13;
+/// Other ids are correct, too: spans that share a place, and those from `MAX_SPANS` on, are in `others`.
+const INDEX_BITS: u32 = usize::BITS / 2 + 6;
+const THREAD_BITS: u32 = if usize::BITS < 64 { 8 } else { 13 };
+
+/// The number of places of a thread: 16 MiB. A registry that counts its ids up uses all of them.
+const MAX_SPANS: u64 = 1 << 17;
 
 /// The open spans of a layer, by the id that the registry gives to each.
 ///
@@ -30,7 +33,7 @@ const THREAD_BITS: u32 = 13;
 pub(super) struct OpenSpans {
     /// A list for each thread that opens spans.
     places: Shards<Shards<Place>>,
-    /// Spans whose place is taken by another one: its close was not announced to the layer.
+    /// Spans without a place, or whose place is taken by another one: its close was not announced to the layer.
     others: Mutex<HashMap<u64, SpanState>>,
     has_others: AtomicBool,
 }
@@ -43,19 +46,19 @@ struct OpenSpan {
 }
 
 impl OpenSpans {
+    /// Returns the place of an open span, if its thread has it.
     #[inline]
     fn place(&self, id: u64) -> Option<&Place> {
-        let id = id.wrapping_sub(1);
-        let index = id & ((1 << INDEX_BITS) - 1);
-        let thread = (id >> INDEX_BITS) & ((1 << THREAD_BITS) - 1);
-        let places = self.places.get(usize::try_from(thread).ok()?)?;
-        places.get(usize::try_from(index).ok()?)
+        let (thread, index) = thread_and_index(id)?;
+        self.places.find(thread)?.find(index)
     }
 
     /// Adds a span. Returns the one that had the same id, if its close was not announced.
     #[inline]
     pub(super) fn insert(&self, id: u64, state: SpanState) -> Option<SpanState> {
-        if let Some(place) = self.place(id) {
+        let place =
+            thread_and_index(id).and_then(|(thread, index)| self.places.get(thread)?.get(index));
+        if let Some(place) = place {
             let mut place = lock(place);
             if place.is_none() {
                 *place = Some(OpenSpan { id, state });
@@ -65,7 +68,7 @@ impl OpenSpans {
         self.insert_taken(id, state)
     }
 
-    /// Adds a span whose place is taken.
+    /// Adds a span that has no place, or whose place is taken.
     #[cold]
     fn insert_taken(&self, id: u64, state: SpanState) -> Option<SpanState> {
         let stale = self.remove(id);
@@ -117,6 +120,18 @@ impl OpenSpans {
     }
 }
 
+/// Returns the thread and the index of a span. Returns `None` for a span without a place.
+#[inline]
+fn thread_and_index(id: u64) -> Option<(usize, usize)> {
+    let id = id.wrapping_sub(1);
+    let index = id & ((1 << INDEX_BITS) - 1);
+    if index >= MAX_SPANS {
+        return None;
+    }
+    let thread = (id >> INDEX_BITS) & ((1 << THREAD_BITS) - 1);
+    Some((usize::try_from(thread).ok()?, usize::try_from(index).ok()?))
+}
+
 #[inline]
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -132,6 +147,7 @@ impl fmt::Debug for OpenSpans {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use opentelemetry::Context;
+    use tracing_subscriber::layer::{Identity, SubscriberExt};
 
     use super::*;
     use crate::layer::span_state::Recording;
@@ -174,5 +190,60 @@ mod tests {
             assert!(spans.remove(id(0, reused)).is_some());
             assert!(spans.remove(id(0, reused)).is_none());
         }
+    }
+
+    fn places(spans: &OpenSpans) -> usize {
+        spans
+            .places
+            .iter()
+            .map(|places| places.iter().count())
+            .sum()
+    }
+
+    #[test]
+    fn a_span_that_is_searched_in_vain_gets_no_place() {
+        let spans = OpenSpans::default();
+        assert!(spans.with(id(20, 0) + 500, |_| ()).is_none());
+        assert!(spans.remove(id(20, 0) + 500).is_none());
+        assert_eq!((spans.places.iter().count(), places(&spans)), (0, 0));
+    }
+
+    #[test]
+    fn ids_that_count_up_have_a_bounded_number_of_places() {
+        let spans = OpenSpans::default();
+        for id in (0..40).map(|bits| 1 << bits) {
+            assert!(spans.insert(id, state()).is_none());
+            assert!(spans.with(id, |_| ()).is_some());
+            assert!(spans.remove(id).is_some());
+        }
+        assert!(places(&spans) <= 2 * usize::try_from(MAX_SPANS).unwrap());
+    }
+
+    #[test]
+    fn the_registry_reuses_the_places_of_each_thread() {
+        let ids = || {
+            let open = |_| tracing::info_span!("span").id().map(|id| id.into_u64());
+            (0..100).filter_map(open).collect::<Vec<_>>()
+        };
+        // The registry reuses ids in a stack of layers only.
+        let subscriber = tracing_subscriber::registry().with(Identity::new());
+        tracing::subscriber::with_default(subscriber, || {
+            let dispatch = tracing::dispatcher::get_default(Clone::clone);
+            let here = ids();
+            let there =
+                std::thread::spawn(move || tracing::dispatcher::with_default(&dispatch, ids));
+            let there = there.join().unwrap();
+            let places = [here, there].map(|ids| {
+                assert_eq!(ids.len(), 100);
+                ids.into_iter()
+                    .map(|id| thread_and_index(id).unwrap())
+                    .collect::<Vec<_>>()
+            });
+            let threads = places.each_ref().map(|places| places.first().unwrap().0);
+            assert_ne!(threads[0], threads[1]);
+            for (places, thread) in places.iter().zip(threads) {
+                assert!(places.iter().all(|place| place.0 == thread && place.1 < 32));
+            }
+        });
     }
 }
