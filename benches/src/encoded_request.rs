@@ -1,4 +1,4 @@
-//! An export request that was encoded beforehand: what is left of the cost of an export if nothing has to be encoded.
+//! Measures the export without encoding: sends a request that was encoded before.
 
 use std::{
     future::poll_fn,

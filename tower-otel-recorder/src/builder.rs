@@ -164,10 +164,11 @@ impl RecorderBuilder {
     ///
     /// The spans of a trace that is not sampled are recorded and wait in memory until its local root ends. Then they are
     /// exported or discarded, by a decision on the thread that ends the root. They have at most 512 KiB per trace and
-    /// 16 MiB in all. A span counts what it has allocated, 2 KiB at least, and 2 KiB while it is open. Spans that do not
-    /// fit are not recorded, and counted in [`SpanCounts::not_held`](crate::SpanCounts::not_held). If there is no room, traces
-    /// that are open for more than 5 seconds, as those of connections that stay open, give up their spans but the root; of
-    /// such roots there are at most 32,768 besides.
+    /// 16 MiB in all. A span counts what it has allocated, 2 KiB at least. An open span counts 2 KiB, although its record may
+    /// have up to [`record_bytes`](Self::record_bytes). Spans that do not fit are not recorded, and counted in
+    /// [`SpanCounts::not_held`](crate::SpanCounts::not_held). If there is no room, the children of traces that are open for
+    /// more than 5 seconds, as those of connections that stay open, are dropped to free memory. Their roots can still be
+    /// kept. At most 32,768 such roots are held in addition.
     ///
     /// The rules do not change what is propagated: other processes see a trace that is not sampled.
     ///

@@ -269,7 +269,7 @@ fn a_kept_trace_is_not_sampled_for_other_processes() {
 }
 
 #[test]
-fn children_that_end_or_start_after_the_root_share_its_fate() {
+fn children_that_end_or_start_after_the_root_follow_its_decision() {
     for (fails, expected) in [(true, 4), (false, 0)] {
         let scene = scene(rules());
         let root = info_span!("root");
@@ -622,7 +622,7 @@ fn traces_that_stay_open_make_room_for_others_and_keep_their_roots() {
         spans.iter().filter(|span| span.name == "request").count()
     };
     assert_eq!(kept(), 0);
-    // Traces that are old enough give up their spans in a turn of the export thread.
+    // The export thread drops the children of traces that are old enough.
     support::wait_until("room", || kept() > 0);
     for connection in &live {
         fail(connection);
@@ -752,4 +752,19 @@ fn only_the_value_true_marks_a_trace() {
     let spans = scene.spans();
     let names: Vec<_> = spans.iter().map(|span| &*span.name).collect();
     assert_eq!(names, ["kept"]);
+}
+
+#[test]
+fn children_that_end_after_a_root_over_the_limit_are_counted() {
+    let scene = scene(Keep::errors().per_second(1));
+    let tracer = tracer(&scene.recorder);
+    for _ in 0..20 {
+        let root = Context::new().with_span(tracer.start("root"));
+        let child = tracer.start_with_context("child", &root);
+        root.span().set_status(Status::error(""));
+        root.span().end();
+        drop(child);
+    }
+    let spans = u64::try_from(scene.spans().len()).unwrap();
+    assert_eq!(spans + scene.recorder.counts().keep_limited, 40);
 }

@@ -37,22 +37,30 @@ enum State<T> {
         /// The bytes of `spans` and of the open spans.
         bytes: usize,
     },
-    /// The local root is open and has given up its children, because other traces need the room.
+    /// The local root is open. Its children were dropped to free memory.
     RootOnly {
         /// Whether the root still has its bytes.
-        has_place: bool,
+        has_bytes: bool,
     },
+    Decided(Decision),
+}
+
+/// What becomes of a trace when its local root ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Decision {
     Kept(KeepReason),
+    /// A rule applies, but too many traces were kept in this second.
+    Limited,
     Discarded,
 }
 
-/// What a local root leaves when it ends.
+/// What is freed when a local root ends, or when its children are dropped.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Decided<T> {
+pub(super) struct Freed<T> {
     /// The children that have ended.
     pub(super) spans: Vec<T>,
-    /// Whether the root has its bytes.
-    pub(super) has_place: bool,
+    /// Whether the bytes of the root are freed.
+    pub(super) has_bytes: bool,
 }
 
 /// Whether a span that starts is recorded.
@@ -74,7 +82,9 @@ pub(super) enum Ended<T> {
     Full(T),
     /// The local root ended before, and the trace is kept.
     Kept(T, KeepReason),
-    /// The local root ended before, and the trace is not kept.
+    /// The local root ended before, and the trace is over the limit of kept traces.
+    Limited(T),
+    /// The local root ended before, and no rule applies.
     Discarded(T),
 }
 
@@ -137,12 +147,12 @@ impl<T> HeldTrace<T> {
                 Opened::Recorded
             }
             State::RootOnly { .. } => Opened::Full,
-            State::Kept(_) => Opened::Recorded,
-            State::Discarded => Opened::Discarded,
+            State::Decided(Decision::Kept(_)) => Opened::Recorded,
+            State::Decided(Decision::Limited | Decision::Discarded) => Opened::Discarded,
         }
     }
 
-    /// Takes the opening of a child back.
+    /// Reverts [`open_child`](Self::open_child).
     pub(super) fn cancel_child(&self) {
         if let State::Undecided { bytes, .. } = &mut *self.state() {
             *bytes = bytes.saturating_sub(SPAN_BYTES);
@@ -164,43 +174,46 @@ impl<T> HeldTrace<T> {
                 Ended::Held
             }
             State::RootOnly { .. } => Ended::Full(span),
-            State::Kept(reason) => Ended::Kept(span, *reason),
-            State::Discarded => Ended::Discarded(span),
+            State::Decided(Decision::Kept(reason)) => Ended::Kept(span, *reason),
+            State::Decided(Decision::Limited) => Ended::Limited(span),
+            State::Decided(Decision::Discarded) => Ended::Discarded(span),
         }
     }
 
-    /// Discards the children of an open root from now on, and returns those that have ended. `frees_root` returns whether
-    /// the root gives up its bytes, too. Returns `None` if the root has none or has ended.
-    pub(super) fn give_up(&self, frees_root: impl FnOnce() -> bool) -> Option<Decided<T>> {
+    /// Drops the children of an open root from now on, and returns those that have ended. `frees_root` returns whether the
+    /// bytes of the root are freed, too. Returns `None` if the children were dropped before, or the root has ended.
+    pub(super) fn evict_children(&self, frees_root: impl FnOnce() -> bool) -> Option<Freed<T>> {
         let mut state = self.state();
         let State::Undecided { spans, .. } = &mut *state else {
             return None;
         };
         let spans = mem::take(spans);
-        let has_place = frees_root();
+        let frees_root = frees_root();
         *state = State::RootOnly {
-            has_place: !has_place,
+            has_bytes: !frees_root,
         };
-        Some(Decided { spans, has_place })
+        Some(Freed {
+            spans,
+            has_bytes: frees_root,
+        })
     }
 
-    /// Ends the local root, with the reason if the trace is kept.
-    pub(super) fn decide(&self, reason: Option<KeepReason>) -> Decided<T> {
-        let decided = reason.map_or(State::Discarded, State::Kept);
-        let before = mem::replace(&mut *self.state(), decided);
+    /// Ends the local root.
+    pub(super) fn decide(&self, decision: Decision) -> Freed<T> {
+        let before = mem::replace(&mut *self.state(), State::Decided(decision));
         self.is_decided.store(true, Relaxed);
         match before {
-            State::Undecided { spans, .. } => Decided {
+            State::Undecided { spans, .. } => Freed {
                 spans,
-                has_place: true,
+                has_bytes: true,
             },
-            State::RootOnly { has_place } => Decided {
+            State::RootOnly { has_bytes } => Freed {
                 spans: Vec::new(),
-                has_place,
+                has_bytes,
             },
-            State::Kept(_) | State::Discarded => Decided {
+            State::Decided(_) => Freed {
                 spans: Vec::new(),
-                has_place: false,
+                has_bytes: false,
             },
         }
     }
@@ -234,7 +247,7 @@ mod tests {
         assert_eq!(trace.open_child(), Opened::Full);
         assert_eq!(trace.end_child(2, SPAN_BYTES + 1), Ended::Full(2));
         assert_eq!(trace.open_child(), Opened::Recorded);
-        assert_eq!(trace.decide(None).spans, [1]);
+        assert_eq!(trace.decide(Decision::Discarded).spans, [1]);
     }
 
     #[test]
@@ -251,39 +264,43 @@ mod tests {
     }
 
     #[test]
-    fn a_trace_that_gives_up_keeps_its_root_only() {
+    fn a_trace_whose_children_are_dropped_keeps_its_root() {
         for frees_root in [true, false] {
             let trace = trace();
             trace.open_child();
             trace.open_child();
             assert_eq!(trace.end_child(1, SPAN_BYTES), Ended::Held);
-            let given_up = Decided {
+            let evicted = Freed {
                 spans: vec![1],
-                has_place: frees_root,
+                has_bytes: frees_root,
             };
-            assert_eq!(trace.give_up(|| frees_root), Some(given_up));
-            assert_eq!(trace.give_up(|| true), None);
+            assert_eq!(trace.evict_children(|| frees_root), Some(evicted));
+            assert_eq!(trace.evict_children(|| true), None);
             assert_eq!(trace.open_child(), Opened::Full);
             assert_eq!(trace.end_child(2, SPAN_BYTES), Ended::Full(2));
-            let left = Decided {
+            let left = Freed {
                 spans: vec![],
-                has_place: !frees_root,
+                has_bytes: !frees_root,
             };
-            assert_eq!(trace.decide(Some(KeepReason::Error)), left);
-            assert_eq!(trace.give_up(|| true), None);
+            assert_eq!(trace.decide(Decision::Kept(KeepReason::Error)), left);
+            assert_eq!(trace.evict_children(|| true), None);
         }
     }
 
     #[test]
-    fn children_that_end_after_the_root_share_its_decision() {
-        for reason in [None, Some(KeepReason::Slow)] {
+    fn children_that_end_after_the_root_follow_its_decision() {
+        for (decision, opened, ended) in [
+            (
+                Decision::Kept(KeepReason::Slow),
+                Opened::Recorded,
+                Ended::Kept(1, KeepReason::Slow),
+            ),
+            (Decision::Limited, Opened::Discarded, Ended::Limited(1)),
+            (Decision::Discarded, Opened::Discarded, Ended::Discarded(1)),
+        ] {
             let trace = trace();
             trace.open_child();
-            assert!(trace.decide(reason).spans.is_empty());
-            let (opened, ended) = match reason {
-                Some(reason) => (Opened::Recorded, Ended::Kept(1, reason)),
-                None => (Opened::Discarded, Ended::Discarded(1)),
-            };
+            assert!(trace.decide(decision).spans.is_empty());
             assert_eq!(trace.end_child(1, SPAN_BYTES), ended);
             assert_eq!(trace.open_child(), opened);
         }

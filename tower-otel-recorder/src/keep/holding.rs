@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use opentelemetry::{Context, SpanId};
 
 use super::{
-    held_trace::{Decided, Ended, HeldSpan, HeldTrace, Opened, SPAN_BYTES},
+    held_trace::{Decision, Ended, Freed, HeldSpan, HeldTrace, Opened, SPAN_BYTES},
     keeper::Keeper,
     lookup,
     rules::KeepReason,
@@ -83,18 +83,22 @@ impl Shared {
     ) {
         let record = &pooled.record;
         let wanted = keeper.reason(trace.is_marked(), record.has_failed(), || record.duration());
-        let kept = wanted.filter(|_| keeper.allows());
-        let children = Self::decide(keeper, trace, kept, thread);
+        let decision = match wanted {
+            Some(reason) if keeper.allows() => Decision::Kept(reason),
+            Some(_) => Decision::Limited,
+            None => Decision::Discarded,
+        };
+        let children = Self::decide(keeper, trace, decision, thread);
         // The root is not added to them: most traces have none, and nothing is kept.
-        match kept {
-            Some(reason) => {
+        match decision {
+            Decision::Kept(reason) => {
                 children
                     .into_iter()
                     .for_each(|child| self.keep(child, reason, thread));
                 self.keep(pooled, reason, thread);
             }
-            None => {
-                if wanted.is_some() {
+            Decision::Limited | Decision::Discarded => {
+                if decision == Decision::Limited {
                     self.pipeline.counters().keep_limited(children.len() + 1);
                 }
                 self.pool_all(children, thread);
@@ -129,6 +133,11 @@ impl Shared {
                 keeper.bytes.release(thread, bytes);
                 self.keep(pooled, reason, thread);
             }
+            Ended::Limited(pooled) => {
+                keeper.bytes.release(thread, bytes);
+                self.pipeline.counters().keep_limited(1);
+                self.pool(pooled, thread);
+            }
             Ended::Discarded(pooled) => {
                 keeper.bytes.release(thread, bytes);
                 self.pool(pooled, thread);
@@ -142,7 +151,7 @@ impl Shared {
         let Some(keeper) = &self.keeper else { return };
         let thread = thread_index::current();
         if held.is_root {
-            let spans = Self::decide(keeper, &held.trace, None, thread);
+            let spans = Self::decide(keeper, &held.trace, Decision::Discarded, thread);
             self.pool_all(spans, thread);
         } else {
             held.trace.cancel_child();
@@ -154,12 +163,12 @@ impl Shared {
     fn decide(
         keeper: &Keeper<RecordBox>,
         trace: &HeldTrace<RecordBox>,
-        kept: Option<KeepReason>,
+        decision: Decision,
         thread: usize,
     ) -> Vec<RecordBox> {
-        let Decided { spans, has_place } = trace.decide(kept);
+        let Freed { spans, has_bytes } = trace.decide(decision);
         let mut bytes = bytes_of(&spans);
-        if has_place {
+        if has_bytes {
             bytes += SPAN_BYTES;
         } else {
             keeper.roots.release(1);
@@ -187,13 +196,13 @@ impl Shared {
         let thread = thread_index::current();
         for trace in keeper.take_old() {
             let frees_root = || keeper.roots.take(1).is_some();
-            let Some(Decided { spans, has_place }) = trace.give_up(frees_root) else {
+            let Some(Freed { spans, has_bytes }) = trace.evict_children(frees_root) else {
                 continue;
             };
-            let root = if has_place { SPAN_BYTES } else { 0 };
+            let root = if has_bytes { SPAN_BYTES } else { 0 };
             keeper.bytes.release(thread, root + bytes_of(&spans));
-            let given_up = u64::try_from(spans.len()).unwrap_or(u64::MAX);
-            self.pipeline.counters().not_held(given_up);
+            let evicted = u64::try_from(spans.len()).unwrap_or(u64::MAX);
+            self.pipeline.counters().not_held(evicted);
             self.pool_all(spans, thread);
         }
         true

@@ -17,13 +17,13 @@ use crate::budget::Budget;
 /// The bytes of the spans of all held traces.
 const ALL_BYTES: usize = 16 * 1024 * 1024;
 
-/// The number of open roots besides, of traces that have given up their children.
+/// The number of open roots without bytes, of traces whose children were dropped.
 const ROOTS: usize = 32 * 1024;
 
-/// The age from which on a trace gives up its children if others need the room.
+/// The age from which on the children of a trace are dropped if others need the memory.
 const OLD: Duration = Duration::from_secs(5);
 
-/// The keep rules of a recorder, and what bounds them. `T` is a span that has ended.
+/// The keep rules of a recorder, and their limits. `T` is a span that has ended.
 #[derive(Debug)]
 pub(crate) struct Keeper<T> {
     rules: Keep,

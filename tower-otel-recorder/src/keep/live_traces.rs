@@ -106,7 +106,7 @@ mod tests {
 
     use opentelemetry::TraceId;
 
-    use super::*;
+    use super::{super::held_trace::Decision, *};
 
     fn trace() -> Arc<HeldTrace<u8>> {
         Arc::new(HeldTrace::new(1, TraceId::from(1)))
@@ -124,7 +124,7 @@ mod tests {
         open.iter()
             .skip(1)
             .take(1)
-            .for_each(|trace| drop(trace.decide(None)));
+            .for_each(|trace| drop(trace.decide(Decision::Discarded)));
         assert_eq!(live.take_old(at(3)).len(), 2);
         assert_eq!(live.take_old(at(3)).len(), 0);
         assert_eq!(live.take_old(at(9)).len(), 3);
@@ -148,7 +148,7 @@ mod tests {
         for _ in 0..10_000 {
             let trace = trace();
             live.add(0, Instant::now(), &trace);
-            trace.decide(None);
+            trace.decide(Decision::Discarded);
         }
         let kept = live
             .threads

@@ -18,8 +18,9 @@ thread_local! {
 /// Marks the trace of the current OpenTelemetry context, so that it is kept although it was not sampled.
 ///
 /// Sets the attribute `sampling.keep` of the current span, too. It has no other effect if the trace is sampled, if the
-/// recorder has no [keep rules](crate::RecorderBuilder::keep), or when the local root has ended. The rate limit of the
-/// rules holds for marked traces, too.
+/// recorder has no [keep rules](crate::RecorderBuilder::keep), if the span could not be
+/// [held](crate::SpanCounts::not_held), or when the local root has ended. The rate limit of the rules holds for marked
+/// traces, too.
 ///
 /// # Examples
 ///

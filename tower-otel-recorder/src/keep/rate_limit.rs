@@ -1,4 +1,4 @@
-//! How many traces are kept in a second.
+//! The maximum number of kept traces per second.
 
 use std::time::Duration;
 

@@ -2,7 +2,7 @@
 
 use std::{io, time::Duration};
 
-/// How many traces are kept in a second at most, unless it is set.
+/// The maximum number of kept traces per second. Default of [`Keep::per_second`].
 const PER_SECOND: u32 = 100;
 
 /// Rules for traces that are not sampled: a trace to which any rule applies is exported nevertheless.
@@ -59,7 +59,7 @@ impl Keep {
         self
     }
 
-    /// Sets how many traces are kept in a second at most. Default: 100. Accepted: any number from 1 on.
+    /// Sets the maximum number of kept traces per second. Default: 100. Accepted: any number from 1 on.
     ///
     /// Up to this number can be kept at once, and this number in each second after. The spans of those over the limit
     /// are counted in [`SpanCounts::keep_limited`](crate::SpanCounts::keep_limited).

@@ -1,4 +1,4 @@
-//! The callbacks of the registry.
+//! Implements `Layer`.
 
 use std::time::Instant;
 

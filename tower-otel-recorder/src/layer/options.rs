@@ -42,6 +42,12 @@ use crate::{origin::Origin, recorder::Recorder, tracer::RecorderTracer};
 /// Entering a span attaches its OpenTelemetry context. So spans of the OpenTelemetry API, injected headers and log lines
 /// belong to the span they are in, and `Context::current().span()` changes it. Spans that are not sampled have a context
 /// too.
+///
+/// # Clones and `reload`
+///
+/// A clone is for another subscriber. A layer that has open spans must not be replaced, by a clone or by
+/// `tracing_subscriber::reload`: the new layer does not know these spans, and does not end them.
+/// [`RecorderSpanExt`](crate::RecorderSpanExt) does not find a layer inside of a `reload::Layer`.
 #[derive(Clone, Debug)]
 #[must_use = "a layer records spans when it is added to a subscriber"]
 pub struct RecorderLayer {

@@ -14,7 +14,11 @@ use crate::{extras::Extras, limits::Limits};
 
 /// Reads and changes `tracing` spans that a [`RecorderLayer`] records.
 ///
-/// Spans that the layer does not record, because a filter hides them or they are not sampled, ignore changes.
+/// Spans that the layer does not record ignore changes: a filter hides them, or they are not sampled and not
+/// [held](crate::RecorderBuilder::keep).
+///
+/// A layer inside of a `tracing_subscriber::reload::Layer` is not found, so changes have no effect and
+/// [`context`](Self::context) is empty.
 ///
 /// # Examples
 ///

@@ -7,7 +7,7 @@ use opentelemetry::TraceId;
 
 use super::{
     held_bytes::HeldBytes,
-    held_trace::{Ended, HeldTrace, Opened, SPAN_BYTES},
+    held_trace::{Decision, Ended, HeldTrace, Opened, SPAN_BYTES},
     rate_limit::RateLimit,
     rules::KeepReason,
 };
@@ -23,7 +23,7 @@ pub fn a_child_that_ends_with_its_root_is_exported_once() {
         assert_eq!(late.open_child(), Opened::Recorded);
         late.end_child(8, SPAN_BYTES)
     });
-    let mut exported = trace.decide(Some(KeepReason::Error)).spans;
+    let mut exported = trace.decide(Decision::Kept(KeepReason::Error)).spans;
     for ended in [child.join().unwrap(), late.join().unwrap()] {
         match ended {
             Ended::Held => {}
@@ -35,17 +35,17 @@ pub fn a_child_that_ends_with_its_root_is_exported_once() {
     assert_eq!(exported, [7, 8]);
 }
 
-/// The local root ends while its trace gives up its children for others.
+/// The local root ends while its children are dropped to free memory.
 pub fn the_bytes_of_a_root_are_freed_once() {
     let trace = Arc::new(HeldTrace::new(1, TraceId::from(1)));
     assert_eq!(trace.open_child(), Opened::Recorded);
     assert_eq!(trace.end_child(7, SPAN_BYTES), Ended::Held);
     let old = Arc::clone(&trace);
-    let given_up = thread::spawn(move || old.give_up(|| true));
-    let decided = trace.decide(None);
-    let parts = [Some(decided), given_up.join().unwrap()];
+    let evicted = thread::spawn(move || old.evict_children(|| true));
+    let decided = trace.decide(Decision::Discarded);
+    let parts = [Some(decided), evicted.join().unwrap()];
     let parts = || parts.iter().flatten();
-    assert_eq!(parts().filter(|part| part.has_place).count(), 1);
+    assert_eq!(parts().filter(|part| part.has_bytes).count(), 1);
     assert_eq!(parts().map(|part| part.spans.len()).sum::<usize>(), 1);
 }
 
