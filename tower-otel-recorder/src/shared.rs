@@ -30,6 +30,8 @@ pub(crate) struct PooledRecord {
     pub(crate) bytes: usize,
     /// The place in the trace of an open span that is not sampled and may be kept.
     pub(crate) held: Option<HeldSpan<RecordBox>>,
+    /// Whether the open span is counted, because it was not held for lack of room.
+    pub(crate) is_counted_not_held: bool,
 }
 
 impl PooledRecord {
@@ -39,6 +41,7 @@ impl PooledRecord {
             shared: Arc::clone(shared),
             bytes: 0,
             held: None,
+            is_counted_not_held: false,
         }
     }
 

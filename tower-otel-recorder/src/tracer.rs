@@ -62,6 +62,7 @@ impl RecorderTracer {
     /// Returns a record to the pool, without the span in it.
     pub(crate) fn discard(&self, mut record: RecordBox) {
         record.cancel_held();
+        record.is_counted_not_held = false;
         record.record.clear();
         let thread = thread_index::current();
         self.shared.pipeline.put_spare(thread, record);

@@ -768,3 +768,24 @@ fn children_that_end_after_a_root_over_the_limit_are_counted() {
     let spans = u64::try_from(scene.spans().len()).unwrap();
     assert_eq!(spans + scene.recorder.counts().keep_limited, 40);
 }
+
+#[test]
+fn a_span_without_room_that_gets_another_parent_is_counted_once() {
+    let scene = scene(rules());
+    let remote = SpanContext::new(
+        TraceId::from(7),
+        SpanId::from(8),
+        TraceFlags::NOT_SAMPLED,
+        true,
+        TraceState::default(),
+    );
+    let remote = Context::new().with_remote_span_context(remote);
+    let live: Vec<_> = (0..9_000).map(|_| info_span!("root")).collect();
+    let before = scene.recorder.counts().not_held;
+    for _ in 0..10 {
+        let span = info_span!("span");
+        span.set_parent(remote.clone()).unwrap();
+    }
+    assert_eq!(scene.recorder.counts().not_held, before + 10);
+    drop(live);
+}

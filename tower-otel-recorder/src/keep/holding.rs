@@ -1,6 +1,6 @@
 //! Holds the spans of traces that are not sampled, and decides at the end of the local root.
 
-use std::{sync::Arc, time::Instant};
+use std::{mem, sync::Arc, time::Instant};
 
 use opentelemetry::{Context, SpanId};
 
@@ -12,16 +12,54 @@ use super::{
 };
 use crate::{
     sampling::SampledSpan,
-    shared::{RecordBox, Shared},
+    shared::{PooledRecord, RecordBox, Shared, SpanTrace},
     thread_index,
 };
+
+/// Why a span is not held.
+enum NotHeld {
+    /// Its trace is not held.
+    NoTrace,
+    /// Its trace or all traces have too many bytes.
+    NoRoom,
+}
 
 impl Shared {
     /// Holds a span that starts and is not sampled. Returns `None` if it need not be recorded: there are no keep rules,
     /// it cannot be held, or its trace is not.
     #[inline]
     pub(crate) fn hold(&self, base: &Context, span: &SampledSpan) -> Option<HeldSpan<RecordBox>> {
-        self.hold_by(self.keeper.as_ref()?, base, span)
+        let keeper = self.keeper.as_ref()?;
+        match self.hold_by(keeper, base, span) {
+            Ok(held) => Some(held),
+            Err(NotHeld::NoRoom) => {
+                self.pipeline.counters().not_held(1);
+                None
+            }
+            Err(NotHeld::NoTrace) => None,
+        }
+    }
+
+    /// Holds a span that has a record. If it is not held for lack of room, that is counted once, although it is tried again
+    /// when the span gets another parent.
+    pub(crate) fn hold_record(
+        &self,
+        base: &Context,
+        span: &SampledSpan,
+        pooled: &mut PooledRecord,
+    ) -> SpanTrace {
+        match self.hold_by(self.keeper.as_ref()?, base, span) {
+            Ok(held) => {
+                pooled.is_counted_not_held = false;
+                pooled.set_held(Some(held))
+            }
+            Err(NotHeld::NoRoom) => {
+                let is_counted = mem::replace(&mut pooled.is_counted_not_held, true);
+                self.pipeline.counters().not_held(u64::from(!is_counted));
+                None
+            }
+            Err(NotHeld::NoTrace) => None,
+        }
     }
 
     #[inline(never)]
@@ -30,28 +68,28 @@ impl Shared {
         keeper: &Keeper<RecordBox>,
         base: &Context,
         span: &SampledSpan,
-    ) -> Option<HeldSpan<RecordBox>> {
+    ) -> Result<HeldSpan<RecordBox>, NotHeld> {
         let recorder = std::ptr::from_ref(self).addr();
         let trace_id = span.context.trace_id();
         let parent = match span.parent != SpanId::INVALID && !span.parent_is_remote {
-            true => Some(lookup::trace_of(base).filter(|trace| trace.is(recorder, trace_id))?),
+            true => {
+                let trace = lookup::trace_of(base).filter(|trace| trace.is(recorder, trace_id));
+                Some(trace.ok_or(NotHeld::NoTrace)?)
+            }
             false => None,
         };
         match parent.as_ref().map(|trace| trace.open_child()) {
             None | Some(Opened::Recorded) => {}
-            Some(Opened::Discarded) => return None,
-            Some(Opened::Full) => {
-                self.pipeline.counters().not_held(1);
-                return None;
-            }
+            Some(Opened::Discarded) => return Err(NotHeld::NoTrace),
+            Some(Opened::Full) => return Err(NotHeld::NoRoom),
         }
         let thread = thread_index::current();
         if !keeper.bytes.take(thread, SPAN_BYTES) {
             if let Some(trace) = &parent {
                 trace.cancel_child();
             }
-            self.count_not_held(keeper);
-            return None;
+            self.request_room(keeper);
+            return Err(NotHeld::NoRoom);
         }
         let is_root = parent.is_none();
         let trace = parent.unwrap_or_else(|| {
@@ -59,7 +97,7 @@ impl Shared {
             keeper.live.add(thread, Instant::now(), &trace);
             trace
         });
-        Some(HeldSpan { trace, is_root })
+        Ok(HeldSpan { trace, is_root })
     }
 
     /// Ends a held span, whose record has ended with so many bytes.
@@ -119,7 +157,8 @@ impl Shared {
         if more > 0 && !keeper.bytes.take(thread, more) {
             trace.cancel_child();
             keeper.bytes.release(thread, SPAN_BYTES);
-            self.count_not_held(keeper);
+            self.pipeline.counters().not_held(1);
+            self.request_room(keeper);
             return self.pool(pooled, thread);
         }
         match trace.end_child(pooled, bytes) {
@@ -208,10 +247,9 @@ impl Shared {
         true
     }
 
-    /// Counts a span that is not held for lack of room in all traces, and wakes the export thread to make room.
+    /// Wakes the export thread to make room, because a span is not held for lack of room in all traces.
     #[cold]
-    fn count_not_held(&self, keeper: &Keeper<RecordBox>) {
-        self.pipeline.counters().not_held(1);
+    fn request_room(&self, keeper: &Keeper<RecordBox>) {
         if keeper.live.set_full() {
             self.pipeline.wake();
         }

@@ -93,7 +93,8 @@ impl RecorderTracer {
         mut trace: SpanTrace,
     ) -> SpanState {
         if trace.is_none() {
-            trace = pooled.set_held(self.shared().hold(&parent.context(), &sampled));
+            let shared = self.shared();
+            trace = shared.hold_record(&parent.context(), &sampled, &mut pooled);
         }
         if trace.is_none() {
             return unsampled(parent, sampled.context, Recording::UnsampledRoot(pooled));
@@ -122,10 +123,11 @@ impl RecorderTracer {
             pooled
         });
         pooled.cancel_held();
-        let record = &mut pooled.record;
-        let sampled = self.sample(record, base);
+        let sampled = self.sample(&pooled.record, base);
         let context = sampled.context.clone();
         if context.is_sampled() {
+            pooled.is_counted_not_held = false;
+            let record = &mut pooled.record;
             if !is_counted {
                 self.correct_started(1);
             }
@@ -136,7 +138,7 @@ impl RecorderTracer {
             if is_counted {
                 self.correct_started(-1);
             }
-            let trace = pooled.set_held(self.shared().hold(base, &sampled));
+            let trace = self.shared().hold_record(base, &sampled, &mut pooled);
             if trace.is_some() {
                 let record = &mut pooled.record;
                 set_sampled_again(record, sampled);
