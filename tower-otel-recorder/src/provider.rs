@@ -23,6 +23,11 @@ impl Recorder {
     ///
     /// Keep the recorder as long as spans are to be recorded.
     ///
+    /// With [keep rules](crate::RecorderBuilder::keep), a span that starts takes the lock of its parent in the context if
+    /// the parent is not sampled and was started by this provider. `SpanRef::set_attributes` of that parent has this lock
+    /// while it reads its argument: start no span there, it would wait forever. Parents that `tracing` or `TraceLayer` has
+    /// started are not concerned.
+    ///
     /// # Examples
     ///
     /// ```

@@ -56,8 +56,8 @@ pub(crate) fn with_trace(
 ///
 /// A span that the recorder puts in the context has a value there. A span of a tracer is put there by its caller, and the
 /// API does not return it. It gets an attribute, which is [handled](handle_attribute) as a query. This takes the lock of
-/// the span in the context: a span that starts while `SpanRef::set_attributes` reads its argument would wait for itself.
-/// Such a span has to be a child of a span of a tracer.
+/// the parent in the context, which `SpanRef::set_attributes` has while it reads its argument. So only spans of a tracer
+/// are queried.
 pub(super) fn trace_of(context: &Context) -> SpanTrace {
     let span = context.span();
     let ids = span.span_context();
