@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Calls a function that may run in a destructor. If the thread already unwinds, a panic of the function is swallowed: it
-/// would abort the process.
+/// would abort the process. How the exchange ends does not depend on it.
 #[inline]
 pub(crate) fn without_second_panic(function: impl FnOnce()) {
     if thread::panicking() {

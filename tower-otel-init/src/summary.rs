@@ -8,6 +8,7 @@ use crate::otlp_config::OtlpConfig;
 use crate::sampler::Sampler;
 
 /// Returns service, exporters and sampler in one line, without credentials.
+///
 /// A recorder for Prometheus is installed only if `global`.
 pub(crate) fn summary(config: &Config, global: bool) -> String {
     let service = config

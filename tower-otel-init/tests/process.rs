@@ -13,7 +13,7 @@ use std::future::pending;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -48,6 +48,14 @@ async fn price(item: u64) -> String {
     format!("{item} costs 7")
 }
 
+/// Blocks the thread for ever.
+fn block() -> &'static str {
+    eprintln!("blocked");
+    loop {
+        std::thread::park();
+    }
+}
+
 async fn serve(telemetry: &Telemetry) {
     let second = Telemetry::from_env("again").unwrap_err().to_string();
     assert!(second.contains("already started"), "{second}");
@@ -78,6 +86,7 @@ async fn serve(telemetry: &Telemetry) {
             Body::from_stream(first.chain(stream::pending()))
         }),
     );
+    app = app.route("/block", get(|| async { block() }));
     let metrics = MetricsLayer::server();
     app = match (std::env::var("SERVICE_BACKEND").as_deref(), provider) {
         (Ok("opentelemetry"), Some(provider)) => {
@@ -311,6 +320,24 @@ fn a_second_sigterm_ends_a_process_that_waits_for_an_open_stream() {
     assert_eq!(service.child.try_wait().unwrap(), None, "it waits");
     service.send_sigterm();
     assert_eq!(service.child.wait().unwrap().code(), Some(143));
+}
+
+#[test]
+fn a_second_sigterm_ends_a_process_whose_runtime_is_blocked() {
+    let mut service = Service::start("current", &[("OTEL_TRACES_EXPORTER", "none")]);
+    let mut stream = TcpStream::connect(("127.0.0.1", service.port)).unwrap();
+    write!(stream, "GET /block HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+    service.wait_for_line("blocked");
+    let started = Instant::now();
+    // Signals that arrive at the same time are one signal.
+    let status = loop {
+        if let Some(status) = service.child.try_wait().unwrap() {
+            break status;
+        }
+        assert!(started.elapsed() < Duration::from_secs(20), "it still runs");
+        service.send_sigterm();
+    };
+    assert_eq!(status.code(), Some(143));
 }
 
 #[test]

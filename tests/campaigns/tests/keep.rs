@@ -171,7 +171,7 @@ fn an_outage_and_traces_that_never_end_take_bounded_memory_and_lose_nothing_unco
     }
     let (seconds, end) = (started.elapsed().as_secs_f64(), process::resident());
     let outage = recorder.counts();
-    // Roots that end before their children, which nobody wants.
+    // Roots that end before their children, and that no keep rule selects.
     let late: Vec<_> = endless
         .iter()
         .take(100)
