@@ -171,7 +171,10 @@ fn spans_dropped_by_a_full_queue_are_counted() {
             (Collector::http(), Protocol::HttpProtobuf),
         ] {
             let telemetry = start(builder(&collector, protocol).queue_size(64).batch_size(16));
+            // The collector cannot respond before all requests have been sent.
+            let held = collector.received.lock().unwrap();
             send_requests(&runtime(), &app(&telemetry), REQUESTS);
+            drop(held);
             let dropped = telemetry.shutdown(TIMEOUT).unwrap_err().dropped_spans;
             assert!(dropped.queue_full > 0, "{dropped:?}");
             assert_eq!((dropped.export_failed, dropped.shutdown), (0, 0));
