@@ -246,7 +246,8 @@ impl<B: Clone> TraceLayer<B> {
     /// `rpc.request.metadata.{name}`. Default: none.
     ///
     /// The values of `authorization`, `proxy-authorization`, `cookie` and `set-cookie`, and those
-    /// marked as sensitive, are recorded as `REDACTED`. Values that are not text are omitted.
+    /// marked as sensitive, are recorded as `REDACTED`. Values that are not text are omitted. Of all values of a header, 4096
+    /// characters are recorded.
     #[must_use]
     pub fn capture_request_headers(self, headers: impl IntoIterator<Item = HeaderName>) -> Self {
         self.with(|config| {
