@@ -60,6 +60,7 @@
 //! | what happens | the end |
 //! |---|---|
 //! | the inner service panics in `call`, the future while polled or dropped | [`End::Panicked`] |
+//! | a filter or another function of the application panics | [`End::Panicked`] |
 //! | the inner service returns an error | [`End::Failed`] |
 //! | the future is dropped before its response | [`End::Cancelled`] |
 //! | the response is `101`, or `2xx` to a `CONNECT` | [`End::Upgraded`], at the head |
@@ -78,7 +79,8 @@
 //! its span.
 //!
 //! Nothing here panics. Filters and functions that are given to a layer are called while the request
-//! is served: if one panics, the request panics.
+//! is served: if one panics in `call`, the returned future panics when it is polled, so that the worker of a
+//! `tower::buffer` goes on. If one panics later, the request panics there.
 //!
 //! # Features
 //!
