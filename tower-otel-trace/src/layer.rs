@@ -225,7 +225,8 @@ impl<B: Clone> TraceLayer<B> {
         self.with_http(HttpOptions::https)
     }
 
-    /// Sets the query parameters whose values are redacted. Default: the list in the conventions.
+    /// Sets the query parameters whose values are redacted. Default: the list in the conventions and common names of
+    /// credentials, such as `access_token`, `code` and `password`: see [`SensitiveKeys`].
     #[must_use]
     pub fn sensitive_query_keys(self, keys: SensitiveKeys) -> Self {
         self.with(|config| config.sensitive_keys = keys)
