@@ -66,7 +66,7 @@
 //! | the response is `101`, or `2xx` to a `CONNECT` | [`End::Upgraded`], at the head |
 //! | the response is to a `HEAD`, or is `1xx`, `204` or `304`, or its body is at its end already | [`End::Complete`], at the head |
 //! | the body yields its last frame (`is_end_stream`), trailers, or `None` | [`End::Complete`] |
-//! | the body yields an error | [`End::Failed`] |
+//! | the body yields an error, or ends before all bytes of its exact size or `Content-Length` | [`End::Failed`] |
 //! | the body panics while polled or dropped | [`End::Panicked`] |
 //! | the body is dropped with all bytes of its exact size or `Content-Length` seen | [`End::Complete`] |
 //! | the body is dropped before that | [`End::Aborted`] |
@@ -107,6 +107,7 @@ mod adapt;
 mod additions;
 mod attempts;
 mod body;
+mod embedded_ipv4;
 mod end;
 mod exchange_guard;
 mod filter;
