@@ -2,6 +2,7 @@
 
 use std::{
     fmt::Write,
+    mem,
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
@@ -14,10 +15,18 @@ use crate::{backend::fields::TARGET, text_limit::cut_string};
 /// How many causes of an error are logged.
 const MAX_CAUSES: usize = 16;
 
-/// Logs the error or the panic that ended an exchange, in the current span.
+/// Logs the error or the panic that ended an exchange, in the current span. A panic of the subscriber is ignored: the caller
+/// gets the error of the exchange.
 ///
 /// See [exceptions](https://opentelemetry.io/docs/specs/semconv/exceptions/exceptions-logs/).
 pub(crate) fn log(end: End<'_>) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| log_event(end))) {
+        // Its destructor may panic, too.
+        mem::forget(panic);
+    }
+}
+
+fn log_event(end: End<'_>) {
     match end {
         End::Failed(failure) => tracing::event!(
             target: TARGET,
