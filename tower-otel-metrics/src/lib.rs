@@ -193,7 +193,7 @@ pub use names::Names;
 #[doc(inline)]
 pub use tower_otel_core::{
     Filter, Hosts, HttpOptions, PeerAddr, RequestHead, ResponseHead, Route, RouteLayer, RouteSlot,
-    Target, observe,
+    observe,
 };
 #[doc(inline)]
 pub use tower_otel_semconv::{KnownMethods, TrustedProxies};

@@ -354,7 +354,7 @@ pub use span_handle::SpanHandle;
 #[doc(inline)]
 pub use tower_otel_core::{
     Attempts, Filter, Hosts, HttpOptions, LocalAddr, PeerAddr, RequestHead, Route, RouteLayer,
-    RouteSlot, Target, observe,
+    RouteSlot, observe,
 };
 #[doc(inline)]
 pub use tower_otel_propagate::{Propagation, RemoteParent};
