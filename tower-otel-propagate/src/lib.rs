@@ -71,6 +71,7 @@
 mod baggage;
 mod baggage_policy;
 mod extract;
+mod future;
 mod header_carrier;
 mod inject;
 mod layer;

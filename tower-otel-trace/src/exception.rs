@@ -9,7 +9,7 @@ use tower_otel_core::{End, Failure};
 use tower_otel_semconv::{self as semconv, attribute};
 use tracing::Level;
 
-use crate::backend::fields::TARGET;
+use crate::{backend::fields::TARGET, text_limit::cut_string};
 
 /// How many causes of an error are logged.
 const MAX_CAUSES: usize = 16;
@@ -62,5 +62,5 @@ fn format_error(write: impl FnOnce(&mut String)) -> String {
     if catch_unwind(AssertUnwindSafe(|| write(&mut text))).is_err() {
         text.push_str(PANICKED);
     }
-    text
+    cut_string(text)
 }

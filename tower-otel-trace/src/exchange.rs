@@ -15,6 +15,7 @@ use crate::{
     protocol::Protocol,
     span_handle::SpanHandle,
     state::LayerState,
+    text_limit::cut,
     thread_exit,
 };
 
@@ -123,7 +124,7 @@ impl<B: SpanBackend> TraceExchange<B> {
         let Some(route) = slot.get() else {
             return;
         };
-        let route = route.as_str();
+        let route = cut(route.as_str());
         self.span.set(attribute::HTTP_ROUTE, LateValue::Text(route));
         if self.is_renamed() {
             return;

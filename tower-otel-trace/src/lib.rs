@@ -303,6 +303,7 @@
 //! | HTTP span names | known methods and routes; never a path |
 //! | gRPC span names | `rpc.method`, or `grpc` if a server does not implement it |
 //! | `error.type` | status codes, classes of failure and error types of the program |
+//! | a text of a request or response: path, query, URL, route, method, user agent, captured header | 4096 characters, also with a provider that has no limit |
 //! | logged causes of an error ([`exceptions`](TraceLayer::exceptions)) | 16 |
 //!
 //! # Features
@@ -343,6 +344,7 @@ mod span_handle;
 mod span_name_cache;
 mod state;
 mod string_cache;
+mod text_limit;
 mod thread_exit;
 
 #[cfg(feature = "recorder")]
