@@ -164,9 +164,10 @@ impl RecorderBuilder {
     ///
     /// The spans of a trace that is not sampled are recorded and wait in memory until its local root ends. Then they are
     /// exported or discarded, by a decision on the thread that ends the root. They have at most 512 KiB per trace and
-    /// 16 MiB in all. A span counts what it has allocated, 2 KiB at least. An open span counts 2 KiB, although its record may
-    /// have up to [`record_bytes`](Self::record_bytes). Spans that do not fit are not recorded, and counted in
-    /// [`SpanCounts::not_held`](crate::SpanCounts::not_held). If there is no room, the children of traces that are open for
+    /// 16 MiB in all. A span counts what it has allocated, 2 KiB at least, also while it is open: attributes and events that
+    /// do not fit are dropped from it, and counted in it. Spans that do not fit are not recorded, and counted in
+    /// [`SpanCounts::not_held`](crate::SpanCounts::not_held). The limit of a trace includes the spans that end after a kept
+    /// local root. If there is no room, the children of traces that are open for
     /// more than 5 seconds, as those of connections that stay open, are dropped to free memory. Their roots can still be
     /// kept. At most 32,768 such roots are held in addition.
     ///

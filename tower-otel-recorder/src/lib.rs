@@ -98,6 +98,7 @@
 #![cfg_attr(not(feature = "layer"), allow(dead_code))]
 
 mod active;
+mod allowance;
 mod amount;
 mod api_span;
 mod budget;

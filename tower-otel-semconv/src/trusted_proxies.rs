@@ -22,12 +22,12 @@ use crate::trust_policy::TrustPolicy;
 ///
 /// ```
 /// use http::{HeaderMap, HeaderValue};
-/// use std::net::IpAddr;
+/// use std::net::SocketAddr;
 /// use tower_otel_semconv::TrustedProxies;
 ///
 /// let mut headers = HeaderMap::new();
 /// headers.insert("x-forwarded-for", HeaderValue::from_static("6.6.6.6, 203.0.113.7, 10.0.0.2"));
-/// let peer = "10.0.0.1".parse::<IpAddr>()?;
+/// let peer = "10.0.0.1:4711".parse::<SocketAddr>()?;
 /// let client = |proxies: TrustedProxies| {
 ///     proxies.resolve(&headers, Some(peer.into())).client.map(|client| client.address.to_string())
 /// };
@@ -156,9 +156,11 @@ mod tests {
     use super::*;
     use http::{HeaderName, HeaderValue};
     use proptest::prelude::*;
-    use std::net::IpAddr;
+    use std::net::SocketAddr;
 
-    const PEER: &str = "10.0.0.1";
+    fn peer() -> Endpoint {
+        Endpoint::from(SocketAddr::from(([10, 0, 0, 1], 0)))
+    }
 
     fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
         let line = |&(name, value)| {
@@ -171,7 +173,7 @@ mod tests {
     }
 
     fn resolve<'h>(proxies: &TrustedProxies, headers: &'h HeaderMap) -> Forwarded<'h> {
-        proxies.resolve(headers, Some(PEER.parse::<IpAddr>().unwrap().into()))
+        proxies.resolve(headers, Some(peer()))
     }
 
     fn client(proxies: &TrustedProxies, lines: &[(&'static str, &str)]) -> String {
@@ -197,9 +199,8 @@ mod tests {
             TrustedProxies::hops(0),
             TrustedProxies::cidrs(["192.0.2.0/24"]).unwrap(),
         ] {
-            let peer = PEER.parse::<IpAddr>().unwrap().into();
             let only_peer = Forwarded {
-                client: Some(peer),
+                client: Some(peer()),
                 proto: None,
                 host: None,
             };
@@ -231,12 +232,12 @@ mod tests {
         let lines = [("x-forwarded-for", "10.0.0.9, fd00::2")];
         assert_eq!(client(&private(), &lines), "10.0.0.9");
         assert_eq!(client(&TrustedProxies::hops(9), &lines), "10.0.0.9");
-        assert_eq!(client(&private(), &[]), PEER);
+        assert_eq!(client(&private(), &[]), "10.0.0.1");
     }
 
     #[test]
     fn an_ipv4_mapped_address_is_recognised() {
-        let mapped = "::ffff:10.0.0.1".parse::<IpAddr>().unwrap();
+        let mapped = "[::ffff:10.0.0.1]:0".parse::<SocketAddr>().unwrap();
         let headers = headers(&[(
             "x-forwarded-for",
             "6.6.6.6, ::ffff:203.0.113.7, ::ffff:10.0.0.2",

@@ -181,7 +181,7 @@
 //! # gRPC
 //!
 //! With [`grpc`](TraceLayer::grpc), spans of gRPC calls follow the [gRPC conventions], for unary and
-//! streaming methods. A request with the `Content-Type` `application/grpc` is a gRPC call. Other requests
+//! streaming methods. A `POST` with the `Content-Type` `application/grpc`, on a server over HTTP/2, is a gRPC call. Other requests
 //! are recorded as HTTP, and so is gRPC-Web, which sends its status in the body.
 //!
 //! The feature `tonic` reads tonic's errors and peer addresses. Other servers and clients need no feature.
@@ -356,7 +356,7 @@ pub use span_handle::SpanHandle;
 #[doc(inline)]
 pub use tower_otel_core::{
     Attempts, Filter, Hosts, HttpOptions, LocalAddr, PeerAddr, RequestHead, Route, RouteLayer,
-    RouteSlot, Target, observe,
+    RouteSlot, observe,
 };
 #[doc(inline)]
 pub use tower_otel_propagate::{Propagation, RemoteParent};

@@ -29,7 +29,7 @@ pub(crate) struct Keeper<T> {
     rules: Keep,
     created: Instant,
     rate: RateLimit,
-    pub(super) bytes: HeldBytes,
+    pub(super) bytes: Arc<HeldBytes>,
     pub(super) live: LiveTraces<T>,
     /// The places of roots without bytes.
     pub(super) roots: Budget,
@@ -41,7 +41,7 @@ impl<T> Keeper<T> {
             rules,
             created: Instant::now(),
             rate: RateLimit::new(rules.traces_per_second()),
-            bytes: HeldBytes::new(ALL_BYTES),
+            bytes: Arc::new(HeldBytes::new(ALL_BYTES)),
             live: LiveTraces::new(),
             roots: Budget::new(ROOTS, 1),
         }
