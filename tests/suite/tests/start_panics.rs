@@ -44,7 +44,7 @@ use suite_tests::{
 use tower::{Layer, Service, service_fn};
 use tower_otel_core::observe;
 use tower_otel_metrics::MetricsLayer;
-use tower_otel_recorder::{Recorder, RecorderBuilder};
+use tower_otel_recorder::Recorder;
 use tower_otel_trace::TraceLayer;
 use tracing::{Dispatch, Subscriber, dispatcher};
 use tracing_subscriber::layer::SubscriberExt;
@@ -173,12 +173,11 @@ fn panicking_backends() -> (Backends, Vec<Recorder>) {
         let layer = server().tracer_provider(&provider.build()).any_backend();
         backends.push((name, layer, None));
     }
-    let recorder: [(_, fn(RecorderBuilder) -> RecorderBuilder); 2] = [
-        ("a sampler", |builder| builder.sampler(PanickingStart)),
-        ("ids", |builder| builder.id_generator(PanickingStart)),
-    ];
-    for (name, configure) in recorder {
-        let recorder = configure(Recorder::builder(InMemorySpanExporter::default()));
+    let builder = || Recorder::builder(InMemorySpanExporter::default());
+    for (name, recorder) in [
+        ("a sampler", builder().sampler(PanickingStart)),
+        ("ids", builder().id_generator(PanickingStart)),
+    ] {
         let recorder = recorder.build().unwrap();
         backends.push((name, server().recorder(&recorder).any_backend(), None));
         let provider = recorder.tracer_provider();
