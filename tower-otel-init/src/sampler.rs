@@ -33,10 +33,10 @@ const INVALID_SAMPLER: &str = "is not a sampler (expected one of always_on, alwa
 const INVALID_RATIO: &str = "is not a ratio (expected 0.0 to 1.0)";
 
 impl Sampler {
-    /// `prints` is whether the traces are printed. If no variable is set, all of them are recorded then.
-    pub(crate) fn from_env(prints: bool, env: &mut Env<'_>) -> Self {
+    /// `is_shown` is whether the traces are printed or shown on the page. If no variable is set, all of them are recorded then.
+    pub(crate) fn from_env(is_shown: bool, env: &mut Env<'_>) -> Self {
         let is_set = |name| env.get(name).is_some();
-        if prints && !is_set("OTEL_TRACES_SAMPLER") && !is_set("OTEL_TRACES_SAMPLER_ARG") {
+        if is_shown && !is_set("OTEL_TRACES_SAMPLER") && !is_set("OTEL_TRACES_SAMPLER_ARG") {
             return Self::AlwaysOn;
         }
         let sampler = env

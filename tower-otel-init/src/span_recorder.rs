@@ -1,8 +1,10 @@
 //! The recorder of all spans.
 
 use std::io::ErrorKind;
+use std::time::Duration;
 
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::SpanData;
 use tower_otel_recorder::{Recorder, RecorderBuilder, RecorderTracerProvider};
 
 use crate::config::Config;
@@ -24,6 +26,12 @@ pub(crate) struct SpanRecorder {
     counts_losses: bool,
 }
 
+/// A function that gets a copy of each span on the export thread.
+pub(crate) type SpanTap = Box<dyn FnMut(SpanData) + Send>;
+
+/// The longest time from the end of a span to the page.
+const TAP_DELAY: Duration = Duration::from_secs(1);
+
 impl SpanRecorder {
     /// Starts a recorder that sends spans to a collector.
     #[cfg(any(feature = "grpc", feature = "http"))]
@@ -31,6 +39,7 @@ impl SpanRecorder {
         otlp: &OtlpConfig,
         config: &Config,
         resource: Resource,
+        tap: Option<SpanTap>,
     ) -> Result<Self, InitError> {
         let exporter = otlp_span_exporter::build(otlp, config.span_batch.export_timeout)?;
         let builder = Recorder::builder(exporter)
@@ -41,16 +50,25 @@ impl SpanRecorder {
             .batch_bytes(bytes(config.span_batch.batch_size, BATCH_BYTES))
             .delay(config.span_batch.schedule_delay);
         let builder = with_rules(builder, config);
-        Self::build(builder, config, resource)
+        Self::build(with_tap(builder, config, tap), config, resource)
     }
 
     #[cfg(not(any(feature = "grpc", feature = "http")))]
-    pub(crate) fn otlp(otlp: &OtlpConfig, _: &Config, _: Resource) -> Result<Self, InitError> {
+    pub(crate) fn otlp(
+        otlp: &OtlpConfig,
+        _: &Config,
+        _: Resource,
+        _: Option<SpanTap>,
+    ) -> Result<Self, InitError> {
         Err(otlp.missing_protocol())
     }
 
     /// Starts a recorder that prints each trace when the last of its spans has ended.
-    pub(crate) fn console(config: &Config, resource: Resource) -> Result<Self, InitError> {
+    pub(crate) fn console(
+        config: &Config,
+        resource: Resource,
+        tap: Option<SpanTap>,
+    ) -> Result<Self, InitError> {
         let traces = ConsoleTraces::stdout().map_err(InitError::Thread)?;
         let sampler = traces.sampler(config.sampler.to_sdk());
         let builder = Recorder::builder(traces)
@@ -59,13 +77,22 @@ impl SpanRecorder {
             // Each span wakes the export thread.
             .batch_size(1);
         let builder = with_rules(builder, config);
-        Self::build(builder, config, resource)
+        Self::build(with_tap(builder, config, tap), config, resource)
     }
 
     /// Starts a recorder that exports no spans. They have ids and propagate all the same.
-    pub(crate) fn none(config: &Config, resource: Resource) -> Result<Self, InitError> {
+    pub(crate) fn none(
+        config: &Config,
+        resource: Resource,
+        tap: Option<SpanTap>,
+    ) -> Result<Self, InitError> {
         let builder = Recorder::builder(DiscardingExporter)
             .sampler_without_attributes(config.sampler.to_sdk());
+        let builder = match tap {
+            // Shown traces are kept by the rules, too.
+            Some(tap) => with_tap(with_rules(builder, config), config, Some(tap)),
+            None => builder,
+        };
         Ok(Self {
             counts_losses: false,
             ..Self::build(builder, config, resource)?
@@ -93,11 +120,27 @@ impl SpanRecorder {
         })
     }
 
+    /// Returns the counts, also of spans that nothing exports.
+    #[cfg(feature = "page")]
+    pub(crate) fn recorded(&self) -> ItemCounts {
+        ItemCounts::of_spans(self.recorder.counts())
+    }
+
     pub(crate) fn counts(&self) -> ItemCounts {
         if !self.counts_losses {
             return ItemCounts::default();
         }
         ItemCounts::of_spans(self.recorder.counts())
+    }
+}
+
+/// Sets the function that shows spans, and how long it waits for them at most.
+fn with_tap(builder: RecorderBuilder, config: &Config, tap: Option<SpanTap>) -> RecorderBuilder {
+    match tap {
+        Some(tap) => builder
+            .delay(config.span_batch.schedule_delay.min(TAP_DELAY))
+            .tap(tap),
+        None => builder,
     }
 }
 

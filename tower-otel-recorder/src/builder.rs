@@ -4,7 +4,7 @@ use std::{fmt, io, sync::Arc, time::Duration};
 
 use opentelemetry_sdk::{
     Resource,
-    trace::{IdGenerator, Sampler, ShouldSample, SpanLimits},
+    trace::{IdGenerator, Sampler, ShouldSample, SpanData, SpanLimits},
 };
 
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
     recorder::Recorder,
     sampling::{SamplerInput, Sampling},
     shared::Shared,
+    tap::Tap,
     worker,
 };
 
@@ -33,6 +34,7 @@ pub struct RecorderBuilder {
     batch: Amount,
     delay: Duration,
     keep: Option<Keep>,
+    tap: Tap,
 }
 
 impl Recorder {
@@ -55,6 +57,7 @@ impl Recorder {
             },
             delay: Duration::from_secs(5),
             keep: None,
+            tap: Tap::default(),
         }
     }
 }
@@ -183,6 +186,13 @@ impl RecorderBuilder {
         self
     }
 
+    /// Calls a function with a copy of each span before its export, on the export thread, which it must not block.
+    #[doc(hidden)]
+    pub fn tap(mut self, tap: impl FnMut(SpanData) + Send + 'static) -> Self {
+        self.tap = Tap::new(tap);
+        self
+    }
+
     /// Starts the export thread and returns the recorder.
     ///
     /// # Errors
@@ -204,7 +214,7 @@ impl RecorderBuilder {
             self.limits,
             self.keep.map(Keeper::new),
         ));
-        worker::spawn(&shared, exporter, self.delay)?;
+        worker::spawn(&shared, exporter, self.tap, self.delay)?;
         Ok(Recorder::new(shared))
     }
 }

@@ -135,6 +135,7 @@ mod shards;
 mod shared;
 mod start;
 mod sync;
+mod tap;
 mod text_writer;
 mod texts;
 mod thread_index;
