@@ -1,7 +1,6 @@
 //! One connection of a browser.
 
 use std::convert::Infallible;
-use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +22,10 @@ pub(crate) async fn serve<C>(connection: C, routes: Arc<Routes>, stall_limit: Du
 where
     C: AsyncRead + AsyncWrite + Unpin,
 {
-    let respond = service_fn(move |request| ready(Ok::<_, Infallible>(routes.respond(&request))));
+    let respond = service_fn(move |request| {
+        let routes = Arc::clone(&routes);
+        async move { Ok::<_, Infallible>(routes.respond(request).await) }
+    });
     let connection = TokioIo::new(StallGuard::new(connection, stall_limit));
     // A client that goes away is no error.
     let _ = http1::Builder::new()
