@@ -21,7 +21,7 @@ fn job() {
         return;
     }
     let (telemetry, _): (_, Layers<Registry>) = Telemetry::builder("job")
-        .sampler(Sampler::AlwaysOn)
+        .sampler(Sampler::ratio(1.0))
         .metrics(MetricsExporter::None)
         .local()
         .unwrap();

@@ -14,7 +14,8 @@ use crate::{
     limits::Limits,
     pipeline::Pipeline,
     recorder::Recorder,
-    sampling::{SamplerInput, Sampling},
+    sampler::{LiveSampler, SamplerState},
+    sampling::Sampling,
     shared::Shared,
     tap::Tap,
     worker,
@@ -74,8 +75,9 @@ impl RecorderBuilder {
     /// [`sampler_without_attributes`](Self::sampler_without_attributes).
     ///
     /// The attributes are those that are known at the start. They have to be allocated for the sampler.
-    pub fn sampler(mut self, sampler: impl Into<Box<dyn ShouldSample>>) -> Self {
-        self.sampling.sampler = SamplerInput::Full(sampler.into());
+    /// A [`Sampler::ParentBased`] is asked for spans without a parent only.
+    pub fn sampler(mut self, sampler: impl Into<Box<dyn ShouldSample>> + 'static) -> Self {
+        self.sampling.sampler = LiveSampler::new(SamplerState::with_attributes(sampler));
         self
     }
 
@@ -84,7 +86,7 @@ impl RecorderBuilder {
     ///
     /// Nothing is allocated for the sampler.
     pub fn sampler_without_attributes(mut self, sampler: Sampler) -> Self {
-        self.sampling.sampler = SamplerInput::TraceIdOnly(sampler);
+        self.sampling.sampler = LiveSampler::new(SamplerState::without_attributes(sampler));
         self
     }
 
@@ -204,7 +206,8 @@ impl RecorderBuilder {
         check_size("queue_bytes", self.queue.bytes)?;
         check_size("batch_size", self.batch.spans)?;
         check_size("batch_bytes", self.batch.bytes)?;
-        self.keep.as_ref().map_or(Ok(()), Keep::check)?;
+        self.keep
+            .map_or(Ok(()), |rules| rules.check("no recorder is started"))?;
         let resource = self.resource.unwrap_or_else(|| Resource::builder().build());
         let BoxedExporter(exporter) = (self.exporter.0)(&resource)?;
         let pipeline = Pipeline::new(self.queue, self.batch);
@@ -212,7 +215,7 @@ impl RecorderBuilder {
             pipeline,
             self.sampling,
             self.limits,
-            self.keep.map(Keeper::new),
+            Keeper::new(self.keep),
         ));
         worker::spawn(&shared, exporter, self.tap, self.delay)?;
         Ok(Recorder::new(shared))

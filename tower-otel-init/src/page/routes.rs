@@ -9,12 +9,14 @@ use http::header::{
     RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body;
 use opentelemetry::trace::TraceId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::page::assets::{self, ASSETS};
 use crate::page::event_stream::EventStream;
 use crate::page::host_check;
+use crate::page::intake::{self, Intake};
 use crate::page::page_state::PageState;
 use crate::page::response_body::ResponseBody;
 use crate::page::trace_ring::TraceSpans;
@@ -30,6 +32,7 @@ pub(crate) struct Routes {
     state: Arc<PageState>,
     is_remote: bool,
     sent_traces: Arc<Semaphore>,
+    intake: Intake,
 }
 
 impl Routes {
@@ -38,10 +41,15 @@ impl Routes {
             state,
             is_remote,
             sent_traces: Arc::new(Semaphore::new(MAX_SENT_TRACES)),
+            intake: Intake::new(),
         }
     }
 
-    pub(crate) fn respond<B>(&self, request: &Request<B>) -> Response<ResponseBody> {
+    pub(crate) async fn respond<B>(&self, request: Request<B>) -> Response<ResponseBody>
+    where
+        B: Body,
+        B::Data: AsRef<[u8]>,
+    {
         if !host_check::is_allowed(request.headers(), self.is_remote) {
             let accepted = match self.is_remote {
                 true => "Host is not accepted (expected localhost or an IP address)\n",
@@ -49,13 +57,20 @@ impl Routes {
             };
             return response(StatusCode::FORBIDDEN, TEXT, accepted);
         }
-        if request.method() != Method::GET {
-            let text = "method is not accepted (expected GET)\n";
-            let mut refused = response(StatusCode::METHOD_NOT_ALLOWED, TEXT, text);
-            let headers = refused.headers_mut();
-            headers.insert(ALLOW, HeaderValue::from_static("GET"));
-            return refused;
+        match (request.uri().path(), request.method()) {
+            (intake::PATH, &Method::POST) => {
+                match self.intake.receive(request, &self.state).await {
+                    Ok(encoded) => response(StatusCode::OK, intake::PROTOBUF, encoded),
+                    Err((status, reason)) => response(status, TEXT, reason),
+                }
+            }
+            (intake::PATH, _) => not_allowed("POST", "method is not accepted (expected POST)\n"),
+            (_, &Method::GET) => self.show(&request),
+            _ => not_allowed("GET", "method is not accepted (expected GET)\n"),
         }
+    }
+
+    fn show<B>(&self, request: &Request<B>) -> Response<ResponseBody> {
         let path = request.uri().path();
         if let Some((_, media_type, content)) = ASSETS.iter().find(|(own, ..)| *own == path) {
             return response(StatusCode::OK, media_type, *content);
@@ -109,6 +124,13 @@ fn trace_body(trace: TraceSpans, permit: OwnedSemaphorePermit) -> ResponseBody {
         pieces,
         _permit: Some(permit),
     }
+}
+
+fn not_allowed(allowed: &'static str, text: &'static str) -> Response<ResponseBody> {
+    let mut refused = response(StatusCode::METHOD_NOT_ALLOWED, TEXT, text);
+    let headers = refused.headers_mut();
+    headers.insert(ALLOW, HeaderValue::from_static(allowed));
+    refused
 }
 
 /// Returns the text of `q=text`, whose characters may be percent-encoded.
