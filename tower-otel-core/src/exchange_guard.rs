@@ -2,7 +2,10 @@
 
 use std::{mem, time::Instant};
 
-use crate::{end::End, head::ResponseHead, observe::Exchange, unwinding::without_second_panic};
+use crate::{
+    end::End, head::ResponseHead, long_lived::LongLived, observe::Exchange,
+    unwinding::without_second_panic,
+};
 
 /// Owns an exchange and ends it, at the latest when dropped.
 ///
@@ -65,6 +68,14 @@ impl<E: Exchange> ExchangeGuard<E> {
                 exchange.response(response);
             }
         });
+    }
+
+    /// Records that the response is meant to last.
+    #[cold]
+    pub(crate) fn long_lived(&mut self, upgraded: Option<&LongLived>) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.long_lived(upgraded);
+        }
     }
 
     pub(crate) fn data(&mut self, bytes: u64) {
