@@ -3,8 +3,11 @@
 use std::{mem, time::Instant};
 
 use crate::{
-    end::End, head::ResponseHead, long_lived::LongLived, observe::Exchange,
-    unwinding::without_second_panic,
+    end::End,
+    head::ResponseHead,
+    long_lived::LongLived,
+    observe::Exchange,
+    unwinding::{swallow_panic, without_second_panic},
 };
 
 /// Owns an exchange and ends it, at the latest when dropped.
@@ -76,6 +79,12 @@ impl<E: Exchange> ExchangeGuard<E> {
         if let Some(exchange) = &mut self.exchange {
             exchange.long_lived(upgraded);
         }
+    }
+
+    /// Ends the exchange after a panic that was caught and continues later. A panic of the end itself is swallowed.
+    #[cold]
+    pub(crate) fn end_after_panic(mut self) {
+        swallow_panic(|| self.end(End::Panicked));
     }
 
     pub(crate) fn data(&mut self, bytes: u64) {

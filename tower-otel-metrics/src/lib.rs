@@ -215,7 +215,7 @@ pub use names::Names;
 #[doc(inline)]
 pub use tower_otel_core::{
     Filter, Hosts, HttpOptions, LongLived, PeerAddr, RequestHead, ResponseHead, Route, RouteLayer,
-    RouteSlot, Target, observe,
+    RouteSlot, observe,
 };
 #[doc(inline)]
 pub use tower_otel_semconv::{KnownMethods, TrustedProxies};

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The parts of a span that are allocated on demand.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Extras {
     /// Replaces the name of the span.
     pub(crate) name: Option<Cow<'static, str>>,

@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc};
 
 use crate::{
     changes::ContextChanges,
+    export_report::ExportReport,
     keep::{HeldSpan, HeldTrace, Keeper},
     limits::Limits,
     pipeline::Pipeline,
@@ -15,8 +16,8 @@ pub(crate) struct Shared {
     pub(crate) pipeline: Pipeline<RecordBox>,
     pub(crate) sampling: Sampling,
     pub(crate) limits: Limits,
-    /// `None` without keep rules.
-    pub(crate) keeper: Option<Keeper<RecordBox>>,
+    pub(crate) keeper: Keeper<RecordBox>,
+    pub(crate) report: ExportReport,
 }
 
 /// A record with its way back to the recorder.
@@ -98,13 +99,14 @@ impl Shared {
         pipeline: Pipeline<RecordBox>,
         sampling: Sampling,
         limits: Limits,
-        keeper: Option<Keeper<RecordBox>>,
+        keeper: Keeper<RecordBox>,
     ) -> Self {
         Self {
             pipeline,
             sampling,
             limits,
             keeper,
+            report: ExportReport::new(),
         }
     }
 }

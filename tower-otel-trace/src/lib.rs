@@ -307,6 +307,7 @@
 //! | HTTP span names | known methods and routes; never a path |
 //! | gRPC span names | `rpc.method`, or `grpc` if a server does not implement it |
 //! | `error.type` | status codes, classes of failure and error types of the program |
+//! | a text of a request or response: path, query, URL, route, method, user agent, captured header | 4096 characters, also with a provider that has no limit |
 //! | logged causes of an error ([`exceptions`](TraceLayer::exceptions)) | 16 |
 //!
 //! # Features
@@ -348,6 +349,7 @@ mod span_handle;
 mod span_name_cache;
 mod state;
 mod string_cache;
+mod text_limit;
 mod thread_exit;
 
 #[cfg(feature = "recorder")]
@@ -359,7 +361,7 @@ pub use span_handle::SpanHandle;
 #[doc(inline)]
 pub use tower_otel_core::{
     Attempts, Filter, Hosts, HttpOptions, LocalAddr, LongLived, PeerAddr, RequestHead, Route,
-    RouteLayer, RouteSlot, Target, observe,
+    RouteLayer, RouteSlot, observe,
 };
 #[doc(inline)]
 pub use tower_otel_propagate::{Propagation, RemoteParent};

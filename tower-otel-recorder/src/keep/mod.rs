@@ -6,6 +6,7 @@ mod held_trace;
 mod holding;
 mod keeper;
 mod lending;
+mod live_rules;
 mod live_traces;
 mod lookup;
 mod rate_limit;

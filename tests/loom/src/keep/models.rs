@@ -56,10 +56,10 @@ pub fn the_bytes_of_a_root_are_freed_once() {
 
 /// Two traces are to be kept in the same second, where one is allowed.
 pub fn the_limit_of_a_second_holds_for_all_threads() {
-    let limit = Arc::new(RateLimit::new(1));
+    let limit = Arc::new(RateLimit::default());
     let other = Arc::clone(&limit);
-    let other = thread::spawn(move || other.allows(Duration::ZERO));
-    let allowed = limit.allows(Duration::ZERO);
+    let other = thread::spawn(move || other.allows(Duration::ZERO, 1));
+    let allowed = limit.allows(Duration::ZERO, 1);
     assert!(allowed != other.join().unwrap());
 }
 
