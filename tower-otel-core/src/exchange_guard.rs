@@ -5,6 +5,7 @@ use std::{mem, time::Instant};
 use crate::{
     end::End,
     head::ResponseHead,
+    long_lived::LongLived,
     observe::Exchange,
     unwinding::{swallow_panic, without_second_panic},
 };
@@ -70,6 +71,14 @@ impl<E: Exchange> ExchangeGuard<E> {
                 exchange.response(response);
             }
         });
+    }
+
+    /// Records that the response is meant to last.
+    #[cold]
+    pub(crate) fn long_lived(&mut self, upgraded: Option<&LongLived>) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.long_lived(upgraded);
+        }
     }
 
     /// Ends the exchange after a panic that was caught and continues later. A panic of the end itself is swallowed.

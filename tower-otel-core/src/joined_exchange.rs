@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::{end::End, head::ResponseHead, observe::Exchange};
+use crate::{end::End, head::ResponseHead, long_lived::LongLived, observe::Exchange};
 
 /// The exchanges of several observers, behind one pointer.
 ///
@@ -40,6 +40,10 @@ impl<E: Exchange> Exchange for JoinedExchange<E> {
     #[inline]
     fn response(&mut self, response: &dyn ResponseHead) {
         self.0.response(response);
+    }
+
+    fn long_lived(&mut self, upgraded: Option<&LongLived>) {
+        self.0.long_lived(upgraded);
     }
 
     #[inline]

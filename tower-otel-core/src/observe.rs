@@ -5,6 +5,7 @@ use std::time::Instant;
 use crate::{
     end::End,
     head::{RequestHead, ResponseHead},
+    long_lived::LongLived,
     request_info::RequestInfo,
 };
 
@@ -53,9 +54,11 @@ pub trait Observe {
 ///
 /// # Wrappers
 ///
-/// An exchange that wraps another one forwards all constants and methods. One method has no page: `read_response(&mut
-/// self, &dyn ResponseHead)`, which is called before `response` and calls functions of the application, such as the
-/// labels of a response. If a wrapper does not forward it, they are not called.
+/// An exchange that wraps another one forwards all constants and methods. Two methods have no page. `read_response(&mut
+/// self, &dyn ResponseHead)` is called before `response` and calls functions of the application, such as the labels of a
+/// response. `long_lived(&mut self, Option<&LongLived>)` is called after `response`, if the response is
+/// a stream that is meant to last, or an upgrade with the extension [`LongLived`]. What a wrapper does not forward is not
+/// recorded.
 pub trait Exchange {
     /// Whether the exchange observes the response. If `false`, a `reqwest::Response` is not wrapped:
     /// the exchange ends when it arrives, and in middleware of `reqwest_middleware` when the request
@@ -91,6 +94,15 @@ pub trait Exchange {
 
     /// Records the head of the response.
     fn response(&mut self, response: &dyn ResponseHead);
+
+    /// Records that the body is a stream that is meant to last; or, with `upgraded`, adds an observer of the upgraded
+    /// connection. An exchange that wraps another one forwards the call.
+    ///
+    /// Default: does nothing.
+    #[doc(hidden)]
+    fn long_lived(&mut self, upgraded: Option<&LongLived>) {
+        let _ = upgraded;
+    }
 
     /// Records a data frame of the response body, with its size in bytes.
     ///
@@ -145,6 +157,12 @@ impl<E: Exchange> Exchange for Option<E> {
     fn response(&mut self, response: &dyn ResponseHead) {
         if let Some(exchange) = self {
             exchange.response(response);
+        }
+    }
+
+    fn long_lived(&mut self, upgraded: Option<&LongLived>) {
+        if let Some(exchange) = self {
+            exchange.long_lived(upgraded);
         }
     }
 

@@ -6,6 +6,7 @@ use crate::{
     end::End,
     head::{RequestHead, ResponseHead},
     joined_exchange::JoinedExchange,
+    long_lived::LongLived,
     observe::{Exchange, Observe},
     request_info::RequestInfo,
     unwinding::without_second_panic,
@@ -92,6 +93,11 @@ impl<A: Exchange, B: Exchange> Exchange for Nested<A, B> {
     fn response(&mut self, response: &dyn ResponseHead) {
         self.inner.response(response);
         self.outer.response(response);
+    }
+
+    fn long_lived(&mut self, upgraded: Option<&LongLived>) {
+        self.inner.long_lived(upgraded);
+        self.outer.long_lived(upgraded);
     }
 
     fn data(&mut self, bytes: u64) {

@@ -9,7 +9,8 @@ use tower_otel_core::{Kind, RequestHead, ResponseHead};
 
 use crate::{
     backend::instruments::{
-        InFlightGauge as _, MetricsBackend, OutcomeInstruments as _, Sample, SeriesLabels,
+        GaugeKind, InFlightGauge as _, MetricsBackend, OutcomeInstruments as _, Sample,
+        SeriesLabels,
     },
     config::Config,
     counted_in::CountedIn,
@@ -20,8 +21,10 @@ use crate::{
     grpc::instruments::GrpcInstruments,
     handle_cache::{EntryIndex, FoundEntry, HandleCache, Query},
     names::MetricSet,
+    open_stream::OpenStream,
     outcome_share::OutcomeShare,
     start_key::{BorrowedStartKey, OwnedStartKey},
+    stream_gauges::StreamGauges,
 };
 
 /// The instruments of a layer, shared by its services and their exchanges.
@@ -42,6 +45,7 @@ struct Tables<B: MetricsBackend> {
     described: OnceLock<B::Instruments>,
     starts: HandleCache<OwnedStartKey, CachedHandles<B>>,
     in_flight: HandleCache<OwnedStartKey, B::InFlight>,
+    streams: StreamGauges<OwnedStartKey, B::InFlight>,
     outcomes: HandleCache<OwnedEndKey, B::Outcome>,
     label_values: CustomValueTable,
     overflow: OnceLock<(B::Outcome, B::InFlight)>,
@@ -74,6 +78,7 @@ impl<B: MetricsBackend> Tables<B> {
             described: OnceLock::new(),
             starts: HandleCache::new(config.limit),
             in_flight: HandleCache::new(config.limit),
+            streams: StreamGauges::new(config.limit),
             outcomes: HandleCache::new(config.limit),
             label_values: CustomValueTable::new(&config.labels, config.limit),
             overflow: OnceLock::new(),
@@ -200,6 +205,26 @@ impl<B: MetricsBackend> Instruments<B> {
         }
     }
 
+    /// Counts a stream that is meant to last, or an upgraded connection, in the series of its start key.
+    #[cold]
+    pub(crate) fn open_stream(&self, start: Option<EntryIndex>) -> OpenStream<B::InFlight> {
+        let tables = self.tables();
+        let entry = start.and_then(|at| tables.starts.entry(at));
+        let key = entry.map(|entry| self.config.in_flight_key(entry.key.borrowed()));
+        let make = |instruments: &_, key: Option<&BorrowedStartKey<'_>>| {
+            let dimensions = key.map_or(overflow_dimensions(), |key| key.dimensions());
+            self.make_gauge(instruments, GaugeKind::Streams, &dimensions)
+        };
+        let gauge = if self.is_ready() {
+            tables
+                .streams
+                .get(key.as_ref(), |key| make(self.described(), key))
+        } else {
+            make(&self.describe(), key.as_ref())
+        };
+        OpenStream::new(gauge)
+    }
+
     /// Records an exchange that has ended, and counts it out of the gauge it was counted in. An
     /// exchange without an entry is recorded in the overflow series.
     #[inline]
@@ -311,13 +336,22 @@ impl<B: MetricsBackend> Instruments<B> {
         self.backend.outcome(instruments, series)
     }
 
-    #[cold]
     fn make_in_flight(&self, instruments: &B::Instruments, of: &Dimensions<'_>) -> B::InFlight {
+        self.make_gauge(instruments, GaugeKind::InFlight, of)
+    }
+
+    #[cold]
+    fn make_gauge(
+        &self,
+        instruments: &B::Instruments,
+        gauge: GaugeKind,
+        of: &Dimensions<'_>,
+    ) -> B::InFlight {
         let series = SeriesLabels {
             shared: self.config.naming.in_flight_labels(self.config.kind, of),
             status: None,
         };
-        self.backend.in_flight(instruments, series)
+        self.backend.gauge(instruments, gauge, series)
     }
 
     fn describe(&self) -> B::Instruments {

@@ -4,12 +4,12 @@ use std::{sync::Arc, time::Instant};
 
 use http::{Method, StatusCode};
 use opentelemetry::trace::TraceContextExt;
-use tower_otel_core::{End, Exchange, Kind, RequestInfo, ResponseHead, RouteSlot};
+use tower_otel_core::{End, Exchange, Kind, LongLived, RequestInfo, ResponseHead, RouteSlot};
 use tower_otel_semconv::{Endpoint, attribute, protocol, span_name};
 
 use crate::{
     backend::{LateAttribute, LateValue, OpenSpan, SpanBackend},
-    exception,
+    connection, exception,
     grpc::GrpcSpan,
     opt_in::OptIn,
     protocol::Protocol,
@@ -238,6 +238,17 @@ impl<B: SpanBackend> Exchange for TraceExchange<B> {
         }
         let headers = &self.state.config.response_headers;
         headers.copy(response.headers(), self.protocol(), || self.span.context());
+    }
+
+    #[cold]
+    fn long_lived(&mut self, upgraded: Option<&LongLived>) {
+        let Some(connection) = upgraded.filter(|_| self.span.is_recording()) else {
+            return;
+        };
+        let request = self.span.context();
+        let request = request.map(|context| context.span().span_context().clone());
+        let span = self.state.backend.start_connection(request);
+        connection::observe(connection, span);
     }
 
     #[inline]

@@ -9,7 +9,7 @@ use std::{
 
 use opentelemetry::{
     Context, ContextGuard, InstrumentationScope,
-    trace::{SpanKind, Status},
+    trace::{SpanContext, SpanKind, Status},
 };
 use tower_otel_core::Kind;
 use tower_otel_propagate::ExtractedContext;
@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     attributes::{self, AttributeSink},
+    connection,
     parent::Parent,
     request::{RequestAttributes, SpanName},
 };
@@ -104,6 +105,25 @@ impl StartSpan for RecorderBackend {
         RecorderSpan {
             context: parent.into_context().0,
             span: None,
+        }
+    }
+
+    fn start_connection(&self, request: Option<SpanContext>) -> RecorderSpan {
+        let base = Context::new();
+        let start = SpanStart {
+            kind: SpanKind::Internal,
+            base: &base,
+            remote: None,
+            link: request,
+            at: Instant::now(),
+        };
+        let sampler_input = || (connection::NAME.into(), Vec::new());
+        let started = self.0.start_record(start, sampler_input, |record| {
+            record.set_static_name(connection::NAME);
+        });
+        RecorderSpan {
+            context: Some(started.context.unwrap_or(base)),
+            span: started.span,
         }
     }
 
