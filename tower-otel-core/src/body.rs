@@ -82,26 +82,23 @@ where
         if !this.guard.is_open() {
             return inner.poll_frame(cx);
         }
-        let polled = this.guard.run(|| inner.as_mut().poll_frame(cx));
-        let at_end = polled.is_ready() && this.guard.query(|| inner.is_end_stream());
-        match &polled {
-            Poll::Pending => {}
-            Poll::Ready(Some(Ok(frame))) => {
-                if let Some(data) = frame.data_ref() {
-                    let bytes = data.remaining() as u64;
-                    *this.seen = this.seen.saturating_add(bytes);
-                    this.guard.data(bytes);
+        let seen = this.seen;
+        let (polled, _) = this.guard.run_and_record(
+            move || (inner.as_mut().poll_frame(cx), inner),
+            |(polled, inner)| match polled {
+                Poll::Pending => (None, None),
+                Poll::Ready(Some(Ok(frame))) => {
+                    let at_end = inner.is_end_stream();
+                    let bytes = frame.data_ref().map(|data| data.remaining() as u64);
+                    *seen = seen.saturating_add(bytes.unwrap_or(0));
+                    let trailers = frame.trailers_ref();
+                    let ends = at_end || trailers.is_some();
+                    (bytes, ends.then_some(End::Complete { trailers }))
                 }
-                let trailers = frame.trailers_ref();
-                if at_end || trailers.is_some() {
-                    this.guard.end(End::Complete { trailers });
-                }
-            }
-            Poll::Ready(Some(Err(error))) => {
-                this.guard.end(End::Failed(Failure::new(error)));
-            }
-            Poll::Ready(None) => this.guard.end(End::Complete { trailers: None }),
-        }
+                Poll::Ready(Some(Err(error))) => (None, Some(End::Failed(Failure::new(error)))),
+                Poll::Ready(None) => (None, Some(End::Complete { trailers: None })),
+            },
+        );
         polled
     }
 

@@ -51,10 +51,13 @@ where
         let Self { inner, observer } = self;
         let expectation = BodyExpectation::of(request.method());
         let mut guard = start(observer, &mut request);
-        let future = guard.run(|| {
+        let mut unwinding = guard.end_on_unwind();
+        let future = {
+            let _entered = unwinding.enter();
             observer.send(&mut request);
             inner.call(request)
-        });
+        };
+        unwinding.disarm();
         ResponseFuture::new(future, guard, expectation)
     }
 }

@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use http::StatusCode;
 use tower_otel_core::{RequestHead, ResponseHead};
 
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
     grpc::instruments::GrpcInstruments,
     handle_cache::{EntryIndex, FoundEntry, HandleCache, Query},
     names::MetricSet,
-    start_key::{BorrowedStartKey, OwnedStartKey},
+    start_key::{BorrowedStartKey, OwnedStartKey, PlainStartKey},
 };
 
 /// The instruments of a layer, shared by its services and their exchanges.
@@ -27,6 +28,8 @@ use crate::{
 pub(crate) struct Instruments<B: MetricsBackend> {
     pub(crate) backend: B,
     pub(crate) config: Config,
+    /// Whether method and route are all that is read of a request.
+    pub(crate) is_plain: bool,
     /// The instruments of gRPC calls, if they have metrics of their own.
     pub(crate) grpc: Option<Box<GrpcInstruments<B>>>,
     /// Made for the first exchange, so that options can be set without making tables.
@@ -91,6 +94,7 @@ impl<B: MetricsBackend> Instruments<B> {
             GrpcInstruments::new(backend.clone(), config.kind, naming, config.limit).into()
         });
         Self {
+            is_plain: config.is_plain(),
             grpc,
             backend,
             config,
@@ -161,6 +165,14 @@ impl<B: MetricsBackend> Instruments<B> {
         }
     }
 
+    /// Counts an exchange in, if its key is in the table.
+    #[inline(always)]
+    pub(crate) fn start_plain(&self, key: PlainStartKey<'_>) -> Option<EntryIndex> {
+        let (at, handles) = self.tables().starts.get_with_index(&key)?;
+        handles.in_flight.started();
+        Some(at)
+    }
+
     #[cold]
     fn start_first(&self, mut key: BorrowedStartKey<'_>) -> InFlightEntry<B> {
         let methods = self.config.http.methods();
@@ -198,6 +210,23 @@ impl<B: MetricsBackend> Instruments<B> {
 
     /// Records an exchange that has ended, and counts it out of the gauge it was counted in. An
     /// exchange without an entry is recorded in the overflow series.
+    /// Records the end of an exchange that [`start_plain`](Self::start_plain) has counted in. Returns `false` if its
+    /// outcome is not the common one of its key; then nothing is recorded.
+    #[inline]
+    pub(crate) fn end_plain(&self, start: EntryIndex, status: StatusCode, seconds: f64) -> bool {
+        let Some(handles) = self.tables().handles(start) else {
+            return false;
+        };
+        match handles.common_outcome.get() {
+            Some((common, outcome)) if common.is_plain(start, status) => {
+                outcome.record(Sample::complete(seconds));
+                handles.in_flight.ended();
+                true
+            }
+            _ => false,
+        }
+    }
+
     #[inline]
     pub(crate) fn end(&self, key: &EndKey<'_>, own_gauge: Option<&B::InFlight>, sample: Sample) {
         let handles = key.start.and_then(|at| self.tables().handles(at));

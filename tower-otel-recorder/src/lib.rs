@@ -134,6 +134,7 @@ mod shards;
 mod shared;
 mod start;
 mod sync;
+mod template;
 mod text_writer;
 mod texts;
 mod thread_index;
@@ -163,6 +164,8 @@ pub use buffer::AttributeBuffer;
 pub use record::SpanRecord;
 #[doc(hidden)]
 pub use start::{SpanStart, StartedSpan};
+#[doc(hidden)]
+pub use template::SpanTemplate;
 
 #[cfg(all(doctest, feature = "layer"))]
 #[doc = include_str!("../README.md")]

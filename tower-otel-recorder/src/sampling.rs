@@ -48,8 +48,8 @@ pub(crate) struct SampledSpan {
     pub(crate) context: SpanContext,
     pub(crate) parent: SpanId,
     pub(crate) parent_is_remote: bool,
-    /// Attributes that the sampler adds.
-    pub(crate) attributes: Vec<KeyValue>,
+    /// Attributes that the sampler adds. `None` if it was not asked.
+    pub(crate) attributes: Option<Vec<KeyValue>>,
 }
 
 impl Sampling {
@@ -59,18 +59,19 @@ impl Sampling {
         &self,
         kind: &SpanKind,
         base: &Context,
-        remote: Option<SpanContext>,
+        remote: Option<&SpanContext>,
         links: &[Link],
         attributes: impl FnOnce() -> SampledAttributes<'a>,
     ) -> SampledSpan {
-        let child = match &remote {
+        let child = match remote {
             Some(remote) => self.sample_child(remote),
             None => self.sample_child(base.span().span_context()),
         };
-        child.unwrap_or_else(|| {
-            let parent = remote.map(|remote| base.with_remote_span_context(remote));
-            self.ask(kind, parent.as_ref().unwrap_or(base), links, attributes)
-        })
+        if let Some(child) = child {
+            return child;
+        }
+        let parent = remote.map(|remote| base.with_remote_span_context(remote.clone()));
+        self.ask(kind, parent.as_ref().unwrap_or(base), links, attributes)
     }
 
     /// Samples a span with this parent if the sampler needs nothing else. Returns `None` for an invalid parent.
@@ -113,7 +114,7 @@ impl Sampling {
             context: SpanContext::new(trace, span, flags, false, TraceState::NONE),
             parent: SpanId::INVALID,
             parent_is_remote: false,
-            attributes: Vec::new(),
+            attributes: None,
         })
     }
 
@@ -151,7 +152,7 @@ impl Sampling {
             context: SpanContext::new(trace, span, flags, false, result.trace_state),
             parent: parent_id,
             parent_is_remote: is_remote,
-            attributes: result.attributes,
+            attributes: Some(result.attributes),
         }
     }
 }
@@ -180,7 +181,7 @@ fn child_of(parent: &SpanContext, span: SpanId, sampled: bool) -> SampledSpan {
         context: SpanContext::new(trace, span, flags, false, state),
         parent: parent.span_id(),
         parent_is_remote: parent.is_remote(),
-        attributes: Vec::new(),
+        attributes: None,
     }
 }
 
