@@ -1,7 +1,9 @@
 //! The response body of every layer of the suite.
 
 use std::{
+    cell::OnceCell,
     fmt,
+    io::{Error, ErrorKind},
     pin::Pin,
     task::{Context, Poll},
 };
@@ -17,7 +19,8 @@ pin_project! {
     ///
     /// The exchange ends with the last frame, with trailers, with an error, or when the body is
     /// dropped. Servers drop a body without polling it past the last byte of its `Content-Length`.
-    /// A body that is dropped after all its bytes is therefore complete; any other is aborted.
+    /// A body that is dropped after all its bytes is therefore complete; any other is aborted. A body that ends before all its
+    /// bytes has failed: the peer gets less than the head has announced.
     #[doc(hidden)]
     pub struct ResponseBody<B, E>
     where
@@ -63,6 +66,12 @@ impl<B, E: Exchange> ResponseBody<B, E> {
     }
 }
 
+#[cold]
+fn ended_too_early() -> Error {
+    const MESSAGE: &str = "the body ended before its Content-Length";
+    Error::new(ErrorKind::InvalidData, MESSAGE)
+}
+
 impl<B, E> Body for ResponseBody<B, E>
 where
     B: Body<Error: fmt::Display + 'static>,
@@ -82,21 +91,29 @@ where
         if !this.guard.is_open() {
             return inner.poll_frame(cx);
         }
-        let seen = this.seen;
-        let (polled, _) = this.guard.run_and_record(
-            move || (inner.as_mut().poll_frame(cx), inner),
-            |(polled, inner)| match polled {
-                Poll::Pending => (None, None),
-                Poll::Ready(Some(Ok(frame))) => {
-                    let at_end = inner.is_end_stream();
-                    let bytes = frame.data_ref().map(|data| data.remaining() as u64);
-                    *seen = seen.saturating_add(bytes.unwrap_or(0));
-                    let trailers = frame.trailers_ref();
-                    let ends = at_end || trailers.is_some();
-                    (bytes, ends.then_some(End::Complete { trailers }))
+        let (expected, seen) = (*this.expected, this.seen);
+        let (polled, ..) = this.guard.run_and_record(
+            move || (inner.as_mut().poll_frame(cx), inner, OnceCell::new()),
+            |(polled, inner, too_early)| {
+                let end_of_body = |seen, trailers| match expected {
+                    Some(expected) if seen < expected => {
+                        End::Failed(Failure::new(too_early.get_or_init(ended_too_early)))
+                    }
+                    _ => End::Complete { trailers },
+                };
+                match polled {
+                    Poll::Pending => (None, None),
+                    Poll::Ready(Some(Ok(frame))) => {
+                        let at_end = inner.is_end_stream();
+                        let bytes = frame.data_ref().map(|data| data.remaining() as u64);
+                        *seen = seen.saturating_add(bytes.unwrap_or(0));
+                        let trailers = frame.trailers_ref();
+                        let ends = at_end || trailers.is_some();
+                        (bytes, ends.then(|| end_of_body(*seen, trailers)))
+                    }
+                    Poll::Ready(Some(Err(error))) => (None, Some(End::Failed(Failure::new(error)))),
+                    Poll::Ready(None) => (None, Some(end_of_body(*seen, None))),
                 }
-                Poll::Ready(Some(Err(error))) => (None, Some(End::Failed(Failure::new(error)))),
-                Poll::Ready(None) => (None, Some(End::Complete { trailers: None })),
             },
         );
         polled
