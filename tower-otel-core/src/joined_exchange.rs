@@ -1,6 +1,6 @@
 //! The state of an exchange that several observers have joined.
 
-use std::time::Instant;
+use std::{cell::Cell, time::Instant};
 
 use crate::{end::End, head::ResponseHead, long_lived::LongLived, observe::Exchange};
 
@@ -54,5 +54,15 @@ impl<E: Exchange> Exchange for JoinedExchange<E> {
     #[inline]
     fn end(&mut self, end: End<'_>, at: Instant) {
         self.0.end(end, at);
+    }
+
+    #[inline]
+    fn run<T>(
+        &mut self,
+        foreign: impl FnOnce() -> T,
+        read: impl for<'t> FnOnce(&'t T) -> (Option<u64>, Option<End<'t>>),
+        has_ended: &Cell<bool>,
+    ) -> T {
+        self.0.run(foreign, read, has_ended)
     }
 }

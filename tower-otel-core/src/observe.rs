@@ -1,6 +1,6 @@
 //! The two traits of every signal.
 
-use std::time::Instant;
+use std::{cell::Cell, time::Instant};
 
 use crate::{
     end::End,
@@ -113,6 +113,32 @@ pub trait Exchange {
 
     /// Ends the exchange. The exchange is not entered.
     fn end(&mut self, end: End<'_>, at: Instant);
+
+    /// Calls foreign code inside the context of the exchange, then records the size of a data frame and the end that
+    /// `read` finds in its output. A wrapper need not forward it.
+    ///
+    /// Default: calls the other methods. An exchange whose inner exchange ends in its context is entered once for both.
+    #[doc(hidden)]
+    fn run<T>(
+        &mut self,
+        foreign: impl FnOnce() -> T,
+        read: impl for<'t> FnOnce(&'t T) -> (Option<u64>, Option<End<'t>>),
+        has_ended: &Cell<bool>,
+    ) -> T {
+        let output = {
+            let _entered = self.enter();
+            foreign()
+        };
+        let (bytes, end) = read(&output);
+        if let Some(bytes) = bytes {
+            self.data(bytes);
+        }
+        if let Some(end) = end {
+            has_ended.set(true);
+            self.end(end, Instant::now());
+        }
+        output
+    }
 }
 
 /// An observer that may be absent: with `None` nothing is observed.

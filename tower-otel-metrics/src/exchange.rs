@@ -139,6 +139,26 @@ impl<B: MetricsBackend> MetricsExchange<B> {
         }
     }
 
+    /// Returns the exchange of a request of which only method and route are read.
+    #[inline(always)]
+    pub(crate) fn plain(
+        instruments: &Arc<Instruments<B>>,
+        started: EntryIndex,
+        at: Instant,
+    ) -> Self {
+        Self {
+            instruments: Arc::clone(instruments),
+            extras: None,
+            duration: MeasuredDuration::Since(at),
+            labels: CustomValuesRef::Empty,
+            sent: UNKNOWN_SIZE,
+            received: 0,
+            start: Some(started),
+            status: None,
+            version: None,
+        }
+    }
+
     /// Returns the exchange of a gRPC call.
     #[cold]
     pub(crate) fn of_call(
@@ -302,6 +322,15 @@ impl<B: MetricsBackend> Exchange for MetricsExchange<B> {
 
     #[inline]
     fn end(&mut self, end: End<'_>, at: Instant) {
+        if let (Some(start), Some(status), End::Complete { .. }) = (self.start, self.status, end)
+            && self.instruments.is_plain
+            && self.extras.is_none()
+            && self
+                .instruments
+                .end_plain(start, status, self.duration.seconds(at))
+        {
+            return;
+        }
         match &self.extras {
             None => self.record(end, at, None, None),
             Some(_) => self.record_with_extras(end, at),

@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use http::StatusCode;
 use tower_otel_core::{Kind, RequestHead, ResponseHead};
 
 use crate::{
@@ -23,7 +24,7 @@ use crate::{
     names::MetricSet,
     open_stream::OpenStream,
     outcome_share::OutcomeShare,
-    start_key::{BorrowedStartKey, OwnedStartKey},
+    start_key::{BorrowedStartKey, OwnedStartKey, PlainStartKey},
     stream_gauges::StreamGauges,
 };
 
@@ -32,6 +33,8 @@ use crate::{
 pub(crate) struct Instruments<B: MetricsBackend> {
     pub(crate) backend: B,
     pub(crate) config: Config,
+    /// Whether method and route are all that is read of a request.
+    pub(crate) is_plain: bool,
     /// The instruments of gRPC calls, if they have metrics of their own.
     pub(crate) grpc: Option<Box<GrpcInstruments<B>>>,
     /// Made for the first exchange, so that options can be set without making tables.
@@ -99,6 +102,7 @@ impl<B: MetricsBackend> Instruments<B> {
             GrpcInstruments::new(backend.clone(), config.kind, naming, config.limit).into()
         });
         Self {
+            is_plain: config.is_plain(),
             grpc,
             backend,
             config,
@@ -169,6 +173,14 @@ impl<B: MetricsBackend> Instruments<B> {
         }
     }
 
+    /// Counts an exchange in, if its key is in the table.
+    #[inline(always)]
+    pub(crate) fn start_plain(&self, key: PlainStartKey<'_>) -> Option<EntryIndex> {
+        let (at, handles) = self.tables().starts.get_with_index(&key)?;
+        handles.in_flight.started();
+        Some(at)
+    }
+
     #[cold]
     fn start_first(&self, mut key: BorrowedStartKey<'_>) -> InFlightEntry<B> {
         let methods = self.config.http.methods();
@@ -223,6 +235,24 @@ impl<B: MetricsBackend> Instruments<B> {
             make(&self.describe(), key.as_ref())
         };
         OpenStream::new(gauge)
+    }
+
+    /// Records the end of an exchange that [`start_plain`](Self::start_plain) has counted in. Returns `false` if its
+    /// outcome is not the common one of its key; then nothing is recorded.
+    #[inline]
+    pub(crate) fn end_plain(&self, start: EntryIndex, status: StatusCode, seconds: f64) -> bool {
+        let Some(handles) = self.tables().handles(start) else {
+            return false;
+        };
+        match handles.common_outcome.get() {
+            Some((common, outcome)) if common.is_plain(start, status) => {
+                let counted_in = CountedIn::new(Some(&handles.in_flight));
+                outcome.record(Sample::complete(seconds));
+                counted_in.ended();
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Records an exchange that has ended, and counts it out of the gauge it was counted in. An

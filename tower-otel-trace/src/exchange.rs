@@ -65,7 +65,7 @@ impl<B: SpanBackend> TraceExchange<B> {
 
     /// Returns the exchange of a request whose span is open. Copies captured headers, and exposes the span to the
     /// handler.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn opened(
         span: B::Span,
         state: &Arc<LayerState<B>>,
