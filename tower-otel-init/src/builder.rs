@@ -72,7 +72,7 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Sets the sampler. Default: [`Sampler::ParentBasedRatio`] of 0.1.
+    /// Sets the sampler. Default: `Sampler::ratio(0.1).parent_based()`.
     pub fn sampler(mut self, sampler: Sampler) -> Self {
         self.settings.sampler = Some(sampler);
         self

@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use tower_otel_recorder::Keep;
-
 use crate::batch_config::BatchConfig;
 use crate::config_warning::ConfigWarning;
 use crate::env::{Env, Lookup};
 use crate::error::InitError;
 use crate::exporter_config::ExporterConfig;
-use crate::keep_rules;
+use crate::keep_rules::{self, KeepRules};
 use crate::log_filter;
 use crate::options::{ChoiceSetting, ExemplarFilter, Flag, LogFormat, Propagator};
 use crate::otlp_headers::{INVALID_HEADER, REDACTED, is_header};
@@ -28,7 +26,7 @@ pub(crate) struct Config {
     pub(crate) propagators: Vec<Propagator>,
     pub(crate) sampler: Sampler,
     /// `None` without keep rules.
-    pub(crate) keep: Option<Keep>,
+    pub(crate) keep: Option<KeepRules>,
     pub(crate) traces: ExporterConfig,
     pub(crate) span_batch: BatchConfig,
     pub(crate) span_limits: SpanLimitConfig,
@@ -82,16 +80,16 @@ impl Config {
         } else {
             ExporterConfig::traces(settings, page.is_some(), env)?
         };
-        let sampler = match settings.sampler {
-            Some(sampler) => sampler.validated()?,
+        let sampler = match &settings.sampler {
+            Some(sampler) => sampler.clone().validated()?,
             None => Sampler::from_env(page.is_some() || traces == ExporterConfig::Console, env),
         };
         Ok(Self {
             sdk_disabled,
             resource_attributes: resource::attributes(settings, env),
             propagators: propagation::resolve(env)?,
+            keep: keep_rules::resolve(&sampler, env)?,
             sampler,
-            keep: keep_rules::resolve(sampler, env)?,
             traces,
             span_batch: BatchConfig::spans(settings, env)?,
             span_limits: SpanLimitConfig::resolve(env),

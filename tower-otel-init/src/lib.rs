@@ -164,6 +164,7 @@
 //! | `prometheus` | yes | the Prometheus recorder, and metrics on the console |
 //! | `logs` | | OTLP log records |
 //! | `page` | | `prometheus`, and a [page](TelemetryBuilder::page) that shows requests and traces |
+//! | `control` | | [`Telemetry::control_service`](Telemetry), which changes settings over HTTP |
 //! | `tls` | | `https://` endpoints, with the platform's roots |
 //! | `b3`, `xray` | | these propagators, for `OTEL_PROPAGATORS` |
 //! | `axum` | | the layers read axum's route |
@@ -182,6 +183,11 @@ mod certificate;
 mod config;
 mod config_warning;
 mod console_traces;
+mod control;
+#[cfg(feature = "control")]
+mod control_service;
+#[cfg(feature = "control")]
+mod control_state;
 mod disabled_subscriber;
 mod discarding_exporter;
 #[cfg(feature = "logs")]
@@ -195,6 +201,7 @@ mod error;
 mod export_monitor;
 mod export_runtime;
 mod exporter_config;
+mod exporter_state;
 #[cfg(any(feature = "b3", feature = "xray"))]
 mod flag_normalizer;
 mod flush;
@@ -203,10 +210,13 @@ mod item_counts;
 mod keep_rules;
 mod key_value_list;
 mod layers;
+mod live_log_filter;
 mod log_filter;
 mod log_lines;
 #[cfg(feature = "logs")]
 mod log_pipeline;
+#[cfg(feature = "control")]
+mod loopback_origin;
 mod metric_pipeline;
 #[cfg(feature = "prometheus")]
 mod metrics_printer;
@@ -232,9 +242,13 @@ mod page_start;
 mod partial_success;
 mod pretty_lines;
 mod propagation;
+mod rate_limit;
 mod resource;
+mod root_sampler;
 mod running_telemetry;
 mod sampler;
+mod sampling_rule;
+mod sampling_text;
 mod sdk_instruments;
 mod sdk_metrics;
 mod settings;
@@ -253,6 +267,7 @@ mod trace_tree;
 mod variable;
 
 pub use builder::TelemetryBuilder;
+pub use control::Control;
 pub use drop_counts::DropCounts;
 pub use error::InitError;
 pub use install::init_telemetry;

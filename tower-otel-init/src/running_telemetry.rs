@@ -7,7 +7,9 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 #[cfg(feature = "prometheus")]
 use tower_otel_prometheus::Prometheus;
 
+use crate::config::Config;
 use crate::config_warning::ConfigWarning;
+use crate::control::Control;
 #[cfg(feature = "logs")]
 use crate::drop_counter::DropCounter;
 use crate::drop_counts::DropCounts;
@@ -42,13 +44,19 @@ pub(crate) struct RunningTelemetry {
     pub(crate) log_record_drops: Option<Arc<DropCounter>>,
     pub(crate) warnings: Vec<ConfigWarning>,
     pub(crate) summary: String,
+    pub(crate) control: Control,
     pub(crate) sdk_metrics: Vec<Arc<SdkMetrics>>,
     pub(crate) shutdown: Arc<ShutdownProgress>,
 }
 
 impl RunningTelemetry {
     /// Returns telemetry of which nothing is running yet.
-    pub(crate) fn idle(is_global: bool, warnings: Vec<ConfigWarning>) -> Self {
+    pub(crate) fn idle(
+        is_global: bool,
+        summary: String,
+        config: &Config,
+        warnings: Vec<ConfigWarning>,
+    ) -> Self {
         Self {
             is_global,
             spans: None,
@@ -67,7 +75,8 @@ impl RunningTelemetry {
             #[cfg(feature = "logs")]
             log_record_drops: None,
             warnings,
-            summary: String::new(),
+            control: Control::new(None, &summary, config),
+            summary,
             sdk_metrics: Vec::new(),
             shutdown: Arc::default(),
         }

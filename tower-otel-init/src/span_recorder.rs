@@ -8,7 +8,7 @@ use opentelemetry_sdk::trace::SpanData;
 use tower_otel_recorder::{Recorder, RecorderBuilder, RecorderTracerProvider};
 
 use crate::config::Config;
-use crate::console_traces::ConsoleTraces;
+use crate::console_traces::{ConsoleTraces, StartedSpans};
 use crate::discarding_exporter::DiscardingExporter;
 use crate::endpoint::redact_urls;
 use crate::error::InitError;
@@ -16,14 +16,18 @@ use crate::item_counts::ItemCounts;
 use crate::otlp_config::OtlpConfig;
 #[cfg(any(feature = "grpc", feature = "http"))]
 use crate::otlp_span_exporter;
+use crate::root_sampler::{self, RootSampler};
+use crate::sampler::Sampler;
 
 /// A recorder with its exporter, and the counts of its spans.
 #[derive(Debug)]
 pub(crate) struct SpanRecorder {
     pub(crate) recorder: Recorder,
     pub(crate) provider: RecorderTracerProvider,
-    /// Whether spans that are not exported are lost.
-    counts_losses: bool,
+    /// Whether spans that are not exported are lost, and traces are kept by rules.
+    pub(crate) counts_losses: bool,
+    /// Counts the spans that start, if their traces are printed.
+    started: Option<StartedSpans>,
 }
 
 /// A function that gets a copy of each span on the export thread.
@@ -43,14 +47,13 @@ impl SpanRecorder {
     ) -> Result<Self, InitError> {
         let exporter = otlp_span_exporter::build(otlp, config.span_batch.export_timeout)?;
         let builder = Recorder::builder(exporter)
-            .sampler_without_attributes(config.sampler.to_sdk())
             .queue_size(config.span_batch.queue_size)
             .queue_bytes(bytes(config.span_batch.queue_size, QUEUE_BYTES))
             .batch_size(config.span_batch.batch_size)
             .batch_bytes(bytes(config.span_batch.batch_size, BATCH_BYTES))
             .delay(config.span_batch.schedule_delay);
         let builder = with_rules(builder, config);
-        Self::build(with_tap(builder, config, tap), config, resource)
+        Self::build(with_tap(builder, config, tap), config, resource, None)
     }
 
     #[cfg(not(any(feature = "grpc", feature = "http")))]
@@ -70,14 +73,14 @@ impl SpanRecorder {
         tap: Option<SpanTap>,
     ) -> Result<Self, InitError> {
         let traces = ConsoleTraces::stdout().map_err(InitError::Thread)?;
-        let sampler = traces.sampler(config.sampler.to_sdk());
+        let started = traces.started();
         let builder = Recorder::builder(traces)
-            .sampler(sampler)
             .queue_size(config.span_batch.queue_size)
             // Each span wakes the export thread.
             .batch_size(1);
         let builder = with_rules(builder, config);
-        Self::build(with_tap(builder, config, tap), config, resource)
+        let builder = with_tap(builder, config, tap);
+        Self::build(builder, config, resource, Some(started))
     }
 
     /// Starts a recorder that exports no spans. They have ids and propagate all the same.
@@ -86,16 +89,16 @@ impl SpanRecorder {
         resource: Resource,
         tap: Option<SpanTap>,
     ) -> Result<Self, InitError> {
-        let builder = Recorder::builder(DiscardingExporter)
-            .sampler_without_attributes(config.sampler.to_sdk());
+        let builder = Recorder::builder(DiscardingExporter);
+        let is_shown = tap.is_some();
         let builder = match tap {
             // Shown traces are kept by the rules, too.
             Some(tap) => with_tap(with_rules(builder, config), config, Some(tap)),
             None => builder,
         };
         Ok(Self {
-            counts_losses: false,
-            ..Self::build(builder, config, resource)?
+            counts_losses: is_shown,
+            ..Self::build(builder, config, resource, None)?
         })
     }
 
@@ -103,6 +106,7 @@ impl SpanRecorder {
         builder: RecorderBuilder,
         config: &Config,
         resource: Resource,
+        started: Option<StartedSpans>,
     ) -> Result<Self, InitError> {
         let limits = &config.span_limits;
         let mut builder = builder.limits(limits.counts).resource(resource);
@@ -113,11 +117,25 @@ impl SpanRecorder {
             ErrorKind::InvalidInput => InitError::Exporter(redact_urls(&error.to_string()).into()),
             _ => InitError::Thread(error),
         })?;
-        Ok(Self {
+        let spans = Self {
             provider: recorder.tracer_provider(),
             recorder,
             counts_losses: true,
-        })
+            started,
+        };
+        spans.set_sampler(&config.sampler);
+        Ok(spans)
+    }
+
+    /// Replaces the sampler.
+    pub(crate) fn set_sampler(&self, sampler: &Sampler) {
+        match &self.started {
+            Some(started) => {
+                let counting = started.count(RootSampler::new(sampler));
+                self.recorder.set_sampler(counting);
+            }
+            None => root_sampler::set(&self.recorder, sampler),
+        }
     }
 
     /// Returns the counts, also of spans that nothing exports.
@@ -146,7 +164,7 @@ fn with_tap(builder: RecorderBuilder, config: &Config, tap: Option<SpanTap>) -> 
 
 fn with_rules(builder: RecorderBuilder, config: &Config) -> RecorderBuilder {
     match config.keep {
-        Some(rules) => builder.keep(rules),
+        Some(rules) => builder.keep(rules.keep()),
         None => builder,
     }
 }

@@ -8,12 +8,15 @@ use tower_otel_prometheus::Prometheus;
 
 use crate::builder::TelemetryBuilder;
 use crate::config::Config;
+use crate::control::Control;
 #[cfg(feature = "logs")]
 use crate::drop_counter::DropCounter;
+use crate::endpoint_health::EndpointHealth;
 use crate::env::process_variable;
 use crate::error::InitError;
 use crate::export_runtime::ExportRuntime;
 use crate::exporter_config::ExporterConfig;
+use crate::exporter_state::ExporterState;
 #[cfg(feature = "logs")]
 use crate::log_pipeline::logger_provider;
 use crate::metric_pipeline::meter_provider;
@@ -41,8 +44,8 @@ impl TelemetryBuilder {
     pub(crate) fn start(&self, global: bool) -> Result<(RunningTelemetry, Config), InitError> {
         let (config, warnings) = Config::resolve(&self.settings, &process_variable)?;
         let resource = resource::build(&config.resource_attributes);
-        let mut telemetry = RunningTelemetry::idle(global, warnings);
-        telemetry.summary = summary(&config, global);
+        let mut telemetry =
+            RunningTelemetry::idle(global, summary(&config, global), &config, warnings);
         let exporters = [&config.metrics, &config.logs];
         if exporters
             .iter()
@@ -101,6 +104,7 @@ impl RunningTelemetry {
             let metrics = SdkMetrics::new(CountedSignal::Spans, exporter, move || counted.counts());
             self.sdk_metrics.push(Arc::new(metrics));
         }
+        self.control = Control::new(Some(Arc::clone(&spans)), &self.summary, config);
         self.spans = Some(spans);
         Ok(())
     }
@@ -118,9 +122,13 @@ impl RunningTelemetry {
         if let (ExporterConfig::Otlp(otlp), Some(runtime)) = (&config.metrics, &self.export_runtime)
         {
             let exporter = otlp_exporter::metric_exporter(otlp, runtime)?;
-            let (endpoint, interval) = (&otlp.endpoint, config.metric_interval);
-            let provider =
-                meter_provider(exporter, endpoint, interval, resource, &self.sdk_metrics);
+            let health = Arc::new(EndpointHealth::new("metrics", &otlp.endpoint));
+            let interval = config.metric_interval;
+            let provider = meter_provider(exporter, &health, interval, resource, &self.sdk_metrics);
+            self.control.add_exporter(ExporterState {
+                health,
+                counts: None,
+            });
             self.meter_provider = Some(provider);
         }
         Ok(())
@@ -164,10 +172,16 @@ impl RunningTelemetry {
     fn start_logs(&mut self, config: &Config, resource: &Resource) -> Result<(), InitError> {
         if let (ExporterConfig::Otlp(otlp), Some(runtime)) = (&config.logs, &self.export_runtime) {
             let exporter = otlp_exporter::log_exporter(otlp, runtime)?;
-            let (endpoint, batch) = (&otlp.endpoint, &config.log_batch);
+            let health = Arc::new(EndpointHealth::new("log records", &otlp.endpoint));
+            let batch = &config.log_batch;
             let drops = Arc::new(DropCounter::new(batch.queue_size));
             let resource = resource.clone();
-            let provider = logger_provider(exporter, endpoint, batch, runtime, &drops, resource);
+            let provider = logger_provider(exporter, &health, batch, runtime, &drops, resource);
+            let counted = Arc::clone(&drops);
+            self.control.add_exporter(ExporterState {
+                health,
+                counts: Some(Arc::new(move || counted.counts())),
+            });
             let counted = Arc::clone(&drops);
             let metrics = SdkMetrics::new(CountedSignal::LogRecords, otlp_name(otlp), move || {
                 counted.counts()

@@ -5,7 +5,7 @@ use crate::endpoint::origin;
 use crate::exporter_config::ExporterConfig;
 use crate::options::Protocol;
 use crate::otlp_config::OtlpConfig;
-use crate::sampler::Sampler;
+use crate::sampler::{Sampler, Share};
 
 /// Returns service, exporters and sampler in one line, without credentials.
 ///
@@ -19,7 +19,7 @@ pub(crate) fn summary(config: &Config, global: bool) -> String {
         ExporterConfig::None if config.page.is_none() => "traces are not exported".to_owned(),
         exporter => {
             let kept = match config.keep {
-                Some(_) if config.sampler != Sampler::AlwaysOn => {
+                Some(_) if config.sampler != Sampler::ratio(1.0) => {
                     ", and others are kept by rules (TRACES_KEEP)"
                 }
                 _ => "",
@@ -27,7 +27,7 @@ pub(crate) fn summary(config: &Config, global: bool) -> String {
             format!(
                 "traces {}, {}{kept}",
                 target(exporter),
-                sampled(config.sampler)
+                sampled(&config.sampler)
             )
         }
     };
@@ -58,17 +58,23 @@ fn target(exporter: &ExporterConfig) -> String {
     }
 }
 
-fn sampled(sampler: Sampler) -> String {
-    let of_new = |text: &str| format!("{text} of those without a parent are sampled");
-    let per_cent = |ratio: f64| format!("{} %", (1e6 * ratio).round() / 1e4);
-    match sampler {
-        Sampler::AlwaysOn => "all are sampled".to_owned(),
-        Sampler::AlwaysOff => "none are sampled".to_owned(),
-        Sampler::Ratio(ratio) => format!("{} are sampled", per_cent(ratio)),
-        Sampler::ParentBasedAlwaysOn => of_new("all"),
-        Sampler::ParentBasedAlwaysOff => of_new("none"),
-        Sampler::ParentBasedRatio(ratio) => of_new(&per_cent(ratio)),
-    }
+fn sampled(sampler: &Sampler) -> String {
+    let share = match sampler.share {
+        Share::Off => "none".to_owned(),
+        Share::Ratio(1.0) => "all".to_owned(),
+        Share::Ratio(ratio) => format!("{} %", (1e6 * ratio).round() / 1e4),
+        Share::PerSecond(traces) => format!("{traces} per second"),
+    };
+    let of = match sampler.is_parent_based {
+        true => " of those without a parent",
+        false => "",
+    };
+    let rules = match sampler.rules.len() {
+        0 => String::new(),
+        1 => ", after 1 rule".to_owned(),
+        rules => format!(", after {rules} rules"),
+    };
+    format!("{share}{of} are sampled{rules}")
 }
 
 /// Returns a warning if the port of a collector is that of the other protocol.

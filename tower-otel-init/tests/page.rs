@@ -244,7 +244,7 @@ fn spans_of_another_process_are_part_of_the_trace() {
     let (sibling, _) = Telemetry::builder("stock")
         .endpoint(format!("http://{address}"))
         .protocol(Protocol::HttpProtobuf)
-        .sampler(Sampler::AlwaysOn)
+        .sampler(Sampler::ratio(1.0))
         .local::<Registry>()
         .unwrap();
     let tracer = page.tracer_provider().unwrap().tracer("");

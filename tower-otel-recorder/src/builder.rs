@@ -14,7 +14,8 @@ use crate::{
     limits::Limits,
     pipeline::Pipeline,
     recorder::Recorder,
-    sampling::{SamplerInput, Sampling},
+    sampler::{LiveSampler, SamplerState},
+    sampling::Sampling,
     shared::Shared,
     tap::Tap,
     worker,
@@ -74,8 +75,9 @@ impl RecorderBuilder {
     /// [`sampler_without_attributes`](Self::sampler_without_attributes).
     ///
     /// The attributes are those that are known at the start. They have to be allocated for the sampler.
-    pub fn sampler(mut self, sampler: impl Into<Box<dyn ShouldSample>>) -> Self {
-        self.sampling.sampler = SamplerInput::Full(sampler.into());
+    /// A [`Sampler::ParentBased`] is asked for spans without a parent only.
+    pub fn sampler(mut self, sampler: impl Into<Box<dyn ShouldSample>> + 'static) -> Self {
+        self.sampling.sampler = LiveSampler::new(SamplerState::with_attributes(sampler));
         self
     }
 
@@ -84,7 +86,7 @@ impl RecorderBuilder {
     ///
     /// Nothing is allocated for the sampler.
     pub fn sampler_without_attributes(mut self, sampler: Sampler) -> Self {
-        self.sampling.sampler = SamplerInput::TraceIdOnly(sampler);
+        self.sampling.sampler = LiveSampler::new(SamplerState::without_attributes(sampler));
         self
     }
 
@@ -167,9 +169,10 @@ impl RecorderBuilder {
     ///
     /// The spans of a trace that is not sampled are recorded and wait in memory until its local root ends. Then they are
     /// exported or discarded, by a decision on the thread that ends the root. They have at most 512 KiB per trace and
-    /// 16 MiB in all. A span counts what it has allocated, 2 KiB at least. An open span counts 2 KiB, although its record may
-    /// have up to [`record_bytes`](Self::record_bytes). Spans that do not fit are not recorded, and counted in
-    /// [`SpanCounts::not_held`](crate::SpanCounts::not_held). If there is no room, the children of traces that are open for
+    /// 16 MiB in all. A span counts what it has allocated, 2 KiB at least, also while it is open: attributes and events that
+    /// do not fit are dropped from it, and counted in it. Spans that do not fit are not recorded, and counted in
+    /// [`SpanCounts::not_held`](crate::SpanCounts::not_held). The limit of a trace includes the spans that end after a kept
+    /// local root. If there is no room, the children of traces that are open for
     /// more than 5 seconds, as those of connections that stay open, are dropped to free memory. Their roots can still be
     /// kept. At most 32,768 such roots are held in addition.
     ///
@@ -203,7 +206,8 @@ impl RecorderBuilder {
         check_size("queue_bytes", self.queue.bytes)?;
         check_size("batch_size", self.batch.spans)?;
         check_size("batch_bytes", self.batch.bytes)?;
-        self.keep.as_ref().map_or(Ok(()), Keep::check)?;
+        self.keep
+            .map_or(Ok(()), |rules| rules.check("no recorder is started"))?;
         let resource = self.resource.unwrap_or_else(|| Resource::builder().build());
         let BoxedExporter(exporter) = (self.exporter.0)(&resource)?;
         let pipeline = Pipeline::new(self.queue, self.batch);
@@ -211,7 +215,7 @@ impl RecorderBuilder {
             pipeline,
             self.sampling,
             self.limits,
-            self.keep.map(Keeper::new),
+            Keeper::new(self.keep),
         ));
         worker::spawn(&shared, exporter, self.tap, self.delay)?;
         Ok(Recorder::new(shared))

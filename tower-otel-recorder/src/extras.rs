@@ -1,6 +1,6 @@
 //! Optional parts of a span: status, events, links, and attributes that are not compact.
 
-use std::{borrow::Cow, fmt, time::SystemTime};
+use std::{borrow::Cow, fmt, mem, time::SystemTime};
 
 use opentelemetry::{
     KeyValue,
@@ -159,6 +159,12 @@ impl Extras {
             }
         };
         self.status = status;
+    }
+
+    /// Drops what exceeds the limits.
+    pub(crate) fn fit(&mut self, limits: &Limits) {
+        let all = mem::take(self);
+        self.append(all, limits);
     }
 
     /// Appends `other`, within the limits.

@@ -98,6 +98,7 @@
 #![cfg_attr(not(feature = "layer"), allow(dead_code))]
 
 mod active;
+mod allowance;
 mod amount;
 mod api_span;
 mod budget;
@@ -108,8 +109,10 @@ mod clock;
 mod context_span;
 mod control;
 mod counts;
+mod decision_rule;
 mod events;
 mod export;
+mod export_report;
 mod exporter;
 mod extras;
 mod keep;
@@ -128,6 +131,7 @@ mod provider;
 mod queue;
 mod record;
 mod recorder;
+mod sampler;
 mod sampling;
 mod scope;
 mod shards;

@@ -171,6 +171,7 @@ impl Worker {
             catch_panic(|| self.log_drops(delay));
             let outcome = self.export(batch.spans, clocks);
             pipeline.end_export(outcome.spans);
+            shared.report.set_failure(outcome.problem());
             catch_panic(|| self.log_change(&outcome));
         }
         if self.backlog.capacity() > 4096 {
@@ -191,6 +192,7 @@ impl Worker {
             let Some(mut pooled) = self.backlog.pop() else {
                 break;
             };
+            shared.report.observe(&pooled.record, clocks);
             catch_panic(|| self.tap.observe(&mut pooled.record, &input));
             let added = catch_panic(|| self.exporter.add(&mut pooled.record, &input));
             skipped += usize::from(added.is_none());

@@ -51,7 +51,7 @@ fn run(options: Options) -> Result<(), BoxError> {
 async fn run_services(port: u16, once: bool) -> Result<(), BoxError> {
     let builder = Telemetry::builder("quickstart")
         .traces(TracesExporter::Console)
-        .sampler(Sampler::ParentBasedAlwaysOn)
+        .sampler(Sampler::ratio(1.0).parent_based())
         .prometheus(Prometheus::builder().native_histograms())
         .log_format(LogFormat::Pretty);
     let telemetry = match once {

@@ -51,7 +51,7 @@ impl RecorderTracer {
             && !early.context.is_sampled()
             && (parent_span.is_valid() || sampling.is_off())
         {
-            let keeps = shared.keeper.is_some();
+            let keeps = shared.keeper.rules().is_on();
             held = keeps
                 .then(|| shared.hold(&parent.context(), early))
                 .flatten();
