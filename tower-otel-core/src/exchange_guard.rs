@@ -2,7 +2,12 @@
 
 use std::{mem, time::Instant};
 
-use crate::{end::End, head::ResponseHead, observe::Exchange, unwinding::without_second_panic};
+use crate::{
+    end::End,
+    head::ResponseHead,
+    observe::{Exchange, ResponseHeader},
+    unwinding::without_second_panic,
+};
 
 /// Owns an exchange and ends it, at the latest when dropped.
 ///
@@ -58,13 +63,15 @@ impl<E: Exchange> ExchangeGuard<E> {
 
     /// Records the head of the response. An observer may call functions of the application before; if
     /// one panics, the exchange ends without a response, because the caller gets none.
-    pub(crate) fn response(&mut self, response: &dyn ResponseHead) {
+    ///
+    /// Returns a header that is to be appended to the response of a server.
+    pub(crate) fn response(&mut self, response: &dyn ResponseHead) -> Option<Box<ResponseHeader>> {
         self.end_if_panicked(|exchange| {
-            if let Some(exchange) = exchange {
-                exchange.read_response(response);
-                exchange.response(response);
-            }
-        });
+            let exchange = exchange?;
+            let header = exchange.read_response(response);
+            exchange.response(response);
+            header
+        })
     }
 
     pub(crate) fn data(&mut self, bytes: u64) {

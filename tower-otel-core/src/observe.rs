@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use http::{HeaderName, HeaderValue};
+
 use crate::{
     end::End,
     head::{RequestHead, ResponseHead},
@@ -43,6 +45,9 @@ pub trait Observe {
     }
 }
 
+/// A header that an exchange appends to a response.
+pub(crate) type ResponseHeader = (HeaderName, HeaderValue);
+
 /// One exchange, from its start to its single end.
 ///
 /// # When it is called
@@ -54,8 +59,9 @@ pub trait Observe {
 /// # Wrappers
 ///
 /// An exchange that wraps another one forwards all constants and methods. One method has no page: `read_response(&mut
-/// self, &dyn ResponseHead)`, which is called before `response` and calls functions of the application, such as the
-/// labels of a response. If a wrapper does not forward it, they are not called.
+/// self, &dyn ResponseHead) -> Option<Box<(HeaderName, HeaderValue)>>`, which is called before `response`. It calls functions
+/// of the application, such as the labels of a response, and returns a header for the response of a server. If a wrapper
+/// does not forward it, they are not called and the header is not sent.
 pub trait Exchange {
     /// Whether the exchange observes the response. If `false`, a `reqwest::Response` is not wrapped:
     /// the exchange ends when it arrives, and in middleware of `reqwest_middleware` when the request
@@ -83,10 +89,13 @@ pub trait Exchange {
     /// Calls the functions of the application that read the head of the response. If one panics, no
     /// exchange records the response. An exchange that wraps another one forwards the call.
     ///
+    /// Returns a header that is appended to the response of a server.
+    ///
     /// Default: does nothing.
     #[doc(hidden)]
-    fn read_response(&mut self, response: &dyn ResponseHead) {
+    fn read_response(&mut self, response: &dyn ResponseHead) -> Option<Box<ResponseHeader>> {
         let _ = response;
+        None
     }
 
     /// Records the head of the response.
@@ -136,10 +145,8 @@ impl<E: Exchange> Exchange for Option<E> {
         self.as_mut().map(E::enter)
     }
 
-    fn read_response(&mut self, response: &dyn ResponseHead) {
-        if let Some(exchange) = self {
-            exchange.read_response(response);
-        }
+    fn read_response(&mut self, response: &dyn ResponseHead) -> Option<Box<ResponseHeader>> {
+        self.as_mut()?.read_response(response)
     }
 
     fn response(&mut self, response: &dyn ResponseHead) {
