@@ -2,11 +2,13 @@
 
 use std::{
     fmt,
+    io::{Error, ErrorKind},
     pin::Pin,
     task::{Context, Poll},
 };
 
 use bytes::Buf;
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
@@ -17,7 +19,8 @@ pin_project! {
     ///
     /// The exchange ends with the last frame, with trailers, with an error, or when the body is
     /// dropped. Servers drop a body without polling it past the last byte of its `Content-Length`.
-    /// A body that is dropped after all its bytes is therefore complete; any other is aborted.
+    /// A body that is dropped after all its bytes is therefore complete; any other is aborted. A body that ends before all its
+    /// bytes has failed: the peer gets less than the head has announced.
     #[doc(hidden)]
     pub struct ResponseBody<B, E>
     where
@@ -63,6 +66,28 @@ impl<B, E: Exchange> ResponseBody<B, E> {
     }
 }
 
+/// Ends the exchange of a body that has ended by itself.
+#[inline]
+fn end_of_body<E: Exchange>(
+    guard: &mut ExchangeGuard<E>,
+    expected: Option<u64>,
+    seen: u64,
+    trailers: Option<&HeaderMap>,
+) {
+    if expected.is_some_and(|expected| seen < expected) {
+        end_too_early(guard);
+    } else {
+        guard.end(End::Complete { trailers });
+    }
+}
+
+#[cold]
+fn end_too_early<E: Exchange>(guard: &mut ExchangeGuard<E>) {
+    const MESSAGE: &str = "the body ended before its Content-Length";
+    let error = Error::new(ErrorKind::InvalidData, MESSAGE);
+    guard.end(End::Failed(Failure::new(&error)));
+}
+
 impl<B, E> Body for ResponseBody<B, E>
 where
     B: Body<Error: fmt::Display + 'static>,
@@ -88,19 +113,19 @@ where
             Poll::Pending => {}
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(data) = frame.data_ref() {
-                    let bytes = data.remaining() as u64;
+                    let bytes = this.guard.query(|| data.remaining()) as u64;
                     *this.seen = this.seen.saturating_add(bytes);
                     this.guard.data(bytes);
                 }
                 let trailers = frame.trailers_ref();
                 if at_end || trailers.is_some() {
-                    this.guard.end(End::Complete { trailers });
+                    end_of_body(this.guard, *this.expected, *this.seen, trailers);
                 }
             }
             Poll::Ready(Some(Err(error))) => {
                 this.guard.end(End::Failed(Failure::new(error)));
             }
-            Poll::Ready(None) => this.guard.end(End::Complete { trailers: None }),
+            Poll::Ready(None) => end_of_body(this.guard, *this.expected, *this.seen, None),
         }
         polled
     }

@@ -6,7 +6,7 @@ use crate::{
     end::End,
     head::ResponseHead,
     observe::{Exchange, ResponseHeader},
-    unwinding::without_second_panic,
+    unwinding::{swallow_panic, without_second_panic},
 };
 
 /// Owns an exchange and ends it, at the latest when dropped.
@@ -72,6 +72,12 @@ impl<E: Exchange> ExchangeGuard<E> {
             exchange.response(response);
             header
         })
+    }
+
+    /// Ends the exchange after a panic that was caught and continues later. A panic of the end itself is swallowed.
+    #[cold]
+    pub(crate) fn end_after_panic(mut self) {
+        swallow_panic(|| self.end(End::Panicked));
     }
 
     pub(crate) fn data(&mut self, bytes: u64) {

@@ -60,12 +60,13 @@
 //! | what happens | the end |
 //! |---|---|
 //! | the inner service panics in `call`, the future while polled or dropped | [`End::Panicked`] |
+//! | a filter or another function of the application panics | [`End::Panicked`] |
 //! | the inner service returns an error | [`End::Failed`] |
 //! | the future is dropped before its response | [`End::Cancelled`] |
 //! | the response is `101`, or `2xx` to a `CONNECT` | [`End::Upgraded`], at the head |
 //! | the response is to a `HEAD`, or is `1xx`, `204` or `304`, or its body is at its end already | [`End::Complete`], at the head |
 //! | the body yields its last frame (`is_end_stream`), trailers, or `None` | [`End::Complete`] |
-//! | the body yields an error | [`End::Failed`] |
+//! | the body yields an error, or ends before all bytes of its exact size or `Content-Length` | [`End::Failed`] |
 //! | the body panics while polled or dropped | [`End::Panicked`] |
 //! | the body is dropped with all bytes of its exact size or `Content-Length` seen | [`End::Complete`] |
 //! | the body is dropped before that | [`End::Aborted`] |
@@ -78,7 +79,8 @@
 //! its span.
 //!
 //! Nothing here panics. Filters and functions that are given to a layer are called while the request
-//! is served: if one panics, the request panics.
+//! is served: if one panics in `call`, the returned future panics when it is polled, so that the worker of a
+//! `tower::buffer` goes on. If one panics later, the request panics there.
 //!
 //! # Features
 //!
@@ -105,6 +107,7 @@ mod adapt;
 mod additions;
 mod attempts;
 mod body;
+mod embedded_ipv4;
 mod end;
 mod exchange_guard;
 mod filter;

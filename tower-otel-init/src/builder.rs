@@ -107,6 +107,20 @@ impl TelemetryBuilder {
         self.metrics(MetricsExporter::Prometheus)
     }
 
+    /// Serves a page for a browser on this address: requests and their durations by route, recent traces, and the state
+    /// of the exporters. Default: none. Port 0 is a free one; [`Telemetry::page`](crate::Telemetry::page) returns it.
+    ///
+    /// With the page, all traces are sampled unless the sampler is set, and spans are exported within a second. They are
+    /// sent to a collector only if its endpoint or the exporter is set.
+    ///
+    /// Everybody who reaches the address can read the traces. An address that is not a loopback address is an error, unless
+    /// `TELEMETRY_PAGE_REMOTE` is `true`.
+    #[cfg(feature = "page")]
+    pub fn page(mut self, address: impl Into<std::net::SocketAddr>) -> Self {
+        self.settings.page = Some(address.into());
+        self
+    }
+
     /// Sets the exporter of log records. Log lines are written in any case. Default:
     /// [`LogsExporter::None`].
     pub fn logs(mut self, exporter: LogsExporter) -> Self {

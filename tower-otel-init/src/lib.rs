@@ -97,7 +97,7 @@
 //!
 //! # Which traces are exported
 //!
-//! A tenth of the traces is sampled (`OTEL_TRACES_SAMPLER`), and all of them if they are printed on the console. Of the others,
+//! A tenth of the traces is sampled (`OTEL_TRACES_SAMPLER`), and all of them if they are printed on the console or shown on a page. Of the others,
 //! those whose local root fails or takes longer than a second are exported, too, up to 100 a second (`TRACES_KEEP`), and those
 //! that a handler marks with [`keep_trace`]. Their spans have the attribute `sampling.keep.reason` and must not be multiplied
 //! in an [estimate](tower_otel_recorder::RecorderBuilder::keep). Other processes see that the trace is not sampled, and keep
@@ -164,6 +164,7 @@
 //! | `prometheus` | yes | the Prometheus recorder, and metrics on the console |
 //! | `logs` | | OTLP log records |
 //! | `control` | | [`Telemetry::control_service`](Telemetry), which changes settings over HTTP |
+//! | `page` | | `prometheus`, and a [page](TelemetryBuilder::page) that shows requests and traces |
 //! | `tls` | | `https://` endpoints, with the platform's roots |
 //! | `b3`, `xray` | | these propagators, for `OTEL_PROPAGATORS` |
 //! | `axum` | | the layers read axum's route |
@@ -230,6 +231,14 @@ mod otlp_headers;
 mod otlp_http;
 #[cfg(any(feature = "grpc", feature = "http"))]
 mod otlp_span_exporter;
+#[cfg(feature = "page")]
+mod page;
+#[cfg(not(feature = "page"))]
+mod page {
+    pub(crate) mod address;
+}
+#[cfg(feature = "page")]
+mod page_start;
 mod partial_success;
 mod pretty_lines;
 mod propagation;

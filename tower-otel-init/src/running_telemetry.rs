@@ -16,6 +16,8 @@ use crate::drop_counts::DropCounts;
 use crate::export_runtime::ExportRuntime;
 #[cfg(feature = "prometheus")]
 use crate::metrics_printer::MetricsPrinter;
+#[cfg(feature = "page")]
+use crate::page::server::PageServer;
 use crate::sdk_metrics::SdkMetrics;
 use crate::shutdown_progress::ShutdownProgress;
 use crate::span_recorder::SpanRecorder;
@@ -33,6 +35,10 @@ pub(crate) struct RunningTelemetry {
     pub(crate) prometheus: Option<Prometheus>,
     #[cfg(feature = "prometheus")]
     pub(crate) metrics_printer: std::sync::Mutex<Option<MetricsPrinter>>,
+    #[cfg(feature = "page")]
+    pub(crate) page_address: Option<std::net::SocketAddr>,
+    #[cfg(feature = "page")]
+    pub(crate) page_server: std::sync::Mutex<Option<PageServer>>,
     pub(crate) export_runtime: Option<ExportRuntime>,
     #[cfg(feature = "logs")]
     pub(crate) log_record_drops: Option<Arc<DropCounter>>,
@@ -61,6 +67,10 @@ impl RunningTelemetry {
             prometheus: None,
             #[cfg(feature = "prometheus")]
             metrics_printer: std::sync::Mutex::default(),
+            #[cfg(feature = "page")]
+            page_address: None,
+            #[cfg(feature = "page")]
+            page_server: std::sync::Mutex::default(),
             export_runtime: None,
             #[cfg(feature = "logs")]
             log_record_drops: None,

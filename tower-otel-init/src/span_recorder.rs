@@ -1,8 +1,10 @@
 //! The recorder of all spans.
 
 use std::io::ErrorKind;
+use std::time::Duration;
 
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::SpanData;
 use tower_otel_recorder::{Recorder, RecorderBuilder, RecorderTracerProvider};
 
 use crate::config::Config;
@@ -22,11 +24,19 @@ use crate::sampler::Sampler;
 pub(crate) struct SpanRecorder {
     pub(crate) recorder: Recorder,
     pub(crate) provider: RecorderTracerProvider,
-    /// Whether spans that are not exported are lost, and traces are kept by rules.
+    /// Whether spans that are not exported are lost.
     pub(crate) counts_losses: bool,
+    /// Whether traces can be kept by rules.
+    pub(crate) keeps: bool,
     /// Counts the spans that start, if their traces are printed.
     started: Option<StartedSpans>,
 }
+
+/// A function that gets a copy of each span on the export thread.
+pub(crate) type SpanTap = Box<dyn FnMut(SpanData) + Send>;
+
+/// The longest time from the end of a span to the page.
+const TAP_DELAY: Duration = Duration::from_secs(1);
 
 impl SpanRecorder {
     /// Starts a recorder that sends spans to a collector.
@@ -35,6 +45,7 @@ impl SpanRecorder {
         otlp: &OtlpConfig,
         config: &Config,
         resource: Resource,
+        tap: Option<SpanTap>,
     ) -> Result<Self, InitError> {
         let exporter = otlp_span_exporter::build(otlp, config.span_batch.export_timeout)?;
         let builder = Recorder::builder(exporter)
@@ -44,16 +55,25 @@ impl SpanRecorder {
             .batch_bytes(bytes(config.span_batch.batch_size, BATCH_BYTES))
             .delay(config.span_batch.schedule_delay);
         let builder = with_rules(builder, config);
-        Self::build(builder, config, resource, None)
+        Self::build(with_tap(builder, config, tap), config, resource, None)
     }
 
     #[cfg(not(any(feature = "grpc", feature = "http")))]
-    pub(crate) fn otlp(otlp: &OtlpConfig, _: &Config, _: Resource) -> Result<Self, InitError> {
+    pub(crate) fn otlp(
+        otlp: &OtlpConfig,
+        _: &Config,
+        _: Resource,
+        _: Option<SpanTap>,
+    ) -> Result<Self, InitError> {
         Err(otlp.missing_protocol())
     }
 
     /// Starts a recorder that prints each trace when the last of its spans has ended.
-    pub(crate) fn console(config: &Config, resource: Resource) -> Result<Self, InitError> {
+    pub(crate) fn console(
+        config: &Config,
+        resource: Resource,
+        tap: Option<SpanTap>,
+    ) -> Result<Self, InitError> {
         let traces = ConsoleTraces::stdout().map_err(InitError::Thread)?;
         let started = traces.started();
         let builder = Recorder::builder(traces)
@@ -61,14 +81,30 @@ impl SpanRecorder {
             // Each span wakes the export thread.
             .batch_size(1);
         let builder = with_rules(builder, config);
-        Self::build(builder, config, resource, Some(started))
+        Self::build(
+            with_tap(builder, config, tap),
+            config,
+            resource,
+            Some(started),
+        )
     }
 
     /// Starts a recorder that exports no spans. They have ids and propagate all the same.
-    pub(crate) fn none(config: &Config, resource: Resource) -> Result<Self, InitError> {
+    pub(crate) fn none(
+        config: &Config,
+        resource: Resource,
+        tap: Option<SpanTap>,
+    ) -> Result<Self, InitError> {
         let builder = Recorder::builder(DiscardingExporter);
+        let keeps = tap.is_some();
+        let builder = match tap {
+            // Shown traces are kept by the rules, too.
+            Some(tap) => with_tap(with_rules(builder, config), config, Some(tap)),
+            None => builder,
+        };
         Ok(Self {
             counts_losses: false,
+            keeps,
             ..Self::build(builder, config, resource, None)?
         })
     }
@@ -92,6 +128,7 @@ impl SpanRecorder {
             provider: recorder.tracer_provider(),
             recorder,
             counts_losses: true,
+            keeps: true,
             started,
         };
         spans.set_sampler(&config.sampler);
@@ -109,11 +146,27 @@ impl SpanRecorder {
         }
     }
 
+    /// Returns the counts, also of spans that nothing exports.
+    #[cfg(feature = "page")]
+    pub(crate) fn recorded(&self) -> ItemCounts {
+        ItemCounts::of_spans(self.recorder.counts())
+    }
+
     pub(crate) fn counts(&self) -> ItemCounts {
         if !self.counts_losses {
             return ItemCounts::default();
         }
         ItemCounts::of_spans(self.recorder.counts())
+    }
+}
+
+/// Sets the function that shows spans, and how long it waits for them at most.
+fn with_tap(builder: RecorderBuilder, config: &Config, tap: Option<SpanTap>) -> RecorderBuilder {
+    match tap {
+        Some(tap) => builder
+            .delay(config.span_batch.schedule_delay.min(TAP_DELAY))
+            .tap(tap),
+        None => builder,
     }
 }
 

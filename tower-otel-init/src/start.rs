@@ -27,12 +27,14 @@ use crate::options::ExemplarFilter;
 use crate::options::Protocol;
 use crate::otlp_config::OtlpConfig;
 use crate::otlp_exporter;
+#[cfg(feature = "page")]
+use crate::page_start::{self, PreparedPage};
 use crate::resource;
 use crate::running_telemetry::RunningTelemetry;
 use crate::sdk_metrics::{CountedSignal, SdkMetrics};
 #[cfg(feature = "prometheus")]
 use crate::settings::Settings;
-use crate::span_recorder::SpanRecorder;
+use crate::span_recorder::{SpanRecorder, SpanTap};
 use crate::summary::summary;
 
 impl TelemetryBuilder {
@@ -52,7 +54,13 @@ impl TelemetryBuilder {
             let runtime = ExportRuntime::start().map_err(InitError::Thread)?;
             telemetry.export_runtime = Some(runtime);
         }
-        telemetry.start_traces(&config, &resource)?;
+        #[cfg(feature = "page")]
+        let page = page_start::prepare(&config)?;
+        #[cfg(feature = "page")]
+        let tap = page.as_ref().map(PreparedPage::tap);
+        #[cfg(not(feature = "page"))]
+        let tap = None;
+        telemetry.start_traces(&config, &resource, tap)?;
         telemetry.start_logs(&config, &resource)?;
         telemetry.start_metrics(&config, resource)?;
         #[cfg(feature = "prometheus")]
@@ -60,12 +68,21 @@ impl TelemetryBuilder {
             telemetry.install_recorder(&self.settings, &config)?;
         }
         telemetry.publish_sdk_metrics();
+        #[cfg(feature = "page")]
+        if let Some(page) = page {
+            telemetry.start_page(page)?;
+        }
         Ok((telemetry, config))
     }
 }
 
 impl RunningTelemetry {
-    fn start_traces(&mut self, config: &Config, resource: &Resource) -> Result<(), InitError> {
+    fn start_traces(
+        &mut self,
+        config: &Config,
+        resource: &Resource,
+        tap: Option<SpanTap>,
+    ) -> Result<(), InitError> {
         if config.sdk_disabled {
             return Ok(());
         }
@@ -73,10 +90,13 @@ impl RunningTelemetry {
         let (exporter, spans) = match &config.traces {
             ExporterConfig::Otlp(otlp) => (
                 Some(otlp_name(otlp)),
-                SpanRecorder::otlp(otlp, config, resource)?,
+                SpanRecorder::otlp(otlp, config, resource, tap)?,
             ),
-            ExporterConfig::Console => (Some("console"), SpanRecorder::console(config, resource)?),
-            _ => (None, SpanRecorder::none(config, resource)?),
+            ExporterConfig::Console => (
+                Some("console"),
+                SpanRecorder::console(config, resource, tap)?,
+            ),
+            _ => (None, SpanRecorder::none(config, resource, tap)?),
         };
         let spans = Arc::new(spans);
         if let Some(exporter) = exporter {

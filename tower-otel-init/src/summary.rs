@@ -11,16 +11,12 @@ use crate::sampler::{Sampler, Share};
 ///
 /// A recorder for Prometheus is installed only if `global`.
 pub(crate) fn summary(config: &Config, global: bool) -> String {
-    let service = config
-        .resource_attributes
-        .iter()
-        .rfind(|(key, _)| key == "service.name")
-        .map_or("", |(_, name)| name);
+    let service = config.service_name();
     if config.sdk_disabled {
         return format!("telemetry of {service} is disabled by OTEL_SDK_DISABLED");
     }
     let traces = match &config.traces {
-        ExporterConfig::None => "traces are not exported".to_owned(),
+        ExporterConfig::None if config.page.is_none() => "traces are not exported".to_owned(),
         exporter => {
             let kept = match config.keep {
                 Some(_) if config.sampler != Sampler::ratio(1.0) => {
@@ -58,7 +54,7 @@ fn target(exporter: &ExporterConfig) -> String {
         }
         ExporterConfig::Console => "to the console".to_owned(),
         ExporterConfig::Prometheus => "for Prometheus".to_owned(),
-        ExporterConfig::None => String::new(),
+        ExporterConfig::None => "to the page only".to_owned(),
     }
 }
 
@@ -142,6 +138,22 @@ mod tests {
                     ("METRICS_ENABLED", "false"),
                 ],
                 "telemetry of users: traces are not exported; metrics are not exported; log records are not exported",
+            ),
+            #[cfg(feature = "page")]
+            (
+                &[("TELEMETRY_PAGE", "127.0.0.1:0")],
+                "telemetry of users: traces to the page only, all are sampled; metrics for \
+                 Prometheus; log records are not exported",
+            ),
+            #[cfg(feature = "page")]
+            (
+                &[
+                    ("TELEMETRY_PAGE", "127.0.0.1:0"),
+                    ("OTEL_TRACES_SAMPLER_ARG", "0.07"),
+                    ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://a.example"),
+                ],
+                "telemetry of users: traces to http://a.example by OTLP over gRPC, 7 % of those without a parent are \
+                 sampled, and others are kept by rules (TRACES_KEEP); metrics for Prometheus; log records are not exported",
             ),
             (
                 &[("OTEL_SDK_DISABLED", "true")],

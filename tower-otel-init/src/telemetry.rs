@@ -140,6 +140,13 @@ impl Telemetry {
         &self.0.summary
     }
 
+    /// Returns the address of the [page](crate::TelemetryBuilder::page). `None` without a page.
+    #[cfg(feature = "page")]
+    #[must_use]
+    pub fn page(&self) -> Option<std::net::SocketAddr> {
+        self.0.page_address
+    }
+
     /// Returns a warning for each variable with an invalid value.
     pub fn warnings(&self) -> impl Iterator<Item = String> {
         self.0.warnings.iter().map(ConfigWarning::to_string)

@@ -5,13 +5,14 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use tower_otel_core::{RequestHead, ResponseHead};
+use tower_otel_core::{Kind, RequestHead, ResponseHead};
 
 use crate::{
     backend::instruments::{
-        InFlightGauge, MetricsBackend, OutcomeInstruments as _, Sample, SeriesLabels,
+        InFlightGauge as _, MetricsBackend, OutcomeInstruments as _, Sample, SeriesLabels,
     },
     config::Config,
+    counted_in::CountedIn,
     custom_labels::CustomValues,
     custom_values::{CustomValueTable, CustomValuesRef},
     dimensions::{Dimensions, NoResponse, OVERFLOW},
@@ -19,6 +20,7 @@ use crate::{
     grpc::instruments::GrpcInstruments,
     handle_cache::{EntryIndex, FoundEntry, HandleCache, Query},
     names::MetricSet,
+    outcome_share::OutcomeShare,
     start_key::{BorrowedStartKey, OwnedStartKey},
 };
 
@@ -53,6 +55,7 @@ struct CachedHandles<B: MetricsBackend> {
     /// The first outcome, which is that of most exchanges. Its handles are in `outcomes` as well; here
     /// they are found without reading memory that is seldom in the cache.
     common_outcome: OnceLock<(OwnedEndKey, B::Outcome)>,
+    share: OutcomeShare,
 }
 
 /// Where an exchange in flight was counted.
@@ -189,6 +192,7 @@ impl<B: MetricsBackend> Instruments<B> {
         entry.get_or_init(|_| CachedHandles {
             in_flight: in_flight.clone(),
             common_outcome: OnceLock::new(),
+            share: OutcomeShare::default(),
         });
         InFlightEntry {
             start: Some(index),
@@ -201,13 +205,12 @@ impl<B: MetricsBackend> Instruments<B> {
     #[inline]
     pub(crate) fn end(&self, key: &EndKey<'_>, own_gauge: Option<&B::InFlight>, sample: Sample) {
         let handles = key.start.and_then(|at| self.tables().handles(at));
+        let in_flight = CountedIn::new(own_gauge.or(handles.map(|handles| &handles.in_flight)));
         match handles.and_then(|handles| handles.common_outcome.get()) {
             Some((common, outcome)) if key.matches(common) => outcome.record(sample),
             _ => self.end_uncommon(key, sample),
         }
-        if let Some(in_flight) = own_gauge.or(handles.map(|handles| &handles.in_flight)) {
-            in_flight.ended();
-        }
+        in_flight.ended();
     }
 
     #[inline(never)]
@@ -234,6 +237,7 @@ impl<B: MetricsBackend> Instruments<B> {
                 .make_outcome(&self.describe(), &dimensions)
                 .record(sample);
         }
+        let known = known.filter(|(at, _)| self.takes_outcome(*at));
         let outcome = known.and_then(|(at, dimensions)| {
             let make = |_: &_| self.make_outcome(self.described(), &dimensions);
             let outcome = self.tables().outcomes.get_or_insert_with(key, make)?;
@@ -244,6 +248,15 @@ impl<B: MetricsBackend> Instruments<B> {
             Some(outcome)
         });
         outcome.unwrap_or_else(|| &self.overflow().0).record(sample);
+    }
+
+    /// Returns whether a start key may have one more series of ended exchanges.
+    fn takes_outcome(&self, start: EntryIndex) -> bool {
+        let tables = self.tables();
+        match (self.config.kind, tables.handles(start)) {
+            (Kind::Client, Some(handles)) => handles.share.take(tables.outcomes.room()),
+            _ => true,
+        }
     }
 
     /// Returns whether the handles that the backend returns now may be cached. Called for new series

@@ -100,6 +100,9 @@ impl<B: MetricsBackend> MetricsLayer<B> {
 
     /// Sets the limit of series per metric. Default: 2000. Exchanges beyond it are counted in one more
     /// series, with the label value `overflow`.
+    ///
+    /// A method and host of a client get at most half of the limit, and at most as many series as are left
+    /// for others: an upstream that answers hundreds of status codes does not take all.
     #[must_use]
     pub fn series_limit(self, limit: usize) -> Self {
         self.with(|config| config.limit = limit)

@@ -74,8 +74,9 @@
 //! # gRPC
 //!
 //! By default a gRPC call is counted as an HTTP exchange: its `status` is usually `200`, whatever its
-//! `grpc-status` is. With [`grpc`](MetricsLayer::grpc), a request with the `Content-Type`
-//! `application/grpc` is counted as a call instead, and other requests on the same port as HTTP:
+//! `grpc-status` is. With [`grpc`](MetricsLayer::grpc), a `POST` with the `Content-Type`
+//! `application/grpc`, on a server over HTTP/2, is counted as a call instead, and other requests on the
+//! same port as HTTP:
 //!
 //! | server | client |
 //! |---|---|
@@ -91,14 +92,16 @@
 //!
 //! | label | value |
 //! |---|---|
-//! | `method` | `package.Service/Method`. On a server, `_OTHER` until a handler of the method has answered a call |
+//! | `method` | `package.Service/Method`. On a server, `_OTHER` until an answer shows that the method exists |
 //! | `status` | the name of the status, such as `NOT_FOUND`; by the rules of the span of the call, so that both are equal |
 //! | `host` | as for HTTP |
 //!
-//! Any client can send any path to a server, so a path is no label until it is known to be a method. An
-//! answer that starts with messages shows that, and so does a status that servers and middleware do not
-//! send by themselves, such as `OK`, `NOT_FOUND` or `INTERNAL`. `UNAUTHENTICATED`, `UNAVAILABLE`, a
-//! deadline or a cancelled call do not. Calls that end with `UNIMPLEMENTED` are always `_OTHER`.
+//! Any client can send any path to a server, so a path is no label until it is known to be a method. A
+//! message of a response shows that, and so does the status `OK`. A failure that servers and middleware do
+//! not send by themselves, such as `NOT_FOUND` or `INTERNAL`, shows it too, but interceptors can send it for
+//! any path: so failures make at most a sixteenth of [`series_limit`](MetricsLayer::series_limit) methods
+//! known. `UNAUTHENTICATED`, `UNAVAILABLE`, a deadline or a cancelled call show nothing. Calls that end with
+//! `UNIMPLEMENTED` are always `_OTHER`.
 //!
 //! A streaming call lasts until its last message, or to the response head with
 //! [`duration_to_head`](MetricsLayer::duration_to_head). Custom labels apply to calls, body sizes and
@@ -169,6 +172,7 @@
 
 mod backend;
 mod config;
+mod counted_in;
 mod custom_labels;
 mod custom_values;
 mod dimensions;
@@ -182,6 +186,7 @@ mod layer;
 mod names;
 mod naming;
 mod options;
+mod outcome_share;
 mod start_key;
 mod sync;
 
@@ -193,7 +198,7 @@ pub use names::Names;
 #[doc(inline)]
 pub use tower_otel_core::{
     Filter, Hosts, HttpOptions, PeerAddr, RequestHead, ResponseHead, Route, RouteLayer, RouteSlot,
-    Target, observe,
+    observe,
 };
 #[doc(inline)]
 pub use tower_otel_semconv::{KnownMethods, TrustedProxies};

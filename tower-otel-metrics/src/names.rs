@@ -114,12 +114,12 @@ impl Names {
                 requests: None,
                 duration: Metric::new(
                     "http_server_request_duration_seconds",
-                    metric::HTTP_SERVER_REQUEST_DURATION,
+                    metric::http_request_duration(Kind::Server),
                     "Duration of HTTP server requests.",
                 ),
                 in_flight: Metric::new(
                     "http_server_active_requests",
-                    metric::HTTP_SERVER_ACTIVE_REQUESTS,
+                    metric::http_active_requests(Kind::Server),
                     "Number of active HTTP server requests.",
                 ),
                 aborted: None,
@@ -129,12 +129,12 @@ impl Names {
                 requests: None,
                 duration: Metric::new(
                     "http_client_request_duration_seconds",
-                    metric::HTTP_CLIENT_REQUEST_DURATION,
+                    metric::http_request_duration(Kind::Client),
                     "Duration of HTTP client requests.",
                 ),
                 in_flight: Metric::new(
                     "http_client_active_requests",
-                    metric::HTTP_CLIENT_ACTIVE_REQUESTS,
+                    metric::http_active_requests(Kind::Client),
                     "Number of active HTTP client requests.",
                 ),
                 aborted: None,
@@ -149,24 +149,24 @@ impl Names {
             Kind::Server => (
                 Metric::new(
                     "http_server_request_body_size_bytes",
-                    metric::HTTP_SERVER_REQUEST_BODY_SIZE,
+                    metric::http_request_body_size(Kind::Server),
                     "Size of HTTP server request bodies.",
                 ),
                 Metric::new(
                     "http_server_response_body_size_bytes",
-                    metric::HTTP_SERVER_RESPONSE_BODY_SIZE,
+                    metric::http_response_body_size(Kind::Server),
                     "Size of HTTP server response bodies.",
                 ),
             ),
             Kind::Client => (
                 Metric::new(
                     "http_client_request_body_size_bytes",
-                    metric::HTTP_CLIENT_REQUEST_BODY_SIZE,
+                    metric::http_request_body_size(Kind::Client),
                     "Size of HTTP client request bodies.",
                 ),
                 Metric::new(
                     "http_client_response_body_size_bytes",
-                    metric::HTTP_CLIENT_RESPONSE_BODY_SIZE,
+                    metric::http_response_body_size(Kind::Client),
                     "Size of HTTP client response bodies.",
                 ),
             ),

@@ -128,7 +128,7 @@ impl<B: MetricsBackend> MetricsLayer<B> {
     }
 
     /// Records gRPC calls under names of their own, instead of as HTTP requests: see
-    /// [gRPC](crate#grpc). Requests that are not gRPC by their `Content-Type` are recorded as HTTP.
+    /// [gRPC](crate#grpc). Other requests are recorded as HTTP.
     /// Default: off.
     #[must_use]
     pub fn grpc(self) -> Self {

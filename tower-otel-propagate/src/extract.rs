@@ -20,7 +20,8 @@ use crate::{
 ///
 /// Spans started in the returned context continue the caller's trace. The sampled and random flags
 /// are preserved, and so are all members of `tracestate`, including those that OpenTelemetry's
-/// [`TraceState`] cannot store. A malformed `tracestate` is ignored. Allocates once if there is no
+/// [`TraceState`] cannot store. The state of the span, which its children copy, has at most 512
+/// characters of it. A malformed `tracestate` is ignored. Allocates once if there is no
 /// `tracestate`.
 ///
 /// Returns `None` if `traceparent` is missing, malformed, or has several lines
@@ -47,7 +48,7 @@ pub fn extract(headers: &HeaderMap, parent: &Context) -> Option<Context> {
 /// Returns the caller's span without continuing its trace, for a
 /// [link](opentelemetry::trace::Link).
 ///
-/// Members of `tracestate` that [`TraceState`] cannot store are omitted. Returns `None` where
+/// Members of `tracestate` that [`TraceState`] cannot store, or beyond 512 characters, are omitted. Returns `None` where
 /// [`extract`] does.
 ///
 /// ```

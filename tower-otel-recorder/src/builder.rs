@@ -4,7 +4,7 @@ use std::{fmt, io, sync::Arc, time::Duration};
 
 use opentelemetry_sdk::{
     Resource,
-    trace::{IdGenerator, Sampler, ShouldSample, SpanLimits},
+    trace::{IdGenerator, Sampler, ShouldSample, SpanData, SpanLimits},
 };
 
 use crate::{
@@ -17,6 +17,7 @@ use crate::{
     sampler::{LiveSampler, SamplerState},
     sampling::Sampling,
     shared::Shared,
+    tap::Tap,
     worker,
 };
 
@@ -34,6 +35,7 @@ pub struct RecorderBuilder {
     batch: Amount,
     delay: Duration,
     keep: Option<Keep>,
+    tap: Tap,
 }
 
 impl Recorder {
@@ -56,6 +58,7 @@ impl Recorder {
             },
             delay: Duration::from_secs(5),
             keep: None,
+            tap: Tap::default(),
         }
     }
 }
@@ -166,9 +169,10 @@ impl RecorderBuilder {
     ///
     /// The spans of a trace that is not sampled are recorded and wait in memory until its local root ends. Then they are
     /// exported or discarded, by a decision on the thread that ends the root. They have at most 512 KiB per trace and
-    /// 16 MiB in all. A span counts what it has allocated, 2 KiB at least. An open span counts 2 KiB, although its record may
-    /// have up to [`record_bytes`](Self::record_bytes). Spans that do not fit are not recorded, and counted in
-    /// [`SpanCounts::not_held`](crate::SpanCounts::not_held). If there is no room, the children of traces that are open for
+    /// 16 MiB in all. A span counts what it has allocated, 2 KiB at least, also while it is open: attributes and events that
+    /// do not fit are dropped from it, and counted in it. Spans that do not fit are not recorded, and counted in
+    /// [`SpanCounts::not_held`](crate::SpanCounts::not_held). The limit of a trace includes the spans that end after a kept
+    /// local root. If there is no room, the children of traces that are open for
     /// more than 5 seconds, as those of connections that stay open, are dropped to free memory. Their roots can still be
     /// kept. At most 32,768 such roots are held in addition.
     ///
@@ -181,6 +185,13 @@ impl RecorderBuilder {
     /// inverse of the sampling ratio, and do not count those with it.
     pub fn keep(mut self, rules: Keep) -> Self {
         self.keep = Some(rules);
+        self
+    }
+
+    /// Calls a function with a copy of each span before its export, on the export thread, which it must not block.
+    #[doc(hidden)]
+    pub fn tap(mut self, tap: impl FnMut(SpanData) + Send + 'static) -> Self {
+        self.tap = Tap::new(tap);
         self
     }
 
@@ -206,7 +217,7 @@ impl RecorderBuilder {
             self.limits,
             Keeper::new(self.keep),
         ));
-        worker::spawn(&shared, exporter, self.delay)?;
+        worker::spawn(&shared, exporter, self.tap, self.delay)?;
         Ok(Recorder::new(shared))
     }
 }

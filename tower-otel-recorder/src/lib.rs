@@ -98,6 +98,7 @@
 #![cfg_attr(not(feature = "layer"), allow(dead_code))]
 
 mod active;
+mod allowance;
 mod amount;
 mod api_span;
 mod budget;
@@ -137,6 +138,7 @@ mod shards;
 mod shared;
 mod start;
 mod sync;
+mod tap;
 mod text_writer;
 mod texts;
 mod thread_index;

@@ -9,7 +9,8 @@ use opentelemetry_sdk::{
 };
 
 use crate::{
-    counts::SpanCounts, decision_rule::Children, keep::Keep, sampler::SamplerState, shared::Shared,
+    counts::SpanCounts, decision_rule::Children, keep::Keep, layer::RecorderLayer,
+    provider::RecorderTracerProvider, sampler::SamplerState, shared::Shared,
     tracer::RecorderTracer,
 };
 
@@ -58,6 +59,54 @@ impl Recorder {
 
     pub(crate) const fn shared(&self) -> &Arc<Shared> {
         &self.shared.0
+    }
+
+    /// Returns a layer that records the spans of `tracing`.
+    ///
+    /// The scope of the spans has the name of this crate. Keep the recorder as long as spans are to be recorded.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use opentelemetry_sdk::trace::SpanExporter;
+    /// use tower_otel_recorder::Recorder;
+    /// use tracing_subscriber::prelude::*;
+    ///
+    /// fn install(exporter: impl SpanExporter + 'static) -> Result<Recorder, Box<dyn std::error::Error>> {
+    ///     let recorder = Recorder::builder(exporter).build()?;
+    ///     tracing_subscriber::registry().with(recorder.layer()).try_init()?;
+    ///     Ok(recorder)
+    /// }
+    /// ```
+    pub fn layer(&self) -> RecorderLayer {
+        RecorderLayer::new(self.shared())
+    }
+
+    /// Returns a tracer provider for code that uses the OpenTelemetry API.
+    ///
+    /// Keep the recorder as long as spans are to be recorded.
+    ///
+    /// With [keep rules](crate::RecorderBuilder::keep), a span that starts takes the lock of its parent in the context if
+    /// the parent is not sampled and was started by this provider. `SpanRef::set_attributes` of that parent has this lock
+    /// while it reads its argument: start no span there, it would wait forever. Parents that `tracing` or `TraceLayer` has
+    /// started are not concerned.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use opentelemetry::trace::{Tracer, TracerProvider};
+    /// use opentelemetry_sdk::trace::SpanExporter;
+    /// use tower_otel_recorder::Recorder;
+    ///
+    /// fn install(exporter: impl SpanExporter + 'static) -> std::io::Result<Recorder> {
+    ///     let recorder = Recorder::builder(exporter).build()?;
+    ///     opentelemetry::global::set_tracer_provider(recorder.tracer_provider());
+    ///     opentelemetry::global::tracer("shop").in_span("start", |_context| { /* ... */ });
+    ///     Ok(recorder)
+    /// }
+    /// ```
+    pub fn tracer_provider(&self) -> RecorderTracerProvider {
+        RecorderTracerProvider::new(Arc::clone(self.shared()))
     }
 
     /// Exports the spans that have ended and waits for the export.

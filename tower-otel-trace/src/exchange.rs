@@ -16,6 +16,7 @@ use crate::{
     server_timing,
     span_handle::SpanHandle,
     state::LayerState,
+    text_limit::cut,
     thread_exit,
 };
 
@@ -141,7 +142,7 @@ impl<B: SpanBackend> TraceExchange<B> {
         let Some(route) = slot.get() else {
             return;
         };
-        let route = route.as_str();
+        let route = cut(route.as_str());
         self.span.set(attribute::HTTP_ROUTE, LateValue::Text(route));
         if self.is_renamed() {
             return;
@@ -272,21 +273,23 @@ impl<B: SpanBackend> Exchange for TraceExchange<B> {
 
     #[inline]
     fn end(&mut self, end: End<'_>, at: Instant) {
-        if self.span.is_recording() {
+        let is_recording = self.span.is_recording();
+        if is_recording {
             let is_renamed = self.is_renamed();
             let extras = self.extras.as_ref();
             let error = match extras.and_then(|extras| extras.grpc.as_ref()) {
                 Some(grpc) => grpc.end(&mut self.span, &end, at, is_renamed),
                 None => self.http_end(&end),
             };
-            if self.state.config.logs_exceptions {
-                let _entered = self.enter();
-                exception::log(end);
-            }
             if let Some(error) = error {
                 self.span.fail(error);
             }
         }
         self.state.backend.end(&mut self.span, at);
+        // Last, because a subscriber may block. The context of the span stays until it is dropped.
+        if is_recording && self.state.config.logs_exceptions {
+            let _entered = self.enter();
+            exception::log(end);
+        }
     }
 }

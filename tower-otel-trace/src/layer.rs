@@ -225,7 +225,8 @@ impl<B: Clone> TraceLayer<B> {
         self.with_http(HttpOptions::https)
     }
 
-    /// Sets the query parameters whose values are redacted. Default: the list in the conventions.
+    /// Sets the query parameters whose values are redacted. Default: the list in the conventions and common names of
+    /// credentials, such as `access_token`, `code` and `password`: see [`SensitiveKeys`].
     #[must_use]
     pub fn sensitive_query_keys(self, keys: SensitiveKeys) -> Self {
         self.with(|config| config.sensitive_keys = keys)
@@ -246,7 +247,8 @@ impl<B: Clone> TraceLayer<B> {
     /// `rpc.request.metadata.{name}`. Default: none.
     ///
     /// The values of `authorization`, `proxy-authorization`, `cookie` and `set-cookie`, and those
-    /// marked as sensitive, are recorded as `REDACTED`. Values that are not text are omitted.
+    /// marked as sensitive, are recorded as `REDACTED`. Values that are not text are omitted. Of all values of a header, 4096
+    /// characters are recorded.
     #[must_use]
     pub fn capture_request_headers(self, headers: impl IntoIterator<Item = HeaderName>) -> Self {
         self.with(|config| {

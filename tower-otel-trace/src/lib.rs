@@ -182,7 +182,7 @@
 //! # gRPC
 //!
 //! With [`grpc`](TraceLayer::grpc), spans of gRPC calls follow the [gRPC conventions], for unary and
-//! streaming methods. A request with the `Content-Type` `application/grpc` is a gRPC call. Other requests
+//! streaming methods. A `POST` with the `Content-Type` `application/grpc`, on a server over HTTP/2, is a gRPC call. Other requests
 //! are recorded as HTTP, and so is gRPC-Web, which sends its status in the body.
 //!
 //! The feature `tonic` reads tonic's errors and peer addresses. Other servers and clients need no feature.
@@ -304,6 +304,7 @@
 //! | HTTP span names | known methods and routes; never a path |
 //! | gRPC span names | `rpc.method`, or `grpc` if a server does not implement it |
 //! | `error.type` | status codes, classes of failure and error types of the program |
+//! | a text of a request or response: path, query, URL, route, method, user agent, captured header | 4096 characters, also with a provider that has no limit |
 //! | logged causes of an error ([`exceptions`](TraceLayer::exceptions)) | 16 |
 //!
 //! # Features
@@ -345,6 +346,7 @@ mod span_handle;
 mod span_name_cache;
 mod state;
 mod string_cache;
+mod text_limit;
 mod thread_exit;
 
 #[cfg(feature = "recorder")]
@@ -356,7 +358,7 @@ pub use span_handle::SpanHandle;
 #[doc(inline)]
 pub use tower_otel_core::{
     Attempts, Filter, Hosts, HttpOptions, LocalAddr, PeerAddr, RequestHead, Route, RouteLayer,
-    RouteSlot, Target, observe,
+    RouteSlot, observe,
 };
 #[doc(inline)]
 pub use tower_otel_propagate::{Propagation, RemoteParent};

@@ -5,12 +5,18 @@ use std::{borrow::Cow, fmt};
 use tower_otel_core::{Attempts, Kind, LocalAddr, RequestInfo, Target};
 use tower_otel_semconv::{self as semconv, Endpoint, protocol, rpc, span_name};
 
-use crate::{opt_in::OptIn, protocol::Protocol, span_name_cache, state::Config};
+use crate::{
+    opt_in::OptIn,
+    protocol::Protocol,
+    span_name_cache,
+    state::Config,
+    text_limit::{cut, cut_string},
+};
 
 /// The values of a request's attributes, by the configuration of the layer.
 ///
 /// They are resolved on use, so that a span that is not recorded does not pay for
-/// them. Unknown values are `None`, never empty.
+/// them. Unknown values are `None`, never empty. Texts are cut at the [limit](crate::text_limit).
 pub struct RequestAttributes<'r, 'a> {
     config: &'r Config,
     info: &'r RequestInfo<'a>,
@@ -96,7 +102,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
             info,
             protocol,
             target: info.target(kind),
-            route,
+            route: route.map(cut),
             known_method,
             standard_method: known_method.and_then(|_| semconv::standard_method(info.method())),
             resend_count,
@@ -159,7 +165,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
     pub(crate) fn method_original(&self) -> Option<&str> {
         match self.known_method {
             Some(_) => None,
-            None => Some(self.info.method().as_str()),
+            None => Some(cut(self.info.method().as_str())),
         }
     }
 
@@ -175,7 +181,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
 
     #[inline]
     pub(crate) fn path(&self) -> Option<&str> {
-        Some(self.target.path).filter(|path| !path.is_empty())
+        Some(cut(self.target.path)).filter(|path| !path.is_empty())
     }
 
     #[inline]
@@ -184,7 +190,10 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
             return None;
         }
         let query = self.target.query.filter(|query| !query.is_empty())?;
-        Some(self.config.sensitive_keys.query(query))
+        Some(match self.config.sensitive_keys.query(cut(query)) {
+            Cow::Borrowed(query) => Cow::Borrowed(query),
+            Cow::Owned(redacted) => Cow::Owned(cut_string(redacted)),
+        })
     }
 
     #[inline]
@@ -206,7 +215,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
         if self.protocol == Protocol::Grpc || self.config.kind == Kind::Server {
             return None;
         }
-        self.config.sensitive_keys.url(&self.target)
+        self.config.sensitive_keys.url(&self.target).map(cut_string)
     }
 
     /// Returns the client behind the trusted proxies.
@@ -284,7 +293,8 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
     #[inline]
     fn user_agent_header(&self) -> Option<&str> {
         let agent = self.info.known_headers().user_agent.first()?;
-        agent.to_str().ok().filter(|agent| !agent.is_empty())
+        let agent = agent.to_str().ok().map(cut);
+        agent.filter(|agent| !agent.is_empty())
     }
 
     /// Returns whether attributes may be recorded that need an option or an unknown method.

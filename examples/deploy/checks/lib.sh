@@ -4,6 +4,7 @@ TOOLS=${TOOLS:-${CARGO_TARGET_DIR:-$PWD/../../target}/deploy-tools}
 export TOOLS PYTHONDONTWRITEBYTECODE=1
 export PATH="$TOOLS/prometheus/root/usr/bin:$TOOLS/venv/bin:$PATH"
 export RESULTS=${RESULTS:-$(mktemp)}
+GIVEN_BINARIES=${BINARIES:-}
 
 # check NAME COMMAND..: runs a command. Prints its output if it fails.
 check() {
@@ -21,6 +22,21 @@ check() {
 result() {
     printf '  %-8s %s\n' "$1" "$2"
     printf '%s\n' "$1" >>"$RESULTS"
+}
+
+# installed PROGRAM PACKAGE: installs the Debian package of a program if it is missing.
+installed() {
+    command -v "$1" >/dev/null && return
+    { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$2"; } >"$TOOLS/$2.log" 2>&1 &&
+        command -v "$1" >/dev/null
+}
+
+# build ARGUMENTS..: builds programs with cargo, and sets $BINARIES, their folder. Nothing is built if the caller set it.
+build() {
+    [ -z "$GIVEN_BINARIES" ] || return 0
+    export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/../../target}
+    cargo build --quiet --locked --bins "$@"
+    export BINARIES=$CARGO_TARGET_DIR/debug
 }
 
 run() {

@@ -6,18 +6,18 @@ import re
 import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
 import tempfile
 import threading
 import time
 
 import queries
 import scaled
+import services
 from receiver import Receiver
+from report import check, result
 from running import LOOPBACK, Prometheus, Running, free_port, send, until
+from services import SERVICES
 
-SERVICES = ("api-server", "reality-server", "jobs")
 BINARIES = pathlib.Path(os.environ["BINARIES"]).resolve()
 OTELCOL = os.environ.get("OTELCOL")
 # Metrics of parts that do not run here.
@@ -26,18 +26,6 @@ STORES = ("tempo|loki",)
 TOLERATED = {"LatencyBudgetBurnFast"}
 # The rate window that Grafana selects for a scrape interval of one second.
 WINDOW = "10s"
-
-
-def check(name, ok, details=""):
-    result("ok" if ok else "FAILED", name)
-    if not ok and details:
-        print(f"           {details}", file=sys.stderr)
-
-
-def result(status, name):
-    print(f"  {status:8} {name}", flush=True)
-    with open(os.environ["RESULTS"], "a", encoding="utf-8") as results:
-        results.write(f"{status}\n")
 
 
 class System:
@@ -49,7 +37,7 @@ class System:
         self.receiver = Receiver(port := free_port())
         self.database = folder / "property-management.db"
         self.start_collector()
-        running.start("model", BINARIES / "model-stand-in", LISTEN_ADDR=self.address("model"))
+        services.start_model(running, BINARIES, self.ports)
         for name in SERVICES:
             self.start_service(name)
         targets = {name: self.address(name) for name in (*SERVICES, "prometheus", "alertmanager")}
@@ -94,13 +82,8 @@ class System:
                            TRACES_ENDPOINT=self.address("store"), LOGS_ENDPOINT=self.url("store-http"))
 
     def start_service(self, name):
-        self.running.start(
-            name, BINARIES / name, LISTEN_ADDR=self.address(name), DATABASE_URL=f"sqlite://{self.database}",
-            REALITY_URL=self.url("reality-server"), LLM_BASE_URL=self.url("model") + "/v1", LLM_API_KEY="none",
-            JWT_SECRET="for-this-test-only-for-this-test-only", OTEL_EXPORTER_OTLP_ENDPOINT=self.url("otlp"),
-            OTEL_TRACES_SAMPLER="always_on", OTEL_LOGS_EXPORTER="otlp", OTEL_BSP_SCHEDULE_DELAY=500)
-        if not until(lambda: send(self.url(name) + "/healthz")[0] == 200, 30):
-            sys.exit(f"{name} did not start: {self.running.log(name)[-600:]}")
+        services.start(self.running, BINARIES, name, self.ports, OTEL_EXPORTER_OTLP_ENDPOINT=self.url("otlp"),
+                       OTEL_LOGS_EXPORTER="otlp", OTEL_BSP_SCHEDULE_DELAY=500)
 
     def traffic(self, seconds):
         self.running.start("traffic", BINARIES / "traffic", API_URL=self.url("api-server"),

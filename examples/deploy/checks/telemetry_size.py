@@ -12,7 +12,8 @@ import threading
 import time
 from collections import Counter
 
-from running import LOOPBACK, Running, free_port, send, until
+import services
+from running import LOOPBACK, Running, free_port, send
 
 SECONDS = 60
 counts = Counter()
@@ -68,16 +69,12 @@ def main():
     server = http.server.ThreadingHTTPServer((LOOPBACK, 0), Server)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     with tempfile.TemporaryDirectory() as folder, Running(folder) as running:
-        ports = {name: free_port() for name in ("api-server", "reality-server", "jobs", "model")}
+        ports = {name: free_port() for name in (*services.SERVICES, "model")}
         url = {name: f"http://{LOOPBACK}:{port}" for name, port in ports.items()}
-        running.start("model", programs / "model-stand-in", LISTEN_ADDR=f"{LOOPBACK}:{ports['model']}")
-        for name in ("api-server", "reality-server", "jobs"):
-            running.start(
-                name, programs / name, LISTEN_ADDR=f"{LOOPBACK}:{ports[name]}", DATABASE_URL=f"sqlite://{folder}/database",
-                REALITY_URL=url["reality-server"], LLM_BASE_URL=url["model"] + "/v1", LLM_API_KEY="none",
-                JWT_SECRET="for-this-test-only-for-this-test-only", OTEL_TRACES_SAMPLER="always_on", OTEL_LOGS_EXPORTER="otlp",
-                OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf", OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{LOOPBACK}:{server.server_port}")
-            until(lambda name=name: send(url[name] + "/readyz")[0] == 200, 30)
+        services.start_model(running, programs, ports)
+        for name in services.SERVICES:
+            services.start(running, programs, name, ports, OTEL_LOGS_EXPORTER="otlp", OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf",
+                           OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{LOOPBACK}:{server.server_port}")
         running.start("traffic", programs / "traffic", API_URL=url["api-server"], REALITY_URL=url["reality-server"],
                       TRAFFIC_SECONDS=SECONDS, TRAFFIC_RATE=20)
         time.sleep(SECONDS + 10)

@@ -13,10 +13,14 @@ use std::{
     any::Any,
     convert::Infallible,
     fmt::Debug,
-    future::{Ready, ready},
+    future::{Ready, poll_fn, ready},
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     pin::{Pin, pin},
-    task::{Context as TaskContext, Waker},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    task::{Context as TaskContext, Poll, Waker},
 };
 
 use bytes::Bytes;
@@ -40,9 +44,9 @@ use opentelemetry_sdk::{
 use reqwest_middleware::{ClientBuilder, Middleware, Next};
 use suite_tests::{
     backend::{AnyTraceLayer, Backend},
-    telemetry::{TestTelemetry, attribute, text},
+    telemetry::{TestTelemetry, attribute, text, with_timeout},
 };
-use tower::{Layer, Service, ServiceBuilder, service_fn};
+use tower::{Layer, Service, ServiceBuilder, ServiceExt, buffer::Buffer, service_fn};
 use tower_otel_core::{Filter, HttpOptions, RequestHead, ResponseHead, observe};
 use tower_otel_metrics::{MetricsBackend, MetricsLayer, Names, OtelMetrics};
 use tower_otel_propagate::PropagateLayer;
@@ -237,16 +241,22 @@ impl Case {
 
     /// Checks that span and metrics have one exchange that panicked, without a response.
     fn assert_panicked(&self) {
-        self.assert_span_panicked();
+        self.assert_all_panicked(1);
+    }
+
+    /// Checks that span and metrics have as many exchanges that panicked, without a response.
+    fn assert_all_panicked(&self, exchanges: u8) {
+        self.assert_spans_panicked(exchanges);
         let metrics = self.telemetry.metrics();
-        assert_eq!(self.count(&[]), 1.0, "{self:?}: {metrics}");
+        let count = f64::from(exchanges);
+        assert_eq!(self.count(&[]), count, "{self:?}: {metrics}");
         assert_eq!(
             self.count(&[("status", "panic")]),
-            1.0,
+            count,
             "{self:?}: {metrics}"
         );
         assert_eq!(self.in_flight(), 0.0, "{self:?}: {metrics}");
-        self.assert_otel_metrics_panicked();
+        self.assert_otel_metrics_panicked(exchanges);
     }
 
     fn count(&self, labels: &[(&str, &str)]) -> f64 {
@@ -257,25 +267,25 @@ impl Case {
         self.telemetry.sum(self.kind.in_flight(), &[])
     }
 
-    fn assert_span_panicked(&self) {
+    fn assert_spans_panicked(&self, count: u8) {
         let spans = self.telemetry.spans();
-        let [span] = spans.as_slice() else {
-            panic!("{self:?}: one span, not {spans:#?}");
-        };
-        assert_eq!(
-            text(span, "error.type").as_deref(),
-            Some("panic"),
-            "{self:?}"
-        );
-        assert!(matches!(span.status, Status::Error { .. }), "{self:?}");
-        assert_eq!(
-            attribute(span, "http.response.status_code"),
-            None,
-            "{self:?}"
-        );
+        assert_eq!(spans.len(), usize::from(count), "{self:?}: {spans:#?}");
+        for span in &spans {
+            assert_eq!(
+                text(span, "error.type").as_deref(),
+                Some("panic"),
+                "{self:?}"
+            );
+            assert!(matches!(span.status, Status::Error { .. }), "{self:?}");
+            assert_eq!(
+                attribute(span, "http.response.status_code"),
+                None,
+                "{self:?}"
+            );
+        }
     }
 
-    fn assert_otel_metrics_panicked(&self) {
+    fn assert_otel_metrics_panicked(&self, exchanges: u8) {
         self.meter.force_flush().unwrap();
         let exported = self.exported.get_finished_metrics().unwrap();
         let metrics = exported.iter().flat_map(|all| all.scope_metrics());
@@ -297,9 +307,10 @@ impl Case {
                 _ => {}
             }
         }
-        let [(1, attributes)] = ended.as_slice() else {
-            panic!("{self:?}: one exchange, not {ended:#?}");
+        let [(count, attributes)] = ended.as_slice() else {
+            panic!("{self:?}: one series, not {ended:#?}");
         };
+        assert_eq!(*count, u64::from(exchanges), "{self:?}");
         let has = |key: &str| attributes.iter().find(|(name, _)| name == key);
         let error = has("error.type").map(|(_, value)| value.as_str());
         assert_eq!(error, Some("panic"), "{self:?}: {attributes:?}");
@@ -392,7 +403,7 @@ fn layers_around_the_one_that_panics_end_as_panic() {
             .layer(case.otel_metrics())
             .layer(case.callback.propagate());
         run(&case, layers.into_inner());
-        case.assert_span_panicked();
+        case.assert_spans_panicked(1);
         // A layer inside the one that panics is not called.
         if !matches!(
             case.callback,
@@ -403,6 +414,102 @@ fn layers_around_the_one_that_panics_end_as_panic() {
         }
         assert_eq!(case.in_flight(), 0.0, "{case:?}");
     });
+}
+
+/// Returns the response of a service in a `tower::buffer`, or what the exchange panics with.
+async fn buffered<F, R>(service: Buffer<Request<()>, F>) -> Result<R, Payload>
+where
+    F: Future<Output = Result<R, Infallible>> + Send + 'static,
+{
+    let request = Request::get("http://api.example/").body(()).unwrap();
+    let mut exchange = pin!(service.oneshot(request));
+    let caught = poll_fn(|cx| {
+        let poll = catch_unwind(AssertUnwindSafe(|| exchange.as_mut().poll(cx)));
+        match poll {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(response)) => Poll::Ready(Ok(response)),
+            Err(panic) => Poll::Ready(Err(panic)),
+        }
+    });
+    match with_timeout("the exchange", caught).await {
+        Ok(Ok(response)) => Ok(response),
+        Ok(Err(error)) => panic!("the buffer fails: {error}"),
+        Err(panic) => Err(*panic.downcast::<Payload>().expect("a panic of a function")),
+    }
+}
+
+/// Sends two requests through a `tower::buffer` around the layers: both panic.
+fn run_buffered<S, B>(case: &Case, layer: impl Layer<Inner, Service = S>)
+where
+    S: Service<Request<()>, Response = Response<B>, Error = Infallible, Future: Send>
+        + Send
+        + 'static,
+    B: Debug + Send + 'static,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let service = Buffer::new(layer.layer(service_fn(hello as fn(_) -> _)), 4);
+        for _ in 0..2 {
+            let response = buffered(service.clone()).await;
+            let panic = response.err();
+            assert_eq!(panic, Some(Payload(case.callback)), "{case:?}");
+        }
+    });
+}
+
+#[test]
+fn the_worker_of_a_buffer_goes_on_if_a_function_panics() {
+    cases(|case| {
+        let metrics = (case.metrics(), case.otel_metrics());
+        let layers = (case.trace(), metrics, case.callback.propagate());
+        run_buffered(&case, observe(layers));
+        case.assert_all_panicked(2);
+    });
+}
+
+#[test]
+fn the_worker_of_a_buffer_goes_on_if_a_function_of_a_separate_layer_panics() {
+    cases(|case| {
+        let layers = ServiceBuilder::new()
+            .layer(case.trace())
+            .layer(case.metrics())
+            .layer(case.callback.propagate());
+        run_buffered(&case, layers.into_inner());
+        case.assert_spans_panicked(2);
+        assert_eq!(case.in_flight(), 0.0, "{case:?}");
+    });
+}
+
+#[tokio::test]
+async fn the_next_request_after_a_panic_is_served() {
+    let telemetry = TestTelemetry::new();
+    let panics = Arc::new(AtomicBool::new(true));
+    let filter = Filter::new(move |_: &dyn RequestHead| {
+        if panics.swap(false, Relaxed) {
+            TraceFilter.panic();
+        }
+        true
+    });
+    let layer = observe((TraceLayer::server().filter(filter), MetricsLayer::server()));
+    let service = layer.layer(service_fn(hello as fn(_) -> _));
+    let service = Buffer::new(service, 4);
+    let first = buffered(service.clone()).await;
+    assert_eq!(first.err(), Some(Payload(TraceFilter)));
+    assert!(buffered(service).await.is_ok());
+    let errors: Vec<_> = telemetry
+        .spans()
+        .iter()
+        .map(|span| text(span, "error.type"))
+        .collect();
+    assert_eq!(errors[0].as_deref(), Some("panic"));
+    assert_eq!(errors.len(), 2);
+    assert_eq!(
+        telemetry.sum("http_requests_total", &[("status", "200")]),
+        1.0
+    );
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -454,10 +561,14 @@ impl IdGenerator for PanickingStart {
 fn assert_start_panics<B: SpanBackend>(telemetry: &TestTelemetry, layer: TraceLayer<B>) {
     let layer = observe((MetricsLayer::server(), layer));
     let mut service = layer.layer(service_fn(hello));
-    let exchange = || service.call(Request::new(()));
-    let panic = catch_unwind(AssertUnwindSafe(exchange)).err();
+    // Not `call`, but the future panics.
+    let mut exchange = Box::pin(service.call(Request::new(())));
+    let cx = &mut TaskContext::from_waker(Waker::noop());
+    let poll = || exchange.as_mut().poll(cx).map(|_| ());
+    let panic = catch_unwind(AssertUnwindSafe(poll)).err();
     let payload = panic.and_then(|panic| panic.downcast_ref().copied());
     assert_eq!(payload, Some(PAYLOAD));
+    drop(exchange);
     let metrics = telemetry.metrics();
     let panicked = telemetry.sum("http_requests_total", &[("status", "panic")]);
     assert_eq!(panicked, 1.0, "{metrics}");

@@ -21,13 +21,16 @@ use crate::{
 /// The longest method in bytes. Others are recorded as `_OTHER`.
 const MAX_METHOD_LENGTH: usize = 256;
 
+/// The status of a call that succeeded.
+const OK: u8 = 0;
+
 /// A gRPC call in progress.
 #[derive(Debug)]
 pub(crate) struct MeasuredCall<B: MetricsBackend> {
     call: GrpcCall,
     entry: CallEntry<B>,
-    /// The key of a server's method that has not answered yet. A client can call any method, so until
-    /// then the call is counted with those of unknown methods.
+    /// The key of a server's method that is not known yet. A client can call any method, so until an
+    /// answer shows that it exists, the call is counted with those of unknown methods.
     unknown: Option<Box<OwnedCallKey>>,
 }
 
@@ -63,6 +66,11 @@ impl<B: MetricsBackend> MeasuredCall<B> {
         })
     }
 
+    /// Returns whether the first message of the response is awaited: it shows that the method exists.
+    pub(crate) const fn awaits_message(&self) -> bool {
+        self.unknown.is_some()
+    }
+
     /// Records the head of the response.
     pub(crate) fn response(
         &mut self,
@@ -70,20 +78,47 @@ impl<B: MetricsBackend> MeasuredCall<B> {
         response: &dyn ResponseHead,
     ) {
         self.call.response(response);
-        if let Some(key) = self.unknown.take_if(|_| is_of_handler(response)) {
+        let headers = response.headers();
+        if response.status() == StatusCode::OK
+            && rpc::is_grpc(headers)
+            && let Some(code) = rpc::status(headers)
+        {
+            self.answered_with(instruments, code);
+        }
+    }
+
+    /// Records the first message of the response.
+    pub(crate) fn message(&mut self, instruments: &GrpcInstruments<B>) {
+        if let Some(key) = self.unknown.take() {
+            instruments.move_to(&mut self.entry, key.borrowed());
+        }
+    }
+
+    /// Makes the method known, if a status shows that it exists.
+    fn answered_with(&mut self, instruments: &GrpcInstruments<B>, code: u8) {
+        let is_shown =
+            |_: &mut _| code == OK || is_of_handler(code) && instruments.takes_unproven_method();
+        if let Some(key) = self.unknown.take_if(is_shown) {
             instruments.move_to(&mut self.entry, key.borrowed());
         }
     }
 
     /// Records the call.
     pub(crate) fn end(
-        &self,
+        &mut self,
         instruments: &GrpcInstruments<B>,
         end: &End<'_>,
         at: Instant,
         seconds: f64,
         labels: (CustomValuesRef, impl FnOnce() -> CustomValues),
     ) {
+        if let End::Complete {
+            trailers: Some(trailers),
+        } = end
+            && let Some(code) = rpc::status(trailers)
+        {
+            self.answered_with(instruments, code);
+        }
         let sample = Sample {
             seconds,
             aborted: false,
@@ -96,55 +131,28 @@ impl<B: MetricsBackend> MeasuredCall<B> {
     }
 }
 
-/// Returns whether a response shows that the server has the method.
+/// Returns whether handlers send this status, and servers and middleware usually do not.
 ///
-/// A response that starts with messages does, and so does a status that servers and middleware do not
-/// send by themselves. For any path they may answer `CANCELLED`, `DEADLINE_EXCEEDED`,
-/// `PERMISSION_DENIED`, `RESOURCE_EXHAUSTED`, `UNIMPLEMENTED`, `UNAVAILABLE` or `UNAUTHENTICATED`.
-fn is_of_handler(response: &dyn ResponseHead) -> bool {
-    let headers = response.headers();
-    response.status() == StatusCode::OK
-        && rpc::is_grpc(headers)
-        && rpc::status(headers)
-            .is_none_or(|code| matches!(code, 0 | 2 | 3 | 5 | 6 | 9 | 10 | 11 | 13 | 15))
+/// For any path they may answer `CANCELLED`, `DEADLINE_EXCEEDED`, `PERMISSION_DENIED`, `RESOURCE_EXHAUSTED`,
+/// `UNIMPLEMENTED`, `UNAVAILABLE` or `UNAUTHENTICATED`.
+const fn is_of_handler(code: u8) -> bool {
+    matches!(code, 2 | 3 | 5 | 6 | 9 | 10 | 11 | 13 | 15)
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use http::Response;
-
     use super::*;
 
-    fn is_of_handler(status: u16, content_type: &str, grpc_status: Option<&str>) -> bool {
-        let mut response = Response::builder()
-            .status(status)
-            .header("content-type", content_type);
-        if let Some(grpc_status) = grpc_status {
-            response = response.header("grpc-status", grpc_status);
-        }
-        super::is_of_handler(&response.body(()).unwrap())
-    }
-
     #[test]
-    fn messages_and_the_statuses_of_handlers_show_that_a_method_exists() {
-        assert!(is_of_handler(200, "application/grpc", None));
-        for code in 0..=16 {
+    fn the_statuses_of_handlers_show_that_a_method_may_exist() {
+        for code in 1..=16 {
             let name = rpc::status_name(code).unwrap();
-            let code = code.to_string();
-            let expected = "OK UNKNOWN INVALID_ARGUMENT NOT_FOUND ALREADY_EXISTS \
+            let expected = "UNKNOWN INVALID_ARGUMENT NOT_FOUND ALREADY_EXISTS \
                 FAILED_PRECONDITION ABORTED OUT_OF_RANGE INTERNAL DATA_LOSS"
                 .split_whitespace()
                 .any(|of_handlers| of_handlers == name);
-            let found = is_of_handler(200, "application/grpc", Some(&code));
-            assert_eq!(found, expected, "{name}");
+            assert_eq!(is_of_handler(code), expected, "{name}");
         }
-    }
-
-    #[test]
-    fn http_responses_do_not_show_that_a_method_exists() {
-        assert!(!is_of_handler(200, "application/json", None));
-        assert!(!is_of_handler(404, "application/grpc", None));
-        assert!(!is_of_handler(500, "application/grpc", Some("2")));
     }
 }

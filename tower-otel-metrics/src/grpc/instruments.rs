@@ -1,8 +1,11 @@
 //! The instruments of the gRPC calls of a layer, found by their keys.
 
-use std::sync::{
-    OnceLock,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    mem,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
 };
 
 use tower_otel_core::{GrpcOutcome, Kind};
@@ -10,6 +13,7 @@ use tower_otel_semconv::rpc;
 
 use crate::{
     backend::instruments::{InFlightGauge, MetricsBackend, OutcomeInstruments as _, Sample},
+    counted_in::CountedIn,
     custom_labels::CustomValues,
     custom_values::CustomValuesRef,
     dimensions::OVERFLOW,
@@ -21,7 +25,11 @@ use crate::{
     handle_cache::{EntryIndex, HandleCache},
     names::{MetricSet, Names},
     naming::Naming,
+    outcome_share::OutcomeShare,
 };
+
+/// Methods that are known by a failure only may take one in so many of the limit of series.
+const UNPROVEN_SHARE: usize = 16;
 
 /// The instruments of gRPC calls, shared by the services of a layer.
 #[derive(Debug)]
@@ -37,11 +45,20 @@ pub(crate) struct GrpcInstruments<B: MetricsBackend> {
 struct Tables<B: MetricsBackend> {
     metrics: MetricSet,
     described: OnceLock<B::Instruments>,
-    /// On a server only methods that have answered, and one key for all others.
-    starts: HandleCache<OwnedCallKey, B::InFlight>,
+    /// On a server only known methods, and one key for all others.
+    starts: HandleCache<OwnedCallKey, CallHandles<B>>,
     outcomes: HandleCache<CallEndKey, B::Outcome>,
+    /// The number of methods that are known by a failure only.
+    unproven_methods: AtomicUsize,
     overflow: OnceLock<(B::Outcome, B::InFlight)>,
     has_warned_no_recorder: AtomicBool,
+}
+
+/// The handles of the calls with one start key.
+#[derive(Debug)]
+struct CallHandles<B: MetricsBackend> {
+    in_flight: B::InFlight,
+    share: OutcomeShare,
 }
 
 /// Where a call in flight was counted.
@@ -71,6 +88,7 @@ impl<B: MetricsBackend> GrpcInstruments<B> {
             described: OnceLock::new(),
             starts: HandleCache::new(self.limit),
             outcomes: HandleCache::new(self.limit),
+            unproven_methods: AtomicUsize::new(0),
             overflow: OnceLock::new(),
             has_warned_no_recorder: AtomicBool::new(false),
         })
@@ -83,11 +101,12 @@ impl<B: MetricsBackend> GrpcInstruments<B> {
 
     /// Counts a call in, if its method is known.
     pub(crate) fn start_known(&self, key: BorrowedCallKey<'_>) -> Option<CallEntry<B>> {
-        let (start, gauge) = self.tables().starts.get_with_index(&key)?;
+        let (start, handles) = self.tables().starts.get_with_index(&key)?;
+        let gauge = handles.in_flight.clone();
         gauge.started();
         Some(CallEntry {
             start: Some(start),
-            gauge: gauge.clone(),
+            gauge,
         })
     }
 
@@ -100,21 +119,33 @@ impl<B: MetricsBackend> GrpcInstruments<B> {
         } else {
             match found {
                 None => self.overflow().1.clone(),
-                Some(found) => found
-                    .entry
-                    .get_or_init(|key| self.make_in_flight(self.described(), key.borrowed()))
-                    .clone(),
+                Some(found) => {
+                    let make = |key: &OwnedCallKey| CallHandles {
+                        in_flight: self.make_in_flight(self.described(), key.borrowed()),
+                        share: OutcomeShare::default(),
+                    };
+                    found.entry.get_or_init(make).in_flight.clone()
+                }
             }
         };
         gauge.started();
         CallEntry { start, gauge }
     }
 
+    /// Returns whether one more method may become known by a failure, which an interceptor can cause for any path.
+    pub(crate) fn takes_unproven_method(&self) -> bool {
+        let limit = self.limit.div_ceil(UNPROVEN_SHARE);
+        let take = |methods: usize| (methods < limit).then_some(methods + 1);
+        let methods = &self.tables().unproven_methods;
+        methods
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
+            .is_ok()
+    }
+
     /// Moves a call that was counted with the unknown methods to its method, which becomes known.
     pub(crate) fn move_to(&self, entry: &mut CallEntry<B>, key: BorrowedCallKey<'_>) {
-        let moved = self.start(key);
-        entry.gauge.ended();
-        *entry = moved;
+        let before = mem::replace(entry, self.start(key));
+        before.gauge.ended();
     }
 
     /// Records a call that has ended, and counts it out of its gauge.
@@ -126,12 +157,13 @@ impl<B: MetricsBackend> GrpcInstruments<B> {
         custom_values: impl FnOnce() -> CustomValues,
         sample: Sample,
     ) {
+        let in_flight = CountedIn::new(Some(&entry.gauge));
         let key = self.end_key(entry, outcome, custom);
         match key.and_then(|key| self.tables().outcomes.get(&key)) {
             Some(outcome) => outcome.record(sample),
             None => self.end_first(key, outcome, &custom_values(), sample),
         }
-        entry.gauge.ended();
+        in_flight.ended();
     }
 
     /// Returns the key of an ended call; `None` for the overflow series.
@@ -185,11 +217,24 @@ impl<B: MetricsBackend> GrpcInstruments<B> {
             let outcome = self.make_outcome(&self.describe(), &dimensions);
             return outcome.record(sample);
         }
+        let known = known.filter(|(key, _)| self.takes_outcome(key.start));
         let outcome = known.and_then(|(key, dimensions)| {
             let make = |_: &_| self.make_outcome(self.described(), &dimensions);
             self.tables().outcomes.get_or_insert_with(&key, make)
         });
         outcome.unwrap_or_else(|| &self.overflow().0).record(sample);
+    }
+
+    /// Returns whether a start key may have one more series of ended calls.
+    fn takes_outcome(&self, start: EntryIndex) -> bool {
+        let Tables {
+            starts, outcomes, ..
+        } = self.tables();
+        let handles = starts.entry(start).and_then(|entry| entry.get());
+        match (self.kind, handles) {
+            (Kind::Client, Some(handles)) => handles.share.take(outcomes.room()),
+            _ => true,
+        }
     }
 
     /// Returns whether the handles that the backend returns now may be cached.

@@ -127,6 +127,11 @@ impl<K, V> HandleCache<K, V> {
         self.len.load(Ordering::Acquire)
     }
 
+    /// Returns how many entries have room.
+    pub(crate) fn room(&self) -> usize {
+        self.limit.saturating_sub(self.len())
+    }
+
     /// Returns `true` exactly once, so that the overflow warning is logged once.
     pub(crate) fn first_overflow(&self) -> bool {
         !self.overflowed.load(Ordering::Relaxed) && !self.overflowed.swap(true, Ordering::Relaxed)

@@ -54,16 +54,24 @@ impl Shared {
         }
         match self.hold_by(base, span) {
             Ok(held) => {
-                pooled.is_counted_not_held = false;
-                pooled.set_held(Some(held))
+                let trace = pooled.set_held(Some(held));
+                match trace {
+                    Some(_) => pooled.is_counted_not_held = false,
+                    None => self.count_not_held(pooled),
+                }
+                trace
             }
             Err(NotHeld::NoRoom) => {
-                let is_counted = mem::replace(&mut pooled.is_counted_not_held, true);
-                self.pipeline.counters().not_held(u64::from(!is_counted));
+                self.count_not_held(pooled);
                 None
             }
             Err(NotHeld::NoTrace) => None,
         }
+    }
+
+    fn count_not_held(&self, pooled: &mut PooledRecord) {
+        let is_counted = mem::replace(&mut pooled.is_counted_not_held, true);
+        self.pipeline.counters().not_held(u64::from(!is_counted));
     }
 
     #[inline(never)]
@@ -93,7 +101,7 @@ impl Shared {
         }
         let is_root = parent.is_none();
         let trace = parent.unwrap_or_else(|| {
-            let trace = Arc::new(HeldTrace::new(recorder, trace_id));
+            let trace = Arc::new(HeldTrace::new(recorder, trace_id, &keeper.bytes));
             keeper.live.add(thread, Instant::now(), &trace);
             trace
         });

@@ -30,7 +30,7 @@ pub(crate) struct Keeper<T> {
     rules: LiveRules,
     created: Instant,
     rate: RateLimit,
-    pub(super) bytes: HeldBytes,
+    pub(super) bytes: Arc<HeldBytes>,
     pub(super) live: LiveTraces<T>,
     /// The places of roots without bytes.
     pub(super) roots: Budget,
@@ -42,7 +42,7 @@ impl<T> Keeper<T> {
             rules: LiveRules::new(rules),
             created: Instant::now(),
             rate: RateLimit::default(),
-            bytes: HeldBytes::new(ALL_BYTES),
+            bytes: Arc::new(HeldBytes::new(ALL_BYTES)),
             live: LiveTraces::new(),
             roots: Budget::new(ROOTS, 1),
         }

@@ -5,6 +5,7 @@ mod held_bytes;
 mod held_trace;
 mod holding;
 mod keeper;
+mod lending;
 mod live_rules;
 mod live_traces;
 mod lookup;

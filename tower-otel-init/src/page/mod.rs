@@ -1,0 +1,32 @@
+//! A page that shows requests, traces and the state of the exporters, for a browser on the same machine.
+//!
+//! ```text
+//! export thread   tap: each span as JSON ──► trace_ring: 500 traces, 32 MiB ─┐
+//! Prometheus      red_history: the metrics of the layers, every 5 seconds ───┼─► page_state ─► event_stream ─► browser
+//! recorder        telemetry_status: counts of spans ─────────────────────────┘
+//! ```
+//!
+//! Requests touch none of it.
+
+pub(crate) mod address;
+mod assets;
+mod connection;
+mod event_stream;
+mod host_check;
+mod metric_family;
+mod page_state;
+mod page_trace;
+mod quantile;
+mod red_history;
+mod red_row;
+mod response_body;
+mod routes;
+mod sample;
+pub(crate) mod server;
+mod span_json;
+mod stall_guard;
+pub(crate) mod telemetry_status;
+mod trace_ring;
+mod trace_title;
+
+pub(crate) use page_state::{PageState, StatusSource};
