@@ -6,7 +6,7 @@ use crate::{
     end::End,
     head::ResponseHead,
     long_lived::LongLived,
-    observe::Exchange,
+    observe::{Exchange, ResponseHeader},
     unwinding::{swallow_panic, without_second_panic},
 };
 
@@ -95,13 +95,15 @@ impl<E: Exchange> ExchangeGuard<E> {
 
     /// Records the head of the response. An observer may call functions of the application before; if
     /// one panics, the exchange ends without a response, because the caller gets none.
-    pub(crate) fn response(&mut self, response: &dyn ResponseHead) {
+    ///
+    /// Returns a header that is to be appended to the response of a server.
+    pub(crate) fn response(&mut self, response: &dyn ResponseHead) -> Option<Box<ResponseHeader>> {
         self.end_if_panicked(|exchange| {
-            if let Some(exchange) = exchange {
-                exchange.read_response(response);
-                exchange.response(response);
-            }
-        });
+            let exchange = exchange?;
+            let header = exchange.read_response(response);
+            exchange.response(response);
+            header
+        })
     }
 
     /// Records that the response is meant to last.

@@ -12,7 +12,7 @@ use crate::{
     head::{RequestHead, ResponseHead},
     joined_exchange::JoinedExchange,
     long_lived::LongLived,
-    observe::{Exchange, Observe},
+    observe::{Exchange, Observe, ResponseHeader},
     request_info::RequestInfo,
     unwinding::without_second_panic,
 };
@@ -89,9 +89,9 @@ impl<A: Exchange, B: Exchange> Exchange for Nested<A, B> {
         (self.inner.enter(), outer)
     }
 
-    fn read_response(&mut self, response: &dyn ResponseHead) {
-        self.inner.read_response(response);
-        self.outer.read_response(response);
+    fn read_response(&mut self, response: &dyn ResponseHead) -> Option<Box<ResponseHeader>> {
+        let inner = self.inner.read_response(response);
+        self.outer.read_response(response).or(inner)
     }
 
     fn response(&mut self, response: &dyn ResponseHead) {

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use http::{StatusCode, Version};
+use http::{HeaderName, HeaderValue, StatusCode, Version};
 use tower_otel_core::{End, Exchange, Kind, LongLived, ResponseHead, Route, RouteSlot};
 
 use crate::{
@@ -275,10 +275,14 @@ impl<B: MetricsBackend> Exchange for MetricsExchange<B> {
     fn enter(&mut self) {}
 
     #[inline]
-    fn read_response(&mut self, response: &dyn ResponseHead) {
+    fn read_response(
+        &mut self,
+        response: &dyn ResponseHead,
+    ) -> Option<Box<(HeaderName, HeaderValue)>> {
         if !self.instruments.config.labels.is_empty() {
             self.labels = self.instruments.response_labels(self.labels, response);
         }
+        None
     }
 
     #[inline]

@@ -131,7 +131,7 @@ impl StartSpan for RecorderBackend {
             kind: SpanKind::Internal,
             base: &base,
             remote: None,
-            link: request,
+            link: request.as_ref(),
             at: Instant::now(),
         };
         let sampler_input = || (connection::NAME.into(), Vec::new());
