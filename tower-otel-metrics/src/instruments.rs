@@ -20,10 +20,9 @@ use crate::{
     dimensions::{Dimensions, NoResponse, OVERFLOW},
     end_key::{EndKey, OwnedEndKey},
     grpc::instruments::GrpcInstruments,
-    handle_cache::{EntryIndex, FoundEntry, HandleCache, Query},
+    handle_cache::{EntryIndex, EntryShare, FoundEntry, HandleCache, Query},
     names::MetricSet,
     open_stream::OpenStream,
-    outcome_share::OutcomeShare,
     start_key::{BorrowedStartKey, OwnedStartKey, PlainStartKey},
     stream_gauges::StreamGauges,
 };
@@ -62,7 +61,7 @@ struct CachedHandles<B: MetricsBackend> {
     /// The first outcome, which is that of most exchanges. Its handles are in `outcomes` as well; here
     /// they are found without reading memory that is seldom in the cache.
     common_outcome: OnceLock<(OwnedEndKey, B::Outcome)>,
-    share: OutcomeShare,
+    share: EntryShare,
 }
 
 /// Where an exchange in flight was counted.
@@ -209,7 +208,7 @@ impl<B: MetricsBackend> Instruments<B> {
         entry.get_or_init(|_| CachedHandles {
             in_flight: in_flight.clone(),
             common_outcome: OnceLock::new(),
-            share: OutcomeShare::default(),
+            share: EntryShare::up_to(usize::MAX),
         });
         InFlightEntry {
             start: Some(index),
@@ -292,10 +291,11 @@ impl<B: MetricsBackend> Instruments<B> {
                 .make_outcome(&self.describe(), &dimensions)
                 .record(sample);
         }
-        let known = known.filter(|(at, _)| self.takes_outcome(*at));
         let outcome = known.and_then(|(at, dimensions)| {
+            let outcomes = &self.tables().outcomes;
+            let found = outcomes.find_or_insert_in(key, self.share(at))?;
             let make = |_: &_| self.make_outcome(self.described(), &dimensions);
-            let outcome = self.tables().outcomes.get_or_insert_with(key, make)?;
+            let outcome = found.entry.get_or_init(make);
             if let Some(handles) = self.tables().handles(at) {
                 let common = || (key.to_key(), outcome.clone());
                 handles.common_outcome.get_or_init(common);
@@ -305,12 +305,11 @@ impl<B: MetricsBackend> Instruments<B> {
         outcome.unwrap_or_else(|| &self.overflow().0).record(sample);
     }
 
-    /// Returns whether a start key may have one more series of ended exchanges.
-    fn takes_outcome(&self, start: EntryIndex) -> bool {
-        let tables = self.tables();
-        match (self.config.kind, tables.handles(start)) {
-            (Kind::Client, Some(handles)) => handles.share.take(tables.outcomes.room()),
-            _ => true,
+    /// Returns the share that the series of a start key count in: on a client, that of its method and host.
+    fn share(&self, start: EntryIndex) -> Option<&EntryShare> {
+        match self.config.kind {
+            Kind::Client => Some(&self.tables().handles(start)?.share),
+            Kind::Server => None,
         }
     }
 
