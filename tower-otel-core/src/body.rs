@@ -11,6 +11,7 @@ use bytes::Buf;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
+use tower_otel_semconv::rpc;
 
 use crate::{End, Exchange, Failure, exchange_guard::ExchangeGuard};
 
@@ -19,8 +20,9 @@ pin_project! {
     ///
     /// The exchange ends with the last frame, with trailers, with an error, or when the body is
     /// dropped. Servers drop a body without polling it past the last byte of its `Content-Length`.
-    /// A body that is dropped after all its bytes is therefore complete; any other is aborted. A body that ends before all its
-    /// bytes has failed: the peer gets less than the head has announced.
+    /// A body that is dropped after all its bytes is therefore complete, and one that is dropped before is aborted. A body that
+    /// ends before all its bytes has failed, because the peer gets less than the head has announced, unless its trailers have
+    /// the status of a gRPC call that has failed: the status is the reason.
     #[doc(hidden)]
     pub struct ResponseBody<B, E>
     where
@@ -74,7 +76,7 @@ fn end_of_body<E: Exchange>(
     seen: u64,
     trailers: Option<&HeaderMap>,
 ) {
-    if expected.is_some_and(|expected| seen < expected) {
+    if expected.is_some_and(|expected| seen < expected) && !is_failed_call(trailers) {
         end_too_early(guard);
     } else {
         guard.end(End::Complete { trailers });
@@ -82,8 +84,13 @@ fn end_of_body<E: Exchange>(
 }
 
 #[cold]
+fn is_failed_call(trailers: Option<&HeaderMap>) -> bool {
+    trailers.and_then(rpc::status).is_some_and(|code| code != 0)
+}
+
+#[cold]
 fn end_too_early<E: Exchange>(guard: &mut ExchangeGuard<E>) {
-    const MESSAGE: &str = "the body ended before its Content-Length";
+    const MESSAGE: &str = "the body ended before its announced length";
     let error = Error::new(ErrorKind::InvalidData, MESSAGE);
     guard.end(End::Failed(Failure::new(&error)));
 }

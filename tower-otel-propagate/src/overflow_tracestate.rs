@@ -218,7 +218,10 @@ mod tests {
         members.push("ot=rv:0123456789abcd".to_owned());
         let (stored, overflow) = split_header(&members.join(","));
         assert_eq!(stored.get("ot"), None, "the member does not fit");
-        for now in [state(&[("ot", "th:8")]), stored.insert("ot", "th:8").unwrap()] {
+        for now in [
+            state(&[("ot", "th:8")]),
+            stored.insert("ot", "th:8").unwrap(),
+        ] {
             let header = sent(TRACE, &now, overflow.as_ref());
             let own: Vec<_> = header.split(',').filter(|m| m.starts_with("ot=")).collect();
             assert_eq!(own, ["ot=th:8"], "{header}");
