@@ -5,11 +5,13 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use http::StatusCode;
 use tower_otel_core::{Kind, RequestHead, ResponseHead};
 
 use crate::{
     backend::instruments::{
-        InFlightGauge as _, MetricsBackend, OutcomeInstruments as _, Sample, SeriesLabels,
+        GaugeKind, InFlightGauge as _, MetricsBackend, OutcomeInstruments as _, Sample,
+        SeriesLabels,
     },
     config::Config,
     counted_in::CountedIn,
@@ -20,8 +22,10 @@ use crate::{
     grpc::instruments::GrpcInstruments,
     handle_cache::{EntryIndex, FoundEntry, HandleCache, Query},
     names::MetricSet,
+    open_stream::OpenStream,
     outcome_share::OutcomeShare,
-    start_key::{BorrowedStartKey, OwnedStartKey},
+    start_key::{BorrowedStartKey, OwnedStartKey, PlainStartKey},
+    stream_gauges::StreamGauges,
 };
 
 /// The instruments of a layer, shared by its services and their exchanges.
@@ -29,6 +33,8 @@ use crate::{
 pub(crate) struct Instruments<B: MetricsBackend> {
     pub(crate) backend: B,
     pub(crate) config: Config,
+    /// Whether method and route are all that is read of a request.
+    pub(crate) is_plain: bool,
     /// The instruments of gRPC calls, if they have metrics of their own.
     pub(crate) grpc: Option<Box<GrpcInstruments<B>>>,
     /// Made for the first exchange, so that options can be set without making tables.
@@ -42,6 +48,7 @@ struct Tables<B: MetricsBackend> {
     described: OnceLock<B::Instruments>,
     starts: HandleCache<OwnedStartKey, CachedHandles<B>>,
     in_flight: HandleCache<OwnedStartKey, B::InFlight>,
+    streams: StreamGauges<OwnedStartKey, B::InFlight>,
     outcomes: HandleCache<OwnedEndKey, B::Outcome>,
     label_values: CustomValueTable,
     overflow: OnceLock<(B::Outcome, B::InFlight)>,
@@ -74,6 +81,7 @@ impl<B: MetricsBackend> Tables<B> {
             described: OnceLock::new(),
             starts: HandleCache::new(config.limit),
             in_flight: HandleCache::new(config.limit),
+            streams: StreamGauges::new(config.limit),
             outcomes: HandleCache::new(config.limit),
             label_values: CustomValueTable::new(&config.labels, config.limit),
             overflow: OnceLock::new(),
@@ -94,6 +102,7 @@ impl<B: MetricsBackend> Instruments<B> {
             GrpcInstruments::new(backend.clone(), config.kind, naming, config.limit).into()
         });
         Self {
+            is_plain: config.is_plain(),
             grpc,
             backend,
             config,
@@ -164,6 +173,14 @@ impl<B: MetricsBackend> Instruments<B> {
         }
     }
 
+    /// Counts an exchange in, if its key is in the table.
+    #[inline(always)]
+    pub(crate) fn start_plain(&self, key: PlainStartKey<'_>) -> Option<EntryIndex> {
+        let (at, handles) = self.tables().starts.get_with_index(&key)?;
+        handles.in_flight.started();
+        Some(at)
+    }
+
     #[cold]
     fn start_first(&self, mut key: BorrowedStartKey<'_>) -> InFlightEntry<B> {
         let methods = self.config.http.methods();
@@ -197,6 +214,44 @@ impl<B: MetricsBackend> Instruments<B> {
         InFlightEntry {
             start: Some(index),
             own_gauge: None,
+        }
+    }
+
+    /// Counts a stream that is meant to last, or an upgraded connection, in the series of its start key.
+    #[cold]
+    pub(crate) fn open_stream(&self, start: Option<EntryIndex>) -> OpenStream<B::InFlight> {
+        let tables = self.tables();
+        let entry = start.and_then(|at| tables.starts.entry(at));
+        let key = entry.map(|entry| self.config.in_flight_key(entry.key.borrowed()));
+        let make = |instruments: &_, key: Option<&BorrowedStartKey<'_>>| {
+            let dimensions = key.map_or(overflow_dimensions(), |key| key.dimensions());
+            self.make_gauge(instruments, GaugeKind::Streams, &dimensions)
+        };
+        let gauge = if self.is_ready() {
+            tables
+                .streams
+                .get(key.as_ref(), |key| make(self.described(), key))
+        } else {
+            make(&self.describe(), key.as_ref())
+        };
+        OpenStream::new(gauge)
+    }
+
+    /// Records the end of an exchange that [`start_plain`](Self::start_plain) has counted in. Returns `false` if its
+    /// outcome is not the common one of its key; then nothing is recorded.
+    #[inline]
+    pub(crate) fn end_plain(&self, start: EntryIndex, status: StatusCode, seconds: f64) -> bool {
+        let Some(handles) = self.tables().handles(start) else {
+            return false;
+        };
+        match handles.common_outcome.get() {
+            Some((common, outcome)) if common.is_plain(start, status) => {
+                let counted_in = CountedIn::new(Some(&handles.in_flight));
+                outcome.record(Sample::complete(seconds));
+                counted_in.ended();
+                true
+            }
+            _ => false,
         }
     }
 
@@ -311,13 +366,22 @@ impl<B: MetricsBackend> Instruments<B> {
         self.backend.outcome(instruments, series)
     }
 
-    #[cold]
     fn make_in_flight(&self, instruments: &B::Instruments, of: &Dimensions<'_>) -> B::InFlight {
+        self.make_gauge(instruments, GaugeKind::InFlight, of)
+    }
+
+    #[cold]
+    fn make_gauge(
+        &self,
+        instruments: &B::Instruments,
+        gauge: GaugeKind,
+        of: &Dimensions<'_>,
+    ) -> B::InFlight {
         let series = SeriesLabels {
             shared: self.config.naming.in_flight_labels(self.config.kind, of),
             status: None,
         };
-        self.backend.in_flight(instruments, series)
+        self.backend.gauge(instruments, gauge, series)
     }
 
     fn describe(&self) -> B::Instruments {

@@ -16,6 +16,7 @@ use crate::{
         instruments::{CallEntry, GrpcInstruments},
     },
     handle_cache::Query as _,
+    open_stream::OpenStream,
 };
 
 /// The longest method in bytes. Others are recorded as `_OTHER`.
@@ -85,6 +86,11 @@ impl<B: MetricsBackend> MeasuredCall<B> {
         {
             self.answered_with(instruments, code);
         }
+    }
+
+    /// Counts the call as a stream that is meant to last.
+    pub(crate) fn open_stream(&self, instruments: &GrpcInstruments<B>) -> OpenStream<B::InFlight> {
+        instruments.open_stream(&self.entry)
     }
 
     /// Records the first message of the response.

@@ -12,7 +12,9 @@ use tower_otel_core::{GrpcOutcome, Kind};
 use tower_otel_semconv::rpc;
 
 use crate::{
-    backend::instruments::{InFlightGauge, MetricsBackend, OutcomeInstruments as _, Sample},
+    backend::instruments::{
+        GaugeKind, InFlightGauge, MetricsBackend, OutcomeInstruments as _, Sample,
+    },
     counted_in::CountedIn,
     custom_labels::CustomValues,
     custom_values::CustomValuesRef,
@@ -25,7 +27,9 @@ use crate::{
     handle_cache::{EntryIndex, HandleCache},
     names::{MetricSet, Names},
     naming::Naming,
+    open_stream::OpenStream,
     outcome_share::OutcomeShare,
+    stream_gauges::StreamGauges,
 };
 
 /// Methods that are known by a failure only may take one in so many of the limit of series.
@@ -48,6 +52,7 @@ struct Tables<B: MetricsBackend> {
     /// On a server only known methods, and one key for all others.
     starts: HandleCache<OwnedCallKey, CallHandles<B>>,
     outcomes: HandleCache<CallEndKey, B::Outcome>,
+    streams: StreamGauges<OwnedCallKey, B::InFlight>,
     /// The number of methods that are known by a failure only.
     unproven_methods: AtomicUsize,
     overflow: OnceLock<(B::Outcome, B::InFlight)>,
@@ -88,6 +93,7 @@ impl<B: MetricsBackend> GrpcInstruments<B> {
             described: OnceLock::new(),
             starts: HandleCache::new(self.limit),
             outcomes: HandleCache::new(self.limit),
+            streams: StreamGauges::new(self.limit),
             unproven_methods: AtomicUsize::new(0),
             overflow: OnceLock::new(),
             has_warned_no_recorder: AtomicBool::new(false),
@@ -146,6 +152,25 @@ impl<B: MetricsBackend> GrpcInstruments<B> {
     pub(crate) fn move_to(&self, entry: &mut CallEntry<B>, key: BorrowedCallKey<'_>) {
         let before = mem::replace(entry, self.start(key));
         before.gauge.ended();
+    }
+
+    /// Counts a call that is meant to last.
+    pub(crate) fn open_stream(&self, entry: &CallEntry<B>) -> OpenStream<B::InFlight> {
+        let tables = self.tables();
+        let start = entry.start.and_then(|start| tables.starts.entry(start));
+        let key = start.map(|entry| entry.key.borrowed());
+        let make = |instruments: &_, key: Option<&BorrowedCallKey<'_>>| {
+            let key = key.copied().unwrap_or(OVERFLOW_CALL);
+            self.make_gauge(instruments, GaugeKind::Streams, key)
+        };
+        let gauge = if self.is_ready() {
+            tables
+                .streams
+                .get(key.as_ref(), |key| make(self.described(), key))
+        } else {
+            make(&self.describe(), key.as_ref())
+        };
+        OpenStream::new(gauge)
     }
 
     /// Records a call that has ended, and counts it out of its gauge.
@@ -284,7 +309,16 @@ impl<B: MetricsBackend> GrpcInstruments<B> {
     }
 
     fn make_in_flight(&self, instruments: &B::Instruments, of: BorrowedCallKey<'_>) -> B::InFlight {
+        self.make_gauge(instruments, GaugeKind::InFlight, of)
+    }
+
+    fn make_gauge(
+        &self,
+        instruments: &B::Instruments,
+        gauge: GaugeKind,
+        of: BorrowedCallKey<'_>,
+    ) -> B::InFlight {
         let labels = in_flight_labels(&self.naming, self.kind, of);
-        self.backend.in_flight(instruments, labels)
+        self.backend.gauge(instruments, gauge, labels)
     }
 }
