@@ -297,7 +297,7 @@ impl<B: SpanBackend> Exchange for TraceExchange<B> {
             }
         }
         self.state.backend.end(&mut self.span, at);
-        // Last, because a subscriber may block. The context of the span stays until it is dropped.
+        // Last, because a subscriber may block. A `tracing` span ends when it is dropped, after the event that it contains.
         if is_recording && self.state.config.logs_exceptions {
             let _entered = self.enter();
             exception::log(end);
