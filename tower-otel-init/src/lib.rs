@@ -280,8 +280,8 @@ pub use telemetry::Telemetry;
 
 #[doc(inline)]
 pub use tower_otel_core::{
-    Attempts, Filter, Hosts, HttpOptions, LocalAddr, PeerAddr, RequestHead, ResponseHead, Route,
-    RouteLayer, RouteSlot, observe,
+    Attempts, Filter, Hosts, HttpOptions, LocalAddr, LongLived, PeerAddr, RequestHead,
+    ResponseHead, Route, RouteLayer, RouteSlot, observe,
 };
 #[doc(inline)]
 pub use tower_otel_metrics::{MetricsLayer, Names};
