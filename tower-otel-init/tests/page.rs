@@ -410,3 +410,25 @@ fn a_thousand_large_traces_and_a_browser_that_stalls_stay_within_the_bounds() {
     );
     assert!(bytes.as_u64().unwrap() > 20 << 20, "{overview}");
 }
+
+#[test]
+fn a_collector_that_fails_is_on_the_page() {
+    let builder = builder()
+        .endpoint("http://127.0.0.1:1")
+        .protocol(Protocol::HttpProtobuf);
+    let (telemetry, _) = builder.local::<Registry>().unwrap();
+    let address = telemetry.page().unwrap();
+    telemetry
+        .tracer_provider()
+        .unwrap()
+        .tracer("")
+        .start_with_context("a", &Context::new())
+        .end();
+    telemetry.flush(TIMEOUT).unwrap_err();
+    let overview = wait_for_event(address, "overview", |overview| {
+        overview["status"]["failure"].is_string()
+    });
+    assert_eq!(overview["status"]["spans"]["export_failed"], 1);
+    wait_for_event(address, "traces", |list| list["changed"][0]["name"] == "a");
+    let _ = telemetry.shutdown(TIMEOUT);
+}
