@@ -431,3 +431,55 @@ fn the_page_changes_settings_and_no_page_of_a_stranger_does() {
         "parentbased_traceidratio=0.25"
     );
 }
+
+#[test]
+fn a_thousand_large_traces_and_a_browser_that_stalls_stay_within_the_bounds() {
+    let (telemetry, address) = start();
+    let mut stalled = connect(address);
+    write!(stalled, "GET /events HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+    let tracer = telemetry.tracer_provider().unwrap().tracer("");
+    let text = "x".repeat(4000);
+    for trace in 0..1000 {
+        let mut span = tracer.start_with_context("GET /a", &Context::new());
+        for key in 0..15_i64 {
+            span.set_attribute(KeyValue::new(format!("key.{key}"), text.clone()));
+        }
+        span.end();
+        // Spans that do not fit the queue are dropped, which is not what this test is about.
+        if trace % 100 == 0 {
+            telemetry.flush(TIMEOUT).unwrap();
+        }
+    }
+    telemetry.flush(TIMEOUT).unwrap();
+    let overview = wait_for_event(address, "overview", |overview| {
+        overview["ring"]["seen"] == 1000
+    });
+    let (traces, bytes) = (&overview["ring"]["traces"], &overview["ring"]["bytes"]);
+    assert!(
+        traces.as_u64().unwrap() <= 500 && bytes.as_u64().unwrap() <= 32 << 20,
+        "{overview}"
+    );
+    assert!(bytes.as_u64().unwrap() > 20 << 20, "{overview}");
+}
+
+#[test]
+fn a_collector_that_fails_is_on_the_page() {
+    let builder = builder()
+        .endpoint("http://127.0.0.1:1")
+        .protocol(Protocol::HttpProtobuf);
+    let (telemetry, _) = builder.local::<Registry>().unwrap();
+    let address = telemetry.page().unwrap();
+    telemetry
+        .tracer_provider()
+        .unwrap()
+        .tracer("")
+        .start_with_context("a", &Context::new())
+        .end();
+    telemetry.flush(TIMEOUT).unwrap_err();
+    let overview = wait_for_event(address, "overview", |overview| {
+        overview["status"]["failure"].is_string()
+    });
+    assert_eq!(overview["status"]["spans"]["export_failed"], 1);
+    wait_for_event(address, "traces", |list| list["changed"][0]["name"] == "a");
+    let _ = telemetry.shutdown(TIMEOUT);
+}
