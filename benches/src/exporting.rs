@@ -44,9 +44,9 @@ impl ExportingSignals {
 
     fn with<T>(&self, run: impl FnOnce(&mut Telemetry, &mut Layers<Registry>) -> T) -> T {
         let sampler = match self.sampling {
-            0 => Sampler::AlwaysOff,
-            100.. => Sampler::AlwaysOn,
-            percentage => Sampler::Ratio(f64::from(percentage) / 100.0),
+            0 => Sampler::always_off(),
+            100.. => Sampler::ratio(1.0),
+            percentage => Sampler::ratio(f64::from(percentage) / 100.0),
         };
         let mut started = self.started.borrow_mut();
         let (telemetry, layers) = started.get_or_insert_with(|| {

@@ -1,13 +1,8 @@
 //! What observers add to a request.
 
-use std::any::Any;
-
 use http::Extensions;
 
-use crate::{head::RequestHead, route_slot::RouteSlot};
-
-/// What a function panicked with.
-pub(crate) type PanicPayload = Box<dyn Any + Send>;
+use crate::{head::RequestHead, route_slot::RouteSlot, unwinding::PanicPayload};
 
 /// What observers add to the extensions of a request after all of them have started, and the panic
 /// that then continues.

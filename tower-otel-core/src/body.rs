@@ -1,7 +1,9 @@
 //! The response body of every layer of the suite.
 
 use std::{
+    cell::OnceCell,
     fmt,
+    io::{Error, ErrorKind},
     pin::Pin,
     task::{Context, Poll},
 };
@@ -17,7 +19,8 @@ pin_project! {
     ///
     /// The exchange ends with the last frame, with trailers, with an error, or when the body is
     /// dropped. Servers drop a body without polling it past the last byte of its `Content-Length`.
-    /// A body that is dropped after all its bytes is therefore complete; any other is aborted.
+    /// A body that is dropped after all its bytes is therefore complete; any other is aborted. A body that ends before all its
+    /// bytes has failed: the peer gets less than the head has announced.
     #[doc(hidden)]
     pub struct ResponseBody<B, E>
     where
@@ -63,6 +66,12 @@ impl<B, E: Exchange> ResponseBody<B, E> {
     }
 }
 
+#[cold]
+fn ended_too_early() -> Error {
+    const MESSAGE: &str = "the body ended before its Content-Length";
+    Error::new(ErrorKind::InvalidData, MESSAGE)
+}
+
 impl<B, E> Body for ResponseBody<B, E>
 where
     B: Body<Error: fmt::Display + 'static>,
@@ -82,26 +91,31 @@ where
         if !this.guard.is_open() {
             return inner.poll_frame(cx);
         }
-        let polled = this.guard.run(|| inner.as_mut().poll_frame(cx));
-        let at_end = polled.is_ready() && this.guard.query(|| inner.is_end_stream());
-        match &polled {
-            Poll::Pending => {}
-            Poll::Ready(Some(Ok(frame))) => {
-                if let Some(data) = frame.data_ref() {
-                    let bytes = data.remaining() as u64;
-                    *this.seen = this.seen.saturating_add(bytes);
-                    this.guard.data(bytes);
+        let (expected, seen) = (*this.expected, this.seen);
+        let (polled, ..) = this.guard.run_and_record(
+            move || (inner.as_mut().poll_frame(cx), inner, OnceCell::new()),
+            |(polled, inner, too_early)| {
+                let end_of_body = |seen, trailers| match expected {
+                    Some(expected) if seen < expected => {
+                        End::Failed(Failure::new(too_early.get_or_init(ended_too_early)))
+                    }
+                    _ => End::Complete { trailers },
+                };
+                match polled {
+                    Poll::Pending => (None, None),
+                    Poll::Ready(Some(Ok(frame))) => {
+                        let at_end = inner.is_end_stream();
+                        let bytes = frame.data_ref().map(|data| data.remaining() as u64);
+                        *seen = seen.saturating_add(bytes.unwrap_or(0));
+                        let trailers = frame.trailers_ref();
+                        let ends = at_end || trailers.is_some();
+                        (bytes, ends.then(|| end_of_body(*seen, trailers)))
+                    }
+                    Poll::Ready(Some(Err(error))) => (None, Some(End::Failed(Failure::new(error)))),
+                    Poll::Ready(None) => (None, Some(end_of_body(*seen, None))),
                 }
-                let trailers = frame.trailers_ref();
-                if at_end || trailers.is_some() {
-                    this.guard.end(End::Complete { trailers });
-                }
-            }
-            Poll::Ready(Some(Err(error))) => {
-                this.guard.end(End::Failed(Failure::new(error)));
-            }
-            Poll::Ready(None) => this.guard.end(End::Complete { trailers: None }),
-        }
+            },
+        );
         polled
     }
 

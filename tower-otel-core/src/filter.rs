@@ -39,15 +39,17 @@ impl Filter {
 
     /// Selects all requests except those to these paths and their subpaths.
     ///
-    /// `/health` skips `/health/live`, but not `/healthy`. The path is the one that the layer receives: inside a nested
-    /// router it lacks the prefix of that router.
+    /// `/health` skips `/health/live`, but not `/healthy`. A subpath with a segment `.` or `..` is not skipped, because
+    /// `/health/../users` may be served as `/users`; percent-encoded dots and slashes count, too. The path is the one that the
+    /// layer receives: inside a nested router it lacks the prefix of that router.
     pub fn skip_paths(paths: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let paths: Vec<String> = paths.into_iter().map(Into::into).collect();
         Self::new(move |request| {
             let path = request.target().path;
             !paths.iter().any(|skipped| {
                 path.strip_prefix(skipped.as_str()).is_some_and(|subpath| {
-                    subpath.is_empty() || subpath.starts_with('/') || skipped.ends_with('/')
+                    (subpath.is_empty() || subpath.starts_with('/') || skipped.ends_with('/'))
+                        && !has_dot_segment(subpath)
                 })
             })
         })
@@ -68,14 +70,16 @@ impl Filter {
 
     /// Selects a client's requests to these hosts.
     ///
-    /// A request without a host is selected only by [`Hosts::all`].
+    /// The host is that of the target. A request whose target has none is selected only by [`Hosts::all`]: a `Host` header does
+    /// not decide where a request is sent.
     pub fn only_hosts(hosts: Hosts) -> Self {
         Self::new(move |request| hosts.contains_host_of(request))
     }
 
     /// Selects a client's requests to all hosts except these.
     ///
-    /// A request without a host, or with one that is not understood, is skipped too, because it may be to one of them.
+    /// A request whose target has no host, or one that is not understood, is skipped too, because it may be to one of them. So is
+    /// one to an IPv6 address that embeds an address of the set.
     pub fn skip_hosts(hosts: Hosts) -> Self {
         Self::new(move |request| !hosts.may_contain_host_of(request))
     }
@@ -90,6 +94,31 @@ impl Filter {
         match &self.0 {
             None => true,
             Some(Predicate(observes)) => observes(request),
+        }
+    }
+}
+
+/// Returns whether a path has a segment `.` or `..`, as it is or after decoding. Backslashes separate segments, too.
+fn has_dot_segment(path: &str) -> bool {
+    let is_dot_segment = |dots| matches!(dots, Some(1 | 2));
+    let mut remaining = path.as_bytes();
+    // The dots of the current segment, if it has nothing else.
+    let mut dots = Some(0_usize);
+    loop {
+        let (byte, tail) = match remaining {
+            [] => return is_dot_segment(dots),
+            [b'%', b'2', b'e' | b'E', tail @ ..] => (b'.', tail),
+            [b'%', b'2', b'f' | b'F', tail @ ..]
+            | [b'%', b'5', b'c' | b'C', tail @ ..]
+            | [b'\\', tail @ ..] => (b'/', tail),
+            [byte, tail @ ..] => (*byte, tail),
+        };
+        remaining = tail;
+        match byte {
+            b'/' if is_dot_segment(dots) => return true,
+            b'/' => dots = Some(0),
+            b'.' => dots = dots.map(|dots| dots + 1),
+            _ => dots = None,
         }
     }
 }
@@ -120,6 +149,41 @@ mod tests {
         assert!(observes(&filter, "/healthy"));
         assert!(observes(&filter, "/internal"));
         assert!(observes(&filter, "/"));
+    }
+
+    #[test]
+    fn a_path_with_dot_segments_is_not_skipped() {
+        let filter = Filter::skip_paths(["/health", "/internal/", "/a/../b"]);
+        for path in [
+            "/health/../admin",
+            "/health/..",
+            "/health/.",
+            "/health/./live",
+            "/health/x/%2e%2E/../admin",
+            "/health/%2e./admin",
+            "/health/.%2E/admin",
+            "/health/..%2fadmin",
+            "/health/x%2F..%2Fadmin",
+            "/health/..%5cadmin",
+            "/health/..\\admin",
+            "/internal/../admin",
+            "/internal/..",
+        ] {
+            assert!(observes(&filter, path), "{path}");
+        }
+        for path in [
+            "/health/...",
+            "/health/.x",
+            "/health/x..",
+            "/health/..x/y.",
+            "/health/%2e%2e%2e",
+            "/health/live?../..",
+            "/internal/.well-known",
+            // It is in the list.
+            "/a/../b",
+        ] {
+            assert!(!observes(&filter, path), "{path}");
+        }
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use std::{
     fmt,
     future::Future,
+    panic::resume_unwind,
     pin::Pin,
+    sync::{Mutex, PoisonError},
     task::{Context, Poll},
 };
 
@@ -14,19 +16,20 @@ use crate::{
     exchange_guard::ExchangeGuard,
     observe::Exchange,
     response::{BodyExpectation, WrapResponse},
+    unwinding::PanicPayload,
 };
 
 pin_project! {
     /// Polls the future of the inner service in the context of its exchange.
     ///
-    /// If it is dropped before it is ready, the exchange ends as [`End::Cancelled`].
+    /// If it is dropped before it is ready, the exchange ends as [`End::Cancelled`]. If a function of the application has
+    /// panicked in `call`, the exchange has ended, and the first poll panics.
     pub struct ResponseFuture<F, E>
     where
         E: Exchange,
     {
-        // `None` only while it is dropped, which happens in the context of the exchange.
         #[pin]
-        inner: Option<F>,
+        inner: InnerFuture<F>,
         guard: ExchangeGuard<E>,
         expectation: BodyExpectation,
     }
@@ -38,17 +41,46 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
             if this.guard.is_open() {
-                this.guard.run(|| this.inner.set(None));
+                this.guard.run(|| this.inner.set(InnerFuture::Gone));
             }
         }
+    }
+}
+
+pin_project! {
+    #[project = InnerFutureProjection]
+    enum InnerFuture<F> {
+        Called {
+            #[pin]
+            future: F,
+        },
+        // The inner service was not called. A mutex is `Sync`, unlike the panic.
+        Panicked {
+            panic: Option<Box<Mutex<PanicPayload>>>,
+        },
+        // While it is dropped, which happens in the context of the exchange.
+        Gone,
     }
 }
 
 impl<F, E: Exchange> ResponseFuture<F, E> {
     pub(crate) fn new(inner: F, guard: ExchangeGuard<E>, expectation: BodyExpectation) -> Self {
         Self {
-            inner: Some(inner),
+            inner: InnerFuture::Called { future: inner },
             guard,
+            expectation,
+        }
+    }
+
+    /// A future that panics when it is polled, so that the panic reaches the caller of a service that a worker calls, such as
+    /// that of `tower::buffer`.
+    #[cold]
+    pub(crate) fn panicked(panic: PanicPayload, expectation: BodyExpectation) -> Self {
+        Self {
+            inner: InnerFuture::Panicked {
+                panic: Some(Box::new(Mutex::new(panic))),
+            },
+            guard: ExchangeGuard::ended(),
             expectation,
         }
     }
@@ -65,8 +97,15 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let Some(inner) = this.inner.as_pin_mut() else {
-            return Poll::Pending;
+        let inner = match this.inner.project() {
+            InnerFutureProjection::Called { future } => future,
+            InnerFutureProjection::Panicked { panic } => {
+                if let Some(panic) = panic.take() {
+                    resume_unwind(panic.into_inner().unwrap_or_else(PoisonError::into_inner));
+                }
+                return Poll::Pending;
+            }
+            InnerFutureProjection::Gone => return Poll::Pending,
         };
         match this.guard.run(|| inner.poll(cx)) {
             Poll::Pending => Poll::Pending,

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode, Version};
 
 use tower_otel_semconv::{self as semconv, Kind, error, rpc};
 
@@ -44,10 +44,16 @@ impl GrpcOutcome {
 }
 
 impl GrpcCall {
-    /// Starts a call; `None` if the `Content-Type` of the request is not that of gRPC.
+    /// Starts a call; `None` if the request is not one. A call is a `POST` with the `Content-Type` of gRPC. A server
+    /// receives it over HTTP/2 or later; a client does not know the version before it is connected.
+    ///
+    /// See [gRPC over HTTP/2](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests).
     pub fn start(kind: Kind, request: &dyn RequestHead, at: Instant) -> Option<Self> {
         let headers = request.headers();
-        rpc::is_grpc(headers).then(|| Self {
+        let is_grpc = request.method() == Method::POST
+            && (kind == Kind::Client || request.version() >= Version::HTTP_2)
+            && rpc::is_grpc(headers);
+        is_grpc.then(|| Self {
             kind,
             started: at,
             timeout: timeout(headers),
@@ -190,6 +196,7 @@ mod tests {
 
     fn call(kind: Kind, timeout: &str, head: Option<(u16, Option<&str>)>) -> GrpcCall {
         let request = Request::post("/a.B/C")
+            .version(Version::HTTP_2)
             .header("content-type", "application/grpc")
             .header("grpc-timeout", timeout);
         let request = request.body(()).unwrap();
@@ -210,11 +217,31 @@ mod tests {
     }
 
     #[test]
-    fn a_request_with_another_content_type_is_not_a_call() {
-        for content_type in ["application/json", "application/grpc-web"] {
-            let request = Request::post("/a.B/C").header("content-type", content_type);
+    fn a_call_is_a_post_with_the_content_type_of_grpc_over_http_2() {
+        const BOTH: &[Kind] = &[Kind::Server, Kind::Client];
+        for (method, version, content_type, expected) in [
+            ("POST", Version::HTTP_2, "application/grpc", BOTH),
+            ("POST", Version::HTTP_3, "application/grpc+proto", BOTH),
+            (
+                "POST",
+                Version::HTTP_11,
+                "application/grpc",
+                &[Kind::Client],
+            ),
+            ("GET", Version::HTTP_2, "application/grpc", &[]),
+            ("PUT", Version::HTTP_2, "application/grpc", &[]),
+            ("POST", Version::HTTP_2, "application/json", &[]),
+            ("POST", Version::HTTP_2, "application/grpc-web", &[]),
+        ] {
+            let request = Request::builder()
+                .method(method)
+                .version(version)
+                .header("content-type", content_type);
             let request = request.body(()).unwrap();
-            assert!(GrpcCall::start(Kind::Server, &request, Instant::now()).is_none());
+            let is_call =
+                |kind: &&Kind| GrpcCall::start(**kind, &request, Instant::now()).is_some();
+            let calls: Vec<_> = BOTH.iter().filter(is_call).copied().collect();
+            assert_eq!(calls, expected, "{method} {version:?} {content_type}");
         }
     }
 

@@ -2,9 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use tower_otel_semconv as semconv;
-
-use crate::{head::RequestHead, host_identity::HostIdentity};
+use crate::{embedded_ipv4::ipv4_addresses, head::RequestHead, host_identity::HostIdentity};
 
 /// A set of host names and IP addresses.
 ///
@@ -16,8 +14,9 @@ use crate::{head::RequestHead, host_identity::HostIdentity};
 /// `127.0.0.1` does not match `localhost`.
 ///
 /// [`Filter::skip_hosts`](crate::Filter::skip_hosts) is stricter. A connection to `0.0.0.0` or `[::]` reaches this
-/// machine, so it skips them if a loopback address is in the set. An entry that is neither a name nor an address, such
-/// as a URL, matches no host, but `skip_hosts` then skips all hosts.
+/// machine, so it skips them if a loopback address is in the set. It skips an IPv6 address that embeds an IPv4 address of the
+/// set (NAT64, 6to4, IPv4-compatible). An entry that is neither a name nor an address, such as a URL, matches no host, but
+/// `skip_hosts` then skips all hosts.
 ///
 /// ```
 /// use tower_otel_core::Hosts;
@@ -56,7 +55,7 @@ enum Pattern {
 enum Membership {
     Yes,
     No,
-    /// The host or an entry of the set is not understood, or the host refers to this machine and an entry may, too.
+    /// The host or an entry of the set is not understood, or both may be the same machine.
     Unknown,
 }
 
@@ -87,7 +86,8 @@ impl Hosts {
 
     /// Returns `true` if the set contains the host of a client's request.
     ///
-    /// The host is that of the request's target, else that of its `Host` header.
+    /// The host is that of the request's target. A `Host` header is not read, because the connection does not depend on it, and a
+    /// proxy may forward one that its client wrote.
     #[doc(hidden)]
     pub fn contains_host_of(&self, request: &dyn RequestHead) -> bool {
         self.membership_of(request) == Membership::Yes
@@ -100,10 +100,7 @@ impl Hosts {
 
     fn membership_of(&self, request: &dyn RequestHead) -> Membership {
         let target = request.target();
-        self.membership(|| {
-            let host = || semconv::single_header(request.headers(), &http::header::HOST);
-            HostIdentity::parse(semconv::server::on_client(&target, host)?.host)
-        })
+        self.membership(|| HostIdentity::parse(target.host()?))
     }
 
     fn membership<'h>(&self, host: impl FnOnce() -> Option<HostIdentity<'h>>) -> Membership {
@@ -150,17 +147,26 @@ impl Pattern {
         }
     }
 
-    /// Returns `true` if the pattern is not understood, or if both may be this machine: a connection to an unspecified
-    /// address reaches a loopback address.
-    const fn may_match(&self, host: HostIdentity<'_>) -> bool {
+    /// Returns `true` if the pattern is not understood, or if both may be the same machine.
+    fn may_match(&self, host: HostIdentity<'_>) -> bool {
         match (self, host) {
             (Self::Invalid, _) => true,
-            (Self::Address(address), HostIdentity::Address(host)) => {
-                address.is_loopback() && host.is_unspecified()
-            }
+            (Self::Address(address), HostIdentity::Address(host)) => may_reach(host, *address),
             _ => false,
         }
     }
+}
+
+/// Returns whether a connection to a host may reach an address: an unspecified address reaches a loopback address, and an IPv6
+/// address the IPv4 address that it embeds.
+fn may_reach(host: IpAddr, address: IpAddr) -> bool {
+    let is_this_machine = |host: IpAddr, address: IpAddr| {
+        address == host || address.is_loopback() && host.is_unspecified()
+    };
+    is_this_machine(host, address)
+        || ipv4_addresses(host).any(|host| {
+            ipv4_addresses(address).any(|address| is_this_machine(host.into(), address.into()))
+        })
 }
 
 fn is_subdomain(host: &str, name: &str) -> bool {
@@ -237,9 +243,8 @@ mod tests {
         };
         for (uri, host) in [
             ("/", ""),
-            ("/", "a b"),
-            ("/", "inside inside"),
-            ("/", "inside:x"),
+            ("/", "inside"),
+            ("/", "outside"),
             ("http://outside:99999/", ""),
             ("http://outside:0/", ""),
             ("http://[fe80::1%25eth0]/", ""),
@@ -272,6 +277,41 @@ mod tests {
                 !hosts.contains("outside") && hosts.contains("inside"),
                 "{name}"
             );
+        }
+    }
+
+    #[test]
+    fn an_address_that_embeds_an_ipv4_address_may_be_that_address() {
+        for case in [
+            // NAT64, with the well-known prefix and with prefixes for local use.
+            "10.0.0.1 = [64:ff9b::a00:1] [64:ff9b::10.0.0.1] [64:ff9b:1::a00:1] [64:ff9b:1:fffe::10.0.0.1]",
+            "10.1.2.3 = [64:ff9b:1:a01:2:300::] [64:ff9b:1:a:1:203::] [64:ff9b:1:0:a:102:300:0]",
+            "10.0.0.1 = [2002:a00:1::1] [2002:a00:1::] [2002:a00:1:7::7]",
+            "10.0.0.1 = [::10.0.0.1] [::a00:1]",
+            "[64:ff9b::a00:1] = 10.0.0.1 [2002:a00:1::1] [::ffff:10.0.0.1]",
+            "127.0.0.1 = [64:ff9b::7f00:1] [64:ff9b::] [2002::1] [::127.0.0.1]",
+        ] {
+            let (name, same) = case.split_once(" = ").unwrap();
+            let hosts = Hosts::new([name]);
+            for host in same.split(' ') {
+                let uri = format!("http://{host}/");
+                let request = http::Request::get(uri).body(()).unwrap();
+                assert!(hosts.may_contain_host_of(&request), "{name} {host}");
+                assert!(!hosts.contains_host_of(&request), "{name} {host}");
+            }
+        }
+        let hosts = Hosts::new(["10.0.0.1", "0.0.0.1"]);
+        for host in [
+            "[64:ff9b::a00:2]",
+            "[2002:a00:2::1]",
+            "[2001:db8::a00:1]",
+            "[::1]",
+            "[::a00:2]",
+        ] {
+            let request = http::Request::get(format!("http://{host}/"))
+                .body(())
+                .unwrap();
+            assert!(!hosts.may_contain_host_of(&request), "{host}");
         }
     }
 
@@ -312,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn the_target_precedes_the_host_header() {
+    fn the_host_header_does_not_decide() {
         let hosts = Hosts::new(["inside"]);
         let request = |uri: &str, host: &str| {
             let request = http::Request::get(uri).header("host", host);
@@ -321,6 +361,10 @@ mod tests {
         assert!(hosts.contains_host_of(&request("http://inside:8080/", "outside")));
         assert!(!hosts.contains_host_of(&request("http://outside/", "inside")));
         assert!(!hosts.contains_host_of(&request("http://inside@outside/", "inside")));
-        assert!(hosts.contains_host_of(&request("/", "inside:8080")));
+        assert!(!hosts.may_contain_host_of(&request("http://outside/", "inside")));
+        for host in ["inside:8080", "outside"] {
+            assert!(!hosts.contains_host_of(&request("/", host)), "{host}");
+            assert!(hosts.may_contain_host_of(&request("/", host)), "{host}");
+        }
     }
 }

@@ -60,15 +60,29 @@
 //! | what happens | the end |
 //! |---|---|
 //! | the inner service panics in `call`, the future while polled or dropped | [`End::Panicked`] |
+//! | a filter or another function of the application panics | [`End::Panicked`] |
 //! | the inner service returns an error | [`End::Failed`] |
 //! | the future is dropped before its response | [`End::Cancelled`] |
 //! | the response is `101`, or `2xx` to a `CONNECT` | [`End::Upgraded`], at the head |
 //! | the response is to a `HEAD`, or is `1xx`, `204` or `304`, or its body is at its end already | [`End::Complete`], at the head |
 //! | the body yields its last frame (`is_end_stream`), trailers, or `None` | [`End::Complete`] |
-//! | the body yields an error | [`End::Failed`] |
+//! | the body yields an error, or ends before all bytes of its exact size or `Content-Length` | [`End::Failed`] |
 //! | the body panics while polled or dropped | [`End::Panicked`] |
 //! | the body is dropped with all bytes of its exact size or `Content-Length` seen | [`End::Complete`] |
-//! | the body is dropped before that | [`End::Aborted`] |
+//! | the body is dropped before that | [`End::Aborted`]; [`End::Complete`] if the response is a stream that is meant to last |
+//!
+//! # Streams that are meant to last
+//!
+//! A response is meant to last if the length of its body is not known, and its `Content-Type` is `text/event-stream` or its
+//! extensions contain [`LongLived`]. A handler adds the extension, or axum's `Router::route_layer` with
+//! `map_response` for a route. Streams differ from other responses:
+//!
+//! - A client that leaves is no error: it is how most streams end. So is a server that drops the stream at its shutdown. An
+//!   error or a panic of the body stays one. A gRPC call keeps its own rules: a client that leaves is `CANCELLED`.
+//! - The duration in the metrics is that of the head, because a day is no latency. The span lasts until the end.
+//! - The metrics count it as open.
+//!
+//! An upgrade, such as that to WebSocket, ends at its head. [`LongLived::run`] observes the connection that follows.
 //!
 //! # What does not change
 //!
@@ -78,7 +92,8 @@
 //! its span.
 //!
 //! Nothing here panics. Filters and functions that are given to a layer are called while the request
-//! is served: if one panics, the request panics.
+//! is served: if one panics in `call`, the returned future panics when it is polled, so that the worker of a
+//! `tower::buffer` goes on. If one panics later, the request panics there.
 //!
 //! # Features
 //!
@@ -105,6 +120,7 @@ mod adapt;
 mod additions;
 mod attempts;
 mod body;
+mod embedded_ipv4;
 mod end;
 mod exchange_guard;
 mod filter;
@@ -117,6 +133,7 @@ mod hosts;
 mod joined_exchange;
 mod known_headers;
 mod layer;
+mod long_lived;
 mod observe;
 mod options;
 mod peer;
@@ -139,6 +156,7 @@ pub use head::{RequestHead, ResponseHead};
 pub use hosts::Hosts;
 pub use known_headers::{HeaderLines, KnownHeaders};
 pub use layer::{ObserveLayer, observe};
+pub use long_lived::LongLived;
 pub use observe::{Exchange, Observe};
 pub use options::HttpOptions;
 pub use peer::{LocalAddr, PeerAddr};

@@ -13,12 +13,16 @@ use crate::{
     observe::Observe,
     response::{BodyExpectation, WrapResponse},
     start::start,
+    unwinding::catch_panic,
 };
 
 /// A service whose exchanges are observed.
 ///
 /// Readiness, errors and responses are those of the inner service. Only the body of the response is
 /// wrapped, to observe its end.
+///
+/// If a function of the application panics, such as a filter, the inner service is not called, and the returned future panics
+/// when it is polled. `call` itself panics only if the inner service does.
 #[derive(Clone, Copy, Debug)]
 pub struct Observed<S, O> {
     inner: S,
@@ -50,11 +54,23 @@ where
     fn call(&mut self, mut request: Req) -> Self::Future {
         let Self { inner, observer } = self;
         let expectation = BodyExpectation::of(request.method());
-        let mut guard = start(observer, &mut request);
-        let future = guard.run(|| {
-            observer.send(&mut request);
+        let mut guard = match start(observer, &mut request) {
+            Ok(guard) => guard,
+            Err(panic) => return ResponseFuture::panicked(panic, expectation),
+        };
+        let mut unwinding = guard.end_on_unwind();
+        // Not a closure: the request and the future would be moved.
+        let future = {
+            let entered = unwinding.enter();
+            if let Err(panic) = catch_panic(|| observer.send(&mut request)) {
+                drop(entered);
+                unwinding.disarm();
+                guard.end_after_panic();
+                return ResponseFuture::panicked(panic, expectation);
+            }
             inner.call(request)
-        });
+        };
+        unwinding.disarm();
         ResponseFuture::new(future, guard, expectation)
     }
 }

@@ -1,6 +1,7 @@
-//! Ends while a panic unwinds.
+//! Panics that do not unwind where they happen.
 
 use std::{
+    any::Any,
     mem,
     panic::{AssertUnwindSafe, catch_unwind},
     thread,
@@ -17,8 +18,18 @@ pub(crate) fn without_second_panic(function: impl FnOnce()) {
     }
 }
 
+/// What a function panicked with.
+pub(crate) type PanicPayload = Box<dyn Any + Send>;
+
+/// Calls code of an application that may panic. A panic does not unwind: it continues later.
+#[inline]
+pub(crate) fn catch_panic<T>(function: impl FnOnce() -> T) -> Result<T, PanicPayload> {
+    catch_unwind(AssertUnwindSafe(function))
+}
+
+/// Calls a function, and ignores its panic.
 #[cold]
-fn swallow_panic(function: impl FnOnce()) {
+pub(crate) fn swallow_panic(function: impl FnOnce()) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(function)) {
         // Its destructor may panic, too.
         mem::forget(panic);

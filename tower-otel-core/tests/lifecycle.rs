@@ -15,7 +15,7 @@ use std::{
     time::Instant,
 };
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
 use tower::{Layer, Service, service_fn};
@@ -407,6 +407,103 @@ fn a_body_dropped_by_an_unrelated_panic_is_aborted_not_panicked() {
     }));
     assert!(unwound.is_err());
     assert_eq!(observer.ends(), ["end aborted"]);
+}
+
+/// Responds with a `Content-Length` of 3 and this body, reads it to its end and returns the ends.
+fn ends_with_content_length(scripted: ScriptedBody) -> Vec<String> {
+    let observer = RecordingObserver::default();
+    let mut response = Response::new(scripted);
+    let length = HeaderValue::from_static("3");
+    response
+        .headers_mut()
+        .insert(header::CONTENT_LENGTH, length);
+    let mut body = Box::pin(respond(&observer, Method::GET, response).into_body());
+    frames(&mut body, usize::MAX);
+    drop(body);
+    observer.ends()
+}
+
+#[test]
+fn a_body_that_is_shorter_than_its_announced_length_fails() {
+    let failed = ["end failed: the body ended before its Content-Length"];
+    for steps in [
+        || vec![],
+        || vec![Step::Data("ab")],
+        || vec![Step::Data("a"), Step::Data("b")],
+        || vec![Step::Data("ab"), Step::Trailers],
+    ] {
+        assert_eq!(ends_with_content_length(ScriptedBody::new(steps())), failed);
+        let exact = ScriptedBody::new(steps()).exactly(3);
+        assert_eq!(ends_after_reading(exact, usize::MAX), failed);
+    }
+    let last = ScriptedBody::new([Step::Data("ab")]).with_end_stream();
+    assert_eq!(ends_with_content_length(last), failed);
+}
+
+#[test]
+fn a_body_with_its_announced_length_or_more_is_complete() {
+    for steps in [
+        vec![Step::Data("abc")],
+        vec![Step::Data("ab"), Step::Data("c")],
+        vec![Step::Data("abcd")],
+    ] {
+        assert_eq!(
+            ends_with_content_length(ScriptedBody::new(steps)),
+            ["end complete"]
+        );
+    }
+    let trailers = ScriptedBody::new([Step::Data("abc"), Step::Trailers]);
+    assert_eq!(
+        ends_with_content_length(trailers),
+        ["end complete with trailers"]
+    );
+}
+
+/// Data whose length panics.
+struct PanickingData;
+
+impl Buf for PanickingData {
+    fn remaining(&self) -> usize {
+        panic!("remaining panics");
+    }
+
+    fn chunk(&self) -> &[u8] {
+        &[]
+    }
+
+    fn advance(&mut self, _: usize) {}
+}
+
+#[test]
+fn data_that_panics_ends_the_exchange_as_panicked() {
+    struct OneFrame;
+    impl Body for OneFrame {
+        type Data = PanickingData;
+        type Error = Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _cx: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<PanickingData>, Infallible>>> {
+            Poll::Ready(Some(Ok(Frame::data(PanickingData))))
+        }
+    }
+
+    let observer = RecordingObserver::default();
+    let inner = service_fn(|_: Request<()>| ready(Ok::<_, Infallible>(Response::new(OneFrame))));
+    let mut service = observe(observer.clone()).layer(inner);
+    let Poll::Ready(Ok(response)) = poll(pin!(service.call(request(Method::GET)))) else {
+        panic!("the response is ready");
+    };
+    let mut body = Box::pin(response.into_body());
+    let mut poll = || {
+        body.as_mut()
+            .poll_frame(&mut Context::from_waker(Waker::noop()))
+            .is_ready()
+    };
+    assert!(catch_unwind(AssertUnwindSafe(&mut poll)).is_err());
+    drop(body);
+    assert_eq!(observer.ends(), ["end panicked"]);
 }
 
 // === ends at the head ===

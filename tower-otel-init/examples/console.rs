@@ -51,7 +51,7 @@ async fn offer(State(stock): State<Router>, Path(sku): Path<String>) -> Result<S
 async fn main() -> Result<(), Error> {
     let _telemetry = Telemetry::builder("shop")
         .traces(TracesExporter::Console)
-        .sampler(Sampler::AlwaysOn)
+        .sampler(Sampler::ratio(1.0))
         .metrics(MetricsExporter::None)
         .log_format(LogFormat::Pretty)
         .install()?;

@@ -72,7 +72,7 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Sets the sampler. Default: [`Sampler::ParentBasedRatio`] of 0.1.
+    /// Sets the sampler. Default: `Sampler::ratio(0.1).parent_based()`.
     pub fn sampler(mut self, sampler: Sampler) -> Self {
         self.settings.sampler = Some(sampler);
         self
@@ -105,6 +105,21 @@ impl TelemetryBuilder {
     pub fn prometheus(mut self, recorder: tower_otel_prometheus::PrometheusBuilder) -> Self {
         self.settings.prometheus = Some(recorder);
         self.metrics(MetricsExporter::Prometheus)
+    }
+
+    /// Serves a page for a browser on this address: requests and their durations by route, recent traces, and the state
+    /// of the exporters. It also changes the settings of [`Control`](crate::Control). Default: none. Port 0 is a free one;
+    /// [`Telemetry::page`](crate::Telemetry::page) returns it.
+    ///
+    /// With the page, all traces are sampled unless the sampler is set, and spans are exported within a second. They are
+    /// sent to a collector only if its endpoint or the exporter is set.
+    ///
+    /// Everybody who reaches the address can read the traces. An address that is not a loopback address is an error, unless
+    /// `TELEMETRY_PAGE_REMOTE` is `true`.
+    #[cfg(feature = "page")]
+    pub fn page(mut self, address: impl Into<std::net::SocketAddr>) -> Self {
+        self.settings.page = Some(address.into());
+        self
     }
 
     /// Sets the exporter of log records. Log lines are written in any case. Default:

@@ -2,17 +2,16 @@
 
 use std::time::Duration;
 
-use tower_otel_recorder::Keep;
-
 use crate::batch_config::BatchConfig;
 use crate::config_warning::ConfigWarning;
 use crate::env::{Env, Lookup};
 use crate::error::InitError;
 use crate::exporter_config::ExporterConfig;
-use crate::keep_rules;
+use crate::keep_rules::{self, KeepRules};
 use crate::log_filter;
 use crate::options::{ChoiceSetting, ExemplarFilter, Flag, LogFormat, Propagator};
 use crate::otlp_headers::{INVALID_HEADER, REDACTED, is_header};
+use crate::page::address::{self, PageAddress};
 use crate::propagation;
 use crate::resource;
 use crate::sampler::Sampler;
@@ -27,7 +26,7 @@ pub(crate) struct Config {
     pub(crate) propagators: Vec<Propagator>,
     pub(crate) sampler: Sampler,
     /// `None` without keep rules.
-    pub(crate) keep: Option<Keep>,
+    pub(crate) keep: Option<KeepRules>,
     pub(crate) traces: ExporterConfig,
     pub(crate) span_batch: BatchConfig,
     pub(crate) span_limits: SpanLimitConfig,
@@ -38,6 +37,7 @@ pub(crate) struct Config {
     pub(crate) logs: ExporterConfig,
     #[cfg_attr(not(feature = "logs"), allow(dead_code))]
     pub(crate) log_batch: BatchConfig,
+    pub(crate) page: Option<PageAddress>,
     pub(crate) log_format: LogFormat,
     /// The directives that select log lines.
     pub(crate) log_filter: String,
@@ -60,6 +60,13 @@ impl Config {
         Ok((config, env.into_warnings()))
     }
 
+    /// Returns the service name of the resource.
+    pub(crate) fn service_name(&self) -> &str {
+        let mut attributes = self.resource_attributes.iter();
+        let name = attributes.rfind(|(key, _)| key == "service.name");
+        name.map_or("", |(_, name)| name)
+    }
+
     fn read(settings: &Settings, env: &mut Env<'_>) -> Result<Self, InitError> {
         let sdk_disabled = env.parse(
             "OTEL_SDK_DISABLED",
@@ -67,21 +74,22 @@ impl Config {
             Flag::INVALID,
             Flag::False.as_str(),
         ) == Some(Flag::True);
+        let page = address::resolve(settings, env)?;
         let traces = if sdk_disabled {
             ExporterConfig::None
         } else {
-            ExporterConfig::traces(settings, env)?
+            ExporterConfig::traces(settings, page.is_some(), env)?
         };
-        let sampler = match settings.sampler {
-            Some(sampler) => sampler.validated()?,
-            None => Sampler::from_env(traces == ExporterConfig::Console, env),
+        let sampler = match &settings.sampler {
+            Some(sampler) => sampler.clone().validated()?,
+            None => Sampler::from_env(page.is_some() || traces == ExporterConfig::Console, env),
         };
         Ok(Self {
             sdk_disabled,
             resource_attributes: resource::attributes(settings, env),
             propagators: propagation::resolve(env)?,
+            keep: keep_rules::resolve(&sampler, env)?,
             sampler,
-            keep: keep_rules::resolve(sampler, env)?,
             traces,
             span_batch: BatchConfig::spans(settings, env)?,
             span_limits: SpanLimitConfig::resolve(env),
@@ -100,6 +108,7 @@ impl Config {
             } else {
                 ExporterConfig::logs(settings, env)?
             },
+            page,
             log_format: match settings.log_format {
                 Some(format) => format,
                 None => variable("LOG_FORMAT", LogFormat::parse, LogFormat::INVALID, env)?

@@ -12,14 +12,15 @@ use opentelemetry::trace::{Link, SpanKind, TraceId};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{
-    Sampler, SamplingDecision, SamplingResult, ShouldSample, SpanData, SpanExporter,
+    SamplingDecision, SamplingResult, ShouldSample, SpanData, SpanExporter,
 };
 
 use crate::open_traces::{AFTER_ROOT, OpenTraces};
+use crate::root_sampler::RootSampler;
 use crate::terminal::{Style, colors_allowed};
 use crate::trace_tree;
 
-/// An exporter that prints traces. Its [`sampler`](Self::sampler) counts the spans that start.
+/// An exporter that prints traces. It needs a [sampler](StartedSpans::count) that counts the spans that start.
 pub(crate) struct ConsoleTraces {
     open: Arc<Mutex<OpenTraces>>,
     printer: Arc<TracePrinter>,
@@ -33,11 +34,25 @@ struct TracePrinter {
     style: Style,
 }
 
+/// Counts the spans that start in each trace.
+#[derive(Clone, Debug)]
+pub(crate) struct StartedSpans(Arc<Mutex<OpenTraces>>);
+
+impl StartedSpans {
+    /// Returns a sampler that decides like this one, and counts.
+    pub(crate) fn count(&self, inner: RootSampler) -> CountingSampler {
+        CountingSampler {
+            inner,
+            started: self.clone(),
+        }
+    }
+}
+
 /// A sampler that counts the spans that start in each trace.
 #[derive(Clone, Debug)]
 pub(crate) struct CountingSampler {
-    inner: Sampler,
-    open: Arc<Mutex<OpenTraces>>,
+    inner: RootSampler,
+    started: StartedSpans,
 }
 
 impl ConsoleTraces {
@@ -69,11 +84,8 @@ impl ConsoleTraces {
         })
     }
 
-    pub(crate) fn sampler(&self, inner: Sampler) -> CountingSampler {
-        CountingSampler {
-            inner,
-            open: Arc::clone(&self.open),
-        }
+    pub(crate) fn started(&self) -> StartedSpans {
+        StartedSpans(Arc::clone(&self.open))
     }
 }
 
@@ -112,7 +124,7 @@ impl ShouldSample for CountingSampler {
             .inner
             .should_sample(parent, trace, name, kind, attributes, links);
         if result.decision == SamplingDecision::RecordAndSample {
-            change(&self.open, |open| open.start(trace));
+            change(&self.started.0, |open| open.start(trace));
         }
         result
     }
@@ -141,13 +153,16 @@ mod tests {
     use tower_otel_recorder::{Recorder, RecorderTracer};
 
     use super::*;
+    use crate::sampler::Sampler;
     use crate::test_output::TestOutput;
 
     const TIMEOUT: Duration = Duration::from_secs(20);
 
     fn start(output: &TestOutput) -> (Recorder, RecorderTracer) {
         let traces = ConsoleTraces::new(Box::new(output.clone()), false).unwrap();
-        let sampler = traces.sampler(Sampler::AlwaysOn);
+        let sampler = traces
+            .started()
+            .count(RootSampler::new(&Sampler::ratio(1.0)));
         let builder = Recorder::builder(traces).sampler(sampler);
         let recorder = builder.build().unwrap();
         let tracer = recorder.tracer_provider().tracer("");

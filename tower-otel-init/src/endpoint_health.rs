@@ -30,6 +30,21 @@ impl EndpointHealth {
         }
     }
 
+    #[cfg_attr(not(feature = "control"), allow(dead_code))]
+    pub(crate) const fn items(&self) -> &'static str {
+        self.items
+    }
+
+    /// Returns the result of the last export in a word.
+    #[cfg_attr(not(feature = "control"), allow(dead_code))]
+    pub(crate) fn state(&self) -> &'static str {
+        match self.state.load(Relaxed) {
+            HEALTHY => "working",
+            REJECTING => "rejecting",
+            _ => "failing",
+        }
+    }
+
     /// Records the result of an export. Logs a warning if it differs from the one before.
     pub(crate) fn record(&self, result: &OTelSdkResult, rejected: &RejectedItems) {
         let Self {

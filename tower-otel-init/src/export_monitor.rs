@@ -14,15 +14,15 @@ use crate::partial_success::PartialSuccess;
 #[derive(Debug)]
 pub(crate) struct ExportMonitor {
     drops: Arc<DropCounter>,
-    health: EndpointHealth,
+    health: Arc<EndpointHealth>,
     partial_success: PartialSuccess,
 }
 
 impl ExportMonitor {
-    pub(crate) fn new(endpoint: &str, drops: &Arc<DropCounter>) -> Self {
+    pub(crate) fn new(health: &Arc<EndpointHealth>, drops: &Arc<DropCounter>) -> Self {
         Self {
             drops: Arc::clone(drops),
-            health: EndpointHealth::new("log records", endpoint),
+            health: Arc::clone(health),
             partial_success: PartialSuccess::new(),
         }
     }

@@ -17,10 +17,27 @@ pub(crate) enum ExporterConfig {
 }
 
 impl ExporterConfig {
-    pub(crate) fn traces(settings: &Settings, env: &mut Env<'_>) -> Result<Self, InitError> {
+    /// Returns the traces exporter. With the page, a collector that nobody has named gets nothing.
+    pub(crate) fn traces(
+        settings: &Settings,
+        has_page: bool,
+        env: &mut Env<'_>,
+    ) -> Result<Self, InitError> {
+        let is_named = settings.endpoint.is_some()
+            || [
+                "OTEL_EXPORTER_OTLP_ENDPOINT",
+                "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            ]
+            .iter()
+            .any(|name| env.get(name).is_some());
+        let default = if has_page && !is_named {
+            TracesExporter::None
+        } else {
+            TracesExporter::Otlp
+        };
         let exporter = match settings.traces {
             Some(exporter) => exporter,
-            None => env.first_choice(&["OTEL_TRACES_EXPORTER"], TracesExporter::Otlp),
+            None => env.first_choice(&["OTEL_TRACES_EXPORTER"], default),
         };
         Ok(match exporter {
             TracesExporter::Otlp => Self::Otlp(OtlpConfig::resolve(Signal::Traces, settings, env)?),

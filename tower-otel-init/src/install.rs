@@ -81,10 +81,10 @@ impl TelemetryBuilder {
             return Err(InitError::SubscriberInstalled);
         }
         let (telemetry, config) = self.start(true)?;
-        let mut layers: Layers<Registry> = telemetry.layers(&config);
+        let mut layers: Layers<Registry> = telemetry.layers();
         layers.push(log_lines::layer(
             config.log_format,
-            &config.log_filter,
+            telemetry.control.layer_filter(),
             std::io::stdout,
         ));
         let subscriber = tracing_subscriber::registry().with(layers);
@@ -130,7 +130,7 @@ impl TelemetryBuilder {
         let started = self.start(true);
         let (telemetry, config) = started.inspect_err(|_| STARTED.store(false, SeqCst))?;
         telemetry.set_global(&config);
-        let layers = telemetry.layers(&config);
+        let layers = telemetry.layers();
         Ok((Telemetry(telemetry), layers))
     }
 
@@ -144,8 +144,8 @@ impl TelemetryBuilder {
     where
         S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
     {
-        let (telemetry, config) = self.start(false)?;
-        let layers = telemetry.layers(&config);
+        let (telemetry, _) = self.start(false)?;
+        let layers = telemetry.layers();
         Ok((Telemetry(telemetry), layers))
     }
 }

@@ -7,7 +7,6 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::config::Config;
 #[cfg(feature = "logs")]
 use crate::log_pipeline;
 use crate::running_telemetry::RunningTelemetry;
@@ -16,8 +15,7 @@ use crate::running_telemetry::RunningTelemetry;
 pub type Layers<S> = Vec<Box<dyn Layer<S> + Send + Sync>>;
 
 impl RunningTelemetry {
-    #[cfg_attr(not(feature = "logs"), allow(unused_variables))]
-    pub(crate) fn layers<S>(&self, config: &Config) -> Layers<S>
+    pub(crate) fn layers<S>(&self) -> Layers<S>
     where
         S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
     {
@@ -31,7 +29,7 @@ impl RunningTelemetry {
         }
         #[cfg(feature = "logs")]
         if let Some(provider) = &self.logger_provider {
-            layers.push(log_pipeline::layer(provider, &config.log_filter));
+            layers.push(log_pipeline::layer(provider, self.control.layer_filter()));
         }
         layers
     }

@@ -97,7 +97,7 @@
 //!
 //! # Which traces are exported
 //!
-//! A tenth of the traces is sampled (`OTEL_TRACES_SAMPLER`), and all of them if they are printed on the console. Of the others,
+//! A tenth of the traces is sampled (`OTEL_TRACES_SAMPLER`), and all of them if they are printed on the console or shown on a page. Of the others,
 //! those whose local root fails or takes longer than a second are exported, too, up to 100 a second (`TRACES_KEEP`), and those
 //! that a handler marks with [`keep_trace`]. Their spans have the attribute `sampling.keep.reason` and must not be multiplied
 //! in an [estimate](tower_otel_recorder::RecorderBuilder::keep). Other processes see that the trace is not sampled, and keep
@@ -163,6 +163,8 @@
 //! | `http` | yes | OTLP over HTTP |
 //! | `prometheus` | yes | the Prometheus recorder, and metrics on the console |
 //! | `logs` | | OTLP log records |
+//! | `page` | | `control`, `prometheus`, and a [page](TelemetryBuilder::page) that shows requests and traces |
+//! | `control` | | [`Telemetry::control_service`](Telemetry), which changes settings over HTTP |
 //! | `tls` | | `https://` endpoints, with the platform's roots |
 //! | `b3`, `xray` | | these propagators, for `OTEL_PROPAGATORS` |
 //! | `axum` | | the layers read axum's route |
@@ -181,6 +183,11 @@ mod certificate;
 mod config;
 mod config_warning;
 mod console_traces;
+mod control;
+#[cfg(feature = "control")]
+mod control_service;
+#[cfg(feature = "control")]
+mod control_state;
 mod disabled_subscriber;
 mod discarding_exporter;
 #[cfg(feature = "logs")]
@@ -194,6 +201,7 @@ mod error;
 mod export_monitor;
 mod export_runtime;
 mod exporter_config;
+mod exporter_state;
 #[cfg(any(feature = "b3", feature = "xray"))]
 mod flag_normalizer;
 mod flush;
@@ -202,10 +210,13 @@ mod item_counts;
 mod keep_rules;
 mod key_value_list;
 mod layers;
+mod live_log_filter;
 mod log_filter;
 mod log_lines;
 #[cfg(feature = "logs")]
 mod log_pipeline;
+#[cfg(feature = "control")]
+mod loopback_origin;
 mod metric_pipeline;
 #[cfg(feature = "prometheus")]
 mod metrics_printer;
@@ -220,12 +231,24 @@ mod otlp_headers;
 mod otlp_http;
 #[cfg(any(feature = "grpc", feature = "http"))]
 mod otlp_span_exporter;
+#[cfg(feature = "page")]
+mod page;
+#[cfg(not(feature = "page"))]
+mod page {
+    pub(crate) mod address;
+}
+#[cfg(feature = "page")]
+mod page_start;
 mod partial_success;
 mod pretty_lines;
 mod propagation;
+mod rate_limit;
 mod resource;
+mod root_sampler;
 mod running_telemetry;
 mod sampler;
+mod sampling_rule;
+mod sampling_text;
 mod sdk_instruments;
 mod sdk_metrics;
 mod settings;
@@ -244,6 +267,7 @@ mod trace_tree;
 mod variable;
 
 pub use builder::TelemetryBuilder;
+pub use control::Control;
 pub use drop_counts::DropCounts;
 pub use error::InitError;
 pub use install::init_telemetry;
@@ -256,8 +280,8 @@ pub use telemetry::Telemetry;
 
 #[doc(inline)]
 pub use tower_otel_core::{
-    Attempts, Filter, Hosts, HttpOptions, LocalAddr, PeerAddr, RequestHead, ResponseHead, Route,
-    RouteLayer, RouteSlot, observe,
+    Attempts, Filter, Hosts, HttpOptions, LocalAddr, LongLived, PeerAddr, RequestHead,
+    ResponseHead, Route, RouteLayer, RouteSlot, observe,
 };
 #[doc(inline)]
 pub use tower_otel_metrics::{MetricsLayer, Names};

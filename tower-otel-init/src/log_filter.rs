@@ -8,7 +8,7 @@ use crate::options::{ChoiceSetting, LogLevel};
 use crate::settings::Settings;
 use crate::variable::variable;
 
-const INVALID_FILTER: &str =
+pub(crate) const INVALID_FILTER: &str =
     "is not a log filter (expected directives of tracing-subscriber's EnvFilter)";
 
 /// Returns the directives set in code, else `RUST_LOG`, else `LOG_LEVEL`.
@@ -37,10 +37,13 @@ pub(crate) fn resolve(settings: &Settings, env: &mut Env<'_>) -> Result<String, 
     let filter = env
         .parse("RUST_LOG", parse, INVALID_FILTER, fallback)
         .unwrap_or_else(|| level.as_str().to_owned());
-    // The SDK logs each failed export; this crate logs the first.
-    Ok(if filter.contains("opentelemetry") {
-        filter
-    } else {
-        format!("{filter},opentelemetry=off")
-    })
+    Ok(with_sdk_off(&filter))
+}
+
+/// Returns a filter without the lines of the SDK, which logs each failed export, unless it names the SDK.
+pub(crate) fn with_sdk_off(filter: &str) -> String {
+    match filter.contains("opentelemetry") {
+        true => filter.to_owned(),
+        false => format!("{filter},opentelemetry=off"),
+    }
 }

@@ -6,11 +6,12 @@ use std::io::IsTerminal;
 use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt;
 use tracing::{Event, Subscriber};
+use tracing_subscriber::Layer;
 use tracing_subscriber::fmt::format::{Format, Json, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::registry::LookupSpan;
-use tracing_subscriber::{EnvFilter, Layer};
 
+use crate::live_log_filter::LayerFilter;
 use crate::options::LogFormat;
 use crate::pretty_lines::{OtelName, PrettyLine};
 use crate::terminal::colors_allowed;
@@ -18,14 +19,13 @@ use crate::terminal::colors_allowed;
 /// Returns the layer that writes log lines. Its filter does not apply to spans of other layers.
 pub(crate) fn layer<S, W>(
     format: LogFormat,
-    filter: &str,
+    filter: LayerFilter,
     writer: W,
 ) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::new(filter);
     let layer = tracing_subscriber::fmt::layer().with_writer(writer);
     match format {
         LogFormat::Json => layer

@@ -13,17 +13,19 @@ use opentelemetry_sdk::logs::{
 };
 use tokio::runtime::Handle;
 use tracing::Subscriber;
+use tracing_subscriber::Layer;
 use tracing_subscriber::registry::LookupSpan;
-use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::batch_config::BatchConfig;
 use crate::drop_counter::DropCounter;
+use crate::endpoint_health::EndpointHealth;
 use crate::export_monitor::ExportMonitor;
 use crate::export_runtime::ExportRuntime;
+use crate::live_log_filter::LayerFilter;
 
 pub(crate) fn logger_provider<E: LogExporter + 'static>(
     exporter: E,
-    endpoint: &str,
+    health: &Arc<EndpointHealth>,
     batch: &BatchConfig,
     runtime: &ExportRuntime,
     drops: &Arc<DropCounter>,
@@ -33,7 +35,7 @@ pub(crate) fn logger_provider<E: LogExporter + 'static>(
         inner: exporter,
         handle: runtime.handle().clone(),
         timeout: batch.export_timeout,
-        monitor: ExportMonitor::new(endpoint, drops),
+        monitor: ExportMonitor::new(health, drops),
     };
     let config = BatchConfigBuilder::default()
         .with_max_queue_size(batch.queue_size)
@@ -54,13 +56,13 @@ pub(crate) fn logger_provider<E: LogExporter + 'static>(
 /// current context.
 pub(crate) fn layer<S>(
     provider: &SdkLoggerProvider,
-    filter: &str,
+    filter: LayerFilter,
 ) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
 {
     OpenTelemetryTracingBridge::new(provider)
-        .with_filter(EnvFilter::new(filter))
+        .with_filter(filter)
         .boxed()
 }
 

@@ -16,14 +16,14 @@ use crate::sdk_metrics::SdkMetrics;
 /// Returns a provider that also has these metrics about telemetry itself.
 pub(crate) fn meter_provider<E: PushMetricExporter>(
     exporter: E,
-    endpoint: &str,
+    health: &Arc<EndpointHealth>,
     interval: Duration,
     resource: Resource,
     sdk_metrics: &[Arc<SdkMetrics>],
 ) -> SdkMeterProvider {
     let exporter = MonitoredMetricExporter {
         inner: exporter,
-        health: EndpointHealth::new("metrics", endpoint),
+        health: Arc::clone(health),
         partial_success: PartialSuccess::new(),
     };
     let reader = PeriodicReader::builder(exporter)
@@ -42,7 +42,7 @@ pub(crate) fn meter_provider<E: PushMetricExporter>(
 /// An exporter that logs changes of state.
 struct MonitoredMetricExporter<E> {
     inner: E,
-    health: EndpointHealth,
+    health: Arc<EndpointHealth>,
     partial_success: PartialSuccess,
 }
 

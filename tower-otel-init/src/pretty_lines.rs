@@ -132,6 +132,7 @@ mod tests {
     use tracing_subscriber::Layer;
     use tracing_subscriber::layer::SubscriberExt;
 
+    use crate::live_log_filter::LiveLogFilter;
     use crate::log_lines;
     use crate::options::LogFormat;
     use crate::test_output::TestOutput;
@@ -140,7 +141,11 @@ mod tests {
     fn lines(f: impl FnOnce()) -> Vec<String> {
         let output = TestOutput::default();
         let writer = output.clone();
-        let layer = log_lines::layer(LogFormat::Pretty, "info", move || writer.clone());
+        let layer = log_lines::layer(
+            LogFormat::Pretty,
+            LiveLogFilter::new("info").layer_filter(),
+            move || writer.clone(),
+        );
         let subscriber = tracing_subscriber::registry().with(layer.boxed());
         tracing::subscriber::with_default(subscriber, f);
         let text = output.text();

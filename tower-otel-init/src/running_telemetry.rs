@@ -7,13 +7,17 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 #[cfg(feature = "prometheus")]
 use tower_otel_prometheus::Prometheus;
 
+use crate::config::Config;
 use crate::config_warning::ConfigWarning;
+use crate::control::Control;
 #[cfg(feature = "logs")]
 use crate::drop_counter::DropCounter;
 use crate::drop_counts::DropCounts;
 use crate::export_runtime::ExportRuntime;
 #[cfg(feature = "prometheus")]
 use crate::metrics_printer::MetricsPrinter;
+#[cfg(feature = "page")]
+use crate::page::server::PageServer;
 use crate::sdk_metrics::SdkMetrics;
 use crate::shutdown_progress::ShutdownProgress;
 use crate::span_recorder::SpanRecorder;
@@ -31,18 +35,28 @@ pub(crate) struct RunningTelemetry {
     pub(crate) prometheus: Option<Prometheus>,
     #[cfg(feature = "prometheus")]
     pub(crate) metrics_printer: std::sync::Mutex<Option<MetricsPrinter>>,
+    #[cfg(feature = "page")]
+    pub(crate) page_address: Option<std::net::SocketAddr>,
+    #[cfg(feature = "page")]
+    pub(crate) page_server: std::sync::Mutex<Option<PageServer>>,
     pub(crate) export_runtime: Option<ExportRuntime>,
     #[cfg(feature = "logs")]
     pub(crate) log_record_drops: Option<Arc<DropCounter>>,
     pub(crate) warnings: Vec<ConfigWarning>,
     pub(crate) summary: String,
+    pub(crate) control: Control,
     pub(crate) sdk_metrics: Vec<Arc<SdkMetrics>>,
     pub(crate) shutdown: Arc<ShutdownProgress>,
 }
 
 impl RunningTelemetry {
     /// Returns telemetry of which nothing is running yet.
-    pub(crate) fn idle(is_global: bool, warnings: Vec<ConfigWarning>) -> Self {
+    pub(crate) fn idle(
+        is_global: bool,
+        summary: String,
+        config: &Config,
+        warnings: Vec<ConfigWarning>,
+    ) -> Self {
         Self {
             is_global,
             spans: None,
@@ -53,11 +67,16 @@ impl RunningTelemetry {
             prometheus: None,
             #[cfg(feature = "prometheus")]
             metrics_printer: std::sync::Mutex::default(),
+            #[cfg(feature = "page")]
+            page_address: None,
+            #[cfg(feature = "page")]
+            page_server: std::sync::Mutex::default(),
             export_runtime: None,
             #[cfg(feature = "logs")]
             log_record_drops: None,
             warnings,
-            summary: String::new(),
+            control: Control::new(None, &summary, config),
+            summary,
             sdk_metrics: Vec::new(),
             shutdown: Arc::default(),
         }

@@ -1,6 +1,7 @@
 //! Settings made in code.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::endpoint::redact;
@@ -23,6 +24,7 @@ pub(crate) struct Settings {
     pub(crate) metrics: Option<MetricsExporter>,
     #[cfg(feature = "prometheus")]
     pub(crate) prometheus: Option<tower_otel_prometheus::PrometheusBuilder>,
+    pub(crate) page: Option<SocketAddr>,
     pub(crate) logs: Option<LogsExporter>,
     pub(crate) queue_size: Option<usize>,
     pub(crate) batch_size: Option<usize>,
@@ -44,6 +46,7 @@ impl fmt::Debug for Settings {
             .field("traces", &self.traces)
             .field("metrics", &self.metrics)
             .field("logs", &self.logs)
+            .field("page", &self.page)
             .finish_non_exhaustive()
     }
 }

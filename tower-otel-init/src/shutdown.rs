@@ -92,6 +92,8 @@ impl RunningTelemetry {
         if let Some(drops) = &self.log_record_drops {
             drops.close();
         }
+        #[cfg(feature = "page")]
+        drop(self.page_server.lock().map(|mut server| server.take()));
     }
 
     fn shutdown_result(&self, is_finished: bool) -> Result<(), ShutdownError> {

@@ -1,12 +1,14 @@
 //! The recorder of all spans.
 
 use std::io::ErrorKind;
+use std::time::Duration;
 
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::SpanData;
 use tower_otel_recorder::{Recorder, RecorderBuilder, RecorderTracerProvider};
 
 use crate::config::Config;
-use crate::console_traces::ConsoleTraces;
+use crate::console_traces::{ConsoleTraces, StartedSpans};
 use crate::discarding_exporter::DiscardingExporter;
 use crate::endpoint::redact_urls;
 use crate::error::InitError;
@@ -14,6 +16,8 @@ use crate::item_counts::ItemCounts;
 use crate::otlp_config::OtlpConfig;
 #[cfg(any(feature = "grpc", feature = "http"))]
 use crate::otlp_span_exporter;
+use crate::root_sampler::{self, RootSampler};
+use crate::sampler::Sampler;
 
 /// A recorder with its exporter, and the counts of its spans.
 #[derive(Debug)]
@@ -21,8 +25,18 @@ pub(crate) struct SpanRecorder {
     pub(crate) recorder: Recorder,
     pub(crate) provider: RecorderTracerProvider,
     /// Whether spans that are not exported are lost.
-    counts_losses: bool,
+    pub(crate) counts_losses: bool,
+    /// Whether traces can be kept by rules.
+    pub(crate) keeps: bool,
+    /// Counts the spans that start, if their traces are printed.
+    started: Option<StartedSpans>,
 }
+
+/// A function that gets a copy of each span on the export thread.
+pub(crate) type SpanTap = Box<dyn FnMut(SpanData) + Send>;
+
+/// The longest time from the end of a span to the page.
+const TAP_DELAY: Duration = Duration::from_secs(1);
 
 impl SpanRecorder {
     /// Starts a recorder that sends spans to a collector.
@@ -31,44 +45,67 @@ impl SpanRecorder {
         otlp: &OtlpConfig,
         config: &Config,
         resource: Resource,
+        tap: Option<SpanTap>,
     ) -> Result<Self, InitError> {
         let exporter = otlp_span_exporter::build(otlp, config.span_batch.export_timeout)?;
         let builder = Recorder::builder(exporter)
-            .sampler_without_attributes(config.sampler.to_sdk())
             .queue_size(config.span_batch.queue_size)
             .queue_bytes(bytes(config.span_batch.queue_size, QUEUE_BYTES))
             .batch_size(config.span_batch.batch_size)
             .batch_bytes(bytes(config.span_batch.batch_size, BATCH_BYTES))
             .delay(config.span_batch.schedule_delay);
         let builder = with_rules(builder, config);
-        Self::build(builder, config, resource)
+        Self::build(with_tap(builder, config, tap), config, resource, None)
     }
 
     #[cfg(not(any(feature = "grpc", feature = "http")))]
-    pub(crate) fn otlp(otlp: &OtlpConfig, _: &Config, _: Resource) -> Result<Self, InitError> {
+    pub(crate) fn otlp(
+        otlp: &OtlpConfig,
+        _: &Config,
+        _: Resource,
+        _: Option<SpanTap>,
+    ) -> Result<Self, InitError> {
         Err(otlp.missing_protocol())
     }
 
     /// Starts a recorder that prints each trace when the last of its spans has ended.
-    pub(crate) fn console(config: &Config, resource: Resource) -> Result<Self, InitError> {
+    pub(crate) fn console(
+        config: &Config,
+        resource: Resource,
+        tap: Option<SpanTap>,
+    ) -> Result<Self, InitError> {
         let traces = ConsoleTraces::stdout().map_err(InitError::Thread)?;
-        let sampler = traces.sampler(config.sampler.to_sdk());
+        let started = traces.started();
         let builder = Recorder::builder(traces)
-            .sampler(sampler)
             .queue_size(config.span_batch.queue_size)
             // Each span wakes the export thread.
             .batch_size(1);
         let builder = with_rules(builder, config);
-        Self::build(builder, config, resource)
+        Self::build(
+            with_tap(builder, config, tap),
+            config,
+            resource,
+            Some(started),
+        )
     }
 
     /// Starts a recorder that exports no spans. They have ids and propagate all the same.
-    pub(crate) fn none(config: &Config, resource: Resource) -> Result<Self, InitError> {
-        let builder = Recorder::builder(DiscardingExporter)
-            .sampler_without_attributes(config.sampler.to_sdk());
+    pub(crate) fn none(
+        config: &Config,
+        resource: Resource,
+        tap: Option<SpanTap>,
+    ) -> Result<Self, InitError> {
+        let builder = Recorder::builder(DiscardingExporter);
+        let keeps = tap.is_some();
+        let builder = match tap {
+            // Shown traces are kept by the rules, too.
+            Some(tap) => with_tap(with_rules(builder, config), config, Some(tap)),
+            None => builder,
+        };
         Ok(Self {
             counts_losses: false,
-            ..Self::build(builder, config, resource)?
+            keeps,
+            ..Self::build(builder, config, resource, None)?
         })
     }
 
@@ -76,6 +113,7 @@ impl SpanRecorder {
         builder: RecorderBuilder,
         config: &Config,
         resource: Resource,
+        started: Option<StartedSpans>,
     ) -> Result<Self, InitError> {
         let limits = &config.span_limits;
         let mut builder = builder.limits(limits.counts).resource(resource);
@@ -86,11 +124,32 @@ impl SpanRecorder {
             ErrorKind::InvalidInput => InitError::Exporter(redact_urls(&error.to_string()).into()),
             _ => InitError::Thread(error),
         })?;
-        Ok(Self {
+        let spans = Self {
             provider: recorder.tracer_provider(),
             recorder,
             counts_losses: true,
-        })
+            keeps: true,
+            started,
+        };
+        spans.set_sampler(&config.sampler);
+        Ok(spans)
+    }
+
+    /// Replaces the sampler.
+    pub(crate) fn set_sampler(&self, sampler: &Sampler) {
+        match &self.started {
+            Some(started) => {
+                let counting = started.count(RootSampler::new(sampler));
+                self.recorder.set_sampler(counting);
+            }
+            None => root_sampler::set(&self.recorder, sampler),
+        }
+    }
+
+    /// Returns the counts, also of spans that nothing exports.
+    #[cfg(feature = "page")]
+    pub(crate) fn recorded(&self) -> ItemCounts {
+        ItemCounts::of_spans(self.recorder.counts())
     }
 
     pub(crate) fn counts(&self) -> ItemCounts {
@@ -101,9 +160,19 @@ impl SpanRecorder {
     }
 }
 
+/// Sets the function that shows spans, and how long it waits for them at most.
+fn with_tap(builder: RecorderBuilder, config: &Config, tap: Option<SpanTap>) -> RecorderBuilder {
+    match tap {
+        Some(tap) => builder
+            .delay(config.span_batch.schedule_delay.min(TAP_DELAY))
+            .tap(tap),
+        None => builder,
+    }
+}
+
 fn with_rules(builder: RecorderBuilder, config: &Config) -> RecorderBuilder {
     match config.keep {
-        Some(rules) => builder.keep(rules),
+        Some(rules) => builder.keep(rules.keep()),
         None => builder,
     }
 }

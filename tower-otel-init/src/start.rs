@@ -8,12 +8,15 @@ use tower_otel_prometheus::Prometheus;
 
 use crate::builder::TelemetryBuilder;
 use crate::config::Config;
+use crate::control::Control;
 #[cfg(feature = "logs")]
 use crate::drop_counter::DropCounter;
+use crate::endpoint_health::EndpointHealth;
 use crate::env::process_variable;
 use crate::error::InitError;
 use crate::export_runtime::ExportRuntime;
 use crate::exporter_config::ExporterConfig;
+use crate::exporter_state::ExporterState;
 #[cfg(feature = "logs")]
 use crate::log_pipeline::logger_provider;
 use crate::metric_pipeline::meter_provider;
@@ -24,12 +27,14 @@ use crate::options::ExemplarFilter;
 use crate::options::Protocol;
 use crate::otlp_config::OtlpConfig;
 use crate::otlp_exporter;
+#[cfg(feature = "page")]
+use crate::page_start::{self, PreparedPage};
 use crate::resource;
 use crate::running_telemetry::RunningTelemetry;
 use crate::sdk_metrics::{CountedSignal, SdkMetrics};
 #[cfg(feature = "prometheus")]
 use crate::settings::Settings;
-use crate::span_recorder::SpanRecorder;
+use crate::span_recorder::{SpanRecorder, SpanTap};
 use crate::summary::summary;
 
 impl TelemetryBuilder {
@@ -39,8 +44,8 @@ impl TelemetryBuilder {
     pub(crate) fn start(&self, global: bool) -> Result<(RunningTelemetry, Config), InitError> {
         let (config, warnings) = Config::resolve(&self.settings, &process_variable)?;
         let resource = resource::build(&config.resource_attributes);
-        let mut telemetry = RunningTelemetry::idle(global, warnings);
-        telemetry.summary = summary(&config, global);
+        let mut telemetry =
+            RunningTelemetry::idle(global, summary(&config, global), &config, warnings);
         let exporters = [&config.metrics, &config.logs];
         if exporters
             .iter()
@@ -49,7 +54,15 @@ impl TelemetryBuilder {
             let runtime = ExportRuntime::start().map_err(InitError::Thread)?;
             telemetry.export_runtime = Some(runtime);
         }
-        telemetry.start_traces(&config, &resource)?;
+        #[cfg(feature = "page")]
+        let page = page_start::prepare(&config)?;
+        #[cfg(feature = "page")]
+        telemetry.announce_page(page.as_ref());
+        #[cfg(feature = "page")]
+        let tap = page.as_ref().map(PreparedPage::tap);
+        #[cfg(not(feature = "page"))]
+        let tap = None;
+        telemetry.start_traces(&config, &resource, tap)?;
         telemetry.start_logs(&config, &resource)?;
         telemetry.start_metrics(&config, resource)?;
         #[cfg(feature = "prometheus")]
@@ -57,12 +70,21 @@ impl TelemetryBuilder {
             telemetry.install_recorder(&self.settings, &config)?;
         }
         telemetry.publish_sdk_metrics();
+        #[cfg(feature = "page")]
+        if let Some(page) = page {
+            telemetry.start_page(page)?;
+        }
         Ok((telemetry, config))
     }
 }
 
 impl RunningTelemetry {
-    fn start_traces(&mut self, config: &Config, resource: &Resource) -> Result<(), InitError> {
+    fn start_traces(
+        &mut self,
+        config: &Config,
+        resource: &Resource,
+        tap: Option<SpanTap>,
+    ) -> Result<(), InitError> {
         if config.sdk_disabled {
             return Ok(());
         }
@@ -70,10 +92,13 @@ impl RunningTelemetry {
         let (exporter, spans) = match &config.traces {
             ExporterConfig::Otlp(otlp) => (
                 Some(otlp_name(otlp)),
-                SpanRecorder::otlp(otlp, config, resource)?,
+                SpanRecorder::otlp(otlp, config, resource, tap)?,
             ),
-            ExporterConfig::Console => (Some("console"), SpanRecorder::console(config, resource)?),
-            _ => (None, SpanRecorder::none(config, resource)?),
+            ExporterConfig::Console => (
+                Some("console"),
+                SpanRecorder::console(config, resource, tap)?,
+            ),
+            _ => (None, SpanRecorder::none(config, resource, tap)?),
         };
         let spans = Arc::new(spans);
         if let Some(exporter) = exporter {
@@ -81,6 +106,7 @@ impl RunningTelemetry {
             let metrics = SdkMetrics::new(CountedSignal::Spans, exporter, move || counted.counts());
             self.sdk_metrics.push(Arc::new(metrics));
         }
+        self.control = Control::new(Some(Arc::clone(&spans)), &self.summary, config);
         self.spans = Some(spans);
         Ok(())
     }
@@ -98,9 +124,13 @@ impl RunningTelemetry {
         if let (ExporterConfig::Otlp(otlp), Some(runtime)) = (&config.metrics, &self.export_runtime)
         {
             let exporter = otlp_exporter::metric_exporter(otlp, runtime)?;
-            let (endpoint, interval) = (&otlp.endpoint, config.metric_interval);
-            let provider =
-                meter_provider(exporter, endpoint, interval, resource, &self.sdk_metrics);
+            let health = Arc::new(EndpointHealth::new("metrics", &otlp.endpoint));
+            let interval = config.metric_interval;
+            let provider = meter_provider(exporter, &health, interval, resource, &self.sdk_metrics);
+            self.control.add_exporter(ExporterState {
+                health,
+                counts: None,
+            });
             self.meter_provider = Some(provider);
         }
         Ok(())
@@ -144,10 +174,16 @@ impl RunningTelemetry {
     fn start_logs(&mut self, config: &Config, resource: &Resource) -> Result<(), InitError> {
         if let (ExporterConfig::Otlp(otlp), Some(runtime)) = (&config.logs, &self.export_runtime) {
             let exporter = otlp_exporter::log_exporter(otlp, runtime)?;
-            let (endpoint, batch) = (&otlp.endpoint, &config.log_batch);
+            let health = Arc::new(EndpointHealth::new("log records", &otlp.endpoint));
+            let batch = &config.log_batch;
             let drops = Arc::new(DropCounter::new(batch.queue_size));
             let resource = resource.clone();
-            let provider = logger_provider(exporter, endpoint, batch, runtime, &drops, resource);
+            let provider = logger_provider(exporter, &health, batch, runtime, &drops, resource);
+            let counted = Arc::clone(&drops);
+            self.control.add_exporter(ExporterState {
+                health,
+                counts: Some(Arc::new(move || counted.counts())),
+            });
             let counted = Arc::clone(&drops);
             let metrics = SdkMetrics::new(CountedSignal::LogRecords, otlp_name(otlp), move || {
                 counted.counts()

@@ -5,25 +5,21 @@ use crate::endpoint::origin;
 use crate::exporter_config::ExporterConfig;
 use crate::options::Protocol;
 use crate::otlp_config::OtlpConfig;
-use crate::sampler::Sampler;
+use crate::sampler::{Sampler, Share};
 
 /// Returns service, exporters and sampler in one line, without credentials.
 ///
 /// A recorder for Prometheus is installed only if `global`.
 pub(crate) fn summary(config: &Config, global: bool) -> String {
-    let service = config
-        .resource_attributes
-        .iter()
-        .rfind(|(key, _)| key == "service.name")
-        .map_or("", |(_, name)| name);
+    let service = config.service_name();
     if config.sdk_disabled {
         return format!("telemetry of {service} is disabled by OTEL_SDK_DISABLED");
     }
     let traces = match &config.traces {
-        ExporterConfig::None => "traces are not exported".to_owned(),
+        ExporterConfig::None if config.page.is_none() => "traces are not exported".to_owned(),
         exporter => {
             let kept = match config.keep {
-                Some(_) if config.sampler != Sampler::AlwaysOn => {
+                Some(_) if config.sampler != Sampler::ratio(1.0) => {
                     ", and others are kept by rules (TRACES_KEEP)"
                 }
                 _ => "",
@@ -31,7 +27,7 @@ pub(crate) fn summary(config: &Config, global: bool) -> String {
             format!(
                 "traces {}, {}{kept}",
                 target(exporter),
-                sampled(config.sampler)
+                sampled(&config.sampler)
             )
         }
     };
@@ -58,21 +54,27 @@ fn target(exporter: &ExporterConfig) -> String {
         }
         ExporterConfig::Console => "to the console".to_owned(),
         ExporterConfig::Prometheus => "for Prometheus".to_owned(),
-        ExporterConfig::None => String::new(),
+        ExporterConfig::None => "to the page only".to_owned(),
     }
 }
 
-fn sampled(sampler: Sampler) -> String {
-    let of_new = |text: &str| format!("{text} of those without a parent are sampled");
-    let per_cent = |ratio: f64| format!("{} %", (1e6 * ratio).round() / 1e4);
-    match sampler {
-        Sampler::AlwaysOn => "all are sampled".to_owned(),
-        Sampler::AlwaysOff => "none are sampled".to_owned(),
-        Sampler::Ratio(ratio) => format!("{} are sampled", per_cent(ratio)),
-        Sampler::ParentBasedAlwaysOn => of_new("all"),
-        Sampler::ParentBasedAlwaysOff => of_new("none"),
-        Sampler::ParentBasedRatio(ratio) => of_new(&per_cent(ratio)),
-    }
+fn sampled(sampler: &Sampler) -> String {
+    let share = match sampler.share {
+        Share::Off => "none".to_owned(),
+        Share::Ratio(1.0) => "all".to_owned(),
+        Share::Ratio(ratio) => format!("{} %", (1e6 * ratio).round() / 1e4),
+        Share::PerSecond(traces) => format!("{traces} per second"),
+    };
+    let of = match sampler.is_parent_based {
+        true => " of those without a parent",
+        false => "",
+    };
+    let rules = match sampler.rules.len() {
+        0 => String::new(),
+        1 => ", after 1 rule".to_owned(),
+        rules => format!(", after {rules} rules"),
+    };
+    format!("{share}{of} are sampled{rules}")
 }
 
 /// Returns a warning if the port of a collector is that of the other protocol.
@@ -136,6 +138,22 @@ mod tests {
                     ("METRICS_ENABLED", "false"),
                 ],
                 "telemetry of users: traces are not exported; metrics are not exported; log records are not exported",
+            ),
+            #[cfg(feature = "page")]
+            (
+                &[("TELEMETRY_PAGE", "127.0.0.1:0")],
+                "telemetry of users: traces to the page only, all are sampled; metrics for \
+                 Prometheus; log records are not exported",
+            ),
+            #[cfg(feature = "page")]
+            (
+                &[
+                    ("TELEMETRY_PAGE", "127.0.0.1:0"),
+                    ("OTEL_TRACES_SAMPLER_ARG", "0.07"),
+                    ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://a.example"),
+                ],
+                "telemetry of users: traces to http://a.example by OTLP over gRPC, 7 % of those without a parent are \
+                 sampled, and others are kept by rules (TRACES_KEEP); metrics for Prometheus; log records are not exported",
             ),
             (
                 &[("OTEL_SDK_DISABLED", "true")],

@@ -1,14 +1,29 @@
 //! The handle of running telemetry.
 
 use std::time::Duration;
+#[cfg(feature = "control")]
+use std::{convert::Infallible, error::Error};
 
+#[cfg(feature = "control")]
+use bytes::Bytes;
+#[cfg(feature = "control")]
+use http::{Request, Response};
+#[cfg(feature = "control")]
+use http_body::Body;
+#[cfg(feature = "control")]
+use http_body_util::Full;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 #[cfg(feature = "prometheus")]
 use tower_otel_prometheus::Prometheus;
 use tower_otel_recorder::RecorderTracerProvider;
+#[cfg(feature = "control")]
+use tower_service::Service;
 
 use crate::config_warning::ConfigWarning;
+use crate::control::Control;
+#[cfg(feature = "control")]
+use crate::control_service::ControlService;
 use crate::drop_counts::DropCounts;
 use crate::running_telemetry::RunningTelemetry;
 use crate::shutdown::ShutdownError;
@@ -45,6 +60,67 @@ impl Telemetry {
         self.0.meter_provider.as_ref()
     }
 
+    /// Returns a handle that reads and changes sampling, keep rules and the log filter while telemetry runs.
+    #[must_use]
+    pub fn control(&self) -> Control {
+        self.0.control.clone()
+    }
+
+    /// Returns a service that reads and changes the settings of [`Control`] over HTTP.
+    ///
+    /// | resource | method | content |
+    /// |---|---|---|
+    /// | `/sampling` | `GET`, `PUT` | the text of [`Control::sampling`] |
+    /// | `/keep` | `GET`, `PUT` | the text of [`Control::keep`] |
+    /// | `/log_filter` | `GET`, `PUT` | the text of [`Control::log_filter`] |
+    /// | `/` | `GET` | the settings, the state of the exporters, what was dropped, and the 32 traces that were kept last, as JSON |
+    ///
+    /// A `PUT` returns the setting that is now in force. It is 400 for a text that is not accepted, with what is accepted, 409
+    /// for a setting that this telemetry does not have, and 413 for more than 8 KiB. Nothing is changed then.
+    ///
+    /// **The service has no authentication**: who reaches it reads names of traces and changes what is recorded. Serve it
+    /// on a loopback address, or behind a layer that authenticates. A request that a browser sends for a page is accepted from
+    /// pages of a loopback address only, so that other pages cannot change settings of the machine they are shown on.
+    ///
+    /// With axum:
+    ///
+    /// ```no_run
+    /// use axum::Router;
+    /// use tower_otel_init::Telemetry;
+    ///
+    /// # async fn serve(telemetry: Telemetry) -> std::io::Result<()> {
+    /// let app = Router::new().fallback_service(telemetry.control_service());
+    /// let listener = tokio::net::TcpListener::bind("127.0.0.1:9901").await?;
+    /// axum::serve(listener, app).await
+    /// # }
+    /// ```
+    ///
+    /// ```text
+    /// curl 127.0.0.1:9901/sampling
+    /// curl -T - 127.0.0.1:9901/sampling <<< 'parentbased_always_on'
+    /// curl -T - 127.0.0.1:9901/log_filter <<< 'info,users=debug'
+    /// ```
+    #[cfg(feature = "control")]
+    #[must_use]
+    pub fn control_service<B>(
+        &self,
+    ) -> impl Service<
+        Request<B>,
+        Response = Response<Full<Bytes>>,
+        Error = Infallible,
+        Future: Send + 'static,
+    >
+    + Clone
+    + Send
+    + Sync
+    + 'static
+    + use<B>
+    where
+        B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+    {
+        ControlService(self.control())
+    }
+
     /// Returns the number of spans dropped so far.
     #[must_use]
     pub fn dropped_spans(&self) -> DropCounts {
@@ -62,6 +138,13 @@ impl Telemetry {
     #[must_use]
     pub fn summary(&self) -> &str {
         &self.0.summary
+    }
+
+    /// Returns the address of the [page](crate::TelemetryBuilder::page). `None` without a page.
+    #[cfg(feature = "page")]
+    #[must_use]
+    pub fn page(&self) -> Option<std::net::SocketAddr> {
+        self.0.page_address
     }
 
     /// Returns a warning for each variable with an invalid value.

@@ -3,7 +3,7 @@
 use crate::env::Env;
 use crate::error::InitError;
 
-/// Returns the parsed value of `METRICS_ENABLED`, `TRACES_KEEP`, `LOG_FORMAT` or `LOG_LEVEL`, or `None` if it is
+/// Returns the parsed value of such a variable, as of `TRACES_KEEP` or `LOG_FORMAT`, or `None` if it is
 /// not set.
 pub(crate) fn variable<T>(
     name: &str,

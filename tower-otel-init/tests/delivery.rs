@@ -42,7 +42,7 @@ fn builder(collector: &Collector, protocol: Protocol) -> TelemetryBuilder {
     Telemetry::builder("users")
         .endpoint(collector.endpoint())
         .protocol(protocol)
-        .sampler(Sampler::AlwaysOn)
+        .sampler(Sampler::ratio(1.0))
         .metrics(MetricsExporter::None)
 }
 

@@ -32,7 +32,7 @@ impl Service {
     fn start(name: &'static str, collector: SocketAddr) -> Self {
         let (telemetry, _): (_, Layers<Registry>) = Telemetry::builder("users")
             .endpoint(format!("http://{collector}"))
-            .sampler(Sampler::AlwaysOn)
+            .sampler(Sampler::ratio(1.0))
             .metrics(MetricsExporter::None)
             .local()
             .unwrap();

@@ -50,7 +50,7 @@ fn telemetry_starts_without_a_collector_warns_once_and_delivers_when_it_is_reach
     let before = Instant::now();
     let (telemetry, layers) = Telemetry::builder("users")
         .endpoint(collector.endpoint())
-        .sampler(Sampler::AlwaysOn)
+        .sampler(Sampler::ratio(1.0))
         .metrics(MetricsExporter::None)
         .schedule_delay(Duration::from_millis(5))
         .layers()

@@ -13,7 +13,7 @@ fn local_telemetry_does_not_write_to_the_recorder_of_the_process() {
     let collector = Collector::grpc();
     let (telemetry, _): (_, Layers<Registry>) = Telemetry::builder("users")
         .endpoint(collector.endpoint())
-        .sampler(Sampler::AlwaysOn)
+        .sampler(Sampler::ratio(1.0))
         .local()
         .unwrap();
     telemetry

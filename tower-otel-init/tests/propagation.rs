@@ -256,7 +256,7 @@ fn received_trace_context_is_sent_on_by_the_rules_of_level_2_with_every_exporter
     let cases = cases();
     for exporter in EXPORTERS {
         let requests = cases.iter().map(|(request, _)| &**request);
-        let responses = relayed(exporter, Sampler::ParentBasedAlwaysOn, requests);
+        let responses = relayed(exporter, Sampler::ratio(1.0).parent_based(), requests);
         for ((request, expected), response) in cases.iter().zip(responses) {
             let outcomes: Vec<_> = response.lines().map(outcome).collect();
             let [(first, first_span), (second, second_span)] = &*outcomes else {
@@ -273,7 +273,7 @@ fn received_trace_context_is_sent_on_by_the_rules_of_level_2_with_every_exporter
 #[test]
 fn a_new_trace_is_sent_with_the_decision_of_the_sampler_with_every_exporter() {
     for exporter in EXPORTERS {
-        for (sampler, flags) in [(Sampler::AlwaysOn, "-01"), (Sampler::AlwaysOff, "-00")] {
+        for (sampler, flags) in [(Sampler::ratio(1.0), "-01"), (Sampler::always_off(), "-00")] {
             let responses = relayed(exporter, sampler, ["", "tracestate:foo=1"].into_iter());
             for line in responses.iter().flat_map(|response| response.lines()) {
                 assert_eq!(outcome(line).0, "starts", "{exporter:?}");
@@ -287,7 +287,7 @@ fn a_new_trace_is_sent_with_the_decision_of_the_sampler_with_every_exporter() {
 fn spans_without_an_exporter_are_not_counted_as_lost() {
     let builder = Telemetry::builder("users")
         .traces(TracesExporter::None)
-        .sampler(Sampler::AlwaysOn)
+        .sampler(Sampler::ratio(1.0))
         .metrics(MetricsExporter::None)
         .queue_size(1);
     let (telemetry, layers) = builder.local().unwrap();

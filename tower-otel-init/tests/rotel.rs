@@ -95,7 +95,7 @@ fn rotel_receives_server_spans_over_both_protocols() {
             .service_name(name)
             .endpoint(format!("http://127.0.0.1:{port}"))
             .protocol(protocol)
-            .sampler(Sampler::AlwaysOn)
+            .sampler(Sampler::ratio(1.0))
             .metrics(MetricsExporter::None)
             .local()
             .unwrap();

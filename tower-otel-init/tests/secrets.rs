@@ -57,7 +57,7 @@ fn log_lines_about_failing_exports_show_no_secret() {
             ))
             .header("authorization", format!("Bearer {CANARY}"))
             .protocol(protocol)
-            .sampler(Sampler::AlwaysOn)
+            .sampler(Sampler::ratio(1.0))
             .schedule_delay(Duration::from_millis(5))
             .metric_interval(Duration::from_millis(5))
             .metrics(MetricsExporter::Otlp);

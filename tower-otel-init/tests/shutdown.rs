@@ -13,7 +13,7 @@ use tracing_subscriber::Registry;
 fn start(collector: &Collector) -> Telemetry {
     let (telemetry, _): (_, Layers<Registry>) = Telemetry::builder("users")
         .endpoint(collector.endpoint())
-        .sampler(Sampler::AlwaysOn)
+        .sampler(Sampler::ratio(1.0))
         .metrics(MetricsExporter::None)
         .local()
         .unwrap();
@@ -106,7 +106,7 @@ fn a_flush_and_a_shutdown_do_not_wait_for_a_collector_that_refuses_connections()
         let (telemetry, _): (_, Layers<Registry>) = Telemetry::builder("users")
             .endpoint(endpoint)
             .protocol(protocol)
-            .sampler(Sampler::AlwaysOn)
+            .sampler(Sampler::ratio(1.0))
             .metrics(MetricsExporter::Otlp)
             .local()
             .unwrap();

@@ -2,12 +2,14 @@
 #![cfg(all(unix, feature = "grpc", feature = "http", feature = "tls"))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod support;
+
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use collector::Collector;
 use opentelemetry::trace::{Span, Tracer, TracerProvider};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use support::PrivateCollector;
 use tower_otel_init::{Layers, MetricsExporter, Sampler, Telemetry};
 use tracing_subscriber::Registry;
 
@@ -19,7 +21,7 @@ fn job() {
         return;
     }
     let (telemetry, _): (_, Layers<Registry>) = Telemetry::builder("job")
-        .sampler(Sampler::AlwaysOn)
+        .sampler(Sampler::ratio(1.0))
         .metrics(MetricsExporter::None)
         .local()
         .unwrap();
@@ -28,15 +30,12 @@ fn job() {
     telemetry.shutdown(Duration::from_secs(30)).unwrap();
 }
 
-fn run(collector: &Collector, protocol: &str, authority: Option<&str>) -> bool {
+fn run(server: &PrivateCollector, protocol: &str, authority: Option<&Path>) -> bool {
     let mut job = Command::new(std::env::current_exe().unwrap());
     job.args(["job", "--exact", "--ignored", "-q"])
         .env("JOB", "1")
         .env("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
-        .env(
-            "OTEL_EXPORTER_OTLP_ENDPOINT",
-            format!("https://localhost:{}", collector.address.port()),
-        );
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", server.endpoint());
     if let Some(path) = authority {
         job.env("OTEL_EXPORTER_OTLP_CERTIFICATE", path);
     }
@@ -45,24 +44,15 @@ fn run(collector: &Collector, protocol: &str, authority: Option<&str>) -> bool {
 
 #[test]
 fn a_collector_is_trusted_only_with_its_certificate_authority() {
-    let mut params = CertificateParams::default();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-    let key = KeyPair::generate().unwrap();
-    let params = CertificateParams::new(["localhost".to_owned()]).unwrap();
-    let certificate = params.signed_by(&key, &authority).unwrap();
-    let name = format!("tower-otel-init-{}.pem", std::process::id());
-    let path = std::env::temp_dir().join(name);
-    std::fs::write(&path, authority.pem()).unwrap();
-
-    let collector = Collector::tls(&certificate.pem(), &key.serialize_pem());
+    let server = PrivateCollector::start("tls");
+    let collector = &server.collector;
     for protocol in ["grpc", "http/protobuf"] {
         let before = collector.spans();
-        assert!(run(&collector, protocol, path.to_str()), "{protocol}");
+        let authority = Some(server.certificate());
+        assert!(run(&server, protocol, authority), "{protocol}");
         assert_eq!(collector.spans(), before + 1, "{protocol}");
         // The platform's roots do not contain this authority.
-        assert!(!run(&collector, protocol, None), "{protocol}");
+        assert!(!run(&server, protocol, None), "{protocol}");
         assert_eq!(collector.spans(), before + 1, "{protocol}");
     }
-    std::fs::remove_file(path).unwrap();
 }

@@ -5,21 +5,26 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use tower_otel_core::{RequestHead, ResponseHead};
+use http::StatusCode;
+use tower_otel_core::{Kind, RequestHead, ResponseHead};
 
 use crate::{
     backend::instruments::{
-        InFlightGauge, MetricsBackend, OutcomeInstruments as _, Sample, SeriesLabels,
+        GaugeKind, InFlightGauge as _, MetricsBackend, OutcomeInstruments as _, Sample,
+        SeriesLabels,
     },
     config::Config,
+    counted_in::CountedIn,
     custom_labels::CustomValues,
     custom_values::{CustomValueTable, CustomValuesRef},
     dimensions::{Dimensions, NoResponse, OVERFLOW},
     end_key::{EndKey, OwnedEndKey},
     grpc::instruments::GrpcInstruments,
-    handle_cache::{EntryIndex, FoundEntry, HandleCache, Query},
+    handle_cache::{EntryIndex, EntryShare, FoundEntry, HandleCache, Query},
     names::MetricSet,
-    start_key::{BorrowedStartKey, OwnedStartKey},
+    open_stream::OpenStream,
+    start_key::{BorrowedStartKey, OwnedStartKey, PlainStartKey},
+    stream_gauges::StreamGauges,
 };
 
 /// The instruments of a layer, shared by its services and their exchanges.
@@ -27,6 +32,8 @@ use crate::{
 pub(crate) struct Instruments<B: MetricsBackend> {
     pub(crate) backend: B,
     pub(crate) config: Config,
+    /// Whether method and route are all that is read of a request.
+    pub(crate) is_plain: bool,
     /// The instruments of gRPC calls, if they have metrics of their own.
     pub(crate) grpc: Option<Box<GrpcInstruments<B>>>,
     /// Made for the first exchange, so that options can be set without making tables.
@@ -40,6 +47,7 @@ struct Tables<B: MetricsBackend> {
     described: OnceLock<B::Instruments>,
     starts: HandleCache<OwnedStartKey, CachedHandles<B>>,
     in_flight: HandleCache<OwnedStartKey, B::InFlight>,
+    streams: StreamGauges<OwnedStartKey, B::InFlight>,
     outcomes: HandleCache<OwnedEndKey, B::Outcome>,
     label_values: CustomValueTable,
     overflow: OnceLock<(B::Outcome, B::InFlight)>,
@@ -53,6 +61,7 @@ struct CachedHandles<B: MetricsBackend> {
     /// The first outcome, which is that of most exchanges. Its handles are in `outcomes` as well; here
     /// they are found without reading memory that is seldom in the cache.
     common_outcome: OnceLock<(OwnedEndKey, B::Outcome)>,
+    share: EntryShare,
 }
 
 /// Where an exchange in flight was counted.
@@ -71,6 +80,7 @@ impl<B: MetricsBackend> Tables<B> {
             described: OnceLock::new(),
             starts: HandleCache::new(config.limit),
             in_flight: HandleCache::new(config.limit),
+            streams: StreamGauges::new(config.limit),
             outcomes: HandleCache::new(config.limit),
             label_values: CustomValueTable::new(&config.labels, config.limit),
             overflow: OnceLock::new(),
@@ -91,6 +101,7 @@ impl<B: MetricsBackend> Instruments<B> {
             GrpcInstruments::new(backend.clone(), config.kind, naming, config.limit).into()
         });
         Self {
+            is_plain: config.is_plain(),
             grpc,
             backend,
             config,
@@ -161,6 +172,14 @@ impl<B: MetricsBackend> Instruments<B> {
         }
     }
 
+    /// Counts an exchange in, if its key is in the table.
+    #[inline(always)]
+    pub(crate) fn start_plain(&self, key: PlainStartKey<'_>) -> Option<EntryIndex> {
+        let (at, handles) = self.tables().starts.get_with_index(&key)?;
+        handles.in_flight.started();
+        Some(at)
+    }
+
     #[cold]
     fn start_first(&self, mut key: BorrowedStartKey<'_>) -> InFlightEntry<B> {
         let methods = self.config.http.methods();
@@ -189,10 +208,49 @@ impl<B: MetricsBackend> Instruments<B> {
         entry.get_or_init(|_| CachedHandles {
             in_flight: in_flight.clone(),
             common_outcome: OnceLock::new(),
+            share: EntryShare::up_to(usize::MAX),
         });
         InFlightEntry {
             start: Some(index),
             own_gauge: None,
+        }
+    }
+
+    /// Counts a stream that is meant to last, or an upgraded connection, in the series of its start key.
+    #[cold]
+    pub(crate) fn open_stream(&self, start: Option<EntryIndex>) -> OpenStream<B::InFlight> {
+        let tables = self.tables();
+        let entry = start.and_then(|at| tables.starts.entry(at));
+        let key = entry.map(|entry| self.config.in_flight_key(entry.key.borrowed()));
+        let make = |instruments: &_, key: Option<&BorrowedStartKey<'_>>| {
+            let dimensions = key.map_or(overflow_dimensions(), |key| key.dimensions());
+            self.make_gauge(instruments, GaugeKind::Streams, &dimensions)
+        };
+        let gauge = if self.is_ready() {
+            tables
+                .streams
+                .get(key.as_ref(), |key| make(self.described(), key))
+        } else {
+            make(&self.describe(), key.as_ref())
+        };
+        OpenStream::new(gauge)
+    }
+
+    /// Records the end of an exchange that [`start_plain`](Self::start_plain) has counted in. Returns `false` if its
+    /// outcome is not the common one of its key; then nothing is recorded.
+    #[inline]
+    pub(crate) fn end_plain(&self, start: EntryIndex, status: StatusCode, seconds: f64) -> bool {
+        let Some(handles) = self.tables().handles(start) else {
+            return false;
+        };
+        match handles.common_outcome.get() {
+            Some((common, outcome)) if common.is_plain(start, status) => {
+                let counted_in = CountedIn::new(Some(&handles.in_flight));
+                outcome.record(Sample::complete(seconds));
+                counted_in.ended();
+                true
+            }
+            _ => false,
         }
     }
 
@@ -201,13 +259,12 @@ impl<B: MetricsBackend> Instruments<B> {
     #[inline]
     pub(crate) fn end(&self, key: &EndKey<'_>, own_gauge: Option<&B::InFlight>, sample: Sample) {
         let handles = key.start.and_then(|at| self.tables().handles(at));
+        let in_flight = CountedIn::new(own_gauge.or(handles.map(|handles| &handles.in_flight)));
         match handles.and_then(|handles| handles.common_outcome.get()) {
             Some((common, outcome)) if key.matches(common) => outcome.record(sample),
             _ => self.end_uncommon(key, sample),
         }
-        if let Some(in_flight) = own_gauge.or(handles.map(|handles| &handles.in_flight)) {
-            in_flight.ended();
-        }
+        in_flight.ended();
     }
 
     #[inline(never)]
@@ -235,8 +292,10 @@ impl<B: MetricsBackend> Instruments<B> {
                 .record(sample);
         }
         let outcome = known.and_then(|(at, dimensions)| {
+            let outcomes = &self.tables().outcomes;
+            let found = outcomes.find_or_insert_in(key, self.share(at))?;
             let make = |_: &_| self.make_outcome(self.described(), &dimensions);
-            let outcome = self.tables().outcomes.get_or_insert_with(key, make)?;
+            let outcome = found.entry.get_or_init(make);
             if let Some(handles) = self.tables().handles(at) {
                 let common = || (key.to_key(), outcome.clone());
                 handles.common_outcome.get_or_init(common);
@@ -244,6 +303,14 @@ impl<B: MetricsBackend> Instruments<B> {
             Some(outcome)
         });
         outcome.unwrap_or_else(|| &self.overflow().0).record(sample);
+    }
+
+    /// Returns the share that the series of a start key count in: on a client, that of its method and host.
+    fn share(&self, start: EntryIndex) -> Option<&EntryShare> {
+        match self.config.kind {
+            Kind::Client => Some(&self.tables().handles(start)?.share),
+            Kind::Server => None,
+        }
     }
 
     /// Returns whether the handles that the backend returns now may be cached. Called for new series
@@ -298,13 +365,22 @@ impl<B: MetricsBackend> Instruments<B> {
         self.backend.outcome(instruments, series)
     }
 
-    #[cold]
     fn make_in_flight(&self, instruments: &B::Instruments, of: &Dimensions<'_>) -> B::InFlight {
+        self.make_gauge(instruments, GaugeKind::InFlight, of)
+    }
+
+    #[cold]
+    fn make_gauge(
+        &self,
+        instruments: &B::Instruments,
+        gauge: GaugeKind,
+        of: &Dimensions<'_>,
+    ) -> B::InFlight {
         let series = SeriesLabels {
             shared: self.config.naming.in_flight_labels(self.config.kind, of),
             status: None,
         };
-        self.backend.in_flight(instruments, series)
+        self.backend.gauge(instruments, gauge, series)
     }
 
     fn describe(&self) -> B::Instruments {

@@ -8,7 +8,7 @@ use opentelemetry::{
 
 use crate::{
     located_headers::LocatedHeaders,
-    overflow_tracestate::{self, OverflowTraceState},
+    overflow_tracestate::{self, OverflowTraceState, has_overflow},
     w3c::{
         traceparent::{self, TraceParent},
         tracestate,
@@ -20,7 +20,8 @@ use crate::{
 ///
 /// Spans started in the returned context continue the caller's trace. The sampled and random flags
 /// are preserved, and so are all members of `tracestate`, including those that OpenTelemetry's
-/// [`TraceState`] cannot store. A malformed `tracestate` is ignored. Allocates once if there is no
+/// [`TraceState`] cannot store. The state of the span, which its children copy, has at most 512
+/// characters of it. A malformed `tracestate` is ignored. Allocates once if there is no
 /// `tracestate`.
 ///
 /// Returns `None` if `traceparent` is missing, malformed, or has several lines
@@ -47,7 +48,7 @@ pub fn extract(headers: &HeaderMap, parent: &Context) -> Option<Context> {
 /// Returns the caller's span without continuing its trace, for a
 /// [link](opentelemetry::trace::Link).
 ///
-/// Members of `tracestate` that [`TraceState`] cannot store are omitted. Returns `None` where
+/// Members of `tracestate` that [`TraceState`] cannot store, or beyond 512 characters, are omitted. Returns `None` where
 /// [`extract`] does.
 ///
 /// ```
@@ -135,7 +136,7 @@ impl RemoteSpan {
     /// to add.
     #[inline]
     pub(crate) fn into_extracted(self, parent: &Context) -> ExtractedContext {
-        if self.overflow.is_none() && parent.get::<OverflowTraceState>().is_none() {
+        if self.overflow.is_none() && !has_overflow(parent) {
             ExtractedContext::SpanOnly(self.span)
         } else {
             ExtractedContext::Full(self.into_context(parent))
@@ -147,9 +148,7 @@ impl RemoteSpan {
         let context = match self.overflow {
             Some(overflow) => &parent.with_value(overflow),
             // The parent may have the list of an earlier request of the same trace.
-            None if parent.get::<OverflowTraceState>().is_some() => {
-                &parent.with_value(OverflowTraceState::default())
-            }
+            None if has_overflow(parent) => &parent.with_value(OverflowTraceState::default()),
             None => parent,
         };
         context.with_remote_span_context(self.span)

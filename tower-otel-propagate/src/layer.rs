@@ -1,6 +1,7 @@
 //! The layer that writes the current context into outgoing requests.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     task::{Context as TaskContext, Poll},
     time::Instant,
 };
@@ -11,8 +12,8 @@ use tower_otel_core::{Filter, Observe, RequestHead, RequestInfo};
 use tower_service::Service;
 
 use crate::{
-    baggage_policy::BaggagePolicy, missing_context, no_propagation::NoPropagation,
-    propagation::Propagation,
+    baggage_policy::BaggagePolicy, future::PropagateFuture, missing_context,
+    no_propagation::NoPropagation, propagation::Propagation,
 };
 
 /// A layer that writes the current OpenTelemetry context into the headers of every outgoing request:
@@ -174,15 +175,20 @@ where
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = S::Future;
+    type Future = PropagateFuture<S::Future>;
 
     fn poll_ready(&mut self, task: &mut TaskContext<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(task)
     }
 
     fn call(&mut self, mut request: Req) -> Self::Future {
-        self.layer.propagate(&mut request);
-        self.inner.call(request)
+        let propagated = catch_unwind(AssertUnwindSafe(|| self.layer.propagate(&mut request)));
+        match propagated {
+            Ok(()) => PropagateFuture::Called {
+                future: self.inner.call(request),
+            },
+            Err(panic) => PropagateFuture::panicked(panic),
+        }
     }
 }
 

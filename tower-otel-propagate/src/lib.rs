@@ -52,7 +52,7 @@
 //! | a task | `tokio::spawn(work().with_current_context())`, with `opentelemetry::context::FutureExt` |
 //! | a blocking task or a thread | `spawn_blocking(in_current_context(\|\| work()))`: see [`in_current_context`] |
 //! | a channel | `sender.send(WithContext::current(job))` and `received.run(\|job\| ..)`: see [`WithContext`] |
-//! | a message queue or a database | [`context_to_map`], and [`context_from_map`] or [`span_context_from_map`] |
+//! | a message queue or a database | [`context_to_map`] and [`context_from_map`] |
 //!
 //! # Features
 //!
@@ -71,6 +71,7 @@
 mod baggage;
 mod baggage_policy;
 mod extract;
+mod future;
 mod header_carrier;
 mod inject;
 mod layer;
@@ -102,7 +103,7 @@ pub use no_propagation::NoPropagation;
 pub use propagation::Propagation;
 pub use propagator::{BaggagePropagator, W3cPropagator};
 pub use remote_parent::RemoteParent;
-pub use text_map::{context_from_map, context_to_map, span_context_from_map};
+pub use text_map::{context_from_map, context_to_map};
 #[doc(inline)]
 pub use tower_otel_core::{Filter, Hosts, RequestHead, observe};
 pub use with_context::{WithContext, in_current_context};

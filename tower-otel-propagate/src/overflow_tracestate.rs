@@ -1,13 +1,22 @@
 //! Members of `tracestate` that do not fit into OpenTelemetry's [`TraceState`].
 //!
-//! Samplers and exporters read [`TraceState`], so a received list is stored there. But
-//! [`TraceState`] checks keys by the rules of level 1 and rejects the whole list if it has one key
-//! such as `foo@@bar`. Dropping such members would delete the data of other tracing systems. So
-//! [`split`] stores every member that fits in the [`TraceState`], and the complete list in the
+//! Samplers and exporters read [`TraceState`], so a received list is stored there. Two things do not
+//! fit:
+//!
+//! - [`TraceState`] checks keys by the rules of level 1 and rejects the whole list if it has one key
+//!   such as `foo@@bar`.
+//! - Every span of the trace has a copy of its [`TraceState`]. Any client can send a list of 16 kB, so
+//!   only the 512 characters are stored that are sent with a span of this process.
+//!
+//! Dropping such members would delete the data of other tracing systems. So [`split`] stores every
+//! member that fits in the [`TraceState`], and the complete list in the
 //! [`Context`](opentelemetry::Context) if some do not fit. [`merge`] joins the two when a request is
 //! sent. A list that fits completely costs nothing extra.
 
-use opentelemetry::trace::{SpanContext, TraceId, TraceState};
+use opentelemetry::{
+    Context,
+    trace::{SpanContext, TraceId, TraceState},
+};
 
 use crate::w3c::tracestate::{self, List, MAX_CHARS, Member};
 
@@ -35,6 +44,12 @@ impl Default for OverflowTraceState {
     }
 }
 
+/// Returns whether a context has a list that does not fit in the state of a span.
+#[inline]
+pub(crate) fn has_overflow(context: &Context) -> bool {
+    context.get::<OverflowTraceState>().is_some()
+}
+
 /// Stores a received list in a [`TraceState`], and the complete list in an [`OverflowTraceState`] if
 /// some members do not fit.
 pub(crate) fn split(
@@ -42,11 +57,16 @@ pub(crate) fn split(
     received: &List<'_>,
 ) -> (TraceState, Option<OverflowTraceState>) {
     let members = received.members().iter();
-    if let Ok(state) = TraceState::from_key_value(members.clone().map(pair)) {
+    if received.chars() <= MAX_CHARS
+        && let Ok(state) = TraceState::from_key_value(members.map(pair))
+    {
         return (state, None);
     }
+    let mut short = received.clone();
+    short.shorten(MAX_CHARS);
     // Try each member: the rules of `TraceState` are not public.
-    let fitting = members
+    let fitting = short.members().iter();
+    let fitting = fitting
         .map(pair)
         .filter(|pair| TraceState::from_key_value([*pair]).is_ok());
     let stored = TraceState::from_key_value(fitting).unwrap_or_default();

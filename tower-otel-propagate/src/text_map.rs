@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use opentelemetry::{Context, trace::SpanContext};
+use opentelemetry::Context;
 
 use crate::{extract::RemoteSpan, inject::OutgoingHeaders};
 
@@ -13,7 +13,7 @@ use crate::{extract::RemoteSpan, inject::OutgoingHeaders};
 ///
 /// ```
 /// use opentelemetry::{Context, trace::*};
-/// use tower_otel_propagate::{context_from_map, context_to_map, span_context_from_map};
+/// use tower_otel_propagate::{context_from_map, context_to_map};
 ///
 /// let span = SpanContext::new(1.into(), 2.into(), TraceFlags::SAMPLED, false, TraceState::NONE);
 /// let map = context_to_map(&Context::new().with_remote_span_context(span));
@@ -23,7 +23,7 @@ use crate::{extract::RemoteSpan, inject::OutgoingHeaders};
 /// let cx = context_from_map(&map, &Context::new()).expect("just written");
 /// assert_eq!(cx.span().span_context().span_id(), SpanId::from(2));
 /// // .. or starts its own and links to it, for example to process several messages at once.
-/// let link = Link::with_context(span_context_from_map(&map).expect("just written"));
+/// let link = Link::with_context(cx.span().span_context().clone());
 /// # let _ = link;
 /// ```
 pub fn context_to_map(cx: &Context) -> BTreeMap<String, String> {
@@ -54,14 +54,6 @@ pub fn context_from_map<K: AsRef<str>, V: AsRef<str>>(
     Some(remote_span(map)?.into_context(parent))
 }
 
-/// Returns the span of a map, for a [link](opentelemetry::trace::Link), or `None` if the map has no
-/// valid span. Reads what [`context_to_map`] wrote.
-pub fn span_context_from_map<K: AsRef<str>, V: AsRef<str>>(
-    map: impl IntoIterator<Item = (K, V)>,
-) -> Option<SpanContext> {
-    Some(remote_span(map)?.span)
-}
-
 fn remote_span<K: AsRef<str>, V: AsRef<str>>(
     map: impl IntoIterator<Item = (K, V)>,
 ) -> Option<RemoteSpan> {
@@ -83,7 +75,7 @@ fn remote_span<K: AsRef<str>, V: AsRef<str>>(
 mod tests {
     use std::collections::HashMap;
 
-    use opentelemetry::trace::{TraceContextExt, TraceFlags, TraceState};
+    use opentelemetry::trace::{SpanContext, TraceContextExt, TraceFlags, TraceState};
 
     use super::*;
 
@@ -100,10 +92,6 @@ mod tests {
         assert_eq!(map.len(), 2);
         let again = context_from_map(&map, &Context::new()).unwrap();
         assert_eq!(again.span().span_context(), context().span().span_context());
-        assert_eq!(
-            span_context_from_map(&map).as_ref(),
-            Some(context().span().span_context())
-        );
         let other: HashMap<_, _> = map.iter().map(|(k, v)| (k.to_uppercase(), v)).collect();
         assert!(context_from_map(other, &Context::new()).is_some());
     }
@@ -111,8 +99,9 @@ mod tests {
     #[test]
     fn a_map_without_a_valid_span_is_none() {
         assert!(context_to_map(&Context::new()).is_empty());
-        assert_eq!(span_context_from_map([("tracestate", "a=1")]), None);
-        assert_eq!(span_context_from_map([("traceparent", "")]), None);
+        for map in [("tracestate", "a=1"), ("traceparent", "")] {
+            assert!(context_from_map([map], &Context::new()).is_none());
+        }
         let map = context_to_map(&context());
         let twice = map.iter().chain(&map);
         assert!(context_from_map(twice, &Context::new()).is_none());

@@ -247,6 +247,36 @@ fn a_new_span_is_sent_with_a_shortened_state() {
     assert_eq!(sent["tracestate"], format!("a={short},b@@={long}"));
 }
 
+/// A list of 32 members that has `len` characters in each value, with a key that starts with `start`.
+fn members(start: &str, len: usize) -> String {
+    let members = (10..42).map(|n| format!("{start}{n}={}", "v".repeat(len)));
+    members.collect::<Vec<_>>().join(",")
+}
+
+#[test]
+fn the_state_of_a_span_has_at_most_512_characters_and_a_request_is_forwarded_with_all() {
+    let long = "v".repeat(200);
+    let before = |state: String, member: &str| state.split_once(member).unwrap().0.to_owned();
+    for (received, stored) in [
+        (members("k", 11), members("k", 11)),
+        (members("k", 12), before(members("k", 12), ",k40=")),
+        (members("k", 256), before(members("k", 256), ",k11=")),
+        (members("k@@", 256), String::new()),
+        (
+            format!("a={long},b=1,c={long},d={long},e=1"),
+            format!("a={long},b=1,c={long},e=1"),
+        ),
+    ] {
+        let lines = [("traceparent", PARENT), ("tracestate", &received)];
+        let cx = extracted(&lines).unwrap();
+        let link = extract_span_context(&headers(&lines)).unwrap();
+        for span in [cx.span().span_context(), &link] {
+            assert_eq!(span.trace_state().header(), stored);
+        }
+        assert_eq!(forwarded(&lines), headers(&lines));
+    }
+}
+
 #[test]
 fn the_random_flag_of_the_caller_is_preserved_by_a_new_span() {
     for (flags, expected) in [

@@ -75,7 +75,7 @@ impl ActiveSpan {
 fn finish(mut pooled: RecordBox, shared: &Shared, at: Timestamp) {
     pooled.record.end(at);
     let bytes = pooled.measure();
-    match pooled.held.take() {
+    match pooled.take_held() {
         None => shared.queue(pooled, thread_index::current()),
         Some(held) => shared.end_held(held, pooled, bytes),
     }

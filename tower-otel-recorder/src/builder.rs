@@ -4,7 +4,7 @@ use std::{fmt, io, sync::Arc, time::Duration};
 
 use opentelemetry_sdk::{
     Resource,
-    trace::{IdGenerator, Sampler, ShouldSample, SpanLimits},
+    trace::{IdGenerator, Sampler, ShouldSample, SpanData, SpanLimits},
 };
 
 use crate::{
@@ -14,8 +14,10 @@ use crate::{
     limits::Limits,
     pipeline::Pipeline,
     recorder::Recorder,
-    sampling::{SamplerInput, Sampling},
+    sampler::{LiveSampler, SamplerState},
+    sampling::Sampling,
     shared::Shared,
+    tap::Tap,
     worker,
 };
 
@@ -33,6 +35,7 @@ pub struct RecorderBuilder {
     batch: Amount,
     delay: Duration,
     keep: Option<Keep>,
+    tap: Tap,
 }
 
 impl Recorder {
@@ -55,6 +58,7 @@ impl Recorder {
             },
             delay: Duration::from_secs(5),
             keep: None,
+            tap: Tap::default(),
         }
     }
 }
@@ -71,8 +75,9 @@ impl RecorderBuilder {
     /// [`sampler_without_attributes`](Self::sampler_without_attributes).
     ///
     /// The attributes are those that are known at the start. They have to be allocated for the sampler.
-    pub fn sampler(mut self, sampler: impl Into<Box<dyn ShouldSample>>) -> Self {
-        self.sampling.sampler = SamplerInput::Full(sampler.into());
+    /// A [`Sampler::ParentBased`] is asked for spans without a parent only.
+    pub fn sampler(mut self, sampler: impl Into<Box<dyn ShouldSample>> + 'static) -> Self {
+        self.sampling.sampler = LiveSampler::new(SamplerState::with_attributes(sampler));
         self
     }
 
@@ -81,7 +86,7 @@ impl RecorderBuilder {
     ///
     /// Nothing is allocated for the sampler.
     pub fn sampler_without_attributes(mut self, sampler: Sampler) -> Self {
-        self.sampling.sampler = SamplerInput::TraceIdOnly(sampler);
+        self.sampling.sampler = LiveSampler::new(SamplerState::without_attributes(sampler));
         self
     }
 
@@ -164,9 +169,10 @@ impl RecorderBuilder {
     ///
     /// The spans of a trace that is not sampled are recorded and wait in memory until its local root ends. Then they are
     /// exported or discarded, by a decision on the thread that ends the root. They have at most 512 KiB per trace and
-    /// 16 MiB in all. A span counts what it has allocated, 2 KiB at least. An open span counts 2 KiB, although its record may
-    /// have up to [`record_bytes`](Self::record_bytes). Spans that do not fit are not recorded, and counted in
-    /// [`SpanCounts::not_held`](crate::SpanCounts::not_held). If there is no room, the children of traces that are open for
+    /// 16 MiB in all. A span counts what it has allocated, 2 KiB at least, also while it is open: attributes and events that
+    /// do not fit are dropped from it, and counted in it. Spans that do not fit are not recorded, and counted in
+    /// [`SpanCounts::not_held`](crate::SpanCounts::not_held). The limit of a trace includes the spans that end after a kept
+    /// local root. If there is no room, the children of traces that are open for
     /// more than 5 seconds, as those of connections that stay open, are dropped to free memory. Their roots can still be
     /// kept. At most 32,768 such roots are held in addition.
     ///
@@ -182,6 +188,13 @@ impl RecorderBuilder {
         self
     }
 
+    /// Calls a function with a copy of each span before its export, on the export thread, which it must not block.
+    #[doc(hidden)]
+    pub fn tap(mut self, tap: impl FnMut(SpanData) + Send + 'static) -> Self {
+        self.tap = Tap::new(tap);
+        self
+    }
+
     /// Starts the export thread and returns the recorder.
     ///
     /// # Errors
@@ -193,7 +206,8 @@ impl RecorderBuilder {
         check_size("queue_bytes", self.queue.bytes)?;
         check_size("batch_size", self.batch.spans)?;
         check_size("batch_bytes", self.batch.bytes)?;
-        self.keep.as_ref().map_or(Ok(()), Keep::check)?;
+        self.keep
+            .map_or(Ok(()), |rules| rules.check("no recorder is started"))?;
         let resource = self.resource.unwrap_or_else(|| Resource::builder().build());
         let BoxedExporter(exporter) = (self.exporter.0)(&resource)?;
         let pipeline = Pipeline::new(self.queue, self.batch);
@@ -201,9 +215,9 @@ impl RecorderBuilder {
             pipeline,
             self.sampling,
             self.limits,
-            self.keep.map(Keeper::new),
+            Keeper::new(self.keep),
         ));
-        worker::spawn(&shared, exporter, self.delay)?;
+        worker::spawn(&shared, exporter, self.tap, self.delay)?;
         Ok(Recorder::new(shared))
     }
 }

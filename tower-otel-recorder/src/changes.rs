@@ -7,6 +7,7 @@ use std::{
 };
 
 use crate::{
+    allowance::Allowance,
     extras::Extras,
     limits::Limits,
     sync::{
@@ -25,7 +26,14 @@ const ENDED: u8 = 2;
 pub(crate) struct ContextChanges {
     state: AtomicU8,
     limits: Limits,
-    extras: Mutex<Option<Box<Extras>>>,
+    changes: Mutex<Changes>,
+}
+
+#[derive(Default)]
+struct Changes {
+    extras: Option<Box<Extras>>,
+    /// Restricts the bytes of the changes, if the trace of the span is held.
+    allowance: Option<Allowance>,
 }
 
 impl ContextChanges {
@@ -33,7 +41,7 @@ impl ContextChanges {
         Self {
             state: AtomicU8::new(0),
             limits,
-            extras: Mutex::new(None),
+            changes: Mutex::default(),
         }
     }
 
@@ -47,14 +55,29 @@ impl ContextChanges {
         match Arc::get_mut(this) {
             Some(changes) => {
                 changes.state = AtomicU8::new(0);
-                *changes.extras() = None;
+                *changes.changes() = Changes::default();
             }
             None => *this = Arc::new(Self::new(limits)),
         }
     }
 
-    fn extras(&self) -> MutexGuard<'_, Option<Box<Extras>>> {
-        self.extras.lock().unwrap_or_else(PoisonError::into_inner)
+    fn changes(&self) -> MutexGuard<'_, Changes> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Restricts the bytes of the changes to those of an allowance. Returns `false` if it does not allow those of the
+    /// changes so far; then the bytes are not restricted.
+    pub(crate) fn restrict(&self, mut allowance: Allowance) -> bool {
+        let mut changes = self.changes();
+        let used = changes.extras.as_ref().map_or(0, |extras| extras.bytes());
+        let is_allowed = allowance.allows(used);
+        changes.allowance = is_allowed.then_some(allowance);
+        is_allowed
+    }
+
+    /// Lifts the restriction to an allowance.
+    pub(crate) fn lift_restriction(&self) {
+        self.changes().allowance = None;
     }
 
     /// Returns whether the span has ended, so that changes have no effect.
@@ -64,18 +87,27 @@ impl ContextChanges {
 
     /// Applies a change, unless the span has ended.
     pub(crate) fn change(&self, change: impl FnOnce(&mut Extras, &Limits)) {
-        let mut extras = self.extras();
-        if !self.has_ended() {
-            change(extras.get_or_insert_default(), &self.limits);
-            self.state.fetch_or(CHANGED, Release);
+        let mut changes = self.changes();
+        if self.has_ended() {
+            return;
         }
+        let Changes { extras, allowance } = &mut *changes;
+        let extras = extras.get_or_insert_default();
+        let before = extras.bytes();
+        change(extras, &self.limits);
+        if let Some(allowance) = allowance
+            && !allowance.allows(extras.bytes())
+        {
+            extras.fit(&self.limits.with_bytes(before));
+        }
+        self.state.fetch_or(CHANGED, Release);
     }
 
     /// Ends the span before its owner does. The owner still exports it.
     pub(crate) fn end_early(&self, at: SystemTime) {
-        let mut extras = self.extras();
+        let mut changes = self.changes();
         if !self.has_ended() {
-            extras.get_or_insert_default().ended = Some(at);
+            changes.extras.get_or_insert_default().ended = Some(at);
             self.state.fetch_or(CHANGED | ENDED, Release);
         }
     }
@@ -88,7 +120,9 @@ impl ContextChanges {
         if state & CHANGED == 0 {
             return None;
         }
-        self.extras().take()
+        let mut changes = self.changes();
+        changes.allowance = None;
+        changes.extras.take()
     }
 }
 

@@ -87,6 +87,18 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
+    /// Returns why spans failed or were rejected.
+    pub(crate) fn problem(&self) -> Option<String> {
+        match self.spans {
+            spans if spans.failed > 0 => Some(self.failure.clone().unwrap_or_default()),
+            spans if spans.rejected > 0 => {
+                let reason = self.rejection.as_deref().unwrap_or("no reason");
+                Some(format!("spans were rejected: {reason}"))
+            }
+            _ => None,
+        }
+    }
+
     /// Counts spans that failed.
     pub(crate) fn fail(&mut self, spans: usize, failure: String) {
         self.spans.failed += spans;

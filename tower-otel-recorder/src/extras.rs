@@ -1,6 +1,6 @@
 //! Optional parts of a span: status, events, links, and attributes that are not compact.
 
-use std::{borrow::Cow, fmt, time::SystemTime};
+use std::{borrow::Cow, fmt, mem, time::SystemTime};
 
 use opentelemetry::{
     KeyValue,
@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The parts of a span that are allocated on demand.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Extras {
     /// Replaces the name of the span.
     pub(crate) name: Option<Cow<'static, str>>,
@@ -159,6 +159,12 @@ impl Extras {
             }
         };
         self.status = status;
+    }
+
+    /// Drops what exceeds the limits.
+    pub(crate) fn fit(&mut self, limits: &Limits) {
+        let all = mem::take(self);
+        self.append(all, limits);
     }
 
     /// Appends `other`, within the limits.

@@ -98,6 +98,7 @@
 #![cfg_attr(not(feature = "layer"), allow(dead_code))]
 
 mod active;
+mod allowance;
 mod amount;
 mod api_span;
 mod budget;
@@ -108,8 +109,10 @@ mod clock;
 mod context_span;
 mod control;
 mod counts;
+mod decision_rule;
 mod events;
 mod export;
+mod export_report;
 mod exporter;
 mod extras;
 mod keep;
@@ -128,12 +131,15 @@ mod provider;
 mod queue;
 mod record;
 mod recorder;
+mod sampler;
 mod sampling;
 mod scope;
 mod shards;
 mod shared;
 mod start;
 mod sync;
+mod tap;
+mod template;
 mod text_writer;
 mod texts;
 mod thread_index;
@@ -163,6 +169,8 @@ pub use buffer::AttributeBuffer;
 pub use record::SpanRecord;
 #[doc(hidden)]
 pub use start::{SpanStart, StartedSpan};
+#[doc(hidden)]
+pub use template::SpanTemplate;
 
 #[cfg(all(doctest, feature = "layer"))]
 #[doc = include_str!("../README.md")]

@@ -9,43 +9,18 @@ use opentelemetry::{
 
 use crate::{
     active::ActiveSpan, api_span::RecorderSpan, clock::Timestamp, record::SpanRecord,
-    recorder::Recorder, sampling::SampledSpan, shared::Shared, tracer::RecorderTracer,
+    sampling::SampledSpan, shared::Shared, tracer::RecorderTracer,
 };
 
-/// A [`TracerProvider`] whose spans are recorded by a [`Recorder`].
+/// A [`TracerProvider`] whose spans are recorded by a [`Recorder`](crate::Recorder).
 #[derive(Clone, Debug)]
 pub struct RecorderTracerProvider {
     shared: Arc<Shared>,
 }
 
-impl Recorder {
-    /// Returns a tracer provider for code that uses the OpenTelemetry API.
-    ///
-    /// Keep the recorder as long as spans are to be recorded.
-    ///
-    /// With [keep rules](crate::RecorderBuilder::keep), a span that starts takes the lock of its parent in the context if
-    /// the parent is not sampled and was started by this provider. `SpanRef::set_attributes` of that parent has this lock
-    /// while it reads its argument: start no span there, it would wait forever. Parents that `tracing` or `TraceLayer` has
-    /// started are not concerned.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use opentelemetry::trace::{Tracer, TracerProvider};
-    /// use opentelemetry_sdk::trace::SpanExporter;
-    /// use tower_otel_recorder::Recorder;
-    ///
-    /// fn install(exporter: impl SpanExporter + 'static) -> std::io::Result<Recorder> {
-    ///     let recorder = Recorder::builder(exporter).build()?;
-    ///     opentelemetry::global::set_tracer_provider(recorder.tracer_provider());
-    ///     opentelemetry::global::tracer("shop").in_span("start", |_context| { /* ... */ });
-    ///     Ok(recorder)
-    /// }
-    /// ```
-    pub fn tracer_provider(&self) -> RecorderTracerProvider {
-        RecorderTracerProvider {
-            shared: Arc::clone(self.shared()),
-        }
+impl RecorderTracerProvider {
+    pub(crate) const fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
     }
 }
 

@@ -1,6 +1,6 @@
 //! A span in its compact form.
 
-use std::{mem, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use opentelemetry::{
     KeyValue, SpanId,
@@ -8,6 +8,7 @@ use opentelemetry::{
 };
 
 use crate::{
+    allowance::{Allowance, LendBytes},
     buffer::AttributeBuffer,
     changes::ContextChanges,
     clock::Timestamp,
@@ -18,8 +19,15 @@ use crate::{
     origin::Origin,
     sampling::SampledSpan,
     scope::RecordScope,
+    template::{MIN_ATTRIBUTES, RecordTemplate, SpanTemplate},
     texts::TextRange,
 };
+
+/// The bytes of texts, events and links that an open span has without an allowance.
+const FREE_BYTES: usize = 1024;
+
+/// The same, of the changes through its OpenTelemetry context.
+const FREE_BYTES_OF_CONTEXT: usize = 256;
 
 /// The record of one span. It is reused after its export and keeps the capacity of its buffers.
 #[derive(Debug)]
@@ -34,6 +42,7 @@ pub struct SpanRecord {
     pub(crate) name: Name,
     /// The callsite of a `tracing` span.
     pub(crate) origin: Option<Origin>,
+    pub(crate) template: RecordTemplate,
     pub(crate) attributes: AttributeBuffer,
     /// Allocated with the first event: a record without events takes fewer cache lines.
     pub(crate) events: Option<Box<EventBuffer>>,
@@ -68,6 +77,7 @@ impl SpanRecord {
             ended: now,
             name: Name::Static(""),
             origin: None,
+            template: RecordTemplate::default(),
             attributes: AttributeBuffer::new(limits.text),
             events: None,
             start_attributes: 0,
@@ -99,6 +109,21 @@ impl SpanRecord {
     }
 
     /// Sets the callsite of a `tracing` span, whose name is the name of the span.
+    /// Sets the name and the first attributes. Returns `false` if they could exceed a limit; then nothing is set.
+    #[inline]
+    pub fn set_template(&mut self, template: &Arc<SpanTemplate>) -> bool {
+        let limits = self.changes.limits();
+        let bytes = template.text_bytes();
+        let fits = limits.span.max_attributes_per_span >= MIN_ATTRIBUTES
+            && limits.text.length >= bytes
+            && self.attributes.texts().take_room(bytes);
+        if fits {
+            self.name = Name::Static(template.name);
+            self.template.set(template);
+        }
+        fits
+    }
+
     pub(crate) fn set_origin(&mut self, origin: Origin) {
         self.origin = Some(origin);
         self.kind = SpanKind::Internal;
@@ -111,8 +136,8 @@ impl SpanRecord {
         self.context = sampled.context;
         self.parent = sampled.parent;
         self.parent_is_remote = sampled.parent_is_remote;
-        if !sampled.attributes.is_empty() {
-            self.add_all(sampled.attributes);
+        if let Some(attributes) = sampled.attributes {
+            self.add_all(attributes);
         }
     }
 
@@ -155,19 +180,14 @@ impl SpanRecord {
     pub(crate) fn change(&mut self, change: impl FnOnce(&mut Extras, &Limits)) {
         let extras = self.extras.get_or_insert_default();
         let before = extras.bytes();
-        let room = self.attributes.texts().room();
-        let limits = self
-            .changes
-            .limits()
-            .with_bytes(before.saturating_add(room));
-        change(extras, &limits);
-        let after = extras.bytes();
-        self.attributes
-            .texts()
-            .take_room(after.saturating_sub(before));
-        self.attributes
-            .texts()
-            .return_room(before.saturating_sub(after));
+        let texts = self.attributes.texts();
+        let limits = self.changes.limits();
+        let room = before.saturating_add(texts.room_in_all());
+        change(extras, &limits.with_bytes(room));
+        if !texts.take_room(extras.bytes().saturating_sub(before)) {
+            extras.fit(&limits.with_bytes(before));
+        }
+        texts.return_room(before.saturating_sub(extras.bytes()));
     }
 
     /// Ends the span: no change has an effect from now on.
@@ -175,14 +195,25 @@ impl SpanRecord {
         self.ended = at;
         self.context_extras = self.changes.end();
         if let Some(extras) = &mut self.context_extras {
-            let room = self.attributes.texts().room();
+            let room = self.attributes.texts().room_in_all();
             if extras.bytes() > room {
-                let limits = self.changes.limits().with_bytes(room);
-                let mut fitting = Extras::default();
-                fitting.append(mem::take(extras), &limits);
-                **extras = fitting;
+                extras.fit(&self.changes.limits().with_bytes(room));
             }
         }
+    }
+
+    /// Restricts the bytes of an open span to those that a lender lends. Returns `false` if it does not lend those that the
+    /// record has already.
+    pub(crate) fn restrict(&mut self, lender: &Arc<impl LendBytes + 'static>) -> bool {
+        let allowance = |free| Allowance::new(Arc::clone(lender) as _, free);
+        self.attributes.texts().restrict(allowance(FREE_BYTES))
+            && self.changes.restrict(allowance(FREE_BYTES_OF_CONTEXT))
+    }
+
+    /// Lifts the restriction, and gives back what was lent.
+    pub(crate) fn lift_restriction(&mut self) {
+        self.attributes.texts().lift_restriction();
+        self.changes.lift_restriction();
     }
 
     /// Returns how many bytes the record has allocated.
@@ -192,6 +223,7 @@ impl SpanRecord {
             None => 0,
         };
         self.attributes.allocated()
+            + self.template.allocated()
             + self.events.as_ref().map_or(0, |events| events.allocated())
             + trace_state_bytes(&self.context)
             + extras(&self.extras)
@@ -203,6 +235,7 @@ impl SpanRecord {
         self.context = SpanContext::NONE;
         self.name = Name::Static("");
         self.origin = None;
+        self.template.clear();
         self.attributes.clear();
         if let Some(events) = &mut self.events {
             events.clear();

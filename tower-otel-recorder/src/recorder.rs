@@ -1,11 +1,19 @@
 //! The handle that an application keeps.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use opentelemetry::InstrumentationScope;
-use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::{
+    error::OTelSdkResult,
+    trace::{ShouldSample, SpanData},
+};
 
-use crate::{counts::SpanCounts, shared::Shared, tracer::RecorderTracer};
+#[cfg(feature = "layer")]
+use crate::layer::RecorderLayer;
+use crate::{
+    counts::SpanCounts, decision_rule::Children, keep::Keep, provider::RecorderTracerProvider,
+    sampler::SamplerState, shared::Shared, tracer::RecorderTracer,
+};
 
 /// How long dropping a recorder waits for the export.
 const DROP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -54,6 +62,55 @@ impl Recorder {
         &self.shared.0
     }
 
+    /// Returns a layer that records the spans of `tracing`.
+    ///
+    /// The scope of the spans has the name of this crate. Keep the recorder as long as spans are to be recorded.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use opentelemetry_sdk::trace::SpanExporter;
+    /// use tower_otel_recorder::Recorder;
+    /// use tracing_subscriber::prelude::*;
+    ///
+    /// fn install(exporter: impl SpanExporter + 'static) -> Result<Recorder, Box<dyn std::error::Error>> {
+    ///     let recorder = Recorder::builder(exporter).build()?;
+    ///     tracing_subscriber::registry().with(recorder.layer()).try_init()?;
+    ///     Ok(recorder)
+    /// }
+    /// ```
+    #[cfg(feature = "layer")]
+    pub fn layer(&self) -> RecorderLayer {
+        RecorderLayer::new(self.shared())
+    }
+
+    /// Returns a tracer provider for code that uses the OpenTelemetry API.
+    ///
+    /// Keep the recorder as long as spans are to be recorded.
+    ///
+    /// With [keep rules](crate::RecorderBuilder::keep), a span that starts takes the lock of its parent in the context if
+    /// the parent is not sampled and was started by this provider. `SpanRef::set_attributes` of that parent has this lock
+    /// while it reads its argument: start no span there, it would wait forever. Parents that `tracing` or `TraceLayer` has
+    /// started are not concerned.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use opentelemetry::trace::{Tracer, TracerProvider};
+    /// use opentelemetry_sdk::trace::SpanExporter;
+    /// use tower_otel_recorder::Recorder;
+    ///
+    /// fn install(exporter: impl SpanExporter + 'static) -> std::io::Result<Recorder> {
+    ///     let recorder = Recorder::builder(exporter).build()?;
+    ///     opentelemetry::global::set_tracer_provider(recorder.tracer_provider());
+    ///     opentelemetry::global::tracer("shop").in_span("start", |_context| { /* ... */ });
+    ///     Ok(recorder)
+    /// }
+    /// ```
+    pub fn tracer_provider(&self) -> RecorderTracerProvider {
+        RecorderTracerProvider::new(Arc::clone(self.shared()))
+    }
+
     /// Exports the spans that have ended and waits for the export.
     ///
     /// # Errors
@@ -86,6 +143,48 @@ impl Recorder {
     /// Reading them locks the buffer of each thread for a moment.
     pub fn counts(&self) -> SpanCounts {
         self.shared().pipeline.counts()
+    }
+
+    /// Replaces the sampler while the recorder runs. A span is sampled by the old one or by the new one.
+    ///
+    /// The sampler is used as by [`RecorderBuilder::sampler`](crate::RecorderBuilder::sampler). Spans that have started are
+    /// not sampled again.
+    pub fn set_sampler(&self, sampler: impl Into<Box<dyn ShouldSample>> + 'static) {
+        let sampler = SamplerState::with_attributes(sampler);
+        self.shared().sampling.sampler.set(sampler);
+    }
+
+    /// Replaces the sampler while the recorder runs, by a ratio of the traces from 0.0 to 1.0, by their trace ids.
+    ///
+    /// Spans are sampled as their parent in this process. A parent in another process is followed if `parent_based`.
+    /// Otherwise its trace is sampled by its id, whatever the other process has decided. No sampler costs less.
+    pub fn set_ratio(&self, ratio: f64, parent_based: bool) {
+        let children = match parent_based {
+            true => Children::FollowParent,
+            false => Children::FollowLocal,
+        };
+        let sampler = SamplerState::ratio(ratio, children);
+        self.shared().sampling.sampler.set(sampler);
+    }
+
+    /// Replaces the [keep rules](crate::RecorderBuilder::keep) while the recorder runs. A local root that has started is
+    /// judged at its end by the rules of that time. The spans of traces that have started without rules are not held.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`InvalidInput`](io::ErrorKind::InvalidInput) if a limit of the rules is 0. The rules stay as they are.
+    pub fn set_keep(&self, rules: Option<Keep>) -> io::Result<()> {
+        rules.map_or(Ok(()), |rules| rules.check("the rules stay as they are"))?;
+        self.shared().keeper.rules().set(rules);
+        Ok(())
+    }
+
+    /// Returns why the last batch was not accepted as a whole, and the local roots of the 32 traces that were kept last,
+    /// without attributes but the reason.
+    #[doc(hidden)]
+    pub fn export_report(&self) -> (Option<String>, Vec<SpanData>) {
+        let report = &self.shared().report;
+        (report.failure(), report.kept_roots())
     }
 
     /// Returns a handle that starts spans of this instrumentation scope. Handles with the same `Arc` share their

@@ -10,23 +10,16 @@ use opentelemetry_sdk::trace::{
     IdGenerator, RandomIdGenerator, Sampler, SamplingDecision, ShouldSample,
 };
 
+use crate::sampler::{Asked, LiveSampler, SamplerState};
+
 /// The flag of W3C Trace Context level 2 for trace ids that are random. It is passed on unchanged.
 const RANDOM: TraceFlags = TraceFlags::new(0x02);
 
 /// The sampler and the id generator.
 #[derive(Debug)]
 pub(crate) struct Sampling {
-    pub(crate) sampler: SamplerInput,
+    pub(crate) sampler: LiveSampler,
     pub(crate) ids: Box<dyn IdGenerator>,
-}
-
-/// A sampler, by the input it needs.
-#[derive(Debug)]
-pub(crate) enum SamplerInput {
-    /// The sampler gets the name and the attributes of the span.
-    Full(Box<dyn ShouldSample>),
-    /// The sampler gets the trace id and the parent only.
-    TraceIdOnly(Sampler),
 }
 
 /// The name and the attributes of a span, for a sampler.
@@ -36,7 +29,7 @@ impl Default for Sampling {
     fn default() -> Self {
         let parent_based = Sampler::ParentBased(Box::new(Sampler::AlwaysOn));
         Self {
-            sampler: SamplerInput::TraceIdOnly(parent_based),
+            sampler: LiveSampler::new(SamplerState::without_attributes(parent_based)),
             ids: Box::new(RandomIdGenerator::default()),
         }
     }
@@ -48,8 +41,8 @@ pub(crate) struct SampledSpan {
     pub(crate) context: SpanContext,
     pub(crate) parent: SpanId,
     pub(crate) parent_is_remote: bool,
-    /// Attributes that the sampler adds.
-    pub(crate) attributes: Vec<KeyValue>,
+    /// Attributes that the sampler adds. `None` if it was not asked.
+    pub(crate) attributes: Option<Vec<KeyValue>>,
 }
 
 impl Sampling {
@@ -59,31 +52,43 @@ impl Sampling {
         &self,
         kind: &SpanKind,
         base: &Context,
-        remote: Option<SpanContext>,
+        remote: Option<&SpanContext>,
         links: &[Link],
         attributes: impl FnOnce() -> SampledAttributes<'a>,
     ) -> SampledSpan {
-        let child = match &remote {
-            Some(remote) => self.sample_child(remote),
-            None => self.sample_child(base.span().span_context()),
+        let sampled = match remote {
+            Some(remote) => self.sample_by_rule(remote),
+            None => self.sample_by_rule(base.span().span_context()),
         };
-        child.unwrap_or_else(|| {
-            let parent = remote.map(|remote| base.with_remote_span_context(remote));
-            self.ask(kind, parent.as_ref().unwrap_or(base), links, attributes)
-        })
+        if let Some(sampled) = sampled {
+            return sampled;
+        }
+        let parent = remote.map(|remote| base.with_remote_span_context(remote.clone()));
+        let parent = parent.as_ref().unwrap_or(base);
+        self.ask(&self.sampler.state(), kind, parent, links, attributes)
     }
 
-    /// Samples a span with this parent if the sampler needs nothing else. Returns `None` for an invalid parent.
+    /// Samples a span without asking the sampler. `parent` is not valid for a span that starts a trace.
     #[inline(always)]
-    pub(crate) fn sample_child(&self, parent: &SpanContext) -> Option<SampledSpan> {
-        let SamplerInput::TraceIdOnly(sampler) = &self.sampler else {
-            return None;
-        };
-        if !parent.is_valid() {
+    fn sample_by_rule(&self, parent: &SpanContext) -> Option<SampledSpan> {
+        let rule = self.sampler.rule();
+        if parent.is_valid() {
+            let sampled = rule.child(parent)?;
+            return Some(child_of(parent, self.ids.new_span_id(), sampled));
+        }
+        if rule.asks_for_root() {
             return None;
         }
-        let sampled = decision_by_parent(sampler, parent)?;
-        Some(child_of(parent, self.ids.new_span_id(), sampled))
+        let trace = self.ids.new_trace_id();
+        let sampled = rule.root(trace)?;
+        let flags = flags_with(TraceFlags::default(), sampled);
+        let span = self.ids.new_span_id();
+        Some(SampledSpan {
+            context: SpanContext::new(trace, span, flags, false, TraceState::NONE),
+            parent: SpanId::INVALID,
+            parent_is_remote: false,
+            attributes: None,
+        })
     }
 
     /// Samples a span if the sampler needs neither name nor attributes. Its parent is `parent`, the span of `base`.
@@ -93,38 +98,27 @@ impl Sampling {
         parent: &SpanContext,
         base: impl FnOnce() -> Context,
     ) -> Option<SampledSpan> {
-        let SamplerInput::TraceIdOnly(sampler) = &self.sampler else {
-            return None;
-        };
-        if let Some(child) = self.sample_child(parent) {
-            return Some(child);
+        let sampled = self.sample_by_rule(parent);
+        if sampled.is_some() {
+            return sampled;
         }
-        let sampled = match sampler {
-            Sampler::AlwaysOn => true,
-            Sampler::AlwaysOff => false,
-            _ => {
-                let input = || (Cow::Borrowed(""), Vec::new());
-                return Some(self.ask(&SpanKind::Internal, &base(), &[], input));
-            }
-        };
-        let (trace, span) = (self.ids.new_trace_id(), self.ids.new_span_id());
-        let flags = flags_with(TraceFlags::default(), sampled);
-        Some(SampledSpan {
-            context: SpanContext::new(trace, span, flags, false, TraceState::NONE),
-            parent: SpanId::INVALID,
-            parent_is_remote: false,
-            attributes: Vec::new(),
-        })
+        let sampler = self.sampler.state();
+        if let Asked::WithAttributes(_) = sampler.asked() {
+            return None;
+        }
+        let input = || (Cow::Borrowed(""), Vec::new());
+        Some(self.ask(&sampler, &SpanKind::Internal, &base(), &[], input))
     }
 
-    /// Returns whether no span is sampled, whatever its parent is.
-    pub(crate) const fn is_off(&self) -> bool {
-        matches!(self.sampler, SamplerInput::TraceIdOnly(Sampler::AlwaysOff))
+    /// Returns whether no span is sampled, unless its parent in this process is.
+    pub(crate) fn is_off(&self) -> bool {
+        self.sampler.rule().is_off()
     }
 
     #[inline(never)]
     fn ask<'a>(
         &self,
+        sampler: &SamplerState,
         kind: &SpanKind,
         parent: &Context,
         links: &[Link],
@@ -140,35 +134,32 @@ impl Sampling {
             let trace = self.ids.new_trace_id();
             (trace, TraceFlags::default(), SpanId::INVALID, false)
         };
-        let (sampler, (name, attributes)): (&dyn ShouldSample, _) = match &self.sampler {
-            SamplerInput::Full(sampler) => (&**sampler, attributes()),
-            SamplerInput::TraceIdOnly(sampler) => (sampler, (Cow::Borrowed(""), Vec::new())),
+        let by_rule = |sampled| {
+            let state = active.trace_state().clone();
+            (sampled, state, Vec::new())
         };
-        let result = sampler.should_sample(Some(parent), trace, &name, kind, &attributes, links);
-        // `RecordOnly` is for span processors, and there are none.
-        let flags = flags_with(flags, result.decision == SamplingDecision::RecordAndSample);
+        let ask = |sampler: &dyn ShouldSample, (name, attributes): SampledAttributes<'_>| {
+            let result =
+                sampler.should_sample(Some(parent), trace, &name, kind, &attributes, links);
+            // `RecordOnly` is for span processors, and there are none.
+            let sampled = result.decision == SamplingDecision::RecordAndSample;
+            (sampled, result.trace_state, result.attributes)
+        };
+        let (sampled, state, attributes) = match (sampler.decision(active, trace), sampler.asked())
+        {
+            (Some(sampled), _) => by_rule(sampled),
+            (None, Asked::None) => by_rule(false),
+            (None, Asked::WithoutAttributes(sampler)) => {
+                ask(&**sampler, (Cow::Borrowed(""), Vec::new()))
+            }
+            (None, Asked::WithAttributes(sampler)) => ask(&**sampler, attributes()),
+        };
         SampledSpan {
-            context: SpanContext::new(trace, span, flags, false, result.trace_state),
+            context: SpanContext::new(trace, span, flags_with(flags, sampled), false, state),
             parent: parent_id,
             parent_is_remote: is_remote,
-            attributes: result.attributes,
+            attributes: Some(attributes),
         }
-    }
-}
-
-/// Returns the decision of a sampler of the SDK for a child of this span, where the parent is all it needs.
-fn decision_by_parent(sampler: &Sampler, parent: &SpanContext) -> Option<bool> {
-    match sampler {
-        Sampler::AlwaysOn => Some(true),
-        Sampler::AlwaysOff => Some(false),
-        Sampler::ParentBased(_) => Some(parent.is_sampled()),
-        // It reads the trace id only.
-        Sampler::TraceIdRatioBased(_) => {
-            let trace = parent.trace_id();
-            let result = sampler.should_sample(None, trace, "", &SpanKind::Server, &[], &[]);
-            Some(result.decision == SamplingDecision::RecordAndSample)
-        }
-        _ => None,
     }
 }
 
@@ -180,7 +171,7 @@ fn child_of(parent: &SpanContext, span: SpanId, sampled: bool) -> SampledSpan {
         context: SpanContext::new(trace, span, flags, false, state),
         parent: parent.span_id(),
         parent_is_remote: parent.is_remote(),
-        attributes: Vec::new(),
+        attributes: None,
     }
 }
 

@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc};
 
 use crate::{
     changes::ContextChanges,
+    export_report::ExportReport,
     keep::{HeldSpan, HeldTrace, Keeper},
     limits::Limits,
     pipeline::Pipeline,
@@ -15,8 +16,8 @@ pub(crate) struct Shared {
     pub(crate) pipeline: Pipeline<RecordBox>,
     pub(crate) sampling: Sampling,
     pub(crate) limits: Limits,
-    /// `None` without keep rules.
-    pub(crate) keeper: Option<Keeper<RecordBox>>,
+    pub(crate) keeper: Keeper<RecordBox>,
+    pub(crate) report: ExportReport,
 }
 
 /// A record with its way back to the recorder.
@@ -45,18 +46,30 @@ impl PooledRecord {
         }
     }
 
-    /// Sets the place of an open span in its trace, and returns the trace.
+    /// Sets the place of an open span in its trace, and returns the trace. Returns `None` if the trace has too few bytes
+    /// for what the record has already.
     #[inline]
     pub(crate) fn set_held(&mut self, held: Option<HeldSpan<RecordBox>>) -> SpanTrace {
-        let held = held?;
-        let trace = Arc::clone(held.trace());
-        self.held = Some(held);
-        Some(trace)
+        let trace = Arc::clone(held.as_ref()?.trace());
+        self.held = held;
+        if self.record.restrict(&trace) {
+            return Some(trace);
+        }
+        self.cancel_held();
+        None
+    }
+
+    /// Takes the place of an open span in its trace, and gives back the bytes that the trace has lent.
+    #[inline]
+    pub(crate) fn take_held(&mut self) -> Option<HeldSpan<RecordBox>> {
+        let held = self.held.take()?;
+        self.record.lift_restriction();
+        Some(held)
     }
 
     /// Gives up the place of an open span in its trace.
     pub(crate) fn cancel_held(&mut self) {
-        if let Some(held) = self.held.take() {
+        if let Some(held) = self.take_held() {
             self.shared.cancel_held(&held);
         }
     }
@@ -86,13 +99,14 @@ impl Shared {
         pipeline: Pipeline<RecordBox>,
         sampling: Sampling,
         limits: Limits,
-        keeper: Option<Keeper<RecordBox>>,
+        keeper: Keeper<RecordBox>,
     ) -> Self {
         Self {
             pipeline,
             sampling,
             limits,
             keeper,
+            report: ExportReport::new(),
         }
     }
 }

@@ -6,9 +6,12 @@ use std::{
 };
 
 use crate::{
+    allowance::Allowance,
     limits::{NAME_LENGTH, TextLimits, cut},
     text_writer::TextWriter,
 };
+
+const MAX_BYTES_PER_CHARACTER: usize = 4;
 
 /// The text of a value whose `Debug` or `Display` implementation panics.
 const PANICKED: &str = "<panicked while formatting>";
@@ -19,6 +22,9 @@ pub(crate) struct TextStore {
     limits: TextLimits,
     /// The number of bytes that `texts` may have: those of the limit that nothing else of the span has taken.
     max_bytes: usize,
+    /// The bytes of the limit that are not in `max_bytes`, because they are not allowed yet.
+    withheld: usize,
+    allowance: Option<Allowance>,
     /// The number of texts that did not fit.
     dropped: u32,
 }
@@ -63,6 +69,8 @@ impl TextStore {
             texts: String::new(),
             limits,
             max_bytes: limits.bytes,
+            withheld: 0,
+            allowance: None,
             dropped: 0,
         }
     }
@@ -89,7 +97,7 @@ impl TextStore {
     fn store_up_to(&mut self, text: &str, length: usize) -> Option<TextRange> {
         let text = cut(text, length);
         let start = self.texts.len();
-        if text.len() > self.max_bytes.saturating_sub(start) {
+        if text.len() > self.max_bytes.saturating_sub(start) && !self.grow(text.len()) {
             self.drop_one();
             return None;
         }
@@ -113,7 +121,19 @@ impl TextStore {
     }
 
     fn store_debug_up_to(&mut self, value: &dyn Debug, length: usize) -> Option<TextRange> {
-        const MAX_BYTES_PER_CHARACTER: usize = 4;
+        let stored = self.format(value, length).or_else(|| {
+            let longest = length.saturating_mul(MAX_BYTES_PER_CHARACTER);
+            let needed = longest.min(self.room_in_all());
+            self.grow(needed).then(|| self.format(value, length))?
+        });
+        if stored.is_none() {
+            self.drop_one();
+        }
+        stored
+    }
+
+    /// Returns `None` if the text does not fit.
+    fn format(&mut self, value: &dyn Debug, length: usize) -> Option<TextRange> {
         let start = self.texts.len();
         let longest = start.saturating_add(length.saturating_mul(MAX_BYTES_PER_CHARACTER));
         let mut writer = TextWriter::new(&mut self.texts, longest.min(self.max_bytes));
@@ -122,15 +142,20 @@ impl TextStore {
         // A value that panics because of the error of a full writer has a text.
         if formatted.is_err() && !is_full {
             self.texts.truncate(start);
-            return self.store_up_to(PANICKED, length);
+            let text = cut(PANICKED, length);
+            let fits = text.len() <= self.room();
+            if fits {
+                self.texts.push_str(text);
+            }
+            return fits.then_some(TextRange {
+                start,
+                end: self.texts.len(),
+            });
         }
         let written = self.texts.get(start..).unwrap_or_default();
         let end = start + cut(written, length).len();
         let is_complete = !is_full || written.chars().count() >= length;
         self.texts.truncate(if is_complete { end } else { start });
-        if !is_complete {
-            self.drop_one();
-        }
         is_complete.then_some(TextRange { start, end })
     }
 
@@ -168,9 +193,62 @@ impl TextStore {
         self.max_bytes.saturating_sub(self.texts.len())
     }
 
+    /// Returns the number of bytes that are left, if all of them are allowed.
+    pub(crate) const fn room_in_all(&self) -> usize {
+        self.room().saturating_add(self.withheld)
+    }
+
+    /// Restricts the bytes to those of an allowance. Returns `false` if it does not allow those that are used already;
+    /// then the bytes are not restricted.
+    pub(crate) fn restrict(&mut self, mut allowance: Allowance) -> bool {
+        self.lift_restriction();
+        let used = self.used();
+        if !allowance.allows(used) {
+            return false;
+        }
+        self.apply(allowance, used);
+        true
+    }
+
+    /// Lifts the restriction to an allowance.
+    pub(crate) fn lift_restriction(&mut self) {
+        self.max_bytes = self.max_bytes.saturating_add(self.withheld);
+        self.withheld = 0;
+        self.allowance = None;
+    }
+
+    /// Makes room for so many bytes, if the allowance can be increased.
+    #[cold]
+    fn grow(&mut self, needed: usize) -> bool {
+        let used = self.used();
+        if self.allowance.is_none() || needed > self.room_in_all() {
+            return false;
+        }
+        let Some(mut allowance) = self.allowance.take() else {
+            return false;
+        };
+        let is_allowed = allowance.allows(used.saturating_add(needed));
+        self.apply(allowance, used);
+        is_allowed
+    }
+
+    /// Sets the room that an allowance leaves.
+    fn apply(&mut self, allowance: Allowance, used: usize) {
+        let all = self.room_in_all();
+        let room = all.min(allowance.allowed().saturating_sub(used));
+        self.max_bytes = self.texts.len().saturating_add(room);
+        self.withheld = all - room;
+        self.allowance = Some(allowance);
+    }
+
+    /// Returns the number of bytes of the limit that the span has used.
+    const fn used(&self) -> usize {
+        self.limits.bytes.saturating_sub(self.room_in_all())
+    }
+
     /// Takes bytes for something else of the same span. Returns `false` and takes none if so many are not left.
-    pub(crate) const fn take_room(&mut self, bytes: usize) -> bool {
-        let fits = bytes <= self.room();
+    pub(crate) fn take_room(&mut self, bytes: usize) -> bool {
+        let fits = bytes <= self.room() || self.grow(bytes);
         if fits {
             self.max_bytes -= bytes;
         }
@@ -182,7 +260,7 @@ impl TextStore {
         self.max_bytes = self.max_bytes.saturating_add(bytes);
     }
 
-    /// Removes all texts and what was taken, and keeps the capacity up to a bound.
+    /// Removes all texts and what was taken, and keeps the capacity up to a bound. The store is not restricted.
     pub(crate) fn clear(&mut self, max_capacity: usize) {
         self.texts.clear();
         self.texts.shrink_to(max_capacity);

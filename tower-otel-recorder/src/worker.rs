@@ -17,6 +17,7 @@ use crate::{
     message::without_credentials,
     scope::default_scope,
     shared::{RecordBox, Shared},
+    tap::Tap,
 };
 
 const MIN_DELAY: Duration = Duration::from_millis(1);
@@ -32,11 +33,13 @@ const PANICKED: &str = "the exporter panicked";
 pub(crate) fn spawn(
     shared: &Arc<Shared>,
     exporter: Box<dyn RecordExporter>,
+    tap: Tap,
     delay: Duration,
 ) -> io::Result<()> {
     let worker = Worker {
         shared: Arc::clone(shared),
         exporter,
+        tap,
         default_scope: default_scope(),
         backlog: Vec::new(),
         exported: Vec::new(),
@@ -54,6 +57,7 @@ pub(crate) fn spawn(
 struct Worker {
     shared: Arc<Shared>,
     exporter: Box<dyn RecordExporter>,
+    tap: Tap,
     default_scope: InstrumentationScope,
     backlog: Vec<RecordBox>,
     /// Records on their way back to the pool.
@@ -167,6 +171,7 @@ impl Worker {
             catch_panic(|| self.log_drops(delay));
             let outcome = self.export(batch.spans, clocks);
             pipeline.end_export(outcome.spans);
+            shared.report.set_failure(outcome.problem());
             catch_panic(|| self.log_change(&outcome));
         }
         if self.backlog.capacity() > 4096 {
@@ -187,6 +192,8 @@ impl Worker {
             let Some(mut pooled) = self.backlog.pop() else {
                 break;
             };
+            shared.report.observe(&pooled.record, clocks);
+            catch_panic(|| self.tap.observe(&mut pooled.record, &input));
             let added = catch_panic(|| self.exporter.add(&mut pooled.record, &input));
             skipped += usize::from(added.is_none());
             pooled.record.clear();

@@ -30,13 +30,20 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    const fn without_port(address: IpAddr) -> Self {
+        Self {
+            address: address.to_canonical(),
+            port: None,
+        }
+    }
+
     /// Parses an address in the forms that proxies write.
     ///
     /// These are `192.0.2.1`, `192.0.2.1:4711`, `2001:db8::1`, `[2001:db8::1]` and `[2001:db8::1]:4711`. An invalid or
     /// hidden port (`_port`) is omitted; the address is still returned.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         if let Ok(address) = text.parse::<IpAddr>() {
-            return Some(address.into());
+            return Some(Self::without_port(address));
         }
         let (address, port) = match text.strip_prefix('[') {
             Some(remaining) => {
@@ -55,17 +62,8 @@ impl Endpoint {
         };
         Some(Self {
             port: port.and_then(|port| parse_port(port.as_bytes()).flatten()),
-            ..address.into()
+            ..Self::without_port(address)
         })
-    }
-}
-
-impl From<IpAddr> for Endpoint {
-    fn from(address: IpAddr) -> Self {
-        Self {
-            address: address.to_canonical(),
-            port: None,
-        }
     }
 }
 
@@ -73,7 +71,7 @@ impl From<SocketAddr> for Endpoint {
     fn from(address: SocketAddr) -> Self {
         Self {
             port: Some(address.port()).filter(|&port| port != 0),
-            ..address.ip().into()
+            ..Self::without_port(address.ip())
         }
     }
 }

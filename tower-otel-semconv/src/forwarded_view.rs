@@ -81,11 +81,11 @@ impl<'h> ForwardedView<'h> {
         )
     }
 
-    /// Merges the views of both header families.
+    /// Returns what the views of both header families have in common.
     ///
-    /// A value that only one view has is used. Values that contradict each other are dropped; a contradicted client is
-    /// [`Node::Unknown`].
-    pub(crate) fn merge(self, other: Self) -> Self {
+    /// Other values are dropped. A client that only one view has, or that the views contradict, is [`Node::Unknown`]. Even if
+    /// both have the same client, the other values may be forged: a client knows its address.
+    pub(crate) fn in_common_with(self, other: Self) -> Self {
         Self {
             client: match (self.client, other.client) {
                 (Some(Node::Address(a)), Some(Node::Address(b))) if a.address == b.address => {
@@ -94,17 +94,14 @@ impl<'h> ForwardedView<'h> {
                         ..a
                     }))
                 }
-                (Some(_), Some(_)) => Some(Node::Unknown),
-                (a, b) => a.or(b),
+                (None, None) => None,
+                _ => Some(Node::Unknown),
             },
-            proto: match (self.proto, other.proto) {
-                (Some(a), Some(b)) if a != b => None,
-                (a, b) => a.or(b),
-            },
-            host: match (self.host, other.host) {
-                (Some(a), Some(b)) if !a.eq_ignore_ascii_case(&b) => None,
-                (a, b) => a.or(b),
-            },
+            proto: self.proto.filter(|proto| other.proto == Some(*proto)),
+            host: self.host.filter(|host| {
+                let other = other.host.as_deref();
+                other.is_some_and(|other| host.eq_ignore_ascii_case(other))
+            }),
         }
     }
 }
@@ -124,22 +121,18 @@ mod tests {
     }
 
     #[test]
-    fn views_that_contradict_each_other_lose_the_value() {
+    fn only_values_that_both_views_have_are_used() {
         for (a, b, merged) in [
             (
                 "192.0.2.1 https a.example",
                 "192.0.2.1 https a.example",
                 "192.0.2.1 https a.example",
             ),
+            ("192.0.2.1 https a.example", "- - -", "unknown - -"),
             (
-                "192.0.2.1 https a.example",
-                "- - -",
-                "192.0.2.1 https a.example",
-            ),
-            (
-                "- - -",
-                "192.0.2.1 https a.example",
-                "192.0.2.1 https a.example",
+                "192.0.2.1 - a.example",
+                "192.0.2.1 https -",
+                "192.0.2.1 - -",
             ),
             ("- - -", "- - -", "- - -"),
             (
@@ -158,7 +151,8 @@ mod tests {
                 "unknown - -",
             ),
         ] {
-            assert_eq!(view(a).merge(view(b)), view(merged), "{a} and {b}");
+            assert_eq!(view(a).in_common_with(view(b)), view(merged), "{a} and {b}");
+            assert_eq!(view(b).in_common_with(view(a)), view(merged), "{b} and {a}");
         }
     }
 

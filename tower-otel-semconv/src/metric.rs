@@ -8,23 +8,42 @@
 
 use crate::kind::Kind;
 
-/// Duration of server requests: histogram, [`SECONDS`], [`DURATION_BOUNDARIES`]. Stable, on by default.
-pub const HTTP_SERVER_REQUEST_DURATION: &str = "http.server.request.duration";
-/// Number of server requests in flight: up-down counter, [`REQUESTS`]. Opt-in.
-pub const HTTP_SERVER_ACTIVE_REQUESTS: &str = "http.server.active_requests";
-/// Size of request bodies received by a server, on the wire: histogram, [`BYTES`]. Opt-in.
-pub const HTTP_SERVER_REQUEST_BODY_SIZE: &str = "http.server.request.body.size";
-/// Size of response bodies sent by a server, on the wire: histogram, [`BYTES`]. Opt-in.
-pub const HTTP_SERVER_RESPONSE_BODY_SIZE: &str = "http.server.response.body.size";
+/// Returns the name of the duration of HTTP requests: histogram, [`SECONDS`], [`DURATION_BOUNDARIES`]. Stable, on by
+/// default.
+#[must_use]
+pub const fn http_request_duration(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Server => "http.server.request.duration",
+        Kind::Client => "http.client.request.duration",
+    }
+}
 
-/// Duration of client requests: histogram, [`SECONDS`], [`DURATION_BOUNDARIES`]. Stable, on by default.
-pub const HTTP_CLIENT_REQUEST_DURATION: &str = "http.client.request.duration";
-/// Number of client requests in flight: up-down counter, [`REQUESTS`]. Opt-in.
-pub const HTTP_CLIENT_ACTIVE_REQUESTS: &str = "http.client.active_requests";
-/// Size of request bodies sent by a client, on the wire: histogram, [`BYTES`]. Opt-in.
-pub const HTTP_CLIENT_REQUEST_BODY_SIZE: &str = "http.client.request.body.size";
-/// Size of response bodies received by a client, on the wire: histogram, [`BYTES`]. Opt-in.
-pub const HTTP_CLIENT_RESPONSE_BODY_SIZE: &str = "http.client.response.body.size";
+/// Returns the name of the number of HTTP requests in flight: up-down counter, [`REQUESTS`]. Opt-in.
+#[must_use]
+pub const fn http_active_requests(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Server => "http.server.active_requests",
+        Kind::Client => "http.client.active_requests",
+    }
+}
+
+/// Returns the name of the size of HTTP request bodies on the wire: histogram, [`BYTES`]. Opt-in.
+#[must_use]
+pub const fn http_request_body_size(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Server => "http.server.request.body.size",
+        Kind::Client => "http.client.request.body.size",
+    }
+}
+
+/// Returns the name of the size of HTTP response bodies on the wire: histogram, [`BYTES`]. Opt-in.
+#[must_use]
+pub const fn http_response_body_size(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Server => "http.server.response.body.size",
+        Kind::Client => "http.client.response.body.size",
+    }
+}
 
 /// Returns the name of the duration of RPC calls: histogram, [`SECONDS`], [`DURATION_BOUNDARIES`].
 #[doc(hidden)]
@@ -59,28 +78,34 @@ mod tests {
 
     #[test]
     fn names_match_the_published_conventions() {
-        macro_rules! assert_published {
-            ($($name:ident)*) => { $(assert_eq!($name, published::$name);)* };
-        }
-        assert_published! {
-            HTTP_SERVER_REQUEST_DURATION
-            HTTP_SERVER_ACTIVE_REQUESTS
-            HTTP_SERVER_REQUEST_BODY_SIZE
-            HTTP_SERVER_RESPONSE_BODY_SIZE
-            HTTP_CLIENT_REQUEST_DURATION
-            HTTP_CLIENT_ACTIVE_REQUESTS
-            HTTP_CLIENT_REQUEST_BODY_SIZE
-            HTTP_CLIENT_RESPONSE_BODY_SIZE
-        }
-    }
-
-    #[test]
-    fn the_durations_of_calls_have_the_published_names() {
-        for (kind, name) in [
-            (Kind::Server, published::RPC_SERVER_CALL_DURATION),
-            (Kind::Client, published::RPC_CLIENT_CALL_DURATION),
+        for (name, server, client) in [
+            (
+                http_request_duration as fn(Kind) -> &'static str,
+                published::HTTP_SERVER_REQUEST_DURATION,
+                published::HTTP_CLIENT_REQUEST_DURATION,
+            ),
+            (
+                http_active_requests,
+                published::HTTP_SERVER_ACTIVE_REQUESTS,
+                published::HTTP_CLIENT_ACTIVE_REQUESTS,
+            ),
+            (
+                http_request_body_size,
+                published::HTTP_SERVER_REQUEST_BODY_SIZE,
+                published::HTTP_CLIENT_REQUEST_BODY_SIZE,
+            ),
+            (
+                http_response_body_size,
+                published::HTTP_SERVER_RESPONSE_BODY_SIZE,
+                published::HTTP_CLIENT_RESPONSE_BODY_SIZE,
+            ),
+            (
+                rpc_call_duration,
+                published::RPC_SERVER_CALL_DURATION,
+                published::RPC_CLIENT_CALL_DURATION,
+            ),
         ] {
-            assert_eq!(rpc_call_duration(kind), name);
+            assert_eq!([name(Kind::Server), name(Kind::Client)], [server, client]);
         }
     }
 

@@ -14,6 +14,18 @@ pub(crate) static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forw
 /// `X-Forwarded-Proto`: the scheme that each proxy received.
 pub(crate) static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
+/// Returns whether a request has a header `Forwarded`.
+pub(crate) fn has_forwarded(headers: &HeaderMap) -> bool {
+    headers.contains_key(&FORWARDED)
+}
+
+/// Returns whether a request has a header `X-Forwarded-For`, `X-Forwarded-Proto` or `X-Forwarded-Host`.
+pub(crate) fn has_x_forwarded(headers: &HeaderMap) -> bool {
+    [&X_FORWARDED_FOR, &X_FORWARDED_PROTO, &X_FORWARDED_HOST]
+        .into_iter()
+        .any(|name| headers.contains_key(name))
+}
+
 /// Returns the elements of all `Forwarded` lines, nearest proxy first; `None` for an invalid element.
 ///
 /// At most 32 elements of at most 512 bytes are read. Anything beyond ends the iteration with `None`.

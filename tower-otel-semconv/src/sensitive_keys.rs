@@ -14,8 +14,8 @@ use crate::target::Target;
 /// The text that replaces a secret: `REDACTED`.
 pub const REDACTED: &str = "REDACTED";
 
-/// The query parameters that are redacted by default: signatures of AWS, Azure and Google Cloud.
-const DEFAULT_SENSITIVE_KEYS: [&str; 7] = [
+/// Signatures of AWS, Azure and Google Cloud: the list of the conventions. They are case-sensitive.
+const SIGNATURE_KEYS: [&str; 7] = [
     "X-Amz-Signature",
     "X-Amz-Credential",
     "X-Amz-Security-Token",
@@ -25,11 +25,47 @@ const DEFAULT_SENSITIVE_KEYS: [&str; 7] = [
     "X-Goog-Signature",
 ];
 
+/// Parameters that are credentials by a standard or by their name, without `-` and `_`.
+const CREDENTIAL_KEYS: [&str; 18] = [
+    // OAuth 2.0 and OpenID Connect: RFC 6749, 6750, 7009, 7521, 7636 and 8628.
+    "accesstoken",
+    "refreshtoken",
+    "idtoken",
+    "idtokenhint",
+    "token",
+    "code",
+    "codeverifier",
+    "devicecode",
+    "clientsecret",
+    "clientassertion",
+    "assertion",
+    // Custom authentication.
+    "authtoken",
+    "apikey",
+    "jwt",
+    "password",
+    "passwd",
+    "pwd",
+    "secret",
+];
+
+/// The length of the longest of [`CREDENTIAL_KEYS`].
+const MAX_CREDENTIAL_KEY: usize = "clientassertion".len();
+
 /// The query parameters to redact.
 ///
-/// Default: `X-Amz-Signature`, `X-Amz-Credential`, `X-Amz-Security-Token`, `AWSAccessKeyId`, `Signature`, `sig` and
-/// `X-Goog-Signature`. [`new`](Self::new) replaces the list. Keys are case-sensitive and are compared after
-/// percent-decoding. A clone costs at most a reference count.
+/// By default these are redacted, after percent-decoding:
+///
+/// | keys | because | compared |
+/// |---|---|---|
+/// | `X-Amz-Signature`, `X-Amz-Credential`, `X-Amz-Security-Token`, `AWSAccessKeyId`, `Signature`, `sig`, `X-Goog-Signature` | the list of the conventions: signed URLs of AWS, Azure and Google Cloud | case-sensitive |
+/// | `access_token`, `refresh_token`, `id_token`, `id_token_hint`, `token`, `code`, `code_verifier`, `device_code`, `client_secret`, `client_assertion`, `assertion` | OAuth 2.0 and OpenID Connect | without `-`, `_` and letter case: also `accessToken` |
+/// | `auth_token`, `api_key`, `jwt`, `password`, `passwd`, `pwd`, `secret` | credentials by their name | in the same way |
+///
+/// `code` is redacted although it has other meanings: an authorization code gives access to an account. `key`, `session` and
+/// `state` are not, because in most queries they are not secret.
+///
+/// [`new`](Self::new) replaces the list. Its keys are case-sensitive. A clone costs at most a reference count.
 ///
 /// ```
 /// use tower_otel_semconv::SensitiveKeys;
@@ -37,7 +73,8 @@ const DEFAULT_SENSITIVE_KEYS: [&str; 7] = [
 /// let keys = SensitiveKeys::default();
 /// assert_eq!(keys.query("page=2&sig=s3cr3t"), "page=2&sig=REDACTED");
 /// assert_eq!(keys.query("page=2&s%69g=s3cr3t"), "page=2&s%69g=REDACTED");
-/// assert_eq!(SensitiveKeys::new(["token"]).query("sig=a&token=b"), "sig=a&token=REDACTED");
+/// assert_eq!(keys.query("code=s3cr3t&state=7"), "code=REDACTED&state=7");
+/// assert_eq!(SensitiveKeys::new(["email"]).query("sig=a&email=b"), "sig=a&email=REDACTED");
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct SensitiveKeys(Option<Arc<[Box<str>]>>);
@@ -125,10 +162,27 @@ impl SensitiveKeys {
     fn contains(&self, encoded: &str) -> bool {
         let matches = |key: &str| key.len() <= encoded.len() && decode(encoded).eq(key.bytes());
         match &self.0 {
-            None => DEFAULT_SENSITIVE_KEYS.into_iter().any(matches),
+            None => SIGNATURE_KEYS.into_iter().any(matches) || is_credential(encoded),
             Some(keys) => keys.iter().any(|key| matches(key)),
         }
     }
+}
+
+/// Returns whether an encoded key is one of [`CREDENTIAL_KEYS`], in any spelling.
+fn is_credential(encoded: &str) -> bool {
+    let mut key = [0; MAX_CREDENTIAL_KEY];
+    let mut length = 0;
+    for byte in decode(encoded).filter(|byte| !b"-_".contains(byte)) {
+        let Some(place) = key.get_mut(length) else {
+            return false;
+        };
+        *place = byte.to_ascii_lowercase();
+        length += 1;
+    }
+    let key = key.get(..length).unwrap_or_default();
+    CREDENTIAL_KEYS
+        .into_iter()
+        .any(|name| name.as_bytes() == key)
 }
 
 /// Percent-decodes a key. `+` is a blank; `%` without two hexadecimal digits is unchanged.
@@ -196,6 +250,25 @@ mod tests {
     }
 
     #[test]
+    fn credentials_are_redacted_in_any_spelling() {
+        for key in "access_token refresh_token id_token id_token_hint token code code_verifier device_code client_secret \
+                    client_assertion assertion auth_token api_key apikey jwt password passwd pwd secret \
+                    accessToken ACCESS_TOKEN access-token Api-Key apiKey Password TOKEN client%5Fsecret %63ode"
+            .split_whitespace()
+        {
+            let query = format!("a=b&{key}=s3cr3t&c=d");
+            assert_eq!(redact(&query), format!("a=b&{key}=REDACTED&c=d"));
+        }
+        for key in "key state session page_token codes zip_code tokens secrets encode apikeys client_assertion_type \
+                    _ - %5f keyboard_layout_of_the_user"
+            .split_whitespace()
+        {
+            let query = format!("a=b&{key}=open&c=d");
+            assert_eq!(redact(&query), query);
+        }
+    }
+
+    #[test]
     fn a_query_without_sensitive_keys_is_borrowed() {
         for query in
             "|a=b|SIG=x|sig|signature=x|sigs=x|%=x|%7=x|si%zzg=x|a=sig|\u{e9}=\u{fc}".split('|')
@@ -259,7 +332,7 @@ mod tests {
         #[test]
         fn no_secret_remains_in_a_query(
             before in "[a-z&;=%+é]{0,12}",
-            key in proptest::sample::select(&DEFAULT_SENSITIVE_KEYS[..]),
+            key in proptest::sample::select([&SIGNATURE_KEYS[..], &CREDENTIAL_KEYS].concat()),
             mask in any::<u32>(),
             inside in "[a-z;=%+é]{0,6}",
             after in "[a-z&;=%+é]{0,12}",

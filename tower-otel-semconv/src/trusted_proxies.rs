@@ -13,6 +13,7 @@ use crate::endpoint::Endpoint;
 use crate::forwarded::Forwarded;
 use crate::forwarded_element::Node;
 use crate::forwarded_view::ForwardedView;
+use crate::proxy_headers::{has_forwarded, has_x_forwarded};
 use crate::trust_policy::TrustPolicy;
 
 /// The proxies in front of a server whose forwarded headers are trusted.
@@ -21,12 +22,12 @@ use crate::trust_policy::TrustPolicy;
 ///
 /// ```
 /// use http::{HeaderMap, HeaderValue};
-/// use std::net::IpAddr;
+/// use std::net::SocketAddr;
 /// use tower_otel_semconv::TrustedProxies;
 ///
 /// let mut headers = HeaderMap::new();
 /// headers.insert("x-forwarded-for", HeaderValue::from_static("6.6.6.6, 203.0.113.7, 10.0.0.2"));
-/// let peer = "10.0.0.1".parse::<IpAddr>()?;
+/// let peer = "10.0.0.1:4711".parse::<SocketAddr>()?;
 /// let client = |proxies: TrustedProxies| {
 ///     proxies.resolve(&headers, Some(peer.into())).client.map(|client| client.address.to_string())
 /// };
@@ -45,14 +46,16 @@ pub struct TrustedProxies {
 /// The header family that the trusted proxies write.
 ///
 /// A proxy that writes one family and passes the other through also passes what the client wrote there. With
-/// [`Both`](Self::Both), a client can thereby remove its address from the telemetry, but cannot forge another one.
+/// [`Both`](Self::Both), a client can thereby remove its address, scheme and host from the telemetry, but cannot forge
+/// others. If that matters, or if the proxy writes different values into both families, set the family.
 ///
 /// `X-Forwarded-Proto` and `X-Forwarded-Host` do not name the proxy that wrote them. If a trusted proxy appends to
 /// `X-Forwarded-For` but passes these two on, the client's own values are recorded as scheme and host. Configure the
 /// proxy to overwrite them, or use [`Forwarded`](Self::Forwarded), whose elements belong to one proxy each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ForwardedHeaders {
-    /// Both families are read. Values that contradict each other are ignored.
+    /// Both families are read. If a request has headers of both, a value is used only if both have it, because the client may
+    /// have written one of them.
     #[default]
     Both,
     /// Only `Forwarded` (RFC 7239) is read.
@@ -135,7 +138,9 @@ impl TrustedProxies {
         let view = match self.headers {
             ForwardedHeaders::Forwarded => forwarded(),
             ForwardedHeaders::XForwarded => x_forwarded(),
-            ForwardedHeaders::Both => forwarded().merge(x_forwarded()),
+            ForwardedHeaders::Both if !has_forwarded(headers) => x_forwarded(),
+            ForwardedHeaders::Both if !has_x_forwarded(headers) => forwarded(),
+            ForwardedHeaders::Both => forwarded().in_common_with(x_forwarded()),
         };
         Forwarded {
             client: view.client.map_or(peer, Node::endpoint),
@@ -151,9 +156,11 @@ mod tests {
     use super::*;
     use http::{HeaderName, HeaderValue};
     use proptest::prelude::*;
-    use std::net::IpAddr;
+    use std::net::SocketAddr;
 
-    const PEER: &str = "10.0.0.1";
+    fn peer() -> Endpoint {
+        Endpoint::from(SocketAddr::from(([10, 0, 0, 1], 0)))
+    }
 
     fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
         let line = |&(name, value)| {
@@ -166,7 +173,7 @@ mod tests {
     }
 
     fn resolve<'h>(proxies: &TrustedProxies, headers: &'h HeaderMap) -> Forwarded<'h> {
-        proxies.resolve(headers, Some(PEER.parse::<IpAddr>().unwrap().into()))
+        proxies.resolve(headers, Some(peer()))
     }
 
     fn client(proxies: &TrustedProxies, lines: &[(&'static str, &str)]) -> String {
@@ -192,9 +199,8 @@ mod tests {
             TrustedProxies::hops(0),
             TrustedProxies::cidrs(["192.0.2.0/24"]).unwrap(),
         ] {
-            let peer = PEER.parse::<IpAddr>().unwrap().into();
             let only_peer = Forwarded {
-                client: Some(peer),
+                client: Some(peer()),
                 proto: None,
                 host: None,
             };
@@ -226,12 +232,12 @@ mod tests {
         let lines = [("x-forwarded-for", "10.0.0.9, fd00::2")];
         assert_eq!(client(&private(), &lines), "10.0.0.9");
         assert_eq!(client(&TrustedProxies::hops(9), &lines), "10.0.0.9");
-        assert_eq!(client(&private(), &[]), PEER);
+        assert_eq!(client(&private(), &[]), "10.0.0.1");
     }
 
     #[test]
     fn an_ipv4_mapped_address_is_recognised() {
-        let mapped = "::ffff:10.0.0.1".parse::<IpAddr>().unwrap();
+        let mapped = "[::ffff:10.0.0.1]:0".parse::<SocketAddr>().unwrap();
         let headers = headers(&[(
             "x-forwarded-for",
             "6.6.6.6, ::ffff:203.0.113.7, ::ffff:10.0.0.2",
@@ -363,9 +369,55 @@ mod tests {
     }
 
     #[test]
+    fn a_client_cannot_forge_what_the_proxy_writes_in_the_other_family() {
+        let forged = "for=203.0.113.7;proto=wss;host=forged.example";
+        for lines in [
+            &[("x-forwarded-for", "203.0.113.7"), ("forwarded", forged)][..],
+            &[
+                ("x-forwarded-for", "203.0.113.7"),
+                ("forwarded", "proto=wss;host=forged.example"),
+            ],
+            &[
+                ("x-forwarded-for", "203.0.113.7"),
+                ("x-forwarded-proto", "gopher"),
+                ("forwarded", forged),
+            ],
+            &[
+                ("forwarded", "for=203.0.113.7"),
+                ("x-forwarded-for", "203.0.113.7"),
+                ("x-forwarded-proto", "wss"),
+                ("x-forwarded-host", "forged.example"),
+            ],
+            &[
+                ("forwarded", "for=203.0.113.7"),
+                ("x-forwarded-host", "forged.example"),
+            ],
+            &[
+                ("forwarded", "proto=https"),
+                ("x-forwarded-for", "6.6.6.6"),
+                ("x-forwarded-proto", "wss"),
+            ],
+        ] {
+            let headers = headers(lines);
+            for proxies in [TrustedProxies::hops(1), private()] {
+                let forwarded = resolve(&proxies, &headers);
+                assert_eq!((forwarded.proto, forwarded.host), (None, None), "{lines:?}");
+                let client = forwarded.client.map(|client| client.address.to_string());
+                assert!(
+                    client.is_none_or(|client| client == "203.0.113.7"),
+                    "{lines:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn headers_that_agree_are_merged() {
         let headers = headers(&[
-            ("forwarded", "for=\"203.0.113.7:4711\";host=API.example"),
+            (
+                "forwarded",
+                "for=\"203.0.113.7:4711\";proto=https;host=API.example",
+            ),
             ("x-forwarded-for", "203.0.113.7"),
             ("x-forwarded-proto", "https"),
             ("x-forwarded-host", "api.example"),

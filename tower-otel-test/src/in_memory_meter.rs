@@ -1,6 +1,6 @@
 //! An OpenTelemetry meter provider that can be read at any time.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::metrics::{
@@ -12,11 +12,15 @@ use crate::series::{Histogram, Series, SeriesValue};
 
 /// A meter provider that is created on first use, because its reader spawns a thread.
 #[derive(Debug, Default)]
-pub(crate) struct InMemoryMeter(OnceLock<(SdkMeterProvider, InMemoryMetricExporter)>);
+pub(crate) struct InMemoryMeter {
+    provider: OnceLock<(SdkMeterProvider, InMemoryMetricExporter)>,
+    /// Locked while a snapshot is exported and read. Another snapshot would reset the exporter.
+    snapshot: Mutex<()>,
+}
 
 impl InMemoryMeter {
     pub(crate) fn provider(&self) -> &SdkMeterProvider {
-        let (provider, _) = self.0.get_or_init(|| {
+        let (provider, _) = self.provider.get_or_init(|| {
             let exporter = InMemoryMetricExporter::default();
             let provider = SdkMeterProvider::builder()
                 .with_periodic_exporter(exporter.clone())
@@ -27,9 +31,10 @@ impl InMemoryMeter {
     }
 
     pub(crate) fn series(&self) -> Vec<Series> {
-        let Some((provider, exporter)) = self.0.get() else {
+        let Some((provider, exporter)) = self.provider.get() else {
             return Vec::new();
         };
+        let _snapshot = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
         // Values are cumulative: the last export has all of them.
         exporter.reset();
         let _ = provider.force_flush();

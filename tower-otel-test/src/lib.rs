@@ -121,6 +121,7 @@
 
 #![allow(clippy::panic, reason = "failed assertions panic")]
 
+mod assignment;
 mod diff;
 mod expected_span;
 mod in_memory_meter;

@@ -1,6 +1,10 @@
 //! Assigns recorded spans to expected spans.
 
-use crate::{expected_span::ExpectedSpan, span_node::SpanNode, span_text::SpanText};
+use std::collections::HashMap;
+
+use crate::{
+    assignment::Assignment, expected_span::ExpectedSpan, span_node::SpanNode, span_text::SpanText,
+};
 
 /// An expected span and the recorded span assigned to it, or one of them alone.
 #[derive(Debug)]
@@ -11,23 +15,7 @@ pub(crate) struct SpanPair<'a> {
     children: Vec<SpanPair<'a>>,
 }
 
-impl<'a> SpanPair<'a> {
-    fn new(expected: Option<&'a ExpectedSpan>, recorded: Option<&'a SpanNode<'a>>) -> Self {
-        let children = match_spans(
-            expected.map_or(&[], |expected| &expected.children),
-            recorded.map_or(&[], |recorded| &recorded.children),
-        );
-        let matches = expected
-            .zip(recorded)
-            .is_some_and(|(expected, node)| expected.matches_ignoring_children(node.span));
-        Self {
-            expected,
-            recorded,
-            is_match: matches && children.iter().all(Self::is_match),
-            children,
-        }
-    }
-
+impl SpanPair<'_> {
     /// Returns whether the spans and all their descendants match.
     pub(crate) const fn is_match(&self) -> bool {
         self.is_match
@@ -69,84 +57,99 @@ pub(crate) fn match_spans<'a>(
     expected: &'a [ExpectedSpan],
     recorded: &'a [SpanNode<'a>],
 ) -> Vec<SpanPair<'a>> {
-    let mut assignment = Assignment(vec![None; recorded.len()]);
-    let candidates: Vec<Vec<usize>> = expected
-        .iter()
-        .map(|expected| indices(recorded, |node| matches(expected, node)))
-        .collect();
-    for index in 0..expected.len() {
-        assignment.assign(index, &candidates, &mut vec![false; recorded.len()]);
+    Matcher::default().pairs(expected, recorded)
+}
+
+/// Compares spans with their descendants, each expected span with each recorded one at most once.
+/// Otherwise the time would be exponential in the depth of the trees.
+#[derive(Default)]
+struct Matcher {
+    /// Whether two spans and all their descendants match, by their addresses.
+    compared: HashMap<(*const ExpectedSpan, *const ()), bool>,
+}
+
+impl Matcher {
+    fn pairs<'a>(
+        &mut self,
+        expected: &'a [ExpectedSpan],
+        recorded: &'a [SpanNode<'a>],
+    ) -> Vec<SpanPair<'a>> {
+        let mut assignment = self.assign(expected, recorded);
+        for (index, expected) in expected.iter().enumerate() {
+            if assignment.recorded(index).is_none() {
+                let same_name = indices(recorded, |node| expected.name == node.span.name);
+                assignment.assign_free(index, &same_name);
+            }
+        }
+        let mut pairs = Vec::new();
+        for (index, expected) in expected.iter().enumerate() {
+            let assigned = assignment.recorded(index);
+            let node = assigned.and_then(|index| recorded.get(index));
+            pairs.push(self.pair(Some(expected), node));
+        }
+        for (index, node) in recorded.iter().enumerate() {
+            if assignment.is_free(index) {
+                pairs.push(self.pair(None, Some(node)));
+            }
+        }
+        pairs
     }
-    for (index, expected) in expected.iter().enumerate() {
-        if assignment.recorded(index).is_none() {
-            let same_name = indices(recorded, |node| expected.name == node.span.name);
-            assignment.assign_free(index, &same_name);
+
+    fn pair<'a>(
+        &mut self,
+        expected: Option<&'a ExpectedSpan>,
+        recorded: Option<&'a SpanNode<'a>>,
+    ) -> SpanPair<'a> {
+        let both = expected.zip(recorded);
+        SpanPair {
+            expected,
+            recorded,
+            is_match: both.is_some_and(|(expected, node)| self.matches(expected, node)),
+            children: self.pairs(
+                expected.map_or(&[], |expected| &expected.children),
+                recorded.map_or(&[], |recorded| &recorded.children),
+            ),
         }
     }
-    let pairs = expected.iter().enumerate().map(|(index, expected)| {
-        let node = assignment
-            .recorded(index)
-            .and_then(|index| recorded.get(index));
-        SpanPair::new(Some(expected), node)
-    });
-    let unexpected = recorded.iter().zip(&assignment.0);
-    let unexpected = unexpected.filter(|(_, expected)| expected.is_none());
-    let unexpected = unexpected.map(|(node, _)| SpanPair::new(None, Some(node)));
-    pairs.chain(unexpected).collect()
-}
 
-/// Returns whether the span and all its descendants match.
-fn matches(expected: &ExpectedSpan, node: &SpanNode<'_>) -> bool {
-    expected.matches_ignoring_children(node.span)
-        && expected.children.len() == node.children.len()
-        && match_spans(&expected.children, &node.children)
+    /// Returns whether the span and all its descendants match.
+    fn matches(&mut self, expected: &ExpectedSpan, node: &SpanNode<'_>) -> bool {
+        if !expected.matches_ignoring_children(node.span)
+            || expected.children.len() != node.children.len()
+        {
+            return false;
+        }
+        let addresses = (
+            std::ptr::from_ref(expected),
+            std::ptr::from_ref(node).cast(),
+        );
+        if let Some(matches) = self.compared.get(&addresses) {
+            return *matches;
+        }
+        let matches = self
+            .assign(&expected.children, &node.children)
+            .is_complete();
+        self.compared.insert(addresses, matches);
+        matches
+    }
+
+    /// Assigns to each expected span a recorded one that matches, to as many as possible.
+    fn assign(&mut self, expected: &[ExpectedSpan], recorded: &[SpanNode<'_>]) -> Assignment {
+        let candidates: Vec<Vec<usize>> = expected
             .iter()
-            .all(SpanPair::is_match)
+            .map(|expected| indices(recorded, |node| self.matches(expected, node)))
+            .collect();
+        Assignment::largest(&candidates, recorded.len())
+    }
 }
 
-fn indices(recorded: &[SpanNode<'_>], matches: impl Fn(&SpanNode<'_>) -> bool) -> Vec<usize> {
+fn indices(
+    recorded: &[SpanNode<'_>],
+    mut matches: impl FnMut(&SpanNode<'_>) -> bool,
+) -> Vec<usize> {
     let nodes = recorded.iter().enumerate();
     nodes
         .filter(|(_, node)| matches(node))
         .map(|(index, _)| index)
         .collect()
-}
-
-/// A bipartite matching: for each recorded span, the index of its expected span.
-struct Assignment(Vec<Option<usize>>);
-
-impl Assignment {
-    /// Returns the index of the recorded span assigned to an expected one.
-    fn recorded(&self, expected: usize) -> Option<usize> {
-        self.0.iter().position(|owner| *owner == Some(expected))
-    }
-
-    /// Assigns one of the candidates. If all are assigned, reassigns them along an augmenting path.
-    fn assign(&mut self, expected: usize, candidates: &[Vec<usize>], visited: &mut [bool]) -> bool {
-        for &index in candidates.get(expected).into_iter().flatten() {
-            let Some(was_visited) = visited.get_mut(index) else {
-                continue;
-            };
-            if std::mem::replace(was_visited, true) {
-                continue;
-            }
-            let owner = self.0.get(index).copied().flatten();
-            if owner.is_none_or(|owner| self.assign(owner, candidates, visited)) {
-                if let Some(slot) = self.0.get_mut(index) {
-                    *slot = Some(expected);
-                }
-                return true;
-            }
-        }
-        false
-    }
-
-    /// Assigns the first candidate that is not assigned.
-    fn assign_free(&mut self, expected: usize, candidates: &[usize]) {
-        let mut candidates = candidates.iter();
-        let free = candidates.find(|index| self.0.get(**index) == Some(&None));
-        if let Some(slot) = free.and_then(|index| self.0.get_mut(*index)) {
-            *slot = Some(expected);
-        }
-    }
 }

@@ -13,7 +13,10 @@ use axum::{
     http::{Request, StatusCode},
     routing::get,
 };
-use opentelemetry::trace::{Span as _, Status, Tracer, TracerProvider};
+use opentelemetry::{
+    metrics::MeterProvider,
+    trace::{Span as _, Status, Tracer, TracerProvider},
+};
 use tower::{ServiceBuilder, ServiceExt};
 use tower_otel_metrics::MetricsLayer;
 use tower_otel_test::{ExpectedSpan, Histogram, SpanKind, TestTelemetry, span};
@@ -55,6 +58,62 @@ fn expected_spans_are_assigned_so_that_as_many_as_possible_match() {
     let telemetry = record();
     telemetry.assert_spans([span("order").child(span("charge")).child(charge(3))]);
     telemetry.assert_spans([span("order").child(charge(3)).child(span("charge"))]);
+}
+
+/// Records a chain of spans, one inside the other, and what the innermost contains.
+fn record_chain(depth: usize, innermost: &dyn Fn()) {
+    match depth {
+        0 => innermost(),
+        _ => info_span!("link").in_scope(|| record_chain(depth - 1, innermost)),
+    }
+}
+
+/// Returns the expected spans of a chain, with what the innermost contains.
+fn chain(depth: usize, innermost: impl Iterator<Item = ExpectedSpan>) -> ExpectedSpan {
+    let last = innermost.fold(span("link"), ExpectedSpan::child);
+    (1..depth).fold(last, |chain, _| span("link").child(chain))
+}
+
+#[test]
+fn many_equal_spans_are_compared_in_a_short_time() {
+    const DEPTH: usize = 40;
+    const SIBLINGS: usize = 40;
+    let telemetry = TestTelemetry::new();
+    let installed = telemetry.install();
+    record_chain(DEPTH, &|| {
+        for _ in 0..SIBLINGS {
+            record_chain(3, &|| info_span!("leaf").in_scope(|| {}));
+        }
+    });
+    drop(installed);
+    let siblings = || (0..SIBLINGS).map(|_| chain(3, [span("leaf")].into_iter()));
+    telemetry.assert_spans([chain(DEPTH, siblings())]);
+    // The last sibling differs.
+    let other = chain(3, [span("leaf").attribute("amount", 3)].into_iter());
+    let siblings = siblings().skip(1).chain([other]);
+    let message = failure_message(|| telemetry.assert_spans([chain(DEPTH, siblings)]));
+    assert_eq!(message.matches("\n-").count(), 1, "{message}");
+}
+
+#[test]
+fn metrics_can_be_read_by_many_threads_at_once() {
+    let telemetry = TestTelemetry::new();
+    let counter = telemetry
+        .meter_provider()
+        .meter("shop")
+        .u64_counter("orders")
+        .build();
+    counter.add(3, &[]);
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..100 {
+                    let metrics = telemetry.metrics();
+                    assert_eq!(metrics.counter("orders", &[]), Some(3.0), "{metrics}");
+                }
+            });
+        }
+    });
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::{
     fmt::Write,
+    mem,
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
@@ -9,15 +10,23 @@ use tower_otel_core::{End, Failure};
 use tower_otel_semconv::{self as semconv, attribute};
 use tracing::Level;
 
-use crate::backend::fields::TARGET;
+use crate::{backend::fields::TARGET, text_limit::cut_string};
 
 /// How many causes of an error are logged.
 const MAX_CAUSES: usize = 16;
 
-/// Logs the error or the panic that ended an exchange, in the current span.
+/// Logs the error or the panic that ended an exchange, in the current span. A panic of the subscriber is ignored: the caller
+/// gets the error of the exchange.
 ///
 /// See [exceptions](https://opentelemetry.io/docs/specs/semconv/exceptions/exceptions-logs/).
 pub(crate) fn log(end: End<'_>) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| log_event(end))) {
+        // Its destructor may panic, too.
+        mem::forget(panic);
+    }
+}
+
+fn log_event(end: End<'_>) {
     match end {
         End::Failed(failure) => tracing::event!(
             target: TARGET,
@@ -62,5 +71,5 @@ fn format_error(write: impl FnOnce(&mut String)) -> String {
     if catch_unwind(AssertUnwindSafe(|| write(&mut text))).is_err() {
         text.push_str(PANICKED);
     }
-    text
+    cut_string(text)
 }

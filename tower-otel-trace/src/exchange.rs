@@ -2,19 +2,21 @@
 
 use std::{sync::Arc, time::Instant};
 
-use http::{Method, StatusCode};
-use opentelemetry::trace::TraceContextExt;
-use tower_otel_core::{End, Exchange, Kind, RequestInfo, ResponseHead, RouteSlot};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+use opentelemetry::{Context, trace::TraceContextExt};
+use tower_otel_core::{End, Exchange, Kind, LongLived, RequestInfo, ResponseHead, RouteSlot};
 use tower_otel_semconv::{Endpoint, attribute, protocol, span_name};
 
 use crate::{
     backend::{LateAttribute, LateValue, OpenSpan, SpanBackend},
-    exception,
+    connection, exception,
     grpc::GrpcSpan,
     opt_in::OptIn,
     protocol::Protocol,
+    server_timing,
     span_handle::SpanHandle,
     state::LayerState,
+    text_limit::cut,
     thread_exit,
 };
 
@@ -24,6 +26,8 @@ pub struct TraceExchange<B: SpanBackend> {
     span: B::Span,
     state: Arc<LayerState<B>>,
     status: Option<StatusCode>,
+    /// Whether the response has the ids of the span.
+    has_server_timing: bool,
     body_bytes: u64,
     // Boxed, because few exchanges have extras and every exchange is moved several times.
     extras: Option<Box<ExchangeExtras>>,
@@ -64,7 +68,7 @@ impl<B: SpanBackend> TraceExchange<B> {
 
     /// Returns the exchange of a request whose span is open. Copies captured headers, and exposes the span to the
     /// handler.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn opened(
         span: B::Span,
         state: &Arc<LayerState<B>>,
@@ -93,9 +97,24 @@ impl<B: SpanBackend> TraceExchange<B> {
             span,
             state: Arc::clone(state),
             status: None,
+            has_server_timing: false,
             body_bytes: 0,
             extras,
         }
+    }
+
+    /// Returns the exchange with a response that has the ids of the span, if `is_sent`.
+    #[inline]
+    pub(crate) const fn server_timing(mut self, is_sent: bool) -> Self {
+        self.has_server_timing = is_sent;
+        self
+    }
+
+    /// Returns the header of the response. The context of a span that is not recorded can be read only when it is entered.
+    #[cold]
+    fn server_timing_header(&mut self) -> Option<Box<(HeaderName, HeaderValue)>> {
+        let _entered = self.enter();
+        Context::map_current(server_timing::header)
     }
 
     fn protocol(&self) -> Protocol {
@@ -123,7 +142,7 @@ impl<B: SpanBackend> TraceExchange<B> {
         let Some(route) = slot.get() else {
             return;
         };
-        let route = route.as_str();
+        let route = cut(route.as_str());
         self.span.set(attribute::HTTP_ROUTE, LateValue::Text(route));
         if self.is_renamed() {
             return;
@@ -223,6 +242,14 @@ impl<B: SpanBackend> Exchange for TraceExchange<B> {
     }
 
     #[inline]
+    fn read_response(&mut self, _: &dyn ResponseHead) -> Option<Box<(HeaderName, HeaderValue)>> {
+        match self.has_server_timing {
+            true => self.server_timing_header(),
+            false => None,
+        }
+    }
+
+    #[inline]
     fn response(&mut self, response: &dyn ResponseHead) {
         self.status = Some(response.status());
         if !self.span.is_recording() {
@@ -239,6 +266,17 @@ impl<B: SpanBackend> Exchange for TraceExchange<B> {
         headers.copy(response.headers(), self.protocol(), || self.span.context());
     }
 
+    #[cold]
+    fn long_lived(&mut self, upgraded: Option<&LongLived>) {
+        let Some(connection) = upgraded.filter(|_| self.span.is_recording()) else {
+            return;
+        };
+        let request = self.span.context();
+        let request = request.map(|context| context.span().span_context().clone());
+        let span = self.state.backend.start_connection(request);
+        connection::observe(connection, span);
+    }
+
     #[inline]
     fn data(&mut self, bytes: u64) {
         self.body_bytes = self.body_bytes.saturating_add(bytes);
@@ -246,21 +284,23 @@ impl<B: SpanBackend> Exchange for TraceExchange<B> {
 
     #[inline]
     fn end(&mut self, end: End<'_>, at: Instant) {
-        if self.span.is_recording() {
+        let is_recording = self.span.is_recording();
+        if is_recording {
             let is_renamed = self.is_renamed();
             let extras = self.extras.as_ref();
             let error = match extras.and_then(|extras| extras.grpc.as_ref()) {
                 Some(grpc) => grpc.end(&mut self.span, &end, at, is_renamed),
                 None => self.http_end(&end),
             };
-            if self.state.config.logs_exceptions {
-                let _entered = self.enter();
-                exception::log(end);
-            }
             if let Some(error) = error {
                 self.span.fail(error);
             }
         }
         self.state.backend.end(&mut self.span, at);
+        // Last, because a subscriber may block. The context of the span stays until it is dropped.
+        if is_recording && self.state.config.logs_exceptions {
+            let _entered = self.enter();
+            exception::log(end);
+        }
     }
 }

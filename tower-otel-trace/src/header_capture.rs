@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use opentelemetry::{Array, Context, KeyValue, StringValue, Value, trace::TraceContextExt};
 
-use crate::protocol::Protocol;
+use crate::{protocol::Protocol, text_limit::MAX_CHARS};
 
 /// Headers whose values are always redacted.
 const SECRETS: [HeaderName; 4] = [
@@ -54,11 +54,7 @@ impl HeaderCapture {
         let Some(captured) = &self.0 else { return };
         let Some(context) = span() else { return };
         for CapturedHeader { header, http, grpc } in captured.iter() {
-            let values: Vec<StringValue> = headers
-                .get_all(header)
-                .iter()
-                .filter_map(|value| recorded_value(header, value))
-                .collect();
+            let values = recorded_values(header, headers);
             if !values.is_empty() {
                 let values = Value::Array(Array::String(values));
                 let key = match protocol {
@@ -72,10 +68,29 @@ impl HeaderCapture {
     }
 }
 
-/// Returns the value to record, or `None` if it is not text.
-fn recorded_value(name: &HeaderName, value: &HeaderValue) -> Option<StringValue> {
-    if value.is_sensitive() || SECRETS.contains(name) {
-        return Some(REDACTED.into());
+/// Returns the values of a header, which together have the length of one text at most.
+fn recorded_values(name: &HeaderName, headers: &HeaderMap) -> Vec<StringValue> {
+    let mut remaining = MAX_CHARS;
+    let mut values = Vec::new();
+    for value in headers.get_all(name) {
+        let Some(value) = recorded_value(name, value) else {
+            continue;
+        };
+        // It is ASCII. An empty value takes a place, too.
+        let value = value.get(..remaining).unwrap_or(value);
+        values.push(value.to_owned().into());
+        remaining = remaining.saturating_sub(value.len().max(1));
+        if remaining == 0 {
+            break;
+        }
     }
-    Some(value.to_str().ok()?.to_owned().into())
+    values
+}
+
+/// Returns the value to record, or `None` if it is not text.
+fn recorded_value<'v>(name: &HeaderName, value: &'v HeaderValue) -> Option<&'v str> {
+    if value.is_sensitive() || SECRETS.contains(name) {
+        return Some(REDACTED);
+    }
+    value.to_str().ok()
 }

@@ -145,7 +145,8 @@
 //! | client | `{method} {template}`, or `{method}` without a template |
 //!
 //! An unknown method is `HTTP` in the name. A handler can rename the span: see
-//! [`expose_span`](TraceLayer::expose_span).
+//! [`expose_span`](TraceLayer::expose_span). A response tells the caller the ids of its span only with
+//! [`server_timing`](TraceLayer::server_timing).
 //!
 //! Client address and port, peer address and user agent can be personal data.
 //! [`personal_data(false)`](TraceLayer::personal_data) omits them, except the peer of a client, which is
@@ -173,15 +174,19 @@
 //! | service or body failed | the kind of failure (below) | the kind of failure (below) |
 //! | cancelled before the head | `cancelled` | – |
 //! | body dropped early | the status code if it is an error, else `aborted` | the status code if it is an error, else – |
+//! | [stream](tower_otel_core#streams-that-are-meant-to-last) dropped | the status code if it is an error, else – | the same |
 //! | panicked | `panic` | `panic` |
 //!
 //! The kind of failure is a class such as `timeout` or `connection_refused`, else the name of the error's
 //! type. If neither is known, it is `_OTHER` before the head and `body` after it.
 //!
+//! The connection after an upgrade, such as a WebSocket, has a span if [`LongLived::run`] observes it: `upgraded
+//! connection`, of the kind internal, in a trace of its own, with a link to the span of the request.
+//!
 //! # gRPC
 //!
 //! With [`grpc`](TraceLayer::grpc), spans of gRPC calls follow the [gRPC conventions], for unary and
-//! streaming methods. A request with the `Content-Type` `application/grpc` is a gRPC call. Other requests
+//! streaming methods. A `POST` with the `Content-Type` `application/grpc`, on a server over HTTP/2, is a gRPC call. Other requests
 //! are recorded as HTTP, and so is gRPC-Web, which sends its status in the body.
 //!
 //! The feature `tonic` reads tonic's errors and peer addresses. Other servers and clients need no feature.
@@ -303,6 +308,7 @@
 //! | HTTP span names | known methods and routes; never a path |
 //! | gRPC span names | `rpc.method`, or `grpc` if a server does not implement it |
 //! | `error.type` | status codes, classes of failure and error types of the program |
+//! | a text of a request or response: path, query, URL, route, method, user agent, captured header | 4096 characters, also with a provider that has no limit |
 //! | logged causes of an error ([`exceptions`](TraceLayer::exceptions)) | 16 |
 //!
 //! # Features
@@ -329,6 +335,7 @@
 
 mod attributes;
 mod backend;
+mod connection;
 mod exception;
 mod exchange;
 mod grpc;
@@ -339,10 +346,12 @@ mod parent;
 mod protocol;
 mod remote_parent_policy;
 mod request;
+mod server_timing;
 mod span_handle;
 mod span_name_cache;
 mod state;
 mod string_cache;
+mod text_limit;
 mod thread_exit;
 
 #[cfg(feature = "recorder")]
@@ -353,8 +362,8 @@ pub use opt_in::OptIn;
 pub use span_handle::SpanHandle;
 #[doc(inline)]
 pub use tower_otel_core::{
-    Attempts, Filter, Hosts, HttpOptions, LocalAddr, PeerAddr, RequestHead, Route, RouteLayer,
-    RouteSlot, Target, observe,
+    Attempts, Filter, Hosts, HttpOptions, LocalAddr, LongLived, PeerAddr, RequestHead, Route,
+    RouteLayer, RouteSlot, observe,
 };
 #[doc(inline)]
 pub use tower_otel_propagate::{Propagation, RemoteParent};

@@ -2,20 +2,29 @@
 
 use std::{borrow::Cow, fmt};
 
+#[cfg(feature = "recorder")]
+use http::HeaderValue;
 use tower_otel_core::{Attempts, Kind, LocalAddr, RequestInfo, Target};
 use tower_otel_semconv::{self as semconv, Endpoint, protocol, rpc, span_name};
 
-use crate::{opt_in::OptIn, protocol::Protocol, span_name_cache, state::Config};
+#[cfg(feature = "recorder")]
+use crate::backend::templates::TemplateKey;
+use crate::{
+    opt_in::OptIn,
+    protocol::Protocol,
+    span_name_cache,
+    state::Config,
+    text_limit::{cut, cut_string},
+};
 
 /// The values of a request's attributes, by the configuration of the layer.
 ///
 /// They are resolved on use, so that a span that is not recorded does not pay for
-/// them. Unknown values are `None`, never empty.
+/// them. Unknown values are `None`, never empty. Texts are cut at the [limit](crate::text_limit).
 pub struct RequestAttributes<'r, 'a> {
     config: &'r Config,
     info: &'r RequestInfo<'a>,
     protocol: Protocol,
-    target: Target<'a>,
     route: Option<&'r str>,
     known_method: Option<&'a str>,
     /// The method, if it is both a standard one and known.
@@ -95,8 +104,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
             config,
             info,
             protocol,
-            target: info.target(kind),
-            route,
+            route: route.map(cut),
             known_method,
             standard_method: known_method.and_then(|_| semconv::standard_method(info.method())),
             resend_count,
@@ -105,6 +113,11 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
 
     pub(crate) const fn kind(&self) -> Kind {
         self.config.kind
+    }
+
+    #[inline]
+    fn target(&self) -> Target<'a> {
+        self.info.target(self.config.kind)
     }
 
     pub(crate) const fn protocol(&self) -> Protocol {
@@ -159,7 +172,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
     pub(crate) fn method_original(&self) -> Option<&str> {
         match self.known_method {
             Some(_) => None,
-            None => Some(self.info.method().as_str()),
+            None => Some(cut(self.info.method().as_str())),
         }
     }
 
@@ -175,16 +188,40 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
 
     #[inline]
     pub(crate) fn path(&self) -> Option<&str> {
-        Some(self.target.path).filter(|path| !path.is_empty())
+        Some(cut(self.target().path)).filter(|path| !path.is_empty())
+    }
+
+    /// Returns what determines the template of the span, if the span may have one.
+    #[cfg(feature = "recorder")]
+    #[inline(always)]
+    pub(crate) fn template_key(&self) -> Option<TemplateKey<'_>> {
+        if self.protocol == Protocol::Grpc
+            || self.config.kind == Kind::Client
+            || self.target().authority.is_some()
+            || self.target().scheme.is_some()
+        {
+            return None;
+        }
+        let host = self.info.known_headers().host.only();
+        Some(TemplateKey {
+            method: self.standard_method?,
+            route: self.route,
+            scheme: self.config.http.untrusting_scheme()?,
+            version: self.info.version(),
+            host: host.map(HeaderValue::as_bytes).unwrap_or_default(),
+        })
     }
 
     #[inline]
-    fn query(&self) -> Option<Cow<'_, str>> {
+    pub(crate) fn query(&self) -> Option<Cow<'_, str>> {
         if self.protocol == Protocol::Grpc || self.config.kind == Kind::Client {
             return None;
         }
-        let query = self.target.query.filter(|query| !query.is_empty())?;
-        Some(self.config.sensitive_keys.query(query))
+        let query = self.target().query.filter(|query| !query.is_empty())?;
+        Some(match self.config.sensitive_keys.query(cut(query)) {
+            Cow::Borrowed(query) => Cow::Borrowed(query),
+            Cow::Owned(redacted) => Cow::Owned(cut_string(redacted)),
+        })
     }
 
     #[inline]
@@ -195,7 +232,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
     /// Returns the scheme of a client's request, if it was opted in.
     pub(crate) fn client_scheme(&self) -> Option<&'static str> {
         let scheme = self
-            .target
+            .target()
             .scheme
             .filter(|_| self.is_opted_in(OptIn::UrlScheme));
         semconv::known_scheme(scheme?)
@@ -206,7 +243,8 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
         if self.protocol == Protocol::Grpc || self.config.kind == Kind::Server {
             return None;
         }
-        self.config.sensitive_keys.url(&self.target)
+        let url = self.config.sensitive_keys.url(&self.target());
+        url.map(cut_string)
     }
 
     /// Returns the client behind the trusted proxies.
@@ -284,7 +322,8 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
     #[inline]
     fn user_agent_header(&self) -> Option<&str> {
         let agent = self.info.known_headers().user_agent.first()?;
-        agent.to_str().ok().filter(|agent| !agent.is_empty())
+        let agent = agent.to_str().ok().map(cut);
+        agent.filter(|agent| !agent.is_empty())
     }
 
     /// Returns whether attributes may be recorded that need an option or an unknown method.

@@ -149,6 +149,40 @@ fn spans_over_the_queue_size_are_dropped_and_counted() {
 }
 
 #[test]
+fn requests_with_a_long_tracestate_do_not_fill_the_queue() {
+    let memory = Memory::new(false);
+    let recorder = build(Recorder::builder(memory.clone()));
+    let tracer = recorder.tracer_provider().tracer("a handler");
+    let members = (10..42).map(|n| format!("k{n}={}", "v".repeat(256)));
+    let state = members.collect::<Vec<_>>().join(",");
+    for _ in 0..180 {
+        let request = Request::get("/")
+            .header(
+                "traceparent",
+                "00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01",
+            )
+            .header("tracestate", &state);
+        with_handler(&recorder, request, || {
+            for _ in 0..10 {
+                drop(tracer.start("inner"));
+            }
+        });
+    }
+    let counts = recorder.counts();
+    assert_eq!(counts.dropped, 0, "{counts:?}");
+    memory.open();
+    recorder.flush(LONG).unwrap();
+    let spans = memory.spans();
+    assert_eq!(spans.len(), 180 * 11);
+    let state = |span: &SpanData| span.span_context.trace_state().header();
+    assert!(
+        spans
+            .iter()
+            .all(|span| (256..=512).contains(&state(span).len()))
+    );
+}
+
+#[test]
 fn every_span_of_eight_threads_is_exported_or_counted() {
     const THREADS: usize = 8;
     const EACH: usize = 2_000;

@@ -33,7 +33,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Telemetry::from_env("users")?
     let telemetry = Telemetry::builder("users")
         .traces(TracesExporter::Console)
-        .sampler(Sampler::AlwaysOn)
+        .sampler(Sampler::ratio(1.0))
         .log_format(LogFormat::Pretty)
         .install()?;
     let prometheus = telemetry.prometheus().ok_or("METRICS_ENABLED is false")?;

@@ -49,7 +49,7 @@ async fn serve(listener: TcpListener) -> std::io::Result<()> {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let telemetry = Telemetry::builder("stock")
         .traces(TracesExporter::Console)
-        .sampler(Sampler::AlwaysOn)
+        .sampler(Sampler::ratio(1.0))
         .log_format(LogFormat::Pretty)
         .install()?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;

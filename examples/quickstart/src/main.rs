@@ -8,6 +8,7 @@ mod traffic;
 use std::{
     error::Error,
     io::{self, Write},
+    net::Ipv4Addr,
     process::ExitCode,
     time::Duration,
 };
@@ -48,15 +49,24 @@ fn run(options: Options) -> Result<(), BoxError> {
 }
 
 async fn run_services(port: u16, once: bool) -> Result<(), BoxError> {
-    let telemetry = Telemetry::builder("quickstart")
+    let builder = Telemetry::builder("quickstart")
         .traces(TracesExporter::Console)
-        .sampler(Sampler::ParentBasedAlwaysOn)
+        .sampler(Sampler::ratio(1.0).parent_based())
         .prometheus(Prometheus::builder().native_histograms())
-        .log_format(LogFormat::Pretty)
-        .install()?;
+        .log_format(LogFormat::Pretty);
+    let telemetry = match once {
+        true => builder.install()?,
+        false => builder.page((Ipv4Addr::LOCALHOST, 0)).install()?,
+    };
     let prometheus = telemetry.prometheus().ok_or("METRICS_ENABLED is false")?;
     let services = Services::start(port, prometheus).await?;
-    print(&format!("{}\n", services.summary()))?;
+    print(&services.summary())?;
+    if let Some(page) = telemetry.page() {
+        print(&format!(
+            "page     http://{page:<25}  shows requests and traces in a browser\n"
+        ))?;
+    }
+    print("\n")?;
 
     // Only the last request is sampled. Its trace is printed, and those of failing requests, which are kept.
     let sent = traffic::send_requests(&services).await?;

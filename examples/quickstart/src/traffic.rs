@@ -10,9 +10,6 @@ use crate::{BoxError, services::Services};
 /// The limit of each request and each wait.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The `traceparent` of a trace that is not sampled.
-const UNSAMPLED: &str = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-00";
-
 /// Sends all requests with a client without telemetry. Returns their number once none is in flight.
 pub(crate) async fn send_requests(services: &Services) -> Result<usize, BoxError> {
     let mut traffic = Traffic {
@@ -116,7 +113,12 @@ impl Traffic<'_> {
 
     fn unsampled(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.client.request(method, self.services.shop(path));
-        request.header("traceparent", UNSAMPLED)
+        // Of a trace of its own, which is not sampled.
+        let trace = u128::MAX - self.sent as u128;
+        request.header(
+            "traceparent",
+            format!("00-{trace:032x}-0123456789abcdef-00"),
+        )
     }
 
     /// Waits until `/metrics` shows this many requests in flight.

@@ -30,7 +30,7 @@ async fn get_item() -> (StatusCode, &'static str) {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let _telemetry = Telemetry::builder("shop")
         .traces(TracesExporter::Console)
-        .sampler(Sampler::AlwaysOn)
+        .sampler(Sampler::ratio(1.0))
         .metrics(MetricsExporter::None)
         .log_format(LogFormat::Pretty)
         .install()?;

@@ -15,7 +15,7 @@ use tower_otel_trace::TraceLayer;
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let telemetry = Telemetry::builder("shop")
         .traces(TracesExporter::Console)
-        .sampler(Sampler::AlwaysOn)
+        .sampler(Sampler::ratio(1.0))
         .log_format(LogFormat::Pretty)
         .install()?;
 

@@ -33,7 +33,7 @@ async fn serve(
 fn main() -> Result<(), Box<dyn Error>> {
     let _telemetry = Telemetry::builder("health")
         .traces(TracesExporter::Console)
-        .sampler(Sampler::AlwaysOn)
+        .sampler(Sampler::ratio(1.0))
         .log_format(LogFormat::Pretty)
         .install()?;
     // The runtime is dropped before the telemetry: tasks that still run end their spans first.

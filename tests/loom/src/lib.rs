@@ -23,6 +23,8 @@
 pub mod models;
 mod sync;
 
+#[path = "../../../tower-otel-recorder/src/allowance.rs"]
+mod allowance;
 #[path = "../../../tower-otel-recorder/src/amount.rs"]
 mod amount;
 #[path = "../../../tower-otel-recorder/src/budget.rs"]

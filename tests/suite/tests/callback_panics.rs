@@ -13,42 +13,38 @@ use std::{
     any::Any,
     convert::Infallible,
     fmt::Debug,
-    future::{Ready, ready},
+    future::{Ready, poll_fn, ready},
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     pin::{Pin, pin},
-    task::{Context as TaskContext, Waker},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    task::{Context as TaskContext, Poll, Waker},
 };
 
 use bytes::Bytes;
 use http::{Extensions, Request, Response};
 use http_body_util::Full;
 use opentelemetry::{
-    Context, InstrumentationScope, KeyValue,
+    Context,
     propagation::{Extractor, Injector, TextMapPropagator, text_map_propagator::FieldIter},
-    trace::{
-        Link, SpanBuilder, SpanId, SpanKind, Status, TraceId, Tracer, TracerProvider,
-        noop::NoopSpan,
-    },
+    trace::Status,
 };
-use opentelemetry_sdk::{
-    metrics::{
-        InMemoryMetricExporter, SdkMeterProvider,
-        data::{AggregatedMetrics, MetricData},
-    },
-    trace::{IdGenerator, InMemorySpanExporter, SamplingResult, ShouldSample},
+use opentelemetry_sdk::metrics::{
+    InMemoryMetricExporter, SdkMeterProvider,
+    data::{AggregatedMetrics, MetricData},
 };
 use reqwest_middleware::{ClientBuilder, Middleware, Next};
 use suite_tests::{
     backend::{AnyTraceLayer, Backend},
-    telemetry::{TestTelemetry, attribute, text},
+    telemetry::{TestTelemetry, attribute, text, with_timeout},
 };
-use tower::{Layer, Service, ServiceBuilder, service_fn};
+use tower::{Layer, Service, ServiceBuilder, ServiceExt, buffer::Buffer, service_fn};
 use tower_otel_core::{Filter, HttpOptions, RequestHead, ResponseHead, observe};
 use tower_otel_metrics::{MetricsBackend, MetricsLayer, Names, OtelMetrics};
 use tower_otel_propagate::PropagateLayer;
-use tower_otel_recorder::Recorder;
-use tower_otel_trace::{SpanBackend, TraceLayer};
-use tracing_subscriber::layer::SubscriberExt;
+use tower_otel_trace::TraceLayer;
 
 /// What a function panics with.
 #[derive(Debug, PartialEq, Eq)]
@@ -237,16 +233,22 @@ impl Case {
 
     /// Checks that span and metrics have one exchange that panicked, without a response.
     fn assert_panicked(&self) {
-        self.assert_span_panicked();
+        self.assert_all_panicked(1);
+    }
+
+    /// Checks that span and metrics have as many exchanges that panicked, without a response.
+    fn assert_all_panicked(&self, exchanges: u8) {
+        self.assert_spans_panicked(exchanges);
         let metrics = self.telemetry.metrics();
-        assert_eq!(self.count(&[]), 1.0, "{self:?}: {metrics}");
+        let count = f64::from(exchanges);
+        assert_eq!(self.count(&[]), count, "{self:?}: {metrics}");
         assert_eq!(
             self.count(&[("status", "panic")]),
-            1.0,
+            count,
             "{self:?}: {metrics}"
         );
         assert_eq!(self.in_flight(), 0.0, "{self:?}: {metrics}");
-        self.assert_otel_metrics_panicked();
+        self.assert_otel_metrics_panicked(exchanges);
     }
 
     fn count(&self, labels: &[(&str, &str)]) -> f64 {
@@ -257,25 +259,25 @@ impl Case {
         self.telemetry.sum(self.kind.in_flight(), &[])
     }
 
-    fn assert_span_panicked(&self) {
+    fn assert_spans_panicked(&self, count: u8) {
         let spans = self.telemetry.spans();
-        let [span] = spans.as_slice() else {
-            panic!("{self:?}: one span, not {spans:#?}");
-        };
-        assert_eq!(
-            text(span, "error.type").as_deref(),
-            Some("panic"),
-            "{self:?}"
-        );
-        assert!(matches!(span.status, Status::Error { .. }), "{self:?}");
-        assert_eq!(
-            attribute(span, "http.response.status_code"),
-            None,
-            "{self:?}"
-        );
+        assert_eq!(spans.len(), usize::from(count), "{self:?}: {spans:#?}");
+        for span in &spans {
+            assert_eq!(
+                text(span, "error.type").as_deref(),
+                Some("panic"),
+                "{self:?}"
+            );
+            assert!(matches!(span.status, Status::Error { .. }), "{self:?}");
+            assert_eq!(
+                attribute(span, "http.response.status_code"),
+                None,
+                "{self:?}"
+            );
+        }
     }
 
-    fn assert_otel_metrics_panicked(&self) {
+    fn assert_otel_metrics_panicked(&self, exchanges: u8) {
         self.meter.force_flush().unwrap();
         let exported = self.exported.get_finished_metrics().unwrap();
         let metrics = exported.iter().flat_map(|all| all.scope_metrics());
@@ -297,9 +299,10 @@ impl Case {
                 _ => {}
             }
         }
-        let [(1, attributes)] = ended.as_slice() else {
-            panic!("{self:?}: one exchange, not {ended:#?}");
+        let [(count, attributes)] = ended.as_slice() else {
+            panic!("{self:?}: one series, not {ended:#?}");
         };
+        assert_eq!(*count, u64::from(exchanges), "{self:?}");
         let has = |key: &str| attributes.iter().find(|(name, _)| name == key);
         let error = has("error.type").map(|(_, value)| value.as_str());
         assert_eq!(error, Some("panic"), "{self:?}: {attributes:?}");
@@ -392,7 +395,7 @@ fn layers_around_the_one_that_panics_end_as_panic() {
             .layer(case.otel_metrics())
             .layer(case.callback.propagate());
         run(&case, layers.into_inner());
-        case.assert_span_panicked();
+        case.assert_spans_panicked(1);
         // A layer inside the one that panics is not called.
         if !matches!(
             case.callback,
@@ -405,84 +408,100 @@ fn layers_around_the_one_that_panics_end_as_panic() {
     });
 }
 
-#[derive(Clone, Copy, Debug)]
-struct PanickingStart;
-
-const PAYLOAD: &str = "no span";
-
-impl Tracer for PanickingStart {
-    type Span = NoopSpan;
-
-    fn build_with_context(&self, _: SpanBuilder, _: &Context) -> NoopSpan {
-        resume_unwind(Box::new(PAYLOAD))
+/// Returns the response of a service in a `tower::buffer`, or what the exchange panics with.
+async fn buffered<F, R>(service: Buffer<Request<()>, F>) -> Result<R, Payload>
+where
+    F: Future<Output = Result<R, Infallible>> + Send + 'static,
+{
+    let request = Request::get("http://api.example/").body(()).unwrap();
+    let mut exchange = pin!(service.oneshot(request));
+    let caught = poll_fn(|cx| {
+        let poll = catch_unwind(AssertUnwindSafe(|| exchange.as_mut().poll(cx)));
+        match poll {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(response)) => Poll::Ready(Ok(response)),
+            Err(panic) => Poll::Ready(Err(panic)),
+        }
+    });
+    match with_timeout("the exchange", caught).await {
+        Ok(Ok(response)) => Ok(response),
+        Ok(Err(error)) => panic!("the buffer fails: {error}"),
+        Err(panic) => Err(*panic.downcast::<Payload>().expect("a panic of a function")),
     }
 }
 
-impl TracerProvider for PanickingStart {
-    type Tracer = Self;
-
-    fn tracer_with_scope(&self, _: InstrumentationScope) -> Self {
-        *self
-    }
-}
-
-impl ShouldSample for PanickingStart {
-    fn should_sample(
-        &self,
-        _: Option<&Context>,
-        _: TraceId,
-        _: &str,
-        _: &SpanKind,
-        _: &[KeyValue],
-        _: &[Link],
-    ) -> SamplingResult {
-        resume_unwind(Box::new(PAYLOAD))
-    }
-}
-
-impl IdGenerator for PanickingStart {
-    fn new_trace_id(&self) -> TraceId {
-        resume_unwind(Box::new(PAYLOAD))
-    }
-
-    fn new_span_id(&self) -> SpanId {
-        resume_unwind(Box::new(PAYLOAD))
-    }
-}
-
-/// Sends one request and checks that metrics have one exchange that panicked.
-fn assert_start_panics<B: SpanBackend>(telemetry: &TestTelemetry, layer: TraceLayer<B>) {
-    let layer = observe((MetricsLayer::server(), layer));
-    let mut service = layer.layer(service_fn(hello));
-    let exchange = || service.call(Request::new(()));
-    let panic = catch_unwind(AssertUnwindSafe(exchange)).err();
-    let payload = panic.and_then(|panic| panic.downcast_ref().copied());
-    assert_eq!(payload, Some(PAYLOAD));
-    let metrics = telemetry.metrics();
-    let panicked = telemetry.sum("http_requests_total", &[("status", "panic")]);
-    assert_eq!(panicked, 1.0, "{metrics}");
-    let in_flight = telemetry.sum("http_requests_in_flight", &[]);
-    assert_eq!(in_flight, 0.0, "{metrics}");
+/// Sends two requests through a `tower::buffer` around the layers: both panic.
+fn run_buffered<S, B>(case: &Case, layer: impl Layer<Inner, Service = S>)
+where
+    S: Service<Request<()>, Response = Response<B>, Error = Infallible, Future: Send>
+        + Send
+        + 'static,
+    B: Debug + Send + 'static,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let service = Buffer::new(layer.layer(service_fn(hello as fn(_) -> _)), 4);
+        for _ in 0..2 {
+            let response = buffered(service.clone()).await;
+            let panic = response.err();
+            assert_eq!(panic, Some(Payload(case.callback)), "{case:?}");
+        }
+    });
 }
 
 #[test]
-fn a_tracer_a_sampler_and_an_id_generator_that_panic_end_the_exchange() {
-    let layer = TraceLayer::server().tracer_provider(&PanickingStart);
-    assert_start_panics(&TestTelemetry::new(), layer);
-    let recorder = || Recorder::builder(InMemorySpanExporter::default());
-    for builder in [
-        recorder().sampler(PanickingStart),
-        recorder().id_generator(PanickingStart),
-    ] {
-        let recorder = builder.build().unwrap();
-        let provider = recorder.tracer_provider();
-        let layer = TraceLayer::server().tracer_provider(&provider);
-        assert_start_panics(&TestTelemetry::new(), layer);
-        let telemetry = TestTelemetry::new();
-        let subscriber = tracing_subscriber::registry().with(recorder.layer());
-        let _default = tracing::subscriber::set_default(subscriber);
-        assert_start_panics(&telemetry, TraceLayer::server());
-    }
+fn the_worker_of_a_buffer_goes_on_if_a_function_panics() {
+    cases(|case| {
+        let metrics = (case.metrics(), case.otel_metrics());
+        let layers = (case.trace(), metrics, case.callback.propagate());
+        run_buffered(&case, observe(layers));
+        case.assert_all_panicked(2);
+    });
+}
+
+#[test]
+fn the_worker_of_a_buffer_goes_on_if_a_function_of_a_separate_layer_panics() {
+    cases(|case| {
+        let layers = ServiceBuilder::new()
+            .layer(case.trace())
+            .layer(case.metrics())
+            .layer(case.callback.propagate());
+        run_buffered(&case, layers.into_inner());
+        case.assert_spans_panicked(2);
+        assert_eq!(case.in_flight(), 0.0, "{case:?}");
+    });
+}
+
+#[tokio::test]
+async fn the_next_request_after_a_panic_is_served() {
+    let telemetry = TestTelemetry::new();
+    let panics = Arc::new(AtomicBool::new(true));
+    let filter = Filter::new(move |_: &dyn RequestHead| {
+        if panics.swap(false, Relaxed) {
+            TraceFilter.panic();
+        }
+        true
+    });
+    let layer = observe((TraceLayer::server().filter(filter), MetricsLayer::server()));
+    let service = layer.layer(service_fn(hello as fn(_) -> _));
+    let service = Buffer::new(service, 4);
+    let first = buffered(service.clone()).await;
+    assert_eq!(first.err(), Some(Payload(TraceFilter)));
+    assert!(buffered(service).await.is_ok());
+    let errors: Vec<_> = telemetry
+        .spans()
+        .iter()
+        .map(|span| text(span, "error.type"))
+        .collect();
+    assert_eq!(errors[0].as_deref(), Some("panic"));
+    assert_eq!(errors.len(), 2);
+    assert_eq!(
+        telemetry.sum("http_requests_total", &[("status", "200")]),
+        1.0
+    );
 }
 
 /// Middleware that responds without a connection.

@@ -458,7 +458,7 @@ fn init(texts: &mut Texts) {
             .service_name(allowed("service"))
             .service_version(allowed("version"))
             .prometheus(Prometheus::builder())
-            .sampler(Sampler::AlwaysOn)
+            .sampler(Sampler::ratio(1.0))
             .metrics(MetricsExporter::Otlp)
             .traces(TracesExporter::Otlp)
     };

@@ -17,7 +17,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, header::CONTENT_TYPE};
+use http::{Request, Response, StatusCode, Version, header::CONTENT_TYPE};
 use http_body::Body;
 use http_body_util::Empty;
 use suite_tests::{
@@ -70,6 +70,7 @@ where
     B: Body,
 {
     let request = Request::post(format!("http://shop.internal:50051/shop.Cart/{method}"))
+        .version(Version::HTTP_2)
         .header(CONTENT_TYPE, "application/grpc")
         .body(Empty::new())
         .unwrap();

@@ -10,7 +10,7 @@
 )]
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     convert::Infallible,
     future::{Future, pending},
     net::SocketAddr,
@@ -20,8 +20,9 @@ use std::{
 
 use axum::routing::get;
 use bytes::Bytes;
-use http::{Method, Request, Response, header::CONTENT_TYPE};
-use http_body_util::{BodyExt, Empty};
+use http::{HeaderMap, Method, Request, Response, Version, header::CONTENT_TYPE};
+use http_body::Frame;
+use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use opentelemetry_sdk::metrics::{
     InMemoryMetricExporter, SdkMeterProvider,
     data::{AggregatedMetrics, MetricData},
@@ -32,21 +33,41 @@ use suite_tests::{
     net::{ClientConnection, Http, ScriptedBody, Step},
     telemetry::TestTelemetry,
 };
-use tonic::{Code, Status, body::Body, client::Grpc, service::Routes, transport::Endpoint};
+use tonic::{
+    Code, Status,
+    body::Body,
+    client::Grpc,
+    server::NamedService,
+    service::{Routes, interceptor::InterceptedService},
+    transport::Endpoint,
+};
 use tower::{Layer, Service, service_fn};
 use tower_otel_core::observe;
 use tower_otel_metrics::{MetricsLayer, Names};
 
+const GRPC: &str = "application/grpc";
+
 fn grpc_request(path: &str) -> Request<Empty<Bytes>> {
     let request = Request::post(format!("http://shop.internal:50051{path}"));
-    let request = request.header(CONTENT_TYPE, "application/grpc");
+    let request = request
+        .version(Version::HTTP_2)
+        .header(CONTENT_TYPE, "application/grpc");
     request.body(Empty::new()).unwrap()
 }
 
 type HandlerFuture = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>>>>;
 
-/// Responds to `/a.Service/status-N` with that status, to `/a.Service/http-N` with that HTTP status and
-/// no status of gRPC, to `/a.Service/stream` with a stream that does not end, and to others not at all.
+/// Responds to a call by the name of its method:
+///
+/// | method | response |
+/// |---|---|
+/// | `status-N` | this status in the head |
+/// | `late-N` | this status in the trailers |
+/// | `http-N` | this HTTP status with a text |
+/// | `refused-N` | this HTTP status with the content type of gRPC, a text and the status `OK` in the trailers |
+/// | `json-N` | JSON with this status in the trailers |
+/// | `stream` | a stream that does not end |
+/// | others | none |
 fn respond(request: Request<Empty<Bytes>>) -> HandlerFuture {
     let path = request.uri().path().to_owned();
     let (_, method) = path.rsplit_once('/').unwrap();
@@ -54,11 +75,17 @@ fn respond(request: Request<Empty<Bytes>>) -> HandlerFuture {
     let number = number.split('/').next().and_then(|text| text.parse().ok());
     let response = match (kind, number) {
         ("status", Some(code)) => Status::new(Code::from_i32(code), "").into_http(),
-        ("http", Some(status)) => {
-            let mut response = Response::new(Body::empty());
+        ("http", Some(status)) => Response::builder()
+            .status(status as u16)
+            .body(Body::new(Full::from("no")))
+            .unwrap(),
+        ("refused", Some(status)) => {
+            let mut response = late(GRPC, "no", 0);
             *response.status_mut() = http::StatusCode::from_u16(status as u16).unwrap();
             response
         }
+        ("json", Some(code)) => late("application/json", "{}", code),
+        ("late", Some(code)) => late(GRPC, "", code),
         ("stream", _) => Response::builder()
             .header(CONTENT_TYPE, "application/grpc")
             .body(Body::new(ScriptedBody::new([
@@ -71,14 +98,33 @@ fn respond(request: Request<Empty<Bytes>>) -> HandlerFuture {
     Box::pin(async { Ok(response) })
 }
 
+/// Returns a response whose status of gRPC is in its trailers.
+fn late(content_type: &str, data: &'static str, code: i32) -> Response<Body> {
+    let mut trailers = HeaderMap::new();
+    trailers.insert("grpc-status", code.into());
+    let data = (!data.is_empty()).then(|| Frame::data(Bytes::from(data)));
+    let frames = data.into_iter().chain([Frame::trailers(trailers)]);
+    let body = StreamBody::new(tokio_stream::iter(frames.map(Ok::<_, Status>)));
+    let response = Response::builder().header(CONTENT_TYPE, content_type);
+    response.body(Body::new(body)).unwrap()
+}
+
 /// Makes a call, and drops it where it is pending.
 fn call<S, B>(service: &mut S, path: &str)
 where
     S: Service<Request<Empty<Bytes>>, Response = Response<B>, Error = Infallible>,
     B: http_body::Body,
 {
+    send(service, grpc_request(path));
+}
+
+fn send<S, B>(service: &mut S, request: Request<Empty<Bytes>>)
+where
+    S: Service<Request<Empty<Bytes>>, Response = Response<B>, Error = Infallible>,
+    B: http_body::Body,
+{
     let cx = &mut Context::from_waker(Waker::noop());
-    let mut future = pin!(service.call(grpc_request(path)));
+    let mut future = pin!(service.call(request));
     if let Poll::Ready(Ok(response)) = future.as_mut().poll(cx) {
         let mut body = pin!(response.into_body());
         while let Poll::Ready(Some(Ok(_))) = body.as_mut().poll_frame(cx) {}
@@ -111,9 +157,16 @@ fn calls_of_methods_that_never_answer_are_counted_as_other() {
             "status-14",
             "status-16",
             "http-200",
+            "http-401",
             "http-404",
             "http-405",
             "http-500",
+            "refused-404",
+            "refused-500",
+            "json-0",
+            "json-5",
+            "late-12",
+            "late-16",
             "cancelled",
         ] {
             for stranger in 0..20 {
@@ -130,7 +183,7 @@ fn calls_of_methods_that_never_answer_are_counted_as_other() {
             Names::Short => "grpc_requests_total",
             _ => server,
         };
-        assert_eq!(telemetry.sum(name, &[]), 246.0);
+        assert_eq!(telemetry.sum(name, &[]), 386.0);
     }
     for (series, value) in counted(&telemetry) {
         assert!(series.contains(r#"method="_OTHER""#), "{series}");
@@ -151,6 +204,8 @@ fn a_method_is_known_once_a_handler_has_answered() {
         "status-11",
         "status-13",
         "status-15",
+        "late-0",
+        "late-5",
         "stream",
     ] {
         let telemetry = TestTelemetry::new();
@@ -167,24 +222,145 @@ fn a_method_is_known_once_a_handler_has_answered() {
     }
 }
 
+/// The number of methods with a series.
+fn methods(telemetry: &TestTelemetry) -> usize {
+    let series = counted(telemetry).into_keys();
+    let total = series.filter(|series| series.starts_with("grpc_requests_total"));
+    let methods = total.filter_map(|series| Some(series.split('"').nth(1)?.to_owned()));
+    methods.collect::<BTreeSet<_>>().len()
+}
+
+#[test]
+fn failures_of_any_path_make_few_methods_known_and_leave_room_for_those_that_succeed() {
+    for refusal in ["status-3", "status-13", "late-5"] {
+        let telemetry = TestTelemetry::new();
+        let layer = MetricsLayer::server().grpc().series_limit(160);
+        let mut service = layer.layer(service_fn(respond));
+        for stranger in 0..1_000 {
+            call(&mut service, &format!("/{stranger}.Service/{refusal}"));
+        }
+        assert_eq!(methods(&telemetry), 10 + 1, "{refusal}");
+        for answer in ["status-0", "late-0", "stream"] {
+            let method = format!("a.Service/{answer}");
+            call(&mut service, &format!("/{method}"));
+            let total = telemetry.sum("grpc_requests_total", &[("method", &method)]);
+            assert_eq!(total, 1.0, "{answer} after {refusal}");
+        }
+        assert_eq!(telemetry.sum("grpc_requests_total", &[]), 1_003.0);
+        assert_eq!(telemetry.sum("grpc_requests_in_flight", &[]), 0.0);
+    }
+}
+
 #[tokio::test]
-async fn a_call_in_flight_moves_to_its_method_when_it_is_answered() {
+async fn an_interceptor_that_refuses_calls_of_any_method_does_not_fill_the_table() {
+    let telemetry = TestTelemetry::new();
+    let refuse = |_: tonic::Request<()>| Err(Status::invalid_argument("no tenant"));
+    let refused = InterceptedService::new(CartService::default(), refuse);
+    let server = Routes::new(CartService::default()).add_service(Renamed(refused));
+    let layer = MetricsLayer::server().grpc().series_limit(160);
+    let mut service = layer.layer(server.into_axum_router());
+    let mut send = async |path: &str| {
+        let request = grpc_request(path).map(axum::body::Body::new);
+        let response = service.call(request).await.unwrap();
+        response.into_body().collect().await.unwrap();
+    };
+    for stranger in 0..500 {
+        send(&format!("/shop.Refused/method-{stranger}")).await;
+    }
+    assert_eq!(methods(&telemetry), 10 + 1);
+    assert_eq!(telemetry.sum("grpc_requests_total", &[]), 500.0);
+}
+
+/// A service under another name.
+#[derive(Clone)]
+struct Renamed<S>(S);
+
+impl<S> NamedService for Renamed<S> {
+    const NAME: &'static str = "shop.Refused";
+}
+
+impl<S: Service<R>, R> Service<R> for Renamed<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: R) -> S::Future {
+        self.0.call(request)
+    }
+}
+
+#[test]
+fn a_request_that_is_no_call_is_counted_as_http_whatever_its_content_type_is() {
+    for (method, version, is_call) in [
+        ("POST", Version::HTTP_2, [true, true]),
+        ("POST", Version::HTTP_3, [true, true]),
+        // A client does not know the version before it is connected.
+        ("POST", Version::HTTP_11, [false, true]),
+        ("GET", Version::HTTP_2, [false, false]),
+        ("PUT", Version::HTTP_2, [false, false]),
+        ("OPTIONS", Version::HTTP_11, [false, false]),
+    ] {
+        let layers = [
+            (MetricsLayer::server(), ""),
+            (MetricsLayer::client(), "client_"),
+        ];
+        for ((layer, kind), is_call) in layers.into_iter().zip(is_call) {
+            let telemetry = TestTelemetry::new();
+            let mut service = layer.grpc().layer(service_fn(respond));
+            let mut request = grpc_request("/a.Service/status-0");
+            *request.method_mut() = method.parse().unwrap();
+            *request.version_mut() = version;
+            send(&mut service, request);
+            let total = |protocol| telemetry.sum(&format!("{protocol}_{kind}requests_total"), &[]);
+            let expected = if is_call { (1.0, 0.0) } else { (0.0, 1.0) };
+            let totals = (total("grpc"), total("http"));
+            assert_eq!(totals, expected, "{method} {version:?} {kind}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_method_is_known_from_the_end_of_its_first_call() {
     let telemetry = TestTelemetry::new();
     let mut service = MetricsLayer::server().grpc().layer(service_fn(respond));
     let gauge = "grpc_requests_in_flight";
     let (other, known) = ([("method", "_OTHER")], [("method", "a.Service/stream")]);
+    let in_flight = || (telemetry.sum(gauge, &other), telemetry.sum(gauge, &known));
     let first = service.call(grpc_request("/a.Service/stream"));
-    assert_eq!(telemetry.sum(gauge, &other), 1.0);
-    let first = first.await.unwrap();
-    assert_eq!(telemetry.sum(gauge, &other), 0.0);
-    assert_eq!(telemetry.sum(gauge, &known), 1.0);
+    assert_eq!(in_flight(), (1.0, 0.0));
+    let mut first = first.await.unwrap();
+    first.body_mut().frame().await.unwrap().unwrap();
+    assert_eq!(in_flight(), (1.0, 0.0));
+    drop(first);
+    assert_eq!(in_flight(), (0.0, 0.0));
     let second = service.call(grpc_request("/a.Service/stream"));
-    assert_eq!(telemetry.sum(gauge, &known), 2.0);
-    drop((first, second));
-    assert_eq!(telemetry.sum(gauge, &known), 0.0);
+    assert_eq!(in_flight(), (0.0, 1.0));
+    drop(second);
+    assert_eq!(in_flight(), (0.0, 0.0));
     let total = telemetry.sum("grpc_requests_total", &[("status", "CANCELLED")]);
     assert_eq!(total, 2.0);
     assert_eq!(telemetry.sum("grpc_requests_total", &known), 2.0);
+}
+
+#[tokio::test]
+async fn failures_of_one_method_at_once_make_one_method_known() {
+    let telemetry = TestTelemetry::new();
+    let layer = MetricsLayer::server().grpc().series_limit(160);
+    let mut service = layer.layer(service_fn(respond));
+    let burst: Vec<_> = (0..10)
+        .map(|_| service.call(grpc_request("/a.Service/status-5")))
+        .collect();
+    for call in burst {
+        call.await.unwrap().into_body().collect().await.unwrap();
+    }
+    call(&mut service, "/b.Service/status-5");
+    let total = |method| telemetry.sum("grpc_requests_total", &[("method", method)]);
+    assert_eq!(total("a.Service/status-5"), 10.0);
+    assert_eq!(total("b.Service/status-5"), 1.0);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header, request};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version, header, request};
 use http_body::Frame;
 use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
 use opentelemetry::trace::TracerProvider;
@@ -200,6 +200,7 @@ fn set_grpc_content_type(request: &mut BufferedRequest, end: End) {
     if end == End::GrpcError {
         let kind = HeaderValue::from_static("application/grpc");
         request.headers_mut().insert(header::CONTENT_TYPE, kind);
+        *request.version_mut() = Version::HTTP_2;
     }
 }
 

@@ -1,6 +1,6 @@
 //! Observers as middleware of `reqwest_middleware`.
 
-use std::{future::Future, pin::Pin};
+use std::{future::Future, panic::resume_unwind, pin::Pin};
 
 use http::{Extensions, HeaderMap, Method, Version};
 use reqwest::{Request, Response};
@@ -63,7 +63,9 @@ where
             request: &mut request,
             extensions,
         };
-        let mut guard = start(&self.observer, &mut head);
+        // The chain calls middleware while its own future is polled.
+        let mut guard =
+            start(&self.observer, &mut head).unwrap_or_else(|panic| resume_unwind(panic));
         guard.run(|| self.observer.send(&mut head));
         if !O::Exchange::OBSERVES_RESPONSE {
             return next.run(request, extensions);

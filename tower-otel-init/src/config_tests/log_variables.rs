@@ -1,7 +1,7 @@
 //! Variables of this crate, and `RUST_LOG`.
 
 use super::*;
-use tower_otel_recorder::Keep;
+use crate::keep_rules;
 
 #[test]
 fn metrics_enabled() {
@@ -62,23 +62,23 @@ fn rust_log_takes_precedence_over_log_level() {
 
 #[test]
 fn traces_keep() {
-    let default = Keep::errors().slower_than(Duration::from_secs(1));
-    assert_eq!(without_warnings(&[]).keep, Some(default));
-    let half = Duration::from_millis(500);
+    let keep = |variables: &[_]| keep_rules::text(without_warnings(variables).keep);
+    let default = "errors,slower_than=1s,per_second=100";
+    assert_eq!(keep(&[]), default);
     for (value, rules) in [
-        ("", Some(default)),
-        ("none", None),
-        ("errors", Some(Keep::errors())),
+        ("", default),
+        ("none", "none"),
+        ("errors", "errors,per_second=100"),
         (
             "errors,slower_than=500ms,per_second=50",
-            Some(Keep::errors().slower_than(half).per_second(50)),
+            "errors,slower_than=500ms,per_second=50",
         ),
         (
             " per_second = 5 , slower_than = 2s ",
-            Some(Keep::default().slower_than(4 * half).per_second(5)),
+            "slower_than=2s,per_second=5",
         ),
     ] {
-        assert_eq!(without_warnings(&[("TRACES_KEEP", value)]).keep, rules);
+        assert_eq!(keep(&[("TRACES_KEEP", value)]), rules);
     }
     for invalid in [
         "all",
@@ -103,8 +103,8 @@ fn traces_keep() {
     }
     for sampler in ["always_off", "parentbased_always_off"] {
         let off = ("OTEL_TRACES_SAMPLER", sampler);
-        assert_eq!(without_warnings(&[off]).keep, None);
-        let keep = ("TRACES_KEEP", "errors");
-        assert_eq!(without_warnings(&[off, keep]).keep, Some(Keep::errors()));
+        assert_eq!(keep(&[off]), "none");
+        let on = ("TRACES_KEEP", "errors");
+        assert_eq!(keep(&[off, on]), "errors,per_second=100");
     }
 }

@@ -63,7 +63,7 @@ fn without_variables_the_documented_defaults_apply() {
     let config = without_warnings(&[]);
     assert_eq!(otlp(&config.traces).endpoint, "http://localhost:4317");
     assert_eq!(otlp(&config.traces).protocol, Protocol::Grpc);
-    assert_eq!(config.sampler, Sampler::ParentBasedRatio(0.1));
+    assert_eq!(config.sampler, Sampler::ratio(0.1).parent_based());
     assert_eq!(config.metrics, ExporterConfig::Prometheus);
     assert_eq!(config.logs, ExporterConfig::None);
     assert_eq!(config.log_format, LogFormat::Json);
@@ -84,7 +84,7 @@ fn without_variables_the_documented_defaults_apply() {
 fn settings_in_code_take_precedence_over_variables() {
     let settings = Settings {
         endpoint: Some("http://code:1".to_owned()),
-        sampler: Some(Sampler::AlwaysOn),
+        sampler: Some(Sampler::ratio(1.0)),
         traces: Some(TracesExporter::Otlp),
         metrics: Some(MetricsExporter::None),
         queue_size: Some(10),
@@ -111,7 +111,7 @@ fn settings_in_code_take_precedence_over_variables() {
     assert_eq!(warnings, []);
     assert_eq!(otlp(&config.traces).endpoint, "http://code:1");
     assert_eq!(otlp(&config.traces).timeout, Duration::from_secs(1));
-    assert_eq!(config.sampler, Sampler::AlwaysOn);
+    assert_eq!(config.sampler, Sampler::ratio(1.0));
     assert_eq!(config.metrics, ExporterConfig::None);
     assert_eq!(
         (config.span_batch.queue_size, config.span_batch.batch_size),
@@ -135,7 +135,7 @@ fn invalid_settings_in_code_are_errors() {
         })
         .contains("http:// or https://")
     );
-    let sampler = Some(Sampler::Ratio(f64::NAN));
+    let sampler = Some(Sampler::ratio(f64::NAN));
     assert!(
         error_of(Settings {
             sampler,

@@ -22,12 +22,18 @@ fn otel_sdk_disabled() {
 #[test]
 fn otel_traces_sampler_and_its_argument() {
     for (name, sampler) in [
-        ("always_on", Sampler::AlwaysOn),
-        ("always_off", Sampler::AlwaysOff),
-        ("traceidratio", Sampler::Ratio(0.1)),
-        ("parentbased_always_on", Sampler::ParentBasedAlwaysOn),
-        ("parentbased_always_off", Sampler::ParentBasedAlwaysOff),
-        ("parentbased_traceidratio", Sampler::ParentBasedRatio(0.1)),
+        ("always_on", Sampler::ratio(1.0)),
+        ("always_off", Sampler::always_off()),
+        ("traceidratio", Sampler::ratio(0.1)),
+        ("parentbased_always_on", Sampler::ratio(1.0).parent_based()),
+        (
+            "parentbased_always_off",
+            Sampler::always_off().parent_based(),
+        ),
+        (
+            "parentbased_traceidratio",
+            Sampler::ratio(0.1).parent_based(),
+        ),
     ] {
         assert_eq!(
             without_warnings(&[("OTEL_TRACES_SAMPLER", name)]).sampler,
@@ -36,17 +42,17 @@ fn otel_traces_sampler_and_its_argument() {
     }
     for unknown in ["jaeger_remote", "xray", "Always_On"] {
         let (config, warning) = with_warning(&[("OTEL_TRACES_SAMPLER", unknown)]);
-        assert_eq!(config.sampler, Sampler::ParentBasedRatio(0.1));
+        assert_eq!(config.sampler, Sampler::ratio(0.1).parent_based());
         assert_eq!(warning.fallback, "parentbased_traceidratio");
     }
     let config = without_warnings(&[("OTEL_TRACES_SAMPLER_ARG", "0.25")]);
-    assert_eq!(config.sampler, Sampler::ParentBasedRatio(0.25));
+    assert_eq!(config.sampler, Sampler::ratio(0.25).parent_based());
     for invalid in ["1.1", "-0.1", "10%", "NaN"] {
         let ratio = ("OTEL_TRACES_SAMPLER", "traceidratio");
         let (config, warning) = with_warning(&[ratio, ("OTEL_TRACES_SAMPLER_ARG", invalid)]);
         assert_eq!(
             (config.sampler, &*warning.fallback),
-            (Sampler::Ratio(0.1), "0.1")
+            (Sampler::ratio(0.1), "0.1")
         );
     }
     let on = ("OTEL_TRACES_SAMPLER", "always_on");
@@ -201,20 +207,20 @@ fn otel_metrics_exemplar_filter() {
 #[test]
 fn traces_on_the_console_are_all_sampled_unless_a_variable_says_otherwise() {
     let console = ("OTEL_TRACES_EXPORTER", "console");
-    assert_eq!(without_warnings(&[console]).sampler, Sampler::AlwaysOn);
+    assert_eq!(without_warnings(&[console]).sampler, Sampler::ratio(1.0));
     let empty = ("OTEL_TRACES_SAMPLER", "");
     assert_eq!(
         without_warnings(&[console, empty]).sampler,
-        Sampler::AlwaysOn
+        Sampler::ratio(1.0)
     );
     for (variable, sampler) in [
         (
             ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
-            Sampler::ParentBasedRatio(0.1),
+            Sampler::ratio(0.1).parent_based(),
         ),
         (
             ("OTEL_TRACES_SAMPLER_ARG", "0.5"),
-            Sampler::ParentBasedRatio(0.5),
+            Sampler::ratio(0.5).parent_based(),
         ),
     ] {
         assert_eq!(without_warnings(&[console, variable]).sampler, sampler);

@@ -9,7 +9,10 @@ use tower_otel_core::{GrpcOutcome, Kind};
 use tower_otel_semconv::rpc;
 
 use crate::{
-    backend::instruments::{InFlightGauge, MetricsBackend, OutcomeInstruments as _, Sample},
+    backend::instruments::{
+        GaugeKind, InFlightGauge, MetricsBackend, OutcomeInstruments as _, Sample,
+    },
+    counted_in::CountedIn,
     custom_labels::CustomValues,
     custom_values::CustomValuesRef,
     dimensions::OVERFLOW,
@@ -17,11 +20,17 @@ use crate::{
         call_key::{BorrowedCallKey, CallEndKey, OwnedCallKey},
         labels::{CallDimensions, OVERFLOW_CALL, OVERFLOW_CALLS, in_flight_labels, outcome_labels},
         metric_set,
+        unknown_method::{Proof, ShownMethod},
     },
-    handle_cache::{EntryIndex, HandleCache},
+    handle_cache::{EntryIndex, EntryShare, FoundEntry, HandleCache},
     names::{MetricSet, Names},
     naming::Naming,
+    open_stream::OpenStream,
+    stream_gauges::StreamGauges,
 };
+
+/// The part of the series limit that methods that became known by a failure can take: one sixteenth.
+const UNPROVEN_SHARE: usize = 16;
 
 /// The instruments of gRPC calls, shared by the services of a layer.
 #[derive(Debug)]
@@ -37,11 +46,21 @@ pub(crate) struct GrpcInstruments<B: MetricsBackend> {
 struct Tables<B: MetricsBackend> {
     metrics: MetricSet,
     described: OnceLock<B::Instruments>,
-    /// On a server only methods that have answered, and one key for all others.
-    starts: HandleCache<OwnedCallKey, B::InFlight>,
+    /// On a server only known methods, and one key for all others.
+    starts: HandleCache<OwnedCallKey, CallHandles<B>>,
     outcomes: HandleCache<CallEndKey, B::Outcome>,
+    streams: StreamGauges<OwnedCallKey, B::InFlight>,
+    /// The methods that became known by a failure.
+    unproven_methods: EntryShare,
     overflow: OnceLock<(B::Outcome, B::InFlight)>,
     has_warned_no_recorder: AtomicBool,
+}
+
+/// The handles of the calls with one start key.
+#[derive(Debug)]
+struct CallHandles<B: MetricsBackend> {
+    in_flight: B::InFlight,
+    share: EntryShare,
 }
 
 /// Where a call in flight was counted.
@@ -71,6 +90,8 @@ impl<B: MetricsBackend> GrpcInstruments<B> {
             described: OnceLock::new(),
             starts: HandleCache::new(self.limit),
             outcomes: HandleCache::new(self.limit),
+            streams: StreamGauges::new(self.limit),
+            unproven_methods: EntryShare::up_to(self.limit.div_ceil(UNPROVEN_SHARE)),
             overflow: OnceLock::new(),
             has_warned_no_recorder: AtomicBool::new(false),
         })
@@ -83,11 +104,12 @@ impl<B: MetricsBackend> GrpcInstruments<B> {
 
     /// Counts a call in, if its method is known.
     pub(crate) fn start_known(&self, key: BorrowedCallKey<'_>) -> Option<CallEntry<B>> {
-        let (start, gauge) = self.tables().starts.get_with_index(&key)?;
+        let (start, handles) = self.tables().starts.get_with_index(&key)?;
+        let gauge = handles.in_flight.clone();
         gauge.started();
         Some(CallEntry {
             start: Some(start),
-            gauge: gauge.clone(),
+            gauge,
         })
     }
 
@@ -100,51 +122,103 @@ impl<B: MetricsBackend> GrpcInstruments<B> {
         } else {
             match found {
                 None => self.overflow().1.clone(),
-                Some(found) => found
-                    .entry
-                    .get_or_init(|key| self.make_in_flight(self.described(), key.borrowed()))
-                    .clone(),
+                Some(found) => self.handles(&found).in_flight.clone(),
             }
         };
         gauge.started();
         CallEntry { start, gauge }
     }
 
-    /// Moves a call that was counted with the unknown methods to its method, which becomes known.
-    pub(crate) fn move_to(&self, entry: &mut CallEntry<B>, key: BorrowedCallKey<'_>) {
-        let moved = self.start(key);
-        entry.gauge.ended();
-        *entry = moved;
+    /// Returns the handles of a start key. They are made first if needed.
+    fn handles<'a>(
+        &self,
+        found: &FoundEntry<'a, OwnedCallKey, CallHandles<B>>,
+    ) -> &'a CallHandles<B> {
+        found.entry.get_or_init(|key| CallHandles {
+            in_flight: self.make_in_flight(self.described(), key.borrowed()),
+            share: EntryShare::up_to(usize::MAX),
+        })
     }
 
-    /// Records a call that has ended, and counts it out of its gauge.
+    /// Returns the entry of a method, which becomes known. If there is no room for it, returns `None`; if
+    /// a failure has shown it, returns `unknown`. The call stays in the gauge it was counted in.
+    #[cold]
+    fn make_known(
+        &self,
+        method: ShownMethod<'_>,
+        unknown: Option<EntryIndex>,
+    ) -> Option<EntryIndex> {
+        let Tables {
+            starts,
+            unproven_methods,
+            ..
+        } = self.tables();
+        let (share, otherwise) = match method.proof {
+            Proof::Success => (None, None),
+            // An interceptor can cause it for any path.
+            Proof::Failure => (Some(unproven_methods), unknown),
+        };
+        let Some(found) = starts.find_or_insert_in(&method.key, share) else {
+            return otherwise;
+        };
+        if self.is_ready() {
+            self.handles(&found);
+        }
+        Some(found.index)
+    }
+
+    /// Counts a call that is meant to last.
+    pub(crate) fn open_stream(&self, entry: &CallEntry<B>) -> OpenStream<B::InFlight> {
+        let tables = self.tables();
+        let start = entry.start.and_then(|start| tables.starts.entry(start));
+        let key = start.map(|entry| entry.key.borrowed());
+        let make = |instruments: &_, key: Option<&BorrowedCallKey<'_>>| {
+            let key = key.copied().unwrap_or(OVERFLOW_CALL);
+            self.make_gauge(instruments, GaugeKind::Streams, key)
+        };
+        let gauge = if self.is_ready() {
+            tables
+                .streams
+                .get(key.as_ref(), |key| make(self.described(), key))
+        } else {
+            make(&self.describe(), key.as_ref())
+        };
+        OpenStream::new(gauge)
+    }
+
+    /// Records a call that has ended, and counts it out of its gauge. A method that the response shows
+    /// becomes known.
     pub(crate) fn end(
         &self,
         entry: &CallEntry<B>,
+        shown: Option<ShownMethod<'_>>,
         outcome: GrpcOutcome,
-        custom: CustomValuesRef,
-        custom_values: impl FnOnce() -> CustomValues,
+        (custom, custom_values): (CustomValuesRef, impl FnOnce() -> CustomValues),
         sample: Sample,
     ) {
-        let key = self.end_key(entry, outcome, custom);
+        let in_flight = CountedIn::new(Some(&entry.gauge));
+        let start = match shown {
+            Some(method) => self.make_known(method, entry.start),
+            None => entry.start,
+        };
+        let key = start.and_then(|start| self.end_key(start, outcome, custom));
         match key.and_then(|key| self.tables().outcomes.get(&key)) {
             Some(outcome) => outcome.record(sample),
             None => self.end_first(key, outcome, &custom_values(), sample),
         }
-        entry.gauge.ended();
+        in_flight.ended();
     }
 
     /// Returns the key of an ended call; `None` for the overflow series.
     fn end_key(
         &self,
-        entry: &CallEntry<B>,
+        mut start: EntryIndex,
         outcome: GrpcOutcome,
         custom: CustomValuesRef,
     ) -> Option<CallEndKey> {
         if custom == CustomValuesRef::Overflow {
             return None;
         }
-        let mut start = entry.start?;
         // The same rule as in the span of the call.
         if self.kind == Kind::Server && outcome.code == rpc::UNIMPLEMENTED {
             let starts = &self.tables().starts;
@@ -186,10 +260,20 @@ impl<B: MetricsBackend> GrpcInstruments<B> {
             return outcome.record(sample);
         }
         let outcome = known.and_then(|(key, dimensions)| {
+            let outcomes = &self.tables().outcomes;
+            let found = outcomes.find_or_insert_in(&key, self.share(key.start))?;
             let make = |_: &_| self.make_outcome(self.described(), &dimensions);
-            self.tables().outcomes.get_or_insert_with(&key, make)
+            Some(found.entry.get_or_init(make))
         });
         outcome.unwrap_or_else(|| &self.overflow().0).record(sample);
+    }
+
+    /// Returns the share that the series of a start key count in: on a client, that of its method and host.
+    fn share(&self, start: EntryIndex) -> Option<&EntryShare> {
+        match self.kind {
+            Kind::Client => Some(&self.tables().starts.entry(start)?.get()?.share),
+            Kind::Server => None,
+        }
     }
 
     /// Returns whether the handles that the backend returns now may be cached.
@@ -239,7 +323,16 @@ impl<B: MetricsBackend> GrpcInstruments<B> {
     }
 
     fn make_in_flight(&self, instruments: &B::Instruments, of: BorrowedCallKey<'_>) -> B::InFlight {
+        self.make_gauge(instruments, GaugeKind::InFlight, of)
+    }
+
+    fn make_gauge(
+        &self,
+        instruments: &B::Instruments,
+        gauge: GaugeKind,
+        of: BorrowedCallKey<'_>,
+    ) -> B::InFlight {
         let labels = in_flight_labels(&self.naming, self.kind, of);
-        self.backend.in_flight(instruments, labels)
+        self.backend.gauge(instruments, gauge, labels)
     }
 }

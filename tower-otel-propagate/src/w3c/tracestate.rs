@@ -8,8 +8,8 @@ use std::fmt;
 /// ([specification](https://www.w3.org/TR/trace-context-2/#list)).
 pub(crate) const MAX_MEMBERS: usize = 32;
 
-/// The maximum length in characters, commas included, that is sent with a span of this process. The
-/// specification requires at least this many
+/// The maximum length in characters, commas included, that a span of this process has and is sent
+/// with. The specification requires at least this many
 /// ([specification](https://www.w3.org/TR/trace-context-2/#tracestate-limits)).
 pub(crate) const MAX_CHARS: usize = 512;
 
@@ -166,7 +166,8 @@ impl<'a> List<'a> {
         }
     }
 
-    fn chars(&self) -> usize {
+    /// Returns the length of the header value.
+    pub(crate) fn chars(&self) -> usize {
         let members: usize = self.members().iter().map(Member::chars).sum();
         members + self.len.saturating_sub(1)
     }

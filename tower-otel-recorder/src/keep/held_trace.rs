@@ -7,16 +7,16 @@ use std::{
 
 use opentelemetry::TraceId;
 
-use super::rules::KeepReason;
+use super::{held_bytes::HeldBytes, rules::KeepReason};
 use crate::sync::{
     Mutex, MutexGuard,
     atomic::{AtomicBool, Ordering::Relaxed},
 };
 
-/// The bytes that an open span counts, and every other span at least.
+/// The bytes that every span counts at least. An open span counts more when it has more.
 pub(super) const SPAN_BYTES: usize = 2 * 1024;
 
-/// The bytes of the spans of a trace.
+/// The bytes of the spans of a trace, of those that end after a kept local root, too.
 pub(super) const TRACE_BYTES: usize = 512 * 1024;
 
 /// The spans of a trace that have ended, until its local root ends. Shared by its open spans and by their contexts.
@@ -26,16 +26,25 @@ pub(crate) struct HeldTrace<T> {
     trace: TraceId,
     is_marked: AtomicBool,
     is_decided: AtomicBool,
+    /// The bytes of all traces.
+    all_bytes: Arc<HeldBytes>,
     state: Mutex<State<T>>,
 }
 
 #[derive(Debug)]
-enum State<T> {
+struct State<T> {
+    phase: Phase<T>,
+    /// The bytes of the open spans, and of those that are held or kept.
+    bytes: usize,
+}
+
+#[derive(Debug)]
+enum Phase<T> {
     /// The local root is open.
     Undecided {
         spans: Vec<T>,
-        /// The bytes of `spans` and of the open spans.
-        bytes: usize,
+        /// The bytes of `spans`.
+        ended: usize,
     },
     /// The local root is open. Its children were dropped to free memory.
     RootOnly {
@@ -103,14 +112,18 @@ impl<T> HeldSpan<T> {
 
 impl<T> HeldTrace<T> {
     /// Returns the trace of a local root, which is open.
-    pub(super) fn new(recorder: usize, trace: TraceId) -> Self {
+    pub(super) fn new(recorder: usize, trace: TraceId, all_bytes: &Arc<HeldBytes>) -> Self {
         Self {
             recorder,
             trace,
             is_marked: AtomicBool::new(false),
             is_decided: AtomicBool::new(false),
-            state: Mutex::new(State::Undecided {
-                spans: Vec::new(),
+            all_bytes: Arc::clone(all_bytes),
+            state: Mutex::new(State {
+                phase: Phase::Undecided {
+                    spans: Vec::new(),
+                    ended: 0,
+                },
                 bytes: SPAN_BYTES,
             }),
         }
@@ -140,43 +153,62 @@ impl<T> HeldTrace<T> {
 
     /// Opens a child.
     pub(super) fn open_child(&self) -> Opened {
-        match &mut *self.state() {
-            State::Undecided { bytes, .. } if *bytes + SPAN_BYTES > TRACE_BYTES => Opened::Full,
-            State::Undecided { bytes, .. } => {
-                *bytes += SPAN_BYTES;
-                Opened::Recorded
-            }
-            State::RootOnly { .. } => Opened::Full,
-            State::Decided(Decision::Kept(_)) => Opened::Recorded,
-            State::Decided(Decision::Limited | Decision::Discarded) => Opened::Discarded,
+        let mut state = self.state();
+        match state.phase {
+            Phase::Undecided { .. } | Phase::Decided(Decision::Kept(_)) => {}
+            Phase::RootOnly { .. } => return Opened::Full,
+            Phase::Decided(Decision::Limited | Decision::Discarded) => return Opened::Discarded,
+        }
+        if state.take(SPAN_BYTES) {
+            Opened::Recorded
+        } else {
+            Opened::Full
         }
     }
 
     /// Reverts [`open_child`](Self::open_child).
     pub(super) fn cancel_child(&self) {
-        if let State::Undecided { bytes, .. } = &mut *self.state() {
-            *bytes = bytes.saturating_sub(SPAN_BYTES);
+        self.state().release(SPAN_BYTES);
+    }
+
+    /// Takes more bytes for an open span. Returns `false` and takes none if there are too few.
+    pub(super) fn take(&self, thread: usize, bytes: usize) -> bool {
+        let mut state = self.state();
+        let is_taken = state.take(bytes);
+        if is_taken && !self.all_bytes.take(thread, bytes) {
+            state.release(bytes);
+            return false;
         }
+        is_taken
+    }
+
+    /// Frees bytes that an open span has taken.
+    pub(super) fn release(&self, thread: usize, bytes: usize) {
+        self.state().release(bytes);
+        self.all_bytes.release(thread, bytes);
     }
 
     /// Ends a child with so many bytes.
     pub(super) fn end_child(&self, span: T, span_bytes: usize) -> Ended<T> {
-        match &mut *self.state() {
-            State::Undecided { spans, bytes } => {
-                let others = bytes.saturating_sub(SPAN_BYTES);
-                let all = others.saturating_add(span_bytes);
-                if all > TRACE_BYTES {
-                    *bytes = others;
-                    return Ended::Full(span);
-                }
-                *bytes = all;
+        let mut state = self.state();
+        state.release(SPAN_BYTES);
+        match state.phase {
+            Phase::Undecided { .. } | Phase::Decided(Decision::Kept(_)) => {}
+            Phase::RootOnly { .. } => return Ended::Full(span),
+            Phase::Decided(Decision::Limited) => return Ended::Limited(span),
+            Phase::Decided(Decision::Discarded) => return Ended::Discarded(span),
+        }
+        if !state.take(span_bytes) {
+            return Ended::Full(span);
+        }
+        match &mut state.phase {
+            Phase::Undecided { spans, ended } => {
+                *ended = ended.saturating_add(span_bytes);
                 spans.push(span);
                 Ended::Held
             }
-            State::RootOnly { .. } => Ended::Full(span),
-            State::Decided(Decision::Kept(reason)) => Ended::Kept(span, *reason),
-            State::Decided(Decision::Limited) => Ended::Limited(span),
-            State::Decided(Decision::Discarded) => Ended::Discarded(span),
+            Phase::Decided(Decision::Kept(reason)) => Ended::Kept(span, *reason),
+            Phase::RootOnly { .. } | Phase::Decided(_) => Ended::Full(span),
         }
     }
 
@@ -184,14 +216,15 @@ impl<T> HeldTrace<T> {
     /// bytes of the root are freed, too. Returns `None` if the children were dropped before, or the root has ended.
     pub(super) fn evict_children(&self, frees_root: impl FnOnce() -> bool) -> Option<Freed<T>> {
         let mut state = self.state();
-        let State::Undecided { spans, .. } = &mut *state else {
+        let Phase::Undecided { spans, ended } = &mut state.phase else {
             return None;
         };
-        let spans = mem::take(spans);
+        let (spans, ended) = (mem::take(spans), *ended);
         let frees_root = frees_root();
-        *state = State::RootOnly {
+        state.phase = Phase::RootOnly {
             has_bytes: !frees_root,
         };
+        state.release(ended);
         Some(Freed {
             spans,
             has_bytes: frees_root,
@@ -200,22 +233,38 @@ impl<T> HeldTrace<T> {
 
     /// Ends the local root.
     pub(super) fn decide(&self, decision: Decision) -> Freed<T> {
-        let before = mem::replace(&mut *self.state(), State::Decided(decision));
+        let before = mem::replace(&mut self.state().phase, Phase::Decided(decision));
         self.is_decided.store(true, Relaxed);
         match before {
-            State::Undecided { spans, .. } => Freed {
+            Phase::Undecided { spans, .. } => Freed {
                 spans,
                 has_bytes: true,
             },
-            State::RootOnly { has_bytes } => Freed {
+            Phase::RootOnly { has_bytes } => Freed {
                 spans: Vec::new(),
                 has_bytes,
             },
-            State::Decided(_) => Freed {
+            Phase::Decided(_) => Freed {
                 spans: Vec::new(),
                 has_bytes: false,
             },
         }
+    }
+}
+
+impl<T> State<T> {
+    /// Takes so many bytes. Returns `false` and takes none if the trace has too many.
+    fn take(&mut self, bytes: usize) -> bool {
+        let all = self.bytes.saturating_add(bytes);
+        let fits = all <= TRACE_BYTES;
+        if fits {
+            self.bytes = all;
+        }
+        fits
+    }
+
+    const fn release(&mut self, bytes: usize) {
+        self.bytes = self.bytes.saturating_sub(bytes);
     }
 }
 
@@ -232,7 +281,7 @@ mod tests {
     use super::*;
 
     fn trace() -> HeldTrace<u8> {
-        HeldTrace::new(7, TraceId::from(1))
+        HeldTrace::new(7, TraceId::from(1), &Arc::new(HeldBytes::new(usize::MAX)))
     }
 
     #[test]

@@ -6,7 +6,6 @@ use opentelemetry::{Context, SpanId};
 
 use super::{
     held_trace::{Decision, Ended, Freed, HeldSpan, HeldTrace, Opened, SPAN_BYTES},
-    keeper::Keeper,
     lookup,
     rules::KeepReason,
 };
@@ -29,8 +28,10 @@ impl Shared {
     /// it cannot be held, or its trace is not.
     #[inline]
     pub(crate) fn hold(&self, base: &Context, span: &SampledSpan) -> Option<HeldSpan<RecordBox>> {
-        let keeper = self.keeper.as_ref()?;
-        match self.hold_by(keeper, base, span) {
+        if !self.keeper.rules().is_on() {
+            return None;
+        }
+        match self.hold_by(base, span) {
             Ok(held) => Some(held),
             Err(NotHeld::NoRoom) => {
                 self.pipeline.counters().not_held(1);
@@ -48,27 +49,34 @@ impl Shared {
         span: &SampledSpan,
         pooled: &mut PooledRecord,
     ) -> SpanTrace {
-        match self.hold_by(self.keeper.as_ref()?, base, span) {
+        if !self.keeper.rules().is_on() {
+            return None;
+        }
+        match self.hold_by(base, span) {
             Ok(held) => {
-                pooled.is_counted_not_held = false;
-                pooled.set_held(Some(held))
+                let trace = pooled.set_held(Some(held));
+                match trace {
+                    Some(_) => pooled.is_counted_not_held = false,
+                    None => self.count_not_held(pooled),
+                }
+                trace
             }
             Err(NotHeld::NoRoom) => {
-                let is_counted = mem::replace(&mut pooled.is_counted_not_held, true);
-                self.pipeline.counters().not_held(u64::from(!is_counted));
+                self.count_not_held(pooled);
                 None
             }
             Err(NotHeld::NoTrace) => None,
         }
     }
 
+    fn count_not_held(&self, pooled: &mut PooledRecord) {
+        let is_counted = mem::replace(&mut pooled.is_counted_not_held, true);
+        self.pipeline.counters().not_held(u64::from(!is_counted));
+    }
+
     #[inline(never)]
-    fn hold_by(
-        &self,
-        keeper: &Keeper<RecordBox>,
-        base: &Context,
-        span: &SampledSpan,
-    ) -> Result<HeldSpan<RecordBox>, NotHeld> {
+    fn hold_by(&self, base: &Context, span: &SampledSpan) -> Result<HeldSpan<RecordBox>, NotHeld> {
+        let keeper = &self.keeper;
         let recorder = std::ptr::from_ref(self).addr();
         let trace_id = span.context.trace_id();
         let parent = match span.parent != SpanId::INVALID && !span.parent_is_remote {
@@ -88,12 +96,12 @@ impl Shared {
             if let Some(trace) = &parent {
                 trace.cancel_child();
             }
-            self.request_room(keeper);
+            self.request_room();
             return Err(NotHeld::NoRoom);
         }
         let is_root = parent.is_none();
         let trace = parent.unwrap_or_else(|| {
-            let trace = Arc::new(HeldTrace::new(recorder, trace_id));
+            let trace = Arc::new(HeldTrace::new(recorder, trace_id, &keeper.bytes));
             keeper.live.add(thread, Instant::now(), &trace);
             trace
         });
@@ -103,30 +111,21 @@ impl Shared {
     /// Ends a held span, whose record has ended with so many bytes.
     #[cold]
     pub(crate) fn end_held(&self, held: HeldSpan<RecordBox>, pooled: RecordBox, bytes: usize) {
-        let Some(keeper) = &self.keeper else { return };
         let thread = thread_index::current();
         if held.is_root {
-            self.end_root(keeper, &held.trace, pooled, thread);
+            self.end_root(&held.trace, pooled, thread);
         } else {
-            self.end_child(keeper, &held.trace, pooled, bytes.max(SPAN_BYTES), thread);
+            self.end_child(&held.trace, pooled, bytes.max(SPAN_BYTES), thread);
         }
     }
 
-    fn end_root(
-        &self,
-        keeper: &Keeper<RecordBox>,
-        trace: &HeldTrace<RecordBox>,
-        pooled: RecordBox,
-        thread: usize,
-    ) {
+    fn end_root(&self, trace: &HeldTrace<RecordBox>, pooled: RecordBox, thread: usize) {
         let record = &pooled.record;
-        let wanted = keeper.reason(trace.is_marked(), record.has_failed(), || record.duration());
-        let decision = match wanted {
-            Some(reason) if keeper.allows() => Decision::Kept(reason),
-            Some(_) => Decision::Limited,
-            None => Decision::Discarded,
-        };
-        let children = Self::decide(keeper, trace, decision, thread);
+        let has_failed = record.has_failed();
+        let decision = self
+            .keeper
+            .decide(trace.is_marked(), has_failed, || record.duration());
+        let children = self.decide(trace, decision, thread);
         // The root is not added to them: most traces have none, and nothing is kept.
         match decision {
             Decision::Kept(reason) => {
@@ -147,18 +146,18 @@ impl Shared {
 
     fn end_child(
         &self,
-        keeper: &Keeper<RecordBox>,
         trace: &HeldTrace<RecordBox>,
         pooled: RecordBox,
         bytes: usize,
         thread: usize,
     ) {
+        let keeper = &self.keeper;
         let more = bytes - SPAN_BYTES;
         if more > 0 && !keeper.bytes.take(thread, more) {
             trace.cancel_child();
             keeper.bytes.release(thread, SPAN_BYTES);
             self.pipeline.counters().not_held(1);
-            self.request_room(keeper);
+            self.request_room();
             return self.pool(pooled, thread);
         }
         match trace.end_child(pooled, bytes) {
@@ -187,20 +186,19 @@ impl Shared {
     /// Gives up the place of a span that is not recorded any more. The trace of a root is discarded.
     #[cold]
     pub(crate) fn cancel_held(&self, held: &HeldSpan<RecordBox>) {
-        let Some(keeper) = &self.keeper else { return };
         let thread = thread_index::current();
         if held.is_root {
-            let spans = Self::decide(keeper, &held.trace, Decision::Discarded, thread);
+            let spans = self.decide(&held.trace, Decision::Discarded, thread);
             self.pool_all(spans, thread);
         } else {
             held.trace.cancel_child();
-            keeper.bytes.release(thread, SPAN_BYTES);
+            self.keeper.bytes.release(thread, SPAN_BYTES);
         }
     }
 
     /// Ends a root, and frees its bytes and those of its children that have ended. Returns these.
     fn decide(
-        keeper: &Keeper<RecordBox>,
+        &self,
         trace: &HeldTrace<RecordBox>,
         decision: Decision,
         thread: usize,
@@ -210,24 +208,21 @@ impl Shared {
         if has_bytes {
             bytes += SPAN_BYTES;
         } else {
-            keeper.roots.release(1);
+            self.keeper.roots.release(1);
         }
-        keeper.bytes.release(thread, bytes);
+        self.keeper.bytes.release(thread, bytes);
         spans
     }
 
     /// Returns whether there was no room for a span since the last [`make_room`](Self::make_room).
     pub(crate) fn lacks_room(&self) -> bool {
-        let keeper = self.keeper.as_ref();
-        keeper.is_some_and(|keeper| keeper.live.is_full())
+        self.keeper.live.is_full()
     }
 
     /// Frees what threads have reserved, and discards the children of old traces, if there was no room for a span since
     /// the last call. Returns whether there was none. Called by the export thread.
     pub(crate) fn make_room(&self) -> bool {
-        let Some(keeper) = &self.keeper else {
-            return false;
-        };
+        let keeper = &self.keeper;
         if !keeper.live.take_full() {
             return false;
         }
@@ -249,8 +244,8 @@ impl Shared {
 
     /// Wakes the export thread to make room, because a span is not held for lack of room in all traces.
     #[cold]
-    fn request_room(&self, keeper: &Keeper<RecordBox>) {
-        if keeper.live.set_full() {
+    fn request_room(&self) {
+        if self.keeper.live.set_full() {
             self.pipeline.wake();
         }
     }

@@ -7,10 +7,11 @@ use std::{
 
 use super::{
     held_bytes::HeldBytes,
-    held_trace::HeldTrace,
+    held_trace::{Decision, HeldTrace},
+    live_rules::LiveRules,
     live_traces::LiveTraces,
     rate_limit::RateLimit,
-    rules::{Keep, KeepReason},
+    rules::Keep,
 };
 use crate::budget::Budget;
 
@@ -26,45 +27,52 @@ const OLD: Duration = Duration::from_secs(5);
 /// The keep rules of a recorder, and their limits. `T` is a span that has ended.
 #[derive(Debug)]
 pub(crate) struct Keeper<T> {
-    rules: Keep,
+    rules: LiveRules,
     created: Instant,
     rate: RateLimit,
-    pub(super) bytes: HeldBytes,
+    pub(super) bytes: Arc<HeldBytes>,
     pub(super) live: LiveTraces<T>,
     /// The places of roots without bytes.
     pub(super) roots: Budget,
 }
 
 impl<T> Keeper<T> {
-    pub(crate) fn new(rules: Keep) -> Self {
+    pub(crate) fn new(rules: Option<Keep>) -> Self {
         Self {
-            rules,
+            rules: LiveRules::new(rules),
             created: Instant::now(),
-            rate: RateLimit::new(rules.traces_per_second()),
-            bytes: HeldBytes::new(ALL_BYTES),
+            rate: RateLimit::default(),
+            bytes: Arc::new(HeldBytes::new(ALL_BYTES)),
             live: LiveTraces::new(),
             roots: Budget::new(ROOTS, 1),
         }
     }
 
-    /// Returns the rule that applies to a root that took so long.
-    pub(super) fn reason(
+    pub(crate) const fn rules(&self) -> &LiveRules {
+        &self.rules
+    }
+
+    /// Decides about a root that took so long.
+    pub(super) fn decide(
         &self,
         is_marked: bool,
         has_failed: bool,
-        duration: impl FnOnce() -> Duration,
-    ) -> Option<KeepReason> {
-        self.rules.reason(is_marked, has_failed, duration)
+        duration: impl Fn() -> Duration,
+    ) -> Decision {
+        match self.rules.reason(is_marked, has_failed, duration) {
+            None => Decision::Discarded,
+            Some((reason, per_second)) => {
+                match self.rate.allows(self.created.elapsed(), per_second) {
+                    true => Decision::Kept(reason),
+                    false => Decision::Limited,
+                }
+            }
+        }
     }
 
     /// Returns the open traces that are old.
     pub(super) fn take_old(&self) -> Vec<Arc<HeldTrace<T>>> {
         let before = Instant::now().checked_sub(OLD);
         before.map_or_else(Vec::new, |before| self.live.take_old(before))
-    }
-
-    /// Returns whether one more trace may be kept now.
-    pub(super) fn allows(&self) -> bool {
-        self.rate.allows(self.created.elapsed())
     }
 }

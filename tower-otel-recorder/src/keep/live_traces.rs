@@ -106,10 +106,14 @@ mod tests {
 
     use opentelemetry::TraceId;
 
-    use super::{super::held_trace::Decision, *};
+    use super::{
+        super::{held_bytes::HeldBytes, held_trace::Decision},
+        *,
+    };
 
     fn trace() -> Arc<HeldTrace<u8>> {
-        Arc::new(HeldTrace::new(1, TraceId::from(1)))
+        let bytes = Arc::new(HeldBytes::new(1 << 20));
+        Arc::new(HeldTrace::new(1, TraceId::from(1), &bytes))
     }
 
     #[test]

@@ -5,6 +5,8 @@ mod held_bytes;
 mod held_trace;
 mod holding;
 mod keeper;
+mod lending;
+mod live_rules;
 mod live_traces;
 mod lookup;
 mod rate_limit;

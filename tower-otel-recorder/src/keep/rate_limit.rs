@@ -9,27 +9,20 @@ const SECOND: u64 = 1_000_000_000;
 /// Allows so many traces at once, and so many in each second after, without a lock.
 ///
 /// Each trace takes an interval of a second's share. `taken_until` is the end of the last interval, and may be at most
-/// a second ahead of now.
-#[derive(Debug)]
+/// a second ahead of now. The number may change: what was taken stays taken.
+#[derive(Debug, Default)]
 pub(super) struct RateLimit {
-    interval: u64,
     taken_until: AtomicU64,
 }
 
 impl RateLimit {
-    pub(super) fn new(per_second: u32) -> Self {
-        Self {
-            interval: SECOND / u64::from(per_second.max(1)),
-            taken_until: AtomicU64::new(0),
-        }
-    }
-
-    /// Returns whether one more trace is allowed, `now` after the limit was created.
-    pub(super) fn allows(&self, now: Duration) -> bool {
+    /// Returns whether one more trace is allowed, `now` after the limit was created, if there are so many in a second.
+    pub(super) fn allows(&self, now: Duration, per_second: u32) -> bool {
+        let interval = SECOND / u64::from(per_second.max(1));
         let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
         let latest = now.saturating_add(SECOND);
         let take = |taken_until: u64| {
-            let until = taken_until.max(now).saturating_add(self.interval);
+            let until = taken_until.max(now).saturating_add(interval);
             (until <= latest).then_some(until)
         };
         self.taken_until
@@ -45,12 +38,12 @@ mod tests {
     #[test]
     fn a_flood_gets_one_second_more_than_its_duration() {
         for per_second in [1, 3, 10, 100, 1_000_000, u32::MAX] {
-            let limit = RateLimit::new(per_second);
+            let limit = RateLimit::default();
             let limit_of = |seconds: u64| u64::from(per_second) * (seconds + 1);
             let mut allowed = 0;
             for millis in 0..2_000 {
                 for _ in 0..10 {
-                    allowed += u64::from(limit.allows(Duration::from_millis(millis)));
+                    allowed += u64::from(limit.allows(Duration::from_millis(millis), per_second));
                 }
             }
             assert!(allowed <= limit_of(2), "{allowed} at {per_second}");
@@ -63,10 +56,10 @@ mod tests {
 
     #[test]
     fn a_pause_allows_a_seconds_worth_again() {
-        let limit = RateLimit::new(10);
+        let limit = RateLimit::default();
         let allowed = |at: u64| {
             (0..100)
-                .filter(|_| limit.allows(Duration::from_secs(at)))
+                .filter(|_| limit.allows(Duration::from_secs(at), 10))
                 .count()
         };
         assert_eq!((allowed(5), allowed(5), allowed(500)), (10, 0, 10));

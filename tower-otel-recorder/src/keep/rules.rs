@@ -22,7 +22,7 @@ const PER_SECOND: u32 = 100;
 /// # Examples
 ///
 /// ```
-/// use std::time::Duration;
+/// use std::{io, time::Duration};
 ///
 /// use opentelemetry_sdk::trace::{Sampler, SpanExporter};
 /// use tower_otel_recorder::{Keep, Recorder};
@@ -89,16 +89,22 @@ impl Keep {
         (duration() > limit).then_some(KeepReason::Slow)
     }
 
-    /// Returns an error for limits of zero.
-    pub(crate) fn check(&self) -> io::Result<()> {
-        let error = if self.per_second == Some(0) {
-            "per_second of the keep rules is 0 (expected at least 1); no recorder is started"
+    /// Returns an error for limits of zero, with what follows from it.
+    pub(crate) fn check(&self, consequence: &str) -> io::Result<()> {
+        let problem = if self.per_second == Some(0) {
+            "per_second of the keep rules is 0 (expected at least 1)"
         } else if self.slower_than == Some(Duration::ZERO) {
-            "slower_than of the keep rules is 0 (expected more than 0); no recorder is started"
+            "slower_than of the keep rules is 0 (expected more than 0)"
         } else {
             return Ok(());
         };
+        let error = format!("{problem}; {consequence}");
         Err(io::Error::new(io::ErrorKind::InvalidInput, error))
+    }
+
+    /// Returns whether failed roots are kept, and from which duration on roots are kept.
+    pub(super) const fn conditions(&self) -> (bool, Option<Duration>) {
+        (self.errors, self.slower_than)
     }
 }
 
@@ -166,7 +172,7 @@ mod tests {
             (Keep::errors().per_second(1), None),
             (Keep::default(), None),
         ] {
-            let error = rules.check().err().map(|error| error.to_string());
+            let error = rules.check("").err().map(|error| error.to_string());
             let option = error.as_deref().and_then(|error| error.split(' ').next());
             assert_eq!(option, expected);
         }

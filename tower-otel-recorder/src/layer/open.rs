@@ -51,7 +51,7 @@ impl RecorderTracer {
             && !early.context.is_sampled()
             && (parent_span.is_valid() || sampling.is_off())
         {
-            let keeps = shared.keeper.is_some();
+            let keeps = shared.keeper.rules().is_on();
             held = keeps
                 .then(|| shared.hold(&parent.context(), early))
                 .flatten();
@@ -192,7 +192,8 @@ fn set_sampled_again(record: &mut SpanRecord, sampled: SampledSpan) {
     if let Some(extras) = &mut record.extras {
         // The sampler has added them when the span was opened. Their bytes stay taken.
         let attributes = &mut extras.attributes;
-        attributes.retain(|attribute| !sampled.attributes.contains(attribute));
+        let added = sampled.attributes.as_deref().unwrap_or_default();
+        attributes.retain(|attribute| !added.contains(attribute));
     }
     record.set_sampled(sampled);
 }

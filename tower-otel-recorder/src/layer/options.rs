@@ -6,11 +6,11 @@ use opentelemetry::InstrumentationScope;
 use tracing::{Metadata, level_filters::LevelFilter};
 
 use super::open_spans::OpenSpans;
-use crate::{origin::Origin, recorder::Recorder, tracer::RecorderTracer};
+use crate::{origin::Origin, shared::Shared, tracer::RecorderTracer};
 
 /// A [`Layer`](tracing_subscriber::Layer) that records the spans and events of `tracing`.
 ///
-/// [`Recorder::layer`] returns it. The subscriber has to be built on [`Registry`](tracing_subscriber::Registry). It has
+/// [`Recorder::layer`](crate::Recorder::layer) returns it. The subscriber has to be built on [`Registry`](tracing_subscriber::Registry). It has
 /// one such layer. A second one that is added by `with` records nothing. In one `Vec` with the first, or composed with it by
 /// `and_then`, it records all spans again.
 ///
@@ -83,27 +83,10 @@ impl Clone for LayerSpans {
     }
 }
 
-impl Recorder {
-    /// Returns a layer that records the spans of `tracing`.
-    ///
-    /// The scope of the spans has the name of this crate. Keep the recorder as long as spans are to be recorded.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use opentelemetry_sdk::trace::SpanExporter;
-    /// use tower_otel_recorder::Recorder;
-    /// use tracing_subscriber::prelude::*;
-    ///
-    /// fn install(exporter: impl SpanExporter + 'static) -> Result<Recorder, Box<dyn std::error::Error>> {
-    ///     let recorder = Recorder::builder(exporter).build()?;
-    ///     tracing_subscriber::registry().with(recorder.layer()).try_init()?;
-    ///     Ok(recorder)
-    /// }
-    /// ```
-    pub fn layer(&self) -> RecorderLayer {
-        RecorderLayer {
-            tracer: RecorderTracer::new(Arc::clone(self.shared()), None),
+impl RecorderLayer {
+    pub(crate) fn new(shared: &Arc<Shared>) -> Self {
+        Self {
+            tracer: RecorderTracer::new(Arc::clone(shared), None),
             events: LevelFilter::INFO,
             location: true,
             target: true,
@@ -112,9 +95,7 @@ impl Recorder {
             spans: LayerSpans::default(),
         }
     }
-}
 
-impl RecorderLayer {
     /// Sets the instrumentation scope of the spans. Default: name and version of this crate.
     pub fn scope(mut self, scope: InstrumentationScope) -> Self {
         self.tracer = self.tracer.with_scope(scope);

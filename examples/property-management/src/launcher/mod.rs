@@ -70,7 +70,7 @@ pub fn launch() -> ExitCode {
     let telemetry = Telemetry::builder("property-management")
         .traces(TracesExporter::Console)
         .prometheus(instruments::recorder())
-        .sampler(Sampler::ParentBasedAlwaysOff)
+        .sampler(Sampler::always_off().parent_based())
         .log_format(LogFormat::Pretty)
         .log_filter("error")
         .install();

@@ -12,9 +12,14 @@ use super::{
     rules::KeepReason,
 };
 
+fn trace() -> HeldTrace<u8> {
+    let all_bytes = Arc::new(HeldBytes::new(4 * SPAN_BYTES));
+    HeldTrace::new(1, TraceId::from(1), &all_bytes)
+}
+
 /// The local root and a child end at the same time, and another child starts.
 pub fn a_child_that_ends_with_its_root_is_exported_once() {
-    let trace = Arc::new(HeldTrace::new(1, TraceId::from(1)));
+    let trace = Arc::new(trace());
     assert_eq!(trace.open_child(), Opened::Recorded);
     let child = Arc::clone(&trace);
     let child = thread::spawn(move || child.end_child(7, SPAN_BYTES));
@@ -37,7 +42,7 @@ pub fn a_child_that_ends_with_its_root_is_exported_once() {
 
 /// The local root ends while its children are dropped to free memory.
 pub fn the_bytes_of_a_root_are_freed_once() {
-    let trace = Arc::new(HeldTrace::new(1, TraceId::from(1)));
+    let trace = Arc::new(trace());
     assert_eq!(trace.open_child(), Opened::Recorded);
     assert_eq!(trace.end_child(7, SPAN_BYTES), Ended::Held);
     let old = Arc::clone(&trace);
@@ -51,10 +56,10 @@ pub fn the_bytes_of_a_root_are_freed_once() {
 
 /// Two traces are to be kept in the same second, where one is allowed.
 pub fn the_limit_of_a_second_holds_for_all_threads() {
-    let limit = Arc::new(RateLimit::new(1));
+    let limit = Arc::new(RateLimit::default());
     let other = Arc::clone(&limit);
-    let other = thread::spawn(move || other.allows(Duration::ZERO));
-    let allowed = limit.allows(Duration::ZERO);
+    let other = thread::spawn(move || other.allows(Duration::ZERO, 1));
+    let allowed = limit.allows(Duration::ZERO, 1);
     assert!(allowed != other.join().unwrap());
 }
 

@@ -1,0 +1,122 @@
+//! The filter of log lines and log records, which can be replaced while they are written.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+use tracing::level_filters::LevelFilter;
+use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::Interest;
+use tracing::{Event, Metadata, Subscriber};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::{Context, Filter};
+
+/// The directives in force, and the filters of the layers that use them.
+///
+/// `tracing_subscriber::reload` would do the same with a lock that all threads share.
+#[derive(Clone, Default)]
+pub(crate) struct LiveLogFilter(Arc<Mutex<Directives>>);
+
+#[derive(Default)]
+struct Directives {
+    text: String,
+    filters: Vec<Arc<ArcSwap<EnvFilter>>>,
+}
+
+/// The filter of one layer.
+pub(crate) struct LayerFilter(Arc<ArcSwap<EnvFilter>>);
+
+impl LiveLogFilter {
+    pub(crate) fn new(directives: &str) -> Self {
+        let live = Self::default();
+        live.directives().text = directives.to_owned();
+        live
+    }
+
+    /// Returns a filter for one more layer.
+    pub(crate) fn layer_filter(&self) -> LayerFilter {
+        let mut directives = self.directives();
+        let filter = EnvFilter::new(&directives.text);
+        let filter = Arc::new(ArcSwap::from_pointee(filter));
+        directives.filters.push(Arc::clone(&filter));
+        LayerFilter(filter)
+    }
+
+    /// Returns whether a layer uses the directives.
+    pub(crate) fn is_used(&self) -> bool {
+        !self.directives().filters.is_empty()
+    }
+
+    pub(crate) fn text(&self) -> String {
+        self.directives().text.clone()
+    }
+
+    /// Replaces the directives. Returns the text before, or `None` if they are not accepted.
+    pub(crate) fn set(&self, text: &str) -> Option<String> {
+        let mut directives = self.directives();
+        let new: Option<Vec<_>> = directives.filters.iter().map(|_| parse(text)).collect();
+        for (filter, new) in directives.filters.iter().zip(new?) {
+            filter.store(Arc::new(new));
+        }
+        // The spans and events that the old filter has disabled for good.
+        tracing::callsite::rebuild_interest_cache();
+        Some(std::mem::replace(&mut directives.text, text.to_owned()))
+    }
+
+    fn directives(&self) -> MutexGuard<'_, Directives> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Values of fields are compared as text: a regular expression of a few characters can take all memory.
+fn parse(text: &str) -> Option<EnvFilter> {
+    EnvFilter::builder().with_regex(false).parse(text).ok()
+}
+
+impl fmt::Debug for LiveLogFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("LiveLogFilter").field(&self.text()).finish()
+    }
+}
+
+impl<S> Filter<S> for LayerFilter
+where
+    S: Subscriber,
+    EnvFilter: Filter<S>,
+{
+    fn enabled(&self, metadata: &Metadata<'_>, context: &Context<'_, S>) -> bool {
+        Filter::enabled(&**self.0.load(), metadata, context)
+    }
+
+    fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
+        Filter::<S>::callsite_enabled(&**self.0.load(), metadata)
+    }
+
+    fn event_enabled(&self, event: &Event<'_>, context: &Context<'_, S>) -> bool {
+        Filter::event_enabled(&**self.0.load(), event, context)
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Filter::<S>::max_level_hint(&**self.0.load())
+    }
+
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        Filter::on_new_span(&**self.0.load(), attributes, id, context);
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        Filter::on_record(&**self.0.load(), id, values, context);
+    }
+
+    fn on_enter(&self, id: &Id, context: Context<'_, S>) {
+        Filter::on_enter(&**self.0.load(), id, context);
+    }
+
+    fn on_exit(&self, id: &Id, context: Context<'_, S>) {
+        Filter::on_exit(&**self.0.load(), id, context);
+    }
+
+    fn on_close(&self, id: Id, context: Context<'_, S>) {
+        Filter::on_close(&**self.0.load(), id, context);
+    }
+}

@@ -1,0 +1,38 @@
+//! A page that shows requests, traces and the state of the exporters, for a browser on the same machine.
+//!
+//! ```text
+//! export thread   tap: each span as JSON ──► trace_ring: 500 traces, 32 MiB ─┐
+//! Prometheus      red_history: the metrics of the layers, every 5 seconds ───┼─► page_state ─► event_stream ─► browser
+//! recorder        telemetry_status: counts of spans ─────────────────────────┤
+//! other processes intake: OTLP over HTTP ────────────────────────────────────┘
+//! ```
+//!
+//! Requests touch none of it.
+
+pub(crate) mod address;
+mod assets;
+mod connection;
+mod event_stream;
+mod host_check;
+mod intake;
+mod live_settings;
+mod metric_family;
+mod otlp_span;
+mod otlp_spans;
+mod page_state;
+mod page_trace;
+mod protobuf_reader;
+mod quantile;
+mod red_history;
+mod red_row;
+mod response_body;
+mod routes;
+mod sample;
+pub(crate) mod server;
+mod span_json;
+mod stall_guard;
+pub(crate) mod telemetry_status;
+mod trace_ring;
+mod trace_title;
+
+pub(crate) use page_state::{PageState, StatusSource};

@@ -1,0 +1,222 @@
+//! The responses of the page's server.
+
+use std::collections::VecDeque;
+use std::error::Error;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY,
+    RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body;
+use opentelemetry::trace::TraceId;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::control::Control;
+use crate::page::assets::{self, ASSETS};
+use crate::page::event_stream::EventStream;
+use crate::page::host_check;
+use crate::page::intake::{self, Intake};
+use crate::page::live_settings;
+use crate::page::page_state::PageState;
+use crate::page::response_body::ResponseBody;
+use crate::page::trace_ring::TraceSpans;
+
+/// The most traces that are sent at the same time. A trace has at most 4 MiB.
+const MAX_SENT_TRACES: usize = 4;
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// Answers requests.
+pub(crate) struct Routes {
+    state: Arc<PageState>,
+    is_remote: bool,
+    sent_traces: Arc<Semaphore>,
+    intake: Intake,
+    /// `None` if other machines may read the page: they must not change settings.
+    control: Option<Control>,
+}
+
+impl Routes {
+    pub(crate) fn new(state: Arc<PageState>, is_remote: bool, control: Option<Control>) -> Self {
+        Self {
+            state,
+            is_remote,
+            sent_traces: Arc::new(Semaphore::new(MAX_SENT_TRACES)),
+            intake: Intake::new(),
+            control: control.filter(|_| !is_remote),
+        }
+    }
+
+    pub(crate) async fn respond<B>(&self, request: Request<B>) -> Response<ResponseBody>
+    where
+        B: Body<Data: AsRef<[u8]> + Send, Error: Into<BoxError>> + Send + 'static,
+    {
+        if !host_check::is_allowed(request.headers(), self.is_remote) {
+            let accepted = match self.is_remote {
+                true => "Host is not accepted (expected localhost or an IP address)\n",
+                false => "Host is not accepted (expected localhost or a loopback address)\n",
+            };
+            return response(StatusCode::FORBIDDEN, TEXT, accepted);
+        }
+        match (request.uri().path(), request.method()) {
+            (intake::PATH, &Method::POST) => {
+                match self.intake.receive(request, &self.state).await {
+                    Ok(encoded) => response(StatusCode::OK, intake::PROTOBUF, encoded),
+                    Err((status, reason)) => response(status, TEXT, reason),
+                }
+            }
+            (path, _) if path.starts_with(live_settings::PATH) => self.change(request).await,
+            (intake::PATH, _) => not_allowed("POST", "method is not accepted (expected POST)\n"),
+            (_, &Method::GET) => self.show(&request),
+            _ => not_allowed("GET", "method is not accepted (expected GET)\n"),
+        }
+    }
+
+    async fn change<B>(&self, request: Request<B>) -> Response<ResponseBody>
+    where
+        B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+    {
+        let Some(control) = &self.control else {
+            let text = "other machines can read this page, so it changes no settings\n";
+            return response(StatusCode::FORBIDDEN, TEXT, text);
+        };
+        let (parts, body) = live_settings::respond(control, request).await.into_parts();
+        let mut answer = response(parts.status, TEXT, body);
+        answer.headers_mut().extend(parts.headers);
+        answer
+    }
+
+    fn show<B>(&self, request: &Request<B>) -> Response<ResponseBody> {
+        let path = request.uri().path();
+        if let Some((_, media_type, content)) = ASSETS.iter().find(|(own, ..)| *own == path) {
+            return response(StatusCode::OK, media_type, *content);
+        }
+        if path == "/events" {
+            let events = ResponseBody::Events(EventStream::new(Arc::clone(&self.state)));
+            return response(StatusCode::OK, "text/event-stream", events);
+        }
+        if path == "/search" {
+            let text = search_text(request.uri().query().unwrap_or_default());
+            let numbers = serde_json::json!(self.state.search(&text));
+            return response(StatusCode::OK, JSON, numbers.to_string());
+        }
+        match path.strip_prefix("/traces/") {
+            Some(id) => self.trace(id),
+            None => response(StatusCode::NOT_FOUND, TEXT, "no such page\n"),
+        }
+    }
+
+    fn trace(&self, id: &str) -> Response<ResponseBody> {
+        let Some(trace) = TraceId::from_hex(id)
+            .ok()
+            .and_then(|id| self.state.trace(id))
+        else {
+            let text = "no such trace: it has been removed, or the id is not one\n";
+            return response(StatusCode::NOT_FOUND, TEXT, text);
+        };
+        let Ok(permit) = Arc::clone(&self.sent_traces).try_acquire_owned() else {
+            let text = "too many traces are being read\n";
+            let mut busy = response(StatusCode::SERVICE_UNAVAILABLE, TEXT, text);
+            let headers = busy.headers_mut();
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            return busy;
+        };
+        response(StatusCode::OK, JSON, trace_body(trace, permit))
+    }
+}
+
+fn trace_body(trace: TraceSpans, permit: OwnedSemaphorePermit) -> ResponseBody {
+    let mut pieces = VecDeque::with_capacity(2 * trace.spans.len() + 2);
+    let start = format!("{{\"dropped\":{},\"spans\":[", trace.dropped);
+    pieces.push_back(Bytes::from(start));
+    for (index, span) in trace.spans.into_iter().enumerate() {
+        if index > 0 {
+            pieces.push_back(Bytes::from_static(b","));
+        }
+        pieces.push_back(span);
+    }
+    pieces.push_back(Bytes::from_static(b"]}"));
+    ResponseBody::Pieces {
+        pieces,
+        _permit: Some(permit),
+    }
+}
+
+fn not_allowed(allowed: &'static str, text: &'static str) -> Response<ResponseBody> {
+    let mut refused = response(StatusCode::METHOD_NOT_ALLOWED, TEXT, text);
+    let headers = refused.headers_mut();
+    headers.insert(ALLOW, HeaderValue::from_static(allowed));
+    refused
+}
+
+/// Returns the text of `q=text`, whose characters may be percent-encoded.
+fn search_text(query: &str) -> String {
+    let text = query.strip_prefix("q=").unwrap_or_default();
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let code = after.get(..2).filter(|_| *first == b'%');
+        let code = code.and_then(|code| std::str::from_utf8(code).ok());
+        match code.and_then(|code| u8::from_str_radix(code, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            None => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn response(
+    status: StatusCode,
+    media_type: &'static str,
+    body: impl Into<ResponseBody>,
+) -> Response<ResponseBody> {
+    const HEADERS: [(HeaderName, &str); 5] = [
+        (CONTENT_SECURITY_POLICY, assets::CONTENT_SECURITY_POLICY),
+        (CACHE_CONTROL, "no-store"),
+        (REFERRER_POLICY, "no-referrer"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (
+            HeaderName::from_static("cross-origin-resource-policy"),
+            "same-origin",
+        ),
+    ];
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    for (name, value) in HEADERS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_of_a_search_is_decoded() {
+        for (query, text) in [
+            ("q=a%20b%C3%A4", "a bä"),
+            ("q=100%", "100%"),
+            ("q=%zz%4", "%zz%4"),
+            ("q=%ff", "\u{fffd}"),
+            ("other=1", ""),
+            ("", ""),
+        ] {
+            assert_eq!(search_text(query), text, "{query}");
+        }
+    }
+}

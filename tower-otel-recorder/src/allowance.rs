@@ -1,0 +1,106 @@
+//! The bytes that an open span may have while its trace is held.
+
+use std::{fmt, sync::Arc};
+
+/// The bytes that are taken at once.
+const PORTION: usize = 2 * 1024;
+
+/// Lends bytes to open spans.
+pub(crate) trait LendBytes: Send + Sync {
+    /// Lends so many bytes. Returns `false` and lends none if there are too few.
+    fn lend(&self, bytes: usize) -> bool;
+
+    /// Takes back bytes that were lent.
+    fn take_back(&self, bytes: usize);
+}
+
+/// The bytes that an open span may have: some that every span has, and more that are lent. They are given back when it
+/// is dropped.
+pub(crate) struct Allowance {
+    lender: Arc<dyn LendBytes>,
+    free: usize,
+    lent: usize,
+}
+
+impl Allowance {
+    /// Returns an allowance of the bytes that every span has.
+    pub(crate) const fn new(lender: Arc<dyn LendBytes>, free: usize) -> Self {
+        Self {
+            lender,
+            free,
+            lent: 0,
+        }
+    }
+
+    /// Returns how many bytes are allowed without lending more.
+    pub(crate) const fn allowed(&self) -> usize {
+        self.free + self.lent
+    }
+
+    /// Returns whether so many bytes are allowed, after lending more if needed.
+    pub(crate) fn allows(&mut self, bytes: usize) -> bool {
+        let missing = bytes.saturating_sub(self.allowed());
+        if missing == 0 {
+            return true;
+        }
+        let mut portions = [missing.max(PORTION), missing].into_iter();
+        let lent = portions.find(|bytes| self.lender.lend(*bytes));
+        self.lent += lent.unwrap_or_default();
+        lent.is_some()
+    }
+}
+
+impl Drop for Allowance {
+    fn drop(&mut self) {
+        if self.lent > 0 {
+            self.lender.take_back(self.lent);
+        }
+    }
+}
+
+impl fmt::Debug for Allowance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Allowance")
+            .field("free", &self.free)
+            .field("lent", &self.lent)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    use super::*;
+
+    struct Lender(AtomicUsize);
+
+    impl LendBytes for Lender {
+        fn lend(&self, bytes: usize) -> bool {
+            let left = |left: usize| left.checked_sub(bytes);
+            self.0.fetch_update(Relaxed, Relaxed, left).is_ok()
+        }
+
+        fn take_back(&self, bytes: usize) {
+            self.0.fetch_add(bytes, Relaxed);
+        }
+    }
+
+    #[test]
+    fn bytes_are_lent_in_portions_and_given_back() {
+        let lender = Arc::new(Lender(AtomicUsize::new(5_000)));
+        let left = || lender.0.load(Relaxed);
+        let mut allowance = Allowance::new(Arc::clone(&lender) as _, 100);
+        assert!(allowance.allows(100));
+        assert_eq!(left(), 5_000);
+        assert!(allowance.allows(101));
+        assert_eq!(left(), 5_000 - PORTION);
+        assert!(allowance.allows(100 + PORTION));
+        assert_eq!(left(), 5_000 - PORTION);
+        assert!(!allowance.allows(5_101));
+        assert!(allowance.allows(5_100));
+        assert_eq!((left(), allowance.allowed()), (0, 5_100));
+        drop(allowance);
+        assert_eq!(left(), 5_000);
+    }
+}
