@@ -1,12 +1,12 @@
 //! The guard that ends an exchange exactly once.
 
-use std::{mem, time::Instant};
+use std::{cell::Cell, mem, time::Instant};
 
 use crate::{
     end::End,
     head::ResponseHead,
     long_lived::LongLived,
-    observe::Exchange,
+    observe::{Exchange, ResponseHeader},
     unwinding::{swallow_panic, without_second_panic},
 };
 
@@ -55,22 +55,55 @@ impl<E: Exchange> ExchangeGuard<E> {
         self.end_if_panicked(|_| foreign())
     }
 
-    fn end_if_panicked<T>(&mut self, call: impl FnOnce(Option<&mut E>) -> T) -> T {
-        let unwinding = EndIfPanicked(self);
-        let output = call(unwinding.0.exchange.as_mut());
-        mem::forget(unwinding);
+    /// Calls foreign code like [`run`](Self::run), then records the size of a data frame and the end that `read` finds in
+    /// its output.
+    #[inline]
+    pub(crate) fn run_and_record<T>(
+        &mut self,
+        foreign: impl FnOnce() -> T,
+        read: impl for<'t> FnOnce(&'t T) -> (Option<u64>, Option<End<'t>>),
+    ) -> T {
+        let recording = EndOnce {
+            guard: self,
+            has_ended: Cell::new(false),
+        };
+        let Some(exchange) = &mut recording.guard.exchange else {
+            mem::forget(recording);
+            return foreign();
+        };
+        let output = exchange.run(foreign, read, &recording.has_ended);
+        if !recording.has_ended.get() {
+            mem::forget(recording);
+        }
         output
+    }
+
+    #[inline]
+    fn end_if_panicked<T>(&mut self, call: impl FnOnce(Option<&mut E>) -> T) -> T {
+        let unwinding = self.end_on_unwind();
+        let output = call(unwinding.0.exchange.as_mut());
+        unwinding.disarm();
+        output
+    }
+
+    /// Returns a value that ends the exchange if it is dropped. For foreign code that would have to be moved into a
+    /// closure for [`run`](Self::run).
+    #[inline]
+    pub(crate) const fn end_on_unwind(&mut self) -> EndIfPanicked<'_, E> {
+        EndIfPanicked(self)
     }
 
     /// Records the head of the response. An observer may call functions of the application before; if
     /// one panics, the exchange ends without a response, because the caller gets none.
-    pub(crate) fn response(&mut self, response: &dyn ResponseHead) {
+    ///
+    /// Returns a header that is to be appended to the response of a server.
+    pub(crate) fn response(&mut self, response: &dyn ResponseHead) -> Option<Box<ResponseHeader>> {
         self.end_if_panicked(|exchange| {
-            if let Some(exchange) = exchange {
-                exchange.read_response(response);
-                exchange.response(response);
-            }
-        });
+            let exchange = exchange?;
+            let header = exchange.read_response(response);
+            exchange.response(response);
+            header
+        })
     }
 
     /// Records that the response is meant to last.
@@ -85,12 +118,6 @@ impl<E: Exchange> ExchangeGuard<E> {
     #[cold]
     pub(crate) fn end_after_panic(mut self) {
         swallow_panic(|| self.end(End::Panicked));
-    }
-
-    pub(crate) fn data(&mut self, bytes: u64) {
-        if let Some(exchange) = &mut self.exchange {
-            exchange.data(bytes);
-        }
     }
 
     /// Ends the exchange, unless it has ended. The exchange is not moved out first, because a move
@@ -114,11 +141,43 @@ impl<E: Exchange> Drop for ExchangeGuard<E> {
 }
 
 /// Forgotten when foreign code returns; dropped only when it unwinds.
-struct EndIfPanicked<'a, E: Exchange>(&'a mut ExchangeGuard<E>);
+pub(crate) struct EndIfPanicked<'a, E: Exchange>(&'a mut ExchangeGuard<E>);
+
+impl<E: Exchange> EndIfPanicked<'_, E> {
+    /// Enters the context of the exchange, for foreign code.
+    #[inline]
+    pub(crate) fn enter(&mut self) -> Option<E::Entered<'_>> {
+        self.0.exchange.as_mut().map(E::enter)
+    }
+
+    /// Foreign code has returned.
+    #[inline]
+    pub(crate) fn disarm(self) {
+        mem::forget(self);
+    }
+}
 
 impl<E: Exchange> Drop for EndIfPanicked<'_, E> {
     fn drop(&mut self) {
         self.0.end(End::Panicked);
+    }
+}
+
+/// Dropped when an exchange has ended, and when foreign code unwinds.
+struct EndOnce<'a, E: Exchange> {
+    guard: &'a mut ExchangeGuard<E>,
+    /// Whether the exchange has ended, or ends now.
+    has_ended: Cell<bool>,
+}
+
+impl<E: Exchange> Drop for EndOnce<'_, E> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.has_ended.get() {
+            drop(DropAfterEnd(&mut self.guard.exchange));
+        } else {
+            self.guard.end(End::Panicked);
+        }
     }
 }
 

@@ -1,8 +1,13 @@
 //! The state of an exchange that several observers have joined.
 
-use std::time::Instant;
+use std::{cell::Cell, time::Instant};
 
-use crate::{end::End, head::ResponseHead, long_lived::LongLived, observe::Exchange};
+use crate::{
+    end::End,
+    head::ResponseHead,
+    long_lived::LongLived,
+    observe::{Exchange, ResponseHeader},
+};
 
 /// The exchanges of several observers, behind one pointer.
 ///
@@ -33,8 +38,8 @@ impl<E: Exchange> Exchange for JoinedExchange<E> {
     }
 
     #[inline]
-    fn read_response(&mut self, response: &dyn ResponseHead) {
-        self.0.read_response(response);
+    fn read_response(&mut self, response: &dyn ResponseHead) -> Option<Box<ResponseHeader>> {
+        self.0.read_response(response)
     }
 
     #[inline]
@@ -54,5 +59,15 @@ impl<E: Exchange> Exchange for JoinedExchange<E> {
     #[inline]
     fn end(&mut self, end: End<'_>, at: Instant) {
         self.0.end(end, at);
+    }
+
+    #[inline]
+    fn run<T>(
+        &mut self,
+        foreign: impl FnOnce() -> T,
+        read: impl for<'t> FnOnce(&'t T) -> (Option<u64>, Option<End<'t>>),
+        has_ended: &Cell<bool>,
+    ) -> T {
+        self.0.run(foreign, read, has_ended)
     }
 }

@@ -1,6 +1,8 @@
 //! The two traits of every signal.
 
-use std::time::Instant;
+use std::{cell::Cell, time::Instant};
+
+use http::{HeaderName, HeaderValue};
 
 use crate::{
     end::End,
@@ -44,6 +46,9 @@ pub trait Observe {
     }
 }
 
+/// A header that an exchange appends to a response.
+pub(crate) type ResponseHeader = (HeaderName, HeaderValue);
+
 /// One exchange, from its start to its single end.
 ///
 /// # When it is called
@@ -54,11 +59,11 @@ pub trait Observe {
 ///
 /// # Wrappers
 ///
-/// An exchange that wraps another one forwards all constants and methods. Two methods have no page. `read_response(&mut
-/// self, &dyn ResponseHead)` is called before `response` and calls functions of the application, such as the labels of a
-/// response. `long_lived(&mut self, Option<&LongLived>)` is called after `response`, if the response is
-/// a stream that is meant to last, or an upgrade with the extension [`LongLived`]. What a wrapper does not forward is not
-/// recorded.
+/// An exchange that wraps another one forwards all constants and methods. Two methods have no page.
+/// `read_response(&mut self, &dyn ResponseHead) -> Option<Box<(HeaderName, HeaderValue)>>` is called before `response`. It
+/// calls functions of the application, such as the labels of a response, and returns a header for the response of a server.
+/// `long_lived(&mut self, Option<&LongLived>)` is called after `response`, if the response is a stream that is meant to
+/// last, or an upgrade with the extension [`LongLived`]. What a wrapper does not forward is neither recorded nor sent.
 pub trait Exchange {
     /// Whether the exchange observes the response. If `false`, a `reqwest::Response` is not wrapped:
     /// the exchange ends when it arrives, and in middleware of `reqwest_middleware` when the request
@@ -86,10 +91,13 @@ pub trait Exchange {
     /// Calls the functions of the application that read the head of the response. If one panics, no
     /// exchange records the response. An exchange that wraps another one forwards the call.
     ///
+    /// Returns a header that is appended to the response of a server.
+    ///
     /// Default: does nothing.
     #[doc(hidden)]
-    fn read_response(&mut self, response: &dyn ResponseHead) {
+    fn read_response(&mut self, response: &dyn ResponseHead) -> Option<Box<ResponseHeader>> {
         let _ = response;
+        None
     }
 
     /// Records the head of the response.
@@ -113,6 +121,32 @@ pub trait Exchange {
 
     /// Ends the exchange. The exchange is not entered.
     fn end(&mut self, end: End<'_>, at: Instant);
+
+    /// Calls foreign code inside the context of the exchange, then records the size of a data frame and the end that
+    /// `read` finds in its output. A wrapper need not forward it.
+    ///
+    /// Default: calls the other methods. An exchange whose inner exchange ends in its context is entered once for both.
+    #[doc(hidden)]
+    fn run<T>(
+        &mut self,
+        foreign: impl FnOnce() -> T,
+        read: impl for<'t> FnOnce(&'t T) -> (Option<u64>, Option<End<'t>>),
+        has_ended: &Cell<bool>,
+    ) -> T {
+        let output = {
+            let _entered = self.enter();
+            foreign()
+        };
+        let (bytes, end) = read(&output);
+        if let Some(bytes) = bytes {
+            self.data(bytes);
+        }
+        if let Some(end) = end {
+            has_ended.set(true);
+            self.end(end, Instant::now());
+        }
+        output
+    }
 }
 
 /// An observer that may be absent: with `None` nothing is observed.
@@ -148,10 +182,8 @@ impl<E: Exchange> Exchange for Option<E> {
         self.as_mut().map(E::enter)
     }
 
-    fn read_response(&mut self, response: &dyn ResponseHead) {
-        if let Some(exchange) = self {
-            exchange.read_response(response);
-        }
+    fn read_response(&mut self, response: &dyn ResponseHead) -> Option<Box<ResponseHeader>> {
+        self.as_mut()?.read_response(response)
     }
 
     fn response(&mut self, response: &dyn ResponseHead) {

@@ -1,6 +1,6 @@
 //! Wraps a response, and decides from its head whether a body follows.
 
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use http_body::Body;
 use tower_otel_semconv::{content_length, rpc};
 
@@ -10,7 +10,7 @@ use crate::{
     exchange_guard::ExchangeGuard,
     head::ResponseHead,
     long_lived::{LongLived, is_long_lived},
-    observe::Exchange,
+    observe::{Exchange, ResponseHeader},
 };
 
 /// Which response bodies the method of a request allows.
@@ -72,13 +72,22 @@ where
 {
     type Wrapped = http::Response<ResponseBody<B, E>>;
 
-    fn wrap(self, mut guard: ExchangeGuard<E>, expectation: BodyExpectation) -> Self::Wrapped {
+    fn wrap(mut self, mut guard: ExchangeGuard<E>, expectation: BodyExpectation) -> Self::Wrapped {
         // First, because the body may panic: then the response is not recorded.
         let announced = AnnouncedBody::of(&mut guard, self.body());
-        guard.response(&self);
+        let header = guard.response(&self);
+        if let Some(header) = header {
+            append(self.headers_mut(), *header);
+        }
         let expected = end_at_head(&mut guard, &self, announced, expectation);
         self.map(|body| ResponseBody::new(body, guard, expected))
     }
+}
+
+/// Appends a header, unless there are too many.
+#[cold]
+fn append(headers: &mut HeaderMap, (name, value): ResponseHeader) {
+    let _ = headers.try_append(name, value);
 }
 
 /// The end and the size that a body reports before it is polled.

@@ -163,7 +163,7 @@
 //! | `http` | yes | OTLP over HTTP |
 //! | `prometheus` | yes | the Prometheus recorder, and metrics on the console |
 //! | `logs` | | OTLP log records |
-//! | `page` | | `prometheus`, and a [page](TelemetryBuilder::page) that shows requests and traces |
+//! | `page` | | `control`, `prometheus`, and a [page](TelemetryBuilder::page) that shows requests and traces |
 //! | `control` | | [`Telemetry::control_service`](Telemetry), which changes settings over HTTP |
 //! | `tls` | | `https://` endpoints, with the platform's roots |
 //! | `b3`, `xray` | | these propagators, for `OTEL_PROPAGATORS` |

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use http::{StatusCode, Version};
+use http::{HeaderName, HeaderValue, StatusCode, Version};
 use tower_otel_core::{End, Exchange, Kind, LongLived, ResponseHead, Route, RouteSlot};
 
 use crate::{
@@ -31,7 +31,7 @@ pub struct MetricsExchange<B: MetricsBackend> {
     labels: CustomValuesRef,
     /// The size of the request body by its head, or [`UNKNOWN_SIZE`].
     sent: u64,
-    /// The bytes of the response body so far, or [`AWAITS_DATA`].
+    /// The bytes of the response body so far.
     received: u64,
     /// The entry of its start key.
     start: Option<EntryIndex>,
@@ -77,9 +77,9 @@ impl<B: MetricsBackend> ExchangeExtras<B> {
 
     /// Records the head of the response to a gRPC call.
     #[cold]
-    fn response(&mut self, instruments: &Instruments<B>, response: &dyn ResponseHead) {
-        if let (Some(call), Some(grpc)) = (&mut self.call, &instruments.grpc) {
-            call.response(grpc, response);
+    fn response(&mut self, response: &dyn ResponseHead) {
+        if let Some(call) = &mut self.call {
+            call.response(response);
         }
     }
 }
@@ -97,10 +97,6 @@ impl<B: MetricsBackend> Default for ExchangeExtras<B> {
 
 /// Takes less room than an `Option`.
 const UNKNOWN_SIZE: u64 = u64::MAX;
-
-/// The bytes received of a gRPC call that awaits its first message. One byte more does not fit, so other
-/// exchanges need no check of their own.
-const AWAITS_DATA: u64 = u64::MAX;
 
 #[derive(Clone, Copy, Debug)]
 enum MeasuredDuration {
@@ -139,6 +135,26 @@ impl<B: MetricsBackend> MetricsExchange<B> {
         }
     }
 
+    /// Returns the exchange of a request of which only method and route are read.
+    #[inline(always)]
+    pub(crate) fn plain(
+        instruments: &Arc<Instruments<B>>,
+        started: EntryIndex,
+        at: Instant,
+    ) -> Self {
+        Self {
+            instruments: Arc::clone(instruments),
+            extras: None,
+            duration: MeasuredDuration::Since(at),
+            labels: CustomValuesRef::Empty,
+            sent: UNKNOWN_SIZE,
+            received: 0,
+            start: Some(started),
+            status: None,
+            version: None,
+        }
+    }
+
     /// Returns the exchange of a gRPC call.
     #[cold]
     pub(crate) fn of_call(
@@ -147,11 +163,6 @@ impl<B: MetricsBackend> MetricsExchange<B> {
         labels: CustomValuesRef,
         start: Instant,
     ) -> Self {
-        let received = if call.awaits_message() {
-            AWAITS_DATA
-        } else {
-            0
-        };
         Self {
             instruments: Arc::clone(instruments),
             extras: Some(Box::new(ExchangeExtras {
@@ -161,7 +172,7 @@ impl<B: MetricsBackend> MetricsExchange<B> {
             duration: MeasuredDuration::Since(start),
             labels,
             sent: UNKNOWN_SIZE,
-            received,
+            received: 0,
             start: None,
             status: None,
             version: None,
@@ -181,25 +192,13 @@ impl<B: MetricsBackend> MetricsExchange<B> {
         }
     }
 
-    /// Records the first message of a gRPC call that awaits it. Later ones are not counted.
     #[cold]
-    fn first_message(&mut self) {
-        self.received = 0;
-        let call = self.extras.as_mut().and_then(|extras| extras.call.as_mut());
-        if let (Some(call), Some(grpc)) = (call, &self.instruments.grpc) {
-            call.message(grpc);
-        }
-    }
-
-    #[cold]
-    fn record_with_extras(&mut self, end: End<'_>, at: Instant) {
-        let Some(mut extras) = self.extras.take() else {
-            return;
-        };
-        if let (Some(call), Some(grpc)) = (&mut extras.call, &self.instruments.grpc) {
+    fn record_with(&self, extras: &ExchangeExtras<B>, end: End<'_>, at: Instant) {
+        if let (Some(call), Some(grpc)) = (&extras.call, &self.instruments.grpc) {
             let custom_values = || self.instruments.custom_values(self.labels);
             let labels = (self.labels, custom_values);
-            call.end(grpc, &end, at, self.duration.seconds(at), labels);
+            let seconds = self.duration.seconds(at);
+            call.end(grpc, &end, at, (seconds, self.received), labels);
             return;
         }
         let late_route = extras.late_route.as_ref().and_then(RouteSlot::get);
@@ -255,16 +254,20 @@ impl<B: MetricsBackend> Exchange for MetricsExchange<B> {
     fn enter(&mut self) {}
 
     #[inline]
-    fn read_response(&mut self, response: &dyn ResponseHead) {
+    fn read_response(
+        &mut self,
+        response: &dyn ResponseHead,
+    ) -> Option<Box<(HeaderName, HeaderValue)>> {
         if !self.instruments.config.labels.is_empty() {
             self.labels = self.instruments.response_labels(self.labels, response);
         }
+        None
     }
 
     #[inline]
     fn response(&mut self, response: &dyn ResponseHead) {
         if let Some(extras) = &mut self.extras {
-            extras.response(&self.instruments, response);
+            extras.response(response);
         }
         self.status = Some(response.status());
         let config = &self.instruments.config;
@@ -294,17 +297,23 @@ impl<B: MetricsBackend> Exchange for MetricsExchange<B> {
 
     #[inline]
     fn data(&mut self, bytes: u64) {
-        match self.received.checked_add(bytes) {
-            Some(received) => self.received = received,
-            None => self.first_message(),
-        }
+        self.received = self.received.saturating_add(bytes);
     }
 
     #[inline]
     fn end(&mut self, end: End<'_>, at: Instant) {
+        if let (Some(start), Some(status), End::Complete { .. }) = (self.start, self.status, end)
+            && self.instruments.is_plain
+            && self.extras.is_none()
+            && self
+                .instruments
+                .end_plain(start, status, self.duration.seconds(at))
+        {
+            return;
+        }
         match &self.extras {
             None => self.record(end, at, None, None),
-            Some(_) => self.record_with_extras(end, at),
+            Some(extras) => self.record_with(extras, end, at),
         }
     }
 }

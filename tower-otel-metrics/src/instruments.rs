@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use http::StatusCode;
 use tower_otel_core::{Kind, RequestHead, ResponseHead};
 
 use crate::{
@@ -19,11 +20,10 @@ use crate::{
     dimensions::{Dimensions, NoResponse, OVERFLOW},
     end_key::{EndKey, OwnedEndKey},
     grpc::instruments::GrpcInstruments,
-    handle_cache::{EntryIndex, FoundEntry, HandleCache, Query},
+    handle_cache::{EntryIndex, EntryShare, FoundEntry, HandleCache, Query},
     names::MetricSet,
     open_stream::OpenStream,
-    outcome_share::OutcomeShare,
-    start_key::{BorrowedStartKey, OwnedStartKey},
+    start_key::{BorrowedStartKey, OwnedStartKey, PlainStartKey},
     stream_gauges::StreamGauges,
 };
 
@@ -32,6 +32,8 @@ use crate::{
 pub(crate) struct Instruments<B: MetricsBackend> {
     pub(crate) backend: B,
     pub(crate) config: Config,
+    /// Whether method and route are all that is read of a request.
+    pub(crate) is_plain: bool,
     /// The instruments of gRPC calls, if they have metrics of their own.
     pub(crate) grpc: Option<Box<GrpcInstruments<B>>>,
     /// Made for the first exchange, so that options can be set without making tables.
@@ -59,7 +61,7 @@ struct CachedHandles<B: MetricsBackend> {
     /// The first outcome, which is that of most exchanges. Its handles are in `outcomes` as well; here
     /// they are found without reading memory that is seldom in the cache.
     common_outcome: OnceLock<(OwnedEndKey, B::Outcome)>,
-    share: OutcomeShare,
+    share: EntryShare,
 }
 
 /// Where an exchange in flight was counted.
@@ -99,6 +101,7 @@ impl<B: MetricsBackend> Instruments<B> {
             GrpcInstruments::new(backend.clone(), config.kind, naming, config.limit).into()
         });
         Self {
+            is_plain: config.is_plain(),
             grpc,
             backend,
             config,
@@ -169,6 +172,14 @@ impl<B: MetricsBackend> Instruments<B> {
         }
     }
 
+    /// Counts an exchange in, if its key is in the table.
+    #[inline(always)]
+    pub(crate) fn start_plain(&self, key: PlainStartKey<'_>) -> Option<EntryIndex> {
+        let (at, handles) = self.tables().starts.get_with_index(&key)?;
+        handles.in_flight.started();
+        Some(at)
+    }
+
     #[cold]
     fn start_first(&self, mut key: BorrowedStartKey<'_>) -> InFlightEntry<B> {
         let methods = self.config.http.methods();
@@ -197,7 +208,7 @@ impl<B: MetricsBackend> Instruments<B> {
         entry.get_or_init(|_| CachedHandles {
             in_flight: in_flight.clone(),
             common_outcome: OnceLock::new(),
-            share: OutcomeShare::default(),
+            share: EntryShare::up_to(usize::MAX),
         });
         InFlightEntry {
             start: Some(index),
@@ -223,6 +234,24 @@ impl<B: MetricsBackend> Instruments<B> {
             make(&self.describe(), key.as_ref())
         };
         OpenStream::new(gauge)
+    }
+
+    /// Records the end of an exchange that [`start_plain`](Self::start_plain) has counted in. Returns `false` if its
+    /// outcome is not the common one of its key; then nothing is recorded.
+    #[inline]
+    pub(crate) fn end_plain(&self, start: EntryIndex, status: StatusCode, seconds: f64) -> bool {
+        let Some(handles) = self.tables().handles(start) else {
+            return false;
+        };
+        match handles.common_outcome.get() {
+            Some((common, outcome)) if common.is_plain(start, status) => {
+                let counted_in = CountedIn::new(Some(&handles.in_flight));
+                outcome.record(Sample::complete(seconds));
+                counted_in.ended();
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Records an exchange that has ended, and counts it out of the gauge it was counted in. An
@@ -262,10 +291,11 @@ impl<B: MetricsBackend> Instruments<B> {
                 .make_outcome(&self.describe(), &dimensions)
                 .record(sample);
         }
-        let known = known.filter(|(at, _)| self.takes_outcome(*at));
         let outcome = known.and_then(|(at, dimensions)| {
+            let outcomes = &self.tables().outcomes;
+            let found = outcomes.find_or_insert_in(key, self.share(at))?;
             let make = |_: &_| self.make_outcome(self.described(), &dimensions);
-            let outcome = self.tables().outcomes.get_or_insert_with(key, make)?;
+            let outcome = found.entry.get_or_init(make);
             if let Some(handles) = self.tables().handles(at) {
                 let common = || (key.to_key(), outcome.clone());
                 handles.common_outcome.get_or_init(common);
@@ -275,12 +305,11 @@ impl<B: MetricsBackend> Instruments<B> {
         outcome.unwrap_or_else(|| &self.overflow().0).record(sample);
     }
 
-    /// Returns whether a start key may have one more series of ended exchanges.
-    fn takes_outcome(&self, start: EntryIndex) -> bool {
-        let tables = self.tables();
-        match (self.config.kind, tables.handles(start)) {
-            (Kind::Client, Some(handles)) => handles.share.take(tables.outcomes.room()),
-            _ => true,
+    /// Returns the share that the series of a start key count in: on a client, that of its method and host.
+    fn share(&self, start: EntryIndex) -> Option<&EntryShare> {
+        match self.config.kind {
+            Kind::Client => Some(&self.tables().handles(start)?.share),
+            Kind::Server => None,
         }
     }
 

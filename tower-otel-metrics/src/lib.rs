@@ -110,12 +110,17 @@
 //! | `status` | the name of the status, such as `NOT_FOUND`; by the rules of the span of the call, so that both are equal |
 //! | `host` | as for HTTP |
 //!
-//! Any client can send any path to a server, so a path is no label until it is known to be a method. A
-//! message of a response shows that, and so does the status `OK`. A failure that servers and middleware do
-//! not send by themselves, such as `NOT_FOUND` or `INTERNAL`, shows it too, but interceptors can send it for
-//! any path: so failures make at most a sixteenth of [`series_limit`](MetricsLayer::series_limit) methods
-//! known. `UNAUTHENTICATED`, `UNAVAILABLE`, a deadline or a cancelled call show nothing. Calls that end with
-//! `UNIMPLEMENTED` are always `_OTHER`.
+//! Any client can send any path to a server, so a path is no label until a response shows that it is a
+//! method. Only a response with the HTTP status `200` and the content type `application/grpc` can show it:
+//!
+//! | response | method |
+//! |---|---|
+//! | a message, or the status `OK` | known |
+//! | a failure that servers and middleware do not send by themselves, such as `NOT_FOUND` or `INTERNAL` | known, up to a sixteenth of [`series_limit`](MetricsLayer::series_limit), because interceptors can send it for any path |
+//! | `UNAUTHENTICATED`, `UNAVAILABLE`, a deadline, a cancelled call | not known |
+//!
+//! A method becomes known when a call ends. This call is counted and timed as the method; until it ends, it is
+//! in flight as `_OTHER`. Calls that end with `UNIMPLEMENTED` are always counted as `_OTHER`.
 //!
 //! A streaming call lasts until its last message, or to the response head with
 //! [`duration_to_head`](MetricsLayer::duration_to_head). A call that is meant to last is marked by its handler, with [`LongLived`] in the
@@ -202,7 +207,6 @@ mod names;
 mod naming;
 mod open_stream;
 mod options;
-mod outcome_share;
 mod start_key;
 mod stream_gauges;
 mod sync;

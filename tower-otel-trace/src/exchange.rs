@@ -2,8 +2,8 @@
 
 use std::{sync::Arc, time::Instant};
 
-use http::{Method, StatusCode};
-use opentelemetry::trace::TraceContextExt;
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+use opentelemetry::{Context, trace::TraceContextExt};
 use tower_otel_core::{End, Exchange, Kind, LongLived, RequestInfo, ResponseHead, RouteSlot};
 use tower_otel_semconv::{Endpoint, attribute, protocol, span_name};
 
@@ -13,6 +13,7 @@ use crate::{
     grpc::GrpcSpan,
     opt_in::OptIn,
     protocol::Protocol,
+    server_timing,
     span_handle::SpanHandle,
     state::LayerState,
     text_limit::cut,
@@ -25,6 +26,8 @@ pub struct TraceExchange<B: SpanBackend> {
     span: B::Span,
     state: Arc<LayerState<B>>,
     status: Option<StatusCode>,
+    /// Whether the response has the ids of the span.
+    has_server_timing: bool,
     body_bytes: u64,
     // Boxed, because few exchanges have extras and every exchange is moved several times.
     extras: Option<Box<ExchangeExtras>>,
@@ -65,7 +68,7 @@ impl<B: SpanBackend> TraceExchange<B> {
 
     /// Returns the exchange of a request whose span is open. Copies captured headers, and exposes the span to the
     /// handler.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn opened(
         span: B::Span,
         state: &Arc<LayerState<B>>,
@@ -94,9 +97,24 @@ impl<B: SpanBackend> TraceExchange<B> {
             span,
             state: Arc::clone(state),
             status: None,
+            has_server_timing: false,
             body_bytes: 0,
             extras,
         }
+    }
+
+    /// Returns the exchange with a response that has the ids of the span, if `is_sent`.
+    #[inline]
+    pub(crate) const fn server_timing(mut self, is_sent: bool) -> Self {
+        self.has_server_timing = is_sent;
+        self
+    }
+
+    /// Returns the header of the response. The context of a span that is not recorded can be read only when it is entered.
+    #[cold]
+    fn server_timing_header(&mut self) -> Option<Box<(HeaderName, HeaderValue)>> {
+        let _entered = self.enter();
+        Context::map_current(server_timing::header)
     }
 
     fn protocol(&self) -> Protocol {
@@ -221,6 +239,14 @@ impl<B: SpanBackend> Exchange for TraceExchange<B> {
     #[inline]
     fn enter(&mut self) -> Self::Entered<'_> {
         thread_exit::unless_exiting(|| self.span.enter())
+    }
+
+    #[inline]
+    fn read_response(&mut self, _: &dyn ResponseHead) -> Option<Box<(HeaderName, HeaderValue)>> {
+        match self.has_server_timing {
+            true => self.server_timing_header(),
+            false => None,
+        }
     }
 
     #[inline]

@@ -145,7 +145,8 @@
 //! | client | `{method} {template}`, or `{method}` without a template |
 //!
 //! An unknown method is `HTTP` in the name. A handler can rename the span: see
-//! [`expose_span`](TraceLayer::expose_span).
+//! [`expose_span`](TraceLayer::expose_span). A response tells the caller the ids of its span only with
+//! [`server_timing`](TraceLayer::server_timing).
 //!
 //! Client address and port, peer address and user agent can be personal data.
 //! [`personal_data(false)`](TraceLayer::personal_data) omits them, except the peer of a client, which is
@@ -345,6 +346,7 @@ mod parent;
 mod protocol;
 mod remote_parent_policy;
 mod request;
+mod server_timing;
 mod span_handle;
 mod span_name_cache;
 mod state;

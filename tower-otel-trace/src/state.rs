@@ -33,6 +33,8 @@ pub(crate) struct Config {
     pub(crate) body_sizes: bool,
     pub(crate) logs_exceptions: bool,
     pub(crate) exposes_span: bool,
+    /// Whether responses have the ids of the span.
+    pub(crate) server_timing: bool,
     /// The attribute of a gRPC status, if gRPC calls are recorded as such.
     pub(crate) grpc: Option<StatusAttribute>,
 }
@@ -53,6 +55,7 @@ impl Config {
             body_sizes: false,
             logs_exceptions: false,
             exposes_span: false,
+            server_timing: false,
             grpc: None,
         }
     }

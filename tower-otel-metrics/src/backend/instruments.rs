@@ -76,6 +76,19 @@ pub struct Sample {
     pub(crate) received: Option<u64>,
 }
 
+impl Sample {
+    /// Returns the measurements of a complete response whose sizes are not recorded.
+    #[inline]
+    pub(crate) const fn complete(seconds: f64) -> Self {
+        Self {
+            seconds,
+            aborted: false,
+            sent: None,
+            received: None,
+        }
+    }
+}
+
 /// The gauge of exchanges that have not ended.
 pub trait InFlightGauge: Clone + Debug {
     /// Adds one.
