@@ -186,8 +186,9 @@
 //! # gRPC
 //!
 //! With [`grpc`](TraceLayer::grpc), spans of gRPC calls follow the [gRPC conventions], for unary and
-//! streaming methods. A `POST` with the `Content-Type` `application/grpc`, on a server over HTTP/2, is a gRPC call. Other requests
-//! are recorded as HTTP, and so is gRPC-Web, which sends its status in the body.
+//! streaming methods. A `POST` with the `Content-Type` `application/grpc`, on a server over HTTP/2 or with `te: trailers`, is a
+//! gRPC call. Other requests are recorded as HTTP, and so is gRPC-Web, which sends its status in the body: put the layer inside of
+//! `GrpcWebLayer` of `tonic-web` to record its calls.
 //!
 //! The feature `tonic` reads tonic's errors and peer addresses. Other servers and clients need no feature.
 //!
