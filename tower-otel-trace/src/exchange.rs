@@ -289,7 +289,11 @@ impl<B: SpanBackend> Exchange for TraceExchange<B> {
             let is_renamed = self.is_renamed();
             let extras = self.extras.as_ref();
             let error = match extras.and_then(|extras| extras.grpc.as_ref()) {
-                Some(grpc) => grpc.end(&mut self.span, &end, at, is_renamed),
+                Some(grpc) => {
+                    let captured = &self.state.config.response_trailers;
+                    grpc.copy_trailers(captured, &self.span, &end);
+                    grpc.end(&mut self.span, &end, at, is_renamed)
+                }
                 None => self.http_end(&end),
             };
             if let Some(error) = error {
