@@ -1,6 +1,7 @@
 //! The response body of every layer of the suite.
 
 use std::{
+    cell::OnceCell,
     fmt,
     io::{Error, ErrorKind},
     pin::Pin,
@@ -8,7 +9,6 @@ use std::{
 };
 
 use bytes::Buf;
-use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
@@ -66,26 +66,10 @@ impl<B, E: Exchange> ResponseBody<B, E> {
     }
 }
 
-/// Ends the exchange of a body that has ended by itself.
-#[inline]
-fn end_of_body<E: Exchange>(
-    guard: &mut ExchangeGuard<E>,
-    expected: Option<u64>,
-    seen: u64,
-    trailers: Option<&HeaderMap>,
-) {
-    if expected.is_some_and(|expected| seen < expected) {
-        end_too_early(guard);
-    } else {
-        guard.end(End::Complete { trailers });
-    }
-}
-
 #[cold]
-fn end_too_early<E: Exchange>(guard: &mut ExchangeGuard<E>) {
+fn ended_too_early() -> Error {
     const MESSAGE: &str = "the body ended before its Content-Length";
-    let error = Error::new(ErrorKind::InvalidData, MESSAGE);
-    guard.end(End::Failed(Failure::new(&error)));
+    Error::new(ErrorKind::InvalidData, MESSAGE)
 }
 
 impl<B, E> Body for ResponseBody<B, E>
@@ -107,26 +91,31 @@ where
         if !this.guard.is_open() {
             return inner.poll_frame(cx);
         }
-        let polled = this.guard.run(|| inner.as_mut().poll_frame(cx));
-        let at_end = polled.is_ready() && this.guard.query(|| inner.is_end_stream());
-        match &polled {
-            Poll::Pending => {}
-            Poll::Ready(Some(Ok(frame))) => {
-                if let Some(data) = frame.data_ref() {
-                    let bytes = this.guard.query(|| data.remaining()) as u64;
-                    *this.seen = this.seen.saturating_add(bytes);
-                    this.guard.data(bytes);
+        let (expected, seen) = (*this.expected, this.seen);
+        let (polled, ..) = this.guard.run_and_record(
+            move || (inner.as_mut().poll_frame(cx), inner, OnceCell::new()),
+            |(polled, inner, too_early)| {
+                let end_of_body = |seen, trailers| match expected {
+                    Some(expected) if seen < expected => {
+                        End::Failed(Failure::new(too_early.get_or_init(ended_too_early)))
+                    }
+                    _ => End::Complete { trailers },
+                };
+                match polled {
+                    Poll::Pending => (None, None),
+                    Poll::Ready(Some(Ok(frame))) => {
+                        let at_end = inner.is_end_stream();
+                        let bytes = frame.data_ref().map(|data| data.remaining() as u64);
+                        *seen = seen.saturating_add(bytes.unwrap_or(0));
+                        let trailers = frame.trailers_ref();
+                        let ends = at_end || trailers.is_some();
+                        (bytes, ends.then(|| end_of_body(*seen, trailers)))
+                    }
+                    Poll::Ready(Some(Err(error))) => (None, Some(End::Failed(Failure::new(error)))),
+                    Poll::Ready(None) => (None, Some(end_of_body(*seen, None))),
                 }
-                let trailers = frame.trailers_ref();
-                if at_end || trailers.is_some() {
-                    end_of_body(this.guard, *this.expected, *this.seen, trailers);
-                }
-            }
-            Poll::Ready(Some(Err(error))) => {
-                this.guard.end(End::Failed(Failure::new(error)));
-            }
-            Poll::Ready(None) => end_of_body(this.guard, *this.expected, *this.seen, None),
-        }
+            },
+        );
         polled
     }
 

@@ -1,10 +1,11 @@
 //! The guard that ends an exchange exactly once.
 
-use std::{mem, time::Instant};
+use std::{cell::Cell, mem, time::Instant};
 
 use crate::{
     end::End,
     head::ResponseHead,
+    long_lived::LongLived,
     observe::{Exchange, ResponseHeader},
     unwinding::{swallow_panic, without_second_panic},
 };
@@ -54,11 +55,42 @@ impl<E: Exchange> ExchangeGuard<E> {
         self.end_if_panicked(|_| foreign())
     }
 
-    fn end_if_panicked<T>(&mut self, call: impl FnOnce(Option<&mut E>) -> T) -> T {
-        let unwinding = EndIfPanicked(self);
-        let output = call(unwinding.0.exchange.as_mut());
-        mem::forget(unwinding);
+    /// Calls foreign code like [`run`](Self::run), then records the size of a data frame and the end that `read` finds in
+    /// its output.
+    #[inline]
+    pub(crate) fn run_and_record<T>(
+        &mut self,
+        foreign: impl FnOnce() -> T,
+        read: impl for<'t> FnOnce(&'t T) -> (Option<u64>, Option<End<'t>>),
+    ) -> T {
+        let recording = EndOnce {
+            guard: self,
+            has_ended: Cell::new(false),
+        };
+        let Some(exchange) = &mut recording.guard.exchange else {
+            mem::forget(recording);
+            return foreign();
+        };
+        let output = exchange.run(foreign, read, &recording.has_ended);
+        if !recording.has_ended.get() {
+            mem::forget(recording);
+        }
         output
+    }
+
+    #[inline]
+    fn end_if_panicked<T>(&mut self, call: impl FnOnce(Option<&mut E>) -> T) -> T {
+        let unwinding = self.end_on_unwind();
+        let output = call(unwinding.0.exchange.as_mut());
+        unwinding.disarm();
+        output
+    }
+
+    /// Returns a value that ends the exchange if it is dropped. For foreign code that would have to be moved into a
+    /// closure for [`run`](Self::run).
+    #[inline]
+    pub(crate) const fn end_on_unwind(&mut self) -> EndIfPanicked<'_, E> {
+        EndIfPanicked(self)
     }
 
     /// Records the head of the response. An observer may call functions of the application before; if
@@ -74,16 +106,18 @@ impl<E: Exchange> ExchangeGuard<E> {
         })
     }
 
+    /// Records that the response is meant to last.
+    #[cold]
+    pub(crate) fn long_lived(&mut self, upgraded: Option<&LongLived>) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.long_lived(upgraded);
+        }
+    }
+
     /// Ends the exchange after a panic that was caught and continues later. A panic of the end itself is swallowed.
     #[cold]
     pub(crate) fn end_after_panic(mut self) {
         swallow_panic(|| self.end(End::Panicked));
-    }
-
-    pub(crate) fn data(&mut self, bytes: u64) {
-        if let Some(exchange) = &mut self.exchange {
-            exchange.data(bytes);
-        }
     }
 
     /// Ends the exchange, unless it has ended. The exchange is not moved out first, because a move
@@ -107,11 +141,43 @@ impl<E: Exchange> Drop for ExchangeGuard<E> {
 }
 
 /// Forgotten when foreign code returns; dropped only when it unwinds.
-struct EndIfPanicked<'a, E: Exchange>(&'a mut ExchangeGuard<E>);
+pub(crate) struct EndIfPanicked<'a, E: Exchange>(&'a mut ExchangeGuard<E>);
+
+impl<E: Exchange> EndIfPanicked<'_, E> {
+    /// Enters the context of the exchange, for foreign code.
+    #[inline]
+    pub(crate) fn enter(&mut self) -> Option<E::Entered<'_>> {
+        self.0.exchange.as_mut().map(E::enter)
+    }
+
+    /// Foreign code has returned.
+    #[inline]
+    pub(crate) fn disarm(self) {
+        mem::forget(self);
+    }
+}
 
 impl<E: Exchange> Drop for EndIfPanicked<'_, E> {
     fn drop(&mut self) {
         self.0.end(End::Panicked);
+    }
+}
+
+/// Dropped when an exchange has ended, and when foreign code unwinds.
+struct EndOnce<'a, E: Exchange> {
+    guard: &'a mut ExchangeGuard<E>,
+    /// Whether the exchange has ended, or ends now.
+    has_ended: Cell<bool>,
+}
+
+impl<E: Exchange> Drop for EndOnce<'_, E> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.has_ended.get() {
+            drop(DropAfterEnd(&mut self.guard.exchange));
+        } else {
+            self.guard.end(End::Panicked);
+        }
     }
 }
 

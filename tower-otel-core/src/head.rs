@@ -98,13 +98,16 @@ impl<B> ResponseHead for http::Response<B> {
 
 /// Returns the target that a server received, before routers removed a prefix from its path: axum's
 /// `OriginalUri` if the request has one (feature `axum`), else the target of the request.
-pub(crate) fn received_target(request: &dyn RequestHead) -> Target<'_> {
+pub(crate) fn received_target<'a>(
+    request: &'a dyn RequestHead,
+    extensions: Option<&'a Extensions>,
+) -> Target<'a> {
     #[cfg(feature = "axum")]
-    if let Some(original) = request
-        .extensions()
-        .and_then(|extensions| extensions.get::<axum::extract::OriginalUri>())
+    if let Some(original) =
+        extensions.and_then(|extensions| extensions.get::<axum::extract::OriginalUri>())
     {
         return Target::of(&original.0);
     }
+    let _ = extensions;
     request.target()
 }

@@ -1,10 +1,11 @@
 //! The state of an exchange that several observers have joined.
 
-use std::time::Instant;
+use std::{cell::Cell, time::Instant};
 
 use crate::{
     end::End,
     head::ResponseHead,
+    long_lived::LongLived,
     observe::{Exchange, ResponseHeader},
 };
 
@@ -46,6 +47,10 @@ impl<E: Exchange> Exchange for JoinedExchange<E> {
         self.0.response(response);
     }
 
+    fn long_lived(&mut self, upgraded: Option<&LongLived>) {
+        self.0.long_lived(upgraded);
+    }
+
     #[inline]
     fn data(&mut self, bytes: u64) {
         self.0.data(bytes);
@@ -54,5 +59,15 @@ impl<E: Exchange> Exchange for JoinedExchange<E> {
     #[inline]
     fn end(&mut self, end: End<'_>, at: Instant) {
         self.0.end(end, at);
+    }
+
+    #[inline]
+    fn run<T>(
+        &mut self,
+        foreign: impl FnOnce() -> T,
+        read: impl for<'t> FnOnce(&'t T) -> (Option<u64>, Option<End<'t>>),
+        has_ended: &Cell<bool>,
+    ) -> T {
+        self.0.run(foreign, read, has_ended)
     }
 }

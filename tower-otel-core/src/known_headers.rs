@@ -49,12 +49,14 @@ impl<'a> KnownHeaders<'a> {
     pub(crate) fn find(headers: &'a HeaderMap) -> Self {
         let mut known = Self::default();
         for (name, value) in headers {
-            match name.as_str() {
-                "host" => known.host.push(value),
-                "user-agent" => known.user_agent.push(value),
-                "traceparent" => known.traceparent.push(value),
-                "tracestate" => known.has_tracestate = true,
-                "baggage" => known.has_baggage = true,
+            let name = name.as_str();
+            // Most names are told apart by their length.
+            match name.len() {
+                4 if name == "host" => known.host.push(value),
+                7 if name == "baggage" => known.has_baggage = true,
+                10 if name == "user-agent" => known.user_agent.push(value),
+                10 if name == "tracestate" => known.has_tracestate = true,
+                11 if name == "traceparent" => known.traceparent.push(value),
                 _ => {}
             }
         }

@@ -1,12 +1,13 @@
 //! The two traits of every signal.
 
-use std::time::Instant;
+use std::{cell::Cell, time::Instant};
 
 use http::{HeaderName, HeaderValue};
 
 use crate::{
     end::End,
     head::{RequestHead, ResponseHead},
+    long_lived::LongLived,
     request_info::RequestInfo,
 };
 
@@ -58,10 +59,11 @@ pub(crate) type ResponseHeader = (HeaderName, HeaderValue);
 ///
 /// # Wrappers
 ///
-/// An exchange that wraps another one forwards all constants and methods. One method has no page: `read_response(&mut
-/// self, &dyn ResponseHead) -> Option<Box<(HeaderName, HeaderValue)>>`, which is called before `response`. It calls functions
-/// of the application, such as the labels of a response, and returns a header for the response of a server. If a wrapper
-/// does not forward it, they are not called and the header is not sent.
+/// An exchange that wraps another one forwards all constants and methods. Two methods have no page.
+/// `read_response(&mut self, &dyn ResponseHead) -> Option<Box<(HeaderName, HeaderValue)>>` is called before `response`. It
+/// calls functions of the application, such as the labels of a response, and returns a header for the response of a server.
+/// `long_lived(&mut self, Option<&LongLived>)` is called after `response`, if the response is a stream that is meant to
+/// last, or an upgrade with the extension [`LongLived`]. What a wrapper does not forward is neither recorded nor sent.
 pub trait Exchange {
     /// Whether the exchange observes the response. If `false`, a `reqwest::Response` is not wrapped:
     /// the exchange ends when it arrives, and in middleware of `reqwest_middleware` when the request
@@ -101,6 +103,15 @@ pub trait Exchange {
     /// Records the head of the response.
     fn response(&mut self, response: &dyn ResponseHead);
 
+    /// Records that the body is a stream that is meant to last; or, with `upgraded`, adds an observer of the upgraded
+    /// connection. An exchange that wraps another one forwards the call.
+    ///
+    /// Default: does nothing.
+    #[doc(hidden)]
+    fn long_lived(&mut self, upgraded: Option<&LongLived>) {
+        let _ = upgraded;
+    }
+
     /// Records a data frame of the response body, with its size in bytes.
     ///
     /// Default: does nothing.
@@ -110,6 +121,32 @@ pub trait Exchange {
 
     /// Ends the exchange. The exchange is not entered.
     fn end(&mut self, end: End<'_>, at: Instant);
+
+    /// Calls foreign code inside the context of the exchange, then records the size of a data frame and the end that
+    /// `read` finds in its output. A wrapper need not forward it.
+    ///
+    /// Default: calls the other methods. An exchange whose inner exchange ends in its context is entered once for both.
+    #[doc(hidden)]
+    fn run<T>(
+        &mut self,
+        foreign: impl FnOnce() -> T,
+        read: impl for<'t> FnOnce(&'t T) -> (Option<u64>, Option<End<'t>>),
+        has_ended: &Cell<bool>,
+    ) -> T {
+        let output = {
+            let _entered = self.enter();
+            foreign()
+        };
+        let (bytes, end) = read(&output);
+        if let Some(bytes) = bytes {
+            self.data(bytes);
+        }
+        if let Some(end) = end {
+            has_ended.set(true);
+            self.end(end, Instant::now());
+        }
+        output
+    }
 }
 
 /// An observer that may be absent: with `None` nothing is observed.
@@ -152,6 +189,12 @@ impl<E: Exchange> Exchange for Option<E> {
     fn response(&mut self, response: &dyn ResponseHead) {
         if let Some(exchange) = self {
             exchange.response(response);
+        }
+    }
+
+    fn long_lived(&mut self, upgraded: Option<&LongLived>) {
+        if let Some(exchange) = self {
+            exchange.long_lived(upgraded);
         }
     }
 

@@ -113,10 +113,12 @@ impl HttpOptions {
         self
     }
 
+    #[inline]
     fn values(&self) -> &Values {
         &self.0.0
     }
 
+    #[inline]
     pub(crate) fn has_filter(&self) -> bool {
         self.values().filter.is_set()
     }
@@ -128,10 +130,12 @@ impl HttpOptions {
 
     /// Returns the methods that are recorded by name.
     #[doc(hidden)]
+    #[inline]
     pub fn methods(&self) -> &KnownMethods {
         &self.values().known_methods
     }
 
+    #[inline]
     pub(crate) fn has_custom_route(&self) -> bool {
         self.values().route.0.is_some()
     }
@@ -141,11 +145,23 @@ impl HttpOptions {
         route.as_ref()?(request)
     }
 
+    #[inline]
     pub(crate) fn proxies(&self) -> Option<&TrustedProxies> {
         self.values().trusted_proxies.as_ref()
     }
 
     /// Returns the scheme of the connection, if it was declared.
+    /// Returns the scheme of requests that name none, or `None` if a trusted proxy may forward one.
+    #[doc(hidden)]
+    #[inline]
+    pub fn untrusting_scheme(&self) -> Option<&'static str> {
+        match self.values() {
+            values if values.trusted_proxies.is_some() => None,
+            values if values.https => Some("https"),
+            _ => Some("http"),
+        }
+    }
+
     pub(crate) fn connection_scheme(&self) -> Option<&'static str> {
         self.values().https.then_some("https")
     }

@@ -29,16 +29,25 @@ pub struct RequestInfo<'a> {
     method: &'a Method,
     headers: &'a HeaderMap,
     extensions: Option<&'a Extensions>,
+    known_headers: OnceCell<KnownHeaders<'a>>,
+    server_target: OnceCell<Target<'a>>,
+    client_target: OnceCell<Target<'a>>,
     // Cells of copied values, because the cold initialization of a `OnceCell` costs a call.
-    known_headers: Cell<Option<KnownHeaders<'a>>>,
-    target: Cell<Option<(Kind, Target<'a>)>>,
     peer: Cell<Option<Option<SocketAddr>>>,
     named_server: Cell<Option<(Kind, Option<HostPort<'a>>)>>,
-    matched_route: Cell<Option<Option<&'a str>>>,
-    received_route: Cell<Option<Option<&'a str>>>,
+    routes: Cell<Option<Routes<'a>>>,
     custom_route: OnceCell<CustomRoute>,
     /// Boxed, because few requests need it.
     extras: OnceCell<Box<RequestExtras<'a>>>,
+}
+
+/// The routes of a received request.
+#[derive(Clone, Copy)]
+struct Routes<'a> {
+    /// The [`Route`] in the extensions.
+    received: Option<&'a str>,
+    /// The same, or else the one that the router has matched.
+    matched: Option<&'a str>,
 }
 
 /// The route that the function in some options has returned.
@@ -64,12 +73,12 @@ impl<'a> RequestInfo<'a> {
             method: request.method(),
             headers: request.headers(),
             extensions: request.extensions(),
-            known_headers: Cell::new(None),
-            target: Cell::new(None),
+            known_headers: OnceCell::new(),
+            server_target: OnceCell::new(),
+            client_target: OnceCell::new(),
             peer: Cell::new(None),
             named_server: Cell::new(None),
-            matched_route: Cell::new(None),
-            received_route: Cell::new(None),
+            routes: Cell::new(None),
             custom_route: OnceCell::new(),
             extras: OnceCell::new(),
         }
@@ -98,8 +107,9 @@ impl<'a> RequestInfo<'a> {
     /// Returns the headers that the layers read, found in one pass.
     #[doc(hidden)]
     #[inline]
-    pub fn known_headers(&self) -> KnownHeaders<'a> {
-        get_or_set(&self.known_headers, || KnownHeaders::find(self.headers))
+    pub fn known_headers(&self) -> &KnownHeaders<'a> {
+        self.known_headers
+            .get_or_init(|| KnownHeaders::find(self.headers))
     }
 
     /// Returns the extensions, if the type of the request has any (`reqwest::Request` has none).
@@ -111,11 +121,12 @@ impl<'a> RequestInfo<'a> {
     /// prefix from its path.
     #[inline]
     pub fn target(&self, kind: Kind) -> Target<'a> {
-        let resolve = || match kind {
-            Kind::Server => received_target(self.head),
-            Kind::Client => self.head.target(),
-        };
-        get_or_set_for(&self.target, kind, resolve)
+        match kind {
+            Kind::Server => *self
+                .server_target
+                .get_or_init(|| received_target(self.head, self.extensions)),
+            Kind::Client => *self.client_target.get_or_init(|| self.head.target()),
+        }
     }
 
     /// Returns the address of the peer that sent the request, if it is known.
@@ -126,31 +137,38 @@ impl<'a> RequestInfo<'a> {
 
     /// Returns the route: what the function in the options returns, else the
     /// [matched](Route::matched) one. On a client, only a [`Route`] in the extensions counts.
-    #[inline]
+    #[inline(always)]
     pub fn route(&self, kind: Kind, options: &HttpOptions) -> Option<&str> {
         // The route of an incoming request is not that of a request sent on its behalf.
         match kind {
             _ if options.has_custom_route() => self.custom_route(options),
-            Kind::Server => get_or_set(&self.matched_route, || {
-                let extensions = self.extensions?;
-                self.received_route()
-                    .or_else(|| Route::matched_path(extensions))
-            }),
+            Kind::Server => self.routes().matched,
             Kind::Client => self.extensions.and_then(Route::of_client),
         }
     }
 
-    /// Returns the route in the extensions of a received request.
-    #[inline]
-    fn received_route(&self) -> Option<&'a str> {
-        get_or_set(&self.received_route, || {
-            Some(self.extensions?.get::<Route>()?.as_str())
-        })
+    #[inline(always)]
+    fn routes(&self) -> Routes<'a> {
+        self.routes.get().unwrap_or_else(|| self.find_routes())
+    }
+
+    #[inline(never)]
+    fn find_routes(&self) -> Routes<'a> {
+        let extensions = self.extensions;
+        let received = extensions.and_then(|extensions| extensions.get::<Route>());
+        let received = received.map(Route::as_str);
+        let routes = Routes {
+            received,
+            matched: received.or_else(|| Route::matched_path(extensions?)),
+        };
+        self.routes.set(Some(routes));
+        routes
     }
 
     /// Returns whether a server's layer has read a [`Route`] in the extensions.
     pub(crate) fn has_received_route(&self) -> bool {
-        self.received_route.get().flatten().is_some()
+        let routes = self.routes.get();
+        routes.is_some_and(|routes| routes.received.is_some())
     }
 
     /// Calls the function in the options, once for all layers with the same options.
@@ -175,10 +193,10 @@ impl<'a> RequestInfo<'a> {
     /// A layer calls it first. On a server, the [`Route`] in the extensions is then one of a received request, also if
     /// the request is not selected.
     #[doc(hidden)]
-    #[inline]
+    #[inline(always)]
     pub fn is_observed(&self, kind: Kind, options: &HttpOptions) -> bool {
         if kind == Kind::Server {
-            self.received_route();
+            self.routes();
         }
         !options.has_filter() || self.call_function(true, || options.observes(self.head))
     }

@@ -2,13 +2,14 @@
 
 use http::{HeaderMap, Method, StatusCode};
 use http_body::Body;
-use tower_otel_semconv::content_length;
+use tower_otel_semconv::{content_length, rpc};
 
 use crate::{
     body::ResponseBody,
     end::End,
     exchange_guard::ExchangeGuard,
     head::ResponseHead,
+    long_lived::{LongLived, is_long_lived},
     observe::{Exchange, ResponseHeader},
 };
 
@@ -113,9 +114,32 @@ pub(crate) fn end_at_head<B, E: Exchange>(
     expectation: BodyExpectation,
 ) -> Option<u64> {
     if let Some(end) = expectation.end_at_head(response.status(), announced.is_end_stream) {
+        if let End::Upgraded = end {
+            upgraded(guard, response);
+        }
         guard.end(end);
     }
     announced
         .exact_size
         .or_else(|| content_length(response.headers()))
+        .or_else(|| stream(guard, response))
+}
+
+/// Adds the observers of the connection that follows an upgrade, if it is to be observed.
+#[cold]
+pub(crate) fn upgraded<E: Exchange>(guard: &mut ExchangeGuard<E>, response: &dyn ResponseHead) {
+    if let Some(connection) = response.extensions().get::<LongLived>() {
+        guard.long_lived(Some(connection));
+    }
+}
+
+/// Records a stream that is meant to last. Returns `Some(0)` if it is complete whenever it is dropped. A gRPC call is not:
+/// its status is in its trailers.
+#[inline(never)]
+fn stream<E: Exchange>(guard: &mut ExchangeGuard<E>, response: &dyn ResponseHead) -> Option<u64> {
+    if !guard.is_open() || !is_long_lived(response) {
+        return None;
+    }
+    guard.long_lived(None);
+    (!rpc::is_grpc(response.headers())).then_some(0)
 }

@@ -13,7 +13,7 @@ use crate::{
     observe::Observe,
     response::{BodyExpectation, WrapResponse},
     start::start,
-    unwinding::{PanicPayload, catch_panic},
+    unwinding::catch_panic,
 };
 
 /// A service whose exchanges are observed.
@@ -58,16 +58,19 @@ where
             Ok(guard) => guard,
             Err(panic) => return ResponseFuture::panicked(panic, expectation),
         };
-        let called: Result<_, PanicPayload> = guard.run(|| {
-            catch_panic(|| observer.send(&mut request))?;
-            Ok(inner.call(request))
-        });
-        match called {
-            Ok(future) => ResponseFuture::new(future, guard, expectation),
-            Err(panic) => {
+        let mut unwinding = guard.end_on_unwind();
+        // Not a closure: the request and the future would be moved.
+        let future = {
+            let entered = unwinding.enter();
+            if let Err(panic) = catch_panic(|| observer.send(&mut request)) {
+                drop(entered);
+                unwinding.disarm();
                 guard.end_after_panic();
-                ResponseFuture::panicked(panic, expectation)
+                return ResponseFuture::panicked(panic, expectation);
             }
-        }
+            inner.call(request)
+        };
+        unwinding.disarm();
+        ResponseFuture::new(future, guard, expectation)
     }
 }

@@ -1,19 +1,24 @@
 //! Several observers as one, from the outer to the inner.
 
-use std::{mem, time::Instant};
+use std::{
+    cell::Cell,
+    mem,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    time::Instant,
+};
 
 use crate::{
     end::End,
     head::{RequestHead, ResponseHead},
     joined_exchange::JoinedExchange,
+    long_lived::LongLived,
     observe::{Exchange, Observe, ResponseHeader},
     request_info::RequestInfo,
     unwinding::without_second_panic,
 };
 
 /// The first observer is the outer one. The second starts and ends in the context of the first; both
-/// share one [`RequestInfo`]. `response` and `data` are called from the inner to the outer, and
-/// neither is entered for them.
+/// share one [`RequestInfo`]. `response` and `data` are called from the inner to the outer.
 impl<A: Observe, B: Observe> Observe for (A, B) {
     type Exchange = JoinedExchange<Nested<A::Exchange, B::Exchange>>;
 
@@ -94,6 +99,11 @@ impl<A: Exchange, B: Exchange> Exchange for Nested<A, B> {
         self.outer.response(response);
     }
 
+    fn long_lived(&mut self, upgraded: Option<&LongLived>) {
+        self.inner.long_lived(upgraded);
+        self.outer.long_lived(upgraded);
+    }
+
     fn data(&mut self, bytes: u64) {
         self.inner.data(bytes);
         self.outer.data(bytes);
@@ -108,6 +118,45 @@ impl<A: Exchange, B: Exchange> Exchange for Nested<A, B> {
         } else {
             inner.end(end, at);
         }
+    }
+
+    fn run<T>(
+        &mut self,
+        foreign: impl FnOnce() -> T,
+        read: impl for<'t> FnOnce(&'t T) -> (Option<u64>, Option<End<'t>>),
+        has_ended: &Cell<bool>,
+    ) -> T {
+        let Self { outer, inner } = self;
+        let entered = outer.enter();
+        let output = {
+            let _entered = inner.enter();
+            foreign()
+        };
+        let (bytes, end) = read(&output);
+        if let Some(bytes) = bytes {
+            inner.data(bytes);
+        }
+        let Some(end) = end else {
+            drop(entered);
+            if let Some(bytes) = bytes {
+                outer.data(bytes);
+            }
+            return output;
+        };
+        let at = Instant::now();
+        has_ended.set(true);
+        // The outer one ends even if the end of the inner one panics.
+        let inner_end = catch_unwind(AssertUnwindSafe(|| inner.end(end, at)));
+        drop(entered);
+        let outer = EndOnDrop { outer, end, at };
+        if let Some(bytes) = bytes {
+            outer.outer.data(bytes);
+        }
+        drop(outer);
+        if let Err(panic) = inner_end {
+            resume_unwind(panic);
+        }
+        output
     }
 }
 

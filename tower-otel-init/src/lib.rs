@@ -180,9 +180,9 @@
 //! | `http` | yes | OTLP over HTTP |
 //! | `prometheus` | yes | the Prometheus recorder, and metrics on the console |
 //! | `logs` | | OTLP log records |
-//! | `process` | | metrics of the process and of its tokio runtime, see [below](#process-and-runtime) |
+//! | `page` | | `control`, `prometheus`, and a [page](TelemetryBuilder::page) that shows requests and traces |
+//! | `process` | | metrics of the process and of its tokio runtime, see [above](#process-and-runtime) |
 //! | `control` | | [`Telemetry::control_service`](Telemetry), which changes settings over HTTP |
-//! | `page` | | `prometheus`, and a [page](TelemetryBuilder::page) that shows requests and traces |
 //! | `tls` | | `https://` endpoints, with the platform's roots |
 //! | `b3`, `xray` | | these propagators, for `OTEL_PROPAGATORS` |
 //! | `axum` | | the layers read axum's route |
@@ -302,8 +302,8 @@ pub use telemetry::Telemetry;
 
 #[doc(inline)]
 pub use tower_otel_core::{
-    Attempts, Filter, Hosts, HttpOptions, LocalAddr, PeerAddr, RequestHead, ResponseHead, Route,
-    RouteLayer, RouteSlot, observe,
+    Attempts, Filter, Hosts, HttpOptions, LocalAddr, LongLived, PeerAddr, RequestHead,
+    ResponseHead, Route, RouteLayer, RouteSlot, observe,
 };
 #[doc(inline)]
 pub use tower_otel_metrics::{MetricsLayer, Names};

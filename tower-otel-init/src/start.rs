@@ -57,6 +57,8 @@ impl TelemetryBuilder {
         #[cfg(feature = "page")]
         let page = page_start::prepare(&config)?;
         #[cfg(feature = "page")]
+        telemetry.announce_page(page.as_ref());
+        #[cfg(feature = "page")]
         let tap = page.as_ref().map(PreparedPage::tap);
         #[cfg(not(feature = "page"))]
         let tap = None;

@@ -1,15 +1,17 @@
 //! The page, over a socket.
-#![cfg(feature = "page")]
+#![cfg(all(feature = "page", feature = "http"))]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use opentelemetry::trace::{Span, Status, TraceContextExt, Tracer, TracerProvider};
+use opentelemetry::trace::{
+    Span, SpanContext, Status, TraceContextExt, TraceState, Tracer, TracerProvider,
+};
 use opentelemetry::{Context, KeyValue};
 use serde_json::Value;
-use tower_otel_init::{Telemetry, TelemetryBuilder};
+use tower_otel_init::{Protocol, Sampler, Telemetry, TelemetryBuilder};
 use tracing_subscriber::Registry;
 
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -233,5 +235,148 @@ fn an_address_in_use_is_an_error_that_names_it() {
     assert!(
         error.contains("TELEMETRY_PAGE") && error.contains(&address.to_string()),
         "{error}"
+    );
+}
+
+#[test]
+fn spans_of_another_process_are_part_of_the_trace() {
+    let (page, address) = start();
+    let (sibling, _) = Telemetry::builder("stock")
+        .endpoint(format!("http://{address}"))
+        .protocol(Protocol::HttpProtobuf)
+        .sampler(Sampler::ratio(1.0))
+        .local::<Registry>()
+        .unwrap();
+    let tracer = page.tracer_provider().unwrap().tracer("");
+    let root = tracer.start_with_context("GET /orders", &Context::new());
+    let id = root.span_context().trace_id().to_string();
+    let context = Context::new().with_span(root);
+    let parent = context.span().span_context().clone();
+    let (trace, span, flags) = (parent.trace_id(), parent.span_id(), parent.trace_flags());
+    let parent = SpanContext::new(trace, span, flags, true, TraceState::NONE);
+    let remote = Context::new().with_remote_span_context(parent);
+    let tracer = sibling.tracer_provider().unwrap().tracer("");
+    let mut span = tracer.start_with_context("GET /items", &remote);
+    span.set_attribute(KeyValue::new("sku", "lamp"));
+    span.end();
+    sibling.flush(TIMEOUT).unwrap();
+    context.span().end();
+    wait_for_event(address, "traces", |list| list["changed"][0]["spans"] == 2);
+    let trace = json(&get(address, &format!("/traces/{id}")).1);
+    let mut found: Vec<_> = trace["spans"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|span| {
+            format!(
+                "{} {} {} {}",
+                span["service"], span["name"], span["remote"], span["attributes"]
+            )
+        })
+        .collect();
+    found.sort();
+    assert_eq!(
+        found,
+        [
+            "\"shop\" \"GET /orders\" false []",
+            "\"stock\" \"GET /items\" true [[\"sku\",\"lamp\"]]",
+        ]
+    );
+    sibling.shutdown(TIMEOUT).unwrap();
+}
+
+/// Returns the status line and the body of the response to a request with spans.
+fn post(address: SocketAddr, headers: &str, body: &[u8]) -> (String, String) {
+    let mut stream = connect(address);
+    let length = body.len();
+    let head = format!(
+        "POST /v1/traces HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    // A request that is refused is not read to its end.
+    let _ = stream.write_all(body);
+    let mut response = Vec::new();
+    let _ = stream.read_to_end(&mut response);
+    let response = String::from_utf8_lossy(&response).into_owned();
+    let (head, body) = response.split_once("\r\n\r\n").unwrap();
+    (head.lines().next().unwrap().to_owned(), body.to_owned())
+}
+
+#[test]
+fn spans_from_web_pages_and_what_is_no_request_are_refused() {
+    const PROTOBUF: &str = "content-type: application/x-protobuf\r\n";
+    let (_telemetry, address) = start();
+    for (headers, body, status) in [
+        // What a page of a stranger can send without asking first.
+        ("content-type: text/plain\r\n", &b""[..], "415"),
+        ("", b"", "415"),
+        ("content-type: application/json\r\n", b"{}", "415"),
+        (
+            "content-type: application/x-protobuf\r\ncontent-encoding: gzip\r\n",
+            b"",
+            "415",
+        ),
+        (PROTOBUF, b"\xff\xff", "400"),
+        (PROTOBUF, b"", "200"),
+        (PROTOBUF, &vec![0; 5 << 20], "413"),
+    ] {
+        let (line, text) = post(address, headers, body);
+        assert!(line.contains(status), "{headers}: {line} {text}");
+    }
+    for method in ["GET", "OPTIONS"] {
+        let (head, _) = send(address, method, "/v1/traces", "localhost");
+        assert!(
+            head.starts_with("http/1.1 405") && head.contains("allow: post"),
+            "{head}"
+        );
+        assert!(!head.contains("access-control-"), "{head}");
+    }
+    let (head, _) = send(address, "POST", "/v1/traces", "evil.example");
+    assert!(head.starts_with("http/1.1 403"), "{head}");
+}
+
+/// Returns the status line and the text of the answer to a change of a setting.
+fn put(address: SocketAddr, path: &str, headers: &str, text: &str) -> (String, String) {
+    let mut stream = connect(address);
+    let length = text.len();
+    write!(stream, "PUT {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n{text}").unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    let (head, body) = response.split_once("\r\n\r\n").unwrap();
+    (head.lines().next().unwrap().to_owned(), body.to_owned())
+}
+
+#[test]
+fn the_page_changes_settings_and_no_page_of_a_stranger_does() {
+    let (telemetry, address) = start();
+    let origin = format!("origin: http://{address}\r\n");
+    let (line, text) = put(address, "/control/sampling", &origin, "0.25");
+    assert!(line.contains("200"), "{line} {text}");
+    assert_eq!(
+        telemetry.control().sampling(),
+        "parentbased_traceidratio=0.25"
+    );
+    let overview = wait_for_event(address, "overview", |_| true);
+    assert_eq!(
+        overview["status"]["settings"]["sampling"],
+        "parentbased_traceidratio=0.25"
+    );
+    for (path, headers, text, status) in [
+        ("/control/sampling", "", "2", "400"),
+        (
+            "/control/sampling",
+            "origin: http://evil.example\r\n",
+            "1",
+            "403",
+        ),
+        ("/control/other", "", "1", "404"),
+        ("/sampling", "", "1", "405"),
+    ] {
+        let (line, answer) = put(address, path, headers, text);
+        assert!(line.contains(status), "{path}: {line} {answer}");
+    }
+    assert_eq!(
+        telemetry.control().sampling(),
+        "parentbased_traceidratio=0.25"
     );
 }

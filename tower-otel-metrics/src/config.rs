@@ -90,6 +90,15 @@ impl Config {
     }
 
     /// Returns whether the series of a server have more labels than method and route.
+    /// Returns whether only method and route of a request are read.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.kind == Kind::Server
+            && !self.distinguishes_endpoints()
+            && !self.naming.body_sizes
+            && !self.grpc
+            && self.labels.is_empty()
+    }
+
     fn distinguishes_endpoints(&self) -> bool {
         self.naming.names == Names::Conventions || self.naming.server_address
     }

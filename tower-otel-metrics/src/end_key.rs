@@ -34,10 +34,21 @@ pub(crate) struct EndKey<'a> {
 pub(crate) struct OwnedEndKey {
     /// Start, status and reason in [one word](EndKey::packed).
     packed: u64,
+    /// Whether the values that are not packed are absent.
+    has_no_more: bool,
     error_type: Option<&'static str>,
     version: Option<Version>,
     route: Option<Box<str>>,
     custom: CustomValuesRef,
+}
+
+impl OwnedEndKey {
+    /// Returns whether this is the key of an exchange with this start and status, and nothing else.
+    #[inline]
+    pub(crate) fn is_plain(&self, start: EntryIndex, status: StatusCode) -> bool {
+        self.packed == u64::from(status.as_u16()) << 32 | u64::from(start.number())
+            && self.has_no_more
+    }
 }
 
 impl Hash for EndKey<'_> {
@@ -70,6 +81,10 @@ impl Query for EndKey<'_> {
     fn to_key(&self) -> OwnedEndKey {
         OwnedEndKey {
             packed: self.packed(),
+            has_no_more: self.error_type.is_none()
+                && self.version.is_none()
+                && self.route.is_none()
+                && self.custom == CustomValuesRef::Empty,
             error_type: self.error_type,
             version: self.version,
             route: self.route.map(Into::into),

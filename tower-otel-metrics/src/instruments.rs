@@ -5,11 +5,13 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use http::StatusCode;
 use tower_otel_core::{Kind, RequestHead, ResponseHead};
 
 use crate::{
     backend::instruments::{
-        InFlightGauge as _, MetricsBackend, OutcomeInstruments as _, Sample, SeriesLabels,
+        GaugeKind, InFlightGauge as _, MetricsBackend, OutcomeInstruments as _, Sample,
+        SeriesLabels,
     },
     config::Config,
     counted_in::CountedIn,
@@ -18,10 +20,11 @@ use crate::{
     dimensions::{Dimensions, NoResponse, OVERFLOW},
     end_key::{EndKey, OwnedEndKey},
     grpc::instruments::GrpcInstruments,
-    handle_cache::{EntryIndex, FoundEntry, HandleCache, Query},
+    handle_cache::{EntryIndex, EntryShare, FoundEntry, HandleCache, Query},
     names::MetricSet,
-    outcome_share::OutcomeShare,
-    start_key::{BorrowedStartKey, OwnedStartKey},
+    open_stream::OpenStream,
+    start_key::{BorrowedStartKey, OwnedStartKey, PlainStartKey},
+    stream_gauges::StreamGauges,
 };
 
 /// The instruments of a layer, shared by its services and their exchanges.
@@ -29,6 +32,8 @@ use crate::{
 pub(crate) struct Instruments<B: MetricsBackend> {
     pub(crate) backend: B,
     pub(crate) config: Config,
+    /// Whether method and route are all that is read of a request.
+    pub(crate) is_plain: bool,
     /// The instruments of gRPC calls, if they have metrics of their own.
     pub(crate) grpc: Option<Box<GrpcInstruments<B>>>,
     /// Made for the first exchange, so that options can be set without making tables.
@@ -42,6 +47,7 @@ struct Tables<B: MetricsBackend> {
     described: OnceLock<B::Instruments>,
     starts: HandleCache<OwnedStartKey, CachedHandles<B>>,
     in_flight: HandleCache<OwnedStartKey, B::InFlight>,
+    streams: StreamGauges<OwnedStartKey, B::InFlight>,
     outcomes: HandleCache<OwnedEndKey, B::Outcome>,
     label_values: CustomValueTable,
     overflow: OnceLock<(B::Outcome, B::InFlight)>,
@@ -55,7 +61,7 @@ struct CachedHandles<B: MetricsBackend> {
     /// The first outcome, which is that of most exchanges. Its handles are in `outcomes` as well; here
     /// they are found without reading memory that is seldom in the cache.
     common_outcome: OnceLock<(OwnedEndKey, B::Outcome)>,
-    share: OutcomeShare,
+    share: EntryShare,
 }
 
 /// Where an exchange in flight was counted.
@@ -74,6 +80,7 @@ impl<B: MetricsBackend> Tables<B> {
             described: OnceLock::new(),
             starts: HandleCache::new(config.limit),
             in_flight: HandleCache::new(config.limit),
+            streams: StreamGauges::new(config.limit),
             outcomes: HandleCache::new(config.limit),
             label_values: CustomValueTable::new(&config.labels, config.limit),
             overflow: OnceLock::new(),
@@ -94,6 +101,7 @@ impl<B: MetricsBackend> Instruments<B> {
             GrpcInstruments::new(backend.clone(), config.kind, naming, config.limit).into()
         });
         Self {
+            is_plain: config.is_plain(),
             grpc,
             backend,
             config,
@@ -164,6 +172,14 @@ impl<B: MetricsBackend> Instruments<B> {
         }
     }
 
+    /// Counts an exchange in, if its key is in the table.
+    #[inline(always)]
+    pub(crate) fn start_plain(&self, key: PlainStartKey<'_>) -> Option<EntryIndex> {
+        let (at, handles) = self.tables().starts.get_with_index(&key)?;
+        handles.in_flight.started();
+        Some(at)
+    }
+
     #[cold]
     fn start_first(&self, mut key: BorrowedStartKey<'_>) -> InFlightEntry<B> {
         let methods = self.config.http.methods();
@@ -192,11 +208,49 @@ impl<B: MetricsBackend> Instruments<B> {
         entry.get_or_init(|_| CachedHandles {
             in_flight: in_flight.clone(),
             common_outcome: OnceLock::new(),
-            share: OutcomeShare::default(),
+            share: EntryShare::up_to(usize::MAX),
         });
         InFlightEntry {
             start: Some(index),
             own_gauge: None,
+        }
+    }
+
+    /// Counts a stream that is meant to last, or an upgraded connection, in the series of its start key.
+    #[cold]
+    pub(crate) fn open_stream(&self, start: Option<EntryIndex>) -> OpenStream<B::InFlight> {
+        let tables = self.tables();
+        let entry = start.and_then(|at| tables.starts.entry(at));
+        let key = entry.map(|entry| self.config.in_flight_key(entry.key.borrowed()));
+        let make = |instruments: &_, key: Option<&BorrowedStartKey<'_>>| {
+            let dimensions = key.map_or(overflow_dimensions(), |key| key.dimensions());
+            self.make_gauge(instruments, GaugeKind::Streams, &dimensions)
+        };
+        let gauge = if self.is_ready() {
+            tables
+                .streams
+                .get(key.as_ref(), |key| make(self.described(), key))
+        } else {
+            make(&self.describe(), key.as_ref())
+        };
+        OpenStream::new(gauge)
+    }
+
+    /// Records the end of an exchange that [`start_plain`](Self::start_plain) has counted in. Returns `false` if its
+    /// outcome is not the common one of its key; then nothing is recorded.
+    #[inline]
+    pub(crate) fn end_plain(&self, start: EntryIndex, status: StatusCode, seconds: f64) -> bool {
+        let Some(handles) = self.tables().handles(start) else {
+            return false;
+        };
+        match handles.common_outcome.get() {
+            Some((common, outcome)) if common.is_plain(start, status) => {
+                let counted_in = CountedIn::new(Some(&handles.in_flight));
+                outcome.record(Sample::complete(seconds));
+                counted_in.ended();
+                true
+            }
+            _ => false,
         }
     }
 
@@ -237,10 +291,11 @@ impl<B: MetricsBackend> Instruments<B> {
                 .make_outcome(&self.describe(), &dimensions)
                 .record(sample);
         }
-        let known = known.filter(|(at, _)| self.takes_outcome(*at));
         let outcome = known.and_then(|(at, dimensions)| {
+            let outcomes = &self.tables().outcomes;
+            let found = outcomes.find_or_insert_in(key, self.share(at))?;
             let make = |_: &_| self.make_outcome(self.described(), &dimensions);
-            let outcome = self.tables().outcomes.get_or_insert_with(key, make)?;
+            let outcome = found.entry.get_or_init(make);
             if let Some(handles) = self.tables().handles(at) {
                 let common = || (key.to_key(), outcome.clone());
                 handles.common_outcome.get_or_init(common);
@@ -250,12 +305,11 @@ impl<B: MetricsBackend> Instruments<B> {
         outcome.unwrap_or_else(|| &self.overflow().0).record(sample);
     }
 
-    /// Returns whether a start key may have one more series of ended exchanges.
-    fn takes_outcome(&self, start: EntryIndex) -> bool {
-        let tables = self.tables();
-        match (self.config.kind, tables.handles(start)) {
-            (Kind::Client, Some(handles)) => handles.share.take(tables.outcomes.room()),
-            _ => true,
+    /// Returns the share that the series of a start key count in: on a client, that of its method and host.
+    fn share(&self, start: EntryIndex) -> Option<&EntryShare> {
+        match self.config.kind {
+            Kind::Client => Some(&self.tables().handles(start)?.share),
+            Kind::Server => None,
         }
     }
 
@@ -311,13 +365,22 @@ impl<B: MetricsBackend> Instruments<B> {
         self.backend.outcome(instruments, series)
     }
 
-    #[cold]
     fn make_in_flight(&self, instruments: &B::Instruments, of: &Dimensions<'_>) -> B::InFlight {
+        self.make_gauge(instruments, GaugeKind::InFlight, of)
+    }
+
+    #[cold]
+    fn make_gauge(
+        &self,
+        instruments: &B::Instruments,
+        gauge: GaugeKind,
+        of: &Dimensions<'_>,
+    ) -> B::InFlight {
         let series = SeriesLabels {
             shared: self.config.naming.in_flight_labels(self.config.kind, of),
             status: None,
         };
-        self.backend.in_flight(instruments, series)
+        self.backend.gauge(instruments, gauge, series)
     }
 
     fn describe(&self) -> B::Instruments {

@@ -18,6 +18,7 @@ use crate::{
     instruments::Instruments,
     label_text::{MAX_ROUTE_LENGTH, cut},
     names::Names,
+    start_key::PlainStartKey,
 };
 
 /// A layer that counts and times every exchange of a service.
@@ -166,6 +167,27 @@ impl<B: MetricsBackend> Observe for MetricsLayer<B> {
         if !request.is_observed(config.kind, &config.http) {
             return None;
         }
+        if instruments.is_plain
+            && let Some(route) = request.route(Kind::Server, &config.http)
+            && let method = request.method()
+            && let Some(started) = instruments.start_plain(PlainStartKey { method, route })
+        {
+            return Some(MetricsExchange::plain(instruments, started, at));
+        }
+        self.start_any(request, at)
+    }
+
+    /// Only functions of the application may read it.
+    fn reads_context(&self) -> bool {
+        !self.instruments.config.labels.is_empty()
+    }
+}
+
+impl<B: MetricsBackend> MetricsLayer<B> {
+    /// Starts an exchange that may be the first of its series or have any options.
+    fn start_any(&self, request: &RequestInfo<'_>, at: Instant) -> Option<MetricsExchange<B>> {
+        let instruments = &self.instruments;
+        let config = &instruments.config;
         let labels = if config.labels.is_empty() {
             CustomValuesRef::Empty
         } else {
@@ -201,11 +223,6 @@ impl<B: MetricsBackend> Observe for MetricsLayer<B> {
             body_size,
         };
         Some(MetricsExchange::new(instruments, in_flight, request, at))
-    }
-
-    /// Only functions of the application may read it.
-    fn reads_context(&self) -> bool {
-        !self.instruments.config.labels.is_empty()
     }
 }
 

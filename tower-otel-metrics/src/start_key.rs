@@ -38,13 +38,7 @@ pub(crate) type OwnedStartKey = StartKey<Method, Box<str>>;
 impl Hash for BorrowedStartKey<'_> {
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
-        // Few methods have both the same length and the same initial; those cost a comparison.
-        let method = self.method.map_or(0, |method| {
-            let name = method.as_str().as_bytes();
-            let initial = name.first().map_or(0, |initial| u64::from(*initial));
-            (name.len() as u64) << 8 | initial
-        });
-        state.write_u64(method);
+        state.write_u64(self.method.map_or(0, method_word));
         if let Some(route) = self.route {
             state.write(route.as_bytes());
         }
@@ -52,6 +46,49 @@ impl Hash for BorrowedStartKey<'_> {
             endpoint.hash(state);
         }
     }
+}
+
+/// The key of a request of which only method and route are labels.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PlainStartKey<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) route: &'a str,
+}
+
+/// As the hash of a [`BorrowedStartKey`] with these values.
+impl Hash for PlainStartKey<'_> {
+    #[inline(always)]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(method_word(self.method));
+        state.write(self.route.as_bytes());
+    }
+}
+
+impl Query for PlainStartKey<'_> {
+    type Key = OwnedStartKey;
+
+    #[inline(always)]
+    fn matches(&self, key: &OwnedStartKey) -> bool {
+        key.method.as_ref() == Some(self.method)
+            && key.route.as_deref() == Some(self.route)
+            && key.endpoint.is_none()
+    }
+
+    fn to_key(&self) -> OwnedStartKey {
+        StartKey {
+            method: Some(self.method.clone()),
+            route: Some(self.route.into()),
+            endpoint: None,
+        }
+    }
+}
+
+/// Few methods have both the same length and the same initial; those cost a comparison.
+#[inline]
+fn method_word(method: &Method) -> u64 {
+    let name = method.as_str().as_bytes();
+    let initial = name.first().map_or(0, |initial| u64::from(*initial));
+    (name.len() as u64) << 8 | initial
 }
 
 impl Hash for EndpointKey<&str> {

@@ -8,7 +8,7 @@ use opentelemetry::{
 
 use crate::{
     located_headers::LocatedHeaders,
-    overflow_tracestate::{self, OverflowTraceState},
+    overflow_tracestate::{self, OverflowTraceState, has_overflow},
     w3c::{
         traceparent::{self, TraceParent},
         tracestate,
@@ -136,7 +136,7 @@ impl RemoteSpan {
     /// to add.
     #[inline]
     pub(crate) fn into_extracted(self, parent: &Context) -> ExtractedContext {
-        if self.overflow.is_none() && parent.get::<OverflowTraceState>().is_none() {
+        if self.overflow.is_none() && !has_overflow(parent) {
             ExtractedContext::SpanOnly(self.span)
         } else {
             ExtractedContext::Full(self.into_context(parent))
@@ -148,9 +148,7 @@ impl RemoteSpan {
         let context = match self.overflow {
             Some(overflow) => &parent.with_value(overflow),
             // The parent may have the list of an earlier request of the same trace.
-            None if parent.get::<OverflowTraceState>().is_some() => {
-                &parent.with_value(OverflowTraceState::default())
-            }
+            None if has_overflow(parent) => &parent.with_value(OverflowTraceState::default()),
             None => parent,
         };
         context.with_remote_span_context(self.span)

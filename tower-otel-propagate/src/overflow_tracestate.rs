@@ -13,7 +13,10 @@
 //! [`Context`](opentelemetry::Context) if some do not fit. [`merge`] joins the two when a request is
 //! sent. A list that fits completely costs nothing extra.
 
-use opentelemetry::trace::{SpanContext, TraceId, TraceState};
+use opentelemetry::{
+    Context,
+    trace::{SpanContext, TraceId, TraceState},
+};
 
 use crate::w3c::tracestate::{self, List, MAX_CHARS, Member};
 
@@ -39,6 +42,12 @@ impl Default for OverflowTraceState {
             stored: TraceState::NONE,
         }
     }
+}
+
+/// Returns whether a context has a list that does not fit in the state of a span.
+#[inline]
+pub(crate) fn has_overflow(context: &Context) -> bool {
+    context.get::<OverflowTraceState>().is_some()
 }
 
 /// Stores a received list in a [`TraceState`], and the complete list in an [`OverflowTraceState`] if

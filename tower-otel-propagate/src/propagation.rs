@@ -15,6 +15,7 @@ use crate::{
     header_carrier::{HeaderExtractor, HeaderInjector},
     inject::inject,
     located_headers::LocatedHeaders,
+    overflow_tracestate::has_overflow,
 };
 
 /// The headers that a context is written to and read from. Default: W3C Trace Context, by the codec
@@ -78,6 +79,16 @@ impl Propagation {
     }
 
     /// Writes the context into the headers.
+    /// Returns whether [`extract`](Self::extract) would read no header but `traceparent`, and return nothing but a span.
+    #[doc(hidden)]
+    #[inline]
+    pub fn is_traceparent_only(&self, headers: &LocatedHeaders<'_>) -> bool {
+        self.is_w3c()
+            && !self.read_baggage
+            && !headers.may_have_tracestate
+            && !Context::map_current(has_overflow)
+    }
+
     pub(crate) fn inject(&self, cx: &Context, headers: &mut HeaderMap) {
         match &self.format {
             Format::W3c => inject(cx, headers),

@@ -6,6 +6,7 @@ use opentelemetry::{InstrumentationScope, KeyValue, trace::SpanContext};
 use opentelemetry_sdk::trace::SpanData;
 
 use crate::{
+    buffer::AttributeBuffer,
     clock::{Clocks, Timestamp},
     extras::{Extras, limited},
     keep::KeepReason,
@@ -28,11 +29,18 @@ impl SpanRecord {
             events.append_to(&mut extras, clocks, limits);
         }
         let all = self.attributes.len();
-        let mut attributes = Vec::with_capacity(all + extras.attributes.len() + Origin::ATTRIBUTES);
+        let template = self.template.get().map(|template| &template.attributes);
+        let from_template = template.map_or(0, AttributeBuffer::len);
+        let from_extras = extras.attributes.len();
+        let mut attributes =
+            Vec::with_capacity(from_template + all + from_extras + Origin::ATTRIBUTES);
         let kept = self.kept.map(KeepReason::as_str);
         attributes.extend(kept.map(|reason| KeyValue::new(KEEP_REASON, reason)));
         if let Some(origin) = &self.origin {
             origin.span_attributes(&mut attributes);
+        }
+        if let Some(template) = template {
+            attributes.extend(template.key_values(0, from_template));
         }
         attributes.extend(self.attributes.key_values(0, self.start_attributes));
         attributes.extend(extras.attributes);

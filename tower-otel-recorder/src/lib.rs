@@ -139,6 +139,7 @@ mod shared;
 mod start;
 mod sync;
 mod tap;
+mod template;
 mod text_writer;
 mod texts;
 mod thread_index;
@@ -168,6 +169,8 @@ pub use buffer::AttributeBuffer;
 pub use record::SpanRecord;
 #[doc(hidden)]
 pub use start::{SpanStart, StartedSpan};
+#[doc(hidden)]
+pub use template::SpanTemplate;
 
 #[cfg(all(doctest, feature = "layer"))]
 #[doc = include_str!("../README.md")]

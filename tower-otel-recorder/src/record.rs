@@ -19,6 +19,7 @@ use crate::{
     origin::Origin,
     sampling::SampledSpan,
     scope::RecordScope,
+    template::{MIN_ATTRIBUTES, RecordTemplate, SpanTemplate},
     texts::TextRange,
 };
 
@@ -41,6 +42,7 @@ pub struct SpanRecord {
     pub(crate) name: Name,
     /// The callsite of a `tracing` span.
     pub(crate) origin: Option<Origin>,
+    pub(crate) template: RecordTemplate,
     pub(crate) attributes: AttributeBuffer,
     /// Allocated with the first event: a record without events takes fewer cache lines.
     pub(crate) events: Option<Box<EventBuffer>>,
@@ -75,6 +77,7 @@ impl SpanRecord {
             ended: now,
             name: Name::Static(""),
             origin: None,
+            template: RecordTemplate::default(),
             attributes: AttributeBuffer::new(limits.text),
             events: None,
             start_attributes: 0,
@@ -106,6 +109,21 @@ impl SpanRecord {
     }
 
     /// Sets the callsite of a `tracing` span, whose name is the name of the span.
+    /// Sets the name and the first attributes. Returns `false` if they could exceed a limit; then nothing is set.
+    #[inline]
+    pub fn set_template(&mut self, template: &Arc<SpanTemplate>) -> bool {
+        let limits = self.changes.limits();
+        let bytes = template.text_bytes();
+        let fits = limits.span.max_attributes_per_span >= MIN_ATTRIBUTES
+            && limits.text.length >= bytes
+            && self.attributes.texts().take_room(bytes);
+        if fits {
+            self.name = Name::Static(template.name);
+            self.template.set(template);
+        }
+        fits
+    }
+
     pub(crate) fn set_origin(&mut self, origin: Origin) {
         self.origin = Some(origin);
         self.kind = SpanKind::Internal;
@@ -118,8 +136,8 @@ impl SpanRecord {
         self.context = sampled.context;
         self.parent = sampled.parent;
         self.parent_is_remote = sampled.parent_is_remote;
-        if !sampled.attributes.is_empty() {
-            self.add_all(sampled.attributes);
+        if let Some(attributes) = sampled.attributes {
+            self.add_all(attributes);
         }
     }
 
@@ -205,6 +223,7 @@ impl SpanRecord {
             None => 0,
         };
         self.attributes.allocated()
+            + self.template.allocated()
             + self.events.as_ref().map_or(0, |events| events.allocated())
             + trace_state_bytes(&self.context)
             + extras(&self.extras)
@@ -216,6 +235,7 @@ impl SpanRecord {
         self.context = SpanContext::NONE;
         self.name = Name::Static("");
         self.origin = None;
+        self.template.clear();
         self.attributes.clear();
         if let Some(events) = &mut self.events {
             events.clear();

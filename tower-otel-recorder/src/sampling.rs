@@ -41,8 +41,8 @@ pub(crate) struct SampledSpan {
     pub(crate) context: SpanContext,
     pub(crate) parent: SpanId,
     pub(crate) parent_is_remote: bool,
-    /// Attributes that the sampler adds.
-    pub(crate) attributes: Vec<KeyValue>,
+    /// Attributes that the sampler adds. `None` if it was not asked.
+    pub(crate) attributes: Option<Vec<KeyValue>>,
 }
 
 impl Sampling {
@@ -52,19 +52,20 @@ impl Sampling {
         &self,
         kind: &SpanKind,
         base: &Context,
-        remote: Option<SpanContext>,
+        remote: Option<&SpanContext>,
         links: &[Link],
         attributes: impl FnOnce() -> SampledAttributes<'a>,
     ) -> SampledSpan {
-        let sampled = match &remote {
+        let sampled = match remote {
             Some(remote) => self.sample_by_rule(remote),
             None => self.sample_by_rule(base.span().span_context()),
         };
-        sampled.unwrap_or_else(|| {
-            let parent = remote.map(|remote| base.with_remote_span_context(remote));
-            let parent = parent.as_ref().unwrap_or(base);
-            self.ask(&self.sampler.state(), kind, parent, links, attributes)
-        })
+        if let Some(sampled) = sampled {
+            return sampled;
+        }
+        let parent = remote.map(|remote| base.with_remote_span_context(remote.clone()));
+        let parent = parent.as_ref().unwrap_or(base);
+        self.ask(&self.sampler.state(), kind, parent, links, attributes)
     }
 
     /// Samples a span without asking the sampler. `parent` is not valid for a span that starts a trace.
@@ -86,7 +87,7 @@ impl Sampling {
             context: SpanContext::new(trace, span, flags, false, TraceState::NONE),
             parent: SpanId::INVALID,
             parent_is_remote: false,
-            attributes: Vec::new(),
+            attributes: None,
         })
     }
 
@@ -157,7 +158,7 @@ impl Sampling {
             context: SpanContext::new(trace, span, flags_with(flags, sampled), false, state),
             parent: parent_id,
             parent_is_remote: is_remote,
-            attributes,
+            attributes: Some(attributes),
         }
     }
 }
@@ -170,7 +171,7 @@ fn child_of(parent: &SpanContext, span: SpanId, sampled: bool) -> SampledSpan {
         context: SpanContext::new(trace, span, flags, false, state),
         parent: parent.span_id(),
         parent_is_remote: parent.is_remote(),
-        attributes: Vec::new(),
+        attributes: None,
     }
 }
 

@@ -20,9 +20,9 @@ pub struct SpanStart<'a> {
     /// The context below the one of the span. Its span is the parent, unless `remote` is set.
     pub base: &'a Context,
     /// The parent in another process, in place of the span of `base`.
-    pub remote: Option<SpanContext>,
+    pub remote: Option<&'a SpanContext>,
     /// A span that is linked to.
-    pub link: Option<SpanContext>,
+    pub link: Option<&'a SpanContext>,
     /// The start time.
     pub at: Instant,
 }
@@ -61,11 +61,11 @@ impl RecorderTracer {
         } = start;
         if shared.pipeline.is_closed() || base.is_telemetry_suppressed() {
             return StartedSpan {
-                context: remote.map(|remote| base.with_remote_span_context(remote)),
+                context: remote.map(|remote| base.with_remote_span_context(remote.clone())),
                 span: None,
             };
         }
-        let links = link.map(Link::with_context);
+        let links = link.cloned().map(Link::with_context);
         let sampled = shared
             .sampling
             .sample(&kind, base, remote, links.as_slice(), sampler_input);

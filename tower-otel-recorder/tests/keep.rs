@@ -60,7 +60,7 @@ fn start_direct(recorder: &Recorder, remote: Option<SpanContext>, at: Instant) -
     let start = SpanStart {
         kind: SpanKind::Server,
         base: &Context::current(),
-        remote,
+        remote: remote.as_ref(),
         link: None,
         at,
     };

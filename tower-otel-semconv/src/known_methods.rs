@@ -71,6 +71,7 @@ impl KnownMethods {
     ///
     /// An unknown method is recorded as [`OTHER`](crate::OTHER), and as sent in `http.request.method_original`.
     #[must_use]
+    #[inline]
     pub fn name<'m>(&self, method: &'m Method) -> Option<&'m str> {
         match &self.0 {
             None => standard_method(method),
@@ -85,6 +86,7 @@ impl KnownMethods {
 /// Returns the name of a method as a static string, if the method is known by default.
 #[doc(hidden)]
 #[must_use]
+#[inline]
 pub fn standard_method(method: &Method) -> Option<&'static str> {
     Some(match *method {
         Method::GET => "GET",

@@ -6,7 +6,6 @@
 
 use http::{HeaderMap, HeaderName, StatusCode, header::CONTENT_TYPE};
 
-use crate::attribute::{RPC_RESPONSE_STATUS_CODE, RPC_STATUS_CODE};
 use crate::conventions::OTHER;
 use crate::kind::Kind;
 
@@ -43,18 +42,6 @@ pub enum StatusAttribute {
     RpcResponseStatusCode,
     /// `rpc.status_code`, the name in conventions after 1.44.0.
     RpcStatusCode,
-}
-
-impl StatusAttribute {
-    /// Returns the name of the attribute.
-    #[doc(hidden)]
-    #[must_use]
-    pub const fn key(self) -> &'static str {
-        match self {
-            Self::RpcResponseStatusCode => RPC_RESPONSE_STATUS_CODE,
-            Self::RpcStatusCode => RPC_STATUS_CODE,
-        }
-    }
 }
 
 /// Returns `true` if the `Content-Type` of a message is `application/grpc`, optionally followed by a codec.

@@ -45,14 +45,18 @@ pub(crate) fn visit<'v>(
     sink: &mut impl AttributeSink<'v>,
 ) {
     match (request.protocol(), request.kind()) {
-        (Protocol::Http, Kind::Server) => http_server(request, resolved, sink),
+        (Protocol::Http, Kind::Server) => {
+            http_server_repeated(request, resolved, sink);
+            http_server_own(request, resolved.query.as_deref(), sink);
+        }
         (Protocol::Http, Kind::Client) => http_client(request, resolved, sink),
         (Protocol::Grpc, _) => grpc(request, resolved, sink),
     }
 }
 
+/// Visits the attributes that requests of one route have in common.
 #[inline(always)]
-fn http_server<'v>(
+pub(crate) fn http_server_repeated<'v>(
     request: &'v RequestAttributes<'_, '_>,
     resolved: &'v ResolvedAttributes<'_>,
     sink: &mut impl AttributeSink<'v>,
@@ -62,17 +66,26 @@ fn http_server<'v>(
         Some(route) => sink.static_text(attribute::HTTP_ROUTE, Some(route)),
         None => sink.text(attribute::HTTP_ROUTE, request.route()),
     }
-    sink.text(attribute::URL_PATH, request.path());
-    sink.text(attribute::URL_QUERY, resolved.query.as_deref());
     sink.static_text(attribute::URL_SCHEME, Some(request.server_scheme()));
     server(resolved, sink);
-    let client = request.client().map(|client| client.address);
-    sink.address(attribute::CLIENT_ADDRESS, client);
-    peer(sink, request.peer());
     sink.static_text(
         attribute::NETWORK_PROTOCOL_VERSION,
         request.protocol_version(),
     );
+}
+
+/// Visits the attributes that may differ for each request.
+#[inline(always)]
+pub(crate) fn http_server_own<'v>(
+    request: &'v RequestAttributes<'_, '_>,
+    query: Option<&'v str>,
+    sink: &mut impl AttributeSink<'v>,
+) {
+    sink.text(attribute::URL_PATH, request.path());
+    sink.text(attribute::URL_QUERY, query);
+    let client = request.client().map(|client| client.address);
+    sink.address(attribute::CLIENT_ADDRESS, client);
+    peer(sink, request.peer());
     sink.repeated_text(attribute::USER_AGENT_ORIGINAL, request.user_agent());
     if request.has_optional_attributes() {
         optional(request, sink);

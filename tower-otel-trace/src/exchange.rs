@@ -4,12 +4,12 @@ use std::{sync::Arc, time::Instant};
 
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use opentelemetry::{Context, trace::TraceContextExt};
-use tower_otel_core::{End, Exchange, Kind, RequestInfo, ResponseHead, RouteSlot};
+use tower_otel_core::{End, Exchange, Kind, LongLived, RequestInfo, ResponseHead, RouteSlot};
 use tower_otel_semconv::{Endpoint, attribute, protocol, span_name};
 
 use crate::{
     backend::{LateAttribute, LateValue, OpenSpan, SpanBackend},
-    exception,
+    connection, exception,
     grpc::GrpcSpan,
     opt_in::OptIn,
     protocol::Protocol,
@@ -68,7 +68,7 @@ impl<B: SpanBackend> TraceExchange<B> {
 
     /// Returns the exchange of a request whose span is open. Copies captured headers, and exposes the span to the
     /// handler.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn opened(
         span: B::Span,
         state: &Arc<LayerState<B>>,
@@ -264,6 +264,17 @@ impl<B: SpanBackend> Exchange for TraceExchange<B> {
         }
         let headers = &self.state.config.response_headers;
         headers.copy(response.headers(), self.protocol(), || self.span.context());
+    }
+
+    #[cold]
+    fn long_lived(&mut self, upgraded: Option<&LongLived>) {
+        let Some(connection) = upgraded.filter(|_| self.span.is_recording()) else {
+            return;
+        };
+        let request = self.span.context();
+        let request = request.map(|context| context.span().span_context().clone());
+        let span = self.state.backend.start_connection(request);
+        connection::observe(connection, span);
     }
 
     #[inline]

@@ -50,7 +50,11 @@ impl GrpcSpan {
         is_renamed: bool,
     ) -> Option<&'static str> {
         let outcome = self.call.outcome(end, at);
-        span.set(self.status.key(), LateValue::Static(outcome.status()));
+        let status = match self.status {
+            StatusAttribute::RpcResponseStatusCode => attribute::RPC_RESPONSE_STATUS_CODE,
+            _ => attribute::RPC_STATUS_CODE,
+        };
+        span.set(status, LateValue::Static(outcome.status()));
         let Some(method) = self.method.as_deref() else {
             return outcome.error_type;
         };

@@ -174,10 +174,14 @@
 //! | service or body failed | the kind of failure (below) | the kind of failure (below) |
 //! | cancelled before the head | `cancelled` | – |
 //! | body dropped early | the status code if it is an error, else `aborted` | the status code if it is an error, else – |
+//! | [stream](tower_otel_core#streams-that-are-meant-to-last) dropped | the status code if it is an error, else – | the same |
 //! | panicked | `panic` | `panic` |
 //!
 //! The kind of failure is a class such as `timeout` or `connection_refused`, else the name of the error's
 //! type. If neither is known, it is `_OTHER` before the head and `body` after it.
+//!
+//! The connection after an upgrade, such as a WebSocket, has a span if [`LongLived::run`] observes it: `upgraded
+//! connection`, of the kind internal, in a trace of its own, with a link to the span of the request.
 //!
 //! # gRPC
 //!
@@ -331,6 +335,7 @@
 
 mod attributes;
 mod backend;
+mod connection;
 mod exception;
 mod exchange;
 mod grpc;
@@ -357,8 +362,8 @@ pub use opt_in::OptIn;
 pub use span_handle::SpanHandle;
 #[doc(inline)]
 pub use tower_otel_core::{
-    Attempts, Filter, Hosts, HttpOptions, LocalAddr, PeerAddr, RequestHead, Route, RouteLayer,
-    RouteSlot, observe,
+    Attempts, Filter, Hosts, HttpOptions, LocalAddr, LongLived, PeerAddr, RequestHead, Route,
+    RouteLayer, RouteSlot, observe,
 };
 #[doc(inline)]
 pub use tower_otel_propagate::{Propagation, RemoteParent};

@@ -1,8 +1,14 @@
 //! The parent of a span.
 
-use opentelemetry::{Context, trace::SpanContext};
+use opentelemetry::{
+    Context,
+    trace::{SpanContext, TraceContextExt, TraceState},
+};
 use tower_otel_core::{Kind, RequestInfo};
-use tower_otel_propagate::{ExtractedContext, LocatedHeaders, RemoteParent};
+use tower_otel_propagate::{
+    ExtractedContext, LocatedHeaders, RemoteParent,
+    w3c::traceparent::{self, TraceParent},
+};
 
 use crate::state::Config;
 
@@ -12,6 +18,8 @@ use crate::state::Config;
 pub enum Parent {
     /// The current span, if there is one.
     Current,
+    /// A span of another process.
+    Span(TraceParent),
     /// A span of another process, and what was propagated with it.
     Remote(ExtractedContext),
     /// None: the span starts a trace. It may link to a span of another process.
@@ -47,6 +55,15 @@ impl Parent {
             may_have_baggage: known.has_baggage,
         };
         match decision {
+            RemoteParent::Continue if propagation.is_traceparent_only(headers) => {
+                match headers
+                    .traceparent
+                    .and_then(|value| traceparent::parse(value.as_bytes()))
+                {
+                    Some(parent) => Self::Span(parent),
+                    None => Self::Current,
+                }
+            }
             RemoteParent::Continue if propagation.is_w3c() => {
                 Context::map_current(|current| propagation.extract(headers, current))
                     .map_or(Self::Current, Self::Remote)
@@ -70,6 +87,12 @@ impl Parent {
     pub(crate) fn into_context(self) -> (Option<Context>, Option<SpanContext>) {
         match self {
             Self::Current => (None, None),
+            Self::Span(parent) => {
+                let span = parent.into_span_context(TraceState::NONE);
+                let context =
+                    Context::map_current(|current| current.with_remote_span_context(span));
+                (Some(context), None)
+            }
             Self::Remote(remote) => {
                 let context = Context::map_current(|current| remote.into_context(current));
                 (Some(context), None)

@@ -2,9 +2,13 @@
 
 use std::{borrow::Cow, fmt};
 
+#[cfg(feature = "recorder")]
+use http::HeaderValue;
 use tower_otel_core::{Attempts, Kind, LocalAddr, RequestInfo, Target};
 use tower_otel_semconv::{self as semconv, Endpoint, protocol, rpc, span_name};
 
+#[cfg(feature = "recorder")]
+use crate::backend::templates::TemplateKey;
 use crate::{
     opt_in::OptIn,
     protocol::Protocol,
@@ -21,7 +25,6 @@ pub struct RequestAttributes<'r, 'a> {
     config: &'r Config,
     info: &'r RequestInfo<'a>,
     protocol: Protocol,
-    target: Target<'a>,
     route: Option<&'r str>,
     known_method: Option<&'a str>,
     /// The method, if it is both a standard one and known.
@@ -101,7 +104,6 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
             config,
             info,
             protocol,
-            target: info.target(kind),
             route: route.map(cut),
             known_method,
             standard_method: known_method.and_then(|_| semconv::standard_method(info.method())),
@@ -111,6 +113,11 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
 
     pub(crate) const fn kind(&self) -> Kind {
         self.config.kind
+    }
+
+    #[inline]
+    fn target(&self) -> Target<'a> {
+        self.info.target(self.config.kind)
     }
 
     pub(crate) const fn protocol(&self) -> Protocol {
@@ -181,15 +188,36 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
 
     #[inline]
     pub(crate) fn path(&self) -> Option<&str> {
-        Some(cut(self.target.path)).filter(|path| !path.is_empty())
+        Some(cut(self.target().path)).filter(|path| !path.is_empty())
+    }
+
+    /// Returns what determines the template of the span, if the span may have one.
+    #[cfg(feature = "recorder")]
+    #[inline(always)]
+    pub(crate) fn template_key(&self) -> Option<TemplateKey<'_>> {
+        if self.protocol == Protocol::Grpc
+            || self.config.kind == Kind::Client
+            || self.target().authority.is_some()
+            || self.target().scheme.is_some()
+        {
+            return None;
+        }
+        let host = self.info.known_headers().host.only();
+        Some(TemplateKey {
+            method: self.standard_method?,
+            route: self.route,
+            scheme: self.config.http.untrusting_scheme()?,
+            version: self.info.version(),
+            host: host.map(HeaderValue::as_bytes).unwrap_or_default(),
+        })
     }
 
     #[inline]
-    fn query(&self) -> Option<Cow<'_, str>> {
+    pub(crate) fn query(&self) -> Option<Cow<'_, str>> {
         if self.protocol == Protocol::Grpc || self.config.kind == Kind::Client {
             return None;
         }
-        let query = self.target.query.filter(|query| !query.is_empty())?;
+        let query = self.target().query.filter(|query| !query.is_empty())?;
         Some(match self.config.sensitive_keys.query(cut(query)) {
             Cow::Borrowed(query) => Cow::Borrowed(query),
             Cow::Owned(redacted) => Cow::Owned(cut_string(redacted)),
@@ -204,7 +232,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
     /// Returns the scheme of a client's request, if it was opted in.
     pub(crate) fn client_scheme(&self) -> Option<&'static str> {
         let scheme = self
-            .target
+            .target()
             .scheme
             .filter(|_| self.is_opted_in(OptIn::UrlScheme));
         semconv::known_scheme(scheme?)
@@ -215,7 +243,8 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
         if self.protocol == Protocol::Grpc || self.config.kind == Kind::Server {
             return None;
         }
-        self.config.sensitive_keys.url(&self.target).map(cut_string)
+        let url = self.config.sensitive_keys.url(&self.target());
+        url.map(cut_string)
     }
 
     /// Returns the client behind the trusted proxies.

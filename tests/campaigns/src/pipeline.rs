@@ -42,7 +42,7 @@ impl Pipeline {
         let service_names = ["init", "recorder"].map(|exporter| format!("{name}, {exporter}"));
         let (telemetry, layers) = Telemetry::builder(&service_names[0])
             .endpoint(&endpoint)
-            .sampler(tower_otel_init::Sampler::AlwaysOn)
+            .sampler(tower_otel_init::Sampler::ratio(1.0))
             .metrics(MetricsExporter::None)
             .schedule_delay(delay)
             .local()

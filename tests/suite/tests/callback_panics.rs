@@ -27,19 +27,13 @@ use bytes::Bytes;
 use http::{Extensions, Request, Response};
 use http_body_util::Full;
 use opentelemetry::{
-    Context, InstrumentationScope, KeyValue,
+    Context,
     propagation::{Extractor, Injector, TextMapPropagator, text_map_propagator::FieldIter},
-    trace::{
-        Link, SpanBuilder, SpanId, SpanKind, Status, TraceId, Tracer, TracerProvider,
-        noop::NoopSpan,
-    },
+    trace::Status,
 };
-use opentelemetry_sdk::{
-    metrics::{
-        InMemoryMetricExporter, SdkMeterProvider,
-        data::{AggregatedMetrics, MetricData},
-    },
-    trace::{IdGenerator, InMemorySpanExporter, SamplingResult, ShouldSample},
+use opentelemetry_sdk::metrics::{
+    InMemoryMetricExporter, SdkMeterProvider,
+    data::{AggregatedMetrics, MetricData},
 };
 use reqwest_middleware::{ClientBuilder, Middleware, Next};
 use suite_tests::{
@@ -50,9 +44,7 @@ use tower::{Layer, Service, ServiceBuilder, ServiceExt, buffer::Buffer, service_
 use tower_otel_core::{Filter, HttpOptions, RequestHead, ResponseHead, observe};
 use tower_otel_metrics::{MetricsBackend, MetricsLayer, Names, OtelMetrics};
 use tower_otel_propagate::PropagateLayer;
-use tower_otel_recorder::Recorder;
-use tower_otel_trace::{SpanBackend, TraceLayer};
-use tracing_subscriber::layer::SubscriberExt;
+use tower_otel_trace::TraceLayer;
 
 /// What a function panics with.
 #[derive(Debug, PartialEq, Eq)]
@@ -510,90 +502,6 @@ async fn the_next_request_after_a_panic_is_served() {
         telemetry.sum("http_requests_total", &[("status", "200")]),
         1.0
     );
-}
-
-#[derive(Clone, Copy, Debug)]
-struct PanickingStart;
-
-const PAYLOAD: &str = "no span";
-
-impl Tracer for PanickingStart {
-    type Span = NoopSpan;
-
-    fn build_with_context(&self, _: SpanBuilder, _: &Context) -> NoopSpan {
-        resume_unwind(Box::new(PAYLOAD))
-    }
-}
-
-impl TracerProvider for PanickingStart {
-    type Tracer = Self;
-
-    fn tracer_with_scope(&self, _: InstrumentationScope) -> Self {
-        *self
-    }
-}
-
-impl ShouldSample for PanickingStart {
-    fn should_sample(
-        &self,
-        _: Option<&Context>,
-        _: TraceId,
-        _: &str,
-        _: &SpanKind,
-        _: &[KeyValue],
-        _: &[Link],
-    ) -> SamplingResult {
-        resume_unwind(Box::new(PAYLOAD))
-    }
-}
-
-impl IdGenerator for PanickingStart {
-    fn new_trace_id(&self) -> TraceId {
-        resume_unwind(Box::new(PAYLOAD))
-    }
-
-    fn new_span_id(&self) -> SpanId {
-        resume_unwind(Box::new(PAYLOAD))
-    }
-}
-
-/// Sends one request and checks that metrics have one exchange that panicked.
-fn assert_start_panics<B: SpanBackend>(telemetry: &TestTelemetry, layer: TraceLayer<B>) {
-    let layer = observe((MetricsLayer::server(), layer));
-    let mut service = layer.layer(service_fn(hello));
-    // Not `call`, but the future panics.
-    let mut exchange = Box::pin(service.call(Request::new(())));
-    let cx = &mut TaskContext::from_waker(Waker::noop());
-    let poll = || exchange.as_mut().poll(cx).map(|_| ());
-    let panic = catch_unwind(AssertUnwindSafe(poll)).err();
-    let payload = panic.and_then(|panic| panic.downcast_ref().copied());
-    assert_eq!(payload, Some(PAYLOAD));
-    drop(exchange);
-    let metrics = telemetry.metrics();
-    let panicked = telemetry.sum("http_requests_total", &[("status", "panic")]);
-    assert_eq!(panicked, 1.0, "{metrics}");
-    let in_flight = telemetry.sum("http_requests_in_flight", &[]);
-    assert_eq!(in_flight, 0.0, "{metrics}");
-}
-
-#[test]
-fn a_tracer_a_sampler_and_an_id_generator_that_panic_end_the_exchange() {
-    let layer = TraceLayer::server().tracer_provider(&PanickingStart);
-    assert_start_panics(&TestTelemetry::new(), layer);
-    let recorder = || Recorder::builder(InMemorySpanExporter::default());
-    for builder in [
-        recorder().sampler(PanickingStart),
-        recorder().id_generator(PanickingStart),
-    ] {
-        let recorder = builder.build().unwrap();
-        let provider = recorder.tracer_provider();
-        let layer = TraceLayer::server().tracer_provider(&provider);
-        assert_start_panics(&TestTelemetry::new(), layer);
-        let telemetry = TestTelemetry::new();
-        let subscriber = tracing_subscriber::registry().with(recorder.layer());
-        let _default = tracing::subscriber::set_default(subscriber);
-        assert_start_panics(&telemetry, TraceLayer::server());
-    }
 }
 
 /// Middleware that responds without a connection.

@@ -3,7 +3,8 @@
 //! ```text
 //! export thread   tap: each span as JSON ──► trace_ring: 500 traces, 32 MiB ─┐
 //! Prometheus      red_history: the metrics of the layers, every 5 seconds ───┼─► page_state ─► event_stream ─► browser
-//! recorder        telemetry_status: counts of spans ─────────────────────────┘
+//! recorder        telemetry_status: counts of spans ─────────────────────────┤
+//! other processes intake: OTLP over HTTP ────────────────────────────────────┘
 //! ```
 //!
 //! Requests touch none of it.
@@ -13,9 +14,14 @@ mod assets;
 mod connection;
 mod event_stream;
 mod host_check;
+mod intake;
+mod live_settings;
 mod metric_family;
+mod otlp_span;
+mod otlp_spans;
 mod page_state;
 mod page_trace;
+mod protobuf_reader;
 mod quantile;
 mod red_history;
 mod red_row;

@@ -57,7 +57,12 @@ impl PageState {
 
     /// Adds a span of this process. Called on the export thread.
     pub(crate) fn add(&self, span: &SpanData) {
-        lock(&self.traces).add(span, &self.service);
+        self.add_of(span, &self.service);
+    }
+
+    /// Adds a span of a service.
+    pub(crate) fn add_of(&self, span: &SpanData, service: &str) {
+        lock(&self.traces).add(span, service);
     }
 
     /// Reads the metrics, unless that was done a short time ago.

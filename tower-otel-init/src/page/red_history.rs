@@ -27,8 +27,10 @@ type RowKey = (usize, String, String);
 #[derive(Debug)]
 pub(crate) struct RedHistory {
     rows: BTreeMap<RowKey, RedRow>,
-    /// When the intervals ended.
+    /// When the intervals ended. The first one is when the history starts.
     ends: VecDeque<Instant>,
+    /// When the current interval ends.
+    next_end: Instant,
     in_flight: [f64; FAMILIES.len()],
     hidden_rows: usize,
     overflowed: bool,
@@ -40,6 +42,7 @@ impl RedHistory {
         Self {
             rows: BTreeMap::new(),
             ends: [now].into(),
+            next_end: now + INTERVAL,
             in_flight: [0.0; FAMILIES.len()],
             hidden_rows: 0,
             overflowed: false,
@@ -100,13 +103,20 @@ impl RedHistory {
             let row = self.rows.entry(key).or_insert_with(|| RedRow::new(points));
             row.set_latest(totals);
         }
-        let last = self.ends.back().copied();
-        if last.is_none_or(|last| now.saturating_duration_since(last) >= INTERVAL) {
-            self.ends.push_back(now);
+        let ended = now.saturating_duration_since(self.next_end);
+        if ended.as_secs() > INTERVAL.as_secs() * INTERVALS as u64 {
+            // After a pause, such as sleep of the machine, the history starts again.
+            self.ends = [now].into();
+            self.rows.values_mut().for_each(RedRow::restart);
+            self.next_end = now + INTERVAL;
+        }
+        while now >= self.next_end {
+            self.ends.push_back(self.next_end);
             while self.ends.len() > INTERVALS {
                 self.ends.pop_front();
             }
             self.rows.values_mut().for_each(RedRow::end_interval);
+            self.next_end += INTERVAL;
         }
     }
 

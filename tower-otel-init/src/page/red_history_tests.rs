@@ -70,6 +70,27 @@ fn a_route_that_appears_later_starts_from_zero() {
 }
 
 #[test]
+fn intervals_have_the_same_length_however_late_they_are_read() {
+    let start = Instant::now();
+    let mut history = RedHistory::new(start);
+    for millis in [4990, 10_010, 14_980, 20_020, 24_990, 30_030] {
+        history.read(&short(4, 0), start + Duration::from_millis(millis));
+    }
+    let now = start + Duration::from_millis(30_040);
+    let points = row(&history, now)["points"].as_array().unwrap().len();
+    assert_eq!(points, 7, "six intervals of five seconds have ended");
+    assert!((history.json(now)["seconds"].as_f64().unwrap() - 30.04).abs() < 0.01);
+    history.read(&short(4, 0), start + Duration::from_secs(3600));
+    let later = start + Duration::from_secs(3600);
+    assert_eq!(row(&history, later)["requests"], 0.0);
+    assert_eq!(
+        history.json(later)["seconds"],
+        0.0,
+        "the history starts again after a long pause"
+    );
+}
+
+#[test]
 fn the_names_of_the_conventions_are_read_and_nothing_is_counted_twice() {
     let text = "\
         http_server_request_duration_seconds_count{http_request_method=\"GET\",http_route=\"/a\",http_response_status_code=\"200\"} 3\n\

@@ -50,6 +50,12 @@ impl RedRow {
         self.latest = totals;
     }
 
+    /// Starts the history with the latest totals.
+    pub(crate) fn restart(&mut self) {
+        self.points.clear();
+        self.points.push_back(self.latest.clone());
+    }
+
     /// Ends an interval.
     pub(crate) fn end_interval(&mut self) {
         self.points.push_back(self.latest.clone());

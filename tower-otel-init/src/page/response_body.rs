@@ -32,8 +32,14 @@ impl From<&'static str> for ResponseBody {
 
 impl From<String> for ResponseBody {
     fn from(text: String) -> Self {
+        text.into_bytes().into()
+    }
+}
+
+impl From<Vec<u8>> for ResponseBody {
+    fn from(bytes: Vec<u8>) -> Self {
         Self::Pieces {
-            pieces: [Bytes::from(text)].into(),
+            pieces: [Bytes::from(bytes)].into(),
             _permit: None,
         }
     }

@@ -6,13 +6,13 @@ use collector::Collector;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
 /// A collector on `localhost` with a private certificate authority, whose certificate is in a file.
-pub struct PrivateCollector {
-    pub collector: Collector,
+pub(crate) struct PrivateCollector {
+    pub(crate) collector: Collector,
     certificate: PathBuf,
 }
 
 impl PrivateCollector {
-    pub fn start(name: &str) -> Self {
+    pub(crate) fn start(name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
@@ -28,12 +28,12 @@ impl PrivateCollector {
         }
     }
 
-    pub fn endpoint(&self) -> String {
+    pub(crate) fn endpoint(&self) -> String {
         format!("https://localhost:{}", self.collector.address.port())
     }
 
     /// The value of `OTEL_EXPORTER_OTLP_CERTIFICATE`.
-    pub fn certificate(&self) -> &Path {
+    pub(crate) fn certificate(&self) -> &Path {
         &self.certificate
     }
 }

@@ -22,6 +22,17 @@ pub(super) fn parse<const DIGITS: usize, const BYTES: usize>(
     (seen_bits != INVALID).then_some(bytes)
 }
 
+/// Parses sixteen digits.
+#[inline]
+pub(super) fn parse16(text: &[u8; 16]) -> Option<[u8; 8]> {
+    // The compiler makes half as many instructions of 32 digits as of 16.
+    let mut padded = [b'0'; 32];
+    let (_, digits) = padded.split_last_chunk_mut::<16>()?;
+    *digits = *text;
+    let bytes: [u8; 16] = parse(&padded)?;
+    bytes.last_chunk().copied()
+}
+
 /// In place of the value of a digit. All bits are set, so that they remain set in combination with any other value.
 const INVALID: u8 = 0xff;
 
@@ -66,7 +77,7 @@ mod tests {
     }
 
     fn parse16(text: &[u8; 16]) -> Option<u64> {
-        parse(text).map(u64::from_be_bytes)
+        super::parse16(text).map(u64::from_be_bytes)
     }
 
     /// Parses digit by digit.

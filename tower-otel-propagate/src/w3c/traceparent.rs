@@ -19,6 +19,9 @@ use super::hex;
 /// The length in bytes of a version 00 header, and of the part of a later version that is read.
 pub(crate) const TRACEPARENT_LEN: usize = 55;
 
+/// The length without version and dash.
+const FIELDS_LEN: usize = TRACEPARENT_LEN - 3;
+
 /// The flags that level 2 defines: sampled (01) and random trace id (02). All others are reserved:
 /// ignored when read, written as 0
 /// ([specification](https://www.w3.org/TR/trace-context-2/#trace-flags)).
@@ -52,6 +55,18 @@ impl TraceParent {
 /// version `ff`, a zero id. The receiver then starts a new trace and ignores `tracestate` as well
 /// ([specification](https://www.w3.org/TR/trace-context-2/#versioning-of-traceparent)).
 pub fn parse(value: &[u8]) -> Option<TraceParent> {
+    match value {
+        [b'0', b'0', b'-', fields @ ..] => match fields.first_chunk() {
+            Some(fields) if value.len() == TRACEPARENT_LEN => parse_fields(fields),
+            _ => parse_other(value),
+        },
+        _ => parse_other(value),
+    }
+}
+
+/// Parses a header of another version, or with spaces around it.
+#[cold]
+fn parse_other(value: &[u8]) -> Option<TraceParent> {
     let (known, extra) = trim(value).split_first_chunk::<TRACEPARENT_LEN>()?;
 
     let [v1, v2, b'-', fields @ ..] = known else {
@@ -63,6 +78,12 @@ pub fn parse(value: &[u8]) -> Option<TraceParent> {
         _ => return None,
     }
 
+    parse_fields(fields)
+}
+
+/// Parses trace id, span id and flags.
+#[inline]
+fn parse_fields(fields: &[u8; FIELDS_LEN]) -> Option<TraceParent> {
     let (trace, rest) = fields.split_first_chunk::<32>()?;
     let [b'-', rest @ ..] = rest else {
         return None;
@@ -71,11 +92,13 @@ pub fn parse(value: &[u8]) -> Option<TraceParent> {
     let [b'-', f1, f2] = rest else {
         return None;
     };
-
+    let trace_id = hex::parse::<32, 16>(trace)?;
+    let span_id = hex::parse16(span)?;
+    let flags = TraceFlags::new(hex::parse2(*f1, *f2)?) & KNOWN_FLAGS;
     let parent = TraceParent {
-        trace_id: TraceId::from_bytes(hex::parse(trace)?),
-        span_id: SpanId::from_bytes(hex::parse(span)?),
-        flags: TraceFlags::new(hex::parse2(*f1, *f2)?) & KNOWN_FLAGS,
+        trace_id: TraceId::from_bytes(trace_id),
+        span_id: SpanId::from_bytes(span_id),
+        flags,
     };
     let valid = parent.trace_id != TraceId::INVALID && parent.span_id != SpanId::INVALID;
     valid.then_some(parent)

@@ -192,7 +192,8 @@ fn set_sampled_again(record: &mut SpanRecord, sampled: SampledSpan) {
     if let Some(extras) = &mut record.extras {
         // The sampler has added them when the span was opened. Their bytes stay taken.
         let attributes = &mut extras.attributes;
-        attributes.retain(|attribute| !sampled.attributes.contains(attribute));
+        let added = sampled.attributes.as_deref().unwrap_or_default();
+        attributes.retain(|attribute| !added.contains(attribute));
     }
     record.set_sampled(sampled);
 }

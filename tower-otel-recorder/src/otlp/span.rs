@@ -114,6 +114,12 @@ impl SpanRecord {
         if let Some(origin) = &self.origin {
             write_origin(&mut attributes, origin);
         }
+        if let Some(template) = self.template.get() {
+            let all = template.attributes.len();
+            for (key, value) in template.attributes.borrowed(0, all) {
+                attributes.compact(key, value);
+            }
+        }
         for (key, value) in self.attributes.borrowed(0, self.start_attributes) {
             attributes.compact(key, value);
         }

@@ -6,6 +6,8 @@ mod open_span;
 #[cfg(feature = "recorder")]
 mod recorder;
 mod scope;
+#[cfg(feature = "recorder")]
+pub(crate) mod templates;
 mod tracer;
 mod tracing;
 

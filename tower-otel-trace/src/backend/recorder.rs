@@ -9,20 +9,24 @@ use std::{
 
 use opentelemetry::{
     Context, ContextGuard, InstrumentationScope,
-    trace::{SpanKind, Status},
+    trace::{SpanContext, SpanKind, Status, TraceState},
 };
 use tower_otel_core::Kind;
 use tower_otel_propagate::ExtractedContext;
-use tower_otel_recorder::{ActiveSpan, AttributeBuffer, Recorder, RecorderTracer, SpanStart};
+use tower_otel_recorder::{
+    ActiveSpan, AttributeBuffer, Recorder, RecorderTracer, SpanStart, SpanTemplate,
+};
 use tower_otel_semconv::attribute;
 
 use super::{
     open_span::{LateAttribute, LateValue, OpenSpan, StartSpan},
     scope::scope,
+    templates,
     tracer::KeyValues,
 };
 use crate::{
     attributes::{self, AttributeSink},
+    connection,
     parent::Parent,
     request::{RequestAttributes, SpanName},
 };
@@ -62,12 +66,15 @@ impl StartSpan for RecorderBackend {
         at: Instant,
     ) -> RecorderSpan {
         // A remote span needs no context of its own: the context of the new span replaces it.
-        let (base, remote, link) = match parent {
-            Parent::Remote(ExtractedContext::SpanOnly(remote)) => (None, Some(remote), None),
-            parent => {
-                let (base, link) = parent.into_context();
-                (base, None, link)
-            }
+        let (remote, parent) = match parent {
+            Parent::Span(parent) => (Some(parent.into_span_context(TraceState::NONE)), None),
+            Parent::Remote(ExtractedContext::SpanOnly(remote)) => (Some(remote), None),
+            Parent::Current => (None, None),
+            parent => (None, Some(parent)),
+        };
+        let (base, link) = match parent {
+            None => (None, None),
+            Some(parent) => parent.into_context(),
         };
         let base = base.unwrap_or_else(Context::current);
         let start = SpanStart {
@@ -76,8 +83,8 @@ impl StartSpan for RecorderBackend {
                 Kind::Client => SpanKind::Client,
             },
             base: &base,
-            remote,
-            link,
+            remote: remote.as_ref(),
+            link: link.as_ref(),
             at,
         };
         let sampler_input = || {
@@ -87,6 +94,17 @@ impl StartSpan for RecorderBackend {
             (resolved.name.into_cow(), attributes)
         };
         let started = self.0.start_record(start, sampler_input, |record| {
+            if let Some(key) = request.template_key()
+                && templates::apply(
+                    &key,
+                    || template(request),
+                    |template| record.set_template(template),
+                )
+            {
+                let query = request.query();
+                attributes::http_server_own(request, query.as_deref(), record.attributes());
+                return;
+            }
             let resolved = request.resolve();
             match &resolved.name {
                 SpanName::Static(name, _) => record.set_static_name(name),
@@ -107,11 +125,42 @@ impl StartSpan for RecorderBackend {
         }
     }
 
+    fn start_connection(&self, request: Option<SpanContext>) -> RecorderSpan {
+        let base = Context::new();
+        let start = SpanStart {
+            kind: SpanKind::Internal,
+            base: &base,
+            remote: None,
+            link: request.as_ref(),
+            at: Instant::now(),
+        };
+        let sampler_input = || (connection::NAME.into(), Vec::new());
+        let started = self.0.start_record(start, sampler_input, |record| {
+            record.set_static_name(connection::NAME);
+        });
+        RecorderSpan {
+            context: Some(started.context.unwrap_or(base)),
+            span: started.span,
+        }
+    }
+
     fn end(&self, span: &mut RecorderSpan, at: Instant) {
         if let Some(span) = span.span.take() {
             span.end(&self.0, at);
         }
     }
+}
+
+/// Makes the template of requests like this one. Returns `None` if the name of their spans is not cached.
+#[cold]
+fn template(request: &RequestAttributes<'_, '_>) -> Option<Arc<SpanTemplate>> {
+    let resolved = request.resolve();
+    let SpanName::Static(name, _) = resolved.name else {
+        return None;
+    };
+    Some(SpanTemplate::new(name, |attributes| {
+        attributes::http_server_repeated(request, &resolved, attributes);
+    }))
 }
 
 impl OpenSpan for RecorderSpan {

@@ -45,6 +45,10 @@ pub enum ExpectedEnd {
 /// Returns the status that was sent and the end. `None` if the exchange has not ended.
 pub fn reference(events: &[Event]) -> Option<(Option<StatusCode>, ExpectedEnd)> {
     let (mut head, mut seen) = (None::<Head>, 0);
+    let finished = |head: Option<Head>, seen| match head.and_then(|head| head.length) {
+        Some(length) if seen < length => ExpectedEnd::Failed(Fault::Text),
+        _ => ExpectedEnd::Complete,
+    };
     let end = events.iter().find_map(|event| match *event {
         Event::Panicked => Some(ExpectedEnd::Panicked),
         Event::Failed(fault) => Some(ExpectedEnd::Failed(fault)),
@@ -57,9 +61,10 @@ pub fn reference(events: &[Event]) -> Option<(Option<StatusCode>, ExpectedEnd)> 
         }
         Event::Data { bytes, ended } => {
             seen += bytes;
-            ended.then_some(ExpectedEnd::Complete)
+            ended.then(|| finished(head, seen))
         }
-        Event::Finished => Some(ExpectedEnd::Complete),
+        // A body that is shorter than its length has failed.
+        Event::Finished => Some(finished(head, seen)),
         Event::Dropped => Some(match head.map(|head| head.length) {
             None => ExpectedEnd::Cancelled,
             Some(Some(length)) if seen >= length => ExpectedEnd::Complete,

@@ -1,0 +1,143 @@
+//! Name and attributes that many spans have in common.
+
+use std::sync::Arc;
+
+use crate::{buffer::AttributeBuffer, limits::TextLimits};
+
+/// The fewest attributes that a span may have if it uses a template.
+pub(crate) const MIN_ATTRIBUTES: u32 = 64;
+
+/// Name and first attributes of spans. They are written once, and each span has a reference to them.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct SpanTemplate {
+    pub(crate) name: &'static str,
+    pub(crate) attributes: AttributeBuffer,
+    text_bytes: usize,
+    bytes: usize,
+}
+
+impl SpanTemplate {
+    /// Returns a template with the attributes that `write` adds.
+    pub fn new(name: &'static str, write: impl FnOnce(&mut AttributeBuffer)) -> Arc<Self> {
+        let mut attributes = AttributeBuffer::empty(TextLimits::default());
+        write(&mut attributes);
+        Arc::new(Self {
+            name,
+            text_bytes: attributes.text_len(),
+            bytes: size_of::<Self>() + attributes.allocated(),
+            attributes,
+        })
+    }
+
+    /// Returns how many bytes the texts have together.
+    pub(crate) const fn text_bytes(&self) -> usize {
+        self.text_bytes
+    }
+}
+
+/// The template of a record.
+///
+/// A record that is reused keeps its reference. So spans of one template do not change its reference count.
+#[derive(Debug, Default)]
+pub(crate) struct RecordTemplate {
+    is_used: bool,
+    last: Option<Arc<SpanTemplate>>,
+}
+
+impl RecordTemplate {
+    #[inline]
+    pub(crate) fn set(&mut self, template: &Arc<SpanTemplate>) {
+        self.is_used = true;
+        let is_last = |last: &Arc<_>| Arc::ptr_eq(last, template);
+        if !self.last.as_ref().is_some_and(is_last) {
+            self.last = Some(Arc::clone(template));
+        }
+    }
+
+    pub(crate) const fn clear(&mut self) {
+        self.is_used = false;
+    }
+
+    /// Returns the template, if the span has one.
+    #[inline]
+    pub(crate) fn get(&self) -> Option<&SpanTemplate> {
+        self.last.as_deref().filter(|_| self.is_used)
+    }
+
+    /// Returns how many bytes the record keeps allocated, or other records with it.
+    #[inline]
+    pub(crate) fn allocated(&self) -> usize {
+        self.last.as_ref().map_or(0, |template| template.bytes)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use opentelemetry::KeyValue;
+
+    use super::*;
+    use crate::{limits::Limits, record::SpanRecord};
+
+    fn template() -> Arc<SpanTemplate> {
+        SpanTemplate::new("GET /a", |attributes| {
+            attributes.fixed("method", "GET");
+            attributes.text("host", "shop.example");
+        })
+    }
+
+    fn keys(record: &mut SpanRecord, limits: &Limits) -> (String, Vec<KeyValue>) {
+        let (clocks, scope) = (crate::clock::Clocks::read(), crate::scope::default_scope());
+        let span = record.take_span_data(clocks, &scope, limits);
+        (span.name.into_owned(), span.attributes)
+    }
+
+    #[test]
+    fn a_span_has_the_attributes_of_its_template_before_its_own() {
+        let limits = Limits::default();
+        let mut record = SpanRecord::new(limits);
+        assert!(record.set_template(&template()));
+        record.attributes().int("port", 80);
+        record.start_attributes = record.attributes.len();
+        let (name, attributes) = keys(&mut record, &limits);
+        assert_eq!(name, "GET /a");
+        let expected = [
+            KeyValue::new("method", "GET"),
+            KeyValue::new("host", "shop.example"),
+            KeyValue::new("port", 80),
+        ];
+        assert_eq!(attributes, expected);
+    }
+
+    #[test]
+    fn a_record_that_is_reused_has_no_template_until_it_is_set_again() {
+        let limits = Limits::default();
+        let (mut record, template) = (SpanRecord::new(limits), template());
+        for _ in 0..3 {
+            assert!(record.set_template(&template));
+            assert_eq!(Arc::strong_count(&template), 2);
+            record.clear();
+            assert_eq!(keys(&mut record, &limits), (String::new(), Vec::new()));
+        }
+        assert!(record.allocated() > template.bytes, "it is held until then");
+    }
+
+    #[test]
+    fn a_template_that_exceeds_a_limit_is_not_used() {
+        let limited = |change: fn(&mut Limits)| {
+            let mut limits = Limits::default();
+            change(&mut limits);
+            let mut record = SpanRecord::new(limits);
+            (
+                record.set_template(&template()),
+                keys(&mut record, &limits).1.len(),
+            )
+        };
+        assert_eq!(limited(|_| {}), (true, 2));
+        assert_eq!(limited(|limits| limits.text.length = 5), (false, 0));
+        assert_eq!(limited(|limits| limits.text.bytes = 5), (false, 0));
+        let few = |limits: &mut Limits| limits.span.max_attributes_per_span = 2;
+        assert_eq!(limited(few), (false, 0));
+    }
+}

@@ -1,0 +1,240 @@
+//! A cache, per thread, of what the spans of similar requests have in common.
+//!
+//! Most requests of a server repeat the method, the route and the host of an earlier one.
+
+use std::{cell::RefCell, sync::Arc};
+
+use http::Version;
+use tower_otel_recorder::SpanTemplate;
+
+use crate::span_name_cache::hash_ends;
+
+const SLOTS: usize = 256;
+
+/// A key with longer values has no template.
+const MAX_LENGTH: usize = 256;
+
+thread_local! {
+    static TEMPLATES: RefCell<Vec<Slot>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The values that determine a template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TemplateKey<'a> {
+    pub(crate) method: &'static str,
+    pub(crate) route: Option<&'a str>,
+    pub(crate) scheme: &'static str,
+    pub(crate) version: Version,
+    /// The `Host` header, as it was sent.
+    pub(crate) host: &'a [u8],
+}
+
+#[derive(Default)]
+struct Slot {
+    /// The hash of the last key that was not found. A template is made for a key that is not found twice in a row, so that
+    /// a client that sends random hosts does not replace the templates of others.
+    missed: Option<u64>,
+    cached: Option<CachedTemplate>,
+}
+
+struct CachedTemplate {
+    method: &'static str,
+    route: Option<Box<str>>,
+    scheme: &'static str,
+    version: Version,
+    host: Box<[u8]>,
+    template: Arc<SpanTemplate>,
+}
+
+/// Calls `set` with the template of a key. If there is none, it is made by `make`, at the second call with the key.
+///
+/// Returns `false` if there is no template or `set` returns `false`.
+#[inline]
+pub(crate) fn apply(
+    key: &TemplateKey<'_>,
+    make: impl FnOnce() -> Option<Arc<SpanTemplate>>,
+    set: impl FnOnce(&Arc<SpanTemplate>) -> bool,
+) -> bool {
+    let apply = |slots: &RefCell<Vec<Slot>>| {
+        let mut slots = slots.try_borrow_mut().ok()?;
+        let hash = key.hash();
+        let index = (hash >> 56) as usize;
+        let slot = match slots.get_mut(index) {
+            Some(slot) => slot,
+            None => allocate(&mut slots).get_mut(index)?,
+        };
+        match &slot.cached {
+            Some(cached) if cached.has_key(key) => Some(set(&cached.template)),
+            _ => slot.replace(hash, key, make).map(set),
+        }
+    };
+    matches!(TEMPLATES.try_with(apply), Ok(Some(true)))
+}
+
+#[cold]
+fn allocate(slots: &mut Vec<Slot>) -> &mut [Slot] {
+    slots.resize_with(SLOTS, Slot::default);
+    slots
+}
+
+impl TemplateKey<'_> {
+    #[inline]
+    fn hash(&self) -> u64 {
+        let seed = hash_ends(self.host, self.method.len() as u64);
+        hash_ends(self.route.unwrap_or_default().as_bytes(), seed >> 8)
+    }
+}
+
+impl Slot {
+    #[cold]
+    fn replace(
+        &mut self,
+        hash: u64,
+        key: &TemplateKey<'_>,
+        make: impl FnOnce() -> Option<Arc<SpanTemplate>>,
+    ) -> Option<&Arc<SpanTemplate>> {
+        let is_second = self.missed.replace(hash) == Some(hash);
+        let is_short = key.host.len().max(key.route.map_or(0, str::len)) <= MAX_LENGTH;
+        if !is_second || !is_short {
+            return None;
+        }
+        let template = make()?;
+        self.missed = None;
+        let cached = self.cached.insert(CachedTemplate {
+            method: key.method,
+            route: key.route.map(Into::into),
+            scheme: key.scheme,
+            version: key.version,
+            host: key.host.into(),
+            template,
+        });
+        Some(&cached.template)
+    }
+}
+
+impl CachedTemplate {
+    #[inline]
+    fn has_key(&self, key: &TemplateKey<'_>) -> bool {
+        is_same(self.method, key.method)
+            && is_same(self.scheme, key.scheme)
+            && self.version == key.version
+            && self.route.as_deref() == key.route
+            && *self.host == *key.host
+    }
+}
+
+/// Returns whether two texts are equal. Equal ones usually have the same address.
+#[inline]
+fn is_same(a: &'static str, b: &'static str) -> bool {
+    std::ptr::eq(a, b) || a == b
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: TemplateKey<'static> = TemplateKey {
+        method: "GET",
+        route: Some("/users/{id}"),
+        scheme: "http",
+        version: Version::HTTP_11,
+        host: b"shop.example:8080",
+    };
+
+    /// Returns the name of the template that is used for a key, and whether it was made now.
+    fn used(key: &TemplateKey<'_>, name: &'static str) -> (Option<String>, bool) {
+        let (mut used, mut is_made) = (None, false);
+        let make = || {
+            is_made = true;
+            Some(SpanTemplate::new(name, |_| {}))
+        };
+        apply(key, make, |template| {
+            used = Some(format!("{template:?}"));
+            true
+        });
+        (used, is_made)
+    }
+
+    fn has(used: &(Option<String>, bool), name: &str) -> bool {
+        used.0.as_ref().is_some_and(|used| used.contains(name))
+    }
+
+    #[test]
+    fn a_template_is_made_for_the_second_request_and_used_from_then_on() {
+        assert_eq!(used(&KEY, "first"), (None, false));
+        let second = used(&KEY, "second");
+        assert!(has(&second, "second") && second.1);
+        let third = used(&KEY, "third");
+        assert!(has(&third, "second") && !third.1);
+    }
+
+    #[test]
+    fn each_value_of_the_key_selects_another_template() {
+        used(&KEY, "first");
+        used(&KEY, "first");
+        for other in [
+            TemplateKey {
+                method: "PUT",
+                ..KEY
+            },
+            TemplateKey {
+                route: Some("/users/{ID}"),
+                ..KEY
+            },
+            TemplateKey { route: None, ..KEY },
+            TemplateKey {
+                scheme: "https",
+                ..KEY
+            },
+            TemplateKey {
+                version: Version::HTTP_2,
+                ..KEY
+            },
+            TemplateKey {
+                version: Version::HTTP_10,
+                ..KEY
+            },
+            TemplateKey {
+                host: b"shop.example:8081",
+                ..KEY
+            },
+            TemplateKey { host: b"", ..KEY },
+        ] {
+            assert!(!has(&used(&other, "other"), "first"), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn random_hosts_replace_no_template() {
+        used(&KEY, "first");
+        used(&KEY, "first");
+        for host in 0..10_000 {
+            let host = format!("{host}.example");
+            let key = TemplateKey {
+                host: host.as_bytes(),
+                ..KEY
+            };
+            assert_eq!(used(&key, "random"), (None, false));
+        }
+        assert!(has(&used(&KEY, "second"), "first"));
+    }
+
+    #[test]
+    fn a_key_with_a_long_value_has_no_template() {
+        let long = "a".repeat(MAX_LENGTH + 1);
+        for key in [
+            TemplateKey {
+                host: long.as_bytes(),
+                ..KEY
+            },
+            TemplateKey {
+                route: Some(&long),
+                ..KEY
+            },
+        ] {
+            for _ in 0..3 {
+                assert_eq!(used(&key, "long"), (None, false));
+            }
+        }
+    }
+}
