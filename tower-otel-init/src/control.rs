@@ -93,7 +93,7 @@ impl Control {
     /// Returns which traces are sampled, as a text for [`set_sampling`](Self::set_sampling).
     #[must_use]
     pub fn sampling(&self) -> String {
-        self.traces().sampler.to_string()
+        self.traces().sampler.text()
     }
 
     /// Sets which traces are sampled. Traces that have started are not sampled again.
@@ -119,11 +119,7 @@ impl Control {
         let mut settings = self.traces();
         spans.set_sampler(&sampler);
         let before = std::mem::replace(&mut settings.sampler, sampler);
-        log_change(
-            "sampling",
-            &before.to_string(),
-            &settings.sampler.to_string(),
-        );
+        log_change("sampling", &before.text(), &settings.sampler.text());
         Ok(())
     }
 

@@ -1,7 +1,5 @@
 //! Samplers as text: `OTEL_TRACES_SAMPLER` with its argument, and the text of the control.
 
-use std::fmt;
-
 use crate::env::Env;
 use crate::sampler::{DEFAULT_RATIO, INVALID_RATIO, Sampler, Share};
 use crate::sampling_rule::SamplingRule;
@@ -61,23 +59,23 @@ impl Sampler {
         }
         sampler.problem().is_none().then_some(sampler)
     }
-}
 
-impl fmt::Display for Sampler {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_parent_based {
-            f.write_str(PARENT_BASED)?;
-        }
-        match self.share {
-            Share::Off => f.write_str("always_off")?,
-            Share::Ratio(1.0) => f.write_str("always_on")?,
-            Share::Ratio(ratio) => write!(f, "traceidratio={ratio}")?,
-            Share::PerSecond(traces) => write!(f, "rate_limited={traces}")?,
-        }
-        for SamplingRule { requests, ratio } in &self.rules {
-            write!(f, ",{requests}={ratio}")?;
-        }
-        Ok(())
+    /// Returns the text of the sampler, for [`from_text`](Self::from_text).
+    pub(crate) fn text(&self) -> String {
+        let kind = if self.is_parent_based {
+            PARENT_BASED
+        } else {
+            ""
+        };
+        let share = match self.share {
+            Share::Off => "always_off".to_owned(),
+            Share::Ratio(1.0) => "always_on".to_owned(),
+            Share::Ratio(ratio) => format!("traceidratio={ratio}"),
+            Share::PerSecond(traces) => format!("rate_limited={traces}"),
+        };
+        let rules = self.rules.iter();
+        let rules = rules.map(|SamplingRule { requests, ratio }| format!(",{requests}={ratio}"));
+        format!("{kind}{share}{}", rules.collect::<String>())
     }
 }
 
@@ -131,7 +129,7 @@ mod tests {
             ),
         ] {
             let sampler = Sampler::from_text(text).unwrap();
-            assert_eq!(sampler.to_string(), expected);
+            assert_eq!(sampler.text(), expected);
             assert_eq!(Sampler::from_text(expected), Some(sampler));
         }
     }

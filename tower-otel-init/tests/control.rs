@@ -78,9 +78,14 @@ struct Connection(BufReader<TcpStream>);
 impl Connection {
     /// Sends a request. Returns the status and the body.
     fn send(&mut self, method: &str, path: &str, body: &str) -> (u16, String) {
+        self.send_with(method, path, "", body)
+    }
+
+    /// Sends a request with more headers.
+    fn send_with(&mut self, method: &str, path: &str, headers: &str, body: &str) -> (u16, String) {
         let length = body.len();
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n{body}"
+            "{method} {path} HTTP/1.1\r\nhost: a\r\n{headers}content-length: {length}\r\n\r\n{body}"
         );
         self.0.get_mut().write_all(request.as_bytes()).unwrap();
         let mut lines = self.0.by_ref().lines().map(Result::unwrap);
@@ -301,5 +306,43 @@ fn lines_below_warn_are_those_of_sampled_traces_if_logs_follow_traces() {
         }
         // A line outside of a trace.
         assert!(output.contains("telemetry of shop"), "{output}");
+    }
+}
+
+#[test]
+fn a_rate_limit_bounds_the_traces_of_a_flood_and_follows_a_sampled_caller() {
+    const CALLER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    for (sampling, of_caller) in [
+        ("parentbased_rate_limited=10", true),
+        ("rate_limited=10", false),
+    ] {
+        let collector = Collector::grpc();
+        let service = Service::start(&collector, &[]);
+        let mut connection = service.connect();
+        let started = Instant::now();
+        turn(&mut connection, "sampling", sampling, "/good/first");
+        for n in 0..300 {
+            connection.send("GET", &format!("/good/flood-{n}"), "");
+        }
+        let header = format!("traceparent: {CALLER}\r\n");
+        connection.send_with("GET", "/good/called", &header, "");
+        let seconds = started.elapsed().as_secs() + 1;
+        service.stop();
+        let received = collector.received.lock().unwrap();
+        let roots = received
+            .spans
+            .iter()
+            .filter(|span| span.name == "GET /good/{id}");
+        let is_called = |span: &&_| -> bool { format!("{span:?}").contains("/good/called") };
+        let (called, own): (Vec<_>, Vec<_>) = roots.partition(is_called);
+        let most = 10 * (usize::try_from(seconds).unwrap() + 1);
+        assert!(
+            (10..=most).contains(&own.len()),
+            "{} in {seconds} s",
+            own.len()
+        );
+        if of_caller {
+            assert_eq!(called.len(), 1, "{sampling}");
+        }
     }
 }
