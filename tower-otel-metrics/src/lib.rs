@@ -88,8 +88,8 @@
 //!
 //! By default a gRPC call is counted as an HTTP exchange: its `status` is usually `200`, whatever its
 //! `grpc-status` is. With [`grpc`](MetricsLayer::grpc), a `POST` with the `Content-Type`
-//! `application/grpc`, on a server over HTTP/2, is counted as a call instead, and other requests on the
-//! same port as HTTP:
+//! `application/grpc`, on a server over HTTP/2 or with `te: trailers`, is counted as a call instead, and other requests on the
+//! same port as HTTP. Calls of gRPC-Web are counted by a layer inside of `GrpcWebLayer` of `tonic-web`.
 //!
 //! | server | client |
 //! |---|---|

@@ -16,9 +16,13 @@ pub(crate) fn source(telemetry: &RunningTelemetry) -> StatusSource {
     let warnings: Vec<String> = telemetry.warnings.iter().map(ToString::to_string).collect();
     let status = move || {
         let counts = spans.as_ref().map(|spans| spans.recorded());
+        let failure = spans
+            .as_ref()
+            .and_then(|spans| spans.recorder.export_report().0);
         json!({
             "summary": summary,
             "warnings": warnings,
+            "failure": failure,
             "settings": {
                 "sampling": control.sampling(),
                 "keep": control.keep(),

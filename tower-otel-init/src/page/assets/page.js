@@ -60,7 +60,7 @@ function showState({ status, ring }) {
   byId("state").replaceChildren(
     element("dl", { class: "facts" }, ...facts),
     element("ul", { class: "summary" }, ...summary.map((text) => element("li", {}, text))),
-    ...(status?.warnings ?? []).map((warning) => element("p", { class: "error" }, warning)),
+    ...[status?.failure ? `Exports of spans fail: ${status.failure}` : null, ...(status?.warnings ?? [])].filter((text) => text !== null).map((warning) => element("p", { class: "error" }, warning)),
     element("p", { class: "quiet" }, "500 traces and 32 MiB stay on this page. Traces with an error and those of a second or more stay longest. Other processes appear when they send their spans to /v1/traces of this address, by OTLP over HTTP."));
 }
 
