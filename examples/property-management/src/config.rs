@@ -1,6 +1,6 @@
 //! Configuration from environment variables.
 
-use std::{fmt, time::Duration};
+use std::{fmt, net::SocketAddr, time::Duration};
 
 use reqwest::Url;
 
@@ -51,6 +51,23 @@ impl Variables {
     /// Returns the address of the operational routes, as `host:port`.
     pub(crate) fn operations_addr(&self) -> Option<String> {
         self.get("OPERATIONS_ADDR")
+    }
+
+    /// Returns the address of the control of telemetry. It has no authentication, so other machines must not reach it.
+    pub(crate) fn control_addr(&self) -> Result<Option<SocketAddr>, InvalidVariable> {
+        let Some(value) = self.get("CONTROL_ADDR") else {
+            return Ok(None);
+        };
+        let address = value.parse().ok();
+        let is_loopback = |address: &SocketAddr| address.ip().is_loopback();
+        address
+            .filter(is_loopback)
+            .map(Some)
+            .ok_or_else(|| InvalidVariable {
+                variable: "CONTROL_ADDR",
+                problem: format!("\"{value}\" is not a loopback address"),
+                expected: "a loopback address with a port, such as 127.0.0.1:9901",
+            })
     }
 
     /// Returns the URL of the database.
@@ -196,6 +213,7 @@ mod tests {
             ("DATABASE_URL", "mysql://me:s3cr3t@host/db"),
             ("JWT_SECRET", "s3cr3t"),
             ("LLM_TIMEOUT", "soon"),
+            ("CONTROL_ADDR", "0.0.0.0:9901"),
             ("REALITY_URL", "somewhere"),
         ]);
         for (error, message) in [
@@ -205,6 +223,10 @@ mod tests {
             ),
             (invalid.jwt_secret().err(), "JWT_SECRET: 6 bytes are"),
             (invalid.llm().err(), "LLM_TIMEOUT: \"soon\" is"),
+            (
+                invalid.control_addr().err(),
+                "CONTROL_ADDR: \"0.0.0.0:9901\" is not a loopback",
+            ),
             (invalid.url("REALITY_URL", "").err(), "REALITY_URL: \"some"),
         ] {
             let error = error.unwrap().to_string();

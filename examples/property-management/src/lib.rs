@@ -6,6 +6,7 @@
 //! | module | contents |
 //! |---|---|
 //! | `config` | environment variables and their errors |
+//! | `control` | the service that changes telemetry settings while a process runs |
 //! | `process` | start and stop of a process: telemetry, listening, SIGTERM, delivery |
 //! | `layers` | the layers of servers and clients; which remote parents are trusted |
 //! | `instruments`, `series` | metrics other than those of the layers |
@@ -22,6 +23,7 @@
 mod api;
 mod auth;
 mod config;
+mod control;
 mod db;
 mod extract;
 mod instruments;

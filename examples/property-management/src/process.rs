@@ -18,6 +18,7 @@ use tower_otel_prometheus::Prometheus;
 use crate::{
     BoxError,
     config::Variables,
+    control::run_with_control,
     instruments::recorder,
     layers::{self, Layers},
 };
@@ -92,11 +93,18 @@ pub(crate) fn run<F>(name: &str, service: impl FnOnce(Process) -> F) -> ExitCode
 where
     F: Future<Output = Result<(), BoxError>>,
 {
-    run_with(name, telemetry(name), |process| {
-        service(Process {
-            operations_addr: Variables::from_env().operations_addr(),
+    run_with(name, telemetry(name), |process| async move {
+        let variables = Variables::from_env();
+        let control_addr = variables.control_addr()?;
+        let telemetry = Arc::clone(&process.telemetry);
+        let service = service(Process {
+            operations_addr: variables.operations_addr(),
             ..process
-        })
+        });
+        match control_addr {
+            Some(address) => run_with_control(address, &telemetry, service).await,
+            None => service.await,
+        }
     })
 }
 

@@ -93,7 +93,7 @@ async fn a_taken_address_is_no_error_of_the_database() {
 #[tokio::test(flavor = "multi_thread")]
 async fn operational_routes_are_only_at_their_own_address() {
     let mut system = System::start().await;
-    let (service, operations) = system.start_with_operations().await;
+    let [service, operations, _] = system.start_with_operations().await;
     let status = async |url: String| system.client.get(url).send().await.unwrap().status();
     assert_eq!(status(format!("{service}/listings")).await, 200);
     assert_eq!(status(format!("{operations}/listings")).await, 404);
@@ -105,6 +105,26 @@ async fn operational_routes_are_only_at_their_own_address() {
         );
         assert_eq!(status(format!("{operations}/{path}")).await, 200, "{path}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn telemetry_is_controlled_only_at_an_address_of_its_own() {
+    let mut system = System::start().await;
+    let [service, operations, control] = system.start_with_operations().await;
+    let put = async |base: &str| {
+        let request = system.client.put(format!("{base}/sampling"));
+        let response = request.body("parentbased_always_on").send().await.unwrap();
+        (response.status(), response.text().await.unwrap())
+    };
+    for base in [&service, &operations] {
+        assert_eq!(put(base).await.0, 404, "{base}");
+    }
+    let (status, sampling) = put(&control).await;
+    assert_eq!(status, 200);
+    assert_eq!(sampling.trim(), "parentbased_always_on");
+    let current = system.client.get(format!("{control}/sampling"));
+    let current = current.send().await.unwrap().text().await.unwrap();
+    assert_eq!(current.trim(), "parentbased_always_on");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -240,21 +240,23 @@ impl System {
         time::timeout(TIMEOUT, waiting).await.expect(expected)
     }
 
-    /// Starts another reality-server, with an address of its own for the operational routes. Returns both
-    /// addresses.
-    pub(crate) async fn start_with_operations(&mut self) -> (String, String) {
+    /// Starts another reality-server, with addresses of their own for the operational routes and for the control of
+    /// telemetry. Returns the URLs of all three.
+    pub(crate) async fn start_with_operations(&mut self) -> [String; 3] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_reality-server"));
         command
             .env_clear()
             .env("LISTEN_ADDR", "127.0.0.1:0")
             .env("OPERATIONS_ADDR", "127.0.0.1:0")
+            .env("CONTROL_ADDR", "127.0.0.1:0")
             .env("DATABASE_URL", &self.database)
             .env("JWT_SECRET", SECRET);
         let process = Process::start(command);
-        let urls = (
+        let urls = [
             process.url().await,
             process.logged_url("operational routes").await,
-        );
+            process.logged_url("control of telemetry").await,
+        ];
         self.processes.push(("another", process));
         urls
     }
