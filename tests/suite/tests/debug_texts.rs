@@ -375,7 +375,10 @@ fn metrics(texts: &mut Texts) {
 }
 
 fn prometheus(texts: &mut Texts) {
-    let builder = Prometheus::builder().buckets(allowed("metric"), [1.0]);
+    let label = (allowed("label"), allowed("value"));
+    let builder = Prometheus::builder()
+        .buckets(allowed("metric"), [1.0])
+        .series_buckets(allowed("metric"), label, [2.0]);
     texts.debug("tower_otel_prometheus::PrometheusBuilder", &builder);
     let error = Prometheus::builder().buckets(allowed("metric"), [f64::NAN]);
     let error = error.build().err().unwrap();
