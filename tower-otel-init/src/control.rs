@@ -73,7 +73,7 @@ impl Control {
         };
         Self(Arc::new(ControlState {
             spans,
-            log_filter: LiveLogFilter::new(&config.log_filter),
+            log_filter: LiveLogFilter::new(&config.log_filter, config.log_traces),
             traces: Mutex::new(traces),
             summary: summary.to_owned(),
             exporters: Mutex::default(),

@@ -2,6 +2,7 @@
 #![cfg(all(feature = "page", feature = "http"))]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
+use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
@@ -70,7 +71,11 @@ fn json(body: &str) -> Value {
 }
 
 /// Reads events until one of this name satisfies the condition.
-fn wait_for_event(address: SocketAddr, name: &str, is_wanted: impl Fn(&Value) -> bool) -> Value {
+fn wait_for_event(
+    address: SocketAddr,
+    name: &str,
+    mut is_wanted: impl FnMut(&Value) -> bool,
+) -> Value {
     let mut stream = connect(address);
     write!(stream, "GET /events HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
     let started = Instant::now();
@@ -205,6 +210,52 @@ fn the_overview_has_the_summary_and_the_counts_of_spans() {
         "{summary}"
     );
     assert_eq!(telemetry.summary(), summary);
+}
+
+/// A page whose exporters fail shows what is configured, and why they fail.
+#[test]
+fn nothing_of_the_page_shows_a_secret_of_the_exporters() {
+    const CANARY: &str = "c4n4ry";
+    // Nobody listens on the port of a socket that was closed.
+    let closed = TcpListener::bind(LOOPBACK).unwrap().local_addr().unwrap();
+    let protocols = [
+        Protocol::HttpProtobuf,
+        #[cfg(feature = "grpc")]
+        Protocol::Grpc,
+    ];
+    for protocol in protocols {
+        let (telemetry, _) = builder()
+            .endpoint(format!("http://me:{CANARY}@{closed}/{CANARY}?key={CANARY}"))
+            .header("authorization", format!("Bearer {CANARY}"))
+            .protocol(protocol)
+            .schedule_delay(Duration::from_millis(5))
+            .metrics(tower_otel_init::MetricsExporter::Otlp)
+            .metric_interval(Duration::from_millis(5))
+            .local::<Registry>()
+            .unwrap();
+        let address = telemetry.page().unwrap();
+        let provider = telemetry.tracer_provider().unwrap();
+        let mut span = provider.tracer("").start("work");
+        let trace = span.span_context().trace_id();
+        span.end();
+        let mut text = String::new();
+        wait_for_event(address, "overview", |overview| {
+            writeln!(text, "{overview}").unwrap();
+            overview["status"]["spans"]["export_failed"] == 1
+        });
+        wait_for_event(address, "traces", |traces| {
+            writeln!(text, "{traces}").unwrap();
+            traces.to_string().contains(&trace.to_string())
+        });
+        for path in ["/", &format!("/traces/{trace}"), "/search?q=work"] {
+            let (head, body) = get(address, path);
+            assert!(head.starts_with("http/1.1 200"), "{path}: {head}");
+            writeln!(text, "{head} {body}").unwrap();
+        }
+        assert!(text.contains(&closed.to_string()), "{text}");
+        assert!(!text.contains(CANARY), "{text}");
+        drop(telemetry);
+    }
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! gRPC calls: method name, status, and which statuses are errors.
 //!
 //! See [gRPC](https://opentelemetry.io/docs/specs/semconv/rpc/grpc/) and
-//! [RPC spans](https://opentelemetry.io/docs/specs/semconv/rpc/rpc-spans/). The conventions rename the status
-//! attribute after version 1.44.0; see [`StatusAttribute`].
+//! [RPC spans](https://opentelemetry.io/docs/specs/semconv/rpc/rpc-spans/). Version 1.45.0 renamed the status
+//! attribute; see [`StatusAttribute`].
 
 use http::{HeaderMap, HeaderName, StatusCode, header::CONTENT_TYPE};
 
@@ -33,14 +33,14 @@ pub const UNAVAILABLE: u8 = 14;
 
 /// The attribute that records the status of a call.
 ///
-/// The conventions rename it. Default: the released name.
+/// The conventions have renamed it. Default: the name in version 1.45.0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StatusAttribute {
-    /// `rpc.response.status_code`, the name in conventions up to 1.44.0 (the latest release).
-    #[default]
+    /// `rpc.response.status_code`, the name in conventions up to 1.44.0.
     RpcResponseStatusCode,
-    /// `rpc.status_code`, the name in conventions after 1.44.0.
+    /// `rpc.status_code`, the name in conventions since 1.45.0.
+    #[default]
     RpcStatusCode,
 }
 

@@ -289,7 +289,11 @@ impl<B: SpanBackend> Exchange for TraceExchange<B> {
             let is_renamed = self.is_renamed();
             let extras = self.extras.as_ref();
             let error = match extras.and_then(|extras| extras.grpc.as_ref()) {
-                Some(grpc) => grpc.end(&mut self.span, &end, at, is_renamed),
+                Some(grpc) => {
+                    let captured = &self.state.config.response_trailers;
+                    grpc.copy_trailers(captured, &self.span, &end);
+                    grpc.end(&mut self.span, &end, at, is_renamed)
+                }
                 None => self.http_end(&end),
             };
             if let Some(error) = error {
@@ -297,7 +301,7 @@ impl<B: SpanBackend> Exchange for TraceExchange<B> {
             }
         }
         self.state.backend.end(&mut self.span, at);
-        // Last, because a subscriber may block. The context of the span stays until it is dropped.
+        // Last, because a subscriber may block. A `tracing` span ends when it is dropped, after the event that it contains.
         if is_recording && self.state.config.logs_exceptions {
             let _entered = self.enter();
             exception::log(end);

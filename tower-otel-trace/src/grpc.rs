@@ -11,6 +11,8 @@ use tower_otel_semconv::{
 
 use crate::{
     backend::{LateValue, OpenSpan},
+    header_capture::HeaderCapture,
+    protocol::Protocol,
     request::RequestAttributes,
 };
 
@@ -39,6 +41,21 @@ impl GrpcSpan {
 
     pub(crate) fn response(&mut self, response: &dyn ResponseHead) {
         self.call.response(response);
+    }
+
+    /// Copies the captured trailers.
+    pub(crate) fn copy_trailers(
+        &self,
+        captured: &HeaderCapture,
+        span: &impl OpenSpan,
+        end: &End<'_>,
+    ) {
+        if let End::Complete {
+            trailers: Some(trailers),
+        } = end
+        {
+            captured.copy(trailers, Protocol::Grpc, || span.context());
+        }
     }
 
     /// Records status and method, and returns the error of the call.

@@ -244,7 +244,7 @@ impl<B: Clone> TraceLayer<B> {
     }
 
     /// Records these request headers, as `http.request.header.{name}`, or for a gRPC call as
-    /// `rpc.request.metadata.{name}`. Default: none.
+    /// `rpc.request.header.{name}`. Default: none.
     ///
     /// The values of `authorization`, `proxy-authorization`, `cookie` and `set-cookie`, and those
     /// marked as sensitive, are recorded as `REDACTED`. Values that are not text are omitted. Of all values of a header, 4096
@@ -255,21 +255,27 @@ impl<B: Clone> TraceLayer<B> {
             config.request_headers = HeaderCapture::new(
                 headers,
                 attribute::request_header,
-                attribute::request_metadata,
+                attribute::rpc_request_header,
             );
         })
     }
 
     /// Records these response headers, as `http.response.header.{name}`, or for a gRPC call as
-    /// `rpc.response.metadata.{name}`. Default: none. Values are redacted as for
-    /// [request headers](Self::capture_request_headers).
+    /// `rpc.response.header.{name}`, and those in its trailers as `rpc.response.trailer.{name}`. Default: none. Values are
+    /// redacted as for [request headers](Self::capture_request_headers).
     #[must_use]
     pub fn capture_response_headers(self, headers: impl IntoIterator<Item = HeaderName>) -> Self {
+        let headers: Vec<_> = headers.into_iter().collect();
         self.with(|config| {
+            config.response_trailers = HeaderCapture::new(
+                headers.clone(),
+                attribute::rpc_response_trailer,
+                attribute::rpc_response_trailer,
+            );
             config.response_headers = HeaderCapture::new(
                 headers,
                 attribute::response_header,
-                attribute::response_metadata,
+                attribute::rpc_response_header,
             );
         })
     }
@@ -337,13 +343,13 @@ impl<B: Clone> TraceLayer<B> {
         self.with(|config| config.grpc = Some(config.grpc.unwrap_or_default()))
     }
 
-    /// Records [gRPC calls](Self::grpc), with their status in this attribute. The conventions are
-    /// renaming it. Default: the name in the latest release.
+    /// Records [gRPC calls](Self::grpc), with their status in this attribute. Version 1.45.0 of the conventions has renamed
+    /// it. Default: the new name.
     ///
     /// ```
     /// use tower_otel_trace::{StatusAttribute, TraceLayer};
     ///
-    /// let layer = TraceLayer::server().grpc_status_attribute(StatusAttribute::RpcStatusCode);
+    /// let layer = TraceLayer::server().grpc_status_attribute(StatusAttribute::RpcResponseStatusCode);
     /// ```
     #[must_use]
     pub fn grpc_status_attribute(self, attribute: StatusAttribute) -> Self {

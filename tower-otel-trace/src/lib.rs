@@ -238,10 +238,10 @@
 //! | `rpc.system.name` | `grpc` |
 //! | `rpc.method` | the path: `package.Service/Method` |
 //! | `rpc.method_original` | the path on a server that responds `UNIMPLEMENTED`; `rpc.method` is `_OTHER` then |
-//! | `rpc.response.status_code` | the status by name, such as `NOT_FOUND`; [`grpc_status_attribute`](TraceLayer::grpc_status_attribute) selects `rpc.status_code`, the name in the next conventions |
+//! | `rpc.status_code` | the status by name, such as `NOT_FOUND`; [`grpc_status_attribute`](TraceLayer::grpc_status_attribute) selects `rpc.response.status_code`, the name in conventions before 1.45.0 |
 //! | `server.address`, `server.port` | as for HTTP |
 //! | `network.peer.address`, `network.peer.port` | as for HTTP; on a tonic server with the feature `tonic`; unknown for a tonic channel |
-//! | `rpc.request.metadata.{name}`, `rpc.response.metadata.{name}` | the options that capture headers |
+//! | `rpc.request.header.{name}`, `rpc.response.header.{name}`, `rpc.response.trailer.{name}` | the options that capture headers |
 //! | `error.type` | the end |
 //!
 //! A span is named after its method. A server records `rpc.method` at the end, because any client can send

@@ -27,6 +27,8 @@ pub(crate) struct Config {
     pub(crate) personal_data: bool,
     pub(crate) request_headers: HeaderCapture,
     pub(crate) response_headers: HeaderCapture,
+    /// The trailers of gRPC calls.
+    pub(crate) response_trailers: HeaderCapture,
     pub(crate) opt_ins: OptIns,
     pub(crate) body_sizes: bool,
     pub(crate) logs_exceptions: bool,
@@ -48,6 +50,7 @@ impl Config {
             personal_data: true,
             request_headers: HeaderCapture::default(),
             response_headers: HeaderCapture::default(),
+            response_trailers: HeaderCapture::default(),
             opt_ins: OptIns::default(),
             body_sizes: false,
             logs_exceptions: false,
