@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 use opentelemetry::trace::TraceId;
+use opentelemetry_sdk::trace::SpanData;
 use serde_json::{Value, json};
 
-use crate::page::trace_title::TraceTitle;
+use crate::page::trace_title::{TraceTitle, is_error};
 
 /// The most bytes of one trace. Further spans are counted.
 pub(crate) const MAX_TRACE_BYTES: usize = 4 << 20;
@@ -19,7 +20,7 @@ const TRACE_OVERHEAD: usize = 512;
 /// A trace on the page.
 #[derive(Debug)]
 pub(crate) struct PageTrace {
-    id: TraceId,
+    pub(crate) id: TraceId,
     /// Traces are numbered by the arrival of their first span.
     pub(crate) number: u64,
     /// The version of the list with the last change of this trace.
@@ -47,19 +48,20 @@ impl PageTrace {
     }
 
     /// Adds a span, which counts as dropped if the trace is full.
-    pub(crate) fn add(&mut self, span: Bytes, title: TraceTitle) {
-        self.errors += usize::from(title.is_error);
-        if title.precedes(&self.title) {
+    pub(crate) fn add(&mut self, span: &SpanData, json: Bytes, service: &str) {
+        self.errors += usize::from(is_error(span));
+        if self.title.is_preceded_by(span) {
+            let title = TraceTitle::of(span, service);
             self.bytes = self.bytes.saturating_sub(self.title.bytes()) + title.bytes();
             self.title = title;
         }
-        let bytes = span.len() + SPAN_OVERHEAD;
+        let bytes = json.len() + SPAN_OVERHEAD;
         if self.bytes + bytes > MAX_TRACE_BYTES {
             self.dropped_spans += 1;
             return;
         }
         self.bytes += bytes;
-        self.spans.push(span);
+        self.spans.push(json);
     }
 
     /// Whether a span failed or the root is slow: such traces stay longest.
@@ -79,7 +81,6 @@ impl PageTrace {
             "id": self.id.to_string(),
             "start": self.title.start(),
             "duration": self.title.duration,
-            "failed": self.title.is_error,
             "errors": self.errors,
             "spans": self.spans.len(),
             "incomplete": self.title.is_inner(),

@@ -6,12 +6,12 @@ use bytes::Bytes;
 use opentelemetry::trace::{Event, SpanContext, SpanId, SpanKind, Status};
 use opentelemetry::{Array, KeyValue, Value as AttributeValue};
 use opentelemetry_sdk::trace::SpanData;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// The largest integer that a number of JavaScript has exactly.
 const MAX_EXACT: u64 = 1 << 53;
 
-/// Returns the span as JSON.
+/// Returns the span as JSON, written directly: a tree of values would cost several times as much.
 pub(crate) fn span_json(span: &SpanData, service: &str) -> Bytes {
     let context = &span.span_context;
     let (status, message) = match &span.status {
@@ -19,30 +19,105 @@ pub(crate) fn span_json(span: &SpanData, service: &str) -> Bytes {
         Status::Ok => ("ok", ""),
         Status::Error { description } => ("error", &**description),
     };
-    let value = json!({
-        "id": context.span_id().to_string(),
-        "parent": id(span.parent_span_id),
-        "remote": span.parent_span_is_remote,
-        "traceparent": traceparent(context),
-        "name": span.name,
-        "kind": kind(&span.span_kind),
-        "service": service,
-        "scope": span.instrumentation_scope.name(),
-        "start": micros(span.start_time),
-        "duration": duration_micros(span.start_time, span.end_time),
-        "status": status,
-        "message": message,
-        "attributes": attributes(&span.attributes),
-        "events": span.events.iter().map(event).collect::<Vec<_>>(),
-        "links": span.links.iter().map(|link| json!({
-            "traceparent": traceparent(&link.span_context),
-            "attributes": attributes(&link.attributes),
-        })).collect::<Vec<_>>(),
-        "dropped": u64::from(span.dropped_attributes_count)
-            + u64::from(span.events.dropped_count)
-            + u64::from(span.links.dropped_count),
+    let dropped = u64::from(span.dropped_attributes_count)
+        + u64::from(span.events.dropped_count)
+        + u64::from(span.links.dropped_count);
+    let mut json = JsonWriter(Vec::with_capacity(512));
+    json.0.push(b'{');
+    json.text_field("id", &context.span_id().to_string());
+    json.text_field("parent", &id(span.parent_span_id));
+    json.value_field("remote", &span.parent_span_is_remote.into());
+    json.text_field("traceparent", &traceparent(context));
+    json.text_field("name", &span.name);
+    json.text_field("kind", kind(&span.span_kind));
+    json.text_field("service", service);
+    json.text_field("scope", span.instrumentation_scope.name());
+    json.value_field("start", &micros(span.start_time).into());
+    let duration = duration_micros(span.start_time, span.end_time);
+    json.value_field("duration", &float(duration));
+    json.text_field("status", status);
+    json.text_field("message", message);
+    json.value_field("dropped", &dropped.into());
+    json.field("attributes");
+    json.attributes(&span.attributes);
+    json.field("events");
+    json.array(span.events.iter(), |json, event| json.event(event));
+    json.field("links");
+    json.array(span.links.iter(), |json, link| {
+        json.0.push(b'{');
+        json.text_field("traceparent", &traceparent(&link.span_context));
+        json.field("attributes");
+        json.attributes(&link.attributes);
+        json.0.push(b'}');
     });
-    Bytes::from(value.to_string())
+    json.0.push(b'}');
+    json.0.into()
+}
+
+/// Writes JSON. Writing to memory does not fail.
+struct JsonWriter(Vec<u8>);
+
+impl JsonWriter {
+    /// Writes the name of a field, which needs no escapes.
+    fn field(&mut self, name: &str) {
+        if self.0.last() != Some(&b'{') {
+            self.0.push(b',');
+        }
+        self.0.push(b'"');
+        self.0.extend_from_slice(name.as_bytes());
+        self.0.extend_from_slice(b"\":");
+    }
+
+    fn text_field(&mut self, name: &str, text: &str) {
+        self.field(name);
+        self.text(text);
+    }
+
+    fn value_field(&mut self, name: &str, value: &Value) {
+        self.field(name);
+        self.value(value);
+    }
+
+    fn text(&mut self, text: &str) {
+        let _ = serde_json::to_writer(&mut self.0, text);
+    }
+
+    fn value(&mut self, value: &Value) {
+        let _ = serde_json::to_writer(&mut self.0, value);
+    }
+
+    fn array<T>(&mut self, items: impl Iterator<Item = T>, write: impl Fn(&mut Self, T)) {
+        self.0.push(b'[');
+        for (index, item) in items.enumerate() {
+            if index > 0 {
+                self.0.push(b',');
+            }
+            write(self, item);
+        }
+        self.0.push(b']');
+    }
+
+    fn attributes(&mut self, attributes: &[KeyValue]) {
+        self.array(attributes.iter(), |json, attribute| {
+            json.0.push(b'[');
+            json.text(attribute.key.as_str());
+            json.0.push(b',');
+            match &attribute.value {
+                AttributeValue::String(text) => json.text(text.as_str()),
+                value => json.value(&attribute_value(value)),
+            }
+            json.0.push(b']');
+        });
+    }
+
+    fn event(&mut self, event: &Event) {
+        self.0.push(b'{');
+        self.text_field("name", &event.name);
+        self.value_field("at", &micros(event.timestamp).into());
+        self.field("attributes");
+        self.attributes(&event.attributes);
+        self.0.push(b'}');
+    }
 }
 
 /// Returns the time in microseconds since 1970, a number that JavaScript has exactly until the year 2255.
@@ -85,21 +160,6 @@ fn id(span: SpanId) -> String {
     }
 }
 
-fn event(event: &Event) -> Value {
-    json!({
-        "name": event.name,
-        "at": micros(event.timestamp),
-        "attributes": attributes(&event.attributes),
-    })
-}
-
-fn attributes(attributes: &[KeyValue]) -> Vec<Value> {
-    attributes
-        .iter()
-        .map(|attribute| json!([attribute.key.as_str(), attribute_value(&attribute.value)]))
-        .collect()
-}
-
 fn attribute_value(value: &AttributeValue) -> Value {
     match value {
         AttributeValue::Bool(value) => Value::from(*value),
@@ -140,6 +200,8 @@ pub(crate) mod tests {
     use opentelemetry::InstrumentationScope;
     use opentelemetry::trace::{TraceFlags, TraceId, TraceState};
     use opentelemetry_sdk::trace::{SpanEvents, SpanLinks};
+
+    use serde_json::json;
 
     use super::*;
 

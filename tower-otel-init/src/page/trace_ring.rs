@@ -1,6 +1,6 @@
 //! The latest traces, within a number and a number of bytes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 use opentelemetry::trace::TraceId;
@@ -24,6 +24,9 @@ pub(crate) struct TraceRing {
     version: u64,
     bytes: usize,
     notable: Usage,
+    /// The traces that are not notable, and those that are, by number.
+    order: BTreeMap<u64, TraceId>,
+    notable_order: BTreeMap<u64, TraceId>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -55,7 +58,7 @@ impl TraceRing {
                 PageTrace::new(id, self.started, TraceTitle::of(span, service))
             }
         };
-        trace.add(json, TraceTitle::of(span, service));
+        trace.add(span, json, service);
         trace.version = self.version;
         self.make_room(trace.bytes());
         self.count(&trace);
@@ -64,6 +67,7 @@ impl TraceRing {
 
     fn count(&mut self, trace: &PageTrace) {
         self.bytes += trace.bytes();
+        self.order_of(trace).insert(trace.number, trace.id);
         if trace.is_notable() {
             self.notable.traces += 1;
             self.notable.bytes += trace.bytes();
@@ -72,9 +76,17 @@ impl TraceRing {
 
     fn uncount(&mut self, trace: &PageTrace) {
         self.bytes = self.bytes.saturating_sub(trace.bytes());
+        self.order_of(trace).remove(&trace.number);
         if trace.is_notable() {
             self.notable.traces = self.notable.traces.saturating_sub(1);
             self.notable.bytes = self.notable.bytes.saturating_sub(trace.bytes());
+        }
+    }
+
+    fn order_of(&mut self, trace: &PageTrace) -> &mut BTreeMap<u64, TraceId> {
+        match trace.is_notable() {
+            true => &mut self.notable_order,
+            false => &mut self.order,
         }
     }
 
@@ -83,11 +95,13 @@ impl TraceRing {
         while self.traces.len() >= MAX_TRACES || self.bytes + bytes > MAX_BYTES {
             let too_notable =
                 self.notable.traces * 2 > MAX_TRACES || self.notable.bytes * 2 > MAX_BYTES;
-            let oldest = |notable| {
-                let traces = self.traces.iter();
-                let of_kind = traces.filter(|(_, trace)| trace.is_notable() == notable);
-                let oldest = of_kind.min_by_key(|(_, trace)| trace.number);
-                oldest.map(|(id, _)| *id)
+            let oldest = |notable: bool| {
+                let order = if notable {
+                    &self.notable_order
+                } else {
+                    &self.order
+                };
+                order.first_key_value().map(|(_, id)| *id)
             };
             let Some(oldest) = oldest(too_notable).or_else(|| oldest(!too_notable)) else {
                 break;

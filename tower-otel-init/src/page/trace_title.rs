@@ -17,7 +17,6 @@ pub(crate) struct TraceTitle {
     start: u64,
     /// In microseconds.
     pub(crate) duration: f64,
-    pub(crate) is_error: bool,
     texts: Value,
 }
 
@@ -30,23 +29,27 @@ enum Rank {
     Inner,
 }
 
+impl Rank {
+    fn of(span: &SpanData) -> Self {
+        match span.parent_span_id {
+            SpanId::INVALID => Self::Root,
+            _ if span.parent_span_is_remote => Self::LocalRoot,
+            _ => Self::Inner,
+        }
+    }
+}
+
 impl TraceTitle {
     pub(crate) fn of(span: &SpanData, service: &str) -> Self {
-        let rank = match span.parent_span_id {
-            SpanId::INVALID => Rank::Root,
-            _ if span.parent_span_is_remote => Rank::LocalRoot,
-            _ => Rank::Inner,
-        };
         let route = text(span, key::HTTP_ROUTE)
             .or_else(|| text(span, key::RPC_METHOD))
             .or_else(|| text(span, key::URL_PATH));
         let code = text(span, key::HTTP_RESPONSE_STATUS_CODE)
             .or_else(|| text(span, key::RPC_RESPONSE_STATUS_CODE));
         Self {
-            rank,
+            rank: Rank::of(span),
             start: micros(span.start_time),
             duration: duration_micros(span.start_time, span.end_time),
-            is_error: is_error(span),
             texts: json!({
                 "name": cut(&span.name),
                 "kind": kind(&span.span_kind),
@@ -54,15 +57,16 @@ impl TraceTitle {
                 "route": route,
                 "path": text(span, key::URL_PATH),
                 "code": code,
+                "failed": is_error(span),
                 "error": text(span, key::ERROR_TYPE),
                 "kept": text(span, "sampling.keep.reason"),
             }),
         }
     }
 
-    /// Returns whether this span is closer to the root than another one.
-    pub(crate) fn precedes(&self, other: &Self) -> bool {
-        (self.rank, self.start) < (other.rank, other.start)
+    /// Returns whether a span is closer to the root than this one.
+    pub(crate) fn is_preceded_by(&self, span: &SpanData) -> bool {
+        (Rank::of(span), micros(span.start_time)) < (self.rank, self.start)
     }
 
     /// Whether the span has a parent in this process, which has not ended or was not recorded.
