@@ -140,7 +140,7 @@ pub use filter::Filter;
 pub use grpc::{GrpcCall, GrpcOutcome};
 pub use head::{RequestHead, ResponseHead};
 pub use hosts::Hosts;
-pub use known_headers::{HeaderLines, KnownHeaders};
+pub use known_headers::KnownHeaders;
 pub use layer::{ObserveLayer, observe};
 pub use observe::{Exchange, Observe};
 pub use options::HttpOptions;

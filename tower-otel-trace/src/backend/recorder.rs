@@ -9,19 +9,17 @@ use std::{
 
 use opentelemetry::{
     Context, ContextGuard, InstrumentationScope,
-    trace::{SpanKind, Status, TraceState},
+    trace::{SpanContext, SpanKind, Status, TraceState},
 };
 use tower_otel_core::Kind;
 use tower_otel_propagate::ExtractedContext;
-use tower_otel_recorder::{
-    ActiveSpan, AttributeBuffer, Recorder, RecorderTracer, SpanStart, SpanTemplate,
-};
+use tower_otel_recorder::{ActiveSpan, AttributeBuffer, Recorder, RecorderTracer, SpanStart};
 use tower_otel_semconv::attribute;
 
 use super::{
     open_span::{LateAttribute, LateValue, OpenSpan, StartSpan},
     scope::scope,
-    templates,
+    templates::{self, SpanTemplate},
     tracer::KeyValues,
 };
 use crate::{
@@ -65,25 +63,61 @@ impl StartSpan for RecorderBackend {
         at: Instant,
     ) -> RecorderSpan {
         // A remote span needs no context of its own: the context of the new span replaces it.
-        let (remote, parent) = match parent {
-            Parent::Span(parent) => (Some(parent.into_span_context(TraceState::NONE)), None),
-            Parent::Remote(ExtractedContext::SpanOnly(remote)) => (Some(remote), None),
-            Parent::Current => (None, None),
-            parent => (None, Some(parent)),
+        let remote = match parent {
+            Parent::Span(parent) => parent.into_span_context(TraceState::NONE),
+            parent => return self.start_below(request, parent, at),
         };
-        let (base, link) = match parent {
-            None => (None, None),
-            Some(parent) => parent.into_context(),
-        };
+        self.start_in(request, Context::current(), (Some(&remote), None), at)
+    }
+
+    fn disabled(&self, parent: Parent) -> RecorderSpan {
+        RecorderSpan {
+            context: parent.into_context().0,
+            span: None,
+        }
+    }
+
+    fn end(&self, span: &mut RecorderSpan, at: Instant) {
+        if let Some(span) = span.span.take() {
+            span.end(&self.0, at);
+        }
+    }
+}
+
+impl RecorderBackend {
+    /// Starts a span below any parent.
+    #[inline(never)]
+    fn start_below(
+        &self,
+        request: &RequestAttributes<'_, '_>,
+        parent: Parent,
+        at: Instant,
+    ) -> RecorderSpan {
+        if let Parent::Remote(ExtractedContext::SpanOnly(remote)) = &parent {
+            return self.start_in(request, Context::current(), (Some(remote), None), at);
+        }
+        let (base, link) = parent.into_context();
         let base = base.unwrap_or_else(Context::current);
+        self.start_in(request, base, (None, link.as_ref()), at)
+    }
+
+    /// Starts a span in a context. Its parent is the remote span, or else the span of the context.
+    #[inline(never)]
+    fn start_in(
+        &self,
+        request: &RequestAttributes<'_, '_>,
+        base: Context,
+        (remote, link): (Option<&SpanContext>, Option<&SpanContext>),
+        at: Instant,
+    ) -> RecorderSpan {
         let start = SpanStart {
             kind: match request.kind() {
                 Kind::Server => SpanKind::Server,
                 Kind::Client => SpanKind::Client,
             },
             base: &base,
-            remote: remote.as_ref(),
-            link: link.as_ref(),
+            remote,
+            link,
             at,
         };
         let sampler_input = || {
@@ -97,7 +131,7 @@ impl StartSpan for RecorderBackend {
                 && templates::apply(
                     &key,
                     || template(request),
-                    |template| record.set_template(template),
+                    |template| record.set_template(template.name, &template.attributes),
                 )
             {
                 let query = request.query();
@@ -116,31 +150,19 @@ impl StartSpan for RecorderBackend {
             span: started.span,
         }
     }
-
-    fn disabled(&self, parent: Parent) -> RecorderSpan {
-        RecorderSpan {
-            context: parent.into_context().0,
-            span: None,
-        }
-    }
-
-    fn end(&self, span: &mut RecorderSpan, at: Instant) {
-        if let Some(span) = span.span.take() {
-            span.end(&self.0, at);
-        }
-    }
 }
 
 /// Makes the template of requests like this one. Returns `None` if the name of their spans is not cached.
 #[cold]
-fn template(request: &RequestAttributes<'_, '_>) -> Option<Arc<SpanTemplate>> {
+fn template(request: &RequestAttributes<'_, '_>) -> Option<SpanTemplate> {
     let resolved = request.resolve();
     let SpanName::Static(name, _) = resolved.name else {
         return None;
     };
-    Some(SpanTemplate::new(name, |attributes| {
+    let attributes = AttributeBuffer::shared(|attributes| {
         attributes::http_server_repeated(request, &resolved, attributes);
-    }))
+    });
+    Some(SpanTemplate { name, attributes })
 }
 
 impl OpenSpan for RecorderSpan {
