@@ -29,6 +29,7 @@ export class Browser {
     const { sessionId } = await browser.#send("Target.attachToTarget", { targetId, flatten: true });
     browser.#session = sessionId;
     for (const domain of ["Page", "Runtime", "Log", "Network"]) await browser.#send(`${domain}.enable`);
+    await browser.#send("Emulation.setScrollbarsHidden", { hidden: true });
     return browser;
   }
 

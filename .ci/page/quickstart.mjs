@@ -76,6 +76,12 @@ try {
   await browser.evaluate("document.getElementById('pause').click(); true");
   await browser.until("the new trace", `document.getElementById('list').textContent !== ${JSON.stringify(shown)}`);
 
+  // A setting is changed.
+  const setKeep = (text) => `(() => { const input = document.getElementById("set-keep"); input.value = ${JSON.stringify(text)}; input.dispatchEvent(new Event("input")); input.nextElementSibling.click(); return true; })()`;
+  await browser.evaluate(setKeep("errors,per_second=7"));
+  await browser.until("the new keep rules", "[...document.querySelectorAll('.result')].some((result) => result.textContent === 'Set.')");
+  assert((await browser.evaluate("document.getElementById('set-keep').value")) === "errors,per_second=7", "other keep rules");
+
   // Both widths, light and dark: nothing is wider than the screen.
   await browser.evaluate(`${withText(".item", "/orders/{sku}")}.click(); true`);
   await browser.until("the waterfall again", "document.querySelectorAll('.row').length === 10");

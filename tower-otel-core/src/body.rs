@@ -9,8 +9,10 @@ use std::{
 };
 
 use bytes::Buf;
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
+use tower_otel_semconv::rpc;
 
 use crate::{End, Exchange, Failure, exchange_guard::ExchangeGuard};
 
@@ -19,8 +21,9 @@ pin_project! {
     ///
     /// The exchange ends with the last frame, with trailers, with an error, or when the body is
     /// dropped. Servers drop a body without polling it past the last byte of its `Content-Length`.
-    /// A body that is dropped after all its bytes is therefore complete; any other is aborted. A body that ends before all its
-    /// bytes has failed: the peer gets less than the head has announced.
+    /// A body that is dropped after all its bytes is therefore complete, and one that is dropped before is aborted. A body that
+    /// ends before all its bytes has failed, because the peer gets less than the head has announced, unless its trailers have
+    /// the status of a gRPC call that has failed: the status is the reason.
     #[doc(hidden)]
     pub struct ResponseBody<B, E>
     where
@@ -68,9 +71,14 @@ impl<B, E: Exchange> ResponseBody<B, E> {
 
 /// The failure of a body that is shorter than the head has announced.
 static ENDED_TOO_EARLY: LazyLock<Error> = LazyLock::new(|| {
-    const MESSAGE: &str = "the body ended before its Content-Length";
+    const MESSAGE: &str = "the body ended before its announced length";
     Error::new(ErrorKind::InvalidData, MESSAGE)
 });
+
+#[cold]
+fn is_failed_call(trailers: Option<&HeaderMap>) -> bool {
+    trailers.and_then(rpc::status).is_some_and(|code| code != 0)
+}
 
 impl<B, E> Body for ResponseBody<B, E>
 where
@@ -96,7 +104,7 @@ where
             move || (inner.as_mut().poll_frame(cx), inner),
             |(polled, inner)| {
                 let end_of_body = |seen, trailers| match expected {
-                    Some(expected) if seen < expected => {
+                    Some(expected) if seen < expected && !is_failed_call(trailers) => {
                         End::Failed(Failure::new(&*ENDED_TOO_EARLY))
                     }
                     _ => End::Complete { trailers },

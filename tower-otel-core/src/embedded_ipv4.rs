@@ -17,6 +17,8 @@ pub(crate) fn ipv4_addresses(address: IpAddr) -> impl Iterator<Item = Ipv4Addr> 
         Some(Ipv4Addr::from(octets))
     };
     let last = v4([12, 13, 14, 15]);
+    // ISATAP (RFC 5214), with any prefix.
+    let isatap = last.filter(|_| matches!(v6.segments(), [_, _, _, _, 0 | 0x200, 0x5efe, ..]));
     let addresses = match v6.segments() {
         // NAT64 (RFC 6052).
         [0x64, 0xff9b, 0, 0, 0, 0, ..] => [last, None, None, None],
@@ -28,10 +30,18 @@ pub(crate) fn ipv4_addresses(address: IpAddr) -> impl Iterator<Item = Ipv4Addr> 
             last,
         ],
         // 6to4 (RFC 3056).
-        [0x2002, ..] => [v4([2, 3, 4, 5]), None, None, None],
+        [0x2002, ..] => [v4([2, 3, 4, 5]), isatap, None, None],
+        // Teredo (RFC 4380): the server, and the client with all bits inverted.
+        [0x2001, 0, ..] => [v4([4, 5, 6, 7]), last.map(inverted), isatap, None],
+        // SIIT (RFC 2765).
+        [0, 0, 0, 0, 0xffff, 0, ..] => [last, None, None, None],
         // IPv4-compatible (RFC 4291).
         [0, 0, 0, 0, 0, 0, ..] if !v6.is_loopback() => [last, None, None, None],
-        _ => [None; 4],
+        _ => [isatap, None, None, None],
     };
     addresses.into_iter().flatten()
+}
+
+fn inverted(address: Ipv4Addr) -> Ipv4Addr {
+    Ipv4Addr::from(!u32::from(address))
 }

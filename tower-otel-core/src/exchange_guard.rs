@@ -5,7 +5,8 @@ use std::{cell::Cell, mem, time::Instant};
 use crate::{
     end::End,
     head::ResponseHead,
-    observe::Exchange,
+    long_lived::LongLived,
+    observe::{Exchange, ResponseHeader},
     unwinding::{swallow_panic, without_second_panic},
 };
 
@@ -94,13 +95,23 @@ impl<E: Exchange> ExchangeGuard<E> {
 
     /// Records the head of the response. An observer may call functions of the application before; if
     /// one panics, the exchange ends without a response, because the caller gets none.
-    pub(crate) fn response(&mut self, response: &dyn ResponseHead) {
+    ///
+    /// Returns a header that is to be appended to the response of a server.
+    pub(crate) fn response(&mut self, response: &dyn ResponseHead) -> Option<Box<ResponseHeader>> {
         self.end_if_panicked(|exchange| {
-            if let Some(exchange) = exchange {
-                exchange.read_response(response);
-                exchange.response(response);
-            }
-        });
+            let exchange = exchange?;
+            let header = exchange.read_response(response);
+            exchange.response(response);
+            header
+        })
+    }
+
+    /// Records that the response is meant to last.
+    #[cold]
+    pub(crate) fn long_lived(&mut self, upgraded: Option<&LongLived>) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.long_lived(upgraded);
+        }
     }
 
     /// Ends the exchange after a panic that was caught and continues later. A panic of the end itself is swallowed.

@@ -19,11 +19,14 @@ use crate::{
     unwinding::PanicPayload,
 };
 
+/// The panic of a future that is polled after its panic.
+const POLLED_AGAIN: &str = "the future was polled after it had panicked";
+
 pin_project! {
     /// Polls the future of the inner service in the context of its exchange.
     ///
     /// If it is dropped before it is ready, the exchange ends as [`End::Cancelled`]. If a function of the application has
-    /// panicked in `call`, the exchange has ended, and the first poll panics.
+    /// panicked in `call`, the exchange has ended, and the first poll resumes the panic. Later polls panic, too.
     pub struct ResponseFuture<F, E>
     where
         E: Exchange,
@@ -100,10 +103,10 @@ where
         let inner = match this.inner.project() {
             InnerFutureProjection::Called { future } => future,
             InnerFutureProjection::Panicked { panic } => {
-                if let Some(panic) = panic.take() {
-                    resume_unwind(panic.into_inner().unwrap_or_else(PoisonError::into_inner));
-                }
-                return Poll::Pending;
+                // As for an `async fn`: a future that stays pending without a wake-up would block its caller for ever.
+                let again = || Mutex::new(Box::new(POLLED_AGAIN) as PanicPayload);
+                let panic = panic.take().map_or_else(again, |panic| *panic);
+                resume_unwind(panic.into_inner().unwrap_or_else(PoisonError::into_inner));
             }
             InnerFutureProjection::Gone => return Poll::Pending,
         };

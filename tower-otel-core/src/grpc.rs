@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, Method, StatusCode, Version};
+use http::{HeaderMap, Method, StatusCode, Version, header::TE};
 
 use tower_otel_semconv::{self as semconv, Kind, error, rpc};
 
@@ -45,14 +45,17 @@ impl GrpcOutcome {
 
 impl GrpcCall {
     /// Starts a call; `None` if the request is not one. A call is a `POST` with the `Content-Type` of gRPC. A server
-    /// receives it over HTTP/2 or later; a client does not know the version before it is connected.
+    /// receives it over HTTP/2 or later, or with `te: trailers`: `tonic-web` translates calls of browsers and leaves their
+    /// HTTP version. A client does not know the version before it is connected.
     ///
     /// See [gRPC over HTTP/2](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests).
     pub fn start(kind: Kind, request: &dyn RequestHead, at: Instant) -> Option<Self> {
         let headers = request.headers();
         let is_grpc = request.method() == Method::POST
-            && (kind == Kind::Client || request.version() >= Version::HTTP_2)
-            && rpc::is_grpc(headers);
+            && rpc::is_grpc(headers)
+            && (kind == Kind::Client
+                || request.version() >= Version::HTTP_2
+                || accepts_trailers(headers));
         is_grpc.then(|| Self {
             kind,
             started: at,
@@ -165,6 +168,13 @@ impl GrpcCall {
     }
 }
 
+/// Returns whether the request has the header `te: trailers`, which gRPC requires.
+#[cold]
+fn accepts_trailers(headers: &HeaderMap) -> bool {
+    let te = headers.get(TE);
+    te.is_some_and(|te| te.as_bytes().eq_ignore_ascii_case(b"trailers"))
+}
+
 /// Returns the caller's `grpc-timeout`: at most eight digits and a unit.
 ///
 /// See [gRPC over HTTP/2](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests).
@@ -214,6 +224,19 @@ mod tests {
     fn outcome(call: GrpcCall, end: End<'_>, after: u64) -> (&'static str, Option<&'static str>) {
         let outcome = call.outcome(&end, call.started + Duration::from_millis(after));
         (outcome.status(), outcome.error_type)
+    }
+
+    #[test]
+    fn a_call_over_http_1_has_the_header_te() {
+        for (te, is_call) in [("trailers", true), ("Trailers", true), ("deflate", false)] {
+            let request = Request::post("/a.B/C")
+                .version(Version::HTTP_11)
+                .header("content-type", "application/grpc")
+                .header("te", te);
+            let request = request.body(()).unwrap();
+            let call = GrpcCall::start(Kind::Server, &request, Instant::now());
+            assert_eq!(call.is_some(), is_call, "{te}");
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::{embedded_ipv4::ipv4_addresses, head::RequestHead, host_identity::Hos
 ///
 /// [`Filter::skip_hosts`](crate::Filter::skip_hosts) is stricter. A connection to `0.0.0.0` or `[::]` reaches this
 /// machine, so it skips them if a loopback address is in the set. It skips an IPv6 address that embeds an IPv4 address of the
-/// set (NAT64, 6to4, IPv4-compatible). An entry that is neither a name nor an address, such as a URL, matches no host, but
+/// set (NAT64, SIIT, 6to4, Teredo, ISATAP, IPv4-compatible). An entry that is neither a name nor an address, such as a URL, matches no host, but
 /// `skip_hosts` then skips all hosts.
 ///
 /// ```
@@ -289,6 +289,8 @@ mod tests {
             "10.0.0.1 = [2002:a00:1::1] [2002:a00:1::] [2002:a00:1:7::7]",
             "10.0.0.1 = [::10.0.0.1] [::a00:1]",
             "[64:ff9b::a00:1] = 10.0.0.1 [2002:a00:1::1] [::ffff:10.0.0.1]",
+            "10.0.0.1 = [::ffff:0:10.0.0.1] [2001:0:1:2::f5ff:fffe] [2001:0:a00:1::1] [fe80::5efe:10.0.0.1]",
+            "10.0.0.1 = [2001:db8::5efe:a00:1] [2001:db8::200:5efe:a00:1] [2002:1:1::5efe:a00:1]",
             "127.0.0.1 = [64:ff9b::7f00:1] [64:ff9b::] [2002::1] [::127.0.0.1]",
         ] {
             let (name, same) = case.split_once(" = ").unwrap();
@@ -305,6 +307,8 @@ mod tests {
             "[64:ff9b::a00:2]",
             "[2002:a00:2::1]",
             "[2001:db8::a00:1]",
+            "[2001:0:1:2::a00:1]",
+            "[2001:db8::5efe:a00:2]",
             "[::1]",
             "[::a00:2]",
         ] {

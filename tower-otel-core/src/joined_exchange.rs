@@ -2,7 +2,12 @@
 
 use std::{cell::Cell, time::Instant};
 
-use crate::{end::End, head::ResponseHead, observe::Exchange};
+use crate::{
+    end::End,
+    head::ResponseHead,
+    long_lived::LongLived,
+    observe::{Exchange, ResponseHeader},
+};
 
 /// The exchanges of several observers, behind one pointer.
 ///
@@ -33,13 +38,17 @@ impl<E: Exchange> Exchange for JoinedExchange<E> {
     }
 
     #[inline]
-    fn read_response(&mut self, response: &dyn ResponseHead) {
-        self.0.read_response(response);
+    fn read_response(&mut self, response: &dyn ResponseHead) -> Option<Box<ResponseHeader>> {
+        self.0.read_response(response)
     }
 
     #[inline]
     fn response(&mut self, response: &dyn ResponseHead) {
         self.0.response(response);
+    }
+
+    fn long_lived(&mut self, upgraded: Option<&LongLived>) {
+        self.0.long_lived(upgraded);
     }
 
     #[inline]

@@ -69,7 +69,20 @@
 //! | the body yields an error, or ends before all bytes of its exact size or `Content-Length` | [`End::Failed`] |
 //! | the body panics while polled or dropped | [`End::Panicked`] |
 //! | the body is dropped with all bytes of its exact size or `Content-Length` seen | [`End::Complete`] |
-//! | the body is dropped before that | [`End::Aborted`] |
+//! | the body is dropped before that | [`End::Aborted`]; [`End::Complete`] if the response is a stream that is meant to last |
+//!
+//! # Streams that are meant to last
+//!
+//! A response is meant to last if the length of its body is not known, and its `Content-Type` is `text/event-stream` or its
+//! extensions contain [`LongLived`]. A handler adds the extension, or axum's `Router::route_layer` with
+//! `map_response` for a route. Streams differ from other responses:
+//!
+//! - A client that leaves is no error: it is how most streams end. So is a server that drops the stream at its shutdown. An
+//!   error or a panic of the body stays one. A gRPC call keeps its own rules: a client that leaves is `CANCELLED`.
+//! - The duration in the metrics is that of the head, because a day is no latency. The span lasts until the end.
+//! - The metrics count it as open.
+//!
+//! An upgrade, such as that to WebSocket, ends at its head. [`LongLived::run`] observes the connection that follows.
 //!
 //! # What does not change
 //!
@@ -120,6 +133,7 @@ mod hosts;
 mod joined_exchange;
 mod known_headers;
 mod layer;
+mod long_lived;
 mod observe;
 mod options;
 mod peer;
@@ -142,6 +156,7 @@ pub use head::{RequestHead, ResponseHead};
 pub use hosts::Hosts;
 pub use known_headers::KnownHeaders;
 pub use layer::{ObserveLayer, observe};
+pub use long_lived::LongLived;
 pub use observe::{Exchange, Observe};
 pub use options::HttpOptions;
 pub use peer::{LocalAddr, PeerAddr};

@@ -2,9 +2,12 @@
 
 use std::{cell::Cell, time::Instant};
 
+use http::{HeaderName, HeaderValue};
+
 use crate::{
     end::End,
     head::{RequestHead, ResponseHead},
+    long_lived::LongLived,
     request_info::RequestInfo,
 };
 
@@ -43,6 +46,9 @@ pub trait Observe {
     }
 }
 
+/// A header that an exchange appends to a response.
+pub(crate) type ResponseHeader = (HeaderName, HeaderValue);
+
 /// One exchange, from its start to its single end.
 ///
 /// # When it is called
@@ -53,9 +59,11 @@ pub trait Observe {
 ///
 /// # Wrappers
 ///
-/// An exchange that wraps another one forwards all constants and methods. One method has no page: `read_response(&mut
-/// self, &dyn ResponseHead)`, which is called before `response` and calls functions of the application, such as the
-/// labels of a response. If a wrapper does not forward it, they are not called.
+/// An exchange that wraps another one forwards all constants and methods. Two methods have no page.
+/// `read_response(&mut self, &dyn ResponseHead) -> Option<Box<(HeaderName, HeaderValue)>>` is called before `response`. It
+/// calls functions of the application, such as the labels of a response, and returns a header for the response of a server.
+/// `long_lived(&mut self, Option<&LongLived>)` is called after `response`, if the response is a stream that is meant to
+/// last, or an upgrade with the extension [`LongLived`]. What a wrapper does not forward is neither recorded nor sent.
 pub trait Exchange {
     /// Whether the exchange observes the response. If `false`, a `reqwest::Response` is not wrapped:
     /// the exchange ends when it arrives, and in middleware of `reqwest_middleware` when the request
@@ -89,14 +97,26 @@ pub trait Exchange {
     /// Calls the functions of the application that read the head of the response. If one panics, no
     /// exchange records the response. An exchange that wraps another one forwards the call.
     ///
+    /// Returns a header that is appended to the response of a server.
+    ///
     /// Default: does nothing.
     #[doc(hidden)]
-    fn read_response(&mut self, response: &dyn ResponseHead) {
+    fn read_response(&mut self, response: &dyn ResponseHead) -> Option<Box<ResponseHeader>> {
         let _ = response;
+        None
     }
 
     /// Records the head of the response.
     fn response(&mut self, response: &dyn ResponseHead);
+
+    /// Records that the body is a stream that is meant to last; or, with `upgraded`, adds an observer of the upgraded
+    /// connection. An exchange that wraps another one forwards the call.
+    ///
+    /// Default: does nothing.
+    #[doc(hidden)]
+    fn long_lived(&mut self, upgraded: Option<&LongLived>) {
+        let _ = upgraded;
+    }
 
     /// Records a data frame of the response body, with its size in bytes.
     ///
@@ -179,15 +199,19 @@ impl<E: Exchange> Exchange for Option<E> {
         self.as_mut().map(E::enter)
     }
 
-    fn read_response(&mut self, response: &dyn ResponseHead) {
-        if let Some(exchange) = self {
-            exchange.read_response(response);
-        }
+    fn read_response(&mut self, response: &dyn ResponseHead) -> Option<Box<ResponseHeader>> {
+        self.as_mut()?.read_response(response)
     }
 
     fn response(&mut self, response: &dyn ResponseHead) {
         if let Some(exchange) = self {
             exchange.response(response);
+        }
+    }
+
+    fn long_lived(&mut self, upgraded: Option<&LongLived>) {
+        if let Some(exchange) = self {
+            exchange.long_lived(upgraded);
         }
     }
 

@@ -1,12 +1,16 @@
 //! Wraps a response, and decides from its head whether a body follows.
 
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use http_body::Body;
-use tower_otel_semconv::content_length;
+use tower_otel_semconv::{content_length, rpc};
 
 use crate::{
-    body::ResponseBody, end::End, exchange_guard::ExchangeGuard, head::ResponseHead,
-    observe::Exchange,
+    body::ResponseBody,
+    end::End,
+    exchange_guard::ExchangeGuard,
+    head::ResponseHead,
+    long_lived::{LongLived, is_long_lived},
+    observe::{Exchange, ResponseHeader},
 };
 
 /// Which response bodies the method of a request allows.
@@ -68,13 +72,22 @@ where
 {
     type Wrapped = http::Response<ResponseBody<B, E>>;
 
-    fn wrap(self, mut guard: ExchangeGuard<E>, expectation: BodyExpectation) -> Self::Wrapped {
+    fn wrap(mut self, mut guard: ExchangeGuard<E>, expectation: BodyExpectation) -> Self::Wrapped {
         // First, because the body may panic: then the response is not recorded.
         let announced = AnnouncedBody::of(&mut guard, self.body());
-        guard.response(&self);
+        let header = guard.response(&self);
+        if let Some(header) = header {
+            append(self.headers_mut(), *header);
+        }
         let expected = end_at_head(&mut guard, &self, announced, expectation);
         self.map(|body| ResponseBody::new(body, guard, expected))
     }
+}
+
+/// Appends a header, unless there are too many.
+#[cold]
+fn append(headers: &mut HeaderMap, (name, value): ResponseHeader) {
+    let _ = headers.try_append(name, value);
 }
 
 /// The end and the size that a body reports before it is polled.
@@ -101,9 +114,32 @@ pub(crate) fn end_at_head<B, E: Exchange>(
     expectation: BodyExpectation,
 ) -> Option<u64> {
     if let Some(end) = expectation.end_at_head(response.status(), announced.is_end_stream) {
+        if let End::Upgraded = end {
+            upgraded(guard, response);
+        }
         guard.end(end);
     }
     announced
         .exact_size
         .or_else(|| content_length(response.headers()))
+        .or_else(|| stream(guard, response))
+}
+
+/// Adds the observers of the connection that follows an upgrade, if it is to be observed.
+#[cold]
+pub(crate) fn upgraded<E: Exchange>(guard: &mut ExchangeGuard<E>, response: &dyn ResponseHead) {
+    if let Some(connection) = response.extensions().get::<LongLived>() {
+        guard.long_lived(Some(connection));
+    }
+}
+
+/// Records a stream that is meant to last. Returns `Some(0)` if it is complete whenever it is dropped. A gRPC call is not:
+/// its status is in its trailers.
+#[inline(never)]
+fn stream<E: Exchange>(guard: &mut ExchangeGuard<E>, response: &dyn ResponseHead) -> Option<u64> {
+    if !guard.is_open() || !is_long_lived(response) {
+        return None;
+    }
+    guard.long_lived(None);
+    (!rpc::is_grpc(response.headers())).then_some(0)
 }

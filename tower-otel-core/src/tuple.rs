@@ -11,7 +11,8 @@ use crate::{
     end::End,
     head::{RequestHead, ResponseHead},
     joined_exchange::JoinedExchange,
-    observe::{Exchange, Observe, run_and_leave},
+    long_lived::LongLived,
+    observe::{Exchange, Observe, ResponseHeader, run_and_leave},
     request_info::RequestInfo,
     unwinding::without_second_panic,
 };
@@ -88,14 +89,19 @@ impl<A: Exchange, B: Exchange> Exchange for Nested<A, B> {
         (self.inner.enter(), outer)
     }
 
-    fn read_response(&mut self, response: &dyn ResponseHead) {
-        self.inner.read_response(response);
-        self.outer.read_response(response);
+    fn read_response(&mut self, response: &dyn ResponseHead) -> Option<Box<ResponseHeader>> {
+        let inner = self.inner.read_response(response);
+        self.outer.read_response(response).or(inner)
     }
 
     fn response(&mut self, response: &dyn ResponseHead) {
         self.inner.response(response);
         self.outer.response(response);
+    }
+
+    fn long_lived(&mut self, upgraded: Option<&LongLived>) {
+        self.inner.long_lived(upgraded);
+        self.outer.long_lived(upgraded);
     }
 
     fn data(&mut self, bytes: u64) {

@@ -117,6 +117,8 @@ impl Exchange for RecordingObserver {
 enum Step {
     Data(&'static str),
     Trailers,
+    /// The trailers of a gRPC call that has failed.
+    FailedCall,
     Error,
     Pending,
     Panic,
@@ -164,9 +166,11 @@ impl Body for ScriptedBody {
             Some(Step::Data(data)) => {
                 Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(data.as_bytes())))))
             }
-            Some(Step::Trailers) => {
+            Some(step @ (Step::Trailers | Step::FailedCall)) => {
                 let mut trailers = HeaderMap::new();
-                trailers.insert("grpc-status", HeaderValue::from_static("0"));
+                let failed = matches!(step, Step::FailedCall);
+                let status = if failed { "5" } else { "0" };
+                trailers.insert("grpc-status", HeaderValue::from_static(status));
                 Poll::Ready(Some(Ok(Frame::trailers(trailers))))
             }
             Some(Step::Error) => Poll::Ready(Some(Err(std::io::Error::other("broken")))),
@@ -425,7 +429,7 @@ fn ends_with_content_length(scripted: ScriptedBody) -> Vec<String> {
 
 #[test]
 fn a_body_that_is_shorter_than_its_announced_length_fails() {
-    let failed = ["end failed: the body ended before its Content-Length"];
+    let failed = ["end failed: the body ended before its announced length"];
     for steps in [
         || vec![],
         || vec![Step::Data("ab")],
@@ -438,6 +442,18 @@ fn a_body_that_is_shorter_than_its_announced_length_fails() {
     }
     let last = ScriptedBody::new([Step::Data("ab")]).with_end_stream();
     assert_eq!(ends_with_content_length(last), failed);
+}
+
+#[test]
+fn a_short_body_ends_with_the_status_of_a_grpc_call_that_has_failed() {
+    let steps = || [Step::Data("ab"), Step::FailedCall];
+    let complete = ["end complete with trailers"];
+    assert_eq!(
+        ends_with_content_length(ScriptedBody::new(steps())),
+        complete
+    );
+    let exact = ScriptedBody::new(steps()).exactly(3);
+    assert_eq!(ends_after_reading(exact, usize::MAX), complete);
 }
 
 #[test]
@@ -587,6 +603,32 @@ fn a_panic_in_call_ends_the_exchange() {
     }));
     assert!(call.is_err());
     assert_eq!(observer.ends(), ["end panicked"]);
+}
+
+#[test]
+fn a_future_that_is_polled_after_a_panic_panics_again() {
+    #[derive(Clone)]
+    struct Panics;
+    impl Observe for Panics {
+        type Exchange = RecordingObserver;
+
+        fn start(&self, _request: &RequestInfo<'_>, _at: Instant) -> RecordingObserver {
+            panic!("start panics");
+        }
+    }
+    let inner = service_fn(|_: Request<()>| {
+        ready(Ok::<_, Infallible>(Response::new(ScriptedBody::default())))
+    });
+    let mut service = observe(Panics).layer(inner);
+    let mut future = Box::pin(service.call(request(Method::GET)));
+    for expected in [
+        "start panics",
+        "the future was polled after it had panicked",
+    ] {
+        let polled = catch_unwind(AssertUnwindSafe(|| poll(future.as_mut()).is_ready()));
+        let payload = polled.expect_err(expected);
+        assert_eq!(payload.downcast_ref::<&str>(), Some(&expected));
+    }
 }
 
 #[test]

@@ -108,7 +108,8 @@ impl TelemetryBuilder {
     }
 
     /// Serves a page for a browser on this address: requests and their durations by route, recent traces, and the state
-    /// of the exporters. Default: none. Port 0 is a free one; [`Telemetry::page`](crate::Telemetry::page) returns it.
+    /// of the exporters. It also changes the settings of [`Control`](crate::Control). Default: none. Port 0 is a free one;
+    /// [`Telemetry::page`](crate::Telemetry::page) returns it.
     ///
     /// With the page, all traces are sampled unless the sampler is set, and spans are exported within a second. They are
     /// sent to a collector only if its endpoint or the exporter is set.

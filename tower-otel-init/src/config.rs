@@ -9,7 +9,7 @@ use crate::error::InitError;
 use crate::exporter_config::ExporterConfig;
 use crate::keep_rules::{self, KeepRules};
 use crate::log_filter;
-use crate::options::{ChoiceSetting, ExemplarFilter, Flag, LogFormat, Propagator};
+use crate::options::{ChoiceSetting, ExemplarFilter, Flag, LogFormat, LogTraces, Propagator};
 use crate::otlp_headers::{INVALID_HEADER, REDACTED, is_header};
 use crate::page::address::{self, PageAddress};
 use crate::propagation;
@@ -39,6 +39,8 @@ pub(crate) struct Config {
     pub(crate) log_batch: BatchConfig,
     pub(crate) page: Option<PageAddress>,
     pub(crate) log_format: LogFormat,
+    /// The traces whose log lines below `WARN` are written.
+    pub(crate) log_traces: LogTraces,
     /// The directives that select log lines.
     pub(crate) log_filter: String,
 }
@@ -114,6 +116,8 @@ impl Config {
                 None => variable("LOG_FORMAT", LogFormat::parse, LogFormat::INVALID, env)?
                     .unwrap_or(LogFormat::Json),
             },
+            log_traces: variable("LOG_TRACES", LogTraces::parse, LogTraces::INVALID, env)?
+                .unwrap_or(LogTraces::All),
             log_filter: log_filter::resolve(settings, env)?,
         })
     }

@@ -66,14 +66,14 @@ struct TraceSettings {
 impl Control {
     /// Returns the control of telemetry with these settings, which are in force.
     pub(crate) fn new(spans: Option<Arc<SpanRecorder>>, summary: &str, config: &Config) -> Self {
-        let records = spans.as_ref().is_some_and(|spans| spans.counts_losses);
+        let keeps = spans.as_ref().is_some_and(|spans| spans.keeps);
         let traces = TraceSettings {
             sampler: config.sampler.clone(),
-            keep: config.keep.filter(|_| records),
+            keep: config.keep.filter(|_| keeps),
         };
         Self(Arc::new(ControlState {
             spans,
-            log_filter: LiveLogFilter::new(&config.log_filter),
+            log_filter: LiveLogFilter::new(&config.log_filter, config.log_traces),
             traces: Mutex::new(traces),
             summary: summary.to_owned(),
             exporters: Mutex::default(),
@@ -142,7 +142,7 @@ impl Control {
     /// [`Unsupported`](io::ErrorKind::Unsupported) if traces are not exported. The rules stay as they are.
     pub fn set_keep(&self, text: &str) -> io::Result<()> {
         let spans = self.spans()?;
-        if !spans.counts_losses {
+        if !spans.keeps {
             return Err(unsupported("traces are not exported"));
         }
         let text = text.trim();

@@ -17,7 +17,7 @@ pub(crate) enum ExporterConfig {
 }
 
 impl ExporterConfig {
-    /// Returns the traces exporter. With the page, a collector that nobody has named gets nothing.
+    /// Returns the traces exporter. With the page, nothing is sent unless an endpoint or an exporter is set.
     pub(crate) fn traces(
         settings: &Settings,
         has_page: bool,

@@ -155,6 +155,23 @@
 //!
 //! Warnings, errors and debug texts show neither headers nor credentials, paths and queries of endpoints.
 //!
+//! # Process and runtime
+//!
+//! With the feature `process`, these metrics are read when others are rendered or pushed:
+//!
+//! | Prometheus | OTLP |
+//! |---|---|
+//! | `process_cpu_seconds_total` | `process.cpu.time`, of all modes together |
+//! | `process_resident_memory_bytes`, `process_virtual_memory_bytes` | `process.memory.usage`, `process.memory.virtual` |
+//! | `process_open_fds`, `process_max_fds` | `process.unix.file_descriptor.count` |
+//! | `process_threads`, `process_start_time_seconds` | `process.thread.count` |
+//! | `tokio_workers_count`, `tokio_live_tasks_count`, `tokio_global_queue_depth` | `tokio.workers.count`, `tokio.live_tasks.count`, `tokio.global_queue.depth` |
+//! | `tokio_busy_seconds_total` | `tokio.busy.time` |
+//!
+//! The runtime is the one that telemetry is started in, or else the one that first renders the metrics. Tokio's queues of
+//! single workers need `tokio_unstable` and are not read. The counters for Prometheus have whole seconds, because those of
+//! the `metrics` facade are whole numbers. The feature supports Linux, macOS, Windows, FreeBSD and OpenBSD.
+//!
 //! # Features
 //!
 //! | feature | default | content |
@@ -163,7 +180,8 @@
 //! | `http` | yes | OTLP over HTTP |
 //! | `prometheus` | yes | the Prometheus recorder, and metrics on the console |
 //! | `logs` | | OTLP log records |
-//! | `page` | | `prometheus`, and a [page](TelemetryBuilder::page) that shows requests and traces |
+//! | `page` | | `control`, `prometheus`, and a [page](TelemetryBuilder::page) that shows requests and traces |
+//! | `process` | | metrics of the process and of its tokio runtime, see [above](#process-and-runtime) |
 //! | `control` | | [`Telemetry::control_service`](Telemetry), which changes settings over HTTP |
 //! | `tls` | | `https://` endpoints, with the platform's roots |
 //! | `b3`, `xray` | | these propagators, for `OTEL_PROPAGATORS` |
@@ -217,6 +235,8 @@ mod log_lines;
 mod log_pipeline;
 #[cfg(feature = "control")]
 mod loopback_origin;
+#[cfg(feature = "process")]
+mod measurement;
 mod metric_pipeline;
 #[cfg(feature = "prometheus")]
 mod metrics_printer;
@@ -241,6 +261,8 @@ mod page {
 mod page_start;
 mod partial_success;
 mod pretty_lines;
+#[cfg(feature = "process")]
+mod process_metrics;
 mod propagation;
 mod rate_limit;
 mod resource;
@@ -280,8 +302,8 @@ pub use telemetry::Telemetry;
 
 #[doc(inline)]
 pub use tower_otel_core::{
-    Attempts, Filter, Hosts, HttpOptions, LocalAddr, PeerAddr, RequestHead, ResponseHead, Route,
-    RouteLayer, RouteSlot, observe,
+    Attempts, Filter, Hosts, HttpOptions, LocalAddr, LongLived, PeerAddr, RequestHead,
+    ResponseHead, Route, RouteLayer, RouteSlot, observe,
 };
 #[doc(inline)]
 pub use tower_otel_metrics::{MetricsLayer, Names};

@@ -4,33 +4,42 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
+use opentelemetry::Context as OtelContext;
+use opentelemetry::trace::TraceContextExt;
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
-use tracing::{Event, Metadata, Subscriber};
+use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::{Context, Filter};
+
+use crate::options::LogTraces;
 
 /// The directives in force, and the filters of the layers that use them.
 ///
 /// `tracing_subscriber::reload` would do the same with a lock that all threads share.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct LiveLogFilter(Arc<Mutex<Directives>>);
 
-#[derive(Default)]
 struct Directives {
     text: String,
+    traces: LogTraces,
     filters: Vec<Arc<ArcSwap<EnvFilter>>>,
 }
 
 /// The filter of one layer.
-pub(crate) struct LayerFilter(Arc<ArcSwap<EnvFilter>>);
+pub(crate) struct LayerFilter {
+    directives: Arc<ArcSwap<EnvFilter>>,
+    traces: LogTraces,
+}
 
 impl LiveLogFilter {
-    pub(crate) fn new(directives: &str) -> Self {
-        let live = Self::default();
-        live.directives().text = directives.to_owned();
-        live
+    pub(crate) fn new(directives: &str, traces: LogTraces) -> Self {
+        Self(Arc::new(Mutex::new(Directives {
+            text: directives.to_owned(),
+            traces,
+            filters: Vec::new(),
+        })))
     }
 
     /// Returns a filter for one more layer.
@@ -39,7 +48,10 @@ impl LiveLogFilter {
         let filter = EnvFilter::new(&directives.text);
         let filter = Arc::new(ArcSwap::from_pointee(filter));
         directives.filters.push(Arc::clone(&filter));
-        LayerFilter(filter)
+        LayerFilter {
+            directives: filter,
+            traces: directives.traces,
+        }
     }
 
     /// Returns whether a layer uses the directives.
@@ -79,44 +91,59 @@ impl fmt::Debug for LiveLogFilter {
     }
 }
 
+impl LayerFilter {
+    /// Returns whether the trace of a line is one whose lines are written. A line outside of a trace has none to follow.
+    fn follows_trace(&self, event: &Event<'_>) -> bool {
+        if self.traces == LogTraces::All || *event.metadata().level() <= Level::WARN {
+            return true;
+        }
+        OtelContext::map_current(|current| {
+            let span = current.span();
+            let span = span.span_context();
+            span.is_sampled() || !span.is_valid()
+        })
+    }
+}
+
 impl<S> Filter<S> for LayerFilter
 where
     S: Subscriber,
     EnvFilter: Filter<S>,
 {
     fn enabled(&self, metadata: &Metadata<'_>, context: &Context<'_, S>) -> bool {
-        Filter::enabled(&**self.0.load(), metadata, context)
+        Filter::enabled(&**self.directives.load(), metadata, context)
     }
 
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
-        Filter::<S>::callsite_enabled(&**self.0.load(), metadata)
+        Filter::<S>::callsite_enabled(&**self.directives.load(), metadata)
     }
 
     fn event_enabled(&self, event: &Event<'_>, context: &Context<'_, S>) -> bool {
-        Filter::event_enabled(&**self.0.load(), event, context)
+        self.follows_trace(event)
+            && Filter::event_enabled(&**self.directives.load(), event, context)
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Filter::<S>::max_level_hint(&**self.0.load())
+        Filter::<S>::max_level_hint(&**self.directives.load())
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        Filter::on_new_span(&**self.0.load(), attributes, id, context);
+        Filter::on_new_span(&**self.directives.load(), attributes, id, context);
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
-        Filter::on_record(&**self.0.load(), id, values, context);
+        Filter::on_record(&**self.directives.load(), id, values, context);
     }
 
     fn on_enter(&self, id: &Id, context: Context<'_, S>) {
-        Filter::on_enter(&**self.0.load(), id, context);
+        Filter::on_enter(&**self.directives.load(), id, context);
     }
 
     fn on_exit(&self, id: &Id, context: Context<'_, S>) {
-        Filter::on_exit(&**self.0.load(), id, context);
+        Filter::on_exit(&**self.directives.load(), id, context);
     }
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {
-        Filter::on_close(&**self.0.load(), id, context);
+        Filter::on_close(&**self.directives.load(), id, context);
     }
 }

@@ -168,6 +168,16 @@ string_enum! {
 }
 
 string_enum! {
+    /// The traces whose log lines below `WARN` are written.
+    pub(crate) LogTraces: "a choice of traces" {
+        /// All traces.
+        All = "all",
+        /// Those that are sampled.
+        Sampled = "sampled",
+    }
+}
+
+string_enum! {
     /// A boolean.
     pub(crate) Flag: "a boolean" {
         /// True.

@@ -37,12 +37,20 @@ impl PreparedPage {
 }
 
 impl RunningTelemetry {
+    /// Adds the page to the line that states what telemetry does.
+    pub(crate) fn announce_page(&mut self, page: Option<&PreparedPage>) {
+        if let Some(page) = page {
+            self.summary += &format!("; page at http://{}", page.listener.address);
+        }
+    }
+
     /// Serves the page.
     pub(crate) fn start_page(&mut self, page: PreparedPage) -> Result<(), InitError> {
         let PreparedPage { listener, state } = page;
-        self.summary += &format!("; page at http://{}", listener.address);
         state.set_source(telemetry_status::source(self));
-        let server = listener.serve(state).map_err(InitError::Thread)?;
+        let server = listener
+            .serve(state, self.control.clone())
+            .map_err(InitError::Thread)?;
         self.page_address = Some(server.address);
         *self
             .page_server

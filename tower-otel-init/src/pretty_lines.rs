@@ -134,7 +134,7 @@ mod tests {
 
     use crate::live_log_filter::LiveLogFilter;
     use crate::log_lines;
-    use crate::options::LogFormat;
+    use crate::options::{LogFormat, LogTraces};
     use crate::test_output::TestOutput;
 
     /// Returns the lines that `f` logs, without their times.
@@ -143,7 +143,7 @@ mod tests {
         let writer = output.clone();
         let layer = log_lines::layer(
             LogFormat::Pretty,
-            LiveLogFilter::new("info").layer_filter(),
+            LiveLogFilter::new("info", LogTraces::All).layer_filter(),
             move || writer.clone(),
         );
         let subscriber = tracing_subscriber::registry().with(layer.boxed());

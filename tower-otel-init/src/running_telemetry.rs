@@ -18,6 +18,8 @@ use crate::export_runtime::ExportRuntime;
 use crate::metrics_printer::MetricsPrinter;
 #[cfg(feature = "page")]
 use crate::page::server::PageServer;
+#[cfg(feature = "process")]
+use crate::process_metrics::ProcessMetrics;
 use crate::sdk_metrics::SdkMetrics;
 use crate::shutdown_progress::ShutdownProgress;
 use crate::span_recorder::SpanRecorder;
@@ -45,6 +47,8 @@ pub(crate) struct RunningTelemetry {
     pub(crate) warnings: Vec<ConfigWarning>,
     pub(crate) summary: String,
     pub(crate) control: Control,
+    #[cfg(feature = "process")]
+    pub(crate) process: ProcessMetrics,
     pub(crate) sdk_metrics: Vec<Arc<SdkMetrics>>,
     pub(crate) shutdown: Arc<ShutdownProgress>,
 }
@@ -77,6 +81,8 @@ impl RunningTelemetry {
             warnings,
             control: Control::new(None, &summary, config),
             summary,
+            #[cfg(feature = "process")]
+            process: ProcessMetrics::new(),
             sdk_metrics: Vec::new(),
             shutdown: Arc::default(),
         }

@@ -18,10 +18,10 @@ pub(crate) const INVALID_SAMPLING: &str = "is not a sampling (expected always_on
 const PARENT_BASED: &str = "parentbased_";
 
 impl Sampler {
-    /// `shows` is whether the traces are printed or shown on the page. If no variable is set, all of them are recorded then.
-    pub(crate) fn from_env(shows: bool, env: &mut Env<'_>) -> Self {
+    /// `is_shown` is whether the traces are printed or shown on the page. If no variable is set, all of them are recorded then.
+    pub(crate) fn from_env(is_shown: bool, env: &mut Env<'_>) -> Self {
         let is_set = |name| env.get(name).is_some();
-        if shows && !is_set("OTEL_TRACES_SAMPLER") && !is_set("OTEL_TRACES_SAMPLER_ARG") {
+        if is_shown && !is_set("OTEL_TRACES_SAMPLER") && !is_set("OTEL_TRACES_SAMPLER_ARG") {
             return Self::ratio(1.0);
         }
         let sampler = env.parse(

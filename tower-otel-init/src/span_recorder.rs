@@ -24,8 +24,10 @@ use crate::sampler::Sampler;
 pub(crate) struct SpanRecorder {
     pub(crate) recorder: Recorder,
     pub(crate) provider: RecorderTracerProvider,
-    /// Whether spans that are not exported are lost, and traces are kept by rules.
+    /// Whether spans that are not exported are lost.
     pub(crate) counts_losses: bool,
+    /// Whether traces can be kept by rules.
+    pub(crate) keeps: bool,
     /// Counts the spans that start, if their traces are printed.
     started: Option<StartedSpans>,
 }
@@ -79,8 +81,12 @@ impl SpanRecorder {
             // Each span wakes the export thread.
             .batch_size(1);
         let builder = with_rules(builder, config);
-        let builder = with_tap(builder, config, tap);
-        Self::build(builder, config, resource, Some(started))
+        Self::build(
+            with_tap(builder, config, tap),
+            config,
+            resource,
+            Some(started),
+        )
     }
 
     /// Starts a recorder that exports no spans. They have ids and propagate all the same.
@@ -90,14 +96,15 @@ impl SpanRecorder {
         tap: Option<SpanTap>,
     ) -> Result<Self, InitError> {
         let builder = Recorder::builder(DiscardingExporter);
-        let is_shown = tap.is_some();
+        let keeps = tap.is_some();
         let builder = match tap {
             // Shown traces are kept by the rules, too.
             Some(tap) => with_tap(with_rules(builder, config), config, Some(tap)),
             None => builder,
         };
         Ok(Self {
-            counts_losses: is_shown,
+            counts_losses: false,
+            keeps,
             ..Self::build(builder, config, resource, None)?
         })
     }
@@ -121,6 +128,7 @@ impl SpanRecorder {
             provider: recorder.tracer_provider(),
             recorder,
             counts_losses: true,
+            keeps: true,
             started,
         };
         spans.set_sampler(&config.sampler);

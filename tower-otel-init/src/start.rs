@@ -57,6 +57,8 @@ impl TelemetryBuilder {
         #[cfg(feature = "page")]
         let page = page_start::prepare(&config)?;
         #[cfg(feature = "page")]
+        telemetry.announce_page(page.as_ref());
+        #[cfg(feature = "page")]
         let tap = page.as_ref().map(PreparedPage::tap);
         #[cfg(not(feature = "page"))]
         let tap = None;
@@ -115,6 +117,8 @@ impl RunningTelemetry {
             self.sdk_metrics
                 .iter()
                 .for_each(|metrics| metrics.publish());
+            #[cfg(feature = "process")]
+            self.process.publish();
         }
     }
 
@@ -129,6 +133,8 @@ impl RunningTelemetry {
                 health,
                 counts: None,
             });
+            #[cfg(feature = "process")]
+            self.process.observe(&provider);
             self.meter_provider = Some(provider);
         }
         Ok(())
@@ -155,7 +161,13 @@ impl RunningTelemetry {
             .install()
             .map_err(|error| InitError::Recorder(error.into()))?;
         let sdk_metrics = self.sdk_metrics.clone();
-        prometheus.before_render(move || sdk_metrics.iter().for_each(|metrics| metrics.publish()));
+        #[cfg(feature = "process")]
+        let process = self.process.clone();
+        prometheus.before_render(move || {
+            sdk_metrics.iter().for_each(|metrics| metrics.publish());
+            #[cfg(feature = "process")]
+            process.publish();
+        });
         if config.metrics == ExporterConfig::Console {
             let printer = MetricsPrinter::start(prometheus.clone(), config.metric_interval)
                 .map_err(InitError::Thread)?;

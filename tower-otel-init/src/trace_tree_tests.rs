@@ -102,7 +102,7 @@ fn colors_are_used_only_on_request() {
 #[test]
 fn messaging_spans_show_only_their_queue() {
     let message = [
-        KeyValue::new("messaging.system", "table"),
+        KeyValue::new("messaging.system.name", "table"),
         KeyValue::new("messaging.destination.name", "jobs"),
         KeyValue::new("messaging.message.id", "7"),
     ];

@@ -95,7 +95,7 @@ impl Connection {
 }
 
 impl Service {
-    fn start(collector: &Collector) -> Self {
+    fn start(collector: &Collector, variables: &[(&str, &str)]) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["service", "--exact", "--ignored", "--nocapture", "-q"])
             .env("SERVICE", "1")
@@ -105,6 +105,7 @@ impl Service {
             .env("OTEL_BSP_SCHEDULE_DELAY", "50")
             .env("TRACES_KEEP", "none")
             .env("RUST_LOG", "error")
+            .envs(variables.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -172,7 +173,7 @@ fn turn(connection: &mut Connection, setting: &str, text: &str, probe: &str) -> 
 fn each_setting_takes_effect_for_the_next_request_under_load_and_nothing_is_lost() {
     const ROUNDS: usize = 20;
     let collector = Collector::grpc();
-    let service = Service::start(&collector);
+    let service = Service::start(&collector, &[]);
     let mut times = Vec::new();
     let mut state = String::new();
     under_load(&service, || {
@@ -272,5 +273,33 @@ fn each_setting_takes_effect_for_the_next_request_under_load_and_nothing_is_lost
                 "{probe} {n}"
             );
         }
+    }
+}
+
+#[test]
+fn lines_below_warn_are_those_of_sampled_traces_if_logs_follow_traces() {
+    let collector = Collector::grpc();
+    for (traces, of_unsampled) in [("sampled", false), ("all", true)] {
+        let variables = [("LOG_TRACES", traces), ("RUST_LOG", "debug")];
+        let service = Service::start(&collector, &variables);
+        let mut connection = service.connect();
+        connection.send("GET", "/good/before", "");
+        turn(&mut connection, "sampling", "1", "/good/sampled");
+        turn(&mut connection, "sampling", "0", "/bad/after");
+        let output = service.stop();
+        for (probe, has_debug) in [
+            ("before", of_unsampled),
+            ("sampled", true),
+            ("after", of_unsampled),
+        ] {
+            let has = |kind: &str| output.contains(&format!("{kind} of {probe}\""));
+            assert_eq!(
+                (has("debug"), has("warning")),
+                (has_debug, true),
+                "{traces} {probe}"
+            );
+        }
+        // A line outside of a trace.
+        assert!(output.contains("telemetry of shop"), "{output}");
     }
 }

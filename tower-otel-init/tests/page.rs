@@ -2,6 +2,7 @@
 #![cfg(all(feature = "page", feature = "http"))]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
+use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
@@ -70,7 +71,11 @@ fn json(body: &str) -> Value {
 }
 
 /// Reads events until one of this name satisfies the condition.
-fn wait_for_event(address: SocketAddr, name: &str, is_wanted: impl Fn(&Value) -> bool) -> Value {
+fn wait_for_event(
+    address: SocketAddr,
+    name: &str,
+    mut is_wanted: impl FnMut(&Value) -> bool,
+) -> Value {
     let mut stream = connect(address);
     write!(stream, "GET /events HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
     let started = Instant::now();
@@ -207,6 +212,52 @@ fn the_overview_has_the_summary_and_the_counts_of_spans() {
     assert_eq!(telemetry.summary(), summary);
 }
 
+/// A page whose exporters fail shows what is configured, and why they fail.
+#[test]
+fn nothing_of_the_page_shows_a_secret_of_the_exporters() {
+    const CANARY: &str = "c4n4ry";
+    // Nobody listens on the port of a socket that was closed.
+    let closed = TcpListener::bind(LOOPBACK).unwrap().local_addr().unwrap();
+    let protocols = [
+        Protocol::HttpProtobuf,
+        #[cfg(feature = "grpc")]
+        Protocol::Grpc,
+    ];
+    for protocol in protocols {
+        let (telemetry, _) = builder()
+            .endpoint(format!("http://me:{CANARY}@{closed}/{CANARY}?key={CANARY}"))
+            .header("authorization", format!("Bearer {CANARY}"))
+            .protocol(protocol)
+            .schedule_delay(Duration::from_millis(5))
+            .metrics(tower_otel_init::MetricsExporter::Otlp)
+            .metric_interval(Duration::from_millis(5))
+            .local::<Registry>()
+            .unwrap();
+        let address = telemetry.page().unwrap();
+        let provider = telemetry.tracer_provider().unwrap();
+        let mut span = provider.tracer("").start("work");
+        let trace = span.span_context().trace_id();
+        span.end();
+        let mut text = String::new();
+        wait_for_event(address, "overview", |overview| {
+            writeln!(text, "{overview}").unwrap();
+            overview["status"]["spans"]["export_failed"] == 1
+        });
+        wait_for_event(address, "traces", |traces| {
+            writeln!(text, "{traces}").unwrap();
+            traces.to_string().contains(&trace.to_string())
+        });
+        for path in ["/", &format!("/traces/{trace}"), "/search?q=work"] {
+            let (head, body) = get(address, path);
+            assert!(head.starts_with("http/1.1 200"), "{path}: {head}");
+            writeln!(text, "{head} {body}").unwrap();
+        }
+        assert!(text.contains(&closed.to_string()), "{text}");
+        assert!(!text.contains(CANARY), "{text}");
+        drop(telemetry);
+    }
+}
+
 #[test]
 fn the_address_is_free_after_the_shutdown() {
     let (telemetry, address) = start();
@@ -333,4 +384,102 @@ fn spans_from_web_pages_and_what_is_no_request_are_refused() {
     }
     let (head, _) = send(address, "POST", "/v1/traces", "evil.example");
     assert!(head.starts_with("http/1.1 403"), "{head}");
+}
+
+/// Returns the status line and the text of the answer to a change of a setting.
+fn put(address: SocketAddr, path: &str, headers: &str, text: &str) -> (String, String) {
+    let mut stream = connect(address);
+    let length = text.len();
+    write!(stream, "PUT {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n{text}").unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    let (head, body) = response.split_once("\r\n\r\n").unwrap();
+    (head.lines().next().unwrap().to_owned(), body.to_owned())
+}
+
+#[test]
+fn the_page_changes_settings_and_no_page_of_a_stranger_does() {
+    let (telemetry, address) = start();
+    let origin = format!("origin: http://{address}\r\n");
+    let (line, text) = put(address, "/control/sampling", &origin, "0.25");
+    assert!(line.contains("200"), "{line} {text}");
+    assert_eq!(
+        telemetry.control().sampling(),
+        "parentbased_traceidratio=0.25"
+    );
+    let overview = wait_for_event(address, "overview", |_| true);
+    assert_eq!(
+        overview["status"]["settings"]["sampling"],
+        "parentbased_traceidratio=0.25"
+    );
+    for (path, headers, text, status) in [
+        ("/control/sampling", "", "2", "400"),
+        (
+            "/control/sampling",
+            "origin: http://evil.example\r\n",
+            "1",
+            "403",
+        ),
+        ("/control/other", "", "1", "404"),
+        ("/sampling", "", "1", "405"),
+    ] {
+        let (line, answer) = put(address, path, headers, text);
+        assert!(line.contains(status), "{path}: {line} {answer}");
+    }
+    assert_eq!(
+        telemetry.control().sampling(),
+        "parentbased_traceidratio=0.25"
+    );
+}
+
+#[test]
+fn a_thousand_large_traces_and_a_browser_that_stalls_stay_within_the_bounds() {
+    let (telemetry, address) = start();
+    let mut stalled = connect(address);
+    write!(stalled, "GET /events HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+    let tracer = telemetry.tracer_provider().unwrap().tracer("");
+    let text = "x".repeat(4000);
+    for trace in 0..1000 {
+        let mut span = tracer.start_with_context("GET /a", &Context::new());
+        for key in 0..15_i64 {
+            span.set_attribute(KeyValue::new(format!("key.{key}"), text.clone()));
+        }
+        span.end();
+        // Spans that do not fit the queue are dropped, which is not what this test is about.
+        if trace % 100 == 0 {
+            telemetry.flush(TIMEOUT).unwrap();
+        }
+    }
+    telemetry.flush(TIMEOUT).unwrap();
+    let overview = wait_for_event(address, "overview", |overview| {
+        overview["ring"]["seen"] == 1000
+    });
+    let (traces, bytes) = (&overview["ring"]["traces"], &overview["ring"]["bytes"]);
+    assert!(
+        traces.as_u64().unwrap() <= 500 && bytes.as_u64().unwrap() <= 32 << 20,
+        "{overview}"
+    );
+    assert!(bytes.as_u64().unwrap() > 20 << 20, "{overview}");
+}
+
+#[test]
+fn a_collector_that_fails_is_on_the_page() {
+    let builder = builder()
+        .endpoint("http://127.0.0.1:1")
+        .protocol(Protocol::HttpProtobuf);
+    let (telemetry, _) = builder.local::<Registry>().unwrap();
+    let address = telemetry.page().unwrap();
+    telemetry
+        .tracer_provider()
+        .unwrap()
+        .tracer("")
+        .start_with_context("a", &Context::new())
+        .end();
+    telemetry.flush(TIMEOUT).unwrap_err();
+    let overview = wait_for_event(address, "overview", |overview| {
+        overview["status"]["failure"].is_string()
+    });
+    assert_eq!(overview["status"]["spans"]["export_failed"], 1);
+    wait_for_event(address, "traces", |list| list["changed"][0]["name"] == "a");
+    let _ = telemetry.shutdown(TIMEOUT);
 }

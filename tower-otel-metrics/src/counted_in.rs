@@ -27,14 +27,20 @@ impl<'a, G: InFlightGauge> CountedIn<'a, G> {
 }
 
 impl<G: InFlightGauge> Drop for CountedIn<'_, G> {
-    /// A second panic would abort the process.
-    #[cold]
+    #[inline]
     fn drop(&mut self) {
-        let gauge = self.0.take();
-        let counted_out = catch_unwind(AssertUnwindSafe(|| gauge.map(InFlightGauge::ended)));
-        if let Err(panic) = counted_out {
-            // Its destructor may panic, too.
-            mem::forget(panic);
+        if let Some(gauge) = self.0 {
+            count_out_while_unwinding(gauge);
         }
+    }
+}
+
+/// Counts an exchange out. A second panic would abort the process, so it is swallowed.
+#[cold]
+#[inline(never)]
+pub(crate) fn count_out_while_unwinding(gauge: &impl InFlightGauge) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| gauge.ended())) {
+        // Its destructor may panic, too.
+        mem::forget(panic);
     }
 }

@@ -2,8 +2,8 @@
 
 use std::{sync::Arc, time::Instant};
 
-use http::{StatusCode, Version};
-use tower_otel_core::{End, Exchange, Kind, ResponseHead, Route, RouteSlot};
+use http::{HeaderName, HeaderValue, StatusCode, Version};
+use tower_otel_core::{End, Exchange, Kind, LongLived, ResponseHead, Route, RouteSlot};
 
 use crate::{
     backend::instruments::{MetricsBackend, Sample},
@@ -15,6 +15,7 @@ use crate::{
     instruments::{InFlightEntry, Instruments},
     label_text::{MAX_ROUTE_LENGTH, cut},
     names::Names,
+    open_stream::OpenStream,
 };
 
 /// One exchange: in flight from its start, counted and timed at its end.
@@ -30,7 +31,7 @@ pub struct MetricsExchange<B: MetricsBackend> {
     labels: CustomValuesRef,
     /// The size of the request body by its head, or [`UNKNOWN_SIZE`].
     sent: u64,
-    /// The bytes of the response body so far, or [`AWAITS_DATA`].
+    /// The bytes of the response body so far.
     received: u64,
     /// The entry of its start key.
     start: Option<EntryIndex>,
@@ -57,6 +58,8 @@ struct ExchangeExtras<B: MetricsBackend> {
     late_route: Option<RouteSlot>,
     /// The gRPC call that the exchange is. Then it is not recorded as HTTP.
     call: Option<Box<MeasuredCall<B>>>,
+    /// The stream that the response is, if it is meant to last.
+    stream: Option<OpenStream<B::InFlight>>,
 }
 
 impl<B: MetricsBackend> ExchangeExtras<B> {
@@ -68,25 +71,32 @@ impl<B: MetricsBackend> ExchangeExtras<B> {
         Some(Box::new(Self {
             own_gauge,
             late_route,
-            call: None,
+            ..Self::default()
         }))
     }
 
     /// Records the head of the response to a gRPC call.
     #[cold]
-    fn response(&mut self, instruments: &Instruments<B>, response: &dyn ResponseHead) {
-        if let (Some(call), Some(grpc)) = (&mut self.call, &instruments.grpc) {
-            call.response(grpc, response);
+    fn response(&mut self, response: &dyn ResponseHead) {
+        if let Some(call) = &mut self.call {
+            call.response(response);
+        }
+    }
+}
+
+impl<B: MetricsBackend> Default for ExchangeExtras<B> {
+    fn default() -> Self {
+        Self {
+            own_gauge: None,
+            late_route: None,
+            call: None,
+            stream: None,
         }
     }
 }
 
 /// Takes less room than an `Option`.
 const UNKNOWN_SIZE: u64 = u64::MAX;
-
-/// The bytes received of a gRPC call that awaits its first message. One byte more does not fit, so other
-/// exchanges need no check of their own.
-const AWAITS_DATA: u64 = u64::MAX;
 
 #[derive(Clone, Copy, Debug)]
 enum MeasuredDuration {
@@ -153,47 +163,42 @@ impl<B: MetricsBackend> MetricsExchange<B> {
         labels: CustomValuesRef,
         start: Instant,
     ) -> Self {
-        let received = if call.awaits_message() {
-            AWAITS_DATA
-        } else {
-            0
-        };
         Self {
             instruments: Arc::clone(instruments),
             extras: Some(Box::new(ExchangeExtras {
-                own_gauge: None,
-                late_route: None,
                 call: Some(Box::new(call)),
+                ..ExchangeExtras::default()
             })),
             duration: MeasuredDuration::Since(start),
             labels,
             sent: UNKNOWN_SIZE,
-            received,
+            received: 0,
             start: None,
             status: None,
             version: None,
         }
     }
 
-    /// Records the first message of a gRPC call that awaits it. Later ones are not counted.
-    #[cold]
-    fn first_message(&mut self) {
-        self.received = 0;
-        let call = self.extras.as_mut().and_then(|extras| extras.call.as_mut());
-        if let (Some(call), Some(grpc)) = (call, &self.instruments.grpc) {
-            call.message(grpc);
+    /// Ends the duration now, unless it has ended.
+    fn end_duration(&mut self) {
+        self.duration = MeasuredDuration::Ended(self.duration.seconds(Instant::now()));
+    }
+
+    fn open_stream(&self) -> OpenStream<B::InFlight> {
+        let call = self.extras.as_ref().and_then(|extras| extras.call.as_ref());
+        match (call, &self.instruments.grpc) {
+            (Some(call), Some(grpc)) => call.open_stream(grpc),
+            _ => self.instruments.open_stream(self.start),
         }
     }
 
     #[cold]
-    fn record_with_extras(&mut self, end: End<'_>, at: Instant) {
-        let Some(mut extras) = self.extras.take() else {
-            return;
-        };
-        if let (Some(call), Some(grpc)) = (&mut extras.call, &self.instruments.grpc) {
+    fn record_with(&self, extras: &ExchangeExtras<B>, end: End<'_>, at: Instant) {
+        if let (Some(call), Some(grpc)) = (&extras.call, &self.instruments.grpc) {
             let custom_values = || self.instruments.custom_values(self.labels);
             let labels = (self.labels, custom_values);
-            call.end(grpc, &end, at, self.duration.seconds(at), labels);
+            let seconds = self.duration.seconds(at);
+            call.end(grpc, &end, at, (seconds, self.received), labels);
             return;
         }
         let late_route = extras.late_route.as_ref().and_then(RouteSlot::get);
@@ -249,16 +254,20 @@ impl<B: MetricsBackend> Exchange for MetricsExchange<B> {
     fn enter(&mut self) {}
 
     #[inline]
-    fn read_response(&mut self, response: &dyn ResponseHead) {
+    fn read_response(
+        &mut self,
+        response: &dyn ResponseHead,
+    ) -> Option<Box<(HeaderName, HeaderValue)>> {
         if !self.instruments.config.labels.is_empty() {
             self.labels = self.instruments.response_labels(self.labels, response);
         }
+        None
     }
 
     #[inline]
     fn response(&mut self, response: &dyn ResponseHead) {
         if let Some(extras) = &mut self.extras {
-            extras.response(&self.instruments, response);
+            extras.response(response);
         }
         self.status = Some(response.status());
         let config = &self.instruments.config;
@@ -266,16 +275,29 @@ impl<B: MetricsBackend> Exchange for MetricsExchange<B> {
             self.version = Some(response.version());
         }
         if config.duration_to_head {
-            self.duration = MeasuredDuration::Ended(self.duration.seconds(Instant::now()));
+            self.end_duration();
+        }
+    }
+
+    #[cold]
+    fn long_lived(&mut self, upgraded: Option<&LongLived>) {
+        let stream = self.open_stream();
+        match upgraded {
+            Some(connection) => connection.observe(move |code| {
+                // Counted until the connection ends, which drops this function.
+                let _ = &stream;
+                code();
+            }),
+            None => {
+                self.end_duration();
+                self.extras.get_or_insert_default().stream = Some(stream);
+            }
         }
     }
 
     #[inline]
     fn data(&mut self, bytes: u64) {
-        match self.received.checked_add(bytes) {
-            Some(received) => self.received = received,
-            None => self.first_message(),
-        }
+        self.received = self.received.saturating_add(bytes);
     }
 
     #[inline]
@@ -291,7 +313,7 @@ impl<B: MetricsBackend> Exchange for MetricsExchange<B> {
         }
         match &self.extras {
             None => self.record(end, at, None, None),
-            Some(_) => self.record_with_extras(end, at),
+            Some(extras) => self.record_with(extras, end, at),
         }
     }
 }

@@ -10,7 +10,8 @@ use tower_otel_core::{Kind, RequestHead, ResponseHead};
 
 use crate::{
     backend::instruments::{
-        InFlightGauge as _, MetricsBackend, OutcomeInstruments as _, Sample, SeriesLabels,
+        GaugeKind, InFlightGauge as _, MetricsBackend, OutcomeInstruments as _, Sample,
+        SeriesLabels,
     },
     config::Config,
     counted_in::CountedIn,
@@ -19,10 +20,11 @@ use crate::{
     dimensions::{Dimensions, NoResponse, OVERFLOW},
     end_key::{EndKey, OwnedEndKey},
     grpc::instruments::GrpcInstruments,
-    handle_cache::{EntryIndex, FoundEntry, HandleCache, Query},
+    handle_cache::{EntryIndex, EntryShare, FoundEntry, HandleCache, Query},
     names::MetricSet,
-    outcome_share::OutcomeShare,
+    open_stream::OpenStream,
     start_key::{BorrowedStartKey, OwnedStartKey, PlainStartKey},
+    stream_gauges::StreamGauges,
 };
 
 /// The instruments of a layer, shared by its services and their exchanges.
@@ -45,6 +47,7 @@ struct Tables<B: MetricsBackend> {
     described: OnceLock<B::Instruments>,
     starts: HandleCache<OwnedStartKey, CachedHandles<B>>,
     in_flight: HandleCache<OwnedStartKey, B::InFlight>,
+    streams: StreamGauges<OwnedStartKey, B::InFlight>,
     outcomes: HandleCache<OwnedEndKey, B::Outcome>,
     label_values: CustomValueTable,
     overflow: OnceLock<(B::Outcome, B::InFlight)>,
@@ -58,7 +61,7 @@ struct CachedHandles<B: MetricsBackend> {
     /// The first outcome, which is that of most exchanges. Its handles are in `outcomes` as well; here
     /// they are found without reading memory that is seldom in the cache.
     common_outcome: OnceLock<(OwnedEndKey, B::Outcome)>,
-    share: OutcomeShare,
+    share: EntryShare,
 }
 
 /// Where an exchange in flight was counted.
@@ -77,6 +80,7 @@ impl<B: MetricsBackend> Tables<B> {
             described: OnceLock::new(),
             starts: HandleCache::new(config.limit),
             in_flight: HandleCache::new(config.limit),
+            streams: StreamGauges::new(config.limit),
             outcomes: HandleCache::new(config.limit),
             label_values: CustomValueTable::new(&config.labels, config.limit),
             overflow: OnceLock::new(),
@@ -204,7 +208,7 @@ impl<B: MetricsBackend> Instruments<B> {
         entry.get_or_init(|_| CachedHandles {
             in_flight: in_flight.clone(),
             common_outcome: OnceLock::new(),
-            share: OutcomeShare::default(),
+            share: EntryShare::up_to(usize::MAX),
         });
         InFlightEntry {
             start: Some(index),
@@ -212,8 +216,26 @@ impl<B: MetricsBackend> Instruments<B> {
         }
     }
 
-    /// Records an exchange that has ended, and counts it out of the gauge it was counted in. An
-    /// exchange without an entry is recorded in the overflow series.
+    /// Counts a stream that is meant to last, or an upgraded connection, in the series of its start key.
+    #[cold]
+    pub(crate) fn open_stream(&self, start: Option<EntryIndex>) -> OpenStream<B::InFlight> {
+        let tables = self.tables();
+        let entry = start.and_then(|at| tables.starts.entry(at));
+        let key = entry.map(|entry| self.config.in_flight_key(entry.key.borrowed()));
+        let make = |instruments: &_, key: Option<&BorrowedStartKey<'_>>| {
+            let dimensions = key.map_or(overflow_dimensions(), |key| key.dimensions());
+            self.make_gauge(instruments, GaugeKind::Streams, &dimensions)
+        };
+        let gauge = if self.is_ready() {
+            tables
+                .streams
+                .get(key.as_ref(), |key| make(self.described(), key))
+        } else {
+            make(&self.describe(), key.as_ref())
+        };
+        OpenStream::new(gauge)
+    }
+
     /// Records the end of an exchange that [`start_plain`](Self::start_plain) has counted in. Returns `false` if its
     /// outcome is not the common one of its key; then nothing is recorded.
     #[inline]
@@ -223,14 +245,17 @@ impl<B: MetricsBackend> Instruments<B> {
         };
         match handles.common_outcome.get() {
             Some((common, outcome)) if common.is_plain(start, status) => {
+                let counted_in = CountedIn::new(Some(&handles.in_flight));
                 outcome.record(Sample::complete(seconds));
-                handles.in_flight.ended();
+                counted_in.ended();
                 true
             }
             _ => false,
         }
     }
 
+    /// Records an exchange that has ended, and counts it out of the gauge it was counted in. An
+    /// exchange without an entry is recorded in the overflow series.
     #[inline]
     pub(crate) fn end(&self, key: &EndKey<'_>, own_gauge: Option<&B::InFlight>, sample: Sample) {
         let handles = key.start.and_then(|at| self.tables().handles(at));
@@ -266,10 +291,11 @@ impl<B: MetricsBackend> Instruments<B> {
                 .make_outcome(&self.describe(), &dimensions)
                 .record(sample);
         }
-        let known = known.filter(|(at, _)| self.takes_outcome(*at));
         let outcome = known.and_then(|(at, dimensions)| {
+            let outcomes = &self.tables().outcomes;
+            let found = outcomes.find_or_insert_in(key, self.share(at))?;
             let make = |_: &_| self.make_outcome(self.described(), &dimensions);
-            let outcome = self.tables().outcomes.get_or_insert_with(key, make)?;
+            let outcome = found.entry.get_or_init(make);
             if let Some(handles) = self.tables().handles(at) {
                 let common = || (key.to_key(), outcome.clone());
                 handles.common_outcome.get_or_init(common);
@@ -279,12 +305,11 @@ impl<B: MetricsBackend> Instruments<B> {
         outcome.unwrap_or_else(|| &self.overflow().0).record(sample);
     }
 
-    /// Returns whether a start key may have one more series of ended exchanges.
-    fn takes_outcome(&self, start: EntryIndex) -> bool {
-        let tables = self.tables();
-        match (self.config.kind, tables.handles(start)) {
-            (Kind::Client, Some(handles)) => handles.share.take(tables.outcomes.room()),
-            _ => true,
+    /// Returns the share that the series of a start key count in: on a client, that of its method and host.
+    fn share(&self, start: EntryIndex) -> Option<&EntryShare> {
+        match self.config.kind {
+            Kind::Client => Some(&self.tables().handles(start)?.share),
+            Kind::Server => None,
         }
     }
 
@@ -340,13 +365,22 @@ impl<B: MetricsBackend> Instruments<B> {
         self.backend.outcome(instruments, series)
     }
 
-    #[cold]
     fn make_in_flight(&self, instruments: &B::Instruments, of: &Dimensions<'_>) -> B::InFlight {
+        self.make_gauge(instruments, GaugeKind::InFlight, of)
+    }
+
+    #[cold]
+    fn make_gauge(
+        &self,
+        instruments: &B::Instruments,
+        gauge: GaugeKind,
+        of: &Dimensions<'_>,
+    ) -> B::InFlight {
         let series = SeriesLabels {
             shared: self.config.naming.in_flight_labels(self.config.kind, of),
             status: None,
         };
-        self.backend.in_flight(instruments, series)
+        self.backend.gauge(instruments, gauge, series)
     }
 
     fn describe(&self) -> B::Instruments {

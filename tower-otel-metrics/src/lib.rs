@@ -71,18 +71,32 @@
 //! A response that is both a `5xx` and aborted counts twice in it. A client that disconnects causes
 //! `cancelled`, and most aborted responses; leave these out if they are not errors of your service.
 //!
+//! # Streams
+//!
+//! [Streams that are meant to last](tower_otel_core#streams-that-are-meant-to-last), and upgraded connections that
+//! [`LongLived::run`] observes, are counted in `http_streams_open{method}` while they are open, those of a client in
+//! `http_client_streams_open{host}`. The duration of a stream is that of its head, and a client that leaves it does not abort it.
+//!
+//! | case | recipe |
+//! |---|---|
+//! | server-sent events | none: the `Content-Type` is `text/event-stream` |
+//! | other streams, as of a `tail -f` | the handler returns the extension [`LongLived`] |
+//! | WebSocket | the handler returns the extension, and [runs](LongLived::run) the connection with a clone of it |
+//! | downloads by axum's `nest_service` | [`RouteLayer`] around the nested service sets the `path`, which is `unmatched` otherwise. A download that a client stops is aborted |
+//!
 //! # gRPC
 //!
 //! By default a gRPC call is counted as an HTTP exchange: its `status` is usually `200`, whatever its
 //! `grpc-status` is. With [`grpc`](MetricsLayer::grpc), a `POST` with the `Content-Type`
-//! `application/grpc`, on a server over HTTP/2, is counted as a call instead, and other requests on the
-//! same port as HTTP:
+//! `application/grpc`, on a server over HTTP/2 or with `te: trailers`, is counted as a call instead, and other requests on the
+//! same port as HTTP. Calls of gRPC-Web are counted by a layer inside of `GrpcWebLayer` of `tonic-web`.
 //!
 //! | server | client |
 //! |---|---|
 //! | `grpc_requests_total{method,status}` | `grpc_client_requests_total{method,host,status}` |
 //! | `grpc_request_duration_seconds{method}` | `grpc_client_request_duration_seconds{method,host}` |
 //! | `grpc_requests_in_flight{method}` | `grpc_client_requests_in_flight{host}` |
+//! | `grpc_streams_open{method}` | `grpc_client_streams_open{host}` |
 //!
 //! [`Names::Conventions`] has, in place of the first two, the histograms
 //! `rpc_server_call_duration_seconds` and `rpc_client_call_duration_seconds`, with the labels
@@ -96,15 +110,21 @@
 //! | `status` | the name of the status, such as `NOT_FOUND`; by the rules of the span of the call, so that both are equal |
 //! | `host` | as for HTTP |
 //!
-//! Any client can send any path to a server, so a path is no label until it is known to be a method. A
-//! message of a response shows that, and so does the status `OK`. A failure that servers and middleware do
-//! not send by themselves, such as `NOT_FOUND` or `INTERNAL`, shows it too, but interceptors can send it for
-//! any path: so failures make at most a sixteenth of [`series_limit`](MetricsLayer::series_limit) methods
-//! known. `UNAUTHENTICATED`, `UNAVAILABLE`, a deadline or a cancelled call show nothing. Calls that end with
-//! `UNIMPLEMENTED` are always `_OTHER`.
+//! Any client can send any path to a server, so a path is no label until a response shows that it is a
+//! method. Only a response with the HTTP status `200` and the content type `application/grpc` can show it:
+//!
+//! | response | method |
+//! |---|---|
+//! | a message, or the status `OK` | known |
+//! | a failure that servers and middleware do not send by themselves, such as `NOT_FOUND` or `INTERNAL` | known, up to a sixteenth of [`series_limit`](MetricsLayer::series_limit), because interceptors can send it for any path |
+//! | `UNAUTHENTICATED`, `UNAVAILABLE`, a deadline, a cancelled call | not known |
+//!
+//! A method becomes known when a call ends. This call is counted and timed as the method; until it ends, it is
+//! in flight as `_OTHER`. Calls that end with `UNIMPLEMENTED` are always counted as `_OTHER`.
 //!
 //! A streaming call lasts until its last message, or to the response head with
-//! [`duration_to_head`](MetricsLayer::duration_to_head). Custom labels apply to calls, body sizes and
+//! [`duration_to_head`](MetricsLayer::duration_to_head). A call that is meant to last is marked by its handler, with [`LongLived`] in the
+//! extensions of tonic's response: then its duration is that of the head, and it is a stream that is open. Custom labels apply to calls, body sizes and
 //! `in_flight_by_route` do not. The feature `tonic` reads the status in the errors of a tonic channel.
 //!
 //! The ratio of failed calls of a server is
@@ -185,9 +205,10 @@ mod label_text;
 mod layer;
 mod names;
 mod naming;
+mod open_stream;
 mod options;
-mod outcome_share;
 mod start_key;
+mod stream_gauges;
 mod sync;
 
 #[cfg(feature = "opentelemetry")]
@@ -197,8 +218,8 @@ pub use layer::MetricsLayer;
 pub use names::Names;
 #[doc(inline)]
 pub use tower_otel_core::{
-    Filter, Hosts, HttpOptions, PeerAddr, RequestHead, ResponseHead, Route, RouteLayer, RouteSlot,
-    observe,
+    Filter, Hosts, HttpOptions, LongLived, PeerAddr, RequestHead, ResponseHead, Route, RouteLayer,
+    RouteSlot, observe,
 };
 #[doc(inline)]
 pub use tower_otel_semconv::{KnownMethods, TrustedProxies};

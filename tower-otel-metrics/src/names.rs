@@ -16,6 +16,7 @@ pub enum Names {
     /// | `http_requests_total{method,path,status}` | `http_client_requests_total{method,host,status}` |
     /// | `http_request_duration_seconds{method,path}` | `http_client_request_duration_seconds{method,host}` |
     /// | `http_requests_in_flight{method}` | `http_client_requests_in_flight{host}` |
+    /// | `http_streams_open{method}` | `http_client_streams_open{host}` |
     /// | `http_responses_aborted_total{method,path}` | |
     #[default]
     Short,
@@ -27,6 +28,7 @@ pub enum Names {
     /// |---|---|
     /// | `http_server_request_duration_seconds{http_request_method,url_scheme,http_route,http_response_status_code,error_type,network_protocol_version}` | `http_client_request_duration_seconds{http_request_method,server_address,server_port,http_response_status_code,error_type,network_protocol_version}` |
     /// | `http_server_active_requests{http_request_method,url_scheme}` | `http_client_active_requests{http_request_method,server_address,server_port}` |
+    /// | `http_server_open_streams`, with the labels of the active requests; not in the conventions | `http_client_open_streams` |
     ///
     /// See [HTTP metrics](https://opentelemetry.io/docs/specs/semconv/http/http-metrics/).
     Conventions,
@@ -49,6 +51,8 @@ pub struct MetricSet {
     pub(crate) requests: Option<Metric>,
     pub(crate) duration: Metric,
     pub(crate) in_flight: Metric,
+    /// Streams that are meant to last, and upgraded connections.
+    pub(crate) streams: Metric,
     pub(crate) aborted: Option<Metric>,
     /// The body sizes of requests and of responses, if enabled.
     pub(crate) sizes: Option<(Metric, Metric)>,
@@ -84,6 +88,11 @@ impl Names {
                     "http_requests_in_flight",
                     "HTTP requests being served.",
                 ),
+                streams: Metric::new(
+                    "http_streams_open",
+                    "http_streams_open",
+                    "Streams and upgraded connections being served.",
+                ),
                 aborted: Some(Metric::new(
                     "http_responses_aborted_total",
                     "http_responses_aborted_total",
@@ -107,6 +116,11 @@ impl Names {
                     "http_client_requests_in_flight",
                     "HTTP requests waiting for the end of their response.",
                 ),
+                streams: Metric::new(
+                    "http_client_streams_open",
+                    "http_client_streams_open",
+                    "Streams and upgraded connections being received.",
+                ),
                 aborted: None,
                 sizes: None,
             },
@@ -122,6 +136,11 @@ impl Names {
                     metric::http_active_requests(Kind::Server),
                     "Number of active HTTP server requests.",
                 ),
+                streams: Metric::new(
+                    "http_server_open_streams",
+                    "http.server.open_streams",
+                    "Number of streams and upgraded connections that an HTTP server has open.",
+                ),
                 aborted: None,
                 sizes: None,
             },
@@ -136,6 +155,11 @@ impl Names {
                     "http_client_active_requests",
                     metric::http_active_requests(Kind::Client),
                     "Number of active HTTP client requests.",
+                ),
+                streams: Metric::new(
+                    "http_client_open_streams",
+                    "http.client.open_streams",
+                    "Number of streams and upgraded connections that an HTTP client has open.",
                 ),
                 aborted: None,
                 sizes: None,

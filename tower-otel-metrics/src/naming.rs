@@ -67,13 +67,14 @@ impl Naming {
                 requests,
                 duration,
                 in_flight,
+                streams,
                 aborted,
                 sizes,
             } = &mut metrics;
             let sizes = sizes
                 .iter_mut()
                 .flat_map(|(request, response)| [request, response]);
-            [duration, in_flight]
+            [duration, in_flight, streams]
                 .into_iter()
                 .chain(requests)
                 .chain(aborted)

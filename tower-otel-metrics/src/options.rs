@@ -18,7 +18,9 @@ impl<B: MetricsBackend> MetricsLayer<B> {
     /// It is called once per metric, not per request.
     ///
     /// `tower-otel-prometheus` has default buckets for names that end in `_duration_seconds` or
-    /// `_body_size_bytes`. Set the buckets of other names in its builder.
+    /// `_body_size_bytes`. Set the buckets of other names in its builder, and those of single routes with
+    /// `PrometheusBuilder::series_buckets`. With OpenTelemetry, a view of the meter provider sets those of
+    /// a metric.
     ///
     /// ```
     /// use tower_otel_metrics::MetricsLayer;

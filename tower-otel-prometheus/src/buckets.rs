@@ -2,9 +2,13 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use metrics::Label;
 use tower_otel_semconv::metric::{BODY_SIZE_BOUNDARIES, DURATION_BOUNDARIES};
 
-use crate::{error::InstallError, labels::metric_name};
+use crate::{
+    error::InstallError,
+    labels::{has_label, label_name, metric_name},
+};
 
 /// The suffix of names that get [`DURATION_BOUNDARIES`].
 const DURATION_SUFFIX: &str = "_seconds";
@@ -23,15 +27,36 @@ const OTHER_BOUNDARIES: [f64; 15] = [
 /// Names are compared as they are rendered, because names that render alike are one histogram.
 pub(crate) struct Buckets {
     custom: HashMap<String, Arc<[f64]>>,
+    series: HashMap<String, Vec<SeriesBuckets>>,
     durations: Arc<[f64]>,
     sizes: Arc<[f64]>,
     others: Arc<[f64]>,
 }
 
+/// The boundaries that the series with a label have in addition to those of their metric.
+#[derive(Clone, Debug)]
+pub(crate) struct SeriesBuckets {
+    pub(crate) label: String,
+    pub(crate) value: String,
+    pub(crate) boundaries: Vec<f64>,
+}
+
 impl Buckets {
-    /// Returns an error if the boundaries of a name are empty, not finite or not ascending. If a
-    /// name is given twice, the later boundaries apply.
-    pub(crate) fn new(custom: Vec<(String, Vec<f64>)>) -> Result<Self, InstallError> {
+    /// Returns an error if boundaries are empty, not finite or not ascending. If a name is given twice, the later
+    /// boundaries apply. Those of series apply together.
+    pub(crate) fn new(
+        custom: Vec<(String, Vec<f64>)>,
+        series: Vec<(String, SeriesBuckets)>,
+    ) -> Result<Self, InstallError> {
+        let mut by_metric: HashMap<String, Vec<SeriesBuckets>> = HashMap::new();
+        for (metric, mut buckets) in series {
+            if !are_valid(&buckets.boundaries) {
+                return Err(InstallError::Buckets { metric });
+            }
+            buckets.label = label_name(&buckets.label).into_owned();
+            let metric = metric_name(&metric).into_owned();
+            by_metric.entry(metric).or_default().push(buckets);
+        }
         let custom = custom.into_iter().map(|(metric, boundaries)| {
             if are_valid(&boundaries) {
                 Ok((metric_name(&metric).into_owned(), boundaries.into()))
@@ -41,14 +66,37 @@ impl Buckets {
         });
         Ok(Self {
             custom: custom.collect::<Result<_, _>>()?,
+            series: by_metric,
             durations: DURATION_BOUNDARIES.into(),
             sizes: BODY_SIZE_BOUNDARIES.into(),
             others: OTHER_BOUNDARIES.into(),
         })
     }
 
-    /// Returns the boundaries of the histogram with this rendered name.
-    pub(crate) fn boundaries(&self, name: &str) -> &Arc<[f64]> {
+    /// Returns the boundaries of a series of the histogram with this rendered name.
+    pub(crate) fn boundaries_of<'a>(
+        &self,
+        name: &str,
+        labels: impl Iterator<Item = &'a Label> + Clone,
+    ) -> Arc<[f64]> {
+        let common = self.boundaries(name);
+        let series = self.series.get(name).into_iter().flatten();
+        let own: Vec<f64> = series
+            .filter(|series| has_label(labels.clone(), &series.label, &series.value))
+            .flat_map(|series| &series.boundaries)
+            .copied()
+            .collect();
+        if own.is_empty() {
+            return Arc::clone(common);
+        }
+        let mut all = [common, &own[..]].concat();
+        all.sort_unstable_by(f64::total_cmp);
+        all.dedup();
+        all.into()
+    }
+
+    /// Returns the boundaries that all series of the histogram with this rendered name have.
+    fn boundaries(&self, name: &str) -> &Arc<[f64]> {
         let by_suffix = || match name {
             name if name.ends_with(DURATION_SUFFIX) => &self.durations,
             name if name.ends_with(SIZE_SUFFIX) => &self.sizes,
@@ -86,7 +134,7 @@ mod tests {
             &[f64::NEG_INFINITY],
         ];
         for boundaries in rejected {
-            let error = Buckets::new(vec![("x".to_owned(), boundaries.to_vec())])
+            let error = Buckets::new(vec![("x".to_owned(), boundaries.to_vec())], Vec::new())
                 .err()
                 .expect("an error");
             assert!(matches!(&error, InstallError::Buckets { metric } if metric == "x"));
@@ -95,9 +143,50 @@ mod tests {
     }
 
     #[test]
+    fn a_series_has_the_boundaries_of_all_its_labels_and_those_of_the_metric() {
+        let series = |metric: &str, label: &str, value: &str, boundaries: &[f64]| {
+            let buckets = SeriesBuckets {
+                label: label.to_owned(),
+                value: value.to_owned(),
+                boundaries: boundaries.to_vec(),
+            };
+            (metric.to_owned(), buckets)
+        };
+        let custom = vec![("a.size".to_owned(), vec![1.0, 2.0])];
+        let rules = vec![
+            series("a_size", "http.route", "/a", &[0.5, 1.0, 3.0]),
+            series("a.size", "method", "GET", &[1.5, 3.0]),
+            series("other", "http_route", "/a", &[7.0]),
+        ];
+        let buckets = Buckets::new(custom, rules).unwrap();
+        type Labels<'a> = &'a [(&'a str, &'a str)];
+        let cases: [(Labels<'_>, &[f64]); 5] = [
+            (&[], &[1.0, 2.0]),
+            (&[("http_route", "/b"), ("method", "PUT")], &[1.0, 2.0]),
+            (&[("method", "/a")], &[1.0, 2.0]),
+            (&[("http_route", "/a")], &[0.5, 1.0, 2.0, 3.0]),
+            (
+                &[("method", "GET"), ("http.route", "/a")],
+                &[0.5, 1.0, 1.5, 2.0, 3.0],
+            ),
+        ];
+        for (labels, expected) in cases {
+            let labels: Vec<_> = labels
+                .iter()
+                .map(|(key, value)| Label::new((*key).to_owned(), (*value).to_owned()))
+                .collect();
+            let boundaries = buckets.boundaries_of("a_size", labels.iter());
+            assert_eq!(&boundaries[..], expected, "{labels:?}");
+        }
+        let invalid = vec![series("a_size", "http_route", "/a", &[2.0, 1.0])];
+        let error = Buckets::new(Vec::new(), invalid).err().expect("an error");
+        assert!(error.to_string().contains("`a_size`"), "{error}");
+    }
+
+    #[test]
     fn boundaries_are_custom_or_by_suffix_or_those_of_the_sdks() {
         let custom = |boundaries: &[f64]| ("my.size".to_owned(), boundaries.to_vec());
-        let buckets = Buckets::new(vec![custom(&[1.0]), custom(&[1.0, 2.0])]).unwrap();
+        let buckets = Buckets::new(vec![custom(&[1.0]), custom(&[1.0, 2.0])], Vec::new()).unwrap();
         let cases: [(&str, &[f64]); 6] = [
             ("my_size", &[1.0, 2.0]),
             ("my.size", &OTHER_BOUNDARIES),

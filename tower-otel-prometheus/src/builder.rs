@@ -5,8 +5,12 @@ use std::{fmt, sync::Arc};
 use metrics::Recorder;
 
 use crate::{
-    buckets::Buckets, error::InstallError, exemplar::SpanSource, prometheus::Prometheus,
-    recorder::PrometheusRecorder, registry::Registry,
+    buckets::{Buckets, SeriesBuckets},
+    error::InstallError,
+    exemplar::SpanSource,
+    prometheus::Prometheus,
+    recorder::PrometheusRecorder,
+    registry::Registry,
 };
 
 impl Prometheus {
@@ -14,6 +18,7 @@ impl Prometheus {
     pub fn builder() -> PrometheusBuilder {
         PrometheusBuilder {
             buckets: Vec::new(),
+            series_buckets: Vec::new(),
             native_histograms: false,
             spans: None,
         }
@@ -60,6 +65,7 @@ impl Prometheus {
 #[must_use = "nothing is recorded before `install` or `build`"]
 pub struct PrometheusBuilder {
     buckets: Vec<(String, Vec<f64>)>,
+    series_buckets: Vec<(String, SeriesBuckets)>,
     native_histograms: bool,
     spans: Option<SpanSource>,
 }
@@ -80,6 +86,42 @@ impl PrometheusBuilder {
     ) -> Self {
         self.buckets
             .push((metric.into(), boundaries.into_iter().collect()));
+        self
+    }
+
+    /// Adds bucket boundaries to the series of a histogram that have a label with this value. Default: none.
+    ///
+    /// Use it for the objective of a route. The series keep the boundaries of the metric, so sums over routes are exact there,
+    /// and the share of a route's requests within its objective is exact:
+    ///
+    /// ```
+    /// use tower_otel_prometheus::Prometheus;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let prometheus = Prometheus::builder()
+    ///     .series_buckets("http_request_duration_seconds", ("path", "/search"), [0.3])
+    ///     .install()?;
+    /// # drop(prometheus);
+    /// # Ok(())
+    /// # }
+    /// //   sum(rate(http_request_duration_seconds_bucket{path="/search",le="0.3"}[5m]))
+    /// // / sum(rate(http_request_duration_seconds_count{path="/search"}[5m]))
+    /// ```
+    ///
+    /// Calculate quantiles per route, with `sum by (le, path)`: a sum over all routes has too few samples at a boundary that
+    /// only some of them have. The rules of a series apply together. Boundaries are valid as in [`buckets`](Self::buckets).
+    pub fn series_buckets(
+        mut self,
+        metric: impl Into<String>,
+        (label, value): (impl Into<String>, impl Into<String>),
+        boundaries: impl IntoIterator<Item = f64>,
+    ) -> Self {
+        let buckets = SeriesBuckets {
+            label: label.into(),
+            value: value.into(),
+            boundaries: boundaries.into_iter().collect(),
+        };
+        self.series_buckets.push((metric.into(), buckets));
         self
     }
 
@@ -152,7 +194,7 @@ impl PrometheusBuilder {
         InstallError,
     > {
         let registry = Arc::new(Registry::new(
-            Buckets::new(self.buckets)?,
+            Buckets::new(self.buckets, self.series_buckets)?,
             self.native_histograms,
             self.spans,
         ));
@@ -249,6 +291,38 @@ mod tests {
             buckets,
             ["{le=\"10\"} 0", "{le=\"60\"} 1", "{le=\"+Inf\"} 1"]
         );
+    }
+
+    #[test]
+    fn the_share_within_an_objective_and_the_sum_over_routes_are_exact() {
+        const NAME: &str = "http_request_duration_seconds";
+        let (recorder, prometheus) = Prometheus::builder()
+            .series_buckets(NAME, ("path", "/search"), [0.3, 1.2])
+            .native_histograms()
+            .build()
+            .unwrap();
+        with_local_recorder(&recorder, || {
+            for path in ["/search", "/users/{id}"] {
+                for seconds in [0.2, 0.28, 0.3, 0.4, 1.1, 1.3] {
+                    metrics::histogram!(NAME, "path" => path).record(seconds);
+                }
+            }
+        });
+        let text = prometheus.render();
+        let bucket = |path: &str, le: &str| {
+            sample(
+                &text,
+                &format!("{NAME}_bucket{{path=\"{path}\",le=\"{le}\"}}"),
+            )
+        };
+        assert_eq!(bucket("/search", "0.3"), Some(3.0));
+        assert_eq!(bucket("/search", "1.2"), Some(5.0));
+        assert_eq!(bucket("/users/{id}", "0.3"), None);
+        for (boundary, count) in [("0.25", 1.0), ("0.5", 4.0), ("2.5", 6.0), ("+Inf", 6.0)] {
+            for path in ["/search", "/users/{id}"] {
+                assert_eq!(bucket(path, boundary), Some(count), "{path} {boundary}");
+            }
+        }
     }
 
     #[test]

@@ -60,6 +60,20 @@ fn sanitize(raw: &str, is_allowed: impl Fn(char) -> bool) -> Cow<'_, str> {
     }
 }
 
+/// Returns whether one of the labels has this rendered name and this value.
+pub(crate) fn has_label<'a>(
+    mut labels: impl Iterator<Item = &'a Label>,
+    name: &str,
+    value: &str,
+) -> bool {
+    labels.any(|label| label.value() == value && label_name(label.key()) == name)
+}
+
+/// Renders the name of a label.
+pub(crate) fn label_name(raw: &str) -> Cow<'_, str> {
+    sanitize(raw, |_| false)
+}
+
 /// Renders labels as they stand between braces. Equal sets of labels give equal texts.
 ///
 /// Labels are sorted by name. Labels without a value are omitted, because Prometheus does not
@@ -72,7 +86,7 @@ pub(crate) fn label_text<'a>(
 ) -> String {
     let mut named: Vec<(Cow<'a, str>, &'a str)> = Vec::new();
     for label in labels.take(MAX_LABELS) {
-        let mut name = sanitize(label.key(), |_| false);
+        let mut name = label_name(label.key());
         if name == "__name__" || Some(&*name) == reserved {
             name.to_mut().insert_str(0, "exported_");
         }

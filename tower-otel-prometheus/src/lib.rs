@@ -22,6 +22,7 @@
 //! | histograms named | buckets |
 //! |---|---|
 //! | a name given to [`PrometheusBuilder::buckets`] | the given ones |
+//! | a label given to [`PrometheusBuilder::series_buckets`] | the given ones, and those of the name |
 //! | `*_seconds` | [`DURATION_BOUNDARIES`], advised by the semantic conventions |
 //! | `*_bytes` | [`BODY_SIZE_BOUNDARIES`], powers of ten from 100 bytes to 100 megabytes |
 //! | anything else | the default ones of OpenTelemetry, from 0 to 10000 |

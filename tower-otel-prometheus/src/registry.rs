@@ -82,11 +82,23 @@ impl Registry {
     /// Returns the histogram of this key, whose name must be [allowed](Self::allows).
     pub(crate) fn histogram(&self, key: &Key) -> Arc<AtomicHistogram> {
         let name = metric_name(key.name());
-        let boundaries = self.buckets.boundaries(&name);
+        let boundaries = || {
+            let name = metric_name(key.name());
+            self.buckets.boundaries_of(&name, key.labels())
+        };
         let has_exemplars = self.spans.is_some();
-        let size = || AtomicHistogram::size(boundaries, self.native, has_exemplars);
+        let size = || {
+            let boundaries = boundaries();
+            let is_shared = Arc::strong_count(&boundaries) > 1;
+            let own = if is_shared {
+                0
+            } else {
+                size_of_val(&*boundaries)
+            };
+            own + AtomicHistogram::size(&boundaries, self.native, has_exemplars)
+        };
         let budget = (&self.budget, size);
-        let make = || AtomicHistogram::new(Arc::clone(boundaries), self.native, self.spans);
+        let make = || AtomicHistogram::new(boundaries(), self.native, self.spans);
         self.histograms.get_or_insert_with(key, name, budget, make)
     }
 

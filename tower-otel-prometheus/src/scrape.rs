@@ -191,7 +191,7 @@ mod tests {
                 span_id: [0x01; 8],
             })
         };
-        let buckets = Buckets::new(Vec::new()).unwrap();
+        let buckets = Buckets::new(Vec::new(), Vec::new()).unwrap();
         let registry = Registry::new(buckets, true, Some(span));
         for n in 0..1_000 {
             let label = metrics::Label::new("path", format!("{n:064}"));

@@ -11,9 +11,12 @@ use std::{
 
 use pin_project_lite::pin_project;
 
+/// The panic of a future that is polled after its panic.
+const POLLED_AGAIN: &str = "the future was polled after it had panicked";
+
 pin_project! {
     /// The future of the inner service, or a panic of a filter or propagator, which the first poll resumes. In `call` it would
-    /// end the worker of a `tower::buffer`.
+    /// end the worker of a `tower::buffer`. Later polls panic, too.
     #[project = FutureProjection]
     #[derive(Debug)]
     pub enum PropagateFuture<F> {
@@ -44,11 +47,35 @@ impl<F: Future> Future for PropagateFuture<F> {
         match self.project() {
             FutureProjection::Called { future } => future.poll(cx),
             FutureProjection::Panicked { panic } => {
-                if let Some(panic) = panic.take() {
-                    resume_unwind(panic.into_inner().unwrap_or_else(PoisonError::into_inner));
-                }
-                Poll::Pending
+                // As for an `async fn`: a future that stays pending without a wake-up would block its caller for ever.
+                let again = || Mutex::new(Box::new(POLLED_AGAIN) as Box<dyn Any + Send>);
+                let panic = panic.take().map_or_else(again, |panic| *panic);
+                resume_unwind(panic.into_inner().unwrap_or_else(PoisonError::into_inner));
             }
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::panic, clippy::expect_used)]
+mod tests {
+    use std::{
+        future::Pending,
+        panic::{AssertUnwindSafe, catch_unwind},
+        pin::pin,
+        task::Waker,
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_future_that_is_polled_after_a_panic_panics_again() {
+        let mut future = pin!(PropagateFuture::<Pending<()>>::panicked(Box::new("first")));
+        let cx = &mut Context::from_waker(Waker::noop());
+        for expected in ["first", "the future was polled after it had panicked"] {
+            let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx).is_ready()));
+            let payload = polled.expect_err(expected);
+            assert_eq!(payload.downcast_ref::<&str>(), Some(&expected));
         }
     }
 }

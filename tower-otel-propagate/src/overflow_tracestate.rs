@@ -222,6 +222,22 @@ mod tests {
     }
 
     #[test]
+    fn a_member_that_a_sampler_sets_replaces_the_one_that_did_not_fit() {
+        let mut members: Vec<_> = (1..=31).map(|n| format!("k{n:02}={n:016}")).collect();
+        members.push("ot=rv:0123456789abcd".to_owned());
+        let (stored, overflow) = split_header(&members.join(","));
+        assert_eq!(stored.get("ot"), None, "the member does not fit");
+        for now in [
+            state(&[("ot", "th:8")]),
+            stored.insert("ot", "th:8").unwrap(),
+        ] {
+            let header = sent(TRACE, &now, overflow.as_ref());
+            let own: Vec<_> = header.split(',').filter(|m| m.starts_with("ot=")).collect();
+            assert_eq!(own, ["ot=th:8"], "{header}");
+        }
+    }
+
+    #[test]
     fn the_overflow_of_another_trace_is_not_sent() {
         let (_, overflow) = split_header("l@@2=x");
         assert_eq!(

@@ -48,6 +48,15 @@ impl Allowance {
         self.lent += lent.unwrap_or_default();
         lent.is_some()
     }
+
+    /// Gives back all but so many bytes that are allowed.
+    pub(crate) fn reduce(&mut self, allowed: usize) {
+        let surplus = self.allowed().saturating_sub(allowed).min(self.lent);
+        if surplus > 0 {
+            self.lent -= surplus;
+            self.lender.take_back(surplus);
+        }
+    }
 }
 
 impl Drop for Allowance {
@@ -100,6 +109,12 @@ mod tests {
         assert!(!allowance.allows(5_101));
         assert!(allowance.allows(5_100));
         assert_eq!((left(), allowance.allowed()), (0, 5_100));
+        allowance.reduce(6_000);
+        assert_eq!(left(), 0);
+        allowance.reduce(3_100);
+        assert_eq!((left(), allowance.allowed()), (2_000, 3_100));
+        allowance.reduce(0);
+        assert_eq!((left(), allowance.allowed()), (5_000, 100));
         drop(allowance);
         assert_eq!(left(), 5_000);
     }

@@ -169,8 +169,10 @@ impl RecorderBuilder {
     ///
     /// The spans of a trace that is not sampled are recorded and wait in memory until its local root ends. Then they are
     /// exported or discarded, by a decision on the thread that ends the root. They have at most 512 KiB per trace and
-    /// 16 MiB in all. A span counts what it has allocated, 2 KiB at least, also while it is open: attributes and events that
-    /// do not fit are dropped from it, and counted in it. Spans that do not fit are not recorded, and counted in
+    /// 16 MiB in all. An ended span counts what it has allocated, 2 KiB at least. An open span counts 2 KiB, and the bytes of
+    /// its texts, events and links over 1 KiB (over 256 bytes for those that are set through its OpenTelemetry context), but
+    /// not the spare capacity of its buffers, at most 4 KiB of which stay from an earlier span. Attributes and events that do
+    /// not fit are dropped from it, and counted in it. Spans that do not fit are not recorded, and counted in
     /// [`SpanCounts::not_held`](crate::SpanCounts::not_held). The limit of a trace includes the spans that end after a kept
     /// local root. If there is no room, the children of traces that are open for
     /// more than 5 seconds, as those of connections that stay open, are dropped to free memory. Their roots can still be

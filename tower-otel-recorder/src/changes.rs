@@ -93,12 +93,14 @@ impl ContextChanges {
         }
         let Changes { extras, allowance } = &mut *changes;
         let extras = extras.get_or_insert_default();
-        let before = extras.bytes();
-        change(extras, &self.limits);
-        if let Some(allowance) = allowance
-            && !allowance.allows(extras.bytes())
-        {
-            extras.fit(&self.limits.with_bytes(before));
+        if let Some(allowance) = allowance {
+            let mark = extras.mark();
+            change(extras, &self.limits);
+            if !allowance.allows(extras.bytes()) {
+                extras.undo(mark);
+            }
+        } else {
+            change(extras, &self.limits);
         }
         self.state.fetch_or(CHANGED, Release);
     }

@@ -29,6 +29,16 @@ pub(crate) struct Extras {
     bytes: usize,
 }
 
+/// What [`Extras`] had before a change.
+pub(crate) struct Mark {
+    name: Option<Cow<'static, str>>,
+    attributes: usize,
+    status: Status,
+    events: usize,
+    links: usize,
+    bytes: usize,
+}
+
 impl fmt::Debug for Extras {
     /// Omits the values, which may contain secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -161,6 +171,45 @@ impl Extras {
         self.status = status;
     }
 
+    /// Returns what [`undo`](Self::undo) needs to drop the next change.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark {
+            name: self.name.clone(),
+            attributes: self.attributes.len(),
+            status: self.status.clone(),
+            events: self.events.len(),
+            links: self.links.len(),
+            bytes: self.bytes,
+        }
+    }
+
+    /// Drops what was added since the mark, and counts it. A new status stays, without its description.
+    pub(crate) fn undo(&mut self, mark: Mark) {
+        let added = |now: usize, before: usize| {
+            u32::try_from(now.saturating_sub(before)).unwrap_or(u32::MAX)
+        };
+        let attributes = added(self.attributes.len(), mark.attributes);
+        self.dropped_attributes = self.dropped_attributes.saturating_add(attributes);
+        self.attributes.truncate(mark.attributes);
+        let events = &mut self.events;
+        let dropped = added(events.len(), mark.events);
+        events.dropped_count = events.dropped_count.saturating_add(dropped);
+        events.events.truncate(mark.events);
+        let links = &mut self.links;
+        let dropped = added(links.len(), mark.links);
+        links.dropped_count = links.dropped_count.saturating_add(dropped);
+        links.links.truncate(mark.links);
+        self.name = mark.name;
+        self.bytes = mark.bytes;
+        match (&self.status, mark.status) {
+            (Status::Error { .. }, Status::Unset) => self.status = Status::error(""),
+            (Status::Ok, before) => {
+                self.bytes = self.bytes.saturating_sub(description(&before).len());
+            }
+            (_, before) => self.status = before,
+        }
+    }
+
     /// Drops what exceeds the limits.
     pub(crate) fn fit(&mut self, limits: &Limits) {
         let all = mem::take(self);
@@ -270,6 +319,40 @@ mod tests {
             extras.status(Status::error(text), &limits);
         }
         assert_eq!(extras.bytes(), 12);
+    }
+
+    #[test]
+    fn a_change_that_is_undone_is_counted_and_leaves_the_rest() {
+        let limits = Limits::default();
+        let add = |extras: &mut Extras| {
+            extras.attribute(KeyValue::new("text", "value"), &limits);
+            extras.event("event".into(), SystemTime::UNIX_EPOCH, Vec::new(), &limits);
+            extras.link(SpanContext::NONE, Vec::new(), &limits);
+            extras.name("name".into(), &limits);
+        };
+        for (before, now, expected) in [
+            (Status::Unset, Status::error("new"), Status::error("")),
+            (Status::error("a"), Status::error("b"), Status::error("a")),
+            (Status::error("a"), Status::Ok, Status::Ok),
+            (Status::Unset, Status::Unset, Status::Unset),
+        ] {
+            let mut extras = Extras::default();
+            add(&mut extras);
+            let bytes = extras.bytes();
+            extras.status(before, &limits);
+            let mark = extras.mark();
+            add(&mut extras);
+            extras.name("another name".into(), &limits);
+            extras.status(now, &limits);
+            extras.undo(mark);
+            assert_eq!(extras.name.as_deref(), Some("name"));
+            assert_eq!((extras.attributes.len(), extras.dropped_attributes), (1, 1));
+            assert_eq!((extras.events.len(), extras.events.dropped_count), (1, 1));
+            assert_eq!((extras.links.len(), extras.links.dropped_count), (1, 1));
+            let description = description(&expected).len();
+            assert_eq!(extras.bytes(), bytes + description);
+            assert_eq!(extras.status, expected);
+        }
     }
 
     #[test]

@@ -26,7 +26,7 @@ use crate::{
 /// The bytes of texts, events and links that an open span has without an allowance.
 const FREE_BYTES: usize = 1024;
 
-/// The same, of the changes through its OpenTelemetry context.
+/// The bytes that the changes through the OpenTelemetry context of an open span have without an allowance.
 const FREE_BYTES_OF_CONTEXT: usize = 256;
 
 /// The record of one span. It is reused after its export and keeps the capacity of its buffers.
@@ -183,9 +183,13 @@ impl SpanRecord {
         let texts = self.attributes.texts();
         let limits = self.changes.limits();
         let room = before.saturating_add(texts.room_in_all());
+        // A record that is not restricted has all of the room.
+        let mark = texts.is_restricted().then(|| extras.mark());
         change(extras, &limits.with_bytes(room));
-        if !texts.take_room(extras.bytes().saturating_sub(before)) {
-            extras.fit(&limits.with_bytes(before));
+        if !texts.take_room(extras.bytes().saturating_sub(before))
+            && let Some(mark) = mark
+        {
+            extras.undo(mark);
         }
         texts.return_room(before.saturating_sub(extras.bytes()));
     }
@@ -245,5 +249,66 @@ impl SpanRecord {
         self.context_extras = None;
         self.kept = None;
         ContextChanges::renew(&mut self.changes);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::panic)]
+mod tests {
+    use std::time::SystemTime;
+
+    use opentelemetry::trace::Status;
+
+    use super::*;
+
+    struct LendsNothing;
+
+    impl LendBytes for LendsNothing {
+        fn lend(&self, _: usize) -> bool {
+            false
+        }
+
+        fn take_back(&self, _: usize) {}
+    }
+
+    #[test]
+    fn a_change_that_is_not_allowed_replaces_nothing() {
+        let mut record = SpanRecord::new(Limits::default());
+        assert!(record.restrict(&Arc::new(LendsNothing)));
+        let text = |length| KeyValue::new("text", "x".repeat(length));
+        record.change(|extras, limits| {
+            extras.event(
+                "event".into(),
+                SystemTime::UNIX_EPOCH,
+                vec![text(700)],
+                limits,
+            );
+        });
+        let changes = Arc::clone(&record.changes);
+        changes.change(|extras, limits| {
+            extras.event(
+                "event".into(),
+                SystemTime::UNIX_EPOCH,
+                vec![text(100)],
+                limits,
+            );
+        });
+        record.change(|extras, limits| extras.attribute(text(500), limits));
+        record.change(|extras, limits| extras.name("x".repeat(500).into(), limits));
+        record.change(|extras, limits| extras.status(Status::error("x".repeat(500)), limits));
+        changes.change(|extras, limits| extras.attribute(text(150), limits));
+        changes.change(|extras, limits| extras.name("x".repeat(150).into(), limits));
+        changes.change(|extras, limits| extras.status(Status::error("x".repeat(150)), limits));
+        record.lift_restriction();
+        record.end(Timestamp::Instant(Instant::now()));
+        for extras in [&record.extras, &record.context_extras] {
+            let Some(extras) = extras else {
+                panic!("there are changes");
+            };
+            assert_eq!(extras.events.len(), 1);
+            assert_eq!((extras.attributes.len(), extras.dropped_attributes), (0, 1));
+            assert_eq!(extras.status, Status::error(""));
+            assert_eq!(extras.name, None);
+        }
     }
 }

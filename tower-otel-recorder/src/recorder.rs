@@ -8,10 +8,11 @@ use opentelemetry_sdk::{
     trace::{ShouldSample, SpanData},
 };
 
+#[cfg(feature = "layer")]
+use crate::layer::RecorderLayer;
 use crate::{
-    counts::SpanCounts, decision_rule::Children, keep::Keep, layer::RecorderLayer,
-    provider::RecorderTracerProvider, sampler::SamplerState, shared::Shared,
-    tracer::RecorderTracer,
+    counts::SpanCounts, decision_rule::Children, keep::Keep, provider::RecorderTracerProvider,
+    sampler::SamplerState, shared::Shared, tracer::RecorderTracer,
 };
 
 /// How long dropping a recorder waits for the export.
@@ -78,6 +79,7 @@ impl Recorder {
     ///     Ok(recorder)
     /// }
     /// ```
+    #[cfg(feature = "layer")]
     pub fn layer(&self) -> RecorderLayer {
         RecorderLayer::new(self.shared())
     }

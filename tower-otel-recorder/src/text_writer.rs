@@ -2,49 +2,88 @@
 
 use std::fmt;
 
-/// Appends to a string, up to a number of bytes in all. Returns an error when that is reached.
-#[derive(Debug)]
-pub(crate) struct TextWriter<'a> {
-    texts: &'a mut String,
-    end: usize,
-    is_full: bool,
+use crate::limits::cut;
+
+const MAX_BYTES_PER_CHARACTER: usize = 4;
+
+/// Where a text is written to.
+pub(crate) trait TextSink {
+    /// Returns how many bytes can be appended without asking for more.
+    fn room(&self) -> usize;
+
+    /// Appends a text. Returns `false` if it does not fit.
+    fn push(&mut self, text: &str) -> bool;
+
+    /// Returns all that was appended.
+    fn written(&self) -> &str;
 }
 
-impl<'a> TextWriter<'a> {
-    pub(crate) const fn new(texts: &'a mut String, end: usize) -> Self {
+/// Appends a text up to a number of characters, or somewhat more. Returns an error when that is reached, and when the text
+/// does not fit.
+#[derive(Debug)]
+pub(crate) struct TextWriter<'a, T> {
+    sink: &'a mut T,
+    start: usize,
+    length: usize,
+    end: WriterEnd,
+}
+
+/// Whether a writer has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WriterEnd {
+    Open,
+    /// All characters are written.
+    Complete,
+    /// A part of the text does not fit.
+    Overflow,
+}
+
+impl<'a, T: TextSink> TextWriter<'a, T> {
+    pub(crate) fn new(sink: &'a mut T, length: usize) -> Self {
         Self {
-            texts,
-            end,
-            is_full: false,
+            start: sink.written().len(),
+            sink,
+            length,
+            end: WriterEnd::Open,
         }
     }
 
-    /// Returns whether a part of the text was not written.
-    pub(crate) const fn is_full(&self) -> bool {
-        self.is_full
+    pub(crate) const fn end(&self) -> WriterEnd {
+        self.end
+    }
+
+    /// Returns how many bytes can be written before the characters have to be counted.
+    fn room(&self) -> usize {
+        let longest = self.length.saturating_mul(MAX_BYTES_PER_CHARACTER);
+        let written = self.sink.written().len().saturating_sub(self.start);
+        longest.saturating_sub(written).min(self.sink.room())
     }
 
     #[cold]
     fn write_part(&mut self, text: &str) -> fmt::Result {
-        if !self.is_full {
-            self.is_full = true;
-            let mut end = self.end.saturating_sub(self.texts.len());
-            while !text.is_char_boundary(end) {
-                end -= 1;
-            }
-            self.texts.push_str(text.get(..end).unwrap_or_default());
+        if self.end != WriterEnd::Open {
+            return Err(fmt::Error);
+        }
+        let written = self.sink.written().get(self.start..).unwrap_or_default();
+        let length = self.length.saturating_sub(written.chars().count());
+        let part = cut(text, length);
+        if !self.sink.push(part) {
+            self.end = WriterEnd::Overflow;
+        } else if part.len() < text.len() {
+            self.end = WriterEnd::Complete;
+        } else {
+            return Ok(());
         }
         Err(fmt::Error)
     }
 }
 
-impl fmt::Write for TextWriter<'_> {
+impl<T: TextSink> fmt::Write for TextWriter<'_, T> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        if self.is_full || text.len() > self.end.saturating_sub(self.texts.len()) {
-            return self.write_part(text);
+        if self.end == WriterEnd::Open && text.len() <= self.room() && self.sink.push(text) {
+            return Ok(());
         }
-        self.texts.push_str(text);
-        Ok(())
+        self.write_part(text)
     }
 }
 
@@ -55,18 +94,39 @@ mod tests {
 
     use super::*;
 
+    /// A text with a maximum number of bytes.
+    struct Text(String, usize);
+
+    impl TextSink for Text {
+        fn room(&self) -> usize {
+            self.1 - self.0.len()
+        }
+
+        fn push(&mut self, text: &str) -> bool {
+            let fits = text.len() <= self.room();
+            self.0.push_str(if fits { text } else { "" });
+            fits
+        }
+
+        fn written(&self) -> &str {
+            &self.0
+        }
+    }
+
     #[test]
     fn a_text_is_written_up_to_the_limit_and_not_after_it() {
-        let mut texts = "before".to_owned();
-        let mut writer = TextWriter::new(&mut texts, 10);
+        let mut text = Text("before".to_owned(), 11);
+        let mut writer = TextWriter::new(&mut text, 3);
         writer.write_str("ab").unwrap();
-        assert!(!writer.is_full());
-        assert!(writer.write_str("c\u{20ac}").is_err());
+        assert_eq!(writer.end(), WriterEnd::Open);
+        assert!(writer.write_str("\u{e9}\u{20ac}").is_err());
         assert!(writer.write_str("d").is_err());
-        assert!(writer.is_full());
-        assert_eq!(texts, "beforeabc");
-        let mut writer = TextWriter::new(&mut texts, 3);
-        assert!(writer.write_str("e").is_err());
-        assert_eq!(texts, "beforeabc");
+        assert_eq!(writer.end(), WriterEnd::Complete);
+        assert_eq!(text.0, "beforeab\u{e9}");
+        let mut writer = TextWriter::new(&mut text, 3);
+        assert!(writer.write_str("ef").is_err());
+        assert!(writer.write_str("g").is_err());
+        assert_eq!(writer.end(), WriterEnd::Overflow);
+        assert_eq!(text.0, "beforeab\u{e9}");
     }
 }

@@ -8,10 +8,8 @@ use std::{
 use crate::{
     allowance::Allowance,
     limits::{NAME_LENGTH, TextLimits, cut},
-    text_writer::TextWriter,
+    text_writer::{TextSink, TextWriter, WriterEnd},
 };
-
-const MAX_BYTES_PER_CHARACTER: usize = 4;
 
 /// The text of a value whose `Debug` or `Display` implementation panics.
 const PANICKED: &str = "<panicked while formatting>";
@@ -95,13 +93,11 @@ impl TextStore {
 
     #[inline]
     fn store_up_to(&mut self, text: &str, length: usize) -> Option<TextRange> {
-        let text = cut(text, length);
         let start = self.texts.len();
-        if text.len() > self.max_bytes.saturating_sub(start) && !self.grow(text.len()) {
+        if !self.push(cut(text, length)) {
             self.drop_one();
             return None;
         }
-        self.texts.push_str(text);
         Some(TextRange {
             start,
             end: self.texts.len(),
@@ -121,42 +117,47 @@ impl TextStore {
     }
 
     fn store_debug_up_to(&mut self, value: &dyn Debug, length: usize) -> Option<TextRange> {
-        let stored = self.format(value, length).or_else(|| {
-            let longest = length.saturating_mul(MAX_BYTES_PER_CHARACTER);
-            let needed = longest.min(self.room_in_all());
-            self.grow(needed).then(|| self.format(value, length))?
-        });
-        if stored.is_none() {
+        let allowed = self.allowance.as_ref().map(Allowance::allowed);
+        let start = self.texts.len();
+        if !self.format(value, length) {
+            self.texts.truncate(start);
+            self.give_back(allowed);
             self.drop_one();
+            return None;
         }
-        stored
+        Some(TextRange {
+            start,
+            end: self.texts.len(),
+        })
     }
 
-    /// Returns `None` if the text does not fit.
-    fn format(&mut self, value: &dyn Debug, length: usize) -> Option<TextRange> {
+    /// Appends the text of a value. Returns `false` if it does not fit.
+    fn format(&mut self, value: &dyn Debug, length: usize) -> bool {
         let start = self.texts.len();
-        let longest = start.saturating_add(length.saturating_mul(MAX_BYTES_PER_CHARACTER));
-        let mut writer = TextWriter::new(&mut self.texts, longest.min(self.max_bytes));
+        let mut writer = TextWriter::new(self, length);
         let formatted = catch_unwind(AssertUnwindSafe(|| write!(writer, "{value:?}")));
-        let is_full = writer.is_full();
+        let end = writer.end();
         // A value that panics because of the error of a full writer has a text.
-        if formatted.is_err() && !is_full {
+        if formatted.is_err() && end == WriterEnd::Open {
             self.texts.truncate(start);
-            let text = cut(PANICKED, length);
-            let fits = text.len() <= self.room();
-            if fits {
-                self.texts.push_str(text);
-            }
-            return fits.then_some(TextRange {
-                start,
-                end: self.texts.len(),
-            });
+            return self.push(cut(PANICKED, length));
         }
         let written = self.texts.get(start..).unwrap_or_default();
-        let end = start + cut(written, length).len();
-        let is_complete = !is_full || written.chars().count() >= length;
-        self.texts.truncate(if is_complete { end } else { start });
-        is_complete.then_some(TextRange { start, end })
+        let text = cut(written, length).len();
+        self.texts.truncate(start + text);
+        end != WriterEnd::Overflow
+    }
+
+    /// Gives back what was lent since so many bytes were allowed.
+    #[cold]
+    fn give_back(&mut self, allowed: Option<usize>) {
+        let used = self.used();
+        if let Some(allowed) = allowed
+            && let Some(mut allowance) = self.allowance.take()
+        {
+            allowance.reduce(allowed);
+            self.apply(allowance, used);
+        }
     }
 
     #[cold]
@@ -208,6 +209,11 @@ impl TextStore {
         }
         self.apply(allowance, used);
         true
+    }
+
+    /// Returns whether the bytes are restricted to an allowance.
+    pub(crate) const fn is_restricted(&self) -> bool {
+        self.allowance.is_some()
     }
 
     /// Lifts the restriction to an allowance.
@@ -266,6 +272,27 @@ impl TextStore {
         self.texts.shrink_to(max_capacity);
         self.max_bytes = self.limits.bytes;
         self.dropped = 0;
+    }
+}
+
+impl TextSink for TextStore {
+    #[inline]
+    fn room(&self) -> usize {
+        Self::room(self)
+    }
+
+    /// Appends a text, after increasing the allowance if needed.
+    #[inline]
+    fn push(&mut self, text: &str) -> bool {
+        let fits = text.len() <= self.room() || self.grow(text.len());
+        if fits {
+            self.texts.push_str(text);
+        }
+        fits
+    }
+
+    fn written(&self) -> &str {
+        &self.texts
     }
 }
 

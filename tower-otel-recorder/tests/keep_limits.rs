@@ -4,15 +4,25 @@
 
 mod support;
 
-use std::{borrow::Cow, sync::Arc, time::Instant};
+use std::{
+    borrow::Cow,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Instant,
+};
 
 use opentelemetry::{
     Context, InstrumentationScope, KeyValue,
     trace::{Span, SpanKind, Status, TraceContextExt, Tracer, TracerProvider},
 };
 use opentelemetry_sdk::trace::{Sampler, SpanData};
-use support::{LONG, Memory, build};
+use support::{LONG, Memory, Scene, build};
 use tower_otel_recorder::{Keep, Recorder, SpanStart};
+use tracing::info_span;
+use tracing_subscriber::Layer;
 
 /// The bytes of a trace, and of all traces.
 const TRACE_BYTES: usize = 512 * 1024;
@@ -174,4 +184,41 @@ fn an_open_span_has_all_its_texts_while_there_is_room() {
         }
         assert_eq!(memory.spans().len(), 1_000);
     }
+}
+
+#[test]
+fn a_formatted_value_takes_the_bytes_of_its_text_and_is_formatted_once() {
+    struct Formatted<'a>(&'a AtomicUsize);
+
+    impl fmt::Debug for Formatted<'_> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            self.0.fetch_add(1, SeqCst);
+            f.write_str(&"x".repeat(50))?;
+            f.write_str(&"y".repeat(50))
+        }
+    }
+
+    const SPANS: usize = 100;
+    let scene = Scene::built(
+        |builder| {
+            let builder = builder.sampler_without_attributes(Sampler::AlwaysOff);
+            builder.keep(Keep::errors().per_second(100_000))
+        },
+        |layer| layer.boxed(),
+    );
+    let formatted = AtomicUsize::new(0);
+    let text = "x".repeat(1_000);
+    let open = (0..SPANS).map(|_| {
+        let value = Formatted(&formatted);
+        info_span!("span", text, ?value, otel.status_code = "ERROR").entered()
+    });
+    let mut open: Vec<_> = open.collect();
+    while let Some(span) = open.pop() {
+        drop(span);
+    }
+    let spans = scene.spans();
+    let counts = scene.recorder.counts();
+    assert_eq!((spans.len(), counts.not_held), (SPANS, 0));
+    assert!(spans.iter().all(|span| span.dropped_attributes_count == 0));
+    assert_eq!(formatted.into_inner(), SPANS);
 }

@@ -134,3 +134,25 @@ fn short_spans_count_with_all_that_a_record_holds() {
         drop(info_span!("GET", path = "/users/7"))
     }));
 }
+
+#[test]
+fn an_idle_queue_of_any_size_allocates_next_to_nothing() {
+    for size in [2048, 16_777_216, usize::MAX] {
+        // Its barrier is for one thread, and so blocks nothing.
+        let exporter = Hanging(Arc::new(Barrier::new(1)));
+        let mut recorder = None;
+        let info = allocation_counter::measure(|| {
+            let builder = Recorder::builder(exporter).queue_size(size);
+            let built = builder.queue_bytes(usize::MAX).build().unwrap();
+            let subscriber = tracing_subscriber::registry().with(built.layer());
+            tracing::subscriber::with_default(subscriber, || drop(info_span!("span")));
+            recorder = Some(built);
+        });
+        assert!(
+            info.bytes_max < MEGABYTE,
+            "{size}: {} bytes",
+            info.bytes_max
+        );
+        recorder.unwrap().shutdown(Duration::from_secs(20)).unwrap();
+    }
+}

@@ -1,7 +1,8 @@
 //! Names of the attributes that the HTTP and gRPC layers record.
 //!
 //! The constants are defined here because `opentelemetry-semantic-conventions` puts half of them behind a feature and
-//! has its own release schedule. A test compares the two.
+//! has its own release schedule. A test compares the two, and `.ci/run conventions` compares this table with the released
+//! conventions.
 //!
 //! See the registry: [HTTP](https://opentelemetry.io/docs/specs/semconv/registry/attributes/http/),
 //! [URL](https://opentelemetry.io/docs/specs/semconv/registry/attributes/url/),
@@ -66,13 +67,15 @@ pub const NETWORK_TRANSPORT: &str = "network.transport";
 pub const RPC_METHOD: &str = "rpc.method";
 /// The method as called, if it differs from [`RPC_METHOD`] (string).
 pub const RPC_METHOD_ORIGINAL: &str = "rpc.method_original";
-/// The prefix of request metadata attributes; opt-in (string array).
-const RPC_REQUEST_METADATA: &str = "rpc.request.metadata";
-/// The prefix of response metadata attributes; opt-in (string array).
-const RPC_RESPONSE_METADATA: &str = "rpc.response.metadata";
-/// The name of the status of a call, in conventions up to 1.44.0 (string).
+/// The prefix of attributes for headers of a gRPC request; opt-in (string array).
+const RPC_REQUEST_HEADER: &str = "rpc.request.header";
+/// The prefix of attributes for headers of a gRPC response; opt-in (string array).
+const RPC_RESPONSE_HEADER: &str = "rpc.response.header";
+/// The prefix of attributes for trailers of a gRPC response; opt-in (string array).
+const RPC_RESPONSE_TRAILER: &str = "rpc.response.trailer";
+/// The name of the status of a call, in conventions up to 1.44.0; deprecated since (string).
 pub const RPC_RESPONSE_STATUS_CODE: &str = "rpc.response.status_code";
-/// The name of the status of a call, in conventions after 1.44.0 (string).
+/// The name of the status of a call (string).
 pub const RPC_STATUS_CODE: &str = "rpc.status_code";
 /// The RPC system: `grpc` (string).
 pub const RPC_SYSTEM_NAME: &str = "rpc.system.name";
@@ -119,16 +122,22 @@ pub fn response_header(name: &HeaderName) -> String {
     format!("{HTTP_RESPONSE_HEADER}.{name}")
 }
 
-/// Returns the attribute name of a key of gRPC request metadata; see [`request_header`].
+/// Returns the attribute name of a header of a gRPC request; see [`request_header`].
 #[must_use]
-pub fn request_metadata(name: &HeaderName) -> String {
-    format!("{RPC_REQUEST_METADATA}.{name}")
+pub fn rpc_request_header(name: &HeaderName) -> String {
+    format!("{RPC_REQUEST_HEADER}.{name}")
 }
 
-/// Returns the attribute name of a key of gRPC response metadata; see [`request_header`].
+/// Returns the attribute name of a header of a gRPC response; see [`request_header`].
 #[must_use]
-pub fn response_metadata(name: &HeaderName) -> String {
-    format!("{RPC_RESPONSE_METADATA}.{name}")
+pub fn rpc_response_header(name: &HeaderName) -> String {
+    format!("{RPC_RESPONSE_HEADER}.{name}")
+}
+
+/// Returns the attribute name of a trailer of a gRPC response; see [`request_header`].
+#[must_use]
+pub fn rpc_response_trailer(name: &HeaderName) -> String {
+    format!("{RPC_RESPONSE_TRAILER}.{name}")
 }
 
 #[cfg(test)]
@@ -168,8 +177,6 @@ mod tests {
             NETWORK_TRANSPORT
             RPC_METHOD
             RPC_METHOD_ORIGINAL
-            RPC_REQUEST_METADATA
-            RPC_RESPONSE_METADATA
             RPC_RESPONSE_STATUS_CODE
             RPC_SYSTEM_NAME
             SERVER_ADDRESS
@@ -187,6 +194,9 @@ mod tests {
     #[test]
     fn names_missing_from_the_published_crate_are_spelled_out() {
         assert_eq!(RPC_STATUS_CODE, "rpc.status_code");
+        assert_eq!(RPC_REQUEST_HEADER, "rpc.request.header");
+        assert_eq!(RPC_RESPONSE_HEADER, "rpc.response.header");
+        assert_eq!(RPC_RESPONSE_TRAILER, "rpc.response.trailer");
     }
 
     #[test]
@@ -198,8 +208,9 @@ mod tests {
                 "http.request.header.x-request-id",
             ),
             (response_header, "http.response.header.x-request-id"),
-            (request_metadata, "rpc.request.metadata.x-request-id"),
-            (response_metadata, "rpc.response.metadata.x-request-id"),
+            (rpc_request_header, "rpc.request.header.x-request-id"),
+            (rpc_response_header, "rpc.response.header.x-request-id"),
+            (rpc_response_trailer, "rpc.response.trailer.x-request-id"),
         ] {
             assert_eq!(name.as_ref().map(attribute).as_deref(), Some(expected));
         }

@@ -1,12 +1,11 @@
 //! gRPC calls: method name, status, and which statuses are errors.
 //!
 //! See [gRPC](https://opentelemetry.io/docs/specs/semconv/rpc/grpc/) and
-//! [RPC spans](https://opentelemetry.io/docs/specs/semconv/rpc/rpc-spans/). The conventions rename the status
-//! attribute after version 1.44.0; see [`StatusAttribute`].
+//! [RPC spans](https://opentelemetry.io/docs/specs/semconv/rpc/rpc-spans/). Version 1.45.0 renamed the status
+//! attribute; see [`StatusAttribute`].
 
 use http::{HeaderMap, HeaderName, StatusCode, header::CONTENT_TYPE};
 
-use crate::attribute::{RPC_RESPONSE_STATUS_CODE, RPC_STATUS_CODE};
 use crate::conventions::OTHER;
 use crate::kind::Kind;
 
@@ -34,27 +33,15 @@ pub const UNAVAILABLE: u8 = 14;
 
 /// The attribute that records the status of a call.
 ///
-/// The conventions rename it. Default: the released name.
+/// The conventions have renamed it. Default: the name in version 1.45.0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StatusAttribute {
-    /// `rpc.response.status_code`, the name in conventions up to 1.44.0 (the latest release).
-    #[default]
+    /// `rpc.response.status_code`, the name in conventions up to 1.44.0.
     RpcResponseStatusCode,
-    /// `rpc.status_code`, the name in conventions after 1.44.0.
+    /// `rpc.status_code`, the name in conventions since 1.45.0.
+    #[default]
     RpcStatusCode,
-}
-
-impl StatusAttribute {
-    /// Returns the name of the attribute.
-    #[doc(hidden)]
-    #[must_use]
-    pub const fn key(self) -> &'static str {
-        match self {
-            Self::RpcResponseStatusCode => RPC_RESPONSE_STATUS_CODE,
-            Self::RpcStatusCode => RPC_STATUS_CODE,
-        }
-    }
 }
 
 /// Returns `true` if the `Content-Type` of a message is `application/grpc`, optionally followed by a codec.

@@ -2,17 +2,18 @@
 
 use std::{sync::Arc, time::Instant};
 
-use http::{Method, StatusCode};
-use opentelemetry::trace::TraceContextExt;
-use tower_otel_core::{End, Exchange, Kind, RequestInfo, ResponseHead, RouteSlot};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+use opentelemetry::{Context, trace::TraceContextExt};
+use tower_otel_core::{End, Exchange, Kind, LongLived, RequestInfo, ResponseHead, RouteSlot};
 use tower_otel_semconv::{Endpoint, attribute, protocol, span_name};
 
 use crate::{
     backend::{LateAttribute, LateValue, OpenSpan, SpanBackend},
-    exception,
+    connection, exception,
     grpc::GrpcSpan,
     opt_in::OptIn,
     protocol::Protocol,
+    server_timing,
     span_handle::SpanHandle,
     state::LayerState,
     text_limit::cut,
@@ -25,6 +26,8 @@ pub struct TraceExchange<B: SpanBackend> {
     span: B::Span,
     state: Arc<LayerState<B>>,
     status: Option<StatusCode>,
+    /// Whether the response has the ids of the span.
+    has_server_timing: bool,
     body_bytes: u64,
     // Boxed, because few exchanges have extras and every exchange is moved several times.
     extras: Option<Box<ExchangeExtras>>,
@@ -94,9 +97,24 @@ impl<B: SpanBackend> TraceExchange<B> {
             span,
             state: Arc::clone(state),
             status: None,
+            has_server_timing: false,
             body_bytes: 0,
             extras,
         }
+    }
+
+    /// Returns the exchange with a response that has the ids of the span, if `is_sent`.
+    #[inline]
+    pub(crate) const fn server_timing(mut self, is_sent: bool) -> Self {
+        self.has_server_timing = is_sent;
+        self
+    }
+
+    /// Returns the header of the response. The context of a span that is not recorded can be read only when it is entered.
+    #[cold]
+    fn server_timing_header(&mut self) -> Option<Box<(HeaderName, HeaderValue)>> {
+        let _entered = self.enter();
+        Context::map_current(server_timing::header)
     }
 
     fn protocol(&self) -> Protocol {
@@ -231,6 +249,14 @@ impl<B: SpanBackend> Exchange for TraceExchange<B> {
     }
 
     #[inline]
+    fn read_response(&mut self, _: &dyn ResponseHead) -> Option<Box<(HeaderName, HeaderValue)>> {
+        match self.has_server_timing {
+            true => self.server_timing_header(),
+            false => None,
+        }
+    }
+
+    #[inline]
     fn response(&mut self, response: &dyn ResponseHead) {
         self.status = Some(response.status());
         if !self.span.is_recording() {
@@ -247,6 +273,17 @@ impl<B: SpanBackend> Exchange for TraceExchange<B> {
         headers.copy(response.headers(), self.protocol(), || self.span.context());
     }
 
+    #[cold]
+    fn long_lived(&mut self, upgraded: Option<&LongLived>) {
+        let Some(connection) = upgraded.filter(|_| self.span.is_recording()) else {
+            return;
+        };
+        let request = self.span.context();
+        let request = request.map(|context| context.span().span_context().clone());
+        let span = self.state.backend.start_connection(request);
+        connection::observe(connection, span);
+    }
+
     #[inline]
     fn data(&mut self, bytes: u64) {
         self.body_bytes = self.body_bytes.saturating_add(bytes);
@@ -259,7 +296,11 @@ impl<B: SpanBackend> Exchange for TraceExchange<B> {
             let is_renamed = self.is_renamed();
             let extras = self.extras.as_ref();
             let error = match extras.and_then(|extras| extras.grpc.as_ref()) {
-                Some(grpc) => grpc.end(&mut self.span, &end, at, is_renamed),
+                Some(grpc) => {
+                    let captured = &self.state.config.response_trailers;
+                    grpc.copy_trailers(captured, &self.span, &end);
+                    grpc.end(&mut self.span, &end, at, is_renamed)
+                }
                 None => self.http_end(&end),
             };
             if let Some(error) = error {
@@ -267,7 +308,7 @@ impl<B: SpanBackend> Exchange for TraceExchange<B> {
             }
         }
         self.state.backend.end(&mut self.span, at);
-        // Last, because a subscriber may block. The context of the span stays until it is dropped.
+        // Last, because a subscriber may block. A `tracing` span ends when it is dropped, after the event that it contains.
         if is_recording && self.state.config.logs_exceptions {
             let _entered = self.enter();
             exception::log(end);

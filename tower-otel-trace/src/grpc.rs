@@ -11,6 +11,8 @@ use tower_otel_semconv::{
 
 use crate::{
     backend::{LateValue, OpenSpan},
+    header_capture::HeaderCapture,
+    protocol::Protocol,
     request::RequestAttributes,
 };
 
@@ -41,6 +43,21 @@ impl GrpcSpan {
         self.call.response(response);
     }
 
+    /// Copies the captured trailers.
+    pub(crate) fn copy_trailers(
+        &self,
+        captured: &HeaderCapture,
+        span: &impl OpenSpan,
+        end: &End<'_>,
+    ) {
+        if let End::Complete {
+            trailers: Some(trailers),
+        } = end
+        {
+            captured.copy(trailers, Protocol::Grpc, || span.context());
+        }
+    }
+
     /// Records status and method, and returns the error of the call.
     pub(crate) fn end<S: OpenSpan>(
         &self,
@@ -50,7 +67,11 @@ impl GrpcSpan {
         is_renamed: bool,
     ) -> Option<&'static str> {
         let outcome = self.call.outcome(end, at);
-        span.set(self.status.key(), LateValue::Static(outcome.status()));
+        let status = match self.status {
+            StatusAttribute::RpcResponseStatusCode => attribute::RPC_RESPONSE_STATUS_CODE,
+            _ => attribute::RPC_STATUS_CODE,
+        };
+        span.set(status, LateValue::Static(outcome.status()));
         let Some(method) = self.method.as_deref() else {
             return outcome.error_type;
         };

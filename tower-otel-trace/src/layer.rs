@@ -244,7 +244,7 @@ impl<B: Clone> TraceLayer<B> {
     }
 
     /// Records these request headers, as `http.request.header.{name}`, or for a gRPC call as
-    /// `rpc.request.metadata.{name}`. Default: none.
+    /// `rpc.request.header.{name}`. Default: none.
     ///
     /// The values of `authorization`, `proxy-authorization`, `cookie` and `set-cookie`, and those
     /// marked as sensitive, are recorded as `REDACTED`. Values that are not text are omitted. Of all values of a header, 4096
@@ -255,21 +255,27 @@ impl<B: Clone> TraceLayer<B> {
             config.request_headers = HeaderCapture::new(
                 headers,
                 attribute::request_header,
-                attribute::request_metadata,
+                attribute::rpc_request_header,
             );
         })
     }
 
     /// Records these response headers, as `http.response.header.{name}`, or for a gRPC call as
-    /// `rpc.response.metadata.{name}`. Default: none. Values are redacted as for
-    /// [request headers](Self::capture_request_headers).
+    /// `rpc.response.header.{name}`, and those in its trailers as `rpc.response.trailer.{name}`. Default: none. Values are
+    /// redacted as for [request headers](Self::capture_request_headers).
     #[must_use]
     pub fn capture_response_headers(self, headers: impl IntoIterator<Item = HeaderName>) -> Self {
+        let headers: Vec<_> = headers.into_iter().collect();
         self.with(|config| {
+            config.response_trailers = HeaderCapture::new(
+                headers.clone(),
+                attribute::rpc_response_trailer,
+                attribute::rpc_response_trailer,
+            );
             config.response_headers = HeaderCapture::new(
                 headers,
                 attribute::response_header,
-                attribute::response_metadata,
+                attribute::rpc_response_header,
             );
         })
     }
@@ -312,6 +318,24 @@ impl<B: Clone> TraceLayer<B> {
         self.with(|config| config.exposes_span = true)
     }
 
+    /// Appends a header with the ids of the server span to each response, so that the caller can name the trace:
+    /// `server-timing: traceparent;desc="00-{trace id}-{span id}-{flags}"`. Default: off.
+    ///
+    /// This is the only option that changes a response. A `Server-Timing` of the handler stays as it is. The header is sent for
+    /// traces that are not sampled, too, with the flags `00`. It is not sent if [`remote_parent`](Self::remote_parent) decides not
+    /// to continue the trace of the request's sender, for requests without a span, and by clients.
+    ///
+    /// Trace ids tell the caller nothing about the server, except which requests share a trace and whether it is sampled.
+    ///
+    /// # In browsers
+    ///
+    /// A page reads the header of its own origin from `PerformanceResourceTiming.serverTiming`. For another origin the server
+    /// has to send `Timing-Allow-Origin`, and `Access-Control-Expose-Headers: Server-Timing` for `fetch`.
+    #[must_use]
+    pub fn server_timing(self) -> Self {
+        self.with(|config| config.server_timing = true)
+    }
+
     /// Records gRPC calls with the RPC conventions: see [gRPC](crate#grpc). Requests that are not gRPC
     /// by their `Content-Type` are recorded as HTTP. Default: off.
     #[must_use]
@@ -319,13 +343,13 @@ impl<B: Clone> TraceLayer<B> {
         self.with(|config| config.grpc = Some(config.grpc.unwrap_or_default()))
     }
 
-    /// Records [gRPC calls](Self::grpc), with their status in this attribute. The conventions are
-    /// renaming it. Default: the name in the latest release.
+    /// Records [gRPC calls](Self::grpc), with their status in this attribute. Version 1.45.0 of the conventions has renamed
+    /// it. Default: the new name.
     ///
     /// ```
     /// use tower_otel_trace::{StatusAttribute, TraceLayer};
     ///
-    /// let layer = TraceLayer::server().grpc_status_attribute(StatusAttribute::RpcStatusCode);
+    /// let layer = TraceLayer::server().grpc_status_attribute(StatusAttribute::RpcResponseStatusCode);
     /// ```
     #[must_use]
     pub fn grpc_status_attribute(self, attribute: StatusAttribute) -> Self {
@@ -359,7 +383,8 @@ impl<B: SpanBackend> Observe for TraceLayer<B> {
     #[inline]
     fn start(&self, request: &RequestInfo<'_>, at: Instant) -> Self::Exchange {
         let LayerState { backend, config } = &*self.0;
-        let parent = Parent::of(request, config);
+        let (parent, is_trusted) = Parent::and_trust(request, config);
+        let server_timing = config.server_timing && is_trusted;
         if !request.is_observed(config.kind, &config.http) {
             return TraceExchange::disabled(backend.disabled(parent), &self.0);
         }
@@ -367,7 +392,8 @@ impl<B: SpanBackend> Observe for TraceLayer<B> {
             let attributes = RequestAttributes::new(config, request, Protocol::Grpc, None);
             let span = self.start_span(&attributes, parent, request, at);
             let extras = ExchangeExtras::grpc(GrpcSpan::new(call, &attributes, &span));
-            return TraceExchange::opened(span, &self.0, Some(extras), request);
+            let exchange = TraceExchange::opened(span, &self.0, Some(extras), request);
+            return exchange.server_timing(server_timing);
         }
         let route = request.route(config.kind, &config.http);
         let slot = match (route, config.kind) {
@@ -379,7 +405,7 @@ impl<B: SpanBackend> Observe for TraceLayer<B> {
         let attributes = RequestAttributes::new(config, request, Protocol::Http, route);
         let span = self.start_span(&attributes, parent, request, at);
         let extras = slot.map(|slot| ExchangeExtras::awaiting_route(slot, request.method()));
-        TraceExchange::opened(span, &self.0, extras, request)
+        TraceExchange::opened(span, &self.0, extras, request).server_timing(server_timing)
     }
 }
 

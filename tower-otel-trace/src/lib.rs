@@ -145,7 +145,8 @@
 //! | client | `{method} {template}`, or `{method}` without a template |
 //!
 //! An unknown method is `HTTP` in the name. A handler can rename the span: see
-//! [`expose_span`](TraceLayer::expose_span).
+//! [`expose_span`](TraceLayer::expose_span). A response tells the caller the ids of its span only with
+//! [`server_timing`](TraceLayer::server_timing).
 //!
 //! Client address and port, peer address and user agent can be personal data.
 //! [`personal_data(false)`](TraceLayer::personal_data) omits them, except the peer of a client, which is
@@ -173,16 +174,21 @@
 //! | service or body failed | the kind of failure (below) | the kind of failure (below) |
 //! | cancelled before the head | `cancelled` | – |
 //! | body dropped early | the status code if it is an error, else `aborted` | the status code if it is an error, else – |
+//! | [stream](tower_otel_core#streams-that-are-meant-to-last) dropped | the status code if it is an error, else – | the same |
 //! | panicked | `panic` | `panic` |
 //!
 //! The kind of failure is a class such as `timeout` or `connection_refused`, else the name of the error's
 //! type. If neither is known, it is `_OTHER` before the head and `body` after it.
 //!
+//! The connection after an upgrade, such as a WebSocket, has a span if [`LongLived::run`] observes it: `upgraded
+//! connection`, of the kind internal, in a trace of its own, with a link to the span of the request.
+//!
 //! # gRPC
 //!
 //! With [`grpc`](TraceLayer::grpc), spans of gRPC calls follow the [gRPC conventions], for unary and
-//! streaming methods. A `POST` with the `Content-Type` `application/grpc`, on a server over HTTP/2, is a gRPC call. Other requests
-//! are recorded as HTTP, and so is gRPC-Web, which sends its status in the body.
+//! streaming methods. A `POST` with the `Content-Type` `application/grpc`, on a server over HTTP/2 or with `te: trailers`, is a
+//! gRPC call. Other requests are recorded as HTTP, and so is gRPC-Web, which sends its status in the body: put the layer inside of
+//! `GrpcWebLayer` of `tonic-web` to record its calls.
 //!
 //! The feature `tonic` reads tonic's errors and peer addresses. Other servers and clients need no feature.
 //!
@@ -232,10 +238,10 @@
 //! | `rpc.system.name` | `grpc` |
 //! | `rpc.method` | the path: `package.Service/Method` |
 //! | `rpc.method_original` | the path on a server that responds `UNIMPLEMENTED`; `rpc.method` is `_OTHER` then |
-//! | `rpc.response.status_code` | the status by name, such as `NOT_FOUND`; [`grpc_status_attribute`](TraceLayer::grpc_status_attribute) selects `rpc.status_code`, the name in the next conventions |
+//! | `rpc.status_code` | the status by name, such as `NOT_FOUND`; [`grpc_status_attribute`](TraceLayer::grpc_status_attribute) selects `rpc.response.status_code`, the name in conventions before 1.45.0 |
 //! | `server.address`, `server.port` | as for HTTP |
 //! | `network.peer.address`, `network.peer.port` | as for HTTP; on a tonic server with the feature `tonic`; unknown for a tonic channel |
-//! | `rpc.request.metadata.{name}`, `rpc.response.metadata.{name}` | the options that capture headers |
+//! | `rpc.request.header.{name}`, `rpc.response.header.{name}`, `rpc.response.trailer.{name}` | the options that capture headers |
 //! | `error.type` | the end |
 //!
 //! A span is named after its method. A server records `rpc.method` at the end, because any client can send
@@ -330,6 +336,7 @@
 
 mod attributes;
 mod backend;
+mod connection;
 mod exception;
 mod exchange;
 mod grpc;
@@ -340,6 +347,7 @@ mod parent;
 mod protocol;
 mod remote_parent_policy;
 mod request;
+mod server_timing;
 mod span_handle;
 mod span_name_cache;
 mod state;
@@ -355,8 +363,8 @@ pub use opt_in::OptIn;
 pub use span_handle::SpanHandle;
 #[doc(inline)]
 pub use tower_otel_core::{
-    Attempts, Filter, Hosts, HttpOptions, LocalAddr, PeerAddr, RequestHead, Route, RouteLayer,
-    RouteSlot, observe,
+    Attempts, Filter, Hosts, HttpOptions, LocalAddr, LongLived, PeerAddr, RequestHead, Route,
+    RouteLayer, RouteSlot, observe,
 };
 #[doc(inline)]
 pub use tower_otel_propagate::{Propagation, RemoteParent};

@@ -29,9 +29,22 @@ impl Parent {
     /// Returns the parent of the span of a request.
     #[inline(always)]
     pub(crate) fn of(request: &RequestInfo<'_>, config: &Config) -> Self {
+        Self::and_trust(request, config).0
+    }
+
+    /// Returns the parent of the span of a request, and whether the trace of its sender is continued.
+    #[inline(always)]
+    pub(crate) fn and_trust(request: &RequestInfo<'_>, config: &Config) -> (Self, bool) {
         if config.kind == Kind::Client {
-            return Self::Current;
+            return (Self::Current, false);
         }
+        let decision = config.remote_parent.decide(request);
+        let parent = Self::by(decision, request, config);
+        (parent, decision == RemoteParent::Continue)
+    }
+
+    #[inline(always)]
+    fn by(decision: RemoteParent, request: &RequestInfo<'_>, config: &Config) -> Self {
         let propagation = &config.propagation;
         let known = request.known_headers();
         let headers = &LocatedHeaders {
@@ -40,7 +53,7 @@ impl Parent {
             may_have_tracestate: known.has_tracestate,
             may_have_baggage: known.has_baggage,
         };
-        match config.remote_parent.decide(request) {
+        match decision {
             RemoteParent::Continue => match propagation.extract_traceparent(headers) {
                 Some(parent) => parent.map_or(Self::Current, Self::Span),
                 None => {

@@ -27,10 +27,14 @@ pub(crate) struct Config {
     pub(crate) personal_data: bool,
     pub(crate) request_headers: HeaderCapture,
     pub(crate) response_headers: HeaderCapture,
+    /// The trailers of gRPC calls.
+    pub(crate) response_trailers: HeaderCapture,
     pub(crate) opt_ins: OptIns,
     pub(crate) body_sizes: bool,
     pub(crate) logs_exceptions: bool,
     pub(crate) exposes_span: bool,
+    /// Whether responses have the ids of the span.
+    pub(crate) server_timing: bool,
     /// The attribute of a gRPC status, if gRPC calls are recorded as such.
     pub(crate) grpc: Option<StatusAttribute>,
 }
@@ -46,10 +50,12 @@ impl Config {
             personal_data: true,
             request_headers: HeaderCapture::default(),
             response_headers: HeaderCapture::default(),
+            response_trailers: HeaderCapture::default(),
             opt_ins: OptIns::default(),
             body_sizes: false,
             logs_exceptions: false,
             exposes_span: false,
+            server_timing: false,
             grpc: None,
         }
     }

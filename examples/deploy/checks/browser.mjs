@@ -4,7 +4,8 @@
 //
 // Prints JSON: the last value of the expression, and the errors of the page.
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -16,7 +17,8 @@ const chromium = spawn("chromium", [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--window-size=1400,1100",
     `--user-data-dir=${profile}`, "--remote-debugging-pipe", "about:blank",
-], { stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"] });
+], { detached: true, stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"] });
+chromium.stdio[3].on("error", () => {}); // It has exited, which is noticed below.
 
 // The protocol over a pipe: messages are JSON, and end with a zero byte.
 const pending = new Map();
@@ -73,8 +75,12 @@ try {
     const value = await Promise.race([open(), timeout, exited]);
     console.log(JSON.stringify({ value: value ?? null, errors }));
 } finally {
-    const stopped = new Promise((resolve) => chromium.on("exit", resolve));
-    chromium.kill("SIGKILL");
-    await stopped;
-    rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+    await Promise.race([send("Browser.close").then(() => exited), exited, sleep(10_000, undefined, { ref: false })]).catch(() => {});
+    try {
+        // Its helpers may outlive it, and write to the profile.
+        process.kill(-chromium.pid, "SIGKILL");
+    } catch {
+        // All have exited.
+    }
+    await rm(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
 }

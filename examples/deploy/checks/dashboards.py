@@ -13,6 +13,14 @@ faults = []
 PROVISIONED = {"dashboards": ["grafana/provisioning/datasources/datasources.yaml"], "dashboards-tempo": ["kubernetes/plain/datasources.yaml"]}
 for folder, provisioned in PROVISIONED.items():
     known = {source["uid"] for file in provisioned for source in yaml.safe_load(pathlib.Path(file).read_text())["datasources"]}
+    for source in (each for file in provisioned for each in yaml.safe_load(pathlib.Path(file).read_text())["datasources"]):
+        # Exemplars and log lines link to the dashboard of traces, and spans to their log records.
+        data, where = source["jsonData"], f"{provisioned[0]} / {source['name']}"
+        links = {"prometheus": "exemplarTraceIdDestinations", "loki": "derivedFields"}.get(source["type"])
+        if links and [link["url"] for link in data[links]] != ["/d/pm-traces?var-trace_id=$${__value.raw}"]:
+            faults.append(f"{where}: {links} do not link to the dashboard of traces")
+        if not links and (data["tracesToLogsV2"]["datasourceUid"] != "loki" or not data["tracesToLogsV2"]["filterByTraceID"]):
+            faults.append(f"{where}: spans do not link to their log records")
     for file in pathlib.Path("grafana", folder).glob("*.json"):
         for panel in json.loads(file.read_text())["panels"]:
             faults += [f"{file} / {panel['title']}: its data source is not provisioned"
@@ -20,6 +28,9 @@ for folder, provisioned in PROVISIONED.items():
             latency = panel["type"] == "timeseries" and any("histogram_quantile" in str(target.get("expr")) for target in panel["targets"])
             if latency and not all(target.get("exemplar") for target in panel["targets"]):
                 faults.append(f"{file} / {panel['title']}: no exemplars")
+for file in ("compose.yaml", "kubernetes/plain/prometheus.yaml"):
+    if "- --enable-feature=exemplar-storage" not in pathlib.Path(file).read_text():
+        faults.append(f"{file}: Prometheus does not store exemplars")
 files = {file.name for file in pathlib.Path("grafana/dashboards").glob("*.json")}
 shipped = yaml.safe_load(pathlib.Path("grafana/kustomization.yaml").read_text())["configMapGenerator"][0]["files"]
 if {pathlib.Path(file).name for file in shipped} != files:

@@ -13,9 +13,9 @@ def start(running, binaries, name, ports, **variables):
     url = {name: f"http://{LOOPBACK}:{port}" for name, port in ports.items()}
     running.start(
         name, pathlib.Path(binaries).resolve() / name, LISTEN_ADDR=f"{LOOPBACK}:{ports[name]}",
-        DATABASE_URL=f"sqlite://{running.folder / 'property-management.db'}", REALITY_URL=url["reality-server"],
-        LLM_BASE_URL=url["model"] + "/v1", LLM_API_KEY="none", JWT_SECRET="for-this-test-only-for-this-test-only",
-        **({"OTEL_TRACES_SAMPLER": "always_on"} | variables))
+        REALITY_URL=url["reality-server"], LLM_BASE_URL=url["model"] + "/v1", LLM_API_KEY="none",
+        JWT_SECRET="for-this-test-only-for-this-test-only",
+        **({"DATABASE_URL": f"sqlite://{running.folder / 'property-management.db'}", "OTEL_TRACES_SAMPLER": "always_on"} | variables))
     if not until(lambda: send(url[name] + "/readyz")[0] == 200, 30):
         sys.exit(f"{name} did not start: {running.log(name)[-600:]}")
 

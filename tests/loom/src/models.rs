@@ -20,7 +20,7 @@ use tracing_subscriber::{
 
 use crate::{
     exemplar::{Exemplar, ExportedSpan},
-    handle_cache::{HandleCache, Query},
+    handle_cache::{EntryShare, HandleCache, Query},
     histogram::AtomicHistogram,
     missing_context::MissingContextCheck,
 };
@@ -81,6 +81,20 @@ pub fn the_cache_takes_exactly_its_limit() {
     assert_eq!(inserted, [found(1), found(2)], "an inserted key is found");
     assert_eq!(inserted.iter().flatten().count(), 1);
     assert_eq!(cache.len(), 1);
+}
+
+/// Two threads insert the same new key into a share of two entries.
+pub fn a_key_that_two_threads_insert_counts_once_in_its_share() {
+    let cache = Arc::new(HandleCache::<u32, ()>::new(4));
+    let share = Arc::new(EntryShare::up_to(2));
+    let insert = || {
+        let (cache, share) = (Arc::clone(&cache), Arc::clone(&share));
+        move || cache.find_or_insert_in(&Key(1), Some(&share)).is_some()
+    };
+    let (one, other) = (thread::spawn(insert()), thread::spawn(insert()));
+    assert!(one.join().unwrap() && other.join().unwrap());
+    let inserts = |key| cache.find_or_insert_in(&Key(key), Some(&share)).is_some();
+    assert_eq!([inserts(2), inserts(3)], [true, false]);
 }
 
 /// Two threads insert into a full cache.

@@ -26,6 +26,11 @@ fn the_cache_takes_exactly_its_limit() {
 }
 
 #[test]
+fn a_key_that_two_threads_insert_counts_once_in_its_share() {
+    loom::model(models::a_key_that_two_threads_insert_counts_once_in_its_share);
+}
+
+#[test]
 fn the_overflow_warning_is_logged_once() {
     loom::model(models::the_overflow_warning_is_logged_once);
 }

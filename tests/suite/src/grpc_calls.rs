@@ -134,7 +134,7 @@ pub async fn single_span(telemetry: &TestTelemetry, backend: Backend) -> SpanDat
 pub fn assert_status(span: &SpanData, (status, error): ExpectedStatus) {
     let kind = &span.span_kind;
     assert_eq!(
-        text(span, "rpc.response.status_code").as_deref(),
+        text(span, "rpc.status_code").as_deref(),
         Some(status),
         "{kind:?}"
     );
@@ -149,7 +149,7 @@ pub fn assert_status(span: &SpanData, (status, error): ExpectedStatus) {
 /// Checks that a span has the attributes of gRPC, none of HTTP and no duplicates.
 pub fn assert_grpc_attributes(span: &SpanData) {
     assert_eq!(text(span, "rpc.system.name").as_deref(), Some("grpc"));
-    assert_eq!(attribute(span, "rpc.status_code"), None);
+    assert_eq!(attribute(span, "rpc.response.status_code"), None);
     let mut seen = HashSet::new();
     for attribute in &span.attributes {
         let key = attribute.key.as_str();

@@ -75,17 +75,18 @@ pub fn assert_valid_span(span: &SpanData, backend: Backend) {
     assert!(scope.version().is_some_and(|version| !version.is_empty()));
     assert_eq!(
         scope.schema_url(),
-        Some("https://opentelemetry.io/schemas/1.44.0")
+        Some("https://opentelemetry.io/schemas/1.45.0")
     );
 }
 
-/// Returns the header name of a key for a header or metadata.
+/// Returns the header name of a key for a header or trailer.
 fn header_of(key: &str) -> Option<&str> {
     [
         published::HTTP_REQUEST_HEADER,
         published::HTTP_RESPONSE_HEADER,
-        published::RPC_REQUEST_METADATA,
-        published::RPC_RESPONSE_METADATA,
+        "rpc.request.header",
+        "rpc.response.header",
+        "rpc.response.trailer",
     ]
     .iter()
     .find_map(|prefix| key.strip_prefix(prefix)?.strip_prefix('.'))
@@ -133,8 +134,8 @@ pub const NOT_RECORDED: [&str; 3] = [
     published::NETWORK_PROTOCOL_NAME,
 ];
 
-/// The keys of the conventions for the span of a gRPC call. The last one is the key of the status in
-/// the conventions after 1.44.0.
+/// The keys of the conventions for the span of a gRPC call. The last one is the key of the status since
+/// version 1.45.0.
 pub const GRPC_KEYS: &[&str] = &[
     published::ERROR_TYPE,
     published::NETWORK_PEER_ADDRESS,

@@ -210,6 +210,11 @@ impl TestTelemetry {
         self.installed.metrics.sum(metric, labels)
     }
 
+    /// Returns the metrics, for code that cannot borrow the telemetry.
+    pub fn shared_metrics(&self) -> Metrics {
+        self.installed.metrics.clone()
+    }
+
     /// Waits until the condition is true. Other tasks of the thread run meanwhile.
     pub async fn wait_until(&self, description: &str, mut condition: impl FnMut(&Self) -> bool) {
         let waiting = async {

@@ -110,7 +110,7 @@ async fn an_unimplemented_method_is_other_on_the_server_and_its_span_is_named_gr
 }
 
 #[tokio::test]
-async fn rpc_response_status_code_is_the_name_of_the_status() {
+async fn rpc_status_code_is_the_name_of_the_status() {
     for (message, name) in [
         ("ok", "OK"),
         ("5", "NOT_FOUND"),
@@ -118,21 +118,22 @@ async fn rpc_response_status_code_is_the_name_of_the_status() {
         ("16", "UNAUTHENTICATED"),
     ] {
         let rows = [
-            ("rpc.response.status_code", Str(name)),
-            ("rpc.status_code", Absent),
+            ("rpc.status_code", Str(name)),
+            ("rpc.response.status_code", Absent),
         ];
         table(plain, message, [&rows, &rows]).await;
     }
 }
 
 #[tokio::test]
-async fn rpc_status_code_replaces_rpc_response_status_code_by_option() {
-    let moved = |layer: TraceLayer| layer.grpc_status_attribute(StatusAttribute::RpcStatusCode);
+async fn rpc_response_status_code_replaces_rpc_status_code_by_option() {
+    let deprecated =
+        |layer: TraceLayer| layer.grpc_status_attribute(StatusAttribute::RpcResponseStatusCode);
     let rows = [
-        ("rpc.status_code", Str("NOT_FOUND")),
-        ("rpc.response.status_code", Absent),
+        ("rpc.response.status_code", Str("NOT_FOUND")),
+        ("rpc.status_code", Absent),
     ];
-    table(moved, "5", [&rows, &rows]).await;
+    table(deprecated, "5", [&rows, &rows]).await;
 }
 
 #[tokio::test]
@@ -251,29 +252,40 @@ async fn with_metadata(backend: Backend, layer: fn(TraceLayer) -> TraceLayer) ->
 }
 
 #[tokio::test]
-async fn rpc_request_and_response_metadata_are_arrays_by_option() {
+async fn rpc_headers_and_trailers_are_arrays_by_option() {
     let captured = |layer: TraceLayer| {
         layer
             .capture_request_headers([HeaderName::from_static("x-tenant"), header::AUTHORIZATION])
-            .capture_response_headers([header::CONTENT_TYPE])
+            .capture_response_headers([
+                header::CONTENT_TYPE,
+                HeaderName::from_static("grpc-status"),
+            ])
     };
     for backend in Backend::ALL {
         for span in with_metadata(backend, captured).await {
             assert_span_attributes(
                 &span,
                 &[
-                    ("rpc.request.metadata.x-tenant", List(&["acme", "emca"])),
-                    ("rpc.request.metadata.authorization", List(&["REDACTED"])),
+                    ("rpc.request.header.x-tenant", List(&["acme", "emca"])),
+                    ("rpc.request.header.authorization", List(&["REDACTED"])),
                     (
-                        "rpc.response.metadata.content-type",
+                        "rpc.response.header.content-type",
                         List(&["application/grpc"]),
                     ),
+                    ("rpc.response.header.grpc-status", Absent),
+                    ("rpc.response.trailer.grpc-status", List(&["0"])),
+                    ("rpc.response.trailer.content-type", Absent),
                 ],
             );
         }
         for span in with_metadata(backend, |layer| layer).await {
             let keys = keys(&span);
-            assert!(!keys.iter().any(|key| key.contains("metadata")), "{keys:?}");
+            assert!(
+                !keys
+                    .iter()
+                    .any(|key| key.contains("header") || key.contains("trailer")),
+                "{keys:?}"
+            );
         }
     }
 }
@@ -321,14 +333,15 @@ async fn recorded_keys_are_exactly_those_of_the_conventions() {
             .exceptions()
             .expose_span()
     };
-    let moved = |layer: TraceLayer| layer.grpc_status_attribute(StatusAttribute::RpcStatusCode);
+    let deprecated =
+        |layer: TraceLayer| layer.grpc_status_attribute(StatusAttribute::RpcResponseStatusCode);
     let mut recorded = BTreeSet::new();
     for backend in Backend::ALL {
         // Unknown keys are found by `assert_valid_span`, which checks each span.
         for call in [
             unary_call(backend, everything, "ok").await,
             unary_call(backend, everything, "13").await,
-            unary_call(backend, moved, "ok").await,
+            unary_call(backend, deprecated, "ok").await,
         ] {
             recorded.extend(keys(&call.server));
             recorded.extend(keys(&call.client));
@@ -357,7 +370,7 @@ async fn a_refused_call_has_the_required_attributes() {
             &[
                 ("rpc.system.name", Str("grpc")),
                 ("rpc.method", Str("shop.Cart/Unary")),
-                ("rpc.response.status_code", Str("UNAVAILABLE")),
+                ("rpc.status_code", Str("UNAVAILABLE")),
                 ("error.type", Str("connection_refused")),
                 ("server.address", Str("127.0.0.1")),
                 ("server.port", Int(address.port().into())),

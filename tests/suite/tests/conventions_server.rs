@@ -1550,7 +1550,7 @@ async fn the_scope_has_a_name_a_version_and_the_schema() {
             Backend::Tracing | Backend::TracingRecorder => (SCOPE, env!("CARGO_PKG_VERSION")),
         };
         assert_eq!((scope.name(), scope.version()), (name, Some(version)));
-        let schema = "https://opentelemetry.io/schemas/1.44.0";
+        let schema = "https://opentelemetry.io/schemas/1.45.0";
         assert_eq!(scope.schema_url(), Some(schema));
     }
 }

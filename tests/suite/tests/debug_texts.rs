@@ -32,8 +32,8 @@ use opentelemetry_sdk::{Resource, metrics::SdkMeterProvider, trace::SdkTracerPro
 use suite_tests::keys::OPT_INS;
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_otel_core::{
-    End, Exchange, Filter, Hosts, HttpOptions, Observe, RequestInfo, ResponseHead, Route,
-    RouteSlot, observe,
+    End, Exchange, Filter, Hosts, HttpOptions, LongLived, Observe, RequestInfo, ResponseHead,
+    Route, RouteSlot, observe,
 };
 use tower_otel_init::{MetricsExporter, Protocol, Sampler, Telemetry, TracesExporter};
 use tower_otel_metrics::MetricsLayer;
@@ -237,6 +237,13 @@ fn core(texts: &mut Texts) {
     let slot = RouteSlot::default();
     slot.set(allowed("route"));
     texts.debug("tower_otel_core::RouteSlot", &slot);
+    let connection = LongLived::default();
+    let observed = SECRET.to_owned();
+    connection.observe(move |code| {
+        let _ = &observed;
+        code();
+    });
+    texts.debug("tower_otel_core::LongLived", &connection);
 
     // An exchange that fails with a secret, and one whose trailers have one.
     let spy = Spy::default();

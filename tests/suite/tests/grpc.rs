@@ -338,7 +338,7 @@ async fn requests_of_another_content_type_are_recorded_as_http() {
 async fn grpc_status_attribute_sets_the_key_of_the_status() {
     for backend in Backend::ALL {
         let telemetry = TestTelemetry::new();
-        let attribute_key = StatusAttribute::RpcStatusCode;
+        let attribute_key = StatusAttribute::RpcResponseStatusCode;
         let layer = TraceLayer::server().grpc_status_attribute(attribute_key);
         let to = server(&telemetry, backend, layer).await;
         let layer = TraceLayer::client()
@@ -348,14 +348,17 @@ async fn grpc_status_attribute_sets_the_key_of_the_status() {
         unary(&mut client, path("Unary"), "ok").await.unwrap();
         let (server, client) = server_and_client_spans(&telemetry, backend).await;
         for span in [server, client] {
-            assert_eq!(text(&span, "rpc.status_code").as_deref(), Some("OK"));
-            assert_eq!(attribute(&span, "rpc.response.status_code"), None);
+            assert_eq!(
+                text(&span, "rpc.response.status_code").as_deref(),
+                Some("OK")
+            );
+            assert_eq!(attribute(&span, "rpc.status_code"), None);
         }
     }
 }
 
 #[tokio::test]
-async fn captured_headers_are_recorded_as_metadata() {
+async fn captured_headers_of_a_call_are_recorded() {
     for backend in Backend::ALL {
         let telemetry = TestTelemetry::new();
         let tenant = HeaderName::from_static("x-tenant");
@@ -377,9 +380,9 @@ async fn captured_headers_are_recorded_as_metadata() {
         let (server, _) = server_and_client_spans(&telemetry, backend).await;
         assert_grpc_attributes(&server);
         for (key, value) in [
-            ("rpc.request.metadata.x-tenant", r#"["acme"]"#),
+            ("rpc.request.header.x-tenant", r#"["acme"]"#),
             (
-                "rpc.response.metadata.content-type",
+                "rpc.response.header.content-type",
                 r#"["application/grpc"]"#,
             ),
         ] {

@@ -22,7 +22,7 @@ use axum::routing::get;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, Version, header::CONTENT_TYPE};
 use http_body::Frame;
-use http_body_util::{BodyExt, Empty, StreamBody};
+use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use opentelemetry_sdk::metrics::{
     InMemoryMetricExporter, SdkMeterProvider,
     data::{AggregatedMetrics, MetricData},
@@ -45,6 +45,8 @@ use tower::{Layer, Service, service_fn};
 use tower_otel_core::observe;
 use tower_otel_metrics::{MetricsLayer, Names};
 
+const GRPC: &str = "application/grpc";
+
 fn grpc_request(path: &str) -> Request<Empty<Bytes>> {
     let request = Request::post(format!("http://shop.internal:50051{path}"));
     let request = request
@@ -55,8 +57,17 @@ fn grpc_request(path: &str) -> Request<Empty<Bytes>> {
 
 type HandlerFuture = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>>>>;
 
-/// Responds to `/a.Service/status-N` with that status, to `/a.Service/http-N` with that HTTP status and
-/// no status of gRPC, to `/a.Service/stream` with a stream that does not end, and to others not at all.
+/// Responds to a call by the name of its method:
+///
+/// | method | response |
+/// |---|---|
+/// | `status-N` | this status in the head |
+/// | `late-N` | this status in the trailers |
+/// | `http-N` | this HTTP status with a text |
+/// | `refused-N` | this HTTP status with the content type of gRPC, a text and the status `OK` in the trailers |
+/// | `json-N` | JSON with this status in the trailers |
+/// | `stream` | a stream that does not end |
+/// | others | none |
 fn respond(request: Request<Empty<Bytes>>) -> HandlerFuture {
     let path = request.uri().path().to_owned();
     let (_, method) = path.rsplit_once('/').unwrap();
@@ -64,12 +75,17 @@ fn respond(request: Request<Empty<Bytes>>) -> HandlerFuture {
     let number = number.split('/').next().and_then(|text| text.parse().ok());
     let response = match (kind, number) {
         ("status", Some(code)) => Status::new(Code::from_i32(code), "").into_http(),
-        ("http", Some(status)) => {
-            let mut response = Response::new(Body::empty());
+        ("http", Some(status)) => Response::builder()
+            .status(status as u16)
+            .body(Body::new(Full::from("no")))
+            .unwrap(),
+        ("refused", Some(status)) => {
+            let mut response = late(GRPC, "no", 0);
             *response.status_mut() = http::StatusCode::from_u16(status as u16).unwrap();
             response
         }
-        ("late", Some(code)) => late(code),
+        ("json", Some(code)) => late("application/json", "{}", code),
+        ("late", Some(code)) => late(GRPC, "", code),
         ("stream", _) => Response::builder()
             .header(CONTENT_TYPE, "application/grpc")
             .body(Body::new(ScriptedBody::new([
@@ -82,13 +98,14 @@ fn respond(request: Request<Empty<Bytes>>) -> HandlerFuture {
     Box::pin(async { Ok(response) })
 }
 
-/// Returns a response without messages, whose status is in its trailers.
-fn late(code: i32) -> Response<Body> {
+/// Returns a response whose status of gRPC is in its trailers.
+fn late(content_type: &str, data: &'static str, code: i32) -> Response<Body> {
     let mut trailers = HeaderMap::new();
     trailers.insert("grpc-status", code.into());
-    let frames = [Ok::<_, Status>(Frame::trailers(trailers))];
-    let body = StreamBody::new(tokio_stream::iter(frames));
-    let response = Response::builder().header(CONTENT_TYPE, "application/grpc");
+    let data = (!data.is_empty()).then(|| Frame::data(Bytes::from(data)));
+    let frames = data.into_iter().chain([Frame::trailers(trailers)]);
+    let body = StreamBody::new(tokio_stream::iter(frames.map(Ok::<_, Status>)));
+    let response = Response::builder().header(CONTENT_TYPE, content_type);
     response.body(Body::new(body)).unwrap()
 }
 
@@ -140,9 +157,14 @@ fn calls_of_methods_that_never_answer_are_counted_as_other() {
             "status-14",
             "status-16",
             "http-200",
+            "http-401",
             "http-404",
             "http-405",
             "http-500",
+            "refused-404",
+            "refused-500",
+            "json-0",
+            "json-5",
             "late-12",
             "late-16",
             "cancelled",
@@ -161,7 +183,7 @@ fn calls_of_methods_that_never_answer_are_counted_as_other() {
             Names::Short => "grpc_requests_total",
             _ => server,
         };
-        assert_eq!(telemetry.sum(name, &[]), 286.0);
+        assert_eq!(telemetry.sum(name, &[]), 386.0);
     }
     for (series, value) in counted(&telemetry) {
         assert!(series.contains(r#"method="_OTHER""#), "{series}");
@@ -302,25 +324,43 @@ fn a_request_that_is_no_call_is_counted_as_http_whatever_its_content_type_is() {
 }
 
 #[tokio::test]
-async fn a_call_in_flight_moves_to_its_method_with_its_first_message() {
+async fn a_method_is_known_from_the_end_of_its_first_call() {
     let telemetry = TestTelemetry::new();
     let mut service = MetricsLayer::server().grpc().layer(service_fn(respond));
     let gauge = "grpc_requests_in_flight";
     let (other, known) = ([("method", "_OTHER")], [("method", "a.Service/stream")]);
+    let in_flight = || (telemetry.sum(gauge, &other), telemetry.sum(gauge, &known));
     let first = service.call(grpc_request("/a.Service/stream"));
-    assert_eq!(telemetry.sum(gauge, &other), 1.0);
+    assert_eq!(in_flight(), (1.0, 0.0));
     let mut first = first.await.unwrap();
-    assert_eq!(telemetry.sum(gauge, &other), 1.0);
     first.body_mut().frame().await.unwrap().unwrap();
-    assert_eq!(telemetry.sum(gauge, &other), 0.0);
-    assert_eq!(telemetry.sum(gauge, &known), 1.0);
+    assert_eq!(in_flight(), (1.0, 0.0));
+    drop(first);
+    assert_eq!(in_flight(), (0.0, 0.0));
     let second = service.call(grpc_request("/a.Service/stream"));
-    assert_eq!(telemetry.sum(gauge, &known), 2.0);
-    drop((first, second));
-    assert_eq!(telemetry.sum(gauge, &known), 0.0);
+    assert_eq!(in_flight(), (0.0, 1.0));
+    drop(second);
+    assert_eq!(in_flight(), (0.0, 0.0));
     let total = telemetry.sum("grpc_requests_total", &[("status", "CANCELLED")]);
     assert_eq!(total, 2.0);
     assert_eq!(telemetry.sum("grpc_requests_total", &known), 2.0);
+}
+
+#[tokio::test]
+async fn failures_of_one_method_at_once_make_one_method_known() {
+    let telemetry = TestTelemetry::new();
+    let layer = MetricsLayer::server().grpc().series_limit(160);
+    let mut service = layer.layer(service_fn(respond));
+    let burst: Vec<_> = (0..10)
+        .map(|_| service.call(grpc_request("/a.Service/status-5")))
+        .collect();
+    for call in burst {
+        call.await.unwrap().into_body().collect().await.unwrap();
+    }
+    call(&mut service, "/b.Service/status-5");
+    let total = |method| telemetry.sum("grpc_requests_total", &[("method", method)]);
+    assert_eq!(total("a.Service/status-5"), 10.0);
+    assert_eq!(total("b.Service/status-5"), 1.0);
 }
 
 #[test]

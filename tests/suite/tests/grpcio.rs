@@ -58,7 +58,7 @@ async fn a_server_records_the_statuses_that_grpcio_sees() {
     let mut in_spans = Calls::new();
     for span in telemetry.spans() {
         let method = text(&span, "rpc.method").unwrap();
-        let status = text(&span, "rpc.response.status_code").unwrap();
+        let status = text(&span, "rpc.status_code").unwrap();
         *in_spans.entry((method, status)).or_default() += 1;
     }
     assert_eq!(in_spans, seen);

@@ -1,4 +1,4 @@
-//! A subscriber that panics or blocks when the error of an exchange is logged: the exchange has ended.
+//! A subscriber that panics when the error of an exchange is logged: the exchange ends, and the caller gets its error.
 
 #![allow(
     clippy::unwrap_used,
@@ -25,7 +25,7 @@ use opentelemetry::trace::Status;
 use opentelemetry_sdk::trace::Sampler;
 use suite_tests::{
     backend::{Backend, Source},
-    telemetry::{TestTelemetry, text},
+    telemetry::{Metrics, TestTelemetry, text},
 };
 use tower::{Layer, Service, service_fn};
 use tower_otel_core::observe;
@@ -125,24 +125,55 @@ fn a_panic_reaches_the_caller_if_logging_it_panics() {
     });
 }
 
-#[test]
-fn the_span_has_ended_when_the_error_is_logged() {
-    let source = Arc::new(Mutex::new(None::<Source>));
-    let ended = Arc::new(Mutex::new(Vec::new()));
+/// What has ended when the error is logged: `spans`, of this backend, and the exchange of the metrics.
+#[derive(Debug, PartialEq)]
+struct AtTheEvent {
+    spans: u64,
+    in_flight: f64,
+}
+
+/// Returns what the subscriber of a failed exchange sees.
+fn at_the_event(backend: Backend, metrics_outside: bool) -> AtTheEvent {
+    let read = Arc::new(Mutex::new(None::<(Source, Metrics)>));
+    let seen = Arc::new(Mutex::new(Vec::new()));
     let telemetry = telemetry({
-        let (source, ended) = (source.clone(), ended.clone());
+        let (read, seen) = (read.clone(), seen.clone());
         move || {
-            let counts = source.lock().unwrap().as_ref().unwrap().recorder.counts();
-            let spans = counts.queued + counts.exporting + counts.exported;
-            ended.lock().unwrap().push(spans);
+            let read = read.lock().unwrap();
+            let (source, metrics) = read.as_ref().unwrap();
+            let counts = source.recorder.counts();
+            seen.lock().unwrap().push(AtTheEvent {
+                spans: counts.queued + counts.exporting + counts.exported,
+                in_flight: metrics.sum("http_requests_in_flight", &[]),
+            });
         }
     });
-    *source.lock().unwrap() = Some(telemetry.source().clone());
-    let error = || Err(io::Error::from(io::ErrorKind::TimedOut));
-    assert!(exchange(&telemetry, Backend::Recorder, error).is_ready());
-    let ended = ended.lock().unwrap();
-    assert!(
-        !ended.is_empty() && ended.iter().all(|spans| *spans == 1),
-        "{ended:?}"
-    );
+    *read.lock().unwrap() = Some((telemetry.source().clone(), telemetry.shared_metrics()));
+    let trace = || backend.layer(telemetry.source(), TraceLayer::server().exceptions());
+    let inner = service_fn(|_: Request<()>| {
+        ready(Err::<Response<Body>, _>(io::Error::from(
+            io::ErrorKind::TimedOut,
+        )))
+    });
+    let is_ready = if metrics_outside {
+        let layers = observe((MetricsLayer::server(), trace()));
+        poll(layers.layer(inner).call(Request::new(()))).is_ready()
+    } else {
+        let layers = observe((trace(), MetricsLayer::server()));
+        poll(layers.layer(inner).call(Request::new(()))).is_ready()
+    };
+    assert!(is_ready);
+    let seen = seen.lock().unwrap().pop();
+    seen.unwrap()
+}
+
+#[test]
+fn an_error_is_logged_after_the_span_of_the_recorder_and_in_a_tracing_span() {
+    for (backend, spans) in [(Backend::Recorder, 1), (Backend::TracingRecorder, 0)] {
+        for (metrics_outside, in_flight) in [(true, 1.0), (false, 0.0)] {
+            let seen = at_the_event(backend, metrics_outside);
+            let expected = AtTheEvent { spans, in_flight };
+            assert_eq!(seen, expected, "{backend:?} {metrics_outside}");
+        }
+    }
 }

@@ -18,16 +18,18 @@ use std::{
         atomic::{AtomicBool, AtomicI64, Ordering::SeqCst},
     },
     task::{Context, Poll, Waker},
+    vec,
 };
 
 use bytes::Bytes;
-use http::{Request, Response, Version, header::CONTENT_TYPE};
-use http_body::Body;
-use http_body_util::Empty;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version, header::CONTENT_TYPE};
+use http_body::{Body, Frame};
+use http_body_util::{Empty, StreamBody};
 use metrics::{
     Counter, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
     SharedString, Unit, with_local_recorder,
 };
+use tokio_stream::{Iter, iter};
 use tower::{Layer, Service, service_fn};
 use tower_otel_metrics::{MetricsLayer, Names};
 
@@ -40,8 +42,11 @@ enum Panics {
     Sample,
     /// When a sample is recorded, and when the gauge goes down after that.
     SampleAndGauge,
+    /// When a gauge is registered.
+    GaugeRegistration,
 }
 
+/// Where it panics in an exchange whose gauge exists.
 const PANICS: [Panics; 3] = [Panics::Registration, Panics::Sample, Panics::SampleAndGauge];
 
 #[derive(Debug)]
@@ -79,6 +84,22 @@ impl HistogramFn for Cell {
 }
 
 impl PanickingRecorder {
+    fn new(panics: Panics) -> Self {
+        Self {
+            panics,
+            is_armed: Arc::default(),
+            in_flight: Arc::default(),
+        }
+    }
+
+    fn arm(&self, is_armed: bool) {
+        self.is_armed.store(is_armed, SeqCst);
+    }
+
+    fn in_flight(&self) -> i64 {
+        self.in_flight.load(SeqCst)
+    }
+
     fn cell(&self, panics: bool) -> Arc<Cell> {
         Arc::new(Cell {
             panics,
@@ -100,14 +121,25 @@ impl Recorder for PanickingRecorder {
     }
 
     fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+        let panics = self.panics == Panics::GaugeRegistration && self.is_armed.load(SeqCst);
+        assert!(!panics, "the registration of a gauge");
         Gauge::from_arc(self.cell(self.panics == Panics::SampleAndGauge))
     }
 
     fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
         let panics = self.panics == Panics::Registration && self.is_armed.load(SeqCst);
         assert!(!panics, "the registration");
-        Histogram::from_arc(self.cell(self.panics != Panics::Registration))
+        let panics = matches!(self.panics, Panics::Sample | Panics::SampleAndGauge);
+        Histogram::from_arc(self.cell(panics))
     }
+}
+
+fn request(path: &str, content_type: &str) -> Request<Empty<Bytes>> {
+    Request::post(format!("http://shop.internal:8080{path}"))
+        .version(Version::HTTP_2)
+        .header(CONTENT_TYPE, content_type)
+        .body(Empty::new())
+        .unwrap()
 }
 
 /// Makes an exchange. Returns whether it panicked.
@@ -116,11 +148,7 @@ where
     S: Service<Request<Empty<Bytes>>, Response = Response<B>, Error = Infallible>,
     B: Body,
 {
-    let request = Request::post(format!("http://shop.internal:8080{path}"))
-        .version(Version::HTTP_2)
-        .header(CONTENT_TYPE, content_type)
-        .body(Empty::new())
-        .unwrap();
+    let request = request(path, content_type);
     let exchange = AssertUnwindSafe(|| {
         let cx = &mut Context::from_waker(Waker::noop());
         let mut future = pin!(service.call(request));
@@ -132,12 +160,28 @@ where
     catch_unwind(exchange).is_err()
 }
 
-fn respond(request: &Request<Empty<Bytes>>) -> Response<Empty<Bytes>> {
-    assert!(!request.uri().path().ends_with("panic"), "the handler");
-    let mut response = Response::new(Empty::new());
-    for (name, value) in [("content-type", "application/grpc"), ("grpc-status", "0")] {
-        response.headers_mut().insert(name, value.parse().unwrap());
+type Frames = Iter<vec::IntoIter<Result<Frame<Bytes>, Infallible>>>;
+
+/// Responds with the status of the call in the head; or, by the name of the method, in trailers, or after a
+/// message.
+fn respond(request: &Request<Empty<Bytes>>) -> Response<StreamBody<Frames>> {
+    let path = request.uri().path();
+    assert!(!path.ends_with("panic"), "the handler");
+    let status = HeaderMap::from_iter([(HeaderName::from_static("grpc-status"), 0.into())]);
+    let message = path
+        .ends_with("message")
+        .then(|| Frame::data(Bytes::from("a")));
+    let trailers = path
+        .ends_with("trailers")
+        .then(|| Frame::trailers(status.clone()));
+    let frames: Vec<_> = message.into_iter().chain(trailers).map(Ok).collect();
+    let has_frames = !frames.is_empty();
+    let mut response = Response::new(StreamBody::new(iter(frames)));
+    if !has_frames {
+        response.headers_mut().extend(status);
     }
+    let content_type = HeaderValue::from_static("application/grpc");
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
     response
 }
 
@@ -146,32 +190,75 @@ fn a_recorder_that_panics_at_the_end_of_an_exchange_leaves_nothing_in_flight() {
     for panics in PANICS {
         for names in [Names::Short, Names::Conventions] {
             for layer in [MetricsLayer::server(), MetricsLayer::client()] {
-                let is_armed = Arc::new(AtomicBool::new(false));
-                let in_flight = Arc::new(AtomicI64::new(0));
-                let recorder = PanickingRecorder {
-                    panics,
-                    is_armed: Arc::clone(&is_armed),
-                    in_flight: Arc::clone(&in_flight),
-                };
+                let recorder = PanickingRecorder::new(panics);
                 let answer = |request| ready(Ok::<_, Infallible>(respond(&request)));
                 let layer = layer.names(names).grpc();
                 let mut service = layer.layer(service_fn(answer));
                 let case = format!("{panics:?}, {names:?}");
                 with_local_recorder(&recorder, || {
                     for kind in ["application/json", "application/grpc"] {
-                        is_armed.store(false, SeqCst);
+                        recorder.arm(false);
                         assert!(!exchange(&mut service, "/a.Service/known", kind));
-                        is_armed.store(true, SeqCst);
+                        recorder.arm(true);
                         // A known series panics only where a sample is recorded.
                         let panicked = exchange(&mut service, "/a.Service/known", kind);
                         assert_eq!(panicked, panics != Panics::Registration, "{case}");
-                        assert_eq!(in_flight.load(SeqCst), 0, "{case}");
+                        assert_eq!(recorder.in_flight(), 0, "{case}");
                         // A panic of the recorder while that of the handler unwinds.
                         assert!(exchange(&mut service, "/a.Service/panic", kind));
-                        assert_eq!(in_flight.load(SeqCst), 0, "{case}");
+                        assert_eq!(recorder.in_flight(), 0, "{case}");
                     }
                 });
             }
         }
     }
+}
+
+#[test]
+fn a_recorder_that_panics_while_a_method_becomes_known_leaves_nothing_in_flight() {
+    let all = PANICS.into_iter().chain([Panics::GaugeRegistration]);
+    for panics in all {
+        for answer in ["head", "trailers", "message"] {
+            let recorder = PanickingRecorder::new(panics);
+            let layer = MetricsLayer::server().grpc();
+            let respond = |request| ready(Ok::<_, Infallible>(respond(&request)));
+            let mut service = layer.layer(service_fn(respond));
+            with_local_recorder(&recorder, || {
+                let call = |service: &mut _, path| exchange(service, path, "application/grpc");
+                // It registers the gauge of unknown methods.
+                assert!(call(&mut service, "/a.Service/panic"));
+                recorder.arm(true);
+                let path = format!("/a.Service/{answer}");
+                assert!(call(&mut service, &path), "{panics:?}, {answer}");
+                assert_eq!(recorder.in_flight(), 0, "{panics:?}, {answer}");
+                recorder.arm(false);
+                assert!(!call(&mut service, &path));
+                assert_eq!(recorder.in_flight(), 0, "{panics:?}, {answer}");
+            });
+        }
+    }
+}
+
+#[test]
+fn a_recorder_that_panics_does_not_lose_the_message_of_a_call() {
+    let recorder = PanickingRecorder::new(Panics::GaugeRegistration);
+    let respond = |request| ready(Ok::<_, Infallible>(respond(&request)));
+    let mut service = MetricsLayer::server().grpc().layer(service_fn(respond));
+    with_local_recorder(&recorder, || {
+        let cx = &mut Context::from_waker(Waker::noop());
+        let request = request("/a.Service/message", "application/grpc");
+        let Poll::Ready(Ok(response)) = pin!(service.call(request)).poll(cx) else {
+            panic!("no response");
+        };
+        let mut body = Box::pin(response.into_body());
+        recorder.arm(true);
+        let Poll::Ready(Some(Ok(frame))) = body.as_mut().poll_frame(cx) else {
+            panic!("no message");
+        };
+        assert_eq!(frame.into_data().unwrap(), "a");
+        assert_eq!(recorder.in_flight(), 1);
+        let ended = catch_unwind(AssertUnwindSafe(|| drop(body)));
+        assert!(ended.is_err());
+        assert_eq!(recorder.in_flight(), 0);
+    });
 }

@@ -12,14 +12,18 @@ use std::{
     convert::Infallible,
     future::{Future, ready},
     pin::pin,
+    sync::Barrier,
     task::{Context, Poll, Waker},
+    thread,
 };
 
 use http::{Request, Response, StatusCode, Version};
 use http_body_util::Empty;
+use metrics::with_local_recorder;
 use suite_tests::telemetry::TestTelemetry;
 use tower::{Layer, Service, service_fn};
 use tower_otel_metrics::{MetricsLayer, Names};
+use tower_otel_prometheus::Prometheus;
 
 /// Answers with the status and the header that the request has.
 fn respond(request: Request<(u16, u16)>) -> Response<Empty<&'static [u8]>> {
@@ -93,4 +97,35 @@ fn an_upstream_of_grpc_calls_that_chooses_labels_leaves_series_for_others() {
     let metrics = telemetry.metrics();
     assert_eq!(telemetry.sum(total, &labels), 1.0, "{metrics}");
     assert_eq!(telemetry.sum(total, &[]), 301.0);
+}
+
+#[test]
+fn a_burst_of_equal_answers_takes_one_series_of_an_upstream() {
+    for content_type in ["text/plain", "application/grpc"] {
+        for round in 0..100 {
+            let (recorder, prometheus) = Prometheus::builder().build().unwrap();
+            let layer = MetricsLayer::client().grpc().series_limit(10);
+            let send = |status| {
+                let respond = |request| ready(Ok(respond(request)));
+                let mut service = layer.layer(service_fn(respond));
+                with_local_recorder(&recorder, || {
+                    call(&mut service, "only", (status, 0), content_type);
+                });
+            };
+            let barrier = Barrier::new(8);
+            thread::scope(|scope| {
+                for _ in 0..8 {
+                    scope.spawn(|| {
+                        barrier.wait();
+                        send(200);
+                    });
+                }
+            });
+            for status in [401, 403, 404, 503] {
+                send(status);
+            }
+            let metrics = prometheus.render();
+            assert!(!metrics.contains("overflow"), "round {round}: {metrics}");
+        }
+    }
 }

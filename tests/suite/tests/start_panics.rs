@@ -19,7 +19,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use http_body_util::Full;
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, SharedString, Unit};
 use opentelemetry::{
@@ -203,7 +203,9 @@ where
     S: Service<Request<()>, Response = Response<B>>,
 {
     let mut service = layer.layer(service_fn(hello as fn(_) -> _));
-    let request = Request::post("/shop.Cart/Add").header("content-type", "application/grpc");
+    let request = Request::post("/shop.Cart/Add")
+        .version(Version::HTTP_2)
+        .header("content-type", "application/grpc");
     let mut future = pin!(service.call(request.body(()).unwrap()));
     let cx = &mut TaskContext::from_waker(Waker::noop());
     let poll = || future.as_mut().poll(cx).map(|_| ());

@@ -1,10 +1,16 @@
 //! Texts that a stranger sends: every span backend records at most 4096 characters of each.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
 
 use std::convert::Infallible;
 
-use http::{HeaderName, Method, Request, Response};
+use http::{HeaderName, Method, Request, Response, Version};
 use opentelemetry::{Array, Value, trace::SpanKind};
 use opentelemetry_sdk::trace::SpanData;
 use suite_tests::{
@@ -13,7 +19,7 @@ use suite_tests::{
 };
 use tower::{Layer, ServiceExt, service_fn};
 use tower_otel_core::Route;
-use tower_otel_trace::{OptIn, TraceLayer};
+use tower_otel_trace::{OptIn, RemoteParent, TraceLayer};
 
 /// The characters of a text that are recorded.
 const LIMIT: usize = 4096;
@@ -156,9 +162,9 @@ async fn a_grpc_call_records_4096_characters_of_each_text() {
                     _ => TraceLayer::client(),
                 };
                 let mut request = request("POST", &format!("http://api.example{target}"));
-                request
-                    .headers_mut()
-                    .insert("content-type", "application/grpc".parse().unwrap());
+                *request.version_mut() = Version::HTTP_2;
+                let headers = request.headers_mut();
+                headers.insert("content-type", "application/grpc".parse().unwrap());
                 let span = span_of(backend, layer.grpc(), request).await;
                 let length = text(&span, key).map(|text| count(&text));
                 assert!(
@@ -182,5 +188,31 @@ async fn a_text_is_cut_between_characters() {
             Some(&*expected),
             "{backend:?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_span_and_a_link_have_512_characters_of_a_tracestate() {
+    let members = (10..42).map(|n| format!("k{n}={}", "v".repeat(256)));
+    let state = members.collect::<Vec<_>>().join(",");
+    let expected = format!("k10={}", "v".repeat(256));
+    for backend in Backend::ALL {
+        for links in [false, true] {
+            let mut request = request("GET", "/");
+            let headers = request.headers_mut();
+            let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+            headers.insert("traceparent", parent.parse().unwrap());
+            headers.insert("tracestate", state.parse().unwrap());
+            let layer = TraceLayer::server().remote_parent(move |_| match links {
+                true => RemoteParent::Link,
+                false => RemoteParent::Continue,
+            });
+            let span = span_of(backend, layer, request).await;
+            let context = match links {
+                true => &span.links.links[0].span_context,
+                false => &span.span_context,
+            };
+            assert_eq!(context.trace_state().header(), expected, "{backend:?}");
+        }
     }
 }

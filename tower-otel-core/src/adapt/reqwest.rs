@@ -9,10 +9,11 @@ use tower_otel_semconv::Target;
 
 use crate::{
     body::ResponseBody,
+    end::End,
     exchange_guard::ExchangeGuard,
     head::{RequestHead, ResponseHead},
     observe::Exchange,
-    response::{AnnouncedBody, BodyExpectation, WrapResponse, end_at_head},
+    response::{AnnouncedBody, BodyExpectation, WrapResponse, end_at_head, upgraded},
 };
 
 impl RequestHead for Request {
@@ -80,6 +81,9 @@ impl<E: Exchange + Send + Sync + 'static> WrapResponse<E> for Response {
         }
         guard.response(&self);
         if let Some(end) = expectation.end_at_head(self.status(), false) {
+            if let End::Upgraded = end {
+                upgraded(&mut guard, &self);
+            }
             guard.end(end);
             return self;
         }

@@ -61,6 +61,17 @@ fn rust_log_takes_precedence_over_log_level() {
 }
 
 #[test]
+fn log_traces() {
+    assert_eq!(without_warnings(&[]).log_traces, LogTraces::All);
+    let sampled = without_warnings(&[("LOG_TRACES", "sampled")]).log_traces;
+    assert_eq!(sampled, LogTraces::Sampled);
+    assert_eq!(
+        invalid_reason("LOG_TRACES", "kept"),
+        "is not a choice of traces (expected one of all, sampled)"
+    );
+}
+
+#[test]
 fn traces_keep() {
     let keep = |variables: &[_]| keep_rules::text(without_warnings(variables).keep);
     let default = "errors,slower_than=1s,per_second=100";

@@ -6,7 +6,7 @@ pub(crate) type Asset = (&'static str, &'static str, &'static str);
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// The files, which use nothing from elsewhere.
-pub(crate) static ASSETS: [Asset; 8] = [
+pub(crate) static ASSETS: [Asset; 9] = [
     (
         "/",
         "text/html; charset=utf-8",
@@ -25,6 +25,11 @@ pub(crate) static ASSETS: [Asset; 8] = [
     ("/page.js", JAVASCRIPT, include_str!("assets/page.js")),
     ("/dom.js", JAVASCRIPT, include_str!("assets/dom.js")),
     ("/red.js", JAVASCRIPT, include_str!("assets/red.js")),
+    (
+        "/settings.js",
+        JAVASCRIPT,
+        include_str!("assets/settings.js"),
+    ),
     ("/traces.js", JAVASCRIPT, include_str!("assets/traces.js")),
     (
         "/waterfall.js",

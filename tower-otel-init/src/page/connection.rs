@@ -70,7 +70,7 @@ mod tests {
                 .push(KeyValue::new("text", "x".repeat(60_000)));
             state.add(&span);
         }
-        let routes = Arc::new(Routes::new(Arc::clone(&state), false));
+        let routes = Arc::new(Routes::new(Arc::clone(&state), false, None));
         let runtime = Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
             let (own, mut stalled) = duplex(1024);

@@ -15,6 +15,7 @@ mod connection;
 mod event_stream;
 mod host_check;
 mod intake;
+mod live_settings;
 mod metric_family;
 mod otlp_span;
 mod otlp_spans;

@@ -1,6 +1,7 @@
 //! The responses of the page's server.
 
 use std::collections::VecDeque;
+use std::error::Error;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,10 +14,12 @@ use http_body::Body;
 use opentelemetry::trace::TraceId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::control::Control;
 use crate::page::assets::{self, ASSETS};
 use crate::page::event_stream::EventStream;
 use crate::page::host_check;
 use crate::page::intake::{self, Intake};
+use crate::page::live_settings;
 use crate::page::page_state::PageState;
 use crate::page::response_body::ResponseBody;
 use crate::page::trace_ring::TraceSpans;
@@ -27,28 +30,32 @@ const MAX_SENT_TRACES: usize = 4;
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 
+type BoxError = Box<dyn Error + Send + Sync>;
+
 /// Answers requests.
 pub(crate) struct Routes {
     state: Arc<PageState>,
     is_remote: bool,
     sent_traces: Arc<Semaphore>,
     intake: Intake,
+    /// `None` if other machines may read the page: they must not change settings.
+    control: Option<Control>,
 }
 
 impl Routes {
-    pub(crate) fn new(state: Arc<PageState>, is_remote: bool) -> Self {
+    pub(crate) fn new(state: Arc<PageState>, is_remote: bool, control: Option<Control>) -> Self {
         Self {
             state,
             is_remote,
             sent_traces: Arc::new(Semaphore::new(MAX_SENT_TRACES)),
             intake: Intake::new(),
+            control: control.filter(|_| !is_remote),
         }
     }
 
     pub(crate) async fn respond<B>(&self, request: Request<B>) -> Response<ResponseBody>
     where
-        B: Body,
-        B::Data: AsRef<[u8]>,
+        B: Body<Data: AsRef<[u8]> + Send, Error: Into<BoxError>> + Send + 'static,
     {
         if !host_check::is_allowed(request.headers(), self.is_remote) {
             let accepted = match self.is_remote {
@@ -64,10 +71,25 @@ impl Routes {
                     Err((status, reason)) => response(status, TEXT, reason),
                 }
             }
+            (path, _) if path.starts_with(live_settings::PATH) => self.change(request).await,
             (intake::PATH, _) => not_allowed("POST", "method is not accepted (expected POST)\n"),
             (_, &Method::GET) => self.show(&request),
             _ => not_allowed("GET", "method is not accepted (expected GET)\n"),
         }
+    }
+
+    async fn change<B>(&self, request: Request<B>) -> Response<ResponseBody>
+    where
+        B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+    {
+        let Some(control) = &self.control else {
+            let text = "other machines can read this page, so it changes no settings\n";
+            return response(StatusCode::FORBIDDEN, TEXT, text);
+        };
+        let (parts, body) = live_settings::respond(control, request).await.into_parts();
+        let mut answer = response(parts.status, TEXT, body);
+        answer.headers_mut().extend(parts.headers);
+        answer
     }
 
     fn show<B>(&self, request: &Request<B>) -> Response<ResponseBody> {

@@ -12,6 +12,7 @@ use tokio::runtime::Builder;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{interval, sleep};
 
+use crate::control::Control;
 use crate::disabled_subscriber::DisabledSubscriber;
 use crate::error::InitError;
 use crate::page::address::PageAddress;
@@ -61,7 +62,7 @@ impl PageListener {
     }
 
     /// Serves the page on a thread.
-    pub(crate) fn serve(self, state: Arc<PageState>) -> io::Result<PageServer> {
+    pub(crate) fn serve(self, state: Arc<PageState>, control: Control) -> io::Result<PageServer> {
         let address = self.address;
         let (stop, stopped) = oneshot::channel();
         let runtime = Builder::new_current_thread().enable_all().build()?;
@@ -73,7 +74,7 @@ impl PageListener {
                 let _suppressed = Context::enter_telemetry_suppressed_scope();
                 runtime.block_on(async {
                     tokio::spawn(refresh(Arc::clone(&state)));
-                    tokio::spawn(self.accept(state));
+                    tokio::spawn(self.accept(state, control));
                     let _ = stopped.await;
                 });
                 // Open streams end here.
@@ -85,11 +86,11 @@ impl PageListener {
         })
     }
 
-    async fn accept(self, state: Arc<PageState>) {
+    async fn accept(self, state: Arc<PageState>, control: Control) {
         let Ok(listener) = tokio::net::TcpListener::from_std(self.listener) else {
             return;
         };
-        let routes = Arc::new(Routes::new(state, self.is_remote));
+        let routes = Arc::new(Routes::new(state, self.is_remote, Some(control)));
         let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         while let Ok(permit) = Arc::clone(&connections).acquire_owned().await {
             let Ok((stream, _)) = listener.accept().await else {

@@ -12,12 +12,22 @@ pub(crate) fn source(telemetry: &RunningTelemetry) -> StatusSource {
     let started = Instant::now();
     let spans = telemetry.spans.clone();
     let summary = telemetry.summary.clone();
+    let control = telemetry.control.clone();
     let warnings: Vec<String> = telemetry.warnings.iter().map(ToString::to_string).collect();
     let status = move || {
         let counts = spans.as_ref().map(|spans| spans.recorded());
+        let failure = spans
+            .as_ref()
+            .and_then(|spans| spans.recorder.export_report().0);
         json!({
             "summary": summary,
             "warnings": warnings,
+            "failure": failure,
+            "settings": {
+                "sampling": control.sampling(),
+                "keep": control.keep(),
+                "log_filter": control.log_filter(),
+            },
             "uptime": started.elapsed().as_secs(),
             "spans": counts.map_or(Value::Null, |counts| json!({
                 "queued": counts.queued,

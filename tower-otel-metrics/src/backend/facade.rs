@@ -4,7 +4,7 @@ use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Unit};
 
 use crate::{
     backend::instruments::{
-        InFlightGauge, MakeInstruments, OutcomeInstruments, Sample, SeriesLabels,
+        GaugeKind, InFlightGauge, MakeInstruments, OutcomeInstruments, Sample, SeriesLabels,
     },
     names::{Metric, MetricSet},
     naming::{LabelValue, Labels, STATUS},
@@ -49,6 +49,7 @@ impl MakeInstruments for FacadeMetrics {
             requests,
             duration,
             in_flight,
+            streams,
             aborted,
             sizes,
         } = &metrics;
@@ -59,8 +60,10 @@ impl MakeInstruments for FacadeMetrics {
             }
             let (name, help) = (duration.name.clone().into(), duration.help.into());
             recorder.describe_histogram(name, Some(Unit::Seconds), help);
-            let (name, help) = (in_flight.name.clone().into(), in_flight.help.into());
-            recorder.describe_gauge(name, Some(Unit::Count), help);
+            for gauge in [in_flight, streams] {
+                let (name, help) = (gauge.name.clone().into(), gauge.help.into());
+                recorder.describe_gauge(name, Some(Unit::Count), help);
+            }
             for size in sizes
                 .iter()
                 .flat_map(|(request, response)| [request, response])
@@ -97,8 +100,12 @@ impl MakeInstruments for FacadeMetrics {
         })
     }
 
-    fn in_flight(&self, metrics: &MetricSet, series: SeriesLabels) -> FacadeInFlight {
-        let gauge = Key::from_parts(metrics.in_flight.name.clone(), labels(series.shared));
+    fn gauge(&self, metrics: &MetricSet, gauge: GaugeKind, series: SeriesLabels) -> FacadeInFlight {
+        let metric = match gauge {
+            GaugeKind::InFlight => &metrics.in_flight,
+            GaugeKind::Streams => &metrics.streams,
+        };
+        let gauge = Key::from_parts(metric.name.clone(), labels(series.shared));
         metrics::with_recorder(|recorder| {
             FacadeInFlight(recorder.register_gauge(&gauge, &METADATA))
         })
@@ -126,7 +133,8 @@ fn labels(labels: Labels) -> Vec<Label> {
 }
 
 impl OutcomeInstruments for FacadeOutcome {
-    #[inline]
+    // Otherwise each sample is copied for the call.
+    #[inline(always)]
     fn record(&self, sample: Sample) {
         if let Some(requests) = &self.requests {
             requests.increment(1);

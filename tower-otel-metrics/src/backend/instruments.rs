@@ -14,7 +14,7 @@ pub trait MakeInstruments: Clone + Debug {
     /// The instruments of one series that record the end of an exchange.
     type Outcome: OutcomeInstruments;
     /// The gauge of exchanges that have not ended.
-    type InFlight: InFlightGauge;
+    type InFlight: InFlightGauge + Send + 'static;
 
     /// The instruments of a layer.
     type Instruments: Debug;
@@ -31,8 +31,22 @@ pub trait MakeInstruments: Clone + Debug {
     /// Resolves the instruments of a series that record the end of an exchange.
     fn outcome(&self, instruments: &Self::Instruments, series: SeriesLabels) -> Self::Outcome;
 
-    /// Resolves the gauge of a series.
-    fn in_flight(&self, instruments: &Self::Instruments, series: SeriesLabels) -> Self::InFlight;
+    /// Resolves a gauge of a series.
+    fn gauge(
+        &self,
+        instruments: &Self::Instruments,
+        gauge: GaugeKind,
+        series: SeriesLabels,
+    ) -> Self::InFlight;
+}
+
+/// What a gauge counts.
+#[derive(Clone, Copy, Debug)]
+pub enum GaugeKind {
+    /// Exchanges that have not ended.
+    InFlight,
+    /// Streams that are meant to last, and upgraded connections.
+    Streams,
 }
 
 /// The labels of one series.

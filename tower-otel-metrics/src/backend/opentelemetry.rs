@@ -10,11 +10,14 @@ use tower_otel_semconv::{self as semconv, metric};
 
 use crate::{
     backend::instruments::{
-        InFlightGauge, MakeInstruments, OutcomeInstruments, Sample, SeriesLabels,
+        GaugeKind, InFlightGauge, MakeInstruments, OutcomeInstruments, Sample, SeriesLabels,
     },
     names::{Metric, MetricSet},
     naming::{LabelValue, Labels, STATUS},
 };
+
+/// The unit of streams.
+const STREAMS: &str = "{stream}";
 
 /// Records with an OpenTelemetry meter. See
 /// [`MetricsLayer::meter_provider`](crate::MetricsLayer::meter_provider).
@@ -29,6 +32,7 @@ pub struct OtelInstruments {
     requests: Option<Counter<u64>>,
     duration: Histogram<f64>,
     in_flight: UpDownCounter<i64>,
+    streams: UpDownCounter<i64>,
     aborted: Option<Counter<u64>>,
     sizes: Option<(Histogram<u64>, Histogram<u64>)>,
 }
@@ -46,7 +50,7 @@ pub struct OtelOutcome {
 /// The gauge of exchanges that have not ended, with the attributes of the series.
 #[derive(Clone, Debug)]
 pub struct OtelInFlight {
-    in_flight: UpDownCounter<i64>,
+    counter: UpDownCounter<i64>,
     attributes: Arc<[KeyValue]>,
 }
 
@@ -79,6 +83,7 @@ impl MakeInstruments for OtelMetrics {
             requests,
             duration,
             in_flight,
+            streams,
             aborted,
             sizes,
         } = metrics;
@@ -87,6 +92,13 @@ impl MakeInstruments for OtelMetrics {
                 .u64_counter(counter.dotted)
                 .with_description(counter.help)
                 .with_unit(metric::REQUESTS)
+                .build()
+        };
+        let gauge = |gauge: Metric, unit: &'static str| {
+            meter
+                .i64_up_down_counter(gauge.dotted)
+                .with_description(gauge.help)
+                .with_unit(unit)
                 .build()
         };
         let size = |size: Metric| {
@@ -105,11 +117,8 @@ impl MakeInstruments for OtelMetrics {
                 .with_unit(metric::SECONDS)
                 .with_boundaries(metric::DURATION_BOUNDARIES.to_vec())
                 .build(),
-            in_flight: meter
-                .i64_up_down_counter(in_flight.dotted)
-                .with_description(in_flight.help)
-                .with_unit(metric::REQUESTS)
-                .build(),
+            in_flight: gauge(in_flight, metric::REQUESTS),
+            streams: gauge(streams, STREAMS),
             aborted: aborted.map(counter),
             sizes: sizes.map(|(request, response)| (size(request), size(response))),
         }
@@ -131,9 +140,18 @@ impl MakeInstruments for OtelMetrics {
         }
     }
 
-    fn in_flight(&self, instruments: &OtelInstruments, series: SeriesLabels) -> OtelInFlight {
+    fn gauge(
+        &self,
+        instruments: &OtelInstruments,
+        gauge: GaugeKind,
+        series: SeriesLabels,
+    ) -> OtelInFlight {
+        let counter = match gauge {
+            GaugeKind::InFlight => &instruments.in_flight,
+            GaugeKind::Streams => &instruments.streams,
+        };
         OtelInFlight {
-            in_flight: instruments.in_flight.clone(),
+            counter: counter.clone(),
             attributes: attributes(series.shared).into(),
         }
     }
@@ -169,10 +187,10 @@ impl OutcomeInstruments for OtelOutcome {
 
 impl InFlightGauge for OtelInFlight {
     fn started(&self) {
-        self.in_flight.add(1, &self.attributes);
+        self.counter.add(1, &self.attributes);
     }
 
     fn ended(&self) {
-        self.in_flight.add(-1, &self.attributes);
+        self.counter.add(-1, &self.attributes);
     }
 }

@@ -1,18 +1,17 @@
 //! The instruments of the gRPC calls of a layer, found by their keys.
 
-use std::{
-    mem,
-    sync::{
-        OnceLock,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicBool, Ordering},
 };
 
 use tower_otel_core::{GrpcOutcome, Kind};
 use tower_otel_semconv::rpc;
 
 use crate::{
-    backend::instruments::{InFlightGauge, MetricsBackend, OutcomeInstruments as _, Sample},
+    backend::instruments::{
+        GaugeKind, InFlightGauge, MetricsBackend, OutcomeInstruments as _, Sample,
+    },
     counted_in::CountedIn,
     custom_labels::CustomValues,
     custom_values::CustomValuesRef,
@@ -21,14 +20,16 @@ use crate::{
         call_key::{BorrowedCallKey, CallEndKey, OwnedCallKey},
         labels::{CallDimensions, OVERFLOW_CALL, OVERFLOW_CALLS, in_flight_labels, outcome_labels},
         metric_set,
+        unknown_method::{Proof, ShownMethod},
     },
-    handle_cache::{EntryIndex, HandleCache},
+    handle_cache::{EntryIndex, EntryShare, FoundEntry, HandleCache},
     names::{MetricSet, Names},
     naming::Naming,
-    outcome_share::OutcomeShare,
+    open_stream::OpenStream,
+    stream_gauges::StreamGauges,
 };
 
-/// Methods that are known by a failure only may take one in so many of the limit of series.
+/// The part of the series limit that methods that became known by a failure can take: one sixteenth.
 const UNPROVEN_SHARE: usize = 16;
 
 /// The instruments of gRPC calls, shared by the services of a layer.
@@ -48,8 +49,9 @@ struct Tables<B: MetricsBackend> {
     /// On a server only known methods, and one key for all others.
     starts: HandleCache<OwnedCallKey, CallHandles<B>>,
     outcomes: HandleCache<CallEndKey, B::Outcome>,
-    /// The number of methods that are known by a failure only.
-    unproven_methods: AtomicUsize,
+    streams: StreamGauges<OwnedCallKey, B::InFlight>,
+    /// The methods that became known by a failure.
+    unproven_methods: EntryShare,
     overflow: OnceLock<(B::Outcome, B::InFlight)>,
     has_warned_no_recorder: AtomicBool,
 }
@@ -58,7 +60,7 @@ struct Tables<B: MetricsBackend> {
 #[derive(Debug)]
 struct CallHandles<B: MetricsBackend> {
     in_flight: B::InFlight,
-    share: OutcomeShare,
+    share: EntryShare,
 }
 
 /// Where a call in flight was counted.
@@ -88,7 +90,8 @@ impl<B: MetricsBackend> GrpcInstruments<B> {
             described: OnceLock::new(),
             starts: HandleCache::new(self.limit),
             outcomes: HandleCache::new(self.limit),
-            unproven_methods: AtomicUsize::new(0),
+            streams: StreamGauges::new(self.limit),
+            unproven_methods: EntryShare::up_to(self.limit.div_ceil(UNPROVEN_SHARE)),
             overflow: OnceLock::new(),
             has_warned_no_recorder: AtomicBool::new(false),
         })
@@ -119,46 +122,86 @@ impl<B: MetricsBackend> GrpcInstruments<B> {
         } else {
             match found {
                 None => self.overflow().1.clone(),
-                Some(found) => {
-                    let make = |key: &OwnedCallKey| CallHandles {
-                        in_flight: self.make_in_flight(self.described(), key.borrowed()),
-                        share: OutcomeShare::default(),
-                    };
-                    found.entry.get_or_init(make).in_flight.clone()
-                }
+                Some(found) => self.handles(&found).in_flight.clone(),
             }
         };
         gauge.started();
         CallEntry { start, gauge }
     }
 
-    /// Returns whether one more method may become known by a failure, which an interceptor can cause for any path.
-    pub(crate) fn takes_unproven_method(&self) -> bool {
-        let limit = self.limit.div_ceil(UNPROVEN_SHARE);
-        let take = |methods: usize| (methods < limit).then_some(methods + 1);
-        let methods = &self.tables().unproven_methods;
-        methods
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
-            .is_ok()
+    /// Returns the handles of a start key. They are made first if needed.
+    fn handles<'a>(
+        &self,
+        found: &FoundEntry<'a, OwnedCallKey, CallHandles<B>>,
+    ) -> &'a CallHandles<B> {
+        found.entry.get_or_init(|key| CallHandles {
+            in_flight: self.make_in_flight(self.described(), key.borrowed()),
+            share: EntryShare::up_to(usize::MAX),
+        })
     }
 
-    /// Moves a call that was counted with the unknown methods to its method, which becomes known.
-    pub(crate) fn move_to(&self, entry: &mut CallEntry<B>, key: BorrowedCallKey<'_>) {
-        let before = mem::replace(entry, self.start(key));
-        before.gauge.ended();
+    /// Returns the entry of a method, which becomes known. If there is no room for it, returns `None`; if
+    /// a failure has shown it, returns `unknown`. The call stays in the gauge it was counted in.
+    #[cold]
+    fn make_known(
+        &self,
+        method: ShownMethod<'_>,
+        unknown: Option<EntryIndex>,
+    ) -> Option<EntryIndex> {
+        let Tables {
+            starts,
+            unproven_methods,
+            ..
+        } = self.tables();
+        let (share, otherwise) = match method.proof {
+            Proof::Success => (None, None),
+            // An interceptor can cause it for any path.
+            Proof::Failure => (Some(unproven_methods), unknown),
+        };
+        let Some(found) = starts.find_or_insert_in(&method.key, share) else {
+            return otherwise;
+        };
+        if self.is_ready() {
+            self.handles(&found);
+        }
+        Some(found.index)
     }
 
-    /// Records a call that has ended, and counts it out of its gauge.
+    /// Counts a call that is meant to last.
+    pub(crate) fn open_stream(&self, entry: &CallEntry<B>) -> OpenStream<B::InFlight> {
+        let tables = self.tables();
+        let start = entry.start.and_then(|start| tables.starts.entry(start));
+        let key = start.map(|entry| entry.key.borrowed());
+        let make = |instruments: &_, key: Option<&BorrowedCallKey<'_>>| {
+            let key = key.copied().unwrap_or(OVERFLOW_CALL);
+            self.make_gauge(instruments, GaugeKind::Streams, key)
+        };
+        let gauge = if self.is_ready() {
+            tables
+                .streams
+                .get(key.as_ref(), |key| make(self.described(), key))
+        } else {
+            make(&self.describe(), key.as_ref())
+        };
+        OpenStream::new(gauge)
+    }
+
+    /// Records a call that has ended, and counts it out of its gauge. A method that the response shows
+    /// becomes known.
     pub(crate) fn end(
         &self,
         entry: &CallEntry<B>,
+        shown: Option<ShownMethod<'_>>,
         outcome: GrpcOutcome,
-        custom: CustomValuesRef,
-        custom_values: impl FnOnce() -> CustomValues,
+        (custom, custom_values): (CustomValuesRef, impl FnOnce() -> CustomValues),
         sample: Sample,
     ) {
         let in_flight = CountedIn::new(Some(&entry.gauge));
-        let key = self.end_key(entry, outcome, custom);
+        let start = match shown {
+            Some(method) => self.make_known(method, entry.start),
+            None => entry.start,
+        };
+        let key = start.and_then(|start| self.end_key(start, outcome, custom));
         match key.and_then(|key| self.tables().outcomes.get(&key)) {
             Some(outcome) => outcome.record(sample),
             None => self.end_first(key, outcome, &custom_values(), sample),
@@ -169,14 +212,13 @@ impl<B: MetricsBackend> GrpcInstruments<B> {
     /// Returns the key of an ended call; `None` for the overflow series.
     fn end_key(
         &self,
-        entry: &CallEntry<B>,
+        mut start: EntryIndex,
         outcome: GrpcOutcome,
         custom: CustomValuesRef,
     ) -> Option<CallEndKey> {
         if custom == CustomValuesRef::Overflow {
             return None;
         }
-        let mut start = entry.start?;
         // The same rule as in the span of the call.
         if self.kind == Kind::Server && outcome.code == rpc::UNIMPLEMENTED {
             let starts = &self.tables().starts;
@@ -217,23 +259,20 @@ impl<B: MetricsBackend> GrpcInstruments<B> {
             let outcome = self.make_outcome(&self.describe(), &dimensions);
             return outcome.record(sample);
         }
-        let known = known.filter(|(key, _)| self.takes_outcome(key.start));
         let outcome = known.and_then(|(key, dimensions)| {
+            let outcomes = &self.tables().outcomes;
+            let found = outcomes.find_or_insert_in(&key, self.share(key.start))?;
             let make = |_: &_| self.make_outcome(self.described(), &dimensions);
-            self.tables().outcomes.get_or_insert_with(&key, make)
+            Some(found.entry.get_or_init(make))
         });
         outcome.unwrap_or_else(|| &self.overflow().0).record(sample);
     }
 
-    /// Returns whether a start key may have one more series of ended calls.
-    fn takes_outcome(&self, start: EntryIndex) -> bool {
-        let Tables {
-            starts, outcomes, ..
-        } = self.tables();
-        let handles = starts.entry(start).and_then(|entry| entry.get());
-        match (self.kind, handles) {
-            (Kind::Client, Some(handles)) => handles.share.take(outcomes.room()),
-            _ => true,
+    /// Returns the share that the series of a start key count in: on a client, that of its method and host.
+    fn share(&self, start: EntryIndex) -> Option<&EntryShare> {
+        match self.kind {
+            Kind::Client => Some(&self.tables().starts.entry(start)?.get()?.share),
+            Kind::Server => None,
         }
     }
 
@@ -284,7 +323,16 @@ impl<B: MetricsBackend> GrpcInstruments<B> {
     }
 
     fn make_in_flight(&self, instruments: &B::Instruments, of: BorrowedCallKey<'_>) -> B::InFlight {
+        self.make_gauge(instruments, GaugeKind::InFlight, of)
+    }
+
+    fn make_gauge(
+        &self,
+        instruments: &B::Instruments,
+        gauge: GaugeKind,
+        of: BorrowedCallKey<'_>,
+    ) -> B::InFlight {
         let labels = in_flight_labels(&self.naming, self.kind, of);
-        self.backend.in_flight(instruments, labels)
+        self.backend.gauge(instruments, gauge, labels)
     }
 }

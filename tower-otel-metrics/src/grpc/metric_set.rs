@@ -19,6 +19,7 @@ pub(crate) fn metrics(names: Names, kind: Kind) -> MetricSet {
         requests,
         duration,
         in_flight: in_flight(kind),
+        streams: streams(kind),
         aborted: None,
         sizes: None,
     }
@@ -80,6 +81,21 @@ fn in_flight(kind: Kind) -> Metric {
             "grpc_client_requests_in_flight",
             "grpc_client_requests_in_flight",
             "gRPC calls waiting for the end of their response.",
+        ),
+    }
+}
+
+fn streams(kind: Kind) -> Metric {
+    match kind {
+        Kind::Server => Metric::new(
+            "grpc_streams_open",
+            "grpc_streams_open",
+            "gRPC calls being served that are meant to last.",
+        ),
+        Kind::Client => Metric::new(
+            "grpc_client_streams_open",
+            "grpc_client_streams_open",
+            "gRPC calls being received that are meant to last.",
         ),
     }
 }

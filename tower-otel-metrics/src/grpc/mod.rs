@@ -5,3 +5,4 @@ pub(crate) mod call_key;
 pub(crate) mod instruments;
 pub(crate) mod labels;
 pub(crate) mod metric_set;
+pub(crate) mod unknown_method;

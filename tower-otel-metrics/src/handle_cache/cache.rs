@@ -5,6 +5,7 @@ use std::{fmt, sync::PoisonError};
 use crate::{
     handle_cache::{
         entry::{Entry, EntryIndex, FoundEntry},
+        entry_share::EntryShare,
         hash::Seeds,
         query::Query,
     },
@@ -98,10 +99,24 @@ impl<K, V> HandleCache<K, V> {
     where
         Q: Query<Key = K>,
     {
+        self.find_or_insert_in(query, None)
+    }
+
+    /// Returns the entry of `query`. A new entry has no value, and counts in `share`. Returns `None` if the
+    /// key is new and the cache or the share is full.
+    #[inline]
+    pub(crate) fn find_or_insert_in<Q>(
+        &self,
+        query: &Q,
+        share: Option<&EntryShare>,
+    ) -> Option<FoundEntry<'_, K, V>>
+    where
+        Q: Query<Key = K>,
+    {
         let hash = self.seeds.hash_of(query);
         match self.probe(hash, query) {
             Probe::Found(found) => Some(found),
-            Probe::Vacant(..) => self.insert(hash, query),
+            Probe::Vacant(..) => self.insert(hash, query, share),
             Probe::Crowded => None,
         }
     }
@@ -127,24 +142,28 @@ impl<K, V> HandleCache<K, V> {
         self.len.load(Ordering::Acquire)
     }
 
-    /// Returns how many entries have room.
-    pub(crate) fn room(&self) -> usize {
-        self.limit.saturating_sub(self.len())
-    }
-
     /// Returns `true` exactly once, so that the overflow warning is logged once.
     pub(crate) fn first_overflow(&self) -> bool {
         !self.overflowed.load(Ordering::Relaxed) && !self.overflowed.swap(true, Ordering::Relaxed)
     }
 
-    /// Inserts a key that was not found. A full cache rejects it without the lock, so the lock is
-    /// taken about `limit` times per process.
+    /// Inserts a key that was not found. A full cache or share rejects it without the lock, so the lock
+    /// is taken about `limit` times per process.
     #[cold]
-    fn insert<Q>(&self, hash: u64, query: &Q) -> Option<FoundEntry<'_, K, V>>
+    fn insert<Q>(
+        &self,
+        hash: u64,
+        query: &Q,
+        share: Option<&EntryShare>,
+    ) -> Option<FoundEntry<'_, K, V>>
     where
         Q: Query<Key = K>,
     {
-        if self.len() >= self.limit {
+        let is_admitted = || {
+            let room = self.limit.saturating_sub(self.len());
+            room > 0 && share.is_none_or(|share| share.admits(room))
+        };
+        if !is_admitted() {
             return None;
         }
         let _guard = self
@@ -153,10 +172,13 @@ impl<K, V> HandleCache<K, V> {
             .unwrap_or_else(PoisonError::into_inner);
         match self.probe(hash, query) {
             Probe::Found(found) => Some(found),
-            Probe::Vacant(index, slot) if self.len() < self.limit => {
+            Probe::Vacant(index, slot) if is_admitted() => {
                 let entry = Box::new(Entry::new(query.to_key()));
                 let slot = slot.get_or_init(|| Slot { hash, entry });
                 self.len.fetch_add(1, Ordering::Release);
+                if let Some(share) = share {
+                    share.inserted();
+                }
                 let entry = &slot.entry;
                 Some(FoundEntry { index, entry })
             }

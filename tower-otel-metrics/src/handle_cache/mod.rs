@@ -10,6 +10,7 @@
 
 mod cache;
 mod entry;
+mod entry_share;
 mod hash;
 mod query;
 #[cfg(test)]
@@ -17,4 +18,5 @@ mod tests;
 
 pub(crate) use cache::HandleCache;
 pub(crate) use entry::{EntryIndex, FoundEntry};
+pub(crate) use entry_share::EntryShare;
 pub(crate) use query::Query;

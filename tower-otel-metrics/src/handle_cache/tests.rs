@@ -17,6 +17,7 @@ use crate::{
     handle_cache::{
         cache::{HandleCache, MAX_LIMIT, MAX_PROBES},
         entry::EntryIndex,
+        entry_share::EntryShare,
         hash::Seeds,
         query::Query,
     },
@@ -50,6 +51,21 @@ fn get(path: &str) -> Route<'_> {
     }
 }
 
+#[derive(Hash)]
+struct Number(u32);
+
+impl Query for Number {
+    type Key = u32;
+
+    fn matches(&self, key: &u32) -> bool {
+        self.0 == *key
+    }
+
+    fn to_key(&self) -> u32 {
+        self.0
+    }
+}
+
 /// A key whose hash is always the same, as an attacker who knew the seeds would send it.
 struct Colliding(u32);
 
@@ -69,6 +85,35 @@ impl Query for Colliding {
     fn to_key(&self) -> u32 {
         self.0
     }
+}
+
+#[test]
+fn every_share_finds_entries_left_while_others_take_all_they_can() {
+    let cache = HandleCache::<u32, ()>::new(2_000);
+    let mut keys = (0..).map(Number);
+    for (owner, expected) in [1_000, 500, 250, 125, 63, 31, 16].into_iter().enumerate() {
+        let share = EntryShare::up_to(usize::MAX);
+        let before = cache.len();
+        while cache
+            .find_or_insert_in(&keys.next().unwrap(), Some(&share))
+            .is_some()
+        {}
+        assert_eq!(cache.len() - before, expected, "share {owner}");
+    }
+}
+
+#[test]
+fn a_key_counts_once_in_its_share() {
+    let cache = HandleCache::new(10);
+    let share = EntryShare::up_to(2);
+    for _ in 0..5 {
+        cache.find_or_insert_in(&get("/a"), Some(&share)).unwrap();
+    }
+    cache.find_or_insert_in(&get("/b"), Some(&share)).unwrap();
+    assert!(cache.find_or_insert_in(&get("/c"), Some(&share)).is_none());
+    assert!(cache.find_or_insert_in(&get("/a"), Some(&share)).is_some());
+    assert!(cache.find_or_insert(&get("/c")).is_some());
+    cache.get_or_insert_with(&get("/a"), |_| 1).unwrap();
 }
 
 #[test]

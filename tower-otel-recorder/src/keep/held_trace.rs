@@ -16,7 +16,7 @@ use crate::sync::{
 /// The bytes that every span counts at least. An open span counts more when it has more.
 pub(super) const SPAN_BYTES: usize = 2 * 1024;
 
-/// The bytes of the spans of a trace, of those that end after a kept local root, too.
+/// The bytes of the spans of a trace, including those that end after a kept local root.
 pub(super) const TRACE_BYTES: usize = 512 * 1024;
 
 /// The spans of a trace that have ended, until its local root ends. Shared by its open spans and by their contexts.

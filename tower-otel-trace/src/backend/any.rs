@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Instant};
 use opentelemetry::{
     Context, ContextGuard,
     global::BoxedTracer,
-    trace::{Span, SpanBuilder, Tracer},
+    trace::{Span, SpanBuilder, SpanContext, Tracer},
 };
 
 #[cfg(feature = "recorder")]
@@ -105,6 +105,15 @@ impl StartSpan for AnyBackend {
             Backend::Tracer(backend) => AnySpan::Tracer(backend.disabled(parent)),
             #[cfg(feature = "recorder")]
             Backend::Recorder(backend) => AnySpan::Recorder(backend.disabled(parent)),
+        }
+    }
+
+    fn start_connection(&self, request: Option<SpanContext>) -> AnySpan {
+        match &self.0 {
+            Backend::Tracing(backend) => AnySpan::Tracing(backend.start_connection(request)),
+            Backend::Tracer(backend) => AnySpan::Tracer(backend.start_connection(request)),
+            #[cfg(feature = "recorder")]
+            Backend::Recorder(backend) => AnySpan::Recorder(backend.start_connection(request)),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Instant};
 
-use opentelemetry::Context;
+use opentelemetry::{Context, trace::SpanContext};
 
 use crate::{parent::Parent, request::RequestAttributes, string_cache};
 
@@ -15,7 +15,7 @@ impl<B: StartSpan> SpanBackend for B {}
 /// The implementation of a [`SpanBackend`].
 pub trait StartSpan: Clone + fmt::Debug {
     /// An open span.
-    type Span: OpenSpan;
+    type Span: OpenSpan + Send + 'static;
 
     /// Opens a span with all attributes that are known at the start.
     fn start(&self, request: &RequestAttributes<'_, '_>, parent: Parent, at: Instant)
@@ -23,6 +23,10 @@ pub trait StartSpan: Clone + fmt::Debug {
 
     /// Returns a span that is not recorded, in the context of the remote parent.
     fn disabled(&self, parent: Parent) -> Self::Span;
+
+    /// Opens the span of an upgraded connection. It starts a trace, links to the span of the request, and ends when it is
+    /// dropped.
+    fn start_connection(&self, request: Option<SpanContext>) -> Self::Span;
 
     /// Ends a span.
     fn end(&self, span: &mut Self::Span, at: Instant);

@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     attributes::{self, AttributeSink},
+    connection,
     parent::Parent,
     request::{RequestAttributes, SpanName},
 };
@@ -74,6 +75,25 @@ impl StartSpan for RecorderBackend {
         RecorderSpan {
             context: parent.into_context().0,
             span: None,
+        }
+    }
+
+    fn start_connection(&self, request: Option<SpanContext>) -> RecorderSpan {
+        let base = Context::new();
+        let start = SpanStart {
+            kind: SpanKind::Internal,
+            base: &base,
+            remote: None,
+            link: request.as_ref(),
+            at: Instant::now(),
+        };
+        let sampler_input = || (connection::NAME.into(), Vec::new());
+        let started = self.0.start_record(start, sampler_input, |record| {
+            record.set_static_name(connection::NAME);
+        });
+        RecorderSpan {
+            context: Some(started.context.unwrap_or(base)),
+            span: started.span,
         }
     }
 

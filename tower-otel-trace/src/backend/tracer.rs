@@ -9,7 +9,10 @@ use std::{
 
 use opentelemetry::{
     Context, ContextGuard, KeyValue, TraceFlags, Value,
-    trace::{Link, Span, SpanContext, SpanKind, Status, TraceContextExt, Tracer, TracerProvider},
+    trace::{
+        Link, Span, SpanBuilder, SpanContext, SpanKind, Status, TraceContextExt, Tracer,
+        TracerProvider,
+    },
 };
 use tower_otel_core::Kind;
 use tower_otel_semconv::attribute;
@@ -20,6 +23,7 @@ use super::{
 };
 use crate::{
     attributes::{self, AttributeSink},
+    connection,
     parent::Parent,
     request::RequestAttributes,
     string_cache,
@@ -111,6 +115,21 @@ where
 
     fn disabled(&self, parent: Parent) -> TracerSpan {
         TracerSpan::disabled(parent.into_context().0)
+    }
+
+    fn start_connection(&self, request: Option<SpanContext>) -> TracerSpan {
+        let at = Instant::now();
+        let started = SystemTime::now();
+        let builder = SpanBuilder::from_name(connection::NAME)
+            .with_kind(SpanKind::Internal)
+            .with_start_time(started)
+            .with_links(request.map(Link::with_context).into_iter().collect());
+        let base = Context::new();
+        let span = self.0.build_with_context(builder, &base);
+        TracerSpan {
+            started: span.is_recording().then_some((started, at)),
+            context: Some(base.with_span(span)),
+        }
     }
 
     /// Ends the span at its start time plus the time that has passed on the clock of all signals.

@@ -2,7 +2,10 @@
 
 use std::{fmt, net::IpAddr, time::Instant};
 
-use opentelemetry::{Context, ContextGuard, SpanId, trace::TraceContextExt};
+use opentelemetry::{
+    Context, ContextGuard, SpanId,
+    trace::{SpanContext, TraceContextExt},
+};
 use tower_otel_core::Kind;
 use tower_otel_semconv::attribute;
 use tracing::{
@@ -16,6 +19,7 @@ use super::{
 };
 use crate::{
     attributes::{self, AttributeSink},
+    connection,
     parent::Parent,
     request::RequestAttributes,
     thread_exit,
@@ -27,6 +31,9 @@ use crate::{
 /// a subscriber a span costs one comparison.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TracingBackend(());
+
+/// The fields of the span of an upgraded connection.
+const CONNECTION_FIELDS: &[&str] = &[otel::KIND, attribute::ERROR_TYPE, otel::STATUS_CODE];
 
 /// An open `tracing` span.
 #[derive(Debug)]
@@ -74,6 +81,26 @@ impl StartSpan for TracingBackend {
             fields: &[],
             base_context: parent.into_context().0,
         }
+    }
+
+    fn start_connection(&self, request: Option<SpanContext>) -> TracingSpan {
+        let span = tracing::info_span!(
+            target: "tower_otel_trace",
+            parent: None,
+            connection::NAME,
+            { otel::KIND } = "internal",
+            { attribute::ERROR_TYPE } = field::Empty,
+            { otel::STATUS_CODE } = field::Empty,
+        );
+        let span = TracingSpan {
+            span,
+            fields: CONNECTION_FIELDS,
+            base_context: Some(Context::new()),
+        };
+        if let Some((request, context)) = request.zip(span.context()) {
+            context.span().add_link(request, Vec::new());
+        }
+        span
     }
 
     /// Does nothing: tracing-opentelemetry ends a span when it was last exited, and foreign code has run

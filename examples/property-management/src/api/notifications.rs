@@ -3,18 +3,20 @@
 use std::time::Duration;
 
 use axum::{
+    Extension,
     extract::{
         State, WebSocketUpgrade,
         ws::{Message, WebSocket},
     },
     http::HeaderMap,
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
 use tokio::{
     sync::broadcast::{self, error::RecvError},
     time,
 };
+use tower_otel_core::LongLived;
 
 use super::App;
 use crate::{
@@ -95,12 +97,16 @@ pub(super) async fn open(
     let token = bearer(&headers).or(query.access_token.as_deref());
     let user = AuthenticatedUser::from_token(&keys, token)?;
     let notifications = app.notifications.0.subscribe();
-    Ok(socket
+    let connection = LongLived::default();
+    let extension = Extension(connection.clone());
+    let response = socket
         .max_message_size(MAX_MESSAGE_SIZE)
         .on_upgrade(async move |socket| {
             let _open = instruments::websocket_connection();
-            serve(socket, &user.id, notifications, &app.shutdown).await;
-        }))
+            let served = serve(socket, &user.id, notifications, &app.shutdown);
+            connection.run(served).await;
+        });
+    Ok((extension, response).into_response())
 }
 
 /// Serves a socket until it is closed, idle or a shutdown is requested.

@@ -25,7 +25,7 @@ pub(super) fn job_span(kind: &'static str, job: &Job) -> Span {
             otel.name = format!("process {kind}"),
             otel.kind = "consumer",
             otel.status_code = Empty,
-            messaging.system = "jobs_table",
+            messaging.system.name = "jobs_table",
             messaging.operation.name = "process",
             messaging.operation.r#type = "process",
             messaging.destination.name = "jobs",

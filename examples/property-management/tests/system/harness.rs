@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Read},
+    net::SocketAddr,
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, OnceLock},
@@ -70,14 +71,23 @@ struct Process {
 impl System {
     /// Starts the system with a SQLite file.
     pub(crate) async fn start() -> Self {
+        Self::start_with_page(None).await
+    }
+
+    /// Starts the system with a SQLite file. The api-server has the page, and the other processes send their spans to it.
+    pub(crate) async fn start_with_page(page: Option<SocketAddr>) -> Self {
         let folder = std::env::temp_dir().join(format!("pms-test-{}", Uuid::now_v7()));
         std::fs::create_dir(&folder).unwrap();
         let database = format!("sqlite://{}", folder.join("database").display());
-        Self::start_on(&database, folder).await
+        Self::start_processes(&database, folder, page).await
     }
 
     /// Starts the system with a database. The folder is removed when the system is dropped.
     pub(crate) async fn start_on(database: &str, folder: PathBuf) -> Self {
+        Self::start_processes(database, folder, None).await
+    }
+
+    async fn start_processes(database: &str, folder: PathBuf, page: Option<SocketAddr>) -> Self {
         let receiver = Receiver::start().await;
         let collector = receiver.endpoint();
         let start = |binary: &str, variables: &[(&str, &str)]| {
@@ -94,9 +104,16 @@ impl System {
                 .envs(variables.iter().copied());
             Process::start(command)
         };
+        let page = page.map(|page| page.to_string()).unwrap_or_default();
+        let to_page = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{page}")),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf".to_owned()),
+        ];
+        let to_page = to_page.iter().map(|(name, value)| (*name, &**value));
+        let to_page: Vec<_> = to_page.filter(|_| !page.is_empty()).collect();
         let stand_in = start(env!("CARGO_BIN_EXE_model-stand-in"), &[]);
-        let reality_server = start(env!("CARGO_BIN_EXE_reality-server"), &[]);
-        let worker = start(env!("CARGO_BIN_EXE_jobs"), &[]);
+        let reality_server = start(env!("CARGO_BIN_EXE_reality-server"), &to_page);
+        let worker = start(env!("CARGO_BIN_EXE_jobs"), &to_page);
         let (model, reality) = (stand_in.url().await, reality_server.url().await);
         let api_server = start(
             env!("CARGO_BIN_EXE_api-server"),
@@ -106,6 +123,7 @@ impl System {
                 ("LLM_API_KEY", "canary-llm-key"),
                 ("LLM_MODEL", "test-model"),
                 ("LLM_TIMEOUT", "4000"),
+                ("TELEMETRY_PAGE", &*page),
             ],
         );
         for process in [&reality_server, &worker, &api_server] {

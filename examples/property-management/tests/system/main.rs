@@ -11,6 +11,7 @@ mod access;
 mod faults;
 mod harness;
 mod launcher;
+mod page;
 mod queue;
 
 use std::time::{Duration, Instant};

@@ -1,12 +1,14 @@
 // Receives the events of the server, and shows them.
 import { bytes, count, element, span } from "./dom.js";
 import { showRed } from "./red.js";
+import { Settings } from "./settings.js";
 import { TraceList } from "./traces.js";
 import { Waterfall } from "./waterfall.js";
 
 const byId = (id) => document.getElementById(id);
 const waterfall = new Waterfall(byId("trace"));
 const traces = new TraceList((id) => { location.hash = id; });
+const settings = new Settings(byId("settings"));
 const connection = byId("connection");
 const pause = byId("pause");
 let paused = false;
@@ -34,6 +36,7 @@ function showOverview() {
     byId("traces-title").scrollIntoView({ block: "start", behavior: "smooth" });
   });
   showState(overview);
+  if (overview.status !== null) settings.show(overview.status.settings);
 }
 
 function showState({ status, ring }) {
@@ -57,7 +60,7 @@ function showState({ status, ring }) {
   byId("state").replaceChildren(
     element("dl", { class: "facts" }, ...facts),
     element("ul", { class: "summary" }, ...summary.map((text) => element("li", {}, text))),
-    ...(status?.warnings ?? []).map((warning) => element("p", { class: "error" }, warning)),
+    ...[status?.failure ? `Exports of spans fail: ${status.failure}` : null, ...(status?.warnings ?? [])].filter((text) => text !== null).map((warning) => element("p", { class: "error" }, warning)),
     element("p", { class: "quiet" }, "500 traces and 32 MiB stay on this page. Traces with an error and those of a second or more stay longest. Other processes appear when they send their spans to /v1/traces of this address, by OTLP over HTTP."));
 }
 

@@ -159,10 +159,10 @@ export class TraceList {
   }
 
   #build(trace) {
-    const { name, method } = title(trace);
+    const { name, method, isPath } = title(trace);
     const row = element("button", { type: "button", class: "item", "aria-current": String(trace.id === this.#selected) },
       element("span", { class: "at" }, time(trace.start)),
-      element("span", { class: "name" }, method === "" ? null : element("span", { class: "method" }, method), name),
+      element("span", { class: isPath ? "name quiet" : "name" }, method === "" ? null : element("span", { class: "method" }, method), name),
       status(trace),
       element("span", { class: "duration" }, duration(trace.duration)),
       element("span", { class: "track" }, element("span", { class: "bar" })),
@@ -184,13 +184,14 @@ export class TraceList {
   }
 }
 
-/** Splits the method from the name of a span. */
-export function title(trace) {
-  const match = /^([A-Z_]{3,10}) (.+)$/su.exec(trace.name);
-  return match === null ? { method: "", name: trace.name } : { method: match[1], name: match[2] };
+/** Splits the method from the name of a span. Without a route, the path stands for it. */
+function title(trace) {
+  const match = /^([A-Z_]{3,10})(?: (.+))?$/su.exec(trace.name);
+  if (match === null) return { method: "", name: trace.name };
+  return { method: match[1], name: match[2] ?? trace.path ?? "", isPath: match[2] === undefined };
 }
 
-export function status(trace) {
+function status(trace) {
   const text = trace.code ?? (trace.failed ? "error" : "");
   const family = /^[1-5]\d\d$/.test(text) ? `s${text[0]}` : trace.failed ? "s5" : "";
   return element("span", { class: `code ${family}` }, text);

@@ -67,10 +67,10 @@ export class Waterfall {
     if (dropped > 0) notes.push(`${count(dropped)} spans did not fit into the 4 MiB of a trace.`);
     if (root.parent !== "" && !root.remote) notes.push("The root has not ended, or was not recorded.");
     if (root.remote) notes.push("The parent is in another process, whose spans this page does not have.");
-    const list = element("div", { class: "rows" }, ...rows);
+    const list = element("div", { class: "rows" }, axis, ...rows);
     const detail = element("div", { class: "detail" });
     const focused = document.activeElement?.dataset.span;
-    this.#parent.replaceChildren(head, legend, axis, list, ...notes.map((note) => element("p", { class: "note" }, note)), detail);
+    this.#parent.replaceChildren(head, legend, list, ...notes.map((note) => element("p", { class: "note" }, note)), detail);
     const open = spans.find((span) => span.id === this.#openSpan) ?? spans.find(isFailed) ?? root;
     this.#open(open, start);
     for (const row of rows) {
