@@ -1,10 +1,10 @@
 //! The response body of every layer of the suite.
 
 use std::{
-    cell::OnceCell,
     fmt,
     io::{Error, ErrorKind},
     pin::Pin,
+    sync::LazyLock,
     task::{Context, Poll},
 };
 
@@ -69,11 +69,11 @@ impl<B, E: Exchange> ResponseBody<B, E> {
     }
 }
 
-#[cold]
-fn ended_too_early() -> Error {
+/// The failure of a body that is shorter than the head has announced.
+static ENDED_TOO_EARLY: LazyLock<Error> = LazyLock::new(|| {
     const MESSAGE: &str = "the body ended before its announced length";
     Error::new(ErrorKind::InvalidData, MESSAGE)
-}
+});
 
 #[cold]
 fn is_failed_call(trailers: Option<&HeaderMap>) -> bool {
@@ -100,12 +100,12 @@ where
             return inner.poll_frame(cx);
         }
         let (expected, seen) = (*this.expected, this.seen);
-        let (polled, ..) = this.guard.run_and_record(
-            move || (inner.as_mut().poll_frame(cx), inner, OnceCell::new()),
-            |(polled, inner, too_early)| {
+        let (polled, _) = this.guard.run_and_record(
+            move || (inner.as_mut().poll_frame(cx), inner),
+            |(polled, inner)| {
                 let end_of_body = |seen, trailers| match expected {
                     Some(expected) if seen < expected && !is_failed_call(trailers) => {
-                        End::Failed(Failure::new(too_early.get_or_init(ended_too_early)))
+                        End::Failed(Failure::new(&*ENDED_TOO_EARLY))
                     }
                     _ => End::Complete { trailers },
                 };

@@ -68,44 +68,56 @@ impl End<'_> {
 }
 
 /// The error that ended an exchange, borrowed from the service or body that returned it.
-#[derive(Clone, Copy, Debug)]
-pub struct Failure<'a> {
-    error: &'a dyn Any,
-    message: Message<'a>,
-    type_name: &'static str,
+#[derive(Clone, Copy)]
+// One reference, because an end is copied several times.
+pub struct Failure<'a>(&'a dyn ErasedError);
+
+/// An error of any type that implements `Display`.
+trait ErasedError {
+    fn as_any(&self) -> &dyn Any;
+
+    fn as_display(&self) -> &dyn fmt::Display;
+
+    fn path_of_type(&self) -> &'static str;
 }
 
-/// The message of an error. Its `Debug` text omits it, because it may contain secrets.
-#[derive(Clone, Copy)]
-struct Message<'a>(&'a dyn fmt::Display);
+impl<T: fmt::Display + 'static> ErasedError for T {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn as_display(&self) -> &dyn fmt::Display {
+        self
+    }
+
+    fn path_of_type(&self) -> &'static str {
+        std::any::type_name::<T>()
+    }
+}
 
 impl<'a> Failure<'a> {
     /// Creates a failure from any error that implements `Display`.
     #[doc(hidden)]
     pub fn new<T: fmt::Display + 'static>(error: &'a T) -> Self {
-        Self {
-            error,
-            message: Message(error),
-            type_name: std::any::type_name::<T>(),
-        }
+        Self(error)
     }
 
     /// Returns the error's message.
     ///
     /// It may contain secrets and has high cardinality. Do not use it as a metric label.
     pub fn message(&self) -> &'a dyn fmt::Display {
-        self.message.0
+        self.0.as_display()
     }
 
     /// Returns the path of the error's type; `None` for a boxed error.
     pub fn type_name(&self) -> Option<&'static str> {
-        let path = self.type_name.split('<').next().unwrap_or_default();
+        let path = self.0.path_of_type().split('<').next().unwrap_or_default();
         (path.contains("::") && !path.starts_with("alloc::")).then_some(path)
     }
 
     /// Returns the error as the type `T`, if it is one.
     pub fn downcast_ref<T: 'static>(&self) -> Option<&'a T> {
-        self.error.downcast_ref()
+        self.0.as_any().downcast_ref()
     }
 
     /// Returns the error as a [`std::error::Error`], if its type is known to this crate.
@@ -125,7 +137,7 @@ impl<'a> Failure<'a> {
         if let Some(error) = self.downcast_ref::<std::io::Error>() {
             return Some(error);
         }
-        foreign::as_error(self.error)
+        foreign::as_error(self.0.as_any())
     }
 
     /// Returns `error.type` for this failure. The number of values is bounded.
@@ -168,9 +180,12 @@ impl fmt::Debug for End<'_> {
 }
 
 /// Omits the text, which may contain secrets.
-impl fmt::Debug for Message<'_> {
+/// Omits the message, because it may contain secrets.
+impl fmt::Debug for Failure<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("..")
+        f.debug_struct("Failure")
+            .field("type_name", &self.0.path_of_type())
+            .finish_non_exhaustive()
     }
 }
 

@@ -2,64 +2,71 @@
 
 use http::{HeaderMap, HeaderValue};
 
-/// The values of the headers that spans, metrics and propagation read from a request.
+/// The headers that the layers read.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct KnownHeaders<'a> {
-    /// `Host`.
-    pub host: HeaderLines<'a>,
-    /// `User-Agent`.
-    pub user_agent: HeaderLines<'a>,
-    /// `traceparent`.
-    pub traceparent: HeaderLines<'a>,
-    /// Whether the request has a header `tracestate`.
+    /// `Host`, unless it is repeated.
+    pub host: Option<&'a HeaderValue>,
+    /// The first `User-Agent`.
+    pub user_agent: Option<&'a HeaderValue>,
+    /// `traceparent`, unless it is repeated.
+    pub traceparent: Option<&'a HeaderValue>,
+    /// Whether there is a `tracestate`.
     pub has_tracestate: bool,
-    /// Whether the request has a header `baggage`.
+    /// Whether there is a `baggage`.
     pub has_baggage: bool,
 }
 
-/// The lines of one header.
-#[doc(hidden)]
-#[derive(Clone, Copy, Debug, Default)]
-pub struct HeaderLines<'a> {
-    first: Option<&'a HeaderValue>,
-    is_repeated: bool,
+/// The lines of a header.
+#[derive(Clone, Copy, Default)]
+enum Lines<'a> {
+    #[default]
+    None,
+    One(&'a HeaderValue),
+    Several,
 }
 
-impl<'a> HeaderLines<'a> {
-    /// Returns the value of the first line.
-    pub const fn first(&self) -> Option<&'a HeaderValue> {
-        self.first
-    }
-
-    /// Returns the value if the header has exactly one line.
-    pub const fn only(&self) -> Option<&'a HeaderValue> {
-        if self.is_repeated { None } else { self.first }
+impl<'a> Lines<'a> {
+    #[inline]
+    const fn push(&mut self, value: &'a HeaderValue) {
+        *self = match self {
+            Self::None => Self::One(value),
+            _ => Self::Several,
+        };
     }
 
     #[inline]
-    fn push(&mut self, value: &'a HeaderValue) {
-        self.is_repeated = self.first.is_some();
-        self.first = self.first.or(Some(value));
+    const fn only(self) -> Option<&'a HeaderValue> {
+        match self {
+            Self::One(value) => Some(value),
+            _ => None,
+        }
     }
 }
 
 impl<'a> KnownHeaders<'a> {
+    /// Finds the headers in one pass over the map.
     #[inline]
     pub(crate) fn find(headers: &'a HeaderMap) -> Self {
         let mut known = Self::default();
+        let (mut host, mut traceparent) = (Lines::None, Lines::None);
         for (name, value) in headers {
             let name = name.as_str();
             // Most names are told apart by their length.
             match name.len() {
-                4 if name == "host" => known.host.push(value),
+                4 if name == "host" => host.push(value),
                 7 if name == "baggage" => known.has_baggage = true,
-                10 if name == "user-agent" => known.user_agent.push(value),
+                10 if name == "user-agent" => {
+                    known.user_agent = known.user_agent.or(Some(value));
+                }
                 10 if name == "tracestate" => known.has_tracestate = true,
-                11 if name == "traceparent" => known.traceparent.push(value),
+                11 if name == "traceparent" => traceparent.push(value),
                 _ => {}
             }
         }
+        known.host = host.only();
+        known.traceparent = traceparent.only();
         known
     }
 }
@@ -91,7 +98,7 @@ mod tests {
             ("baggage", "b=2"),
         ]);
         let known = KnownHeaders::find(&map);
-        let text = |lines: HeaderLines<'_>| lines.only().map(|value| value.as_bytes().to_vec());
+        let text = |value: Option<&HeaderValue>| value.map(|value| value.as_bytes().to_vec());
         assert_eq!(text(known.host), Some(b"a.example".to_vec()));
         assert_eq!(text(known.user_agent), Some(b"agent".to_vec()));
         assert_eq!(text(known.traceparent), Some(b"parent".to_vec()));
@@ -99,12 +106,20 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_header_has_a_first_value_and_no_only_value() {
-        let map = headers(&[("host", "a"), ("host", "b"), ("host", "c")]);
+    fn of_repeated_headers_only_the_user_agent_has_a_value() {
+        let map = headers(&[
+            ("host", "a"),
+            ("traceparent", "a"),
+            ("user-agent", "a"),
+            ("host", "b"),
+            ("traceparent", "b"),
+            ("user-agent", "b"),
+            ("host", "c"),
+        ]);
         let known = KnownHeaders::find(&map);
-        assert_eq!(known.host.first(), map.get("host"));
-        assert_eq!(known.host.only(), None);
-        assert_eq!(known.user_agent.first(), None);
+        assert_eq!(known.host, None);
+        assert_eq!(known.traceparent, None);
+        assert_eq!(known.user_agent, map.get("user-agent"));
         assert!(!known.has_tracestate && !known.has_baggage);
     }
 }

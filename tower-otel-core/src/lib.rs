@@ -154,7 +154,7 @@ pub use filter::Filter;
 pub use grpc::{GrpcCall, GrpcOutcome};
 pub use head::{RequestHead, ResponseHead};
 pub use hosts::Hosts;
-pub use known_headers::{HeaderLines, KnownHeaders};
+pub use known_headers::KnownHeaders;
 pub use layer::{ObserveLayer, observe};
 pub use long_lived::LongLived;
 pub use observe::{Exchange, Observe};

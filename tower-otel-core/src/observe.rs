@@ -78,6 +78,12 @@ pub trait Exchange {
     /// Default: `true`.
     const END_READS_CONTEXT: bool = true;
 
+    /// Whether [`data`](Self::data) may be called after the end of the inner exchange.
+    ///
+    /// Default: `false`.
+    #[doc(hidden)]
+    const COUNTS_DATA_LATE: bool = false;
+
     /// The guard of an entered context.
     type Entered<'a>
     where
@@ -123,7 +129,7 @@ pub trait Exchange {
     fn end(&mut self, end: End<'_>, at: Instant);
 
     /// Calls foreign code inside the context of the exchange, then records the size of a data frame and the end that
-    /// `read` finds in its output. A wrapper need not forward it.
+    /// `read` finds in its output. `has_ended` is set right before the end. A wrapper need not forward it.
     ///
     /// Default: calls the other methods. An exchange whose inner exchange ends in its context is entered once for both.
     #[doc(hidden)]
@@ -133,20 +139,31 @@ pub trait Exchange {
         read: impl for<'t> FnOnce(&'t T) -> (Option<u64>, Option<End<'t>>),
         has_ended: &Cell<bool>,
     ) -> T {
-        let output = {
-            let _entered = self.enter();
-            foreign()
-        };
-        let (bytes, end) = read(&output);
-        if let Some(bytes) = bytes {
-            self.data(bytes);
-        }
-        if let Some(end) = end {
-            has_ended.set(true);
-            self.end(end, Instant::now());
-        }
-        output
+        run_and_leave(self, foreign, read, has_ended)
     }
+}
+
+/// Calls the methods of an exchange one after the other.
+#[inline]
+pub(crate) fn run_and_leave<E: Exchange + ?Sized, T>(
+    exchange: &mut E,
+    foreign: impl FnOnce() -> T,
+    read: impl for<'t> FnOnce(&'t T) -> (Option<u64>, Option<End<'t>>),
+    has_ended: &Cell<bool>,
+) -> T {
+    let output = {
+        let _entered = exchange.enter();
+        foreign()
+    };
+    let (bytes, end) = read(&output);
+    if let Some(bytes) = bytes {
+        exchange.data(bytes);
+    }
+    if let Some(end) = end {
+        has_ended.set(true);
+        exchange.end(end, Instant::now());
+    }
+    output
 }
 
 /// An observer that may be absent: with `None` nothing is observed.

@@ -301,7 +301,7 @@ impl<'a> RequestInfo<'a> {
     fn named_server(&self, kind: Kind) -> Option<HostPort<'a>> {
         let resolve = || {
             let target = self.target(kind);
-            let host = || self.known_headers().host.only();
+            let host = || self.known_headers().host;
             match kind {
                 Kind::Server => server::on_server(&target, host),
                 Kind::Client => server::on_client(&target, host),

@@ -12,7 +12,7 @@ use crate::{
     head::{RequestHead, ResponseHead},
     joined_exchange::JoinedExchange,
     long_lived::LongLived,
-    observe::{Exchange, Observe, ResponseHeader},
+    observe::{Exchange, Observe, ResponseHeader, run_and_leave},
     request_info::RequestInfo,
     unwinding::without_second_panic,
 };
@@ -126,6 +126,9 @@ impl<A: Exchange, B: Exchange> Exchange for Nested<A, B> {
         read: impl for<'t> FnOnce(&'t T) -> (Option<u64>, Option<End<'t>>),
         has_ended: &Cell<bool>,
     ) -> T {
+        if !A::COUNTS_DATA_LATE || !B::END_READS_CONTEXT {
+            return run_and_leave(self, foreign, read, has_ended);
+        }
         let Self { outer, inner } = self;
         let entered = outer.enter();
         let output = {

@@ -16,6 +16,7 @@ use crate::{
     inject::inject,
     located_headers::LocatedHeaders,
     overflow_tracestate::has_overflow,
+    w3c::traceparent::{self, TraceParent},
 };
 
 /// The headers that a context is written to and read from. Default: W3C Trace Context, by the codec
@@ -72,21 +73,21 @@ impl Propagation {
         self
     }
 
-    /// Returns whether the format is that of this crate. If not, code of the application is called.
-    #[doc(hidden)]
-    pub const fn is_w3c(&self) -> bool {
+    /// Writes the context into the headers.
+    pub(crate) const fn is_w3c(&self) -> bool {
         matches!(self.format, Format::W3c)
     }
 
-    /// Writes the context into the headers.
-    /// Returns whether [`extract`](Self::extract) would read no header but `traceparent`, and return nothing but a span.
+    /// Returns the span in `traceparent`. Returns `None` if [`extract`](Self::extract) may read another header, or return
+    /// anything but this span.
     #[doc(hidden)]
     #[inline]
-    pub fn is_traceparent_only(&self, headers: &LocatedHeaders<'_>) -> bool {
-        self.is_w3c()
+    pub fn extract_traceparent(&self, headers: &LocatedHeaders<'_>) -> Option<Option<TraceParent>> {
+        let is_complete = self.is_w3c()
             && !self.read_baggage
             && !headers.may_have_tracestate
-            && !Context::map_current(has_overflow)
+            && !Context::map_current(has_overflow);
+        is_complete.then(|| traceparent::parse(headers.traceparent?.as_bytes()))
     }
 
     pub(crate) fn inject(&self, cx: &Context, headers: &mut HeaderMap) {

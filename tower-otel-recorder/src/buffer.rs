@@ -1,6 +1,6 @@
 //! Attributes as compact values in buffers that are reused.
 
-use std::{fmt::Debug, net::IpAddr};
+use std::{fmt::Debug, net::IpAddr, sync::Arc};
 
 use opentelemetry::{KeyValue, Value};
 
@@ -63,6 +63,13 @@ impl AttributeBuffer {
         }
     }
 
+    /// Returns the attributes that `write` adds, for many spans to [share](crate::SpanRecord::set_template).
+    pub fn shared(write: impl FnOnce(&mut Self)) -> Arc<Self> {
+        let mut attributes = Self::empty(TextLimits::default());
+        write(&mut attributes);
+        Arc::new(attributes)
+    }
+
     /// Returns a buffer without capacity.
     pub(crate) const fn empty(limits: TextLimits) -> Self {
         Self {
@@ -99,13 +106,13 @@ impl AttributeBuffer {
 
     /// Adds a floating-point number.
     #[inline]
-    pub fn float(&mut self, key: &'static str, value: f64) {
+    pub(crate) fn float(&mut self, key: &'static str, value: f64) {
         self.push(key, CompactValue::Float(value));
     }
 
     /// Adds a Boolean.
     #[inline]
-    pub fn bool(&mut self, key: &'static str, value: bool) {
+    pub(crate) fn bool(&mut self, key: &'static str, value: bool) {
         self.push(key, CompactValue::Bool(value));
     }
 

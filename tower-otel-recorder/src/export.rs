@@ -29,7 +29,7 @@ impl SpanRecord {
             events.append_to(&mut extras, clocks, limits);
         }
         let all = self.attributes.len();
-        let template = self.template.get().map(|template| &template.attributes);
+        let template = self.template.get();
         let from_template = template.map_or(0, AttributeBuffer::len);
         let from_extras = extras.attributes.len();
         let mut attributes =

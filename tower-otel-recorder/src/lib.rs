@@ -169,8 +169,6 @@ pub use buffer::AttributeBuffer;
 pub use record::SpanRecord;
 #[doc(hidden)]
 pub use start::{SpanStart, StartedSpan};
-#[doc(hidden)]
-pub use template::SpanTemplate;
 
 #[cfg(all(doctest, feature = "layer"))]
 #[doc = include_str!("../README.md")]

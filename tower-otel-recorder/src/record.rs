@@ -19,7 +19,7 @@ use crate::{
     origin::Origin,
     sampling::SampledSpan,
     scope::RecordScope,
-    template::{MIN_ATTRIBUTES, RecordTemplate, SpanTemplate},
+    template::{MIN_ATTRIBUTES, RecordTemplate},
     texts::TextRange,
 };
 
@@ -108,22 +108,22 @@ impl SpanRecord {
         }
     }
 
-    /// Sets the callsite of a `tracing` span, whose name is the name of the span.
     /// Sets the name and the first attributes. Returns `false` if they could exceed a limit; then nothing is set.
     #[inline]
-    pub fn set_template(&mut self, template: &Arc<SpanTemplate>) -> bool {
+    pub fn set_template(&mut self, name: &'static str, template: &Arc<AttributeBuffer>) -> bool {
         let limits = self.changes.limits();
-        let bytes = template.text_bytes();
+        let bytes = template.text_len();
         let fits = limits.span.max_attributes_per_span >= MIN_ATTRIBUTES
             && limits.text.length >= bytes
             && self.attributes.texts().take_room(bytes);
         if fits {
-            self.name = Name::Static(template.name);
+            self.name = Name::Static(name);
             self.template.set(template);
         }
         fits
     }
 
+    /// Sets the callsite of a `tracing` span, whose name is the name of the span.
     pub(crate) fn set_origin(&mut self, origin: Origin) {
         self.origin = Some(origin);
         self.kind = SpanKind::Internal;

@@ -87,8 +87,8 @@ impl RecorderTracer {
         record.started = Timestamp::Instant(at);
         self.write(is_sampled, || write(record));
         record.start_attributes = record.attributes.len();
-        let context = sampled.context.clone();
         record.set_sampled(sampled);
+        let context = record.context.clone();
         if let Some(link) = links {
             record.change(|extras, limits| {
                 extras.link(link.span_context, link.attributes, limits);

@@ -1,53 +1,24 @@
-//! Name and attributes that many spans have in common.
+//! Attributes that many spans have in common.
 
 use std::sync::Arc;
 
-use crate::{buffer::AttributeBuffer, limits::TextLimits};
+use crate::buffer::AttributeBuffer;
 
 /// The fewest attributes that a span may have if it uses a template.
 pub(crate) const MIN_ATTRIBUTES: u32 = 64;
 
-/// Name and first attributes of spans. They are written once, and each span has a reference to them.
-#[doc(hidden)]
-#[derive(Debug)]
-pub struct SpanTemplate {
-    pub(crate) name: &'static str,
-    pub(crate) attributes: AttributeBuffer,
-    text_bytes: usize,
-    bytes: usize,
-}
-
-impl SpanTemplate {
-    /// Returns a template with the attributes that `write` adds.
-    pub fn new(name: &'static str, write: impl FnOnce(&mut AttributeBuffer)) -> Arc<Self> {
-        let mut attributes = AttributeBuffer::empty(TextLimits::default());
-        write(&mut attributes);
-        Arc::new(Self {
-            name,
-            text_bytes: attributes.text_len(),
-            bytes: size_of::<Self>() + attributes.allocated(),
-            attributes,
-        })
-    }
-
-    /// Returns how many bytes the texts have together.
-    pub(crate) const fn text_bytes(&self) -> usize {
-        self.text_bytes
-    }
-}
-
-/// The template of a record.
+/// The template of a record: attributes that are written once, before those of the span.
 ///
 /// A record that is reused keeps its reference. So spans of one template do not change its reference count.
 #[derive(Debug, Default)]
 pub(crate) struct RecordTemplate {
     is_used: bool,
-    last: Option<Arc<SpanTemplate>>,
+    last: Option<Arc<AttributeBuffer>>,
 }
 
 impl RecordTemplate {
     #[inline]
-    pub(crate) fn set(&mut self, template: &Arc<SpanTemplate>) {
+    pub(crate) fn set(&mut self, template: &Arc<AttributeBuffer>) {
         self.is_used = true;
         let is_last = |last: &Arc<_>| Arc::ptr_eq(last, template);
         if !self.last.as_ref().is_some_and(is_last) {
@@ -61,14 +32,16 @@ impl RecordTemplate {
 
     /// Returns the template, if the span has one.
     #[inline]
-    pub(crate) fn get(&self) -> Option<&SpanTemplate> {
+    pub(crate) fn get(&self) -> Option<&AttributeBuffer> {
         self.last.as_deref().filter(|_| self.is_used)
     }
 
     /// Returns how many bytes the record keeps allocated, or other records with it.
     #[inline]
     pub(crate) fn allocated(&self) -> usize {
-        self.last.as_ref().map_or(0, |template| template.bytes)
+        self.last
+            .as_ref()
+            .map_or(0, |template| template.allocated())
     }
 }
 
@@ -80,8 +53,8 @@ mod tests {
     use super::*;
     use crate::{limits::Limits, record::SpanRecord};
 
-    fn template() -> Arc<SpanTemplate> {
-        SpanTemplate::new("GET /a", |attributes| {
+    fn template() -> Arc<AttributeBuffer> {
+        AttributeBuffer::shared(|attributes| {
             attributes.fixed("method", "GET");
             attributes.text("host", "shop.example");
         })
@@ -97,7 +70,7 @@ mod tests {
     fn a_span_has_the_attributes_of_its_template_before_its_own() {
         let limits = Limits::default();
         let mut record = SpanRecord::new(limits);
-        assert!(record.set_template(&template()));
+        assert!(record.set_template("GET /a", &template()));
         record.attributes().int("port", 80);
         record.start_attributes = record.attributes.len();
         let (name, attributes) = keys(&mut record, &limits);
@@ -115,12 +88,15 @@ mod tests {
         let limits = Limits::default();
         let (mut record, template) = (SpanRecord::new(limits), template());
         for _ in 0..3 {
-            assert!(record.set_template(&template));
+            assert!(record.set_template("GET /a", &template));
             assert_eq!(Arc::strong_count(&template), 2);
             record.clear();
             assert_eq!(keys(&mut record, &limits), (String::new(), Vec::new()));
         }
-        assert!(record.allocated() > template.bytes, "it is held until then");
+        assert!(
+            record.allocated() > template.allocated(),
+            "it is held until then"
+        );
     }
 
     #[test]
@@ -130,7 +106,7 @@ mod tests {
             change(&mut limits);
             let mut record = SpanRecord::new(limits);
             (
-                record.set_template(&template()),
+                record.set_template("GET /a", &template()),
                 keys(&mut record, &limits).1.len(),
             )
         };

@@ -170,8 +170,14 @@ impl<B: SpanBackend> TraceExchange<B> {
             return;
         }
         let version = response.version();
+        if peer.is_none() {
+            let version = protocol::version(version).map(LateValue::Static);
+            let version = (attribute::NETWORK_PROTOCOL_VERSION, version);
+            self.span.set_all([status_code(response), version]);
+            return;
+        }
         let opt_ins = self.state.config.opt_ins;
-        let has_transport = peer.is_some() && opt_ins.contains(OptIn::NetworkTransport);
+        let has_transport = opt_ins.contains(OptIn::NetworkTransport);
         let transport = protocol::transport(version).filter(|_| has_transport);
         let version = protocol::version(version);
         self.span.set_all([
@@ -230,6 +236,7 @@ fn status_code(response: &dyn ResponseHead) -> LateAttribute<'static> {
 
 impl<B: SpanBackend> Exchange for TraceExchange<B> {
     const END_READS_CONTEXT: bool = true;
+    const COUNTS_DATA_LATE: bool = true;
 
     type Entered<'a>
         = Option<<B::Span as OpenSpan>::Entered<'a>>

@@ -51,9 +51,21 @@ impl HeaderCapture {
         protocol: Protocol,
         span: impl FnOnce() -> Option<Context>,
     ) {
-        let Some(captured) = &self.0 else { return };
-        let Some(context) = span() else { return };
-        for CapturedHeader { header, http, grpc } in captured.iter() {
+        if let Some(captured) = &self.0
+            && let Some(context) = span()
+        {
+            Self::copy_each(captured, headers, protocol, &context);
+        }
+    }
+
+    #[cold]
+    fn copy_each(
+        captured: &[CapturedHeader],
+        headers: &HeaderMap,
+        protocol: Protocol,
+        context: &Context,
+    ) {
+        for CapturedHeader { header, http, grpc } in captured {
             let values = recorded_values(header, headers);
             if !values.is_empty() {
                 let values = Value::Array(Array::String(values));

@@ -6,8 +6,7 @@ use opentelemetry::{
 };
 use tower_otel_core::{Kind, RequestInfo};
 use tower_otel_propagate::{
-    ExtractedContext, LocatedHeaders, RemoteParent,
-    w3c::traceparent::{self, TraceParent},
+    ExtractedContext, LocatedHeaders, RemoteParent, w3c::traceparent::TraceParent,
 };
 
 use crate::state::Config;
@@ -50,30 +49,20 @@ impl Parent {
         let known = request.known_headers();
         let headers = &LocatedHeaders {
             headers: request.headers(),
-            traceparent: known.traceparent.only(),
+            traceparent: known.traceparent,
             may_have_tracestate: known.has_tracestate,
             may_have_baggage: known.has_baggage,
         };
         match decision {
-            RemoteParent::Continue if propagation.is_traceparent_only(headers) => {
-                match headers
-                    .traceparent
-                    .and_then(|value| traceparent::parse(value.as_bytes()))
-                {
-                    Some(parent) => Self::Span(parent),
-                    None => Self::Current,
+            RemoteParent::Continue => match propagation.extract_traceparent(headers) {
+                Some(parent) => parent.map_or(Self::Current, Self::Span),
+                None => {
+                    // A propagator may attach contexts, which panics inside `map_current`.
+                    let extract = || propagation.extract(headers, &Context::current());
+                    let extracted = request.call_function(None, extract);
+                    extracted.map_or(Self::Current, Self::Remote)
                 }
-            }
-            RemoteParent::Continue if propagation.is_w3c() => {
-                Context::map_current(|current| propagation.extract(headers, current))
-                    .map_or(Self::Current, Self::Remote)
-            }
-            RemoteParent::Continue => {
-                // A propagator may attach contexts, which panics inside `map_current`.
-                let extract = || propagation.extract(headers, &Context::current());
-                let extracted = request.call_function(None, extract);
-                extracted.map_or(Self::Current, Self::Remote)
-            }
+            },
             RemoteParent::Link => request
                 .call_function(None, || propagation.extract_span_context(headers))
                 .map_or(Self::Current, |remote| Self::Root(Some(remote))),

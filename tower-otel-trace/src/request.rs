@@ -202,7 +202,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
         {
             return None;
         }
-        let host = self.info.known_headers().host.only();
+        let host = self.info.known_headers().host;
         Some(TemplateKey {
             method: self.standard_method?,
             route: self.route,
@@ -321,7 +321,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
 
     #[inline]
     fn user_agent_header(&self) -> Option<&str> {
-        let agent = self.info.known_headers().user_agent.first()?;
+        let agent = self.info.known_headers().user_agent?;
         let agent = agent.to_str().ok().map(cut);
         agent.filter(|agent| !agent.is_empty())
     }

@@ -1,6 +1,6 @@
 //! The table of entries.
 
-use std::{fmt, hash::BuildHasher, sync::PoisonError};
+use std::{fmt, sync::PoisonError};
 
 use crate::{
     handle_cache::{
@@ -86,7 +86,7 @@ impl<K, V> HandleCache<K, V> {
     where
         Q: Query<Key = K>,
     {
-        match self.probe(self.seeds.hash_one(query), query) {
+        match self.probe(self.seeds.hash_of(query), query) {
             Probe::Found(FoundEntry { index, entry }) => Some((index, entry.get()?)),
             Probe::Vacant(..) | Probe::Crowded => None,
         }
@@ -113,7 +113,7 @@ impl<K, V> HandleCache<K, V> {
     where
         Q: Query<Key = K>,
     {
-        let hash = self.seeds.hash_one(query);
+        let hash = self.seeds.hash_of(query);
         match self.probe(hash, query) {
             Probe::Found(found) => Some(found),
             Probe::Vacant(..) => self.insert(hash, query, share),

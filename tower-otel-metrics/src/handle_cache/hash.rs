@@ -25,6 +25,18 @@ impl Seeds {
             second: source.hash_one(2_u8),
         }
     }
+
+    /// As [`hash_one`](BuildHasher::hash_one), without the call that a reference to the value costs there.
+    #[allow(
+        clippy::manual_hash_one,
+        reason = "this is the function that it suggests"
+    )]
+    #[inline(always)]
+    pub(super) fn hash_of<T: Hash>(&self, value: &T) -> u64 {
+        let mut hasher = self.build_hasher();
+        value.hash(&mut hasher);
+        hasher.finish()
+    }
 }
 
 impl BuildHasher for Seeds {
@@ -36,18 +48,6 @@ impl BuildHasher for Seeds {
             state: self.first,
             seed: self.second,
         }
-    }
-
-    // As in the trait, but inlined.
-    #[allow(
-        clippy::manual_hash_one,
-        reason = "this is the function that it suggests"
-    )]
-    #[inline(always)]
-    fn hash_one<T: Hash>(&self, value: T) -> u64 {
-        let mut hasher = self.build_hasher();
-        value.hash(&mut hasher);
-        hasher.finish()
     }
 }
 

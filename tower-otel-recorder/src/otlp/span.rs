@@ -115,8 +115,7 @@ impl SpanRecord {
             write_origin(&mut attributes, origin);
         }
         if let Some(template) = self.template.get() {
-            let all = template.attributes.len();
-            for (key, value) in template.attributes.borrowed(0, all) {
+            for (key, value) in template.borrowed(0, template.len()) {
                 attributes.compact(key, value);
             }
         }

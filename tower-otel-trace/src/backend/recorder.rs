@@ -13,15 +13,13 @@ use opentelemetry::{
 };
 use tower_otel_core::Kind;
 use tower_otel_propagate::ExtractedContext;
-use tower_otel_recorder::{
-    ActiveSpan, AttributeBuffer, Recorder, RecorderTracer, SpanStart, SpanTemplate,
-};
+use tower_otel_recorder::{ActiveSpan, AttributeBuffer, Recorder, RecorderTracer, SpanStart};
 use tower_otel_semconv::attribute;
 
 use super::{
     open_span::{LateAttribute, LateValue, OpenSpan, StartSpan},
     scope::scope,
-    templates,
+    templates::{self, SpanTemplate},
     tracer::KeyValues,
 };
 use crate::{
@@ -66,56 +64,11 @@ impl StartSpan for RecorderBackend {
         at: Instant,
     ) -> RecorderSpan {
         // A remote span needs no context of its own: the context of the new span replaces it.
-        let (remote, parent) = match parent {
-            Parent::Span(parent) => (Some(parent.into_span_context(TraceState::NONE)), None),
-            Parent::Remote(ExtractedContext::SpanOnly(remote)) => (Some(remote), None),
-            Parent::Current => (None, None),
-            parent => (None, Some(parent)),
+        let remote = match parent {
+            Parent::Span(parent) => parent.into_span_context(TraceState::NONE),
+            parent => return self.start_below(request, parent, at),
         };
-        let (base, link) = match parent {
-            None => (None, None),
-            Some(parent) => parent.into_context(),
-        };
-        let base = base.unwrap_or_else(Context::current);
-        let start = SpanStart {
-            kind: match request.kind() {
-                Kind::Server => SpanKind::Server,
-                Kind::Client => SpanKind::Client,
-            },
-            base: &base,
-            remote: remote.as_ref(),
-            link: link.as_ref(),
-            at,
-        };
-        let sampler_input = || {
-            let resolved = request.resolve();
-            let mut attributes = Vec::new();
-            attributes::visit(request, &resolved, &mut KeyValues(&mut attributes));
-            (resolved.name.into_cow(), attributes)
-        };
-        let started = self.0.start_record(start, sampler_input, |record| {
-            if let Some(key) = request.template_key()
-                && templates::apply(
-                    &key,
-                    || template(request),
-                    |template| record.set_template(template),
-                )
-            {
-                let query = request.query();
-                attributes::http_server_own(request, query.as_deref(), record.attributes());
-                return;
-            }
-            let resolved = request.resolve();
-            match &resolved.name {
-                SpanName::Static(name, _) => record.set_static_name(name),
-                SpanName::Text(name) => record.set_name(name),
-            }
-            attributes::visit(request, &resolved, record.attributes());
-        });
-        RecorderSpan {
-            context: Some(started.context.unwrap_or(base)),
-            span: started.span,
-        }
+        self.start_in(request, Context::current(), (Some(&remote), None), at)
     }
 
     fn disabled(&self, parent: Parent) -> RecorderSpan {
@@ -151,16 +104,85 @@ impl StartSpan for RecorderBackend {
     }
 }
 
+impl RecorderBackend {
+    /// Starts a span below any parent.
+    #[inline(never)]
+    fn start_below(
+        &self,
+        request: &RequestAttributes<'_, '_>,
+        parent: Parent,
+        at: Instant,
+    ) -> RecorderSpan {
+        if let Parent::Remote(ExtractedContext::SpanOnly(remote)) = &parent {
+            return self.start_in(request, Context::current(), (Some(remote), None), at);
+        }
+        let (base, link) = parent.into_context();
+        let base = base.unwrap_or_else(Context::current);
+        self.start_in(request, base, (None, link.as_ref()), at)
+    }
+
+    /// Starts a span in a context. Its parent is the remote span, or else the span of the context.
+    #[inline(never)]
+    fn start_in(
+        &self,
+        request: &RequestAttributes<'_, '_>,
+        base: Context,
+        (remote, link): (Option<&SpanContext>, Option<&SpanContext>),
+        at: Instant,
+    ) -> RecorderSpan {
+        let start = SpanStart {
+            kind: match request.kind() {
+                Kind::Server => SpanKind::Server,
+                Kind::Client => SpanKind::Client,
+            },
+            base: &base,
+            remote,
+            link,
+            at,
+        };
+        let sampler_input = || {
+            let resolved = request.resolve();
+            let mut attributes = Vec::new();
+            attributes::visit(request, &resolved, &mut KeyValues(&mut attributes));
+            (resolved.name.into_cow(), attributes)
+        };
+        let started = self.0.start_record(start, sampler_input, |record| {
+            if let Some(key) = request.template_key()
+                && templates::apply(
+                    &key,
+                    || template(request),
+                    |template| record.set_template(template.name, &template.attributes),
+                )
+            {
+                let query = request.query();
+                attributes::http_server_own(request, query.as_deref(), record.attributes());
+                return;
+            }
+            let resolved = request.resolve();
+            match &resolved.name {
+                SpanName::Static(name, _) => record.set_static_name(name),
+                SpanName::Text(name) => record.set_name(name),
+            }
+            attributes::visit(request, &resolved, record.attributes());
+        });
+        RecorderSpan {
+            context: Some(started.context.unwrap_or(base)),
+            span: started.span,
+        }
+    }
+}
+
 /// Makes the template of requests like this one. Returns `None` if the name of their spans is not cached.
 #[cold]
-fn template(request: &RequestAttributes<'_, '_>) -> Option<Arc<SpanTemplate>> {
+fn template(request: &RequestAttributes<'_, '_>) -> Option<SpanTemplate> {
     let resolved = request.resolve();
     let SpanName::Static(name, _) = resolved.name else {
         return None;
     };
-    Some(SpanTemplate::new(name, |attributes| {
+    let attributes = AttributeBuffer::shared(|attributes| {
         attributes::http_server_repeated(request, &resolved, attributes);
-    }))
+    });
+    Some(SpanTemplate { name, attributes })
 }
 
 impl OpenSpan for RecorderSpan {

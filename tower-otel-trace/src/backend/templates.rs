@@ -5,7 +5,7 @@
 use std::{cell::RefCell, sync::Arc};
 
 use http::Version;
-use tower_otel_recorder::SpanTemplate;
+use tower_otel_recorder::AttributeBuffer;
 
 use crate::span_name_cache::hash_ends;
 
@@ -29,6 +29,13 @@ pub(crate) struct TemplateKey<'a> {
     pub(crate) host: &'a [u8],
 }
 
+/// Name and first attributes of a span.
+#[derive(Debug)]
+pub(crate) struct SpanTemplate {
+    pub(crate) name: &'static str,
+    pub(crate) attributes: Arc<AttributeBuffer>,
+}
+
 #[derive(Default)]
 struct Slot {
     /// The hash of the last key that was not found. A template is made for a key that is not found twice in a row, so that
@@ -43,7 +50,7 @@ struct CachedTemplate {
     scheme: &'static str,
     version: Version,
     host: Box<[u8]>,
-    template: Arc<SpanTemplate>,
+    template: SpanTemplate,
 }
 
 /// Calls `set` with the template of a key. If there is none, it is made by `make`, at the second call with the key.
@@ -52,8 +59,8 @@ struct CachedTemplate {
 #[inline]
 pub(crate) fn apply(
     key: &TemplateKey<'_>,
-    make: impl FnOnce() -> Option<Arc<SpanTemplate>>,
-    set: impl FnOnce(&Arc<SpanTemplate>) -> bool,
+    make: impl FnOnce() -> Option<SpanTemplate>,
+    set: impl FnOnce(&SpanTemplate) -> bool,
 ) -> bool {
     let apply = |slots: &RefCell<Vec<Slot>>| {
         let mut slots = slots.try_borrow_mut().ok()?;
@@ -91,8 +98,8 @@ impl Slot {
         &mut self,
         hash: u64,
         key: &TemplateKey<'_>,
-        make: impl FnOnce() -> Option<Arc<SpanTemplate>>,
-    ) -> Option<&Arc<SpanTemplate>> {
+        make: impl FnOnce() -> Option<SpanTemplate>,
+    ) -> Option<&SpanTemplate> {
         let is_second = self.missed.replace(hash) == Some(hash);
         let is_short = key.host.len().max(key.route.map_or(0, str::len)) <= MAX_LENGTH;
         if !is_second || !is_short {
@@ -146,10 +153,13 @@ mod tests {
         let (mut used, mut is_made) = (None, false);
         let make = || {
             is_made = true;
-            Some(SpanTemplate::new(name, |_| {}))
+            Some(SpanTemplate {
+                name,
+                attributes: AttributeBuffer::shared(|_| {}),
+            })
         };
         apply(key, make, |template| {
-            used = Some(format!("{template:?}"));
+            used = Some(template.name.to_owned());
             true
         });
         (used, is_made)
