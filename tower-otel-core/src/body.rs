@@ -109,10 +109,11 @@ where
                     }
                     _ => End::Complete { trailers },
                 };
+                // Asked after an error, too: if it panics, the exchange has panicked.
+                let at_end = polled.is_ready() && inner.is_end_stream();
                 match polled {
                     Poll::Pending => (None, None),
                     Poll::Ready(Some(Ok(frame))) => {
-                        let at_end = inner.is_end_stream();
                         let bytes = frame.data_ref().map(|data| data.remaining() as u64);
                         *seen = seen.saturating_add(bytes.unwrap_or(0));
                         let trailers = frame.trailers_ref();
