@@ -67,7 +67,6 @@ const WITHOUT_TEXT: &str = "
     tower_otel_init::LogsExporter
     tower_otel_init::MetricsExporter
     tower_otel_init::Protocol
-    tower_otel_init::Sampler
     tower_otel_init::ShutdownError
     tower_otel_init::TracesExporter
     tower_otel_metrics::FacadeMetrics
@@ -459,6 +458,8 @@ fn recorder_types(texts: &mut Texts) {
 }
 
 fn init(texts: &mut Texts) {
+    let sampler = Sampler::ratio(1.0).rule(&format!("/{ALLOWED}"), 0.5);
+    texts.debug("tower_otel_init::Sampler", &sampler);
     let builder = |url: String| {
         Telemetry::builder(&allowed("name"))
             .endpoint(url)
@@ -468,7 +469,7 @@ fn init(texts: &mut Texts) {
             .service_name(allowed("service"))
             .service_version(allowed("version"))
             .prometheus(Prometheus::builder())
-            .sampler(Sampler::ratio(1.0))
+            .sampler(sampler.clone())
             .metrics(MetricsExporter::Otlp)
             .traces(TracesExporter::Otlp)
     };
@@ -482,6 +483,7 @@ fn init(texts: &mut Texts) {
             match builder.local::<Registry>() {
                 Ok((telemetry, _)) => {
                     texts.debug("tower_otel_init::Telemetry", &telemetry);
+                    texts.debug("tower_otel_init::Control", &telemetry.control());
                     for warning in telemetry.warnings() {
                         texts.debug("tower_otel_init::Telemetry", &warning);
                     }
