@@ -165,7 +165,7 @@
 //! | `process_resident_memory_bytes`, `process_virtual_memory_bytes` | `process.memory.usage`, `process.memory.virtual` |
 //! | `process_open_fds`, `process_max_fds` | `process.unix.file_descriptor.count` |
 //! | `process_threads`, `process_start_time_seconds` | `process.thread.count` |
-//! | `tokio_workers_count`, `tokio_live_tasks_count`, `tokio_global_queue_depth` | `tokio.workers.count`, `tokio.live_tasks.count`, `tokio.global_queue.depth` |
+//! | `tokio_workers`, `tokio_live_tasks`, `tokio_global_queue_depth` | `tokio.workers`, `tokio.live_tasks`, `tokio.global_queue.depth` |
 //! | `tokio_busy_seconds_total` | `tokio.busy.time` |
 //!
 //! The runtime is the one that telemetry is started in, or else the one that first renders the metrics. Tokio's queues of

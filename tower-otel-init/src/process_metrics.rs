@@ -112,15 +112,15 @@ fn of_runtime(runtime: &RuntimeMetrics) -> [Measurement; 4] {
     let workers = runtime.num_workers();
     [
         Measurement {
-            facade_name: "tokio_workers_count",
-            otel_name: Some("tokio.workers.count"),
+            facade_name: "tokio_workers",
+            otel_name: Some("tokio.workers"),
             description: "Number of worker threads of the tokio runtime.",
             unit: "{thread}",
             value: Reading::Gauge(count(workers)),
         },
         Measurement {
-            facade_name: "tokio_live_tasks_count",
-            otel_name: Some("tokio.live_tasks.count"),
+            facade_name: "tokio_live_tasks",
+            otel_name: Some("tokio.live_tasks"),
             description: "Number of tasks of the tokio runtime that have not ended.",
             unit: "{task}",
             value: Reading::Gauge(count(runtime.num_alive_tasks())),

@@ -50,14 +50,14 @@ fn prometheus_has_the_process_and_the_runtime_that_renders_the_metrics() {
     runtime.spawn(std::future::pending::<()>());
     let file = std::fs::File::open("/proc/self/stat").unwrap();
     let text = runtime.block_on(async { prometheus.render() });
-    assert_eq!(value(&text, "tokio_workers_count"), 3.0);
-    assert_eq!(value(&text, "tokio_live_tasks_count"), 1.0);
+    assert_eq!(value(&text, "tokio_workers"), 3.0);
+    assert_eq!(value(&text, "tokio_live_tasks"), 1.0);
     assert!(value(&text, "tokio_global_queue_depth") <= 1.0);
     assert!(text.contains("# TYPE tokio_busy_seconds_total counter"));
     assert!(value(&text, "process_open_fds") > open);
     drop(file);
     // The runtime is remembered.
-    assert_eq!(value(&prometheus.render(), "tokio_workers_count"), 3.0);
+    assert_eq!(value(&prometheus.render(), "tokio_workers"), 3.0);
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn otlp_has_the_names_of_the_conventions() {
         "process.memory.virtual",
         "process.unix.file_descriptor.count",
         "process.thread.count",
-        "tokio.workers.count",
+        "tokio.workers",
         "tokio.busy.time",
     ] {
         assert!(
