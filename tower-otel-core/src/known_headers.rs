@@ -53,7 +53,7 @@ impl<'a> KnownHeaders<'a> {
         let (mut host, mut traceparent) = (Lines::None, Lines::None);
         for (name, value) in headers {
             let name = name.as_str();
-            // Most names are told apart by their length.
+            // Most names differ in their length.
             match name.len() {
                 4 if name == "host" => host.push(value),
                 7 if name == "baggage" => known.has_baggage = true,

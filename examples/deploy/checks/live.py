@@ -65,7 +65,7 @@ def stop_database(system):
 
 
 def collector_gone(system):
-    """Stops and starts what receives OTLP. The services count what they lose, and nobody is paged."""
+    """Stops and starts what receives OTLP. The services count what they lose, and no alert pages."""
     print("           collector gone", flush=True)
     before = len(system.receiver.received)
     system.running.stop("collector" if OTELCOL else "rotel")
@@ -75,7 +75,7 @@ def collector_gone(system):
         system.alerted("InstanceDown", path="/ticket", since=before)
 
     def are_log_records_dropped():
-        # An attempt that a retry repairs is logged, and pages nobody.
+        # An attempt that a retry repairs is logged, and no alert pages.
         system.fault({"kind": "500", "times": 1})
         time.sleep(1)
         return "LogRecordsDropped" in system.prometheus.firing()
