@@ -38,28 +38,6 @@ pub fn init_telemetry(service_name: &str, otlp_endpoint: &str) -> Result<Telemet
         .install()
 }
 
-impl Telemetry {
-    /// Starts telemetry as the variables of the environment configure it.
-    ///
-    /// The service name is `OTEL_SERVICE_NAME`, or `service_name` if that variable is not set.
-    ///
-    /// # Errors
-    ///
-    /// If telemetry is already started, a subscriber is already installed, a variable of this crate has
-    /// an invalid value, or a variable requires a feature that is not enabled.
-    pub fn from_env(service_name: &str) -> Result<Self, InitError> {
-        Self::builder(service_name).install()
-    }
-
-    /// Returns a builder, which sets in code what the variables would set otherwise.
-    ///
-    /// The service name is `OTEL_SERVICE_NAME`, or `service_name` if that variable is not set.
-    /// [`TelemetryBuilder::service_name`] takes precedence over both.
-    pub fn builder(service_name: &str) -> TelemetryBuilder {
-        TelemetryBuilder::new(service_name)
-    }
-}
-
 impl TelemetryBuilder {
     /// Starts telemetry for the whole process: installs the `tracing` subscriber, the global
     /// OpenTelemetry providers, the global propagator, and the recorder of the `metrics` facade.

@@ -1,7 +1,5 @@
 //! Stops telemetry.
 
-use std::error::Error;
-use std::fmt;
 use std::time::{Duration, Instant};
 
 use opentelemetry_sdk::error::OTelSdkError;
@@ -129,7 +127,8 @@ impl Drop for RunningTelemetry {
 }
 
 /// The error of a shutdown: spans or log records were dropped, or the shutdown is not finished.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.text())]
 #[non_exhaustive]
 pub struct ShutdownError {
     /// The number of dropped spans.
@@ -140,18 +139,18 @@ pub struct ShutdownError {
     is_finished: bool,
 }
 
-impl fmt::Display for ShutdownError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl ShutdownError {
+    fn text(&self) -> String {
         let (spans, records) = (self.dropped_spans, self.dropped_log_records);
-        if !self.is_finished {
-            f.write_str("the shutdown has not finished; so far, ")?;
-        }
-        write!(f, "{} spans were dropped ({})", spans.total(), spans.text())?;
-        match records.total() {
-            0 => Ok(()),
-            total => write!(f, "; {total} log records were dropped ({})", records.text()),
-        }
+        let progress = match self.is_finished {
+            true => "",
+            false => "the shutdown has not finished; so far, ",
+        };
+        let spans = format!("{} spans were dropped ({})", spans.total(), spans.text());
+        let records = match records.total() {
+            0 => String::new(),
+            total => format!("; {total} log records were dropped ({})", records.text()),
+        };
+        format!("{progress}{spans}{records}")
     }
 }
-
-impl Error for ShutdownError {}

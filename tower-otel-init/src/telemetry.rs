@@ -20,11 +20,13 @@ use tower_otel_recorder::RecorderTracerProvider;
 #[cfg(feature = "control")]
 use tower_service::Service;
 
+use crate::builder::TelemetryBuilder;
 use crate::config_warning::ConfigWarning;
 use crate::control::Control;
 #[cfg(feature = "control")]
 use crate::control_service::ControlService;
 use crate::drop_counts::DropCounts;
+use crate::error::InitError;
 use crate::running_telemetry::RunningTelemetry;
 use crate::shutdown::ShutdownError;
 
@@ -36,6 +38,26 @@ use crate::shutdown::ShutdownError;
 pub struct Telemetry(pub(crate) RunningTelemetry);
 
 impl Telemetry {
+    /// Starts telemetry as the variables of the environment configure it.
+    ///
+    /// The service name is `OTEL_SERVICE_NAME`, or `service_name` if that variable is not set.
+    ///
+    /// # Errors
+    ///
+    /// If telemetry is already started, a subscriber is already installed, a variable of this crate has
+    /// an invalid value, or a variable requires a feature that is not enabled.
+    pub fn from_env(service_name: &str) -> Result<Self, InitError> {
+        Self::builder(service_name).install()
+    }
+
+    /// Returns a builder, which sets in code what the variables would set otherwise.
+    ///
+    /// The service name is `OTEL_SERVICE_NAME`, or `service_name` if that variable is not set.
+    /// [`TelemetryBuilder::service_name`] takes precedence over both.
+    pub fn builder(service_name: &str) -> TelemetryBuilder {
+        TelemetryBuilder::new(service_name)
+    }
+
     /// Returns the Prometheus recorder of the `metrics` facade, which provides the `/metrics` service.
     ///
     /// Returns `None` if metrics have another exporter than `prometheus` or `console`, and with

@@ -13,7 +13,7 @@ use crate::terminal::{Color, Style, duration, fit, printable};
 const NAME_WIDTH: usize = 40;
 const BAR_WIDTH: usize = 24;
 /// Longer values are cut.
-const MAX_VALUE_CHARS: usize = 40;
+const MAX_ATTRIBUTE_CHARS: usize = 40;
 /// Deeper spans are replaced by `…`.
 const MAX_DEPTH: usize = 32;
 
@@ -197,8 +197,8 @@ fn attribute(span: &SpanData, key: &str) -> Option<String> {
 
 fn short_value(value: &opentelemetry::Value) -> String {
     let value = printable(&value.as_str());
-    if value.chars().count() > MAX_VALUE_CHARS {
-        fit(&value, MAX_VALUE_CHARS)
+    if value.chars().count() > MAX_ATTRIBUTE_CHARS {
+        fit(&value, MAX_ATTRIBUTE_CHARS)
     } else {
         value
     }

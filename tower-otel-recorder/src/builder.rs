@@ -38,12 +38,9 @@ pub struct RecorderBuilder {
     tap: Tap,
 }
 
-impl Recorder {
-    /// Returns a builder for a recorder with this exporter.
-    ///
-    /// The exporter runs on a thread of its own, outside of any asynchronous runtime, as with the SDK's batch processor.
-    pub fn builder(exporter: impl Exporter) -> RecorderBuilder {
-        RecorderBuilder {
+impl RecorderBuilder {
+    pub(crate) fn new(exporter: impl Exporter) -> Self {
+        Self {
             exporter: HiddenExporter(Box::new(|resource| exporter.prepare(resource))),
             resource: None,
             sampling: Sampling::default(),
@@ -61,9 +58,7 @@ impl Recorder {
             tap: Tap::default(),
         }
     }
-}
 
-impl RecorderBuilder {
     /// Sets the resource of all spans. Default: what the SDK detects, from `OTEL_SERVICE_NAME` and
     /// `OTEL_RESOURCE_ATTRIBUTES`.
     pub fn resource(mut self, resource: Resource) -> Self {

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn otel_sdk_disabled() {
+fn otel_sdk_disabled_turns_the_exporters_off() {
     for (value, disabled) in [
         ("true", true),
         ("TRUE", true),
@@ -20,7 +20,7 @@ fn otel_sdk_disabled() {
 }
 
 #[test]
-fn otel_traces_sampler_and_its_argument() {
+fn otel_traces_sampler_and_its_argument_set_the_sampler() {
     for (name, sampler) in [
         ("always_on", Sampler::ratio(1.0)),
         ("always_off", Sampler::always_off()),
@@ -60,7 +60,7 @@ fn otel_traces_sampler_and_its_argument() {
 }
 
 #[test]
-fn otel_propagators() {
+fn otel_propagators_sets_the_formats() {
     use crate::options::Propagator::{Baggage, TraceContext};
     for (list, propagators) in [
         ("tracecontext", &[TraceContext][..]),
@@ -109,7 +109,7 @@ fn otel_propagators() {
 }
 
 #[test]
-fn otel_exporters() {
+fn the_variables_of_each_signal_set_its_exporter() {
     for (value, console, none) in [
         ("otlp", false, false),
         ("console", true, false),
@@ -168,7 +168,7 @@ fn otel_exporters() {
 }
 
 #[test]
-fn otel_resource_attributes() {
+fn otel_resource_attributes_describes_the_service() {
     let has = |config: &Config, key: &str, value: &str| {
         config
             .resource_attributes
