@@ -5,21 +5,43 @@
 mod support;
 
 use futures_util::{SinkExt, StreamExt};
-use support::{Program, assert_lines};
+use support::{Program, assert_lines, attribute};
 use tokio::net::TcpStream;
-use tokio_tungstenite::{client_async, tungstenite::Message};
+use tokio_tungstenite::{WebSocketStream, client_async, tungstenite::Message};
 
-#[tokio::test]
-async fn an_upgraded_connection_is_open_until_it_ends_and_has_a_linked_span() {
+type Socket = WebSocketStream<TcpStream>;
+
+/// Starts the program, and sends a message.
+async fn connect() -> (Program, Socket) {
     let program = Program::serve(env!("CARGO_BIN_EXE_websocket"));
     let address = program.url.strip_prefix("http://").unwrap();
     let stream = TcpStream::connect(address).await.unwrap();
-    let (mut socket, _) = client_async(format!("ws://{address}/chat"), stream)
-        .await
-        .unwrap();
+    let url = format!("ws://{address}/chat");
+    let (mut socket, _) = client_async(url, stream).await.unwrap();
     socket.send(Message::text("hello")).await.unwrap();
     let answer = socket.next().await.unwrap().unwrap();
     assert_eq!(answer, Message::text("hello"));
+    (program, socket)
+}
+
+#[tokio::test]
+async fn an_open_connection_does_not_delay_the_stop_and_its_span_is_exported() {
+    let (program, socket) = connect().await;
+    let ended = program.stop();
+    drop(socket);
+    assert_eq!(
+        ended.names(),
+        ["GET /chat", "message", "upgraded connection"]
+    );
+    assert_eq!(
+        attribute(ended.span("upgraded connection"), "error.type"),
+        None
+    );
+}
+
+#[tokio::test]
+async fn an_upgraded_connection_is_open_until_it_ends_and_has_a_linked_span() {
+    let (program, socket) = connect().await;
     assert_lines(
         &program.text("/metrics").await,
         &[

@@ -17,7 +17,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let options = HttpOptions::default().trusted_proxies(proxies);
     let trace = TraceLayer::server()
         .http_options(&options)
-        // Strangers do not decide what is sampled: their trace is a link.
+        // Clients do not decide what is sampled: their trace becomes a link.
         .remote_parent(|_| RemoteParent::Link);
     let metrics = MetricsLayer::server().http_options(&options);
     let app = Router::new()
