@@ -32,7 +32,13 @@ impl PreparedPage {
     /// Returns the function that shows spans.
     pub(crate) fn tap(&self) -> SpanTap {
         let state = Arc::clone(&self.state);
-        Box::new(move |span| state.add(&span))
+        let mut source = state.own_source();
+        Box::new(move |message, scope| {
+            if source.scope != scope.name() {
+                source = Arc::clone(&source).with_scope(scope.name());
+            }
+            state.add(message, &source);
+        })
     }
 }
 

@@ -1,10 +1,8 @@
 //! The responses of the page's server.
 
-use std::collections::VecDeque;
 use std::error::Error;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY,
     RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
@@ -12,7 +10,7 @@ use http::header::{
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use opentelemetry::trace::TraceId;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 use crate::control::Control;
 use crate::page::assets::{self, ASSETS};
@@ -22,7 +20,7 @@ use crate::page::intake::{self, Intake};
 use crate::page::live_settings;
 use crate::page::page_state::PageState;
 use crate::page::response_body::ResponseBody;
-use crate::page::trace_ring::TraceSpans;
+use crate::page::trace_body::TraceBody;
 
 /// The most traces that are sent at the same time. A trace has at most 4 MiB.
 const MAX_SENT_TRACES: usize = 4;
@@ -127,24 +125,8 @@ impl Routes {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
             return busy;
         };
-        response(StatusCode::OK, JSON, trace_body(trace, permit))
-    }
-}
-
-fn trace_body(trace: TraceSpans, permit: OwnedSemaphorePermit) -> ResponseBody {
-    let mut pieces = VecDeque::with_capacity(2 * trace.spans.len() + 2);
-    let start = format!("{{\"dropped\":{},\"spans\":[", trace.dropped);
-    pieces.push_back(Bytes::from(start));
-    for (index, span) in trace.spans.into_iter().enumerate() {
-        if index > 0 {
-            pieces.push_back(Bytes::from_static(b","));
-        }
-        pieces.push_back(span);
-    }
-    pieces.push_back(Bytes::from_static(b"]}"));
-    ResponseBody::Pieces {
-        pieces,
-        _permit: Some(permit),
+        let body = ResponseBody::Trace(TraceBody::new(trace, permit));
+        response(StatusCode::OK, JSON, body)
     }
 }
 

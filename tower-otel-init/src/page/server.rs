@@ -73,7 +73,7 @@ impl PageListener {
                 let _disabled = tracing::subscriber::set_default(DisabledSubscriber);
                 let _suppressed = Context::enter_telemetry_suppressed_scope();
                 runtime.block_on(async {
-                    tokio::spawn(refresh(Arc::clone(&state)));
+                    tokio::spawn(record_history(Arc::clone(&state)));
                     tokio::spawn(self.accept(state, control));
                     let _ = stopped.await;
                 });
@@ -107,11 +107,11 @@ impl PageListener {
 }
 
 /// Reads the metrics at the end of each interval, also while no browser is connected.
-async fn refresh(state: Arc<PageState>) {
+async fn record_history(state: Arc<PageState>) {
     let mut interval = interval(INTERVAL);
     loop {
         interval.tick().await;
-        state.refresh(Instant::now());
+        state.record_history(Instant::now());
     }
 }
 
