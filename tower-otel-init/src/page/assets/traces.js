@@ -142,7 +142,12 @@ export class TraceList {
     if (shown.length > MAX_ROWS) {
       rows.push(element("p", { class: "note" }, `${count(shown.length - MAX_ROWS)} older traces match, too.`));
     }
+    // A trace that has changed has another row.
+    const focused = this.list.contains(document.activeElement) ? document.activeElement.dataset.id : undefined;
     replaceChildren(this.list, rows);
+    if (focused !== undefined && !this.list.contains(document.activeElement)) {
+      rows.find((row) => row.dataset.id === focused)?.focus({ preventScroll: true });
+    }
   }
 
   #row(trace, longest) {
