@@ -28,7 +28,7 @@ const MAX_SENT_TRACES: usize = 4;
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 
-type BoxError = Box<dyn Error + Send + Sync>;
+pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Answers requests.
 pub(crate) struct Routes {
@@ -51,11 +51,15 @@ impl Routes {
         }
     }
 
+    pub(crate) const fn state(&self) -> &Arc<PageState> {
+        &self.state
+    }
+
     pub(crate) async fn respond<B>(&self, request: Request<B>) -> Response<ResponseBody>
     where
         B: Body<Data: AsRef<[u8]> + Send, Error: Into<BoxError>> + Send + 'static,
     {
-        if !host_check::is_allowed(request.headers(), self.is_remote) {
+        if !host_check::is_allowed(&request, self.is_remote) {
             let accepted = match self.is_remote {
                 true => "Host is not accepted (expected localhost or an IP address)\n",
                 false => "Host is not accepted (expected localhost or a loopback address)\n",

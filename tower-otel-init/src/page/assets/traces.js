@@ -89,7 +89,7 @@ export class TraceList {
     if (this.#searched === "") return;
     this.#search = setTimeout(async () => {
       const text = this.#searched;
-      const response = await fetch(`/search?q=${encodeURIComponent(text)}`).catch(() => null);
+      const response = await fetch(`search?q=${encodeURIComponent(text)}`).catch(() => null);
       if (response?.ok && text === this.#searched) {
         this.#found = new Set(await response.json());
         this.show();
