@@ -223,6 +223,7 @@ mod exporter_state;
 #[cfg(any(feature = "b3", feature = "xray"))]
 mod flag_normalizer;
 mod flush;
+mod fork;
 mod install;
 mod item_counts;
 mod keep_rules;
