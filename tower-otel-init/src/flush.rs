@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 
+#[cfg(feature = "prometheus")]
+use crate::metrics_pusher;
 use crate::running_telemetry::RunningTelemetry;
 
 impl RunningTelemetry {
@@ -31,6 +33,15 @@ impl RunningTelemetry {
         };
         if let Some(metrics) = self.meter_provider.clone() {
             spawn(Box::new(move || metrics.force_flush()));
+        }
+        #[cfg(feature = "prometheus")]
+        if let Some(flushes) = self
+            .metrics_pusher
+            .lock()
+            .ok()
+            .and_then(|pusher| pusher.as_ref()?.flushes())
+        {
+            spawn(Box::new(move || metrics_pusher::flush(&flushes)));
         }
         #[cfg(feature = "logs")]
         if let Some(logs) = self.logger_provider.clone() {

@@ -27,7 +27,6 @@ mod red_history;
 mod red_row;
 mod response_body;
 mod routes;
-mod sample;
 pub(crate) mod server;
 mod span_json;
 mod stall_guard;
