@@ -275,6 +275,7 @@ mod metric_pipeline;
 )]
 mod metric_sender;
 mod metrics_config;
+mod metrics_exporters;
 #[cfg(feature = "prometheus")]
 mod metrics_printer;
 #[cfg(feature = "prometheus")]

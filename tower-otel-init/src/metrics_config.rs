@@ -1,74 +1,12 @@
 //! Where metrics go: to a collector, to `/metrics`, to the console, or to several of them.
 
-use std::fmt;
-
 use crate::env::Env;
 use crate::error::InitError;
+use crate::metrics_exporters::MetricsExporters;
 use crate::options::{ChoiceSetting, Flag, MetricsExporter};
 use crate::otlp_config::{OtlpConfig, Signal};
 use crate::settings::Settings;
 use crate::variable::variable;
-
-/// A set of exporters of metrics.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct MetricsExporters {
-    otlp: bool,
-    prometheus: bool,
-    console: bool,
-}
-
-impl MetricsExporters {
-    const INVALID: &str = "is not a list of metrics exporters (expected none, or one or several of \
-                           otlp, prometheus, console, separated by commas)";
-
-    /// Returns the set with one more exporter. [`MetricsExporter::None`] removes all others.
-    pub(crate) const fn with(self, exporter: MetricsExporter) -> Self {
-        match exporter {
-            MetricsExporter::Otlp => Self { otlp: true, ..self },
-            MetricsExporter::Prometheus => Self {
-                prometheus: true,
-                ..self
-            },
-            MetricsExporter::Console => Self {
-                console: true,
-                ..self
-            },
-            MetricsExporter::None => Self {
-                otlp: false,
-                prometheus: false,
-                console: false,
-            },
-        }
-    }
-
-    /// Parses a list such as `otlp,prometheus`. `none` is valid only alone.
-    fn parse(list: &str) -> Option<Self> {
-        let mut exporters = Self::default();
-        for item in list.split(',').map(str::trim) {
-            match MetricsExporter::parse(item)? {
-                MetricsExporter::None if list.trim() != item => return None,
-                exporter => exporters = exporters.with(exporter),
-            }
-        }
-        Some(exporters)
-    }
-}
-
-impl fmt::Display for MetricsExporters {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let all = [
-            (self.otlp, MetricsExporter::Otlp),
-            (self.prometheus, MetricsExporter::Prometheus),
-            (self.console, MetricsExporter::Console),
-        ];
-        let selected = all.iter().filter(|(is_selected, _)| *is_selected);
-        let names: Vec<_> = selected.map(|(_, exporter)| exporter.as_str()).collect();
-        match names.is_empty() {
-            true => f.write_str(MetricsExporter::None.as_str()),
-            false => f.write_str(&names.join(",")),
-        }
-    }
-}
 
 /// The exporters of metrics.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -97,9 +35,9 @@ impl MetricsConfig {
             env,
         )?;
         let has_prometheus = cfg!(feature = "prometheus");
-        let default = MetricsExporters {
-            prometheus: has_prometheus,
-            ..MetricsExporters::default()
+        let default = match has_prometheus {
+            true => MetricsExporters::from(MetricsExporter::Prometheus),
+            false => MetricsExporters::default(),
         };
         let exporters = match settings.metrics {
             Some(exporters) => exporters,
@@ -137,46 +75,5 @@ impl MetricsConfig {
     /// Whether a recorder of the `metrics` facade is needed.
     pub(crate) const fn has_recorder(&self) -> bool {
         self.prometheus || self.console
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_list_has_each_exporter_once_and_none_only_alone() {
-        for (list, expected) in [
-            ("otlp,prometheus", Some("otlp,prometheus")),
-            (" prometheus , otlp ", Some("otlp,prometheus")),
-            ("console,otlp,console", Some("otlp,console")),
-            ("prometheus", Some("prometheus")),
-            ("none", Some("none")),
-            ("none,otlp", None),
-            ("otlp,none", None),
-            ("none,none", None),
-            ("otlp,", None),
-            (",", None),
-            ("otlp prometheus", None),
-            ("otlp,statsd", None),
-            ("OTLP", None),
-        ] {
-            let found = MetricsExporters::parse(list).map(|found| found.to_string());
-            assert_eq!(found.as_deref(), expected, "{list:?}");
-        }
-    }
-
-    #[test]
-    fn exporters_in_code_are_added_and_none_removes_them() {
-        use MetricsExporter::{None, Otlp, Prometheus};
-        for (calls, expected) in [
-            (&[Otlp, Prometheus][..], "otlp,prometheus"),
-            (&[None, Otlp], "otlp"),
-            (&[Otlp, Prometheus, None], "none"),
-        ] {
-            let empty = MetricsExporters::default();
-            let found = calls.iter().fold(empty, |found, call| found.with(*call));
-            assert_eq!(found.to_string(), expected);
-        }
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::endpoint::redact;
-use crate::metrics_config::MetricsExporters;
+use crate::metrics_exporters::MetricsExporters;
 use crate::options::{LogFormat, LogsExporter, Protocol, TracesExporter};
 use crate::sampler::Sampler;
 

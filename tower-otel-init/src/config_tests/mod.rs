@@ -9,7 +9,7 @@ mod sdk_variables;
 mod secrets;
 
 use super::*;
-use crate::metrics_config::{MetricsConfig, MetricsExporters};
+use crate::metrics_exporters::MetricsExporters;
 use crate::options::{Protocol, TracesExporter};
 use crate::otlp_config::OtlpConfig;
 
