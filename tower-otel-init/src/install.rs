@@ -11,7 +11,6 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::builder::TelemetryBuilder;
 use crate::config::Config;
 use crate::error::InitError;
-use crate::exporter_config::ExporterConfig;
 use crate::layers::Layers;
 use crate::log_lines;
 use crate::propagation;
@@ -141,13 +140,13 @@ impl RunningTelemetry {
         for warning in &self.warnings {
             tracing::warn!("{warning}");
         }
-        let mut port_warnings: Vec<String> = [&config.traces, &config.metrics, &config.logs]
-            .into_iter()
-            .filter_map(|exporter| match exporter {
-                ExporterConfig::Otlp(otlp) => port_warning(otlp),
-                _ => None,
-            })
-            .collect();
+        let collectors = [
+            config.traces.otlp(),
+            config.metrics.otlp.as_ref(),
+            config.logs.otlp(),
+        ];
+        let collectors = collectors.into_iter().flatten();
+        let mut port_warnings: Vec<String> = collectors.filter_map(port_warning).collect();
         port_warnings.dedup();
         for warning in port_warnings {
             tracing::warn!("{warning}");

@@ -16,6 +16,8 @@ use crate::drop_counts::DropCounts;
 use crate::export_runtime::ExportRuntime;
 #[cfg(feature = "prometheus")]
 use crate::metrics_printer::MetricsPrinter;
+#[cfg(feature = "prometheus")]
+use crate::metrics_pusher::MetricsPusher;
 #[cfg(feature = "page")]
 use crate::page::{routes::Routes, server::PageServer};
 #[cfg(feature = "process")]
@@ -39,6 +41,8 @@ pub(crate) struct RunningTelemetry {
     pub(crate) prometheus: Option<Prometheus>,
     #[cfg(feature = "prometheus")]
     pub(crate) metrics_printer: std::sync::Mutex<Option<MetricsPrinter>>,
+    #[cfg(feature = "prometheus")]
+    pub(crate) metrics_pusher: std::sync::Mutex<Option<MetricsPusher>>,
     #[cfg(feature = "page")]
     pub(crate) page_address: Option<std::net::SocketAddr>,
     #[cfg(feature = "page")]
@@ -76,6 +80,8 @@ impl RunningTelemetry {
             prometheus: None,
             #[cfg(feature = "prometheus")]
             metrics_printer: std::sync::Mutex::default(),
+            #[cfg(feature = "prometheus")]
+            metrics_pusher: std::sync::Mutex::default(),
             #[cfg(feature = "page")]
             page_address: None,
             #[cfg(feature = "page")]

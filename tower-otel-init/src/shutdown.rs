@@ -74,6 +74,15 @@ impl RunningTelemetry {
             }));
         }
         #[cfg(feature = "prometheus")]
+        if let Some(pusher) = self
+            .metrics_pusher
+            .lock()
+            .ok()
+            .and_then(|mut pusher| pusher.take())
+        {
+            tasks.push(Box::new(move || drop(pusher)));
+        }
+        #[cfg(feature = "prometheus")]
         if let Some(printer) = self
             .metrics_printer
             .lock()

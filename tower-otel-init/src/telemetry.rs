@@ -65,7 +65,7 @@ impl Telemetry {
 
     /// Returns the Prometheus recorder of the `metrics` facade, which provides the `/metrics` service.
     ///
-    /// Returns `None` if metrics have another exporter than `prometheus` or `console`, and with
+    /// Returns `None` if metrics have neither the exporter `prometheus` nor `console`, and with
     /// [`TelemetryBuilder::local`](crate::TelemetryBuilder::local).
     #[cfg(feature = "prometheus")]
     #[must_use]

@@ -29,7 +29,6 @@ mod red_history;
 mod red_row;
 mod response_body;
 pub(crate) mod routes;
-mod sample;
 pub(crate) mod server;
 mod span_head;
 mod span_json;
