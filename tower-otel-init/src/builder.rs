@@ -115,7 +115,8 @@ impl TelemetryBuilder {
     /// sent to a collector only if its endpoint or the exporter is set.
     ///
     /// Everybody who reaches the address can read the traces. An address that is not a loopback address is an error, unless
-    /// `TELEMETRY_PAGE_REMOTE` is `true`.
+    /// `TELEMETRY_PAGE_REMOTE` is `true`. [`Telemetry::page_service`](crate::Telemetry::page_service) returns the page as a service
+    /// for a router of the application.
     #[cfg(feature = "page")]
     pub fn page(mut self, address: impl Into<std::net::SocketAddr>) -> Self {
         self.settings.page = Some(address.into());

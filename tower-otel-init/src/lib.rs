@@ -180,7 +180,7 @@
 //! | `http` | yes | OTLP over HTTP |
 //! | `prometheus` | yes | the Prometheus recorder, and metrics on the console |
 //! | `logs` | | OTLP log records |
-//! | `page` | | `control`, `prometheus`, and a [page](TelemetryBuilder::page) that shows requests and traces |
+//! | `page` | | `control`, `prometheus`, and a [page](TelemetryBuilder::page) that shows requests and traces, also as a [service](Telemetry::page_service) |
 //! | `process` | | metrics of the process and of its tokio runtime, see [above](#process-and-runtime) |
 //! | `control` | | [`Telemetry::control_service`](Telemetry), which changes settings over HTTP |
 //! | `tls` | | `https://` endpoints, with the platform's roots |

@@ -17,7 +17,7 @@ use crate::export_runtime::ExportRuntime;
 #[cfg(feature = "prometheus")]
 use crate::metrics_printer::MetricsPrinter;
 #[cfg(feature = "page")]
-use crate::page::server::PageServer;
+use crate::page::{routes::Routes, server::PageServer};
 #[cfg(feature = "process")]
 use crate::process_metrics::ProcessMetrics;
 use crate::sdk_metrics::SdkMetrics;
@@ -39,6 +39,8 @@ pub(crate) struct RunningTelemetry {
     pub(crate) metrics_printer: std::sync::Mutex<Option<MetricsPrinter>>,
     #[cfg(feature = "page")]
     pub(crate) page_address: Option<std::net::SocketAddr>,
+    #[cfg(feature = "page")]
+    pub(crate) page_routes: Option<Arc<Routes>>,
     #[cfg(feature = "page")]
     pub(crate) page_server: std::sync::Mutex<Option<PageServer>>,
     pub(crate) export_runtime: Option<ExportRuntime>,
@@ -73,6 +75,8 @@ impl RunningTelemetry {
             metrics_printer: std::sync::Mutex::default(),
             #[cfg(feature = "page")]
             page_address: None,
+            #[cfg(feature = "page")]
+            page_routes: None,
             #[cfg(feature = "page")]
             page_server: std::sync::Mutex::default(),
             export_runtime: None,

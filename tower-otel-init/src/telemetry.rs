@@ -27,6 +27,8 @@ use crate::control::Control;
 use crate::control_service::ControlService;
 use crate::drop_counts::DropCounts;
 use crate::error::InitError;
+#[cfg(feature = "page")]
+use crate::page::page_service::PageService;
 use crate::running_telemetry::RunningTelemetry;
 use crate::shutdown::ShutdownError;
 
@@ -162,11 +164,65 @@ impl Telemetry {
         &self.0.summary
     }
 
-    /// Returns the address of the [page](crate::TelemetryBuilder::page). `None` without a page.
+    /// Returns the address of the [page](crate::TelemetryBuilder::page). `None` without a page, and for one without an address.
     #[cfg(feature = "page")]
     #[must_use]
     pub fn page(&self) -> Option<std::net::SocketAddr> {
         self.0.page_address
+    }
+
+    /// Returns the [page](crate::TelemetryBuilder::page) as a service, for a router of the application. `None` without a page.
+    ///
+    /// `TELEMETRY_PAGE=service` starts a page that has no address of its own. Mount it at a path that ends with a slash, which
+    /// the router strips, and outside of the layers, so that it does not show itself:
+    ///
+    /// ```no_run
+    /// use axum::{Router, routing::get};
+    /// use tower_otel_init::{Telemetry, TraceLayer};
+    ///
+    /// # async fn serve() -> Result<(), Box<dyn std::error::Error>> {
+    /// let telemetry = Telemetry::from_env("users")?;
+    /// let mut app = Router::new()
+    ///     .route("/users/{id}", get(|| async { "hello" }))
+    ///     .layer(TraceLayer::server());
+    /// if let Some(page) = telemetry.page_service() {
+    ///     app = app.nest_service("/telemetry/", page);
+    /// }
+    /// let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    /// axum::serve(listener, app).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// **The service has no authentication**: who reaches it reads the traces, changes the settings of [`Control`] and sends
+    /// spans. Serve it on a loopback address, or behind a layer that authenticates. As with an address, the `Host` of a request is
+    /// `localhost` or a loopback address. With `TELEMETRY_PAGE_REMOTE=true` it is any IP address, and the page changes no
+    /// settings. The service needs a tokio runtime with its timer.
+    #[cfg(feature = "page")]
+    #[must_use]
+    pub fn page_service<B>(
+        &self,
+    ) -> Option<
+        impl Service<
+            Request<B>,
+            Response = Response<
+                impl Body<Data = Bytes, Error = Infallible> + Send + 'static + use<B>,
+            >,
+            Error = Infallible,
+            Future: Send + 'static,
+        >
+        + Clone
+        + Send
+        + Sync
+        + 'static
+        + use<B>,
+    >
+    where
+        B: Body<Data: AsRef<[u8]> + Send, Error: Into<Box<dyn Error + Send + Sync>>>
+            + Send
+            + 'static,
+    {
+        self.0.page_routes.clone().map(PageService)
     }
 
     /// Returns a warning for each variable with an invalid value.

@@ -2,9 +2,10 @@
 
 use std::{fmt, io, sync::Arc, time::Duration};
 
+use opentelemetry::InstrumentationScope;
 use opentelemetry_sdk::{
     Resource,
-    trace::{IdGenerator, Sampler, ShouldSample, SpanData, SpanLimits},
+    trace::{IdGenerator, Sampler, ShouldSample, SpanLimits},
 };
 
 use crate::{
@@ -185,9 +186,10 @@ impl RecorderBuilder {
         self
     }
 
-    /// Calls a function with a copy of each span before its export, on the export thread, which it must not block.
+    /// Calls a function with each span before its export, on the export thread, which it must not block. It gets the `Span` of
+    /// OTLP in protobuf, and the scope of the span.
     #[doc(hidden)]
-    pub fn tap(mut self, tap: impl FnMut(SpanData) + Send + 'static) -> Self {
+    pub fn tap(mut self, tap: impl FnMut(&[u8], &InstrumentationScope) + Send + 'static) -> Self {
         self.tap = Tap::new(tap);
         self
     }

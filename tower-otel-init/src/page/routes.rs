@@ -1,10 +1,8 @@
 //! The responses of the page's server.
 
-use std::collections::VecDeque;
 use std::error::Error;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY,
     RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
@@ -12,7 +10,7 @@ use http::header::{
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use opentelemetry::trace::TraceId;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 use crate::control::Control;
 use crate::page::assets::{self, ASSETS};
@@ -22,7 +20,7 @@ use crate::page::intake::{self, Intake};
 use crate::page::live_settings;
 use crate::page::page_state::PageState;
 use crate::page::response_body::ResponseBody;
-use crate::page::trace_ring::TraceSpans;
+use crate::page::trace_body::TraceBody;
 
 /// The most traces that are sent at the same time. A trace has at most 4 MiB.
 const MAX_SENT_TRACES: usize = 4;
@@ -30,7 +28,7 @@ const MAX_SENT_TRACES: usize = 4;
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 
-type BoxError = Box<dyn Error + Send + Sync>;
+pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Answers requests.
 pub(crate) struct Routes {
@@ -53,11 +51,15 @@ impl Routes {
         }
     }
 
+    pub(crate) const fn state(&self) -> &Arc<PageState> {
+        &self.state
+    }
+
     pub(crate) async fn respond<B>(&self, request: Request<B>) -> Response<ResponseBody>
     where
         B: Body<Data: AsRef<[u8]> + Send, Error: Into<BoxError>> + Send + 'static,
     {
-        if !host_check::is_allowed(request.headers(), self.is_remote) {
+        if !host_check::is_allowed(&request, self.is_remote) {
             let accepted = match self.is_remote {
                 true => "Host is not accepted (expected localhost or an IP address)\n",
                 false => "Host is not accepted (expected localhost or a loopback address)\n",
@@ -127,24 +129,8 @@ impl Routes {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
             return busy;
         };
-        response(StatusCode::OK, JSON, trace_body(trace, permit))
-    }
-}
-
-fn trace_body(trace: TraceSpans, permit: OwnedSemaphorePermit) -> ResponseBody {
-    let mut pieces = VecDeque::with_capacity(2 * trace.spans.len() + 2);
-    let start = format!("{{\"dropped\":{},\"spans\":[", trace.dropped);
-    pieces.push_back(Bytes::from(start));
-    for (index, span) in trace.spans.into_iter().enumerate() {
-        if index > 0 {
-            pieces.push_back(Bytes::from_static(b","));
-        }
-        pieces.push_back(span);
-    }
-    pieces.push_back(Bytes::from_static(b"]}"));
-    ResponseBody::Pieces {
-        pieces,
-        _permit: Some(permit),
+        let body = ResponseBody::Trace(TraceBody::new(trace, permit));
+        response(StatusCode::OK, JSON, body)
     }
 }
 
