@@ -207,7 +207,7 @@ async fn an_open_stream_does_not_delay_the_stop_beyond_its_limit() {
 
 #[tokio::test]
 async fn the_control_service_changes_sampling_while_the_service_runs() {
-    let variables = [("TELEMETRY_PAGE", "127.0.0.1:0")];
+    let variables = [("TELEMETRY_PAGE", "service")];
     let mut program = Program::with_variables(
         env!("CARGO_BIN_EXE_operating"),
         &["127.0.0.1:0"; 2],
@@ -237,6 +237,7 @@ async fn the_control_service_changes_sampling_while_the_service_runs() {
     program.get("/nothing").await;
     program.url = operating;
     assert_eq!(program.text("/healthz").await, "ok\n");
+    assert!(program.text("/page/").await.contains("<html"));
     assert!(
         program
             .text("/metrics")
