@@ -6,11 +6,15 @@ use std::time::{Duration, Instant};
 
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 
+use crate::fork::IN_FORK;
 use crate::running_telemetry::RunningTelemetry;
 
 impl RunningTelemetry {
     /// Exports everything recorded so far and waits for it.
     pub(crate) fn flush(&self, timeout: Duration) -> OTelSdkResult {
+        if self.is_in_fork() {
+            return Err(OTelSdkError::InternalFailure(IN_FORK.to_owned()));
+        }
         let result = self.flush_signals(timeout);
         self.publish_sdk_metrics();
         result

@@ -191,7 +191,7 @@
 //! | `reqwest` | | the layers around a `reqwest::Client` |
 //! | `reqwest-middleware` | | `reqwest`, and `into_middleware()` |
 //! | `tonic` | | tonic's errors and peer addresses |
-//! | `tower` | | the timeout error of tower |
+//! | `tower` | | the errors of tower: timeout, load shedding |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -223,6 +223,7 @@ mod exporter_state;
 #[cfg(any(feature = "b3", feature = "xray"))]
 mod flag_normalizer;
 mod flush;
+mod fork;
 mod install;
 mod item_counts;
 mod keep_rules;

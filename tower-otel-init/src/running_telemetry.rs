@@ -26,6 +26,8 @@ use crate::span_recorder::SpanRecorder;
 
 /// The providers and exporters that were started. Dropping it shuts them down.
 pub(crate) struct RunningTelemetry {
+    /// The process that has the threads.
+    pub(crate) process_id: u32,
     /// Whether it is the telemetry of the process.
     pub(crate) is_global: bool,
     /// `None` if `OTEL_SDK_DISABLED` is set.
@@ -64,6 +66,7 @@ impl RunningTelemetry {
         warnings: Vec<ConfigWarning>,
     ) -> Self {
         Self {
+            process_id: std::process::id(),
             is_global,
             spans: None,
             meter_provider: None,

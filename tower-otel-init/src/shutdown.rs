@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use opentelemetry_sdk::error::OTelSdkError;
 
 use crate::drop_counts::DropCounts;
+use crate::fork::IN_FORK;
 use crate::running_telemetry::RunningTelemetry;
 use crate::shutdown_progress::{Phase, Task};
 
@@ -16,6 +17,9 @@ const PROVIDER_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 impl RunningTelemetry {
     /// Exports everything recorded so far, and stops.
     pub(crate) fn shutdown(&self, timeout: Duration) -> Result<(), ShutdownError> {
+        if self.is_in_fork() {
+            return Err(ShutdownError::in_fork());
+        }
         let started = Instant::now();
         {
             let mut state = self.shutdown.state();
@@ -99,6 +103,7 @@ impl RunningTelemetry {
             dropped_spans: self.dropped_spans(),
             dropped_log_records: self.dropped_log_records(),
             is_finished,
+            is_in_fork: false,
         };
         let dropped = error.dropped_spans.total() + error.dropped_log_records.total();
         if dropped == 0 && is_finished {
@@ -122,11 +127,15 @@ fn log_shutdown(result: &Result<(), ShutdownError>, in_time: bool, timeout: Dura
 
 impl Drop for RunningTelemetry {
     fn drop(&mut self) {
+        if self.is_in_fork() {
+            self.forget_threads();
+            return;
+        }
         let _ = self.shutdown(DROP_TIMEOUT);
     }
 }
 
-/// The error of a shutdown: spans or log records were dropped, or the shutdown is not finished.
+/// The error of a shutdown: spans or log records were dropped, the shutdown is not finished, or the process is a fork.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", self.text())]
 #[non_exhaustive]
@@ -137,10 +146,24 @@ pub struct ShutdownError {
     pub dropped_log_records: DropCounts,
     /// `false` if another caller still waits for the shutdown.
     is_finished: bool,
+    /// Whether telemetry was started in another process. Then nothing is counted.
+    is_in_fork: bool,
 }
 
 impl ShutdownError {
+    fn in_fork() -> Self {
+        Self {
+            dropped_spans: DropCounts::default(),
+            dropped_log_records: DropCounts::default(),
+            is_finished: false,
+            is_in_fork: true,
+        }
+    }
+
     fn text(&self) -> String {
+        if self.is_in_fork {
+            return IN_FORK.to_owned();
+        }
         let (spans, records) = (self.dropped_spans, self.dropped_log_records);
         let progress = match self.is_finished {
             true => "",

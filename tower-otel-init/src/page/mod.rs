@@ -13,6 +13,7 @@ pub(crate) mod address;
 mod assets;
 mod connection;
 mod event_stream;
+mod fetch_check;
 mod host_check;
 mod intake;
 mod json_writer;
