@@ -138,6 +138,7 @@
 //! | client: `url.template` | a [`Route`] in the request's extensions, or [`route`](TraceLayer::route) |
 //! | client: `http.request.resend_count` | [`Attempts`] in the request's extensions |
 //! | the error, as an event | [`exceptions`](TraceLayer::exceptions) |
+//! | a log line for each exchange | [`access_log`](TraceLayer::access_log) |
 //!
 //! | span | name |
 //! |---|---|
@@ -334,6 +335,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod access_log;
 mod attributes;
 mod backend;
 mod connection;
