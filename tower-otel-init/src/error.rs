@@ -53,7 +53,11 @@ impl fmt::Display for InitError {
             Self::InvalidSetting(problem) => write!(f, "{problem}; telemetry is not started"),
             Self::Exporter(error) => write!(f, "exporter could not be built: {error}"),
             Self::Thread(error) => write!(f, "telemetry thread could not be started: {error}"),
-            Self::Recorder(error) => write!(f, "metrics recorder could not be installed: {error}"),
+            Self::Recorder(error) => write!(
+                f,
+                "metrics recorder could not be installed: {error}. To keep another recorder, set METRICS_ENABLED=false; \
+                 telemetry is not started"
+            ),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Installs telemetry: for the process, as layers, or locally.
 
+use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::Instant;
 
 use opentelemetry::global;
 use tracing::Subscriber;
@@ -80,7 +82,7 @@ impl TelemetryBuilder {
         if tracing::dispatcher::has_been_set() {
             return Err(InitError::SubscriberInstalled);
         }
-        let (telemetry, config) = self.start(true)?;
+        let (mut telemetry, config) = self.start(true)?;
         let mut layers: Layers<Registry> = telemetry.layers();
         layers.push(log_lines::layer(
             config.log_format,
@@ -94,6 +96,7 @@ impl TelemetryBuilder {
         let _ = tracing_log::LogTracer::init();
         telemetry.set_global(&config);
         tracing::info!(target: "tower_otel_init", "{}", telemetry.summary);
+        telemetry.handed_over = Some(Instant::now());
         Ok(Telemetry(telemetry))
     }
 
@@ -128,9 +131,10 @@ impl TelemetryBuilder {
             return Err(InitError::AlreadyStarted);
         }
         let started = self.start(true);
-        let (telemetry, config) = started.inspect_err(|_| STARTED.store(false, SeqCst))?;
+        let (mut telemetry, config) = started.inspect_err(|_| STARTED.store(false, SeqCst))?;
         telemetry.set_global(&config);
         let layers = telemetry.layers();
+        telemetry.handed_over = Some(Instant::now());
         Ok((Telemetry(telemetry), layers))
     }
 
@@ -161,7 +165,7 @@ impl RunningTelemetry {
             global::set_meter_provider(provider.clone());
         }
         for warning in &self.warnings {
-            tracing::warn!("{warning}");
+            warn(&warning.to_string());
         }
         let mut port_warnings: Vec<String> = [&config.traces, &config.metrics, &config.logs]
             .into_iter()
@@ -172,7 +176,16 @@ impl RunningTelemetry {
             .collect();
         port_warnings.dedup();
         for warning in port_warnings {
-            tracing::warn!("{warning}");
+            warn(&warning);
         }
+    }
+}
+
+/// Logs a warning, or writes it to the standard error if the application has not installed its subscriber yet.
+fn warn(warning: &str) {
+    if tracing::dispatcher::has_been_set() {
+        tracing::warn!("{warning}");
+    } else {
+        let _ = writeln!(std::io::stderr(), "tower-otel-init: {warning}");
     }
 }

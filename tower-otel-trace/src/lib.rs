@@ -344,6 +344,7 @@ mod exchange;
 mod grpc;
 mod header_capture;
 mod layer;
+mod no_subscriber;
 mod opt_in;
 mod parent;
 mod protocol;
