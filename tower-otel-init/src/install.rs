@@ -1,6 +1,8 @@
 //! Installs telemetry: for the process, as layers, or locally.
 
+use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::Instant;
 
 use opentelemetry::global;
 use tracing::Subscriber;
@@ -57,7 +59,7 @@ impl TelemetryBuilder {
         if tracing::dispatcher::has_been_set() {
             return Err(InitError::SubscriberInstalled);
         }
-        let (telemetry, config) = self.start(true)?;
+        let (mut telemetry, config) = self.start(true)?;
         let mut layers: Layers<Registry> = telemetry.layers();
         layers.push(log_lines::layer(
             config.log_format,
@@ -71,6 +73,7 @@ impl TelemetryBuilder {
         let _ = tracing_log::LogTracer::init();
         telemetry.set_global(&config);
         tracing::info!(target: "tower_otel_init", "{}", telemetry.summary);
+        telemetry.handed_over = Some(Instant::now());
         Ok(Telemetry(telemetry))
     }
 
@@ -105,9 +108,10 @@ impl TelemetryBuilder {
             return Err(InitError::AlreadyStarted);
         }
         let started = self.start(true);
-        let (telemetry, config) = started.inspect_err(|_| STARTED.store(false, SeqCst))?;
+        let (mut telemetry, config) = started.inspect_err(|_| STARTED.store(false, SeqCst))?;
         telemetry.set_global(&config);
         let layers = telemetry.layers();
+        telemetry.handed_over = Some(Instant::now());
         Ok((Telemetry(telemetry), layers))
     }
 
@@ -138,7 +142,7 @@ impl RunningTelemetry {
             global::set_meter_provider(provider.clone());
         }
         for warning in &self.warnings {
-            tracing::warn!("{warning}");
+            warn(&warning.to_string());
         }
         let collectors = [
             config.traces.otlp(),
@@ -149,7 +153,16 @@ impl RunningTelemetry {
         let mut port_warnings: Vec<String> = collectors.filter_map(port_warning).collect();
         port_warnings.dedup();
         for warning in port_warnings {
-            tracing::warn!("{warning}");
+            warn(&warning);
         }
+    }
+}
+
+/// Logs a warning, or writes it to the standard error if the application has not installed its subscriber yet.
+fn warn(warning: &str) {
+    if tracing::dispatcher::has_been_set() {
+        tracing::warn!("{warning}");
+    } else {
+        let _ = writeln!(std::io::stderr(), "tower-otel-init: {warning}");
     }
 }

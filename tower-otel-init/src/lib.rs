@@ -330,6 +330,7 @@ mod settings;
 mod shutdown;
 mod shutdown_progress;
 mod shutdown_signal;
+mod span_details;
 mod span_limits;
 mod span_recorder;
 mod start;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 #[cfg(feature = "prometheus")]
@@ -32,6 +33,8 @@ pub(crate) struct RunningTelemetry {
     pub(crate) process_id: u32,
     /// Whether it is the telemetry of the process.
     pub(crate) is_global: bool,
+    /// When the application got it. `None` for local telemetry.
+    pub(crate) handed_over: Option<Instant>,
     /// `None` if `OTEL_SDK_DISABLED` is set.
     pub(crate) spans: Option<Arc<SpanRecorder>>,
     pub(crate) meter_provider: Option<SdkMeterProvider>,
@@ -72,6 +75,7 @@ impl RunningTelemetry {
         Self {
             process_id: std::process::id(),
             is_global,
+            handed_over: None,
             spans: None,
             meter_provider: None,
             #[cfg(feature = "logs")]

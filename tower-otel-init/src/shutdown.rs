@@ -11,6 +11,8 @@ use crate::shutdown_progress::{Phase, Task};
 
 /// The timeout of a shutdown by drop.
 const DROP_TIMEOUT: Duration = Duration::from_secs(5);
+/// Telemetry that is dropped this soon, without a span, was not meant to be dropped.
+const AT_ONCE: Duration = Duration::from_millis(5);
 /// The timeout of the providers of metrics and log records. Each caller limits its own wait.
 const PROVIDER_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -134,12 +136,29 @@ fn log_shutdown(result: &Result<(), ShutdownError>, in_time: bool, timeout: Dura
     }
 }
 
+impl RunningTelemetry {
+    /// Warns if telemetry is dropped at once, as by a binding named `_`.
+    fn warn_if_not_kept(&self) {
+        let spans = self.spans.as_ref();
+        let has_spans = spans.is_some_and(|spans| spans.recorder.counts().started > 0);
+        let is_running = self.shutdown.state().phase == Phase::Running;
+        let is_new = self.handed_over.is_some_and(|at| at.elapsed() < AT_ONCE);
+        if is_running && !has_spans && is_new {
+            tracing::warn!(
+                "telemetry is dropped right after its start, so that nothing is recorded; keep it until the end of `main`, in a \
+                 binding such as `_telemetry`: one named `_` drops it at once"
+            );
+        }
+    }
+}
+
 impl Drop for RunningTelemetry {
     fn drop(&mut self) {
         if self.is_in_fork() {
             self.forget_threads();
             return;
         }
+        self.warn_if_not_kept();
         let _ = self.shutdown(DROP_TIMEOUT);
     }
 }

@@ -138,6 +138,7 @@
 //! | client: `url.template` | a [`Route`] in the request's extensions, or [`route`](TraceLayer::route) |
 //! | client: `http.request.resend_count` | [`Attempts`] in the request's extensions |
 //! | the error, as an event | [`exceptions`](TraceLayer::exceptions) |
+//! | a log line for each exchange | [`access_log`](TraceLayer::access_log) |
 //!
 //! | span | name |
 //! |---|---|
@@ -335,6 +336,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod access_log;
 mod attributes;
 mod backend;
 mod connection;
@@ -343,6 +345,7 @@ mod exchange;
 mod grpc;
 mod header_capture;
 mod layer;
+mod no_subscriber;
 mod opt_in;
 mod parent;
 mod protocol;
