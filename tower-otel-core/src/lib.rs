@@ -107,7 +107,7 @@
 //! | `reqwest` | `reqwest::Request`, `Response` and `Error`: `reqwest::Client` as a tower service, and `send_with` of its builder; includes `hyper-util`, on which it is built |
 //! | `reqwest-middleware` | `reqwest`, and `into_middleware()` for the chain of a `ClientWithMiddleware` |
 //! | `tonic` | `tonic::Status`, the causes of `tonic::transport::Error`, and `TcpConnectInfo`; includes `hyper-util`, on which it is built |
-//! | `tower` | `Elapsed`, the time-out of tower |
+//! | `tower` | `Elapsed`, the time-out of tower, and `Overloaded`, its load shedding |
 //!
 //! [`tower-otel-trace`]: https://docs.rs/tower-otel-trace
 //! [`tower-otel-metrics`]: https://docs.rs/tower-otel-metrics

@@ -1,6 +1,6 @@
 //! The route of a request.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use http::Extensions;
 
@@ -36,6 +36,13 @@ enum Template {
 }
 
 impl Route {
+    const fn new(template: Template) -> Self {
+        Self {
+            template,
+            is_received: false,
+        }
+    }
+
     /// Returns the template.
     pub fn as_str(&self) -> &str {
         match &self.template {
@@ -53,7 +60,7 @@ impl Route {
         #[cfg(feature = "axum")]
         let matched = matched.or_else(|| {
             let path = extensions.get::<axum::extract::MatchedPath>()?;
-            Some(Template::Matched(path.clone()).into())
+            Some(Self::new(Template::Matched(path.clone())))
         });
         matched
     }
@@ -82,23 +89,11 @@ impl Route {
     }
 }
 
-impl From<&'static str> for Route {
-    fn from(route: &'static str) -> Self {
-        Template::Static(route).into()
-    }
-}
-
-impl From<String> for Route {
-    fn from(route: String) -> Self {
-        Template::Shared(route.into()).into()
-    }
-}
-
-impl From<Template> for Route {
-    fn from(template: Template) -> Self {
-        Self {
-            template,
-            is_received: false,
-        }
+impl<T: Into<Cow<'static, str>>> From<T> for Route {
+    fn from(route: T) -> Self {
+        Self::new(match route.into() {
+            Cow::Borrowed(route) => Template::Static(route),
+            Cow::Owned(route) => Template::Shared(route.into()),
+        })
     }
 }

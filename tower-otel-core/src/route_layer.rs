@@ -12,6 +12,9 @@ use crate::{head::RequestHead, route::Route, route_slot::RouteSlot};
 /// Put it on a router that is mounted by axum's `nest_service`, or whose other layers are around the
 /// whole router. Layers inside a router read the route by themselves.
 ///
+/// A service without routes, such as `ServeDir` of tower-http, has no matched route. Mount it with axum's `nest`, as
+/// `Router::new().route_service("/{*file}", folder)`.
+///
 /// It sets the [`RouteSlot`] of the request to [`Route::matched`]. Without a slot, or without a
 /// match, it does nothing.
 #[derive(Clone, Copy, Debug, Default)]

@@ -1,28 +1,39 @@
 //! Errors of the start.
 
 use std::error::Error;
-use std::fmt;
 use std::io;
 
 type Source = Box<dyn Error + Send + Sync>;
 
 /// The error of starting telemetry. Nothing is running after it.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InitError {
     /// Telemetry is already started in this process.
+    #[error("telemetry is already started in this process; start it once and keep the `Telemetry`")]
     AlreadyStarted,
     /// The process already has a `tracing` subscriber.
+    #[error(
+        "a tracing subscriber is already installed in this process; add the layers of \
+         `TelemetryBuilder::layers` to it, or install telemetry before it"
+    )]
     SubscriberInstalled,
     /// A setting in code, or a variable of this crate, has an invalid value, or requires a Cargo feature
     /// that is not enabled. The text names it, without credentials, and what is expected.
+    #[error("{0}; telemetry is not started")]
     InvalidSetting(String),
     /// An exporter could not be built.
-    Exporter(Source),
+    #[error("exporter could not be built: {0}")]
+    Exporter(#[source] Source),
     /// A thread could not be started.
-    Thread(io::Error),
+    #[error("telemetry thread could not be started: {0}")]
+    Thread(#[source] io::Error),
     /// The recorder of the `metrics` facade could not be installed.
-    Recorder(Source),
+    #[error(
+        "metrics recorder could not be installed: {0}. To keep another recorder, set METRICS_ENABLED=false; telemetry is \
+         not started"
+    )]
+    Recorder(#[source] Source),
 }
 
 impl InitError {
@@ -36,38 +47,5 @@ impl InitError {
         Self::InvalidSetting(format!(
             "{setting} requires the feature `{feature}` of tower-otel-init, which is not enabled"
         ))
-    }
-}
-
-impl fmt::Display for InitError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::AlreadyStarted => f.write_str(
-                "telemetry is already started in this process; start it once and keep the \
-                 `Telemetry`",
-            ),
-            Self::SubscriberInstalled => f.write_str(
-                "a tracing subscriber is already installed in this process; add the layers of \
-                 `TelemetryBuilder::layers` to it, or install telemetry before it",
-            ),
-            Self::InvalidSetting(problem) => write!(f, "{problem}; telemetry is not started"),
-            Self::Exporter(error) => write!(f, "exporter could not be built: {error}"),
-            Self::Thread(error) => write!(f, "telemetry thread could not be started: {error}"),
-            Self::Recorder(error) => write!(
-                f,
-                "metrics recorder could not be installed: {error}. To keep another recorder, set METRICS_ENABLED=false; \
-                 telemetry is not started"
-            ),
-        }
-    }
-}
-
-impl Error for InitError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Exporter(error) | Self::Recorder(error) => Some(&**error),
-            Self::Thread(error) => Some(error),
-            _ => None,
-        }
     }
 }

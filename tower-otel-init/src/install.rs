@@ -13,7 +13,6 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::builder::TelemetryBuilder;
 use crate::config::Config;
 use crate::error::InitError;
-use crate::exporter_config::ExporterConfig;
 use crate::layers::Layers;
 use crate::log_lines;
 use crate::propagation;
@@ -38,28 +37,6 @@ pub fn init_telemetry(service_name: &str, otlp_endpoint: &str) -> Result<Telemet
         .service_name(service_name)
         .endpoint(otlp_endpoint)
         .install()
-}
-
-impl Telemetry {
-    /// Starts telemetry as the variables of the environment configure it.
-    ///
-    /// The service name is `OTEL_SERVICE_NAME`, or `service_name` if that variable is not set.
-    ///
-    /// # Errors
-    ///
-    /// If telemetry is already started, a subscriber is already installed, a variable of this crate has
-    /// an invalid value, or a variable requires a feature that is not enabled.
-    pub fn from_env(service_name: &str) -> Result<Self, InitError> {
-        Self::builder(service_name).install()
-    }
-
-    /// Returns a builder, which sets in code what the variables would set otherwise.
-    ///
-    /// The service name is `OTEL_SERVICE_NAME`, or `service_name` if that variable is not set.
-    /// [`TelemetryBuilder::service_name`] takes precedence over both.
-    pub fn builder(service_name: &str) -> TelemetryBuilder {
-        TelemetryBuilder::new(service_name)
-    }
 }
 
 impl TelemetryBuilder {
@@ -167,13 +144,13 @@ impl RunningTelemetry {
         for warning in &self.warnings {
             warn(&warning.to_string());
         }
-        let mut port_warnings: Vec<String> = [&config.traces, &config.metrics, &config.logs]
-            .into_iter()
-            .filter_map(|exporter| match exporter {
-                ExporterConfig::Otlp(otlp) => port_warning(otlp),
-                _ => None,
-            })
-            .collect();
+        let collectors = [
+            config.traces.otlp(),
+            config.metrics.otlp.as_ref(),
+            config.logs.otlp(),
+        ];
+        let collectors = collectors.into_iter().flatten();
+        let mut port_warnings: Vec<String> = collectors.filter_map(port_warning).collect();
         port_warnings.dedup();
         for warning in port_warnings {
             warn(&warning);

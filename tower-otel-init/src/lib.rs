@@ -101,7 +101,7 @@
 //! | signal | default destination | other destinations |
 //! |---|---|---|
 //! | spans of `tracing` and of the OpenTelemetry API | a collector, by OTLP over gRPC or HTTP | the standard output as a tree, or none |
-//! | metrics of the `metrics` facade | the Prometheus service of [`Telemetry`] | the standard output, or none |
+//! | metrics of the `metrics` facade | the Prometheus service of [`Telemetry`] | the standard output, also a collector, or none |
 //! | metrics of [`Telemetry::meter_provider`] | none | a collector, by OTLP |
 //! | log lines of `tracing` and of `log` | the standard output, with `trace_id` and `span_id` | also a collector, by OTLP (feature `logs`) |
 //!
@@ -114,6 +114,30 @@
 //! The global propagator is W3C Trace Context, level 2, with baggage; `OTEL_PROPAGATORS` sets another
 //! one. The layers of this suite use W3C Trace Context and not the global propagator, unless they are
 //! configured with `.propagator(Propagation::global())`.
+//!
+//! # Metrics to a collector and `/metrics` at once
+//!
+//! With `OTEL_METRICS_EXPORTER=otlp,prometheus`, the metrics of `/metrics` are pushed to the collector, too: at each
+//! `OTEL_METRIC_EXPORT_INTERVAL`, by [`Telemetry::flush`] and by [`Telemetry::shutdown`]. A sample is recorded once, in the
+//! recorder of the facade, and the layers need no other backend. With `otlp,console`, likewise.
+//!
+//! | `/metrics` | OTLP |
+//! |---|---|
+//! | name, labels, `HELP` | the same name, attributes and description; labels are texts |
+//! | a name that ends in `_seconds`, `_bytes`, `_ratio` or another unit of Prometheus, also before `_total` | the unit `s`, `By`, `1` |
+//! | counter | monotonic sum of whole numbers, cumulative since the start |
+//! | gauge | gauge |
+//! | histogram | histogram with the same boundaries, cumulative since the start |
+//! | native histograms, exemplars | not pushed |
+//!
+//! The temporality is cumulative: `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` applies to metrics of meters only, which
+//! are pushed in requests of their own and are not in `/metrics`. Metrics about telemetry and the process have the names of `/metrics`. A
+//! push is split into requests of about a megabyte. It is sent once, in `OTEL_EXPORTER_OTLP_TIMEOUT`: the next push has the
+//! same totals. The metrics are read from a render, which takes two microseconds per series of a histogram, on a
+//! thread of its own.
+//!
+//! With `OTEL_METRICS_EXPORTER=otlp` alone there is no recorder: only metrics of meters are pushed, and the layers use
+//! `.meter_provider(..)`.
 //!
 //! # With an existing subscriber
 //!
@@ -206,7 +230,7 @@
 //! | `http` | yes | OTLP over HTTP |
 //! | `prometheus` | yes | the Prometheus recorder, and metrics on the console |
 //! | `logs` | | OTLP log records |
-//! | `page` | | `control`, `prometheus`, and a [page](TelemetryBuilder::page) that shows requests and traces |
+//! | `page` | | `control`, `prometheus`, and a [page](TelemetryBuilder::page) that shows requests and traces, also as a [service](Telemetry::page_service) |
 //! | `process` | | metrics of the process and of its tokio runtime, see [above](#process-and-runtime) |
 //! | `control` | | [`Telemetry::control_service`](Telemetry), which changes settings over HTTP |
 //! | `tls` | | `https://` endpoints, with the platform's roots |
@@ -217,7 +241,7 @@
 //! | `reqwest` | | the layers around a `reqwest::Client`, and [`RequestBuilderExt`] |
 //! | `reqwest-middleware` | | `reqwest`, and `into_middleware()` |
 //! | `tonic` | | tonic's errors and peer addresses |
-//! | `tower` | | the timeout error of tower |
+//! | `tower` | | the errors of tower: timeout, load shedding |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -246,9 +270,12 @@ mod export_monitor;
 mod export_runtime;
 mod exporter_config;
 mod exporter_state;
+#[cfg(feature = "prometheus")]
+mod facade_metrics;
 #[cfg(any(feature = "b3", feature = "xray"))]
 mod flag_normalizer;
 mod flush;
+mod fork;
 mod install;
 mod item_counts;
 mod keep_rules;
@@ -265,7 +292,29 @@ mod loopback_origin;
 mod measurement;
 mod metric_pipeline;
 #[cfg(feature = "prometheus")]
+#[cfg_attr(
+    not(any(feature = "grpc", feature = "http")),
+    allow(
+        unreachable_code,
+        unused_variables,
+        reason = "without a protocol there is no sender"
+    )
+)]
+mod metric_sender;
+mod metrics_config;
+mod metrics_exporters;
+#[cfg(feature = "prometheus")]
 mod metrics_printer;
+#[cfg(feature = "prometheus")]
+#[cfg_attr(
+    not(any(feature = "grpc", feature = "http")),
+    allow(
+        unreachable_code,
+        unused_variables,
+        reason = "without a protocol there is no sender"
+    )
+)]
+mod metrics_pusher;
 mod open_traces;
 mod options;
 mod otlp_config;
@@ -275,6 +324,8 @@ mod otlp_grpc;
 mod otlp_headers;
 #[cfg(feature = "http")]
 mod otlp_http;
+#[cfg(all(feature = "http", feature = "prometheus"))]
+mod otlp_http_metrics;
 #[cfg(any(feature = "grpc", feature = "http"))]
 mod otlp_span_exporter;
 #[cfg(feature = "page")]
@@ -294,6 +345,8 @@ mod rate_limit;
 mod resource;
 mod root_sampler;
 mod running_telemetry;
+#[cfg(feature = "prometheus")]
+mod sample;
 mod sampler;
 mod sampling_rule;
 mod sampling_text;

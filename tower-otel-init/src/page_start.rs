@@ -5,25 +5,28 @@ use std::sync::Arc;
 use crate::config::Config;
 use crate::error::InitError;
 use crate::page::PageState;
-use crate::page::server::PageListener;
+use crate::page::routes::Routes;
+use crate::page::server::{PageListener, PageServer};
 use crate::page::telemetry_status;
 use crate::running_telemetry::RunningTelemetry;
 use crate::span_recorder::SpanTap;
 
-/// A page whose address is bound, and that is not served yet.
+/// A page whose address is bound, if it has one, and that is not served yet.
 pub(crate) struct PreparedPage {
-    listener: PageListener,
+    listener: Option<PageListener>,
+    is_remote: bool,
     state: Arc<PageState>,
 }
 
 /// Binds the address of the page, if there is one.
 pub(crate) fn prepare(config: &Config) -> Result<Option<PreparedPage>, InitError> {
-    let Some(address) = config.page.filter(|_| !config.sdk_disabled) else {
+    let Some(page) = config.page.filter(|_| !config.sdk_disabled) else {
         return Ok(None);
     };
     let service = config.service_name().to_owned();
     Ok(Some(PreparedPage {
-        listener: PageListener::bind(address)?,
+        listener: page.address.map(PageListener::bind).transpose()?,
+        is_remote: page.is_remote,
         state: Arc::new(PageState::new(service)),
     }))
 }
@@ -32,26 +35,38 @@ impl PreparedPage {
     /// Returns the function that shows spans.
     pub(crate) fn tap(&self) -> SpanTap {
         let state = Arc::clone(&self.state);
-        Box::new(move |span| state.add(&span))
+        let mut source = state.own_source();
+        Box::new(move |message, scope| {
+            if source.scope != scope.name() {
+                source = Arc::clone(&source).with_scope(scope.name());
+            }
+            state.add(message, &source);
+        })
     }
 }
 
 impl RunningTelemetry {
     /// Adds the page to the line that states what telemetry does.
     pub(crate) fn announce_page(&mut self, page: Option<&PreparedPage>) {
-        if let Some(page) = page {
-            self.summary += &format!("; page at http://{}", page.listener.address);
-        }
+        let Some(page) = page else { return };
+        self.summary += &match &page.listener {
+            Some(listener) => format!("; page at http://{}", listener.address),
+            None => "; page where the application mounts it".to_owned(),
+        };
     }
 
     /// Serves the page.
     pub(crate) fn start_page(&mut self, page: PreparedPage) -> Result<(), InitError> {
-        let PreparedPage { listener, state } = page;
+        let PreparedPage {
+            listener,
+            is_remote,
+            state,
+        } = page;
         state.set_source(telemetry_status::source(self));
-        let server = listener
-            .serve(state, self.control.clone())
-            .map_err(InitError::Thread)?;
-        self.page_address = Some(server.address);
+        let routes = Arc::new(Routes::new(state, is_remote, Some(self.control.clone())));
+        self.page_address = listener.as_ref().map(|listener| listener.address);
+        self.page_routes = Some(Arc::clone(&routes));
+        let server = PageServer::start(listener, routes).map_err(InitError::Thread)?;
         *self
             .page_server
             .get_mut()

@@ -17,8 +17,10 @@ use crate::drop_counts::DropCounts;
 use crate::export_runtime::ExportRuntime;
 #[cfg(feature = "prometheus")]
 use crate::metrics_printer::MetricsPrinter;
+#[cfg(feature = "prometheus")]
+use crate::metrics_pusher::MetricsPusher;
 #[cfg(feature = "page")]
-use crate::page::server::PageServer;
+use crate::page::{routes::Routes, server::PageServer};
 #[cfg(feature = "process")]
 use crate::process_metrics::ProcessMetrics;
 use crate::sdk_metrics::SdkMetrics;
@@ -27,6 +29,8 @@ use crate::span_recorder::SpanRecorder;
 
 /// The providers and exporters that were started. Dropping it shuts them down.
 pub(crate) struct RunningTelemetry {
+    /// The process that has the threads.
+    pub(crate) process_id: u32,
     /// Whether it is the telemetry of the process.
     pub(crate) is_global: bool,
     /// When the application got it. `None` for local telemetry.
@@ -40,8 +44,12 @@ pub(crate) struct RunningTelemetry {
     pub(crate) prometheus: Option<Prometheus>,
     #[cfg(feature = "prometheus")]
     pub(crate) metrics_printer: std::sync::Mutex<Option<MetricsPrinter>>,
+    #[cfg(feature = "prometheus")]
+    pub(crate) metrics_pusher: std::sync::Mutex<Option<MetricsPusher>>,
     #[cfg(feature = "page")]
     pub(crate) page_address: Option<std::net::SocketAddr>,
+    #[cfg(feature = "page")]
+    pub(crate) page_routes: Option<Arc<Routes>>,
     #[cfg(feature = "page")]
     pub(crate) page_server: std::sync::Mutex<Option<PageServer>>,
     pub(crate) export_runtime: Option<ExportRuntime>,
@@ -65,6 +73,7 @@ impl RunningTelemetry {
         warnings: Vec<ConfigWarning>,
     ) -> Self {
         Self {
+            process_id: std::process::id(),
             is_global,
             handed_over: None,
             spans: None,
@@ -75,8 +84,12 @@ impl RunningTelemetry {
             prometheus: None,
             #[cfg(feature = "prometheus")]
             metrics_printer: std::sync::Mutex::default(),
+            #[cfg(feature = "prometheus")]
+            metrics_pusher: std::sync::Mutex::default(),
             #[cfg(feature = "page")]
             page_address: None,
+            #[cfg(feature = "page")]
+            page_routes: None,
             #[cfg(feature = "page")]
             page_server: std::sync::Mutex::default(),
             export_runtime: None,

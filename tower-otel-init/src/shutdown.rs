@@ -1,12 +1,11 @@
 //! Stops telemetry.
 
-use std::error::Error;
-use std::fmt;
 use std::time::{Duration, Instant};
 
 use opentelemetry_sdk::error::OTelSdkError;
 
 use crate::drop_counts::DropCounts;
+use crate::fork::IN_FORK;
 use crate::running_telemetry::RunningTelemetry;
 use crate::shutdown_progress::{Phase, Task};
 
@@ -20,6 +19,9 @@ const PROVIDER_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 impl RunningTelemetry {
     /// Exports everything recorded so far, and stops.
     pub(crate) fn shutdown(&self, timeout: Duration) -> Result<(), ShutdownError> {
+        if self.is_in_fork() {
+            return Err(ShutdownError::in_fork());
+        }
         let started = Instant::now();
         {
             let mut state = self.shutdown.state();
@@ -74,6 +76,15 @@ impl RunningTelemetry {
             }));
         }
         #[cfg(feature = "prometheus")]
+        if let Some(pusher) = self
+            .metrics_pusher
+            .lock()
+            .ok()
+            .and_then(|mut pusher| pusher.take())
+        {
+            tasks.push(Box::new(move || drop(pusher)));
+        }
+        #[cfg(feature = "prometheus")]
         if let Some(printer) = self
             .metrics_printer
             .lock()
@@ -103,6 +114,7 @@ impl RunningTelemetry {
             dropped_spans: self.dropped_spans(),
             dropped_log_records: self.dropped_log_records(),
             is_finished,
+            is_in_fork: false,
         };
         let dropped = error.dropped_spans.total() + error.dropped_log_records.total();
         if dropped == 0 && is_finished {
@@ -142,13 +154,18 @@ impl RunningTelemetry {
 
 impl Drop for RunningTelemetry {
     fn drop(&mut self) {
+        if self.is_in_fork() {
+            self.forget_threads();
+            return;
+        }
         self.warn_if_not_kept();
         let _ = self.shutdown(DROP_TIMEOUT);
     }
 }
 
-/// The error of a shutdown: spans or log records were dropped, or the shutdown is not finished.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The error of a shutdown: spans or log records were dropped, the shutdown is not finished, or the process is a fork.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.text())]
 #[non_exhaustive]
 pub struct ShutdownError {
     /// The number of dropped spans.
@@ -157,20 +174,34 @@ pub struct ShutdownError {
     pub dropped_log_records: DropCounts,
     /// `false` if another caller still waits for the shutdown.
     is_finished: bool,
+    /// Whether telemetry was started in another process. Then nothing is counted.
+    is_in_fork: bool,
 }
 
-impl fmt::Display for ShutdownError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (spans, records) = (self.dropped_spans, self.dropped_log_records);
-        if !self.is_finished {
-            f.write_str("the shutdown has not finished; so far, ")?;
-        }
-        write!(f, "{} spans were dropped ({})", spans.total(), spans.text())?;
-        match records.total() {
-            0 => Ok(()),
-            total => write!(f, "; {total} log records were dropped ({})", records.text()),
+impl ShutdownError {
+    fn in_fork() -> Self {
+        Self {
+            dropped_spans: DropCounts::default(),
+            dropped_log_records: DropCounts::default(),
+            is_finished: false,
+            is_in_fork: true,
         }
     }
-}
 
-impl Error for ShutdownError {}
+    fn text(&self) -> String {
+        if self.is_in_fork {
+            return IN_FORK.to_owned();
+        }
+        let (spans, records) = (self.dropped_spans, self.dropped_log_records);
+        let progress = match self.is_finished {
+            true => "",
+            false => "the shutdown has not finished; so far, ",
+        };
+        let spans = format!("{} spans were dropped ({})", spans.total(), spans.text());
+        let records = match records.total() {
+            0 => String::new(),
+            total => format!("; {total} log records were dropped ({})", records.text()),
+        };
+        format!("{progress}{spans}{records}")
+    }
+}

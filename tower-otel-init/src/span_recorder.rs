@@ -3,8 +3,8 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
+use opentelemetry::InstrumentationScope;
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::SpanData;
 use tower_otel_recorder::{Recorder, RecorderBuilder, RecorderTracerProvider};
 
 use crate::config::Config;
@@ -32,8 +32,8 @@ pub(crate) struct SpanRecorder {
     started: Option<StartedSpans>,
 }
 
-/// A function that gets a copy of each span on the export thread.
-pub(crate) type SpanTap = Box<dyn FnMut(SpanData) + Send>;
+/// A function that gets each span as an OTLP message, and its scope, on the export thread.
+pub(crate) type SpanTap = Box<dyn FnMut(&[u8], &InstrumentationScope) + Send>;
 
 /// The longest time from the end of a span to the page.
 const TAP_DELAY: Duration = Duration::from_secs(1);

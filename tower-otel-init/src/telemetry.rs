@@ -20,25 +20,52 @@ use tower_otel_recorder::RecorderTracerProvider;
 #[cfg(feature = "control")]
 use tower_service::Service;
 
+use crate::builder::TelemetryBuilder;
 use crate::config_warning::ConfigWarning;
 use crate::control::Control;
 #[cfg(feature = "control")]
 use crate::control_service::ControlService;
 use crate::drop_counts::DropCounts;
+use crate::error::InitError;
+#[cfg(feature = "page")]
+use crate::page::page_service::PageService;
 use crate::running_telemetry::RunningTelemetry;
 use crate::shutdown::ShutdownError;
 
 /// Running telemetry. Keep it until the end of `main`.
 ///
 /// Dropping it is [`shutdown`](Self::shutdown) with a timeout of five seconds.
+///
+/// A child of `fork` has no thread that exports: dropping telemetry there does nothing, and `flush` and `shutdown` are an error
+/// at once. What the child records is lost and not counted. Start telemetry in each process.
 #[derive(Debug)]
 #[must_use = "telemetry stops when this is dropped"]
 pub struct Telemetry(pub(crate) RunningTelemetry);
 
 impl Telemetry {
+    /// Starts telemetry as the variables of the environment configure it.
+    ///
+    /// The service name is `OTEL_SERVICE_NAME`, or `service_name` if that variable is not set.
+    ///
+    /// # Errors
+    ///
+    /// If telemetry is already started, a subscriber is already installed, a variable of this crate has
+    /// an invalid value, or a variable requires a feature that is not enabled.
+    pub fn from_env(service_name: &str) -> Result<Self, InitError> {
+        Self::builder(service_name).install()
+    }
+
+    /// Returns a builder, which sets in code what the variables would set otherwise.
+    ///
+    /// The service name is `OTEL_SERVICE_NAME`, or `service_name` if that variable is not set.
+    /// [`TelemetryBuilder::service_name`] takes precedence over both.
+    pub fn builder(service_name: &str) -> TelemetryBuilder {
+        TelemetryBuilder::new(service_name)
+    }
+
     /// Returns the Prometheus recorder of the `metrics` facade, which provides the `/metrics` service.
     ///
-    /// Returns `None` if metrics have another exporter than `prometheus` or `console`, and with
+    /// Returns `None` if metrics have neither the exporter `prometheus` nor `console`, and with
     /// [`TelemetryBuilder::local`](crate::TelemetryBuilder::local).
     #[cfg(feature = "prometheus")]
     #[must_use]
@@ -81,6 +108,8 @@ impl Telemetry {
     /// **The service has no authentication**: who reaches it reads names of traces and changes what is recorded. Serve it
     /// on a loopback address, or behind a layer that authenticates. A request that a browser sends for a page is accepted from
     /// pages of a loopback address only, so that other pages cannot change settings of the machine they are shown on.
+    /// `Host` is not compared, so a page whose name a stranger resolves to this machine (DNS rebinding) can read, and changes
+    /// nothing. The [page](crate::TelemetryBuilder::page) compares it.
     ///
     /// With axum:
     ///
@@ -140,11 +169,65 @@ impl Telemetry {
         &self.0.summary
     }
 
-    /// Returns the address of the [page](crate::TelemetryBuilder::page). `None` without a page.
+    /// Returns the address of the [page](crate::TelemetryBuilder::page). `None` without a page, and for one without an address.
     #[cfg(feature = "page")]
     #[must_use]
     pub fn page(&self) -> Option<std::net::SocketAddr> {
         self.0.page_address
+    }
+
+    /// Returns the [page](crate::TelemetryBuilder::page) as a service, for a router of the application. `None` without a page.
+    ///
+    /// `TELEMETRY_PAGE=service` starts a page that has no address of its own. Mount it at a path that ends with a slash, which
+    /// the router strips, and outside of the layers, so that it does not show itself:
+    ///
+    /// ```no_run
+    /// use axum::{Router, routing::get};
+    /// use tower_otel_init::{Telemetry, TraceLayer};
+    ///
+    /// # async fn serve() -> Result<(), Box<dyn std::error::Error>> {
+    /// let telemetry = Telemetry::from_env("users")?;
+    /// let mut app = Router::new()
+    ///     .route("/users/{id}", get(|| async { "hello" }))
+    ///     .layer(TraceLayer::server());
+    /// if let Some(page) = telemetry.page_service() {
+    ///     app = app.nest_service("/telemetry/", page);
+    /// }
+    /// let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    /// axum::serve(listener, app).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// **The service has no authentication**: who reaches it reads the traces, changes the settings of [`Control`] and sends
+    /// spans. Serve it on a loopback address, or behind a layer that authenticates. As with an address, the `Host` of a request is
+    /// `localhost` or a loopback address. With `TELEMETRY_PAGE_REMOTE=true` it is any IP address, and the page changes no
+    /// settings. The service needs a tokio runtime with its timer.
+    #[cfg(feature = "page")]
+    #[must_use]
+    pub fn page_service<B>(
+        &self,
+    ) -> Option<
+        impl Service<
+            Request<B>,
+            Response = Response<
+                impl Body<Data = Bytes, Error = Infallible> + Send + 'static + use<B>,
+            >,
+            Error = Infallible,
+            Future: Send + 'static,
+        >
+        + Clone
+        + Send
+        + Sync
+        + 'static
+        + use<B>,
+    >
+    where
+        B: Body<Data: AsRef<[u8]> + Send, Error: Into<Box<dyn Error + Send + Sync>>>
+            + Send
+            + 'static,
+    {
+        self.0.page_routes.clone().map(PageService)
     }
 
     /// Returns a warning for each variable with an invalid value.
@@ -176,7 +259,7 @@ impl Telemetry {
     ///
     /// # Errors
     ///
-    /// If spans or log records were dropped, now or before, or if the timeout ended while another caller still waits.
+    /// If spans or log records were dropped, now or before, if the timeout ended while another caller still waits, or in a fork.
     pub fn shutdown(&self, timeout: Duration) -> Result<(), ShutdownError> {
         self.0.shutdown(timeout)
     }

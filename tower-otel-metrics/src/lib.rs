@@ -82,7 +82,7 @@
 //! | server-sent events | none: the `Content-Type` is `text/event-stream` |
 //! | other streams, as of a `tail -f` | the handler returns the extension [`LongLived`] |
 //! | WebSocket | the handler returns the extension, and [runs](LongLived::run) the connection with a clone of it |
-//! | downloads by axum's `nest_service` | [`RouteLayer`] around the nested service sets the `path`, which is `unmatched` otherwise. A download that a client stops is aborted |
+//! | downloads | the route of axum's `nest_service` is `unmatched`, unless the service is a router with a [`RouteLayer`]. `nest("/files", Router::new().route_service("/{*file}", folder))` has the route `/files/{*file}`. A download that a client stops is aborted |
 //!
 //! # gRPC
 //!
@@ -184,7 +184,7 @@
 //! | `reqwest` | `hyper-util`, and the layer around a `reqwest::Client` |
 //! | `reqwest-middleware` | `reqwest`, and [`into_middleware`](tower_otel_core::ObserveLayer::into_middleware) |
 //! | `tonic` | `hyper-util`, and the status in tonic's errors, for [gRPC](#grpc) |
-//! | `tower` | the timeout error of tower |
+//! | `tower` | the errors of tower: timeout, load shedding |
 //!
 //! [tower]: https://docs.rs/tower
 

@@ -13,40 +13,6 @@ use crate::{
     registry::Registry,
 };
 
-impl Prometheus {
-    /// Returns a builder with the default configuration.
-    pub fn builder() -> PrometheusBuilder {
-        PrometheusBuilder {
-            buckets: Vec::new(),
-            series_buckets: Vec::new(),
-            native_histograms: false,
-            spans: None,
-        }
-    }
-
-    /// Installs a global recorder with the default configuration.
-    ///
-    /// See [`PrometheusBuilder::install`].
-    ///
-    /// ```
-    /// use tower_otel_prometheus::Prometheus;
-    ///
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let prometheus = Prometheus::install()?;
-    /// metrics::gauge!("websocket_connections").increment(1);
-    /// assert!(prometheus.render().contains("websocket_connections 1"));
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if a recorder is already installed.
-    pub fn install() -> Result<Self, InstallError> {
-        Self::builder().install()
-    }
-}
-
 /// Configures a recorder for the [`metrics`] facade and installs it.
 ///
 /// ```
@@ -71,6 +37,15 @@ pub struct PrometheusBuilder {
 }
 
 impl PrometheusBuilder {
+    pub(crate) const fn new() -> Self {
+        Self {
+            buckets: Vec::new(),
+            series_buckets: Vec::new(),
+            native_histograms: false,
+            spans: None,
+        }
+    }
+
     /// Sets the bucket boundaries of the histogram with exactly this name.
     ///
     /// Boundaries are upper ends, finite and ascending; `+Inf` is added. If a name is given twice,

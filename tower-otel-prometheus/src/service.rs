@@ -15,16 +15,6 @@ use tower_service::Service;
 
 use crate::{body::MetricsBody, format::Format, prometheus::Prometheus};
 
-impl Prometheus {
-    /// Returns the service for `/metrics`.
-    #[must_use]
-    pub fn service(&self) -> MetricsService {
-        MetricsService {
-            prometheus: self.clone(),
-        }
-    }
-}
-
 /// A service that answers a scrape with `GET` or `HEAD`, at any path.
 ///
 /// # Formats
@@ -44,8 +34,34 @@ impl Prometheus {
 /// for at most 10 seconds, unless they open new scrapes.
 ///
 /// Serve it on a private listener: routes and request rates stay private, and only trusted clients can take
-/// scrapes. To compress responses, put the service
-/// into `tower_http::compression::Compression`.
+/// scrapes.
+///
+/// # Compression
+///
+/// The layer of `tower-http` compresses with gzip, zstd or another enabled algorithm if the request accepts it:
+///
+/// ```toml
+/// tower-http = { version = "0.7", features = ["compression-gzip", "compression-zstd"] }
+/// ```
+///
+/// ```
+/// use axum::Router;
+/// use tower::ServiceBuilder;
+/// use tower_http::compression::CompressionLayer;
+/// use tower_otel_prometheus::Prometheus;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let (_recorder, prometheus) = Prometheus::builder().build()?;
+/// let scrapes = ServiceBuilder::new().layer(CompressionLayer::new()).service(prometheus.service());
+/// let app: Router = Router::new().route_service("/metrics", scrapes);
+/// # drop(app);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Prometheus asks for gzip.
+///
+/// # Example
 ///
 /// ```
 /// use http::{Request, StatusCode};
@@ -71,6 +87,12 @@ impl Prometheus {
 #[derive(Clone, Debug)]
 pub struct MetricsService {
     prometheus: Prometheus,
+}
+
+impl MetricsService {
+    pub(crate) const fn new(prometheus: Prometheus) -> Self {
+        Self { prometheus }
+    }
 }
 
 impl<B> Service<Request<B>> for MetricsService {

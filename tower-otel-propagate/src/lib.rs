@@ -98,7 +98,6 @@ pub use inject::inject;
 pub use layer::Propagate;
 pub use layer::PropagateLayer;
 #[doc(hidden)]
-pub use located_headers::LocatedHeaders;
 pub use no_propagation::NoPropagation;
 pub use propagation::Propagation;
 pub use propagator::{BaggagePropagator, W3cPropagator};

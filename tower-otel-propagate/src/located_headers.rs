@@ -1,35 +1,44 @@
 //! The propagation headers of a request, located before extraction.
 
 use http::{HeaderMap, HeaderValue};
+use tower_otel_core::RequestInfo;
 use tower_otel_semconv::single_header;
 
 use crate::w3c::{BAGGAGE, TRACEPARENT, TRACESTATE};
 
 /// The headers of a request and the position of those that propagate a context.
-///
-/// For callers that have already walked over the header map. Extraction from it has the same result
-/// as extraction from the header map.
-#[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
-pub struct LocatedHeaders<'a> {
+pub(crate) struct LocatedHeaders<'a> {
     /// All headers of the request.
-    pub headers: &'a HeaderMap,
+    pub(crate) headers: &'a HeaderMap,
     /// The value of the `traceparent` header, or `None` if it is missing or has several lines.
-    pub traceparent: Option<&'a HeaderValue>,
+    pub(crate) traceparent: Option<&'a HeaderValue>,
     /// `false` if there is no `tracestate` header.
-    pub may_have_tracestate: bool,
+    pub(crate) may_have_tracestate: bool,
     /// `false` if there is no `baggage` header.
-    pub may_have_baggage: bool,
+    pub(crate) may_have_baggage: bool,
 }
 
 impl<'a> LocatedHeaders<'a> {
     /// Looks up `traceparent` and `tracestate`. `baggage` is looked up when it is needed.
-    pub fn new(headers: &'a HeaderMap) -> Self {
+    pub(crate) fn new(headers: &'a HeaderMap) -> Self {
         Self {
             headers,
             traceparent: single_header(headers, &TRACEPARENT),
             may_have_tracestate: headers.contains_key(&TRACESTATE),
             may_have_baggage: true,
+        }
+    }
+
+    /// Takes the headers that the walk over the head of the request has found.
+    #[inline]
+    pub(crate) fn of(request: &RequestInfo<'a>) -> Self {
+        let known = request.known_headers();
+        Self {
+            headers: request.headers(),
+            traceparent: known.traceparent,
+            may_have_tracestate: known.has_tracestate,
+            may_have_baggage: known.has_baggage,
         }
     }
 

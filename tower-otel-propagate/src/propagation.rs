@@ -8,6 +8,7 @@ use opentelemetry::{
     propagation::TextMapPropagator,
     trace::{SpanContext, TraceContextExt},
 };
+use tower_otel_core::RequestInfo;
 
 use crate::{
     baggage::extract_baggage,
@@ -73,7 +74,7 @@ impl Propagation {
         self
     }
 
-    /// Writes the context into the headers.
+    /// Returns whether the format is W3C Trace Context, by the codec of this crate.
     pub(crate) const fn is_w3c(&self) -> bool {
         matches!(self.format, Format::W3c)
     }
@@ -82,7 +83,8 @@ impl Propagation {
     /// anything but this span.
     #[doc(hidden)]
     #[inline]
-    pub fn extract_traceparent(&self, headers: &LocatedHeaders<'_>) -> Option<Option<TraceParent>> {
+    pub fn extract_traceparent(&self, request: &RequestInfo<'_>) -> Option<Option<TraceParent>> {
+        let headers = LocatedHeaders::of(request);
         let is_complete = self.is_w3c()
             && !self.read_baggage
             && !headers.may_have_tracestate
@@ -90,6 +92,7 @@ impl Propagation {
         is_complete.then(|| traceparent::parse(headers.traceparent?.as_bytes()))
     }
 
+    /// Writes the context into the headers.
     pub(crate) fn inject(&self, cx: &Context, headers: &mut HeaderMap) {
         match &self.format {
             Format::W3c => inject(cx, headers),
@@ -106,7 +109,12 @@ impl Propagation {
     /// than W3C do not report whether they add anything, and always return a context.
     #[doc(hidden)]
     #[inline]
-    pub fn extract(
+    pub fn extract(&self, request: &RequestInfo<'_>, parent: &Context) -> Option<ExtractedContext> {
+        self.extract_from(&LocatedHeaders::of(request), parent)
+    }
+
+    #[inline]
+    fn extract_from(
         &self,
         headers: &LocatedHeaders<'_>,
         parent: &Context,
@@ -144,12 +152,16 @@ impl Propagation {
 
     /// Returns the caller's span, for a [link](opentelemetry::trace::Link).
     #[doc(hidden)]
-    pub fn extract_span_context(&self, headers: &LocatedHeaders<'_>) -> Option<SpanContext> {
+    pub fn extract_span_context(&self, request: &RequestInfo<'_>) -> Option<SpanContext> {
+        self.extract_span_context_from(&LocatedHeaders::of(request))
+    }
+
+    fn extract_span_context_from(&self, headers: &LocatedHeaders<'_>) -> Option<SpanContext> {
         if matches!(self.format, Format::W3c) {
             return Some(RemoteSpan::extract(headers)?.span);
         }
         let none = Context::new();
-        let context = self.extract(headers, &none)?.into_context(&none);
+        let context = self.extract_from(headers, &none)?.into_context(&none);
         let span = context.span().span_context().clone();
         Some(span).filter(SpanContext::is_valid)
     }
@@ -210,12 +222,12 @@ mod tests {
     }
 
     fn extract(with: &Propagation, headers: &HeaderMap, parent: &Context) -> Option<Context> {
-        let extracted = with.extract(&LocatedHeaders::new(headers), parent)?;
+        let extracted = with.extract_from(&LocatedHeaders::new(headers), parent)?;
         Some(extracted.into_context(parent))
     }
 
     fn extract_span_context(with: &Propagation, headers: &HeaderMap) -> Option<SpanContext> {
-        with.extract_span_context(&LocatedHeaders::new(headers))
+        with.extract_span_context_from(&LocatedHeaders::new(headers))
     }
 
     fn span() -> Context {

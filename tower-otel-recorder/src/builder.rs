@@ -2,9 +2,10 @@
 
 use std::{fmt, io, sync::Arc, time::Duration};
 
+use opentelemetry::InstrumentationScope;
 use opentelemetry_sdk::{
     Resource,
-    trace::{IdGenerator, Sampler, ShouldSample, SpanData, SpanLimits},
+    trace::{IdGenerator, Sampler, ShouldSample, SpanLimits},
 };
 
 use crate::{
@@ -38,12 +39,9 @@ pub struct RecorderBuilder {
     tap: Tap,
 }
 
-impl Recorder {
-    /// Returns a builder for a recorder with this exporter.
-    ///
-    /// The exporter runs on a thread of its own, outside of any asynchronous runtime, as with the SDK's batch processor.
-    pub fn builder(exporter: impl Exporter) -> RecorderBuilder {
-        RecorderBuilder {
+impl RecorderBuilder {
+    pub(crate) fn new(exporter: impl Exporter) -> Self {
+        Self {
             exporter: HiddenExporter(Box::new(|resource| exporter.prepare(resource))),
             resource: None,
             sampling: Sampling::default(),
@@ -61,9 +59,7 @@ impl Recorder {
             tap: Tap::default(),
         }
     }
-}
 
-impl RecorderBuilder {
     /// Sets the resource of all spans. Default: what the SDK detects, from `OTEL_SERVICE_NAME` and
     /// `OTEL_RESOURCE_ATTRIBUTES`.
     pub fn resource(mut self, resource: Resource) -> Self {
@@ -190,9 +186,10 @@ impl RecorderBuilder {
         self
     }
 
-    /// Calls a function with a copy of each span before its export, on the export thread, which it must not block.
+    /// Calls a function with each span before its export, on the export thread, which it must not block. It gets the `Span` of
+    /// OTLP in protobuf, and the scope of the span.
     #[doc(hidden)]
-    pub fn tap(mut self, tap: impl FnMut(SpanData) + Send + 'static) -> Self {
+    pub fn tap(mut self, tap: impl FnMut(&[u8], &InstrumentationScope) + Send + 'static) -> Self {
         self.tap = Tap::new(tap);
         self
     }

@@ -73,23 +73,6 @@ impl SpanRecord {
         }
     }
 
-    /// Returns a copy of the span, which stays in the record.
-    pub(crate) fn copy_span_data(
-        &mut self,
-        clocks: Clocks,
-        default_scope: &InstrumentationScope,
-        limits: &Limits,
-    ) -> SpanData {
-        let context = self.context.clone();
-        let has_extras = self.extras.is_some() || self.context_extras.is_some();
-        let extras = has_extras.then(|| Box::new(self.take_extras(limits)));
-        self.extras.clone_from(&extras);
-        let span = self.take_span_data(clocks, default_scope, limits);
-        self.extras = extras;
-        self.context = context;
-        span
-    }
-
     pub(crate) fn take_extras(&mut self, limits: &Limits) -> Extras {
         match (self.extras.take(), self.context_extras.take()) {
             (None, None) => Extras::default(),
@@ -110,10 +93,7 @@ mod tests {
         time::{Duration, Instant, SystemTime},
     };
 
-    use opentelemetry::{
-        KeyValue, SpanId,
-        trace::{SpanKind, Status},
-    };
+    use opentelemetry::{KeyValue, SpanId, trace::SpanKind};
 
     use super::*;
 
@@ -169,31 +149,6 @@ mod tests {
         record.set_name("copied");
         record.change(|extras, limits| extras.name("changed".into(), limits));
         assert_eq!(span(&mut record).name, "changed");
-    }
-
-    #[test]
-    fn a_copied_span_is_exported_as_if_it_had_not_been_copied() {
-        let mut record = record();
-        record.set_name("name");
-        record.attributes().int("start", 1);
-        record.start_attributes = record.attributes.len();
-        record.change(|extras, limits| extras.attribute(KeyValue::new("extra", 2), limits));
-        let mut handler = Extras::default();
-        handler.status(Status::error("failed"), &Limits::default());
-        handler.event(
-            "event".into(),
-            SystemTime::now(),
-            Vec::new(),
-            &Limits::default(),
-        );
-        record.context_extras = Some(Box::new(handler));
-        let (clocks, scope) = (Clocks::read(), InstrumentationScope::default());
-        let copy = record.copy_span_data(clocks, &scope, &Limits::default());
-        let again = record.copy_span_data(clocks, &scope, &Limits::default());
-        let taken = record.take_span_data(clocks, &scope, &Limits::default());
-        assert_eq!((&copy, &again), (&taken, &taken));
-        assert_eq!((copy.attributes.len(), copy.events.len()), (2, 1));
-        assert_eq!(copy.status, Status::error("failed"));
     }
 
     #[test]

@@ -50,6 +50,16 @@ pub(crate) trait RecordExporter: Send {
     /// Adds a span to the batch. The record has to be cleared before it is used again.
     fn add(&mut self, record: &mut SpanRecord, input: &ExportInput<'_>);
 
+    /// Whether [`add`](Self::add) encodes spans as OTLP messages.
+    fn encodes(&self) -> bool {
+        false
+    }
+
+    /// Returns the message of the span that was added last, if the exporter [encodes](Self::encodes).
+    fn last_message(&self) -> &[u8] {
+        &[]
+    }
+
     /// Exports the batch, which is empty afterwards. `requested` returns the flush and the shutdown
     /// that were requested in the meantime.
     fn export(&mut self, requested: &dyn Fn() -> Requested) -> Outcome;

@@ -110,6 +110,7 @@ mod context_span;
 mod control;
 mod counts;
 mod decision_rule;
+mod encoding;
 mod events;
 mod export;
 mod export_report;

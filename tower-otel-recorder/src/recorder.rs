@@ -11,8 +11,9 @@ use opentelemetry_sdk::{
 #[cfg(feature = "layer")]
 use crate::layer::RecorderLayer;
 use crate::{
-    counts::SpanCounts, decision_rule::Children, keep::Keep, provider::RecorderTracerProvider,
-    sampler::SamplerState, shared::Shared, tracer::RecorderTracer,
+    builder::RecorderBuilder, counts::SpanCounts, decision_rule::Children, exporter::Exporter,
+    keep::Keep, provider::RecorderTracerProvider, sampler::SamplerState, shared::Shared,
+    tracer::RecorderTracer,
 };
 
 /// How long dropping a recorder waits for the export.
@@ -23,8 +24,8 @@ const DROP_TIMEOUT: Duration = Duration::from_secs(5);
 /// Dropping the recorder shuts it down: it waits up to five seconds until the spans that have ended are exported. Spans
 /// that start later are not recorded.
 ///
-/// A child of `fork` has no export thread. Recording in it is not supported: a lock may be held forever, and nothing is
-/// exported. Start a recorder in each process.
+/// A child of `fork` has no export thread. Dropping or shutting down the recorder there returns at once. Recording in it is not
+/// supported: a lock may be held forever, and what is recorded is lost and not counted. Start a recorder in each process.
 ///
 /// # Examples
 ///
@@ -60,6 +61,13 @@ impl Recorder {
 
     pub(crate) const fn shared(&self) -> &Arc<Shared> {
         &self.shared.0
+    }
+
+    /// Returns a builder for a recorder with this exporter.
+    ///
+    /// The exporter runs on a thread of its own, outside of any asynchronous runtime, as with the SDK's batch processor.
+    pub fn builder(exporter: impl Exporter) -> RecorderBuilder {
+        RecorderBuilder::new(exporter)
     }
 
     /// Returns a layer that records the spans of `tracing`.
@@ -158,6 +166,7 @@ impl Recorder {
     ///
     /// Spans are sampled as their parent in this process. A parent in another process is followed if `parent_based`.
     /// Otherwise its trace is sampled by its id, whatever the other process has decided. No sampler costs less.
+    #[doc(hidden)]
     pub fn set_ratio(&self, ratio: f64, parent_based: bool) {
         let children = match parent_based {
             true => Children::FollowParent,

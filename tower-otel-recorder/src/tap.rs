@@ -1,30 +1,71 @@
-//! A function that sees each span before its export.
+//! A function that sees each span at its export.
 
 use std::fmt;
 
-use opentelemetry_sdk::trace::SpanData;
+use opentelemetry::InstrumentationScope;
 
-use crate::{exporter::ExportInput, record::SpanRecord};
+use crate::{
+    encoding::protobuf::Writer,
+    exporter::{ExportInput, RecordExporter},
+    record::SpanRecord,
+};
 
-/// A function that gets a copy of each span on the export thread, or none.
+/// The capacity for a message that is kept for the next one.
+const MAX_REUSED: usize = 64 << 10;
+
+/// A function that gets each span as an OTLP message on the export thread, or none.
 #[derive(Default)]
-pub(crate) struct Tap(Option<Box<dyn FnMut(SpanData) + Send>>);
+pub(crate) struct Tap {
+    function: Option<Box<Function>>,
+    /// The message of a span that the exporter does not encode.
+    message: Writer,
+}
+
+type Function = dyn FnMut(&[u8], &InstrumentationScope) + Send;
 
 impl Tap {
-    pub(crate) fn new(tap: impl FnMut(SpanData) + Send + 'static) -> Self {
-        Self(Some(Box::new(tap)))
+    pub(crate) fn new(function: impl FnMut(&[u8], &InstrumentationScope) + Send + 'static) -> Self {
+        Self {
+            function: Some(Box::new(function)),
+            message: Writer::default(),
+        }
     }
 
-    /// Calls the function. The record is exported afterwards.
-    pub(crate) fn observe(&mut self, record: &mut SpanRecord, input: &ExportInput<'_>) {
-        if let Some(tap) = &mut self.0 {
-            tap(record.copy_span_data(input.clocks, input.default_scope, input.limits));
+    /// Encodes the span for the function, unless the exporter does. The span stays in the record.
+    pub(crate) fn encode(
+        &mut self,
+        record: &mut SpanRecord,
+        input: &ExportInput<'_>,
+        exporter: &dyn RecordExporter,
+    ) {
+        if self.function.is_none() || exporter.encodes() {
+            return;
+        }
+        self.message.clear(MAX_REUSED);
+        record.write_otlp_copy(&mut self.message, input.clocks, input.limits);
+    }
+
+    /// Calls the function with the span that was added to the exporter.
+    pub(crate) fn observe(
+        &mut self,
+        record: &SpanRecord,
+        input: &ExportInput<'_>,
+        exporter: &dyn RecordExporter,
+    ) {
+        if let Some(function) = &mut self.function {
+            let message = match exporter.encodes() {
+                true => exporter.last_message(),
+                false => self.message.as_slice(),
+            };
+            function(message, record.scope.get(input.default_scope));
         }
     }
 }
 
 impl fmt::Debug for Tap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Tap").field(&self.0.is_some()).finish()
+        f.debug_tuple("Tap")
+            .field(&self.function.is_some())
+            .finish()
     }
 }

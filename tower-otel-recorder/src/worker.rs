@@ -193,9 +193,12 @@ impl Worker {
                 break;
             };
             shared.report.observe(&pooled.record, clocks);
-            catch_panic(|| self.tap.observe(&mut pooled.record, &input));
-            let added = catch_panic(|| self.exporter.add(&mut pooled.record, &input));
-            skipped += usize::from(added.is_none());
+            let (record, exporter) = (&mut pooled.record, &mut *self.exporter);
+            catch_panic(|| self.tap.encode(record, &input, exporter));
+            match catch_panic(|| exporter.add(record, &input)) {
+                Some(()) => drop(catch_panic(|| self.tap.observe(record, &input, exporter))),
+                None => skipped += 1,
+            }
             pooled.record.clear();
             self.exported.push(pooled);
         }

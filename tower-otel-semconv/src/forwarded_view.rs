@@ -11,7 +11,7 @@ use crate::known_scheme::known_scheme;
 use crate::proxy_headers::{
     X_FORWARDED_HOST, X_FORWARDED_PROTO, forwarded, x_forwarded, x_forwarded_for,
 };
-use crate::trust_policy::TrustPolicy;
+use crate::proxy_trust::ProxyTrust;
 
 /// The client, scheme and host according to one header family.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,14 +37,14 @@ impl<'h> ForwardedView<'h> {
     /// Reads `Forwarded`.
     ///
     /// The client is the first node that is not trusted. Scheme and host are those of the farthest trusted element.
-    pub(crate) fn from_forwarded(policy: &TrustPolicy, headers: &'h HeaderMap) -> Self {
+    pub(crate) fn from_forwarded(proxies: &ProxyTrust, headers: &'h HeaderMap) -> Self {
         let mut client = None;
         let (mut proto, mut host) = (None, None);
         for (element, distance) in forwarded(headers).zip(1..) {
             // An invalid element still counts as a hop.
             let Some(element) = element else {
                 client = Some(Node::Unknown);
-                if policy.trusts(distance, None) {
+                if proxies.trusts(distance, None) {
                     continue;
                 }
                 break;
@@ -52,7 +52,7 @@ impl<'h> ForwardedView<'h> {
             client = element.node.or(client.map(|_| Node::Unknown));
             proto = element.proto.or(proto);
             host = element.host.or(host);
-            if !policy.trusts(distance, element.node.and_then(Node::endpoint)) {
+            if !proxies.trusts(distance, element.node.and_then(Node::endpoint)) {
                 break;
             }
         }
@@ -62,17 +62,17 @@ impl<'h> ForwardedView<'h> {
     /// Reads `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host`.
     ///
     /// Scheme and host are the farthest of the trusted entries. At most as many entries as trusted hops are read.
-    pub(crate) fn from_x_forwarded(policy: &TrustPolicy, headers: &'h HeaderMap) -> Self {
+    pub(crate) fn from_x_forwarded(proxies: &ProxyTrust, headers: &'h HeaderMap) -> Self {
         let mut client = None;
         let mut hops = 1;
         for (node, distance) in x_forwarded_for(headers).zip(1..) {
             client = Some(node);
             hops = distance;
-            if !policy.trusts(distance, node.endpoint()) {
+            if !proxies.trusts(distance, node.endpoint()) {
                 break;
             }
         }
-        let trusted = policy.trusted_entries(hops);
+        let trusted = proxies.trusted_entries(hops);
         let farthest = |name| x_forwarded(headers, name).take(trusted).last().flatten();
         Self::new(
             client,

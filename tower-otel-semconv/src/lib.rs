@@ -71,6 +71,7 @@ mod last_host;
 pub mod metric;
 pub mod protocol;
 mod proxy_headers;
+mod proxy_trust;
 pub mod rpc;
 mod sensitive_keys;
 #[doc(hidden)]
@@ -79,7 +80,6 @@ mod server_scheme;
 mod span_name;
 pub mod status;
 mod target;
-mod trust_policy;
 mod trusted_proxies;
 mod user_agent;
 

@@ -8,7 +8,7 @@
 
 use crate::kind::Kind;
 
-/// Returns the name of the duration of HTTP requests: histogram, [`SECONDS`], [`DURATION_BOUNDARIES`]. Stable, on by
+/// Returns the name of the duration of HTTP requests: histogram, seconds, [`DURATION_BOUNDARIES`]. Stable, on by
 /// default.
 #[must_use]
 pub const fn http_request_duration(kind: Kind) -> &'static str {
@@ -18,7 +18,7 @@ pub const fn http_request_duration(kind: Kind) -> &'static str {
     }
 }
 
-/// Returns the name of the number of HTTP requests in flight: up-down counter, [`REQUESTS`]. Opt-in.
+/// Returns the name of the number of HTTP requests in flight: up-down counter, `{request}`. Opt-in.
 #[must_use]
 pub const fn http_active_requests(kind: Kind) -> &'static str {
     match kind {
@@ -27,7 +27,7 @@ pub const fn http_active_requests(kind: Kind) -> &'static str {
     }
 }
 
-/// Returns the name of the size of HTTP request bodies on the wire: histogram, [`BYTES`]. Opt-in.
+/// Returns the name of the size of HTTP request bodies on the wire: histogram, bytes. Opt-in.
 #[must_use]
 pub const fn http_request_body_size(kind: Kind) -> &'static str {
     match kind {
@@ -36,7 +36,7 @@ pub const fn http_request_body_size(kind: Kind) -> &'static str {
     }
 }
 
-/// Returns the name of the size of HTTP response bodies on the wire: histogram, [`BYTES`]. Opt-in.
+/// Returns the name of the size of HTTP response bodies on the wire: histogram, bytes. Opt-in.
 #[must_use]
 pub const fn http_response_body_size(kind: Kind) -> &'static str {
     match kind {
@@ -45,7 +45,7 @@ pub const fn http_response_body_size(kind: Kind) -> &'static str {
     }
 }
 
-/// Returns the name of the duration of RPC calls: histogram, [`SECONDS`], [`DURATION_BOUNDARIES`].
+/// Returns the name of the duration of RPC calls: histogram, seconds, [`DURATION_BOUNDARIES`].
 #[doc(hidden)]
 #[must_use]
 pub const fn rpc_call_duration(kind: Kind) -> &'static str {
@@ -54,13 +54,6 @@ pub const fn rpc_call_duration(kind: Kind) -> &'static str {
         Kind::Client => "rpc.client.call.duration",
     }
 }
-
-/// The unit of durations: seconds, as floating point numbers.
-pub const SECONDS: &str = "s";
-/// The unit of sizes: bytes.
-pub const BYTES: &str = "By";
-/// The unit of request counts. It is an annotation, so Prometheus names have no suffix for it.
-pub const REQUESTS: &str = "{request}";
 
 /// The recommended bucket boundaries of request durations, in seconds.
 pub const DURATION_BOUNDARIES: [f64; 14] = [

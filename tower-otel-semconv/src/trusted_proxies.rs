@@ -14,7 +14,7 @@ use crate::forwarded::Forwarded;
 use crate::forwarded_element::Node;
 use crate::forwarded_view::ForwardedView;
 use crate::proxy_headers::{has_forwarded, has_x_forwarded};
-use crate::trust_policy::TrustPolicy;
+use crate::proxy_trust::ProxyTrust;
 
 /// The proxies in front of a server whose forwarded headers are trusted.
 ///
@@ -39,7 +39,7 @@ use crate::trust_policy::TrustPolicy;
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct TrustedProxies {
-    policy: TrustPolicy,
+    trust: ProxyTrust,
     headers: ForwardedHeaders,
 }
 
@@ -78,7 +78,7 @@ impl TrustedProxies {
     #[must_use]
     pub fn hops(n: usize) -> Self {
         Self {
-            policy: TrustPolicy::Hops(n),
+            trust: ProxyTrust::Hops(n),
             ..Self::default()
         }
     }
@@ -100,7 +100,7 @@ impl TrustedProxies {
             .map(|range| range.as_ref().parse())
             .collect::<Result<_, _>>()?;
         Ok(Self {
-            policy: TrustPolicy::Cidrs(ranges),
+            trust: ProxyTrust::Cidrs(ranges),
             ..Self::default()
         })
     }
@@ -109,7 +109,7 @@ impl TrustedProxies {
     #[must_use]
     pub fn all() -> Self {
         Self {
-            policy: TrustPolicy::All,
+            trust: ProxyTrust::All,
             ..Self::default()
         }
     }
@@ -126,15 +126,15 @@ impl TrustedProxies {
     /// `X-Forwarded-Host`, at most as many entries are used as there are trusted hops.
     #[must_use]
     pub fn resolve<'h>(&self, headers: &'h HeaderMap, peer: Option<Endpoint>) -> Forwarded<'h> {
-        if !self.policy.trusts(0, peer) {
+        if !self.trust.trusts(0, peer) {
             return Forwarded {
                 client: peer,
                 proto: None,
                 host: None,
             };
         }
-        let forwarded = || ForwardedView::from_forwarded(&self.policy, headers);
-        let x_forwarded = || ForwardedView::from_x_forwarded(&self.policy, headers);
+        let forwarded = || ForwardedView::from_forwarded(&self.trust, headers);
+        let x_forwarded = || ForwardedView::from_x_forwarded(&self.trust, headers);
         let view = match self.headers {
             ForwardedHeaders::Forwarded => forwarded(),
             ForwardedHeaders::XForwarded => x_forwarded(),

@@ -256,6 +256,7 @@
 //! | cancelled, or body dropped early, before it | `CANCELLED` | – | the status |
 //! | complete with `CANCELLED`, on a client after the call's `grpc-timeout` | `DEADLINE_EXCEEDED` | – | the status |
 //! | failed with tonic's `Status`, or as the stream was reset (feature `tonic`) | that status | the status | the status |
+//! | shed by `load_shed` of tower (feature `tower`) | `RESOURCE_EXHAUSTED`, as tonic tells the caller | the status | the status |
 //! | failed otherwise | on a client `DEADLINE_EXCEEDED` or `UNAVAILABLE` if the error implies it, else `UNKNOWN` | the kind of failure | the status for `DEADLINE_EXCEEDED`, else the kind of failure |
 //! | panicked | `UNKNOWN` | `panic` | `panic` |
 //!
@@ -325,7 +326,7 @@
 //! | `reqwest` | `hyper-util`, and the layer around a `reqwest::Client` |
 //! | `reqwest-middleware` | `reqwest`, and [`into_middleware`](tower_otel_core::ObserveLayer::into_middleware) |
 //! | `tonic` | `hyper-util`, and tonic's errors and peer addresses, for gRPC |
-//! | `tower` | the timeout error of tower |
+//! | `tower` | the errors of tower: timeout, load shedding |
 //! | `recorder` | `RecorderBackend`; adds the dependencies opentelemetry_sdk and futures-executor |
 //!
 //! [tower]: https://docs.rs/tower

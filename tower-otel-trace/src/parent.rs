@@ -5,9 +5,7 @@ use opentelemetry::{
     trace::{SpanContext, TraceContextExt, TraceState},
 };
 use tower_otel_core::{Kind, RequestInfo};
-use tower_otel_propagate::{
-    ExtractedContext, LocatedHeaders, RemoteParent, w3c::traceparent::TraceParent,
-};
+use tower_otel_propagate::{ExtractedContext, RemoteParent, w3c::traceparent::TraceParent};
 
 use crate::state::Config;
 
@@ -46,25 +44,18 @@ impl Parent {
     #[inline(always)]
     fn by(decision: RemoteParent, request: &RequestInfo<'_>, config: &Config) -> Self {
         let propagation = &config.propagation;
-        let known = request.known_headers();
-        let headers = &LocatedHeaders {
-            headers: request.headers(),
-            traceparent: known.traceparent,
-            may_have_tracestate: known.has_tracestate,
-            may_have_baggage: known.has_baggage,
-        };
         match decision {
-            RemoteParent::Continue => match propagation.extract_traceparent(headers) {
+            RemoteParent::Continue => match propagation.extract_traceparent(request) {
                 Some(parent) => parent.map_or(Self::Current, Self::Span),
                 None => {
                     // A propagator may attach contexts, which panics inside `map_current`.
-                    let extract = || propagation.extract(headers, &Context::current());
+                    let extract = || propagation.extract(request, &Context::current());
                     let extracted = request.call_function(None, extract);
                     extracted.map_or(Self::Current, Self::Remote)
                 }
             },
             RemoteParent::Link => request
-                .call_function(None, || propagation.extract_span_context(headers))
+                .call_function(None, || propagation.extract_span_context(request))
                 .map_or(Self::Current, |remote| Self::Root(Some(remote))),
             _ => Self::Root(None),
         }

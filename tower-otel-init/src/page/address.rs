@@ -12,14 +12,18 @@ const VARIABLE: &str = "TELEMETRY_PAGE";
 const REMOTE: &str = "TELEMETRY_PAGE_REMOTE";
 
 const INVALID: &str = "is not an address of the page (expected an IP address and a port, such as 127.0.0.1:4319, \
-                       or localhost:4319; port 0 is a free one)";
+                       or localhost:4319; port 0 is a free one; or service, for a page that the application mounts)";
+
+/// The value for a page without an address.
+const SERVICE: &str = "service";
 const NOT_LOOPBACK: &str = "is not a loopback address (expected such as 127.0.0.1:4319; to show the page, which has no \
                             authentication, to other machines, set TELEMETRY_PAGE_REMOTE=true)";
 
 /// Where the page is served, and to whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PageAddress {
-    pub(crate) address: SocketAddr,
+    /// `None` if the application mounts the page.
+    pub(crate) address: Option<SocketAddr>,
     /// Whether other machines may read the page.
     pub(crate) is_remote: bool,
 }
@@ -32,7 +36,7 @@ pub(crate) fn resolve(
     let remote = variable(REMOTE, Flag::parse_ignoring_case, Flag::INVALID, env)?;
     let is_remote = remote == Some(Flag::True);
     let (name, address) = match settings.page {
-        Some(address) => ("page", Some(address)),
+        Some(address) => ("page", Some(Some(address))),
         None => (VARIABLE, variable(VARIABLE, parse, INVALID, env)?),
     };
     let Some(address) = address else {
@@ -41,7 +45,10 @@ pub(crate) fn resolve(
     if !cfg!(feature = "page") {
         return Err(InitError::missing_feature(VARIABLE, "page"));
     }
-    if !address.ip().is_loopback() && !is_remote {
+    if let Some(address) = address
+        && !address.ip().is_loopback()
+        && !is_remote
+    {
         return Err(InitError::invalid_value(
             name,
             &address.to_string(),
@@ -51,10 +58,14 @@ pub(crate) fn resolve(
     Ok(Some(PageAddress { address, is_remote }))
 }
 
-fn parse(text: &str) -> Option<SocketAddr> {
+/// Returns `Some(None)` for a page without an address.
+fn parse(text: &str) -> Option<Option<SocketAddr>> {
+    if text == SERVICE {
+        return Some(None);
+    }
     match text.strip_prefix("localhost:") {
-        Some(port) => Some((Ipv4Addr::LOCALHOST, port.parse().ok()?).into()),
-        None => text.parse().ok(),
+        Some(port) => Some(Some((Ipv4Addr::LOCALHOST, port.parse().ok()?).into())),
+        None => text.parse().ok().map(Some),
     }
 }
 
@@ -74,7 +85,9 @@ mod tests {
         };
         match resolve(&settings, &Env::new(&lookup)) {
             Ok(None) => Ok("none".to_owned()),
-            Ok(Some(page)) => Ok(page.address.to_string()),
+            Ok(Some(page)) => Ok(page
+                .address
+                .map_or("service".to_owned(), |at| at.to_string())),
             Err(error) => Err(error.to_string()),
         }
     }
@@ -86,6 +99,8 @@ mod tests {
             ("127.0.0.1:4319", None, "127.0.0.1:4319"),
             ("localhost:0", None, "127.0.0.1:0"),
             ("[::1]:4319", None, "[::1]:4319"),
+            ("service", None, "service"),
+            ("service", Some("127.0.0.2:2"), "127.0.0.2:2"),
             ("127.0.0.1:1", Some("127.0.0.2:2"), "127.0.0.2:2"),
         ] {
             let found = resolved(&[(VARIABLE, variable)], code);
@@ -112,6 +127,7 @@ mod tests {
             (VARIABLE, "4319"),
             (VARIABLE, "example.com:80"),
             (VARIABLE, "localhost:99999"),
+            (VARIABLE, "Service"),
             (REMOTE, "yes"),
         ] {
             let error = resolved(&[(name, value)], None).unwrap_err();

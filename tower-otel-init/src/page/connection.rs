@@ -41,13 +41,13 @@ where
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-    use opentelemetry::KeyValue;
+    use prost::Message;
     use serde_json::Value;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
     use tokio::runtime::Builder;
 
     use super::*;
-    use crate::page::span_json::tests::span;
+    use crate::page::test_span::{source, span, text};
     use crate::page::{PageState, StatusSource};
 
     const GET_EVENTS: &[u8] = b"GET /events HTTP/1.1\r\nhost: localhost\r\n\r\n";
@@ -66,9 +66,8 @@ mod tests {
         });
         for trace in 1..=100 {
             let mut span = span(trace, "GET /a");
-            span.attributes
-                .push(KeyValue::new("text", "x".repeat(60_000)));
-            state.add(&span);
+            span.attributes.push(text("text", &"x".repeat(60_000)));
+            state.add(&span.encode_to_vec(), &source("shop"));
         }
         let routes = Arc::new(Routes::new(Arc::clone(&state), false, None));
         let runtime = Builder::new_current_thread().enable_time().build().unwrap();

@@ -5,17 +5,23 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use http::HeaderMap;
+use http::Request;
 use http::header::HOST;
 
-/// Returns whether the request has one `Host`, which is `localhost` or a loopback address; any IP address if `is_remote`.
-pub(crate) fn is_allowed(headers: &HeaderMap, is_remote: bool) -> bool {
-    let mut hosts = headers.get_all(HOST).iter();
-    let (Some(host), None) = (hosts.next(), hosts.next()) else {
-        return false;
+/// Returns whether the request has one `Host`, or without it an `:authority`, which is `localhost` or a loopback address; any IP
+/// address if `is_remote`.
+pub(crate) fn is_allowed<B>(request: &Request<B>, is_remote: bool) -> bool {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let host = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => host.to_str().ok(),
+        // HTTP/2 needs no `Host`.
+        (None, _) => request
+            .uri()
+            .authority()
+            .map(|authority| authority.as_str()),
+        _ => None,
     };
-    host.to_str()
-        .is_ok_and(|host| is_allowed_host(host, is_remote))
+    host.is_some_and(|host| is_allowed_host(host, is_remote))
 }
 
 fn is_allowed_host(host: &str, is_remote: bool) -> bool {
@@ -49,6 +55,8 @@ fn is_port(text: &str) -> bool {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use http::HeaderMap;
+
     use super::*;
 
     fn allowed(hosts: &[&str], is_remote: bool) -> bool {
@@ -56,7 +64,9 @@ mod tests {
         for host in hosts {
             headers.append(HOST, host.parse().unwrap());
         }
-        is_allowed(&headers, is_remote)
+        let mut request = Request::new(());
+        *request.headers_mut() = headers;
+        is_allowed(&request, is_remote)
     }
 
     #[test]
@@ -92,6 +102,24 @@ mod tests {
         }
         assert!(!allowed(&[], false));
         assert!(!allowed(&["localhost", "evil.example"], false));
+    }
+
+    #[test]
+    fn the_authority_stands_for_an_absent_host_only() {
+        for (uri, host, expected) in [
+            ("http://localhost:3000/", None, true),
+            ("http://evil.example/", None, false),
+            ("http://a@localhost/", None, false),
+            ("http://localhost/", Some("evil.example"), false),
+            ("/", None, false),
+        ] {
+            let mut request = Request::builder().uri(uri);
+            if let Some(host) = host {
+                request = request.header(HOST, host);
+            }
+            let request = request.body(()).unwrap();
+            assert_eq!(is_allowed(&request, false), expected, "{uri}");
+        }
     }
 
     #[test]

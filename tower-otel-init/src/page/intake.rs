@@ -64,7 +64,7 @@ impl Intake {
             StatusCode::REQUEST_TIMEOUT,
             "the request took longer than 10 seconds\n",
         )))?;
-        let add = |span: &_, service: &str| state.add_of(span, service);
+        let add = |span: &_, source: &_| state.add(span, source);
         let refused = otlp_spans::read(&bytes, add).map_err(|_| {
             let reason = "the body is not an ExportTraceServiceRequest in protobuf\n";
             (StatusCode::BAD_REQUEST, reason)

@@ -1,24 +1,26 @@
 //! A page that shows requests, traces and the state of the exporters, for a browser on the same machine.
 //!
 //! ```text
-//! export thread   tap: each span as JSON ──► trace_ring: 500 traces, 32 MiB ─┐
+//! export thread   tap: each span as OTLP ──► trace_ring: 500 traces, 32 MiB ─┐
 //! Prometheus      red_history: the metrics of the layers, every 5 seconds ───┼─► page_state ─► event_stream ─► browser
 //! recorder        telemetry_status: counts of spans ─────────────────────────┤
 //! other processes intake: OTLP over HTTP ────────────────────────────────────┘
 //! ```
 //!
-//! Requests touch none of it.
+//! Requests touch none of it. Spans are decoded when a browser asks for them.
 
 pub(crate) mod address;
 mod assets;
 mod connection;
 mod event_stream;
+mod fetch_check;
 mod host_check;
 mod intake;
+mod json_writer;
 mod live_settings;
 mod metric_family;
-mod otlp_span;
 mod otlp_spans;
+pub(crate) mod page_service;
 mod page_state;
 mod page_trace;
 mod protobuf_reader;
@@ -26,12 +28,17 @@ mod quantile;
 mod red_history;
 mod red_row;
 mod response_body;
-mod routes;
-mod sample;
+pub(crate) mod routes;
 pub(crate) mod server;
+mod span_head;
 mod span_json;
+mod span_search;
 mod stall_guard;
+mod stored_span;
 pub(crate) mod telemetry_status;
+#[cfg(test)]
+mod test_span;
+mod trace_body;
 mod trace_ring;
 mod trace_title;
 

@@ -2,15 +2,16 @@
 //!
 //! <https://github.com/open-telemetry/opentelemetry-proto/blob/main/opentelemetry/proto/collector/trace/v1/trace_service.proto>
 
-use opentelemetry::InstrumentationScope;
+use std::sync::Arc;
+
 use opentelemetry_proto::tonic::common::v1 as common;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::Span;
-use opentelemetry_sdk::trace::SpanData;
 use prost::Message;
 
-use crate::page::otlp_span::{cut, span_data};
-use crate::page::protobuf_reader::{Fields, Malformed};
+use crate::page::protobuf_reader::{Field, Fields, Malformed};
+use crate::page::span_head::SpanHead;
+use crate::page::stored_span::{SpanSource, cut};
 
 /// The largest encoded span, resource or scope. Larger ones are refused, before they are decoded to many times their size.
 const MAX_MESSAGE: usize = 128 << 10;
@@ -22,29 +23,37 @@ const SCOPE_SPANS: u64 = 2;
 const SCOPE: u64 = 1;
 const SPANS: u64 = 2;
 
-/// Calls a function with each span and its service. Returns the number of spans that are refused, because they are too large
-/// or have no ids.
-pub(crate) fn read(request: &[u8], mut add: impl FnMut(&SpanData, &str)) -> Result<u64, Malformed> {
+/// Calls a function with the message of each span and its source. Returns the number of spans that are refused, because they
+/// are too large or have no ids.
+pub(crate) fn read(
+    request: &[u8],
+    mut add: impl FnMut(&[u8], &Arc<SpanSource>),
+) -> Result<u64, Malformed> {
     let mut refused = 0;
     for field in Fields(request) {
-        if let (RESOURCE_SPANS, resource_spans) = field? {
+        if let (RESOURCE_SPANS, Field::Bytes(resource_spans)) = field? {
             refused += read_resource(resource_spans, &mut add)?;
         }
     }
     Ok(refused)
 }
 
-fn read_resource(message: &[u8], add: &mut impl FnMut(&SpanData, &str)) -> Result<u64, Malformed> {
-    let mut service = "unknown".to_owned();
+fn read_resource(
+    message: &[u8],
+    add: &mut impl FnMut(&[u8], &Arc<SpanSource>),
+) -> Result<u64, Malformed> {
+    let mut service = None;
     for field in Fields(message) {
-        if let (RESOURCE, resource) = field? {
-            service = service_name(resource).unwrap_or(service);
+        if let (RESOURCE, Field::Bytes(resource)) = field? {
+            service = service_name(resource).or(service);
         }
     }
+    let service = service.as_deref().map_or("unknown", cut);
+    let mut source = SpanSource::new(service.into(), "");
     let mut refused = 0;
     for field in Fields(message) {
-        if let (SCOPE_SPANS, scope_spans) = field? {
-            refused += read_scope(scope_spans, &service, add)?;
+        if let (SCOPE_SPANS, Field::Bytes(scope_spans)) = field? {
+            refused += read_scope(scope_spans, &mut source, add)?;
         }
     }
     Ok(refused)
@@ -52,24 +61,25 @@ fn read_resource(message: &[u8], add: &mut impl FnMut(&SpanData, &str)) -> Resul
 
 fn read_scope(
     message: &[u8],
-    service: &str,
-    add: &mut impl FnMut(&SpanData, &str),
+    source: &mut Arc<SpanSource>,
+    add: &mut impl FnMut(&[u8], &Arc<SpanSource>),
 ) -> Result<u64, Malformed> {
-    let mut scope = InstrumentationScope::default();
     let mut refused = 0;
+    *source = Arc::clone(source).with_scope("");
     // A scope stands before its spans.
     for field in Fields(message) {
         match field? {
-            (SCOPE, encoded) => {
+            (SCOPE, Field::Bytes(encoded)) => {
                 let decoded = decode::<common::InstrumentationScope>(encoded)?;
-                let name = decoded.map(|scope| cut(scope.name)).unwrap_or_default();
-                scope = InstrumentationScope::builder(name).build();
+                let name = decoded.map(|scope| scope.name).unwrap_or_default();
+                *source = Arc::clone(source).with_scope(&name);
             }
-            (SPANS, encoded) => {
-                let span = decode::<Span>(encoded)?;
-                match span.and_then(|span| span_data(span, &scope)) {
-                    Some(span) => add(&span, service),
-                    None => refused += 1,
+            (SPANS, Field::Bytes(span)) => {
+                // Only what can be decoded is stored.
+                let is_span = decode::<Span>(span)?.is_some() && SpanHead::read(span).is_some();
+                match is_span {
+                    true => add(span, source),
+                    false => refused += 1,
                 }
             }
             _ => {}
@@ -83,7 +93,7 @@ fn service_name(resource: &[u8]) -> Option<String> {
     let mut attributes = resource.attributes.into_iter();
     let attribute = attributes.find(|attribute| attribute.key == "service.name")?;
     match attribute.value?.value? {
-        common::any_value::Value::StringValue(name) => Some(cut(name)),
+        common::any_value::Value::StringValue(name) => Some(name),
         _ => None,
     }
 }

@@ -1,32 +1,10 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-use opentelemetry::trace::Status;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::trace::v1 as trace;
 
 use super::*;
-
-fn any(value: Value) -> Option<AnyValue> {
-    Some(AnyValue { value: Some(value) })
-}
-
-fn text(key: &str, value: &str) -> KeyValue {
-    KeyValue {
-        key: key.to_owned(),
-        value: any(Value::StringValue(value.to_owned())),
-        ..KeyValue::default()
-    }
-}
-
-fn span() -> Span {
-    Span {
-        trace_id: vec![1; 16],
-        span_id: vec![2; 8],
-        name: "charge".to_owned(),
-        ..Span::default()
-    }
-}
+use crate::page::test_span::{span, text};
 
 fn request(spans: Vec<Span>) -> Vec<u8> {
     let resource = Resource {
@@ -48,79 +26,73 @@ fn request(spans: Vec<Span>) -> Vec<u8> {
     request.encode_to_vec()
 }
 
-/// Returns the spans with their services, and the number of the refused ones.
-fn spans(request: &[u8]) -> Result<(Vec<(SpanData, String)>, u64), Malformed> {
+/// Returns the spans with service and scope, and the number of the refused ones.
+fn spans(request: &[u8]) -> Result<(Vec<(Span, String)>, u64), Malformed> {
     let mut spans = Vec::new();
-    let refused = read(request, |span, service| {
-        spans.push((span.clone(), service.to_owned()));
+    let refused = read(request, |message, source| {
+        let source = format!("{} {}", source.service, source.scope);
+        spans.push((Span::decode(message).unwrap(), source));
     })?;
     Ok((spans, refused))
 }
 
 #[test]
-fn a_span_has_its_service_and_everything_else() {
-    let array = ArrayValue {
-        values: vec![
-            any(Value::IntValue(1)).unwrap(),
-            any(Value::StringValue("b".to_owned())).unwrap(),
-        ],
+fn a_span_has_its_service_and_its_scope() {
+    let scope = |name: &str, spans| trace::ScopeSpans {
+        scope: Some(common::InstrumentationScope {
+            name: name.to_owned(),
+            ..common::InstrumentationScope::default()
+        }),
+        spans,
+        ..trace::ScopeSpans::default()
     };
-    let mut sent = span();
-    sent.parent_span_id = vec![3; 8];
-    (sent.kind, sent.flags) = (2, 1);
-    (sent.start_time_unix_nano, sent.end_time_unix_nano) = (5_000, 9_000);
-    sent.attributes = vec![
-        text("a", "x"),
-        KeyValue {
-            key: "array".to_owned(),
-            value: any(Value::ArrayValue(array)),
-            ..KeyValue::default()
-        },
-    ];
-    sent.status = Some(trace::Status {
-        code: 2,
-        message: "declined".to_owned(),
+    let mut request = ExportTraceServiceRequest::decode(&*request(vec![span(1, "a")])).unwrap();
+    let scopes = &mut request.resource_spans[0].scope_spans;
+    scopes.push(scope("http", vec![span(2, "b"), span(3, "c")]));
+    scopes.push(trace::ScopeSpans {
+        scope: None,
+        ..scope("", vec![span(4, "d")])
     });
-    let (found, refused) = spans(&request(vec![sent])).unwrap();
-    assert_eq!((found.len(), refused), (1, 0));
-    let (span, service) = &found[0];
-    assert_eq!((service.as_str(), &*span.name), ("billing", "charge"));
-    assert_eq!(span.status, Status::error("declined"));
-    assert!(
-        span.parent_span_is_remote,
-        "the parent of a server span, unless it says otherwise"
-    );
-    assert_eq!(
-        span.end_time
-            .duration_since(span.start_time)
-            .unwrap()
-            .as_nanos(),
-        4_000
-    );
-    let attributes: Vec<_> = span
-        .attributes
+    let (found, refused) = spans(&request.encode_to_vec()).unwrap();
+    assert_eq!(refused, 0);
+    let found: Vec<_> = found
         .iter()
-        .map(|each| format!("{}={}", each.key, each.value))
+        .map(|(span, source)| format!("{} {source}", span.name))
         .collect();
-    assert_eq!(attributes, ["a=x", "array=[\"1\",\"b\"]"]);
+    assert_eq!(
+        found,
+        [
+            "a billing ",
+            "b billing http",
+            "c billing http",
+            "d billing "
+        ]
+    );
+    let without_resource = trace::ResourceSpans {
+        resource: None,
+        ..request.resource_spans[0].clone()
+    };
+    request.resource_spans = vec![without_resource];
+    let (found, _) = spans(&request.encode_to_vec()).unwrap();
+    assert_eq!(found[0].1, "unknown ");
 }
 
 #[test]
 fn spans_without_ids_and_too_large_ones_are_refused() {
-    let mut large = span();
+    let mut large = span(1, "a");
     large.name = "x".repeat(MAX_MESSAGE);
     let no_trace = Span {
         trace_id: vec![0; 16],
-        ..span()
+        ..span(1, "a")
     };
     let no_span = Span {
         span_id: vec![1; 7],
-        ..span()
+        ..span(1, "a")
     };
     let (found, refused) = spans(&request(vec![
         large,
         no_trace,
-        span(),
+        span(1, "a"),
         no_span,
         Span::default(),
     ]))
@@ -129,18 +101,8 @@ fn spans_without_ids_and_too_large_ones_are_refused() {
 }
 
 #[test]
-fn forged_times_and_names_do_not_panic() {
-    let mut forged = span();
-    (forged.start_time_unix_nano, forged.end_time_unix_nano) = (u64::MAX, 0);
-    (forged.kind, forged.flags, forged.name) = (-7, u32::MAX, "ä\0".repeat(1000));
-    let (found, _) = spans(&request(vec![forged])).unwrap();
-    assert_eq!(found[0].0.start_time, found[0].0.end_time);
-    crate::page::span_json::span_json(&found[0].0, "a");
-}
-
-#[test]
 fn any_cut_of_a_request_is_read_or_malformed() {
-    let request = request(vec![span(), span()]);
+    let request = request(vec![span(1, "a"), span(2, "b")]);
     assert!((0..request.len()).any(|end| spans(&request[..end]).is_err()));
     for index in 0..request.len() {
         for byte in [0, 0x7f, 0x80, 0xff] {

@@ -1,20 +1,23 @@
 //! What the page shows.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use opentelemetry::trace::TraceId;
-use opentelemetry_sdk::trace::SpanData;
 use serde_json::{Value, json};
 
 use crate::page::red_history::RedHistory;
+use crate::page::span_search::contains;
+use crate::page::stored_span::{SpanSource, StoredSpan, cut};
 use crate::page::trace_ring::{TraceRing, TraceSpans};
 
 /// The metrics are read again after so long, while a browser is connected.
 const MIN_AGE: Duration = Duration::from_millis(900);
 
-/// Reading the metrics takes at most this part of the time, and with it of one processor.
-const MAX_LOAD: u32 = 50;
+/// Reading the metrics takes at most one of so many parts of the time, and with it of one processor: while a browser is
+/// connected, and while none is.
+const WATCHED_PARTS: u32 = 50;
+const UNWATCHED_PARTS: u32 = 1000;
 
 /// The traces and the metrics of the page. Requests touch neither.
 pub(crate) struct PageState {
@@ -32,8 +35,8 @@ pub(crate) struct StatusSource {
 
 struct Metrics {
     history: RedHistory,
-    /// When they are read again at the earliest.
-    next: Instant,
+    /// When they were read last, and how long that took.
+    read: Option<(Instant, Duration)>,
 }
 
 impl PageState {
@@ -44,7 +47,7 @@ impl PageState {
             traces: Mutex::default(),
             metrics: Mutex::new(Metrics {
                 history: RedHistory::new(now),
-                next: now,
+                read: None,
             }),
             status: Mutex::default(),
         }
@@ -55,20 +58,27 @@ impl PageState {
         *lock(&self.status) = Some(source);
     }
 
-    /// Adds a span of this process. Called on the export thread.
-    pub(crate) fn add(&self, span: &SpanData) {
-        self.add_of(span, &self.service);
+    /// Returns the source of spans of this process.
+    pub(crate) fn own_source(&self) -> Arc<SpanSource> {
+        SpanSource::new(cut(&self.service).into(), "")
     }
 
-    /// Adds a span of a service.
-    pub(crate) fn add_of(&self, span: &SpanData, service: &str) {
-        lock(&self.traces).add(span, service);
+    /// Adds the OTLP message of a span. Called on the export thread for those of this process.
+    pub(crate) fn add(&self, message: &[u8], source: &Arc<SpanSource>) {
+        lock(&self.traces).add(message, source);
+    }
+
+    /// Reads the metrics for the history, while no browser is connected.
+    pub(crate) fn record_history(&self, now: Instant) {
+        self.read_metrics(now, UNWATCHED_PARTS);
     }
 
     /// Reads the metrics, unless that was done a short time ago.
-    pub(crate) fn refresh(&self, now: Instant) {
+    fn read_metrics(&self, now: Instant, parts: u32) {
         let mut metrics = lock(&self.metrics);
-        if now < metrics.next {
+        if let Some((at, took)) = metrics.read
+            && now < at + MIN_AGE.max(took * parts)
+        {
             return;
         }
         let source = lock(&self.status);
@@ -80,12 +90,12 @@ impl PageState {
         let text = render();
         drop(source);
         metrics.history.read(&text, now);
-        metrics.next = now + MIN_AGE.max(started.elapsed() * MAX_LOAD);
+        metrics.read = Some((now, started.elapsed()));
     }
 
     /// Returns metrics and the state of the exporters.
     pub(crate) fn overview(&self, now: Instant) -> Value {
-        self.refresh(now);
+        self.read_metrics(now, WATCHED_PARTS);
         let source = lock(&self.status);
         let status = source.as_ref().map(|source| (source.status)());
         let has_metrics = source
@@ -116,31 +126,15 @@ impl PageState {
     pub(crate) fn search(&self, text: &str) -> Vec<u64> {
         // Taken out, so that the export thread does not wait for the search.
         let traces = lock(&self.traces).all_spans();
-        // As it stands in JSON, without the quotes.
-        let text = &*text.to_lowercase();
-        let quoted = Value::from(text).to_string();
-        let needle = quoted.get(1..quoted.len() - 1).unwrap_or_default();
-        let has_text = |span: &bytes::Bytes| {
-            let json = String::from_utf8_lossy(span).to_lowercase();
-            // The names of fields do not count.
-            json.contains(needle)
-                && serde_json::from_str(&json).is_ok_and(|json| contains(&json, text))
+        let text = text.to_lowercase();
+        let has_text = |span: &StoredSpan| {
+            let decoded = span.decode();
+            decoded.is_some_and(|decoded| contains(&decoded, span.source(), &text))
         };
         let found = traces
             .iter()
             .filter(|(_, spans)| spans.iter().any(has_text));
         found.map(|(number, _)| *number).collect()
-    }
-}
-
-/// Whether a text in the value contains another one.
-fn contains(value: &Value, text: &str) -> bool {
-    match value {
-        Value::String(own) => own.contains(text),
-        Value::Array(values) => values.iter().any(|value| contains(value, text)),
-        Value::Object(fields) => fields.values().any(|value| contains(value, text)),
-        Value::Number(number) => number.to_string().contains(text),
-        Value::Bool(_) | Value::Null => false,
     }
 }
 
@@ -150,28 +144,24 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-    use opentelemetry::KeyValue;
+    use prost::Message;
 
     use super::*;
-    use crate::page::span_json::tests::span;
+    use crate::page::test_span::{span, text};
 
     #[test]
-    fn the_search_finds_attributes_in_any_case_and_with_quotes() {
+    fn the_search_returns_the_numbers_of_the_traces_with_the_text() {
         let state = PageState::new("shop".to_owned());
         let mut with_text = span(1, "a");
-        with_text
-            .attributes
-            .push(KeyValue::new("user", "Ärger \"quoted\""));
-        state.add(&with_text);
-        state.add(&span(2, "b"));
-        assert_eq!(state.search("ärger \"QUOTED"), [1]);
-        for text in ["no such text", "traceparent", "\":\""] {
-            assert!(state.search(text).is_empty(), "{text}");
+        with_text.attributes.push(text("user", "Ärger"));
+        for span in [with_text, span(2, "b")] {
+            state.add(&span.encode_to_vec(), &state.own_source());
         }
-        assert_eq!(state.search("").len(), 2);
+        assert_eq!(state.search("ÄRGER"), [1]);
+        assert!(state.search("no such text").is_empty());
+        assert_eq!(state.search("shop").len(), 2);
     }
 
     #[test]

@@ -1,98 +1,106 @@
 //! The spans of one trace.
 
-use bytes::Bytes;
 use opentelemetry::trace::TraceId;
-use opentelemetry_sdk::trace::SpanData;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::page::trace_title::{TraceTitle, is_error};
+use crate::page::span_head::{Rank, SpanHead};
+use crate::page::span_json::micros;
+use crate::page::stored_span::StoredSpan;
+use crate::page::trace_title::title;
 
 /// The most bytes of one trace. Further spans are counted.
 pub(crate) const MAX_TRACE_BYTES: usize = 4 << 20;
 
-/// A trace from this duration on is slow: as long as the default of `TRACES_KEEP`, in microseconds.
-const SLOW: f64 = 1e6;
+/// The part of them that only spans use which are closer to the root than all before, so that the list shows the root.
+const RESERVED_BYTES: usize = 256 << 10;
 
-/// What a span and a trace take beside their texts.
-const SPAN_OVERHEAD: usize = 2 * size_of::<Bytes>() + 48;
+/// A trace from this duration on is slow: as long as the default of `TRACES_KEEP`, in nanoseconds.
+const SLOW: u64 = 1_000_000_000;
+
+/// What a trace takes beside its spans.
 const TRACE_OVERHEAD: usize = 512;
 
 /// A trace on the page.
 #[derive(Debug)]
 pub(crate) struct PageTrace {
-    pub(crate) id: TraceId,
     /// Traces are numbered by the arrival of their first span.
     pub(crate) number: u64,
     /// The version of the list with the last change of this trace.
     pub(crate) version: u64,
-    spans: Vec<Bytes>,
-    title: TraceTitle,
+    spans: Vec<StoredSpan>,
+    /// The index of the span that is closest to the root so far.
+    title: usize,
+    head: SpanHead,
     errors: usize,
     dropped_spans: u64,
     bytes: usize,
 }
 
 impl PageTrace {
-    pub(crate) fn new(id: TraceId, number: u64, title: TraceTitle) -> Self {
-        let bytes = TRACE_OVERHEAD + title.bytes();
+    pub(crate) fn new(number: u64, span: StoredSpan, head: SpanHead) -> Self {
         Self {
-            id,
             number,
             version: 0,
-            spans: Vec::new(),
-            title,
-            errors: 0,
+            bytes: TRACE_OVERHEAD + span.bytes(),
+            spans: vec![span],
+            title: 0,
+            head,
+            errors: usize::from(head.is_failed),
             dropped_spans: 0,
-            bytes,
         }
     }
 
     /// Adds a span, which counts as dropped if the trace is full.
-    pub(crate) fn add(&mut self, span: &SpanData, json: Bytes, service: &str) {
-        self.errors += usize::from(is_error(span));
-        if self.title.is_preceded_by(span) {
-            let title = TraceTitle::of(span, service);
-            self.bytes = self.bytes.saturating_sub(self.title.bytes()) + title.bytes();
-            self.title = title;
-        }
-        let bytes = json.len() + SPAN_OVERHEAD;
-        if self.bytes + bytes > MAX_TRACE_BYTES {
+    pub(crate) fn add(&mut self, span: StoredSpan, head: SpanHead) {
+        self.errors += usize::from(head.is_failed);
+        let is_title = head.precedes(&self.head);
+        let reserved = if is_title { 0 } else { RESERVED_BYTES };
+        let bytes = self.bytes + span.bytes();
+        if bytes > MAX_TRACE_BYTES - reserved {
             self.dropped_spans += 1;
             return;
         }
-        self.bytes += bytes;
-        self.spans.push(json);
+        if is_title {
+            (self.title, self.head) = (self.spans.len(), head);
+        }
+        self.bytes = bytes;
+        self.spans.push(span);
     }
 
     /// Whether a span failed or the root is slow: such traces stay longest.
-    pub(crate) fn is_notable(&self) -> bool {
-        self.errors > 0 || self.title.duration >= SLOW
+    pub(crate) const fn is_notable(&self) -> bool {
+        self.errors > 0 || self.head.duration >= SLOW
     }
 
     pub(crate) const fn bytes(&self) -> usize {
         self.bytes
     }
 
+    pub(crate) const fn id(&self) -> TraceId {
+        self.head.trace
+    }
+
     /// Returns what the list of traces shows.
     pub(crate) fn summary(&self) -> Value {
-        let mut summary = self.title.texts().clone();
-        let rest = json!({
-            "number": self.number,
-            "id": self.id.to_string(),
-            "start": self.title.start(),
-            "duration": self.title.duration,
-            "errors": self.errors,
-            "spans": self.spans.len(),
-            "incomplete": self.title.is_inner(),
+        let title = self.spans.get(self.title).and_then(|span| {
+            let decoded = span.decode()?;
+            Some(title(&decoded, span.source(), self.head.is_failed))
         });
-        if let (Value::Object(summary), Value::Object(rest)) = (&mut summary, rest) {
-            summary.extend(rest);
-        }
-        summary
+        let mut summary = title.unwrap_or_default();
+        let mut add = |name: &str, value: Value| summary.insert(name.to_owned(), value);
+        add("number", self.number.into());
+        add("id", self.id().to_string().into());
+        add("start", micros(self.head.start).into());
+        add("duration", (self.head.duration as f64 / 1e3).into());
+        add("errors", self.errors.into());
+        add("spans", self.spans.len().into());
+        // The span has a parent in this process, which has not ended or was not recorded.
+        add("incomplete", (self.head.rank == Rank::Inner).into());
+        summary.into()
     }
 
     /// Returns the spans, which are not copied.
-    pub(crate) fn spans(&self) -> Vec<Bytes> {
+    pub(crate) fn spans(&self) -> Vec<StoredSpan> {
         self.spans.clone()
     }
 

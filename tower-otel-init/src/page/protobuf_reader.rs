@@ -1,7 +1,7 @@
 //! Walks over the fields of a protobuf message, without allocating.
 //!
 //! A message of 4 MiB can have two million empty spans, which take hundreds of megabytes once they are decoded. So they are
-//! decoded one at a time.
+//! decoded one at a time. And a span that nobody looks at is not decoded at all.
 //!
 //! <https://protobuf.dev/programming-guides/encoding/>
 
@@ -9,14 +9,23 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
-/// The fields of a message that have bytes: texts and messages. Other fields are skipped.
+/// The value of a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Field<'a> {
+    Number(u64),
+    /// A text or a message.
+    Bytes(&'a [u8]),
+}
+
+/// The fields of a message.
 #[derive(Debug)]
 pub(crate) struct Fields<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Iterator for Fields<'a> {
-    /// The number of a field, and its bytes.
-    type Item = Result<(u64, &'a [u8]), Malformed>;
+    /// The number of a field, and its value.
+    type Item = Result<(u64, Field<'a>), Malformed>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let field = self.next_field();
         if field == Err(Malformed) {
@@ -27,30 +36,34 @@ impl<'a> Iterator for Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    fn next_field(&mut self) -> Result<Option<(u64, &'a [u8])>, Malformed> {
-        while !self.0.is_empty() {
-            let key = self.varint()?;
-            match key & 7 {
-                0 => drop(self.varint()?),
-                1 => drop(self.take(8)?),
-                5 => drop(self.take(4)?),
-                2 => {
-                    let length = self.varint()?;
-                    let length = usize::try_from(length).map_err(|_| Malformed)?;
-                    return Ok(Some((key >> 3, self.take(length)?)));
-                }
-                _ => return Err(Malformed),
-            }
+    #[inline]
+    fn next_field(&mut self) -> Result<Option<(u64, Field<'a>)>, Malformed> {
+        if self.0.is_empty() {
+            return Ok(None);
         }
-        Ok(None)
+        let key = self.varint()?;
+        let value = match key & 7 {
+            0 => Field::Number(self.varint()?),
+            1 => Field::Number(little_endian(self.take(8)?)),
+            2 => {
+                let length = self.varint()?;
+                let length = usize::try_from(length).map_err(|_| Malformed)?;
+                Field::Bytes(self.take(length)?)
+            }
+            5 => Field::Number(little_endian(self.take(4)?)),
+            _ => return Err(Malformed),
+        };
+        Ok(Some((key >> 3, value)))
     }
 
+    #[inline]
     fn take(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
         let (taken, rest) = self.0.split_at_checked(length).ok_or(Malformed)?;
         self.0 = rest;
         Ok(taken)
     }
 
+    #[inline]
     fn varint(&mut self) -> Result<u64, Malformed> {
         let mut value = 0;
         for shift in (0..64).step_by(7) {
@@ -65,12 +78,18 @@ impl<'a> Fields<'a> {
     }
 }
 
+#[inline]
+fn little_endian(bytes: &[u8]) -> u64 {
+    let bytes = bytes.iter().rev();
+    bytes.fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn fields_with_bytes_are_found_between_others() {
+    fn fields_of_every_type_are_read() {
         let message = [
             0x08, 0x96, 0x01, // 1: a number
             0x12, 0x02, b'h', b'i', // 2: a text
@@ -79,7 +98,14 @@ mod tests {
             0x2a, 0x00, // 5: an empty message
         ];
         let fields: Vec<_> = Fields(&message).collect();
-        assert_eq!(fields, [Ok((2, &b"hi"[..])), Ok((5, &b""[..]))]);
+        let expected = [
+            (1, Field::Number(150)),
+            (2, Field::Bytes(b"hi")),
+            (3, Field::Number(0x0403_0201)),
+            (4, Field::Number(0x0807_0605_0403_0201)),
+            (5, Field::Bytes(b"")),
+        ];
+        assert_eq!(fields, expected.map(Ok));
     }
 
     #[test]

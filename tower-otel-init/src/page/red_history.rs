@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::page::metric_family::{FAMILIES, Part, family_of};
 use crate::page::red_row::{INTERVALS, RedRow, Totals};
-use crate::page::sample::Sample;
+use crate::sample::Sample;
 
 /// The time between two points of a sparkline.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(5);
@@ -52,7 +52,7 @@ impl RedHistory {
     /// Reads the metrics from the text format.
     pub(crate) fn read(&mut self, text: &str, now: Instant) {
         let mut totals: BTreeMap<RowKey, Totals> = BTreeMap::new();
-        let mut in_flight = [0.0; FAMILIES.len()];
+        let mut in_flight: BTreeMap<RowKey, f64> = BTreeMap::new();
         self.overflowed = false;
         for line in text.lines() {
             self.overflowed |= line.contains(RECORDER_OVERFLOW);
@@ -65,13 +65,11 @@ impl RedHistory {
             let Some(part) = family.part(&sample) else {
                 continue;
             };
+            let (method, group) = family.key(&sample);
             if part == Part::InFlight {
-                if let Some(sum) = in_flight.get_mut(index) {
-                    *sum += sample.value;
-                }
+                *in_flight.entry((index, group, method)).or_default() += sample.value;
                 continue;
             }
-            let (method, group) = family.key(&sample);
             self.overflowed |= group == LAYER_OVERFLOW;
             let row = totals.entry((index, group, method)).or_default();
             match part {
@@ -88,8 +86,32 @@ impl RedHistory {
                 Part::InFlight => {}
             }
         }
-        self.in_flight = in_flight;
         self.update(totals, now);
+        self.set_in_flight(&in_flight);
+    }
+
+    /// Sets the requests in flight of each family, and of the rows whose labels a gauge has. A gauge without a method is that
+    /// of a row if no other row has its route or host.
+    fn set_in_flight(&mut self, gauges: &BTreeMap<RowKey, f64>) {
+        self.in_flight = [0.0; FAMILIES.len()];
+        for ((index, ..), requests) in gauges {
+            if let Some(sum) = self.in_flight.get_mut(*index) {
+                *sum += requests;
+            }
+        }
+        let mut methods: BTreeMap<(usize, String), usize> = BTreeMap::new();
+        for (index, group, _) in self.rows.keys() {
+            *methods.entry((*index, group.clone())).or_default() += 1;
+        }
+        for ((index, group, method), row) in &mut self.rows {
+            let own = gauges.get(&(*index, group.clone(), method.clone()));
+            // Another row of the host may be hidden.
+            let is_only =
+                self.hidden_rows == 0 && methods.get(&(*index, group.clone())) == Some(&1);
+            let of_group = || gauges.get(&(*index, group.clone(), String::new()));
+            let in_flight = own.or_else(|| of_group().filter(|_| is_only));
+            row.set_in_flight(in_flight.copied());
+        }
     }
 
     fn update(&mut self, totals: BTreeMap<RowKey, Totals>, now: Instant) {

@@ -133,6 +133,52 @@ fn the_names_of_the_conventions_are_read_and_nothing_is_counted_twice() {
 }
 
 #[test]
+fn a_row_has_its_requests_in_flight_if_the_gauge_has_its_labels() {
+    let text = "\
+        http_requests_total{method=\"GET\",path=\"/a\",status=\"200\"} 1\n\
+        http_requests_total{method=\"GET\",path=\"/b\",status=\"200\"} 1\n\
+        http_requests_in_flight{method=\"GET\",path=\"/a\"} 3\n\
+        http_requests_in_flight{method=\"GET\"} 4\n\
+        http_client_requests_total{method=\"GET\",host=\"b:80\",status=\"200\"} 1\n\
+        http_client_requests_total{method=\"GET\",host=\"c:80\",status=\"200\"} 1\n\
+        http_client_requests_total{method=\"PUT\",host=\"c:80\",status=\"200\"} 1\n\
+        http_client_requests_in_flight{host=\"b:80\"} 5\n\
+        http_client_requests_in_flight{host=\"c:80\"} 6\n\
+        grpc_requests_total{method=\"a.B/C\",status=\"OK\"} 7\n\
+        grpc_requests_in_flight{method=\"a.B/C\"} 8\n";
+    let now = Instant::now();
+    let mut history = RedHistory::new(now);
+    history.read(text, now);
+    let json = history.json(now);
+    let mut found = Vec::new();
+    for table in json["tables"].as_array().unwrap() {
+        for row in table["rows"].as_array().unwrap() {
+            let name = format!("{} {}", row["method"], row["group"]).replace('"', "");
+            found.push(format!(
+                "{name}: {} of {}",
+                row["in_flight"], table["in_flight"]
+            ));
+        }
+    }
+    assert_eq!(
+        found,
+        [
+            "GET /a: 3.0 of 7.0",
+            "GET /b: null of 7.0",
+            " a.B/C: 8.0 of 8.0",
+            "GET b:80: 5.0 of 11.0",
+            "GET c:80: null of 11.0",
+            "PUT c:80: null of 11.0",
+        ]
+    );
+    history.read("", now);
+    assert_eq!(
+        history.json(now)["tables"][0]["rows"][0]["in_flight"],
+        Value::Null
+    );
+}
+
+#[test]
 fn rows_are_bounded_and_overflow_is_noticed() {
     let now = Instant::now();
     let mut history = RedHistory::new(now);

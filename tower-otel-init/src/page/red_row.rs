@@ -35,6 +35,8 @@ pub(crate) struct RedRow {
     /// From the oldest to the newest. A row that is younger than the history starts with zeros.
     points: VecDeque<Totals>,
     latest: Totals,
+    /// The requests in flight, if the gauge has the labels of the row.
+    in_flight: Option<f64>,
 }
 
 impl RedRow {
@@ -42,8 +44,12 @@ impl RedRow {
     pub(crate) fn new(points: usize) -> Self {
         Self {
             points: (0..points).map(|_| Totals::default()).collect(),
-            latest: Totals::default(),
+            ..Self::default()
         }
+    }
+
+    pub(crate) fn set_in_flight(&mut self, requests: Option<f64>) {
+        self.in_flight = requests;
     }
 
     pub(crate) fn set_latest(&mut self, totals: Totals) {
@@ -84,6 +90,7 @@ impl RedRow {
             "errors": since(self.latest.errors, oldest.errors),
             "aborted": since(self.latest.aborted, oldest.aborted),
             "total": self.latest.requests,
+            "in_flight": self.in_flight,
             "p50": quantile(0.5, &buckets),
             "p95": quantile(0.95, &buckets),
             "p99": quantile(0.99, &buckets),

@@ -1,32 +1,25 @@
 //! The bodies of responses.
 
-use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame};
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::page::event_stream::EventStream;
+use crate::page::trace_body::TraceBody;
 
-/// A body in pieces, which share their bytes with the stored spans, or a stream of events.
+/// A body of one piece, a trace, or a stream of events.
 pub(crate) enum ResponseBody {
-    Pieces {
-        pieces: VecDeque<Bytes>,
-        /// Limits how many bodies keep removed spans alive.
-        _permit: Option<OwnedSemaphorePermit>,
-    },
+    Whole(Option<Bytes>),
+    Trace(TraceBody),
     Events(EventStream),
 }
 
 impl From<&'static str> for ResponseBody {
     fn from(text: &'static str) -> Self {
-        Self::Pieces {
-            pieces: [Bytes::from_static(text.as_bytes())].into(),
-            _permit: None,
-        }
+        Self::Whole(Some(Bytes::from_static(text.as_bytes())))
     }
 }
 
@@ -38,10 +31,7 @@ impl From<String> for ResponseBody {
 
 impl From<Vec<u8>> for ResponseBody {
     fn from(bytes: Vec<u8>) -> Self {
-        Self::Pieces {
-            pieces: [Bytes::from(bytes)].into(),
-            _permit: None,
-        }
+        Self::Whole(Some(bytes.into()))
     }
 }
 
@@ -53,17 +43,19 @@ impl Body for ResponseBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        match &mut *self {
-            Self::Pieces { pieces, .. } => {
-                Poll::Ready(pieces.pop_front().map(|piece| Ok(Frame::data(piece))))
-            }
-            Self::Events(events) => events
-                .poll_update(context)
-                .map(|update| Some(Ok(Frame::data(update)))),
-        }
+        let data = match &mut *self {
+            Self::Whole(bytes) => Poll::Ready(bytes.take()),
+            Self::Trace(trace) => Poll::Ready(trace.next_piece()),
+            Self::Events(events) => events.poll_update(context).map(Some),
+        };
+        data.map(|data| data.map(|data| Ok(Frame::data(data))))
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self, Self::Pieces { pieces, .. } if pieces.is_empty())
+        match self {
+            Self::Whole(bytes) => bytes.is_none(),
+            Self::Trace(trace) => trace.is_ended(),
+            Self::Events(_) => false,
+        }
     }
 }

@@ -1,10 +1,8 @@
 //! The responses of the page's server.
 
-use std::collections::VecDeque;
 use std::error::Error;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY,
     RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
@@ -12,17 +10,18 @@ use http::header::{
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use opentelemetry::trace::TraceId;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 use crate::control::Control;
 use crate::page::assets::{self, ASSETS};
 use crate::page::event_stream::EventStream;
+use crate::page::fetch_check;
 use crate::page::host_check;
 use crate::page::intake::{self, Intake};
 use crate::page::live_settings;
 use crate::page::page_state::PageState;
 use crate::page::response_body::ResponseBody;
-use crate::page::trace_ring::TraceSpans;
+use crate::page::trace_body::TraceBody;
 
 /// The most traces that are sent at the same time. A trace has at most 4 MiB.
 const MAX_SENT_TRACES: usize = 4;
@@ -30,7 +29,7 @@ const MAX_SENT_TRACES: usize = 4;
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 
-type BoxError = Box<dyn Error + Send + Sync>;
+pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Answers requests.
 pub(crate) struct Routes {
@@ -53,16 +52,27 @@ impl Routes {
         }
     }
 
+    pub(crate) const fn state(&self) -> &Arc<PageState> {
+        &self.state
+    }
+
     pub(crate) async fn respond<B>(&self, request: Request<B>) -> Response<ResponseBody>
     where
         B: Body<Data: AsRef<[u8]> + Send, Error: Into<BoxError>> + Send + 'static,
     {
-        if !host_check::is_allowed(request.headers(), self.is_remote) {
+        if !host_check::is_allowed(&request, self.is_remote) {
             let accepted = match self.is_remote {
                 true => "Host is not accepted (expected localhost or an IP address)\n",
                 false => "Host is not accepted (expected localhost or a loopback address)\n",
             };
             return response(StatusCode::FORBIDDEN, TEXT, accepted);
+        }
+        if let Some(file) = file(&request) {
+            return file;
+        }
+        if !fetch_check::is_allowed(request.headers()) {
+            let text = "a browser sends this request for another page\n";
+            return response(StatusCode::FORBIDDEN, TEXT, text);
         }
         match (request.uri().path(), request.method()) {
             (intake::PATH, &Method::POST) => {
@@ -86,7 +96,8 @@ impl Routes {
             let text = "other machines can read this page, so it changes no settings\n";
             return response(StatusCode::FORBIDDEN, TEXT, text);
         };
-        let (parts, body) = live_settings::respond(control, request).await.into_parts();
+        let answer = live_settings::respond(control, request, live_settings::LIMIT);
+        let (parts, body) = answer.await.into_parts();
         let mut answer = response(parts.status, TEXT, body);
         answer.headers_mut().extend(parts.headers);
         answer
@@ -94,9 +105,6 @@ impl Routes {
 
     fn show<B>(&self, request: &Request<B>) -> Response<ResponseBody> {
         let path = request.uri().path();
-        if let Some((_, media_type, content)) = ASSETS.iter().find(|(own, ..)| *own == path) {
-            return response(StatusCode::OK, media_type, *content);
-        }
         if path == "/events" {
             let events = ResponseBody::Events(EventStream::new(Arc::clone(&self.state)));
             return response(StatusCode::OK, "text/event-stream", events);
@@ -127,25 +135,17 @@ impl Routes {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
             return busy;
         };
-        response(StatusCode::OK, JSON, trace_body(trace, permit))
+        let body = ResponseBody::Trace(TraceBody::new(trace, permit));
+        response(StatusCode::OK, JSON, body)
     }
 }
 
-fn trace_body(trace: TraceSpans, permit: OwnedSemaphorePermit) -> ResponseBody {
-    let mut pieces = VecDeque::with_capacity(2 * trace.spans.len() + 2);
-    let start = format!("{{\"dropped\":{},\"spans\":[", trace.dropped);
-    pieces.push_back(Bytes::from(start));
-    for (index, span) in trace.spans.into_iter().enumerate() {
-        if index > 0 {
-            pieces.push_back(Bytes::from_static(b","));
-        }
-        pieces.push_back(span);
-    }
-    pieces.push_back(Bytes::from_static(b"]}"));
-    ResponseBody::Pieces {
-        pieces,
-        _permit: Some(permit),
-    }
+/// Returns a file of the page. Links of other pages may lead to it.
+fn file<B>(request: &Request<B>) -> Option<Response<ResponseBody>> {
+    let path = request.uri().path();
+    let file = ASSETS.iter().find(|(own, ..)| *own == path);
+    let (_, media_type, content) = file.filter(|_| request.method() == Method::GET)?;
+    Some(response(StatusCode::OK, media_type, *content))
 }
 
 fn not_allowed(allowed: &'static str, text: &'static str) -> Response<ResponseBody> {

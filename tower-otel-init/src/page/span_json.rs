@@ -1,245 +1,132 @@
 //! A span as the page gets it.
 
-use std::time::SystemTime;
+use opentelemetry::trace::{SpanId, TraceId};
+use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::trace::v1::span::{Event, SpanKind};
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 
-use bytes::Bytes;
-use opentelemetry::trace::{Event, SpanContext, SpanId, SpanKind, Status};
-use opentelemetry::{Array, KeyValue, Value as AttributeValue};
-use opentelemetry_sdk::trace::SpanData;
-use serde_json::Value;
+use crate::page::json_writer::{JsonWriter, float};
+use crate::page::span_head::has_remote_parent;
+use crate::page::stored_span::SpanSource;
 
-/// The largest integer that a number of JavaScript has exactly.
-const MAX_EXACT: u64 = 1 << 53;
-
-/// Returns the span as JSON, written directly: a tree of values would cost several times as much.
-pub(crate) fn span_json(span: &SpanData, service: &str) -> Bytes {
-    let context = &span.span_context;
-    let (status, message) = match &span.status {
-        Status::Unset => ("", ""),
-        Status::Ok => ("ok", ""),
-        Status::Error { description } => ("error", &**description),
+/// Writes the span as JSON.
+pub(crate) fn write_span(json: &mut JsonWriter, span: &Span, source: &SpanSource) {
+    let status = span.status.as_ref();
+    let (status, message) = match status.map(|status| (status.code(), &*status.message)) {
+        Some((StatusCode::Error, message)) => ("error", message),
+        Some((StatusCode::Ok, _)) => ("ok", ""),
+        _ => ("", ""),
     };
     let dropped = u64::from(span.dropped_attributes_count)
-        + u64::from(span.events.dropped_count)
-        + u64::from(span.links.dropped_count);
-    let mut json = JsonWriter(Vec::with_capacity(512));
-    json.0.push(b'{');
-    json.text_field("id", &context.span_id().to_string());
-    json.text_field("parent", &id(span.parent_span_id));
-    json.value_field("remote", &span.parent_span_is_remote.into());
-    json.text_field("traceparent", &traceparent(context));
-    json.text_field("name", &span.name);
-    json.text_field("kind", kind(&span.span_kind));
-    json.text_field("service", service);
-    json.text_field("scope", span.instrumentation_scope.name());
-    json.value_field("start", &micros(span.start_time).into());
-    let duration = duration_micros(span.start_time, span.end_time);
-    json.value_field("duration", &float(duration));
-    json.text_field("status", status);
-    json.text_field("message", message);
-    json.value_field("dropped", &dropped.into());
-    json.field("attributes");
-    json.attributes(&span.attributes);
-    json.field("events");
-    json.array(span.events.iter(), |json, event| json.event(event));
-    json.field("links");
-    json.array(span.links.iter(), |json, link| {
-        json.0.push(b'{');
-        json.text_field("traceparent", &traceparent(&link.span_context));
+        + u64::from(span.dropped_events_count)
+        + u64::from(span.dropped_links_count);
+    json.object(|json| {
+        json.text_field("id", &span_id(&span.span_id));
+        json.text_field("parent", &span_id(&span.parent_span_id));
+        json.value_field("remote", &has_remote_parent(span).into());
+        let traceparent = traceparent(&span.trace_id, &span.span_id, span.flags);
+        json.text_field("traceparent", &traceparent);
+        json.text_field("name", &span.name);
+        json.text_field("kind", kind(span.kind));
+        json.text_field("service", &source.service);
+        json.text_field("scope", &source.scope);
+        json.value_field("start", &micros(span.start_time_unix_nano).into());
+        json.value_field("duration", &float(duration_micros(span)));
+        json.text_field("status", status);
+        json.text_field("message", message);
+        json.value_field("dropped", &dropped.into());
         json.field("attributes");
-        json.attributes(&link.attributes);
-        json.0.push(b'}');
-    });
-    json.0.push(b'}');
-    json.0.into()
-}
-
-/// Writes JSON. Writing to memory does not fail.
-struct JsonWriter(Vec<u8>);
-
-impl JsonWriter {
-    /// Writes the name of a field, which needs no escapes.
-    fn field(&mut self, name: &str) {
-        if self.0.last() != Some(&b'{') {
-            self.0.push(b',');
-        }
-        self.0.push(b'"');
-        self.0.extend_from_slice(name.as_bytes());
-        self.0.extend_from_slice(b"\":");
-    }
-
-    fn text_field(&mut self, name: &str, text: &str) {
-        self.field(name);
-        self.text(text);
-    }
-
-    fn value_field(&mut self, name: &str, value: &Value) {
-        self.field(name);
-        self.value(value);
-    }
-
-    fn text(&mut self, text: &str) {
-        let _ = serde_json::to_writer(&mut self.0, text);
-    }
-
-    fn value(&mut self, value: &Value) {
-        let _ = serde_json::to_writer(&mut self.0, value);
-    }
-
-    fn array<T>(&mut self, items: impl Iterator<Item = T>, write: impl Fn(&mut Self, T)) {
-        self.0.push(b'[');
-        for (index, item) in items.enumerate() {
-            if index > 0 {
-                self.0.push(b',');
-            }
-            write(self, item);
-        }
-        self.0.push(b']');
-    }
-
-    fn attributes(&mut self, attributes: &[KeyValue]) {
-        self.array(attributes.iter(), |json, attribute| {
-            json.0.push(b'[');
-            json.text(attribute.key.as_str());
-            json.0.push(b',');
-            match &attribute.value {
-                AttributeValue::String(text) => json.text(text.as_str()),
-                value => json.value(&attribute_value(value)),
-            }
-            json.0.push(b']');
+        json.attributes(&span.attributes);
+        json.field("events");
+        json.array(&span.events, write_event);
+        json.field("links");
+        json.array(&span.links, |json, link| {
+            json.object(|json| {
+                let traceparent = self::traceparent(&link.trace_id, &link.span_id, link.flags);
+                json.text_field("traceparent", &traceparent);
+                json.field("attributes");
+                json.attributes(&link.attributes);
+            });
         });
+    });
+}
+
+fn write_event(json: &mut JsonWriter, event: &Event) {
+    json.object(|json| {
+        json.text_field("name", &event.name);
+        json.value_field("at", &micros(event.time_unix_nano).into());
+        json.field("attributes");
+        json.attributes(&event.attributes);
+    });
+}
+
+/// Returns microseconds, a number that JavaScript has exactly until the year 2255.
+pub(crate) const fn micros(nanos: u64) -> u64 {
+    nanos / 1000
+}
+
+pub(crate) fn duration_micros(span: &Span) -> f64 {
+    let nanos = span
+        .end_time_unix_nano
+        .saturating_sub(span.start_time_unix_nano);
+    nanos as f64 / 1e3
+}
+
+pub(crate) fn kind(kind: i32) -> &'static str {
+    match SpanKind::try_from(kind) {
+        Ok(SpanKind::Server) => "server",
+        Ok(SpanKind::Client) => "client",
+        Ok(SpanKind::Producer) => "producer",
+        Ok(SpanKind::Consumer) => "consumer",
+        _ => "internal",
     }
-
-    fn event(&mut self, event: &Event) {
-        self.0.push(b'{');
-        self.text_field("name", &event.name);
-        self.value_field("at", &micros(event.timestamp).into());
-        self.field("attributes");
-        self.attributes(&event.attributes);
-        self.0.push(b'}');
-    }
 }
 
-/// Returns the time in microseconds since 1970, a number that JavaScript has exactly until the year 2255.
-pub(crate) fn micros(time: SystemTime) -> u64 {
-    let since = time
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
-}
-
-pub(crate) fn duration_micros(start: SystemTime, end: SystemTime) -> f64 {
-    let duration = end.duration_since(start).unwrap_or_default();
-    duration.as_secs_f64() * 1e6
-}
-
-pub(crate) fn kind(kind: &SpanKind) -> &'static str {
-    match kind {
-        SpanKind::Server => "server",
-        SpanKind::Client => "client",
-        SpanKind::Producer => "producer",
-        SpanKind::Consumer => "consumer",
-        SpanKind::Internal => "internal",
-    }
-}
-
-fn traceparent(context: &SpanContext) -> String {
-    let (trace, span, flags) = (
-        context.trace_id(),
-        context.span_id(),
-        context.trace_flags().to_u8(),
-    );
+/// Returns the header that continues at a span.
+pub(crate) fn traceparent(trace: &[u8], span: &[u8], flags: u32) -> String {
+    let trace = trace
+        .try_into()
+        .map_or(TraceId::INVALID, TraceId::from_bytes);
+    let span = span.try_into().map_or(SpanId::INVALID, SpanId::from_bytes);
+    let [flags, ..] = flags.to_le_bytes();
     format!("00-{trace}-{span}-{flags:02x}")
 }
 
 /// Returns an empty text if there is no span.
-fn id(span: SpanId) -> String {
-    match span {
-        SpanId::INVALID => String::new(),
-        span => span.to_string(),
-    }
-}
-
-fn attribute_value(value: &AttributeValue) -> Value {
-    match value {
-        AttributeValue::Bool(value) => Value::from(*value),
-        AttributeValue::I64(value) => integer(*value),
-        AttributeValue::F64(value) => float(*value),
-        AttributeValue::Array(Array::Bool(values)) => Value::from(values.clone()),
-        AttributeValue::Array(Array::I64(values)) => values.iter().copied().map(integer).collect(),
-        AttributeValue::Array(Array::F64(values)) => values.iter().copied().map(float).collect(),
-        AttributeValue::Array(Array::String(values)) => {
-            values.iter().map(|value| value.as_str()).collect()
-        }
-        value => Value::from(value.as_str()),
-    }
-}
-
-/// Returns a text if JavaScript has no such number.
-fn integer(value: i64) -> Value {
-    match value.unsigned_abs() <= MAX_EXACT {
-        true => Value::from(value),
-        false => Value::from(value.to_string()),
-    }
-}
-
-/// Returns a text if JSON has no such number.
-fn float(value: f64) -> Value {
-    match value.is_finite() {
-        true => Value::from(value),
-        false => Value::from(value.to_string()),
+fn span_id(id: &[u8]) -> String {
+    match id.try_into().map(SpanId::from_bytes) {
+        Ok(SpanId::INVALID) | Err(_) => String::new(),
+        Ok(id) => id.to_string(),
     }
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
-
-    use std::time::Duration;
-
-    use opentelemetry::InstrumentationScope;
-    use opentelemetry::trace::{TraceFlags, TraceId, TraceState};
-    use opentelemetry_sdk::trace::{SpanEvents, SpanLinks};
-
-    use serde_json::json;
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use opentelemetry_proto::tonic::trace::v1::span::Link;
+    use serde_json::Value;
 
     use super::*;
+    use crate::page::test_span::{fail, source, span, text};
 
-    /// Returns a server span of a millisecond without a parent.
-    pub(crate) fn span(trace: u128, name: &'static str) -> SpanData {
-        let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
-        SpanData {
-            span_context: SpanContext::new(
-                TraceId::from(trace),
-                SpanId::from(7),
-                TraceFlags::SAMPLED,
-                false,
-                TraceState::NONE,
-            ),
-            parent_span_id: SpanId::INVALID,
-            parent_span_is_remote: false,
-            span_kind: SpanKind::Server,
-            name: name.into(),
-            start_time: start,
-            end_time: start + Duration::from_millis(1),
-            attributes: Vec::new(),
-            dropped_attributes_count: 0,
-            events: SpanEvents::default(),
-            links: SpanLinks::default(),
-            status: Status::Unset,
-            instrumentation_scope: InstrumentationScope::default(),
-        }
+    fn json(span: &Span, service: &str) -> Vec<u8> {
+        let mut json = JsonWriter::default();
+        write_span(&mut json, span, &source(service));
+        json.0
     }
 
     #[test]
     fn hostile_texts_stay_texts() {
         let hostile = "</script><img src=x onerror=alert(1)>\"\\\n\r\u{2028}\0\u{1b}[31m";
         let mut span = span(1, hostile);
-        span.status = Status::error(hostile);
-        span.attributes = vec![KeyValue::new(hostile, hostile)];
-        let event = Event::new(hostile, span.start_time, span.attributes.clone(), 0);
-        span.events.events.push(event);
-        let json = span_json(&span, hostile);
+        fail(&mut span, hostile);
+        span.attributes = vec![text(hostile, hostile)];
+        span.events = vec![Event {
+            name: hostile.to_owned(),
+            attributes: span.attributes.clone(),
+            ..Event::default()
+        }];
+        let json = json(&span, hostile);
         assert!(
             !json.contains(&b'\n') && !json.contains(&b'\r'),
             "one line of an event stream"
@@ -259,28 +146,41 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn numbers_that_javascript_does_not_have_are_texts() {
-        for (value, expected) in [
-            (AttributeValue::I64(i64::MAX), json!("9223372036854775807")),
-            (AttributeValue::I64(-5), json!(-5)),
-            (AttributeValue::F64(f64::NAN), json!("NaN")),
-            (AttributeValue::F64(0.5), json!(0.5)),
-            (
-                AttributeValue::Array(Array::I64(vec![1, i64::MIN])),
-                json!([1, "-9223372036854775808"]),
-            ),
-        ] {
-            assert_eq!(attribute_value(&value), expected);
-        }
-    }
-
-    #[test]
     fn ids_and_times_are_those_of_the_span() {
-        let value: Value = serde_json::from_slice(&span_json(&span(0xab, "a"), "shop")).unwrap();
+        let mut span = span(0xab, "a");
+        span.links = vec![Link {
+            trace_id: vec![1; 16],
+            span_id: vec![2; 8],
+            flags: 0x301,
+            ..Link::default()
+        }];
+        let value: Value = serde_json::from_slice(&json(&span, "shop")).unwrap();
         let traceparent = "00-000000000000000000000000000000ab-0000000000000007-01";
         assert_eq!(value["traceparent"], traceparent);
         assert_eq!(value["start"], 1_700_000_000_000_000_u64);
         assert_eq!(value["duration"], 1000.0);
-        assert_eq!(value["parent"], "");
+        assert_eq!(
+            (&value["parent"], &value["remote"]),
+            (&"".into(), &false.into())
+        );
+        let linked = "00-01010101010101010101010101010101-0202020202020202-01";
+        assert_eq!(value["links"][0]["traceparent"], linked);
+    }
+
+    #[test]
+    fn forged_numbers_and_ids_do_not_panic() {
+        let mut forged = span(1, "a");
+        (forged.start_time_unix_nano, forged.end_time_unix_nano) = (u64::MAX, 0);
+        (forged.kind, forged.flags, forged.parent_span_id) = (-7, u32::MAX, vec![1; 3]);
+        forged.links = vec![Link::default()];
+        let value: Value = serde_json::from_slice(&json(&forged, "a")).unwrap();
+        assert_eq!(
+            (&value["duration"], &value["parent"]),
+            (&0.0.into(), &"".into())
+        );
+        assert_eq!(
+            (&value["kind"], &value["remote"]),
+            (&"internal".into(), &false.into())
+        );
     }
 }

@@ -1,15 +1,15 @@
 //! The latest traces, within a number and a number of bytes.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
-use bytes::Bytes;
 use opentelemetry::trace::TraceId;
-use opentelemetry_sdk::trace::SpanData;
 use serde_json::{Value, json};
 
 use crate::page::page_trace::PageTrace;
-use crate::page::span_json::span_json;
-use crate::page::trace_title::TraceTitle;
+use crate::page::span_head::SpanHead;
+use crate::page::stored_span::{SpanSource, StoredSpan};
 
 pub(crate) const MAX_TRACES: usize = 500;
 pub(crate) const MAX_BYTES: usize = 32 << 20;
@@ -22,94 +22,111 @@ pub(crate) struct TraceRing {
     started: u64,
     /// The number of changes so far.
     version: u64,
-    bytes: usize,
-    notable: Usage,
-    /// The traces that are not notable, and those that are, by number.
-    order: BTreeMap<u64, TraceId>,
-    notable_order: BTreeMap<u64, TraceId>,
+    ordinary: Group,
+    /// The traces with an error and slow ones.
+    notable: Group,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Usage {
-    traces: usize,
+/// Traces by number, and their bytes.
+#[derive(Debug, Default)]
+struct Group {
+    order: BTreeMap<u64, TraceId>,
     bytes: usize,
+}
+
+impl Group {
+    fn add(&mut self, trace: &PageTrace) {
+        self.order.insert(trace.number, trace.id());
+        self.bytes += trace.bytes();
+    }
+
+    fn remove(&mut self, trace: &PageTrace, bytes: usize) {
+        self.order.remove(&trace.number);
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+
+    /// Returns the oldest trace, except for one.
+    fn oldest(&self, except: u64) -> Option<TraceId> {
+        let mut others = self.order.iter().filter(|(number, _)| **number != except);
+        others.next().map(|(_, id)| *id)
+    }
 }
 
 /// The spans of a trace.
 #[derive(Debug)]
 pub(crate) struct TraceSpans {
-    pub(crate) spans: Vec<Bytes>,
+    pub(crate) spans: Vec<StoredSpan>,
     pub(crate) dropped: u64,
 }
 
 impl TraceRing {
-    /// Adds a span, and removes traces until all fit.
-    pub(crate) fn add(&mut self, span: &SpanData, service: &str) {
-        let id = span.span_context.trace_id();
-        let json = span_json(span, service);
+    /// Adds the OTLP message of a span, and removes traces until all fit. A message without valid ids is ignored.
+    pub(crate) fn add(&mut self, message: &[u8], source: &Arc<SpanSource>) {
+        let Some(head) = SpanHead::read(message) else {
+            return;
+        };
+        let span = StoredSpan::new(message, source);
         self.version += 1;
-        let mut trace = match self.traces.remove(&id) {
-            Some(trace) => {
-                self.uncount(&trace);
+        let trace = match self.traces.entry(head.trace) {
+            Entry::Occupied(entry) => {
+                let trace = entry.into_mut();
+                let (was_notable, bytes) = (trace.is_notable(), trace.bytes());
+                trace.add(span, head);
+                if was_notable == trace.is_notable() {
+                    let group = match was_notable {
+                        true => &mut self.notable,
+                        false => &mut self.ordinary,
+                    };
+                    group.bytes += trace.bytes().saturating_sub(bytes);
+                } else {
+                    let (from, to) = match was_notable {
+                        true => (&mut self.notable, &mut self.ordinary),
+                        false => (&mut self.ordinary, &mut self.notable),
+                    };
+                    from.remove(trace, bytes);
+                    to.add(trace);
+                }
                 trace
             }
-            None => {
+            Entry::Vacant(entry) => {
                 self.started += 1;
-                PageTrace::new(id, self.started, TraceTitle::of(span, service))
+                let trace = entry.insert(PageTrace::new(self.started, span, head));
+                let group = match trace.is_notable() {
+                    true => &mut self.notable,
+                    false => &mut self.ordinary,
+                };
+                group.add(trace);
+                trace
             }
         };
-        trace.add(span, json, service);
         trace.version = self.version;
-        self.make_room(trace.bytes());
-        self.count(&trace);
-        self.traces.insert(id, trace);
+        let number = trace.number;
+        self.make_room(number);
     }
 
-    fn count(&mut self, trace: &PageTrace) {
-        self.bytes += trace.bytes();
-        self.order_of(trace).insert(trace.number, trace.id);
-        if trace.is_notable() {
-            self.notable.traces += 1;
-            self.notable.bytes += trace.bytes();
-        }
+    const fn bytes(&self) -> usize {
+        self.ordinary.bytes + self.notable.bytes
     }
 
-    fn uncount(&mut self, trace: &PageTrace) {
-        self.bytes = self.bytes.saturating_sub(trace.bytes());
-        self.order_of(trace).remove(&trace.number);
-        if trace.is_notable() {
-            self.notable.traces = self.notable.traces.saturating_sub(1);
-            self.notable.bytes = self.notable.bytes.saturating_sub(trace.bytes());
-        }
-    }
-
-    fn order_of(&mut self, trace: &PageTrace) -> &mut BTreeMap<u64, TraceId> {
-        match trace.is_notable() {
-            true => &mut self.notable_order,
-            false => &mut self.order,
-        }
-    }
-
-    /// Removes traces until there is room for one more of this size.
-    fn make_room(&mut self, bytes: usize) {
-        while self.traces.len() >= MAX_TRACES || self.bytes + bytes > MAX_BYTES {
-            let too_notable =
-                self.notable.traces * 2 > MAX_TRACES || self.notable.bytes * 2 > MAX_BYTES;
-            let oldest = |notable: bool| {
-                let order = if notable {
-                    &self.notable_order
-                } else {
-                    &self.order
-                };
-                order.first_key_value().map(|(_, id)| *id)
+    /// Removes traces until the others fit, but not the one of this number.
+    fn make_room(&mut self, number: u64) {
+        while self.traces.len() > MAX_TRACES || self.bytes() > MAX_BYTES {
+            let is_too_notable =
+                self.notable.order.len() * 2 > MAX_TRACES || self.notable.bytes * 2 > MAX_BYTES;
+            let (first, second) = match is_too_notable {
+                true => (&self.notable, &self.ordinary),
+                false => (&self.ordinary, &self.notable),
             };
-            let Some(oldest) = oldest(too_notable).or_else(|| oldest(!too_notable)) else {
+            let oldest = first.oldest(number).or_else(|| second.oldest(number));
+            let Some(trace) = oldest.and_then(|id| self.traces.remove(&id)) else {
                 break;
             };
-            if let Some(trace) = self.traces.remove(&oldest) {
-                self.uncount(&trace);
-                self.version += 1;
-            }
+            let group = match trace.is_notable() {
+                true => &mut self.notable,
+                false => &mut self.ordinary,
+            };
+            group.remove(&trace, trace.bytes());
+            self.version += 1;
         }
     }
 
@@ -135,14 +152,14 @@ impl TraceRing {
     }
 
     /// Returns the numbers and the spans of all traces. The spans are not copied.
-    pub(crate) fn all_spans(&self) -> Vec<(u64, Vec<Bytes>)> {
+    pub(crate) fn all_spans(&self) -> Vec<(u64, Vec<StoredSpan>)> {
         let traces = self.traces.values();
         traces.map(|trace| (trace.number, trace.spans())).collect()
     }
 
     /// Returns the numbers of traces now and so far, and of bytes.
     pub(crate) fn usage(&self) -> Value {
-        json!({ "traces": self.traces.len(), "seen": self.started, "bytes": self.bytes })
+        json!({ "traces": self.traces.len(), "seen": self.started, "bytes": self.bytes() })
     }
 }
 

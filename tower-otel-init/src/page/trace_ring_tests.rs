@@ -1,14 +1,19 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::collections::HashSet;
-use std::time::Duration;
 
-use opentelemetry::KeyValue;
-use opentelemetry::trace::{SpanId, Status};
+use opentelemetry_proto::tonic::trace::v1::Span;
+use prost::Message;
 
 use super::*;
 use crate::page::page_trace::MAX_TRACE_BYTES;
-use crate::page::span_json::tests::span;
+use crate::page::test_span::{fail, source, span, text};
+
+const SECOND: u64 = 1_000_000_000;
+
+fn add(ring: &mut TraceRing, span: &Span, service: &str) {
+    ring.add(&span.encode_to_vec(), &source(service));
+}
 
 fn numbers(ring: &TraceRing) -> HashSet<u64> {
     let changes = ring.changes_since(0);
@@ -25,10 +30,10 @@ fn counted(ring: &TraceRing) -> usize {
 fn the_oldest_traces_make_room_for_new_ones() {
     let mut ring = TraceRing::default();
     for trace in 1..=1200 {
-        ring.add(&span(trace, "a"), "shop");
+        add(&mut ring, &span(trace, "a"), "shop");
     }
     assert_eq!(numbers(&ring), (701..=1200).collect());
-    assert_eq!(ring.bytes, counted(&ring));
+    assert_eq!(ring.bytes(), counted(&ring));
 }
 
 #[test]
@@ -37,22 +42,22 @@ fn failed_and_slow_traces_stay_longest_in_at_most_half_of_the_places() {
     for trace in 1..=2000 {
         let mut span = span(trace, "a");
         match trace {
-            2 => span.status = Status::error("failed"),
-            3 => span.end_time = span.start_time + Duration::from_secs(2),
+            2 => fail(&mut span, "failed"),
+            3 => span.end_time_unix_nano += 2 * SECOND,
             _ => {}
         }
-        ring.add(&span, "shop");
+        add(&mut ring, &span, "shop");
     }
     assert!(numbers(&ring).is_superset(&[2, 3].into()));
     for trace in 2001..=3000 {
         let mut span = span(trace, "a");
-        span.status = Status::error("failed");
-        ring.add(&span, "shop");
+        fail(&mut span, "failed");
+        add(&mut ring, &span, "shop");
     }
     let notable = numbers(&ring);
     let ordinary = notable.iter().filter(|number| **number <= 2000).count();
-    assert_eq!((notable.len(), ordinary), (500, 249));
-    assert_eq!(ring.notable.traces, 251);
+    assert_eq!((notable.len(), ordinary), (500, 250));
+    assert_eq!(ring.notable.order.len(), 250);
 }
 
 #[test]
@@ -61,16 +66,16 @@ fn large_spans_never_exceed_the_bytes() {
     let large = "x".repeat(100_000);
     for trace in 1..=500 {
         let mut span = span(trace, "a");
-        span.attributes.push(KeyValue::new("large", large.clone()));
-        ring.add(&span, "shop");
-        assert!(ring.bytes <= MAX_BYTES);
+        span.attributes.push(text("large", &large));
+        add(&mut ring, &span, "shop");
+        assert!(ring.bytes() <= MAX_BYTES);
     }
-    assert_eq!(ring.bytes, counted(&ring));
-    assert!(ring.bytes > MAX_BYTES - 200_000 && ring.traces.len() < MAX_TRACES);
+    assert_eq!(ring.bytes(), counted(&ring));
+    assert!(ring.bytes() > MAX_BYTES - 200_000 && ring.traces.len() < MAX_TRACES);
     let texts: usize = ring
         .all_spans()
         .iter()
-        .map(|(_, spans)| spans[0].len())
+        .map(|(_, spans)| spans[0].bytes())
         .sum();
     assert!(texts <= MAX_BYTES);
 }
@@ -79,18 +84,16 @@ fn large_spans_never_exceed_the_bytes() {
 fn a_trace_of_many_spans_is_cut_and_counted() {
     let mut ring = TraceRing::default();
     let mut child = span(1, "child");
-    child.parent_span_id = SpanId::from(9);
-    child
-        .attributes
-        .push(KeyValue::new("text", "x".repeat(400)));
+    child.parent_span_id = vec![9; 8];
+    child.attributes.push(text("text", &"x".repeat(600)));
     for _ in 0..10_000 {
-        ring.add(&child, "shop");
+        add(&mut ring, &child, "shop");
     }
     let root = span(1, "root");
-    ring.add(&root, "shop");
+    add(&mut ring, &root, "shop");
     let TraceSpans { spans, dropped } = ring.spans(1.into()).unwrap();
     assert_eq!(spans.len() + usize::try_from(dropped).unwrap(), 10_001);
-    assert!(dropped > 0 && ring.bytes <= MAX_TRACE_BYTES);
+    assert!(dropped > 0 && ring.bytes() <= MAX_TRACE_BYTES);
     let changes = ring.changes_since(0);
     assert_eq!(
         changes["changed"][0]["name"], "root",
@@ -101,9 +104,9 @@ fn a_trace_of_many_spans_is_cut_and_counted() {
 #[test]
 fn a_reader_gets_only_what_has_changed() {
     let mut ring = TraceRing::default();
-    ring.add(&span(1, "a"), "shop");
+    add(&mut ring, &span(1, "a"), "shop");
     let version = ring.version();
-    ring.add(&span(2, "b"), "shop");
+    add(&mut ring, &span(2, "b"), "shop");
     let changes = ring.changes_since(version);
     assert_eq!(changes["changed"].as_array().unwrap().len(), 1);
     assert_eq!(changes["changed"][0]["name"], "b");
@@ -121,16 +124,17 @@ fn a_reader_gets_only_what_has_changed() {
 fn the_list_shows_the_span_that_is_closest_to_the_root() {
     let mut ring = TraceRing::default();
     let mut inner = span(1, "inner");
-    inner.parent_span_id = SpanId::from(9);
-    ring.add(&inner, "shop");
+    inner.parent_span_id = vec![9; 8];
+    add(&mut ring, &inner, "shop");
     assert_eq!(ring.changes_since(0)["changed"][0]["incomplete"], true);
     let mut local = span(1, "local root");
-    (local.parent_span_id, local.parent_span_is_remote) = (SpanId::from(8), true);
-    ring.add(&local, "stock");
+    (local.parent_span_id, local.flags) = (vec![8; 8], 0x301);
+    add(&mut ring, &local, "stock");
     let mut root = span(1, "root");
-    root.start_time += Duration::from_secs(1);
-    ring.add(&root, "shop");
-    ring.add(&local, "stock");
+    root.start_time_unix_nano += SECOND;
+    root.end_time_unix_nano += SECOND;
+    add(&mut ring, &root, "shop");
+    add(&mut ring, &local, "stock");
     let changes = ring.changes_since(0);
     let summary = &changes["changed"][0];
     assert_eq!(

@@ -16,6 +16,12 @@ use crate::{
     naming::{LabelValue, Labels, STATUS},
 };
 
+/// The unit of durations.
+const SECONDS: &str = "s";
+/// The unit of sizes.
+const BYTES: &str = "By";
+/// The unit of request counts. It is an annotation, so Prometheus names have no suffix for it.
+const REQUESTS: &str = "{request}";
 /// The unit of streams.
 const STREAMS: &str = "{stream}";
 
@@ -91,7 +97,7 @@ impl MakeInstruments for OtelMetrics {
             meter
                 .u64_counter(counter.dotted)
                 .with_description(counter.help)
-                .with_unit(metric::REQUESTS)
+                .with_unit(REQUESTS)
                 .build()
         };
         let gauge = |gauge: Metric, unit: &'static str| {
@@ -105,7 +111,7 @@ impl MakeInstruments for OtelMetrics {
             meter
                 .u64_histogram(size.dotted)
                 .with_description(size.help)
-                .with_unit(metric::BYTES)
+                .with_unit(BYTES)
                 .with_boundaries(metric::BODY_SIZE_BOUNDARIES.to_vec())
                 .build()
         };
@@ -114,10 +120,10 @@ impl MakeInstruments for OtelMetrics {
             duration: meter
                 .f64_histogram(duration.dotted)
                 .with_description(duration.help)
-                .with_unit(metric::SECONDS)
+                .with_unit(SECONDS)
                 .with_boundaries(metric::DURATION_BOUNDARIES.to_vec())
                 .build(),
-            in_flight: gauge(in_flight, metric::REQUESTS),
+            in_flight: gauge(in_flight, REQUESTS),
             streams: gauge(streams, STREAMS),
             aborted: aborted.map(counter),
             sizes: sizes.map(|(request, response)| (size(request), size(response))),

@@ -267,7 +267,7 @@ fn first_overflow_is_true_once() {
 }
 
 #[test]
-fn a_limit_is_exact_up_to_the_maximum() {
+fn the_limit_of_series_is_exact_up_to_the_maximum() {
     assert_eq!(HandleCache::<u32, ()>::new(usize::MAX).limit, MAX_LIMIT);
     for limit in 1..20_u32 {
         let cache = HandleCache::new(limit as usize);

@@ -1,6 +1,6 @@
 //! The OpenTelemetry side of a `tracing` span.
 
-use std::{error::Error, fmt, time::Instant};
+use std::time::Instant;
 
 use opentelemetry::{
     Context, Key, KeyValue, Value,
@@ -99,29 +99,16 @@ mod sealed {
 }
 
 /// The reason why the parent of a span was not set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SetParentError {
     /// The context of the span has been used.
+    #[error("the span was entered, has children or is linked to; its parent stays the same")]
     ContextInUse,
     /// The span is not recorded by a [`RecorderLayer`].
+    #[error("the span is not recorded by a RecorderLayer; its parent stays the same")]
     NotRecorded,
 }
-
-impl fmt::Display for SetParentError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::ContextInUse => {
-                "the span was entered, has children or is linked to; its parent stays the same"
-            }
-            Self::NotRecorded => {
-                "the span is not recorded by a RecorderLayer; its parent stays the same"
-            }
-        })
-    }
-}
-
-impl Error for SetParentError {}
 
 impl RecorderSpanExt for Span {}
 

@@ -4,9 +4,9 @@
 
 use std::{error::Error, time::Duration};
 
-use crate::otlp::{
-    error_text::{server_text, with_causes},
-    protobuf::{FieldValue, Malformed, fields},
+use crate::{
+    encoding::protobuf::{FieldValue, Malformed, fields},
+    otlp::error_text::{server_text, with_causes},
 };
 
 /// More bytes of an answer are not read.
@@ -86,7 +86,7 @@ fn partial_success(response: &[u8]) -> Result<Answer, Malformed> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::otlp::protobuf::Writer;
+    use crate::encoding::protobuf::Writer;
 
     fn response(rejected: i64, message: &str) -> Vec<u8> {
         let mut writer = Writer::default();

@@ -9,11 +9,11 @@ use opentelemetry_sdk::Resource;
 
 use crate::{
     clock::Clocks,
-    limits::Limits,
-    otlp::{
+    encoding::{
         attributes::AttributeWriter,
         protobuf::{Writer, message_size},
     },
+    limits::Limits,
     record::SpanRecord,
 };
 
@@ -110,6 +110,13 @@ impl Batch {
         let end = self.messages.len();
         self.spans.push(EncodedSpan { scope, start, end });
         self.is_sorted = false;
+    }
+
+    /// Returns the message of the span that was added last, before the batch is sorted.
+    pub(crate) fn last_message(&self) -> &[u8] {
+        let last = self.spans.last();
+        let message = last.and_then(|span| self.messages.as_slice().get(span.start..span.end));
+        message.unwrap_or_default()
     }
 
     fn scope_index(&mut self, scope: &InstrumentationScope) -> usize {

@@ -6,12 +6,9 @@ use std::time::Duration;
 
 use http::HeaderMap;
 
-use crate::otlp::{
-    answer::Answer,
-    base64,
-    error_text::server_text,
-    percent::percent_decode,
-    protobuf::{FieldValue, Malformed, fields},
+use crate::{
+    encoding::protobuf::{FieldValue, Malformed, fields},
+    otlp::{answer::Answer, base64, error_text::server_text, percent::percent_decode},
 };
 
 #[derive(Debug)]

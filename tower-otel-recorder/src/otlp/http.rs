@@ -14,12 +14,14 @@ use http::{
 };
 use reqwest::{ClientBuilder, Response, Url, redirect::Policy};
 
-use crate::otlp::{
-    answer::{Answer, MAX_ANSWER},
-    error_text::{server_text, with_causes},
-    invalid::invalid,
-    json,
-    protobuf::{FieldValue, fields},
+use crate::{
+    encoding::protobuf::{FieldValue, fields},
+    otlp::{
+        answer::{Answer, MAX_ANSWER},
+        error_text::{server_text, with_causes},
+        invalid::invalid,
+        json,
+    },
 };
 
 const PROTOBUF: &str = "application/x-protobuf";

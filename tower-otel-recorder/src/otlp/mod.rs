@@ -1,7 +1,6 @@
 //! Exports records over OTLP, with gRPC or HTTP.
 
 mod answer;
-mod attributes;
 mod backoff;
 mod base64;
 mod batch;
@@ -20,14 +19,12 @@ mod invalid;
 #[cfg(feature = "http")]
 mod json;
 mod percent;
-mod protobuf;
 mod record_exporter;
 mod runtime;
 #[cfg(any(test, fuzzing))]
 #[allow(unreachable_pub)]
 pub mod sample;
 mod secrets;
-mod span;
 #[cfg(feature = "tls")]
 mod tls;
 mod userinfo;

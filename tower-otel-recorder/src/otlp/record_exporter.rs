@@ -39,6 +39,14 @@ impl RecordExporter for OtlpRecordExporter {
             .add(record, input.clocks, input.default_scope, input.limits);
     }
 
+    fn encodes(&self) -> bool {
+        true
+    }
+
+    fn last_message(&self) -> &[u8] {
+        self.batch.last_message()
+    }
+
     fn export(&mut self, requested: &dyn Fn() -> Requested) -> Outcome {
         let now = Instant::now();
         let deadline = now.checked_add(self.timeout).unwrap_or(now + MAX_TIMEOUT);

@@ -45,7 +45,7 @@ pub struct Sample {
 
 /// Makes records of any bytes.
 pub fn sample(input: &[u8]) -> Sample {
-    let mut input = Input(input);
+    let mut input = RandomBytes(input);
     let limits = input.limits();
     let resource = input.resource();
     let scopes = [(); 3].map(|()| input.scope());
@@ -53,7 +53,7 @@ pub fn sample(input: &[u8]) -> Sample {
     let records = input.0;
     let (clocks, now) = (Clocks::read(), Instant::now());
     let all = || {
-        let mut input = Input(records);
+        let mut input = RandomBytes(records);
         let mut all = Vec::new();
         for _ in 0..20 {
             if input.0.is_empty() {
@@ -84,7 +84,7 @@ pub fn sample(input: &[u8]) -> Sample {
 }
 
 /// Bytes that decide what is made. After the end, all are 0.
-struct Input<'a>(&'a [u8]);
+struct RandomBytes<'a>(&'a [u8]);
 
 const KEYS: [&str; 6] = ["", "a", "http.route", "é", "level", "otel.name"];
 const TEXTS: [&str; 5] = [
@@ -95,7 +95,7 @@ const TEXTS: [&str; 5] = [
     "line\r\nbreak",
 ];
 
-impl Input<'_> {
+impl RandomBytes<'_> {
     fn byte(&mut self) -> u8 {
         let Some((first, rest)) = self.0.split_first() else {
             return 0;

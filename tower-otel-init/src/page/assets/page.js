@@ -69,7 +69,7 @@ function setConnection(text, isGood) {
   connection.classList.toggle("good", isGood);
 }
 
-const events = new EventSource("/events");
+const events = new EventSource("events");
 // The server sends everything first, also after a restart.
 events.addEventListener("open", () => {
   traces.clear();

@@ -4,6 +4,8 @@ import { count, duration, element, rate, short, svg } from "./dom.js";
 const INTERVALS = 60;
 /** Not shown on narrow screens. */
 const WIDE = ["per s", "p95"];
+/** Rows of requests whose traces have no route to filter by. */
+const WITHOUT_ROUTE = ["", "unmatched", "overflow"];
 const COLUMNS = ["Requests", "per s", "Errors", "p50", "p95", "p99"];
 
 /** Shows the tables. Calls `onRoute` with the route of a row that is chosen. */
@@ -36,16 +38,17 @@ export function showRed(parent, metrics, onRoute) {
 function body(table, onRoute) {
   const side = table.side === "server" ? "Server" : "Client";
   const title = element("th", { colspan: "8", scope: "rowgroup" }, `${side} `, element("span", { class: "quiet" }, table.protocol),
-    element("span", { class: "in-flight" }, `${count(table.in_flight)} in flight`));
+    element("span", { class: "in-flight", title: "of all routes or hosts together" }, `${count(table.in_flight)} in flight`));
   const rows = [...table.rows].sort((a, b) => b.requests - a.requests || b.total - a.total);
   return element("tbody", {}, element("tr", { class: "title" }, title), ...rows.map((row) => line(table, row, onRoute)));
 }
 
 function line(table, row, onRoute) {
   const name = element("button", { type: "button", class: "name", title: `${row.method} ${row.group}`.trim() },
-    row.method === "" ? null : element("span", { class: "method" }, row.method), row.group === "" ? "unmatched" : row.group);
+    row.method === "" ? null : element("span", { class: "method" }, row.method), row.group === "" ? "unmatched" : row.group,
+    row.in_flight > 0 ? element("span", { class: "target" }, `${count(row.in_flight)} in flight`) : null);
   name.dataset.key = `${table.side} ${table.protocol} ${row.method} ${row.group}`;
-  if (table.side === "server") {
+  if (table.side === "server" && !WITHOUT_ROUTE.includes(row.group)) {
     name.addEventListener("click", () => onRoute(row.group));
   } else {
     name.disabled = true;

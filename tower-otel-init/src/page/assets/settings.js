@@ -39,7 +39,7 @@ export class Settings {
   async #set(name) {
     const { input, button, result } = this.#fields.get(name);
     button.disabled = true;
-    const response = await fetch(`/control/${name}`, { method: "PUT", body: input.value }).catch(() => null);
+    const response = await fetch(`control/${name}`, { method: "PUT", body: input.value }).catch(() => null);
     const text = response === null ? "The process does not respond." : (await response.text()).trim();
     const isSet = response?.ok ?? false;
     if (isSet) this.#fields.get(name).current = input.value = text;

@@ -89,7 +89,7 @@ export class TraceList {
     if (this.#searched === "") return;
     this.#search = setTimeout(async () => {
       const text = this.#searched;
-      const response = await fetch(`/search?q=${encodeURIComponent(text)}`).catch(() => null);
+      const response = await fetch(`search?q=${encodeURIComponent(text)}`).catch(() => null);
       if (response?.ok && text === this.#searched) {
         this.#found = new Set(await response.json());
         this.show();
@@ -142,7 +142,12 @@ export class TraceList {
     if (shown.length > MAX_ROWS) {
       rows.push(element("p", { class: "note" }, `${count(shown.length - MAX_ROWS)} older traces match, too.`));
     }
+    // A trace that has changed has another row.
+    const focused = this.list.contains(document.activeElement) ? document.activeElement.dataset.id : undefined;
     replaceChildren(this.list, rows);
+    if (focused !== undefined && !this.list.contains(document.activeElement)) {
+      rows.find((row) => row.dataset.id === focused)?.focus({ preventScroll: true });
+    }
   }
 
   #row(trace, longest) {

@@ -10,6 +10,7 @@ export class Waterfall {
   #parent;
   #shown = null;
   #openSpan = "";
+  #loads = 0;
 
   constructor(parent) {
     this.#parent = parent;
@@ -27,8 +28,9 @@ export class Waterfall {
     const isNew = this.#shown !== id;
     if (isNew) this.#openSpan = "";
     this.#shown = id;
-    const response = await fetch(`/traces/${encodeURIComponent(id)}`).catch(() => null);
-    if (this.#shown !== id) return;
+    const load = ++this.#loads;
+    const response = await fetch(`traces/${encodeURIComponent(id)}`).catch(() => null);
+    if (load !== this.#loads || this.#shown !== id) return;
     if (!response?.ok) {
       if (isNew) {
         const text = response === null ? "The process does not respond." : "This trace is gone: newer ones have taken its place.";
@@ -37,7 +39,7 @@ export class Waterfall {
       return;
     }
     const trace = await response.json();
-    if (this.#shown === id) this.#draw(id, trace);
+    if (load === this.#loads && this.#shown === id) this.#draw(id, trace);
   }
 
   #draw(id, { spans, dropped }) {

@@ -8,7 +8,7 @@ use opentelemetry::{Array, KeyValue, Value};
 
 use crate::{
     buffer::CompactAttribute,
-    otlp::protobuf::{BYTES, VARINT, Writer, short_tag},
+    encoding::protobuf::{BYTES, VARINT, Writer, short_tag},
 };
 
 /// The fields of `KeyValue`.
@@ -198,7 +198,7 @@ mod tests {
     use prost::Message;
 
     use super::*;
-    use crate::otlp::protobuf::{FieldValue, fields};
+    use crate::encoding::protobuf::{FieldValue, fields};
 
     fn read(writer: &Writer) -> Vec<(String, Value)> {
         let fields = fields(writer.as_slice()).unwrap();

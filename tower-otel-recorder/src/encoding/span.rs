@@ -11,12 +11,12 @@ use opentelemetry::{
 
 use crate::{
     clock::{Clocks, Timestamp},
+    encoding::{attributes::AttributeWriter, protobuf::Writer},
     events::{CompactEvent, EventBuffer, EventName},
     extras::Extras,
     keys::{KEEP_REASON, LEVEL, TARGET},
     limits::Limits,
     origin::Origin,
-    otlp::{attributes::AttributeWriter, protobuf::Writer},
     record::{Name, SpanRecord},
 };
 use tower_otel_semconv::attribute::{CODE_FILE_PATH, CODE_LINE_NUMBER};
@@ -102,6 +102,15 @@ impl SpanRecord {
         writer.message(field::STATUS, |writer| write_status(writer, &extras.status));
         let flags = flags(self.context.trace_flags(), self.parent_is_remote);
         writer.fixed32(field::FLAGS, flags);
+    }
+
+    /// Writes the fields of the span, which stays in the record.
+    pub(crate) fn write_otlp_copy(&mut self, writer: &mut Writer, clocks: Clocks, limits: &Limits) {
+        let has_extras = self.extras.is_some() || self.context_extras.is_some();
+        let extras = has_extras.then(|| Box::new(self.take_extras(limits)));
+        self.extras.clone_from(&extras);
+        self.write_otlp(writer, clocks, limits);
+        self.extras = extras;
     }
 
     /// Writes those of the start first and late ones last.
@@ -272,4 +281,35 @@ fn flags(flags: TraceFlags, is_remote: bool) -> u32 {
 fn nanos(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::KeyValue;
+
+    use super::*;
+
+    #[test]
+    fn a_span_is_exported_as_if_it_had_not_been_copied() {
+        let mut record = SpanRecord::new(Limits::default());
+        record.set_name("name");
+        record.attributes().int("start", 1);
+        record.start_attributes = record.attributes.len();
+        record.change(|extras, limits| extras.attribute(KeyValue::new("extra", 2), limits));
+        let (clocks, limits) = (Clocks::read(), Limits::default());
+        let mut handler = Extras::default();
+        handler.status(Status::error("failed"), &limits);
+        handler.event("event".into(), SystemTime::now(), Vec::new(), &limits);
+        record.context_extras = Some(Box::new(handler));
+        let [mut copy, mut again, mut taken] = [(); 3].map(|()| Writer::default());
+        record.write_otlp_copy(&mut copy, clocks, &limits);
+        record.write_otlp_copy(&mut again, clocks, &limits);
+        record.write_otlp(&mut taken, clocks, &limits);
+        assert_eq!(copy.as_slice(), again.as_slice());
+        assert_eq!(copy.as_slice(), taken.as_slice());
+        let text = String::from_utf8_lossy(taken.as_slice());
+        for part in ["name", "start", "extra", "failed", "event"] {
+            assert!(text.contains(part), "{part}");
+        }
+    }
 }

@@ -1,9 +1,9 @@
-//! Extraction from headers that were located in one walk has the results of extraction from the
+//! Extraction from a request, whose headers are found in one walk, has the results of extraction from the
 //! header map.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Request};
 use opentelemetry::{
     Context,
     baggage::BaggageExt,
@@ -11,32 +11,16 @@ use opentelemetry::{
     trace::{SpanContext, TraceContextExt},
 };
 use proptest::prelude::*;
+use tower_otel_core::RequestInfo;
 use tower_otel_propagate::{
-    LocatedHeaders, Propagation, W3cPropagator, extract, extract_baggage, extract_span_context,
-    inject,
+    Propagation, W3cPropagator, extract, extract_baggage, extract_span_context, inject,
 };
 
-/// Locates the headers as a caller does that walks over the header map anyway.
-fn locate(headers: &HeaderMap) -> LocatedHeaders<'_> {
-    let mut located = LocatedHeaders {
-        headers,
-        traceparent: None,
-        may_have_tracestate: false,
-        may_have_baggage: false,
-    };
-    let mut traceparents = 0;
-    for (name, value) in headers {
-        match name.as_str() {
-            "traceparent" => {
-                traceparents += 1;
-                located.traceparent = Some(value).filter(|_| traceparents == 1);
-            }
-            "tracestate" => located.may_have_tracestate = true,
-            "baggage" => located.may_have_baggage = true,
-            _ => {}
-        }
-    }
-    located
+/// A request with these headers.
+fn request(headers: &HeaderMap) -> Request<()> {
+    let mut request = Request::new(());
+    *request.headers_mut() = headers.clone();
+    request
 }
 
 /// An extractor with all lines of a header, as OpenTelemetry's propagators see them.
@@ -117,16 +101,17 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn located_headers_have_the_result_of_the_header_map(headers in headers()) {
-        let located = locate(&headers);
+    fn a_request_has_the_result_of_its_header_map(headers in headers()) {
+        let request = request(&headers);
+        let request_info = RequestInfo::new(&request);
         let w3c = Propagation::w3c();
-        prop_assert_eq!(w3c.extract_span_context(&located), extract_span_context(&headers));
+        prop_assert_eq!(w3c.extract_span_context(&request_info), extract_span_context(&headers));
         for parent in parents() {
-            let from_located = w3c.extract(&located, &parent);
-            let from_located = from_located.map(|extracted| extracted.into_context(&parent));
+            let from_request = w3c.extract(&request_info, &parent);
+            let from_request = from_request.map(|extracted| extracted.into_context(&parent));
             let expected = extract(&headers, &parent);
             prop_assert_eq!(
-                from_located.as_ref().map(observed),
+                from_request.as_ref().map(observed),
                 expected.as_ref().map(observed)
             );
 
@@ -134,30 +119,15 @@ proptest! {
                 W3cPropagator::default().extract_with_context(&parent, &AllLines(&headers));
             prop_assert_eq!(observed(&by_propagator), observed(expected.as_ref().unwrap_or(&parent)));
 
-            let reading = w3c.clone().read_baggage().extract(&located, &parent);
-            let reading = reading.map(|extracted| extracted.into_context(&parent));
             let with_baggage = extract_baggage(&headers, expected.as_ref().unwrap_or(&parent));
-            prop_assert_eq!(
-                observed(reading.as_ref().unwrap_or(&parent)),
-                observed(&with_baggage)
-            );
-        }
-    }
-
-    #[test]
-    fn located_headers_have_the_result_of_a_lookup_by_name(headers in headers()) {
-        let (walked, looked_up) = (locate(&headers), LocatedHeaders::new(&headers));
-        prop_assert_eq!(walked.traceparent, looked_up.traceparent);
-        for propagation in [
-            Propagation::w3c().read_baggage(),
-            Propagation::from(W3cPropagator::default()).read_baggage(),
-        ] {
-            let extracted = |located| {
-                let none = Context::new();
-                let extracted = propagation.extract(&located, &none);
-                extracted.map(|extracted| observed(&extracted.into_context(&none)))
-            };
-            prop_assert_eq!(extracted(walked), extracted(looked_up));
+            for propagation in [w3c.clone(), Propagation::from(W3cPropagator::default())] {
+                let reading = propagation.read_baggage().extract(&request_info, &parent);
+                let reading = reading.map(|extracted| extracted.into_context(&parent));
+                prop_assert_eq!(
+                    observed(reading.as_ref().unwrap_or(&parent)),
+                    observed(&with_baggage)
+                );
+            }
         }
     }
 }

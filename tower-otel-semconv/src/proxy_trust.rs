@@ -7,7 +7,7 @@ use crate::endpoint::Endpoint;
 
 /// The rule that decides whether a hop is a trusted proxy.
 #[derive(Clone, Debug, Default)]
-pub(crate) enum TrustPolicy {
+pub(crate) enum ProxyTrust {
     /// No hop is trusted.
     #[default]
     None,
@@ -19,7 +19,7 @@ pub(crate) enum TrustPolicy {
     All,
 }
 
-impl TrustPolicy {
+impl ProxyTrust {
     /// Returns `true` if the hop at this distance is trusted. The peer has distance 0.
     pub(crate) fn trusts(&self, distance: usize, hop: Option<Endpoint>) -> bool {
         match self {

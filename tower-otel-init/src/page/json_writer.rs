@@ -1,0 +1,178 @@
+//! Writes JSON directly: a tree of values would cost several times as much.
+
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value as Any};
+use serde_json::Value;
+
+/// The largest integer that a number of JavaScript has exactly.
+const MAX_EXACT: u64 = 1 << 53;
+
+/// JSON. Writing to memory does not fail.
+#[derive(Debug, Default)]
+pub(crate) struct JsonWriter(pub(crate) Vec<u8>);
+
+impl JsonWriter {
+    /// Writes an object.
+    pub(crate) fn object(&mut self, write: impl FnOnce(&mut Self)) {
+        self.0.push(b'{');
+        write(self);
+        self.0.push(b'}');
+    }
+
+    /// Writes the name of a field, which needs no escapes.
+    pub(crate) fn field(&mut self, name: &str) {
+        if self.0.last() != Some(&b'{') {
+            self.0.push(b',');
+        }
+        self.0.push(b'"');
+        self.0.extend_from_slice(name.as_bytes());
+        self.0.extend_from_slice(b"\":");
+    }
+
+    pub(crate) fn text_field(&mut self, name: &str, text: &str) {
+        self.field(name);
+        self.text(text);
+    }
+
+    pub(crate) fn value_field(&mut self, name: &str, value: &Value) {
+        self.field(name);
+        self.value(value);
+    }
+
+    pub(crate) fn text(&mut self, text: &str) {
+        let _ = serde_json::to_writer(&mut self.0, text);
+    }
+
+    fn value(&mut self, value: &Value) {
+        let _ = serde_json::to_writer(&mut self.0, value);
+    }
+
+    pub(crate) fn array<T>(
+        &mut self,
+        items: impl IntoIterator<Item = T>,
+        write: impl Fn(&mut Self, T),
+    ) {
+        self.0.push(b'[');
+        for (index, item) in items.into_iter().enumerate() {
+            if index > 0 {
+                self.0.push(b',');
+            }
+            write(self, item);
+        }
+        self.0.push(b']');
+    }
+
+    /// Writes pairs of a key and a value.
+    pub(crate) fn attributes(&mut self, attributes: &[KeyValue]) {
+        self.array(attributes, |json, attribute| {
+            json.0.push(b'[');
+            json.text(&attribute.key);
+            json.0.push(b',');
+            json.any(attribute.value.as_ref());
+            json.0.push(b']');
+        });
+    }
+
+    /// Writes a value of OTLP. Its depth is limited where it is decoded.
+    fn any(&mut self, value: Option<&AnyValue>) {
+        match value.and_then(|value| value.value.as_ref()) {
+            Some(Any::StringValue(text)) => self.text(text),
+            Some(Any::BoolValue(value)) => self.value(&Value::from(*value)),
+            Some(Any::IntValue(value)) => self.value(&integer(*value)),
+            Some(Any::DoubleValue(value)) => self.value(&float(*value)),
+            Some(Any::ArrayValue(array)) => {
+                self.array(&array.values, |json, each| json.any(Some(each)));
+            }
+            Some(Any::KvlistValue(list)) => {
+                let pairs = list.values.iter();
+                let pairs = pairs.map(|pair| {
+                    let value = pair.value.as_ref().map(any_text).unwrap_or_default();
+                    format!("{}={value}", pair.key)
+                });
+                self.text(&pairs.collect::<Vec<_>>().join(", "));
+            }
+            Some(Any::BytesValue(bytes)) => self.text(&format!("{} bytes", bytes.len())),
+            Some(Any::StringValueStrindex(_)) | None => self.text(""),
+        }
+    }
+}
+
+/// Returns the text of a value: JSON, unless it is a text itself.
+pub(crate) fn any_text(value: &AnyValue) -> String {
+    if let Some(Any::StringValue(text)) = &value.value {
+        return text.clone();
+    }
+    let mut json = JsonWriter::default();
+    json.any(Some(value));
+    let text = String::from_utf8(json.0).unwrap_or_default();
+    match text
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'))
+    {
+        Some(text) => text.to_owned(),
+        None => text,
+    }
+}
+
+/// Returns a text if JavaScript has no such number.
+fn integer(value: i64) -> Value {
+    match value.unsigned_abs() <= MAX_EXACT {
+        true => Value::from(value),
+        false => Value::from(value.to_string()),
+    }
+}
+
+/// Returns a text if JSON has no such number.
+pub(crate) fn float(value: f64) -> Value {
+    match value.is_finite() {
+        true => Value::from(value),
+        false => Value::from(value.to_string()),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use opentelemetry_proto::tonic::common::v1::{ArrayValue, KeyValueList};
+    use serde_json::json;
+
+    use super::*;
+    use crate::page::test_span::{attribute, text};
+
+    fn array(values: Vec<Any>) -> Any {
+        let values = values.into_iter().map(Some);
+        let values = values.map(|value| AnyValue { value }).collect();
+        Any::ArrayValue(ArrayValue { values })
+    }
+
+    #[test]
+    fn values_are_json_and_numbers_that_javascript_does_not_have_are_texts() {
+        let list = KeyValueList {
+            values: vec![text("a", "x"), attribute("b", Any::IntValue(2))],
+        };
+        for (value, expected, text) in [
+            (Any::StringValue("a\"b".to_owned()), json!("a\"b"), "a\"b"),
+            (Any::BoolValue(true), json!(true), "true"),
+            (Any::IntValue(-5), json!(-5), "-5"),
+            (
+                Any::IntValue(i64::MAX),
+                json!("9223372036854775807"),
+                "9223372036854775807",
+            ),
+            (Any::DoubleValue(f64::NAN), json!("NaN"), "NaN"),
+            (Any::DoubleValue(0.5), json!(0.5), "0.5"),
+            (
+                array(vec![Any::IntValue(1), Any::StringValue("b".to_owned())]),
+                json!([1, "b"]),
+                "[1,\"b\"]",
+            ),
+            (Any::KvlistValue(list), json!("a=x, b=2"), "a=x, b=2"),
+            (Any::BytesValue(vec![0; 3]), json!("3 bytes"), "3 bytes"),
+        ] {
+            let value = AnyValue { value: Some(value) };
+            let mut json = JsonWriter::default();
+            json.any(Some(&value));
+            let found: Value = serde_json::from_slice(&json.0).unwrap();
+            assert_eq!((found, any_text(&value)), (expected, text.to_owned()));
+        }
+    }
+}

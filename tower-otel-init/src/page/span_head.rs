@@ -1,0 +1,209 @@
+//! What the list of traces needs of each span, read from its OTLP message without decoding the rest.
+//!
+//! <https://github.com/open-telemetry/opentelemetry-proto/blob/main/opentelemetry/proto/trace/v1/trace.proto>
+
+use opentelemetry::trace::TraceId;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+use tower_otel_semconv::attribute::HTTP_RESPONSE_STATUS_CODE;
+
+use crate::page::protobuf_reader::{Field, Fields};
+
+/// The flags that the next one is known, and that the parent is in another process.
+const HAS_IS_REMOTE: u64 = 0x100;
+const IS_REMOTE: u64 = 0x200;
+
+/// A part of a span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SpanHead {
+    pub(crate) trace: TraceId,
+    pub(crate) rank: Rank,
+    /// In nanoseconds since 1970.
+    pub(crate) start: u64,
+    /// In nanoseconds.
+    pub(crate) duration: u64,
+    /// Whether the span failed, or answered with a server error.
+    pub(crate) is_failed: bool,
+}
+
+/// How close a span is to the root of its trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Rank {
+    Root,
+    /// Its parent is in another process.
+    LocalRoot,
+    Inner,
+}
+
+impl SpanHead {
+    /// Returns `None` if the message is malformed or has no valid ids.
+    pub(crate) fn read(message: &[u8]) -> Option<Self> {
+        let (mut trace, mut span, mut parent) = ([0; 16], [0; 8], [0; 8]);
+        let (mut kind, mut start, mut end, mut flags) = (0, 0, 0, 0);
+        let (mut is_error, mut is_server_error) = (false, false);
+        for field in Fields(message) {
+            match field.ok()? {
+                (1, Field::Bytes(id)) => trace = id.try_into().ok()?,
+                (2, Field::Bytes(id)) => span = id.try_into().ok()?,
+                // Another length is no parent.
+                (4, Field::Bytes(id)) => parent = id.try_into().unwrap_or_default(),
+                (6, Field::Number(number)) => kind = number,
+                (7, Field::Number(nanos)) => start = nanos,
+                (8, Field::Number(nanos)) => end = nanos,
+                (9, Field::Bytes(attribute)) => is_server_error |= is_server_error_code(attribute),
+                (15, Field::Bytes(status)) => is_error |= is_error_status(status),
+                (16, Field::Number(number)) => flags = number,
+                _ => {}
+            }
+        }
+        if trace == [0; 16] || span == [0; 8] {
+            return None;
+        }
+        let is_server = kind == number(SpanKind::Server as i32);
+        Some(Self {
+            trace: TraceId::from_bytes(trace),
+            rank: match (parent, is_remote(kind, flags)) {
+                ([0, 0, 0, 0, 0, 0, 0, 0], _) => Rank::Root,
+                (_, true) => Rank::LocalRoot,
+                (_, false) => Rank::Inner,
+            },
+            start,
+            duration: end.saturating_sub(start),
+            is_failed: is_error || is_server && is_server_error,
+        })
+    }
+
+    /// Returns whether this span is closer to the root than another one.
+    pub(crate) fn precedes(&self, other: &Self) -> bool {
+        (self.rank, self.start) < (other.rank, other.start)
+    }
+}
+
+/// Returns whether the parent of a span is in another process.
+pub(crate) fn has_remote_parent(span: &Span) -> bool {
+    let has_parent = span.parent_span_id.len() == 8 && span.parent_span_id != [0; 8];
+    has_parent && is_remote(number(span.kind), span.flags.into())
+}
+
+/// A sender that does not say so has remote parents of spans that handle a request or a message.
+fn is_remote(kind: u64, flags: u64) -> bool {
+    match flags & HAS_IS_REMOTE {
+        0 => [SpanKind::Server, SpanKind::Consumer]
+            .iter()
+            .any(|entry| kind == number(*entry as i32)),
+        _ => flags & IS_REMOTE != 0,
+    }
+}
+
+/// As the wire has it.
+fn number(value: i32) -> u64 {
+    i64::from(value).cast_unsigned()
+}
+
+/// Whether a `Status` has the code of an error.
+fn is_error_status(status: &[u8]) -> bool {
+    let error = number(StatusCode::Error as i32);
+    Fields(status).any(|field| field == Ok((3, Field::Number(error))))
+}
+
+/// Whether a `KeyValue` is the HTTP status code of a server error, as a number or as a text.
+fn is_server_error_code(attribute: &[u8]) -> bool {
+    let mut fields = Fields(attribute);
+    let key = Field::Bytes(HTTP_RESPONSE_STATUS_CODE.as_bytes());
+    if fields.next() != Some(Ok((1, key))) {
+        return false;
+    }
+    let Some(Ok((2, Field::Bytes(value)))) = fields.next() else {
+        return false;
+    };
+    match Fields(value).next() {
+        Some(Ok((1, Field::Bytes(text)))) => text.starts_with(b"5"),
+        Some(Ok((3, Field::Number(code)))) => (500..600).contains(&code),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use opentelemetry_proto::tonic::trace::v1::Status;
+    use prost::Message;
+
+    use super::*;
+    use crate::page::test_span::{span, text};
+
+    fn head(change: impl FnOnce(&mut Span)) -> Option<SpanHead> {
+        let mut span = span(0xab, "a");
+        change(&mut span);
+        SpanHead::read(&span.encode_to_vec())
+    }
+
+    #[test]
+    fn ids_and_times_are_those_of_the_span() {
+        let head = head(|_| {}).unwrap();
+        assert_eq!(head.trace, TraceId::from(0xab));
+        assert_eq!(
+            (head.start, head.duration),
+            (1_700_000_000_000_000_000, 1_000_000)
+        );
+        assert_eq!((head.rank, head.is_failed), (Rank::Root, false));
+    }
+
+    #[test]
+    fn a_span_without_ids_has_no_head() {
+        assert_eq!(head(|span| span.trace_id = vec![0; 16]), None);
+        assert_eq!(head(|span| span.span_id = vec![1; 7]), None);
+        assert_eq!(SpanHead::read(&[]), None);
+        assert_eq!(SpanHead::read(&[0xff; 20]), None);
+    }
+
+    #[test]
+    fn a_parent_is_remote_if_the_span_says_so_or_handles_a_request() {
+        let rank = |kind: SpanKind, flags| {
+            let head = head(|span| {
+                span.parent_span_id = vec![3; 8];
+                (span.kind, span.flags) = (kind as i32, flags);
+            });
+            head.unwrap().rank
+        };
+        for (kind, flags, expected) in [
+            (SpanKind::Server, 1, Rank::LocalRoot),
+            (SpanKind::Consumer, 1, Rank::LocalRoot),
+            (SpanKind::Client, 1, Rank::Inner),
+            (SpanKind::Server, 0x101, Rank::Inner),
+            (SpanKind::Internal, 0x301, Rank::LocalRoot),
+        ] {
+            assert_eq!(rank(kind, flags), expected, "{kind:?} {flags}");
+        }
+        let short = head(|span| span.parent_span_id = vec![3; 7]).unwrap();
+        assert_eq!(short.rank, Rank::Root);
+    }
+
+    #[test]
+    fn a_span_with_an_error_and_a_server_error_have_failed() {
+        let failed = |change: fn(&mut Span)| head(change).unwrap().is_failed;
+        assert!(failed(|span| {
+            let (message, code) = (String::new(), 2);
+            span.status = Some(Status { message, code });
+        }));
+        assert!(failed(|span| span
+            .attributes
+            .push(text(HTTP_RESPONSE_STATUS_CODE, "503"))));
+        assert!(!failed(|span| span
+            .attributes
+            .push(text(HTTP_RESPONSE_STATUS_CODE, "404"))));
+        assert!(!failed(|span| {
+            span.kind = 3;
+            span.attributes.push(text(HTTP_RESPONSE_STATUS_CODE, "503"));
+        }));
+    }
+
+    #[test]
+    fn times_of_a_forged_span_do_not_overflow() {
+        let times = |span: &mut Span| {
+            (span.start_time_unix_nano, span.end_time_unix_nano) = (u64::MAX, 0);
+        };
+        assert_eq!(head(times).unwrap().duration, 0);
+    }
+}

@@ -1,0 +1,108 @@
+//! The response with the spans of a trace, made while it is sent.
+
+use std::vec::IntoIter;
+
+use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::page::json_writer::JsonWriter;
+use crate::page::span_json::write_span;
+use crate::page::stored_span::StoredSpan;
+use crate::page::trace_ring::TraceSpans;
+
+/// A piece ends with the span that reaches this size.
+const PIECE: usize = 16 << 10;
+
+/// The rest of the JSON of a trace.
+pub(crate) struct TraceBody {
+    spans: IntoIter<StoredSpan>,
+    next: JsonWriter,
+    state: State,
+    /// Limits how many bodies keep removed spans alive.
+    _permit: OwnedSemaphorePermit,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    First,
+    Further,
+    Ended,
+}
+
+impl TraceBody {
+    pub(crate) fn new(trace: TraceSpans, permit: OwnedSemaphorePermit) -> Self {
+        let start = format!("{{\"dropped\":{},\"spans\":[", trace.dropped);
+        Self {
+            spans: trace.spans.into_iter(),
+            next: JsonWriter(start.into_bytes()),
+            state: State::First,
+            _permit: permit,
+        }
+    }
+
+    pub(crate) fn is_ended(&self) -> bool {
+        self.state == State::Ended
+    }
+
+    /// Returns `None` at the end.
+    pub(crate) fn next_piece(&mut self) -> Option<Bytes> {
+        if self.is_ended() {
+            return None;
+        }
+        while self.next.0.len() < PIECE {
+            let Some(stored) = self.spans.next() else {
+                self.next.0.extend_from_slice(b"]}");
+                self.state = State::Ended;
+                break;
+            };
+            if let Some(span) = stored.decode() {
+                if self.state == State::Further {
+                    self.next.0.push(b',');
+                }
+                self.state = State::Further;
+                write_span(&mut self.next, &span, stored.source());
+            }
+        }
+        Some(std::mem::take(&mut self.next.0).into())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use std::sync::Arc;
+
+    use prost::Message;
+    use serde_json::Value;
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::page::test_span::{source, span, text};
+
+    #[test]
+    fn the_pieces_are_the_json_of_all_spans() {
+        for spans in [0, 1, 2, 500] {
+            let stored = (0..spans).map(|number: u64| {
+                let mut span = span(1, "a");
+                span.span_id = (number + 1).to_be_bytes().to_vec();
+                span.attributes.push(text("text", &"x".repeat(300)));
+                StoredSpan::new(&span.encode_to_vec(), &source("shop"))
+            });
+            let trace = TraceSpans {
+                spans: stored.collect(),
+                dropped: 7,
+            };
+            let permits = Arc::new(Semaphore::new(1));
+            let mut body = TraceBody::new(trace, permits.try_acquire_owned().unwrap());
+            let mut json = Vec::new();
+            while let Some(piece) = body.next_piece() {
+                assert!(piece.len() < PIECE + 1000);
+                json.extend_from_slice(&piece);
+            }
+            assert!(body.is_ended());
+            let value: Value = serde_json::from_slice(&json).unwrap();
+            let found = value["spans"].as_array().unwrap();
+            assert_eq!((found.len() as u64, &value["dropped"]), (spans, &7.into()));
+        }
+    }
+}
