@@ -13,6 +13,7 @@ from report import check, result
 from running import Running, send, until
 from services import SERVICES
 from system import OTELCOL, TOLERATED, System
+from volume import SmallVolume
 
 # Metrics of parts that do not run here.
 STORES = ("tempo|loki",)
@@ -99,6 +100,25 @@ def collector_gone(system):
     check("collector gone: no page", not pages, ", ".join(sorted(pages)))
 
 
+def disk_full(system):
+    """Stores the queue of the collector on a volume of two megabytes, and stops the store of traces until the volume is full."""
+    volume = SmallVolume(system.running.folder / "queue")
+    if not volume.can_be_mounted():
+        result("skipped", "full disk of a queue: this user may not mount a volume")
+        return
+    system.running.stop("collector")
+    system.start_collector(volume)
+
+    def start():
+        system.running.stop("rotel")
+        full = until(lambda: "no space left on device" in system.running.log("collector"), 120)
+        check("full disk of a queue: the collector reports it", full)
+
+    fault(system, "full disk of a queue", "CollectorExportFailing", path="/ticket", start=start, end=system.start_rotel)
+    system.running.stop("collector")
+    system.start_collector()
+
+
 def check_dashboards(system):
     """Checks that every query of the dashboards returns data."""
     waiting = dict(queries.panels())
@@ -158,6 +178,7 @@ def main():
         if OTELCOL:
             fault(system, "store of traces stopped", "CollectorQueueFills", path="/ticket",
                   start=lambda: running.stop("rotel"), end=system.start_rotel)
+            disk_full(system)
         collector_gone(system)
         fired = {alert for alert, status, _ in system.receiver.received if status == "firing"}
         resolved = {alert for alert, status, _ in system.receiver.received if status == "resolved"}

@@ -1,4 +1,4 @@
-// The components of the core distribution that the configurations here use.
+// The components of the core distribution that the configurations here use, and a stand-in for file_storage.
 package main
 
 import (
@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/collector/exporter/debugexporter"
 	"go.opentelemetry.io/collector/exporter/otlpexporter"
 	"go.opentelemetry.io/collector/exporter/otlphttpexporter"
+	"go.opentelemetry.io/collector/extension"
 	"go.opentelemetry.io/collector/otelcol"
 	"go.opentelemetry.io/collector/processor"
 	"go.opentelemetry.io/collector/processor/memorylimiterprocessor"
@@ -26,6 +27,9 @@ func components() (factories otelcol.Factories, err error) {
 		return
 	}
 	if factories.Processors, err = otelcol.MakeFactoryMap[processor.Factory](memorylimiterprocessor.NewFactory()); err != nil {
+		return
+	}
+	if factories.Extensions, err = otelcol.MakeFactoryMap[extension.Factory](newFileStorage()); err != nil {
 		return
 	}
 	factories.Exporters, err = otelcol.MakeFactoryMap[exporter.Factory](

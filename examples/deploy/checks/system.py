@@ -59,21 +59,26 @@ class System:
                            "--otlp-http-endpoint", self.address(ports[1]), "--exporter", "blackhole",
                            "--debug-log", "traces", "--debug-log", "logs", "--debug-log-verbosity", "detailed")
 
-    def start_collector(self):
-        """Starts $OTELCOL in front of rotel, with smaller queues, which are full after seconds."""
+    def start_collector(self, queue=None):
+        """Starts $OTELCOL in front of rotel, with smaller queues, which are full after seconds. With `queue`, a volume, its
+        queues are stored there and not small."""
         config = pathlib.Path("collector/collector.yaml").read_text()
         metrics = f"host: {LOOPBACK}, port: {self.ports['collector']}"
         for configured, replaced in {
             "0.0.0.0:4317": self.address("otlp"),
             "0.0.0.0:4318": self.address("otlp-http"),
             "host: 0.0.0.0, port: 8888": metrics,
-            "queue_size: 50000": "queue_size: 1000",
+            "queue_size: 50000": "queue_size: 50000\n      storage: file_storage" if queue else "queue_size: 1000",
             "min_size: 2000, max_size: 8000": "min_size: 200, max_size: 500",
         }.items():
             assert configured in config, configured
             config = config.replace(configured, replaced)
+        if queue:
+            storage = f"extensions: {{file_storage: {{directory: {queue.folder}}}}}\nservice:\n  extensions: [file_storage]\n"
+            config = config.replace("service:\n", storage, 1)
         (self.running.folder / "collector.yaml").write_text(config)
-        self.running.start("collector", OTELCOL, "--config=collector.yaml",
+        mount = queue.mount() if queue else ()
+        self.running.start("collector", *mount, OTELCOL, "--config=collector.yaml",
                            TRACES_ENDPOINT=self.address("store"), LOGS_ENDPOINT=self.url("store-http"))
 
     def start_service(self, name):

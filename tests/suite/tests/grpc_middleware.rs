@@ -37,7 +37,7 @@ use tower_otel_trace::TraceLayer;
 type Stack = BoxCloneService<Request<Body>, Response<Body>, BoxError>;
 
 /// The timeout of tower. Only the call `late` exceeds it.
-const TIMEOUT: Duration = Duration::from_millis(400);
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What is called, then the status and `error.type` by side and place of the middleware: a server inside of it and around it,
 /// and a client. `absent` is a call that does not reach the layers.
