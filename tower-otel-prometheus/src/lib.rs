@@ -43,9 +43,13 @@
 //!
 //! With [`PrometheusBuilder::native_histograms`] every histogram has
 //! [exponential buckets](https://prometheus.io/docs/specs/native_histograms/) as well. The service
-//! answers in protobuf if the request prefers it, as a Prometheus server does that is started with
-//! `--enable-feature=native-histograms`. No `protoc` is needed. A message has at most 8 histograms or 64
+//! answers in protobuf if the request prefers it. No `protoc` is needed. A message has at most 8 histograms or 64
 //! other series: a metric with more is sent in several messages.
+//!
+//! | Prometheus | scrapes native histograms with |
+//! |---|---|
+//! | 3.8 and later | `scrape_native_histograms: true` in `global` or in the scrape configuration |
+//! | 2.40 to 3.8 | `--enable-feature=native-histograms`, which has no effect from 3.9 on |
 //!
 //! # Exemplars
 //!
