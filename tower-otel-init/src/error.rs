@@ -30,8 +30,8 @@ pub enum InitError {
     Thread(#[source] io::Error),
     /// The recorder of the `metrics` facade could not be installed.
     #[error(
-        "metrics recorder could not be installed: {0}. To keep another recorder, set METRICS_ENABLED=false; telemetry is \
-         not started"
+        "metrics recorder could not be installed: {0}. To keep another recorder, set METRICS_ENABLED=false; \
+         telemetry is not started"
     )]
     Recorder(#[source] Source),
 }
