@@ -72,7 +72,6 @@ const WITHOUT_TEXT: &str = "
     tower_otel_metrics::FacadeMetrics
     tower_otel_metrics::Names
     tower_otel_propagate::BaggagePropagator
-    tower_otel_propagate::NoPropagation
     tower_otel_propagate::RemoteParent
     tower_otel_propagate::W3cPropagator
     tower_otel_recorder::SetParentError
