@@ -89,9 +89,10 @@
 //!
 //! # What does not change
 //!
-//! The error type, readiness, the request body and the response head. The response body has another type, with the frames,
-//! `size_hint` and `is_end_stream` of the inner body. The layer may add extensions to a request: the [`RouteSlot`], and those of
-//! observers, such as the handle of a span.
+//! The error type, readiness and the request body. The response body has another type, with the frames, `size_hint` and
+//! `is_end_stream` of the inner body. The response head changes only if an option of an observer adds a header, such as
+//! `server-timing`. The layer may add extensions to a request: the [`RouteSlot`], and those of observers, such as the handle of a
+//! span.
 //!
 //! The layer does not panic. If a filter or another function of the application panics in `call`, the returned future panics when
 //! it is polled, so that the worker of a `tower::buffer` continues. If one panics later, the request panics there.
