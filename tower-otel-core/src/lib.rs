@@ -106,10 +106,10 @@
 //! | `axum` | `MatchedPath` as the route, `OriginalUri` as the target that a server received, `axum::Error` |
 //! | `connect-info` | `axum`, and `ConnectInfo`, which needs axum's own feature `tokio` |
 //! | `hyper-util` | `Error` and `HttpInfo` of hyper-util's pooled client, `hyper::Error` |
-//! | `reqwest` | `reqwest::Client` as a tower service, with `reqwest::Request`, `Response` and `Error`; includes `hyper-util`, on which it is built |
+//! | `reqwest` | `reqwest::Client` as a tower service, with `reqwest::Request`, `Response` and `Error`, and `send_with` of its request builder; includes `hyper-util`, on which it is built |
 //! | `reqwest-middleware` | `reqwest`, and `into_middleware()` for the chain of a `ClientWithMiddleware` |
 //! | `tonic` | `tonic::Status`, the causes of `tonic::transport::Error`, and `TcpConnectInfo`; includes `hyper-util`, on which it is built |
-//! | `tower` | `Elapsed`, the timeout error of tower |
+//! | `tower` | `Elapsed`, the error of tower's timeout, and `Overloaded`, the error of its load shedding |
 //!
 //! [`tower-otel-trace`]: https://docs.rs/tower-otel-trace
 //! [`tower-otel-metrics`]: https://docs.rs/tower-otel-metrics
@@ -149,6 +149,8 @@ mod start;
 mod tuple;
 mod unwinding;
 
+#[cfg(feature = "reqwest")]
+pub use adapt::RequestBuilderExt;
 pub use attempts::Attempts;
 pub use body::ResponseBody;
 pub use end::{End, Failure};

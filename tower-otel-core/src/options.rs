@@ -103,6 +103,8 @@ impl HttpOptions {
 
     /// Declares that the server terminates TLS itself: the scheme is `https` unless a trusted proxy
     /// forwards another one. Default: the scheme of the request target, else `http`.
+    ///
+    /// A layer does not see TLS. A request over HTTP/2 names its scheme, and one over HTTP/1.1 does not.
     #[must_use]
     pub fn https(self) -> Self {
         self.with(|values| values.https = true)

@@ -84,14 +84,27 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Sets the exporter of metrics. Default: [`MetricsExporter::Prometheus`], or none without the
-    /// feature `prometheus`.
+    /// Adds an exporter of metrics. Default: [`MetricsExporter::Prometheus`], or none without the
+    /// feature `prometheus`. [`MetricsExporter::None`] removes those added before.
+    ///
+    /// With OTLP and Prometheus, the metrics of `/metrics` are pushed to the collector,
+    /// [too](crate#metrics-to-a-collector-and-metrics-at-once):
+    ///
+    /// ```
+    /// use tower_otel_init::{MetricsExporter, Telemetry};
+    ///
+    /// let builder = Telemetry::builder("users")
+    ///     .metrics(MetricsExporter::Prometheus)
+    ///     .metrics(MetricsExporter::Otlp);
+    /// # drop(builder);
+    /// ```
     pub fn metrics(mut self, exporter: MetricsExporter) -> Self {
-        self.settings.metrics = Some(exporter);
+        let exporters = self.settings.metrics.unwrap_or_default();
+        self.settings.metrics = Some(exporters.with(exporter));
         self
     }
 
-    /// Sets the exporter of metrics to Prometheus, with this configuration of its recorder. Exemplars are
+    /// Adds Prometheus to the exporters of metrics, with this configuration of its recorder. Exemplars are
     /// added to it, unless `OTEL_METRICS_EXEMPLAR_FILTER` is `always_off`.
     ///
     /// ```

@@ -9,6 +9,7 @@ use crate::error::InitError;
 use crate::exporter_config::ExporterConfig;
 use crate::keep_rules::{self, KeepRules};
 use crate::log_filter;
+use crate::metrics_config::MetricsConfig;
 use crate::options::{ChoiceSetting, ExemplarFilter, Flag, LogFormat, LogTraces, Propagator};
 use crate::otlp_headers::{INVALID_HEADER, REDACTED, is_header};
 use crate::page::address::{self, PageAddress};
@@ -30,7 +31,7 @@ pub(crate) struct Config {
     pub(crate) traces: ExporterConfig,
     pub(crate) span_batch: BatchConfig,
     pub(crate) span_limits: SpanLimitConfig,
-    pub(crate) metrics: ExporterConfig,
+    pub(crate) metrics: MetricsConfig,
     pub(crate) metric_interval: Duration,
     #[cfg_attr(not(feature = "prometheus"), allow(dead_code))]
     pub(crate) exemplars: ExemplarFilter,
@@ -96,7 +97,7 @@ impl Config {
             span_batch: BatchConfig::spans(settings, env)?,
             span_limits: SpanLimitConfig::resolve(env),
             log_batch: BatchConfig::log_records(env),
-            metrics: ExporterConfig::metrics(settings, sdk_disabled, env)?,
+            metrics: MetricsConfig::resolve(settings, sdk_disabled, env)?,
             metric_interval: match settings.metric_interval {
                 Some(interval) => interval,
                 None => env.first_millis(&["OTEL_METRIC_EXPORT_INTERVAL"], 60_000),

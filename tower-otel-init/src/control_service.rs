@@ -190,4 +190,4 @@ fn text(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
 
 #[cfg(test)]
 #[path = "control_service_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -12,7 +12,7 @@ use crate::options::{MetricsExporter, TracesExporter};
 use crate::telemetry::Telemetry;
 
 /// Telemetry with a layer that writes log lines.
-fn control() -> (Control, Telemetry) {
+pub(crate) fn control() -> (Control, Telemetry) {
     let builder = Telemetry::builder("users").metrics(MetricsExporter::None);
     let builder = builder.traces(TracesExporter::Console).log_filter("info");
     let (telemetry, _) = builder.local::<Registry>().unwrap();

@@ -29,7 +29,10 @@ pub enum InitError {
     #[error("telemetry thread could not be started: {0}")]
     Thread(#[source] io::Error),
     /// The recorder of the `metrics` facade could not be installed.
-    #[error("metrics recorder could not be installed: {0}")]
+    #[error(
+        "metrics recorder could not be installed: {0}. To keep another recorder, set METRICS_ENABLED=false; \
+         telemetry is not started"
+    )]
     Recorder(#[source] Source),
 }
 

@@ -6,11 +6,17 @@ use std::time::{Duration, Instant};
 
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 
+use crate::fork::IN_FORK;
+#[cfg(feature = "prometheus")]
+use crate::metrics_pusher;
 use crate::running_telemetry::RunningTelemetry;
 
 impl RunningTelemetry {
     /// Exports everything recorded so far and waits for it.
     pub(crate) fn flush(&self, timeout: Duration) -> OTelSdkResult {
+        if self.is_in_fork() {
+            return Err(OTelSdkError::InternalFailure(IN_FORK.to_owned()));
+        }
         let result = self.flush_signals(timeout);
         self.publish_sdk_metrics();
         result
@@ -31,6 +37,15 @@ impl RunningTelemetry {
         };
         if let Some(metrics) = self.meter_provider.clone() {
             spawn(Box::new(move || metrics.force_flush()));
+        }
+        #[cfg(feature = "prometheus")]
+        if let Some(flushes) = self
+            .metrics_pusher
+            .lock()
+            .ok()
+            .and_then(|pusher| pusher.as_ref()?.flushes())
+        {
+            spawn(Box::new(move || metrics_pusher::flush(&flushes)));
         }
         #[cfg(feature = "logs")]
         if let Some(logs) = self.logger_provider.clone() {

@@ -1,6 +1,8 @@
 //! Installs telemetry: for the process, as layers, or locally.
 
+use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::Instant;
 
 use opentelemetry::global;
 use tracing::Subscriber;
@@ -11,7 +13,6 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::builder::TelemetryBuilder;
 use crate::config::Config;
 use crate::error::InitError;
-use crate::exporter_config::ExporterConfig;
 use crate::layers::Layers;
 use crate::log_lines;
 use crate::propagation;
@@ -58,7 +59,7 @@ impl TelemetryBuilder {
         if tracing::dispatcher::has_been_set() {
             return Err(InitError::SubscriberInstalled);
         }
-        let (telemetry, config) = self.start(true)?;
+        let (mut telemetry, config) = self.start(true)?;
         let mut layers: Layers<Registry> = telemetry.layers();
         layers.push(log_lines::layer(
             config.log_format,
@@ -72,6 +73,7 @@ impl TelemetryBuilder {
         let _ = tracing_log::LogTracer::init();
         telemetry.set_global(&config);
         tracing::info!(target: "tower_otel_init", "{}", telemetry.summary);
+        telemetry.handed_over = Some(Instant::now());
         Ok(Telemetry(telemetry))
     }
 
@@ -106,9 +108,10 @@ impl TelemetryBuilder {
             return Err(InitError::AlreadyStarted);
         }
         let started = self.start(true);
-        let (telemetry, config) = started.inspect_err(|_| STARTED.store(false, SeqCst))?;
+        let (mut telemetry, config) = started.inspect_err(|_| STARTED.store(false, SeqCst))?;
         telemetry.set_global(&config);
         let layers = telemetry.layers();
+        telemetry.handed_over = Some(Instant::now());
         Ok((Telemetry(telemetry), layers))
     }
 
@@ -139,18 +142,27 @@ impl RunningTelemetry {
             global::set_meter_provider(provider.clone());
         }
         for warning in &self.warnings {
-            tracing::warn!("{warning}");
+            warn(&warning.to_string());
         }
-        let mut port_warnings: Vec<String> = [&config.traces, &config.metrics, &config.logs]
-            .into_iter()
-            .filter_map(|exporter| match exporter {
-                ExporterConfig::Otlp(otlp) => port_warning(otlp),
-                _ => None,
-            })
-            .collect();
+        let collectors = [
+            config.traces.otlp(),
+            config.metrics.otlp.as_ref(),
+            config.logs.otlp(),
+        ];
+        let collectors = collectors.into_iter().flatten();
+        let mut port_warnings: Vec<String> = collectors.filter_map(port_warning).collect();
         port_warnings.dedup();
         for warning in port_warnings {
-            tracing::warn!("{warning}");
+            warn(&warning);
         }
+    }
+}
+
+/// Logs a warning, or writes it to the standard error if the application has not installed its subscriber yet.
+fn warn(warning: &str) {
+    if tracing::dispatcher::has_been_set() {
+        tracing::warn!("{warning}");
+    } else {
+        let _ = writeln!(std::io::stderr(), "tower-otel-init: {warning}");
     }
 }

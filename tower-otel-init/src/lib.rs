@@ -34,29 +34,55 @@
 //!
 //! # A complete client
 //!
-//! With the feature `reqwest`:
+//! With the feature `reqwest-middleware`:
 //!
 //! ```no_run
-//! use tower::{Service, ServiceBuilder, ServiceExt};
+//! use reqwest_middleware::ClientBuilder;
 //! use tower_otel_init::{MetricsLayer, PropagateLayer, Telemetry, TraceLayer, observe};
 //!
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let _telemetry = Telemetry::from_env("report")?;
-//!     let mut client = ServiceBuilder::new()
-//!         .layer(observe((TraceLayer::client(), MetricsLayer::client(), PropagateLayer::new())))
-//!         .service(reqwest::Client::new());
+//!     let layers = (TraceLayer::client(), MetricsLayer::client(), PropagateLayer::new());
+//!     let client = ClientBuilder::new(reqwest::Client::new())
+//!         .with(observe(layers).into_middleware())
+//!         .build();
 //!
-//!     let url = "http://127.0.0.1:3000/users/7".parse()?;
-//!     let request = reqwest::Request::new(reqwest::Method::GET, url);
-//!     let response = client.ready().await?.call(request).await?;
+//!     let response = client.get("http://127.0.0.1:3000/users/7").send().await?;
 //!     println!("{}", response.text().await?);
 //!     Ok(())
 //! }
 //! ```
 //!
-//! With the feature `reqwest-middleware`, `observe(..).into_middleware()` is a middleware for a
-//! `reqwest_middleware` client.
+//! With the feature `reqwest`, a `reqwest::Client` with layers is a tower service, and
+//! [`send_with`](RequestBuilderExt::send_with) sends a request of reqwest's builder through it. The type of the client has a name and
+//! implements `Clone`, so the state of an application can contain it:
+//!
+//! ```no_run
+//! use axum::extract::State;
+//! use tower::Layer;
+//! use tower_otel_init::{
+//!     MetricsLayer, Observed, PropagateLayer, RequestBuilderExt, TraceLayer, observe,
+//! };
+//!
+//! #[derive(Clone)]
+//! struct App {
+//!     http: reqwest::Client,
+//!     users: Observed<reqwest::Client, (TraceLayer, MetricsLayer, PropagateLayer)>,
+//! }
+//!
+//! fn app() -> App {
+//!     let http = reqwest::Client::new();
+//!     let layers = (TraceLayer::client(), MetricsLayer::client(), PropagateLayer::new());
+//!     App { users: observe(layers).layer(http.clone()), http }
+//! }
+//!
+//! async fn user(State(app): State<App>) -> Result<String, String> {
+//!     let request = app.http.get("http://127.0.0.1:3000/users/7");
+//!     let response = request.send_with(app.users).await.map_err(|_| "no response")?;
+//!     response.text().await.map_err(|_| "no body".to_owned())
+//! }
+//! ```
 //!
 //! # The layers
 //!
@@ -75,7 +101,7 @@
 //! | signal | default destination | other destinations |
 //! |---|---|---|
 //! | spans of `tracing` and of the OpenTelemetry API | a collector, by OTLP over gRPC or HTTP | the standard output as a tree, or none |
-//! | metrics of the `metrics` facade | the Prometheus service of [`Telemetry`] | the standard output, or none |
+//! | metrics of the `metrics` facade | the Prometheus service of [`Telemetry`] | the standard output, also a collector, or none |
 //! | metrics of [`Telemetry::meter_provider`] | none | a collector, by OTLP |
 //! | log lines of `tracing` and of `log` | the standard output, with `trace_id` and `span_id` | also a collector, by OTLP (feature `logs`) |
 //!
@@ -86,6 +112,30 @@
 //!
 //! The global propagator is W3C Trace Context, level 2, with baggage. `OTEL_PROPAGATORS` selects another one. The layers of this
 //! suite always use W3C Trace Context, unless `.propagator(Propagation::global())` configures them.
+//!
+//! # Metrics to a collector and `/metrics` at once
+//!
+//! With `OTEL_METRICS_EXPORTER=otlp,prometheus`, the metrics of `/metrics` are pushed to the collector, too: at each
+//! `OTEL_METRIC_EXPORT_INTERVAL`, by [`Telemetry::flush`] and by [`Telemetry::shutdown`]. A sample is recorded once, in the
+//! recorder of the facade, and the layers need no other backend. With `otlp,console`, likewise.
+//!
+//! | `/metrics` | OTLP |
+//! |---|---|
+//! | name, labels, `HELP` | the same name, attributes and description; labels are texts |
+//! | a name that ends in `_seconds`, `_bytes`, `_ratio` or another unit of Prometheus, also before `_total` | the unit `s`, `By`, `1` |
+//! | counter | monotonic sum of whole numbers, cumulative since the start |
+//! | gauge | gauge |
+//! | histogram | histogram with the same boundaries, cumulative since the start |
+//! | native histograms, exemplars | not pushed |
+//!
+//! The temporality is cumulative: `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` applies to metrics of meters only, which
+//! are pushed in requests of their own and are not in `/metrics`. Metrics about telemetry and the process have the names of `/metrics`. A
+//! push is split into requests of about a megabyte. It is sent once, in `OTEL_EXPORTER_OTLP_TIMEOUT`: the next push has the
+//! same totals. The metrics are read from a render, which takes two microseconds per series of a histogram, on a
+//! thread of its own.
+//!
+//! With `OTEL_METRICS_EXPORTER=otlp` alone there is no recorder: only metrics of meters are pushed, and the layers use
+//! `.meter_provider(..)`.
 //!
 //! # With an existing subscriber
 //!
@@ -185,10 +235,10 @@
 //! | `axum` | | the matched route of axum |
 //! | `connect-info` | | `axum`, and the address of the peer |
 //! | `hyper-util` | | the errors and the peer address of hyper-util's client |
-//! | `reqwest` | | the layers around a `reqwest::Client` |
+//! | `reqwest` | | the layers around a `reqwest::Client`, and [`RequestBuilderExt`] |
 //! | `reqwest-middleware` | | `reqwest`, and `into_middleware()` |
 //! | `tonic` | | tonic's errors and peer addresses |
-//! | `tower` | | the timeout error of tower |
+//! | `tower` | | the errors of tower: timeout, load shedding |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -217,9 +267,12 @@ mod export_monitor;
 mod export_runtime;
 mod exporter_config;
 mod exporter_state;
+#[cfg(feature = "prometheus")]
+mod facade_metrics;
 #[cfg(any(feature = "b3", feature = "xray"))]
 mod flag_normalizer;
 mod flush;
+mod fork;
 mod install;
 mod item_counts;
 mod keep_rules;
@@ -236,7 +289,29 @@ mod loopback_origin;
 mod measurement;
 mod metric_pipeline;
 #[cfg(feature = "prometheus")]
+#[cfg_attr(
+    not(any(feature = "grpc", feature = "http")),
+    allow(
+        unreachable_code,
+        unused_variables,
+        reason = "without a protocol there is no sender"
+    )
+)]
+mod metric_sender;
+mod metrics_config;
+mod metrics_exporters;
+#[cfg(feature = "prometheus")]
 mod metrics_printer;
+#[cfg(feature = "prometheus")]
+#[cfg_attr(
+    not(any(feature = "grpc", feature = "http")),
+    allow(
+        unreachable_code,
+        unused_variables,
+        reason = "without a protocol there is no sender"
+    )
+)]
+mod metrics_pusher;
 mod open_traces;
 mod options;
 mod otlp_config;
@@ -246,6 +321,8 @@ mod otlp_grpc;
 mod otlp_headers;
 #[cfg(feature = "http")]
 mod otlp_http;
+#[cfg(all(feature = "http", feature = "prometheus"))]
+mod otlp_http_metrics;
 #[cfg(any(feature = "grpc", feature = "http"))]
 mod otlp_span_exporter;
 #[cfg(feature = "page")]
@@ -265,6 +342,8 @@ mod rate_limit;
 mod resource;
 mod root_sampler;
 mod running_telemetry;
+#[cfg(feature = "prometheus")]
+mod sample;
 mod sampler;
 mod sampling_rule;
 mod sampling_text;
@@ -274,6 +353,7 @@ mod settings;
 mod shutdown;
 mod shutdown_progress;
 mod shutdown_signal;
+mod span_details;
 mod span_limits;
 mod span_recorder;
 mod start;
@@ -297,9 +377,12 @@ pub use shutdown::ShutdownError;
 pub use shutdown_signal::shutdown_signal;
 pub use telemetry::Telemetry;
 
+#[cfg(feature = "reqwest")]
+#[doc(inline)]
+pub use tower_otel_core::RequestBuilderExt;
 #[doc(inline)]
 pub use tower_otel_core::{
-    Attempts, Filter, Hosts, HttpOptions, LocalAddr, LongLived, PeerAddr, RequestHead,
+    Attempts, Filter, Hosts, HttpOptions, LocalAddr, LongLived, Observed, PeerAddr, RequestHead,
     ResponseHead, Route, RouteLayer, RouteSlot, observe,
 };
 #[doc(inline)]

@@ -11,15 +11,13 @@ use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
 
 use crate::endpoint_health::EndpointHealth;
 use crate::partial_success::PartialSuccess;
-use crate::sdk_metrics::SdkMetrics;
 
-/// Returns a provider that also has these metrics about telemetry itself.
+/// Returns a provider that pushes metrics at this interval.
 pub(crate) fn meter_provider<E: PushMetricExporter>(
     exporter: E,
     health: &Arc<EndpointHealth>,
     interval: Duration,
     resource: Resource,
-    sdk_metrics: &[Arc<SdkMetrics>],
 ) -> SdkMeterProvider {
     let exporter = MonitoredMetricExporter {
         inner: exporter,
@@ -29,14 +27,10 @@ pub(crate) fn meter_provider<E: PushMetricExporter>(
     let reader = PeriodicReader::builder(exporter)
         .with_interval(interval)
         .build();
-    let provider = SdkMeterProvider::builder()
+    SdkMeterProvider::builder()
         .with_resource(resource)
         .with_reader(reader)
-        .build();
-    for metrics in sdk_metrics {
-        metrics.observe(&provider);
-    }
-    provider
+        .build()
 }
 
 /// An exporter that logs changes of state.

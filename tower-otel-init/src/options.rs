@@ -73,7 +73,8 @@ string_enum! {
     /// The exporter of metrics.
     #[non_exhaustive]
     pub MetricsExporter: "a metrics exporter" {
-        /// Pushes the metrics of OpenTelemetry meters to a collector by OTLP.
+        /// Pushes the metrics of OpenTelemetry meters to a collector by OTLP. With `Prometheus` or `Console`,
+        /// those of the `metrics` facade, too.
         Otlp = "otlp",
         /// Serves the metrics of the `metrics` facade through
         /// [`Telemetry::prometheus`](crate::Telemetry).

@@ -20,11 +20,7 @@ pub(crate) fn configure<B: WithExportConfig + WithHttpConfig>(
     let client = RuntimeClient {
         inner: reqwest_client(otlp)?,
         handle: runtime.handle().clone(),
-        headers: otlp
-            .headers
-            .iter()
-            .filter_map(|(name, value)| Some((name.parse().ok()?, value.parse().ok()?)))
-            .collect(),
+        headers: headers(otlp).collect(),
     };
     let mut builder = builder
         .with_protocol(Protocol::HttpBinary)
@@ -35,7 +31,12 @@ pub(crate) fn configure<B: WithExportConfig + WithHttpConfig>(
     Ok(builder)
 }
 
-fn reqwest_client(otlp: &OtlpConfig) -> Result<reqwest::Client, InitError> {
+pub(crate) fn headers(otlp: &OtlpConfig) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    let headers = otlp.headers.iter();
+    headers.filter_map(|(name, value)| Some((name.parse().ok()?, value.parse().ok()?)))
+}
+
+pub(crate) fn reqwest_client(otlp: &OtlpConfig) -> Result<reqwest::Client, InitError> {
     let builder = reqwest::Client::builder()
         .timeout(otlp.timeout)
         .redirect(reqwest::redirect::Policy::none());

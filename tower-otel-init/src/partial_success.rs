@@ -94,6 +94,24 @@ impl Subscriber for PartialSuccessSubscriber {
     fn exit(&self, _: &Id) {}
 }
 
+impl RejectedItems {
+    /// Adds the rejections of one more request.
+    #[cfg(feature = "prometheus")]
+    pub(crate) fn add(&mut self, count: i64, message: &str) {
+        // A negative number counts as 0.
+        self.count += u64::try_from(count).unwrap_or_default();
+        if count > 0 {
+            self.message = printed(message);
+        }
+    }
+}
+
+/// Returns a message of the collector, shortened and without control characters.
+fn printed(message: &str) -> String {
+    const MAX_CHARS: usize = 200;
+    fit(&printable(message), MAX_CHARS).trim_end().to_owned()
+}
+
 impl Visit for RejectedItems {
     fn record_i64(&mut self, field: &Field, value: i64) {
         if field.name().starts_with("rejected_") {
@@ -102,9 +120,8 @@ impl Visit for RejectedItems {
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        const MAX_CHARS: usize = 200;
         if field.name() == "error_message" {
-            self.message = fit(&printable(value), MAX_CHARS).trim_end().to_owned();
+            self.message = printed(value);
         }
     }
 

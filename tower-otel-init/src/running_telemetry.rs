@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 #[cfg(feature = "prometheus")]
@@ -16,6 +17,8 @@ use crate::drop_counts::DropCounts;
 use crate::export_runtime::ExportRuntime;
 #[cfg(feature = "prometheus")]
 use crate::metrics_printer::MetricsPrinter;
+#[cfg(feature = "prometheus")]
+use crate::metrics_pusher::MetricsPusher;
 #[cfg(feature = "page")]
 use crate::page::{routes::Routes, server::PageServer};
 #[cfg(feature = "process")]
@@ -26,8 +29,12 @@ use crate::span_recorder::SpanRecorder;
 
 /// The providers and exporters that were started. Dropping it shuts them down.
 pub(crate) struct RunningTelemetry {
+    /// The process that has the threads.
+    pub(crate) process_id: u32,
     /// Whether it is the telemetry of the process.
     pub(crate) is_global: bool,
+    /// When the application got it. `None` for local telemetry.
+    pub(crate) handed_over: Option<Instant>,
     /// `None` if `OTEL_SDK_DISABLED` is set.
     pub(crate) spans: Option<Arc<SpanRecorder>>,
     pub(crate) meter_provider: Option<SdkMeterProvider>,
@@ -37,6 +44,8 @@ pub(crate) struct RunningTelemetry {
     pub(crate) prometheus: Option<Prometheus>,
     #[cfg(feature = "prometheus")]
     pub(crate) metrics_printer: std::sync::Mutex<Option<MetricsPrinter>>,
+    #[cfg(feature = "prometheus")]
+    pub(crate) metrics_pusher: std::sync::Mutex<Option<MetricsPusher>>,
     #[cfg(feature = "page")]
     pub(crate) page_address: Option<std::net::SocketAddr>,
     #[cfg(feature = "page")]
@@ -64,7 +73,9 @@ impl RunningTelemetry {
         warnings: Vec<ConfigWarning>,
     ) -> Self {
         Self {
+            process_id: std::process::id(),
             is_global,
+            handed_over: None,
             spans: None,
             meter_provider: None,
             #[cfg(feature = "logs")]
@@ -73,6 +84,8 @@ impl RunningTelemetry {
             prometheus: None,
             #[cfg(feature = "prometheus")]
             metrics_printer: std::sync::Mutex::default(),
+            #[cfg(feature = "prometheus")]
+            metrics_pusher: std::sync::Mutex::default(),
             #[cfg(feature = "page")]
             page_address: None,
             #[cfg(feature = "page")]

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::endpoint::redact;
-use crate::options::{LogFormat, LogsExporter, MetricsExporter, Protocol, TracesExporter};
+use crate::metrics_exporters::MetricsExporters;
+use crate::options::{LogFormat, LogsExporter, Protocol, TracesExporter};
 use crate::sampler::Sampler;
 
 /// The settings of a builder. A setting that is `None` is read from its variable.
@@ -21,7 +22,7 @@ pub(crate) struct Settings {
     pub(crate) export_timeout: Option<Duration>,
     pub(crate) sampler: Option<Sampler>,
     pub(crate) traces: Option<TracesExporter>,
-    pub(crate) metrics: Option<MetricsExporter>,
+    pub(crate) metrics: Option<MetricsExporters>,
     #[cfg(feature = "prometheus")]
     pub(crate) prometheus: Option<tower_otel_prometheus::PrometheusBuilder>,
     pub(crate) page: Option<SocketAddr>,

@@ -5,17 +5,23 @@ use std::time::{Duration, Instant};
 use opentelemetry_sdk::error::OTelSdkError;
 
 use crate::drop_counts::DropCounts;
+use crate::fork::IN_FORK;
 use crate::running_telemetry::RunningTelemetry;
 use crate::shutdown_progress::{Phase, Task};
 
 /// The timeout of a shutdown by drop.
 const DROP_TIMEOUT: Duration = Duration::from_secs(5);
+/// Telemetry that is dropped this soon, without a span, was not meant to be dropped.
+const AT_ONCE: Duration = Duration::from_millis(5);
 /// The timeout of the providers of metrics and log records. Each caller limits its own wait.
 const PROVIDER_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl RunningTelemetry {
     /// Exports everything recorded so far, and stops.
     pub(crate) fn shutdown(&self, timeout: Duration) -> Result<(), ShutdownError> {
+        if self.is_in_fork() {
+            return Err(ShutdownError::in_fork());
+        }
         let started = Instant::now();
         {
             let mut state = self.shutdown.state();
@@ -70,6 +76,15 @@ impl RunningTelemetry {
             }));
         }
         #[cfg(feature = "prometheus")]
+        if let Some(pusher) = self
+            .metrics_pusher
+            .lock()
+            .ok()
+            .and_then(|mut pusher| pusher.take())
+        {
+            tasks.push(Box::new(move || drop(pusher)));
+        }
+        #[cfg(feature = "prometheus")]
         if let Some(printer) = self
             .metrics_printer
             .lock()
@@ -99,6 +114,7 @@ impl RunningTelemetry {
             dropped_spans: self.dropped_spans(),
             dropped_log_records: self.dropped_log_records(),
             is_finished,
+            is_in_fork: false,
         };
         let dropped = error.dropped_spans.total() + error.dropped_log_records.total();
         if dropped == 0 && is_finished {
@@ -120,13 +136,34 @@ fn log_shutdown(result: &Result<(), ShutdownError>, in_time: bool, timeout: Dura
     }
 }
 
+impl RunningTelemetry {
+    /// Warns if telemetry is dropped at once, as by a binding named `_`.
+    fn warn_if_not_kept(&self) {
+        let spans = self.spans.as_ref();
+        let has_spans = spans.is_some_and(|spans| spans.recorder.counts().started > 0);
+        let is_running = self.shutdown.state().phase == Phase::Running;
+        let is_new = self.handed_over.is_some_and(|at| at.elapsed() < AT_ONCE);
+        if is_running && !has_spans && is_new {
+            tracing::warn!(
+                "telemetry is dropped right after its start, so that nothing is recorded; keep it until the end of `main`, in a \
+                 binding such as `_telemetry`: one named `_` drops it at once"
+            );
+        }
+    }
+}
+
 impl Drop for RunningTelemetry {
     fn drop(&mut self) {
+        if self.is_in_fork() {
+            self.forget_threads();
+            return;
+        }
+        self.warn_if_not_kept();
         let _ = self.shutdown(DROP_TIMEOUT);
     }
 }
 
-/// The error of a shutdown: spans or log records were dropped, or the shutdown is not finished.
+/// The error of a shutdown: spans or log records were dropped, the shutdown is not finished, or the process is a fork.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", self.text())]
 #[non_exhaustive]
@@ -137,10 +174,24 @@ pub struct ShutdownError {
     pub dropped_log_records: DropCounts,
     /// `false` if another caller still waits for the shutdown.
     is_finished: bool,
+    /// Whether telemetry was started in another process. Then nothing is counted.
+    is_in_fork: bool,
 }
 
 impl ShutdownError {
+    fn in_fork() -> Self {
+        Self {
+            dropped_spans: DropCounts::default(),
+            dropped_log_records: DropCounts::default(),
+            is_finished: false,
+            is_in_fork: true,
+        }
+    }
+
     fn text(&self) -> String {
+        if self.is_in_fork {
+            return IN_FORK.to_owned();
+        }
         let (spans, records) = (self.dropped_spans, self.dropped_log_records);
         let progress = match self.is_finished {
             true => "",

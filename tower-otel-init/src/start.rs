@@ -21,7 +21,11 @@ use crate::exporter_state::ExporterState;
 use crate::log_pipeline::logger_provider;
 use crate::metric_pipeline::meter_provider;
 #[cfg(feature = "prometheus")]
+use crate::metric_sender::MetricSender;
+#[cfg(feature = "prometheus")]
 use crate::metrics_printer::MetricsPrinter;
+#[cfg(feature = "prometheus")]
+use crate::metrics_pusher::{MetricsPush, MetricsPusher};
 #[cfg(feature = "prometheus")]
 use crate::options::ExemplarFilter;
 use crate::options::Protocol;
@@ -46,11 +50,7 @@ impl TelemetryBuilder {
         let resource = resource::build(&config.resource_attributes);
         let mut telemetry =
             RunningTelemetry::idle(global, summary(&config, global), &config, warnings);
-        let exporters = [&config.metrics, &config.logs];
-        if exporters
-            .iter()
-            .any(|exporter| matches!(exporter, ExporterConfig::Otlp(_)))
-        {
+        if config.metrics.otlp.is_some() || config.logs.otlp().is_some() {
             let runtime = ExportRuntime::start().map_err(InitError::Thread)?;
             telemetry.export_runtime = Some(runtime);
         }
@@ -64,10 +64,10 @@ impl TelemetryBuilder {
         let tap = None;
         telemetry.start_traces(&config, &resource, tap)?;
         telemetry.start_logs(&config, &resource)?;
-        telemetry.start_metrics(&config, resource)?;
+        telemetry.start_metrics(&config, &resource)?;
         #[cfg(feature = "prometheus")]
-        if global {
-            telemetry.install_recorder(&self.settings, &config)?;
+        if global && config.metrics.has_recorder() {
+            telemetry.install_recorder(&self.settings, &config, &resource)?;
         }
         telemetry.publish_sdk_metrics();
         #[cfg(feature = "page")]
@@ -122,32 +122,46 @@ impl RunningTelemetry {
         }
     }
 
-    fn start_metrics(&mut self, config: &Config, resource: Resource) -> Result<(), InitError> {
-        if let (ExporterConfig::Otlp(otlp), Some(runtime)) = (&config.metrics, &self.export_runtime)
-        {
+    fn start_metrics(&mut self, config: &Config, resource: &Resource) -> Result<(), InitError> {
+        if let (Some(otlp), Some(runtime)) = (&config.metrics.otlp, &self.export_runtime) {
             let exporter = otlp_exporter::metric_exporter(otlp, runtime)?;
-            let health = Arc::new(EndpointHealth::new("metrics", &otlp.endpoint));
+            // The recorder is installed only if telemetry is global, and has metrics about telemetry, too.
+            let has_recorder = self.is_global && config.metrics.has_recorder();
+            let items = match has_recorder {
+                true => "metrics of meters",
+                false => "metrics",
+            };
+            let health = Arc::new(EndpointHealth::new(items, &otlp.endpoint));
             let interval = config.metric_interval;
-            let provider = meter_provider(exporter, &health, interval, resource, &self.sdk_metrics);
+            let provider = meter_provider(exporter, &health, interval, resource.clone());
             self.control.add_exporter(ExporterState {
                 health,
                 counts: None,
             });
-            #[cfg(feature = "process")]
-            self.process.observe(&provider);
+            if !has_recorder {
+                for metrics in &self.sdk_metrics {
+                    metrics.observe(&provider);
+                }
+                #[cfg(feature = "process")]
+                self.process.observe(&provider);
+            }
             self.meter_provider = Some(provider);
         }
         Ok(())
     }
 
     #[cfg(feature = "prometheus")]
-    fn install_recorder(&mut self, settings: &Settings, config: &Config) -> Result<(), InitError> {
-        if !matches!(
-            config.metrics,
-            ExporterConfig::Prometheus | ExporterConfig::Console
-        ) {
-            return Ok(());
-        }
+    fn install_recorder(
+        &mut self,
+        settings: &Settings,
+        config: &Config,
+        resource: &Resource,
+    ) -> Result<(), InitError> {
+        // Built before the recorder is installed, which cannot be undone.
+        let sender = match (&config.metrics.otlp, &self.export_runtime) {
+            (Some(otlp), Some(runtime)) => Some((MetricSender::new(otlp, runtime)?, otlp, runtime)),
+            _ => None,
+        };
         let builder = settings.prometheus.clone();
         let builder = builder.unwrap_or_else(Prometheus::builder);
         let builder = match config.exemplars {
@@ -168,13 +182,35 @@ impl RunningTelemetry {
             #[cfg(feature = "process")]
             process.publish();
         });
-        if config.metrics == ExporterConfig::Console {
+        if config.metrics.console {
             let printer = MetricsPrinter::start(prometheus.clone(), config.metric_interval)
                 .map_err(InitError::Thread)?;
             *self
                 .metrics_printer
                 .get_mut()
                 .unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(printer);
+        }
+        if let Some((sender, otlp, runtime)) = sender {
+            let health = Arc::new(EndpointHealth::new("metrics", &otlp.endpoint));
+            let push = MetricsPush {
+                recorder: prometheus.clone(),
+                sender,
+                runtime: runtime.handle().clone(),
+                resource: resource.into(),
+                schema_url: resource.schema_url().unwrap_or_default().to_owned(),
+                health: Arc::clone(&health),
+                timeout: otlp.timeout,
+            };
+            let pusher = MetricsPusher::start(push, config.metric_interval);
+            *self
+                .metrics_pusher
+                .get_mut()
+                .unwrap_or_else(|poisoned| poisoned.into_inner()) =
+                Some(pusher.map_err(InitError::Thread)?);
+            self.control.add_exporter(ExporterState {
+                health,
+                counts: None,
+            });
         }
         self.prometheus = Some(prometheus);
         Ok(())

@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::endpoint::origin;
 use crate::exporter_config::ExporterConfig;
+use crate::metrics_config::MetricsConfig;
 use crate::options::Protocol;
 use crate::otlp_config::OtlpConfig;
 use crate::sampler::{Sampler, Share};
@@ -33,28 +34,39 @@ pub(crate) fn summary(config: &Config, global: bool) -> String {
     };
     let of = |signal: &str, exporter: &ExporterConfig| match exporter {
         ExporterConfig::None => format!("{signal} are not exported"),
-        ExporterConfig::Prometheus | ExporterConfig::Console if !global => {
-            format!("{signal} are not exported")
-        }
         exporter => format!("{signal} {}", target(exporter)),
     };
-    let metrics = of("metrics", &config.metrics);
+    let metrics = metrics(&config.metrics, global);
     let logs = of("log records", &config.logs);
     format!("telemetry of {service}: {traces}; {metrics}; {logs}")
 }
 
 fn target(exporter: &ExporterConfig) -> String {
     match exporter {
-        ExporterConfig::Otlp(otlp) => {
-            let protocol = match otlp.protocol {
-                Protocol::Grpc => "gRPC",
-                Protocol::HttpProtobuf => "HTTP",
-            };
-            format!("to {} by OTLP over {protocol}", origin(&otlp.endpoint))
-        }
+        ExporterConfig::Otlp(otlp) => collector(otlp),
         ExporterConfig::Console => "to the console".to_owned(),
-        ExporterConfig::Prometheus => "for Prometheus".to_owned(),
         ExporterConfig::None => "to the page only".to_owned(),
+    }
+}
+
+fn collector(otlp: &OtlpConfig) -> String {
+    let protocol = match otlp.protocol {
+        Protocol::Grpc => "gRPC",
+        Protocol::HttpProtobuf => "HTTP",
+    };
+    format!("to {} by OTLP over {protocol}", origin(&otlp.endpoint))
+}
+
+fn metrics(config: &MetricsConfig, global: bool) -> String {
+    let targets = [
+        config.otlp.as_ref().map(collector),
+        (global && config.prometheus).then(|| "for Prometheus".to_owned()),
+        (global && config.console).then(|| "to the console".to_owned()),
+    ];
+    let targets: Vec<_> = targets.into_iter().flatten().collect();
+    match targets.is_empty() {
+        true => "metrics are not exported".to_owned(),
+        false => format!("metrics {}", targets.join(" and ")),
     }
 }
 
@@ -131,6 +143,14 @@ mod tests {
                 ],
                 "telemetry of shop: traces to https://a.example by OTLP over HTTP, all are sampled; metrics to \
                  https://a.example by OTLP over HTTP; log records are not exported",
+            ),
+            (
+                &[
+                    ("OTEL_TRACES_EXPORTER", "none"),
+                    ("OTEL_METRICS_EXPORTER", "prometheus,otlp"),
+                ],
+                "telemetry of users: traces are not exported; metrics to http://localhost:4317 by OTLP over gRPC and for \
+                 Prometheus; log records are not exported",
             ),
             (
                 &[

@@ -35,6 +35,9 @@ use crate::shutdown::ShutdownError;
 /// Running telemetry. Keep it until the end of `main`.
 ///
 /// Dropping it is [`shutdown`](Self::shutdown) with a timeout of five seconds.
+///
+/// A child of `fork` has no thread that exports: dropping telemetry there does nothing, and `flush` and `shutdown` are an error
+/// at once. What the child records is lost and not counted. Start telemetry in each process.
 #[derive(Debug)]
 #[must_use = "telemetry stops when this is dropped"]
 pub struct Telemetry(pub(crate) RunningTelemetry);
@@ -62,7 +65,7 @@ impl Telemetry {
 
     /// Returns the Prometheus recorder of the `metrics` facade, which provides the `/metrics` service.
     ///
-    /// Returns `None` if metrics have another exporter than `prometheus` or `console`, and with
+    /// Returns `None` if metrics have neither the exporter `prometheus` nor `console`, and with
     /// [`TelemetryBuilder::local`](crate::TelemetryBuilder::local).
     #[cfg(feature = "prometheus")]
     #[must_use]
@@ -105,6 +108,8 @@ impl Telemetry {
     /// **The service has no authentication**: who reaches it reads names of traces and changes what is recorded. Serve it
     /// on a loopback address, or behind a layer that authenticates. A request that a browser sends for a page is accepted from
     /// pages of a loopback address only, so that other pages cannot change settings of the machine they are shown on.
+    /// `Host` is not compared, so a page whose name a stranger resolves to this machine (DNS rebinding) can read, and changes
+    /// nothing. The [page](crate::TelemetryBuilder::page) compares it.
     ///
     /// With axum:
     ///
@@ -254,7 +259,7 @@ impl Telemetry {
     ///
     /// # Errors
     ///
-    /// If spans or log records were dropped, now or before, or if the timeout ended while another caller still waits.
+    /// If spans or log records were dropped, now or before, if the timeout ended while another caller still waits, or in a fork.
     pub fn shutdown(&self, timeout: Duration) -> Result<(), ShutdownError> {
         self.0.shutdown(timeout)
     }

@@ -39,8 +39,13 @@ impl Style {
 
 /// Returns the text padded to this many columns, or cut with `…` if it is longer.
 pub(crate) fn fit(text: &str, width: usize) -> String {
+    format!("{:width$}", cut(text, width))
+}
+
+/// Returns the text, cut with `…` if it has more columns than this.
+pub(crate) fn cut(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
-        return format!("{text:width$}");
+        return text.to_owned();
     }
     let start: String = text.chars().take(width.saturating_sub(1)).collect();
     format!("{start}…")
@@ -50,8 +55,15 @@ pub(crate) fn fit(text: &str, width: usize) -> String {
 /// change the terminal.
 pub(crate) fn printable(text: &str) -> String {
     text.chars()
-        .map(|c| if c.is_control() { '·' } else { c })
+        .map(|c| if is_control(c) { '·' } else { c })
         .collect()
+}
+
+/// Returns whether a character is a control character, ends a line, or changes the direction of the text after it.
+fn is_control(c: char) -> bool {
+    let ends_line_or_turns =
+        matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || ends_line_or_turns
 }
 
 /// Returns a duration with three digits and a unit.
@@ -103,6 +115,7 @@ mod tests {
         assert_eq!(plain.paint(Color::Red, "x"), "x");
         assert_eq!(colored.paint(Color::Red, "x"), "\x1b[31mx\x1b[0m");
         assert_eq!(colored.paint(Color::Red, "  "), "  ");
-        assert_eq!(printable("a\x1b[2Jb\n"), "a·[2Jb·");
+        assert_eq!(printable("a\x1b[2Jb\n\u{9b}c"), "a·[2Jb··c");
+        assert_eq!(printable("a\u{202e}b\u{2028}c\u{2066}"), "a·b·c·");
     }
 }

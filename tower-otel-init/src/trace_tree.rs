@@ -1,4 +1,4 @@
-//! Renders a trace as a tree: one line per span below its parent, with a bar for its time.
+//! Renders a trace as a tree: one line per span below its parent, with a bar for its time, in 80 columns.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
@@ -6,14 +6,19 @@ use std::time::{Duration, SystemTime};
 use opentelemetry::SpanId;
 use opentelemetry::trace::{SpanKind, Status};
 use opentelemetry_sdk::trace::SpanData;
-use opentelemetry_semantic_conventions::attribute as key;
 
-use crate::terminal::{Color, Style, duration, fit, printable};
+use crate::span_details::{self, Details};
+use crate::terminal::{Color, Style, cut, duration, fit, printable};
 
-const NAME_WIDTH: usize = 40;
-const BAR_WIDTH: usize = 24;
-/// Longer values are cut.
-const MAX_ATTRIBUTE_CHARS: usize = 40;
+/// The columns of a line.
+const WIDTH: usize = 80;
+const MIN_NAME_WIDTH: usize = 20;
+/// Longer names are cut.
+const MAX_NAME_WIDTH: usize = 32;
+const BAR_WIDTH: usize = 12;
+const DURATION_WIDTH: usize = 7;
+/// Of longer branches, the last columns are shown.
+const MAX_BRANCH_WIDTH: usize = 18;
 /// Deeper spans are replaced by `…`.
 const MAX_DEPTH: usize = 32;
 
@@ -32,53 +37,83 @@ pub(crate) fn render(spans: &[SpanData], style: Style) -> String {
         1 => "1 span".to_owned(),
         count => format!("{count} spans"),
     };
-    let title = style.paint(Color::Bold, &title);
-    let mut tree = Tree {
-        children: HashMap::new(),
-        style,
-        start,
-        total,
-        text: format!("{title}  {count}, {}\n", duration(total)),
-    };
     let mut sorted: Vec<&SpanData> = spans.iter().collect();
     sorted.sort_by_key(|span| span.start_time);
     let ids: std::collections::HashSet<SpanId> = spans
         .iter()
         .map(|span| span.span_context.span_id())
         .collect();
+    let mut children: HashMap<SpanId, Vec<&SpanData>> = HashMap::new();
     let mut roots = Vec::new();
     for span in sorted {
         if ids.contains(&span.parent_span_id) {
-            let siblings = tree.children.entry(span.parent_span_id).or_default();
-            siblings.push(span);
+            children.entry(span.parent_span_id).or_default().push(span);
         } else {
             roots.push(span);
         }
     }
+    let mut rows = Rows {
+        children,
+        rows: Vec::new(),
+    };
     for root in roots {
-        tree.add(root, "", "", 0);
+        rows.add(root, "", "", 0);
     }
-    tree.text
+    let names = rows.rows.iter().map(|row| row.name.chars().count());
+    let columns = Columns {
+        style,
+        start,
+        total,
+        name: names.fold(MIN_NAME_WIDTH, usize::max).min(MAX_NAME_WIDTH),
+    };
+    let title = style.paint(Color::Bold, &title);
+    let kept = spans.iter().find_map(span_details::keep_reason);
+    let kept = kept.map_or_else(String::new, |reason| {
+        format!(", kept: {}", cut(&reason, 10))
+    });
+    let mut text = format!("{title}  {count}, {}{kept}\n", duration(total));
+    for row in &rows.rows {
+        columns.write(row, &mut text);
+    }
+    text
 }
 
-struct Tree<'a> {
+/// A span with its place in the tree.
+struct Row<'a> {
+    /// `None` for spans that are too deep.
+    span: Option<&'a SpanData>,
+    /// The branch and the name of the span.
+    name: String,
+    /// The branches of a second line.
+    trunk: String,
+}
+
+struct Rows<'a> {
     children: HashMap<SpanId, Vec<&'a SpanData>>,
-    style: Style,
-    start: SystemTime,
-    total: Duration,
-    text: String,
+    rows: Vec<Row<'a>>,
 }
 
-impl Tree<'_> {
-    /// Adds a line for the span, prefixed with `branch`, and lines for its descendants, prefixed with
-    /// `trunk`.
-    fn add(&mut self, span: &SpanData, branch: &str, trunk: &str, depth: usize) {
-        self.line(span, branch);
+impl<'a> Rows<'a> {
+    /// Adds a row for the span, prefixed with `branch`, and rows for its descendants, prefixed with `trunk`.
+    fn add(&mut self, span: &'a SpanData, branch: &str, trunk: &str, depth: usize) {
         let children = self.children.remove(&span.span_context.span_id());
         let mut children = children.unwrap_or_default().into_iter().peekable();
+        let below = match children.peek() {
+            Some(_) => "│  ",
+            None => "   ",
+        };
+        self.rows.push(Row {
+            span: Some(span),
+            name: format!("{}{}", visible_branch(branch), printable(&span.name)),
+            trunk: visible_branch(&format!("{trunk}{below}")),
+        });
         if depth == MAX_DEPTH {
             if children.peek().is_some() {
-                self.text.push_str(&format!("{trunk}└─ …\n"));
+                self.rows.push(Row {
+                    span: None,
+                    name: format!("{}…", visible_branch(&format!("{trunk}└─ "))),
+                    trunk: String::new(),
+                });
             }
             return;
         }
@@ -91,34 +126,66 @@ impl Tree<'_> {
             self.add(child, &branch, &trunk, depth + 1);
         }
     }
+}
 
-    fn line(&mut self, span: &SpanData, branch: &str) {
-        let failed = matches!(span.status, Status::Error { .. });
-        let (kind, color) = match span.span_kind {
-            SpanKind::Server => ("server", Color::Cyan),
-            SpanKind::Client => ("client", Color::Blue),
-            SpanKind::Producer => ("sends", Color::Blue),
-            SpanKind::Consumer => ("takes", Color::Cyan),
-            SpanKind::Internal => ("", Color::Green),
+/// Returns the last columns of a branch.
+fn visible_branch(branch: &str) -> String {
+    let hidden = branch.chars().count().saturating_sub(MAX_BRANCH_WIDTH);
+    match hidden {
+        0 => branch.to_owned(),
+        hidden => format!("…{}", branch.chars().skip(hidden + 1).collect::<String>()),
+    }
+}
+
+/// The columns of a trace.
+struct Columns {
+    style: Style,
+    start: SystemTime,
+    total: Duration,
+    /// The width of the names.
+    name: usize,
+}
+
+impl Columns {
+    /// Writes the line of a span, and a second one for an error that does not fit.
+    fn write(&self, row: &Row<'_>, text: &mut String) {
+        let name = fit(&row.name, self.name);
+        let Some(span) = row.span else {
+            text.push_str(name.trim_end());
+            text.push('\n');
+            return;
         };
-        let color = if failed { Color::Red } else { color };
-        let name = fit(&format!("{branch}{}", printable(&span.name)), NAME_WIDTH);
+        let color = match (&span.status, &span.span_kind) {
+            (Status::Error { .. }, _) => Color::Red,
+            (_, SpanKind::Server | SpanKind::Consumer) => Color::Cyan,
+            (_, SpanKind::Client | SpanKind::Producer) => Color::Blue,
+            (_, SpanKind::Internal) => Color::Green,
+        };
         let elapsed = duration(duration_between(span.start_time, span.end_time));
-        let status = attribute(span, key::HTTP_RESPONSE_STATUS_CODE).unwrap_or_default();
-        let status = if status.is_empty() && failed {
-            "ERR".to_owned()
-        } else {
-            status
+        let (status, status_color) = span_details::status(span);
+        let Details { target, error } = span_details::details(span);
+        let status = format!("{status:<3}");
+        let used = self.name + BAR_WIDTH + DURATION_WIDTH + status.chars().count() + 5;
+        let room = WIDTH.saturating_sub(used);
+        let whole = format!("{target} {error}");
+        let whole = whole.trim();
+        let (shown, below) = match whole.chars().count() <= room {
+            true => (whole, ""),
+            false => (&*target, &*error),
         };
         let line = format!(
-            "{name} {} {elapsed:>8}  {} {} {}",
+            "{name} {} {elapsed:>DURATION_WIDTH$}  {} {}",
             self.style.paint(color, &self.bar(span)),
-            self.style.paint(Color::Dim, &format!("{kind:<6}")),
-            self.style.paint(color, &format!("{status:<3}")),
-            self.style.paint(Color::Dim, &details(span)),
+            self.style.paint(status_color, &status),
+            self.style.paint(Color::Dim, &cut(shown, room)),
         );
-        self.text.push_str(line.trim_end());
-        self.text.push('\n');
+        text.push_str(line.trim_end());
+        text.push('\n');
+        if !below.is_empty() {
+            let below = cut(below, WIDTH.saturating_sub(row.trunk.chars().count()));
+            let below = self.style.paint(Color::Red, &below);
+            text.push_str(&format!("{}{below}\n", row.trunk));
+        }
     }
 
     /// Returns the bar of a span. It has at least one cell.
@@ -129,78 +196,6 @@ impl Tree<'_> {
         let last = (cell(span.end_time).round() as usize).clamp(first + 1, BAR_WIDTH);
         let bar = format!("{}{}", " ".repeat(first), "█".repeat(last - first));
         fit(&bar, BAR_WIDTH)
-    }
-}
-
-/// Returns the details at the end of a line: the target of the span, the attributes of an internal span,
-/// and the error.
-fn details(span: &SpanData) -> String {
-    let mut details = Vec::new();
-    let host = attribute(span, key::SERVER_ADDRESS).map(|address| {
-        match attribute(span, key::SERVER_PORT) {
-            Some(port) => format!("{address}:{port}"),
-            None => address,
-        }
-    });
-    match span.span_kind {
-        SpanKind::Client => details.extend(host.map(|host| format!("to {host}"))),
-        SpanKind::Server => details.extend(attribute(span, key::URL_PATH)),
-        SpanKind::Consumer => details.extend(
-            attribute(span, key::MESSAGING_DESTINATION_NAME).map(|queue| format!("from {queue}")),
-        ),
-        SpanKind::Producer => details.extend(
-            attribute(span, key::MESSAGING_DESTINATION_NAME).map(|queue| format!("to {queue}")),
-        ),
-        SpanKind::Internal => details.extend(
-            span.attributes
-                .iter()
-                .filter(|attribute| {
-                    !HIDDEN_PREFIXES
-                        .iter()
-                        .any(|prefix| attribute.key.as_str().starts_with(prefix))
-                })
-                .map(|attribute| {
-                    let key = printable(attribute.key.as_str());
-                    format!("{key}={}", short_value(&attribute.value))
-                }),
-        ),
-    }
-    if let Some(error) = attribute(span, key::ERROR_TYPE) {
-        details.push(format!("error.type={error}"));
-    }
-    if let Status::Error { description } = &span.status
-        && !description.is_empty()
-    {
-        details.push(printable(description));
-    }
-    details.join(" ")
-}
-
-/// Prefixes of attributes that are not shown: those that `tracing-opentelemetry` adds, and the error,
-/// which has a place of its own.
-const HIDDEN_PREFIXES: [&str; 6] = [
-    "code.",
-    "thread.",
-    "busy_ns",
-    "idle_ns",
-    "target",
-    key::ERROR_TYPE,
-];
-
-fn attribute(span: &SpanData, key: &str) -> Option<String> {
-    let attribute = span
-        .attributes
-        .iter()
-        .find(|attribute| attribute.key.as_str() == key)?;
-    Some(short_value(&attribute.value))
-}
-
-fn short_value(value: &opentelemetry::Value) -> String {
-    let value = printable(&value.as_str());
-    if value.chars().count() > MAX_ATTRIBUTE_CHARS {
-        fit(&value, MAX_ATTRIBUTE_CHARS)
-    } else {
-        value
     }
 }
 

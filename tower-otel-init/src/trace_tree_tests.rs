@@ -74,9 +74,151 @@ fn spans_are_below_their_parents_in_the_order_of_their_start_times() {
     assert_eq!(
         render(&spans, PLAIN),
         "Trace 00000000000000000000000000000abc  3 spans, 100 ms\n\
-         GET /a/{b}                               ████████████████████████   100 ms  server 502 /a/7\n\
-         ├─ price                                       ██████              25.0 ms             sku=lamp\n\
-         └─ GET                                               ████████████  50.0 ms  client 500 to stock:80 error.type=500\n"
+         GET /a/{b}           ████████████  100 ms  502 /a/7\n\
+         ├─ price                ███       25.0 ms      sku=lamp\n\
+         └─ GET                     ██████ 50.0 ms  500 to stock:80 error.type=500\n"
+    );
+}
+
+#[test]
+fn a_client_span_shows_its_target_and_an_error_that_does_not_fit_has_a_line_of_its_own() {
+    let mut failed = with_attributes(
+        span(2, 1, "GET", SpanKind::Client, [0, 100]),
+        [
+            KeyValue::new("url.full", "http://stock:8080/items/a-chair-with-four-legs"),
+            KeyValue::new("server.address", "stock"),
+            KeyValue::new("error.type", "connection_refused"),
+        ],
+    );
+    failed.status = Status::error("nobody\x1b[2J listens");
+    let called = with_attributes(
+        span(3, 1, "GET", SpanKind::Client, [0, 100]),
+        [
+            KeyValue::new("url.full", "https://stock/items?sig=REDACTED"),
+            KeyValue::new("http.response.status_code", 200),
+        ],
+    );
+    let root = span(1, 0, "job", SpanKind::Internal, [0, 100]);
+    assert_eq!(
+        render(&[root, failed, called], PLAIN),
+        "Trace 00000000000000000000000000000abc  3 spans, 100 ms\n\
+         job                  ████████████  100 ms\n\
+         ├─ GET               ████████████  100 ms  ERR to stock:8080/items/a-chair-with…\n\
+         │     error.type=connection_refused nobody·[2J listens\n\
+         └─ GET               ████████████  100 ms  200 to stock/items?sig=REDACTED\n"
+    );
+}
+
+#[test]
+fn grpc_calls_show_their_status() {
+    let call = |id, status: &'static str, failed| {
+        let name = "shop.Stock/Get";
+        let mut call = with_attributes(
+            span(id, 0, name, SpanKind::Client, [0, 100]),
+            [
+                KeyValue::new("rpc.status_code", status),
+                KeyValue::new("server.address", "stock"),
+                KeyValue::new("server.port", 80),
+            ],
+        );
+        if failed {
+            call.status = Status::error("");
+        }
+        call
+    };
+    let calls = [
+        call(1, "OK", false),
+        call(2, "NOT_FOUND", false),
+        call(3, "DEADLINE_EXCEEDED", true),
+    ];
+    assert_eq!(
+        render(&calls, PLAIN),
+        "Trace 00000000000000000000000000000abc  3 spans, 100 ms\n\
+         shop.Stock/Get       ████████████  100 ms  OK  to stock:80\n\
+         shop.Stock/Get       ████████████  100 ms  NOT_FOUND to stock:80\n\
+         shop.Stock/Get       ████████████  100 ms  DEADLINE_EXCEEDED to stock:80\n"
+    );
+    let colored = render(&calls, Style { colors: true });
+    for status in [
+        "\x1b[32mOK ",
+        "\x1b[33mNOT_FOUND",
+        "\x1b[31mDEADLINE_EXCEEDED",
+    ] {
+        assert!(colored.contains(status), "{colored}");
+    }
+}
+
+#[test]
+fn the_color_of_a_status_code_is_that_of_its_class() {
+    for (code, color) in [(200, 32), (304, 32), (404, 33), (503, 31)] {
+        let one = with_attributes(
+            span(1, 0, "a", SpanKind::Server, [0, 1]),
+            [KeyValue::new("http.response.status_code", code)],
+        );
+        let status = format!("\x1b[{color}m{code}\x1b[0m");
+        let text = render(std::slice::from_ref(&one), Style { colors: true });
+        assert!(text.contains(&status), "{text}");
+        assert!(!render(&[one], PLAIN).contains('\x1b'));
+    }
+}
+
+#[test]
+fn no_line_has_more_than_80_columns() {
+    let long = "/a-long-path-with-ümlauts".repeat(20);
+    let mut spans: Vec<_> = (1..40)
+        .map(|id| {
+            let kind = match id % 3 {
+                0 => SpanKind::Client,
+                1 => SpanKind::Server,
+                _ => SpanKind::Internal,
+            };
+            let mut span = with_attributes(
+                span(
+                    id,
+                    id - 1,
+                    "a name that is longer than its column is wide",
+                    kind,
+                    [0, 100],
+                ),
+                [
+                    KeyValue::new("url.full", format!("http://stock{long}")),
+                    KeyValue::new("url.path", long.clone()),
+                    KeyValue::new("http.response.status_code", long.clone()),
+                    KeyValue::new("rpc.status_code", "DEADLINE_EXCEEDED"),
+                    KeyValue::new("error.type", long.clone()),
+                ],
+            );
+            span.status = Status::error(long.clone());
+            span
+        })
+        .collect();
+    let mut calls: Vec<_> = spans.iter().take(5).cloned().collect();
+    for call in &mut calls {
+        let key = |attribute: &KeyValue| attribute.key.as_str().to_owned();
+        call.attributes
+            .retain(|attribute| key(attribute) != "http.response.status_code");
+    }
+    spans.extend(calls);
+    let text = render(&spans, PLAIN);
+    for line in text.lines() {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+    assert!(text.contains("└─ a name that i…"), "{text}");
+}
+
+#[test]
+fn the_title_says_why_a_trace_is_kept_and_a_query_names_its_database() {
+    let kept = |span| with_attributes(span, [KeyValue::new("sampling.keep.reason", "error")]);
+    let query = with_attributes(
+        span(2, 1, "SELECT items", SpanKind::Client, [0, 100]),
+        [KeyValue::new("db.system.name", "sqlite")],
+    );
+    let job = span(1, 0, "job", SpanKind::Internal, [0, 100]);
+    assert_eq!(
+        render(&[kept(job), kept(query)], PLAIN),
+        "Trace 00000000000000000000000000000abc  2 spans, 100 ms, kept: error\n\
+         job                  ████████████  100 ms\n\
+         └─ SELECT items      ████████████  100 ms      to sqlite\n"
     );
 }
 
@@ -107,8 +249,8 @@ fn messaging_spans_show_only_their_queue() {
         KeyValue::new("messaging.message.id", "7"),
     ];
     for (kind, end) in [
-        (SpanKind::Producer, "sends      to jobs\n"),
-        (SpanKind::Consumer, "takes      from jobs\n"),
+        (SpanKind::Producer, "1.00 ms      to jobs\n"),
+        (SpanKind::Consumer, "1.00 ms      from jobs\n"),
     ] {
         let text = render(
             &[with_attributes(

@@ -432,6 +432,55 @@ fn the_page_changes_settings_and_no_page_of_a_stranger_does() {
     );
 }
 
+/// Returns the head of the response to a request that a browser sends for a page of this site.
+fn send_for(address: SocketAddr, site: &str, method: &str, path: &str) -> String {
+    let mut stream = connect(address);
+    let headers = "content-type: application/x-protobuf\r\ncontent-length: 0\r\nconnection: close";
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\nsec-fetch-site: {site}\r\n{headers}\r\n\r\n"
+    )
+    .unwrap();
+    let mut head = String::new();
+    BufReader::new(stream).read_line(&mut head).unwrap();
+    head
+}
+
+/// Such a page cannot read the answer. It could hold all connections, and find out texts by the time that a search takes.
+#[test]
+fn what_a_browser_sends_for_another_page_is_refused_except_for_the_files() {
+    let (_telemetry, address) = start();
+    for site in ["cross-site", "same-site", "other"] {
+        for (method, path) in [
+            ("GET", "/events"),
+            ("GET", "/search?q=secret"),
+            ("GET", "/traces/0af7651916cd43dd8448eb211c80319c"),
+            ("GET", "/control/sampling"),
+            ("PUT", "/control/sampling"),
+            ("POST", "/v1/traces"),
+            ("POST", "/"),
+        ] {
+            let head = send_for(address, site, method, path);
+            assert!(head.starts_with("HTTP/1.1 403"), "{site} {path}: {head}");
+        }
+        // A link of another page leads to this one.
+        for path in ["/", "/page.js"] {
+            let head = send_for(address, site, "GET", path);
+            assert!(head.starts_with("HTTP/1.1 200"), "{site} {path}: {head}");
+        }
+    }
+    for site in ["same-origin", "none"] {
+        for (method, path) in [
+            ("GET", "/search?q=secret"),
+            ("GET", "/control/sampling"),
+            ("POST", "/v1/traces"),
+        ] {
+            let head = send_for(address, site, method, path);
+            assert!(head.starts_with("HTTP/1.1 200"), "{site} {path}: {head}");
+        }
+    }
+}
+
 #[test]
 fn a_thousand_large_traces_and_a_browser_that_stalls_stay_within_the_bounds() {
     let (telemetry, address) = start();

@@ -385,6 +385,43 @@ fn an_open_stream_ends_at_the_limit_of_the_shutdown_and_its_span_is_delivered() 
 }
 
 #[test]
+fn an_open_stream_and_a_collector_that_hangs_do_not_keep_the_process() {
+    let collector = Collector::start(false, Behavior::Hangs);
+    let service = Service::start(
+        "multi",
+        &[
+            ALWAYS_ON,
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint()),
+            ("SERVICE_DRAIN_MS", "100"),
+        ],
+    );
+    let _events = service.open_events();
+    let started = Instant::now();
+    let output = service.stop();
+    // The limit of the streams, and five seconds for the exports.
+    assert!(started.elapsed() < Duration::from_secs(15), "{output}");
+    assert!(output.contains("1 spans were dropped"), "{output}");
+}
+
+#[test]
+fn a_second_sigterm_ends_a_process_that_waits_for_its_collector() {
+    let collector = Collector::start(false, Behavior::Hangs);
+    let mut service = Service::start(
+        "current",
+        &[
+            ALWAYS_ON,
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint()),
+            ("SERVICE_DRAIN_MS", "100"),
+        ],
+    );
+    let _events = service.open_events();
+    service.send_sigterm();
+    service.wait_for_line("served");
+    service.send_sigterm();
+    assert_eq!(service.child.wait().unwrap().code(), Some(143));
+}
+
+#[test]
 fn exports_are_compressed_and_have_headers_as_configured() {
     for (protocol, header, collector) in [
         ("grpc", "grpc-encoding", Collector::grpc()),
@@ -515,7 +552,7 @@ fn the_console_exporter_prints_no_colors_unless_on_a_terminal() {
     let output = service.stop();
     assert!(output.contains("  1 span, "), "{output}");
     assert!(output.contains("\nGET /users/{id} "), "{output}");
-    assert!(output.contains("server 200 /users/7\n"), "{output}");
+    assert!(output.contains("  200 /users/7\n"), "{output}");
     assert!(!output.contains('\x1b'), "{output}");
 }
 

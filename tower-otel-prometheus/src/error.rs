@@ -19,7 +19,10 @@ impl fmt::Display for InstallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AlreadyInstalled => {
-                f.write_str("another metrics recorder is already installed in this process")
+                f.write_str(
+                    "another metrics recorder is already installed in this process, and cannot be replaced; use that one. If \
+                     tower-otel-init has installed it, `Telemetry::prometheus` returns it",
+                )
             }
             Self::Buckets { metric } => {
                 write!(

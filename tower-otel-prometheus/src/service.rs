@@ -34,8 +34,34 @@ use crate::{body::MetricsBody, format::Format, prometheus::Prometheus};
 /// for at most 10 seconds, unless they open new scrapes.
 ///
 /// Serve it on a private listener: routes and request rates stay private, and only trusted clients can take
-/// scrapes. To compress responses, put the service
-/// into `tower_http::compression::Compression`.
+/// scrapes.
+///
+/// # Compression
+///
+/// The layer of `tower-http` compresses with gzip, zstd or another enabled algorithm if the request accepts it:
+///
+/// ```toml
+/// tower-http = { version = "0.7", features = ["compression-gzip", "compression-zstd"] }
+/// ```
+///
+/// ```
+/// use axum::Router;
+/// use tower::ServiceBuilder;
+/// use tower_http::compression::CompressionLayer;
+/// use tower_otel_prometheus::Prometheus;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let (_recorder, prometheus) = Prometheus::builder().build()?;
+/// let scrapes = ServiceBuilder::new().layer(CompressionLayer::new()).service(prometheus.service());
+/// let app: Router = Router::new().route_service("/metrics", scrapes);
+/// # drop(app);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Prometheus asks for gzip.
+///
+/// # Example
 ///
 /// ```
 /// use http::{Request, StatusCode};

@@ -24,8 +24,8 @@ const DROP_TIMEOUT: Duration = Duration::from_secs(5);
 /// Dropping the recorder shuts it down: it waits up to five seconds until the spans that have ended are exported. Spans
 /// that start later are not recorded.
 ///
-/// A child of `fork` has no export thread. Recording in it is not supported: a lock may be held forever, and nothing is
-/// exported. Start a recorder in each process.
+/// A child of `fork` has no export thread. Dropping or shutting down the recorder there returns at once. Recording in it is not
+/// supported: a lock may be held forever, and what is recorded is lost and not counted. Start a recorder in each process.
 ///
 /// # Examples
 ///

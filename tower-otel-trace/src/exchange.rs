@@ -8,6 +8,7 @@ use tower_otel_core::{End, Exchange, Kind, LongLived, RequestInfo, ResponseHead,
 use tower_otel_semconv::{Endpoint, attribute, protocol, span_name};
 
 use crate::{
+    access_log::{AccessEnd, AccessEntry},
     backend::{LateAttribute, LateValue, OpenSpan, SpanBackend},
     connection, exception,
     grpc::GrpcSpan,
@@ -39,6 +40,7 @@ pub(crate) struct ExchangeExtras {
     grpc: Option<GrpcSpan>,
     handle: Option<SpanHandle>,
     late_route: Option<(RouteSlot, Method)>,
+    access: Option<AccessEntry>,
 }
 
 impl ExchangeExtras {
@@ -108,6 +110,51 @@ impl<B: SpanBackend> TraceExchange<B> {
     pub(crate) const fn server_timing(mut self, is_sent: bool) -> Self {
         self.has_server_timing = is_sent;
         self
+    }
+
+    /// Returns the exchange with a line in the access log, if there is an entry for it.
+    #[inline]
+    pub(crate) fn access_log(mut self, entry: Option<AccessEntry>) -> Self {
+        if let Some(entry) = entry {
+            self.extras.get_or_insert_default().access = Some(entry);
+        }
+        self
+    }
+
+    /// Writes the line in the access log. The `tracing` span is left before, because it lasts as long as it is entered.
+    #[cold]
+    fn write_access(&mut self, entry: &AccessEntry, end: &End<'_>, at: Instant) {
+        let context = thread_exit::unless_exiting(|| {
+            let _entered = self.span.enter();
+            Context::current()
+        });
+        let _attached = context.map(Context::attach);
+        let grpc = self
+            .extras
+            .as_ref()
+            .and_then(|extras| extras.grpc.as_ref())
+            .map(|grpc| grpc.outcome(end, at));
+        let error = match &grpc {
+            Some(outcome) => outcome.error_type,
+            None => end.error_type(self.state.config.kind, self.status),
+        };
+        let outcome = AccessEnd {
+            status: self.status.filter(|_| grpc.is_none()),
+            rpc_status: grpc.map(|outcome| outcome.status()),
+            error,
+        };
+        entry.write(end, at, outcome);
+    }
+
+    /// Reads the status of a gRPC call whose span is not recorded, for the access log.
+    #[inline]
+    fn read_grpc_of_access_log(&mut self, response: &dyn ResponseHead) {
+        if let Some(extras) = &mut self.extras
+            && extras.access.is_some()
+            && let Some(grpc) = &mut extras.grpc
+        {
+            grpc.response(response);
+        }
     }
 
     /// Returns the header of the response. The context of a span that is not recorded can be read only when it is entered.
@@ -260,6 +307,7 @@ impl<B: SpanBackend> Exchange for TraceExchange<B> {
     fn response(&mut self, response: &dyn ResponseHead) {
         self.status = Some(response.status());
         if !self.span.is_recording() {
+            self.read_grpc_of_access_log(response);
             return;
         }
         let grpc = self.extras.as_mut().and_then(|extras| extras.grpc.as_mut());
@@ -312,6 +360,10 @@ impl<B: SpanBackend> Exchange for TraceExchange<B> {
         if is_recording && self.state.config.logs_exceptions {
             let _entered = self.enter();
             exception::log(end);
+        }
+        let extras = self.extras.as_mut();
+        if let Some(entry) = extras.and_then(|extras| extras.access.take()) {
+            self.write_access(&entry, &end, at);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use opentelemetry::trace::TraceContextExt;
-use tower_otel_core::{End, GrpcCall, Kind, ResponseHead};
+use tower_otel_core::{End, GrpcCall, GrpcOutcome, Kind, ResponseHead};
 use tower_otel_semconv::{
     self as semconv, attribute,
     rpc::{self, StatusAttribute},
@@ -41,6 +41,10 @@ impl GrpcSpan {
 
     pub(crate) fn response(&mut self, response: &dyn ResponseHead) {
         self.call.response(response);
+    }
+
+    pub(crate) fn outcome(&self, end: &End<'_>, at: Instant) -> GrpcOutcome {
+        self.call.outcome(end, at)
     }
 
     /// Copies the captured trailers.

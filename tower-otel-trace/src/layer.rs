@@ -22,6 +22,7 @@ use tower_otel_semconv::{
 #[cfg(feature = "recorder")]
 use crate::backend::RecorderBackend;
 use crate::{
+    access_log::AccessEntry,
     backend::{AnyBackend, EraseBackend, SpanBackend, TracerBackend, TracingBackend},
     exchange::{ExchangeExtras, TraceExchange},
     grpc::GrpcSpan,
@@ -219,7 +220,9 @@ impl<B: Clone> TraceLayer<B> {
     }
 
     /// Declares that the server terminates TLS itself: the scheme is `https` unless a trusted proxy
-    /// forwards another one.
+    /// forwards another one. Default: the scheme of the request target, else `http`.
+    ///
+    /// A layer does not see TLS. A request over HTTP/2 names its scheme, and one over HTTP/1.1 does not.
     #[must_use]
     pub fn https(self) -> Self {
         self.with_http(HttpOptions::https)
@@ -311,6 +314,34 @@ impl<B: Clone> TraceLayer<B> {
         self.with(|config| config.logs_exceptions = true)
     }
 
+    /// Logs one line for each exchange, when it has ended, as a `tracing` event of the target
+    /// `tower_otel_trace::access_log`. Default: off.
+    ///
+    /// | field | value |
+    /// |---|---|
+    /// | message | `request complete`, `upgraded`, `failed`, `cancelled`, `aborted` or `panicked` |
+    /// | `http.request.method`; server: `url.path`, `url.query`; client: `url.full` | as in the span: redacted, and at most 4096 characters each |
+    /// | `http.response.status_code` | the status code, if there was a response |
+    /// | `rpc.method`, `rpc.status_code` | of a [gRPC call](Self::grpc), in place of the fields before |
+    /// | `error.type` | as in the span |
+    /// | `duration_ms` | from the request to the end of the response, as in the span |
+    ///
+    /// The level is `WARN` for an exchange with `error.type`, `INFO` for others. Requests that the [filter](Self::filter)
+    /// excludes have no line; those whose trace is not sampled have one. The event belongs to no `tracing` span, so that the
+    /// line has no fields twice. It is written in the OpenTelemetry context of the span: a subscriber that adds trace ids to
+    /// lines, such as that of `tower-otel-init`, adds them to these, too.
+    ///
+    /// ```
+    /// use tower_otel_trace::TraceLayer;
+    ///
+    /// // RUST_LOG=info,tower_otel_trace::access_log=warn writes the lines of failed requests only.
+    /// let layer = TraceLayer::server().access_log();
+    /// ```
+    #[must_use]
+    pub fn access_log(self) -> Self {
+        self.with(|config| config.access_log = true)
+    }
+
     /// Inserts a [`SpanHandle`](crate::SpanHandle) into the extensions of each request, so that the
     /// handler can rename the span and add attributes or links. Default: off.
     #[must_use]
@@ -393,7 +424,11 @@ impl<B: SpanBackend> Observe for TraceLayer<B> {
             let span = self.start_span(&attributes, parent, request, at);
             let extras = ExchangeExtras::grpc(GrpcSpan::new(call, &attributes, &span));
             let exchange = TraceExchange::opened(span, &self.0, Some(extras), request);
-            return exchange.server_timing(server_timing);
+            let exchange = exchange.server_timing(server_timing);
+            return match config.access_log {
+                true => exchange.access_log(AccessEntry::new(&attributes, at)),
+                false => exchange,
+            };
         }
         let route = request.route(config.kind, &config.http);
         let slot = match (route, config.kind) {
@@ -405,7 +440,12 @@ impl<B: SpanBackend> Observe for TraceLayer<B> {
         let attributes = RequestAttributes::new(config, request, Protocol::Http, route);
         let span = self.start_span(&attributes, parent, request, at);
         let extras = slot.map(|slot| ExchangeExtras::awaiting_route(slot, request.method()));
-        TraceExchange::opened(span, &self.0, extras, request).server_timing(server_timing)
+        let exchange =
+            TraceExchange::opened(span, &self.0, extras, request).server_timing(server_timing);
+        match config.access_log {
+            true => exchange.access_log(AccessEntry::new(&attributes, at)),
+            false => exchange,
+        }
     }
 }
 

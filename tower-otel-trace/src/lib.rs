@@ -138,6 +138,7 @@
 //! | client: `url.template` | a [`Route`] in the request's extensions, or [`route`](TraceLayer::route) |
 //! | client: `http.request.resend_count` | [`Attempts`] in the request's extensions |
 //! | the error, as an event | [`exceptions`](TraceLayer::exceptions) |
+//! | a log line for each exchange | [`access_log`](TraceLayer::access_log) |
 //!
 //! | span | name |
 //! |---|---|
@@ -253,6 +254,7 @@
 //! | cancelled, or body dropped early, before the `grpc-timeout` | `CANCELLED` | – | the status |
 //! | complete with `CANCELLED`, on a client after the call's `grpc-timeout` | `DEADLINE_EXCEEDED` | – | the status |
 //! | failed with tonic's `Status` or with a reset of the stream (feature `tonic`) | that status | the status | the status |
+//! | shed by `load_shed` of tower (feature `tower`) | `RESOURCE_EXHAUSTED`, which tonic also sends to the caller | the status | the status |
 //! | failed in another way | on a client `DEADLINE_EXCEEDED` or `UNAVAILABLE` if the error implies it, else `UNKNOWN` | the kind of failure | the status for `DEADLINE_EXCEEDED`, else the kind of failure |
 //! | panicked | `UNKNOWN` | `panic` | `panic` |
 //!
@@ -321,7 +323,7 @@
 //! | `reqwest` | `hyper-util`, and the layer around a `reqwest::Client` |
 //! | `reqwest-middleware` | `reqwest`, and [`into_middleware`](tower_otel_core::ObserveLayer::into_middleware) |
 //! | `tonic` | `hyper-util`, and tonic's errors and peer addresses, for gRPC |
-//! | `tower` | the timeout error of tower |
+//! | `tower` | the errors of tower: timeout, load shedding |
 //! | `recorder` | `RecorderBackend`; adds the dependencies opentelemetry_sdk and futures-executor |
 //!
 //! [tower]: https://docs.rs/tower
@@ -331,6 +333,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod access_log;
 mod attributes;
 mod backend;
 mod connection;
@@ -339,6 +342,7 @@ mod exchange;
 mod grpc;
 mod header_capture;
 mod layer;
+mod no_subscriber;
 mod opt_in;
 mod parent;
 mod protocol;

@@ -239,7 +239,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
     }
 
     #[inline]
-    fn url(&self) -> Option<String> {
+    pub(crate) fn url(&self) -> Option<String> {
         if self.protocol == Protocol::Grpc || self.config.kind == Kind::Server {
             return None;
         }

@@ -32,6 +32,7 @@ pub(crate) struct Config {
     pub(crate) opt_ins: OptIns,
     pub(crate) body_sizes: bool,
     pub(crate) logs_exceptions: bool,
+    pub(crate) access_log: bool,
     pub(crate) exposes_span: bool,
     /// Whether responses have the ids of the span.
     pub(crate) server_timing: bool,
@@ -54,6 +55,7 @@ impl Config {
             opt_ins: OptIns::default(),
             body_sizes: false,
             logs_exceptions: false,
+            access_log: false,
             exposes_span: false,
             server_timing: false,
             grpc: None,

@@ -53,6 +53,26 @@ impl Page {
     }
 }
 
+/// The crates that a program uses, with dashes.
+fn used_crates(program: &str) -> BTreeSet<String> {
+    let imports = program.lines().filter_map(|line| line.strip_prefix("use "));
+    let imported = imports.map(|import| import.split("::").next().unwrap());
+    let called = ["metrics", "reqwest", "tokio", "tracing"];
+    let called = called
+        .into_iter()
+        .filter(|name| program.contains(&format!(" {name}::")));
+    let crates = imported.chain(called).filter(|name| *name != "std");
+    crates.map(|name| name.replace('_', "-")).collect()
+}
+
+/// The names of the dependencies in the blocks of a page.
+fn listed_crates(page: &Page) -> BTreeSet<&str> {
+    let lines = page.blocks("toml").into_iter().flat_map(str::lines);
+    lines
+        .filter_map(|line| Some(line.split_once(" = ")?.0))
+        .collect()
+}
+
 /// A text without the indentation that all of its lines have.
 fn without_indentation(text: &str) -> String {
     let lines = text.lines().filter(|line| !line.trim().is_empty());
@@ -150,4 +170,29 @@ fn each_feature_of_a_page_exists() {
         }
     }
     assert!(checked > 10, "{checked} features");
+}
+
+#[test]
+fn each_crate_of_a_program_is_listed_on_its_page_or_the_first_one() {
+    let pages = pages();
+    let first = pages.iter().find(|page| page.name == "start.md").unwrap();
+    let first = listed_crates(first);
+    for page in &pages {
+        let listed = listed_crates(page);
+        for (path, program) in page
+            .programs()
+            .iter()
+            .filter(|(path, _)| path.starts_with(FOLDER))
+        {
+            for name in used_crates(program) {
+                let is_listed = listed.contains(&*name) || first.contains(&*name);
+                assert!(
+                    is_listed,
+                    "{}: {name} of {} is missing",
+                    page.name,
+                    path.display()
+                );
+            }
+        }
+    }
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::{Client, StatusCode};
 
-use support::{Program, assert_lines, attribute, is_failed};
+use support::{Program, assert_lines, assert_samples_of_page, attribute, is_failed};
 
 #[tokio::test]
 async fn the_first_server_has_spans_metrics_and_log_lines() {
@@ -23,14 +23,10 @@ async fn the_first_server_has_spans_metrics_and_log_lines() {
         program.get("/nothing").await.status(),
         StatusCode::NOT_FOUND
     );
-    assert_lines(
-        &program.text("/metrics").await,
-        &[
-            r#"http_requests_total{method="GET",path="/users/{id}",status="200"} 1"#,
-            r#"http_requests_total{method="GET",path="unmatched",status="404"} 1"#,
-            r#"http_requests_in_flight{method="GET"} 0"#,
-        ],
-    );
+    let metrics = program.text("/metrics").await;
+    assert_samples_of_page(include_str!("../start.md"), &metrics);
+    let unmatched = r#"http_requests_total{method="GET",path="unmatched",status="404"} 1"#;
+    assert_lines(&metrics, &[unmatched]);
     let ended = program.stop();
     assert_eq!(ended.names(), ["GET", "GET /users/{id}"]);
     assert!(ended.text.contains("user requested"), "{}", ended.text);
@@ -103,6 +99,7 @@ async fn metrics_have_the_labels_and_buckets_of_the_application() {
     let order = Client::new().post(format!("{}/orders", program.url)).send();
     assert_eq!(order.await.unwrap().status(), StatusCode::CREATED);
     let metrics = program.text("/metrics").await;
+    assert_samples_of_page(include_str!("../metrics.md"), &metrics);
     assert_lines(
         &metrics,
         &[
@@ -154,13 +151,15 @@ async fn a_download_has_the_route_of_its_folder() {
     assert!(start.contains("fn main"), "{start}");
     let missing = program.get("/files/missing").await;
     assert_eq!(missing.status(), StatusCode::NOT_FOUND);
-    assert_lines(
-        &program.text("/metrics").await,
-        &[
-            r#"http_requests_total{method="GET",path="/files/{*file}",status="200"} 1"#,
-            r#"http_requests_total{method="GET",path="/files/{*file}",status="404"} 1"#,
-        ],
-    );
+    for status in ["200", "404"] {
+        let labels = format!(r#"method="GET",path="/files/{{*file}}",status="{status}""#);
+        // The exchange of a file ends shortly after its last byte was sent.
+        program
+            .until_metric(&format!("http_requests_total{{{labels}}} 1"))
+            .await;
+    }
+    let metrics = program.text("/metrics").await;
+    assert_samples_of_page(include_str!("../downloads.md"), &metrics);
     let ended = program.stop();
     assert_eq!(ended.names(), ["GET /files/{*file}"; 2]);
     let paths = ["/files/bin/start.rs", "/files/missing"].map(|path| Some(path.to_owned()));
@@ -208,7 +207,7 @@ async fn an_open_stream_does_not_delay_the_stop_beyond_its_limit() {
 
 #[tokio::test]
 async fn the_control_service_changes_sampling_while_the_service_runs() {
-    let variables = [("TELEMETRY_PAGE", "127.0.0.1:0")];
+    let variables = [("TELEMETRY_PAGE", "service")];
     let mut program = Program::with_variables(
         env!("CARGO_BIN_EXE_operating"),
         &["127.0.0.1:0"; 2],
@@ -238,6 +237,7 @@ async fn the_control_service_changes_sampling_while_the_service_runs() {
     program.get("/nothing").await;
     program.url = operating;
     assert_eq!(program.text("/healthz").await, "ok\n");
+    assert!(program.text("/page/").await.contains("<html"));
     assert!(
         program
             .text("/metrics")
@@ -258,13 +258,10 @@ async fn a_tenant_is_an_attribute_of_the_span_and_its_plan_a_label() {
         .get_with("/orders", &[("x-api-key", "guessed")])
         .await;
     assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
-    assert_lines(
-        &program.text("/metrics").await,
-        &[
-            r#"http_requests_total{method="GET",path="/orders",plan="enterprise",status="200"} 1"#,
-            r#"http_requests_total{method="GET",path="/orders",plan="none",status="401"} 1"#,
-        ],
-    );
+    let metrics = program.text("/metrics").await;
+    assert_samples_of_page(include_str!("../tenants.md"), &metrics);
+    let refused = r#"http_requests_total{method="GET",path="/orders",plan="none",status="401"} 1"#;
+    assert_lines(&metrics, &[refused]);
     let ended = program.stop();
     assert_eq!(
         ended.attributes("app.tenant"),

@@ -12,7 +12,7 @@ use std::{
 
 use axum::Router;
 use tokio::{net::TcpListener, runtime::Runtime, sync::watch, task, time};
-use tower_otel_init::{InitError, Telemetry, shutdown_signal};
+use tower_otel_init::{InitError, MetricsExporter, Telemetry, shutdown_signal};
 use tower_otel_prometheus::Prometheus;
 
 use crate::{
@@ -112,9 +112,12 @@ where
 /// selected.
 fn telemetry(name: &str) -> Result<Telemetry, InitError> {
     let builder = Telemetry::builder(name);
-    // A recorder set in code takes precedence over another exporter in the variable.
+    // Exporters set in code take precedence over those in the variable.
     let builder = match env::var("OTEL_METRICS_EXPORTER").as_deref() {
         Err(VarError::NotPresent) | Ok("" | "prometheus") => builder.prometheus(recorder()),
+        Ok("otlp,prometheus") => builder
+            .metrics(MetricsExporter::Otlp)
+            .prometheus(recorder()),
         _ => builder,
     };
     builder.install()

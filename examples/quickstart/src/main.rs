@@ -72,8 +72,9 @@ async fn run_services(port: u16, once: bool) -> Result<(), BoxError> {
     let sent = traffic::send_requests(&services).await?;
     telemetry.flush(Duration::from_secs(5))?;
     print(&format!(
-        "{sent} requests sent. Most succeed; others are a 404, a 502, an unknown path, a slow stream,\n\
-         a client that disconnects before the response and one that disconnects while reading it.\n"
+        "{sent} requests sent. Most succeed; others are a 404, a 502, an unknown path,\n\
+         a slow stream, a client that disconnects before the response, and one that\n\
+         disconnects while reading it.\n"
     ))?;
 
     let metrics = reqwest::get(services.shop("/metrics"))

@@ -1,6 +1,6 @@
 //! Renders rate, errors and durations from the Prometheus text format as tables.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 const SERVER: Side = Side {
     title: "Server",
@@ -133,7 +133,7 @@ fn format_row(side: &Side, method: &str, group: &str, width: usize, row: &Row) -
 }
 
 /// Computes a quantile like `histogram_quantile`, by linear interpolation in its bucket. A quantile
-/// above the last boundary is shown as `> boundary`, one below the first as `<boundary`. There is none
+/// above the last boundary is shown as `> boundary`, one below the first as `< boundary`. There is none
 /// if no request is expected above it: a p99 takes 100 requests.
 fn quantile(q: f64, buckets: &[(f64, f64)]) -> String {
     let total = buckets.last().map_or(0.0, |(_, count)| *count);
@@ -145,19 +145,28 @@ fn quantile(q: f64, buckets: &[(f64, f64)]) -> String {
     for &(high, count) in buckets {
         if count >= rank && count > lower_count {
             if high.is_infinite() {
-                return format!("> {low} s");
+                return format!("> {}", boundary(low));
             }
             if lower_count == 0.0 && low == 0.0 {
-                let duration = Duration::try_from_secs_f64(high).unwrap_or_default();
-                return format!("<{duration:?}");
+                return format!("< {}", boundary(high));
             }
             let seconds = low + (high - low) * (rank - lower_count) / (count - lower_count);
-            let duration = Duration::try_from_secs_f64(seconds).unwrap_or_default();
-            return format!("{duration:.1?}");
+            return match seconds < 1.0 {
+                true => format!("{:.1} ms", seconds * 1e3),
+                false => format!("{seconds:.1} s"),
+            };
         }
         (low, lower_count) = (high, count);
     }
     "-".to_owned()
+}
+
+/// Returns a boundary of a bucket, to the microsecond.
+fn boundary(seconds: f64) -> String {
+    match seconds < 1.0 {
+        true => format!("{} ms", (seconds * 1e6).round() / 1e3),
+        false => format!("{seconds} s"),
+    }
 }
 
 /// One line of the text format.
@@ -249,7 +258,7 @@ http_client_requests_in_flight{host="127.0.0.1:1"} 0
     fn requests_are_grouped_by_method_and_path_or_host() {
         let lines = [
             "Server path                   requests  errors       p50       p99  aborted  by status",
-            "GET    /items/{sku}                 32   9.4 %     8.3ms         -        3  200×28 404×1 500×2 cancelled×1",
+            "GET    /items/{sku}                 32   9.4 %    8.3 ms         -        3  200×28 404×1 500×2 cancelled×1",
             "POST   /items/{sku}                  8   0.0 %         -         -        0  201×8",
             "in flight: GET 2, POST 0",
             "",
@@ -281,16 +290,19 @@ http_client_requests_in_flight{host="127.0.0.1:1"} 0
     fn a_quantile_is_interpolated_in_its_bucket_and_needs_a_request_above_it() {
         let buckets = [(0.1, 10.0), (0.2, 10.0), (0.4, 20.0), (f64::INFINITY, 20.0)];
         for (q, shown) in [
-            (0.25, "<100ms"),
-            (0.5, "<100ms"),
-            (0.75, "300.0ms"),
-            (0.95, "380.0ms"),
+            (0.25, "< 100 ms"),
+            (0.5, "< 100 ms"),
+            (0.75, "300.0 ms"),
+            (0.95, "380.0 ms"),
             (0.99, "-"),
         ] {
             assert_eq!(quantile(q, &buckets), shown, "{q}");
         }
         let slow = [(0.1, 50.0), (f64::INFINITY, 100.0)];
-        assert_eq!(quantile(0.99, &slow), "> 0.1 s");
+        assert_eq!(quantile(0.99, &slow), "> 100 ms");
+        let seconds = [(0.0025, 0.0), (2.5, 60.0), (f64::INFINITY, 100.0)];
+        assert_eq!(quantile(0.5, &seconds), "2.1 s");
+        assert_eq!(quantile(0.99, &seconds), "> 2.5 s");
         assert_eq!(quantile(0.5, &[]), "-");
         assert_eq!(quantile(0.5, &[(0.1, 0.0), (f64::INFINITY, 0.0)]), "-");
     }

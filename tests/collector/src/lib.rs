@@ -33,7 +33,7 @@ use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::
     MetricsService, MetricsServiceServer,
 };
 use opentelemetry_proto::tonic::collector::metrics::v1::{
-    ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+    ExportMetricsPartialSuccess, ExportMetricsServiceRequest, ExportMetricsServiceResponse,
 };
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
@@ -80,7 +80,10 @@ pub struct Received {
     /// Name, version and schema URL of the scopes.
     pub scopes: Vec<[String; 3]>,
     pub headers: Vec<(String, String)>,
+    /// The names of all metrics.
     pub metrics: Vec<String>,
+    /// The requests with metrics, with the headers in front of each.
+    pub pushes: Vec<(HeaderMap, ExportMetricsServiceRequest)>,
     pub logs: Vec<LogRecord>,
     pub calls: usize,
 }
@@ -337,7 +340,10 @@ impl Service {
             TraceServiceServer::new(self.clone()).accept_compressed(CompressionEncoding::Gzip);
         tonic::transport::Server::builder()
             .add_service(traces)
-            .add_service(MetricsServiceServer::new(self.clone()))
+            .add_service(
+                MetricsServiceServer::new(self.clone())
+                    .accept_compressed(CompressionEncoding::Gzip),
+            )
             .add_service(LogsServiceServer::new(self))
             .serve_with_incoming(TcpListenerStream::new(listener))
             .await
@@ -375,26 +381,63 @@ impl Service {
     }
 
     fn http(self) -> axum::Router {
-        axum::Router::new().route(
-            "/v1/traces",
-            post(move |headers: HeaderMap, body: Bytes| async move {
-                if self.respond().await.is_err() {
-                    return (StatusCode::BAD_REQUEST, Vec::new());
-                }
-                let names = headers
-                    .iter()
-                    .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
-                self.received.lock().unwrap().headers = names.collect();
-                let mut plain = Vec::new();
-                match headers.get("content-encoding") {
-                    Some(_) => GzDecoder::new(&*body).read_to_end(&mut plain).unwrap(),
-                    None => (&*body).read_to_end(&mut plain).unwrap(),
-                };
-                let response = self.take(ExportTraceServiceRequest::decode(&*plain).unwrap());
-                (StatusCode::OK, response.encode_to_vec())
-            }),
-        )
+        let metrics = self.clone();
+        let traces = post(move |headers: HeaderMap, body: Bytes| async move {
+            if self.respond().await.is_err() {
+                return (StatusCode::BAD_REQUEST, Vec::new());
+            }
+            let names = headers
+                .iter()
+                .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
+            self.received.lock().unwrap().headers = names.collect();
+            let plain = plain(&headers, &body);
+            let response = self.take(ExportTraceServiceRequest::decode(&*plain).unwrap());
+            (StatusCode::OK, response.encode_to_vec())
+        });
+        let metrics = post(move |headers: HeaderMap, body: Bytes| async move {
+            if metrics.respond().await.is_err() {
+                return (StatusCode::BAD_REQUEST, Vec::new());
+            }
+            let plain = plain(&headers, &body);
+            let request = ExportMetricsServiceRequest::decode(&*plain).unwrap();
+            let response = metrics.take_metrics(headers, request);
+            (StatusCode::OK, response.encode_to_vec())
+        });
+        axum::Router::new()
+            .route("/v1/traces", traces)
+            .route("/v1/metrics", metrics)
     }
+
+    fn take_metrics(
+        &self,
+        headers: HeaderMap,
+        request: ExportMetricsServiceRequest,
+    ) -> ExportMetricsServiceResponse {
+        let metrics = request.resource_metrics.iter();
+        let metrics = metrics.flat_map(|resource| &resource.scope_metrics);
+        let metrics = metrics.flat_map(|scope| &scope.metrics);
+        let mut received = self.received.lock().unwrap();
+        received
+            .metrics
+            .extend(metrics.map(|metric| metric.name.clone()));
+        received.pushes.push((headers, request));
+        let partial_success =
+            (self.behavior == Behavior::Rejects).then(|| ExportMetricsPartialSuccess {
+                rejected_data_points: 1,
+                error_message: "too old".to_owned(),
+            });
+        ExportMetricsServiceResponse { partial_success }
+    }
+}
+
+/// Returns a body without its compression.
+fn plain(headers: &HeaderMap, body: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::new();
+    match headers.get("content-encoding") {
+        Some(_) => GzDecoder::new(body).read_to_end(&mut plain).unwrap(),
+        None => { body }.read_to_end(&mut plain).unwrap(),
+    };
+    plain
 }
 
 #[tonic::async_trait]
@@ -420,12 +463,9 @@ impl MetricsService for Service {
         request: Request<ExportMetricsServiceRequest>,
     ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
         self.respond().await?;
-        let metrics = request.into_inner().resource_metrics.into_iter();
-        let metrics = metrics.flat_map(|resource| resource.scope_metrics);
-        let metrics = metrics.flat_map(|scope| scope.metrics);
-        let mut received = self.received.lock().unwrap();
-        received.metrics.extend(metrics.map(|metric| metric.name));
-        Ok(Response::new(ExportMetricsServiceResponse::default()))
+        let headers = request.metadata().clone().into_headers();
+        let response = self.take_metrics(headers, request.into_inner());
+        Ok(Response::new(response))
     }
 }
 

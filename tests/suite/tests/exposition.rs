@@ -23,10 +23,14 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use metrics::with_local_recorder;
+use opentelemetry::trace::{TraceContextExt, Tracer, TracerProvider};
+use opentelemetry_sdk::trace::SdkTracerProvider;
 use suite_tests::telemetry::sum;
 use tower::{Layer, Service, service_fn};
+use tower_otel_init::{Layers, MetricsExporter, Telemetry};
 use tower_otel_metrics::{MetricsLayer, Names};
 use tower_otel_prometheus::Prometheus;
+use tracing_subscriber::Registry;
 
 /// A Python program that prints every sample as a line of JSON: family, type, name, labels, value.
 const PARSER: &str = r#"
@@ -89,22 +93,47 @@ async fn hello(_: Request<()>) -> Result<Response<Full<Bytes>>, Infallible> {
     Ok(Response::new(Full::from("hello")))
 }
 
+async fn not_found(_: Request<()>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let response = Response::builder().header("content-type", "application/grpc");
+    Ok(response
+        .header("grpc-status", "5")
+        .body(Full::default())
+        .unwrap())
+}
+
 fn send(layer: MetricsLayer, path: &str) {
-    let mut service = layer.layer(service_fn(hello));
+    let request = Request::get(path).body(()).unwrap();
+    exchange(layer.layer(service_fn(hello)), request);
+}
+
+fn call(layer: MetricsLayer, path: &str) {
+    let request = Request::post(path).header("content-type", "application/grpc");
+    let request = request.header("te", "trailers").body(()).unwrap();
+    exchange(layer.grpc().layer(service_fn(not_found)), request);
+}
+
+fn exchange<S, B>(mut service: S, request: Request<()>)
+where
+    S: Service<Request<()>, Response = Response<B>, Error = Infallible>,
+    B: http_body::Body<Data = Bytes, Error: std::fmt::Debug>,
+{
     let exchange = async {
-        let Ok(response) = service.call(Request::get(path).body(()).unwrap()).await;
+        let Ok(response) = service.call(request).await;
         response.into_body().collect().await.unwrap();
     };
     let cx = &mut Context::from_waker(Waker::noop());
     assert!(pin!(exchange).as_mut().poll(cx).is_ready());
 }
 
-/// Records with both layers and with the facade, in all kinds of names and values.
+/// Records with both layers and with the facade, in all kinds of names and values, and with exemplars.
 fn record(odd: &'static str) -> Prometheus {
     let (recorder, prometheus) = Prometheus::builder()
         .buckets("balance", [-1.0, 0.0, 1e6])
+        .exemplars()
         .build()
         .unwrap();
+    let span = SdkTracerProvider::default().tracer("").start("span");
+    let _active = opentelemetry::Context::current_with_span(span).attach();
     with_local_recorder(&recorder, || {
         for names in [Names::Short, Names::Conventions] {
             let labelled = |layer: MetricsLayer| {
@@ -113,6 +142,11 @@ fn record(odd: &'static str) -> Prometheus {
             };
             send(labelled(MetricsLayer::server()), "/a");
             send(labelled(MetricsLayer::client()), "http://stock.internal/a");
+            call(labelled(MetricsLayer::server()), "/shop.Stock/Get");
+            call(
+                labelled(MetricsLayer::client()),
+                "http://stock.internal/shop.Stock/Get",
+            );
         }
         metrics::histogram!("db_query_duration_seconds", "query_type" => "select").record(0.01);
         metrics::describe_counter!(
@@ -238,6 +272,13 @@ fn the_strict_parser_of_prometheus_client_accepts_open_metrics() {
     };
     let requests = ("http_requests", "counter", Some(1.0));
     assert_eq!(of("http_requests_total"), requests);
+    let calls = ("grpc_requests", "counter", Some(1.0));
+    assert_eq!(of("grpc_requests_total"), calls);
+    let duration = "rpc_client_call_duration_seconds";
+    let expected = (duration, "histogram", Some(1.0));
+    assert_eq!(of(&format!("{duration}_count")), expected);
+    let exemplars = text.matches(" # {trace_id=\"").count();
+    assert!(exemplars > 10, "{exemplars} exemplars in {text}");
     assert_eq!(of("restarts"), ("restarts", "unknown", Some(1.0)));
     assert_eq!(of("jobs_total"), ("jobs_total", "unknown", Some(2.0)));
     assert_eq!(of("jobs"), ("jobs", "gauge", Some(3.0)));
@@ -251,4 +292,71 @@ fn the_strict_parser_of_prometheus_client_accepts_open_metrics() {
         names.map(str::to_owned).collect()
     };
     assert_eq!(names(&text), names(&prometheus.render()));
+}
+
+/// The names in which promtool finds a problem, of metrics that are named as an application chose.
+const ODD_NAMES: [&str; 3] = ["restarts", "jobs_total", "jobs"];
+
+#[test]
+#[ignore = "needs promtool (Debian package prometheus): cargo test -p suite-tests --test exposition -- --ignored"]
+fn promtool_has_no_objection_to_a_name_of_the_layers() {
+    let text = record(ODD).render();
+    let checked = promtool(&text);
+    assert!(checked.contains("restarts"), "promtool checks: {checked}");
+    for line in checked.lines() {
+        let name = line.split(' ').next().unwrap_or_default();
+        let name = name.trim_end_matches(':');
+        assert!(ODD_NAMES.contains(&name), "{checked}");
+    }
+}
+
+/// Returns the objections of `promtool check metrics`, one a line.
+fn promtool(text: &str) -> String {
+    let mut child = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(text.as_bytes())
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    let [out, err] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    out + &err
+}
+
+#[test]
+#[ignore = "needs promtool (Debian package prometheus), and prometheus_client of PyPI, which it installs by pip: cargo test -p suite-tests --test exposition -- --ignored"]
+fn the_page_of_telemetry_itself_is_accepted_by_both_tools() {
+    // The exporter of spans has metrics, whether or not a collector is there.
+    let builder = Telemetry::builder("users").metrics(MetricsExporter::Prometheus);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let _entered = runtime.enter();
+    let (telemetry, _): (_, Layers<Registry>) = builder.layers().unwrap();
+    let prometheus = telemetry.prometheus().unwrap();
+    send(MetricsLayer::server(), "/a");
+    let text = prometheus.render();
+    for name in [
+        "otel_sdk_exporter_span_exported_total",
+        "otel_sdk_processor_span_queue_size",
+        "process_resident_memory_bytes",
+        "tokio_workers",
+        "http_requests_total",
+    ] {
+        assert!(text.contains(&format!("# TYPE {name} ")), "{name}: {text}");
+    }
+    assert_eq!(promtool(&text), "");
+    for accept in ["text/plain", "application/openmetrics-text"] {
+        let parser = if accept == "text/plain" {
+            "lenient"
+        } else {
+            "strict"
+        };
+        assert!(!parse(parser, &scrape(prometheus, accept)).is_empty());
+    }
 }

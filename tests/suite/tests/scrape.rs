@@ -1,4 +1,4 @@
-//! `/metrics` behind the compression of tower-http, and the layer on the recorder of another crate.
+//! The layer on the recorder of another crate.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,18 +15,13 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use http::{
-    Request, Response, StatusCode,
-    header::{CONTENT_ENCODING, CONTENT_TYPE},
-};
-use http_body_util::{BodyExt, Empty};
+use http::{Request, Response};
+use http_body_util::Empty;
 use metrics::with_local_recorder;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use suite_tests::telemetry::sum;
-use tower::{Layer, Service, ServiceBuilder, service_fn};
-use tower_http::compression::CompressionLayer;
+use tower::{Layer, Service, service_fn};
 use tower_otel_metrics::MetricsLayer;
-use tower_otel_prometheus::Prometheus;
 
 /// Polls a future that waits for nothing. A scrape is pending between its pieces.
 fn ready_now<T>(future: impl Future<Output = T>) -> T {
@@ -37,42 +32,6 @@ fn ready_now<T>(future: impl Future<Output = T>) -> T {
             return output;
         }
     }
-}
-
-#[test]
-fn a_scrape_is_compressed_by_the_layer_of_tower_http() {
-    let (recorder, prometheus) = Prometheus::builder().build().unwrap();
-    with_local_recorder(&recorder, || {
-        for n in 0..1_000 {
-            metrics::histogram!("a_seconds", "n" => n.to_string()).record(n);
-        }
-    });
-    let mut service = ServiceBuilder::new()
-        .layer(CompressionLayer::new())
-        .service(prometheus.service());
-    let mut scrape = |encoding: &str| {
-        let request = Request::get("/metrics")
-            .header("accept", "application/openmetrics-text")
-            .header("accept-encoding", encoding);
-        ready_now(async {
-            let response = service.call(request.body(()).unwrap()).await.unwrap();
-            let (head, body) = response.into_parts();
-            let body = body.collect().await.map_err(|_| "the body fails").unwrap();
-            (head, body.to_bytes())
-        })
-    };
-    let (plain_head, plain) = scrape("identity");
-    let (head, compressed) = scrape("gzip");
-    assert_eq!(head.status, StatusCode::OK);
-    assert_eq!(head.headers[CONTENT_ENCODING], "gzip");
-    assert_eq!(head.headers[CONTENT_TYPE], plain_head.headers[CONTENT_TYPE]);
-    assert_eq!(&compressed[..2], [0x1f, 0x8b], "the magic bytes of gzip");
-    // The last four bytes of gzip are the length of the data.
-    let length = compressed
-        .last_chunk::<4>()
-        .map(|end| u32::from_le_bytes(*end));
-    assert_eq!(length, u32::try_from(plain.len()).ok());
-    assert!(compressed.len() * 10 < plain.len());
 }
 
 #[test]

@@ -238,6 +238,7 @@ fn with_all_options(layer: TraceLayer, end: End) -> TraceLayer {
         .route(|_| Some("/users/{id}".into()))
         .opt_in(OPT_INS)
         .body_sizes()
+        .access_log()
         .sensitive_query_keys(SensitiveKeys::new(["sig", "token"]))
         .capture_request_headers([
             header::AUTHORIZATION,

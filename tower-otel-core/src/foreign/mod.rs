@@ -18,6 +18,10 @@ mod reqwest_middleware;
 #[cfg(feature = "tonic")]
 mod tonic;
 
+/// The status of a call that is shed.
+#[cfg(feature = "tower")]
+const RESOURCE_EXHAUSTED: u8 = 8;
+
 /// Returns an error of a supported library as a [`std::error::Error`].
 pub(crate) fn as_error(error: &dyn Any) -> Option<&(dyn Error + 'static)> {
     #[cfg(feature = "reqwest")]
@@ -78,6 +82,11 @@ pub(crate) fn grpc_status(error: &(dyn Error + 'static)) -> Option<u8> {
     #[cfg(feature = "tonic")]
     if let Some(code) = tonic::status(error) {
         return Some(code);
+    }
+    // What tonic sends, and returns to the caller, for a call that was shed.
+    #[cfg(feature = "tower")]
+    if error.is::<tower::load_shed::error::Overloaded>() {
+        return Some(RESOURCE_EXHAUSTED);
     }
     let _ = error;
     None

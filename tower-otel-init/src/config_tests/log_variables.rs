@@ -5,15 +5,16 @@ use crate::keep_rules;
 
 #[test]
 fn metrics_enabled() {
-    assert_eq!(
-        without_warnings(&[("METRICS_ENABLED", "true")]).metrics,
-        ExporterConfig::Prometheus
+    assert!(
+        without_warnings(&[("METRICS_ENABLED", "true")])
+            .metrics
+            .prometheus
     );
     let off = [
-        ("OTEL_METRICS_EXPORTER", "otlp"),
+        ("OTEL_METRICS_EXPORTER", "otlp,prometheus"),
         ("METRICS_ENABLED", "false"),
     ];
-    assert_eq!(without_warnings(&off).metrics, ExporterConfig::None);
+    assert_eq!(without_warnings(&off).metrics, MetricsConfig::default());
     assert_eq!(
         invalid_reason("METRICS_ENABLED", "yes"),
         "is not a boolean (expected one of true, false)"

@@ -9,7 +9,8 @@ mod sdk_variables;
 mod secrets;
 
 use super::*;
-use crate::options::{MetricsExporter, Protocol, TracesExporter};
+use crate::metrics_exporters::MetricsExporters;
+use crate::options::{Protocol, TracesExporter};
 use crate::otlp_config::OtlpConfig;
 
 type Variables<'a> = &'a [(&'a str, &'a str)];
@@ -64,7 +65,11 @@ fn without_variables_the_documented_defaults_apply() {
     assert_eq!(otlp(&config.traces).endpoint, "http://localhost:4317");
     assert_eq!(otlp(&config.traces).protocol, Protocol::Grpc);
     assert_eq!(config.sampler, Sampler::ratio(0.1).parent_based());
-    assert_eq!(config.metrics, ExporterConfig::Prometheus);
+    let prometheus = MetricsConfig {
+        prometheus: true,
+        ..MetricsConfig::default()
+    };
+    assert_eq!(config.metrics, prometheus);
     assert_eq!(config.logs, ExporterConfig::None);
     assert_eq!(config.log_format, LogFormat::Json);
     assert!(config.log_filter.starts_with("info,"));
@@ -86,7 +91,7 @@ fn settings_in_code_take_precedence_over_variables() {
         endpoint: Some("http://code:1".to_owned()),
         sampler: Some(Sampler::ratio(1.0)),
         traces: Some(TracesExporter::Otlp),
-        metrics: Some(MetricsExporter::None),
+        metrics: Some(MetricsExporters::default()),
         queue_size: Some(10),
         log_format: Some(LogFormat::Pretty),
         log_filter: Some("debug".to_owned()),
@@ -112,7 +117,7 @@ fn settings_in_code_take_precedence_over_variables() {
     assert_eq!(otlp(&config.traces).endpoint, "http://code:1");
     assert_eq!(otlp(&config.traces).timeout, Duration::from_secs(1));
     assert_eq!(config.sampler, Sampler::ratio(1.0));
-    assert_eq!(config.metrics, ExporterConfig::None);
+    assert_eq!(config.metrics, MetricsConfig::default());
     assert_eq!(
         (config.span_batch.queue_size, config.span_batch.batch_size),
         (10, 10)

@@ -147,11 +147,12 @@ fn all_signals(variables: Variables<'_>) -> (Vec<OtlpConfig>, Vec<ConfigWarning>
     }
     all.extend(variables);
     let (config, warnings) = resolve(&Settings::default(), &all).unwrap();
-    let mut targets = vec![&config.traces, &config.metrics];
+    let metrics = config.metrics.otlp.clone().unwrap();
+    let mut targets = vec![otlp(&config.traces).clone(), metrics];
     if cfg!(feature = "logs") {
-        targets.push(&config.logs);
+        targets.push(otlp(&config.logs).clone());
     }
-    (targets.into_iter().map(otlp).cloned().collect(), warnings)
+    (targets, warnings)
 }
 
 #[test]

@@ -12,7 +12,11 @@ fn otel_sdk_disabled_turns_the_exporters_off() {
     ] {
         let config = without_warnings(&[("OTEL_SDK_DISABLED", value)]);
         assert_eq!(config.traces == ExporterConfig::None, disabled, "{value}");
-        assert_eq!(config.metrics == ExporterConfig::None, disabled, "{value}");
+        assert_eq!(
+            config.metrics == MetricsConfig::default(),
+            disabled,
+            "{value}"
+        );
     }
     let (config, warning) = with_warning(&[("OTEL_SDK_DISABLED", "1")]);
     assert_eq!(warning.fallback, "false");
@@ -130,24 +134,38 @@ fn the_variables_of_each_signal_set_its_exporter() {
             .fallback,
         "otlp"
     );
-    for (value, exporter) in [
-        ("prometheus", ExporterConfig::Prometheus),
-        ("console", ExporterConfig::Console),
-        ("none", ExporterConfig::None),
+    for (value, pushes, prometheus, console) in [
+        ("prometheus", false, true, false),
+        ("console", false, false, true),
+        ("none", false, false, false),
+        ("otlp", true, false, false),
+        ("otlp,prometheus", true, true, false),
+        ("prometheus, otlp,console", true, true, true),
     ] {
+        let found = without_warnings(&[("OTEL_METRICS_EXPORTER", value)]).metrics;
+        let endpoint = found.otlp.as_ref().map(|otlp| &*otlp.endpoint);
         assert_eq!(
-            without_warnings(&[("OTEL_METRICS_EXPORTER", value)]).metrics,
-            exporter
+            endpoint,
+            pushes.then_some("http://localhost:4317"),
+            "{value}"
+        );
+        assert_eq!(
+            (found.prometheus, found.console),
+            (prometheus, console),
+            "{value}"
         );
     }
-    let metrics = without_warnings(&[("OTEL_METRICS_EXPORTER", "otlp")]).metrics;
-    assert_eq!(otlp(&metrics).endpoint, "http://localhost:4317");
-    assert_eq!(
-        with_warning(&[("OTEL_METRICS_EXPORTER", "statsd")])
-            .1
-            .fallback,
-        "prometheus"
-    );
+    for value in ["statsd", "otlp,statsd", "none,otlp"] {
+        let (config, warning) = with_warning(&[("OTEL_METRICS_EXPORTER", value)]);
+        assert_eq!(
+            warning.to_string(),
+            format!(
+                "OTEL_METRICS_EXPORTER: {value:?} is not a list of metrics exporters (expected none, or one or several \
+                 of otlp, prometheus, console, separated by commas); using prometheus"
+            )
+        );
+        assert!(config.metrics.prometheus && config.metrics.otlp.is_none());
+    }
     assert_eq!(
         without_warnings(&[("OTEL_LOGS_EXPORTER", "none")]).logs,
         ExporterConfig::None

@@ -7,6 +7,7 @@ use tracing_subscriber::Registry;
 
 use super::*;
 use crate::layers::Layers;
+use crate::options::MetricsExporter;
 use crate::telemetry::Telemetry;
 
 const CANARY: &str = "c4n4ry";

@@ -1,6 +1,6 @@
 //! The metrics of the layers that are shown. Their names and labels are those of `Names::Short` or of `Names::Conventions`.
 
-use crate::page::sample::Sample;
+use crate::sample::Sample;
 
 /// The metrics of servers or of clients for one protocol.
 #[derive(Debug)]

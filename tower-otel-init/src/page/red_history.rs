@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::page::metric_family::{FAMILIES, Part, family_of};
 use crate::page::red_row::{INTERVALS, RedRow, Totals};
-use crate::page::sample::Sample;
+use crate::sample::Sample;
 
 /// The time between two points of a sparkline.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(5);

@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 use crate::control::Control;
 use crate::page::assets::{self, ASSETS};
 use crate::page::event_stream::EventStream;
+use crate::page::fetch_check;
 use crate::page::host_check;
 use crate::page::intake::{self, Intake};
 use crate::page::live_settings;
@@ -66,6 +67,13 @@ impl Routes {
             };
             return response(StatusCode::FORBIDDEN, TEXT, accepted);
         }
+        if let Some(file) = file(&request) {
+            return file;
+        }
+        if !fetch_check::is_allowed(request.headers()) {
+            let text = "a browser sends this request for another page\n";
+            return response(StatusCode::FORBIDDEN, TEXT, text);
+        }
         match (request.uri().path(), request.method()) {
             (intake::PATH, &Method::POST) => {
                 match self.intake.receive(request, &self.state).await {
@@ -88,7 +96,8 @@ impl Routes {
             let text = "other machines can read this page, so it changes no settings\n";
             return response(StatusCode::FORBIDDEN, TEXT, text);
         };
-        let (parts, body) = live_settings::respond(control, request).await.into_parts();
+        let answer = live_settings::respond(control, request, live_settings::LIMIT);
+        let (parts, body) = answer.await.into_parts();
         let mut answer = response(parts.status, TEXT, body);
         answer.headers_mut().extend(parts.headers);
         answer
@@ -96,9 +105,6 @@ impl Routes {
 
     fn show<B>(&self, request: &Request<B>) -> Response<ResponseBody> {
         let path = request.uri().path();
-        if let Some((_, media_type, content)) = ASSETS.iter().find(|(own, ..)| *own == path) {
-            return response(StatusCode::OK, media_type, *content);
-        }
         if path == "/events" {
             let events = ResponseBody::Events(EventStream::new(Arc::clone(&self.state)));
             return response(StatusCode::OK, "text/event-stream", events);
@@ -132,6 +138,14 @@ impl Routes {
         let body = ResponseBody::Trace(TraceBody::new(trace, permit));
         response(StatusCode::OK, JSON, body)
     }
+}
+
+/// Returns a file of the page. Links of other pages may lead to it.
+fn file<B>(request: &Request<B>) -> Option<Response<ResponseBody>> {
+    let path = request.uri().path();
+    let file = ASSETS.iter().find(|(own, ..)| *own == path);
+    let (_, media_type, content) = file.filter(|_| request.method() == Method::GET)?;
+    Some(response(StatusCode::OK, media_type, *content))
 }
 
 fn not_allowed(allowed: &'static str, text: &'static str) -> Response<ResponseBody> {

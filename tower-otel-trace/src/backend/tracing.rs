@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     attributes::{self, AttributeSink},
-    connection,
+    connection, no_subscriber,
     parent::Parent,
     request::RequestAttributes,
     thread_exit,
@@ -28,7 +28,7 @@ use crate::{
 /// Opens `tracing` spans of level `INFO` and target `tower_otel_trace`.
 ///
 /// Any subscriber sees them, so log lines belong to them; tracing-opentelemetry exports them. Without
-/// a subscriber a span costs one comparison.
+/// a subscriber a span costs one comparison, and the first one writes a message to the standard error.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TracingBackend(());
 
@@ -59,6 +59,7 @@ impl StartSpan for TracingBackend {
         let (base_context, link) = parent.into_context();
         let callsite = SpanCallsite::of(request);
         let span = if LevelFilter::current() < LevelFilter::INFO {
+            no_subscriber::check();
             tracing::Span::none()
         } else {
             let _attached = base_context.clone().map(Context::attach);

@@ -6,11 +6,15 @@ use axum::{Router, routing::get};
 use tokio::net::TcpListener;
 use tower_otel_init::{MetricsLayer, Telemetry, TraceLayer, observe, shutdown_signal};
 
-/// `/healthz`, `/metrics`, and the control service for all other paths.
+/// `/healthz`, `/metrics`, `/page/`, and the control service for all other paths.
 fn operational(telemetry: &Telemetry) -> Router {
     let mut router = Router::new().route("/healthz", get(|| async { "ok\n" }));
     if let Some(prometheus) = telemetry.prometheus() {
         router = router.route_service("/metrics", prometheus.service());
+    }
+    // With TELEMETRY_PAGE=service.
+    if let Some(page) = telemetry.page_service() {
+        router = router.nest_service("/page/", page);
     }
     router.fallback_service(telemetry.control_service())
 }

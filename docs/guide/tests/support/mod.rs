@@ -50,13 +50,9 @@ impl Program {
         variables: &[(&str, &str)],
     ) -> Self {
         let collector = Collector::http();
-        let mut command = Command::new(path);
-        for (name, _) in std::env::vars() {
-            if name.starts_with("OTEL_") {
-                command.env_remove(name);
-            }
-        }
-        let mut child = command
+        let mut child = Command::new(path)
+            // Variables of the machine would change what the program does.
+            .env_clear()
             .args(arguments)
             .envs(to_collector(&collector))
             .envs(variables.iter().copied())
@@ -160,7 +156,8 @@ impl Program {
         }
         let status = self.child.wait().unwrap();
         assert!(status.success(), "{status}\n{}", self.text);
-        let spans = self.collector.received.lock().unwrap().spans.clone();
+        let mut spans = self.collector.received.lock().unwrap().spans.clone();
+        spans.sort_by_key(|span| span.start_time_unix_nano);
         Ended {
             text: std::mem::take(&mut self.text),
             spans,
@@ -178,6 +175,7 @@ impl Drop for Program {
 /// What a program left.
 pub(crate) struct Ended {
     pub(crate) text: String,
+    /// In the order of their start.
     pub(crate) spans: Vec<Span>,
 }
 
@@ -250,4 +248,22 @@ pub(crate) fn assert_lines(text: &str, lines: &[&str]) {
             "no line {line} in\n{text}"
         );
     }
+}
+
+/// Asserts that a text has the samples of metrics that a page shows. Values of buckets depend on the machine.
+pub(crate) fn assert_samples_of_page(page: &str, text: &str) {
+    let blocks = page.split("\n```text\n").skip(1);
+    let lines = blocks.flat_map(|block| block.split("\n```").next().unwrap().lines());
+    let samples = lines.filter(|line| line.starts_with("http_") || line.starts_with("grpc_"));
+    let mut count = 0;
+    for sample in samples {
+        let series = sample.rsplit_once(' ').unwrap().0;
+        let is_there = |line: &str| match series.contains("_bucket{") {
+            true => line.starts_with(&format!("{series} ")),
+            false => line == sample,
+        };
+        assert!(text.lines().any(is_there), "no line {sample} in\n{text}");
+        count += 1;
+    }
+    assert!(count > 0, "the page shows no samples");
 }

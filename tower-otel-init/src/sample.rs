@@ -6,6 +6,8 @@ pub(crate) struct Sample<'a> {
     pub(crate) name: &'a str,
     labels: Vec<(&'a str, String)>,
     pub(crate) value: f64,
+    /// The value as it is written: an integer may have more digits than a number with a fraction.
+    pub(crate) text: &'a str,
 }
 
 impl<'a> Sample<'a> {
@@ -26,18 +28,45 @@ impl<'a> Sample<'a> {
             }
             rest = rest.strip_prefix('}')?;
         }
-        let value = rest.trim().parse().ok()?;
+        let text = rest.trim();
         Some(Self {
             name,
             labels,
-            value,
+            value: text.parse().ok()?,
+            text,
         })
+    }
+
+    /// Returns names and values of the labels.
+    pub(crate) fn into_labels(self) -> impl Iterator<Item = (&'a str, String)> {
+        self.labels.into_iter()
     }
 
     /// Returns the value of a label. A missing label is empty, as in Prometheus.
     pub(crate) fn label(&self, key: &str) -> &str {
         let label = self.labels.iter().find(|(name, _)| *name == key);
         label.map_or("", |(_, value)| value)
+    }
+}
+
+/// Resolves the escapes of a help text.
+pub(crate) fn unescape(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(char) = chars.next() {
+        match char {
+            '\\' => plain.push(escaped(chars.next().unwrap_or('\\'))),
+            char => plain.push(char),
+        }
+    }
+    plain
+}
+
+/// Returns the character that an escape stands for.
+const fn escaped(char: char) -> char {
+    match char {
+        'n' => '\n',
+        other => other,
     }
 }
 
@@ -48,10 +77,7 @@ fn unquote(text: &str) -> Option<(String, &str)> {
     loop {
         match chars.next()? {
             (end, '"') => return Some((value, text.get(end + 1..)?)),
-            (_, '\\') => value.push(match chars.next()?.1 {
-                'n' => '\n',
-                other => other,
-            }),
+            (_, '\\') => value.push(escaped(chars.next()?.1)),
             (_, char) => value.push(char),
         }
     }

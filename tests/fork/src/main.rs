@@ -1,0 +1,16 @@
+//! A process that forks while it records. The child must not wait for threads that only its parent has, and the parent must
+//! lose nothing. `tests/fork.rs` runs it, because a test has other threads, whose locks a child would inherit.
+//!
+//! ```console
+//! cargo run -p fork-tests -- recorder drop
+//! ```
+
+#[cfg(unix)]
+mod forks;
+#[cfg(unix)]
+mod process;
+
+fn main() {
+    #[cfg(unix)]
+    forks::run();
+}

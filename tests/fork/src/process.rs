@@ -1,0 +1,48 @@
+//! A fork of this process. Only this file is `unsafe`: std starts programs, and copies no process.
+#![allow(unsafe_code)]
+
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::{Duration, Instant},
+};
+
+/// How long the child may take.
+const LIMIT: Duration = Duration::from_secs(1);
+
+/// The exit codes of the child.
+const PANICKED: i32 = 1;
+const LATE: i32 = 2;
+
+/// Runs a function in a child, and checks that it ends in time and without a panic. What the child changes in memory, this
+/// process does not see.
+pub(crate) fn in_fork(child: impl FnOnce()) {
+    // SAFETY: the child has one thread, and locks that other threads had stay locked. That is what is tested: the alarm ends
+    // a child that waits for one. The allocator of the C library may be used in it.
+    let process = unsafe { libc::fork() };
+    assert!(process >= 0, "{}", io::Error::last_os_error());
+    if process == 0 {
+        let started = Instant::now();
+        // SAFETY: any number is accepted.
+        unsafe { libc::alarm(10) };
+        let panics = catch_unwind(AssertUnwindSafe(child)).is_err();
+        let code = match started.elapsed() < LIMIT {
+            _ if panics => PANICKED,
+            true => 0,
+            false => LATE,
+        };
+        // SAFETY: any number is accepted. Nothing of this process is destroyed in the child.
+        unsafe { libc::_exit(code) };
+    }
+    let mut status = 0;
+    // SAFETY: the pointer is valid during the call.
+    let waited = unsafe { libc::waitpid(process, &raw mut status, 0) };
+    assert_eq!(waited, process, "{}", io::Error::last_os_error());
+    assert!(!libc::WIFSIGNALED(status), "the child hung: {status}");
+    match libc::WEXITSTATUS(status) {
+        0 => {}
+        PANICKED => panic!("the child panicked"),
+        LATE => panic!("the child took longer than {LIMIT:?}"),
+        code => panic!("the child exited with {code}"),
+    }
+}

@@ -1,0 +1,29 @@
+//! Telemetry in a child of `fork`, which has the memory of its parent and none of its threads.
+
+use std::mem;
+use std::process;
+
+use crate::running_telemetry::RunningTelemetry;
+
+/// The failure of a flush or a shutdown.
+pub(crate) const IN_FORK: &str = "telemetry was started in another process and exports nothing in its fork; \
+                                  start telemetry in each process";
+
+impl RunningTelemetry {
+    /// Returns whether this process is a fork of the one that started telemetry. Its locks may be held forever.
+    pub(crate) fn is_in_fork(&self) -> bool {
+        process::id() != self.process_id
+    }
+
+    /// Leaks what waits for its thread when it is dropped.
+    pub(crate) fn forget_threads(&mut self) {
+        mem::forget(self.meter_provider.take());
+        #[cfg(feature = "logs")]
+        mem::forget(self.logger_provider.take());
+        #[cfg(feature = "prometheus")]
+        mem::forget(mem::take(&mut self.metrics_printer));
+        #[cfg(feature = "page")]
+        mem::forget(mem::take(&mut self.page_server));
+        mem::forget(self.export_runtime.take());
+    }
+}

@@ -1,0 +1,166 @@
+//! `OTEL_METRICS_EXPORTER=otlp,prometheus`: pushes the metrics of `/metrics` to a collector.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use opentelemetry_proto::tonic::collector::metrics::v1::{
+    ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+};
+use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
+use opentelemetry_proto::tonic::metrics::v1::{Metric, ResourceMetrics, ScopeMetrics};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use tokio::runtime::Handle;
+use tower_otel_prometheus::Prometheus;
+
+use crate::endpoint_health::EndpointHealth;
+use crate::facade_metrics::{FacadeMetrics, Times};
+use crate::metric_sender::MetricSender;
+use crate::partial_success::RejectedItems;
+
+/// A recorder, and the collector that its metrics are pushed to.
+pub(crate) struct MetricsPush {
+    pub(crate) recorder: Prometheus,
+    pub(crate) sender: MetricSender,
+    /// The export runtime.
+    pub(crate) runtime: Handle,
+    pub(crate) resource: Resource,
+    pub(crate) schema_url: String,
+    pub(crate) health: Arc<EndpointHealth>,
+    /// The time of a push at most, with all its requests.
+    pub(crate) timeout: Duration,
+}
+
+/// A thread that pushes metrics at a fixed interval, when it is asked to, and once more when this is dropped.
+pub(crate) struct MetricsPusher {
+    flushes: Option<Flushes>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+/// Asks a pusher for a push. The sender in it is dropped after the push.
+pub(crate) type Flushes = mpsc::Sender<mpsc::Sender<()>>;
+
+impl MetricsPusher {
+    pub(crate) fn start(push: MetricsPush, interval: Duration) -> io::Result<Self> {
+        let (flushes, requested) = mpsc::channel::<mpsc::Sender<()>>();
+        let start = nanoseconds();
+        let name = "tower-otel-push".to_owned();
+        let thread = thread::Builder::new().name(name).spawn(move || {
+            let mut last = Instant::now();
+            loop {
+                let flush = requested.recv_timeout(interval.saturating_sub(last.elapsed()));
+                last = Instant::now();
+                push.run(start);
+                if matches!(flush, Err(RecvTimeoutError::Disconnected)) {
+                    return;
+                }
+            }
+        })?;
+        Ok(Self {
+            flushes: Some(flushes),
+            thread: Some(thread),
+        })
+    }
+
+    pub(crate) fn flushes(&self) -> Option<Flushes> {
+        self.flushes.clone()
+    }
+}
+
+/// Waits for a push.
+pub(crate) fn flush(flushes: &Flushes) -> OTelSdkResult {
+    let (done, pushed) = mpsc::channel();
+    flushes
+        .send(done)
+        .map_err(|_| OTelSdkError::AlreadyShutdown)?;
+    // An error: the sender is dropped.
+    let _ = pushed.recv();
+    Ok(())
+}
+
+impl Drop for MetricsPusher {
+    fn drop(&mut self) {
+        drop(self.flushes.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl fmt::Debug for MetricsPusher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MetricsPusher").finish_non_exhaustive()
+    }
+}
+
+impl MetricsPush {
+    /// Pushes all metrics, and records whether that succeeds.
+    fn run(&self, start: u64) {
+        let mut rejected = RejectedItems::default();
+        let result = self.push(start, &mut rejected);
+        // The next push has the cumulative values.
+        self.health.record(&result, &rejected);
+    }
+
+    fn push(&self, start: u64, rejected: &mut RejectedItems) -> OTelSdkResult {
+        let deadline = Instant::now() + self.timeout;
+        let text = self.recorder.render();
+        let now = nanoseconds();
+        let mut metrics = FacadeMetrics::new(&text, Times { start, now });
+        while let Some(part) = metrics.next_part() {
+            let response = self.send(part, deadline)?;
+            if let Some(partial) = response.partial_success {
+                rejected.add(partial.rejected_data_points, &partial.error_message);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a request and waits for the response.
+    fn send(
+        &self,
+        metrics: Vec<Metric>,
+        deadline: Instant,
+    ) -> Result<ExportMetricsServiceResponse, OTelSdkError> {
+        let sending = self.sender.clone().send(self.request(metrics));
+        let (result, received) = mpsc::channel();
+        let left = deadline.saturating_duration_since(Instant::now());
+        self.runtime.spawn(async move {
+            let _ = result.send(tokio::time::timeout(left, sending).await);
+        });
+        match received.recv() {
+            Ok(Ok(Ok(response))) => Ok(response),
+            Ok(Ok(Err(error))) => Err(OTelSdkError::InternalFailure(error)),
+            Ok(Err(_)) => Err(OTelSdkError::Timeout(self.timeout)),
+            Err(mpsc::RecvError) => Err(OTelSdkError::AlreadyShutdown),
+        }
+    }
+
+    fn request(&self, metrics: Vec<Metric>) -> ExportMetricsServiceRequest {
+        ExportMetricsServiceRequest {
+            resource_metrics: vec![ResourceMetrics {
+                resource: Some(self.resource.clone()),
+                scope_metrics: vec![ScopeMetrics {
+                    scope: Some(InstrumentationScope {
+                        name: env!("CARGO_PKG_NAME").to_owned(),
+                        version: env!("CARGO_PKG_VERSION").to_owned(),
+                        ..InstrumentationScope::default()
+                    }),
+                    metrics,
+                    ..ScopeMetrics::default()
+                }],
+                schema_url: self.schema_url.clone(),
+            }],
+        }
+    }
+}
+
+/// Returns the time in nanoseconds since the epoch.
+fn nanoseconds() -> u64 {
+    let time = SystemTime::now().duration_since(UNIX_EPOCH);
+    u64::try_from(time.unwrap_or_default().as_nanos()).unwrap_or(u64::MAX)
+}

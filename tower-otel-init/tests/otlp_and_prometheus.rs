@@ -1,0 +1,333 @@
+//! `OTEL_METRICS_EXPORTER=otlp,prometheus`: a scrape and a collector have the same metrics.
+#![cfg(all(feature = "grpc", feature = "http", feature = "prometheus"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::Path;
+use axum::http::StatusCode;
+use axum::routing::get;
+use collector::{Behavior, Collector, TIMEOUT};
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::MeterProvider;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::common::v1::{KeyValue as Attribute, any_value::Value};
+use opentelemetry_proto::tonic::metrics::v1::{
+    AggregationTemporality, Metric, metric::Data, number_data_point,
+};
+use tower::ServiceBuilder;
+use tower_otel_init::{
+    Layers, MetricsExporter, MetricsLayer, Telemetry, TraceLayer, TracesExporter,
+};
+use tracing_subscriber::Registry;
+
+/// The time for a shutdown in the service.
+const SHUTDOWN: Duration = Duration::from_secs(3);
+
+/// Sends a request and returns the body of the response.
+fn send(port: u16, path: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    write!(stream, "GET {path} HTTP/1.0\r\nhost: a\r\n\r\n").unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    let (_, body) = response.split_once("\r\n\r\n").unwrap();
+    body.to_owned()
+}
+
+/// A service that records, prints its `/metrics` and stops. The tests below run this in a process of its own,
+/// because a recorder of the `metrics` facade exists once per process.
+#[test]
+#[ignore = "runs in a process started by the other tests"]
+fn service() {
+    if std::env::var("METRICS_SERVICE").is_err() {
+        return;
+    }
+    let telemetry = Telemetry::from_env("shop").unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = { runtime }.enable_all().build().unwrap();
+    let layers = ServiceBuilder::new()
+        .layer(TraceLayer::server())
+        .layer(MetricsLayer::server());
+    let answer = |Path(id): Path<u16>| async move { StatusCode::from_u16(id).unwrap() };
+    let app = Router::new()
+        .route("/status/{id}", get(answer))
+        .layer(layers)
+        .route_service("/metrics", telemetry.prometheus().unwrap().service());
+    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"));
+    let listener = listener.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    runtime.spawn(async move { axum::serve(listener, app).await });
+    for status in [200, 200, 404, 500] {
+        send(port, &format!("/status/{status}"));
+    }
+    send(port, "/nowhere");
+    metrics::describe_counter!("jobs_total", "Jobs \"done\"\\,\nby kind.");
+    metrics::counter!("jobs_total", "kind" => "a \"b\"\\\n,}").increment(3);
+    metrics::counter!("jobs_total").increment((1 << 53) + 1);
+    metrics::gauge!("temperature_celsius", "größe" => "groß").set(-40.5);
+    metrics::histogram!("body_bytes").record(1e3);
+    let connections = metrics::gauge!("connections");
+    connections.increment(5);
+    connections.decrement(2);
+    // A metric of a meter is pushed, and not scraped.
+    let meter = telemetry.meter_provider().unwrap().meter("library");
+    let cache_hits = meter.u64_counter("cache.hits").build();
+    cache_hits.add(7, &[KeyValue::new("cache", "users")]);
+    println!("<scrape>{}</scrape>", send(port, "/metrics"));
+    let started = Instant::now();
+    let _ = telemetry.shutdown(SHUTDOWN);
+    println!("<shutdown>{}</shutdown>", started.elapsed().as_millis());
+    // It is served further.
+    assert!(send(port, "/metrics").contains("jobs_total"));
+}
+
+/// Runs the service and returns its output.
+fn run(variables: &[(&str, &str)]) -> String {
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["service", "--exact", "--ignored", "--nocapture", "-q"])
+        .env("METRICS_SERVICE", "1")
+        .env("OTEL_METRICS_EXPORTER", "otlp,prometheus")
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap();
+    let output = String::from_utf8(child.stdout).unwrap();
+    let errors = String::from_utf8_lossy(&child.stderr);
+    assert!(child.status.success(), "{output}\n{errors}");
+    output
+}
+
+/// Returns the part of the output between two tags.
+fn between<'a>(output: &'a str, tag: &str) -> &'a str {
+    let (_, after) = output.split_once(&format!("<{tag}>")).unwrap();
+    after.split_once(&format!("</{tag}>")).unwrap().0
+}
+
+/// Values by name and labels as they are in the text format.
+type Samples = BTreeMap<String, String>;
+
+/// Metrics about telemetry and the process, which change between a scrape and a push.
+fn changes(name: &str) -> bool {
+    ["otel_sdk_", "process_", "tokio_"]
+        .iter()
+        .any(|prefix| name.starts_with(prefix))
+}
+
+fn scraped(text: &str) -> Samples {
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let samples = lines.filter(|line| !line.is_empty() && !changes(line));
+    samples
+        .map(|line| line.rsplit_once(' ').unwrap())
+        .map(|(series, value)| (series.to_owned(), value.to_owned()))
+        .collect()
+}
+
+fn labels(attributes: &[Attribute], le: Option<&str>) -> String {
+    let labels = attributes.iter().map(|attribute| {
+        let Some(Value::StringValue(value)) = attribute.value.clone().unwrap().value else {
+            panic!("{attribute:?}");
+        };
+        let value = value.replace('\\', "\\\\").replace('\n', "\\n");
+        format!("{}=\"{}\"", attribute.key, value.replace('"', "\\\""))
+    });
+    let labels = labels.chain(le.map(|le| format!("le=\"{le}\"")));
+    let labels = labels.collect::<Vec<_>>().join(",");
+    if labels.is_empty() {
+        return labels;
+    }
+    format!("{{{labels}}}")
+}
+
+/// Returns the samples of cumulative metrics, as Prometheus has them.
+fn pushed<'a>(metrics: impl Iterator<Item = &'a Metric>) -> Samples {
+    let cumulative = AggregationTemporality::Cumulative as i32;
+    let mut samples = Samples::new();
+    for metric in metrics.filter(|metric| !changes(&metric.name)) {
+        let name = &metric.name;
+        match metric.data.as_ref().unwrap() {
+            Data::Sum(sum) => {
+                assert!(sum.is_monotonic && sum.aggregation_temporality == cumulative);
+                for point in &sum.data_points {
+                    assert!(point.start_time_unix_nano < point.time_unix_nano);
+                    let Some(number_data_point::Value::AsInt(value)) = point.value else {
+                        panic!("{name}: {point:?}");
+                    };
+                    let series = format!("{name}{}", labels(&point.attributes, None));
+                    samples.insert(series, value.to_string());
+                }
+            }
+            Data::Gauge(gauge) => {
+                for point in &gauge.data_points {
+                    let Some(number_data_point::Value::AsDouble(value)) = point.value else {
+                        panic!("{name}: {point:?}");
+                    };
+                    let series = format!("{name}{}", labels(&point.attributes, None));
+                    samples.insert(series, value.to_string());
+                }
+            }
+            Data::Histogram(histogram) => {
+                assert_eq!(histogram.aggregation_temporality, cumulative);
+                for point in &histogram.data_points {
+                    let bounds = point.explicit_bounds.iter().map(f64::to_string);
+                    let mut up_to = 0;
+                    for (le, count) in bounds.chain(["+Inf".into()]).zip(&point.bucket_counts) {
+                        up_to += count;
+                        let labels = labels(&point.attributes, Some(&le));
+                        samples.insert(format!("{name}_bucket{labels}"), up_to.to_string());
+                    }
+                    let labels = labels(&point.attributes, None);
+                    let sum = point.sum.unwrap().to_string();
+                    samples.insert(format!("{name}_sum{labels}"), sum);
+                    samples.insert(format!("{name}_count{labels}"), point.count.to_string());
+                }
+            }
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+    samples
+}
+
+/// Returns the metrics of one scope in all requests.
+fn of_scope<'a>(
+    pushes: &'a [ExportMetricsServiceRequest],
+    scope: &'a str,
+) -> impl Iterator<Item = &'a Metric> {
+    let resources = pushes.iter().flat_map(|push| &push.resource_metrics);
+    let scopes = resources.flat_map(|resource| &resource.scope_metrics);
+    let scopes = scopes.filter(move |metrics| metrics.scope.as_ref().unwrap().name == scope);
+    scopes.flat_map(|scope| &scope.metrics)
+}
+
+#[test]
+fn a_scrape_and_a_collector_have_the_same_totals_after_a_shutdown() {
+    for (http, protocol) in [(false, "grpc"), (true, "http/protobuf")] {
+        for compression in ["none", "gzip"] {
+            let collector = Collector::start(http, Behavior::Accepts);
+            let output = run(&[
+                ("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint()),
+                ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+                ("OTEL_EXPORTER_OTLP_COMPRESSION", compression),
+                ("OTEL_EXPORTER_OTLP_HEADERS", "api-key=k7"),
+            ]);
+            let case = format!("{protocol} {compression}");
+            let received = collector.received.lock().unwrap();
+            let pushes: Vec<_> = received
+                .pushes
+                .iter()
+                .map(|(_, push)| push.clone())
+                .collect();
+            let scraped = scraped(between(&output, "scrape"));
+            assert_eq!(
+                pushed(of_scope(&pushes, "tower-otel-init")),
+                scraped,
+                "{case}"
+            );
+            for series in [
+                r#"http_requests_total{method="GET",path="/status/{id}",status="500"}"#,
+                r#"http_request_duration_seconds_count{method="GET",path="/status/{id}"}"#,
+                r#"http_requests_in_flight{method="GET"}"#,
+                r#"jobs_total{kind="a \"b\"\\\n,}"}"#,
+                r#"temperature_celsius{gr__e="groß"}"#,
+            ] {
+                assert!(
+                    scraped.contains_key(series),
+                    "{case}: {series} in {scraped:#?}"
+                );
+            }
+            assert_eq!(scraped["jobs_total"], "9007199254740993");
+
+            let metric = |name: &str| {
+                let mut metrics = of_scope(&pushes, "tower-otel-init");
+                metrics.find(|metric| metric.name == name).expect(name)
+            };
+            let jobs = metric("jobs_total");
+            assert_eq!(jobs.description, "Jobs \"done\"\\,\nby kind.");
+            let units = ["http_request_duration_seconds", "body_bytes", "connections"];
+            assert_eq!(units.map(|name| &*metric(name).unit), ["s", "By", ""]);
+            // Metrics about telemetry are there once, under the names of the scrape.
+            metric("otel_sdk_exporter_span_exported_total");
+            assert!(
+                !received
+                    .metrics
+                    .iter()
+                    .any(|name| name.starts_with("otel.sdk"))
+            );
+            let hits = of_scope(&pushes, "library").map(|metric| &*metric.name);
+            assert!(hits.eq(["cache.hits"]), "{case}");
+
+            for (headers, push) in &received.pushes {
+                assert_eq!(headers["api-key"], "k7", "{case}");
+                for resource in &push.resource_metrics {
+                    let resource = format!("{:?}", resource.resource);
+                    assert!(resource.contains("\"shop\""), "{case}: {resource}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_collector_that_fails_does_not_delay_the_service_and_is_logged_once() {
+    for (http, protocol) in [(false, "grpc"), (true, "http/protobuf")] {
+        for (behavior, problem) in [
+            (Behavior::Refuses, "export of metrics to"),
+            (Behavior::Rejects, "rejected 1 metrics of a batch: too old"),
+            (Behavior::Hangs, "timed out"),
+            (Behavior::SendsGarbage, "export of metrics to"),
+        ] {
+            let collector = Collector::start(http, behavior);
+            let output = run(&[
+                ("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint()),
+                ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+                ("OTEL_TRACES_EXPORTER", "none"),
+                ("OTEL_METRIC_EXPORT_INTERVAL", "10"),
+                ("OTEL_EXPORTER_OTLP_HEADERS", "api-key=c4n4ry"),
+            ]);
+            let case = format!("{protocol} {behavior:?}: {output}");
+            assert!(between(&output, "scrape").contains("jobs_total"), "{case}");
+            let took: u128 = between(&output, "shutdown").parse().unwrap();
+            assert!(took < SHUTDOWN.as_millis() + 1_000, "{case}");
+            assert!(output.contains(problem), "{case}");
+            let warnings = output.matches("export of metrics to").count();
+            assert!(warnings <= 1, "{case}");
+            assert!(!output.contains("c4n4ry"), "{case}");
+        }
+    }
+}
+
+#[test]
+fn a_flush_and_a_shutdown_push_the_metrics_of_now() {
+    let collector = Collector::grpc();
+    let builder = Telemetry::builder("users")
+        .traces(TracesExporter::None)
+        .metrics(MetricsExporter::Prometheus)
+        .metrics(MetricsExporter::Otlp)
+        .endpoint(collector.endpoint());
+    let (telemetry, _): (_, Layers<Registry>) = builder.layers().unwrap();
+    let pushed = || {
+        let received = collector.received.lock().unwrap();
+        let last = received.pushes.last().map(|(_, push)| push.clone());
+        let pushes: Vec<_> = last.into_iter().collect();
+        pushed(of_scope(&pushes, "tower-otel-init"))
+    };
+    for count in ["1", "2"] {
+        metrics::counter!("flushed_total").increment(1);
+        telemetry.flush(TIMEOUT).unwrap();
+        assert_eq!(pushed()["flushed_total"], count);
+    }
+    metrics::gauge!("last").set(f64::NAN);
+    telemetry.shutdown(TIMEOUT).unwrap();
+    assert_eq!(pushed()["last"], "NaN");
+    let pushes = collector.received.lock().unwrap().pushes.len();
+    assert!(telemetry.flush(TIMEOUT).is_err(), "it is shut down");
+    assert_eq!(collector.received.lock().unwrap().pushes.len(), pushes);
+}
