@@ -115,26 +115,26 @@
 //!
 //! # Metrics to a collector and `/metrics` at once
 //!
-//! With `OTEL_METRICS_EXPORTER=otlp,prometheus`, the metrics of `/metrics` are pushed to the collector, too: at each
-//! `OTEL_METRIC_EXPORT_INTERVAL`, by [`Telemetry::flush`] and by [`Telemetry::shutdown`]. A sample is recorded once, in the
-//! recorder of the facade, and the layers need no other backend. With `otlp,console`, likewise.
+//! With `OTEL_METRICS_EXPORTER=otlp,prometheus`, the metrics of `/metrics` are also pushed to the collector: at each
+//! `OTEL_METRIC_EXPORT_INTERVAL`, by [`Telemetry::flush`] and by [`Telemetry::shutdown`]. Each sample is recorded once, in the
+//! recorder of the facade, so the layers need no other backend. `otlp,console` pushes the metrics of the console in the same way.
 //!
 //! | `/metrics` | OTLP |
 //! |---|---|
-//! | name, labels, `HELP` | the same name, attributes and description; labels are texts |
-//! | a name that ends in `_seconds`, `_bytes`, `_ratio` or another unit of Prometheus, also before `_total` | the unit `s`, `By`, `1` |
+//! | name, labels, `HELP` | the same name; attributes, whose values are strings; description |
+//! | a name with a unit of Prometheus at its end or before `_total`: `_seconds`, `_bytes`, `_ratio` or another | the unit `s`, `By`, `1` or another |
 //! | counter | monotonic sum of whole numbers, cumulative since the start |
 //! | gauge | gauge |
 //! | histogram | histogram with the same boundaries, cumulative since the start |
 //! | native histograms, exemplars | not pushed |
 //!
-//! The temporality is cumulative: `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` applies to metrics of meters only, which
-//! are pushed in requests of their own and are not in `/metrics`. Metrics about telemetry and the process have the names of `/metrics`. A
-//! push is split into requests of about a megabyte. It is sent once, in `OTEL_EXPORTER_OTLP_TIMEOUT`: the next push has the
-//! same totals. The metrics are read from a render, which takes two microseconds per series of a histogram, on a
-//! thread of its own.
+//! The temporality is cumulative. `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` applies only to metrics of meters, which
+//! are pushed in separate requests and are not in `/metrics`. Metrics about telemetry and the process have the names of `/metrics`. A
+//! push is split into requests of about a megabyte. A push that fails within `OTEL_EXPORTER_OTLP_TIMEOUT` is not repeated, because the
+//! next push includes its totals. A separate thread reads the metrics from a render, which takes two microseconds per series of a
+//! histogram.
 //!
-//! With `OTEL_METRICS_EXPORTER=otlp` alone there is no recorder: only metrics of meters are pushed, and the layers use
+//! With `OTEL_METRICS_EXPORTER=otlp` alone there is no recorder: only metrics of meters are pushed. Configure the layers with
 //! `.meter_provider(..)`.
 //!
 //! # With an existing subscriber
@@ -238,7 +238,7 @@
 //! | `reqwest` | | the layers around a `reqwest::Client`, and [`RequestBuilderExt`] |
 //! | `reqwest-middleware` | | `reqwest`, and `into_middleware()` |
 //! | `tonic` | | tonic's errors and peer addresses |
-//! | `tower` | | the errors of tower: timeout, load shedding |
+//! | `tower` | | the errors of tower's timeout and load shedding |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -183,7 +183,7 @@
 //! | `reqwest` | `hyper-util`, and the layer around a `reqwest::Client` |
 //! | `reqwest-middleware` | `reqwest`, and [`into_middleware`](tower_otel_core::ObserveLayer::into_middleware) |
 //! | `tonic` | `hyper-util`, and the status in tonic's errors, for [gRPC](#grpc) |
-//! | `tower` | the errors of tower: timeout, load shedding |
+//! | `tower` | the errors of tower's timeout and load shedding |
 //!
 //! [tower]: https://docs.rs/tower
 

@@ -83,7 +83,7 @@
 //! - Summaries: their quantiles cannot be aggregated over several processes.
 //! - Removal of idle metrics (`idle_timeout`): a cached handle would continue to record into a metric
 //!   that is not rendered any more.
-//! - Compression: the layer of `tower-http` [around](MetricsService#compression) the service has gzip and zstd.
+//! - Compression: wrap the service in the [compression layer](MetricsService#compression) of `tower-http`.
 //!
 //! # Features
 //!

@@ -323,7 +323,7 @@
 //! | `reqwest` | `hyper-util`, and the layer around a `reqwest::Client` |
 //! | `reqwest-middleware` | `reqwest`, and [`into_middleware`](tower_otel_core::ObserveLayer::into_middleware) |
 //! | `tonic` | `hyper-util`, and tonic's errors and peer addresses, for gRPC |
-//! | `tower` | the errors of tower: timeout, load shedding |
+//! | `tower` | the errors of tower's timeout and load shedding |
 //! | `recorder` | `RecorderBackend`; adds the dependencies opentelemetry_sdk and futures-executor |
 //!
 //! [tower]: https://docs.rs/tower
