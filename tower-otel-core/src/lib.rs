@@ -1,14 +1,13 @@
-//! Observes HTTP exchanges: the traits [`Observe`] and [`Exchange`], the layer that calls them, and
-//! [`RequestInfo`], the request that they read.
+//! Calls an observer for each HTTP exchange: the traits [`Observe`] and [`Exchange`], the layer that calls
+//! them, and [`RequestInfo`], the request that observers read.
 //!
-//! The layers of the suite are built on this crate: [`tower-otel-trace`] for spans,
-//! [`tower-otel-metrics`] for RED metrics, [`tower-otel-propagate`] for trace context. Use them to
-//! observe a service, and this crate to write a layer of your own. It depends on no runtime, and on
-//! neither `tracing` nor OpenTelemetry.
+//! Use this crate to write a layer of your own. To record spans, RED metrics or trace context, use
+//! [`tower-otel-trace`], [`tower-otel-metrics`] or [`tower-otel-propagate`], which are built on it. It
+//! depends on no async runtime, `tracing` or OpenTelemetry.
 //!
 //! # An observer
 //!
-//! One [`Observe`] for a signal, one [`Exchange`] for a request:
+//! An [`Observe`] belongs to a layer, an [`Exchange`] to one request:
 //!
 //! ```
 //! use std::time::Instant;
@@ -55,59 +54,62 @@
 //!
 //! # When an exchange ends
 //!
-//! Exactly once, whatever happens, and at the moment it happens:
+//! [`Exchange::end`] is called exactly once, at the time of the event:
 //!
-//! | what happens | the end |
+//! | event | end |
 //! |---|---|
-//! | the inner service panics in `call`, the future while polled or dropped | [`End::Panicked`] |
+//! | the inner service panics in `call`, or its future while it is polled or dropped | [`End::Panicked`] |
 //! | a filter or another function of the application panics | [`End::Panicked`] |
 //! | the inner service returns an error | [`End::Failed`] |
 //! | the future is dropped before its response | [`End::Cancelled`] |
 //! | the response is `101`, or `2xx` to a `CONNECT` | [`End::Upgraded`], at the head |
-//! | the response is to a `HEAD`, or is `1xx`, `204` or `304`, or its body is at its end already | [`End::Complete`], at the head |
+//! | the response is to a `HEAD`, or is `1xx`, `204` or `304`, or its body is already at its end | [`End::Complete`], at the head |
 //! | the body yields its last frame (`is_end_stream`), trailers, or `None` | [`End::Complete`] |
 //! | the body yields an error, or ends before all bytes of its exact size or `Content-Length` | [`End::Failed`] |
-//! | the body panics while polled or dropped | [`End::Panicked`] |
+//! | the body panics while it is polled or dropped | [`End::Panicked`] |
 //! | the body is dropped with all bytes of its exact size or `Content-Length` seen | [`End::Complete`] |
 //! | the body is dropped before that | [`End::Aborted`]; [`End::Complete`] if the response is a stream that is meant to last |
 //!
 //! # Streams that are meant to last
 //!
-//! A response is meant to last if the length of its body is not known, and its `Content-Type` is `text/event-stream` or its
-//! extensions contain [`LongLived`]. A handler adds the extension, or axum's `Router::route_layer` with
-//! `map_response` for a route. Streams differ from other responses:
+//! A response is meant to last if the length of its body is unknown, and its `Content-Type` is `text/event-stream` or its
+//! extensions contain [`LongLived`]. The handler adds the extension; for all responses of an axum route, use
+//! `Router::route_layer` with `map_response`. Streams differ from other responses:
 //!
-//! - A client that leaves is no error: it is how most streams end. So is a server that drops the stream at its shutdown. An
-//!   error or a panic of the body stays one. A gRPC call keeps its own rules: a client that leaves is `CANCELLED`.
-//! - The duration in the metrics is that of the head, because a day is no latency. The span lasts until the end.
-//! - The metrics count it as open.
+//! | | other responses | streams that are meant to last |
+//! |---|---|---|
+//! | the client disconnects, or the server drops the body at its shutdown | aborted: an error of a server | no error; a gRPC call is `CANCELLED` |
+//! | the body fails or panics | an error | an error |
+//! | duration in the metrics | to the end of the body | to the head |
+//! | span | to the end of the body | to the end of the body |
+//! | gauge of open streams | not counted | counted |
 //!
-//! An upgrade, such as that to WebSocket, ends at its head. [`LongLived::run`] observes the connection that follows.
+//! The exchange of an upgrade, for example to WebSocket, ends at its head. [`LongLived::run`] observes the connection that
+//! follows.
 //!
 //! # What does not change
 //!
-//! The error type, readiness, the body of the request, and of the response everything but the type
-//! of its body. The frames, `size_hint` and `is_end_stream` are those of the inner body. Extensions
-//! may be added to a request: the [`RouteSlot`], and what an observer inserts, such as the handle of
-//! its span.
+//! The error type, readiness and the request body. The response body has another type, with the frames, `size_hint` and
+//! `is_end_stream` of the inner body. The response head changes only if an option of an observer adds a header, such as
+//! `server-timing`. The layer may add extensions to a request: the [`RouteSlot`], and those of observers, such as the handle of a
+//! span.
 //!
-//! Nothing here panics. Filters and functions that are given to a layer are called while the request
-//! is served: if one panics in `call`, the returned future panics when it is polled, so that the worker of a
-//! `tower::buffer` goes on. If one panics later, the request panics there.
+//! The layer does not panic. If a filter or another function of the application panics in `call`, the returned future panics when
+//! it is polled, so that the worker of a `tower::buffer` continues. If one panics later, the request panics there.
 //!
 //! # Features
 //!
-//! None is on by default. Each adds support for the types of one library:
+//! No feature is enabled by default. Each adds support for the types of one library:
 //!
-//! | feature | supported |
+//! | feature | adds |
 //! |---|---|
-//! | `axum` | `MatchedPath` as the route, `OriginalUri` as the target a server received, `axum::Error` |
-//! | `connect-info` | `axum` and its `ConnectInfo`, which axum has only with its own feature `tokio` |
+//! | `axum` | `MatchedPath` as the route, `OriginalUri` as the target that a server received, `axum::Error` |
+//! | `connect-info` | `axum`, and `ConnectInfo`, which needs axum's own feature `tokio` |
 //! | `hyper-util` | `Error` and `HttpInfo` of hyper-util's pooled client, `hyper::Error` |
-//! | `reqwest` | `reqwest::Request`, `Response` and `Error`: `reqwest::Client` as a tower service, and `send_with` of its builder; includes `hyper-util`, on which it is built |
+//! | `reqwest` | `reqwest::Client` as a tower service, with `reqwest::Request`, `Response` and `Error`, and `send_with` of its request builder; includes `hyper-util`, on which it is built |
 //! | `reqwest-middleware` | `reqwest`, and `into_middleware()` for the chain of a `ClientWithMiddleware` |
 //! | `tonic` | `tonic::Status`, the causes of `tonic::transport::Error`, and `TcpConnectInfo`; includes `hyper-util`, on which it is built |
-//! | `tower` | `Elapsed`, the time-out of tower, and `Overloaded`, its load shedding |
+//! | `tower` | `Elapsed`, the error of tower's timeout, and `Overloaded`, the error of its load shedding |
 //!
 //! [`tower-otel-trace`]: https://docs.rs/tower-otel-trace
 //! [`tower-otel-metrics`]: https://docs.rs/tower-otel-metrics

@@ -1,7 +1,7 @@
-//! Starts the traces, metrics and logs of a service, flushes them when it stops, and re-exports the
-//! layers that record HTTP exchanges: the one dependency that an application needs.
+//! Starts the traces, metrics and logs of a service, and exports the rest when it stops. It re-exports the
+//! layers that record HTTP exchanges, so an application needs only this dependency.
 //!
-//! # A whole server
+//! # A complete server
 //!
 //! With `tower-otel-init = { version = "0.1", features = ["axum"] }`:
 //!
@@ -32,7 +32,7 @@
 //! sets everything in code. The README lists the variables and their defaults. Settings in code take
 //! precedence over variables.
 //!
-//! # A whole client
+//! # A complete client
 //!
 //! With the feature `reqwest-middleware`:
 //!
@@ -54,9 +54,9 @@
 //! }
 //! ```
 //!
-//! With the feature `reqwest`, the layers are around a `reqwest::Client` as a tower service, and
-//! [`send_with`](RequestBuilderExt::send_with) sends the requests of its builder. The type has a name and can be cloned, for
-//! the state of an application:
+//! With the feature `reqwest`, a `reqwest::Client` with layers is a tower service, and
+//! [`send_with`](RequestBuilderExt::send_with) sends a request of reqwest's builder through it. The type of the client has a name and
+//! implements `Clone`, so the state of an application can contain it:
 //!
 //! ```no_run
 //! use axum::extract::State;
@@ -105,53 +105,51 @@
 //! | metrics of [`Telemetry::meter_provider`] | none | a collector, by OTLP |
 //! | log lines of `tracing` and of `log` | the standard output, with `trace_id` and `span_id` | also a collector, by OTLP (feature `logs`) |
 //!
-//! One [`tower_otel_recorder::Recorder`] records all spans: those of `tracing`, such as the ones of [`TraceLayer`] and of
-//! `#[instrument]`, through a layer of the subscriber, those of the OpenTelemetry API through
-//! [`Telemetry::tracer_provider`], which is the global tracer provider. Without an exporter (`OTEL_TRACES_EXPORTER=none`),
-//! spans have ids, log lines have `trace_id`, and requests propagate them. With `OTEL_SDK_DISABLED=true`, trace context is
-//! passed on unchanged.
+//! One [`tower_otel_recorder::Recorder`] records all spans. A layer of the subscriber records those of `tracing`, including the
+//! spans of [`TraceLayer`] and `#[instrument]`. [`Telemetry::tracer_provider`], the global tracer provider, records those of the
+//! OpenTelemetry API. Without an exporter (`OTEL_TRACES_EXPORTER=none`), spans still have ids, which log lines show and clients
+//! send. With `OTEL_SDK_DISABLED=true`, clients send the received trace context unchanged.
 //!
-//! The global propagator is W3C Trace Context, level 2, with baggage; `OTEL_PROPAGATORS` sets another
-//! one. The layers of this suite use W3C Trace Context and not the global propagator, unless they are
-//! configured with `.propagator(Propagation::global())`.
+//! The global propagator is W3C Trace Context, level 2, with baggage. `OTEL_PROPAGATORS` selects another one. The layers of this
+//! suite always use W3C Trace Context, unless `.propagator(Propagation::global())` configures them.
 //!
 //! # Metrics to a collector and `/metrics` at once
 //!
-//! With `OTEL_METRICS_EXPORTER=otlp,prometheus`, the metrics of `/metrics` are pushed to the collector, too: at each
-//! `OTEL_METRIC_EXPORT_INTERVAL`, by [`Telemetry::flush`] and by [`Telemetry::shutdown`]. A sample is recorded once, in the
-//! recorder of the facade, and the layers need no other backend. With `otlp,console`, likewise.
+//! With `OTEL_METRICS_EXPORTER=otlp,prometheus`, the metrics of `/metrics` are also pushed to the collector: at each
+//! `OTEL_METRIC_EXPORT_INTERVAL`, by [`Telemetry::flush`] and by [`Telemetry::shutdown`]. Each sample is recorded once, in the
+//! recorder of the facade, so the layers need no other backend. `otlp,console` pushes the metrics of the console in the same way.
 //!
 //! | `/metrics` | OTLP |
 //! |---|---|
-//! | name, labels, `HELP` | the same name, attributes and description; labels are texts |
-//! | a name that ends in `_seconds`, `_bytes`, `_ratio` or another unit of Prometheus, also before `_total` | the unit `s`, `By`, `1` |
+//! | name, labels, `HELP` | the same name; attributes, whose values are strings; description |
+//! | a name with a unit of Prometheus at its end or before `_total`: `_seconds`, `_bytes`, `_ratio` or another | the unit `s`, `By`, `1` or another |
 //! | counter | monotonic sum of whole numbers, cumulative since the start |
 //! | gauge | gauge |
 //! | histogram | histogram with the same boundaries, cumulative since the start |
 //! | native histograms, exemplars | not pushed |
 //!
-//! The temporality is cumulative: `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` applies to metrics of meters only, which
-//! are pushed in requests of their own and are not in `/metrics`. Metrics about telemetry and the process have the names of `/metrics`. A
-//! push is split into requests of about a megabyte. It is sent once, in `OTEL_EXPORTER_OTLP_TIMEOUT`: the next push has the
-//! same totals. The metrics are read from a render, which takes two microseconds per series of a histogram, on a
-//! thread of its own.
+//! The temporality is cumulative. `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` applies only to metrics of meters, which
+//! are pushed in separate requests and are not in `/metrics`. Metrics about telemetry and the process have the names of `/metrics`. A
+//! push is split into requests of about a megabyte. A push that fails within `OTEL_EXPORTER_OTLP_TIMEOUT` is not repeated, because the
+//! next push includes its totals. A separate thread reads the metrics from a render, which takes two microseconds per series of a
+//! histogram.
 //!
-//! With `OTEL_METRICS_EXPORTER=otlp` alone there is no recorder: only metrics of meters are pushed, and the layers use
+//! With `OTEL_METRICS_EXPORTER=otlp` alone there is no recorder: only metrics of meters are pushed. Configure the layers with
 //! `.meter_provider(..)`.
 //!
 //! # With an existing subscriber
 //!
 //! [`TelemetryBuilder::install`], [`Telemetry::from_env`] and [`init_telemetry`] install a `tracing`
-//! subscriber, and return an error if the process already has one. [`TelemetryBuilder::layers`] returns
-//! layers for the application's subscriber instead; the application then writes log lines itself.
+//! subscriber. They return an error if the process already has one. [`TelemetryBuilder::layers`] returns
+//! layers for the application's own subscriber instead. The application then writes log lines itself.
 //!
 //! # Which traces are exported
 //!
-//! A tenth of the traces is sampled (`OTEL_TRACES_SAMPLER`), and all of them if they are printed on the console or shown on a page. Of the others,
-//! those whose local root fails or takes longer than a second are exported, too, up to 100 a second (`TRACES_KEEP`), and those
-//! that a handler marks with [`keep_trace`]. Their spans have the attribute `sampling.keep.reason` and must not be multiplied
-//! in an [estimate](tower_otel_recorder::RecorderBuilder::keep). Other processes see that the trace is not sampled, and keep
-//! their own spans by their own rules.
+//! By default, a tenth of the traces without a parent is sampled, or all of them with the console exporter or the page
+//! (`OTEL_TRACES_SAMPLER`). A trace that is not sampled is exported nevertheless if its local root fails, takes longer than a second
+//! or is marked with [`keep_trace`], up to 100 a second (`TRACES_KEEP`). Its spans have the attribute `sampling.keep.reason`;
+//! [estimates](tower_otel_recorder::RecorderBuilder::keep) of the number of all requests leave them out. Other processes see that
+//! the trace is not sampled, and keep their own spans by their own rules.
 //!
 //! # Shutdown
 //!
@@ -159,55 +157,54 @@
 //! does the same with a timeout of five seconds. Exports run on threads with their own runtimes, so
 //! waiting for them cannot deadlock, on any kind of tokio runtime or without one.
 //!
-//! A function that is frozen between calls, such as one of a serverless platform, calls [`Telemetry::flush`] at the end of
-//! each call.
+//! A function of a serverless platform is frozen between calls: call [`Telemetry::flush`] at the end of each call.
 //!
-//! [`shutdown_signal`] waits for `SIGTERM`, and shows how to limit the wait for open streams. A second signal ends the
-//! process at once. A process that is killed, or that calls
-//! [`std::process::exit`], loses what it has not exported.
+//! [`shutdown_signal`] waits for `SIGTERM` or Ctrl-C. Its documentation shows how to limit the wait for open streams. A second
+//! signal ends the process at once. A process that is killed, or that calls [`std::process::exit`], loses the spans that it has not
+//! exported.
 //!
-//! A response stream whose client disconnects may end in a task that outlives the server's future. If
-//! its span matters, start telemetry before building the runtime, and drop the runtime first.
+//! The task of a response stream can outlive the server's future. To export its span, start telemetry before the runtime, and drop
+//! the runtime first.
 //!
 //! # When the collector fails
 //!
 //! | collector | effect |
 //! |---|---|
-//! | unreachable, or asks to retry | each batch is tried again until `OTEL_EXPORTER_OTLP_TIMEOUT`, then dropped; requests are not delayed; during a flush or a shutdown, an unreachable collector is tried once |
-//! | slow or unresponsive | an export fails after `OTEL_EXPORTER_OTLP_TIMEOUT`; spans wait in a queue of limited size |
+//! | unreachable, or asks to retry | each batch is retried until `OTEL_EXPORTER_OTLP_TIMEOUT`, then dropped; a flush or a shutdown tries an unreachable collector once |
+//! | slow or unresponsive | an export fails after `OTEL_EXPORTER_OTLP_TIMEOUT`; spans wait in a bounded queue |
 //! | returns another error | the batch is dropped |
 //! | refuses a batch for its size | the batch is split; a single span that is refused is dropped |
 //! | works again | the next batch is delivered |
 //!
-//! Every span that is not delivered is counted, in [`Telemetry::dropped_spans`] and in
+//! Requests are never delayed. Every span that is not delivered is counted in [`Telemetry::dropped_spans`] and in
 //! [metrics of the conventions](https://opentelemetry.io/docs/specs/semconv/otel/sdk-metrics/):
 //!
-//! | [`DropCounts`] | metric, as Prometheus has it | `error_type` | cause |
+//! | [`DropCounts`] | metric, by its Prometheus name | `error_type` | cause |
 //! |---|---|---|---|
 //! | `queue_full` | `otel_sdk_processor_span_processed_total` | `queue_full` | the queue was full |
 //! | `shutdown` | `otel_sdk_processor_span_processed_total` | `already_shutdown` | the shutdown timed out before the export, or the span ended after it |
 //! | `export_failed` | `otel_sdk_exporter_span_exported_total` | `export_failed` | the export failed, or was not finished when the shutdown timed out |
 //! | `rejected` | `otel_sdk_exporter_span_exported_total` | `rejected` | the collector accepted the batch without the span (`partial_success`) |
 //!
-//! Spans of traces that are not sampled and that a [keep rule](tower_otel_recorder::Keep) might have exported are in none of
-//! these numbers. Those over a limit are in `otel_sdk_processor_span_processed_total`, too: with `error_type` `not_held` if
-//! too many bytes waited for the end of their local root, and `keep_limited` if too many traces were kept in a second.
+//! [`DropCounts`] does not count spans of unsampled traces. Those that a [keep rule](tower_otel_recorder::Keep) could not export
+//! because of a limit are in `otel_sdk_processor_span_processed_total`: with `error_type` `not_held` if too many bytes waited for
+//! the end of their local root, and `keep_limited` if too many traces were kept in a second.
 //!
-//! Series without `error_type` count the spans that were given to the exporter, and those that were delivered. The gauge
+//! Series without `error_type` count the spans given to the exporter, and the delivered ones. The gauge
 //! `otel_sdk_processor_span_queue_size` is the number of spans in the queue, `otel_sdk_exporter_span_inflight` the number in an
 //! export. [`Telemetry::prometheus`] and [`Telemetry::meter_provider`] report current values. Another recorder of the `metrics`
-//! facade gets the values of the start, of each flush and of the shutdown. Telemetry that is
-//! [local](TelemetryBuilder::local) reports them through [`Telemetry::meter_provider`] only.
+//! facade gets the values at the start, at each flush and at the shutdown. [Local](TelemetryBuilder::local) telemetry reports
+//! them only through [`Telemetry::meter_provider`].
 //!
-//! A warning is logged when exports start to fail and when they work again. Log records for a collector
-//! are counted likewise, in [`Telemetry::dropped_log_records`] and in metrics with `log` in place of `span`.
-//! Metrics are cumulative: the next push has the values of a failed one.
+//! A warning is logged when exports start to fail and when they work again. Log records for a collector are counted in
+//! [`Telemetry::dropped_log_records`] and in metrics with `log` in place of `span`. Metrics are cumulative, so a failed push loses
+//! no counts.
 //!
-//! Warnings, errors and debug texts show neither headers nor credentials, paths and queries of endpoints.
+//! No warning, error or debug text shows headers, or credentials, paths and queries of endpoints.
 //!
 //! # Process and runtime
 //!
-//! With the feature `process`, these metrics are read when others are rendered or pushed:
+//! With the feature `process`, these metrics are read at each scrape or push:
 //!
 //! | Prometheus | OTLP |
 //! |---|---|
@@ -218,13 +215,13 @@
 //! | `tokio_workers`, `tokio_live_tasks`, `tokio_global_queue_depth` | `tokio.workers`, `tokio.live_tasks`, `tokio.global_queue.depth` |
 //! | `tokio_busy_seconds_total` | `tokio.busy.time` |
 //!
-//! The runtime is the one that telemetry is started in, or else the one that first renders the metrics. Tokio's queues of
-//! single workers need `tokio_unstable` and are not read. The counters for Prometheus have whole seconds, because those of
-//! the `metrics` facade are whole numbers. The feature supports Linux, macOS, Windows, FreeBSD and OpenBSD.
+//! The metrics describe the runtime in which telemetry starts or, if there is none, the one that first renders the metrics. Tokio's
+//! queues of single workers need `tokio_unstable` and are not read. Counters of seconds are whole numbers in Prometheus, because
+//! counters of the `metrics` facade are. The feature supports Linux, macOS, Windows, FreeBSD and OpenBSD.
 //!
 //! # Features
 //!
-//! | feature | default | content |
+//! | feature | default | enables |
 //! |---|---|---|
 //! | `grpc` | yes | OTLP over gRPC |
 //! | `http` | yes | OTLP over HTTP |
@@ -234,14 +231,14 @@
 //! | `process` | | metrics of the process and of its tokio runtime, see [above](#process-and-runtime) |
 //! | `control` | | [`Telemetry::control_service`](Telemetry), which changes settings over HTTP |
 //! | `tls` | | `https://` endpoints, with the platform's roots |
-//! | `b3`, `xray` | | these propagators, for `OTEL_PROPAGATORS` |
-//! | `axum` | | the layers read axum's route |
+//! | `b3`, `xray` | | the propagators of B3 and of AWS X-Ray, for `OTEL_PROPAGATORS` |
+//! | `axum` | | the matched route of axum |
 //! | `connect-info` | | `axum`, and the address of the peer |
 //! | `hyper-util` | | the errors and the peer address of hyper-util's client |
 //! | `reqwest` | | the layers around a `reqwest::Client`, and [`RequestBuilderExt`] |
 //! | `reqwest-middleware` | | `reqwest`, and `into_middleware()` |
 //! | `tonic` | | tonic's errors and peer addresses |
-//! | `tower` | | the errors of tower: timeout, load shedding |
+//! | `tower` | | the errors of tower's timeout and load shedding |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

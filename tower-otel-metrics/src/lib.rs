@@ -1,6 +1,6 @@
 //! RED metrics for [tower] servers and clients: requests, errors, durations, and requests in flight.
 //!
-//! # A whole server
+//! # A complete server
 //!
 //! ```no_run
 //! use axum::{Router, routing::get};
@@ -21,7 +21,7 @@
 //! }
 //! ```
 //!
-//! # A whole client
+//! # A complete client
 //!
 //! ```no_run
 //! use tower::{Service, ServiceBuilder, ServiceExt};
@@ -53,14 +53,13 @@
 //! | `method` | a known method, or `_OTHER` |
 //! | `path` | the matched route, or `unmatched`; never the path of the URL |
 //! | `host` | host and port of the target of a client's request; omitted if the request has none |
-//! | `status` | the status code, even if the body fails later; without a response `cancelled`, `error` or `panic` |
+//! | `status` | the status code, even if the body fails later; without a response, `cancelled`, `error` or `panic` |
 //!
-//! Durations are in seconds. A duration starts with the request and ends with the response body. Every
-//! exchange is counted once, [however it ends](tower_otel_core#when-an-exchange-ends), and the in-flight
-//! gauge goes down for each. `http_responses_aborted_total` counts responses whose body failed, panicked or
-//! was dropped early.
+//! A duration starts with the request and ends with the response body, in seconds. Every exchange is counted
+//! once and leaves the in-flight gauge, [however it ends](tower_otel_core#when-an-exchange-ends).
+//! `http_responses_aborted_total` counts responses whose body failed, panicked or was dropped early.
 //!
-//! The ratio of failed requests is
+//! This query is the ratio of failed requests:
 //!
 //! ```text
 //!   ( sum(rate(http_requests_total{status=~"5..|error|panic|cancelled"}[5m]))
@@ -68,28 +67,28 @@
 //! / sum(rate(http_requests_total[5m]))
 //! ```
 //!
-//! A response that is both a `5xx` and aborted counts twice in it. A client that disconnects causes
-//! `cancelled`, and most aborted responses; leave these out if they are not errors of your service.
+//! It counts an aborted `5xx` response twice. `cancelled` requests and most aborted responses have a client that disconnects: remove
+//! them from the query if they are no errors of your service.
 //!
 //! # Streams
 //!
-//! [Streams that are meant to last](tower_otel_core#streams-that-are-meant-to-last), and upgraded connections that
-//! [`LongLived::run`] observes, are counted in `http_streams_open{method}` while they are open, those of a client in
-//! `http_client_streams_open{host}`. The duration of a stream is that of its head, and a client that leaves it does not abort it.
+//! The gauge `http_streams_open{method}` counts open [streams that are meant to last](tower_otel_core#streams-that-are-meant-to-last)
+//! and upgraded connections that [`LongLived::run`] observes; on a client, `http_client_streams_open{host}`. The duration of a stream
+//! ends at its head. A stream is not aborted if its client disconnects.
 //!
-//! | case | recipe |
+//! | case | what to do |
 //! |---|---|
-//! | server-sent events | none: the `Content-Type` is `text/event-stream` |
-//! | other streams, as of a `tail -f` | the handler returns the extension [`LongLived`] |
-//! | WebSocket | the handler returns the extension, and [runs](LongLived::run) the connection with a clone of it |
-//! | downloads | the route of axum's `nest_service` is `unmatched`, unless the service is a router with a [`RouteLayer`]. `nest("/files", Router::new().route_service("/{*file}", folder))` has the route `/files/{*file}`. A download that a client stops is aborted |
+//! | server-sent events | nothing: the `Content-Type` is `text/event-stream` |
+//! | other streams that last, such as a log that grows | return the extension [`LongLived`] from the handler |
+//! | WebSocket | return the extension, and [run](LongLived::run) the connection with a clone of it |
+//! | downloads | with axum, use `nest("/files", Router::new().route_service("/{*file}", folder))`: the route is `/files/{*file}`. With `nest_service` it is `unmatched`, unless the service is a router with a [`RouteLayer`]. A download that a client stops is aborted |
 //!
 //! # gRPC
 //!
-//! By default a gRPC call is counted as an HTTP exchange: its `status` is usually `200`, whatever its
-//! `grpc-status` is. With [`grpc`](MetricsLayer::grpc), a `POST` with the `Content-Type`
-//! `application/grpc`, on a server over HTTP/2 or with `te: trailers`, is counted as a call instead, and other requests on the
-//! same port as HTTP. Calls of gRPC-Web are counted by a layer inside of `GrpcWebLayer` of `tonic-web`.
+//! By default a gRPC call is counted as an HTTP exchange, whose `status` is usually `200` even if the call fails. With
+//! [`grpc`](MetricsLayer::grpc), a `POST` with the `Content-Type` `application/grpc`, on a server over HTTP/2 or with `te: trailers`,
+//! is counted as a call instead. Other requests on the same port are counted as HTTP. To count calls of gRPC-Web, put the layer
+//! inside `GrpcWebLayer` of `tonic-web`.
 //!
 //! | server | client |
 //! |---|---|
@@ -101,17 +100,17 @@
 //! [`Names::Conventions`] has, in place of the first two, the histograms
 //! `rpc_server_call_duration_seconds` and `rpc_client_call_duration_seconds`, with the labels
 //! `rpc_system_name`, `rpc_method`, `rpc_status_code` and `error_type`, and on a client `server_address`
-//! and `server_port`. The conventions have no gauge; it keeps its name, with their labels. See
+//! and `server_port`. The conventions define no in-flight gauge, so `grpc_requests_in_flight` keeps its name and gets their labels. See
 //! [RPC metrics](https://opentelemetry.io/docs/specs/semconv/rpc/rpc-metrics/).
 //!
 //! | label | value |
 //! |---|---|
-//! | `method` | `package.Service/Method`. On a server, `_OTHER` until an answer shows that the method exists |
-//! | `status` | the name of the status, such as `NOT_FOUND`; by the rules of the span of the call, so that both are equal |
+//! | `method` | `package.Service/Method`; on a server, `_OTHER` until a response shows that the method exists |
+//! | `status` | the name of the status, such as `NOT_FOUND`, the same as in the span of the call |
 //! | `host` | as for HTTP |
 //!
-//! Any client can send any path to a server, so a path is no label until a response shows that it is a
-//! method. Only a response with the HTTP status `200` and the content type `application/grpc` can show it:
+//! Any client can send any path to a server. So a server uses a path as a label only after a response with the HTTP status `200` and
+//! the content type `application/grpc` has shown that the method exists:
 //!
 //! | response | method |
 //! |---|---|
@@ -119,15 +118,15 @@
 //! | a failure that servers and middleware do not send by themselves, such as `NOT_FOUND` or `INTERNAL` | known, up to a sixteenth of [`series_limit`](MetricsLayer::series_limit), because interceptors can send it for any path |
 //! | `UNAUTHENTICATED`, `UNAVAILABLE`, a deadline, a cancelled call | not known |
 //!
-//! A method becomes known when a call ends. This call is counted and timed as the method; until it ends, it is
-//! in flight as `_OTHER`. Calls that end with `UNIMPLEMENTED` are always counted as `_OTHER`.
+//! A method becomes known when a call of it ends. This call has the method in counts and durations, and is `_OTHER` in the in-flight
+//! gauge. Calls that end with `UNIMPLEMENTED` are always `_OTHER`.
 //!
 //! A streaming call lasts until its last message, or to the response head with
-//! [`duration_to_head`](MetricsLayer::duration_to_head). A call that is meant to last is marked by its handler, with [`LongLived`] in the
-//! extensions of tonic's response: then its duration is that of the head, and it is a stream that is open. Custom labels apply to calls, body sizes and
-//! `in_flight_by_route` do not. The feature `tonic` reads the status in the errors of a tonic channel.
+//! [`duration_to_head`](MetricsLayer::duration_to_head). For a call that is meant to last, the handler puts [`LongLived`] into the
+//! extensions of tonic's response: the duration then ends at the head, and `grpc_streams_open` counts the call. Custom labels apply to
+//! calls; body sizes and `in_flight_by_route` do not. The feature `tonic` reads the status in the errors of a tonic channel.
 //!
-//! The ratio of failed calls of a server is
+//! This query is the ratio of failed calls of a server:
 //!
 //! ```text
 //!   sum(rate(grpc_requests_total{status=~"UNKNOWN|DEADLINE_EXCEEDED|UNIMPLEMENTED|INTERNAL|UNAVAILABLE|DATA_LOSS"}[5m]))
@@ -145,7 +144,7 @@
 //! | [`in_flight_by_route`](MetricsLayer::in_flight_by_route) | adds the route to the in-flight gauge |
 //! | [`server_address`](MetricsLayer::server_address) | adds the requested host to the metrics of a server |
 //! | [`duration_to_head`](MetricsLayer::duration_to_head) | ends durations at the response head |
-//! | [`grpc`](MetricsLayer::grpc) | counts gRPC calls under names of their own |
+//! | [`grpc`](MetricsLayer::grpc) | counts gRPC calls in `grpc_*` metrics |
 //! | [`http_options`](MetricsLayer::http_options) | sets filter, route, known methods, trusted proxies and scheme, as one [`HttpOptions`] shared with other layers |
 //!
 //! # Order of layers
@@ -160,16 +159,16 @@
 //! | [`FacadeMetrics`] | default | the recorder of the [`metrics`] facade |
 //! | `OtelMetrics` (feature `opentelemetry`) | `meter_provider` | a meter of OpenTelemetry, for example to push by OTLP |
 //!
-//! [`tower-otel-prometheus`](https://docs.rs/tower-otel-prometheus) has a recorder with a `/metrics`
-//! service and, inside an outer `TraceLayer`, with exemplars. The layer caches the handles of the recorder. Without a recorder nothing is counted, and a
-//! warning is logged once; requests are counted from the installation of a recorder on.
+//! [`tower-otel-prometheus`](https://docs.rs/tower-otel-prometheus) is a recorder with a `/metrics` service. It adds exemplars if the
+//! layer is inside a `TraceLayer`. Without a recorder nothing is counted, and a warning is logged once. A recorder that is installed
+//! later counts requests from then on. The layer caches the recorder's handles.
 //!
 //! # Bounds
 //!
-//! A layer creates at most [2000](MetricsLayer::series_limit) series per metric. Exchanges beyond that are
-//! counted in one more series, with the label value `overflow`, and a warning is logged once. Custom labels
-//! and hosts have at most 128 bytes, routes and gRPC methods at most 256: longer values are cut and end with
-//! `…`, longer methods are `_OTHER`. Recording in a series that exists takes no lock and does not allocate.
+//! A layer creates at most [2000](MetricsLayer::series_limit) series per metric. Exchanges with further labels are counted in one more
+//! series, with the label value `overflow`, and a warning is logged once. Custom labels and hosts have at most 128 bytes, routes and
+//! gRPC methods at most 256: longer values are cut and end with `…`, longer methods are `_OTHER`. Recording in an existing series
+//! takes no lock and does not allocate.
 //!
 //! # Features
 //!
@@ -184,7 +183,7 @@
 //! | `reqwest` | `hyper-util`, and the layer around a `reqwest::Client` |
 //! | `reqwest-middleware` | `reqwest`, and [`into_middleware`](tower_otel_core::ObserveLayer::into_middleware) |
 //! | `tonic` | `hyper-util`, and the status in tonic's errors, for [gRPC](#grpc) |
-//! | `tower` | the errors of tower: timeout, load shedding |
+//! | `tower` | the errors of tower's timeout and load shedding |
 //!
 //! [tower]: https://docs.rs/tower
 

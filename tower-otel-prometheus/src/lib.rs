@@ -1,5 +1,5 @@
-//! An exact Prometheus recorder for the [`metrics`] facade, with a `/metrics` service and without an
-//! async runtime.
+//! An exact Prometheus recorder for the [`metrics`] facade, with a `/metrics` service. It needs no async
+//! runtime.
 //!
 //! ```
 //! use tower_otel_prometheus::Prometheus;
@@ -21,30 +21,30 @@
 //!
 //! | histograms named | buckets |
 //! |---|---|
-//! | a name given to [`PrometheusBuilder::buckets`] | the given ones |
-//! | a label given to [`PrometheusBuilder::series_buckets`] | the given ones, and those of the name |
+//! | by [`PrometheusBuilder::buckets`] | the given ones |
+//! | by [`PrometheusBuilder::series_buckets`], in series with the given label | the given ones, and those of the name |
 //! | `*_seconds` | [`DURATION_BOUNDARIES`], advised by the semantic conventions |
 //! | `*_bytes` | [`BODY_SIZE_BOUNDARIES`], powers of ten from 100 bytes to 100 megabytes |
 //! | anything else | the default ones of OpenTelemetry, from 0 to 10000 |
 //!
-//! Names are rendered as they were recorded, except that characters Prometheus does not allow become
-//! `_`. No unit and no `_total` is appended.
+//! Names are rendered as recorded. Characters that Prometheus does not allow become `_`. No unit and no `_total` is appended.
 //!
 //! # Formats
 //!
-//! [`MetricsService`] answers in OpenMetrics 1.0, in protobuf or in the text format, as the request
-//! prefers. Samples have the same names and values in all of them. In OpenMetrics, a counter whose name
-//! does not end in `_total` has the type `unknown`, and so has a counter `NAME_total` beside another
-//! metric `NAME`; the boundary `1` of a bucket is `1.0`; and a histogram with a negative boundary or
-//! a negative sum has neither sum nor count. Metrics that the application does not describe have the help text
-//! `Not described.` in all formats.
+//! [`MetricsService`] answers in OpenMetrics 1.0, in protobuf or in the text format, as the request prefers. Samples have the same
+//! names and values in all of them. The help text of a metric that the application does not describe is `Not described.`
+//! OpenMetrics differs in these cases:
+//!
+//! - The type is `unknown` for a counter whose name does not end in `_total`, and for a counter `NAME_total` beside a metric `NAME`.
+//! - The boundary `1` of a bucket is `1.0`.
+//! - A histogram with a negative boundary or a negative sum has neither sum nor count.
 //!
 //! # Native histograms
 //!
-//! With [`PrometheusBuilder::native_histograms`] every histogram has
-//! [exponential buckets](https://prometheus.io/docs/specs/native_histograms/) as well. The service
-//! answers in protobuf if the request prefers it. No `protoc` is needed. A message has at most 8 histograms or 64
-//! other series: a metric with more is sent in several messages.
+//! With [`PrometheusBuilder::native_histograms`] every histogram also has
+//! [exponential buckets](https://prometheus.io/docs/specs/native_histograms/). The service answers in protobuf if the request prefers
+//! it. A message has at most 8 histograms or 64 other series; a metric
+//! with more is sent in several messages.
 //!
 //! | Prometheus | scrapes native histograms with |
 //! |---|---|
@@ -53,39 +53,42 @@
 //!
 //! # Exemplars
 //!
-//! With `PrometheusBuilder::exemplars` (feature `opentelemetry`) a bucket leads to a trace: it has the trace id
-//! and the span id of a sample that was recorded inside a sampled span. Other recorders of the facade have
-//! no exemplars.
+//! With `PrometheusBuilder::exemplars` (feature `opentelemetry`), a bucket has the trace id and the span id of a sample that was
+//! recorded inside a sampled span.
 //!
 //! # What is exact
 //!
-//! Every recorded value is in the next render exactly once, even if other threads record during a
-//! render, and `_count` equals the `+Inf` bucket. Each series has a fixed size. A series that is created
-//! during a render may be in the next one only. `_sum` is read separately from the buckets: it may differ from them by
-//! the samples recorded during the render. A NaN sample is dropped. An infinite sample is counted, in
-//! the first or the `+Inf` bucket, and is not added to the sum.
+//! Every recorded value is in the next render exactly once, even if other threads record during a render, and `_count` equals the
+//! `+Inf` bucket. `_sum` is read separately: it can differ from the buckets by the samples recorded during the render. A series that
+//! is created during a render can appear in the next one only. A NaN sample is dropped. An infinite sample is counted in the first
+//! or the `+Inf` bucket and is not added to the sum.
 //!
-//! Keys that render alike, such as one with a label `a.b` and one with a label `a-b`, are one series
-//! with the values of both. A name is used for one kind of metric: the first one wins, others are not
-//! recorded, and a warning is logged once per name. A histogram `NAME` also uses the names `NAME_bucket`,
-//! `NAME_count`, `NAME_created` and `NAME_sum`. Labels are sorted, and labels with an empty value are omitted. A label
-//! `__name__` becomes `exported___name__`, and a label `le` of a histogram `exported_le`.
+//! | recorded | rendered |
+//! |---|---|
+//! | keys that render alike, such as the labels `a.b` and `a-b` | one series with the values of both |
+//! | a name for two kinds of metric | the first kind; the other is not recorded, and a warning is logged once per name |
+//! | a histogram `NAME` | uses the names `NAME_bucket`, `NAME_count`, `NAME_created` and `NAME_sum`, too |
+//! | labels | sorted, without those that have an empty value |
+//! | a label `__name__`; a label `le` of a histogram | `exported___name__`; `exported_le` |
 //!
 //! # Bounds
 //!
-//! Label values have at most 256 bytes: longer ones are cut and end with `…`, and series that become equal
-//! are one. Names have at most 256 bytes, and a series at most 64 labels. All series together use at most
-//! about 128 MiB: values with new labels are then recorded in a series `NAME{otel_metric_overflow="true"}`.
-//! A counter of that series is the total, and a gauge has the last value that was set.
-//! There are at most 10,000 names, counting the four of the series of a histogram. Metrics with new names
-//! beyond these limits are not recorded. A warning is logged once.
+//! | limit | value | beyond it |
+//! |---|---|---|
+//! | label value | 256 bytes | cut, ends with `…`; series that become equal are one |
+//! | name | 256 bytes | cut; metrics that become equal are one |
+//! | labels of a series | 64 | further labels are omitted |
+//! | all series | about 128 MiB | new label values are recorded in `NAME{otel_metric_overflow="true"}`: the total of a counter, the last value of a gauge |
+//! | names, including the four others of a histogram | 10,000 | the metric is not recorded |
+//!
+//! A warning is logged once.
 //!
 //! # Not included
 //!
 //! - Summaries: their quantiles cannot be aggregated over several processes.
 //! - Removal of idle metrics (`idle_timeout`): a cached handle would continue to record into a metric
 //!   that is not rendered any more.
-//! - Compression: the layer of `tower-http` [around](MetricsService#compression) the service has gzip and zstd.
+//! - Compression: wrap the service in the [compression layer](MetricsService#compression) of `tower-http`.
 //!
 //! # Features
 //!

@@ -1,6 +1,6 @@
 //! W3C Trace Context, level 2, for [tower] clients.
 //!
-//! # A whole client
+//! # A complete client
 //!
 //! ```no_run
 //! use tower::{Service, ServiceBuilder, ServiceExt};
@@ -23,14 +23,13 @@
 //! # What is sent
 //!
 //! [`PropagateLayer`] writes the OpenTelemetry context that is current when a request is sent:
-//! `traceparent`, and `tracestate` if it has members. It does not use the global propagator, which
-//! many programs forget to set. Without a current span the request is not changed. If a `tracing`
-//! span is current but has no OpenTelemetry context, a warning with the
-//! possible causes is logged once.
+//! `traceparent`, and `tracestate` if it has members. It does not use the global propagator, so none has to be set. Without a
+//! current span the request is not changed. If the current `tracing` span has no OpenTelemetry context, a warning with the possible
+//! causes is logged once.
 //!
 //! | to | use |
 //! |---|---|
-//! | keep trace headers from third parties | [`PropagateLayer::filter`], and see [redirects](PropagateLayer#redirects) |
+//! | send no trace headers to third parties | [`PropagateLayer::filter`], and see [redirects](PropagateLayer#redirects) |
 //! | exclude a single request | [`NoPropagation`] in its extensions |
 //! | send B3, Jaeger or X-Ray headers | [`PropagateLayer::propagator`] |
 //! | send baggage, by key and host | [`PropagateLayer::baggage`]; default: none is sent |
@@ -40,8 +39,7 @@
 //! [`extract`] reads both headers of an incoming request. `TraceLayer::server()` of
 //! `tower-otel-trace` calls it. Invalid headers are ignored, as the [specification] requires.
 //!
-//! [`W3cPropagator`] and [`BaggagePropagator`] provide the same codecs as a `TextMapPropagator`, for
-//! other libraries.
+//! [`W3cPropagator`] and [`BaggagePropagator`] are the same codecs as a `TextMapPropagator`, for other libraries.
 //!
 //! # Other threads and message queues
 //!

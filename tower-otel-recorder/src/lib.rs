@@ -2,7 +2,7 @@
 //!
 //! A [`Recorder`] replaces the tracer provider and the batch processor of opentelemetry_sdk, and tracing-opentelemetry. It
 //! uses the SDK's samplers, id generators, limits and resources. It exports over OTLP (`OtlpExporter`, features `grpc` and
-//! `http`) or to any exporter of the SDK. It needs no asynchronous runtime: the features for OTLP bring their own.
+//! `http`) or with any exporter of the SDK. The application needs no async runtime: the OTLP exporters run on their own.
 //!
 //! ```
 //! use std::time::Duration;
@@ -35,7 +35,7 @@
 //! | the OpenTelemetry API | [`Recorder::tracer_provider`] |
 //! | tower-otel-trace | its `tracing` spans through the layer, or `TraceLayer::server().recorder(&recorder)` |
 //!
-//! All of them nest in each other.
+//! Spans of all three sources can be parents and children of each other.
 //!
 //! # What happens to a span
 //!
@@ -43,17 +43,17 @@
 //! |---|---|---|
 //! | start | the caller's | takes a record from the pool; writes ids, start time and attributes as bytes |
 //! | end | the caller's | pushes the record to the buffer of this thread |
-//! | export | the recorder's | collects the buffers, makes OTLP or `SpanData` from the records, returns them to the pool, exports |
+//! | export | the recorder's | collects the buffers, encodes the records as OTLP or `SpanData`, returns them to the pool, exports |
 //!
-//! A record keeps the capacity of its buffers, so a span allocates nothing for its attributes and its `tracing` events in
-//! steady state. The buffers of all threads together hold at most [`queue_size`](RecorderBuilder::queue_size) spans. A span
-//! that does not fit is dropped and counted in [`SpanCounts::dropped`]; the caller never waits.
+//! Records are reused with their allocated buffers, so in steady state a span allocates nothing for its attributes and `tracing`
+//! events. The buffers of all threads together have at most [`queue_size`](RecorderBuilder::queue_size) spans. A span that does not
+//! fit is dropped and counted in [`SpanCounts::dropped`]; the caller never waits.
 //!
-//! # Traces that matter
+//! # Keep rules
 //!
-//! A sampler decides when a trace starts, so a ratio of a tenth loses nine of ten failures. With
-//! [`keep`](RecorderBuilder::keep), the spans of a trace that is not sampled wait in memory until its local root ends, and
-//! are exported if it has failed, was slow or was [marked](keep_trace):
+//! A sampler decides when a trace starts. A ratio of 0.1 therefore loses nine of ten failures. With
+//! [`keep`](RecorderBuilder::keep), the spans of an unsampled trace wait in memory until its local root ends. They are exported
+//! if the root failed, was slow or was [marked](keep_trace):
 //!
 //! ```
 //! # use opentelemetry_sdk::trace::{Sampler, SpanExporter};
@@ -69,30 +69,30 @@
 //! # }
 //! ```
 //!
-//! Each process decides for its own part of a trace: the header that it sends says `sampled=0`, so the servers it calls
-//! keep their spans by their own rules. To keep all spans of a trace if any process has failed, sample everything and let
-//! the [tail sampling](https://opentelemetry.io/docs/concepts/sampling/#tail-sampling) of a collector decide.
+//! Each process decides about its own part of a trace. The `traceparent` that it sends is not sampled, so the servers it calls
+//! keep their spans by their own rules. To keep all spans of a trace in which any process fails, sample everything and use
+//! [tail sampling](https://opentelemetry.io/docs/concepts/sampling/#tail-sampling) in a collector.
 //!
 //! # Limits
 //!
-//! | limit | default | option | over the limit |
+//! | limit | default | option | beyond it |
 //! |---|---|---|---|
-//! | characters of the text of an attribute | 4096 | [`text_length`](RecorderBuilder::text_length) | the text is cut |
-//! | characters of a name or of the description of a status | 4096 | | the text is cut |
+//! | characters of an attribute value | 4096 | [`text_length`](RecorderBuilder::text_length) | the text is cut |
+//! | characters of a name or a status description | 4096 | | the text is cut |
 //! | attributes, events and links of a span | 128 of each | [`limits`](RecorderBuilder::limits) | dropped, counted in the span |
 //! | bytes of a span's texts, events and links | 64 KiB | [`record_bytes`](RecorderBuilder::record_bytes) | dropped, counted in the span |
 //! | spans of an export | 512 | [`batch_size`](RecorderBuilder::batch_size) | several exports |
 //! | bytes of an export | 2 MiB | [`batch_bytes`](RecorderBuilder::batch_bytes) | several exports |
-//! | spans that wait for their export | 2048 | [`queue_size`](RecorderBuilder::queue_size) | dropped, [`queue_full`](SpanCounts::queue_full) |
-//! | their bytes | 16 MiB | [`queue_bytes`](RecorderBuilder::queue_bytes) | dropped, [`queue_bytes_full`](SpanCounts::queue_bytes_full) |
-//! | bytes of the spans that wait for the end of a root that is not sampled | 512 KiB per trace, 16 MiB in all | | not recorded, [`not_held`](SpanCounts::not_held) |
-//! | traces that are kept in a second | 100 | [`Keep::per_second`] | discarded, [`keep_limited`](SpanCounts::keep_limited) |
+//! | ended spans that wait for export | 2048 | [`queue_size`](RecorderBuilder::queue_size) | dropped, [`queue_full`](SpanCounts::queue_full) |
+//! | bytes of these spans | 16 MiB | [`queue_bytes`](RecorderBuilder::queue_bytes) | dropped, [`queue_bytes_full`](SpanCounts::queue_bytes_full) |
+//! | bytes of unsampled spans that wait for the end of their local root | 512 KiB per trace, 16 MiB in all | | not recorded, [`not_held`](SpanCounts::not_held) |
+//! | traces kept in a second | 100 | [`Keep::per_second`] | discarded, [`keep_limited`](SpanCounts::keep_limited) |
 //!
-//! A value that is formatted with `Debug` or `Display` gets an error when it has written enough, so a text is never
-//! allocated in full. The bytes of an export and of the queue are those that the records have allocated.
+//! Formatting a value with `Debug` or `Display` stops with an error at the limit, so a long text is never allocated in full. The
+//! bytes of an export and of the queue are those allocated by the records.
 //!
-//! The number of open spans is not limited, and the changes through the OpenTelemetry context of an open span have a limit of
-//! 64 KiB of their own until the span ends. The recorder reads no environment variables; `tower-otel-init` does.
+//! The number of open spans is not limited. Changes to an open span through its OpenTelemetry context have a limit of their own of
+//! 64 KiB. The recorder reads no environment variables; `tower-otel-init` does.
 
 // Without the feature `layer`, some items are unused.
 #![cfg_attr(not(feature = "layer"), allow(dead_code))]

@@ -1,10 +1,10 @@
 //! The OpenTelemetry semantic conventions for HTTP and gRPC: names as constants, rules as pure functions.
 //!
-//! Each item computes one attribute, or part of one, from plain data: a method, a header map, a status code, a peer
-//! address. No function panics, whatever the input is. Results borrow from the input or are `&'static str` where
-//! possible. Invalid input yields `None`, so that the attribute is omitted instead of wrong.
+//! Each function computes one attribute, or a part of one, from plain data: a method, a header map, a status code, a peer
+//! address. No function panics. Invalid input yields `None`, so that the attribute is omitted instead of wrong. Results borrow
+//! from the input or are `&'static str` where possible.
 //!
-//! This crate depends on [`http`] only. It does not open spans or record metrics.
+//! This crate depends only on [`http`]. It opens no spans and records no metrics.
 //!
 //! | question | item |
 //! |---|---|

@@ -1,10 +1,10 @@
 //! Records the spans and metrics of one test in memory. Tests can run in parallel, because each has its
-//! own. A failed assertion shows the difference.
+//! own spans and metrics. A failed assertion shows the difference.
 //!
-//! It works with everything that records through `tracing`, the `metrics` facade, or a provider of
-//! OpenTelemetry, and does not depend on the layers of this suite.
+//! It records `tracing` spans, metrics of the `metrics` facade, and the signals of OpenTelemetry providers. It
+//! does not depend on the layers of this suite.
 //!
-//! # A whole test
+//! # A complete test
 //!
 //! ```
 //! use axum::{Router, body::{Body, to_bytes}, extract::Path, http::Request, routing::get};
@@ -48,8 +48,8 @@
 //! # a_user_is_found();
 //! ```
 //!
-//! Messages show spans as an indented tree; attributes are indented more than children. A failed assertion
-//! shows expected lines with `-`, recorded lines with `+`, and then all recorded spans:
+//! A failed assertion shows spans as an indented tree, with attributes indented more than children. Expected lines start with `-`,
+//! recorded lines with `+`. All recorded spans follow:
 //!
 //! ```text
 //! spans are not as expected:
@@ -78,8 +78,8 @@
 //!
 //! # With sockets and multi-threaded runtimes
 //!
-//! `install` applies to one thread. With a multi-threaded runtime, pass the providers to the layers, and
-//! wait for spans that end after the client has received the response:
+//! `install` applies to one thread. With a multi-threaded runtime, pass the providers to the layers. Then wait
+//! for the spans, which can end after the client has received the response:
 //!
 //! ```
 //! use axum::{Router, routing::get};
@@ -117,7 +117,7 @@
 //!
 //! # Panics
 //!
-//! Failed assertions panic. Nothing that a layer calls while it records panics.
+//! Only failed assertions panic. Recording never does.
 
 #![allow(clippy::panic, reason = "failed assertions panic")]
 

@@ -1,6 +1,6 @@
 //! Server and client spans for [tower] by the OpenTelemetry [HTTP conventions] and [gRPC conventions].
 //!
-//! # A whole server
+//! # A complete server
 //!
 //! ```no_run
 //! use std::net::SocketAddr;
@@ -46,10 +46,10 @@
 //! }
 //! ```
 //!
-//! The crate `tower-otel-init` does the set-up in one line, with the layer of `tower-otel-recorder`, which records the same
-//! spans at a lower cost.
+//! The crate `tower-otel-init` does this set-up in one line, with the layer of `tower-otel-recorder`, which records the same
+//! spans with less CPU time.
 //!
-//! # A whole client
+//! # A complete client
 //!
 //! ```no_run
 //! use tower::{Service, ServiceBuilder, ServiceExt};
@@ -73,9 +73,9 @@
 //!
 //! # A client that retries
 //!
-//! With the feature `reqwest-middleware`, `observe(..).into_middleware()` is middleware of a
-//! `reqwest_middleware` client. Put it after the middleware that retries: each attempt then has its own
-//! span and its own `traceparent`, and `http.request.resend_count` is the number of the retry.
+//! With the feature `reqwest-middleware`, `observe(..).into_middleware()` is a middleware for a
+//! `reqwest_middleware` client. Add it after the middleware that retries. Each attempt then has its own span and
+//! `traceparent`, and `http.request.resend_count` is the number of the retry.
 //!
 //! ```no_run
 //! use reqwest_retry::{RetryTransientMiddleware, policies::ExponentialBackoff};
@@ -96,12 +96,12 @@
 //! }
 //! ```
 //!
-//! A `ClientWithMiddleware` is also a tower service. A layer around it records all attempts together, as
-//! one exchange with one `traceparent`.
+//! A `ClientWithMiddleware` is also a tower service. A layer around it records all attempts as one exchange with one
+//! `traceparent`.
 //!
 //! # What is recorded
 //!
-//! Unknown attributes are omitted. Integers are recorded as integers.
+//! Attributes without a known value are omitted. Integers are recorded as integers.
 //!
 //! | server attribute | source |
 //! |---|---|
@@ -109,8 +109,8 @@
 //! | `http.request.method_original` | the method, if it is not a known one |
 //! | `http.route` | axum's `MatchedPath`, [`route`](TraceLayer::route), or a [`RouteSlot`] |
 //! | `url.path`, `url.query` | the target; values of sensitive query parameters are `REDACTED` |
-//! | `url.scheme` | a trusted proxy, [`https`](TraceLayer::https), the target, else `http` |
-//! | `server.address`, `server.port` | a trusted proxy, the target's authority, the `Host` header |
+//! | `url.scheme` | the first of a trusted proxy, [`https`](TraceLayer::https), the target; else `http` |
+//! | `server.address`, `server.port` | the first of a trusted proxy, the target's authority, the `Host` header |
 //! | `client.address` | a trusted proxy, else the peer |
 //! | `network.peer.address`, `network.peer.port` | axum's `ConnectInfo` (feature `connect-info`), or a [`PeerAddr`] |
 //! | `network.protocol.version` | the request |
@@ -145,27 +145,25 @@
 //! | server | `{method} {route}`, or `{method}` without a route |
 //! | client | `{method} {template}`, or `{method}` without a template |
 //!
-//! An unknown method is `HTTP` in the name. A handler can rename the span: see
-//! [`expose_span`](TraceLayer::expose_span). A response tells the caller the ids of its span only with
-//! [`server_timing`](TraceLayer::server_timing).
+//! An unknown method is `HTTP` in the name. A handler can rename the span: see [`expose_span`](TraceLayer::expose_span). With
+//! [`server_timing`](TraceLayer::server_timing), the response contains the ids of the span.
 //!
 //! Client address and port, peer address and user agent can be personal data.
-//! [`personal_data(false)`](TraceLayer::personal_data) omits them, except the peer of a client, which is
-//! a server. The text of an error is recorded only with [`exceptions`](TraceLayer::exceptions), because
-//! it may contain a URL with secrets.
+//! [`personal_data(false)`](TraceLayer::personal_data) omits them, except the peer of a client, which is a server. The text of an
+//! error can contain a URL with secrets, so it is recorded only with [`exceptions`](TraceLayer::exceptions).
 //!
 //! # What is not recorded
 //!
 //! | attribute | reason |
 //! |---|---|
-//! | `http.request.size`, `http.response.size` | they include the head as sent, which is compressed in HTTP/2 and which a layer does not see |
-//! | `http.request.body.content`, `http.response.body.content` | a body is unbounded and may contain secrets; the request's body is never wrapped |
+//! | `http.request.size`, `http.response.size` | they include the bytes of the sent head, which a layer does not see |
+//! | `http.request.body.content`, `http.response.body.content` | a body is unbounded and can contain secrets, and the request body is never wrapped |
 //! | `network.protocol.name` | the conventions require it only for protocols other than `http` |
 //!
 //! # When a span ends
 //!
 //! A span ends with the response body, not with the head: see [`End`](tower_otel_core#when-an-exchange-ends).
-//! On an error the status is `Error`, without a description, and `error.type` is the cause:
+//! On an error the status is `Error`, without a description, and `error.type` is the cause. A dash means no error:
 //!
 //! | end | `error.type` on a server | `error.type` on a client |
 //! |---|---|---|
@@ -181,19 +179,19 @@
 //! The kind of failure is a class such as `timeout` or `connection_refused`, else the name of the error's
 //! type. If neither is known, it is `_OTHER` before the head and `body` after it.
 //!
-//! The connection after an upgrade, such as a WebSocket, has a span if [`LongLived::run`] observes it: `upgraded
-//! connection`, of the kind internal, in a trace of its own, with a link to the span of the request.
+//! An upgraded connection, such as a WebSocket, has a span if [`LongLived::run`] observes it. The span is named `upgraded
+//! connection`, has the kind internal, and starts a new trace with a link to the span of the request.
 //!
 //! # gRPC
 //!
 //! With [`grpc`](TraceLayer::grpc), spans of gRPC calls follow the [gRPC conventions], for unary and
 //! streaming methods. A `POST` with the `Content-Type` `application/grpc`, on a server over HTTP/2 or with `te: trailers`, is a
-//! gRPC call. Other requests are recorded as HTTP, and so is gRPC-Web, which sends its status in the body: put the layer inside of
-//! `GrpcWebLayer` of `tonic-web` to record its calls.
+//! gRPC call. Other requests are recorded as HTTP, including gRPC-Web, which sends its status in the body. To record gRPC-Web calls,
+//! put the layer inside `GrpcWebLayer` of `tonic-web`.
 //!
 //! The feature `tonic` reads tonic's errors and peer addresses. Other servers and clients need no feature.
 //!
-//! A whole server:
+//! A complete server:
 //!
 //! ```no_run
 //! use tonic::transport::Server;
@@ -211,7 +209,7 @@
 //! }
 //! ```
 //!
-//! A whole client. `with_origin` sets the address of the server in each request, for `server.address`:
+//! A complete client. `with_origin` adds the server's address to each request, for `server.address`:
 //!
 //! ```no_run
 //! use tonic::transport::{Endpoint, Uri};
@@ -238,26 +236,26 @@
 //! |---|---|
 //! | `rpc.system.name` | `grpc` |
 //! | `rpc.method` | the path: `package.Service/Method` |
-//! | `rpc.method_original` | the path on a server that responds `UNIMPLEMENTED`; `rpc.method` is `_OTHER` then |
+//! | `rpc.method_original` | the path, on a server that responds `UNIMPLEMENTED`; `rpc.method` is then `_OTHER` |
 //! | `rpc.status_code` | the status by name, such as `NOT_FOUND`; [`grpc_status_attribute`](TraceLayer::grpc_status_attribute) selects `rpc.response.status_code`, the name in conventions before 1.45.0 |
 //! | `server.address`, `server.port` | as for HTTP |
 //! | `network.peer.address`, `network.peer.port` | as for HTTP; on a tonic server with the feature `tonic`; unknown for a tonic channel |
 //! | `rpc.request.header.{name}`, `rpc.response.header.{name}`, `rpc.response.trailer.{name}` | the options that capture headers |
 //! | `error.type` | the end |
 //!
-//! A span is named after its method. A server records `rpc.method` at the end, because any client can send
-//! any path: if the response is `UNIMPLEMENTED`, the span is named `grpc`.
+//! The name of a span is `rpc.method`. A server sets it at the end, because any client can send any path. If the response is
+//! `UNIMPLEMENTED`, the name is `grpc`.
 //!
 //! | end | status | error on a server | error on a client |
 //! |---|---|---|---|
 //! | complete | `grpc-status` in the trailers, or in the head of a response without a body | the status, if it is `UNKNOWN`, `DEADLINE_EXCEEDED`, `UNIMPLEMENTED`, `INTERNAL`, `UNAVAILABLE` or `DATA_LOSS` | the status, if it is not `OK` |
 //! | complete without `grpc-status` | derived from the [HTTP status]; for `200` it is `UNKNOWN` | as above | as above |
 //! | cancelled, or body dropped early, after the call's `grpc-timeout` | `DEADLINE_EXCEEDED` | the status | the status |
-//! | cancelled, or body dropped early, before it | `CANCELLED` | – | the status |
+//! | cancelled, or body dropped early, before the `grpc-timeout` | `CANCELLED` | – | the status |
 //! | complete with `CANCELLED`, on a client after the call's `grpc-timeout` | `DEADLINE_EXCEEDED` | – | the status |
-//! | failed with tonic's `Status`, or as the stream was reset (feature `tonic`) | that status | the status | the status |
-//! | shed by `load_shed` of tower (feature `tower`) | `RESOURCE_EXHAUSTED`, as tonic tells the caller | the status | the status |
-//! | failed otherwise | on a client `DEADLINE_EXCEEDED` or `UNAVAILABLE` if the error implies it, else `UNKNOWN` | the kind of failure | the status for `DEADLINE_EXCEEDED`, else the kind of failure |
+//! | failed with tonic's `Status` or with a reset of the stream (feature `tonic`) | that status | the status | the status |
+//! | shed by `load_shed` of tower (feature `tower`) | `RESOURCE_EXHAUSTED`, which tonic also sends to the caller | the status | the status |
+//! | failed in another way | on a client `DEADLINE_EXCEEDED` or `UNAVAILABLE` if the error implies it, else `UNKNOWN` | the kind of failure | the status for `DEADLINE_EXCEEDED`, else the kind of failure |
 //! | panicked | `UNKNOWN` | `panic` | `panic` |
 //!
 //! # Order of layers
@@ -266,8 +264,8 @@
 //!
 //! | layer | place | reason |
 //! |---|---|---|
-//! | one that retries | outside `TraceLayer` | each attempt has its own span and `traceparent` |
-//! | one that uses the span | inside `TraceLayer` | it runs in the context of the span |
+//! | a layer that retries | outside `TraceLayer` | each attempt has its own span and `traceparent` |
+//! | a layer that uses the span | inside `TraceLayer` | it runs in the context of the span |
 //! | `tower::buffer` | inside all of them | it calls its service in another task, where only the `tracing` span of the caller is current; the response future is polled in the caller's context |
 //!
 //! Give the layers of a service the same [`HttpOptions`] with
@@ -281,28 +279,27 @@
 //! | backend | selected by | spans | use it if |
 //! |---|---|---|---|
 //! | [`TracingBackend`] | default | `tracing` spans, level `INFO`, target `tower_otel_trace` | log lines belong to the spans |
-//! | [`TracerBackend`] | [`tracer_provider`](TraceLayer::tracer_provider) | OpenTelemetry spans of this provider | all spans go through one provider and its processors |
-//! | `RecorderBackend` (feature `recorder`) | `recorder` | compact records, exported on a thread | the layer's spans have their own exporter and CPU time matters most |
-//! | [`AnyBackend`] | [`any_backend`](TraceLayer::any_backend) | one of the above | the backend is chosen at run time |
+//! | [`TracerBackend`] | [`tracer_provider`](TraceLayer::tracer_provider) | OpenTelemetry spans of this provider | you need the provider's span processors |
+//! | `RecorderBackend` (feature `recorder`) | `recorder` | compact records, exported on a thread | CPU time matters most, and the spans need no subscriber |
+//! | [`AnyBackend`] | [`any_backend`](TraceLayer::any_backend) | one of the above | you choose the backend at run time |
 //!
 //! With `tracing` spans:
 //!
-//! - tracing-opentelemetry or the layer of tower-otel-recorder exports them. The exported end time is the last exit of the span, which is the
-//!   end of the exchange. The scope is that of the tracer: see the server above.
+//! - The layer of tower-otel-recorder, or tracing-opentelemetry, exports them. The exported end time is the last exit of the span,
+//!   which is the end of the exchange. The scope is that of the tracer: see the server above.
 //! - If a filter disables a span, the context of the remote parent is still propagated.
-//! - A late name, links, captured headers and the [`SpanHandle`] need the OpenTelemetry layer. They are
-//!   lost without it.
+//! - Names that are set late, links, captured headers and the [`SpanHandle`] need one of these layers. Without it they are lost.
 //! - With `with_context_activation(false)` no OpenTelemetry context is current, and `PropagateLayer` does
 //!   not send the id of the client span.
-//! - tracing-opentelemetry sets the status to `Error` for each event of level `ERROR` in the span,
-//!   including log lines of handlers, and sets no `error.type`. To prevent this, filter events out of its
-//!   layer: `filter_fn(|metadata| metadata.is_span())`.
+//! - tracing-opentelemetry sets the status to `Error`, without `error.type`, for each event of level `ERROR` in the span,
+//!   including log lines of handlers. To prevent this, filter events out of its layer:
+//!   `filter_fn(|metadata| metadata.is_span())`.
 //!
-//! With OpenTelemetry spans no subscriber is needed, the duration equals that of the metrics, the scope is
-//! this crate with its version and schema, and log lines do not change the status.
+//! OpenTelemetry spans need no subscriber. Their duration equals that of the metrics, their scope is this crate with its version
+//! and schema, and log lines do not change their status.
 //!
-//! With the recorder a request costs the least CPU time. Changes that handlers make to the span are
-//! recorded. Span processors are not supported: only the exporter sees the spans.
+//! With the recorder, a request costs the least CPU time. Changes that handlers make to the span are recorded. Span processors are
+//! not supported.
 //!
 //! # Bounds
 //!
@@ -311,8 +308,8 @@
 //! | HTTP span names | known methods and routes; never a path |
 //! | gRPC span names | `rpc.method`, or `grpc` if a server does not implement it |
 //! | `error.type` | status codes, classes of failure and error types of the program |
-//! | a text of a request or response: path, query, URL, route, method, user agent, captured header | 4096 characters, also with a provider that has no limit |
-//! | logged causes of an error ([`exceptions`](TraceLayer::exceptions)) | 16 |
+//! | path, query, URL, route, method, user agent, captured header | 4096 characters each, also with a provider that has no limit |
+//! | recorded causes of an error ([`exceptions`](TraceLayer::exceptions)) | 16 |
 //!
 //! # Features
 //!
@@ -326,7 +323,7 @@
 //! | `reqwest` | `hyper-util`, and the layer around a `reqwest::Client` |
 //! | `reqwest-middleware` | `reqwest`, and [`into_middleware`](tower_otel_core::ObserveLayer::into_middleware) |
 //! | `tonic` | `hyper-util`, and tonic's errors and peer addresses, for gRPC |
-//! | `tower` | the errors of tower: timeout, load shedding |
+//! | `tower` | the errors of tower's timeout and load shedding |
 //! | `recorder` | `RecorderBackend`; adds the dependencies opentelemetry_sdk and futures-executor |
 //!
 //! [tower]: https://docs.rs/tower

@@ -56,7 +56,8 @@ def explained():
     yield from (f"{name} has no runbook" for name in names.keys() - books.keys())
     yield from (f"{name}.md belongs to no alert" for name in books.keys() - names.keys())
     for name in names.keys() & books.keys():
-        for part in (f"# {name}\n", f"Severity: {names[name]}.", "## What it means", "## How to see it", "## What to do"):
+        for part in (f"# {name}\n", f"Severity: {names[name]}.", "## What it means", "## What to look at first", "## What to do",
+                     "## When to call somebody else"):
             if part not in books[name]:
                 yield f"{name}.md has no {part!r}"
 
