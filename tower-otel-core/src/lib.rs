@@ -104,7 +104,7 @@
 //! | `axum` | `MatchedPath` as the route, `OriginalUri` as the target a server received, `axum::Error` |
 //! | `connect-info` | `axum` and its `ConnectInfo`, which axum has only with its own feature `tokio` |
 //! | `hyper-util` | `Error` and `HttpInfo` of hyper-util's pooled client, `hyper::Error` |
-//! | `reqwest` | `reqwest::Request`, `Response` and `Error`: `reqwest::Client` as a tower service; includes `hyper-util`, on which it is built |
+//! | `reqwest` | `reqwest::Request`, `Response` and `Error`: `reqwest::Client` as a tower service, and `send_with` of its builder; includes `hyper-util`, on which it is built |
 //! | `reqwest-middleware` | `reqwest`, and `into_middleware()` for the chain of a `ClientWithMiddleware` |
 //! | `tonic` | `tonic::Status`, the causes of `tonic::transport::Error`, and `TcpConnectInfo`; includes `hyper-util`, on which it is built |
 //! | `tower` | `Elapsed`, the time-out of tower, and `Overloaded`, its load shedding |
@@ -147,6 +147,8 @@ mod start;
 mod tuple;
 mod unwinding;
 
+#[cfg(feature = "reqwest")]
+pub use adapt::RequestBuilderExt;
 pub use attempts::Attempts;
 pub use body::ResponseBody;
 pub use end::{End, Failure};

@@ -16,9 +16,12 @@ use opentelemetry_proto::tonic::metrics::v1::{
 
 use crate::sample::{Sample, unescape};
 
-/// The size of the text from which the metrics of a request are complete, in bytes. Receivers of gRPC
-/// accept 4 MiB by default, and an OTLP message is at most twice as long as its text.
+/// The size of the text from which the metrics of a request are complete, in bytes, with the times of each
+/// point. Receivers of gRPC accept 4 MiB by default, and a message is at most twice as long.
 const PART_SIZE: usize = 1 << 20;
+
+/// What the times and the value of a point add to its text, in bytes.
+const POINT_SIZE: usize = 32;
 
 /// The times of cumulative values, in nanoseconds since the epoch.
 #[derive(Clone, Copy, Debug)]
@@ -80,7 +83,7 @@ impl<'a> FacadeMetrics<'a> {
                 self.read_comment(comment);
                 continue;
             }
-            size += line.len();
+            size += line.len() + POINT_SIZE;
             let Some(point) = Sample::parse(line, |_| true).and_then(|sample| self.point(sample))
             else {
                 continue;

@@ -34,29 +34,55 @@
 //!
 //! # A whole client
 //!
-//! With the feature `reqwest`:
+//! With the feature `reqwest-middleware`:
 //!
 //! ```no_run
-//! use tower::{Service, ServiceBuilder, ServiceExt};
+//! use reqwest_middleware::ClientBuilder;
 //! use tower_otel_init::{MetricsLayer, PropagateLayer, Telemetry, TraceLayer, observe};
 //!
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let _telemetry = Telemetry::from_env("report")?;
-//!     let mut client = ServiceBuilder::new()
-//!         .layer(observe((TraceLayer::client(), MetricsLayer::client(), PropagateLayer::new())))
-//!         .service(reqwest::Client::new());
+//!     let layers = (TraceLayer::client(), MetricsLayer::client(), PropagateLayer::new());
+//!     let client = ClientBuilder::new(reqwest::Client::new())
+//!         .with(observe(layers).into_middleware())
+//!         .build();
 //!
-//!     let url = "http://127.0.0.1:3000/users/7".parse()?;
-//!     let request = reqwest::Request::new(reqwest::Method::GET, url);
-//!     let response = client.ready().await?.call(request).await?;
+//!     let response = client.get("http://127.0.0.1:3000/users/7").send().await?;
 //!     println!("{}", response.text().await?);
 //!     Ok(())
 //! }
 //! ```
 //!
-//! With the feature `reqwest-middleware`, `observe(..).into_middleware()` is middleware of a
-//! `reqwest_middleware` client.
+//! With the feature `reqwest`, the layers are around a `reqwest::Client` as a tower service, and
+//! [`send_with`](RequestBuilderExt::send_with) sends the requests of its builder. The type has a name and can be cloned, for
+//! the state of an application:
+//!
+//! ```no_run
+//! use axum::extract::State;
+//! use tower::Layer;
+//! use tower_otel_init::{
+//!     MetricsLayer, Observed, PropagateLayer, RequestBuilderExt, TraceLayer, observe,
+//! };
+//!
+//! #[derive(Clone)]
+//! struct App {
+//!     http: reqwest::Client,
+//!     users: Observed<reqwest::Client, (TraceLayer, MetricsLayer, PropagateLayer)>,
+//! }
+//!
+//! fn app() -> App {
+//!     let http = reqwest::Client::new();
+//!     let layers = (TraceLayer::client(), MetricsLayer::client(), PropagateLayer::new());
+//!     App { users: observe(layers).layer(http.clone()), http }
+//! }
+//!
+//! async fn user(State(app): State<App>) -> Result<String, String> {
+//!     let request = app.http.get("http://127.0.0.1:3000/users/7");
+//!     let response = request.send_with(app.users).await.map_err(|_| "no response")?;
+//!     response.text().await.map_err(|_| "no body".to_owned())
+//! }
+//! ```
 //!
 //! # The layers
 //!
@@ -212,7 +238,7 @@
 //! | `axum` | | the layers read axum's route |
 //! | `connect-info` | | `axum`, and the address of the peer |
 //! | `hyper-util` | | the errors and the peer address of hyper-util's client |
-//! | `reqwest` | | the layers around a `reqwest::Client` |
+//! | `reqwest` | | the layers around a `reqwest::Client`, and [`RequestBuilderExt`] |
 //! | `reqwest-middleware` | | `reqwest`, and `into_middleware()` |
 //! | `tonic` | | tonic's errors and peer addresses |
 //! | `tower` | | the errors of tower: timeout, load shedding |
@@ -354,9 +380,12 @@ pub use shutdown::ShutdownError;
 pub use shutdown_signal::shutdown_signal;
 pub use telemetry::Telemetry;
 
+#[cfg(feature = "reqwest")]
+#[doc(inline)]
+pub use tower_otel_core::RequestBuilderExt;
 #[doc(inline)]
 pub use tower_otel_core::{
-    Attempts, Filter, Hosts, HttpOptions, LocalAddr, LongLived, PeerAddr, RequestHead,
+    Attempts, Filter, Hosts, HttpOptions, LocalAddr, LongLived, Observed, PeerAddr, RequestHead,
     ResponseHead, Route, RouteLayer, RouteSlot, observe,
 };
 #[doc(inline)]

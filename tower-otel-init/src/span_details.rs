@@ -8,7 +8,7 @@ use tower_otel_semconv::attribute as own_key;
 use crate::terminal::{Color, cut, printable};
 
 /// Longer values are cut.
-const MAX_VALUE_CHARS: usize = 40;
+const MAX_ATTRIBUTE_CHARS: usize = 40;
 const MAX_STATUS_CHARS: usize = 20;
 
 /// Texts without control characters.
@@ -131,5 +131,5 @@ fn attribute(span: &SpanData, key: &str) -> Option<String> {
 }
 
 fn short_text(value: &opentelemetry::Value) -> String {
-    cut(&printable(&value.as_str()), MAX_VALUE_CHARS)
+    cut(&printable(&value.as_str()), MAX_ATTRIBUTE_CHARS)
 }

@@ -44,7 +44,6 @@ enum CompactValue {
 }
 
 /// The value of an attribute, borrowed from a buffer.
-#[cfg(any(feature = "grpc", feature = "http"))]
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum CompactAttribute<'a> {
     Text(&'a str),
@@ -232,7 +231,6 @@ impl AttributeBuffer {
     }
 
     /// Returns keys and values from `start` up to `end`, in the order in which they were added, without a copy.
-    #[cfg(any(feature = "grpc", feature = "http"))]
     pub(crate) fn borrowed(
         &self,
         start: usize,
