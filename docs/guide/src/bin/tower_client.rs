@@ -2,36 +2,46 @@
 
 use std::time::Duration;
 
-use reqwest::{Method, Request, Response};
-use tower::{BoxError, ServiceBuilder, ServiceExt, util::BoxCloneSyncService};
-use tower_otel_init::{MetricsLayer, PropagateLayer, Telemetry, TraceLayer, observe};
+use tower::Layer;
+use tower_otel_init::{
+    MetricsLayer, Observed, PropagateLayer, RequestBuilderExt, Telemetry, TraceLayer, observe,
+};
 
-/// A type that can be named, for the state of an application.
-type Client = BoxCloneSyncService<Request, Response, BoxError>;
+/// The state of an application. It is cheap to clone.
+#[derive(Clone)]
+struct App {
+    http: reqwest::Client,
+    users: Observed<reqwest::Client, (TraceLayer, MetricsLayer, PropagateLayer)>,
+}
 
-fn client() -> Client {
-    let client = ServiceBuilder::new()
-        .layer(observe((
+impl App {
+    fn new() -> reqwest::Result<Self> {
+        let http = reqwest::Client::builder()
+            .timeout(Duration::from_secs(5))
+            .build()?;
+        let layers = observe((
             TraceLayer::client(),
             MetricsLayer::client(),
             PropagateLayer::new(),
-        )))
-        // Inside of the layers, so that they record a timeout.
-        .timeout(Duration::from_secs(5))
-        .service(reqwest::Client::new());
-    BoxCloneSyncService::new(client)
+        ));
+        let users = layers.layer(http.clone());
+        Ok(Self { http, users })
+    }
+
+    async fn user(&self, url: &str) -> reqwest::Result<String> {
+        let request = self.http.get(url).header("accept", "text/plain");
+        let response = request.send_with(self.users.clone()).await?;
+        response.error_for_status()?.text().await
+    }
 }
 
 #[tokio::main]
-async fn main() -> Result<(), BoxError> {
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let telemetry = Telemetry::from_env("report")?;
-    let client = client();
+    let app = App::new()?;
     let url = std::env::args().nth(1);
     let url = url.as_deref().unwrap_or("http://127.0.0.1:3000/users/7");
-
-    let request = Request::new(Method::GET, url.parse()?);
-    let response = client.oneshot(request).await?;
-    println!("{} {}", response.status(), response.text().await?);
+    println!("{}", app.user(url).await?);
 
     if let Some(prometheus) = telemetry.prometheus() {
         let metrics = prometheus.render();
