@@ -33,7 +33,9 @@ const ARMS: &[&str] = &[
     "record + metrics",
     "record + metrics, around",
     "record + metrics@10",
+    "record + metrics, keep@10",
     "tracing + metrics",
+    "tracing + metrics, page",
     "tracing + metrics@10",
 ];
 

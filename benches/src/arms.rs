@@ -50,6 +50,16 @@ impl<'a> Arm<'a> {
         }
     }
 
+    /// Returns whether the page is served.
+    pub fn has_page(&self) -> bool {
+        self.name.ends_with(", page")
+    }
+
+    /// Returns whether the recorder has keep rules. `tower-otel-init` has them by default.
+    pub fn keeps(&self) -> bool {
+        self.name.ends_with(", keep")
+    }
+
     /// Returns whether the arm exports spans.
     pub fn has_spans(&self) -> bool {
         ["direct", "record", "tracing + "]
@@ -115,12 +125,16 @@ pub fn instrument<V: Visitor>(
             let both = observe((direct(), metrics()));
             visitor.visit(ServiceBuilder::new().layer(both).service(layer(app)))
         }
-        "tracing + metrics" => visitor.visit(layer(app.layer(observe((tracing(), metrics()))))),
+        "tracing + metrics" | "tracing + metrics, page" => {
+            visitor.visit(layer(app.layer(observe((tracing(), metrics())))))
+        }
         "tracing + metrics, around" => {
             let both = observe((tracing(), metrics()));
             visitor.visit(ServiceBuilder::new().layer(both).service(layer(app)))
         }
-        "record + metrics" => visitor.visit(layer(app.layer(observe((record(), metrics()))))),
+        "record + metrics" | "record + metrics, keep" => {
+            visitor.visit(layer(app.layer(observe((record(), metrics())))))
+        }
         "record + metrics, around" => {
             let both = observe((record(), metrics()));
             visitor.visit(ServiceBuilder::new().layer(both).service(layer(app)))

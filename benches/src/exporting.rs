@@ -4,6 +4,7 @@ use std::{
     cell::{OnceCell, RefCell},
     fmt,
     future::pending,
+    net::Ipv4Addr,
     thread,
     time::Duration,
 };
@@ -12,10 +13,14 @@ use opentelemetry_otlp::{SpanExporter, WithExportConfig};
 use opentelemetry_sdk::{Resource, metrics::SdkMeterProvider, trace::SdkTracerProvider};
 use tokio::runtime;
 use tower_otel_init::{Layers, MetricsExporter, Sampler, Telemetry};
+use tower_otel_recorder::Keep;
 use tower_otel_trace::Recorder;
 use tracing_subscriber::{Registry, layer::SubscriberExt, util::SubscriberInitExt};
 
-use crate::signals::{Signals, sampler};
+use crate::{
+    arms::Arm,
+    signals::{Signals, sampler},
+};
 
 /// Exports spans over OTLP, and records metrics with the Prometheus recorder.
 ///
@@ -24,6 +29,8 @@ pub struct ExportingSignals {
     service: String,
     endpoint: String,
     sampling: u32,
+    has_page: bool,
+    keep: Option<Keep>,
     started: RefCell<Option<(Telemetry, Layers<Registry>)>>,
     sdk: OnceCell<SdkTracerProvider>,
     recorder: OnceCell<Recorder>,
@@ -31,11 +38,15 @@ pub struct ExportingSignals {
 
 impl ExportingSignals {
     /// Creates the signals. Each starts when an arm first uses it.
-    pub fn new(service: &str, endpoint: String, sampling: u32) -> Self {
+    pub fn new(service: &str, endpoint: String, arm: Arm<'_>) -> Self {
+        // The defaults of `tower-otel-init`.
+        let keep = || Keep::errors().slower_than(Duration::from_secs(1));
         Self {
             service: service.to_owned(),
             endpoint,
-            sampling,
+            sampling: arm.sampling,
+            has_page: arm.has_page(),
+            keep: arm.keeps().then(keep),
             started: RefCell::default(),
             sdk: OnceCell::new(),
             recorder: OnceCell::new(),
@@ -50,12 +61,15 @@ impl ExportingSignals {
         };
         let mut started = self.started.borrow_mut();
         let (telemetry, layers) = started.get_or_insert_with(|| {
-            Telemetry::builder(&self.service)
+            let builder = Telemetry::builder(&self.service)
                 .endpoint(&self.endpoint)
                 .sampler(sampler)
-                .metrics(MetricsExporter::Prometheus)
-                .layers()
-                .unwrap()
+                .metrics(MetricsExporter::Prometheus);
+            let builder = match self.has_page {
+                true => builder.page((Ipv4Addr::LOCALHOST, 0)),
+                false => builder,
+            };
+            builder.layers().unwrap()
         });
         run(telemetry, layers)
     }
@@ -89,11 +103,14 @@ impl Signals for ExportingSignals {
 
     fn recorder(&self) -> &Recorder {
         self.recorder.get_or_init(|| {
-            Recorder::builder(exporter(&self.endpoint))
+            let builder = Recorder::builder(exporter(&self.endpoint))
                 .resource(self.resource())
-                .sampler_without_attributes(sampler(self.sampling))
-                .build()
-                .unwrap()
+                .sampler_without_attributes(sampler(self.sampling));
+            let builder = match self.keep {
+                Some(rules) => builder.keep(rules),
+                None => builder,
+            };
+            builder.build().unwrap()
         })
     }
 

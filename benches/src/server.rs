@@ -27,7 +27,7 @@ pub fn pin(cpu: usize) {
 pub fn run(name: &str, endpoint: String, spins: u64) {
     pin(0);
     let arm = Arm::parse(name);
-    let signals = ExportingSignals::new(name, endpoint, arm.sampling);
+    let signals = ExportingSignals::new(name, endpoint, arm);
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -109,12 +109,11 @@ fn is_error_status(status: &[u8]) -> bool {
 
 /// Whether a `KeyValue` is the HTTP status code of a server error, as a number or as a text.
 fn is_server_error_code(attribute: &[u8]) -> bool {
-    let mut fields = Fields(attribute);
-    let key = Field::Bytes(HTTP_RESPONSE_STATUS_CODE.as_bytes());
-    if fields.next() != Some(Ok((1, key))) {
-        return false;
-    }
-    let Some(Ok((2, Field::Bytes(value)))) = fields.next() else {
+    // Tag and length of the key.
+    const START: [u8; 2] = [0x0a, HTTP_RESPONSE_STATUS_CODE.len() as u8];
+    let key = attribute.strip_prefix(&START);
+    let rest = key.and_then(|key| key.strip_prefix(HTTP_RESPONSE_STATUS_CODE.as_bytes()));
+    let Some(Some(Ok((2, Field::Bytes(value))))) = rest.map(|rest| Fields(rest).next()) else {
         return false;
     };
     match Fields(value).next() {
