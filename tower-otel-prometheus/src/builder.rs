@@ -13,6 +13,35 @@ use crate::{
     registry::Registry,
 };
 
+impl Prometheus {
+    /// Returns a builder with the default configuration.
+    pub fn builder() -> PrometheusBuilder {
+        PrometheusBuilder::new()
+    }
+
+    /// Installs a global recorder with the default configuration.
+    ///
+    /// See [`PrometheusBuilder::install`].
+    ///
+    /// ```
+    /// use tower_otel_prometheus::Prometheus;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let prometheus = Prometheus::install()?;
+    /// metrics::gauge!("websocket_connections").increment(1);
+    /// assert!(prometheus.render().contains("websocket_connections 1"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a recorder is already installed.
+    pub fn install() -> Result<Self, InstallError> {
+        Self::builder().install()
+    }
+}
+
 /// Configures a recorder for the [`metrics`] facade and installs it.
 ///
 /// ```
@@ -37,7 +66,7 @@ pub struct PrometheusBuilder {
 }
 
 impl PrometheusBuilder {
-    pub(crate) const fn new() -> Self {
+    const fn new() -> Self {
         Self {
             buckets: Vec::new(),
             series_buckets: Vec::new(),

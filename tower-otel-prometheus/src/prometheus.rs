@@ -5,10 +5,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use crate::{
-    builder::PrometheusBuilder, error::InstallError, format::Format, registry::Registry,
-    scrape::Scrape, scrapes::Scrapes, service::MetricsService,
-};
+use crate::{format::Format, registry::Registry, scrape::Scrape, scrapes::Scrapes};
 
 /// A handle that renders the metrics of a recorder.
 ///
@@ -30,39 +27,6 @@ impl Prometheus {
             scrapes: Arc::default(),
             before_render: Arc::default(),
         }
-    }
-
-    /// Returns a builder with the default configuration.
-    pub fn builder() -> PrometheusBuilder {
-        PrometheusBuilder::new()
-    }
-
-    /// Installs a global recorder with the default configuration.
-    ///
-    /// See [`PrometheusBuilder::install`].
-    ///
-    /// ```
-    /// use tower_otel_prometheus::Prometheus;
-    ///
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let prometheus = Prometheus::install()?;
-    /// metrics::gauge!("websocket_connections").increment(1);
-    /// assert!(prometheus.render().contains("websocket_connections 1"));
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if a recorder is already installed.
-    pub fn install() -> Result<Self, InstallError> {
-        Self::builder().install()
-    }
-
-    /// Returns the service for `/metrics`.
-    #[must_use]
-    pub fn service(&self) -> MetricsService {
-        MetricsService::new(self.clone())
     }
 
     /// Returns everything recorded so far in the text format, version 0.0.4.

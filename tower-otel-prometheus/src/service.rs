@@ -15,6 +15,16 @@ use tower_service::Service;
 
 use crate::{body::MetricsBody, format::Format, prometheus::Prometheus};
 
+impl Prometheus {
+    /// Returns the service for `/metrics`.
+    #[must_use]
+    pub fn service(&self) -> MetricsService {
+        MetricsService {
+            prometheus: self.clone(),
+        }
+    }
+}
+
 /// A service that answers a scrape with `GET` or `HEAD`, at any path.
 ///
 /// # Formats
@@ -87,12 +97,6 @@ use crate::{body::MetricsBody, format::Format, prometheus::Prometheus};
 #[derive(Clone, Debug)]
 pub struct MetricsService {
     prometheus: Prometheus,
-}
-
-impl MetricsService {
-    pub(crate) const fn new(prometheus: Prometheus) -> Self {
-        Self { prometheus }
-    }
 }
 
 impl<B> Service<Request<B>> for MetricsService {

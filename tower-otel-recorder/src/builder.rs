@@ -39,8 +39,17 @@ pub struct RecorderBuilder {
     tap: Tap,
 }
 
+impl Recorder {
+    /// Returns a builder for a recorder with this exporter.
+    ///
+    /// The exporter runs on a thread of its own, outside of any asynchronous runtime, as with the SDK's batch processor.
+    pub fn builder(exporter: impl Exporter) -> RecorderBuilder {
+        RecorderBuilder::new(exporter)
+    }
+}
+
 impl RecorderBuilder {
-    pub(crate) fn new(exporter: impl Exporter) -> Self {
+    fn new(exporter: impl Exporter) -> Self {
         Self {
             exporter: HiddenExporter(Box::new(|resource| exporter.prepare(resource))),
             resource: None,

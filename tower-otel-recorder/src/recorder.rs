@@ -11,9 +11,8 @@ use opentelemetry_sdk::{
 #[cfg(feature = "layer")]
 use crate::layer::RecorderLayer;
 use crate::{
-    builder::RecorderBuilder, counts::SpanCounts, decision_rule::Children, exporter::Exporter,
-    keep::Keep, provider::RecorderTracerProvider, sampler::SamplerState, shared::Shared,
-    tracer::RecorderTracer,
+    counts::SpanCounts, decision_rule::Children, keep::Keep, provider::RecorderTracerProvider,
+    sampler::SamplerState, shared::Shared, tracer::RecorderTracer,
 };
 
 /// How long dropping a recorder waits for the export.
@@ -61,13 +60,6 @@ impl Recorder {
 
     pub(crate) const fn shared(&self) -> &Arc<Shared> {
         &self.shared.0
-    }
-
-    /// Returns a builder for a recorder with this exporter.
-    ///
-    /// The exporter runs on a thread of its own, outside of any asynchronous runtime, as with the SDK's batch processor.
-    pub fn builder(exporter: impl Exporter) -> RecorderBuilder {
-        RecorderBuilder::new(exporter)
     }
 
     /// Returns a layer that records the spans of `tracing`.
