@@ -87,6 +87,10 @@ pub fn instrument<V: Visitor>(
         signals.subscriber();
         trace()
     };
+    let recorded_tracing = || {
+        signals.recorder_subscriber();
+        trace()
+    };
     let record = || trace().recorder(signals.recorder());
     let metrics = || {
         signals.prometheus();
@@ -98,6 +102,7 @@ pub fn instrument<V: Visitor>(
         "no-op" => visitor.visit(layer(app.layer(Identity::new()))),
         "tracing, no subscriber" => visitor.visit(layer(app.layer(trace()))),
         "tracing" => visitor.visit(layer(app.layer(tracing()))),
+        "recorded tracing" => visitor.visit(layer(app.layer(recorded_tracing()))),
         "direct" => visitor.visit(layer(app.layer(direct()))),
         "record" | "record, held" => visitor.visit(layer(app.layer(record()))),
         "direct, by hand" => {
@@ -134,6 +139,10 @@ pub fn instrument<V: Visitor>(
         }
         "record + metrics" | "record + metrics, keep" => {
             visitor.visit(layer(app.layer(observe((record(), metrics())))))
+        }
+        "recorded tracing + metrics" => {
+            let both = observe((recorded_tracing(), metrics()));
+            visitor.visit(layer(app.layer(both)))
         }
         "record + metrics, around" => {
             let both = observe((record(), metrics()));

@@ -40,6 +40,14 @@ pub trait Signals {
     /// Installs a subscriber of the process that exports `tracing` spans.
     fn subscriber(&self);
 
+    /// Installs a subscriber of the process that records `tracing` spans with the recorder, configured as by
+    /// `tower-otel-init`.
+    fn recorder_subscriber(&self) {
+        let layer = self.recorder().layer().location(false).target(false);
+        let spans = layer.with_filter(LevelFilter::INFO);
+        tracing_subscriber::registry().with(spans).init();
+    }
+
     /// Installs a `metrics` recorder of the process.
     fn prometheus(&self);
 
@@ -131,7 +139,7 @@ impl Signals for DiscardingSignals {
         self.recorder.get_or_init(|| recorder().unwrap())
     }
 
-    /// Configured as by `tower-otel-init`.
+    /// With tracing-opentelemetry.
     fn subscriber(&self) {
         let spans = tracing_opentelemetry::layer()
             .with_tracer(self.traces.tracer("benches"))

@@ -179,7 +179,6 @@ impl fmt::Debug for End<'_> {
     }
 }
 
-/// Omits the text, which may contain secrets.
 /// Omits the message, because it may contain secrets.
 impl fmt::Debug for Failure<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

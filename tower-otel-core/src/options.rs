@@ -152,7 +152,6 @@ impl HttpOptions {
         self.values().trusted_proxies.as_ref()
     }
 
-    /// Returns the scheme of the connection, if it was declared.
     /// Returns the scheme of requests that name none, or `None` if a trusted proxy may forward one.
     #[doc(hidden)]
     #[inline]
@@ -164,6 +163,7 @@ impl HttpOptions {
         }
     }
 
+    /// Returns the scheme of the connection, if it was declared.
     pub(crate) fn connection_scheme(&self) -> Option<&'static str> {
         self.values().https.then_some("https")
     }
