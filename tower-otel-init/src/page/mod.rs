@@ -39,7 +39,9 @@ pub(crate) mod telemetry_status;
 #[cfg(test)]
 mod test_span;
 mod trace_body;
+mod trace_changes;
 mod trace_ring;
 mod trace_title;
+mod value_text;
 
 pub(crate) use page_state::{PageState, StatusSource};
