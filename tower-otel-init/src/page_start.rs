@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::config::Config;
 use crate::error::InitError;
 use crate::page::PageState;
+use crate::page::page_thread::PageThread;
 use crate::page::routes::Routes;
 use crate::page::server::{PageListener, PageServer};
 use crate::page::telemetry_status;
@@ -63,10 +64,12 @@ impl RunningTelemetry {
             state,
         } = page;
         state.set_source(telemetry_status::source(self));
-        let routes = Arc::new(Routes::new(state, is_remote, Some(self.control.clone())));
+        let thread = PageThread::start(Arc::clone(&state)).map_err(InitError::Thread)?;
+        let control = Some(self.control.clone());
+        let routes = Arc::new(Routes::new(state, is_remote, control, thread.jobs()));
         self.page_address = listener.as_ref().map(|listener| listener.address);
         self.page_routes = Some(Arc::clone(&routes));
-        let server = PageServer::start(listener, routes).map_err(InitError::Thread)?;
+        let server = PageServer::start(listener, routes, thread).map_err(InitError::Thread)?;
         *self
             .page_server
             .get_mut()

@@ -203,6 +203,10 @@ impl Telemetry {
     /// spans. Serve it on a loopback address, or behind a layer that authenticates. As with an address, the `Host` of a request is
     /// `localhost` or a loopback address. With `TELEMETRY_PAGE_REMOTE=true` it is any IP address, and the page changes no
     /// settings. The service needs a tokio runtime with its timer.
+    ///
+    /// Searches, received spans and the overview are processed on a thread of the page, not on those of the application. One search
+    /// runs at a time, and at most 32 browsers are kept up to date; further ones get the status 503 with `Retry-After`. Four traces
+    /// are sent at a time: a response that its client has not read for 15 seconds ends early, if another one needs its place.
     #[cfg(feature = "page")]
     #[must_use]
     pub fn page_service<B>(

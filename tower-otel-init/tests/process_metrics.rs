@@ -26,14 +26,32 @@ fn value(text: &str, name: &str) -> f64 {
         .unwrap()
 }
 
+/// Reads the first event of the page, for which it renders the metrics.
+#[cfg(feature = "page")]
+fn read_overview(address: std::net::SocketAddr) {
+    use std::io::{BufRead, BufReader, Write};
+
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+    write!(stream, "GET /events HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+    let lines = BufReader::new(stream).lines().map(Result::unwrap);
+    let data = { lines }.find(|line| line.starts_with("data: ")).unwrap();
+    assert!(!data.contains("\"metrics\":null"), "{data}");
+}
+
 #[test]
 fn prometheus_has_the_process_and_the_runtime_that_renders_the_metrics() {
     let _alone = ALONE.lock().unwrap();
     let telemetry = Telemetry::builder("users").traces(TracesExporter::None);
     let telemetry = telemetry.metrics(MetricsExporter::Prometheus);
+    #[cfg(feature = "page")]
+    let telemetry = telemetry.page((std::net::Ipv4Addr::LOCALHOST, 0));
     // Installs the recorder of the process, and no subscriber.
     let (telemetry, _): (_, Layers<Registry>) = telemetry.layers().unwrap();
     let prometheus = telemetry.prometheus().unwrap();
+    // The page reads the metrics, too, but on threads that are not the application's.
+    #[cfg(feature = "page")]
+    read_overview(telemetry.page().unwrap());
     let before = prometheus.render();
     assert!(!before.contains("tokio_"), "{before}");
     let memory = value(&before, "process_resident_memory_bytes");
@@ -48,14 +66,17 @@ fn prometheus_has_the_process_and_the_runtime_that_renders_the_metrics() {
     let runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = { runtime }.worker_threads(3).build().unwrap();
     runtime.spawn(std::future::pending::<()>());
-    let file = std::fs::File::open("/proc/self/stat").unwrap();
+    // More than the sockets that the page closes meanwhile.
+    let files: Vec<_> = (0..20)
+        .map(|_| std::fs::File::open("/proc/self/stat").unwrap())
+        .collect();
     let text = runtime.block_on(async { prometheus.render() });
     assert_eq!(value(&text, "tokio_workers"), 3.0);
     assert_eq!(value(&text, "tokio_live_tasks"), 1.0);
     assert!(value(&text, "tokio_global_queue_depth") <= 1.0);
     assert!(text.contains("# TYPE tokio_busy_seconds_total counter"));
     assert!(value(&text, "process_open_fds") > open);
-    drop(file);
+    drop(files);
     // The runtime is remembered.
     assert_eq!(value(&prometheus.render(), "tokio_workers"), 3.0);
 }

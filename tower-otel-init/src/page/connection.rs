@@ -47,6 +47,7 @@ mod tests {
     use tokio::runtime::Builder;
 
     use super::*;
+    use crate::page::page_thread::PageThread;
     use crate::page::test_span::{source, span, text};
     use crate::page::{PageState, StatusSource};
 
@@ -69,7 +70,8 @@ mod tests {
             span.attributes.push(text("text", &"x".repeat(60_000)));
             state.add(&span.encode_to_vec(), &source("shop"));
         }
-        let routes = Arc::new(Routes::new(Arc::clone(&state), false, None));
+        let thread = PageThread::start(Arc::clone(&state)).unwrap();
+        let routes = Arc::new(Routes::new(state, false, None, thread.jobs()));
         let runtime = Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
             let (own, mut stalled) = duplex(1024);

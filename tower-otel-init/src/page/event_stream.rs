@@ -1,15 +1,18 @@
 //! The stream of server-sent events that keeps a page up to date.
 
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde_json::Value;
+use tokio::sync::oneshot;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::page::page_state::PageState;
+use crate::page::page_thread::PageJobs;
 
 /// The time between two updates.
 const TICK: Duration = Duration::from_secs(1);
@@ -18,37 +21,60 @@ const TICK: Duration = Duration::from_secs(1);
 /// made when the connection has room for it, and says everything since the one before.
 pub(crate) struct EventStream {
     state: Arc<PageState>,
+    jobs: PageJobs,
     interval: Interval,
+    /// The update that the page's thread makes.
+    next: Option<oneshot::Receiver<Update>>,
     /// The version of the list that was sent.
     sent: Option<u64>,
 }
 
+struct Update {
+    text: String,
+    version: Option<u64>,
+}
+
 impl EventStream {
-    pub(crate) fn new(state: Arc<PageState>) -> Self {
+    pub(crate) fn new(state: Arc<PageState>, jobs: PageJobs) -> Self {
         let mut interval = interval(TICK);
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
             state,
+            jobs,
             interval,
+            next: None,
             sent: None,
         }
     }
 
-    pub(crate) fn poll_update(&mut self, context: &mut Context<'_>) -> Poll<Bytes> {
-        match Pin::new(&mut self.interval).poll_tick(context) {
-            Poll::Ready(_) => Poll::Ready(self.update()),
-            Poll::Pending => Poll::Pending,
-        }
+    /// Returns `None` at the end: the thread is stopped or has too much to do. A browser connects again.
+    pub(crate) fn poll_update(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let next = match &mut self.next {
+            Some(next) => next,
+            None => {
+                ready!(Pin::new(&mut self.interval).poll_tick(context));
+                let (state, sent) = (Arc::clone(&self.state), self.sent);
+                let update = self.jobs.run(move || update(&state, sent));
+                self.next.insert(update)
+            }
+        };
+        let update = ready!(Pin::new(next).poll(context));
+        self.next = None;
+        Poll::Ready(update.ok().map(|update| {
+            self.sent = update.version;
+            update.text.into()
+        }))
     }
+}
 
-    fn update(&mut self) -> Bytes {
-        let mut text = event("overview", &self.state.overview(Instant::now()));
-        if let Some((changes, version)) = self.state.trace_changes(self.sent) {
-            text.push_str(&event("traces", &changes));
-            self.sent = Some(version);
-        }
-        Bytes::from(text)
+fn update(state: &PageState, sent: Option<u64>) -> Update {
+    let mut text = event("overview", &state.overview(Instant::now()));
+    let mut version = sent;
+    if let Some((changes, changed)) = state.trace_changes(sent) {
+        text.push_str(&event("traces", &changes));
+        version = Some(changed);
     }
+    Update { text, version }
 }
 
 /// JSON has no line breaks, so one line of data is the whole event.

@@ -18,6 +18,7 @@ use tokio::time::timeout;
 
 use crate::page::otlp_spans;
 use crate::page::page_state::PageState;
+use crate::page::page_thread::PageJobs;
 
 /// The most bytes of a request: what collectors accept.
 const MAX_REQUEST: usize = 4 << 20;
@@ -42,18 +43,19 @@ impl Intake {
         }
     }
 
-    /// Shows the spans of a request. Returns the encoded response, or a status with a reason.
+    /// Shows the spans of a request, which the page's thread decodes. Returns the encoded response, or a status with a reason.
     pub(crate) async fn receive<B>(
         &self,
         request: Request<B>,
-        state: &PageState,
+        state: &Arc<PageState>,
+        jobs: &PageJobs,
     ) -> Result<Vec<u8>, (StatusCode, &'static str)>
     where
         B: Body,
         B::Data: AsRef<[u8]>,
     {
         check_format(request.headers())?;
-        let Ok(_permit) = self.running.try_acquire() else {
+        let Ok(permit) = Arc::clone(&self.running).try_acquire_owned() else {
             return Err((
                 StatusCode::SERVICE_UNAVAILABLE,
                 "too many requests at a time\n",
@@ -64,8 +66,17 @@ impl Intake {
             StatusCode::REQUEST_TIMEOUT,
             "the request took longer than 10 seconds\n",
         )))?;
-        let add = |span: &_, source: &_| state.add(span, source);
-        let refused = otlp_spans::read(&bytes, add).map_err(|_| {
+        let state = Arc::clone(state);
+        let refused = jobs.run(move || {
+            let refused = otlp_spans::read(&bytes, |span, source| state.add(span, source));
+            // Also if the client has gone.
+            drop(permit);
+            refused
+        });
+        let Ok(refused) = refused.await else {
+            return Err((StatusCode::SERVICE_UNAVAILABLE, "the page is stopped\n"));
+        };
+        let refused = refused.map_err(|_| {
             let reason = "the body is not an ExportTraceServiceRequest in protobuf\n";
             (StatusCode::BAD_REQUEST, reason)
         })?;

@@ -3,8 +3,7 @@
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value as Any};
 use serde_json::Value;
 
-/// The largest integer that a number of JavaScript has exactly.
-const MAX_EXACT: u64 = 1 << 53;
+use crate::page::value_text::{MAX_TEXT, plain, value_text};
 
 /// JSON. Writing to memory does not fail.
 #[derive(Debug, Default)]
@@ -76,67 +75,26 @@ impl JsonWriter {
     fn any(&mut self, value: Option<&AnyValue>) {
         match value.and_then(|value| value.value.as_ref()) {
             Some(Any::StringValue(text)) => self.text(text),
-            Some(Any::BoolValue(value)) => self.value(&Value::from(*value)),
-            Some(Any::IntValue(value)) => self.value(&integer(*value)),
-            Some(Any::DoubleValue(value)) => self.value(&float(*value)),
             Some(Any::ArrayValue(array)) => {
                 self.array(&array.values, |json, each| json.any(Some(each)));
             }
-            Some(Any::KvlistValue(list)) => {
-                let pairs = list.values.iter();
-                let pairs = pairs.map(|pair| {
-                    let value = pair.value.as_ref().map(any_text).unwrap_or_default();
-                    format!("{}={value}", pair.key)
-                });
-                self.text(&pairs.collect::<Vec<_>>().join(", "));
-            }
-            Some(Any::BytesValue(bytes)) => self.text(&format!("{} bytes", bytes.len())),
-            Some(Any::StringValueStrindex(_)) | None => self.text(""),
+            other => match (other.and_then(plain), value) {
+                (Some(plain), _) => self.value(&plain),
+                (None, Some(value)) => self.text(&value_text(value, MAX_TEXT)),
+                (None, None) => self.text(""),
+            },
         }
-    }
-}
-
-/// Returns the text of a value: JSON, unless it is a text itself.
-pub(crate) fn any_text(value: &AnyValue) -> String {
-    if let Some(Any::StringValue(text)) = &value.value {
-        return text.clone();
-    }
-    let mut json = JsonWriter::default();
-    json.any(Some(value));
-    let text = String::from_utf8(json.0).unwrap_or_default();
-    match text
-        .strip_prefix('"')
-        .and_then(|text| text.strip_suffix('"'))
-    {
-        Some(text) => text.to_owned(),
-        None => text,
-    }
-}
-
-/// Returns a text if JavaScript has no such number.
-fn integer(value: i64) -> Value {
-    match value.unsigned_abs() <= MAX_EXACT {
-        true => Value::from(value),
-        false => Value::from(value.to_string()),
-    }
-}
-
-/// Returns a text if JSON has no such number.
-pub(crate) fn float(value: f64) -> Value {
-    match value.is_finite() {
-        true => Value::from(value),
-        false => Value::from(value.to_string()),
     }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use opentelemetry_proto::tonic::common::v1::{ArrayValue, KeyValueList};
+    use opentelemetry_proto::tonic::common::v1::ArrayValue;
     use serde_json::json;
 
     use super::*;
-    use crate::page::test_span::{attribute, text};
+    use crate::page::test_span::{attribute, list, nested_quotes, text};
 
     fn array(values: Vec<Any>) -> Any {
         let values = values.into_iter().map(Some);
@@ -146,9 +104,7 @@ mod tests {
 
     #[test]
     fn values_are_json_and_numbers_that_javascript_does_not_have_are_texts() {
-        let list = KeyValueList {
-            values: vec![text("a", "x"), attribute("b", Any::IntValue(2))],
-        };
+        let list = list(vec![text("a", "x"), attribute("b", Any::IntValue(2))]);
         for (value, expected, text) in [
             (Any::StringValue("a\"b".to_owned()), json!("a\"b"), "a\"b"),
             (Any::BoolValue(true), json!(true), "true"),
@@ -165,14 +121,29 @@ mod tests {
                 json!([1, "b"]),
                 "[1,\"b\"]",
             ),
-            (Any::KvlistValue(list), json!("a=x, b=2"), "a=x, b=2"),
+            (list, json!("a=x, b=2"), "a=x, b=2"),
             (Any::BytesValue(vec![0; 3]), json!("3 bytes"), "3 bytes"),
         ] {
             let value = AnyValue { value: Some(value) };
             let mut json = JsonWriter::default();
             json.any(Some(&value));
             let found: Value = serde_json::from_slice(&json.0).unwrap();
-            assert_eq!((found, any_text(&value)), (expected, text.to_owned()));
+            let found = (found, value_text(&value, MAX_TEXT).into_owned());
+            assert_eq!(found, (expected, text.to_owned()));
         }
+    }
+
+    #[test]
+    fn thirty_lists_in_lists_of_quotes_are_as_long_as_their_text() {
+        let quotes = "\"".repeat(100);
+        let expected = format!("k={}{quotes}{}", "{k=".repeat(29), "}".repeat(29));
+        let value = AnyValue {
+            value: Some(nested_quotes(30)),
+        };
+        let mut json = JsonWriter::default();
+        json.any(Some(&value));
+        assert!(json.0.len() < 500, "{}", json.0.len());
+        let found: Value = serde_json::from_slice(&json.0).unwrap();
+        assert_eq!(found, expected);
     }
 }

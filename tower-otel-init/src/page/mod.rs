@@ -7,10 +7,12 @@
 //! other processes intake: OTLP over HTTP ────────────────────────────────────┘
 //! ```
 //!
-//! Requests touch none of it. Spans are decoded when a browser asks for them.
+//! Requests touch none of it. Spans are decoded when a browser asks for them. `page_thread` searches, renders metrics and decodes
+//! what other processes send.
 
 pub(crate) mod address;
 mod assets;
+mod body_places;
 mod connection;
 mod event_stream;
 mod fetch_check;
@@ -22,6 +24,7 @@ mod metric_family;
 mod otlp_spans;
 pub(crate) mod page_service;
 mod page_state;
+pub(crate) mod page_thread;
 mod page_trace;
 mod protobuf_reader;
 mod quantile;
@@ -29,6 +32,7 @@ mod red_history;
 mod red_row;
 mod response_body;
 pub(crate) mod routes;
+mod search;
 pub(crate) mod server;
 mod span_head;
 mod span_json;
@@ -39,7 +43,9 @@ pub(crate) mod telemetry_status;
 #[cfg(test)]
 mod test_span;
 mod trace_body;
+mod trace_changes;
 mod trace_ring;
 mod trace_title;
+mod value_text;
 
 pub(crate) use page_state::{PageState, StatusSource};

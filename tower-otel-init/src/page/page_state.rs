@@ -114,8 +114,13 @@ impl PageState {
     pub(crate) fn trace_changes(&self, since: Option<u64>) -> Option<(Value, u64)> {
         let traces = lock(&self.traces);
         let version = traces.version();
-        let has_changed = since != Some(version);
-        has_changed.then(|| (traces.changes_since(since.unwrap_or(0)), version))
+        if since == Some(version) {
+            return None;
+        }
+        let changes = traces.changes_since(since.unwrap_or(0));
+        // The export thread does not wait for the titles.
+        drop(traces);
+        Some((changes.json(), version))
     }
 
     pub(crate) fn trace(&self, id: TraceId) -> Option<TraceSpans> {

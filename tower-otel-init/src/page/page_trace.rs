@@ -1,12 +1,10 @@
 //! The spans of one trace.
 
 use opentelemetry::trace::TraceId;
-use serde_json::Value;
 
-use crate::page::span_head::{Rank, SpanHead};
-use crate::page::span_json::micros;
+use crate::page::span_head::SpanHead;
 use crate::page::stored_span::StoredSpan;
-use crate::page::trace_title::title;
+use crate::page::trace_changes::TraceEntry;
 
 /// The most bytes of one trace. Further spans are counted.
 pub(crate) const MAX_TRACE_BYTES: usize = 4 << 20;
@@ -80,23 +78,15 @@ impl PageTrace {
         self.head.trace
     }
 
-    /// Returns what the list of traces shows.
-    pub(crate) fn summary(&self) -> Value {
-        let title = self.spans.get(self.title).and_then(|span| {
-            let decoded = span.decode()?;
-            Some(title(&decoded, span.source(), self.head.is_failed))
-        });
-        let mut summary = title.unwrap_or_default();
-        let mut add = |name: &str, value: Value| summary.insert(name.to_owned(), value);
-        add("number", self.number.into());
-        add("id", self.id().to_string().into());
-        add("start", micros(self.head.start).into());
-        add("duration", (self.head.duration as f64 / 1e3).into());
-        add("errors", self.errors.into());
-        add("spans", self.spans.len().into());
-        // The span has a parent in this process, which has not ended or was not recorded.
-        add("incomplete", (self.head.rank == Rank::Inner).into());
-        summary.into()
+    /// Returns what the list of traces shows. The span is not copied.
+    pub(crate) fn entry(&self) -> TraceEntry {
+        TraceEntry {
+            number: self.number,
+            title: self.spans.get(self.title).cloned(),
+            head: self.head,
+            errors: self.errors,
+            spans: self.spans.len(),
+        }
     }
 
     /// Returns the spans, which are not copied.

@@ -7,14 +7,15 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame};
 
+use crate::page::body_places::Placed;
 use crate::page::event_stream::EventStream;
 use crate::page::trace_body::TraceBody;
 
-/// A body of one piece, a trace, or a stream of events.
+/// A body of one piece, a trace, or a stream of events. The last two end when they lose their place.
 pub(crate) enum ResponseBody {
     Whole(Option<Bytes>),
-    Trace(TraceBody),
-    Events(EventStream),
+    Trace(Placed<TraceBody>),
+    Events(Placed<EventStream>),
 }
 
 impl From<&'static str> for ResponseBody {
@@ -45,8 +46,10 @@ impl Body for ResponseBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let data = match &mut *self {
             Self::Whole(bytes) => Poll::Ready(bytes.take()),
-            Self::Trace(trace) => Poll::Ready(trace.next_piece()),
-            Self::Events(events) => events.poll_update(context).map(Some),
+            Self::Trace(trace) => Poll::Ready(trace.read(TraceBody::next_piece).flatten()),
+            Self::Events(events) => events
+                .read(|events| events.poll_update(context))
+                .unwrap_or(Poll::Ready(None)),
         };
         data.map(|data| data.map(|data| Ok(Frame::data(data))))
     }
@@ -54,7 +57,7 @@ impl Body for ResponseBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(bytes) => bytes.is_none(),
-            Self::Trace(trace) => trace.is_ended(),
+            Self::Trace(trace) => trace.read(|trace| trace.is_ended()).unwrap_or(true),
             Self::Events(_) => false,
         }
     }

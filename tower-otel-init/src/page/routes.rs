@@ -2,29 +2,34 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::time::Instant;
 
 use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY,
     RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body::Body;
 use opentelemetry::trace::TraceId;
-use tokio::sync::Semaphore;
 
 use crate::control::Control;
 use crate::page::assets::{self, ASSETS};
+use crate::page::body_places::BodyPlaces;
 use crate::page::event_stream::EventStream;
 use crate::page::fetch_check;
 use crate::page::host_check;
 use crate::page::intake::{self, Intake};
 use crate::page::live_settings;
 use crate::page::page_state::PageState;
+use crate::page::page_thread::PageJobs;
 use crate::page::response_body::ResponseBody;
+use crate::page::search::Search;
 use crate::page::trace_body::TraceBody;
 
 /// The most traces that are sent at the same time. A trace has at most 4 MiB.
 const MAX_SENT_TRACES: usize = 4;
+/// The most browsers that are kept up to date.
+const MAX_EVENT_STREAMS: usize = 32;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
@@ -35,25 +40,32 @@ pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 pub(crate) struct Routes {
     state: Arc<PageState>,
     is_remote: bool,
-    sent_traces: Arc<Semaphore>,
+    jobs: PageJobs,
+    sent_traces: BodyPlaces<TraceBody>,
+    event_streams: BodyPlaces<EventStream>,
+    search: Search,
     intake: Intake,
     /// `None` if other machines may read the page: they must not change settings.
     control: Option<Control>,
 }
 
 impl Routes {
-    pub(crate) fn new(state: Arc<PageState>, is_remote: bool, control: Option<Control>) -> Self {
+    pub(crate) fn new(
+        state: Arc<PageState>,
+        is_remote: bool,
+        control: Option<Control>,
+        jobs: PageJobs,
+    ) -> Self {
         Self {
             state,
             is_remote,
-            sent_traces: Arc::new(Semaphore::new(MAX_SENT_TRACES)),
+            jobs,
+            sent_traces: BodyPlaces::new(MAX_SENT_TRACES),
+            event_streams: BodyPlaces::new(MAX_EVENT_STREAMS),
+            search: Search::new(),
             intake: Intake::new(),
             control: control.filter(|_| !is_remote),
         }
-    }
-
-    pub(crate) const fn state(&self) -> &Arc<PageState> {
-        &self.state
     }
 
     pub(crate) async fn respond<B>(&self, request: Request<B>) -> Response<ResponseBody>
@@ -76,14 +88,14 @@ impl Routes {
         }
         match (request.uri().path(), request.method()) {
             (intake::PATH, &Method::POST) => {
-                match self.intake.receive(request, &self.state).await {
+                match self.intake.receive(request, &self.state, &self.jobs).await {
                     Ok(encoded) => response(StatusCode::OK, intake::PROTOBUF, encoded),
                     Err((status, reason)) => response(status, TEXT, reason),
                 }
             }
             (path, _) if path.starts_with(live_settings::PATH) => self.change(request).await,
             (intake::PATH, _) => not_allowed("POST", "method is not accepted (expected POST)\n"),
-            (_, &Method::GET) => self.show(&request),
+            (_, &Method::GET) => self.show(request.uri().clone()).await,
             _ => not_allowed("GET", "method is not accepted (expected GET)\n"),
         }
     }
@@ -103,20 +115,35 @@ impl Routes {
         answer
     }
 
-    fn show<B>(&self, request: &Request<B>) -> Response<ResponseBody> {
-        let path = request.uri().path();
-        if path == "/events" {
-            let events = ResponseBody::Events(EventStream::new(Arc::clone(&self.state)));
-            return response(StatusCode::OK, "text/event-stream", events);
+    async fn show(&self, uri: Uri) -> Response<ResponseBody> {
+        match uri.path() {
+            "/events" => self.events(),
+            "/search" => self.search(uri.query().unwrap_or_default()).await,
+            path => match path.strip_prefix("/traces/") {
+                Some(id) => self.trace(id),
+                None => response(StatusCode::NOT_FOUND, TEXT, "no such page\n"),
+            },
         }
-        if path == "/search" {
-            let text = search_text(request.uri().query().unwrap_or_default());
-            let numbers = serde_json::json!(self.state.search(&text));
-            return response(StatusCode::OK, JSON, numbers.to_string());
+    }
+
+    fn events(&self) -> Response<ResponseBody> {
+        let events = EventStream::new(Arc::clone(&self.state), self.jobs.clone());
+        match self.event_streams.take(events, Instant::now()) {
+            Some(events) => {
+                let events = ResponseBody::Events(events);
+                response(StatusCode::OK, "text/event-stream", events)
+            }
+            None => busy("too many browsers show the page\n"),
         }
-        match path.strip_prefix("/traces/") {
-            Some(id) => self.trace(id),
-            None => response(StatusCode::NOT_FOUND, TEXT, "no such page\n"),
+    }
+
+    async fn search(&self, query: &str) -> Response<ResponseBody> {
+        match self.search.run(query, &self.state, &self.jobs).await {
+            Some(numbers) => {
+                let numbers = serde_json::json!(numbers);
+                response(StatusCode::OK, JSON, numbers.to_string())
+            }
+            None => busy("another search runs, or the page is stopped\n"),
         }
     }
 
@@ -128,16 +155,19 @@ impl Routes {
             let text = "no such trace: it has been removed, or the id is not one\n";
             return response(StatusCode::NOT_FOUND, TEXT, text);
         };
-        let Ok(permit) = Arc::clone(&self.sent_traces).try_acquire_owned() else {
-            let text = "too many traces are being read\n";
-            let mut busy = response(StatusCode::SERVICE_UNAVAILABLE, TEXT, text);
-            let headers = busy.headers_mut();
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
-            return busy;
-        };
-        let body = ResponseBody::Trace(TraceBody::new(trace, permit));
-        response(StatusCode::OK, JSON, body)
+        let body = TraceBody::new(trace);
+        match self.sent_traces.take(body, Instant::now()) {
+            Some(body) => response(StatusCode::OK, JSON, ResponseBody::Trace(body)),
+            None => busy("too many traces are being read\n"),
+        }
     }
+}
+
+fn busy(text: &'static str) -> Response<ResponseBody> {
+    let mut busy = response(StatusCode::SERVICE_UNAVAILABLE, TEXT, text);
+    let headers = busy.headers_mut();
+    headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    busy
 }
 
 /// Returns a file of the page. Links of other pages may lead to it.
@@ -153,28 +183,6 @@ fn not_allowed(allowed: &'static str, text: &'static str) -> Response<ResponseBo
     let headers = refused.headers_mut();
     headers.insert(ALLOW, HeaderValue::from_static(allowed));
     refused
-}
-
-/// Returns the text of `q=text`, whose characters may be percent-encoded.
-fn search_text(query: &str) -> String {
-    let text = query.strip_prefix("q=").unwrap_or_default();
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let code = after.get(..2).filter(|_| *first == b'%');
-        let code = code.and_then(|code| std::str::from_utf8(code).ok());
-        match code.and_then(|code| u8::from_str_radix(code, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = after.get(2..).unwrap_or_default();
-            }
-            None => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn response(
@@ -203,20 +211,5 @@ fn response(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_text_of_a_search_is_decoded() {
-        for (query, text) in [
-            ("q=a%20b%C3%A4", "a bä"),
-            ("q=100%", "100%"),
-            ("q=%zz%4", "%zz%4"),
-            ("q=%ff", "\u{fffd}"),
-            ("other=1", ""),
-            ("", ""),
-        ] {
-            assert_eq!(search_text(query), text, "{query}");
-        }
-    }
-}
+#[path = "routes_tests.rs"]
+mod tests;

@@ -1,21 +1,20 @@
-//! The server of the page, on a thread of its own.
+//! The server of the page, on a thread with a runtime of its own.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use opentelemetry::Context;
 use tokio::runtime::Builder;
 use tokio::sync::{Semaphore, oneshot};
-use tokio::time::{interval, sleep};
+use tokio::time::sleep;
 
 use crate::disabled_subscriber::DisabledSubscriber;
 use crate::error::InitError;
 use crate::page::connection;
-use crate::page::page_state::PageState;
-use crate::page::red_history::INTERVAL;
+use crate::page::page_thread::PageThread;
 use crate::page::routes::Routes;
 
 /// The most connections at a time. A browser has up to six.
@@ -31,10 +30,12 @@ pub(crate) struct PageListener {
     pub(crate) address: SocketAddr,
 }
 
-/// The running thread of the page. Dropping it stops it.
+/// The running threads of the page. Dropping it stops them.
 #[derive(Debug)]
 pub(crate) struct PageServer {
-    _stop: oneshot::Sender<()>,
+    /// `None` if the application serves the page.
+    _stop: Option<oneshot::Sender<()>>,
+    _thread: PageThread,
 }
 
 impl PageListener {
@@ -76,35 +77,36 @@ impl PageListener {
 }
 
 impl PageServer {
-    /// Records the history of the metrics on a thread, and serves the page if there is a listener.
-    pub(crate) fn start(listener: Option<PageListener>, routes: Arc<Routes>) -> io::Result<Self> {
-        let (stop, stopped) = oneshot::channel();
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        thread::Builder::new()
-            .name("tower-otel-page".to_owned())
-            .spawn(move || {
-                // The page does not show itself.
-                let _disabled = tracing::subscriber::set_default(DisabledSubscriber);
-                let _suppressed = Context::enter_telemetry_suppressed_scope();
-                runtime.block_on(async {
-                    tokio::spawn(record_history(Arc::clone(routes.state())));
-                    if let Some(listener) = listener {
-                        tokio::spawn(listener.accept(routes));
-                    }
-                    let _ = stopped.await;
-                });
-                // Open streams end here.
-                runtime.shutdown_background();
-            })?;
-        Ok(Self { _stop: stop })
+    /// Serves the page if there is a listener. Keeps the page's thread.
+    pub(crate) fn start(
+        listener: Option<PageListener>,
+        routes: Arc<Routes>,
+        thread: PageThread,
+    ) -> io::Result<Self> {
+        let stop = listener.map(|listener| serve(listener, routes));
+        Ok(Self {
+            _stop: stop.transpose()?,
+            _thread: thread,
+        })
     }
 }
 
-/// Reads the metrics at the end of each interval, also while no browser is connected.
-async fn record_history(state: Arc<PageState>) {
-    let mut interval = interval(INTERVAL);
-    loop {
-        interval.tick().await;
-        state.record_history(Instant::now());
-    }
+/// Serves the page until the sender is dropped.
+fn serve(listener: PageListener, routes: Arc<Routes>) -> io::Result<oneshot::Sender<()>> {
+    let (stop, stopped) = oneshot::channel();
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    thread::Builder::new()
+        .name("tower-otel-http".to_owned())
+        .spawn(move || {
+            // The page does not show itself.
+            let _disabled = tracing::subscriber::set_default(DisabledSubscriber);
+            let _suppressed = Context::enter_telemetry_suppressed_scope();
+            runtime.block_on(async {
+                tokio::spawn(listener.accept(routes));
+                let _ = stopped.await;
+            });
+            // Open streams end here.
+            runtime.shutdown_background();
+        })?;
+    Ok(stop)
 }

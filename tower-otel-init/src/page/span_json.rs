@@ -5,9 +5,10 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::{Event, SpanKind};
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 
-use crate::page::json_writer::{JsonWriter, float};
+use crate::page::json_writer::JsonWriter;
 use crate::page::span_head::has_remote_parent;
 use crate::page::stored_span::SpanSource;
+use crate::page::value_text::float;
 
 /// Writes the span as JSON.
 pub(crate) fn write_span(json: &mut JsonWriter, span: &Span, source: &SpanSource) {

@@ -3,9 +3,9 @@
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::trace::v1::Span;
 
-use crate::page::json_writer::any_text;
 use crate::page::span_json::{kind, traceparent};
 use crate::page::stored_span::SpanSource;
+use crate::page::value_text::{MAX_TEXT, value_text};
 
 /// Returns whether names, ids, attributes, events or links contain the text, which is in lower case.
 pub(crate) fn contains(span: &Span, source: &SpanSource, text: &str) -> bool {
@@ -15,7 +15,7 @@ pub(crate) fn contains(span: &Span, source: &SpanSource, text: &str) -> bool {
             || attribute
                 .value
                 .as_ref()
-                .is_some_and(|value| has(&any_text(value)))
+                .is_some_and(|value| has(&value_text(value, MAX_TEXT)))
     };
     let has_ids = |trace: &[u8], span: &[u8], flags| has(&traceparent(trace, span, flags));
     has(&span.name)
@@ -44,7 +44,7 @@ mod tests {
     use opentelemetry_proto::tonic::trace::v1::span::{Event, Link};
 
     use super::*;
-    use crate::page::test_span::{attribute, fail, source, span, text};
+    use crate::page::test_span::{attribute, fail, list, nested_quotes, source, span, text};
 
     #[test]
     fn every_text_of_a_span_is_found_in_any_case() {
@@ -53,6 +53,11 @@ mod tests {
         span.attributes = vec![
             text("user", "Ärger \"quoted\""),
             attribute("n", Value::IntValue(42)),
+            attribute(
+                "list",
+                list(vec![attribute("in", list(vec![text("say", "\"hi\"")]))]),
+            ),
+            attribute("quotes", nested_quotes(30)),
         ];
         span.events = vec![Event {
             name: "Event".to_owned(),
@@ -72,6 +77,8 @@ mod tests {
             "user",
             "ärger \"quoted",
             "42",
+            "say=\"hi\"}",
+            &"\"".repeat(100),
             "event",
             "field",
             "value",

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, KeyValueList, any_value::Value};
 use opentelemetry_proto::tonic::trace::v1::{Span, Status};
 
 use crate::page::stored_span::SpanSource;
@@ -45,4 +45,15 @@ pub(crate) fn text(key: &str, value: &str) -> KeyValue {
 /// Returns a service without a scope.
 pub(crate) fn source(service: &str) -> Arc<SpanSource> {
     SpanSource::new(service.into(), "")
+}
+
+/// Returns a list of pairs.
+pub(crate) fn list(values: Vec<KeyValue>) -> Value {
+    Value::KvlistValue(KeyValueList { values })
+}
+
+/// Returns a list in a list and so on, with a text of quotes inside.
+pub(crate) fn nested_quotes(depth: usize) -> Value {
+    let quotes = Value::StringValue("\"".repeat(100));
+    (0..depth).fold(quotes, |inner, _| list(vec![attribute("k", inner)]))
 }

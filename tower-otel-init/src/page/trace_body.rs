@@ -3,7 +3,6 @@
 use std::vec::IntoIter;
 
 use bytes::Bytes;
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::page::json_writer::JsonWriter;
 use crate::page::span_json::write_span;
@@ -18,8 +17,6 @@ pub(crate) struct TraceBody {
     spans: IntoIter<StoredSpan>,
     next: JsonWriter,
     state: State,
-    /// Limits how many bodies keep removed spans alive.
-    _permit: OwnedSemaphorePermit,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,13 +27,12 @@ enum State {
 }
 
 impl TraceBody {
-    pub(crate) fn new(trace: TraceSpans, permit: OwnedSemaphorePermit) -> Self {
+    pub(crate) fn new(trace: TraceSpans) -> Self {
         let start = format!("{{\"dropped\":{},\"spans\":[", trace.dropped);
         Self {
             spans: trace.spans.into_iter(),
             next: JsonWriter(start.into_bytes()),
             state: State::First,
-            _permit: permit,
         }
     }
 
@@ -70,11 +66,8 @@ impl TraceBody {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
-    use std::sync::Arc;
-
     use prost::Message;
     use serde_json::Value;
-    use tokio::sync::Semaphore;
 
     use super::*;
     use crate::page::test_span::{source, span, text};
@@ -92,8 +85,7 @@ mod tests {
                 spans: stored.collect(),
                 dropped: 7,
             };
-            let permits = Arc::new(Semaphore::new(1));
-            let mut body = TraceBody::new(trace, permits.try_acquire_owned().unwrap());
+            let mut body = TraceBody::new(trace);
             let mut json = Vec::new();
             while let Some(piece) = body.next_piece() {
                 assert!(piece.len() < PIECE + 1000);

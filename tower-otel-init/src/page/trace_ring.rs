@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::page::page_trace::PageTrace;
 use crate::page::span_head::SpanHead;
 use crate::page::stored_span::{SpanSource, StoredSpan};
+use crate::page::trace_changes::TraceChanges;
 
 pub(crate) const MAX_TRACES: usize = 500;
 pub(crate) const MAX_BYTES: usize = 32 << 20;
@@ -135,12 +136,12 @@ impl TraceRing {
     }
 
     /// Returns the traces that were changed after a version, and the numbers of all.
-    pub(crate) fn changes_since(&self, version: u64) -> Value {
+    pub(crate) fn changes_since(&self, version: u64) -> TraceChanges {
         let changed = self.traces.values().filter(|trace| trace.version > version);
-        json!({
-            "changed": changed.map(PageTrace::summary).collect::<Vec<_>>(),
-            "numbers": self.traces.values().map(|trace| trace.number).collect::<Vec<_>>(),
-        })
+        TraceChanges {
+            changed: changed.map(PageTrace::entry).collect(),
+            numbers: self.traces.values().map(|trace| trace.number).collect(),
+        }
     }
 
     pub(crate) fn spans(&self, id: TraceId) -> Option<TraceSpans> {

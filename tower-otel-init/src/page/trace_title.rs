@@ -4,12 +4,15 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::{Map, Value, json};
 use tower_otel_semconv::attribute as key;
 
-use crate::page::json_writer::any_text;
 use crate::page::span_json::kind;
 use crate::page::stored_span::SpanSource;
+use crate::page::value_text::value_text;
 
 /// The longest text in the list, in characters. The waterfall has the whole text.
 const MAX_CHARS: usize = 200;
+
+/// More than so many characters have at most.
+const MAX_BYTES: usize = 4 * (MAX_CHARS + 2);
 
 /// Returns the texts of the list.
 pub(crate) fn title(span: &Span, source: &SpanSource, is_failed: bool) -> Map<String, Value> {
@@ -38,12 +41,38 @@ pub(crate) fn title(span: &Span, source: &SpanSource, is_failed: bool) -> Map<St
 fn text(span: &Span, key: &str) -> Option<String> {
     let mut attributes = span.attributes.iter();
     let attribute = attributes.find(|attribute| attribute.key == key)?;
-    Some(cut(&any_text(attribute.value.as_ref()?)))
+    Some(cut(&value_text(attribute.value.as_ref()?, MAX_BYTES)))
 }
 
 fn cut(text: &str) -> String {
     match text.char_indices().nth(MAX_CHARS) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
         None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::page::test_span::{attribute, list, nested_quotes, source, span, text};
+
+    fn route(value: opentelemetry_proto::tonic::common::v1::any_value::Value) -> String {
+        let mut span = span(1, "a");
+        span.attributes.push(attribute(key::HTTP_ROUTE, value));
+        let title = title(&span, &source("shop"), false);
+        title.get("route").unwrap().as_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_title_has_two_hundred_characters_of_any_value() {
+        let found = route(nested_quotes(90));
+        assert!(found.starts_with("k={k={k="), "{found}");
+        for value in [nested_quotes(90), list(vec![text("k", &"𝄞".repeat(300))])] {
+            let found = route(value);
+            assert_eq!(found.chars().count(), MAX_CHARS + 1, "{found}");
+            assert!(found.ends_with('…') && !found.ends_with("……"), "{found}");
+        }
+        assert_eq!(route(list(vec![text("a", "\"b\"")])), "a=\"b\"");
     }
 }

@@ -90,9 +90,13 @@ export class TraceList {
     this.#search = setTimeout(async () => {
       const text = this.#searched;
       const response = await fetch(`search?q=${encodeURIComponent(text)}`).catch(() => null);
-      if (response?.ok && text === this.#searched) {
+      if (text !== this.#searched) return;
+      if (response?.ok) {
         this.#found = new Set(await response.json());
         this.show();
+      } else if (response?.status === 503) {
+        // The server runs one search at a time.
+        this.#searchSoon();
       }
     }, 150);
   }

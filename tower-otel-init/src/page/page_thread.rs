@@ -1,0 +1,146 @@
+//! The thread of the page. It decodes and searches spans and renders metrics, so that no thread of the application does, also if
+//! the application serves the page. It has no runtime: metrics of the runtime are those of the application's.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::Instant;
+
+use opentelemetry::Context;
+use tokio::sync::oneshot;
+
+use crate::disabled_subscriber::DisabledSubscriber;
+use crate::page::page_state::PageState;
+use crate::page::red_history::INTERVAL;
+
+/// The most jobs that wait: more than the streams, searches and requests that are served at a time.
+const MAX_JOBS: usize = 64;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// The running thread. Dropping it stops it.
+#[derive(Debug)]
+pub(crate) struct PageThread {
+    jobs: Arc<SyncSender<Job>>,
+}
+
+/// Runs functions on the thread.
+#[derive(Clone, Debug)]
+pub(crate) struct PageJobs(Weak<SyncSender<Job>>);
+
+impl PageThread {
+    /// Starts the thread, which also records the history of the metrics.
+    pub(crate) fn start(state: Arc<PageState>) -> io::Result<Self> {
+        let (jobs, received) = sync_channel(MAX_JOBS);
+        thread::Builder::new()
+            .name("tower-otel-page".to_owned())
+            .spawn(move || {
+                // The page does not show itself.
+                let _disabled = tracing::subscriber::set_default(DisabledSubscriber);
+                let _suppressed = Context::enter_telemetry_suppressed_scope();
+                run(&state, &received);
+            })?;
+        Ok(Self {
+            jobs: Arc::new(jobs),
+        })
+    }
+
+    pub(crate) fn jobs(&self) -> PageJobs {
+        PageJobs(Arc::downgrade(&self.jobs))
+    }
+}
+
+impl PageJobs {
+    /// Returns where the result arrives: nothing if the thread is stopped, has too much to do, or the function panics.
+    pub(crate) fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> oneshot::Receiver<T> {
+        let (sender, receiver) = oneshot::channel();
+        if let Some(jobs) = self.0.upgrade() {
+            let _ = jobs.try_send(Box::new(move || {
+                let _ = sender.send(work());
+            }));
+        }
+        receiver
+    }
+}
+
+/// Does jobs, and reads the metrics at the end of each interval, also while no browser is connected.
+fn run(state: &PageState, jobs: &Receiver<Job>) {
+    let mut next = Instant::now();
+    loop {
+        let now = Instant::now();
+        if now >= next {
+            next = now + INTERVAL;
+            catch(|| state.record_history(now));
+        }
+        match jobs.recv_timeout(next.saturating_duration_since(Instant::now())) {
+            Ok(job) => catch(job),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+/// Functions of the application that run before metrics are rendered can panic.
+fn catch(work: impl FnOnce()) {
+    let _ = catch_unwind(AssertUnwindSafe(work));
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use tokio::runtime::Handle;
+
+    use super::*;
+
+    fn start() -> PageThread {
+        let state = Arc::new(PageState::new("shop".to_owned()));
+        PageThread::start(state).unwrap()
+    }
+
+    #[test]
+    fn the_thread_has_no_runtime_that_metrics_could_remember() {
+        let thread = start();
+        let has_runtime = thread.jobs().run(|| Handle::try_current().is_ok());
+        assert!(!has_runtime.blocking_recv().unwrap());
+    }
+
+    #[test]
+    fn a_job_that_panics_has_no_result_and_the_next_one_runs() {
+        let jobs = start();
+        let panicked = jobs.jobs().run(|| panic!("expected"));
+        assert!(panicked.blocking_recv().is_err());
+        assert_eq!(jobs.jobs().run(|| 5).blocking_recv(), Ok(5));
+    }
+
+    #[test]
+    fn a_stopped_thread_has_no_results() {
+        let thread = start();
+        let jobs = thread.jobs();
+        drop(thread);
+        assert!(jobs.run(|| 5).blocking_recv().is_err());
+    }
+
+    #[test]
+    fn a_thread_with_too_much_to_do_takes_no_more_jobs() {
+        let thread = start();
+        let (start, started) = oneshot::channel();
+        let (block, blocked) = oneshot::channel::<()>();
+        let first = thread.jobs().run(move || {
+            let _ = start.send(());
+            blocked.blocking_recv()
+        });
+        started.blocking_recv().unwrap();
+        let waiting: Vec<_> = (0..MAX_JOBS).map(|_| thread.jobs().run(|| ())).collect();
+        assert!(thread.jobs().run(|| ()).blocking_recv().is_err());
+        block.send(()).unwrap();
+        assert!(first.blocking_recv().unwrap().is_ok());
+        for waiting in waiting {
+            waiting.blocking_recv().unwrap();
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The changes of the list of traces, copied from the ring so that titles are decoded after its lock is released.
+
+use serde_json::{Value, json};
+
+use crate::page::span_head::{Rank, SpanHead};
+use crate::page::span_json::micros;
+use crate::page::stored_span::StoredSpan;
+use crate::page::trace_title::title;
+
+/// The traces that changed, and the numbers of all.
+#[derive(Debug)]
+pub(crate) struct TraceChanges {
+    pub(crate) changed: Vec<TraceEntry>,
+    pub(crate) numbers: Vec<u64>,
+}
+
+/// What the list shows of a trace. Its span is not decoded yet.
+#[derive(Debug)]
+pub(crate) struct TraceEntry {
+    pub(crate) number: u64,
+    pub(crate) title: Option<StoredSpan>,
+    pub(crate) head: SpanHead,
+    pub(crate) errors: usize,
+    pub(crate) spans: usize,
+}
+
+impl TraceChanges {
+    pub(crate) fn json(&self) -> Value {
+        json!({
+            "changed": self.changed.iter().map(TraceEntry::json).collect::<Vec<_>>(),
+            "numbers": self.numbers,
+        })
+    }
+}
+
+impl TraceEntry {
+    fn json(&self) -> Value {
+        let title = self.title.as_ref().and_then(|span| {
+            let decoded = span.decode()?;
+            Some(title(&decoded, span.source(), self.head.is_failed))
+        });
+        let mut entry = title.unwrap_or_default();
+        let mut add = |name: &str, value: Value| entry.insert(name.to_owned(), value);
+        add("number", self.number.into());
+        add("id", self.head.trace.to_string().into());
+        add("start", micros(self.head.start).into());
+        add("duration", (self.head.duration as f64 / 1e3).into());
+        add("errors", self.errors.into());
+        add("spans", self.spans.into());
+        // The span has a parent in this process, which has not ended or was not recorded.
+        add("incomplete", (self.head.rank == Rank::Inner).into());
+        entry.into()
+    }
+}
