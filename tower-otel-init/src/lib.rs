@@ -275,6 +275,7 @@ mod flush;
 mod fork;
 mod install;
 mod item_counts;
+mod json_fields;
 mod keep_rules;
 mod key_value_list;
 mod layers;

@@ -1,9 +1,10 @@
 //! The filter of log lines and log records, which can be replaced while they are written.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use opentelemetry::Context as OtelContext;
 use opentelemetry::trace::TraceContextExt;
 use tracing::level_filters::LevelFilter;
@@ -25,11 +26,14 @@ struct Directives {
     text: String,
     traces: LogTraces,
     filters: Vec<Arc<ArcSwap<EnvFilter>>>,
+    select_spans: Arc<AtomicBool>,
 }
 
 /// The filter of one layer.
 pub(crate) struct LayerFilter {
     directives: Arc<ArcSwap<EnvFilter>>,
+    /// Whether a directive selects spans. Otherwise an `EnvFilter` takes locks at every enter and exit in vain.
+    select_spans: Arc<AtomicBool>,
     traces: LogTraces,
 }
 
@@ -39,6 +43,7 @@ impl LiveLogFilter {
             text: directives.to_owned(),
             traces,
             filters: Vec::new(),
+            select_spans: Arc::new(AtomicBool::new(select_spans(directives))),
         })))
     }
 
@@ -50,6 +55,7 @@ impl LiveLogFilter {
         directives.filters.push(Arc::clone(&filter));
         LayerFilter {
             directives: filter,
+            select_spans: Arc::clone(&directives.select_spans),
             traces: directives.traces,
         }
     }
@@ -70,6 +76,7 @@ impl LiveLogFilter {
         for (filter, new) in directives.filters.iter().zip(new?) {
             filter.store(Arc::new(new));
         }
+        directives.select_spans.store(select_spans(text), Relaxed);
         // The spans and events that the old filter has disabled for good.
         tracing::callsite::rebuild_interest_cache();
         Some(std::mem::replace(&mut directives.text, text.to_owned()))
@@ -85,6 +92,11 @@ fn parse(text: &str) -> Option<EnvFilter> {
     EnvFilter::builder().with_regex(false).parse(text).ok()
 }
 
+/// Returns whether directives select spans: `target[span{field=value}]=level`.
+fn select_spans(directives: &str) -> bool {
+    directives.contains('[')
+}
+
 impl fmt::Debug for LiveLogFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("LiveLogFilter").field(&self.text()).finish()
@@ -92,6 +104,13 @@ impl fmt::Debug for LiveLogFilter {
 }
 
 impl LayerFilter {
+    /// Returns the directives if one of them selects spans.
+    fn span_directives(&self) -> Option<Guard<Arc<EnvFilter>>> {
+        self.select_spans
+            .load(Relaxed)
+            .then(|| self.directives.load())
+    }
+
     /// Returns whether the trace of a line is one whose lines are written. A line outside of a trace has none to follow.
     fn follows_trace(&self, event: &Event<'_>) -> bool {
         if self.traces == LogTraces::All || *event.metadata().level() <= Level::WARN {
@@ -128,22 +147,65 @@ where
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        Filter::on_new_span(&**self.directives.load(), attributes, id, context);
+        if let Some(directives) = self.span_directives() {
+            Filter::on_new_span(&**directives, attributes, id, context);
+        }
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
-        Filter::on_record(&**self.directives.load(), id, values, context);
+        if let Some(directives) = self.span_directives() {
+            Filter::on_record(&**directives, id, values, context);
+        }
     }
 
     fn on_enter(&self, id: &Id, context: Context<'_, S>) {
-        Filter::on_enter(&**self.directives.load(), id, context);
+        if let Some(directives) = self.span_directives() {
+            Filter::on_enter(&**directives, id, context);
+        }
     }
 
     fn on_exit(&self, id: &Id, context: Context<'_, S>) {
-        Filter::on_exit(&**self.directives.load(), id, context);
+        if let Some(directives) = self.span_directives() {
+            Filter::on_exit(&**directives, id, context);
+        }
     }
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {
-        Filter::on_close(&**self.directives.load(), id, context);
+        if let Some(directives) = self.span_directives() {
+            Filter::on_close(&**directives, id, context);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing_subscriber::layer::SubscriberExt;
+
+    use super::*;
+    use crate::log_lines;
+    use crate::options::LogFormat;
+    use crate::test_output::TestOutput;
+
+    #[test]
+    fn directives_that_select_spans_apply_from_the_first_span_after_they_are_set() {
+        let output = TestOutput::default();
+        let writer = output.clone();
+        let live = LiveLogFilter::new("info", LogTraces::All);
+        let layer = log_lines::layer(LogFormat::Json, live.layer_filter(), move || writer.clone());
+        let subscriber = tracing_subscriber::registry().with(layer);
+        tracing::subscriber::with_default(subscriber, || {
+            let log = |text: &str| {
+                tracing::info_span!("work", id = 1).in_scope(|| tracing::debug!("within {text}"));
+                tracing::debug!("outside {text}");
+            };
+            log("info");
+            assert!(live.set("info,[work{id=1}]=debug").is_some());
+            log("selected");
+            assert!(live.set("info").is_some());
+            log("reset");
+        });
+        let text = output.text();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(text.contains("within selected"), "{text}");
     }
 }

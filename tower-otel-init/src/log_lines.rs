@@ -11,6 +11,7 @@ use tracing_subscriber::fmt::format::{Format, Json, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::json_fields::JsonFields;
 use crate::live_log_filter::LayerFilter;
 use crate::options::LogFormat;
 use crate::pretty_lines::{OtelName, PrettyLine};
@@ -31,6 +32,7 @@ where
         LogFormat::Json => layer
             .json()
             .with_span_list(false)
+            .fmt_fields(JsonFields)
             .map_event_format(WithTraceIds)
             .with_filter(filter)
             .boxed(),

@@ -1,6 +1,6 @@
 //! The telemetry layers of the servers and clients of this system.
 
-use std::time::Duration;
+use std::{future, time::Duration};
 
 use axum::{
     Router,
@@ -18,7 +18,7 @@ use tower_otel_trace::{RemoteParent, SensitiveKeys, TraceLayer};
 
 use crate::{
     BoxError,
-    auth::{Audience, Keys, bearer},
+    auth::{Audience, Keys, VerifiedToken},
     db::Database,
     problem::{Problem, method_not_allowed, route_not_found},
     process::Process,
@@ -53,19 +53,23 @@ impl Layers {
     }
 
     /// Returns the routes of a service with telemetry. The operational routes have none, because probes and
-    /// scrapes would be most of the requests.
+    /// scrapes would be most of the requests. Tokens are verified before, with and without telemetry.
     pub(crate) fn server(self, routes: Router, keys: Keys, audience: Audience) -> Router {
         let routes = routes
             .fallback(route_not_found)
             .method_not_allowed_fallback(method_not_allowed)
             .layer(middleware::from_fn(limit_time));
-        if !self.is_enabled {
-            return routes;
-        }
         let traces = TraceLayer::server()
-            .remote_parent(move |request| remote_parent(&keys, audience, request))
+            .remote_parent(remote_parent)
             .sensitive_query_keys(SensitiveKeys::new(SENSITIVE_KEYS));
-        routes.layer(observe((traces, MetricsLayer::server())))
+        let routes = match self.is_enabled {
+            true => routes.layer(observe((traces, MetricsLayer::server()))),
+            false => routes,
+        };
+        routes.layer(middleware::map_request(move |mut request: Request| {
+            VerifiedToken::insert(&keys, audience, &mut request);
+            future::ready(request)
+        }))
     }
 
     /// Returns a client that records each attempt, and sends the trace context only to `propagate_to`.
@@ -113,9 +117,9 @@ async fn ready(State(database): State<Database>) -> Response {
 
 /// Continues the trace of a request with a valid token. Other requests start a new trace that links
 /// to the remote one, so that unknown callers cannot choose what is sampled or extend other traces.
-fn remote_parent(keys: &Keys, audience: Audience, request: &dyn RequestHead) -> RemoteParent {
-    match bearer(request.headers()) {
-        Some(token) if keys.verify(audience, token).is_ok() => RemoteParent::Continue,
+fn remote_parent(request: &dyn RequestHead) -> RemoteParent {
+    match request.extensions() {
+        Some(extensions) if VerifiedToken::is_valid(extensions) => RemoteParent::Continue,
         _ => RemoteParent::Link,
     }
 }

@@ -7,8 +7,8 @@ pub(crate) use password::PasswordHasher;
 pub(crate) use token::{Audience, Keys};
 
 use axum::{
-    extract::{FromRef, FromRequestParts},
-    http::{HeaderMap, header, request::Parts},
+    extract::{FromRequestParts, Request},
+    http::{Extensions, HeaderMap, header, request::Parts},
 };
 
 use crate::{instruments, problem::Problem};
@@ -25,28 +25,100 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
+/// The verified token of a request, in its extensions: the user, or why the token is invalid. It is verified once, for
+/// the layers and for the handler.
+#[derive(Clone)]
+pub(crate) struct VerifiedToken(Result<String, &'static str>);
+
+impl VerifiedToken {
+    /// Verifies the token of a request, if it has one.
+    pub(crate) fn insert(keys: &Keys, audience: Audience, request: &mut Request) {
+        if let Some(token) = bearer(request.headers()) {
+            let verified = Self(keys.verify(audience, token));
+            request.extensions_mut().insert(verified);
+        }
+    }
+
+    /// Returns whether a request has a valid token.
+    pub(crate) fn is_valid(extensions: &Extensions) -> bool {
+        extensions
+            .get::<Self>()
+            .is_some_and(|verified| verified.0.is_ok())
+    }
+}
+
 impl AuthenticatedUser {
     /// Returns the user of a token. Counts a failure by its reason, which is not sent to the
     /// client.
     pub(crate) fn from_token(keys: &Keys, token: Option<&str>) -> Result<Self, Problem> {
-        let reject = |reason| {
-            instruments::auth_failure(reason);
-            Problem::unauthorized("a valid token is required: POST /login")
-        };
-        let token = token.ok_or_else(|| reject("missing_token"))?;
-        let id = keys.verify(Audience::Api, token).map_err(reject)?;
-        Ok(Self { id })
+        let token = token.ok_or("missing_token");
+        Self::from_verified(token.and_then(|token| keys.verify(Audience::Api, token)))
+    }
+
+    fn from_verified(verified: Result<String, &'static str>) -> Result<Self, Problem> {
+        match verified {
+            Ok(id) => Ok(Self { id }),
+            Err(reason) => {
+                instruments::auth_failure(reason);
+                Err(Problem::unauthorized(
+                    "a valid token is required: POST /login",
+                ))
+            }
+        }
     }
 }
 
-impl<S> FromRequestParts<S> for AuthenticatedUser
-where
-    S: Send + Sync,
-    Keys: FromRef<S>,
-{
+impl<S: Send + Sync> FromRequestParts<S> for AuthenticatedUser {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        Self::from_token(&Keys::from_ref(state), bearer(&parts.headers))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let verified = parts.extensions.get::<VerifiedToken>();
+        Self::from_verified(verified.map_or(Err("missing_token"), |verified| verified.0.clone()))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use axum::{body::Body, extract::Request};
+
+    use super::*;
+    use crate::config::Secret;
+
+    async fn user(request: Request) -> Option<String> {
+        let (mut parts, _) = request.into_parts();
+        let user = AuthenticatedUser::from_request_parts(&mut parts, &()).await;
+        user.ok().map(|user| user.id)
+    }
+
+    fn request(token: &str) -> Request {
+        let request = Request::builder().header(header::AUTHORIZATION, format!("Bearer {token}"));
+        request.body(Body::empty()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_token_is_verified_once_for_the_layers_and_the_handler() {
+        let keys = Keys::new(&Secret::random().unwrap());
+        let token = keys.sign(Audience::Api, "user").unwrap();
+        let mut valid = request(&token);
+        VerifiedToken::insert(&keys, Audience::Api, &mut valid);
+        // What is not there anymore is not verified again.
+        valid.headers_mut().clear();
+        assert!(VerifiedToken::is_valid(valid.extensions()));
+        assert_eq!(user(valid).await.as_deref(), Some("user"));
+    }
+
+    #[tokio::test]
+    async fn a_request_without_a_valid_token_has_no_user() {
+        let keys = Keys::new(&Secret::random().unwrap());
+        let other = keys.sign(Audience::Reality, "user").unwrap();
+        for token in ["", "invalid", &other] {
+            let mut invalid = request(token);
+            VerifiedToken::insert(&keys, Audience::Api, &mut invalid);
+            assert!(!VerifiedToken::is_valid(invalid.extensions()));
+            assert_eq!(user(invalid).await, None);
+        }
+        let valid = keys.sign(Audience::Api, "user").unwrap();
+        assert_eq!(user(request(&valid)).await, None, "nothing has verified it");
     }
 }
