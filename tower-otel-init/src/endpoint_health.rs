@@ -86,7 +86,7 @@ impl EndpointHealth {
 }
 
 /// Returns a text without control characters, cut to a length that is fit for a log line.
-fn cut(text: &str) -> String {
+pub(crate) fn cut(text: &str) -> String {
     const MAX_CHARS: usize = 300;
     fit(&printable(text), MAX_CHARS).trim_end().to_owned()
 }

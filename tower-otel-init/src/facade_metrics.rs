@@ -31,6 +31,14 @@ pub(crate) struct Times {
     pub(crate) now: u64,
 }
 
+impl Times {
+    /// Returns the times of values until now. A clock that was set back does not end them before their start.
+    pub(crate) fn new(start: u64, now: u64) -> Self {
+        let now = now.max(start);
+        Self { start, now }
+    }
+}
+
 /// Reads the text format, version 0.0.4, as the recorder writes it.
 pub(crate) struct FacadeMetrics<'a> {
     lines: Lines<'a>,
@@ -75,7 +83,8 @@ impl<'a> FacadeMetrics<'a> {
     /// several requests.
     pub(crate) fn next_part(&mut self) -> Option<Vec<Metric>> {
         let (mut metrics, mut size): (Vec<Metric>, usize) = (Vec::new(), 0);
-        while size < PART_SIZE {
+        // A part without a metric would be the end.
+        while size < PART_SIZE || metrics.is_empty() {
             let Some(line) = self.lines.next() else {
                 break;
             };

@@ -120,6 +120,18 @@ fn many_series_are_in_several_requests_that_receivers_accept() {
 }
 
 #[test]
+fn a_point_that_is_longer_than_a_request_does_not_end_the_push() {
+    let label = "x".repeat(PART_SIZE);
+    let text = format!(
+        "# TYPE a histogram\na_bucket{{l=\"{label}\",le=\"+Inf\"}} 1\na_sum{{l=\"{label}\"}} 1\n\
+         a_count{{l=\"{label}\"}} 1\n# TYPE b_total counter\nb_total 2\n"
+    );
+    let parts = read(&text);
+    let names = parts.iter().flatten().map(|metric| &*metric.name);
+    assert!(names.eq(["a", "b_total"]));
+}
+
+#[test]
 fn lines_that_are_not_in_the_format_are_skipped() {
     for text in ["", "\n\n", "# HELP", "#", "a{", "a{b=\"c} 1", "a x"] {
         assert_eq!(read(text), Vec::<Vec<Metric>>::new(), "{text:?}");
@@ -140,4 +152,10 @@ fn the_unit_is_that_of_the_name() {
     ] {
         assert_eq!(unit_of(name), unit, "{name}");
     }
+}
+
+#[test]
+fn a_clock_that_is_set_back_does_not_end_points_before_their_start() {
+    let end = |now| Times::new(7, now).now;
+    assert_eq!([9, 7, 3].map(end), [9, 7, 7]);
 }

@@ -22,6 +22,8 @@ impl RunningTelemetry {
         mem::forget(self.logger_provider.take());
         #[cfg(feature = "prometheus")]
         mem::forget(mem::take(&mut self.metrics_printer));
+        #[cfg(feature = "prometheus")]
+        mem::forget(mem::take(&mut self.metrics_pusher));
         #[cfg(feature = "page")]
         mem::forget(mem::take(&mut self.page_server));
         mem::forget(self.export_runtime.take());

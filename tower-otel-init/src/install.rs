@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use opentelemetry::global;
 use tracing::Subscriber;
+use tracing::subscriber::NoSubscriber;
 use tracing_subscriber::Registry;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
@@ -56,7 +57,7 @@ impl TelemetryBuilder {
     }
 
     fn install_first(&self) -> Result<Telemetry, InitError> {
-        if tracing::dispatcher::has_been_set() {
+        if has_subscriber() {
             return Err(InitError::SubscriberInstalled);
         }
         let (mut telemetry, config) = self.start(true)?;
@@ -158,9 +159,14 @@ impl RunningTelemetry {
     }
 }
 
+/// Returns whether this thread has a subscriber. `dispatcher::has_been_set` is true for ever once any thread has had one.
+fn has_subscriber() -> bool {
+    tracing::dispatcher::get_default(|dispatch| !dispatch.is::<NoSubscriber>())
+}
+
 /// Logs a warning, or writes it to the standard error if the application has not installed its subscriber yet.
 fn warn(warning: &str) {
-    if tracing::dispatcher::has_been_set() {
+    if has_subscriber() {
         tracing::warn!("{warning}");
     } else {
         let _ = writeln!(std::io::stderr(), "tower-otel-init: {warning}");

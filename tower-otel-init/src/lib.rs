@@ -399,7 +399,7 @@ pub use tower_otel_propagate::{
 #[doc(inline)]
 pub use tower_otel_recorder::keep_trace;
 #[doc(inline)]
-pub use tower_otel_semconv::{KnownMethods, SensitiveKeys, TrustedProxies};
+pub use tower_otel_semconv::{ForwardedHeaders, KnownMethods, SensitiveKeys, TrustedProxies};
 #[doc(inline)]
 pub use tower_otel_trace::{OptIn, SpanHandle, StatusAttribute, TraceLayer};
 

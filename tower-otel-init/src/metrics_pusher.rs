@@ -17,7 +17,8 @@ use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use tokio::runtime::Handle;
 use tower_otel_prometheus::Prometheus;
 
-use crate::endpoint_health::EndpointHealth;
+use crate::endpoint::redact_urls;
+use crate::endpoint_health::{EndpointHealth, cut};
 use crate::facade_metrics::{FacadeMetrics, Times};
 use crate::metric_sender::MetricSender;
 use crate::partial_success::RejectedItems;
@@ -35,18 +36,19 @@ pub(crate) struct MetricsPush {
     pub(crate) timeout: Duration,
 }
 
-/// A thread that pushes metrics at a fixed interval, when it is asked to, and once more when this is dropped.
+/// A thread that pushes metrics at a fixed interval, when it is asked to, and once more when this is dropped. If that last push
+/// fails, it is tried again.
 pub(crate) struct MetricsPusher {
     flushes: Option<Flushes>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
-/// Asks a pusher for a push. The sender in it is dropped after the push.
-pub(crate) type Flushes = mpsc::Sender<mpsc::Sender<()>>;
+/// Asks a pusher for a push. The sender in it gets the result.
+pub(crate) type Flushes = mpsc::Sender<mpsc::Sender<OTelSdkResult>>;
 
 impl MetricsPusher {
     pub(crate) fn start(push: MetricsPush, interval: Duration) -> io::Result<Self> {
-        let (flushes, requested) = mpsc::channel::<mpsc::Sender<()>>();
+        let (flushes, requested) = mpsc::channel::<mpsc::Sender<OTelSdkResult>>();
         let start = nanoseconds();
         let name = "tower-otel-push".to_owned();
         let thread = thread::Builder::new().name(name).spawn(move || {
@@ -54,9 +56,12 @@ impl MetricsPusher {
             loop {
                 let flush = requested.recv_timeout(interval.saturating_sub(last.elapsed()));
                 last = Instant::now();
-                push.run(start);
-                if matches!(flush, Err(RecvTimeoutError::Disconnected)) {
-                    return;
+                let result = push.run(start);
+                match flush {
+                    // An error: the flush has timed out.
+                    Ok(flush) => _ = flush.send(result),
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => return push.end(start, result),
                 }
             }
         })?;
@@ -77,9 +82,7 @@ pub(crate) fn flush(flushes: &Flushes) -> OTelSdkResult {
     flushes
         .send(done)
         .map_err(|_| OTelSdkError::AlreadyShutdown)?;
-    // An error: the sender is dropped.
-    let _ = pushed.recv();
-    Ok(())
+    pushed.recv().unwrap_or(Err(OTelSdkError::AlreadyShutdown))
 }
 
 impl Drop for MetricsPusher {
@@ -99,18 +102,33 @@ impl fmt::Debug for MetricsPusher {
 
 impl MetricsPush {
     /// Pushes all metrics, and records whether that succeeds.
-    fn run(&self, start: u64) {
+    fn run(&self, start: u64) -> OTelSdkResult {
         let mut rejected = RejectedItems::default();
         let result = self.push(start, &mut rejected);
         // The next push has the cumulative values.
         self.health.record(&result, &rejected);
+        result
+    }
+
+    /// Tries the last push again if it has failed, because no push follows it. Logs the loss.
+    fn end(&self, start: u64, last: OTelSdkResult) {
+        let last = match last {
+            // The time of the shutdown is over, and its caller logs that.
+            Ok(()) | Err(OTelSdkError::AlreadyShutdown) => return,
+            Err(_) => self.run(start),
+        };
+        if let Err(error) = last {
+            tracing::warn!(
+                "telemetry shut down: the last export of metrics failed: {error}; values since the export before are lost"
+            );
+        }
     }
 
     fn push(&self, start: u64, rejected: &mut RejectedItems) -> OTelSdkResult {
         let deadline = Instant::now() + self.timeout;
         let text = self.recorder.render();
-        let now = nanoseconds();
-        let mut metrics = FacadeMetrics::new(&text, Times { start, now });
+        let times = Times::new(start, nanoseconds());
+        let mut metrics = FacadeMetrics::new(&text, times);
         while let Some(part) = metrics.next_part() {
             let response = self.send(part, deadline)?;
             if let Some(partial) = response.partial_success {
@@ -134,7 +152,7 @@ impl MetricsPush {
         });
         match received.recv() {
             Ok(Ok(Ok(response))) => Ok(response),
-            Ok(Ok(Err(error))) => Err(OTelSdkError::InternalFailure(error)),
+            Ok(Ok(Err(error))) => Err(OTelSdkError::InternalFailure(cut(&redact_urls(&error)))),
             Ok(Err(_)) => Err(OTelSdkError::Timeout(self.timeout)),
             Err(mpsc::RecvError) => Err(OTelSdkError::AlreadyShutdown),
         }

@@ -99,7 +99,8 @@ impl RejectedItems {
     #[cfg(feature = "prometheus")]
     pub(crate) fn add(&mut self, count: i64, message: &str) {
         // A negative number counts as 0.
-        self.count += u64::try_from(count).unwrap_or_default();
+        let rejected = u64::try_from(count).unwrap_or_default();
+        self.count = self.count.saturating_add(rejected);
         if count > 0 {
             self.message = printed(message);
         }
@@ -126,4 +127,18 @@ impl Visit for RejectedItems {
     }
 
     fn record_debug(&mut self, _: &Field, _: &dyn Debug) {}
+}
+
+#[cfg(all(test, feature = "prometheus"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_of_a_collector_do_not_overflow() {
+        let mut rejected = RejectedItems::default();
+        for count in [i64::MAX, -1, i64::MAX, i64::MAX] {
+            rejected.add(count, "too old");
+        }
+        assert_eq!(rejected.count, u64::MAX);
+    }
 }

@@ -1,5 +1,6 @@
 //! Stops telemetry.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use opentelemetry_sdk::error::OTelSdkError;
@@ -11,7 +12,7 @@ use crate::shutdown_progress::{Phase, Task};
 
 /// The timeout of a shutdown by drop.
 const DROP_TIMEOUT: Duration = Duration::from_secs(5);
-/// Telemetry that is dropped this soon, without a span, was not meant to be dropped.
+/// Telemetry that is dropped this soon, without a span, was probably not meant to be dropped.
 const AT_ONCE: Duration = Duration::from_millis(5);
 /// The timeout of the providers of metrics and log records. Each caller limits its own wait.
 const PROVIDER_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -31,7 +32,8 @@ impl RunningTelemetry {
             state.waiting += 1;
             if state.phase == Phase::Running {
                 state.phase = Phase::Stopping;
-                self.shutdown.spawn(self.shutdown_tasks(), &mut state);
+                self.shutdown
+                    .spawn(self.shutdown_tasks(timeout / 2), &mut state);
             }
         }
         let spans = self
@@ -39,6 +41,9 @@ impl RunningTelemetry {
             .as_ref()
             .map(|spans| spans.recorder.shutdown(timeout));
         let mut in_time = !matches!(spans, Some(Err(OTelSdkError::Timeout(_))));
+        if in_time {
+            self.shutdown.end_spans();
+        }
         let mut state = self
             .shutdown
             .wait(timeout.saturating_sub(started.elapsed()));
@@ -61,13 +66,21 @@ impl RunningTelemetry {
         result
     }
 
-    /// Returns what shuts down metrics and log records.
-    fn shutdown_tasks(&self) -> Vec<Task> {
+    /// Returns what shuts down metrics and log records. Metrics wait for the spans at most for the timeout, so that they
+    /// count the last ones.
+    fn shutdown_tasks(&self, timeout: Duration) -> Vec<Task> {
+        let after_spans = |task: Task| -> Task {
+            let progress = Arc::clone(&self.shutdown);
+            Box::new(move || {
+                progress.wait_for_spans(timeout);
+                task();
+            })
+        };
         let mut tasks: Vec<Task> = Vec::new();
         if let Some(metrics) = self.meter_provider.clone() {
-            tasks.push(Box::new(move || {
+            tasks.push(after_spans(Box::new(move || {
                 drop(metrics.shutdown_with_timeout(PROVIDER_TIMEOUT));
-            }));
+            })));
         }
         #[cfg(feature = "logs")]
         if let Some(logs) = self.logger_provider.clone() {
@@ -82,7 +95,7 @@ impl RunningTelemetry {
             .ok()
             .and_then(|mut pusher| pusher.take())
         {
-            tasks.push(Box::new(move || drop(pusher)));
+            tasks.push(after_spans(Box::new(move || drop(pusher))));
         }
         #[cfg(feature = "prometheus")]
         if let Some(printer) = self
@@ -91,7 +104,7 @@ impl RunningTelemetry {
             .ok()
             .and_then(|mut printer| printer.take())
         {
-            tasks.push(Box::new(move || drop(printer)));
+            tasks.push(after_spans(Box::new(move || drop(printer))));
         }
         tasks
     }
@@ -137,16 +150,17 @@ fn log_shutdown(result: &Result<(), ShutdownError>, in_time: bool, timeout: Dura
 }
 
 impl RunningTelemetry {
-    /// Warns if telemetry is dropped at once, as by a binding named `_`.
+    /// Warns if telemetry is dropped at once, as by a binding named `_` or when the start of the application fails.
     fn warn_if_not_kept(&self) {
         let spans = self.spans.as_ref();
         let has_spans = spans.is_some_and(|spans| spans.recorder.counts().started > 0);
         let is_running = self.shutdown.state().phase == Phase::Running;
-        let is_new = self.handed_over.is_some_and(|at| at.elapsed() < AT_ONCE);
-        if is_running && !has_spans && is_new {
+        let age = self.handed_over.map(|at| at.elapsed());
+        if let Some(age) = age.filter(|age| is_running && !has_spans && *age < AT_ONCE) {
             tracing::warn!(
-                "telemetry is dropped right after its start, so that nothing is recorded; keep it until the end of `main`, in a \
-                 binding such as `_telemetry`: one named `_` drops it at once"
+                "telemetry was dropped {} ms after its start; if that was not meant, keep it until the end of `main`, in a \
+                 binding such as `_telemetry`: one named `_` drops it at once",
+                age.as_millis()
             );
         }
     }

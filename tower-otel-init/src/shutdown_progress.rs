@@ -16,6 +16,8 @@ pub(crate) struct State {
     pub(crate) phase: Phase,
     /// The number of threads that shut a signal down. Spans have none: each caller waits for the recorder.
     pub(crate) threads: usize,
+    /// Whether the spans are shut down.
+    pub(crate) spans_ended: bool,
     /// The number of callers that wait.
     pub(crate) waiting: usize,
 }
@@ -61,6 +63,21 @@ impl ShutdownProgress {
     /// Wakes the callers that wait.
     pub(crate) fn notify(&self) {
         self.changed.notify_all();
+    }
+
+    /// Records that the spans are shut down.
+    pub(crate) fn end_spans(&self) {
+        self.state().spans_ended = true;
+        self.notify();
+    }
+
+    /// Waits until the spans are shut down, or everything is.
+    pub(crate) fn wait_for_spans(&self, timeout: Duration) {
+        let is_busy = |state: &mut State| !state.spans_ended && state.phase != Phase::Finished;
+        let waited = self
+            .changed
+            .wait_timeout_while(self.state(), timeout, is_busy);
+        drop(waited);
     }
 
     /// Waits for the threads.

@@ -247,7 +247,7 @@ impl Telemetry {
     ///
     /// # Errors
     ///
-    /// If spans or log records could not be exported, the export takes longer than `timeout`, or telemetry is shut
+    /// If spans, metrics or log records could not be exported, the export takes longer than `timeout`, or telemetry is shut
     /// down.
     pub fn flush(&self, timeout: Duration) -> OTelSdkResult {
         self.0.flush(timeout)
@@ -260,6 +260,10 @@ impl Telemetry {
     /// runtime: exports run on a thread of their own. If several threads call it at the same time, all of them
     /// wait, and the last one whose timeout ends decides what is dropped. Later calls return the same result at
     /// once.
+    ///
+    /// Metrics are exported after the spans, so that they count the last ones, or when half the timeout is over. A push of the
+    /// metrics of `/metrics` that fails is repeated once. Values since the last export that succeeded are lost if the export
+    /// fails or the timeout ends; they are not counted and no error. A warning is logged.
     ///
     /// # Errors
     ///

@@ -11,30 +11,35 @@ use tracing_subscriber::Registry;
 #[test]
 #[ignore = "runs in a process started by the other test"]
 fn service() {
-    if std::env::var_os("WITHOUT_SUBSCRIBER").is_none() {
-        return;
-    }
+    let metrics = match std::env::var("WITHOUT_SUBSCRIBER").as_deref() {
+        Ok("none") => MetricsExporter::None,
+        Ok("otlp") => MetricsExporter::Otlp,
+        _ => return,
+    };
     let builder = Telemetry::builder("users")
         .endpoint("http://localhost:4318")
-        .metrics(MetricsExporter::None);
+        .metrics(metrics);
     let (telemetry, _layers) = builder.layers::<Registry>().unwrap();
     telemetry.shutdown(std::time::Duration::ZERO).unwrap();
 }
 
 #[test]
 fn warnings_are_written_to_the_standard_error_if_there_is_no_subscriber_yet() {
-    let child = Command::new(std::env::current_exe().unwrap())
-        .args(["service", "--exact", "--ignored", "--nocapture", "-q"])
-        .env("WITHOUT_SUBSCRIBER", "1")
-        .env("OTEL_TRACES_SAMPLER", "sometimes")
-        .output()
-        .unwrap();
-    let errors = String::from_utf8(child.stderr).unwrap();
-    assert!(child.status.success(), "{errors}");
-    for expected in [
-        "tower-otel-init: OTEL_TRACES_SAMPLER: \"sometimes\" is not a sampler",
-        "tower-otel-init: the endpoint http://localhost:4318 has the usual port of the protocol http/protobuf",
-    ] {
-        assert!(errors.contains(expected), "{errors}");
+    // An exporter of metrics is built with a subscriber that is set for that time.
+    for metrics in ["none", "otlp"] {
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["service", "--exact", "--ignored", "--nocapture", "-q"])
+            .env("WITHOUT_SUBSCRIBER", metrics)
+            .env("OTEL_TRACES_SAMPLER", "sometimes")
+            .output()
+            .unwrap();
+        let errors = String::from_utf8(child.stderr).unwrap();
+        assert!(child.status.success(), "{metrics}: {errors}");
+        for expected in [
+            "tower-otel-init: OTEL_TRACES_SAMPLER: \"sometimes\" is not a sampler",
+            "tower-otel-init: the endpoint http://localhost:4318 has the usual port of the protocol http/protobuf",
+        ] {
+            assert!(errors.contains(expected), "{metrics}: {errors}");
+        }
     }
 }

@@ -8,9 +8,10 @@
 )]
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::process::Command;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -91,10 +92,30 @@ fn service() {
     assert!(send(port, "/metrics").contains("jobs_total"));
 }
 
+/// A process that records a count and stops.
+#[test]
+#[ignore = "runs in a process started by the other tests"]
+fn job() {
+    let Ok(service) = std::env::var("METRICS_SERVICE") else {
+        return;
+    };
+    let telemetry = Telemetry::from_env("job").unwrap();
+    metrics::counter!("jobs_total").increment(1);
+    if service == "flushes" {
+        println!("<flush>{:?}</flush>", telemetry.flush(SHUTDOWN));
+    }
+    let _ = telemetry.shutdown(SHUTDOWN);
+}
+
 /// Runs the service and returns its output.
 fn run(variables: &[(&str, &str)]) -> String {
+    run_test("service", variables)
+}
+
+/// Runs a test in a process of its own and returns its output.
+fn run_test(test: &str, variables: &[(&str, &str)]) -> String {
     let child = Command::new(std::env::current_exe().unwrap())
-        .args(["service", "--exact", "--ignored", "--nocapture", "-q"])
+        .args([test, "--exact", "--ignored", "--nocapture", "-q"])
         .env("METRICS_SERVICE", "1")
         .env("OTEL_METRICS_EXPORTER", "otlp,prometheus")
         .envs(variables.iter().copied())
@@ -254,7 +275,20 @@ fn a_scrape_and_a_collector_have_the_same_totals_after_a_shutdown() {
             let units = ["http_request_duration_seconds", "body_bytes", "connections"];
             assert_eq!(units.map(|name| &*metric(name).unit), ["s", "By", ""]);
             // Metrics about telemetry are there once, under the names of the scrape.
-            metric("otel_sdk_exporter_span_exported_total");
+            let exported = of_scope(&pushes, "tower-otel-init")
+                .filter(|metric| metric.name == "otel_sdk_exporter_span_exported_total")
+                .last();
+            let Some(Data::Sum(exported)) = &exported.unwrap().data else {
+                panic!("{case}: {exported:?}");
+            };
+            // Also those of the last batch.
+            let exported = exported.data_points.iter().map(|point| match point.value {
+                Some(number_data_point::Value::AsInt(count)) => count,
+                _ => panic!("{case}: {point:?}"),
+            });
+            let spans = i64::try_from(received.spans.len()).unwrap();
+            assert!(spans > 0, "{case}");
+            assert_eq!(exported.sum::<i64>(), spans, "{case}");
             assert!(
                 !received
                     .metrics
@@ -330,4 +364,86 @@ fn a_flush_and_a_shutdown_push_the_metrics_of_now() {
     let pushes = collector.received.lock().unwrap().pushes.len();
     assert!(telemetry.flush(TIMEOUT).is_err(), "it is shut down");
     assert_eq!(collector.received.lock().unwrap().pushes.len(), pushes);
+}
+
+/// Answers each push with the next status, and returns the number of pushes when the client has ended.
+fn answer_pushes(listener: TcpListener, statuses: Vec<&'static str>) -> usize {
+    let mut pushes = 0;
+    for stream in listener.incoming() {
+        let mut stream = BufReader::new(stream.unwrap());
+        let (mut line, mut length) = (String::new(), 0);
+        stream.read_line(&mut line).unwrap();
+        if line.starts_with("END") {
+            break;
+        }
+        loop {
+            line.clear();
+            stream.read_line(&mut line).unwrap();
+            if let Some((_, value)) = line
+                .split_once(": ")
+                .filter(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+            {
+                length = value.trim().parse().unwrap();
+            }
+            if line.trim().is_empty() {
+                break;
+            }
+        }
+        stream.read_exact(&mut vec![0; length]).unwrap();
+        let status = statuses[pushes.min(statuses.len() - 1)];
+        pushes += 1;
+        let head = "content-length: 0\r\nconnection: close";
+        write!(stream.get_mut(), "HTTP/1.1 {status}\r\n{head}\r\n\r\n").unwrap();
+    }
+    pushes
+}
+
+/// Runs the job with a collector that answers so. Returns the number of pushes, and the output.
+fn run_job(service: &str, statuses: &[&'static str]) -> (usize, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let statuses = statuses.to_vec();
+    let collector = thread::spawn(move || answer_pushes(listener, statuses));
+    let output = run_test(
+        "job",
+        &[
+            ("METRICS_SERVICE", service),
+            (
+                "OTEL_EXPORTER_OTLP_ENDPOINT",
+                &format!("http://user:c4n4ry@{address}"),
+            ),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+            ("OTEL_TRACES_EXPORTER", "none"),
+        ],
+    );
+    writeln!(TcpStream::connect(address).unwrap(), "END").unwrap();
+    assert!(!output.contains("c4n4ry"), "{output}");
+    (collector.join().unwrap(), output)
+}
+
+const UNAVAILABLE: &str = "503 Service Unavailable";
+
+#[test]
+fn the_last_push_is_tried_twice_and_its_failure_is_logged() {
+    let lost = "the last export of metrics failed";
+    for (statuses, expected) in [
+        (&["200 OK"][..], (1, false)),
+        (&[UNAVAILABLE, "200 OK"], (2, false)),
+        (&[UNAVAILABLE], (2, true)),
+    ] {
+        let (pushes, output) = run_job("stops", statuses);
+        assert_eq!((pushes, output.contains(lost)), expected, "{output}");
+    }
+}
+
+#[test]
+fn a_flush_returns_the_error_of_the_push() {
+    let (_, output) = run_job("flushes", &[UNAVAILABLE, "200 OK"]);
+    let flushed = between(&output, "flush");
+    assert!(
+        flushed.starts_with("Err(") && flushed.contains("503"),
+        "{flushed}"
+    );
+    let (_, output) = run_job("flushes", &["200 OK"]);
+    assert_eq!(between(&output, "flush"), "Ok(())");
 }

@@ -20,7 +20,13 @@ fn a_second_recorder_is_an_error_that_says_what_to_use_instead() {
         error.to_string().contains("METRICS_ENABLED=false"),
         "{error}"
     );
-    // The failed start has left nothing behind.
+    // The failed start has left nothing behind. An exporter of metrics is built with a subscriber that is set for that time.
+    #[cfg(feature = "grpc")]
+    for _ in 0..2 {
+        let both = builder.clone().metrics(MetricsExporter::Prometheus);
+        let error = both.metrics(MetricsExporter::Otlp).install().unwrap_err();
+        assert!(matches!(error, InitError::Recorder(_)), "{error}");
+    }
     let builder = builder.metrics(MetricsExporter::None);
     let (telemetry, _layers) = builder.layers::<Registry>().unwrap();
     assert!(telemetry.prometheus().is_none());

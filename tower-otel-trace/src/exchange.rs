@@ -1,6 +1,11 @@
 //! The exchange of a [`TraceLayer`](crate::TraceLayer): one span from the request to the end of the response.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    mem,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::Arc,
+    time::Instant,
+};
 
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use opentelemetry::{Context, trace::TraceContextExt};
@@ -339,6 +344,17 @@ impl<B: SpanBackend> Exchange for TraceExchange<B> {
 
     #[inline]
     fn end(&mut self, end: End<'_>, at: Instant) {
+        let extras = self.extras.as_mut();
+        match extras.and_then(|extras| extras.access.take()) {
+            None => self.end_span(end, at),
+            Some(entry) => self.end_with_access(&entry, end, at),
+        }
+    }
+}
+
+impl<B: SpanBackend> TraceExchange<B> {
+    #[inline]
+    fn end_span(&mut self, end: End<'_>, at: Instant) {
         let is_recording = self.span.is_recording();
         if is_recording {
             let is_renamed = self.is_renamed();
@@ -361,9 +377,20 @@ impl<B: SpanBackend> Exchange for TraceExchange<B> {
             let _entered = self.enter();
             exception::log(end);
         }
-        let extras = self.extras.as_mut();
-        if let Some(entry) = extras.and_then(|extras| extras.access.take()) {
-            self.write_access(&entry, &end, at);
+    }
+
+    /// Ends the span and writes the line in the access log, even if the end of the span panics.
+    #[cold]
+    fn end_with_access(&mut self, entry: &AccessEntry, end: End<'_>, at: Instant) {
+        let ended = catch_unwind(AssertUnwindSafe(|| self.end_span(end, at)));
+        let write = AssertUnwindSafe(|| self.write_access(entry, &end, at));
+        let Err(panic) = ended else {
+            return write();
+        };
+        if let Err(second) = catch_unwind(write) {
+            // Its destructor may panic, too.
+            mem::forget(second);
         }
+        resume_unwind(panic);
     }
 }

@@ -6,6 +6,8 @@ use std::{
     thread,
 };
 
+use tracing::{dispatcher, subscriber::NoSubscriber};
+
 const MESSAGE: &str = "tower-otel-trace: no span is recorded, because no `tracing` subscriber is installed. Install one before the \
      first request, such as with tower-otel-init, or call `TraceLayer::tracer_provider`. This message is written once.";
 
@@ -15,7 +17,9 @@ static DONE: AtomicBool = AtomicBool::new(false);
 /// write may block.
 #[cold]
 pub(crate) fn check() {
-    if DONE.load(Relaxed) || tracing::dispatcher::has_been_set() || DONE.swap(true, Relaxed) {
+    // `dispatcher::has_been_set` is true for ever once any thread has had a subscriber.
+    let has_subscriber = || dispatcher::get_default(|dispatch| !dispatch.is::<NoSubscriber>());
+    if DONE.load(Relaxed) || has_subscriber() || DONE.swap(true, Relaxed) {
         return;
     }
     let write = || _ = writeln!(io::stderr(), "{MESSAGE}");

@@ -132,15 +132,19 @@ fn busy(action: &str) {
 }
 
 /// Forks while spans, metrics and log records wait for their export to a collector.
-fn telemetry(action: &str) {
+fn telemetry(action: &str, has_recorder: bool) {
     let collector = Collector::start(false, Behavior::Accepts);
-    let (telemetry, layers): (_, Layers<Registry>) = Telemetry::builder("fork")
+    let builder = Telemetry::builder("fork")
         .endpoint(collector.endpoint())
         .sampler(Sampler::ratio(1.0))
         .metrics(MetricsExporter::Otlp)
-        .logs(LogsExporter::Otlp)
-        .local()
-        .unwrap();
+        .logs(LogsExporter::Otlp);
+    // A recorder of metrics is global. Another thread pushes its metrics.
+    let (telemetry, layers): (_, Layers<Registry>) = match has_recorder {
+        true => builder.metrics(MetricsExporter::Prometheus).layers(),
+        false => builder.local(),
+    }
+    .unwrap();
     let provider = telemetry.tracer_provider().unwrap().clone();
     let mut own = Some(telemetry);
     record(&provider, SPANS);
@@ -173,7 +177,8 @@ pub(crate) fn run() {
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["recorder", action] => recorder(action),
         ["busy", action] => busy(action),
-        ["telemetry", action] => telemetry(action),
-        _ => panic!("expected recorder, busy or telemetry, and what the child does"),
+        ["telemetry", action] => telemetry(action, false),
+        ["pushes", action] => telemetry(action, true),
+        _ => panic!("expected recorder, busy, telemetry or pushes, and what the child does"),
     }
 }

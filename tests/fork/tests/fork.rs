@@ -27,5 +27,7 @@ fn a_child_ends_at_once_whatever_the_threads_of_its_parent_were_doing() {
 
 #[test]
 fn the_child_of_a_process_with_telemetry_ends_at_once_and_the_parent_loses_nothing() {
-    run("telemetry", &["drop", "shutdown", "flush"]);
+    for what in ["telemetry", "pushes"] {
+        run(what, &["drop", "shutdown", "flush"]);
+    }
 }

@@ -11,7 +11,7 @@ use std::{
     fmt::{self, Write},
     future::{Future, pending},
     io,
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     pin::{Pin, pin},
     sync::{Arc, Mutex},
     task::{Context as TaskContext, Poll, Waker},
@@ -26,7 +26,10 @@ use opentelemetry::{
     Context,
     trace::{TraceContextExt, TraceId, TracerProvider},
 };
-use opentelemetry_sdk::trace::{InMemorySpanExporter, Sampler, SdkTracerProvider, SpanData};
+use opentelemetry_sdk::{
+    error::OTelSdkResult,
+    trace::{InMemorySpanExporter, Sampler, SdkTracerProvider, Span, SpanData, SpanProcessor},
+};
 use suite_tests::{
     backend::{AnyTraceLayer, Backend, Source, records_tracing},
     net::{BoxError, ScriptedBody, Step},
@@ -518,4 +521,45 @@ fn a_panic_of_the_subscriber_is_no_panic_of_the_request() {
         ));
     };
     thread::scope(|scope| scope.spawn(run).join().unwrap());
+}
+
+/// A span processor that panics when a span ends.
+#[derive(Debug)]
+struct PanickingEnd;
+
+impl SpanProcessor for PanickingEnd {
+    fn on_start(&self, _: &mut Span, _: &Context) {}
+
+    fn on_end(&self, _: SpanData) {
+        // Unwinds like a panic, without printing a message.
+        resume_unwind(Box::new("of the processor"));
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_span_whose_end_panics_leaves_a_line_also_while_the_handler_unwinds() {
+    let provider = SdkTracerProvider::builder()
+        .with_span_processor(PanickingEnd)
+        .build();
+    for (short, handler, read) in [ENDS[0], ENDS[9]] {
+        let lines = Lines::default();
+        let subscriber = tracing_subscriber::registry().with(lines.clone());
+        let panicked = tracing::subscriber::with_default(subscriber, || {
+            let layer = TraceLayer::server().access_log();
+            let layer = layer.tracer_provider(&provider).any_backend();
+            exchange(&layer, get("/things/7"), handler, read)
+        });
+        assert!(panicked, "{short}");
+        let lines = lines.0.lock().unwrap().clone();
+        let texts = lines.iter().map(|line| &*line.text);
+        assert!(texts.eq([&*line(short)]), "{short}: {lines:?}");
+    }
 }
