@@ -15,7 +15,7 @@ const MAX_STATUS_CHARS: usize = 20;
 pub(crate) struct Details {
     /// The target of a request or message, or the attributes of an internal span.
     pub(crate) target: String,
-    /// `error.type` and the description of the error.
+    /// `error.type`, if it is not the status, and the description of the error.
     pub(crate) error: String,
 }
 
@@ -58,7 +58,10 @@ pub(crate) fn details(span: &SpanData) -> Details {
         SpanKind::Internal => Some(own_attributes(span)),
     };
     let mut error = Vec::new();
-    if let Some(kind) = attribute(span, key::ERROR_TYPE) {
+    // The error of a response is often its status, which the line has.
+    if let Some(kind) = attribute(span, key::ERROR_TYPE)
+        && kind != status(span).0
+    {
         error.push(format!("error.type={kind}"));
     }
     if let Status::Error { description } = &span.status

@@ -76,7 +76,7 @@ fn spans_are_below_their_parents_in_the_order_of_their_start_times() {
         "Trace 00000000000000000000000000000abc  3 spans, 100 ms\n\
          GET /a/{b}           ████████████  100 ms  502 /a/7\n\
          ├─ price                ███       25.0 ms      sku=lamp\n\
-         └─ GET                     ██████ 50.0 ms  500 to stock:80 error.type=500\n"
+         └─ GET                     ██████ 50.0 ms  500 to stock:80\n"
     );
 }
 

@@ -66,7 +66,7 @@ fn requests_are_traced_and_counted_until_ctrl_c() {
         "GET /users/{id}",
         "└─ find_user",
         "user not found",
-        "server 404",
+        "404 /users/7",
     ] {
         assert!(text.contains(words), "no {words} in\n{text}");
     }

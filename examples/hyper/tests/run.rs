@@ -9,10 +9,10 @@ fn client_and_server_requests_are_traced_and_counted() {
         env!("CARGO_BIN_EXE_example-hyper"),
         &[
             &[
-                &["GET ", "client 200"],
-                &["└─ GET /items/{sku}", "server 200", "/items/chair"],
-                &["client 200"],
-                &["server 200", "/favicon.ico"],
+                &["GET ", "200 to 127.0.0.1"],
+                &["└─ GET /items/{sku}", " 200 /", "/items/chair"],
+                &["200 to 127.0.0.1"],
+                &[" 200 /", "/favicon.ico"],
             ],
             &[&[r#"http_requests_total{method="GET",path="unmatched",status="200"} 1"#]],
         ],

@@ -9,9 +9,10 @@ fn a_response_and_a_refused_connection_are_recorded() {
         env!("CARGO_BIN_EXE_example-reqwest"),
         &[
             &[
-                &["GET ", "client 200"],
-                &["└─ GET /items/{sku}", "server 200"],
-                &["client ERR", "error.type=connection_refused"],
+                &["GET ", "200 to 127.0.0.1"],
+                &["└─ GET /items/{sku}", " 200 /"],
+                &["GET ", "ERR to 127.0.0.1"],
+                &["error.type=connection_refused"],
             ],
             &[&["http_client_requests_total{", r#"status="200"} 1"#]],
         ],

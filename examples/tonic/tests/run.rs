@@ -9,11 +9,11 @@ fn successful_failed_and_cancelled_calls_are_traced() {
         env!("CARGO_BIN_EXE_example-tonic"),
         &[
             &[
-                &["grpc.health.v1.Health/Check", "client"],
-                &["└─ grpc.health.v1.Health/Check", "server"],
-                &["Health/Check", "client ERR", "error.type=NOT_FOUND"],
-                &["grpc.health.v1.Health/Watch", "client"],
-                &["└─ grpc.health.v1.Health/Watch", "server"],
+                &["grpc.health.v1.Health/Check", "OK  to 127.0.0.1"],
+                &["└─ grpc.health.v1.Health/Check", "OK"],
+                &["Health/Check", "NOT_FOUND to 127.0.0.1"],
+                &["grpc.health.v1.Health/Watch", " to 127.0.0.1"],
+                &["└─ grpc.health.v1.Health/Watch", ""],
             ],
             &[&["NotFound"]],
         ],
