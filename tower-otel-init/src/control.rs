@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::exporter_state::ExporterState;
 use crate::keep_rules::{self, INVALID_RULES, KeepRules};
 use crate::live_log_filter::{LayerFilter, LiveLogFilter};
-use crate::log_filter::{INVALID_FILTER, with_sdk_off};
+use crate::log_filter::{INVALID_FILTER, trim_directives, with_sdk_off};
 use crate::sampler::Sampler;
 use crate::sampling_text::INVALID_SAMPLING;
 use crate::span_recorder::SpanRecorder;
@@ -172,13 +172,13 @@ impl Control {
         if !filter.is_used() {
             return Err(unsupported("the application writes its log lines itself"));
         }
-        let text = directives.trim();
-        let new = with_sdk_off(text);
-        let before = match text {
-            "" => None,
-            _ => filter.set(&new),
+        let text = trim_directives(directives);
+        let new = with_sdk_off(&text);
+        let before = match text.is_empty() {
+            true => None,
+            false => filter.set(&new),
         };
-        let before = before.ok_or_else(|| invalid(text, INVALID_FILTER))?;
+        let before = before.ok_or_else(|| invalid(&text, INVALID_FILTER))?;
         log_change("log filter", &before, &new);
         Ok(())
     }

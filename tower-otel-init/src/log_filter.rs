@@ -15,8 +15,9 @@ pub(crate) const INVALID_FILTER: &str =
 pub(crate) fn resolve(settings: &Settings, env: &mut Env<'_>) -> Result<String, InitError> {
     let is_filter = |text: &str| EnvFilter::try_new(text).is_ok();
     if let Some(filter) = &settings.log_filter {
-        return if is_filter(filter) {
-            Ok(filter.clone())
+        let trimmed = trim_directives(filter);
+        return if is_filter(&trimmed) {
+            Ok(trimmed)
         } else {
             Err(InitError::invalid_value(
                 "log_filter",
@@ -32,12 +33,19 @@ pub(crate) fn resolve(settings: &Settings, env: &mut Env<'_>) -> Result<String, 
         env,
     )?
     .unwrap_or(LogLevel::Info);
-    let parse = |text: &str| is_filter(text).then(|| text.to_owned());
+    let parse = |text: &str| Some(trim_directives(text)).filter(|text| is_filter(text));
     let fallback = format!("LOG_LEVEL={}", level.as_str());
     let filter = env
         .parse("RUST_LOG", parse, INVALID_FILTER, fallback)
         .unwrap_or_else(|| level.as_str().to_owned());
     Ok(with_sdk_off(&filter))
+}
+
+/// Returns a filter without spaces around its directives, as in `info, hyper=off`. `EnvFilter` misreads such a directive, and
+/// panics if it has other characters than ASCII.
+pub(crate) fn trim_directives(filter: &str) -> String {
+    let directives: Vec<&str> = filter.split(',').map(str::trim).collect();
+    directives.join(",")
 }
 
 /// Returns a filter without the lines of the SDK, which logs each failed export, unless it names the SDK.

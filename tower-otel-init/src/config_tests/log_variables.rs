@@ -62,6 +62,14 @@ fn rust_log_takes_precedence_over_log_level() {
 }
 
 #[test]
+fn spaces_around_directives_of_a_log_filter_are_ignored() {
+    let filter = |value| without_warnings(&[("RUST_LOG", value)]).log_filter;
+    assert_eq!(filter(" info, users=debug "), filter("info,users=debug"));
+    let (_, warning) = with_warning(&[("RUST_LOG", "info, 2÷=x")]);
+    assert_eq!(warning.fallback, "LOG_LEVEL=info");
+}
+
+#[test]
 fn log_traces() {
     assert_eq!(without_warnings(&[]).log_traces, LogTraces::All);
     let sampled = without_warnings(&[("LOG_TRACES", "sampled")]).log_traces;
