@@ -89,7 +89,11 @@ fn a_text_that_is_not_accepted_is_400_with_what_is_accepted_and_changes_nothing(
             "\"a=b=c\" is not a log filter (expected directives",
         ),
         ("/log_filter", "", "\"\" is not a log filter"),
-        ("/log_filter", "info, 2÷=x", "\"info,2÷=x\" is not a log filter"),
+        (
+            "/log_filter",
+            "info, 2÷=x",
+            "\"info,2÷=x\" is not a log filter",
+        ),
     ] {
         let (status, _, body) = send(&control, request("PUT", path, text));
         assert_eq!(status, StatusCode::BAD_REQUEST, "{path} {text}");
