@@ -26,6 +26,10 @@ pub trait RequestHead {
     fn extensions(&self) -> Option<&Extensions>;
     /// Returns the extensions, mutably, to pass values to the handler.
     fn extensions_mut(&mut self) -> Option<&mut Extensions>;
+    /// Returns the address of the peer that sent the request, if it is known.
+    fn peer(&self) -> Option<SocketAddr> {
+        self.extensions().and_then(PeerAddr::of)
+    }
 }
 
 /// The head of a response.

@@ -16,7 +16,6 @@ use crate::{
     head::{RequestHead, received_target},
     known_headers::KnownHeaders,
     options::HttpOptions,
-    peer::PeerAddr,
     route::Route,
     route_slot::RouteSlot,
 };
@@ -133,7 +132,7 @@ impl<'a> RequestInfo<'a> {
     /// Returns the address of the peer that sent the request, if it is known.
     #[inline]
     pub fn peer(&self) -> Option<SocketAddr> {
-        get_or_set(&self.peer, || self.extensions.and_then(PeerAddr::of))
+        get_or_set(&self.peer, || self.head.peer())
     }
 
     /// Returns the route: what the function in the options returns, else the
