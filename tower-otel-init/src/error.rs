@@ -1,12 +1,13 @@
 //! Errors of the start.
 
 use std::error::Error;
+use std::fmt;
 use std::io;
 
 type Source = Box<dyn Error + Send + Sync>;
 
 /// The error of starting telemetry. Nothing is running after it.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum InitError {
     /// Telemetry is already started in this process.
@@ -34,6 +35,13 @@ pub enum InitError {
          telemetry is not started"
     )]
     Recorder(#[source] Source),
+}
+
+impl fmt::Debug for InitError {
+    /// As `Display`: Rust prints the error that `main` returns with `Debug`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl InitError {

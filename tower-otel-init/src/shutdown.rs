@@ -156,10 +156,11 @@ impl RunningTelemetry {
         let has_spans = spans.is_some_and(|spans| spans.recorder.counts().started > 0);
         let is_running = self.shutdown.state().phase == Phase::Running;
         let age = self.handed_over.map(|at| at.elapsed());
-        if let Some(age) = age.filter(|age| is_running && !has_spans && *age < AT_ONCE) {
+        let is_at_once = is_running && !has_spans && !std::thread::panicking();
+        if let Some(age) = age.filter(|age| is_at_once && *age < AT_ONCE) {
             tracing::warn!(
-                "telemetry was dropped {} ms after its start; if that was not meant, keep it until the end of `main`, in a \
-                 binding such as `_telemetry`: one named `_` drops it at once",
+                "telemetry was dropped {} ms after its start. If `main` has not ended by an error, keep it until the end of \
+                 `main`, in a binding such as `_telemetry`: one named `_` drops it at once",
                 age.as_millis()
             );
         }

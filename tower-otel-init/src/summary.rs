@@ -21,7 +21,7 @@ pub(crate) fn summary(config: &Config, global: bool) -> String {
         exporter => {
             let kept = match config.keep {
                 Some(_) if config.sampler != Sampler::ratio(1.0) => {
-                    ", and others are kept by rules (TRACES_KEEP)"
+                    ", and unsampled traces are exported by keep rules (TRACES_KEEP)"
                 }
                 _ => "",
             };
@@ -128,7 +128,7 @@ mod tests {
             (
                 &[("OTEL_TRACES_SAMPLER_ARG", "0.07")][..],
                 "telemetry of users: traces to http://localhost:4317 by OTLP over gRPC, 7 % of those without a parent are \
-                 sampled, and others are kept by rules (TRACES_KEEP); metrics for Prometheus; log records are not exported",
+                 sampled, and unsampled traces are exported by keep rules (TRACES_KEEP); metrics for Prometheus; log records are not exported",
             ),
             (
                 &[
@@ -173,7 +173,7 @@ mod tests {
                     ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://a.example"),
                 ],
                 "telemetry of users: traces to http://a.example by OTLP over gRPC, 7 % of those without a parent are \
-                 sampled, and others are kept by rules (TRACES_KEEP); metrics for Prometheus; log records are not exported",
+                 sampled, and unsampled traces are exported by keep rules (TRACES_KEEP); metrics for Prometheus; log records are not exported",
             ),
             (
                 &[("OTEL_SDK_DISABLED", "true")],
