@@ -37,7 +37,7 @@ use suite_tests::{
     table::{Absent, Int, List, Row, Str, assert_attributes, assert_span_attributes},
     telemetry::{TestTelemetry, with_timeout},
 };
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tower::{
     Layer, Service, ServiceBuilder, ServiceExt,
     retry::{Policy, RetryLayer},
@@ -162,10 +162,12 @@ async fn table(
     }
 }
 
-/// Returns a loopback address that refuses connections.
-async fn refusing_server() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap()
+/// Returns a loopback address that refuses connections. The socket keeps its port from other tests.
+fn refusing_server() -> (TcpSocket, SocketAddr) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let address = socket.local_addr().unwrap();
+    (socket, address)
 }
 
 // ---- Attributes -------------------------------------------------------------------------------
@@ -431,12 +433,9 @@ async fn network_protocol_version_is_the_negotiated_one_and_absent_without_a_res
         table(&[http_client], TraceLayer::client, &[(line, &is(version))]).await;
     }
     for backend in Backend::ALL {
-        let client = Client::for_server(
-            backend,
-            TraceLayer::client(),
-            TestTelemetry::new(),
-            refusing_server().await,
-        );
+        let (_socket, server) = refusing_server();
+        let client =
+            Client::for_server(backend, TraceLayer::client(), TestTelemetry::new(), server);
         for http_client in ALL {
             let span = client.span_of(http_client, line).await;
             assert_span_attributes(&span, &[("network.protocol.version", Absent)]);
@@ -909,12 +908,9 @@ async fn the_span_status_is_error_from_400_up_and_never_ok_or_described() {
 #[tokio::test]
 async fn a_refused_connection_is_an_error_without_a_status_code() {
     for backend in Backend::ALL {
-        let client = Client::for_server(
-            backend,
-            TraceLayer::client(),
-            TestTelemetry::new(),
-            refusing_server().await,
-        );
+        let (_socket, server) = refusing_server();
+        let client =
+            Client::for_server(backend, TraceLayer::client(), TestTelemetry::new(), server);
         for http_client in ALL {
             let span = client
                 .span_of(http_client, "GET http://api.example/users/7")
@@ -1180,12 +1176,8 @@ async fn an_unsampled_span_is_propagated() {
     for backend in Backend::ALL {
         let telemetry =
             TestTelemetry::with_sampler_and_filter(Sampler::AlwaysOff, LevelFilter::INFO);
-        let client = Client::for_server(
-            backend,
-            TraceLayer::client(),
-            telemetry,
-            refusing_server().await,
-        );
+        let (_socket, server) = refusing_server();
+        let client = Client::for_server(backend, TraceLayer::client(), telemetry, server);
         let parent = sent_traceparent(&client)
             .await
             .expect("a traceparent is sent");
@@ -1218,7 +1210,8 @@ async fn a_filtered_request_propagates_its_parent() {
         (Backend::Tracing, TraceLayer::client(), &by_tracing),
     ];
     for (backend, layer, telemetry) in cases {
-        let client = Client::for_server(backend, layer, telemetry(), refusing_server().await);
+        let (_socket, server) = refusing_server();
+        let client = Client::for_server(backend, layer, telemetry(), server);
         let current = Context::new().with_remote_span_context(parent.clone());
         let sent = sent_traceparent(&client).with_context(current).await;
         assert_eq!(sent.as_ref(), Some(&expected), "{backend:?}");
