@@ -99,9 +99,14 @@ fn serve(app: Router) -> (SocketAddr, Runtime) {
         .enable_all()
         .build()
         .unwrap();
-    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+    // The caller runs on another runtime, which must not be blocked.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap();
-    runtime.spawn(async move { axum::serve(listener, app).await.unwrap() });
+    runtime.spawn(async move {
+        let listener = TcpListener::from_std(listener).unwrap();
+        axum::serve(listener, app).await.unwrap();
+    });
     (address, runtime)
 }
 
