@@ -71,7 +71,7 @@ pub(crate) fn apply(
             None => allocate(&mut slots).get_mut(index)?,
         };
         match &slot.cached {
-            Some(cached) if cached.has_key(key) => Some(set(&cached.template)),
+            Some(cached) if cached.is_for(key) => Some(set(&cached.template)),
             _ => slot.replace(hash, key, make).map(set),
         }
     };
@@ -121,7 +121,7 @@ impl Slot {
 
 impl CachedTemplate {
     #[inline]
-    fn has_key(&self, key: &TemplateKey<'_>) -> bool {
+    fn is_for(&self, key: &TemplateKey<'_>) -> bool {
         is_same(self.method, key.method)
             && is_same(self.scheme, key.scheme)
             && self.version == key.version
