@@ -150,10 +150,13 @@ fn log_shutdown(result: &Result<(), ShutdownError>, in_time: bool, timeout: Dura
 }
 
 impl RunningTelemetry {
-    /// Warns if telemetry is dropped at once, as by a binding named `_` or when the start of the application fails.
+    /// Warns if telemetry is dropped at once, as by a binding named `_` or when the start of the application fails. Only
+    /// spans that are exported show that it was in use: without them there is no warning.
     fn warn_if_not_kept(&self) {
-        let spans = self.spans.as_ref();
-        let has_spans = spans.is_some_and(|spans| spans.recorder.counts().started > 0);
+        let Some(spans) = self.spans.as_ref().filter(|spans| spans.counts_losses) else {
+            return;
+        };
+        let has_spans = spans.recorder.counts().started > 0;
         let is_running = self.shutdown.state().phase == Phase::Running;
         let age = self.handed_over.map(|at| at.elapsed());
         let is_at_once = is_running && !has_spans && !std::thread::panicking();
