@@ -64,9 +64,9 @@
 //! # What is exact
 //!
 //! Every value recorded before a render is counted in it exactly once, even if other threads record meanwhile. `_count` equals
-//! the `+Inf` bucket. `_sum` is read separately: it can differ from the buckets by the samples recorded during the render. A series
-//! created during a render may be missing from it; the next render has it. A NaN sample is dropped. An infinite sample is counted
-//! in the first or the `+Inf` bucket and is not added to the sum.
+//! the `+Inf` bucket. `_sum` is read separately: it can differ from the buckets by the samples recorded during the render. A
+//! series created during a render may be missing from it; the next render has it. A NaN sample is dropped. An infinite sample is
+//! counted in the first or the `+Inf` bucket and is not added to the sum.
 //!
 //! | recorded | rendered |
 //! |---|---|

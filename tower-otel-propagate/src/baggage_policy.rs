@@ -11,8 +11,9 @@ use crate::{baggage::encode, w3c::BAGGAGE};
 /// The baggage keys that a client sends, and the hosts that it sends them to. Default: nothing is
 /// sent.
 ///
-/// Baggage contains what the application has put there, such as user and tenant ids. It is sent only
-/// if a policy allows both the key and the host.
+/// Baggage contains application data, such as user and tenant ids. It is sent only if the policy allows
+/// both the key and the host. At most 64 members and 8192 bytes are sent
+/// ([specification](https://www.w3.org/TR/baggage/#limits)).
 ///
 /// ```
 /// use tower_otel_propagate::{BaggagePolicy, Hosts, PropagateLayer};
@@ -60,7 +61,7 @@ impl BaggagePolicy {
         self
     }
 
-    /// Sends all keys, including those of other libraries and of callers.
+    /// Sends all keys, including those that other libraries set and those received from callers. Default: none.
     #[must_use]
     pub fn all_keys(mut self) -> Self {
         self.keys = Keys::All;
@@ -85,7 +86,7 @@ impl BaggagePolicy {
         }
         let value = encode(cx.baggage(), |key| self.keys.contains(key));
         if let Some(Ok(value)) = value.map(HeaderValue::try_from) {
-            // Fails if the map is full, and then changes nothing.
+            // Fails if the map is full. The map is then unchanged.
             let _ = request.headers_mut().try_insert(&BAGGAGE, value);
         }
     }

@@ -11,12 +11,12 @@ use std::{
 
 use pin_project_lite::pin_project;
 
-/// The panic of a future that is polled after its panic.
+/// The message of the panic if a future is polled again after its panic.
 const POLLED_AGAIN: &str = "the future was polled after it had panicked";
 
 pin_project! {
-    /// The future of the inner service, or a panic of a filter or propagator, which the first poll resumes. In `call` it would
-    /// end the worker of a `tower::buffer`. Later polls panic, too.
+    /// The future of the inner service, or a panic of a filter or propagator. The first poll resumes the panic, because a panic
+    /// in `call` would end the worker of a `tower::buffer`. Later polls panic, too.
     #[project = FutureProjection]
     #[derive(Debug)]
     pub enum PropagateFuture<F> {
