@@ -72,7 +72,7 @@
 //!
 //! # Streams
 //!
-//! The gauge `http_streams_open{method}` counts open [streams that are meant to last](tower_otel_core#streams-that-are-meant-to-last)
+//! The gauge `http_streams_open{method}` counts open [long-lived streams](tower_otel_core#long-lived-streams)
 //! and upgraded connections that [`LongLived::run`] observes; on a client, `http_client_streams_open{host}`. The duration of a stream
 //! ends at its head. A stream is not aborted if its client disconnects.
 //!

@@ -173,7 +173,7 @@
 //! | service or body failed | the kind of failure (below) | the kind of failure (below) |
 //! | cancelled before the head | `cancelled` | – |
 //! | body dropped early | the status code if it is an error, else `aborted` | the status code if it is an error, else – |
-//! | [stream](tower_otel_core#streams-that-are-meant-to-last) dropped | the status code if it is an error, else – | the same |
+//! | [long-lived stream](tower_otel_core#long-lived-streams) dropped | the status code if it is an error, else – | the same |
 //! | panicked | `panic` | `panic` |
 //!
 //! The kind of failure is a class such as `timeout` or `connection_refused`, else the name of the error's
