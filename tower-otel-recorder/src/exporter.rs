@@ -48,7 +48,7 @@ pub struct BoxedExporter(pub(crate) Box<dyn RecordExporter>);
 
 /// Exports records in batches, on the export thread.
 pub(crate) trait RecordExporter: Send {
-    /// Adds a span to the batch. The record has to be cleared before it is used again.
+    /// Adds a span to the batch. The record must be cleared before it is reused.
     fn add(&mut self, record: &mut SpanRecord, input: &ExportInput<'_>);
 
     /// Returns whether [`add`](Self::add) encodes spans as OTLP messages.
