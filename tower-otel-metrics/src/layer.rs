@@ -23,15 +23,16 @@ use crate::{
 
 /// A layer that counts and times every exchange of a service.
 ///
-/// Clones of a layer, and the services it makes, share their series. The layer is an observer as
-/// well, to be joined with others by [`observe`](tower_otel_core::observe).
+/// See [what is recorded](crate#what-is-recorded) and all [options](crate#options). Clones of a layer, and the
+/// services that it creates, share their series. The layer is also an observer that
+/// [`observe`](tower_otel_core::observe) joins with others.
 #[derive(Clone, Debug)]
 pub struct MetricsLayer<B: MetricsBackend = FacadeMetrics> {
     instruments: Arc<Instruments<B>>,
 }
 
 impl MetricsLayer<FacadeMetrics> {
-    /// Returns a layer that records the requests a server receives, with the recorder of the `metrics`
+    /// Returns a layer that records the requests that a server receives, with the recorder of the `metrics`
     /// facade.
     ///
     /// Install the recorder before the first request: requests that end earlier are not counted, and
@@ -40,7 +41,7 @@ impl MetricsLayer<FacadeMetrics> {
         Self::new(FacadeMetrics::default(), Config::new(Kind::Server))
     }
 
-    /// Returns a layer that records the requests a client sends, with the recorder of the `metrics`
+    /// Returns a layer that records the requests that a client sends, with the recorder of the `metrics`
     /// facade.
     ///
     /// Install the recorder before the first request: requests that end earlier are not counted, and
@@ -70,7 +71,7 @@ impl<B: MetricsBackend> MetricsLayer<B> {
         self.with(|config| config.http = change(config.http.clone()))
     }
 
-    /// Records with a meter of this provider, instead of the `metrics` facade.
+    /// Records with a meter of this provider, instead of the `metrics` facade. Requires the feature `opentelemetry`.
     ///
     /// ```
     /// use opentelemetry_sdk::metrics::SdkMeterProvider;
@@ -99,19 +100,20 @@ impl<B: MetricsBackend> MetricsLayer<B> {
         self.with(|config| config.naming.names = names)
     }
 
-    /// Sets the limit of series per metric. Default: 2000. Exchanges beyond it are counted in one more
+    /// Sets the maximum number of series per metric. Default: 2000. Exchanges beyond it are counted in one more
     /// series, with the label value `overflow`.
     ///
-    /// A method and host of a client get at most half of the limit, and at most as many series as are left
-    /// for others: an upstream that answers hundreds of status codes does not take all.
+    /// On a client, one method and host get at most as many series as are left for others, so at most half of the limit.
+    /// An upstream that answers with hundreds of status codes therefore does not take all series.
     #[must_use]
     pub fn series_limit(self, limit: usize) -> Self {
         self.with(|config| config.limit = limit)
     }
 
-    /// Sets how requests are read: filter, route, known methods, trusted proxies and scheme. Give the
-    /// same value to the other layers of the service. It replaces what earlier calls of
-    /// [`filter`](Self::filter), [`route`](Self::route) and the like have set.
+    /// Sets the options that all layers share: filter, route, known methods, trusted proxies and scheme. Pass the
+    /// same value to the other layers of the service. It replaces the values of earlier calls of
+    /// [`filter`](Self::filter), [`route`](Self::route), [`known_methods`](Self::known_methods),
+    /// [`trusted_proxies`](Self::trusted_proxies) and [`https`](Self::https).
     #[must_use]
     pub fn http_options(self, options: &HttpOptions) -> Self {
         self.with_http(|_| options.clone())
@@ -123,8 +125,8 @@ impl<B: MetricsBackend> MetricsLayer<B> {
         self.with_http(|options| options.filter(filter))
     }
 
-    /// Sets a function that returns the route of a request, for routers other than axum's: see
-    /// [`HttpOptions::route`].
+    /// Sets a function that returns the route of a request, for routers other than axum's. See
+    /// [`HttpOptions::route`] for the default.
     #[must_use]
     pub fn route(
         self,
@@ -133,7 +135,7 @@ impl<B: MetricsBackend> MetricsLayer<B> {
         self.with_http(|options| options.route(route))
     }
 
-    /// Sets the methods that are recorded by name. Others are recorded as `_OTHER`.
+    /// Sets the methods that are recorded by name. Other methods are recorded as `_OTHER`.
     ///
     /// Default: the list in `OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS`, else the methods of the
     /// conventions.
@@ -150,7 +152,7 @@ impl<B: MetricsBackend> MetricsLayer<B> {
     }
 
     /// Declares that the server terminates TLS itself: the scheme is `https` unless a trusted proxy
-    /// forwards another one.
+    /// forwards another one. Default: the scheme of the request target, else `http`.
     #[must_use]
     pub fn https(self) -> Self {
         self.with_http(HttpOptions::https)
@@ -177,7 +179,7 @@ impl<B: MetricsBackend> Observe for MetricsLayer<B> {
         self.start_any(request, at)
     }
 
-    /// Only functions of the application may read it.
+    /// Returns whether `start` reads the current context. Only functions of the application may read it.
     fn reads_context(&self) -> bool {
         !self.instruments.config.labels.is_empty()
     }
@@ -235,8 +237,8 @@ impl<S, B: MetricsBackend> Layer<S> for MetricsLayer<B> {
     }
 }
 
-/// The largest body size that is recorded, in bytes. A client may announce a size close to 2^64 and hang up; the sum of the
-/// sizes would be useless from then on.
+/// The maximum request body size that is recorded, in bytes. A client may announce a size close to 2^64 and disconnect, which
+/// would make the sum of the sizes useless.
 const MAX_ANNOUNCED_SIZE: u64 = 1 << 40;
 
 fn announced_size(headers: &HeaderMap) -> Option<u64> {
