@@ -56,7 +56,7 @@
 //! | `status` | the status code, even if the body fails later; without a response `cancelled`, `error` or `panic` |
 //!
 //! A duration starts with the request and ends with the response body, in seconds. Every exchange is counted
-//! once and leaves the in-flight gauge, at [any end](tower_otel_core#when-an-exchange-ends).
+//! once and removed from the in-flight gauge, regardless of [how it ends](tower_otel_core#when-an-exchange-ends).
 //! `http_responses_aborted_total` counts responses whose body failed, panicked or was dropped early.
 //!
 //! This query returns the ratio of failed requests:
@@ -123,8 +123,8 @@
 //!
 //! The duration of a streaming call ends with its last message, or at the response head with
 //! [`duration_to_head`](MetricsLayer::duration_to_head). For a long-lived call, the handler inserts [`LongLived`] into the
-//! extensions of tonic's response: the duration then ends at the head, and `grpc_streams_open` counts the call. Custom labels apply
-//! to calls; body sizes and `in_flight_by_route` do not. The feature `tonic` reads the status in the errors of a tonic channel.
+//! extensions of tonic's response: the duration then ends at the head, and `grpc_streams_open` counts the call. Custom labels
+//! apply to calls; body sizes and `in_flight_by_route` do not. The feature `tonic` reads the status in errors of a tonic channel.
 //!
 //! This query returns the ratio of failed calls of a server:
 //!

@@ -77,7 +77,7 @@ mod tests {
         let state = TraceState::NONE;
         let (trace_id, span_id) = (TraceId::from(1), SpanId::from(2));
         let span = SpanContext::new(trace_id, span_id, flags, is_remote, state);
-        // The method adds a span context as it is, also one that is not remote.
+        // The method adds any span context unchanged, even one that is not remote.
         let _attached = Context::new().with_remote_span_context(span).attach();
         exported_span()
     }

@@ -181,7 +181,7 @@ mod tests {
     use super::*;
     use crate::{buckets::Buckets, exemplar::ExportedSpan, histogram::AtomicHistogram};
 
-    /// Returns 1,000 histograms with labels of 64 bytes, and in each bucket samples and an exemplar.
+    /// Returns 1,000 histograms with labels of 64 bytes. Each bucket has samples and an exemplar.
     fn histograms() -> Arc<Registry> {
         let span = || {
             Some(ExportedSpan {
@@ -195,10 +195,10 @@ mod tests {
             let label = metrics::Label::new("path", format!("{n:064}"));
             let key = metrics::Key::from_parts("http_request_duration_seconds", vec![label]);
             let histogram = registry.histogram(&key);
-            // Each sample is in another native bucket.
+            // Each sample is in a different native bucket.
             for exponent in -80..80 {
                 let value = (f64::from(exponent) / 8.0).exp2();
-                // Of the histogram, because that of `Arc` records one by one.
+                // The method of the histogram, because that of `Arc` records samples one by one.
                 AtomicHistogram::record_many(&histogram, value, 1_000_000);
             }
         }

@@ -284,7 +284,7 @@ mod tests {
         assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(refused.headers()[RETRY_AFTER], "1");
         assert!(refused.body().is_end_stream());
-        // A body that was read to its end, and one that was dropped before.
+        // One body was read to its end, another was dropped before.
         let body = scrapes[0].body_mut();
         assert_eq!(read(body).unwrap(), TEXT.as_bytes());
         assert!(body.is_end_stream());

@@ -287,7 +287,7 @@ mod tests {
         let known = series(["x", "y"], "0".to_owned());
         (0..100).for_each(|n| drop(series(["x", "y"], n.to_string())));
         let overflow = series(["x", "y"], "beyond".to_owned());
-        // Other readers do not wait for a reader. A writer would wait for ever.
+        // Other readers do not wait for a reader. A writer would wait forever.
         let reader = table.read();
         let (done, finished) = std::sync::mpsc::channel();
         std::thread::scope(|scope| {

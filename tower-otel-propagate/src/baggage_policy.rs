@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn the_limits_omit_whole_members_and_always_the_same_ones() {
-        // `Baggage` limits the decoded values; encoded they are three times as long.
+        // `Baggage` limits the decoded values. Encoded values are three times as long.
         let many = (0..60).map(|n| KeyValue::new(format!("k{n:02}"), "ä".repeat(50)));
         let cx = Context::new().with_baggage(many.collect::<Baggage>());
         let policy = BaggagePolicy::new().all_keys().hosts(Hosts::all());

@@ -79,7 +79,7 @@ pub(crate) trait RecordExporter: Send {
     }
 }
 
-/// The values besides a record that an export needs.
+/// The values that an export needs in addition to a record.
 #[derive(Debug)]
 pub(crate) struct ExportInput<'a> {
     pub(crate) clocks: Clocks,

@@ -242,7 +242,7 @@ mod tests {
             control: Control::of_process(u32::MAX),
             ..pipeline(8)
         };
-        // A drop does not wait either.
+        // Dropping does not wait, either.
         assert!(pipeline.shutdown_is_requested());
         // The export thread of the parent may have had the lock.
         pipeline.control.with_lock(|| {
@@ -387,7 +387,7 @@ mod tests {
         assert_eq!((counters.full(), pipeline.counts().dropped), (2, 2));
         pipeline.end_thread();
         pipeline.push(0, 3, 1);
-        // The one in the queue, too.
+        // The span in the queue is also counted.
         assert_eq!((counters.full(), pipeline.counts().dropped), (2, 4));
     }
 }

@@ -274,7 +274,7 @@ mod tests {
 
     const FEW_BYTES: usize = 1;
 
-    /// A queue with a bound of its number of spans.
+    /// Returns a queue with a maximum number of spans.
     fn queue(spans: usize, batch: usize) -> Queue<usize> {
         let bytes = usize::MAX;
         let batch = Amount {
@@ -284,7 +284,7 @@ mod tests {
         Queue::new(Amount { spans, bytes }, batch)
     }
 
-    /// A queue with a bound of its bytes.
+    /// Returns a queue with a maximum number of bytes.
     fn queue_of_bytes(bytes: usize, batch: usize) -> Queue<usize> {
         let spans = usize::MAX;
         let batch = Amount {
@@ -315,7 +315,7 @@ mod tests {
             let accepted = (0..2 * size).filter(|n| queue.push(n % 40, *n, FEW_BYTES).is_ok());
             let accepted = accepted.count();
             assert!(accepted <= size, "{accepted} of {size}");
-            // What 40 threads have reserved and not used.
+            // The places that 40 threads have reserved and not used.
             assert!(accepted + 40 * 15 >= size, "{accepted} of {size}");
             assert_eq!(drained(&queue).len(), accepted);
             assert!(queue.push(0, 0, FEW_BYTES).is_ok() || accepted == size);
@@ -351,7 +351,7 @@ mod tests {
                 .count();
             let bytes = accepted * EACH;
             assert!(bytes <= size, "{bytes} of {size}");
-            // What 40 threads have reserved and not used.
+            // The bytes that 40 threads have reserved and not used.
             let unused = 40 * (EACH + (size / 128).min(MAX_RESERVED_BYTES));
             assert!(bytes + unused >= size, "{bytes} of {size}");
             assert_eq!(drained(&queue).len(), accepted);

@@ -111,7 +111,7 @@ impl<'h> ForwardedView<'h> {
 mod tests {
     use super::*;
 
-    /// Parses a view written as `client proto host`; `-` is no value.
+    /// Parses a view written as `client proto host`. `-` means no value.
     fn view(text: &'static str) -> ForwardedView<'static> {
         let mut values = text
             .split(' ')

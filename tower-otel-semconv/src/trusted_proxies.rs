@@ -452,7 +452,7 @@ mod tests {
     }
 
     proptest! {
-        /// The recorded address is the one that the trusted proxy received, whatever the client sends.
+        /// The recorded address is the one that the trusted proxy received, regardless of the headers of the client.
         #[test]
         fn the_client_cannot_override_a_trusted_proxy(
             forged in "[ -~\t]{0,200}|[\\x80-\\xff,\"\\\\; =for.:1]{0,200}",

@@ -89,7 +89,7 @@ mod tests {
     use super::*;
     use crate::{grpc::call_key::CallKey, handle_cache::Query as _};
 
-    /// Returns what a response with these bytes shows, whose status is in the head or in the trailers.
+    /// Returns the proof of a response with this number of bytes. Its status is in the head or in the trailers.
     fn shown(
         http: u16,
         content_type: &str,

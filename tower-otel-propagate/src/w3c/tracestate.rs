@@ -199,7 +199,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Returns the header that a receiver of `lines` sends if it forwards the whole list.
+    /// Returns the header that a receiver of `lines` sends if it forwards the complete list.
     fn forwarded(lines: &[&str]) -> Option<String> {
         parse(lines.iter().map(|line| line.as_bytes())).map(|list| list.to_header())
     }

@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_decision_is_never_made_by_parts_of_two_sets_of_rules() {
-        // By either set, a failed root of a second is kept for another reason and with another limit.
+        // Each set of rules keeps a failed root of one second, with a different reason and limit.
         let sets = [
             (Keep::errors().per_second(1), (KeepReason::Error, 1)),
             (

@@ -157,7 +157,7 @@ mod tests {
         SpanState::new(Context::new(), Recording::Unsampled)
     }
 
-    /// The id of the first span that a thread opens, after it has opened so many.
+    /// Returns the id of the first span that a thread opens, after it has opened a number of spans.
     const fn id(thread: u64, reused: u64) -> u64 {
         1 + (thread << INDEX_BITS) + (reused << (INDEX_BITS + THREAD_BITS))
     }
@@ -182,7 +182,7 @@ mod tests {
         for reused in 0..5 {
             assert!(spans.insert(id(0, reused), state()).is_none());
         }
-        // The first id once more.
+        // The first id again.
         assert!(spans.insert(id(0, 0), state()).is_some());
         for reused in 0..5 {
             assert!(spans.with(id(0, reused), |_| ()).is_some());
@@ -226,7 +226,7 @@ mod tests {
             let open = |_| tracing::info_span!("span").id().map(|id| id.into_u64());
             (0..100).filter_map(open).collect::<Vec<_>>()
         };
-        // The registry reuses ids in a stack of layers only.
+        // The registry reuses ids only in a stack of layers.
         let subscriber = tracing_subscriber::registry().with(Identity::new());
         tracing::subscriber::with_default(subscriber, || {
             let dispatch = tracing::dispatcher::get_default(Clone::clone);

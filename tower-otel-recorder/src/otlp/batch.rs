@@ -25,7 +25,7 @@ const RESOURCE: u32 = 1;
 const SCOPE_SPANS: u32 = 2;
 const SCHEMA_URL: u32 = 3;
 
-/// The fields of `ScopeSpans` besides the schema URL.
+/// The fields of `ScopeSpans`, without the schema URL.
 const SCOPE: u32 = 1;
 const SPANS: u32 = 2;
 
@@ -52,7 +52,7 @@ pub(crate) struct Batch {
     scope_indices: HashMap<InstrumentationScope, usize>,
     /// The messages of all spans, one after the other.
     messages: Writer,
-    /// Sorted by scope before a request is made.
+    /// Sorted by scope before a request is created.
     spans: Vec<EncodedSpan>,
     is_sorted: bool,
 }

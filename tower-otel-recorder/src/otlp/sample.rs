@@ -396,7 +396,7 @@ mod tests {
 
     use super::*;
 
-    /// What opentelemetry-otlp sends.
+    /// Returns the request that opentelemetry-otlp sends.
     fn by_opentelemetry_otlp(sample: &Sample) -> ExportTraceServiceRequest {
         let resource = ResourceAttributesWithSchema::from(&sample.resource);
         ExportTraceServiceRequest {
@@ -425,7 +425,7 @@ mod tests {
             let mut theirs = by_opentelemetry_otlp(&sample);
             sort(&mut ours);
             sort(&mut theirs);
-            // NaN is unequal to itself.
+            // NaN does not equal itself.
             if ours.encode_to_vec() != theirs.encode_to_vec() {
                 prop_assert_eq!(ours, theirs);
             }

@@ -148,7 +148,7 @@ mod tests {
         host: b"shop.example:8080",
     };
 
-    /// Returns the name of the template that is used for a key, and whether it was made now.
+    /// Returns the name of the template for a key, and whether it was created by this call.
     fn used(key: &TemplateKey<'_>, name: &'static str) -> (Option<String>, bool) {
         let (mut used, mut is_made) = (None, false);
         let make = || {
