@@ -27,7 +27,7 @@ pub trait RequestHead {
     /// Returns the extensions, to change them. Used to pass values to the handler.
     fn extensions_mut(&mut self) -> Option<&mut Extensions>;
     /// Returns the address of the peer that sent the request, or `None` if it is not known. Default: the
-    /// [`PeerAddr`](crate::PeerAddr) of the extensions.
+    /// [`PeerAddr`] of the extensions.
     fn peer(&self) -> Option<SocketAddr> {
         self.extensions().and_then(PeerAddr::of)
     }
@@ -46,7 +46,7 @@ pub trait ResponseHead {
     /// Returns the extensions.
     fn extensions(&self) -> &Extensions;
     /// Returns the address of the peer that sent the response, or `None` if it is not known. Default: the
-    /// [`PeerAddr`](crate::PeerAddr) of the extensions.
+    /// [`PeerAddr`] of the extensions.
     fn peer(&self) -> Option<SocketAddr> {
         PeerAddr::of(self.extensions())
     }
