@@ -47,7 +47,7 @@ struct KindOfName {
 }
 
 impl MetricKinds {
-    /// Returns whether the name may be used for this kind: the first kind wins. For another kind, a
+    /// Returns whether the name may be used for this kind. The first kind of a name applies. For another kind, a
     /// warning is logged once per name. A histogram also uses the names of its series, such as
     /// `NAME_count`.
     pub(crate) fn allows(&self, name: &str, kind: MetricKind) -> bool {
