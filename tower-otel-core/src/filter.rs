@@ -39,7 +39,7 @@ impl Filter {
 
     /// Selects all requests except those to these paths and their subpaths. Paths are case-sensitive.
     ///
-    /// `/health` skips `/health/live`, but not `/healthy`. A subpath with a segment `.` or `..` is not skipped, also if it is
+    /// `/health` skips `/health/live`, but not `/healthy`. A subpath with a segment `.` or `..` is not skipped, even if it is
     /// percent-encoded, because `/health/../users` may be served as `/users`. The path is the one that the layer receives:
     /// inside a nested router it lacks the prefix of that router.
     pub fn skip_paths(paths: impl IntoIterator<Item = impl Into<String>>) -> Self {

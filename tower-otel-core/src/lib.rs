@@ -89,7 +89,7 @@
 //!
 //! # Changes to the service
 //!
-//! The layer does not change the error type, readiness and the request body. The response body has another type, with the
+//! The layer does not change the error type, the readiness or the request body. The response body has another type, with the
 //! frames, `size_hint` and `is_end_stream` of the inner body. The response head changes only if an option of an observer adds a
 //! header, such as `server-timing`. The layer may add extensions to a request: the [`RouteSlot`], and extensions of observers,
 //! such as the handle of a span.

@@ -18,7 +18,7 @@ use crate::{filter::Filter, head::RequestHead, route::Route};
 /// | option | default |
 /// |---|---|
 /// | [`filter`](Self::filter) | all requests |
-/// | [`route`](Self::route) | a [`Route`] in the extensions, else axum's `MatchedPath` |
+/// | [`route`](Self::route) | a [`Route`] in the extensions, else on a server axum's `MatchedPath` |
 /// | [`known_methods`](Self::known_methods) | `OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS`, else those of the conventions |
 /// | [`trusted_proxies`](Self::trusted_proxies) | none |
 /// | [`https`](Self::https) | off |

@@ -1,4 +1,4 @@
-//! Wraps a response. Its head decides whether a body follows.
+//! Wraps a response, and detects from its head whether a body follows.
 
 use http::{HeaderMap, Method, StatusCode};
 use http_body::Body;

@@ -26,7 +26,7 @@ const MEGABYTE: usize = 1024 * 1024;
 
 /// Configures a [`Recorder`]. Returned by [`Recorder::builder`].
 ///
-/// See [limits](crate#limits) for all defaults.
+/// See [limits](crate#limits) for the defaults of all limits.
 #[derive(Debug)]
 #[must_use]
 pub struct RecorderBuilder {
@@ -169,8 +169,8 @@ impl RecorderBuilder {
         self
     }
 
-    /// Sets the maximum time that an ended span waits for its export. Default: 5 seconds. A shorter delay than one
-    /// millisecond has the effect of one millisecond, a longer delay than one day the effect of one day.
+    /// Sets the maximum time that an ended span waits for its export. Default: 5 seconds. A delay below one
+    /// millisecond has the effect of one millisecond; a delay above one day has the effect of one day.
     pub fn delay(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
