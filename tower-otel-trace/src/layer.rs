@@ -328,7 +328,7 @@ impl<B: Clone> TraceLayer<B> {
     ///
     /// | field | value |
     /// |---|---|
-    /// | message | `request complete`, `upgraded`, `failed`, `cancelled`, `aborted` or `panicked` |
+    /// | message | `request complete`, `request upgraded`, `request failed`, `request cancelled`, `request aborted` or `request panicked` |
     /// | `http.request.method`; server: `url.path`, `url.query`; client: `url.full` | as in the span: redacted and at most 4096 characters each |
     /// | `http.response.status_code` | the status code, if there was a response |
     /// | `rpc.method`, `rpc.status_code` | for a [gRPC call](Self::grpc), instead of the fields above |
