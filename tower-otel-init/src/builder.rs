@@ -1,4 +1,4 @@
-//! The builder of telemetry.
+//! The builder that configures and starts telemetry.
 
 use std::time::Duration;
 
@@ -8,9 +8,34 @@ use crate::options::{LogFormat, LogsExporter, MetricsExporter, Protocol, TracesE
 use crate::sampler::Sampler;
 use crate::settings::Settings;
 
-/// Configures telemetry in code. Every method takes precedence over the variable of that setting.
+/// Configures telemetry in code. [`Telemetry::builder`](crate::Telemetry::builder) returns it.
 ///
-/// Returned by [`Telemetry::builder`](crate::Telemetry::builder).
+/// A setting in code takes precedence over its variables. `*` stands for `TRACES`, `METRICS` or `LOGS`.
+///
+/// | method | variables | default |
+/// |---|---|---|
+/// | [`service_name`](Self::service_name) | `OTEL_SERVICE_NAME` | the argument of `Telemetry::builder` |
+/// | [`service_version`](Self::service_version), [`resource_attribute`](Self::resource_attribute) | `OTEL_RESOURCE_ATTRIBUTES` | attributes of the host and the process |
+/// | [`endpoint`](Self::endpoint) | `OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_EXPORTER_OTLP_*_ENDPOINT` | `http://localhost:4317`, over HTTP `http://localhost:4318` |
+/// | [`protocol`](Self::protocol) | `OTEL_EXPORTER_OTLP_PROTOCOL`, `OTEL_EXPORTER_OTLP_*_PROTOCOL` | gRPC; HTTP without the feature `grpc` |
+/// | [`header`](Self::header) | `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_EXPORTER_OTLP_*_HEADERS` | none |
+/// | [`export_timeout`](Self::export_timeout) | `OTEL_EXPORTER_OTLP_TIMEOUT`, `OTEL_EXPORTER_OTLP_*_TIMEOUT` | 10 seconds |
+/// | [`sampler`](Self::sampler) | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | a tenth of the traces, parent-based; all traces with the console exporter or the page |
+/// | [`traces`](Self::traces) | `OTEL_TRACES_EXPORTER` | OTLP; none with the page, if no endpoint is set |
+/// | [`metrics`](Self::metrics) | `OTEL_METRICS_EXPORTER`, `METRICS_ENABLED` | Prometheus; none without the feature `prometheus` |
+/// | [`logs`](Self::logs) | `OTEL_LOGS_EXPORTER` | none |
+/// | [`queue_size`](Self::queue_size) | `OTEL_BSP_MAX_QUEUE_SIZE` | 2048 spans |
+/// | [`batch_size`](Self::batch_size) | `OTEL_BSP_MAX_EXPORT_BATCH_SIZE` | 512 spans |
+/// | [`schedule_delay`](Self::schedule_delay) | `OTEL_BSP_SCHEDULE_DELAY` | 5 seconds |
+/// | [`metric_interval`](Self::metric_interval) | `OTEL_METRIC_EXPORT_INTERVAL` | 60 seconds |
+/// | [`log_format`](Self::log_format) | `LOG_FORMAT` | JSON |
+/// | [`log_filter`](Self::log_filter) | `RUST_LOG`, `LOG_LEVEL` | `info` |
+/// | `page` | `TELEMETRY_PAGE` | no page |
+///
+/// `install`, `layers` and `local` return [`InitError::InvalidSetting`](crate::InitError::InvalidSetting) for an invalid value in
+/// code. See the specification of the
+/// [variables](https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/) and of the
+/// [exporter](https://opentelemetry.io/docs/specs/otel/protocol/exporter/).
 #[derive(Clone, Debug)]
 #[must_use = "telemetry starts with `install`, `layers` or `local`"]
 pub struct TelemetryBuilder {
@@ -27,18 +52,21 @@ impl TelemetryBuilder {
         }
     }
 
-    /// Sets the service name (`service.name`).
+    /// Sets the service name, the resource attribute `service.name`.
     pub fn service_name(mut self, name: impl Into<String>) -> Self {
         self.settings.service_name = Some(name.into());
         self
     }
 
-    /// Sets the service version (`service.version`), usually `env!("CARGO_PKG_VERSION")`.
+    /// Sets the service version, the resource attribute `service.version`. It is usually `env!("CARGO_PKG_VERSION")`.
+    /// Default: none.
     pub fn service_version(self, version: impl Into<String>) -> Self {
         self.resource_attribute(key::SERVICE_VERSION, version)
     }
 
-    /// Adds an attribute to the resource.
+    /// Sets an attribute of the resource. It replaces the same attribute of a variable, and an earlier value.
+    ///
+    /// <https://opentelemetry.io/docs/specs/semconv/resource/>
     pub fn resource_attribute(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.settings
             .resource_attributes
@@ -47,48 +75,55 @@ impl TelemetryBuilder {
     }
 
     /// Sets the URL of the collector for all signals. Over HTTP, `/v1/traces`, `/v1/metrics` or
-    /// `/v1/logs` is appended. Default: `http://localhost:4317`, over HTTP `http://localhost:4318`.
+    /// `/v1/logs` is appended. Default: `http://localhost:4317`, over HTTP `http://localhost:4318`. An `https` URL needs the
+    /// feature `tls`.
     pub fn endpoint(mut self, url: impl Into<String>) -> Self {
         self.settings.endpoint = Some(url.into());
         self
     }
 
-    /// Sets the protocol of the collector for all signals. Default: gRPC.
+    /// Sets the OTLP protocol for all signals. Default: [`Protocol::Grpc`], or [`Protocol::HttpProtobuf`] without the feature
+    /// `grpc`.
     pub fn protocol(mut self, protocol: Protocol) -> Self {
         self.settings.protocol = Some(protocol);
         self
     }
 
-    /// Adds a header to every request to the collector, for example for authentication. Its value is
-    /// never logged.
+    /// Adds a header to every request to the collector, for example for authentication. It replaces a header of the
+    /// variables with the same name. It is never logged.
+    ///
+    /// The name is a token that does not end with `-bin`, and the value is printable ASCII. Another header is an error.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.settings.headers.push((name.into(), value.into()));
         self
     }
 
-    /// Sets the timeout of an export, including its retries. Default: 10 seconds.
+    /// Sets the timeout of an export, including its retries. Default: 10 seconds. If `OTEL_BSP_EXPORT_TIMEOUT` for spans, or
+    /// `OTEL_BLRP_EXPORT_TIMEOUT` for log records, is shorter (default: 30 seconds), the shorter one applies.
     pub fn export_timeout(mut self, timeout: Duration) -> Self {
         self.settings.export_timeout = Some(timeout);
         self
     }
 
-    /// Sets the sampler. Default: `Sampler::ratio(0.1).parent_based()`.
+    /// Sets the sampler. Default: `Sampler::ratio(0.1).parent_based()`, or `Sampler::ratio(1.0)` with the console exporter or
+    /// the page.
     pub fn sampler(mut self, sampler: Sampler) -> Self {
         self.settings.sampler = Some(sampler);
         self
     }
 
-    /// Sets the exporter of spans. Default: [`TracesExporter::Otlp`].
+    /// Sets the exporter of spans. Default: [`TracesExporter::Otlp`], or [`TracesExporter::None`] with the page if no endpoint
+    /// is set.
     pub fn traces(mut self, exporter: TracesExporter) -> Self {
         self.settings.traces = Some(exporter);
         self
     }
 
     /// Adds an exporter of metrics. Default: [`MetricsExporter::Prometheus`], or none without the
-    /// feature `prometheus`. [`MetricsExporter::None`] removes those added before.
+    /// feature `prometheus`. [`MetricsExporter::None`] removes the exporters added before.
     ///
-    /// With OTLP and Prometheus, the metrics of `/metrics` are pushed to the collector,
-    /// [too](crate#metrics-to-a-collector-and-metrics-at-once):
+    /// With OTLP and Prometheus, the metrics of `/metrics` are
+    /// [also pushed to the collector](crate#metrics-to-a-collector-and-metrics-at-once):
     ///
     /// ```
     /// use tower_otel_init::{MetricsExporter, Telemetry};
@@ -104,8 +139,8 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Adds Prometheus to the exporters of metrics, with this configuration of its recorder. Exemplars are
-    /// added to it, unless `OTEL_METRICS_EXEMPLAR_FILTER` is `always_off`.
+    /// Adds the exporter [`MetricsExporter::Prometheus`], and sets the configuration of its recorder. Exemplars are enabled if
+    /// spans have an exporter, unless `OTEL_METRICS_EXEMPLAR_FILTER` is `always_off`.
     ///
     /// ```
     /// use tower_otel_init::{Prometheus, Telemetry};
@@ -121,47 +156,48 @@ impl TelemetryBuilder {
     }
 
     /// Serves a page for a browser on this address: requests and their durations by route, recent traces, and the state
-    /// of the exporters. It also changes the settings of [`Control`](crate::Control). Default: none. Port 0 is a free one;
-    /// [`Telemetry::page`](crate::Telemetry::page) returns it.
+    /// of the exporters. It also changes the settings of [`Control`](crate::Control). Default: no page. Port 0 selects a free
+    /// port; [`Telemetry::page`](crate::Telemetry::page) returns it.
     ///
-    /// With the page, all traces are sampled unless the sampler is set, and spans are exported within a second. They are
-    /// sent to a collector only if its endpoint or the exporter is set.
+    /// With the page, all traces are sampled unless the sampler is set, and spans are exported within a second of their end.
+    /// They are sent to a collector only if an endpoint or the exporter of spans is set.
     ///
-    /// Everybody who reaches the address can read the traces. An address that is not a loopback address is an error, unless
-    /// `TELEMETRY_PAGE_REMOTE` is `true`. [`Telemetry::page_service`](crate::Telemetry::page_service) returns the page as a service
-    /// for a router of the application.
+    /// Every client that reaches the address can read the traces. An address that is not a loopback address is an error, unless
+    /// `TELEMETRY_PAGE_REMOTE` is `true`. [`Telemetry::page_service`](crate::Telemetry::page_service) returns the page as a
+    /// service for a router of the application.
     #[cfg(feature = "page")]
     pub fn page(mut self, address: impl Into<std::net::SocketAddr>) -> Self {
         self.settings.page = Some(address.into());
         self
     }
 
-    /// Sets the exporter of log records. Log lines are written in any case. Default:
-    /// [`LogsExporter::None`].
+    /// Sets the exporter of log records. Default: [`LogsExporter::None`]. Log lines are written to the standard output with
+    /// every exporter.
     pub fn logs(mut self, exporter: LogsExporter) -> Self {
         self.settings.logs = Some(exporter);
         self
     }
 
-    /// Sets the maximum number of ended spans that wait for export. Default: 2048.
+    /// Sets the maximum number of ended spans that wait for export. Default: 2048. Further spans are dropped and counted. 0 is
+    /// an error.
     pub fn queue_size(mut self, spans: usize) -> Self {
         self.settings.queue_size = Some(spans);
         self
     }
 
-    /// Sets the maximum number of spans per export. Default: 512.
+    /// Sets the maximum number of spans per export. Default: 512. The queue size is the upper limit. 0 is an error.
     pub fn batch_size(mut self, spans: usize) -> Self {
         self.settings.batch_size = Some(spans);
         self
     }
 
-    /// Sets the maximum time that a span waits for its batch to fill. Default: 5 seconds.
+    /// Sets the maximum time that a span waits for its batch to fill. Default: 5 seconds. Minimum: 1 millisecond.
     pub fn schedule_delay(mut self, delay: Duration) -> Self {
         self.settings.schedule_delay = Some(delay);
         self
     }
 
-    /// Sets the interval at which metrics are pushed or printed. Default: 60 seconds. Minimum: 1
+    /// Sets the interval at which metrics are pushed or printed on the console. Default: 60 seconds. Minimum: 1
     /// millisecond.
     pub fn metric_interval(mut self, interval: Duration) -> Self {
         self.settings.metric_interval = Some(interval.max(Duration::from_millis(1)));
@@ -176,6 +212,9 @@ impl TelemetryBuilder {
 
     /// Sets which log lines are written, in the syntax of
     /// [`EnvFilter`](tracing_subscriber::EnvFilter). It does not filter spans. Default: `info`.
+    ///
+    /// The directives are used unchanged. To omit the lines of the OpenTelemetry SDK, which logs each failed export, add
+    /// `opentelemetry=off`; for `RUST_LOG` it is added automatically.
     pub fn log_filter(mut self, directives: impl Into<String>) -> Self {
         self.settings.log_filter = Some(directives.into());
         self

@@ -4,9 +4,8 @@ use std::fmt;
 
 /// A variable with an invalid value, and the value used in its place.
 ///
-/// The OpenTelemetry specification asks implementations to warn about such variables and to start.
-/// Each warning is logged once logging works, and returned by
-/// [`Telemetry::warnings`](crate::Telemetry::warnings).
+/// The OpenTelemetry specification asks implementations to log a warning and to ignore such a value.
+/// Each warning is logged when telemetry has started. [`Telemetry::warnings`](crate::Telemetry::warnings) returns them.
 ///
 /// <https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>
 #[derive(Clone, Debug, PartialEq, Eq)]

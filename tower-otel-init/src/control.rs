@@ -20,8 +20,8 @@ use crate::span_recorder::SpanRecorder;
 /// | keep | keep rules, or `none` | `TRACES_KEEP` |
 /// | log filter | directives of [`EnvFilter`](tracing_subscriber::EnvFilter) | `RUST_LOG` |
 ///
-/// A change takes effect at once and as a whole: each trace and each log line is judged by the old setting or by the new
-/// one. It costs requests no lock. Each change is logged. It lasts until the process ends.
+/// A change takes effect immediately. Each trace and each log line uses either the old or the new setting. Requests take no lock
+/// for it. Each change is logged at the level `INFO`. A change lasts until the process ends or the next change.
 ///
 /// [`Telemetry::control_service`](crate::Telemetry) does the same over HTTP (feature `control`).
 ///
@@ -56,7 +56,7 @@ struct ControlState {
     exporters: Mutex<Vec<ExporterState>>,
 }
 
-/// Locked by those who read or change them, never by a request.
+/// The settings of traces. The lock is taken to read and change them, and never by a request.
 #[derive(Debug)]
 struct TraceSettings {
     sampler: Sampler,
@@ -64,7 +64,7 @@ struct TraceSettings {
 }
 
 impl Control {
-    /// Returns the control of telemetry with these settings, which are in force.
+    /// Returns the control of telemetry that runs with these settings.
     pub(crate) fn new(spans: Option<Arc<SpanRecorder>>, summary: &str, config: &Config) -> Self {
         let keeps = spans.as_ref().is_some_and(|spans| spans.keeps);
         let traces = TraceSettings {
@@ -80,7 +80,7 @@ impl Control {
         }))
     }
 
-    /// Adds the exporter of another signal than spans.
+    /// Adds the exporter of metrics or log records.
     pub(crate) fn add_exporter(&self, exporter: ExporterState) {
         lock(&self.0.exporters).push(exporter);
     }
@@ -90,28 +90,28 @@ impl Control {
         self.0.log_filter.layer_filter()
     }
 
-    /// Returns which traces are sampled, as a text for [`set_sampling`](Self::set_sampling).
+    /// Returns the sampler and its rules, in the syntax of [`set_sampling`](Self::set_sampling).
     #[must_use]
     pub fn sampling(&self) -> String {
         self.traces().sampler.text()
     }
 
-    /// Sets which traces are sampled. Traces that have started are not sampled again.
+    /// Sets the sampler and its rules. Traces that have already started keep their decision.
     ///
-    /// The text is a sampler and then its [rules](Sampler::rule), each after a comma: `0.1,GET /health=0,/payments/{id}=1`.
+    /// The text is a sampler and its [rules](Sampler::rule), separated by commas: `0.1,GET /health=0,/payments/{id}=1`.
     ///
-    /// | sampler | the traces of which no rule decides |
+    /// | sampler | sampled traces, unless a rule matches |
     /// |---|---|
     /// | `always_on`, `always_off` | all, none |
     /// | `traceidratio=0.1` | a tenth |
-    /// | `rate_limited=100` | 100 per second at most |
-    /// | these with `parentbased_` | the same, of those without a parent in another process, which is followed |
-    /// | `0.1` | as `parentbased_traceidratio=0.1` |
+    /// | `rate_limited=100` | at most 100 per second |
+    /// | one of these with the prefix `parentbased_` | without a parent in another process: the same, with the rules; with one: the parent's decision |
+    /// | `0.1` | the same as `parentbased_traceidratio=0.1` |
     ///
     /// # Errors
     ///
-    /// Returns [`InvalidInput`](io::ErrorKind::InvalidInput) for another text, and
-    /// [`Unsupported`](io::ErrorKind::Unsupported) if `OTEL_SDK_DISABLED` is set. The sampler stays as it is.
+    /// Returns [`InvalidInput`](io::ErrorKind::InvalidInput) for an invalid text, and
+    /// [`Unsupported`](io::ErrorKind::Unsupported) if `OTEL_SDK_DISABLED` is set. The sampler is not changed then.
     pub fn set_sampling(&self, text: &str) -> io::Result<()> {
         let spans = self.spans()?;
         let text = text.trim();
@@ -123,19 +123,26 @@ impl Control {
         Ok(())
     }
 
-    /// Returns the keep rules, as a text for [`set_keep`](Self::set_keep).
+    /// Returns the keep rules, in the syntax of [`set_keep`](Self::set_keep).
     #[must_use]
     pub fn keep(&self) -> String {
         keep_rules::text(self.traces().keep)
     }
 
-    /// Sets which traces are exported although they are not sampled, in the syntax of `TRACES_KEEP`: `none`, or some of
-    /// `errors`, `slower_than=500ms` and `per_second=50`, separated by commas.
+    /// Sets which unsampled traces are exported, in the syntax of `TRACES_KEEP`: `none`, or a list separated by commas with at
+    /// least one of the first two rules.
+    ///
+    /// | rule | exports unsampled traces |
+    /// |---|---|
+    /// | `errors` | whose local root fails |
+    /// | `slower_than=500ms` | whose local root takes longer; the unit is `ms` or `s` |
+    /// | `per_second=50` | at most 50 per second; default: 100 |
     ///
     /// # Errors
     ///
-    /// Returns [`InvalidInput`](io::ErrorKind::InvalidInput) for another text, and
-    /// [`Unsupported`](io::ErrorKind::Unsupported) if traces are not exported. The rules stay as they are.
+    /// Returns [`InvalidInput`](io::ErrorKind::InvalidInput) for an invalid text, and
+    /// [`Unsupported`](io::ErrorKind::Unsupported) if traces have no exporter and no page, or if `OTEL_SDK_DISABLED` is set. The
+    /// rules are not changed then.
     pub fn set_keep(&self, text: &str) -> io::Result<()> {
         let spans = self.spans()?;
         if !spans.keeps {
@@ -150,7 +157,7 @@ impl Control {
         Ok(())
     }
 
-    /// Returns the directives of the log filter.
+    /// Returns the directives of the log filter, in the syntax of [`set_log_filter`](Self::set_log_filter).
     #[must_use]
     pub fn log_filter(&self) -> String {
         self.0.log_filter.text()
@@ -159,14 +166,15 @@ impl Control {
     /// Sets which log lines are written and which log records are exported, in the syntax of
     /// [`EnvFilter`](tracing_subscriber::EnvFilter), such as `info,users=debug`.
     ///
-    /// As with `RUST_LOG`, `opentelemetry=off` is added unless `opentelemetry` is named. Values of fields are compared as
-    /// text and not as regular expressions. A directive with a span holds for spans that start later.
+    /// As for `RUST_LOG`, `opentelemetry=off` is added unless the text contains `opentelemetry`. Values of fields are compared as
+    /// text, not as regular expressions. A directive with a span applies to spans that start after the change.
     ///
     /// # Errors
     ///
-    /// Returns [`InvalidInput`](io::ErrorKind::InvalidInput) for another text, and
-    /// [`Unsupported`](io::ErrorKind::Unsupported) if the application writes its log lines itself
-    /// ([`TelemetryBuilder::layers`](crate::TelemetryBuilder::layers)). The filter stays as it is.
+    /// Returns [`InvalidInput`](io::ErrorKind::InvalidInput) for an empty or invalid text. Returns
+    /// [`Unsupported`](io::ErrorKind::Unsupported) if nothing uses the filter: the application writes its log lines itself
+    /// ([`TelemetryBuilder::layers`](crate::TelemetryBuilder::layers)), and log records are not exported. The filter is not
+    /// changed then.
     pub fn set_log_filter(&self, directives: &str) -> io::Result<()> {
         let filter = &self.0.log_filter;
         if !filter.is_used() {

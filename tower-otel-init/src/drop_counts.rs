@@ -1,6 +1,8 @@
 //! The number of dropped spans or log records.
 
-/// The number of spans or log records that were recorded and not delivered, by reason.
+/// The numbers of spans or log records that were recorded and not delivered, by reason, since the start of telemetry.
+///
+/// The crate documentation lists the [metric of each reason](crate#when-the-collector-fails).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DropCounts {
@@ -8,9 +10,10 @@ pub struct DropCounts {
     pub queue_full: u64,
     /// The export failed: the collector was unreachable, too slow, or returned an error.
     pub export_failed: u64,
-    /// The collector accepted the batch without them (`partial_success`).
+    /// The collector accepted the batch without these items
+    /// ([`partial_success`](https://opentelemetry.io/docs/specs/otlp/#partial-success)).
     pub rejected: u64,
-    /// They were not delivered when the shutdown timed out, or were recorded after it.
+    /// The items were not delivered when the shutdown timed out, or were recorded after the shutdown.
     pub shutdown: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Errors of the start.
+//! The errors of starting telemetry.
 
 use std::error::Error;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::io;
 
 type Source = Box<dyn Error + Send + Sync>;
 
-/// The error of starting telemetry. Nothing is running after it.
+/// The error of starting telemetry. After an error, no part of telemetry is running.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum InitError {
@@ -20,7 +20,7 @@ pub enum InitError {
     )]
     SubscriberInstalled,
     /// A setting in code, or a variable of this crate, has an invalid value, or requires a Cargo feature
-    /// that is not enabled. The text names it, without credentials, and what is expected.
+    /// that is not enabled. The text names the setting, its value without credentials, and the accepted values.
     #[error("{0}; telemetry is not started")]
     InvalidSetting(String),
     /// An exporter could not be built.
@@ -38,7 +38,7 @@ pub enum InitError {
 }
 
 impl fmt::Debug for InitError {
-    /// As `Display`: Rust prints the error that `main` returns with `Debug`.
+    /// Formats the error like `Display`, because Rust prints an error that `main` returns with `Debug`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }

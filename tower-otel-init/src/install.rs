@@ -1,4 +1,4 @@
-//! Installs telemetry: for the process, as layers, or locally.
+//! Starts telemetry for the process, as layers, or locally.
 
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -23,7 +23,7 @@ use crate::telemetry::Telemetry;
 
 static STARTED: AtomicBool = AtomicBool::new(false);
 
-/// Starts telemetry with this service name and this collector endpoint. Everything else is as in
+/// Starts telemetry for the whole process, with this service name and this collector endpoint. All other settings are those of
 /// [`Telemetry::from_env`].
 ///
 /// The name and the endpoint take precedence over `OTEL_SERVICE_NAME` and
@@ -32,7 +32,7 @@ static STARTED: AtomicBool = AtomicBool::new(false);
 ///
 /// # Errors
 ///
-/// Those of [`Telemetry::from_env`], and if the endpoint is not a URL.
+/// Returns the errors of [`Telemetry::from_env`], and an error if the endpoint is not an `http` or `https` URL.
 pub fn init_telemetry(service_name: &str, otlp_endpoint: &str) -> Result<Telemetry, InitError> {
     Telemetry::builder(service_name)
         .service_name(service_name)
@@ -46,8 +46,9 @@ impl TelemetryBuilder {
     ///
     /// # Errors
     ///
-    /// If telemetry is already started, a subscriber is already installed, a value is invalid, or a
-    /// setting requires a feature that is not enabled. Nothing is installed then.
+    /// Returns an error if telemetry is already started, a subscriber or a recorder of the `metrics` facade is already
+    /// installed, a value is invalid, a setting requires a feature that is not enabled, or a thread cannot be started. Nothing
+    /// is installed then.
     pub fn install(self) -> Result<Telemetry, InitError> {
         if STARTED.swap(true, SeqCst) {
             return Err(InitError::AlreadyStarted);
@@ -79,7 +80,8 @@ impl TelemetryBuilder {
     }
 
     /// Starts telemetry for the whole process, and returns the layers for the application's own
-    /// subscriber instead of installing one. The application writes log lines itself.
+    /// subscriber instead of installing one. The global OpenTelemetry providers, the global propagator and the recorder of the
+    /// `metrics` facade are installed. The application writes log lines itself.
     ///
     /// ```
     /// use tower_otel_init::{MetricsExporter, Telemetry, TracesExporter};
@@ -100,7 +102,7 @@ impl TelemetryBuilder {
     ///
     /// # Errors
     ///
-    /// Those of [`install`](Self::install), except for an installed subscriber.
+    /// Returns the errors of [`install`](Self::install). An installed subscriber is not an error here.
     pub fn layers<S>(self) -> Result<(Telemetry, Layers<S>), InitError>
     where
         S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
@@ -121,7 +123,7 @@ impl TelemetryBuilder {
     ///
     /// # Errors
     ///
-    /// If a value is invalid, or a setting requires a feature that is not enabled.
+    /// Returns an error if a value is invalid, a setting requires a feature that is not enabled, or a thread cannot be started.
     pub fn local<S>(self) -> Result<(Telemetry, Layers<S>), InitError>
     where
         S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
@@ -133,7 +135,7 @@ impl TelemetryBuilder {
 }
 
 impl RunningTelemetry {
-    /// Sets the global propagator and providers. Logs the warnings, because logging works now.
+    /// Sets the global propagator and providers, and logs the warnings about variables.
     fn set_global(&self, config: &Config) {
         global::set_text_map_propagator(propagation::composite(&config.propagators));
         if let Some(spans) = &self.spans {
@@ -159,7 +161,7 @@ impl RunningTelemetry {
     }
 }
 
-/// Returns whether this thread has a subscriber. `dispatcher::has_been_set` is true for ever once any thread has had one.
+/// Returns whether this thread has a subscriber. `dispatcher::has_been_set` stays true after any thread has had one.
 fn has_subscriber() -> bool {
     tracing::dispatcher::get_default(|dispatch| !dispatch.is::<NoSubscriber>())
 }

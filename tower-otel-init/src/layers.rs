@@ -11,7 +11,8 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::log_pipeline;
 use crate::running_telemetry::RunningTelemetry;
 
-/// Layers for a `tracing` subscriber: one for spans, one for log records, each if it is enabled.
+/// Layers for a `tracing` subscriber: one that records spans, unless `OTEL_SDK_DISABLED` is set, and one that exports log
+/// records, if the logs exporter is OTLP.
 pub type Layers<S> = Vec<Box<dyn Layer<S> + Send + Sync>>;
 
 impl RunningTelemetry {
@@ -21,7 +22,7 @@ impl RunningTelemetry {
     {
         let mut layers = Layers::new();
         if let Some(spans) = &self.spans {
-            // The libraries that a server is built on have spans below INFO.
+            // Omits the spans of libraries such as hyper, which are below INFO.
             let recorder = &spans.recorder;
             let layer = recorder.layer().scope(scope());
             let layer = layer.location(false).target(false);

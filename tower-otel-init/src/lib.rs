@@ -1,5 +1,5 @@
-//! Starts the traces, metrics and logs of a service, and exports the rest when it stops. It re-exports the
-//! layers that record HTTP exchanges, so an application needs only this dependency.
+//! Starts traces, metrics and logs for a service, and exports pending telemetry when the service stops. The crate
+//! re-exports the layers that record HTTP exchanges, so an application needs only this dependency.
 //!
 //! # A complete server
 //!
@@ -28,9 +28,9 @@
 //! }
 //! ```
 //!
-//! [`init_telemetry`] sets the service name and the collector endpoint in code. [`Telemetry::builder`]
-//! sets everything in code. The README lists the variables and their defaults. Settings in code take
-//! precedence over variables.
+//! [`init_telemetry`] sets the service name and the collector endpoint in code. [`Telemetry::builder`] returns a builder
+//! for all settings. [`TelemetryBuilder`] lists the defaults and the variables of its methods; the README lists all
+//! variables. Settings in code take precedence over variables.
 //!
 //! # A complete client
 //!
@@ -55,8 +55,8 @@
 //! ```
 //!
 //! With the feature `reqwest`, a `reqwest::Client` with layers is a tower service, and
-//! [`send_with`](RequestBuilderExt::send_with) sends a request of reqwest's builder through it. The type of the client has a name and
-//! implements `Clone`, so the state of an application can contain it:
+//! [`send_with`](RequestBuilderExt::send_with) sends a request of reqwest's builder through it. The client implements `Clone`,
+//! and its type can be written, so it can be a field of the application's state:
 //!
 //! ```no_run
 //! use axum::extract::State;
@@ -110,32 +110,36 @@
 //! OpenTelemetry API. Without an exporter (`OTEL_TRACES_EXPORTER=none`), spans still have ids, which log lines show and clients
 //! send. With `OTEL_SDK_DISABLED=true`, clients send the received trace context unchanged.
 //!
-//! The global propagator is W3C Trace Context, level 2, with baggage. `OTEL_PROPAGATORS` selects another one. The layers of this
-//! suite always use W3C Trace Context, unless `.propagator(Propagation::global())` configures them.
+//! The global propagator is W3C Trace Context, level 2, with baggage. `OTEL_PROPAGATORS` selects another one. The layers of
+//! this suite do not use the global propagator by default: they use W3C Trace Context. `.propagator(Propagation::global())`
+//! selects the global one.
 //!
 //! # Metrics to a collector and `/metrics` at once
 //!
-//! With `OTEL_METRICS_EXPORTER=otlp,prometheus`, the metrics of `/metrics` are also pushed to the collector: at each
-//! `OTEL_METRIC_EXPORT_INTERVAL`, by [`Telemetry::flush`] and by [`Telemetry::shutdown`]. Each sample is recorded once, in the
-//! recorder of the facade, so the layers need no other backend. `otlp,console` pushes the metrics of the console in the same way.
+//! With `OTEL_METRICS_EXPORTER=otlp,prometheus`, the metrics of `/metrics` are also pushed to the collector: once per
+//! `OTEL_METRIC_EXPORT_INTERVAL` (default: 60 seconds), and by [`Telemetry::flush`] and [`Telemetry::shutdown`]. Each sample is
+//! recorded once, in the recorder of the `metrics` facade, so the layers need no second backend. With `otlp,console`, the metrics
+//! that the console shows are pushed in the same way.
 //!
 //! | `/metrics` | OTLP |
 //! |---|---|
-//! | name, labels, `HELP` | the same name; attributes, whose values are strings; description |
-//! | a name with a unit of Prometheus at its end or before `_total`: `_seconds`, `_bytes`, `_ratio` or another | the unit `s`, `By`, `1` or another |
-//! | counter | monotonic sum of whole numbers, cumulative since the start |
+//! | name, labels, `HELP` | the same name; attributes with string values; description |
+//! | a name that ends with a unit, also before `_total`: `_seconds`, `_bytes`, `_ratio` or another | the unit `s`, `By`, `1` or another |
+//! | counter | monotonic sum of integers, cumulative since the start |
 //! | gauge | gauge |
 //! | histogram | histogram with the same boundaries, cumulative since the start |
 //! | native histograms, exemplars | not pushed |
 //!
-//! The temporality is cumulative. `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` applies only to metrics of meters, which
-//! are pushed in separate requests and are not in `/metrics`. Metrics about telemetry and the process have the names of `/metrics`. A
-//! push is split into requests of about a megabyte. A push that fails within `OTEL_EXPORTER_OTLP_TIMEOUT` is not repeated, because the
-//! next push includes its totals. A separate thread reads the metrics from a render, which takes two microseconds per series of a
-//! histogram.
+//! The [specification](https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/) defines this
+//! translation. The temporality is cumulative. `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` applies only to metrics of
+//! meters, which are pushed in separate requests and are not in `/metrics`. Metrics about telemetry and the process have the
+//! names of `/metrics`. A push is split into requests of about a megabyte, and takes at most `OTEL_EXPORTER_OTLP_TIMEOUT` in
+//! all. A failed push is not repeated, except for the last one at the shutdown, because the next push includes its totals. The
+//! push runs on a separate thread, which renders the metrics as for `/metrics`. A render takes about two microseconds per
+//! series of a histogram.
 //!
-//! With `OTEL_METRICS_EXPORTER=otlp` alone there is no recorder: only metrics of meters are pushed. Configure the layers with
-//! `.meter_provider(..)`.
+//! With `OTEL_METRICS_EXPORTER=otlp` alone, no recorder of the `metrics` facade is installed, and only metrics of meters are
+//! pushed. Configure the layers with `.meter_provider(..)` then.
 //!
 //! # With an existing subscriber
 //!
@@ -146,10 +150,11 @@
 //! # Which traces are exported
 //!
 //! By default, a tenth of the traces without a parent is sampled, or all of them with the console exporter or the page
-//! (`OTEL_TRACES_SAMPLER`). A trace that is not sampled is exported nevertheless if its local root fails, takes longer than a second
-//! or is marked with [`keep_trace`], up to 100 a second (`TRACES_KEEP`). Its spans have the attribute `sampling.keep.reason`;
-//! [estimates](tower_otel_recorder::RecorderBuilder::keep) of the number of all requests leave them out. Other processes see that
-//! the trace is not sampled, and keep their own spans by their own rules.
+//! (`OTEL_TRACES_SAMPLER`). A trace that is not sampled is exported nevertheless if its local root fails, takes longer than a
+//! second or is marked with [`keep_trace`], up to 100 traces a second (`TRACES_KEEP`). Its spans have the attribute
+//! `sampling.keep.reason`; omit them when you [estimate](tower_otel_recorder::RecorderBuilder::keep) the number of all
+//! requests. The sampled flag that is sent to other processes stays unset, so they export their spans of the trace only by
+//! their own rules.
 //!
 //! # Shutdown
 //!
@@ -157,14 +162,14 @@
 //! does the same with a timeout of five seconds. Exports run on threads with their own runtimes, so
 //! waiting for them cannot deadlock, on any kind of tokio runtime or without one.
 //!
-//! A function of a serverless platform is frozen between calls: call [`Telemetry::flush`] at the end of each call.
+//! On a serverless platform, the process is frozen between calls: call [`Telemetry::flush`] at the end of each call.
 //!
 //! [`shutdown_signal`] waits for `SIGTERM` or Ctrl-C. Its documentation shows how to limit the wait for open streams. A second
-//! signal ends the process at once. A process that is killed, or that calls [`std::process::exit`], loses the spans that it has not
-//! exported.
+//! signal ends the process at once. If the process is killed or calls [`std::process::exit`], spans that are not exported yet
+//! are lost.
 //!
-//! The task of a response stream can outlive the server's future. To export its span, start telemetry before the runtime, and drop
-//! the runtime first.
+//! The task of a response stream can outlive the server's future. To export its span, start telemetry before the runtime, and
+//! drop the runtime before [`Telemetry`].
 //!
 //! # When the collector fails
 //!
@@ -186,21 +191,26 @@
 //! | `export_failed` | `otel_sdk_exporter_span_exported_total` | `export_failed` | the export failed, or was not finished when the shutdown timed out |
 //! | `rejected` | `otel_sdk_exporter_span_exported_total` | `rejected` | the collector accepted the batch without the span (`partial_success`) |
 //!
-//! [`DropCounts`] does not count spans of unsampled traces. Those that a [keep rule](tower_otel_recorder::Keep) could not export
-//! because of a limit are in `otel_sdk_processor_span_processed_total`: with `error_type` `not_held` if too many bytes waited for
-//! the end of their local root, and `keep_limited` if too many traces were kept in a second.
+//! [`DropCounts`] does not count spans of unsampled traces. If a limit prevents a [keep rule](tower_otel_recorder::Keep) from
+//! exporting such spans, `otel_sdk_processor_span_processed_total` counts them with one of these values of `error_type`:
 //!
-//! Series without `error_type` count the spans given to the exporter, and the delivered ones. The gauge
-//! `otel_sdk_processor_span_queue_size` is the number of spans in the queue, `otel_sdk_exporter_span_inflight` the number in an
-//! export. [`Telemetry::prometheus`] and [`Telemetry::meter_provider`] report current values. Another recorder of the `metrics`
-//! facade gets the values at the start, at each flush and at the shutdown. [Local](TelemetryBuilder::local) telemetry reports
-//! them only through [`Telemetry::meter_provider`].
+//! | `error_type` | cause |
+//! |---|---|
+//! | `not_held` | the memory for spans that wait for the end of their local root was full: 512 KiB per trace, 16 MiB in all |
+//! | `keep_limited` | more traces than `per_second` of `TRACES_KEEP` matched the keep rules in a second |
+//!
+//! Without `error_type`, the series of the processor counts the spans given to the exporter, and that of the exporter the
+//! delivered spans. The gauge `otel_sdk_processor_span_queue_size` is the number of spans in the queue, and
+//! `otel_sdk_exporter_span_inflight` the number of spans in an export. [`Telemetry::prometheus`] and
+//! [`Telemetry::meter_provider`] report current values. Another recorder of the `metrics` facade gets the values at the start,
+//! at each flush and at the shutdown. [Local](TelemetryBuilder::local) telemetry reports them only through
+//! [`Telemetry::meter_provider`].
 //!
 //! A warning is logged when exports start to fail and when they work again. Log records for a collector are counted in
-//! [`Telemetry::dropped_log_records`] and in metrics with `log` in place of `span`. Metrics are cumulative, so a failed push loses
-//! no counts.
+//! [`Telemetry::dropped_log_records`] and in metrics with `log` in place of `span` in their names. These metrics are
+//! cumulative, so a failed push loses no counts.
 //!
-//! No warning, error or debug text shows headers, or credentials, paths and queries of endpoints.
+//! No warning, error or debug text shows a header, or the credentials, path or query of an endpoint.
 //!
 //! # Process and runtime
 //!
@@ -215,9 +225,10 @@
 //! | `tokio_workers`, `tokio_live_tasks`, `tokio_global_queue_depth` | `tokio.workers`, `tokio.live_tasks`, `tokio.global_queue.depth` |
 //! | `tokio_busy_seconds_total` | `tokio.busy.time` |
 //!
-//! The metrics describe the runtime in which telemetry starts or, if there is none, the one that first renders the metrics. Tokio's
-//! queues of single workers need `tokio_unstable` and are not read. Counters of seconds are whole numbers in Prometheus, because
-//! counters of the `metrics` facade are. The feature supports Linux, macOS, Windows, FreeBSD and OpenBSD.
+//! The `tokio_*` metrics describe the runtime in which telemetry starts. If it starts outside of a runtime, they describe the
+//! runtime that first renders the metrics. The queue depths of single workers are not read, because they need `tokio_unstable`.
+//! Counters of seconds are integers in Prometheus, because the counters of the `metrics` facade are integers. The feature
+//! supports Linux, macOS, Windows, FreeBSD and OpenBSD.
 //!
 //! # Features
 //!

@@ -1,19 +1,19 @@
 //! Enums of the values that a setting accepts.
 
-/// A setting with a fixed set of values, the choices.
+/// A setting with a fixed set of values, called choices.
 pub(crate) trait ChoiceSetting: Sized {
-    /// The reason in a message about another value.
+    /// The text in a message about an invalid value.
     const INVALID: &'static str;
 
-    /// Returns the choice of this value of a variable.
+    /// Returns the choice that a variable's value names.
     fn parse(value: &str) -> Option<Self>;
 
-    /// Returns the choice of this value of a variable, in upper or lower case.
+    /// Returns the choice that a variable's value names, ignoring ASCII case.
     fn parse_ignoring_case(value: &str) -> Option<Self> {
         Self::parse(&value.to_ascii_lowercase())
     }
 
-    /// Returns the value of a variable.
+    /// Returns the variable's value that names the choice.
     fn as_str(&self) -> &'static str;
 }
 
@@ -57,43 +57,44 @@ macro_rules! string_enum {
 }
 
 string_enum! {
-    /// The exporter of spans.
+    /// The exporter of spans (`OTEL_TRACES_EXPORTER`). Default: `Otlp`.
     #[non_exhaustive]
     pub TracesExporter: "a traces exporter" {
         /// Sends spans to a collector by OTLP.
         Otlp = "otlp",
-        /// Prints each trace to the standard output as a tree.
+        /// Prints each trace to the standard output as a tree when its last span ends.
         Console = "console",
-        /// Records no spans.
+        /// Exports no spans. Spans still have ids, which log lines show and clients send.
         None = "none",
     }
 }
 
 string_enum! {
-    /// The exporter of metrics.
+    /// An exporter of metrics (`OTEL_METRICS_EXPORTER`). Default: `Prometheus`.
     #[non_exhaustive]
     pub MetricsExporter: "a metrics exporter" {
         /// Pushes the metrics of OpenTelemetry meters to a collector by OTLP. With `Prometheus` or `Console`,
-        /// those of the `metrics` facade, too.
+        /// also pushes the metrics of the `metrics` facade.
         Otlp = "otlp",
         /// Serves the metrics of the `metrics` facade through
         /// [`Telemetry::prometheus`](crate::Telemetry).
         Prometheus = "prometheus",
-        /// Prints the metrics of the `metrics` facade to the standard output at a fixed interval, in
-        /// the Prometheus text format.
+        /// Prints the metrics of the `metrics` facade to the standard output, in the Prometheus text format, once per
+        /// [`metric_interval`](crate::TelemetryBuilder::metric_interval).
         Console = "console",
-        /// Records no metrics.
+        /// Exports no metrics, and installs no recorder of the `metrics` facade.
         None = "none",
     }
 }
 
 string_enum! {
-    /// The exporter of log records. Log lines are written to the standard output in any case.
+    /// The exporter of log records (`OTEL_LOGS_EXPORTER`). Default: `None`. Log lines are written to the standard output with
+    /// every exporter.
     #[non_exhaustive]
     pub LogsExporter: "a logs exporter" {
-        /// Sends log records to a collector by OTLP.
+        /// Sends log records to a collector by OTLP. Requires the feature `logs`.
         Otlp = "otlp",
-        /// Sends nothing; log lines are on the console already.
+        /// Sends nothing. The log lines on the standard output are the console output.
         Console = "console",
         /// Sends nothing.
         None = "none",
@@ -101,33 +102,33 @@ string_enum! {
 }
 
 string_enum! {
-    /// The transport of OTLP.
+    /// The transport of OTLP (`OTEL_EXPORTER_OTLP_PROTOCOL`). Default: `Grpc`.
     #[non_exhaustive]
     pub Protocol: "a protocol" {
-        /// gRPC. Default port: 4317.
+        /// gRPC. Default port: 4317. Requires the feature `grpc`.
         Grpc = "grpc",
-        /// Protobuf over HTTP. Default port: 4318.
+        /// Protobuf over HTTP. Default port: 4318. Requires the feature `http`.
         HttpProtobuf = "http/protobuf",
     }
 }
 
 string_enum! {
-    /// The format of log lines.
+    /// The format of log lines (`LOG_FORMAT`). Default: `Json`.
     #[non_exhaustive]
     pub LogFormat: "a log format" {
-        /// One JSON object per line.
+        /// One JSON object per line, with the fields of the event and of its spans.
         Json = "json",
-        /// Text for people.
+        /// Text to read on a terminal: time, level, span names, message, fields and trace id.
         Pretty = "pretty",
     }
 }
 
 string_enum! {
-    /// The samples that can be exemplars.
+    /// The samples that become exemplars.
     pub(crate) ExemplarFilter: "an exemplar filter" {
-        /// Those that are recorded in a sampled span.
+        /// Samples that are recorded in a sampled span.
         TraceBased = "trace_based",
-        /// None.
+        /// No sample.
         AlwaysOff = "always_off",
     }
 }
@@ -173,7 +174,7 @@ string_enum! {
     pub(crate) LogTraces: "a choice of traces" {
         /// All traces.
         All = "all",
-        /// Those that are sampled.
+        /// Sampled traces.
         Sampled = "sampled",
     }
 }

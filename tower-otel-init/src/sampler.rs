@@ -1,9 +1,9 @@
-//! The sampler: which traces are recorded.
+//! The sampler, which decides which traces are sampled.
 
 use crate::error::InitError;
 use crate::sampling_rule::{MAX_RULES, SamplingRule};
 
-/// The sampler, which decides which traces are recorded.
+/// The sampler, which decides which traces are sampled. Default: `Sampler::ratio(0.1).parent_based()`.
 ///
 /// | constructor | `OTEL_TRACES_SAMPLER` |
 /// |---|---|
@@ -11,9 +11,12 @@ use crate::sampling_rule::{MAX_RULES, SamplingRule};
 /// | `Sampler::ratio(0.1)` | `traceidratio`, with `OTEL_TRACES_SAMPLER_ARG=0.1` |
 /// | [`Sampler::always_off`] | `always_off` |
 /// | each with [`.parent_based()`](Self::parent_based) | `parentbased_always_on` and so on |
-/// | [`Sampler::rate_limited`], [`.rule(..)`](Self::rule) | the specification has no name for them |
+/// | [`Sampler::rate_limited`], [`.rule(..)`](Self::rule) | none: the specification does not define these |
 ///
-/// A span whose parent is in the same process is sampled as its parent, so the sampler decides about local roots.
+/// The sampler decides for local roots: a span whose parent is in the same process has the decision of its parent. Traces that
+/// are not sampled can still be exported by [keep rules](crate#which-traces-are-exported).
+///
+/// The start returns [`InitError::InvalidSetting`] for a ratio, a rate or a rule that is not accepted.
 ///
 /// <https://opentelemetry.io/docs/specs/otel/trace/sdk/#built-in-samplers>
 ///
@@ -31,20 +34,20 @@ use crate::sampling_rule::{MAX_RULES, SamplingRule};
 #[must_use]
 pub struct Sampler {
     pub(crate) is_parent_based: bool,
-    /// In their order. The first that matches decides.
+    /// The rules in their order. The first rule that matches decides.
     pub(crate) rules: Vec<SamplingRule>,
-    /// What is recorded of the traces to which no rule applies.
+    /// The share of the traces that match no rule.
     pub(crate) share: Share,
 }
 
-/// The traces that are recorded.
+/// The traces that are sampled.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Share {
-    /// None, and traces are not kept by rules unless a variable asks for it.
+    /// No trace. Keep rules are also off, unless `TRACES_KEEP` is set.
     Off,
-    /// This ratio, by their trace ids.
+    /// This ratio of the traces, by their trace ids.
     Ratio(f64),
-    /// So many at once, and so many in each second after.
+    /// At most this number of traces at once, and this number in each later second.
     PerSecond(u32),
 }
 
@@ -62,34 +65,33 @@ impl Sampler {
         }
     }
 
-    /// Records no trace. Without `TRACES_KEEP`, no trace is kept by rules either.
+    /// Samples no trace. Keep rules are also off, unless `TRACES_KEEP` is set.
     pub const fn always_off() -> Self {
         Self::new(Share::Off)
     }
 
-    /// Records this ratio of the traces, from 0.0 to 1.0, by their trace ids.
+    /// Samples this ratio of the traces by their trace ids. Accepted: 0.0 to 1.0.
     pub const fn ratio(ratio: f64) -> Self {
         Self::new(Share::Ratio(ratio))
     }
 
-    /// Records at most so many traces per second: so many at once, and so many in each second after. Accepted: any number
-    /// from 1 on.
+    /// Samples at most `per_second` traces per second. A burst can have `per_second` traces at once. Accepted: 1 or more.
     ///
-    /// What is recorded is not a fixed part of all traces, so the number of all traces cannot be estimated from it.
+    /// The sampled traces are not a fixed ratio of all traces, so the number of all traces cannot be estimated from them.
     pub const fn rate_limited(per_second: u32) -> Self {
         Self::new(Share::PerSecond(per_second))
     }
 
-    /// Follows the decision of a parent in another process. The sampler decides about traces without a parent.
+    /// Follows the decision of a parent in another process. The sampler and its rules decide only for traces without a parent.
     ///
-    /// Without it, the sampler decides about every trace that enters the process, whatever the caller has decided.
+    /// Default: the sampler decides for every trace that enters the process, and ignores the sampled flag of the parent.
     pub const fn parent_based(mut self) -> Self {
         self.is_parent_based = true;
         self
     }
 
-    /// Adds a rule: this ratio of the traces whose first span in this process is such a request, by their trace ids. The first
-    /// rule that matches decides. At most 64 rules are accepted.
+    /// Adds a rule: samples `ratio` of the traces whose local root matches `requests`, by their trace ids. The first rule that
+    /// matches decides. Accepted: at most 64 rules, with a ratio from 0.0 to 1.0 and at most 512 bytes of `requests`.
     ///
     /// | `requests` | matches spans with |
     /// |---|---|
@@ -97,8 +99,8 @@ impl Sampler {
     /// | `/users/{id}` | this `http.route`, `url.path`, or gRPC method (`/package.Service/Method`) |
     /// | `GET /users/{id}` | both |
     ///
-    /// A route is known if the router has matched it before the span starts, as with axum's `Router::layer`. It contains
-    /// neither commas nor spaces.
+    /// The method is in capital letters. The route starts with a slash and has neither commas nor spaces. `http.route` matches
+    /// only if the router has matched the route before the span starts, as with axum's `Router::layer`.
     pub fn rule(mut self, requests: &str, ratio: f64) -> Self {
         self.rules.push(SamplingRule::new(requests, ratio));
         self
@@ -112,7 +114,7 @@ impl Sampler {
         }
     }
 
-    /// Returns the first value that is not accepted, and why.
+    /// Returns the first value that is not accepted, and the reason.
     pub(crate) fn problem(&self) -> Option<(String, &'static str)> {
         let ratios = self.rules.iter().map(|rule| rule.ratio);
         let own = match self.share {

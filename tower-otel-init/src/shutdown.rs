@@ -12,7 +12,7 @@ use crate::shutdown_progress::{Phase, Task};
 
 /// The timeout of a shutdown by drop.
 const DROP_TIMEOUT: Duration = Duration::from_secs(5);
-/// Telemetry that is dropped this soon, without a span, was probably not meant to be dropped.
+/// The age below which dropping telemetry without a span is probably a mistake, and logs a warning.
 const AT_ONCE: Duration = Duration::from_millis(5);
 /// The timeout of the providers of metrics and log records. Each caller limits its own wait.
 const PROVIDER_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -66,8 +66,8 @@ impl RunningTelemetry {
         result
     }
 
-    /// Returns what shuts down metrics and log records. Metrics wait for the spans at most for the timeout, so that they
-    /// count the last ones.
+    /// Returns the tasks that shut down metrics and log records. The tasks of metrics wait at most `timeout` for the shutdown of
+    /// the spans, so that the metrics count the last spans.
     fn shutdown_tasks(&self, timeout: Duration) -> Vec<Task> {
         let after_spans = |task: Task| -> Task {
             let progress = Arc::clone(&self.shutdown);
@@ -109,7 +109,7 @@ impl RunningTelemetry {
         tasks
     }
 
-    /// Ends exports that are under way. What they leave is counted.
+    /// Stops running exports. Items that they have not delivered are counted as dropped.
     fn stop_exports(&self) {
         if let Some(runtime) = &self.export_runtime {
             runtime.stop();
@@ -150,8 +150,8 @@ fn log_shutdown(result: &Result<(), ShutdownError>, in_time: bool, timeout: Dura
 }
 
 impl RunningTelemetry {
-    /// Warns if telemetry is dropped at once, as by a binding named `_` or when the start of the application fails. Only
-    /// spans that are exported show that it was in use: without them there is no warning.
+    /// Warns if telemetry is dropped immediately after its start, for example by a binding named `_`. Logs no warning if spans
+    /// are not exported, because only the count of spans shows that telemetry was in use.
     fn warn_if_not_kept(&self) {
         let Some(spans) = self.spans.as_ref().filter(|spans| spans.counts_losses) else {
             return;
@@ -181,14 +181,15 @@ impl Drop for RunningTelemetry {
     }
 }
 
-/// The error of a shutdown: spans or log records were dropped, the shutdown is not finished, or the process is a fork.
+/// The error of a shutdown: spans or log records have been dropped since the start, the shutdown is not finished, or the
+/// process is a fork.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", self.text())]
 #[non_exhaustive]
 pub struct ShutdownError {
-    /// The number of dropped spans.
+    /// The numbers of spans that were dropped since the start.
     pub dropped_spans: DropCounts,
-    /// The number of dropped log records.
+    /// The numbers of log records that were dropped since the start.
     pub dropped_log_records: DropCounts,
     /// `false` if another caller still waits for the shutdown.
     is_finished: bool,

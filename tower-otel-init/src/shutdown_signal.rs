@@ -1,14 +1,13 @@
 //! Waits for a signal to stop.
 
-/// Waits for Ctrl-C or, on Unix, for `SIGTERM`, the signal that Kubernetes, systemd and
-/// `docker stop` send.
+/// Waits for Ctrl-C or, on Unix, for `SIGTERM`. Kubernetes, systemd and `docker stop` send `SIGTERM`.
 ///
 /// On Unix, a second signal ends the process at once, also while the runtime is blocked, with exit code 143 for `SIGTERM` and
 /// 130 for Ctrl-C. Spans that are not exported by then are lost.
 ///
-/// If the signals cannot be handled, the future never completes.
+/// If the signal handlers cannot be installed, the future never completes. The future needs a tokio runtime with I/O enabled.
 ///
-/// A server that shuts down gracefully waits for all responses, and an event stream may never end. Limit the wait, so that
+/// A graceful shutdown waits for all responses, and an event stream may never end. Limit the wait, so that
 /// the spans are exported before the process is killed:
 ///
 /// ```no_run
@@ -26,8 +25,8 @@
 /// # }
 /// ```
 ///
-/// Responses that are still open then end when the runtime is dropped. For their spans to be exported, start telemetry
-/// before the runtime, so that it is dropped after it.
+/// Responses that are still open after the limit end when the runtime is dropped. To export their spans, start telemetry
+/// before the runtime, and drop the runtime before [`Telemetry`](crate::Telemetry).
 pub async fn shutdown_signal() {
     #[cfg(unix)]
     unix::shutdown_signal().await;
@@ -50,12 +49,12 @@ mod unix {
 
     static REGISTERED: Once = Once::new();
 
-    /// Lets the second signal end the process, in any state of the runtime.
+    /// Makes the second signal end the process, even while the runtime is blocked.
     fn end_at_second_signal() {
         let received = Arc::new(AtomicBool::new(false));
         for signal in [SIGTERM, SIGINT] {
-            // The actions run in this order: the first signal finds `false`. A shell reports the end by a signal as 128
-            // plus its number.
+            // The actions run in this order, so the first signal reads `false`. Shells report the end by a signal as the exit
+            // code 128 plus its number.
             let _ =
                 flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&received));
             let _ = flag::register(signal, Arc::clone(&received));

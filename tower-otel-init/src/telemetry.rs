@@ -34,39 +34,40 @@ use crate::shutdown::ShutdownError;
 
 /// Running telemetry. Keep it until the end of `main`.
 ///
-/// Dropping it is [`shutdown`](Self::shutdown) with a timeout of five seconds.
+/// Dropping it calls [`shutdown`](Self::shutdown) with a timeout of five seconds.
 ///
-/// A child of `fork` has no thread that exports: dropping telemetry there does nothing, and `flush` and `shutdown` are an error
-/// at once. What the child records is lost and not counted. Start telemetry in each process.
+/// A child of `fork` does not have the threads that export. In the child, dropping telemetry does nothing, and `flush` and
+/// `shutdown` return an error immediately. Telemetry that the child records is lost and not counted. Start telemetry in each
+/// process after the fork.
 #[derive(Debug)]
 #[must_use = "telemetry stops when this is dropped"]
 pub struct Telemetry(pub(crate) RunningTelemetry);
 
 impl Telemetry {
-    /// Starts telemetry as the variables of the environment configure it.
+    /// Starts telemetry for the whole process, configured by environment variables.
     ///
-    /// The service name is `OTEL_SERVICE_NAME`, or `service_name` if that variable is not set.
+    /// The service name is `OTEL_SERVICE_NAME`, else `service.name` of `OTEL_RESOURCE_ATTRIBUTES`, else `service_name`.
     ///
     /// # Errors
     ///
-    /// If telemetry is already started, a subscriber is already installed, a variable of this crate has
-    /// an invalid value, or a variable requires a feature that is not enabled.
+    /// Returns the errors of [`install`](TelemetryBuilder::install). An invalid value of an `OTEL_*` variable or of `RUST_LOG` is
+    /// not an error: a warning is logged, and the default is used.
     pub fn from_env(service_name: &str) -> Result<Self, InitError> {
         Self::builder(service_name).install()
     }
 
-    /// Returns a builder, which sets in code what the variables would set otherwise.
+    /// Returns a builder, whose settings take precedence over variables.
     ///
-    /// The service name is `OTEL_SERVICE_NAME`, or `service_name` if that variable is not set.
-    /// [`TelemetryBuilder::service_name`] takes precedence over both.
+    /// The service name is `OTEL_SERVICE_NAME`, else `service.name` of `OTEL_RESOURCE_ATTRIBUTES`, else `service_name`.
+    /// [`TelemetryBuilder::service_name`] takes precedence over all of them.
     pub fn builder(service_name: &str) -> TelemetryBuilder {
         TelemetryBuilder::new(service_name)
     }
 
     /// Returns the Prometheus recorder of the `metrics` facade, which provides the `/metrics` service.
     ///
-    /// Returns `None` if metrics have neither the exporter `prometheus` nor `console`, and with
-    /// [`TelemetryBuilder::local`](crate::TelemetryBuilder::local).
+    /// Returns `None` if neither of the metrics exporters `prometheus` and `console` is selected, and for
+    /// [local](crate::TelemetryBuilder::local) telemetry.
     #[cfg(feature = "prometheus")]
     #[must_use]
     pub fn prometheus(&self) -> Option<&Prometheus> {
@@ -81,7 +82,7 @@ impl Telemetry {
     }
 
     /// Returns the meter provider, for `MetricsLayer::server().meter_provider(..)` and other
-    /// libraries. Returns `None` unless metrics are pushed by OTLP.
+    /// libraries. Returns `None` if the metrics exporter `otlp` is not selected.
     #[must_use]
     pub fn meter_provider(&self) -> Option<&SdkMeterProvider> {
         self.0.meter_provider.as_ref()
@@ -100,16 +101,22 @@ impl Telemetry {
     /// | `/sampling` | `GET`, `PUT` | the text of [`Control::sampling`] |
     /// | `/keep` | `GET`, `PUT` | the text of [`Control::keep`] |
     /// | `/log_filter` | `GET`, `PUT` | the text of [`Control::log_filter`] |
-    /// | `/` | `GET` | the settings, the state of the exporters, what was dropped, and the 32 traces that were kept last, as JSON |
+    /// | `/` | `GET` | the settings, the state of the exporters, the numbers of dropped items, and the 32 traces that were kept last, as JSON |
     ///
-    /// A `PUT` returns the setting that is now in force. It is 400 for a text that is not accepted, with what is accepted, 409
-    /// for a setting that this telemetry does not have, and 413 for more than 8 KiB. Nothing is changed then.
+    /// A `PUT` returns the current setting. With any other status than 200, the setting is not changed:
     ///
-    /// **The service has no authentication**: who reaches it reads names of traces and changes what is recorded. Serve it
-    /// on a loopback address, or behind a layer that authenticates. A request that a browser sends for a page is accepted from
-    /// pages of a loopback address only, so that other pages cannot change settings of the machine they are shown on.
-    /// `Host` is not compared, so a page whose name a stranger resolves to this machine (DNS rebinding) can read, and changes
-    /// nothing. The [page](crate::TelemetryBuilder::page) compares it.
+    /// | status of a `PUT` | cause |
+    /// |---|---|
+    /// | 400 | the text is invalid; the response states what is accepted |
+    /// | 403 | a browser sends the request for a page that is not on a loopback address |
+    /// | 409 | the method of [`Control`] returns [`Unsupported`](std::io::ErrorKind::Unsupported) |
+    /// | 413 | the body is larger than 8 KiB |
+    ///
+    /// **The service has no authentication**: every client that reaches it can read names of traces and change what is
+    /// recorded. Serve it on a loopback address, or behind a layer that authenticates. A `PUT` with an `Origin` header, which
+    /// browsers send, is accepted only if the origin is a loopback address, so web pages of other hosts cannot change settings.
+    /// The header `Host` is not checked, so a web page whose host name an attacker resolves to this machine (DNS rebinding) can
+    /// read the settings, but cannot change them. The [page](crate::TelemetryBuilder::page) checks `Host`.
     ///
     /// With axum:
     ///
@@ -150,36 +157,39 @@ impl Telemetry {
         ControlService(self.control())
     }
 
-    /// Returns the number of spans dropped so far.
+    /// Returns the numbers of spans that were dropped since the start.
     #[must_use]
     pub fn dropped_spans(&self) -> DropCounts {
         self.0.dropped_spans()
     }
 
-    /// Returns the number of log records for a collector dropped so far.
+    /// Returns the numbers of log records for a collector that were dropped since the start.
     #[must_use]
     pub fn dropped_log_records(&self) -> DropCounts {
         self.0.dropped_log_records()
     }
 
-    /// Returns one line that states what telemetry does: the service, the exporter of each signal, and which traces are
-    /// sampled. [`install`](crate::TelemetryBuilder::install) logs it.
+    /// Returns the configuration in one line: the service, the exporter of each signal, and the sampler.
+    /// [`install`](crate::TelemetryBuilder::install) logs it at the level `INFO`.
     #[must_use]
     pub fn summary(&self) -> &str {
         &self.0.summary
     }
 
-    /// Returns the address of the [page](crate::TelemetryBuilder::page). `None` without a page, and for one without an address.
+    /// Returns the address of the [page](crate::TelemetryBuilder::page). Returns `None` without a page, and for a page without an
+    /// address of its own.
     #[cfg(feature = "page")]
     #[must_use]
     pub fn page(&self) -> Option<std::net::SocketAddr> {
         self.0.page_address
     }
 
-    /// Returns the [page](crate::TelemetryBuilder::page) as a service, for a router of the application. `None` without a page.
+    /// Returns the [page](crate::TelemetryBuilder::page) as a service, for a router of the application. Returns `None` without
+    /// a page.
     ///
-    /// `TELEMETRY_PAGE=service` starts a page that has no address of its own. Mount it at a path that ends with a slash, which
-    /// the router strips, and outside of the layers, so that it does not show itself:
+    /// `TELEMETRY_PAGE=service` starts a page that has no address of its own. Mount the service at a path that ends with a
+    /// slash and that the router removes from the request. Mount it outside of the layers, so that the page does not show its
+    /// own requests:
     ///
     /// ```no_run
     /// use axum::{Router, routing::get};
@@ -199,14 +209,14 @@ impl Telemetry {
     /// # }
     /// ```
     ///
-    /// **The service has no authentication**: who reaches it reads the traces, changes the settings of [`Control`] and sends
-    /// spans. Serve it on a loopback address, or behind a layer that authenticates. As with an address, the `Host` of a request is
-    /// `localhost` or a loopback address. With `TELEMETRY_PAGE_REMOTE=true` it is any IP address, and the page changes no
-    /// settings. The service needs a tokio runtime with its timer.
+    /// **The service has no authentication**: every client that reaches it can read the traces, change the settings of
+    /// [`Control`] and send spans. Serve it on a loopback address, or behind a layer that authenticates. As for a page with an
+    /// address, the `Host` of a request must be `localhost` or a loopback address. With `TELEMETRY_PAGE_REMOTE=true`, `Host`
+    /// can be any IP address, and the page changes no settings. The service needs a tokio runtime with its timer enabled.
     ///
-    /// Searches, received spans and the overview are processed on a thread of the page, not on those of the application. One search
-    /// runs at a time, and at most 32 browsers are kept up to date; further ones get the status 503 with `Retry-After`. Four traces
-    /// are sent at a time: a response that its client has not read for 15 seconds ends early, if another one needs its place.
+    /// A separate thread processes searches, received spans and the overview. One search runs at a time, and at most 32
+    /// browsers receive updates; further requests get the status 503 with `Retry-After`. At most four traces are sent at a
+    /// time. A response that its client has not read for 15 seconds ends early if another response needs its place.
     #[cfg(feature = "page")]
     #[must_use]
     pub fn page_service<B>(
@@ -234,40 +244,42 @@ impl Telemetry {
         self.0.page_routes.clone().map(PageService)
     }
 
-    /// Returns a warning for each variable with an invalid value.
+    /// Returns a warning for each variable with an invalid value. The warnings are also logged at the start.
     pub fn warnings(&self) -> impl Iterator<Item = String> {
         self.0.warnings.iter().map(ConfigWarning::to_string)
     }
 
-    /// Exports everything recorded so far and waits for it, at most for the timeout. Recording continues.
+    /// Exports everything recorded so far, and waits for the export at most `timeout`. Recording continues.
     ///
-    /// Call it at the end of each invocation of a function whose process is frozen between calls.
+    /// On a serverless platform, whose processes are frozen between calls, call it at the end of each call.
     ///
     /// This blocks the thread. It may be called on any thread of any runtime.
     ///
     /// # Errors
     ///
-    /// If spans, metrics or log records could not be exported, the export takes longer than `timeout`, or telemetry is shut
-    /// down.
+    /// Returns an error if spans, metrics or log records could not be exported, the export takes longer than `timeout`, telemetry
+    /// is shut down, or in a fork.
     pub fn flush(&self, timeout: Duration) -> OTelSdkResult {
         self.0.flush(timeout)
     }
 
-    /// Exports everything recorded so far, and stops. What is not exported within the timeout is
+    /// Exports everything recorded so far, and stops telemetry. Spans and log records that are not exported within `timeout` are
     /// dropped and counted.
     ///
     /// This blocks the thread, at most for the timeout. It may be called on any thread of any
-    /// runtime: exports run on a thread of their own. If several threads call it at the same time, all of them
-    /// wait, and the last one whose timeout ends decides what is dropped. Later calls return the same result at
-    /// once.
+    /// runtime: exports run on separate threads. If several threads call it at the same time, all of them
+    /// wait, and pending items are dropped when the last of their timeouts ends. Later calls return the same result
+    /// immediately.
     ///
-    /// Metrics are exported after the spans, so that they count the last ones, or when half the timeout is over. A push of the
-    /// metrics of `/metrics` that fails is repeated once. Values since the last export that succeeded are lost if the export
-    /// fails or the timeout ends; they are not counted and no error. A warning is logged.
+    /// Metrics are exported after the spans, so that they count the last spans, but not later than after half of `timeout`. If
+    /// the last push of the metrics of `/metrics` fails, it is repeated once. If the export of metrics fails or the timeout
+    /// ends, the values since the last successful export are lost. A warning is logged then. Lost values are not counted, and
+    /// are not an error.
     ///
     /// # Errors
     ///
-    /// If spans or log records were dropped, now or before, if the timeout ended while another caller still waits, or in a fork.
+    /// Returns an error if spans or log records have been dropped since the start, if the timeout ends while another caller still
+    /// waits, or in a fork.
     pub fn shutdown(&self, timeout: Duration) -> Result<(), ShutdownError> {
         self.0.shutdown(timeout)
     }
