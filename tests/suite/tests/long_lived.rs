@@ -1,4 +1,4 @@
-//! Streams and connections that are meant to last, over sockets: how they end in spans and in metrics.
+//! Long-lived streams and upgraded connections over sockets: how their ends are recorded in spans and metrics.
 
 #![allow(
     clippy::unwrap_used,

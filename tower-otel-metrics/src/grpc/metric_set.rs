@@ -89,12 +89,12 @@ fn streams(kind: Kind) -> Metric {
         Kind::Server => Metric::new(
             "grpc_streams_open",
             "grpc_streams_open",
-            "gRPC calls being served that are meant to last.",
+            "Long-lived gRPC calls being served.",
         ),
         Kind::Client => Metric::new(
             "grpc_client_streams_open",
             "grpc_client_streams_open",
-            "gRPC calls being received that are meant to last.",
+            "Long-lived gRPC calls being received.",
         ),
     }
 }

@@ -16,12 +16,12 @@ fn prices() -> impl Stream<Item = u64> {
     tokio_stream::iter(100..).throttle(Duration::from_millis(200))
 }
 
-/// An event stream needs no mark: its `Content-Type` is `text/event-stream`.
+/// An event stream needs no extension: its `Content-Type` is `text/event-stream`.
 async fn events() -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     Sse::new(prices().map(|price| Ok(Event::default().data(price.to_string()))))
 }
 
-/// Another stream that is meant to last needs the extension.
+/// Other long-lived streams need the extension.
 async fn lines() -> (Extension<LongLived>, Body) {
     let lines = prices().map(|price| Ok::<_, Infallible>(format!("{price}\n")));
     (Extension(LongLived::default()), Body::from_stream(lines))
