@@ -1,4 +1,4 @@
-//! `OTEL_EXPORTER_OTLP_CERTIFICATE`: certificates to trust in place of the platform's roots.
+//! `OTEL_EXPORTER_OTLP_CERTIFICATE`: certificates that replace the platform's roots.
 
 use crate::env::Env;
 use crate::otlp_headers::REDACTED;
@@ -16,7 +16,7 @@ pub(crate) fn resolve(variables: &[&str], env: &mut Env<'_>) -> Option<Vec<u8>> 
                 valid = Some((path, pem));
                 break;
             }
-            // Somebody may have set the content of a file, even of one with a private key.
+            // The value is the content of a file, which may have a private key.
             Err(reason) if path.contains("-----BEGIN") => {
                 invalid.push((*variable, REDACTED.to_owned(), reason));
             }

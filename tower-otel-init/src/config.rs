@@ -1,4 +1,4 @@
-//! The configuration: settings in code, else variables, else defaults.
+//! The configuration. Settings in code take precedence over variables, and variables over defaults.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! `OTEL_TRACES_EXPORTER=console`: prints each trace when the last of its spans in this process ends. A thread prints those
-//! whose last span never does.
+//! `OTEL_TRACES_EXPORTER=console`: prints each trace when the last of its spans in this process ends. A thread prints traces
+//! that wait too long for a span to end.
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -24,7 +24,7 @@ use crate::trace_tree;
 pub(crate) struct ConsoleTraces {
     open: Arc<Mutex<OpenTraces>>,
     printer: Arc<TracePrinter>,
-    /// Ends the thread when it is dropped.
+    /// Stops the thread when it is dropped.
     _stop: mpsc::Sender<()>,
 }
 
@@ -39,7 +39,7 @@ struct TracePrinter {
 pub(crate) struct StartedSpans(Arc<Mutex<OpenTraces>>);
 
 impl StartedSpans {
-    /// Returns a sampler that decides like this one, and counts.
+    /// Returns a sampler that decides like `inner`, and counts the spans that start.
     pub(crate) fn count(&self, inner: RootSampler) -> CountingSampler {
         CountingSampler {
             inner,
@@ -90,7 +90,7 @@ impl ConsoleTraces {
 }
 
 impl TracePrinter {
-    /// Prints each trace. A closed output is ignored.
+    /// Prints each trace. Errors of a closed output are ignored.
     fn print_all(&self, traces: &[Vec<SpanData>]) {
         for spans in traces {
             let text = trace_tree::render(spans, self.style);

@@ -1,4 +1,4 @@
-//! The HTTP service of the control.
+//! The HTTP service of [`Control`].
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -18,7 +18,7 @@ use tower_service::Service;
 use crate::control::Control;
 use crate::loopback_origin::is_loopback_origin;
 
-/// The maximum length of a body of a `PUT`.
+/// The maximum length of the body of a `PUT`, in bytes.
 const MAX_BYTES: usize = 8 * 1024;
 
 const NOT_FOUND: &str = "there is no such resource (expected /, /sampling, /keep or /log_filter)";
@@ -123,7 +123,7 @@ where
     response
 }
 
-/// Changes a setting. Returns the status and the text of a refusal.
+/// Changes a setting. The error is the status and the text of the response.
 async fn put<B>(
     control: &Control,
     resource: Resource,
@@ -159,8 +159,8 @@ where
     })
 }
 
-/// Returns whether a request may change settings: a browser names the page that sends it. A page of a foreign name that
-/// resolves to this machine must not.
+/// Returns whether a request may change settings: every `Origin` is a loopback address. Browsers send the origin of the page. A
+/// page of a foreign host name must not change settings, even if the name resolves to this machine.
 fn is_trusted(headers: &HeaderMap) -> bool {
     headers.get_all(ORIGIN).iter().all(is_loopback_origin)
 }

@@ -1,4 +1,4 @@
-//! The service answers every request, and changes nothing that it refuses.
+//! The service responds to every request, and a refused request changes no setting.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 

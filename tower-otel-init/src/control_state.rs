@@ -12,7 +12,7 @@ use crate::exporter_state::ExporterState;
 use crate::span_recorder::SpanRecorder;
 
 impl Control {
-    /// Returns everything as a JSON object.
+    /// Returns the settings, the state of the exporters and the kept traces as a JSON object.
     pub(crate) fn state(&self) -> String {
         let spans = self.spans().ok().filter(|spans| spans.counts_losses);
         let (failure, kept) = spans.map_or_else(Default::default, |spans| {
@@ -75,7 +75,7 @@ fn dropped(counts: DropCounts) -> Value {
     })
 }
 
-/// Returns the trace of a local root that was kept.
+/// Returns a kept trace as JSON, from its local root.
 fn kept_trace(root: &SpanData) -> Value {
     let duration = root.end_time.duration_since(root.start_time);
     let reason = root.attributes.first();

@@ -1,4 +1,4 @@
-//! Accounts for every log record from its creation to its delivery.
+//! Counts every log record as pending, delivered or dropped.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 
@@ -7,7 +7,7 @@ use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use crate::drop_counts::DropCounts;
 use crate::item_counts::ItemCounts;
 
-/// Limits the queue of a batch processor, and counts what becomes of each item.
+/// Limits the queue of a batch processor, and counts each item by its state.
 ///
 /// An accepted item is pending until it is delivered, failed or rejected. After `close`, pending
 /// items count as dropped.
@@ -39,10 +39,10 @@ impl DropCounter {
         }
     }
 
-    /// Counts one more item and returns whether it may be queued.
+    /// Counts one more item, and returns whether there is room in the queue.
     ///
-    /// The batch processor's queue has the same capacity and releases its place first, so it never
-    /// drops an accepted item.
+    /// The batch processor's queue has the same capacity, and an item leaves it before it leaves this count. So the batch
+    /// processor never drops an accepted item.
     pub(crate) fn accept(&self) -> bool {
         if self.closed.load(SeqCst) {
             self.after_close.fetch_add(1, Relaxed);
@@ -74,7 +74,7 @@ impl DropCounter {
         self.delivered.fetch_add(count - rejected, SeqCst);
     }
 
-    /// Runs a flush, and returns an error if an export failed meanwhile.
+    /// Runs a flush, and returns an error if an export fails during the flush.
     pub(crate) fn flush(&self, flush: impl FnOnce() -> OTelSdkResult) -> OTelSdkResult {
         let before = self.export_failed.load(SeqCst);
         flush()?;
@@ -129,7 +129,7 @@ mod tests {
         assert_eq!(accepted, 4);
         counter.dequeue(3);
         counter.record_export(2, &Ok(()), 1);
-        // A collector cannot reject more than it was sent.
+        // A collector cannot reject more items than it received.
         counter.record_export(0, &Ok(()), 7);
         let flushed = counter.flush(|| {
             counter.record_export(1, &failure(), 0);
@@ -147,7 +147,7 @@ mod tests {
         assert_eq!(counter.counts().dropped, while_open);
         counter.close();
         assert!(!counter.accept());
-        // Two were still queued, and one was recorded after the close.
+        // Two items were still queued, and one was recorded after the close.
         let counts = counter.counts();
         assert_eq!(counts.dropped.shutdown, 3);
         assert_eq!(counts.dropped.total() + counts.delivered, 6 + 1 + 1);

@@ -24,8 +24,8 @@ pub(crate) fn origin(url: &str) -> String {
     format!("{scheme}://{}", host(rest))
 }
 
-/// Returns scheme, host and port of a text that may be an invalid URL, with everything else replaced by `REDACTED`. A
-/// path may have a token, too.
+/// Returns scheme, host and port of a text that may be an invalid URL. `REDACTED` replaces everything else, also the path, which
+/// may contain a token.
 pub(crate) fn redact(text: &str) -> String {
     let start = text.find("://").map_or(0, |colon| colon + "://".len());
     let (scheme, rest) = text.split_at(start);
@@ -50,7 +50,7 @@ pub(crate) fn redact_urls(text: &str) -> String {
     let mut parts = text.split("://");
     let mut redacted = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        // A password may contain commas and brackets: only characters that no URL has end one.
+        // A password may contain commas and brackets, so a URL ends only at a character that no URL contains.
         let end = part.find([' ', '\t', '\n', '"', '<', '>']);
         let (url, after) = part.split_at(end.unwrap_or(part.len()));
         // Errors of reqwest have the URL in brackets.

@@ -1,4 +1,4 @@
-//! The state of the exports to one endpoint, with one warning for each change.
+//! The state of the exports to one endpoint. Each change of the state is logged once.
 
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
@@ -10,7 +10,7 @@ use crate::terminal::{fit, printable};
 
 #[derive(Debug)]
 pub(crate) struct EndpointHealth {
-    /// What is exported, in the plural.
+    /// The name of the exported items, in the plural.
     items: &'static str,
     /// The endpoint without credentials.
     endpoint: String,
@@ -35,7 +35,7 @@ impl EndpointHealth {
         self.items
     }
 
-    /// Returns the result of the last export in a word.
+    /// Returns the result of the last export as one word.
     #[cfg_attr(not(feature = "control"), allow(dead_code))]
     pub(crate) fn state(&self) -> &'static str {
         match self.state.load(Relaxed) {
@@ -45,7 +45,7 @@ impl EndpointHealth {
         }
     }
 
-    /// Records the result of an export. Logs a warning if it differs from the one before.
+    /// Records the result of an export. Logs a warning if it differs from the previous result.
     pub(crate) fn record(&self, result: &OTelSdkResult, rejected: &RejectedItems) {
         let Self {
             items,
@@ -85,7 +85,7 @@ impl EndpointHealth {
     }
 }
 
-/// Returns a text without control characters, cut to a length that is fit for a log line.
+/// Returns a text without control characters, cut to a maximum length for a log line.
 pub(crate) fn cut(text: &str) -> String {
     const MAX_CHARS: usize = 300;
     fit(&printable(text), MAX_CHARS).trim_end().to_owned()

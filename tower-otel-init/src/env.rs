@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::config_warning::ConfigWarning;
 use crate::options::ChoiceSetting;
 
-/// Returns the value of a variable. Tests pass a function of their own.
+/// A function that returns the value of a variable. Tests pass another function than [`process_variable`].
 pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Returns a variable of this process, or `None` if it is not set or not Unicode.
@@ -14,7 +14,7 @@ pub(crate) fn process_variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// Variables, and the warnings about those read so far.
+/// Environment variables, and the warnings about the values that were read.
 pub(crate) struct Env<'a> {
     lookup: Lookup<'a>,
     warnings: Vec<ConfigWarning>,
@@ -79,8 +79,8 @@ impl<'a> Env<'a> {
         parsed
     }
 
-    /// Returns the value of the first variable that is valid, else the default. Warns about the
-    /// invalid ones before it.
+    /// Returns the value of the first variable that is valid, else the default. Warns about invalid
+    /// variables before it.
     pub(crate) fn first_valid<T: fmt::Display>(
         &mut self,
         names: &[&str],
@@ -91,8 +91,8 @@ impl<'a> Env<'a> {
         self.first_valid_as(names, parse, reason, default, T::to_string)
     }
 
-    /// Returns the choice of the first variable that is valid, else the default. Warns about the
-    /// invalid ones before it.
+    /// Returns the choice of the first variable that is valid, else the default. Warns about invalid
+    /// variables before it.
     pub(crate) fn first_choice<T: ChoiceSetting>(&mut self, names: &[&str], default: T) -> T {
         let to_text = |choice: &T| choice.as_str().to_owned();
         self.first_valid_as(names, T::parse, T::INVALID, default, to_text)

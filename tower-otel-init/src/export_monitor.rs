@@ -1,4 +1,4 @@
-//! Counts the failures of exports of log records, and logs when an endpoint stops or starts to work.
+//! Counts failed exports of log records, and logs when exports to an endpoint start to fail or work again.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ impl ExportMonitor {
         }
     }
 
-    /// Returns the export of a batch of this size, which also reads partial success.
+    /// Wraps the export of a batch of `count` records, so that partial success is read.
     pub(crate) fn start<F>(&self, count: usize, export: F) -> WithDispatch<F>
     where
         F: Future<Output = OTelSdkResult>,

@@ -1,5 +1,5 @@
-//! A thread with a single-threaded runtime, on which metrics and log records are exported. Exports work on any
-//! application runtime, without one, and while the caller's thread is blocked.
+//! A thread with a single-threaded runtime, on which metrics and log records are exported. Exports do not depend on the
+//! application's runtime, and run while the caller's thread is blocked.
 
 use std::io;
 use std::sync::Mutex;
@@ -26,11 +26,11 @@ impl ExportRuntime {
         thread::Builder::new()
             .name("tower-otel-export".to_owned())
             .spawn(move || {
-                // Spans and events of the exporters' clients must not be exported in turn.
+                // Spans and events of the exporters' clients must not be exported.
                 let _disabled = tracing::subscriber::set_default(DisabledSubscriber);
                 let _suppressed = Context::enter_telemetry_suppressed_scope();
                 let _ = runtime.block_on(stopped);
-                // Does not wait for blocking name resolution.
+                // Unlike a drop, it does not wait for blocking name resolution.
                 runtime.shutdown_background();
             })?;
         Ok(Self {

@@ -1,4 +1,4 @@
-//! Which exporter traces and log records have.
+//! The exporters of traces and of log records.
 
 use crate::env::Env;
 use crate::error::InitError;
@@ -15,7 +15,7 @@ pub(crate) enum ExporterConfig {
 }
 
 impl ExporterConfig {
-    /// Returns the collector, if this is one.
+    /// Returns the OTLP configuration, if the exporter is OTLP.
     pub(crate) const fn otlp(&self) -> Option<&OtlpConfig> {
         match self {
             Self::Otlp(otlp) => Some(otlp),

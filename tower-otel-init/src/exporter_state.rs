@@ -1,4 +1,4 @@
-//! The state of an exporter of metrics or log records, for those who ask.
+//! The state of an exporter of metrics or log records, for the control service and the page.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::endpoint_health::EndpointHealth;
 use crate::item_counts::ItemCounts;
 
-/// The state of an exporter, and what became of its items if they are counted.
+/// The state of an exporter, and the counts of its items if they are counted.
 #[derive(Clone)]
 pub(crate) struct ExporterState {
     pub(crate) health: Arc<EndpointHealth>,

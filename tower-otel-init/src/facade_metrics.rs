@@ -1,7 +1,7 @@
-//! Translates the metrics of the recorder to OTLP.
+//! Translates the metrics of the Prometheus recorder to OTLP.
 //!
-//! The recorder has one interface, its text format. A render every minute costs less than a second recording
-//! of each sample, and names and values cannot differ from those of `/metrics`.
+//! The text format is the only interface of the recorder. Rendering and parsing it every minute costs less than recording each
+//! sample a second time, and names and values cannot differ from those of `/metrics`.
 //!
 //! <https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/#prometheus-metric-points-to-otlp>
 
@@ -16,23 +16,23 @@ use opentelemetry_proto::tonic::metrics::v1::{
 
 use crate::sample::{Sample, unescape};
 
-/// The size of the text from which the metrics of a request are complete, in bytes, with the times of each
-/// point. Receivers of gRPC accept 4 MiB by default, and a message is at most twice as long.
+/// The size of text, in bytes, at which a request is complete, including [`POINT_SIZE`] for each point. gRPC receivers accept 4
+/// MiB by default, and a message is at most twice as long as its text.
 const PART_SIZE: usize = 1 << 20;
 
-/// What the times and the value of a point add to its text, in bytes.
+/// The bytes that the times and the value of a point add to its text.
 const POINT_SIZE: usize = 32;
 
 /// The times of cumulative values, in nanoseconds since the epoch.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Times {
-    /// When all values were 0.
+    /// The time at which all values were 0.
     pub(crate) start: u64,
     pub(crate) now: u64,
 }
 
 impl Times {
-    /// Returns the times of values until now. A clock that was set back does not end them before their start.
+    /// Returns the times of values until `now`. The end is not before the start, even if the clock was set back.
     pub(crate) fn new(start: u64, now: u64) -> Self {
         let now = now.max(start);
         Self { start, now }
@@ -45,7 +45,7 @@ pub(crate) struct FacadeMetrics<'a> {
     times: Times,
     /// The metric that the next samples belong to.
     family: Family<'a>,
-    /// The histogram whose count was not read yet.
+    /// The histogram whose count has not been read yet.
     histogram: HistogramDataPoint,
 }
 
@@ -83,7 +83,7 @@ impl<'a> FacadeMetrics<'a> {
     /// several requests.
     pub(crate) fn next_part(&mut self) -> Option<Vec<Metric>> {
         let (mut metrics, mut size): (Vec<Metric>, usize) = (Vec::new(), 0);
-        // A part without a metric would be the end.
+        // A part without a metric would mean the end.
         while size < PART_SIZE || metrics.is_empty() {
             let Some(line) = self.lines.next() else {
                 break;
@@ -127,7 +127,7 @@ impl<'a> FacadeMetrics<'a> {
         }
     }
 
-    /// Returns the point that is complete with this sample.
+    /// Returns the point that this sample completes, if any.
     fn point(&mut self, sample: Sample<'_>) -> Option<Point> {
         let times = self.times;
         let number = |sample: Sample<'_>, start, value| {
@@ -153,7 +153,7 @@ impl<'a> FacadeMetrics<'a> {
         }
     }
 
-    /// Adds a sample to the current histogram, and returns it with its last sample, the count.
+    /// Adds a sample to the current histogram. Returns the histogram after its last sample, the count.
     fn read_histogram(&mut self, sample: Sample<'_>) -> Option<HistogramDataPoint> {
         let histogram = &mut self.histogram;
         match sample.name.strip_prefix(self.family.name)? {
@@ -231,7 +231,7 @@ fn attributes(sample: Sample<'_>) -> Vec<KeyValue> {
     attributes.collect()
 }
 
-/// The last words of names, and the units of OpenTelemetry.
+/// The units at the end of metric names, and the units of OpenTelemetry.
 const UNITS: [(&str, &str); 12] = [
     ("amperes", "A"),
     ("bytes", "By"),

@@ -94,7 +94,7 @@ a_seconds_count 0
 fn many_series_are_in_several_requests_that_receivers_accept() {
     use prost::Message;
 
-    // Many short labels and short lines: the worst cases of the size of a message.
+    // Many short labels and short lines result in the largest messages.
     let labels: Vec<String> = (0..64).map(|n| format!("a{n}=\"1\"")).collect();
     let labels = labels.join(",");
     let mut text = "# HELP a_total A.\n# TYPE a_total counter\n".to_owned();

@@ -7,15 +7,15 @@ use opentelemetry::trace::{SpanContext, TraceContextExt, TraceFlags};
 
 /// A propagator of B3 or X-Ray that can be combined with W3C Trace Context.
 ///
-/// These propagators use the flag 0x02, "random" in W3C Trace Context, for "sampling deferred". B3
-/// sets "debug" (0x04) without "sampled". This wrapper clears the former and adds the latter.
+/// These propagators use the flag 0x02, "random" in W3C Trace Context, for "sampling deferred". This wrapper clears it. B3 sets
+/// "debug" (0x04) without "sampled". This wrapper then adds "sampled".
 #[derive(Debug)]
 pub(crate) struct FlagNormalizer<P>(pub(crate) P);
 
 const DEBUG: TraceFlags = TraceFlags::new(0x04);
 
 impl<P: TextMapPropagator> TextMapPropagator for FlagNormalizer<P> {
-    /// Writes nothing without a valid span context, where B3 would write "not sampled".
+    /// Writes nothing without a valid span context. B3 alone would write "not sampled".
     fn inject_context(&self, cx: &Context, injector: &mut dyn Injector) {
         let span = cx.span().span_context().clone();
         if span.is_valid() {
@@ -30,7 +30,7 @@ impl<P: TextMapPropagator> TextMapPropagator for FlagNormalizer<P> {
         }
     }
 
-    /// Returns the given context unless the headers contain a whole span context.
+    /// Returns `cx` unchanged if the headers do not contain a complete span context.
     fn extract_with_context(&self, cx: &Context, extractor: &dyn Extractor) -> Context {
         let without_span = cx.with_remote_span_context(SpanContext::empty_context());
         let extracted = self.0.extract_with_context(&without_span, extractor);
@@ -49,8 +49,8 @@ impl<P: TextMapPropagator> TextMapPropagator for FlagNormalizer<P> {
     }
 }
 
-/// An injector that ignores undeclared headers: the B3 propagator writes its multiple headers beside
-/// the single one.
+/// An injector that ignores undeclared headers. The B3 propagator writes its multiple headers in addition to
+/// the single header.
 struct DeclaredFields<'a> {
     fields: &'a [&'a str],
     inner: &'a mut dyn Injector,

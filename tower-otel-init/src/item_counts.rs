@@ -4,16 +4,16 @@ use tower_otel_recorder::SpanCounts;
 
 use crate::drop_counts::DropCounts;
 
-/// The numbers of spans or log records that wait, that are exported, and that were delivered or dropped.
+/// The numbers of spans or log records that are queued, being exported, delivered and dropped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ItemCounts {
     pub(crate) queued: u64,
     pub(crate) exporting: u64,
     pub(crate) delivered: u64,
     pub(crate) dropped: DropCounts,
-    /// Spans that were not sampled, and that could not be held until their trace was kept.
+    /// Unsampled spans that were discarded because the memory for held spans was full.
     pub(crate) not_held: u64,
-    /// Spans that were not sampled, and of traces over the limit of those that are kept.
+    /// Unsampled spans of traces over the limit of kept traces per second.
     pub(crate) keep_limited: u64,
 }
 

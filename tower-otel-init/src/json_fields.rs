@@ -1,7 +1,7 @@
 //! The fields of spans in JSON log lines.
 //!
-//! The fields of every span are formatted, for the lines that may come. `JsonFields` of `tracing-subscriber` builds a map
-//! and a text per span, and parses the whole text whenever a field is recorded late. This format appends to the text.
+//! The fields of a span are formatted when they are recorded, for later log lines. `JsonFields` of `tracing-subscriber` builds
+//! a map and a text per span, and parses the whole text whenever a field is recorded late. This format appends to the text.
 
 use std::fmt::{self, Debug, Write};
 
@@ -40,7 +40,7 @@ impl<'writer> FormatFields<'writer> for JsonFields {
 /// The text of an object whose members all end with a comma, without its last brace.
 struct ObjectText {
     text: String,
-    /// Whether a key may have a value already.
+    /// Whether a key can already have a value.
     is_late: bool,
 }
 
@@ -52,7 +52,7 @@ impl ObjectText {
         }
     }
 
-    /// Opens a closed object for more members.
+    /// Removes the last brace of an object, so that members can be added.
     fn open(mut text: String) -> Self {
         text.pop();
         match text.len() {
@@ -74,7 +74,7 @@ impl ObjectText {
         self.text
     }
 
-    /// Writes a key, after the value that it had is removed.
+    /// Writes a key. An earlier member with this key is removed before.
     fn key(&mut self, name: &str) -> &mut String {
         let text = &mut self.text;
         let end = text.len();
@@ -142,10 +142,10 @@ impl Visit for ObjectText {
     }
 }
 
-/// Removes the member with the key that starts at `end`, if there is one before.
+/// Removes an earlier member with the same key as the one that starts at `end`, if any.
 fn remove_member(text: &mut String, end: usize) {
     let (members, key) = text.split_at(end);
-    // Quotes in texts are escaped, so only a key stands between a separator and a colon.
+    // Quotes in texts are escaped, so a quoted text between a separator and a colon is always a key.
     let mut found = members.match_indices(key).map(|(start, _)| start);
     let start = found.find(|start| {
         let before = members.get(..*start).unwrap_or_default();
@@ -179,7 +179,7 @@ fn member_length(members: &str) -> usize {
 /// Writes a text as a JSON string.
 fn write_string(text: &mut String, value: fmt::Arguments<'_>) {
     text.push('"');
-    // A failed `Debug` leaves the text that it has written.
+    // If a `Debug` implementation fails, the text that it has written remains.
     let _ = Escaped(text).write_fmt(value);
     text.push('"');
 }

@@ -1,4 +1,4 @@
-//! The fields are those of `tracing-subscriber`'s own format.
+//! The fields are the same as in `tracing-subscriber`'s own format.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 
 use serde_json::Value;
@@ -12,7 +12,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use super::JsonFields;
 use crate::test_output::TestOutput;
 
-/// Returns the fields of a span in a line within it, formatted by `format`.
+/// Returns the fields of a span, formatted by `format`, from a log line inside of the span.
 fn fields<F>(format: F, span: impl FnOnce() -> Span) -> Value
 where
     F: for<'a> FormatFields<'a> + Send + Sync + 'static,

@@ -1,4 +1,4 @@
-//! `TRACES_KEEP`: traces that are not sampled and exported nevertheless.
+//! `TRACES_KEEP`: which unsampled traces are exported.
 
 use std::fmt;
 use std::time::Duration;
@@ -30,8 +30,8 @@ const DEFAULT_RULES: KeepRules = KeepRules {
 };
 const DEFAULT_PER_SECOND: u32 = 100;
 
-/// Returns the rules of the variable. Default: errors, slower than one second, and 100 traces a second; none for a sampler
-/// that is off.
+/// Returns the rules of the variable. Default: `errors,slower_than=1s,per_second=100`, or no rules if the sampler is
+/// `always_off`.
 pub(crate) fn resolve(sampler: &Sampler, env: &Env<'_>) -> Result<Option<KeepRules>, InitError> {
     let default = (sampler.share != Share::Off).then_some(DEFAULT_RULES);
     Ok(variable("TRACES_KEEP", parse, INVALID_RULES, env)?.unwrap_or(default))

@@ -1,6 +1,6 @@
 //! Lists of `key=value` pairs, as in `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_EXPORTER_OTLP_HEADERS`.
 
-/// A member of a list that is not `key=value` with a percent-encoded value. The text is omitted, because it may be
+/// The error of a list member that is not `key=value` with a percent-encoded value. It does not contain the text, which may be
 /// a secret.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct InvalidPair;

@@ -36,8 +36,8 @@ impl RunningTelemetry {
     }
 }
 
-/// Returns the instrumentation scope of spans that were created with `tracing`: those of `TraceLayer`,
-/// with attributes of this schema version, and those of the application.
+/// Returns the instrumentation scope of `tracing` spans: the spans of `TraceLayer`, whose attributes have this schema version,
+/// and the spans of the application.
 fn scope() -> InstrumentationScope {
     InstrumentationScope::builder(env!("CARGO_PKG_NAME"))
         .with_version(env!("CARGO_PKG_VERSION"))

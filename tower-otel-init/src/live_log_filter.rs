@@ -16,9 +16,9 @@ use tracing_subscriber::layer::{Context, Filter};
 
 use crate::options::LogTraces;
 
-/// The directives in force, and the filters of the layers that use them.
+/// The current directives, and the filters of the layers that use them.
 ///
-/// `tracing_subscriber::reload` would do the same with a lock that all threads share.
+/// `tracing_subscriber::reload` is not used, because it takes a lock that all threads share.
 #[derive(Clone)]
 pub(crate) struct LiveLogFilter(Arc<Mutex<Directives>>);
 
@@ -32,7 +32,7 @@ struct Directives {
 /// The filter of one layer.
 pub(crate) struct LayerFilter {
     directives: Arc<ArcSwap<EnvFilter>>,
-    /// Whether a directive selects spans. Otherwise an `EnvFilter` takes locks at every enter and exit in vain.
+    /// Whether a directive selects spans. If not, enter and exit do not call the `EnvFilter`, which takes locks there.
     select_spans: Arc<AtomicBool>,
     traces: LogTraces,
 }
@@ -69,7 +69,7 @@ impl LiveLogFilter {
         self.directives().text.clone()
     }
 
-    /// Replaces the directives. Returns the text before, or `None` if they are not accepted.
+    /// Replaces the directives. Returns the previous text, or `None` if the new text is invalid.
     pub(crate) fn set(&self, text: &str) -> Option<String> {
         let mut directives = self.directives();
         let new: Option<Vec<_>> = directives.filters.iter().map(|_| parse(text)).collect();
@@ -77,7 +77,7 @@ impl LiveLogFilter {
             filter.store(Arc::new(new));
         }
         directives.select_spans.store(select_spans(text), Relaxed);
-        // The spans and events that the old filter has disabled for good.
+        // `tracing` has cached which callsites the old filter disables.
         tracing::callsite::rebuild_interest_cache();
         Some(std::mem::replace(&mut directives.text, text.to_owned()))
     }
@@ -87,7 +87,7 @@ impl LiveLogFilter {
     }
 }
 
-/// Values of fields are compared as text: a regular expression of a few characters can take all memory.
+/// Parses directives. Values of fields are compared as text, because a short regular expression can use all memory.
 fn parse(text: &str) -> Option<EnvFilter> {
     EnvFilter::builder().with_regex(false).parse(text).ok()
 }
@@ -111,7 +111,7 @@ impl LayerFilter {
             .then(|| self.directives.load())
     }
 
-    /// Returns whether the trace of a line is one whose lines are written. A line outside of a trace has none to follow.
+    /// Returns whether the lines of the current trace are written. Lines outside of a trace are always written.
     fn follows_trace(&self, event: &Event<'_>) -> bool {
         if self.traces == LogTraces::All || *event.metadata().level() <= Level::WARN {
             return true;

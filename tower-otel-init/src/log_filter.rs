@@ -41,14 +41,14 @@ pub(crate) fn resolve(settings: &Settings, env: &mut Env<'_>) -> Result<String, 
     Ok(with_sdk_off(&filter))
 }
 
-/// Returns a filter without spaces around its directives, as in `info, hyper=off`. `EnvFilter` misreads such a directive, and
-/// panics if it has other characters than ASCII.
+/// Returns a filter without the spaces around its directives, as in `info, hyper=off`. `EnvFilter` misreads a directive with such
+/// spaces, and panics if the directive also has non-ASCII characters.
 pub(crate) fn trim_directives(filter: &str) -> String {
     let directives: Vec<&str> = filter.split(',').map(str::trim).collect();
     directives.join(",")
 }
 
-/// Returns a filter without the lines of the SDK, which logs each failed export, unless it names the SDK.
+/// Adds a directive that disables the lines of the SDK, which logs each failed export, unless the filter names the SDK.
 pub(crate) fn with_sdk_off(filter: &str) -> String {
     match filter.contains("opentelemetry") {
         true => filter.to_owned(),

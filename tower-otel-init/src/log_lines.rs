@@ -17,7 +17,7 @@ use crate::options::LogFormat;
 use crate::pretty_lines::{OtelName, PrettyLine};
 use crate::terminal::colors_allowed;
 
-/// Returns the layer that writes log lines. Its filter does not apply to spans of other layers.
+/// Returns the layer that writes log lines. Its filter does not apply to other layers.
 pub(crate) fn layer<S, W>(
     format: LogFormat,
     filter: LayerFilter,
@@ -48,8 +48,8 @@ where
     }
 }
 
-/// A format that adds `trace_id` and `span_id` to the lines of another format. It reads them from the
-/// current OpenTelemetry context, which has the spans of both span backends.
+/// A format that adds `trace_id` and `span_id` to the lines of another format. It reads the ids from the
+/// current OpenTelemetry context, which every span backend sets.
 struct WithTraceIds<F>(F);
 
 /// A format of lines to which the ids can be appended.

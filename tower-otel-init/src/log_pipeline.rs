@@ -1,4 +1,4 @@
-//! The path of a log record to the collector. Every record that is not delivered is counted.
+//! Exports log records to a collector. Every record that is not delivered is counted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,7 +93,7 @@ impl LogProcessor for CountingLogProcessor {
     }
 }
 
-/// An exporter that counts failures and logs changes of state.
+/// An exporter that counts failures, and logs when exports start to fail and when they work again.
 #[derive(Debug)]
 struct MonitoredLogExporter<E> {
     inner: E,
@@ -106,7 +106,7 @@ impl<E: LogExporter> LogExporter for MonitoredLogExporter<E> {
     async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
         let count = batch.iter().count();
         let export = self.monitor.start(count, self.inner.export(batch));
-        // The batch is borrowed, so the export runs here and only its timer on the runtime.
+        // The batch is borrowed, so the export runs on this thread, and only its timer runs on the runtime.
         let limited = {
             let _entered = self.handle.enter();
             tokio::time::timeout(self.timeout, export)
@@ -114,7 +114,7 @@ impl<E: LogExporter> LogExporter for MonitoredLogExporter<E> {
         let result = limited.await;
         let result = result.unwrap_or(Err(OTelSdkError::Timeout(self.timeout)));
         self.monitor.finish(count, &result);
-        // The SDK logs each error it is returned. This one is counted and logged already.
+        // The SDK logs each returned error. This error is already counted and logged.
         Ok(())
     }
 

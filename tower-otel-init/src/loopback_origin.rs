@@ -1,10 +1,10 @@
-//! The page from which a browser sends a request.
+//! The origin of the page that a browser sends a request for.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use http::HeaderValue;
 
-/// Returns whether this value of `Origin` is a page on a loopback address.
+/// Returns whether this value of `Origin` is `localhost` or a loopback address.
 pub(crate) fn is_loopback_origin(origin: &HeaderValue) -> bool {
     let origin = origin.to_str().unwrap_or_default();
     let schemes = ["http://", "https://"];

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use opentelemetry::metrics::MeterProvider;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 
-/// A value with its names.
+/// A value with its names in both metric APIs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Measurement {
     /// The name in the `metrics` facade.
     pub(crate) facade_name: &'static str,
-    /// The name of OpenTelemetry. `None` if the conventions have no such metric.
+    /// The name in OpenTelemetry. `None` if the metric has no OpenTelemetry name.
     pub(crate) otel_name: Option<&'static str>,
     pub(crate) description: &'static str,
     /// The unit of the conventions.
@@ -20,7 +20,7 @@ pub(crate) struct Measurement {
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Reading {
-    /// Seconds that only grow. Counters of the facade have whole numbers.
+    /// A counter in seconds. Counters of the facade are integers.
     Seconds(f64),
     Gauge(u64),
 }
@@ -42,7 +42,7 @@ pub(crate) fn publish(measurements: &[Measurement]) {
     }
 }
 
-/// Adds the metrics to a provider, which reads them for each export. Those that cannot be read now are not added.
+/// Adds the metrics to a provider, which reads them for each export. Metrics that cannot be read now are not added.
 pub(crate) fn observe(
     provider: &SdkMeterProvider,
     read: impl Fn() -> Vec<Measurement> + Send + Sync + 'static,

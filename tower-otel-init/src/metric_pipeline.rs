@@ -33,7 +33,7 @@ pub(crate) fn meter_provider<E: PushMetricExporter>(
         .build()
 }
 
-/// An exporter that logs changes of state.
+/// An exporter that logs when exports start to fail and when they work again.
 struct MonitoredMetricExporter<E> {
     inner: E,
     health: Arc<EndpointHealth>,
@@ -45,7 +45,7 @@ impl<E: PushMetricExporter> PushMetricExporter for MonitoredMetricExporter<E> {
         let export = self.partial_success.observe(self.inner.export(metrics));
         let result = export.await;
         self.health.record(&result, &self.partial_success.take());
-        // The failure is logged already, and the next export has the cumulative values.
+        // The failure is already logged, and the next export has the cumulative values.
         Ok(())
     }
 

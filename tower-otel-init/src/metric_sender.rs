@@ -1,6 +1,6 @@
 //! Sends the metrics of the facade to a collector by OTLP, over gRPC or HTTP.
 //!
-//! The exporter of `opentelemetry-otlp` accepts only metrics that its SDK has aggregated.
+//! `opentelemetry-otlp` is not used, because its exporter accepts only metrics that its SDK has aggregated.
 
 #[cfg(feature = "grpc")]
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_client::MetricsServiceClient;
@@ -33,7 +33,7 @@ pub(crate) enum MetricSender {
 }
 
 impl MetricSender {
-    /// Returns a sender that connects when it first sends.
+    /// Returns a sender, which connects at the first request.
     pub(crate) fn new(otlp: &OtlpConfig, runtime: &ExportRuntime) -> Result<Self, InitError> {
         otlp.check_features()?;
         // tonic's channel spawns a task.

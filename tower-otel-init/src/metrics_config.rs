@@ -1,4 +1,4 @@
-//! Where metrics go: to a collector, to `/metrics`, to the console, or to several of them.
+//! The destinations of metrics: a collector, `/metrics`, the console, or several of them.
 
 use crate::env::Env;
 use crate::error::InitError;
@@ -11,11 +11,11 @@ use crate::variable::variable;
 /// The exporters of metrics.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct MetricsConfig {
-    /// The collector that metrics are pushed to. With a recorder, these include the metrics of the facade.
+    /// The collector that metrics are pushed to. With a recorder, the metrics of the facade are also pushed.
     pub(crate) otlp: Option<OtlpConfig>,
     /// Whether `/metrics` is served.
     pub(crate) prometheus: bool,
-    /// Whether metrics are printed. They can be served then, too.
+    /// Whether metrics are printed. `Telemetry::prometheus` is available then, too.
     pub(crate) console: bool,
 }
 

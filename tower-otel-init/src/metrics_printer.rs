@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tower_otel_prometheus::Prometheus;
 
-/// A thread that prints the metrics at a fixed interval, and once more when this is dropped.
+/// A thread that prints the metrics at a fixed interval, and once more when the printer is dropped.
 #[derive(Debug)]
 pub(crate) struct MetricsPrinter {
     stop: Option<mpsc::Sender<()>>,

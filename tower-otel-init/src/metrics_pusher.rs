@@ -32,7 +32,7 @@ pub(crate) struct MetricsPush {
     pub(crate) resource: Resource,
     pub(crate) schema_url: String,
     pub(crate) health: Arc<EndpointHealth>,
-    /// The time of a push at most, with all its requests.
+    /// The maximum time of a push with all its requests.
     pub(crate) timeout: Duration,
 }
 
@@ -43,7 +43,7 @@ pub(crate) struct MetricsPusher {
     thread: Option<thread::JoinHandle<()>>,
 }
 
-/// Asks a pusher for a push. The sender in it gets the result.
+/// Requests a push from a pusher. The sent sender receives the result.
 pub(crate) type Flushes = mpsc::Sender<mpsc::Sender<OTelSdkResult>>;
 
 impl MetricsPusher {
@@ -113,7 +113,7 @@ impl MetricsPush {
     /// Tries the last push again if it has failed, because no push follows it. Logs the loss.
     fn end(&self, start: u64, last: OTelSdkResult) {
         let last = match last {
-            // The time of the shutdown is over, and its caller logs that.
+            // The timeout of the shutdown has ended. Its caller logs that.
             Ok(()) | Err(OTelSdkError::AlreadyShutdown) => return,
             Err(_) => self.run(start),
         };

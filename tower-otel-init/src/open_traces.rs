@@ -6,26 +6,26 @@ use std::time::{Duration, Instant};
 use opentelemetry::trace::{SpanId, TraceId};
 use opentelemetry_sdk::trace::SpanData;
 
-/// The maximum number of traces in memory. A span that never ends keeps its trace there until it is the oldest.
+/// The maximum number of traces in memory. A trace with a span that never ends stays in memory until it is the oldest trace.
 const MAX_TRACES: usize = 256;
 /// The maximum number of spans per trace. Further spans are not printed.
 const MAX_SPANS: usize = 1000;
 
-/// How long the other spans of a trace are waited for after its root.
+/// The wait for the other spans of a trace after the end of its root.
 pub(crate) const AFTER_ROOT: Duration = Duration::from_secs(2);
-/// How long they are waited for after the last span that has ended, if the root has not. It may be in another process.
+/// The wait after the last ended span of a trace whose root has not ended. The root may be in another process.
 const AFTER_SPAN: Duration = Duration::from_secs(30);
 
 /// Collects the spans of each trace until the last one ends.
 ///
-/// A counted span may never end: it is counted twice if it gets another parent, and it may be dropped before its export.
-/// The other spans of its trace become [overdue](Self::take_overdue).
+/// A counted span may never arrive: a span that gets another parent is counted twice, and a span may be dropped before its
+/// export. The other spans of such a trace become [overdue](Self::take_overdue).
 #[derive(Debug, Default)]
 pub(crate) struct OpenTraces {
     traces: HashMap<TraceId, OpenTrace>,
-    /// The number of traces so far.
+    /// The number of traces since the start.
     started: u64,
-    /// Spans of the traces that newer ones have replaced.
+    /// The ended spans of traces that newer traces have replaced.
     replaced: Vec<Vec<SpanData>>,
 }
 
@@ -35,7 +35,7 @@ struct OpenTrace {
     open_spans: usize,
     ended: Vec<SpanData>,
     has_root: bool,
-    /// When the ended spans become overdue.
+    /// The time at which the ended spans become overdue.
     due: Option<Instant>,
 }
 
@@ -68,7 +68,7 @@ impl OpenTraces {
         trace.open_spans = trace.open_spans.saturating_sub(1);
         let is_root = span.parent_span_id == SpanId::INVALID;
         trace.has_root |= is_root;
-        // The recorder has kept the trace, whose local root comes last. Its spans were not counted.
+        // A keep rule selected the trace. Its spans were not counted, and its local root arrives last.
         let is_kept = !span.span_context.is_sampled();
         let is_last = if is_kept {
             is_root || span.parent_span_is_remote
@@ -90,7 +90,7 @@ impl OpenTraces {
         done
     }
 
-    /// Returns the ended spans of each trace that has waited too long for others. Those are printed when they end.
+    /// Returns the ended spans of each trace that has waited too long for other spans. The other spans are printed when they end.
     pub(crate) fn take_overdue(&mut self, now: Instant) -> Vec<Vec<SpanData>> {
         let is_overdue = |trace: &mut OpenTrace| trace.due.is_some_and(|due| due <= now);
         let overdue = self.traces.extract_if(|_, trace| is_overdue(trace));
@@ -146,7 +146,7 @@ mod tests {
     fn a_span_that_never_ends_does_not_keep_later_traces_from_being_printed() {
         let mut open = OpenTraces::default();
         let id = |number: usize| TraceId::from(number as u128);
-        // One of two spans of the first trace ends; all others have one span that does not end.
+        // One of two spans of the first trace ends. Each other trace has one span, which does not end.
         open.start(id(1));
         for number in 1..=MAX_TRACES {
             open.start(id(number));
@@ -203,7 +203,7 @@ mod tests {
         let overdue = open.take_overdue(now + AFTER_ROOT);
         assert_eq!(overdue.iter().map(Vec::len).collect::<Vec<_>>(), [1]);
         assert_eq!(open.take_overdue(now + AFTER_ROOT).len(), 0);
-        // A span that ends later is printed at once.
+        // A span that ends later is printed immediately.
         assert_eq!(open.end(span(id), now + AFTER_ROOT).len(), 1);
         assert_eq!(open.take_all().len(), 0);
     }

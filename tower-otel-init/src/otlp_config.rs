@@ -17,12 +17,12 @@ use crate::settings::Settings;
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct OtlpConfig {
     pub(crate) protocol: Protocol,
-    /// The URL; over HTTP, with the path of the signal.
+    /// The URL. Over HTTP it includes the path of the signal.
     pub(crate) endpoint: String,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) timeout: Duration,
     pub(crate) gzip: bool,
-    /// Certificates to trust in place of the platform's roots, as PEM.
+    /// Certificates that replace the platform's roots, as PEM.
     pub(crate) certificate: Option<Vec<u8>>,
 }
 
@@ -132,8 +132,8 @@ impl OtlpConfig {
     }
 }
 
-/// Returns the URL set in code, else that of the signal's variable, else that of the common one.
-/// Over HTTP the path of the signal is appended to all but the signal's own.
+/// Returns the URL set in code, else the signal's variable, else the common variable, else the default.
+/// Over HTTP, the path of the signal is appended, except to the value of the signal's variable.
 fn endpoint(
     signal: Signal,
     protocol: Protocol,

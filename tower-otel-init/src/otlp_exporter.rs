@@ -23,9 +23,9 @@ macro_rules! build_exporter {
             runtime: &ExportRuntime,
         ) -> Result<$exporter, InitError> {
             otlp.check_features()?;
-            // The exporters log their endpoint with its credentials.
+            // The exporters log their endpoint with its credentials, so events are disabled.
             let _disabled = tracing::subscriber::set_default(DisabledSubscriber);
-            // tonic's channel spawns a task; it connects when it is first used.
+            // tonic's channel spawns a task. It connects at the first request.
             let _entered = runtime.handle().enter();
             match otlp.protocol {
                 #[cfg(feature = "grpc")]

@@ -19,14 +19,14 @@ pub(crate) fn configure<B: WithTonicConfig>(mut builder: B, otlp: &OtlpConfig) -
     if let Some(tls) = tls(otlp) {
         builder = builder.with_tls_config(tls);
     }
-    // The exporter also reads headers from the variables, and they would replace those set in code.
+    // The exporter also reads headers from the variables, which would replace the headers set in code.
     let headers = headers(otlp);
     builder.with_interceptor(move |request: Request<()>| {
         Ok::<_, Status>(with_headers(request, &headers))
     })
 }
 
-/// Returns a channel that connects when it is first used. Call it in a runtime.
+/// Returns a channel that connects at the first request. Call it in a tokio runtime.
 #[cfg(feature = "prometheus")]
 pub(crate) fn channel(
     otlp: &OtlpConfig,

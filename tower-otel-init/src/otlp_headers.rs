@@ -1,5 +1,5 @@
-//! Headers of OTLP requests. Their values are secrets and never appear in a message. Nor do names of invalid
-//! headers: in `Authorization: Basic QQ==`, all before the first `=` would be the name.
+//! Headers of OTLP requests. Their values are secrets and never appear in a message. Names of invalid headers do not appear
+//! either: the name of `Authorization: Basic QQ==` would be all text before the first `=`.
 
 use crate::env::Env;
 use crate::key_value_list::pairs;
@@ -8,10 +8,10 @@ use crate::settings::Settings;
 pub(crate) const INVALID_HEADER: &str =
     "is not a header (expected a token that does not end in -bin, and a value of printable ASCII)";
 
-/// What messages show in place of a secret.
+/// The text that replaces a secret in messages.
 pub(crate) const REDACTED: &str = "REDACTED";
 
-/// Returns the headers of the first variable that is set, replaced by those set in code. Names are
+/// Returns the headers of the first variable that is set, and the headers set in code, which take precedence. Names are
 /// lowercase.
 pub(crate) fn resolve(
     variables: &[&str],

@@ -54,7 +54,7 @@ pub(crate) fn reqwest_client(otlp: &OtlpConfig) -> Result<reqwest::Client, InitE
         .map_err(|error| InitError::Exporter(error.into()))
 }
 
-/// A client that sends on the export runtime: reqwest requires one, and the SDK exports on a thread
+/// A client that sends on the export runtime. reqwest requires a runtime, and the SDK exports on a thread
 /// without one.
 #[derive(Debug)]
 struct RuntimeClient {

@@ -16,7 +16,7 @@ use crate::error::InitError;
 use crate::otlp_config::OtlpConfig;
 use crate::otlp_http;
 
-/// More bytes of a response are not read.
+/// The maximum number of bytes that are read from a response.
 const MAX_RESPONSE: usize = 64 * 1024;
 
 /// A URL that metrics are posted to.

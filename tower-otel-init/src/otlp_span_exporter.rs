@@ -8,7 +8,7 @@ use crate::error::InitError;
 use crate::options::Protocol;
 use crate::otlp_config::OtlpConfig;
 
-/// Returns the exporter. An export takes at most `timeout`, too.
+/// Returns the exporter. The shorter one of `timeout` and the timeout of `otlp` applies to an export.
 pub(crate) fn build(otlp: &OtlpConfig, timeout: Duration) -> Result<OtlpExporter, InitError> {
     otlp.check_features()?;
     let exporter = match otlp.protocol {

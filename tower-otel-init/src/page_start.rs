@@ -12,7 +12,7 @@ use crate::page::telemetry_status;
 use crate::running_telemetry::RunningTelemetry;
 use crate::span_recorder::SpanTap;
 
-/// A page whose address is bound, if it has one, and that is not served yet.
+/// A page that is not served yet. Its address, if it has one, is bound.
 pub(crate) struct PreparedPage {
     listener: Option<PageListener>,
     is_remote: bool,
@@ -33,7 +33,7 @@ pub(crate) fn prepare(config: &Config) -> Result<Option<PreparedPage>, InitError
 }
 
 impl PreparedPage {
-    /// Returns the function that shows spans.
+    /// Returns the function that adds spans to the page.
     pub(crate) fn tap(&self) -> SpanTap {
         let state = Arc::clone(&self.state);
         let mut source = state.own_source();
@@ -47,7 +47,7 @@ impl PreparedPage {
 }
 
 impl RunningTelemetry {
-    /// Adds the page to the line that states what telemetry does.
+    /// Adds the page to the summary of telemetry.
     pub(crate) fn announce_page(&mut self, page: Option<&PreparedPage>) {
         let Some(page) = page else { return };
         self.summary += &match &page.listener {

@@ -1,7 +1,7 @@
 //! Items that a collector rejects from a batch that it accepts (`partial_success`).
 //!
-//! The exporters return success then, and report the rejection only by a `tracing` event. A
-//! subscriber for the duration of the export receives that event.
+//! For such a batch, the exporters return success, and report the rejection only by a `tracing` event. This module sets a
+//! subscriber during the export, which receives that event.
 //!
 //! <https://opentelemetry.io/docs/specs/otlp/#partial-success>
 
@@ -44,7 +44,7 @@ impl PartialSuccess {
         export.with_subscriber(self.dispatch.clone())
     }
 
-    /// Returns and clears the rejections of the last export. Exports of one exporter do not overlap.
+    /// Returns and clears the rejections of the last export. Exports of one exporter must not overlap.
     pub(crate) fn take(&self) -> RejectedItems {
         std::mem::take(&mut *lock(&self.last))
     }
@@ -95,7 +95,7 @@ impl Subscriber for PartialSuccessSubscriber {
 }
 
 impl RejectedItems {
-    /// Adds the rejections of one more request.
+    /// Adds the rejections of another request.
     #[cfg(feature = "prometheus")]
     pub(crate) fn add(&mut self, count: i64, message: &str) {
         // A negative number counts as 0.

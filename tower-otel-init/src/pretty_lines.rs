@@ -1,6 +1,6 @@
-//! Log lines for people: time, level, the spans by name, the message with its own fields, and the trace id.
+//! Log lines to read on a terminal: time, level, the names of the spans, the message with its own fields, and the trace id.
 //!
-//! The fields of spans are in the trace. A request has ten of them, which would fill the screen.
+//! The fields of spans are omitted, because the span of a request has about ten. The trace shows them.
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::terminal::{Color, Style, printable};
 
-/// Formats the fields of a span as the name it has in OpenTelemetry, `otel.name`.
+/// Formats only the field `otel.name` of a span, its name in OpenTelemetry.
 pub(crate) struct OtelName;
 
 #[derive(Default)]
@@ -81,7 +81,7 @@ where
         };
         let mut time = String::new();
         SystemTime.format_time(&mut Writer::new(&mut time))?;
-        // Of a record of the crate `log`, it is in fields.
+        // Records of the crate `log` have their metadata in fields.
         let normalized = event.normalized_metadata();
         let metadata = normalized.as_ref().unwrap_or_else(|| event.metadata());
         write!(
@@ -115,7 +115,7 @@ where
     }
 }
 
-/// Returns a level with five columns.
+/// Returns a level, padded to five columns.
 fn level(level: Level, style: Style) -> String {
     let color = match level {
         Level::ERROR => Color::Red,
@@ -137,7 +137,7 @@ mod tests {
     use crate::options::{LogFormat, LogTraces};
     use crate::test_output::TestOutput;
 
-    /// Returns the lines that `f` logs, without their times.
+    /// Returns the lines that `f` logs, without the times.
     fn lines(f: impl FnOnce()) -> Vec<String> {
         let output = TestOutput::default();
         let writer = output.clone();

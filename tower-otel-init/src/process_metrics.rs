@@ -12,7 +12,7 @@ use tokio::runtime::{Handle, RuntimeMetrics};
 
 use crate::measurement::{self, Measurement, Reading};
 
-/// The process, and the runtime that telemetry was started in. If that was none, the runtime that first renders metrics.
+/// The process, and the runtime in which telemetry starts. Outside of a runtime, the runtime that first renders metrics.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ProcessMetrics(Arc<OnceLock<RuntimeMetrics>>);
 
@@ -50,7 +50,7 @@ impl ProcessMetrics {
     }
 }
 
-/// Returns what is known on this operating system.
+/// Returns the measurements that this operating system provides.
 fn of_process() -> impl Iterator<Item = Measurement> {
     let process = metrics_process::collector::collect();
     let measurements = [
@@ -107,7 +107,7 @@ fn of_process() -> impl Iterator<Item = Measurement> {
     measurements.into_iter().flatten()
 }
 
-/// Returns what tokio counts without `tokio_unstable`. OpenTelemetry has no conventions for it.
+/// Returns the metrics that tokio provides without `tokio_unstable`. The OpenTelemetry conventions do not define them.
 fn of_runtime(runtime: &RuntimeMetrics) -> [Measurement; 4] {
     let workers = runtime.num_workers();
     [
@@ -150,7 +150,7 @@ fn busy_time(runtime: &RuntimeMetrics, workers: usize) -> Duration {
         .sum()
 }
 
-/// Tokio counts it in 64 bits.
+/// Tokio has this metric only on platforms with 64-bit atomics.
 #[cfg(not(target_has_atomic = "64"))]
 const fn busy_time(_: &RuntimeMetrics, _: usize) -> Duration {
     Duration::ZERO

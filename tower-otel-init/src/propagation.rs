@@ -31,7 +31,7 @@ fn build(propagator: &Propagator) -> Option<Box<dyn TextMapPropagator + Send + S
         Propagator::Xray => Box::new(FlagNormalizer(
             opentelemetry_aws::trace::XrayPropagator::new(),
         )),
-        // `resolve` returns an error for these.
+        // `resolve` returns an error for these propagators.
         #[cfg(not(feature = "b3"))]
         Propagator::B3 | Propagator::B3Multi => return None,
         #[cfg(not(feature = "xray"))]
@@ -40,8 +40,8 @@ fn build(propagator: &Propagator) -> Option<Box<dyn TextMapPropagator + Send + S
     })
 }
 
-/// Returns the known propagators of the variable without duplicates, in their order. Returns none if
-/// `none` is among them.
+/// Returns the known propagators of the variable in their order, without duplicates. Returns an empty list if
+/// the variable contains `none`.
 pub(crate) fn resolve(env: &mut Env<'_>) -> Result<Vec<Propagator>, InitError> {
     const VARIABLE: &str = "OTEL_PROPAGATORS";
     let default = || vec![Propagator::TraceContext, Propagator::Baggage];

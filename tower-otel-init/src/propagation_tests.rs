@@ -24,7 +24,7 @@ fn headers(headers: &[(&str, &str)]) -> Headers {
     headers.iter().map(owned).collect()
 }
 
-/// Extracts a context from the headers, and returns what is injected from it.
+/// Extracts a context from the headers, and returns the headers that are injected from it.
 fn forward(list: &str, received: &[(&str, &str)]) -> Headers {
     let propagator = composite(&propagators(list));
     let cx = propagator.extract_with_context(&Context::new(), &headers(received));

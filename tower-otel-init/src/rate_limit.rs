@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 const SECOND: u64 = 1_000_000_000;
 
-/// Allows so many traces at once, and so many in each second after, without a lock.
+/// Allows a number of traces at once, and the same number in each later second, without a lock.
 ///
-/// Each trace takes an interval of a second's share. `taken_until` is the end of the last interval, and may be at most
-/// a second ahead of now.
+/// Each trace takes an interval of a second divided by the number. `taken_until` is the end of the last interval. It is at most a
+/// second later than now.
 #[derive(Debug)]
 pub(crate) struct RateLimit {
     created: Instant,
@@ -25,7 +25,7 @@ impl RateLimit {
         }
     }
 
-    /// Returns whether one more trace is allowed now.
+    /// Returns whether another trace is allowed now, and counts it if so.
     pub(crate) fn allows(&self) -> bool {
         self.allows_at(self.created.elapsed())
     }

@@ -1,4 +1,4 @@
-//! The attributes of the resource, from variables and from this process. No network access.
+//! The attributes of the resource, from variables and from this process. No attribute needs network access.
 //!
 //! <https://opentelemetry.io/docs/specs/semconv/resource/>
 
@@ -14,8 +14,8 @@ use crate::env::Env;
 use crate::key_value_list::pairs;
 use crate::settings::Settings;
 
-/// Attributes and their variables, in order of precedence. These are the names that manifests commonly
-/// give to fields of the Kubernetes downward API.
+/// Attributes and their variables, in order of precedence. Kubernetes manifests commonly use these names for fields of
+/// the downward API.
 const ATTRIBUTE_VARIABLES: &[(&str, &[&str])] = &[
     (key::CONTAINER_ID, &["CONTAINER_ID"]),
     (key::CONTAINER_NAME, &["CONTAINER_NAME"]),
@@ -31,7 +31,7 @@ const ATTRIBUTE_VARIABLES: &[(&str, &[&str])] = &[
     (key::K8S_CONTAINER_NAME, &["K8S_CONTAINER_NAME"]),
 ];
 
-/// Returns the attributes, sorted by key. In ascending order of precedence they come from this process,
+/// Returns the attributes, sorted by key. The sources in ascending order of precedence: this process,
 /// [`ATTRIBUTE_VARIABLES`], `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_SERVICE_NAME`, and code.
 pub(crate) fn attributes(settings: &Settings, env: &mut Env<'_>) -> Vec<(String, String)> {
     let mut attributes = BTreeMap::new();
@@ -108,7 +108,7 @@ pub(crate) fn build(attributes: &[(String, String)]) -> Resource {
         .build()
 }
 
-/// Returns the version that the SDK reports of itself.
+/// Returns the version of the SDK, as the SDK reports it.
 fn sdk_version() -> Option<String> {
     let sdk = Resource::builder_empty()
         .with_detector(Box::new(
@@ -142,7 +142,7 @@ fn host_arch() -> &'static str {
     }
 }
 
-/// Returns a UUID of version 4, made by the generator of trace ids.
+/// Returns a UUID of version 4 from the generator of trace ids.
 fn random_uuid() -> String {
     let random = RandomIdGenerator::default().new_trace_id();
     let bits = u128::from_be_bytes(random.to_bytes());

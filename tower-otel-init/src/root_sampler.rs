@@ -19,7 +19,7 @@ pub(crate) struct RootSampler {
     limit: Arc<RateLimit>,
 }
 
-/// Makes the recorder use this sampler.
+/// Sets the sampler of the recorder.
 pub(crate) fn set(recorder: &Recorder, sampler: &Sampler) {
     let ratio = match sampler.share {
         Share::Off => Some(0.0),
@@ -27,11 +27,11 @@ pub(crate) fn set(recorder: &Recorder, sampler: &Sampler) {
         Share::PerSecond(_) => None,
     };
     match ratio {
-        // The recorder decides by itself.
+        // The recorder's own sampler has this ratio.
         Some(ratio) if sampler.rules.is_empty() => {
             recorder.set_ratio(ratio, sampler.is_parent_based);
         }
-        // The recorder asks for spans without a parent only.
+        // The recorder calls the sampler only for spans without a parent.
         _ if sampler.is_parent_based => {
             let roots = Box::new(RootSampler::new(sampler));
             recorder.set_sampler(SdkSampler::ParentBased(roots));

@@ -1,4 +1,4 @@
-//! What is running, and its counts.
+//! The running providers and exporters, and their counts.
 
 use std::fmt;
 use std::sync::Arc;
@@ -29,11 +29,11 @@ use crate::span_recorder::SpanRecorder;
 
 /// The providers and exporters that were started. Dropping it shuts them down.
 pub(crate) struct RunningTelemetry {
-    /// The process that has the threads.
+    /// The id of the process that started the threads.
     pub(crate) process_id: u32,
-    /// Whether it is the telemetry of the process.
+    /// Whether it is the global telemetry of the process.
     pub(crate) is_global: bool,
-    /// When the application got it. `None` for local telemetry.
+    /// The time at which the application received it. `None` for local telemetry.
     pub(crate) handed_over: Option<Instant>,
     /// `None` if `OTEL_SDK_DISABLED` is set.
     pub(crate) spans: Option<Arc<SpanRecorder>>,
@@ -65,7 +65,7 @@ pub(crate) struct RunningTelemetry {
 }
 
 impl RunningTelemetry {
-    /// Returns telemetry of which nothing is running yet.
+    /// Returns telemetry without any running part.
     pub(crate) fn idle(
         is_global: bool,
         summary: String,
@@ -105,7 +105,7 @@ impl RunningTelemetry {
         }
     }
 
-    /// Returns the number of spans dropped so far.
+    /// Returns the numbers of spans dropped since the start.
     pub(crate) fn dropped_spans(&self) -> DropCounts {
         let spans = self.spans.as_ref();
         spans
@@ -113,7 +113,7 @@ impl RunningTelemetry {
             .unwrap_or_default()
     }
 
-    /// Returns the number of log records for a collector dropped so far.
+    /// Returns the numbers of log records dropped since the start.
     pub(crate) fn dropped_log_records(&self) -> DropCounts {
         #[cfg(feature = "logs")]
         if let Some(drops) = &self.log_record_drops {

@@ -6,12 +6,12 @@ pub(crate) struct Sample<'a> {
     pub(crate) name: &'a str,
     labels: Vec<(&'a str, String)>,
     pub(crate) value: f64,
-    /// The value as it is written: an integer may have more digits than a number with a fraction.
+    /// The value as text, because an integer may have more digits than `f64` represents.
     pub(crate) text: &'a str,
 }
 
 impl<'a> Sample<'a> {
-    /// Parses `name{key="value",…} 1`. Returns `None` for comments, and for names that are not wanted.
+    /// Parses `name{key="value",…} 1`. Returns `None` for comments, and if `is_wanted` returns `false` for the name.
     pub(crate) fn parse(line: &'a str, is_wanted: impl Fn(&str) -> bool) -> Option<Self> {
         let (name, mut rest) = line.split_at(line.find(['{', ' '])?);
         if name == "#" || !is_wanted(name) {
@@ -37,7 +37,7 @@ impl<'a> Sample<'a> {
         })
     }
 
-    /// Returns names and values of the labels.
+    /// Returns the names and the values of the labels.
     pub(crate) fn into_labels(self) -> impl Iterator<Item = (&'a str, String)> {
         self.labels.into_iter()
     }
@@ -70,7 +70,7 @@ const fn escaped(char: char) -> char {
     }
 }
 
-/// Splits a text at its closing quote, and resolves the escapes before it.
+/// Splits a text at its closing quote, and resolves the escapes before the quote.
 fn unquote(text: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut chars = text.char_indices();

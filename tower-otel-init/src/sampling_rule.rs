@@ -1,11 +1,11 @@
-//! A rule of a sampler: a ratio of the traces that start with some requests.
+//! A rule of a sampler: the ratio of the traces whose local root matches some requests.
 
 use opentelemetry::{KeyValue, Value};
 use tower_otel_semconv::attribute;
 
 /// The maximum number of rules of a sampler.
 pub(crate) const MAX_RULES: usize = 64;
-/// The maximum length of the text that names the requests.
+/// The maximum length of [`SamplingRule::requests`], in bytes.
 const MAX_LENGTH: usize = 512;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -56,7 +56,7 @@ impl SamplingRule {
         }
     }
 
-    /// Returns whether a span with these attributes is one of the requests.
+    /// Returns whether a span with these attributes matches the requests.
     pub(crate) fn matches(&self, attributes: &[KeyValue]) -> bool {
         let (method, route) = self.parts();
         let has = |key: &str, expected: &str| {

@@ -16,7 +16,8 @@ pub(crate) const INVALID_SAMPLING: &str = "is not a sampling (expected always_on
 const PARENT_BASED: &str = "parentbased_";
 
 impl Sampler {
-    /// `is_shown` is whether the traces are printed or shown on the page. If no variable is set, all of them are recorded then.
+    /// Returns the sampler of the variables. `is_shown` is whether traces are printed or shown on the page; if so, the default
+    /// is to sample all traces.
     pub(crate) fn from_env(is_shown: bool, env: &mut Env<'_>) -> Self {
         let is_set = |name| env.get(name).is_some();
         if is_shown && !is_set("OTEL_TRACES_SAMPLER") && !is_set("OTEL_TRACES_SAMPLER_ARG") {
@@ -38,7 +39,7 @@ impl Sampler {
         sampler
     }
 
-    /// Returns the sampler of a text. `None` if it is not accepted.
+    /// Returns the sampler of a text. Returns `None` if the text is not accepted.
     pub(crate) fn from_text(text: &str) -> Option<Self> {
         let mut parts = text.split(',').map(str::trim);
         let first = parts.next()?;
@@ -79,7 +80,7 @@ impl Sampler {
     }
 }
 
-/// Returns the sampler with this name, and whether it takes a ratio and has none.
+/// Returns the sampler with this name, and whether it needs a ratio that `value` does not have.
 fn named(name: &str, value: Option<&str>) -> Option<(Sampler, bool)> {
     let (name, is_parent_based) = match name.strip_prefix(PARENT_BASED) {
         Some(name) => (name, true),

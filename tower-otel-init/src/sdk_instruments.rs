@@ -14,12 +14,12 @@ pub(crate) struct Instrument {
     pub(crate) values: Values,
 }
 
-/// The component that a metric is about.
+/// The component that a metric describes.
 #[derive(Clone, Copy)]
 pub(crate) enum Component {
     /// A processor of this type.
     Processor(&'static str),
-    /// An exporter, whose type is the protocol and this text.
+    /// An exporter. Its type is the protocol, followed by this text.
     Exporter(&'static str),
 }
 

@@ -1,4 +1,4 @@
-//! Metrics about exported and lost spans and log records.
+//! Metrics about exported and dropped spans and log records.
 //!
 //! <https://opentelemetry.io/docs/specs/semconv/otel/sdk-metrics/>
 
@@ -14,7 +14,7 @@ use opentelemetry_semantic_conventions::attribute as key;
 use crate::item_counts::ItemCounts;
 use crate::sdk_instruments::{Instrument, Values, log_record_instruments, span_instruments};
 
-/// A signal whose losses are counted.
+/// A signal whose dropped items are counted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum CountedSignal {
     Spans,
@@ -25,13 +25,13 @@ pub(crate) enum CountedSignal {
 /// The metrics of one signal.
 pub(crate) struct SdkMetrics {
     instruments: [Instrument; 4],
-    /// The beginning of the type of the exporter.
+    /// The prefix of the type of the exporter, such as `otlp_grpc`.
     protocol: &'static str,
     read: Box<dyn Fn() -> ItemCounts + Send + Sync>,
 }
 
 impl SdkMetrics {
-    /// `protocol` is the beginning of the type of the exporter.
+    /// Returns the metrics of a signal. `protocol` is the prefix of the type of the exporter.
     pub(crate) fn new(
         signal: CountedSignal,
         protocol: &'static str,
@@ -116,7 +116,7 @@ impl SdkMetrics {
         }
     }
 
-    /// Returns the attributes of a series. `error` is empty for success.
+    /// Returns the attributes of a series. `error` is the `error.type`, which is empty for success.
     fn attributes(
         &self,
         instrument: &Instrument,

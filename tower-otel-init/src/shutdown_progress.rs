@@ -1,10 +1,10 @@
-//! A shutdown that several callers wait for.
+//! The progress of a shutdown that several callers can wait for.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// How far the shutdown is. All callers of a shutdown wait for it.
+/// The phase of the shutdown, which all callers share.
 #[derive(Debug, Default)]
 pub(crate) struct ShutdownProgress {
     state: Mutex<State>,
@@ -14,7 +14,7 @@ pub(crate) struct ShutdownProgress {
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) phase: Phase,
-    /// The number of threads that shut a signal down. Spans have none: each caller waits for the recorder.
+    /// The number of threads that shut a signal down. The spans have no thread, because each caller waits for the recorder.
     pub(crate) threads: usize,
     /// Whether the spans are shut down.
     pub(crate) spans_ended: bool,
@@ -32,7 +32,7 @@ pub(crate) enum Phase {
 
 pub(crate) type Task = Box<dyn FnOnce() + Send>;
 
-/// Counts the end of a task, also if it panics.
+/// Counts the end of a task when it is dropped, also if the task panics.
 struct TaskEnd(Arc<ShutdownProgress>);
 
 impl Drop for TaskEnd {
@@ -47,7 +47,7 @@ impl ShutdownProgress {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs each task on a thread of its own, because not every provider keeps to its timeout.
+    /// Runs each task on a separate thread, because some providers exceed their timeout.
     pub(crate) fn spawn(self: &Arc<Self>, tasks: Vec<Task>, state: &mut State) {
         for task in tasks {
             let progress = Arc::clone(self);
@@ -71,7 +71,7 @@ impl ShutdownProgress {
         self.notify();
     }
 
-    /// Waits until the spans are shut down, or everything is.
+    /// Waits until the spans are shut down, or the whole shutdown is finished.
     pub(crate) fn wait_for_spans(&self, timeout: Duration) {
         let is_busy = |state: &mut State| !state.spans_ended && state.phase != Phase::Finished;
         let waited = self
@@ -80,7 +80,7 @@ impl ShutdownProgress {
         drop(waited);
     }
 
-    /// Waits for the threads.
+    /// Waits for the threads, at most `timeout`.
     pub(crate) fn wait(&self, timeout: Duration) -> MutexGuard<'_, State> {
         let is_busy = |state: &mut State| state.threads > 0 && state.phase != Phase::Finished;
         let waited = self

@@ -1,4 +1,4 @@
-//! What a line of the console shows of a span besides its name and duration: status, target and error.
+//! The parts of a console line besides the name and the duration of a span: status, target and error.
 
 use opentelemetry::trace::{SpanKind, Status};
 use opentelemetry_sdk::trace::SpanData;
@@ -7,11 +7,11 @@ use tower_otel_semconv::attribute as own_key;
 
 use crate::terminal::{Color, cut, printable};
 
-/// Longer values are cut.
+/// The maximum length of a value in characters. Longer values are cut.
 const MAX_ATTRIBUTE_CHARS: usize = 40;
 const MAX_STATUS_CHARS: usize = 20;
 
-/// Texts without control characters.
+/// The texts of a line, without control characters.
 pub(crate) struct Details {
     /// The target of a request or message, or the attributes of an internal span.
     pub(crate) target: String,
@@ -58,7 +58,7 @@ pub(crate) fn details(span: &SpanData) -> Details {
         SpanKind::Internal => Some(own_attributes(span)),
     };
     let mut error = Vec::new();
-    // The error of a response is often its status, which the line has.
+    // The error of a response is often its status, which the line already shows.
     if let Some(kind) = attribute(span, key::ERROR_TYPE)
         && kind != status(span).0
     {
@@ -75,7 +75,7 @@ pub(crate) fn details(span: &SpanData) -> Details {
     }
 }
 
-/// Returns the URL without its scheme, or else host and port, or else the kind of database.
+/// Returns the URL without its scheme, else host and port, else the database system.
 fn client_target(span: &SpanData) -> Option<String> {
     let url = value(span, key::URL_FULL).map(|url| url.as_str());
     if let Some((_, target)) = url.as_ref().and_then(|url| url.split_once("://")) {
@@ -103,16 +103,16 @@ fn own_attributes(span: &SpanData) -> String {
     texts.join(" ")
 }
 
-/// Why the recorder has kept a trace that was not sampled.
+/// The attribute with the reason why an unsampled trace was exported.
 const KEEP_REASON: &str = "sampling.keep.reason";
 
-/// Returns why the trace of a span is kept, if it is not sampled.
+/// Returns the reason why the trace of a span was exported, if it was not sampled.
 pub(crate) fn keep_reason(span: &SpanData) -> Option<String> {
     attribute(span, KEEP_REASON)
 }
 
-/// Prefixes of attributes that are not shown: those that `tracing-opentelemetry` adds, the error, which has a place of its
-/// own, and what the title of the trace has.
+/// Prefixes of attributes that are not shown: attributes that `tracing-opentelemetry` adds, the error, which is shown separately,
+/// and attributes that the title of the trace shows.
 const HIDDEN_PREFIXES: [&str; 7] = [
     KEEP_REASON,
     "code.",

@@ -10,9 +10,9 @@ const INVALID_COUNT: &str = "is not a count (expected a whole number from 0 to 4
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SpanLimitConfig {
-    /// The numbers of attributes, events and links.
+    /// The limits of attributes, events and links.
     pub(crate) counts: SpanLimits,
-    /// The number of characters of a text, unless it is the default of the recorder.
+    /// The limit of characters of a text. `None` for the default of the recorder.
     pub(crate) text_length: Option<usize>,
 }
 

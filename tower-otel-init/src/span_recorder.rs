@@ -1,4 +1,4 @@
-//! The recorder of all spans.
+//! The recorder of all spans, and its configuration.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -24,18 +24,18 @@ use crate::sampler::Sampler;
 pub(crate) struct SpanRecorder {
     pub(crate) recorder: Recorder,
     pub(crate) provider: RecorderTracerProvider,
-    /// Whether spans that are not exported are lost.
+    /// Whether spans that are not exported are counted as dropped.
     pub(crate) counts_losses: bool,
-    /// Whether traces can be kept by rules.
+    /// Whether keep rules can export unsampled traces.
     pub(crate) keeps: bool,
-    /// Counts the spans that start, if their traces are printed.
+    /// The counter of the spans that start. `None` if traces are not printed.
     started: Option<StartedSpans>,
 }
 
-/// A function that gets each span as an OTLP message, and its scope, on the export thread.
+/// A function that receives each span as an OTLP message, and its scope, on the export thread.
 pub(crate) type SpanTap = Box<dyn FnMut(&[u8], &InstrumentationScope) + Send>;
 
-/// The longest time from the end of a span to the page.
+/// The maximum time from the end of a span until the page has it.
 const TAP_DELAY: Duration = Duration::from_secs(1);
 
 impl SpanRecorder {
@@ -78,7 +78,7 @@ impl SpanRecorder {
         let started = traces.started();
         let builder = Recorder::builder(traces)
             .queue_size(config.span_batch.queue_size)
-            // Each span wakes the export thread.
+            // A batch size of 1 makes each span wake the export thread.
             .batch_size(1);
         let builder = with_rules(builder, config);
         Self::build(
@@ -89,7 +89,7 @@ impl SpanRecorder {
         )
     }
 
-    /// Starts a recorder that exports no spans. They have ids and propagate all the same.
+    /// Starts a recorder that exports no spans. Spans still have ids and are propagated.
     pub(crate) fn none(
         config: &Config,
         resource: Resource,
@@ -98,7 +98,7 @@ impl SpanRecorder {
         let builder = Recorder::builder(DiscardingExporter);
         let keeps = tap.is_some();
         let builder = match tap {
-            // Shown traces are kept by the rules, too.
+            // The page also shows unsampled traces that keep rules select.
             Some(tap) => with_tap(with_rules(builder, config), config, Some(tap)),
             None => builder,
         };
@@ -146,7 +146,7 @@ impl SpanRecorder {
         }
     }
 
-    /// Returns the counts, also of spans that nothing exports.
+    /// Returns the counts, also if spans are not exported.
     #[cfg(feature = "page")]
     pub(crate) fn recorded(&self) -> ItemCounts {
         ItemCounts::of_spans(self.recorder.counts())
@@ -160,7 +160,7 @@ impl SpanRecorder {
     }
 }
 
-/// Sets the function that shows spans, and how long it waits for them at most.
+/// Sets the function that adds spans to the page, and the maximum time until it is called.
 fn with_tap(builder: RecorderBuilder, config: &Config, tap: Option<SpanTap>) -> RecorderBuilder {
     match tap {
         Some(tap) => builder
@@ -177,13 +177,13 @@ fn with_rules(builder: RecorderBuilder, config: &Config) -> RecorderBuilder {
     }
 }
 
-/// The recorder's default bounds of the queue and of a batch in bytes.
+/// The recorder's default limits of the queue and of a batch, in bytes.
 #[cfg(any(feature = "grpc", feature = "http"))]
 const QUEUE_BYTES: usize = 16 << 20;
 #[cfg(any(feature = "grpc", feature = "http"))]
 const BATCH_BYTES: usize = 2 << 20;
 
-/// Returns how many bytes so many spans have at most: the default, and more for more spans.
+/// Returns the limit in bytes for a number of spans: 4 KiB per span, but at least the default.
 #[cfg(any(feature = "grpc", feature = "http"))]
 fn bytes(spans: usize, default: usize) -> usize {
     const SPAN: usize = 4 << 10;

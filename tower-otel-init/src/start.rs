@@ -42,9 +42,9 @@ use crate::span_recorder::{SpanRecorder, SpanTap};
 use crate::summary::summary;
 
 impl TelemetryBuilder {
-    /// Starts the exporters. On an error, those that were started are stopped.
+    /// Starts the exporters. On an error, the exporters that were started are stopped.
     ///
-    /// A recorder of the `metrics` facade exists once per process: it is installed only if `global`.
+    /// The recorder of the `metrics` facade is installed only if `global`, because a process can have only one.
     pub(crate) fn start(&self, global: bool) -> Result<(RunningTelemetry, Config), InitError> {
         let (config, warnings) = Config::resolve(&self.settings, &process_variable)?;
         let resource = resource::build(&config.resource_attributes);
@@ -111,7 +111,7 @@ impl RunningTelemetry {
         Ok(())
     }
 
-    /// Sets the counters of the process's recorder of the `metrics` facade. Local telemetry does not.
+    /// Sets the values in the global recorder of the `metrics` facade. Local telemetry sets none.
     pub(crate) fn publish_sdk_metrics(&self) {
         if self.is_global {
             self.sdk_metrics
@@ -125,7 +125,7 @@ impl RunningTelemetry {
     fn start_metrics(&mut self, config: &Config, resource: &Resource) -> Result<(), InitError> {
         if let (Some(otlp), Some(runtime)) = (&config.metrics.otlp, &self.export_runtime) {
             let exporter = otlp_exporter::metric_exporter(otlp, runtime)?;
-            // The recorder is installed only if telemetry is global, and has metrics about telemetry, too.
+            // The recorder is installed only for global telemetry. It then has the metrics about telemetry.
             let has_recorder = self.is_global && config.metrics.has_recorder();
             let items = match has_recorder {
                 true => "metrics of meters",
@@ -157,7 +157,7 @@ impl RunningTelemetry {
         config: &Config,
         resource: &Resource,
     ) -> Result<(), InitError> {
-        // Built before the recorder is installed, which cannot be undone.
+        // Built first, because an installed recorder cannot be removed after an error.
         let sender = match (&config.metrics.otlp, &self.export_runtime) {
             (Some(otlp), Some(runtime)) => Some((MetricSender::new(otlp, runtime)?, otlp, runtime)),
             _ => None,
@@ -165,7 +165,7 @@ impl RunningTelemetry {
         let builder = settings.prometheus.clone();
         let builder = builder.unwrap_or_else(Prometheus::builder);
         let builder = match config.exemplars {
-            // A trace that is not exported is found nowhere.
+            // Without an exporter of spans, the trace of an exemplar cannot be found.
             ExemplarFilter::TraceBased if config.traces != ExporterConfig::None => {
                 builder.exemplars()
             }
@@ -248,7 +248,7 @@ impl RunningTelemetry {
     }
 }
 
-/// Returns the beginning of the types of OTLP exporters.
+/// Returns the prefix of the type of an OTLP exporter.
 fn otlp_name(otlp: &OtlpConfig) -> &'static str {
     match otlp.protocol {
         Protocol::Grpc => "otlp_grpc",

@@ -1,4 +1,4 @@
-//! One line that states what telemetry does.
+//! The configuration of telemetry in one line.
 
 use crate::config::Config;
 use crate::endpoint::origin;
@@ -8,9 +8,9 @@ use crate::options::Protocol;
 use crate::otlp_config::OtlpConfig;
 use crate::sampler::{Sampler, Share};
 
-/// Returns service, exporters and sampler in one line, without credentials.
+/// Returns the service, the exporters and the sampler in one line, without credentials.
 ///
-/// A recorder for Prometheus is installed only if `global`.
+/// The Prometheus recorder is named only if `global`, because local telemetry does not install it.
 pub(crate) fn summary(config: &Config, global: bool) -> String {
     let service = config.service_name();
     if config.sdk_disabled {
@@ -89,7 +89,7 @@ fn sampled(sampler: &Sampler) -> String {
     format!("{share}{of} are sampled{rules}")
 }
 
-/// Returns a warning if the port of a collector is that of the other protocol.
+/// Returns a warning if the port of a collector is the default port of the other protocol.
 pub(crate) fn port_warning(otlp: &OtlpConfig) -> Option<String> {
     let endpoint = origin(&otlp.endpoint);
     let (port, own, other) = match otlp.protocol {

@@ -51,7 +51,7 @@ pub(crate) fn cut(text: &str, width: usize) -> String {
     format!("{start}…")
 }
 
-/// Replaces control characters: names and values may come from clients, and escape sequences could
+/// Replaces control characters, because names and values may come from clients, and escape sequences can
 /// change the terminal.
 pub(crate) fn printable(text: &str) -> String {
     text.chars()
@@ -66,7 +66,7 @@ fn is_control(c: char) -> bool {
     c.is_control() || ends_line_or_turns
 }
 
-/// Returns a duration with three digits and a unit.
+/// Returns a duration with three significant digits and a unit.
 pub(crate) fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
     let (value, unit) = match seconds {

@@ -10,19 +10,19 @@ use opentelemetry_sdk::trace::SpanData;
 use crate::span_details::{self, Details};
 use crate::terminal::{Color, Style, cut, duration, fit, printable};
 
-/// The columns of a line.
+/// The maximum number of columns of a line.
 const WIDTH: usize = 80;
 const MIN_NAME_WIDTH: usize = 20;
-/// Longer names are cut.
+/// The maximum width of a name. Longer names are cut.
 const MAX_NAME_WIDTH: usize = 32;
 const BAR_WIDTH: usize = 12;
 const DURATION_WIDTH: usize = 7;
-/// Of longer branches, the last columns are shown.
+/// The maximum width of a branch. Only the last columns of longer branches are shown.
 const MAX_BRANCH_WIDTH: usize = 18;
-/// Deeper spans are replaced by `…`.
+/// The maximum depth of the tree. `…` replaces deeper spans.
 const MAX_DEPTH: usize = 32;
 
-/// Returns the lines of a trace, or nothing if there is no span.
+/// Returns the lines of a trace, or an empty text without spans.
 pub(crate) fn render(spans: &[SpanData], style: Style) -> String {
     let (Some(start), Some(end), Some(first)) = (
         spans.iter().map(|span| span.start_time).min(),
@@ -80,7 +80,7 @@ pub(crate) fn render(spans: &[SpanData], style: Style) -> String {
 
 /// A span with its place in the tree.
 struct Row<'a> {
-    /// `None` for spans that are too deep.
+    /// `None` in place of spans that are too deep.
     span: Option<&'a SpanData>,
     /// The branch and the name of the span.
     name: String,
@@ -199,7 +199,7 @@ impl Columns {
     }
 }
 
-/// Returns zero if the clock was set back in between.
+/// Returns the duration between two times, or zero if the clock was set back between them.
 fn duration_between(start: SystemTime, end: SystemTime) -> Duration {
     end.duration_since(start).unwrap_or_default()
 }

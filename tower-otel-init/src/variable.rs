@@ -3,7 +3,7 @@
 use crate::env::Env;
 use crate::error::InitError;
 
-/// Returns the parsed value of such a variable, as of `TRACES_KEEP` or `LOG_FORMAT`, `LOG_TRACES`, or `None` if it is
+/// Returns the parsed value of such a variable, for example of `TRACES_KEEP` or `LOG_FORMAT`. Returns `None` if the variable is
 /// not set.
 pub(crate) fn variable<T>(
     name: &str,

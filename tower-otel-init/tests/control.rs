@@ -1,4 +1,4 @@
-//! Settings that are changed over HTTP while a service in a process of its own has load.
+//! Changes settings over HTTP while a service in a separate process is under load.
 #![cfg(all(unix, feature = "control", feature = "grpc"))]
 #![allow(
     clippy::unwrap_used,
@@ -22,10 +22,10 @@ use axum::routing::get;
 use collector::Collector;
 use tower_otel_init::{Telemetry, TraceLayer, shutdown_signal};
 
-/// The time in which a change takes effect.
+/// The maximum time until a change takes effect.
 const LIMIT: Duration = Duration::from_millis(100);
 
-/// The service. The tests below run this in a process of its own.
+/// The service. The tests below run it in a separate process.
 #[test]
 #[ignore = "runs in a process started by the other tests"]
 fn service() {
@@ -68,7 +68,7 @@ async fn bad(Path(id): Path<String>) -> StatusCode {
 struct Service {
     child: Child,
     port: u16,
-    /// Reads the standard output, so that the service can write.
+    /// The thread that reads the standard output, so that the service does not block when it writes.
     output: thread::JoinHandle<String>,
 }
 
@@ -81,7 +81,7 @@ impl Connection {
         self.send_with(method, path, "", body)
     }
 
-    /// Sends a request with more headers.
+    /// Sends a request with additional headers.
     fn send_with(&mut self, method: &str, path: &str, headers: &str, body: &str) -> (u16, String) {
         let length = body.len();
         let request = format!(
@@ -165,7 +165,7 @@ fn under_load(service: &Service, run: impl FnOnce()) {
     });
 }
 
-/// Changes a setting, and sends a request after it. Returns the time of both.
+/// Changes a setting, and sends a request after the change. Returns the duration of both together.
 fn turn(connection: &mut Connection, setting: &str, text: &str, probe: &str) -> Duration {
     let started = Instant::now();
     let (status, body) = connection.send("PUT", &format!("/control/{setting}"), text);
@@ -232,7 +232,7 @@ fn each_setting_takes_effect_for_the_next_request_under_load_and_nothing_is_lost
     };
     assert!(!dropped.iter().any(lost), "{state}");
 
-    // The spans of each trace, and the probe that it is.
+    // The spans of each trace, and its probe.
     let received = collector.received.lock().unwrap();
     let mut traces: HashMap<&[u8], (usize, Option<String>)> = HashMap::new();
     for span in &received.spans {
@@ -304,7 +304,7 @@ fn lines_below_warn_are_those_of_sampled_traces_if_logs_follow_traces() {
                 "{traces} {probe}"
             );
         }
-        // A line outside of a trace.
+        // A log line outside of a trace.
         assert!(output.contains("telemetry of shop"), "{output}");
     }
 }

@@ -214,7 +214,7 @@ fn requests_succeed_while_the_collector_is_down_and_spans_are_delivered_again_af
             collector.spans() > before
         });
         let dropped = telemetry.shutdown(TIMEOUT).unwrap_err().dropped_spans;
-        // A batch counts as dropped if the collector stored it and died before its response.
+        // A batch is counted as dropped if the collector stored it and stopped before it responded.
         let known = collector.spans() + dropped.total() as usize;
         assert!(
             (sent..=sent + 64).contains(&known),

@@ -1,4 +1,4 @@
-//! Telemetry in a binding that drops it at once.
+//! Telemetry that is dropped immediately after its start.
 #![allow(clippy::unwrap_used)]
 
 use std::io::{self, Write};

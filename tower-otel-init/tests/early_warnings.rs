@@ -25,7 +25,7 @@ fn service() {
 
 #[test]
 fn warnings_are_written_to_the_standard_error_if_there_is_no_subscriber_yet() {
-    // An exporter of metrics is built with a subscriber that is set for that time.
+    // An exporter of metrics is built while a temporary subscriber is set.
     for metrics in ["none", "otlp"] {
         let child = Command::new(std::env::current_exe().unwrap())
             .args(["service", "--exact", "--ignored", "--nocapture", "-q"])

@@ -16,7 +16,7 @@ fn install_fails_if_a_subscriber_exists_and_layers_can_be_added_to_it() {
         error.to_string().contains("TelemetryBuilder::layers"),
         "{error}"
     );
-    // The failed install has started nothing.
+    // The failed install has started no part of telemetry.
     let (telemetry, layers) = builder.layers::<tracing_subscriber::Registry>().unwrap();
     assert_eq!(layers.len(), 1);
     telemetry.shutdown(std::time::Duration::ZERO).unwrap();

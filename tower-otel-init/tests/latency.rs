@@ -17,10 +17,10 @@ use tower_otel_init::{Layers, MetricsExporter, Sampler, Telemetry, TraceLayer};
 use tracing_subscriber::Registry;
 
 const ROUNDS: usize = 60;
-/// More than a batch: each round includes an export.
+/// The requests of a round. They are more than a batch, so each round includes an export.
 const REQUESTS: usize = 1000;
 
-/// A service with its own runtime, and a connection to it.
+/// A service with its own runtime, and a connection to the service.
 struct Service {
     name: &'static str,
     telemetry: Telemetry,
@@ -113,7 +113,7 @@ fn the_state_of_the_collector_does_not_change_the_latency_of_requests() {
             let micros = statistics::median(times.iter().map(|round| round[at]).collect());
             let ratio = statistics::median(ratios);
             print!(" {what} {micros:6.1} µs {ratio:.3} [{low:.3}, {high:.3}]");
-            // A queue that blocks, or a log line per span, would exceed this by far.
+            // A queue that blocks, or a log line per span, would result in a much higher ratio.
             assert!(*what == "p99" || ratio < 1.25, "{}: {ratio}", service.name);
         }
         println!("  dropped {}", dropped.total());

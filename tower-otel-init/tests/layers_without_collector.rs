@@ -41,7 +41,7 @@ impl Warnings {
     }
 }
 
-// The only test of this file: a process has one subscriber.
+// This file has only one test, because a process has one subscriber.
 #[test]
 fn telemetry_starts_without_a_collector_warns_once_and_delivers_when_it_is_reachable() {
     let mut collector = Collector::grpc();

@@ -1,4 +1,4 @@
-//! Local telemetry changes nothing that is global.
+//! Local telemetry installs nothing that is global.
 #![cfg(all(feature = "grpc", feature = "prometheus"))]
 #![allow(clippy::unwrap_used, clippy::panic)]
 

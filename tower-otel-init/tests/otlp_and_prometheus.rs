@@ -1,4 +1,4 @@
-//! `OTEL_METRICS_EXPORTER=otlp,prometheus`: a scrape and a collector have the same metrics.
+//! `OTEL_METRICS_EXPORTER=otlp,prometheus`: a scrape and a collector receive the same metrics.
 #![cfg(all(feature = "grpc", feature = "http", feature = "prometheus"))]
 #![allow(
     clippy::unwrap_used,
@@ -32,7 +32,7 @@ use tower_otel_init::{
 };
 use tracing_subscriber::Registry;
 
-/// The time for a shutdown in the service.
+/// The timeout of the shutdown of the service.
 const SHUTDOWN: Duration = Duration::from_secs(3);
 
 /// Sends a request and returns the body of the response.
@@ -45,8 +45,8 @@ fn send(port: u16, path: &str) -> String {
     body.to_owned()
 }
 
-/// A service that records, prints its `/metrics` and stops. The tests below run this in a process of its own,
-/// because a recorder of the `metrics` facade exists once per process.
+/// A service that records metrics, prints its `/metrics` and stops. The tests below run it in a separate process,
+/// because a process has only one recorder of the `metrics` facade.
 #[test]
 #[ignore = "runs in a process started by the other tests"]
 fn service() {
@@ -80,7 +80,7 @@ fn service() {
     let connections = metrics::gauge!("connections");
     connections.increment(5);
     connections.decrement(2);
-    // A metric of a meter is pushed, and not scraped.
+    // Metrics of meters are pushed and not scraped.
     let meter = telemetry.meter_provider().unwrap().meter("library");
     let cache_hits = meter.u64_counter("cache.hits").build();
     cache_hits.add(7, &[KeyValue::new("cache", "users")]);
@@ -88,11 +88,11 @@ fn service() {
     let started = Instant::now();
     let _ = telemetry.shutdown(SHUTDOWN);
     println!("<shutdown>{}</shutdown>", started.elapsed().as_millis());
-    // It is served further.
+    // `/metrics` is still served.
     assert!(send(port, "/metrics").contains("jobs_total"));
 }
 
-/// A process that records a count and stops.
+/// A process that increments a counter and stops.
 #[test]
 #[ignore = "runs in a process started by the other tests"]
 fn job() {
@@ -112,7 +112,7 @@ fn run(variables: &[(&str, &str)]) -> String {
     run_test("service", variables)
 }
 
-/// Runs a test in a process of its own and returns its output.
+/// Runs a test in a separate process and returns its output.
 fn run_test(test: &str, variables: &[(&str, &str)]) -> String {
     let child = Command::new(std::env::current_exe().unwrap())
         .args([test, "--exact", "--ignored", "--nocapture", "-q"])
@@ -133,10 +133,10 @@ fn between<'a>(output: &'a str, tag: &str) -> &'a str {
     after.split_once(&format!("</{tag}>")).unwrap().0
 }
 
-/// Values by name and labels as they are in the text format.
+/// Values by name and labels, as in the text format.
 type Samples = BTreeMap<String, String>;
 
-/// Metrics about telemetry and the process, which change between a scrape and a push.
+/// Returns whether a metric can change between a scrape and a push: metrics about telemetry and the process.
 fn changes(name: &str) -> bool {
     ["otel_sdk_", "process_", "tokio_"]
         .iter()
@@ -168,7 +168,7 @@ fn labels(attributes: &[Attribute], le: Option<&str>) -> String {
     format!("{{{labels}}}")
 }
 
-/// Returns the samples of cumulative metrics, as Prometheus has them.
+/// Returns the samples of cumulative metrics, as Prometheus represents them.
 fn pushed<'a>(metrics: impl Iterator<Item = &'a Metric>) -> Samples {
     let cumulative = AggregationTemporality::Cumulative as i32;
     let mut samples = Samples::new();
@@ -274,14 +274,14 @@ fn a_scrape_and_a_collector_have_the_same_totals_after_a_shutdown() {
             assert_eq!(jobs.description, "Jobs \"done\"\\,\nby kind.");
             let units = ["http_request_duration_seconds", "body_bytes", "connections"];
             assert_eq!(units.map(|name| &*metric(name).unit), ["s", "By", ""]);
-            // Metrics about telemetry are there once, under the names of the scrape.
+            // Metrics about telemetry are pushed once, with the names of the scrape.
             let exported = of_scope(&pushes, "tower-otel-init")
                 .filter(|metric| metric.name == "otel_sdk_exporter_span_exported_total")
                 .last();
             let Some(Data::Sum(exported)) = &exported.unwrap().data else {
                 panic!("{case}: {exported:?}");
             };
-            // Also those of the last batch.
+            // The spans of the last batch are included.
             let exported = exported.data_points.iter().map(|point| match point.value {
                 Some(number_data_point::Value::AsInt(count)) => count,
                 _ => panic!("{case}: {point:?}"),
@@ -366,7 +366,7 @@ fn a_flush_and_a_shutdown_push_the_metrics_of_now() {
     assert_eq!(collector.received.lock().unwrap().pushes.len(), pushes);
 }
 
-/// Answers each push with the next status, and returns the number of pushes when the client has ended.
+/// Responds to each push with the next status. Returns the number of pushes when the client has ended.
 fn answer_pushes(listener: TcpListener, statuses: Vec<&'static str>) -> usize {
     let mut pushes = 0;
     for stream in listener.incoming() {
@@ -398,7 +398,7 @@ fn answer_pushes(listener: TcpListener, statuses: Vec<&'static str>) -> usize {
     pushes
 }
 
-/// Runs the job with a collector that answers so. Returns the number of pushes, and the output.
+/// Runs the job with a collector that responds with these statuses. Returns the number of pushes, and the output.
 fn run_job(service: &str, statuses: &[&'static str]) -> (usize, String) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

@@ -212,11 +212,11 @@ fn the_overview_has_the_summary_and_the_counts_of_spans() {
     assert_eq!(telemetry.summary(), summary);
 }
 
-/// A page whose exporters fail shows what is configured, and why they fail.
+/// While exporters fail, the page shows the configuration and the errors.
 #[test]
 fn nothing_of_the_page_shows_a_secret_of_the_exporters() {
     const CANARY: &str = "c4n4ry";
-    // Nobody listens on the port of a socket that was closed.
+    // The socket is closed, so its port refuses connections.
     let closed = TcpListener::bind(LOOPBACK).unwrap().local_addr().unwrap();
     let protocols = [
         Protocol::HttpProtobuf,
@@ -344,7 +344,7 @@ fn post(address: SocketAddr, headers: &str, body: &[u8]) -> (String, String) {
         "POST /v1/traces HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n"
     );
     stream.write_all(head.as_bytes()).unwrap();
-    // A request that is refused is not read to its end.
+    // A refused request is not read to its end.
     let _ = stream.write_all(body);
     let mut response = Vec::new();
     let _ = stream.read_to_end(&mut response);
@@ -358,7 +358,7 @@ fn spans_from_web_pages_and_what_is_no_request_are_refused() {
     const PROTOBUF: &str = "content-type: application/x-protobuf\r\n";
     let (_telemetry, address) = start();
     for (headers, body, status) in [
-        // What a page of a stranger can send without asking first.
+        // Requests that a page of another site can send without a CORS preflight.
         ("content-type: text/plain\r\n", &b""[..], "415"),
         ("", b"", "415"),
         ("content-type: application/json\r\n", b"{}", "415"),
@@ -386,7 +386,7 @@ fn spans_from_web_pages_and_what_is_no_request_are_refused() {
     assert!(head.starts_with("http/1.1 403"), "{head}");
 }
 
-/// Returns the status line and the text of the answer to a change of a setting.
+/// Changes a setting. Returns the status line and the body of the response.
 fn put(address: SocketAddr, path: &str, headers: &str, text: &str) -> (String, String) {
     let mut stream = connect(address);
     let length = text.len();
@@ -432,7 +432,7 @@ fn the_page_changes_settings_and_no_page_of_a_stranger_does() {
     );
 }
 
-/// Returns the head of the response to a request that a browser sends for a page of this site.
+/// Returns the head of the response to a request with this value of `Sec-Fetch-Site`.
 fn send_for(address: SocketAddr, site: &str, method: &str, path: &str) -> String {
     let mut stream = connect(address);
     let headers = "content-type: application/x-protobuf\r\ncontent-length: 0\r\nconnection: close";
@@ -446,7 +446,7 @@ fn send_for(address: SocketAddr, site: &str, method: &str, path: &str) -> String
     head
 }
 
-/// Such a page cannot read the answer. It could hold all connections, and find out texts by the time that a search takes.
+/// Such a page cannot read the response. But it could use all connections, and guess texts from the duration of searches.
 #[test]
 fn what_a_browser_sends_for_another_page_is_refused_except_for_the_files() {
     let (_telemetry, address) = start();
@@ -463,7 +463,7 @@ fn what_a_browser_sends_for_another_page_is_refused_except_for_the_files() {
             let head = send_for(address, site, method, path);
             assert!(head.starts_with("HTTP/1.1 403"), "{site} {path}: {head}");
         }
-        // A link of another page leads to this one.
+        // A link on another page may lead to this page.
         for path in ["/", "/page.js"] {
             let head = send_for(address, site, "GET", path);
             assert!(head.starts_with("HTTP/1.1 200"), "{site} {path}: {head}");
@@ -494,7 +494,7 @@ fn a_thousand_large_traces_and_a_browser_that_stalls_stay_within_the_bounds() {
             span.set_attribute(KeyValue::new(format!("key.{key}"), text.clone()));
         }
         span.end();
-        // Spans that do not fit the queue are dropped, which is not what this test is about.
+        // Flushes, so that the queue does not drop spans.
         if trace % 100 == 0 {
             telemetry.flush(TIMEOUT).unwrap();
         }

@@ -1,4 +1,4 @@
-//! The page in a browser, with hostile texts in every field.
+//! The page in Chromium, with hostile texts in every field.
 #![cfg(feature = "page")]
 #![allow(clippy::unwrap_used)]
 
@@ -10,7 +10,7 @@ use opentelemetry::trace::{Link, Span, SpanKind, Status, Tracer, TracerProvider}
 use opentelemetry::{Context, KeyValue};
 use tower_otel_init::Telemetry;
 
-/// Closes tags, quotes and lines, and sets a variable in the page if it is HTML.
+/// A text that closes tags, quotes and lines. If the page interprets it as HTML, it sets a variable.
 const HOSTILE: &str = "</script></td>\"'><img src=x onerror=\"window.hacked=1\"><script>window.hacked=1</script>{{1}}";
 
 #[test]

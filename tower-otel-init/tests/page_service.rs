@@ -33,7 +33,7 @@ async fn text(body: Body) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// The test below runs this in a process of its own.
+/// The service. The test below runs it in a separate process.
 #[tokio::test]
 #[ignore = "runs in a process started by the other test"]
 async fn mounted() {

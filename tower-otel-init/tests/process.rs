@@ -1,4 +1,4 @@
-//! A service in a process of its own, configured by variables and stopped by `SIGTERM`.
+//! A service in a separate process, configured by variables and stopped by `SIGTERM`.
 #![cfg(all(unix, feature = "grpc", feature = "http", feature = "prometheus"))]
 #![allow(
     clippy::unwrap_used,
@@ -28,7 +28,7 @@ use futures_util::{StreamExt, stream};
 use tower::ServiceBuilder;
 use tower_otel_init::{MetricsLayer, Telemetry, TraceLayer, shutdown_signal};
 
-/// The service. The tests below run this in a process of its own.
+/// The service. The tests below run it in a separate process.
 #[test]
 #[ignore = "runs in a process started by the other tests"]
 fn service() {
@@ -129,7 +129,7 @@ struct Service {
     port: u16,
 }
 
-/// Reads a body of chunks, each with its length in hexadecimal digits first.
+/// Reads a chunked body. Each chunk starts with its length in hexadecimal digits.
 fn read_chunks(reader: &mut impl BufRead) -> Vec<u8> {
     let mut body = Vec::new();
     loop {
@@ -355,7 +355,7 @@ fn a_second_sigterm_ends_a_process_whose_runtime_is_blocked() {
     write!(stream, "GET /block HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
     service.wait_for_line("blocked");
     let started = Instant::now();
-    // Signals that arrive at the same time are one signal.
+    // Signals that arrive at the same time can be merged into one.
     let status = loop {
         if let Some(status) = service.child.try_wait().unwrap() {
             break status;
@@ -398,7 +398,7 @@ fn an_open_stream_and_a_collector_that_hangs_do_not_keep_the_process() {
     let _events = service.open_events();
     let started = Instant::now();
     let output = service.stop();
-    // The limit of the streams, and five seconds for the exports.
+    // The limit for open streams, and five seconds for the exports.
     assert!(started.elapsed() < Duration::from_secs(15), "{output}");
     assert!(output.contains("1 spans were dropped"), "{output}");
 }
@@ -583,7 +583,7 @@ fn failing_requests_are_exported_although_their_traces_are_not_sampled() {
     let name = "otel_sdk_processor_span_processed_total{error_type=\"keep_limited\",";
     let line = metrics.lines().find(|line| line.starts_with(name)).unwrap();
     let count: f64 = line.rsplit(' ').next().unwrap().parse().unwrap();
-    // At least one trace is kept, and one more for each second that it took.
+    // At least one trace is kept, and another one in each second of the test.
     assert!(count > 0.0 && count <= 2.0 * 39.0, "{line}");
     drop(service.stop());
 }

@@ -13,7 +13,7 @@ use collector::{Collector, TIMEOUT};
 use tower_otel_init::{Layers, MetricsExporter, Telemetry, TracesExporter};
 use tracing_subscriber::Registry;
 
-/// Held by a test, because the other one opens files, too.
+/// Locked by each test, because both tests open files.
 static ALONE: Mutex<()> = Mutex::new(());
 
 /// The value of a series without labels.
@@ -26,7 +26,7 @@ fn value(text: &str, name: &str) -> f64 {
         .unwrap()
 }
 
-/// Reads the first event of the page, for which it renders the metrics.
+/// Reads the first event of the page, which makes the page render the metrics.
 #[cfg(feature = "page")]
 fn read_overview(address: std::net::SocketAddr) {
     use std::io::{BufRead, BufReader, Write};
@@ -49,7 +49,7 @@ fn prometheus_has_the_process_and_the_runtime_that_renders_the_metrics() {
     // Installs the recorder of the process, and no subscriber.
     let (telemetry, _): (_, Layers<Registry>) = telemetry.layers().unwrap();
     let prometheus = telemetry.prometheus().unwrap();
-    // The page reads the metrics, too, but on threads that are not the application's.
+    // The page also reads the metrics, but not on threads of the application's runtime.
     #[cfg(feature = "page")]
     read_overview(telemetry.page().unwrap());
     let before = prometheus.render();
@@ -66,7 +66,7 @@ fn prometheus_has_the_process_and_the_runtime_that_renders_the_metrics() {
     let runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = { runtime }.worker_threads(3).build().unwrap();
     runtime.spawn(std::future::pending::<()>());
-    // More than the sockets that the page closes meanwhile.
+    // More files than the sockets that the page closes at the same time.
     let files: Vec<_> = (0..20)
         .map(|_| std::fs::File::open("/proc/self/stat").unwrap())
         .collect();
@@ -77,7 +77,7 @@ fn prometheus_has_the_process_and_the_runtime_that_renders_the_metrics() {
     assert!(text.contains("# TYPE tokio_busy_seconds_total counter"));
     assert!(value(&text, "process_open_fds") > open);
     drop(files);
-    // The runtime is remembered.
+    // The metrics still describe the first runtime.
     assert_eq!(value(&prometheus.render(), "tokio_workers"), 3.0);
 }
 

@@ -1,5 +1,5 @@
 //! A server receives trace context over a socket and calls another service, as in the test harness of W3C Trace
-//! Context. What it sends follows [level 2](https://www.w3.org/TR/trace-context-2/), with every exporter of spans.
+//! Context. Its requests follow [level 2](https://www.w3.org/TR/trace-context-2/), with every exporter of spans.
 #![cfg(feature = "grpc")]
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -25,7 +25,7 @@ use tracing_subscriber::layer::SubscriberExt;
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const PARENT: &str = "b7ad6b7169203331";
 
-/// The request of the harness => whether the trace continues, its flags, and the `tracestate` that is sent on.
+/// The request of the harness => whether the trace continues, its flags, and the `tracestate` that is sent.
 ///
 /// `$` is the trace id and the parent id, `\t` a tab and `\s` a space. `;` separates header lines.
 const CASES: &str = r"
@@ -102,7 +102,7 @@ traceparent:00-$-00;tracestate:foo=bar=baz => continues 00
 traceparent:00-$-00;tracestate:foo=,bar=3 => continues 00
 ";
 
-/// The cases of [`CASES`], and those at the limits of `tracestate`.
+/// Returns the cases of [`CASES`], and cases at the limits of `tracestate`.
 fn cases() -> Vec<(String, String)> {
     let unescape = |text: &str| {
         let text = text.replace('$', &format!("{TRACE}-{PARENT}"));
@@ -134,7 +134,7 @@ fn cases() -> Vec<(String, String)> {
     cases
 }
 
-/// Calls another service twice. Responds with the trace headers that it received, a line for each call.
+/// Calls another service twice. Responds with the trace headers that the other service received, one line per call.
 async fn relay() -> String {
     let context = Context::current();
     assert!(context.span().span_context().is_valid());
@@ -183,7 +183,7 @@ async fn send(address: SocketAddr, headers: &str) -> String {
     body.to_owned()
 }
 
-/// Returns how the trace of a request goes on, in the words of [`CASES`], from one line of [`relay`]; and the span id.
+/// Returns the result of a request in the format of [`CASES`], and the span id, from one line of [`relay`].
 fn outcome(line: &str) -> (String, String) {
     let (parent, state) = line.split_once(' ').unwrap();
     let parts: Vec<_> = parent.split('-').collect();
@@ -233,7 +233,7 @@ fn relayed<'a>(
         .enable_all()
         .build()
         .unwrap();
-    // The runtime runs the server on this thread, too.
+    // The server also runs on this thread.
     let _default = tracing::subscriber::set_default(subscriber);
     runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -20,7 +20,8 @@ fn a_second_recorder_is_an_error_that_says_what_to_use_instead() {
         error.to_string().contains("METRICS_ENABLED=false"),
         "{error}"
     );
-    // The failed start has left nothing behind. An exporter of metrics is built with a subscriber that is set for that time.
+    // After the failed start, no part of telemetry is installed. An exporter of metrics is built while a temporary subscriber
+    // is set.
     #[cfg(feature = "grpc")]
     for _ in 0..2 {
         let both = builder.clone().metrics(MetricsExporter::Prometheus);

@@ -1,4 +1,4 @@
-//! Interoperability with rotel, an independent collector. It prints the spans it receives.
+//! Interoperability with rotel, an independent collector that prints the received spans.
 #![cfg(all(feature = "grpc", feature = "http"))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

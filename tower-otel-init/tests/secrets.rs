@@ -33,7 +33,7 @@ impl Write for Lines {
     }
 }
 
-// The only test of this file: a process has one subscriber.
+// This file has only one test, because a process has one subscriber.
 #[test]
 fn log_lines_about_failing_exports_show_no_secret() {
     let lines = Lines::default();
@@ -45,7 +45,7 @@ fn log_lines_about_failing_exports_show_no_secret() {
                 .with_writer(move || writer.clone()),
         )
         .init();
-    // Nobody listens on the port of a socket that is bound and not listening.
+    // The socket is bound but does not listen, so its port refuses connections.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);

@@ -1,4 +1,4 @@
-//! Exported spans have the attributes of the conventions and of the application, none of the callsite or the thread.
+//! Exported spans have the attributes of the conventions and of the application, but no attributes of the callsite or the thread.
 #![cfg(feature = "grpc")]
 #![allow(clippy::unwrap_used, clippy::panic)]
 

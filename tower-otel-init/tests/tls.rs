@@ -13,7 +13,7 @@ use support::PrivateCollector;
 use tower_otel_init::{Layers, MetricsExporter, Sampler, Telemetry};
 use tracing_subscriber::Registry;
 
-/// Exports one span as the variables configure it. The test below runs this in a process of its own.
+/// Exports one span, configured by the variables. The test below runs it in a separate process.
 #[test]
 #[ignore = "runs in a process started by the other test"]
 fn job() {
@@ -51,7 +51,7 @@ fn a_collector_is_trusted_only_with_its_certificate_authority() {
         let authority = Some(server.certificate());
         assert!(run(&server, protocol, authority), "{protocol}");
         assert_eq!(collector.spans(), before + 1, "{protocol}");
-        // The platform's roots do not contain this authority.
+        // The platform's roots do not contain the authority of this test.
         assert!(!run(&server, protocol, None), "{protocol}");
         assert_eq!(collector.spans(), before + 1, "{protocol}");
     }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Returns the limits: attributes, events and links of a span, attributes of an event and of a link, characters.
+/// Returns the limits of attributes, events and links of a span, of attributes of an event and of a link, and of characters.
 fn limits(variables: Variables<'_>) -> ([u32; 5], Option<usize>) {
     let limits = without_warnings(variables).span_limits;
     let counts = limits.counts;

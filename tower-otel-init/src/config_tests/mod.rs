@@ -1,4 +1,4 @@
-//! Variables and settings, and the configuration that results.
+//! Tests of the configuration that variables and settings result in.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod batch_variables;
@@ -33,7 +33,7 @@ fn without_warnings(variables: Variables<'_>) -> Config {
     config
 }
 
-/// Returns the configuration and its one warning, and asserts that it is about the last variable.
+/// Returns the configuration and its only warning. Asserts that the warning is about the last variable.
 fn with_warning(variables: Variables<'_>) -> (Config, ConfigWarning) {
     let (config, warnings) = resolve(&Settings::default(), variables).unwrap();
     let [warning] = <[_; 1]>::try_from(warnings).unwrap();
@@ -42,7 +42,7 @@ fn with_warning(variables: Variables<'_>) -> (Config, ConfigWarning) {
     (config, warning)
 }
 
-/// Returns the reason of the error about this variable.
+/// Returns the reason in the error for this value of the variable.
 fn invalid_reason(name: &str, value: &str) -> String {
     let error = resolve(&Settings::default(), &[(name, value)]).unwrap_err();
     let InitError::InvalidSetting(problem) = error else {

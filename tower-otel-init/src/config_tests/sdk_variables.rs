@@ -216,7 +216,7 @@ fn otel_metrics_exemplar_filter() {
         let variable = [("OTEL_METRICS_EXEMPLAR_FILTER", value)];
         assert_eq!(without_warnings(&variable).exemplars, filter);
     }
-    // Exemplars without a span lead nowhere.
+    // An exemplar outside of a sampled span has no trace to show.
     let (config, warning) = with_warning(&[("OTEL_METRICS_EXEMPLAR_FILTER", "always_on")]);
     assert_eq!(config.exemplars, ExemplarFilter::TraceBased);
     assert_eq!(warning.fallback, "trace_based");

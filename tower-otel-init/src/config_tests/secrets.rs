@@ -12,7 +12,7 @@ use crate::telemetry::Telemetry;
 
 const CANARY: &str = "c4n4ry";
 
-/// What follows `OTEL_EXPORTER_OTLP_`, with the canary where a secret may be.
+/// Variables without the prefix `OTEL_EXPORTER_OTLP_`, and their values. The canary replaces every possible secret.
 const SECRET_VALUES: &str = "
     HEADERS=authorization=Bearer%20c4n4ry
     HEADERS=Authorization: Bearer c4n4ry
@@ -75,7 +75,7 @@ fn no_text_about_a_setting_in_code_shows_a_secret() {
         header("authorization", "c4n4ry\n"),
         header("Authorization: Bearer c4n4ry", ""),
         header("c4n4ry-bin", "a"),
-        // A URL for this crate and none for the clients.
+        // This crate accepts the URL, and the clients do not.
         endpoint("http://me:c4n4ry@höst"),
         endpoint("http://me:c4n4ry@[::1"),
         endpoint("http://me:c4n4ry@host/%%\u{7f}"),
@@ -99,7 +99,7 @@ fn no_text_about_a_setting_in_code_shows_a_secret() {
     }
 }
 
-/// Variables whose values show in warnings, because nobody puts a secret there.
+/// Variables whose values are shown in warnings, because they contain no secrets.
 const SHOWN: &str = "
     OTEL_SDK_DISABLED OTEL_SERVICE_NAME OTEL_RESOURCE_ATTRIBUTES OTEL_PROPAGATORS
     OTEL_TRACES_EXPORTER OTEL_METRICS_EXPORTER OTEL_LOGS_EXPORTER OTEL_METRIC_EXPORT_INTERVAL
@@ -108,7 +108,7 @@ const SHOWN: &str = "
     TRACES_KEEP TELEMETRY_PAGE TELEMETRY_PAGE_REMOTE
     CONTAINER_ID CONTAINER_NAME HOSTNAME KUBERNETES_SERVICE_HOST NODE_NAME POD_NAME POD_NAMESPACE POD_UID
 ";
-/// Prefixes and suffixes of further ones.
+/// Prefixes and suffixes of further variables.
 const SHOWN_GROUPS: [(&str, &str); 6] = [
     ("OTEL_BSP_", ""),
     ("OTEL_BLRP_", ""),

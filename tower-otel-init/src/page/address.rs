@@ -1,4 +1,4 @@
-//! `TELEMETRY_PAGE` and `TELEMETRY_PAGE_REMOTE`: where the page is served.
+//! `TELEMETRY_PAGE` and `TELEMETRY_PAGE_REMOTE`: the address of the page, and whether other machines may read it.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -14,12 +14,12 @@ const REMOTE: &str = "TELEMETRY_PAGE_REMOTE";
 const INVALID: &str = "is not an address of the page (expected an IP address and a port, such as 127.0.0.1:4319, \
                        or localhost:4319; port 0 is a free one; or service, for a page that the application mounts)";
 
-/// The value for a page without an address.
+/// The value of `TELEMETRY_PAGE` for a page without an address.
 const SERVICE: &str = "service";
 const NOT_LOOPBACK: &str = "is not a loopback address (expected such as 127.0.0.1:4319; to show the page, which has no \
                             authentication, to other machines, set TELEMETRY_PAGE_REMOTE=true)";
 
-/// Where the page is served, and to whom.
+/// The address of the page, and whether other machines may read it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PageAddress {
     /// `None` if the application mounts the page.
@@ -28,7 +28,7 @@ pub(crate) struct PageAddress {
     pub(crate) is_remote: bool,
 }
 
-/// Returns where the page is served; `None` without a page.
+/// Returns the address of the page. Returns `None` without a page.
 pub(crate) fn resolve(
     settings: &Settings,
     env: &Env<'_>,
@@ -58,7 +58,7 @@ pub(crate) fn resolve(
     Ok(Some(PageAddress { address, is_remote }))
 }
 
-/// Returns `Some(None)` for a page without an address.
+/// Parses a value of `TELEMETRY_PAGE`. Returns `Some(None)` for a page without an address.
 fn parse(text: &str) -> Option<Option<SocketAddr>> {
     if text == SERVICE {
         return Some(None);

@@ -5,7 +5,7 @@ pub(crate) type Asset = (&'static str, &'static str, &'static str);
 
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
-/// The files, which use nothing from elsewhere.
+/// The files. They load nothing from other hosts.
 pub(crate) static ASSETS: [Asset; 9] = [
     (
         "/",
@@ -38,7 +38,7 @@ pub(crate) static ASSETS: [Asset; 9] = [
     ),
 ];
 
-/// What the browser may load and do: files of this page only, and no HTML from texts.
+/// The policy for the browser: it loads only files of this page, and creates no HTML from texts.
 pub(crate) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
     require-trusted-types-for 'script'; trusted-types 'none'";

@@ -1,24 +1,24 @@
-//! Places for response bodies. A body that is not read loses its place, and what it would send, to another.
+//! Limits the number of response bodies. A body that is not read loses its place and its content to another body.
 
 use std::sync::{Arc, Mutex, PoisonError, TryLockError, Weak};
 use std::time::{Duration, Instant};
 
-/// How long a body keeps its place while nobody reads it.
+/// The time after which a body that is not read can lose its place.
 const STALL_LIMIT: Duration = Duration::from_secs(15);
 
-/// A limited number of places. The application's server may hold a body for as long as its client wants: it is not polled then, so
-/// it cannot end itself.
+/// A limited number of places for bodies. A client can stop reading a body for any time. The application's server does not poll
+/// the body then, so the body cannot end itself.
 pub(crate) struct BodyPlaces<T> {
     taken: Mutex<Vec<Weak<Mutex<Place<T>>>>>,
     max: usize,
 }
 
-/// The content of a body, until it is dropped or loses its place.
+/// The content of a body. It is available until the body is dropped or loses its place.
 pub(crate) struct Placed<T>(Arc<Mutex<Place<T>>>);
 
 struct Place<T> {
     content: Option<T>,
-    /// When it was read last.
+    /// The time of the last read.
     read: Instant,
 }
 
@@ -30,7 +30,7 @@ impl<T> BodyPlaces<T> {
         }
     }
 
-    /// Returns `None` if all places have bodies that are read.
+    /// Takes a place. Returns `None` if every place has a body that is being read.
     pub(crate) fn take(&self, content: T, now: Instant) -> Option<Placed<T>> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         taken.retain(|place| place.strong_count() > 0);
@@ -47,7 +47,7 @@ impl<T> BodyPlaces<T> {
     }
 }
 
-/// Drops the content of a body that has not been read for the limit. Returns whether its place is free.
+/// Drops the content of a body that has not been read for [`STALL_LIMIT`]. Returns whether its place is free.
 fn lose_stalled<T>(place: &Weak<Mutex<Place<T>>>, now: Instant) -> bool {
     let Some(place) = place.upgrade() else {
         return true;
@@ -55,7 +55,7 @@ fn lose_stalled<T>(place: &Weak<Mutex<Place<T>>>, now: Instant) -> bool {
     let mut place = match place.try_lock() {
         Ok(place) => place,
         Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-        // It is read now.
+        // The body is being read.
         Err(TryLockError::WouldBlock) => return false,
     };
     let is_stalled = now.saturating_duration_since(place.read) >= STALL_LIMIT;

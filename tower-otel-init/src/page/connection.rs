@@ -12,12 +12,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::page::routes::Routes;
 use crate::page::stall_guard::StallGuard;
 
-/// The most bytes of a request head, and of a response that wait to be sent.
+/// The maximum number of bytes of a request head, and of a response that waits to be sent.
 const MAX_BUFFER: usize = 64 << 10;
-/// How long a request head may take.
+/// The timeout of a request head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Answers requests until the client closes the connection, or stops reading for the limit.
+/// Serves requests until the client closes the connection, or does not read for `stall_limit`.
 pub(crate) async fn serve<C>(connection: C, routes: Arc<Routes>, stall_limit: Duration)
 where
     C: AsyncRead + AsyncWrite + Unpin,
@@ -27,7 +27,7 @@ where
         async move { Ok::<_, Infallible>(routes.respond(request).await) }
     });
     let connection = TokioIo::new(StallGuard::new(connection, stall_limit));
-    // A client that goes away is no error.
+    // A client that disconnects is not an error.
     let _ = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)

@@ -1,4 +1,4 @@
-//! The stream of server-sent events that keeps a page up to date.
+//! The stream of server-sent events that updates a page.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -17,15 +17,15 @@ use crate::page::page_thread::PageJobs;
 /// The time between two updates.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Sends the overview every second, and the list of traces when it changes. Nothing is stored for a browser: an update is
-/// made when the connection has room for it, and says everything since the one before.
+/// Sends the overview every second, and the list of traces when it changes. No update is queued for a browser: an update is
+/// made when the connection has room for it, and contains all changes since the previous update.
 pub(crate) struct EventStream {
     state: Arc<PageState>,
     jobs: PageJobs,
     interval: Interval,
-    /// The update that the page's thread makes.
+    /// The update that the page's thread is making.
     next: Option<oneshot::Receiver<Update>>,
-    /// The version of the list that was sent.
+    /// The version of the list of traces that was sent last.
     sent: Option<u64>,
 }
 
@@ -47,7 +47,8 @@ impl EventStream {
         }
     }
 
-    /// Returns `None` at the end: the thread is stopped or has too much to do. A browser connects again.
+    /// Returns the next update. Returns `None` if the thread is stopped or overloaded: the stream ends, and the browser
+    /// reconnects.
     pub(crate) fn poll_update(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let next = match &mut self.next {
             Some(next) => next,
@@ -77,7 +78,7 @@ fn update(state: &PageState, sent: Option<u64>) -> Update {
     Update { text, version }
 }
 
-/// JSON has no line breaks, so one line of data is the whole event.
+/// Returns an event with one line of data. JSON without formatting has no line breaks.
 fn event(name: &str, data: &Value) -> String {
     format!("event: {name}\ndata: {data}\n\n")
 }

@@ -1,8 +1,8 @@
-//! For which pages a browser may send requests.
+//! Refuses requests that a browser sends for a page of another site.
 //!
-//! A page of a stranger cannot read the answers. It could hold all connections, and find out texts of spans by the time that
-//! a search takes. A browser states in `Sec-Fetch-Site` for whom it sends a request to a loopback address; other clients do
-//! not send it.
+//! Such a page cannot read the responses. But it could use all connections, and guess texts of spans from the duration of
+//! searches. In requests to a loopback address, browsers send `Sec-Fetch-Site`, which states the relation to the site of the
+//! page. Other clients do not send the header.
 //!
 //! See [Fetch Metadata](https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header).
 
@@ -10,7 +10,7 @@ use http::HeaderMap;
 
 const SITE: &str = "sec-fetch-site";
 
-/// Returns whether the request is not sent for another page: by this page, by the user, or by a client that is no browser.
+/// Returns whether the request is allowed: this page, the user, or a client that is not a browser sends it.
 pub(crate) fn is_allowed(headers: &HeaderMap) -> bool {
     let mut sites = headers.get_all(SITE).iter();
     sites.all(|site| site == "same-origin" || site == "none")

@@ -1,20 +1,20 @@
-//! Which `Host` headers are accepted.
+//! Checks the `Host` header against DNS rebinding.
 //!
-//! A page of a stranger can make a browser resolve the stranger's name to 127.0.0.1 (DNS rebinding), and could then read
-//! the traces. Such a request has the stranger's name in `Host`.
+//! An attacker can make a browser resolve the attacker's host name to 127.0.0.1. A web page of that host could then read the
+//! traces. `Host` of such a request contains the attacker's host name.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use http::Request;
 use http::header::HOST;
 
-/// Returns whether the request has one `Host`, or without it an `:authority`, which is `localhost` or a loopback address; any IP
-/// address if `is_remote`.
+/// Returns whether the request has exactly one `Host`, or an `:authority` and no `Host`, and this host is `localhost` or a
+/// loopback address. If `is_remote`, any IP address is accepted.
 pub(crate) fn is_allowed<B>(request: &Request<B>, is_remote: bool) -> bool {
     let mut hosts = request.headers().get_all(HOST).iter();
     let host = match (hosts.next(), hosts.next()) {
         (Some(host), None) => host.to_str().ok(),
-        // HTTP/2 needs no `Host`.
+        // `Host` is optional in HTTP/2.
         (None, _) => request
             .uri()
             .authority()

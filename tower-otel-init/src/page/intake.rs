@@ -20,17 +20,17 @@ use crate::page::otlp_spans;
 use crate::page::page_state::PageState;
 use crate::page::page_thread::PageJobs;
 
-/// The most bytes of a request: what collectors accept.
+/// The maximum size of a request in bytes: the default of collectors.
 const MAX_REQUEST: usize = 4 << 20;
-/// The most requests that are read at the same time.
+/// The maximum number of requests that are read at the same time.
 const MAX_REQUESTS: usize = 4;
-/// How long a request may take.
+/// The timeout to read a request.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(crate) const PATH: &str = "/v1/traces";
 pub(crate) const PROTOBUF: &str = "application/x-protobuf";
 
-/// Reads spans of other processes.
+/// Receives spans of other processes.
 #[derive(Debug)]
 pub(crate) struct Intake {
     running: Arc<Semaphore>,
@@ -43,7 +43,8 @@ impl Intake {
         }
     }
 
-    /// Shows the spans of a request, which the page's thread decodes. Returns the encoded response, or a status with a reason.
+    /// Adds the spans of a request to the page. The page's thread decodes them. Returns the encoded response, or a status and a
+    /// reason.
     pub(crate) async fn receive<B>(
         &self,
         request: Request<B>,
@@ -69,7 +70,7 @@ impl Intake {
         let state = Arc::clone(state);
         let refused = jobs.run(move || {
             let refused = otlp_spans::read(&bytes, |span, source| state.add(span, source));
-            // Also if the client has gone.
+            // Released after the work, also if the client has disconnected.
             drop(permit);
             refused
         });
@@ -89,7 +90,8 @@ impl Intake {
     }
 }
 
-/// A page of a stranger can send neither this type nor an encoding without asking first, which is not answered.
+/// Checks type and encoding. For these headers, browsers require a CORS preflight, which the page does not allow, so pages of
+/// other sites cannot send such a request.
 fn check_format(headers: &HeaderMap) -> Result<(), (StatusCode, &'static str)> {
     let is_protobuf = headers
         .get(CONTENT_TYPE)

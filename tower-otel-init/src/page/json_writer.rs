@@ -1,11 +1,11 @@
-//! Writes JSON directly: a tree of values would cost several times as much.
+//! Writes JSON without a tree of values, which would cost several times as much.
 
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value as Any};
 use serde_json::Value;
 
 use crate::page::value_text::{MAX_TEXT, plain, value_text};
 
-/// JSON. Writing to memory does not fail.
+/// A writer of JSON to memory, which does not fail.
 #[derive(Debug, Default)]
 pub(crate) struct JsonWriter(pub(crate) Vec<u8>);
 
@@ -17,7 +17,7 @@ impl JsonWriter {
         self.0.push(b'}');
     }
 
-    /// Writes the name of a field, which needs no escapes.
+    /// Writes the name of a field. The name must not need escapes.
     pub(crate) fn field(&mut self, name: &str) {
         if self.0.last() != Some(&b'{') {
             self.0.push(b',');
@@ -60,7 +60,7 @@ impl JsonWriter {
         self.0.push(b']');
     }
 
-    /// Writes pairs of a key and a value.
+    /// Writes attributes as pairs of a key and a value.
     pub(crate) fn attributes(&mut self, attributes: &[KeyValue]) {
         self.array(attributes, |json, attribute| {
             json.0.push(b'[');
@@ -71,7 +71,7 @@ impl JsonWriter {
         });
     }
 
-    /// Writes a value of OTLP. Its depth is limited where it is decoded.
+    /// Writes an OTLP value. The decoder limits its depth.
     fn any(&mut self, value: Option<&AnyValue>) {
         match value.and_then(|value| value.value.as_ref()) {
             Some(Any::StringValue(text)) => self.text(text),

@@ -1,4 +1,4 @@
-//! The settings that the page changes, through the service of the control.
+//! The settings that the page changes through the control service.
 
 use std::error::Error;
 use std::time::Duration;
@@ -13,15 +13,15 @@ use tower_service::Service;
 use crate::control::Control;
 use crate::control_service::ControlService;
 
-/// Where the service of the control is mounted.
+/// The path at which the control service is mounted.
 pub(crate) const PATH: &str = "/control/";
 
-/// How long a request may take. The page has few connections.
+/// The timeout of a request, because the page has few connections.
 pub(crate) const LIMIT: Duration = Duration::from_secs(10);
 
 const LATE: &[u8] = b"the request took longer than 10 seconds; nothing is changed\n";
 
-/// Calls the service with the rest of the path. Its answers to a `PUT` are short texts.
+/// Calls the control service with the path after [`PATH`]. Responses to a `PUT` are short texts.
 pub(crate) async fn respond<B>(
     control: &Control,
     mut request: Request<B>,

@@ -1,4 +1,4 @@
-//! The metrics of the layers that are shown. Their names and labels are those of `Names::Short` or of `Names::Conventions`.
+//! The metrics of the layers that the page shows, with the names and labels of `Names::Short` or `Names::Conventions`.
 
 use crate::sample::Sample;
 
@@ -8,11 +8,11 @@ pub(crate) struct MetricFamily {
     /// `server` or `client`.
     pub(crate) side: &'static str,
     pub(crate) protocol: &'static str,
-    /// The counter of requests. The conventions have none: the count of the histogram is that of requests.
+    /// The counter of requests. The conventions have no counter: the count of the histogram is the number of requests.
     counter: &'static str,
     /// The histogram of durations, under both naming schemes.
     durations: [&'static str; 2],
-    /// A label that the histogram has by the conventions only.
+    /// A label of the histogram that exists only under the conventions.
     convention: &'static str,
     in_flight: [&'static str; 2],
     aborted: Option<&'static str>,
@@ -23,7 +23,7 @@ pub(crate) struct MetricFamily {
     is_error_status: fn(&str) -> bool,
 }
 
-/// What a sample of a family is.
+/// The kind of value in a sample of a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     Requests { failed: bool },
@@ -42,7 +42,8 @@ impl MetricFamily {
             || self.aborted == Some(name)
     }
 
-    /// Returns what a sample of this family is; `None` for the count of a histogram beside a counter.
+    /// Returns the kind of value in a sample of this family. Returns `None` for the count of a histogram if the family has a
+    /// counter.
     pub(crate) fn part(&self, sample: &Sample<'_>) -> Option<Part> {
         if sample.name == self.counter {
             let failed = (self.is_error_status)(sample.label("status"));
@@ -161,7 +162,7 @@ pub(crate) static FAMILIES: [MetricFamily; 4] = [
     },
 ];
 
-/// The codes that are errors of a gRPC server, and what stands for a code where none was sent.
+/// The statuses that are errors of a gRPC server, including the values without a status code.
 const GRPC_SERVER_ERRORS: [&str; 9] = [
     "UNKNOWN",
     "DEADLINE_EXCEEDED",

@@ -7,8 +7,8 @@
 //! other processes intake: OTLP over HTTP ────────────────────────────────────┘
 //! ```
 //!
-//! Requests touch none of it. Spans are decoded when a browser asks for them. `page_thread` searches, renders metrics and decodes
-//! what other processes send.
+//! Requests of the application use none of these. Spans are decoded when a browser requests them. `page_thread` searches spans,
+//! renders metrics and decodes spans of other processes.
 
 pub(crate) mod address;
 mod assets;

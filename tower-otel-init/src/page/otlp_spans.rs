@@ -1,4 +1,4 @@
-//! The spans of an OTLP request, which another process has sent.
+//! Reads the spans of an OTLP request from another process.
 //!
 //! <https://github.com/open-telemetry/opentelemetry-proto/blob/main/opentelemetry/proto/collector/trace/v1/trace_service.proto>
 
@@ -13,18 +13,19 @@ use crate::page::protobuf_reader::{Field, Fields, Malformed};
 use crate::page::span_head::SpanHead;
 use crate::page::stored_span::{SpanSource, cut};
 
-/// The largest encoded span, resource or scope. Larger ones are refused, before they are decoded to many times their size.
+/// The maximum size of an encoded span, resource or scope, in bytes. Larger ones are refused, because decoding multiplies the
+/// size.
 const MAX_MESSAGE: usize = 128 << 10;
 
-/// The field of spans in a request, of spans in a resource, and of spans in a scope.
+/// The field numbers: spans by resource in a request, spans by scope in a resource, and spans in a scope.
 const RESOURCE_SPANS: u64 = 1;
 const RESOURCE: u64 = 1;
 const SCOPE_SPANS: u64 = 2;
 const SCOPE: u64 = 1;
 const SPANS: u64 = 2;
 
-/// Calls a function with the message of each span and its source. Returns the number of spans that are refused, because they
-/// are too large or have no ids.
+/// Calls a function with the message and the source of each span. Returns the number of refused spans, which are too large or
+/// have no valid ids.
 pub(crate) fn read(
     request: &[u8],
     mut add: impl FnMut(&[u8], &Arc<SpanSource>),
@@ -66,7 +67,7 @@ fn read_scope(
 ) -> Result<u64, Malformed> {
     let mut refused = 0;
     *source = Arc::clone(source).with_scope("");
-    // A scope stands before its spans.
+    // In a message, a scope is before its spans.
     for field in Fields(message) {
         match field? {
             (SCOPE, Field::Bytes(encoded)) => {
@@ -75,7 +76,7 @@ fn read_scope(
                 *source = Arc::clone(source).with_scope(&name);
             }
             (SPANS, Field::Bytes(span)) => {
-                // Only what can be decoded is stored.
+                // Spans that cannot be decoded are not stored.
                 let is_span = decode::<Span>(span)?.is_some() && SpanHead::read(span).is_some();
                 match is_span {
                     true => add(span, source),

@@ -26,7 +26,7 @@ fn request(spans: Vec<Span>) -> Vec<u8> {
     request.encode_to_vec()
 }
 
-/// Returns the spans with service and scope, and the number of the refused ones.
+/// Returns the spans with service and scope, and the number of refused spans.
 fn spans(request: &[u8]) -> Result<(Vec<(Span, String)>, u64), Malformed> {
     let mut spans = Vec::new();
     let refused = read(request, |message, source| {

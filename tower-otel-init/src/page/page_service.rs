@@ -13,7 +13,7 @@ use tower_service::Service;
 use crate::page::response_body::ResponseBody;
 use crate::page::routes::{BoxError, Routes};
 
-/// Answers requests.
+/// The service of the page.
 #[derive(Clone)]
 pub(crate) struct PageService(pub(crate) Arc<Routes>);
 

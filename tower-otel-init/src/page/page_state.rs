@@ -1,4 +1,4 @@
-//! What the page shows.
+//! The state that the page shows: traces, metrics and the state of the exporters.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,15 +11,15 @@ use crate::page::span_search::contains;
 use crate::page::stored_span::{SpanSource, StoredSpan, cut};
 use crate::page::trace_ring::{TraceRing, TraceSpans};
 
-/// The metrics are read again after so long, while a browser is connected.
+/// The minimum time between two reads of the metrics while a browser is connected.
 const MIN_AGE: Duration = Duration::from_millis(900);
 
-/// Reading the metrics takes at most one of so many parts of the time, and with it of one processor: while a browser is
-/// connected, and while none is.
+/// The limits of the time to read metrics, as a part of one processor: a fiftieth while a browser is connected, and a thousandth
+/// while none is.
 const WATCHED_PARTS: u32 = 50;
 const UNWATCHED_PARTS: u32 = 1000;
 
-/// The traces and the metrics of the page. Requests touch neither.
+/// The traces and the metrics of the page. Requests of the application do not use them.
 pub(crate) struct PageState {
     service: String,
     traces: Mutex<TraceRing>,
@@ -27,7 +27,7 @@ pub(crate) struct PageState {
     status: Mutex<Option<StatusSource>>,
 }
 
-/// Returns the state of the exporters, and the metrics in the text format.
+/// Functions that return the state of the exporters, and the metrics in the text format.
 pub(crate) struct StatusSource {
     pub(crate) status: Box<dyn Fn() -> Value + Send>,
     pub(crate) metrics: Option<Box<dyn Fn() -> String + Send>>,
@@ -35,7 +35,7 @@ pub(crate) struct StatusSource {
 
 struct Metrics {
     history: RedHistory,
-    /// When they were read last, and how long that took.
+    /// The time and the duration of the last read.
     read: Option<(Instant, Duration)>,
 }
 
@@ -53,7 +53,7 @@ impl PageState {
         }
     }
 
-    /// Sets where the state of the exporters and the metrics are read.
+    /// Sets the source of the metrics and of the state of the exporters.
     pub(crate) fn set_source(&self, source: StatusSource) {
         *lock(&self.status) = Some(source);
     }
@@ -63,7 +63,7 @@ impl PageState {
         SpanSource::new(cut(&self.service).into(), "")
     }
 
-    /// Adds the OTLP message of a span. Called on the export thread for those of this process.
+    /// Adds the OTLP message of a span. For spans of this process, the export thread calls it.
     pub(crate) fn add(&self, message: &[u8], source: &Arc<SpanSource>) {
         lock(&self.traces).add(message, source);
     }
@@ -73,7 +73,7 @@ impl PageState {
         self.read_metrics(now, UNWATCHED_PARTS);
     }
 
-    /// Reads the metrics, unless that was done a short time ago.
+    /// Reads the metrics, unless the last read was too recent: see [`MIN_AGE`] and [`WATCHED_PARTS`].
     fn read_metrics(&self, now: Instant, parts: u32) {
         let mut metrics = lock(&self.metrics);
         if let Some((at, took)) = metrics.read
@@ -93,7 +93,7 @@ impl PageState {
         metrics.read = Some((now, started.elapsed()));
     }
 
-    /// Returns metrics and the state of the exporters.
+    /// Returns the metrics and the state of the exporters.
     pub(crate) fn overview(&self, now: Instant) -> Value {
         self.read_metrics(now, WATCHED_PARTS);
         let source = lock(&self.status);
@@ -110,7 +110,7 @@ impl PageState {
         })
     }
 
-    /// Returns the changes of the list of traces after a version, and the version now. `None` if there is none.
+    /// Returns the changes of the list of traces after a version, and the current version. Returns `None` without changes.
     pub(crate) fn trace_changes(&self, since: Option<u64>) -> Option<(Value, u64)> {
         let traces = lock(&self.traces);
         let version = traces.version();
@@ -118,7 +118,7 @@ impl PageState {
             return None;
         }
         let changes = traces.changes_since(since.unwrap_or(0));
-        // The export thread does not wait for the titles.
+        // Unlocked, so that the export thread does not wait for the titles.
         drop(traces);
         Some((changes.json(), version))
     }
@@ -127,9 +127,9 @@ impl PageState {
         lock(&self.traces).spans(id)
     }
 
-    /// Returns the numbers of the traces of which a span contains the text, in upper or lower case.
+    /// Returns the numbers of the traces with a span that contains the text, ignoring case.
     pub(crate) fn search(&self, text: &str) -> Vec<u64> {
-        // Taken out, so that the export thread does not wait for the search.
+        // The spans are taken out of the lock, so that the export thread does not wait for the search.
         let traces = lock(&self.traces).all_spans();
         let text = text.to_lowercase();
         let has_text = |span: &StoredSpan| {

@@ -1,5 +1,5 @@
-//! The thread of the page. It decodes and searches spans and renders metrics, so that no thread of the application does, also if
-//! the application serves the page. It has no runtime: metrics of the runtime are those of the application's.
+//! The thread of the page. It decodes and searches spans and renders metrics, so that the threads of the application do not, even
+//! if the application serves the page. It has no runtime, so that the `tokio_*` metrics describe the application's runtime.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,7 +15,7 @@ use crate::disabled_subscriber::DisabledSubscriber;
 use crate::page::page_state::PageState;
 use crate::page::red_history::INTERVAL;
 
-/// The most jobs that wait: more than the streams, searches and requests that are served at a time.
+/// The maximum number of waiting jobs. It is larger than the number of streams, searches and requests that are served at a time.
 const MAX_JOBS: usize = 64;
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -37,7 +37,7 @@ impl PageThread {
         thread::Builder::new()
             .name("tower-otel-page".to_owned())
             .spawn(move || {
-                // The page does not show itself.
+                // The page does not show its own spans.
                 let _disabled = tracing::subscriber::set_default(DisabledSubscriber);
                 let _suppressed = Context::enter_telemetry_suppressed_scope();
                 run(&state, &received);
@@ -53,7 +53,8 @@ impl PageThread {
 }
 
 impl PageJobs {
-    /// Returns where the result arrives: nothing if the thread is stopped, has too much to do, or the function panics.
+    /// Runs a function on the thread. Returns the receiver of its result. The sender is dropped if the thread is stopped or
+    /// overloaded, or if the function panics.
     pub(crate) fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -68,7 +69,7 @@ impl PageJobs {
     }
 }
 
-/// Does jobs, and reads the metrics at the end of each interval, also while no browser is connected.
+/// Runs jobs. Also reads the metrics at the end of each interval, even while no browser is connected.
 fn run(state: &PageState, jobs: &Receiver<Job>) {
     let mut next = Instant::now();
     loop {
@@ -85,7 +86,7 @@ fn run(state: &PageState, jobs: &Receiver<Job>) {
     }
 }
 
-/// Functions of the application that run before metrics are rendered can panic.
+/// Catches panics, because functions of the application run before metrics are rendered.
 fn catch(work: impl FnOnce()) {
     let _ = catch_unwind(AssertUnwindSafe(work));
 }

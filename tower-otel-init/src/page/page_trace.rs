@@ -6,24 +6,24 @@ use crate::page::span_head::SpanHead;
 use crate::page::stored_span::StoredSpan;
 use crate::page::trace_changes::TraceEntry;
 
-/// The most bytes of one trace. Further spans are counted.
+/// The maximum number of bytes of one trace. Further spans are only counted.
 pub(crate) const MAX_TRACE_BYTES: usize = 4 << 20;
 
-/// The part of them that only spans use which are closer to the root than all before, so that the list shows the root.
+/// The bytes that are reserved for spans that are closer to the root than all earlier spans, so that the list shows the root.
 const RESERVED_BYTES: usize = 256 << 10;
 
-/// A trace from this duration on is slow: as long as the default of `TRACES_KEEP`, in nanoseconds.
+/// The minimum duration of a slow trace in nanoseconds, equal to the default of `TRACES_KEEP`.
 const SLOW: u64 = 1_000_000_000;
 
-/// What a trace takes beside its spans.
+/// The bytes of a trace in addition to its spans.
 const TRACE_OVERHEAD: usize = 512;
 
 /// A trace on the page.
 #[derive(Debug)]
 pub(crate) struct PageTrace {
-    /// Traces are numbered by the arrival of their first span.
+    /// The number of the trace, in the order in which the first spans of traces arrive.
     pub(crate) number: u64,
-    /// The version of the list with the last change of this trace.
+    /// The version of the list of traces at the last change of this trace.
     pub(crate) version: u64,
     spans: Vec<StoredSpan>,
     /// The index of the span that is closest to the root so far.
@@ -48,7 +48,7 @@ impl PageTrace {
         }
     }
 
-    /// Adds a span, which counts as dropped if the trace is full.
+    /// Adds a span. If the trace is full, the span is counted as dropped.
     pub(crate) fn add(&mut self, span: StoredSpan, head: SpanHead) {
         self.errors += usize::from(head.is_failed);
         let is_title = head.precedes(&self.head);
@@ -65,7 +65,7 @@ impl PageTrace {
         self.spans.push(span);
     }
 
-    /// Whether a span failed or the root is slow: such traces stay longest.
+    /// Returns whether a span failed or the root is slow. Such traces are removed last.
     pub(crate) const fn is_notable(&self) -> bool {
         self.errors > 0 || self.head.duration >= SLOW
     }
@@ -78,7 +78,7 @@ impl PageTrace {
         self.head.trace
     }
 
-    /// Returns what the list of traces shows. The span is not copied.
+    /// Returns the entry for the list of traces. It shares the span.
     pub(crate) fn entry(&self) -> TraceEntry {
         TraceEntry {
             number: self.number,
@@ -89,7 +89,7 @@ impl PageTrace {
         }
     }
 
-    /// Returns the spans, which are not copied.
+    /// Returns the spans, which share their messages.
     pub(crate) fn spans(&self) -> Vec<StoredSpan> {
         self.spans.clone()
     }

@@ -1,11 +1,11 @@
-//! Walks over the fields of a protobuf message, without allocating.
+//! Iterates over the fields of a protobuf message, without allocating.
 //!
-//! A message of 4 MiB can have two million empty spans, which take hundreds of megabytes once they are decoded. So they are
-//! decoded one at a time. And a span that nobody looks at is not decoded at all.
+//! A message of 4 MiB can have two million empty spans, which use hundreds of megabytes when they are decoded. So spans are
+//! decoded one at a time, and only if a browser requests them.
 //!
 //! <https://protobuf.dev/programming-guides/encoding/>
 
-/// The bytes are not a message.
+/// The error for bytes that are not a protobuf message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
@@ -66,7 +66,7 @@ impl<'a> Fields<'a> {
     #[inline]
     fn varint(&mut self) -> Result<u64, Malformed> {
         match self.0.split_first() {
-            // Most are that short.
+            // Most numbers have one byte.
             Some((byte @ ..0x80, rest)) => {
                 self.0 = rest;
                 Ok(u64::from(*byte))

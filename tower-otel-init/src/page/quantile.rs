@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 pub(crate) type Buckets = Vec<(f64, f64)>;
 
 /// Returns a quantile in seconds with its precision, by linear interpolation in its bucket. It is `<` the first bound in the
-/// first bucket, and `>` the last one above it. `None` if no request is expected above it: a p99 takes 100 requests.
+/// first bucket, and `>` the last bound above it. Returns `None` if there are too few requests: a p99 needs 100 requests.
 pub(crate) fn quantile(q: f64, buckets: &[(f64, f64)]) -> Option<Value> {
     let total = buckets.last().map_or(0.0, |(_, count)| *count);
     if (1.0 - q) * total < 0.999 {
@@ -30,7 +30,7 @@ pub(crate) fn quantile(q: f64, buckets: &[(f64, f64)]) -> Option<Value> {
     None
 }
 
-/// Returns the counts since an earlier point, for the bounds of the later one.
+/// Returns the counts since an earlier point, for the bounds of the later point.
 pub(crate) fn difference(later: &[(f64, f64)], earlier: &[(f64, f64)]) -> Buckets {
     let before = |bound: f64| {
         let bucket = earlier

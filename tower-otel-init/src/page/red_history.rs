@@ -12,24 +12,24 @@ use crate::sample::Sample;
 /// The time between two points of a sparkline.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(5);
 
-/// The most rows. Further routes and hosts are counted.
+/// The maximum number of rows. Further routes and hosts are only counted.
 pub(crate) const MAX_ROWS: usize = 200;
 
-/// The label of the series of a recorder that has no room for more.
+/// The label of the overflow series of a recorder.
 const RECORDER_OVERFLOW: &str = "otel_metric_overflow";
-/// The value of the labels of the series of a layer that has no room for more.
+/// The label value of the overflow series of a layer.
 const LAYER_OVERFLOW: &str = "overflow";
 
-/// Index of the family, route or host, method.
+/// The index of the family, the route or host, and the method.
 type RowKey = (usize, String, String);
 
 /// Rows of counters, at the end of each of the last intervals.
 #[derive(Debug)]
 pub(crate) struct RedHistory {
     rows: BTreeMap<RowKey, RedRow>,
-    /// When the intervals ended. The first one is when the history starts.
+    /// The ends of the intervals. The first one is the start of the history.
     ends: VecDeque<Instant>,
-    /// When the current interval ends.
+    /// The end of the current interval.
     next_end: Instant,
     in_flight: [f64; FAMILIES.len()],
     hidden_rows: usize,
@@ -90,8 +90,8 @@ impl RedHistory {
         self.set_in_flight(&in_flight);
     }
 
-    /// Sets the requests in flight of each family, and of the rows whose labels a gauge has. A gauge without a method is that
-    /// of a row if no other row has its route or host.
+    /// Sets the requests in flight of each family, and of each row with the labels of a gauge. A gauge without a method belongs
+    /// to a row if no other row has the same route or host.
     fn set_in_flight(&mut self, gauges: &BTreeMap<RowKey, f64>) {
         self.in_flight = [0.0; FAMILIES.len()];
         for ((index, ..), requests) in gauges {
@@ -105,7 +105,7 @@ impl RedHistory {
         }
         for ((index, group, method), row) in &mut self.rows {
             let own = gauges.get(&(*index, group.clone(), method.clone()));
-            // Another row of the host may be hidden.
+            // The host may have another row that is not shown.
             let is_only =
                 self.hidden_rows == 0 && methods.get(&(*index, group.clone())) == Some(&1);
             let of_group = || gauges.get(&(*index, group.clone(), String::new()));
@@ -142,7 +142,7 @@ impl RedHistory {
         }
     }
 
-    /// Returns one table for each family that has rows.
+    /// Returns a table for each family that has rows.
     pub(crate) fn json(&self, now: Instant) -> Value {
         let start = self.ends.front().copied().unwrap_or(now);
         let seconds = now.saturating_duration_since(start).as_secs_f64();

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::page::quantile::{Buckets, difference, quantile};
 
-/// The number of intervals that are shown: five minutes.
+/// The number of shown intervals, which are five minutes in all.
 pub(crate) const INTERVALS: usize = 60;
 
 /// The counters of a row at one time.
@@ -29,10 +29,10 @@ impl Totals {
     }
 }
 
-/// The totals of a row now, and at the end of each interval.
+/// The current totals of a row, and the totals at the end of each interval.
 #[derive(Debug, Default)]
 pub(crate) struct RedRow {
-    /// From the oldest to the newest. A row that is younger than the history starts with zeros.
+    /// The totals from the oldest to the newest. A row that is younger than the history starts with zeros.
     points: VecDeque<Totals>,
     latest: Totals,
     /// The requests in flight, if the gauge has the labels of the row.
@@ -70,7 +70,7 @@ impl RedRow {
         }
     }
 
-    /// Returns the row, without its name. `seconds` is how long the history is.
+    /// Returns the row without its name. `seconds` is the length of the history.
     pub(crate) fn json(&self, seconds: f64) -> Value {
         let none = Totals::default();
         let oldest = self.points.front().unwrap_or(&none);
@@ -100,7 +100,7 @@ impl RedRow {
     }
 }
 
-/// Returns how much a counter has grown.
+/// Returns the increase of a counter.
 fn since(later: f64, earlier: f64) -> f64 {
     (later - earlier).max(0.0)
 }

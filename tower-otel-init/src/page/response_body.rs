@@ -11,7 +11,7 @@ use crate::page::body_places::Placed;
 use crate::page::event_stream::EventStream;
 use crate::page::trace_body::TraceBody;
 
-/// A body of one piece, a trace, or a stream of events. The last two end when they lose their place.
+/// A body of one piece, a trace, or a stream of events. A trace and a stream of events end when they lose their place.
 pub(crate) enum ResponseBody {
     Whole(Option<Bytes>),
     Trace(Placed<TraceBody>),

@@ -26,9 +26,9 @@ use crate::page::response_body::ResponseBody;
 use crate::page::search::Search;
 use crate::page::trace_body::TraceBody;
 
-/// The most traces that are sent at the same time. A trace has at most 4 MiB.
+/// The maximum number of traces that are sent at the same time. A trace has at most 4 MiB.
 const MAX_SENT_TRACES: usize = 4;
-/// The most browsers that are kept up to date.
+/// The maximum number of browsers that receive updates.
 const MAX_EVENT_STREAMS: usize = 32;
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -36,7 +36,7 @@ const JSON: &str = "application/json";
 
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Answers requests.
+/// The routes of the page.
 pub(crate) struct Routes {
     state: Arc<PageState>,
     is_remote: bool,
@@ -45,7 +45,7 @@ pub(crate) struct Routes {
     event_streams: BodyPlaces<EventStream>,
     search: Search,
     intake: Intake,
-    /// `None` if other machines may read the page: they must not change settings.
+    /// `None` if other machines may read the page, because they must not change settings.
     control: Option<Control>,
 }
 
@@ -170,7 +170,7 @@ fn busy(text: &'static str) -> Response<ResponseBody> {
     busy
 }
 
-/// Returns a file of the page. Links of other pages may lead to it.
+/// Returns a file of the page. Links of other sites may lead to it.
 fn file<B>(request: &Request<B>) -> Option<Response<ResponseBody>> {
     let path = request.uri().path();
     let file = ASSETS.iter().find(|(own, ..)| *own == path);

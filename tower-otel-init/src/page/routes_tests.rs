@@ -13,7 +13,7 @@ use super::*;
 use crate::page::page_thread::PageThread;
 use crate::page::test_span::span;
 
-/// Routes with one trace, and the thread that they need.
+/// Returns routes with one trace, and the thread that they need.
 fn routes() -> (Routes, PageThread) {
     let state = Arc::new(PageState::new("shop".to_owned()));
     state.add(&span(1, "GET /a").encode_to_vec(), &state.own_source());
@@ -27,7 +27,7 @@ fn run(test: impl Future<Output = ()>) {
     runtime.block_on(test);
 }
 
-/// Sends an empty request, which is no span.
+/// Sends a request with an empty body.
 async fn send(routes: &Routes, method: Method, path: &str) -> Response<ResponseBody> {
     let request = Request::builder().method(method).uri(path);
     let request = request

@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 use crate::page::page_state::PageState;
 use crate::page::page_thread::PageJobs;
 
-/// Runs one search at a time: it decodes all spans.
+/// Runs one search at a time, because a search decodes all spans.
 #[derive(Debug)]
 pub(crate) struct Search {
     running: Arc<Semaphore>,
@@ -20,7 +20,8 @@ impl Search {
         }
     }
 
-    /// Returns the numbers of the traces with the text of a query. `None` while another search runs, and if the page is stopped.
+    /// Returns the numbers of the traces with the text of a query. Returns `None` while another search runs, or if the page is
+    /// stopped.
     pub(crate) async fn run(
         &self,
         query: &str,
@@ -31,7 +32,7 @@ impl Search {
         let (text, state) = (search_text(query), Arc::clone(state));
         let found = jobs.run(move || {
             let found = state.search(&text);
-            // Also if the client has gone.
+            // Released after the search, also if the client has disconnected.
             drop(permit);
             found
         });
@@ -81,7 +82,7 @@ mod tests {
         let runtime = Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let mut first = Box::pin(search.run("q=a", &state, &jobs));
-            // It waits for the thread.
+            // The search waits for the thread.
             tokio::select! {
                 biased;
                 _ = &mut first => unreachable!(),

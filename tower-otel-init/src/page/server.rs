@@ -1,4 +1,4 @@
-//! The server of the page, on a thread with a runtime of its own.
+//! The server of the page, on a thread with its own runtime.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -17,14 +17,14 @@ use crate::page::connection;
 use crate::page::page_thread::PageThread;
 use crate::page::routes::Routes;
 
-/// The most connections at a time. A browser has up to six.
+/// The maximum number of connections at a time. A browser opens up to six.
 const MAX_CONNECTIONS: usize = 32;
-/// How long a client may stop reading.
+/// The maximum time in which a client may read nothing.
 const STALL_LIMIT: Duration = Duration::from_secs(15);
-/// The pause after a connection that could not be accepted, such as for lack of descriptors.
+/// The pause after a connection could not be accepted, for example because no file descriptor is free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// A listener of the page that does not serve yet.
+/// A bound listener of the page that is not served yet.
 pub(crate) struct PageListener {
     listener: TcpListener,
     pub(crate) address: SocketAddr,
@@ -77,7 +77,7 @@ impl PageListener {
 }
 
 impl PageServer {
-    /// Serves the page if there is a listener. Keeps the page's thread.
+    /// Serves the page if there is a listener. Takes the ownership of the page's thread.
     pub(crate) fn start(
         listener: Option<PageListener>,
         routes: Arc<Routes>,
@@ -98,14 +98,14 @@ fn serve(listener: PageListener, routes: Arc<Routes>) -> io::Result<oneshot::Sen
     thread::Builder::new()
         .name("tower-otel-http".to_owned())
         .spawn(move || {
-            // The page does not show itself.
+            // The page does not show its own spans.
             let _disabled = tracing::subscriber::set_default(DisabledSubscriber);
             let _suppressed = Context::enter_telemetry_suppressed_scope();
             runtime.block_on(async {
                 tokio::spawn(listener.accept(routes));
                 let _ = stopped.await;
             });
-            // Open streams end here.
+            // Ends open streams.
             runtime.shutdown_background();
         })?;
     Ok(stop)

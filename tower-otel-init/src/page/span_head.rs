@@ -1,4 +1,4 @@
-//! What the list of traces needs of each span, read from its OTLP message without decoding the rest.
+//! The fields of each span that the list of traces needs, read from its OTLP message without decoding the other fields.
 //!
 //! <https://github.com/open-telemetry/opentelemetry-proto/blob/main/opentelemetry/proto/trace/v1/trace.proto>
 
@@ -10,20 +10,20 @@ use tower_otel_semconv::attribute::HTTP_RESPONSE_STATUS_CODE;
 
 use crate::page::protobuf_reader::{Field, Fields};
 
-/// The flags that the next one is known, and that the parent is in another process.
+/// The flags of a span: whether it states if its parent is remote, and whether its parent is remote.
 const HAS_IS_REMOTE: u64 = 0x100;
 const IS_REMOTE: u64 = 0x200;
 
-/// A part of a span.
+/// The fields of a span that the list of traces needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SpanHead {
     pub(crate) trace: TraceId,
     pub(crate) rank: Rank,
-    /// In nanoseconds since 1970.
+    /// The start in nanoseconds since the Unix epoch.
     pub(crate) start: u64,
-    /// In nanoseconds.
+    /// The duration in nanoseconds.
     pub(crate) duration: u64,
-    /// Whether the span failed, or answered with a server error.
+    /// Whether the status is an error, or the HTTP status code is a server error.
     pub(crate) is_failed: bool,
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct SpanHead {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Rank {
     Root,
-    /// Its parent is in another process.
+    /// The parent is in another process.
     LocalRoot,
     Inner,
 }
@@ -86,7 +86,7 @@ pub(crate) fn has_remote_parent(span: &Span) -> bool {
     has_parent && is_remote(number(span.kind), span.flags.into())
 }
 
-/// A sender that does not say so has remote parents of spans that handle a request or a message.
+/// Returns whether the parent is remote. Without the flag, the parents of server and consumer spans count as remote.
 fn is_remote(kind: u64, flags: u64) -> bool {
     match flags & HAS_IS_REMOTE {
         0 => [SpanKind::Server, SpanKind::Consumer]
@@ -96,20 +96,20 @@ fn is_remote(kind: u64, flags: u64) -> bool {
     }
 }
 
-/// As the wire has it.
+/// Returns a number as protobuf encodes it.
 fn number(value: i32) -> u64 {
     i64::from(value).cast_unsigned()
 }
 
-/// Whether a `Status` has the code of an error.
+/// Returns whether a `Status` has the code of an error.
 fn is_error_status(status: &[u8]) -> bool {
     let error = number(StatusCode::Error as i32);
     Fields(status).any(|field| field == Ok((3, Field::Number(error))))
 }
 
-/// Whether a `KeyValue` is the HTTP status code of a server error, as a number or as a text.
+/// Returns whether a `KeyValue` is the HTTP status code of a server error, as a number or a text.
 fn is_server_error_code(attribute: &[u8]) -> bool {
-    // Tag and length of the key.
+    // The tag and the length of the key.
     const START: [u8; 2] = [0x0a, HTTP_RESPONSE_STATUS_CODE.len() as u8];
     let key = attribute.strip_prefix(&START);
     let rest = key.and_then(|key| key.strip_prefix(HTTP_RESPONSE_STATUS_CODE.as_bytes()));

@@ -1,4 +1,4 @@
-//! A span as the page gets it.
+//! A span in the JSON of the page.
 
 use opentelemetry::trace::{SpanId, TraceId};
 use opentelemetry_proto::tonic::trace::v1::Span;
@@ -61,7 +61,7 @@ fn write_event(json: &mut JsonWriter, event: &Event) {
     });
 }
 
-/// Returns microseconds, a number that JavaScript has exactly until the year 2255.
+/// Returns microseconds. JavaScript represents them exactly until the year 2255.
 pub(crate) const fn micros(nanos: u64) -> u64 {
     nanos / 1000
 }
@@ -83,7 +83,7 @@ pub(crate) fn kind(kind: i32) -> &'static str {
     }
 }
 
-/// Returns the header that continues at a span.
+/// Returns the `traceparent` of a span.
 pub(crate) fn traceparent(trace: &[u8], span: &[u8], flags: u32) -> String {
     let trace = trace
         .try_into()
@@ -93,7 +93,7 @@ pub(crate) fn traceparent(trace: &[u8], span: &[u8], flags: u32) -> String {
     format!("00-{trace}-{span}-{flags:02x}")
 }
 
-/// Returns an empty text if there is no span.
+/// Returns a span id in hexadecimal digits, or an empty text without an id.
 fn span_id(id: &[u8]) -> String {
     match id.try_into().map(SpanId::from_bytes) {
         Ok(SpanId::INVALID) | Err(_) => String::new(),

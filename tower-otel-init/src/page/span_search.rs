@@ -1,4 +1,4 @@
-//! Whether a span contains a text that somebody searches.
+//! Checks whether a span contains the text of a search.
 
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::trace::v1::Span;
@@ -7,7 +7,7 @@ use crate::page::span_json::{kind, traceparent};
 use crate::page::stored_span::SpanSource;
 use crate::page::value_text::{MAX_TEXT, value_text};
 
-/// Returns whether names, ids, attributes, events or links contain the text, which is in lower case.
+/// Returns whether names, ids, attributes, events or links contain `text`, ignoring case. `text` is in lower case.
 pub(crate) fn contains(span: &Span, source: &SpanSource, text: &str) -> bool {
     let has = |own: &str| own.to_lowercase().contains(text);
     let has_attribute = |attribute: &KeyValue| {

@@ -14,7 +14,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 pub(crate) struct StallGuard<C> {
     connection: C,
     limit: Duration,
-    /// When the pending write fails.
+    /// The time at which the pending write fails.
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
@@ -27,7 +27,7 @@ impl<C> StallGuard<C> {
         }
     }
 
-    /// Returns the result of a write, or an error if writes are pending for too long.
+    /// Returns the result of a write, or an error if writes are pending longer than the limit.
     fn check<T>(
         &mut self,
         result: Poll<io::Result<T>>,

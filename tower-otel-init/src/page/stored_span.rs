@@ -1,29 +1,29 @@
-//! A span in the ring: its OTLP message, which is decoded when a browser asks for it.
+//! A span in the ring: its OTLP message, which is decoded when a browser requests it.
 
 use std::sync::Arc;
 
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 
-/// A span, which is not copied with this.
+/// A stored span. Clones share the message.
 #[derive(Clone, Debug)]
 pub(crate) struct StoredSpan {
     message: Arc<[u8]>,
     source: Arc<SpanSource>,
 }
 
-/// Where spans come from.
+/// The service and the scope of spans.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct SpanSource {
     pub(crate) service: Arc<str>,
     pub(crate) scope: String,
 }
 
-/// The longest name of a service or a scope, in bytes.
+/// The maximum length of the name of a service or a scope, in bytes.
 const MAX_NAME: usize = 256;
 
 impl SpanSource {
-    /// Cuts the name of the scope.
+    /// Returns a source. The name of the scope is cut.
     pub(crate) fn new(service: Arc<str>, scope: &str) -> Arc<Self> {
         let scope = cut(scope).to_owned();
         Arc::new(Self { service, scope })
@@ -38,7 +38,7 @@ impl SpanSource {
     }
 }
 
-/// Cuts a name.
+/// Cuts a name to [`MAX_NAME`].
 pub(crate) fn cut(name: &str) -> &str {
     let mut end = MAX_NAME.min(name.len());
     while !name.is_char_boundary(end) {
@@ -55,7 +55,7 @@ impl StoredSpan {
         }
     }
 
-    /// Returns `None` if the message is malformed, which is not stored.
+    /// Returns the decoded span. Malformed messages are not stored, so `None` does not occur.
     pub(crate) fn decode(&self) -> Option<Span> {
         Span::decode(&*self.message).ok()
     }
@@ -64,7 +64,7 @@ impl StoredSpan {
         &self.source
     }
 
-    /// Returns how many bytes the span takes at most, if no other shares its source.
+    /// Returns the maximum number of bytes that the span uses, as if it does not share its source.
     pub(crate) fn bytes(&self) -> usize {
         const OVERHEAD: usize = size_of::<StoredSpan>() + size_of::<SpanSource>() + 64;
         self.message.len() + self.source.service.len() + self.source.scope.len() + OVERHEAD

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::page::StatusSource;
 use crate::running_telemetry::RunningTelemetry;
 
-/// Returns a source of what the page shows beside traces.
+/// Returns the source of the metrics and of the state of the exporters.
 pub(crate) fn source(telemetry: &RunningTelemetry) -> StatusSource {
     let started = Instant::now();
     let spans = telemetry.spans.clone();

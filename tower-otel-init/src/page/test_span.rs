@@ -7,7 +7,7 @@ use opentelemetry_proto::tonic::trace::v1::{Span, Status};
 
 use crate::page::stored_span::SpanSource;
 
-/// Returns a server span of a millisecond without a parent.
+/// Returns a server span without a parent, with a duration of a millisecond.
 pub(crate) fn span(trace: u128, name: &str) -> Span {
     let start = 1_700_000_000_000_000_000;
     Span {

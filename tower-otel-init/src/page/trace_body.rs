@@ -1,4 +1,4 @@
-//! The response with the spans of a trace, made while it is sent.
+//! The response with the spans of a trace, which is generated while it is sent.
 
 use std::vec::IntoIter;
 
@@ -9,10 +9,10 @@ use crate::page::span_json::write_span;
 use crate::page::stored_span::StoredSpan;
 use crate::page::trace_ring::TraceSpans;
 
-/// A piece ends with the span that reaches this size.
+/// The size in bytes at which a piece ends, after its last span.
 const PIECE: usize = 16 << 10;
 
-/// The rest of the JSON of a trace.
+/// The remaining JSON of a trace.
 pub(crate) struct TraceBody {
     spans: IntoIter<StoredSpan>,
     next: JsonWriter,
@@ -40,7 +40,7 @@ impl TraceBody {
         self.state == State::Ended
     }
 
-    /// Returns `None` at the end.
+    /// Returns the next piece, or `None` at the end.
     pub(crate) fn next_piece(&mut self) -> Option<Bytes> {
         if self.is_ended() {
             return None;

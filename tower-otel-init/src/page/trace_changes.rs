@@ -7,14 +7,14 @@ use crate::page::span_json::micros;
 use crate::page::stored_span::StoredSpan;
 use crate::page::trace_title::title;
 
-/// The traces that changed, and the numbers of all.
+/// The changed traces, and the numbers of all traces.
 #[derive(Debug)]
 pub(crate) struct TraceChanges {
     pub(crate) changed: Vec<TraceEntry>,
     pub(crate) numbers: Vec<u64>,
 }
 
-/// What the list shows of a trace. Its span is not decoded yet.
+/// A trace in the list, with its span before it is decoded.
 #[derive(Debug)]
 pub(crate) struct TraceEntry {
     pub(crate) number: u64,
@@ -47,7 +47,7 @@ impl TraceEntry {
         add("duration", (self.head.duration as f64 / 1e3).into());
         add("errors", self.errors.into());
         add("spans", self.spans.into());
-        // The span has a parent in this process, which has not ended or was not recorded.
+        // The parent is in this process. It has not ended, or it was not recorded.
         add("incomplete", (self.head.rank == Rank::Inner).into());
         entry.into()
     }

@@ -1,4 +1,4 @@
-//! The latest traces, within a number and a number of bytes.
+//! The latest traces, limited in number and bytes.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -15,16 +15,17 @@ use crate::page::trace_changes::TraceChanges;
 pub(crate) const MAX_TRACES: usize = 500;
 pub(crate) const MAX_BYTES: usize = 32 << 20;
 
-/// Traces in the order of their first span. Those with an error and slow ones stay longest, in at most half of the place.
+/// Traces in the order of their first span. Traces with an error and slow traces are removed last. They use at most half of the
+/// room.
 #[derive(Debug, Default)]
 pub(crate) struct TraceRing {
     traces: HashMap<TraceId, PageTrace>,
-    /// The number of traces so far.
+    /// The number of traces since the start.
     started: u64,
-    /// The number of changes so far.
+    /// The number of changes since the start.
     version: u64,
     ordinary: Group,
-    /// The traces with an error and slow ones.
+    /// The traces with an error and the slow traces.
     notable: Group,
 }
 
@@ -46,7 +47,7 @@ impl Group {
         self.bytes = self.bytes.saturating_sub(bytes);
     }
 
-    /// Returns the oldest trace, except for one.
+    /// Returns the oldest trace except for the one with the number `except`.
     fn oldest(&self, except: u64) -> Option<TraceId> {
         let mut others = self.order.iter().filter(|(number, _)| **number != except);
         others.next().map(|(_, id)| *id)
@@ -61,7 +62,7 @@ pub(crate) struct TraceSpans {
 }
 
 impl TraceRing {
-    /// Adds the OTLP message of a span, and removes traces until all fit. A message without valid ids is ignored.
+    /// Adds the OTLP message of a span, and removes traces until the limits hold. A message without valid ids is ignored.
     pub(crate) fn add(&mut self, message: &[u8], source: &Arc<SpanSource>) {
         let Some(head) = SpanHead::read(message) else {
             return;
@@ -109,7 +110,7 @@ impl TraceRing {
         self.ordinary.bytes + self.notable.bytes
     }
 
-    /// Removes traces until the others fit, but not the one of this number.
+    /// Removes traces until the limits hold, but not the trace with this number.
     fn make_room(&mut self, number: u64) {
         while self.traces.len() > MAX_TRACES || self.bytes() > MAX_BYTES {
             let is_too_notable =
@@ -135,7 +136,7 @@ impl TraceRing {
         self.version
     }
 
-    /// Returns the traces that were changed after a version, and the numbers of all.
+    /// Returns the traces that changed after a version, and the numbers of all traces.
     pub(crate) fn changes_since(&self, version: u64) -> TraceChanges {
         let changed = self.traces.values().filter(|trace| trace.version > version);
         TraceChanges {
@@ -152,13 +153,13 @@ impl TraceRing {
         })
     }
 
-    /// Returns the numbers and the spans of all traces. The spans are not copied.
+    /// Returns the numbers and the spans of all traces. The spans share their messages.
     pub(crate) fn all_spans(&self) -> Vec<(u64, Vec<StoredSpan>)> {
         let traces = self.traces.values();
         traces.map(|trace| (trace.number, trace.spans())).collect()
     }
 
-    /// Returns the numbers of traces now and so far, and of bytes.
+    /// Returns the number of stored traces, of all traces since the start, and of stored bytes.
     pub(crate) fn usage(&self) -> Value {
         json!({ "traces": self.traces.len(), "seen": self.started, "bytes": self.bytes() })
     }

@@ -21,7 +21,7 @@ fn numbers(ring: &TraceRing) -> HashSet<u64> {
     numbers.map(|number| number.as_u64().unwrap()).collect()
 }
 
-/// Returns the bytes that all traces have, counted anew.
+/// Returns the bytes of all traces, counted again.
 fn counted(ring: &TraceRing) -> usize {
     ring.traces.values().map(PageTrace::bytes).sum()
 }
@@ -152,7 +152,7 @@ fn the_titles_of_changes_are_decoded_after_the_ring_has_removed_their_traces() {
     let mut ring = TraceRing::default();
     add(&mut ring, &span(1, "GET /first"), "shop");
     let changes = ring.changes_since(0);
-    // The lock of the ring is free: it changes.
+    // The ring is not locked, so it can change.
     for trace in 2..=1 + MAX_TRACES as u128 {
         add(&mut ring, &span(trace, "a"), "shop");
     }

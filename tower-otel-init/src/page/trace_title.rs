@@ -1,4 +1,4 @@
-//! What the list of traces shows of the root of a trace.
+//! The texts that the list of traces shows of the root of a trace.
 
 use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::{Map, Value, json};
@@ -8,10 +8,10 @@ use crate::page::span_json::kind;
 use crate::page::stored_span::SpanSource;
 use crate::page::value_text::value_text;
 
-/// The longest text in the list, in characters. The waterfall has the whole text.
+/// The maximum length of a text in the list, in characters. The waterfall shows the whole text.
 const MAX_CHARS: usize = 200;
 
-/// More than so many characters have at most.
+/// The maximum number of bytes that are needed for [`MAX_CHARS`] characters and the check for a longer text.
 const MAX_BYTES: usize = 4 * (MAX_CHARS + 2);
 
 /// Returns the texts of the list.

@@ -6,14 +6,14 @@ use std::fmt::{self, Write as _};
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value as Any};
 use serde_json::Value;
 
-/// The most bytes of the text of a value that is no text itself.
+/// The maximum number of bytes of the text of a value that is not a string.
 pub(crate) const MAX_TEXT: usize = 64 << 10;
 
-/// The largest integer that a number of JavaScript has exactly.
+/// The largest integer that JavaScript represents exactly.
 const MAX_EXACT: u64 = 1 << 53;
 
-/// Returns a text as it is. Other values become a text of so many bytes at most, in which nothing is escaped: a longer one is cut
-/// and ends with `…`.
+/// Returns a string unchanged. Other values become a text of at most `max` bytes without escapes. A longer text is cut and ends
+/// with `…`.
 pub(crate) fn value_text(value: &AnyValue, max: usize) -> Cow<'_, str> {
     match &value.value {
         Some(Any::StringValue(text)) => Cow::Borrowed(text),
@@ -22,7 +22,7 @@ pub(crate) fn value_text(value: &AnyValue, max: usize) -> Cow<'_, str> {
     }
 }
 
-/// Returns a boolean or a number, which is a text if JavaScript has no such number.
+/// Returns a boolean or a number. A number that JavaScript does not represent exactly becomes a text.
 pub(crate) fn plain(value: &Any) -> Option<Value> {
     match value {
         Any::BoolValue(value) => Some(Value::from(*value)),
@@ -33,7 +33,7 @@ pub(crate) fn plain(value: &Any) -> Option<Value> {
     }
 }
 
-/// Returns a text if JSON has no such number.
+/// Returns a number, or a text if JSON has no such number.
 pub(crate) fn float(value: f64) -> Value {
     match value.is_finite() {
         true => Value::from(value),
@@ -41,7 +41,7 @@ pub(crate) fn float(value: f64) -> Value {
     }
 }
 
-/// A text that ends where it has no more room.
+/// A text with a maximum length.
 struct BoundedText {
     text: String,
     max: usize,
@@ -72,7 +72,7 @@ impl fmt::Write for BoundedText {
 }
 
 impl BoundedText {
-    /// Adds a value of a list. Its depth is limited where it is decoded.
+    /// Adds a value of a list. The decoder limits its depth.
     fn add(&mut self, value: Option<&Any>) -> fmt::Result {
         match value {
             Some(Any::StringValue(text)) => self.write_str(text),

@@ -1,4 +1,4 @@
-//! What the tests with TLS share.
+//! Shared code of the tests with TLS.
 
 use std::path::{Path, PathBuf};
 
@@ -40,7 +40,7 @@ impl PrivateCollector {
 
 impl Drop for PrivateCollector {
     fn drop(&mut self) {
-        // A file that remains is in the folder for temporary ones.
+        // If it fails, the file remains in the folder for temporary files.
         let _ = std::fs::remove_file(&self.certificate);
     }
 }
