@@ -7,7 +7,7 @@ use std::{
 };
 
 thread_local! {
-    // Without a destructor and a lazy initializer, so that counting does not allocate.
+    // Without a destructor or a lazy initializer, so that counting does not allocate.
     static COUNT: Cell<usize> = const { Cell::new(0) };
 }
 
@@ -16,7 +16,7 @@ thread_local! {
 pub struct CountingAllocator;
 
 fn count() {
-    // The thread-local is gone when a thread ends.
+    // The thread-local variable is destroyed when its thread ends.
     let _ = COUNT.try_with(|count| count.set(count.get() + 1));
 }
 

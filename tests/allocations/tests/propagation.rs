@@ -1,4 +1,4 @@
-//! The allocations of propagation: none to parse, one for a context, one for a header value.
+//! The allocations of propagation: none to parse headers, one for a context, one for a header value.
 
 #![allow(missing_docs)]
 
@@ -18,7 +18,7 @@ use tower_otel_propagate::{
 static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-03";
-/// Lists with an invalid last member: they are parsed to the end and nothing of them is stored.
+/// Lists with an invalid last member. They are parsed to the end, and no member is stored.
 const STATE: &str = "congo=t61rcWkgMzE,rojo=00f067aa0ba902b7,a@b@c=1,=";
 const BAGGAGE: &str = "congo/=t61rcWkgMzE,rojo(=00f067aa0ba902b7;a=1,a b=1";
 

@@ -35,7 +35,7 @@ impl SpanCounter {
         }
     }
 
-    /// A provider that samples every span, whatever the remote parent decided.
+    /// Returns a provider that samples every span and ignores the sampled flag of a remote parent.
     pub fn provider(&self) -> SdkTracerProvider {
         SdkTracerProvider::builder()
             .with_span_processor(self.clone())
@@ -43,7 +43,7 @@ impl SpanCounter {
             .build()
     }
 
-    /// A recorder that samples every span.
+    /// Returns a recorder that samples every span.
     pub fn recorder(&self) -> Recorder {
         Recorder::builder(self.clone())
             .sampler_without_attributes(Sampler::AlwaysOn)

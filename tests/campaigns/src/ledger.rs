@@ -1,4 +1,4 @@
-//! A plain service inside the layers that counts the outcome of every request. It shares no code with
+//! A service inside of the layers that counts the outcome of every request. It shares no code with
 //! the layers.
 
 use std::{
@@ -161,7 +161,7 @@ impl Drop for LedgerEntry {
 #[derive(Clone, Debug, Default)]
 pub struct LedgerService {
     ledger: Ledger,
-    /// Counts the spans of the application. `None`: it has none.
+    /// Counts the spans of the application. `None` if it has no spans.
     inner_spans: Option<InnerSpans>,
 }
 
@@ -173,7 +173,7 @@ impl LedgerService {
         }
     }
 
-    /// The application with spans inside of each request.
+    /// Returns the application with spans inside of each request.
     pub const fn with_inner_spans(ledger: Ledger, inner_spans: InnerSpans) -> Self {
         Self {
             ledger,

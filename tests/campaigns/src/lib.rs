@@ -1,5 +1,5 @@
-//! Shared code of the campaigns. Each campaign is a short test by default, and environment variables
-//! set its length; `docs/reliability.md` has the commands.
+//! Shared code of the campaigns, which are long load and fault tests. By default each campaign is short. Environment variables
+//! set its length. `docs/reliability.md` has the commands.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Exports spans to a collector, as `tower-otel-init` configures it and by a recorder.
+//! Exports spans to a collector, with `tower-otel-init` and with a recorder.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,7 +23,7 @@ pub struct Pipeline {
     service_names: [String; 2],
     telemetry: Telemetry,
     recorder: Recorder,
-    // Dropped last: the recorder exports on it.
+    // Dropped last, because the recorder exports on this runtime.
     _export_runtime: Runtime,
 }
 
@@ -32,12 +32,12 @@ pub struct Pipeline {
 pub struct SpanTotals {
     /// Spans that the sender counts as delivered.
     pub delivered: u64,
-    /// Spans that the sender counts as lost.
+    /// Spans that the sender counts as dropped.
     pub lost: u64,
 }
 
 impl Pipeline {
-    /// Starts both, with this delay of a batch. Returns the layers of `tower-otel-init`, too.
+    /// Starts both, with this delay of a batch. Also returns the layers of `tower-otel-init`.
     pub fn start(name: &str, endpoint: String, delay: Duration) -> (Self, Layers<Registry>) {
         let service_names = ["init", "recorder"].map(|exporter| format!("{name}, {exporter}"));
         let (telemetry, layers) = Telemetry::builder(&service_names[0])
@@ -91,7 +91,7 @@ impl Pipeline {
         &self.service_names
     }
 
-    /// Delivers the remaining spans and shuts down. Earlier losses may cause errors, but no timeout.
+    /// Exports the remaining spans and shuts down. Earlier drops may cause errors, but no timeout.
     pub fn stop(&self) {
         let _ = self.telemetry.shutdown(TIMEOUT);
         let stopped = self.recorder.shutdown(TIMEOUT);
@@ -106,7 +106,7 @@ impl Pipeline {
         );
     }
 
-    /// Returns the totals of `tower-otel-init`, for this number of its spans, and of the recorder.
+    /// Returns the totals of `tower-otel-init` and of the recorder. `init` is the number of spans of `tower-otel-init`.
     pub fn span_totals(&self, init: u64) -> [SpanTotals; 2] {
         let (lost, counts) = (self.telemetry.dropped_spans(), self.recorder.counts());
         [
@@ -140,7 +140,7 @@ impl<E: SpanExporter + 'static> SpanExporter for RuntimeExporter<E> {
     }
 
     fn set_resource(&mut self, resource: &Resource) {
-        // The only reference until the first export.
+        // No other reference exists until the first export.
         Arc::get_mut(&mut self.exporter)
             .unwrap()
             .set_resource(resource);

@@ -7,8 +7,8 @@ use std::{
 
 static PANICS: AtomicU64 = AtomicU64::new(0);
 
-/// Counts panics from now on. The panics of the application under attack do not call the panic hook
-/// and are not counted.
+/// Counts panics after this call. The panics of the application under attack do not call the panic hook,
+/// so they are not counted.
 pub fn count_panics() {
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |info| {

@@ -1,11 +1,11 @@
 //! Reproducible pseudo-random numbers.
 
-/// A xorshift generator: equal seeds produce equal numbers.
+/// A xorshift generator. Equal seeds produce equal numbers.
 #[derive(Clone, Debug)]
 pub struct Rng(u64);
 
 impl Rng {
-    /// Creates a generator. Different seeds differ from the first number on.
+    /// Creates a generator. Different seeds produce different numbers, including the first one.
     pub const fn new(seed: u64) -> Self {
         Self(seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
@@ -22,7 +22,7 @@ impl Rng {
         (self.next() >> 32) % end
     }
 
-    /// Returns `true` with a probability in per cent.
+    /// Returns `true` with this probability in per cent.
     pub const fn percent(&mut self, probability: u64) -> bool {
         self.below(100) < probability
     }

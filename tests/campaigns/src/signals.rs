@@ -13,7 +13,7 @@ use crate::{
     ledger::Outcome,
 };
 
-/// The compared attributes of spans and of the conventions' metrics.
+/// The compared attributes of spans, and of metrics with the names of the conventions.
 pub const ATTRIBUTES: [&str; 4] = [
     "http.request.method",
     "http.route",
@@ -54,7 +54,7 @@ pub fn spans() -> TraceLayer {
         .expose_span()
 }
 
-/// A layer with short names, one with the conventions' names over OpenTelemetry, and one with labels from
+/// A layer with short names, a layer with the names of the conventions over OpenTelemetry, and a layer with labels from
 /// client input.
 pub type MetricsLayers = (MetricsLayer, (MetricsLayer<OtelMetrics>, MetricsLayer));
 
@@ -104,7 +104,7 @@ impl Metrics {
         series_of(&self.prometheus.render())
     }
 
-    /// Asserts that every total equals that of the ledger, that nothing is in flight and that the number of
+    /// Asserts that every total equals the total of the ledger, that no exchange is in flight and that the number of
     /// series is bounded. Returns the number of lines of `/metrics`.
     pub fn check(&self, outcomes: &BTreeMap<Outcome, u64>) -> usize {
         let text = self.prometheus.render();

@@ -34,7 +34,7 @@ use tracing_subscriber::{Layer as _, filter::LevelFilter, layer::SubscriberExt};
 
 const CLIENTS: u64 = 16;
 
-/// Asserts that the recorded counts are the expected ones without this number of missing ones.
+/// Asserts that the recorded counts are the expected counts, except for `missing` spans that were dropped.
 fn assert_recorded(recorded: &Counts, expected: &Counts, missing: u64) {
     for (key, times) in recorded {
         assert!(
@@ -86,7 +86,7 @@ async fn under_attack_every_request_is_counted_once_and_memory_is_bounded() {
         serve(observe((spans.2, metrics_layers)).layer(service(2))).await,
     ]);
 
-    // The first wave fills pools, tables and the pages of the allocator.
+    // The first wave fills pools, tables and the memory of the allocator.
     let total = |count: &dyn Fn(&Ledger) -> u64| -> u64 { ledgers.iter().map(count).sum() };
     let settled = || {
         let lost = recorder.counts().dropped;
@@ -136,7 +136,7 @@ async fn under_attack_every_request_is_counted_once_and_memory_is_bounded() {
         .map(|ledger| expected_counts(&ledger.outcomes(), attribute_values));
     assert_eq!(through_tracing.counts(), expected[0]);
     assert_eq!(direct.counts(), expected[1]);
-    // The queue of records is bounded, and counts what it drops.
+    // The queue of the recorder is bounded, and counts dropped spans.
     assert_recorded(&recorded.counts(), &expected[2], recorder.counts().dropped);
     assert_eq!(recorder.counts().exported, recorded.total());
     // The counts of the clients agree.

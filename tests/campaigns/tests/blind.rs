@@ -35,10 +35,10 @@ const HOSTILE: u64 = 67;
 const PATH: usize = 60_000;
 const USER_AGENT: usize = 300_000;
 
-/// The default delay of a batch: as many long spans as possible are exported at once.
+/// The default delay of a batch. With it, many long spans are exported at once.
 const DELAY: Duration = Duration::from_secs(5);
 
-/// How much the resident memory may grow, in megabytes.
+/// The maximum growth of the resident memory, in megabytes.
 const LIMIT: f64 = 64.0;
 
 async fn hello<B>(_: Request<B>) -> Result<Response<Full<Bytes>>, Infallible> {
@@ -72,7 +72,7 @@ fn long_paths_and_user_agents_cost_no_span_of_honest_clients() {
     let collector = Collector::counting();
     let (pipeline, layers) = Pipeline::start("blind", collector.endpoint(), DELAY);
     let subscriber = tracing_subscriber::registry().with(layers);
-    // The runtime runs servers and clients on this thread.
+    // Servers and clients run on this thread.
     let _default = tracing::subscriber::set_default(subscriber);
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let (before, peak) = runtime.block_on(async {
@@ -90,7 +90,7 @@ fn long_paths_and_user_agents_cost_no_span_of_honest_clients() {
         let mut peak = before;
         for n in 0..rounds * HONEST {
             exchange(&mut clients, &format!("/users/{n}"), "honest").await;
-            // Evenly among the honest requests.
+            // Hostile requests are distributed evenly among the honest requests.
             if n * HOSTILE / HONEST != (n + 1) * HOSTILE / HONEST {
                 let path = format!("/{n:0PATH$}");
                 exchange(&mut clients, &path, &user_agent).await;

@@ -1,5 +1,5 @@
-//! The collector is killed, restarted and stalled, and refuses, rejects or sends garbage, during an attack.
-//! Requests and metrics are not affected, and every span is delivered or counted as lost.
+//! During an attack, the collector is killed, restarted and stalled, refuses batches, rejects spans, or sends invalid bytes.
+//! Requests and metrics are not affected, and every span is delivered or counted as dropped.
 //!
 //! ```console
 //! CHAOS_ROUNDS=700 cargo test --release -p campaigns --test chaos -- --nocapture
@@ -45,12 +45,12 @@ use tracing_subscriber::{Registry, layer::SubscriberExt};
 
 const CLIENTS: u64 = 4;
 
-/// The minimal number of requests of a probe in a round, and the minimal length of a round, long enough
-/// for some exports to meet the fault.
+/// The minimum number of requests of a probe in a round, and the minimum length of a round. It is long enough that
+/// the fault affects some exports.
 const REQUESTS: usize = 100;
 const ROUND: Duration = Duration::from_millis(200);
 
-/// The behavior of the collector in each round; `None`: killed. Healthy rounds are the control.
+/// The behavior of the collector in each round. `None`: the collector is killed. Healthy rounds are the control.
 const SCHEDULE: [Option<Behavior>; 8] = [
     None,
     Some(Behavior::Accepts),
@@ -65,7 +65,7 @@ const SCHEDULE: [Option<Behavior>; 8] = [
 /// The delay of a batch.
 const DELAY: Duration = Duration::from_millis(50);
 
-/// The size of a batch: at most one batch for each kill is accepted without the sender knowing.
+/// The size of a batch. At each kill, the collector can have accepted at most one batch without a response.
 const BATCH: u64 = 512;
 
 /// Two servers that export to one collector.
@@ -74,7 +74,7 @@ struct ServerPair {
     pipeline: Pipeline,
     /// The layers of `tower-otel-init`, for a subscriber.
     layers: Layers<Registry>,
-    /// The ledger of the server with `tower-otel-init`, and of the one with a recorder.
+    /// The ledgers of the server with `tower-otel-init` and of the server with a recorder.
     ledgers: [Ledger; 2],
     servers: [SocketAddr; 2],
 }
@@ -105,8 +105,8 @@ impl ServerPair {
         self.servers.map(|to| Probe::connect(to, "/fast/probe"))
     }
 
-    /// Asserts that every span was delivered or counted as lost and that the collector agrees. Returns the
-    /// lost spans.
+    /// Asserts that every span was delivered or counted as dropped, and that the counts of the collector agree. Returns the
+    /// dropped spans.
     fn check(&self, further_init_spans: u64, restarts: u64) -> [u64; 2] {
         let exchanges = [
             self.ledgers[0].ended() + further_init_spans,
@@ -138,12 +138,12 @@ impl ServerPair {
     }
 }
 
-/// The median latencies of the healthy and the faulty side, for each round.
+/// The median latencies of each round, of the servers with a healthy and with a faulty collector.
 #[derive(Default)]
 struct LatencyPairs(Vec<[f64; 2]>);
 
 impl LatencyPairs {
-    /// Prints the ratio of faulty to healthy, with a 95 % interval.
+    /// Prints the ratio of the faulty to the healthy side, with a 95 % interval.
     fn print(&self, what: &str, seed: &mut u64) {
         let ratios: Vec<_> = self
             .0

@@ -31,17 +31,17 @@ use tower_otel_recorder::Recorder;
 use tower_otel_trace::TraceLayer;
 use tracing_subscriber::layer::SubscriberExt;
 
-/// How much the resident memory may grow, in megabytes.
+/// The maximum growth of the resident memory, in megabytes.
 const LIMIT: f64 = 64.0;
 
 /// The length of a path, a host and a label value. hyper accepts paths of up to 65,534 bytes.
 const LENGTH: usize = 60_000;
 const USER_AGENT: usize = 300_000;
 
-/// Spans of a pair of requests: one recorded directly; one through `tracing`, with a span inside.
+/// The spans of a pair of requests: one span that is recorded directly, and a `tracing` span with an inner span.
 const SPANS: u64 = 3;
 
-/// Never finishes an export, and keeps its batch.
+/// An exporter that never finishes an export, and does not release its batch.
 #[derive(Debug)]
 struct HangingExporter;
 
@@ -59,7 +59,7 @@ async fn instrumented_hello(request: Request<()>) -> Result<Response<Full<Bytes>
     hello(request).await
 }
 
-/// The long values. Each request has other ones, from the first character on.
+/// The long values. They differ between requests in their first characters.
 struct Values {
     long: String,
     user_agent: HeaderValue,

@@ -1,5 +1,5 @@
-//! An outage with keep rules: every request fails, and thousands of traces never end. Memory is bounded, the limit of a
-//! second holds, and every span is counted.
+//! An outage with keep rules: every request fails, and thousands of traces never end. Memory is bounded, the limit of kept traces
+//! per second holds, and every span is counted.
 //!
 //! ```console
 //! KEEP_REQUESTS=1000000 cargo test --release -p campaigns --test keep -- --nocapture
@@ -39,28 +39,28 @@ use tower_otel_recorder::{Keep, Recorder, RecorderSpanExt};
 use tower_otel_trace::TraceLayer;
 use tracing_subscriber::layer::SubscriberExt;
 
-/// How much the resident memory may grow after the first round, in megabytes.
+/// The maximum growth of the resident memory after the first round, in megabytes.
 const GROWTH: f64 = 8.0;
 
-/// How much it may grow in all. The held spans have 16 MiB at most, by the bytes that they have allocated, and the open
-/// spans of the traces that never end are `tracing` spans besides.
+/// The maximum growth in all, in megabytes. The held spans allocate at most 16 MiB. The traces that never end also have open
+/// `tracing` spans.
 const LIMIT: f64 = 96.0;
 
 const THREADS: u64 = 4;
 
-/// The requests of a thread, which ends then and is replaced by another one.
+/// The number of requests of a thread. After them the thread ends, and another thread replaces it.
 const AT_ONCE: u64 = 500;
 
-/// The rounds, and how long each of them takes at least.
+/// The number of rounds, and the minimum duration of a round.
 const ROUNDS: u64 = 10;
 const ROUND: Duration = Duration::from_secs(1);
 
-/// The traces that never end.
+/// The number of traces that never end.
 const ENDLESS: usize = 10_000;
 
 const PER_SECOND: u32 = 100;
 
-/// The spans of a failing request: the one of the layer and two inside.
+/// The number of spans of a failing request: the span of the layer and two inner spans.
 const SPANS: u64 = 3;
 
 /// Counts spans and roots by whether their trace was sampled.
@@ -109,7 +109,7 @@ fn fail(request: Request<()>) -> Ready<Result<Response<Full<Bytes>>, Infallible>
     ready(Ok(response))
 }
 
-/// Sends failing requests, in turns to both kinds of spans, and gives the traces that never end one more child each.
+/// Sends failing requests, which alternate between both kinds of spans. Adds a child to each trace that never ends.
 fn attack(recorder: &Recorder, requests: u64, endless: &[tracing::Span]) {
     let mut direct = TraceLayer::server()
         .recorder(recorder)
@@ -151,7 +151,7 @@ fn an_outage_and_traces_that_never_end_take_bounded_memory_and_lose_nothing_unco
     let mut requests = 0;
     for round in 0..ROUNDS {
         let round_started = Instant::now();
-        // Traces are old after five seconds.
+        // Traces count as old after five seconds.
         while requests < wanted * (round + 1) / ROUNDS || round_started.elapsed() < ROUND {
             thread::scope(|scope| {
                 for _ in 0..THREADS {
@@ -217,14 +217,14 @@ fn an_outage_and_traces_that_never_end_take_bounded_memory_and_lose_nothing_unco
         kept_roots >= u64::from(PER_SECOND).min(requests / 2),
         "{kept_roots}"
     );
-    // What was started has ended, and is exported or counted.
+    // Every started span has ended, and is exported or counted.
     assert_eq!(
         counts.started,
         counts.exported + counts.dropped,
         "{counts:?}"
     );
     assert_eq!(sampled + kept, counts.exported);
-    // A failing trace is sampled, kept or over the limit of a second, unless there was no room to hold it.
+    // A failing trace is sampled, kept, over the limit per second, or was not held because the memory was full.
     let unsampled = outage.keep_limited + kept;
     let all = SPANS * requests;
     assert!(unsampled <= all, "{unsampled} of {all}");

@@ -1,4 +1,4 @@
-//! A collector over gRPC and HTTP whose answer to each request is chosen by a test.
+//! A collector over gRPC and HTTP. A test chooses the response to each request.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -22,42 +22,42 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 use prost::Message;
 use tokio::sync::oneshot;
 
-/// An answer to a request.
+/// A response to a request.
 #[derive(Clone, Debug)]
 pub enum Reply {
     Accept,
-    /// Accepts the request except for so many spans, with a message.
+    /// Accepts the request except for this number of spans, with a message.
     Reject(i64, String),
-    /// An error: the code of gRPC, the status of HTTP, and the value of `Retry-After`.
+    /// An error: the gRPC code, the HTTP status, and the value of `Retry-After`.
     Error(u16, u16, Option<String>),
     /// A retryable error with a delay in seconds.
     RetryIn(u64),
-    /// A retryable error with details that are not base64, or with a delay that is none.
+    /// A retryable error with details that are not base64, or with an invalid delay.
     InvalidDetails,
-    /// Never answers, and drops the request.
+    /// Drops the request, and never responds.
     Stall,
-    /// A success with a body that is no protocol buffer.
+    /// A success with a body that is not a protobuf message.
     Garbage,
-    /// A success whose body never ends, one byte after the other.
+    /// A success whose body sends single bytes and never ends.
     Trickle,
     /// A success with a body of a megabyte.
     Huge,
-    /// A success whose body breaks off.
+    /// A success whose body ends early with an error.
     BreakOff,
     Redirect(String),
     /// An error that is not retryable, with this text.
     Refuse(String),
     /// A success in JSON, over HTTP.
     Json(&'static str),
-    /// Accepts requests of at most so many bytes, before compression.
+    /// Accepts requests of at most this number of bytes, before compression.
     Limit(usize),
 }
 
-/// What a collector has seen.
+/// The counts of the requests and spans that a collector has received.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
     pub requests: usize,
-    /// The spans of accepted requests, without rejected ones.
+    /// The spans of accepted requests, without rejected spans.
     pub accepted: usize,
     /// The size of the largest accepted request, before compression.
     pub largest: usize,
@@ -65,7 +65,7 @@ pub struct Seen {
 
 type Script = dyn Fn(usize) -> Reply + Send + Sync;
 
-/// A collector with a script, which gets the number of the request, from 0 on.
+/// A collector with a function that returns the response to a request. Its argument is the number of the request, from 0.
 #[derive(Debug)]
 pub struct FaultyCollector {
     pub address: SocketAddr,
@@ -105,7 +105,7 @@ impl FaultyCollector {
                     let server = server.clone();
                     async move { server.answer(request).await }
                 });
-                // So that the parts of a response are not delayed.
+                // Prevents delays between the parts of a response.
                 let listener = listener.tap_io(|stream| stream.set_nodelay(true).unwrap());
                 tokio::spawn(async move { axum::serve(listener, app).await });
                 let _ = stopped.await;
@@ -349,11 +349,11 @@ enum Step {
     Data(Vec<u8>),
     /// `grpc-status: 0`.
     Trailers,
-    /// Lets the server send what it has.
+    /// Lets the server send the data so far.
     Flush,
     /// Closes the stream.
     Break,
-    /// A byte every few milliseconds, without end.
+    /// Sends a byte every few milliseconds, without end.
     Trickle,
 }
 

@@ -66,7 +66,7 @@ pub enum Behavior {
     Refuses,
     /// Never responds.
     Hangs,
-    /// Sends bytes that are no protocol to every connection.
+    /// Sends bytes of no protocol on every connection.
     SendsGarbage,
 }
 
@@ -82,7 +82,7 @@ pub struct Received {
     pub headers: Vec<(String, String)>,
     /// The names of all metrics.
     pub metrics: Vec<String>,
-    /// The requests with metrics, with the headers in front of each.
+    /// The requests with metrics, each with its headers.
     pub pushes: Vec<(HeaderMap, ExportMetricsServiceRequest)>,
     pub logs: Vec<LogRecord>,
     pub calls: usize,
@@ -95,7 +95,7 @@ struct Service {
     behavior: Behavior,
 }
 
-/// Certificate and key of a collector, and the authority of its clients, as PEM.
+/// The certificate and the key of a collector, and the certificate authority of its clients, as PEM.
 #[derive(Clone, Debug)]
 struct Identity {
     certificate: String,
@@ -134,7 +134,7 @@ impl Collector {
         Self::with_identity(certificate, key, None)
     }
 
-    /// Starts a collector with TLS that asks for a certificate of the client.
+    /// Starts a collector with TLS that requires a certificate of the client.
     pub fn mutual_tls(certificate: &str, key: &str, client_authority: &str) -> Self {
         Self::with_identity(certificate, key, Some(client_authority.to_owned()))
     }
@@ -166,7 +166,7 @@ impl Collector {
         }
     }
 
-    /// Starts the collector; a restart uses the same address.
+    /// Starts the collector. A restart uses the same address.
     pub fn run(&mut self, http: bool, behavior: Behavior) {
         let deadline = Instant::now() + TIMEOUT;
         let listener = loop {
@@ -203,7 +203,7 @@ impl Collector {
                 }
                 let _ = stopped.await;
             });
-            // Dropping the runtime breaks the connections, as when a process is killed.
+            // Dropping the runtime aborts the connections, as if the process is killed.
         });
         self.running = Some((stop, thread));
     }
@@ -252,7 +252,7 @@ impl Received {
     }
 }
 
-/// Waits until a condition is true that another thread causes.
+/// Waits until another thread makes a condition true.
 pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + TIMEOUT;
     while !condition() {
@@ -430,7 +430,7 @@ impl Service {
     }
 }
 
-/// Returns a body without its compression.
+/// Returns the decompressed body.
 fn plain(headers: &HeaderMap, body: &[u8]) -> Vec<u8> {
     let mut plain = Vec::new();
     match headers.get("content-encoding") {

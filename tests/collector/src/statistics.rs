@@ -1,4 +1,4 @@
-//! Statistics of statistics latency measurements.
+//! Statistics of latency measurements.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What forks, and what its child does.
+//! The cases of forks: the parent, and the actions of its child.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::{
@@ -25,10 +25,10 @@ use crate::process::in_fork;
 
 const LONG: Duration = Duration::from_secs(30);
 
-/// The spans that end before the fork, and after it.
+/// The number of spans that end before the fork, and of those that end after it.
 const SPANS: u64 = 10;
 
-/// More spans than fit the queue.
+/// A number of spans that is larger than the queue.
 const TOO_MANY: u64 = 200;
 
 #[derive(Debug, Default)]
@@ -95,7 +95,7 @@ fn recorder(action: &str) {
     assert_eq!(exported.load(Relaxed), 2 * SPANS);
 }
 
-/// Forks many times while other threads record and the export thread works, so that their locks are locked in some children.
+/// Forks many times while other threads record and the export thread works, so that some children inherit locked locks.
 fn busy(action: &str) {
     let exported = Arc::default();
     let recorder = builder(&exported).batch_size(1).build().unwrap();
@@ -139,7 +139,7 @@ fn telemetry(action: &str, has_recorder: bool) {
         .sampler(Sampler::ratio(1.0))
         .metrics(MetricsExporter::Otlp)
         .logs(LogsExporter::Otlp);
-    // A recorder of metrics is global. Another thread pushes its metrics.
+    // The recorder of metrics is global. A separate thread pushes its metrics.
     let (telemetry, layers): (_, Layers<Registry>) = match has_recorder {
         true => builder.metrics(MetricsExporter::Prometheus).layers(),
         false => builder.local(),
@@ -171,7 +171,7 @@ fn telemetry(action: &str, has_recorder: bool) {
     assert_eq!(collector.spans() as u64, 2 * SPANS);
 }
 
-/// Runs what the arguments of the program name.
+/// Runs the case that the arguments of the program name.
 pub(crate) fn run() {
     let words: Vec<_> = env::args().skip(1).collect();
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {

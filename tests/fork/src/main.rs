@@ -1,5 +1,5 @@
 //! A process that forks while it records. The child must not wait for threads that only its parent has, and the parent must
-//! lose nothing. `tests/fork.rs` runs it, because a test has other threads, whose locks a child would inherit.
+//! lose no telemetry. It is a program that `tests/fork.rs` runs, because a test has other threads, whose locks a child inherits.
 //!
 //! ```console
 //! cargo run -p fork-tests -- recorder drop

@@ -1,4 +1,4 @@
-//! A fork of this process. Only this file is `unsafe`: std starts programs, and copies no process.
+//! A fork of this process. Only this file has `unsafe` code, because std cannot fork a process.
 #![allow(unsafe_code)]
 
 use std::{
@@ -7,18 +7,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long the child may take on a busy machine: less than the five seconds for which a drop waits for a thread.
+/// The time limit of the child on a busy machine. It is shorter than the five seconds for which a drop waits for a thread.
 const LIMIT: Duration = Duration::from_secs(2);
 
 /// The exit codes of the child.
 const PANICKED: i32 = 1;
 const LATE: i32 = 2;
 
-/// Runs a function in a child, and checks that it ends in time and without a panic. What the child changes in memory, this
-/// process does not see.
+/// Runs a function in a child, and checks that it ends in time and without a panic. This process does not see changes to the
+/// memory of the child.
 pub(crate) fn in_fork(child: impl FnOnce()) {
-    // SAFETY: the child has one thread, and locks that other threads had stay locked. That is what is tested: the alarm ends
-    // a child that waits for one. The allocator of the C library may be used in it.
+    // SAFETY: the child has one thread, and locks of other threads stay locked. This is tested: the alarm ends a child that
+    // waits for such a lock. The child may use the allocator of the C library.
     let process = unsafe { libc::fork() };
     assert!(process >= 0, "{}", io::Error::last_os_error());
     if process == 0 {
@@ -31,7 +31,7 @@ pub(crate) fn in_fork(child: impl FnOnce()) {
             true => 0,
             false => LATE,
         };
-        // SAFETY: any number is accepted. Nothing of this process is destroyed in the child.
+        // SAFETY: any number is accepted. The child runs no destructors.
         unsafe { libc::_exit(code) };
     }
     let mut status = 0;

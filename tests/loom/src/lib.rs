@@ -1,7 +1,7 @@
-//! Models of the lock-free structures, which loom runs in every order of their threads.
+//! Models of the lock-free structures. loom runs each model in every order of its threads.
 //!
-//! The structures are not copied: the modules below are the files of the published crates. In those crates
-//! `crate::sync` is `std::sync`; in this one it is loom. `--cfg loom` is not used, because tokio does not
+//! The modules below include the source files of the published crates. In those crates
+//! `crate::sync` is `std::sync`; in this crate it is loom. `--cfg loom` is not used, because tokio does not
 //! build with it.
 
 // The unit tests of these files need the atomics of std.
@@ -10,7 +10,7 @@
     dead_code,
     unused_imports,
     unreachable_pub,
-    // loom runs all threads on one.
+    // loom runs all threads of a model on one thread.
     clippy::arc_with_non_send_sync,
     clippy::unwrap_used,
     clippy::expect_used,

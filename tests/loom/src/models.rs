@@ -126,7 +126,7 @@ pub fn a_histogram_loses_no_sample_and_its_buckets_are_cumulative() {
     assert_eq!(histogram.native().unwrap().total(), 2);
 }
 
-/// A thread records during a scrape, each sample in a span of its own.
+/// A thread records during a scrape, each sample in another span.
 pub fn an_exemplar_is_whole_and_the_slot_is_due_again_after_a_scrape() {
     fn span() -> Option<ExportedSpan> {
         NEXT_SPAN.with(|next| {
@@ -138,7 +138,7 @@ pub fn an_exemplar_is_whole_and_the_slot_is_due_again_after_a_scrape() {
             })
         })
     }
-    // loom's threads are all this one.
+    // loom runs all threads of a model on this thread.
     NEXT_SPAN.with(|next| next.set(1));
     let histogram = AtomicHistogram::new(Arc::new([1.0]), false, Some(span));
     let histogram = Arc::new(histogram);
@@ -176,7 +176,7 @@ pub fn a_missing_context_is_warned_about_once() {
         let check = Arc::new(MissingContextCheck::new());
         // Without a span nothing is logged.
         check.check(&Context::new());
-        // loom's threads are all this one, so it is current for all of them.
+        // loom runs all threads of a model on this thread, so the span is current for all of them.
         let _span = tracing::info_span!("client").entered();
         let checks = || {
             let check = Arc::clone(&check);

@@ -1,4 +1,4 @@
-//! Models of the recorder: a thread that exports spans, and other threads that end them. Its delay is infinite.
+//! Models of the recorder: a thread that exports spans, and other threads that end them. The batch delay is infinite.
 
 use std::{
     sync::Arc,
@@ -20,16 +20,16 @@ use crate::{
 
 const LONG: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// In the first block there is a place for each of these threads.
+/// The indices of the threads. The first block has a place for each of them.
 const MAIN: usize = 0;
 const OTHER: usize = 1;
 
-/// The bytes of a span.
+/// The size of a span in bytes.
 const BYTES: usize = 10;
 
 type Spans = Arc<Pipeline<u8>>;
 
-/// A pipeline whose queue takes two spans.
+/// Returns a pipeline whose queue has places for two spans.
 fn pipeline(batch: usize) -> Spans {
     let amount = |spans| Amount {
         spans,
@@ -38,7 +38,7 @@ fn pipeline(batch: usize) -> Spans {
     Arc::new(Pipeline::new(amount(2), amount(batch)))
 }
 
-/// A pipeline whose queue has places for many spans and bytes for one.
+/// Returns a pipeline whose queue has places for many spans and bytes for one.
 fn pipeline_of_bytes() -> Spans {
     let size = Amount {
         spans: 100,
@@ -47,7 +47,7 @@ fn pipeline_of_bytes() -> Spans {
     Arc::new(Pipeline::new(size, size))
 }
 
-/// Does what the export thread does, without an exporter, until a shutdown or until so many spans are exported.
+/// Runs the loop of the export thread without an exporter, until a shutdown or until `until` spans are exported.
 fn export(pipeline: &Pipeline<u8>, until: u64) {
     pipeline.set_thread(ExportThread::Parked(current_thread()));
     let mut done = 0;
@@ -85,7 +85,7 @@ fn counted(pipeline: &Spans) -> u64 {
     counts.exported + counts.failed + counts.dropped
 }
 
-/// A flush wakes the export thread, whatever it does.
+/// A flush wakes the export thread in any of its states.
 pub fn a_flush_exports_queued_spans_and_wakes_the_caller() {
     let pipeline = pipeline(2);
     let thread = spawn(&pipeline, u64::MAX);
@@ -136,7 +136,7 @@ pub fn a_full_batch_is_exported_before_the_delay_is_over() {
     assert_eq!(pipeline.counts().exported, 2);
 }
 
-/// Two threads end a span each, and there are bytes for one. The export thread empties the queue meanwhile.
+/// Two threads end a span each, and the queue has bytes for one. The export thread empties the queue at the same time.
 pub fn the_bytes_of_the_queue_hold_for_two_threads() {
     let pipeline = pipeline_of_bytes();
     let pushes = {
@@ -146,7 +146,7 @@ pub fn the_bytes_of_the_queue_hold_for_two_threads() {
     pipeline.push(MAIN, 2, BYTES);
     let mut backlog = Vec::new();
     pipeline.drain(&mut backlog);
-    // Drained spans keep their bytes until their export begins.
+    // Drained spans use their bytes until their export begins.
     assert!(backlog.len() <= 1);
     pushes.join().unwrap();
     pipeline.drain(&mut backlog);
@@ -172,7 +172,7 @@ pub fn bytes_that_a_thread_has_not_used_are_free_after_the_queue_is_emptied() {
         bytes: 512,
     };
     let pipeline = Arc::new(Pipeline::new(size, size));
-    // The first span of a thread takes more than its byte.
+    // The first span of a thread reserves more than its byte.
     let pushes = {
         let pipeline = Arc::clone(&pipeline);
         thread::spawn(move || pipeline.push(OTHER, 1, 1))
@@ -213,7 +213,7 @@ pub fn two_shutdowns_both_wait_for_the_export() {
     let shuts_down = {
         let pipeline = Arc::clone(&pipeline);
         thread::spawn(move || {
-            // Either it waits, or the other one has finished.
+            // The call waits, unless the other shutdown has finished.
             let _ = pipeline.shutdown(LONG);
             assert_eq!(pipeline.counts().exported, 1);
         })

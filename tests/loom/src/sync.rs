@@ -14,7 +14,7 @@ use loom::{cell::UnsafeCell, sync::atomic::AtomicBool};
 /// The size of the first block, small because a model locks each slot.
 pub const FIRST_BLOCK: usize = 2;
 
-/// An atomic for statics. loom has no `const` constructor, so the first access creates it, which has to
+/// An atomic for statics. loom has no `const` constructor, so the first access creates the atomic. This must
 /// happen before a second thread starts.
 #[derive(Debug)]
 pub struct StaticBool {
@@ -131,7 +131,7 @@ pub fn current_thread() -> Thread {
     CURRENT.with(Thread::clone)
 }
 
-/// Parks without a timeout: loom reports code that depends on the timeout as a deadlock.
+/// Parks without a timeout, so that loom reports code that depends on the timeout as a deadlock.
 pub fn park_timeout(_: Duration) {
     current_thread().park();
 }

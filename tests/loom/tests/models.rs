@@ -8,7 +8,7 @@
 
 use loom_models::models;
 
-/// Checks every order with at most two preemptions. All orders of these models would take hours.
+/// Checks every order with at most two preemptions, because all orders of these models would take hours.
 fn bounded(model: fn()) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(2);

@@ -1,4 +1,4 @@
-//! Exchanges in a program that is built with `panic = "abort"`: each ends once, and nothing needs unwinding. A panic
+//! Exchanges in a program that is built with `panic = "abort"`: each exchange ends once without unwinding. A panic
 //! in code of the application ends the process.
 //!
 //! ```console
@@ -74,7 +74,7 @@ impl SpanExporter for Exporter {
     }
 }
 
-/// Serves a request by its path, and calls another service, in a span of its own.
+/// Serves a request by its path, and calls another service, in a separate span.
 #[tracing::instrument(skip_all)]
 async fn handle(request: Request<()>) -> Result<Response<BoxBody>, Failure> {
     let client = observe((
@@ -152,8 +152,8 @@ fn exchanges(recorder: Option<&Recorder>) {
     });
 }
 
-/// Starts an exchange that is cancelled when its thread exits. Its service has no span of its own, which `tracing` would
-/// enter when thread-local variables are already destroyed.
+/// Starts an exchange that is cancelled when its thread exits. Its service has no span, because `tracing` would enter the span
+/// after thread-local variables are destroyed.
 fn hold_until_exit(recorder: Option<&Recorder>) {
     HELD.with(|held| {
         let mut held = held.borrow_mut();
@@ -162,7 +162,7 @@ fn hold_until_exit(recorder: Option<&Recorder>) {
     });
 }
 
-/// The requests of [`exchanges`]. All but the last have three spans: of the server, the function and the client.
+/// The number of requests in [`exchanges`]. All but the last one have three spans: of the server, the function and the client.
 const REQUESTS: u64 = 5;
 const SPANS: u64 = 3 * (REQUESTS - 1) + 1;
 
@@ -241,7 +241,7 @@ fn main() {
         let stderr = String::from_utf8_lossy(&child.stderr);
         let message = format!("part of the test: {place}");
         assert!(stderr.contains(&message), "{place}: {stderr}");
-        // A signal, no exit code.
+        // A signal ends the process, so it has no exit code.
         assert_eq!(child.status.code(), None, "{place}: {stderr}");
         println!("a panic of {place} ended the process: {}", child.status);
     }

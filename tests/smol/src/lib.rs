@@ -1,6 +1,6 @@
 //! Shared code of the tests on smol: telemetry in memory, servers and clients on loopback.
 //!
-//! A test runs on one thread: telemetry is installed for the thread, and nothing has to be `Send`.
+//! A test runs on one thread. Telemetry is installed for this thread, and no value must be `Send`.
 
 #![allow(
     clippy::unwrap_used,

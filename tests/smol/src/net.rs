@@ -41,7 +41,7 @@ where
             let connection = server::conn::http1::Builder::new()
                 .timer(SmolTimer::new())
                 .serve_connection(FuturesIo::new(stream), service);
-            // The tests break connections, so errors are ignored.
+            // The tests abort connections, so errors are ignored.
             executor.spawn(connection).detach();
         }
     };

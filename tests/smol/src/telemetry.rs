@@ -19,7 +19,7 @@ use tower_otel_prometheus::Prometheus;
 use tower_otel_recorder::Recorder;
 use tracing_subscriber::{Layer, filter::LevelFilter, layer::SubscriberExt};
 
-/// The timeout of everything that a test waits for.
+/// The timeout of every wait.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Spans and metrics recorded on this thread.
@@ -104,7 +104,7 @@ impl Telemetry {
             .sum()
     }
 
-    /// Waits until a condition is true, while the other tasks of the thread run.
+    /// Waits until a condition is true. Other tasks of the thread run at the same time.
     pub async fn wait_until(&self, what: &str, mut condition: impl FnMut(&Self) -> bool) {
         let waiting = async {
             while !condition(self) {

@@ -62,7 +62,7 @@ impl Stock {
     }
 }
 
-/// The addresses of shop and stock, and a channel that receives a message for each call of the stock.
+/// The addresses of the shop and the stock, and a channel that receives a message for each call of the stock.
 struct Chain {
     telemetry: Telemetry,
     shop: SocketAddr,
@@ -106,7 +106,7 @@ impl Chain {
         assert_eq!(self.in_flight(), [0.0, 0.0, 0.0]);
     }
 
-    /// Returns the exchanges in flight: of the servers, of the client of the shop, of the client of the stock.
+    /// Returns the number of exchanges in flight: of the servers, of the client of the shop, and of the client of the stock.
     fn in_flight(&self) -> [f64; 3] {
         let sent = |to: SocketAddr| {
             let host = to.to_string();
@@ -134,7 +134,7 @@ impl Chain {
         ]
     }
 
-    /// Asserts that every exchange is counted once with this status, and its duration recorded once.
+    /// Asserts that every exchange is counted once with this status, and that its duration is recorded once.
     fn assert_counted(&self, status: &str) {
         let (shop, stock) = (self.shop.to_string(), self.stock.to_string());
         for (requests, durations, label, value) in [
@@ -181,7 +181,7 @@ fn client(
         .service(service_fn(move |request| net::send(executor, request)))
 }
 
-/// Requests the stock, in a span of its own.
+/// Requests the stock, in a separate span.
 #[tracing::instrument(skip_all)]
 async fn load_stock<C: Service<Request<Empty<Bytes>>>>(
     client: C,
@@ -197,7 +197,7 @@ fn status_code(span: &SpanData) -> Option<i64> {
     }
 }
 
-/// Asserts that the spans are of one trace, each the child of the previous one.
+/// Asserts that the spans belong to one trace, and that each span is the child of the previous one.
 fn assert_one_trace(path: &[SpanData; 5]) {
     let mut parent = SpanId::INVALID;
     for span in path {

@@ -21,9 +21,9 @@ use crate::rng::Rng;
 /// The counts of all clients.
 #[derive(Debug, Default)]
 pub struct ClientCounts {
-    /// Requests that were started: an upper limit of the requests received.
+    /// Requests that were started. Servers cannot receive more.
     pub requests_sent: AtomicU64,
-    /// Responses received from the application: a lower limit of the responses sent.
+    /// Responses that were received from the application. Servers cannot have sent fewer.
     pub responses: AtomicU64,
     pub hang_ups: AtomicU64,
     pub resets: AtomicU64,
@@ -43,7 +43,7 @@ pub fn increment(counter: &AtomicU64) {
 #[derive(Clone, Debug)]
 pub struct Attack {
     pub targets: Vec<SocketAddr>,
-    /// The number of requests to send, unless the attack is stopped before.
+    /// The number of requests to send. The attack can be stopped earlier.
     pub requests: u64,
     pub stopped: Arc<AtomicBool>,
     pub counts: Arc<ClientCounts>,
@@ -109,7 +109,7 @@ impl Attack {
     }
 }
 
-/// Returns a path whose response completes without the client.
+/// Returns a path whose response completes without an action of the client.
 fn path(rng: &mut Rng, n: u64) -> String {
     let route = match rng.below(100) {
         0..60 => "fast",

@@ -54,7 +54,7 @@ pub fn the_bytes_of_a_root_are_freed_once() {
     assert_eq!(parts().map(|part| part.spans.len()).sum::<usize>(), 1);
 }
 
-/// Two traces are to be kept in the same second, where one is allowed.
+/// Two traces match the rules in the same second, and one trace per second is allowed.
 pub fn the_limit_of_a_second_holds_for_all_threads() {
     let limit = Arc::new(RateLimit::default());
     let other = Arc::clone(&limit);
@@ -63,7 +63,7 @@ pub fn the_limit_of_a_second_holds_for_all_threads() {
     assert!(allowed != other.join().unwrap());
 }
 
-/// Two spans start where there is room for one.
+/// Two spans start, and the memory has room for one.
 pub fn the_bytes_of_held_spans_are_bounded() {
     let bytes = Arc::new(HeldBytes::new(SPAN_BYTES));
     let other = Arc::clone(&bytes);
