@@ -1,9 +1,9 @@
-//! The processor time of the export of a span to a gRPC collector, compared with opentelemetry-otlp.
+//! The CPU time of the export of a span to a gRPC collector, compared with opentelemetry-otlp.
 //!
 //! `cargo bench -p tower-otel-benches --bench export [-- --quick] [-- --markdown]`
 //!
 //! Exit code 1: the target is missed. 2: the measurement is too noisy. 3: a span was lost. 4: the target is missed, and the
-//! yardstick misses it, too.
+//! reference arm ("yardstick") also misses it.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
@@ -35,13 +35,13 @@ const ARMS: [&str; 5] = [
     ENCODED,
 ];
 
-/// What the export of the recorder may cost, relative to the baseline.
+/// The maximum cost of the recorder's export, relative to the baseline.
 const TARGET: f64 = 0.1;
 
-/// The maximal relative difference of the two equal arms.
+/// The maximum relative difference between the two equal arms.
 const NOISE: f64 = 0.03;
 
-/// Processor time of the process for each span, in nanoseconds.
+/// The CPU time of the process per span, in nanoseconds.
 #[derive(Clone, Copy, Debug)]
 struct Sample {
     record: f64,

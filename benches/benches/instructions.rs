@@ -1,5 +1,5 @@
-//! Instructions of an exchange, counted by callgrind. The count is the same on every run, so a regression
-//! shows on a busy machine.
+//! The number of instructions of an exchange, counted by callgrind. The number is the same in every run, so a
+//! regression is visible even on a busy machine.
 //!
 //! `.ci/run instructions` compares the counts with `instructions.txt`; `.ci/run renew_instructions`
 //! rewrites that file.
@@ -29,7 +29,7 @@ const EXCHANGES: usize = 100;
 
 type PreparedRun = Box<dyn FnOnce()>;
 
-/// Prepares a run after some exchanges, which fill the tables and run the code of first use.
+/// Prepares a run after some exchanges, which fill the tables and run one-time initialization.
 fn warm(subject: Box<dyn Subject>) -> PreparedRun {
     // Leaked, so that its drop is not counted.
     let subject = Box::leak(subject);
@@ -143,7 +143,7 @@ library_benchmark_group!(
 );
 
 main!(
-    // Without the fast bins of glibc. They are merged, at about 57,000 instructions, whenever a freed block borders on
+    // Disables the fast bins of glibc. They are merged, at about 57,000 instructions, whenever a freed block borders on
     // the end of the heap. Whether one does depends on addresses, not on the measured code.
     config = LibraryBenchmarkConfig::default().env("GLIBC_TUNABLES", "glibc.malloc.mxfast=0"),
     library_benchmark_groups = instructions

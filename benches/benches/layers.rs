@@ -26,7 +26,7 @@ use tower_otel_benches::{
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
 
-/// A case and its limits: nanoseconds and allocations.
+/// A case and its limits in nanoseconds and in allocations.
 struct Line(Case, Option<f64>, Option<f64>);
 
 const fn line(arm: &'static str, baseline: &'static str) -> Line {
@@ -53,8 +53,8 @@ impl Line {
     }
 }
 
-/// Groups of cases that are measured together. The groups run one flush another and each has a control,
-/// because cases with two threads or many routes disturb the others.
+/// Groups of cases that are measured together. The groups run one after another, because cases with two threads or many
+/// routes disturb other cases. Each group has a control.
 const GROUPS: &[(&str, &[Line])] = &[
     (
         "Spans",
@@ -134,7 +134,7 @@ const GROUPS: &[(&str, &[Line])] = &[
     ),
 ];
 
-/// Routes and status codes for a hundred thousand series.
+/// The numbers of routes and status codes, for a hundred thousand series.
 const ROUTES: usize = 10_000;
 const STATUSES: usize = 10;
 
@@ -157,7 +157,7 @@ fn subject(text: &str) -> Box<dyn Subject> {
     subject
 }
 
-/// One route is requested, while the table contains the series of all routes.
+/// Measures requests to one route, while the table contains the series of all routes.
 fn with_many_series(name: &str) -> Box<dyn Subject> {
     struct FillSeries;
 
@@ -197,7 +197,7 @@ fn with_many_series(name: &str) -> Box<dyn Subject> {
 fn main() {
     if let Some(arm) = workers::worker_arm() {
         let _current = client_arms::attach_parent_span();
-        // Samples are not counted, because reading 100,000 series takes too long.
+        // Samples are not counted, because reading 100,000 series is too slow.
         return workers::run_worker(&*subject(&arm), || 0);
     }
     let effort = Effort {
@@ -229,7 +229,7 @@ fn main() {
     });
 }
 
-/// Prints a group; returns whether it is within the budget.
+/// Prints a group. Returns whether it is within the budget.
 fn report(results: &[CaseResult], lines: &[Line]) -> bool {
     let mut table = Table::new([
         "in process",

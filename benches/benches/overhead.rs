@@ -2,7 +2,7 @@
 //!
 //! `cargo bench -p tower-otel-benches --bench overhead [-- --quick] [-- --markdown]`
 //!
-//! Exit code 1: the budget is exceeded. 2: the measurement is too noisy. 3: a span was lost, so the figures
+//! Exit code 1: the budget is exceeded. 2: the measurement is too noisy. 3: a span was lost, so the results
 //! do not include the whole export.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
@@ -62,7 +62,7 @@ impl Server {
         }
     }
 
-    /// Measures a block of requests. Its spans are then flushed outside of the measured time, so that the
+    /// Measures a block of requests. Then flushes its spans outside of the measured time, so that the
     /// export does not run during the block of another server.
     fn sample(&mut self, workload: &Workload, requests: &[Request]) -> Sample {
         let connections = &mut self.connections[..workload.connections];

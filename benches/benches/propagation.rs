@@ -1,4 +1,4 @@
-//! Extraction and injection compared with the propagator of opentelemetry_sdk.
+//! Extraction and injection, compared with the propagator of opentelemetry_sdk.
 //!
 //! Both use the same header map. The SDK has no function that only parses, so both groups for reading
 //! measure its whole extraction.

@@ -1,9 +1,9 @@
-//! The cost of a root span, an inner span and an event of `tracing`, by what records them.
+//! The cost of a root span, an inner span and an event of `tracing`, with different recorders.
 //!
 //! `cargo bench -p tower-otel-benches --bench spans [-- --quick] [-- --markdown]`
 //!
 //! Exit code 1: a target is missed. 2: the measurement is too noisy. 3: an arm recorded other spans than its program has. 4: a
-//! target is missed, and the yardstick misses it, too.
+//! target is missed, and the reference arm ("yardstick") also misses it.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
@@ -22,11 +22,11 @@ static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 const THREADS: [usize; 2] = [1, 2];
 
-/// What the recorder may add to the registry, as a part of what tracing-opentelemetry adds. The upper end of the interval
-/// has to stay below.
+/// The maximum cost that the recorder adds to the registry, relative to the cost that tracing-opentelemetry adds. The upper end
+/// of the interval must be below it.
 const TARGETS: [(Program, f64); 2] = [(Program::Root, 1.0 / 3.0), (Program::InnerSpans, 0.4)];
 
-/// How far a ratio of the recorder to itself may be from 1.
+/// The maximum difference from 1 of the ratio of the recorder to itself.
 const NOISE: f64 = 0.05;
 
 /// Separates the arm from the program in the name of a worker.
@@ -78,7 +78,7 @@ fn main() {
     std::process::exit(code);
 }
 
-/// A number of each round of each launch.
+/// A number for each round of each launch.
 type Rounds = Vec<Vec<f64>>;
 
 struct Results(Measurement);
@@ -101,7 +101,7 @@ impl Results {
         combine(&whole, &root, |whole, root| (whole - root) / REPEATS as f64)
     }
 
-    /// Returns the same cost, over that of the registry without layers.
+    /// Returns the CPU time that an arm adds to the registry without layers.
     fn added(&self, arm: &str, program: Program, threads: usize) -> Rounds {
         let nanos = |arm| self.one(arm, program, threads, |cost| cost.nanos);
         combine(&nanos(arm), &nanos(arms::REGISTRY), |arm, registry| {
@@ -109,7 +109,7 @@ impl Results {
         })
     }
 
-    /// Returns the ratio of what two arms add.
+    /// Returns the ratio of the costs that two arms add to the registry.
     fn ratio(&self, arm: &str, other: &str, program: Program, threads: usize) -> Estimate {
         let (arm, other) = (
             self.added(arm, program, threads),

@@ -101,7 +101,7 @@ pub mod work {
         }
     }
 
-    /// Returns the number of spins that take this time on an idle processor. It is measured once, so that
+    /// Returns the number of spins that takes `time` on an idle processor. It is measured once, so that
     /// all arms do the same work.
     pub fn calibrate(time: Duration) -> u64 {
         const SPINS: u64 = 100_000;

@@ -13,7 +13,7 @@ use tower_otel_trace::TraceLayer;
 
 use crate::{minimal_spans, signals::Signals};
 
-/// Receives an instrumented application of any type.
+/// A function that receives an instrumented application of any type.
 pub trait Visitor {
     /// The result of the visit.
     type Output;
@@ -71,9 +71,9 @@ impl<'a> Arm<'a> {
 /// The limit of series, for applications with many routes.
 const SERIES: usize = 200_000;
 
-/// Instruments an application as the name says.
+/// Instruments an application with the arm of this name.
 ///
-/// The router gets its state here, as `axum::serve` does once. A router that is called without it rebuilds
+/// The router gets its state here, as in `axum::serve`. A router without its state rebuilds
 /// its routes for each request.
 pub fn instrument<V: Visitor>(
     name: &str,

@@ -23,7 +23,7 @@ pub struct Workload {
 }
 
 /// The workloads: a minimal handler, a loop and a query, each with one connection for the latency and with
-/// 16 for the processor time.
+/// 16 connections for the CPU time.
 ///
 /// Blocks on one connection are short, because the clock rate of a processor changes between blocks: many
 /// short blocks give a narrower interval than few long ones.
@@ -72,8 +72,8 @@ pub const WORKLOADS: &[Workload] = &[
     },
 ];
 
-/// What one arm may add to the median of one workload, in per cent. The upper end of the interval
-/// has to stay below.
+/// The maximum increase of the median of a workload by an arm, in per cent. The upper end of the interval
+/// must be below it.
 const LIMITS: &[(&str, &str, f64)] = &[
     ("100 µs of work", "direct + metrics", 1.5),
     ("100 µs of work", "record + metrics", 1.5),
@@ -90,9 +90,9 @@ const LIMITS: &[(&str, &str, f64)] = &[
 pub struct Sample {
     /// The median latency of a request.
     pub p50: f64,
-    /// Processor time of the serving thread for each request.
+    /// The CPU time of the serving thread per request.
     pub serving: f64,
-    /// Processor time of the process for each request, including the export.
+    /// The CPU time of the process per request, including the export.
     pub process: f64,
 }
 
@@ -104,7 +104,7 @@ pub type Samples = BTreeMap<(&'static str, &'static str), Vec<Vec<Sample>>>;
 struct Figure {
     name: &'static str,
     value: fn(&Sample) -> f64,
-    /// The maximal relative difference of the two bare servers.
+    /// The maximum relative difference between the two bare servers.
     noise: f64,
 }
 
@@ -126,7 +126,7 @@ const PROCESS: Figure = Figure {
     noise: 0.015,
 };
 
-/// The latency with one connection, the processor time with many.
+/// Returns the figures of a workload: the latency with one connection, the CPU time with many.
 fn figures(workload: &Workload) -> &'static [Figure] {
     match workload.connections {
         1 => &[P50],

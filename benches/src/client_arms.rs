@@ -32,7 +32,7 @@ pub fn attach_parent_span() -> ContextGuard {
     Context::new().with_remote_span_context(span).attach()
 }
 
-/// Instruments a client without a network as the name says.
+/// Instruments a client without a network with the arm of this name.
 pub fn instrument(name: &str, signals: &DiscardingSignals) -> Box<dyn Subject> {
     let respond = service_fn(|request: Request<Body>| {
         drop(request);

@@ -1,6 +1,6 @@
 //! A process that receives spans over OTLP/gRPC and counts them for each service.
 //!
-//! It does not decode the spans, because its processor time is missing for the client and the servers.
+//! It does not decode the spans, so that it uses little CPU time, which it takes from the client and the servers.
 
 use std::{
     collections::BTreeMap,
@@ -62,7 +62,7 @@ impl ResourceSpans {
 /// The number of received spans for each service.
 type Counts = Arc<Mutex<BTreeMap<String, usize>>>;
 
-/// Runs the collector: prints its address, and after the end of its input the received spans.
+/// Runs the collector. Prints its address, and the numbers of received spans after the end of its input.
 pub fn run() {
     let counts = Counts::default();
     let final_counts = Arc::clone(&counts);

@@ -1,4 +1,4 @@
-//! A yardstick for layers that record `tracing` spans: what remains if a layer omits events, links, sampling, late
+//! A reference for the cost of layers that record `tracing` spans. It omits events, links, sampling, late
 //! names and changes through the OpenTelemetry context.
 
 #![allow(
@@ -33,7 +33,7 @@ use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
 
 use crate::recorded_counts;
 
-/// The number of spans that wakes the export thread, and the maximal number that waits for it.
+/// The number of spans that wakes the export thread, and the maximum number of spans that wait for it.
 const BATCH: usize = 512;
 const QUEUE: usize = 2048;
 
@@ -98,8 +98,8 @@ impl Queues {
 /// Writes spans to pooled records and discards them on another thread.
 #[derive(Clone)]
 pub struct CompactLayer {
-    /// Whether inner spans attach a context, too. Otherwise spans of the OpenTelemetry API have the root span as parent, not
-    /// the innermost one.
+    /// Whether inner spans also attach a context. Otherwise, the parent of spans of the OpenTelemetry API is the root span
+    /// instead of the innermost span.
     inner_contexts: bool,
     queues: Arc<Queues>,
     exporter: Thread,

@@ -13,7 +13,7 @@ pub struct Delivery {
     pub sampled: usize,
     /// Spans that the collector counted.
     pub delivered: usize,
-    /// Spans that the server counted as lost.
+    /// Spans that the server counted as dropped.
     pub lost: usize,
 }
 
@@ -52,7 +52,7 @@ impl Deliveries {
         }
     }
 
-    /// Prints the table; returns whether no span was lost or delivered twice.
+    /// Prints the table. Returns whether no span was lost or delivered twice.
     pub fn report(&self, markdown: bool) -> bool {
         println!("\nSpans:\n");
         let mut table = Table::new(["arm", "requests", "sampled", "delivered", "lost", ""]);

@@ -1,4 +1,4 @@
-//! Measures the export without encoding: sends a request that was encoded before.
+//! Measures the export without encoding, by sending a request that was encoded before the measurement.
 
 use std::{
     future::poll_fn,
@@ -29,7 +29,7 @@ use tonic::{
 use tower::Service;
 use tower_otel_trace::Recorder;
 
-/// A request, and the channel that the recorder would send it through.
+/// A request, and a channel like the one that the recorder uses.
 #[derive(Debug)]
 pub struct EncodedRequest {
     runtime: Runtime,

@@ -1,4 +1,4 @@
-//! Exchanges in process: the service is called, polled and its body drained, without a socket.
+//! Exchanges in process: the service is called and polled, and its body is drained, without a socket.
 
 use std::{
     convert::Infallible,
@@ -25,9 +25,9 @@ const PREPARED_REQUESTS: usize = 128;
 /// The cost of an exchange.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Cost {
-    /// Processor time of the thread, in nanoseconds.
+    /// The CPU time of the thread, in nanoseconds.
     pub nanos: f64,
-    /// Allocations of the thread.
+    /// The number of allocations of the thread.
     pub allocations: f64,
 }
 
@@ -89,7 +89,7 @@ impl<R: 'static, F: FnMut(R) + Clone + Send + 'static> Subject for Exchanges<R, 
     }
 }
 
-/// Runs exchanges one flush another; returns the mean cost.
+/// Runs exchanges one after another. Returns the mean cost.
 pub fn turn(subject: &dyn Subject, exchanges: usize) -> Cost {
     let (mut time, mut count) = (Duration::ZERO, 0);
     for from in (0..exchanges).step_by(PREPARED_REQUESTS) {
@@ -128,7 +128,7 @@ where
     }
 }
 
-/// Runs a turn on several threads concurrently; returns the mean cost of an exchange on a thread.
+/// Runs a turn on several threads concurrently. Returns the mean cost of an exchange on a thread.
 pub fn run_on_threads(subject: &dyn Subject, threads: usize, exchanges: usize) -> Cost {
     if threads == 1 {
         return turn(subject, exchanges);
@@ -148,7 +148,7 @@ pub fn run_on_threads(subject: &dyn Subject, threads: usize, exchanges: usize) -
     }
 }
 
-/// A visitor that creates a subject which requests the routes in turn.
+/// A visitor that creates a subject. The subject requests the routes in turn.
 #[derive(Debug)]
 pub struct InProcess<A> {
     /// The number of routes.

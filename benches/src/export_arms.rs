@@ -1,4 +1,4 @@
-//! Ways to export spans over OTLP/gRPC, each without the rest of `tower-otel-init`.
+//! Ways to export spans over OTLP/gRPC, without the other parts of `tower-otel-init`.
 
 use std::{cell::OnceCell, time::Duration};
 
@@ -22,7 +22,7 @@ use crate::{
 /// An arm that sends a request that was encoded beforehand, and records nothing.
 pub const ENCODED: &str = "the same bytes, encoded beforehand (yardstick)";
 
-/// The spans of a turn: less than a batch, so that only a flush exports them, in one request.
+/// The number of spans of a turn. It is less than a batch, so that only a flush exports them, in one request.
 pub const SPANS: usize = 480;
 
 /// The export interval, longer than a measurement.
@@ -79,7 +79,7 @@ impl ExportArm {
         }
     }
 
-    /// Prepares what is not part of a turn.
+    /// Runs the work that is not part of a turn.
     pub fn prepare(&self) {
         if self.name == ENCODED {
             self.encoded

@@ -79,7 +79,7 @@ impl ExportingSignals {
         resource.build()
     }
 
-    /// Returns the guard, which has to live as long as the server.
+    /// Returns the guard, which must live as long as the server.
     pub fn into_guard(self) -> Guard {
         Guard {
             telemetry: self.started.into_inner().map(|(telemetry, _)| telemetry),
@@ -161,7 +161,7 @@ pub struct Guard {
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Guard {
-    /// Exports the ended spans. Spans that cannot be exported are counted as lost.
+    /// Exports the ended spans. Spans that cannot be exported are counted as dropped.
     pub fn flush(&self) {
         if let Some(telemetry) = &self.telemetry {
             let _ = telemetry.flush(FLUSH_TIMEOUT);
@@ -181,7 +181,7 @@ impl Guard {
             sdk,
             recorder,
         } = self;
-        // The SDK does not count what it loses.
+        // The SDK does not count dropped spans.
         if let Some(sdk) = sdk {
             let _ = sdk.shutdown_with_timeout(FLUSH_TIMEOUT);
         }

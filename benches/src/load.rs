@@ -1,6 +1,6 @@
 //! A client that polls its sockets without sleeping.
 //!
-//! A sleeping client adds the cost of its wake-ups, more often with a slower server. That effect is larger
+//! A client that sleeps adds the cost of its wake-ups, and sleeps more often with a slower server. This effect is larger
 //! than the measured differences.
 
 use std::{
@@ -110,7 +110,7 @@ fn is_complete(response: &[u8]) -> bool {
     response.len() >= head + 4 + body
 }
 
-/// Sends all requests, one at a time on each connection; returns the median time in seconds.
+/// Sends all requests, one at a time on each connection. Returns the median time in seconds.
 pub fn block(connections: &mut [Connection], requests: &[Request]) -> f64 {
     let count = requests.len();
     let mut requests = requests.iter();
@@ -138,17 +138,17 @@ pub fn block(connections: &mut [Connection], requests: &[Request]) -> f64 {
     median(times)
 }
 
-/// The processor time of a process.
+/// The CPU time of a process.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CpuTime {
-    /// That of the first thread, which serves.
+    /// The CPU time of the first thread, which serves.
     pub serving: Duration,
-    /// That of all threads, including the export.
+    /// The CPU time of all threads, including the export.
     pub process: Duration,
 }
 
 impl CpuTime {
-    /// Reads the processor time of a process, while its server is idle.
+    /// Reads the CPU time of a process while its server is idle.
     pub fn of(process: u32) -> Self {
         let of_thread = |path: PathBuf| -> Option<Duration> {
             let text = fs::read_to_string(path.join("schedstat")).ok()?;
@@ -164,7 +164,7 @@ impl CpuTime {
         }
     }
 
-    /// Returns the seconds since an earlier reading, for each request: serving, process.
+    /// Returns the seconds of CPU time per request since an earlier reading: of the serving thread, and of the process.
     pub fn since(self, before: Self, requests: usize) -> (f64, f64) {
         let each = |now: Duration, before: Duration| {
             now.saturating_sub(before).as_secs_f64() / requests as f64

@@ -1,5 +1,5 @@
-//! Minimal spans, as a lower bound of the cost: the attributes are known in advance and the end of the
-//! exchange is ignored. The rest is the cost of the SDK, `tracing` and the exchange itself.
+//! Minimal spans, as a lower bound of the cost. The attributes are known in advance, and the end of the
+//! exchange is ignored. The remaining cost is that of the SDK, `tracing` and the exchange itself.
 
 use std::time::{Instant, SystemTime};
 

@@ -22,8 +22,8 @@ pub fn pin(cpu: usize) {
     sched_setaffinity(None, &cpus).unwrap();
 }
 
-/// Runs the server and prints its port. For each input line it flushes its spans and prints a line; after
-/// the end of its input it prints the number of lost spans.
+/// Runs the server and prints its port. For each input line it flushes its spans and prints a line. After
+/// the end of its input it prints the number of dropped spans.
 pub fn run(name: &str, endpoint: String, spins: u64) {
     pin(0);
     let arm = Arm::parse(name);
@@ -58,7 +58,7 @@ impl Visitor for Serve {
         B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
         // `axum::serve` needs axum's body. This boxes the body of a layer around the router, and does not
-        // change that of a plain router.
+        // change the body of a router without layers.
         let service = ServiceBuilder::new()
             .map_response(IntoResponse::into_response)
             .service(service);

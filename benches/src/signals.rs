@@ -64,7 +64,7 @@ pub fn sampler(percentage: u32) -> Sampler {
     }
 }
 
-/// The export interval, longer than a measurement: only a flush wakes the export threads.
+/// The export interval. It is longer than a measurement, so that only a flush wakes the export threads.
 const EXPORT_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// Records and batches spans as for a collector, with an exporter that discards them.
@@ -139,7 +139,7 @@ impl Signals for DiscardingSignals {
         self.recorder.get_or_init(|| recorder().unwrap())
     }
 
-    /// With tracing-opentelemetry.
+    /// Installs tracing-opentelemetry.
     fn subscriber(&self) {
         let spans = tracing_opentelemetry::layer()
             .with_tracer(self.traces.tracer("benches"))

@@ -21,7 +21,7 @@ pub const NONE: &str = "no subscriber";
 pub const REGISTRY: &str = "registry";
 /// `recorder.layer()`.
 pub const RECORDER: &str = "recorder";
-/// The same, a second time.
+/// `recorder.layer()` a second time, as a control.
 pub const RECORDER_AGAIN: &str = "recorder again";
 /// The layer without the activation of contexts.
 pub const RECORDER_WITHOUT_CONTEXT: &str = "recorder, no context activation";
@@ -29,7 +29,7 @@ pub const RECORDER_WITHOUT_CONTEXT: &str = "recorder, no context activation";
 pub const TRACING_OPENTELEMETRY: &str = "tracing-opentelemetry";
 /// tracing-opentelemetry with its defaults.
 pub const TRACING_OPENTELEMETRY_DEFAULTS: &str = "tracing-opentelemetry, defaults";
-/// [`CompactLayer`], with the right parent for every span.
+/// [`CompactLayer`], with the correct parent for every span.
 pub const COMPACT: &str = "compact layer (yardstick)";
 /// [`CompactLayer`] without contexts of inner spans.
 pub const COMPACT_ROOT_CONTEXT: &str = "compact layer, context of root spans only";
@@ -71,7 +71,7 @@ pub fn exports(arm: &str) -> bool {
     .contains(&arm)
 }
 
-/// Installs what the arm records spans with, for the process, and returns its program.
+/// Installs the span recording of an arm for the process. Returns the program to measure.
 pub fn install(arm: &str, program: Program) -> Box<dyn Subject> {
     let unsampled = arm.ends_with(", not sampled");
     let mut signals = DiscardingSignals::new(if unsampled { 0 } else { 100 });

@@ -4,10 +4,10 @@ use std::hint::black_box;
 
 use tracing::field::Empty;
 
-/// How many inner spans or events a program has.
+/// The number of inner spans or events of a program.
 pub const REPEATS: u64 = 2;
 
-/// What a program records in its root span.
+/// The spans and events of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Program {
     /// A root span with eleven fields, one of them recorded late.

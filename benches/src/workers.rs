@@ -16,7 +16,7 @@ use crate::{
 /// The flag that starts this program as a worker, followed by the name of the arm.
 const ARM_FLAG: &str = "--arm";
 
-/// Returns the argument after a flag on the command line.
+/// Returns the command-line argument after a flag.
 pub fn argument(flag: &str) -> Option<String> {
     env::args().skip_while(|argument| argument != flag).nth(1)
 }
@@ -31,8 +31,8 @@ pub fn worker_arm() -> Option<String> {
     argument(ARM_FLAG)
 }
 
-/// Runs a worker: each input line is a turn, with the number of threads and of exchanges. After the end of
-/// its input it prints the total numbers of exchanges, spans and samples.
+/// Runs a worker. Each input line is a turn, with the numbers of threads and exchanges. After the end of
+/// its input, the worker prints the total numbers of exchanges, spans and samples.
 pub fn run_worker(subject: &dyn Subject, samples: fn() -> u64) {
     let before = (recorded_counts::spans(), samples());
     let mut total = 0;
@@ -130,17 +130,17 @@ pub struct Case {
 pub struct CaseResult {
     /// The case.
     pub case: Case,
-    /// Nanoseconds over the baseline.
+    /// The added nanoseconds over the baseline.
     pub nanos: Estimate,
-    /// Allocations over the baseline.
+    /// The added allocations over the baseline.
     pub allocations: f64,
     /// The recorded spans and samples of an exchange.
     pub recorded: Recorded,
-    /// Nanoseconds over the baseline, for each round of each launch.
+    /// The added nanoseconds over the baseline, for each round of each launch.
     rounds: Vec<Vec<f64>>,
 }
 
-/// The maximal difference of two measurements of the same arm, in nanoseconds.
+/// The maximum difference between two measurements of the same arm, in nanoseconds.
 const NOISE: f64 = 15.0;
 
 impl CaseResult {
@@ -201,7 +201,7 @@ pub type Key = (&'static str, usize);
 pub struct Measurement {
     /// The costs: launches, and their rounds.
     pub costs: BTreeMap<Key, Vec<Vec<Cost>>>,
-    /// What an exchange of each arm records.
+    /// The recorded spans and samples of an exchange of each arm.
     pub recorded: BTreeMap<&'static str, Recorded>,
 }
 

@@ -10,7 +10,7 @@ pub struct Group {
     pub others: &'static [&'static str],
     /// The number of spans of an exchange.
     pub spans: f64,
-    /// The minimal number of histogram samples of an exchange.
+    /// The minimum number of histogram samples of an exchange.
     pub samples: f64,
 }
 
@@ -96,8 +96,8 @@ pub const GROUPS: &[Group] = &[
 /// An arm and its baseline.
 type ArmOverBaseline = (&'static str, &'static str);
 
-/// An arm of the suite, the comparable arms of other crates, and the minimal ratio of their lowest cost to
-/// ours, at the lower end of the interval.
+/// An arm of the suite, the comparable arms of other crates, and the minimum ratio of their lowest cost to
+/// the cost of the suite, at the lower end of the interval.
 pub struct Target {
     pub ours: ArmOverBaseline,
     pub others: &'static [ArmOverBaseline],

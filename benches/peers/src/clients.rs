@@ -24,7 +24,7 @@ use tracing::Level;
 
 use crate::{otel_032, servers::propagate};
 
-/// Instruments a client as the name says; `None` if it is a server.
+/// Instruments a client with the arm of this name. Returns `None` if the arm is a server.
 pub fn instrument(name: &str, signals: &DiscardingSignals) -> Option<Box<dyn Subject>> {
     let trace = TraceLayer::client;
     let inject = PropagateLayer::new;

@@ -96,7 +96,7 @@ impl Results {
         }
     }
 
-    /// Returns the cheapest of the other crates, and the ratio of its cost to ours.
+    /// Returns the cheapest arm of the other crates, and the ratio of its cost to the cost of the suite.
     fn times(&self, target: &Target) -> (&'static str, Estimate) {
         let ours = self.of(target.ours.0, target.ours.1);
         let ratios = target.others.iter().map(|(arm, baseline)| {

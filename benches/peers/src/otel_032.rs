@@ -43,7 +43,7 @@ pub fn attach_parent_span() -> ContextGuard {
     Context::new().with_remote_span_context(span).attach()
 }
 
-/// Installs a subscriber that exports `tracing` spans; returns a function that flushes them.
+/// Installs a subscriber that exports `tracing` spans. Returns a function that flushes them.
 pub fn subscriber() -> impl Fn() + Send + Sync + 'static {
     global::set_text_map_propagator(TraceContextPropagator::new());
     let config = BatchConfigBuilder::default()

@@ -1,4 +1,4 @@
-//! Servers, each instrumented as in the README of the crate, with the same signals as ours.
+//! Servers, each instrumented as in the README of the crate, with the same signals as the suite.
 
 use axum::Router;
 use axum_otel_metrics::HttpMetricsLayerBuilder;
@@ -18,7 +18,7 @@ use tracing::Level;
 
 use crate::otel_032;
 
-/// Instruments an application as the name says.
+/// Instruments an application with the arm of this name.
 pub fn instrument<V: Visitor>(
     name: &str,
     app: Router,
@@ -97,7 +97,7 @@ fn instrumentation(signals: &DiscardingSignals, tracing: bool, metrics: bool) ->
         .unwrap()
 }
 
-/// Creates the layer and the runtime on which it runs its upkeep.
+/// Creates the layer, and the runtime on which it runs its upkeep task.
 fn axum_prometheus() -> PrometheusMetricLayer<'static> {
     let runtime = runtime::Builder::new_multi_thread()
         .worker_threads(1)

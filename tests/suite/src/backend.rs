@@ -34,7 +34,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// A source whose spans are not exported.
+    /// Returns a source whose spans are not exported.
     pub fn discarding() -> Self {
         let recorder = Recorder::builder(InMemorySpanExporter::default()).build();
         Self {
@@ -60,7 +60,7 @@ impl Backend {
         matches!(self, Self::Tracing | Self::TracingRecorder)
     }
 
-    /// Returns the layer with this backend. `tracing` spans of this thread go to it until the next call.
+    /// Returns the layer with this backend. The backend receives the `tracing` spans of this thread until the next call.
     pub fn layer(self, source: &Source, layer: TraceLayer) -> AnyTraceLayer {
         RECORDS_TRACING.set(self == Self::TracingRecorder);
         match self {

@@ -1,5 +1,5 @@
 //! gRPC calls between a tonic server and a channel, recorded as spans and as metrics by both naming
-//! schemes, and what each call changes.
+//! schemes, and the changes of the metrics by each call.
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -27,7 +27,7 @@ use crate::{
 /// Spans, and metrics by both naming schemes.
 type Layers = ObserveLayer<(AnyTraceLayer, (MetricsLayer, MetricsLayer))>;
 
-/// A server and a client of it.
+/// A server and its client.
 pub struct GrpcPair {
     pub telemetry: TestTelemetry,
     pub service: CartService,
@@ -37,12 +37,12 @@ pub struct GrpcPair {
     ended: usize,
 }
 
-/// What one call has recorded.
+/// The spans and the changed series of one call.
 #[derive(Debug)]
 pub struct RecordedCall {
     pub server: SpanData,
     pub client: SpanData,
-    /// The series that were changed, and by how much.
+    /// The changed series, and their differences.
     pub changes: BTreeMap<String, f64>,
 }
 
@@ -140,7 +140,7 @@ impl GrpcPair {
         series.collect()
     }
 
-    /// Checks that spans, counters and histograms have recorded one call, equally, and nothing else.
+    /// Checks that spans, counters and histograms have recorded one call with equal values, and nothing else.
     pub fn assert_recorded(
         &self,
         call: &RecordedCall,

@@ -67,7 +67,7 @@ type ResponseStream = Pin<Box<dyn Stream<Item = Result<String, Status>> + Send>>
 /// and `panic` panics. A stream sends `a` first.
 #[derive(Clone, Debug, Default)]
 pub struct CartService {
-    /// Notified of each call that reaches the service.
+    /// Is notified of each call that reaches the service.
     pub called: Arc<Notify>,
 }
 

@@ -126,7 +126,7 @@ pub const OPT_INS: [OptIn; 6] = [
     OptIn::UserAgentSynthetic,
 ];
 
-/// Keys of the conventions that no option records: a layer does not know the size of a message with
+/// Keys of the conventions that no option records. A layer does not know the size of a message with
 /// its head, and the protocol is always `http`.
 pub const NOT_RECORDED: [&str; 3] = [
     published::HTTP_REQUEST_SIZE,

@@ -41,7 +41,7 @@ pub enum Step {
     Data(&'static str),
     Trailers,
     Error,
-    /// Waits for a signal of the test.
+    /// Waits for a signal from the test.
     WaitFor(oneshot::Receiver<()>),
     /// Is pending forever.
     Pending,
@@ -117,7 +117,7 @@ where
     address
 }
 
-/// A server of one connection that the test can reset.
+/// A server of one connection, which the test can reset.
 #[derive(Debug)]
 pub struct ResettableServer {
     address: SocketAddr,
@@ -137,7 +137,7 @@ impl ResettableServer {
         let address = listener.local_addr().unwrap();
         let task = tokio::spawn(async move {
             let (stream, _) = listener.accept().await.unwrap();
-            // Refuse further connections. With zero linger the abort always resets the connection.
+            // Refuses further connections. With zero linger, the abort always resets the connection.
             drop(listener);
             stream.set_zero_linger().unwrap();
             let service = TowerToHyperService::new(service);
@@ -159,7 +159,7 @@ impl ResettableServer {
     }
 }
 
-/// Returns an address that refuses connections while the socket is open.
+/// Returns a socket and its address, which refuses connections while the socket is open.
 pub fn refusing_address() -> (TcpSocket, SocketAddr) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(([127, 0, 0, 1], 0).into()).unwrap();

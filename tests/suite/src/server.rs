@@ -83,13 +83,13 @@ impl Server {
         }
     }
 
-    /// Sends these lines unchanged and returns the head of the response.
+    /// Sends lines unchanged and returns the head of the response.
     pub async fn send(&self, request: &str) -> String {
         let (head, _) = send_raw(self.address, request).await;
         head
     }
 
-    /// Sends these lines unchanged and returns the span of the exchange.
+    /// Sends lines unchanged and returns the span of the exchange.
     pub async fn span_of(&self, request: &str) -> SpanData {
         let (_, _open) = send_raw(self.address, request).await;
         self.next_span().await
@@ -175,7 +175,7 @@ pub fn app() -> Router {
         .route("/context", any(context))
 }
 
-/// Responds with the trace headers that an outgoing request would have.
+/// Responds with the trace headers that an outgoing request of the handler has.
 pub async fn context() -> HeaderMap {
     let mut headers = HeaderMap::new();
     tower_otel_propagate::inject(&Context::current(), &mut headers);

@@ -93,7 +93,7 @@ impl Backend {
 
 async fn read<B: Body, E>(response: Response<B>) -> Result<StatusCode, E> {
     let status = response.status();
-    // Tests check a failed body by its span.
+    // A failed body is checked in its span.
     let _ = response
         .into_body()
         .collect()

@@ -41,7 +41,7 @@ pub struct LocalTelemetry {
 
 impl LocalTelemetry {
     pub fn new(source: &Source) -> Self {
-        // Dependencies open their own spans at lower levels.
+        // Spans of dependencies have lower levels.
         Self::install(source, |layer| layer, LevelFilter::INFO)
     }
 
@@ -131,7 +131,7 @@ impl TestTelemetry {
         Self::with_sampler_and_filter(Sampler::AlwaysOn, LevelFilter::INFO)
     }
 
-    /// Telemetry with a sampler and a filter of `tracing` spans.
+    /// Returns telemetry with a sampler and a filter of `tracing` spans.
     pub fn with_sampler_and_filter(
         sampler: impl Into<Box<dyn ShouldSample>>,
         filter: impl Filter<Registry> + Send + Sync + 'static,
@@ -139,7 +139,7 @@ impl TestTelemetry {
         Self::build(sampler, |layer| layer, filter)
     }
 
-    /// Telemetry with a changed tracing-opentelemetry layer.
+    /// Returns telemetry with a tracing-opentelemetry layer that `configure` changes.
     pub fn with_tracing_layer(configure: impl FnOnce(OtelLayer) -> OtelLayer) -> Self {
         Self::build(Sampler::AlwaysOn, configure, LevelFilter::INFO)
     }
@@ -271,7 +271,7 @@ pub fn assert_metrics_error_type(telemetry: &TestTelemetry, kind: &str, error: O
     }
 }
 
-/// Awaits a future; panics after 20 seconds.
+/// Awaits a future. Panics after 20 seconds.
 pub async fn with_timeout<T>(description: &str, future: impl Future<Output = T>) -> T {
     match tokio::time::timeout(Duration::from_secs(20), future).await {
         Ok(output) => output,

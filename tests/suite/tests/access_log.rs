@@ -59,7 +59,7 @@ struct Line {
     is_in_span: bool,
 }
 
-/// Collects the lines.
+/// A layer that collects the lines of the access log.
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<Line>>>);
 
@@ -109,7 +109,7 @@ impl Visit for Fields {
     }
 }
 
-/// What one exchange has recorded.
+/// The records of one exchange.
 struct Recorded {
     lines: Vec<Line>,
     spans: Vec<SpanData>,
@@ -122,7 +122,7 @@ fn backend_filter<S>(is_recorder: bool) -> impl LayerFilter<S> {
     })
 }
 
-/// Runs an exchange with a backend, on a thread of its own, because a panic leaves the state of a subscriber's filters
+/// Runs an exchange with a backend on a separate thread, because a panic leaves the state of a subscriber's filters
 /// undefined.
 fn record(
     backend: Backend,
@@ -179,7 +179,7 @@ fn scripted(steps: impl IntoIterator<Item = Step>) -> BoxedResponse {
     boxed(ScriptedBody::new(steps))
 }
 
-/// A unary gRPC call with this status in its trailers.
+/// Returns the response to a unary gRPC call, with this status in its trailers.
 fn grpc(status: &'static str) -> BoxedResponse {
     let mut trailers = HeaderMap::new();
     trailers.insert("grpc-status", HeaderValue::from_static(status));
@@ -193,7 +193,7 @@ fn grpc(status: &'static str) -> BoxedResponse {
     response
 }
 
-/// A gRPC call that is refused with this status in its head.
+/// Returns the response to a refused gRPC call, with this status in its head.
 fn refused(status: &'static str) -> BoxedResponse {
     let mut response = boxed(Full::default());
     let headers = response.headers_mut();
@@ -215,7 +215,7 @@ fn call(path: &str) -> Request<()> {
     request.body(()).unwrap()
 }
 
-/// How far the caller reads the response.
+/// The part of the response that the caller reads.
 #[derive(Clone, Copy, Debug)]
 enum Read {
     /// Polls the future once, and drops it.
@@ -225,7 +225,7 @@ enum Read {
     ToTheEnd,
 }
 
-/// Sends a request through the layer, without a runtime. Returns whether it has panicked.
+/// Sends a request through the layer, without a runtime. Returns whether the exchange panicked.
 fn exchange(layer: &AnyTraceLayer, request: Request<()>, handler: Handler, read: Read) -> bool {
     let run = || {
         let mut service = layer.layer(service_fn(|_: Request<()>| handler()));
@@ -252,7 +252,7 @@ fn respond(response: BoxedResponse) -> HandlerFuture {
     Box::pin(async { Ok(response) })
 }
 
-/// The handlers, with the line of a server's exchange.
+/// The access log line of a server's exchange, its handler, and the part of the response that is read.
 const ENDS: [(&str, Handler, Read); 11] = [
     (
         "INFO request complete 200",
@@ -497,7 +497,7 @@ fn a_grpc_call_has_its_method_and_its_status_also_if_it_is_not_sampled() {
     }
 }
 
-/// Panics when a line is written.
+/// A layer that panics when a line is written.
 struct Panics;
 
 impl<S: Subscriber> SubscriberLayer<S> for Panics {

@@ -1,5 +1,5 @@
-//! Malformed requests: the server responds as without the layers, and the telemetry is correct or
-//! absent.
+//! Malformed requests: the server responds as without the layers, and telemetry is correct or
+//! omitted.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -65,7 +65,7 @@ async fn serve_layered(placement: Placement, spans: AnyTraceLayer) -> SocketAddr
     }
 }
 
-/// All placements with all span backends.
+/// Returns all placements with all span backends.
 fn placements_and_backends() -> impl Iterator<Item = (Placement, Backend)> {
     let placements = [Placement::OnRoutes, Placement::AroundRouter].into_iter();
     placements.flat_map(|placement| Backend::ALL.map(|backend| (placement, backend)))
@@ -195,7 +195,7 @@ impl Case {
     }
 }
 
-/// Returns the value as it is recorded: texts are cut after 4096 characters.
+/// Returns the recorded value. Texts are cut after 4096 characters.
 fn recorded_value(value: Option<Value>) -> Option<Value> {
     match value {
         Some(Value::String(text)) => {
@@ -530,7 +530,7 @@ fn forwarded() -> Vec<Case> {
         .attribute("client.address", "203.0.113.7")
         .attribute("url.scheme", "https")
         .server("::1", 8443),
-        // Contradicting `Forwarded` and `X-Forwarded-*` headers are both ignored.
+        // If `Forwarded` and `X-Forwarded-*` contradict each other, both are ignored.
         Case::get(&[
             b"Forwarded: for=198.51.100.1;proto=https",
             b"X-Forwarded-For: 203.0.113.7",

@@ -46,7 +46,7 @@ use tower_otel_metrics::{MetricsBackend, MetricsLayer, Names, OtelMetrics};
 use tower_otel_propagate::PropagateLayer;
 use tower_otel_trace::TraceLayer;
 
-/// What a function panics with.
+/// The payload of a function's panic.
 #[derive(Debug, PartialEq, Eq)]
 struct Payload(Callback);
 
@@ -96,7 +96,7 @@ impl Callback {
 
     /// Returns whether a client's layers call the function.
     fn is_called_on_clients(self) -> bool {
-        // A client's span continues no remote parent, and metrics of clients have no route.
+        // Client spans do not continue remote parents, and client metrics have no route.
         !matches!(self, RemoteParent | Extract | MetricsRoute)
     }
 
@@ -231,12 +231,12 @@ impl Case {
         assert_eq!(panic.downcast_ref(), Some(&Payload(self.callback)));
     }
 
-    /// Checks that span and metrics have one exchange that panicked, without a response.
+    /// Checks that span and metrics recorded one exchange that panicked without a response.
     fn assert_panicked(&self) {
         self.assert_all_panicked(1);
     }
 
-    /// Checks that span and metrics have as many exchanges that panicked, without a response.
+    /// Checks that span and metrics recorded this number of exchanges that panicked without a response.
     fn assert_all_panicked(&self, exchanges: u8) {
         self.assert_spans_panicked(exchanges);
         let metrics = self.telemetry.metrics();
@@ -344,7 +344,7 @@ fn hello(_: Request<()>) -> Hello {
     ready(Ok(Response::new(Full::from("hello"))))
 }
 
-/// Returns what an exchange panics with.
+/// Returns the panic payload of an exchange.
 fn panic_of<T>(case: &Case, exchange: impl Future<Output = T>) -> Box<dyn Any + Send> {
     let mut exchange = pin!(exchange);
     let cx = &mut TaskContext::from_waker(Waker::noop());
@@ -408,7 +408,7 @@ fn layers_around_the_one_that_panics_end_as_panic() {
     });
 }
 
-/// Returns the response of a service in a `tower::buffer`, or what the exchange panics with.
+/// Returns the response of a service in a `tower::buffer`, or the panic payload of the exchange.
 async fn buffered<F, R>(service: Buffer<Request<()>, F>) -> Result<R, Payload>
 where
     F: Future<Output = Result<R, Infallible>> + Send + 'static,
@@ -430,7 +430,7 @@ where
     }
 }
 
-/// Sends two requests through a `tower::buffer` around the layers: both panic.
+/// Sends two requests through a `tower::buffer` around the layers. Both panic.
 fn run_buffered<S, B>(case: &Case, layer: impl Layer<Inner, Service = S>)
 where
     S: Service<Request<()>, Response = Response<B>, Error = Infallible, Future: Send>

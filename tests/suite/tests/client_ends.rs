@@ -1,5 +1,5 @@
-//! All ends of a client exchange, over real sockets: span, counter, histogram and gauge record each
-//! exchange once and equally. The servers have no layers.
+//! All ends of a client exchange over sockets. Span, counter, histogram and gauge record each
+//! exchange once, with equal values. The servers have no layers.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -528,7 +528,7 @@ async fn a_body_that_the_server_fails_to_finish_is_an_error() {
     .await;
 }
 
-/// Returns a handler that signals its call and never responds.
+/// Returns a handler that sends a signal when it is called, and never responds.
 fn pending_handler(
     started_tx: oneshot::Sender<()>,
 ) -> impl Service<

@@ -1203,7 +1203,7 @@ async fn a_filtered_request_propagates_its_parent() {
     };
     let by_layer = || TraceLayer::client().filter(Filter::new(|_| false));
     let by_tracing = || TestTelemetry::with_sampler_and_filter(Sampler::AlwaysOn, hidden());
-    // Each telemetry is created in its turn, because a thread has one subscriber at a time.
+    // Each telemetry is created when it is used, because a thread has one subscriber at a time.
     let cases: [(Backend, TraceLayer, &dyn Fn() -> TestTelemetry); 3] = [
         (Backend::Tracing, by_layer(), &TestTelemetry::new),
         (Backend::Tracer, by_layer(), &TestTelemetry::new),

@@ -427,7 +427,7 @@ async fn server_address_comes_from_the_host_header() {
                 "GET / HTTP/1.1\nHost: ",
                 &[("server.address", Absent), ("server.port", Absent)],
             ),
-            // With two `Host` headers it is unknown which one another hop used.
+            // Of two `Host` headers, it is unknown which one another hop used.
             (
                 "GET / HTTP/1.1\nHost: a.example\nHost: b.example",
                 &[("server.address", Absent), ("server.port", Absent)],
@@ -1056,7 +1056,7 @@ async fn known_methods_can_be_replaced() {
     .await;
 }
 
-/// Runs in its own process, because the environment is shared by all threads.
+/// Runs in a separate process, because all threads share the environment.
 #[test]
 fn known_methods_can_be_replaced_by_the_environment() {
     let output = Command::new(std::env::current_exe().unwrap())
@@ -1209,7 +1209,7 @@ async fn errors_are_not_span_events_by_default() {
     }
 }
 
-/// The logged events with the span that was current.
+/// The logged events, each with the current span.
 #[derive(Clone, Debug, Default)]
 struct Log(Arc<Mutex<Vec<Record>>>);
 
@@ -1585,7 +1585,7 @@ async fn recorded_keys_are_exactly_those_of_the_conventions() {
 
 #[tokio::test]
 async fn the_context_handler_has_no_context_without_a_layer() {
-    // The tests above rely on this: without a layer no trace headers are sent.
+    // The tests above depend on this: without a layer, no trace headers are sent.
     let router = Router::new().route("/context", any(context));
     let server = Server::serve_router(Backend::Tracer, TestTelemetry::new(), router).await;
     let head = server.send(&request_with_parent("01")).await;

@@ -1,6 +1,6 @@
 //! `Debug` and `Display` of every public type show no secret.
 //!
-//! The types are those in `api/`, so that a new public type without a row fails the test.
+//! The types are read from `api/`, so that a new public type without a row fails the test.
 
 #![allow(
     clippy::unwrap_used,
@@ -49,11 +49,11 @@ use tower_otel_test::{TestTelemetry, span};
 use tower_otel_trace::{SpanHandle, TraceLayer};
 use tracing_subscriber::{Registry, layer::SubscriberExt};
 
-/// A part of every value that may be a secret: of headers, queries, user information, certificates, keys, bodies,
+/// The marker in every value that may be a secret: headers, queries, user information, certificates, keys, bodies,
 /// messages of errors and panics, baggage, labels, attributes.
 const SECRET: &str = "c4n4ry";
 
-/// A part of values that may show: names, hosts, routes, paths, methods, attributes of resources and scopes.
+/// The marker in values that may be shown: names, hosts, routes, paths, methods, attributes of resources and scopes.
 const ALLOWED: &str = "4ll0wed";
 
 /// Public types that contain no text: enums, numbers, addresses.
@@ -173,7 +173,7 @@ fn context() -> Context {
     context.with_span(span)
 }
 
-/// Observes an exchange and writes what it gets as text.
+/// An observer that stores the debug texts of its arguments.
 #[derive(Clone, Debug, Default)]
 struct Spy(Arc<Mutex<Texts>>);
 
@@ -424,7 +424,7 @@ fn recorder_types(texts: &mut Texts) {
     texts.debug("tower_otel_recorder::OtlpExporter", &exporter());
     let builder = Recorder::builder(exporter()).resource(resource());
     texts.debug("tower_otel_recorder::RecorderBuilder", &builder);
-    // Certificates that are none.
+    // The certificates are invalid.
     let error = builder.build().unwrap_err();
     texts.both("tower_otel_recorder::RecorderBuilder", &error);
     texts.debug("tower_otel_recorder::Keep", &Keep::errors());
@@ -450,7 +450,7 @@ fn recorder_types(texts: &mut Texts) {
     opentelemetry::trace::Span::set_attribute(&mut span, KeyValue::new("a", secret("attribute")));
     texts.debug("tower_otel_recorder::RecorderTracerProvider", &span);
     drop(span);
-    // Nothing accepts the spans.
+    // No collector accepts the spans.
     let error = recorder.flush(Duration::from_secs(30)).unwrap_err();
     texts.both("tower_otel_recorder::Recorder", &error);
     texts.debug("tower_otel_recorder::Recorder", &recorder);
@@ -493,7 +493,7 @@ fn init(texts: &mut Texts) {
     }
 }
 
-/// The values of a test are shown on purpose.
+/// The crate for tests shows values intentionally.
 fn test_kit(texts: &mut Texts) {
     let telemetry = TestTelemetry::new();
     let guard = telemetry.install();
@@ -541,7 +541,7 @@ fn debug_and_display_of_no_public_type_show_a_secret() {
         .filter(|(_, text)| text.contains(SECRET))
         .collect();
     assert!(shown.is_empty(), "{shown:#?}");
-    // The search finds what it looks for.
+    // The search finds allowed texts, so it would find secrets.
     assert!(texts.iter().any(|(_, text)| text.contains(ALLOWED)));
 }
 

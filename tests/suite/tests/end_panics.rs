@@ -1,5 +1,5 @@
-//! What an application gives to a backend panics when an exchange ends: each signal ends once, nothing stays in flight, and
-//! the next exchange is recorded.
+//! A component of the application in a backend, such as a processor or a meter, panics when an exchange ends. Each signal ends
+//! once, no exchange stays in flight, and the next exchange is recorded.
 
 #![allow(
     clippy::unwrap_used,
@@ -58,7 +58,7 @@ fn panic() -> ! {
 type Hello = Ready<Result<Response<Full<Bytes>>, Infallible>>;
 type Inner = tower::util::ServiceFn<fn(Request<()>) -> Hello>;
 
-/// Makes an exchange. Returns what it panics with.
+/// Makes an exchange. Returns its panic payload.
 fn exchange<S, B>(service: &mut S) -> Option<&'static str>
 where
     S: Service<Request<()>, Response = Response<B>>,
@@ -81,17 +81,17 @@ fn service<S>(layer: impl Layer<Inner, Service = S>) -> S {
     layer.layer(service_fn(hello as fn(_) -> _))
 }
 
-/// Where a meter panics.
+/// The point at which a meter panics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Panics {
-    /// When instruments are made.
+    /// When instruments are created.
     Start,
     /// When a duration is recorded.
     End,
     Never,
 }
 
-/// A meter of an application.
+/// A meter of the application.
 #[derive(Clone)]
 struct TestMeter {
     panics: Panics,
@@ -175,7 +175,7 @@ fn a_meter_that_panics_leaves_one_span_and_nothing_in_flight() {
                 assert_eq!(meter.in_flight.load(SeqCst), 0, "{case}");
                 let durations = meter.durations.load(SeqCst);
                 assert_eq!(durations, usize::from(!panicked), "{case}");
-                // Inside of metrics that panic when they start, no span has started.
+                // If the outer metrics panic when they start, no inner span has started.
                 let spans = telemetry.spans();
                 let expected = usize::from(trace_outside || panics != Panics::Start);
                 assert_eq!(spans.len(), expected, "{case}: {spans:#?}");
@@ -189,7 +189,7 @@ fn a_meter_that_panics_leaves_one_span_and_nothing_in_flight() {
     }
 }
 
-/// A span processor that panics when a span ends, as long as it is armed.
+/// A span processor that panics when a span ends, while it is armed.
 #[derive(Debug)]
 struct PanickingEnd {
     is_armed: Arc<AtomicBool>,

@@ -44,9 +44,9 @@ type ReceivedHeaders = Arc<Mutex<Vec<HeaderMap>>>;
 /// The delay of the response body of the backend service.
 const SLOW: Duration = Duration::from_millis(100);
 
-/// The allowed difference, in seconds, between a span and a metric duration of one exchange. They use
-/// different clocks (wall and monotonic), read microseconds apart, or some milliseconds apart on a busy
-/// machine. Half of [`SLOW`] is more than that, and less than the error if one of the two ended at the
+/// The allowed difference, in seconds, between the durations of a span and of a metric of one exchange. They use
+/// different clocks (wall and monotonic), which are read microseconds apart, or some milliseconds apart on a busy
+/// machine. Half of [`SLOW`] is more than that, and less than the difference if one of the two durations ends at the
 /// response head.
 const TOLERANCE: f64 = 0.05;
 
@@ -99,7 +99,7 @@ async fn front(State(front): State<Front>, Path(id): Path<String>) -> (StatusCod
     (status, Body::from_stream(response.bytes_stream()))
 }
 
-/// A frontend whose route is known to the layer from the start.
+/// A frontend whose route the layer knows when the exchange starts.
 fn front_app(process_backend: &ProcessBackend, behind: SocketAddr) -> Router {
     let client = client(process_backend);
     let app = Router::new()
@@ -108,7 +108,7 @@ fn front_app(process_backend: &ProcessBackend, behind: SocketAddr) -> Router {
     observed(process_backend, app)
 }
 
-/// A backend whose route is known only in its nested router.
+/// A backend service whose route is known only in its nested router.
 fn behind_app(process_backend: &ProcessBackend, received_headers: ReceivedHeaders) -> Router {
     let things = Router::new()
         .route("/{id}", get(behind))
@@ -129,7 +129,7 @@ async fn behind(
     };
     let (finish, finished) = oneshot::channel();
     tokio::spawn(async move {
-        // The body ends this long after the head. The test measures the delay.
+        // The body ends this time after the head. The test measures the delay.
         tokio::time::sleep(SLOW).await;
         let _ = finish.send(());
     });
@@ -374,8 +374,8 @@ async fn a_failure_in_the_last_service_is_recorded_at_every_hop() {
 const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const TRACESTATE: &str = "vendor=1,tenant@@system=2";
 
-/// Sends a request with a trace to a service that calls another one with `client`. Returns the trace
-/// headers that the other one received.
+/// Sends a request with a trace to a service that calls another service with `client`. Returns the trace
+/// headers that the other service received.
 async fn forwarded_headers<C>(
     process_backend: &ProcessBackend,
     client: C,

@@ -1,4 +1,4 @@
-//! A bucket of a histogram leads to the trace of a request in it.
+//! An exemplar of a histogram bucket has the ids of a request in the bucket.
 
 #![allow(
     clippy::unwrap_used,
@@ -31,7 +31,7 @@ use tower_otel_prometheus::Prometheus;
 use tower_otel_trace::{Recorder, TraceLayer};
 use tracing_subscriber::{Layer as _, layer::SubscriberExt};
 
-/// Polls a future that waits for nothing. A scrape is pending between its pieces.
+/// Polls a future until it is ready. It waits for no event: a scrape is pending only between its pieces.
 fn ready_now<T>(future: impl Future<Output = T>) -> T {
     let cx = &mut Context::from_waker(Waker::noop());
     let mut future = pin!(future);
@@ -54,8 +54,8 @@ where
     });
 }
 
-/// Sends a request through a trace layer and a metrics layer, and returns the ids of exemplars and of
-/// exported spans: pairs of a trace id and a span id.
+/// Sends a request through a trace layer and a metrics layer. Returns the ids of exemplars and of
+/// exported spans, each as a pair of a trace id and a span id.
 fn ids(
     backend: Backend,
     sampler: Sampler,

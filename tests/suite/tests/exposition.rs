@@ -125,7 +125,7 @@ where
     assert!(pin!(exchange).as_mut().poll(cx).is_ready());
 }
 
-/// Records with both layers and with the facade, in all kinds of names and values, and with exemplars.
+/// Records metrics with both layers and with the facade, with all kinds of names and values, and with exemplars.
 fn record(odd: &'static str) -> Prometheus {
     let (recorder, prometheus) = Prometheus::builder()
         .buckets("balance", [-1.0, 0.0, 1e6])
@@ -157,7 +157,7 @@ fn record(odd: &'static str) -> Prometheus {
         metrics::histogram!("llm_request_duration_seconds", "provider" => "anthropic", "model" => odd)
             .record(0.5);
         metrics::gauge!("websocket_connections").increment(1);
-        // Names that OpenMetrics reads in another way than the text format.
+        // OpenMetrics interprets these names differently from the text format.
         metrics::counter!("restarts").increment(1);
         metrics::counter!("jobs_total").increment(2);
         metrics::gauge!("jobs").set(3);
@@ -179,7 +179,7 @@ fn scrape(prometheus: &Prometheus, accept: &str) -> String {
     };
     let cx = &mut Context::from_waker(Waker::noop());
     let mut exchange = pin!(exchange);
-    // A scrape is pending between its pieces, and waits for nothing.
+    // A scrape is pending only between its pieces, so it waits for no event.
     loop {
         if let Poll::Ready(body) = exchange.as_mut().poll(cx) {
             return String::from_utf8(body.to_vec()).unwrap();
@@ -283,18 +283,18 @@ fn the_strict_parser_of_prometheus_client_accepts_open_metrics() {
     assert_eq!(of("jobs_total"), ("jobs_total", "unknown", Some(2.0)));
     assert_eq!(of("jobs"), ("jobs", "gauge", Some(3.0)));
     assert_eq!(of("balance_bucket"), ("balance", "histogram", Some(0.0)));
-    // Apart from the spelling of boundaries, the samples are those of the text format.
+    // Except for the notation of boundaries, the samples equal those of the text format.
     let names = |text: &str| -> Vec<String> {
         let lines = text.lines().filter(|line| !line.starts_with('#'));
         let names = lines.filter_map(|line| line.split(['{', ' ']).next());
-        // OpenMetrics has no sum and no count of these.
+        // OpenMetrics has no sum and no count of these metrics.
         let names = names.filter(|name| !name.starts_with("balance") && !name.starts_with("lag_"));
         names.map(str::to_owned).collect()
     };
     assert_eq!(names(&text), names(&prometheus.render()));
 }
 
-/// The names in which promtool finds a problem, of metrics that are named as an application chose.
+/// The metrics of the application whose names promtool objects to.
 const ODD_NAMES: [&str; 3] = ["restarts", "jobs_total", "jobs"];
 
 #[test]
@@ -310,7 +310,7 @@ fn promtool_has_no_objection_to_a_name_of_the_layers() {
     }
 }
 
-/// Returns the objections of `promtool check metrics`, one a line.
+/// Returns the objections of `promtool check metrics`, one per line.
 fn promtool(text: &str) -> String {
     let mut child = Command::new("promtool")
         .args(["check", "metrics"])
@@ -333,7 +333,7 @@ fn promtool(text: &str) -> String {
 #[test]
 #[ignore = "needs promtool (Debian package prometheus), and prometheus_client of PyPI, which it installs by pip: cargo test -p suite-tests --test exposition -- --ignored"]
 fn the_page_of_telemetry_itself_is_accepted_by_both_tools() {
-    // The exporter of spans has metrics, whether or not a collector is there.
+    // The exporter of spans has metrics even without a collector.
     let builder = Telemetry::builder("users").metrics(MetricsExporter::Prometheus);
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let _entered = runtime.enter();

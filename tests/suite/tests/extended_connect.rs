@@ -1,4 +1,4 @@
-//! WebSocket over HTTP/2, by the extended `CONNECT` of RFC 8441: the layers do not disturb the tunnel,
+//! WebSocket over HTTP/2, by the extended `CONNECT` of RFC 8441: the layers do not change the tunnel,
 //! and the exchange ends at its handshake.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
@@ -24,7 +24,7 @@ use tower_otel_metrics::MetricsLayer;
 use tower_otel_propagate::PropagateLayer;
 use tower_otel_trace::TraceLayer;
 
-/// Accepts every tunnel and returns what it receives.
+/// Accepts every tunnel and echoes the received data.
 async fn echo(mut request: Request<Incoming>) -> Result<Response<Empty<Bytes>>, Infallible> {
     if request.method() == Method::CONNECT {
         let protocol = request.extensions().get::<Protocol>().unwrap();

@@ -94,7 +94,7 @@ async fn every_status_but_ok_is_a_client_error_and_some_are_server_errors() {
         (15, "DATA_LOSS", true),
         (16, "UNAUTHENTICATED", false),
     ] {
-        // The response consists of its head.
+        // The response has only a head.
         let make_call = async |mut client: Client| {
             let response = unary(&mut client, path("Unary"), &code.to_string()).await;
             assert_eq!(response.unwrap_err().code(), Code::from(code));

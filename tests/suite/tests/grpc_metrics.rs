@@ -1,5 +1,5 @@
-//! gRPC calls of a real tonic server and channel: counter, histogram and span agree, call by call and
-//! in both naming schemes, and nothing is counted as HTTP.
+//! gRPC calls between a real tonic server and a channel: for each call, counter, histogram and span agree
+//! in both naming schemes, and no call is counted as HTTP.
 
 #![allow(
     clippy::unwrap_used,
@@ -94,7 +94,7 @@ async fn every_status_of_every_kind_of_method_is_counted_as_its_span_records_it(
                     assert_eq!(code, Code::from(message.parse().unwrap_or(0)), "{line}");
                 })
                 .await;
-            // The same rule as in the span.
+            // The rule is the same as in the span.
             let server_method = match status {
                 "UNIMPLEMENTED" => "_OTHER",
                 _ => &*name,
@@ -110,7 +110,7 @@ async fn every_status_of_every_kind_of_method_is_counted_as_its_span_records_it(
     }
 }
 
-/// Checks a call of a method that has answered before.
+/// Checks a call of a method that has responded before.
 async fn assert_call(
     method: &str,
     expected_server: ExpectedStatus,
@@ -166,8 +166,8 @@ async fn a_call_that_its_client_drops_before_the_response_is_cancelled() {
 
 const LATE: ExpectedStatus = ("DEADLINE_EXCEEDED", Some("DEADLINE_EXCEEDED"));
 
-/// Calls a method that does not answer, with a deadline. The client's timer is that of the channel, if
-/// there is one.
+/// Calls a method that does not respond, with a deadline. If the channel has a timeout, the client's timer is the one
+/// of the channel.
 async fn exceed_deadline(client: &mut Client) {
     client.ready().await.unwrap();
     let mut request = tonic::Request::new(tokio_stream::once("stall".to_owned()));

@@ -1,4 +1,4 @@
-//! Ends of gRPC calls that no well-behaved peer causes: metrics have the status and the error of the span.
+//! Ends of gRPC calls that well-behaved peers do not cause: metrics have the status and the error of the span.
 
 #![allow(
     clippy::unwrap_used,
@@ -33,7 +33,7 @@ use tower_otel_trace::TraceLayer;
 
 type CallFuture = Pin<Box<dyn Future<Output = Result<Response<ScriptedBody>, BoxError>>>>;
 
-/// Answers or fails as the name of the method says.
+/// Responds or fails by the name of the method.
 fn respond(request: Request<Empty<Bytes>>) -> CallFuture {
     let path = request.uri().path();
     let (_, method) = path.rsplit_once('/').unwrap();
@@ -63,7 +63,7 @@ fn respond(request: Request<Empty<Bytes>>) -> CallFuture {
     Box::pin(async { Ok(response) })
 }
 
-/// Makes a call, and drops it where it is pending, fails or panics.
+/// Makes a call, and drops it when it is pending, fails or panics.
 fn call<S, B>(service: &mut S, method: &str)
 where
     S: Service<Request<Empty<Bytes>>, Response = Response<B>>,
@@ -127,7 +127,7 @@ fn assert_end(kind: Kind, method: &str, expected: ExpectedStatus) {
     assert!(!metrics.contains("http_"), "{metrics}");
 }
 
-/// The end, then status and error of the server, then those of the client.
+/// The end, then status and error of the server, then status and error of the client.
 const ENDS: &str = "
     refused        UNKNOWN      connection_refused  UNAVAILABLE        connection_refused
     status-error   DATA_LOSS    DATA_LOSS           DATA_LOSS          DATA_LOSS

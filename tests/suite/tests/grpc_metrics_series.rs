@@ -109,7 +109,7 @@ fn late(content_type: &str, data: &'static str, code: i32) -> Response<Body> {
     response.body(Body::new(body)).unwrap()
 }
 
-/// Makes a call, and drops it where it is pending.
+/// Makes a call, and drops it when it is pending.
 fn call<S, B>(service: &mut S, path: &str)
 where
     S: Service<Request<Empty<Bytes>>, Response = Response<B>, Error = Infallible>,
@@ -147,7 +147,7 @@ fn calls_of_methods_that_never_answer_are_counted_as_other() {
     for names in [Names::Short, Names::Conventions] {
         let layer = MetricsLayer::server().grpc().names(names);
         let mut service = layer.layer(service_fn(respond));
-        // What servers and middleware answer for any path, and calls that their client cancels.
+        // Responses that servers and middleware send for any path, and calls that their client cancels.
         for answer in [
             "status-1",
             "status-4",
@@ -222,7 +222,7 @@ fn a_method_is_known_once_a_handler_has_answered() {
     }
 }
 
-/// The number of methods with a series.
+/// Returns the number of methods with a series.
 fn methods(telemetry: &TestTelemetry) -> usize {
     let series = counted(telemetry).into_keys();
     let total = series.filter(|series| series.starts_with("grpc_requests_total"));
@@ -271,7 +271,7 @@ async fn an_interceptor_that_refuses_calls_of_any_method_does_not_fill_the_table
     assert_eq!(telemetry.sum("grpc_requests_total", &[]), 500.0);
 }
 
-/// A service under another name.
+/// A service with another name.
 #[derive(Clone)]
 struct Renamed<S>(S);
 
@@ -487,7 +487,7 @@ async fn on_one_port_each_request_is_counted_as_what_it_is() {
     );
 }
 
-/// Returns the value of each series of a meter, in the spelling of Prometheus.
+/// Returns the value of each series of a meter, in the notation of Prometheus.
 fn exported(exporter: &InMemoryMetricExporter) -> BTreeMap<String, f64> {
     let mut series = BTreeMap::new();
     let finished = exporter.get_finished_metrics().unwrap();

@@ -36,11 +36,11 @@ use tower_otel_trace::TraceLayer;
 
 type Stack = BoxCloneService<Request<Body>, Response<Body>, BoxError>;
 
-/// The timeout of tower. Only the call `late` exceeds it.
+/// The timeout of the middleware. Only the call `late` exceeds it.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What is called, then the status and `error.type` by side and place of the middleware: a server inside of it and around it,
-/// and a client. `absent` is a call that does not reach the layers.
+/// The call, then the status and `error.type` four times: of server layers around the middleware, of server layers inside of it,
+/// of client layers around it, and of client layers inside of it. `absent` means that the call does not reach the layers.
 const CALLS: &str = "
     ok      OK                  -                   OK        -       OK                  -                   OK         -
     fails   INTERNAL            INTERNAL            INTERNAL  INTERNAL  INTERNAL          INTERNAL            INTERNAL   INTERNAL
@@ -166,7 +166,7 @@ impl Case {
             make_call(call, &service, &mut client).await;
             expected.extend(self.expected(call));
             if *call == "shed" {
-                // The call that takes the only place leaves.
+                // The call that uses the only permit is dropped.
                 expected.extend(self.expected("leaves"));
             }
             self.assert_recorded(&telemetry, &expected).await;
@@ -259,7 +259,7 @@ async fn make_call(call: &str, service: &CartService, client: &mut impl FnMut() 
             drop(with_timeout("the timeout", late).await.unwrap_err());
         }
         _ => {
-            // Takes the permit of an earlier call.
+            // Consumes the notification of an earlier call.
             pin!(service.called.notified()).enable();
             let mut stalled_client = client();
             let mut stalled = pin!(unary(&mut stalled_client, path("Unary"), "stall"));

@@ -1,5 +1,5 @@
-//! `tower::retry` around and inside of the layers of a tonic client: outside of them every attempt is a call, inside of them
-//! all attempts are one.
+//! `tower::retry` around and inside of the layers of a tonic client. Around the layers, every attempt is recorded as a call.
+//! Inside of the layers, all attempts are recorded as one call.
 
 #![allow(
     clippy::unwrap_used,
@@ -56,14 +56,14 @@ use tower_otel_trace::TraceLayer;
 type Call = Request<Full<Bytes>>;
 type Stack = BoxCloneService<Call, Response<Body>, BoxError>;
 
-/// Where the retries are.
+/// The place of the retries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Retries {
     Outside,
     Inside,
 }
 
-/// Retries a failure or `UNAVAILABLE` so many times.
+/// Retries a failure or `UNAVAILABLE` this number of times.
 #[derive(Clone)]
 struct Retry(usize);
 
@@ -91,7 +91,7 @@ impl Policy<Call, Response<Body>, BoxError> for Retry {
     }
 }
 
-/// A service that is unavailable for the first calls.
+/// A service that responds with `UNAVAILABLE` to the first calls.
 #[derive(Clone)]
 struct Unavailable {
     service: CartService,
@@ -130,7 +130,7 @@ struct Pair {
 }
 
 impl Pair {
-    /// Starts a server that is unavailable for the first calls. Without it, connections are refused.
+    /// Starts a server that responds with `UNAVAILABLE` to the first `unavailable` calls. With `None`, connections are refused.
     async fn start(backend: Backend, retries: Retries, unavailable: Option<usize>) -> Self {
         let telemetry = TestTelemetry::new();
         let service = CartService::default();
@@ -158,7 +158,7 @@ impl Pair {
     }
 
     /// Waits for the spans of servers and clients, and returns them in the order of their starts. Checks that the
-    /// counters have the same calls, and that none is in flight.
+    /// counters have the same calls, and that no call is in flight.
     async fn ended(&self, servers: &[&str], clients: &[&str]) -> [Vec<SpanData>; 2] {
         let count = servers.len() + clients.len();
         self.telemetry

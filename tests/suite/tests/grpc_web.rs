@@ -22,7 +22,7 @@ use tower::{ServiceBuilder, ServiceExt};
 use tower_otel_metrics::MetricsLayer;
 use tower_otel_trace::TraceLayer;
 
-/// A message of the text `5`, which is answered with the status of that code.
+/// A message with the text `5`. The service responds with the status of that code.
 const NOT_FOUND: &[u8] = b"\0\0\0\0\x015";
 
 #[tokio::test]

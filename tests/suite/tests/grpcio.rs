@@ -1,4 +1,4 @@
-//! A server whose client is grpcio, from PyPI: counter, histogram and span have the status that it sees.
+//! A server whose client is grpcio, from PyPI: counter, histogram and span have the status that grpcio reports.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 

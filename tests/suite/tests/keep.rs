@@ -1,4 +1,4 @@
-//! Keep rules over sockets: which traces of a server, of a client and of jobs a collector receives.
+//! Keep rules over sockets: the traces of a server, of a client and of jobs that a collector receives.
 
 #![allow(
     clippy::unwrap_used,
@@ -50,12 +50,12 @@ use tower_otel_recorder::{Keep, OtlpExporter, Recorder, RecorderSpanExt, keep_tr
 use tower_otel_trace::{AnyBackend, TraceLayer};
 use tracing_subscriber::layer::SubscriberExt;
 
-/// Longer than a request takes that is not slow on purpose.
+/// The limit of `slower_than`. Only requests that are slow on purpose take longer.
 const SLOW: Duration = Duration::from_secs(3);
 
 const LONG: Duration = Duration::from_secs(30);
 
-/// How the layer records its spans.
+/// The span backend of the layer.
 #[derive(Clone, Copy, Debug)]
 enum Backend {
     Tracing,
@@ -167,7 +167,7 @@ async fn handle(State(recorder): State<Arc<Recorder>>, Path(action): Path<String
     }
 }
 
-/// Sends so many requests, some of them at once.
+/// Sends `count` requests, some of them concurrently.
 async fn send(to: SocketAddr, action: &'static str, count: usize) {
     let client = pooled_client(Http::One);
     let tasks: Vec<_> = (0..10)
@@ -195,7 +195,7 @@ fn reason(span: &Span) -> String {
     }
 }
 
-/// Asserts that all spans of the trace are there, marked, and not sampled. Returns why they were kept.
+/// Asserts that the trace is complete, and that its spans are marked as kept and not sampled. Returns the reason.
 fn assert_whole(trace: &[Span]) -> String {
     let mut names: Vec<_> = trace.iter().map(|span| &*span.name).collect();
     names.sort_unstable();
@@ -265,7 +265,7 @@ async fn a_request_that_ends_in_another_way_than_its_response_is_kept() {
         {
             let request = format!("GET /{action} HTTP/1.1\nhost: shop");
             if action == "pending" {
-                // The client leaves before the response.
+                // The client disconnects before the response.
                 let mut stream = TcpStream::connect(to).await.unwrap();
                 let request = format!("{}\r\n\r\n", request.replace('\n', "\r\n"));
                 stream.write_all(request.as_bytes()).await.unwrap();

@@ -102,7 +102,7 @@ where
                         self.events.push(self.plan.head());
                         let reading = Stage::Reading(Box::pin(response.into_body()), 0);
                         let waiting = std::mem::replace(&mut self.stage, reading);
-                        // The exchange has moved to the body, so a panic of the future is not recorded.
+                        // The body has the exchange now, so a panic of the future is not recorded.
                         let _ = catch_unwind(AssertUnwindSafe(|| drop(waiting)));
                     }
                     (Ok(Poll::Ready(Err(_))), Outcome::Fails(fault)) => {

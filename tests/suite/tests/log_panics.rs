@@ -1,4 +1,4 @@
-//! A subscriber that panics when the error of an exchange is logged: the exchange ends, and the caller gets its error.
+//! A subscriber panics when the error of an exchange is logged: the exchange ends, and the caller receives the error.
 
 #![allow(
     clippy::unwrap_used,
@@ -76,7 +76,7 @@ where
     poll(service.call(Request::new(()))).map(|result| result.map(|_| ()))
 }
 
-/// Runs each case on a thread of its own, because a panic leaves the state of a subscriber's filters undefined.
+/// Runs each case on a separate thread, because a panic leaves the state of a subscriber's filters undefined.
 fn for_each_backend(run: impl Fn(Backend) + Sync) {
     for backend in Backend::ALL {
         thread::scope(|scope| {
@@ -125,14 +125,14 @@ fn a_panic_reaches_the_caller_if_logging_it_panics() {
     });
 }
 
-/// What has ended when the error is logged: `spans`, of this backend, and the exchange of the metrics.
+/// The state when the error is logged: the number of ended spans of this backend, and of exchanges in flight in the metrics.
 #[derive(Debug, PartialEq)]
 struct AtTheEvent {
     spans: u64,
     in_flight: f64,
 }
 
-/// Returns what the subscriber of a failed exchange sees.
+/// Returns the state when the error of an exchange is logged.
 fn at_the_event(backend: Backend, metrics_outside: bool) -> AtTheEvent {
     let read = Arc::new(Mutex::new(None::<(Source, Metrics)>));
     let seen = Arc::new(Mutex::new(Vec::new()));

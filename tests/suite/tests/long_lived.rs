@@ -54,12 +54,12 @@ use tower_otel_core::{LongLived, observe};
 use tower_otel_metrics::MetricsLayer;
 use tower_otel_trace::TraceLayer;
 
-/// How a stream is recognised.
+/// The property that makes a response a long-lived stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mark {
     EventStream,
     Extension,
-    /// It is not.
+    /// The response is not a long-lived stream.
     None,
 }
 
@@ -95,7 +95,7 @@ impl End {
     }
 }
 
-/// The body of the next response: it sends an event, and continues when the test does.
+/// The body of the next response. It sends an event, and continues when the test signals.
 type NextBody = Arc<Mutex<Option<ScriptedBody>>>;
 
 async fn stream(State((mark, end, body)): State<(Mark, End, NextBody)>) -> Response {
@@ -117,7 +117,7 @@ async fn stream(State((mark, end, body)): State<(Mark, End, NextBody)>) -> Respo
     response
 }
 
-/// A server whose connections end with it.
+/// A server. Its connections end when its task ends.
 struct Server {
     address: SocketAddr,
     task: JoinHandle<()>,
@@ -284,7 +284,7 @@ enum ConnectionEnd {
     ServerEnds,
     HandlerPanics,
     ServerStops,
-    /// The connection is never run.
+    /// The connection is never passed to `LongLived::run`.
     NotRun,
 }
 
@@ -324,7 +324,7 @@ async fn upgrade(
     }
 }
 
-/// Returns bytes until one is `p`, which panics, or `e`, which ends the connection.
+/// Echoes bytes until one is `p`, which causes a panic, or `e`, which ends the connection.
 async fn echo(upgraded: Upgraded) {
     let mut io = TokioIo::new(upgraded);
     while let Ok(byte) = io.read_u8().await {
@@ -367,7 +367,7 @@ async fn assert_connection_end(backend: Backend, observed: bool, end: Connection
         assert_eq!(echoed.unwrap(), b'a');
         assert_eq!(open(&telemetry), f64::from(u8::from(observed)), "{case}");
     }
-    // The exchange has ended at its head.
+    // The exchange ended at its response head.
     assert_eq!(telemetry.sum("http_requests_in_flight", &[]), 0.0, "{case}");
     let total = telemetry.sum("http_requests_total", &[("status", "101")]);
     assert_eq!(total, 1.0, "{case}");
@@ -532,7 +532,7 @@ async fn a_grpc_stream_that_is_marked_is_counted_as_open_and_its_duration_is_tha
         assert_eq!(open(), f64::from(u8::from(is_marked)));
         let head = Instant::now();
         while head.elapsed() < Duration::from_millis(20) {}
-        // The client leaves.
+        // The client disconnects.
         drop(response);
         assert_eq!(open(), 0.0);
         let cancelled = [("status", "CANCELLED")];

@@ -1,4 +1,4 @@
-//! A recorder of the `metrics` facade that panics: nothing stays in flight.
+//! A recorder of the `metrics` facade panics: no exchange stays in flight.
 
 #![allow(
     clippy::unwrap_used,
@@ -33,20 +33,20 @@ use tokio_stream::{Iter, iter};
 use tower::{Layer, Service, service_fn};
 use tower_otel_metrics::{MetricsLayer, Names};
 
-/// Where the recorder panics.
+/// The point at which the recorder panics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Panics {
     /// When the series of an ended exchange is registered.
     Registration,
     /// When a sample is recorded.
     Sample,
-    /// When a sample is recorded, and when the gauge goes down after that.
+    /// When a sample is recorded, and when the gauge is decremented after that.
     SampleAndGauge,
     /// When a gauge is registered.
     GaugeRegistration,
 }
 
-/// Where it panics in an exchange whose gauge exists.
+/// The points at which the recorder panics in an exchange whose gauge exists.
 const PANICS: [Panics; 3] = [Panics::Registration, Panics::Sample, Panics::SampleAndGauge];
 
 #[derive(Debug)]
@@ -162,7 +162,7 @@ where
 
 type Frames = Iter<vec::IntoIter<Result<Frame<Bytes>, Infallible>>>;
 
-/// Responds with the status of the call in the head; or, by the name of the method, in trailers, or after a
+/// Responds with the status of the call in the head, or, by the name of the method, in trailers or after a
 /// message.
 fn respond(request: &Request<Empty<Bytes>>) -> Response<StreamBody<Frames>> {
     let path = request.uri().path();
@@ -200,11 +200,11 @@ fn a_recorder_that_panics_at_the_end_of_an_exchange_leaves_nothing_in_flight() {
                         recorder.arm(false);
                         assert!(!exchange(&mut service, "/a.Service/known", kind));
                         recorder.arm(true);
-                        // A known series panics only where a sample is recorded.
+                        // With a known series, the recorder panics only when a sample is recorded.
                         let panicked = exchange(&mut service, "/a.Service/known", kind);
                         assert_eq!(panicked, panics != Panics::Registration, "{case}");
                         assert_eq!(recorder.in_flight(), 0, "{case}");
-                        // A panic of the recorder while that of the handler unwinds.
+                        // The recorder panics while the panic of the handler unwinds.
                         assert!(exchange(&mut service, "/a.Service/panic", kind));
                         assert_eq!(recorder.in_flight(), 0, "{case}");
                     }
@@ -225,7 +225,7 @@ fn a_recorder_that_panics_while_a_method_becomes_known_leaves_nothing_in_flight(
             let mut service = layer.layer(service_fn(respond));
             with_local_recorder(&recorder, || {
                 let call = |service: &mut _, path| exchange(service, path, "application/grpc");
-                // It registers the gauge of unknown methods.
+                // The call registers the gauge of unknown methods.
                 assert!(call(&mut service, "/a.Service/panic"));
                 recorder.arm(true);
                 let path = format!("/a.Service/{answer}");

@@ -20,7 +20,7 @@ fn service() {
     if std::env::var_os("WITHOUT_SUBSCRIBER").is_none() {
         return;
     }
-    // A subscriber that was set for a while, as an exporter has one on its thread, records no span of this request.
+    // A temporary subscriber, such as that of an exporter on its thread, records no span of this request.
     let disabled = tracing_subscriber::registry().with(LevelFilter::OFF);
     drop(tracing::subscriber::set_default(disabled));
     let mut service = TraceLayer::server().layer(service_fn(hello));

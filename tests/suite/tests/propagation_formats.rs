@@ -56,7 +56,7 @@ impl TextMapPropagator for B3 {
     }
 }
 
-/// Sends a request through a client's layers and a server's layer. Returns the names of its headers
+/// Sends a request through the layers of a client and of a server. Returns the names of its headers,
 /// and the tenant in the baggage of the server's handler.
 async fn exchange(propagate: PropagateLayer, server: TraceLayer) -> (Vec<String>, Option<String>) {
     let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();

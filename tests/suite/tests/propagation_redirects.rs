@@ -36,7 +36,7 @@ use tower_otel_trace::TraceLayer;
 /// The headers of each request that a server received.
 type ReceivedHeaders = Arc<Mutex<Vec<HeaderMap>>>;
 
-/// A server that redirects `/` to `target` and answers all other requests.
+/// A server that redirects `/` to `target` and responds to all other requests.
 async fn server(target: Option<String>) -> (SocketAddr, ReceivedHeaders) {
     let received = ReceivedHeaders::default();
     let address = serve(service_fn({
@@ -113,7 +113,7 @@ async fn redirects_that_reqwest_follows_itself_keep_the_headers_despite_the_filt
         .await
         .unwrap();
     assert_eq!(response.status(), StatusCode::OK);
-    // The documentation warns of this. If reqwest removes them in a later version, update it.
+    // The documentation warns of this. If a later version of reqwest removes the headers, update the documentation.
     assert_eq!(servers.had_traceparent(), (vec![true], vec![true]));
 }
 
@@ -231,7 +231,7 @@ async fn no_propagation_is_dropped_by_a_redirect_to_another_origin() {
     let _telemetry = TestTelemetry::new();
     let servers = Servers::new().await;
     send_without_propagation(FollowRedirectLayer::new(), &servers.start).await;
-    // The documentation warns of this. If tower-http keeps it in a later version, update it.
+    // The documentation warns of this. If a later version of tower-http keeps the extension, update the documentation.
     assert_eq!(servers.had_traceparent(), (vec![false], vec![true]));
 }
 

@@ -1,4 +1,4 @@
-//! The layer of the recorder allocates little per span, and nothing for fields and events.
+//! The layer of the recorder has a bounded number of allocations per span, and none for fields and events.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -62,7 +62,7 @@ fn with_fields_and_events() {
     });
 }
 
-/// Of a span that is sampled: the state in the registry, and the span in the context, which are two.
+/// A sampled span allocates the state in the registry, and the span in the context, which needs two allocations.
 #[test]
 fn a_span_allocates_its_state_and_its_context() {
     assert!(allocations(Sampler::AlwaysOn, plain) <= 3.0);

@@ -1,4 +1,4 @@
-//! How the limit of series is divided among the upstreams of a client.
+//! The division of the series limit among the upstreams of a client.
 
 #![allow(
     clippy::unwrap_used,
@@ -25,7 +25,7 @@ use tower::{Layer, Service, service_fn};
 use tower_otel_metrics::{MetricsLayer, Names};
 use tower_otel_prometheus::Prometheus;
 
-/// Answers with the status and the header that the request has.
+/// Responds with the status and the header that the request names.
 fn respond(request: Request<(u16, u16)>) -> Response<Empty<&'static [u8]>> {
     let (status, shard) = *request.body();
     let mut response = Response::new(Empty::new());

@@ -27,7 +27,7 @@ use tower_otel_metrics::MetricsLayer;
 use tower_otel_propagate::PropagateLayer;
 use tower_otel_trace::TraceLayer;
 
-/// A client in the state of an application: it has a name, and can be cloned.
+/// A client in the state of an application: its type has a name, and it implements `Clone`.
 type Client = Observed<reqwest::Client, (TraceLayer, MetricsLayer, PropagateLayer)>;
 
 fn http() -> reqwest::Client {

@@ -439,7 +439,7 @@ async fn request_extensions_of_the_chain_are_read() {
 
 #[tokio::test]
 async fn a_dropped_attempt_is_counted() {
-    /// A middleware that drops the first attempt after its request was sent, and tries again.
+    /// A middleware that drops the first attempt after its request was sent, and then makes another attempt.
     struct DropsFirstAttempt;
 
     #[allow(clippy::type_complexity)]

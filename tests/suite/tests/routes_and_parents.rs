@@ -150,7 +150,7 @@ async fn merged_routers_keep_their_routes() {
 
 #[tokio::test]
 async fn a_route_layer_supplies_the_route_of_a_nested_service() {
-    // The inner router knows only its part of the route.
+    // The inner router knows only a part of the route.
     check_layer_on_routes(
         || {
             let users = Router::new()
@@ -599,7 +599,7 @@ async fn the_remote_parent_is_continued_linked_or_ignored_per_request() {
     }
 }
 
-/// Serves `/context`, with a sampler that follows the parent and else decides by itself.
+/// Serves `/context`, with a sampler that follows the parent, and uses `root` without a parent.
 async fn serve_sampled(backend: Backend, root: Sampler, layer: TraceLayer) -> Server {
     let sampler = Sampler::ParentBased(Box::new(root));
     let telemetry = TestTelemetry::with_sampler_and_filter(sampler, LevelFilter::INFO);
@@ -650,7 +650,7 @@ async fn the_route_of_a_server_is_not_the_template_of_a_request_that_it_forwards
             let telemetry = TestTelemetry::new();
             let remote = suite_tests::net::serve(suite_tests::server::app()).await;
             let layer = backend.layer(telemetry.source(), TraceLayer::client());
-            // A proxy that sends the extensions of the received request too.
+            // A proxy that also forwards the extensions of the received request.
             let forward = move |received: axum::extract::Request| {
                 let layer = layer.clone();
                 async move {

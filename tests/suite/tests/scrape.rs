@@ -1,4 +1,4 @@
-//! The layer on the recorder of another crate.
+//! The metrics layer with the recorder of another crate.
 
 #![allow(
     clippy::unwrap_used,
@@ -23,7 +23,7 @@ use suite_tests::telemetry::sum;
 use tower::{Layer, Service, service_fn};
 use tower_otel_metrics::MetricsLayer;
 
-/// Polls a future that waits for nothing. A scrape is pending between its pieces.
+/// Polls a future until it is ready. It waits for no event: a scrape is pending only between its pieces.
 fn ready_now<T>(future: impl Future<Output = T>) -> T {
     let cx = &mut Context::from_waker(Waker::noop());
     let mut future = pin!(future);

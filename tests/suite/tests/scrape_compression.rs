@@ -1,4 +1,4 @@
-//! `/metrics` over a socket behind the compression of tower-http: gzip, zstd and no compression, by what the
+//! `/metrics` over a socket behind the compression of tower-http: gzip, zstd or no compression, as the
 //! request accepts, in every format.
 
 #![allow(
@@ -28,7 +28,7 @@ use tower::ServiceBuilder;
 use tower_http::compression::CompressionLayer;
 use tower_otel_prometheus::Prometheus;
 
-/// What a scrape accepts, and the type of the response.
+/// The `Accept` header of a scrape, and the content type of the response.
 const FORMATS: [(&str, &str); 3] = [
     ("text/plain", "text/plain; version=0.0.4; charset=utf-8"),
     (
@@ -47,7 +47,7 @@ async fn serve(series: usize) -> SocketAddr {
     with_local_recorder(&recorder, || {
         let mut random = 1_u64;
         for n in 0..series {
-            // Texts that compress badly, so that a large page is large when it is compressed.
+            // The texts compress badly, so that a large page is also large when it is compressed.
             let text: String = (0..8)
                 .map(|_| {
                     random = random
@@ -62,7 +62,7 @@ async fn serve(series: usize) -> SocketAddr {
             }
         }
     });
-    // The documentation of `MetricsService`.
+    // The set-up in the documentation of `MetricsService`.
     let scrapes = ServiceBuilder::new()
         .layer(CompressionLayer::new())
         .service(prometheus.service());
@@ -169,7 +169,7 @@ async fn clients_that_reset_compressed_scrapes_leave_room_for_others() {
     let address = serve(20_000).await;
     for encoding in ["gzip", "zstd"] {
         for (accept, content_type) in FORMATS {
-            // The limit of scrapes at a time is 16.
+            // At most 16 scrapes are served at a time.
             let mut streams = Vec::new();
             for _ in 0..20 {
                 let socket = TcpSocket::new_v4().unwrap();

@@ -33,7 +33,7 @@ const SERIES: usize = 100_000;
 const CLIENTS: usize = 50;
 const STORM: Duration = Duration::from_secs(10);
 
-/// Returns the resident memory in bytes, without its files.
+/// Returns the resident memory in bytes, without mapped files.
 fn resident() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status
@@ -75,7 +75,7 @@ async fn scrape(address: SocketAddr, pause: Option<Duration>, counts: &Counts) {
     count.fetch_add(1, Relaxed);
 }
 
-/// Returns the 99th percentile of the time of a request, while `during` lasts.
+/// Sends requests for the time `during`. Returns the 99th percentile of their latency.
 async fn p99(address: SocketAddr, during: Duration) -> Duration {
     let (started, mut times) = (Instant::now(), Vec::new());
     let mut stream = TcpStream::connect(address).await.unwrap();
@@ -92,14 +92,14 @@ async fn p99(address: SocketAddr, during: Duration) -> Duration {
     times[times.len() * 99 / 100]
 }
 
-/// Starts the server on threads of its own, so that the clients take no turn of its tasks.
+/// Starts the server on separate threads, so that the clients do not delay its tasks.
 fn serve(app: Router) -> (SocketAddr, Runtime) {
     let runtime = Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .unwrap();
-    // The caller runs on another runtime, which must not be blocked.
+    // The caller is on another runtime, which must not be blocked.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap();
@@ -110,7 +110,7 @@ fn serve(app: Router) -> (SocketAddr, Runtime) {
     (address, runtime)
 }
 
-/// Measures the other requests on a thread of its own.
+/// Measures the other requests on a separate thread.
 fn spawn_p99(address: SocketAddr, during: Duration) -> std::thread::JoinHandle<Duration> {
     std::thread::spawn(move || {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();

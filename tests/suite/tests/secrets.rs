@@ -1,7 +1,7 @@
 //! Requests and responses with a secret in every place: no secret is in the protobuf of spans and
 //! metrics, in the text of a scrape, in the log or in the headers of outgoing requests.
 //!
-//! The tests search the bytes of each output. Allowed values must be found by the same search.
+//! The tests search the bytes of each output. The same search must find the allowed values.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -54,10 +54,10 @@ use tracing_subscriber::{
     layer::{Filter, SubscriberExt},
 };
 
-/// A part of every value that must not be recorded or forwarded.
+/// The marker in every value that must not be recorded or forwarded.
 const SECRET: &str = "c4n4ry";
 
-// Parts of allowed values, one for each place.
+// Markers in allowed values, one for each place.
 const HEADER: &str = "4ll0wed-header";
 const QUERY: &str = "4ll0wed-query";
 const LABEL: &str = "4ll0wed-label";
@@ -308,7 +308,7 @@ impl Recording {
         let recorder = Recorder::builder(exporter.clone()).build().unwrap();
         let lines = LogWriter::default();
         let writer = lines.clone();
-        // Dependencies log at lower levels.
+        // Log events of dependencies have lower levels.
         let log = tracing_subscriber::fmt::layer()
             .json()
             .with_span_events(FmtSpan::FULL)

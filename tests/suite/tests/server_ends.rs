@@ -506,7 +506,7 @@ async fn an_upgrade_ends_at_its_handshake() {
     .await;
 }
 
-/// Nothing polls the exchange before the drop, so only the drop can set the end time.
+/// The exchange is not polled before the drop, so only the drop can set the end time.
 #[tokio::test]
 async fn a_cancelled_or_aborted_span_ends_when_it_is_dropped() {
     const PAUSE: Duration = Duration::from_millis(30);

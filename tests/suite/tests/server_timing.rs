@@ -1,4 +1,4 @@
-//! The ids of the server span in the response, by option.
+//! The option that adds the ids of the server span to the response.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
@@ -37,7 +37,7 @@ async fn serve(backend: Backend, layer: TraceLayer) -> Server {
     Server::with_router(backend, TestTelemetry::new(), layer, router()).await
 }
 
-/// The values of `Server-Timing` in a head.
+/// Returns the values of `Server-Timing` in a head.
 fn timings(head: &str) -> Vec<&str> {
     let lines = head.lines();
     lines
@@ -96,7 +96,7 @@ async fn a_caller_whose_trace_is_not_continued_is_told_nothing() {
         ] {
             let layer = TraceLayer::server().remote_parent(move |_| decision);
             let server = serve(backend, layer.server_timing()).await;
-            // With and without a trace of its own.
+            // Without and with a trace context in the request.
             for parent in ["", &format!("\n{PARENT}")] {
                 let head = server.send(&format!("GET / HTTP/1.1{parent}")).await;
                 assert_eq!(timings(&head).len(), usize::from(is_told), "{decision:?}");

@@ -1,5 +1,5 @@
-//! Memory does not grow over ten million requests, without a scrape and with spans of `tracing`. `SOAK_REQUESTS` sets
-//! another number.
+//! Memory does not grow over ten million requests, without a scrape and with `tracing` spans. `SOAK_REQUESTS` sets
+//! the number of requests.
 //!
 //! ```console
 //! cargo test --release -p suite-tests --test soak -- --ignored --nocapture --test-threads 1
@@ -182,7 +182,7 @@ fn memory_does_not_grow_with_spans_of_the_recorder_layer_and_no_span_is_lost_unc
         exchange(&mut service, request);
     };
     let (early, start) = tracing::subscriber::with_default(subscriber, || {
-        // The queue is full once, so that the pool has all the records that it can get.
+        // Fills the queue once, so that the pool has the maximum number of records.
         (0..WARM_UP).for_each(&mut request);
         exporter.first.wait();
         recorder.flush(Duration::from_secs(20)).unwrap();

@@ -166,7 +166,7 @@ fn query() -> impl Strategy<Value = String> {
         "Signature",
         "sig",
         "X-Goog-Signature",
-        // Percent-encoded keys, which a server decodes.
+        // The server decodes percent-encoded keys.
         "s%69g",
         "%53ignature",
     ]);

@@ -1,5 +1,5 @@
-//! What an application gives to a span backend or a metrics backend panics when an exchange starts: the exchange ends as `panic`
-//! in the signals that have started, and the panic reaches the caller of the future.
+//! A component of the application in a span backend or a metrics backend panics when an exchange starts: the exchange ends as
+//! `panic` in the signals that have started, and the panic reaches the caller of the future.
 
 #![allow(
     clippy::unwrap_used,
@@ -56,7 +56,7 @@ fn panic() -> ! {
     resume_unwind(Box::new(PAYLOAD))
 }
 
-/// Everything that is called when a span starts, or a metric.
+/// Components that panic when a span or a metric starts.
 #[derive(Clone, Copy, Debug)]
 struct PanickingStart;
 

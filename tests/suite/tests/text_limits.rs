@@ -1,4 +1,4 @@
-//! Texts that a stranger sends: every span backend records at most 4096 characters of each.
+//! Texts that clients send: every span backend records at most 4096 characters of each text.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,10 +21,10 @@ use tower::{Layer, ServiceExt, service_fn};
 use tower_otel_core::Route;
 use tower_otel_trace::{OptIn, RemoteParent, TraceLayer};
 
-/// The characters of a text that are recorded.
+/// The maximum number of recorded characters of a text.
 const LIMIT: usize = 4096;
 
-/// More characters than are recorded.
+/// A number of characters that is larger than the limit.
 const LONG: usize = 25_000;
 
 fn header() -> HeaderName {
@@ -73,7 +73,7 @@ fn characters(value: &Value) -> usize {
     }
 }
 
-/// Checks that no text is longer than the limit, and that these have its length.
+/// Checks that no text is longer than the limit, and that the texts of the keys `cut` have the length of the limit.
 fn assert_cut(span: &SpanData, cut: &[&str], case: &str) {
     for attribute in &span.attributes {
         let (key, length) = (attribute.key.as_str(), characters(&attribute.value));
@@ -93,7 +93,7 @@ fn assert_cut(span: &SpanData, cut: &[&str], case: &str) {
             "{case} has no {key}: {span:#?}"
         );
     }
-    // A name has a method before its route.
+    // The name has a method before its route.
     assert!(count(&span.name) <= LIMIT + 16, "the name of {case}");
 }
 
@@ -106,7 +106,7 @@ const HEADERS: [&str; 2] = [
 async fn a_server_records_4096_characters_of_each_text() {
     let path = format!("/{}", "p".repeat(LONG));
     let (method, query) = ("X".repeat(LONG), "a=b&sig=secret&".repeat(LONG / 16));
-    // An authority is a name of the server, or of nothing.
+    // The host is short: these tests cover the other parts of a request.
     let target = format!("http://api.example{path}?{query}");
     for backend in Backend::ALL {
         let case = format!("{backend:?}");

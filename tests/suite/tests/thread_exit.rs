@@ -1,7 +1,7 @@
 //! Exchanges in a thread-local variable, which end when their thread exits.
 //!
-//! By then the thread-local variables of other libraries may have been destroyed. A panic in such a
-//! destructor aborts the process, so each case runs in a process of its own.
+//! At that time, the thread-local variables of other libraries may already be destroyed. A panic in the destructor of a
+//! thread-local variable aborts the process, so each case runs in a separate process.
 
 #![allow(
     clippy::unwrap_used,
@@ -39,12 +39,12 @@ use tower_otel_prometheus::Prometheus;
 use tower_otel_trace::{Recorder, TraceLayer};
 use tracing_subscriber::layer::SubscriberExt;
 
-/// Where the exchange is when its thread exits.
+/// The state of the exchange when its thread exits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Held {
     Future,
     Body,
-    /// A future of another thread, in one that has seen no other exchange.
+    /// A future from another thread. The exiting thread has had no other exchange.
     MovedFuture,
     MovedBody,
 }
@@ -128,7 +128,7 @@ fn child() {
     let (sent, received) = std::sync::mpsc::channel();
     let is_moved = matches!(held, Held::MovedFuture | Held::MovedBody);
     let exchange = move || {
-        // Destroyed last: it is used before anything else of this thread.
+        // The first used variable of a thread is destroyed last.
         FUTURE.with_borrow(|_| ());
         BODY.with_borrow(|_| ());
         let mut service = layer.layer(service_fn(move |_: Request<()>| async move {
@@ -156,7 +156,7 @@ fn child() {
         thread::spawn(move || {
             FUTURE.with_borrow(|_| ());
             BODY.with_borrow(|_| ());
-            // Uses the context, so that it is destroyed first.
+            // Uses the context, so that it is destroyed before the exchange.
             drop(opentelemetry::Context::current().attach());
             let (future, body) = received.recv().unwrap();
             FUTURE.set(future);

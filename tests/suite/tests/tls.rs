@@ -78,8 +78,8 @@ async fn send(
     with_timeout("the response", client.oneshot(request)).await
 }
 
-/// Waits until so many exchanges have ended. Returns the spans. Checks that as many are counted, and that nothing is in
-/// flight.
+/// Waits until this number of exchanges have ended, and returns their spans. Checks that the same number is counted, and that
+/// none is in flight.
 async fn ended(telemetry: &TestTelemetry, servers: usize, clients: usize) -> Vec<SpanData> {
     telemetry
         .wait_until("the exchanges end", |telemetry| {
@@ -117,7 +117,7 @@ fn version(http: Http) -> Option<&'static str> {
 #[tokio::test]
 async fn an_exchange_over_tls_is_one_trace_with_the_scheme_https_on_both_sides() {
     let certificates = Certificates::new();
-    // Without a choice of the client, the handshake selects HTTP/2.
+    // If the client offers both versions, the handshake selects HTTP/2.
     for (choice, http) in [
         (Some(Http::One), Http::One),
         (Some(Http::Two), Http::Two),
@@ -171,7 +171,7 @@ fn assert_scheme_of_metrics(telemetry: &TestTelemetry, scheme: &str) {
 #[tokio::test]
 async fn a_server_that_does_not_declare_tls_has_the_scheme_of_the_target() {
     let certificates = Certificates::new();
-    // A request over HTTP/2 names its scheme, and one over HTTP/1.1 does not.
+    // A request over HTTP/2 contains its scheme. A request over HTTP/1.1 does not.
     for (http, scheme) in [(Http::One, "http"), (Http::Two, "https")] {
         for backend in Backend::ALL {
             let telemetry = TestTelemetry::new();
@@ -195,7 +195,7 @@ async fn a_handshake_that_fails_starts_no_exchange_on_the_server() {
     let options = HttpOptions::default().https();
     let app = app().layer(server_layer(&telemetry, Backend::Recorder, &options));
     let mut server = TlsServer::start(&certificates, app).await;
-    // The head of a record of 512 bytes, and one byte of it; a request without TLS; and nothing.
+    // The head of a TLS record of 512 bytes with one byte of it, a request without TLS, and no bytes.
     for sent in [&[22, 3, 1, 2, 0, 1][..], b"GET / HTTP/1.1\r\n\r\n", b""] {
         let mut stream = TcpStream::connect(server.address).await.unwrap();
         stream.write_all(sent).await.unwrap();
@@ -204,7 +204,7 @@ async fn a_handshake_that_fails_starts_no_exchange_on_the_server() {
         assert!(handshake.unwrap().is_err(), "{sent:?}");
     }
     ended(&telemetry, 0, 0).await;
-    // The next one succeeds.
+    // The next handshake succeeds.
     let client = certificates.client(None);
     client.get(server.url("/users/7")).send().await.unwrap();
     ended(&telemetry, 1, 0).await;
@@ -223,9 +223,9 @@ async fn a_client_whose_handshake_fails_records_one_failed_exchange() {
                 let _ = stream.read(&mut [0; 16 << 10]).await;
             }
         });
-        // One that speaks no TLS.
+        // A server without TLS.
         let plain = serve(app()).await;
-        // One whose certificate is of another authority.
+        // A server whose certificate has another authority.
         let foreign = TlsServer::start(&Certificates::new(), app()).await.address;
         for (to, error) in [
             (closing, "connection_closed"),
@@ -269,7 +269,7 @@ async fn leave_in_body(http: Http, stream: client::TlsStream<TcpStream>) {
     };
     let mut body = response.unwrap().into_body();
     body.frame().await.unwrap().unwrap();
-    // The stream is dropped with its task. TLS sends its closing message only when it is shut down.
+    // Drops the stream with its task. A TLS stream sends its closing message only when it is shut down.
     connection.abort();
     let _ = connection.await;
 }
@@ -317,7 +317,7 @@ async fn respond(certificates: &Certificates, response: &'static str, closes: bo
     address
 }
 
-/// A body that ends with its connection can be cut by anybody on the way, unless TLS closes it.
+/// Without a closing message of TLS, an attacker on the network can cut a body that ends with its connection.
 #[tokio::test]
 async fn a_body_that_ends_with_its_connection_is_complete_only_with_the_closing_message() {
     const UNTIL_CLOSED: &str = "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nhello";

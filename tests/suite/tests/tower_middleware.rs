@@ -48,7 +48,7 @@ type BoxedBody = UnsyncBoxBody<Bytes, BoxError>;
 /// A service of any type.
 type Stack<Q> = BoxCloneService<Request<Q>, Response<BoxedBody>, BoxError>;
 
-/// How long a caller, and the timeout of tower, wait for a response that never comes.
+/// The time that a caller, and tower's timeout, wait for a response that is never sent.
 const WAIT: Duration = Duration::from_millis(40);
 
 fn boxed<S, Q, B>(service: S) -> Stack<Q>
@@ -118,7 +118,7 @@ impl<E> retry::Policy<Request<Empty<Bytes>>, Response<BoxedBody>, E> for Once {
     }
 }
 
-/// The layers of a test, and how many exchanges they have observed.
+/// The layers of a test, and the number of exchanges that they have observed.
 struct Observed {
     telemetry: TestTelemetry,
     backend: Backend,
@@ -162,7 +162,7 @@ impl Observed {
         self.around(TraceLayer::server(), MetricsLayer::server(), service)
     }
 
-    /// Checks that each exchange has one span and is counted once, and that none is in flight.
+    /// Checks that each exchange has one span and is counted once, and that no exchange is in flight.
     async fn assert_each_ended_once(&self, prefix: &str, case: &str) {
         let count =
             |telemetry: &TestTelemetry, name| telemetry.sum(&format!("{prefix}{name}"), &[]);
@@ -200,7 +200,7 @@ async fn respond<Q>(request: Request<Q>) -> Result<Response<BoxedBody>, BoxError
     Ok(Response::new(body))
 }
 
-/// Sends requests at the same time. Some callers leave after a while, before the response or in its body.
+/// Sends requests concurrently. Some callers drop the exchange before the response or while they read its body.
 async fn send_all<S, B>(client: S, to: SocketAddr)
 where
     S: Service<Request<Empty<Bytes>>, Response = Response<B>, Error: Into<BoxError>>
@@ -220,7 +220,7 @@ where
                         let _ = response.into_body().collect().await;
                     }
                 };
-                // The others wait until the callers of these leave, if the middleware limits them.
+                // If the middleware limits the number of exchanges, the other requests wait until these exchanges are dropped.
                 if matches!(path, "/stall" | "/endless") {
                     let _ = timeout(WAIT, exchange).await;
                 } else {

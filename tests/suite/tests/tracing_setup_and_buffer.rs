@@ -111,7 +111,7 @@ async fn without_context_activation_captured_headers_are_omitted() {
 
 // ---- Log events of level ERROR -----------------------------------------------------------------
 
-/// Responds with success and logs an error.
+/// Logs an error, and responds with success.
 async fn logs_error() -> &'static str {
     tracing::error!("the cache is cold");
     "fine"

@@ -1,5 +1,5 @@
-//! WebSockets of axum over sockets, by the upgrade of HTTP/1.1 and by the extended `CONNECT` of HTTP/2:
-//! each is one request, and a connection that is counted and has a span until it ends.
+//! WebSockets of axum over sockets, by the upgrade of HTTP/1.1 and by the extended `CONNECT` of HTTP/2.
+//! Each is recorded as one request, and as a connection that is counted and has a span until it ends.
 
 #![allow(
     clippy::unwrap_used,
@@ -52,7 +52,7 @@ use tower_otel_trace::TraceLayer;
 enum End {
     /// The client sends a close frame.
     ClientCloses,
-    /// The client's process ends: there is no close frame.
+    /// The client's process ends without a close frame.
     ClientDrops,
     HandlerReturns,
     HandlerPanics,
@@ -65,7 +65,7 @@ const ENDS: [End; 4] = [
     End::HandlerPanics,
 ];
 
-/// The handler of the documentation of `LongLived`.
+/// The handler in the documentation of `LongLived`.
 async fn chat(upgrade: WebSocketUpgrade) -> Response {
     let connection = LongLived::default();
     let extension = connection.clone();
@@ -74,7 +74,7 @@ async fn chat(upgrade: WebSocketUpgrade) -> Response {
     response
 }
 
-/// Returns messages until one is `return` or `panic`.
+/// Echoes messages until one is `return` or `panic`.
 async fn talk(mut socket: WebSocket) {
     while let Some(Ok(message)) = socket.recv().await {
         let Received::Text(message) = message else {

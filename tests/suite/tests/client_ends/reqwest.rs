@@ -38,7 +38,7 @@ fn get(url: &str) -> reqwest::Request {
     reqwest::Request::new(Method::GET, url.parse().unwrap())
 }
 
-/// Pauses the clock of tokio, which then advances to the next timer, until dropped.
+/// Pauses the clock of tokio until it is dropped. A paused clock advances to the next timer.
 struct PausedTime;
 
 impl PausedTime {

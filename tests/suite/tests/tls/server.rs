@@ -55,7 +55,7 @@ impl Certificates {
         Arc::new(config).into()
     }
 
-    /// Returns a client that trusts the authority only, and offers this version or both.
+    /// Returns a client that trusts only the authority, and offers this HTTP version or both.
     pub(crate) fn client(&self, http: Option<Http>) -> reqwest::Client {
         let authority = reqwest::Certificate::from_pem(self.authority.as_bytes()).unwrap();
         let builder = reqwest::Client::builder()
@@ -70,7 +70,7 @@ impl Certificates {
         .unwrap()
     }
 
-    /// Connects without a client of HTTP.
+    /// Connects without an HTTP client.
     pub(crate) async fn connect(&self, http: Http, to: SocketAddr) -> client::TlsStream<TcpStream> {
         let mut roots = RootCertStore::empty();
         let authority = CertificateDer::from_pem_slice(self.authority.as_bytes()).unwrap();
@@ -97,7 +97,7 @@ pub(crate) struct TlsServer {
 }
 
 impl TlsServer {
-    /// Serves connections until the test ends. The client chooses the version of HTTP in the handshake.
+    /// Serves connections until the test ends. The handshake selects the HTTP version that the client offers.
     pub(crate) async fn start<S, B>(certificates: &Certificates, service: S) -> Self
     where
         S: Service<
