@@ -1,11 +1,11 @@
-//! Runs an example that ends by itself and checks its output.
+//! Runs an example that ends without a signal, and checks its output.
 
 use std::process::Command;
 
 /// Runs `program` and asserts that it succeeds and that its output has matching lines in the order of
 /// each list. A line matches an entry if it contains all words of the entry.
 ///
-/// Traces are printed by a thread of their own: they are one list, what the program prints is another.
+/// A separate thread prints the traces, so their lines are one list, and the other lines of the program are another.
 #[allow(
     clippy::unwrap_used,
     reason = "a program that does not run fails the test"

@@ -29,7 +29,7 @@ async fn get_user(Path(id): Path<u64>) -> Result<String, StatusCode> {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // Prints every span. In production, one line sends spans to a collector:
+    // Prints every trace. In production, this line sends spans to a collector:
     // Telemetry::from_env("users")?
     let telemetry = Telemetry::builder("users")
         .traces(TracesExporter::Console)

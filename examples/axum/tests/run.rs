@@ -8,7 +8,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-/// Kills the process when dropped.
+/// Kills the process when it is dropped.
 struct KillOnDrop(Child);
 
 impl Drop for KillOnDrop {

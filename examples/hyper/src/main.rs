@@ -26,7 +26,7 @@ async fn get_item(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infalli
 }
 
 async fn serve(listener: TcpListener) -> std::io::Result<()> {
-    // Without a framework, a function returns the route of a request.
+    // Without a framework, this function returns the route of a request.
     let options = HttpOptions::default().route(|request| {
         let is_item = request.target().path.starts_with("/items/");
         is_item.then(|| "/items/{sku}".into())

@@ -15,7 +15,7 @@ type Read = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct InvalidVariable {
     variable: &'static str,
-    /// What is wrong, without secrets.
+    /// The problem, without secrets.
     problem: String,
     expected: &'static str,
 }
@@ -43,7 +43,7 @@ impl Variables {
         self.get(name).unwrap_or_else(|| default.to_owned())
     }
 
-    /// Returns the address to listen on, as `host:port`. Port 0: a free one.
+    /// Returns the address to listen on, as `host:port`. Port 0 selects a free port.
     pub(crate) fn listen_addr(&self, default: &str) -> String {
         self.text("LISTEN_ADDR", default)
     }
@@ -53,7 +53,8 @@ impl Variables {
         self.get("OPERATIONS_ADDR")
     }
 
-    /// Returns the address of the control of telemetry. It has no authentication, so other machines must not reach it.
+    /// Returns the address of the control service of telemetry. The service has no authentication, so only a loopback address
+    /// is accepted.
     pub(crate) fn control_addr(&self) -> Result<Option<SocketAddr>, InvalidVariable> {
         let Some(value) = self.get("CONTROL_ADDR") else {
             return Ok(None);
@@ -100,7 +101,7 @@ impl Variables {
             })
     }
 
-    /// Returns the key that signs tokens. There is no default, because it would be public.
+    /// Returns the key that signs tokens. It has no default, because a default would be public.
     pub(crate) fn jwt_secret(&self) -> Result<Secret, InvalidVariable> {
         let name = "JWT_SECRET";
         let value = self.get(name);
@@ -129,8 +130,8 @@ impl Variables {
         })
     }
 
-    /// Returns the model provider: base URL, key, model, and the time limit of a call, which the
-    /// variable gives in milliseconds.
+    /// Returns the model provider: base URL, key, model, and the time limit of a call. The variable of the time limit is in
+    /// milliseconds.
     pub(crate) fn llm(&self) -> Result<Llm, InvalidVariable> {
         let millis = self.number("LLM_TIMEOUT", 10_000)?;
         Ok(Llm {

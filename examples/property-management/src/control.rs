@@ -1,5 +1,5 @@
-//! The service that reads and changes telemetry settings while a process runs. It has no authentication, so it has a loopback
-//! address of its own.
+//! The control service, which reads and changes telemetry settings while a process runs. It has no authentication, so it has a
+//! separate loopback address.
 
 use std::{future::Future, net::SocketAddr};
 
@@ -9,7 +9,7 @@ use tower_otel_init::Telemetry;
 
 use crate::BoxError;
 
-/// Runs a service, and serves the control of its telemetry until the service ends.
+/// Runs a service, and serves its control service until the service ends.
 pub(crate) async fn run_with_control(
     address: SocketAddr,
     telemetry: &Telemetry,

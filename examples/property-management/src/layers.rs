@@ -27,7 +27,7 @@ use crate::{
 /// The time limit of a handler until the response head. Response bodies have no limit.
 pub(crate) const HANDLER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The query parameters to redact. The default list has only signatures.
+/// The query parameters to redact. The default list of the layers has only signatures.
 const SENSITIVE_KEYS: [&str; 9] = [
     "access_token",
     "api_key",
@@ -40,7 +40,7 @@ const SENSITIVE_KEYS: [&str; 9] = [
     "token",
 ];
 
-/// Adds the layers to servers and clients. It adds none if telemetry is disabled by `OTEL_SDK_DISABLED`, so that the load
+/// Adds the layers to servers and clients. It adds no layers if `OTEL_SDK_DISABLED` is set, so that the load
 /// test can compare both.
 #[derive(Clone, Copy)]
 pub(crate) struct Layers {
@@ -52,8 +52,8 @@ impl Layers {
         Self { is_enabled }
     }
 
-    /// Returns the routes of a service with telemetry. The operational routes have none, because probes and
-    /// scrapes would be most of the requests. Tokens are verified before, with and without telemetry.
+    /// Returns the routes of a service with telemetry. The operational routes have no telemetry, because probes and
+    /// scrapes would be most of the requests. Tokens are verified before the layers, also without telemetry.
     pub(crate) fn server(self, routes: Router, keys: Keys, audience: Audience) -> Router {
         let routes = routes
             .fallback(route_not_found)
@@ -116,7 +116,7 @@ async fn ready(State(database): State<Database>) -> Response {
 }
 
 /// Continues the trace of a request with a valid token. Other requests start a new trace that links
-/// to the remote one, so that unknown callers cannot choose what is sampled or extend other traces.
+/// to the remote trace, so that unknown clients cannot decide what is sampled or extend other traces.
 fn remote_parent(request: &dyn RequestHead) -> RemoteParent {
     match request.extensions() {
         Some(extensions) if VerifiedToken::is_valid(extensions) => RemoteParent::Continue,

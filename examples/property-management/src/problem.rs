@@ -83,7 +83,7 @@ impl IntoResponse for Problem {
             detail,
             header,
         } = self;
-        // Support can find the trace of a complaint.
+        // With the id, the support team can find the trace.
         let trace_id = Context::map_current(|cx| {
             let span = cx.span().span_context().clone();
             span.is_valid().then(|| span.trace_id().to_string())

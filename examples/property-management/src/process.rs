@@ -23,7 +23,7 @@ use crate::{
     layers::{self, Layers},
 };
 
-/// The time limit of running requests after a shutdown is requested: longer than any handler.
+/// The time limit of running requests after a shutdown is requested. It is longer than the time limit of a handler.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(35);
 const _: () = assert!(DRAIN_TIMEOUT.as_secs() > layers::HANDLER_TIMEOUT.as_secs());
 
@@ -38,7 +38,7 @@ const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) struct Process {
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) shutdown: Shutdown,
-    /// The address of the operational routes. `None`: the address of the service.
+    /// The address of the operational routes. `None` for the address of the service.
     pub(crate) operations_addr: Option<String>,
 }
 
@@ -71,7 +71,7 @@ impl Shutdown {
         tokio::spawn(async move {
             shutdown_signal().await;
             let _ = sender.send(true);
-            // Keeps the value for later receivers.
+            // Keeps the sender, so that later receivers get the value.
             sender.closed().await;
         });
         Self(receiver)
@@ -175,8 +175,8 @@ pub(crate) async fn listen(address: &str) -> Result<TcpListener, BoxError> {
     Ok(listener)
 }
 
-/// Serves a service and its operational routes, which have an address of their own if one is
-/// configured. They are served until the service has ended, so that a drain can be observed.
+/// Serves a service and its operational routes. The operational routes have a separate address if one is
+/// configured. They are served until the service has ended, so that they can be read during the shutdown.
 pub(crate) async fn serve_with_operations(
     listener: TcpListener,
     app: Router,

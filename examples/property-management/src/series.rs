@@ -5,7 +5,7 @@ use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gau
 
 use crate::instruments;
 
-/// The label `provider`. Every provider of this wire format has this value.
+/// The value of the label `provider`. All providers with this wire format have the same value.
 pub(crate) const PROVIDER: &str = "openai";
 
 /// The values of the label `outcome` of `llm_requests_total`.

@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     };
     match run(options) {
         Ok(()) => ExitCode::SUCCESS,
-        // The reader closed the pipe, such as `head`.
+        // The reader, such as `head`, closed the pipe.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("quickstart: {error}");
@@ -68,7 +68,7 @@ async fn run_services(port: u16, once: bool) -> Result<(), BoxError> {
     }
     print("\n")?;
 
-    // Only the last request is sampled. Its trace is printed, and those of failing requests, which are kept.
+    // Only the last request is sampled. Its trace is printed, and so are the traces of failing requests, which keep rules select.
     let sent = traffic::send_requests(&services).await?;
     telemetry.flush(Duration::from_secs(5))?;
     print(&format!(

@@ -15,7 +15,7 @@ Usage: quickstart [--once] [--port PORT]
 pub(crate) enum Options {
     Help,
     Run {
-        /// 0: a free port.
+        /// The port of the shop. 0 selects a free port.
         port: u16,
         once: bool,
     },

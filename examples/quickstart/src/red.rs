@@ -133,8 +133,8 @@ fn format_row(side: &Side, method: &str, group: &str, width: usize, row: &Row) -
 }
 
 /// Computes a quantile like `histogram_quantile`, by linear interpolation in its bucket. A quantile
-/// above the last boundary is shown as `> boundary`, one below the first as `< boundary`. There is none
-/// if no request is expected above it: a p99 takes 100 requests.
+/// above the last boundary is shown as `> boundary`, one below the first as `< boundary`. With too few requests there is
+/// no quantile: a p99 needs 100 requests.
 fn quantile(q: f64, buckets: &[(f64, f64)]) -> String {
     let total = buckets.last().map_or(0.0, |(_, count)| *count);
     if (1.0 - q) * total < 0.999 {
@@ -161,7 +161,7 @@ fn quantile(q: f64, buckets: &[(f64, f64)]) -> String {
     "-".to_owned()
 }
 
-/// Returns a boundary of a bucket, to the microsecond.
+/// Returns a boundary of a bucket as text, rounded to microseconds.
 fn boundary(seconds: f64) -> String {
     match seconds < 1.0 {
         true => format!("{} ms", (seconds * 1e6).round() / 1e3),
@@ -210,7 +210,7 @@ impl<'a> Sample<'a> {
     }
 }
 
-/// Splits a text at its closing quote, and resolves the escapes before it.
+/// Splits a text at its closing quote, and resolves the escapes before the quote.
 fn unquote(text: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut chars = text.char_indices();

@@ -21,8 +21,8 @@ use tracing::instrument;
 
 use crate::BoxError;
 
-/// Adds the server layers. The metrics layer is outermost: once no request is in flight, all server
-/// spans have ended.
+/// Adds the server layers. The metrics layer is outermost, so that all server spans have ended when no request is in
+/// flight.
 fn with_layers(router: Router) -> Router {
     router.layer(
         ServiceBuilder::new()
@@ -31,7 +31,7 @@ fn with_layers(router: Router) -> Router {
     )
 }
 
-/// Returns a client with the client layers, boxed so that its type does not name them. It resolves
+/// Returns a client with the client layers. It is boxed, so that its type does not contain the types of the layers. It resolves
 /// the host `stock` to the stock service.
 fn stock_client(stock: SocketAddr) -> Result<Client, BoxError> {
     let client = reqwest::Client::builder().resolve("stock", stock).build()?;
@@ -53,7 +53,7 @@ pub(crate) struct Services {
 }
 
 impl Services {
-    /// Starts both services. `port` is the port of the shop; 0: a free one.
+    /// Starts both services. `port` is the port of the shop. 0 selects a free port.
     pub(crate) async fn start(port: u16, prometheus: &Prometheus) -> Result<Self, BoxError> {
         let listen = async |port| {
             let listener = TcpListener::bind(("127.0.0.1", port)).await;
@@ -149,7 +149,7 @@ async fn get_export(Path(lines): Path<u32>) -> Body {
     Body::from_stream(lines.throttle(Duration::from_millis(20)))
 }
 
-/// Takes longer than any client waits.
+/// Responds later than any client waits.
 async fn get_report(Path(year): Path<u16>) -> String {
     time::sleep(Duration::from_secs(60)).await;
     format!("{year} was a good year\n")
@@ -206,7 +206,7 @@ async fn reserve_item(Path(sku): Path<String>) -> Result<StatusCode, StatusCode>
     Ok(StatusCode::CREATED)
 }
 
-/// Stands for a database query. `sofa` is slow and `broken` fails.
+/// Simulates a database query. `sofa` is slow, and `broken` fails.
 #[instrument(name = "read shelf")]
 async fn read_shelf(sku: &str) -> Result<u32, StatusCode> {
     let (left, millis) = match sku {

@@ -7,10 +7,10 @@ use tokio::time;
 
 use crate::{BoxError, services::Services};
 
-/// The limit of each request and each wait.
+/// The time limit of each request and each wait.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Sends all requests with a client without telemetry. Returns their number once none is in flight.
+/// Sends all requests with a client without telemetry. Waits until none is in flight, and returns their number.
 pub(crate) async fn send_requests(services: &Services) -> Result<usize, BoxError> {
     let mut traffic = Traffic {
         client: Client::builder().timeout(TIMEOUT).build()?,
@@ -113,7 +113,7 @@ impl Traffic<'_> {
 
     fn unsampled(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.client.request(method, self.services.shop(path));
-        // Of a trace of its own, which is not sampled.
+        // Each request has another trace, which is not sampled.
         let trace = u128::MAX - self.sent as u128;
         request.header(
             "traceparent",

@@ -8,7 +8,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-/// Kills the process when it is dropped, also by a failed assertion.
+/// Kills the process when it is dropped, also after a failed assertion.
 struct KillOnDrop(Child);
 
 impl Drop for KillOnDrop {
@@ -18,7 +18,7 @@ impl Drop for KillOnDrop {
     }
 }
 
-/// `PAGE_SCREENSHOTS` is a directory for screenshots.
+/// The variable `PAGE_SCREENSHOTS` sets a directory for screenshots.
 #[test]
 #[ignore = "needs chromium and Node: .ci/run page_in_chromium"]
 fn a_browser_shows_routes_traces_and_errors() {

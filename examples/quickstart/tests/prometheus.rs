@@ -19,7 +19,7 @@ use tokio::{
     time,
 };
 
-/// The limit of each wait.
+/// The time limit of each wait.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 #[tokio::test]
@@ -71,7 +71,7 @@ async fn rate_errors_and_duration_can_be_queried() {
         prometheus.until(&p99(labels), plausible).await;
     }
 
-    // Every scrape succeeds, and gauges are present in it.
+    // Every scrape succeeds, and contains the gauges.
     prometheus.until("min(up)", |up| up == 1.0).await;
     prometheus
         .until("sum(http_requests_in_flight) >= bool 0", |found| {
@@ -165,10 +165,10 @@ async fn promtool_check_metrics_reports_nothing() {
     assert!(output.status.success());
 }
 
-/// The first digits of the trace ids of requests for products. The last eight are their number.
+/// The first digits of the trace ids of requests for products. The last eight digits are the number of the request.
 const TRACE_ID_PREFIX: &str = "5ca1ab1e5ca1ab1e5ca1ab1e";
 
-/// Kills the process when dropped.
+/// Kills the process when it is dropped.
 struct KillOnDrop(Child);
 
 impl KillOnDrop {
@@ -298,7 +298,7 @@ impl Prometheus {
         value.as_str()?.parse().ok()
     }
 
-    /// Repeats a query of exemplars until the trace id of one matches.
+    /// Repeats a query of exemplars until the trace id of an exemplar matches.
     async fn until_exemplar(&self, query: &str, matches: impl Fn(&str) -> bool) {
         let mut url = self.api.join("query_exemplars").unwrap();
         let range = [("query", query), ("start", "0"), ("end", "9999999999")];
@@ -362,7 +362,7 @@ async fn until<R: AsyncRead + Unpin>(
         .expect("no matching line in time")
 }
 
-/// A temporary folder, removed when dropped.
+/// A temporary folder, which is removed when it is dropped.
 struct Folder(PathBuf);
 
 impl Folder {

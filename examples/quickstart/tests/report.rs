@@ -33,7 +33,7 @@ fn line<'a>(text: &'a str, words: &[&str]) -> Vec<&'a str> {
         .unwrap_or_else(|| panic!("no line {words:?} in\n{text}"))
 }
 
-/// Returns the depth and the name of each span in the last tree, which is that of the sampled trace. The others are those
+/// Returns the depth and the name of each span in the last tree, which is the sampled trace. The other trees are the traces
 /// of failing requests.
 fn tree(text: &str) -> Vec<(usize, String)> {
     let (_, last) = text.rsplit_once("\nTrace ").unwrap();

@@ -1,6 +1,6 @@
 //! A retrying client: `cargo run -p example-reqwest-middleware`.
 //!
-//! The server fails twice, then succeeds. Prints one trace, with a client span and a server span
+//! The server fails twice and then succeeds. Prints one trace, with a client span and a server span
 //! for each attempt.
 
 use std::{

@@ -42,7 +42,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .await?;
     println!("{}: {}", response.status(), response.text().await?);
 
-    // A closed port: the listener is dropped at the end of the statement.
+    // The port is closed, because the listener is dropped at the end of the statement.
     let closed = TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
     let url = Url::parse(&format!("http://{closed}/items/chair"))?;
     if let Err(error) = client.oneshot(Request::new(Method::GET, url)).await {

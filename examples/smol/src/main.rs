@@ -1,6 +1,6 @@
 //! A server and a client on smol, without the tokio runtime: `cargo run -p example-smol`.
 //!
-//! Sends two requests to its own server. Prints each span when it closes, then the counters.
+//! Sends two requests to its own server. Prints each span when it closes, and then the counters.
 
 use std::{convert::Infallible, error::Error, io::IsTerminal};
 

@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .sampler(Sampler::ratio(1.0))
         .log_format(LogFormat::Pretty)
         .install()?;
-    // The runtime is dropped before the telemetry: tasks that still run end their spans first.
+    // The runtime is dropped before telemetry, so that running tasks end their spans first.
     Runtime::new()?.block_on(run())
 }
 

@@ -1,5 +1,5 @@
-//! `GET /documents/{id}`: streams a document. Each part is a query while the body is sent, in the
-//! span of the request.
+//! `GET /documents/{id}`: streams a document. While the body is sent, a query in the span of the request reads
+//! each part.
 
 use axum::{
     body::{Body, Bytes},
@@ -21,7 +21,7 @@ pub(super) async fn stream(
     user: AuthenticatedUser,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    // An error of the first part can still change the status.
+    // If the query of the first part fails, the status can still be changed.
     let first = app.database.document_part(&user.id, &id, 0).await?;
     let first = first.ok_or_else(|| Problem::not_found("document"))?;
     let reader = Reader {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::App;
 use crate::{auth::Audience, extract::Json, instruments, problem::Problem};
 
-/// An e-mail address and a password. Without `Debug`, so that they cannot be logged.
+/// An e-mail address and a password. The type does not implement `Debug`, so that it cannot be logged.
 #[derive(Deserialize)]
 pub(super) struct Credentials {
     email: String,
@@ -27,7 +27,7 @@ pub(super) async fn sign_up(
     Ok((StatusCode::CREATED, Json(json!({ "id": id }))))
 }
 
-/// Returns a token. The response does not show which credential was wrong; the metrics do.
+/// Returns a token. The response does not show which credential was wrong. The metrics do.
 pub(super) async fn login(
     State(app): State<App>,
     Json(credentials): Json<Credentials>,

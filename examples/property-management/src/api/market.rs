@@ -42,7 +42,7 @@ impl Market {
 
     /// Returns up to five listings of a city, sorted by rent.
     pub(super) async fn listings(&self, city: &str) -> Result<Vec<Listing>, Problem> {
-        // The route is public. With the token, the reality-server continues the trace.
+        // The route is public. But the reality-server continues the trace only with a token.
         let token = self.keys.sign(Audience::Reality, "api-server");
         let token = token.map_err(|_| Problem::internal())?;
         let mut url = Url::clone(&self.listings);

@@ -30,7 +30,7 @@ use crate::{
 /// The number of buffered notifications. A slow reader misses older ones.
 const CAPACITY: usize = 256;
 
-/// The time limit to send a message. After it the socket is closed.
+/// The time limit to send a message. When it is exceeded, the socket is closed.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The interval of pings.
@@ -71,7 +71,7 @@ impl Default for Notifications {
 
 impl Notifications {
     pub(super) fn send(&self, owner: &str, event: Event, property: &str) {
-        // Fails without receivers, which is no error.
+        // `send` fails without receivers, which is not an error here.
         let _ = self.0.send(Notification {
             owner: owner.to_owned(),
             event,
@@ -85,8 +85,8 @@ pub(super) struct Token {
     access_token: Option<String>,
 }
 
-/// Opens the WebSocket. Browsers cannot set headers here, so the query can contain the token. Its
-/// value is redacted in spans.
+/// Opens the WebSocket. Browsers cannot set headers of this request, so the query can contain the token. The
+/// token is redacted in spans.
 pub(super) async fn open(
     State(app): State<App>,
     State(keys): State<Keys>,
@@ -109,7 +109,7 @@ pub(super) async fn open(
     Ok((extension, response).into_response())
 }
 
-/// Serves a socket until it is closed, idle or a shutdown is requested.
+/// Serves a socket until it is closed or idle, or a shutdown is requested.
 async fn serve(
     mut socket: WebSocket,
     user: &str,

@@ -1,4 +1,4 @@
-//! `/properties`. A property of another user is not found.
+//! `/properties`. The response for a property of another user is 404.
 
 use axum::{
     extract::{Path, State},

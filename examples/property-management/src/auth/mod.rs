@@ -25,8 +25,8 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// The verified token of a request, in its extensions: the user, or why the token is invalid. It is verified once, for
-/// the layers and for the handler.
+/// The verified token in the extensions of a request: the user, or the reason why the token is invalid. The token is verified
+/// once, for the layers and for the handler.
 #[derive(Clone)]
 pub(crate) struct VerifiedToken(Result<String, &'static str>);
 
@@ -102,7 +102,7 @@ mod tests {
         let token = keys.sign(Audience::Api, "user").unwrap();
         let mut valid = request(&token);
         VerifiedToken::insert(&keys, Audience::Api, &mut valid);
-        // What is not there anymore is not verified again.
+        // Without the header, the token cannot be verified again, so the stored result is used.
         valid.headers_mut().clear();
         assert!(VerifiedToken::is_valid(valid.extensions()));
         assert_eq!(user(valid).await.as_deref(), Some("user"));

@@ -10,13 +10,13 @@ use crate::{BoxError, problem::Problem};
 
 const ALGORITHM: pbkdf2::Algorithm = pbkdf2::PBKDF2_HMAC_SHA512;
 
-/// The number that OWASP recommends for PBKDF2 with SHA-512.
+/// The number of iterations that OWASP recommends for PBKDF2 with SHA-512.
 const ITERATIONS: NonZeroU32 = NonZeroU32::new(210_000).unwrap();
 
 /// The maximum number of concurrent hashes. It bounds the CPU time that a password attack can use.
 const MAX_CONCURRENT: usize = 2;
 
-/// The maximum time to wait for one of them.
+/// The maximum wait for a free place to hash.
 const MAX_WAIT: Duration = Duration::from_secs(5);
 
 /// Hashes and verifies passwords.
@@ -43,7 +43,7 @@ impl PasswordHasher {
     }
 
     /// Returns whether the password matches the hash. Without a hash it returns `false` after the
-    /// same time, so that callers cannot find out which users exist.
+    /// same time, so that clients cannot find out which users exist.
     pub(crate) async fn verify(
         &self,
         password: String,

@@ -43,7 +43,7 @@ impl Audience {
         }
     }
 
-    /// A customer uses a token for an hour; a service signs a new token for each call.
+    /// Returns the lifetime of a token. A customer uses a token for an hour. A service signs a new token for each call.
     const fn lifetime(self) -> Duration {
         match self {
             Self::Api => Duration::from_secs(3600),
@@ -72,7 +72,7 @@ impl Keys {
         Ok(encode(&Header::default(), &claims, &self.0.signing)?)
     }
 
-    /// Returns the subject of a valid token. The error is a `reason` of `auth_failures_total`.
+    /// Returns the subject of a valid token. The error is the label `reason` of `auth_failures_total`.
     pub(crate) fn verify(&self, audience: Audience, token: &str) -> Result<String, &'static str> {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.leeway = 5;

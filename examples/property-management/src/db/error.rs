@@ -1,4 +1,4 @@
-//! Query errors, by their consequence for the client.
+//! Query errors, classified by their consequence for the client.
 
 use std::{borrow::Cow, fmt};
 

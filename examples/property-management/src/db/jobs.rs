@@ -21,10 +21,10 @@ const ADD: Query = Query {
           VALUES ($1, $2, $3, $4, $5, 'queued', 0, $6, $6)",
 };
 
-/// How long a worker owns a job. A job of a killed worker is due again after this time.
+/// The time for which a worker owns a job. A job of a killed worker is due again after this time.
 const LEASE: Duration = Duration::from_secs(60);
 
-/// A single statement, so that two workers never take the same job: for the second one the row is
+/// Takes a job in a single statement, so that two workers never take the same job: for the second worker, the row is
 /// no longer due.
 const TAKE: Query = Query {
     kind: "take_job",
@@ -45,10 +45,10 @@ const END: Query = Query {
     sql: "UPDATE jobs SET state = $2, due_at = $3 WHERE id = $1",
 };
 
-/// How long the row of an ended job is stored.
+/// The time for which the row of an ended job is stored.
 const RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Bounded, because a statement has a time limit.
+/// Removes old rows. The number of rows is limited, because a statement has a time limit.
 const REMOVE: Query = Query {
     kind: "remove_jobs",
     operation: "DELETE",
@@ -86,7 +86,7 @@ const STATE: Query = Query {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct QueueState {
     pub(crate) count: i64,
-    /// When the oldest one was queued, in milliseconds since the Unix epoch. Zero without a job.
+    /// The time when the oldest job was queued, in milliseconds since the Unix epoch. Zero without a job.
     pub(crate) oldest_queued_at: i64,
 }
 
@@ -123,7 +123,7 @@ impl Database {
         Ok(id)
     }
 
-    /// Takes the next due job. No other worker gets it during the lease.
+    /// Takes the next due job. No other worker can take it during the lease.
     pub(crate) async fn take_job(&self) -> Result<Option<Job>, DbError> {
         type Row = (String, String, String, String, String, i64, i64);
         let now = millis(Duration::ZERO);
@@ -164,7 +164,7 @@ impl Database {
         Ok(())
     }
 
-    /// Returns the number of queued jobs and the age of the oldest one.
+    /// Returns the number of queued jobs, and the time when the oldest one was queued.
     pub(crate) async fn queue_state(&self) -> Result<QueueState, DbError> {
         let row = self.fetch_optional(&COUNT, COUNT.rows::<(i64, i64)>());
         Ok(row
@@ -187,7 +187,7 @@ impl Database {
     }
 }
 
-/// Returns a time from now, in milliseconds since the Unix epoch.
+/// Returns the time `from_now` in the future, in milliseconds since the Unix epoch.
 fn millis(from_now: Duration) -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     let at = since.unwrap_or_default() + from_now;

@@ -1,4 +1,4 @@
-//! When a query last succeeded.
+//! The time of the last successful query.
 
 use std::{
     sync::{
@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// For how long a successful query proves that the database responds.
+/// The time for which a successful query counts as proof that the database responds.
 const RECENT: Duration = Duration::from_secs(5);
 
 /// The time of the last successful query, shared by the clones of a database.
@@ -17,7 +17,7 @@ pub(super) struct LastSuccess(Arc<Inner>);
 
 struct Inner {
     start: Instant,
-    /// Milliseconds since `start`, plus one. Zero: no query has succeeded.
+    /// Milliseconds since `start`, plus one. Zero if no query has succeeded.
     at: AtomicU64,
 }
 

@@ -34,11 +34,11 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The time limit of a query, including the wait for a connection.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The duration from which a statement is logged as slow.
+/// The minimum duration of a statement that is logged as slow.
 const SLOW_STATEMENT: Duration = Duration::from_secs(1);
 
-/// A connection pool and the span attributes of its target. The modules beside this one have the
-/// queries of each table; [`query`] runs them.
+/// A connection pool and the span attributes of its target. The modules next to this module have the
+/// queries of each table. [`query`] runs them.
 #[derive(Clone)]
 pub(crate) struct Database {
     pool: AnyPool,
@@ -47,7 +47,7 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// Creates a pool without connections, so that the database may start later.
+    /// Creates a pool without connections, so that the database can start later.
     pub(crate) fn open(url: &str) -> Result<Self, BoxError> {
         static DRIVERS: Once = Once::new();
         DRIVERS.call_once(install_default_drivers);

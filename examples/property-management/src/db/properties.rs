@@ -92,8 +92,8 @@ impl From<Row> for Property {
 }
 
 impl Database {
-    /// Returns the newest 100 properties of an owner. The span has the id of the user, a random number that
-    /// identifies a person only to those who can read the table of users.
+    /// Returns the newest 100 properties of an owner. The span has the id of the user. The id is a random number, so it
+    /// identifies a person only together with the table of users.
     #[tracing::instrument(skip(self, owner), fields(user_id = %owner))]
     pub(crate) async fn properties(&self, owner: &str) -> Result<Vec<Property>, DbError> {
         let rows = OF_OWNER.rows::<Row>().bind(owner.to_owned());

@@ -72,8 +72,8 @@ impl Target {
         }
     }
 
-    /// Returns the statements that configure a connection. The server has a time limit too, so that
-    /// it stops a statement after the client has timed out.
+    /// Returns the statements that configure a connection. They set a time limit in the server, too, so that
+    /// the server stops a statement after the client has timed out.
     pub(super) fn session(&self) -> &'static [&'static str] {
         match self.system {
             "sqlite" => &[
@@ -138,8 +138,8 @@ impl Database {
     }
 }
 
-/// Records a failed query by its codes, because error texts can quote data. A violated unique constraint
-/// is no error of the database, so it is not counted.
+/// Records the codes of a failed query, because error texts can quote data. A violated unique constraint
+/// is not an error of the database, so it is not counted.
 fn record_error(query: &Query, error: &DbError) {
     if !error.is_conflict() {
         counter!("db_errors_total", "query_type" => query.kind).increment(1);
@@ -152,7 +152,7 @@ fn record_error(query: &Query, error: &DbError) {
 }
 
 impl Target {
-    /// Returns the span of a query. Without a parent span the query has none, so that polls of the
+    /// Returns the span of a query. Without a parent span, the query has no span, so that polls of the
     /// empty queue do not create traces.
     fn span(&self, query: &Query) -> Span {
         if Span::current().is_none() {
@@ -168,7 +168,7 @@ impl Target {
             db.operation.name = query.operation,
             db.collection.name = query.table,
             db.query.summary = query.summary,
-            // Parameters are bound, so it contains no personal data.
+            // Parameters are bound, so the text contains no personal data.
             db.query.text = query.sql,
             db.response.status_code = Empty,
             server.address = self.address,

@@ -89,8 +89,8 @@ const PING: Query = Query {
 };
 
 impl Database {
-    /// Creates missing tables. All processes do this when they start. In PostgreSQL concurrent
-    /// creation can fail; the caller retries.
+    /// Creates missing tables. All processes call it when they start. In PostgreSQL, concurrent
+    /// creation can fail. The caller retries.
     pub(super) async fn create_tables(&self) -> Result<(), DbError> {
         for table in &TABLES {
             self.fetch_optional::<()>(table, table.rows()).await?;
@@ -98,8 +98,8 @@ impl Database {
         Ok(())
     }
 
-    /// Returns whether the database responds and has its tables. A query of a request that succeeded in
-    /// the last seconds is proof enough, so that probes add no queries to a busy service.
+    /// Returns whether the database responds and has its tables. If a query succeeded in the last seconds, no query is
+    /// sent, so that probes add no queries to a busy service.
     pub(crate) async fn is_ready(&self) -> bool {
         self.last_success.is_recent()
             || self

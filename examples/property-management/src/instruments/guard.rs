@@ -32,7 +32,7 @@ impl Drop for Timer {
 /// Increments a gauge, and decrements it when it is dropped.
 #[must_use = "a guard that is dropped at once counts nothing"]
 pub(crate) struct Active {
-    /// The handle that was incremented: the recorder may be another one when the guard is dropped.
+    /// The handle that was incremented. The current recorder may have changed when the guard is dropped.
     gauge: Gauge,
 }
 

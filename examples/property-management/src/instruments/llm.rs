@@ -31,7 +31,7 @@ pub(crate) struct LlmRequest {
     _timer: Timer,
 }
 
-/// Times a request to a model until it is dropped. The model's name is a label: it has to come from
+/// Times a request to a model until the guard is dropped. The model's name is a label, so it must come from the
 /// configuration, not from a request.
 pub(crate) fn llm_request(provider: &'static str, model: impl Into<SharedString>) -> LlmRequest {
     let model = model.into();

@@ -10,7 +10,7 @@
 //! | `auth_failures_total` | counter | failures | `reason` | [`auth_failure`] |
 //! | `websocket_connections` | gauge | connections | | [`websocket_connection`] |
 //!
-//! Durations and gauges are guards: they end when they are dropped, at the end of a scope, by `?`,
+//! Durations and gauges are recorded by guards. A guard ends when it is dropped: at the end of a scope, by `?`,
 //! by a panic or by a cancelled future. Labels with few values are `&'static str`, so that a
 //! request cannot add series.
 
@@ -32,12 +32,12 @@ const LLM_TOKENS: &str = "llm_tokens_total";
 const AUTH_FAILURES: &str = "auth_failures_total";
 const WEBSOCKETS: &str = "websocket_connections";
 
-/// The boundaries that the conventions advise for [database queries], in seconds.
+/// The boundaries that the conventions recommend for [database queries], in seconds.
 ///
 /// [database queries]: https://opentelemetry.io/docs/specs/semconv/database/database-metrics/
 const DB_BOUNDARIES: [f64; 9] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
 
-/// The boundaries that the conventions advise for [model calls], in seconds.
+/// The boundaries that the conventions recommend for [model calls], in seconds.
 ///
 /// [model calls]: https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/
 const LLM_BOUNDARIES: [f64; 14] = [
@@ -74,7 +74,7 @@ pub(crate) fn auth_failure(reason: &'static str) {
     metrics::counter!(AUTH_FAILURES, "reason" => reason).increment(1);
 }
 
-/// Describes all instruments to the current recorder.
+/// Describes all instruments in the current recorder.
 pub(crate) fn describe() {
     let (help, seconds, count) = (SharedString::const_str, Unit::Seconds, Unit::Count);
     metrics::with_recorder(|recorder| {

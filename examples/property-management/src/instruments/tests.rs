@@ -90,7 +90,7 @@ fn guards_end_on_panic_and_cancellation() {
             let cx = &mut Context::from_waker(Waker::noop());
             assert!(cancelled.as_mut().poll(cx).is_pending());
         }
-        // Two that stay open.
+        // Two guards that stay open.
         std::mem::forget([
             instruments::websocket_connection(),
             instruments::websocket_connection(),

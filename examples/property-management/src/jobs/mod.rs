@@ -84,7 +84,7 @@ async fn run_jobs(database: &Database, shutdown: &Shutdown) {
 /// Runs one attempt, and records a span, a duration and an outcome.
 async fn run_attempt(database: &Database, job: Job) {
     let Some(kind) = KINDS.into_iter().find(|kind| *kind == job.kind) else {
-        // A newer version of this program queued it, and will run it.
+        // A newer version of this program queued the job, and will run it.
         tracing::warn!(job.id, job.kind, "unknown job kind, ignored");
         return;
     };

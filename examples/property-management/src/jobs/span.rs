@@ -1,4 +1,4 @@
-//! The span of a job, and its relation to the request that queued the job.
+//! The span of a job: a child of the request that queued the job, or linked to it.
 
 use std::{error::Error, time::Duration};
 

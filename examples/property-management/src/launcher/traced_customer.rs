@@ -36,7 +36,7 @@ pub(super) async fn run(urls: &ServiceUrls, layers: Layers) -> Result<(), BoxErr
         while customer.job_state(&job).await?? != "done" {
             time::sleep(Duration::from_millis(50)).await;
         }
-        // The exported end time is the last exit of the span.
+        // The exported end time is that of the last exit of the span.
         span.in_scope(|| ());
         Some(())
     };

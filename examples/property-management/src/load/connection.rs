@@ -1,4 +1,4 @@
-//! A keep-alive connection that is polled without sleeping: waking up would take longer than what is measured.
+//! A keep-alive connection that is polled without sleeping, because a wake-up takes longer than the measured differences.
 
 use std::{
     io::{ErrorKind, Read, Write},

@@ -1,5 +1,5 @@
-//! The load test: what telemetry costs this system. Two systems without telemetry and one with it run at the same time and
-//! are measured in turns.
+//! The load test, which measures the cost of telemetry for this system. Two systems without telemetry and one with telemetry run
+//! at the same time, and are measured in turns.
 
 mod connection;
 mod open_loop;
@@ -25,26 +25,26 @@ use system::System;
 
 pub(crate) use processes::{RUN_FLAG, run_service};
 
-/// The measured systems: the baseline, the same again as a control, and the one with telemetry.
+/// The measured systems: the baseline, a second baseline as a control, and the system with telemetry.
 const WITH_TELEMETRY: [bool; 3] = [false, false, true];
 
-/// How much is measured.
+/// The size of the measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Effort {
     /// The number of times that all systems are started.
     launches: usize,
-    /// The number of rounds of a launch. In each, every kind of request is sent to every system.
+    /// The number of rounds of a launch. In each round, every kind of request is sent to every system.
     rounds: usize,
 }
 
 impl Effort {
-    /// The intervals are narrow enough for a verdict, on a quiet machine.
+    /// The full measurement. On a quiet machine, its intervals are narrow enough for a verdict.
     pub(crate) const FULL: Self = Self {
         launches: 10,
         rounds: 3,
     };
 
-    /// For a look at the report.
+    /// A short measurement that only shows the form of the report.
     pub(crate) const QUICK: Self = Self {
         launches: 1,
         rounds: 1,

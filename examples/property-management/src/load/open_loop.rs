@@ -11,7 +11,7 @@ use std::{
 use super::connection::Connection;
 use crate::BoxError;
 
-/// How long a block waits for its last responses.
+/// The time limit of a block to wait for its last responses.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +29,7 @@ impl OpenLoop {
         Self { rate }
     }
 
-    /// Sends all requests and returns how many seconds each took, from the time when it was due.
+    /// Sends all requests. Returns the seconds from the time when each request was due to its response.
     pub(super) fn send(
         self,
         connections: &mut [Connection],
@@ -72,7 +72,7 @@ impl OpenLoop {
         Ok(times)
     }
 
-    /// Returns the time to the next request, of a Poisson process. `random` is between 0 and 1.
+    /// Returns the time to the next request of a Poisson process. `random` is between 0 and 1.
     fn gap(self, random: f64) -> Duration {
         Duration::from_secs_f64(-(1.0 - random).ln() / self.rate)
     }

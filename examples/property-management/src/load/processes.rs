@@ -1,5 +1,5 @@
-//! The processes of the load test: services and a collector, each this program with other arguments. Services share one
-//! processor, the client and the collector the other one.
+//! The processes of the load test: services and a collector. Each process is this program with other arguments. The services
+//! share one processor, and the client and the collector share the other one.
 
 use std::{
     env,
@@ -28,7 +28,7 @@ const COLLECTOR: &str = "collector";
 #[derive(Clone, Copy)]
 pub(super) struct Processors {
     services: usize,
-    /// That of the client and the collector. The client polls without sleeping, so services would run slowly there.
+    /// The processor of the client and the collector. The client polls without sleeping, so services would be slow on it.
     client: usize,
 }
 
@@ -44,7 +44,7 @@ impl Processors {
     }
 }
 
-/// Runs the service that this process was started for.
+/// Runs the service with this name.
 pub(crate) fn run_service(name: &str) -> ExitCode {
     match name {
         "api-server" => api_server(),
@@ -76,7 +76,7 @@ fn pin(processor: usize) -> Result<(), BoxError> {
 pub(super) struct Service(Child);
 
 impl Service {
-    /// Starts a service with these variables and no others.
+    /// Starts a service with only these variables.
     pub(super) fn start<'a>(
         name: &str,
         variables: impl IntoIterator<Item = (&'a str, &'a str)>,
@@ -134,7 +134,7 @@ impl Collector {
         &self.endpoint
     }
 
-    /// Stops the collector and returns how many bytes it has received.
+    /// Stops the collector and returns the number of received bytes.
     pub(super) fn received_bytes(&mut self) -> Result<u64, BoxError> {
         drop(self.input.take());
         let mut bytes = String::new();

@@ -1,11 +1,11 @@
-//! Quantiles of latencies, and how they differ between systems.
+//! Quantiles of latencies, and their differences between systems.
 
 use std::fmt;
 
 /// The number of resamples of a bootstrap.
 const RESAMPLES: usize = 500;
 
-/// The latencies of requests that were sent to each system right after each other, in seconds.
+/// The latencies in seconds of the requests to each system. The systems were measured immediately one after another.
 pub(super) type Block = [Vec<f64>; 3];
 
 /// The blocks of one kind of request while the systems ran.
@@ -19,7 +19,7 @@ pub(super) struct Estimate {
     pub(super) high: f64,
 }
 
-/// Returns a quantile of sorted numbers: the smallest one that at least this fraction does not exceed.
+/// Returns a quantile of sorted numbers: the smallest number that at least this fraction of the numbers does not exceed.
 pub(super) fn quantile(sorted: &[f64], fraction: f64) -> f64 {
     #[allow(
         clippy::cast_possible_truncation,
@@ -40,8 +40,8 @@ pub(super) fn pooled<'a>(blocks: impl IntoIterator<Item = &'a Block>, arm: usize
 }
 
 /// Returns a figure of all blocks and its interval, by a bootstrap of two levels: launches are drawn with replacement,
-/// then the blocks of each. A block holds the latencies of all systems, so what slows down the machine for a while is in
-/// all of them.
+/// then the blocks of each. A block has the latencies of all systems, so a temporary slowdown of the machine affects all of
+/// them.
 pub(super) fn estimate(launches: &[Launch], figure: impl Fn(&[&Block]) -> f64) -> Estimate {
     let mut random = fastrand::Rng::with_seed(0x5eed);
     let mut draw = || {
@@ -67,7 +67,7 @@ pub(super) fn estimate(launches: &[Launch], figure: impl Fn(&[&Block]) -> f64) -
     }
 }
 
-/// Returns by how many per cent a quantile of one system exceeds that of the first one.
+/// Returns the difference in per cent between a quantile of one system and the same quantile of the first system.
 pub(super) fn difference(launches: &[Launch], arm: usize, fraction: f64) -> Estimate {
     estimate(launches, |blocks| {
         let of = |arm| quantile(&pooled(blocks.iter().copied(), arm), fraction);

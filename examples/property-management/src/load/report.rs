@@ -7,10 +7,10 @@ use super::{
     requests::Kind,
 };
 
-/// How much telemetry may add to the median, in per cent.
+/// The maximum increase of the median by telemetry, in per cent.
 const BUDGET: f64 = 2.0;
 
-/// Fewer blocks give no interval for a verdict.
+/// The minimum number of blocks for a verdict.
 const MIN_BLOCKS: usize = 16;
 
 const QUANTILES: [(&str, f64); 3] = [("p50", 0.5), ("p95", 0.95), ("p99", 0.99)];
@@ -18,11 +18,11 @@ const QUANTILES: [(&str, f64); 3] = [("p50", 0.5), ("p95", 0.95), ("p99", 0.99)]
 /// The length of the longest bar of a plot.
 const BAR_LENGTH: f64 = 40.0;
 
-/// The place of the system without telemetry in a [`Block`].
+/// The index of the system without telemetry in a [`Block`].
 const WITHOUT: usize = 0;
-/// The place of the control, another system without telemetry.
+/// The index of the control, another system without telemetry.
 const CONTROL: usize = 1;
-/// The place of the system with telemetry.
+/// The index of the system with telemetry.
 const WITH: usize = 2;
 
 /// The measurement of one kind of request.
@@ -31,7 +31,7 @@ pub(super) struct Comparison {
     pub(super) launches: Vec<Launch>,
 }
 
-/// Whether the median is within the budget.
+/// The result: whether the median is within the budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Under,
@@ -92,7 +92,7 @@ impl Comparison {
         text
     }
 
-    /// Returns a plot of the quantiles: a bar without and one with telemetry.
+    /// Returns a plot of the quantiles: a bar without telemetry and a bar with telemetry.
     fn plot(&self) -> String {
         let (without, with) = (self.latencies(WITHOUT), self.latencies(WITH));
         let longest = quantiles::quantile(&without, 0.99).max(quantiles::quantile(&with, 0.99));
@@ -115,8 +115,8 @@ impl Comparison {
     }
 }
 
-/// Prints everything. Returns 0 if the median of every kind is within the budget, 1 if one exceeds it, and 2 if that is
-/// not known.
+/// Prints the tables, the plots and the verdict. Returns 0 if the median of every kind is within the budget, 1 if one exceeds
+/// it, and 2 if the measurement does not decide it.
 pub(super) fn print(comparisons: &[Comparison]) -> ExitCode {
     for comparison in comparisons {
         println!("{}\n{}", comparison.table(), comparison.plot());
@@ -142,7 +142,7 @@ pub(super) fn print(comparisons: &[Comparison]) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// The control tells how well the machine measures: its interval has to contain 0.
+/// Returns the verdict. The interval of the control must contain 0, otherwise the measurement is too noisy.
 fn verdict(difference: Estimate, control: Estimate) -> Verdict {
     if control.low > 0.0 || control.high < 0.0 {
         Verdict::Unknown

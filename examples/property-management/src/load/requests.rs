@@ -8,7 +8,7 @@ pub(super) struct Kind {
     pub(super) method: &'static str,
     /// `{id}` is a property of the user.
     pub(super) path: &'static str,
-    /// Whether the body is the credentials of the user. Other requests have none.
+    /// Whether the body contains the credentials of the user. Other requests have no body.
     pub(super) sends_credentials: bool,
     /// The number of requests per second.
     pub(super) rate: f64,
@@ -18,7 +18,7 @@ pub(super) struct Kind {
     pub(super) blocks: usize,
 }
 
-/// The cheapest request that does what such systems do, and the slow ones.
+/// The measured kinds of requests: the cheapest typical request, and slow requests.
 pub(super) const KINDS: [Kind; 3] = [
     Kind {
         name: "read",

@@ -24,13 +24,13 @@ const CONNECTIONS: usize = 16;
 const EMAIL: &str = "load@example.com";
 const PASSWORD: &str = "correct horse battery";
 
-/// How long a span waits for its export.
+/// The time that a span waits for its export.
 pub(super) const EXPORT_DELAY: Duration = Duration::from_millis(100);
 
-/// How long the services may take to start.
+/// The time limit for the start of the services.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A running system. It is stopped, and its database removed, when it is dropped.
+/// A running system. When it is dropped, it is stopped and its database is removed.
 pub(super) struct System {
     pub(super) connections: Vec<Connection>,
     address: SocketAddr,
@@ -41,7 +41,7 @@ pub(super) struct System {
 }
 
 impl System {
-    /// Starts a system. It has telemetry if there is an endpoint to send it to.
+    /// Starts a system. It has telemetry if an endpoint is given.
     pub(super) async fn start(
         endpoint: Option<&str>,
         processors: &Processors,
@@ -123,7 +123,7 @@ impl System {
         Ok(())
     }
 
-    /// Returns a request as bytes, in a trace of its own.
+    /// Returns a request as bytes, in a new trace.
     pub(super) fn request(&self, kind: &Kind) -> Vec<u8> {
         let path = kind.path.replace("{id}", &self.property);
         let body = match kind.sends_credentials {
@@ -156,10 +156,10 @@ fn credentials() -> Value {
     json!({ "email": EMAIL, "password": PASSWORD })
 }
 
-/// Returns addresses of loopback on which nothing listens.
+/// Returns unused loopback addresses.
 fn free_addresses() -> Result<[SocketAddr; 4], BoxError> {
     let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-    // All are bound before one is released.
+    // All listeners are bound before the first one is closed, so that the addresses differ.
     let listeners = [bind()?, bind()?, bind()?, bind()?];
     let mut addresses = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)); 4];
     for (address, listener) in addresses.iter_mut().zip(&listeners) {

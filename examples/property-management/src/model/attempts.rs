@@ -20,7 +20,7 @@ const INITIAL_PAUSE: Duration = Duration::from_millis(200);
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 
 pub(super) async fn send(model: &Inner, body: &Value) -> Result<Completion, ModelError> {
-    // Shared by all attempts, so that each span has its attempt number.
+    // All attempts share the counter, so that each span has its attempt number.
     let attempts = Attempts::default();
     let deadline = Instant::now() + model.timeout;
     let mut pause = INITIAL_PAUSE;

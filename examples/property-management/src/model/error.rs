@@ -16,7 +16,7 @@ pub(crate) enum ModelError {
     RateLimited(Option<Duration>),
     /// The provider cannot be reached, or returned this 5xx status.
     Unavailable(Option<StatusCode>),
-    /// The provider returned another status, such as for a wrong key or model.
+    /// The provider returned another status, for example because of a wrong key or model.
     Rejected(StatusCode),
     /// The response is malformed, for this reason.
     Malformed(&'static str),

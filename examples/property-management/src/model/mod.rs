@@ -33,7 +33,7 @@ struct Inner {
     client: ClientWithMiddleware,
     url: Url,
     key: Option<HeaderValue>,
-    /// Configured, so it can be a metric label.
+    /// The name of the model. It comes from the configuration, so it can be a metric label.
     name: String,
     timeout: Duration,
 }
@@ -49,7 +49,7 @@ impl Model {
         });
         let key = key.transpose();
         Ok(Self(Arc::new(Inner {
-            // The provider is an external service: it gets no trace context.
+            // The provider is an external service, so it receives no trace context.
             client: layers.client(Hosts::none(), config.timeout)?,
             url,
             key: key.map_err(|_| "LLM_API_KEY: not a valid header value")?,
@@ -101,7 +101,7 @@ impl Model {
             gen_ai.response.id = Empty,
             gen_ai.usage.input_tokens = Empty,
             gen_ai.usage.output_tokens = Empty,
-            // The conventions have no attribute for the sum.
+            // The conventions have no attribute for the sum of tokens.
             llm.tokens_used = Empty,
             server.address = url.host_str(),
             server.port = url.port_or_known_default().map(i64::from),

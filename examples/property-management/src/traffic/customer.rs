@@ -39,7 +39,7 @@ impl Customer {
         }
     }
 
-    /// Runs rounds of requests until the time is over. Failed requests are ignored.
+    /// Sends rounds of requests until the time is over. Failed requests are ignored.
     pub(crate) async fn run(mut self) {
         while self.sign_up().await.is_some() {
             if !self.token.is_empty() {
@@ -118,7 +118,7 @@ impl Customer {
         json_text(queued, "/job").await
     }
 
-    /// Returns the state of a job, if it is known.
+    /// Returns the state of a job. The inner value is `None` if the state is not known.
     pub(crate) async fn job_state(&self, id: &str) -> Option<Option<String>> {
         let job = self.send(Method::GET, &format!("/jobs/{id}"), None).await?;
         Some(json_text(job, "/state").await)
@@ -204,7 +204,7 @@ impl Customer {
     }
 }
 
-/// Returns a text of a JSON response.
+/// Returns a string of a JSON response.
 async fn json_text(response: Option<Response>, pointer: &str) -> Option<String> {
     let body = response?.bytes().await.ok()?;
     let json: Value = serde_json::from_slice(&body).ok()?;

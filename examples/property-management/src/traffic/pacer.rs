@@ -21,7 +21,7 @@ pub(crate) struct Pacer {
     status_counts: Arc<Mutex<StatusCounts>>,
 }
 
-/// The number of responses by status. Status 0: no response.
+/// The number of responses by status. Status 0 stands for no response.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StatusCounts(BTreeMap<u16, u64>);
 

@@ -1,4 +1,4 @@
-//! Failures are reported consistently by response, spans and metrics.
+//! Response, spans and metrics report failures consistently.
 
 use std::time::{Duration, Instant};
 

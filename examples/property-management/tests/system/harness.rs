@@ -25,7 +25,7 @@ pub(crate) const EMAIL: &str = "canary-email@example.com";
 pub(crate) const PASSWORD: &str = "canary-password";
 pub(crate) const SECRET: &str = "canary-jwt-secret-that-is-long-enough";
 
-/// The limit of each wait.
+/// The time limit of each wait.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(crate) struct System {
@@ -49,7 +49,7 @@ pub(crate) fn text(span: &Span, key: &str) -> String {
     }
 }
 
-/// Returns `error.type`. Asserts that it is present exactly if the status is an error.
+/// Returns `error.type`. Asserts that it is present if and only if the status is an error.
 pub(crate) fn error(span: &Span) -> Option<String> {
     let has_type = attribute(span, "error.type").is_some();
     assert_eq!(has_type, is_failed(span), "{span:#?}");
@@ -240,8 +240,8 @@ impl System {
         time::timeout(TIMEOUT, waiting).await.expect(expected)
     }
 
-    /// Starts another reality-server, with addresses of their own for the operational routes and for the control of
-    /// telemetry. Returns the URLs of all three.
+    /// Starts another reality-server, with separate addresses for the operational routes and for the control
+    /// service. Returns the URLs of all three.
     pub(crate) async fn start_with_operations(&mut self) -> [String; 3] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_reality-server"));
         command

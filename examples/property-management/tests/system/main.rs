@@ -280,7 +280,8 @@ async fn sigterm_completes_running_requests_and_exports_their_spans() {
         .await;
 }
 
-/// `TEST_POSTGRESQL` is its URL; `TEST_POSTGRESQL_STOP` and `TEST_POSTGRESQL_START` are commands.
+/// `TEST_POSTGRESQL` is the URL of the database. `TEST_POSTGRESQL_STOP` and `TEST_POSTGRESQL_START` are the commands that stop
+/// and start it.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: .ci/run tests_with_postgresql"]
 async fn postgresql_works_and_may_restart() {

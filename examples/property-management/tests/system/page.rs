@@ -4,11 +4,11 @@ use std::{env, net::TcpListener, process::Command};
 
 use crate::harness::System;
 
-/// `PAGE_SCREENSHOTS` is a directory for screenshots.
+/// The variable `PAGE_SCREENSHOTS` sets a directory for screenshots.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs chromium and Node: .ci/run page_in_chromium"]
 async fn a_browser_shows_a_trace_across_three_services() {
-    // A free port, which all processes have to know.
+    // A free port, which all processes need to know.
     let page = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()

@@ -74,7 +74,7 @@ async fn a_late_job_starts_a_trace_that_links_to_its_request() {
         panic!("{late:#?}")
     };
     assert!(age >= 61_000, "{age}");
-    // Its queries are in its own trace.
+    // The queries of the job are in its own trace.
     let query = |(_, span): &&(String, Span)| span.parent_span_id == late.span_id;
     let (_, query) = spans.iter().find(query).unwrap();
     assert_eq!(query.trace_id, late.trace_id);
@@ -91,7 +91,7 @@ async fn an_ended_job_is_removed_after_a_day() {
         ("done, recent", "done", now + MINUTE),
         ("done, expired", "done", now - MINUTE),
         ("failed, expired", "failed", now - MINUTE),
-        // Another worker owns it.
+        // Another worker owns the job.
         ("taken", "taken", now + MINUTE),
     ] {
         add(&database, id, state, now - 2 * DAY, due).await;

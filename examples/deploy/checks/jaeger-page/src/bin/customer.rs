@@ -1,5 +1,5 @@
-//! A customer of the system at `API_URL`. One of its actions, which crosses all services, is one trace. Telemetry is
-//! configured by the `OTEL_*` variables.
+//! A customer of the system at `API_URL`. One of its actions crosses all services, and is one trace. The `OTEL_*` variables
+//! configure telemetry.
 
 use std::{env, error::Error, time::Duration};
 
@@ -39,7 +39,7 @@ impl<C> Customer<C>
 where
     C: Service<Request, Response = reqwest::Response, Error: Into<BoxError>> + Clone,
 {
-    /// Signs up and adds a flat; then, in one trace, has it described by the model and published by a job.
+    /// Signs up and adds a flat. Then, in one trace, requests a description from the model and the publication by a job.
     async fn offer_a_flat(self) -> Result<(), BoxError> {
         let credentials =
             json!({ "email": "customer@example.com", "password": "correct horse battery" });
@@ -98,7 +98,7 @@ where
     }
 }
 
-/// Returns a text of a JSON object.
+/// Returns a string of a JSON object.
 fn text<'a>(object: &'a Value, name: &str) -> Result<&'a str, BoxError> {
     let text = object.get(name).and_then(Value::as_str);
     text.ok_or_else(|| format!("no {name} in {object}").into())
