@@ -14,7 +14,7 @@ pub(crate) struct ConfigWarning {
     pub(crate) variable: String,
     /// The invalid value. Header values and credentials in URLs are omitted.
     pub(crate) value: String,
-    /// What is wrong with the value, and what is expected.
+    /// The problem of the value, and the accepted values.
     pub(crate) reason: String,
     /// The value used in its place.
     pub(crate) fallback: String,

@@ -16,9 +16,9 @@ use crate::span_recorder::SpanRecorder;
 ///
 /// | setting | text | variable at the start |
 /// |---|---|---|
-/// | sampling | a sampler, and its rules | `OTEL_TRACES_SAMPLER` |
+/// | sampling | a sampler, and its rules | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` |
 /// | keep | keep rules, or `none` | `TRACES_KEEP` |
-/// | log filter | directives of [`EnvFilter`](tracing_subscriber::EnvFilter) | `RUST_LOG` |
+/// | log filter | directives of [`EnvFilter`](tracing_subscriber::EnvFilter) | `RUST_LOG`, `LOG_LEVEL` |
 ///
 /// A change takes effect immediately. Each trace and each log line uses either the old or the new setting. Requests take no lock
 /// for it. Each change is logged at the level `INFO`. A change lasts until the process ends or the next change.
@@ -85,7 +85,7 @@ impl Control {
         lock(&self.0.exporters).push(exporter);
     }
 
-    /// Returns the log filter for one more layer.
+    /// Returns the log filter for a new layer.
     pub(crate) fn layer_filter(&self) -> LayerFilter {
         self.0.log_filter.layer_filter()
     }

@@ -41,7 +41,7 @@ impl DropCounter {
 
     /// Counts one more item, and returns whether there is room in the queue.
     ///
-    /// The batch processor's queue has the same capacity, and an item leaves it before it leaves this count. So the batch
+    /// The batch processor's queue has the same capacity, and releases an item before this count does. So the batch
     /// processor never drops an accepted item.
     pub(crate) fn accept(&self) -> bool {
         if self.closed.load(SeqCst) {
@@ -62,7 +62,7 @@ impl DropCounter {
         self.queued.fetch_sub(count, SeqCst);
     }
 
-    /// Records the result of an export, and how many items of its batch were rejected.
+    /// Records the result of an export, and the number of rejected items of its batch.
     pub(crate) fn record_export(&self, count: usize, result: &OTelSdkResult, rejected: u64) {
         let count = count as u64;
         if result.is_err() {

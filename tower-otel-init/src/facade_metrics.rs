@@ -247,7 +247,7 @@ const UNITS: [(&str, &str); 12] = [
     ("volts", "V"),
 ];
 
-/// Returns the unit of a metric by its name. Empty if it has none.
+/// Returns the unit of a metric by its name, or an empty text without a unit.
 fn unit_of(name: &str) -> &'static str {
     let name = name.strip_suffix("_total").unwrap_or(name);
     let word = name.rsplit_once('_').map_or("", |(_, word)| word);

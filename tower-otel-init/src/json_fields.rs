@@ -184,7 +184,7 @@ fn write_string(text: &mut String, value: fmt::Arguments<'_>) {
     text.push('"');
 }
 
-/// Escapes what is written to it.
+/// A writer that escapes text for a JSON string.
 struct Escaped<'a>(&'a mut String);
 
 impl Write for Escaped<'_> {

@@ -105,10 +105,10 @@
 //! | metrics of [`Telemetry::meter_provider`] | none | a collector, by OTLP |
 //! | log lines of `tracing` and of `log` | the standard output, with `trace_id` and `span_id` | also a collector, by OTLP (feature `logs`) |
 //!
-//! One [`tower_otel_recorder::Recorder`] records all spans. A layer of the subscriber records those of `tracing`, including the
-//! spans of [`TraceLayer`] and `#[instrument]`. [`Telemetry::tracer_provider`], the global tracer provider, records those of the
-//! OpenTelemetry API. Without an exporter (`OTEL_TRACES_EXPORTER=none`), spans still have ids, which log lines show and clients
-//! send. With `OTEL_SDK_DISABLED=true`, clients send the received trace context unchanged.
+//! One [`tower_otel_recorder::Recorder`] records all spans. Its `tracing` layer records `tracing` spans of level `INFO` and
+//! above, including the spans of [`TraceLayer`] and `#[instrument]`. [`Telemetry::tracer_provider`], the global tracer
+//! provider, records spans of the OpenTelemetry API. Without an exporter (`OTEL_TRACES_EXPORTER=none`), spans still have ids, which log lines show and
+//! clients send. With `OTEL_SDK_DISABLED=true`, clients send the received trace context unchanged.
 //!
 //! The global propagator is W3C Trace Context, level 2, with baggage. `OTEL_PROPAGATORS` selects another one. The layers of
 //! this suite do not use the global propagator by default: they use W3C Trace Context. `.propagator(Propagation::global())`
@@ -149,8 +149,9 @@
 //!
 //! # Which traces are exported
 //!
-//! By default, a tenth of the traces without a parent is sampled, or all of them with the console exporter or the page
-//! (`OTEL_TRACES_SAMPLER`). A trace that is not sampled is exported nevertheless if its local root fails, takes longer than a
+//! By default, a tenth of the traces without a parent is sampled, and traces with a parent in another process follow the
+//! decision of the parent. With the console exporter or the page, all traces are sampled. `OTEL_TRACES_SAMPLER` sets another
+//! sampler. A trace that is not sampled is exported nevertheless if its local root fails, takes longer than a
 //! second or is marked with [`keep_trace`], up to 100 traces a second (`TRACES_KEEP`). Its spans have the attribute
 //! `sampling.keep.reason`; omit them when you [estimate](tower_otel_recorder::RecorderBuilder::keep) the number of all
 //! requests. The sampled flag that is sent to other processes stays unset, so they export their spans of the trace only by
@@ -165,7 +166,7 @@
 //! On a serverless platform, the process is frozen between calls: call [`Telemetry::flush`] at the end of each call.
 //!
 //! [`shutdown_signal`] waits for `SIGTERM` or Ctrl-C. Its documentation shows how to limit the wait for open streams. A second
-//! signal ends the process at once. If the process is killed or calls [`std::process::exit`], spans that are not exported yet
+//! signal ends the process immediately. If the process is killed or calls [`std::process::exit`], spans that are not exported yet
 //! are lost.
 //!
 //! The task of a response stream can outlive the server's future. To export its span, start telemetry before the runtime, and
@@ -199,8 +200,8 @@
 //! | `not_held` | the memory for spans that wait for the end of their local root was full: 512 KiB per trace, 16 MiB in all |
 //! | `keep_limited` | more traces than `per_second` of `TRACES_KEEP` matched the keep rules in a second |
 //!
-//! Without `error_type`, the series of the processor counts the spans given to the exporter, and that of the exporter the
-//! delivered spans. The gauge `otel_sdk_processor_span_queue_size` is the number of spans in the queue, and
+//! Series without `error_type` count successes: in the metric of the processor, spans given to the exporter; in the metric of the
+//! exporter, delivered spans. The gauge `otel_sdk_processor_span_queue_size` is the number of spans in the queue, and
 //! `otel_sdk_exporter_span_inflight` the number of spans in an export. [`Telemetry::prometheus`] and
 //! [`Telemetry::meter_provider`] report current values. Another recorder of the `metrics` facade gets the values at the start,
 //! at each flush and at the shutdown. [Local](TelemetryBuilder::local) telemetry reports them only through

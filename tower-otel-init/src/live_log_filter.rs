@@ -47,7 +47,7 @@ impl LiveLogFilter {
         })))
     }
 
-    /// Returns a filter for one more layer.
+    /// Returns the filter for a new layer.
     pub(crate) fn layer_filter(&self) -> LayerFilter {
         let mut directives = self.directives();
         let filter = EnvFilter::new(&directives.text);

@@ -20,8 +20,8 @@ pub(crate) struct MetricsConfig {
 }
 
 impl MetricsConfig {
-    /// Returns the exporters. `METRICS_ENABLED=false` disables those that
-    /// `OTEL_METRICS_EXPORTER` selects, and not those set in code.
+    /// Returns the exporters. `METRICS_ENABLED=false` disables the exporters of
+    /// `OTEL_METRICS_EXPORTER`, but not the exporters set in code.
     pub(crate) fn resolve(
         settings: &Settings,
         sdk_disabled: bool,

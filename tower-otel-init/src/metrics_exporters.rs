@@ -16,7 +16,7 @@ impl MetricsExporters {
     pub(crate) const INVALID: &str = "is not a list of metrics exporters (expected none, or one or several of \
                            otlp, prometheus, console, separated by commas)";
 
-    /// Returns the set with one more exporter. [`MetricsExporter::None`] removes all others.
+    /// Returns the set with an added exporter. [`MetricsExporter::None`] removes all others.
     pub(crate) const fn with(self, exporter: MetricsExporter) -> Self {
         match exporter {
             MetricsExporter::Otlp => Self { otlp: true, ..self },

@@ -3,7 +3,8 @@
 use crate::error::InitError;
 use crate::sampling_rule::{MAX_RULES, SamplingRule};
 
-/// The sampler, which decides which traces are sampled. Default: `Sampler::ratio(0.1).parent_based()`.
+/// The sampler, which decides which traces are sampled. Default: `Sampler::ratio(0.1).parent_based()`, or
+/// `Sampler::ratio(1.0)` with the console exporter or the page.
 ///
 /// | constructor | `OTEL_TRACES_SAMPLER` |
 /// |---|---|
@@ -84,7 +85,8 @@ impl Sampler {
 
     /// Follows the decision of a parent in another process. The sampler and its rules decide only for traces without a parent.
     ///
-    /// Default: the sampler decides for every trace that enters the process, and ignores the sampled flag of the parent.
+    /// Without this method, the sampler decides for every trace that enters the process, and ignores the sampled flag of the
+    /// parent.
     pub const fn parent_based(mut self) -> Self {
         self.is_parent_based = true;
         self

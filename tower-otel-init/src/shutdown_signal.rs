@@ -2,7 +2,7 @@
 
 /// Waits for Ctrl-C or, on Unix, for `SIGTERM`. Kubernetes, systemd and `docker stop` send `SIGTERM`.
 ///
-/// On Unix, a second signal ends the process at once, also while the runtime is blocked, with exit code 143 for `SIGTERM` and
+/// On Unix, a second signal ends the process immediately, also while the runtime is blocked, with exit code 143 for `SIGTERM` and
 /// 130 for Ctrl-C. Spans that are not exported by then are lost.
 ///
 /// If the signal handlers cannot be installed, the future never completes. The future needs a tokio runtime with I/O enabled.

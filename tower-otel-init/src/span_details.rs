@@ -1,4 +1,4 @@
-//! The parts of a console line besides the name and the duration of a span: status, target and error.
+//! The parts of a console line after the name and the duration of a span: status, target and error.
 
 use opentelemetry::trace::{SpanKind, Status};
 use opentelemetry_sdk::trace::SpanData;

@@ -199,7 +199,7 @@ fn requests_succeed_while_the_collector_is_down_and_spans_are_delivered_again_af
 
         collector.kill();
         let mut sent = 200;
-        // Every request succeeds meanwhile.
+        // Every request succeeds during the outage.
         until("a failed export", || {
             send_requests(&runtime, &app, 400);
             sent += 400;

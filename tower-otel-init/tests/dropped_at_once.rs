@@ -20,7 +20,7 @@ impl Write for Output {
     }
 }
 
-/// Returns what is logged while `f` runs.
+/// Returns the log output of `f`.
 fn logged(f: impl FnOnce()) -> String {
     let output = Output::default();
     let writer = output.clone();

@@ -51,7 +51,7 @@ async fn price(item: u64) -> String {
     format!("{item} costs 7")
 }
 
-/// Blocks the thread for ever.
+/// Blocks the thread forever.
 fn block() -> &'static str {
     eprintln!("blocked");
     loop {

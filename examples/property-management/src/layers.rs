@@ -116,7 +116,7 @@ async fn ready(State(database): State<Database>) -> Response {
 }
 
 /// Continues the trace of a request with a valid token. Other requests start a new trace that links
-/// to the remote trace, so that unknown clients cannot decide what is sampled or extend other traces.
+/// to the remote trace, so that unknown clients cannot decide which traces are sampled, or extend other traces.
 fn remote_parent(request: &dyn RequestHead) -> RemoteParent {
     match request.extensions() {
         Some(extensions) if VerifiedToken::is_valid(extensions) => RemoteParent::Continue,

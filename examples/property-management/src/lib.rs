@@ -9,7 +9,7 @@
 //! | `control` | the service that changes telemetry settings while a process runs |
 //! | `process` | start and stop of a process: telemetry, listening, SIGTERM, delivery |
 //! | `layers` | the layers of servers and clients; which remote parents are trusted |
-//! | `instruments`, `series` | metrics other than those of the layers |
+//! | `instruments`, `series` | metrics in addition to the metrics of the layers |
 //! | `problem`, `extract` | errors as `application/problem+json` |
 //! | `auth` | passwords, tokens, the authenticated user |
 //! | `db` | the pool, queries with telemetry, one repository for each table, the queue |

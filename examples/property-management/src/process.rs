@@ -112,7 +112,7 @@ where
 /// selected.
 fn telemetry(name: &str) -> Result<Telemetry, InitError> {
     let builder = Telemetry::builder(name);
-    // Exporters set in code take precedence over those in the variable.
+    // Exporters set in code take precedence over the variable.
     let builder = match env::var("OTEL_METRICS_EXPORTER").as_deref() {
         Err(VarError::NotPresent) | Ok("" | "prometheus") => builder.prometheus(recorder()),
         Ok("otlp,prometheus") => builder

@@ -25,7 +25,7 @@ use crate::process::in_fork;
 
 const LONG: Duration = Duration::from_secs(30);
 
-/// The number of spans that end before the fork, and of those that end after it.
+/// The number of spans that end before the fork. The same number ends after it.
 const SPANS: u64 = 10;
 
 /// A number of spans that is larger than the queue.

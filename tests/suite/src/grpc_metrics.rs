@@ -103,7 +103,7 @@ impl GrpcPair {
         self.recorded().await
     }
 
-    /// Waits until both ends have recorded one more call.
+    /// Waits until both ends have recorded another call.
     pub async fn recorded(&mut self) -> RecordedCall {
         let ended = self.ended + 2;
         self.telemetry

@@ -13,7 +13,7 @@ use http_body::Body;
 use http_body_util::Full;
 use tower::Service;
 
-/// A handler that responds at once.
+/// A handler whose response is ready immediately.
 pub fn hello(_: Request<()>) -> Ready<Result<Response<Full<Bytes>>, Infallible>> {
     ready(Ok(Response::new(Full::from("hello"))))
 }

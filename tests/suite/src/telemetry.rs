@@ -215,7 +215,7 @@ impl TestTelemetry {
         self.installed.metrics.clone()
     }
 
-    /// Waits until the condition is true. Other tasks of the thread run meanwhile.
+    /// Waits until the condition is true. Other tasks of the thread run at the same time.
     pub async fn wait_until(&self, description: &str, mut condition: impl FnMut(&Self) -> bool) {
         let waiting = async {
             while !condition(self) {

@@ -330,7 +330,7 @@ fn trace(texts: &mut Texts) {
         .sensitive_query_keys(SensitiveKeys::new([allowed("key")]))
         .expose_span();
     texts.debug("tower_otel_trace::TraceLayer", &layer);
-    // The text of a layer contains that of its backend.
+    // The text of a layer contains the text of its backend.
     let recorded = layer.clone().recorder(&recorder);
     texts.debug("tower_otel_trace::RecorderBackend", &recorded);
     let through_provider = layer.clone().tracer_provider(&provider);

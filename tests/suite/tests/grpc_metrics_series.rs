@@ -1,5 +1,5 @@
 //! Which series gRPC calls create: known methods only on a server, at most the limit, equal for both
-//! backends, and separate from those of HTTP requests on the same port.
+//! backends, and separate from the series of HTTP requests on the same port.
 
 #![allow(
     clippy::unwrap_used,

@@ -46,7 +46,7 @@ impl SpanHead {
             match field.ok()? {
                 (1, Field::Bytes(id)) => trace = id.try_into().ok()?,
                 (2, Field::Bytes(id)) => span = id.try_into().ok()?,
-                // Another length is no parent.
+                // An id of another length means that the span has no parent.
                 (4, Field::Bytes(id)) => parent = id.try_into().unwrap_or_default(),
                 (6, Field::Number(number)) => kind = number,
                 (7, Field::Number(nanos)) => start = nanos,

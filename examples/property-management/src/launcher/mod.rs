@@ -66,7 +66,7 @@ pub fn launch() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    // Only traces with a sampled remote parent are recorded: that of `traced_customer`.
+    // Only traces with a sampled remote parent are recorded, so only the trace of `traced_customer` is.
     let telemetry = Telemetry::builder("property-management")
         .traces(TracesExporter::Console)
         .prometheus(instruments::recorder())

@@ -51,7 +51,7 @@ impl Effort {
     };
 }
 
-/// Measures and prints the report. The exit code is that of [`report::print`], or 3 after an error.
+/// Measures and prints the report. The exit code is the result of [`report::print`], or 3 after an error.
 pub(crate) fn run(effort: Effort) -> ExitCode {
     match measure(effort) {
         Ok(comparisons) => report::print(&comparisons),

@@ -19,7 +19,7 @@ fn millis(time: SystemTime) -> i64 {
     i64::try_from(since.as_millis()).unwrap()
 }
 
-/// Adds a job without a property, which ends at once.
+/// Adds a job without a property. The job ends immediately.
 async fn add(database: &AnyPool, id: &str, state: &str, queued: SystemTime, due: SystemTime) {
     let row = "INSERT INTO jobs \
                (id, kind, owner, subject, context, state, attempts, queued_at, due_at) \

@@ -26,7 +26,7 @@ pub enum Event {
 pub struct Head {
     pub status: StatusCode,
     pub upgrades: bool,
-    /// Whether the response cannot have a body, or `is_end_stream` is true at once.
+    /// Whether the response cannot have a body, or `is_end_stream` is true from the start.
     pub bodiless: bool,
     /// The exact length of the body, if known.
     pub length: Option<u64>,
