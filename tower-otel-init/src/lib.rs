@@ -107,8 +107,8 @@
 //!
 //! One [`tower_otel_recorder::Recorder`] records all spans. Its `tracing` layer records `tracing` spans of level `INFO` and
 //! above, including the spans of [`TraceLayer`] and `#[instrument]`. [`Telemetry::tracer_provider`], the global tracer
-//! provider, records spans of the OpenTelemetry API. Without an exporter (`OTEL_TRACES_EXPORTER=none`), spans still have ids, which log lines show and
-//! clients send. With `OTEL_SDK_DISABLED=true`, clients send the received trace context unchanged.
+//! provider, records spans of the OpenTelemetry API. Without an exporter (`OTEL_TRACES_EXPORTER=none`), spans still have ids,
+//! which log lines show and clients send. With `OTEL_SDK_DISABLED=true`, clients send the received trace context unchanged.
 //!
 //! The global propagator is W3C Trace Context, level 2, with baggage. `OTEL_PROPAGATORS` selects another one. The layers of
 //! this suite do not use the global propagator by default: they use W3C Trace Context. `.propagator(Propagation::global())`
