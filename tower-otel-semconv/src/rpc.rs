@@ -153,7 +153,7 @@ fn is_error(kind: Kind, code: u8) -> bool {
     }
 }
 
-/// Returns `error.type` for a code: its name, or [`OTHER`](crate::OTHER) above 16. Returns `None` if the code is not an
+/// Returns `error.type` for a code: its name, or [`OTHER`] above 16. Returns `None` if the code is not an
 /// error.
 ///
 /// On a client every code except `OK` is an error. On a server these codes are errors: `UNKNOWN`, `DEADLINE_EXCEEDED`,
