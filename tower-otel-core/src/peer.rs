@@ -25,7 +25,8 @@ use crate::foreign;
 pub struct PeerAddr(pub SocketAddr);
 
 impl PeerAddr {
-    /// Returns the address of the peer, from this extension or from one of a supported library.
+    /// Returns the address of the peer that sent a request or response with these extensions: from this extension, or from
+    /// one of a supported library.
     pub fn of(extensions: &Extensions) -> Option<SocketAddr> {
         let own = extensions.get::<Self>().map(|peer| peer.0);
         own.or_else(|| foreign::peer(extensions))

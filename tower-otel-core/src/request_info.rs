@@ -16,6 +16,7 @@ use crate::{
     head::{RequestHead, received_target},
     known_headers::KnownHeaders,
     options::HttpOptions,
+    peer::PeerAddr,
     route::Route,
     route_slot::RouteSlot,
 };
@@ -132,11 +133,11 @@ impl<'a> RequestInfo<'a> {
     /// Returns the address of the peer that sent the request, if it is known.
     #[inline]
     pub fn peer(&self) -> Option<SocketAddr> {
-        get_or_set(&self.peer, || self.head.peer())
+        get_or_set(&self.peer, || self.extensions.and_then(PeerAddr::of))
     }
 
-    /// Returns the route: what the function in the options returns, else the
-    /// [matched](Route::matched) one. On a client, only a [`Route`] in the extensions counts.
+    /// Returns the route: what the function in the options returns, else a [`Route`] in the extensions, else axum's
+    /// `MatchedPath` (feature `axum`). A client's route is never a `MatchedPath`.
     #[inline(always)]
     pub fn route(&self, kind: Kind, options: &HttpOptions) -> Option<&str> {
         // The route of an incoming request is not that of a request sent on its behalf.

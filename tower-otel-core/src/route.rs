@@ -55,7 +55,7 @@ impl Route {
 
     /// Returns the route that the router has inserted into the extensions of a request: a `Route`,
     /// or axum's `MatchedPath` (feature `axum`).
-    pub fn matched(extensions: &Extensions) -> Option<Self> {
+    pub(crate) fn matched(extensions: &Extensions) -> Option<Self> {
         let matched = extensions.get::<Self>().cloned();
         #[cfg(feature = "axum")]
         let matched = matched.or_else(|| {

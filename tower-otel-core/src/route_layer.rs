@@ -15,8 +15,8 @@ use crate::{head::RequestHead, route::Route, route_slot::RouteSlot};
 /// A service without routes, such as `ServeDir` of tower-http, has no matched route. Mount it with axum's `nest`, as
 /// `Router::new().route_service("/{*file}", folder)`.
 ///
-/// It sets the [`RouteSlot`] of the request to [`Route::matched`]. Without a slot, or without a
-/// match, it does nothing.
+/// It sets the [`RouteSlot`] of the request to the [`Route`] in its extensions, or to axum's `MatchedPath` (feature `axum`).
+/// Without a slot, or without a route, it does nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RouteLayer(());
 

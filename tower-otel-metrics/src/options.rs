@@ -1,18 +1,103 @@
-//! Optional labels and metrics of [`MetricsLayer`].
+//! The options of [`MetricsLayer`].
 
 use std::{borrow::Cow, sync::Arc};
 
-use tower_otel_core::{RequestHead, ResponseHead};
+use tower_otel_core::{Filter, HttpOptions, RequestHead, ResponseHead, Route};
+use tower_otel_semconv::{KnownMethods, TrustedProxies};
 
 use crate::{
     backend::instruments::MetricsBackend,
     custom_labels::{LabelSource, MAX_LABELS},
     layer::MetricsLayer,
+    names::Names,
     naming::Rename,
 };
 
 impl<B: MetricsBackend> MetricsLayer<B> {
-    /// Renames the metrics. Default: the names of [`Names`](crate::Names).
+    /// Records with a meter of this provider, instead of the `metrics` facade.
+    ///
+    /// ```
+    /// use opentelemetry_sdk::metrics::SdkMeterProvider;
+    /// use tower_otel_metrics::{MetricsLayer, Names};
+    ///
+    /// let provider = SdkMeterProvider::builder().build(); // .with_periodic_exporter(..)
+    /// let layer = MetricsLayer::server()
+    ///     .names(Names::Conventions)
+    ///     .meter_provider(&provider);
+    /// ```
+    #[cfg(feature = "opentelemetry")]
+    #[must_use]
+    pub fn meter_provider(
+        self,
+        provider: &impl opentelemetry::metrics::MeterProvider,
+    ) -> MetricsLayer<crate::OtelMetrics> {
+        self.with_backend(crate::OtelMetrics::new(provider))
+    }
+
+    /// Sets the names of metrics and labels. Default: [`Names::Short`].
+    #[must_use]
+    pub fn names(self, names: Names) -> Self {
+        self.with(|config| config.naming.names = names)
+    }
+
+    /// Sets the limit of series per metric. Default: 2000. Exchanges beyond it are counted in one more
+    /// series, with the label value `overflow`.
+    ///
+    /// A method and host of a client get at most half of the limit, and at most as many series as are left
+    /// for others: an upstream that answers hundreds of status codes does not take all.
+    #[must_use]
+    pub fn series_limit(self, limit: usize) -> Self {
+        self.with(|config| config.limit = limit)
+    }
+
+    /// Sets how requests are read: filter, route, known methods, trusted proxies and scheme. Give the
+    /// same value to the other layers of the service. It replaces what earlier calls of
+    /// [`filter`](Self::filter), [`route`](Self::route) and the like have set.
+    #[must_use]
+    pub fn http_options(self, options: &HttpOptions) -> Self {
+        self.with_http(|_| options.clone())
+    }
+
+    /// Sets which requests are counted. Default: all.
+    #[must_use]
+    pub fn filter(self, filter: Filter) -> Self {
+        self.with_http(|options| options.filter(filter))
+    }
+
+    /// Sets a function that returns the route of a request, for routers other than axum's: see
+    /// [`HttpOptions::route`].
+    #[must_use]
+    pub fn route(
+        self,
+        route: impl Fn(&dyn RequestHead) -> Option<Route> + Send + Sync + 'static,
+    ) -> Self {
+        self.with_http(|options| options.route(route))
+    }
+
+    /// Sets the methods that are recorded by name. Others are recorded as `_OTHER`.
+    ///
+    /// Default: the list in `OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS`, else the methods of the
+    /// conventions.
+    #[must_use]
+    pub fn known_methods(self, methods: KnownMethods) -> Self {
+        self.with_http(|options| options.known_methods(methods))
+    }
+
+    /// Sets the proxies whose forwarded headers are trusted. Default: none, because any client can
+    /// send these headers.
+    #[must_use]
+    pub fn trusted_proxies(self, proxies: TrustedProxies) -> Self {
+        self.with_http(|options| options.trusted_proxies(proxies))
+    }
+
+    /// Declares that the server terminates TLS itself: the scheme is `https` unless a trusted proxy
+    /// forwards another one.
+    #[must_use]
+    pub fn https(self) -> Self {
+        self.with_http(HttpOptions::https)
+    }
+
+    /// Renames the metrics. Default: the names of [`Names`].
     ///
     /// The function gets the default name in the spelling of the backend (dotted for OpenTelemetry).
     /// It is called once per metric, not per request.
@@ -144,5 +229,9 @@ impl<B: MetricsBackend> MetricsLayer<B> {
     #[must_use]
     pub fn duration_to_head(self) -> Self {
         self.with(|config| config.duration_to_head = true)
+    }
+
+    fn with_http(self, change: impl FnOnce(HttpOptions) -> HttpOptions) -> Self {
+        self.with(|config| config.http = change(config.http.clone()))
     }
 }

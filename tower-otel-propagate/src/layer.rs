@@ -72,12 +72,8 @@ pub struct PropagateLayer {
 
 impl PropagateLayer {
     /// Creates a layer that propagates to every host.
-    pub const fn new() -> Self {
-        Self {
-            filter: Filter::all(),
-            propagation: Propagation::w3c(),
-            baggage: BaggagePolicy::new(),
-        }
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// Sets the requests to propagate to. Default: all. A rule on the target host keeps trace
@@ -234,7 +230,7 @@ mod tests {
     #[test]
     fn the_filter_and_the_baggage_policy_apply_to_hosts() {
         let internal = Hosts::new(["internal"]);
-        let policy = BaggagePolicy::new()
+        let policy = BaggagePolicy::default()
             .keys(["tenant"])
             .hosts(internal.clone());
         let layer = PropagateLayer::new().baggage(policy);

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use tower_otel_core::{GrpcCall, HttpOptions, Kind, RequestInfo};
 use tower_otel_propagate::Propagation;
-use tower_otel_semconv::{SensitiveKeys, rpc::StatusAttribute};
+use tower_otel_semconv::SensitiveKeys;
 
 use crate::{
     header_capture::HeaderCapture, opt_in::OptIns, remote_parent_policy::RemoteParentPolicy,
@@ -37,7 +37,7 @@ pub(crate) struct Config {
     /// Whether responses have the ids of the span.
     pub(crate) server_timing: bool,
     /// The attribute of a gRPC status, if gRPC calls are recorded as such.
-    pub(crate) grpc: Option<StatusAttribute>,
+    pub(crate) grpc: Option<&'static str>,
 }
 
 impl Config {
