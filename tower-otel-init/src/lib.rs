@@ -401,7 +401,7 @@ pub use tower_otel_recorder::keep_trace;
 #[doc(inline)]
 pub use tower_otel_semconv::{ForwardedHeaders, KnownMethods, SensitiveKeys, TrustedProxies};
 #[doc(inline)]
-pub use tower_otel_trace::{OptIn, SpanHandle, StatusAttribute, TraceLayer};
+pub use tower_otel_trace::{OptIn, SpanHandle, TraceLayer};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -10,7 +10,7 @@
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     // Install the recorder before the first request.
-//!     let prometheus = Prometheus::install()?;
+//!     let prometheus = Prometheus::builder().install()?;
 //!     let app = Router::new()
 //!         .route("/users/{id}", get(|| async { "hello" }))
 //!         .layer(MetricsLayer::server())
@@ -30,7 +30,7 @@
 //!
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     let prometheus = Prometheus::install()?;
+//!     let prometheus = Prometheus::builder().install()?;
 //!     let mut client = ServiceBuilder::new()
 //!         .layer(MetricsLayer::client())
 //!         .service(reqwest::Client::new());

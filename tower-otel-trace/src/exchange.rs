@@ -9,8 +9,10 @@ use std::{
 
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use opentelemetry::{Context, trace::TraceContextExt};
-use tower_otel_core::{End, Exchange, Kind, LongLived, RequestInfo, ResponseHead, RouteSlot};
-use tower_otel_semconv::{Endpoint, attribute, protocol, span_name};
+use tower_otel_core::{
+    End, Exchange, Kind, LongLived, PeerAddr, RequestInfo, ResponseHead, RouteSlot,
+};
+use tower_otel_semconv::{Endpoint, attribute, protocol_version, span_name, transport};
 
 use crate::{
     access_log::{AccessEnd, AccessEntry},
@@ -206,7 +208,7 @@ impl<B: SpanBackend> TraceExchange<B> {
     }
 
     fn client_response(&mut self, response: &dyn ResponseHead) {
-        let peer = response.peer().map(Endpoint::from);
+        let peer = PeerAddr::of(response.extensions()).map(Endpoint::from);
         let address = peer.map(|peer| peer.address.to_string());
         let address = (
             attribute::NETWORK_PEER_ADDRESS,
@@ -222,15 +224,15 @@ impl<B: SpanBackend> TraceExchange<B> {
         }
         let version = response.version();
         if peer.is_none() {
-            let version = protocol::version(version).map(LateValue::Static);
+            let version = protocol_version(version).map(LateValue::Static);
             let version = (attribute::NETWORK_PROTOCOL_VERSION, version);
             self.span.set_all([status_code(response), version]);
             return;
         }
         let opt_ins = self.state.config.opt_ins;
         let has_transport = opt_ins.contains(OptIn::NetworkTransport);
-        let transport = protocol::transport(version).filter(|_| has_transport);
-        let version = protocol::version(version);
+        let transport = transport(version).filter(|_| has_transport);
+        let version = protocol_version(version);
         self.span.set_all([
             status_code(response),
             (
