@@ -54,7 +54,8 @@
 //! # Exemplars
 //!
 //! With `PrometheusBuilder::exemplars` (feature `opentelemetry`), a bucket has the trace id and the span id of a sample that was
-//! recorded inside a sampled span.
+//! recorded inside a sampled span. A request whose trace is kept by the rules of `tower-otel-recorder` is one, too, if
+//! [`observe((TraceLayer, MetricsLayer))`][kept] records it.
 //!
 //! # What is exact
 //!
@@ -96,6 +97,7 @@
 //! |---|---|---|
 //! | `opentelemetry` | no | exemplars, with the current span of OpenTelemetry |
 //!
+//! [kept]: https://docs.rs/tower-otel-metrics/latest/tower_otel_metrics/#exemplars
 //! [`DURATION_BOUNDARIES`]: tower_otel_semconv::metric::DURATION_BOUNDARIES
 //! [`BODY_SIZE_BOUNDARIES`]: tower_otel_semconv::metric::BODY_SIZE_BOUNDARIES
 

@@ -341,6 +341,7 @@ mod exception;
 mod exchange;
 mod grpc;
 mod header_capture;
+mod kept;
 mod layer;
 mod no_subscriber;
 mod opt_in;
