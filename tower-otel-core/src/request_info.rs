@@ -9,7 +9,9 @@ use std::{
 };
 
 use http::{Extensions, HeaderMap, Method, Version};
-use tower_otel_semconv::{Endpoint, Forwarded, HostPort, Kind, Target, server, server_scheme};
+use tower_otel_semconv::{
+    Endpoint, Forwarded, HostPort, Kind, Target, named_server, server_scheme,
+};
 
 use crate::{
     additions::Additions,
@@ -304,10 +306,7 @@ impl<'a> RequestInfo<'a> {
         let resolve = || {
             let target = self.target(kind);
             let host = || self.known_headers().host;
-            match kind {
-                Kind::Server => server::on_server(&target, host),
-                Kind::Client => server::on_client(&target, host),
-            }
+            named_server(kind, &target, host)
         };
         get_or_set_for(&self.named_server, kind, resolve)
     }
