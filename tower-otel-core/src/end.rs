@@ -67,7 +67,7 @@ impl End<'_> {
             _ => {}
         }
         let status_error =
-            status.and_then(|status| semconv::status::error_type(kind, status.as_u16()));
+            status.and_then(|status| semconv::error::of_status(kind, status.as_u16()));
         status_error.or(match (self, kind) {
             (Self::Cancelled, Kind::Server) => Some(semconv::error::CANCELLED),
             (Self::Aborted, Kind::Server) => Some(semconv::error::ABORTED),

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use crate::{head::RequestHead, hosts::Hosts, route::Route};
 
-/// Selects the requests that a layer observes. Default: [`all`](Self::all).
+/// Selects the requests that a layer observes. Default: all requests.
 ///
 /// A request that is not selected reaches the inner service unchanged. Its trace context is still propagated to
 /// outgoing requests.
@@ -27,11 +27,6 @@ struct Predicate(Arc<PredicateFn>);
 type PredicateFn = dyn Fn(&dyn RequestHead) -> bool + Send + Sync;
 
 impl Filter {
-    /// Selects every request. This is the default.
-    pub const fn all() -> Self {
-        Self(None)
-    }
-
     /// Selects the requests for which the predicate returns `true`.
     pub fn new(observes: impl Fn(&dyn RequestHead) -> bool + Send + Sync + 'static) -> Self {
         Self(Some(Predicate(Arc::new(observes))))
@@ -57,7 +52,8 @@ impl Filter {
 
     /// Selects all requests except those to these routes, such as `/users/{id}`.
     ///
-    /// A request whose [route](Route::matched) is not known when it arrives is not skipped.
+    /// The route is a [`Route`] in the extensions of the request, or axum's `MatchedPath` (feature `axum`). A request whose
+    /// route is not known when it arrives is not skipped.
     pub fn skip_routes(routes: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let routes: Vec<String> = routes.into_iter().map(Into::into).collect();
         Self::new(move |request| {
@@ -206,7 +202,7 @@ mod tests {
         for target in ["/", "https://other.example:99999/", "https://1.2.3.256/"] {
             assert!(!observes(&only, target), "{target}");
             assert!(!observes(&skip, target), "{target}");
-            assert!(observes(&Filter::skip_hosts(Hosts::none()), target));
+            assert!(observes(&Filter::skip_hosts(Hosts::default()), target));
         }
     }
 
@@ -225,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn all_selects_every_request() {
-        assert!(observes(&Filter::all(), "/health"));
+    fn every_request_is_selected_by_default() {
+        assert!(observes(&Filter::default(), "/health"));
     }
 }

@@ -1,10 +1,8 @@
 //! The traits for the requests and responses of different libraries.
 
-use std::net::SocketAddr;
-
 use http::{Extensions, HeaderMap, Method, StatusCode, Version};
 
-use crate::{PeerAddr, Target};
+use crate::Target;
 
 /// The head of a request. An observer reads it, and may change it before the inner service is called.
 ///
@@ -26,11 +24,6 @@ pub trait RequestHead {
     fn extensions(&self) -> Option<&Extensions>;
     /// Returns the extensions, to change them. Used to pass values to the handler.
     fn extensions_mut(&mut self) -> Option<&mut Extensions>;
-    /// Returns the address of the peer that sent the request, or `None` if it is not known. Default: the
-    /// [`PeerAddr`] of the extensions.
-    fn peer(&self) -> Option<SocketAddr> {
-        self.extensions().and_then(PeerAddr::of)
-    }
 }
 
 /// The head of a response.
@@ -45,11 +38,6 @@ pub trait ResponseHead {
     fn headers(&self) -> &HeaderMap;
     /// Returns the extensions.
     fn extensions(&self) -> &Extensions;
-    /// Returns the address of the peer that sent the response, or `None` if it is not known. Default: the
-    /// [`PeerAddr`] of the extensions.
-    fn peer(&self) -> Option<SocketAddr> {
-        PeerAddr::of(self.extensions())
-    }
 }
 
 impl<B> RequestHead for http::Request<B> {

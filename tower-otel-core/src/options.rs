@@ -58,7 +58,7 @@ type RouteFn = Arc<dyn Fn(&dyn RequestHead) -> Option<Route> + Send + Sync>;
 /// The defaults, shared by all layers. The environment is read once.
 static DEFAULT: LazyLock<SharedValues> = LazyLock::new(|| {
     SharedValues(Arc::new(Values {
-        filter: Filter::all(),
+        filter: Filter::default(),
         route: RouteSource::default(),
         known_methods: KnownMethods::from_env(),
         trusted_proxies: None,

@@ -9,13 +9,16 @@ use std::{
 };
 
 use http::{Extensions, HeaderMap, Method, Version};
-use tower_otel_semconv::{Endpoint, Forwarded, HostPort, Kind, Target, server, server_scheme};
+use tower_otel_semconv::{
+    Endpoint, Forwarded, HostPort, Kind, Target, named_server, server_scheme,
+};
 
 use crate::{
     additions::Additions,
     head::{RequestHead, received_target},
     known_headers::KnownHeaders,
     options::HttpOptions,
+    peer::PeerAddr,
     route::Route,
     route_slot::RouteSlot,
 };
@@ -132,13 +135,13 @@ impl<'a> RequestInfo<'a> {
     /// Returns the address of the peer that sent the request, or `None` if it is not known.
     #[inline]
     pub fn peer(&self) -> Option<SocketAddr> {
-        get_or_set(&self.peer, || self.head.peer())
+        get_or_set(&self.peer, || self.extensions.and_then(PeerAddr::of))
     }
 
     /// Returns the route, or `None` if it is not known.
     ///
     /// If the options have a [function](HttpOptions::route), returns the route of this function. Otherwise
-    /// returns the [matched](Route::matched) route on a server, and a [`Route`] in the extensions on a client.
+    /// returns a [`Route`] in the extensions. On a server, axum's `MatchedPath` (feature `axum`) also applies.
     #[inline(always)]
     pub fn route(&self, kind: Kind, options: &HttpOptions) -> Option<&str> {
         // The route of a received request is not the route of a request that a proxy sends for it.
@@ -303,10 +306,7 @@ impl<'a> RequestInfo<'a> {
         let resolve = || {
             let target = self.target(kind);
             let host = || self.known_headers().host;
-            match kind {
-                Kind::Server => server::on_server(&target, host),
-                Kind::Client => server::on_client(&target, host),
-            }
+            named_server(kind, &target, host)
         };
         get_or_set_for(&self.named_server, kind, resolve)
     }

@@ -53,9 +53,9 @@ impl Route {
         }
     }
 
-    /// Returns the route in the extensions of a request: a `Route`, else axum's `MatchedPath` (feature `axum`).
-    /// Returns `None` if there is neither.
-    pub fn matched(extensions: &Extensions) -> Option<Self> {
+    /// Returns the route that the router has inserted into the extensions of a request: a `Route`,
+    /// or axum's `MatchedPath` (feature `axum`).
+    pub(crate) fn matched(extensions: &Extensions) -> Option<Self> {
         let matched = extensions.get::<Self>().cloned();
         #[cfg(feature = "axum")]
         let matched = matched.or_else(|| {

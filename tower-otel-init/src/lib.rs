@@ -135,8 +135,8 @@
 //! meters, which are pushed in separate requests and are not in `/metrics`. Metrics about telemetry and the process have the
 //! names of `/metrics`. A push is split into requests of about a megabyte, and takes at most `OTEL_EXPORTER_OTLP_TIMEOUT` in
 //! all. A failed push is not repeated, except for the last one at the shutdown, because the next push includes its totals. The
-//! push runs on a separate thread, which renders the metrics as for `/metrics`. A render takes about two microseconds per
-//! series of a histogram.
+//! push runs on a separate thread, which renders the metrics in about two microseconds per series of a histogram. It renders
+//! each request after it has sent the previous one, so that not all metrics are in memory at the same time.
 //!
 //! With `OTEL_METRICS_EXPORTER=otlp` alone, no recorder of the `metrics` facade is installed, and only metrics of meters are
 //! pushed. Configure the layers with `.meter_provider(..)` then.
@@ -413,7 +413,7 @@ pub use tower_otel_recorder::keep_trace;
 #[doc(inline)]
 pub use tower_otel_semconv::{ForwardedHeaders, KnownMethods, SensitiveKeys, TrustedProxies};
 #[doc(inline)]
-pub use tower_otel_trace::{OptIn, SpanHandle, StatusAttribute, TraceLayer};
+pub use tower_otel_trace::{OptIn, SpanHandle, TraceLayer};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -3,7 +3,7 @@
 use std::hash::{Hash, Hasher};
 
 use http::{StatusCode, Version};
-use tower_otel_semconv::protocol;
+use tower_otel_semconv::protocol_version;
 
 use crate::{
     custom_labels::CustomValues,
@@ -114,7 +114,7 @@ impl<'a> EndKey<'a> {
             status: self.status,
             no_response: self.no_response,
             error_type: self.error_type,
-            version: self.version.and_then(protocol::version).or(known.version),
+            version: self.version.and_then(protocol_version).or(known.version),
             route: self.route.or(known.route),
             custom,
             ..known

@@ -1,17 +1,103 @@
-//! Optional labels and metrics of [`MetricsLayer`].
+//! The options of [`MetricsLayer`].
 
 use std::{borrow::Cow, sync::Arc};
 
-use tower_otel_core::{RequestHead, ResponseHead};
+use tower_otel_core::{Filter, HttpOptions, RequestHead, ResponseHead, Route};
+use tower_otel_semconv::{KnownMethods, TrustedProxies};
 
 use crate::{
     backend::instruments::MetricsBackend,
     custom_labels::{LabelSource, MAX_LABELS},
     layer::MetricsLayer,
+    names::Names,
     naming::Rename,
 };
 
 impl<B: MetricsBackend> MetricsLayer<B> {
+    /// Records with a meter of this provider, instead of the `metrics` facade. Requires the feature `opentelemetry`.
+    ///
+    /// ```
+    /// use opentelemetry_sdk::metrics::SdkMeterProvider;
+    /// use tower_otel_metrics::{MetricsLayer, Names};
+    ///
+    /// let provider = SdkMeterProvider::builder().build(); // .with_periodic_exporter(..)
+    /// let layer = MetricsLayer::server()
+    ///     .names(Names::Conventions)
+    ///     .meter_provider(&provider);
+    /// ```
+    #[cfg(feature = "opentelemetry")]
+    #[must_use]
+    pub fn meter_provider(
+        self,
+        provider: &impl opentelemetry::metrics::MeterProvider,
+    ) -> MetricsLayer<crate::OtelMetrics> {
+        self.with_backend(crate::OtelMetrics::new(provider))
+    }
+
+    /// Sets the names of metrics and labels. Default: [`Names::Short`].
+    #[must_use]
+    pub fn names(self, names: Names) -> Self {
+        self.with(|config| config.naming.names = names)
+    }
+
+    /// Sets the maximum number of series per metric. Default: 2000. Exchanges beyond it are counted in one more
+    /// series, with the label value `overflow`.
+    ///
+    /// On a client, one method and host get at most as many series as are left for others, so at most half of the limit.
+    /// An upstream that answers with hundreds of status codes therefore does not take all series.
+    #[must_use]
+    pub fn series_limit(self, limit: usize) -> Self {
+        self.with(|config| config.limit = limit)
+    }
+
+    /// Sets the options that all layers share: filter, route, known methods, trusted proxies and scheme. Pass the
+    /// same value to the other layers of the service. It replaces the values of earlier calls of
+    /// [`filter`](Self::filter), [`route`](Self::route), [`known_methods`](Self::known_methods),
+    /// [`trusted_proxies`](Self::trusted_proxies) and [`https`](Self::https).
+    #[must_use]
+    pub fn http_options(self, options: &HttpOptions) -> Self {
+        self.with_http(|_| options.clone())
+    }
+
+    /// Sets which requests are counted. Default: all.
+    #[must_use]
+    pub fn filter(self, filter: Filter) -> Self {
+        self.with_http(|options| options.filter(filter))
+    }
+
+    /// Sets a function that returns the route of a request, for routers other than axum's. See
+    /// [`HttpOptions::route`] for the default.
+    #[must_use]
+    pub fn route(
+        self,
+        route: impl Fn(&dyn RequestHead) -> Option<Route> + Send + Sync + 'static,
+    ) -> Self {
+        self.with_http(|options| options.route(route))
+    }
+
+    /// Sets the methods that are recorded by name. Other methods are recorded as `_OTHER`.
+    ///
+    /// Default: the list in `OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS`, else the methods of the
+    /// conventions.
+    #[must_use]
+    pub fn known_methods(self, methods: KnownMethods) -> Self {
+        self.with_http(|options| options.known_methods(methods))
+    }
+
+    /// Sets the proxies whose forwarded headers are trusted. Default: none, because any client can
+    /// send these headers.
+    #[must_use]
+    pub fn trusted_proxies(self, proxies: TrustedProxies) -> Self {
+        self.with_http(|options| options.trusted_proxies(proxies))
+    }
+
+    /// Declares that the server terminates TLS itself: the scheme is `https` unless a trusted proxy
+    /// forwards another one. Default: the scheme of the request target, else `http`.
+    #[must_use]
+    pub fn https(self) -> Self {
+        self.with_http(HttpOptions::https)
+    }
+
     /// Renames the metrics. Default: the names of [`Names`](crate::Names).
     ///
     /// The function receives the default name in the format of the backend (dotted for OpenTelemetry).
@@ -142,5 +228,9 @@ impl<B: MetricsBackend> MetricsLayer<B> {
     #[must_use]
     pub fn duration_to_head(self) -> Self {
         self.with(|config| config.duration_to_head = true)
+    }
+
+    fn with_http(self, change: impl FnOnce(HttpOptions) -> HttpOptions) -> Self {
+        self.with(|config| config.http = change(config.http.clone()))
     }
 }

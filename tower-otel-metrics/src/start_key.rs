@@ -6,7 +6,7 @@
 use std::hash::{Hash, Hasher};
 
 use http::{Method, Version};
-use tower_otel_semconv::{self as semconv, protocol};
+use tower_otel_semconv::{self as semconv, protocol_version};
 
 use crate::{dimensions::Dimensions, handle_cache::Query};
 
@@ -172,7 +172,7 @@ impl<'a> BorrowedStartKey<'a> {
                 host,
                 port,
                 scheme,
-                version: version.and_then(protocol::version),
+                version: version.and_then(protocol_version),
                 ..dimensions
             },
         }

@@ -18,28 +18,6 @@ impl Prometheus {
     pub fn builder() -> PrometheusBuilder {
         PrometheusBuilder::new()
     }
-
-    /// Installs a global recorder with the default configuration.
-    ///
-    /// See [`PrometheusBuilder::install`].
-    ///
-    /// ```
-    /// use tower_otel_prometheus::Prometheus;
-    ///
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let prometheus = Prometheus::install()?;
-    /// metrics::gauge!("websocket_connections").increment(1);
-    /// assert!(prometheus.render().contains("websocket_connections 1"));
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// Returns [`InstallError::AlreadyInstalled`] if the process already has a global recorder.
-    pub fn install() -> Result<Self, InstallError> {
-        Self::builder().install()
-    }
 }
 
 /// Configures a recorder for the [`metrics`] facade and installs it.
@@ -167,6 +145,17 @@ impl PrometheusBuilder {
     ///
     /// Install it before anything records: a handle that was created without a recorder never
     /// records.
+    ///
+    /// ```
+    /// use tower_otel_prometheus::Prometheus;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let prometheus = Prometheus::builder().install()?;
+    /// metrics::gauge!("websocket_connections").increment(1);
+    /// assert!(prometheus.render().contains("websocket_connections 1"));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -381,9 +370,9 @@ mod tests {
 
     #[test]
     fn a_second_global_recorder_is_an_error() {
-        let first = Prometheus::install().unwrap();
+        let first = Prometheus::builder().install().unwrap();
         metrics::counter!("first_total").increment(1);
-        let error = Prometheus::install().unwrap_err();
+        let error = Prometheus::builder().install().unwrap_err();
         assert!(matches!(error, InstallError::AlreadyInstalled));
         assert!(error.to_string().contains("already installed"));
         assert_eq!(sample(&first.render(), "first_total"), Some(1.0));

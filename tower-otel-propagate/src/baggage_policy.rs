@@ -18,7 +18,7 @@ use crate::{baggage::encode, w3c::BAGGAGE};
 /// ```
 /// use tower_otel_propagate::{BaggagePolicy, Hosts, PropagateLayer};
 ///
-/// let policy = BaggagePolicy::new().keys(["tenant"]).hosts(Hosts::new(["*.internal"]));
+/// let policy = BaggagePolicy::default().keys(["tenant"]).hosts(Hosts::new(["*.internal"]));
 /// let layer = PropagateLayer::new().baggage(policy);
 /// ```
 #[derive(Clone, Debug, Default)]
@@ -46,14 +46,6 @@ impl Keys {
 }
 
 impl BaggagePolicy {
-    /// Creates a policy that sends nothing.
-    pub const fn new() -> Self {
-        Self {
-            keys: Keys::None,
-            hosts: Hosts::none(),
-        }
-    }
-
     /// Sets the keys to send. Keys are case-sensitive. Default: none.
     #[must_use]
     pub fn keys(mut self, keys: impl IntoIterator<Item = impl Into<String>>) -> Self {
@@ -122,16 +114,17 @@ mod tests {
     fn nothing_is_sent_without_both_keys_and_hosts() {
         let hosts = Hosts::new(["internal.example"]);
         for policy in [
-            BaggagePolicy::new(),
             BaggagePolicy::default(),
-            BaggagePolicy::new().all_keys(),
-            BaggagePolicy::new().keys(["tenant"]),
-            BaggagePolicy::new().hosts(hosts.clone()),
-            BaggagePolicy::new().keys(["other"]).hosts(hosts.clone()),
+            BaggagePolicy::default().all_keys(),
+            BaggagePolicy::default().keys(["tenant"]),
+            BaggagePolicy::default().hosts(hosts.clone()),
+            BaggagePolicy::default()
+                .keys(["other"])
+                .hosts(hosts.clone()),
         ] {
             assert_eq!(sent(&policy, &context(), "http://internal.example/"), None);
         }
-        let policy = BaggagePolicy::new().keys(["tenant"]).hosts(hosts);
+        let policy = BaggagePolicy::default().keys(["tenant"]).hosts(hosts);
         let header = sent(&policy, &context(), "http://internal.example:8080/");
         assert_eq!(header.unwrap(), "tenant=7;ttl=3");
         assert_eq!(sent(&policy, &context(), "http://other.example/"), None);
@@ -143,7 +136,7 @@ mod tests {
 
     #[test]
     fn all_keys_are_sent_in_order_without_malformed_members() {
-        let policy = BaggagePolicy::new().all_keys().hosts(Hosts::all());
+        let policy = BaggagePolicy::default().all_keys().hosts(Hosts::all());
         let header = sent(&policy, &context(), "/").unwrap();
         assert_eq!(header, "tenant=7;ttl=3,user=Am%C3%A9lie");
     }
@@ -153,7 +146,7 @@ mod tests {
         // `Baggage` limits the decoded values. Encoded values are three times as long.
         let many = (0..60).map(|n| KeyValue::new(format!("k{n:02}"), "ä".repeat(50)));
         let cx = Context::new().with_baggage(many.collect::<Baggage>());
-        let policy = BaggagePolicy::new().all_keys().hosts(Hosts::all());
+        let policy = BaggagePolicy::default().all_keys().hosts(Hosts::all());
         let header = sent(&policy, &cx, "/").unwrap();
         assert!(header.len() <= 8192);
         // A member has 4 bytes before its value, 300 bytes of value, and a comma.
@@ -163,7 +156,7 @@ mod tests {
 
     #[test]
     fn an_existing_baggage_header_is_not_changed() {
-        let policy = BaggagePolicy::new().all_keys().hosts(Hosts::all());
+        let policy = BaggagePolicy::default().all_keys().hosts(Hosts::all());
         let request = http::Request::get("/").header("baggage", "mine=1");
         let mut request = request.body(()).unwrap();
         policy.inject(&context(), &mut request);

@@ -37,27 +37,14 @@ use crate::{
 /// headers.insert("traceparent", caller.parse()?);
 ///
 /// let cx = tower_otel_propagate::extract(&headers, &Context::new()).expect("a valid header");
-/// assert!(cx.span().span_context().is_remote());
+/// // For a link, instead of a parent:
+/// let caller = cx.span().span_context().clone();
+/// assert!(caller.is_remote());
 /// # Ok::<(), http::header::InvalidHeaderValue>(())
 /// ```
 pub fn extract(headers: &HeaderMap, parent: &Context) -> Option<Context> {
     let remote = RemoteSpan::extract(&LocatedHeaders::new(headers))?;
     Some(remote.into_context(parent))
-}
-
-/// Returns the caller's span without continuing its trace, for a
-/// [link](opentelemetry::trace::Link).
-///
-/// Members of `tracestate` that [`TraceState`] cannot store, or beyond 512 characters, are omitted. Returns `None` in the
-/// same cases as [`extract`].
-///
-/// ```
-/// # use http::HeaderMap;
-/// let headers = HeaderMap::new();
-/// assert_eq!(tower_otel_propagate::extract_span_context(&headers), None);
-/// ```
-pub fn extract_span_context(headers: &HeaderMap) -> Option<SpanContext> {
-    Some(RemoteSpan::extract(&LocatedHeaders::new(headers))?.span)
 }
 
 /// The result of an extraction.

@@ -72,13 +72,9 @@ pub struct PropagateLayer {
 }
 
 impl PropagateLayer {
-    /// Creates a layer that propagates W3C Trace Context to every host, without baggage.
-    pub const fn new() -> Self {
-        Self {
-            filter: Filter::all(),
-            propagation: Propagation::w3c(),
-            baggage: BaggagePolicy::new(),
-        }
+    /// Creates a layer that propagates to every host.
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// Sets the requests that get headers. Default: all. A filter on the target host keeps trace
@@ -235,7 +231,7 @@ mod tests {
     #[test]
     fn the_filter_and_the_baggage_policy_apply_to_hosts() {
         let internal = Hosts::new(["internal"]);
-        let policy = BaggagePolicy::new()
+        let policy = BaggagePolicy::default()
             .keys(["tenant"])
             .hosts(internal.clone());
         let layer = PropagateLayer::new().baggage(policy);

@@ -90,7 +90,7 @@ pub use baggage::extract_baggage;
 pub use baggage_policy::BaggagePolicy;
 #[doc(hidden)]
 pub use extract::ExtractedContext;
-pub use extract::{extract, extract_span_context};
+pub use extract::extract;
 pub use inject::inject;
 #[doc(hidden)]
 pub use layer::Propagate;

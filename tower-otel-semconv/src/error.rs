@@ -1,4 +1,4 @@
-//! Values of `error.type` for failures without a status code.
+//! Values of `error.type`: of an HTTP status code, and of failures without one.
 //!
 //! Error messages have high cardinality and may contain addresses or secrets. Each error is mapped to one of a few
 //! classes, or to [`OTHER`](crate::OTHER). Spans and metrics record the same value.
@@ -8,7 +8,9 @@
 use std::error::Error;
 use std::io::{self, ErrorKind};
 
-/// A timeout or deadline expired.
+pub use crate::status::of_status;
+
+/// A time-out or deadline expired.
 pub const TIMEOUT: &str = "timeout";
 /// The response future was dropped before it was ready. Recorded on servers only, because a client drops its own
 /// request on purpose.

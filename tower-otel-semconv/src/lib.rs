@@ -12,11 +12,11 @@
 //! | version of the conventions | [`SCHEMA_URL`] |
 //! | method and span name | [`KnownMethods`], [`span_name`] |
 //! | client behind proxies | [`TrustedProxies`], [`Forwarded`], [`Endpoint`] |
-//! | requested server and scheme | [`server`], [`HostPort`], [`server_scheme`] |
-//! | protocol version and transport | [`protocol`] |
+//! | requested server and scheme | [`HostPort`], [`server_scheme`] |
+//! | protocol version and transport | [`protocol_version`], [`transport`] |
 //! | bots and tests | [`synthetic_type`] |
 //! | redacted query parameters | [`SensitiveKeys`] |
-//! | errors and their `error.type` | [`status`], [`error`] |
+//! | errors and their `error.type` | [`error`] |
 //! | gRPC calls | [`rpc`] |
 //!
 //! # Example
@@ -48,8 +48,8 @@
 //! let query = request.uri().query().unwrap_or_default();
 //! assert_eq!(SensitiveKeys::default().query(query), "page=2&sig=REDACTED");
 //!
-//! assert!(!semconv::status::is_error(Kind::Server, 404));
-//! assert_eq!(semconv::status::error_type(Kind::Server, 503), Some("503"));
+//! assert_eq!(semconv::error::of_status(Kind::Server, 404), None);
+//! assert_eq!(semconv::error::of_status(Kind::Server, 503), Some("503"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -69,16 +69,15 @@ mod known_methods;
 mod known_scheme;
 mod last_host;
 pub mod metric;
-pub mod protocol;
+mod protocol;
 mod proxy_headers;
 mod proxy_trust;
 pub mod rpc;
 mod sensitive_keys;
-#[doc(hidden)]
-pub mod server;
+mod server;
 mod server_scheme;
 mod span_name;
-pub mod status;
+mod status;
 mod target;
 mod trusted_proxies;
 mod user_agent;
@@ -92,7 +91,9 @@ pub use host_port::HostPort;
 pub use kind::Kind;
 pub use known_methods::{KnownMethods, standard_method};
 pub use known_scheme::known_scheme;
+pub use protocol::{protocol_version, transport};
 pub use sensitive_keys::{REDACTED, SensitiveKeys};
+pub use server::named_server;
 pub use server_scheme::server_scheme;
 pub use span_name::span_name;
 pub use target::Target;

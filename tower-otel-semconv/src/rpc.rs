@@ -2,7 +2,8 @@
 //!
 //! See [gRPC](https://opentelemetry.io/docs/specs/semconv/rpc/grpc/) and
 //! [RPC spans](https://opentelemetry.io/docs/specs/semconv/rpc/rpc-spans/). Version 1.45.0 renamed the status
-//! attribute; see [`StatusAttribute`].
+//! attribute, from [`RPC_RESPONSE_STATUS_CODE`](crate::attribute::RPC_RESPONSE_STATUS_CODE) to
+//! [`RPC_STATUS_CODE`](crate::attribute::RPC_STATUS_CODE).
 
 use http::{HeaderMap, HeaderName, StatusCode, header::CONTENT_TYPE};
 
@@ -30,19 +31,6 @@ pub const UNIMPLEMENTED: u8 = 12;
 /// The server could not be reached.
 #[doc(hidden)]
 pub const UNAVAILABLE: u8 = 14;
-
-/// The attribute that records the status of a call. The conventions renamed it in version 1.45.0.
-///
-/// Default: [`RpcStatusCode`](Self::RpcStatusCode), the name in version 1.45.0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum StatusAttribute {
-    /// `rpc.response.status_code`, the name in conventions up to 1.44.0.
-    RpcResponseStatusCode,
-    /// `rpc.status_code`, the name in conventions since 1.45.0.
-    #[default]
-    RpcStatusCode,
-}
 
 /// Returns `true` if the `Content-Type` of a message is `application/grpc`, optionally followed by a codec.
 ///
@@ -153,7 +141,7 @@ fn is_error(kind: Kind, code: u8) -> bool {
     }
 }
 
-/// Returns `error.type` for a code: its name, or [`OTHER`](crate::OTHER) above 16. Returns `None` if the code is not an
+/// Returns `error.type` for a code: its name, or [`OTHER`] above 16. Returns `None` if the code is not an
 /// error.
 ///
 /// On a client every code except `OK` is an error. On a server these codes are errors: `UNKNOWN`, `DEADLINE_EXCEEDED`,

@@ -18,7 +18,7 @@ use crate::proxy_trust::ProxyTrust;
 
 /// The proxies in front of a server whose forwarded headers are trusted.
 ///
-/// Default: [`none`](Self::none). Forwarded headers are then ignored, because any client can send them.
+/// Default: no proxy is trusted. Forwarded headers are then ignored, because any client can send them.
 ///
 /// ```
 /// use http::{HeaderMap, HeaderValue};
@@ -32,7 +32,7 @@ use crate::proxy_trust::ProxyTrust;
 ///     proxies.resolve(&headers, Some(peer.into())).client.map(|client| client.address.to_string())
 /// };
 ///
-/// assert_eq!(client(TrustedProxies::none()).as_deref(), Some("10.0.0.1"));
+/// assert_eq!(client(TrustedProxies::default()).as_deref(), Some("10.0.0.1"));
 /// assert_eq!(client(TrustedProxies::hops(2)).as_deref(), Some("203.0.113.7"));
 /// assert_eq!(client(TrustedProxies::cidrs(["10.0.0.0/8"])?).as_deref(), Some("203.0.113.7"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -67,15 +67,9 @@ pub enum ForwardedHeaders {
 }
 
 impl TrustedProxies {
-    /// Trusts no proxy: the peer is the client, and forwarded headers are ignored.
-    #[must_use]
-    pub fn none() -> Self {
-        Self::default()
-    }
-
-    /// Trusts the `n` nearest hops, regardless of their addresses. The peer is the first hop.
+    /// Trusts the `n` nearest hops, whatever their addresses are. The peer is the first hop.
     ///
-    /// `hops(0)` is [`none`](Self::none). Use it only if clients cannot bypass the proxies and every proxy appends its
+    /// `hops(0)` trusts none. Use it only if clients cannot bypass the proxies and every proxy appends its
     /// entry.
     #[must_use]
     pub fn hops(n: usize) -> Self {
@@ -197,7 +191,6 @@ mod tests {
         ]);
         for proxies in [
             TrustedProxies::default(),
-            TrustedProxies::none(),
             TrustedProxies::hops(0),
             TrustedProxies::cidrs(["192.0.2.0/24"]).unwrap(),
         ] {

@@ -15,9 +15,7 @@ use tower_otel_core::{
 use tower_otel_propagate::{Propagation, RemoteParent};
 #[cfg(feature = "recorder")]
 use tower_otel_recorder::Recorder;
-use tower_otel_semconv::{
-    KnownMethods, SensitiveKeys, TrustedProxies, attribute, rpc::StatusAttribute,
-};
+use tower_otel_semconv::{KnownMethods, SensitiveKeys, TrustedProxies, attribute};
 
 #[cfg(feature = "recorder")]
 use crate::backend::RecorderBackend;
@@ -148,14 +146,15 @@ impl<B: Clone> TraceLayer<B> {
     ///
     /// ```
     /// use std::net::IpAddr;
-    /// use tower_otel_trace::{RemoteParent, TraceLayer};
+    /// use tower_otel_trace::{PeerAddr, RemoteParent, TraceLayer};
     ///
     /// // A public server: every request starts a trace of its own, which links to the sender's.
     /// let public = TraceLayer::server().remote_parent(|_| RemoteParent::Link);
     ///
     /// // A server that is also called by services of the same private network.
     /// let mixed = TraceLayer::server().remote_parent(|request| {
-    ///     match request.peer().map(|peer| peer.ip()) {
+    ///     let peer = request.extensions().and_then(PeerAddr::of);
+    ///     match peer.map(|peer| peer.ip()) {
     ///         Some(IpAddr::V4(peer)) if peer.is_private() => RemoteParent::Continue,
     ///         _ => RemoteParent::Link,
     ///     }
@@ -383,20 +382,14 @@ impl<B: Clone> TraceLayer<B> {
     /// off.
     #[must_use]
     pub fn grpc(self) -> Self {
-        self.with(|config| config.grpc = Some(config.grpc.unwrap_or_default()))
+        self.with(|config| config.grpc = config.grpc.or(Some(attribute::RPC_STATUS_CODE)))
     }
 
-    /// Records [gRPC calls](Self::grpc) with their status in this attribute. Version 1.45.0 of the conventions renamed the
-    /// attribute. Default: [`StatusAttribute::RpcStatusCode`], the new name.
-    ///
-    /// ```
-    /// use tower_otel_trace::{StatusAttribute, TraceLayer};
-    ///
-    /// let layer = TraceLayer::server().grpc_status_attribute(StatusAttribute::RpcResponseStatusCode);
-    /// ```
+    /// Records [gRPC calls](Self::grpc) with their status as `rpc.response.status_code`, its name in conventions before
+    /// 1.45.0. Default: `rpc.status_code`.
     #[must_use]
-    pub fn grpc_status_attribute(self, attribute: StatusAttribute) -> Self {
-        self.with(|config| config.grpc = Some(attribute))
+    pub fn rpc_response_status_code(self) -> Self {
+        self.with(|config| config.grpc = Some(attribute::RPC_RESPONSE_STATUS_CODE))
     }
 }
 

@@ -8,7 +8,8 @@
 //! use axum::{Router, extract::Path, routing::get};
 //! use opentelemetry::{InstrumentationScope, trace::TracerProvider};
 //! use opentelemetry_sdk::trace::SdkTracerProvider;
-//! use tower_otel_trace::{SCHEMA_URL, TraceLayer};
+//! use tower_otel_semconv::SCHEMA_URL;
+//! use tower_otel_trace::TraceLayer;
 //! use tracing_subscriber::{Layer, filter::LevelFilter, layer::SubscriberExt, util::SubscriberInitExt};
 //!
 //! async fn user(Path(id): Path<u64>) -> String {
@@ -237,7 +238,7 @@
 //! | `rpc.system.name` | `grpc` |
 //! | `rpc.method` | the path: `package.Service/Method` |
 //! | `rpc.method_original` | the path, on a server that responds `UNIMPLEMENTED`; `rpc.method` is then `_OTHER` |
-//! | `rpc.status_code` | the status by name, such as `NOT_FOUND`; [`grpc_status_attribute`](TraceLayer::grpc_status_attribute) selects `rpc.response.status_code`, the name in conventions before 1.45.0 |
+//! | `rpc.status_code` | the status by name, such as `NOT_FOUND`; with [`rpc_response_status_code`](TraceLayer::rpc_response_status_code) it is `rpc.response.status_code`, the name in conventions before 1.45.0 |
 //! | `server.address`, `server.port` | as for HTTP |
 //! | `network.peer.address`, `network.peer.port` | as for HTTP; on a tonic server with the feature `tonic`; not known for a tonic channel |
 //! | `rpc.request.header.{name}`, `rpc.response.header.{name}`, `rpc.response.trailer.{name}` | the options that capture headers |
@@ -342,6 +343,7 @@ mod exception;
 mod exchange;
 mod grpc;
 mod header_capture;
+mod kept;
 mod layer;
 mod no_subscriber;
 mod opt_in;
@@ -374,9 +376,7 @@ pub use tower_otel_propagate::{Propagation, RemoteParent};
 #[doc(inline)]
 pub use tower_otel_recorder::Recorder;
 #[doc(inline)]
-pub use tower_otel_semconv::{
-    KnownMethods, SCHEMA_URL, SensitiveKeys, TrustedProxies, rpc::StatusAttribute,
-};
+pub use tower_otel_semconv::{KnownMethods, SensitiveKeys, TrustedProxies};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

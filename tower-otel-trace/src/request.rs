@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt};
 #[cfg(feature = "recorder")]
 use http::HeaderValue;
 use tower_otel_core::{Attempts, Kind, LocalAddr, RequestInfo, Target};
-use tower_otel_semconv::{self as semconv, Endpoint, protocol, rpc, span_name};
+use tower_otel_semconv::{self as semconv, Endpoint, protocol_version, rpc, span_name, transport};
 
 #[cfg(feature = "recorder")]
 use crate::backend::templates::TemplateKey;
@@ -284,7 +284,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
             return None;
         }
         self.info.peer()?;
-        protocol::transport(self.info.version())
+        transport(self.info.version())
     }
 
     /// Returns the size of the request body, if it is recorded and known.
@@ -297,7 +297,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
 
     #[inline]
     pub(crate) fn protocol_version(&self) -> Option<&'static str> {
-        protocol::version(self.info.version())
+        protocol_version(self.info.version())
     }
 
     #[inline]

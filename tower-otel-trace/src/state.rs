@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use tower_otel_core::{GrpcCall, HttpOptions, Kind, RequestInfo};
 use tower_otel_propagate::Propagation;
-use tower_otel_semconv::{SensitiveKeys, rpc::StatusAttribute};
+use tower_otel_semconv::SensitiveKeys;
 
 use crate::{
     header_capture::HeaderCapture, opt_in::OptIns, remote_parent_policy::RemoteParentPolicy,
@@ -36,8 +36,8 @@ pub(crate) struct Config {
     pub(crate) exposes_span: bool,
     /// Whether responses get a header with the ids of the span.
     pub(crate) server_timing: bool,
-    /// The attribute of the gRPC status. `None` if gRPC calls are recorded as HTTP.
-    pub(crate) grpc: Option<StatusAttribute>,
+    /// The attribute of a gRPC status, if gRPC calls are recorded as such.
+    pub(crate) grpc: Option<&'static str>,
 }
 
 impl Config {

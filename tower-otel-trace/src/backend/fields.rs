@@ -241,7 +241,6 @@ mod tests {
     use std::net::{IpAddr, SocketAddr};
 
     use tower_otel_core::{LocalAddr, PeerAddr, RequestInfo};
-    use tower_otel_semconv::rpc::StatusAttribute;
 
     use super::*;
     use crate::{
@@ -274,7 +273,7 @@ mod tests {
 
     fn assert_fields_are_visited(kind: HttpKind, protocol: Protocol, has_optional: bool) {
         let mut config = Config::new(kind);
-        config.grpc = (protocol == Protocol::Grpc).then_some(StatusAttribute::default());
+        config.grpc = (protocol == Protocol::Grpc).then_some(RPC_STATUS_CODE);
         if has_optional {
             config.body_sizes = true;
             config.opt_ins.add([OptIn::NetworkLocal, OptIn::UserAgent]);
