@@ -16,7 +16,7 @@ pub(crate) fn resolve(variables: &[&str], env: &mut Env<'_>) -> Option<Vec<u8>> 
                 valid = Some((path, pem));
                 break;
             }
-            // The value is the content of a file, which may have a private key.
+            // The value is the content of a file, which may contain a private key.
             Err(reason) if path.contains("-----BEGIN") => {
                 invalid.push((*variable, REDACTED.to_owned(), reason));
             }

@@ -7,8 +7,8 @@ use opentelemetry::trace::{SpanContext, TraceContextExt, TraceFlags};
 
 /// A propagator of B3 or X-Ray that can be combined with W3C Trace Context.
 ///
-/// These propagators use the flag 0x02, "random" in W3C Trace Context, for "sampling deferred". This wrapper clears it. B3 sets
-/// "debug" (0x04) without "sampled". This wrapper then adds "sampled".
+/// These propagators use the flag 0x02, "random" in W3C Trace Context, for "sampling deferred". This wrapper clears it. For
+/// "debug" (0x04), which B3 sets without "sampled", this wrapper adds "sampled".
 #[derive(Debug)]
 pub(crate) struct FlagNormalizer<P>(pub(crate) P);
 

@@ -74,7 +74,7 @@ impl ObjectText {
         self.text
     }
 
-    /// Writes a key. An earlier member with this key is removed before.
+    /// Writes a key. An earlier member with this key is removed first.
     fn key(&mut self, name: &str) -> &mut String {
         let text = &mut self.text;
         let end = text.len();

@@ -43,7 +43,7 @@ pub(crate) struct MetricsPusher {
     thread: Option<thread::JoinHandle<()>>,
 }
 
-/// Requests a push from a pusher. The sent sender receives the result.
+/// The channel that requests pushes. The sender in a message receives the result of the push.
 pub(crate) type Flushes = mpsc::Sender<mpsc::Sender<OTelSdkResult>>;
 
 impl MetricsPusher {

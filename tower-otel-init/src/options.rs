@@ -64,7 +64,7 @@ string_enum! {
         Otlp = "otlp",
         /// Prints each trace to the standard output as a tree when its last span ends.
         Console = "console",
-        /// Exports no spans. Spans still have ids, which log lines show and clients send.
+        /// Exports no spans. Spans still have ids, which log lines show and clients send. The page still shows the spans.
         None = "none",
     }
 }

@@ -44,7 +44,7 @@ impl PartialSuccess {
         export.with_subscriber(self.dispatch.clone())
     }
 
-    /// Returns and clears the rejections of the last export. Exports of one exporter must not overlap.
+    /// Returns and clears the rejections of the last export. Exports of one exporter do not overlap.
     pub(crate) fn take(&self) -> RejectedItems {
         std::mem::take(&mut *lock(&self.last))
     }

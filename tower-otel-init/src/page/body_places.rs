@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 /// The time after which a body that is not read can lose its place.
 const STALL_LIMIT: Duration = Duration::from_secs(15);
 
-/// A limited number of places for bodies. A client can stop reading a body for any time. The application's server does not poll
-/// the body then, so the body cannot end itself.
+/// A limited number of places for bodies. A client can stop reading a body for any length of time. The application's server
+/// does not poll the body then, so the body cannot end itself.
 pub(crate) struct BodyPlaces<T> {
     taken: Mutex<Vec<Weak<Mutex<Place<T>>>>>,
     max: usize,
