@@ -168,7 +168,7 @@ pub use active::ActiveSpan;
 #[doc(hidden)]
 pub use buffer::AttributeBuffer;
 #[doc(hidden)]
-pub use keep::kept_context;
+pub use keep::is_kept;
 #[doc(hidden)]
 pub use record::SpanRecord;
 #[doc(hidden)]

@@ -1,14 +1,14 @@
 //! What metrics see of a span whose trace is kept or discarded at its end, for their exemplars.
 
-use opentelemetry::Context;
 #[cfg(feature = "recorder")]
-use opentelemetry::trace::TraceContextExt;
+use opentelemetry::trace::SpanContext;
+use opentelemetry::{Context, trace::TraceContextExt};
 
-/// Returns whether the span of a context is recorded although it is not sampled. It may be exported when it ends.
+/// Returns whether the span of a context is recorded although it is not sampled, and was not opened by a tracer.
 #[cfg(feature = "recorder")]
+#[inline]
 pub(crate) fn is_held(context: &Context) -> bool {
-    let span = context.span();
-    !span.span_context().is_sampled() && span.is_recording()
+    tower_otel_recorder::is_kept(context, false).is_some()
 }
 
 /// Only a recorder has keep rules.
@@ -17,10 +17,30 @@ pub(crate) const fn is_held(_context: &Context) -> bool {
     false
 }
 
-/// Returns the context in which metrics have the ended span as exemplar. Returns `None` if the span is not exported.
+/// Returns whether the span of a context is sampled.
+#[inline]
+pub(crate) fn is_sampled(context: &Context) -> bool {
+    context.span().span_context().is_sampled()
+}
+
+/// Returns the context in which metrics have the ended span as exemplar: its ids are those of a sampled span. Returns `None`
+/// if the span is not exported.
+///
+/// A span that starts in this context is sampled, so it is for metrics only.
 #[cfg(feature = "recorder")]
 pub(crate) fn exported_context(context: &Context) -> Option<Context> {
-    tower_otel_recorder::kept_context(context)
+    let is_kept = tower_otel_recorder::is_kept(context, true) == Some(true);
+    is_kept.then(|| {
+        let span = context.span();
+        let ids = span.span_context();
+        context.with_remote_span_context(SpanContext::new(
+            ids.trace_id(),
+            ids.span_id(),
+            ids.trace_flags().with_sampled(true),
+            false,
+            ids.trace_state().clone(),
+        ))
+    })
 }
 
 #[cfg(not(feature = "recorder"))]

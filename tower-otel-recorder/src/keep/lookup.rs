@@ -2,10 +2,7 @@
 
 use std::{cell::Cell, sync::Arc};
 
-use opentelemetry::{
-    Context, KeyValue, SpanId, Value,
-    trace::{SpanContext, TraceContextExt},
-};
+use opentelemetry::{Context, KeyValue, SpanId, Value, trace::TraceContextExt};
 
 use super::held_trace::HeldTrace;
 use crate::{
@@ -67,33 +64,34 @@ pub(crate) fn with_trace(
 /// spans of a tracer are queried.
 pub(super) fn trace_of(context: &Context) -> SpanTrace {
     let span = context.span();
-    let ids = span.span_context();
-    if ids.is_sampled() {
+    if span.span_context().is_sampled() {
         return None;
     }
-    let value = context.get::<ContextTrace>();
-    if let Some(value) = value.filter(|value| value.span == ids.span_id()) {
-        return Some(Arc::clone(&value.trace));
+    if let Some(trace) = trace_by_value(context) {
+        return Some(Arc::clone(trace));
     }
     span.set_attribute(KeyValue::new(HELD_TRACE_QUERY, true));
     QUERY_RESULT.try_with(Cell::take).ok().flatten()
 }
 
-/// Returns the context of a span that has ended, as that of a sampled one, if its trace is kept and its local root was
-/// queued. Metrics that are recorded in it have exemplars. Spans that are started in it are sampled, so it is for metrics only.
-pub fn kept_context(context: &Context) -> Option<Context> {
-    let is_exported = trace_of(context).is_some_and(|trace| trace.is_exported());
-    is_exported.then(|| {
-        let span = context.span();
-        let ids = span.span_context();
-        context.with_remote_span_context(SpanContext::new(
-            ids.trace_id(),
-            ids.span_id(),
-            ids.trace_flags().with_sampled(true),
-            false,
-            ids.trace_state().clone(),
-        ))
-    })
+/// Returns the held trace of the span in a context, if the recorder has put the span there.
+fn trace_by_value(context: &Context) -> Option<&Arc<HeldTrace<RecordBox>>> {
+    let value = context.get::<ContextTrace>()?;
+    let is_own = value.span == context.span().span_context().span_id();
+    is_own.then_some(&value.trace)
+}
+
+/// Returns whether the trace of the span in a context is exported because a rule keeps it: its local root has ended and was
+/// queued. Returns `None` if the trace is not held. A span of a tracer is found only if it `is_queried`, which takes its lock.
+#[inline]
+pub fn is_kept(context: &Context, is_queried: bool) -> Option<bool> {
+    if context.span().span_context().is_sampled() {
+        return None;
+    }
+    match is_queried {
+        true => trace_of(context).map(|trace| trace.is_exported()),
+        false => trace_by_value(context).map(|trace| trace.is_exported()),
+    }
 }
 
 /// Handles an attribute of a span of this recorder. Returns `false` if the attribute is to be recorded.

@@ -15,6 +15,6 @@ mod rules;
 pub(crate) use held_trace::{HeldSpan, HeldTrace};
 pub(crate) use keeper::Keeper;
 pub(crate) use lookup::{handle_attribute, with_trace};
-pub use lookup::{keep_trace, kept_context};
+pub use lookup::{is_kept, keep_trace};
 pub use rules::Keep;
 pub(crate) use rules::KeepReason;

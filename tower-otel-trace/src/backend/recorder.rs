@@ -9,7 +9,7 @@ use std::{
 
 use opentelemetry::{
     Context, ContextGuard, InstrumentationScope,
-    trace::{SpanContext, SpanKind, Status, TraceContextExt, TraceState},
+    trace::{SpanContext, SpanKind, Status, TraceState},
 };
 use tower_otel_core::Kind;
 use tower_otel_propagate::ExtractedContext;
@@ -199,7 +199,7 @@ impl OpenSpan for RecorderSpan {
     #[inline]
     fn is_held(&self) -> bool {
         let context = self.span.as_ref().and(self.context.as_ref());
-        context.is_some_and(|context| !context.span().span_context().is_sampled())
+        context.is_some_and(|context| !kept::is_sampled(context))
     }
 
     fn show_kept(&mut self) {

@@ -221,7 +221,7 @@ impl OpenSpan for TracerSpan {
     #[inline]
     fn is_held(&self) -> bool {
         let recorded = self.recorded();
-        recorded.is_some_and(|(context, _)| kept::is_held(context))
+        recorded.is_some_and(|(context, _)| !kept::is_sampled(context))
     }
 
     fn show_kept(&mut self) {

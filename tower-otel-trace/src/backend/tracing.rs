@@ -251,8 +251,9 @@ impl OpenSpan for TracingSpan {
     fn enter(&mut self) -> Entered<'_> {
         let Some(base_context) = self.base_context.take() else {
             let span = self.span.enter();
-            let is_held = &mut self.is_held;
-            is_held.get_or_insert_with(|| Context::map_current(kept::is_held));
+            if self.is_held.is_none() {
+                self.is_held = Some(Context::map_current(kept::is_held));
+            }
             return Entered {
                 _span: span,
                 _base_context: None,
@@ -261,10 +262,10 @@ impl OpenSpan for TracingSpan {
         let outside = span_id(&base_context);
         let base_context = base_context.attach();
         let span = self.span.enter();
-        self.base_context =
-            Context::map_current(|current| (span_id(current) == outside).then(|| current.clone()));
-        let is_held = &mut self.is_held;
-        is_held.get_or_insert_with(|| Context::map_current(kept::is_held));
+        Context::map_current(|current| match span_id(current) == outside {
+            true => self.base_context = Some(current.clone()),
+            false => self.is_held = Some(kept::is_held(current)),
+        });
         Entered {
             _span: span,
             _base_context: Some(base_context),
