@@ -8,6 +8,7 @@ import sys
 import tempfile
 
 import yaml
+from queries import panels
 
 NAMESPACE = "property-management"
 LINK = "https://runbooks.example.com/{}.md"
@@ -62,29 +63,41 @@ def explained():
                 yield f"{name}.md has no {part!r}"
 
 
+def unscoped(expr):
+    """Yields the selectors without the namespace. A Prometheus that several teams share has series of the same
+    names, also recorded ones. Prometheus and Alertmanager may be in another namespace."""
+    expr = re.sub(r"\b(by|on|group_left|group_right) \([^)]*\)", "", expr)
+    expr = re.sub(r'"[^"]*"', lambda text: text[0] if NAMESPACE in text[0] else '""', expr)
+    for name, selector in re.findall(r"\b([a-z]\w*[_:][\w:]+|up)\b(?![\w:]*\()(\{[^}]*\})?", expr):
+        if name not in FUNCTIONS | LABELS and not name.startswith(("prometheus_", "alertmanager_")) and NAMESPACE not in selector:
+            yield name
+    yield from (selector for selector in re.findall(r"(?<![\w:])\{[^}]*\}", expr) if NAMESPACE not in selector)
+
+
 def scoped():
-    """A Prometheus that several teams share has series of the same names. Every selector of a series of a
-    process has the namespace; the rules of Prometheus itself are selected by the names of the groups."""
     for file in load("rules"):
         for group in file["groups"]:
             if not group["name"].startswith(f"{NAMESPACE}."):
                 yield f"the group {group['name']} has another prefix"
             for rule in group["rules"]:
-                expr = re.sub(r"\b(by|on|group_left) \([^)]*\)", "", rule["expr"])
-                expr = re.sub(r'"[^"]*"', lambda text: text[0] if NAMESPACE in text[0] else '""', expr)
-                for name, selector in re.findall(r"\b([a-z]\w+_\w+)(?!\w*[:(])(\{[^}]*\})?", re.sub(r"\b\w+:[\w:]+", "", expr)):
-                    if name in FUNCTIONS or name in LABELS or NAMESPACE in selector:
-                        continue
-                    yield f"{rule.get('alert') or rule['record']}: {name} without namespace"
-                for selector in re.findall(r"(?<!\w)\{[^}]*\}", expr):
-                    if NAMESPACE not in selector:
-                        yield f"{rule.get('alert') or rule['record']}: {selector} without namespace"
+                name = rule.get("alert") or rule["record"]
+                yield from (f"{name}: {selector} without namespace" for selector in unscoped(rule["expr"]))
+                # A vector has no labels.
+                if rule["expr"].startswith("vector(") and rule["labels"].get("namespace") != NAMESPACE:
+                    yield f"{name}: a series without namespace"
+    for title, target in panels():
+        yield from (f"{title}: {selector} without namespace" for selector in unscoped(target["expr"]))
+    for book in sorted(pathlib.Path("runbooks").glob("*.md")):
+        yield from (f"{book.name}: {selector} without namespace" for query in promql(book) for selector in unscoped(query))
+
+
+def promql(book):
+    return re.findall(r"```promql\n(.+?)\n```", book.read_text(), re.S)
 
 
 def queries():
     """Checks the queries as recording rules, because promtool checks rules."""
-    found = [query for book in sorted(pathlib.Path("runbooks").glob("*.md"))
-             for query in re.findall(r"```promql\n(.+?)\n```", book.read_text(), re.S)]
+    found = [query for book in sorted(pathlib.Path("runbooks").glob("*.md")) for query in promql(book)]
     rules = [{"record": f"query:{number}", "expr": query} for number, query in enumerate(found)]
     with tempfile.NamedTemporaryFile("w", suffix=".yml") as file:
         json.dump({"groups": [{"name": "runbooks", "rules": rules}]}, file)

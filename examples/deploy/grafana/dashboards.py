@@ -13,13 +13,15 @@ FOLDER = pathlib.Path(__file__).parent
 PROMETHEUS = {"type": "prometheus", "uid": "prometheus"}
 FAILED = 'status=~"5..|error|panic"'
 RATE = "[$__rate_interval]"
+# Other teams have series of the same names in a Prometheus that is shared.
+OURS = 'namespace="property-management"'
 # The dashboard of traces.py. A dashboard and not Explore, which viewers may not open.
 TRACES = "/d/pm-traces?${__url_time_range}"
 
 
 def quantile(q, metric, by):
     """Returns the query of a quantile of a histogram, grouped by labels."""
-    return f'histogram_quantile({q}, sum by ({by}, le) (rate({metric}_bucket{{job=~"$job"}}{RATE})))'
+    return f'histogram_quantile({q}, sum by ({by}, le) (rate({metric}_bucket{{namespace="property-management",job=~"$job"}}{RATE})))'
 
 
 def panel(title, unit, *queries, kind="timeseries", width=8, note="", stack=False, limit=None, minimum=0):
@@ -111,7 +113,7 @@ def dashboard(uid, title, panels, variables=None):
         "label": "Service",
         "type": "query",
         "datasource": PROMETHEUS,
-        "query": {"query": "label_values(up, job)", "refId": "job"},
+        "query": {"query": 'label_values(up{namespace="property-management"}, job)', "refId": "job"},
         "refresh": 2,
         "multi": True,
         "includeAll": True,
@@ -145,21 +147,21 @@ def dashboard(uid, title, panels, variables=None):
 
 
 def requests():
-    total = f'sum by (job) (rate(http_requests_total{{job=~"$job"}}{RATE}))'
-    failed = f'(sum by (job) (rate(http_requests_total{{job=~"$job",{FAILED}}}{RATE})) or 0 * {total})'
+    total = f'sum by (job) (rate(http_requests_total{{namespace="property-management",job=~"$job"}}{RATE}))'
+    failed = f'(sum by (job) (rate(http_requests_total{{namespace="property-management",job=~"$job",{FAILED}}}{RATE})) or 0 * {total})'
     by_route = "job, method, path"
-    route_total = f'sum by ({by_route}) (rate(http_requests_total{{job=~"$job"}}{RATE}))'
-    route_failed = f'sum by ({by_route}) (rate(http_requests_total{{job=~"$job",{FAILED}}}{RATE}))'
-    client = f'rate(http_client_requests_total{{job=~"$job"}}{RATE})'
+    route_total = f'sum by ({by_route}) (rate(http_requests_total{{namespace="property-management",job=~"$job"}}{RATE}))'
+    route_failed = f'sum by ({by_route}) (rate(http_requests_total{{namespace="property-management",job=~"$job",{FAILED}}}{RATE}))'
+    client = f'rate(http_client_requests_total{{namespace="property-management",job=~"$job"}}{RATE})'
     return [
         panel("Requests", "reqps", (total, "{{job}}"), kind="stat", width=6),
         panel("Failed", "percentunit", (f"{failed} / {total}", "{{job}}"), kind="stat", width=6, limit=0.001,
               note="5xx, error and panic. Red beyond the objective of 99.9 %."),
         panel("Slower than 500 ms", "percentunit",
-              ('job:http_requests_slow:ratio_rate5m{job=~"$job"}', "{{job}}"), kind="stat", width=6, limit=0.01,
+              ('job:http_requests_slow:ratio_rate5m{namespace="property-management",job=~"$job"}', "{{job}}"), kind="stat", width=6, limit=0.01,
               note="Without the routes that are slow by design. Red beyond the objective of 99 %."),
         panel("Error budget left", "percentunit",
-              ('1 - job:http_requests_failed:ratio_rate30d{job=~"$job"} / 0.001', "{{job}}"), kind="stat", width=6, minimum=None,
+              ('1 - job:http_requests_failed:ratio_rate30d{namespace="property-management",job=~"$job"} / 0.001', "{{job}}"), kind="stat", width=6, minimum=None,
               note="Of 30 days, or of the stored time if it is shorter. Below zero the objective of 99.9 % is missed."),
         panel("Requests by service", "reqps", (total, "{{job}}")),
         panel("Failed by service", "percentunit", (f"{failed} / {total}", "{{job}}"), limit=0.001),
@@ -174,15 +176,15 @@ def requests():
             ("p99", "s", quantile(0.99, "http_request_duration_seconds", by_route)),
         ], by=by_route.split(", "), note="Requests that match no route have the path `unmatched`."),
         panel("Requests by status", "reqps",
-              (f'sum by (status) (rate(http_requests_total{{job=~"$job"}}{RATE}))', "{{status}}"), stack=True,
+              (f'sum by (status) (rate(http_requests_total{{namespace="property-management",job=~"$job"}}{RATE}))', "{{status}}"), stack=True,
               note="cancelled: the client disconnected before the response."),
-        panel("In flight", "short", ('sum by (job) (http_requests_in_flight{job=~"$job"})', "{{job}}")),
+        panel("In flight", "short", ('sum by (job) (http_requests_in_flight{namespace="property-management",job=~"$job"})', "{{job}}")),
         panel("Aborted responses", "reqps",
-              (f'sum by (job) (rate(http_responses_aborted_total{{job=~"$job"}}{RATE}))', "{{job}}"),
+              (f'sum by (job) (rate(http_responses_aborted_total{{namespace="property-management",job=~"$job"}}{RATE}))', "{{job}}"),
               note="The client disconnected during the body, or the body failed."),
         panel("Burn rate of the error budget", "short",
-              ('job:http_requests_failed:ratio_rate5m{job=~"$job"} / 0.001', "{{job}} 5m"),
-              ('job:http_requests_failed:ratio_rate1h{job=~"$job"} / 0.001', "{{job}} 1h"), limit=14.4,
+              ('job:http_requests_failed:ratio_rate5m{namespace="property-management",job=~"$job"} / 0.001', "{{job}} 5m"),
+              ('job:http_requests_failed:ratio_rate1h{namespace="property-management",job=~"$job"} / 0.001', "{{job}} 1h"), limit=14.4,
               note="1 spends the budget of 30 days in 30 days. Both above the line for three minutes: a page."),
         panel("Requests to other services", "reqps", (f"sum by (job, host) ({client})", "{{job}} to {{host}}")),
         panel("Requests to other services by status", "reqps",
@@ -191,14 +193,14 @@ def requests():
               (quantile(0.5, "http_client_request_duration_seconds", "job, host"), "{{job}} to {{host}} p50"),
               (quantile(0.99, "http_client_request_duration_seconds", "job, host"), "{{job}} to {{host}} p99"), width=12),
         panel("In flight to other services", "short",
-              ('sum by (job, host) (http_client_requests_in_flight{job=~"$job"})', "{{job}} to {{host}}"), width=12),
+              ('sum by (job, host) (http_client_requests_in_flight{namespace="property-management",job=~"$job"})', "{{job}} to {{host}}"), width=12),
     ]
 
 
 def database():
     by = "job, query_type"
-    queries = f'sum by ({by}) (rate(db_query_duration_seconds_count{{job=~"$job"}}{RATE}))'
-    errors = f'sum by ({by}) (rate(db_errors_total{{job=~"$job"}}{RATE}))'
+    queries = f'sum by ({by}) (rate(db_query_duration_seconds_count{{namespace="property-management",job=~"$job"}}{RATE}))'
+    errors = f'sum by ({by}) (rate(db_errors_total{{namespace="property-management",job=~"$job"}}{RATE}))'
     return [
         panel("Queries", "ops", (queries, "{{job}} {{query_type}}")),
         panel("Duration, p50", "s", (quantile(0.5, "db_query_duration_seconds", by), "{{job}} {{query_type}}")),
@@ -206,56 +208,56 @@ def database():
               note="Queries from one second are logged as slow."),
         panel("Failed queries", "ops", (f"{errors} or 0 * {queries}", "{{job}} {{query_type}}")),
         panel("Connections", "short",
-              ('sum by (job) (db_connections_active{job=~"$job"})', "{{job}} in use"),
-              ('sum by (job) (db_connections_max{job=~"$job"})', "{{job}} maximum")),
-        panel("Connections in use", "percentunit", ('job_instance:db_connections:ratio{job=~"$job"}', "{{job}} {{instance}}"), limit=0.9),
+              ('sum by (job) (db_connections_active{namespace="property-management",job=~"$job"})', "{{job}} in use"),
+              ('sum by (job) (db_connections_max{namespace="property-management",job=~"$job"})', "{{job}} maximum")),
+        panel("Connections in use", "percentunit", ('job_instance:db_connections:ratio{namespace="property-management",job=~"$job"}', "{{job}} {{instance}}"), limit=0.9),
         panel("Time in the database, per second", "short",
-              (f'sum by ({by}) (rate(db_query_duration_seconds_sum{{job=~"$job"}}{RATE}))', "{{job}} {{query_type}}"),
+              (f'sum by ({by}) (rate(db_query_duration_seconds_sum{{namespace="property-management",job=~"$job"}}{RATE}))', "{{job}} {{query_type}}"),
               width=24, stack=True, note="The number of queries that run on average. Make the largest faster first."),
     ]
 
 
 def model():
     by = "provider, model"
-    calls = f'sum by ({by}, outcome) (rate(llm_requests_total{{job=~"$job"}}{RATE}))'
+    calls = f'sum by ({by}, outcome) (rate(llm_requests_total{{namespace="property-management",job=~"$job"}}{RATE}))'
     return [
         panel("Cost of a day, at the rate of the last hour", "currencyUSD",
-              (f"sum by ({by}) (model:llm_cost_dollars:rate1h) * 86400", "{{model}}"), kind="stat", width=8, limit=50),
+              (f"sum by ({by}) (model:llm_cost_dollars:rate1h{{{OURS}}}) * 86400", "{{model}}"), kind="stat", width=8, limit=50),
         panel("Tokens in the range", "short",
-              ('sum by (model, type) (increase(llm_tokens_total{job=~"$job"}[$__range]))', "{{model}} {{type}}"),
+              ('sum by (model, type) (increase(llm_tokens_total{namespace="property-management",job=~"$job"}[$__range]))', "{{model}} {{type}}"),
               kind="stat", width=8),
-        panel("Failing calls", "percentunit", ('job_model:llm_requests_failed:ratio_rate5m{job=~"$job"}', "{{model}}"),
+        panel("Failing calls", "percentunit", ('job_model:llm_requests_failed:ratio_rate5m{namespace="property-management",job=~"$job"}', "{{model}}"),
               kind="stat", width=8, limit=0.2),
         panel("Calls by outcome", "reqps", (calls, "{{model}} {{outcome}}"), stack=True),
         panel("Duration", "s",
               (quantile(0.5, "llm_request_duration_seconds", by), "{{model}} p50"),
               (quantile(0.9, "llm_request_duration_seconds", by), "{{model}} p90"), limit=5),
         panel("Tokens", "short",
-              (f'sum by (model, type) (rate(llm_tokens_total{{job=~"$job"}}{RATE}))', "{{model}} {{type}} per second")),
-        panel("Cost of an hour", "currencyUSD", ("model:llm_cost_dollars:rate1h * 3600", "{{model}}"), width=12,
+              (f'sum by (model, type) (rate(llm_tokens_total{{namespace="property-management",job=~"$job"}}{RATE}))', "{{model}} {{type}} per second")),
+        panel("Cost of an hour", "currencyUSD", (f"model:llm_cost_dollars:rate1h{{{OURS}}} * 3600", "{{model}}"), width=12,
               note="Prices are in rules/model.yml."),
         panel("Tokens per call", "short",
-              (f'sum by (model, type) (rate(llm_tokens_total{{job=~"$job"}}{RATE})) / on (model) group_left ()'
-               f' sum by (model) (rate(llm_requests_total{{job=~"$job",outcome="ok"}}{RATE}))', "{{model}} {{type}}"), width=12,
+              (f'sum by (model, type) (rate(llm_tokens_total{{namespace="property-management",job=~"$job"}}{RATE})) / on (model) group_left ()'
+               f' sum by (model) (rate(llm_requests_total{{namespace="property-management",job=~"$job",outcome="ok"}}{RATE}))', "{{model}} {{type}}"), width=12,
               note="Longer prompts cost more without more calls."),
     ]
 
 
 def security():
     # Without rejected requests the rate is zero, if there are requests.
-    none = f'or on (job) 0 * sum by (job) (rate(http_requests_total{{job=~"$job"}}{RATE}))'
+    none = f'or on (job) 0 * sum by (job) (rate(http_requests_total{{namespace="property-management",job=~"$job"}}{RATE}))'
 
     def refused(by, which):
-        return f'sum by ({by}) (rate(http_requests_total{{job=~"$job",{which}}}{RATE})) {none}'
+        return f'sum by ({by}) (rate(http_requests_total{{namespace="property-management",job=~"$job",{which}}}{RATE})) {none}'
 
     return [
         panel("Failed authentications in the range", "short",
-              ('sum by (reason) (increase(auth_failures_total{job=~"$job"}[$__range]))', "{{reason}}"),
+              ('sum by (reason) (increase(auth_failures_total{namespace="property-management",job=~"$job"}[$__range]))', "{{reason}}"),
               kind="stat", width=24),
         panel("Failed authentications", "ops",
-              ('job_reason:auth_failures:rate5m{job=~"$job"}', "{{job}} {{reason}}"), stack=True),
+              ('job_reason:auth_failures:rate5m{namespace="property-management",job=~"$job"}', "{{job}} {{reason}}"), stack=True),
         panel("Wrong logins", "ops",
-              ('sum by (job) (job_reason:auth_failures:rate5m{job=~"$job",reason=~"wrong_password|unknown_user"})', "{{job}}"), limit=5,
+              ('sum by (job) (job_reason:auth_failures:rate5m{namespace="property-management",job=~"$job",reason=~"wrong_password|unknown_user"})', "{{job}}"), limit=5,
               note="Wrong passwords and unknown users. Above the line LoginAttack fires."),
         panel("Refused requests", "reqps",
               (refused("job, status", 'status=~"401|403|404|429"'), "{{job}} {{status}}")),
@@ -268,27 +270,32 @@ def security():
 
 def realtime():
     return [
-        panel("WebSockets", "short", ('sum by (job, instance) (websocket_connections{job=~"$job"})', "{{job}} {{instance}}")),
-        panel("Queued jobs", "short", ('max(jobs_queued{job=~"$job"})', "jobs"), limit=100),
+        panel("WebSockets", "short", ('sum by (job, instance) (websocket_connections{namespace="property-management",job=~"$job"})', "{{job}} {{instance}}")),
+        panel("Queued jobs", "short", ('max(jobs_queued{namespace="property-management",job=~"$job"})', "jobs"), limit=100),
         panel("Age of the oldest job", "s",
-              ('time() - (max(jobs_oldest_queued_timestamp_seconds{job=~"$job"}) > 0) or on () vector(0)', "oldest"), limit=600,
+              ('time() - (max(jobs_oldest_queued_timestamp_seconds{namespace="property-management",job=~"$job"}) > 0) or on () vector(0)', "oldest"), limit=600,
               note="Users wait for it. Above the line JobsLate fires."),
         panel("Jobs by outcome", "ops",
-              (f'sum by (kind, outcome) (rate(jobs_processed_total{{job=~"$job"}}{RATE}))', "{{kind}} {{outcome}}"), stack=True),
+              (f'sum by (kind, outcome) (rate(jobs_processed_total{{namespace="property-management",job=~"$job"}}{RATE}))', "{{kind}} {{outcome}}"), stack=True),
         panel("Duration of jobs", "s",
               (quantile(0.5, "job_duration_seconds", "kind"), "{{kind}} p50"),
               (quantile(0.99, "job_duration_seconds", "kind"), "{{kind}} p99"), width=12),
         panel("Failed attempts at jobs", "percentunit",
-              (f'sum by (kind) (rate(jobs_processed_total{{job=~"$job",outcome=~"retried|failed"}}{RATE}))'
-               f' / sum by (kind) (rate(jobs_processed_total{{job=~"$job"}}{RATE}))', "{{kind}}"), limit=0.1, width=12),
+              (f'sum by (kind) (rate(jobs_processed_total{{namespace="property-management",job=~"$job",outcome=~"retried|failed"}}{RATE}))'
+               f' / sum by (kind) (rate(jobs_processed_total{{namespace="property-management",job=~"$job"}}{RATE}))', "{{kind}}"), limit=0.1, width=12),
     ]
 
 
 def telemetry():
     def rate(metric, by):
+        selected = metric if "{" in metric else f"{metric}{{{OURS}}}"
+        return f"sum by ({by}) (rate({selected}{RATE}))"
+
+    def own(metric, by):
+        """Prometheus and Alertmanager may be in another namespace."""
         return f"sum by ({by}) (rate({metric}{RATE}))"
 
-    STORES = '{__name__=~"(tempo|loki)_request_duration_seconds_count"%s}'
+    STORES = '{__name__=~"(tempo|loki)_request_duration_seconds_count",' + OURS + "%s}"
     ERRORS = ',status_code=~"5..|error"'
 
     # The collector has no failure series before the first failure: the rate is zero then.
@@ -296,24 +303,24 @@ def telemetry():
     failed = f'{rate("otelcol_exporter_send_failed_spans_total", "instance, exporter")} or 0 * {sent}'
 
     return [
-        panel("Alerts", "short", ('count by (alertname, severity) (ALERTS{alertstate="firing"})', "{{alertname}}"),
+        panel("Alerts", "short", (f'count by (alertname, severity) (ALERTS{{{OURS},alertstate="firing"}})', "{{alertname}}"),
               kind="stat", width=12, note="The Watchdog always fires."),
-        panel("Targets", "short", ("sum by (job) (up)", "{{job}}"), kind="stat", width=12, note="Processes that can be scraped."),
-        panel("Samples by scrape", "short", ('sum by (job) (scrape_samples_scraped{job=~"$job"})', "{{job}}"),
+        panel("Targets", "short", (f"sum by (job) (up{{{OURS}}})", "{{job}}"), kind="stat", width=12, note="Processes that can be scraped."),
+        panel("Samples by scrape", "short", ('sum by (job) (scrape_samples_scraped{namespace="property-management",job=~"$job"})', "{{job}}"),
               note="Series by service."),
-        panel("Duration of scrapes", "s", ('max by (job) (scrape_duration_seconds{job=~"$job"})', "{{job}}")),
+        panel("Duration of scrapes", "s", ('max by (job) (scrape_duration_seconds{namespace="property-management",job=~"$job"})', "{{job}}")),
         panel("Requests in the overflow series", "ops",
-              (f'sum by (job) (rate(http_requests_total{{job=~"$job",status="overflow"}}{RATE})) or on () vector(0)', "{{job}}"),
+              (f'sum by (job) (rate(http_requests_total{{namespace="property-management",job=~"$job",status="overflow"}}{RATE})) or on () vector(0)', "{{job}}"),
               note="Above zero the limit of series is reached."),
         panel("Dropped by services in ten minutes", "short",
-              ('job_reason:spans_dropped:increase10m{job=~"$job"}', "{{job}} spans {{reason}}"),
-              ('job_reason:log_records_dropped:increase10m{job=~"$job"}', "{{job}} log records {{reason}}"), width=12),
+              ('job_reason:spans_dropped:increase10m{namespace="property-management",job=~"$job"}', "{{job}} spans {{reason}}"),
+              ('job_reason:log_records_dropped:increase10m{namespace="property-management",job=~"$job"}', "{{job}} log records {{reason}}"), width=12),
         panel("Alerts sent", "ops",
-              (rate("alertmanager_notifications_total", "integration"), "{{integration}}"),
-              (rate("alertmanager_notifications_failed_total", "integration"), "{{integration}} failed"), width=12),
+              (own("alertmanager_notifications_total", "integration"), "{{integration}}"),
+              (own("alertmanager_notifications_failed_total", "integration"), "{{integration}} failed"), width=12),
         panel("Rules", "ops",
-              (rate("prometheus_rule_evaluations_total", "job"), "evaluations"),
-              (rate("prometheus_rule_evaluation_failures_total", "job"), "failures"), width=12),
+              (own("prometheus_rule_evaluations_total", "job"), "evaluations"),
+              (own("prometheus_rule_evaluation_failures_total", "job"), "failures"), width=12),
         panel("Series in Prometheus", "short", ("sum by (instance) (prometheus_tsdb_head_series)", "{{instance}}"), width=12),
         panel("Received by the collector", "ops",
               (rate("otelcol_receiver_accepted_spans_total", "instance"), "{{instance}} spans accepted"),
@@ -324,12 +331,12 @@ def telemetry():
               (rate("otelcol_exporter_sent_log_records_total", "instance, exporter"), "{{instance}} {{exporter}} log records"),
               (failed, "{{instance}} {{exporter}} spans failed")),
         panel("Memory of the collector", "bytes",
-              ("max by (job, instance) (otelcol_process_memory_rss_bytes)", "{{instance}}"),
-              ("job:collector_memory_limit:bytes and on (job) otelcol_process_memory_rss_bytes", "{{job}} limit"), width=12),
+              (f"max by (job, instance) (otelcol_process_memory_rss_bytes{{{OURS}}})", "{{instance}}"),
+              (f"job:collector_memory_limit:bytes{{{OURS}}} and on (job) otelcol_process_memory_rss_bytes{{{OURS}}}", "{{job}} limit"), width=12),
         panel("Failed requests of the stores", "percentunit",
               (f'{rate(STORES % ERRORS, "job")} or 0 * {rate(STORES % "", "job")}', "{{job}}"), width=12),
         panel("Queues of the collector", "percentunit",
-              ("otelcol_exporter_queue_size / otelcol_exporter_queue_capacity", "{{instance}} {{exporter}}"), limit=0.8),
+              (f"otelcol_exporter_queue_size{{{OURS}}} / otelcol_exporter_queue_capacity{{{OURS}}}", "{{instance}} {{exporter}}"), limit=0.5),
     ]
 
 

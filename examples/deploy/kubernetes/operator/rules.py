@@ -7,6 +7,8 @@
 import pathlib
 
 FOLDER = pathlib.Path(__file__).parent
+# The cluster watches its own Prometheus and Alertmanager.
+OF_THE_CLUSTER = {"delivery"}
 HEAD = """apiVersion: monitoring.coreos.com/v1
 kind: PrometheusRule
 metadata:
@@ -18,6 +20,8 @@ spec:
 def main():
     objects = []
     for file in sorted((FOLDER / "../../prometheus/rules").glob("*.yml")):
+        if file.stem in OF_THE_CLUSTER:
+            continue
         lines = file.read_text(encoding="utf-8").splitlines()
         groups = "\n".join(f"  {line}" if line else "" for line in lines[lines.index("groups:"):])
         objects.append(HEAD.format(name=f"property-management-{file.stem}") + groups + "\n")
