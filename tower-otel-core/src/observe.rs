@@ -78,11 +78,12 @@ pub trait Exchange {
     /// Default: `true`.
     const END_READS_CONTEXT: bool = true;
 
-    /// Whether [`data`](Self::data) may be called after the end of the inner exchange.
+    /// Whether the exchange only records: its observer does not [change](Observe::send) the request, and
+    /// [`data`](Self::data) may be called after the end of the inner exchange.
     ///
     /// Default: `false`.
     #[doc(hidden)]
-    const COUNTS_DATA_LATE: bool = false;
+    const ONLY_RECORDS: bool = false;
 
     /// The guard of an entered context.
     type Entered<'a>
@@ -91,7 +92,8 @@ pub trait Exchange {
 
     /// Makes the context of the exchange current on this thread until the guard is dropped.
     ///
-    /// Called around `call`, each `poll` of the future and of the body, and around dropping them.
+    /// Called around `call`, each `poll` of the future and of the body, and around dropping them. It need not be called
+    /// around `call` of a route or a router of axum (feature `axum`): these call handlers and inner services in `poll`.
     fn enter(&mut self) -> Self::Entered<'_>;
 
     /// Calls the functions of the application that read the head of the response. If one panics, no
@@ -189,6 +191,7 @@ impl<O: Observe> Observe for Option<O> {
 impl<E: Exchange> Exchange for Option<E> {
     const OBSERVES_RESPONSE: bool = E::OBSERVES_RESPONSE;
     const END_READS_CONTEXT: bool = E::END_READS_CONTEXT;
+    const ONLY_RECORDS: bool = E::ONLY_RECORDS;
 
     type Entered<'a>
         = Option<E::Entered<'a>>

@@ -77,6 +77,7 @@ pub struct Nested<A, B> {
 impl<A: Exchange, B: Exchange> Exchange for Nested<A, B> {
     const OBSERVES_RESPONSE: bool = A::OBSERVES_RESPONSE || B::OBSERVES_RESPONSE;
     const END_READS_CONTEXT: bool = A::END_READS_CONTEXT || B::END_READS_CONTEXT;
+    const ONLY_RECORDS: bool = A::ONLY_RECORDS && B::ONLY_RECORDS;
 
     // The inner guard comes first: fields are dropped in this order.
     type Entered<'a>
@@ -126,7 +127,7 @@ impl<A: Exchange, B: Exchange> Exchange for Nested<A, B> {
         read: impl for<'t> FnOnce(&'t T) -> (Option<u64>, Option<End<'t>>),
         has_ended: &Cell<bool>,
     ) -> T {
-        if !A::COUNTS_DATA_LATE || !B::END_READS_CONTEXT {
+        if !A::ONLY_RECORDS || !B::END_READS_CONTEXT {
             return run_and_leave(self, foreign, read, has_ended);
         }
         let Self { outer, inner } = self;
