@@ -91,6 +91,8 @@ const GROUPS: &[(&str, &[Line])] = &[
             line("record + metrics", "no-op"),
             line("record + metrics, around", "bare"),
             line("tracing + metrics", "no-op"),
+            line("yardstick of record + metrics", "no-op"),
+            line("yardstick of tracing + metrics", "no-op"),
             line("tracing + metrics, around", "bare"),
         ],
     ),

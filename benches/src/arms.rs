@@ -11,7 +11,13 @@ use tower_otel_core::observe;
 use tower_otel_metrics::MetricsLayer;
 use tower_otel_trace::TraceLayer;
 
-use crate::{minimal_spans, signals::Signals};
+use crate::{
+    minimal_spans,
+    signals::Signals,
+    yardstick::{
+        counts, exchange::ExchangeLayer, record::RecordAndCount, tracing_span::SpanAndCount,
+    },
+};
 
 /// A function that receives an instrumented application of any type.
 pub trait Visitor {
@@ -112,6 +118,15 @@ pub fn instrument<V: Visitor>(
         "tracing, by hand" => {
             signals.subscriber();
             visitor.visit(layer(app.layer(observe(minimal_spans::Tracing))))
+        }
+        "yardstick of record + metrics" => {
+            counts::count_samples();
+            visitor.visit(layer(app.layer(ExchangeLayer(RecordAndCount))))
+        }
+        "yardstick of tracing + metrics" => {
+            counts::count_samples();
+            signals.compact_subscriber();
+            visitor.visit(layer(app.layer(ExchangeLayer(SpanAndCount))))
         }
         "metrics" => visitor.visit(layer(app.layer(metrics()))),
         "metrics, otel" => {

@@ -7,17 +7,9 @@
 )]
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     fmt::Debug,
-    hint::black_box,
-    mem,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering::Relaxed},
-        mpsc,
-    },
-    thread::{self, Thread},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use opentelemetry::{
@@ -31,11 +23,10 @@ use tracing::{
 };
 use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
 
-use crate::recorded_counts;
-
-/// The number of spans that wakes the export thread, and the maximum number of spans that wait for it.
-const BATCH: usize = 512;
-const QUEUE: usize = 2048;
+use crate::yardstick::{
+    queue::{Discard, Queue},
+    traceparent::Parent,
+};
 
 struct CompactRecord {
     trace: u128,
@@ -51,47 +42,22 @@ struct CompactRecord {
 thread_local! {
     static GUARDS: RefCell<Vec<ContextGuard>> = const { RefCell::new(Vec::new()) };
     static POOL: RefCell<Vec<Box<CompactRecord>>> = const { RefCell::new(Vec::new()) };
+    static REMOTE_PARENT: Cell<Option<Parent>> = const { Cell::new(None) };
 }
 
-#[derive(Default)]
-struct Queues {
-    ended: Mutex<Vec<Box<CompactRecord>>>,
-    spare: Mutex<Vec<Box<CompactRecord>>>,
-    flushes: Mutex<Vec<mpsc::Sender<()>>>,
-    checksum: AtomicU64,
+/// Sets the parent of the next root span of this thread.
+pub fn set_remote_parent(parent: Option<Parent>) {
+    REMOTE_PARENT.set(parent);
 }
 
-impl Queues {
-    fn take_record(&self) -> Option<Box<CompactRecord>> {
-        POOL.with_borrow_mut(|pool| {
-            if pool.is_empty() {
-                let mut spare = self.spare.lock().unwrap();
-                let keep = spare.len().saturating_sub(64);
-                pool.extend(spare.drain(keep..));
-            }
-            pool.pop()
-        })
-    }
-
-    /// Reads all bytes of the ended spans, in place of an export.
-    fn export(&self) {
-        let flushes = mem::take(&mut *self.flushes.lock().unwrap());
-        let ended = mem::take(&mut *self.ended.lock().unwrap());
-        let mut sum = 0;
-        for record in &ended {
-            let nanos = record.end.duration_since(record.start).as_nanos() as u64;
-            sum ^= record.trace as u64 ^ record.span ^ record.parent ^ nanos;
-            sum ^= record.metadata.name().len() as u64;
-            for byte in &record.fields {
-                sum = sum.wrapping_mul(31) ^ u64::from(*byte);
-            }
-        }
-        self.checksum.store(black_box(sum), Relaxed);
-        recorded_counts::add_spans(ended.len());
-        self.spare.lock().unwrap().extend(ended);
-        for flush in flushes {
-            let _ = flush.send(());
-        }
+impl Discard for CompactRecord {
+    fn checksum(&self) -> u64 {
+        let nanos = self.end.duration_since(self.start).as_nanos() as u64;
+        let ids = self.trace as u64 ^ self.span ^ self.parent;
+        let sum = nanos ^ ids ^ self.metadata.name().len() as u64;
+        self.fields
+            .iter()
+            .fold(sum, |sum, byte| sum.wrapping_mul(31) ^ u64::from(*byte))
     }
 }
 
@@ -101,36 +67,21 @@ pub struct CompactLayer {
     /// Whether inner spans also attach a context. Otherwise, the parent of spans of the OpenTelemetry API is the root span
     /// instead of the innermost span.
     inner_contexts: bool,
-    queues: Arc<Queues>,
-    exporter: Thread,
+    queue: Queue<CompactRecord>,
 }
 
 impl CompactLayer {
-    /// Starts the export thread.
+    /// Starts the thread that reads the ended spans.
     pub fn start(inner_contexts: bool) -> Self {
-        let queues = Arc::<Queues>::default();
-        let exporting = Arc::clone(&queues);
-        let thread = thread::spawn(move || {
-            loop {
-                exporting.export();
-                if exporting.flushes.lock().unwrap().is_empty() {
-                    thread::park_timeout(Duration::from_secs(3600));
-                }
-            }
-        });
         Self {
             inner_contexts,
-            queues,
-            exporter: thread.thread().clone(),
+            queue: Queue::start(),
         }
     }
 
-    /// Waits until the ended spans are exported.
+    /// Waits until the ended spans are read.
     pub fn flush(&self) {
-        let (sender, receiver) = mpsc::channel();
-        self.queues.flushes.lock().unwrap().push(sender);
-        self.exporter.unpark();
-        receiver.recv().unwrap();
+        self.queue.flush();
     }
 }
 
@@ -149,14 +100,17 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for CompactLayer {
             Some((record.trace, record.span))
         });
         let (start, own) = (Instant::now(), fastrand::u64(1..));
-        let (trace, parent_id) = parent.unwrap_or_else(|| (fastrand::u128(1..), 0));
+        let (trace, parent_id) = parent.unwrap_or_else(|| match REMOTE_PARENT.take() {
+            Some((trace, span, _)) => (trace, span),
+            None => (fastrand::u128(1..), 0),
+        });
         let has_context = parent.is_none() || self.inner_contexts;
         let context = has_context.then(|| {
             let (trace, span) = (TraceId::from(trace), SpanId::from(own));
             let ids = SpanContext::new(trace, span, TraceFlags::SAMPLED, false, TraceState::NONE);
             OtelContext::map_current(|current| current.with_remote_span_context(ids))
         });
-        let record = self.queues.take_record();
+        let record = POOL.with_borrow_mut(|pool| self.queue.take_spare(pool));
         let mut record = record.unwrap_or_else(|| {
             Box::new(CompactRecord {
                 trace,
@@ -203,15 +157,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for CompactLayer {
         let Some(mut record) = record else { return };
         record.end = Instant::now();
         record.context = None;
-        let mut ended = self.queues.ended.lock().unwrap();
-        if ended.len() >= QUEUE {
-            return;
-        }
-        ended.push(record);
-        if ended.len() == BATCH {
-            drop(ended);
-            self.exporter.unpark();
-        }
+        self.queue.push(record);
     }
 }
 

@@ -13,7 +13,7 @@ use opentelemetry_otlp::{SpanExporter, WithExportConfig};
 use opentelemetry_sdk::{Resource, metrics::SdkMeterProvider, trace::SdkTracerProvider};
 use tokio::runtime;
 use tower_otel_init::{Layers, MetricsExporter, Sampler, Telemetry};
-use tower_otel_recorder::Keep;
+use tower_otel_recorder::{Keep, OtlpExporter};
 use tower_otel_trace::Recorder;
 use tracing_subscriber::{Registry, layer::SubscriberExt, util::SubscriberInitExt};
 
@@ -103,7 +103,7 @@ impl Signals for ExportingSignals {
 
     fn recorder(&self) -> &Recorder {
         self.recorder.get_or_init(|| {
-            let builder = Recorder::builder(exporter(&self.endpoint))
+            let builder = Recorder::builder(OtlpExporter::grpc(&self.endpoint))
                 .resource(self.resource())
                 .sampler_without_attributes(sampler(self.sampling));
             let builder = match self.keep {
@@ -128,7 +128,7 @@ impl Signals for ExportingSignals {
     }
 }
 
-/// Creates an exporter on a separate thread, as `tower-otel-init` does.
+/// Creates the exporter of OpenTelemetry, with a runtime on a separate thread.
 pub fn exporter(endpoint: &str) -> SpanExporter {
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()

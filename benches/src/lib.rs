@@ -33,3 +33,4 @@ pub mod span_arms;
 pub mod span_programs;
 pub mod stats;
 pub mod workers;
+pub mod yardstick;

@@ -27,7 +27,9 @@ use tracing_subscriber::{
     Layer, filter::LevelFilter, layer::SubscriberExt, util::SubscriberInitExt,
 };
 
-use crate::recorded_counts;
+use crate::{compact_layer::CompactLayer, recorded_counts, yardstick};
+
+static COMPACT_LAYER: OnceLock<CompactLayer> = OnceLock::new();
 
 /// Starts the signals that an arm uses.
 pub trait Signals {
@@ -46,6 +48,12 @@ pub trait Signals {
         let layer = self.recorder().layer().location(false).target(false);
         let spans = layer.with_filter(LevelFilter::INFO);
         tracing_subscriber::registry().with(spans).init();
+    }
+
+    /// Installs a subscriber of the process that records `tracing` spans as a yardstick.
+    fn compact_subscriber(&self) {
+        let spans = COMPACT_LAYER.get_or_init(|| CompactLayer::start(false));
+        tracing_subscriber::registry().with(spans.clone()).init();
     }
 
     /// Installs a `metrics` recorder of the process.
@@ -117,6 +125,10 @@ impl DiscardingSignals {
             if let Some(recorder) = recorder.get() {
                 recorder.flush(Duration::from_secs(10)).unwrap();
             }
+            if let Some(layer) = COMPACT_LAYER.get() {
+                layer.flush();
+            }
+            yardstick::record::flush();
         }
     }
 }

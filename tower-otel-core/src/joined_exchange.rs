@@ -26,6 +26,7 @@ impl<E> JoinedExchange<E> {
 impl<E: Exchange> Exchange for JoinedExchange<E> {
     const OBSERVES_RESPONSE: bool = E::OBSERVES_RESPONSE;
     const END_READS_CONTEXT: bool = E::END_READS_CONTEXT;
+    const ONLY_RECORDS: bool = E::ONLY_RECORDS;
 
     type Entered<'a>
         = E::Entered<'a>

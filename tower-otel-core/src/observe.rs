@@ -87,6 +87,12 @@ pub trait Exchange {
     /// Default: `true`.
     const END_READS_CONTEXT: bool = true;
 
+    /// Whether the exchange only records: its observer does not [change](Observe::send) the request.
+    ///
+    /// Default: `false`.
+    #[doc(hidden)]
+    const ONLY_RECORDS: bool = false;
+
     /// The guard of an entered context.
     type Entered<'a>
     where
@@ -94,7 +100,8 @@ pub trait Exchange {
 
     /// Makes the context of the exchange current on this thread until the guard is dropped.
     ///
-    /// Called before `call`, before each `poll` of the future and of the body, and before they are dropped.
+    /// Called before `call`, before each `poll` of the future and of the body, and before they are dropped. It is not always called
+    /// before `call` of a route or a router of axum (feature `axum`), which call handlers and inner services in `poll`.
     fn enter(&mut self) -> Self::Entered<'_>;
 
     /// Calls the functions of the application that read the head of the response. If one panics, no
@@ -204,6 +211,7 @@ impl<O: Observe> Observe for Option<O> {
 impl<E: Exchange> Exchange for Option<E> {
     const OBSERVES_RESPONSE: bool = E::OBSERVES_RESPONSE;
     const END_READS_CONTEXT: bool = E::END_READS_CONTEXT;
+    const ONLY_RECORDS: bool = E::ONLY_RECORDS;
 
     type Entered<'a>
         = Option<E::Entered<'a>>

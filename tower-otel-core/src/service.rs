@@ -8,9 +8,10 @@ use std::{
 use tower_service::Service;
 
 use crate::{
+    foreign::runs_code_in_call,
     future::ResponseFuture,
     head::RequestHead,
-    observe::Observe,
+    observe::{Exchange, Observe},
     response::{BodyExpectation, WrapResponse},
     start::start,
     unwinding::catch_panic,
@@ -60,7 +61,8 @@ where
         let mut unwinding = guard.end_on_unwind();
         // A block, because a closure would move the request and the future.
         let future = {
-            let entered = unwinding.enter();
+            let is_entered = !O::Exchange::ONLY_RECORDS || runs_code_in_call::<S>();
+            let entered = if is_entered { unwinding.enter() } else { None };
             if let Err(panic) = catch_panic(|| observer.send(&mut request)) {
                 drop(entered);
                 unwinding.disarm();

@@ -80,6 +80,7 @@ pub struct Nested<A, B> {
 impl<A: Exchange, B: Exchange> Exchange for Nested<A, B> {
     const OBSERVES_RESPONSE: bool = A::OBSERVES_RESPONSE || B::OBSERVES_RESPONSE;
     const END_READS_CONTEXT: bool = A::END_READS_CONTEXT || B::END_READS_CONTEXT;
+    const ONLY_RECORDS: bool = A::ONLY_RECORDS && B::ONLY_RECORDS;
 
     // The inner guard comes first: fields are dropped in this order.
     type Entered<'a>

@@ -243,6 +243,7 @@ impl<B: MetricsBackend> MetricsExchange<B> {
 impl<B: MetricsBackend> Exchange for MetricsExchange<B> {
     /// The recorder may read the current span for an exemplar.
     const END_READS_CONTEXT: bool = B::READS_CONTEXT;
+    const ONLY_RECORDS: bool = true;
 
     type Entered<'a>
         = ()

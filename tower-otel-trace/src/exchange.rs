@@ -292,6 +292,7 @@ fn status_code(response: &dyn ResponseHead) -> LateAttribute<'static> {
 
 impl<B: SpanBackend> Exchange for TraceExchange<B> {
     const END_READS_CONTEXT: bool = true;
+    const ONLY_RECORDS: bool = true;
 
     type Entered<'a>
         = Option<<B::Span as OpenSpan>::Entered<'a>>

@@ -1,4 +1,4 @@
-//! Errors and extensions of other libraries.
+//! Errors, extensions and services of other libraries.
 //!
 //! Each function covers every library whose feature is enabled.
 
@@ -9,6 +9,8 @@ use http::Extensions;
 #[cfg(any(feature = "reqwest", feature = "tower"))]
 use tower_otel_semconv as semconv;
 
+#[cfg(feature = "axum")]
+mod axum;
 #[cfg(feature = "hyper-util")]
 mod hyper;
 #[cfg(feature = "reqwest")]
@@ -37,7 +39,7 @@ pub(crate) fn as_error(error: &dyn Any) -> Option<&(dyn Error + 'static)> {
         return Some(error);
     }
     #[cfg(feature = "axum")]
-    if let Some(error) = error.downcast_ref::<axum::Error>() {
+    if let Some(error) = error.downcast_ref::<::axum::Error>() {
         return Some(error);
     }
     #[cfg(feature = "tonic")]
@@ -95,7 +97,7 @@ pub(crate) fn grpc_status(error: &(dyn Error + 'static)) -> Option<u8> {
 /// Returns the peer address that a supported library stored in the extensions of a request or response.
 pub(crate) fn peer(extensions: &Extensions) -> Option<SocketAddr> {
     #[cfg(feature = "connect-info")]
-    if let Some(info) = extensions.get::<axum::extract::ConnectInfo<SocketAddr>>() {
+    if let Some(info) = extensions.get::<::axum::extract::ConnectInfo<SocketAddr>>() {
         return Some(info.0);
     }
     #[cfg(feature = "hyper-util")]
@@ -108,4 +110,15 @@ pub(crate) fn peer(extensions: &Extensions) -> Option<SocketAddr> {
     }
     let _ = extensions;
     None
+}
+
+/// Returns whether `call` of a service may run code of the application. The routes and routers of axum run it when their
+/// future is polled.
+#[inline]
+pub(crate) fn runs_code_in_call<S>() -> bool {
+    #[cfg(feature = "axum")]
+    if axum::is_route::<S>() {
+        return false;
+    }
+    true
 }
