@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use opentelemetry_semantic_conventions::resource as key;
-
 use crate::options::{LogFormat, LogsExporter, MetricsExporter, Protocol, TracesExporter};
 use crate::sampler::Sampler;
 use crate::settings::Settings;
@@ -27,18 +25,16 @@ impl TelemetryBuilder {
         }
     }
 
-    /// Sets the service name (`service.name`).
-    pub fn service_name(mut self, name: impl Into<String>) -> Self {
-        self.settings.service_name = Some(name.into());
-        self
-    }
-
-    /// Sets the service version (`service.version`), usually `env!("CARGO_PKG_VERSION")`.
-    pub fn service_version(self, version: impl Into<String>) -> Self {
-        self.resource_attribute(key::SERVICE_VERSION, version)
-    }
-
-    /// Adds an attribute to the resource.
+    /// Adds an attribute to the resource. `service.name` takes precedence over the name that
+    /// [`Telemetry::builder`](crate::Telemetry::builder) gets, and over the variables.
+    ///
+    /// ```
+    /// use tower_otel_init::Telemetry;
+    ///
+    /// let version = env!("CARGO_PKG_VERSION");
+    /// let builder = Telemetry::builder("users").resource_attribute("service.version", version);
+    /// # drop(builder);
+    /// ```
     pub fn resource_attribute(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.settings
             .resource_attributes
@@ -136,10 +132,14 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Sets the exporter of log records. Log lines are written in any case. Default:
-    /// [`LogsExporter::None`].
-    pub fn logs(mut self, exporter: LogsExporter) -> Self {
-        self.settings.logs = Some(exporter);
+    /// Sets whether log records are sent to the collector. Log lines are written in any case. Default: `false`. `true` requires
+    /// the feature `logs`.
+    pub fn export_logs(mut self, sent: bool) -> Self {
+        self.settings.logs = Some(if sent {
+            LogsExporter::Otlp
+        } else {
+            LogsExporter::None
+        });
         self
     }
 
@@ -168,9 +168,13 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Sets the format of log lines. Default: [`LogFormat::Json`].
-    pub fn log_format(mut self, format: LogFormat) -> Self {
-        self.settings.log_format = Some(format);
+    /// Sets whether log lines are text for people. Default: `false`, one JSON object per line.
+    pub fn pretty_logs(mut self, pretty: bool) -> Self {
+        self.settings.log_format = Some(if pretty {
+            LogFormat::Pretty
+        } else {
+            LogFormat::Json
+        });
         self
     }
 

@@ -89,8 +89,7 @@ string_enum! {
 
 string_enum! {
     /// The exporter of log records. Log lines are written to the standard output in any case.
-    #[non_exhaustive]
-    pub LogsExporter: "a logs exporter" {
+    pub(crate) LogsExporter: "a logs exporter" {
         /// Sends log records to a collector by OTLP.
         Otlp = "otlp",
         /// Sends nothing; log lines are on the console already.
@@ -113,8 +112,7 @@ string_enum! {
 
 string_enum! {
     /// The format of log lines.
-    #[non_exhaustive]
-    pub LogFormat: "a log format" {
+    pub(crate) LogFormat: "a log format" {
         /// One JSON object per line.
         Json = "json",
         /// Text for people.
