@@ -4,12 +4,12 @@ use http::{Extensions, HeaderMap, Method, StatusCode, Version};
 
 use crate::Target;
 
-/// The head of a request, which an observer reads, and may change before it is sent or handled.
+/// The head of a request. An observer reads it, and may change it before the inner service is called.
 ///
 /// Implemented for [`http::Request`] with any body, and for `reqwest::Request` with the feature
 /// `reqwest`.
 pub trait RequestHead {
-    /// Returns the method, as it was sent.
+    /// Returns the method as sent.
     fn method(&self) -> &Method;
     /// Returns the target.
     fn target(&self) -> Target<'_>;
@@ -18,15 +18,17 @@ pub trait RequestHead {
     fn version(&self) -> Version;
     /// Returns the headers.
     fn headers(&self) -> &HeaderMap;
-    /// Returns the headers, mutably, to propagate context.
+    /// Returns the headers, to change them. Used to propagate context.
     fn headers_mut(&mut self) -> &mut HeaderMap;
-    /// Returns the extensions, if the type of the request has any (`reqwest::Request` has none).
+    /// Returns the extensions. Returns `None` if the type of the request has none, such as `reqwest::Request`.
     fn extensions(&self) -> Option<&Extensions>;
-    /// Returns the extensions, mutably, to pass values to the handler.
+    /// Returns the extensions, to change them. Used to pass values to the handler.
     fn extensions_mut(&mut self) -> Option<&mut Extensions>;
 }
 
 /// The head of a response.
+///
+/// Implemented for [`http::Response`] with any body, and for `reqwest::Response` with the feature `reqwest`.
 pub trait ResponseHead {
     /// Returns the status.
     fn status(&self) -> StatusCode;

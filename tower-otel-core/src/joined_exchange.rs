@@ -11,8 +11,8 @@ use crate::{
 
 /// The exchanges of several observers, behind one pointer.
 ///
-/// An exchange is moved about ten times: into the future, through the futures of the router, into the body. Together
-/// these moves cost more than one allocation.
+/// An exchange is moved about ten times: into the future, through the futures of the router, into the body. These moves
+/// cost more than one allocation.
 #[derive(Debug)]
 pub struct JoinedExchange<E>(Box<E>);
 

@@ -1,4 +1,4 @@
-//! Several observers as one, from the outer to the inner.
+//! Tuples of observers, from the outermost to the innermost.
 
 use std::{
     cell::Cell,
@@ -17,8 +17,8 @@ use crate::{
     unwinding::without_second_panic,
 };
 
-/// The first observer is the outer one. The second starts and ends in the context of the first; both
-/// share one [`RequestInfo`]. `response` and `data` are called from the inner to the outer.
+/// Two observers. The first is the outer one. The second starts and ends in the context of the first. Both read
+/// one [`RequestInfo`]. `response` and `data` are called from the inner to the outer.
 impl<A: Observe, B: Observe> Observe for (A, B) {
     type Exchange = JoinedExchange<Nested<A::Exchange, B::Exchange>>;
 
@@ -40,7 +40,7 @@ impl<A: Observe, B: Observe> Observe for (A, B) {
     }
 }
 
-/// Three observers, from the outer one to the inner one.
+/// Three observers, from the outermost to the innermost.
 impl<A: Observe, B: Observe, C: Observe> Observe for (A, B, C) {
     type Exchange = JoinedExchange<Nested<A::Exchange, Nested<B::Exchange, C::Exchange>>>;
 
@@ -148,7 +148,7 @@ impl<A: Exchange, B: Exchange> Exchange for Nested<A, B> {
         };
         let at = Instant::now();
         has_ended.set(true);
-        // The outer one ends even if the end of the inner one panics.
+        // The outer exchange ends even if the end of the inner one panics.
         let inner_end = catch_unwind(AssertUnwindSafe(|| inner.end(end, at)));
         drop(entered);
         let outer = EndOnDrop { outer, end, at };
@@ -163,7 +163,7 @@ impl<A: Exchange, B: Exchange> Exchange for Nested<A, B> {
     }
 }
 
-/// Starts the inner exchange in the context of the outer one, which is ended if that panics.
+/// Starts the inner exchange in the context of the outer one. If that panics, the outer one ends.
 #[inline]
 fn start_inside<A: Exchange, B>(
     outer: &mut A,

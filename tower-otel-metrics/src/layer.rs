@@ -20,15 +20,16 @@ use crate::{
 
 /// A layer that counts and times every exchange of a service.
 ///
-/// Clones of a layer, and the services it makes, share their series. The layer is an observer as
-/// well, to be joined with others by [`observe`](tower_otel_core::observe).
+/// See [what is recorded](crate#what-is-recorded) and all [options](crate#options). Clones of a layer, and the
+/// services that it creates, share their series. The layer is also an observer that
+/// [`observe`](tower_otel_core::observe) joins with others.
 #[derive(Clone, Debug)]
 pub struct MetricsLayer<B: MetricsBackend = FacadeMetrics> {
     instruments: Arc<Instruments<B>>,
 }
 
 impl MetricsLayer<FacadeMetrics> {
-    /// Returns a layer that records the requests a server receives, with the recorder of the `metrics`
+    /// Returns a layer that records the requests that a server receives, with the recorder of the `metrics`
     /// facade.
     ///
     /// Install the recorder before the first request: requests that end earlier are not counted, and
@@ -37,7 +38,7 @@ impl MetricsLayer<FacadeMetrics> {
         Self::new(FacadeMetrics::default(), Config::new(Kind::Server))
     }
 
-    /// Returns a layer that records the requests a client sends, with the recorder of the `metrics`
+    /// Returns a layer that records the requests that a client sends, with the recorder of the `metrics`
     /// facade.
     ///
     /// Install the recorder before the first request: requests that end earlier are not counted, and
@@ -90,7 +91,7 @@ impl<B: MetricsBackend> Observe for MetricsLayer<B> {
         self.start_any(request, at)
     }
 
-    /// Only functions of the application may read it.
+    /// Returns whether `start` reads the current context. Only functions of the application may read it.
     fn reads_context(&self) -> bool {
         !self.instruments.config.labels.is_empty()
     }
@@ -148,8 +149,8 @@ impl<S, B: MetricsBackend> Layer<S> for MetricsLayer<B> {
     }
 }
 
-/// The largest body size that is recorded, in bytes. A client may announce a size close to 2^64 and hang up; the sum of the
-/// sizes would be useless from then on.
+/// The maximum request body size that is recorded, in bytes. A client may announce a size close to 2^64 and disconnect, which
+/// would make the sum of the sizes useless.
 const MAX_ANNOUNCED_SIZE: u64 = 1 << 40;
 
 fn announced_size(headers: &HeaderMap) -> Option<u64> {

@@ -11,8 +11,9 @@ use crate::{baggage::encode, w3c::BAGGAGE};
 /// The baggage keys that a client sends, and the hosts that it sends them to. Default: nothing is
 /// sent.
 ///
-/// Baggage contains what the application has put there, such as user and tenant ids. It is sent only
-/// if a policy allows both the key and the host.
+/// Baggage contains application data, such as user and tenant ids. It is sent only if the policy allows
+/// both the key and the host. At most 64 members and 8192 bytes are sent
+/// ([specification](https://www.w3.org/TR/baggage/#limits)).
 ///
 /// ```
 /// use tower_otel_propagate::{BaggagePolicy, Hosts, PropagateLayer};
@@ -52,7 +53,7 @@ impl BaggagePolicy {
         self
     }
 
-    /// Sends all keys, including those of other libraries and of callers.
+    /// Sends all keys, including those that other libraries set and those received from callers. Default: none.
     #[must_use]
     pub fn all_keys(mut self) -> Self {
         self.keys = Keys::All;
@@ -77,7 +78,7 @@ impl BaggagePolicy {
         }
         let value = encode(cx.baggage(), |key| self.keys.contains(key));
         if let Some(Ok(value)) = value.map(HeaderValue::try_from) {
-            // Fails if the map is full, and then changes nothing.
+            // Fails if the map is full. The map is then unchanged.
             let _ = request.headers_mut().try_insert(&BAGGAGE, value);
         }
     }
@@ -142,7 +143,7 @@ mod tests {
 
     #[test]
     fn the_limits_omit_whole_members_and_always_the_same_ones() {
-        // `Baggage` limits the decoded values; encoded they are three times as long.
+        // `Baggage` limits the decoded values. Encoded values are three times as long.
         let many = (0..60).map(|n| KeyValue::new(format!("k{n:02}"), "ä".repeat(50)));
         let cx = Context::new().with_baggage(many.collect::<Baggage>());
         let policy = BaggagePolicy::default().all_keys().hosts(Hosts::all());

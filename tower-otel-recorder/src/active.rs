@@ -35,13 +35,14 @@ impl ActiveSpan {
         self.0.take()
     }
 
-    /// Returns the attributes, to add to them. Returns `None` if the span was ended through its OpenTelemetry context.
+    /// Returns the attributes, so that the caller can add some. Returns `None` if the span was ended through its OpenTelemetry
+    /// context.
     #[inline]
     pub fn attributes(&mut self) -> Option<&mut AttributeBuffer> {
         self.open_record().map(SpanRecord::attributes)
     }
 
-    /// Sets the status, unless it is set to a higher one: `Ok` is above `Error`, `Error` above `Unset`.
+    /// Sets the status, unless a higher status is set. `Ok` is higher than `Error`, and `Error` is higher than `Unset`.
     pub fn set_status(&mut self, status: Status) {
         if let Some(record) = self.open_record() {
             record.change(|extras, limits| extras.status(status, limits));
@@ -60,7 +61,7 @@ impl ActiveSpan {
         }
     }
 
-    /// Ends the span. `tracer` is the one that started it.
+    /// Ends the span. `tracer` must be the tracer that started it.
     #[inline]
     pub fn end(mut self, tracer: &RecorderTracer, at: Instant) {
         let Some(record) = self.0.take() else { return };
@@ -82,7 +83,7 @@ fn finish(mut pooled: RecordBox, shared: &Shared, at: Timestamp) {
 }
 
 impl Shared {
-    /// Queues a span that has ended and was measured.
+    /// Queues an ended span whose size was measured.
     #[inline]
     pub(crate) fn queue(&self, pooled: RecordBox, thread: usize) {
         let bytes = pooled.bytes;

@@ -1,4 +1,4 @@
-//! A function that sees each span at its export.
+//! A function that is called with each span at its export.
 
 use std::fmt;
 
@@ -10,10 +10,10 @@ use crate::{
     record::SpanRecord,
 };
 
-/// The capacity for a message that is kept for the next one.
+/// The maximum capacity for a message that is reused.
 const MAX_REUSED: usize = 64 << 10;
 
-/// A function that gets each span as an OTLP message on the export thread, or none.
+/// An optional function that receives each span as an OTLP message, on the export thread.
 #[derive(Default)]
 pub(crate) struct Tap {
     function: Option<Box<Function>>,
@@ -31,7 +31,7 @@ impl Tap {
         }
     }
 
-    /// Encodes the span for the function, unless the exporter does. The span stays in the record.
+    /// Encodes the span for the function, unless the exporter encodes it. The span stays in the record.
     pub(crate) fn encode(
         &mut self,
         record: &mut SpanRecord,

@@ -23,7 +23,7 @@ use crate::{
 const MIN_DELAY: Duration = Duration::from_millis(1);
 const MAX_DELAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The time between two searches for room for held spans. While none is found, each would end a turn early.
+/// The minimum time between two attempts to make room for held spans. Each attempt ends a turn early.
 const ROOM_PAUSE: Duration = Duration::from_secs(1);
 
 /// The failure of a batch whose exporter panicked.
@@ -60,26 +60,26 @@ struct Worker {
     tap: Tap,
     default_scope: InstrumentationScope,
     backlog: Vec<RecordBox>,
-    /// Records on their way back to the pool.
+    /// Exported records that return to the pool.
     exported: Vec<RecordBox>,
     /// The last failure of this turn.
     failure: Option<String>,
     drops: QueueDrops,
     health: Health,
-    /// When room for held spans is made at the earliest.
+    /// The earliest time of the next attempt to make room for held spans.
     next_room: Instant,
 }
 
 /// The spans that were dropped because the queue was full.
 #[derive(Debug, Default)]
 struct QueueDrops {
-    /// Their number when it was last read.
+    /// The number when it was last read.
     count: u64,
-    /// When that number last rose, until it is logged that the queue has room again.
+    /// The time at which the number last rose. `None` after the log line that the queue has room again.
     since: Option<Instant>,
 }
 
-/// Calls code of others, an exporter or a subscriber. Returns `None` if it panics: the export thread goes on.
+/// Calls an exporter or a subscriber. Returns `None` if it panics, so that the export thread continues.
 fn catch_panic<R>(call: impl FnOnce() -> R) -> Option<R> {
     catch_unwind(AssertUnwindSafe(call)).ok()
 }
@@ -93,7 +93,7 @@ enum Health {
     Failing,
 }
 
-/// Ends all waiting when the thread ends, also by a panic.
+/// Ends all waiting when the thread ends, even by a panic.
 struct ThreadEnd<'a>(&'a Shared);
 
 impl Drop for ThreadEnd<'_> {
@@ -118,12 +118,12 @@ impl Worker {
         loop {
             let park = |duration| self.exporter.park(duration);
             let turn = pipeline.next_turn(self.end_of_wait(delay), done, park);
-            // Exports can take long.
+            // Exports can take a long time.
             self.make_room();
             self.export_all(delay);
             catch_panic(|| self.log_drops(delay));
             if let Some(timeout) = turn.shutdown {
-                // The export has taken a part of the time.
+                // The export has used a part of the time.
                 let deadline = pipeline.requested().shutdown_deadline;
                 let left = deadline.map(|end| end.saturating_duration_since(Instant::now()));
                 self.shut_down(left.unwrap_or(timeout));
@@ -136,7 +136,7 @@ impl Worker {
         }
     }
 
-    /// Returns when the next turn starts at the latest.
+    /// Returns the latest time at which the next turn starts.
     fn end_of_wait(&self, delay: Duration) -> Instant {
         let end = Instant::now() + delay;
         match self.shared.lacks_room() {
@@ -145,7 +145,7 @@ impl Worker {
         }
     }
 
-    /// Makes room for held spans, unless that was done a short time ago.
+    /// Makes room for held spans, unless the last attempt is less than [`ROOM_PAUSE`] ago.
     fn make_room(&mut self) {
         let now = Instant::now();
         if now >= self.next_room && self.shared.make_room() {
@@ -153,7 +153,7 @@ impl Worker {
         }
     }
 
-    /// Exports what is queued now. Spans that end in the meantime are exported in the next turn.
+    /// Exports all spans that are queued now. Spans that end meanwhile are exported in the next turn.
     fn export_all(&mut self, delay: Duration) {
         let shared = Arc::clone(&self.shared);
         let pipeline = &shared.pipeline;
@@ -179,7 +179,7 @@ impl Worker {
         }
     }
 
-    /// Exports so many spans from the end of the reversed backlog.
+    /// Exports this many spans from the end of the reversed backlog.
     fn export(&mut self, spans: usize, clocks: Clocks) -> Outcome {
         let shared = Arc::clone(&self.shared);
         let input = ExportInput {
@@ -226,8 +226,8 @@ impl Worker {
         }
     }
 
-    /// Logs when spans start to be dropped because the queue is full, and when none was dropped for the delay. Those that
-    /// end after the shutdown are not logged.
+    /// Logs when spans start to be dropped because the queue is full, and when none was dropped for the duration of `delay`.
+    /// Spans that end after the shutdown are not logged.
     fn log_drops(&mut self, delay: Duration) {
         let dropped = self.shared.pipeline.counters().full();
         let now = Instant::now();
@@ -253,7 +253,7 @@ impl Worker {
         }
     }
 
-    /// Logs when exports start to fail or spans to be rejected, and when that is over.
+    /// Logs when exports start to fail or spans start to be rejected, and when exports succeed again.
     fn log_change(&mut self, outcome: &Outcome) {
         let health = match outcome.spans {
             spans if spans.failed > 0 => Health::Failing,

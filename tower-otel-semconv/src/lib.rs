@@ -1,23 +1,23 @@
 //! The OpenTelemetry semantic conventions for HTTP and gRPC: names as constants, rules as pure functions.
 //!
 //! Each function computes one attribute, or a part of one, from plain data: a method, a header map, a status code, a peer
-//! address. No function panics. Invalid input yields `None`, so that the attribute is omitted instead of wrong. Results borrow
-//! from the input or are `&'static str` where possible.
+//! address. No function panics. Functions return `None` for invalid input; the caller then omits the attribute. Results
+//! borrow from the input or are `&'static str` where possible.
 //!
-//! This crate depends only on [`http`]. It opens no spans and records no metrics.
+//! This crate depends only on [`http`]. It starts no spans and records no metrics.
 //!
-//! | question | item |
+//! | rule | item |
 //! |---|---|
-//! | What are the names of attributes, metrics and units? | [`attribute`], [`metric`] |
-//! | Which version of the conventions are these? | [`SCHEMA_URL`] |
-//! | Which method is recorded? What is the span's name? | [`KnownMethods`], [`span_name`] |
-//! | Who is the client behind the proxies? | [`TrustedProxies`], [`Forwarded`], [`Endpoint`] |
-//! | Which server was requested, with which scheme? | [`HostPort`], [`server_scheme`] |
-//! | Which protocol version and transport are used? | [`protocol_version`], [`transport`] |
-//! | Is the client a bot or a test? | [`synthetic_type`] |
-//! | Which query parameters are redacted? | [`SensitiveKeys`] |
-//! | Is the result an error, and what is its `error.type`? | [`error`] |
-//! | How is a gRPC call recorded? | [`rpc`] |
+//! | names of attributes and metrics | [`attribute`], [`metric`] |
+//! | version of the conventions | [`SCHEMA_URL`] |
+//! | method and span name | [`KnownMethods`], [`span_name`] |
+//! | client behind proxies | [`TrustedProxies`], [`Forwarded`], [`Endpoint`] |
+//! | requested server and scheme | [`server`], [`HostPort`], [`server_scheme`] |
+//! | protocol version and transport | [`protocol_version`], [`transport`] |
+//! | bots and tests | [`synthetic_type`] |
+//! | redacted query parameters | [`SensitiveKeys`] |
+//! | errors and their `error.type` | [`error`] |
+//! | gRPC calls | [`rpc`] |
 //!
 //! # Example
 //!

@@ -5,7 +5,7 @@
 
 use http::Version;
 
-/// Returns `network.protocol.version`: `0.9`, `1.0`, `1.1`, `2` or `3`.
+/// Returns `network.protocol.version`: `0.9`, `1.0`, `1.1`, `2` or `3`. Returns `None` for other versions.
 ///
 /// ```
 /// use tower_otel_semconv::protocol_version;

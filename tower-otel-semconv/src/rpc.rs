@@ -1,4 +1,4 @@
-//! gRPC calls: method name, status, and which statuses are errors.
+//! gRPC calls: method names, statuses and errors.
 //!
 //! See [gRPC](https://opentelemetry.io/docs/specs/semconv/rpc/grpc/) and
 //! [RPC spans](https://opentelemetry.io/docs/specs/semconv/rpc/rpc-spans/). Version 1.45.0 renamed the status
@@ -48,8 +48,8 @@ pub fn is_grpc(headers: &HeaderMap) -> bool {
 
 /// Returns `rpc.method` of a request path: `/pkg.Service/Method` without the first slash.
 ///
-/// `None` unless the path has exactly two segments. The method may not exist: if the status is `UNIMPLEMENTED`, a
-/// server records `_OTHER` instead.
+/// Returns `None` unless the path has exactly two segments. The method may not exist: if the status is `UNIMPLEMENTED`,
+/// a server records `_OTHER` instead.
 ///
 /// ```
 /// use tower_otel_semconv::rpc;
@@ -72,7 +72,7 @@ pub fn span_name(method: Option<&str>) -> &str {
         .unwrap_or(SYSTEM)
 }
 
-/// Returns the code of the `grpc-status` header in a response head or trailers; `None` without that header.
+/// Returns the code of the `grpc-status` header in a response head or trailers. Returns `None` without that header.
 ///
 /// An invalid value is [`UNKNOWN`], as gRPC requires.
 #[must_use]
@@ -106,7 +106,7 @@ pub fn status_from_http(status: StatusCode) -> u8 {
     }
 }
 
-/// Returns the name of a code, the value of the status attribute and of `error.type`; `None` above 16.
+/// Returns the name of a code, which is the value of the status attribute and of `error.type`. Returns `None` above 16.
 ///
 /// See [status codes](https://grpc.io/docs/guides/status-codes/).
 #[must_use]
@@ -141,9 +141,10 @@ fn is_error(kind: Kind, code: u8) -> bool {
     }
 }
 
-/// Returns `error.type` for a code: its name; `None` if the code is not an error.
+/// Returns `error.type` for a code: its name, or [`OTHER`] above 16. Returns `None` if the code is not an
+/// error.
 ///
-/// For a client every code but `OK` is an error. For a server these are: `UNKNOWN`, `DEADLINE_EXCEEDED`,
+/// On a client every code except `OK` is an error. On a server these codes are errors: `UNKNOWN`, `DEADLINE_EXCEEDED`,
 /// `UNIMPLEMENTED`, `INTERNAL`, `UNAVAILABLE`, `DATA_LOSS`, and codes above 16.
 #[must_use]
 pub fn error_type(kind: Kind, code: u8) -> Option<&'static str> {

@@ -10,7 +10,7 @@ use crate::host_port::HostPort;
 use crate::last_host;
 use crate::target::Target;
 
-/// Returns the server that a received request names.
+/// Returns the server to which a received request was addressed.
 ///
 /// The first of these sources is used, even if it is invalid:
 ///
@@ -19,7 +19,8 @@ use crate::target::Target;
 ///
 /// A [host that a trusted proxy forwards](crate::Forwarded::host) takes precedence over both.
 ///
-/// The port is `None` unless it was written: behind a proxy, the client may have used another port than the default.
+/// The port is `None` if the source contains none. No default port is assumed, because the client may have used another one
+/// behind a proxy.
 ///
 /// ```
 /// use http::{Request, header::HOST};

@@ -1,4 +1,4 @@
-//! HTTP status codes: which are errors, and their `error.type`.
+//! HTTP status codes that are errors, and their `error.type`.
 //!
 //! See [HTTP spans, status](https://opentelemetry.io/docs/specs/semconv/http/http-spans/#status).
 
@@ -17,10 +17,12 @@ fn is_error(kind: Kind, status: u16) -> bool {
     }
 }
 
-/// Returns `error.type` for a status code: the code as text, such as `"503"`; `None` if it is not an error.
+/// Returns `error.type` for a status code: the code as text, such as `"503"`. Returns `None` if it is not an error.
 ///
-/// `4xx` is an error for the client that receives it, not for the server that sends it. `5xx`, and every number
-/// outside `100..=599`, is an error for both. A number outside `100..=999` is `_OTHER`. Does not allocate.
+/// `4xx` is an error on the client that receives it, but not on the server that sends it. `5xx` and numbers outside
+/// `100..=599` are errors on both. For a number outside `100..=999` returns `_OTHER`. Does not allocate.
+///
+/// See [HTTP spans, status](https://opentelemetry.io/docs/specs/semconv/http/http-spans/#status).
 ///
 /// ```
 /// use tower_otel_semconv::{Kind, error};
@@ -34,7 +36,7 @@ pub fn of_status(kind: Kind, status: u16) -> Option<&'static str> {
     is_error(kind, status).then(|| code_text(status))
 }
 
-/// Returns a status code as text, `_OTHER` outside `100..=999`.
+/// Returns a status code as text, or `_OTHER` outside `100..=999`.
 fn code_text(status: u16) -> &'static str {
     usize::from(status)
         .checked_sub(FIRST_CODE)
@@ -44,7 +46,7 @@ fn code_text(status: u16) -> &'static str {
 
 const FIRST_CODE: usize = 100;
 
-/// All codes in a row, three digits each: `"100101102...999"`.
+/// The digits of all codes, three per code: `"100101102...999"`.
 static CODES: &str = match std::str::from_utf8(&DIGITS) {
     Ok(codes) => codes,
     Err(_) => "",

@@ -34,7 +34,7 @@ pub struct TraceExchange<B: SpanBackend> {
     span: B::Span,
     state: Arc<LayerState<B>>,
     status: Option<StatusCode>,
-    /// Whether the response has the ids of the span.
+    /// Whether the response gets a header with the ids of the span.
     has_server_timing: bool,
     body_bytes: u64,
     // Boxed, because few exchanges have extras and every exchange is moved several times.
@@ -51,7 +51,7 @@ pub(crate) struct ExchangeExtras {
 }
 
 impl ExchangeExtras {
-    /// Reads the route from the slot at the end of the exchange.
+    /// Returns extras that read the route from the slot at the end of the exchange.
     #[cold]
     pub(crate) fn awaiting_route(slot: RouteSlot, method: &Method) -> Box<Self> {
         Box::new(Self {
@@ -60,7 +60,7 @@ impl ExchangeExtras {
         })
     }
 
-    /// Records a gRPC call.
+    /// Returns extras that record a gRPC call.
     pub(crate) fn grpc(grpc: GrpcSpan) -> Box<Self> {
         Box::new(Self {
             grpc: Some(grpc),
@@ -75,8 +75,7 @@ impl<B: SpanBackend> TraceExchange<B> {
         Self::with_extras(span, state, None)
     }
 
-    /// Returns the exchange of a request whose span is open. Copies captured headers, and exposes the span to the
-    /// handler.
+    /// Returns the exchange of a request whose span is open. Copies captured headers and exposes the span to the handler.
     #[inline(always)]
     pub(crate) fn opened(
         span: B::Span,
@@ -112,14 +111,14 @@ impl<B: SpanBackend> TraceExchange<B> {
         }
     }
 
-    /// Returns the exchange with a response that has the ids of the span, if `is_sent`.
+    /// Returns the exchange. If `is_sent` is set, its response gets a header with the ids of the span.
     #[inline]
     pub(crate) const fn server_timing(mut self, is_sent: bool) -> Self {
         self.has_server_timing = is_sent;
         self
     }
 
-    /// Returns the exchange with a line in the access log, if there is an entry for it.
+    /// Returns the exchange. If there is an entry, it writes a line to the access log.
     #[inline]
     pub(crate) fn access_log(mut self, entry: Option<AccessEntry>) -> Self {
         if let Some(entry) = entry {
@@ -128,7 +127,7 @@ impl<B: SpanBackend> TraceExchange<B> {
         self
     }
 
-    /// Writes the line in the access log. The `tracing` span is left before, because it lasts as long as it is entered.
+    /// Writes the line to the access log. The `tracing` span is exited first, because it lasts until its last exit.
     #[cold]
     fn write_access(&mut self, entry: &AccessEntry, end: &End<'_>, at: Instant) {
         let context = thread_exit::unless_exiting(|| {
@@ -164,7 +163,7 @@ impl<B: SpanBackend> TraceExchange<B> {
         }
     }
 
-    /// Returns the header of the response. The context of a span that is not recorded can be read only when it is entered.
+    /// Returns the header of the response. The context of an unrecorded span can be read only while it is entered.
     #[cold]
     fn server_timing_header(&mut self) -> Option<Box<(HeaderName, HeaderValue)>> {
         let _entered = self.enter();
@@ -184,7 +183,7 @@ impl<B: SpanBackend> TraceExchange<B> {
         handle.is_some_and(SpanHandle::is_renamed)
     }
 
-    /// Records the route that was set since the start, and renames the span after it.
+    /// Records the route that was set after the start, and renames the span.
     fn record_late_route(&mut self) {
         let late_route = self
             .extras
@@ -249,7 +248,7 @@ impl<B: SpanBackend> TraceExchange<B> {
         ]);
     }
 
-    /// Records what is known at the end of an HTTP exchange, and returns its error.
+    /// Records the attributes of the end of an HTTP exchange, and returns its error.
     fn http_end(&mut self, end: &End<'_>) -> Option<&'static str> {
         self.record_late_route();
         let config = &self.state.config;
@@ -374,14 +373,14 @@ impl<B: SpanBackend> TraceExchange<B> {
             }
         }
         self.state.backend.end(&mut self.span, at);
-        // Last, because a subscriber may block. A `tracing` span ends when it is dropped, after the event that it contains.
+        // Last, because a subscriber may block. A `tracing` span ends when it is dropped, after this event in it.
         if is_recording && self.state.config.logs_exceptions {
             let _entered = self.enter();
             exception::log(end);
         }
     }
 
-    /// Ends the span and writes the line in the access log, even if the end of the span panics.
+    /// Ends the span and writes the line to the access log, even if the end of the span panics.
     #[cold]
     fn end_with_access(&mut self, entry: &AccessEntry, end: End<'_>, at: Instant) {
         let ended = catch_unwind(AssertUnwindSafe(|| self.end_span(end, at)));
@@ -390,7 +389,7 @@ impl<B: SpanBackend> TraceExchange<B> {
             return write();
         };
         if let Err(second) = catch_unwind(write) {
-            // Its destructor may panic, too.
+            // The destructor of the payload may panic, too.
             mem::forget(second);
         }
         resume_unwind(panic);

@@ -1,4 +1,4 @@
-//! The part of a span that is recorded by the gRPC conventions.
+//! The part of a span that follows the gRPC conventions.
 
 use std::time::Instant;
 
@@ -13,13 +13,13 @@ use crate::{
     request::RequestAttributes,
 };
 
-/// A gRPC call in progress, and what its span records at the end.
+/// A gRPC call in progress, and the values that its span records at the end.
 #[derive(Debug)]
 pub(crate) struct GrpcSpan {
     call: GrpcCall,
     /// The attribute of the status.
     status: &'static str,
-    // Recorded at the end: an attribute cannot be removed from a span.
+    // Recorded at the end, because an attribute cannot be removed from a span.
     method: Option<Box<str>>,
 }
 

@@ -1,4 +1,4 @@
-//! Keep rules: traces that are not sampled and exported nevertheless, as decided when their local root ends.
+//! Keep rules: unsampled traces that are exported, by a decision at the end of their local root.
 
 mod ended_root;
 mod held_bytes;

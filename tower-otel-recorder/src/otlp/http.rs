@@ -50,7 +50,7 @@ impl HttpClient {
         if gzip {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
-        // A redirect would take the headers, and so the credentials, elsewhere.
+        // A redirect would send the headers, and so the credentials, to another host.
         let client = builder.redirect(Policy::none()).build();
         let client = client.map_err(|error| {
             let error = with_causes(&error);
@@ -88,12 +88,12 @@ async fn read(mut response: Response) -> Answer {
         match response.chunk().await {
             Ok(Some(chunk)) => body.extend_from_slice(&chunk),
             Ok(None) => break,
-            // The collector may have accepted the request. Sent again, its spans would be stored twice.
+            // The collector may have accepted the request. A second request would store its spans twice.
             Err(error) if status.is_success() => {
                 let error = with_causes(&error.without_url());
                 return Answer::Failed(format!("the collector's response breaks off: {error}"));
             }
-            // The status is enough.
+            // The status is sufficient.
             Err(_) => break,
         }
         if body.len() > MAX_ANSWER {
@@ -111,7 +111,7 @@ async fn read(mut response: Response) -> Answer {
 
 fn accepted(content_type: Option<&HeaderValue>, body: &[u8]) -> Answer {
     let content_type = content_type.map(HeaderValue::as_bytes).unwrap_or_default();
-    // Some collectors answer in JSON, whatever was sent.
+    // Some collectors answer in JSON, regardless of the request.
     let start = content_type.get(..JSON.len()).unwrap_or_default();
     if start.eq_ignore_ascii_case(JSON) {
         return json::accepted(body);
@@ -119,7 +119,7 @@ fn accepted(content_type: Option<&HeaderValue>, body: &[u8]) -> Answer {
     Answer::accepted(body)
 }
 
-/// Classifies an error as the specification of OTLP does.
+/// Classifies an error by the specification of OTLP.
 ///
 /// <https://opentelemetry.io/docs/specs/otlp/#failures-1>
 fn refused(status: StatusCode, after: Option<Duration>, body: &[u8]) -> Answer {

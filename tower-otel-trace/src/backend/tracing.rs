@@ -25,10 +25,10 @@ use crate::{
     thread_exit,
 };
 
-/// Opens `tracing` spans of level `INFO` and target `tower_otel_trace`.
+/// Opens `tracing` spans with the level `INFO` and the target `tower_otel_trace`. This is the default.
 ///
-/// Any subscriber sees them, so log lines belong to them; tracing-opentelemetry exports them. Without
-/// a subscriber a span costs one comparison, and the first one writes a message to the standard error.
+/// Log lines belong to these spans. The layer of tower-otel-recorder, or tracing-opentelemetry, exports them. Without a
+/// subscriber a span costs one comparison, and the first span writes a message to the standard error.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TracingBackend(());
 
@@ -41,9 +41,9 @@ pub struct TracingSpan {
     span: tracing::Span,
     /// The names of its fields.
     fields: &'static [&'static str],
-    // Attached below the span when it is entered. A span that is filtered out, or that no
-    // OpenTelemetry layer knows, then still propagates the context of its request. Removed once the
-    // span has activated a context of its own, which includes this one.
+    // Attached before the span is entered. So a span that is filtered out, or that no OpenTelemetry layer
+    // records, still propagates the context of its request. Removed after the span has activated its own
+    // context, which includes this one.
     base_context: Option<Context>,
 }
 
@@ -104,8 +104,8 @@ impl StartSpan for TracingBackend {
         span
     }
 
-    /// Does nothing: tracing-opentelemetry ends a span when it was last exited, and foreign code has run
-    /// inside it until now.
+    /// Does nothing: tracing-opentelemetry ends a span at its last exit, and the inner service has run inside the span
+    /// until now.
     fn end(&self, _span: &mut TracingSpan, _at: Instant) {}
 }
 
@@ -133,7 +133,7 @@ fn open(request: &RequestAttributes<'_, '_>, callsite: SpanCallsite) -> tracing:
 
 /// The values of the fields of a callsite.
 struct FieldValues<'v> {
-    /// The field of the next value: values come in the order of the fields.
+    /// The index of the next field. Values are added in the order of the fields.
     next: usize,
     values: [Option<FieldValue<'v>>; MAX_FIELDS],
 }
@@ -200,16 +200,16 @@ fn is_same_key(a: &'static str, b: &'static str) -> bool {
 }
 
 impl TracingSpan {
-    /// Returns the context that entering the span makes current. If it makes none, the span has none.
+    /// Returns the context that is current inside the span. Returns `None` if entering the span activates none.
     fn entered_context(&self) -> Option<Context> {
-        // The context below is replaced even if it is empty: the span may be current already.
+        // The current context is replaced even by an empty one, because the span may already be current.
         let _attached = self.base_context.clone().unwrap_or_default().attach();
         let outside = Context::map_current(span_id);
         let _span = self.span.enter();
         Context::map_current(|current| (span_id(current) != outside).then(|| current.clone()))
     }
 
-    /// Records all values at once: every layer of the subscriber looks the span up and locks it per
+    /// Records all values at once, because every layer of the subscriber looks the span up and locks it for each
     /// call.
     fn record<const N: usize>(&self, values: [LateAttribute<'_>; N]) {
         let Some(fields) = self.span.metadata().map(|metadata| metadata.fields()) else {
@@ -285,9 +285,9 @@ fn span_id(context: &Context) -> SpanId {
     context.span().span_context().span_id()
 }
 
-/// An entered span, exited before the context below it.
+/// An entered span. It is exited before its base context is detached.
 pub struct Entered<'a> {
-    // Fields are dropped in the order of their declaration.
+    // Fields are dropped in the order of declaration.
     _span: tracing::span::Entered<'a>,
     _base_context: Option<ContextGuard>,
 }
