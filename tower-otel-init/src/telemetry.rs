@@ -58,7 +58,7 @@ impl Telemetry {
     /// Returns a builder, which sets in code what the variables would set otherwise.
     ///
     /// The service name is `OTEL_SERVICE_NAME`, or `service_name` if that variable is not set.
-    /// [`TelemetryBuilder::service_name`] takes precedence over both.
+    /// The attribute `service.name` of [`TelemetryBuilder::resource_attribute`] takes precedence over both.
     pub fn builder(service_name: &str) -> TelemetryBuilder {
         TelemetryBuilder::new(service_name)
     }
