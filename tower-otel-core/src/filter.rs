@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use crate::{head::RequestHead, hosts::Hosts, route::Route};
 
-/// Selects the requests that a layer observes. Default: every request.
+/// Selects the requests that a layer observes. Default: all requests.
 ///
 /// A request that is not selected reaches the inner service unchanged. Its trace context is still propagated to
 /// outgoing requests.
@@ -52,7 +52,7 @@ impl Filter {
 
     /// Selects all requests except those to these routes, such as `/users/{id}`.
     ///
-    /// The route is a [`Route`] in the extensions of the request, else axum's `MatchedPath` (feature `axum`). A request whose
+    /// The route is a [`Route`] in the extensions of the request, or axum's `MatchedPath` (feature `axum`). A request whose
     /// route is not known when it arrives is not skipped.
     pub fn skip_routes(routes: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let routes: Vec<String> = routes.into_iter().map(Into::into).collect();

@@ -1,6 +1,6 @@
 //! The state of an exchange that several observers have joined.
 
-use std::{cell::Cell, time::Instant};
+use std::{cell::Cell, cmp::Ordering, time::Instant};
 
 use crate::{
     end::End,
@@ -54,6 +54,11 @@ impl<E: Exchange> Exchange for JoinedExchange<E> {
     #[inline]
     fn data(&mut self, bytes: u64) {
         self.0.data(bytes);
+    }
+
+    #[inline]
+    fn end_order(&self) -> Option<Ordering> {
+        self.0.end_order()
     }
 
     #[inline]

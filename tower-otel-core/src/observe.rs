@@ -1,6 +1,6 @@
 //! The traits of observers and exchanges.
 
-use std::{cell::Cell, time::Instant};
+use std::{cell::Cell, cmp::Ordering, time::Instant};
 
 use http::{HeaderName, HeaderValue};
 
@@ -65,12 +65,14 @@ pub(crate) type ResponseHeader = (HeaderName, HeaderValue);
 /// # Wrappers
 ///
 /// An exchange that wraps another one must forward all constants and methods. The wrapped exchange neither records nor sends
-/// values that are not forwarded. Two of the methods are hidden in this documentation:
+/// values that are not forwarded. Three of the methods are hidden in this documentation:
 ///
 /// - `read_response(&mut self, &dyn ResponseHead) -> Option<Box<(HeaderName, HeaderValue)>>` is called before `response`. It
 ///   calls functions of the application, such as the labels of a response. It returns a header for the response of a server.
 /// - `long_lived(&mut self, Option<&LongLived>)` is called after `response` if the response is a
 ///   [long-lived stream](crate#long-lived-streams), or an upgrade with the extension [`LongLived`].
+/// - `end_order(&self) -> Option<Ordering>` decides which of two exchanges ends first, so that metrics have exemplars of kept
+///   traces.
 pub trait Exchange {
     /// Whether the exchange observes the response. If `false`, a `reqwest::Response` is not wrapped:
     /// the exchange ends when the response head arrives, and in middleware of `reqwest_middleware` when the
@@ -84,12 +86,6 @@ pub trait Exchange {
     ///
     /// Default: `true`.
     const END_READS_CONTEXT: bool = true;
-
-    /// Whether [`data`](Self::data) may be called after the end of the inner exchange.
-    ///
-    /// Default: `false`.
-    #[doc(hidden)]
-    const COUNTS_DATA_LATE: bool = false;
 
     /// The guard of an entered context.
     type Entered<'a>
@@ -132,7 +128,19 @@ pub trait Exchange {
         let _ = bytes;
     }
 
-    /// Ends the exchange at the time `at`. The exchange is not entered.
+    /// Returns when the exchange ends, compared to another one around or inside it. An inner one that is `Greater` ends after
+    /// an outer one that is `Less`, in its context; otherwise the inner one ends first. If the outer one has an order,
+    /// [`data`](Self::data) may be called after the end of the inner one. An exchange that wraps another one forwards the call.
+    ///
+    /// A span whose trace is kept or discarded at its end is `Less`. Metrics are `Greater`: the context then has the decision.
+    ///
+    /// Default: `None`.
+    #[doc(hidden)]
+    fn end_order(&self) -> Option<Ordering> {
+        None
+    }
+
+    /// Ends the exchange. The exchange is not entered.
     fn end(&mut self, end: End<'_>, at: Instant);
 
     /// Calls foreign code inside the context of the exchange, then records the size of a data frame and the end that
@@ -228,6 +236,10 @@ impl<E: Exchange> Exchange for Option<E> {
         }
     }
 
+    fn end_order(&self) -> Option<Ordering> {
+        self.as_ref().map_or(Some(Ordering::Greater), E::end_order)
+    }
+
     fn end(&mut self, end: End<'_>, at: Instant) {
         if let Some(exchange) = self {
             exchange.end(end, at);
@@ -245,6 +257,10 @@ impl Exchange for () {
     fn enter(&mut self) {}
 
     fn response(&mut self, _response: &dyn ResponseHead) {}
+
+    fn end_order(&self) -> Option<Ordering> {
+        Some(Ordering::Greater)
+    }
 
     fn end(&mut self, _end: End<'_>, _at: Instant) {}
 }

@@ -25,8 +25,8 @@ use crate::foreign;
 pub struct PeerAddr(pub SocketAddr);
 
 impl PeerAddr {
-    /// Returns the address of the peer that sent the request or response with these extensions: from this extension, else
-    /// from that of a supported library. Returns `None` if there is neither.
+    /// Returns the address of the peer from this extension, else from that of a supported library. Returns `None` if there
+    /// is neither.
     pub fn of(extensions: &Extensions) -> Option<SocketAddr> {
         let own = extensions.get::<Self>().map(|peer| peer.0);
         own.or_else(|| foreign::peer(extensions))

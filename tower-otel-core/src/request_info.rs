@@ -9,7 +9,9 @@ use std::{
 };
 
 use http::{Extensions, HeaderMap, Method, Version};
-use tower_otel_semconv::{Endpoint, Forwarded, HostPort, Kind, Target, server, server_scheme};
+use tower_otel_semconv::{
+    Endpoint, Forwarded, HostPort, Kind, Target, named_server, server_scheme,
+};
 
 use crate::{
     additions::Additions,
@@ -138,8 +140,8 @@ impl<'a> RequestInfo<'a> {
 
     /// Returns the route, or `None` if it is not known.
     ///
-    /// If the options have a [function](HttpOptions::route), returns the route of this function. Otherwise returns the
-    /// [`Route`] in the extensions, and on a server else axum's `MatchedPath` (feature `axum`).
+    /// If the options have a [function](HttpOptions::route), returns the route of this function. Otherwise
+    /// returns a [`Route`] in the extensions. On a server, axum's `MatchedPath` (feature `axum`) also applies.
     #[inline(always)]
     pub fn route(&self, kind: Kind, options: &HttpOptions) -> Option<&str> {
         // The route of a received request is not the route of a request that a proxy sends for it.
@@ -304,10 +306,7 @@ impl<'a> RequestInfo<'a> {
         let resolve = || {
             let target = self.target(kind);
             let host = || self.known_headers().host;
-            match kind {
-                Kind::Server => server::on_server(&target, host),
-                Kind::Client => server::on_client(&target, host),
-            }
+            named_server(kind, &target, host)
         };
         get_or_set_for(&self.named_server, kind, resolve)
     }

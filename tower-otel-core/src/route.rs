@@ -53,8 +53,8 @@ impl Route {
         }
     }
 
-    /// Returns the route in the extensions of a request: a `Route`, else axum's `MatchedPath` (feature `axum`).
-    /// Returns `None` if there is neither.
+    /// Returns the route that the router has inserted into the extensions of a request: a `Route`,
+    /// or axum's `MatchedPath` (feature `axum`).
     pub(crate) fn matched(extensions: &Extensions) -> Option<Self> {
         let matched = extensions.get::<Self>().cloned();
         #[cfg(feature = "axum")]

@@ -12,8 +12,8 @@ use crate::{head::RequestHead, route::Route, route_slot::RouteSlot};
 /// Add it to a router that is mounted by axum's `nest_service`, or whose trace and metrics layers wrap the
 /// whole router. Layers that are added with `Router::layer` read the route themselves.
 ///
-/// It sets the [`RouteSlot`] of the request to the [`Route`] in its extensions, else to axum's `MatchedPath` (feature
-/// `axum`). Without a slot or without a route, it does nothing.
+/// It sets the [`RouteSlot`] of the request to the [`Route`] in its extensions, or to axum's `MatchedPath` (feature `axum`).
+/// Without a slot, or without a route, it does nothing.
 ///
 /// A service without routes, such as `ServeDir` of tower-http, has no matched route. Mount it with axum's `nest`, as
 /// `Router::new().route_service("/{*file}", folder)`.

@@ -1,6 +1,6 @@
 //! The exchange of a [`MetricsLayer`](crate::MetricsLayer).
 
-use std::{sync::Arc, time::Instant};
+use std::{cmp::Ordering, sync::Arc, time::Instant};
 
 use http::{HeaderName, HeaderValue, StatusCode, Version};
 use tower_otel_core::{End, Exchange, Kind, LongLived, ResponseHead, Route, RouteSlot};
@@ -297,6 +297,12 @@ impl<B: MetricsBackend> Exchange for MetricsExchange<B> {
     #[inline]
     fn data(&mut self, bytes: u64) {
         self.received = self.received.saturating_add(bytes);
+    }
+
+    /// After the end of a span around it, when it is known whether its trace is kept.
+    #[inline]
+    fn end_order(&self) -> Option<Ordering> {
+        Some(Ordering::Greater)
     }
 
     #[inline]

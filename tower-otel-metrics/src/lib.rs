@@ -160,9 +160,28 @@
 //! | [`FacadeMetrics`] | default | the recorder of the [`metrics`] facade |
 //! | `OtelMetrics` (feature `opentelemetry`) | `meter_provider` | an OpenTelemetry meter, for example to push metrics over OTLP |
 //!
-//! [`tower-otel-prometheus`](https://docs.rs/tower-otel-prometheus) is a recorder with a `/metrics` service. It can add exemplars
-//! if the layer is inside a `TraceLayer`. Without a recorder nothing is counted, and a warning is logged once. A recorder that is
+//! [`tower-otel-prometheus`](https://docs.rs/tower-otel-prometheus) is a recorder with a `/metrics` service. It can add
+//! [exemplars](#exemplars). Without a recorder nothing is counted, and a warning is logged once. A recorder that is
 //! installed later counts requests from then on. The layer caches the recorder's handles.
+//!
+//! # Exemplars
+//!
+//! An exemplar is the trace id of a request in a bucket of a histogram. `tower-otel-prometheus` has them for sampled traces and for
+//! traces that the [keep rules] of `tower-otel-recorder` keep:
+//!
+//! | order, from the outside in | sampled | kept |
+//! |---|---|---|
+//! | `observe((trace, metrics))`, also with `PropagateLayer` | yes | yes |
+//! | `observe((trace, metrics, other))` with an observer of the application | yes | no |
+//! | a `TraceLayer`, and a `MetricsLayer` inside it | yes | no |
+//! | metrics outside of the trace, joined or not | no | no |
+//!
+//! The span of the exchange must be the first one of the kept trace in this process, because the decision is made when that one ends.
+//! A child that is still open delays the end of a `tracing` span; then there is no exemplar. Nor is there one for a trace over the
+//! limit of kept traces, or if the queue of spans is full. The feature `recorder` of `tower-otel-trace` is required;
+//! `tower-otel-init` enables it.
+//!
+//! [keep rules]: https://docs.rs/tower-otel-recorder/latest/tower_otel_recorder/struct.Keep.html
 //!
 //! # Bounds
 //!

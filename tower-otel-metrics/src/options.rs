@@ -98,7 +98,7 @@ impl<B: MetricsBackend> MetricsLayer<B> {
         self.with_http(HttpOptions::https)
     }
 
-    /// Renames the metrics. Default: the names of [`Names`].
+    /// Renames the metrics. Default: the names of [`Names`](crate::Names).
     ///
     /// The function receives the default name in the format of the backend (dotted for OpenTelemetry).
     /// It is called once per metric, not per request.

@@ -59,7 +59,8 @@
 //! # Exemplars
 //!
 //! With `PrometheusBuilder::exemplars` (feature `opentelemetry`), each bucket has the trace id and the span id of a sample that
-//! was recorded inside a sampled span.
+//! was recorded inside a sampled span. This includes requests whose trace is kept by the rules of `tower-otel-recorder`, if
+//! [`observe((TraceLayer, MetricsLayer))`][kept] records them.
 //!
 //! # What is exact
 //!
@@ -101,6 +102,7 @@
 //! |---|---|---|
 //! | `opentelemetry` | no | `PrometheusBuilder::exemplars`, which reads the current OpenTelemetry span |
 //!
+//! [kept]: https://docs.rs/tower-otel-metrics/latest/tower_otel_metrics/#exemplars
 //! [`DURATION_BOUNDARIES`]: tower_otel_semconv::metric::DURATION_BOUNDARIES
 //! [`BODY_SIZE_BOUNDARIES`]: tower_otel_semconv::metric::BODY_SIZE_BOUNDARIES
 

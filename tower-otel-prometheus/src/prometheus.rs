@@ -37,14 +37,14 @@ impl Prometheus {
     /// pieces, and also in other formats.
     #[must_use]
     pub fn render(&self) -> String {
-        let mut text = Vec::new();
+        self.pieces().collect()
+    }
+
+    /// Returns what [`render`](Self::render) returns in pieces of whole lines, as the [service](Self::service) renders them.
+    #[doc(hidden)]
+    pub fn pieces(&self) -> impl Iterator<Item = String> + 'static {
         let mut scrape = self.scrape(Format::Text);
-        while let Some(piece) = scrape.next_piece() {
-            text.extend(piece);
-        }
-        // The text consists of strings, so it is UTF-8.
-        String::from_utf8(text)
-            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+        std::iter::from_fn(move || scrape.next_piece().map(into_text))
     }
 
     /// Sets a function to call before each render, which updates metrics whose values are stored elsewhere. Later calls of this
@@ -61,6 +61,12 @@ impl Prometheus {
         }
         Scrape::new(Arc::clone(&self.registry), format)
     }
+}
+
+/// The text consists of strings. If it did not, it would still be rendered.
+fn into_text(piece: Vec<u8>) -> String {
+    String::from_utf8(piece)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 impl fmt::Debug for Prometheus {

@@ -72,7 +72,7 @@ pub struct PropagateLayer {
 }
 
 impl PropagateLayer {
-    /// Creates a layer that propagates W3C Trace Context to every host, without baggage.
+    /// Creates a layer that propagates to every host.
     pub fn new() -> Self {
         Self::default()
     }

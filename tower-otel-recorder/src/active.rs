@@ -77,20 +77,22 @@ fn finish(mut pooled: RecordBox, shared: &Shared, at: Timestamp) {
     pooled.record.end(at);
     let bytes = pooled.measure();
     match pooled.take_held() {
-        None => shared.queue(pooled, thread_index::current()),
+        None => _ = shared.queue(pooled, thread_index::current()),
         Some(held) => shared.end_held(held, pooled, bytes),
     }
 }
 
 impl Shared {
-    /// Queues an ended span whose size was measured.
+    /// Queues an ended span whose size was measured. Returns `false` if there is no room for it.
     #[inline]
-    pub(crate) fn queue(&self, pooled: RecordBox, thread: usize) {
+    pub(crate) fn queue(&self, pooled: RecordBox, thread: usize) -> bool {
         let bytes = pooled.bytes;
-        if let Some(mut rejected) = self.pipeline.push(thread, pooled, bytes) {
-            rejected.record.clear();
-            self.pipeline.put_spare(thread, rejected);
-        }
+        let Some(mut rejected) = self.pipeline.push(thread, pooled, bytes) else {
+            return true;
+        };
+        rejected.record.clear();
+        self.pipeline.put_spare(thread, rejected);
+        false
     }
 }
 

@@ -168,6 +168,8 @@ pub use active::ActiveSpan;
 #[doc(hidden)]
 pub use buffer::AttributeBuffer;
 #[doc(hidden)]
+pub use keep::kept_context;
+#[doc(hidden)]
 pub use record::SpanRecord;
 #[doc(hidden)]
 pub use start::{SpanStart, StartedSpan};

@@ -10,7 +10,7 @@ use std::io::{self, ErrorKind};
 
 pub use crate::status::of_status;
 
-/// A timeout or deadline expired.
+/// A time-out or deadline expired.
 pub const TIMEOUT: &str = "timeout";
 /// The response future was dropped before it was ready. Recorded on servers only, because a client drops its own
 /// request on purpose.

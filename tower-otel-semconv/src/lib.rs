@@ -12,7 +12,7 @@
 //! | version of the conventions | [`SCHEMA_URL`] |
 //! | method and span name | [`KnownMethods`], [`span_name`] |
 //! | client behind proxies | [`TrustedProxies`], [`Forwarded`], [`Endpoint`] |
-//! | requested server and scheme | [`server`], [`HostPort`], [`server_scheme`] |
+//! | requested server and scheme | [`HostPort`], [`server_scheme`] |
 //! | protocol version and transport | [`protocol_version`], [`transport`] |
 //! | bots and tests | [`synthetic_type`] |
 //! | redacted query parameters | [`SensitiveKeys`] |
@@ -74,8 +74,7 @@ mod proxy_headers;
 mod proxy_trust;
 pub mod rpc;
 mod sensitive_keys;
-#[doc(hidden)]
-pub mod server;
+mod server;
 mod server_scheme;
 mod span_name;
 mod status;
@@ -94,6 +93,7 @@ pub use known_methods::{KnownMethods, standard_method};
 pub use known_scheme::known_scheme;
 pub use protocol::{protocol_version, transport};
 pub use sensitive_keys::{REDACTED, SensitiveKeys};
+pub use server::named_server;
 pub use server_scheme::server_scheme;
 pub use span_name::span_name;
 pub use target::Target;

@@ -20,9 +20,7 @@ fn is_error(kind: Kind, status: u16) -> bool {
 /// Returns `error.type` for a status code: the code as text, such as `"503"`. Returns `None` if it is not an error.
 ///
 /// `4xx` is an error on the client that receives it, but not on the server that sends it. `5xx` and numbers outside
-/// `100..=599` are errors on both. For a number outside `100..=999` returns `_OTHER`. Does not allocate.
-///
-/// See [HTTP spans, status](https://opentelemetry.io/docs/specs/semconv/http/http-spans/#status).
+/// `100..=599` are errors on both. Returns `_OTHER` for a number outside `100..=999`. Does not allocate.
 ///
 /// ```
 /// use tower_otel_semconv::{Kind, error};

@@ -67,7 +67,7 @@ pub enum ForwardedHeaders {
 }
 
 impl TrustedProxies {
-    /// Trusts the `n` nearest hops, regardless of their addresses. The peer is the first hop.
+    /// Trusts the `n` nearest hops, whatever their addresses are. The peer is the first hop.
     ///
     /// `hops(0)` trusts none. Use it only if clients cannot bypass the proxies and every proxy appends its
     /// entry.

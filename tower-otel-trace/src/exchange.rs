@@ -1,6 +1,7 @@
 //! The exchange of a [`TraceLayer`](crate::TraceLayer): one span from the request to the end of the response.
 
 use std::{
+    cmp::Ordering,
     mem,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::Arc,
@@ -36,6 +37,7 @@ pub struct TraceExchange<B: SpanBackend> {
     status: Option<StatusCode>,
     /// Whether the response gets a header with the ids of the span.
     has_server_timing: bool,
+    has_ended: bool,
     body_bytes: u64,
     // Boxed, because few exchanges have extras and every exchange is moved several times.
     extras: Option<Box<ExchangeExtras>>,
@@ -106,6 +108,7 @@ impl<B: SpanBackend> TraceExchange<B> {
             state: Arc::clone(state),
             status: None,
             has_server_timing: false,
+            has_ended: false,
             body_bytes: 0,
             extras,
         }
@@ -289,7 +292,6 @@ fn status_code(response: &dyn ResponseHead) -> LateAttribute<'static> {
 
 impl<B: SpanBackend> Exchange for TraceExchange<B> {
     const END_READS_CONTEXT: bool = true;
-    const COUNTS_DATA_LATE: bool = true;
 
     type Entered<'a>
         = Option<<B::Span as OpenSpan>::Entered<'a>>
@@ -298,6 +300,9 @@ impl<B: SpanBackend> Exchange for TraceExchange<B> {
 
     #[inline]
     fn enter(&mut self) -> Self::Entered<'_> {
+        if self.has_ended {
+            self.show_kept();
+        }
         thread_exit::unless_exiting(|| self.span.enter())
     }
 
@@ -344,16 +349,32 @@ impl<B: SpanBackend> Exchange for TraceExchange<B> {
     }
 
     #[inline]
+    fn end_order(&self) -> Option<Ordering> {
+        Some(match self.span.is_held() {
+            true => Ordering::Less,
+            false => Ordering::Equal,
+        })
+    }
+
+    #[inline]
     fn end(&mut self, end: End<'_>, at: Instant) {
         let extras = self.extras.as_mut();
         match extras.and_then(|extras| extras.access.take()) {
             None => self.end_span(end, at),
             Some(entry) => self.end_with_access(&entry, end, at),
         }
+        self.has_ended = true;
     }
 }
 
 impl<B: SpanBackend> TraceExchange<B> {
+    /// Called only for metrics that end after the span.
+    #[cold]
+    fn show_kept(&mut self) {
+        self.has_ended = false;
+        self.span.show_kept();
+    }
+
     #[inline]
     fn end_span(&mut self, end: End<'_>, at: Instant) {
         let is_recording = self.span.is_recording();

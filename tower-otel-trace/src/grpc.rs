@@ -19,7 +19,7 @@ pub(crate) struct GrpcSpan {
     call: GrpcCall,
     /// The attribute of the status.
     status: &'static str,
-    // Recorded at the end, because an attribute cannot be removed from a span.
+    // Recorded at the end: an attribute cannot be removed from a span.
     method: Option<Box<str>>,
 }
 

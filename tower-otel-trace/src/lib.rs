@@ -343,6 +343,7 @@ mod exception;
 mod exchange;
 mod grpc;
 mod header_capture;
+mod kept;
 mod layer;
 mod no_subscriber;
 mod opt_in;

@@ -36,7 +36,7 @@ pub(crate) struct Config {
     pub(crate) exposes_span: bool,
     /// Whether responses get a header with the ids of the span.
     pub(crate) server_timing: bool,
-    /// The attribute of the gRPC status. `None` if gRPC calls are recorded as HTTP.
+    /// The attribute of a gRPC status, if gRPC calls are recorded as such.
     pub(crate) grpc: Option<&'static str>,
 }
 

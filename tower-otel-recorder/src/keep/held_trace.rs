@@ -26,6 +26,7 @@ pub(crate) struct HeldTrace<T> {
     trace: TraceId,
     is_marked: AtomicBool,
     is_decided: AtomicBool,
+    is_exported: AtomicBool,
     /// The bytes of all traces.
     all_bytes: Arc<HeldBytes>,
     state: Mutex<State<T>>,
@@ -118,6 +119,7 @@ impl<T> HeldTrace<T> {
             trace,
             is_marked: AtomicBool::new(false),
             is_decided: AtomicBool::new(false),
+            is_exported: AtomicBool::new(false),
             all_bytes: Arc::clone(all_bytes),
             state: Mutex::new(State {
                 phase: Phase::Undecided {
@@ -145,6 +147,16 @@ impl<T> HeldTrace<T> {
     /// Returns whether the local root has ended.
     pub(super) fn is_decided(&self) -> bool {
         self.is_decided.load(Relaxed)
+    }
+
+    /// Notes that the trace is kept and that its local root waits for the export.
+    pub(super) fn set_exported(&self) {
+        self.is_exported.store(true, Relaxed);
+    }
+
+    /// Returns whether the trace is kept and its local root was queued. `false` as long as the local root is open.
+    pub(super) fn is_exported(&self) -> bool {
+        self.is_exported.load(Relaxed)
     }
 
     fn state(&self) -> MutexGuard<'_, State<T>> {

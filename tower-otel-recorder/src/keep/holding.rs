@@ -129,10 +129,12 @@ impl Shared {
         // The root is not added to the children: most traces have none, and are not kept.
         match decision {
             Decision::Kept(reason) => {
-                children
-                    .into_iter()
-                    .for_each(|child| self.keep(child, reason, thread));
-                self.keep(pooled, reason, thread);
+                for child in children {
+                    self.keep(child, reason, thread);
+                }
+                if self.keep(pooled, reason, thread) {
+                    trace.set_exported();
+                }
             }
             Decision::Limited | Decision::Discarded => {
                 if decision == Decision::Limited {
@@ -250,11 +252,11 @@ impl Shared {
         }
     }
 
-    /// Queues a span of a kept trace.
-    fn keep(&self, mut pooled: RecordBox, reason: KeepReason, thread: usize) {
+    /// Queues a span of a trace that is kept. Returns `false` if there is no room for it.
+    fn keep(&self, mut pooled: RecordBox, reason: KeepReason, thread: usize) -> bool {
         self.pipeline.correct_started(thread, 1);
         pooled.record.kept = Some(reason);
-        self.queue(pooled, thread);
+        self.queue(pooled, thread)
     }
 
     /// Returns the records of discarded spans to the pool.

@@ -2,7 +2,10 @@
 
 use std::{cell::Cell, sync::Arc};
 
-use opentelemetry::{Context, KeyValue, SpanId, Value, trace::TraceContextExt};
+use opentelemetry::{
+    Context, KeyValue, SpanId, Value,
+    trace::{SpanContext, TraceContextExt},
+};
 
 use super::held_trace::HeldTrace;
 use crate::{
@@ -76,7 +79,24 @@ pub(super) fn trace_of(context: &Context) -> SpanTrace {
     QUERY_RESULT.try_with(Cell::take).ok().flatten()
 }
 
-/// Handles an attribute of a span of this recorder. Returns `false` if the caller must record the attribute.
+/// Returns the context of a span that has ended, as that of a sampled one, if its trace is kept and its local root was
+/// queued. Metrics that are recorded in it have exemplars. Spans that are started in it are sampled, so it is for metrics only.
+pub fn kept_context(context: &Context) -> Option<Context> {
+    let is_exported = trace_of(context).is_some_and(|trace| trace.is_exported());
+    is_exported.then(|| {
+        let span = context.span();
+        let ids = span.span_context();
+        context.with_remote_span_context(SpanContext::new(
+            ids.trace_id(),
+            ids.span_id(),
+            ids.trace_flags().with_sampled(true),
+            false,
+            ids.trace_state().clone(),
+        ))
+    })
+}
+
+/// Handles an attribute of a span of this recorder. Returns `false` if the attribute is to be recorded.
 pub(crate) fn handle_attribute(attribute: &KeyValue, trace: &SpanTrace) -> bool {
     match attribute.key.as_str() {
         HELD_TRACE_QUERY => {

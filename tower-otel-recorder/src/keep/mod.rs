@@ -14,7 +14,7 @@ mod rules;
 
 pub(crate) use held_trace::{HeldSpan, HeldTrace};
 pub(crate) use keeper::Keeper;
-pub use lookup::keep_trace;
 pub(crate) use lookup::{handle_attribute, with_trace};
+pub use lookup::{keep_trace, kept_context};
 pub use rules::Keep;
 pub(crate) use rules::KeepReason;

@@ -150,6 +150,25 @@ impl OpenSpan for AnySpan {
         }
     }
 
+    #[inline]
+    fn is_held(&self) -> bool {
+        match self {
+            Self::Tracing(span) => span.is_held(),
+            Self::Tracer(span) => span.is_held(),
+            #[cfg(feature = "recorder")]
+            Self::Recorder(span) => span.is_held(),
+        }
+    }
+
+    fn show_kept(&mut self) {
+        match self {
+            Self::Tracing(span) => span.show_kept(),
+            Self::Tracer(span) => span.show_kept(),
+            #[cfg(feature = "recorder")]
+            Self::Recorder(span) => span.show_kept(),
+        }
+    }
+
     fn set_all<const N: usize>(&mut self, attributes: [LateAttribute<'_>; N]) {
         match self {
             Self::Tracing(span) => span.set_all(attributes),

@@ -44,6 +44,13 @@ pub trait OpenSpan {
     /// Returns whether the span is recorded. If not, the caller can skip attributes.
     fn is_recording(&self) -> bool;
 
+    /// Returns whether it is decided at the end of the span whether it is exported.
+    fn is_held(&self) -> bool;
+
+    /// Replaces the context of an ended span by one that [metrics see](crate::kept), if the span is exported although it
+    /// was not sampled. Closes the span.
+    fn show_kept(&mut self);
+
     /// Sets an attribute.
     fn set(&mut self, key: &'static str, value: LateValue<'_>) {
         self.set_all([(key, Some(value))]);

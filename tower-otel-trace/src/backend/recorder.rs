@@ -9,7 +9,7 @@ use std::{
 
 use opentelemetry::{
     Context, ContextGuard, InstrumentationScope,
-    trace::{SpanContext, SpanKind, Status, TraceState},
+    trace::{SpanContext, SpanKind, Status, TraceContextExt, TraceState},
 };
 use tower_otel_core::Kind;
 use tower_otel_propagate::ExtractedContext;
@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     attributes::{self, AttributeSink},
-    connection,
+    connection, kept,
     parent::Parent,
     request::{RequestAttributes, SpanName},
 };
@@ -194,6 +194,18 @@ impl OpenSpan for RecorderSpan {
 
     fn is_recording(&self) -> bool {
         self.span.is_some()
+    }
+
+    #[inline]
+    fn is_held(&self) -> bool {
+        let context = self.span.as_ref().and(self.context.as_ref());
+        context.is_some_and(|context| !context.span().span_context().is_sampled())
+    }
+
+    fn show_kept(&mut self) {
+        if let Some(context) = self.context.as_ref().and_then(kept::exported_context) {
+            self.context = Some(context);
+        }
     }
 
     fn set_all<const N: usize>(&mut self, attributes: [LateAttribute<'_>; N]) {

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     attributes::{self, AttributeSink},
-    connection,
+    connection, kept,
     parent::Parent,
     request::RequestAttributes,
     string_cache,
@@ -216,6 +216,19 @@ impl OpenSpan for TracerSpan {
 
     fn is_recording(&self) -> bool {
         self.started.is_some()
+    }
+
+    #[inline]
+    fn is_held(&self) -> bool {
+        let recorded = self.recorded();
+        recorded.is_some_and(|(context, _)| kept::is_held(context))
+    }
+
+    fn show_kept(&mut self) {
+        let recorded = self.recorded();
+        if let Some(context) = recorded.and_then(|(context, _)| kept::exported_context(context)) {
+            self.context = Some(context);
+        }
     }
 
     fn set_all<const N: usize>(&mut self, attributes: [LateAttribute<'_>; N]) {

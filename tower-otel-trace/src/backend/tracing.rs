@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     attributes::{self, AttributeSink},
-    connection, no_subscriber,
+    connection, kept, no_subscriber,
     parent::Parent,
     request::RequestAttributes,
     thread_exit,
@@ -45,6 +45,8 @@ pub struct TracingSpan {
     // records, still propagates the context of its request. Removed after the span has activated its own
     // context, which includes this one.
     base_context: Option<Context>,
+    // Known when the span was entered.
+    is_held: Option<bool>,
 }
 
 impl StartSpan for TracingBackend {
@@ -69,6 +71,7 @@ impl StartSpan for TracingBackend {
             span,
             fields: callsite.fields,
             base_context,
+            is_held: None,
         };
         if let Some((link, context)) = link.and_then(|link| Some((link, span.context()?))) {
             context.span().add_link(link, Vec::new());
@@ -81,6 +84,7 @@ impl StartSpan for TracingBackend {
             span: tracing::Span::none(),
             fields: &[],
             base_context: parent.into_context().0,
+            is_held: Some(false),
         }
     }
 
@@ -97,6 +101,7 @@ impl StartSpan for TracingBackend {
             span,
             fields: CONNECTION_FIELDS,
             base_context: Some(Context::new()),
+            is_held: Some(false),
         };
         if let Some((request, context)) = request.zip(span.context()) {
             context.span().add_link(request, Vec::new());
@@ -245,8 +250,11 @@ impl OpenSpan for TracingSpan {
 
     fn enter(&mut self) -> Entered<'_> {
         let Some(base_context) = self.base_context.take() else {
+            let span = self.span.enter();
+            let is_held = &mut self.is_held;
+            is_held.get_or_insert_with(|| Context::map_current(kept::is_held));
             return Entered {
-                _span: self.span.enter(),
+                _span: span,
                 _base_context: None,
             };
         };
@@ -255,10 +263,26 @@ impl OpenSpan for TracingSpan {
         let span = self.span.enter();
         self.base_context =
             Context::map_current(|current| (span_id(current) == outside).then(|| current.clone()));
+        let is_held = &mut self.is_held;
+        is_held.get_or_insert_with(|| Context::map_current(kept::is_held));
         Entered {
             _span: span,
             _base_context: Some(base_context),
         }
+    }
+
+    #[inline]
+    fn is_held(&self) -> bool {
+        self.is_held == Some(true)
+    }
+
+    /// The span ends when it is dropped, unless it has children that are open.
+    fn show_kept(&mut self) {
+        let Some(context) = self.context() else {
+            return;
+        };
+        self.span = tracing::Span::none();
+        self.base_context = Some(kept::exported_context(&context).unwrap_or(context));
     }
 
     fn is_recording(&self) -> bool {
