@@ -10,7 +10,7 @@ use axum::routing::get;
 use tokio::time::sleep;
 use tower::{ServiceBuilder, ServiceExt};
 use tower_otel_init::{
-    LogFormat, MetricsExporter, PropagateLayer, Sampler, Telemetry, TraceLayer, TracesExporter,
+    MetricsExporter, PropagateLayer, Sampler, Telemetry, TraceLayer, TracesExporter,
 };
 use tracing::Instrument;
 
@@ -53,7 +53,7 @@ async fn main() -> Result<(), Error> {
         .traces(TracesExporter::Console)
         .sampler(Sampler::ratio(1.0))
         .metrics(MetricsExporter::None)
-        .log_format(LogFormat::Pretty)
+        .pretty_logs(true)
         .install()?;
     let stock = Router::new()
         .route("/items/{sku}", get(stock))

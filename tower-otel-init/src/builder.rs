@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use opentelemetry_semantic_conventions::resource as key;
-
 use crate::options::{LogFormat, LogsExporter, MetricsExporter, Protocol, TracesExporter};
 use crate::sampler::Sampler;
 use crate::settings::Settings;
@@ -52,21 +50,18 @@ impl TelemetryBuilder {
         }
     }
 
-    /// Sets the service name, the resource attribute `service.name`.
-    pub fn service_name(mut self, name: impl Into<String>) -> Self {
-        self.settings.service_name = Some(name.into());
-        self
-    }
-
-    /// Sets the service version, the resource attribute `service.version`. It is usually `env!("CARGO_PKG_VERSION")`.
-    /// Default: none.
-    pub fn service_version(self, version: impl Into<String>) -> Self {
-        self.resource_attribute(key::SERVICE_VERSION, version)
-    }
-
-    /// Sets an attribute of the resource. It replaces the same attribute of a variable, and an earlier value.
+    /// Sets an attribute of the resource. It replaces the same attribute of a variable, and an earlier value. `service.name`
+    /// also replaces the name of [`Telemetry::builder`](crate::Telemetry::builder).
     ///
     /// <https://opentelemetry.io/docs/specs/semconv/resource/>
+    ///
+    /// ```
+    /// use tower_otel_init::Telemetry;
+    ///
+    /// let version = env!("CARGO_PKG_VERSION");
+    /// let builder = Telemetry::builder("users").resource_attribute("service.version", version);
+    /// # drop(builder);
+    /// ```
     pub fn resource_attribute(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.settings
             .resource_attributes
@@ -171,10 +166,14 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Sets the exporter of log records. Default: [`LogsExporter::None`]. Log lines are written to the standard output with
-    /// every exporter.
-    pub fn logs(mut self, exporter: LogsExporter) -> Self {
-        self.settings.logs = Some(exporter);
+    /// Sets whether log records are exported to the collector, over OTLP. Default: `false`. `true` requires the feature `logs`. Log
+    /// lines are written to the standard output in both cases.
+    pub fn export_logs(mut self, sent: bool) -> Self {
+        self.settings.logs = Some(if sent {
+            LogsExporter::Otlp
+        } else {
+            LogsExporter::None
+        });
         self
     }
 
@@ -204,9 +203,13 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Sets the format of log lines. Default: [`LogFormat::Json`].
-    pub fn log_format(mut self, format: LogFormat) -> Self {
-        self.settings.log_format = Some(format);
+    /// Sets whether log lines are text for people. Default: `false`, one JSON object per line.
+    pub fn pretty_logs(mut self, pretty: bool) -> Self {
+        self.settings.log_format = Some(if pretty {
+            LogFormat::Pretty
+        } else {
+            LogFormat::Json
+        });
         self
     }
 

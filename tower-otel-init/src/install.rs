@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Instant;
 
 use opentelemetry::global;
+use opentelemetry_semantic_conventions::resource as key;
 use tracing::Subscriber;
 use tracing::subscriber::NoSubscriber;
 use tracing_subscriber::Registry;
@@ -35,7 +36,7 @@ static STARTED: AtomicBool = AtomicBool::new(false);
 /// Returns the errors of [`Telemetry::from_env`], and an error if the endpoint is not an `http` or `https` URL.
 pub fn init_telemetry(service_name: &str, otlp_endpoint: &str) -> Result<Telemetry, InitError> {
     Telemetry::builder(service_name)
-        .service_name(service_name)
+        .resource_attribute(key::SERVICE_NAME, service_name)
         .endpoint(otlp_endpoint)
         .install()
 }

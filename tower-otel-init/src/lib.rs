@@ -384,7 +384,7 @@ pub use drop_counts::DropCounts;
 pub use error::InitError;
 pub use install::init_telemetry;
 pub use layers::Layers;
-pub use options::{LogFormat, LogsExporter, MetricsExporter, Protocol, TracesExporter};
+pub use options::{MetricsExporter, Protocol, TracesExporter};
 pub use sampler::Sampler;
 pub use shutdown::ShutdownError;
 pub use shutdown_signal::shutdown_signal;

@@ -88,10 +88,8 @@ string_enum! {
 }
 
 string_enum! {
-    /// The exporter of log records (`OTEL_LOGS_EXPORTER`). Default: `None`. Log lines are written to the standard output with
-    /// every exporter.
-    #[non_exhaustive]
-    pub LogsExporter: "a logs exporter" {
+    /// The exporter of log records (`OTEL_LOGS_EXPORTER`). Log lines are written to the standard output with every exporter.
+    pub(crate) LogsExporter: "a logs exporter" {
         /// Sends log records to a collector by OTLP. Requires the feature `logs`.
         Otlp = "otlp",
         /// Sends nothing. The log lines on the standard output are the console output.
@@ -114,8 +112,7 @@ string_enum! {
 
 string_enum! {
     /// The format of log lines (`LOG_FORMAT`). Default: `Json`.
-    #[non_exhaustive]
-    pub LogFormat: "a log format" {
+    pub(crate) LogFormat: "a log format" {
         /// One JSON object per line, with the fields of the event and of its spans.
         Json = "json",
         /// Text to read on a terminal: time, level, span names, message, fields and trace id.

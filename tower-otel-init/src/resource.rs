@@ -70,7 +70,6 @@ pub(crate) fn attributes(settings: &Settings, env: &mut Env<'_>) -> Vec<(String,
         set(&key, Some(value));
     }
     set(key::SERVICE_NAME, env.get("OTEL_SERVICE_NAME"));
-    set(key::SERVICE_NAME, settings.service_name.clone());
     for (key, value) in &settings.resource_attributes {
         set(key, Some(value.clone()));
     }
@@ -189,7 +188,8 @@ mod tests {
         assert_eq!(name(&settings, &[]), "default");
         assert_eq!(name(&settings, &[list]), "listed");
         assert_eq!(name(&settings, &[list, own]), "own");
-        settings.service_name = Some("code".to_owned());
+        let code = ("service.name".to_owned(), "code".to_owned());
+        settings.resource_attributes.push(code);
         assert_eq!(name(&settings, &[list, own]), "code");
         let unknown = name(&Settings::default(), &[]);
         assert!(unknown.starts_with("unknown_service:"), "{unknown}");

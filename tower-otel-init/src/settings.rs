@@ -12,9 +12,8 @@ use crate::sampler::Sampler;
 /// The settings of a builder. A setting that is `None` is read from its variable.
 #[derive(Clone, Default)]
 pub(crate) struct Settings {
-    /// The service name if neither `service_name` nor a variable sets one.
+    /// The service name if neither an attribute nor a variable sets one.
     pub(crate) default_service_name: Option<String>,
-    pub(crate) service_name: Option<String>,
     pub(crate) resource_attributes: Vec<(String, String)>,
     pub(crate) endpoint: Option<String>,
     pub(crate) protocol: Option<Protocol>,
@@ -40,7 +39,6 @@ impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
             .field("default_service_name", &self.default_service_name)
-            .field("service_name", &self.service_name)
             .field("endpoint", &self.endpoint.as_deref().map(redact))
             .field("protocol", &self.protocol)
             .field("sampler", &self.sampler)

@@ -59,7 +59,7 @@ impl Telemetry {
     /// Returns a builder, whose settings take precedence over variables.
     ///
     /// The service name is `OTEL_SERVICE_NAME`, else `service.name` of `OTEL_RESOURCE_ATTRIBUTES`, else `service_name`.
-    /// [`TelemetryBuilder::service_name`] takes precedence over all of them.
+    /// The attribute `service.name` of [`TelemetryBuilder::resource_attribute`] takes precedence over all of them.
     pub fn builder(service_name: &str) -> TelemetryBuilder {
         TelemetryBuilder::new(service_name)
     }

@@ -273,7 +273,7 @@ fn a_drop_without_any_runtime_is_not_blocked_by_a_hanging_collector() {
         let collector = Collector::start(http, Behavior::Hangs);
         let builder = builder(&collector, protocol).metrics(MetricsExporter::Otlp);
         #[cfg(feature = "logs")]
-        let builder = builder.logs(tower_otel_init::LogsExporter::Otlp);
+        let builder = builder.export_logs(true);
         let telemetry = start(builder);
         let tracer = telemetry.tracer_provider().unwrap().tracer("");
         tracer.start("job").end();
@@ -322,8 +322,8 @@ fn headers_and_resource_attributes_are_sent() {
         let telemetry = start(
             builder(&collector, protocol)
                 .header("Authorization", "Bearer s3cret")
-                .service_name("named")
-                .service_version("1.2.3"),
+                .resource_attribute("service.name", "named")
+                .resource_attribute("service.version", "1.2.3"),
         );
         send_requests(&current_thread(), &app(&telemetry), 4);
         assert!(!format!("{telemetry:?}").contains("s3cret"));
@@ -382,9 +382,8 @@ fn pushed_metrics_include_the_counters_of_lost_spans() {
 fn log_records_have_the_trace_and_span_id_of_their_span() {
     use tracing_subscriber::layer::SubscriberExt;
     let collector = Collector::grpc();
-    let logs = tower_otel_init::LogsExporter::Otlp;
     let (telemetry, layers) = builder(&collector, Protocol::Grpc)
-        .logs(logs)
+        .export_logs(true)
         .local()
         .unwrap();
     let subscriber = tracing_subscriber::registry().with(layers);
@@ -408,10 +407,9 @@ fn every_log_record_is_delivered_or_counted() {
         Behavior::Hangs,
     ] {
         let collector = Collector::start(false, mood);
-        let logs = tower_otel_init::LogsExporter::Otlp;
         let (telemetry, layers) = builder(&collector, Protocol::Grpc)
             .traces(tower_otel_init::TracesExporter::None)
-            .logs(logs)
+            .export_logs(true)
             .local()
             .unwrap();
         let subscriber = tracing_subscriber::registry().with(layers);

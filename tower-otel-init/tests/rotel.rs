@@ -92,7 +92,7 @@ fn rotel_receives_server_spans_over_both_protocols() {
         (Protocol::HttpProtobuf, http, "by-http"),
     ] {
         let (telemetry, _): (_, Layers<Registry>) = Telemetry::builder(name)
-            .service_name(name)
+            .resource_attribute("service.name", name)
             .endpoint(format!("http://127.0.0.1:{port}"))
             .protocol(protocol)
             .sampler(Sampler::ratio(1.0))

@@ -62,7 +62,7 @@ fn log_lines_about_failing_exports_show_no_secret() {
             .metric_interval(Duration::from_millis(5))
             .metrics(MetricsExporter::Otlp);
         #[cfg(feature = "logs")]
-        let builder = builder.logs(tower_otel_init::LogsExporter::Otlp);
+        let builder = builder.export_logs(true);
         let (telemetry, layers) = builder.local().unwrap();
         let subscriber = tracing_subscriber::registry().with(layers);
         tracing::subscriber::with_default(subscriber, || {

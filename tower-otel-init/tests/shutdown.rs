@@ -72,7 +72,6 @@ fn a_shutdown_whose_timeout_ends_while_another_one_waits_is_an_error_and_drops_n
 #[cfg(feature = "logs")]
 #[test]
 fn log_records_are_dropped_when_the_last_timeout_ends_and_not_the_first() {
-    use tower_otel_init::LogsExporter;
     use tracing_subscriber::layer::SubscriberExt;
 
     const LAST: Duration = Duration::from_secs(2);
@@ -80,7 +79,7 @@ fn log_records_are_dropped_when_the_last_timeout_ends_and_not_the_first() {
     let (telemetry, layers) = Telemetry::builder("users")
         .endpoint(collector.endpoint())
         .metrics(MetricsExporter::None)
-        .logs(LogsExporter::Otlp)
+        .export_logs(true)
         .local()
         .unwrap();
     let subscriber = tracing_subscriber::registry().with(layers);
@@ -164,7 +163,7 @@ fn a_flush_delivers_log_records() {
     let (telemetry, layers) = Telemetry::builder("users")
         .endpoint(collector.endpoint())
         .metrics(MetricsExporter::Otlp)
-        .logs(tower_otel_init::LogsExporter::Otlp)
+        .export_logs(true)
         .local()
         .unwrap();
     let subscriber = tracing_subscriber::registry().with(layers);

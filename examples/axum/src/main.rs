@@ -8,7 +8,7 @@ use std::{env, net::SocketAddr, time::Duration};
 use axum::{Router, extract::Path, http::StatusCode, routing::get};
 use tokio::{net::TcpListener, time::sleep};
 use tower::ServiceBuilder;
-use tower_otel_init::{LogFormat, Sampler, Telemetry, TracesExporter, shutdown_signal};
+use tower_otel_init::{Sampler, Telemetry, TracesExporter, shutdown_signal};
 use tower_otel_metrics::MetricsLayer;
 use tower_otel_trace::TraceLayer;
 
@@ -34,7 +34,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let telemetry = Telemetry::builder("users")
         .traces(TracesExporter::Console)
         .sampler(Sampler::ratio(1.0))
-        .log_format(LogFormat::Pretty)
+        .pretty_logs(true)
         .install()?;
     let prometheus = telemetry.prometheus().ok_or("METRICS_ENABLED is false")?;
 

@@ -16,7 +16,7 @@ use hyper_util::{
 };
 use tokio::net::TcpListener;
 use tower::{ServiceBuilder, ServiceExt};
-use tower_otel_init::{LogFormat, Sampler, Telemetry, TracesExporter};
+use tower_otel_init::{Sampler, Telemetry, TracesExporter};
 use tower_otel_metrics::MetricsLayer;
 use tower_otel_propagate::PropagateLayer;
 use tower_otel_trace::{HttpOptions, TraceLayer};
@@ -50,7 +50,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let telemetry = Telemetry::builder("stock")
         .traces(TracesExporter::Console)
         .sampler(Sampler::ratio(1.0))
-        .log_format(LogFormat::Pretty)
+        .pretty_logs(true)
         .install()?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;

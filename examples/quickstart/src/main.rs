@@ -14,7 +14,7 @@ use std::{
 };
 
 use tokio::{runtime::Runtime, signal};
-use tower_otel_init::{LogFormat, Sampler, Telemetry, TracesExporter};
+use tower_otel_init::{Sampler, Telemetry, TracesExporter};
 use tower_otel_prometheus::Prometheus;
 
 use options::Options;
@@ -53,7 +53,7 @@ async fn run_services(port: u16, once: bool) -> Result<(), BoxError> {
         .traces(TracesExporter::Console)
         .sampler(Sampler::ratio(1.0).parent_based())
         .prometheus(Prometheus::builder().native_histograms())
-        .log_format(LogFormat::Pretty);
+        .pretty_logs(true);
     let telemetry = match once {
         true => builder.install()?,
         false => builder.page((Ipv4Addr::LOCALHOST, 0)).install()?,

@@ -13,7 +13,7 @@ use reqwest_middleware::ClientBuilder;
 use reqwest_retry::{RetryTransientMiddleware, policies::ExponentialBackoff};
 use tokio::net::TcpListener;
 use tower_otel_core::observe;
-use tower_otel_init::{LogFormat, MetricsExporter, Sampler, Telemetry, TracesExporter};
+use tower_otel_init::{MetricsExporter, Sampler, Telemetry, TracesExporter};
 use tower_otel_propagate::PropagateLayer;
 use tower_otel_trace::TraceLayer;
 use tracing::Instrument;
@@ -32,7 +32,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .traces(TracesExporter::Console)
         .sampler(Sampler::ratio(1.0))
         .metrics(MetricsExporter::None)
-        .log_format(LogFormat::Pretty)
+        .pretty_logs(true)
         .install()?;
 
     let listener = TcpListener::bind("127.0.0.1:0").await?;

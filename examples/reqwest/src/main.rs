@@ -6,7 +6,7 @@ use axum::{Router, routing::get};
 use reqwest::{Method, Request, Url};
 use tokio::net::TcpListener;
 use tower::{ServiceBuilder, ServiceExt};
-use tower_otel_init::{LogFormat, Sampler, Telemetry, TracesExporter};
+use tower_otel_init::{Sampler, Telemetry, TracesExporter};
 use tower_otel_metrics::MetricsLayer;
 use tower_otel_propagate::PropagateLayer;
 use tower_otel_trace::TraceLayer;
@@ -16,7 +16,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let telemetry = Telemetry::builder("shop")
         .traces(TracesExporter::Console)
         .sampler(Sampler::ratio(1.0))
-        .log_format(LogFormat::Pretty)
+        .pretty_logs(true)
         .install()?;
 
     // The server span is a child of the client span.

@@ -10,7 +10,7 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::{Endpoint, Server, Uri};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tower::ServiceBuilder;
-use tower_otel_init::{LogFormat, Sampler, Telemetry, TracesExporter};
+use tower_otel_init::{Sampler, Telemetry, TracesExporter};
 use tower_otel_metrics::MetricsLayer;
 use tower_otel_propagate::PropagateLayer;
 use tower_otel_trace::TraceLayer;
@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let _telemetry = Telemetry::builder("health")
         .traces(TracesExporter::Console)
         .sampler(Sampler::ratio(1.0))
-        .log_format(LogFormat::Pretty)
+        .pretty_logs(true)
         .install()?;
     // The runtime is dropped before telemetry, so that running tasks end their spans first.
     Runtime::new()?.block_on(run())

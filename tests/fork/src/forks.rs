@@ -17,7 +17,7 @@ use opentelemetry_sdk::{
     error::OTelSdkResult,
     trace::{Sampler as SdkSampler, SpanData, SpanExporter},
 };
-use tower_otel_init::{Layers, LogsExporter, MetricsExporter, Sampler, Telemetry};
+use tower_otel_init::{Layers, MetricsExporter, Sampler, Telemetry};
 use tower_otel_recorder::{Recorder, RecorderBuilder};
 use tracing_subscriber::{Registry, layer::SubscriberExt};
 
@@ -138,7 +138,7 @@ fn telemetry(action: &str, has_recorder: bool) {
         .endpoint(collector.endpoint())
         .sampler(Sampler::ratio(1.0))
         .metrics(MetricsExporter::Otlp)
-        .logs(LogsExporter::Otlp);
+        .export_logs(true);
     // The recorder of metrics is global. A separate thread pushes its metrics.
     let (telemetry, layers): (_, Layers<Registry>) = match has_recorder {
         true => builder.metrics(MetricsExporter::Prometheus).layers(),

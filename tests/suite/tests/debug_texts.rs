@@ -61,8 +61,6 @@ const WITHOUT_TEXT: &str = "
     tower_otel_core::PeerAddr
     tower_otel_core::RouteLayer
     tower_otel_init::DropCounts
-    tower_otel_init::LogFormat
-    tower_otel_init::LogsExporter
     tower_otel_init::MetricsExporter
     tower_otel_init::Protocol
     tower_otel_init::ShutdownError
@@ -462,8 +460,6 @@ fn init(texts: &mut Texts) {
             .header("authorization", secret("header"))
             .log_filter(allowed("filter"))
             .resource_attribute("a", allowed("resource"))
-            .service_name(allowed("service"))
-            .service_version(allowed("version"))
             .prometheus(Prometheus::builder())
             .sampler(sampler.clone())
             .metrics(MetricsExporter::Otlp)

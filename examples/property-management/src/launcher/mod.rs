@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use tower_otel_init::{LogFormat, Sampler, Telemetry, TracesExporter};
+use tower_otel_init::{Sampler, Telemetry, TracesExporter};
 
 use crate::{
     BoxError, instruments,
@@ -71,7 +71,7 @@ pub fn launch() -> ExitCode {
         .traces(TracesExporter::Console)
         .prometheus(instruments::recorder())
         .sampler(Sampler::always_off().parent_based())
-        .log_format(LogFormat::Pretty)
+        .pretty_logs(true)
         .log_filter("error")
         .install();
     process::run_with("property-management", telemetry, async |process| {
