@@ -196,7 +196,8 @@ impl RecorderBuilder {
     }
 
     /// Calls a function with each span before its export, on the export thread, which it must not block. It gets the `Span` of
-    /// OTLP in protobuf, and the scope of the span.
+    /// OTLP in protobuf, and the scope of the span. While `OtlpExporter` waits for the collector, the function gets the spans
+    /// that end once in each [delay](Self::delay). An exporter of the SDK blocks the thread.
     #[doc(hidden)]
     pub fn tap(mut self, tap: impl FnMut(&[u8], &InstrumentationScope) + Send + 'static) -> Self {
         self.tap = Tap::new(tap);
