@@ -165,6 +165,7 @@ impl Worker {
             default_scope: &self.default_scope,
             limits: &shared.limits,
         };
+        let (encodes, taps) = (self.exporter.encodes(), self.tap.is_set());
         let mut skipped = 0;
         for _ in 0..spans {
             let Some((mut pooled, is_tapped)) = self.drained.take_next() else {
@@ -172,12 +173,12 @@ impl Worker {
             };
             shared.report.observe(&pooled.record, clocks);
             let record = &mut pooled.record;
-            let encodes = self.exporter.encodes();
-            if !is_tapped && !encodes {
+            let taps = taps && !is_tapped;
+            if taps && !encodes {
                 catch_panic(|| self.tap.encode_and_call(record, &input));
             }
             match catch_panic(|| self.exporter.add(record, &input)) {
-                Some(()) if !is_tapped && encodes => {
+                Some(()) if taps && encodes => {
                     let message = self.exporter.last_message();
                     catch_panic(|| self.tap.call(message, record, &input));
                 }
