@@ -8,7 +8,7 @@
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Request};
 use opentelemetry::{
     Context,
     propagation::TextMapPropagator,
@@ -16,7 +16,8 @@ use opentelemetry::{
 };
 use opentelemetry_http::{HeaderExtractor, HeaderInjector};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
-use tower_otel_propagate::{extract, extract_span_context, inject, w3c::traceparent};
+use tower_otel_core::RequestInfo;
+use tower_otel_propagate::{Propagation, extract, inject, w3c::traceparent};
 
 const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
@@ -53,12 +54,15 @@ fn current() -> Context {
 
 fn parse(c: &mut Criterion) {
     let (headers, sdk) = (incoming(), TraceContextPropagator::new());
+    let mut request = Request::new(());
+    headers.clone_into(request.headers_mut());
     let mut group = c.benchmark_group("parse");
     group.bench_function("bytes", |b| {
         b.iter(|| traceparent::parse(black_box(TRACEPARENT.as_bytes())));
     });
     group.bench_function("tower_otel_propagate", |b| {
-        b.iter(|| extract_span_context(black_box(&headers)));
+        let w3c = Propagation::w3c();
+        b.iter(|| w3c.extract_span_context(&RequestInfo::new(black_box(&request))));
     });
     group.bench_function("sdk", |b| {
         let none = Context::new();

@@ -30,7 +30,7 @@ fuzz_target!(|input: &[u8]| {
         port: Some(4711),
     };
 
-    let strangers = TrustedProxies::none().resolve(&headers, Some(peer));
+    let strangers = TrustedProxies::default().resolve(&headers, Some(peer));
     assert_eq!(strangers.client, Some(peer));
     assert!(strangers.proto.is_none() && strangers.host.is_none());
 

@@ -4,8 +4,8 @@ use http::Extensions;
 
 use crate::{head::RequestHead, route_slot::RouteSlot, unwinding::PanicPayload};
 
-/// What observers add to the extensions of a request after all of them have started, and the panic
-/// that then continues.
+/// Extensions that observers add to a request after all of them have started, and the panic of a function of the
+/// application, which continues later.
 #[derive(Default)]
 pub(crate) struct Additions {
     pub(crate) route_slot: Option<RouteSlot>,
@@ -14,7 +14,7 @@ pub(crate) struct Additions {
 }
 
 impl Additions {
-    /// Inserts them into the request. Returns the panic.
+    /// Inserts the extensions into the request. Returns the panic.
     #[cold]
     pub(crate) fn insert(self, request: &mut dyn RequestHead) -> Option<PanicPayload> {
         let Some(extensions) = request.extensions_mut() else {

@@ -1,4 +1,4 @@
-//! The number of attempts at a request.
+//! The number of attempts of a request.
 
 use std::sync::{
     Arc,
@@ -7,10 +7,11 @@ use std::sync::{
 
 use http::Extensions;
 
-/// Counts the attempts at a request, as an extension that clones of the request share.
+/// A request extension that counts the attempts of a request. Clones of the request share the counter.
 ///
-/// Insert it into a request outside of the layer that retries. Each observed attempt increments the counter and records
-/// the number of earlier attempts as `http.request.resend_count`.
+/// Insert it into the request outside the layer that retries. Each observed attempt increments the counter. Its span
+/// records the number of earlier attempts as `http.request.resend_count`
+/// ([specification](https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-request-retries-and-redirects)).
 ///
 /// ```
 /// use tower_otel_core::Attempts;
@@ -33,7 +34,7 @@ impl Attempts {
 
     /// Counts an attempt and returns the number of earlier attempts.
     ///
-    /// `None` for the first attempt, and if the extensions contain no counter.
+    /// Returns `None` for the first attempt, and if the extensions contain no counter.
     #[doc(hidden)]
     pub fn begin(extensions: &Extensions) -> Option<u32> {
         let before = extensions.get::<Self>()?.0.fetch_add(1, Ordering::Relaxed);

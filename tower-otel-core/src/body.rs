@@ -17,19 +17,19 @@ use tower_otel_semconv::rpc;
 use crate::{End, Exchange, Failure, exchange_guard::ExchangeGuard};
 
 pin_project! {
-    /// A body that ends its exchange when it ends. Its frames are those of the inner body.
+    /// A response body that ends its exchange. Its frames are those of the inner body.
     ///
     /// The exchange ends with the last frame, with trailers, with an error, or when the body is
-    /// dropped. Servers drop a body without polling it past the last byte of its `Content-Length`.
-    /// A body that is dropped after all its bytes is therefore complete, and one that is dropped before is aborted. A body that
-    /// ends before all its bytes has failed, because the peer gets less than the head has announced, unless its trailers have
-    /// the status of a gRPC call that has failed: the status is the reason.
+    /// dropped. Servers drop a body without polling it past the last byte of its `Content-Length`. So a body that is
+    /// dropped after all its bytes is complete, and a body that is dropped before is aborted. A body that ends before all
+    /// its bytes has failed, because the peer receives less than the head announced. If its trailers have the status of a
+    /// failed gRPC call, the body is complete and the status is the error.
     #[doc(hidden)]
     pub struct ResponseBody<B, E>
     where
         E: Exchange,
     {
-        // `None` only while it is dropped, which happens in the context of the exchange.
+        // `None` only while it is dropped. It is dropped in the context of the exchange.
         #[pin]
         inner: Option<B>,
         guard: ExchangeGuard<E>,
@@ -69,7 +69,7 @@ impl<B, E: Exchange> ResponseBody<B, E> {
     }
 }
 
-/// The failure of a body that is shorter than the head has announced.
+/// The error of a body that is shorter than the head announced.
 static ENDED_TOO_EARLY: LazyLock<Error> = LazyLock::new(|| {
     const MESSAGE: &str = "the body ended before its announced length";
     Error::new(ErrorKind::InvalidData, MESSAGE)
@@ -109,7 +109,7 @@ where
                     }
                     _ => End::Complete { trailers },
                 };
-                // Asked after an error, too: if it panics, the exchange has panicked.
+                // Called after an error, too: if it panics, the exchange has panicked.
                 let at_end = polled.is_ready() && inner.is_end_stream();
                 match polled {
                     Poll::Pending => (None, None),

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 /// Returns the IPv4 addresses that a connection to an address may reach: the address itself, or those that an IPv6 address
 /// embeds.
 ///
-/// The prefix for local NAT64 can be divided in several ways, so that one address may embed several.
+/// The prefix for local NAT64 has several lengths, so one address may embed several IPv4 addresses.
 pub(crate) fn ipv4_addresses(address: IpAddr) -> impl Iterator<Item = Ipv4Addr> {
     let v6 = match address {
         IpAddr::V4(v4) => return [Some(v4), None, None, None].into_iter().flatten(),

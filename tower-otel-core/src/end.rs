@@ -30,21 +30,30 @@ pub enum End<'a> {
     Failed(Failure<'a>),
     /// The response future was dropped before the response.
     ///
-    /// On a server the client disconnected or an outer layer timed out. On a client the caller dropped the future.
+    /// On a server, the client disconnected or an outer layer timed out. On a client, the caller dropped the future.
     Cancelled,
-    /// The response body was dropped before its end.
+    /// The response body was dropped before its end, for example because the client of a server disconnected.
     Aborted,
-    /// The inner service or the response body panicked. The panic continues to unwind.
+    /// The inner service, the response body or a function of the application panicked. The panic continues.
     Panicked,
 }
 
 impl End<'_> {
-    /// Returns `error.type` for this end; `None` if it is not an error for this kind of exchange.
+    /// Returns `error.type` for this end, or `None` if it is not an error for this kind of exchange.
     ///
-    /// In order of precedence: a failure or panic, a status code that is an error, and on a server a client that
-    /// disconnected. On a client, `Cancelled` and `Aborted` are not errors.
+    /// The first of these applies:
     ///
-    /// See [guard errors](https://opentelemetry.io/docs/specs/semconv/general/guard-errors/).
+    /// | end | `error.type` |
+    /// |---|---|
+    /// | failed | [`Failure::error_type`]; [`semconv::error::BODY`] if that is [`semconv::OTHER`] and there is a status |
+    /// | panicked | [`semconv::error::PANIC`] |
+    /// | a status code that is an error for this kind | the status code |
+    /// | cancelled, on a server | [`semconv::error::CANCELLED`] |
+    /// | aborted, on a server | [`semconv::error::ABORTED`] |
+    ///
+    /// On a client, `Cancelled` and `Aborted` are not errors.
+    ///
+    /// See [recording errors](https://opentelemetry.io/docs/specs/semconv/general/recording-errors/).
     pub fn error_type(&self, kind: Kind, status: Option<StatusCode>) -> Option<&'static str> {
         match self {
             Self::Failed(failure) => {
@@ -58,7 +67,7 @@ impl End<'_> {
             _ => {}
         }
         let status_error =
-            status.and_then(|status| semconv::status::error_type(kind, status.as_u16()));
+            status.and_then(|status| semconv::error::of_status(kind, status.as_u16()));
         status_error.or(match (self, kind) {
             (Self::Cancelled, Kind::Server) => Some(semconv::error::CANCELLED),
             (Self::Aborted, Kind::Server) => Some(semconv::error::ABORTED),
@@ -96,7 +105,7 @@ impl<T: fmt::Display + 'static> ErasedError for T {
 }
 
 impl<'a> Failure<'a> {
-    /// Creates a failure from any error that implements `Display`.
+    /// Creates a failure from an error that implements `Display`.
     #[doc(hidden)]
     pub fn new<T: fmt::Display + 'static>(error: &'a T) -> Self {
         Self(error)
@@ -109,13 +118,13 @@ impl<'a> Failure<'a> {
         self.0.as_display()
     }
 
-    /// Returns the path of the error's type; `None` for a boxed error.
+    /// Returns the path of the error's type, such as `my_crate::MyError`. Returns `None` for a boxed error.
     pub fn type_name(&self) -> Option<&'static str> {
         let path = self.0.path_of_type().split('<').next().unwrap_or_default();
         (path.contains("::") && !path.starts_with("alloc::")).then_some(path)
     }
 
-    /// Returns the error as the type `T`, if it is one.
+    /// Returns the error as the type `T`, or `None` if it has another type.
     pub fn downcast_ref<T: 'static>(&self) -> Option<&'a T> {
         self.0.as_any().downcast_ref()
     }
@@ -142,8 +151,8 @@ impl<'a> Failure<'a> {
 
     /// Returns `error.type` for this failure. The number of values is bounded.
     ///
-    /// It is the class of the error's sources (`timeout`, `connection_refused`), else the path of the error's type, else
-    /// [`semconv::OTHER`] for a boxed error.
+    /// For an error whose type is [known](Self::as_error), returns the class of the error and its sources, such as
+    /// `timeout` or `connection_refused`, else [`semconv::OTHER`]. For another type, returns its path.
     pub fn error_type(&self) -> &'static str {
         let Some(error) = self.as_error() else {
             return self.type_name().unwrap_or(semconv::OTHER);
@@ -160,12 +169,12 @@ impl<'a> Failure<'a> {
     }
 }
 
-/// Calls methods of an error, such as `source`. If one panics, the request does not.
+/// Calls methods of an error, such as `source`. Returns `None` if one panics, so that the request does not.
 fn unless_panicking<T>(read: impl FnOnce() -> Option<T>) -> Option<T> {
     catch_unwind(AssertUnwindSafe(read)).ok().flatten()
 }
 
-/// Omits the trailers, which may contain secrets.
+/// Omits the trailers, because they may contain secrets.
 impl fmt::Debug for End<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

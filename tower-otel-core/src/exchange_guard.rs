@@ -10,11 +10,11 @@ use crate::{
     unwinding::{swallow_panic, without_second_panic},
 };
 
-/// Owns an exchange and ends it, at the latest when dropped.
+/// Owns an exchange and ends it exactly once, at the latest when dropped.
 ///
 /// Foreign code is called through `run` or `query`, so that a panic is distinguished from a drop.
 /// `std::thread::panicking()` in a `Drop` would be wrong in two cases: inside `catch_unwind`, and
-/// when unrelated unwinding drops an exchange that is merely cancelled.
+/// when unrelated unwinding drops an exchange that is only cancelled.
 ///
 /// The bound on the struct is required by its `Drop`.
 pub struct ExchangeGuard<E: Exchange> {
@@ -49,8 +49,8 @@ impl<E: Exchange> ExchangeGuard<E> {
         })
     }
 
-    /// Calls foreign code that only answers a question, outside the context of the exchange. If it
-    /// panics, the exchange ends.
+    /// Calls foreign code that only reads a value, outside the context of the exchange. If it panics, the
+    /// exchange ends.
     pub(crate) fn query<T>(&mut self, foreign: impl FnOnce() -> T) -> T {
         self.end_if_panicked(|_| foreign())
     }
@@ -86,17 +86,17 @@ impl<E: Exchange> ExchangeGuard<E> {
         output
     }
 
-    /// Returns a value that ends the exchange if it is dropped. For foreign code that would have to be moved into a
-    /// closure for [`run`](Self::run).
+    /// Returns a value that ends the exchange if it is dropped. Use it where a closure for [`run`](Self::run) would move
+    /// large values.
     #[inline]
     pub(crate) const fn end_on_unwind(&mut self) -> EndIfPanicked<'_, E> {
         EndIfPanicked(self)
     }
 
-    /// Records the head of the response. An observer may call functions of the application before; if
+    /// Records the head of the response. An observer may first call functions of the application. If
     /// one panics, the exchange ends without a response, because the caller gets none.
     ///
-    /// Returns a header that is to be appended to the response of a server.
+    /// Returns a header to append to the response of a server.
     pub(crate) fn response(&mut self, response: &dyn ResponseHead) -> Option<Box<ResponseHeader>> {
         self.end_if_panicked(|exchange| {
             let exchange = exchange?;
@@ -106,7 +106,7 @@ impl<E: Exchange> ExchangeGuard<E> {
         })
     }
 
-    /// Records that the response is meant to last.
+    /// Records that the response is a long-lived stream, or an upgrade that is observed.
     #[cold]
     pub(crate) fn long_lived(&mut self, upgraded: Option<&LongLived>) {
         if let Some(exchange) = &mut self.exchange {
@@ -114,13 +114,13 @@ impl<E: Exchange> ExchangeGuard<E> {
         }
     }
 
-    /// Ends the exchange after a panic that was caught and continues later. A panic of the end itself is swallowed.
+    /// Ends the exchange after a panic that was caught and continues later. A panic of `end` is swallowed.
     #[cold]
     pub(crate) fn end_after_panic(mut self) {
         swallow_panic(|| self.end(End::Panicked));
     }
 
-    /// Ends the exchange, unless it has ended. The exchange is not moved out first, because a move
+    /// Ends the exchange, unless it has ended. The exchange is ended in place, because a move
     /// costs as much as reading the clock.
     #[inline]
     pub(crate) fn end(&mut self, end: End<'_>) {
@@ -140,7 +140,7 @@ impl<E: Exchange> Drop for ExchangeGuard<E> {
     }
 }
 
-/// Forgotten when foreign code returns; dropped only when it unwinds.
+/// Ends the exchange when foreign code unwinds. Forgotten when foreign code returns.
 pub(crate) struct EndIfPanicked<'a, E: Exchange>(&'a mut ExchangeGuard<E>);
 
 impl<E: Exchange> EndIfPanicked<'_, E> {
@@ -150,7 +150,7 @@ impl<E: Exchange> EndIfPanicked<'_, E> {
         self.0.exchange.as_mut().map(E::enter)
     }
 
-    /// Foreign code has returned.
+    /// Forgets this value after foreign code has returned.
     #[inline]
     pub(crate) fn disarm(self) {
         mem::forget(self);
@@ -163,7 +163,7 @@ impl<E: Exchange> Drop for EndIfPanicked<'_, E> {
     }
 }
 
-/// Dropped when an exchange has ended, and when foreign code unwinds.
+/// Ends the exchange if foreign code unwinds, and drops it after its end.
 struct EndOnce<'a, E: Exchange> {
     guard: &'a mut ExchangeGuard<E>,
     /// Whether the exchange has ended, or ends now.

@@ -4,9 +4,9 @@ use std::{fmt, sync::Arc};
 
 use crate::{head::RequestHead, hosts::Hosts, route::Route};
 
-/// Selects the requests that a layer observes.
+/// Selects the requests that a layer observes. Default: all requests.
 ///
-/// A request that is filtered out reaches the inner service unchanged. The context it carries is still propagated to
+/// A request that is not selected reaches the inner service unchanged. Its trace context is still propagated to
 /// outgoing requests.
 ///
 /// ```
@@ -27,21 +27,16 @@ struct Predicate(Arc<PredicateFn>);
 type PredicateFn = dyn Fn(&dyn RequestHead) -> bool + Send + Sync;
 
 impl Filter {
-    /// Selects every request. This is the default.
-    pub const fn all() -> Self {
-        Self(None)
-    }
-
     /// Selects the requests for which the predicate returns `true`.
     pub fn new(observes: impl Fn(&dyn RequestHead) -> bool + Send + Sync + 'static) -> Self {
         Self(Some(Predicate(Arc::new(observes))))
     }
 
-    /// Selects all requests except those to these paths and their subpaths.
+    /// Selects all requests except those to these paths and their subpaths. Paths are case-sensitive.
     ///
-    /// `/health` skips `/health/live`, but not `/healthy`. A subpath with a segment `.` or `..` is not skipped, because
-    /// `/health/../users` may be served as `/users`; percent-encoded dots and slashes count, too. The path is the one that the
-    /// layer receives: inside a nested router it lacks the prefix of that router.
+    /// `/health` skips `/health/live`, but not `/healthy`. A subpath with a segment `.` or `..` is not skipped, even if it is
+    /// percent-encoded, because `/health/../users` may be served as `/users`. The path is the one that the layer receives:
+    /// inside a nested router it lacks the prefix of that router.
     pub fn skip_paths(paths: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let paths: Vec<String> = paths.into_iter().map(Into::into).collect();
         Self::new(move |request| {
@@ -55,9 +50,10 @@ impl Filter {
         })
     }
 
-    /// Selects all requests except those to these routes.
+    /// Selects all requests except those to these routes, such as `/users/{id}`.
     ///
-    /// A route that is not known when the request arrives is not skipped; see [`Route::matched`].
+    /// The route is a [`Route`] in the extensions of the request, or axum's `MatchedPath` (feature `axum`). A request whose
+    /// route is not known when it arrives is not skipped.
     pub fn skip_routes(routes: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let routes: Vec<String> = routes.into_iter().map(Into::into).collect();
         Self::new(move |request| {
@@ -70,16 +66,16 @@ impl Filter {
 
     /// Selects a client's requests to these hosts.
     ///
-    /// The host is that of the target. A request whose target has none is selected only by [`Hosts::all`]: a `Host` header does
-    /// not decide where a request is sent.
+    /// The host is that of the request target. A request whose target has no host is selected only by [`Hosts::all`]. The `Host`
+    /// header is not read, because it does not decide where a request is sent.
     pub fn only_hosts(hosts: Hosts) -> Self {
         Self::new(move |request| hosts.contains_host_of(request))
     }
 
     /// Selects a client's requests to all hosts except these.
     ///
-    /// A request whose target has no host, or one that is not understood, is skipped too, because it may be to one of them. So is
-    /// one to an IPv6 address that embeds an address of the set.
+    /// A request is also skipped if its target has no host or an invalid one, or an IPv6 address that embeds an address of
+    /// the set: it may be sent to one of these hosts. See [`Hosts`].
     pub fn skip_hosts(hosts: Hosts) -> Self {
         Self::new(move |request| !hosts.may_contain_host_of(request))
     }
@@ -98,11 +94,11 @@ impl Filter {
     }
 }
 
-/// Returns whether a path has a segment `.` or `..`, as it is or after decoding. Backslashes separate segments, too.
+/// Returns whether a path has a segment `.` or `..`, before or after decoding. Backslashes also separate segments.
 fn has_dot_segment(path: &str) -> bool {
     let is_dot_segment = |dots| matches!(dots, Some(1 | 2));
     let mut remaining = path.as_bytes();
-    // The dots of the current segment, if it has nothing else.
+    // The number of dots of the current segment; `None` if it has other characters.
     let mut dots = Some(0_usize);
     loop {
         let (byte, tail) = match remaining {
@@ -206,7 +202,7 @@ mod tests {
         for target in ["/", "https://other.example:99999/", "https://1.2.3.256/"] {
             assert!(!observes(&only, target), "{target}");
             assert!(!observes(&skip, target), "{target}");
-            assert!(observes(&Filter::skip_hosts(Hosts::none()), target));
+            assert!(observes(&Filter::skip_hosts(Hosts::default()), target));
         }
     }
 
@@ -225,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn all_selects_every_request() {
-        assert!(observes(&Filter::all(), "/health"));
+    fn every_request_is_selected_by_default() {
+        assert!(observes(&Filter::default(), "/health"));
     }
 }

@@ -19,7 +19,7 @@ use crate::{
     unwinding::PanicPayload,
 };
 
-/// The panic of a future that is polled after its panic.
+/// The message of the panic if a future is polled again after its panic.
 const POLLED_AGAIN: &str = "the future was polled after it had panicked";
 
 pin_project! {
@@ -61,7 +61,7 @@ pin_project! {
         Panicked {
             panic: Option<Box<Mutex<PanicPayload>>>,
         },
-        // While it is dropped, which happens in the context of the exchange.
+        // Only while it is dropped. It is dropped in the context of the exchange.
         Gone,
     }
 }
@@ -75,8 +75,8 @@ impl<F, E: Exchange> ResponseFuture<F, E> {
         }
     }
 
-    /// A future that panics when it is polled, so that the panic reaches the caller of a service that a worker calls, such as
-    /// that of `tower::buffer`.
+    /// Returns a future that panics when it is polled. So the panic reaches the caller, also if a worker such as that of
+    /// `tower::buffer` calls the service.
     #[cold]
     pub(crate) fn panicked(panic: PanicPayload, expectation: BodyExpectation) -> Self {
         Self {
@@ -103,7 +103,7 @@ where
         let inner = match this.inner.project() {
             InnerFutureProjection::Called { future } => future,
             InnerFutureProjection::Panicked { panic } => {
-                // As for an `async fn`: a future that stays pending without a wake-up would block its caller for ever.
+                // As for an `async fn`: a future that stays pending without a wake-up would block its caller forever.
                 let again = || Mutex::new(Box::new(POLLED_AGAIN) as PanicPayload);
                 let panic = panic.take().map_or_else(again, |panic| *panic);
                 resume_unwind(panic.into_inner().unwrap_or_else(PoisonError::into_inner));

@@ -13,15 +13,15 @@ use crate::{
 
 /// A gRPC call in progress.
 ///
-/// The status of a call is usually in the trailers, and may be missing. This type derives the status from everything
-/// that is known when the exchange ends.
+/// The status of a call is usually in the trailers, and may be missing. This type derives it from the response head, the
+/// trailers and the end of the exchange.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
 pub struct GrpcCall {
     kind: Kind,
     started: Instant,
     timeout: Option<Duration>,
-    // The status of the response head: of a trailers-only response, or of one that is not gRPC.
+    // The status in the response head: the `grpc-status` of a trailers-only response, or a mapped HTTP status.
     head_status: Option<u8>,
 }
 
@@ -30,23 +30,25 @@ pub struct GrpcCall {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GrpcOutcome {
-    /// The status code.
+    /// The gRPC status code, such as 0 for `OK`.
     pub code: u8,
-    /// The value of `error.type`; `None` if the outcome is not an error for this kind of exchange.
+    /// The value of `error.type`, or `None` if the outcome is not an error for this kind of exchange.
     pub error_type: Option<&'static str>,
 }
 
 impl GrpcOutcome {
-    /// Returns the name of the status.
+    /// Returns the name of the status, such as `OK`, or [`semconv::OTHER`] for an unknown code.
     pub fn status(&self) -> &'static str {
         rpc::status_name(self.code).unwrap_or(semconv::OTHER)
     }
 }
 
 impl GrpcCall {
-    /// Starts a call; `None` if the request is not one. A call is a `POST` with the `Content-Type` of gRPC. A server
-    /// receives it over HTTP/2 or later, or with `te: trailers`: `tonic-web` translates calls of browsers and leaves their
-    /// HTTP version. A client does not know the version before it is connected.
+    /// Starts a call. Returns `None` if the request is not a gRPC call.
+    ///
+    /// A gRPC call is a `POST` with the `Content-Type` of gRPC. On a server it must also use HTTP/2 or later, or have the
+    /// header `te: trailers`: `tonic-web` translates calls of browsers without changing their HTTP version. On a client the
+    /// version is ignored, because it is not known before the connection.
     ///
     /// See [gRPC over HTTP/2](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests).
     pub fn start(kind: Kind, request: &dyn RequestHead, at: Instant) -> Option<Self> {
@@ -64,7 +66,7 @@ impl GrpcCall {
         })
     }
 
-    /// Records the status of the response head.
+    /// Records the status in the response head.
     pub fn response(&mut self, response: &dyn ResponseHead) {
         self.head_status = rpc::status(response.headers()).or_else(|| {
             let status = response.status();
@@ -135,7 +137,7 @@ impl GrpcCall {
         };
         GrpcOutcome {
             code,
-            // Equal for the timer of the transport and for the one of the server.
+            // The same `error.type`, whether the transport or the server timed out.
             error_type: match (self.kind, code) {
                 (Kind::Client, rpc::DEADLINE_EXCEEDED) => rpc::status_name(code),
                 _ => Some(error_type),
@@ -143,10 +145,10 @@ impl GrpcCall {
         }
     }
 
-    /// Returns the status on this side of the call.
+    /// Returns the status for this kind of exchange.
     ///
-    /// A server that enforces the caller's `grpc-timeout` may send `CANCELLED`, as tonic does. For the caller it is the
-    /// deadline that was exceeded, whose timer the caller has too.
+    /// A server that enforces the caller's `grpc-timeout` may send `CANCELLED`, as tonic does. After the timeout, a client
+    /// records it as `DEADLINE_EXCEEDED`.
     fn client_status(&self, code: u8, at: Instant) -> u8 {
         match (self.kind, code) {
             (Kind::Client, rpc::CANCELLED) if self.is_deadline_exceeded(at) => {
@@ -158,8 +160,8 @@ impl GrpcCall {
 
     /// Returns `true` if the caller's `grpc-timeout` has expired.
     ///
-    /// The caller's clock started earlier, by the transfer time of the request. The last tenth of the time-out, at most
-    /// 100 ms, therefore counts as expired.
+    /// The caller's timer started earlier, by the transfer time of the request. So the last tenth of the timeout, at most
+    /// 100 ms, counts as expired.
     fn is_deadline_exceeded(&self, at: Instant) -> bool {
         self.timeout.is_some_and(|timeout| {
             let tolerance = (timeout / 10).min(Duration::from_millis(100));

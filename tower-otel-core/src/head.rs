@@ -1,17 +1,15 @@
 //! The traits for the requests and responses of different libraries.
 
-use std::net::SocketAddr;
-
 use http::{Extensions, HeaderMap, Method, StatusCode, Version};
 
-use crate::{PeerAddr, Target};
+use crate::Target;
 
-/// The head of a request, which an observer reads, and may change before it is sent or handled.
+/// The head of a request. An observer reads it, and may change it before the inner service is called.
 ///
 /// Implemented for [`http::Request`] with any body, and for `reqwest::Request` with the feature
 /// `reqwest`.
 pub trait RequestHead {
-    /// Returns the method, as it was sent.
+    /// Returns the method as sent.
     fn method(&self) -> &Method;
     /// Returns the target.
     fn target(&self) -> Target<'_>;
@@ -20,19 +18,17 @@ pub trait RequestHead {
     fn version(&self) -> Version;
     /// Returns the headers.
     fn headers(&self) -> &HeaderMap;
-    /// Returns the headers, mutably, to propagate context.
+    /// Returns the headers, to change them. Used to propagate context.
     fn headers_mut(&mut self) -> &mut HeaderMap;
-    /// Returns the extensions, if the type of the request has any (`reqwest::Request` has none).
+    /// Returns the extensions. Returns `None` if the type of the request has none, such as `reqwest::Request`.
     fn extensions(&self) -> Option<&Extensions>;
-    /// Returns the extensions, mutably, to pass values to the handler.
+    /// Returns the extensions, to change them. Used to pass values to the handler.
     fn extensions_mut(&mut self) -> Option<&mut Extensions>;
-    /// Returns the address of the peer that sent the request, if it is known.
-    fn peer(&self) -> Option<SocketAddr> {
-        self.extensions().and_then(PeerAddr::of)
-    }
 }
 
 /// The head of a response.
+///
+/// Implemented for [`http::Response`] with any body, and for `reqwest::Response` with the feature `reqwest`.
 pub trait ResponseHead {
     /// Returns the status.
     fn status(&self) -> StatusCode;
@@ -42,10 +38,6 @@ pub trait ResponseHead {
     fn headers(&self) -> &HeaderMap;
     /// Returns the extensions.
     fn extensions(&self) -> &Extensions;
-    /// Returns the address of the peer that sent the response, if it is known.
-    fn peer(&self) -> Option<SocketAddr> {
-        PeerAddr::of(self.extensions())
-    }
 }
 
 impl<B> RequestHead for http::Request<B> {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use tower_otel_semconv::HostPort;
 
-/// What a host refers to. Different texts of one address are equal.
+/// The identity of a host. Different notations of one address are equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HostIdentity<'a> {
     /// An address. An IPv4-mapped IPv6 address is the IPv4 address.
@@ -14,7 +14,7 @@ pub(crate) enum HostIdentity<'a> {
 }
 
 impl<'a> HostIdentity<'a> {
-    /// Parses a host: a name, or an address in any form that resolvers accept, with or without brackets and zone.
+    /// Parses a host: a name, or an address in any notation that resolvers accept, with or without brackets and zone.
     ///
     /// Returns `None` for any other text.
     pub(crate) fn parse(host: &'a str) -> Option<Self> {

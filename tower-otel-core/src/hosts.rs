@@ -6,17 +6,23 @@ use crate::{embedded_ipv4::ipv4_addresses, head::RequestHead, host_identity::Hos
 
 /// A set of host names and IP addresses.
 ///
-/// Ports of entries and of requests are ignored. Names are case-insensitive. A name matches itself. `*.shop.example`
-/// matches every subdomain of `shop.example`, at any depth, but not `shop.example` itself. `*` matches every host.
-/// Default: the empty set.
+/// Default: the empty set. Ports of entries and of requests are ignored.
 ///
-/// Addresses are compared as addresses: `127.0.0.1` matches `127.1` and `::ffff:127.0.0.1`. Names are not resolved:
-/// `127.0.0.1` does not match `localhost`.
+/// | entry | matches |
+/// |---|---|
+/// | `shop.example` | this name, case-insensitive |
+/// | `*.shop.example` | every subdomain at any depth, but not `shop.example` |
+/// | `127.0.0.1` | the address in any notation, such as `127.1` and `::ffff:127.0.0.1`, but not `localhost`: names are not resolved |
+/// | `*` | every host |
+/// | neither a name nor an address, such as a URL | no host |
 ///
-/// [`Filter::skip_hosts`](crate::Filter::skip_hosts) is stricter. A connection to `0.0.0.0` or `[::]` reaches this
-/// machine, so it skips them if a loopback address is in the set. It skips an IPv6 address that embeds an IPv4 address of the
-/// set (NAT64, SIIT, 6to4, Teredo, ISATAP, IPv4-compatible). An entry that is neither a name nor an address, such as a URL, matches no host, but
-/// `skip_hosts` then skips all hosts.
+/// [`Filter::skip_hosts`](crate::Filter::skip_hosts) skips more hosts than the set contains:
+///
+/// | the set contains | also skipped |
+/// |---|---|
+/// | a loopback address | `0.0.0.0` and `[::]`, because a connection to them reaches this machine |
+/// | an IPv4 address | IPv6 addresses that embed it (NAT64, SIIT, 6to4, Teredo, ISATAP, IPv4-compatible) |
+/// | an entry that is neither a name nor an address | every host |
 ///
 /// ```
 /// use tower_otel_core::Hosts;
@@ -46,32 +52,26 @@ enum Pattern {
     Name(String),
     /// Matches subdomains of the name instead of the name.
     Subdomains(String),
-    /// A text that is not understood.
+    /// A text that is neither a name nor an address.
     Invalid,
 }
 
-/// Whether a set contains a host.
+/// The result of a lookup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Membership {
     Yes,
     No,
-    /// The host or an entry of the set is not understood, or both may be the same machine.
+    /// The host is missing or invalid, an entry of the set is invalid, or the host may be the machine of an entry.
     Unknown,
 }
 
 impl Hosts {
-    /// Creates an empty set.
-    #[doc(hidden)]
-    pub const fn none() -> Self {
-        Self(HostSet::Empty)
-    }
-
     /// Creates a set of all hosts. It also matches requests without a host.
     pub const fn all() -> Self {
         Self(HostSet::All)
     }
 
-    /// Creates a set of these hosts. `*.` before a name matches its subdomains.
+    /// Creates a set of these entries. See [the table](Self) for what they match.
     pub fn new(names: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         let names = names.into_iter();
         Self(HostSet::Patterns(
@@ -79,21 +79,21 @@ impl Hosts {
         ))
     }
 
-    /// Returns `true` if the set contains the host, which has no port. An IPv6 address may be in brackets.
+    /// Returns `true` if the set contains the host. The host must not have a port. An IPv6 address may be in brackets.
     pub fn contains(&self, host: &str) -> bool {
         self.membership(|| HostIdentity::parse(host)) == Membership::Yes
     }
 
     /// Returns `true` if the set contains the host of a client's request.
     ///
-    /// The host is that of the request's target. A `Host` header is not read, because the connection does not depend on it, and a
-    /// proxy may forward one that its client wrote.
+    /// The host is that of the request target. The `Host` header is not read: the connection does not depend on it, and a
+    /// proxy may forward the header of its client.
     #[doc(hidden)]
     pub fn contains_host_of(&self, request: &dyn RequestHead) -> bool {
         self.membership_of(request) == Membership::Yes
     }
 
-    /// Returns `true` if the set contains the host of a client's request, and if that is not known.
+    /// Returns `true` if the set contains the host of a client's request, or may contain it.
     pub(crate) fn may_contain_host_of(&self, request: &dyn RequestHead) -> bool {
         self.membership_of(request) != Membership::No
     }
@@ -147,7 +147,7 @@ impl Pattern {
         }
     }
 
-    /// Returns `true` if the pattern is not understood, or if both may be the same machine.
+    /// Returns `true` if the pattern is invalid, or if a connection to the host may reach its address.
     fn may_match(&self, host: HostIdentity<'_>) -> bool {
         match (self, host) {
             (Self::Invalid, _) => true,
@@ -157,8 +157,8 @@ impl Pattern {
     }
 }
 
-/// Returns whether a connection to a host may reach an address: an unspecified address reaches a loopback address, and an IPv6
-/// address the IPv4 address that it embeds.
+/// Returns whether a connection to a host may reach an address. An unspecified address reaches a loopback address. An IPv6
+/// address reaches the IPv4 address that it embeds.
 fn may_reach(host: IpAddr, address: IpAddr) -> bool {
     let is_this_machine = |host: IpAddr, address: IpAddr| {
         address == host || address.is_loopback() && host.is_unspecified()
@@ -259,7 +259,7 @@ mod tests {
             let request = request(&uri.to_string(), host);
             assert!(hosts.may_contain_host_of(&request), "{uri} {host:?}");
             assert!(!hosts.contains_host_of(&request), "{uri} {host:?}");
-            assert!(!Hosts::none().may_contain_host_of(&request));
+            assert!(!Hosts::default().may_contain_host_of(&request));
         }
         let outside = request("http://outside/", "");
         assert!(!hosts.may_contain_host_of(&outside));
@@ -344,15 +344,16 @@ mod tests {
     }
 
     #[test]
-    fn none_matches_nothing_and_all_matches_everything() {
+    fn the_default_matches_nothing_and_all_matches_everything() {
         let without_host = http::Request::get("/users").body(()).unwrap();
-        assert!(!Hosts::none().contains("a") && !Hosts::none().contains_host_of(&without_host));
+        let none = Hosts::default();
+        assert!(!none.contains("") && !none.contains("a"));
+        assert!(!none.contains_host_of(&without_host));
         assert!(Hosts::all().contains("a") && Hosts::all().contains_host_of(&without_host));
         assert!(
             !Hosts::new(["a"]).contains_host_of(&without_host),
             "the request has no host"
         );
-        assert!(!Hosts::default().contains(""));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The state of an exchange that several observers have joined.
 
-use std::{cell::Cell, time::Instant};
+use std::{cell::Cell, cmp::Ordering, time::Instant};
 
 use crate::{
     end::End,
@@ -11,8 +11,8 @@ use crate::{
 
 /// The exchanges of several observers, behind one pointer.
 ///
-/// An exchange is moved about ten times: into the future, through the futures of the router, into the body. Together
-/// these moves cost more than one allocation.
+/// An exchange is moved about ten times: into the future, through the futures of the router, into the body. These moves
+/// cost more than one allocation.
 #[derive(Debug)]
 pub struct JoinedExchange<E>(Box<E>);
 
@@ -54,6 +54,11 @@ impl<E: Exchange> Exchange for JoinedExchange<E> {
     #[inline]
     fn data(&mut self, bytes: u64) {
         self.0.data(bytes);
+    }
+
+    #[inline]
+    fn end_order(&self) -> Option<Ordering> {
+        self.0.end_order()
     }
 
     #[inline]

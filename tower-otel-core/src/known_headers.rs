@@ -6,15 +6,15 @@ use http::{HeaderMap, HeaderValue};
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct KnownHeaders<'a> {
-    /// `Host`, unless it is repeated.
+    /// `Host`. `None` if it is missing or repeated.
     pub host: Option<&'a HeaderValue>,
-    /// The first `User-Agent`.
+    /// The first `User-Agent`, if there is one.
     pub user_agent: Option<&'a HeaderValue>,
-    /// `traceparent`, unless it is repeated.
+    /// `traceparent`. `None` if it is missing or repeated.
     pub traceparent: Option<&'a HeaderValue>,
-    /// Whether there is a `tracestate`.
+    /// Whether there is a `tracestate` header.
     pub has_tracestate: bool,
-    /// Whether there is a `baggage`.
+    /// Whether there is a `baggage` header.
     pub has_baggage: bool,
 }
 
@@ -53,7 +53,7 @@ impl<'a> KnownHeaders<'a> {
         let (mut host, mut traceparent) = (Lines::None, Lines::None);
         for (name, value) in headers {
             let name = name.as_str();
-            // Most names differ in their length.
+            // Most names have different lengths.
             match name.len() {
                 4 if name == "host" => host.push(value),
                 7 if name == "baggage" => known.has_baggage = true,

@@ -4,15 +4,15 @@ use tower_layer::Layer;
 
 use crate::{observe::Observe, service::Observed};
 
-/// Returns a layer that observes a service with one observer, or with a tuple of them.
+/// Returns a layer that observes a service with one observer, or with a tuple of two or three observers.
 ///
-/// Observers joined in one layer read the request once and share one future, one body and one
-/// reading of the clock, so that a span and a duration of the same exchange are equal. The layers of
-/// the suite are observers too.
+/// Observers in one layer read the request once and share one future, one body and one reading of the
+/// clock. So the span and the duration in the metrics are equal. `TraceLayer`, `MetricsLayer` and
+/// `PropagateLayer` are observers.
 ///
-/// The first of a tuple is the outer one. Unlike with separate layers, all observers have started
-/// before one of them changes the request: headers are written in the context of the innermost
-/// observer, wherever the observer that writes them stands.
+/// The first observer of a tuple is the outer one. Unlike with separate layers, all observers start before
+/// one of them changes the request. Headers are therefore written in the context of the innermost observer,
+/// whichever observer writes them.
 pub const fn observe<O: Observe>(observer: O) -> ObserveLayer<O> {
     ObserveLayer { observer }
 }

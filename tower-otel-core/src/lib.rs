@@ -1,13 +1,13 @@
-//! Calls an observer for each HTTP exchange: the traits [`Observe`] and [`Exchange`], the layer that calls
-//! them, and [`RequestInfo`], the request that observers read.
+//! A tower layer that observes HTTP exchanges. It calls an observer when an exchange starts, when its response
+//! head arrives, and exactly once when it ends.
 //!
-//! Use this crate to write a layer of your own. To record spans, RED metrics or trace context, use
-//! [`tower-otel-trace`], [`tower-otel-metrics`] or [`tower-otel-propagate`], which are built on it. It
-//! depends on no async runtime, `tracing` or OpenTelemetry.
+//! Use this crate to write your own layer. [`tower-otel-trace`] (spans), [`tower-otel-metrics`] (RED metrics)
+//! and [`tower-otel-propagate`] (trace context) are built on it. The crate depends on no async runtime, `tracing`
+//! or OpenTelemetry.
 //!
 //! # An observer
 //!
-//! An [`Observe`] belongs to a layer, an [`Exchange`] to one request:
+//! A layer has one [`Observe`]. Each request has one [`Exchange`]. [`observe`] returns the layer:
 //!
 //! ```
 //! use std::time::Instant;
@@ -61,55 +61,56 @@
 //! | the inner service panics in `call`, or its future while it is polled or dropped | [`End::Panicked`] |
 //! | a filter or another function of the application panics | [`End::Panicked`] |
 //! | the inner service returns an error | [`End::Failed`] |
-//! | the future is dropped before its response | [`End::Cancelled`] |
-//! | the response is `101`, or `2xx` to a `CONNECT` | [`End::Upgraded`], at the head |
-//! | the response is to a `HEAD`, or is `1xx`, `204` or `304`, or its body is already at its end | [`End::Complete`], at the head |
+//! | the response future is dropped before it is ready | [`End::Cancelled`] |
+//! | the response is `101`, or `2xx` to a `CONNECT` | [`End::Upgraded`], when the head arrives |
+//! | the response is to a `HEAD`, or is `1xx`, `204` or `304`, or its body is empty | [`End::Complete`], when the head arrives |
 //! | the body yields its last frame (`is_end_stream`), trailers, or `None` | [`End::Complete`] |
 //! | the body yields an error, or ends before all bytes of its exact size or `Content-Length` | [`End::Failed`] |
 //! | the body panics while it is polled or dropped | [`End::Panicked`] |
-//! | the body is dropped with all bytes of its exact size or `Content-Length` seen | [`End::Complete`] |
-//! | the body is dropped before that | [`End::Aborted`]; [`End::Complete`] if the response is a stream that is meant to last |
+//! | the body is dropped after all bytes of its exact size or `Content-Length` | [`End::Complete`] |
+//! | the body is dropped before that | [`End::Aborted`]; [`End::Complete`] for a [long-lived stream](#long-lived-streams) |
 //!
-//! # Streams that are meant to last
+//! # Long-lived streams
 //!
-//! A response is meant to last if the length of its body is unknown, and its `Content-Type` is `text/event-stream` or its
-//! extensions contain [`LongLived`]. The handler adds the extension; for all responses of an axum route, use
-//! `Router::route_layer` with `map_response`. Streams differ from other responses:
+//! A response is a long-lived stream if the length of its body is unknown, and its `Content-Type` is `text/event-stream` or its
+//! extensions contain [`LongLived`]. The handler adds the extension. To add it to all responses of an axum route, use
+//! `Router::route_layer` with `map_response`. Long-lived streams differ from other responses:
 //!
-//! | | other responses | streams that are meant to last |
+//! | | other responses | long-lived streams |
 //! |---|---|---|
-//! | the client disconnects, or the server drops the body at its shutdown | aborted: an error of a server | no error; a gRPC call is `CANCELLED` |
+//! | the client disconnects, or the server drops the body at its shutdown | aborted; an error on a server | no error; a gRPC call is `CANCELLED` |
 //! | the body fails or panics | an error | an error |
-//! | duration in the metrics | to the end of the body | to the head |
+//! | duration in the metrics | to the end of the body | to the response head |
 //! | span | to the end of the body | to the end of the body |
 //! | gauge of open streams | not counted | counted |
 //!
-//! The exchange of an upgrade, for example to WebSocket, ends at its head. [`LongLived::run`] observes the connection that
-//! follows.
+//! The exchange of an upgrade, for example to WebSocket, ends when the response head arrives. [`LongLived::run`] observes the
+//! connection that follows.
 //!
-//! # What does not change
+//! # Changes to the service
 //!
-//! The error type, readiness and the request body. The response body has another type, with the frames, `size_hint` and
-//! `is_end_stream` of the inner body. The response head changes only if an option of an observer adds a header, such as
-//! `server-timing`. The layer may add extensions to a request: the [`RouteSlot`], and those of observers, such as the handle of a
-//! span.
+//! The layer does not change the error type, the readiness or the request body. The response body has another type, with the
+//! frames, `size_hint` and `is_end_stream` of the inner body. The response head changes only if an option of an observer adds a
+//! header, such as `server-timing`. The layer may add extensions to a request: the [`RouteSlot`], and extensions of observers,
+//! such as the handle of a span.
 //!
 //! The layer does not panic. If a filter or another function of the application panics in `call`, the returned future panics when
-//! it is polled, so that the worker of a `tower::buffer` continues. If one panics later, the request panics there.
+//! it is polled, so that the worker of a `tower::buffer` continues. If such a function panics later, the panic continues from
+//! there.
 //!
 //! # Features
 //!
-//! No feature is enabled by default. Each adds support for the types of one library:
+//! No feature is enabled by default. Each feature adds support for the types of one library:
 //!
 //! | feature | adds |
 //! |---|---|
-//! | `axum` | `MatchedPath` as the route, `OriginalUri` as the target that a server received, `axum::Error` |
+//! | `axum` | `MatchedPath` as the route, `OriginalUri` as the target of a received request, `axum::Error` |
 //! | `connect-info` | `axum`, and `ConnectInfo`, which needs axum's own feature `tokio` |
 //! | `hyper-util` | `Error` and `HttpInfo` of hyper-util's pooled client, `hyper::Error` |
-//! | `reqwest` | `reqwest::Client` as a tower service, with `reqwest::Request`, `Response` and `Error`, and `send_with` of its request builder; includes `hyper-util`, on which it is built |
-//! | `reqwest-middleware` | `reqwest`, and `into_middleware()` for the chain of a `ClientWithMiddleware` |
-//! | `tonic` | `tonic::Status`, the causes of `tonic::transport::Error`, and `TcpConnectInfo`; includes `hyper-util`, on which it is built |
-//! | `tower` | `Elapsed`, the error of tower's timeout, and `Overloaded`, the error of its load shedding |
+//! | `reqwest` | `reqwest::Client` as a tower service, with `reqwest::Request`, `Response` and `Error`, and `send_with` of its request builder; enables `hyper-util` |
+//! | `reqwest-middleware` | `reqwest`, and `into_middleware()` for a `ClientWithMiddleware` |
+//! | `tonic` | `tonic::Status`, the causes of `tonic::transport::Error`, and `TcpConnectInfo`; enables `hyper-util` |
+//! | `tower` | the errors `Elapsed` of tower's timeout and `Overloaded` of its load shedding |
 //!
 //! [`tower-otel-trace`]: https://docs.rs/tower-otel-trace
 //! [`tower-otel-metrics`]: https://docs.rs/tower-otel-metrics

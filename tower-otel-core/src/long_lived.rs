@@ -1,4 +1,4 @@
-//! Responses that are meant to last: streams of events, and upgraded connections.
+//! Long-lived responses: streams of events, and upgraded connections.
 
 use std::{
     fmt,
@@ -14,10 +14,9 @@ use pin_project_lite::pin_project;
 
 use crate::head::ResponseHead;
 
-/// Marks a response that is meant to last, as an extension of that response.
+/// A response extension that marks a [long-lived stream](crate#long-lived-streams) or an upgraded connection.
 ///
-/// A response with the `Content-Type` `text/event-stream` needs no mark. See
-/// [Streams](crate#streams-that-are-meant-to-last).
+/// A response with the `Content-Type` `text/event-stream` does not need it.
 ///
 /// # Streams
 ///
@@ -36,8 +35,8 @@ use crate::head::ResponseHead;
 ///
 /// # Upgraded connections
 ///
-/// The exchange of an upgrade ends at its head. [`run`](Self::run) observes the connection that follows, for a handler that
-/// keeps a clone of the extension:
+/// The exchange of an upgrade ends when the response head arrives. [`run`](Self::run) observes the connection that follows.
+/// The handler inserts a clone into the response:
 ///
 /// ```
 /// # use std::future::Future;
@@ -71,12 +70,12 @@ pub struct LongLived(Arc<Mutex<Vec<Observer>>>);
 /// An observer of a connection. Dropping it ends the observation.
 struct Observer(Box<CallInside>);
 
-/// Calls code inside of the context of an observer.
+/// Calls code inside the context of an observer.
 type CallInside = dyn FnMut(&mut dyn FnMut()) + Send;
 
 impl LongLived {
-    /// Returns a future that is the upgraded connection: while it runs, the connection is counted as open, and it runs
-    /// inside of a span that is linked to the one of the request.
+    /// Returns a future that runs the upgraded connection. Until it ends, the metrics layer counts the connection as an open
+    /// stream, and the trace layer runs it inside its own span, with a link to the span of the request.
     pub fn run<F: Future>(self, connection: F) -> impl Future<Output = F::Output> {
         Connection {
             inner: connection,
@@ -85,8 +84,8 @@ impl LongLived {
         }
     }
 
-    /// Adds an observer of the upgraded connection, which is dropped at its end. Observers are added from the inner to the
-    /// outer.
+    /// Adds an observer of the upgraded connection. The observer is dropped when the connection ends. Observers are added from
+    /// the innermost to the outermost.
     #[doc(hidden)]
     pub fn observe(&self, observer: impl FnMut(&mut dyn FnMut()) + Send + 'static) {
         let mut observers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -119,7 +118,7 @@ impl<F: Future> Future for Connection<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        // The layers add observers when they pass the response on, which may be after the first poll.
+        // The layers add observers when they return the response. That may be after the first poll.
         this.observers.append(&mut this.long_lived.take());
         let mut inner = this.inner;
         let mut polled = Poll::Pending;
@@ -131,7 +130,7 @@ impl<F: Future> Future for Connection<F> {
     }
 }
 
-/// Calls code inside of the contexts of observers. The last one is the outer one.
+/// Calls code inside the contexts of all observers. The last one is the outermost.
 fn inside(observers: &mut [Observer], code: &mut dyn FnMut()) {
     match observers.split_last_mut() {
         None => code(),
@@ -139,7 +138,7 @@ fn inside(observers: &mut [Observer], code: &mut dyn FnMut()) {
     }
 }
 
-/// Returns whether a response whose length is not known is meant to last.
+/// Returns whether a response of unknown length is a long-lived stream.
 pub(crate) fn is_long_lived(response: &dyn ResponseHead) -> bool {
     response.extensions().get::<LongLived>().is_some() || is_event_stream(response.headers())
 }

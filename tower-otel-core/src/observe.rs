@@ -1,6 +1,6 @@
-//! The two traits of every signal.
+//! The traits of observers and exchanges.
 
-use std::{cell::Cell, time::Instant};
+use std::{cell::Cell, cmp::Ordering, time::Instant};
 
 use http::{HeaderName, HeaderValue};
 
@@ -11,34 +11,34 @@ use crate::{
     request_info::RequestInfo,
 };
 
-/// Observes the exchanges of a service: one observer per signal, one [`Exchange`] per request.
+/// An observer of a service. It creates one [`Exchange`] for each request.
 ///
-/// An observer is cloned with the service, so it is best a handle to shared configuration.
+/// An observer is cloned with the service, so cloning should be cheap, for example with an `Arc`.
 ///
 /// # When it is called
 ///
 /// 1. [`start`](Self::start) reads the request and returns the exchange.
-/// 2. [`send`](Self::send) may change the request, right before the inner service is called.
-///
-/// [`Exchange::enter`] is called from `send` on, the other methods of the exchange after it.
+/// 2. [`Exchange::enter`] makes the context of the exchange current.
+/// 3. [`send`](Self::send) may change the request.
+/// 4. The inner service is called. The other methods of the exchange follow.
 pub trait Observe {
     /// The state of one exchange, from its start to its end.
     type Exchange: Exchange;
 
     /// Starts an exchange.
     ///
-    /// `at` is the instant of the start. All observers of an exchange get the same one.
+    /// `at` is the time of the start. It is the same for all observers of a layer.
     fn start(&self, request: &RequestInfo<'_>, at: Instant) -> Self::Exchange;
 
-    /// Changes the request before it is handed to the inner service. The exchange is entered.
+    /// Changes the request before the inner service is called. The exchange is entered during the call.
     ///
-    /// Default: leaves the request as it is.
+    /// Default: does nothing.
     fn send(&self, request: &mut dyn RequestHead) {
         let _ = request;
     }
 
-    /// Returns whether [`start`](Self::start) reads the current context. If `false`, the observer
-    /// outside it is not entered for the call.
+    /// Returns whether [`start`](Self::start) reads the current context. If `false`, the exchange of the outer
+    /// observer is not entered for this call.
     ///
     /// Default: `true`.
     fn reads_context(&self) -> bool {
@@ -49,40 +49,43 @@ pub trait Observe {
 /// A header that an exchange appends to a response.
 pub(crate) type ResponseHeader = (HeaderName, HeaderValue);
 
-/// One exchange, from its start to its single end.
+/// The state of one exchange, from its start to its only end.
 ///
 /// # When it is called
 ///
-/// [`response`](Self::response) at most once, [`data`](Self::data) for each data frame of the body,
-/// [`end`](Self::end) exactly once. [`enter`](Self::enter) is called around all foreign code that
-/// does work. A body is asked for its size and whether it has ended without being entered.
+/// | method | called |
+/// |---|---|
+/// | [`enter`](Self::enter) | before each call, poll and drop of the inner service, its future and the response body |
+/// | [`response`](Self::response) | at most once, when the response head arrives |
+/// | [`data`](Self::data) | for each data frame of the response body |
+/// | [`end`](Self::end) | exactly once; see [the table of events](crate#when-an-exchange-ends) |
+///
+/// The exchange is not entered while `size_hint` and `is_end_stream` of the body are called.
 ///
 /// # Wrappers
 ///
-/// An exchange that wraps another one forwards all constants and methods. Two methods have no page.
-/// `read_response(&mut self, &dyn ResponseHead) -> Option<Box<(HeaderName, HeaderValue)>>` is called before `response`. It
-/// calls functions of the application, such as the labels of a response, and returns a header for the response of a server.
-/// `long_lived(&mut self, Option<&LongLived>)` is called after `response`, if the response is a stream that is meant to
-/// last, or an upgrade with the extension [`LongLived`]. What a wrapper does not forward is neither recorded nor sent.
+/// An exchange that wraps another one must forward all constants and methods. The wrapped exchange neither records nor sends
+/// values that are not forwarded. Three of the methods are hidden in this documentation:
+///
+/// - `read_response(&mut self, &dyn ResponseHead) -> Option<Box<(HeaderName, HeaderValue)>>` is called before `response`. It
+///   calls functions of the application, such as the labels of a response. It returns a header for the response of a server.
+/// - `long_lived(&mut self, Option<&LongLived>)` is called after `response` if the response is a
+///   [long-lived stream](crate#long-lived-streams), or an upgrade with the extension [`LongLived`].
+/// - `end_order(&self) -> Option<Ordering>` decides which of two exchanges ends first, so that metrics have exemplars of kept
+///   traces.
 pub trait Exchange {
     /// Whether the exchange observes the response. If `false`, a `reqwest::Response` is not wrapped:
-    /// the exchange ends when it arrives, and in middleware of `reqwest_middleware` when the request
-    /// is sent.
+    /// the exchange ends when the response head arrives, and in middleware of `reqwest_middleware` when the
+    /// request is sent.
     ///
-    /// Default: `true`. The exchange `()` observes nothing.
+    /// Default: `true`. It is `false` for the exchange `()`.
     const OBSERVES_RESPONSE: bool = true;
 
-    /// Whether [`end`](Self::end) reads the current context. If `false`, the exchange outside it is
-    /// not entered for the call.
+    /// Whether [`end`](Self::end) reads the current context. If `false`, the outer exchange is not
+    /// entered for this call.
     ///
     /// Default: `true`.
     const END_READS_CONTEXT: bool = true;
-
-    /// Whether [`data`](Self::data) may be called after the end of the inner exchange.
-    ///
-    /// Default: `false`.
-    #[doc(hidden)]
-    const COUNTS_DATA_LATE: bool = false;
 
     /// The guard of an entered context.
     type Entered<'a>
@@ -91,11 +94,11 @@ pub trait Exchange {
 
     /// Makes the context of the exchange current on this thread until the guard is dropped.
     ///
-    /// Called around `call`, each `poll` of the future and of the body, and around dropping them.
+    /// Called before `call`, before each `poll` of the future and of the body, and before they are dropped.
     fn enter(&mut self) -> Self::Entered<'_>;
 
     /// Calls the functions of the application that read the head of the response. If one panics, no
-    /// exchange records the response. An exchange that wraps another one forwards the call.
+    /// exchange records the response. An exchange that wraps another one must forward the call.
     ///
     /// Returns a header that is appended to the response of a server.
     ///
@@ -109,8 +112,8 @@ pub trait Exchange {
     /// Records the head of the response.
     fn response(&mut self, response: &dyn ResponseHead);
 
-    /// Records that the body is a stream that is meant to last; or, with `upgraded`, adds an observer of the upgraded
-    /// connection. An exchange that wraps another one forwards the call.
+    /// Records that the body is a long-lived stream. With `upgraded`, adds an observer of the upgraded connection instead. An
+    /// exchange that wraps another one must forward the call.
     ///
     /// Default: does nothing.
     #[doc(hidden)]
@@ -125,13 +128,25 @@ pub trait Exchange {
         let _ = bytes;
     }
 
+    /// Returns when the exchange ends, compared to another one around or inside it. An inner one that is `Greater` ends after
+    /// an outer one that is `Less`, in its context; otherwise the inner one ends first. If the outer one has an order,
+    /// [`data`](Self::data) may be called after the end of the inner one. An exchange that wraps another one forwards the call.
+    ///
+    /// A span whose trace is kept or discarded at its end is `Less`. Metrics are `Greater`: the context then has the decision.
+    ///
+    /// Default: `None`.
+    #[doc(hidden)]
+    fn end_order(&self) -> Option<Ordering> {
+        None
+    }
+
     /// Ends the exchange. The exchange is not entered.
     fn end(&mut self, end: End<'_>, at: Instant);
 
     /// Calls foreign code inside the context of the exchange, then records the size of a data frame and the end that
-    /// `read` finds in its output. `has_ended` is set right before the end. A wrapper need not forward it.
+    /// `read` finds in its output. `has_ended` is set right before the end. A wrapper may omit this method.
     ///
-    /// Default: calls the other methods. An exchange whose inner exchange ends in its context is entered once for both.
+    /// Default: calls the other methods. An outer exchange is entered once for the code and for the end of the inner exchange.
     #[doc(hidden)]
     fn run<T>(
         &mut self,
@@ -166,7 +181,7 @@ pub(crate) fn run_and_leave<E: Exchange + ?Sized, T>(
     output
 }
 
-/// An observer that may be absent: with `None` nothing is observed.
+/// An optional observer. `None` observes nothing.
 impl<O: Observe> Observe for Option<O> {
     type Exchange = Option<O::Exchange>;
 
@@ -185,7 +200,7 @@ impl<O: Observe> Observe for Option<O> {
     }
 }
 
-/// An exchange that may be absent, for requests that are filtered out.
+/// An optional exchange. It is `None` for requests that are not observed.
 impl<E: Exchange> Exchange for Option<E> {
     const OBSERVES_RESPONSE: bool = E::OBSERVES_RESPONSE;
     const END_READS_CONTEXT: bool = E::END_READS_CONTEXT;
@@ -221,6 +236,10 @@ impl<E: Exchange> Exchange for Option<E> {
         }
     }
 
+    fn end_order(&self) -> Option<Ordering> {
+        self.as_ref().map_or(Some(Ordering::Greater), E::end_order)
+    }
+
     fn end(&mut self, end: End<'_>, at: Instant) {
         if let Some(exchange) = self {
             exchange.end(end, at);
@@ -228,7 +247,7 @@ impl<E: Exchange> Exchange for Option<E> {
     }
 }
 
-/// The exchange of an observer that has nothing to do after the request is sent.
+/// The exchange of an observer that does nothing after the request is sent.
 impl Exchange for () {
     const OBSERVES_RESPONSE: bool = false;
     const END_READS_CONTEXT: bool = false;
@@ -238,6 +257,10 @@ impl Exchange for () {
     fn enter(&mut self) {}
 
     fn response(&mut self, _response: &dyn ResponseHead) {}
+
+    fn end_order(&self) -> Option<Ordering> {
+        Some(Ordering::Greater)
+    }
 
     fn end(&mut self, _end: End<'_>, _at: Instant) {}
 }

@@ -9,11 +9,19 @@ use tower_otel_semconv::{KnownMethods, TrustedProxies};
 
 use crate::{filter::Filter, head::RequestHead, route::Route};
 
-/// How requests are read: which are observed, their route, their method, their scheme and client.
+/// The options that all layers share: which requests are observed, and how their route, method, scheme and client are
+/// read.
 ///
-/// Set it once and give it to several layers, so that spans and metrics of a request agree. Layers
-/// with the same options share the work of reading the request when they are
-/// [joined](crate::observe).
+/// Create one value and pass it to several layers, so that the spans and metrics of a request agree. Layers with clones of
+/// the same options read the request once if they are [joined](crate::observe).
+///
+/// | option | default |
+/// |---|---|
+/// | [`filter`](Self::filter) | all requests |
+/// | [`route`](Self::route) | a [`Route`] in the extensions, else on a server axum's `MatchedPath` |
+/// | [`known_methods`](Self::known_methods) | `OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS`, else those of the conventions |
+/// | [`trusted_proxies`](Self::trusted_proxies) | none |
+/// | [`https`](Self::https) | off |
 ///
 /// ```
 /// use tower_otel_core::{Filter, HttpOptions};
@@ -28,7 +36,7 @@ use crate::{filter::Filter, head::RequestHead, route::Route};
 #[derive(Clone, Debug, Default)]
 pub struct HttpOptions(SharedValues);
 
-/// The values of options and their clones. By default those of all other default options.
+/// Values that options share with their clones. All default options share one value.
 #[derive(Clone, Debug)]
 struct SharedValues(Arc<Values>);
 
@@ -50,7 +58,7 @@ type RouteFn = Arc<dyn Fn(&dyn RequestHead) -> Option<Route> + Send + Sync>;
 /// The defaults, shared by all layers. The environment is read once.
 static DEFAULT: LazyLock<SharedValues> = LazyLock::new(|| {
     SharedValues(Arc::new(Values {
-        filter: Filter::all(),
+        filter: Filter::default(),
         route: RouteSource::default(),
         known_methods: KnownMethods::from_env(),
         trusted_proxies: None,
@@ -73,10 +81,9 @@ impl HttpOptions {
 
     /// Sets a function that returns the route of a request, for routers other than axum's.
     ///
-    /// Default: a [`Route`] in the extensions of the request, else axum's `MatchedPath` (feature
-    /// `axum`). If the function returns `None`, a server reads the [`RouteSlot`](crate::RouteSlot)
-    /// when the exchange ends. On a client the route is the template of the URL; there only a
-    /// [`Route`] in the extensions is read by default.
+    /// Default on a server: a [`Route`] in the extensions of the request, else axum's `MatchedPath`
+    /// (feature `axum`). Default on a client: a [`Route`] in the extensions, which is the template of the URL.
+    /// If no route is found, a server reads the [`RouteSlot`](crate::RouteSlot) when the exchange ends.
     #[must_use]
     pub fn route(
         self,
@@ -85,10 +92,10 @@ impl HttpOptions {
         self.with(|values| values.route = RouteSource(Some(Arc::new(route))))
     }
 
-    /// Sets the methods that are recorded by name. Others are recorded as `_OTHER`.
+    /// Sets the methods that are recorded by name. Other methods are recorded as `_OTHER`.
     ///
-    /// Default: the list in `OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS`, else the methods of the
-    /// conventions.
+    /// Default: the list in `OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS`, read once per process, else the methods of the
+    /// conventions ([specification](https://opentelemetry.io/docs/specs/semconv/http/http-spans/)).
     #[must_use]
     pub fn known_methods(self, methods: KnownMethods) -> Self {
         self.with(|values| values.known_methods = methods)
@@ -104,7 +111,7 @@ impl HttpOptions {
     /// Declares that the server terminates TLS itself: the scheme is `https` unless a trusted proxy
     /// forwards another one. Default: the scheme of the request target, else `http`.
     ///
-    /// A layer does not see TLS. A request over HTTP/2 names its scheme, and one over HTTP/1.1 does not.
+    /// A layer cannot detect TLS. An HTTP/2 request contains its scheme; an HTTP/1.1 request does not.
     #[must_use]
     pub fn https(self) -> Self {
         self.with(|values| values.https = true)
@@ -152,7 +159,7 @@ impl HttpOptions {
         self.values().trusted_proxies.as_ref()
     }
 
-    /// Returns the scheme of requests that name none, or `None` if a trusted proxy may forward one.
+    /// Returns the scheme of requests whose target has none. Returns `None` if a trusted proxy may forward a scheme.
     #[doc(hidden)]
     #[inline]
     pub fn untrusting_scheme(&self) -> Option<&'static str> {

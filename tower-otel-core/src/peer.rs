@@ -6,11 +6,11 @@ use http::Extensions;
 
 use crate::foreign;
 
-/// The socket address of the peer, as an extension.
+/// An extension with the socket address of the peer.
 ///
-/// A server inserts it into its requests, a connector into its responses. It is not needed if a library provides the
-/// address itself: axum as `ConnectInfo<SocketAddr>` (feature `connect-info`), hyper-util as `HttpInfo` (feature
-/// `hyper-util`), tonic as `TcpConnectInfo` (feature `tonic`).
+/// A server inserts it into requests, a client's connector into responses. It is not needed if a library provides the
+/// address: axum as `ConnectInfo<SocketAddr>` (feature `connect-info`), hyper-util as `HttpInfo` (feature `hyper-util`),
+/// tonic as `TcpConnectInfo` (feature `tonic`).
 ///
 /// ```
 /// use std::net::SocketAddr;
@@ -25,16 +25,18 @@ use crate::foreign;
 pub struct PeerAddr(pub SocketAddr);
 
 impl PeerAddr {
-    /// Returns the address of the peer, from this extension or from one of a supported library.
+    /// Returns the address of the peer from this extension, else from that of a supported library. Returns `None` if there
+    /// is neither.
     pub fn of(extensions: &Extensions) -> Option<SocketAddr> {
         let own = extensions.get::<Self>().map(|peer| peer.0);
         own.or_else(|| foreign::peer(extensions))
     }
 }
 
-/// The local socket address of the connection, as an extension of a server's requests.
+/// A request extension with the local socket address of a server's connection.
 ///
-/// No library inserts it. An unspecified address (`0.0.0.0`, `::`), which a listener may be bound to, is ignored.
+/// The server inserts it; no library does. Unspecified addresses (`0.0.0.0`, `::`), to which listeners are often bound, are
+/// ignored.
 ///
 /// ```
 /// use std::net::SocketAddr;
@@ -49,7 +51,7 @@ impl PeerAddr {
 pub struct LocalAddr(pub SocketAddr);
 
 impl LocalAddr {
-    /// Returns the local address of the connection.
+    /// Returns the local address of the connection from this extension, or `None` if it is missing or unspecified.
     #[doc(hidden)]
     pub fn of(extensions: &Extensions) -> Option<SocketAddr> {
         let local = extensions.get::<Self>()?.0;

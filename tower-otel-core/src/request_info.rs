@@ -9,21 +9,24 @@ use std::{
 };
 
 use http::{Extensions, HeaderMap, Method, Version};
-use tower_otel_semconv::{Endpoint, Forwarded, HostPort, Kind, Target, server, server_scheme};
+use tower_otel_semconv::{
+    Endpoint, Forwarded, HostPort, Kind, Target, named_server, server_scheme,
+};
 
 use crate::{
     additions::Additions,
     head::{RequestHead, received_target},
     known_headers::KnownHeaders,
     options::HttpOptions,
+    peer::PeerAddr,
     route::Route,
     route_slot::RouteSlot,
 };
 
-/// The request of an exchange, as its observers read it.
+/// The request of an exchange. Observers read it in [`Observe::start`](crate::Observe::start).
 ///
-/// Each value is resolved when it is first used, and cached for the other observers of the
-/// exchange. So spans and metrics record the same values, and nothing is looked up twice.
+/// Each value is resolved when it is first used, and cached for the other observers of the layer. So spans
+/// and metrics record the same values, and nothing is looked up twice.
 pub struct RequestInfo<'a> {
     head: &'a dyn RequestHead,
     method: &'a Method,
@@ -46,18 +49,18 @@ pub struct RequestInfo<'a> {
 struct Routes<'a> {
     /// The [`Route`] in the extensions.
     received: Option<&'a str>,
-    /// The same, or else the one that the router has matched.
+    /// The same, else the route that axum's router matched.
     matched: Option<&'a str>,
 }
 
-/// The route that the function in some options has returned.
+/// The route that the function of these options has returned.
 struct CustomRoute {
     options: HttpOptions,
     route: Option<Route>,
     next: OnceCell<Box<OnceCell<CustomRoute>>>,
 }
 
-/// Forwarded headers, and what observers add to the request.
+/// Forwarded headers, and additions of observers to the request.
 #[derive(Default)]
 struct RequestExtras<'a> {
     forwarded: OnceCell<(HttpOptions, Forwarded<'a>)>,
@@ -65,7 +68,7 @@ struct RequestExtras<'a> {
 }
 
 impl<'a> RequestInfo<'a> {
-    /// Reads this request.
+    /// Creates the information of a request. Nothing is resolved yet.
     #[doc(hidden)]
     pub fn new<R: RequestHead>(request: &'a R) -> Self {
         Self {
@@ -84,12 +87,12 @@ impl<'a> RequestInfo<'a> {
         }
     }
 
-    /// Returns the request itself, for functions that read it.
+    /// Returns the head of the request, for functions of the application.
     pub const fn head(&self) -> &'a dyn RequestHead {
         self.head
     }
 
-    /// Returns the method, as it was sent.
+    /// Returns the method as sent.
     pub const fn method(&self) -> &'a Method {
         self.method
     }
@@ -112,13 +115,13 @@ impl<'a> RequestInfo<'a> {
             .get_or_init(|| KnownHeaders::find(self.headers))
     }
 
-    /// Returns the extensions, if the type of the request has any (`reqwest::Request` has none).
+    /// Returns the extensions. Returns `None` if the type of the request has none, such as `reqwest::Request`.
     pub const fn extensions(&self) -> Option<&'a Extensions> {
         self.extensions
     }
 
-    /// Returns the target. On a server it is the one that was received, before routers removed a
-    /// prefix from its path.
+    /// Returns the target. On a server it is the received target, before routers removed a prefix from its path
+    /// (feature `axum`).
     #[inline]
     pub fn target(&self, kind: Kind) -> Target<'a> {
         match kind {
@@ -129,17 +132,19 @@ impl<'a> RequestInfo<'a> {
         }
     }
 
-    /// Returns the address of the peer that sent the request, if it is known.
+    /// Returns the address of the peer that sent the request, or `None` if it is not known.
     #[inline]
     pub fn peer(&self) -> Option<SocketAddr> {
-        get_or_set(&self.peer, || self.head.peer())
+        get_or_set(&self.peer, || self.extensions.and_then(PeerAddr::of))
     }
 
-    /// Returns the route: what the function in the options returns, else the
-    /// [matched](Route::matched) one. On a client, only a [`Route`] in the extensions counts.
+    /// Returns the route, or `None` if it is not known.
+    ///
+    /// If the options have a [function](HttpOptions::route), returns the route of this function. Otherwise
+    /// returns a [`Route`] in the extensions. On a server, axum's `MatchedPath` (feature `axum`) also applies.
     #[inline(always)]
     pub fn route(&self, kind: Kind, options: &HttpOptions) -> Option<&str> {
-        // The route of an incoming request is not that of a request sent on its behalf.
+        // The route of a received request is not the route of a request that a proxy sends for it.
         match kind {
             _ if options.has_custom_route() => self.custom_route(options),
             Kind::Server => self.routes().matched,
@@ -190,8 +195,8 @@ impl<'a> RequestInfo<'a> {
 
     /// Returns whether the filter in the options selects the request.
     ///
-    /// A layer calls it first. On a server, the [`Route`] in the extensions is then one of a received request, also if
-    /// the request is not selected.
+    /// A layer calls this method first. On a server it marks the [`Route`] in the extensions as received, even if the
+    /// request is not selected.
     #[doc(hidden)]
     #[inline(always)]
     pub fn is_observed(&self, kind: Kind, options: &HttpOptions) -> bool {
@@ -203,9 +208,8 @@ impl<'a> RequestInfo<'a> {
 
     /// Calls a function of the application and returns its value.
     ///
-    /// If it panics, the observers start as if it had returned `default`, and no other function is
-    /// called. Then all of them end as [`End::Panicked`](crate::End::Panicked), and the panic
-    /// continues.
+    /// If the function panics, `default` is returned and no further function is called. After all observers have
+    /// started, their exchanges end as [`End::Panicked`](crate::End::Panicked), and the panic continues.
     #[doc(hidden)]
     pub fn call_function<T>(&self, default: T, function: impl FnOnce() -> T) -> T {
         let has_panicked = self.extras.get().is_some_and(|extras| {
@@ -226,8 +230,8 @@ impl<'a> RequestInfo<'a> {
         }
     }
 
-    /// Returns the slot for a route that is set later. It is inserted into the request if there
-    /// is none. Returns `None` if the request has no extensions.
+    /// Returns the slot for a route that is set later. If the request has no slot, one is inserted. Returns `None` if
+    /// the request has no extensions.
     #[doc(hidden)]
     #[inline]
     pub fn route_slot(&self) -> Option<RouteSlot> {
@@ -239,7 +243,7 @@ impl<'a> RequestInfo<'a> {
         Some(additions.route_slot.get_or_insert_default().clone())
     }
 
-    /// Returns client, scheme and host as far as trusted proxies forward them.
+    /// Returns client, scheme and host, if trusted proxies forward them.
     #[cold]
     fn forwarded(&self, options: &HttpOptions) -> Cow<'_, Forwarded<'a>> {
         let resolve = || {
@@ -254,7 +258,7 @@ impl<'a> RequestInfo<'a> {
         }
     }
 
-    /// Returns the scheme a client has used to reach this server.
+    /// Returns the scheme that the client used.
     #[doc(hidden)]
     #[inline]
     pub fn server_scheme(&self, options: &HttpOptions) -> &'static str {
@@ -279,9 +283,9 @@ impl<'a> RequestInfo<'a> {
 
     /// Returns the host and port of the server that the request is for.
     ///
-    /// On a server: the host that a trusted proxy forwards, else that of the target or of `Host`. On a
-    /// client: that of the target or of `Host`, with the default port of the scheme if none is
-    /// written.
+    /// On a server, it is the host that a trusted proxy forwards, else the host of the target or of the `Host` header.
+    /// On a client, it is the host of the target or of the `Host` header. A client's request without a port has the
+    /// default port of the scheme.
     #[doc(hidden)]
     #[inline]
     pub fn server(&self, kind: Kind, options: &HttpOptions) -> Option<(Cow<'a, str>, Option<u16>)> {
@@ -296,22 +300,19 @@ impl<'a> RequestInfo<'a> {
         Some((Cow::Borrowed(host), port))
     }
 
-    /// Returns the server that the target or the `Host` header names.
+    /// Returns the server in the target or the `Host` header.
     #[inline]
     fn named_server(&self, kind: Kind) -> Option<HostPort<'a>> {
         let resolve = || {
             let target = self.target(kind);
             let host = || self.known_headers().host;
-            match kind {
-                Kind::Server => server::on_server(&target, host),
-                Kind::Client => server::on_client(&target, host),
-            }
+            named_server(kind, &target, host)
         };
         get_or_set_for(&self.named_server, kind, resolve)
     }
 
-    /// Inserts an extension into the request, once all observers have started. Returns whether the
-    /// request has extensions.
+    /// Inserts an extension into the request after all observers have started. Returns `false` if the request has no
+    /// extensions.
     #[doc(hidden)]
     pub fn insert<T: Clone + Send + Sync + 'static>(&self, extension: T) -> bool {
         if self.extensions.is_none() {
@@ -335,7 +336,7 @@ impl<'a> RequestInfo<'a> {
     }
 }
 
-/// Returns the value of a cell, which is set if it is empty.
+/// Returns the value of a cell. If the cell is empty, it is set first.
 #[inline]
 fn get_or_set<T: Copy>(cell: &Cell<Option<T>>, resolve: impl FnOnce() -> T) -> T {
     cell.get().unwrap_or_else(|| {
@@ -345,7 +346,7 @@ fn get_or_set<T: Copy>(cell: &Cell<Option<T>>, resolve: impl FnOnce() -> T) -> T
     })
 }
 
-/// Returns the value of a cell for this kind. If it is set for the other kind, it is not replaced.
+/// Returns the value of a cell for this kind. A value for the other kind is not replaced.
 #[inline]
 fn get_or_set_for<T: Copy>(
     cell: &Cell<Option<(Kind, T)>>,

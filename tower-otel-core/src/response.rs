@@ -1,4 +1,4 @@
-//! Wraps a response, and decides from its head whether a body follows.
+//! Wraps a response, and detects from its head whether a body follows.
 
 use http::{HeaderMap, Method, StatusCode};
 use http_body::Body;
@@ -13,12 +13,12 @@ use crate::{
     observe::{Exchange, ResponseHeader},
 };
 
-/// Which response bodies the method of a request allows.
+/// The response body that a request allows, by its method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyExpectation {
     /// The response may have a body.
     Content,
-    /// The request is a `HEAD`: the response never has a body, whatever its headers say.
+    /// The request is a `HEAD`: the response has no body, regardless of its headers.
     HeadOnly,
     /// The request is a `CONNECT`: a success turns the connection into a tunnel.
     Tunnel,
@@ -33,9 +33,9 @@ impl BodyExpectation {
         }
     }
 
-    /// Returns how an exchange ends at the head of its response, if no body follows.
+    /// Returns the end of an exchange whose response has no body. Returns `None` if a body follows.
     ///
-    /// Servers drop such bodies without polling them, so their end cannot be awaited.
+    /// Servers drop an empty body without polling it, so the exchange ends with the response head.
     pub(crate) fn end_at_head(
         self,
         status: StatusCode,
@@ -73,7 +73,7 @@ where
     type Wrapped = http::Response<ResponseBody<B, E>>;
 
     fn wrap(mut self, mut guard: ExchangeGuard<E>, expectation: BodyExpectation) -> Self::Wrapped {
-        // First, because the body may panic: then the response is not recorded.
+        // Before the response is recorded, because the body may panic.
         let announced = AnnouncedBody::of(&mut guard, self.body());
         let header = guard.response(&self);
         if let Some(header) = header {
@@ -84,7 +84,7 @@ where
     }
 }
 
-/// Appends a header, unless there are too many.
+/// Appends a header, unless the map is full.
 #[cold]
 fn append(headers: &mut HeaderMap, (name, value): ResponseHeader) {
     let _ = headers.try_append(name, value);
@@ -106,7 +106,7 @@ impl AnnouncedBody {
     }
 }
 
-/// Ends the exchange if no body follows. Returns how many bytes of it are expected.
+/// Ends the exchange if no body follows. Returns the expected number of bytes of the body.
 pub(crate) fn end_at_head<B, E: Exchange>(
     guard: &mut ExchangeGuard<E>,
     response: &http::Response<B>,
@@ -125,7 +125,7 @@ pub(crate) fn end_at_head<B, E: Exchange>(
         .or_else(|| stream(guard, response))
 }
 
-/// Adds the observers of the connection that follows an upgrade, if it is to be observed.
+/// Adds the observers of an upgraded connection, if the response has the extension [`LongLived`].
 #[cold]
 pub(crate) fn upgraded<E: Exchange>(guard: &mut ExchangeGuard<E>, response: &dyn ResponseHead) {
     if let Some(connection) = response.extensions().get::<LongLived>() {
@@ -133,8 +133,8 @@ pub(crate) fn upgraded<E: Exchange>(guard: &mut ExchangeGuard<E>, response: &dyn
     }
 }
 
-/// Records a stream that is meant to last. Returns `Some(0)` if it is complete whenever it is dropped. A gRPC call is not:
-/// its status is in its trailers.
+/// Records a long-lived stream. Returns `Some(0)`, so that the stream is complete whenever it is dropped. Returns `None` for a
+/// gRPC call, because its status is in its trailers.
 #[inline(never)]
 fn stream<E: Exchange>(guard: &mut ExchangeGuard<E>, response: &dyn ResponseHead) -> Option<u64> {
     if !guard.is_open() || !is_long_lived(response) {

@@ -4,13 +4,13 @@ use std::{borrow::Cow, sync::Arc};
 
 use http::Extensions;
 
-/// The template that matched a request, such as `/users/{id}`. It has few values; the path itself is
-/// never a route.
+/// A request extension with the template that matched the request, such as `/users/{id}`.
 ///
-/// As an extension of a request it is read by the layers. On a server, a router that this crate does
-/// not know inserts it; on a client it is the template that the URL was made from. A proxy that sends a
-/// received request with its extensions does not send the route: a client's layers ignore a `Route`
-/// that a server's layer has read.
+/// A route has low cardinality. Do not use the path as a route.
+///
+/// Layers read it from the extensions of the request. On a server, insert it in a router that this crate does not
+/// support. On a client, insert the template of the URL. If a proxy sends a received request with its extensions, the
+/// client's layers ignore a `Route` that a server's layer has read.
 ///
 /// ```
 /// use tower_otel_core::Route;
@@ -23,7 +23,7 @@ use http::Extensions;
 #[derive(Clone, Debug)]
 pub struct Route {
     template: Template,
-    /// Whether a server's layer has read it from a received request.
+    /// Whether a server's layer has read the route from a received request.
     is_received: bool,
 }
 
@@ -55,7 +55,7 @@ impl Route {
 
     /// Returns the route that the router has inserted into the extensions of a request: a `Route`,
     /// or axum's `MatchedPath` (feature `axum`).
-    pub fn matched(extensions: &Extensions) -> Option<Self> {
+    pub(crate) fn matched(extensions: &Extensions) -> Option<Self> {
         let matched = extensions.get::<Self>().cloned();
         #[cfg(feature = "axum")]
         let matched = matched.or_else(|| {

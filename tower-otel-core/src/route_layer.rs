@@ -1,4 +1,4 @@
-//! A layer that hands the matched route to outer layers.
+//! A layer that passes the matched route to outer layers.
 
 use std::task::{Context, Poll};
 
@@ -7,16 +7,16 @@ use tower_service::Service;
 
 use crate::{head::RequestHead, route::Route, route_slot::RouteSlot};
 
-/// A layer that hands the matched route to the layers around a router.
+/// A layer that passes the matched route to the layers around a router.
 ///
-/// Put it on a router that is mounted by axum's `nest_service`, or whose other layers are around the
-/// whole router. Layers inside a router read the route by themselves.
+/// Add it to a router that is mounted by axum's `nest_service`, or whose trace and metrics layers wrap the
+/// whole router. Layers that are added with `Router::layer` read the route themselves.
+///
+/// It sets the [`RouteSlot`] of the request to the [`Route`] in its extensions, or to axum's `MatchedPath` (feature `axum`).
+/// Without a slot, or without a route, it does nothing.
 ///
 /// A service without routes, such as `ServeDir` of tower-http, has no matched route. Mount it with axum's `nest`, as
 /// `Router::new().route_service("/{*file}", folder)`.
-///
-/// It sets the [`RouteSlot`] of the request to [`Route::matched`]. Without a slot, or without a
-/// match, it does nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RouteLayer(());
 

@@ -4,12 +4,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::route::Route;
 
-/// A slot in the extensions of a request, in which a router or a handler leaves the route.
+/// A request extension in which a router or a handler sets the route.
 ///
-/// A layer around a router, or around one mounted by axum's `nest_service`, starts an exchange before
-/// the route is known, and inserts an empty slot. [`RouteLayer`](crate::RouteLayer) inside the nested
-/// router, or a handler, sets it. The layer reads it when the exchange ends. All layers of a request
-/// share one slot. The last route that is set wins: it is that of the innermost router.
+/// A server's layer inserts an empty slot if the route is not known when the exchange starts: around a router, or
+/// around a router mounted by axum's `nest_service`. [`RouteLayer`](crate::RouteLayer) inside that router, or a
+/// handler, sets the slot. The layer reads it when the exchange ends. All layers of a request share one slot. The
+/// last route that is set applies.
 #[derive(Clone, Debug, Default)]
 pub struct RouteSlot(Arc<Mutex<Option<Route>>>);
 
@@ -19,7 +19,7 @@ impl RouteSlot {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(route.into());
     }
 
-    /// Returns the route, if it was set.
+    /// Returns the route, or `None` if it was not set.
     pub fn get(&self) -> Option<Route> {
         self.0
             .lock()

@@ -18,11 +18,10 @@ use crate::{
 
 /// A service whose exchanges are observed.
 ///
-/// Readiness, errors and responses are those of the inner service. Only the body of the response is
-/// wrapped, to observe its end.
+/// Readiness and errors are those of the inner service. The response body is wrapped to observe its end.
 ///
 /// If a function of the application panics, such as a filter, the inner service is not called, and the returned future panics
-/// when it is polled. `call` itself panics only if the inner service does.
+/// when it is polled. `call` panics only if the inner service does.
 #[derive(Clone, Copy, Debug)]
 pub struct Observed<S, O> {
     inner: S,
@@ -59,7 +58,7 @@ where
             Err(panic) => return ResponseFuture::panicked(panic, expectation),
         };
         let mut unwinding = guard.end_on_unwind();
-        // Not a closure: the request and the future would be moved.
+        // A block, because a closure would move the request and the future.
         let future = {
             let entered = unwinding.enter();
             if let Err(panic) = catch_panic(|| observer.send(&mut request)) {

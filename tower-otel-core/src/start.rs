@@ -11,7 +11,7 @@ use crate::{
     unwinding::{PanicPayload, catch_panic},
 };
 
-/// Reads the request and starts an exchange. What the observers add to the request is inserted. If a
+/// Reads the request, starts an exchange, and inserts the extensions of the observers into the request. If a
 /// function of the application panics, the exchange ends, and the panic is returned.
 #[inline(always)]
 pub(crate) fn start<O: Observe, R: RequestHead>(

@@ -1,7 +1,8 @@
-//! Several observers as one, from the outer to the inner.
+//! Tuples of observers, from the outermost to the innermost.
 
 use std::{
     cell::Cell,
+    cmp::Ordering,
     mem,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     time::Instant,
@@ -17,8 +18,10 @@ use crate::{
     unwinding::without_second_panic,
 };
 
-/// The first observer is the outer one. The second starts and ends in the context of the first; both
-/// share one [`RequestInfo`]. `response` and `data` are called from the inner to the outer.
+/// Two observers. The first is the outer one. The second starts and ends in the context of the first. Both read
+/// one [`RequestInfo`]. `response` and `data` are called from the inner to the outer.
+///
+/// If the end of a span decides whether its trace is kept, metrics inside it are recorded after that end, in its context.
 impl<A: Observe, B: Observe> Observe for (A, B) {
     type Exchange = JoinedExchange<Nested<A::Exchange, B::Exchange>>;
 
@@ -40,7 +43,7 @@ impl<A: Observe, B: Observe> Observe for (A, B) {
     }
 }
 
-/// Three observers, from the outer one to the inner one.
+/// Three observers, from the outermost to the innermost.
 impl<A: Observe, B: Observe, C: Observe> Observe for (A, B, C) {
     type Exchange = JoinedExchange<Nested<A::Exchange, Nested<B::Exchange, C::Exchange>>>;
 
@@ -109,7 +112,18 @@ impl<A: Exchange, B: Exchange> Exchange for Nested<A, B> {
         self.outer.data(bytes);
     }
 
+    fn end_order(&self) -> Option<Ordering> {
+        let (outer, inner) = (self.outer.end_order()?, self.inner.end_order()?);
+        Some(match inner {
+            Ordering::Greater => outer,
+            Ordering::Less | Ordering::Equal => Ordering::Equal,
+        })
+    }
+
     fn end(&mut self, end: End<'_>, at: Instant) {
+        if self.ends_outer_first(self.outer.end_order()) {
+            return self.end_outer_first(end, at);
+        }
         let Self { outer, inner } = self;
         let outer = EndOnDrop { outer, end, at };
         if B::END_READS_CONTEXT {
@@ -126,7 +140,8 @@ impl<A: Exchange, B: Exchange> Exchange for Nested<A, B> {
         read: impl for<'t> FnOnce(&'t T) -> (Option<u64>, Option<End<'t>>),
         has_ended: &Cell<bool>,
     ) -> T {
-        if !A::COUNTS_DATA_LATE || !B::END_READS_CONTEXT {
+        let order = self.outer.end_order();
+        if order.is_none() || !B::END_READS_CONTEXT || self.ends_outer_first(order) {
             return run_and_leave(self, foreign, read, has_ended);
         }
         let Self { outer, inner } = self;
@@ -148,7 +163,7 @@ impl<A: Exchange, B: Exchange> Exchange for Nested<A, B> {
         };
         let at = Instant::now();
         has_ended.set(true);
-        // The outer one ends even if the end of the inner one panics.
+        // The outer exchange ends even if the end of the inner one panics.
         let inner_end = catch_unwind(AssertUnwindSafe(|| inner.end(end, at)));
         drop(entered);
         let outer = EndOnDrop { outer, end, at };
@@ -160,6 +175,28 @@ impl<A: Exchange, B: Exchange> Exchange for Nested<A, B> {
             resume_unwind(panic);
         }
         output
+    }
+}
+
+impl<A: Exchange, B: Exchange> Nested<A, B> {
+    /// Returns whether the outer exchange, which has this order, ends before the inner one.
+    #[inline]
+    fn ends_outer_first(&self, outer: Option<Ordering>) -> bool {
+        B::END_READS_CONTEXT
+            && outer == Some(Ordering::Less)
+            && self.inner.end_order() == Some(Ordering::Greater)
+    }
+
+    #[inline(never)]
+    fn end_outer_first(&mut self, end: End<'_>, at: Instant) {
+        let Self { outer, inner } = self;
+        let ends = EndInsideOnDrop {
+            outer,
+            inner,
+            end,
+            at,
+        };
+        ends.outer.end(end, at);
     }
 }
 
@@ -199,5 +236,27 @@ struct EndOnDrop<'a, 'e, A: Exchange> {
 impl<A: Exchange> Drop for EndOnDrop<'_, '_, A> {
     fn drop(&mut self) {
         without_second_panic(|| self.outer.end(self.end, self.at));
+    }
+}
+
+/// Ends the inner exchange in the context of the outer one, after its end and even if that panics.
+struct EndInsideOnDrop<'a, 'e, A: Exchange, B: Exchange> {
+    outer: &'a mut A,
+    inner: &'a mut B,
+    end: End<'e>,
+    at: Instant,
+}
+
+impl<A: Exchange, B: Exchange> Drop for EndInsideOnDrop<'_, '_, A, B> {
+    fn drop(&mut self) {
+        without_second_panic(|| {
+            // The outer one may close its span, which calls code of the application.
+            let outer = &mut *self.outer;
+            let entered = catch_unwind(AssertUnwindSafe(move || { outer }.enter()));
+            self.inner.end(self.end, self.at);
+            if let Err(panic) = entered {
+                resume_unwind(panic);
+            }
+        });
     }
 }

@@ -1,4 +1,4 @@
-//! Panics that do not unwind where they happen.
+//! Panics that are caught, and continue later or are swallowed.
 
 use std::{
     any::Any,
@@ -7,8 +7,8 @@ use std::{
     thread,
 };
 
-/// Calls a function that may run in a destructor. If the thread already unwinds, a panic of the function is swallowed: it
-/// would abort the process. How the exchange ends does not depend on it.
+/// Calls a function that may run in a destructor. If the thread is already unwinding, a panic of the function is swallowed,
+/// because it would abort the process. The end of the exchange does not depend on it.
 #[inline]
 pub(crate) fn without_second_panic(function: impl FnOnce()) {
     if thread::panicking() {
@@ -18,20 +18,20 @@ pub(crate) fn without_second_panic(function: impl FnOnce()) {
     }
 }
 
-/// What a function panicked with.
+/// The payload of a panic.
 pub(crate) type PanicPayload = Box<dyn Any + Send>;
 
-/// Calls code of an application that may panic. A panic does not unwind: it continues later.
+/// Calls a function of the application. A panic is caught and returned, so that it can continue later.
 #[inline]
 pub(crate) fn catch_panic<T>(function: impl FnOnce() -> T) -> Result<T, PanicPayload> {
     catch_unwind(AssertUnwindSafe(function))
 }
 
-/// Calls a function, and ignores its panic.
+/// Calls a function and ignores its panic.
 #[cold]
 pub(crate) fn swallow_panic(function: impl FnOnce()) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(function)) {
-        // Its destructor may panic, too.
+        // The destructor of the payload may panic, too.
         mem::forget(panic);
     }
 }

@@ -1,11 +1,10 @@
 //! Translates the metrics of the recorder to OTLP.
 //!
 //! The recorder has one interface, its text format. A render every minute costs less than a second recording
-//! of each sample, and names and values cannot differ from those of `/metrics`.
+//! of each sample, and names and values cannot differ from those of `/metrics`. The text is rendered in pieces while it is
+//! translated, so it is never stored as a whole.
 //!
 //! <https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/#prometheus-metric-points-to-otlp>
-
-use std::str::Lines;
 
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
@@ -39,19 +38,32 @@ impl Times {
     }
 }
 
-/// Reads the text format, version 0.0.4, as the recorder writes it.
-pub(crate) struct FacadeMetrics<'a> {
-    lines: Lines<'a>,
+/// Reads the text format, version 0.0.4, as the recorder writes it, from pieces of whole lines.
+pub(crate) struct FacadeMetrics<I> {
+    lines: PieceLines<I>,
+    points: Points,
+}
+
+/// The lines of the pieces of a text.
+struct PieceLines<I> {
+    pieces: I,
+    piece: String,
+    /// Where the next line starts.
+    next: usize,
+}
+
+/// The points that the lines describe.
+struct Points {
     times: Times,
     /// The metric that the next samples belong to.
-    family: Family<'a>,
+    family: Family,
     /// The histogram whose count was not read yet.
     histogram: HistogramDataPoint,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Family<'a> {
-    name: &'a str,
+struct Family {
+    name: String,
     help: String,
     kind: Kind,
 }
@@ -69,38 +81,60 @@ enum Point {
     Histogram(HistogramDataPoint),
 }
 
-impl<'a> FacadeMetrics<'a> {
-    pub(crate) fn new(text: &'a str, times: Times) -> Self {
+impl<I: Iterator<Item = String>> PieceLines<I> {
+    /// Returns the next line. Renders a piece if the last one is read.
+    fn next(&mut self) -> Option<&str> {
+        while self.next >= self.piece.len() {
+            self.piece = self.pieces.next()?;
+            self.next = 0;
+        }
+        let rest = self.piece.get(self.next..)?;
+        let line = rest.split_once('\n').map_or(rest, |(line, _)| line);
+        self.next += line.len() + 1;
+        Some(line)
+    }
+}
+
+impl<I: Iterator<Item = String>> FacadeMetrics<I> {
+    pub(crate) fn new(pieces: I) -> Self {
         Self {
-            lines: text.lines(),
-            times,
-            family: Family::default(),
-            histogram: HistogramDataPoint::default(),
+            lines: PieceLines {
+                pieces,
+                piece: String::new(),
+                next: 0,
+            },
+            points: Points {
+                times: Times::new(0, 0),
+                family: Family::default(),
+                histogram: HistogramDataPoint::default(),
+            },
         }
     }
 
-    /// Returns the metrics of the next request, or `None` at the end. A metric with many series is in
-    /// several requests.
-    pub(crate) fn next_part(&mut self) -> Option<Vec<Metric>> {
+    /// Returns the metrics of the next request, which are read at these times, or `None` at the end. A metric with many
+    /// series is in several requests.
+    pub(crate) fn next_part(&mut self, times: Times) -> Option<Vec<Metric>> {
+        let Self { lines, points } = self;
+        points.times = times;
         let (mut metrics, mut size): (Vec<Metric>, usize) = (Vec::new(), 0);
         // A part without a metric would be the end.
         while size < PART_SIZE || metrics.is_empty() {
-            let Some(line) = self.lines.next() else {
+            let Some(line) = lines.next() else {
                 break;
             };
             if let Some(comment) = line.strip_prefix("# ") {
-                self.read_comment(comment);
+                points.read_comment(comment);
                 continue;
             }
             size += line.len() + POINT_SIZE;
-            let Some(point) = Sample::parse(line, |_| true).and_then(|sample| self.point(sample))
+            let Some(point) = Sample::parse(line, |_| true).and_then(|sample| points.point(sample))
             else {
                 continue;
             };
             match metrics.last_mut() {
-                Some(metric) if metric.name == self.family.name => add(metric, point),
+                Some(metric) if metric.name == points.family.name => add(metric, point),
                 _ => {
-                    let mut metric = self.family.metric();
+                    let mut metric = points.family.metric();
                     add(&mut metric, point);
                     metrics.push(metric);
                 }
@@ -108,14 +142,16 @@ impl<'a> FacadeMetrics<'a> {
         }
         (!metrics.is_empty()).then_some(metrics)
     }
+}
 
-    fn read_comment(&mut self, comment: &'a str) {
+impl Points {
+    fn read_comment(&mut self, comment: &str) {
         let mut words = comment.splitn(3, ' ');
         let (keyword, name, rest) = (words.next(), words.next(), words.next());
         let (name, rest) = (name.unwrap_or_default(), rest.unwrap_or_default());
         if name != self.family.name {
             self.family = Family {
-                name,
+                name: name.to_owned(),
                 ..Family::default()
             };
         }
@@ -156,7 +192,7 @@ impl<'a> FacadeMetrics<'a> {
     /// Adds a sample to the current histogram, and returns it with its last sample, the count.
     fn read_histogram(&mut self, sample: Sample<'_>) -> Option<HistogramDataPoint> {
         let histogram = &mut self.histogram;
-        match sample.name.strip_prefix(self.family.name)? {
+        match sample.name.strip_prefix(&*self.family.name)? {
             "_bucket" => {
                 let upper: f64 = sample.label("le").parse().ok()?;
                 if upper.is_finite() {
@@ -182,7 +218,7 @@ impl<'a> FacadeMetrics<'a> {
     }
 }
 
-impl Family<'_> {
+impl Family {
     /// Returns the metric without points.
     fn metric(&self) -> Metric {
         let aggregation_temporality = AggregationTemporality::Cumulative.into();
@@ -199,9 +235,9 @@ impl Family<'_> {
             }),
         };
         Metric {
-            name: self.name.to_owned(),
+            name: self.name.clone(),
             description: self.help.clone(),
-            unit: unit_of(self.name).to_owned(),
+            unit: unit_of(&self.name).to_owned(),
             data: Some(data),
             ..Metric::default()
         }

@@ -1,10 +1,19 @@
+#![allow(clippy::unwrap_used)]
+
+use tower_otel_prometheus::Prometheus;
+
 use super::*;
 
 const TIMES: Times = Times { start: 7, now: 9 };
 
+/// Reads a text in one piece.
 fn read(text: &str) -> Vec<Vec<Metric>> {
-    let mut metrics = FacadeMetrics::new(text, TIMES);
-    std::iter::from_fn(|| metrics.next_part()).collect()
+    read_pieces(std::iter::once(text.to_owned()))
+}
+
+fn read_pieces(pieces: impl Iterator<Item = String>) -> Vec<Vec<Metric>> {
+    let mut metrics = FacadeMetrics::new(pieces);
+    std::iter::from_fn(|| metrics.next_part(TIMES)).collect()
 }
 
 /// Returns each point as a line: name, unit, kind, labels, values.
@@ -90,6 +99,16 @@ a_seconds_count 0
     assert!(helps.eq(expected));
 }
 
+/// Returns how many numbers a part has.
+fn numbers(part: &[Metric]) -> usize {
+    let numbers = part.iter().map(|metric| match &metric.data {
+        Some(Data::Sum(sum)) => sum.data_points.len(),
+        Some(Data::Gauge(gauge)) => gauge.data_points.len(),
+        _ => 0,
+    });
+    numbers.sum()
+}
+
 #[test]
 fn many_series_are_in_several_requests_that_receivers_accept() {
     use prost::Message;
@@ -106,12 +125,10 @@ fn many_series_are_in_several_requests_that_receivers_accept() {
         text.push_str(&format!("b{{n=\"{n}\"}} 1\n"));
     }
     let parts = read(&text);
-    let points = parts.iter().flatten().map(|metric| match &metric.data {
-        Some(Data::Sum(sum)) => sum.data_points.len(),
-        Some(Data::Gauge(gauge)) => gauge.data_points.len(),
-        _ => 0,
-    });
-    assert_eq!(points.sum::<usize>(), 120_000);
+    assert_eq!(
+        parts.iter().map(|part| numbers(part)).sum::<usize>(),
+        120_000
+    );
     assert!(parts.len() > 10);
     for part in parts {
         let size: usize = part.iter().map(Message::encoded_len).sum();
@@ -158,4 +175,49 @@ fn the_unit_is_that_of_the_name() {
 fn a_clock_that_is_set_back_does_not_end_points_before_their_start() {
     let end = |now| Times::new(7, now).now;
     assert_eq!([9, 7, 3].map(end), [9, 7, 7]);
+}
+
+/// A recorder with so many counters. The text of each has 200 bytes.
+fn prometheus(series: usize) -> Prometheus {
+    let (recorder, prometheus) = Prometheus::builder().build().unwrap();
+    metrics::with_local_recorder(&recorder, || {
+        for n in 0..series {
+            metrics::counter!("jobs_total", "kind" => format!("{n:0>180}")).increment(1);
+        }
+    });
+    prometheus
+}
+
+#[test]
+fn a_push_needs_no_more_memory_for_more_series() {
+    let pushed = |series| {
+        let prometheus = prometheus(series);
+        let mut points = 0;
+        let memory = allocation_counter::measure(|| {
+            let mut metrics = FacadeMetrics::new(prometheus.pieces());
+            while let Some(part) = metrics.next_part(TIMES) {
+                points += numbers(&part);
+            }
+        });
+        assert_eq!(points, series);
+        memory.bytes_max
+    };
+    let (few, many) = (pushed(10_000), pushed(100_000));
+    assert!(many < few + few / 4, "{few} bytes, then {many}");
+    // The text has more than 18 MB.
+    assert!(many < 6_000_000, "{many}");
+}
+
+#[test]
+fn a_text_in_pieces_is_read_like_a_text_in_one() {
+    let text = "# HELP a A.\n# TYPE a histogram\na_bucket{le=\"1\"} 1\na_bucket{le=\"+Inf\"} 3\na_sum 5\na_count 3\n\
+                # HELP b_total B.\n# TYPE b_total counter\nb_total{c=\"1\"} 1\nb_total{c=\"2\"} 2\n";
+    let expected = lines(&read(text));
+    assert_eq!(expected.len(), 3);
+    for size in 1..8 {
+        let all: Vec<_> = text.split_inclusive('\n').collect();
+        let pieces = all.chunks(size).map(|lines| lines.concat());
+        let empty = std::iter::once(String::new());
+        assert_eq!(lines(&read_pieces(empty.chain(pieces))), expected);
+    }
 }

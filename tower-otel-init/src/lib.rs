@@ -131,8 +131,8 @@
 //! The temporality is cumulative. `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` applies only to metrics of meters, which
 //! are pushed in separate requests and are not in `/metrics`. Metrics about telemetry and the process have the names of `/metrics`. A
 //! push is split into requests of about a megabyte. A push that fails within `OTEL_EXPORTER_OTLP_TIMEOUT` is not repeated, because the
-//! next push includes its totals. A separate thread reads the metrics from a render, which takes two microseconds per series of a
-//! histogram.
+//! next push includes its totals. A separate thread renders the metrics, which takes two microseconds per series of a histogram. It
+//! renders a request when the one before has been sent, so not all metrics are in memory at once.
 //!
 //! With `OTEL_METRICS_EXPORTER=otlp` alone there is no recorder: only metrics of meters are pushed. Configure the layers with
 //! `.meter_provider(..)`.
@@ -403,7 +403,7 @@ pub use tower_otel_recorder::keep_trace;
 #[doc(inline)]
 pub use tower_otel_semconv::{ForwardedHeaders, KnownMethods, SensitiveKeys, TrustedProxies};
 #[doc(inline)]
-pub use tower_otel_trace::{OptIn, SpanHandle, StatusAttribute, TraceLayer};
+pub use tower_otel_trace::{OptIn, SpanHandle, TraceLayer};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -126,10 +126,9 @@ impl MetricsPush {
 
     fn push(&self, start: u64, rejected: &mut RejectedItems) -> OTelSdkResult {
         let deadline = Instant::now() + self.timeout;
-        let text = self.recorder.render();
-        let times = Times::new(start, nanoseconds());
-        let mut metrics = FacadeMetrics::new(&text, times);
-        while let Some(part) = metrics.next_part() {
+        // A part is rendered when the one before has been sent, so neither the text nor all parts are in memory.
+        let mut metrics = FacadeMetrics::new(self.recorder.pieces());
+        while let Some(part) = metrics.next_part(Times::new(start, nanoseconds())) {
             let response = self.send(part, deadline)?;
             if let Some(partial) = response.partial_success {
                 rejected.add(partial.rejected_data_points, &partial.error_message);

@@ -12,7 +12,7 @@ use crate::{
     start_key::{BorrowedStartKey, EndpointKey, StartKey},
 };
 
-/// The default limit of series per metric, beside the overflow series.
+/// The default limit of series per metric, without the overflow series.
 const DEFAULT_LIMIT: usize = 2_000;
 
 /// Host and port of a server.
@@ -27,7 +27,7 @@ pub(crate) struct Config {
     pub(crate) limit: usize,
     /// Whether the duration ends with the head of the response.
     pub(crate) duration_to_head: bool,
-    /// Whether gRPC calls have metrics of their own.
+    /// Whether gRPC calls have separate metrics.
     pub(crate) grpc: bool,
 }
 
@@ -44,7 +44,7 @@ impl Config {
         }
     }
 
-    /// Returns the key of an exchange that starts. `server` is the [recorded one](Self::recorded_server).
+    /// Returns the key of an exchange that starts. `server` is the [recorded server](Self::recorded_server).
     #[inline(always)]
     pub(crate) fn start_key<'k>(
         &self,
@@ -60,7 +60,7 @@ impl Config {
         }
     }
 
-    /// Returns host and port of the server, if they are labels.
+    /// Returns host and port of the server. Returns `None` if they are no labels.
     #[inline]
     pub(crate) fn recorded_server<'a>(&self, request: &RequestInfo<'a>) -> Option<Server<'a>> {
         let (host, port) = match self.kind {
@@ -89,8 +89,7 @@ impl Config {
         }
     }
 
-    /// Returns whether the series of a server have more labels than method and route.
-    /// Returns whether only method and route of a request are read.
+    /// Returns whether the layer reads only method and route of a request.
     pub(crate) fn is_plain(&self) -> bool {
         self.kind == Kind::Server
             && !self.distinguishes_endpoints()

@@ -1,4 +1,4 @@
-//! Counts an exchange out of its in-flight gauge, even if the recorder panics.
+//! Removes an exchange from its in-flight gauge, even if the recorder panics.
 
 use std::{
     mem,
@@ -7,7 +7,7 @@ use std::{
 
 use crate::backend::instruments::InFlightGauge;
 
-/// An exchange that is counted in. If a panic drops it before [`ended`](Self::ended), it is counted out too.
+/// An exchange in its in-flight gauge. If a panic drops this value before [`ended`](Self::ended), the exchange is also removed.
 pub(crate) struct CountedIn<'a, G: InFlightGauge>(Option<&'a G>);
 
 impl<'a, G: InFlightGauge> CountedIn<'a, G> {
@@ -15,7 +15,7 @@ impl<'a, G: InFlightGauge> CountedIn<'a, G> {
         Self(gauge)
     }
 
-    /// Counts the exchange out.
+    /// Removes the exchange from the gauge.
     #[inline]
     pub(crate) fn ended(self) {
         let gauge = self.0;
@@ -35,12 +35,12 @@ impl<G: InFlightGauge> Drop for CountedIn<'_, G> {
     }
 }
 
-/// Counts an exchange out. A second panic would abort the process, so it is swallowed.
+/// Removes an exchange from a gauge. A panic is swallowed, because a second panic would abort the process.
 #[cold]
 #[inline(never)]
 pub(crate) fn count_out_while_unwinding(gauge: &impl InFlightGauge) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| gauge.ended())) {
-        // Its destructor may panic, too.
+        // The destructor of the payload may panic, too.
         mem::forget(panic);
     }
 }

@@ -1,4 +1,4 @@
-//! Labels that the user of a layer adds.
+//! Labels that the application adds.
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
@@ -6,20 +6,20 @@ use tower_otel_core::{RequestHead, ResponseHead};
 
 use crate::label_text::{MAX_VALUE_LENGTH, cut};
 
-/// The most custom labels a layer can have.
+/// The maximum number of custom labels of a layer.
 pub(crate) const MAX_LABELS: usize = 4;
 
 /// The value of a custom label. `None` omits the label.
 pub(crate) type CustomValue = Option<Cow<'static, str>>;
 
-/// One value per custom label, in the order in which the labels were added.
+/// One value per custom label, in the order of their addition.
 pub(crate) type CustomValues = [CustomValue; MAX_LABELS];
 
-/// The functions that make the values, in the order in which the labels were added.
+/// The functions that return the values, in the order of their addition.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CustomLabels(Vec<LabelSource>);
 
-/// Makes the value of a custom label.
+/// The function that returns the value of a custom label.
 #[derive(Clone)]
 pub(crate) enum LabelSource {
     Request(RequestFn),
@@ -30,7 +30,7 @@ type RequestFn = Arc<dyn Fn(&dyn RequestHead) -> CustomValue + Send + Sync>;
 type ResponseFn = Arc<dyn Fn(&dyn ResponseHead) -> CustomValue + Send + Sync>;
 
 impl CustomLabels {
-    /// Adds a label. Returns `false` if there are [`MAX_LABELS`] already.
+    /// Adds a label. Returns `false` if there are already [`MAX_LABELS`].
     pub(crate) fn push(&mut self, source: LabelSource) -> bool {
         let has_room = self.0.len() < MAX_LABELS;
         if has_room {
@@ -44,7 +44,7 @@ impl CustomLabels {
         self.0.is_empty()
     }
 
-    /// Returns the values made from the request, or `None` if no label is made from it.
+    /// Returns the values from the request, or `None` if no label is read from it.
     pub(crate) fn request_values(&self, request: &dyn RequestHead) -> Option<CustomValues> {
         self.values(|source| match source {
             LabelSource::Request(value) => Some(value(request)),
@@ -52,7 +52,7 @@ impl CustomLabels {
         })
     }
 
-    /// Returns the values made from the response, or `None` if no label is made from it.
+    /// Returns the values from the response, or `None` if no label is read from it.
     pub(crate) fn response_values(&self, response: &dyn ResponseHead) -> Option<CustomValues> {
         self.values(|source| match source {
             LabelSource::Request(_) => None,

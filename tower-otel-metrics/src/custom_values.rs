@@ -1,4 +1,4 @@
-//! The values of custom labels, stored once, so that an exchange carries an index instead of texts.
+//! The values of custom labels. They are stored once, so that an exchange has an index instead of texts.
 
 use std::{
     array,
@@ -13,7 +13,7 @@ use crate::{
 /// The values of an exchange.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum CustomValuesRef {
-    /// No values, so far.
+    /// No values yet.
     #[default]
     Empty,
     /// The index of the values in [`CustomValueTable`].
@@ -22,13 +22,13 @@ pub(crate) enum CustomValuesRef {
     Overflow,
 }
 
-/// Every combination of values that occurred.
+/// All combinations of values that have occurred.
 #[derive(Debug)]
 pub(crate) struct CustomValueTable(HandleCache<ValuesKey, ()>);
 
 impl CustomValueTable {
-    /// Creates a table for the values of `series` series. Each may have values before the response
-    /// and other values after it.
+    /// Creates a table for the values of `series` series. Each series may have two combinations: one before the response and
+    /// one after it.
     pub(crate) fn new(labels: &CustomLabels, series: usize) -> Self {
         let limit = if labels.is_empty() {
             0
@@ -38,7 +38,7 @@ impl CustomValueTable {
         Self(HandleCache::new(limit))
     }
 
-    /// Stores `values` in addition to `previous` ones.
+    /// Stores `values` in addition to the `previous` values.
     pub(crate) fn add(&self, previous: CustomValuesRef, values: &CustomValues) -> CustomValuesRef {
         let previous = match previous {
             CustomValuesRef::Empty => None,

@@ -6,7 +6,7 @@ use tower_otel_semconv::error;
 
 use crate::custom_labels::CustomValue;
 
-/// One combination of label values, from which the labels of a new series are made.
+/// One combination of label values. The labels of a new series are created from it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Dimensions<'a> {
     /// A known method, or `_OTHER`.
@@ -21,7 +21,7 @@ pub(crate) struct Dimensions<'a> {
     pub(crate) status: Option<StatusCode>,
     pub(crate) no_response: Option<NoResponse>,
     pub(crate) error_type: Option<&'static str>,
-    /// The values of custom labels, in the order in which the labels were added.
+    /// The values of custom labels, in the order of their addition.
     pub(crate) custom: &'a [CustomValue],
 }
 
@@ -31,7 +31,7 @@ const UNMATCHED: &str = "unmatched";
 /// The value of every label of the overflow series.
 pub(crate) const OVERFLOW: &str = "overflow";
 
-/// The reason there is no status.
+/// The reason why there is no status.
 #[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
 pub(crate) enum NoResponse {
     Cancelled,
@@ -42,7 +42,7 @@ pub(crate) enum NoResponse {
 }
 
 impl NoResponse {
-    /// The reason, for an exchange that ended without a response.
+    /// Returns the reason for an exchange that ended without a response.
     pub(crate) fn from_end(end: End<'_>) -> Self {
         match end {
             End::Panicked => Self::Panic,
@@ -53,7 +53,7 @@ impl NoResponse {
 }
 
 impl<'a> Dimensions<'a> {
-    /// Creates dimensions with a method and nothing else.
+    /// Creates dimensions with only a method.
     pub(crate) const fn new(method: &'a str) -> Self {
         Self {
             method,
@@ -74,7 +74,7 @@ impl<'a> Dimensions<'a> {
         self.route.unwrap_or(UNMATCHED)
     }
 
-    /// Returns the label `status`: the status code, or the reason there is none.
+    /// Returns the label `status`: the status code, or the reason why there is none.
     pub(crate) fn status_label(&self) -> &str {
         match (&self.status, self.no_response) {
             (Some(status), _) => status.as_str(),

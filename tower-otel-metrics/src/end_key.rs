@@ -1,9 +1,9 @@
-//! The part of a series' key that the end of an exchange determines.
+//! The part of a series' key from the end of an exchange.
 
 use std::hash::{Hash, Hasher};
 
 use http::{StatusCode, Version};
-use tower_otel_semconv::protocol;
+use tower_otel_semconv::protocol_version;
 
 use crate::{
     custom_labels::CustomValues,
@@ -13,10 +13,10 @@ use crate::{
     start_key::BorrowedStartKey,
 };
 
-/// What the end of an exchange adds to its start.
+/// The start key of an exchange, and the label values of its end.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EndKey<'a> {
-    /// The entry of its start key; `None` if there was no room for it.
+    /// The entry of its start key. `None` if there was no room for it.
     pub(crate) start: Option<EntryIndex>,
     pub(crate) status: Option<StatusCode>,
     pub(crate) no_response: Option<NoResponse>,
@@ -29,12 +29,12 @@ pub(crate) struct EndKey<'a> {
     pub(crate) custom: CustomValuesRef,
 }
 
-/// The same, owned in a table.
+/// An [`EndKey`] that a table owns.
 #[derive(Debug)]
 pub(crate) struct OwnedEndKey {
     /// Start, status and reason in [one word](EndKey::packed).
     packed: u64,
-    /// Whether the values that are not packed are absent.
+    /// Whether all values that are not packed are absent.
     has_no_more: bool,
     error_type: Option<&'static str>,
     version: Option<Version>,
@@ -43,7 +43,7 @@ pub(crate) struct OwnedEndKey {
 }
 
 impl OwnedEndKey {
-    /// Returns whether this is the key of an exchange with this start and status, and nothing else.
+    /// Returns whether this is the key of an exchange with this start and status and no other values.
     #[inline]
     pub(crate) fn is_plain(&self, start: EntryIndex, status: StatusCode) -> bool {
         self.packed == u64::from(status.as_u16()) << 32 | u64::from(start.number())
@@ -114,7 +114,7 @@ impl<'a> EndKey<'a> {
             status: self.status,
             no_response: self.no_response,
             error_type: self.error_type,
-            version: self.version.and_then(protocol::version).or(known.version),
+            version: self.version.and_then(protocol_version).or(known.version),
             route: self.route.or(known.route),
             custom,
             ..known

@@ -1,6 +1,6 @@
 //! The exchange of a [`MetricsLayer`](crate::MetricsLayer).
 
-use std::{sync::Arc, time::Instant};
+use std::{cmp::Ordering, sync::Arc, time::Instant};
 
 use http::{HeaderName, HeaderValue, StatusCode, Version};
 use tower_otel_core::{End, Exchange, Kind, LongLived, ResponseHead, Route, RouteSlot};
@@ -18,10 +18,9 @@ use crate::{
     open_stream::OpenStream,
 };
 
-/// One exchange: in flight from its start, counted and timed at its end.
+/// One exchange. It is in the in-flight gauge from its start, and is counted and timed at its end.
 ///
-/// It is moved several times between the request and the end of the response body, so it is kept
-/// small.
+/// It is small, because it is moved several times between the request and the end of the response body.
 #[derive(Debug)]
 pub struct MetricsExchange<B: MetricsBackend> {
     instruments: Arc<Instruments<B>>,
@@ -29,18 +28,18 @@ pub struct MetricsExchange<B: MetricsBackend> {
     extras: Option<Box<ExchangeExtras<B>>>,
     duration: MeasuredDuration,
     labels: CustomValuesRef,
-    /// The size of the request body by its head, or [`UNKNOWN_SIZE`].
+    /// The `Content-Length` of the request in bytes, or [`UNKNOWN_SIZE`].
     sent: u64,
-    /// The bytes of the response body so far.
+    /// The number of bytes of the response body so far.
     received: u64,
     /// The entry of its start key.
     start: Option<EntryIndex>,
     status: Option<StatusCode>,
-    /// The protocol of a client's response.
+    /// The protocol version of a client's response.
     version: Option<Version>,
 }
 
-/// What an exchange keeps of its request, besides the start key.
+/// The values of a request that an exchange stores in addition to the start key.
 #[derive(Debug)]
 pub(crate) struct StartedRequest {
     pub(crate) labels: CustomValuesRef,
@@ -53,12 +52,12 @@ pub(crate) struct StartedRequest {
 /// The parts of an exchange that are allocated on demand.
 #[derive(Debug)]
 struct ExchangeExtras<B: MetricsBackend> {
-    /// The gauge it was counted in, if that is not the one of its start key.
+    /// The gauge that counts the exchange, if it is not the gauge of its start key.
     own_gauge: Option<B::InFlight>,
     late_route: Option<RouteSlot>,
-    /// The gRPC call that the exchange is. Then it is not recorded as HTTP.
+    /// The gRPC call. An exchange with a gRPC call is not recorded as HTTP.
     call: Option<Box<MeasuredCall<B>>>,
-    /// The stream that the response is, if it is meant to last.
+    /// The long-lived stream of the response, if it is one.
     stream: Option<OpenStream<B::InFlight>>,
 }
 
@@ -95,13 +94,13 @@ impl<B: MetricsBackend> Default for ExchangeExtras<B> {
     }
 }
 
-/// Takes less room than an `Option`.
+/// A marker value, because an `Option` needs more memory.
 const UNKNOWN_SIZE: u64 = u64::MAX;
 
 #[derive(Clone, Copy, Debug)]
 enum MeasuredDuration {
     Since(Instant),
-    /// It ended with the head of the response, after this many seconds.
+    /// The duration ended with the head of the response, after this many seconds.
     Ended(f64),
 }
 
@@ -135,7 +134,7 @@ impl<B: MetricsBackend> MetricsExchange<B> {
         }
     }
 
-    /// Returns the exchange of a request of which only method and route are read.
+    /// Returns the exchange of a request if only its method and route are read.
     #[inline(always)]
     pub(crate) fn plain(
         instruments: &Arc<Instruments<B>>,
@@ -242,7 +241,7 @@ impl<B: MetricsBackend> MetricsExchange<B> {
 }
 
 impl<B: MetricsBackend> Exchange for MetricsExchange<B> {
-    /// The recorder may read the current span, for an exemplar.
+    /// The recorder may read the current span for an exemplar.
     const END_READS_CONTEXT: bool = B::READS_CONTEXT;
 
     type Entered<'a>
@@ -284,7 +283,7 @@ impl<B: MetricsBackend> Exchange for MetricsExchange<B> {
         let stream = self.open_stream();
         match upgraded {
             Some(connection) => connection.observe(move |code| {
-                // Counted until the connection ends, which drops this function.
+                // The stream is counted until the connection ends and drops this function.
                 let _ = &stream;
                 code();
             }),
@@ -298,6 +297,12 @@ impl<B: MetricsBackend> Exchange for MetricsExchange<B> {
     #[inline]
     fn data(&mut self, bytes: u64) {
         self.received = self.received.saturating_add(bytes);
+    }
+
+    /// After the end of a span around it, when it is known whether its trace is kept.
+    #[inline]
+    fn end_order(&self) -> Option<Ordering> {
+        Some(Ordering::Greater)
     }
 
     #[inline]

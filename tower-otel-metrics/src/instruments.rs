@@ -32,11 +32,11 @@ use crate::{
 pub(crate) struct Instruments<B: MetricsBackend> {
     pub(crate) backend: B,
     pub(crate) config: Config,
-    /// Whether method and route are all that is read of a request.
+    /// Whether only method and route of a request are read.
     pub(crate) is_plain: bool,
-    /// The instruments of gRPC calls, if they have metrics of their own.
+    /// The instruments of gRPC calls, if they have separate metrics.
     pub(crate) grpc: Option<Box<GrpcInstruments<B>>>,
-    /// Made for the first exchange, so that options can be set without making tables.
+    /// Created for the first exchange, so that options can be set without allocating tables.
     tables: OnceLock<Tables<B>>,
 }
 
@@ -58,18 +58,18 @@ struct Tables<B: MetricsBackend> {
 #[derive(Debug)]
 struct CachedHandles<B: MetricsBackend> {
     in_flight: B::InFlight,
-    /// The first outcome, which is that of most exchanges. Its handles are in `outcomes` as well; here
-    /// they are found without reading memory that is seldom in the cache.
+    /// The first outcome, which most exchanges have. Its handles are also in `outcomes`; here they are read without
+    /// accessing memory that is rarely in the CPU cache.
     common_outcome: OnceLock<(OwnedEndKey, B::Outcome)>,
     share: EntryShare,
 }
 
-/// Where an exchange in flight was counted.
+/// The entry that counts an exchange in flight.
 #[derive(Debug)]
 pub(crate) struct InFlightEntry<B: MetricsBackend> {
-    /// The entry of its start key; `None` if there was no room for it.
+    /// The entry of its start key. `None` if there was no room for it.
     pub(crate) start: Option<EntryIndex>,
-    /// The gauge it was counted in, if that is not the one of the start key.
+    /// The gauge that counts the exchange, if it is not the gauge of the start key.
     pub(crate) own_gauge: Option<B::InFlight>,
 }
 
@@ -114,7 +114,7 @@ impl<B: MetricsBackend> Instruments<B> {
         self.tables.get_or_init(|| Tables::new(&self.config))
     }
 
-    /// Allocates the tables before the first request. Otherwise the first requests wait for it.
+    /// Allocates the tables before the first request, so that the first requests do not wait for it.
     pub(crate) fn allocate_tables(&self) {
         self.tables();
         if let Some(grpc) = &self.grpc {
@@ -127,7 +127,7 @@ impl<B: MetricsBackend> Instruments<B> {
         self.tables.get().is_some()
     }
 
-    /// Returns the values of the custom labels that are made from the request.
+    /// Returns the values of the custom labels that are read from the request.
     pub(crate) fn request_labels(&self, request: &dyn RequestHead) -> CustomValuesRef {
         self.add_labels(
             CustomValuesRef::Empty,
@@ -135,7 +135,7 @@ impl<B: MetricsBackend> Instruments<B> {
         )
     }
 
-    /// Adds the values of the custom labels that are made from the response.
+    /// Adds the values of the custom labels that are read from the response.
     pub(crate) fn response_labels(
         &self,
         before: CustomValuesRef,
@@ -144,7 +144,7 @@ impl<B: MetricsBackend> Instruments<B> {
         self.add_labels(before, self.config.labels.response_values(response))
     }
 
-    /// Returns the values that are stored.
+    /// Returns the stored values.
     pub(crate) fn custom_values(&self, stored: CustomValuesRef) -> CustomValues {
         self.tables().label_values.get(stored)
     }
@@ -155,9 +155,9 @@ impl<B: MetricsBackend> Instruments<B> {
         })
     }
 
-    /// Counts an exchange in.
+    /// Adds an exchange to its in-flight gauge.
     ///
-    /// Only known methods are in the table, so a method that is found there is known.
+    /// The table contains only known methods, so a method that is found there is known.
     #[inline]
     pub(crate) fn start(&self, key: BorrowedStartKey<'_>) -> InFlightEntry<B> {
         match self.tables().starts.get_with_index(&key) {
@@ -172,7 +172,7 @@ impl<B: MetricsBackend> Instruments<B> {
         }
     }
 
-    /// Counts an exchange in, if its key is in the table.
+    /// Adds an exchange to its in-flight gauge, if its key is in the table.
     #[inline(always)]
     pub(crate) fn start_plain(&self, key: PlainStartKey<'_>) -> Option<EntryIndex> {
         let (at, handles) = self.tables().starts.get_with_index(&key)?;
@@ -216,7 +216,7 @@ impl<B: MetricsBackend> Instruments<B> {
         }
     }
 
-    /// Counts a stream that is meant to last, or an upgraded connection, in the series of its start key.
+    /// Counts an open long-lived stream or upgraded connection in the series of its start key.
     #[cold]
     pub(crate) fn open_stream(&self, start: Option<EntryIndex>) -> OpenStream<B::InFlight> {
         let tables = self.tables();
@@ -236,8 +236,8 @@ impl<B: MetricsBackend> Instruments<B> {
         OpenStream::new(gauge)
     }
 
-    /// Records the end of an exchange that [`start_plain`](Self::start_plain) has counted in. Returns `false` if its
-    /// outcome is not the common one of its key; then nothing is recorded.
+    /// Records the end of an exchange that was started with [`start_plain`](Self::start_plain). Returns `false` and records
+    /// nothing if its outcome is not the common outcome of its key.
     #[inline]
     pub(crate) fn end_plain(&self, start: EntryIndex, status: StatusCode, seconds: f64) -> bool {
         let Some(handles) = self.tables().handles(start) else {
@@ -254,8 +254,8 @@ impl<B: MetricsBackend> Instruments<B> {
         }
     }
 
-    /// Records an exchange that has ended, and counts it out of the gauge it was counted in. An
-    /// exchange without an entry is recorded in the overflow series.
+    /// Records an ended exchange and removes it from its gauge. An exchange without an entry is recorded in the
+    /// overflow series.
     #[inline]
     pub(crate) fn end(&self, key: &EndKey<'_>, own_gauge: Option<&B::InFlight>, sample: Sample) {
         let handles = key.start.and_then(|at| self.tables().handles(at));
@@ -305,7 +305,7 @@ impl<B: MetricsBackend> Instruments<B> {
         outcome.unwrap_or_else(|| &self.overflow().0).record(sample);
     }
 
-    /// Returns the share that the series of a start key count in: on a client, that of its method and host.
+    /// Returns the share of the series limit for a start key. On a client it is the share of its method and host.
     fn share(&self, start: EntryIndex) -> Option<&EntryShare> {
         match self.config.kind {
             Kind::Client => Some(&self.tables().handles(start)?.share),
@@ -313,8 +313,7 @@ impl<B: MetricsBackend> Instruments<B> {
         }
     }
 
-    /// Returns whether the handles that the backend returns now may be cached. Called for new series
-    /// only.
+    /// Returns whether handles that the backend returns now may be cached. Called only for new series.
     #[cold]
     fn is_ready(&self) -> bool {
         let is_ready = self.backend.is_ready();
@@ -332,7 +331,7 @@ impl<B: MetricsBackend> Instruments<B> {
         is_ready
     }
 
-    /// Returns the series of all exchanges beyond the limit.
+    /// Returns the series of all exchanges beyond the series limit.
     #[cold]
     fn overflow(&self) -> &(B::Outcome, B::InFlight) {
         if self.tables().outcomes.first_overflow() {
@@ -351,7 +350,7 @@ impl<B: MetricsBackend> Instruments<B> {
         })
     }
 
-    /// Returns the instruments of the layer, described for the first series.
+    /// Returns the instruments of the layer. They are described for the first series.
     fn described(&self) -> &B::Instruments {
         self.tables().described.get_or_init(|| self.describe())
     }
@@ -387,8 +386,8 @@ impl<B: MetricsBackend> Instruments<B> {
         self.backend.instruments(self.metrics().clone())
     }
 
-    /// Returns the metrics of the layer. A function of the application may have named them, so they are
-    /// made once, before an exchange is in flight.
+    /// Returns the metrics of the layer. They are created once, before an exchange is in flight, because a function of the
+    /// application may name them.
     fn metrics(&self) -> &MetricSet {
         &self.tables().metrics
     }

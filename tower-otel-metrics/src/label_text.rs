@@ -1,17 +1,17 @@
-//! Bounds the length of label values, which are stored for each series.
+//! Bounds the length of label values. They are stored for each series.
 
 use std::borrow::Cow;
 
-/// The longest value of a custom label and the longest host, in bytes. Both may come from clients.
+/// The maximum length of a custom label's value and of a host, in bytes. Both may come from clients.
 pub(crate) const MAX_VALUE_LENGTH: usize = 128;
 
-/// The longest route, in bytes. Routes are written by the application and can be longer.
+/// The maximum length of a route, in bytes. Routes are part of the application, so they may be longer.
 pub(crate) const MAX_ROUTE_LENGTH: usize = 256;
 
 /// The end of a value that is cut.
 const MARK: &str = "…";
 
-/// Cuts a value that is longer than `length` bytes, on a character, and marks it. The result has at most
+/// Cuts a value that is longer than `length` bytes at a character boundary, and appends [`MARK`]. The result has at most
 /// `length` bytes.
 #[inline]
 pub(crate) fn cut(value: Cow<'_, str>, length: usize) -> Cow<'_, str> {

@@ -4,10 +4,8 @@ use std::{sync::Arc, time::Instant};
 
 use http::HeaderMap;
 use tower_layer::Layer;
-use tower_otel_core::{
-    Filter, HttpOptions, Kind, Observe, Observed, RequestHead, RequestInfo, Route,
-};
-use tower_otel_semconv::{KnownMethods, TrustedProxies, content_length};
+use tower_otel_core::{Kind, Observe, Observed, RequestInfo};
+use tower_otel_semconv::content_length;
 
 use crate::{
     backend::{facade::FacadeMetrics, instruments::MetricsBackend},
@@ -17,21 +15,21 @@ use crate::{
     grpc::call::MeasuredCall,
     instruments::Instruments,
     label_text::{MAX_ROUTE_LENGTH, cut},
-    names::Names,
     start_key::PlainStartKey,
 };
 
 /// A layer that counts and times every exchange of a service.
 ///
-/// Clones of a layer, and the services it makes, share their series. The layer is an observer as
-/// well, to be joined with others by [`observe`](tower_otel_core::observe).
+/// See [what is recorded](crate#what-is-recorded) and all [options](crate#options). Clones of a layer, and the
+/// services that it creates, share their series. The layer is also an observer that
+/// [`observe`](tower_otel_core::observe) joins with others.
 #[derive(Clone, Debug)]
 pub struct MetricsLayer<B: MetricsBackend = FacadeMetrics> {
     instruments: Arc<Instruments<B>>,
 }
 
 impl MetricsLayer<FacadeMetrics> {
-    /// Returns a layer that records the requests a server receives, with the recorder of the `metrics`
+    /// Returns a layer that records the requests that a server receives, with the recorder of the `metrics`
     /// facade.
     ///
     /// Install the recorder before the first request: requests that end earlier are not counted, and
@@ -40,7 +38,7 @@ impl MetricsLayer<FacadeMetrics> {
         Self::new(FacadeMetrics::default(), Config::new(Kind::Server))
     }
 
-    /// Returns a layer that records the requests a client sends, with the recorder of the `metrics`
+    /// Returns a layer that records the requests that a client sends, with the recorder of the `metrics`
     /// facade.
     ///
     /// Install the recorder before the first request: requests that end earlier are not counted, and
@@ -66,94 +64,10 @@ impl<B: MetricsBackend> MetricsLayer<B> {
         Self::new(backend.clone(), config)
     }
 
-    fn with_http(self, change: impl FnOnce(HttpOptions) -> HttpOptions) -> Self {
-        self.with(|config| config.http = change(config.http.clone()))
-    }
-
-    /// Records with a meter of this provider, instead of the `metrics` facade.
-    ///
-    /// ```
-    /// use opentelemetry_sdk::metrics::SdkMeterProvider;
-    /// use tower_otel_metrics::{MetricsLayer, Names};
-    ///
-    /// let provider = SdkMeterProvider::builder().build(); // .with_periodic_exporter(..)
-    /// let layer = MetricsLayer::server()
-    ///     .names(Names::Conventions)
-    ///     .meter_provider(&provider);
-    /// ```
+    /// Returns a layer with the options of this one and another backend.
     #[cfg(feature = "opentelemetry")]
-    #[must_use]
-    pub fn meter_provider(
-        self,
-        provider: &impl opentelemetry::metrics::MeterProvider,
-    ) -> MetricsLayer<crate::OtelMetrics> {
-        MetricsLayer::new(
-            crate::OtelMetrics::new(provider),
-            self.instruments.config.clone(),
-        )
-    }
-
-    /// Sets the names of metrics and labels. Default: [`Names::Short`].
-    #[must_use]
-    pub fn names(self, names: Names) -> Self {
-        self.with(|config| config.naming.names = names)
-    }
-
-    /// Sets the limit of series per metric. Default: 2000. Exchanges beyond it are counted in one more
-    /// series, with the label value `overflow`.
-    ///
-    /// A method and host of a client get at most half of the limit, and at most as many series as are left
-    /// for others: an upstream that answers hundreds of status codes does not take all.
-    #[must_use]
-    pub fn series_limit(self, limit: usize) -> Self {
-        self.with(|config| config.limit = limit)
-    }
-
-    /// Sets how requests are read: filter, route, known methods, trusted proxies and scheme. Give the
-    /// same value to the other layers of the service. It replaces what earlier calls of
-    /// [`filter`](Self::filter), [`route`](Self::route) and the like have set.
-    #[must_use]
-    pub fn http_options(self, options: &HttpOptions) -> Self {
-        self.with_http(|_| options.clone())
-    }
-
-    /// Sets which requests are counted. Default: all.
-    #[must_use]
-    pub fn filter(self, filter: Filter) -> Self {
-        self.with_http(|options| options.filter(filter))
-    }
-
-    /// Sets a function that returns the route of a request, for routers other than axum's: see
-    /// [`HttpOptions::route`].
-    #[must_use]
-    pub fn route(
-        self,
-        route: impl Fn(&dyn RequestHead) -> Option<Route> + Send + Sync + 'static,
-    ) -> Self {
-        self.with_http(|options| options.route(route))
-    }
-
-    /// Sets the methods that are recorded by name. Others are recorded as `_OTHER`.
-    ///
-    /// Default: the list in `OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS`, else the methods of the
-    /// conventions.
-    #[must_use]
-    pub fn known_methods(self, methods: KnownMethods) -> Self {
-        self.with_http(|options| options.known_methods(methods))
-    }
-
-    /// Sets the proxies whose forwarded headers are trusted. Default: none, because any client can
-    /// send these headers.
-    #[must_use]
-    pub fn trusted_proxies(self, proxies: TrustedProxies) -> Self {
-        self.with_http(|options| options.trusted_proxies(proxies))
-    }
-
-    /// Declares that the server terminates TLS itself: the scheme is `https` unless a trusted proxy
-    /// forwards another one.
-    #[must_use]
-    pub fn https(self) -> Self {
-        self.with_http(HttpOptions::https)
+    pub(crate) fn with_backend<C: MetricsBackend>(self, backend: C) -> MetricsLayer<C> {
+        MetricsLayer::new(backend, self.instruments.config.clone())
     }
 }
 
@@ -177,7 +91,7 @@ impl<B: MetricsBackend> Observe for MetricsLayer<B> {
         self.start_any(request, at)
     }
 
-    /// Only functions of the application may read it.
+    /// Returns whether `start` reads the current context. Only functions of the application may read it.
     fn reads_context(&self) -> bool {
         !self.instruments.config.labels.is_empty()
     }
@@ -235,8 +149,8 @@ impl<S, B: MetricsBackend> Layer<S> for MetricsLayer<B> {
     }
 }
 
-/// The largest body size that is recorded, in bytes. A client may announce a size close to 2^64 and hang up; the sum of the
-/// sizes would be useless from then on.
+/// The maximum request body size that is recorded, in bytes. A client may announce a size close to 2^64 and disconnect, which
+/// would make the sum of the sizes useless.
 const MAX_ANNOUNCED_SIZE: u64 = 1 << 40;
 
 fn announced_size(headers: &HeaderMap) -> Option<u64> {

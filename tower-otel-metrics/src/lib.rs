@@ -1,4 +1,4 @@
-//! RED metrics for [tower] servers and clients: requests, errors, durations, and requests in flight.
+//! A [tower] layer that records RED metrics of servers and clients: requests, errors, durations, and requests in flight.
 //!
 //! # A complete server
 //!
@@ -10,7 +10,7 @@
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     // Install the recorder before the first request.
-//!     let prometheus = Prometheus::install()?;
+//!     let prometheus = Prometheus::builder().install()?;
 //!     let app = Router::new()
 //!         .route("/users/{id}", get(|| async { "hello" }))
 //!         .layer(MetricsLayer::server())
@@ -30,7 +30,7 @@
 //!
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     let prometheus = Prometheus::install()?;
+//!     let prometheus = Prometheus::builder().install()?;
 //!     let mut client = ServiceBuilder::new()
 //!         .layer(MetricsLayer::client())
 //!         .service(reqwest::Client::new());
@@ -45,7 +45,7 @@
 //!
 //! # What is recorded
 //!
-//! [`Names::Short`] lists the default names of the metrics and labels, [`Names::Conventions`] those of the
+//! [`Names::Short`] lists the default names of the metrics and labels. [`Names::Conventions`] lists the names of the
 //! semantic conventions.
 //!
 //! | label | value |
@@ -53,13 +53,13 @@
 //! | `method` | a known method, or `_OTHER` |
 //! | `path` | the matched route, or `unmatched`; never the path of the URL |
 //! | `host` | host and port of the target of a client's request; omitted if the request has none |
-//! | `status` | the status code, even if the body fails later; without a response, `cancelled`, `error` or `panic` |
+//! | `status` | the status code, even if the body fails later; without a response `cancelled`, `error` or `panic` |
 //!
 //! A duration starts with the request and ends with the response body, in seconds. Every exchange is counted
-//! once and leaves the in-flight gauge, [however it ends](tower_otel_core#when-an-exchange-ends).
+//! once and removed from the in-flight gauge, regardless of [how it ends](tower_otel_core#when-an-exchange-ends).
 //! `http_responses_aborted_total` counts responses whose body failed, panicked or was dropped early.
 //!
-//! This query is the ratio of failed requests:
+//! This query returns the ratio of failed requests:
 //!
 //! ```text
 //!   ( sum(rate(http_requests_total{status=~"5..|error|panic|cancelled"}[5m]))
@@ -67,28 +67,28 @@
 //! / sum(rate(http_requests_total[5m]))
 //! ```
 //!
-//! It counts an aborted `5xx` response twice. `cancelled` requests and most aborted responses have a client that disconnects: remove
-//! them from the query if they are no errors of your service.
+//! It counts an aborted `5xx` response twice. Most `cancelled` requests and aborted responses are caused by clients that
+//! disconnect. Remove them from the query if they are not errors of your service.
 //!
 //! # Streams
 //!
-//! The gauge `http_streams_open{method}` counts open [streams that are meant to last](tower_otel_core#streams-that-are-meant-to-last)
-//! and upgraded connections that [`LongLived::run`] observes; on a client, `http_client_streams_open{host}`. The duration of a stream
-//! ends at its head. A stream is not aborted if its client disconnects.
+//! The gauge `http_streams_open{method}` counts open [long-lived streams](tower_otel_core#long-lived-streams)
+//! and upgraded connections that [`LongLived::run`] observes. On a client it is `http_client_streams_open{host}`. The duration of
+//! a stream ends at its response head. A stream is not aborted if its client disconnects.
 //!
-//! | case | what to do |
+//! | case | set-up |
 //! |---|---|
-//! | server-sent events | nothing: the `Content-Type` is `text/event-stream` |
-//! | other streams that last, such as a log that grows | return the extension [`LongLived`] from the handler |
+//! | server-sent events | none: the `Content-Type` is `text/event-stream` |
+//! | other long-lived streams, such as a log that is followed | return the extension [`LongLived`] from the handler |
 //! | WebSocket | return the extension, and [run](LongLived::run) the connection with a clone of it |
 //! | downloads | with axum, use `nest("/files", Router::new().route_service("/{*file}", folder))`: the route is `/files/{*file}`. With `nest_service` it is `unmatched`, unless the service is a router with a [`RouteLayer`]. A download that a client stops is aborted |
 //!
 //! # gRPC
 //!
-//! By default a gRPC call is counted as an HTTP exchange, whose `status` is usually `200` even if the call fails. With
-//! [`grpc`](MetricsLayer::grpc), a `POST` with the `Content-Type` `application/grpc`, on a server over HTTP/2 or with `te: trailers`,
-//! is counted as a call instead. Other requests on the same port are counted as HTTP. To count calls of gRPC-Web, put the layer
-//! inside `GrpcWebLayer` of `tonic-web`.
+//! By default a gRPC call is counted as an HTTP exchange. Its `status` is usually `200`, even if the call fails. With
+//! [`grpc`](MetricsLayer::grpc), gRPC calls have separate metrics. A gRPC call is a `POST` with the `Content-Type`
+//! `application/grpc`. On a server it must also use HTTP/2 or have the header `te: trailers`. Other requests on the same port are
+//! counted as HTTP. To count calls of gRPC-Web, put the layer inside `GrpcWebLayer` of `tonic-web`.
 //!
 //! | server | client |
 //! |---|---|
@@ -97,36 +97,36 @@
 //! | `grpc_requests_in_flight{method}` | `grpc_client_requests_in_flight{host}` |
 //! | `grpc_streams_open{method}` | `grpc_client_streams_open{host}` |
 //!
-//! [`Names::Conventions`] has, in place of the first two, the histograms
-//! `rpc_server_call_duration_seconds` and `rpc_client_call_duration_seconds`, with the labels
+//! With [`Names::Conventions`], the histograms `rpc_server_call_duration_seconds` and
+//! `rpc_client_call_duration_seconds` replace the first two. They have the labels
 //! `rpc_system_name`, `rpc_method`, `rpc_status_code` and `error_type`, and on a client `server_address`
-//! and `server_port`. The conventions define no in-flight gauge, so `grpc_requests_in_flight` keeps its name and gets their labels. See
-//! [RPC metrics](https://opentelemetry.io/docs/specs/semconv/rpc/rpc-metrics/).
+//! and `server_port`. The conventions define no gauges for calls, so the gauges keep their names and get labels of the
+//! conventions. See [RPC metrics](https://opentelemetry.io/docs/specs/semconv/rpc/rpc-metrics/).
 //!
 //! | label | value |
 //! |---|---|
 //! | `method` | `package.Service/Method`; on a server, `_OTHER` until a response shows that the method exists |
-//! | `status` | the name of the status, such as `NOT_FOUND`, the same as in the span of the call |
+//! | `status` | the name of the status, such as `NOT_FOUND`, as in the span of the call |
 //! | `host` | as for HTTP |
 //!
-//! Any client can send any path to a server. So a server uses a path as a label only after a response with the HTTP status `200` and
-//! the content type `application/grpc` has shown that the method exists:
+//! Any client can send any path to a server. So a server uses a path as a label only after a response has shown that the method
+//! exists. The response must have the HTTP status `200` and the content type `application/grpc`, and:
 //!
 //! | response | method |
 //! |---|---|
 //! | a message, or the status `OK` | known |
-//! | a failure that servers and middleware do not send by themselves, such as `NOT_FOUND` or `INTERNAL` | known, up to a sixteenth of [`series_limit`](MetricsLayer::series_limit), because interceptors can send it for any path |
-//! | `UNAUTHENTICATED`, `UNAVAILABLE`, a deadline, a cancelled call | not known |
+//! | a failure that servers and middleware usually do not send, such as `NOT_FOUND` or `INTERNAL` | known, up to a sixteenth of [`series_limit`](MetricsLayer::series_limit), because interceptors can send it for any path |
+//! | another status, such as `UNAUTHENTICATED`, `PERMISSION_DENIED`, `UNAVAILABLE`, `DEADLINE_EXCEEDED` or `CANCELLED` | not known |
 //!
-//! A method becomes known when a call of it ends. This call has the method in counts and durations, and is `_OTHER` in the in-flight
-//! gauge. Calls that end with `UNIMPLEMENTED` are always `_OTHER`.
+//! A method becomes known when its first such call ends. This call has the method in counts and durations, and `_OTHER` in the
+//! in-flight gauge. Calls that end with `UNIMPLEMENTED` always have `_OTHER`.
 //!
-//! A streaming call lasts until its last message, or to the response head with
-//! [`duration_to_head`](MetricsLayer::duration_to_head). For a call that is meant to last, the handler puts [`LongLived`] into the
-//! extensions of tonic's response: the duration then ends at the head, and `grpc_streams_open` counts the call. Custom labels apply to
-//! calls; body sizes and `in_flight_by_route` do not. The feature `tonic` reads the status in the errors of a tonic channel.
+//! The duration of a streaming call ends with its last message, or at the response head with
+//! [`duration_to_head`](MetricsLayer::duration_to_head). For a long-lived call, the handler inserts [`LongLived`] into the
+//! extensions of tonic's response: the duration then ends at the head, and `grpc_streams_open` counts the call. Custom labels
+//! apply to calls; body sizes and `in_flight_by_route` do not. The feature `tonic` reads the status in errors of a tonic channel.
 //!
-//! This query is the ratio of failed calls of a server:
+//! This query returns the ratio of failed calls of a server:
 //!
 //! ```text
 //!   sum(rate(grpc_requests_total{status=~"UNKNOWN|DEADLINE_EXCEEDED|UNIMPLEMENTED|INTERNAL|UNAVAILABLE|DATA_LOSS"}[5m]))
@@ -145,30 +145,55 @@
 //! | [`server_address`](MetricsLayer::server_address) | adds the requested host to the metrics of a server |
 //! | [`duration_to_head`](MetricsLayer::duration_to_head) | ends durations at the response head |
 //! | [`grpc`](MetricsLayer::grpc) | counts gRPC calls in `grpc_*` metrics |
+//! | [`series_limit`](MetricsLayer::series_limit) | sets the maximum number of series per metric |
 //! | [`http_options`](MetricsLayer::http_options) | sets filter, route, known methods, trusted proxies and scheme, as one [`HttpOptions`] shared with other layers |
 //!
 //! # Order of layers
 //!
-//! From the outside in: retries, `TraceLayer`, `MetricsLayer`, `PropagateLayer`. [`observe`] joins them into
-//! one layer, which reads each request once.
+//! From the outside in: retries, `TraceLayer`, `MetricsLayer`, `PropagateLayer`. [`observe`] joins the last three into
+//! one layer that reads each request once.
 //!
 //! # Backends
 //!
-//! | backend | selected by | records with |
+//! | backend | option | records with |
 //! |---|---|---|
 //! | [`FacadeMetrics`] | default | the recorder of the [`metrics`] facade |
-//! | `OtelMetrics` (feature `opentelemetry`) | `meter_provider` | a meter of OpenTelemetry, for example to push by OTLP |
+//! | `OtelMetrics` (feature `opentelemetry`) | `meter_provider` | an OpenTelemetry meter, for example to push metrics over OTLP |
 //!
-//! [`tower-otel-prometheus`](https://docs.rs/tower-otel-prometheus) is a recorder with a `/metrics` service. It adds exemplars if the
-//! layer is inside a `TraceLayer`. Without a recorder nothing is counted, and a warning is logged once. A recorder that is installed
-//! later counts requests from then on. The layer caches the recorder's handles.
+//! [`tower-otel-prometheus`](https://docs.rs/tower-otel-prometheus) is a recorder with a `/metrics` service. It can add
+//! [exemplars](#exemplars). Without a recorder nothing is counted, and a warning is logged once. A recorder that is
+//! installed later counts requests from then on. The layer caches the recorder's handles.
+//!
+//! # Exemplars
+//!
+//! An exemplar is the trace id of a request in a bucket of a histogram. `tower-otel-prometheus` has them for sampled traces and for
+//! traces that the [keep rules] of `tower-otel-recorder` keep:
+//!
+//! | order, from the outside in | sampled | kept |
+//! |---|---|---|
+//! | `observe((trace, metrics))`, also with `PropagateLayer` | yes | yes |
+//! | `observe((trace, metrics, other))` with an observer of the application | yes | no |
+//! | a `TraceLayer`, and a `MetricsLayer` inside it | yes | no |
+//! | metrics outside of the trace, joined or not | no | no |
+//!
+//! The span of the exchange must be the first one of the kept trace in this process, because the decision is made when that one ends.
+//! A child that is still open delays the end of a `tracing` span; then there is no exemplar. Nor is there one for a trace over the
+//! limit of kept traces, or if the queue of spans is full. The feature `recorder` of `tower-otel-trace` is required;
+//! `tower-otel-init` enables it.
+//!
+//! [keep rules]: https://docs.rs/tower-otel-recorder/latest/tower_otel_recorder/struct.Keep.html
 //!
 //! # Bounds
 //!
-//! A layer creates at most [2000](MetricsLayer::series_limit) series per metric. Exchanges with further labels are counted in one more
-//! series, with the label value `overflow`, and a warning is logged once. Custom labels and hosts have at most 128 bytes, routes and
-//! gRPC methods at most 256: longer values are cut and end with `…`, longer methods are `_OTHER`. Recording in an existing series
-//! takes no lock and does not allocate.
+//! | limit | value | beyond it |
+//! |---|---|---|
+//! | series per metric | [2000](MetricsLayer::series_limit) | counted in one more series with the label value `overflow`; a warning is logged once |
+//! | custom label, host | 128 bytes | cut, ends with `…` |
+//! | route | 256 bytes | cut, ends with `…` |
+//! | gRPC method | 256 bytes | `_OTHER` |
+//! | custom labels of a layer | 4 | omitted; a warning is logged |
+//!
+//! Recording in an existing series takes no lock and does not allocate.
 //!
 //! # Features
 //!

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use tower_otel_core::Kind;
 use tower_otel_semconv::metric;
 
-/// The naming scheme of metrics and labels.
+/// The naming scheme of metrics and labels. Default: [`Short`](Self::Short).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Names {
@@ -20,9 +20,10 @@ pub enum Names {
     /// | `http_responses_aborted_total{method,path}` | |
     #[default]
     Short,
-    /// The names of the semantic conventions, as Prometheus spells them.
+    /// The names of the semantic conventions, in the format of Prometheus.
     ///
-    /// The count of the duration histogram is the count of requests. `error_type` is the kind of failure.
+    /// The `_count` of the duration histogram is the number of requests. `error_type` is the
+    /// [class of the error](tower_otel_core::End::error_type).
     ///
     /// | server | client |
     /// |---|---|
@@ -51,7 +52,7 @@ pub struct MetricSet {
     pub(crate) requests: Option<Metric>,
     pub(crate) duration: Metric,
     pub(crate) in_flight: Metric,
-    /// Streams that are meant to last, and upgraded connections.
+    /// Open long-lived streams and upgraded connections.
     pub(crate) streams: Metric,
     pub(crate) aborted: Option<Metric>,
     /// The body sizes of requests and of responses, if enabled.
@@ -69,7 +70,7 @@ impl Metric {
 }
 
 impl Names {
-    /// Returns the metrics of this scheme, without body sizes.
+    /// Returns the metrics of this naming scheme, without body sizes.
     pub(crate) const fn metrics(self, kind: Kind) -> MetricSet {
         match (self, kind) {
             (Self::Short, Kind::Server) => MetricSet {
@@ -167,7 +168,7 @@ impl Names {
         }
     }
 
-    /// Returns the body sizes of requests and responses. Both schemes use the names of the conventions.
+    /// Returns the metrics of the body sizes of requests and responses. Both naming schemes use the names of the conventions.
     pub(crate) const fn size_metrics(kind: Kind) -> (Metric, Metric) {
         match kind {
             Kind::Server => (

@@ -1,4 +1,4 @@
-//! Makes the metrics and labels of a layer from its options.
+//! Creates the metrics and labels of a layer from its options.
 
 use std::{fmt, sync::Arc};
 
@@ -14,10 +14,10 @@ use crate::{
 /// The label that only the request counter has.
 pub(crate) const STATUS: &str = "status";
 
-/// The labels of one series: dotted names where the conventions have one.
+/// The labels of one series. Labels of the conventions have their dotted names.
 pub(crate) type Labels = Vec<(&'static str, LabelValue)>;
 
-/// A label value. Prometheus has only texts; OpenTelemetry has numbers too.
+/// A label value. Prometheus has only texts; OpenTelemetry also has numbers.
 #[derive(Clone, Debug)]
 pub(crate) enum LabelValue {
     Text(String),
@@ -56,7 +56,7 @@ impl Naming {
         self.renamed(metrics)
     }
 
-    /// Returns the metrics by the names that the application has set.
+    /// Returns the metrics with the names that the application has set.
     pub(crate) fn renamed(&self, mut metrics: MetricSet) -> MetricSet {
         if let Some(Rename(rename)) = &self.rename {
             let renamed = |metric: &mut Metric| {
@@ -116,7 +116,7 @@ impl Naming {
         labels
     }
 
-    /// Pushes the custom labels. Two labels of one name are not valid: one of the layer takes precedence.
+    /// Pushes the custom labels. A label with the name of one of the layer's labels is omitted, because names must be unique.
     pub(crate) fn push_custom(&self, labels: &mut Labels, values: &[CustomValue]) {
         for (name, value) in self.custom_labels.iter().zip(values) {
             let exists = *name == STATUS || labels.iter().any(|(key, _)| is_same_label(key, name));
@@ -150,7 +150,7 @@ impl Naming {
         labels
     }
 
-    /// Pushes the labels that all metrics of an exchange have by the conventions.
+    /// Pushes the labels of the conventions that all metrics of an exchange have.
     fn push_convention_labels(&self, kind: Kind, dimensions: &Dimensions<'_>, labels: &mut Labels) {
         push(labels, attribute::HTTP_REQUEST_METHOD, dimensions.method);
         if kind == Kind::Server {
@@ -159,7 +159,7 @@ impl Naming {
         self.push_server(labels, kind, dimensions.host, dimensions.port);
     }
 
-    /// Pushes address and port of the server by the conventions.
+    /// Pushes address and port of the server, with the names of the conventions.
     pub(crate) fn push_server(
         &self,
         labels: &mut Labels,
@@ -197,7 +197,7 @@ impl Naming {
     }
 }
 
-/// Whether two label names are equal in Prometheus, where a dot becomes an underscore.
+/// Returns whether two label names are equal in Prometheus, where dots become underscores.
 fn is_same_label(a: &str, b: &str) -> bool {
     let rendered = |char: u8| if char == b'.' { b'_' } else { char };
     a.bytes().map(rendered).eq(b.bytes().map(rendered))

@@ -1,33 +1,33 @@
-//! The part of a series' key that the request determines.
+//! The part of a series' key from the request.
 //!
-//! It is hashed for every exchange, so it is hashed by hand: the small values are packed into one
-//! word, and values that most exchanges do not have take no step at all.
+//! It is hashed for every exchange, so `Hash` is implemented by hand: small values are packed into one word, and values that
+//! most exchanges do not have need no step.
 
 use std::hash::{Hash, Hasher};
 
 use http::{Method, Version};
-use tower_otel_semconv::{self as semconv, protocol};
+use tower_otel_semconv::{self as semconv, protocol_version};
 
 use crate::{dimensions::Dimensions, handle_cache::Query};
 
-/// The part of a series' key that the request determines: borrowed from it, or owned in a table.
+/// The part of a series' key from the request. It is borrowed from the request, or owned by a table.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StartKey<M, T> {
-    /// The method; in a table, only if it is known.
+    /// The method. A table contains only known methods.
     pub(crate) method: Option<M>,
     /// The matched route of a server.
     pub(crate) route: Option<T>,
     pub(crate) endpoint: Option<EndpointKey<T>>,
 }
 
-/// Host, port, scheme and version: recorded for clients, and for servers with an option.
+/// Host, port, scheme and version. Recorded for clients, and for servers if an option is set.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EndpointKey<T> {
-    /// The target of a client, and the address of a server.
+    /// The target of a client, or the address of a server.
     pub(crate) host: Option<T>,
     pub(crate) port: Option<u16>,
     pub(crate) scheme: &'static str,
-    /// The protocol of a server's request.
+    /// The protocol version of a server's request.
     pub(crate) version: Option<Version>,
 }
 
@@ -48,14 +48,14 @@ impl Hash for BorrowedStartKey<'_> {
     }
 }
 
-/// The key of a request of which only method and route are labels.
+/// The key of a request whose only labels are method and route.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PlainStartKey<'a> {
     pub(crate) method: &'a Method,
     pub(crate) route: &'a str,
 }
 
-/// As the hash of a [`BorrowedStartKey`] with these values.
+/// Equals the hash of a [`BorrowedStartKey`] with these values.
 impl Hash for PlainStartKey<'_> {
     #[inline(always)]
     fn hash<H: Hasher>(&self, state: &mut H) {
@@ -83,7 +83,7 @@ impl Query for PlainStartKey<'_> {
     }
 }
 
-/// Few methods have both the same length and the same initial; those cost a comparison.
+/// Returns a word for the hash of a method. Methods of the same length and initial have the same word; they cost a comparison.
 #[inline]
 fn method_word(method: &Method) -> u64 {
     let name = method.as_str().as_bytes();
@@ -99,7 +99,7 @@ impl Hash for EndpointKey<&str> {
             scheme,
             version,
         } = self;
-        // The known schemes differ in length.
+        // The known schemes have different lengths.
         let scheme = (scheme.len() as u64) << 32;
         let port = port.map_or(0, |port| u64::from(port) << 1 | 1);
         state.write_u64(scheme | port);
@@ -172,7 +172,7 @@ impl<'a> BorrowedStartKey<'a> {
                 host,
                 port,
                 scheme,
-                version: version.and_then(protocol::version),
+                version: version.and_then(protocol_version),
                 ..dimensions
             },
         }

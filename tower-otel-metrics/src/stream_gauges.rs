@@ -1,10 +1,10 @@
-//! The gauges of streams that are open.
+//! The gauges of open streams.
 
 use std::{fmt, sync::OnceLock};
 
 use crate::handle_cache::{HandleCache, Query};
 
-/// The gauges of open streams by their key, and one for the streams beyond the limit. Allocated for the first stream.
+/// The gauges of open streams by their key, and one for streams beyond the series limit. Allocated for the first stream.
 pub(crate) struct StreamGauges<K, G> {
     limit: usize,
     by_key: OnceLock<HandleCache<K, G>>,
@@ -20,7 +20,7 @@ impl<K, G: Clone> StreamGauges<K, G> {
         }
     }
 
-    /// Returns the gauge of a key, which `make` makes. Without a key, or if there is no room for it, returns the one of the
+    /// Returns the gauge of a key. `make` creates it. Without a key, or if there is no room for it, returns the gauge of the
     /// overflow series.
     pub(crate) fn get<Q>(&self, key: Option<&Q>, make: impl Fn(Option<&Q>) -> G) -> G
     where

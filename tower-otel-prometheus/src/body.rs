@@ -11,9 +11,10 @@ use http_body::{Body, Frame, SizeHint};
 
 use crate::{scrape::Scrape, scrapes::ScrapePermit};
 
-/// The body of a scrape, which is rendered while it is read.
+/// The response body of a scrape. It is rendered while it is read.
 ///
-/// After each piece it is pending once, so that other tasks of the thread run before the next one.
+/// After each piece it is pending once, so that other tasks of the thread run before the next piece. It fails with
+/// `ErrorKind::TimedOut` if the scrape is evicted.
 pub struct MetricsBody(Option<RunningScrape>);
 
 struct RunningScrape {

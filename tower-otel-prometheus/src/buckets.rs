@@ -16,7 +16,7 @@ const DURATION_SUFFIX: &str = "_seconds";
 /// The suffix of names that get [`BODY_SIZE_BOUNDARIES`].
 const SIZE_SUFFIX: &str = "_bytes";
 
-/// The boundaries of other names: those that the SDKs of OpenTelemetry use without advice.
+/// The boundaries of other names: the defaults of the OpenTelemetry SDKs.
 const OTHER_BOUNDARIES: [f64; 15] = [
     0.0, 5.0, 10.0, 25.0, 50.0, 75.0, 100.0, 250.0, 500.0, 750.0, 1_000.0, 2_500.0, 5_000.0,
     7_500.0, 10_000.0,
@@ -24,7 +24,7 @@ const OTHER_BOUNDARIES: [f64; 15] = [
 
 /// The boundaries of every histogram.
 ///
-/// Names are compared as they are rendered, because names that render alike are one histogram.
+/// Names are compared as rendered, because names that are equal when rendered are one histogram.
 pub(crate) struct Buckets {
     custom: HashMap<String, Arc<[f64]>>,
     series: HashMap<String, Vec<SeriesBuckets>>,
@@ -33,7 +33,7 @@ pub(crate) struct Buckets {
     others: Arc<[f64]>,
 }
 
-/// The boundaries that the series with a label have in addition to those of their metric.
+/// The boundaries that series with this label have in addition to those of their metric.
 #[derive(Clone, Debug)]
 pub(crate) struct SeriesBuckets {
     pub(crate) label: String,
@@ -43,7 +43,7 @@ pub(crate) struct SeriesBuckets {
 
 impl Buckets {
     /// Returns an error if boundaries are empty, not finite or not ascending. If a name is given twice, the later
-    /// boundaries apply. Those of series apply together.
+    /// boundaries apply. A series has the boundaries of all rules that match it.
     pub(crate) fn new(
         custom: Vec<(String, Vec<f64>)>,
         series: Vec<(String, SeriesBuckets)>,
@@ -106,7 +106,7 @@ impl Buckets {
     }
 }
 
-/// Whether boundaries are finite, ascending and at least one. `+Inf` is added when rendering.
+/// Returns whether boundaries are not empty, finite and ascending. `+Inf` is added when rendering.
 fn are_valid(boundaries: &[f64]) -> bool {
     !boundaries.is_empty()
         && boundaries.iter().all(|boundary| boundary.is_finite())

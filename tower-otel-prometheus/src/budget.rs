@@ -2,10 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
-/// The most bytes that series and their labels use.
+/// The maximum size of all series with their labels, in bytes.
 const LIMIT: usize = 128 << 20;
 
-/// The bytes that all series of a recorder use. Series are never removed, so it only grows.
+/// The memory used by all series of a recorder, in bytes. Series are never removed, so it only grows.
 #[derive(Debug)]
 pub(crate) struct SeriesBudget {
     limit: usize,
@@ -28,12 +28,12 @@ impl SeriesBudget {
         }
     }
 
-    /// Whether that many bytes are left.
+    /// Returns whether this many bytes are left.
     pub(crate) fn has(&self, bytes: usize) -> bool {
         self.used.load(Relaxed).saturating_add(bytes) <= self.limit
     }
 
-    /// Takes bytes, if that many are left.
+    /// Takes bytes if this many are left. Returns whether it did.
     pub(crate) fn take(&self, bytes: usize) -> bool {
         let take = |used: usize| {
             let used = used.saturating_add(bytes);

@@ -18,31 +18,11 @@ impl Prometheus {
     pub fn builder() -> PrometheusBuilder {
         PrometheusBuilder::new()
     }
-
-    /// Installs a global recorder with the default configuration.
-    ///
-    /// See [`PrometheusBuilder::install`].
-    ///
-    /// ```
-    /// use tower_otel_prometheus::Prometheus;
-    ///
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let prometheus = Prometheus::install()?;
-    /// metrics::gauge!("websocket_connections").increment(1);
-    /// assert!(prometheus.render().contains("websocket_connections 1"));
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if a recorder is already installed.
-    pub fn install() -> Result<Self, InstallError> {
-        Self::builder().install()
-    }
 }
 
 /// Configures a recorder for the [`metrics`] facade and installs it.
+///
+/// Default: bucket boundaries by the name of the histogram, no native histograms, no exemplars.
 ///
 /// ```
 /// use tower_otel_prometheus::Prometheus;
@@ -75,14 +55,17 @@ impl PrometheusBuilder {
         }
     }
 
-    /// Sets the bucket boundaries of the histogram with exactly this name.
+    /// Sets the bucket boundaries of the histogram with this name, in the unit of its samples.
     ///
-    /// Boundaries are upper ends, finite and ascending; `+Inf` is added. If a name is given twice,
-    /// the later boundaries apply.
+    /// Boundaries are inclusive upper bounds. `+Inf` is added. The name must be complete; it is compared as
+    /// rendered, so `a.b` and `a_b` are equal. If a name is given twice, the later boundaries apply.
     ///
-    /// Default: the boundaries of durations for `*_seconds`, those of body sizes for `*_bytes`, and for
-    /// other names those that the SDKs of OpenTelemetry use: 0, 5, 10, 25, 50, 75, 100, 250, 500, 750,
-    /// 1000, 2500, 5000, 7500 and 10000.
+    /// Default: the duration boundaries for `*_seconds`, the body size boundaries for `*_bytes`, and for
+    /// other names the defaults of the OpenTelemetry SDKs: 0, 5, 10, 25, 50, 75, 100, 250, 500, 750,
+    /// 1000, 2500, 5000, 7500 and 10000. See [the table](crate#defaults).
+    ///
+    /// [`install`](Self::install) and [`build`](Self::build) return [`InstallError::Buckets`] if the boundaries
+    /// are empty, not finite or not in ascending order.
     pub fn buckets(
         mut self,
         metric: impl Into<String>,
@@ -95,8 +78,8 @@ impl PrometheusBuilder {
 
     /// Adds bucket boundaries to the series of a histogram that have a label with this value. Default: none.
     ///
-    /// Use it for the objective of a route. The series keep the boundaries of the metric, so sums over routes are exact there,
-    /// and the share of a route's requests within its objective is exact:
+    /// Use it for the latency objective of a route. The share of requests within the objective is then exact. The series also
+    /// have the boundaries of the metric, so sums over routes are exact at those boundaries:
     ///
     /// ```
     /// use tower_otel_prometheus::Prometheus;
@@ -112,8 +95,9 @@ impl PrometheusBuilder {
     /// // / sum(rate(http_request_duration_seconds_count{path="/search"}[5m]))
     /// ```
     ///
-    /// Calculate quantiles per route, with `sum by (le, path)`: a sum over all routes has too few samples at a boundary that
-    /// only some of them have. The rules of a series apply together. Boundaries are valid as in [`buckets`](Self::buckets).
+    /// Calculate quantiles per route, with `sum by (le, path)`. A sum over all routes is too low at a boundary that only some
+    /// routes have. A series that several calls match has the boundaries of all of them. Names and boundaries follow the rules
+    /// of [`buckets`](Self::buckets).
     pub fn series_buckets(
         mut self,
         metric: impl Into<String>,
@@ -129,12 +113,12 @@ impl PrometheusBuilder {
         self
     }
 
-    /// Adds native histograms to all histograms. Default: off.
+    /// Adds native buckets to all histograms. Default: off.
     ///
-    /// The service answers in protobuf if a scrape prefers it. Native buckets are exponential, eight
-    /// per doubling, which keeps quantiles within five percent without a choice of boundaries. They
-    /// extend the boundaries by a factor of a thousand in both directions and use about two kilobytes
-    /// per series, and up to eight if the boundaries are far apart. The text formats do not contain them.
+    /// The service then answers in protobuf if a scrape prefers it. The text formats do not contain native
+    /// buckets. They are exponential, eight per doubling, so quantiles are accurate within five percent
+    /// for any boundaries. They reach from a thousandth of the lowest positive boundary to a thousand times
+    /// the highest one. A series uses about two kilobytes for them, and at most eight.
     ///
     /// See [native histograms](https://prometheus.io/docs/specs/native_histograms/).
     pub fn native_histograms(mut self) -> Self {
@@ -142,13 +126,15 @@ impl PrometheusBuilder {
         self
     }
 
-    /// Adds exemplars to all histograms: trace id and span id of a sample per bucket. Default: off.
+    /// Adds exemplars to all histograms: the trace id and span id of one sample per bucket. Default: off.
     ///
-    /// A sample is stored if the current span of OpenTelemetry is one of this process and sampled: the
-    /// first such sample in each bucket after each scrape. The layers of `tower-otel-metrics` record
-    /// inside the span of an outer `TraceLayer`. Exemplars are in OpenMetrics and protobuf, not in the
-    /// text format, and use about 60 bytes per bucket. Prometheus stores them if it is started with
+    /// A sample qualifies if the current OpenTelemetry span is sampled and was started in this process. Each
+    /// bucket stores the first such sample after each scrape. The layers of `tower-otel-metrics` record
+    /// inside the span of an outer `TraceLayer`. OpenMetrics and protobuf contain exemplars, the
+    /// text format does not. They use about 60 bytes per bucket. Prometheus stores them if it is started with
     /// `--enable-feature=exemplar-storage`.
+    ///
+    /// See [exemplars](https://prometheus.io/docs/specs/om/open_metrics_spec/#exemplars) in OpenMetrics.
     #[cfg(feature = "opentelemetry")]
     pub fn exemplars(mut self) -> Self {
         self.spans = Some(crate::current_span::exported_span);
@@ -160,17 +146,28 @@ impl PrometheusBuilder {
     /// Install it before anything records: a handle that was created without a recorder never
     /// records.
     ///
+    /// ```
+    /// use tower_otel_prometheus::Prometheus;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let prometheus = Prometheus::builder().install()?;
+    /// metrics::gauge!("websocket_connections").increment(1);
+    /// assert!(prometheus.render().contains("websocket_connections 1"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
-    /// Returns an error if a recorder is already installed, or if boundaries are not valid.
+    /// Returns [`InstallError::AlreadyInstalled`] if the process already has a global recorder, and
+    /// [`InstallError::Buckets`] if bucket boundaries are not valid.
     pub fn install(self) -> Result<Prometheus, InstallError> {
         let (recorder, prometheus) = self.build()?;
         metrics::set_global_recorder(recorder).map_err(|_| InstallError::AlreadyInstalled)?;
         Ok(prometheus)
     }
 
-    /// Creates the recorder without installing it, to combine it with others or to install it for one
-    /// thread.
+    /// Creates the recorder without installing it. Use this to combine recorders, or to record one thread only.
     ///
     /// ```
     /// use tower_otel_prometheus::Prometheus;
@@ -187,7 +184,7 @@ impl PrometheusBuilder {
     ///
     /// # Errors
     ///
-    /// Returns an error if boundaries are not valid.
+    /// Returns [`InstallError::Buckets`] if bucket boundaries are not valid.
     pub fn build(
         self,
     ) -> Result<
@@ -373,9 +370,9 @@ mod tests {
 
     #[test]
     fn a_second_global_recorder_is_an_error() {
-        let first = Prometheus::install().unwrap();
+        let first = Prometheus::builder().install().unwrap();
         metrics::counter!("first_total").increment(1);
-        let error = Prometheus::install().unwrap_err();
+        let error = Prometheus::builder().install().unwrap_err();
         assert!(matches!(error, InstallError::AlreadyInstalled));
         assert!(error.to_string().contains("already installed"));
         assert_eq!(sample(&first.render(), "first_total"), Some(1.0));

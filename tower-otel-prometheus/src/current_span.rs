@@ -1,4 +1,4 @@
-//! The current span of OpenTelemetry.
+//! The current OpenTelemetry span.
 
 use std::{cell::Cell, panic::catch_unwind};
 
@@ -17,7 +17,7 @@ enum ThreadState {
 thread_local! {
     /// Has no destructor, so it can be read at any time.
     static STATE: Cell<ThreadState> = const { Cell::new(ThreadState::Unknown) };
-    /// First used after the current context, so that it is destroyed before.
+    /// First used after the current context, so that it is destroyed before the context.
     static SENTINEL: Sentinel = const { Sentinel };
 }
 
@@ -29,7 +29,7 @@ impl Drop for Sentinel {
     }
 }
 
-/// Returns the current span if it is one of this process and sampled.
+/// Returns the current span if it is sampled and was started in this process.
 ///
 /// Returns `None` while the thread exits: the current context is a thread-local variable that may have
 /// been destroyed, and a panic in another destructor would abort the process.
@@ -77,7 +77,7 @@ mod tests {
         let state = TraceState::NONE;
         let (trace_id, span_id) = (TraceId::from(1), SpanId::from(2));
         let span = SpanContext::new(trace_id, span_id, flags, is_remote, state);
-        // The method adds a span context as it is, also one that is not remote.
+        // The method adds any span context unchanged, even one that is not remote.
         let _attached = Context::new().with_remote_span_context(span).attach();
         exported_span()
     }

@@ -1,16 +1,17 @@
-//! The error of setting up a recorder.
+//! The error of a recorder that cannot be set up.
 
 use std::{error::Error, fmt};
 
-/// The reason a recorder was not set up. No recorder is installed then.
+/// The error of [`PrometheusBuilder::install`](crate::PrometheusBuilder::install) and
+/// [`build`](crate::PrometheusBuilder::build). This call installed no recorder.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum InstallError {
     /// The process already has a global recorder, which cannot be replaced.
     AlreadyInstalled,
-    /// The bucket boundaries of a metric are empty, not finite or not ascending.
+    /// The bucket boundaries of a metric are empty, not finite or not in ascending order.
     Buckets {
-        /// The name of the metric.
+        /// The name of the metric, as given.
         metric: String,
     },
 }

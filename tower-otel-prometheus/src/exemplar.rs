@@ -1,4 +1,4 @@
-//! Exemplars: for each bucket of a histogram a sample, with the span that it was recorded in.
+//! Exemplars: one sample for each bucket of a histogram, with the span it was recorded in.
 
 use std::time::SystemTime;
 
@@ -14,7 +14,7 @@ pub(crate) struct ExportedSpan {
     pub(crate) span_id: [u8; 8],
 }
 
-/// Returns the current span, if it is exported.
+/// A function that returns the current span if it is exported.
 pub(crate) type SpanSource = fn() -> Option<ExportedSpan>;
 
 /// A sample and its span.
@@ -27,8 +27,8 @@ pub(crate) struct Exemplar {
 
 /// The exemplars of one histogram, one slot per bucket.
 ///
-/// A slot is due when it is empty, and again when a scrape has read it. A sample looks for a span only
-/// if the slot of its bucket is due, so most samples cost one load.
+/// A slot is due while it is empty, and again after a scrape has read it. The current span is read only
+/// if the slot of the sample's bucket is due, so most samples cost one atomic load.
 pub(crate) struct Exemplars {
     source: SpanSource,
     buckets: usize,
@@ -79,12 +79,12 @@ impl Exemplars {
                 value,
                 at: SystemTime::now(),
             });
-            // With the lock held, so that a scrape cannot read the exemplar before.
+            // While the lock is held, so that a scrape cannot read the exemplar first.
             slot.is_due.store(false, Relaxed);
         }
     }
 
-    /// Returns the exemplar of a bucket, whose slot is then due.
+    /// Returns the exemplar of a bucket and marks its slot as due.
     pub(crate) fn read(&self, bucket: usize) -> Option<Exemplar> {
         let slot = self.slots.get()?.get(bucket)?;
         let exemplar = slot.exemplar.lock().ok()?;

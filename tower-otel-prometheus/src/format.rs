@@ -1,4 +1,4 @@
-//! The formats of a scrape, and which one a request asks for.
+//! The formats of a scrape, and their selection by `Accept`.
 
 use http::{HeaderMap, HeaderValue, header::ACCEPT};
 
@@ -9,7 +9,7 @@ pub(crate) enum Format {
     Text,
     /// OpenMetrics 1.0 text.
     OpenMetrics,
-    /// Messages `MetricFamily`, each with its length first.
+    /// `MetricFamily` messages, each after its length.
     Protobuf,
 }
 
@@ -24,9 +24,8 @@ impl Format {
         })
     }
 
-    /// Returns the format with the highest weight in `Accept`, and of several the first. A wildcard
-    /// stands for the text format, and so does a header without a known format. Protobuf is chosen
-    /// only if it is offered.
+    /// Returns the format with the highest weight in `Accept`. Of equal weights the first applies. Wildcards
+    /// and headers without a known format select the text format. Protobuf is selected only if it is offered.
     pub(crate) fn negotiate(headers: &HeaderMap, offers_protobuf: bool) -> Self {
         let values = headers.get_all(ACCEPT).into_iter();
         let ranges = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));

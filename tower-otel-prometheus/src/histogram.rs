@@ -1,4 +1,4 @@
-//! A histogram of fixed buckets that loses no sample.
+//! A histogram with fixed buckets that loses no sample.
 
 use std::sync::Arc;
 
@@ -31,8 +31,8 @@ pub(crate) struct AtomicHistogram {
 }
 
 impl AtomicHistogram {
-    /// Creates a histogram with ascending `boundaries` and, if `native`, with native buckets. With a
-    /// source of spans it has exemplars.
+    /// Creates a histogram with ascending `boundaries`. It has native buckets if `native` is set, and
+    /// exemplars if `spans` is set.
     pub(crate) fn new(boundaries: Arc<[f64]>, native: bool, spans: Option<SpanSource>) -> Self {
         Self {
             exemplars: spans.map(|source| Exemplars::new(source, boundaries.len() + 1)),
@@ -43,7 +43,7 @@ impl AtomicHistogram {
         }
     }
 
-    /// Returns about how many bytes a histogram uses, with an exemplar in every bucket.
+    /// Returns the approximate size of a histogram in bytes, with an exemplar in every bucket.
     pub(crate) fn size(boundaries: &[f64], native: bool, has_exemplars: bool) -> usize {
         let buckets = boundaries.len() + 1;
         let native = if native {
@@ -79,7 +79,7 @@ impl AtomicHistogram {
         }
     }
 
-    /// Returns the exemplar of a bucket, by its index. The next sample in the bucket may replace it.
+    /// Returns the exemplar of a bucket by its index. The next sample in the bucket may replace it.
     pub(crate) fn exemplar(&self, bucket: usize) -> Option<Exemplar> {
         self.exemplars.as_ref()?.read(bucket)
     }
@@ -102,8 +102,8 @@ impl AtomicHistogram {
         })
     }
 
-    /// Returns the sum of the finite samples. While other threads record, it may differ from the
-    /// buckets by the samples of that instant.
+    /// Returns the sum of the finite samples. It may differ from the buckets by samples that other threads
+    /// record at the same time.
     pub(crate) fn sum(&self) -> f64 {
         f64::from_bits(self.sum.load(Relaxed))
     }

@@ -4,16 +4,16 @@ use std::borrow::Cow;
 
 use metrics::{Key, Label};
 
-/// The longest name and the longest value of a label, in bytes. Values may come from clients.
+/// The maximum length of a name and of a label value, in bytes. Values may come from clients.
 const MAX_LENGTH: usize = 256;
 
-/// The most labels of a series.
+/// The maximum number of labels of a series.
 const MAX_LABELS: usize = 64;
 
 /// The end of a value that is cut.
 const ELLIPSIS: &str = "…";
 
-/// Whether the texts of a key are stored without a cut.
+/// Returns whether all texts of a key are stored uncut.
 pub(crate) fn is_bounded(key: &Key) -> bool {
     let is_short = |text: &str| text.len() <= MAX_LENGTH;
     is_short(key.name())
@@ -23,7 +23,7 @@ pub(crate) fn is_bounded(key: &Key) -> bool {
             .all(|label| is_short(label.key()) && is_short(label.value()))
 }
 
-/// Returns the longest start of a text that has at most `length` bytes.
+/// Returns the longest prefix of a text that has at most `length` bytes.
 fn start(text: &str, length: usize) -> &str {
     let mut lengths = (0..=length.min(text.len())).rev();
     lengths
@@ -36,8 +36,8 @@ pub(crate) fn metric_name(raw: &str) -> Cow<'_, str> {
     sanitize(raw, |char| char == ':')
 }
 
-/// Replaces every character with `_` that is not an ASCII letter, a digit after the first
-/// position, `_` or one that `is_allowed` accepts. Cuts the text.
+/// Replaces characters with `_`, except ASCII letters, digits after the first position, `_` and those that
+/// `is_allowed` accepts. Cuts the text to [`MAX_LENGTH`].
 fn sanitize(raw: &str, is_allowed: impl Fn(char) -> bool) -> Cow<'_, str> {
     let raw = start(raw, MAX_LENGTH);
     let is_valid = |(index, char): (usize, char)| {
@@ -74,12 +74,12 @@ pub(crate) fn label_name(raw: &str) -> Cow<'_, str> {
     sanitize(raw, |_| false)
 }
 
-/// Renders labels as they stand between braces. Equal sets of labels give equal texts.
+/// Renders the labels between the braces of a series. Equal sets of labels give equal texts.
 ///
-/// Labels are sorted by name. Labels without a value are omitted, because Prometheus does not
-/// distinguish them from absent ones. If a name is given twice, the last value applies. A long value is
-/// cut and marked. The names `__name__` and `reserved` get the prefix `exported_`, which Prometheus itself
-/// uses for conflicting labels; otherwise it would reject the whole scrape.
+/// Labels are sorted by name. Labels with an empty value are omitted, because Prometheus does not
+/// distinguish them from absent labels. If a name is given twice, the last value applies. A long value is
+/// cut and ends with [`ELLIPSIS`]. The names `__name__` and `reserved` get the prefix `exported_`, which
+/// Prometheus uses for conflicting labels; without the prefix it would reject the whole scrape.
 pub(crate) fn label_text<'a>(
     labels: impl Iterator<Item = &'a Label>,
     reserved: Option<&str>,
@@ -115,10 +115,10 @@ pub(crate) fn label_text<'a>(
     text
 }
 
-/// Appends `raw` with escapes. Quotes are escaped if `quoted`: in label values, and in help texts of
+/// Appends `raw` with escapes. Quotes are escaped if `quoted` is set: for label values, and for help texts of
 /// OpenMetrics.
 ///
-/// Every backslash is escaped, so that different values stay different.
+/// Every backslash is escaped, so that different values have different texts.
 pub(crate) fn escape(text: &mut String, raw: &str, quoted: bool) {
     for char in raw.chars() {
         match char {

@@ -1,5 +1,5 @@
-//! An exact Prometheus recorder for the [`metrics`] facade, with a `/metrics` service. It needs no async
-//! runtime.
+//! A recorder for the [`metrics`] facade with exact values, and a tower service for `/metrics`. It needs no
+//! async runtime.
 //!
 //! ```
 //! use tower_otel_prometheus::Prometheus;
@@ -19,83 +19,90 @@
 //!
 //! # Defaults
 //!
-//! | histograms named | buckets |
+//! Native histograms and exemplars are off. The name of a histogram selects its bucket boundaries:
+//!
+//! | histogram | bucket boundaries |
 //! |---|---|
-//! | by [`PrometheusBuilder::buckets`] | the given ones |
-//! | by [`PrometheusBuilder::series_buckets`], in series with the given label | the given ones, and those of the name |
-//! | `*_seconds` | [`DURATION_BOUNDARIES`], advised by the semantic conventions |
-//! | `*_bytes` | [`BODY_SIZE_BOUNDARIES`], powers of ten from 100 bytes to 100 megabytes |
-//! | anything else | the default ones of OpenTelemetry, from 0 to 10000 |
+//! | has a name set with [`PrometheusBuilder::buckets`] | those set |
+//! | is named `*_seconds` | [`DURATION_BOUNDARIES`], the advice of the semantic conventions: 0.005 to 10 seconds |
+//! | is named `*_bytes` | [`BODY_SIZE_BOUNDARIES`], powers of ten from 100 bytes to 100 megabytes |
+//! | has another name | the defaults of the OpenTelemetry SDKs, 0 to 10000 |
+//!
+//! [`PrometheusBuilder::series_buckets`] adds boundaries to the series with a given label.
 //!
 //! Names are rendered as recorded. Characters that Prometheus does not allow become `_`. No unit and no `_total` is appended.
 //!
 //! # Formats
 //!
-//! [`MetricsService`] answers in OpenMetrics 1.0, in protobuf or in the text format, as the request prefers. Samples have the same
-//! names and values in all of them. The help text of a metric that the application does not describe is `Not described.`
-//! OpenMetrics differs in these cases:
+//! [`MetricsService`] answers in OpenMetrics 1.0, in protobuf or in the text format, as `Accept` prefers. Protobuf requires
+//! native histograms. Samples have the same names and values in all formats. A metric without a description has the help text
+//! `Not described.`
 //!
-//! - The type is `unknown` for a counter whose name does not end in `_total`, and for a counter `NAME_total` beside a metric `NAME`.
-//! - The boundary `1` of a bucket is `1.0`.
-//! - A histogram with a negative boundary or a negative sum has neither sum nor count.
+//! [OpenMetrics](https://prometheus.io/docs/specs/om/open_metrics_spec/) differs from the text format in these cases:
+//!
+//! - A counter has the type `unknown` if its name does not end in `_total`, or if it is named `NAME_total` and another metric
+//!   uses `NAME` or `NAME_created`.
+//! - Integral bucket boundaries have a fraction: `1.0` instead of `1`.
+//! - A histogram with a negative boundary, or with a negative or NaN sum, has neither `_sum` nor `_count`.
 //!
 //! # Native histograms
 //!
 //! With [`PrometheusBuilder::native_histograms`] every histogram also has
-//! [exponential buckets](https://prometheus.io/docs/specs/native_histograms/). The service answers in protobuf if the request prefers
-//! it. A message has at most 8 histograms or 64 other series; a metric
-//! with more is sent in several messages.
+//! [exponential buckets](https://prometheus.io/docs/specs/native_histograms/). Only the protobuf format contains them. A
+//! `MetricFamily` message has at most 8 histograms or 64 other series; a metric with more series is sent in several messages.
 //!
-//! | Prometheus | scrapes native histograms with |
+//! | Prometheus version | setting to scrape native histograms |
 //! |---|---|
 //! | 3.8 and later | `scrape_native_histograms: true` in `global` or in the scrape configuration |
 //! | 2.40 to 3.8 | `--enable-feature=native-histograms`, which has no effect from 3.9 on |
 //!
 //! # Exemplars
 //!
-//! With `PrometheusBuilder::exemplars` (feature `opentelemetry`), a bucket has the trace id and the span id of a sample that was
-//! recorded inside a sampled span.
+//! With `PrometheusBuilder::exemplars` (feature `opentelemetry`), each bucket has the trace id and the span id of a sample that
+//! was recorded inside a sampled span. This includes requests whose trace is kept by the rules of `tower-otel-recorder`, if
+//! [`observe((TraceLayer, MetricsLayer))`][kept] records them.
 //!
 //! # What is exact
 //!
-//! Every recorded value is in the next render exactly once, even if other threads record during a render, and `_count` equals the
-//! `+Inf` bucket. `_sum` is read separately: it can differ from the buckets by the samples recorded during the render. A series that
-//! is created during a render can appear in the next one only. A NaN sample is dropped. An infinite sample is counted in the first
-//! or the `+Inf` bucket and is not added to the sum.
+//! Every value recorded before a render is counted in it exactly once, even if other threads record meanwhile. `_count` equals
+//! the `+Inf` bucket. `_sum` is read separately: it can differ from the buckets by the samples recorded during the render. A
+//! series created during a render may be missing from it; the next render has it. A NaN sample is dropped. An infinite sample is
+//! counted in the first or the `+Inf` bucket and is not added to the sum.
 //!
 //! | recorded | rendered |
 //! |---|---|
-//! | keys that render alike, such as the labels `a.b` and `a-b` | one series with the values of both |
-//! | a name for two kinds of metric | the first kind; the other is not recorded, and a warning is logged once per name |
-//! | a histogram `NAME` | uses the names `NAME_bucket`, `NAME_count`, `NAME_created` and `NAME_sum`, too |
-//! | labels | sorted, without those that have an empty value |
+//! | keys that are equal when rendered, such as the labels `a.b` and `a-b` | one series with the values of both |
+//! | one name for two kinds of metric | the first kind; the other is not recorded, and a warning is logged once per name |
+//! | a histogram `NAME` and another metric `NAME_bucket`, `NAME_count`, `NAME_created` or `NAME_sum` | the first one, as above |
+//! | labels | sorted by name; labels with an empty value are omitted |
 //! | a label `__name__`; a label `le` of a histogram | `exported___name__`; `exported_le` |
 //!
 //! # Bounds
 //!
 //! | limit | value | beyond it |
 //! |---|---|---|
-//! | label value | 256 bytes | cut, ends with `…`; series that become equal are one |
-//! | name | 256 bytes | cut; metrics that become equal are one |
+//! | label value | 256 bytes | the value is cut and ends with `…`; series that become equal are merged |
+//! | name of a metric or label | 256 bytes | the name is cut; metrics that become equal are merged |
 //! | labels of a series | 64 | further labels are omitted |
-//! | all series | about 128 MiB | new label values are recorded in `NAME{otel_metric_overflow="true"}`: the total of a counter, the last value of a gauge |
-//! | names, including the four others of a histogram | 10,000 | the metric is not recorded |
+//! | memory of all series | about 128 MiB | new label values are recorded in `NAME{otel_metric_overflow="true"}`: the total of a counter, the last value of a gauge; metrics with new names are not recorded |
+//! | names, of which a histogram uses five | 10,000 | metrics with new names are not recorded |
 //!
-//! A warning is logged once.
+//! The last two limits log a warning once when they are reached. The others are applied without a warning.
 //!
 //! # Not included
 //!
 //! - Summaries: their quantiles cannot be aggregated over several processes.
 //! - Removal of idle metrics (`idle_timeout`): a cached handle would continue to record into a metric
-//!   that is not rendered any more.
+//!   that is no longer rendered.
 //! - Compression: wrap the service in the [compression layer](MetricsService#compression) of `tower-http`.
 //!
 //! # Features
 //!
 //! | feature | default | enables |
 //! |---|---|---|
-//! | `opentelemetry` | no | exemplars, with the current span of OpenTelemetry |
+//! | `opentelemetry` | no | `PrometheusBuilder::exemplars`, which reads the current OpenTelemetry span |
 //!
+//! [kept]: https://docs.rs/tower-otel-metrics/latest/tower_otel_metrics/#exemplars
 //! [`DURATION_BOUNDARIES`]: tower_otel_semconv::metric::DURATION_BOUNDARIES
 //! [`BODY_SIZE_BOUNDARIES`]: tower_otel_semconv::metric::BODY_SIZE_BOUNDARIES
 

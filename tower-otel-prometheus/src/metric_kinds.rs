@@ -29,10 +29,10 @@ impl fmt::Display for MetricKind {
     }
 }
 
-/// What a histogram appends to its name, for its series.
+/// The suffixes of the names that a histogram uses for its series.
 const HISTOGRAM_SUFFIXES: [&str; 4] = ["_bucket", "_count", "_created", "_sum"];
 
-/// The kinds of all rendered names. Prometheus rejects a scrape in which a name has two.
+/// The kinds of all rendered names. Prometheus rejects a scrape in which one name has two kinds.
 #[derive(Debug, Default)]
 pub(crate) struct MetricKinds {
     kinds: RwLock<HashMap<Box<str>, KindOfName>>,
@@ -41,13 +41,13 @@ pub(crate) struct MetricKinds {
 
 #[derive(Debug)]
 struct KindOfName {
-    /// The kind the name is used for, or `None` if it is a series of a histogram or is not used.
+    /// The kind of the metric with this name. `None` if the name is that of a histogram's series, or if the metric was rejected.
     kind: Option<MetricKind>,
     has_warned: bool,
 }
 
 impl MetricKinds {
-    /// Returns whether the name may be used for this kind: the first kind wins. For another kind, a
+    /// Returns whether the name may be used for this kind. The first kind of a name applies. For another kind, a
     /// warning is logged once per name. A histogram also uses the names of its series, such as
     /// `NAME_count`.
     pub(crate) fn allows(&self, name: &str, kind: MetricKind) -> bool {
@@ -62,7 +62,7 @@ impl MetricKinds {
         }
     }
 
-    /// Whether the name is used by a metric or a series of a histogram.
+    /// Returns whether a metric or a series of a histogram uses the name.
     pub(crate) fn is_used(&self, name: &str) -> bool {
         let kinds = self.kinds.read().unwrap_or_else(PoisonError::into_inner);
         kinds.contains_key(name)

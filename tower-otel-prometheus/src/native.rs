@@ -11,13 +11,13 @@ use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 pub(crate) const SCHEMA: i32 = 3;
 const BUCKETS_PER_DOUBLING: f64 = 8.0;
 
-/// Buckets reach from a thousandth of the lowest boundary to a thousand times the highest one.
+/// The number of buckets below the lowest and above the highest boundary: ten doublings, a factor of about a thousand.
 const MARGIN: i32 = 80;
 
 /// Counts every sample in exactly one exponential bucket.
 ///
-/// The number of buckets is fixed at creation: about two kilobytes for durations, and at most eight. Samples not
-/// above the lowest bucket are in the zero bucket, samples above the highest bucket in that one.
+/// The number of buckets is fixed at creation. They use about two kilobytes for durations, and at most eight. Samples
+/// below the lowest bucket are counted in the zero bucket, samples above the highest bucket in the highest one.
 pub(crate) struct NativeBuckets {
     /// The index of the first bucket. Bucket `i` ends at 2^(i/8).
     first: i32,
@@ -43,7 +43,7 @@ impl NativeBuckets {
         }
     }
 
-    /// Returns how many bytes the buckets for these boundaries use.
+    /// Returns the size of the buckets for these boundaries, in bytes.
     pub(crate) fn size(boundaries: &[f64]) -> usize {
         size_of::<AtomicU64>() * indices(boundaries).count()
     }

@@ -1,4 +1,4 @@
-//! Renders what was recorded.
+//! The handle that renders recorded metrics.
 
 use std::{
     fmt,
@@ -7,7 +7,8 @@ use std::{
 
 use crate::{format::Format, registry::Registry, scrape::Scrape, scrapes::Scrapes};
 
-/// A handle that renders the metrics of a recorder.
+/// A handle that renders the metrics of a recorder: as text with [`render`](Self::render), or over HTTP with
+/// [`service`](Self::service).
 ///
 /// Clones render the same metrics.
 #[derive(Clone)]
@@ -33,21 +34,21 @@ impl Prometheus {
     ///
     /// Rendering takes about two microseconds per series of a histogram: two milliseconds for a
     /// thousand histograms. It does not block recording. The [service](Self::service) renders in
-    /// pieces instead, and in other formats, too.
+    /// pieces, and also in other formats.
     #[must_use]
     pub fn render(&self) -> String {
-        let mut text = Vec::new();
-        let mut scrape = self.scrape(Format::Text);
-        while let Some(piece) = scrape.next_piece() {
-            text.extend(piece);
-        }
-        // The text consists of strings. If it did not, it would still be rendered.
-        String::from_utf8(text)
-            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+        self.pieces().collect()
     }
 
-    /// Sets a function to call before each render, which updates metrics whose values are stored elsewhere. Only the first
-    /// one is set.
+    /// Returns what [`render`](Self::render) returns in pieces of whole lines, as the [service](Self::service) renders them.
+    #[doc(hidden)]
+    pub fn pieces(&self) -> impl Iterator<Item = String> + 'static {
+        let mut scrape = self.scrape(Format::Text);
+        std::iter::from_fn(move || scrape.next_piece().map(into_text))
+    }
+
+    /// Sets a function to call before each render, which updates metrics whose values are stored elsewhere. Later calls of this
+    /// method have no effect.
     #[doc(hidden)]
     pub fn before_render(&self, update: impl Fn() + Send + Sync + 'static) {
         let _ = self.before_render.set(Box::new(update));
@@ -60,6 +61,12 @@ impl Prometheus {
         }
         Scrape::new(Arc::clone(&self.registry), format)
     }
+}
+
+/// The text consists of strings. If it did not, it would still be rendered.
+fn into_text(piece: Vec<u8>) -> String {
+    String::from_utf8(piece)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 impl fmt::Debug for Prometheus {

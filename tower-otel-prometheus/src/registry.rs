@@ -25,7 +25,7 @@ pub(crate) struct Registry {
     budget: SeriesBudget,
     buckets: Buckets,
     native: bool,
-    /// Where exemplars find their spans, if histograms have exemplars.
+    /// Returns the current span for exemplars. `None` if histograms have no exemplars.
     spans: Option<SpanSource>,
 }
 
@@ -52,12 +52,12 @@ impl Registry {
         }
     }
 
-    /// Whether the name may be used for this kind of metric.
+    /// Returns whether the name may be used for this kind of metric.
     pub(crate) fn allows(&self, key: &Key, kind: MetricKind) -> bool {
         self.kinds.allows(&metric_name(key.name()), kind)
     }
 
-    /// Whether a metric or a series of a histogram has this rendered name.
+    /// Returns whether a metric or a series of a histogram has this rendered name.
     pub(crate) fn uses_name(&self, name: &str) -> bool {
         self.kinds.is_used(name)
     }
@@ -102,7 +102,7 @@ impl Registry {
         self.histograms.get_or_insert_with(key, name, budget, make)
     }
 
-    /// Whether histograms have native buckets.
+    /// Returns whether histograms have native buckets.
     pub(crate) const fn has_native_histograms(&self) -> bool {
         self.native
     }

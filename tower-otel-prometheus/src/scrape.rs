@@ -11,18 +11,16 @@ use crate::{
     text::{Dialect, Float, TextWriter},
 };
 
-/// The size from which a piece is complete, in bytes.
+/// The minimum size of a piece, in bytes. The last piece may be smaller.
 const PIECE_SIZE: usize = 16 * 1024;
 
-/// The most series of counters and gauges that are read at once, and are in one message of the protobuf
-/// format.
+/// The maximum number of series of a counter or gauge that are read at once, and are in one protobuf message.
 const VALUES_PER_PAGE: usize = 64;
 
-/// The most series of histograms that are read at once, and are in one message of the protobuf format.
+/// The maximum number of series of a histogram that are read at once, and are in one protobuf message.
 const HISTOGRAMS_PER_PAGE: usize = 8;
 
-/// A render that has not reached its end. It holds no lock between two pieces and no copy of the
-/// metrics.
+/// A render in progress. Between two pieces it holds neither a lock nor a copy of the metrics.
 pub(crate) struct Scrape {
     registry: Arc<Registry>,
     format: Format,
@@ -131,8 +129,8 @@ fn write_counters(
     }
 }
 
-/// Returns the name without `_total`, under which OpenMetrics describes a counter. Returns `None` if
-/// the counter has no such name or another metric has the shorter one; then it has no type.
+/// Returns the name without `_total`, under which OpenMetrics describes a counter. Returns `None` if the name does not
+/// end in `_total`, or if another metric uses the shorter name or that name with `_created`; the type is then `unknown`.
 fn counter_family<'a>(name: &'a str, registry: &Registry) -> Option<&'a str> {
     let family = name.strip_suffix("_total")?;
     let is_free = !registry.uses_name(family) && !registry.uses_name(&format!("{family}_created"));
@@ -183,7 +181,7 @@ mod tests {
     use super::*;
     use crate::{buckets::Buckets, exemplar::ExportedSpan, histogram::AtomicHistogram};
 
-    /// Returns 1,000 histograms with labels of 64 bytes, and in each bucket samples and an exemplar.
+    /// Returns 1,000 histograms with labels of 64 bytes. Each bucket has samples and an exemplar.
     fn histograms() -> Arc<Registry> {
         let span = || {
             Some(ExportedSpan {
@@ -197,10 +195,10 @@ mod tests {
             let label = metrics::Label::new("path", format!("{n:064}"));
             let key = metrics::Key::from_parts("http_request_duration_seconds", vec![label]);
             let histogram = registry.histogram(&key);
-            // Each sample is in another native bucket.
+            // Each sample is in a different native bucket.
             for exponent in -80..80 {
                 let value = (f64::from(exponent) / 8.0).exp2();
-                // Of the histogram, because that of `Arc` records one by one.
+                // The method of the histogram, because that of `Arc` records samples one by one.
                 AtomicHistogram::record_many(&histogram, value, 1_000_000);
             }
         }

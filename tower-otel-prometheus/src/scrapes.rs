@@ -5,11 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The most scrapes at a time. Two Prometheus servers with a few retries need less.
+/// The maximum number of concurrent scrapes. Two Prometheus servers with a few retries need fewer.
 pub(crate) const MAX_SCRAPES: usize = 16;
 
-/// The age from which a scrape is evicted for a new one: the default timeout of Prometheus, which has
-/// stopped reading by then.
+/// The age from which a new scrape may evict this one. Prometheus stops reading after 10 seconds by default.
 const EVICTABLE_AFTER: Duration = Duration::from_secs(10);
 
 /// The scrapes that are being read. Shared by all services of a recorder.
@@ -23,7 +22,7 @@ struct Running {
     scrapes: Vec<(u64, Instant)>,
 }
 
-/// Permits one scrape. Dropping it allows another one.
+/// Permits one scrape. Dropping it allows another scrape.
 #[derive(Debug)]
 pub(crate) struct ScrapePermit {
     scrapes: Arc<Scrapes>,
@@ -31,9 +30,9 @@ pub(crate) struct ScrapePermit {
 }
 
 impl Scrapes {
-    /// Returns a permit, or `None` if all are taken. The oldest scrape is evicted if it is older than
-    /// [`EVICTABLE_AFTER`], so that slow readers lock out others for at most 10 seconds, unless the client opens
-    /// new ones.
+    /// Returns a permit, or `None` if all are taken. If all are taken and the oldest scrape has reached
+    /// [`EVICTABLE_AFTER`], it is evicted. So slow readers lock out others for at most 10 seconds, unless they open
+    /// new scrapes.
     pub(crate) fn begin(self: &Arc<Self>, now: Instant) -> Option<ScrapePermit> {
         let mut running = self.lock();
         if running.scrapes.len() >= MAX_SCRAPES {

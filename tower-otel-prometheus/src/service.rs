@@ -25,26 +25,32 @@ impl Prometheus {
     }
 }
 
-/// A service that answers a scrape with `GET` or `HEAD`, at any path.
+/// A tower service that answers scrapes, at any path. Created by [`Prometheus::service`].
+///
+/// It answers `GET` with the metrics, `HEAD` with the headers only, and other methods with 405. It never returns an error.
 ///
 /// # Formats
 ///
-/// | `Accept` prefers | format |
+/// The media type with the highest weight in `Accept` selects the format. Of equal weights the first applies.
+///
+/// | media type | format |
 /// |---|---|
-/// | `application/openmetrics-text` | OpenMetrics 1.0 |
-/// | `application/vnd.google.protobuf` | protobuf, with [native histograms](crate::PrometheusBuilder::native_histograms) only |
-/// | anything else | the text format, version 0.0.4 |
+/// | `application/openmetrics-text`, version 1.0.0, 0.0.1 or none | OpenMetrics 1.0 |
+/// | `application/vnd.google.protobuf` | protobuf, if [native histograms](crate::PrometheusBuilder::native_histograms) are on |
+/// | others, or no `Accept` | the text format, version 0.0.4 |
 ///
 /// # Load
 ///
-/// The body is rendered while it is read, in pieces of 16 to 32 kB with the default boundaries, and holds no
-/// more than one of them. More boundaries and longer labels make larger pieces. At most 16 scrapes are read at
-/// a time; others are answered with 503 and `Retry-After`. When a new scrape finds 16 others, the oldest is
-/// evicted if it started more than 10 seconds ago: its body fails. So clients that read slowly lock out others
-/// for at most 10 seconds, unless they open new scrapes.
+/// The body is rendered while it is read, in pieces of 16 to 32 KiB with the default boundaries. It stores at
+/// most one piece. More boundaries and longer labels make larger pieces.
 ///
-/// Serve it on a private listener: routes and request rates stay private, and only trusted clients can take
+/// At most 16 scrapes run at a time. If another one arrives and the oldest started at least 10 seconds ago, the
+/// oldest is evicted: its body fails with an error. Otherwise the new one is answered with 503 and
+/// `Retry-After: 1`. So clients that read slowly lock out others for at most 10 seconds, unless they open new
 /// scrapes.
+///
+/// Serve it on a private listener. Routes and request rates then stay private, and only trusted clients can
+/// occupy scrapes.
 ///
 /// # Compression
 ///
@@ -69,7 +75,7 @@ impl Prometheus {
 /// # }
 /// ```
 ///
-/// Prometheus asks for gzip.
+/// Prometheus requests gzip.
 ///
 /// # Example
 ///
@@ -278,7 +284,7 @@ mod tests {
         assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(refused.headers()[RETRY_AFTER], "1");
         assert!(refused.body().is_end_stream());
-        // A body that was read to its end, and one that was dropped before.
+        // One body was read to its end, another was dropped before.
         let body = scrapes[0].body_mut();
         assert_eq!(read(body).unwrap(), TEXT.as_bytes());
         assert!(body.is_end_stream());

@@ -14,23 +14,22 @@ use crate::{
     labels::{is_bounded, label_text},
 };
 
-/// The labels of the series that stands for all series beyond the budget, as in the SDKs of OpenTelemetry.
+/// The labels of the series for all label values beyond the budget, as in the OpenTelemetry SDKs.
 const OVERFLOW: &str = "otel_metric_overflow=\"true\"";
 
-/// About the bytes of a series or a key in the table, without its texts.
+/// The approximate size of a series or a key in the table without its texts, in bytes.
 const KEY_SIZE: usize = 150;
 
-/// The most names of metrics.
+/// The maximum number of names.
 pub(crate) const MAX_NAMES: usize = 10_000;
 
 /// A table with one `S` for each series that Prometheus distinguishes.
 ///
-/// Keys that render alike share one `S`: keys that differ in the order of their labels, or in
-/// characters that become `_`. Two equal lines would make Prometheus reject one of them or the
-/// whole scrape.
+/// Keys that are equal when rendered share one `S`. Such keys differ only in the order of their labels, or in
+/// characters that become `_`. Prometheus would reject one of two equal lines, or the whole scrape.
 ///
-/// The lock is taken when a handle is requested, exclusively only to insert, and while a render copies the
-/// handles of a page. Recording does not take it.
+/// The lock is read when a handle is requested and while a render copies the handles of a page. It is written
+/// only to insert. Recording does not take it.
 pub(crate) struct SeriesTable<S> {
     /// A label name that the lines of a series use themselves, such as `le`.
     reserved_label: Option<&'static str>,
@@ -96,7 +95,7 @@ impl<S> SeriesTable<S> {
         }
     }
 
-    /// Sets the help text of a rendered name. The first text stays, as in the exporter.
+    /// Sets the help text of a rendered name. The first text applies, as in `metrics-exporter-prometheus`.
     pub(crate) fn describe(&self, name: Cow<'_, str>, help: SharedString) {
         let mut state = self.write();
         if state.families.len() >= MAX_NAMES {
@@ -106,9 +105,9 @@ impl<S> SeriesTable<S> {
         family.help.get_or_insert(help);
     }
 
-    /// Returns the series of `key`, whose rendered name is `name`. A new series is made by `make` and
-    /// uses `size()` bytes without its labels. If the budget is exhausted, it is the overflow series of
-    /// its name, and for a new name one that is not rendered.
+    /// Returns the series of `key`, whose rendered name is `name`. A new series is created by `make` and
+    /// uses `size()` bytes without its labels. If the budget is exhausted, returns the overflow series of
+    /// the name, or for a new name a series that is not rendered.
     pub(crate) fn get_or_insert_with(
         &self,
         key: &Key,
@@ -153,7 +152,7 @@ impl<S> SeriesTable<S> {
                 None => (Arc::new(make()), true),
             },
         };
-        // A key is stored as it is, and not cut as its labels are.
+        // The key is stored with its complete texts, so only a bounded key is stored.
         if !is_exhausted && is_bounded(key) && budget.take(key_size) {
             state.by_key.insert(key.to_retained(), Arc::clone(&series));
         }
@@ -165,7 +164,7 @@ impl<S> SeriesTable<S> {
     }
 
     /// Returns the series with these rendered labels. If there is none and no room for it, returns the overflow
-    /// series and `true`. Does not exclude other readers: clients may cause new labels with each request.
+    /// series and `true`. Takes the lock for reading only, because clients may cause new labels with each request.
     fn find(&self, name: &str, labels: &str, has_room: bool) -> Option<(Arc<S>, bool)> {
         let state = self.read();
         let family = state.families.get(name)?;
@@ -176,8 +175,8 @@ impl<S> SeriesTable<S> {
         Some((Arc::clone(overflow), true))
     }
 
-    /// Returns the series after a position, at most `length` and of one family, or `None` after the
-    /// last one. Series are never removed, so every series that exists during all pages is in one.
+    /// Returns up to `length` series of one family after a position, or `None` after the last one. Series are never
+    /// removed, so every series that exists before the first page is in exactly one page.
     pub(crate) fn page(&self, after: Option<&Position>, length: usize) -> Option<Page<S>> {
         let state = self.read();
         let rest = after.and_then(|after| {
@@ -288,7 +287,7 @@ mod tests {
         let known = series(["x", "y"], "0".to_owned());
         (0..100).for_each(|n| drop(series(["x", "y"], n.to_string())));
         let overflow = series(["x", "y"], "beyond".to_owned());
-        // Other readers do not wait for a reader. A writer would wait for ever.
+        // Other readers do not wait for a reader. A writer would wait forever.
         let reader = table.read();
         let (done, finished) = std::sync::mpsc::channel();
         std::thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! Tests of a recorder from recording to rendering.
+//! Tests a recorder from recording to rendering.
 
 #![allow(
     clippy::unwrap_used,
@@ -24,7 +24,7 @@ fn recorder() -> (impl Recorder, Prometheus) {
         .unwrap()
 }
 
-/// Returns the series and the value of every line that is a sample.
+/// Returns the series and the value of every sample line.
 fn samples(text: &str) -> Vec<(&str, f64)> {
     text.lines()
         .filter(|line| !line.is_empty() && !line.starts_with('#'))

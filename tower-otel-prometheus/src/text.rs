@@ -13,7 +13,7 @@ use crate::{
 /// The help text of a metric that the application does not describe.
 const NOT_DESCRIBED: &str = "Not described.";
 
-/// Returns the help text of a metric, from the description of the application.
+/// Returns the help text of a metric: the application's description, or [`NOT_DESCRIBED`].
 pub(crate) fn help_text(description: Option<&str>) -> &str {
     let description = description.filter(|text| !text.is_empty());
     description.unwrap_or(NOT_DESCRIBED)
@@ -102,14 +102,14 @@ impl<'a> TextWriter<'a> {
     }
 }
 
-/// Whether OpenMetrics allows the sum of a histogram, and only with it the count: no boundary is negative,
-/// and the sum is neither negative nor NaN.
+/// Returns whether OpenMetrics allows the sum of a histogram: no boundary is negative, and the sum is neither
+/// negative nor NaN. Without a sum it does not allow the count.
 fn open_metrics_allows_sum(histogram: &AtomicHistogram, sum: f64) -> bool {
     let has_negative = histogram.boundaries().first().is_some_and(|low| *low < 0.0);
     !has_negative && sum >= 0.0
 }
 
-/// Labels as they stand after a name.
+/// Renders labels after a name, in braces.
 struct LabelBraces<'a>(&'a str);
 
 impl Display for LabelBraces<'_> {
@@ -121,7 +121,7 @@ impl Display for LabelBraces<'_> {
     }
 }
 
-/// An exemplar as it stands after the value of a bucket.
+/// Renders an exemplar after the value of a bucket.
 struct ExemplarSuffix(Option<Exemplar>);
 
 impl Display for ExemplarSuffix {
@@ -147,7 +147,7 @@ impl Display for Hex<'_> {
     }
 }
 
-/// A number as the formats spell it: infinities are `+Inf` and `-Inf`.
+/// Renders a number. Infinities are `+Inf` and `-Inf`.
 pub(crate) struct Float(pub(crate) f64);
 
 impl Display for Float {
@@ -160,7 +160,7 @@ impl Display for Float {
     }
 }
 
-/// The boundary of a bucket. OpenMetrics spells it as Go does, and never as an integer.
+/// Renders the boundary of a bucket. In OpenMetrics it has Go's format, and always a fraction or an exponent.
 struct Boundary {
     value: f64,
     dialect: Dialect,
@@ -174,7 +174,7 @@ impl Display for Boundary {
         }
         let magnitude = value.abs();
         if magnitude != 0.0 && !(1e-4..1e6).contains(&magnitude) {
-            // Two digits of the exponent at least, with a sign: Go's `1e+06` is Rust's `1e6`.
+            // The exponent has a sign and at least two digits: `1e+06`, where Rust writes `1e6`.
             let text = format!("{value:e}");
             let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
             let (sign, exponent) = match exponent.strip_prefix('-') {

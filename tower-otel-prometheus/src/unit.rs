@@ -1,12 +1,12 @@
-//! The unit in which a name ends.
+//! The unit at the end of a name.
 
-/// The units that names of Prometheus end in, as words.
+/// The units that Prometheus uses in names.
 const UNITS: [&str; 12] = [
     "amperes", "bytes", "celsius", "days", "grams", "hertz", "joules", "meters", "percent",
     "ratio", "seconds", "volts",
 ];
 
-/// Returns the unit of a metric by its name, without a suffix such as `_total`.
+/// Returns the unit at the end of a name, which must not have a suffix such as `_total`.
 pub(crate) fn unit_of(name: &str) -> Option<&str> {
     let (rest, unit) = name.rsplit_once('_')?;
     (!rest.is_empty() && UNITS.contains(&unit)).then_some(unit)

@@ -1,4 +1,4 @@
-//! Baggage: between the `baggage` header and OpenTelemetry's [`Baggage`].
+//! Converts between the `baggage` header and OpenTelemetry's [`Baggage`].
 
 use http::{HeaderMap, HeaderValue};
 use opentelemetry::{
@@ -13,12 +13,12 @@ use crate::w3c::{
 
 /// Returns `parent` with the baggage of a request, which replaces any baggage of `parent`.
 ///
-/// At most 64 members and 8192 bytes are read. If a key is repeated, its last member is used,
-/// because [`Baggage`] stores one. Malformed members are skipped. Without a valid member, `parent`
-/// is returned unchanged.
+/// At most 64 members and 8192 bytes are read
+/// ([specification](https://www.w3.org/TR/baggage/#limits)). If a key is repeated, its last member applies.
+/// Malformed members are skipped. Without a valid member, `parent` is returned unchanged.
 ///
 /// A server reads baggage with `TraceLayer::server().propagator(Propagation::w3c().read_baggage())`,
-/// or by itself:
+/// or with this function:
 ///
 /// ```
 /// use http::HeaderMap;

@@ -11,13 +11,14 @@ use crate::{baggage::encode, w3c::BAGGAGE};
 /// The baggage keys that a client sends, and the hosts that it sends them to. Default: nothing is
 /// sent.
 ///
-/// Baggage contains what the application has put there, such as user and tenant ids. It is sent only
-/// if a policy allows both the key and the host.
+/// Baggage contains application data, such as user and tenant ids. It is sent only if the policy allows
+/// both the key and the host. At most 64 members and 8192 bytes are sent
+/// ([specification](https://www.w3.org/TR/baggage/#limits)).
 ///
 /// ```
 /// use tower_otel_propagate::{BaggagePolicy, Hosts, PropagateLayer};
 ///
-/// let policy = BaggagePolicy::new().keys(["tenant"]).hosts(Hosts::new(["*.internal"]));
+/// let policy = BaggagePolicy::default().keys(["tenant"]).hosts(Hosts::new(["*.internal"]));
 /// let layer = PropagateLayer::new().baggage(policy);
 /// ```
 #[derive(Clone, Debug, Default)]
@@ -45,14 +46,6 @@ impl Keys {
 }
 
 impl BaggagePolicy {
-    /// Creates a policy that sends nothing.
-    pub const fn new() -> Self {
-        Self {
-            keys: Keys::None,
-            hosts: Hosts::none(),
-        }
-    }
-
     /// Sets the keys to send. Keys are case-sensitive. Default: none.
     #[must_use]
     pub fn keys(mut self, keys: impl IntoIterator<Item = impl Into<String>>) -> Self {
@@ -60,7 +53,7 @@ impl BaggagePolicy {
         self
     }
 
-    /// Sends all keys, including those of other libraries and of callers.
+    /// Sends all keys, including those that other libraries set and those received from callers. Default: none.
     #[must_use]
     pub fn all_keys(mut self) -> Self {
         self.keys = Keys::All;
@@ -85,7 +78,7 @@ impl BaggagePolicy {
         }
         let value = encode(cx.baggage(), |key| self.keys.contains(key));
         if let Some(Ok(value)) = value.map(HeaderValue::try_from) {
-            // Fails if the map is full, and then changes nothing.
+            // Fails if the map is full. The map is then unchanged.
             let _ = request.headers_mut().try_insert(&BAGGAGE, value);
         }
     }
@@ -121,16 +114,17 @@ mod tests {
     fn nothing_is_sent_without_both_keys_and_hosts() {
         let hosts = Hosts::new(["internal.example"]);
         for policy in [
-            BaggagePolicy::new(),
             BaggagePolicy::default(),
-            BaggagePolicy::new().all_keys(),
-            BaggagePolicy::new().keys(["tenant"]),
-            BaggagePolicy::new().hosts(hosts.clone()),
-            BaggagePolicy::new().keys(["other"]).hosts(hosts.clone()),
+            BaggagePolicy::default().all_keys(),
+            BaggagePolicy::default().keys(["tenant"]),
+            BaggagePolicy::default().hosts(hosts.clone()),
+            BaggagePolicy::default()
+                .keys(["other"])
+                .hosts(hosts.clone()),
         ] {
             assert_eq!(sent(&policy, &context(), "http://internal.example/"), None);
         }
-        let policy = BaggagePolicy::new().keys(["tenant"]).hosts(hosts);
+        let policy = BaggagePolicy::default().keys(["tenant"]).hosts(hosts);
         let header = sent(&policy, &context(), "http://internal.example:8080/");
         assert_eq!(header.unwrap(), "tenant=7;ttl=3");
         assert_eq!(sent(&policy, &context(), "http://other.example/"), None);
@@ -142,17 +136,17 @@ mod tests {
 
     #[test]
     fn all_keys_are_sent_in_order_without_malformed_members() {
-        let policy = BaggagePolicy::new().all_keys().hosts(Hosts::all());
+        let policy = BaggagePolicy::default().all_keys().hosts(Hosts::all());
         let header = sent(&policy, &context(), "/").unwrap();
         assert_eq!(header, "tenant=7;ttl=3,user=Am%C3%A9lie");
     }
 
     #[test]
     fn the_limits_omit_whole_members_and_always_the_same_ones() {
-        // `Baggage` limits the decoded values; encoded they are three times as long.
+        // `Baggage` limits the decoded values. Encoded values are three times as long.
         let many = (0..60).map(|n| KeyValue::new(format!("k{n:02}"), "ä".repeat(50)));
         let cx = Context::new().with_baggage(many.collect::<Baggage>());
-        let policy = BaggagePolicy::new().all_keys().hosts(Hosts::all());
+        let policy = BaggagePolicy::default().all_keys().hosts(Hosts::all());
         let header = sent(&policy, &cx, "/").unwrap();
         assert!(header.len() <= 8192);
         // A member has 4 bytes before its value, 300 bytes of value, and a comma.
@@ -162,7 +156,7 @@ mod tests {
 
     #[test]
     fn an_existing_baggage_header_is_not_changed() {
-        let policy = BaggagePolicy::new().all_keys().hosts(Hosts::all());
+        let policy = BaggagePolicy::default().all_keys().hosts(Hosts::all());
         let request = http::Request::get("/").header("baggage", "mine=1");
         let mut request = request.body(()).unwrap();
         policy.inject(&context(), &mut request);

@@ -1,4 +1,4 @@
-//! Extraction: from the headers of a request to an OpenTelemetry [`Context`].
+//! Extracts an OpenTelemetry [`Context`] from the headers of a request.
 
 use http::HeaderMap;
 use opentelemetry::{
@@ -19,9 +19,9 @@ use crate::{
 /// `tracestate` headers of a request.
 ///
 /// Spans started in the returned context continue the caller's trace. The sampled and random flags
-/// are preserved, and so are all members of `tracestate`, including those that OpenTelemetry's
-/// [`TraceState`] cannot store. The state of the span, which its children copy, has at most 512
-/// characters of it. A malformed `tracestate` is ignored. Allocates once if there is no
+/// are preserved. All members of `tracestate` are preserved, including those that OpenTelemetry's
+/// [`TraceState`] cannot store: the context holds them for [`inject`](crate::inject). The [`TraceState`] of
+/// the span has at most 512 characters. A malformed `tracestate` is ignored. Allocates once if there is no
 /// `tracestate`.
 ///
 /// Returns `None` if `traceparent` is missing, malformed, or has several lines
@@ -37,7 +37,9 @@ use crate::{
 /// headers.insert("traceparent", caller.parse()?);
 ///
 /// let cx = tower_otel_propagate::extract(&headers, &Context::new()).expect("a valid header");
-/// assert!(cx.span().span_context().is_remote());
+/// // For a link, instead of a parent:
+/// let caller = cx.span().span_context().clone();
+/// assert!(caller.is_remote());
 /// # Ok::<(), http::header::InvalidHeaderValue>(())
 /// ```
 pub fn extract(headers: &HeaderMap, parent: &Context) -> Option<Context> {
@@ -45,29 +47,13 @@ pub fn extract(headers: &HeaderMap, parent: &Context) -> Option<Context> {
     Some(remote.into_context(parent))
 }
 
-/// Returns the caller's span without continuing its trace, for a
-/// [link](opentelemetry::trace::Link).
-///
-/// Members of `tracestate` that [`TraceState`] cannot store, or beyond 512 characters, are omitted. Returns `None` where
-/// [`extract`] does.
-///
-/// ```
-/// # use http::HeaderMap;
-/// let headers = HeaderMap::new();
-/// assert_eq!(tower_otel_propagate::extract_span_context(&headers), None);
-/// ```
-pub fn extract_span_context(headers: &HeaderMap) -> Option<SpanContext> {
-    Some(RemoteSpan::extract(&LocatedHeaders::new(headers))?.span)
-}
-
 /// The result of an extraction.
 ///
-/// Creating a [`Context`] allocates. It is not needed if the caller's span is the only thing to add
-/// to the parent context.
+/// Creating a [`Context`] allocates. No context is needed if only the caller's span is added to the parent context.
 #[doc(hidden)]
 #[derive(Clone, Debug)]
 pub enum ExtractedContext {
-    /// The caller's span, to be added to the parent context.
+    /// Only the caller's span, to be added to the parent context.
     SpanOnly(SpanContext),
     /// The parent context with everything that was extracted.
     Full(Context),
@@ -132,8 +118,7 @@ impl RemoteSpan {
         }
     }
 
-    /// Adds the span to the parent context. Does not create a context if the span is all there is
-    /// to add.
+    /// Adds the span to the parent context. Creates no context if there is nothing else to add.
     #[inline]
     pub(crate) fn into_extracted(self, parent: &Context) -> ExtractedContext {
         if self.overflow.is_none() && !has_overflow(parent) {

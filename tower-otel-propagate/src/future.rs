@@ -11,12 +11,12 @@ use std::{
 
 use pin_project_lite::pin_project;
 
-/// The panic of a future that is polled after its panic.
+/// The message of the panic if a future is polled again after its panic.
 const POLLED_AGAIN: &str = "the future was polled after it had panicked";
 
 pin_project! {
-    /// The future of the inner service, or a panic of a filter or propagator, which the first poll resumes. In `call` it would
-    /// end the worker of a `tower::buffer`. Later polls panic, too.
+    /// The future of the inner service, or a panic of a filter or propagator. The first poll resumes the panic, because a panic
+    /// in `call` would end the worker of a `tower::buffer`. Later polls panic, too.
     #[project = FutureProjection]
     #[derive(Debug)]
     pub enum PropagateFuture<F> {
@@ -47,7 +47,7 @@ impl<F: Future> Future for PropagateFuture<F> {
         match self.project() {
             FutureProjection::Called { future } => future.poll(cx),
             FutureProjection::Panicked { panic } => {
-                // As for an `async fn`: a future that stays pending without a wake-up would block its caller for ever.
+                // As for an `async fn`: a future that stays pending without a wake-up would block its caller forever.
                 let again = || Mutex::new(Box::new(POLLED_AGAIN) as Box<dyn Any + Send>);
                 let panic = panic.take().map_or_else(again, |panic| *panic);
                 resume_unwind(panic.into_inner().unwrap_or_else(PoisonError::into_inner));

@@ -11,7 +11,7 @@ impl Injector for HeaderInjector<'_> {
     fn set(&mut self, key: &str, value: String) {
         let name = HeaderName::from_bytes(key.as_bytes());
         if let (Ok(name), Ok(value)) = (name, HeaderValue::try_from(value)) {
-            // Fails if the map is full, and then changes nothing.
+            // Fails if the map is full. The map is then unchanged.
             let _ = self.0.try_insert(name, value);
         }
     }

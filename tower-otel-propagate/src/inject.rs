@@ -1,4 +1,4 @@
-//! Injection: from an OpenTelemetry [`Context`] to the headers of a request.
+//! Injects an OpenTelemetry [`Context`] into the headers of a request.
 
 use http::{HeaderMap, HeaderValue};
 use opentelemetry::{Context, trace::TraceContextExt};
@@ -11,16 +11,17 @@ use crate::{
 /// Writes the active span of `cx` into the `traceparent` and `tracestate` headers of a request.
 /// Existing values of both headers are replaced.
 ///
-/// A span that is not sampled is written too, so that its trace continues unrecorded. The flags are
-/// those of the span. opentelemetry_sdk 0.33.1 clears the random flag of spans that it does not
-/// sample.
+/// A span that is not sampled is also written, so that the receiver continues the trace without
+/// recording it. The flags are those of the span. opentelemetry_sdk 0.33.1 clears the random flag of spans
+/// that it does not sample.
 ///
 /// `tracestate` is written only if it has a member. It is shortened to 512 characters
-/// ([specification](https://www.w3.org/TR/trace-context-2/#tracestate-limits)), unless the active
-/// span is the caller's own: then the caller's `tracestate` is forwarded unchanged
+/// ([specification](https://www.w3.org/TR/trace-context-2/#tracestate-limits)). If the active span is
+/// the caller's own, the caller's `tracestate` is forwarded unchanged
 /// ([specification](https://www.w3.org/TR/trace-context-2/#mutating-the-traceparent-field)).
 ///
-/// The headers are not changed if `cx` has no valid active span, or if the map is full.
+/// The headers are not changed if `cx` has no valid active span, or if the map has no room for
+/// `traceparent`.
 ///
 /// ```
 /// use http::HeaderMap;

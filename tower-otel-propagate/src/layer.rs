@@ -19,11 +19,12 @@ use crate::{
 /// A layer that writes the current OpenTelemetry context into the headers of every outgoing request:
 /// `traceparent`, and `tracestate` if it has members.
 ///
-/// Put this layer inside the layer that creates the client span. Requests that are sent without a
-/// current span are not changed. The layer needs no set-up: it does not use the global propagator.
+/// Put this layer inside the layer that creates the client span. Without a current span it writes no trace
+/// headers. The layer needs no set-up: it does not use the global propagator. It does not wrap responses, and
+/// returns the errors of the inner service unchanged.
 ///
 /// The layer is also an observer that [`observe`](tower_otel_core::observe) combines with others.
-/// There its place does not matter: it writes the context of all observers in the tuple.
+/// Its position in the tuple does not matter: it writes the context of all observers in the tuple.
 ///
 /// # Order with `tower::buffer`
 ///
@@ -33,7 +34,7 @@ use crate::{
 /// # Redirects
 ///
 /// If the client follows redirects itself, this layer sees only the first request. The client then
-/// sends the same headers to any host that a server redirects to, regardless of rules about hosts.
+/// sends the same headers to any host that a server redirects to, regardless of the filter.
 /// `reqwest::Client` removes `Authorization` and `Cookie` when a redirect leads to another host, but
 /// not the trace headers. There are two ways to keep trace headers from other hosts. The first is a
 /// redirect policy:
@@ -72,20 +73,16 @@ pub struct PropagateLayer {
 
 impl PropagateLayer {
     /// Creates a layer that propagates to every host.
-    pub const fn new() -> Self {
-        Self {
-            filter: Filter::all(),
-            propagation: Propagation::w3c(),
-            baggage: BaggagePolicy::new(),
-        }
+    pub fn new() -> Self {
+        Self::default()
     }
 
-    /// Sets the requests to propagate to. Default: all. A rule on the target host keeps trace
+    /// Sets the requests that get headers. Default: all. A filter on the target host keeps trace
     /// headers from third parties. [`NoPropagation`] excludes single requests.
     ///
     /// Excluded requests are sent unchanged, including headers that they already have. This filter is
-    /// separate from the one that the other layers share: a request that is not recorded still
-    /// propagates its trace.
+    /// separate from the filter of other layers: a request that those do not record still propagates its
+    /// trace.
     ///
     /// ```
     /// use tower_otel_propagate::{Filter, Hosts, PropagateLayer};
@@ -234,7 +231,7 @@ mod tests {
     #[test]
     fn the_filter_and_the_baggage_policy_apply_to_hosts() {
         let internal = Hosts::new(["internal"]);
-        let policy = BaggagePolicy::new()
+        let policy = BaggagePolicy::default()
             .keys(["tenant"])
             .hosts(internal.clone());
         let layer = PropagateLayer::new().baggage(policy);

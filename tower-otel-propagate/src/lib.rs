@@ -1,4 +1,4 @@
-//! W3C Trace Context, level 2, for [tower] clients.
+//! Propagates the trace context of [tower] clients and servers with W3C Trace Context, level 2.
 //!
 //! # A complete client
 //!
@@ -24,22 +24,22 @@
 //!
 //! [`PropagateLayer`] writes the OpenTelemetry context that is current when a request is sent:
 //! `traceparent`, and `tracestate` if it has members. It does not use the global propagator, so none has to be set. Without a
-//! current span the request is not changed. If the current `tracing` span has no OpenTelemetry context, a warning with the possible
-//! causes is logged once.
+//! current span it writes no trace headers. If the current `tracing` span has no OpenTelemetry context, a warning with the
+//! possible causes is logged once.
 //!
 //! | to | use |
 //! |---|---|
-//! | send no trace headers to third parties | [`PropagateLayer::filter`], and see [redirects](PropagateLayer#redirects) |
+//! | send no trace headers to third parties | [`PropagateLayer::filter`] (default: all hosts); see [redirects](PropagateLayer#redirects) |
 //! | exclude a single request | [`NoPropagation`] in its extensions |
-//! | send B3, Jaeger or X-Ray headers | [`PropagateLayer::propagator`] |
-//! | send baggage, by key and host | [`PropagateLayer::baggage`]; default: none is sent |
+//! | send B3, Jaeger or X-Ray headers | [`PropagateLayer::propagator`] (default: W3C Trace Context) |
+//! | send baggage, by key and host | [`PropagateLayer::baggage`] (default: no baggage is sent) |
 //!
 //! # What is read
 //!
 //! [`extract`] reads both headers of an incoming request. `TraceLayer::server()` of
-//! `tower-otel-trace` calls it. Invalid headers are ignored, as the [specification] requires.
+//! `tower-otel-trace` does this by default. Invalid headers are ignored, as the [specification] requires.
 //!
-//! [`W3cPropagator`] and [`BaggagePropagator`] are the same codecs as a `TextMapPropagator`, for other libraries.
+//! [`W3cPropagator`] and [`BaggagePropagator`] provide the same codecs as `TextMapPropagator`, for other libraries.
 //!
 //! # Other threads and message queues
 //!
@@ -90,7 +90,7 @@ pub use baggage::extract_baggage;
 pub use baggage_policy::BaggagePolicy;
 #[doc(hidden)]
 pub use extract::ExtractedContext;
-pub use extract::{extract, extract_span_context};
+pub use extract::extract;
 pub use inject::inject;
 #[doc(hidden)]
 pub use layer::Propagate;

@@ -6,7 +6,7 @@ use tower_otel_semconv::single_header;
 
 use crate::w3c::{BAGGAGE, TRACEPARENT, TRACESTATE};
 
-/// The headers of a request and the position of those that propagate a context.
+/// The headers of a request, and those of them that propagate a context.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LocatedHeaders<'a> {
     /// All headers of the request.
@@ -30,7 +30,7 @@ impl<'a> LocatedHeaders<'a> {
         }
     }
 
-    /// Takes the headers that the walk over the head of the request has found.
+    /// Uses the headers that [`RequestInfo`] has already located.
     #[inline]
     pub(crate) fn of(request: &RequestInfo<'a>) -> Self {
         let known = request.known_headers();

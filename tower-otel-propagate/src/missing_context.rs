@@ -7,7 +7,7 @@ use crate::sync::{Ordering::Relaxed, StaticBool};
 /// The check of this process.
 static PROCESS: MissingContextCheck = MissingContextCheck::new();
 
-/// Checks the current context, of a request that is about to be sent.
+/// Checks the current context before a request is sent.
 #[inline]
 pub(crate) fn check() {
     if !PROCESS.done.load(Relaxed) {
@@ -30,14 +30,14 @@ impl MissingContextCheck {
         }
     }
 
-    /// Checks one context. Once the check is done, this loads one byte.
+    /// Checks one context. After the check is done, a call only loads one byte.
     pub(crate) fn check(&self, cx: &Context) {
         if !self.done.load(Relaxed) {
             self.check_spans(cx);
         }
     }
 
-    /// A remote span is the caller's own. A current `tracing` span should have replaced it.
+    /// Checks the span of a context. A remote span is the caller's own; a current `tracing` span should have replaced it.
     #[cold]
     fn check_spans(&self, cx: &Context) {
         let span = cx.span();

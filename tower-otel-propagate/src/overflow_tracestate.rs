@@ -1,17 +1,17 @@
 //! Members of `tracestate` that do not fit into OpenTelemetry's [`TraceState`].
 //!
-//! Samplers and exporters read [`TraceState`], so a received list is stored there. Two things do not
-//! fit:
+//! Samplers and exporters read [`TraceState`], so a received list is stored there. Two kinds of list do
+//! not fit:
 //!
-//! - [`TraceState`] checks keys by the rules of level 1 and rejects the whole list if it has one key
-//!   such as `foo@@bar`.
-//! - Every span of the trace has a copy of its [`TraceState`]. Any client can send a list of 16 kB, so
-//!   only the 512 characters are stored that are sent with a span of this process.
+//! - Lists with a key such as `foo@@bar`: [`TraceState`] applies the rules of level 1 to keys and rejects
+//!   the whole list.
+//! - Lists of more than 512 characters: every span of the trace copies its [`TraceState`], and any client
+//!   can send a list of 16 kB. So only the 512 characters are stored that spans of this process send.
 //!
 //! Dropping such members would delete the data of other tracing systems. So [`split`] stores every
 //! member that fits in the [`TraceState`], and the complete list in the
 //! [`Context`](opentelemetry::Context) if some do not fit. [`merge`] joins the two when a request is
-//! sent. A list that fits completely costs nothing extra.
+//! sent. A list that fits completely is stored once.
 
 use opentelemetry::{
     Context,
@@ -22,15 +22,14 @@ use crate::w3c::tracestate::{self, List, MAX_CHARS, Member};
 
 /// A received list that [`TraceState`] cannot store completely.
 ///
-/// A context can outlive the span it was extracted with and be given a span of another trace. The
-/// list therefore applies only to spans of its own trace. The default list applies to no trace.
+/// The list applies only to spans of its own trace, because a context can later get a span of another trace. The
+/// default list applies to no trace.
 #[derive(Clone, Debug)]
 pub(crate) struct OverflowTraceState {
     trace_id: TraceId,
     /// All members as one header value.
     header: String,
-    /// The members that were stored in the span's state. Other members of `header` cannot have been
-    /// removed from it.
+    /// The members that were stored in the span's state. The application can have removed only these.
     stored: TraceState,
 }
 
@@ -89,7 +88,7 @@ pub(crate) fn merge(span: &SpanContext, overflow: Option<&OverflowTraceState>) -
         Some(overflow) => overflow.apply_changes(state),
         None => list(state),
     };
-    // A forwarded `traceparent` must keep its `tracestate` unchanged.
+    // The `tracestate` of a forwarded `traceparent` must not change.
     if !span.is_remote() {
         list.shorten(MAX_CHARS);
     }

@@ -20,10 +20,10 @@ use crate::{
     w3c::traceparent::{self, TraceParent},
 };
 
-/// The headers that a context is written to and read from. Default: W3C Trace Context, by the codec
-/// of this crate.
+/// The format of the propagation headers that a layer reads or writes. Default: [`w3c`](Self::w3c), without
+/// baggage.
 ///
-/// Any propagator can be used instead: B3, Jaeger, X-Ray, or several of them in a
+/// Any `TextMapPropagator` converts into it: B3, Jaeger, X-Ray, or several of them in a
 /// `TextMapCompositePropagator`.
 ///
 /// ```
@@ -48,13 +48,13 @@ enum Format {
 }
 
 impl Propagation {
-    /// Uses W3C Trace Context, level 2. This is the default.
+    /// Uses W3C Trace Context, level 2, with the codec of this crate. This is the default.
     pub const fn w3c() -> Self {
         Self::new(Format::W3c)
     }
 
-    /// Uses the global propagator at the time of each request
-    /// (`opentelemetry::global::set_text_map_propagator`). It propagates nothing until it is set.
+    /// Uses the propagator that is global at the time of each request
+    /// (`opentelemetry::global::set_text_map_propagator`). Nothing is propagated until one is set.
     pub const fn global() -> Self {
         Self::new(Format::Global)
     }
@@ -66,21 +66,21 @@ impl Propagation {
         }
     }
 
-    /// Also reads `baggage`, with [`extract_baggage`]. Default: baggage is not read, because any
-    /// client can send it and any code that reads baggage would use it.
+    /// Also reads the `baggage` header, with [`extract_baggage`]. Default: baggage is not read, because any
+    /// client can send it and all code of the process can use it.
     #[must_use]
     pub const fn read_baggage(mut self) -> Self {
         self.read_baggage = true;
         self
     }
 
-    /// Returns whether the format is W3C Trace Context, by the codec of this crate.
+    /// Returns whether the format is W3C Trace Context with the codec of this crate.
     pub(crate) const fn is_w3c(&self) -> bool {
         matches!(self.format, Format::W3c)
     }
 
-    /// Returns the span in `traceparent`. Returns `None` if [`extract`](Self::extract) may read another header, or return
-    /// anything but this span.
+    /// Returns the span in `traceparent`. Returns `None` if [`extract`](Self::extract) may read another header, or may return
+    /// more than this span.
     #[doc(hidden)]
     #[inline]
     pub fn extract_traceparent(&self, request: &RequestInfo<'_>) -> Option<Option<TraceParent>> {
@@ -105,8 +105,8 @@ impl Propagation {
         }
     }
 
-    /// Returns what the headers add to `parent`, or `None` if they add nothing. Other propagators
-    /// than W3C do not report whether they add anything, and always return a context.
+    /// Returns what the headers add to `parent`, or `None` if they add nothing. Propagators other than W3C do not
+    /// report whether they add anything, so for them a context is always returned.
     #[doc(hidden)]
     #[inline]
     pub fn extract(&self, request: &RequestInfo<'_>, parent: &Context) -> Option<ExtractedContext> {

@@ -18,7 +18,7 @@ static TRACE_FIELDS: LazyLock<[String; 2]> =
     LazyLock::new(|| ["traceparent", "tracestate"].map(String::from));
 static BAGGAGE_FIELDS: LazyLock<[String; 1]> = LazyLock::new(|| ["baggage".to_owned()]);
 
-/// A propagator for W3C Trace Context, level 2.
+/// A `TextMapPropagator` for W3C Trace Context, level 2: the value `tracecontext` of `OTEL_PROPAGATORS`.
 ///
 /// Reads and writes the same headers as [`extract`](crate::extract) and [`inject`](crate::inject),
 /// which are faster for an [`http::HeaderMap`]. Two differences depend on the carrier: repeated
@@ -77,11 +77,12 @@ impl TextMapPropagator for W3cPropagator {
     }
 }
 
-/// A propagator for W3C Baggage: the value `baggage` of `OTEL_PROPAGATORS`.
+/// A `TextMapPropagator` for W3C Baggage: the value `baggage` of `OTEL_PROPAGATORS`.
 ///
 /// A propagator does not know the host that a request is sent to, so this one writes all keys for
 /// all hosts. For clients that call third parties use a [`BaggagePolicy`](crate::BaggagePolicy)
-/// instead. The limits are those of [`extract_baggage`](crate::extract_baggage).
+/// instead. It reads and writes at most 64 members and 8192 bytes
+/// ([specification](https://www.w3.org/TR/baggage/#limits)).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BaggagePropagator {
     _private: (),

@@ -6,10 +6,10 @@ use opentelemetry::Context;
 
 use crate::{extract::RemoteSpan, inject::OutgoingHeaders};
 
-/// Returns the active span of a context as a map: `traceparent`, and `tracestate` if it has members.
-/// The map is empty if there is no valid active span.
+/// Returns the active span of a context as a map with the keys `traceparent`, and `tracestate` if it has
+/// members. The map is empty if there is no valid active span.
 ///
-/// Baggage is not included, because nothing restricts who reads the map.
+/// Baggage is not included, because its readers are not restricted.
 ///
 /// ```
 /// use opentelemetry::{Context, trace::*};
@@ -43,10 +43,11 @@ pub fn context_to_map(cx: &Context) -> BTreeMap<String, String> {
 const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";
 
-/// Returns `parent` with the span of a map as the active span, or `None` if the map has no valid
-/// span. Reads what [`context_to_map`] wrote.
+/// Returns `parent` with the span of a map as the active span. Reads the maps that [`context_to_map`] returns.
 ///
-/// The map can have any type. Its keys are not case-sensitive.
+/// Any iterator of keys and values is accepted. Keys are not case-sensitive; other keys are ignored.
+///
+/// Returns `None` if `traceparent` is missing, malformed, or occurs more than once.
 pub fn context_from_map<K: AsRef<str>, V: AsRef<str>>(
     map: impl IntoIterator<Item = (K, V)>,
     parent: &Context,

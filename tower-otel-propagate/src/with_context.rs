@@ -1,8 +1,8 @@
-//! A value with the context that it was created in, for threads and channels.
+//! Passes a context to other threads and through channels.
 
 use opentelemetry::Context;
 
-/// Returns a closure that calls `run` in the context that is current now.
+/// Returns a closure that calls `run` in the OpenTelemetry context that is current now. Use it for blocking tasks and threads.
 ///
 /// ```
 /// use opentelemetry::{Context, KeyValue, baggage::BaggageExt};
@@ -22,7 +22,7 @@ pub fn in_current_context<T>(run: impl FnOnce() -> T) -> impl FnOnce() -> T {
     move || run.run(|run| run())
 }
 
-/// A value with a context, to be sent to another thread or task.
+/// A value with an OpenTelemetry context. Send it to another thread or task, for example through a channel.
 ///
 /// ```
 /// use opentelemetry::{Context, KeyValue, baggage::BaggageExt};
@@ -55,12 +55,12 @@ impl<T> WithContext<T> {
         Self { context, value }
     }
 
-    /// Returns the context, to use as a parent or for a link.
+    /// Returns the context, for use as a parent or for a link.
     pub const fn context(&self) -> &Context {
         &self.context
     }
 
-    /// Calls `with` with the value, in its context.
+    /// Calls `with` with the value. The context is current during the call.
     pub fn run<R>(self, with: impl FnOnce(T) -> R) -> R {
         let Self { context, value } = self;
         let _guard = context.attach();

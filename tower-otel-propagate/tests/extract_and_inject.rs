@@ -8,14 +8,15 @@
     missing_docs
 )]
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use opentelemetry::{
     Context,
     trace::{SpanContext, TraceContextExt, TraceFlags, TraceState, Tracer, TracerProvider},
 };
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use proptest::prelude::*;
-use tower_otel_propagate::{extract, extract_span_context, inject, w3c};
+use tower_otel_core::RequestInfo;
+use tower_otel_propagate::{Propagation, extract, inject, w3c};
 
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const OTHER: &str = "00-11111111111111111111111111111111-2222222222222222-00";
@@ -29,6 +30,13 @@ fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
 
 fn extracted(lines: &[(&'static str, &str)]) -> Option<Context> {
     extract(&headers(lines), &Context::new())
+}
+
+/// Returns the caller's span, for a link.
+fn extract_span_context(headers: &HeaderMap) -> Option<SpanContext> {
+    let mut request = Request::new(());
+    headers.clone_into(request.headers_mut());
+    Propagation::w3c().extract_span_context(&RequestInfo::new(&request))
 }
 
 /// Returns the headers of a request that is sent in the extracted context, without a span.

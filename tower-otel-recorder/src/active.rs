@@ -35,13 +35,14 @@ impl ActiveSpan {
         self.0.take()
     }
 
-    /// Returns the attributes, to add to them. Returns `None` if the span was ended through its OpenTelemetry context.
+    /// Returns the attributes, so that the caller can add some. Returns `None` if the span was ended through its OpenTelemetry
+    /// context.
     #[inline]
     pub fn attributes(&mut self) -> Option<&mut AttributeBuffer> {
         self.open_record().map(SpanRecord::attributes)
     }
 
-    /// Sets the status, unless it is set to a higher one: `Ok` is above `Error`, `Error` above `Unset`.
+    /// Sets the status, unless a higher status is set. `Ok` is higher than `Error`, and `Error` is higher than `Unset`.
     pub fn set_status(&mut self, status: Status) {
         if let Some(record) = self.open_record() {
             record.change(|extras, limits| extras.status(status, limits));
@@ -60,7 +61,7 @@ impl ActiveSpan {
         }
     }
 
-    /// Ends the span. `tracer` is the one that started it.
+    /// Ends the span. `tracer` must be the tracer that started it.
     #[inline]
     pub fn end(mut self, tracer: &RecorderTracer, at: Instant) {
         let Some(record) = self.0.take() else { return };
@@ -76,20 +77,22 @@ fn finish(mut pooled: RecordBox, shared: &Shared, at: Timestamp) {
     pooled.record.end(at);
     let bytes = pooled.measure();
     match pooled.take_held() {
-        None => shared.queue(pooled, thread_index::current()),
+        None => _ = shared.queue(pooled, thread_index::current()),
         Some(held) => shared.end_held(held, pooled, bytes),
     }
 }
 
 impl Shared {
-    /// Queues a span that has ended and was measured.
+    /// Queues an ended span whose size was measured. Returns `false` if there is no room for it.
     #[inline]
-    pub(crate) fn queue(&self, pooled: RecordBox, thread: usize) {
+    pub(crate) fn queue(&self, pooled: RecordBox, thread: usize) -> bool {
         let bytes = pooled.bytes;
-        if let Some(mut rejected) = self.pipeline.push(thread, pooled, bytes) {
-            rejected.record.clear();
-            self.pipeline.put_spare(thread, rejected);
-        }
+        let Some(mut rejected) = self.pipeline.push(thread, pooled, bytes) else {
+            return true;
+        };
+        rejected.record.clear();
+        self.pipeline.put_spare(thread, rejected);
+        false
     }
 }
 

@@ -2,20 +2,20 @@
 
 use std::{fmt, sync::Arc};
 
-/// The bytes that are taken at once.
+/// The number of bytes that are borrowed at once.
 const PORTION: usize = 2 * 1024;
 
 /// Lends bytes to open spans.
 pub(crate) trait LendBytes: Send + Sync {
-    /// Lends so many bytes. Returns `false` and lends none if there are too few.
+    /// Lends this many bytes. Returns `false` and lends none if fewer are left.
     fn lend(&self, bytes: usize) -> bool;
 
     /// Takes back bytes that were lent.
     fn take_back(&self, bytes: usize);
 }
 
-/// The bytes that an open span may have: some that every span has, and more that are lent. They are given back when it
-/// is dropped.
+/// The bytes that an open span may use: a free amount for every span, and borrowed bytes. Borrowed bytes are returned when
+/// it is dropped.
 pub(crate) struct Allowance {
     lender: Arc<dyn LendBytes>,
     free: usize,
@@ -23,7 +23,7 @@ pub(crate) struct Allowance {
 }
 
 impl Allowance {
-    /// Returns an allowance of the bytes that every span has.
+    /// Returns an allowance with the free amount of every span.
     pub(crate) const fn new(lender: Arc<dyn LendBytes>, free: usize) -> Self {
         Self {
             lender,
@@ -32,12 +32,12 @@ impl Allowance {
         }
     }
 
-    /// Returns how many bytes are allowed without lending more.
+    /// Returns the number of bytes that are allowed without borrowing more.
     pub(crate) const fn allowed(&self) -> usize {
         self.free + self.lent
     }
 
-    /// Returns whether so many bytes are allowed, after lending more if needed.
+    /// Returns whether this many bytes are allowed. Borrows more if needed.
     pub(crate) fn allows(&mut self, bytes: usize) -> bool {
         let missing = bytes.saturating_sub(self.allowed());
         if missing == 0 {
@@ -49,7 +49,7 @@ impl Allowance {
         lent.is_some()
     }
 
-    /// Gives back all but so many bytes that are allowed.
+    /// Returns borrowed bytes, so that this many are allowed.
     pub(crate) fn reduce(&mut self, allowed: usize) {
         let surplus = self.allowed().saturating_sub(allowed).min(self.lent);
         if surplus > 0 {

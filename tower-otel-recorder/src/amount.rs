@@ -1,4 +1,4 @@
-//! A number of spans and of their bytes.
+//! A number of spans and their size.
 
 /// A number of spans and their total size in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -8,8 +8,8 @@ pub(crate) struct Amount {
 }
 
 impl Amount {
-    /// Returns the first of these spans that fit in `self`, given the bytes of each. There is at least one, whatever its
-    /// size is, if there are any spans.
+    /// Returns the number and size of the first spans that fit in `self`, given the size of each span. It is at least one
+    /// span of any size, if there are any spans.
     pub(crate) fn first(self, sizes: impl Iterator<Item = usize>) -> Self {
         let mut first = Self::default();
         for size in sizes.take(self.spans) {

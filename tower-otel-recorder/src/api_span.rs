@@ -14,7 +14,7 @@ use opentelemetry::{
     trace::{Span, SpanContext, Status},
 };
 
-/// A span that a [`RecorderTracer`](crate::RecorderTracer) has started. Dropping it ends it.
+/// A span that a [`RecorderTracer`](crate::RecorderTracer) started. Dropping it ends it.
 #[derive(Debug)]
 pub struct RecorderSpan {
     context: SpanContext,

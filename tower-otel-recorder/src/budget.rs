@@ -2,8 +2,8 @@
 
 use crate::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// A bounded amount. A thread takes more than it needs at once, so that not every span touches a counter that threads
-/// share. What other threads have taken and not used counts as used.
+/// A bounded amount. A thread takes more than it needs at once, so that not every span changes a counter that threads
+/// share. Amounts that other threads have taken and not used count as used.
 #[derive(Debug)]
 pub(crate) struct Budget {
     total: usize,
@@ -11,11 +11,11 @@ pub(crate) struct Budget {
     free: AtomicUsize,
 }
 
-/// What a thread has taken.
+/// The amount that a thread has taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Portion {
     pub(crate) taken: usize,
-    /// What all threads have taken.
+    /// The amount that all threads have taken.
     pub(crate) used: usize,
 }
 
@@ -28,7 +28,7 @@ impl Budget {
         }
     }
 
-    /// Takes a portion, which is `needed` at least. Returns `None` and takes nothing if less than `needed` is free.
+    /// Takes a portion of at least `needed`. Returns `None` and takes nothing if less than `needed` is free.
     pub(crate) fn take(&self, needed: usize) -> Option<Portion> {
         let portion = needed.max(self.portion);
         let take = |free: usize| (free >= needed).then(|| free.saturating_sub(portion));
@@ -38,7 +38,7 @@ impl Budget {
         Some(Portion { taken, used })
     }
 
-    /// Frees what was taken.
+    /// Frees an amount that was taken.
     pub(crate) fn release(&self, amount: usize) {
         if amount > 0 {
             self.free.fetch_add(amount, Relaxed);

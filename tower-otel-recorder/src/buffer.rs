@@ -1,4 +1,4 @@
-//! Attributes as compact values in buffers that are reused.
+//! Attributes as compact values in reusable buffers.
 
 use std::{fmt::Debug, net::IpAddr, sync::Arc};
 
@@ -9,7 +9,7 @@ use crate::{
     texts::{TextRange, TextStore},
 };
 
-/// The initial capacities: the attributes of a request from a browser.
+/// The initial capacities, for the attributes of a browser's request.
 const ATTRIBUTES: usize = 16;
 const BYTES: usize = 256;
 
@@ -17,13 +17,13 @@ const BYTES: usize = 256;
 const MAX_REUSED_ATTRIBUTES: usize = 64;
 const MAX_REUSED_BYTES: usize = 4096;
 
-/// The attributes of one span. Texts are copied, within limits: an attribute whose text does not fit is dropped and
+/// The attributes of one span. Texts are copied within limits. An attribute whose text does not fit is dropped and
 /// counted.
 #[derive(Debug)]
 pub struct AttributeBuffer {
     attributes: Vec<Attribute>,
     texts: TextStore,
-    /// The number of attributes over the limit of their number.
+    /// The number of attributes over the maximum number.
     dropped: u32,
 }
 
@@ -83,7 +83,7 @@ impl AttributeBuffer {
         self.texts.set_limits(limits);
     }
 
-    /// Adds a text, which is copied.
+    /// Adds a text. It is copied.
     #[inline]
     pub fn text(&mut self, key: &'static str, value: &str) {
         if let Some(range) = self.texts.store(value) {
@@ -115,20 +115,20 @@ impl AttributeBuffer {
         self.push(key, CompactValue::Bool(value));
     }
 
-    /// Adds an IP address, which is exported as text.
+    /// Adds an IP address. It is exported as text.
     #[inline]
     pub fn address(&mut self, key: &'static str, value: IpAddr) {
         self.push(key, CompactValue::Address(value));
     }
 
-    /// Adds the text that `value` formats to.
+    /// Adds the formatted text of `value`.
     pub(crate) fn debug(&mut self, key: &'static str, value: &dyn Debug) {
         if let Some(range) = self.texts.store_debug(value) {
             self.push(key, CompactValue::Text(range));
         }
     }
 
-    /// Adds a text that is stored already.
+    /// Adds a text that is already stored.
     pub(crate) fn range(&mut self, key: &'static str, range: TextRange) {
         self.push(key, CompactValue::Text(range));
     }
@@ -155,12 +155,12 @@ impl AttributeBuffer {
         &mut self.texts
     }
 
-    /// Returns how many bytes the buffer has allocated.
+    /// Returns the number of bytes that the buffer has allocated.
     pub(crate) const fn allocated(&self) -> usize {
         self.attributes.capacity() * size_of::<Attribute>() + self.texts.capacity()
     }
 
-    /// Returns how many bytes the content of the buffer has.
+    /// Returns the number of bytes of the content.
     pub(crate) fn used(&self) -> usize {
         self.attributes.len() * size_of::<Attribute>() + self.texts.len()
     }
@@ -172,8 +172,8 @@ impl AttributeBuffer {
         }
     }
 
-    /// Copies the attributes of `other` to the end, up to `limit` attributes in all. Counts those that do not fit, and
-    /// those that `other` has dropped.
+    /// Copies the attributes of `other` to the end, up to `limit` attributes in total. Counts attributes that do not fit and
+    /// attributes that `other` has dropped.
     pub(crate) fn append_up_to(&mut self, limit: usize, other: &Self) {
         let count = limit.saturating_sub(self.len()).min(other.len());
         if count == 0 || other.texts.len() > self.texts.room() {
@@ -201,7 +201,7 @@ impl AttributeBuffer {
         }
     }
 
-    /// Copies all attributes and texts of `other` to the end, whatever the limits are.
+    /// Copies all attributes and texts of `other` to the end, regardless of limits.
     pub(crate) fn append(&mut self, other: &Self) {
         let offset = self.texts.len();
         self.texts.append(&other.texts);
@@ -230,7 +230,7 @@ impl AttributeBuffer {
         self.attributes.len()
     }
 
-    /// Returns keys and values from `start` up to `end`, in the order in which they were added, without a copy.
+    /// Returns keys and values from `start` to before `end`, in the order of their addition, without copying them.
     pub(crate) fn borrowed(
         &self,
         start: usize,
@@ -250,7 +250,7 @@ impl AttributeBuffer {
         })
     }
 
-    /// Returns the attributes from `start` up to `end`, in the order in which they were added.
+    /// Returns the attributes from `start` to before `end`, in the order of their addition.
     pub(crate) fn key_values(
         &self,
         start: usize,

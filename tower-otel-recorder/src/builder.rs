@@ -24,7 +24,9 @@ use crate::{
 
 const MEGABYTE: usize = 1024 * 1024;
 
-/// Configures a [`Recorder`].
+/// Configures a [`Recorder`]. Returned by [`Recorder::builder`].
+///
+/// See [limits](crate#limits) for the defaults of all limits.
 #[derive(Debug)]
 #[must_use]
 pub struct RecorderBuilder {
@@ -42,7 +44,7 @@ pub struct RecorderBuilder {
 impl Recorder {
     /// Returns a builder for a recorder with this exporter.
     ///
-    /// The exporter runs on a thread of its own, outside of any asynchronous runtime, as with the SDK's batch processor.
+    /// The exporter runs on the export thread, outside any async runtime, as with the SDK's batch processor.
     pub fn builder(exporter: impl Exporter) -> RecorderBuilder {
         RecorderBuilder::new(exporter)
     }
@@ -69,27 +71,29 @@ impl RecorderBuilder {
         }
     }
 
-    /// Sets the resource of all spans. Default: what the SDK detects, from `OTEL_SERVICE_NAME` and
+    /// Sets the resource of all spans. Default: the resource that the SDK detects, with `OTEL_SERVICE_NAME` and
     /// `OTEL_RESOURCE_ATTRIBUTES`.
     pub fn resource(mut self, resource: Resource) -> Self {
         self.resource = Some(resource);
         self
     }
 
-    /// Sets a sampler that gets the name and the attributes of each span. Default: see
+    /// Sets a sampler that receives the name and the attributes of each span. Default: see
     /// [`sampler_without_attributes`](Self::sampler_without_attributes).
     ///
-    /// The attributes are those that are known at the start. They have to be allocated for the sampler.
-    /// A [`Sampler::ParentBased`] is asked for spans without a parent only.
+    /// The attributes are those known at the start of the span. They are allocated for the sampler.
+    /// A [`Sampler::ParentBased`] is called only for spans without a parent.
     pub fn sampler(mut self, sampler: impl Into<Box<dyn ShouldSample>> + 'static) -> Self {
         self.sampling.sampler = LiveSampler::new(SamplerState::with_attributes(sampler));
         self
     }
 
-    /// Sets a sampler of the SDK, which gets the trace id and the parent only. Default: parent-based, and always on for
+    /// Sets a sampler of the SDK that receives only the trace id and the parent. Default: parent-based, and always on for
     /// spans without a parent.
     ///
     /// Nothing is allocated for the sampler.
+    ///
+    /// See [sampling](https://opentelemetry.io/docs/specs/otel/trace/sdk/#sampling).
     pub fn sampler_without_attributes(mut self, sampler: Sampler) -> Self {
         self.sampling.sampler = LiveSampler::new(SamplerState::without_attributes(sampler));
         self
@@ -101,103 +105,111 @@ impl RecorderBuilder {
         self
     }
 
-    /// Sets the numbers of attributes, events and links a span has at most. Default: those of the SDK, 128 of each.
+    /// Sets the maximum numbers of attributes, events and links of a span. Default: those of the SDK, 128 of each.
     ///
-    /// Attributes, events and links over a limit are dropped and counted in the span.
+    /// Attributes, events and links over a limit are dropped and counted in the span. See
+    /// [span limits](https://opentelemetry.io/docs/specs/otel/trace/sdk/#span-limits).
     pub fn limits(mut self, limits: SpanLimits) -> Self {
         self.limits.span = limits;
         self
     }
 
-    /// Sets how many characters of an attribute's text are recorded at most. Default: 4096.
+    /// Sets the maximum length of an attribute's text, in characters. Default: 4096.
     ///
-    /// Longer texts are cut, also the elements of arrays. Names and the description of the status are cut to 4096
-    /// characters, whatever is set. See
+    /// Longer texts and longer elements of arrays are cut. Names and the description of the status are always cut to 4096
+    /// characters. See
     /// [attribute limits](https://opentelemetry.io/docs/specs/otel/common/#attribute-limits).
     pub fn text_length(mut self, characters: usize) -> Self {
         self.limits.text.length = characters;
         self
     }
 
-    /// Sets how many bytes of attributes, events and links a span has at most. Default: 64 KiB.
+    /// Sets the maximum size of a span's attributes, events and links, in bytes. Default: 64 KiB.
     ///
-    /// Texts, arrays, events and links count. Those that do not fit are dropped and counted in the span. Numbers of a
+    /// Texts, arrays, events and links count. Those that do not fit are dropped and counted in the span. Numeric fields of a
     /// `tracing` span always fit.
     pub fn record_bytes(mut self, bytes: usize) -> Self {
         self.limits.text.bytes = bytes;
         self
     }
 
-    /// Sets how many spans wait for their export at most. Default: 2048. Accepted: any number from 1 on.
+    /// Sets the maximum number of spans that wait for export. Default: 2048. Minimum: 1.
     ///
-    /// The queue grows as needed. A span that does not fit is dropped and counted.
+    /// The queue grows as needed. A span that does not fit is dropped and counted in
+    /// [`queue_full`](crate::SpanCounts::queue_full).
     pub fn queue_size(mut self, spans: usize) -> Self {
         self.queue.spans = spans;
         self
     }
 
-    /// Sets how many bytes the spans that wait for their export have at most. Default: 16 MiB. Accepted: any number from 1
-    /// on.
+    /// Sets the maximum size of all spans that wait for export, in bytes. Default: 16 MiB. Minimum: 1.
     ///
-    /// What a span has allocated counts, 2 KiB at least. A span that does not fit is dropped and counted.
+    /// A span counts with its allocated bytes, at least 2 KiB. A span that does not fit is dropped and counted in
+    /// [`queue_bytes_full`](crate::SpanCounts::queue_bytes_full).
     pub fn queue_bytes(mut self, bytes: usize) -> Self {
         self.queue.bytes = bytes;
         self
     }
 
-    /// Sets how many spans are exported at once at most. Default: 512. Accepted: any number from 1 on; more than
+    /// Sets the maximum number of spans per export. Default: 512. Minimum: 1. A number above
     /// [`queue_size`](Self::queue_size) has the effect of `queue_size`.
     ///
-    /// When so many spans wait, they are exported before the [delay](Self::delay) is over.
+    /// When this number of spans waits, they are exported before the [delay](Self::delay) ends.
     pub fn batch_size(mut self, spans: usize) -> Self {
         self.batch.spans = spans;
         self
     }
 
-    /// Sets how many bytes the spans that are exported at once have at most. Default: 2 MiB, because collectors accept 4 MiB.
-    /// Accepted: any number from 1 on. A larger span is exported alone.
+    /// Sets the maximum size of the spans of one export, in bytes. Default: 2 MiB, because collectors accept 4 MiB.
+    /// Minimum: 1. A larger span is exported alone.
     ///
-    /// When so many bytes wait, they are exported before the [delay](Self::delay) is over.
+    /// When this number of bytes waits, they are exported before the [delay](Self::delay) ends.
     pub fn batch_bytes(mut self, bytes: usize) -> Self {
         self.batch.bytes = bytes;
         self
     }
 
-    /// Sets how long a span waits for its export at most. Default: 5 seconds. Less than a millisecond has the effect of a
-    /// millisecond, more than a day that of a day.
+    /// Sets the maximum time that an ended span waits for its export. Default: 5 seconds. A delay below one
+    /// millisecond has the effect of one millisecond; a delay above one day has the effect of one day.
     pub fn delay(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
     }
 
-    /// Sets rules for traces that are not sampled and are exported nevertheless. Default: none.
+    /// Sets rules for traces that are exported although they are not sampled. Default: none.
     ///
-    /// The spans of a trace that is not sampled are recorded and wait in memory until its local root ends. Then they are
-    /// exported or discarded, by a decision on the thread that ends the root. They have at most 512 KiB per trace and
-    /// 16 MiB in all. An ended span counts what it has allocated, 2 KiB at least. An open span counts 2 KiB, and the bytes of
-    /// its texts, events and links over 1 KiB (over 256 bytes for those that are set through its OpenTelemetry context), but
-    /// not the spare capacity of its buffers, at most 4 KiB of which stay from an earlier span. Attributes and events that do
-    /// not fit are dropped from it, and counted in it. Spans that do not fit are not recorded, and counted in
-    /// [`SpanCounts::not_held`](crate::SpanCounts::not_held). The limit of a trace includes the spans that end after a kept
-    /// local root. If there is no room, the children of traces that are open for
-    /// more than 5 seconds, as those of connections that stay open, are dropped to free memory. Their roots can still be
-    /// kept. At most 32,768 such roots are held in addition.
+    /// The spans of an unsampled trace are recorded and wait in memory until its local root ends. The thread that ends the
+    /// root then decides whether they are exported or discarded. The rules do not change what is propagated: other
+    /// processes receive a `traceparent` without the sampled flag.
     ///
-    /// The rules do not change what is propagated: other processes see a trace that is not sampled.
+    /// # Memory
+    ///
+    /// The spans of a trace use at most 512 KiB, including spans that end after a kept local root. The spans of all traces
+    /// use at most 16 MiB. A span that does not fit is not recorded, and is counted in
+    /// [`SpanCounts::not_held`](crate::SpanCounts::not_held).
+    ///
+    /// An ended span counts with its allocated bytes, at least 2 KiB. An open span counts with 2 KiB, plus the bytes of its
+    /// texts, events and links over 1 KiB (over 256 bytes for those set through its OpenTelemetry context). The spare
+    /// capacity of its buffers does not count; a reused buffer has at most 4 KiB of it. Attributes and events that do not
+    /// fit are dropped and counted in the span.
+    ///
+    /// If all traces together reach their limit, the children of traces that are open for more than 5 seconds, such as
+    /// those of long connections, are dropped to free memory. Their roots can still be kept. Up to 32,768 such roots are
+    /// held in addition to the limit.
     ///
     /// # Weights
     ///
-    /// A span that is kept has the attribute `sampling.keep.reason`, and the sampled flag of its ids is not set. It stands
-    /// for itself only: to estimate the number of all spans, multiply the number of spans without this attribute by the
-    /// inverse of the sampling ratio, and do not count those with it.
+    /// A kept span has the attribute `sampling.keep.reason` and no sampled flag. It represents only itself. To estimate the
+    /// number of all spans, multiply the number of spans without this attribute by the inverse of the sampling ratio. Do
+    /// not count the spans that have the attribute.
     pub fn keep(mut self, rules: Keep) -> Self {
         self.keep = Some(rules);
         self
     }
 
-    /// Calls a function with each span before its export, on the export thread, which it must not block. It gets the `Span` of
-    /// OTLP in protobuf, and the scope of the span. While `OtlpExporter` waits for the collector, the function gets the spans
-    /// that end once in each [delay](Self::delay). An exporter of the SDK blocks the thread.
+    /// Sets a function that is called with each span before its export, on the export thread. It receives the OTLP `Span` in
+    /// protobuf, and the scope of the span. It must not block. While `OtlpExporter` waits for the collector, the function
+    /// receives the spans that have ended once in each [delay](Self::delay). An exporter of the SDK blocks the thread.
     #[doc(hidden)]
     pub fn tap(mut self, tap: impl FnMut(&[u8], &InstrumentationScope) + Send + 'static) -> Self {
         self.tap = Tap::new(tap);
@@ -208,8 +220,9 @@ impl RecorderBuilder {
     ///
     /// # Errors
     ///
-    /// Returns [`InvalidInput`](io::ErrorKind::InvalidInput) if a size, the bytes of the queue or of a batch, or a limit of
-    /// the keep rules are 0 or a setting of the exporter is invalid, and the error of the operating system if it cannot start a thread.
+    /// Returns [`InvalidInput`](io::ErrorKind::InvalidInput) if a size of the queue or of a batch or a limit of the keep
+    /// rules is 0, or if an option of the exporter is invalid. Returns the error of the operating system if it cannot start
+    /// a thread.
     pub fn build(self) -> io::Result<Recorder> {
         check_size("queue_size", self.queue.spans)?;
         check_size("queue_bytes", self.queue.bytes)?;
@@ -231,7 +244,7 @@ impl RecorderBuilder {
     }
 }
 
-/// An exporter whose text is omitted, because it may contain credentials.
+/// An exporter whose `Debug` text is omitted, because it may contain credentials.
 struct HiddenExporter(Box<Prepare>);
 
 type Prepare = dyn FnOnce(&Resource) -> io::Result<BoxedExporter> + Send;

@@ -20,7 +20,7 @@ use crate::{
 const CHANGED: u8 = 1;
 const ENDED: u8 = 2;
 
-/// Shared by the owner of a span and the [span in the context](crate::context_span::ContextSpan).
+/// The changes of a span. Shared by its owner and the [span in the context](crate::context_span::ContextSpan).
 ///
 /// The owner takes the lock only if there are changes.
 pub(crate) struct ContextChanges {
@@ -32,7 +32,7 @@ pub(crate) struct ContextChanges {
 #[derive(Default)]
 struct Changes {
     extras: Option<Box<Extras>>,
-    /// Restricts the bytes of the changes, if the trace of the span is held.
+    /// Restricts the bytes of the changes. `None` if the trace of the span is not held.
     allowance: Option<Allowance>,
 }
 
@@ -49,7 +49,7 @@ impl ContextChanges {
         &self.limits
     }
 
-    /// Prepares the object for the next span. Where another owner may still change the last span, it is replaced.
+    /// Prepares the object for the next span. Replaces it if another owner may still change the last span.
     pub(crate) fn renew(this: &mut Arc<Self>) {
         let limits = this.limits;
         match Arc::get_mut(this) {
@@ -65,8 +65,8 @@ impl ContextChanges {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Restricts the bytes of the changes to those of an allowance. Returns `false` if it does not allow those of the
-    /// changes so far; then the bytes are not restricted.
+    /// Restricts the bytes of the changes to an allowance. Returns `false` and does not restrict them if the existing changes
+    /// exceed it.
     pub(crate) fn restrict(&self, mut allowance: Allowance) -> bool {
         let mut changes = self.changes();
         let used = changes.extras.as_ref().map_or(0, |extras| extras.bytes());
@@ -105,7 +105,7 @@ impl ContextChanges {
         self.state.fetch_or(CHANGED, Release);
     }
 
-    /// Ends the span before its owner does. The owner still exports it.
+    /// Ends the span before its owner ends it. The owner still exports it.
     pub(crate) fn end_early(&self, at: SystemTime) {
         let mut changes = self.changes();
         if !self.has_ended() {
@@ -114,10 +114,10 @@ impl ContextChanges {
         }
     }
 
-    /// Ends the span and returns the changes. A change at the same time is returned or has no effect.
+    /// Ends the span and returns the changes. A concurrent change is either returned or has no effect.
     pub(crate) fn end(&self) -> Option<Box<Extras>> {
         let state = self.state.load(Acquire);
-        // A plain store suffices: a change that is overwritten here did not happen before the end.
+        // A store is sufficient: a change that it overwrites did not happen before the end.
         self.state.store(ENDED, Release);
         if state & CHANGED == 0 {
             return None;

@@ -2,7 +2,7 @@
 
 use std::time::{Instant, SystemTime};
 
-/// A point in time, by the clock that was read.
+/// A point in time of one of the two clocks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Timestamp {
     Instant(Instant),
@@ -31,7 +31,7 @@ impl Clocks {
         closest.map_or_else(|| read(()).1, |(_, clocks)| clocks)
     }
 
-    /// Returns the time by the system clock as it is set now.
+    /// Returns the time of the system clock.
     pub(crate) fn system_time(&self, timestamp: Timestamp) -> SystemTime {
         let instant = match timestamp {
             Timestamp::System(time) => return time,

@@ -1,4 +1,4 @@
-//! The span in the OpenTelemetry context, through which handlers change the span.
+//! The span in the OpenTelemetry context. Handlers change the span through it.
 
 use std::{borrow::Cow, sync::Arc, time::SystemTime};
 
@@ -34,7 +34,7 @@ impl ContextSpan {
         }
     }
 
-    /// Returns a context with the span, and with its trace if that is held.
+    /// Returns a context with the span, and with its trace if the trace is held.
     #[inline]
     pub(crate) fn into_context(self, base: &Context) -> Context {
         match &self.trace {

@@ -28,11 +28,11 @@ pub(crate) struct Control {
     changed: Condvar,
 }
 
-/// What wakes the export thread.
+/// The means to wake the export thread.
 #[derive(Debug)]
 pub(crate) enum ExportThread {
     Parked(Thread),
-    /// The thread waits in its own way.
+    /// The thread waits in its exporter.
     Waiting(Waker),
 }
 
@@ -60,7 +60,7 @@ impl Control {
         process::id() == self.process
     }
 
-    /// Returns an error in a process that was forked after the start of the export thread. Its locks may be held forever.
+    /// Returns an error in a process that was forked after the start of the export thread. Locks may be held forever there.
     fn check_process(&self) -> OTelSdkResult {
         if self.has_thread() {
             return Ok(());
@@ -72,12 +72,12 @@ impl Control {
         Err(OTelSdkError::InternalFailure(failure))
     }
 
-    /// Wakes the export thread, because a batch or the queue is full.
+    /// Wakes the export thread because a batch or the queue is full.
     ///
-    /// The thread resets `woken` before it drains the queue. So it sees the span of the caller, or the caller sees that
-    /// the thread has to be woken.
+    /// The thread resets `woken` before it drains the queue. So either the thread sees the span of the caller, or the caller
+    /// wakes the thread.
     pub(crate) fn wake(&self) {
-        // A fork has no thread to wake, and the locks of its waker may be held forever.
+        // A fork has no export thread, and the locks of its waker may be held forever.
         if !self.woken.load(SeqCst) && !self.woken.swap(true, SeqCst) && self.has_thread() {
             self.unpark();
         }
@@ -96,8 +96,8 @@ impl Control {
         self.thread.get_or_init(|| thread);
     }
 
-    /// Waits by `park` until a batch is full, a flush or a shutdown is requested, or `until`. `done` is the number of
-    /// flushes that are done.
+    /// Waits with `park` until `until`, or until a batch is full or a flush or shutdown is requested. `done` is the number
+    /// of completed flushes.
     pub(crate) fn next_turn(&self, until: Instant, done: u64, park: impl Fn(Duration)) -> Turn {
         loop {
             let woken = self.woken.swap(false, SeqCst);
@@ -116,10 +116,10 @@ impl Control {
         }
     }
 
-    /// Sets the number of spans that `drain` drains. Returns `false` if the recorder is abandoned; then they are not
+    /// Drains spans and sets their number as the backlog. Returns `false` if the recorder is abandoned; the spans are then not
     /// exported.
     ///
-    /// [`in_hands`](Self::in_hands) does not run in the meantime.
+    /// [`in_hands`](Self::in_hands) does not run meanwhile.
     pub(crate) fn set_backlog(&self, drain: impl FnOnce() -> usize) -> bool {
         let mut state = self.state();
         let spans = drain();
@@ -129,8 +129,8 @@ impl Control {
         !state.abandoned
     }
 
-    /// Moves spans from the backlog to the exporter. Returns `false` if the recorder is abandoned; then the backlog is
-    /// counted already.
+    /// Moves spans from the backlog to the exporter. Returns `false` if the recorder is abandoned; the backlog is then
+    /// already counted.
     pub(crate) fn begin_export(&self, spans: usize) -> bool {
         let mut state = self.state();
         if !state.abandoned {
@@ -140,7 +140,7 @@ impl Control {
         !state.abandoned
     }
 
-    /// Ends an export and calls `count`, unless the recorder was abandoned in the meantime.
+    /// Ends an export and calls `count`, unless the recorder was abandoned meanwhile.
     pub(crate) fn end_export(&self, count: impl FnOnce()) {
         let mut state = self.state();
         if !state.abandoned {
@@ -149,26 +149,26 @@ impl Control {
         }
     }
 
-    /// Calls `read` with the numbers of drained spans and of those that the exporter works on. No span changes from one
-    /// number to the other, or leaves the queue or the exporter, in the meantime.
+    /// Calls `read` with the number of drained spans and the number of spans in the exporter. Meanwhile no span moves from
+    /// one number to the other, and none leaves the queue or the exporter.
     pub(crate) fn in_hands<R>(&self, read: impl FnOnce(usize, usize) -> R) -> R {
         let state = self.state();
         read(state.backlog, state.exporting)
     }
 
-    /// Ends a turn. Everything that was queued before so many flushes were requested is exported or has failed.
+    /// Ends a turn. All spans that were queued before the request of flush number `flushes` are exported or have failed.
     pub(crate) fn end_turn(&self, flushes: u64, failure: Option<String>) {
         let mut state = self.state();
         state.flushed = flushes;
         if let Some(failure) = failure {
-            // Spans that ended before a flush may have been exported when it was requested.
+            // Spans that ended before a flush may already be exported when the flush is requested.
             state.failure = Some((state.flushes, failure));
         }
         drop(state);
         self.changed.notify_all();
     }
 
-    /// Ends all waiting. Called when the export thread ends, for whatever reason.
+    /// Ends all waiting. Called when the export thread ends, for any reason.
     pub(crate) fn end_thread(&self) -> Abandoned {
         let mut state = self.state();
         state.thread_has_ended = true;
@@ -178,7 +178,7 @@ impl Control {
         abandoned
     }
 
-    /// Requests the export of everything that is queued and waits for it.
+    /// Requests the export of all queued spans and waits for it.
     pub(crate) fn flush(&self, timeout: Duration) -> OTelSdkResult {
         self.check_process()?;
         let mut state = self.state();
@@ -192,9 +192,9 @@ impl Control {
         self.wait(flush, timeout).1
     }
 
-    /// Requests the shutdown, or joins one that has been requested, and waits for it. `close` closes the queue.
+    /// Requests the shutdown, or joins a requested one, and waits for it. `close` closes the queue.
     ///
-    /// If the last caller that waits runs out of time, the recorder is abandoned.
+    /// If the last waiting caller times out, the recorder is abandoned.
     pub(crate) fn shutdown(
         &self,
         timeout: Duration,

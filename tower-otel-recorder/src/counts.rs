@@ -1,44 +1,46 @@
-//! Counts of spans by what became of them.
+//! Counts of spans by their result.
 
 use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// The numbers of spans by result, of a [`Recorder`](crate::Recorder).
+/// The numbers of spans of a [`Recorder`](crate::Recorder), by result. Returned by
+/// [`Recorder::counts`](crate::Recorder::counts).
 ///
-/// A span that has ended is in exactly one of `queued`, `exporting`, `exported`, `failed`, `rejected` and `dropped`. The
-/// spans that are still open are what is left of `started`. Other threads start and end spans while the counts are read, so
-/// such a sum can be off by as many spans as they start and end in the meantime.
+/// An ended span is in exactly one of `queued`, `exporting`, `exported`, `failed`, `rejected` and `dropped`. The number of
+/// open spans is `started` minus these. Other threads start and end spans while the counts are read, so such a difference
+/// can be inexact by the number of those spans.
 ///
-/// Spans that are not sampled are not counted, unless their trace is [kept](crate::RecorderBuilder::keep): they count from
-/// the end of their local root on.
+/// Unsampled spans are not counted, except those of [kept](crate::RecorderBuilder::keep) traces: they are counted from the
+/// end of their local root on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SpanCounts {
     /// Spans that were started.
     pub started: u64,
-    /// Spans that wait for their export now.
+    /// Spans that currently wait for export.
     pub queued: u64,
-    /// Spans that the exporter works on now.
+    /// Spans that the exporter currently exports.
     pub exporting: u64,
-    /// Spans that the exporter has accepted.
+    /// Spans that the exporter exported with success.
     pub exported: u64,
-    /// Spans that were given to the exporter, which returned an error or panicked, or had not returned when a
-    /// [shutdown](crate::Recorder::shutdown) ran out of time.
+    /// Spans whose export returned an error, panicked, or had not finished when a
+    /// [shutdown](crate::Recorder::shutdown) timed out.
     pub failed: u64,
-    /// Spans of accepted batches that the collector has rejected, over OTLP (`partial_success`).
+    /// Spans of accepted batches that the collector rejected
+    /// ([`partial_success`](https://opentelemetry.io/docs/specs/otlp/#partial-success) of OTLP).
     pub rejected: u64,
-    /// Spans that were not given to the exporter: `queue_full`, `queue_bytes_full`, those that ended after a
-    /// [shutdown](crate::Recorder::shutdown), and those that a shutdown that ran out of time left in the queue. Only a full
-    /// queue is logged.
+    /// Spans that never reached the exporter: `queue_full`, `queue_bytes_full`, spans that ended after a
+    /// [shutdown](crate::Recorder::shutdown), and spans in the queue when a shutdown timed out. Only a full queue is logged.
     pub dropped: u64,
-    /// Spans that were dropped because too [many](crate::RecorderBuilder::queue_size) were waiting.
+    /// Spans that were dropped because [`queue_size`](crate::RecorderBuilder::queue_size) spans were waiting.
     pub queue_full: u64,
-    /// Spans that were dropped because the waiting ones had too many [bytes](crate::RecorderBuilder::queue_bytes).
+    /// Spans that were dropped because the waiting spans would have exceeded
+    /// [`queue_bytes`](crate::RecorderBuilder::queue_bytes).
     pub queue_bytes_full: u64,
-    /// Spans that were not sampled and could not be [held](crate::RecorderBuilder::keep), because the held spans of
-    /// their trace or of all traces had too many bytes. They are in no other number.
+    /// Unsampled spans that could not be [held](crate::RecorderBuilder::keep), because the held spans of their trace or of
+    /// all traces had reached their limit in bytes. They are in no other count.
     pub not_held: u64,
-    /// Spans that were not sampled, and of traces over the [limit](crate::Keep::per_second) of traces that are kept. They
-    /// are in no other number.
+    /// Unsampled spans of traces over the [limit](crate::Keep::per_second) of kept traces per second. They are in no other
+    /// count.
     pub keep_limited: u64,
 }
 
@@ -80,7 +82,7 @@ impl Counters {
         self.queue_full.fetch_add(1, Relaxed);
     }
 
-    /// Counts a span that was dropped because the waiting ones had too many bytes.
+    /// Counts a span that was dropped because the waiting spans had too many bytes.
     pub(crate) fn queue_bytes_full(&self) {
         self.queue_bytes_full.fetch_add(1, Relaxed);
     }

@@ -1,25 +1,25 @@
-//! Sampling decisions that need nothing but ids, in one word.
+//! Sampling decisions that need only ids, in one word.
 
 use opentelemetry::{TraceId, trace::SpanContext};
 
-/// How spans with and without a parent are sampled, in 64 bits: a thread reads all of it at once.
+/// The rule for spans with and without a parent, in 64 bits, so that a thread reads it with one load.
 ///
 /// | bits | content |
 /// |---|---|
-/// | 0 to 60 | the trace ids below this number are sampled, by their 60 lowest bits but three; up to 2⁶⁰ |
+/// | 0 to 60 | a threshold up to 2⁶⁰: a trace id is sampled if its lowest 63 bits without the last three are below it |
 /// | 61, 62 | [`Children`] |
-/// | 63 | whether the sampler is asked for spans without a parent |
+/// | 63 | whether the sampler is called for spans without a parent |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct DecisionRule(u64);
 
-/// How spans with a parent are sampled.
+/// The rule for spans with a parent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Children {
-    /// As their parent.
+    /// Like the parent.
     FollowParent,
-    /// As their parent if it is in this process, and like spans without a parent otherwise.
+    /// Like the parent if it is in this process, otherwise like spans without a parent.
     FollowLocal,
-    /// By their trace id, whatever their parent is.
+    /// By the trace id, regardless of the parent.
     ByTraceId,
     /// By the sampler.
     Ask,
@@ -30,13 +30,13 @@ const ALL: u64 = 1 << THRESHOLD_BITS;
 const CHILDREN_SHIFT: u32 = 61;
 const ASKS_FOR_ROOTS: u64 = 1 << 63;
 
-/// The SDK compares 63 bits of a trace id. The lowest three of them matter for ratios below a hundredth only, and change
-/// one decision of 2⁶⁰.
+/// The SDK compares 63 bits of a trace id. Ignoring the lowest three changes one decision in 2⁶⁰, and only for ratios below
+/// 0.01.
 const IGNORED_BITS: u32 = 63 - THRESHOLD_BITS;
 
 impl DecisionRule {
     pub(crate) const fn ratio(ratio: f64, children: Children) -> Self {
-        // As the SDK does. A conversion to an integer saturates, and makes 0 of a number that is not one.
+        // As in the SDK. The conversion to an integer saturates, and converts NaN to 0.
         let threshold = (ratio * (1_u64 << 63) as f64) as u64 >> IGNORED_BITS;
         let threshold = if threshold > ALL { ALL } else { threshold };
         Self(threshold | Self::children_bits(children))
@@ -75,7 +75,7 @@ impl DecisionRule {
         }
     }
 
-    /// Returns the decision for a span with this parent, which is valid. `None` if the sampler has to be asked.
+    /// Returns the decision for a span with this valid parent, or `None` if the sampler must be called.
     #[inline(always)]
     pub(crate) fn child(self, parent: &SpanContext) -> Option<bool> {
         match self.children() {
@@ -87,19 +87,19 @@ impl DecisionRule {
         }
     }
 
-    /// Returns the decision for a span without a parent. `None` if the sampler has to be asked.
+    /// Returns the decision for a span without a parent, or `None` if the sampler must be called.
     #[inline(always)]
     pub(crate) fn root(self, trace: TraceId) -> Option<bool> {
         (!self.asks_for_root()).then(|| self.includes(trace))
     }
 
-    /// Returns whether the sampler has to be asked for a span without a parent.
+    /// Returns whether the sampler must be called for a span without a parent.
     #[inline(always)]
     pub(crate) const fn asks_for_root(self) -> bool {
         self.0 & ASKS_FOR_ROOTS != 0
     }
 
-    /// Returns whether no span is sampled, unless its parent in this process is.
+    /// Returns whether no span is sampled except children of sampled spans of this process.
     pub(crate) const fn is_off(self) -> bool {
         let follows_remote = matches!(self.children(), Children::FollowParent | Children::Ask);
         !follows_remote && !self.asks_for_root() && self.threshold() == 0

@@ -1,4 +1,4 @@
-//! The events of one span, as compact values in buffers that are reused.
+//! The events of one span, as compact values in reusable buffers.
 
 use std::borrow::Cow;
 
@@ -49,7 +49,7 @@ pub(crate) enum EventName {
     Text(TextRange),
 }
 
-/// The origin of a record of the `log` crate, which its fields contain.
+/// The origin of a record of the `log` crate, from the fields of the event.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct LogOrigin {
     pub(crate) target: Option<TextRange>,
@@ -66,7 +66,7 @@ impl EventBuffer {
         }
     }
 
-    /// Returns whether there are less than `limit` events.
+    /// Returns whether there are fewer than `limit` events.
     pub(crate) fn has_place(&self, limit: u32) -> bool {
         self.events.len() < usize::try_from(limit).unwrap_or(usize::MAX)
     }
@@ -76,7 +76,7 @@ impl EventBuffer {
         self.dropped = self.dropped.saturating_add(1);
     }
 
-    /// Returns how many bytes the object and its buffers occupy.
+    /// Returns the number of bytes of the object and its buffers.
     pub(crate) const fn allocated(&self) -> usize {
         size_of::<Self>()
             + self.events.capacity() * size_of::<CompactEvent>()

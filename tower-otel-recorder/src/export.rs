@@ -17,7 +17,7 @@ use crate::{
 };
 
 impl SpanRecord {
-    /// Takes the span out of the record, which has to be cleared before it is used again.
+    /// Takes the span out of the record. The record must be cleared before it is reused.
     pub(crate) fn take_span_data(
         &mut self,
         clocks: Clocks,

@@ -14,9 +14,9 @@ pub(crate) struct ExportLog {
 /// The spans that were dropped because the queue was full.
 #[derive(Debug, Default)]
 struct QueueDrops {
-    /// Their number when it was last read.
+    /// The number when it was last read.
     count: u64,
-    /// When that number last rose, until it is logged that the queue has room again.
+    /// The time at which the number last rose. `None` after the log line that the queue has room again.
     since: Option<Instant>,
 }
 
@@ -31,8 +31,8 @@ enum Health {
 }
 
 impl ExportLog {
-    /// Logs when spans start to be dropped because the queue is full, and when none was dropped for the delay. Those that
-    /// end after the shutdown are not logged.
+    /// Logs when spans start to be dropped because the queue is full, and when none was dropped for the duration of `delay`.
+    /// Spans that end after the shutdown are not logged.
     pub(crate) fn drops(&mut self, dropped: u64, delay: Duration) {
         let now = Instant::now();
         if dropped > self.drops.count {
@@ -57,7 +57,7 @@ impl ExportLog {
         }
     }
 
-    /// Logs when exports start to fail or spans to be rejected, and when that is over.
+    /// Logs when exports start to fail or spans start to be rejected, and when exports succeed again.
     pub(crate) fn result(&mut self, outcome: &Outcome) {
         let health = match outcome.spans {
             spans if spans.failed > 0 => Health::Failing,

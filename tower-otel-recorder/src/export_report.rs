@@ -1,4 +1,4 @@
-//! The state of the exports: the last failure, and the roots of the traces that were kept last.
+//! The state of the exports: the last failure, and the local roots of the last kept traces.
 
 use std::{
     borrow::Cow,
@@ -16,13 +16,13 @@ use crate::{
     record::{Name, SpanRecord},
 };
 
-/// The number of kept roots that are remembered.
+/// The number of kept roots that are stored.
 const KEPT_ROOTS: usize = 32;
 
-/// The characters of a name that are remembered.
+/// The maximum number of characters of a stored name.
 const NAME_CHARS: usize = 256;
 
-/// Written by the export thread and read by those who ask. No request takes its locks.
+/// The report of the exports. The export thread writes it. Requests never take its locks.
 #[derive(Debug)]
 pub(crate) struct ExportReport {
     failure: Mutex<Option<String>>,
@@ -37,17 +37,17 @@ impl ExportReport {
         }
     }
 
-    /// Sets why the last batch was not accepted as a whole. `None` if it was.
+    /// Sets the reason why the last batch was not accepted completely. `None` if it was.
     pub(crate) fn set_failure(&self, failure: Option<String>) {
         *lock(&self.failure) = failure;
     }
 
-    /// Returns why the last batch was not accepted as a whole.
+    /// Returns the reason why the last batch was not accepted completely.
     pub(crate) fn failure(&self) -> Option<String> {
         lock(&self.failure).clone()
     }
 
-    /// Remembers the span if it is the local root of a trace that is kept, in place of the oldest one.
+    /// Stores the span if it is the local root of a kept trace. Replaces the oldest root.
     pub(crate) fn observe(&self, record: &SpanRecord, clocks: Clocks) {
         let Some(reason) = record.kept else { return };
         let is_root = record.parent == SpanId::INVALID || record.parent_is_remote;
@@ -62,14 +62,14 @@ impl ExportReport {
         roots.push_back(root);
     }
 
-    /// Returns the local roots of the traces that were kept last, the oldest first. They have no attributes but the reason.
+    /// Returns the local roots of the last kept traces, oldest first. They have only the attribute with the reason.
     pub(crate) fn kept_roots(&self) -> Vec<SpanData> {
         lock(&self.kept_roots).iter().cloned().collect()
     }
 }
 
 impl SpanRecord {
-    /// Returns the span without events, links and attributes but the reason why it is kept.
+    /// Returns the span without events and links, and with the reason for keeping as the only attribute.
     fn summary(&self, reason: KeepReason, clocks: Clocks) -> SpanData {
         let extras = [&self.extras, &self.context_extras];
         let extras = || extras.into_iter().flatten();

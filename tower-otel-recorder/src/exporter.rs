@@ -1,4 +1,4 @@
-//! What the export thread drives: an exporter of the SDK, or one of this crate.
+//! The exporter on the export thread: an exporter of the SDK, or one of this crate.
 
 use std::{io, mem, task::Waker, thread, time::Duration};
 
@@ -16,7 +16,8 @@ use crate::{
 
 /// An exporter for a [`Recorder`](crate::Recorder): any [`SpanExporter`], or `OtlpExporter` (features `grpc` and `http`).
 ///
-/// A [`SpanExporter`] gets `SpanData`. `OtlpExporter` writes its requests from the records, at a fraction of the cost.
+/// A [`SpanExporter`] receives `SpanData`. `OtlpExporter` writes its requests directly from the records, at a fraction of the
+/// cost.
 pub trait Exporter: sealed::Sealed {}
 
 impl<E: SpanExporter + 'static> Exporter for E {}
@@ -47,10 +48,10 @@ pub struct BoxedExporter(pub(crate) Box<dyn RecordExporter>);
 
 /// Exports records in batches, on the export thread.
 pub(crate) trait RecordExporter: Send {
-    /// Adds a span to the batch. The record has to be cleared before it is used again.
+    /// Adds a span to the batch. The record must be cleared before it is reused.
     fn add(&mut self, record: &mut SpanRecord, input: &ExportInput<'_>);
 
-    /// Whether [`add`](Self::add) encodes spans as OTLP messages.
+    /// Returns whether [`add`](Self::add) encodes spans as OTLP messages.
     fn encodes(&self) -> bool {
         false
     }
@@ -66,12 +67,12 @@ pub(crate) trait RecordExporter: Send {
     /// Shuts the exporter down.
     fn shutdown(&mut self, timeout: Duration) -> OTelSdkResult;
 
-    /// Returns the waker that interrupts [`park`](Self::park). `None` if unparking the thread does.
+    /// Returns the waker that interrupts [`park`](Self::park). Returns `None` if unparking the thread interrupts it.
     fn waker(&self) -> Option<Waker> {
         None
     }
 
-    /// Waits for so long, or until it is woken.
+    /// Waits for this duration, or until it is woken.
     fn park(&self, duration: Duration) {
         thread::park_timeout(duration);
     }
@@ -99,7 +100,7 @@ pub(crate) struct RepeatedWork<'a> {
     pub(crate) work: &'a mut dyn FnMut(),
 }
 
-/// What is needed besides a record to export it.
+/// The values that an export needs in addition to a record.
 #[derive(Debug)]
 pub(crate) struct ExportInput<'a> {
     pub(crate) clocks: Clocks,
@@ -111,14 +112,14 @@ pub(crate) struct ExportInput<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) spans: ExportCounts,
-    /// Why spans failed.
+    /// The reason why spans failed.
     pub(crate) failure: Option<String>,
-    /// Why spans were rejected.
+    /// The reason why spans were rejected.
     pub(crate) rejection: Option<String>,
 }
 
 impl Outcome {
-    /// Returns why spans failed or were rejected.
+    /// Returns the reason why spans failed or were rejected.
     pub(crate) fn problem(&self) -> Option<String> {
         match self.spans {
             spans if spans.failed > 0 => Some(self.failure.clone().unwrap_or_default()),

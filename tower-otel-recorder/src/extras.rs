@@ -23,13 +23,13 @@ pub(crate) struct Extras {
     pub(crate) status: Status,
     pub(crate) events: SpanEvents,
     pub(crate) links: SpanLinks,
-    /// The end that was set through the OpenTelemetry context, before the owner of the span ended it.
+    /// The end that was set through the OpenTelemetry context before the owner ended the span.
     pub(crate) ended: Option<SystemTime>,
     /// The number of bytes of texts and arrays, and of events and links with their attributes.
     bytes: usize,
 }
 
-/// What [`Extras`] had before a change.
+/// The state of [`Extras`] before a change.
 pub(crate) struct Mark {
     name: Option<Cow<'static, str>>,
     attributes: usize,
@@ -40,7 +40,7 @@ pub(crate) struct Mark {
 }
 
 impl fmt::Debug for Extras {
-    /// Omits the values, which may contain secrets.
+    /// Omits the values, because they may contain secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Extras")
             .field("bytes", &self.bytes)
@@ -54,7 +54,7 @@ impl Extras {
         self.bytes
     }
 
-    /// Returns how many bytes are allocated, or somewhat more.
+    /// Returns the number of allocated bytes, or slightly more.
     pub(crate) const fn allocated(&self) -> usize {
         size_of::<Self>()
             + self.bytes
@@ -63,7 +63,7 @@ impl Extras {
             + (self.links.links.capacity() - self.links.links.len()) * size_of::<Link>()
     }
 
-    /// Adds bytes in place of others. Returns `false` and adds none if that exceeds the limit.
+    /// Replaces `old` counted bytes with `new` ones. Returns `false` and changes nothing if that exceeds the limit.
     fn replace(&mut self, old: usize, new: usize, limits: &Limits) -> bool {
         let bytes = self.bytes.saturating_sub(old).saturating_add(new);
         let fits = bytes <= limits.text.bytes;
@@ -117,7 +117,7 @@ impl Extras {
         }
     }
 
-    /// Drops the events over the limit, and counts them and `dropped` ones.
+    /// Drops the events over the limit. Counts them and `dropped` further ones.
     pub(crate) fn drop_events(&mut self, limits: &Limits, dropped: u32) {
         let events = &mut self.events;
         let limit = count(limits.span.max_events_per_span);
@@ -147,7 +147,7 @@ impl Extras {
         }
     }
 
-    /// Sets the status, unless it is already set to a higher one: `Ok` is above `Error`, `Error` above `Unset`. A
+    /// Sets the status, unless a higher status is set. `Ok` is higher than `Error`, and `Error` is higher than `Unset`. A
     /// description that exceeds the limit is omitted.
     pub(crate) fn status(&mut self, status: Status, limits: &Limits) {
         if status <= self.status {
@@ -171,7 +171,7 @@ impl Extras {
         self.status = status;
     }
 
-    /// Returns what [`undo`](Self::undo) needs to drop the next change.
+    /// Returns the mark with which [`undo`](Self::undo) drops the next change.
     pub(crate) fn mark(&self) -> Mark {
         Mark {
             name: self.name.clone(),
@@ -183,7 +183,7 @@ impl Extras {
         }
     }
 
-    /// Drops what was added since the mark, and counts it. A new status stays, without its description.
+    /// Drops and counts the values that were added since the mark. A new status stays, without its description.
     pub(crate) fn undo(&mut self, mark: Mark) {
         let added = |now: usize, before: usize| {
             u32::try_from(now.saturating_sub(before)).unwrap_or(u32::MAX)
@@ -210,7 +210,7 @@ impl Extras {
         }
     }
 
-    /// Drops what exceeds the limits.
+    /// Drops values that exceed the limits.
     pub(crate) fn fit(&mut self, limits: &Limits) {
         let all = mem::take(self);
         self.append(all, limits);
@@ -242,7 +242,8 @@ impl Extras {
     }
 }
 
-/// Returns how many bytes the trace state has allocated, or somewhat less. A stranger may send 32 members of 512 bytes.
+/// Returns the number of bytes that the trace state has allocated, or slightly fewer. Any client may send 32 members of 512
+/// bytes.
 #[inline]
 pub(crate) fn trace_state_bytes(context: &SpanContext) -> usize {
     if *context.trace_state() == TraceState::NONE {

@@ -1,4 +1,4 @@
-//! Attributes of the OpenTelemetry API: their size, and values that are cut.
+//! The size of attributes of the OpenTelemetry API, and cutting of their values.
 
 use std::mem;
 
@@ -6,14 +6,14 @@ use opentelemetry::{Array, KeyValue, StringValue, Value};
 
 use crate::limits::cut;
 
-/// Cuts the texts of an attribute to a number of characters, and returns how many bytes the attribute has.
+/// Cuts the texts of an attribute to a number of characters, and returns the number of bytes of the attribute.
 ///
-/// Key and texts count in full, whether they are allocated or not: they are exported.
+/// Key and texts always count in full, also static ones, because they are exported.
 pub(crate) fn cut_attribute(attribute: &mut KeyValue, length: usize) -> usize {
     attribute.key.as_str().len() + cut_value(&mut attribute.value, length)
 }
 
-/// Cuts all attributes like [`cut_attribute`], and returns how many bytes they have and occupy.
+/// Cuts all attributes like [`cut_attribute`], and returns the number of their bytes, including those of the vector.
 pub(crate) fn cut_attributes(attributes: &mut Vec<KeyValue>, length: usize) -> usize {
     attributes.shrink_to_fit();
     let texts = attributes

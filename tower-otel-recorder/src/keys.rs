@@ -5,10 +5,10 @@ pub(crate) const TARGET: &str = "target";
 pub(crate) const MESSAGE: &str = "message";
 pub(crate) const ERROR: &str = "error";
 
-/// Why the trace of a span was kept although it was not sampled. The conventions have no name for it.
+/// The reason why an unsampled trace was kept. The conventions define no name for it.
 pub(crate) const KEEP_REASON: &str = "sampling.keep.reason";
 
-/// Marks a trace that is to be kept.
+/// Marks a trace to keep.
 pub(crate) const KEEP: &str = "sampling.keep";
 
 /// Queries the held trace of a span. It is not recorded.
@@ -23,7 +23,7 @@ pub(crate) mod otel {
     pub(crate) const STATUS_DESCRIPTION: &str = "otel.status_description";
 }
 
-/// Fields of an event that a record of the `log` crate became, without the prefix `log.`.
+/// Fields of an event that was converted from a record of the `log` crate, without the prefix `log.`.
 pub(crate) mod log {
     pub(crate) const PREFIX: &str = "log.";
     /// The target of such events.

@@ -2,7 +2,7 @@
 //!
 //! A [`Recorder`] replaces the tracer provider and the batch processor of opentelemetry_sdk, and tracing-opentelemetry. It
 //! uses the SDK's samplers, id generators, limits and resources. It exports over OTLP (`OtlpExporter`, features `grpc` and
-//! `http`) or with any exporter of the SDK. The application needs no async runtime: the OTLP exporters run on their own.
+//! `http`) or with any exporter of the SDK. The application needs no async runtime, because the OTLP exporters have their own.
 //!
 //! ```
 //! use std::time::Duration;
@@ -39,19 +39,19 @@
 //!
 //! # What happens to a span
 //!
-//! | when | on which thread | what |
+//! | event | thread | action |
 //! |---|---|---|
-//! | start | the caller's | takes a record from the pool; writes ids, start time and attributes as bytes |
-//! | end | the caller's | pushes the record to the buffer of this thread |
-//! | export | the recorder's | collects the buffers, encodes the records as OTLP or `SpanData`, returns them to the pool, exports |
+//! | start | caller | takes a record from the pool; writes ids, start time and attributes as bytes |
+//! | end | caller | pushes the record to the buffer of this thread |
+//! | export | export thread of the recorder | empties the buffers, encodes the records as OTLP or `SpanData`, returns them to the pool, exports |
 //!
-//! Records are reused with their allocated buffers, so in steady state a span allocates nothing for its attributes and `tracing`
+//! Records are reused with their allocated buffers. In steady state a span allocates nothing for its attributes and `tracing`
 //! events. The buffers of all threads together have at most [`queue_size`](RecorderBuilder::queue_size) spans. A span that does not
-//! fit is dropped and counted in [`SpanCounts::dropped`]; the caller never waits.
+//! fit is dropped and counted in [`SpanCounts::dropped`]. The caller never waits.
 //!
 //! # Keep rules
 //!
-//! A sampler decides when a trace starts. A ratio of 0.1 therefore loses nine of ten failures. With
+//! A sampler decides when a trace starts, so a ratio of 0.1 loses nine of ten failures. With
 //! [`keep`](RecorderBuilder::keep), the spans of an unsampled trace wait in memory until its local root ends. They are exported
 //! if the root failed, was slow or was [marked](keep_trace):
 //!
@@ -69,8 +69,8 @@
 //! # }
 //! ```
 //!
-//! Each process decides about its own part of a trace. The `traceparent` that it sends is not sampled, so the servers it calls
-//! keep their spans by their own rules. To keep all spans of a trace in which any process fails, sample everything and use
+//! Each process decides for its own spans. The `traceparent` that it sends has no sampled flag, so the servers that it calls
+//! apply their own rules. To keep all spans of a trace in which any process fails, sample everything and use
 //! [tail sampling](https://opentelemetry.io/docs/concepts/sampling/#tail-sampling) in a collector.
 //!
 //! # Limits
@@ -83,16 +83,17 @@
 //! | bytes of a span's texts, events and links | 64 KiB | [`record_bytes`](RecorderBuilder::record_bytes) | dropped, counted in the span |
 //! | spans of an export | 512 | [`batch_size`](RecorderBuilder::batch_size) | several exports |
 //! | bytes of an export | 2 MiB | [`batch_bytes`](RecorderBuilder::batch_bytes) | several exports |
-//! | ended spans that wait for export | 2048 | [`queue_size`](RecorderBuilder::queue_size) | dropped, [`queue_full`](SpanCounts::queue_full) |
-//! | bytes of these spans | 16 MiB | [`queue_bytes`](RecorderBuilder::queue_bytes) | dropped, [`queue_bytes_full`](SpanCounts::queue_bytes_full) |
-//! | bytes of unsampled spans that wait for the end of their local root | 512 KiB per trace, 16 MiB in all | | not recorded, [`not_held`](SpanCounts::not_held) |
-//! | traces kept in a second | 100 | [`Keep::per_second`] | discarded, [`keep_limited`](SpanCounts::keep_limited) |
+//! | ended spans that wait for export | 2048 | [`queue_size`](RecorderBuilder::queue_size) | dropped, counted in [`queue_full`](SpanCounts::queue_full) |
+//! | bytes of these spans | 16 MiB | [`queue_bytes`](RecorderBuilder::queue_bytes) | dropped, counted in [`queue_bytes_full`](SpanCounts::queue_bytes_full) |
+//! | bytes of unsampled spans that wait for the end of their local root | 512 KiB per trace, 16 MiB in all | | not recorded, counted in [`not_held`](SpanCounts::not_held) |
+//! | traces kept per second | 100 | [`Keep::per_second`] | discarded, counted in [`keep_limited`](SpanCounts::keep_limited) |
 //!
 //! Formatting a value with `Debug` or `Display` stops with an error at the limit, so a long text is never allocated in full. The
-//! bytes of an export and of the queue are those allocated by the records.
+//! bytes of an export and of the queue are the bytes that the records have allocated.
 //!
-//! The number of open spans is not limited. Changes to an open span through its OpenTelemetry context have a limit of their own of
-//! 64 KiB. The recorder reads no environment variables; `tower-otel-init` does.
+//! The number of open spans is not limited. Changes to an open span through its OpenTelemetry context have a separate limit of
+//! 64 KiB. The recorder reads no environment variables except those of the default [resource](RecorderBuilder::resource);
+//! `tower-otel-init` reads the others.
 
 // Without the feature `layer`, some items are unused.
 #![cfg_attr(not(feature = "layer"), allow(dead_code))]
@@ -168,6 +169,8 @@ pub use tracer::RecorderTracer;
 pub use active::ActiveSpan;
 #[doc(hidden)]
 pub use buffer::AttributeBuffer;
+#[doc(hidden)]
+pub use keep::kept_context;
 #[doc(hidden)]
 pub use record::SpanRecord;
 #[doc(hidden)]

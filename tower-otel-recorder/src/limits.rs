@@ -1,4 +1,4 @@
-//! The limits of a span, and texts that are cut to them.
+//! The limits of a span, and cutting of texts.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use opentelemetry_sdk::trace::SpanLimits;
 /// The limits of a span.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Limits {
-    /// The numbers of attributes, events and links.
+    /// The maximum numbers of attributes, events and links.
     pub(crate) span: SpanLimits,
     pub(crate) text: TextLimits,
 }
@@ -15,13 +15,13 @@ pub(crate) struct Limits {
 /// The limits of the texts of a span.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TextLimits {
-    /// The number of characters of the value of an attribute.
+    /// The maximum number of characters of an attribute's value.
     pub(crate) length: usize,
-    /// The number of bytes of all texts together.
+    /// The maximum number of bytes of all texts together.
     pub(crate) bytes: usize,
 }
 
-/// The number of characters of a name and of the description of a status. The specification has no option for it.
+/// The maximum number of characters of a name and of a status description. The specification has no option for it.
 ///
 /// <https://opentelemetry.io/docs/specs/otel/common/#attribute-limits>
 pub(crate) const NAME_LENGTH: usize = 4096;
@@ -36,14 +36,14 @@ impl Default for TextLimits {
 }
 
 impl Limits {
-    /// Returns the same limits with other bytes.
+    /// Returns the same limits with another maximum number of bytes.
     pub(crate) const fn with_bytes(mut self, bytes: usize) -> Self {
         self.text.bytes = bytes;
         self
     }
 }
 
-/// Returns the first characters of a text, at most `length`. Counts nothing if the text has at most so many bytes.
+/// Returns the first `length` characters of a text. Does not count characters if the text has at most `length` bytes.
 #[inline]
 pub(crate) fn cut(text: &str, length: usize) -> &str {
     if text.len() <= length {
@@ -59,7 +59,7 @@ fn cut_long(text: &str, length: usize) -> &str {
     end.and_then(|end| text.get(..end)).unwrap_or(text)
 }
 
-/// Cuts a text like [`cut`], and frees the capacity that it does not use.
+/// Cuts a text like [`cut`], and frees unused capacity.
 pub(crate) fn cut_cow(text: Cow<'static, str>, length: usize) -> Cow<'static, str> {
     match text {
         Cow::Borrowed(text) => Cow::Borrowed(cut(text, length)),

@@ -5,7 +5,7 @@ pub(crate) fn without_credentials(text: &str) -> String {
     let mut parts = text.split("://");
     let mut cleaned = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        // A password may contain commas and brackets: only characters that no URL has end one.
+        // A password may contain commas and brackets, so only characters that no URL contains end a URL.
         let end = part
             .find([' ', '\t', '\n', '"', '<', '>'])
             .unwrap_or(part.len());

@@ -1,4 +1,4 @@
-//! The place in the code that opened a span or emitted an event.
+//! The callsite of a span or an event.
 
 use opentelemetry::{KeyValue, Value};
 use tower_otel_semconv::attribute::{CODE_FILE_PATH, CODE_LINE_NUMBER};
@@ -6,7 +6,7 @@ use tracing::Metadata;
 
 use crate::keys::{LEVEL, TARGET};
 
-/// The metadata of a `tracing` callsite, and what of it is exported. Attributes are made of it on the export thread.
+/// The metadata of a `tracing` callsite, and which parts are exported. The export thread converts it to attributes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Origin {
     pub(crate) metadata: &'static Metadata<'static>,
@@ -16,7 +16,7 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    /// The number of attributes that an origin has at most.
+    /// The maximum number of attributes of an origin.
     pub(crate) const ATTRIBUTES: usize = 4;
 
     /// Adds the attributes of a span.

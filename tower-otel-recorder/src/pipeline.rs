@@ -1,4 +1,4 @@
-//! The way of a span from the thread that ends it to the exporter, with a count for every outcome.
+//! Moves ended spans from their threads to the exporter, and counts every result.
 
 use std::time::{Duration, Instant};
 
@@ -38,8 +38,8 @@ impl<T> Pipeline<T> {
         &self.counters
     }
 
-    /// Returns all counts. Locks the buffer of each thread for a moment. In a fork, where those locks may be held forever,
-    /// only the counts of spans that have left the queue.
+    /// Returns all counts. Briefly locks the buffer of each thread. In a fork, where these locks may be held forever,
+    /// returns only the counts of spans that have left the queue.
     pub(crate) fn counts(&self) -> SpanCounts {
         if !self.control.has_thread() {
             return self.counters.read();
@@ -63,7 +63,7 @@ impl<T> Pipeline<T> {
         self.queue.is_closed()
     }
 
-    /// Queues a span with so many bytes that has ended. Counts and returns it if the queue is full or closed.
+    /// Queues an ended span with this many bytes. Counts and returns it if the queue is full or closed.
     #[inline]
     pub(crate) fn push(&self, thread: usize, span: T, bytes: usize) -> Option<T> {
         match self.queue.push(thread, span, bytes) {
@@ -76,7 +76,7 @@ impl<T> Pipeline<T> {
         }
     }
 
-    /// Counts a span. The export thread logs the loss: this thread serves a request and may hold locks of a subscriber.
+    /// Counts a rejected span. The export thread logs the loss, because this thread may hold locks of a subscriber.
     #[cold]
     fn reject(&self, rejected: Rejected<T>) -> T {
         let span = match rejected {
@@ -93,7 +93,7 @@ impl<T> Pipeline<T> {
                 return span;
             }
         };
-        // The spans of a full queue may be less than a batch.
+        // A full queue may have fewer spans than a batch.
         self.control.wake();
         span
     }
@@ -104,7 +104,7 @@ impl<T> Pipeline<T> {
         self.queue.take_spare(thread, starts)
     }
 
-    /// Returns a record that is not queued to the pool.
+    /// Returns a record that was not queued to the pool.
     pub(crate) fn put_spare(&self, thread: usize, record: T) {
         self.queue.put_spare(thread, record);
     }
@@ -124,12 +124,12 @@ impl<T> Pipeline<T> {
         self.control.wake();
     }
 
-    /// Waits by `park` until there is something to do.
+    /// Waits with `park` until the next turn.
     pub(crate) fn next_turn(&self, until: Instant, done: u64, park: impl Fn(Duration)) -> Turn {
         self.control.next_turn(until, done, park)
     }
 
-    /// Moves everything that is queued to `backlog`.
+    /// Moves all queued spans to `backlog`.
     pub(crate) fn drain(&self, backlog: &mut Vec<T>) {
         self.drain_behind(0, backlog);
     }
@@ -145,12 +145,12 @@ impl<T> Pipeline<T> {
             // Those that were drained before are counted.
             let new = drained.len().saturating_sub(before);
             self.counters.dropped_closed(count(new));
-            // The queue is closed, so nobody needs their places.
+            // The queue is closed, so their places are not needed.
             drained.clear();
         }
     }
 
-    /// Announces the export of a batch of the backlog. Returns `false` if nothing may be exported any more.
+    /// Begins the export of a batch of the backlog. Returns `false` if the recorder is abandoned.
     pub(crate) fn begin_export(&self, batch: Amount) -> bool {
         self.queue.release(batch);
         self.control.begin_export(batch.spans)
@@ -171,20 +171,20 @@ impl<T> Pipeline<T> {
         self.control.end_turn(flushes, failure);
     }
 
-    /// Closes the queue and counts what is left. Called when the export thread ends, for whatever reason.
+    /// Closes the queue and counts the remaining spans. Called when the export thread ends, for any reason.
     pub(crate) fn end_thread(&self) {
         self.queue.close();
         self.abandon(self.control.end_thread());
         self.queue.clear_spare();
     }
 
-    /// Exports everything that is queued and waits for it.
+    /// Exports all queued spans and waits for it.
     pub(crate) fn flush(&self, timeout: Duration) -> OTelSdkResult {
         self.control.flush(timeout)
     }
 
-    /// Closes the queue, exports everything that is queued and waits for the end of the export thread. If that takes too
-    /// long, counts what is left.
+    /// Closes the queue, exports all queued spans and waits for the end of the export thread. After a timeout, counts the
+    /// remaining spans.
     pub(crate) fn shutdown(&self, timeout: Duration) -> OTelSdkResult {
         let (result, abandoned) = self.control.shutdown(timeout, || self.queue.close());
         if let Some(abandoned) = abandoned {
@@ -250,7 +250,7 @@ mod tests {
             control: Control::of_process(u32::MAX),
             ..pipeline(8)
         };
-        // A drop does not wait either.
+        // Dropping does not wait, either.
         assert!(pipeline.shutdown_is_requested());
         // The export thread of the parent may have had the lock.
         pipeline.control.with_lock(|| {
@@ -395,7 +395,7 @@ mod tests {
         assert_eq!((counters.full(), pipeline.counts().dropped), (2, 2));
         pipeline.end_thread();
         pipeline.push(0, 3, 1);
-        // The one in the queue, too.
+        // The span in the queue is also counted.
         assert_eq!((counters.full(), pipeline.counts().dropped), (2, 4));
     }
 }

@@ -7,19 +7,19 @@ use std::{
 
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 
-/// Requests to the export thread, and how far it is.
+/// Requests to the export thread, and its progress.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
-    /// The number of flushes that were requested, and how many of them are done.
+    /// The number of requested flushes, and the number of completed ones.
     pub(crate) flushes: u64,
     pub(crate) flushed: u64,
     pub(crate) shutdown: Option<Shutdown>,
-    /// The last failure, and the number of flushes that had been requested by then.
+    /// The last failure, and the number of flushes that had been requested before it.
     pub(crate) failure: Option<(u64, String)>,
-    /// The number of drained spans that are not yet given to the exporter, and of those that are.
+    /// The number of drained spans that are not yet in the exporter, and the number of spans in the exporter.
     pub(crate) backlog: usize,
     pub(crate) exporting: usize,
-    /// Whether a shutdown ran out of time. The backlog is counted as dropped already.
+    /// Whether a shutdown timed out. The backlog is then already counted as dropped.
     pub(crate) abandoned: bool,
     pub(crate) thread_has_ended: bool,
 }
@@ -28,16 +28,16 @@ pub(crate) struct Progress {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shutdown {
     pub(crate) timeout: Duration,
-    /// When the last caller runs out of time. `None` if that is too far away to be represented.
+    /// The time at which the last caller times out. `None` if it cannot be represented.
     pub(crate) deadline: Option<Instant>,
     /// The number of its flush.
     pub(crate) flush: u64,
-    /// How many callers wait for it.
+    /// The number of waiting callers.
     pub(crate) waiting: usize,
 }
 
 impl Shutdown {
-    /// Adds the timeout of a caller, from now on.
+    /// Adds the timeout of a caller, starting now.
     pub(crate) fn extend(&mut self, timeout: Duration) {
         let deadline = Instant::now().checked_add(timeout);
         self.deadline = match (self.deadline, deadline) {
@@ -54,7 +54,7 @@ impl Progress {
         self.thread_has_ended || self.shutdown.is_some_and(done)
     }
 
-    /// Returns the result of a flush that is done.
+    /// Returns the result of a completed flush.
     pub(crate) fn result(&self, flush: u64) -> OTelSdkResult {
         match &self.failure {
             Some((at, failure)) if *at >= flush => {
@@ -64,7 +64,7 @@ impl Progress {
         }
     }
 
-    /// Gives up the spans in the hands of the export thread and returns their numbers.
+    /// Abandons the spans of the export thread and returns their numbers.
     pub(crate) fn abandon(&mut self) -> Abandoned {
         self.abandoned = true;
         Abandoned {
@@ -79,20 +79,20 @@ impl Progress {
 pub(crate) struct Requested {
     #[allow(dead_code, reason = "only the OTLP exporter reads it")]
     pub(crate) is_any: bool,
-    /// When the shutdown runs out of time.
+    /// The time at which the shutdown times out.
     pub(crate) shutdown_deadline: Option<Instant>,
 }
 
-/// What the export thread has to do.
+/// The work of the export thread in one turn.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Turn {
-    /// The number of flushes that are done after this turn.
+    /// The number of flushes that are completed after this turn.
     pub(crate) flushes: u64,
     /// The time for the shutdown of the exporter, if the recorder is shut down.
     pub(crate) shutdown: Option<Duration>,
 }
 
-/// The numbers of spans that a shutdown leaves in the hands of the export thread.
+/// The numbers of spans that remain in the export thread after a shutdown timed out.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Abandoned {
     pub(crate) backlog: usize,

@@ -1,4 +1,4 @@
-//! The recorder behind the OpenTelemetry API.
+//! The recorder as a tracer provider of the OpenTelemetry API.
 
 use std::{borrow::Cow, sync::Arc, time::Instant};
 
@@ -12,7 +12,8 @@ use crate::{
     sampling::SampledSpan, shared::Shared, tracer::RecorderTracer,
 };
 
-/// A [`TracerProvider`] whose spans are recorded by a [`Recorder`](crate::Recorder).
+/// A [`TracerProvider`] whose spans a [`Recorder`](crate::Recorder) records. Returned by
+/// [`Recorder::tracer_provider`](crate::Recorder::tracer_provider).
 #[derive(Clone, Debug)]
 pub struct RecorderTracerProvider {
     shared: Arc<Shared>,

@@ -1,4 +1,4 @@
-//! The spans that wait for their export, in one buffer per thread, and the pool of records.
+//! The spans that wait for export, in one buffer per thread, and the pool of records.
 
 use std::{
     fmt, mem,
@@ -21,22 +21,21 @@ const REFILL: usize = 16;
 /// The number of places that a thread reserves at once in a large queue.
 const MAX_RESERVED: usize = 16;
 
-/// The number of bytes that a thread reserves at once in a large queue: those of 16 spans with few attributes.
+/// The number of bytes that a thread reserves at once in a large queue, enough for 16 spans with few attributes.
 const MAX_RESERVED_BYTES: usize = 32 * 1024;
 
 /// A buffer with a larger capacity is freed when it is emptied.
 const MAX_REUSED: usize = 4096;
 
-/// A bounded queue with one buffer per thread. Only the thread that empties the queue takes the locks of other threads.
+/// A bounded queue with one buffer per thread. Only the thread that drains the queue takes the locks of other threads.
 ///
-/// The bounds, of spans and of their bytes, hold for all buffers together. In a large queue a thread reserves several
-/// places and their bytes at once. What other threads have reserved and not used counts as used, until the queue is
-/// emptied the next time.
+/// The bounds in spans and in bytes apply to all buffers together. In a large queue a thread reserves several places and
+/// their bytes at once. Places that other threads have reserved and not used count as used until the queue is drained.
 pub(crate) struct Queue<T> {
     shards: Shards<Mutex<Shard<T>>>,
     size: Amount,
     batch: Amount,
-    /// One for each span.
+    /// One place for each span.
     places: Budget,
     bytes: Budget,
     closed: AtomicBool,
@@ -57,12 +56,12 @@ pub(crate) enum Rejected<T> {
     Closed(T),
 }
 
-/// What belongs to one thread.
+/// The data of one thread.
 struct Shard<T> {
     queued: Vec<T>,
     reserved: Amount,
     spare: Vec<T>,
-    /// The number of spans that this thread has started. It wraps, because another thread may take back a start.
+    /// The number of spans that this thread has started. It wraps, because another thread may revert a start.
     started: u64,
 }
 
@@ -110,8 +109,8 @@ impl<T> Queue<T> {
         self.closed.load(Relaxed)
     }
 
-    /// Refuses all spans from now on. Spans that were accepted before are seen by the next call of
-    /// [`drain`](Self::drain).
+    /// Closes the queue: it rejects all spans from now on. The next call of [`drain`](Self::drain) returns all spans that were
+    /// accepted before.
     pub(crate) fn close(&self) {
         self.closed.store(true, SeqCst);
     }
@@ -121,18 +120,18 @@ impl<T> Queue<T> {
         shard.map(lock)
     }
 
-    /// Adds a span with so many bytes to the buffer of this thread and returns whether enough spans for a batch may be
-    /// queued. Never waits for free space.
+    /// Adds a span with this many bytes to the buffer of this thread. Returns whether enough spans for a batch may be queued.
+    /// Never waits for free space.
     ///
     /// # Errors
     ///
-    /// Returns the span if the queue is full or closed. A queue that is both counts as closed.
+    /// Returns the span if the queue is full or closed. If it is both, the reason is that it is closed.
     #[inline]
     pub(crate) fn push(&self, thread: usize, span: T, bytes: usize) -> Result<bool, Rejected<T>> {
         let Some(mut shard) = self.shard(thread) else {
             return Err(Rejected::Full(span));
         };
-        // Seen by everybody who takes this lock after the last `drain`.
+        // Visible to every thread that takes this lock after the last `drain`.
         if self.is_closed() {
             return Err(Rejected::Closed(span));
         }
@@ -176,14 +175,14 @@ impl<T> Queue<T> {
         self.bytes.release(amount.bytes);
     }
 
-    /// Changes the number of started spans, which [`take_spare`](Self::take_spare) did not or should not have counted.
+    /// Corrects the number of started spans, if [`take_spare`](Self::take_spare) counted too many or too few.
     pub(crate) fn correct_started(&self, thread: usize, by: i64) {
         if let Some(mut shard) = self.shard(thread) {
             shard.started = shard.started.wrapping_add_signed(by);
         }
     }
 
-    /// Returns the numbers of spans that were started, and that are queued and not drained.
+    /// Returns the number of started spans, and the number of queued spans that are not drained.
     pub(crate) fn started_and_queued(&self) -> (u64, u64) {
         self.shards.iter().fold((0, 0), |(started, queued), shard| {
             let shard = lock(shard);
@@ -204,7 +203,7 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Returns a record to the pool of this thread, which may have taken it. Frees it if the pool is full.
+    /// Returns a record to the pool of this thread. Frees it if the pool is full.
     pub(crate) fn put_spare(&self, thread: usize, spare: T) {
         let Some(mut shard) = self.shard(thread) else {
             return;
@@ -231,7 +230,7 @@ impl<T> Queue<T> {
         shard.spare.pop()
     }
 
-    /// Returns records to the pool. Those that exceed its size are freed.
+    /// Returns records to the pool. Frees records beyond its size.
     pub(crate) fn give_back(&self, records: &mut Vec<T>) {
         let mut spare = lock(&self.spare);
         let room = self.max_spare.saturating_sub(spare.len());
@@ -242,7 +241,7 @@ impl<T> Queue<T> {
         records.clear();
     }
 
-    /// Frees the pool. Nothing may be given back after that.
+    /// Frees the pool. No record may be returned after that.
     pub(crate) fn clear_spare(&self) {
         let mut spare = {
             let mut spare = lock(&self.spare);
@@ -275,7 +274,7 @@ mod tests {
 
     const FEW_BYTES: usize = 1;
 
-    /// A queue with a bound of its number of spans.
+    /// Returns a queue with a maximum number of spans.
     fn queue(spans: usize, batch: usize) -> Queue<usize> {
         let bytes = usize::MAX;
         let batch = Amount {
@@ -285,7 +284,7 @@ mod tests {
         Queue::new(Amount { spans, bytes }, batch)
     }
 
-    /// A queue with a bound of its bytes.
+    /// Returns a queue with a maximum number of bytes.
     fn queue_of_bytes(bytes: usize, batch: usize) -> Queue<usize> {
         let spans = usize::MAX;
         let batch = Amount {
@@ -316,7 +315,7 @@ mod tests {
             let accepted = (0..2 * size).filter(|n| queue.push(n % 40, *n, FEW_BYTES).is_ok());
             let accepted = accepted.count();
             assert!(accepted <= size, "{accepted} of {size}");
-            // What 40 threads have reserved and not used.
+            // The places that 40 threads have reserved and not used.
             assert!(accepted + 40 * 15 >= size, "{accepted} of {size}");
             assert_eq!(drained(&queue).len(), accepted);
             assert!(queue.push(0, 0, FEW_BYTES).is_ok() || accepted == size);
@@ -352,7 +351,7 @@ mod tests {
                 .count();
             let bytes = accepted * EACH;
             assert!(bytes <= size, "{bytes} of {size}");
-            // What 40 threads have reserved and not used.
+            // The bytes that 40 threads have reserved and not used.
             let unused = 40 * (EACH + (size / 128).min(MAX_RESERVED_BYTES));
             assert!(bytes + unused >= size, "{bytes} of {size}");
             assert_eq!(drained(&queue).len(), accepted);

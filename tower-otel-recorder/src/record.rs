@@ -23,10 +23,10 @@ use crate::{
     texts::TextRange,
 };
 
-/// The bytes of texts, events and links that an open span has without an allowance.
+/// The number of bytes of texts, events and links that an open span may use without an allowance.
 const FREE_BYTES: usize = 1024;
 
-/// The bytes that the changes through the OpenTelemetry context of an open span have without an allowance.
+/// The number of bytes that changes through the OpenTelemetry context of an open span may use without an allowance.
 const FREE_BYTES_OF_CONTEXT: usize = 256;
 
 /// The record of one span. It is reused after its export and keeps the capacity of its buffers.
@@ -44,7 +44,7 @@ pub struct SpanRecord {
     pub(crate) origin: Option<Origin>,
     pub(crate) template: RecordTemplate,
     pub(crate) attributes: AttributeBuffer,
-    /// Allocated with the first event: a record without events takes fewer cache lines.
+    /// Allocated with the first event, so that a record without events uses fewer cache lines.
     pub(crate) events: Option<Box<EventBuffer>>,
     /// The number of attributes that were written at the start.
     pub(crate) start_attributes: usize,
@@ -53,7 +53,7 @@ pub struct SpanRecord {
     /// Set through the OpenTelemetry context.
     pub(crate) context_extras: Option<Box<Extras>>,
     pub(crate) changes: Arc<ContextChanges>,
-    /// Why the span is exported although it was not sampled.
+    /// The reason why an unsampled span is exported.
     pub(crate) kept: Option<KeepReason>,
 }
 
@@ -88,7 +88,7 @@ impl SpanRecord {
         }
     }
 
-    /// Returns the attributes, to add to them.
+    /// Returns the attributes, so that the caller can add some.
     #[inline]
     pub fn attributes(&mut self) -> &mut AttributeBuffer {
         &mut self.attributes
@@ -100,7 +100,7 @@ impl SpanRecord {
         self.name = Name::Static(name);
     }
 
-    /// Sets the name to a text, which is copied.
+    /// Sets the name to a copied text.
     #[inline]
     pub fn set_name(&mut self, name: &str) {
         if let Some(name) = self.attributes.texts().store_name(name) {
@@ -108,7 +108,7 @@ impl SpanRecord {
         }
     }
 
-    /// Sets the name and the first attributes. Returns `false` if they could exceed a limit; then nothing is set.
+    /// Sets the name and the first attributes. Returns `false` and sets nothing if they could exceed a limit.
     #[inline]
     pub fn set_template(&mut self, name: &'static str, template: &Arc<AttributeBuffer>) -> bool {
         let limits = self.changes.limits();
@@ -123,7 +123,7 @@ impl SpanRecord {
         fits
     }
 
-    /// Sets the callsite of a `tracing` span, whose name is the name of the span.
+    /// Sets the callsite of a `tracing` span. The name of the callsite is the name of the span.
     pub(crate) fn set_origin(&mut self, origin: Origin) {
         self.origin = Some(origin);
         self.kind = SpanKind::Internal;
@@ -148,21 +148,21 @@ impl SpanRecord {
         }
     }
 
-    /// Returns how many attributes may be added to an open span.
+    /// Returns the number of attributes that may still be added to an open span.
     pub(crate) fn attribute_room(&self) -> usize {
         let limit = self.changes.limits().span.max_attributes_per_span;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         limit.saturating_sub(self.attributes.len())
     }
 
-    /// Adds attributes of an open span, within the limits.
+    /// Adds attributes to an open span, within the limits.
     pub(crate) fn append_attributes(&mut self, attributes: &AttributeBuffer) {
         let limit = self.changes.limits().span.max_attributes_per_span;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         self.attributes.append_up_to(limit, attributes);
     }
 
-    /// Adds an event, whose ranges are those of `attributes`, within the limits.
+    /// Adds an event within the limits. The ranges of the event refer to `attributes`.
     pub(crate) fn add_event(&mut self, event: CompactEvent, attributes: &AttributeBuffer) {
         let limits = self.changes.limits();
         let limit = limits.span.max_events_per_span;
@@ -176,14 +176,14 @@ impl SpanRecord {
         }
     }
 
-    /// Applies a change of the owner, within the bytes that the record has left.
+    /// Applies a change of the owner, within the remaining bytes of the record.
     pub(crate) fn change(&mut self, change: impl FnOnce(&mut Extras, &Limits)) {
         let extras = self.extras.get_or_insert_default();
         let before = extras.bytes();
         let texts = self.attributes.texts();
         let limits = self.changes.limits();
         let room = before.saturating_add(texts.room_in_all());
-        // A record that is not restricted has all of the room.
+        // A record that is not restricted has the complete room.
         let mark = texts.is_restricted().then(|| extras.mark());
         change(extras, &limits.with_bytes(room));
         if !texts.take_room(extras.bytes().saturating_sub(before))
@@ -194,7 +194,7 @@ impl SpanRecord {
         texts.return_room(before.saturating_sub(extras.bytes()));
     }
 
-    /// Ends the span: no change has an effect from now on.
+    /// Ends the span. Later changes have no effect.
     pub(crate) fn end(&mut self, at: Timestamp) {
         self.ended = at;
         self.context_extras = self.changes.end();
@@ -206,21 +206,21 @@ impl SpanRecord {
         }
     }
 
-    /// Restricts the bytes of an open span to those that a lender lends. Returns `false` if it does not lend those that the
-    /// record has already.
+    /// Restricts the bytes of an open span to those that a lender lends. Returns `false` if the lender does not lend the bytes
+    /// that the record already uses.
     pub(crate) fn restrict(&mut self, lender: &Arc<impl LendBytes + 'static>) -> bool {
         let allowance = |free| Allowance::new(Arc::clone(lender) as _, free);
         self.attributes.texts().restrict(allowance(FREE_BYTES))
             && self.changes.restrict(allowance(FREE_BYTES_OF_CONTEXT))
     }
 
-    /// Lifts the restriction, and gives back what was lent.
+    /// Lifts the restriction and returns the borrowed bytes.
     pub(crate) fn lift_restriction(&mut self) {
         self.attributes.texts().lift_restriction();
         self.changes.lift_restriction();
     }
 
-    /// Returns how many bytes the record has allocated.
+    /// Returns the number of bytes that the record has allocated.
     pub(crate) fn allocated(&self) -> usize {
         let extras = |extras: &Option<Box<Extras>>| match extras {
             Some(extras) => extras.allocated(),

@@ -1,4 +1,4 @@
-//! The handle that an application keeps.
+//! The handle of the application.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -15,16 +15,16 @@ use crate::{
     sampler::SamplerState, shared::Shared, tracer::RecorderTracer,
 };
 
-/// How long dropping a recorder waits for the export.
+/// The timeout of the shutdown when a recorder is dropped.
 const DROP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Records spans as compact records and exports them on a thread of its own.
+/// Records spans as compact records and exports them on its own thread.
 ///
-/// Dropping the recorder shuts it down: it waits up to five seconds until the spans that have ended are exported. Spans
-/// that start later are not recorded.
+/// Dropping the recorder shuts it down: the drop waits up to five seconds until the ended spans are exported. Later spans are
+/// not recorded.
 ///
-/// A child of `fork` has no export thread. Dropping or shutting down the recorder there returns at once. Recording in it is not
-/// supported: a lock may be held forever, and what is recorded is lost and not counted. Start a recorder in each process.
+/// A child of `fork` has no export thread. Dropping or shutting down the recorder there returns at once. Recording in the child
+/// is not supported: a lock may be held forever, and spans are lost without being counted. Start a recorder in each process.
 ///
 /// # Examples
 ///
@@ -64,7 +64,8 @@ impl Recorder {
 
     /// Returns a layer that records the spans of `tracing`.
     ///
-    /// The scope of the spans has the name of this crate. Keep the recorder as long as spans are to be recorded.
+    /// The instrumentation scope of the spans is this crate, unless [`RecorderLayer::scope`] sets another. Keep the recorder
+    /// alive: dropping it stops recording.
     ///
     /// # Examples
     ///
@@ -86,12 +87,11 @@ impl Recorder {
 
     /// Returns a tracer provider for code that uses the OpenTelemetry API.
     ///
-    /// Keep the recorder as long as spans are to be recorded.
+    /// Keep the recorder alive: dropping it stops recording.
     ///
-    /// With [keep rules](crate::RecorderBuilder::keep), a span that starts takes the lock of its parent in the context if
-    /// the parent is not sampled and was started by this provider. `SpanRef::set_attributes` of that parent has this lock
-    /// while it reads its argument: start no span there, it would wait forever. Parents that `tracing` or `TraceLayer` has
-    /// started are not concerned.
+    /// With [keep rules](crate::RecorderBuilder::keep), do not start a span inside the argument of `SpanRef::set_attributes`
+    /// if this provider started the span and it is not sampled: the new span would wait forever for the lock of its parent.
+    /// Spans that `tracing` or `TraceLayer` started are not affected.
     ///
     /// # Examples
     ///
@@ -111,7 +111,7 @@ impl Recorder {
         RecorderTracerProvider::new(Arc::clone(self.shared()))
     }
 
-    /// Exports the spans that have ended and waits for the export.
+    /// Exports all spans that have ended and waits for the export.
     ///
     /// # Errors
     ///
@@ -122,11 +122,11 @@ impl Recorder {
         self.shared().pipeline.flush(timeout)
     }
 
-    /// Stops recording, exports the spans that have ended, shuts the exporter down, and waits for all of it.
+    /// Stops recording, exports all spans that have ended, shuts the exporter down, and waits until this is done.
     ///
-    /// If several threads call this function at the same time, all of them wait and return the same result. If the last
-    /// of them runs out of time, the spans that are left are not exported any more: those that wait are counted as
-    /// [dropped](SpanCounts::dropped), those that the exporter has not finished as [failed](SpanCounts::failed).
+    /// If several threads call this function at the same time, all of them wait and return the same result. When the last
+    /// of them times out, the remaining spans are not exported: waiting spans are counted as [dropped](SpanCounts::dropped),
+    /// spans that the exporter has not finished as [failed](SpanCounts::failed).
     ///
     /// # Errors
     ///
@@ -138,26 +138,25 @@ impl Recorder {
         self.shared().pipeline.shutdown(timeout)
     }
 
-    /// Returns the numbers of spans that were started, wait, were exported and were lost.
+    /// Returns the numbers of started, waiting, exported and lost spans.
     ///
-    /// Reading them locks the buffer of each thread for a moment.
+    /// The call briefly locks the buffer of each thread.
     pub fn counts(&self) -> SpanCounts {
         self.shared().pipeline.counts()
     }
 
-    /// Replaces the sampler while the recorder runs. A span is sampled by the old one or by the new one.
+    /// Replaces the sampler while the recorder runs. Spans that have started are not sampled again.
     ///
-    /// The sampler is used as by [`RecorderBuilder::sampler`](crate::RecorderBuilder::sampler). Spans that have started are
-    /// not sampled again.
+    /// The sampler is used like that of [`RecorderBuilder::sampler`](crate::RecorderBuilder::sampler).
     pub fn set_sampler(&self, sampler: impl Into<Box<dyn ShouldSample>> + 'static) {
         let sampler = SamplerState::with_attributes(sampler);
         self.shared().sampling.sampler.set(sampler);
     }
 
-    /// Replaces the sampler while the recorder runs, by a ratio of the traces from 0.0 to 1.0, by their trace ids.
+    /// Replaces the sampler while the recorder runs: samples a ratio of all traces, 0.0 to 1.0, by their trace ids.
     ///
-    /// Spans are sampled as their parent in this process. A parent in another process is followed if `parent_based`.
-    /// Otherwise its trace is sampled by its id, whatever the other process has decided. No sampler costs less.
+    /// Spans with a parent in this process are sampled like the parent. Spans with a parent in another process are sampled
+    /// like the parent if `parent_based` is set, and otherwise by their trace id. No other sampler costs less.
     #[doc(hidden)]
     pub fn set_ratio(&self, ratio: f64, parent_based: bool) {
         let children = match parent_based {
@@ -168,20 +167,20 @@ impl Recorder {
         self.shared().sampling.sampler.set(sampler);
     }
 
-    /// Replaces the [keep rules](crate::RecorderBuilder::keep) while the recorder runs. A local root that has started is
-    /// judged at its end by the rules of that time. The spans of traces that have started without rules are not held.
+    /// Replaces the [keep rules](crate::RecorderBuilder::keep) while the recorder runs; `None` removes them. The rules that are
+    /// set when a local root ends decide about its trace. The spans of traces that started without rules are not held.
     ///
     /// # Errors
     ///
-    /// Returns [`InvalidInput`](io::ErrorKind::InvalidInput) if a limit of the rules is 0. The rules stay as they are.
+    /// Returns [`InvalidInput`](io::ErrorKind::InvalidInput) if a limit of the rules is 0. The rules are then unchanged.
     pub fn set_keep(&self, rules: Option<Keep>) -> io::Result<()> {
         rules.map_or(Ok(()), |rules| rules.check("the rules stay as they are"))?;
         self.shared().keeper.rules().set(rules);
         Ok(())
     }
 
-    /// Returns why the last batch was not accepted as a whole, and the local roots of the 32 traces that were kept last,
-    /// without attributes but the reason.
+    /// Returns the reason why the last batch was not accepted completely, and the local roots of the 32 traces that were kept
+    /// last. The roots have only the attribute with the reason.
     #[doc(hidden)]
     pub fn export_report(&self) -> (Option<String>, Vec<SpanData>) {
         let report = &self.shared().report;
@@ -200,7 +199,7 @@ impl Drop for ShutdownOnDrop {
     fn drop(&mut self) {
         let pipeline = &self.0.pipeline;
         if !pipeline.shutdown_is_requested() {
-            // There is nobody to return the result to. The export thread has logged a failure of the exporter.
+            // A drop cannot return the result. The export thread logs failures of the exporter.
             let _ = pipeline.shutdown(DROP_TIMEOUT);
         }
     }

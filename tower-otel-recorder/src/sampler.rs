@@ -17,31 +17,31 @@ use opentelemetry_sdk::trace::{Sampler, ShouldSample};
 
 use crate::decision_rule::{Children, DecisionRule};
 
-/// The sampler that is in force. A span reads it with one load, unless a foreign sampler has to be asked.
+/// The current sampler. A span reads it with one load, unless a custom sampler must be called.
 #[derive(Debug)]
 pub(crate) struct LiveSampler {
     /// The rule of `sampler`.
     rule: AtomicU64,
     sampler: ArcSwap<SamplerState>,
-    /// Locked by those who replace the sampler.
+    /// Locked while the sampler is replaced.
     replacing: Mutex<()>,
 }
 
-/// A sampler: a rule, and what is asked if the rule does not decide.
+/// A rule, and the sampler that is called if the rule does not decide.
 #[derive(Debug)]
 pub(crate) struct SamplerState {
     rule: DecisionRule,
     asked: Asked,
 }
 
-/// The sampler that is asked.
+/// The sampler that is called.
 #[derive(Debug)]
 pub(crate) enum Asked {
     /// The rule decides.
     None,
-    /// It gets the trace id and the parent only.
+    /// The sampler receives only the trace id and the parent.
     WithoutAttributes(Box<dyn ShouldSample>),
-    /// It gets the name and the attributes of the span, too.
+    /// The sampler also receives the name and the attributes of the span.
     WithAttributes(Box<dyn ShouldSample>),
 }
 
@@ -54,14 +54,14 @@ impl LiveSampler {
         }
     }
 
-    /// Replaces the sampler. Every decision is made by the old one or by the new one.
+    /// Replaces the sampler. Each decision uses either the old sampler or the new one.
     pub(crate) fn set(&self, sampler: SamplerState) {
         let _replacing = self
             .replacing
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let rule = sampler.rule.to_bits();
-        // In this order: who reads a rule that does not decide finds its sampler, or a newer one.
+        // In this order, so that a thread that reads a rule that does not decide also reads its sampler, or a newer one.
         let _replaced = self.sampler.swap(Arc::new(sampler));
         self.rule.store(rule, Release);
     }
@@ -71,14 +71,14 @@ impl LiveSampler {
         DecisionRule::from_bits(self.rule.load(Acquire))
     }
 
-    /// Returns the sampler with what it asks.
+    /// Returns the current state.
     pub(crate) fn state(&self) -> Guard<Arc<SamplerState>> {
         self.sampler.load()
     }
 }
 
 impl SamplerState {
-    /// Returns a sampler that decides by the trace id for spans without a parent, and for those whose parent it does not
+    /// Returns a sampler that decides by the trace id for spans without a parent, and for spans whose parent it does not
     /// follow.
     pub(crate) const fn ratio(ratio: f64, children: Children) -> Self {
         Self {
@@ -87,7 +87,7 @@ impl SamplerState {
         }
     }
 
-    /// Returns the state of a sampler of the SDK, which needs no attributes.
+    /// Returns the state of a sampler of the SDK. It needs no attributes.
     pub(crate) fn without_attributes(sampler: Sampler) -> Self {
         let by_trace_id = |ratio| Self::ratio(ratio, Children::ByTraceId);
         match sampler {
@@ -105,7 +105,7 @@ impl SamplerState {
         }
     }
 
-    /// Returns the state of any sampler. It gets attributes, unless it is known to need none.
+    /// Returns the state of any sampler. The sampler receives attributes, unless it is known to need none.
     pub(crate) fn with_attributes(sampler: impl Into<Box<dyn ShouldSample>> + 'static) -> Self {
         let known = (&sampler as &dyn Any).downcast_ref::<Sampler>();
         let rule = match known {
@@ -123,8 +123,8 @@ impl SamplerState {
         }
     }
 
-    /// Returns the decision for a span with this parent or, if it is not valid, for a root of this trace. `None` if the
-    /// sampler has to be asked.
+    /// Returns the decision for a span with this parent or, if the parent is not valid, for a root of this trace. Returns
+    /// `None` if the sampler must be called.
     pub(crate) fn decision(&self, parent: &SpanContext, trace: TraceId) -> Option<bool> {
         match parent.is_valid() {
             true => self.rule.child(parent),

@@ -12,7 +12,7 @@ use opentelemetry_sdk::trace::{
 
 use crate::sampler::{Asked, LiveSampler, SamplerState};
 
-/// The flag of W3C Trace Context level 2 for trace ids that are random. It is passed on unchanged.
+/// The flag of W3C Trace Context level 2 for random trace ids. It is passed on unchanged.
 const RANDOM: TraceFlags = TraceFlags::new(0x02);
 
 /// The sampler and the id generator.
@@ -41,12 +41,12 @@ pub(crate) struct SampledSpan {
     pub(crate) context: SpanContext,
     pub(crate) parent: SpanId,
     pub(crate) parent_is_remote: bool,
-    /// Attributes that the sampler adds. `None` if it was not asked.
+    /// Attributes that the sampler adds. `None` if it was not called.
     pub(crate) attributes: Option<Vec<KeyValue>>,
 }
 
 impl Sampling {
-    /// Samples a span. Its parent is `remote`, or else the span of `base`.
+    /// Samples a span. Its parent is `remote`, else the span of `base`.
     #[inline(always)]
     pub(crate) fn sample<'a>(
         &self,
@@ -68,7 +68,7 @@ impl Sampling {
         self.ask(&self.sampler.state(), kind, parent, links, attributes)
     }
 
-    /// Samples a span without asking the sampler. `parent` is not valid for a span that starts a trace.
+    /// Samples a span without calling the sampler. `parent` is invalid for a span that starts a trace.
     #[inline(always)]
     fn sample_by_rule(&self, parent: &SpanContext) -> Option<SampledSpan> {
         let rule = self.sampler.rule();
@@ -110,7 +110,7 @@ impl Sampling {
         Some(self.ask(&sampler, &SpanKind::Internal, &base(), &[], input))
     }
 
-    /// Returns whether no span is sampled, unless its parent in this process is.
+    /// Returns whether no span is sampled except children of sampled spans of this process.
     pub(crate) fn is_off(&self) -> bool {
         self.sampler.rule().is_off()
     }

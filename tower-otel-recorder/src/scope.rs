@@ -9,8 +9,8 @@ pub(crate) type TracerScope = Option<Arc<InstrumentationScope>>;
 
 /// The scope of a record.
 ///
-/// A record that is reused keeps its reference. So threads that start spans of one scope do not contend for its
-/// reference count, nor do spans with the scope of this crate in between.
+/// A reused record keeps its reference. So threads that start spans of one scope do not contend for its reference count,
+/// even if spans with the scope of this crate are started in between.
 #[derive(Debug)]
 pub(crate) struct RecordScope {
     is_default: bool,

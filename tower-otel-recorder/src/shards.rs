@@ -4,7 +4,7 @@ use std::{array, sync::PoisonError};
 
 use crate::sync::{FIRST_BLOCK, Mutex, OnceLock};
 
-/// Each block has twice as many places as the one before it.
+/// The number of blocks. Each block has twice as many places as the previous one.
 const BLOCKS: usize = 20;
 
 /// Places for `T`, created in blocks when a thread first needs one.
@@ -22,7 +22,7 @@ impl<T: Default> Default for Shards<T> {
     }
 }
 
-/// A value alone on its cache lines, because its neighbors are used by other threads.
+/// A value alone on its cache lines, because other threads use its neighbors.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Padded<T>(T);
@@ -35,7 +35,7 @@ impl<T: Default> Shards<T> {
         }
     }
 
-    /// Returns the place of a thread. Returns `None` for indices that are too large, from 16 million on.
+    /// Returns the place of a thread. Returns `None` for indices from 16 million on.
     #[inline]
     pub(crate) fn get(&self, index: usize) -> Option<&T> {
         // Mostly a place of the first block.
@@ -46,7 +46,7 @@ impl<T: Default> Shards<T> {
         self.get_in_blocks(index)
     }
 
-    /// Returns the place of a thread, if its block was created.
+    /// Returns the place of a thread. Returns `None` if its block was not created.
     #[inline]
     pub(crate) fn find(&self, index: usize) -> Option<&T> {
         // Mostly a place of the first block.

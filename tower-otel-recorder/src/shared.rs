@@ -20,10 +20,10 @@ pub(crate) struct Shared {
     pub(crate) report: ExportReport,
 }
 
-/// A record with its way back to the recorder.
+/// A record with a reference to its recorder.
 ///
-/// A reference for each record in place of one for each open span: threads would contend for its count. The pool and
-/// the queue refer to the recorder by it, until the export thread empties both when it ends.
+/// Each record has a reference, not each open span, because threads would contend for the reference count. The pool and the
+/// queue therefore refer to the recorder, until the export thread empties both when it ends.
 pub(crate) struct PooledRecord {
     pub(crate) record: SpanRecord,
     pub(crate) shared: Arc<Shared>,
@@ -46,8 +46,8 @@ impl PooledRecord {
         }
     }
 
-    /// Sets the place of an open span in its trace, and returns the trace. Returns `None` if the trace has too few bytes
-    /// for what the record has already.
+    /// Sets the place of an open span in its trace, and returns the trace. Returns `None` if the trace has too few bytes left
+    /// for the bytes of the record.
     #[inline]
     pub(crate) fn set_held(&mut self, held: Option<HeldSpan<RecordBox>>) -> SpanTrace {
         let trace = Arc::clone(held.as_ref()?.trace());
@@ -59,7 +59,7 @@ impl PooledRecord {
         None
     }
 
-    /// Takes the place of an open span in its trace, and gives back the bytes that the trace has lent.
+    /// Takes the place of an open span out of the record, and returns the bytes borrowed from its trace.
     #[inline]
     pub(crate) fn take_held(&mut self) -> Option<HeldSpan<RecordBox>> {
         let held = self.held.take()?;
@@ -67,7 +67,7 @@ impl PooledRecord {
         Some(held)
     }
 
-    /// Gives up the place of an open span in its trace.
+    /// Frees the place of an open span in its trace.
     pub(crate) fn cancel_held(&mut self) {
         if let Some(held) = self.take_held() {
             self.shared.cancel_held(&held);
@@ -88,10 +88,10 @@ impl Drop for PooledRecord {
     }
 }
 
-/// The trace of a span that is held. `None` for spans that are sampled.
+/// The trace of a held span. `None` for sampled spans.
 pub(crate) type SpanTrace = Option<Arc<HeldTrace<RecordBox>>>;
 
-/// A record as it goes through the queue and returns to the pool.
+/// A record in the queue or in the pool.
 pub(crate) type RecordBox = Box<PooledRecord>;
 
 impl Shared {

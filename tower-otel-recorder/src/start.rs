@@ -12,26 +12,26 @@ use crate::{
     tracer::RecorderTracer,
 };
 
-/// What is known of a span when it starts, besides its name and attributes.
+/// The properties of a span that starts, without its name and attributes.
 #[derive(Debug)]
 pub struct SpanStart<'a> {
     /// The kind of the span.
     pub kind: SpanKind,
-    /// The context below the one of the span. Its span is the parent, unless `remote` is set.
+    /// The base of the span's context. The span in it is the parent, unless `remote` is set.
     pub base: &'a Context,
-    /// The parent in another process, in place of the span of `base`.
+    /// The parent in another process. Replaces the span of `base` as the parent.
     pub remote: Option<&'a SpanContext>,
-    /// A span that is linked to.
+    /// The target of a link.
     pub link: Option<&'a SpanContext>,
     /// The start time.
     pub at: Instant,
 }
 
-/// A span that has started, or the reason why there is none.
+/// The result of starting a span.
 #[derive(Debug, Default)]
 pub struct StartedSpan {
-    /// The context of the span, to be attached while the code inside the span runs. If the recorder is shut down or
-    /// telemetry is suppressed in the base context, it is the context of the remote parent, and `None` without one.
+    /// The context of the span. Attach it while the code inside the span runs. If the recorder is shut down or telemetry is
+    /// suppressed in the base context, it is the context of the remote parent, or `None` without a remote parent.
     pub context: Option<Context>,
     /// The span. `None` if it is not recorded.
     pub span: Option<ActiveSpan>,

@@ -1,4 +1,4 @@
-//! A function that sees each span before its export.
+//! A function that is called with each span before its export.
 
 use std::fmt;
 
@@ -6,10 +6,10 @@ use opentelemetry::InstrumentationScope;
 
 use crate::{encoding::protobuf::Writer, exporter::ExportInput, record::SpanRecord};
 
-/// The capacity for a message that is kept for the next one.
+/// The maximum capacity for a message that is reused.
 const MAX_REUSED: usize = 64 << 10;
 
-/// A function that gets each span as an OTLP message on the export thread, or none.
+/// An optional function that receives each span as an OTLP message, on the export thread.
 #[derive(Default)]
 pub(crate) struct Tap {
     function: Option<Box<Function>>,

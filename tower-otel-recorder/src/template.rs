@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use crate::buffer::AttributeBuffer;
 
-/// The fewest attributes that a span may have if it uses a template.
+/// The minimum limit of attributes with which a span uses a template.
 pub(crate) const MIN_ATTRIBUTES: u32 = 64;
 
-/// The template of a record: attributes that are written once, before those of the span.
+/// The template of a record: shared attributes, before the attributes of the span.
 ///
-/// A record that is reused keeps its reference. So spans of one template do not change its reference count.
+/// A reused record keeps its reference. So spans of one template do not change its reference count.
 #[derive(Debug, Default)]
 pub(crate) struct RecordTemplate {
     is_used: bool,
@@ -36,7 +36,7 @@ impl RecordTemplate {
         self.last.as_deref().filter(|_| self.is_used)
     }
 
-    /// Returns how many bytes the record keeps allocated, or other records with it.
+    /// Returns the number of bytes that the record keeps allocated. Other records may share them.
     #[inline]
     pub(crate) fn allocated(&self) -> usize {
         self.last

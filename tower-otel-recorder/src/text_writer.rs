@@ -1,4 +1,4 @@
-//! A writer for values that are formatted, which stops at a limit.
+//! A writer for formatted values that stops at a limit.
 
 use std::fmt;
 
@@ -6,20 +6,20 @@ use crate::limits::cut;
 
 const MAX_BYTES_PER_CHARACTER: usize = 4;
 
-/// Where a text is written to.
+/// The destination of a text.
 pub(crate) trait TextSink {
-    /// Returns how many bytes can be appended without asking for more.
+    /// Returns the number of bytes that can be appended without increasing the allowance.
     fn room(&self) -> usize;
 
     /// Appends a text. Returns `false` if it does not fit.
     fn push(&mut self, text: &str) -> bool;
 
-    /// Returns all that was appended.
+    /// Returns the appended text.
     fn written(&self) -> &str;
 }
 
-/// Appends a text up to a number of characters, or somewhat more. Returns an error when that is reached, and when the text
-/// does not fit.
+/// Appends a text up to a number of characters, or slightly more. Returns an error when this number is reached, or when the
+/// text does not fit.
 #[derive(Debug)]
 pub(crate) struct TextWriter<'a, T> {
     sink: &'a mut T,
@@ -28,7 +28,7 @@ pub(crate) struct TextWriter<'a, T> {
     end: WriterEnd,
 }
 
-/// Whether a writer has ended.
+/// The state of a writer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WriterEnd {
     Open,
@@ -52,7 +52,7 @@ impl<'a, T: TextSink> TextWriter<'a, T> {
         self.end
     }
 
-    /// Returns how many bytes can be written before the characters have to be counted.
+    /// Returns the number of bytes that can be written before characters must be counted.
     fn room(&self) -> usize {
         let longest = self.length.saturating_mul(MAX_BYTES_PER_CHARACTER);
         let written = self.sink.written().len().saturating_sub(self.start);

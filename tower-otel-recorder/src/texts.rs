@@ -14,13 +14,13 @@ use crate::{
 /// The text of a value whose `Debug` or `Display` implementation panics.
 const PANICKED: &str = "<panicked while formatting>";
 
-/// The texts of one span: each is cut to a number of characters, and all together have a number of bytes at most.
+/// The texts of one span. Each text has a maximum number of characters, and all together have a maximum number of bytes.
 pub(crate) struct TextStore {
     texts: String,
     limits: TextLimits,
-    /// The number of bytes that `texts` may have: those of the limit that nothing else of the span has taken.
+    /// The maximum number of bytes of `texts`: the limit without bytes that other parts of the span have taken.
     max_bytes: usize,
-    /// The bytes of the limit that are not in `max_bytes`, because they are not allowed yet.
+    /// The bytes of the limit that are not in `max_bytes` because they are not yet allowed.
     withheld: usize,
     allowance: Option<Allowance>,
     /// The number of texts that did not fit.
@@ -28,7 +28,7 @@ pub(crate) struct TextStore {
 }
 
 impl Debug for TextStore {
-    /// Omits the texts, which may contain secrets.
+    /// Omits the texts, because they may contain secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TextStore")
             .field("bytes", &self.texts.len())
@@ -44,7 +44,7 @@ pub(crate) struct TextRange {
 }
 
 impl TextRange {
-    /// Returns the range of the same text after it was appended to a buffer with so many bytes.
+    /// Returns the range of the same text after it was appended to a buffer with `offset` bytes.
     pub(crate) const fn moved(self, offset: usize) -> Self {
         Self {
             start: self.start + offset,
@@ -104,14 +104,14 @@ impl TextStore {
         })
     }
 
-    /// Stores the text that `value` formats to, like [`store`](Self::store). A panic of the value replaces its text.
+    /// Stores the formatted text of `value`, like [`store`](Self::store). If the value panics, its text is [`PANICKED`].
     ///
-    /// The value gets an error when it writes more than can be stored.
+    /// The value receives an error when it writes more than can be stored.
     pub(crate) fn store_debug(&mut self, value: &dyn Debug) -> Option<TextRange> {
         self.store_debug_up_to(value, self.limits.length)
     }
 
-    /// Stores the name that `value` formats to, like [`store_debug`](Self::store_debug), cut to the length of names.
+    /// Stores the formatted text of `value` as a name, like [`store_debug`](Self::store_debug), cut to the length of names.
     pub(crate) fn store_debug_name(&mut self, value: &dyn Debug) -> Option<TextRange> {
         self.store_debug_up_to(value, NAME_LENGTH)
     }
@@ -137,7 +137,7 @@ impl TextStore {
         let mut writer = TextWriter::new(self, length);
         let formatted = catch_unwind(AssertUnwindSafe(|| write!(writer, "{value:?}")));
         let end = writer.end();
-        // A value that panics because of the error of a full writer has a text.
+        // A value that panics because of the error of a full writer keeps its text.
         if formatted.is_err() && end == WriterEnd::Open {
             self.texts.truncate(start);
             return self.push(cut(PANICKED, length));
@@ -148,7 +148,7 @@ impl TextStore {
         end != WriterEnd::Overflow
     }
 
-    /// Gives back what was lent since so many bytes were allowed.
+    /// Returns bytes that were borrowed since this many bytes were allowed.
     #[cold]
     fn give_back(&mut self, allowed: Option<usize>) {
         let used = self.used();
@@ -165,7 +165,7 @@ impl TextStore {
         self.dropped = self.dropped.saturating_add(1);
     }
 
-    /// Copies all texts of `other` to the end, whatever the limits are.
+    /// Copies all texts of `other` to the end, regardless of limits.
     pub(crate) fn append(&mut self, other: &Self) {
         self.texts.push_str(&other.texts);
     }
@@ -194,13 +194,12 @@ impl TextStore {
         self.max_bytes.saturating_sub(self.texts.len())
     }
 
-    /// Returns the number of bytes that are left, if all of them are allowed.
+    /// Returns the number of bytes that would be left if all bytes of the limit were allowed.
     pub(crate) const fn room_in_all(&self) -> usize {
         self.room().saturating_add(self.withheld)
     }
 
-    /// Restricts the bytes to those of an allowance. Returns `false` if it does not allow those that are used already;
-    /// then the bytes are not restricted.
+    /// Restricts the bytes to an allowance. Returns `false` and does not restrict them if the used bytes exceed it.
     pub(crate) fn restrict(&mut self, mut allowance: Allowance) -> bool {
         self.lift_restriction();
         let used = self.used();
@@ -223,7 +222,7 @@ impl TextStore {
         self.allowance = None;
     }
 
-    /// Makes room for so many bytes, if the allowance can be increased.
+    /// Makes room for this many bytes, if the allowance can be increased.
     #[cold]
     fn grow(&mut self, needed: usize) -> bool {
         let used = self.used();
@@ -252,7 +251,7 @@ impl TextStore {
         self.limits.bytes.saturating_sub(self.room_in_all())
     }
 
-    /// Takes bytes for something else of the same span. Returns `false` and takes none if so many are not left.
+    /// Takes bytes for another part of the same span. Returns `false` and takes none if fewer are left.
     pub(crate) fn take_room(&mut self, bytes: usize) -> bool {
         let fits = bytes <= self.room() || self.grow(bytes);
         if fits {
@@ -261,12 +260,12 @@ impl TextStore {
         fits
     }
 
-    /// Gives bytes back that were taken.
+    /// Returns bytes that were taken.
     pub(crate) const fn return_room(&mut self, bytes: usize) {
         self.max_bytes = self.max_bytes.saturating_add(bytes);
     }
 
-    /// Removes all texts and what was taken, and keeps the capacity up to a bound. The store is not restricted.
+    /// Removes all texts and taken bytes, and keeps the capacity up to a bound. The store must not be restricted.
     pub(crate) fn clear(&mut self, max_capacity: usize) {
         self.texts.clear();
         self.texts.shrink_to(max_capacity);

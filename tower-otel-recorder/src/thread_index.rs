@@ -18,7 +18,7 @@ thread_local! {
 #[derive(Debug)]
 struct Indices {
     next: usize,
-    /// The indices of threads that have ended. The smallest is reused first.
+    /// The indices of ended threads. The smallest is reused first.
     free: BinaryHeap<Reverse<usize>>,
 }
 
@@ -45,7 +45,7 @@ fn lock() -> MutexGuard<'static, Indices> {
     INDICES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Returns the index of this thread, which no other live thread has. While the thread destroys its thread-locals, returns 0.
+/// Returns the index of this thread. No other live thread has it. While the thread destroys its thread-locals, returns 0.
 pub(crate) fn current() -> usize {
     INDEX.try_with(|index| index.0).unwrap_or(0)
 }

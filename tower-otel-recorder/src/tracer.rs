@@ -10,7 +10,7 @@ use crate::{
     thread_index,
 };
 
-/// Starts the spans of one instrumentation scope. A clone costs one reference count.
+/// Starts the spans of one instrumentation scope. A clone increments one reference count.
 #[derive(Clone, Debug)]
 pub struct RecorderTracer {
     shared: Arc<Shared>,
@@ -45,13 +45,13 @@ impl RecorderTracer {
         pooled
     }
 
-    /// Outlined, to keep the code of a span's start in few cache lines.
+    /// A separate function, to keep the code that starts a span in few cache lines.
     #[cold]
     fn new_record(&self) -> RecordBox {
         Box::new(PooledRecord::new(&self.shared))
     }
 
-    /// Writes to the record of a span that starts. If that panics, a start that is counted is taken back.
+    /// Writes to the record of a span that starts. If that panics, a counted start is reverted.
     #[inline]
     pub(crate) fn write(&self, is_counted: bool, write: impl FnOnce()) {
         let start = is_counted.then(|| CountedStart(self));
@@ -69,7 +69,7 @@ impl RecorderTracer {
     }
 }
 
-/// Takes the start of a span back when it is dropped.
+/// Reverts the count of a started span when it is dropped.
 struct CountedStart<'a>(&'a RecorderTracer);
 
 impl Drop for CountedStart<'_> {

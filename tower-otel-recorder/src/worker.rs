@@ -25,7 +25,7 @@ use crate::{
 const MIN_DELAY: Duration = Duration::from_millis(1);
 const MAX_DELAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The time between two searches for room for held spans. While none is found, each would end a turn early.
+/// The minimum time between two attempts to make room for held spans. Each attempt ends a turn early.
 const ROOM_PAUSE: Duration = Duration::from_secs(1);
 
 /// The failure of a batch whose exporter panicked.
@@ -61,21 +61,21 @@ struct Worker {
     tap: Tap,
     default_scope: InstrumentationScope,
     drained: DrainedSpans,
-    /// Records on their way back to the pool.
+    /// Exported records that return to the pool.
     exported: Vec<RecordBox>,
     /// The last failure of this turn.
     failure: Option<String>,
     log: ExportLog,
-    /// When room for held spans is made at the earliest.
+    /// The earliest time of the next attempt to make room for held spans.
     next_room: Instant,
 }
 
-/// Calls code of others, an exporter or a subscriber. Returns `None` if it panics: the export thread goes on.
+/// Calls an exporter or a subscriber. Returns `None` if it panics, so that the export thread continues.
 fn catch_panic<R>(call: impl FnOnce() -> R) -> Option<R> {
     catch_unwind(AssertUnwindSafe(call)).ok()
 }
 
-/// Ends all waiting when the thread ends, also by a panic.
+/// Ends all waiting when the thread ends, even by a panic.
 struct ThreadEnd<'a>(&'a Shared);
 
 impl Drop for ThreadEnd<'_> {
@@ -100,12 +100,12 @@ impl Worker {
         loop {
             let park = |duration| self.exporter.park(duration);
             let turn = pipeline.next_turn(self.end_of_wait(delay), done, park);
-            // Exports can take long.
+            // Exports can take a long time.
             self.make_room();
             self.export_all(delay);
             self.log_drops(delay);
             if let Some(timeout) = turn.shutdown {
-                // The export has taken a part of the time.
+                // The export has used a part of the time.
                 let deadline = pipeline.requested().shutdown_deadline;
                 let left = deadline.map(|end| end.saturating_duration_since(Instant::now()));
                 self.shut_down(left.unwrap_or(timeout));
@@ -118,7 +118,7 @@ impl Worker {
         }
     }
 
-    /// Returns when the next turn starts at the latest.
+    /// Returns the latest time at which the next turn starts.
     fn end_of_wait(&self, delay: Duration) -> Instant {
         let end = Instant::now() + delay;
         match self.shared.lacks_room() {
@@ -127,7 +127,7 @@ impl Worker {
         }
     }
 
-    /// Makes room for held spans, unless that was done a short time ago.
+    /// Makes room for held spans, unless the last attempt is less than [`ROOM_PAUSE`] ago.
     fn make_room(&mut self) {
         let now = Instant::now();
         if now >= self.next_room && self.shared.make_room() {
@@ -135,8 +135,8 @@ impl Worker {
         }
     }
 
-    /// Exports what is queued now. Spans that end in the meantime are exported in the next turn, but the tap sees them within
-    /// the delay.
+    /// Exports all spans that are queued now. Spans that end meanwhile are exported in the next turn, but the tap receives them
+    /// within the delay.
     fn export_all(&mut self, delay: Duration) {
         let shared = Arc::clone(&self.shared);
         let pipeline = &shared.pipeline;
@@ -157,7 +157,7 @@ impl Worker {
         self.drained.shrink();
     }
 
-    /// Exports so many of the drained spans. Meanwhile, the tap sees the others.
+    /// Exports this many of the drained spans. Meanwhile, the tap receives the others.
     fn export(&mut self, spans: usize, clocks: Clocks, delay: Duration) -> Outcome {
         let shared = Arc::clone(&self.shared);
         let input = ExportInput {

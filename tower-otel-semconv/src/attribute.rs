@@ -39,7 +39,7 @@ const HTTP_REQUEST_HEADER: &str = "http.request.header";
 pub const HTTP_REQUEST_METHOD: &str = "http.request.method";
 /// The method as sent, if it differs from [`HTTP_REQUEST_METHOD`] (string).
 pub const HTTP_REQUEST_METHOD_ORIGINAL: &str = "http.request.method_original";
-/// The number of the resend: absent on the first attempt, then 1, 2, ... (int).
+/// The number of earlier attempts; absent on the first attempt (int).
 pub const HTTP_REQUEST_RESEND_COUNT: &str = "http.request.resend_count";
 /// The size of the response body on the wire; opt-in (int, bytes).
 pub const HTTP_RESPONSE_BODY_SIZE: &str = "http.response.body.size";
@@ -73,9 +73,9 @@ const RPC_REQUEST_HEADER: &str = "rpc.request.header";
 const RPC_RESPONSE_HEADER: &str = "rpc.response.header";
 /// The prefix of attributes for trailers of a gRPC response; opt-in (string array).
 const RPC_RESPONSE_TRAILER: &str = "rpc.response.trailer";
-/// The name of the status of a call, in conventions up to 1.44.0; deprecated since (string).
+/// The name of the status of a call in conventions up to 1.44.0; deprecated since 1.45.0 (string).
 pub const RPC_RESPONSE_STATUS_CODE: &str = "rpc.response.status_code";
-/// The name of the status of a call (string).
+/// The name of the status of a call in conventions since 1.45.0 (string).
 pub const RPC_STATUS_CODE: &str = "rpc.status_code";
 /// The RPC system: `grpc` (string).
 pub const RPC_SYSTEM_NAME: &str = "rpc.system.name";
@@ -91,7 +91,7 @@ pub const URL_FULL: &str = "url.full";
 pub const URL_PATH: &str = "url.path";
 /// The query without its `?`, with secrets redacted (string).
 pub const URL_QUERY: &str = "url.query";
-/// The scheme of the client's request: `https` (string).
+/// The scheme of the client's request, such as `https` (string).
 pub const URL_SCHEME: &str = "url.scheme";
 /// The template of a client's URL (string, low cardinality).
 pub const URL_TEMPLATE: &str = "url.template";
@@ -101,9 +101,9 @@ pub const USER_AGENT_ORIGINAL: &str = "user_agent.original";
 /// `bot` or `test`; opt-in (string).
 pub const USER_AGENT_SYNTHETIC_TYPE: &str = "user_agent.synthetic.type";
 
-/// Returns the attribute name of a request header. The attribute's value is an array of the header's values.
+/// Returns the attribute name of a request header. The value of the attribute is an array of the header's values.
 ///
-/// Allocates: call it at set-up, once per captured header.
+/// Allocates. Call it once per captured header, when the layer is created.
 ///
 /// ```
 /// use tower_otel_semconv::attribute;

@@ -57,7 +57,7 @@ impl FromStr for Cidr {
                 .filter(|&prefix| prefix <= bits)
                 .ok_or_else(|| invalid(Reason::Prefix(bits)))?,
         };
-        // An IPv4-mapped range is stored as IPv4, because addresses are compared in that form.
+        // An IPv4-mapped range is stored as IPv4, because addresses are converted to IPv4 before the comparison.
         Ok(
             match (network, network.to_canonical(), prefix.checked_sub(96)) {
                 (IpAddr::V6(_), mapped @ IpAddr::V4(_), Some(prefix)) => Self {
@@ -70,7 +70,8 @@ impl FromStr for Cidr {
     }
 }
 
-/// The error for an invalid range of IP addresses.
+/// The error for an invalid range of IP addresses. Returned by
+/// [`TrustedProxies::cidrs`](crate::TrustedProxies::cidrs).
 ///
 /// Its message contains the text and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,9 +9,9 @@ use crate::host_port::parse_port;
 
 /// A network address with an optional port.
 ///
-/// The value of `client.address` and `client.port`, or of `network.peer.address` and `network.peer.port`. An
-/// IPv4-mapped IPv6 address (`::ffff:192.0.2.1`, as a dual-stack socket reports it) is converted to IPv4. Port 0
-/// counts as no port.
+/// The values of `client.address` and `client.port`, or of `network.peer.address` and `network.peer.port`. An
+/// IPv4-mapped IPv6 address, which dual-stack sockets report (`::ffff:192.0.2.1`), is converted to IPv4. Port 0
+/// is converted to `None`.
 ///
 /// ```
 /// use std::net::SocketAddr;
@@ -37,10 +37,10 @@ impl Endpoint {
         }
     }
 
-    /// Parses an address in the forms that proxies write.
+    /// Parses an address in the notations that proxies write.
     ///
     /// These are `192.0.2.1`, `192.0.2.1:4711`, `2001:db8::1`, `[2001:db8::1]` and `[2001:db8::1]:4711`. An invalid or
-    /// hidden port (`_port`) is omitted; the address is still returned.
+    /// obfuscated port (`_port`) is omitted; the address is still returned.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         if let Ok(address) = text.parse::<IpAddr>() {
             return Some(Self::without_port(address));

@@ -1,4 +1,4 @@
-//! Values of `error.type` for failures without a status code.
+//! Values of `error.type`: of an HTTP status code, and of failures without one.
 //!
 //! Error messages have high cardinality and may contain addresses or secrets. Each error is mapped to one of a few
 //! classes, or to [`OTHER`](crate::OTHER). Spans and metrics record the same value.
@@ -8,14 +8,16 @@
 use std::error::Error;
 use std::io::{self, ErrorKind};
 
+pub use crate::status::of_status;
+
 /// A time-out or deadline expired.
 pub const TIMEOUT: &str = "timeout";
-/// The response future was dropped before the response. Recorded on servers only: a client that drops its own
-/// request does so on purpose.
+/// The response future was dropped before it was ready. Recorded on servers only, because a client drops its own
+/// request on purpose.
 pub const CANCELLED: &str = "cancelled";
-/// The response body was dropped before its end.
+/// The response body was dropped before its end. Recorded on servers only.
 pub const ABORTED: &str = "aborted";
-/// A handler or a body panicked.
+/// The inner service, the response body or a function of the application panicked.
 pub const PANIC: &str = "panic";
 /// The connection could not be established, and no other class of this module applies.
 pub const CONNECT: &str = "connect";
@@ -35,7 +37,7 @@ const MAX_DEPTH: usize = 32;
 
 /// Returns the class of an error, taken from the first [`io::Error`] with a known kind in its chain of sources.
 ///
-/// Examines at most 32 errors of the chain. `None` if no kind is known; the caller then records
+/// Examines at most 32 errors of the chain. Returns `None` if no kind is known; the caller then records
 /// [`OTHER`](crate::OTHER).
 ///
 /// ```
@@ -53,7 +55,7 @@ pub fn classify(error: &(dyn Error + 'static)) -> Option<&'static str> {
 
 /// Returns an iterator over an error and its sources, at most 32 errors.
 ///
-/// The error inside an [`io::Error`] counts as its source.
+/// The error inside an [`io::Error`] is treated as its source.
 #[doc(hidden)]
 pub fn chain<'a>(
     error: &'a (dyn Error + 'static),
@@ -62,7 +64,7 @@ pub fn chain<'a>(
     let errors = std::iter::from_fn(move || {
         let error = next?;
         next = match error.downcast_ref::<io::Error>() {
-            // `io::Error::source` skips the error it wraps.
+            // `io::Error::source` skips the wrapped error.
             Some(io) => io.get_ref().map(|inner| inner as &(dyn Error + 'static)),
             None => error.source(),
         };
@@ -71,7 +73,7 @@ pub fn chain<'a>(
     errors.take(MAX_DEPTH)
 }
 
-/// Returns the class of an I/O error; `None` for kinds that are not about a connection.
+/// Returns the class of an I/O error. Returns `None` for kinds that do not concern a connection.
 fn io_class(kind: ErrorKind) -> Option<&'static str> {
     Some(match kind {
         ErrorKind::TimedOut => TIMEOUT,

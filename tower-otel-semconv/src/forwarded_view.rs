@@ -1,4 +1,4 @@
-//! What the trusted proxies wrote into one header family, `Forwarded` or `X-Forwarded-*`.
+//! The values that trusted proxies wrote into one header family, `Forwarded` or `X-Forwarded-*`.
 
 use std::borrow::Cow;
 
@@ -16,7 +16,7 @@ use crate::proxy_trust::ProxyTrust;
 /// The client, scheme and host according to one header family.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ForwardedView<'h> {
-    /// The client; `None` if the headers do not name one.
+    /// The client. `None` if the headers contain none.
     pub(crate) client: Option<Node>,
     /// The scheme, if it is known.
     pub(crate) proto: Option<&'static str>,
@@ -36,7 +36,7 @@ impl<'h> ForwardedView<'h> {
 
     /// Reads `Forwarded`.
     ///
-    /// The client is the first node that is not trusted. Scheme and host are those of the farthest trusted element.
+    /// The client is the first node that is not trusted. Scheme and host are from the farthest trusted element.
     pub(crate) fn from_forwarded(proxies: &ProxyTrust, headers: &'h HeaderMap) -> Self {
         let mut client = None;
         let (mut proto, mut host) = (None, None);
@@ -61,7 +61,7 @@ impl<'h> ForwardedView<'h> {
 
     /// Reads `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host`.
     ///
-    /// Scheme and host are the farthest of the trusted entries. At most as many entries as trusted hops are read.
+    /// Scheme and host are from the farthest trusted entries. The number of trusted hops limits the number of entries.
     pub(crate) fn from_x_forwarded(proxies: &ProxyTrust, headers: &'h HeaderMap) -> Self {
         let mut client = None;
         let mut hops = 1;
@@ -81,10 +81,10 @@ impl<'h> ForwardedView<'h> {
         )
     }
 
-    /// Returns what the views of both header families have in common.
+    /// Returns the values that are equal in the views of both header families.
     ///
-    /// Other values are dropped. A client that only one view has, or that the views contradict, is [`Node::Unknown`]. Even if
-    /// both have the same client, the other values may be forged: a client knows its address.
+    /// Other values are dropped. If the clients differ, or only one view has a client, it is [`Node::Unknown`]. Scheme and host
+    /// are compared even if the clients are equal, because a client can forge them and knows its own address.
     pub(crate) fn in_common_with(self, other: Self) -> Self {
         Self {
             client: match (self.client, other.client) {
@@ -111,7 +111,7 @@ impl<'h> ForwardedView<'h> {
 mod tests {
     use super::*;
 
-    /// Parses a view written as `client proto host`; `-` is no value.
+    /// Parses a view written as `client proto host`. `-` means no value.
     fn view(text: &'static str) -> ForwardedView<'static> {
         let mut values = text
             .split(' ')

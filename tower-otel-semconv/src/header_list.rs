@@ -16,7 +16,7 @@ pub(crate) const MAX_ENTRY: usize = 512;
 ///
 /// An entry that is not printable ASCII yields `None`. An entry that is too long, an unbalanced quote, and the entry
 /// after the first [`MAX_ENTRIES`] yield `None` and end the iteration. One header costs at most
-/// `MAX_ENTRIES * MAX_ENTRY` steps, whatever its length is.
+/// `MAX_ENTRIES * MAX_ENTRY` steps, regardless of its length.
 #[derive(Debug)]
 pub(crate) struct HeaderList<'a> {
     lines: ValueIter<'a, HeaderValue>,
@@ -77,7 +77,7 @@ impl<'a> Iterator for HeaderList<'a> {
     }
 }
 
-/// Splits a line before its last entry. `None` if the entry is too long or has an unbalanced quote.
+/// Splits a line before its last entry. Returns `None` if the entry is too long or has an unbalanced quote.
 fn split_last(line: &[u8], quoted: bool) -> Option<(Option<&[u8]>, &[u8])> {
     let mut in_quotes = false;
     for (at, byte) in line.iter().enumerate().rev().take(MAX_ENTRY + 1) {

@@ -1,8 +1,8 @@
-//! Headers that are used only if they occur exactly once.
+//! Headers that are read only if they occur exactly once.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-/// Returns the value of a header that occurs exactly once.
+/// Returns the value of a header that occurs exactly once. Returns `None` if it is missing or repeated.
 #[doc(hidden)]
 pub fn single_header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
     // Most messages repeat no header. Comparing two lengths is cheaper than iterating over the values.

@@ -15,7 +15,7 @@ const MAX_PORT_DIGITS: usize = 5;
 
 /// A host with an optional port, from a `Host` header, an `:authority` or a forwarded host.
 ///
-/// The value of `server.address` and `server.port`.
+/// The values of `server.address` and `server.port`.
 ///
 /// ```
 /// use tower_otel_semconv::HostPort;
@@ -35,7 +35,7 @@ pub struct HostPort<'a> {
 impl<'a> HostPort<'a> {
     /// Parses `host[:port]`. Returns `None` if any part is invalid.
     ///
-    /// An invalid port (not a number from 1 to 65535) invalidates the host too. A colon without a port is accepted.
+    /// An invalid port (not a number from 1 to 65535) also invalidates the host. A colon without a port is accepted.
     /// These are invalid:
     ///
     /// - user information, which HTTP forbids here and which may contain a password

@@ -13,9 +13,10 @@ const KNOWN_METHODS_VARIABLE: &str = "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS";
 
 /// The methods that are recorded by name.
 ///
-/// Default: the nine methods of RFC 9110 and RFC 5789, and `QUERY`. An application with other methods, such as
-/// `PROPFIND` of WebDAV, replaces the list. Methods are case-sensitive: `get` is not `GET`. A clone costs at most a
-/// reference count.
+/// Default: the nine methods of RFC 9110 and RFC 5789, and `QUERY`. Replace the list in applications with other methods,
+/// such as `PROPFIND` of WebDAV. Methods are case-sensitive: `get` is not `GET`. Cloning is cheap.
+///
+/// See [HTTP spans](https://opentelemetry.io/docs/specs/semconv/http/http-spans/), `http.request.method`.
 ///
 /// ```
 /// use http::Method;
@@ -33,7 +34,7 @@ const KNOWN_METHODS_VARIABLE: &str = "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS";
 pub struct KnownMethods(Option<Arc<[Box<str>]>>);
 
 impl KnownMethods {
-    /// Creates a list of exactly these methods. An empty list knows no method.
+    /// Creates a list of exactly these methods. With an empty list every method is unknown.
     pub fn new<I>(methods: I) -> Self
     where
         I: IntoIterator,
@@ -67,9 +68,9 @@ impl KnownMethods {
         }
     }
 
-    /// Returns the name of a known method, `None` for an unknown method.
+    /// Returns the name of a known method, or `None` for an unknown method.
     ///
-    /// An unknown method is recorded as [`OTHER`](crate::OTHER), and as sent in `http.request.method_original`.
+    /// An unknown method is recorded as [`OTHER`](crate::OTHER). `http.request.method_original` then has the method as sent.
     #[must_use]
     #[inline]
     pub fn name<'m>(&self, method: &'m Method) -> Option<&'m str> {

@@ -2,7 +2,7 @@
 //!
 //! See [URL attributes](https://opentelemetry.io/docs/specs/semconv/registry/attributes/url/), `url.scheme`.
 
-/// Returns `http`, `https`, `ws` or `wss` in lower case; `None` for any other scheme.
+/// Returns `http`, `https`, `ws` or `wss` in lower case. Returns `None` for any other scheme.
 ///
 /// `url.scheme` is a label of server metrics, and the client controls both forwarded headers and the `:scheme` of
 /// HTTP/2. The fixed list bounds the number of series.

@@ -1,6 +1,6 @@
-//! The host that this thread parsed last.
+//! A cache of the last host that this thread parsed.
 //!
-//! Most requests of a thread are for the same host. A comparison costs a third of the time of a parse.
+//! Most requests of a thread have the same host. A comparison takes a third of the time of parsing.
 
 use std::{cell::RefCell, ops::Range};
 
@@ -49,7 +49,7 @@ impl ParsedHost {
     }
 }
 
-/// Returns what [`HostPort::parse`] returns.
+/// Returns the same result as [`HostPort::parse`].
 #[inline]
 pub(crate) fn parse(text: &str) -> Option<HostPort<'_>> {
     let last = LAST.with(|last| last.try_borrow().ok()?.as_ref()?.result_for(text));

@@ -1,23 +1,23 @@
 //! The OpenTelemetry semantic conventions for HTTP and gRPC: names as constants, rules as pure functions.
 //!
 //! Each function computes one attribute, or a part of one, from plain data: a method, a header map, a status code, a peer
-//! address. No function panics. Invalid input yields `None`, so that the attribute is omitted instead of wrong. Results borrow
-//! from the input or are `&'static str` where possible.
+//! address. No function panics. Functions return `None` for invalid input; the caller then omits the attribute. Results
+//! borrow from the input or are `&'static str` where possible.
 //!
-//! This crate depends only on [`http`]. It opens no spans and records no metrics.
+//! This crate depends only on [`http`]. It starts no spans and records no metrics.
 //!
-//! | question | item |
+//! | rule | item |
 //! |---|---|
-//! | What are the names of attributes, metrics and units? | [`attribute`], [`metric`] |
-//! | Which version of the conventions are these? | [`SCHEMA_URL`] |
-//! | Which method is recorded? What is the span's name? | [`KnownMethods`], [`span_name`] |
-//! | Who is the client behind the proxies? | [`TrustedProxies`], [`Forwarded`], [`Endpoint`] |
-//! | Which server was requested, with which scheme? | [`HostPort`], [`server_scheme`] |
-//! | Which protocol version and transport are used? | [`protocol`] |
-//! | Is the client a bot or a test? | [`synthetic_type`] |
-//! | Which query parameters are redacted? | [`SensitiveKeys`] |
-//! | Is the result an error, and what is its `error.type`? | [`status`], [`error`] |
-//! | How is a gRPC call recorded? | [`rpc`] |
+//! | names of attributes and metrics | [`attribute`], [`metric`] |
+//! | version of the conventions | [`SCHEMA_URL`] |
+//! | method and span name | [`KnownMethods`], [`span_name`] |
+//! | client behind proxies | [`TrustedProxies`], [`Forwarded`], [`Endpoint`] |
+//! | requested server and scheme | [`HostPort`], [`server_scheme`] |
+//! | protocol version and transport | [`protocol_version`], [`transport`] |
+//! | bots and tests | [`synthetic_type`] |
+//! | redacted query parameters | [`SensitiveKeys`] |
+//! | errors and their `error.type` | [`error`] |
+//! | gRPC calls | [`rpc`] |
 //!
 //! # Example
 //!
@@ -48,8 +48,8 @@
 //! let query = request.uri().query().unwrap_or_default();
 //! assert_eq!(SensitiveKeys::default().query(query), "page=2&sig=REDACTED");
 //!
-//! assert!(!semconv::status::is_error(Kind::Server, 404));
-//! assert_eq!(semconv::status::error_type(Kind::Server, 503), Some("503"));
+//! assert_eq!(semconv::error::of_status(Kind::Server, 404), None);
+//! assert_eq!(semconv::error::of_status(Kind::Server, 503), Some("503"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -69,16 +69,15 @@ mod known_methods;
 mod known_scheme;
 mod last_host;
 pub mod metric;
-pub mod protocol;
+mod protocol;
 mod proxy_headers;
 mod proxy_trust;
 pub mod rpc;
 mod sensitive_keys;
-#[doc(hidden)]
-pub mod server;
+mod server;
 mod server_scheme;
 mod span_name;
-pub mod status;
+mod status;
 mod target;
 mod trusted_proxies;
 mod user_agent;
@@ -92,7 +91,9 @@ pub use host_port::HostPort;
 pub use kind::Kind;
 pub use known_methods::{KnownMethods, standard_method};
 pub use known_scheme::known_scheme;
+pub use protocol::{protocol_version, transport};
 pub use sensitive_keys::{REDACTED, SensitiveKeys};
+pub use server::named_server;
 pub use server_scheme::server_scheme;
 pub use span_name::span_name;
 pub use target::Target;

@@ -60,7 +60,7 @@ pub const DURATION_BOUNDARIES: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
 ];
 
-/// The bucket boundaries of body sizes, in bytes. The conventions recommend none; these are the suite's own.
+/// The bucket boundaries of body sizes, in bytes. The conventions recommend no boundaries; this suite defines these.
 pub const BODY_SIZE_BOUNDARIES: [f64; 7] = [1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8];
 
 #[cfg(test)]

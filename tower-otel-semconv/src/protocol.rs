@@ -5,15 +5,15 @@
 
 use http::Version;
 
-/// Returns `network.protocol.version`: `0.9`, `1.0`, `1.1`, `2` or `3`.
+/// Returns `network.protocol.version`: `0.9`, `1.0`, `1.1`, `2` or `3`. Returns `None` for other versions.
 ///
 /// ```
-/// use tower_otel_semconv::protocol;
+/// use tower_otel_semconv::protocol_version;
 ///
-/// assert_eq!(protocol::version(http::Version::HTTP_2), Some("2"));
+/// assert_eq!(protocol_version(http::Version::HTTP_2), Some("2"));
 /// ```
 #[must_use]
-pub fn version(version: Version) -> Option<&'static str> {
+pub fn protocol_version(version: Version) -> Option<&'static str> {
     Some(match version {
         Version::HTTP_09 => "0.9",
         Version::HTTP_10 => "1.0",
@@ -27,9 +27,9 @@ pub fn version(version: Version) -> Option<&'static str> {
 /// Returns `network.transport` of a connection between two IP addresses: `udp` for HTTP/3, `tcp` for older versions.
 ///
 /// ```
-/// use tower_otel_semconv::protocol;
+/// use tower_otel_semconv::transport;
 ///
-/// assert_eq!(protocol::transport(http::Version::HTTP_2), Some("tcp"));
+/// assert_eq!(transport(http::Version::HTTP_2), Some("tcp"));
 /// ```
 #[must_use]
 pub fn transport(version: Version) -> Option<&'static str> {
@@ -54,7 +54,7 @@ mod tests {
             (Version::HTTP_2, "2"),
             (Version::HTTP_3, "3"),
         ] {
-            assert_eq!(version(http), Some(text));
+            assert_eq!(protocol_version(http), Some(text));
         }
     }
 

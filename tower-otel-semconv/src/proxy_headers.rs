@@ -14,12 +14,12 @@ pub(crate) static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forw
 /// `X-Forwarded-Proto`: the scheme that each proxy received.
 pub(crate) static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// Returns whether a request has a header `Forwarded`.
+/// Returns whether a request has a `Forwarded` header.
 pub(crate) fn has_forwarded(headers: &HeaderMap) -> bool {
     headers.contains_key(&FORWARDED)
 }
 
-/// Returns whether a request has a header `X-Forwarded-For`, `X-Forwarded-Proto` or `X-Forwarded-Host`.
+/// Returns whether a request has an `X-Forwarded-For`, `X-Forwarded-Proto` or `X-Forwarded-Host` header.
 pub(crate) fn has_x_forwarded(headers: &HeaderMap) -> bool {
     [&X_FORWARDED_FOR, &X_FORWARDED_PROTO, &X_FORWARDED_HOST]
         .into_iter()

@@ -1,4 +1,4 @@
-//! Which hops of a request are trusted proxies.
+//! The rule for which hops of a request are trusted proxies.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ pub(crate) enum ProxyTrust {
     /// No hop is trusted.
     #[default]
     None,
-    /// The nearest hops are trusted, by number.
+    /// This number of nearest hops is trusted.
     Hops(usize),
     /// Hops with an address in one of the ranges are trusted.
     Cidrs(Arc<[Cidr]>),
@@ -33,7 +33,7 @@ impl ProxyTrust {
         }
     }
 
-    /// Returns how many entries of a list without addresses are trusted, given the number of trusted hops with one.
+    /// Returns the number of trusted entries in a list without addresses. `hops` is the number of trusted hops.
     pub(crate) fn trusted_entries(&self, hops: usize) -> usize {
         match self {
             Self::None => 0,

@@ -1,8 +1,9 @@
-//! gRPC calls: method name, status, and which statuses are errors.
+//! gRPC calls: method names, statuses and errors.
 //!
 //! See [gRPC](https://opentelemetry.io/docs/specs/semconv/rpc/grpc/) and
 //! [RPC spans](https://opentelemetry.io/docs/specs/semconv/rpc/rpc-spans/). Version 1.45.0 renamed the status
-//! attribute; see [`StatusAttribute`].
+//! attribute, from [`RPC_RESPONSE_STATUS_CODE`](crate::attribute::RPC_RESPONSE_STATUS_CODE) to
+//! [`RPC_STATUS_CODE`](crate::attribute::RPC_STATUS_CODE).
 
 use http::{HeaderMap, HeaderName, StatusCode, header::CONTENT_TYPE};
 
@@ -31,19 +32,6 @@ pub const UNIMPLEMENTED: u8 = 12;
 #[doc(hidden)]
 pub const UNAVAILABLE: u8 = 14;
 
-/// The attribute that records the status of a call.
-///
-/// The conventions have renamed it. Default: the name in version 1.45.0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum StatusAttribute {
-    /// `rpc.response.status_code`, the name in conventions up to 1.44.0.
-    RpcResponseStatusCode,
-    /// `rpc.status_code`, the name in conventions since 1.45.0.
-    #[default]
-    RpcStatusCode,
-}
-
 /// Returns `true` if the `Content-Type` of a message is `application/grpc`, optionally followed by a codec.
 ///
 /// gRPC-Web is not included, because its status is part of the body.
@@ -60,8 +48,8 @@ pub fn is_grpc(headers: &HeaderMap) -> bool {
 
 /// Returns `rpc.method` of a request path: `/pkg.Service/Method` without the first slash.
 ///
-/// `None` unless the path has exactly two segments. The method may not exist: if the status is `UNIMPLEMENTED`, a
-/// server records `_OTHER` instead.
+/// Returns `None` unless the path has exactly two segments. The method may not exist: if the status is `UNIMPLEMENTED`,
+/// a server records `_OTHER` instead.
 ///
 /// ```
 /// use tower_otel_semconv::rpc;
@@ -84,7 +72,7 @@ pub fn span_name(method: Option<&str>) -> &str {
         .unwrap_or(SYSTEM)
 }
 
-/// Returns the code of the `grpc-status` header in a response head or trailers; `None` without that header.
+/// Returns the code of the `grpc-status` header in a response head or trailers. Returns `None` without that header.
 ///
 /// An invalid value is [`UNKNOWN`], as gRPC requires.
 #[must_use]
@@ -118,7 +106,7 @@ pub fn status_from_http(status: StatusCode) -> u8 {
     }
 }
 
-/// Returns the name of a code, the value of the status attribute and of `error.type`; `None` above 16.
+/// Returns the name of a code, which is the value of the status attribute and of `error.type`. Returns `None` above 16.
 ///
 /// See [status codes](https://grpc.io/docs/guides/status-codes/).
 #[must_use]
@@ -153,9 +141,10 @@ fn is_error(kind: Kind, code: u8) -> bool {
     }
 }
 
-/// Returns `error.type` for a code: its name; `None` if the code is not an error.
+/// Returns `error.type` for a code: its name, or [`OTHER`] above 16. Returns `None` if the code is not an
+/// error.
 ///
-/// For a client every code but `OK` is an error. For a server these are: `UNKNOWN`, `DEADLINE_EXCEEDED`,
+/// On a client every code except `OK` is an error. On a server these codes are errors: `UNKNOWN`, `DEADLINE_EXCEEDED`,
 /// `UNIMPLEMENTED`, `INTERNAL`, `UNAVAILABLE`, `DATA_LOSS`, and codes above 16.
 #[must_use]
 pub fn error_type(kind: Kind, code: u8) -> Option<&'static str> {

@@ -25,7 +25,7 @@ const SIGNATURE_KEYS: [&str; 7] = [
     "X-Goog-Signature",
 ];
 
-/// Parameters that are credentials by a standard or by their name, without `-` and `_`.
+/// Parameters that are credentials by a standard or by their name, in lower case, without `-` and `_`.
 const CREDENTIAL_KEYS: [&str; 18] = [
     // OAuth 2.0 and OpenID Connect: RFC 6749, 6750, 7009, 7521, 7636 and 8628.
     "accesstoken",
@@ -54,18 +54,20 @@ const MAX_CREDENTIAL_KEY: usize = "clientassertion".len();
 
 /// The query parameters to redact.
 ///
-/// By default these are redacted, after percent-decoding:
+/// Default: these keys. Keys of a query are percent-decoded before the comparison.
 ///
-/// | keys | because | compared |
+/// | keys | reason | comparison |
 /// |---|---|---|
 /// | `X-Amz-Signature`, `X-Amz-Credential`, `X-Amz-Security-Token`, `AWSAccessKeyId`, `Signature`, `sig`, `X-Goog-Signature` | the list of the conventions: signed URLs of AWS, Azure and Google Cloud | case-sensitive |
-/// | `access_token`, `refresh_token`, `id_token`, `id_token_hint`, `token`, `code`, `code_verifier`, `device_code`, `client_secret`, `client_assertion`, `assertion` | OAuth 2.0 and OpenID Connect | without `-`, `_` and letter case: also `accessToken` |
-/// | `auth_token`, `api_key`, `jwt`, `password`, `passwd`, `pwd`, `secret` | credentials by their name | in the same way |
+/// | `access_token`, `refresh_token`, `id_token`, `id_token_hint`, `token`, `code`, `code_verifier`, `device_code`, `client_secret`, `client_assertion`, `assertion` | OAuth 2.0 and OpenID Connect | ignores `-`, `_` and letter case: also `accessToken` |
+/// | `auth_token`, `api_key`, `jwt`, `password`, `passwd`, `pwd`, `secret` | credentials by their name | ignores `-`, `_` and letter case |
 ///
-/// `code` is redacted although it has other meanings: an authorization code gives access to an account. `key`, `session` and
-/// `state` are not, because in most queries they are not secret.
+/// `code` is redacted because an authorization code gives access to an account. `key`, `session` and `state` are not
+/// redacted, because they are not secret in most queries.
 ///
-/// [`new`](Self::new) replaces the list. Its keys are case-sensitive. A clone costs at most a reference count.
+/// [`new`](Self::new) replaces the list. Its keys are case-sensitive. Cloning is cheap.
+///
+/// See [URL attributes](https://opentelemetry.io/docs/specs/semconv/registry/attributes/url/), `url.query`.
 ///
 /// ```
 /// use tower_otel_semconv::SensitiveKeys;
@@ -116,7 +118,7 @@ impl SensitiveKeys {
 
     /// Returns `url.full`: the target with user information and the values of sensitive keys redacted.
     ///
-    /// `None` if the target has no scheme or no authority.
+    /// Returns `None` if the target has no scheme or no authority.
     ///
     /// ```
     /// use tower_otel_semconv::{SensitiveKeys, Target};
@@ -168,7 +170,7 @@ impl SensitiveKeys {
     }
 }
 
-/// Returns whether an encoded key is one of [`CREDENTIAL_KEYS`], in any spelling.
+/// Returns whether an encoded key is one of [`CREDENTIAL_KEYS`], ignoring `-`, `_` and letter case.
 fn is_credential(encoded: &str) -> bool {
     let mut key = [0; MAX_CREDENTIAL_KEY];
     let mut length = 0;

@@ -7,67 +7,52 @@
 use http::HeaderValue;
 
 use crate::host_port::HostPort;
+use crate::kind::Kind;
 use crate::last_host;
 use crate::target::Target;
 
-/// Returns the server that a received request names.
+/// Returns the server that a request names: the authority of the target, else the `Host` header, which `host` returns if it
+/// occurs exactly once.
 ///
-/// The first of these sources is used, even if it is invalid:
-///
-/// 1. the authority of the target, which is `:authority` in HTTP/2; `None` if it contains user information
-/// 2. the `Host` header, which `host` returns if it occurs exactly once
-///
-/// A [host that a trusted proxy forwards](crate::Forwarded::host) takes precedence over both.
-///
-/// The port is `None` unless it was written: behind a proxy, the client may have used another port than the default.
-///
-/// ```
-/// use http::{Request, header::HOST};
-/// use tower_otel_semconv::{HostPort, Target, server, single_header};
-///
-/// let request = Request::get("/users").header("host", "[::1]:5000").body(())?;
-/// let host = || single_header(request.headers(), &HOST);
-/// let server = server::on_server(&Target::of(request.uri()), host);
-/// assert_eq!(server, Some(HostPort { host: "::1", port: Some(5000) }));
-/// # Ok::<(), http::Error>(())
-/// ```
-#[must_use]
-pub fn on_server<'a>(
-    target: &Target<'a>,
-    host: impl FnOnce() -> Option<&'a HeaderValue>,
-) -> Option<HostPort<'a>> {
-    match target.authority {
-        // HTTP forbids user information in a received target.
-        Some(_) if target.has_userinfo => None,
-        Some(authority) => last_host::parse(authority),
-        None => last_host::parse(host()?.to_str().ok()?),
-    }
-}
-
-/// Returns the server that a client sends a request to: the authority of the target, else the `Host` header, which
-/// `host` returns if it occurs exactly once.
+/// On a server the first of them is used, even if it is invalid. An authority with user information is invalid there. A
+/// [host that a trusted proxy forwards](crate::Forwarded::host) takes precedence over both. The port is `None` unless it was
+/// written: behind a proxy, the client may have used another port than the default.
 ///
 /// The conventions require the port on a client. Without a port, the default port of the scheme is returned. User
 /// information in the URL is ignored.
 ///
 /// ```
-/// use http::Uri;
-/// use tower_otel_semconv::{HostPort, Target, server};
+/// use http::{Request, Uri, header::HOST};
+/// use tower_otel_semconv::{HostPort, Kind, Target, named_server, single_header};
+///
+/// let request = Request::get("/users").header("host", "[::1]:5000").body(())?;
+/// let host = || single_header(request.headers(), &HOST);
+/// let server = named_server(Kind::Server, &Target::of(request.uri()), host);
+/// assert_eq!(server, Some(HostPort { host: "::1", port: Some(5000) }));
 ///
 /// let uri = Uri::from_static("https://api.example.com/users");
-/// let server = server::on_client(&Target::of(&uri), || None);
+/// let server = named_server(Kind::Client, &Target::of(&uri), || None);
 /// assert_eq!(server, Some(HostPort { host: "api.example.com", port: Some(443) }));
+/// # Ok::<(), http::Error>(())
 /// ```
+#[doc(hidden)]
 #[must_use]
-pub fn on_client<'a>(
+#[inline]
+pub fn named_server<'a>(
+    kind: Kind,
     target: &Target<'a>,
     host: impl FnOnce() -> Option<&'a HeaderValue>,
 ) -> Option<HostPort<'a>> {
     let server = match target.authority {
+        // HTTP forbids user information in a received target.
+        Some(_) if target.has_userinfo && kind == Kind::Server => None,
         Some(authority) => last_host::parse(authority),
         None => last_host::parse(host()?.to_str().ok()?),
     };
-    server.map(|server| server.or_default_port(target.scheme))
+    match kind {
+        Kind::Server => server,
+        Kind::Client => server.map(|server| server.or_default_port(target.scheme)),
+    }
 }
 
 #[cfg(test)]
@@ -106,7 +91,8 @@ mod tests {
             "http://user:pass@authority.example/ | host.example => none",
         ] {
             let (uri, headers, expected) = case(line);
-            let server = on_server(&Target::of(&uri), || single_header(&headers, &HOST));
+            let host = || single_header(&headers, &HOST);
+            let server = named_server(Kind::Server, &Target::of(&uri), host);
             assert_eq!(text(server), expected, "{line}");
         }
     }
@@ -123,7 +109,8 @@ mod tests {
             "/ | => none",
         ] {
             let (uri, headers, expected) = case(line);
-            let server = on_client(&Target::of(&uri), || single_header(&headers, &HOST));
+            let host = || single_header(&headers, &HOST);
+            let server = named_server(Kind::Client, &Target::of(&uri), host);
             assert_eq!(text(server), expected, "{line}");
         }
     }

@@ -1,4 +1,4 @@
-//! The scheme of a request as a server records it.
+//! The scheme of a request on a server.
 //!
 //! See [HTTP server spans](https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-server-span), `url.scheme`.
 
@@ -11,9 +11,9 @@ use crate::target::Target;
 /// The first known scheme of these is used:
 ///
 /// 1. the scheme that a trusted proxy forwarded
-/// 2. `connection`, the scheme configured for the server's own connections, such as `"https"` if TLS ends here
+/// 2. `connection`, the scheme configured for the server's own connections, such as `"https"` if it terminates TLS
 /// 3. the scheme of the request target, as in HTTP/2
-/// 4. `http`; the target of an HTTP/1.1 request is usually a path only
+/// 4. `http`, because the target of an HTTP/1.1 request is usually only a path
 ///
 /// ```
 /// use tower_otel_semconv::{Forwarded, Target, server_scheme};

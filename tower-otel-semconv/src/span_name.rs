@@ -11,9 +11,11 @@ const UNKNOWN_METHOD: &str = "HTTP";
 
 /// Returns the name of an HTTP span: `{method} {target}`, or `{method}` without a target.
 ///
-/// The target must have few values: the matched route on a server, the URL template on a client, never a path. An
-/// empty target counts as no target. An unknown method (`None` or `_OTHER`) is written as `HTTP`. Allocates only if
+/// The target must have low cardinality: the matched route on a server, the URL template on a client, never a path. An
+/// empty target is ignored. An unknown method (`None` or `_OTHER`) is written as `HTTP`. Allocates only if
 /// there is a target.
+///
+/// See [HTTP spans, name](https://opentelemetry.io/docs/specs/semconv/http/http-spans/#name).
 ///
 /// ```
 /// use tower_otel_semconv::span_name;

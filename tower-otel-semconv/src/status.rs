@@ -1,4 +1,4 @@
-//! HTTP status codes: which are errors, and their `error.type`.
+//! HTTP status codes that are errors, and their `error.type`.
 //!
 //! See [HTTP spans, status](https://opentelemetry.io/docs/specs/semconv/http/http-spans/#status).
 
@@ -6,19 +6,7 @@ use crate::conventions::OTHER;
 use crate::kind::Kind;
 
 /// Returns `true` if a status code makes the exchange an error.
-///
-/// `4xx` is an error for the client that receives it, not for the server that sends it. `5xx`, and every number
-/// outside `100..=599`, is an error for both.
-///
-/// ```
-/// use tower_otel_semconv::{Kind, status};
-///
-/// assert!(status::is_error(Kind::Client, 404));
-/// assert!(!status::is_error(Kind::Server, 404));
-/// assert!(status::is_error(Kind::Server, 500));
-/// ```
-#[must_use]
-pub fn is_error(kind: Kind, status: u16) -> bool {
+fn is_error(kind: Kind, status: u16) -> bool {
     match status {
         100..=399 => false,
         400..=499 => match kind {
@@ -29,15 +17,24 @@ pub fn is_error(kind: Kind, status: u16) -> bool {
     }
 }
 
-/// Returns `error.type` for a status code: the code as text, such as `"503"`; `None` if it is not an error.
+/// Returns `error.type` for a status code: the code as text, such as `"503"`. Returns `None` if it is not an error.
 ///
-/// A number outside `100..=999` is `_OTHER`. Does not allocate.
+/// `4xx` is an error on the client that receives it, but not on the server that sends it. `5xx` and numbers outside
+/// `100..=599` are errors on both. Returns `_OTHER` for a number outside `100..=999`. Does not allocate.
+///
+/// ```
+/// use tower_otel_semconv::{Kind, error};
+///
+/// assert_eq!(error::of_status(Kind::Client, 404), Some("404"));
+/// assert_eq!(error::of_status(Kind::Server, 404), None);
+/// assert_eq!(error::of_status(Kind::Server, 500), Some("500"));
+/// ```
 #[must_use]
-pub fn error_type(kind: Kind, status: u16) -> Option<&'static str> {
+pub fn of_status(kind: Kind, status: u16) -> Option<&'static str> {
     is_error(kind, status).then(|| code_text(status))
 }
 
-/// Returns a status code as text, `_OTHER` outside `100..=999`.
+/// Returns a status code as text, or `_OTHER` outside `100..=999`.
 fn code_text(status: u16) -> &'static str {
     usize::from(status)
         .checked_sub(FIRST_CODE)
@@ -47,7 +44,7 @@ fn code_text(status: u16) -> &'static str {
 
 const FIRST_CODE: usize = 100;
 
-/// All codes in a row, three digits each: `"100101102...999"`.
+/// The digits of all codes, three per code: `"100101102...999"`.
 static CODES: &str = match std::str::from_utf8(&DIGITS) {
     Ok(codes) => codes,
     Err(_) => "",
@@ -119,9 +116,9 @@ mod tests {
 
     #[test]
     fn only_an_error_has_an_error_type() {
-        assert_eq!(error_type(Server, 503), Some("503"));
-        assert_eq!(error_type(Server, 404), None);
-        assert_eq!(error_type(Client, 404), Some("404"));
-        assert_eq!(error_type(Client, 200), None);
+        assert_eq!(of_status(Server, 503), Some("503"));
+        assert_eq!(of_status(Server, 404), None);
+        assert_eq!(of_status(Client, 404), Some("404"));
+        assert_eq!(of_status(Client, 200), None);
     }
 }

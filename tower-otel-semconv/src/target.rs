@@ -6,11 +6,11 @@ use http::Uri;
 
 use crate::host_port::HostPort;
 
-/// The parts of a request target, as they were written.
+/// The parts of a request target, as written.
 ///
-/// An origin-form target (`GET /users/7`) has no scheme and no authority. On a server,
-/// [`server_scheme`](crate::server_scheme) determines the scheme, and the `Host` header is the authority. The user
-/// information is not stored, so that it cannot be recorded by mistake.
+/// An origin-form target (`GET /users/7`) has no scheme and no authority. On a server, use
+/// [`server_scheme`](crate::server_scheme) and [`server::on_server`](crate::server::on_server). User information is not
+/// stored, so that it cannot be recorded by mistake.
 ///
 /// ```
 /// use tower_otel_semconv::Target;
@@ -30,11 +30,11 @@ use crate::host_port::HostPort;
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Target<'a> {
-    /// The scheme of an absolute target.
+    /// The scheme of an absolute target. `None` for other forms.
     pub scheme: Option<&'a str>,
     /// Whether the target contains a user name or a password.
     pub has_userinfo: bool,
-    /// Host and port as they were written, without user information.
+    /// Host and port as written, without user information.
     pub authority: Option<&'a str>,
     /// The path without query. Empty for the authority form of `CONNECT`.
     pub path: &'a str,
@@ -78,7 +78,7 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// Returns the host of the target. An IPv6 address has no brackets.
+    /// Returns the host of the target, or `None` if it has no valid authority. An IPv6 address has no brackets.
     pub fn host(&self) -> Option<&'a str> {
         HostPort::parse(self.authority?).map(|server| server.host)
     }

@@ -1,8 +1,8 @@
 //! The trusted proxies of a server, and the client, scheme and host that they forward.
 //!
-//! A client can send any `X-Forwarded-For` header. Each proxy appends its entry at the end, so only the entries written
-//! by trusted proxies are used: starting at the peer of the connection, hops are followed as long as they are trusted.
-//! The first hop that is not trusted is the client. Entries beyond it are ignored.
+//! A client can send any `X-Forwarded-For` header. Each proxy appends its entry at the end, so only the entries of trusted
+//! proxies are used. The hops are examined from the peer of the connection towards the client. The first hop that is not
+//! trusted is the client. Entries beyond it are ignored.
 //!
 //! See [HTTP server spans](https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-server-span).
 
@@ -18,7 +18,7 @@ use crate::proxy_trust::ProxyTrust;
 
 /// The proxies in front of a server whose forwarded headers are trusted.
 ///
-/// Default: [`none`](Self::none); forwarded headers are ignored.
+/// Default: no proxy is trusted. Forwarded headers are then ignored, because any client can send them.
 ///
 /// ```
 /// use http::{HeaderMap, HeaderValue};
@@ -32,7 +32,7 @@ use crate::proxy_trust::ProxyTrust;
 ///     proxies.resolve(&headers, Some(peer.into())).client.map(|client| client.address.to_string())
 /// };
 ///
-/// assert_eq!(client(TrustedProxies::none()).as_deref(), Some("10.0.0.1"));
+/// assert_eq!(client(TrustedProxies::default()).as_deref(), Some("10.0.0.1"));
 /// assert_eq!(client(TrustedProxies::hops(2)).as_deref(), Some("203.0.113.7"));
 /// assert_eq!(client(TrustedProxies::cidrs(["10.0.0.0/8"])?).as_deref(), Some("203.0.113.7"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -45,17 +45,19 @@ pub struct TrustedProxies {
 
 /// The header family that the trusted proxies write.
 ///
-/// A proxy that writes one family and passes the other through also passes what the client wrote there. With
-/// [`Both`](Self::Both), a client can thereby remove its address, scheme and host from the telemetry, but cannot forge
-/// others. If that matters, or if the proxy writes different values into both families, set the family.
+/// Default: [`Both`](Self::Both).
 ///
-/// `X-Forwarded-Proto` and `X-Forwarded-Host` do not name the proxy that wrote them. If a trusted proxy appends to
-/// `X-Forwarded-For` but passes these two on, the client's own values are recorded as scheme and host. Configure the
-/// proxy to overwrite them, or use [`Forwarded`](Self::Forwarded), whose elements belong to one proxy each.
+/// A proxy that writes one family may pass on the other family as the client wrote it. With [`Both`](Self::Both), a
+/// client can then remove its address, scheme and host from the telemetry, but it cannot forge other values. To prevent
+/// this, set the family. Also set it if the proxy writes different values into both families.
+///
+/// `X-Forwarded-Proto` and `X-Forwarded-Host` do not identify the proxy that wrote them. If a trusted proxy appends to
+/// `X-Forwarded-For` but passes on these two, the client's own values are recorded as scheme and host. Configure the
+/// proxy to overwrite them, or use [`Forwarded`](Self::Forwarded): one proxy writes all values of an element.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ForwardedHeaders {
-    /// Both families are read. If a request has headers of both, a value is used only if both have it, because the client may
-    /// have written one of them.
+    /// Both families are read. If a request has headers of both, a value is used only if it is equal in both, because the client
+    /// may have written one of them.
     #[default]
     Both,
     /// Only `Forwarded` (RFC 7239) is read.
@@ -65,15 +67,9 @@ pub enum ForwardedHeaders {
 }
 
 impl TrustedProxies {
-    /// Trusts no proxy: the peer is the client, and forwarded headers are ignored.
-    #[must_use]
-    pub fn none() -> Self {
-        Self::default()
-    }
-
     /// Trusts the `n` nearest hops, whatever their addresses are. The peer is the first hop.
     ///
-    /// `hops(0)` is [`none`](Self::none). Use it only if clients cannot bypass the proxies and every proxy appends its
+    /// `hops(0)` trusts none. Use it only if clients cannot bypass the proxies and every proxy appends its
     /// entry.
     #[must_use]
     pub fn hops(n: usize) -> Self {
@@ -122,8 +118,8 @@ impl TrustedProxies {
 
     /// Returns the client, scheme and host of a request received from `peer`.
     ///
-    /// Scheme and host are those of the trusted hop nearest to the client. In `X-Forwarded-Proto` and
-    /// `X-Forwarded-Host`, at most as many entries are used as there are trusted hops.
+    /// Scheme and host are from the trusted hop nearest to the client. The number of trusted hops limits the number of
+    /// entries that are read from `X-Forwarded-Proto` and `X-Forwarded-Host`.
     #[must_use]
     pub fn resolve<'h>(&self, headers: &'h HeaderMap, peer: Option<Endpoint>) -> Forwarded<'h> {
         if !self.trust.trusts(0, peer) {
@@ -195,7 +191,6 @@ mod tests {
         ]);
         for proxies in [
             TrustedProxies::default(),
-            TrustedProxies::none(),
             TrustedProxies::hops(0),
             TrustedProxies::cidrs(["192.0.2.0/24"]).unwrap(),
         ] {
@@ -450,7 +445,7 @@ mod tests {
     }
 
     proptest! {
-        /// The recorded address is the one that the trusted proxy received, whatever the client sends.
+        /// The recorded address is the one that the trusted proxy received, regardless of the headers of the client.
         #[test]
         fn the_client_cannot_override_a_trusted_proxy(
             forged in "[ -~\t]{0,200}|[\\x80-\\xff,\"\\\\; =for.:1]{0,200}",

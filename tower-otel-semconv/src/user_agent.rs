@@ -5,8 +5,8 @@
 
 /// Parts of user agent names and their synthetic type.
 ///
-/// The conventions leave the list to instrumentations. This is the list of OpenTelemetry's own instrumentations, so
-/// that services in several languages record the same values.
+/// The conventions do not define the list. This is the list of OpenTelemetry's own instrumentations, so that services in
+/// several languages record the same values.
 const SYNTHETIC: [(&str, &str); 3] = [
     ("alwayson", "test"),
     ("googlebot", "bot"),

@@ -1,4 +1,4 @@
-//! What a test expects of a span.
+//! The span that a test expects.
 
 use std::collections::BTreeMap;
 
@@ -8,9 +8,15 @@ use crate::span::Span;
 
 /// An expected span. Returned by [`span`].
 ///
-/// Kind and attributes that are not set are not compared. The status and the children always are: the
-/// recorded span must not have failed unless [`failed`](Self::failed) is called, and its children must
-/// be those added by [`child`](Self::child).
+/// These parts are compared:
+///
+/// | part | compared | expected |
+/// |---|---|---|
+/// | name | always | the name given to [`span`] |
+/// | status | always | not an error, or an error after [`failed`](Self::failed) |
+/// | children | always | exactly those of [`child`](Self::child), in any order |
+/// | kind | if set | the kind of [`kind`](Self::kind) |
+/// | attributes | if set | those of [`attribute`](Self::attribute) and [`without_attribute`](Self::without_attribute) |
 #[derive(Clone, Debug)]
 pub struct ExpectedSpan {
     pub(crate) name: String,
@@ -21,7 +27,7 @@ pub struct ExpectedSpan {
     pub(crate) children: Vec<Self>,
 }
 
-/// Returns an expected span of this name.
+/// Returns an expected span with this name, without an error and without children.
 ///
 /// ```
 /// use tower_otel_test::{SpanKind, span};
@@ -43,14 +49,14 @@ pub fn span(name: impl Into<String>) -> ExpectedSpan {
 }
 
 impl ExpectedSpan {
-    /// Expects this kind.
+    /// Expects this kind. Default: any.
     #[must_use]
     pub fn kind(mut self, kind: SpanKind) -> Self {
         self.kind = Some(kind);
         self
     }
 
-    /// Expects an error status.
+    /// Expects an error status. Default: a status that is not an error.
     #[must_use]
     pub fn failed(mut self) -> Self {
         self.failed = true;
@@ -71,7 +77,7 @@ impl ExpectedSpan {
         self
     }
 
-    /// Expects this child. The order of children does not matter.
+    /// Expects this child, in addition to those added before. Default: no children. Their order does not matter.
     #[must_use]
     pub fn child(mut self, child: Self) -> Self {
         self.children.push(child);

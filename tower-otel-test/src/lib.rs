@@ -1,8 +1,8 @@
 //! Records the spans and metrics of one test in memory. Tests can run in parallel, because each has its
-//! own spans and metrics. A failed assertion shows the difference.
+//! own spans and metrics. A failed assertion shows the difference line by line.
 //!
-//! It records `tracing` spans, metrics of the `metrics` facade, and the signals of OpenTelemetry providers. It
-//! does not depend on the layers of this suite.
+//! The crate records `tracing` spans, metrics of the `metrics` facade, and spans and metrics of OpenTelemetry
+//! providers. It does not depend on the layers of this suite.
 //!
 //! # A complete test
 //!
@@ -117,7 +117,9 @@
 //!
 //! # Panics
 //!
-//! Only failed assertions panic. Recording never does.
+//! Only failed assertions panic: those of [`assert_spans`](TestTelemetry::assert_spans),
+//! [`assert_metrics`](TestTelemetry::assert_metrics), [`span`](TestTelemetry::span) and
+//! [`wait_for`](TestTelemetry::wait_for). Recording never panics.
 
 #![allow(clippy::panic, reason = "failed assertions panic")]
 

@@ -14,8 +14,8 @@ use crate::series::{Histogram, Series, SeriesValue};
 /// http_requests_total{method="GET",path="/users/{id}",status="200"} 2
 /// ```
 ///
-/// The methods select the series that have all given labels, and possibly others, and return the sum of
-/// their values. They return `None` if there is no such series.
+/// The methods select the series that have all given labels. These series may have further labels. The
+/// methods return the sum of their values, or `None` if there is no such series.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Metrics(Vec<Series>);
 
@@ -24,7 +24,7 @@ impl Metrics {
         Self(series.collect())
     }
 
-    /// Returns the value of a counter.
+    /// Returns the sum of the counter's series that have these labels, or `None` if there is none.
     pub fn counter(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         let counters = self.values(name, labels).map(|value| match value {
             SeriesValue::Counter(value) => Some(value),
@@ -33,7 +33,7 @@ impl Metrics {
         counters.flatten().reduce(|sum, value| sum + value)
     }
 
-    /// Returns the value of a gauge or up-down counter.
+    /// Returns the sum of the series of a gauge or up-down counter that have these labels, or `None` if there is none.
     pub fn gauge(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         let gauges = self.values(name, labels).map(|value| match value {
             SeriesValue::Gauge(value) => Some(value),
@@ -42,7 +42,7 @@ impl Metrics {
         gauges.flatten().reduce(|sum, value| sum + value)
     }
 
-    /// Returns count and sum of a histogram.
+    /// Returns count and sum of the histogram's series that have these labels, or `None` if there is none.
     pub fn histogram(&self, name: &str, labels: &[(&str, &str)]) -> Option<Histogram> {
         let histograms = self.values(name, labels).map(|value| match value {
             SeriesValue::Histogram(histogram) => Some(histogram),

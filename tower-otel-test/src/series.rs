@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fmt};
 pub struct Histogram {
     /// The number of samples.
     pub count: u64,
-    /// The sum of the samples.
+    /// The sum of the samples, in the unit of the metric.
     pub sum: f64,
 }
 

@@ -33,7 +33,7 @@ impl SpanPair<'_> {
         })
     }
 
-    /// Returns the text of the recorded span, with only what the expected span compares.
+    /// Returns the text of the recorded span, with only the parts that the expected span compares.
     pub(crate) fn recorded(&self) -> Option<SpanText> {
         let node = self.recorded?;
         let has_kind = self.expected.is_none_or(|expected| expected.kind.is_some());
@@ -51,8 +51,8 @@ impl SpanPair<'_> {
     }
 }
 
-/// Pairs each expected span with a recorded one: with one that matches, in the assignment that matches
-/// most, else with one of the same name. Spans that remain are pairs of their own.
+/// Pairs expected spans with recorded ones. First assigns as many matching spans as possible, then spans of
+/// the same name. Each remaining span is alone in its pair.
 pub(crate) fn match_spans<'a>(
     expected: &'a [ExpectedSpan],
     recorded: &'a [SpanNode<'a>],
@@ -60,8 +60,8 @@ pub(crate) fn match_spans<'a>(
     Matcher::default().pairs(expected, recorded)
 }
 
-/// Compares spans with their descendants, each expected span with each recorded one at most once.
-/// Otherwise the time would be exponential in the depth of the trees.
+/// Compares spans with their descendants. Each expected span is compared with each recorded one at most once;
+/// otherwise the time would be exponential in the depth of the trees.
 #[derive(Default)]
 struct Matcher {
     /// Whether two spans and all their descendants match, by their addresses.
@@ -133,7 +133,7 @@ impl Matcher {
         matches
     }
 
-    /// Assigns to each expected span a recorded one that matches, to as many as possible.
+    /// Assigns matching recorded spans to as many expected spans as possible.
     fn assign(&mut self, expected: &[ExpectedSpan], recorded: &[SpanNode<'_>]) -> Assignment {
         let candidates: Vec<Vec<usize>> = expected
             .iter()

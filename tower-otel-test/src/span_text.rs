@@ -60,8 +60,8 @@ impl SpanText {
     }
 }
 
-/// Returns the lines of all trees. Only indentation shows the structure: a line does not depend on its
-/// neighbors, so a difference does not spread to them.
+/// Returns the lines of all trees. Only indentation shows the structure, so a difference in one line does not
+/// change its neighbors.
 pub(crate) fn render(roots: &[SpanText]) -> String {
     if roots.is_empty() {
         return String::from("(no span)\n");

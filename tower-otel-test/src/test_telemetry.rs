@@ -29,8 +29,8 @@ const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 ///
 /// - [`install`](Self::install) records what this thread does through `tracing` and the `metrics`
 ///   facade. Use it with a single-threaded runtime such as that of `#[tokio::test]`.
-/// - [`tracer_provider`](Self::tracer_provider) and [`meter_provider`](Self::meter_provider) are passed
-///   to a layer, and record what it does on any thread.
+/// - Pass [`tracer_provider`](Self::tracer_provider) and [`meter_provider`](Self::meter_provider) to a
+///   layer. They record its spans and metrics on all threads.
 #[derive(Debug)]
 pub struct TestTelemetry {
     spans: InMemorySpanExporter,
@@ -41,7 +41,8 @@ pub struct TestTelemetry {
     meter: InMemoryMeter,
 }
 
-/// A guard that records this thread into a [`TestTelemetry`] until it is dropped.
+/// A guard that records this thread into a [`TestTelemetry`] until it is dropped. Returned by
+/// [`TestTelemetry::install`].
 #[derive(Debug)]
 #[must_use = "recording stops when this is dropped"]
 pub struct InstallGuard<'a> {
@@ -61,7 +62,7 @@ impl fmt::Debug for RecorderGuard<'_> {
 
 impl TestTelemetry {
     /// Returns empty telemetry that is not installed. Every span is sampled.
-    // Each call starts a recorder and providers, which `Default` would not suggest.
+    // There is no `Default`, because each call starts a recorder and a provider.
     #[allow(clippy::new_without_default)]
     pub fn new() -> Self {
         let (spans, open) = (InMemorySpanExporter::default(), OpenSpans::default());
@@ -91,7 +92,7 @@ impl TestTelemetry {
     /// Records the `tracing` spans of this thread from level `INFO` up, and its metrics of the `metrics`
     /// facade, until the guard is dropped.
     ///
-    /// Build layers after this call: a metrics layer may cache handles of the current recorder.
+    /// Create layers after this call: a metrics layer may cache handles of the current recorder.
     pub fn install(&self) -> InstallGuard<'_> {
         InstallGuard {
             _subscriber: dispatcher::set_default(&self.subscriber),
@@ -119,7 +120,7 @@ impl TestTelemetry {
     ///
     /// # Panics
     ///
-    /// If there is none or more than one. The message has the tree of all spans, and those that have not ended.
+    /// Panics if there is none or more than one. The message has the tree of all spans, and those that have not ended.
     #[track_caller]
     pub fn span(&self, name: &str) -> Span {
         let spans = self.spans();
@@ -135,11 +136,11 @@ impl TestTelemetry {
     }
 
     /// Asserts that exactly these spans have ended. The order of siblings does not matter.
-    /// [`ExpectedSpan`] says what is compared.
+    /// [`ExpectedSpan`] lists the compared parts.
     ///
     /// # Panics
     ///
-    /// If the spans differ. The message has the difference, line by line, all spans, and those that have not ended.
+    /// Panics if the spans differ. The message has the difference, line by line, all spans, and those that have not ended.
     #[track_caller]
     pub fn assert_spans(&self, expected: impl IntoIterator<Item = ExpectedSpan>) {
         let expected: Vec<_> = expected.into_iter().collect();
@@ -150,17 +151,17 @@ impl TestTelemetry {
         }
     }
 
-    /// Returns a snapshot of the metrics.
+    /// Returns a snapshot of all metrics. Reading does not reset them.
     pub fn metrics(&self) -> Metrics {
         Metrics::new(self.recorder.series().chain(self.meter.series()))
     }
 
-    /// Asserts that the metrics are exactly these lines, in any order and with any indentation. The
-    /// format is that of [`Metrics`]: name, labels sorted by name, and value or number of samples.
+    /// Asserts that the metrics are exactly these lines, in any order and with any indentation. Each line has
+    /// the format of [`Metrics`]: name, labels sorted by name, and the value, or `count=` with the number of samples.
     ///
     /// # Panics
     ///
-    /// If the metrics differ. The message has the difference, line by line.
+    /// Panics if the metrics differ. The message has the difference, line by line.
     #[track_caller]
     pub fn assert_metrics(&self, expected: &str) {
         let mut lines: Vec<_> = expected.lines().map(str::trim).collect();
@@ -176,14 +177,14 @@ impl TestTelemetry {
         }
     }
 
-    /// Waits until the condition is true, while other tasks run. For example, a server's span may end
-    /// after its client has received the response.
+    /// Waits until the condition is true, while other tasks run. Use it where a span can end later, such as
+    /// a server's span after the client has received the response.
     ///
-    /// This works on any runtime, without a timer: it polls the condition, and yields in between.
+    /// It works on any runtime, without a timer: it checks the condition repeatedly and yields in between.
     ///
     /// # Panics
     ///
-    /// If the condition is still false after 20 seconds. The message has `what` and everything recorded.
+    /// Panics if the condition is still false after 20 seconds. The message has `what`, all spans and all metrics.
     pub async fn wait_for(&self, what: &str, mut condition: impl FnMut(&Self) -> bool) {
         let deadline = Instant::now() + WAIT_TIMEOUT;
         while !condition(self) {

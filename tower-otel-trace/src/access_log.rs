@@ -1,4 +1,4 @@
-//! The access log: one event for each exchange, when it has ended.
+//! The access log: one event at the end of each exchange.
 
 use std::{
     fmt, mem,
@@ -13,10 +13,10 @@ use tracing::{Level, level_filters::LevelFilter};
 
 use crate::{protocol::Protocol, request::RequestAttributes};
 
-/// The target of the events, by which a filter selects them.
+/// The target of the events, for filters.
 const TARGET: &str = "tower_otel_trace::access_log";
 
-/// What a line says of the request. Texts are redacted and cut as in the span.
+/// The request in a log line. Texts are redacted and cut as in the span.
 pub(crate) struct AccessEntry {
     started: Instant,
     /// `None` for a gRPC call.
@@ -29,18 +29,18 @@ pub(crate) struct AccessEntry {
     url: Option<String>,
 }
 
-/// What a line says of the end.
+/// The end in a log line.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AccessEnd {
-    /// The status of HTTP.
+    /// The HTTP status.
     pub(crate) status: Option<StatusCode>,
-    /// The status of gRPC.
+    /// The gRPC status.
     pub(crate) rpc_status: Option<&'static str>,
     pub(crate) error: Option<&'static str>,
 }
 
 impl AccessEntry {
-    /// Returns the entry of a request, or `None` if no subscriber has lines.
+    /// Returns the entry of a request, or `None` if no subscriber enables the event.
     #[cold]
     pub(crate) fn new(request: &RequestAttributes<'_, '_>, started: Instant) -> Option<Self> {
         if LevelFilter::current() < LevelFilter::WARN {
@@ -59,12 +59,12 @@ impl AccessEntry {
         })
     }
 
-    /// Writes the event, in the current OpenTelemetry context and in no `tracing` span. A panic of the subscriber is
+    /// Writes the event in the current OpenTelemetry context, outside any `tracing` span. A panic of the subscriber is
     /// ignored.
     pub(crate) fn write(&self, end: &End<'_>, at: Instant, outcome: AccessEnd) {
         let write = || self.write_event(end, at, outcome);
         if let Err(panic) = catch_unwind(AssertUnwindSafe(write)) {
-            // Its destructor may panic, too.
+            // The destructor of the payload may panic, too.
             mem::forget(panic);
         }
     }
@@ -80,7 +80,7 @@ impl AccessEntry {
         };
         let status = outcome.status.map(|status| status.as_u16());
         let duration = milliseconds(at.saturating_duration_since(self.started));
-        // The level of an event is a constant, so there are two.
+        // The level of an event must be a constant, so there are two events.
         match outcome.error {
             None => tracing::event!(
                 target: TARGET,
@@ -119,12 +119,12 @@ impl AccessEntry {
     }
 }
 
-/// Returns a duration in milliseconds, to the microsecond.
+/// Returns a duration in milliseconds, rounded to microseconds.
 fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
-/// Without the texts of the request.
+/// Omits the texts of the request.
 impl fmt::Debug for AccessEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AccessEntry").finish_non_exhaustive()

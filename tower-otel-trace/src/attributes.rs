@@ -1,7 +1,7 @@
-//! The attributes of spans, in one list that every span backend visits.
+//! The list of span attributes. Every span backend visits it.
 //!
-//! An attribute takes a constant and a rule in `tower-otel-semconv`, a line here, and its key in the
-//! list of [`tracing` fields](crate::backend::fields) if it is known when the span starts.
+//! A new attribute needs a constant and a rule in `tower-otel-semconv`, and a line here. If it is known when the span starts,
+//! its key is also in the list of [`tracing` fields](crate::backend::fields).
 
 use std::net::IpAddr;
 
@@ -13,31 +13,31 @@ use crate::{
     request::{RequestAttributes, ResolvedAttributes},
 };
 
-/// Takes the attributes of a span one by one. It is called for every attribute of the list in the same
+/// Receives the attributes of a span one by one. It is called for every attribute of the list in the same
 /// order, with `None` for an unknown value.
 pub(crate) trait AttributeSink<'v> {
     /// Adds a text attribute.
     fn text(&mut self, key: &'static str, value: Option<&'v str>);
 
-    /// A text that is likely to be the same in many requests.
+    /// Adds a text that is often the same in many requests.
     #[inline]
     fn repeated_text(&mut self, key: &'static str, value: Option<&'v str>) {
         self.text(key, value);
     }
 
-    /// A text that lives as long as the process.
+    /// Adds a static text.
     fn static_text(&mut self, key: &'static str, value: Option<&'static str>);
 
     /// Adds an integer attribute.
     fn int(&mut self, key: &'static str, value: Option<i64>);
 
-    /// An IP address.
+    /// Adds an IP address.
     fn address(&mut self, key: &'static str, value: Option<IpAddr>);
 }
 
 /// Visits the attributes that are known when the span starts.
 ///
-/// The attributes that the conventions want samplers to see come first.
+/// The attributes that the conventions require for samplers come first.
 #[inline(always)]
 pub(crate) fn visit<'v>(
     request: &'v RequestAttributes<'_, '_>,
@@ -138,7 +138,7 @@ fn grpc<'v>(
     peer(sink, request.peer());
 }
 
-/// Attributes of servers and clients that are recorded by an option, or for an unknown method.
+/// Visits the attributes that need an option, or an unknown method.
 #[cold]
 fn optional<'v>(request: &'v RequestAttributes<'_, '_>, sink: &mut impl AttributeSink<'v>) {
     sink.text(

@@ -10,7 +10,7 @@ use crate::{backend::OpenSpan, thread_exit};
 /// The name of the span.
 pub(crate) const NAME: &str = "upgraded connection";
 
-/// Observes an upgraded connection as a span, which ends with it.
+/// Observes an upgraded connection as a span. The span ends with the connection.
 pub(crate) fn observe(connection: &LongLived, span: impl OpenSpan + Send + 'static) {
     let mut connection_span = ConnectionSpan(span);
     connection.observe(move |code| connection_span.run(code));
@@ -29,7 +29,7 @@ impl<S: OpenSpan> ConnectionSpan<S> {
     }
 }
 
-/// Forgotten when the code returns; dropped only when it unwinds.
+/// Sets an error on the span when the code unwinds. Forgotten when the code returns.
 struct FailIfPanicked<'a, S: OpenSpan>(&'a mut S);
 
 impl<S: OpenSpan> Drop for FailIfPanicked<'_, S> {

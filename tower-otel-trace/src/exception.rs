@@ -12,16 +12,16 @@ use tracing::Level;
 
 use crate::{backend::fields::TARGET, text_limit::cut_string};
 
-/// How many causes of an error are logged.
+/// The maximum number of causes of an error that are logged.
 const MAX_CAUSES: usize = 16;
 
-/// Logs the error or the panic that ended an exchange, in the current span. A panic of the subscriber is ignored: the caller
-/// gets the error of the exchange.
+/// Logs the error or the panic that ended an exchange, in the current span. A panic of the subscriber is ignored, so that the
+/// caller receives the error of the exchange.
 ///
 /// See [exceptions](https://opentelemetry.io/docs/specs/semconv/exceptions/exceptions-logs/).
 pub(crate) fn log(end: End<'_>) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| log_event(end))) {
-        // Its destructor may panic, too.
+        // The destructor of the payload may panic, too.
         mem::forget(panic);
     }
 }
@@ -65,7 +65,7 @@ fn causes(failure: &Failure<'_>) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-/// Calls code of an error. If it panics, the request does not.
+/// Calls code of an error. A panic is replaced with [`PANICKED`], so that the request does not panic.
 fn format_error(write: impl FnOnce(&mut String)) -> String {
     let mut text = String::new();
     if catch_unwind(AssertUnwindSafe(|| write(&mut text))).is_err() {

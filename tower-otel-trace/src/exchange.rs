@@ -1,6 +1,7 @@
 //! The exchange of a [`TraceLayer`](crate::TraceLayer): one span from the request to the end of the response.
 
 use std::{
+    cmp::Ordering,
     mem,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::Arc,
@@ -9,8 +10,10 @@ use std::{
 
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use opentelemetry::{Context, trace::TraceContextExt};
-use tower_otel_core::{End, Exchange, Kind, LongLived, RequestInfo, ResponseHead, RouteSlot};
-use tower_otel_semconv::{Endpoint, attribute, protocol, span_name};
+use tower_otel_core::{
+    End, Exchange, Kind, LongLived, PeerAddr, RequestInfo, ResponseHead, RouteSlot,
+};
+use tower_otel_semconv::{Endpoint, attribute, protocol_version, span_name, transport};
 
 use crate::{
     access_log::{AccessEnd, AccessEntry},
@@ -32,8 +35,9 @@ pub struct TraceExchange<B: SpanBackend> {
     span: B::Span,
     state: Arc<LayerState<B>>,
     status: Option<StatusCode>,
-    /// Whether the response has the ids of the span.
+    /// Whether the response gets a header with the ids of the span.
     has_server_timing: bool,
+    has_ended: bool,
     body_bytes: u64,
     // Boxed, because few exchanges have extras and every exchange is moved several times.
     extras: Option<Box<ExchangeExtras>>,
@@ -49,7 +53,7 @@ pub(crate) struct ExchangeExtras {
 }
 
 impl ExchangeExtras {
-    /// Reads the route from the slot at the end of the exchange.
+    /// Returns extras that read the route from the slot at the end of the exchange.
     #[cold]
     pub(crate) fn awaiting_route(slot: RouteSlot, method: &Method) -> Box<Self> {
         Box::new(Self {
@@ -58,7 +62,7 @@ impl ExchangeExtras {
         })
     }
 
-    /// Records a gRPC call.
+    /// Returns extras that record a gRPC call.
     pub(crate) fn grpc(grpc: GrpcSpan) -> Box<Self> {
         Box::new(Self {
             grpc: Some(grpc),
@@ -73,8 +77,7 @@ impl<B: SpanBackend> TraceExchange<B> {
         Self::with_extras(span, state, None)
     }
 
-    /// Returns the exchange of a request whose span is open. Copies captured headers, and exposes the span to the
-    /// handler.
+    /// Returns the exchange of a request whose span is open. Copies captured headers and exposes the span to the handler.
     #[inline(always)]
     pub(crate) fn opened(
         span: B::Span,
@@ -105,19 +108,20 @@ impl<B: SpanBackend> TraceExchange<B> {
             state: Arc::clone(state),
             status: None,
             has_server_timing: false,
+            has_ended: false,
             body_bytes: 0,
             extras,
         }
     }
 
-    /// Returns the exchange with a response that has the ids of the span, if `is_sent`.
+    /// Returns the exchange. If `is_sent` is set, its response gets a header with the ids of the span.
     #[inline]
     pub(crate) const fn server_timing(mut self, is_sent: bool) -> Self {
         self.has_server_timing = is_sent;
         self
     }
 
-    /// Returns the exchange with a line in the access log, if there is an entry for it.
+    /// Returns the exchange. If there is an entry, it writes a line to the access log.
     #[inline]
     pub(crate) fn access_log(mut self, entry: Option<AccessEntry>) -> Self {
         if let Some(entry) = entry {
@@ -126,7 +130,7 @@ impl<B: SpanBackend> TraceExchange<B> {
         self
     }
 
-    /// Writes the line in the access log. The `tracing` span is left before, because it lasts as long as it is entered.
+    /// Writes the line to the access log. The `tracing` span is exited first, because it lasts until its last exit.
     #[cold]
     fn write_access(&mut self, entry: &AccessEntry, end: &End<'_>, at: Instant) {
         let context = thread_exit::unless_exiting(|| {
@@ -162,7 +166,7 @@ impl<B: SpanBackend> TraceExchange<B> {
         }
     }
 
-    /// Returns the header of the response. The context of a span that is not recorded can be read only when it is entered.
+    /// Returns the header of the response. The context of an unrecorded span can be read only while it is entered.
     #[cold]
     fn server_timing_header(&mut self) -> Option<Box<(HeaderName, HeaderValue)>> {
         let _entered = self.enter();
@@ -182,7 +186,7 @@ impl<B: SpanBackend> TraceExchange<B> {
         handle.is_some_and(SpanHandle::is_renamed)
     }
 
-    /// Records the route that was set since the start, and renames the span after it.
+    /// Records the route that was set after the start, and renames the span.
     fn record_late_route(&mut self) {
         let late_route = self
             .extras
@@ -207,7 +211,7 @@ impl<B: SpanBackend> TraceExchange<B> {
     }
 
     fn client_response(&mut self, response: &dyn ResponseHead) {
-        let peer = response.peer().map(Endpoint::from);
+        let peer = PeerAddr::of(response.extensions()).map(Endpoint::from);
         let address = peer.map(|peer| peer.address.to_string());
         let address = (
             attribute::NETWORK_PEER_ADDRESS,
@@ -223,15 +227,15 @@ impl<B: SpanBackend> TraceExchange<B> {
         }
         let version = response.version();
         if peer.is_none() {
-            let version = protocol::version(version).map(LateValue::Static);
+            let version = protocol_version(version).map(LateValue::Static);
             let version = (attribute::NETWORK_PROTOCOL_VERSION, version);
             self.span.set_all([status_code(response), version]);
             return;
         }
         let opt_ins = self.state.config.opt_ins;
         let has_transport = opt_ins.contains(OptIn::NetworkTransport);
-        let transport = protocol::transport(version).filter(|_| has_transport);
-        let version = protocol::version(version);
+        let transport = transport(version).filter(|_| has_transport);
+        let version = protocol_version(version);
         self.span.set_all([
             status_code(response),
             (
@@ -247,7 +251,7 @@ impl<B: SpanBackend> TraceExchange<B> {
         ]);
     }
 
-    /// Records what is known at the end of an HTTP exchange, and returns its error.
+    /// Records the attributes of the end of an HTTP exchange, and returns its error.
     fn http_end(&mut self, end: &End<'_>) -> Option<&'static str> {
         self.record_late_route();
         let config = &self.state.config;
@@ -288,7 +292,6 @@ fn status_code(response: &dyn ResponseHead) -> LateAttribute<'static> {
 
 impl<B: SpanBackend> Exchange for TraceExchange<B> {
     const END_READS_CONTEXT: bool = true;
-    const COUNTS_DATA_LATE: bool = true;
 
     type Entered<'a>
         = Option<<B::Span as OpenSpan>::Entered<'a>>
@@ -297,6 +300,9 @@ impl<B: SpanBackend> Exchange for TraceExchange<B> {
 
     #[inline]
     fn enter(&mut self) -> Self::Entered<'_> {
+        if self.has_ended {
+            self.show_kept();
+        }
         thread_exit::unless_exiting(|| self.span.enter())
     }
 
@@ -343,16 +349,32 @@ impl<B: SpanBackend> Exchange for TraceExchange<B> {
     }
 
     #[inline]
+    fn end_order(&self) -> Option<Ordering> {
+        Some(match self.span.is_held() {
+            true => Ordering::Less,
+            false => Ordering::Equal,
+        })
+    }
+
+    #[inline]
     fn end(&mut self, end: End<'_>, at: Instant) {
         let extras = self.extras.as_mut();
         match extras.and_then(|extras| extras.access.take()) {
             None => self.end_span(end, at),
             Some(entry) => self.end_with_access(&entry, end, at),
         }
+        self.has_ended = true;
     }
 }
 
 impl<B: SpanBackend> TraceExchange<B> {
+    /// Called only for metrics that end after the span.
+    #[cold]
+    fn show_kept(&mut self) {
+        self.has_ended = false;
+        self.span.show_kept();
+    }
+
     #[inline]
     fn end_span(&mut self, end: End<'_>, at: Instant) {
         let is_recording = self.span.is_recording();
@@ -372,14 +394,14 @@ impl<B: SpanBackend> TraceExchange<B> {
             }
         }
         self.state.backend.end(&mut self.span, at);
-        // Last, because a subscriber may block. A `tracing` span ends when it is dropped, after the event that it contains.
+        // Last, because a subscriber may block. A `tracing` span ends when it is dropped, after this event in it.
         if is_recording && self.state.config.logs_exceptions {
             let _entered = self.enter();
             exception::log(end);
         }
     }
 
-    /// Ends the span and writes the line in the access log, even if the end of the span panics.
+    /// Ends the span and writes the line to the access log, even if the end of the span panics.
     #[cold]
     fn end_with_access(&mut self, entry: &AccessEntry, end: End<'_>, at: Instant) {
         let ended = catch_unwind(AssertUnwindSafe(|| self.end_span(end, at)));
@@ -388,7 +410,7 @@ impl<B: SpanBackend> TraceExchange<B> {
             return write();
         };
         if let Err(second) = catch_unwind(write) {
-            // Its destructor may panic, too.
+            // The destructor of the payload may panic, too.
             mem::forget(second);
         }
         resume_unwind(panic);

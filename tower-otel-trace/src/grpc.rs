@@ -1,13 +1,10 @@
-//! The part of a span that is recorded by the gRPC conventions.
+//! The part of a span that follows the gRPC conventions.
 
 use std::time::Instant;
 
 use opentelemetry::trace::TraceContextExt;
 use tower_otel_core::{End, GrpcCall, GrpcOutcome, Kind, ResponseHead};
-use tower_otel_semconv::{
-    self as semconv, attribute,
-    rpc::{self, StatusAttribute},
-};
+use tower_otel_semconv::{self as semconv, attribute, rpc};
 
 use crate::{
     backend::{LateValue, OpenSpan},
@@ -16,11 +13,12 @@ use crate::{
     request::RequestAttributes,
 };
 
-/// A gRPC call in progress, and what its span records at the end.
+/// A gRPC call in progress, and the values that its span records at the end.
 #[derive(Debug)]
 pub(crate) struct GrpcSpan {
     call: GrpcCall,
-    status: StatusAttribute,
+    /// The attribute of the status.
+    status: &'static str,
     // Recorded at the end: an attribute cannot be removed from a span.
     method: Option<Box<str>>,
 }
@@ -34,7 +32,7 @@ impl GrpcSpan {
         let is_late = request.kind() == Kind::Server && span.is_recording();
         Self {
             call,
-            status: request.config().grpc.unwrap_or_default(),
+            status: request.config().grpc.unwrap_or(attribute::RPC_STATUS_CODE),
             method: request.grpc_method().filter(|_| is_late).map(Box::from),
         }
     }
@@ -71,11 +69,7 @@ impl GrpcSpan {
         is_renamed: bool,
     ) -> Option<&'static str> {
         let outcome = self.call.outcome(end, at);
-        let status = match self.status {
-            StatusAttribute::RpcResponseStatusCode => attribute::RPC_RESPONSE_STATUS_CODE,
-            _ => attribute::RPC_STATUS_CODE,
-        };
-        span.set(status, LateValue::Static(outcome.status()));
+        span.set(self.status, LateValue::Static(outcome.status()));
         let Some(method) = self.method.as_deref() else {
             return outcome.error_type;
         };

@@ -1,4 +1,4 @@
-//! Headers that are recorded by an option.
+//! Headers that an option records.
 
 use std::sync::Arc;
 
@@ -80,7 +80,7 @@ impl HeaderCapture {
     }
 }
 
-/// Returns the values of a header, which together have the length of one text at most.
+/// Returns the values of a header. Together they have at most [`MAX_CHARS`] characters.
 fn recorded_values(name: &HeaderName, headers: &HeaderMap) -> Vec<StringValue> {
     let mut remaining = MAX_CHARS;
     let mut values = Vec::new();
@@ -88,7 +88,7 @@ fn recorded_values(name: &HeaderName, headers: &HeaderMap) -> Vec<StringValue> {
         let Some(value) = recorded_value(name, value) else {
             continue;
         };
-        // It is ASCII. An empty value takes a place, too.
+        // The value is ASCII. An empty value counts as one character.
         let value = value.get(..remaining).unwrap_or(value);
         values.push(value.to_owned().into());
         remaining = remaining.saturating_sub(value.len().max(1));

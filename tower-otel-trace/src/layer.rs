@@ -15,9 +15,7 @@ use tower_otel_core::{
 use tower_otel_propagate::{Propagation, RemoteParent};
 #[cfg(feature = "recorder")]
 use tower_otel_recorder::Recorder;
-use tower_otel_semconv::{
-    KnownMethods, SensitiveKeys, TrustedProxies, attribute, rpc::StatusAttribute,
-};
+use tower_otel_semconv::{KnownMethods, SensitiveKeys, TrustedProxies, attribute};
 
 #[cfg(feature = "recorder")]
 use crate::backend::RecorderBackend;
@@ -37,24 +35,27 @@ use crate::{
 
 /// A layer that opens a span for every exchange of a service.
 ///
-/// The layer is an observer as well, to be joined with others by
-/// [`observe`](tower_otel_core::observe).
+/// The span ends with the response body. See [what is recorded](crate#what-is-recorded) and
+/// [when a span ends](crate#when-a-span-ends).
+///
+/// The layer is also an observer that [`observe`](tower_otel_core::observe) joins with others.
 #[derive(Clone, Debug)]
 pub struct TraceLayer<B = TracingBackend>(Arc<LayerState<B>>);
 
 impl TraceLayer<TracingBackend> {
-    /// Returns a layer that opens spans for the requests a server receives.
+    /// Returns a layer that opens spans for the requests that a server receives.
     ///
-    /// The parent is the `traceparent` of the request. Without one the span starts a trace.
+    /// The parent is the span in the `traceparent` of the request, else the current span. Without either, the span
+    /// starts a trace.
     pub fn server() -> Self {
         Self::new(Kind::Server)
     }
 
-    /// Returns a layer that opens spans for the requests a client sends, as children of the current
+    /// Returns a layer that opens spans for the requests that a client sends, as children of the current
     /// span.
     ///
-    /// [`PropagateLayer`](tower_otel_propagate::PropagateLayer), inside this layer, writes the header
-    /// that makes the server continue the trace.
+    /// Put a [`PropagateLayer`](tower_otel_propagate::PropagateLayer) inside this layer. It writes the `traceparent`
+    /// header, so that the server continues the trace.
     pub fn client() -> Self {
         Self::new(Kind::Client)
     }
@@ -100,7 +101,7 @@ impl<B: Clone> TraceLayer<B> {
         self.map_backend(|_| TracerBackend::new(provider))
     }
 
-    /// Writes compact span records to this recorder, instead of opening `tracing` spans. Feature
+    /// Writes compact span records to this recorder, instead of opening `tracing` spans. Requires the feature
     /// `recorder`.
     #[cfg(feature = "recorder")]
     #[must_use]
@@ -108,7 +109,7 @@ impl<B: Clone> TraceLayer<B> {
         self.map_backend(|_| RecorderBackend::new(recorder))
     }
 
-    /// Returns the same layer with its backend's type erased, so that the backend can be chosen at run
+    /// Returns the same layer with one type for all backends, so that the backend can be chosen at run
     /// time.
     ///
     /// ```
@@ -131,38 +132,41 @@ impl<B: Clone> TraceLayer<B> {
         self.map_backend(B::erase)
     }
 
-    /// Sets how requests are read: filter, route, known methods, trusted proxies and scheme. Give the
-    /// same value to the other layers of the service. It replaces what earlier calls of
-    /// [`filter`](Self::filter), [`route`](Self::route) and the like have set.
+    /// Sets the options that all layers share: filter, route, known methods, trusted proxies and scheme. Pass the
+    /// same value to the other layers of the service. It replaces the values of earlier calls of
+    /// [`filter`](Self::filter), [`route`](Self::route), [`known_methods`](Self::known_methods),
+    /// [`trusted_proxies`](Self::trusted_proxies) and [`https`](Self::https).
     #[must_use]
     pub fn http_options(self, options: &HttpOptions) -> Self {
         self.with_http(|_| options.clone())
     }
 
-    /// Sets a function that decides whether the trace of a request's sender is continued. Default: it
-    /// is continued.
+    /// Sets a function that decides whether a server continues the trace of the caller. Default:
+    /// [`RemoteParent::Continue`].
     ///
     /// ```
     /// use std::net::IpAddr;
-    /// use tower_otel_trace::{RemoteParent, TraceLayer};
+    /// use tower_otel_trace::{PeerAddr, RemoteParent, TraceLayer};
     ///
     /// // A public server: every request starts a trace of its own, which links to the sender's.
     /// let public = TraceLayer::server().remote_parent(|_| RemoteParent::Link);
     ///
     /// // A server that is also called by services of the same private network.
     /// let mixed = TraceLayer::server().remote_parent(|request| {
-    ///     match request.peer().map(|peer| peer.ip()) {
+    ///     let peer = request.extensions().and_then(PeerAddr::of);
+    ///     match peer.map(|peer| peer.ip()) {
     ///         Some(IpAddr::V4(peer)) if peer.is_private() => RemoteParent::Continue,
     ///         _ => RemoteParent::Link,
     ///     }
     /// });
     /// ```
     ///
-    /// With [`RemoteParent::Continue`] the sender's sampled flag decides whether a request is recorded,
-    /// if the sampler follows the parent, as the default sampler does: any client can then switch
-    /// recording on, at your cost, or off. Decide by something that a client cannot forge, such as the
-    /// peer's address, not by a header. Behind a proxy the peer is the proxy: let the proxy remove
-    /// `traceparent` from requests from outside.
+    /// With [`RemoteParent::Continue`] and a parent-based sampler, which is the default, the sampled flag of the caller
+    /// decides whether a request is recorded. Any client can then switch recording on or off. Decide by a value that a
+    /// client cannot forge, such as the peer's address, and not by a header. Behind a proxy the peer is the proxy.
+    /// Configure the proxy to remove `traceparent` from external requests.
+    ///
+    /// See [security considerations](https://www.w3.org/TR/trace-context-2/#security-considerations) of W3C Trace Context.
     #[must_use]
     pub fn remote_parent(
         self,
@@ -171,7 +175,7 @@ impl<B: Clone> TraceLayer<B> {
         self.with(|config| config.remote_parent = RemoteParentPolicy::new(policy))
     }
 
-    /// Sets the headers from which a server reads the trace context: any `TextMapPropagator`, or a
+    /// Sets the format in which a server reads the trace context: any `TextMapPropagator`, or a
     /// [`Propagation`]. Default: W3C Trace Context, without baggage.
     ///
     /// ```
@@ -186,15 +190,15 @@ impl<B: Clone> TraceLayer<B> {
         self.with(|config| config.propagation = propagator.into())
     }
 
-    /// Sets which requests have a span. Default: all. For the others, the context of the remote parent
-    /// is still current while they are handled.
+    /// Sets which requests have a span. Default: all. While other requests are handled, the context of the remote parent
+    /// is still current.
     #[must_use]
     pub fn filter(self, filter: Filter) -> Self {
         self.with_http(|options| options.filter(filter))
     }
 
-    /// Sets a function that returns the route of a request, for routers other than axum's: see
-    /// [`HttpOptions::route`].
+    /// Sets a function that returns the route of a request, for routers other than axum's. See
+    /// [`HttpOptions::route`] for the default.
     #[must_use]
     pub fn route(
         self,
@@ -203,7 +207,7 @@ impl<B: Clone> TraceLayer<B> {
         self.with_http(|options| options.route(route))
     }
 
-    /// Sets the methods that are recorded by name. Others are recorded as `_OTHER`.
+    /// Sets the methods that are recorded by name. Other methods are recorded as `_OTHER`.
     ///
     /// Default: the list in `OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS`, else the methods of the
     /// conventions.
@@ -222,14 +226,14 @@ impl<B: Clone> TraceLayer<B> {
     /// Declares that the server terminates TLS itself: the scheme is `https` unless a trusted proxy
     /// forwards another one. Default: the scheme of the request target, else `http`.
     ///
-    /// A layer does not see TLS. A request over HTTP/2 names its scheme, and one over HTTP/1.1 does not.
+    /// A layer cannot detect TLS. An HTTP/2 request contains its scheme; an HTTP/1.1 request does not.
     #[must_use]
     pub fn https(self) -> Self {
         self.with_http(HttpOptions::https)
     }
 
-    /// Sets the query parameters whose values are redacted. Default: the list in the conventions and common names of
-    /// credentials, such as `access_token`, `code` and `password`: see [`SensitiveKeys`].
+    /// Sets the query parameters whose values are redacted. Default: the list of the conventions and common names of
+    /// credentials, such as `access_token`, `code` and `password`. See [`SensitiveKeys`].
     #[must_use]
     pub fn sensitive_query_keys(self, keys: SensitiveKeys) -> Self {
         self.with(|config| config.sensitive_keys = keys)
@@ -239,19 +243,19 @@ impl<B: Clone> TraceLayer<B> {
     /// `network.peer.address`, `network.peer.port` and `user_agent.original`. Default: `true`, as the
     /// conventions recommend.
     ///
-    /// `false` takes precedence over [`opt_in`](Self::opt_in). The peer of a client's request is a
-    /// server, so it is always recorded.
+    /// `false` takes precedence over [`opt_in`](Self::opt_in). The peer of a client is always recorded, because it is a
+    /// server.
     #[must_use]
     pub fn personal_data(self, recorded: bool) -> Self {
         self.with(|config| config.personal_data = recorded)
     }
 
-    /// Records these request headers, as `http.request.header.{name}`, or for a gRPC call as
+    /// Records these request headers as `http.request.header.{name}`, or for a gRPC call as
     /// `rpc.request.header.{name}`. Default: none.
     ///
-    /// The values of `authorization`, `proxy-authorization`, `cookie` and `set-cookie`, and those
-    /// marked as sensitive, are recorded as `REDACTED`. Values that are not text are omitted. Of all values of a header, 4096
-    /// characters are recorded.
+    /// The values of `authorization`, `proxy-authorization`, `cookie` and `set-cookie`, and values
+    /// marked as sensitive, are recorded as `REDACTED`. Values that are not text are omitted. All values of a header together
+    /// are cut at 4096 characters.
     #[must_use]
     pub fn capture_request_headers(self, headers: impl IntoIterator<Item = HeaderName>) -> Self {
         self.with(|config| {
@@ -263,9 +267,10 @@ impl<B: Clone> TraceLayer<B> {
         })
     }
 
-    /// Records these response headers, as `http.response.header.{name}`, or for a gRPC call as
-    /// `rpc.response.header.{name}`, and those in its trailers as `rpc.response.trailer.{name}`. Default: none. Values are
-    /// redacted as for [request headers](Self::capture_request_headers).
+    /// Records these response headers as `http.response.header.{name}`, or for a gRPC call as `rpc.response.header.{name}`
+    /// and, from its trailers, as `rpc.response.trailer.{name}`. Default: none.
+    ///
+    /// Values are redacted as for [request headers](Self::capture_request_headers).
     #[must_use]
     pub fn capture_response_headers(self, headers: impl IntoIterator<Item = HeaderName>) -> Self {
         let headers: Vec<_> = headers.into_iter().collect();
@@ -283,8 +288,7 @@ impl<B: Clone> TraceLayer<B> {
         })
     }
 
-    /// Records these attributes, which the conventions call opt-in. Default: none. They do not apply to
-    /// gRPC calls.
+    /// Records these opt-in attributes of the conventions. Default: none. They are not recorded for gRPC calls.
     ///
     /// ```
     /// use tower_otel_trace::{OptIn, TraceLayer};
@@ -292,44 +296,48 @@ impl<B: Clone> TraceLayer<B> {
     /// let layer = TraceLayer::server().opt_in([OptIn::ClientPort, OptIn::NetworkTransport]);
     /// ```
     ///
-    /// Headers and body sizes are opt-in as well, with options of their own. The sizes of whole
-    /// messages and the content of bodies are [not offered](crate#what-is-not-recorded).
+    /// Other options record headers and body sizes. The sizes of complete messages and the content of bodies are
+    /// [not recorded](crate#what-is-not-recorded).
     #[must_use]
     pub fn opt_in(self, attributes: impl IntoIterator<Item = OptIn>) -> Self {
         self.with(|config| config.opt_ins.add(attributes))
     }
 
-    /// Records body sizes, in bytes: `http.request.body.size` from `Content-Length`, and
-    /// `http.response.body.size` as counted, for complete responses. Default: off.
+    /// Records body sizes in bytes: `http.request.body.size` from `Content-Length`, and for complete responses
+    /// `http.response.body.size` from the counted bytes. Default: off.
     #[must_use]
     pub fn body_sizes(self) -> Self {
         self.with(|config| config.body_sizes = true)
     }
 
-    /// Logs the error that ended an exchange, as a `tracing` event of level `ERROR` in the span:
-    /// `exception.type`, `exception.message`, and the chain of causes as `exception.stacktrace`. For a
-    /// panic, only the type `panic`. Default: off, because error texts may contain secrets.
+    /// Logs the error that ended an exchange as a `tracing` event of level `ERROR` in the span. Default: off, because
+    /// error texts may contain secrets.
+    ///
+    /// The event has the fields `exception.type`, `exception.message`, and the chain of causes (at most 16) as
+    /// `exception.stacktrace`. For a panic it has only the type `panic`.
+    ///
+    /// See [exceptions](https://opentelemetry.io/docs/specs/semconv/exceptions/exceptions-logs/).
     #[must_use]
     pub fn exceptions(self) -> Self {
         self.with(|config| config.logs_exceptions = true)
     }
 
-    /// Logs one line for each exchange, when it has ended, as a `tracing` event of the target
+    /// Logs one line at the end of each exchange, as a `tracing` event with the target
     /// `tower_otel_trace::access_log`. Default: off.
     ///
     /// | field | value |
     /// |---|---|
-    /// | message | `request complete`, `upgraded`, `failed`, `cancelled`, `aborted` or `panicked` |
-    /// | `http.request.method`; server: `url.path`, `url.query`; client: `url.full` | as in the span: redacted, and at most 4096 characters each |
+    /// | message | `request complete`, `request upgraded`, `request failed`, `request cancelled`, `request aborted` or `request panicked` |
+    /// | `http.request.method`; server: `url.path`, `url.query`; client: `url.full` | as in the span: redacted and at most 4096 characters each |
     /// | `http.response.status_code` | the status code, if there was a response |
-    /// | `rpc.method`, `rpc.status_code` | of a [gRPC call](Self::grpc), in place of the fields before |
+    /// | `rpc.method`, `rpc.status_code` | for a [gRPC call](Self::grpc), instead of the fields above |
     /// | `error.type` | as in the span |
-    /// | `duration_ms` | from the request to the end of the response, as in the span |
+    /// | `duration_ms` | milliseconds from the request to the end of the response, as in the span |
     ///
-    /// The level is `WARN` for an exchange with `error.type`, `INFO` for others. Requests that the [filter](Self::filter)
-    /// excludes have no line; those whose trace is not sampled have one. The event belongs to no `tracing` span, so that the
-    /// line has no fields twice. It is written in the OpenTelemetry context of the span: a subscriber that adds trace ids to
-    /// lines, such as that of `tower-otel-init`, adds them to these, too.
+    /// The level is `WARN` for an exchange with `error.type`, and `INFO` for others. Requests that the [filter](Self::filter)
+    /// excludes have no line. Requests whose trace is not sampled have one. The event is outside any `tracing` span, so that
+    /// the line does not repeat the fields of the span. It is written in the OpenTelemetry context of the span, so a
+    /// subscriber that adds trace ids to lines, such as that of `tower-otel-init`, adds them to these lines.
     ///
     /// ```
     /// use tower_otel_trace::TraceLayer;
@@ -342,55 +350,52 @@ impl<B: Clone> TraceLayer<B> {
         self.with(|config| config.access_log = true)
     }
 
-    /// Inserts a [`SpanHandle`](crate::SpanHandle) into the extensions of each request, so that the
-    /// handler can rename the span and add attributes or links. Default: off.
+    /// Inserts a [`SpanHandle`](crate::SpanHandle) into the extensions of each request. With it the handler can rename the
+    /// span and add attributes or links. Default: off.
     #[must_use]
     pub fn expose_span(self) -> Self {
         self.with(|config| config.exposes_span = true)
     }
 
-    /// Appends a header with the ids of the server span to each response, so that the caller can name the trace:
+    /// Appends a header with the ids of the server span to each response, so that the caller knows the trace:
     /// `server-timing: traceparent;desc="00-{trace id}-{span id}-{flags}"`. Default: off.
     ///
-    /// This is the only option that changes a response. A `Server-Timing` of the handler stays as it is. The header is sent for
-    /// traces that are not sampled, too, with the flags `00`. It is not sent if [`remote_parent`](Self::remote_parent) decides not
-    /// to continue the trace of the request's sender, for requests without a span, and by clients.
+    /// This is the only option that changes a response. A `Server-Timing` header of the handler is not changed. For unsampled
+    /// traces the header has the flags `00`. It is not sent:
     ///
-    /// Trace ids tell the caller nothing about the server, except which requests share a trace and whether it is sampled.
+    /// - if [`remote_parent`](Self::remote_parent) decides not to continue the trace of the caller
+    /// - for requests without a span
+    /// - by clients
+    ///
+    /// The ids disclose only which requests belong to one trace, and whether it is sampled.
     ///
     /// # In browsers
     ///
     /// A page reads the header of its own origin from `PerformanceResourceTiming.serverTiming`. For another origin the server
-    /// has to send `Timing-Allow-Origin`, and `Access-Control-Expose-Headers: Server-Timing` for `fetch`.
+    /// must also send `Timing-Allow-Origin`, and `Access-Control-Expose-Headers: Server-Timing` for `fetch`.
     #[must_use]
     pub fn server_timing(self) -> Self {
         self.with(|config| config.server_timing = true)
     }
 
-    /// Records gRPC calls with the RPC conventions: see [gRPC](crate#grpc). Requests that are not gRPC
-    /// by their `Content-Type` are recorded as HTTP. Default: off.
+    /// Records gRPC calls with the RPC conventions: see [gRPC](crate#grpc). Other requests are recorded as HTTP. Default:
+    /// off.
     #[must_use]
     pub fn grpc(self) -> Self {
-        self.with(|config| config.grpc = Some(config.grpc.unwrap_or_default()))
+        self.with(|config| config.grpc = config.grpc.or(Some(attribute::RPC_STATUS_CODE)))
     }
 
-    /// Records [gRPC calls](Self::grpc), with their status in this attribute. Version 1.45.0 of the conventions has renamed
-    /// it. Default: the new name.
-    ///
-    /// ```
-    /// use tower_otel_trace::{StatusAttribute, TraceLayer};
-    ///
-    /// let layer = TraceLayer::server().grpc_status_attribute(StatusAttribute::RpcResponseStatusCode);
-    /// ```
+    /// Records [gRPC calls](Self::grpc) with their status as `rpc.response.status_code`, its name in conventions before
+    /// 1.45.0. Default: `rpc.status_code`.
     #[must_use]
-    pub fn grpc_status_attribute(self, attribute: StatusAttribute) -> Self {
-        self.with(|config| config.grpc = Some(attribute))
+    pub fn rpc_response_status_code(self) -> Self {
+        self.with(|config| config.grpc = Some(attribute::RPC_RESPONSE_STATUS_CODE))
     }
 }
 
 impl<B: SpanBackend> TraceLayer<B> {
     /// Opens a span. If a sampler, an id generator or another part of the backend panics, the span is not recorded, and
-    /// the exchange ends like one whose [function](RequestInfo::call_function) has panicked.
+    /// the exchange ends as after a panic of a [function](RequestInfo::call_function) of the application.
     #[inline]
     fn start_span(
         &self,

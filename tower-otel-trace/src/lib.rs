@@ -1,4 +1,4 @@
-//! Server and client spans for [tower] by the OpenTelemetry [HTTP conventions] and [gRPC conventions].
+//! A [tower] layer that records server and client spans with the OpenTelemetry [HTTP conventions] and [gRPC conventions].
 //!
 //! # A complete server
 //!
@@ -8,7 +8,8 @@
 //! use axum::{Router, extract::Path, routing::get};
 //! use opentelemetry::{InstrumentationScope, trace::TracerProvider};
 //! use opentelemetry_sdk::trace::SdkTracerProvider;
-//! use tower_otel_trace::{SCHEMA_URL, TraceLayer};
+//! use tower_otel_semconv::SCHEMA_URL;
+//! use tower_otel_trace::TraceLayer;
 //! use tracing_subscriber::{Layer, filter::LevelFilter, layer::SubscriberExt, util::SubscriberInitExt};
 //!
 //! async fn user(Path(id): Path<u64>) -> String {
@@ -46,7 +47,7 @@
 //! }
 //! ```
 //!
-//! The crate `tower-otel-init` does this set-up in one line, with the layer of `tower-otel-recorder`, which records the same
+//! The crate `tower-otel-init` does this set-up in one line. It uses the layer of `tower-otel-recorder`, which records the same
 //! spans with less CPU time.
 //!
 //! # A complete client
@@ -75,7 +76,7 @@
 //!
 //! With the feature `reqwest-middleware`, `observe(..).into_middleware()` is a middleware for a
 //! `reqwest_middleware` client. Add it after the middleware that retries. Each attempt then has its own span and
-//! `traceparent`, and `http.request.resend_count` is the number of the retry.
+//! `traceparent`, and `http.request.resend_count` is the number of earlier attempts.
 //!
 //! ```no_run
 //! use reqwest_retry::{RetryTransientMiddleware, policies::ExponentialBackoff};
@@ -101,16 +102,16 @@
 //!
 //! # What is recorded
 //!
-//! Attributes without a known value are omitted. Integers are recorded as integers.
+//! Attributes without a known value are omitted. Numbers are recorded as integers.
 //!
 //! | server attribute | source |
 //! |---|---|
-//! | `http.request.method` | the method, or `_OTHER` if it is not a known one |
-//! | `http.request.method_original` | the method, if it is not a known one |
+//! | `http.request.method` | the method, or `_OTHER` if it is not known |
+//! | `http.request.method_original` | the method, if it is not known |
 //! | `http.route` | axum's `MatchedPath`, [`route`](TraceLayer::route), or a [`RouteSlot`] |
 //! | `url.path`, `url.query` | the target; values of sensitive query parameters are `REDACTED` |
-//! | `url.scheme` | the first of a trusted proxy, [`https`](TraceLayer::https), the target; else `http` |
-//! | `server.address`, `server.port` | the first of a trusted proxy, the target's authority, the `Host` header |
+//! | `url.scheme` | a trusted proxy, else [`https`](TraceLayer::https), else the target, else `http` |
+//! | `server.address`, `server.port` | a trusted proxy, else the target's authority, else the `Host` header |
 //! | `client.address` | a trusted proxy, else the peer |
 //! | `network.peer.address`, `network.peer.port` | axum's `ConnectInfo` (feature `connect-info`), or a [`PeerAddr`] |
 //! | `network.protocol.version` | the request |
@@ -122,7 +123,7 @@
 //! |---|---|
 //! | `http.request.method`, `http.request.method_original` | as on a server |
 //! | `url.full` | the target, without credentials; values of sensitive query parameters are `REDACTED` |
-//! | `server.address`, `server.port` | the target, else the `Host` header; the default port is that of the scheme |
+//! | `server.address`, `server.port` | the target, else the `Host` header; without a port the default port of the scheme |
 //! | `network.peer.address`, `network.peer.port` | the response of reqwest or of hyper-util's client (feature `hyper-util`), or a [`PeerAddr`] |
 //! | `network.protocol.version` | the response |
 //! | `http.response.status_code` | the response |
@@ -149,47 +150,47 @@
 //! [`server_timing`](TraceLayer::server_timing), the response contains the ids of the span.
 //!
 //! Client address and port, peer address and user agent can be personal data.
-//! [`personal_data(false)`](TraceLayer::personal_data) omits them, except the peer of a client, which is a server. The text of an
-//! error can contain a URL with secrets, so it is recorded only with [`exceptions`](TraceLayer::exceptions).
+//! [`personal_data(false)`](TraceLayer::personal_data) omits them, except the peer of a client, because it is a server. The text
+//! of an error can contain a URL with secrets, so it is recorded only with [`exceptions`](TraceLayer::exceptions).
 //!
 //! # What is not recorded
 //!
 //! | attribute | reason |
 //! |---|---|
-//! | `http.request.size`, `http.response.size` | they include the bytes of the sent head, which a layer does not see |
-//! | `http.request.body.content`, `http.response.body.content` | a body is unbounded and can contain secrets, and the request body is never wrapped |
+//! | `http.request.size`, `http.response.size` | they include the bytes of the head on the wire, which a layer cannot read |
+//! | `http.request.body.content`, `http.response.body.content` | a body is unbounded and can contain secrets; request bodies are not wrapped |
 //! | `network.protocol.name` | the conventions require it only for protocols other than `http` |
 //!
 //! # When a span ends
 //!
 //! A span ends with the response body, not with the head: see [`End`](tower_otel_core#when-an-exchange-ends).
-//! On an error the status is `Error`, without a description, and `error.type` is the cause. A dash means no error:
+//! For an error, the status is `Error` without a description, and `error.type` has a value. A dash means no error:
 //!
 //! | end | `error.type` on a server | `error.type` on a client |
 //! |---|---|---|
 //! | complete or upgraded, status below 400 | – | – |
 //! | complete, 4xx | – | the status code |
 //! | complete, 5xx | the status code | the status code |
-//! | service or body failed | the kind of failure (below) | the kind of failure (below) |
+//! | service or body failed | the class of the failure (below) | the class of the failure (below) |
 //! | cancelled before the head | `cancelled` | – |
 //! | body dropped early | the status code if it is an error, else `aborted` | the status code if it is an error, else – |
-//! | [stream](tower_otel_core#streams-that-are-meant-to-last) dropped | the status code if it is an error, else – | the same |
+//! | [long-lived stream](tower_otel_core#long-lived-streams) dropped | the status code if it is an error, else – | the same |
 //! | panicked | `panic` | `panic` |
 //!
-//! The kind of failure is a class such as `timeout` or `connection_refused`, else the name of the error's
-//! type. If neither is known, it is `_OTHER` before the head and `body` after it.
+//! The class of a failure is a value such as `timeout` or `connection_refused`, else the path of the error's type. If neither is
+//! known, it is `_OTHER` before the head and `body` after it.
 //!
-//! An upgraded connection, such as a WebSocket, has a span if [`LongLived::run`] observes it. The span is named `upgraded
-//! connection`, has the kind internal, and starts a new trace with a link to the span of the request.
+//! An upgraded connection, such as a WebSocket, has a span if [`LongLived::run`] observes it. The span has the name
+//! `upgraded connection` and the kind internal. It starts a new trace with a link to the span of the request.
 //!
 //! # gRPC
 //!
 //! With [`grpc`](TraceLayer::grpc), spans of gRPC calls follow the [gRPC conventions], for unary and
-//! streaming methods. A `POST` with the `Content-Type` `application/grpc`, on a server over HTTP/2 or with `te: trailers`, is a
-//! gRPC call. Other requests are recorded as HTTP, including gRPC-Web, which sends its status in the body. To record gRPC-Web calls,
-//! put the layer inside `GrpcWebLayer` of `tonic-web`.
+//! streaming methods. A gRPC call is a `POST` with the `Content-Type` `application/grpc`. On a server it must also use HTTP/2 or
+//! have the header `te: trailers`. Other requests are recorded as HTTP, including gRPC-Web, which sends its status in the body.
+//! To record gRPC-Web calls, put the layer inside `GrpcWebLayer` of `tonic-web`.
 //!
-//! The feature `tonic` reads tonic's errors and peer addresses. Other servers and clients need no feature.
+//! Enable the feature `tonic` to read tonic's errors and peer addresses. Other servers and clients need no feature.
 //!
 //! A complete server:
 //!
@@ -237,11 +238,11 @@
 //! | `rpc.system.name` | `grpc` |
 //! | `rpc.method` | the path: `package.Service/Method` |
 //! | `rpc.method_original` | the path, on a server that responds `UNIMPLEMENTED`; `rpc.method` is then `_OTHER` |
-//! | `rpc.status_code` | the status by name, such as `NOT_FOUND`; [`grpc_status_attribute`](TraceLayer::grpc_status_attribute) selects `rpc.response.status_code`, the name in conventions before 1.45.0 |
+//! | `rpc.status_code` | the status by name, such as `NOT_FOUND`; with [`rpc_response_status_code`](TraceLayer::rpc_response_status_code) it is `rpc.response.status_code`, the name in conventions before 1.45.0 |
 //! | `server.address`, `server.port` | as for HTTP |
-//! | `network.peer.address`, `network.peer.port` | as for HTTP; on a tonic server with the feature `tonic`; unknown for a tonic channel |
+//! | `network.peer.address`, `network.peer.port` | as for HTTP; on a tonic server with the feature `tonic`; not known for a tonic channel |
 //! | `rpc.request.header.{name}`, `rpc.response.header.{name}`, `rpc.response.trailer.{name}` | the options that capture headers |
-//! | `error.type` | the end |
+//! | `error.type` | the end (below) |
 //!
 //! The name of a span is `rpc.method`. A server sets it at the end, because any client can send any path. If the response is
 //! `UNIMPLEMENTED`, the name is `grpc`.
@@ -254,61 +255,62 @@
 //! | cancelled, or body dropped early, before the `grpc-timeout` | `CANCELLED` | – | the status |
 //! | complete with `CANCELLED`, on a client after the call's `grpc-timeout` | `DEADLINE_EXCEEDED` | – | the status |
 //! | failed with tonic's `Status` or with a reset of the stream (feature `tonic`) | that status | the status | the status |
-//! | shed by `load_shed` of tower (feature `tower`) | `RESOURCE_EXHAUSTED`, which tonic also sends to the caller | the status | the status |
-//! | failed in another way | on a client `DEADLINE_EXCEEDED` or `UNAVAILABLE` if the error implies it, else `UNKNOWN` | the kind of failure | the status for `DEADLINE_EXCEEDED`, else the kind of failure |
+//! | rejected by `load_shed` of tower (feature `tower`) | `RESOURCE_EXHAUSTED`, which tonic also sends to the caller | the status | the status |
+//! | failed in another way | on a client `DEADLINE_EXCEEDED` or `UNAVAILABLE` if the error implies it, else `UNKNOWN` | the class of the failure | the status for `DEADLINE_EXCEEDED`, else the class of the failure |
 //! | panicked | `UNKNOWN` | `panic` | `panic` |
 //!
 //! # Order of layers
 //!
 //! From the outside in: retries, `TraceLayer`, `MetricsLayer`, `PropagateLayer`, `tower::buffer`.
 //!
-//! | layer | place | reason |
+//! | layer | position | reason |
 //! |---|---|---|
 //! | a layer that retries | outside `TraceLayer` | each attempt has its own span and `traceparent` |
 //! | a layer that uses the span | inside `TraceLayer` | it runs in the context of the span |
 //! | `tower::buffer` | inside all of them | it calls its service in another task, where only the `tracing` span of the caller is current; the response future is polled in the caller's context |
 //!
-//! Give the layers of a service the same [`HttpOptions`] with
+//! Pass the same [`HttpOptions`] to all layers of a service with
 //! [`http_options`](TraceLayer::http_options): filter, route, known methods, trusted proxies and scheme.
-//! [`observe`] joins layers into one, which reads each request once.
+//! [`observe`] joins layers into one layer that reads each request once.
 //!
 //! # Backends
 //!
-//! Attributes and ends are the same with each backend.
+//! All backends record the same attributes and ends.
 //!
-//! | backend | selected by | spans | use it if |
+//! | backend | option | spans | use it if |
 //! |---|---|---|---|
 //! | [`TracingBackend`] | default | `tracing` spans, level `INFO`, target `tower_otel_trace` | log lines belong to the spans |
 //! | [`TracerBackend`] | [`tracer_provider`](TraceLayer::tracer_provider) | OpenTelemetry spans of this provider | you need the provider's span processors |
-//! | `RecorderBackend` (feature `recorder`) | `recorder` | compact records, exported on a thread | CPU time matters most, and the spans need no subscriber |
-//! | [`AnyBackend`] | [`any_backend`](TraceLayer::any_backend) | one of the above | you choose the backend at run time |
+//! | `RecorderBackend` (feature `recorder`) | `recorder` | compact records, exported on a separate thread | you need the lowest CPU time, and the spans need no subscriber |
+//! | [`AnyBackend`] | [`any_backend`](TraceLayer::any_backend) | those of the chosen backend | you choose the backend at run time |
 //!
 //! With `tracing` spans:
 //!
 //! - The layer of tower-otel-recorder, or tracing-opentelemetry, exports them. The exported end time is the last exit of the span,
-//!   which is the end of the exchange. The scope is that of the tracer: see the server above.
+//!   which is the end of the exchange. The instrumentation scope is that of the layer's tracer: see the server above.
 //! - If a filter disables a span, the context of the remote parent is still propagated.
-//! - Names that are set late, links, captured headers and the [`SpanHandle`] need one of these layers. Without it they are lost.
+//! - Names that are set after the start, links, captured headers and the [`SpanHandle`] need one of these layers. Otherwise they
+//!   are lost.
 //! - With `with_context_activation(false)` no OpenTelemetry context is current, and `PropagateLayer` does
 //!   not send the id of the client span.
 //! - tracing-opentelemetry sets the status to `Error`, without `error.type`, for each event of level `ERROR` in the span,
 //!   including log lines of handlers. To prevent this, filter events out of its layer:
 //!   `filter_fn(|metadata| metadata.is_span())`.
 //!
-//! OpenTelemetry spans need no subscriber. Their duration equals that of the metrics, their scope is this crate with its version
-//! and schema, and log lines do not change their status.
+//! OpenTelemetry spans of `tracer_provider` need no subscriber. Their duration equals that of the metrics. Their instrumentation
+//! scope is this crate with its version and schema URL. Log lines do not change their status.
 //!
-//! With the recorder, a request costs the least CPU time. Changes that handlers make to the span are recorded. Span processors are
+//! With the recorder, a request uses the least CPU time. Changes that handlers make to the span are recorded. Span processors are
 //! not supported.
 //!
 //! # Bounds
 //!
 //! | value | bound |
 //! |---|---|
-//! | HTTP span names | known methods and routes; never a path |
+//! | HTTP span names | known methods and routes, never a path |
 //! | gRPC span names | `rpc.method`, or `grpc` if a server does not implement it |
 //! | `error.type` | status codes, classes of failure and error types of the program |
-//! | path, query, URL, route, method, user agent, captured header | 4096 characters each, also with a provider that has no limit |
+//! | path, query, URL, route, method, user agent, captured header | 4096 characters each, even if the provider has no limit |
 //! | recorded causes of an error ([`exceptions`](TraceLayer::exceptions)) | 16 |
 //!
 //! # Features
@@ -341,6 +343,7 @@ mod exception;
 mod exchange;
 mod grpc;
 mod header_capture;
+mod kept;
 mod layer;
 mod no_subscriber;
 mod opt_in;
@@ -373,9 +376,7 @@ pub use tower_otel_propagate::{Propagation, RemoteParent};
 #[doc(inline)]
 pub use tower_otel_recorder::Recorder;
 #[doc(inline)]
-pub use tower_otel_semconv::{
-    KnownMethods, SCHEMA_URL, SensitiveKeys, TrustedProxies, rpc::StatusAttribute,
-};
+pub use tower_otel_semconv::{KnownMethods, SensitiveKeys, TrustedProxies};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

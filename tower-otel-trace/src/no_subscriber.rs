@@ -1,4 +1,4 @@
-//! A message, written once, for requests whose spans no subscriber sees.
+//! A message, written once, if no subscriber receives the spans.
 
 use std::{
     io::{self, Write},
@@ -13,17 +13,16 @@ const MESSAGE: &str = "tower-otel-trace: no span is recorded, because no `tracin
 
 static DONE: AtomicBool = AtomicBool::new(false);
 
-/// Writes the message to the standard error if there is no subscriber, which could log it. A thread writes it, because the
-/// write may block.
+/// Writes the message to the standard error if there is no subscriber. A new thread writes it, because the write may block.
 #[cold]
 pub(crate) fn check() {
-    // `dispatcher::has_been_set` is true for ever once any thread has had a subscriber.
+    // `dispatcher::has_been_set` stays true after any thread had a subscriber.
     let has_subscriber = || dispatcher::get_default(|dispatch| !dispatch.is::<NoSubscriber>());
     if DONE.load(Relaxed) || has_subscriber() || DONE.swap(true, Relaxed) {
         return;
     }
     let write = || _ = writeln!(io::stderr(), "{MESSAGE}");
-    // Without a thread, there is no message.
+    // If no thread can be started, no message is written.
     _ = thread::Builder::new()
         .name("tower-otel-note".to_owned())
         .spawn(write);

@@ -1,6 +1,6 @@
-//! Attributes that are recorded only by an option.
+//! Attributes that an option records.
 
-/// An attribute that the conventions call opt-in, for [`TraceLayer::opt_in`].
+/// An opt-in attribute of the conventions, for [`TraceLayer::opt_in`].
 ///
 /// [`TraceLayer::opt_in`]: crate::TraceLayer::opt_in
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -9,7 +9,7 @@ pub enum OptIn {
     /// `client.port` on a server: the port of `client.address`, if it is known.
     /// [Personal data](crate::TraceLayer::personal_data).
     ClientPort,
-    /// `network.local.address` and `network.local.port` on a server: this end of the connection, from
+    /// `network.local.address` and `network.local.port` on a server: the local address of the connection, from
     /// a [`LocalAddr`](tower_otel_core::LocalAddr) in the extensions. With axum:
     ///
     /// ```
@@ -45,12 +45,12 @@ pub enum OptIn {
     /// ```
     NetworkLocal,
     /// `network.transport`: `udp` for HTTP/3, else `tcp`. Omitted if the address of the peer is
-    /// unknown, as it is on a Unix socket.
+    /// not known, for example on a Unix socket.
     NetworkTransport,
     /// `url.scheme` on a client: `http`, `https`, `ws` or `wss`. A server always records it.
     UrlScheme,
-    /// `user_agent.original` on a client, if the header is in the request: one that `reqwest::Client`
-    /// adds later is not seen. A server always records it.
+    /// `user_agent.original` on a client, if the request has the header. A header that `reqwest::Client` adds later is not
+    /// recorded. A server always records it.
     /// [Personal data](crate::TraceLayer::personal_data).
     UserAgent,
     /// `user_agent.synthetic.type`: `bot` or `test` for the

@@ -17,9 +17,9 @@ pub enum Parent {
     Current,
     /// A span of another process.
     Span(TraceParent),
-    /// A span of another process, and what was propagated with it.
+    /// A span of another process, and its propagated context.
     Remote(ExtractedContext),
-    /// None: the span starts a trace. It may link to a span of another process.
+    /// No parent: the span starts a trace. It may have a link to a span of another process.
     Root(Option<SpanContext>),
 }
 
@@ -30,7 +30,7 @@ impl Parent {
         Self::and_trust(request, config).0
     }
 
-    /// Returns the parent of the span of a request, and whether the trace of its sender is continued.
+    /// Returns the parent of the span of a request, and whether the trace of the caller is continued.
     #[inline(always)]
     pub(crate) fn and_trust(request: &RequestInfo<'_>, config: &Config) -> (Self, bool) {
         if config.kind == Kind::Client {
@@ -61,8 +61,8 @@ impl Parent {
         }
     }
 
-    /// Returns the context that the span starts in, if it is not the current one, and the span that
-    /// it links to.
+    /// Returns the context in which the span starts, or `None` for the current one, and the target of its
+    /// link.
     #[inline]
     pub(crate) fn into_context(self) -> (Option<Context>, Option<SpanContext>) {
         match self {

@@ -1,11 +1,11 @@
-//! The policy for the trace of a request's sender.
+//! The policy for the trace of a caller.
 
 use std::{fmt, sync::Arc};
 
 use tower_otel_core::{RequestHead, RequestInfo};
 use tower_otel_propagate::RemoteParent;
 
-/// Decides, per request, what the remote parent is used for.
+/// Decides for each request how the remote parent is used.
 #[derive(Clone, Default)]
 pub(crate) struct RemoteParentPolicy(Option<PolicyFn>);
 

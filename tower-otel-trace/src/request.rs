@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt};
 #[cfg(feature = "recorder")]
 use http::HeaderValue;
 use tower_otel_core::{Attempts, Kind, LocalAddr, RequestInfo, Target};
-use tower_otel_semconv::{self as semconv, Endpoint, protocol, rpc, span_name};
+use tower_otel_semconv::{self as semconv, Endpoint, protocol_version, rpc, span_name, transport};
 
 #[cfg(feature = "recorder")]
 use crate::backend::templates::TemplateKey;
@@ -17,10 +17,10 @@ use crate::{
     text_limit::{cut, cut_string},
 };
 
-/// The values of a request's attributes, by the configuration of the layer.
+/// The values of a request's attributes, according to the configuration of the layer.
 ///
-/// They are resolved on use, so that a span that is not recorded does not pay for
-/// them. Unknown values are `None`, never empty. Texts are cut at the [limit](crate::text_limit).
+/// They are resolved when they are used, so that an unrecorded span does not resolve them. Unknown values are `None`,
+/// never empty. Texts are cut at the [limit](crate::text_limit).
 pub struct RequestAttributes<'r, 'a> {
     config: &'r Config,
     info: &'r RequestInfo<'a>,
@@ -32,7 +32,7 @@ pub struct RequestAttributes<'r, 'a> {
     resend_count: Option<u32>,
 }
 
-/// The name of a span, and the attributes that are not borrowed from the request.
+/// The name of a span, and attributes that are computed from the request.
 #[derive(Debug)]
 pub(crate) struct ResolvedAttributes<'v> {
     pub(crate) name: SpanName<'v>,
@@ -47,9 +47,9 @@ pub(crate) struct ResolvedAttributes<'v> {
 /// The name of a span.
 #[derive(Debug)]
 pub(crate) enum SpanName<'v> {
-    /// A name that is static or cached, and the route in it.
+    /// A static or cached name, and its route.
     Static(&'static str, Option<&'static str>),
-    /// A name for this span alone.
+    /// A name that is built for this span.
     Text(Cow<'v, str>),
 }
 
@@ -77,7 +77,7 @@ impl SpanName<'_> {
     }
 }
 
-/// Without the target, because its query may contain a secret.
+/// Omits the target, because its query may contain a secret.
 impl fmt::Debug for RequestAttributes<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestAttributes")
@@ -128,7 +128,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
         self.config
     }
 
-    /// Resolves the name and the attributes that are not borrowed from the request.
+    /// Resolves the name and the attributes that are computed from the request.
     #[inline(always)]
     pub(crate) fn resolve(&self) -> ResolvedAttributes<'_> {
         ResolvedAttributes {
@@ -139,7 +139,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
         }
     }
 
-    /// Returns the name of the span: `{method} {route}`, or as much of it as is known; for a gRPC call, its
+    /// Returns the name of the span: `{method} {route}`, or `{method}` without a route. For a gRPC call, returns its
     /// method.
     #[inline(always)]
     pub(crate) fn name(&self) -> SpanName<'_> {
@@ -181,7 +181,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
         self.route
     }
 
-    /// Returns the number of attempts before this one, if there was any.
+    /// Returns the number of earlier attempts, or `None` for the first attempt.
     pub(crate) const fn resend_count(&self) -> Option<u32> {
         self.resend_count
     }
@@ -191,7 +191,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
         Some(cut(self.target().path)).filter(|path| !path.is_empty())
     }
 
-    /// Returns what determines the template of the span, if the span may have one.
+    /// Returns the key of the span's template, or `None` if the span cannot have one.
     #[cfg(feature = "recorder")]
     #[inline(always)]
     pub(crate) fn template_key(&self) -> Option<TemplateKey<'_>> {
@@ -278,13 +278,13 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
         LocalAddr::of(extensions).map(Endpoint::from)
     }
 
-    /// Returns the transport of a server's connection. A client learns it with the response.
+    /// Returns the transport of a server's connection. For a client it is known only with the response.
     pub(crate) fn transport(&self) -> Option<&'static str> {
         if !self.is_opted_in(OptIn::NetworkTransport) {
             return None;
         }
         self.info.peer()?;
-        protocol::transport(self.info.version())
+        transport(self.info.version())
     }
 
     /// Returns the size of the request body, if it is recorded and known.
@@ -297,7 +297,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
 
     #[inline]
     pub(crate) fn protocol_version(&self) -> Option<&'static str> {
-        protocol::version(self.info.version())
+        protocol_version(self.info.version())
     }
 
     #[inline]
@@ -326,7 +326,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
         agent.filter(|agent| !agent.is_empty())
     }
 
-    /// Returns whether attributes may be recorded that need an option or an unknown method.
+    /// Returns whether attributes are recorded that need an option or an unknown method.
     pub(crate) const fn has_optional_attributes(&self) -> bool {
         self.config.body_sizes || !self.config.opt_ins.is_empty() || self.known_method.is_none()
     }
@@ -335,13 +335,13 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
         self.config.opt_ins.contains(attribute)
     }
 
-    /// Returns the method of a gRPC call, if the path names one.
+    /// Returns the method of a gRPC call, if the path contains one.
     pub(crate) fn grpc_method(&self) -> Option<&str> {
         rpc::method(self.path()?)
     }
 
-    /// Returns `rpc.method`, if it is known at the start. A client knows what it calls. On a server, any path
-    /// looks like a method until the call is answered.
+    /// Returns `rpc.method` if it is known at the start. On a client it is known. On a server it is not known until the
+    /// response, because any client can send any path.
     pub(crate) fn rpc_method(&self) -> Option<&str> {
         match (self.grpc_method(), self.config.kind) {
             (None, _) => Some(semconv::OTHER),
@@ -350,7 +350,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
         }
     }
 
-    /// Returns `rpc.method_original`, if the path names no method.
+    /// Returns `rpc.method_original`, if the path contains no method.
     pub(crate) fn rpc_method_original(&self) -> Option<&str> {
         match self.grpc_method() {
             None => self.path().map(|path| path.trim_start_matches('/')),

@@ -1,8 +1,8 @@
-//! The header that tells the caller the ids of the server span.
+//! The response header with the ids of the server span.
 //!
-//! `traceparent` is the name of the metric that the distributions of OpenTelemetry send and that browser agents read
-//! (<https://github.com/open-telemetry/opentelemetry-specification/issues/3811>). The draft of Trace Context level 3 has the
-//! name `trace` with the same value, and no header `traceresponse` any more.
+//! `traceparent` is the name of the metric that distributions of OpenTelemetry send and browser agents read
+//! (<https://github.com/open-telemetry/opentelemetry-specification/issues/3811>). The draft of Trace Context level 3 uses the
+//! name `trace` with the same value, and has removed the header `traceresponse`.
 
 use http::{HeaderName, HeaderValue};
 use opentelemetry::{Context, trace::TraceContextExt};
@@ -10,7 +10,7 @@ use tower_otel_propagate::w3c::traceparent;
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
-/// Returns the header with the ids of the span of this process in the context.
+/// Returns the header with the ids of the span in the context. The span must be of this process.
 pub(crate) fn header(context: &Context) -> Option<Box<(HeaderName, HeaderValue)>> {
     let span = context.span();
     let ids = span.span_context();

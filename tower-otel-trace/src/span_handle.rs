@@ -10,9 +10,9 @@ use opentelemetry::{
     trace::{SpanContext, TraceContextExt},
 };
 
-/// The span of a request, as an extension of that request.
+/// A request extension with which a handler changes the span of the request.
 ///
-/// It is inserted if the layer [exposes the span](crate::TraceLayer::expose_span) and the span has an
+/// It is inserted if [`expose_span`](crate::TraceLayer::expose_span) is set and the span has an
 /// OpenTelemetry context. Changes after the end of the exchange are lost.
 ///
 /// ```
@@ -41,7 +41,7 @@ impl SpanHandle {
         }
     }
 
-    /// Renames the span, in place of `{method} {route}`. Use few different names.
+    /// Renames the span. The name replaces `{method} {route}`. Use names with low cardinality.
     pub fn set_name(&self, name: impl Into<String>) {
         self.renamed.store(true, Ordering::Relaxed);
         self.context.span().update_name(name.into());

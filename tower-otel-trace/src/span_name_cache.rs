@@ -1,20 +1,20 @@
-//! A cache of span names for the life of the process.
+//! A cache of span names that lasts as long as the process.
 
 use std::sync::OnceLock;
 
-/// The number of cached names. There are as many names as routes, times methods; others are built for
-/// each span.
+/// The maximum number of cached names. There is one name for each method and route. Further names are built for each
+/// span.
 const SLOTS: usize = 1024;
 
-/// How many slots are tried for a name.
+/// The maximum number of slots that are tried for a name.
 const MAX_PROBES: usize = 8;
 
-/// Longer names are not cached.
+/// The maximum length of a cached name.
 const MAX_LENGTH: usize = 256;
 
 static NAMES: [OnceLock<Box<str>>; SLOTS] = [const { OnceLock::new() }; SLOTS];
 
-/// Returns `{method} {target}` from the cache. Returns `None` if the cache has no room for it.
+/// Returns `{method} {target}` from the cache, or `None` if the cache has no room for it.
 pub(crate) fn get(method: &str, target: &str) -> Option<&'static str> {
     let is_match = |name: &str| {
         name.strip_prefix(method)
@@ -44,8 +44,8 @@ fn slot(method: &str, target: &str) -> usize {
     (hash_ends(target.as_bytes(), method) >> 54) as usize
 }
 
-/// Hashes the length and both ends of a text; the highest bits differ most. Different texts may have
-/// the same hash, so a lookup has to compare.
+/// Hashes the length and both ends of a text. The highest bits differ most. Different texts may have the same hash, so a
+/// lookup must compare the texts.
 pub(crate) fn hash_ends(text: &[u8], seed: u64) -> u64 {
     let ends = match (text.first_chunk::<8>(), text.last_chunk::<8>()) {
         (Some(first), Some(last)) => {

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use tower_otel_core::{GrpcCall, HttpOptions, Kind, RequestInfo};
 use tower_otel_propagate::Propagation;
-use tower_otel_semconv::{SensitiveKeys, rpc::StatusAttribute};
+use tower_otel_semconv::SensitiveKeys;
 
 use crate::{
     header_capture::HeaderCapture, opt_in::OptIns, remote_parent_policy::RemoteParentPolicy,
@@ -27,17 +27,17 @@ pub(crate) struct Config {
     pub(crate) personal_data: bool,
     pub(crate) request_headers: HeaderCapture,
     pub(crate) response_headers: HeaderCapture,
-    /// The trailers of gRPC calls.
+    /// The captured trailers of gRPC calls.
     pub(crate) response_trailers: HeaderCapture,
     pub(crate) opt_ins: OptIns,
     pub(crate) body_sizes: bool,
     pub(crate) logs_exceptions: bool,
     pub(crate) access_log: bool,
     pub(crate) exposes_span: bool,
-    /// Whether responses have the ids of the span.
+    /// Whether responses get a header with the ids of the span.
     pub(crate) server_timing: bool,
     /// The attribute of a gRPC status, if gRPC calls are recorded as such.
-    pub(crate) grpc: Option<StatusAttribute>,
+    pub(crate) grpc: Option<&'static str>,
 }
 
 impl Config {
@@ -62,7 +62,7 @@ impl Config {
         }
     }
 
-    /// Returns the gRPC call of a request, if it is one and calls are recorded as such.
+    /// Returns the gRPC call of a request. Returns `None` if it is none, or if gRPC calls are recorded as HTTP.
     pub(crate) fn grpc_call(&self, request: &RequestInfo<'_>, at: Instant) -> Option<GrpcCall> {
         self.grpc
             .and_then(|_| GrpcCall::start(self.kind, request.head(), at))

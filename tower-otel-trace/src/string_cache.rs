@@ -1,6 +1,6 @@
 //! A cache of strings per thread, for values that repeat in most requests.
 //!
-//! A string that the request's thread allocates and the export thread frees costs both of them.
+//! It avoids strings that the request's thread allocates and the export thread frees.
 
 use std::{array, cell::RefCell, net::IpAddr, sync::Arc};
 
@@ -11,7 +11,7 @@ use crate::span_name_cache::hash_ends;
 /// The number of cached texts per thread, and of cached addresses.
 const SLOTS: usize = 32;
 
-/// Longer texts are not cached.
+/// The maximum length of a cached text.
 const MAX_LENGTH: usize = 256;
 
 thread_local! {
@@ -19,7 +19,7 @@ thread_local! {
     static ADDRESSES: RefCell<Cache<(IpAddr, Arc<str>)>> = RefCell::default();
 }
 
-/// One entry per slot; a new entry replaces the one before.
+/// One entry per slot. A new entry replaces the previous one.
 struct Cache<T>([Option<T>; SLOTS]);
 
 impl<T> Default for Cache<T> {

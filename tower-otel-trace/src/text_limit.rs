@@ -1,9 +1,9 @@
-//! The length of texts that come from a request.
+//! The length of texts from a request.
 //!
-//! Any client can send long texts. The recorder has a limit of its own, but the SDK of OpenTelemetry has none by default, and
-//! a collector refuses a batch that is too large with all its spans.
+//! Any client can send long texts. The OpenTelemetry SDK has no limit by default, and a collector refuses a complete batch if it
+//! is too large.
 
-/// How many characters of a text are recorded, as the recorder does by default.
+/// The maximum number of characters of a text. It equals the default of the recorder.
 pub(crate) const MAX_CHARS: usize = 4096;
 
 /// Returns the text up to the limit.

@@ -1,12 +1,12 @@
-//! Detects that the thread exits, when no context can be attached any more.
+//! Detects that the thread exits. No context can be attached then.
 //!
-//! An exchange in a thread-local variable ends when its thread exits. The current context is a
-//! thread-local variable too. If it has been destroyed, attaching a context panics in a destructor,
-//! which aborts the process. Variables are destroyed in the reverse order of their first use, so the
-//! sentinel, first used after a context was attached, is destroyed before the current context.
+//! An exchange in a thread-local variable ends when its thread exits. The current context is also a
+//! thread-local variable. If it has been destroyed, attaching a context panics in a destructor,
+//! which aborts the process. Variables are destroyed in the reverse order of their first use. The
+//! sentinel is first used after a context was attached, so it is destroyed before the current context.
 //!
-//! The standard library does not promise this order; the test `tests/thread_exit.rs` of the suite checks it. The first
-//! use on a thread relies on unwinding: with `panic = "abort"`, an exchange that is moved to a thread whose contexts are
+//! The standard library does not guarantee this order; the test `tests/thread_exit.rs` of the suite checks it. The first
+//! use on a thread depends on unwinding: with `panic = "abort"`, an exchange that is moved to a thread whose contexts are
 //! already destroyed aborts the process.
 
 use std::{cell::Cell, panic::catch_unwind};
@@ -47,7 +47,7 @@ pub(crate) fn unless_exiting<T>(enter: impl FnOnce() -> T) -> Option<T> {
 
 #[cold]
 fn enter_first<T>(enter: impl FnOnce() -> T) -> Option<T> {
-    // An exchange of another thread may have been moved to a thread that has used contexts and exits.
+    // An exchange may have been moved to a thread that has used contexts and now exits.
     if catch_unwind(|| drop(Context::new().attach())).is_err() {
         STATE.set(ThreadState::Exiting);
         return None;

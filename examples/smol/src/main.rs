@@ -45,7 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .with_span_events(FmtSpan::CLOSE)
         .with_ansi(std::io::stdout().is_terminal())
         .init();
-    let prometheus = Prometheus::install()?;
+    let prometheus = Prometheus::builder().install()?;
     let executor = LocalExecutor::new();
     smol::block_on(executor.run(async {
         let listener = TcpListener::bind("127.0.0.1:0").await?;

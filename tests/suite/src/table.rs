@@ -102,6 +102,35 @@ async fn read<B: Body, E>(response: Response<B>) -> Result<StatusCode, E> {
     Ok(status)
 }
 
+/// Returns the two sides of each line of a table, `left => right`.
+pub fn lines(table: &str) -> impl Iterator<Item = (&str, &str)> {
+    let lines = table.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines.map(|line| {
+        let sides = line.split_once(" => ");
+        let (left, right) = sides.unwrap_or_else(|| panic!("no \" => \" in {line:?}"));
+        (left.trim_end(), right.trim_start())
+    })
+}
+
+/// Returns the rows of a text, such as `url.path=/a | server.port=80 | url.query=-`. The value `-` is absent.
+pub fn rows(text: &str) -> Vec<Row<'_>> {
+    let texts = text.split(" | ");
+    texts
+        .map(|text| row(text).unwrap_or_else(|| panic!("not an attribute: {text:?}")))
+        .collect()
+}
+
+fn row(text: &str) -> Option<Row<'_>> {
+    let (key, value) = text.split_once('=')?;
+    let numbers = [".port", ".size", "_count", "http.response.status_code"];
+    let expected = match value {
+        "-" => Absent,
+        number if numbers.iter().any(|end| key.ends_with(end)) => Int(number.parse().ok()?),
+        text => Str(text),
+    };
+    Some((key, expected))
+}
+
 /// Checks the attributes of a span.
 pub fn assert_span_attributes(span: &SpanData, rows: &[Row<'_>]) {
     assert_attributes(&span.attributes, rows);

@@ -185,7 +185,7 @@ impl Case {
         TraceLayer::server().trusted_proxies(if self.trusts_proxies {
             TrustedProxies::all()
         } else {
-            TrustedProxies::none()
+            TrustedProxies::default()
         })
     }
 

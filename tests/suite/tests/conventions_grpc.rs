@@ -23,7 +23,6 @@ use suite_tests::{
 use tonic::{body::Body, client::Grpc, metadata::MetadataValue, transport::Endpoint};
 use tower::{ServiceBuilder, ServiceExt};
 use tower_otel_core::PeerAddr;
-use tower_otel_semconv::rpc::StatusAttribute;
 use tower_otel_trace::TraceLayer;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -127,8 +126,7 @@ async fn rpc_status_code_is_the_name_of_the_status() {
 
 #[tokio::test]
 async fn rpc_response_status_code_replaces_rpc_status_code_by_option() {
-    let deprecated =
-        |layer: TraceLayer| layer.grpc_status_attribute(StatusAttribute::RpcResponseStatusCode);
+    let deprecated = |layer: TraceLayer| layer.rpc_response_status_code();
     let rows = [
         ("rpc.response.status_code", Str("NOT_FOUND")),
         ("rpc.status_code", Absent),
@@ -333,8 +331,7 @@ async fn recorded_keys_are_exactly_those_of_the_conventions() {
             .exceptions()
             .expose_span()
     };
-    let deprecated =
-        |layer: TraceLayer| layer.grpc_status_attribute(StatusAttribute::RpcResponseStatusCode);
+    let deprecated = |layer: TraceLayer| layer.rpc_response_status_code();
     let mut recorded = BTreeSet::new();
     for backend in Backend::ALL {
         // Unknown keys are found by `assert_valid_span`, which checks each span.

@@ -42,9 +42,7 @@ use tower_otel_propagate::{
     BaggagePolicy, BaggagePropagator, PropagateLayer, Propagation, W3cPropagator, WithContext,
 };
 use tower_otel_recorder::{Keep, OtlpExporter, Recorder, RecorderSpanExt};
-use tower_otel_semconv::{
-    HostPort, Kind, KnownMethods, SensitiveKeys, Target, TrustedProxies, rpc::StatusAttribute,
-};
+use tower_otel_semconv::{HostPort, Kind, KnownMethods, SensitiveKeys, Target, TrustedProxies};
 use tower_otel_test::{TestTelemetry, span};
 use tower_otel_trace::{SpanHandle, TraceLayer};
 use tracing_subscriber::{Registry, layer::SubscriberExt};
@@ -79,7 +77,6 @@ const WITHOUT_TEXT: &str = "
     tower_otel_semconv::Endpoint
     tower_otel_semconv::ForwardedHeaders
     tower_otel_semconv::Kind
-    tower_otel_semconv::rpc::StatusAttribute
     tower_otel_test::Histogram
     tower_otel_trace::OptIn
     tower_otel_trace::TracingBackend
@@ -298,7 +295,7 @@ fn semconv(texts: &mut Texts) {
 }
 
 fn propagate(texts: &mut Texts) {
-    let policy = BaggagePolicy::new()
+    let policy = BaggagePolicy::default()
         .keys([allowed("key")])
         .hosts(Hosts::new([allowed("host")]));
     texts.debug("tower_otel_propagate::BaggagePolicy", &policy);
@@ -324,7 +321,7 @@ fn trace(texts: &mut Texts) {
         .capture_response_headers([HeaderName::from_static("x-4ll0wed")])
         .exceptions()
         .grpc()
-        .grpc_status_attribute(StatusAttribute::default())
+        .rpc_response_status_code()
         .opt_in(OPT_INS)
         .propagator(W3cPropagator::default())
         .sensitive_query_keys(SensitiveKeys::new([allowed("key")]))

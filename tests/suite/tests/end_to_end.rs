@@ -508,8 +508,12 @@ async fn an_unrecorded_request_forwards_its_trace() {
         source.provider.shutdown().unwrap();
         source.recorder.shutdown(Duration::from_secs(20)).unwrap();
         let process_backend = ProcessBackend(backend, source);
-        let (traceparent, tracestate) =
-            forwarded_headers(&process_backend, client(&process_backend), Filter::all()).await;
+        let (traceparent, tracestate) = forwarded_headers(
+            &process_backend,
+            client(&process_backend),
+            Filter::default(),
+        )
+        .await;
         assert_eq!(traceparent, TRACEPARENT);
         assert_eq!(tracestate.as_deref(), Some(TRACESTATE));
     }

@@ -33,7 +33,6 @@ use tonic::{
 };
 use tower::{Layer, ServiceBuilder, service_fn};
 use tower_otel_propagate::PropagateLayer;
-use tower_otel_semconv::rpc::StatusAttribute;
 use tower_otel_trace::TraceLayer;
 
 /// Makes one call and checks the spans of both ends.
@@ -335,15 +334,12 @@ async fn requests_of_another_content_type_are_recorded_as_http() {
 }
 
 #[tokio::test]
-async fn grpc_status_attribute_sets_the_key_of_the_status() {
+async fn rpc_response_status_code_is_the_key_of_the_status_before_and_after_grpc() {
     for backend in Backend::ALL {
         let telemetry = TestTelemetry::new();
-        let attribute_key = StatusAttribute::RpcResponseStatusCode;
-        let layer = TraceLayer::server().grpc_status_attribute(attribute_key);
+        let layer = TraceLayer::server().rpc_response_status_code().grpc();
         let to = server(&telemetry, backend, layer).await;
-        let layer = TraceLayer::client()
-            .grpc()
-            .grpc_status_attribute(attribute_key);
+        let layer = TraceLayer::client().grpc().rpc_response_status_code();
         let mut client = client(&telemetry, backend, layer, to);
         unary(&mut client, path("Unary"), "ok").await.unwrap();
         let (server, client) = server_and_client_spans(&telemetry, backend).await;

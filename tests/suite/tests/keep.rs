@@ -1,4 +1,5 @@
-//! Keep rules over sockets: which traces of a server, of a client and of jobs a collector receives.
+//! Keep rules over sockets: which traces of a server, of a client and of jobs a collector receives, and which of them
+//! `/metrics` has as exemplars.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,7 +10,7 @@
 )]
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
@@ -46,6 +47,9 @@ use tokio::{
 };
 use tonic::transport::{Endpoint, Server};
 use tower::{ServiceBuilder, ServiceExt};
+use tower_otel_core::observe;
+use tower_otel_metrics::MetricsLayer;
+use tower_otel_prometheus::Prometheus;
 use tower_otel_recorder::{Keep, OtlpExporter, Recorder, RecorderSpanExt, keep_trace};
 use tower_otel_trace::{AnyBackend, TraceLayer};
 use tracing_subscriber::layer::SubscriberExt;
@@ -70,6 +74,8 @@ struct Setup {
     recorder: Arc<Recorder>,
     receiver: Receiver,
     backend: Backend,
+    prometheus: Prometheus,
+    _metrics: metrics::LocalRecorderGuard<'static>,
     _subscriber: tracing::subscriber::DefaultGuard,
 }
 
@@ -84,10 +90,13 @@ impl Setup {
             .build()
             .unwrap();
         let subscriber = tracing_subscriber::registry().with(recorder.layer());
+        let (metrics, prometheus) = Prometheus::builder().exemplars().build().unwrap();
         Self {
             recorder: Arc::new(recorder),
             receiver,
             backend,
+            prometheus,
+            _metrics: metrics::set_default_local_recorder(Box::leak(Box::new(metrics))),
             _subscriber: tracing::subscriber::set_default(subscriber),
         }
     }
@@ -107,7 +116,11 @@ impl Setup {
         let router = Router::new()
             .route("/{action}", get(handle))
             .with_state(Arc::clone(&self.recorder))
-            .layer(self.layer(TraceLayer::server()));
+            .layer(observe((
+                self.layer(TraceLayer::server()),
+                MetricsLayer::server(),
+            )))
+            .route_service("/metrics", self.prometheus.service());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, router).await });
@@ -137,6 +150,28 @@ impl Setup {
             assert!(Instant::now() < deadline, "{count} traces: {traces:#?}");
         }
     }
+}
+
+/// Returns the trace ids of the exemplars on `/metrics`.
+async fn exemplars(of: SocketAddr) -> BTreeSet<String> {
+    let request = Request::get(format!("http://{of}/metrics"));
+    let request = request.header("accept", "application/openmetrics-text");
+    let request = request.body(Empty::new()).unwrap();
+    let response = pooled_client(Http::One).request(request).await.unwrap();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    let text = String::from_utf8(body.to_vec()).unwrap();
+    let exemplars = text.lines().filter_map(|line| line.split_once(" # "));
+    let ids = exemplars.map(|(_, exemplar)| exemplar.split('"').nth(1).unwrap().to_owned());
+    ids.collect()
+}
+
+/// Returns the trace ids of spans as exemplars have them.
+fn trace_ids<'a>(traces: impl IntoIterator<Item = &'a Vec<Span>>) -> BTreeSet<String> {
+    let ids = traces.into_iter().map(|trace| {
+        let id = &trace[0].trace_id;
+        id.iter().map(|byte| format!("{byte:02x}")).collect()
+    });
+    ids.collect()
 }
 
 /// Handles a request inside a `tracing` span and a span of the OpenTelemetry API.
@@ -216,13 +251,38 @@ async fn all_failing_and_slow_requests_and_no_others_arrive() {
     for backend in BACKENDS {
         let setup = Setup::new(backend, Keep::errors().slower_than(SLOW)).await;
         let to = setup.serve().await;
-        tokio::join!(
-            send(to, "good", 1_000),
-            send(to, "fails", 37),
-            send(to, "slow", 5)
-        );
+        let mut named = BTreeSet::new();
+        let sent = async {
+            tokio::join!(
+                send(to, "good", 1_000),
+                send(to, "fails", 37),
+                send(to, "slow", 5)
+            )
+        };
+        // After each scrape the next kept trace of a bucket is its exemplar.
+        let scrapes = async {
+            loop {
+                named.extend(exemplars(to).await);
+            }
+        };
+        tokio::select! {
+            _ = sent => {}
+            () = scrapes => {}
+        }
+        named.extend(exemplars(to).await);
         let traces = setup.traces().await;
         assert_eq!(traces.len(), 42, "{backend:?}");
+        let received = trace_ids(&traces);
+        let missing: Vec<_> = named.difference(&received).collect();
+        assert!(missing.is_empty(), "{backend:?}: {missing:?}");
+        for why in ["error", "slow"] {
+            let of_reason = |trace: &&Vec<Span>| assert_whole(trace) == why;
+            let kept = trace_ids(traces.iter().filter(of_reason));
+            assert!(
+                !named.is_disjoint(&kept),
+                "{backend:?}: no exemplar of {why}"
+            );
+        }
         let mut reasons: Vec<_> = traces.iter().map(|trace| assert_whole(trace)).collect();
         reasons.sort_unstable();
         assert!(reasons[..37].iter().all(|reason| reason == "error"));
@@ -250,6 +310,8 @@ async fn a_flood_of_failures_keeps_the_limit_of_each_second_and_counts_the_rest(
         kept as f64 <= 10.0 * (seconds + 1.0),
         "{kept} in {seconds} s"
     );
+    let named = exemplars(to).await;
+    assert!(!named.is_empty() && named.is_subset(&trace_ids(&traces)));
     let limited = usize::try_from(setup.recorder.counts().keep_limited).unwrap();
     assert_eq!(limited, 3 * (1_000 - kept));
 }
@@ -279,6 +341,12 @@ async fn a_request_that_ends_in_another_way_than_its_response_is_kept() {
             }
             let traces = setup.wait_for(number + 1).await;
             assert_eq!(traces.len(), number + 1, "{backend:?} {action}");
+            let (named, received) = (exemplars(to).await, trace_ids(&traces));
+            assert!(!named.is_empty(), "{backend:?} {action}");
+            assert!(
+                named.is_subset(&received),
+                "{backend:?} {action}: {named:?}"
+            );
         }
         let mut ends: Vec<_> = setup
             .traces()

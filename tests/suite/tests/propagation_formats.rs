@@ -126,7 +126,7 @@ async fn remote_parent_link_works_with_a_custom_propagator() {
 
 #[tokio::test]
 async fn baggage_arrives_only_if_client_and_server_enable_it() {
-    let policy = BaggagePolicy::new()
+    let policy = BaggagePolicy::default()
         .keys(["tenant"])
         .hosts(Hosts::new(["inside"]));
     let sending = || PropagateLayer::new().baggage(policy.clone());

@@ -377,7 +377,7 @@ impl Recording {
 /// Sends one request through a server, which calls two other hosts. Returns all outputs.
 fn exchange(backend: Backend, end: End, change: fn(TraceLayer) -> TraceLayer) -> Outputs {
     let recording = Recording::new();
-    let policy = BaggagePolicy::new()
+    let policy = BaggagePolicy::default()
         .keys(["tenant"])
         .hosts(Hosts::new(["ours.internal"]));
     let sent = Arc::new(Mutex::new(Vec::new()));

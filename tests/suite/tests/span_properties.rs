@@ -282,7 +282,7 @@ fn request() -> impl Strategy<Value = Request<Full<Bytes>>> {
 
 fn proxies() -> impl Strategy<Value = TrustedProxies> {
     prop_oneof![
-        Just(TrustedProxies::none()),
+        Just(TrustedProxies::default()),
         Just(TrustedProxies::all()),
         (0_usize..4).prop_map(TrustedProxies::hops),
         Just(TrustedProxies::cidrs(["0.0.0.0/0", "::/0"]).unwrap()),
@@ -309,7 +309,7 @@ proptest! {
         request in request(),
         status in 100_u16..=999,
     ) {
-        let layer = everything(TraceLayer::client(), TrustedProxies::none());
+        let layer = everything(TraceLayer::client(), TrustedProxies::default());
         let spans = spans_of_exchange(&layer, &request, StatusCode::from_u16(status).unwrap());
         check_secrets_and_names(&spans)?;
         check_equal(&spans)?;

@@ -1,12 +1,12 @@
-//! Sends what reqwest's builder builds through a tower service.
+//! Sends requests of reqwest's builder through a tower service.
 
 use std::future::{Future, poll_fn};
 
 use reqwest::{Request, RequestBuilder};
 use tower_service::Service;
 
-/// Sends a request of reqwest's builder through a tower service, such as a `reqwest::Client` with layers. Feature
-/// `reqwest`.
+/// Sends a request of reqwest's builder through a tower service, such as a `reqwest::Client` with layers. Requires the
+/// feature `reqwest`.
 ///
 /// ```no_run
 /// use tower::Layer;
@@ -26,14 +26,14 @@ use tower_service::Service;
 pub trait RequestBuilderExt {
     /// Builds the request, waits until the service is ready, and calls it.
     ///
-    /// The service sends the request: with default headers, proxies and pool of its client, not of the client that made the
-    /// builder. The timeout, the body and everything else that the builder sets are those of the request.
+    /// The default headers, proxies and connection pool are those of the service's client, not of the client that created
+    /// the builder. Timeout, body and all other settings of the builder apply.
     ///
-    /// The service is one that may be changed, `&mut service`, or a clone.
+    /// Pass `&mut service` or a clone.
     ///
     /// # Errors
     ///
-    /// That of [`RequestBuilder::build`], such as that of an invalid URL, and those of the service.
+    /// Returns the error of [`RequestBuilder::build`], for example for an invalid URL, and the errors of the service.
     fn send_with<S>(self, service: S) -> impl Future<Output = Result<S::Response, S::Error>>
     where
         S: Service<Request, Error: From<reqwest::Error>>;

@@ -1,7 +1,5 @@
 //! Requests, responses and errors of `reqwest::Client` as a tower service.
 
-use std::net::SocketAddr;
-
 use http::{Extensions, HeaderMap, Method, StatusCode, Version};
 use reqwest::{Body, Request, Response, ResponseBuilderExt, Url};
 
@@ -63,10 +61,6 @@ impl ResponseHead for Response {
 
     fn extensions(&self) -> &Extensions {
         self.extensions()
-    }
-
-    fn peer(&self) -> Option<SocketAddr> {
-        self.remote_addr()
     }
 }
 

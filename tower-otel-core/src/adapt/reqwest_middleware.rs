@@ -18,7 +18,7 @@ use crate::{
     start::start,
 };
 
-/// Middleware of a `ClientWithMiddleware` that observes the requests it passes on.
+/// Middleware of a `ClientWithMiddleware` that observes its requests.
 ///
 /// Created by [`ObserveLayer::into_middleware`].
 #[derive(Clone, Copy, Debug)]
@@ -27,11 +27,12 @@ pub struct ObserveMiddleware<O> {
 }
 
 impl<O> ObserveLayer<O> {
-    /// Converts the layer into middleware of `reqwest_middleware`.
+    /// Converts the layer into middleware of `reqwest_middleware`. Requires the feature `reqwest-middleware`.
     ///
-    /// Inside retry middleware, each attempt is a separate exchange. The middleware inserts [`Attempts`] into the
-    /// extensions of the chain unless they contain one, or the exchange does not [observe the response](Exchange::OBSERVES_RESPONSE). Observers
-    /// see the extensions of the request, such as its [`Route`](crate::Route).
+    /// Inside retry middleware, each attempt is a separate exchange. If the exchange
+    /// [observes the response](Exchange::OBSERVES_RESPONSE), the middleware inserts [`Attempts`] into the extensions of the
+    /// chain, unless they already contain it. Observers can read the extensions of the request, such as its
+    /// [`Route`](crate::Route).
     pub fn into_middleware(self) -> ObserveMiddleware<O> {
         let Self { observer } = self;
         ObserveMiddleware { observer }
@@ -116,8 +117,8 @@ impl RequestHead for ChainRequest<'_> {
 
 /// Removes the attempt counter from the extensions while the inner chain runs.
 ///
-/// Attempts of inner middleware are not attempts of this one. The counter is restored, or created, when this value is
-/// dropped; the first attempt therefore does not see one.
+/// Inner middleware must not count its attempts as attempts of this middleware. Dropping this value restores the counter,
+/// or creates it, so the first attempt finds no counter.
 struct HiddenAttempts<'a> {
     extensions: &'a mut Extensions,
     attempts: Option<Attempts>,

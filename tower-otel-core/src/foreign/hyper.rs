@@ -18,7 +18,7 @@ pub(super) fn as_error(error: &dyn Any) -> Option<&(dyn Error + 'static)> {
     None
 }
 
-/// Returns the class of an error: that of its I/O error, else of hyper's error, else `connect` for a failed connection.
+/// Returns the class of the error's I/O error, else of hyper's error, else `connect` for a failed connection.
 pub(super) fn classify(error: &(dyn Error + 'static)) -> Option<&'static str> {
     semconv::error::classify(error)
         .or_else(|| chain(error).find_map(connection_class))

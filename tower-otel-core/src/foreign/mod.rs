@@ -18,7 +18,7 @@ mod reqwest_middleware;
 #[cfg(feature = "tonic")]
 mod tonic;
 
-/// The status of a call that is shed.
+/// The gRPC status of a call that load shedding rejects.
 #[cfg(feature = "tower")]
 const RESOURCE_EXHAUSTED: u8 = 8;
 
@@ -48,7 +48,7 @@ pub(crate) fn as_error(error: &dyn Any) -> Option<&(dyn Error + 'static)> {
     None
 }
 
-/// Returns the class of an error, from what a supported library says about it beyond its chain of sources.
+/// Returns the class of an error of a supported library, if the library classifies it beyond its chain of sources.
 pub(crate) fn classify(error: &(dyn Error + 'static)) -> Option<&'static str> {
     #[cfg(feature = "tower")]
     if semconv::error::chain(error).any(|error| error.is::<tower::timeout::error::Elapsed>()) {
@@ -83,7 +83,7 @@ pub(crate) fn grpc_status(error: &(dyn Error + 'static)) -> Option<u8> {
     if let Some(code) = tonic::status(error) {
         return Some(code);
     }
-    // What tonic sends, and returns to the caller, for a call that was shed.
+    // tonic sends and returns this status for a call that load shedding rejects.
     #[cfg(feature = "tower")]
     if error.is::<tower::load_shed::error::Overloaded>() {
         return Some(RESOURCE_EXHAUSTED);

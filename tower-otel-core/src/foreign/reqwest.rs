@@ -2,7 +2,7 @@
 
 use tower_otel_semconv::error;
 
-/// Returns the class of an error of reqwest: its own time-out, or a redirect that it refused.
+/// Returns the class of an error of reqwest: its own timeout, or a refused redirect.
 pub(super) fn classify(source: &reqwest::Error) -> Option<&'static str> {
     if source.is_timeout() {
         return Some(error::TIMEOUT);

@@ -20,7 +20,7 @@ pub(super) fn as_error(error: &dyn Any) -> Option<&(dyn Error + 'static)> {
     Some(error)
 }
 
-/// Returns the class of an error of tonic: its own time-out, or a connection that could not be established.
+/// Returns the class of an error of tonic: its own timeout, or a failed connection.
 pub(super) fn classify(error: &(dyn Error + 'static)) -> Option<&'static str> {
     chain(error).find_map(|cause| {
         if cause.is::<TimeoutExpired>() {
@@ -33,7 +33,7 @@ pub(super) fn classify(error: &(dyn Error + 'static)) -> Option<&'static str> {
     })
 }
 
-/// Returns the code of the first `Status` in the chain of sources, or that of a reset stream.
+/// Returns the code of the first `Status` in the chain of sources, or the code of a reset stream.
 pub(super) fn status(error: &(dyn Error + 'static)) -> Option<u8> {
     let code = chain(error).find_map(|cause| match cause.downcast_ref::<Status>() {
         Some(status) => Some(status.code()),
@@ -42,7 +42,7 @@ pub(super) fn status(error: &(dyn Error + 'static)) -> Option<u8> {
     u8::try_from(i32::from(code)).ok()
 }
 
-/// Returns the code of a call whose stream was reset, as tonic does for the caller.
+/// Returns the code of a call whose stream was reset. tonic returns the same code to the caller.
 ///
 /// See [errors](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#errors).
 fn reset_code(reason: Reason) -> Option<Code> {

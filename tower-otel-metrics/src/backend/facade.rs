@@ -15,7 +15,7 @@ const METADATA: Metadata<'static> =
 
 /// Records with the recorder of the [`metrics`] facade. This is the default.
 ///
-/// Handles are resolved once per series and then cached: install the recorder before the first
+/// Handles are resolved once per series and then cached. Install the recorder before the first
 /// request.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FacadeMetrics(());
@@ -29,7 +29,7 @@ pub struct FacadeOutcome {
     sizes: Option<(Histogram, Histogram)>,
 }
 
-/// The gauge of exchanges that have not ended.
+/// A gauge of exchanges that have not ended.
 #[derive(Clone, Debug)]
 pub struct FacadeInFlight(Gauge);
 
@@ -112,15 +112,15 @@ impl MakeInstruments for FacadeMetrics {
     }
 }
 
-/// Whether a recorder is installed, globally or for this thread.
+/// Returns whether a recorder is installed, globally or for this thread.
 ///
-/// Without one the facade uses a recorder of size zero. A user's recorder of size zero is treated in
+/// Without a recorder, the facade uses one of size zero. A recorder of the application with size zero is treated in
 /// the same way: its handles are not cached.
 fn has_recorder() -> bool {
     metrics::with_recorder(|recorder| size_of_val(recorder) > 0)
 }
 
-/// Converts labels to the spelling of Prometheus.
+/// Converts labels to names and values of Prometheus.
 fn labels(labels: Labels) -> Vec<Label> {
     let labels = labels.into_iter().map(|(key, value)| {
         let value = match value {
@@ -133,7 +133,7 @@ fn labels(labels: Labels) -> Vec<Label> {
 }
 
 impl OutcomeInstruments for FacadeOutcome {
-    // Otherwise each sample is copied for the call.
+    // Inlined, because each sample would be copied for the call.
     #[inline(always)]
     fn record(&self, sample: Sample) {
         if let Some(requests) = &self.requests {

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use crate::{names::MetricSet, naming::Labels};
 
-/// A library that a [`MetricsLayer`](crate::MetricsLayer) records with. This trait is sealed.
+/// A backend of a [`MetricsLayer`](crate::MetricsLayer). See [backends](crate#backends). This trait is sealed.
 pub trait MetricsBackend: MakeInstruments {}
 
 impl<B: MakeInstruments> MetricsBackend for B {}
@@ -22,10 +22,10 @@ pub trait MakeInstruments: Clone + Debug {
     /// Whether the current span can be read while a sample is recorded.
     const READS_CONTEXT: bool;
 
-    /// Whether handles made now record and can be cached.
+    /// Returns whether handles that are created now record, so that they can be cached.
     fn is_ready(&self) -> bool;
 
-    /// Makes and describes the instruments of a layer, once.
+    /// Creates and describes the instruments of a layer. Called once.
     fn instruments(&self, metrics: MetricSet) -> Self::Instruments;
 
     /// Resolves the instruments of a series that record the end of an exchange.
@@ -40,12 +40,12 @@ pub trait MakeInstruments: Clone + Debug {
     ) -> Self::InFlight;
 }
 
-/// What a gauge counts.
+/// The kind of values that a gauge counts.
 #[derive(Clone, Copy, Debug)]
 pub enum GaugeKind {
     /// Exchanges that have not ended.
     InFlight,
-    /// Streams that are meant to last, and upgraded connections.
+    /// Open long-lived streams and upgraded connections.
     Streams,
 }
 
@@ -54,7 +54,7 @@ pub enum GaugeKind {
 pub struct SeriesLabels {
     /// The labels of all instruments.
     pub(crate) shared: Labels,
-    /// The value of the label `status`, which only the request counter has.
+    /// The value of the label `status`. Only the request counter has it.
     pub(crate) status: Option<String>,
 }
 
@@ -70,9 +70,9 @@ pub struct Sample {
     pub(crate) seconds: f64,
     /// Whether there was a response and its body did not complete.
     pub(crate) aborted: bool,
-    /// The size of the request body, if known.
+    /// The size of the request body in bytes, if it is known.
     pub(crate) sent: Option<u64>,
-    /// The size of the response body, if there was a response.
+    /// The size of the response body in bytes, if there was a response.
     pub(crate) received: Option<u64>,
 }
 

@@ -20,7 +20,7 @@ use crate::{
 const SECONDS: &str = "s";
 /// The unit of sizes.
 const BYTES: &str = "By";
-/// The unit of request counts. It is an annotation, so Prometheus names have no suffix for it.
+/// The unit of request counts. It is an annotation, so Prometheus names get no suffix.
 const REQUESTS: &str = "{request}";
 /// The unit of streams.
 const STREAMS: &str = "{stream}";
@@ -28,7 +28,7 @@ const STREAMS: &str = "{stream}";
 /// Records with an OpenTelemetry meter. See
 /// [`MetricsLayer::meter_provider`](crate::MetricsLayer::meter_provider).
 ///
-/// Names and attributes are the dotted ones of the conventions. Numbers are integers.
+/// Names and attributes are the dotted names of the conventions. Numbers are recorded as integers.
 #[derive(Clone, Debug)]
 pub struct OtelMetrics(Meter);
 
@@ -75,10 +75,10 @@ impl MakeInstruments for OtelMetrics {
     type InFlight = OtelInFlight;
     type Instruments = OtelInstruments;
 
-    /// The SDK has no exemplars.
+    /// `false`, because the SDK has no exemplars.
     const READS_CONTEXT: bool = false;
 
-    /// Instruments of a meter always record.
+    /// Returns `true`, because instruments of a meter always record.
     fn is_ready(&self) -> bool {
         true
     }

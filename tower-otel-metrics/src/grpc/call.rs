@@ -1,4 +1,4 @@
-//! A gRPC call: in flight from its start, counted and timed at its end.
+//! A gRPC call. It is in the in-flight gauge from its start, and is counted and timed at its end.
 
 use std::time::Instant;
 
@@ -19,7 +19,7 @@ use crate::{
     open_stream::OpenStream,
 };
 
-/// The longest method in bytes. Others are recorded as `_OTHER`.
+/// The maximum length of a method in bytes. Longer methods are recorded as `_OTHER`.
 const MAX_METHOD_LENGTH: usize = 256;
 
 /// A gRPC call in progress.
@@ -27,13 +27,13 @@ const MAX_METHOD_LENGTH: usize = 256;
 pub(crate) struct MeasuredCall<B: MetricsBackend> {
     call: GrpcCall,
     entry: CallEntry<B>,
-    /// A server's method that was not known at the start. A client can call any method, so the call is
-    /// in flight with those of unknown methods, and ends with them unless the response shows the method.
+    /// A server's method that was not known at the start. A client can call any method, so the call counts as one of an
+    /// unknown method, unless the response shows that the method exists.
     unknown: Option<Box<UnknownMethod>>,
 }
 
 impl<B: MetricsBackend> MeasuredCall<B> {
-    /// Starts a call; `None` if the request is not a gRPC call.
+    /// Starts a call. Returns `None` if the request is not a gRPC call.
     pub(crate) fn start(
         instruments: &GrpcInstruments<B>,
         config: &Config,
@@ -72,12 +72,12 @@ impl<B: MetricsBackend> MeasuredCall<B> {
         }
     }
 
-    /// Counts the call as a stream that is meant to last.
+    /// Counts the call as an open long-lived stream.
     pub(crate) fn open_stream(&self, instruments: &GrpcInstruments<B>) -> OpenStream<B::InFlight> {
         instruments.open_stream(&self.entry)
     }
 
-    /// Records the call, which took these seconds and received these bytes.
+    /// Records the end of the call.
     pub(crate) fn end(
         &self,
         instruments: &GrpcInstruments<B>,

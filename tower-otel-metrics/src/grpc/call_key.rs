@@ -7,10 +7,10 @@ use crate::{
     handle_cache::{EntryIndex, Query},
 };
 
-/// The part of a series' key that the request determines: borrowed from it, or owned in a table.
+/// The part of a series' key from the request. It is borrowed from the request, or owned by a table.
 #[derive(Clone, Copy, Debug, Hash)]
 pub(crate) struct CallKey<T> {
-    /// `pkg.Service/Method`; `None` is recorded as `_OTHER`.
+    /// `pkg.Service/Method`. `None` is recorded as `_OTHER`.
     pub(crate) method: Option<T>,
     /// The target of a client. On a server, its own address if that is enabled.
     pub(crate) host: Option<T>,

@@ -29,7 +29,7 @@ use crate::{
     stream_gauges::StreamGauges,
 };
 
-/// The part of the series limit that methods that became known by a failure can take: one sixteenth.
+/// Methods that became known by a failure can take this fraction of the series limit: one sixteenth.
 const UNPROVEN_SHARE: usize = 16;
 
 /// The instruments of gRPC calls, shared by the services of a layer.
@@ -46,7 +46,7 @@ pub(crate) struct GrpcInstruments<B: MetricsBackend> {
 struct Tables<B: MetricsBackend> {
     metrics: MetricSet,
     described: OnceLock<B::Instruments>,
-    /// On a server only known methods, and one key for all others.
+    /// On a server, it contains only known methods, and one key for all others.
     starts: HandleCache<OwnedCallKey, CallHandles<B>>,
     outcomes: HandleCache<CallEndKey, B::Outcome>,
     streams: StreamGauges<OwnedCallKey, B::InFlight>,
@@ -63,10 +63,10 @@ struct CallHandles<B: MetricsBackend> {
     share: EntryShare,
 }
 
-/// Where a call in flight was counted.
+/// The entry that counts a call in flight.
 #[derive(Debug)]
 pub(crate) struct CallEntry<B: MetricsBackend> {
-    /// The entry of its start key; `None` if there was no room for it.
+    /// The entry of its start key. `None` if there was no room for it.
     start: Option<EntryIndex>,
     gauge: B::InFlight,
 }
@@ -97,12 +97,12 @@ impl<B: MetricsBackend> GrpcInstruments<B> {
         })
     }
 
-    /// Allocates the tables before the first call. Otherwise the first calls wait for it.
+    /// Allocates the tables before the first call, so that the first calls do not wait for it.
     pub(crate) fn allocate_tables(&self) {
         self.tables();
     }
 
-    /// Counts a call in, if its method is known.
+    /// Adds a call to its in-flight gauge, if its method is known.
     pub(crate) fn start_known(&self, key: BorrowedCallKey<'_>) -> Option<CallEntry<B>> {
         let (start, handles) = self.tables().starts.get_with_index(&key)?;
         let gauge = handles.in_flight.clone();
@@ -113,7 +113,7 @@ impl<B: MetricsBackend> GrpcInstruments<B> {
         })
     }
 
-    /// Counts a call in. Its method becomes known.
+    /// Adds a call to its in-flight gauge. Its method becomes known.
     pub(crate) fn start(&self, key: BorrowedCallKey<'_>) -> CallEntry<B> {
         let found = self.tables().starts.find_or_insert(&key);
         let start = found.as_ref().map(|found| found.index);
@@ -129,7 +129,7 @@ impl<B: MetricsBackend> GrpcInstruments<B> {
         CallEntry { start, gauge }
     }
 
-    /// Returns the handles of a start key. They are made first if needed.
+    /// Returns the handles of a start key. Creates them if needed.
     fn handles<'a>(
         &self,
         found: &FoundEntry<'a, OwnedCallKey, CallHandles<B>>,
@@ -140,8 +140,8 @@ impl<B: MetricsBackend> GrpcInstruments<B> {
         })
     }
 
-    /// Returns the entry of a method, which becomes known. If there is no room for it, returns `None`; if
-    /// a failure has shown it, returns `unknown`. The call stays in the gauge it was counted in.
+    /// Returns the entry of a method, which becomes known. If there is no room for it, returns `unknown` for a method that a
+    /// failure has shown, and `None` for others. The call stays in its gauge.
     #[cold]
     fn make_known(
         &self,
@@ -155,7 +155,7 @@ impl<B: MetricsBackend> GrpcInstruments<B> {
         } = self.tables();
         let (share, otherwise) = match method.proof {
             Proof::Success => (None, None),
-            // An interceptor can cause it for any path.
+            // An interceptor can send it for any path.
             Proof::Failure => (Some(unproven_methods), unknown),
         };
         let Some(found) = starts.find_or_insert_in(&method.key, share) else {
@@ -167,7 +167,7 @@ impl<B: MetricsBackend> GrpcInstruments<B> {
         Some(found.index)
     }
 
-    /// Counts a call that is meant to last.
+    /// Counts an open long-lived call.
     pub(crate) fn open_stream(&self, entry: &CallEntry<B>) -> OpenStream<B::InFlight> {
         let tables = self.tables();
         let start = entry.start.and_then(|start| tables.starts.entry(start));
@@ -186,8 +186,7 @@ impl<B: MetricsBackend> GrpcInstruments<B> {
         OpenStream::new(gauge)
     }
 
-    /// Records a call that has ended, and counts it out of its gauge. A method that the response shows
-    /// becomes known.
+    /// Records an ended call and removes it from its gauge. A method that the response shows becomes known.
     pub(crate) fn end(
         &self,
         entry: &CallEntry<B>,
@@ -209,7 +208,7 @@ impl<B: MetricsBackend> GrpcInstruments<B> {
         in_flight.ended();
     }
 
-    /// Returns the key of an ended call; `None` for the overflow series.
+    /// Returns the key of an ended call, or `None` for the overflow series.
     fn end_key(
         &self,
         mut start: EntryIndex,
@@ -219,7 +218,7 @@ impl<B: MetricsBackend> GrpcInstruments<B> {
         if custom == CustomValuesRef::Overflow {
             return None;
         }
-        // The same rule as in the span of the call.
+        // As in the span of the call.
         if self.kind == Kind::Server && outcome.code == rpc::UNIMPLEMENTED {
             let starts = &self.tables().starts;
             let key = starts.entry(start)?.key.borrowed();
@@ -268,7 +267,7 @@ impl<B: MetricsBackend> GrpcInstruments<B> {
         outcome.unwrap_or_else(|| &self.overflow().0).record(sample);
     }
 
-    /// Returns the share that the series of a start key count in: on a client, that of its method and host.
+    /// Returns the share of the series limit for a start key. On a client it is the share of its method and host.
     fn share(&self, start: EntryIndex) -> Option<&EntryShare> {
         match self.kind {
             Kind::Client => Some(&self.tables().starts.entry(start)?.get()?.share),
@@ -276,7 +275,7 @@ impl<B: MetricsBackend> GrpcInstruments<B> {
         }
     }
 
-    /// Returns whether the handles that the backend returns now may be cached.
+    /// Returns whether handles that the backend returns now may be cached.
     fn is_ready(&self) -> bool {
         let tables = self.tables();
         let is_ready = self.backend.is_ready();
@@ -289,7 +288,7 @@ impl<B: MetricsBackend> GrpcInstruments<B> {
         is_ready
     }
 
-    /// Returns the series of all calls beyond the limit.
+    /// Returns the series of all calls beyond the series limit.
     #[cold]
     fn overflow(&self) -> &(B::Outcome, B::InFlight) {
         let tables = self.tables();

@@ -29,7 +29,7 @@ pub(crate) const OVERFLOW_CALL: BorrowedCallKey<'static> = BorrowedCallKey {
     port: None,
 };
 
-/// The series of all calls beyond the limit.
+/// The series of all calls beyond the series limit.
 pub(crate) const OVERFLOW_CALLS: CallDimensions<'static> = CallDimensions {
     call: OVERFLOW_CALL,
     status: OVERFLOW,

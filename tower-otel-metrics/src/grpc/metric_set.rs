@@ -5,8 +5,7 @@ use tower_otel_semconv::metric;
 
 use crate::names::{Metric, MetricSet, Names};
 
-/// Returns the metrics of a scheme. The conventions have no gauge of calls in flight, so both schemes
-/// have the same.
+/// Returns the metrics of a naming scheme. The conventions have no gauges for calls, so both schemes have the same gauges.
 pub(crate) fn metrics(names: Names, kind: Kind) -> MetricSet {
     let (requests, duration) = match names {
         Names::Short => {

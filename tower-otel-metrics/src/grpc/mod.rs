@@ -1,4 +1,4 @@
-//! gRPC calls, recorded under names of their own: see [`MetricsLayer::grpc`](crate::MetricsLayer::grpc).
+//! Separate metrics for gRPC calls: see [`MetricsLayer::grpc`](crate::MetricsLayer::grpc).
 
 pub(crate) mod call;
 pub(crate) mod call_key;

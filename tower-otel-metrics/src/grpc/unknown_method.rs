@@ -1,4 +1,4 @@
-//! What the response to a call shows about a method that is not known yet.
+//! Detects from the response whether the method of a call exists.
 
 use http::{HeaderMap, StatusCode};
 use tower_otel_core::ResponseHead;
@@ -9,10 +9,10 @@ use crate::grpc::call_key::{BorrowedCallKey, OwnedCallKey};
 /// The status of a call that succeeded.
 const OK: u8 = 0;
 
-/// The method of a server that is not known yet.
+/// A method of a server that is not yet known.
 ///
-/// Only a response of gRPC shows anything: status `200` and the content type of gRPC. Routers, proxies and
-/// middleware answer with other responses for any path.
+/// Only a gRPC response, with the status `200` and the content type of gRPC, can show that the method exists. Routers,
+/// proxies and middleware send other responses for any path.
 #[derive(Debug)]
 pub(crate) struct UnknownMethod {
     key: OwnedCallKey,
@@ -20,19 +20,19 @@ pub(crate) struct UnknownMethod {
     head_status: Option<u8>,
 }
 
-/// A method that the response to a call shows.
+/// A method that exists, as the response shows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ShownMethod<'a> {
     pub(crate) key: BorrowedCallKey<'a>,
     pub(crate) proof: Proof,
 }
 
-/// How certain it is that a method exists.
+/// The evidence that a method exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Proof {
     /// A message or the status `OK`.
     Success,
-    /// A status that handlers send, and interceptors can send for any path.
+    /// A status that handlers send, but interceptors can also send for any path.
     Failure,
 }
 
@@ -45,7 +45,7 @@ impl UnknownMethod {
         }
     }
 
-    /// Notes what the head of the response shows.
+    /// Records the head of the response.
     pub(crate) fn response(&mut self, response: &dyn ResponseHead) {
         let headers = response.headers();
         self.is_grpc_response = response.status() == StatusCode::OK && rpc::is_grpc(headers);
@@ -73,10 +73,10 @@ impl UnknownMethod {
     }
 }
 
-/// Returns whether handlers send this status, and servers and middleware usually do not.
+/// Returns whether handlers send this status, but servers and middleware usually do not.
 ///
-/// For any path they may answer `CANCELLED`, `DEADLINE_EXCEEDED`, `PERMISSION_DENIED`, `RESOURCE_EXHAUSTED`,
-/// `UNIMPLEMENTED`, `UNAVAILABLE` or `UNAUTHENTICATED`.
+/// Servers and middleware may send these for any path: `CANCELLED`, `DEADLINE_EXCEEDED`, `PERMISSION_DENIED`,
+/// `RESOURCE_EXHAUSTED`, `UNIMPLEMENTED`, `UNAVAILABLE` and `UNAUTHENTICATED`.
 const fn is_of_handler(code: u8) -> bool {
     matches!(code, 2 | 3 | 5 | 6 | 9 | 10 | 11 | 13 | 15)
 }
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
     use crate::{grpc::call_key::CallKey, handle_cache::Query as _};
 
-    /// Returns what a response with these bytes shows, whose status is in the head or in the trailers.
+    /// Returns the proof of a response with this number of bytes. Its status is in the head or in the trailers.
     fn shown(
         http: u16,
         content_type: &str,

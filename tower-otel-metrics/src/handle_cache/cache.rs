@@ -15,12 +15,12 @@ use crate::{
     },
 };
 
-/// The number of slots to search before a key is rejected. At most half of the slots are in use, so
-/// random keys need more with a probability of 2^-32. Keys crafted to collide cost 32 integer
-/// comparisons and are recorded in the overflow series.
+/// The maximum number of slots to search before a key is rejected. At most half of the slots are in use, so a random key
+/// needs more with a probability of 2^-32. Keys that are crafted to collide cost 32 integer comparisons and are recorded
+/// in the overflow series.
 pub(super) const MAX_PROBES: usize = 32;
 
-/// The highest limit. Slots are allocated in advance.
+/// The maximum limit. Slots are allocated in advance.
 pub(super) const MAX_LIMIT: usize = 1 << 19;
 
 /// A bounded map from keys to values. Entries are never removed.
@@ -28,13 +28,13 @@ pub(crate) struct HandleCache<K, V> {
     slots: Box<[OnceLock<Slot<K, V>>]>,
     seeds: Seeds,
     pub(super) limit: usize,
-    /// The number of entries. Written with `insert_lock` locked.
+    /// The number of entries. Written while `insert_lock` is locked.
     len: AtomicUsize,
     insert_lock: Mutex<()>,
     overflowed: AtomicBool,
 }
 
-/// The hash is in the array, so that other keys are skipped without following the pointer.
+/// A slot. The hash is in the array, so that other keys are skipped without following the pointer.
 struct Slot<K, V> {
     hash: u64,
     entry: Box<Entry<K, V>>,
@@ -43,7 +43,7 @@ struct Slot<K, V> {
 enum Probe<'a, K, V> {
     Found(FoundEntry<'a, K, V>),
     Vacant(EntryIndex, &'a OnceLock<Slot<K, V>>),
-    /// All slots searched have other keys.
+    /// All searched slots have other keys.
     Crowded,
 }
 
@@ -71,7 +71,7 @@ impl<K, V> HandleCache<K, V> {
         }
     }
 
-    /// Returns the value of `query`, if it was made.
+    /// Returns the value of `query`, if it was created.
     #[inline]
     pub(crate) fn get<Q>(&self, query: &Q) -> Option<&V>
     where
@@ -80,7 +80,7 @@ impl<K, V> HandleCache<K, V> {
         self.get_with_index(query).map(|(_, value)| value)
     }
 
-    /// Returns the value of `query` and the index of its entry, if the value was made.
+    /// Returns the value of `query` and the index of its entry, if the value was created.
     #[inline(always)]
     pub(crate) fn get_with_index<Q>(&self, query: &Q) -> Option<(EntryIndex, &V)>
     where
@@ -127,7 +127,7 @@ impl<K, V> HandleCache<K, V> {
         Some(&self.slots.get(index.slot())?.get()?.entry)
     }
 
-    /// Returns the value of `query`, and makes it first if needed. Returns `None` if the key is new
+    /// Returns the value of `query`, and creates it if needed. Returns `None` if the key is new
     /// and the cache is full.
     #[inline]
     pub(crate) fn get_or_insert_with<Q>(&self, query: &Q, make: impl FnOnce(&K) -> V) -> Option<&V>
@@ -147,7 +147,7 @@ impl<K, V> HandleCache<K, V> {
         !self.overflowed.load(Ordering::Relaxed) && !self.overflowed.swap(true, Ordering::Relaxed)
     }
 
-    /// Inserts a key that was not found. A full cache or share rejects it without the lock, so the lock
+    /// Inserts a key that was not found. A full cache or share rejects it without taking the lock, so the lock
     /// is taken about `limit` times per process.
     #[cold]
     fn insert<Q>(
@@ -186,8 +186,8 @@ impl<K, V> HandleCache<K, V> {
         }
     }
 
-    /// Searches the slots of `hash` in a fixed order. The first vacant slot is filled first, so a
-    /// key is never behind a vacant slot.
+    /// Searches the slots of `hash` in a fixed order. An insertion fills the first vacant slot, so a key is never after a
+    /// vacant slot.
     #[inline(always)]
     fn probe<Q>(&self, hash: u64, query: &Q) -> Probe<'_, K, V>
     where

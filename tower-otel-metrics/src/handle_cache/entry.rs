@@ -8,7 +8,7 @@ use crate::sync::OnceLock;
 #[derive(Debug)]
 pub(crate) struct Entry<K, V> {
     pub(crate) key: K,
-    /// Set after the entry is visible, so that making the value does not block other keys.
+    /// Set after the entry is visible, so that creating the value does not block other keys.
     value: OnceLock<V>,
 }
 
@@ -24,7 +24,7 @@ pub(crate) struct FoundEntry<'a, K, V> {
 }
 
 impl EntryIndex {
-    /// The index of a slot. There are at most 2^20 slots.
+    /// Returns the index of a slot. There are at most 2^20 slots.
     pub(super) fn of_slot(slot: usize) -> Self {
         Self(NonZeroU32::MIN.saturating_add(slot as u32))
     }
@@ -33,7 +33,7 @@ impl EntryIndex {
         self.0.get() as usize - 1
     }
 
-    /// Returns the index as a number to hash. It is never zero.
+    /// Returns the index as a number, for hashes. It is never zero.
     pub(crate) fn number(self) -> u32 {
         self.0.get()
     }
@@ -47,15 +47,15 @@ impl<K, V> Entry<K, V> {
         }
     }
 
-    /// Returns the value, if it was made.
+    /// Returns the value, if it was created.
     #[inline]
     pub(crate) fn get(&self) -> Option<&V> {
         self.value.get()
     }
 
-    /// Returns the value, and makes it first if needed.
+    /// Returns the value, and creates it if needed.
     ///
-    /// `make` runs once per key; other threads wait for it. If it panics, the next caller tries
+    /// `make` runs once per key; other threads wait for it. If it panics, the next caller runs it
     /// again. It must not request the value of the same key.
     #[inline]
     pub(crate) fn get_or_init(&self, make: impl FnOnce(&K) -> V) -> &V {

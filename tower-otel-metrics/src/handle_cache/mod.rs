@@ -1,11 +1,11 @@
-//! A bounded cache of the recorder's handles, read without a lock or an allocation.
+//! A bounded cache of the recorder's handles. Reading it takes no lock and does not allocate.
 //!
 //! Building owned labels and registering a series costs about a microsecond and several allocations.
 //! This happens once per key. Afterwards a lookup with borrowed parts of the key (method, route,
 //! status) is one hash, one or two array slots and one comparison.
 //!
 //! The cache is bounded because parts of a key come from the network. An entry is never removed, so
-//! a handle can be cached elsewhere too. When the limit is reached, new keys are rejected, and the
+//! a handle can also be cached elsewhere. When the limit is reached, new keys are rejected, and the
 //! caller records them in an overflow series.
 
 mod cache;

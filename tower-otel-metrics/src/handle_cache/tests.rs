@@ -66,7 +66,7 @@ impl Query for Number {
     }
 }
 
-/// A key whose hash is always the same, as an attacker who knew the seeds would send it.
+/// A key whose hash is always the same. An attacker who knows the seeds can send such keys.
 struct Colliding(u32);
 
 impl Hash for Colliding {

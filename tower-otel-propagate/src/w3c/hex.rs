@@ -25,7 +25,7 @@ pub(super) fn parse<const DIGITS: usize, const BYTES: usize>(
 /// Parses sixteen digits.
 #[inline]
 pub(super) fn parse16(text: &[u8; 16]) -> Option<[u8; 8]> {
-    // The compiler makes half as many instructions of 32 digits as of 16.
+    // The compiler needs half as many instructions for 32 digits as for 16.
     let mut padded = [b'0'; 32];
     let (_, digits) = padded.split_last_chunk_mut::<16>()?;
     *digits = *text;
@@ -33,7 +33,7 @@ pub(super) fn parse16(text: &[u8; 16]) -> Option<[u8; 8]> {
     bytes.last_chunk().copied()
 }
 
-/// In place of the value of a digit. All bits are set, so that they remain set in combination with any other value.
+/// The value of a byte that is not a digit. All bits are set, so they remain set when combined with other values.
 const INVALID: u8 = 0xff;
 
 /// Parses two lower-case hexadecimal digits.
@@ -49,13 +49,13 @@ pub(super) fn parse2(high: u8, low: u8) -> Option<u8> {
 
 /// Returns a number as sixteen lower-case hexadecimal digits.
 pub(super) fn write16(value: u64) -> [u8; 16] {
-    // Move the digits apart until each has a byte to itself.
+    // Move the digits apart until each is in its own byte.
     let mut nibbles = u128::from(value);
     nibbles = (nibbles | nibbles << 32) & 0x0000_0000_ffff_ffff_0000_0000_ffff_ffff;
     nibbles = (nibbles | nibbles << 16) & 0x0000_ffff_0000_ffff_0000_ffff_0000_ffff;
     nibbles = (nibbles | nibbles << 8) & 0x00ff_00ff_00ff_00ff_00ff_00ff_00ff_00ff;
     nibbles = (nibbles | nibbles << 4) & 0x0f0f_0f0f_0f0f_0f0f_0f0f_0f0f_0f0f_0f0f;
-    // Adding six carries the digits above 9 into the high nibble: 1 where a letter is needed.
+    // Adding six to a digit above 9 sets its high nibble to 1: these digits are letters.
     let letters = (nibbles + every_of_16(6)) >> 4 & every_of_16(1);
     let ascii = nibbles + every_of_16(b'0') + letters * u128::from(b'a' - b'0' - 10);
     ascii.to_be_bytes()

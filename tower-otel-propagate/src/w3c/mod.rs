@@ -1,9 +1,8 @@
 //! Header names and codecs of [W3C Trace Context, level 2](https://www.w3.org/TR/trace-context-2/)
 //! and [W3C Baggage](https://www.w3.org/TR/baggage/).
 //!
-//! The codecs work on bytes and return `None` for malformed input; no input makes them panic. They
-//! do not know requests or the current context: see [`extract`](crate::extract) and
-//! [`inject`](crate::inject).
+//! The codecs work on bytes and return `None` for malformed input; no input makes them panic. For requests
+//! and contexts use [`extract`](crate::extract) and [`inject`](crate::inject).
 
 pub(crate) mod baggage;
 mod hex;

@@ -49,10 +49,10 @@ impl TraceParent {
 /// Parses one header value. Does not allocate.
 ///
 /// Spaces and tabs around the value are ignored. A version 00 value has exactly 55 bytes. Of a
-/// later version the first 55 bytes are read; a `-` must separate anything after them.
+/// later version only the first 55 bytes are read; if more follow, the next byte must be `-`.
 ///
-/// Returns `None` if the value is invalid: another length, upper-case or non-hexadecimal digits,
-/// version `ff`, a zero id. The receiver then starts a new trace and ignores `tracestate` as well
+/// Returns `None` if the value has another length, digits that are not lower-case hexadecimal,
+/// the version `ff`, or a zero id. The receiver must then start a new trace and ignore `tracestate`
 /// ([specification](https://www.w3.org/TR/trace-context-2/#versioning-of-traceparent)).
 pub fn parse(value: &[u8]) -> Option<TraceParent> {
     match value {
@@ -106,8 +106,8 @@ fn parse_fields(fields: &[u8; FIELDS_LEN]) -> Option<TraceParent> {
 
 /// Returns a version 00 header value in lower case. Does not allocate.
 ///
-/// Only the flags that level 2 defines are written. Zero ids are written too, and every receiver
-/// rejects them: check [`SpanContext::is_valid`] first
+/// Only the flags that level 2 defines are written. Zero ids are also written, but receivers
+/// reject them: check [`SpanContext::is_valid`] first
 /// ([specification](https://www.w3.org/TR/trace-context-2/#traceparent-header-field-values)).
 pub fn write(trace_id: TraceId, span_id: SpanId, flags: TraceFlags) -> [u8; TRACEPARENT_LEN] {
     let mut value = *b"00-00000000000000000000000000000000-0000000000000000-00";

@@ -8,8 +8,8 @@ use std::fmt;
 /// ([specification](https://www.w3.org/TR/trace-context-2/#list)).
 pub(crate) const MAX_MEMBERS: usize = 32;
 
-/// The maximum length in characters, commas included, that a span of this process has and is sent
-/// with. The specification requires at least this many
+/// The maximum length of the list that a span of this process stores and sends, in characters, commas
+/// included. The specification requires at least this many
 /// ([specification](https://www.w3.org/TR/trace-context-2/#tracestate-limits)).
 pub(crate) const MAX_CHARS: usize = 512;
 
@@ -81,8 +81,8 @@ pub(crate) struct List<'a> {
 
 /// Parses all lines of the header as one list. Does not allocate.
 ///
-/// Empty lines and empty members are skipped, spaces and tabs around a member ignored, duplicate
-/// keys kept.
+/// Empty lines and empty members are skipped. Spaces and tabs around a member are ignored. Duplicate keys
+/// are accepted.
 ///
 /// Returns `None` if one member is malformed or there are more than [`MAX_MEMBERS`]: the whole list
 /// is then discarded, and `traceparent` stays valid
@@ -199,7 +199,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Returns the header that a receiver of `lines` sends if it forwards the whole list.
+    /// Returns the header that a receiver of `lines` sends if it forwards the complete list.
     fn forwarded(lines: &[&str]) -> Option<String> {
         parse(lines.iter().map(|line| line.as_bytes())).map(|list| list.to_header())
     }

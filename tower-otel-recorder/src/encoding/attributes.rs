@@ -15,7 +15,7 @@ use crate::{
 const KEY: u32 = 1;
 const VALUE: u32 = 2;
 
-/// The fields of `AnyValue`. Each is written also if it is 0 or empty, because it names the type.
+/// The fields of `AnyValue`. Each is written even if it is 0 or empty, because it determines the type.
 const STRING: u32 = 1;
 const BOOL: u32 = 2;
 const INT: u32 = 3;
@@ -25,7 +25,7 @@ const ARRAY: u32 = 5;
 /// The field of `ArrayValue`.
 const VALUES: u32 = 1;
 
-/// The longest message whose length has one byte, and the largest field number whose tag has.
+/// The maximum length of a message whose length has one byte, and the maximum field number whose tag has one byte.
 const MAX_SHORT: usize = 0x7f;
 const MAX_SHORT_FIELD: u32 = 15;
 
@@ -67,8 +67,8 @@ impl<'w> AttributeWriter<'w> {
         });
     }
 
-    /// Writes an attribute whose messages have lengths of one byte each. `value` are the bytes of the `AnyValue`, in two parts.
-    /// Returns `false` if it is longer, or over the limit.
+    /// Writes an attribute whose messages have lengths of one byte each. `value` is the `AnyValue` in two parts. Returns
+    /// `false` if it is longer, or over the limit.
     #[inline]
     fn short<const N: usize>(&mut self, key: &str, value: ([u8; N], &[u8])) -> bool {
         let (start, rest) = value;
@@ -93,7 +93,7 @@ impl<'w> AttributeWriter<'w> {
 
     #[inline]
     pub(crate) fn text(&mut self, key: &str, value: &str) {
-        // A longer one is not written as a short attribute.
+        // A longer text is not written as a short attribute.
         let start = [const { short_tag(STRING, BYTES) }, value.len() as u8];
         if self.short(key, (start, value.as_bytes())) {
             return;
@@ -166,7 +166,7 @@ fn any_value(writer: &mut Writer, value: &Value) {
         Value::Array(Array::String(values)) => array(writer, values, |w, value| {
             w.present_bytes(STRING, value.as_str().as_bytes());
         }),
-        // A type that a later version of the API adds.
+        // A type that a later version of the API may add.
         value => writer.present_bytes(STRING, value.as_str().as_bytes()),
     }
 }

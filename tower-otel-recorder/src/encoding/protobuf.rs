@@ -9,8 +9,8 @@ const FIXED64: u32 = 1;
 pub(crate) const BYTES: u32 = 2;
 const FIXED32: u32 = 5;
 
-/// Writes the fields of a message. As in proto3, a field with the default value is omitted, unless the function says
-/// otherwise.
+/// Writes the fields of a message. As in proto3, a field with the default value is omitted, except by functions that are
+/// documented otherwise.
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
     bytes: Vec<u8>,
@@ -29,25 +29,25 @@ impl Writer {
         self.bytes.len()
     }
 
-    /// Removes everything, and the capacity above a bound.
+    /// Removes all bytes, and the capacity above `max_capacity`.
     pub(crate) fn clear(&mut self, max_capacity: usize) {
         self.bytes.clear();
         self.bytes.shrink_to(max_capacity);
     }
 
-    /// Returns a writer that starts with some zeros and has capacity for more bytes.
+    /// Returns a writer that starts with `zeros` zero bytes and has capacity for `more` bytes.
     pub(crate) fn with_zeros(zeros: usize, more: usize) -> Self {
         let mut bytes = Vec::with_capacity(zeros + more);
         bytes.resize(zeros, 0);
         Self { bytes }
     }
 
-    /// Appends fields that are written already.
+    /// Appends encoded fields.
     pub(crate) fn raw(&mut self, fields: &[u8]) {
         self.bytes.extend_from_slice(fields);
     }
 
-    /// Makes room for so many bytes.
+    /// Reserves capacity for this many bytes.
     #[inline]
     pub(crate) fn reserve(&mut self, bytes: usize) {
         self.bytes.reserve(bytes);
@@ -61,7 +61,7 @@ impl Writer {
     #[inline]
     fn varint(&mut self, mut value: u64) {
         while value >= 0x80 {
-            // The lower seven bits, with the bit for "more follow".
+            // The lower seven bits, with the bit that marks further bytes.
             self.bytes.push((value & 0x7f) as u8 | 0x80);
             value >>= 7;
         }
@@ -76,7 +76,7 @@ impl Writer {
         }
     }
 
-    /// Writes an unsigned integer, also if it is 0.
+    /// Writes an unsigned integer, even if it is 0.
     #[inline]
     pub(crate) fn present_uint(&mut self, field: u32, value: u64) {
         self.tag(field, VARINT);
@@ -90,7 +90,7 @@ impl Writer {
         }
     }
 
-    /// Writes eight bytes, also if they are 0.
+    /// Writes eight bytes, even if they are 0.
     #[inline]
     pub(crate) fn present_fixed64(&mut self, field: u32, value: u64) {
         self.tag(field, FIXED64);
@@ -112,7 +112,7 @@ impl Writer {
         }
     }
 
-    /// Writes bytes, a text or a message that is written already, also if it is empty.
+    /// Writes bytes, a text or an encoded message, even if it is empty.
     #[inline]
     pub(crate) fn present_bytes(&mut self, field: u32, value: &[u8]) {
         self.tag(field, BYTES);
@@ -120,7 +120,7 @@ impl Writer {
         self.raw(value);
     }
 
-    /// Writes a message, also if it is empty.
+    /// Writes a message, even if it is empty.
     #[inline]
     pub(crate) fn message(&mut self, field: u32, write: impl FnOnce(&mut Self)) {
         self.tag(field, BYTES);
@@ -135,7 +135,7 @@ impl Writer {
         }
     }
 
-    /// Replaces the byte at `at` by a length of several bytes.
+    /// Replaces the byte at `at` with a length of several bytes.
     #[cold]
     fn insert_length(&mut self, at: usize, length: usize) {
         let mut prefix = Self::default();
@@ -143,7 +143,7 @@ impl Writer {
         self.bytes.splice(at..=at, prefix.bytes);
     }
 
-    /// Writes tag and length of a long message, whose content has to follow.
+    /// Writes tag and length of a long message. The caller writes the content next.
     pub(crate) fn message_start(&mut self, field: u32, length: usize) {
         self.tag(field, BYTES);
         self.varint(length as u64);
@@ -161,7 +161,7 @@ pub(crate) const fn message_size(length: usize) -> usize {
     1 + bits.div_ceil(7) + length
 }
 
-/// Writes a text without its length, inside of a [message](Writer::message).
+/// Writes a text without its length, inside a [message](Writer::message).
 impl fmt::Write for Writer {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.raw(text.as_bytes());

@@ -62,14 +62,13 @@ mod field {
     }
 }
 
-/// The flag that the next one is known.
+/// The flag that [`IS_REMOTE`] is known.
 const HAS_IS_REMOTE: u32 = 0x100;
-/// The parent of the span, or the span that is linked to, is in another process.
+/// The flag that the parent, or the linked span, is in another process.
 const IS_REMOTE: u32 = 0x200;
 
 impl SpanRecord {
-    /// Writes the fields of the span. Takes the extras out of the record, which has to be cleared before it is used
-    /// again.
+    /// Writes the fields of the span. Takes the extras out of the record; the record must be cleared before it is reused.
     pub(crate) fn write_otlp(&mut self, writer: &mut Writer, clocks: Clocks, limits: &Limits) {
         let mut extras = self.take_extras(limits);
         let context = &self.context;
@@ -104,7 +103,7 @@ impl SpanRecord {
         writer.fixed32(field::FLAGS, flags);
     }
 
-    /// Writes the fields of the span, which stays in the record.
+    /// Writes the fields of the span. The span stays in the record.
     pub(crate) fn write_otlp_copy(&mut self, writer: &mut Writer, clocks: Clocks, limits: &Limits) {
         let has_extras = self.extras.is_some() || self.context_extras.is_some();
         let extras = has_extras.then(|| Box::new(self.take_extras(limits)));
@@ -113,7 +112,7 @@ impl SpanRecord {
         self.extras = extras;
     }
 
-    /// Writes those of the start first and late ones last.
+    /// Writes the attributes: those of the start first, those added later last.
     fn write_attributes(&self, writer: &mut Writer, extras: &Extras, limits: &Limits) {
         let limit = limits.span.max_attributes_per_span;
         let mut attributes = AttributeWriter::new(writer, field::ATTRIBUTES, limit);
@@ -160,7 +159,7 @@ impl SpanRecord {
                 extras.drop_events(limits, events.dropped);
             }
         } else {
-            // Both are sorted by time: few spans have events of `tracing` and of the OpenTelemetry API.
+            // Merged by time. Few spans have events of both `tracing` and the OpenTelemetry API.
             if let Some(events) = &self.events {
                 events.append_to(extras, clocks, limits);
             }

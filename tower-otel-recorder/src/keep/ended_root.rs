@@ -1,4 +1,4 @@
-//! What the rules read from the record of a span that has ended.
+//! The values that the keep rules read from the record of an ended span.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ impl SpanRecord {
     pub(super) fn has_failed(&self) -> bool {
         let extras = [&self.extras, &self.context_extras];
         let mut statuses = extras.into_iter().flatten().map(|extras| &extras.status);
-        // `Ok` is above `Error`.
+        // `Ok` is higher than `Error`.
         let is_ok = statuses.clone().any(|status| *status == Status::Ok);
         !is_ok && statuses.any(|status| matches!(status, Status::Error { .. }))
     }

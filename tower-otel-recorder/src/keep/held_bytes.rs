@@ -8,14 +8,14 @@ use crate::{
     sync::{Mutex, MutexGuard},
 };
 
-/// The bytes that a thread takes at once.
+/// The number of bytes that a thread takes at once.
 const PORTION: usize = 32 * 1024;
 
-/// The bytes that a thread has for its next spans at most.
+/// The maximum number of bytes that a thread reserves for its next spans.
 const MAX_RESERVED: usize = 2 * PORTION;
 
-/// A bounded number of bytes. Each thread reserves some, so that not every span touches a counter that threads share.
-/// What other threads have reserved counts as used, until [`release_unused`](Self::release_unused).
+/// A bounded number of bytes. Each thread reserves some, so that not every span changes a counter that threads share.
+/// Bytes that other threads have reserved count as used, until [`release_unused`](Self::release_unused).
 #[derive(Debug)]
 pub(super) struct HeldBytes {
     budget: Budget,
@@ -30,7 +30,7 @@ impl HeldBytes {
         }
     }
 
-    /// Takes so many bytes. Returns `false` and takes none if there are too few.
+    /// Takes this many bytes. Returns `false` and takes none if fewer are left.
     pub(super) fn take(&self, thread: usize, bytes: usize) -> bool {
         let Some(reserved) = self.reserved(thread) else {
             return false;
@@ -60,7 +60,7 @@ impl HeldBytes {
         }
     }
 
-    /// Frees what all threads have reserved and not used.
+    /// Frees the bytes that threads have reserved and not used.
     pub(super) fn release_unused(&self) {
         for reserved in self.reserved.iter() {
             let unused = mem::take(&mut *lock(reserved));

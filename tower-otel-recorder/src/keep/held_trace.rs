@@ -1,4 +1,4 @@
-//! The spans of one trace that is not sampled, from the start of its local root to the end of its last span.
+//! The spans of one unsampled trace, from the start of its local root to the end of its last span.
 
 use std::{
     fmt, mem,
@@ -13,19 +13,20 @@ use crate::sync::{
     atomic::{AtomicBool, Ordering::Relaxed},
 };
 
-/// The bytes that every span counts at least. An open span counts more when it has more.
+/// The minimum number of bytes that a span counts. An open span with more bytes counts more.
 pub(super) const SPAN_BYTES: usize = 2 * 1024;
 
-/// The bytes of the spans of a trace, including those that end after a kept local root.
+/// The maximum number of bytes of a trace's spans, including spans that end after a kept local root.
 pub(super) const TRACE_BYTES: usize = 512 * 1024;
 
-/// The spans of a trace that have ended, until its local root ends. Shared by its open spans and by their contexts.
+/// The ended spans of a trace, until its local root ends. Shared by its open spans and their contexts.
 pub(crate) struct HeldTrace<T> {
     /// The recorder that the trace belongs to.
     recorder: usize,
     trace: TraceId,
     is_marked: AtomicBool,
     is_decided: AtomicBool,
+    is_exported: AtomicBool,
     /// The bytes of all traces.
     all_bytes: Arc<HeldBytes>,
     state: Mutex<State<T>>,
@@ -34,7 +35,7 @@ pub(crate) struct HeldTrace<T> {
 #[derive(Debug)]
 struct State<T> {
     phase: Phase<T>,
-    /// The bytes of the open spans, and of those that are held or kept.
+    /// The bytes of the open, held and kept spans.
     bytes: usize,
 }
 
@@ -54,16 +55,16 @@ enum Phase<T> {
     Decided(Decision),
 }
 
-/// What becomes of a trace when its local root ends.
+/// The decision about a trace when its local root ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Decision {
     Kept(KeepReason),
-    /// A rule applies, but too many traces were kept in this second.
+    /// A rule applies, but the limit of kept traces per second is reached.
     Limited,
     Discarded,
 }
 
-/// What is freed when a local root ends, or when its children are dropped.
+/// The spans and bytes that are freed when a local root ends, or when its children are dropped.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Freed<T> {
     /// The children that have ended.
@@ -72,7 +73,7 @@ pub(super) struct Freed<T> {
     pub(super) has_bytes: bool,
 }
 
-/// Whether a span that starts is recorded.
+/// The result of starting a span.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Opened {
     Recorded,
@@ -82,18 +83,18 @@ pub(super) enum Opened {
     Discarded,
 }
 
-/// What becomes of a span that has ended.
+/// The result of ending a span.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Ended<T> {
     /// It waits for the end of the local root.
     Held,
     /// The trace has too many bytes.
     Full(T),
-    /// The local root ended before, and the trace is kept.
+    /// The local root has ended, and the trace is kept.
     Kept(T, KeepReason),
-    /// The local root ended before, and the trace is over the limit of kept traces.
+    /// The local root has ended, and the trace is over the limit of kept traces.
     Limited(T),
-    /// The local root ended before, and no rule applies.
+    /// The local root has ended, and no rule applies.
     Discarded(T),
 }
 
@@ -111,13 +112,14 @@ impl<T> HeldSpan<T> {
 }
 
 impl<T> HeldTrace<T> {
-    /// Returns the trace of a local root, which is open.
+    /// Returns the trace of an open local root.
     pub(super) fn new(recorder: usize, trace: TraceId, all_bytes: &Arc<HeldBytes>) -> Self {
         Self {
             recorder,
             trace,
             is_marked: AtomicBool::new(false),
             is_decided: AtomicBool::new(false),
+            is_exported: AtomicBool::new(false),
             all_bytes: Arc::clone(all_bytes),
             state: Mutex::new(State {
                 phase: Phase::Undecided {
@@ -147,6 +149,16 @@ impl<T> HeldTrace<T> {
         self.is_decided.load(Relaxed)
     }
 
+    /// Notes that the trace is kept and that its local root waits for the export.
+    pub(super) fn set_exported(&self) {
+        self.is_exported.store(true, Relaxed);
+    }
+
+    /// Returns whether the trace is kept and its local root was queued. `false` as long as the local root is open.
+    pub(super) fn is_exported(&self) -> bool {
+        self.is_exported.load(Relaxed)
+    }
+
     fn state(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -171,7 +183,7 @@ impl<T> HeldTrace<T> {
         self.state().release(SPAN_BYTES);
     }
 
-    /// Takes more bytes for an open span. Returns `false` and takes none if there are too few.
+    /// Takes more bytes for an open span. Returns `false` and takes none if fewer are left.
     pub(super) fn take(&self, thread: usize, bytes: usize) -> bool {
         let mut state = self.state();
         let is_taken = state.take(bytes);
@@ -188,7 +200,7 @@ impl<T> HeldTrace<T> {
         self.all_bytes.release(thread, bytes);
     }
 
-    /// Ends a child with so many bytes.
+    /// Ends a child with this many bytes.
     pub(super) fn end_child(&self, span: T, span_bytes: usize) -> Ended<T> {
         let mut state = self.state();
         state.release(SPAN_BYTES);
@@ -212,8 +224,9 @@ impl<T> HeldTrace<T> {
         }
     }
 
-    /// Drops the children of an open root from now on, and returns those that have ended. `frees_root` returns whether the
-    /// bytes of the root are freed, too. Returns `None` if the children were dropped before, or the root has ended.
+    /// Drops the children of an open root, now and in the future, and returns those that have ended. `frees_root` returns
+    /// whether the bytes of the root are also freed. Returns `None` if the children were already dropped or the root has
+    /// ended.
     pub(super) fn evict_children(&self, frees_root: impl FnOnce() -> bool) -> Option<Freed<T>> {
         let mut state = self.state();
         let Phase::Undecided { spans, ended } = &mut state.phase else {
@@ -253,7 +266,7 @@ impl<T> HeldTrace<T> {
 }
 
 impl<T> State<T> {
-    /// Takes so many bytes. Returns `false` and takes none if the trace has too many.
+    /// Takes this many bytes. Returns `false` and takes none if the trace would exceed its limit.
     fn take(&mut self, bytes: usize) -> bool {
         let all = self.bytes.saturating_add(bytes);
         let fits = all <= TRACE_BYTES;

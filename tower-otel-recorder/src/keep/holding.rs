@@ -1,4 +1,4 @@
-//! Holds the spans of traces that are not sampled, and decides at the end of the local root.
+//! Holds the spans of unsampled traces, and decides about them when the local root ends.
 
 use std::{mem, sync::Arc, time::Instant};
 
@@ -15,17 +15,17 @@ use crate::{
     thread_index,
 };
 
-/// Why a span is not held.
+/// The reason why a span is not held.
 enum NotHeld {
     /// Its trace is not held.
     NoTrace,
-    /// Its trace or all traces have too many bytes.
+    /// Its trace or all traces have reached their limit in bytes.
     NoRoom,
 }
 
 impl Shared {
-    /// Holds a span that starts and is not sampled. Returns `None` if it need not be recorded: there are no keep rules,
-    /// it cannot be held, or its trace is not.
+    /// Holds an unsampled span that starts. Returns `None` if it is not recorded: there are no keep rules, there is no room,
+    /// or its trace is not held.
     #[inline]
     pub(crate) fn hold(&self, base: &Context, span: &SampledSpan) -> Option<HeldSpan<RecordBox>> {
         if !self.keeper.rules().is_on() {
@@ -41,8 +41,8 @@ impl Shared {
         }
     }
 
-    /// Holds a span that has a record. If it is not held for lack of room, that is counted once, although it is tried again
-    /// when the span gets another parent.
+    /// Holds a span that has a record. If there is no room, that is counted once, even if it is tried again when the span
+    /// gets another parent.
     pub(crate) fn hold_record(
         &self,
         base: &Context,
@@ -108,7 +108,7 @@ impl Shared {
         Ok(HeldSpan { trace, is_root })
     }
 
-    /// Ends a held span, whose record has ended with so many bytes.
+    /// Ends a held span. Its record has ended with this many bytes.
     #[cold]
     pub(crate) fn end_held(&self, held: HeldSpan<RecordBox>, pooled: RecordBox, bytes: usize) {
         let thread = thread_index::current();
@@ -126,13 +126,15 @@ impl Shared {
             .keeper
             .decide(trace.is_marked(), has_failed, || record.duration());
         let children = self.decide(trace, decision, thread);
-        // The root is not added to them: most traces have none, and nothing is kept.
+        // The root is not added to the children: most traces have none, and are not kept.
         match decision {
             Decision::Kept(reason) => {
-                children
-                    .into_iter()
-                    .for_each(|child| self.keep(child, reason, thread));
-                self.keep(pooled, reason, thread);
+                for child in children {
+                    self.keep(child, reason, thread);
+                }
+                if self.keep(pooled, reason, thread) {
+                    trace.set_exported();
+                }
             }
             Decision::Limited | Decision::Discarded => {
                 if decision == Decision::Limited {
@@ -183,7 +185,7 @@ impl Shared {
         }
     }
 
-    /// Gives up the place of a span that is not recorded any more. The trace of a root is discarded.
+    /// Frees the place of a span that is no longer recorded. If it is a root, its trace is discarded.
     #[cold]
     pub(crate) fn cancel_held(&self, held: &HeldSpan<RecordBox>) {
         let thread = thread_index::current();
@@ -196,7 +198,7 @@ impl Shared {
         }
     }
 
-    /// Ends a root, and frees its bytes and those of its children that have ended. Returns these.
+    /// Ends a root, frees its bytes and those of its ended children, and returns these children.
     fn decide(
         &self,
         trace: &HeldTrace<RecordBox>,
@@ -219,8 +221,8 @@ impl Shared {
         self.keeper.live.is_full()
     }
 
-    /// Frees what threads have reserved, and discards the children of old traces, if there was no room for a span since
-    /// the last call. Returns whether there was none. Called by the export thread.
+    /// If there was no room for a span since the last call, frees bytes that threads have reserved and discards the children
+    /// of old traces. Returns whether that was the case. Called by the export thread.
     pub(crate) fn make_room(&self) -> bool {
         let keeper = &self.keeper;
         if !keeper.live.take_full() {
@@ -242,7 +244,7 @@ impl Shared {
         true
     }
 
-    /// Wakes the export thread to make room, because a span is not held for lack of room in all traces.
+    /// Wakes the export thread to make room, because a span is not held and the limit of all traces is reached.
     #[cold]
     fn request_room(&self) {
         if self.keeper.live.set_full() {
@@ -250,14 +252,14 @@ impl Shared {
         }
     }
 
-    /// Queues a span of a trace that is kept.
-    fn keep(&self, mut pooled: RecordBox, reason: KeepReason, thread: usize) {
+    /// Queues a span of a trace that is kept. Returns `false` if there is no room for it.
+    fn keep(&self, mut pooled: RecordBox, reason: KeepReason, thread: usize) -> bool {
         self.pipeline.correct_started(thread, 1);
         pooled.record.kept = Some(reason);
-        self.queue(pooled, thread);
+        self.queue(pooled, thread)
     }
 
-    /// Returns the records of spans that are not kept to the pool.
+    /// Returns the records of discarded spans to the pool.
     fn pool_all(&self, spans: Vec<RecordBox>, thread: usize) {
         for pooled in spans {
             self.pool(pooled, thread);
@@ -270,7 +272,7 @@ impl Shared {
     }
 }
 
-/// Returns the bytes that ended spans have taken.
+/// Returns the number of bytes that ended spans have taken.
 fn bytes_of(spans: &[RecordBox]) -> usize {
     spans
         .iter()

@@ -1,4 +1,4 @@
-//! The keep rules of a recorder, and the limits of what they hold and keep.
+//! The keep rules of a recorder, and their limits.
 
 use std::{
     sync::Arc,
@@ -15,16 +15,16 @@ use super::{
 };
 use crate::budget::Budget;
 
-/// The bytes of the spans of all held traces.
+/// The maximum number of bytes of the spans of all held traces.
 const ALL_BYTES: usize = 16 * 1024 * 1024;
 
-/// The number of open roots without bytes, of traces whose children were dropped.
+/// The maximum number of open roots whose bytes do not count, because the children of their traces were dropped.
 const ROOTS: usize = 32 * 1024;
 
-/// The age from which on the children of a trace are dropped if others need the memory.
+/// The age from which the children of a trace are dropped if other traces need the memory.
 const OLD: Duration = Duration::from_secs(5);
 
-/// The keep rules of a recorder, and their limits. `T` is a span that has ended.
+/// The keep rules of a recorder, and their limits. `T` is an ended span.
 #[derive(Debug)]
 pub(crate) struct Keeper<T> {
     rules: LiveRules,
@@ -32,7 +32,7 @@ pub(crate) struct Keeper<T> {
     rate: RateLimit,
     pub(super) bytes: Arc<HeldBytes>,
     pub(super) live: LiveTraces<T>,
-    /// The places of roots without bytes.
+    /// The places of roots whose bytes do not count.
     pub(super) roots: Budget,
 }
 
@@ -52,7 +52,7 @@ impl<T> Keeper<T> {
         &self.rules
     }
 
-    /// Decides about a root that took so long.
+    /// Decides about a root with this duration.
     pub(super) fn decide(
         &self,
         is_marked: bool,
@@ -70,7 +70,7 @@ impl<T> Keeper<T> {
         }
     }
 
-    /// Returns the open traces that are old.
+    /// Returns the open traces older than [`OLD`].
     pub(super) fn take_old(&self) -> Vec<Arc<HeldTrace<T>>> {
         let before = Instant::now().checked_sub(OLD);
         before.map_or_else(Vec::new, |before| self.live.take_old(before))

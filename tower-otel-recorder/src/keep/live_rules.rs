@@ -1,4 +1,4 @@
-//! The keep rules that are in force. They can be replaced while roots end.
+//! The current keep rules. They can be replaced while roots end.
 
 use std::{
     sync::{
@@ -15,13 +15,13 @@ use arc_swap::ArcSwap;
 
 use super::rules::{Keep, KeepReason};
 
-/// Rules that can be replaced. Most roots read no more than one word, because no rule applies to them.
+/// Rules that can be replaced. Most roots read only one word, because no rule applies to them.
 #[derive(Debug)]
 pub(crate) struct LiveRules {
     /// The [`Conditions`] of `rules`.
     conditions: AtomicU64,
     rules: ArcSwap<Option<Keep>>,
-    /// Locked by those who replace the rules.
+    /// Locked while the rules are replaced.
     replacing: Mutex<()>,
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct LiveRules {
 /// |---|---|
 /// | 0 | whether there are rules |
 /// | 1 | whether failed roots are kept |
-/// | 2 to 63 | the nanoseconds that a root may take, at most 146 years |
+/// | 2 to 63 | the maximum duration of a root that is not slow, in nanoseconds (up to 146 years) |
 #[derive(Clone, Copy)]
 struct Conditions(u64);
 
@@ -56,7 +56,7 @@ impl Conditions {
         self.0 & Self::ON != 0
     }
 
-    /// Returns whether a rule may apply. It does not if this is `false`.
+    /// Returns `false` if no rule applies. Returns `true` if a rule may apply.
     fn may_apply(self, is_marked: bool, has_failed: bool, duration: impl Fn() -> Duration) -> bool {
         let keeps_errors = self.0 & Self::ERRORS != 0;
         let limit = u128::from(self.0 >> Self::SHIFT);
@@ -73,13 +73,13 @@ impl LiveRules {
         }
     }
 
-    /// Replaces the rules. Every decision is made by the old ones or by the new ones.
+    /// Replaces the rules. Each decision uses either the old rules or the new ones.
     pub(crate) fn set(&self, rules: Option<Keep>) {
         let _replacing = self
             .replacing
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        // In this order: who reads new conditions finds the new rules, or newer ones.
+        // In this order, so that a thread that reads the new conditions also reads the new rules, or newer ones.
         let _replaced = self.rules.swap(Arc::new(rules));
         self.conditions
             .store(Conditions::new(rules.as_ref()).0, Release);
@@ -95,7 +95,7 @@ impl LiveRules {
         Conditions(self.conditions.load(Acquire))
     }
 
-    /// Returns the rule that applies to a root that took so long, and how many traces are kept in a second.
+    /// Returns the rule that applies to a root with this duration, and the maximum number of kept traces per second.
     pub(super) fn reason(
         &self,
         is_marked: bool,
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_decision_is_never_made_by_parts_of_two_sets_of_rules() {
-        // By either set, a failed root of a second is kept for another reason and with another limit.
+        // Each set of rules keeps a failed root of one second, with a different reason and limit.
         let sets = [
             (Keep::errors().per_second(1), (KeepReason::Error, 1)),
             (

@@ -15,21 +15,21 @@ use crate::{
     },
 };
 
-/// The traces of a thread that are removed when they have ended, at once.
+/// The minimum number of traces of a thread before ended ones are removed.
 const MIN_REMOVED: usize = 64;
 
-/// Lists the traces by the thread that has started them. Only the export thread takes the locks of other threads.
+/// The traces by the thread that started them. Only the export thread takes the locks of other threads.
 #[derive(Debug)]
 pub(super) struct LiveTraces<T> {
     threads: Shards<Mutex<Started<T>>>,
     is_full: AtomicBool,
 }
 
-/// The traces that a thread has started, and some that have ended since.
+/// The open traces that a thread started, and some that have ended.
 #[derive(Debug)]
 struct Started<T> {
     traces: VecDeque<(Instant, Arc<HeldTrace<T>>)>,
-    /// The number of traces from which on those that have ended are removed.
+    /// The number of traces at which ended ones are removed.
     remove_at: usize,
 }
 
@@ -78,7 +78,7 @@ impl<T> LiveTraces<T> {
         self.is_full() && self.is_full.swap(false, Relaxed)
     }
 
-    /// Returns the open traces that have started before. They are not returned again.
+    /// Returns the open traces that started before this time. They are not returned again.
     pub(super) fn take_old(&self, before: Instant) -> Vec<Arc<HeldTrace<T>>> {
         let mut old = Vec::new();
         for started in self.threads.iter() {

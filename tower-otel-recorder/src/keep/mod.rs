@@ -1,4 +1,4 @@
-//! Keep rules: traces that are not sampled and exported nevertheless, as decided when their local root ends.
+//! Keep rules: unsampled traces that are exported, by a decision at the end of their local root.
 
 mod ended_root;
 mod held_bytes;
@@ -14,7 +14,7 @@ mod rules;
 
 pub(crate) use held_trace::{HeldSpan, HeldTrace};
 pub(crate) use keeper::Keeper;
-pub use lookup::keep_trace;
 pub(crate) use lookup::{handle_attribute, with_trace};
+pub use lookup::{keep_trace, kept_context};
 pub use rules::Keep;
 pub(crate) use rules::KeepReason;

@@ -6,17 +6,17 @@ use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 const SECOND: u64 = 1_000_000_000;
 
-/// Allows so many traces at once, and so many in each second after, without a lock.
+/// Allows a number of traces at once, and then this number per second, without a lock.
 ///
-/// Each trace takes an interval of a second's share. `taken_until` is the end of the last interval, and may be at most
-/// a second ahead of now. The number may change: what was taken stays taken.
+/// Each trace takes an equal part of a second. `taken_until` is the end of the last part, and may be at most one second
+/// in the future. If the number changes, the taken parts stay taken.
 #[derive(Debug, Default)]
 pub(super) struct RateLimit {
     taken_until: AtomicU64,
 }
 
 impl RateLimit {
-    /// Returns whether one more trace is allowed, `now` after the limit was created, if there are so many in a second.
+    /// Returns whether one more trace is allowed. `now` is the time since the creation of the limit.
     pub(super) fn allows(&self, now: Duration, per_second: u32) -> bool {
         let interval = SECOND / u64::from(per_second.max(1));
         let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);

@@ -5,19 +5,19 @@ use std::{io, time::Duration};
 /// The maximum number of kept traces per second. Default of [`Keep::per_second`].
 const PER_SECOND: u32 = 100;
 
-/// Rules for traces that are not sampled: a trace to which any rule applies is exported nevertheless.
+/// Rules by which unsampled traces are exported. A trace is kept if any rule applies to its local root:
 ///
-/// | rule | the local root |
-/// |---|---|
-/// | [`errors`](Self::errors) | ends with the status `Error` |
-/// | [`slower_than`](Self::slower_than) | takes longer |
-/// | always | was marked with [`keep_trace`](crate::keep_trace) |
+/// | rule | applies if the local root | `sampling.keep.reason` |
+/// |---|---|---|
+/// | [`errors`](Self::errors) | ends with the status `Error` | `error` |
+/// | [`slower_than`](Self::slower_than) | takes longer than the limit | `slow` |
+/// | always on | was marked with [`keep_trace`](crate::keep_trace) | `marked` |
 ///
-/// A local root is a span without a parent, or with a parent in another process. Its spans in this process wait in
-/// memory until it ends, within limits. If it is kept, all of them are exported, with the attribute
-/// `sampling.keep.reason`: `error`, `slow` or `marked`.
+/// A local root is a span without a parent, or with a parent in another process. Until it ends, it and its descendants in
+/// this process wait in memory, within [limits](crate::RecorderBuilder::keep). If the trace is kept, all these spans are
+/// exported with the attribute `sampling.keep.reason`.
 ///
-/// `Keep::default()` is a set without `errors` and `slower_than`.
+/// `Keep::default()` has neither `errors` nor `slower_than`: it keeps only marked traces.
 ///
 /// # Examples
 ///
@@ -53,16 +53,17 @@ impl Keep {
         }
     }
 
-    /// Keeps the traces whose local root takes longer, too. Accepted: any duration but zero.
+    /// Also keeps the traces whose local root takes longer than `limit`. Default: no limit. Zero is an error when the rules
+    /// are set.
     pub const fn slower_than(mut self, limit: Duration) -> Self {
         self.slower_than = Some(limit);
         self
     }
 
-    /// Sets the maximum number of kept traces per second. Default: 100. Accepted: any number from 1 on.
+    /// Sets the maximum number of kept traces per second. Default: 100. Minimum: 1; 0 is an error when the rules are set.
     ///
-    /// Up to this number can be kept at once, and this number in each second after. The spans of those over the limit
-    /// are counted in [`SpanCounts::keep_limited`](crate::SpanCounts::keep_limited).
+    /// Up to this number can be kept at once, and then this number in each second. The spans of traces over the limit are
+    /// discarded and counted in [`SpanCounts::keep_limited`](crate::SpanCounts::keep_limited).
     pub const fn per_second(mut self, traces: u32) -> Self {
         self.per_second = Some(traces);
         self
@@ -72,7 +73,7 @@ impl Keep {
         self.per_second.unwrap_or(PER_SECOND)
     }
 
-    /// Returns the rule that applies to a root that took so long.
+    /// Returns the rule that applies to a root with this duration.
     pub(super) fn reason(
         &self,
         is_marked: bool,
@@ -89,7 +90,7 @@ impl Keep {
         (duration() > limit).then_some(KeepReason::Slow)
     }
 
-    /// Returns an error for limits of zero, with what follows from it.
+    /// Returns an error if a limit is zero. Its message contains the consequence.
     pub(crate) fn check(&self, consequence: &str) -> io::Result<()> {
         let problem = if self.per_second == Some(0) {
             "per_second of the keep rules is 0 (expected at least 1)"
@@ -102,7 +103,7 @@ impl Keep {
         Err(io::Error::new(io::ErrorKind::InvalidInput, error))
     }
 
-    /// Returns whether failed roots are kept, and from which duration on roots are kept.
+    /// Returns whether failed roots are kept, and the duration above which roots are kept.
     pub(super) const fn conditions(&self) -> (bool, Option<Duration>) {
         (self.errors, self.slower_than)
     }

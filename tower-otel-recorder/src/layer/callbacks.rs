@@ -28,7 +28,7 @@ impl RecorderLayer {
     }
 
     /// Returns the parent of a new span. Returns `None` if telemetry is suppressed in the current context and the parent is
-    /// in another one.
+    /// in another context.
     #[inline]
     fn parent<S>(
         &self,
@@ -41,7 +41,7 @@ impl RecorderLayer {
     {
         let has_current = entered::is_available();
         if attributes.is_contextual() && self.activates_context {
-            // `open` checks whether telemetry is suppressed in it.
+            // `open` checks whether telemetry is suppressed in this context.
             return Some(if has_current {
                 Parent::Current
             } else {
@@ -68,7 +68,7 @@ impl RecorderLayer {
         if attributes.is_root() {
             return Some(Parent::Context(OtelContext::new()));
         }
-        // If a filter hides the parent, this is its next ancestor.
+        // If a filter hides the parent, this is the next ancestor.
         let parent = ctx.span(id).and_then(|span| span.parent());
         let parent = parent.map(|parent| parent.id().into_u64());
         let parent = parent.and_then(|parent| self.spans.open.with(parent, SpanState::use_context));
@@ -207,8 +207,8 @@ where
             return;
         };
         let (context, recording, last_exit) = state.into_parts();
-        // The record is not shared with the context any more. Values in the context may run code of the application when
-        // they are dropped.
+        // The record is no longer shared with the context. Values in the context may run code of the application when they
+        // are dropped.
         drop(context);
         match recording {
             Recording::Sampled(span) | Recording::Held(span) => {

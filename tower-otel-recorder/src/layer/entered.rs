@@ -22,7 +22,7 @@ pub(super) struct Entered {
     guard: Option<ContextGuard>,
 }
 
-/// Returns whether a context can be used: not while the thread destroys its thread-locals.
+/// Returns whether a context can be used. It cannot while the thread destroys its thread-locals.
 #[inline]
 pub(super) fn is_available() -> bool {
     ENTERED.try_with(|_| ()).is_ok()

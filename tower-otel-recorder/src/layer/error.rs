@@ -10,16 +10,17 @@ use tower_otel_semconv::attribute::{EXCEPTION_MESSAGE, EXCEPTION_STACKTRACE};
 
 use crate::{buffer::AttributeBuffer, texts::TextRange};
 
-/// How many causes of an error are recorded at most: a chain may be endless.
+/// The maximum number of causes that are recorded. A chain may be endless.
 const MAX_CAUSES: usize = 32;
 
-/// Formats as the `Display` text of an error.
+/// Formats the `Display` text of an error.
 struct Message<'a>(&'a (dyn Error + 'static));
 
-/// Formats as the causes of an error, one a line.
+/// Formats the causes of an error, one per line.
 struct Causes<'a>(&'a (dyn Error + 'static));
 
-/// Adds the message as `key` and as `exception.message`, and the causes as `exception.stacktrace`. Returns the message, if it fits in the limits.
+/// Adds the message as `key` and as `exception.message`, and the causes as `exception.stacktrace`. Returns the message if it
+/// fits in the limits.
 ///
 /// See [exceptions](https://opentelemetry.io/docs/specs/semconv/registry/attributes/exception/).
 pub(super) fn write(

@@ -30,7 +30,7 @@ pub(super) struct EventFields<'a> {
     message: Option<TextRange>,
     /// The text of the field `error`.
     error: Option<TextRange>,
-    /// The index of the attribute `error`, if it becomes `exception.message` in an event without a message.
+    /// The index of the attribute `error`, if it is renamed to `exception.message` in an event without a message.
     error_index: Option<usize>,
 }
 

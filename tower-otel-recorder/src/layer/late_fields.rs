@@ -10,13 +10,13 @@ use tracing::{
 use super::{options::RecorderLayer, scratch, span_fields::SpanFields, span_state::SpanState};
 use crate::keys::otel;
 
-/// Writes some fields of a span.
+/// Writes fields that are recorded after the start of a span.
 ///
-/// Plain values are written to the record, which is locked meanwhile. From the first other field on, all are written to a
-/// buffer of the thread: `Debug` is code of the application, which may use the span.
+/// Plain values are written to the locked record. From the first other field on, all fields are written to a buffer of the
+/// thread, because `Debug` is code of the application, which may use the span.
 pub(super) struct LateFields<'a> {
     fields: SpanFields<'a>,
-    /// The number of fields that are written already.
+    /// The number of fields that are already written.
     skipped: usize,
     plain_only: bool,
     written: usize,
@@ -60,7 +60,7 @@ impl LateFields<'_> {
     }
 }
 
-/// Writes plain values up to the first other one. Returns the number of the written ones if there are others.
+/// Writes plain values up to the first other one. Returns the number of written values, or `None` if all are plain.
 fn write_plain(state: &mut SpanState, values: &Record<'_>) -> Option<usize> {
     if !state.accepts_fields() {
         return None;

@@ -24,11 +24,11 @@ use crate::{
 };
 
 impl RecorderTracer {
-    /// Opens a span. `write` writes kind, name and attributes. Returns `None` if nothing is recorded: the recorder is shut
-    /// down or telemetry is suppressed.
+    /// Opens a span. `write` writes kind, name and attributes. Returns `None` if the recorder is shut down or telemetry is
+    /// suppressed.
     ///
-    /// `write` is not called if the parent decides that the span is not sampled, unless the span is held. A root span that
-    /// is not sampled keeps its record, because [`reparent`](Self::reparent) can make it the child of a sampled span.
+    /// `write` is not called for a child of an unsampled parent, unless the child is held. An unsampled root span keeps its
+    /// record, because [`reparent`](Self::reparent) can make it the child of a sampled span.
     #[inline]
     pub(crate) fn open(
         &self,
@@ -83,7 +83,7 @@ impl RecorderTracer {
         Some(SpanState::new(context, recording))
     }
 
-    /// Opens a span that is not sampled and has a record. `trace` is the trace that holds it.
+    /// Opens an unsampled span that has a record. `trace` is the trace that holds it.
     #[inline(never)]
     fn open_unsampled(
         &self,
@@ -106,8 +106,8 @@ impl RecorderTracer {
         SpanState::new(context, Recording::Held(ActiveSpan::new(pooled)))
     }
 
-    /// Gives a span that was not entered another parent, and samples it again. Returns the context that it replaced. `at`
-    /// and `origin` are those of a span that has no record yet.
+    /// Sets another parent for a span that was not entered, and samples it again. Returns the replaced context. `at` and
+    /// `origin` are used if the span has no record yet.
     pub(crate) fn reparent(
         &self,
         state: &mut SpanState,
@@ -155,7 +155,7 @@ impl RecorderTracer {
         self.shared().pipeline.correct_started(thread, by);
     }
 
-    /// Discards a span that was opened, as if it had not been.
+    /// Discards an open span as if it had not been opened.
     pub(crate) fn discard_span(&self, state: SpanState) {
         if state.is_sampled() {
             self.correct_started(-1);
@@ -187,10 +187,10 @@ fn sampler_input(record: &SpanRecord) -> (Cow<'_, str>, Vec<KeyValue>) {
     (Cow::Borrowed(name), attributes.collect())
 }
 
-/// Sets ids, parent and the attributes of the sampler of a span that had others.
+/// Replaces ids, parent and the attributes of the sampler.
 fn set_sampled_again(record: &mut SpanRecord, sampled: SampledSpan) {
     if let Some(extras) = &mut record.extras {
-        // The sampler has added them when the span was opened. Their bytes stay taken.
+        // The sampler added these when the span was opened. Their bytes stay counted.
         let attributes = &mut extras.attributes;
         let added = sampled.attributes.as_deref().unwrap_or_default();
         attributes.retain(|attribute| !added.contains(attribute));

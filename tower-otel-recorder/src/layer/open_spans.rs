@@ -15,25 +15,25 @@ use crate::{
     sync::{Mutex, MutexGuard},
 };
 
-/// How many bits of an id of the registry are the index of a span among those that its thread has opened. The thread is in
-/// the bits above, and those above the thread differ each time an index is reused. This is the layout of `sharded-slab`.
+/// The number of low bits of a registry id with the index of a span in its thread. The bits above contain the thread, and
+/// the highest bits differ each time an index is reused. This is the layout of `sharded-slab`.
 ///
-/// Other ids are correct, too: spans that share a place, and those from `MAX_SPANS` on, are in `others`.
+/// Other layouts also work: spans that share a place, and those from `MAX_SPANS` on, are in `others`.
 const INDEX_BITS: u32 = usize::BITS / 2 + 6;
 const THREAD_BITS: u32 = if usize::BITS < 64 { 8 } else { 13 };
 
-/// The number of places of a thread: 16 MiB. A registry that counts its ids up uses all of them.
+/// The maximum number of places of a thread, which use 16 MiB. A registry with ascending ids uses all of them.
 const MAX_SPANS: u64 = 1 << 17;
 
-/// The open spans of a layer, by the id that the registry gives to each.
+/// The open spans of a layer, by their registry id.
 ///
-/// The layer does not store them in the extensions of the registry: those cost an allocation for each span, and two more
-/// locks for each access.
+/// They are not stored in the extensions of the registry, which need an allocation for each span and two more locks for each
+/// access.
 #[derive(Default)]
 pub(super) struct OpenSpans {
     /// A list for each thread that opens spans.
     places: Shards<Shards<Place>>,
-    /// Spans without a place, or whose place is taken by another one: its close was not announced to the layer.
+    /// Spans without a place, and spans whose place is taken by a span whose close the layer did not receive.
     others: Mutex<HashMap<u64, SpanState>>,
     has_others: AtomicBool,
 }
@@ -46,14 +46,14 @@ struct OpenSpan {
 }
 
 impl OpenSpans {
-    /// Returns the place of an open span, if its thread has it.
+    /// Returns the place of an open span, if its thread has created it.
     #[inline]
     fn place(&self, id: u64) -> Option<&Place> {
         let (thread, index) = thread_and_index(id)?;
         self.places.find(thread)?.find(index)
     }
 
-    /// Adds a span. Returns the one that had the same id, if its close was not announced.
+    /// Adds a span. Returns the previous span with the same id, if the layer did not receive its close.
     #[inline]
     pub(super) fn insert(&self, id: u64, state: SpanState) -> Option<SpanState> {
         let place =
@@ -73,13 +73,14 @@ impl OpenSpans {
     fn insert_taken(&self, id: u64, state: SpanState) -> Option<SpanState> {
         let stale = self.remove(id);
         let mut others = lock(&self.others);
-        // A thread that gets the id from this one sees it.
+        // A thread that receives the id from this thread sees the flag.
         self.has_others.store(true, Relaxed);
         others.insert(id, state);
         stale
     }
 
-    /// Returns what `f` returns for a span, if it is recorded. `f` must not run code of the application: the span is locked.
+    /// Returns the result of `f` for a span, if it is recorded. `f` must not run code of the application, because the span is
+    /// locked.
     #[inline]
     pub(super) fn with<T>(&self, id: u64, f: impl FnOnce(&mut SpanState) -> T) -> Option<T> {
         if let Some(place) = self.place(id)
@@ -156,7 +157,7 @@ mod tests {
         SpanState::new(Context::new(), Recording::Unsampled)
     }
 
-    /// The id of the first span that a thread opens, after it has opened so many.
+    /// Returns the id of the first span that a thread opens, after it has opened a number of spans.
     const fn id(thread: u64, reused: u64) -> u64 {
         1 + (thread << INDEX_BITS) + (reused << (INDEX_BITS + THREAD_BITS))
     }
@@ -181,7 +182,7 @@ mod tests {
         for reused in 0..5 {
             assert!(spans.insert(id(0, reused), state()).is_none());
         }
-        // The first id once more.
+        // The first id again.
         assert!(spans.insert(id(0, 0), state()).is_some());
         for reused in 0..5 {
             assert!(spans.with(id(0, reused), |_| ()).is_some());
@@ -225,7 +226,7 @@ mod tests {
             let open = |_| tracing::info_span!("span").id().map(|id| id.into_u64());
             (0..100).filter_map(open).collect::<Vec<_>>()
         };
-        // The registry reuses ids in a stack of layers only.
+        // The registry reuses ids only in a stack of layers.
         let subscriber = tracing_subscriber::registry().with(Identity::new());
         tracing::subscriber::with_default(subscriber, || {
             let dispatch = tracing::dispatcher::get_default(Clone::clone);

@@ -10,9 +10,11 @@ use crate::{origin::Origin, shared::Shared, tracer::RecorderTracer};
 
 /// A [`Layer`](tracing_subscriber::Layer) that records the spans and events of `tracing`.
 ///
-/// [`Recorder::layer`](crate::Recorder::layer) returns it. The subscriber has to be built on [`Registry`](tracing_subscriber::Registry). It has
-/// one such layer. A second one that is added by `with` records nothing. In one `Vec` with the first, or composed with it by
-/// `and_then`, it records all spans again.
+/// Returned by [`Recorder::layer`](crate::Recorder::layer). The subscriber must be based on
+/// [`Registry`](tracing_subscriber::Registry).
+///
+/// Add one such layer to a subscriber. A second layer that is added with `with` records nothing. A second layer in the same
+/// `Vec`, or composed with `and_then`, records all spans again.
 ///
 /// # Spans
 ///
@@ -27,27 +29,27 @@ use crate::{origin::Origin, shared::Shared, tracer::RecorderTracer};
 /// | start | the creation of the span |
 /// | end | the last exit of the span, or its close if it was never entered |
 ///
-/// `otel.*` fields have to be declared like other fields, and may be recorded later. Integers that do not fit in `i64` are
-/// recorded as text. An error, as `dyn Error`, is recorded as its message, `exception.message` and its causes in
-/// `exception.stacktrace`.
+/// Declare `otel.*` fields like other fields; they may be recorded later. Integers that do not fit in `i64` are recorded as
+/// text. A field with a `dyn Error` records its message as the attribute of the field and as `exception.message`, and the
+/// causes of the error as `exception.stacktrace`.
 ///
 /// # Events
 ///
-/// An event is recorded in the span it happens in, with its level, target and fields. Its name is its message. An event
-/// without a message and with a field `error`, as `#[instrument(err)]` emits it, has the name `exception`, and sets the
-/// status of the span. An event of level `ERROR` also sets it.
+/// An event is recorded in its parent span, with its level, target and fields. Its name is its message. An event with a field
+/// `error` and without a message, such as that of `#[instrument(err)]`, has the name `exception` and sets the status of the
+/// span to `Error`. An event of level `ERROR` also sets it.
 ///
 /// # Context
 ///
-/// Entering a span attaches its OpenTelemetry context. So spans of the OpenTelemetry API, injected headers and log lines
-/// belong to the span they are in, and `Context::current().span()` changes it. Spans that are not sampled have a context
-/// too.
+/// Entering a span attaches its OpenTelemetry context. So the span is the parent of spans of the OpenTelemetry API, injected
+/// headers and log lines have its ids, and changes to `Context::current().span()` apply to it. Unsampled spans also have a
+/// context.
 ///
 /// # Clones and `reload`
 ///
-/// A clone is for another subscriber. A layer that has open spans must not be replaced, by a clone or by
-/// `tracing_subscriber::reload`: the new layer does not know these spans, and does not end them.
-/// [`RecorderSpanExt`](crate::RecorderSpanExt) does not find a layer inside of a `reload::Layer`.
+/// Add a clone to another subscriber. Do not replace a layer that has open spans, by a clone or with
+/// `tracing_subscriber::reload`: the new layer does not end these spans.
+/// [`RecorderSpanExt`](crate::RecorderSpanExt) does not find a layer inside a `reload::Layer`.
 #[derive(Clone, Debug)]
 #[must_use = "a layer records spans when it is added to a subscriber"]
 pub struct RecorderLayer {
@@ -60,7 +62,7 @@ pub struct RecorderLayer {
     pub(super) spans: LayerSpans,
 }
 
-/// The spans of a layer in its subscriber. A clone is for another subscriber, which gives its spans the same ids.
+/// The spans of a layer in its subscriber. A clone has no spans, because another subscriber may use the same ids.
 #[derive(Debug)]
 pub(super) struct LayerSpans {
     pub(super) open: Arc<OpenSpans>,
@@ -102,11 +104,11 @@ impl RecorderLayer {
         self
     }
 
-    /// Sets the least severe level of the events that are recorded. Default: `INFO`. `OFF` records none.
+    /// Sets the most verbose level of the events that are recorded. Default: `INFO`. `OFF` records no events.
     ///
     /// Events wait in memory for the end of their span, and a span has [at most 128](crate::RecorderBuilder::limits) of
-    /// them. So the many events of libraries at `DEBUG` and `TRACE` are recorded on request only. Events of level `ERROR`
-    /// set the status of their span in any case.
+    /// them. So `DEBUG` and `TRACE`, where libraries emit many events, are off by default. Events of level `ERROR` always
+    /// set the status of their span.
     pub fn events(mut self, level: impl Into<LevelFilter>) -> Self {
         self.events = level.into();
         self
@@ -132,8 +134,8 @@ impl RecorderLayer {
 
     /// Sets whether entering a span attaches its OpenTelemetry context. Default: `true`.
     ///
-    /// If `false`, entering a span costs less, and only spans of `tracing` have the right parent: spans of the
-    /// OpenTelemetry API, injected headers and log lines do not belong to the span they are in.
+    /// If `false`, entering a span costs less. Then only spans of `tracing` have the right parent: the entered span is not
+    /// the parent of spans of the OpenTelemetry API, and injected headers and log lines do not have its ids.
     pub const fn activate_context(mut self, activate: bool) -> Self {
         self.activates_context = activate;
         self
@@ -141,12 +143,12 @@ impl RecorderLayer {
 }
 
 impl RecorderLayer {
-    /// Returns a number that other layers do not have.
+    /// Returns a number that is unique to this layer.
     pub(super) fn number(&self) -> usize {
         Arc::as_ptr(&self.spans.open).addr()
     }
 
-    /// Leaves the spans to `other`, a layer of the same subscriber. The extension trait may find either layer.
+    /// Lets `other`, a layer of the same subscriber, record the spans. The extension trait may find either layer.
     pub(super) fn leave_spans_to(&mut self, other: &Self) {
         *self = other.clone();
         self.spans = LayerSpans {

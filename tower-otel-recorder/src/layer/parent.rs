@@ -4,13 +4,13 @@ use opentelemetry::Context;
 
 /// The context whose span is the parent of a new span.
 pub(crate) enum Parent {
-    /// The current context. It is read in place: a clone costs a reference count that threads may share.
+    /// The current context. It is read in place, because a clone changes a reference count that threads may share.
     Current,
     Context(Context),
 }
 
 impl Parent {
-    /// Returns what `read` returns for the context. `read` must not run code of the application, which could attach a
+    /// Returns the result of `read` for the context. `read` must not run code of the application, because it could attach a
     /// context.
     #[inline]
     pub(crate) fn read<T>(&self, read: impl FnOnce(&Context) -> T) -> T {

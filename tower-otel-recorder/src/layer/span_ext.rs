@@ -1,4 +1,4 @@
-//! The OpenTelemetry side of a `tracing` span.
+//! Access to the OpenTelemetry data of a `tracing` span.
 
 use std::time::Instant;
 
@@ -14,11 +14,11 @@ use crate::{extras::Extras, limits::Limits};
 
 /// Reads and changes `tracing` spans that a [`RecorderLayer`] records.
 ///
-/// Spans that the layer does not record ignore changes: a filter hides them, or they are not sampled and not
-/// [held](crate::RecorderBuilder::keep).
+/// Changes have no effect on a span that the layer does not record: a span that a filter hides, or an unsampled span that is
+/// not [held](crate::RecorderBuilder::keep).
 ///
-/// A layer inside of a `tracing_subscriber::reload::Layer` is not found, so changes have no effect and
-/// [`context`](Self::context) is empty.
+/// A layer inside a `tracing_subscriber::reload::Layer` is not found. Changes then have no effect, and
+/// [`context`](Self::context) returns an empty context.
 ///
 /// # Examples
 ///
@@ -36,8 +36,8 @@ use crate::{extras::Extras, limits::Limits};
 /// }
 /// ```
 pub trait RecorderSpanExt: sealed::Sealed {
-    /// Returns the OpenTelemetry context of the span. Returns an empty context if the span has none: a filter hides it,
-    /// or the recorder is shut down.
+    /// Returns the OpenTelemetry context of the span. Returns an empty context if the span has none, because a filter hides
+    /// it or the recorder is shut down.
     fn context(&self) -> Context {
         let context = with_layer(self.as_span(), |layer, id| {
             layer.spans.open.with(id, SpanState::use_context)
@@ -47,13 +47,14 @@ pub trait RecorderSpanExt: sealed::Sealed {
 
     /// Sets the parent to the span of a context, and samples the span again.
     ///
-    /// A span without a parent keeps the fields it was opened with. A child of a span that is not sampled has not
-    /// recorded its fields: attach the context before opening such a span instead.
+    /// A span without a parent keeps the fields of its creation. A child of an unsampled span has not recorded these fields:
+    /// attach the context before creating such a span instead.
     ///
     /// # Errors
     ///
-    /// Returns an error if the span is not recorded by a [`RecorderLayer`], or if its context has been used: the span was
-    /// entered, it has children or it is linked to. The parent stays the same then.
+    /// Returns [`SetParentError::NotRecorded`] if no [`RecorderLayer`] records the span. Returns
+    /// [`SetParentError::ContextInUse`] if its context has been used: the span was entered, has children, or is the target of
+    /// a link. The parent is then unchanged.
     fn set_parent(&self, parent: Context) -> Result<(), SetParentError> {
         let set = self.as_span().with_subscriber(|(id, dispatch)| {
             let layer = dispatch.downcast_ref::<RecorderLayer>()?;
@@ -63,14 +64,14 @@ pub trait RecorderSpanExt: sealed::Sealed {
         set.flatten().unwrap_or(Err(SetParentError::NotRecorded))
     }
 
-    /// Links the span to another one.
+    /// Adds a link to another span.
     fn add_link(&self, span_context: SpanContext) {
         change(self.as_span(), |extras, limits| {
             extras.link(span_context, Vec::new(), limits);
         });
     }
 
-    /// Adds an attribute, which need not be declared as a field.
+    /// Adds an attribute. It does not have to be declared as a field.
     fn set_attribute(&self, key: impl Into<Key>, value: impl Into<Value>) {
         let attribute = KeyValue::new(key, value);
         change(self.as_span(), |extras, limits| {
@@ -78,7 +79,9 @@ pub trait RecorderSpanExt: sealed::Sealed {
         });
     }
 
-    /// Sets the status, unless it is set to a higher one: `Ok` is above `Error`, `Error` above `Unset`.
+    /// Sets the status, unless a higher status is set. `Ok` is higher than `Error`, and `Error` is higher than `Unset`.
+    ///
+    /// See [set status](https://opentelemetry.io/docs/specs/otel/trace/api/#set-status).
     fn set_status(&self, status: Status) {
         change(self.as_span(), |extras, limits| {
             extras.status(status, limits);
@@ -98,14 +101,14 @@ mod sealed {
     }
 }
 
-/// The reason why the parent of a span was not set.
+/// The error of [`RecorderSpanExt::set_parent`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SetParentError {
-    /// The context of the span has been used.
+    /// The context of the span has been used: the span was entered, has children, or is the target of a link.
     #[error("the span was entered, has children or is linked to; its parent stays the same")]
     ContextInUse,
-    /// The span is not recorded by a [`RecorderLayer`].
+    /// No [`RecorderLayer`] records the span.
     #[error("the span is not recorded by a RecorderLayer; its parent stays the same")]
     NotRecorded,
 }

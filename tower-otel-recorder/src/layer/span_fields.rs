@@ -1,4 +1,4 @@
-//! The fields of a span: attributes, and `otel.*` fields that set something else.
+//! The fields of a span: attributes, and `otel.*` fields.
 
 use std::{error::Error, fmt::Debug};
 
@@ -21,7 +21,7 @@ pub(super) struct SpanFields<'a> {
     settings: SpanSettings,
 }
 
-/// What the `otel.*` fields of a span set.
+/// The settings in the `otel.*` fields of a span.
 #[derive(Debug, Default)]
 pub(super) struct SpanSettings {
     name: Option<TextRange>,
@@ -44,7 +44,7 @@ impl<'a> SpanFields<'a> {
         }
     }
 
-    /// Returns what the `otel.*` fields set. Ranges are those of the buffer.
+    /// Returns the settings in the `otel.*` fields. Ranges refer to the buffer.
     pub(super) fn into_settings(self) -> SpanSettings {
         self.settings
     }
@@ -110,9 +110,9 @@ impl SpanSettings {
     }
 }
 
-/// Parses the kind of a span. The case of the letters does not matter.
+/// Parses the kind of a span, ignoring letter case.
 fn parse_kind(text: &str) -> Option<SpanKind> {
-    // The most frequent one.
+    // The most frequent kind.
     if text == "server" {
         return Some(SpanKind::Server);
     }

@@ -1,4 +1,4 @@
-//! What the layer stores of an open `tracing` span.
+//! The state of an open `tracing` span in the layer.
 
 use std::{mem, time::Instant};
 
@@ -9,24 +9,24 @@ use opentelemetry::{
 
 use crate::{active::ActiveSpan, record::SpanRecord, shared::RecordBox};
 
-/// An open span. It is locked while it is used, so no code of the application runs meanwhile.
+/// An open span. It is locked while it is used, so no code of the application may run meanwhile.
 #[derive(Debug)]
 pub(crate) struct SpanState {
     context: Context,
     recording: Recording,
     /// The last exit, on any thread.
     last_exit: Option<Instant>,
-    /// Whether anything has used the context, so that ids and parent cannot change any more.
+    /// Whether the context was used. Ids and parent then do not change.
     is_used: bool,
 }
 
-/// Whether a span is recorded.
+/// How a span is recorded.
 #[derive(Debug)]
 pub(crate) enum Recording {
     Sampled(ActiveSpan),
-    /// The span is not sampled, and exported if its trace is kept.
+    /// The span is not sampled. It is exported if its trace is kept.
     Held(ActiveSpan),
-    /// The span has no parent. It is recorded if it gets a parent that is sampled.
+    /// The span has no parent and is not sampled. It is recorded if it gets a sampled parent.
     UnsampledRoot(RecordBox),
     Unsampled,
 }
@@ -53,18 +53,18 @@ impl SpanState {
         }
     }
 
-    /// Notes that the context is used. From now on ids and parent do not change.
+    /// Marks the context as used. Ids and parent do not change from now on.
     pub(crate) const fn set_used(&mut self) {
         self.is_used = true;
     }
 
-    /// Returns the context of the span, which is used from now on.
+    /// Returns the context of the span and marks it as used.
     pub(crate) fn use_context(&mut self) -> Context {
         self.set_used();
         self.context.clone()
     }
 
-    /// Returns the ids of the span, which do not change from now on.
+    /// Returns the ids of the span and marks its context as used.
     pub(crate) fn use_span_context(&mut self) -> SpanContext {
         self.set_used();
         self.context.span().span_context().clone()
@@ -101,7 +101,7 @@ impl SpanState {
         matches!(self.recording, Recording::Sampled(_))
     }
 
-    /// Notes an exit. Threads that exit at the same time may do so in any order.
+    /// Records an exit. Concurrent exits may be recorded in any order.
     pub(crate) fn note_exit(&mut self, at: Instant) {
         self.last_exit = self.last_exit.max(Some(at));
     }
@@ -115,7 +115,7 @@ impl SpanState {
         mem::replace(&mut self.recording, Recording::Unsampled)
     }
 
-    /// Sets context and record, and returns the context that is replaced.
+    /// Sets context and record, and returns the replaced context.
     pub(crate) fn replace(&mut self, context: Context, recording: Recording) -> Context {
         self.recording = recording;
         mem::replace(&mut self.context, context)

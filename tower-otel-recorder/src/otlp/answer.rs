@@ -1,4 +1,4 @@
-//! What a collector answers to a request.
+//! The answer of a collector to a request.
 //!
 //! <https://opentelemetry.io/docs/specs/otlp/#otlpgrpc-response>
 
@@ -9,10 +9,10 @@ use crate::{
     otlp::error_text::{server_text, with_causes},
 };
 
-/// More bytes of an answer are not read.
+/// The maximum number of bytes of an answer that are read.
 pub(crate) const MAX_ANSWER: usize = 64 * 1024;
 
-/// The result of a request. The texts are clean, and neither short nor without the credentials of the headers.
+/// The result of a request. Its texts are clean; the caller shortens them and removes the credentials of the headers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     /// The request was accepted, except for some of its spans.
@@ -20,7 +20,7 @@ pub(crate) enum Answer {
         rejected: u64,
         message: Option<String>,
     },
-    /// The request may be sent again, after the time that the collector asks for.
+    /// The request may be sent again, after the time that the collector requests.
     Retry {
         reason: String,
         after: Option<Duration>,
@@ -41,7 +41,7 @@ impl Answer {
         }
     }
 
-    /// Returns the answer for an error that took the place of a response.
+    /// Returns the answer for an error without a response.
     pub(crate) fn without_response(error: &dyn Error, is_connect: bool) -> Self {
         match is_connect {
             true => Self::Unreachable(with_causes(error)),
@@ -79,7 +79,7 @@ fn partial_success(response: &[u8]) -> Result<Answer, Malformed> {
         };
         for field in fields(partial_success)? {
             match field {
-                // A negative number counts as 0.
+                // A negative number is treated as 0.
                 (1, FieldValue::Varint(spans)) => {
                     rejected = u64::try_from(spans.cast_signed()).unwrap_or(0);
                 }

@@ -1,4 +1,4 @@
-//! How long to wait before a request is sent again.
+//! The delay before a request is sent again.
 
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
@@ -19,7 +19,8 @@ impl Backoff {
         Self { next: FIRST }
     }
 
-    /// Returns the next delay: between half and the whole of a time that doubles. At least what the collector asks for.
+    /// Returns the next delay: a random time between half and all of a delay that doubles, but at least the time that the
+    /// collector requests.
     pub(crate) fn delay(&mut self, requested: Option<Duration>) -> Duration {
         let half = self.next / 2;
         self.next = self.next.saturating_mul(2).min(MAX);
@@ -28,7 +29,7 @@ impl Backoff {
     }
 }
 
-/// Returns a number from 0 up to 1. Each `RandomState` has other keys.
+/// Returns a random number from 0 to 1. Each `RandomState` has different keys.
 fn random() -> f64 {
     let bits = RandomState::new().build_hasher().finish() >> 32;
     bits as f64 / f64::from(u32::MAX)

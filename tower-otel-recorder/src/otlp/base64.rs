@@ -1,4 +1,4 @@
-//! Base64, which headers carry bytes in.
+//! Base64, for bytes in headers.
 
 const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 

@@ -1,4 +1,4 @@
-//! The spans of a batch as OTLP messages, and requests with any part of them.
+//! The spans of a batch as OTLP messages, and requests with a part of them.
 //!
 //! <https://github.com/open-telemetry/opentelemetry-proto/blob/main/opentelemetry/proto/collector/trace/v1/trace_service.proto>
 
@@ -25,7 +25,7 @@ const RESOURCE: u32 = 1;
 const SCOPE_SPANS: u32 = 2;
 const SCHEMA_URL: u32 = 3;
 
-/// The fields of `ScopeSpans` besides the schema URL.
+/// The fields of `ScopeSpans`, without the schema URL.
 const SCOPE: u32 = 1;
 const SPANS: u32 = 2;
 
@@ -37,13 +37,13 @@ const SCOPE_NAME: u32 = 1;
 const SCOPE_VERSION: u32 = 2;
 const SCOPE_ATTRIBUTES: u32 = 3;
 
-/// With more scopes, those of earlier batches are removed.
+/// If there are more scopes, those of earlier batches are removed.
 const MAX_SCOPES: usize = 64;
 
-/// The capacity for spans that a batch keeps for the next one.
+/// The maximum capacity for spans that is reused for the next batch.
 const MAX_REUSED: usize = 1 << 20;
 
-/// Spans that are encoded once, whatever becomes of the requests that contain them.
+/// Encoded spans. Each span is encoded once, even if it is sent in several requests.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     /// The fields of `ResourceSpans` that all spans share.
@@ -52,7 +52,7 @@ pub(crate) struct Batch {
     scope_indices: HashMap<InstrumentationScope, usize>,
     /// The messages of all spans, one after the other.
     messages: Writer,
-    /// Sorted by scope before a request is made.
+    /// Sorted by scope before a request is created.
     spans: Vec<EncodedSpan>,
     is_sorted: bool,
 }
@@ -96,7 +96,7 @@ impl Batch {
         }
     }
 
-    /// Adds the span of a record, which has to be cleared before it is used again.
+    /// Adds the span of a record. The record must be cleared before it is reused.
     pub(crate) fn add(
         &mut self,
         record: &mut SpanRecord,
@@ -120,7 +120,7 @@ impl Batch {
     }
 
     fn scope_index(&mut self, scope: &InstrumentationScope) -> usize {
-        // Mostly the scope of the span before.
+        // Usually the scope of the previous span.
         let last = self.spans.last().map(|span| span.scope);
         let is_last = |index: &usize| {
             self.scopes
@@ -146,10 +146,10 @@ impl Batch {
         self.spans.len()
     }
 
-    /// Returns the end of the longest part from `start` on whose spans have at most so many bytes, and at least one
+    /// Returns the end of the longest part from `start` whose spans have at most `max_bytes` bytes. The part has at least one
     /// span. The resource counts, scopes do not.
     pub(crate) fn end_of_request(&self, start: usize, max_bytes: usize) -> usize {
-        // Of a huge resource, at most three quarters of a request are spent on it.
+        // A large resource counts at most three quarters of a request.
         let mut room = max_bytes
             .saturating_sub(self.resource.len())
             .max(max_bytes / 4);
@@ -171,7 +171,7 @@ impl Batch {
         }
     }
 
-    /// Returns an `ExportTraceServiceRequest` with a part of the spans, behind so many zeros.
+    /// Returns an `ExportTraceServiceRequest` with a part of the spans, after `zeros` zero bytes.
     pub(crate) fn request(&self, part: Range<usize>, zeros: usize) -> Vec<u8> {
         let spans = self.spans.get(part).unwrap_or_default();
         let scopes = || spans.chunk_by(|one, next| one.scope == next.scope);

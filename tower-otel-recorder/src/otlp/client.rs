@@ -45,7 +45,7 @@ impl Client {
         body
     }
 
-    /// Returns how many bytes are in front of the message.
+    /// Returns the number of bytes before the message.
     const fn prefix(&self) -> usize {
         match self {
             #[cfg(feature = "grpc")]
@@ -65,12 +65,12 @@ impl Client {
         }
     }
 
-    /// Closes connections, after a request without an answer: the connection may be dead.
+    /// Closes connections after a request without an answer, because the connection may be dead.
     pub(crate) fn reconnect(&mut self) {
         match self {
             #[cfg(feature = "grpc")]
             Self::Grpc(client) => client.reconnect(),
-            // The connection of a request that is cancelled is closed.
+            // The connection of a cancelled request is already closed.
             #[cfg(feature = "http")]
             Self::Http(_) => {}
         }

@@ -26,19 +26,24 @@ use crate::{
     },
 };
 
-/// The `user-agent`, as the specification of OTLP exporters recommends.
+/// The `user-agent` that the specification of OTLP exporters recommends.
 const PRODUCT: &str = concat!("OTel-OTLP-Exporter-Rust/", env!("CARGO_PKG_VERSION"));
 
 /// Exports spans over OTLP, with gRPC (feature `grpc`) or HTTP and protobuf (feature `http`).
 ///
 /// [`RecorderBuilder::build`](crate::RecorderBuilder::build) returns an error if an option is invalid. The exporter
-/// connects when it first exports. It repeats what OTLP calls retryable, with growing delays or after the time that the
-/// collector asks for, until the [time-out](Self::timeout) of the batch. It splits a batch that is refused for its size, and
-/// gives it up when two single spans are refused before a request is accepted, or 64 requests are. What was answered with
-/// success is never sent again over HTTP, also if the answer breaks off.
+/// connects when it first exports.
 ///
-/// User and password of an endpoint (`http://user:password@host`) are sent as an `authorization` header, unless there is
-/// one.
+/// | answer of the collector | action |
+/// |---|---|
+/// | [retryable](https://opentelemetry.io/docs/specs/otlp/#failures) failure | sends the request again until the [timeout](Self::timeout) of the batch, with growing delays or after the time that the collector requests |
+/// | refused for its size | splits the request; gives up if 64 requests of the batch are refused, or two single spans before any request is accepted |
+/// | success over HTTP, and the connection then fails | does not send the request again |
+///
+/// User and password of an endpoint (`http://user:password@host`) are sent as an `authorization` header, unless this header
+/// is set.
+///
+/// See [OTLP](https://opentelemetry.io/docs/specs/otlp/).
 ///
 /// # Examples
 ///
@@ -101,13 +106,15 @@ impl fmt::Debug for Options {
 }
 
 impl OtlpExporter {
-    /// Returns an exporter over gRPC to a collector at this URL, for example `http://localhost:4317`.
+    /// Returns an exporter over gRPC to a collector at this URL, for example `http://localhost:4317`. Requires the feature
+    /// `grpc`, and `tls` for `https://`.
     #[cfg(feature = "grpc")]
     pub fn grpc(endpoint: impl Into<String>) -> Self {
         Self::new(Protocol::Grpc, endpoint.into())
     }
 
-    /// Returns an exporter over HTTP that posts to this URL, for example `http://localhost:4318/v1/traces`.
+    /// Returns an exporter over HTTP that posts to this URL, for example `http://localhost:4318/v1/traces`. Requires the
+    /// feature `http`, and `tls` for `https://`.
     #[cfg(feature = "http")]
     pub fn http(url: impl Into<String>) -> Self {
         Self::new(Protocol::Http, url.into())
@@ -126,31 +133,32 @@ impl OtlpExporter {
         }
     }
 
-    /// Adds a header to all requests. Accepted: a token that does not end in `-bin`, and a value of printable ASCII.
+    /// Adds a header to all requests. Default: none. The name must be a token that does not end in `-bin`, the value printable
+    /// ASCII.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.options.headers.push((name.into(), value.into()));
         self
     }
 
-    /// Sets whether requests are compressed. Default: no.
+    /// Sets whether requests are compressed with gzip. Default: `false`.
     pub fn gzip(mut self, gzip: bool) -> Self {
         self.options.gzip = gzip;
         self
     }
 
-    /// Sets how long the export of a batch takes at most, with all retries. Default: 10 seconds. 0 is an error.
+    /// Sets the maximum time for the export of a batch, including all retries. Default: 10 seconds. Zero is an error.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.options.timeout = timeout;
         self
     }
 
-    /// Sets the certificates, as PEM, that an `https://` endpoint is verified with. Default: those of the platform.
+    /// Sets the CA certificates that verify an `https://` endpoint, as PEM. Default: those of the platform.
     pub fn ca_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.options.tls.ca_certificate = Some(pem.into());
         self
     }
 
-    /// Sets certificate and private key, as PEM, that an `https://` endpoint can ask for. Default: none.
+    /// Sets the client certificate and its private key for an `https://` endpoint, as PEM. Default: none.
     pub fn client_certificate(mut self, pem: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
         self.options.tls.client_certificate = Some((pem.into(), key.into()));
         self
@@ -196,7 +204,7 @@ impl Sealed for OtlpExporter {
                 #[cfg(feature = "tls")]
                 let builder = match tls {
                     Some(tls) => tls.http(builder)?,
-                    // A container may have no certificates, and needs none.
+                    // A container may have no certificates. Without TLS none are needed.
                     None => builder.tls_certs_only([]),
                 };
                 Client::Http(HttpClient::new(builder, &url, headers, options.gzip)?)
@@ -225,7 +233,7 @@ fn parse_headers(headers: &[(String, String)]) -> io::Result<HeaderMap> {
             .ok()
             .filter(|name: &HeaderName| !name.as_str().ends_with("-bin"));
         let Some(parsed) = parsed else {
-            // A misplaced value may be in place of the name.
+            // The name may be a misplaced value, so it is not shown.
             return Err(invalid(&format!(
                 "the name of header {} is invalid (expected a token that does not end in -bin)",
                 index + 1

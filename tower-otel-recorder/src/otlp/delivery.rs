@@ -1,4 +1,4 @@
-//! Sends a batch: in requests of a bounded size, with retries, split in halves where the collector refuses the size.
+//! Sends a batch in requests of a bounded size, with retries. Splits requests that the collector refuses for their size.
 
 use std::{mem, ops::Range};
 
@@ -7,14 +7,14 @@ use crate::{
     otlp::{answer::Answer, backoff::Backoff, batch::Batch, client::Client, runtime::Deadline},
 };
 
-/// The uncompressed size of a request with several spans. Receivers accept 4 MiB by default.
+/// The maximum uncompressed size of a request with several spans. Receivers accept 4 MiB by default.
 const MAX_REQUEST: usize = 4 * 1024 * 1024 - 64 * 1024;
 
-/// A collector that refuses the size of so many requests of a batch gets no more of it.
+/// The maximum number of requests of a batch that are refused for their size. The remaining spans then fail.
 const MAX_REFUSALS: usize = 64;
 
-/// Sends a batch until the deadline and returns the result of each span. The batch is empty afterwards, also after a
-/// panic.
+/// Sends a batch until the deadline and returns the number of spans by result. The batch is empty afterwards, even after
+/// a panic.
 #[derive(Debug)]
 pub(crate) struct Delivery<'a> {
     pub(crate) client: &'a mut Client,
@@ -26,16 +26,16 @@ pub(crate) struct Delivery<'a> {
 
 /// The requests of a batch that were refused for their size.
 ///
-/// Some collectors refuse requests in the same way when they limit the rate or a quota.
+/// Some collectors refuse requests with the same status because of a rate limit or a quota.
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
     requests: usize,
-    /// Those with a single span.
+    /// The number of these requests with a single span.
     single_spans: usize,
 }
 
 impl Refusals {
-    /// Returns whether smaller requests will be refused, too.
+    /// Returns whether smaller requests would probably also be refused.
     const fn are_final(&self, exported: usize) -> bool {
         self.requests >= MAX_REFUSALS || (self.single_spans > 1 && exported == 0)
     }
@@ -64,8 +64,8 @@ impl Delivery<'_> {
         mem::take(&mut self.outcome)
     }
 
-    /// Sends a part of the batch, in halves if it is refused for its size. A single span that is refused has failed.
-    /// Returns the reason if the collector refuses whatever the size is.
+    /// Sends a part of the batch. Splits it in halves if it is refused for its size. A refused single span has failed.
+    /// Returns the reason if the collector refuses requests regardless of their size.
     async fn send_all(&mut self, part: Range<usize>, deadline: Deadline<'_>) -> Option<String> {
         let mut parts = vec![part];
         while let Some(part) = parts.pop() {
@@ -104,9 +104,9 @@ impl Delivery<'_> {
         None
     }
 
-    /// Sends a request until it is accepted, refused for good, or time is up. Returns a failure in place of a retry.
+    /// Sends a request until it is accepted, has failed finally, or the deadline is over. Returns a failure instead of a retry.
     ///
-    /// Without a connection, it is sent only once while a flush or a shutdown is waited for.
+    /// Without a connection, it is sent only once while a flush or a shutdown is requested.
     async fn send(&mut self, part: Range<usize>, deadline: Deadline<'_>) -> Answer {
         let body = match self.client.body(self.batch, part, self.gzip) {
             Ok(body) => body,

@@ -1,4 +1,4 @@
-//! The URL of a collector, and what of it is shown.
+//! The URL of a collector, and the parts of it that are shown.
 
 use std::io;
 
@@ -26,7 +26,7 @@ pub(crate) fn parse_endpoint(endpoint: &str) -> io::Result<Uri> {
     })
 }
 
-/// Returns scheme, host and port of an endpoint. Another text may be a misplaced API key.
+/// Returns scheme, host and port of an endpoint. Other text is omitted, because it may be a misplaced API key.
 pub(crate) fn shown(endpoint: &str) -> String {
     match endpoint.parse::<Uri>() {
         Ok(uri) if uri.scheme().is_some() && uri.host().is_some() => origin(&uri),

@@ -1,4 +1,4 @@
-//! Texts of errors and of collectors: clean, without the credentials of URLs and without control characters, and short.
+//! Short, clean texts of errors and of collectors. A clean text has no credentials in URLs and no control characters.
 
 use std::error::Error;
 
@@ -6,7 +6,7 @@ use crate::message::without_credentials;
 
 const MAX_CHARS: usize = 300;
 
-/// Returns the start of a text that is clean. A URL that would be cut is omitted: what hides its credentials may be missing.
+/// Returns the start of a clean text. A URL that would be cut is omitted, because its credentials might become visible.
 pub(crate) fn shorten(mut text: String) -> String {
     if let Some((end, next)) = text.char_indices().nth(MAX_CHARS) {
         text.truncate(end);
@@ -18,13 +18,13 @@ pub(crate) fn shorten(mut text: String) -> String {
     text
 }
 
-/// Returns the texts of an error and of its causes.
+/// Returns the texts of an error and its causes.
 pub(crate) fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
         let part = error.to_string();
-        // Some errors repeat their cause.
+        // Some errors repeat the text of their cause.
         if !text.contains(&part) {
             text = format!("{text}: {part}");
         }
@@ -33,7 +33,7 @@ pub(crate) fn with_causes(error: &dyn Error) -> String {
     clean(&text)
 }
 
-/// Returns a text that a collector has sent, if there is one.
+/// Returns a text that a collector has sent. Returns `None` if it is empty.
 pub(crate) fn server_text(text: &[u8]) -> Option<String> {
     let text = clean(&String::from_utf8_lossy(text));
     (!text.is_empty()).then_some(text)

@@ -1,7 +1,7 @@
 //! OTLP over gRPC.
 //!
-//! A unary call is one HTTP/2 request. tonic's channel makes it; its codec is not used, because it would copy the
-//! message and panics if the details of a status are not base64.
+//! A unary call is one HTTP/2 request. tonic's channel sends it. tonic's codec is not used, because it copies the message
+//! and panics if the details of a status are not base64.
 //!
 //! <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>
 
@@ -43,7 +43,7 @@ pub(crate) struct GrpcClient {
 const HINT: &str = "the endpoint has not answered by gRPC: if it expects OTLP over HTTP, set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf";
 
 impl GrpcClient {
-    /// The bytes in front of a message: whether it is compressed, and its length.
+    /// The number of bytes before a message: one for the compression, four for its length.
     pub(crate) const PREFIX: usize = 5;
 
     pub(crate) fn new(endpoint: Endpoint, mut headers: HeaderMap, gzip: bool) -> Self {
@@ -62,7 +62,7 @@ impl GrpcClient {
 
     pub(crate) fn write_prefix(body: &mut [u8], compressed: bool) {
         let length = body.len().saturating_sub(Self::PREFIX);
-        // A request that is longer is not made.
+        // Longer requests do not occur.
         let [a, b, c, d] = u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes();
         if let Some(prefix) = body.first_chunk_mut() {
             *prefix = [u8::from(compressed), a, b, c, d];
@@ -169,7 +169,7 @@ fn accepted(message: &[u8]) -> Answer {
     }
 }
 
-/// The answer of something between this process and the collector.
+/// Returns the answer for the status of a proxy between this process and the collector.
 fn by_http_status(status: StatusCode) -> Answer {
     let reason = format!("HTTP status {status}");
     match status.as_u16() {
@@ -178,7 +178,7 @@ fn by_http_status(status: StatusCode) -> Answer {
     }
 }
 
-/// Returns an endpoint with a URL that is known to be valid.
+/// Returns the endpoint of a valid URL.
 pub(crate) fn endpoint(url: &str) -> io::Result<Endpoint> {
     let endpoint = Endpoint::from_shared(url.to_owned());
     endpoint.map_err(|error| {

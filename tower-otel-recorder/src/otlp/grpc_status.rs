@@ -19,7 +19,7 @@ pub(crate) struct GrpcStatus {
 }
 
 impl GrpcStatus {
-    /// Returns the status, if the headers contain one. What cannot be read of it is ignored.
+    /// Returns the status, if the headers contain one. Invalid parts are ignored.
     pub(crate) fn read(headers: &HeaderMap) -> Option<Self> {
         let code = headers.get("grpc-status")?.to_str().ok()?.parse().ok()?;
         let message = headers.get("grpc-message");
@@ -37,10 +37,10 @@ impl GrpcStatus {
         self.code == 0
     }
 
-    /// Classifies an error as the specification of OTLP does.
+    /// Classifies an error by the specification of OTLP.
     ///
-    /// Receivers answer `OUT_OF_RANGE` or `RESOURCE_EXHAUSTED` to a message over their limit. The specification calls the
-    /// first retryable; sent again in full, such a message is refused again.
+    /// Receivers answer `OUT_OF_RANGE` or `RESOURCE_EXHAUSTED` to a message over their limit. The specification calls
+    /// `OUT_OF_RANGE` retryable, but the same message would be refused again.
     ///
     /// <https://opentelemetry.io/docs/specs/otlp/#failures>
     pub(crate) fn into_answer(self) -> Answer {

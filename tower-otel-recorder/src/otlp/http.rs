@@ -56,7 +56,7 @@ impl HttpClient {
         if gzip {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
-        // A redirect would take the headers, and so the credentials, elsewhere.
+        // A redirect would send the headers, and so the credentials, to another host.
         let client = builder.redirect(Policy::none()).build();
         let client = client.map_err(|error| {
             let error = with_causes(&error);
@@ -102,12 +102,12 @@ async fn read(mut response: Response) -> Answer {
         match response.chunk().await {
             Ok(Some(chunk)) => body.extend_from_slice(&chunk),
             Ok(None) => break,
-            // The collector may have accepted the request. Sent again, its spans would be stored twice.
+            // The collector may have accepted the request. A second request would store its spans twice.
             Err(error) if status.is_success() => {
                 let error = with_causes(&error.without_url());
                 return Answer::Failed(format!("the collector's response breaks off: {error}"));
             }
-            // The status is enough.
+            // The status is sufficient.
             Err(_) => break,
         }
         if body.len() > MAX_ANSWER {
@@ -124,7 +124,7 @@ async fn read(mut response: Response) -> Answer {
 }
 
 fn accepted(content_type: Option<&HeaderValue>, body: &[u8]) -> Answer {
-    // Some collectors answer in JSON, whatever was sent.
+    // Some collectors answer in JSON, regardless of the request.
     match starts_with(content_type, JSON) {
         true => json::accepted(body),
         false => Answer::accepted(body),
@@ -138,7 +138,7 @@ fn starts_with(content_type: Option<&HeaderValue>, start: &[u8]) -> bool {
         .is_some_and(|found| found.eq_ignore_ascii_case(start))
 }
 
-/// Classifies an error as the specification of OTLP does.
+/// Classifies an error by the specification of OTLP.
 ///
 /// <https://opentelemetry.io/docs/specs/otlp/#failures-1>
 fn refused(status: StatusCode, after: Option<Duration>, body: &[u8]) -> Answer {

@@ -1,8 +1,9 @@
-//! The few fields that are read of an answer in JSON.
+//! Reads the needed fields of an answer in JSON.
 
 use crate::otlp::{answer::Answer, error_text::server_text};
 
-/// Reads an `ExportTraceServiceResponse`. What is not found counts as absent: the status says that the request is accepted.
+/// Reads an `ExportTraceServiceResponse`. Missing fields are treated as absent, because the HTTP status shows that the request
+/// was accepted.
 pub(crate) fn accepted(response: &[u8]) -> Answer {
     let response = String::from_utf8_lossy(response);
     let rejected = value(&response, &["rejectedSpans", "rejected_spans"]);
@@ -15,7 +16,8 @@ pub(crate) fn accepted(response: &[u8]) -> Answer {
     }
 }
 
-/// Returns the text from the value of the first of these keys on. A key in a text has escaped quotes.
+/// Returns the text from the value of the first of these keys on. Keys inside strings do not match, because their quotes are
+/// escaped.
 fn value<'a>(json: &'a str, keys: &[&str]) -> Option<&'a str> {
     keys.iter().find_map(|key| {
         let (_, after) = json.split_once(&format!("\"{key}\""))?;
@@ -23,14 +25,14 @@ fn value<'a>(json: &'a str, keys: &[&str]) -> Option<&'a str> {
     })
 }
 
-/// Reads a number, with or without quotes. Another one than a natural number is 0.
+/// Reads a number, with or without quotes. Returns 0 if it is not a natural number.
 fn number(text: &str) -> u64 {
     let end = text.find(|character: char| !character.is_ascii_digit());
     let digits = text.get(..end.unwrap_or(text.len())).unwrap_or_default();
     digits.parse().unwrap_or(0)
 }
 
-/// Reads the rest of a text, up to its quote. An escaped character that is not printable is a space.
+/// Reads the rest of a string, up to its quote. Escaped characters that are not printable become spaces.
 fn string(text: &str) -> String {
     let mut read = String::new();
     let mut characters = text.chars();

@@ -1,6 +1,6 @@
 //! Percent-encoding.
 
-/// Decodes `%XX`. Anything else is left as it is.
+/// Decodes `%XX`. Other bytes are unchanged.
 pub(crate) fn percent_decode(text: &[u8]) -> Vec<u8> {
     let digit = |byte: u8| {
         char::from(byte)

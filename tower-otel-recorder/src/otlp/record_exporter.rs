@@ -28,7 +28,7 @@ pub(crate) struct OtlpRecordExporter {
     /// Scheme, host and port of the collector.
     pub(crate) origin: String,
     pub(crate) secrets: Secrets,
-    // Dropped after the client, whose tasks run on it.
+    // Dropped after the client, because the tasks of the client run on it.
     pub(crate) runtime: ExportRuntime,
 }
 
@@ -87,5 +87,5 @@ impl RecordExporter for OtlpRecordExporter {
     }
 }
 
-/// In place of a time-out that cannot be represented.
+/// Replaces a timeout that cannot be represented.
 const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);

@@ -17,7 +17,7 @@ use tokio::{
 
 use crate::{exporter::RepeatedWork, progress::Requested};
 
-/// A runtime that only the export thread drives: while it exports, and while it waits for the next turn.
+/// A runtime that only the export thread runs: while it exports, and while it waits for the next turn.
 #[derive(Debug)]
 pub(crate) struct ExportRuntime {
     /// `None` only while it is dropped.
@@ -39,12 +39,12 @@ impl Wake for Wakeup {
     }
 }
 
-/// When a batch has to be finished.
+/// The deadline of a batch.
 #[derive(Clone, Copy)]
 pub(crate) struct Deadline<'a> {
-    /// The end of the time-out of the batch.
+    /// The end of the timeout of the batch.
     pub(crate) batch: Instant,
-    /// Returns the flush and the shutdown, which may be requested at any time. The export thread is woken then.
+    /// Returns the flushes and the shutdown that are requested. A request at any time wakes the export thread.
     pub(crate) requested: &'a dyn Fn() -> Requested,
     runtime: &'a ExportRuntime,
 }
@@ -62,7 +62,7 @@ impl ExportRuntime {
         Waker::from(Arc::clone(&self.wakeup))
     }
 
-    /// Waits for so long, or until the thread is woken. Connections are served in the meantime.
+    /// Waits for this duration, or until the thread is woken. Connections are served meanwhile.
     pub(crate) fn park(&self, duration: Duration) {
         self.block_on(async {
             let mut sleep = pin!(sleep(duration));
@@ -124,20 +124,20 @@ impl ExportRuntime {
 impl Drop for ExportRuntime {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            // Waits neither for name resolution, nor panics inside another runtime.
+            // Does not wait for name resolution, and does not panic inside another runtime.
             runtime.shutdown_background();
         }
     }
 }
 
 impl Deadline<'_> {
-    /// Returns when time is up, as it is known now.
+    /// Returns the current deadline.
     pub(crate) fn at(&self) -> Instant {
         let shutdown = (self.requested)().shutdown_deadline;
         shutdown.map_or(self.batch, |shutdown| shutdown.min(self.batch))
     }
 
-    /// Runs a future and returns `None` if it is not done in time.
+    /// Runs a future. Returns `None` if it is not ready before the deadline.
     pub(crate) async fn limit<F: Future>(&self, future: F) -> Option<F::Output> {
         let mut future = pin!(future);
         loop {
@@ -159,8 +159,8 @@ impl Deadline<'_> {
         }
     }
 
-    /// Waits for so long. Returns `false` at once if there is not so much time, and as soon as that is known. With
-    /// `unless_requested`, there is no time while a flush or a shutdown is requested.
+    /// Waits for this duration. Returns `false` as soon as the deadline is known to be earlier. With `unless_requested`, also
+    /// returns `false` while a flush or a shutdown is requested.
     pub(crate) async fn pause(&self, duration: Duration, unless_requested: bool) -> bool {
         let end = Instant::now().checked_add(duration);
         let is_requested = || unless_requested && (self.requested)().is_any;

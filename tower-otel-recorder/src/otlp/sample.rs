@@ -1,4 +1,4 @@
-//! Random records, as OTLP and as the spans of the SDK that they are exported as otherwise.
+//! Random records as OTLP and as spans of the SDK.
 
 #![allow(
     missing_docs,
@@ -35,7 +35,7 @@ use crate::{
     record::SpanRecord,
 };
 
-/// The same spans in both forms.
+/// The same spans in both formats.
 pub struct Sample {
     /// An `ExportTraceServiceRequest`.
     pub request: Vec<u8>,
@@ -43,7 +43,7 @@ pub struct Sample {
     pub resource: Resource,
 }
 
-/// Makes records of any bytes.
+/// Creates records from any bytes.
 pub fn sample(input: &[u8]) -> Sample {
     let mut input = RandomBytes(input);
     let limits = input.limits();
@@ -83,7 +83,7 @@ pub fn sample(input: &[u8]) -> Sample {
     }
 }
 
-/// Bytes that decide what is made. After the end, all are 0.
+/// Bytes that determine the records. After the end, all bytes are 0.
 struct RandomBytes<'a>(&'a [u8]);
 
 const KEYS: [&str; 6] = ["", "a", "http.route", "é", "level", "otel.name"];
@@ -124,7 +124,7 @@ impl RandomBytes<'_> {
         TEXTS[self.below(TEXTS.len())]
     }
 
-    /// A text of a length around the limits of one and two bytes, or a short one.
+    /// Returns a text whose length is near the limits of one and two bytes, or a short text.
     fn text(&mut self) -> String {
         let unit = self.fixed_text();
         let times = match self.byte() {
@@ -396,7 +396,7 @@ mod tests {
 
     use super::*;
 
-    /// What opentelemetry-otlp sends.
+    /// Returns the request that opentelemetry-otlp sends.
     fn by_opentelemetry_otlp(sample: &Sample) -> ExportTraceServiceRequest {
         let resource = ResourceAttributesWithSchema::from(&sample.resource);
         ExportTraceServiceRequest {
@@ -425,7 +425,7 @@ mod tests {
             let mut theirs = by_opentelemetry_otlp(&sample);
             sort(&mut ours);
             sort(&mut theirs);
-            // NaN is unequal to itself.
+            // NaN does not equal itself.
             if ours.encode_to_vec() != theirs.encode_to_vec() {
                 prop_assert_eq!(ours, theirs);
             }

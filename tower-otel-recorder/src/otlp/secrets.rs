@@ -1,4 +1,4 @@
-//! The credentials in the headers of requests, which a collector may repeat in its texts.
+//! The credentials in the headers of requests. A collector may repeat them in its texts.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use http::HeaderMap;
 
 use crate::otlp::error_text::shorten;
 
-/// A shorter value, such as `1` or `true`, is no secret and part of many texts.
+/// The minimum length of a secret. Shorter values, such as `1` or `true`, are part of many texts.
 const MIN_LENGTH: usize = 6;
 
 /// Values that are not logged, the longest first.
@@ -24,7 +24,7 @@ impl Secrets {
         let sensitive = headers.values().filter(|value| value.is_sensitive());
         let mut values: Vec<String> = sensitive
             .filter_map(|value| value.to_str().ok())
-            // The texts of collectors have single spaces.
+            // Clean texts of collectors have single spaces.
             .map(|value| value.split_whitespace().collect::<Vec<_>>().join(" "))
             .flat_map(|value| {
                 let credentials = value.split_once(' ').map(|(_, after)| after.to_owned());
@@ -37,7 +37,7 @@ impl Secrets {
         Self(values)
     }
 
-    /// Returns a short text without the values.
+    /// Returns a short text without the secrets.
     pub(crate) fn log_text(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for value in &self.0 {

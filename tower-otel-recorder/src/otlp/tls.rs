@@ -70,7 +70,7 @@ fn contains<'a>(pem: &'a [u8], part: &[u8], error: &str) -> io::Result<&'a [u8]>
     }
 }
 
-/// As in a container without the package `ca-certificates`.
+/// Returns the error of a system without CA certificates, such as a container without the package `ca-certificates`.
 #[cfg(feature = "grpc")]
 fn no_certificates() -> io::Error {
     invalid(
@@ -79,7 +79,7 @@ fn no_certificates() -> io::Error {
     )
 }
 
-/// The text of the TLS library is omitted, because it may quote its input.
+/// Returns the error of invalid certificates. The text of the TLS library is omitted, because it may quote its input.
 fn refused() -> io::Error {
     invalid(
         "the TLS library refuses a certificate or the key (expected PEM, and a key that belongs to the certificate)",

@@ -6,7 +6,7 @@ use crate::otlp::{base64, percent::percent_decode};
 
 /// Returns the endpoint without user and password, and the `authorization` header with them, if there are any.
 ///
-/// Over gRPC they would be sent as a part of `:authority`, which authenticates nobody.
+/// Over gRPC they would be sent in `:authority`, which does not authenticate the client.
 pub(crate) fn split(endpoint: &str, uri: &Uri) -> (String, Option<HeaderValue>) {
     let authority = uri.authority().map(|authority| authority.as_str());
     let Some((userinfo, _)) = authority.and_then(|authority| authority.rsplit_once('@')) else {

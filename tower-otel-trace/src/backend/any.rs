@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{parent::Parent, request::RequestAttributes};
 
-/// Any of the span backends as one type, for an application that chooses at run time.
+/// A backend that is chosen at run time: one type for all span backends.
 ///
 /// Returned by [`TraceLayer::any_backend`](crate::TraceLayer::any_backend).
 #[derive(Clone, Debug)]
@@ -76,7 +76,7 @@ impl EraseBackend for RecorderBackend {
     }
 }
 
-/// A tracer that several layers share, as `BoxedTracer` takes it.
+/// A tracer that several layers share, for `BoxedTracer`.
 struct SharedTracer<T>(Arc<T>);
 
 impl<T: Tracer<Span: Span>> Tracer for SharedTracer<T> {
@@ -123,7 +123,7 @@ impl StartSpan for AnyBackend {
             (Backend::Tracer(backend), AnySpan::Tracer(span)) => backend.end(span, at),
             #[cfg(feature = "recorder")]
             (Backend::Recorder(backend), AnySpan::Recorder(span)) => backend.end(span, at),
-            // A span is ended by the backend that started it.
+            // The backend that started a span ends it, so other combinations do not occur.
             _ => {}
         }
     }
@@ -147,6 +147,25 @@ impl OpenSpan for AnySpan {
             Self::Tracer(span) => span.is_recording(),
             #[cfg(feature = "recorder")]
             Self::Recorder(span) => span.is_recording(),
+        }
+    }
+
+    #[inline]
+    fn is_held(&self) -> bool {
+        match self {
+            Self::Tracing(span) => span.is_held(),
+            Self::Tracer(span) => span.is_held(),
+            #[cfg(feature = "recorder")]
+            Self::Recorder(span) => span.is_held(),
+        }
+    }
+
+    fn show_kept(&mut self) {
+        match self {
+            Self::Tracing(span) => span.show_kept(),
+            Self::Tracer(span) => span.show_kept(),
+            #[cfg(feature = "recorder")]
+            Self::Recorder(span) => span.show_kept(),
         }
     }
 

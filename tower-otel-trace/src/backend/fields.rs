@@ -1,11 +1,11 @@
-//! The `tracing` callsites of spans, with the fields that each declares.
+//! The `tracing` callsites of spans, and the fields that each declares.
 //!
-//! `tracing` drops a value that its span has not declared. So the lists here have the keys of
-//! [`attributes`](crate::attributes) in the order in which they are visited, after the fields that are set
-//! later and `otel.name` and `otel.kind`. A test compares them.
+//! `tracing` drops values of fields that a span has not declared. Each list has the fields that are set later, then
+//! `otel.name` and `otel.kind`, then the keys of [`attributes`](crate::attributes) in the order of the visit. A test
+//! compares them.
 //!
-//! tracing-opentelemetry reserves room for every declared field, set or not. So the fields that need an
-//! option are declared by callsites of their own.
+//! tracing-opentelemetry reserves memory for every declared field. So separate callsites declare the fields that need an
+//! option.
 
 use tower_otel_core::Kind as HttpKind;
 use tower_otel_semconv::attribute::*;
@@ -21,14 +21,14 @@ use crate::{protocol::Protocol, request::RequestAttributes};
 /// The target of spans and events, for filters.
 pub(crate) const TARGET: &str = "tower_otel_trace";
 
-/// The fields that tracing-opentelemetry reads beside the attributes of a span.
+/// The fields that tracing-opentelemetry reads in addition to the attributes of a span.
 pub(crate) mod otel {
     pub(crate) const NAME: &str = "otel.name";
     pub(crate) const KIND: &str = "otel.kind";
     pub(crate) const STATUS_CODE: &str = "otel.status_code";
 }
 
-/// The largest number of fields of a callsite.
+/// The maximum number of fields of a callsite.
 pub(crate) const MAX_FIELDS: usize = 28;
 
 const HTTP_SERVER_FIELDS: &[&str] = &[
@@ -113,7 +113,7 @@ const GRPC_FIELDS: &[&str] = &[
     NETWORK_PEER_PORT,
 ];
 
-/// Joins two lists, when this is compiled.
+/// Joins two lists at compile time.
 #[allow(
     clippy::indexing_slicing,
     reason = "out of bounds, it does not compile"
@@ -177,7 +177,7 @@ pub(crate) struct SpanCallsite {
     callsite: &'static DefaultCallsite,
     pub(crate) metadata: &'static Metadata<'static>,
     pub(crate) fields: &'static [&'static str],
-    /// How many fields come before `otel.name`.
+    /// The number of fields before `otel.name`.
     pub(crate) late_fields: usize,
 }
 
@@ -225,7 +225,7 @@ impl SpanCallsite {
 
     /// Returns whether the current subscriber records spans of this callsite.
     pub(crate) fn is_enabled(&self) -> bool {
-        // As the macros of `tracing` do, for applications that compile out levels.
+        // As in the macros of `tracing`, for applications that disable levels at compile time.
         if STATIC_MAX_LEVEL < LevelFilter::INFO {
             return false;
         }
@@ -241,7 +241,6 @@ mod tests {
     use std::net::{IpAddr, SocketAddr};
 
     use tower_otel_core::{LocalAddr, PeerAddr, RequestInfo};
-    use tower_otel_semconv::rpc::StatusAttribute;
 
     use super::*;
     use crate::{
@@ -274,7 +273,7 @@ mod tests {
 
     fn assert_fields_are_visited(kind: HttpKind, protocol: Protocol, has_optional: bool) {
         let mut config = Config::new(kind);
-        config.grpc = (protocol == Protocol::Grpc).then_some(StatusAttribute::default());
+        config.grpc = (protocol == Protocol::Grpc).then_some(RPC_STATUS_CODE);
         if has_optional {
             config.body_sizes = true;
             config.opt_ins.add([OptIn::NetworkLocal, OptIn::UserAgent]);

@@ -6,8 +6,8 @@ use opentelemetry::{Context, trace::SpanContext};
 
 use crate::{parent::Parent, request::RequestAttributes, string_cache};
 
-/// Opens the spans of a [`TraceLayer`](crate::TraceLayer). A backend is chosen by value, never by a
-/// Cargo feature. This trait is sealed.
+/// A backend that opens the spans of a [`TraceLayer`](crate::TraceLayer). See [backends](crate#backends). This trait is
+/// sealed.
 pub trait SpanBackend: StartSpan {}
 
 impl<B: StartSpan> SpanBackend for B {}
@@ -24,8 +24,8 @@ pub trait StartSpan: Clone + fmt::Debug {
     /// Returns a span that is not recorded, in the context of the remote parent.
     fn disabled(&self, parent: Parent) -> Self::Span;
 
-    /// Opens the span of an upgraded connection. It starts a trace, links to the span of the request, and ends when it is
-    /// dropped.
+    /// Opens the span of an upgraded connection. It starts a trace, has a link to the span of the request, and ends when it
+    /// is dropped.
     fn start_connection(&self, request: Option<SpanContext>) -> Self::Span;
 
     /// Ends a span.
@@ -41,21 +41,28 @@ pub trait OpenSpan {
     /// Makes the span current until the guard is dropped.
     fn enter(&mut self) -> Self::Entered<'_>;
 
-    /// Returns whether the span is recorded. If not, attributes need not be made.
+    /// Returns whether the span is recorded. If not, the caller can skip attributes.
     fn is_recording(&self) -> bool;
+
+    /// Returns whether it is decided at the end of the span whether it is exported.
+    fn is_held(&self) -> bool;
+
+    /// Replaces the context of an ended span by one that [metrics see](crate::kept), if the span is exported although it
+    /// was not sampled. Closes the span.
+    fn show_kept(&mut self);
 
     /// Sets an attribute.
     fn set(&mut self, key: &'static str, value: LateValue<'_>) {
         self.set_all([(key, Some(value))]);
     }
 
-    /// Sets those attributes that have a value.
+    /// Sets the attributes that have a value.
     fn set_all<const N: usize>(&mut self, attributes: [LateAttribute<'_>; N]);
 
     /// Sets `error.type`, and the status to `Error`.
     fn fail(&mut self, error: &'static str);
 
-    /// Returns the OpenTelemetry context of this span, if it has one.
+    /// Returns the OpenTelemetry context of this span, or `None` if it has none.
     fn context(&self) -> Option<Context>;
 }
 
@@ -67,7 +74,7 @@ pub enum LateValue<'a> {
     Int(i64),
 }
 
-/// An attribute that is known after the start, if it has a value.
+/// An attribute that is known after the start. `None` if it has no value.
 pub(crate) type LateAttribute<'a> = (&'static str, Option<LateValue<'a>>);
 
 impl From<LateValue<'_>> for opentelemetry::Value {

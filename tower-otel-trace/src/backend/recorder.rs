@@ -9,7 +9,7 @@ use std::{
 
 use opentelemetry::{
     Context, ContextGuard, InstrumentationScope,
-    trace::{SpanContext, SpanKind, Status, TraceState},
+    trace::{SpanContext, SpanKind, Status, TraceContextExt, TraceState},
 };
 use tower_otel_core::Kind;
 use tower_otel_propagate::ExtractedContext;
@@ -24,19 +24,19 @@ use super::{
 };
 use crate::{
     attributes::{self, AttributeSink},
-    connection,
+    connection, kept,
     parent::Parent,
     request::{RequestAttributes, SpanName},
 };
 
-/// The scope of all layers. The recorder reuses records, so two scopes would cost a change of a shared reference count
-/// whenever a record changes from a server's span to a client's.
+/// The scope of all layers. There is only one, because the recorder reuses records: with two scopes, a record that changes
+/// from a server's span to a client's span would change a shared reference count.
 static SCOPE: LazyLock<Arc<InstrumentationScope>> = LazyLock::new(|| Arc::new(scope()));
 
-/// Records spans with a [`Recorder`].
+/// Records spans with a [`Recorder`]. Selected by [`TraceLayer::recorder`](crate::TraceLayer::recorder).
 ///
-/// The span is current in the OpenTelemetry context while the inner service runs. Handlers can change
-/// it there, and spans that they start are its children.
+/// The span is current in the OpenTelemetry context while the inner service runs. Handlers can change it there, and
+/// spans that they start are its children.
 #[derive(Clone, Debug)]
 pub struct RecorderBackend(RecorderTracer);
 
@@ -63,7 +63,7 @@ impl StartSpan for RecorderBackend {
         parent: Parent,
         at: Instant,
     ) -> RecorderSpan {
-        // A remote span needs no context of its own: the context of the new span replaces it.
+        // A remote span needs no separate context, because the context of the new span replaces it.
         let remote = match parent {
             Parent::Span(parent) => parent.into_span_context(TraceState::NONE),
             parent => return self.start_below(request, parent, at),
@@ -105,7 +105,7 @@ impl StartSpan for RecorderBackend {
 }
 
 impl RecorderBackend {
-    /// Starts a span below any parent.
+    /// Starts a span with any parent.
     #[inline(never)]
     fn start_below(
         &self,
@@ -121,7 +121,7 @@ impl RecorderBackend {
         self.start_in(request, base, (None, link.as_ref()), at)
     }
 
-    /// Starts a span in a context. Its parent is the remote span, or else the span of the context.
+    /// Starts a span in a context. Its parent is the remote span, else the span of the context.
     #[inline(never)]
     fn start_in(
         &self,
@@ -172,7 +172,7 @@ impl RecorderBackend {
     }
 }
 
-/// Makes the template of requests like this one. Returns `None` if the name of their spans is not cached.
+/// Creates the template for similar requests. Returns `None` if the name of the span is not cached.
 #[cold]
 fn template(request: &RequestAttributes<'_, '_>) -> Option<SpanTemplate> {
     let resolved = request.resolve();
@@ -194,6 +194,18 @@ impl OpenSpan for RecorderSpan {
 
     fn is_recording(&self) -> bool {
         self.span.is_some()
+    }
+
+    #[inline]
+    fn is_held(&self) -> bool {
+        let context = self.span.as_ref().and(self.context.as_ref());
+        context.is_some_and(|context| !context.span().span_context().is_sampled())
+    }
+
+    fn show_kept(&mut self) {
+        if let Some(context) = self.context.as_ref().and_then(kept::exported_context) {
+            self.context = Some(context);
+        }
     }
 
     fn set_all<const N: usize>(&mut self, attributes: [LateAttribute<'_>; N]) {

@@ -1,4 +1,4 @@
-//! A cache, per thread, of what the spans of similar requests have in common.
+//! A cache per thread of the name and attributes that spans of similar requests have in common.
 //!
 //! Most requests of a server repeat the method, the route and the host of an earlier one.
 
@@ -11,7 +11,7 @@ use crate::span_name_cache::hash_ends;
 
 const SLOTS: usize = 256;
 
-/// A key with longer values has no template.
+/// The maximum length of each value of a key. A key with a longer value has no template.
 const MAX_LENGTH: usize = 256;
 
 thread_local! {
@@ -25,11 +25,11 @@ pub(crate) struct TemplateKey<'a> {
     pub(crate) route: Option<&'a str>,
     pub(crate) scheme: &'static str,
     pub(crate) version: Version,
-    /// The `Host` header, as it was sent.
+    /// The `Host` header as sent.
     pub(crate) host: &'a [u8],
 }
 
-/// Name and first attributes of a span.
+/// The name and the first attributes of a span.
 #[derive(Debug)]
 pub(crate) struct SpanTemplate {
     pub(crate) name: &'static str,
@@ -38,8 +38,8 @@ pub(crate) struct SpanTemplate {
 
 #[derive(Default)]
 struct Slot {
-    /// The hash of the last key that was not found. A template is made for a key that is not found twice in a row, so that
-    /// a client that sends random hosts does not replace the templates of others.
+    /// The hash of the last key that was not found. A template is created only if the same key is not found twice in a row,
+    /// so that a client that sends random hosts does not replace the templates of others.
     missed: Option<u64>,
     cached: Option<CachedTemplate>,
 }
@@ -53,7 +53,7 @@ struct CachedTemplate {
     template: SpanTemplate,
 }
 
-/// Calls `set` with the template of a key. If there is none, it is made by `make`, at the second call with the key.
+/// Calls `set` with the template of a key. If there is none, `make` creates it at the second call with the key.
 ///
 /// Returns `false` if there is no template or `set` returns `false`.
 #[inline]
@@ -130,7 +130,7 @@ impl CachedTemplate {
     }
 }
 
-/// Returns whether two texts are equal. Equal ones usually have the same address.
+/// Returns whether two texts are equal. Equal texts usually have the same address.
 #[inline]
 fn is_same(a: &'static str, b: &'static str) -> bool {
     std::ptr::eq(a, b) || a == b
@@ -148,7 +148,7 @@ mod tests {
         host: b"shop.example:8080",
     };
 
-    /// Returns the name of the template that is used for a key, and whether it was made now.
+    /// Returns the name of the template for a key, and whether it was created by this call.
     fn used(key: &TemplateKey<'_>, name: &'static str) -> (Option<String>, bool) {
         let (mut used, mut is_made) = (None, false);
         let make = || {

@@ -23,17 +23,17 @@ use super::{
 };
 use crate::{
     attributes::{self, AttributeSink},
-    connection,
+    connection, kept,
     parent::Parent,
     request::RequestAttributes,
     string_cache,
 };
 
-/// Opens OpenTelemetry spans with a tracer.
+/// Opens OpenTelemetry spans with a tracer. Selected by
+/// [`TraceLayer::tracer_provider`](crate::TraceLayer::tracer_provider).
 ///
-/// No subscriber and no process-wide state is needed. The span is current in the OpenTelemetry context
-/// while the inner service runs, so it is the parent of spans that are opened there,
-/// tracing-opentelemetry's included.
+/// It needs no subscriber and no global state. The span is current in the OpenTelemetry context while the inner service
+/// runs, so it is the parent of spans that are opened there, including spans of tracing-opentelemetry.
 #[derive(Debug)]
 pub struct TracerBackend<T>(Arc<T>);
 
@@ -82,7 +82,7 @@ where
         let (parent, link) = parent.into_context();
         let parent = parent.unwrap_or_else(Context::current);
         let started = SystemTime::now();
-        // With room for the attributes that are set later.
+        // Includes capacity for the attributes that are set later.
         let mut attributes = Vec::with_capacity(16);
         let resolved = request.resolve();
         attributes::visit(request, &resolved, &mut KeyValues(&mut attributes));
@@ -108,7 +108,7 @@ where
             let span = with_random_flag(&parent, span.span_context());
             TracerSpan::disabled(Some(parent.with_remote_span_context(span)))
         } else {
-            // The provider is shut down, or telemetry is suppressed.
+            // The provider is shut down or telemetry is suppressed.
             TracerSpan::disabled(Some(parent))
         }
     }
@@ -132,7 +132,7 @@ where
         }
     }
 
-    /// Ends the span at its start time plus the time that has passed on the clock of all signals.
+    /// Ends the span at its start time plus the elapsed time of the monotonic clock, which all signals use.
     fn end(&self, span: &mut TracerSpan, at: Instant) {
         if let Some((context, (started, instant))) = span.recorded() {
             let passed = at.saturating_duration_since(instant);
@@ -155,7 +155,7 @@ impl TracerSpan {
     }
 }
 
-/// Restores the random flag of the parent, which the SDK drops from spans it does not sample.
+/// Restores the random flag of the parent. The SDK clears it in spans that it does not sample.
 fn with_random_flag(parent: &Context, span: &SpanContext) -> SpanContext {
     const RANDOM: TraceFlags = TraceFlags::new(0x02);
     let parent = parent.span();
@@ -179,7 +179,7 @@ pub(crate) struct KeyValues<'k>(pub(crate) &'k mut Vec<KeyValue>);
 impl KeyValues<'_> {
     #[inline]
     fn push(&mut self, key: &'static str, value: Option<impl Into<Value>>) {
-        // Made in place: the room for it is reserved first.
+        // Created in place after its capacity is reserved.
         self.0
             .extend(value.into_iter().map(|value| KeyValue::new(key, value)));
     }
@@ -216,6 +216,19 @@ impl OpenSpan for TracerSpan {
 
     fn is_recording(&self) -> bool {
         self.started.is_some()
+    }
+
+    #[inline]
+    fn is_held(&self) -> bool {
+        let recorded = self.recorded();
+        recorded.is_some_and(|(context, _)| kept::is_held(context))
+    }
+
+    fn show_kept(&mut self) {
+        let recorded = self.recorded();
+        if let Some(context) = recorded.and_then(|(context, _)| kept::exported_context(context)) {
+            self.context = Some(context);
+        }
     }
 
     fn set_all<const N: usize>(&mut self, attributes: [LateAttribute<'_>; N]) {

@@ -19,16 +19,16 @@ use super::{
 };
 use crate::{
     attributes::{self, AttributeSink},
-    connection, no_subscriber,
+    connection, kept, no_subscriber,
     parent::Parent,
     request::RequestAttributes,
     thread_exit,
 };
 
-/// Opens `tracing` spans of level `INFO` and target `tower_otel_trace`.
+/// Opens `tracing` spans with the level `INFO` and the target `tower_otel_trace`. This is the default.
 ///
-/// Any subscriber sees them, so log lines belong to them; tracing-opentelemetry exports them. Without
-/// a subscriber a span costs one comparison, and the first one writes a message to the standard error.
+/// Log lines belong to these spans. The layer of tower-otel-recorder, or tracing-opentelemetry, exports them. Without a
+/// subscriber a span costs one comparison, and the first span writes a message to the standard error.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TracingBackend(());
 
@@ -41,10 +41,12 @@ pub struct TracingSpan {
     span: tracing::Span,
     /// The names of its fields.
     fields: &'static [&'static str],
-    // Attached below the span when it is entered. A span that is filtered out, or that no
-    // OpenTelemetry layer knows, then still propagates the context of its request. Removed once the
-    // span has activated a context of its own, which includes this one.
+    // Attached before the span is entered. So a span that is filtered out, or that no OpenTelemetry layer
+    // records, still propagates the context of its request. Removed after the span has activated its own
+    // context, which includes this one.
     base_context: Option<Context>,
+    // Known when the span was entered.
+    is_held: Option<bool>,
 }
 
 impl StartSpan for TracingBackend {
@@ -69,6 +71,7 @@ impl StartSpan for TracingBackend {
             span,
             fields: callsite.fields,
             base_context,
+            is_held: None,
         };
         if let Some((link, context)) = link.and_then(|link| Some((link, span.context()?))) {
             context.span().add_link(link, Vec::new());
@@ -81,6 +84,7 @@ impl StartSpan for TracingBackend {
             span: tracing::Span::none(),
             fields: &[],
             base_context: parent.into_context().0,
+            is_held: Some(false),
         }
     }
 
@@ -97,6 +101,7 @@ impl StartSpan for TracingBackend {
             span,
             fields: CONNECTION_FIELDS,
             base_context: Some(Context::new()),
+            is_held: Some(false),
         };
         if let Some((request, context)) = request.zip(span.context()) {
             context.span().add_link(request, Vec::new());
@@ -104,8 +109,8 @@ impl StartSpan for TracingBackend {
         span
     }
 
-    /// Does nothing: tracing-opentelemetry ends a span when it was last exited, and foreign code has run
-    /// inside it until now.
+    /// Does nothing: tracing-opentelemetry ends a span at its last exit, and the inner service has run inside the span
+    /// until now.
     fn end(&self, _span: &mut TracingSpan, _at: Instant) {}
 }
 
@@ -133,7 +138,7 @@ fn open(request: &RequestAttributes<'_, '_>, callsite: SpanCallsite) -> tracing:
 
 /// The values of the fields of a callsite.
 struct FieldValues<'v> {
-    /// The field of the next value: values come in the order of the fields.
+    /// The index of the next field. Values are added in the order of the fields.
     next: usize,
     values: [Option<FieldValue<'v>>; MAX_FIELDS],
 }
@@ -200,16 +205,16 @@ fn is_same_key(a: &'static str, b: &'static str) -> bool {
 }
 
 impl TracingSpan {
-    /// Returns the context that entering the span makes current. If it makes none, the span has none.
+    /// Returns the context that is current inside the span. Returns `None` if entering the span activates none.
     fn entered_context(&self) -> Option<Context> {
-        // The context below is replaced even if it is empty: the span may be current already.
+        // The current context is replaced even by an empty one, because the span may already be current.
         let _attached = self.base_context.clone().unwrap_or_default().attach();
         let outside = Context::map_current(span_id);
         let _span = self.span.enter();
         Context::map_current(|current| (span_id(current) != outside).then(|| current.clone()))
     }
 
-    /// Records all values at once: every layer of the subscriber looks the span up and locks it per
+    /// Records all values at once, because every layer of the subscriber looks the span up and locks it for each
     /// call.
     fn record<const N: usize>(&self, values: [LateAttribute<'_>; N]) {
         let Some(fields) = self.span.metadata().map(|metadata| metadata.fields()) else {
@@ -245,8 +250,11 @@ impl OpenSpan for TracingSpan {
 
     fn enter(&mut self) -> Entered<'_> {
         let Some(base_context) = self.base_context.take() else {
+            let span = self.span.enter();
+            let is_held = &mut self.is_held;
+            is_held.get_or_insert_with(|| Context::map_current(kept::is_held));
             return Entered {
-                _span: self.span.enter(),
+                _span: span,
                 _base_context: None,
             };
         };
@@ -255,10 +263,26 @@ impl OpenSpan for TracingSpan {
         let span = self.span.enter();
         self.base_context =
             Context::map_current(|current| (span_id(current) == outside).then(|| current.clone()));
+        let is_held = &mut self.is_held;
+        is_held.get_or_insert_with(|| Context::map_current(kept::is_held));
         Entered {
             _span: span,
             _base_context: Some(base_context),
         }
+    }
+
+    #[inline]
+    fn is_held(&self) -> bool {
+        self.is_held == Some(true)
+    }
+
+    /// The span ends when it is dropped, unless it has children that are open.
+    fn show_kept(&mut self) {
+        let Some(context) = self.context() else {
+            return;
+        };
+        self.span = tracing::Span::none();
+        self.base_context = Some(kept::exported_context(&context).unwrap_or(context));
     }
 
     fn is_recording(&self) -> bool {
@@ -285,9 +309,9 @@ fn span_id(context: &Context) -> SpanId {
     context.span().span_context().span_id()
 }
 
-/// An entered span, exited before the context below it.
+/// An entered span. It is exited before its base context is detached.
 pub struct Entered<'a> {
-    // Fields are dropped in the order of their declaration.
+    // Fields are dropped in the order of declaration.
     _span: tracing::span::Entered<'a>,
     _base_context: Option<ContextGuard>,
 }

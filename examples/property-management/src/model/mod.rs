@@ -50,7 +50,7 @@ impl Model {
         let key = key.transpose();
         Ok(Self(Arc::new(Inner {
             // The provider is an external service: it gets no trace context.
-            client: layers.client(Hosts::none(), config.timeout)?,
+            client: layers.client(Hosts::default(), config.timeout)?,
             url,
             key: key.map_err(|_| "LLM_API_KEY: not a valid header value")?,
             name: config.model,
