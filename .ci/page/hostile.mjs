@@ -12,9 +12,11 @@ try {
   for (const [what, selector, least] of [
     ["the service", "h1"], ["the route of a row", ".red .name"], ["the method of a row", ".red .method"],
     ["the name of a trace", ".item .name"], ["the status of a trace", ".item .code"], ["a route of the filter", "#route option"],
+    ["the target of a client", ".item .name.quiet"],
   ]) {
     await browser.until(what, has(selector, least));
   }
+  await browser.until("the kind of an error", "[...document.querySelectorAll('.item .code')].some((code) => code.textContent === 'panic')");
   await browser.evaluate("document.querySelector('.item').click(); true");
   for (const [what, selector, least] of [
     ["the name of a span", ".row .span-name"], ["the title of the trace", "h3"], ["the status message", ".detail .error"],

@@ -27,6 +27,10 @@ try {
   assert((await send("POST", "/orders/lamp")) === 201, "the order failed");
   await browser.until("one more request in the row", `${requests} === ${before + 1}`);
   await browser.until("the errors of a route", `${withText(".red tr", "/reports/{year}")}?.cells[4].textContent === "1 · 100 %"`);
+  await browser.until("the aborted response of a route", `${withText(".red tr", "/exports/{lines}")}?.cells[4].textContent === "1 aborted"`);
+  for (const [route, status] of [["/exports/{lines}", "200 aborted"], ["/reports/{year}", "cancelled"]]) {
+    await browser.until(`the error of ${route}`, `${withText(".item", route)}?.querySelector(".code").textContent === ${JSON.stringify(status)}`);
+  }
   await browser.until("no p99 of few requests", `${withText(".red tr", "/orders/{sku}")}?.cells[7].textContent === "–"`);
 
   // The trace by keyboard, and its waterfall.

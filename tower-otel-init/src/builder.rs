@@ -12,8 +12,7 @@ use crate::settings::Settings;
 ///
 /// | method | variables | default |
 /// |---|---|---|
-/// | [`service_name`](Self::service_name) | `OTEL_SERVICE_NAME` | the argument of `Telemetry::builder` |
-/// | [`service_version`](Self::service_version), [`resource_attribute`](Self::resource_attribute) | `OTEL_RESOURCE_ATTRIBUTES` | attributes of the host and the process |
+/// | [`resource_attribute`](Self::resource_attribute) | `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` | the service name of `Telemetry::builder`, attributes of the host and the process |
 /// | [`endpoint`](Self::endpoint) | `OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_EXPORTER_OTLP_*_ENDPOINT` | `http://localhost:4317`, over HTTP `http://localhost:4318` |
 /// | [`protocol`](Self::protocol) | `OTEL_EXPORTER_OTLP_PROTOCOL`, `OTEL_EXPORTER_OTLP_*_PROTOCOL` | gRPC; HTTP without the feature `grpc` |
 /// | [`header`](Self::header) | `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_EXPORTER_OTLP_*_HEADERS` | none |
@@ -21,12 +20,12 @@ use crate::settings::Settings;
 /// | [`sampler`](Self::sampler) | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | a tenth of the traces, parent-based; all traces with the console exporter or the page |
 /// | [`traces`](Self::traces) | `OTEL_TRACES_EXPORTER` | OTLP; none with the page, if no endpoint is set |
 /// | [`metrics`](Self::metrics) | `OTEL_METRICS_EXPORTER`, `METRICS_ENABLED` | Prometheus; none without the feature `prometheus` |
-/// | [`logs`](Self::logs) | `OTEL_LOGS_EXPORTER` | none |
+/// | [`export_logs`](Self::export_logs) | `OTEL_LOGS_EXPORTER` | none |
 /// | [`queue_size`](Self::queue_size) | `OTEL_BSP_MAX_QUEUE_SIZE` | 2048 spans |
 /// | [`batch_size`](Self::batch_size) | `OTEL_BSP_MAX_EXPORT_BATCH_SIZE` | 512 spans |
 /// | [`schedule_delay`](Self::schedule_delay) | `OTEL_BSP_SCHEDULE_DELAY` | 5 seconds |
 /// | [`metric_interval`](Self::metric_interval) | `OTEL_METRIC_EXPORT_INTERVAL` | 60 seconds |
-/// | [`log_format`](Self::log_format) | `LOG_FORMAT` | JSON |
+/// | [`pretty_logs`](Self::pretty_logs) | `LOG_FORMAT` | JSON |
 /// | [`log_filter`](Self::log_filter) | `RUST_LOG`, `LOG_LEVEL` | `info` |
 /// | `page` | `TELEMETRY_PAGE` | no page |
 ///

@@ -12,6 +12,7 @@ use crate::log_filter;
 use crate::metrics_config::MetricsConfig;
 use crate::options::{ChoiceSetting, ExemplarFilter, Flag, LogFormat, LogTraces, Propagator};
 use crate::otlp_headers::{INVALID_HEADER, REDACTED, is_header};
+use crate::overridden_variables::overridden;
 use crate::page::address::{self, PageAddress};
 use crate::propagation;
 use crate::resource;
@@ -44,6 +45,8 @@ pub(crate) struct Config {
     pub(crate) log_traces: LogTraces,
     /// The directives that select log lines.
     pub(crate) log_filter: String,
+    /// The variables that settings in code replace.
+    pub(crate) overridden: Vec<&'static str>,
 }
 
 impl Config {
@@ -120,6 +123,7 @@ impl Config {
             log_traces: variable("LOG_TRACES", LogTraces::parse, LogTraces::INVALID, env)?
                 .unwrap_or(LogTraces::All),
             log_filter: log_filter::resolve(settings, env)?,
+            overridden: overridden(settings, env),
         })
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use opentelemetry::trace::{Link, SpanKind, TraceId};
+use opentelemetry::trace::{Link, SpanKind, TraceContextExt, TraceId};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{
@@ -123,8 +123,14 @@ impl ShouldSample for CountingSampler {
         let result = self
             .inner
             .should_sample(parent, trace, name, kind, attributes, links);
+        let is_child = |parent: &Context| {
+            let span = parent.span();
+            span.span_context().is_valid() && !span.span_context().is_remote()
+        };
         if result.decision == SamplingDecision::RecordAndSample {
             change(&self.started.0, |open| open.start(trace));
+        } else if !parent.is_some_and(is_child) {
+            change(&self.started.0, |open| open.start_unsampled_root(trace));
         }
         result
     }
@@ -149,8 +155,9 @@ impl SpanExporter for ConsoleTraces {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use opentelemetry::trace::{TraceContextExt, Tracer, TracerProvider};
-    use tower_otel_recorder::{Recorder, RecorderTracer};
+    use opentelemetry::TraceFlags;
+    use opentelemetry::trace::{SpanContext, SpanId, Status, TraceState, Tracer, TracerProvider};
+    use tower_otel_recorder::{Keep, Recorder, RecorderTracer};
 
     use super::*;
     use crate::sampler::Sampler;
@@ -211,6 +218,41 @@ mod tests {
             thread::yield_now();
         }
         assert!(output.text().contains("\n└─ job"), "{}", output.text());
+    }
+
+    #[test]
+    fn a_kept_trace_of_two_requests_of_this_process_is_printed_as_one_with_the_name_of_the_first() {
+        let output = TestOutput::default();
+        let traces = ConsoleTraces::new(Box::new(output.clone()), false).unwrap();
+        let sampler = traces
+            .started()
+            .count(RootSampler::new(&Sampler::ratio(1.0).parent_based()));
+        let builder = Recorder::builder(traces)
+            .sampler(sampler)
+            .keep(Keep::errors());
+        let recorder = builder.build().unwrap();
+        let tracer = recorder.tracer_provider().tracer("");
+        // As a context that comes over a socket.
+        let remote = |span: SpanId| {
+            let flags = TraceFlags::NOT_SAMPLED;
+            let ids = SpanContext::new(TraceId::from(1), span, flags, true, TraceState::NONE);
+            Context::new().with_remote_span_context(ids)
+        };
+        let start =
+            |name, parent: &Context| parent.with_span(tracer.start_with_context(name, parent));
+        let outer = start("GET /outer", &remote(SpanId::from(7)));
+        let call = start("GET", &outer);
+        let inner = start("GET /inner", &remote(call.span().span_context().span_id()));
+        for context in [inner, call, outer] {
+            assert_eq!(output.text(), "");
+            context.span().set_status(Status::error(""));
+            context.span().end();
+            recorder.flush(TIMEOUT).unwrap();
+        }
+        let text = output.text();
+        assert!(text.starts_with("Trace of GET /outer  3 spans"), "{text}");
+        assert!(text.contains("   └─ GET /inner"), "{text}");
+        assert_eq!(text.matches("Trace").count(), 1, "{text}");
     }
 
     #[test]

@@ -73,7 +73,7 @@ impl EndpointHealth {
                 let RejectedItems { count, message } = rejected;
                 let message = redact_urls(message);
                 tracing::warn!(
-                    "{endpoint} rejected {count} {items} of a batch: {message}; \
+                    "{endpoint} rejected {count} of the {items} of a batch: {message}; \
                      further rejections are not logged until a batch is accepted"
                 );
             }

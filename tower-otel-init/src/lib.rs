@@ -338,6 +338,7 @@ mod otlp_http;
 mod otlp_http_metrics;
 #[cfg(any(feature = "grpc", feature = "http"))]
 mod otlp_span_exporter;
+mod overridden_variables;
 #[cfg(feature = "page")]
 mod page;
 #[cfg(not(feature = "page"))]
@@ -376,6 +377,7 @@ mod terminal;
 #[cfg(test)]
 mod test_output;
 mod trace_tree;
+mod unsampled_roots;
 mod variable;
 
 pub use builder::TelemetryBuilder;

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use opentelemetry::trace::{SpanId, TraceId};
 use opentelemetry_sdk::trace::SpanData;
 
+use crate::unsampled_roots::UnsampledRoots;
+
 /// The maximum number of traces in memory. A trace with a span that never ends stays in memory until it is the oldest trace.
 const MAX_TRACES: usize = 256;
 /// The maximum number of spans per trace. Further spans are not printed.
@@ -27,6 +29,7 @@ pub(crate) struct OpenTraces {
     started: u64,
     /// The ended spans of traces that newer traces have replaced.
     replaced: Vec<Vec<SpanData>>,
+    unsampled: UnsampledRoots,
 }
 
 #[derive(Debug, Default)]
@@ -60,6 +63,11 @@ impl OpenTraces {
         trace.open_spans += 1;
     }
 
+    /// Counts a span that starts without a parent in this process and is not sampled.
+    pub(crate) fn start_unsampled_root(&mut self, trace: TraceId) {
+        self.unsampled.start(trace);
+    }
+
     /// Adds a span that has ended. Returns the spans of each trace to print now.
     pub(crate) fn end(&mut self, span: SpanData, now: Instant) -> Vec<Vec<SpanData>> {
         let mut done = std::mem::take(&mut self.replaced);
@@ -68,14 +76,15 @@ impl OpenTraces {
         trace.open_spans = trace.open_spans.saturating_sub(1);
         let is_root = span.parent_span_id == SpanId::INVALID;
         trace.has_root |= is_root;
-        // A keep rule selected the trace. Its spans were not counted, and its local root arrives last.
+        // A keep rule selected the trace. Its spans were not counted, and each local root arrives after its children.
         let is_kept = !span.span_context.is_sampled();
         let is_last = if is_kept {
-            is_root || span.parent_span_is_remote
+            let is_local_root = is_root || span.parent_span_is_remote;
+            is_local_root && (self.unsampled.end(id) || is_root)
         } else {
             trace.open_spans == 0
         };
-        let wait = if trace.has_root {
+        let wait = if trace.has_root || is_kept {
             AFTER_ROOT
         } else {
             AFTER_SPAN
@@ -165,30 +174,61 @@ mod tests {
 
     #[test]
     fn a_kept_trace_is_printed_as_one_with_its_local_root() {
-        let kept = |parent_span_id, parent_span_is_remote| {
-            let mut span = span(TraceId::from(1));
-            let ids = &span.span_context;
-            span.span_context = SpanContext::new(
-                ids.trace_id(),
-                ids.span_id(),
-                TraceFlags::NOT_SAMPLED,
-                false,
-                TraceState::NONE,
-            );
-            SpanData {
-                parent_span_id,
-                parent_span_is_remote,
-                ..span
-            }
-        };
-        for (parent, is_remote) in [(SpanId::INVALID, false), (SpanId::from(9), true)] {
+        for (parent, is_remote) in [(0, false), (9, true)] {
             let mut open = OpenTraces::default();
             let now = Instant::now();
-            assert_eq!(open.end(kept(SpanId::from(7), false), now).len(), 0);
+            assert_eq!(open.end(kept(7, false), now).len(), 0);
             let printed = open.end(kept(parent, is_remote), now);
             assert_eq!(printed.iter().map(Vec::len).collect::<Vec<_>>(), [2]);
             assert_eq!(open.take_all().len(), 0);
         }
+    }
+
+    fn kept(parent: u64, is_remote: bool) -> SpanData {
+        let span = span(TraceId::from(1));
+        let ids = &span.span_context;
+        let context = SpanContext::new(
+            ids.trace_id(),
+            ids.span_id(),
+            TraceFlags::NOT_SAMPLED,
+            false,
+            TraceState::NONE,
+        );
+        SpanData {
+            span_context: context,
+            parent_span_id: SpanId::from(parent),
+            parent_span_is_remote: is_remote,
+            ..span
+        }
+    }
+
+    #[test]
+    fn a_kept_trace_that_comes_back_to_this_process_is_printed_as_one() {
+        let mut open = OpenTraces::default();
+        let now = Instant::now();
+        let id = TraceId::from(1);
+        open.start_unsampled_root(id);
+        open.start_unsampled_root(id);
+        assert_eq!(open.end(kept(7, true), now).len(), 0);
+        assert_eq!(open.end(kept(9, false), now).len(), 0);
+        let printed = open.end(kept(9, true), now);
+        assert_eq!(printed.iter().map(Vec::len).collect::<Vec<_>>(), [3]);
+        assert_eq!(open.take_all().len(), 0);
+    }
+
+    #[test]
+    fn a_kept_trace_is_not_printed_later_because_another_local_root_is_discarded() {
+        let mut open = OpenTraces::default();
+        let now = Instant::now();
+        let id = TraceId::from(1);
+        open.start_unsampled_root(id);
+        open.start_unsampled_root(id);
+        assert_eq!(open.end(kept(9, true), now).len(), 0);
+        assert_eq!(open.take_overdue(now + AFTER_ROOT).len(), 1);
+        open.start_unsampled_root(id);
+        open.start_unsampled_root(id);
+        // Without a parent anywhere, it is the root.
+        assert_eq!(open.end(kept(0, false), now).len(), 1);
     }
 
     #[test]

@@ -216,10 +216,14 @@ impl ShutdownError {
             true => "",
             false => "the shutdown has not finished; so far, ",
         };
-        let spans = format!("{} spans were dropped ({})", spans.total(), spans.text());
+        let dropped = |counts: DropCounts, noun| match counts.total() {
+            1 => format!("1 {noun} was dropped ({})", counts.text()),
+            total => format!("{total} {noun}s were dropped ({})", counts.text()),
+        };
+        let spans = dropped(spans, "span");
         let records = match records.total() {
             0 => String::new(),
-            total => format!("; {total} log records were dropped ({})", records.text()),
+            _ => format!("; {}", dropped(records, "log record")),
         };
         format!("{progress}{spans}{records}")
     }

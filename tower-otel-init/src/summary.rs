@@ -38,7 +38,14 @@ pub(crate) fn summary(config: &Config, global: bool) -> String {
     };
     let metrics = metrics(&config.metrics, global);
     let logs = of("log records", &config.logs);
-    format!("telemetry of {service}: {traces}; {metrics}; {logs}")
+    let overridden = match config.overridden.is_empty() {
+        true => String::new(),
+        false => format!(
+            "; settings in code take precedence over {}",
+            config.overridden.join(", ")
+        ),
+    };
+    format!("telemetry of {service}: {traces}; {metrics}; {logs}{overridden}")
 }
 
 fn target(exporter: &ExporterConfig) -> String {
@@ -108,18 +115,42 @@ pub(crate) fn port_warning(otlp: &OtlpConfig) -> Option<String> {
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
+    use crate::options::TracesExporter;
     use crate::settings::Settings;
 
     fn config(variables: &[(&str, &str)]) -> Config {
-        let lookup = |name: &str| {
-            let variable = variables.iter().find(|(own, _)| *own == name);
-            variable.map(|(_, value)| (*value).into())
-        };
         let settings = Settings {
             default_service_name: Some("users".to_owned()),
             ..Settings::default()
         };
-        Config::resolve(&settings, &lookup).unwrap().0
+        config_with(&settings, variables)
+    }
+
+    fn config_with(settings: &Settings, variables: &[(&str, &str)]) -> Config {
+        let lookup = |name: &str| {
+            let variable = variables.iter().find(|(own, _)| *own == name);
+            variable.map(|(_, value)| (*value).into())
+        };
+        Config::resolve(settings, &lookup).unwrap().0
+    }
+
+    #[test]
+    fn the_summary_names_the_variables_that_code_overrides() {
+        let settings = Settings {
+            service_name: Some("shop".to_owned()),
+            traces: Some(TracesExporter::None),
+            ..Settings::default()
+        };
+        let variables = [
+            ("OTEL_TRACES_EXPORTER", "otlp"),
+            ("OTEL_TRACES_SAMPLER", "always_on"),
+            ("OTEL_SERVICE_NAME", "users"),
+        ];
+        let text = summary(&config_with(&settings, &variables), true);
+        let end = "; settings in code take precedence over OTEL_SERVICE_NAME, OTEL_TRACES_EXPORTER";
+        assert!(text.ends_with(end), "{text}");
+        let text = summary(&config(&variables), true);
+        assert!(!text.contains("precedence"), "{text}");
     }
 
     #[test]

@@ -24,19 +24,13 @@ const MAX_DEPTH: usize = 32;
 
 /// Returns the lines of a trace, or an empty text without spans.
 pub(crate) fn render(spans: &[SpanData], style: Style) -> String {
-    let (Some(start), Some(end), Some(first)) = (
+    let (Some(start), Some(end)) = (
         spans.iter().map(|span| span.start_time).min(),
         spans.iter().map(|span| span.end_time).max(),
-        spans.first(),
     ) else {
         return String::new();
     };
     let total = duration_between(start, end);
-    let title = format!("Trace {}", first.span_context.trace_id());
-    let count = match spans.len() {
-        1 => "1 span".to_owned(),
-        count => format!("{count} spans"),
-    };
     let mut sorted: Vec<&SpanData> = spans.iter().collect();
     sorted.sort_by_key(|span| span.start_time);
     let ids: std::collections::HashSet<SpanId> = spans
@@ -52,6 +46,7 @@ pub(crate) fn render(spans: &[SpanData], style: Style) -> String {
             roots.push(span);
         }
     }
+    let mut text = title(&roots, spans, total, style);
     let mut rows = Rows {
         children,
         rows: Vec::new(),
@@ -66,16 +61,45 @@ pub(crate) fn render(spans: &[SpanData], style: Style) -> String {
         total,
         name: names.fold(MIN_NAME_WIDTH, usize::max).min(MAX_NAME_WIDTH),
     };
-    let title = style.paint(Color::Bold, &title);
-    let kept = spans.iter().find_map(span_details::keep_reason);
-    let kept = kept.map_or_else(String::new, |reason| {
-        format!(", kept: {}", cut(&reason, 10))
-    });
-    let mut text = format!("{title}  {count}, {}{kept}\n", duration(total));
     for row in &rows.rows {
         columns.write(row, &mut text);
     }
     text
+}
+
+/// Returns the line above the spans: the name of the first root, the number of spans, their duration, and the trace id, which
+/// has a line of its own where it does not fit.
+fn title(roots: &[&SpanData], spans: &[SpanData], total: Duration, style: Style) -> String {
+    let title = match roots.first() {
+        Some(root) if root.parent_span_id == SpanId::INVALID || root.parent_span_is_remote => {
+            format!("Trace of {}", cut(&printable(&root.name), MAX_NAME_WIDTH))
+        }
+        // Its parent ended earlier, and was printed then.
+        _ => "Part of a trace".to_owned(),
+    };
+    let count = match spans.len() {
+        1 => "1 span".to_owned(),
+        count => format!("{count} spans"),
+    };
+    let kept = spans.iter().find_map(span_details::keep_reason);
+    let kept = kept.map_or_else(String::new, |reason| {
+        format!(", kept: {}", cut(&reason, 10))
+    });
+    let facts = format!("{count}, {}{kept}", duration(total));
+    let id = spans
+        .first()
+        .map(|span| span.span_context.trace_id().to_string());
+    let id = id.unwrap_or_default();
+    let used = [&title, &facts, &id].map(|part| part.chars().count());
+    let gap = match used.iter().sum::<usize>() + 4 <= WIDTH {
+        true => "  ",
+        false => "\n",
+    };
+    let (title, id) = (
+        style.paint(Color::Bold, &title),
+        style.paint(Color::Dim, &id),
+    );
+    format!("{title}  {facts}{gap}{id}\n")
 }
 
 /// A span with its place in the tree.

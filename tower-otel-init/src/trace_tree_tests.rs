@@ -21,7 +21,8 @@ fn span(
             TraceState::NONE,
         ),
         parent_span_id: SpanId::from(parent),
-        parent_span_is_remote: false,
+        // Of another process.
+        parent_span_is_remote: parent == 9,
         span_kind: kind,
         name: name.into(),
         start_time: at(start),
@@ -73,7 +74,7 @@ fn spans_are_below_their_parents_in_the_order_of_their_start_times() {
     ];
     assert_eq!(
         render(&spans, PLAIN),
-        "Trace 00000000000000000000000000000abc  3 spans, 100 ms\n\
+        "Trace of GET /a/{b}  3 spans, 100 ms  00000000000000000000000000000abc\n\
          GET /a/{b}           ████████████  100 ms  502 /a/7\n\
          ├─ price                ███       25.0 ms      sku=lamp\n\
          └─ GET                     ██████ 50.0 ms  500 to stock:80\n"
@@ -101,7 +102,7 @@ fn a_client_span_shows_its_target_and_an_error_that_does_not_fit_has_a_line_of_i
     let root = span(1, 0, "job", SpanKind::Internal, [0, 100]);
     assert_eq!(
         render(&[root, failed, called], PLAIN),
-        "Trace 00000000000000000000000000000abc  3 spans, 100 ms\n\
+        "Trace of job  3 spans, 100 ms  00000000000000000000000000000abc\n\
          job                  ████████████  100 ms\n\
          ├─ GET               ████████████  100 ms  ERR to stock:8080/items/a-chair-with…\n\
          │     error.type=connection_refused nobody·[2J listens\n\
@@ -133,7 +134,7 @@ fn grpc_calls_show_their_status() {
     ];
     assert_eq!(
         render(&calls, PLAIN),
-        "Trace 00000000000000000000000000000abc  3 spans, 100 ms\n\
+        "Trace of shop.Stock/Get  3 spans, 100 ms  00000000000000000000000000000abc\n\
          shop.Stock/Get       ████████████  100 ms  OK  to stock:80\n\
          shop.Stock/Get       ████████████  100 ms  NOT_FOUND to stock:80\n\
          shop.Stock/Get       ████████████  100 ms  DEADLINE_EXCEEDED to stock:80\n"
@@ -216,10 +217,31 @@ fn the_title_says_why_a_trace_is_kept_and_a_query_names_its_database() {
     let job = span(1, 0, "job", SpanKind::Internal, [0, 100]);
     assert_eq!(
         render(&[kept(job), kept(query)], PLAIN),
-        "Trace 00000000000000000000000000000abc  2 spans, 100 ms, kept: error\n\
+        "Trace of job  2 spans, 100 ms, kept: error  00000000000000000000000000000abc\n\
          job                  ████████████  100 ms\n\
          └─ SELECT items      ████████████  100 ms      to sqlite\n"
     );
+}
+
+#[test]
+fn the_title_is_the_name_of_the_root_with_the_trace_id_below_if_it_does_not_fit() {
+    let name = "GET /customers/{customer}/orders/{order}";
+    let text = render(&[span(1, 9, name, SpanKind::Server, [0, 100])], PLAIN);
+    let title: Vec<_> = text.lines().take(2).collect();
+    assert_eq!(
+        title,
+        [
+            "Trace of GET /customers/{customer}/order…  1 span, 100 ms",
+            "00000000000000000000000000000abc"
+        ]
+    );
+}
+
+#[test]
+fn spans_whose_parent_is_printed_already_are_a_part_of_a_trace() {
+    let text = render(&[span(2, 1, "ship", SpanKind::Internal, [0, 1])], PLAIN);
+    let title = "Part of a trace  1 span, 1.00 ms  00000000000000000000000000000abc\n";
+    assert!(text.starts_with(title), "{text}");
 }
 
 #[test]

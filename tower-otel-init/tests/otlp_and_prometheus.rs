@@ -314,7 +314,10 @@ fn a_collector_that_fails_does_not_delay_the_service_and_is_logged_once() {
     for (http, protocol) in [(false, "grpc"), (true, "http/protobuf")] {
         for (behavior, problem) in [
             (Behavior::Refuses, "export of metrics to"),
-            (Behavior::Rejects, "rejected 1 metrics of a batch: too old"),
+            (
+                Behavior::Rejects,
+                "rejected 1 of the metrics of a batch: too old",
+            ),
             (Behavior::Hangs, "timed out"),
             (Behavior::SendsGarbage, "export of metrics to"),
         ] {

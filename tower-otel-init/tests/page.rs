@@ -123,6 +123,47 @@ fn the_files_are_served_with_a_strict_policy_and_without_cors() {
     assert!(get(address, "/other").0.starts_with("http/1.1 404"));
 }
 
+/// Ends a span, and waits until the page has its trace.
+fn record_and_wait(telemetry: &Telemetry, name: &'static str) {
+    let tracer = telemetry.tracer_provider().unwrap().tracer("");
+    tracer.start_with_context(name, &Context::new()).end();
+    wait_for_event(telemetry.page().unwrap(), "traces", |list| {
+        let changed = list["changed"].as_array().unwrap();
+        changed.iter().any(|trace| trace["name"] == name)
+    });
+}
+
+#[test]
+fn spans_reach_the_page_while_a_collector_hangs() {
+    // Connections are established, and nobody answers.
+    let collector = TcpListener::bind(LOOPBACK).unwrap();
+    let builder = builder()
+        .endpoint(format!("http://{}", collector.local_addr().unwrap()))
+        .protocol(Protocol::HttpProtobuf)
+        .export_timeout(3 * TIMEOUT);
+    let (telemetry, _) = builder.local::<Registry>().unwrap();
+    for name in ["first", "second", "third"] {
+        record_and_wait(&telemetry, name);
+        assert_eq!(telemetry.dropped_spans().total(), 0, "{name}");
+    }
+    assert!(telemetry.shutdown(Duration::ZERO).is_err());
+}
+
+#[test]
+fn grpc_to_the_port_of_a_page_is_a_failure_that_names_the_protocol() {
+    let (_other, address) = start();
+    let builder = builder()
+        .endpoint(format!("http://{address}"))
+        .protocol(Protocol::Grpc)
+        .export_timeout(Duration::from_secs(1));
+    let (telemetry, _) = builder.local::<Registry>().unwrap();
+    record_and_wait(&telemetry, "a");
+    wait_for_event(telemetry.page().unwrap(), "overview", |overview| {
+        let failure = overview["status"]["failure"].as_str();
+        failure.is_some_and(|failure| failure.contains("OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"))
+    });
+}
+
 #[test]
 fn a_strange_host_and_other_methods_are_refused() {
     let (_telemetry, address) = start();

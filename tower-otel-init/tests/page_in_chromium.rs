@@ -19,6 +19,14 @@ fn hostile_texts_are_inert_in_every_field() {
     let builder = Telemetry::builder(HOSTILE).page((Ipv4Addr::LOCALHOST, 0));
     let telemetry = builder.install().unwrap();
     let tracer = telemetry.tracer_provider().unwrap().tracer(HOSTILE);
+    let builder = tracer.span_builder("GET").with_kind(SpanKind::Client);
+    let builder = builder.with_attributes([
+        KeyValue::new("url.full", format!("http://{HOSTILE}")),
+        KeyValue::new("error.type", "panic"),
+    ]);
+    let mut client = tracer.build_with_context(builder, &Context::new());
+    client.set_status(Status::error(""));
+    client.end();
     let hostile = || vec![KeyValue::new(HOSTILE, HOSTILE)];
     let linked = tracer.start_with_context("linked", &Context::new());
     let linked = Link::new(linked.span_context().clone(), hostile(), 0);

@@ -400,7 +400,7 @@ fn an_open_stream_and_a_collector_that_hangs_do_not_keep_the_process() {
     let output = service.stop();
     // The limit for open streams, and five seconds for the exports.
     assert!(started.elapsed() < Duration::from_secs(15), "{output}");
-    assert!(output.contains("1 spans were dropped"), "{output}");
+    assert!(output.contains("1 span was dropped"), "{output}");
 }
 
 #[test]

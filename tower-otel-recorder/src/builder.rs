@@ -208,7 +208,8 @@ impl RecorderBuilder {
     }
 
     /// Sets a function that is called with each span before its export, on the export thread. It receives the OTLP `Span` in
-    /// protobuf, and the scope of the span. It must not block.
+    /// protobuf, and the scope of the span. It must not block. While `OtlpExporter` waits for the collector, the function
+    /// receives the spans that have ended once in each [delay](Self::delay). An exporter of the SDK blocks the thread.
     #[doc(hidden)]
     pub fn tap(mut self, tap: impl FnMut(&[u8], &InstrumentationScope) + Send + 'static) -> Self {
         self.tap = Tap::new(tap);

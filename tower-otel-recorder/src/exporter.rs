@@ -61,9 +61,8 @@ pub(crate) trait RecordExporter: Send {
         &[]
     }
 
-    /// Exports the batch, which is empty afterwards. `requested` returns the flushes and the shutdown that were requested
-    /// meanwhile.
-    fn export(&mut self, requested: &dyn Fn() -> Requested) -> Outcome;
+    /// Exports the batch, which is empty afterwards.
+    fn export(&mut self, meanwhile: Meanwhile<'_>) -> Outcome;
 
     /// Shuts the exporter down.
     fn shutdown(&mut self, timeout: Duration) -> OTelSdkResult;
@@ -77,6 +76,28 @@ pub(crate) trait RecordExporter: Send {
     fn park(&self, duration: Duration) {
         thread::park_timeout(duration);
     }
+}
+
+/// What happens while a batch is exported.
+#[cfg_attr(
+    not(any(feature = "grpc", feature = "http")),
+    allow(dead_code, reason = "only the OTLP exporter reads it")
+)]
+pub(crate) struct Meanwhile<'a> {
+    /// Returns the flush and the shutdown that were requested.
+    pub(crate) requested: &'a dyn Fn() -> Requested,
+    pub(crate) work: Option<RepeatedWork<'a>>,
+}
+
+/// Work of the export thread that does not wait for the end of an export. An exporter that does not block the thread does it
+/// each time the interval is over.
+#[cfg_attr(
+    not(any(feature = "grpc", feature = "http")),
+    allow(dead_code, reason = "only the OTLP exporter reads it")
+)]
+pub(crate) struct RepeatedWork<'a> {
+    pub(crate) interval: Duration,
+    pub(crate) work: &'a mut dyn FnMut(),
 }
 
 /// The values that an export needs in addition to a record.
@@ -129,7 +150,7 @@ impl<E: SpanExporter> RecordExporter for SdkExporter<E> {
         self.batch.push(span);
     }
 
-    fn export(&mut self, _: &dyn Fn() -> Requested) -> Outcome {
+    fn export(&mut self, _: Meanwhile<'_>) -> Outcome {
         let batch = mem::take(&mut self.batch);
         let spans = batch.len();
         let mut outcome = Outcome::default();

@@ -131,14 +131,22 @@ impl<T> Pipeline<T> {
 
     /// Moves all queued spans to `backlog`.
     pub(crate) fn drain(&self, backlog: &mut Vec<T>) {
+        self.drain_behind(0, backlog);
+    }
+
+    /// Moves everything that is queued to `drained`, which is exported after so many other spans.
+    pub(crate) fn drain_behind(&self, others: usize, drained: &mut Vec<T>) {
+        let before = drained.len();
         let drain = || {
-            self.queue.drain(backlog);
-            backlog.len()
+            self.queue.drain(drained);
+            others + drained.len()
         };
         if !self.control.set_backlog(drain) {
-            self.counters.dropped_closed(count(backlog.len()));
+            // Those that were drained before are counted.
+            let new = drained.len().saturating_sub(before);
+            self.counters.dropped_closed(count(new));
             // The queue is closed, so their places are not needed.
-            backlog.clear();
+            drained.clear();
         }
     }
 

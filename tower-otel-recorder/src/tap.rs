@@ -1,14 +1,10 @@
-//! A function that is called with each span at its export.
+//! A function that is called with each span before its export.
 
 use std::fmt;
 
 use opentelemetry::InstrumentationScope;
 
-use crate::{
-    encoding::protobuf::Writer,
-    exporter::{ExportInput, RecordExporter},
-    record::SpanRecord,
-};
+use crate::{encoding::protobuf::Writer, exporter::ExportInput, record::SpanRecord};
 
 /// The maximum capacity for a message that is reused.
 const MAX_REUSED: usize = 64 << 10;
@@ -17,7 +13,7 @@ const MAX_REUSED: usize = 64 << 10;
 #[derive(Default)]
 pub(crate) struct Tap {
     function: Option<Box<Function>>,
-    /// The message of a span that the exporter does not encode.
+    /// The message of a span that the exporter has not encoded.
     message: Writer,
 }
 
@@ -31,32 +27,23 @@ impl Tap {
         }
     }
 
-    /// Encodes the span for the function, unless the exporter encodes it. The span stays in the record.
-    pub(crate) fn encode(
-        &mut self,
-        record: &mut SpanRecord,
-        input: &ExportInput<'_>,
-        exporter: &dyn RecordExporter,
-    ) {
-        if self.function.is_none() || exporter.encodes() {
-            return;
-        }
-        self.message.clear(MAX_REUSED);
-        record.write_otlp_copy(&mut self.message, input.clocks, input.limits);
+    pub(crate) fn is_set(&self) -> bool {
+        self.function.is_some()
     }
 
-    /// Calls the function with the span that was added to the exporter.
-    pub(crate) fn observe(
-        &mut self,
-        record: &SpanRecord,
-        input: &ExportInput<'_>,
-        exporter: &dyn RecordExporter,
-    ) {
+    /// Encodes the span and calls the function. The span stays in the record.
+    pub(crate) fn encode_and_call(&mut self, record: &mut SpanRecord, input: &ExportInput<'_>) {
         if let Some(function) = &mut self.function {
-            let message = match exporter.encodes() {
-                true => exporter.last_message(),
-                false => self.message.as_slice(),
-            };
+            self.message.clear(MAX_REUSED);
+            record.write_otlp_copy(&mut self.message, input.clocks, input.limits);
+            let scope = record.scope.get(input.default_scope);
+            function(self.message.as_slice(), scope);
+        }
+    }
+
+    /// Calls the function with the span that the exporter has encoded.
+    pub(crate) fn call(&mut self, message: &[u8], record: &SpanRecord, input: &ExportInput<'_>) {
+        if let Some(function) = &mut self.function {
             function(message, record.scope.get(input.default_scope));
         }
     }
@@ -64,8 +51,6 @@ impl Tap {
 
 impl fmt::Debug for Tap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Tap")
-            .field(&self.function.is_some())
-            .finish()
+        f.debug_tuple("Tap").field(&self.is_set()).finish()
     }
 }

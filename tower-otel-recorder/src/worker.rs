@@ -13,7 +13,9 @@ use opentelemetry::{Context, InstrumentationScope};
 use crate::{
     clock::Clocks,
     control::ExportThread,
-    exporter::{ExportInput, Outcome, RecordExporter},
+    drained::DrainedSpans,
+    export_log::ExportLog,
+    exporter::{ExportInput, Meanwhile, Outcome, RecordExporter, RepeatedWork},
     message::without_credentials,
     scope::default_scope,
     shared::{RecordBox, Shared},
@@ -41,11 +43,10 @@ pub(crate) fn spawn(
         exporter,
         tap,
         default_scope: default_scope(),
-        backlog: Vec::new(),
+        drained: DrainedSpans::default(),
         exported: Vec::new(),
         failure: None,
-        drops: QueueDrops::default(),
-        health: Health::Good,
+        log: ExportLog::default(),
         next_room: Instant::now(),
     };
     thread::Builder::new()
@@ -59,38 +60,19 @@ struct Worker {
     exporter: Box<dyn RecordExporter>,
     tap: Tap,
     default_scope: InstrumentationScope,
-    backlog: Vec<RecordBox>,
+    drained: DrainedSpans,
     /// Exported records that return to the pool.
     exported: Vec<RecordBox>,
     /// The last failure of this turn.
     failure: Option<String>,
-    drops: QueueDrops,
-    health: Health,
+    log: ExportLog,
     /// The earliest time of the next attempt to make room for held spans.
     next_room: Instant,
-}
-
-/// The spans that were dropped because the queue was full.
-#[derive(Debug, Default)]
-struct QueueDrops {
-    /// The number when it was last read.
-    count: u64,
-    /// The time at which the number last rose. `None` after the log line that the queue has room again.
-    since: Option<Instant>,
 }
 
 /// Calls an exporter or a subscriber. Returns `None` if it panics, so that the export thread continues.
 fn catch_panic<R>(call: impl FnOnce() -> R) -> Option<R> {
     catch_unwind(AssertUnwindSafe(call)).ok()
-}
-
-/// The result of the last export.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Health {
-    Good,
-    /// The collector has rejected some of the spans.
-    Rejecting,
-    Failing,
 }
 
 /// Ends all waiting when the thread ends, even by a panic.
@@ -121,7 +103,7 @@ impl Worker {
             // Exports can take a long time.
             self.make_room();
             self.export_all(delay);
-            catch_panic(|| self.log_drops(delay));
+            self.log_drops(delay);
             if let Some(timeout) = turn.shutdown {
                 // The export has used a part of the time.
                 let deadline = pipeline.requested().shutdown_deadline;
@@ -153,58 +135,61 @@ impl Worker {
         }
     }
 
-    /// Exports all spans that are queued now. Spans that end meanwhile are exported in the next turn.
+    /// Exports all spans that are queued now. Spans that end meanwhile are exported in the next turn, but the tap receives them
+    /// within the delay.
     fn export_all(&mut self, delay: Duration) {
         let shared = Arc::clone(&self.shared);
         let pipeline = &shared.pipeline;
-        pipeline.drain(&mut self.backlog);
+        self.drained.start_turn(pipeline);
         let clocks = Clocks::read();
-        // `export` takes spans off the end.
-        self.backlog.reverse();
-        while !self.backlog.is_empty() {
-            let sizes = self.backlog.iter().rev().map(|record| record.bytes);
-            let batch = pipeline.batch().first(sizes);
+        while !self.drained.turn_is_over() {
+            let batch = self.drained.next_batch(pipeline.batch());
             if !pipeline.begin_export(batch) {
-                self.backlog.clear();
+                self.drained.clear();
                 break;
             }
-            catch_panic(|| self.log_drops(delay));
-            let outcome = self.export(batch.spans, clocks);
+            self.log_drops(delay);
+            let outcome = self.export(batch.spans, clocks, delay);
             pipeline.end_export(outcome.spans);
             shared.report.set_failure(outcome.problem());
-            catch_panic(|| self.log_change(&outcome));
+            catch_panic(|| self.log.result(&outcome));
         }
-        if self.backlog.capacity() > 4096 {
-            self.backlog = Vec::new();
-        }
+        self.drained.shrink();
     }
 
-    /// Exports this many spans from the end of the reversed backlog.
-    fn export(&mut self, spans: usize, clocks: Clocks) -> Outcome {
+    /// Exports this many of the drained spans. Meanwhile, the tap receives the others.
+    fn export(&mut self, spans: usize, clocks: Clocks, delay: Duration) -> Outcome {
         let shared = Arc::clone(&self.shared);
         let input = ExportInput {
             clocks,
             default_scope: &self.default_scope,
             limits: &shared.limits,
         };
+        let (encodes, taps) = (self.exporter.encodes(), self.tap.is_set());
         let mut skipped = 0;
         for _ in 0..spans {
-            let Some(mut pooled) = self.backlog.pop() else {
+            let Some((mut pooled, is_tapped)) = self.drained.take_next() else {
                 break;
             };
             shared.report.observe(&pooled.record, clocks);
-            let (record, exporter) = (&mut pooled.record, &mut *self.exporter);
-            catch_panic(|| self.tap.encode(record, &input, exporter));
-            match catch_panic(|| exporter.add(record, &input)) {
-                Some(()) => drop(catch_panic(|| self.tap.observe(record, &input, exporter))),
+            let record = &mut pooled.record;
+            let taps = taps && !is_tapped;
+            if taps && !encodes {
+                catch_panic(|| self.tap.encode_and_call(record, &input));
+            }
+            match catch_panic(|| self.exporter.add(record, &input)) {
+                Some(()) if taps && encodes => {
+                    let message = self.exporter.last_message();
+                    catch_panic(|| self.tap.call(message, record, &input));
+                }
+                Some(()) => {}
                 None => skipped += 1,
             }
             pooled.record.clear();
             self.exported.push(pooled);
         }
         shared.pipeline.give_back(&mut self.exported);
-        let requested = || shared.pipeline.requested();
-        let mut outcome = catch_panic(|| self.exporter.export(&requested)).unwrap_or_else(|| {
+        let mut outcome = catch_panic(|| self.send(delay)).unwrap_or_else(|| {
             let mut outcome = Outcome::default();
             outcome.fail(spans.saturating_sub(skipped), PANICKED.to_owned());
             outcome
@@ -218,73 +203,47 @@ impl Worker {
         outcome
     }
 
+    /// Exports the batch. Meanwhile, the tap sees the spans that wait for their export, and those that end. They are encoded
+    /// again when they are exported.
+    fn send(&mut self, delay: Duration) -> Outcome {
+        let Self {
+            shared,
+            exporter,
+            tap,
+            default_scope,
+            drained,
+            ..
+        } = self;
+        let taps = tap.is_set();
+        let mut work = || {
+            let input = ExportInput {
+                clocks: Clocks::read(),
+                default_scope,
+                limits: &shared.limits,
+            };
+            drained.drain_and_tap(&shared.pipeline, |record| {
+                catch_panic(|| tap.encode_and_call(record, &input));
+            });
+        };
+        exporter.export(Meanwhile {
+            requested: &|| shared.pipeline.requested(),
+            work: taps.then_some(RepeatedWork {
+                interval: delay,
+                work: &mut work,
+            }),
+        })
+    }
+
+    fn log_drops(&mut self, delay: Duration) {
+        let dropped = self.shared.pipeline.counters().full();
+        catch_panic(|| self.log.drops(dropped, delay));
+    }
+
     fn shut_down(&mut self, timeout: Duration) {
         match catch_panic(|| self.exporter.shutdown(timeout)) {
             Some(Ok(())) => {}
             Some(Err(error)) => self.failure = Some(without_credentials(&error.to_string())),
             None => self.failure = Some(PANICKED.to_owned()),
-        }
-    }
-
-    /// Logs when spans start to be dropped because the queue is full, and when none was dropped for the duration of `delay`.
-    /// Spans that end after the shutdown are not logged.
-    fn log_drops(&mut self, delay: Duration) {
-        let dropped = self.shared.pipeline.counters().full();
-        let now = Instant::now();
-        if dropped > self.drops.count {
-            if self.drops.since.is_none() {
-                tracing::warn!(
-                    dropped,
-                    "the recorder's queue was full: spans were dropped; further drops are counted and not logged until the \
-                     queue has room, which is logged"
-                );
-            }
-            self.drops = QueueDrops {
-                count: dropped,
-                since: Some(now),
-            };
-        } else if self
-            .drops
-            .since
-            .is_some_and(|since| now.duration_since(since) >= delay)
-        {
-            self.drops.since = None;
-            tracing::warn!(dropped, "the recorder's queue has room again");
-        }
-    }
-
-    /// Logs when exports start to fail or spans start to be rejected, and when exports succeed again.
-    fn log_change(&mut self, outcome: &Outcome) {
-        let health = match outcome.spans {
-            spans if spans.failed > 0 => Health::Failing,
-            spans if spans.rejected > 0 => Health::Rejecting,
-            _ => Health::Good,
-        };
-        let before = std::mem::replace(&mut self.health, health);
-        match (before, health) {
-            (before, health) if before == health => {}
-            (_, Health::Failing) => {
-                let failure = outcome.failure.as_deref().unwrap_or_default();
-                tracing::warn!(
-                    "the recorder cannot export spans: {failure}; batches are dropped and counted until \
-                     an export succeeds, which is logged"
-                );
-            }
-            (_, Health::Rejecting) => {
-                let rejected = outcome.spans.rejected;
-                let reason = outcome.rejection.as_deref().unwrap_or("no reason");
-                tracing::warn!(
-                    rejected,
-                    "the collector rejected spans of a batch: {reason}; rejected spans are counted, and \
-                     the next batch without any is logged"
-                );
-            }
-            (Health::Rejecting, Health::Good) => {
-                tracing::warn!("the collector accepts all spans again")
-            }
-            (_, Health::Good) => tracing::warn!(
-                "the recorder exports spans again; the batches that failed in the meantime are lost"
-            ),
         }
     }
 }

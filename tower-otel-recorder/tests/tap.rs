@@ -5,12 +5,19 @@
 mod support;
 
 use std::sync::{Arc, Mutex};
+#[cfg(feature = "http")]
+use std::{
+    sync::atomic::{AtomicBool, Ordering::SeqCst},
+    time::Duration,
+};
 
 use opentelemetry::trace::{Span, Status, Tracer, TracerProvider};
 use opentelemetry_proto::tonic::trace::v1 as otlp;
 use prost::Message;
 use tower_otel_recorder::{Recorder, RecorderBuilder};
 
+#[cfg(feature = "http")]
+use crate::support::wait_until;
 use crate::support::{LONG, Memory, build};
 
 type Seen = Arc<Mutex<Vec<(otlp::Span, String)>>>;
@@ -72,6 +79,70 @@ fn the_function_gets_what_the_collector_gets() {
         (seen.len(), &seen),
         (2, &collector.received.lock().unwrap().spans)
     );
+}
+
+/// A collector that accepts nothing until it is opened, and a recorder whose batches have one span.
+#[cfg(feature = "http")]
+fn with_a_collector_that_is_not_ready() -> (
+    collector::faulty::FaultyCollector,
+    Arc<AtomicBool>,
+    Recorder,
+    Seen,
+) {
+    use collector::faulty::{FaultyCollector, Reply};
+
+    let is_open = Arc::new(AtomicBool::new(false));
+    let opened = Arc::clone(&is_open);
+    let collector = FaultyCollector::start(move |_| match opened.load(SeqCst) {
+        true => Reply::Accept,
+        false => Reply::RetryIn(1),
+    });
+    let url = format!("http://{}/v1/traces", collector.address);
+    let exporter = tower_otel_recorder::OtlpExporter::http(url).timeout(LONG * 2);
+    let (builder, seen) = tapped(Recorder::builder(exporter));
+    let builder = builder.batch_size(1).delay(Duration::from_millis(10));
+    (collector, is_open, builder.build().unwrap(), seen)
+}
+
+#[cfg(feature = "http")]
+#[test]
+fn the_function_gets_each_span_once_while_the_export_of_earlier_ones_is_retried() {
+    let (collector, is_open, recorder, seen) = with_a_collector_that_is_not_ready();
+    for spans in [2, 4, 6] {
+        record(&recorder);
+        wait_until("the spans", || seen.lock().unwrap().len() == spans);
+        assert_eq!(
+            (recorder.counts().exported, recorder.counts().failed),
+            (0, 0)
+        );
+    }
+    is_open.store(true, SeqCst);
+    recorder.flush(LONG).unwrap();
+    let names: Vec<_> = seen
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|(span, _)| span.name.clone())
+        .collect();
+    assert_eq!(names, ["a", "b", "a", "b", "a", "b"]);
+    assert_eq!(
+        (recorder.counts().exported, collector.seen().accepted),
+        (6, 6)
+    );
+}
+
+#[cfg(feature = "http")]
+#[test]
+fn spans_that_the_function_has_seen_are_counted_once_after_a_shutdown_that_takes_too_long() {
+    let (_collector, _, recorder, seen) = with_a_collector_that_is_not_ready();
+    record(&recorder);
+    wait_until("the spans", || seen.lock().unwrap().len() == 2);
+    assert!(recorder.shutdown(Duration::from_millis(1)).is_err());
+    // The export thread owns the function.
+    wait_until("the end of the thread", || Arc::strong_count(&seen) == 1);
+    let counts = recorder.counts();
+    assert_eq!((counts.exported, counts.failed + counts.dropped), (0, 2));
+    assert_eq!(seen.lock().unwrap().len(), 2);
 }
 
 #[test]

@@ -129,6 +129,7 @@ mod expected_span;
 mod in_memory_meter;
 mod metrics;
 mod metrics_recorder;
+mod open_spans;
 mod series;
 mod span;
 mod span_matching;

@@ -17,7 +17,7 @@ use tracing_subscriber::{Layer, layer::SubscriberExt};
 
 use crate::{
     diff::diff, expected_span::ExpectedSpan, in_memory_meter::InMemoryMeter, metrics::Metrics,
-    metrics_recorder::MetricsRecorder, span::Span, spans::Spans,
+    metrics_recorder::MetricsRecorder, open_spans::OpenSpans, span::Span, spans::Spans,
 };
 
 /// The timeout of [`TestTelemetry::wait_for`].
@@ -34,6 +34,7 @@ const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub struct TestTelemetry {
     spans: InMemorySpanExporter,
+    open: OpenSpans,
     tracer_provider: SdkTracerProvider,
     subscriber: Dispatch,
     recorder: MetricsRecorder,
@@ -64,8 +65,9 @@ impl TestTelemetry {
     // There is no `Default`, because each call starts a recorder and a provider.
     #[allow(clippy::new_without_default)]
     pub fn new() -> Self {
-        let spans = InMemorySpanExporter::default();
+        let (spans, open) = (InMemorySpanExporter::default(), OpenSpans::default());
         let tracer_provider = SdkTracerProvider::builder()
+            .with_span_processor(open.clone())
             .with_simple_exporter(spans.clone())
             .build();
         // Without attributes that differ between machines and runs.
@@ -79,6 +81,7 @@ impl TestTelemetry {
             .with_filter(LevelFilter::INFO);
         Self {
             spans,
+            open,
             tracer_provider,
             subscriber: Dispatch::new(tracing_subscriber::registry().with(layer)),
             recorder: MetricsRecorder::default(),
@@ -117,14 +120,17 @@ impl TestTelemetry {
     ///
     /// # Panics
     ///
-    /// Panics if there is none or more than one. The message has the tree of all spans.
+    /// Panics if there is none or more than one. The message has the tree of all spans, and those that have not ended.
     #[track_caller]
     pub fn span(&self, name: &str) -> Span {
         let spans = self.spans();
         let mut named = spans.iter().filter(|span| span.name == name);
         match (named.next(), named.next()) {
             (Some(span), None) => span.clone(),
-            (None, _) => panic!("no span has the name {name:?}:\n\n{spans}"),
+            (None, _) => {
+                let open = self.open.note();
+                panic!("no span has the name {name:?}:\n\n{spans}{open}");
+            }
             (Some(_), Some(_)) => panic!("more than one span has the name {name:?}:\n\n{spans}"),
         }
     }
@@ -134,13 +140,14 @@ impl TestTelemetry {
     ///
     /// # Panics
     ///
-    /// Panics if the spans differ. The message has the difference, line by line, and all spans.
+    /// Panics if the spans differ. The message has the difference, line by line, all spans, and those that have not ended.
     #[track_caller]
     pub fn assert_spans(&self, expected: impl IntoIterator<Item = ExpectedSpan>) {
         let expected: Vec<_> = expected.into_iter().collect();
         let spans = self.spans();
         if let Some(difference) = spans.difference(&expected) {
-            panic!("spans are not as expected:\n\n{difference}\nrecorded:\n\n{spans}");
+            let open = self.open.note();
+            panic!("spans are not as expected:\n\n{difference}\nrecorded:\n\n{spans}{open}");
         }
     }
 
@@ -165,7 +172,8 @@ impl TestTelemetry {
         let expected: String = lines.iter().flat_map(|line| [line, "\n"]).collect();
         if expected != recorded {
             let difference = diff(&expected, &recorded);
-            panic!("metrics are not as expected:\n\n{difference}");
+            let open = self.open.note();
+            panic!("metrics are not as expected:\n\n{difference}{open}");
         }
     }
 
@@ -182,7 +190,8 @@ impl TestTelemetry {
         while !condition(self) {
             if Instant::now() > deadline {
                 let (spans, metrics) = (self.spans(), self.metrics());
-                panic!("timed out waiting for {what}; recorded:\n\n{spans}\n{metrics}");
+                let open = self.open.note();
+                panic!("timed out waiting for {what}; recorded:\n\n{spans}\n{metrics}{open}");
             }
             let mut yielded = false;
             poll_fn(|context| {

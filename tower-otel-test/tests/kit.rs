@@ -320,3 +320,38 @@ async fn waiting_lets_other_tasks_of_the_thread_run() {
         })
         .await;
 }
+
+#[tokio::test]
+async fn a_failure_with_an_unread_body_names_the_span_and_says_that_the_body_is_not_read() {
+    let telemetry = TestTelemetry::new();
+    let _installed = telemetry.install();
+    let app = Router::new()
+        .route("/greeting", get(|| async { "hello" }))
+        .layer(TraceLayer::server());
+    let request = Request::get("/greeting").body(Body::empty()).unwrap();
+    let response = app.oneshot(request).await.unwrap();
+    let assertions: [&dyn Fn(); 3] = [
+        &|| telemetry.assert_spans([span("GET /greeting")]),
+        &|| drop(telemetry.span("GET /greeting")),
+        &|| telemetry.assert_metrics("http_requests_total 1"),
+    ];
+    for assertion in assertions {
+        let message = failure_message(assertion);
+        let open = "\nnot recorded, because they have not ended:\n\nGET /greeting  server\n";
+        assert!(message.contains(open), "{message}");
+        assert!(message.contains("read the body to its end"), "{message}");
+    }
+    to_bytes(response.into_body(), 100).await.unwrap();
+    telemetry.assert_spans([span("GET /greeting")]);
+    let message = failure_message(|| telemetry.assert_spans([]));
+    assert!(!message.contains("not ended"), "{message}");
+}
+
+#[test]
+fn a_failure_with_an_open_span_that_is_no_request_says_nothing_of_bodies() {
+    let telemetry = TestTelemetry::new();
+    let open = telemetry.tracer_provider().tracer("test").start("job");
+    let message = failure_message(|| drop(telemetry.span("job")));
+    assert!(message.ends_with("not ended:\n\njob\n"), "{message}");
+    drop(open);
+}

@@ -112,6 +112,34 @@ fn each_code_block_is_a_part_of_a_program_that_its_page_links_to() {
     }
 }
 
+/// The imports of a program, in front of everything else.
+fn imports(program: &str) -> String {
+    let (_, code) = program.split_once("\nuse ").unwrap();
+    let items: Vec<_> = code.split("\nuse ").collect();
+    let (last, others) = items.split_last().unwrap();
+    let (last, _) = last.split_once(";\n").unwrap();
+    let others = others.iter().map(|item| format!("{item}\nuse "));
+    format!("use {}{last};", others.collect::<String>())
+}
+
+#[test]
+fn each_page_shows_the_imports_of_its_code() {
+    let mut shown = 0;
+    for page in pages() {
+        let blocks = page.blocks("rust");
+        for (path, program) in page.programs() {
+            if !blocks.iter().any(|block| contains(&program, block)) {
+                continue;
+            }
+            let imports = imports(&program);
+            let is_shown = blocks.iter().any(|block| contains(block, &imports));
+            assert!(is_shown, "{}: no imports of {}", page.name, path.display());
+            shown += 1;
+        }
+    }
+    assert!(shown > 15, "{shown} programs");
+}
+
 #[test]
 fn each_program_is_shown_by_a_page_and_each_page_is_in_the_index() {
     let pages = pages();

@@ -113,8 +113,9 @@ impl Traffic<'_> {
 
     fn unsampled(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.client.request(method, self.services.shop(path));
-        // Each request has another trace, which is not sampled.
-        let trace = u128::MAX - self.sent as u128;
+        // Each request has another trace, which is not sampled. The factor is odd, so no two ids are equal.
+        const FACTOR: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
+        let trace = FACTOR.wrapping_mul(self.sent as u128 + 1);
         request.header(
             "traceparent",
             format!("00-{trace:032x}-0123456789abcdef-00"),

@@ -38,7 +38,7 @@ fn line<'a>(text: &'a str, words: &[&str]) -> Vec<&'a str> {
 fn tree(text: &str) -> Vec<(usize, String)> {
     let (_, last) = text.rsplit_once("\nTrace ").unwrap();
     last.lines()
-        .skip(1)
+        .skip_while(|line| !line.contains('█'))
         .take_while(|line| !line.is_empty())
         .map(|line| {
             let name = line.trim_start_matches(['│', '├', '└', '─', ' ']);
@@ -82,6 +82,31 @@ fn one_trace_has_the_spans_of_both_services() {
     let last = text.rsplit("\nTrace ").next().unwrap_or_default();
     let (trace, _) = last.split_once("\n\n").unwrap();
     assert!(!trace.contains("error.type"), "{trace}");
+}
+
+#[test]
+fn each_trace_is_printed_once_with_the_name_of_its_root() {
+    let text = stdout(&quickstart(&["--once"]));
+    let (report, _) = text.split_once("requests sent").unwrap();
+    let mut titles: Vec<_> = report
+        .lines()
+        .filter(|line| line.starts_with("Trace"))
+        .map(|line| line.split("  ").next().unwrap_or_default())
+        .collect();
+    titles.sort_unstable();
+    // That of the product has an error of both services.
+    let roots = [
+        "GET /exports/{lines}",
+        "GET /products/{sku}",
+        "GET /reports/{year}",
+        "POST /orders/{sku}",
+    ];
+    assert_eq!(
+        titles,
+        roots.map(|root| format!("Trace of {root}")),
+        "{text}"
+    );
+    assert!(!text.contains("Part of"), "{text}");
 }
 
 #[test]

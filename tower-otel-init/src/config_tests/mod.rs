@@ -5,6 +5,7 @@ mod batch_variables;
 mod limit_variables;
 mod log_variables;
 mod otlp_variables;
+mod overridden;
 mod sdk_variables;
 mod secrets;
 

@@ -123,6 +123,13 @@ impl PageState {
         Some((changes.json(), version))
     }
 
+    /// Calls a function while another thread could hold the lock of the traces.
+    #[cfg(test)]
+    pub(crate) fn with_locked_traces<R>(&self, call: impl FnOnce() -> R) -> R {
+        let _locked = lock(&self.traces);
+        call()
+    }
+
     pub(crate) fn trace(&self, id: TraceId) -> Option<TraceSpans> {
         lock(&self.traces).spans(id)
     }

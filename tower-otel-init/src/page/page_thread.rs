@@ -3,6 +3,7 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Weak};
 use std::thread;
@@ -24,11 +25,16 @@ type Job = Box<dyn FnOnce() + Send>;
 #[derive(Debug)]
 pub(crate) struct PageThread {
     jobs: Arc<SyncSender<Job>>,
+    process: u32,
 }
 
 /// Runs functions on the thread.
 #[derive(Clone, Debug)]
-pub(crate) struct PageJobs(Weak<SyncSender<Job>>);
+pub(crate) struct PageJobs {
+    jobs: Weak<SyncSender<Job>>,
+    /// The process that has the thread. A child of `fork` has no such thread.
+    process: u32,
+}
 
 impl PageThread {
     /// Starts the thread, which also records the history of the metrics.
@@ -44,23 +50,43 @@ impl PageThread {
             })?;
         Ok(Self {
             jobs: Arc::new(jobs),
+            process: process::id(),
         })
     }
 
     pub(crate) fn jobs(&self) -> PageJobs {
-        PageJobs(Arc::downgrade(&self.jobs))
+        PageJobs {
+            jobs: Arc::downgrade(&self.jobs),
+            process: self.process,
+        }
     }
 }
 
 impl PageJobs {
-    /// Runs a function on the thread. Returns the receiver of its result. The sender is dropped if the thread is stopped or
-    /// overloaded, or if the function panics.
+    /// Returns whether this process started the thread, and is not a fork of the one that did.
+    pub(crate) fn has_thread(&self) -> bool {
+        process::id() == self.process
+    }
+
+    /// Returns the jobs as a fork has them.
+    #[cfg(test)]
+    pub(crate) fn in_fork(self) -> Self {
+        let process = u32::MAX;
+        Self { process, ..self }
+    }
+
+    /// Runs a function on the thread. Returns the receiver of its result. The sender is dropped if the thread is stopped, is
+    /// overloaded or is that of the parent process, or if the function panics.
     pub(crate) fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> oneshot::Receiver<T> {
         let (sender, receiver) = oneshot::channel();
-        if let Some(jobs) = self.0.upgrade() {
+        if !self.has_thread() {
+            // A thread of the other process may hold the lock of the channel.
+            return receiver;
+        }
+        if let Some(jobs) = self.jobs.upgrade() {
             let _ = jobs.try_send(Box::new(move || {
                 let _ = sender.send(work());
             }));
@@ -124,6 +150,14 @@ mod tests {
         let jobs = thread.jobs();
         drop(thread);
         assert!(jobs.run(|| 5).blocking_recv().is_err());
+    }
+
+    #[test]
+    fn a_fork_has_no_results_at_once() {
+        let thread = start();
+        assert!(thread.jobs().in_fork().run(|| 5).blocking_recv().is_err());
+        let of_parent = thread.jobs().run(|| 5).blocking_recv();
+        assert_eq!(of_parent, Ok(5));
     }
 
     #[test]

@@ -72,6 +72,11 @@ impl Routes {
     where
         B: Body<Data: AsRef<[u8]> + Send, Error: Into<BoxError>> + Send + 'static,
     {
+        if !self.jobs.has_thread() {
+            // Its locks may be held forever.
+            let text = "the page was started in another process, of which this one is a fork; start telemetry in each process\n";
+            return response(StatusCode::SERVICE_UNAVAILABLE, TEXT, text);
+        }
         if !host_check::is_allowed(&request, self.is_remote) {
             let accepted = match self.is_remote {
                 true => "Host is not accepted (expected localhost or an IP address)\n",

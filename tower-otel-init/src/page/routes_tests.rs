@@ -87,6 +87,34 @@ fn traces_that_nobody_reads_and_browsers_are_limited() {
 }
 
 #[test]
+fn a_fork_answers_every_request_at_once_whatever_lock_is_held() {
+    let (routes, thread) = routes();
+    let routes = Routes {
+        jobs: thread.jobs().in_fork(),
+        ..routes
+    };
+    let trace = format!("/traces/{:032x}", 1);
+    let state = Arc::clone(&routes.state);
+    state.with_locked_traces(|| {
+        run(async {
+            for (method, path) in [
+                (Method::GET, "/"),
+                (Method::GET, "/events"),
+                (Method::GET, "/search?q=a"),
+                (Method::GET, &*trace),
+                (Method::POST, "/v1/traces"),
+            ] {
+                let mut refused = send(&routes, method, path).await;
+                assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE, "{path}");
+                let text = refused.body_mut().frame().await.unwrap().unwrap();
+                let text = String::from_utf8(text.into_data().unwrap().to_vec()).unwrap();
+                assert!(text.contains("start telemetry in each process"), "{text}");
+            }
+        });
+    });
+}
+
+#[test]
 fn a_stopped_page_refuses_work_and_ends_streams() {
     let (routes, thread) = routes();
     drop(thread);

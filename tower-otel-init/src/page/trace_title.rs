@@ -1,6 +1,8 @@
 //! The texts that the list of traces shows of the root of a trace.
 
 use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use opentelemetry_semantic_conventions::attribute::DB_SYSTEM_NAME;
 use serde_json::{Map, Value, json};
 use tower_otel_semconv::attribute as key;
 
@@ -27,6 +29,7 @@ pub(crate) fn title(span: &Span, source: &SpanSource, is_failed: bool) -> Map<St
         "service": cut(&source.service),
         "route": route,
         "path": text(key::URL_PATH),
+        "target": target(span),
         "code": code,
         "failed": is_failed,
         "error": text(key::ERROR_TYPE),
@@ -36,6 +39,24 @@ pub(crate) fn title(span: &Span, source: &SpanSource, is_failed: bool) -> Map<St
         Value::Object(title) => title,
         _ => Map::new(),
     }
+}
+
+/// Returns where a client span goes: the URL without its scheme, or else host and port, or else the kind of database.
+fn target(span: &Span) -> Option<String> {
+    if span.kind != SpanKind::Client as i32 {
+        return None;
+    }
+    let url = text(span, key::URL_FULL);
+    if let Some((_, target)) = url.as_deref().and_then(|url| url.split_once("://")) {
+        return Some(target.to_owned());
+    }
+    let Some(address) = text(span, key::SERVER_ADDRESS) else {
+        return text(span, DB_SYSTEM_NAME);
+    };
+    Some(match text(span, key::SERVER_PORT) {
+        Some(port) => format!("{address}:{port}"),
+        None => address,
+    })
 }
 
 fn text(span: &Span, key: &str) -> Option<String> {
@@ -62,6 +83,29 @@ mod tests {
         span.attributes.push(attribute(key::HTTP_ROUTE, value));
         let title = title(&span, &source("shop"), false);
         title.get("route").unwrap().as_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_client_has_a_target_and_a_server_has_none() {
+        let url = ("url.full", "https://stock:80/items?sig=REDACTED");
+        let [address, port] = [("server.address", "stock"), ("server.port", "80")];
+        for (attributes, expected) in [
+            (&[url, address][..], Some("stock:80/items?sig=REDACTED")),
+            (&[address, port], Some("stock:80")),
+            (&[address, ("url.full", "not a URL")], Some("stock")),
+            (&[("db.system.name", "sqlite")], Some("sqlite")),
+            (&[], None),
+        ] {
+            for (kind, expected) in [(SpanKind::Client, expected), (SpanKind::Server, None)] {
+                let mut span = span(1, "GET");
+                span.kind = kind as i32;
+                let attributes = attributes.iter().map(|(key, value)| text(key, value));
+                span.attributes = attributes.collect();
+                let title = title(&span, &source("shop"), false);
+                let target = title.get("target").and_then(Value::as_str);
+                assert_eq!(target, expected, "{kind:?}");
+            }
+        }
     }
 
     #[test]

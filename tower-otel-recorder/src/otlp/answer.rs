@@ -49,6 +49,14 @@ impl Answer {
         }
     }
 
+    /// Adds to the reason of a failure what may be wrong, if there is a hint.
+    pub(crate) fn with_hint(mut self, hint: Option<&str>) -> Self {
+        if let (Self::Retry { reason, .. } | Self::Failed(reason), Some(hint)) = (&mut self, hint) {
+            *reason = format!("{reason}; {hint}");
+        }
+        self
+    }
+
     /// Reads an `ExportTraceServiceResponse`.
     pub(crate) fn accepted(response: &[u8]) -> Self {
         partial_success(response).unwrap_or_else(|Malformed| {

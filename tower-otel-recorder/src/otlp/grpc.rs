@@ -35,7 +35,12 @@ pub(crate) struct GrpcClient {
     /// Created on the export thread, because it starts a task.
     channel: Option<Channel>,
     headers: HeaderMap,
+    /// Whether the endpoint has answered by gRPC.
+    speaks_grpc: bool,
 }
+
+/// What may be wrong if the endpoint has never answered by gRPC.
+const HINT: &str = "the endpoint has not answered by gRPC: if it expects OTLP over HTTP, set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf";
 
 impl GrpcClient {
     /// The number of bytes before a message: one for the compression, four for its length.
@@ -51,6 +56,7 @@ impl GrpcClient {
             endpoint,
             channel: None,
             headers,
+            speaks_grpc: false,
         }
     }
 
@@ -80,13 +86,33 @@ impl GrpcClient {
         if let Err(error) = poll_fn(|context| channel.poll_ready(context)).await {
             // The task of the channel may have ended.
             self.reconnect();
-            return Answer::without_response(&error, is_connect(&error));
+            return self.without_response(&error);
         }
         match channel.call(request).await {
-            Ok(response) => read(response).await,
-            Err(error) => Answer::without_response(&error, is_connect(&error)),
+            Ok(response) => {
+                self.speaks_grpc |= is_grpc(response.headers());
+                let answer = read(response).await;
+                let hint = self.hint().filter(|_| matches!(answer, Answer::Failed(_)));
+                answer.with_hint(hint)
+            }
+            Err(error) => self.without_response(&error),
         }
     }
+
+    fn without_response(&self, error: &(dyn Error + 'static)) -> Answer {
+        Answer::without_response(error, is_connect(error)).with_hint(self.hint())
+    }
+
+    fn hint(&self) -> Option<&'static str> {
+        (!self.speaks_grpc).then_some(HINT)
+    }
+}
+
+/// Returns whether a response is one of gRPC, whatever its status is.
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE);
+    headers.contains_key("grpc-status")
+        || content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
 }
 
 /// Returns whether the channel has no connection.

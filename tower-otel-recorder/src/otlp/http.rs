@@ -26,13 +26,19 @@ use crate::{
 
 const PROTOBUF: &str = "application/x-protobuf";
 const JSON: &[u8] = b"application/json";
+const GRPC: &[u8] = b"application/grpc";
 
 #[derive(Debug)]
 pub(crate) struct HttpClient {
     client: reqwest::Client,
     url: Url,
     headers: HeaderMap,
+    /// Whether the endpoint has answered by HTTP.
+    speaks_http: bool,
 }
+
+/// What may be wrong if the endpoint has never answered by HTTP, or by gRPC.
+const HINT: &str = "the endpoint has not answered by OTLP over HTTP: if it expects gRPC, set OTEL_EXPORTER_OTLP_PROTOCOL=grpc";
 
 impl HttpClient {
     pub(crate) fn new(
@@ -60,20 +66,25 @@ impl HttpClient {
             client,
             url,
             headers,
+            speaks_http: false,
         })
     }
 
-    pub(crate) async fn send(&self, body: Bytes) -> Answer {
+    pub(crate) async fn send(&mut self, body: Bytes) -> Answer {
         let request = self
             .client
             .post(self.url.clone())
             .headers(self.headers.clone());
         match request.body(body).send().await {
-            Ok(response) => read(response).await,
+            Ok(response) => {
+                self.speaks_http = true;
+                read(response).await
+            }
             Err(error) if error.is_builder() => Answer::Failed(with_causes(&error.without_url())),
             Err(error) => {
                 let is_connect = error.is_connect();
-                Answer::without_response(&error.without_url(), is_connect)
+                let hint = (!self.speaks_http).then_some(HINT);
+                Answer::without_response(&error.without_url(), is_connect).with_hint(hint)
             }
         }
     }
@@ -83,6 +94,9 @@ async fn read(mut response: Response) -> Answer {
     let status = response.status();
     let after = response.headers().get(RETRY_AFTER).and_then(retry_after);
     let content_type = response.headers().get(CONTENT_TYPE).cloned();
+    if starts_with(content_type.as_ref(), GRPC) {
+        return Answer::Failed(format!("HTTP status {status}")).with_hint(Some(HINT));
+    }
     let mut body = Vec::new();
     loop {
         match response.chunk().await {
@@ -110,13 +124,18 @@ async fn read(mut response: Response) -> Answer {
 }
 
 fn accepted(content_type: Option<&HeaderValue>, body: &[u8]) -> Answer {
-    let content_type = content_type.map(HeaderValue::as_bytes).unwrap_or_default();
     // Some collectors answer in JSON, regardless of the request.
-    let start = content_type.get(..JSON.len()).unwrap_or_default();
-    if start.eq_ignore_ascii_case(JSON) {
-        return json::accepted(body);
+    match starts_with(content_type, JSON) {
+        true => json::accepted(body),
+        false => Answer::accepted(body),
     }
-    Answer::accepted(body)
+}
+
+fn starts_with(content_type: Option<&HeaderValue>, start: &[u8]) -> bool {
+    let content_type = content_type.map(HeaderValue::as_bytes).unwrap_or_default();
+    content_type
+        .get(..start.len())
+        .is_some_and(|found| found.eq_ignore_ascii_case(start))
 }
 
 /// Classifies an error by the specification of OTLP.

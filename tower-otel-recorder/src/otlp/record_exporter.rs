@@ -8,7 +8,7 @@ use std::{
 use opentelemetry_sdk::error::OTelSdkResult;
 
 use crate::{
-    exporter::{ExportInput, Outcome, RecordExporter},
+    exporter::{ExportInput, Meanwhile, Outcome, RecordExporter},
     otlp::{
         batch::Batch,
         client::Client,
@@ -16,7 +16,6 @@ use crate::{
         runtime::ExportRuntime,
         secrets::Secrets,
     },
-    progress::Requested,
     record::SpanRecord,
 };
 
@@ -47,10 +46,10 @@ impl RecordExporter for OtlpRecordExporter {
         self.batch.last_message()
     }
 
-    fn export(&mut self, requested: &dyn Fn() -> Requested) -> Outcome {
+    fn export(&mut self, meanwhile: Meanwhile<'_>) -> Outcome {
         let now = Instant::now();
         let deadline = now.checked_add(self.timeout).unwrap_or(now + MAX_TIMEOUT);
-        let deadline = self.runtime.deadline(deadline, requested);
+        let deadline = self.runtime.deadline(deadline, meanwhile.requested);
         let spans = self.batch.len();
         let delivery = Delivery {
             client: &mut self.client,
@@ -59,7 +58,8 @@ impl RecordExporter for OtlpRecordExporter {
             outcome: Outcome::default(),
             refusals: Refusals::default(),
         };
-        let outcome = self.runtime.block_on(delivery.run(deadline));
+        let export = delivery.run(deadline);
+        let outcome = self.runtime.block_on_beside(export, meanwhile.work);
         let mut outcome = outcome.unwrap_or_else(|| {
             let mut outcome = Outcome::default();
             outcome.fail(spans, "the runtime has stopped".to_owned());

@@ -15,7 +15,7 @@ use tokio::{
     time::{sleep, sleep_until},
 };
 
-use crate::progress::Requested;
+use crate::{exporter::RepeatedWork, progress::Requested};
 
 /// A runtime that only the export thread runs: while it exports, and while it waits for the next turn.
 #[derive(Debug)]
@@ -79,6 +79,33 @@ impl ExportRuntime {
     pub(crate) fn block_on<F: Future>(&self, future: F) -> Option<F::Output> {
         let runtime = self.runtime.as_ref()?;
         Some(runtime.block_on(future))
+    }
+
+    /// Runs a future, and does the work each time its interval is over. Returns `None` after the runtime was dropped, which
+    /// cannot happen.
+    pub(crate) fn block_on_beside<F: Future>(
+        &self,
+        future: F,
+        work: Option<RepeatedWork<'_>>,
+    ) -> Option<F::Output> {
+        let Some(RepeatedWork { interval, work }) = work else {
+            return self.block_on(future);
+        };
+        self.block_on(async {
+            let mut future = pin!(future);
+            let mut pause = pin!(sleep(interval));
+            poll_fn(|context| {
+                if let Poll::Ready(output) = future.as_mut().poll(context) {
+                    return Poll::Ready(output);
+                }
+                while pause.as_mut().poll(context).is_ready() {
+                    work();
+                    pause.set(sleep(interval));
+                }
+                Poll::Pending
+            })
+            .await
+        })
     }
 
     pub(crate) const fn deadline<'a>(

@@ -38,6 +38,11 @@ fn the_launcher_prints_a_trace_and_red_tables_and_removes_its_files() {
 
     let (_, report) = output.split_once("\nTrace ").expect(&output);
     let (tree, tables) = report.split_once("\n\n").expect(&output);
+    assert!(
+        tree.starts_with("of a customer offers a flat  "),
+        "{output}"
+    );
+    let tree = &tree[tree.find("\na customer").expect(&output)..];
     let assert_descendant = |ancestor: &str, name: &str| {
         let position = |name| {
             let line = tree.lines().position(|line| line.contains(name));

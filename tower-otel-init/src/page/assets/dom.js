@@ -55,6 +55,11 @@ export function count(number) {
   return Math.round(number).toLocaleString("en-US");
 }
 
+/** Returns a number and its noun. The plural is that with an s, unless it is given. */
+export function counted(number, one, many = `${one}s`) {
+  return `${count(number)} ${Math.round(number) === 1 ? one : many}`;
+}
+
 /** Formats requests per second. */
 export function rate(number) {
   if (number === 0) return "0";

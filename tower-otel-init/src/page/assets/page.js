@@ -1,5 +1,5 @@
 // Receives the events of the server, and shows them.
-import { bytes, count, element, span } from "./dom.js";
+import { bytes, count, counted, element, span } from "./dom.js";
 import { showRed } from "./red.js";
 import { Settings } from "./settings.js";
 import { TraceList } from "./traces.js";
@@ -55,7 +55,7 @@ function showState({ status, ring }) {
       fact("Not kept for lack of room", count(spans.not_held + spans.keep_limited));
     }
   }
-  fact("On this page", `${count(ring.traces)} of ${count(ring.seen)} traces, ${bytes(ring.bytes)}`);
+  fact("On this page", `${count(ring.traces)} of ${counted(ring.seen, "trace")}, ${bytes(ring.bytes)}`);
   const summary = (status?.summary ?? "").replace(/^telemetry of [^:]*: /, "").split("; ").filter((text) => text !== "");
   byId("state").replaceChildren(
     element("dl", { class: "facts" }, ...facts),

@@ -1,5 +1,5 @@
 // Rate, errors and durations by route and host.
-import { count, duration, element, rate, short, svg } from "./dom.js";
+import { count, counted, duration, element, rate, short, svg } from "./dom.js";
 
 const INTERVALS = 60;
 /** Not shown on narrow screens. */
@@ -27,7 +27,7 @@ export function showRed(parent, metrics, onRoute) {
   const table = element("table", { class: "red" }, element("thead", {}, head),
     ...metrics.tables.map((each) => body(each, onRoute)));
   const notes = [];
-  if (metrics.hidden_rows > 0) notes.push(`${count(metrics.hidden_rows)} more routes and hosts are not shown.`);
+  if (metrics.hidden_rows > 0) notes.push(`${counted(metrics.hidden_rows, "more route or host is", "more routes and hosts are")} not shown.`);
   if (metrics.overflowed) notes.push("There are more series than the limit: the others are counted in one series, overflow.");
   parent.replaceChildren(table, ...notes.map((note) => element("p", { class: "note" }, note)));
   if (focused !== undefined) {
@@ -54,8 +54,9 @@ function line(table, row, onRoute) {
     name.disabled = true;
   }
   const share = row.requests > 0 ? row.errors / row.requests : 0;
-  const errors = row.errors === 0 ? "0" : `${count(row.errors)} · ${percent(share)}`;
-  const aborted = row.aborted > 0 ? `, and ${count(row.aborted)} responses were aborted` : "";
+  const errors = row.errors > 0 ? `${count(row.errors)} · ${percent(share)}` : row.aborted > 0 ? null : "0";
+  const isAborted = row.aborted > 0;
+  const aborted = isAborted ? `; ${counted(row.aborted, "response was", "responses were")} aborted after the head` : "";
   const number = (text, extra = "") => element("td", { class: `number ${extra}` }, text);
   return element("tr", { class: row.requests === 0 ? "idle" : undefined },
     element("th", { scope: "row" }, name),
@@ -63,7 +64,8 @@ function line(table, row, onRoute) {
     number(count(row.requests)),
     number(rate(row.rate), "wide"),
     element("td", { class: `number ${row.errors > 0 ? "bad" : ""}`,
-      title: `${count(row.errors)} of ${count(row.requests)} requests failed${aborted}` }, errors),
+      title: `${count(row.errors)} of ${counted(row.requests, "request")} failed${aborted}` }, errors,
+    isAborted ? element("span", { class: "aborted" }, `${count(row.aborted)} aborted`) : null),
     number(quantile(row.p50)), number(quantile(row.p95), "wide"), number(quantile(row.p99)));
 }
 

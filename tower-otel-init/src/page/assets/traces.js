@@ -1,5 +1,5 @@
 // The list of recent traces, and its filter.
-import { count, duration, element, replaceChildren, time } from "./dom.js";
+import { count, counted, duration, element, replaceChildren, time } from "./dom.js";
 
 const MAX_ROWS = 200;
 
@@ -144,7 +144,7 @@ export class TraceList {
     const longest = Math.max(...shown.map((trace) => trace.duration));
     const rows = shown.slice(0, MAX_ROWS).map((trace) => this.#row(trace, longest));
     if (shown.length > MAX_ROWS) {
-      rows.push(element("p", { class: "note" }, `${count(shown.length - MAX_ROWS)} older traces match, too.`));
+      rows.push(element("p", { class: "note" }, `${counted(shown.length - MAX_ROWS, "older trace matches", "older traces match")}, too.`));
     }
     // A trace that has changed has another row.
     const focused = this.list.contains(document.activeElement) ? document.activeElement.dataset.id : undefined;
@@ -168,16 +168,17 @@ export class TraceList {
   }
 
   #build(trace) {
-    const { name, method, isPath } = title(trace);
+    const { name, method, isQuiet, target } = title(trace);
     const row = element("button", { type: "button", class: "item", "aria-current": String(trace.id === this.#selected) },
       element("span", { class: "at" }, time(trace.start)),
-      element("span", { class: isPath ? "name quiet" : "name" }, method === "" ? null : element("span", { class: "method" }, method), name),
+      element("span", { class: isQuiet ? "name quiet" : "name" }, method === "" ? null : element("span", { class: "method" }, method), name,
+        target === null ? null : element("span", { class: "target" }, target)),
       status(trace),
       element("span", { class: "duration" }, duration(trace.duration)),
       element("span", { class: "track" }, element("span", { class: "bar" })),
-      element("span", { class: "spans" }, trace.spans === 1 ? "1 span" : `${count(trace.spans)} spans`));
+      element("span", { class: "spans" }, counted(trace.spans, "span")));
     if (trace.errors > 0) row.classList.add("failed");
-    row.title = [trace.path, trace.error, trace.kept === null ? null : `kept: ${trace.kept}`].filter((text) => text !== null).join(" · ");
+    row.title = [trace.path, trace.target, trace.error, trace.kept === null ? null : `kept: ${trace.kept}`].filter((text) => text !== null).join(" · ");
     row.dataset.id = trace.id;
     row.addEventListener("click", () => this.#onSelect(trace.id));
     return row;
@@ -193,15 +194,19 @@ export class TraceList {
   }
 }
 
-/** Splits the method from the name of a span. Without a route, the path stands for it. */
-function title(trace) {
-  const match = /^([A-Z_]{3,10})(?: (.+))?$/su.exec(trace.name);
-  if (match === null) return { method: "", name: trace.name };
-  return { method: match[1], name: match[2] ?? trace.path ?? "", isPath: match[2] === undefined };
+/** Splits the method from the name of a span. Without a route, the path or the target of a client stands for it. */
+function title({ name, path, target }) {
+  const match = /^([A-Z_]{3,10})(?: (.+))?$/su.exec(name);
+  if (match === null) return { method: "", name, isQuiet: false, target };
+  const [, method, route] = match;
+  if (route !== undefined) return { method, name: route, isQuiet: false, target };
+  return { method, name: path ?? target ?? "", isQuiet: true, target: path === null ? null : target };
 }
 
-function status(trace) {
-  const text = trace.code ?? (trace.failed ? "error" : "");
-  const family = /^[1-5]\d\d$/.test(text) ? `s${text[0]}` : trace.failed ? "s5" : "";
-  return element("span", { class: `code ${family}` }, text);
+/** The status code, and what has failed if that is something else. */
+function status({ code, failed, error }) {
+  const texts = [code, failed && error !== code ? error : null].filter((text) => text !== null);
+  const text = texts.length === 0 && failed ? "error" : texts.join(" ");
+  const family = failed ? "s5" : /^[1-5]\d\d$/.test(text) ? `s${text[0]}` : "";
+  return element("span", { class: `code ${family}`, title: text }, text);
 }

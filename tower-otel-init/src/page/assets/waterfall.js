@@ -1,5 +1,5 @@
 // One trace: its spans as a waterfall, and one span in detail.
-import { count, duration, element, time } from "./dom.js";
+import { counted, duration, element, time } from "./dom.js";
 
 /** More rows would make the page slow. */
 const MAX_ROWS = 1000;
@@ -51,8 +51,8 @@ export class Waterfall {
     const colors = palette(spans);
     const root = tree[0].span;
     const errors = spans.filter(isFailed).length;
-    const facts = [duration(end - start), spans.length === 1 ? "1 span" : `${count(spans.length)} spans`];
-    if (errors > 0) facts.push(errors === 1 ? "1 error" : `${count(errors)} errors`);
+    const facts = [duration(end - start), counted(spans.length, "span")];
+    if (errors > 0) facts.push(counted(errors, "error"));
     facts.push(time(start));
     const head = element("div", { class: "trace-head" },
       element("h3", {}, root.name),
@@ -65,8 +65,8 @@ export class Waterfall {
       element("span", {}, element("span", {}, "0"), element("span", {}, duration((end - start) / 2)), element("span", {}, duration(end - start))));
     const rows = tree.slice(0, MAX_ROWS).map((node) => this.#row(node, scale, colors, critical));
     const notes = [];
-    if (tree.length > MAX_ROWS) notes.push(`${count(tree.length - MAX_ROWS)} more spans are not shown.`);
-    if (dropped > 0) notes.push(`${count(dropped)} spans did not fit into the 4 MiB of a trace.`);
+    if (tree.length > MAX_ROWS) notes.push(`${counted(tree.length - MAX_ROWS, "more span is", "more spans are")} not shown.`);
+    if (dropped > 0) notes.push(`${counted(dropped, "span")} did not fit into the 4 MiB of a trace.`);
     if (root.parent !== "" && !root.remote) notes.push("The root has not ended, or was not recorded.");
     if (root.remote) notes.push("The parent is in another process, whose spans this page does not have.");
     const list = element("div", { class: "rows" }, axis, ...rows);
@@ -125,7 +125,7 @@ function details(span, start) {
   const offset = span.start - start;
   const facts = [span.kind, span.service, duration(span.duration), offset > 0 ? `${duration(offset)} after the start` : ""];
   const parts = [element("h4", {}, span.name), element("p", { class: "quiet" }, facts.filter((text) => text !== "").join(" · "))];
-  if (span.status === "error") parts.push(element("p", { class: "error" }, span.message === "" ? "The span failed." : span.message));
+  if (span.status === "error") parts.push(element("p", { class: "error" }, failure(span)));
   if (span.events.length > 0) {
     parts.push(element("h5", {}, "Events and log lines"), element("ol", { class: "events" }, ...span.events.map((event) => line(event, start))));
   }
@@ -135,9 +135,16 @@ function details(span, start) {
     parts.push(element("h5", {}, "Links"), ...span.links.map((link) =>
       element("div", {}, element("code", {}, link.traceparent), attributes(link.attributes))));
   }
-  if (span.dropped > 0) parts.push(element("p", { class: "note" }, `${count(span.dropped)} attributes, events or links over the limits are missing.`));
+  if (span.dropped > 0) parts.push(element("p", { class: "note" }, `Over the limits, ${counted(span.dropped, "attribute, event or link is", "attributes, events or links are")} missing.`));
   parts.push(element("p", { class: "id" }, element("span", {}, "traceparent"), element("code", {}, span.traceparent), copyButton(span.traceparent, "Copy traceparent")));
   return parts;
+}
+
+/** Returns the kind of an error and its description. */
+function failure(span) {
+  const kind = span.attributes.find(([name]) => name === "error.type")?.[1];
+  const texts = [kind === undefined ? "" : String(kind), span.message].filter((text) => text !== "");
+  return texts.length === 0 ? "The span failed." : texts.join(": ");
 }
 
 function line(event, start) {
