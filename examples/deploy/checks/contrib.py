@@ -12,6 +12,8 @@ import sys
 
 import yaml
 
+# Seconds: OTEL_BSP_SCHEDULE_DELAY, flush_timeout of the agents, and what a busy system adds.
+EXPORT_DELAY, AGENT_DELAY, MARGIN = 5, 1, 5
 DURATION = r"\d+(ms|s|m|h)"
 SETTINGS = {
     "tail_sampling": {
@@ -30,7 +32,7 @@ SETTINGS = {
     "loadbalancing": {
         "routing_key": "traceID|service|metric|resource|streamID|attributes",
         # The settings of the OTLP exporter, which the collector of these checks validates elsewhere.
-        "protocol": {"otlp": {"tls": {"insecure": bool}}},
+        "protocol": {"otlp": {"tls": {"insecure": r"\$\{env:\w+:-true\}", "server_name_override": str, "ca_file": str, "cert_file": str, "key_file": str, "reload_interval": DURATION}}},
         "resolver": {"dns": {"hostname": str, "port": r"\d+", "interval": DURATION, "timeout": DURATION}},
     },
     "file_storage": {
@@ -94,8 +96,9 @@ def faults(folder):
         if component == "tail_sampling":
             code = pathlib.Path("../property-management/src/layers.rs").read_text()
             longest = int(re.search(r"HANDLER_TIMEOUT: Duration = Duration::from_secs\((\d+)\)", code)[1])
-            if seconds(settings["decision_wait"]) <= longest:
-                yield f"{file}: decision_wait is not longer than a handler, {longest} s"
+            # A span is exported after up to 5 s and waits for a second in the agent. The rest is a margin.
+            if seconds(settings["decision_wait"]) < longest + EXPORT_DELAY + AGENT_DELAY + MARGIN:
+                yield f"{file}: decision_wait is not longer than the last span of a handler of {longest} s takes"
             cache = settings.get("decision_cache", {})
             if min(cache.get("sampled_cache_size", 0), cache.get("non_sampled_cache_size", 0)) < settings["num_traces"]:
                 yield f"{file}: the decision caches are smaller than num_traces"

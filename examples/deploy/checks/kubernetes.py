@@ -82,6 +82,16 @@ for each in workloads:
         if image.endswith("/property-management") and each["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/version"] != tag:
             faults.append(f"{each['metadata']['name']}: the version label is not the tag {tag}")
 
+# A release must not change a volumeClaimTemplate, which is immutable, nor restart what is not released.
+VERSION = "app.kubernetes.io/version"
+for each in workloads:
+    name, pod = each["metadata"]["name"], each["spec"]["template"]
+    for claim in each["spec"].get("volumeClaimTemplates", []):
+        if VERSION in claim["metadata"].get("labels", {}):
+            faults.append(f"{name}: a volumeClaimTemplate with a version")
+    if VERSION in pod["metadata"]["labels"] and pod["metadata"]["labels"].get("tier") != "service":
+        faults.append(f"{name}: the pods of another program have the version of the services")
+
 # prometheus/rules/pipeline.yml has the memory limits of the collectors.
 rules = yaml.safe_load(pathlib.Path("prometheus/rules/pipeline.yml").read_text())["groups"][0]["rules"]
 limits = {rule["labels"]["job"]: rule["expr"] for rule in rules if rule.get("record") == "job:collector_memory_limit:bytes"}
