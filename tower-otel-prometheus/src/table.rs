@@ -106,6 +106,12 @@ impl<S> SeriesTable<S> {
         family.help.get_or_insert(help);
     }
 
+    /// Returns the series of a key that was inserted as it is, so that its name is allowed. Code that does not keep its
+    /// handles requests them each time it records.
+    pub(crate) fn find_key(&self, key: &Key) -> Option<Arc<S>> {
+        self.read().by_key.get(key).cloned()
+    }
+
     /// Returns the series of `key`, whose rendered name is `name`. A new series is made by `make` and
     /// uses `size()` bytes without its labels. If the budget is exhausted, it is the overflow series of
     /// its name, and for a new name one that is not rendered.
