@@ -8,7 +8,6 @@ use opentelemetry::global;
 use opentelemetry_semantic_conventions::resource as key;
 use tracing::Subscriber;
 use tracing::subscriber::NoSubscriber;
-use tracing_subscriber::Registry;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 
@@ -16,7 +15,6 @@ use crate::builder::TelemetryBuilder;
 use crate::config::Config;
 use crate::error::InitError;
 use crate::layers::Layers;
-use crate::log_lines;
 use crate::propagation;
 use crate::running_telemetry::RunningTelemetry;
 use crate::summary::port_warning;
@@ -63,12 +61,7 @@ impl TelemetryBuilder {
             return Err(InitError::SubscriberInstalled);
         }
         let (mut telemetry, config) = self.start(true)?;
-        let mut layers: Layers<Registry> = telemetry.layers();
-        layers.push(log_lines::layer(
-            config.log_format,
-            telemetry.control.layer_filter(),
-            std::io::stdout,
-        ));
+        let layers = telemetry.installed_layers(config.log_format);
         let subscriber = tracing_subscriber::registry().with(layers);
         tracing::subscriber::set_global_default(subscriber)
             .map_err(|_| InitError::SubscriberInstalled)?;

@@ -1,7 +1,6 @@
 //! The fields of spans in JSON log lines.
 //!
-//! The fields of a span are formatted when they are recorded, for later log lines. `JsonFields` of `tracing-subscriber` builds
-//! a map and a text per span, and parses the whole text whenever a field is recorded late. This format appends to the text.
+//! Most spans have no log line, so their values are stored as they are, and formatted when a line is written.
 
 use std::fmt::{self, Debug, Write};
 
@@ -11,7 +10,15 @@ use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FormatFields, FormattedFields};
 
-/// Formats the fields of a span as a JSON object.
+use crate::json_text::{write_key, write_string};
+
+/// Room for the values of a request's span.
+const USUAL_LENGTH: usize = 384;
+
+/// The length in bytes from which values that are replaced by later ones are removed.
+const COMPACT_LENGTH: usize = 4096;
+
+/// Stores the values of a span for [`write_span`].
 pub(crate) struct JsonFields;
 
 impl<'writer> FormatFields<'writer> for JsonFields {
@@ -20,9 +27,9 @@ impl<'writer> FormatFields<'writer> for JsonFields {
         mut writer: Writer<'writer>,
         fields: R,
     ) -> fmt::Result {
-        let mut object = ObjectText::new();
-        fields.record(&mut object);
-        writer.write_str(&object.close())
+        let mut values = Values(String::with_capacity(USUAL_LENGTH));
+        fields.record(&mut values);
+        writer.write_str(&values.0)
     }
 
     fn add_fields(
@@ -30,186 +37,205 @@ impl<'writer> FormatFields<'writer> for JsonFields {
         current: &'writer mut FormattedFields<Self>,
         fields: &Record<'_>,
     ) -> fmt::Result {
-        let mut object = ObjectText::open(std::mem::take(&mut current.fields));
-        fields.record(&mut object);
-        current.fields = object.close();
+        let mut values = Values(std::mem::take(&mut current.fields));
+        fields.record(&mut values);
+        values.limit();
+        current.fields = values.0;
         Ok(())
     }
 }
 
-/// The text of an object whose members all end with a comma, without its last brace.
-struct ObjectText {
-    text: String,
-    /// Whether a key can already have a value.
-    is_late: bool,
-}
-
-impl ObjectText {
-    fn new() -> Self {
-        Self {
-            text: "{".to_owned(),
-            is_late: false,
+/// Writes a span as a JSON object: the values that [`JsonFields`] has stored, and its name.
+pub(crate) fn write_span(text: &mut String, values: &str, metadata: &tracing::Metadata<'_>) {
+    text.push('{');
+    for value in latest(values).iter().rev() {
+        let Some(field) = metadata.fields().iter().nth(value.field) else {
+            continue;
+        };
+        let name = field.name();
+        match value.kind {
+            Kind::Json => {
+                write_key(text, name);
+                text.push_str(value.text);
+            }
+            Kind::Text => {
+                write_key(text, name);
+                write_string(text, value.text);
+            }
+            // These are fields of records of the crate `log`.
+            Kind::Debug if name.starts_with("log.") => continue,
+            Kind::Debug => {
+                write_key(text, name.strip_prefix("r#").unwrap_or(name));
+                write_string(text, value.text);
+            }
         }
-    }
-
-    /// Removes the last brace of an object, so that members can be added.
-    fn open(mut text: String) -> Self {
-        text.pop();
-        match text.len() {
-            0 => text.push('{'),
-            1 => {}
-            _ => text.push(','),
-        }
-        Self {
-            text,
-            is_late: true,
-        }
-    }
-
-    fn close(mut self) -> String {
-        if self.text.ends_with(',') {
-            self.text.pop();
-        }
-        self.text.push('}');
-        self.text
-    }
-
-    /// Writes a key. An earlier member with this key is removed first.
-    fn key(&mut self, name: &str) -> &mut String {
-        let text = &mut self.text;
-        let end = text.len();
-        text.push('"');
-        escape(text, name);
-        text.push_str("\":");
-        if self.is_late {
-            remove_member(text, end);
-        }
-        text
-    }
-
-    fn write(&mut self, name: &str, value: fmt::Arguments<'_>) {
-        // Writing to a string does not fail.
-        let _ = write!(self.key(name), "{value},");
-    }
-
-    fn write_text(&mut self, name: &str, value: fmt::Arguments<'_>) {
-        let text = self.key(name);
-        write_string(text, value);
         text.push(',');
     }
+    write_key(text, "name");
+    write_string(text, metadata.name());
+    text.push('}');
 }
 
-impl Visit for ObjectText {
+/// How a value is written.
+#[derive(Clone, Copy)]
+enum Kind {
+    Json,
+    Text,
+    Debug,
+}
+
+impl Kind {
+    const fn as_char(self) -> char {
+        match self {
+            Self::Json => 'j',
+            Self::Text => 't',
+            Self::Debug => 'd',
+        }
+    }
+
+    const fn from_char(char: char) -> Option<Self> {
+        match char {
+            'j' => Some(Self::Json),
+            't' => Some(Self::Text),
+            'd' => Some(Self::Debug),
+            _ => None,
+        }
+    }
+}
+
+/// A stored value.
+struct StoredValue<'v> {
+    text: &'v str,
+    kind: Kind,
+    /// The index of the field in its span.
+    field: usize,
+}
+
+/// Returns the latest value of each field, the last one first.
+fn latest(values: &str) -> Vec<StoredValue<'_>> {
+    let mut latest: Vec<StoredValue<'_>> = Vec::new();
+    let mut rest = values;
+    while let Some((value, before)) = split_last(rest) {
+        if latest.iter().all(|later| later.field != value.field) {
+            latest.push(value);
+        }
+        rest = before;
+    }
+    latest
+}
+
+/// Splits the last value from those before it. See [`Values::end`].
+fn split_last(values: &str) -> Option<(StoredValue<'_>, &str)> {
+    let mut chars = values.chars();
+    let kind = Kind::from_char(chars.next_back()?)?;
+    let field = number(&mut chars)?;
+    let length = number(&mut chars)?;
+    let rest = chars.as_str();
+    let (before, text) = rest.split_at_checked(rest.len().checked_sub(length)?)?;
+    Some((StoredValue { text, kind, field }, before))
+}
+
+/// Reads a number from its end.
+fn number(chars: &mut std::str::Chars<'_>) -> Option<usize> {
+    let mut number = 0;
+    loop {
+        let digit = usize::try_from(u32::from(chars.next_back()?)).ok()?;
+        number = (number << DIGIT_BITS) | (digit & DIGIT_MASK);
+        if digit > DIGIT_MASK {
+            return Some(number);
+        }
+    }
+}
+
+const DIGIT_BITS: u32 = 6;
+const DIGIT_MASK: usize = (1 << DIGIT_BITS) - 1;
+
+/// Values, each followed by its length, its field and its kind.
+struct Values(String);
+
+impl Values {
+    fn push(&mut self, field: &Field, kind: Kind, value: &str) {
+        self.0.push_str(value);
+        self.end(field, kind, value.len());
+    }
+
+    fn format(&mut self, field: &Field, kind: Kind, value: fmt::Arguments<'_>) {
+        let start = self.0.len();
+        // A failed `Debug` leaves the text that it has written.
+        let _ = self.0.write_fmt(value);
+        self.end(field, kind, self.0.len() - start);
+    }
+
+    fn end(&mut self, field: &Field, kind: Kind, length: usize) {
+        self.number(length);
+        self.number(field.index());
+        self.0.push(kind.as_char());
+    }
+
+    /// Writes a number as ASCII characters of six bits. The one with the lowest bits comes first and has a seventh.
+    fn number(&mut self, number: usize) {
+        let mut digit = (number & DIGIT_MASK) | (DIGIT_MASK + 1);
+        let mut rest = number >> DIGIT_BITS;
+        loop {
+            self.0
+                .push(char::from(u8::try_from(digit).unwrap_or_default()));
+            if rest == 0 {
+                return;
+            }
+            digit = rest & DIGIT_MASK;
+            rest >>= DIGIT_BITS;
+        }
+    }
+
+    /// Removes values that are replaced, so that a span whose fields are recorded again and again does not grow.
+    fn limit(&mut self) {
+        if self.0.len() < COMPACT_LENGTH {
+            return;
+        }
+        let mut compact = Self(String::new());
+        for value in latest(&self.0).iter().rev() {
+            compact.0.push_str(value.text);
+            compact.number(value.text.len());
+            compact.number(value.field);
+            compact.0.push(value.kind.as_char());
+        }
+        *self = compact;
+    }
+}
+
+impl Visit for Values {
     fn record_f64(&mut self, field: &Field, value: f64) {
         if value.is_finite() {
             // `Debug` writes an integer with a decimal point.
-            self.write(field.name(), format_args!("{value:?}"));
+            self.format(field, Kind::Json, format_args!("{value:?}"));
         } else {
-            self.write(field.name(), format_args!("null"));
+            self.push(field, Kind::Json, "null");
         }
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.write(field.name(), format_args!("{value}"));
+        self.format(field, Kind::Json, format_args!("{value}"));
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.write(field.name(), format_args!("{value}"));
+        self.format(field, Kind::Json, format_args!("{value}"));
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.write(field.name(), format_args!("{value}"));
+        self.push(field, Kind::Json, if value { "true" } else { "false" });
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        let text = self.key(field.name());
-        text.push('"');
-        escape(text, value);
-        text.push_str("\",");
+        self.push(field, Kind::Text, value);
     }
 
     fn record_bytes(&mut self, field: &Field, value: &[u8]) {
-        self.write(field.name(), format_args!("{value:?}"));
+        self.format(field, Kind::Json, format_args!("{value:?}"));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        let name = field.name();
-        // These are fields of records of the crate `log`.
-        if !name.starts_with("log.") {
-            let name = name.strip_prefix("r#").unwrap_or(name);
-            self.write_text(name, format_args!("{value:?}"));
-        }
+        self.format(field, Kind::Debug, format_args!("{value:?}"));
     }
-}
-
-/// Removes an earlier member with the same key as the one that starts at `end`, if any.
-fn remove_member(text: &mut String, end: usize) {
-    let (members, key) = text.split_at(end);
-    // Quotes in texts are escaped, so a quoted text between a separator and a colon is always a key.
-    let mut found = members.match_indices(key).map(|(start, _)| start);
-    let start = found.find(|start| {
-        let before = members.get(..*start).unwrap_or_default();
-        before.ends_with(['{', ','])
-    });
-    if let Some(start) = start {
-        let length = member_length(members.get(start..).unwrap_or_default());
-        text.replace_range(start..start + length, "");
-    }
-}
-
-/// Returns the length of the first member of a text, with its comma.
-fn member_length(members: &str) -> usize {
-    let mut is_quoted = false;
-    let mut is_escaped = false;
-    let mut depth = 0_usize;
-    let end = members.bytes().position(|byte| {
-        match byte {
-            _ if is_escaped => is_escaped = false,
-            b'\\' => is_escaped = true,
-            b'"' => is_quoted = !is_quoted,
-            b'[' if !is_quoted => depth += 1,
-            b']' if !is_quoted => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        byte == b',' && !is_quoted && depth == 0
-    });
-    end.map_or(members.len(), |end| end + 1)
-}
-
-/// Writes a text as a JSON string.
-fn write_string(text: &mut String, value: fmt::Arguments<'_>) {
-    text.push('"');
-    // If a `Debug` implementation fails, the text that it has written remains.
-    let _ = Escaped(text).write_fmt(value);
-    text.push('"');
-}
-
-/// A writer that escapes text for a JSON string.
-struct Escaped<'a>(&'a mut String);
-
-impl Write for Escaped<'_> {
-    fn write_str(&mut self, part: &str) -> fmt::Result {
-        escape(self.0, part);
-        Ok(())
-    }
-}
-
-fn escape(text: &mut String, value: &str) {
-    let mut rest = value;
-    let special = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
-    while let Some(at) = rest.bytes().position(special) {
-        let (plain, escaped) = rest.split_at(at);
-        text.push_str(plain);
-        let mut chars = escaped.chars();
-        match chars.next() {
-            Some(quoted @ ('"' | '\\')) => text.extend(['\\', quoted]),
-            // Writing to a string does not fail.
-            Some(control) => drop(write!(text, "\\u{:04x}", u32::from(control))),
-            None => {}
-        }
-        rest = chars.as_str();
-    }
-    text.push_str(rest);
 }
 
 #[cfg(test)]

@@ -1,29 +1,28 @@
 //! The fields are the same as in `tracing-subscriber`'s own format.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
 use serde_json::Value;
 use tracing::Span;
 use tracing::field::Empty;
-use tracing_subscriber::Layer;
-use tracing_subscriber::fmt::FormatFields;
-use tracing_subscriber::fmt::format;
+use tracing_subscriber::fmt::FormattedFields;
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{Layer, Registry};
 
-use super::JsonFields;
+use super::{COMPACT_LENGTH, JsonFields};
+use crate::live_log_filter::LiveLogFilter;
+use crate::log_lines;
+use crate::options::{LogFormat, LogTraces};
 use crate::test_output::TestOutput;
 
-/// Returns the fields of a span, formatted by `format`, from a log line inside of the span.
-fn fields<F>(format: F, span: impl FnOnce() -> Span) -> Value
-where
-    F: for<'a> FormatFields<'a> + Send + Sync + 'static,
-{
+type BoxLayer = Box<dyn Layer<Registry> + Send + Sync>;
+
+/// Returns the span of a line within it, written by `layer`.
+fn span_of_line(layer: impl FnOnce(TestOutput) -> BoxLayer, span: impl FnOnce() -> Span) -> Value {
     let output = TestOutput::default();
-    let writer = output.clone();
-    let layer = tracing_subscriber::fmt::layer()
-        .with_writer(move || writer.clone())
-        .json()
-        .fmt_fields(format);
-    let subscriber = tracing_subscriber::registry().with(layer.boxed());
+    let subscriber = tracing_subscriber::registry().with(layer(output.clone()));
     tracing::subscriber::with_default(subscriber, || {
         let _span = span().entered();
         tracing::info!("line");
@@ -32,11 +31,21 @@ where
     line["span"].clone()
 }
 
+/// Returns the layer of log lines.
+fn own(output: TestOutput) -> BoxLayer {
+    let filter = LiveLogFilter::new("info", LogTraces::All).layer_filter();
+    log_lines::layer(LogFormat::Json, filter, move || output.clone())
+}
+
 /// Checks that both formats give the same fields, and returns them.
 fn same_fields(span: fn() -> Span) -> Value {
-    let own = fields(JsonFields, span);
-    assert_eq!(own, fields(format::JsonFields::new(), span));
-    own
+    let original = |output: TestOutput| {
+        let layer = tracing_subscriber::fmt::layer().json();
+        layer.with_writer(move || output.clone()).boxed()
+    };
+    let fields = span_of_line(own, span);
+    assert_eq!(fields, span_of_line(original, span));
+    fields
 }
 
 #[test]
@@ -111,11 +120,29 @@ fn a_span_without_fields_gets_late_ones() {
 }
 
 #[test]
-fn the_text_of_a_span_does_not_grow_with_values_that_are_replaced() {
-    let mut object = super::ObjectText::open(String::new());
-    for number in 0..1000 {
-        object.write("count", format_args!("{}", number % 10));
-        object.write_text("state", format_args!("\"{}\"", number % 10));
-    }
-    assert_eq!(object.close(), r#"{"count":9,"state":"\"9\""}"#);
+fn the_values_of_a_span_do_not_grow_with_those_that_are_replaced() {
+    let long = "x".repeat(1000);
+    let length = AtomicUsize::new(0);
+    let span = || {
+        let span = tracing::info_span!("span", first = 1, count = Empty, state = Empty);
+        for number in 0..1000 {
+            span.record("count", number);
+            span.record("state", &*long);
+            span.with_subscriber(|(id, dispatch)| {
+                let registry = dispatch.downcast_ref::<Registry>().unwrap();
+                let span = registry.span(id).unwrap();
+                let extensions = span.extensions();
+                let values = extensions.get::<FormattedFields<JsonFields>>().unwrap();
+                length.fetch_max(values.fields.len(), Relaxed);
+            });
+        }
+        span
+    };
+    let fields = span_of_line(own, span);
+    assert_eq!(
+        (&fields["first"], &fields["count"]),
+        (&1.into(), &999.into())
+    );
+    assert_eq!(fields["state"], *long);
+    assert!(length.into_inner() <= COMPACT_LENGTH + 2 * long.len());
 }

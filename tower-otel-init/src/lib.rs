@@ -281,6 +281,7 @@ mod exporter_config;
 mod exporter_state;
 #[cfg(feature = "prometheus")]
 mod facade_metrics;
+mod filtered_logs;
 #[cfg(any(feature = "b3", feature = "xray"))]
 mod flag_normalizer;
 mod flush;
@@ -288,6 +289,7 @@ mod fork;
 mod install;
 mod item_counts;
 mod json_fields;
+mod json_text;
 mod keep_rules;
 mod key_value_list;
 mod layers;

@@ -11,6 +11,7 @@ use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
 use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_log::NormalizeEvent;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::{Context, Filter};
 
@@ -29,7 +30,8 @@ struct Directives {
     select_spans: Arc<AtomicBool>,
 }
 
-/// The filter of one layer.
+/// The filter of one layer. A clone is for the same layer.
+#[derive(Clone)]
 pub(crate) struct LayerFilter {
     directives: Arc<ArcSwap<EnvFilter>>,
     /// Whether a directive selects spans. If not, enter and exit do not call the `EnvFilter`, which takes locks there.
@@ -109,6 +111,17 @@ impl LayerFilter {
         self.select_spans
             .load(Relaxed)
             .then(|| self.directives.load())
+    }
+
+    /// Returns whether a layer sees an event.
+    pub(crate) fn enables_event<S>(&self, event: &Event<'_>, context: &Context<'_, S>) -> bool
+    where
+        S: Subscriber,
+    {
+        // A record of the crate `log` has its target in a field.
+        let normalized = event.normalized_metadata();
+        let metadata = normalized.as_ref().unwrap_or_else(|| event.metadata());
+        self.enabled(metadata, context) && self.event_enabled(event, context)
     }
 
     /// Returns whether the lines of the current trace are written. Lines outside of a trace are always written.

@@ -8,10 +8,11 @@ use opentelemetry::trace::TraceContextExt;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::fmt::format::{Format, Json, Writer};
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields, MakeWriter};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::json_fields::JsonFields;
+use crate::filtered_logs::FilteredLines;
+use crate::json_fields::{JsonFields, write_span};
 use crate::live_log_filter::LayerFilter;
 use crate::options::LogFormat;
 use crate::pretty_lines::{OtelName, PrettyLine};
@@ -29,72 +30,82 @@ where
 {
     let layer = tracing_subscriber::fmt::layer().with_writer(writer);
     match format {
-        LogFormat::Json => layer
-            .json()
-            .with_span_list(false)
-            .fmt_fields(JsonFields)
-            .map_event_format(WithTraceIds)
-            .with_filter(filter)
-            .boxed(),
+        LogFormat::Json => {
+            let layer = layer
+                .json()
+                .with_current_span(false)
+                .with_span_list(false)
+                .fmt_fields(JsonFields)
+                .map_event_format(JsonLine);
+            FilteredLines::<_, JsonFields>::new(filter, layer).boxed()
+        }
         LogFormat::Pretty => {
             let colors = std::io::stdout().is_terminal() && colors_allowed();
-            layer
+            let layer = layer
                 .with_ansi(colors)
                 .fmt_fields(OtelName)
-                .event_format(PrettyLine)
-                .with_filter(filter)
-                .boxed()
+                .event_format(PrettyLine);
+            FilteredLines::<_, OtelName>::new(filter, layer).boxed()
         }
     }
 }
 
-/// A format that adds `trace_id` and `span_id` to the lines of another format. It reads the ids from the
-/// current OpenTelemetry context, which every span backend sets.
-struct WithTraceIds<F>(F);
+/// A JSON format that adds the span, `trace_id` and `span_id` to the lines of another one, which has no spans. It reads
+/// the ids from the current OpenTelemetry context, which has the spans of both span backends.
+struct JsonLine<T>(Format<Json, T>);
 
-/// A format of lines to which the ids can be appended.
-trait AppendIds {
-    /// The end of a line, after the ids.
-    const END: &'static str;
-    fn append_ids(line: &mut String, trace: &str, span: &str) -> fmt::Result;
-}
-
-impl<T> AppendIds for Format<Json, T> {
-    const END: &'static str = "}";
-
-    fn append_ids(line: &mut String, trace: &str, span: &str) -> fmt::Result {
-        write!(line, ",\"trace_id\":\"{trace}\",\"span_id\":\"{span}\"")
-    }
-}
-
-impl<S, N, F> FormatEvent<S, N> for WithTraceIds<F>
+impl<S, T> FormatEvent<S, JsonFields> for JsonLine<T>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-    F: FormatEvent<S, N> + AppendIds,
+    Format<Json, T>: FormatEvent<S, JsonFields>,
 {
     fn format_event(
         &self,
-        context: &FmtContext<'_, S, N>,
+        context: &FmtContext<'_, S, JsonFields>,
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let ids = Context::map_current(|current| {
-            let span = current.span();
-            let span = span.span_context();
-            span.is_valid()
-                .then(|| (span.trace_id().to_string(), span.span_id().to_string()))
-        });
-        let Some((trace, span)) = ids else {
-            return self.0.format_event(context, writer, event);
-        };
         let mut line = String::new();
         self.0
             .format_event(context, Writer::new(&mut line), event)?;
         let text = line.trim_end_matches('\n');
-        let length = text.strip_suffix(F::END).unwrap_or(text).len();
+        let length = text.strip_suffix('}').unwrap_or(text).len();
         line.truncate(length);
-        F::append_ids(&mut line, &trace, &span)?;
-        writeln!(writer, "{line}{}", F::END)
+        write_current_span(&mut line, context, event);
+        write_ids(&mut line)?;
+        writeln!(writer, "{line}}}")
     }
+}
+
+/// Writes the innermost span of an event that the log filter enables.
+fn write_current_span<S>(
+    line: &mut String,
+    context: &FmtContext<'_, S, JsonFields>,
+    event: &Event<'_>,
+) where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let parent = event.parent().and_then(|id| context.span(id));
+    let Some(current) = parent.or_else(|| context.lookup_current()) else {
+        return;
+    };
+    for span in current.scope() {
+        if let Some(fields) = span.extensions().get::<FormattedFields<JsonFields>>() {
+            line.push_str(",\"span\":");
+            write_span(line, &fields.fields, span.metadata());
+            return;
+        }
+    }
+}
+
+fn write_ids(line: &mut String) -> fmt::Result {
+    Context::map_current(|current| {
+        let span = current.span();
+        let span = span.span_context();
+        if span.is_valid() {
+            let (trace, span) = (span.trace_id(), span.span_id());
+            write!(line, ",\"trace_id\":\"{trace}\",\"span_id\":\"{span}\"")?;
+        }
+        Ok(())
+    })
 }

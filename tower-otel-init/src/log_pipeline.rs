@@ -9,19 +9,15 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::logs::{
     BatchConfigBuilder, BatchLogProcessor, LogBatch, LogExporter, LogProcessor, SdkLogRecord,
-    SdkLoggerProvider,
+    SdkLogger, SdkLoggerProvider,
 };
 use tokio::runtime::Handle;
-use tracing::Subscriber;
-use tracing_subscriber::Layer;
-use tracing_subscriber::registry::LookupSpan;
 
 use crate::batch_config::BatchConfig;
 use crate::drop_counter::DropCounter;
 use crate::endpoint_health::EndpointHealth;
 use crate::export_monitor::ExportMonitor;
 use crate::export_runtime::ExportRuntime;
-use crate::live_log_filter::LayerFilter;
 
 pub(crate) fn logger_provider<E: LogExporter + 'static>(
     exporter: E,
@@ -54,16 +50,10 @@ pub(crate) fn logger_provider<E: LogExporter + 'static>(
 
 /// Returns a layer that turns events into log records. The SDK adds trace id and span id from the
 /// current context.
-pub(crate) fn layer<S>(
+pub(crate) fn layer(
     provider: &SdkLoggerProvider,
-    filter: LayerFilter,
-) -> Box<dyn Layer<S> + Send + Sync>
-where
-    S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
-{
+) -> OpenTelemetryTracingBridge<SdkLoggerProvider, SdkLogger> {
     OpenTelemetryTracingBridge::new(provider)
-        .with_filter(filter)
-        .boxed()
 }
 
 /// The SDK's batch processor, with a queue limit that counts dropped log records.

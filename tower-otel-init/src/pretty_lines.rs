@@ -93,8 +93,11 @@ where
         let spans = context.event_scope().map(|scope| scope.from_root());
         for span in spans.into_iter().flatten() {
             let extensions = span.extensions();
-            let name = extensions.get::<FormattedFields<OtelName>>();
-            let name = name.map_or("", |name| &name.fields);
+            // The log filter disables spans that have none.
+            let Some(name) = extensions.get::<FormattedFields<OtelName>>() else {
+                continue;
+            };
+            let name = &name.fields;
             let name = if name.is_empty() { span.name() } else { name };
             write!(writer, "{}: ", style.paint(Color::Bold, name))?;
         }

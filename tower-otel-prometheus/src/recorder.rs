@@ -38,6 +38,9 @@ impl metrics::Recorder for PrometheusRecorder {
     }
 
     fn register_counter(&self, key: &Key, _metadata: &Metadata<'_>) -> Counter {
+        if let Some(known) = self.registry.counters.find_key(key) {
+            return Counter::from_arc(known);
+        }
         if !self.registry.allows(key, MetricKind::Counter) {
             return Counter::noop();
         }
@@ -45,6 +48,9 @@ impl metrics::Recorder for PrometheusRecorder {
     }
 
     fn register_gauge(&self, key: &Key, _metadata: &Metadata<'_>) -> Gauge {
+        if let Some(known) = self.registry.gauges.find_key(key) {
+            return Gauge::from_arc(known);
+        }
         if !self.registry.allows(key, MetricKind::Gauge) {
             return Gauge::noop();
         }
@@ -52,6 +58,9 @@ impl metrics::Recorder for PrometheusRecorder {
     }
 
     fn register_histogram(&self, key: &Key, _metadata: &Metadata<'_>) -> Histogram {
+        if let Some(known) = self.registry.histograms.find_key(key) {
+            return Histogram::from_arc(known);
+        }
         if !self.registry.allows(key, MetricKind::Histogram) {
             return Histogram::noop();
         }

@@ -105,6 +105,12 @@ impl<S> SeriesTable<S> {
         family.help.get_or_insert(help);
     }
 
+    /// Returns the series of a key that was inserted unchanged, so its name is allowed. Code that does not store its handles
+    /// requests them each time it records.
+    pub(crate) fn find_key(&self, key: &Key) -> Option<Arc<S>> {
+        self.read().by_key.get(key).cloned()
+    }
+
     /// Returns the series of `key`, whose rendered name is `name`. A new series is created by `make` and
     /// uses `size()` bytes without its labels. If the budget is exhausted, returns the overflow series of
     /// the name, or for a new name a series that is not rendered.

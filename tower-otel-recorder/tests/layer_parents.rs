@@ -10,7 +10,7 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::trace::Sampler;
 use support::{Scene, assert_child, assert_root, fields};
-use tracing::{debug_span, info_span};
+use tracing::{debug_span, info, info_span};
 use tracing_subscriber::filter::LevelFilter;
 
 fn remote(flags: u8) -> SpanContext {
@@ -129,16 +129,34 @@ fn baggage_of_the_context_is_visible_inside_the_span() {
 }
 
 #[test]
-fn a_span_that_a_filter_hides_is_left_out_of_the_trace() {
-    let scene = Scene::filtered(LevelFilter::INFO);
-    info_span!("a").in_scope(|| {
-        debug_span!("hidden").in_scope(|| drop(info_span!("b")));
-        let hidden = debug_span!("hidden");
-        drop(info_span!(parent: &hidden, "c"));
-    });
-    assert_eq!(scene.spans().len(), 3);
-    assert_child(&scene.span("b"), &scene.span("a"));
-    assert_child(&scene.span("c"), &scene.span("a"));
+fn a_span_that_a_filter_or_the_level_hides_is_left_out_of_the_trace() {
+    let by_level = |activate: bool| {
+        Scene::with(Sampler::AlwaysOn, |layer| {
+            layer.spans(LevelFilter::INFO).activate_context(activate)
+        })
+    };
+    let scenes: [&dyn Fn() -> Scene; 3] = [
+        &|| Scene::filtered(LevelFilter::INFO),
+        &|| by_level(true),
+        &|| by_level(false),
+    ];
+    for scene in scenes {
+        let scene = scene();
+        info_span!("a").in_scope(|| {
+            debug_span!("hidden").in_scope(|| {
+                drop(info_span!("b"));
+                info!("event");
+            });
+            let hidden = debug_span!("hidden");
+            drop(info_span!(parent: &hidden, "c"));
+        });
+        debug_span!("hidden").in_scope(|| drop(info_span!("root")));
+        assert_eq!(scene.spans().len(), 4);
+        assert_child(&scene.span("b"), &scene.span("a"));
+        assert_child(&scene.span("c"), &scene.span("a"));
+        assert_root(&scene.span("root"));
+        assert_eq!(scene.span("a").events.len(), 1);
+    }
 }
 
 #[test]

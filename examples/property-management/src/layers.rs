@@ -57,19 +57,20 @@ impl Layers {
     pub(crate) fn server(self, routes: Router, keys: Keys, audience: Audience) -> Router {
         let routes = routes
             .fallback(route_not_found)
-            .method_not_allowed_fallback(method_not_allowed)
-            .layer(middleware::from_fn(limit_time));
+            .method_not_allowed_fallback(method_not_allowed);
         let traces = TraceLayer::server()
             .remote_parent(remote_parent)
             .sensitive_query_keys(SensitiveKeys::new(SENSITIVE_KEYS));
-        let routes = match self.is_enabled {
-            true => routes.layer(observe((traces, MetricsLayer::server()))),
-            false => routes,
-        };
-        routes.layer(middleware::map_request(move |mut request: Request| {
+        let verify = middleware::map_request(move |mut request: Request| {
             VerifiedToken::insert(&keys, audience, &mut request);
             future::ready(request)
-        }))
+        });
+        let limit = middleware::from_fn(limit_time);
+        // One call of `layer`: each adds a box, and every request clones all of them.
+        match self.is_enabled {
+            true => routes.layer((verify, observe((traces, MetricsLayer::server())), limit)),
+            false => routes.layer((verify, limit)),
+        }
     }
 
     /// Returns a client that records each attempt, and sends the trace context only to `propagate_to`.

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use opentelemetry::{Context as OtelContext, trace::Status};
 use tracing::{
-    Event, Level, Subscriber,
+    Event, Level, Metadata, Subscriber,
     span::{Attributes, Id, Record},
 };
 use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
@@ -22,6 +22,12 @@ use super::{
 use crate::{clock::Timestamp, events::CompactEvent, record::SpanRecord};
 
 impl RecorderLayer {
+    /// Returns whether spans of a level are recorded.
+    #[inline]
+    fn records_level(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() <= self.span_level
+    }
+
     /// Changes the record of a span, if it has one. `change` must not run code of the application.
     pub(super) fn change(&self, id: u64, change: impl FnOnce(&mut SpanRecord)) {
         self.spans.open.with(id, |state| state.record().map(change));
@@ -68,8 +74,11 @@ impl RecorderLayer {
         if attributes.is_root() {
             return Some(Parent::Context(OtelContext::new()));
         }
-        // If a filter hides the parent, this is the next ancestor.
-        let parent = ctx.span(id).and_then(|span| span.parent());
+        // If a filter or the level hides the parent, this is its next ancestor.
+        let parent = ctx.span(id).and_then(|span| {
+            let mut ancestors = span.scope().skip(1);
+            ancestors.find(|ancestor| self.records_level(ancestor.metadata()))
+        });
         let parent = parent.map(|parent| parent.id().into_u64());
         let parent = parent.and_then(|parent| self.spans.open.with(parent, SpanState::use_context));
         Some(match parent {
@@ -92,7 +101,7 @@ where
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, ctx: Context<'_, S>) {
-        if !self.spans.records {
+        if !self.spans.records || !self.records_level(attributes.metadata()) {
             return;
         }
         let Some(parent) = self.parent(attributes, id, &ctx) else {
@@ -134,7 +143,14 @@ where
         if !self.spans.records || !is_recorded && level != Level::ERROR {
             return;
         }
-        let Some(span) = ctx.event_span(event) else {
+        let span = ctx.event_span(event).and_then(|span| {
+            if self.records_level(span.metadata()) {
+                return Some(span);
+            }
+            let mut ancestors = span.scope().skip(1);
+            ancestors.find(|ancestor| self.records_level(ancestor.metadata()))
+        });
+        let Some(span) = span else {
             return;
         };
         let id = span.id().into_u64();

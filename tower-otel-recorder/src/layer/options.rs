@@ -54,6 +54,7 @@ use crate::{origin::Origin, shared::Shared, tracer::RecorderTracer};
 #[must_use = "a layer records spans when it is added to a subscriber"]
 pub struct RecorderLayer {
     pub(super) tracer: RecorderTracer,
+    pub(super) span_level: LevelFilter,
     pub(super) events: LevelFilter,
     pub(super) location: bool,
     pub(super) target: bool,
@@ -89,6 +90,7 @@ impl RecorderLayer {
     pub(crate) fn new(shared: &Arc<Shared>) -> Self {
         Self {
             tracer: RecorderTracer::new(Arc::clone(shared), None),
+            span_level: LevelFilter::TRACE,
             events: LevelFilter::INFO,
             location: true,
             target: true,
@@ -101,6 +103,16 @@ impl RecorderLayer {
     /// Sets the instrumentation scope of the spans. Default: name and version of this crate.
     pub fn scope(mut self, scope: InstrumentationScope) -> Self {
         self.tracer = self.tracer.with_scope(scope);
+        self
+    }
+
+    /// Sets the most verbose level of the spans that are recorded. Default: `TRACE`.
+    ///
+    /// The parent of the children of a span that is not recorded is its next ancestor. A filter of the layer has the same effect,
+    /// but looks each span up when it is entered, exited and closed. Other layers still see the spans, so this level does not lower
+    /// the maximum level of the subscriber.
+    pub fn spans(mut self, level: impl Into<LevelFilter>) -> Self {
+        self.span_level = level.into();
         self
     }
 

@@ -25,7 +25,7 @@ pub(super) async fn stream(
     let first = app.database.document_part(&user.id, &id, 0).await?;
     let first = first.ok_or_else(|| Problem::not_found("document"))?;
     let reader = Reader {
-        database: app.database,
+        database: app.database.clone(),
         owner: user.id,
         id,
         next: 1,

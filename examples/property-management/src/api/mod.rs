@@ -8,7 +8,7 @@ mod notifications;
 mod properties;
 mod queue;
 
-use std::process::ExitCode;
+use std::{ops::Deref, process::ExitCode, sync::Arc};
 
 use axum::{
     Router,
@@ -41,9 +41,11 @@ pub(crate) struct Config {
     pub(crate) jwt_secret: Secret,
 }
 
-/// The shared state of the handlers.
+/// The shared state of the handlers. Each request clones it several times.
 #[derive(Clone)]
-pub(crate) struct App {
+pub(crate) struct App(Arc<AppState>);
+
+pub(crate) struct AppState {
     database: Database,
     keys: Keys,
     passwords: PasswordHasher,
@@ -51,6 +53,14 @@ pub(crate) struct App {
     model: Model,
     notifications: Notifications,
     shutdown: Shutdown,
+}
+
+impl Deref for App {
+    type Target = AppState;
+
+    fn deref(&self) -> &AppState {
+        &self.0
+    }
 }
 
 impl FromRef<App> for Keys {
@@ -83,7 +93,7 @@ pub(crate) async fn serve(
     let database = Database::open(&config.database_url)?;
     let keys = Keys::new(&config.jwt_secret);
     let layers = process.layers();
-    let app = App {
+    let state = AppState {
         database: database.clone(),
         keys: keys.clone(),
         passwords: PasswordHasher::default(),
@@ -110,7 +120,7 @@ pub(crate) async fn serve(
         .route("/documents/{id}", get(documents::stream))
         .route("/notifications", get(notifications::open))
         .layer(DefaultBodyLimit::max(MAX_BODY_SIZE))
-        .with_state(app);
+        .with_state(App(Arc::new(state)));
     let app = layers.server(routes, keys, Audience::Api);
     let operations = layers::operations(database.clone(), process);
     let server = process::serve_with_operations(listener, app, operations, process);
