@@ -90,3 +90,30 @@ pub(crate) fn cut(text: &str) -> String {
     const MAX_CHARS: usize = 300;
     fit(&printable(text), MAX_CHARS).trim_end().to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry_sdk::error::OTelSdkError;
+    use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+
+    use super::*;
+
+    struct Panics;
+
+    impl<S: tracing::Subscriber> Layer<S> for Panics {
+        fn on_event(&self, _: &tracing::Event<'_>, _: Context<'_, S>) {
+            std::panic::panic_any("a layer fails");
+        }
+    }
+
+    #[test]
+    fn a_subscriber_that_panics_does_not_stop_the_exporter() {
+        let health = EndpointHealth::new("metrics", "http://localhost:4317");
+        let subscriber = tracing_subscriber::registry().with(Panics);
+        tracing::subscriber::with_default(subscriber, || {
+            let refused = Err(OTelSdkError::InternalFailure("no".to_owned()));
+            health.record(&refused, &RejectedItems::default());
+        });
+        assert_eq!(health.state(), "failing");
+    }
+}

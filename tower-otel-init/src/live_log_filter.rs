@@ -179,6 +179,7 @@ where
 
 #[cfg(test)]
 mod tests {
+    use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
     use tracing_subscriber::layer::SubscriberExt;
 
     use super::*;
@@ -207,5 +208,30 @@ mod tests {
         let text = output.text();
         assert_eq!(text.lines().count(), 1, "{text}");
         assert!(text.contains("within selected"), "{text}");
+    }
+
+    #[test]
+    fn a_caller_does_not_remove_its_requests_from_the_access_log() {
+        let output = TestOutput::default();
+        let writer = output.clone();
+        let live = LiveLogFilter::new("info", LogTraces::Sampled);
+        let layer = log_lines::layer(LogFormat::Json, live.layer_filter(), move || writer.clone());
+        let subscriber = tracing_subscriber::registry().with(layer);
+        tracing::subscriber::with_default(subscriber, || {
+            let unsampled = SpanContext::new(
+                TraceId::from(7),
+                SpanId::from(7),
+                TraceFlags::default(),
+                true,
+                TraceState::default(),
+            );
+            let context = OtelContext::new().with_remote_span_context(unsampled);
+            let _attached = context.attach();
+            tracing::info!("a line of a handler");
+            tracing::info!(target: "tower_otel_trace::access_log", "request complete");
+        });
+        let text = output.text();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(text.contains("request complete"), "{text}");
     }
 }

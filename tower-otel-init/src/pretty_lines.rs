@@ -197,4 +197,19 @@ mod tests {
         });
         assert_eq!(lines, [" INFO GET /a·[2J: shop: late"]);
     }
+
+    #[test]
+    fn a_name_whose_debug_fails_is_omitted() {
+        struct Broken;
+        impl std::fmt::Debug for Broken {
+            fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                Err(std::fmt::Error)
+            }
+        }
+        let lines = lines(|| {
+            let _span = tracing::info_span!("work", otel.name = ?Broken).entered();
+            tracing::info!(target: "shop", "sold");
+        });
+        assert_eq!(lines, [" INFO work: shop: sold"]);
+    }
 }
