@@ -37,7 +37,9 @@ use crate::shutdown::ShutdownError;
 /// Dropping it is [`shutdown`](Self::shutdown) with a timeout of five seconds.
 ///
 /// A child of `fork` has no thread that exports: dropping telemetry there does nothing, and `flush` and `shutdown` are an error
-/// at once. What the child records is lost and not counted. Start telemetry in each process.
+/// at once. What the child records is lost and not counted. The child cannot start telemetry again
+/// ([`AlreadyStarted`](InitError::AlreadyStarted)), because it has the subscriber of its parent. Start telemetry in each process
+/// after the fork, and not in the parent before it.
 #[derive(Debug)]
 #[must_use = "telemetry stops when this is dropped"]
 pub struct Telemetry(pub(crate) RunningTelemetry);
@@ -182,6 +184,8 @@ impl Telemetry {
     /// the router strips, and outside of the layers, so that it does not show itself:
     ///
     /// ```no_run
+    /// use std::net::SocketAddr;
+    ///
     /// use axum::{Router, routing::get};
     /// use tower_otel_init::{Telemetry, TraceLayer};
     ///
@@ -194,15 +198,24 @@ impl Telemetry {
     ///     app = app.nest_service("/telemetry/", page);
     /// }
     /// let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
-    /// axum::serve(listener, app).await?;
+    /// // With the feature `connect-info`.
+    /// axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await?;
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// **The service has no authentication**: who reaches it reads the traces, changes the settings of [`Control`] and sends
-    /// spans. Serve it on a loopback address, or behind a layer that authenticates. As with an address, the `Host` of a request is
-    /// `localhost` or a loopback address. With `TELEMETRY_PAGE_REMOTE=true` it is any IP address, and the page changes no
-    /// settings. The service needs a tokio runtime with its timer.
+    /// spans. Serve it on a loopback address, or behind a layer that authenticates. A request is refused with the status 403 and a
+    /// reason, unless all of these hold:
+    ///
+    /// - The address of the client is a loopback address. It is `ConnectInfo<SocketAddr>` of axum (feature `connect-info`) or a
+    ///   [`PeerAddr`](crate::PeerAddr) in the extensions. A client whose address is not known is refused.
+    /// - The request has none of the headers `Forwarded`, `X-Forwarded-*`, `X-Real-IP` and `Via`, which proxies add.
+    /// - The `Host` is `localhost` or a loopback address.
+    ///
+    /// A proxy on this machine that adds none of these headers, which is the default of nginx, cannot be told from a local client:
+    /// do not forward the path of the page. With `TELEMETRY_PAGE_REMOTE=true`, only the `Host` is checked, which then is
+    /// `localhost` or any IP address, and the page changes no settings. The service needs a tokio runtime with its timer.
     ///
     /// Searches, received spans and the overview are processed on a thread of the page, not on those of the application. One search
     /// runs at a time, and at most 32 browsers are kept up to date; further ones get the status 503 with `Retry-After`. Four traces
