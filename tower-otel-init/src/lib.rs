@@ -350,6 +350,7 @@ mod sampling_rule;
 mod sampling_text;
 mod sdk_instruments;
 mod sdk_metrics;
+mod secrets;
 mod settings;
 mod shutdown;
 mod shutdown_progress;
@@ -364,6 +365,8 @@ mod terminal;
 #[cfg(test)]
 mod test_output;
 mod trace_tree;
+mod unwind;
+mod userinfo;
 mod variable;
 
 pub use builder::TelemetryBuilder;
