@@ -16,6 +16,10 @@ use tracing_subscriber::layer::{Context, Filter};
 
 use crate::options::LogTraces;
 
+/// The target of the access log, which has a line for each request: a caller must not remove its requests from it by the sampled
+/// flag of its `traceparent`.
+const ACCESS_LOG: &str = "tower_otel_trace::access_log";
+
 /// The directives in force, and the filters of the layers that use them.
 ///
 /// `tracing_subscriber::reload` would do the same with a lock that all threads share.
@@ -113,7 +117,11 @@ impl LayerFilter {
 
     /// Returns whether the trace of a line is one whose lines are written. A line outside of a trace has none to follow.
     fn follows_trace(&self, event: &Event<'_>) -> bool {
-        if self.traces == LogTraces::All || *event.metadata().level() <= Level::WARN {
+        let metadata = event.metadata();
+        if self.traces == LogTraces::All
+            || *metadata.level() <= Level::WARN
+            || metadata.target() == ACCESS_LOG
+        {
             return true;
         }
         OtelContext::map_current(|current| {
@@ -134,7 +142,12 @@ where
     }
 
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
-        Filter::<S>::callsite_enabled(&**self.directives.load(), metadata)
+        let interest = Filter::<S>::callsite_enabled(&**self.directives.load(), metadata);
+        // In a debug build, `tracing_subscriber` panics if `event_enabled` refuses an event that `enabled` has not seen.
+        match self.traces {
+            LogTraces::Sampled if interest.is_always() => Interest::sometimes(),
+            _ => interest,
+        }
     }
 
     fn event_enabled(&self, event: &Event<'_>, context: &Context<'_, S>) -> bool {

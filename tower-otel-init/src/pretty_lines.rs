@@ -2,7 +2,7 @@
 //!
 //! The fields of spans are in the trace. A request has ten of them, which would fill the screen.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt;
@@ -33,7 +33,9 @@ impl Visit for NameVisitor {
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         if field.name() == "otel.name" {
-            self.0 = Some(printable(&format!("{value:?}")));
+            let mut name = String::new();
+            // `format!` would panic if the value returns an error.
+            self.0 = write!(name, "{value:?}").ok().map(|()| printable(&name));
         }
     }
 }
