@@ -7,7 +7,7 @@ use crate::running_telemetry::RunningTelemetry;
 
 /// The failure of a flush or a shutdown.
 pub(crate) const IN_FORK: &str = "telemetry was started in another process and exports nothing in its fork; \
-                                  start telemetry in each process";
+                                  start telemetry in each process after the fork, and not in the parent before it";
 
 impl RunningTelemetry {
     /// Returns whether this process is a fork of the one that started telemetry. Its locks may be held forever.
