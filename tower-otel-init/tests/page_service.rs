@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::http::{Request, Response, StatusCode};
+use axum::http::{Request, Response, StatusCode, Version};
 use futures_util::StreamExt;
 use opentelemetry::Context;
 use opentelemetry::trace::{Span, Tracer, TracerProvider};
@@ -106,6 +106,11 @@ async fn mounted() {
             "{peer:?} {header:?}"
         );
     }
+    // Many proxies send HTTP/1.0 unless they are told otherwise. Browsers and curl do not.
+    let request = Request::get("/telemetry/").version(Version::HTTP_10);
+    let request = request.header("host", "localhost").body(Body::empty());
+    let refused = send(&app, request.unwrap(), LOCAL_PEER).await;
+    assert_eq!(refused.status(), StatusCode::FORBIDDEN);
     let request = Request::get("/telemetry/").header("host", "localhost");
     let refused = send(&app, request.body(Body::empty()).unwrap(), None).await;
     let refused = text(refused.into_body()).await;
