@@ -210,11 +210,12 @@ impl Telemetry {
     ///
     /// - The address of the client is a loopback address. It is `ConnectInfo<SocketAddr>` of axum (feature `connect-info`) or a
     ///   [`PeerAddr`](crate::PeerAddr) in the extensions. A client whose address is not known is refused.
-    /// - The request has none of the headers `Forwarded`, `X-Forwarded-*`, `X-Real-IP` and `Via`, which proxies add.
+    /// - The request has none of the headers `Forwarded`, `X-Forwarded-*`, `X-Real-IP` and `Via`, which proxies add, and is not
+    ///   HTTP/1.0, which some proxies send.
     /// - The `Host` is `localhost` or a loopback address.
     ///
-    /// A proxy on this machine that adds none of these headers, which is the default of nginx, cannot be told from a local client:
-    /// do not forward the path of the page. With `TELEMETRY_PAGE_REMOTE=true`, only the `Host` is checked, which then is
+    /// A proxy on this machine that sends HTTP/1.1 without these headers cannot be told from a local client: do not forward the path
+    /// of the page. With `TELEMETRY_PAGE_REMOTE=true`, only the `Host` is checked, which then is
     /// `localhost` or any IP address, and the page changes no settings. The service needs a tokio runtime with its timer.
     ///
     /// Searches, received spans and the overview are processed on a thread of the page, not on those of the application. One search

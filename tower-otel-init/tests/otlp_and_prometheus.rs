@@ -453,6 +453,7 @@ fn a_flush_returns_the_error_of_the_push() {
 }
 
 /// Exporters of metrics and of log records.
+#[cfg(feature = "logs")]
 const EXPORTERS: [(&str, &str); 3] = [
     ("otlp,prometheus", "none"),
     ("otlp", "none"),

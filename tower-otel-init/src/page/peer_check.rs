@@ -1,6 +1,6 @@
 //! Which clients of a mounted page are accepted. `Host` does not tell: a client or a proxy writes it.
 
-use http::{HeaderMap, Request};
+use http::{HeaderMap, Request, Version};
 use tower_otel_core::PeerAddr;
 
 const UNKNOWN: &str = "the address of the client is not known (expected that axum serves \
@@ -9,7 +9,7 @@ const UNKNOWN: &str = "the address of the client is not known (expected that axu
     TELEMETRY_PAGE_REMOTE=true)\n";
 const REMOTE: &str = "the client is another machine (to show the page, which has no authentication, to other machines, set \
     TELEMETRY_PAGE_REMOTE=true)\n";
-const FORWARDED: &str = "a proxy forwards this request (to show the page, which has no authentication, to other machines, \
+const FORWARDED: &str = "a proxy forwards this request, or it is HTTP/1.0 (to show the page, which has no authentication, to other machines, \
     set TELEMETRY_PAGE_REMOTE=true)\n";
 
 /// Returns why a request is refused, unless a client on this machine sends it without a proxy.
@@ -17,6 +17,8 @@ pub(crate) fn refusal<B>(request: &Request<B>) -> Option<&'static str> {
     match PeerAddr::of(request.extensions()) {
         None => Some(UNKNOWN),
         Some(peer) if !peer.ip().to_canonical().is_loopback() => Some(REMOTE),
+        // Many proxies send HTTP/1.0 by default, and no header of their own.
+        Some(_) if request.version() < Version::HTTP_11 => Some(FORWARDED),
         Some(_) => is_forwarded(request.headers()).then_some(FORWARDED),
     }
 }
