@@ -15,7 +15,7 @@ use http_body::{Body, Frame};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
-use tower_otel_init::{MetricsExporter, Telemetry, TracesExporter};
+use tower_otel_init::{MetricsExporter, PeerAddr, Telemetry, TracesExporter};
 use tower_service::Service;
 
 const MAX_TRACES: usize = 500;
@@ -71,6 +71,7 @@ fn send(method: &str, path: &str, body: &[u8]) -> (u16, Vec<u8>) {
         .uri(path)
         .header("host", "localhost");
     let request = request.header("content-type", "application/x-protobuf");
+    let request = request.extension(PeerAddr(([127, 0, 0, 1], 4711).into()));
     let request = request.body(Pieces(pieces)).expect("a request");
     let mut service = page().telemetry.page_service().expect("a page");
     page().runtime.block_on(async {

@@ -14,8 +14,9 @@ pub(crate) struct BatchConfig {
     pub(crate) export_timeout: Duration,
 }
 
-const MAX_SIZE: usize = 1 << 24;
-const INVALID_SIZE: &str = "is not a size (expected a whole number from 1 to 16777216)";
+const MAX_SPANS: usize = 1 << 24;
+/// The SDK allocates the whole queue of log records at the start, 16 bytes each.
+const MAX_LOG_RECORDS: usize = 1 << 20;
 
 impl BatchConfig {
     /// Returns the configuration of span batches. Settings in code take precedence over `OTEL_BSP_*`.
@@ -27,7 +28,7 @@ impl BatchConfig {
                 return Err(InitError::invalid_value(name, "0", reason));
             }
         }
-        let config = Self::resolve("BSP", 5_000, queue_size, batch_size, env);
+        let config = Self::resolve("BSP", MAX_SPANS, 5_000, queue_size, batch_size, env);
         let delay = settings.schedule_delay.unwrap_or(config.schedule_delay);
         Ok(Self {
             schedule_delay: delay.max(Duration::from_millis(1)),
@@ -37,25 +38,36 @@ impl BatchConfig {
 
     /// Returns the configuration of log record batches.
     pub(crate) fn log_records(env: &mut Env<'_>) -> Self {
-        Self::resolve("BLRP", 1_000, None, None, env)
+        Self::resolve("BLRP", MAX_LOG_RECORDS, 1_000, None, None, env)
     }
 
     fn resolve(
         prefix: &str,
+        max_size: usize,
         default_delay: u64,
         queue_size: Option<usize>,
         batch_size: Option<usize>,
         env: &mut Env<'_>,
     ) -> Self {
         let name = |suffix: &str| format!("OTEL_{prefix}_{suffix}");
+        let size = |text: &str, max: usize| {
+            let size = text.parse().ok();
+            size.filter(|size| (1..=max).contains(size))
+        };
         let queue_variable = name("MAX_QUEUE_SIZE");
-        let queue_size = queue_size
-            .unwrap_or_else(|| env.first_valid(&[&queue_variable], size, INVALID_SIZE, 2048));
+        let queue_size = queue_size.unwrap_or_else(|| {
+            env.first_valid(
+                &[&queue_variable],
+                |text| size(text, max_size),
+                &format!("is not a size (expected a whole number from 1 to {max_size})"),
+                2048,
+            )
+        });
         let batch_size = match batch_size {
             Some(size) => size.min(queue_size),
             None => env.first_valid(
                 &[&name("MAX_EXPORT_BATCH_SIZE")],
-                |text| size(text).filter(|size| *size <= queue_size),
+                |text| size(text, queue_size.min(max_size)),
                 &format!(
                     "is not a size (expected a whole number from 1 to {queue_size}, the queue size)"
                 ),
@@ -69,10 +81,4 @@ impl BatchConfig {
             export_timeout: env.first_millis(&[&name("EXPORT_TIMEOUT")], 30_000),
         }
     }
-}
-
-fn size(text: &str) -> Option<usize> {
-    text.parse()
-        .ok()
-        .filter(|size| (1..=MAX_SIZE).contains(size))
 }

@@ -116,10 +116,13 @@ impl Control {
         let spans = self.spans()?;
         let text = text.trim();
         let sampler = Sampler::from_text(text).ok_or_else(|| invalid(text, INVALID_SAMPLING))?;
+        let now = sampler.text();
         let mut settings = self.traces();
         spans.set_sampler(&sampler);
         let before = std::mem::replace(&mut settings.sampler, sampler);
-        log_change("sampling", &before.text(), &settings.sampler.text());
+        // A subscriber may read the settings.
+        drop(settings);
+        log_change("sampling", &before.text(), &now);
         Ok(())
     }
 
@@ -153,6 +156,7 @@ impl Control {
         let mut settings = self.traces();
         spans.recorder.set_keep(rules.map(KeepRules::keep))?;
         let before = std::mem::replace(&mut settings.keep, rules);
+        drop(settings);
         log_change("keep", &keep_rules::text(before), &keep_rules::text(rules));
         Ok(())
     }

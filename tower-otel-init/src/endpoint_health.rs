@@ -5,8 +5,11 @@ use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use opentelemetry_sdk::error::OTelSdkResult;
 
 use crate::endpoint::{origin, redact_urls};
+use crate::otlp_config::OtlpConfig;
 use crate::partial_success::RejectedItems;
+use crate::secrets::Secrets;
 use crate::terminal::{fit, printable};
+use crate::unwind;
 
 #[derive(Debug)]
 pub(crate) struct EndpointHealth {
@@ -14,6 +17,7 @@ pub(crate) struct EndpointHealth {
     items: &'static str,
     /// The endpoint without credentials.
     endpoint: String,
+    secrets: Secrets,
     state: AtomicU8,
 }
 
@@ -22,10 +26,11 @@ const REJECTING: u8 = 1;
 const FAILING: u8 = 2;
 
 impl EndpointHealth {
-    pub(crate) fn new(items: &'static str, endpoint: &str) -> Self {
+    pub(crate) fn new(items: &'static str, otlp: &OtlpConfig) -> Self {
         Self {
             items,
-            endpoint: origin(endpoint),
+            endpoint: origin(&otlp.endpoint),
+            secrets: Secrets::new(&otlp.headers),
             state: AtomicU8::new(HEALTHY),
         }
     }
@@ -45,25 +50,26 @@ impl EndpointHealth {
         }
     }
 
-    /// Records the result of an export. Logs a warning if it differs from the previous result.
+    /// Records the result of an export. Logs a warning if it differs from the previous result. A panic of the subscriber is ignored.
     pub(crate) fn record(&self, result: &OTelSdkResult, rejected: &RejectedItems) {
-        let Self {
-            items,
-            endpoint,
-            state,
-        } = self;
         let now = match result {
             Err(_) => FAILING,
             Ok(()) if rejected.count > 0 => REJECTING,
             Ok(()) => HEALTHY,
         };
-        let before = state.swap(now, Relaxed);
-        if before == now {
-            return;
+        let before = self.state.swap(now, Relaxed);
+        if before != now {
+            unwind::catch(|| self.log_change(before, now, result, rejected));
         }
+    }
+
+    fn log_change(&self, before: u8, now: u8, result: &OTelSdkResult, rejected: &RejectedItems) {
+        let Self {
+            items, endpoint, ..
+        } = self;
         match result {
             Err(error) => {
-                let error = cut(&redact_urls(&error.to_string()));
+                let error = self.log_text(&error.to_string());
                 tracing::warn!(
                     "export of {items} to {endpoint} failed: {error}; \
                      further failures are not logged until an export succeeds"
@@ -71,7 +77,7 @@ impl EndpointHealth {
             }
             Ok(()) if now == REJECTING => {
                 let RejectedItems { count, message } = rejected;
-                let message = redact_urls(message);
+                let message = self.log_text(message);
                 tracing::warn!(
                     "{endpoint} rejected {count} of the {items} of a batch: {message}; \
                      further rejections are not logged until a batch is accepted"
@@ -83,10 +89,53 @@ impl EndpointHealth {
             Ok(()) => tracing::warn!("{endpoint} accepts all {items} again"),
         }
     }
+
+    /// Returns a text of an error or of the collector for a log line: without credentials and control characters, and cut.
+    pub(crate) fn log_text(&self, text: &str) -> String {
+        const MAX_CHARS: usize = 300;
+        let text = redact_urls(&self.secrets.redact(text));
+        fit(&printable(&text), MAX_CHARS).trim_end().to_owned()
+    }
 }
 
-/// Returns a text without control characters, cut to a maximum length for a log line.
-pub(crate) fn cut(text: &str) -> String {
-    const MAX_CHARS: usize = 300;
-    fit(&printable(text), MAX_CHARS).trim_end().to_owned()
+#[cfg(test)]
+#[allow(clippy::panic)]
+mod tests {
+    use std::time::Duration;
+
+    use opentelemetry_sdk::error::OTelSdkError;
+    use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+
+    use super::*;
+    use crate::options::Protocol;
+
+    fn otlp() -> OtlpConfig {
+        OtlpConfig {
+            protocol: Protocol::Grpc,
+            endpoint: "http://localhost:4317".to_owned(),
+            headers: Vec::new(),
+            timeout: Duration::from_secs(1),
+            gzip: false,
+            certificate: None,
+        }
+    }
+
+    struct Panics;
+
+    impl<S: tracing::Subscriber> Layer<S> for Panics {
+        fn on_event(&self, _: &tracing::Event<'_>, _: Context<'_, S>) {
+            panic!("a layer fails");
+        }
+    }
+
+    #[test]
+    fn a_subscriber_that_panics_does_not_stop_the_exporter() {
+        let health = EndpointHealth::new("metrics", &otlp());
+        let subscriber = tracing_subscriber::registry().with(Panics);
+        tracing::subscriber::with_default(subscriber, || {
+            let refused = Err(OTelSdkError::InternalFailure("no".to_owned()));
+            health.record(&refused, &RejectedItems::default());
+        });
+        assert_eq!(health.state(), "failing");
+    }
 }

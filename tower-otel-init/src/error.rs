@@ -10,8 +10,10 @@ type Source = Box<dyn Error + Send + Sync>;
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum InitError {
-    /// Telemetry is already started in this process.
-    #[error("telemetry is already started in this process; start it once and keep the `Telemetry`")]
+    /// Telemetry is already started in this process, or in the parent before it forked this process.
+    #[error(
+        "telemetry is already started in this process, or in its parent before the fork; start it once and keep the `Telemetry`"
+    )]
     AlreadyStarted,
     /// The process already has a `tracing` subscriber.
     #[error(

@@ -7,7 +7,7 @@ use crate::running_telemetry::RunningTelemetry;
 
 /// The error text of a flush or a shutdown in a fork.
 pub(crate) const IN_FORK: &str = "telemetry was started in another process and exports nothing in its fork; \
-                                  start telemetry in each process";
+                                  start telemetry in each process after the fork, and not in the parent before it";
 
 impl RunningTelemetry {
     /// Returns whether this process is a fork of the process that started telemetry. In a fork, locks may stay locked forever.

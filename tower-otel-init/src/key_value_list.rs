@@ -20,7 +20,8 @@ pub(crate) fn pairs(list: &str) -> impl Iterator<Item = Result<(String, String),
         })
 }
 
-fn percent_decode(text: &str) -> Option<String> {
+/// Returns the decoded text. `None` if it is not percent-encoded UTF-8.
+pub(crate) fn percent_decode(text: &str) -> Option<String> {
     let mut parts = text.split('%');
     let mut decoded = parts.next()?.as_bytes().to_vec();
     for part in parts {

@@ -365,6 +365,7 @@ mod sampling_rule;
 mod sampling_text;
 mod sdk_instruments;
 mod sdk_metrics;
+mod secrets;
 mod settings;
 mod shutdown;
 mod shutdown_progress;
@@ -380,6 +381,8 @@ mod terminal;
 mod test_output;
 mod trace_tree;
 mod unsampled_roots;
+mod unwind;
+mod userinfo;
 mod variable;
 
 pub use builder::TelemetryBuilder;

@@ -17,6 +17,10 @@ use tracing_subscriber::layer::{Context, Filter};
 
 use crate::options::LogTraces;
 
+/// The target of the access log, which has a line for each request. A caller must not be able to remove its requests from it by the
+/// sampled flag of its `traceparent`.
+const ACCESS_LOG: &str = "tower_otel_trace::access_log";
+
 /// The current directives, and the filters of the layers that use them.
 ///
 /// `tracing_subscriber::reload` is not used, because it takes a lock that all threads share.
@@ -126,7 +130,11 @@ impl LayerFilter {
 
     /// Returns whether the lines of the current trace are written. Lines outside of a trace are always written.
     fn follows_trace(&self, event: &Event<'_>) -> bool {
-        if self.traces == LogTraces::All || *event.metadata().level() <= Level::WARN {
+        let metadata = event.metadata();
+        if self.traces == LogTraces::All
+            || *metadata.level() <= Level::WARN
+            || metadata.target() == ACCESS_LOG
+        {
             return true;
         }
         OtelContext::map_current(|current| {
@@ -147,7 +155,12 @@ where
     }
 
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
-        Filter::<S>::callsite_enabled(&**self.directives.load(), metadata)
+        let interest = Filter::<S>::callsite_enabled(&**self.directives.load(), metadata);
+        // In a debug build, `tracing_subscriber` panics if `event_enabled` refuses an event that `enabled` has not seen.
+        match self.traces {
+            LogTraces::Sampled if interest.is_always() => Interest::sometimes(),
+            _ => interest,
+        }
     }
 
     fn event_enabled(&self, event: &Event<'_>, context: &Context<'_, S>) -> bool {
@@ -192,6 +205,7 @@ where
 
 #[cfg(test)]
 mod tests {
+    use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
     use tracing_subscriber::layer::SubscriberExt;
 
     use super::*;
@@ -220,5 +234,30 @@ mod tests {
         let text = output.text();
         assert_eq!(text.lines().count(), 1, "{text}");
         assert!(text.contains("within selected"), "{text}");
+    }
+
+    #[test]
+    fn a_caller_does_not_remove_its_requests_from_the_access_log() {
+        let output = TestOutput::default();
+        let writer = output.clone();
+        let live = LiveLogFilter::new("info", LogTraces::Sampled);
+        let layer = log_lines::layer(LogFormat::Json, live.layer_filter(), move || writer.clone());
+        let subscriber = tracing_subscriber::registry().with(layer);
+        tracing::subscriber::with_default(subscriber, || {
+            let unsampled = SpanContext::new(
+                TraceId::from(7),
+                SpanId::from(7),
+                TraceFlags::default(),
+                true,
+                TraceState::default(),
+            );
+            let context = OtelContext::new().with_remote_span_context(unsampled);
+            let _attached = context.attach();
+            tracing::info!("a line of a handler");
+            tracing::info!(target: "tower_otel_trace::access_log", "request complete");
+        });
+        let text = output.text();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(text.contains("request complete"), "{text}");
     }
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use tower_otel_prometheus::Prometheus;
 
+use crate::unwind;
+
 /// A thread that prints the metrics at a fixed interval, and once more when the printer is dropped.
 #[derive(Debug)]
 pub(crate) struct MetricsPrinter {
@@ -21,7 +23,9 @@ impl MetricsPrinter {
         let thread = thread::Builder::new().name(name).spawn(move || {
             loop {
                 let last = stopped.recv_timeout(interval) != Err(RecvTimeoutError::Timeout);
-                let _ = writeln!(io::stdout(), "{}", metrics.render());
+                if let Some(text) = unwind::catch(|| metrics.render()) {
+                    let _ = writeln!(io::stdout(), "{text}");
+                }
                 if last {
                     return;
                 }

@@ -17,11 +17,11 @@ use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use tokio::runtime::Handle;
 use tower_otel_prometheus::Prometheus;
 
-use crate::endpoint::redact_urls;
-use crate::endpoint_health::{EndpointHealth, cut};
+use crate::endpoint_health::EndpointHealth;
 use crate::facade_metrics::{FacadeMetrics, Times};
 use crate::metric_sender::MetricSender;
 use crate::partial_success::RejectedItems;
+use crate::unwind;
 
 /// A recorder, and the collector that its metrics are pushed to.
 pub(crate) struct MetricsPush {
@@ -104,7 +104,12 @@ impl MetricsPush {
     /// Pushes all metrics, and records whether that succeeds.
     fn run(&self, start: u64) -> OTelSdkResult {
         let mut rejected = RejectedItems::default();
-        let result = self.push(start, &mut rejected);
+        // Functions of the application run in it: those that update metrics when they are rendered.
+        let result = unwind::catch(|| self.push(start, &mut rejected));
+        let result = result.unwrap_or_else(|| {
+            let error = "rendering or sending the metrics panicked".to_owned();
+            Err(OTelSdkError::InternalFailure(error))
+        });
         // The next push has the cumulative values.
         self.health.record(&result, &rejected);
         result
@@ -118,9 +123,11 @@ impl MetricsPush {
             Err(_) => self.run(start),
         };
         if let Err(error) = last {
-            tracing::warn!(
-                "telemetry shut down: the last export of metrics failed: {error}; values since the export before are lost"
-            );
+            unwind::catch(|| {
+                tracing::warn!(
+                    "telemetry shut down: the last export of metrics failed: {error}; values since the export before are lost"
+                )
+            });
         }
     }
 
@@ -151,7 +158,7 @@ impl MetricsPush {
         });
         match received.recv() {
             Ok(Ok(Ok(response))) => Ok(response),
-            Ok(Ok(Err(error))) => Err(OTelSdkError::InternalFailure(cut(&redact_urls(&error)))),
+            Ok(Ok(Err(error))) => Err(OTelSdkError::InternalFailure(self.health.log_text(&error))),
             Ok(Err(_)) => Err(OTelSdkError::Timeout(self.timeout)),
             Err(mpsc::RecvError) => Err(OTelSdkError::AlreadyShutdown),
         }

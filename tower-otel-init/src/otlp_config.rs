@@ -12,12 +12,13 @@ use crate::error::InitError;
 use crate::options::{ChoiceSetting, Compression, Protocol};
 use crate::otlp_headers;
 use crate::settings::Settings;
+use crate::userinfo;
 
 /// The configuration of one signal's OTLP exporter.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct OtlpConfig {
     pub(crate) protocol: Protocol,
-    /// The URL. Over HTTP it includes the path of the signal.
+    /// The URL without user and password. Over HTTP it includes the path of the signal.
     pub(crate) endpoint: String,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) timeout: Duration,
@@ -92,11 +93,19 @@ impl OtlpConfig {
         } else {
             None
         };
-        let headers = [own("HEADERS"), common("HEADERS")];
+        let names = [own("HEADERS"), common("HEADERS")];
+        let mut headers =
+            otlp_headers::resolve(&names.each_ref().map(|name| &**name), settings, env);
+        let (endpoint, authorization) = userinfo::split(&endpoint);
+        if let Some(authorization) = authorization
+            && !headers.iter().any(|(name, _)| name == "authorization")
+        {
+            headers.push(("authorization".to_owned(), authorization));
+        }
         Ok(Self {
             protocol,
             endpoint,
-            headers: otlp_headers::resolve(&headers.each_ref().map(|name| &**name), settings, env),
+            headers,
             timeout: settings.export_timeout.unwrap_or(timeout),
             gzip: compression == Compression::Gzip,
             certificate,

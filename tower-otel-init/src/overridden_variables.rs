@@ -1,5 +1,7 @@
 //! The variables that have no effect, because code has their setting.
 
+use opentelemetry_semantic_conventions::resource as key;
+
 use crate::env::Env;
 use crate::settings::Settings;
 
@@ -18,8 +20,10 @@ impl Settings {
     /// Returns whether each setting is made, and the variables that it replaces. Headers and attributes of the resource replace
     /// only those of the same name.
     pub(crate) fn variables(&self) -> [(bool, &'static [&'static str]); 15] {
+        let mut attributes = self.resource_attributes.iter();
+        let has_service_name = attributes.any(|(name, _)| name == key::SERVICE_NAME);
         [
-            (self.service_name.is_some(), &["OTEL_SERVICE_NAME"]),
+            (has_service_name, &["OTEL_SERVICE_NAME"]),
             (
                 self.endpoint.is_some(),
                 &[

@@ -15,8 +15,6 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
 use tracing::{Dispatch, Event, Metadata, Subscriber, level_filters::LevelFilter};
 
-use crate::terminal::{fit, printable};
-
 /// Receives the rejections of one exporter.
 #[derive(Clone, Debug)]
 pub(crate) struct PartialSuccess {
@@ -28,7 +26,7 @@ pub(crate) struct PartialSuccess {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RejectedItems {
     pub(crate) count: u64,
-    /// The message of the collector, shortened and without control characters.
+    /// The message of the collector, which may have credentials and control characters.
     pub(crate) message: String,
 }
 
@@ -102,15 +100,9 @@ impl RejectedItems {
         let rejected = u64::try_from(count).unwrap_or_default();
         self.count = self.count.saturating_add(rejected);
         if count > 0 {
-            self.message = printed(message);
+            message.clone_into(&mut self.message);
         }
     }
-}
-
-/// Returns a message of the collector, shortened and without control characters.
-fn printed(message: &str) -> String {
-    const MAX_CHARS: usize = 200;
-    fit(&printable(message), MAX_CHARS).trim_end().to_owned()
 }
 
 impl Visit for RejectedItems {
@@ -122,7 +114,7 @@ impl Visit for RejectedItems {
 
     fn record_str(&mut self, field: &Field, value: &str) {
         if field.name() == "error_message" {
-            self.message = printed(value);
+            value.clone_into(&mut self.message);
         }
     }
 

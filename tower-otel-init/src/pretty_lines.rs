@@ -2,7 +2,7 @@
 //!
 //! The fields of spans are omitted, because the span of a request has about ten. The trace shows them.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt;
@@ -33,7 +33,9 @@ impl Visit for NameVisitor {
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         if field.name() == "otel.name" {
-            self.0 = Some(printable(&format!("{value:?}")));
+            let mut name = String::new();
+            // `format!` would panic if the value returns an error.
+            self.0 = write!(name, "{value:?}").ok().map(|()| printable(&name));
         }
     }
 }
@@ -199,5 +201,20 @@ mod tests {
             tracing::info!(target: "shop", "late");
         });
         assert_eq!(lines, [" INFO GET /a·[2J: shop: late"]);
+    }
+
+    #[test]
+    fn a_name_whose_debug_fails_is_omitted() {
+        struct Broken;
+        impl std::fmt::Debug for Broken {
+            fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                Err(std::fmt::Error)
+            }
+        }
+        let lines = lines(|| {
+            let _span = tracing::info_span!("work", otel.name = ?Broken).entered();
+            tracing::info!(target: "shop", "sold");
+        });
+        assert_eq!(lines, [" INFO work: shop: sold"]);
     }
 }

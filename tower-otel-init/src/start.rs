@@ -131,7 +131,7 @@ impl RunningTelemetry {
                 true => "metrics of meters",
                 false => "metrics",
             };
-            let health = Arc::new(EndpointHealth::new(items, &otlp.endpoint));
+            let health = Arc::new(EndpointHealth::new(items, otlp));
             let interval = config.metric_interval;
             let provider = meter_provider(exporter, &health, interval, resource.clone());
             self.control.add_exporter(ExporterState {
@@ -191,7 +191,7 @@ impl RunningTelemetry {
                 .unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(printer);
         }
         if let Some((sender, otlp, runtime)) = sender {
-            let health = Arc::new(EndpointHealth::new("metrics", &otlp.endpoint));
+            let health = Arc::new(EndpointHealth::new("metrics", otlp));
             let push = MetricsPush {
                 recorder: prometheus.clone(),
                 sender,
@@ -220,7 +220,7 @@ impl RunningTelemetry {
     fn start_logs(&mut self, config: &Config, resource: &Resource) -> Result<(), InitError> {
         if let (ExporterConfig::Otlp(otlp), Some(runtime)) = (&config.logs, &self.export_runtime) {
             let exporter = otlp_exporter::log_exporter(otlp, runtime)?;
-            let health = Arc::new(EndpointHealth::new("log records", &otlp.endpoint));
+            let health = Arc::new(EndpointHealth::new("log records", otlp));
             let batch = &config.log_batch;
             let drops = Arc::new(DropCounter::new(batch.queue_size));
             let resource = resource.clone();

@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn the_summary_names_the_variables_that_code_overrides() {
         let settings = Settings {
-            service_name: Some("shop".to_owned()),
+            resource_attributes: vec![("service.name".to_owned(), "shop".to_owned())],
             traces: Some(TracesExporter::None),
             ..Settings::default()
         };

@@ -37,8 +37,9 @@ use crate::shutdown::ShutdownError;
 /// Dropping it calls [`shutdown`](Self::shutdown) with a timeout of five seconds.
 ///
 /// A child of `fork` does not have the threads that export. In the child, dropping telemetry does nothing, and `flush` and
-/// `shutdown` return an error immediately. Telemetry that the child records is lost and not counted. Start telemetry in each
-/// process after the fork.
+/// `shutdown` return an error immediately. Telemetry that the child records is lost and not counted. The child cannot start
+/// telemetry again ([`AlreadyStarted`](InitError::AlreadyStarted)), because it has the subscriber of its parent. Start telemetry in
+/// each process after the fork, and not in the parent before it.
 #[derive(Debug)]
 #[must_use = "telemetry stops when this is dropped"]
 pub struct Telemetry(pub(crate) RunningTelemetry);
@@ -192,6 +193,8 @@ impl Telemetry {
     /// own requests:
     ///
     /// ```no_run
+    /// use std::net::SocketAddr;
+    ///
     /// use axum::{Router, routing::get};
     /// use tower_otel_init::{Telemetry, TraceLayer};
     ///
@@ -204,19 +207,29 @@ impl Telemetry {
     ///     app = app.nest_service("/telemetry/", page);
     /// }
     /// let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
-    /// axum::serve(listener, app).await?;
+    /// // With the feature `connect-info`.
+    /// axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await?;
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// **The service has no authentication**: every client that reaches it can read the traces, change the settings of
-    /// [`Control`] and send spans. Serve it on a loopback address, or behind a layer that authenticates. As for a page with an
-    /// address, the `Host` of a request must be `localhost` or a loopback address. With `TELEMETRY_PAGE_REMOTE=true`, `Host`
-    /// can be any IP address, and the page changes no settings. The service needs a tokio runtime with its timer enabled.
+    /// [`Control`] and send spans. Serve it on a loopback address, or behind a layer that authenticates. A request is refused with
+    /// the status 403 and a reason, unless all of these hold:
     ///
-    /// A separate thread processes searches, received spans and the overview. One search runs at a time, and at most 32
-    /// browsers receive updates; further requests get the status 503 with `Retry-After`. At most four traces are sent at a
-    /// time. A response that its client has not read for 15 seconds ends early if another response needs its place.
+    /// - The address of the client is a loopback address. It is `ConnectInfo<SocketAddr>` of axum (feature `connect-info`) or a
+    ///   [`PeerAddr`](crate::PeerAddr) in the extensions. A client whose address is not known is refused.
+    /// - The request has none of the headers `Forwarded`, `X-Forwarded-*`, `X-Real-IP` and `Via`, which proxies add, and is not
+    ///   HTTP/1.0, which some proxies send.
+    /// - The `Host` is `localhost` or a loopback address.
+    ///
+    /// A proxy on this machine that sends HTTP/1.1 without these headers looks like a local client, so do not forward the path
+    /// of the page. With `TELEMETRY_PAGE_REMOTE=true`, only the `Host` is checked. It is then `localhost` or any IP address, and
+    /// the page changes no settings. The service needs a tokio runtime with its timer.
+    ///
+    /// Searches, received spans and the overview are processed on a thread of the page, not on the threads of the application. One
+    /// search runs at a time. At most 32 browsers receive updates; further ones get the status 503 with `Retry-After`. Four traces
+    /// are sent at a time. A response that its client has not read for 15 seconds ends early if another one needs its place.
     #[cfg(feature = "page")]
     #[must_use]
     pub fn page_service<B>(

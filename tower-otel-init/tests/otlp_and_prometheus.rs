@@ -18,6 +18,7 @@ use axum::Router;
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::routing::get;
+use collector::faulty::{FaultyCollector, Reply};
 use collector::{Behavior, Collector, TIMEOUT};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::MeterProvider;
@@ -30,7 +31,10 @@ use tower::ServiceBuilder;
 use tower_otel_init::{
     Layers, MetricsExporter, MetricsLayer, Telemetry, TraceLayer, TracesExporter,
 };
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Registry;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// The timeout of the shutdown of the service.
 const SHUTDOWN: Duration = Duration::from_secs(3);
@@ -449,4 +453,130 @@ fn a_flush_returns_the_error_of_the_push() {
     );
     let (_, output) = run_job("flushes", &["200 OK"]);
     assert_eq!(between(&output, "flush"), "Ok(())");
+}
+
+/// Exporters of metrics and of log records.
+#[cfg(feature = "logs")]
+const EXPORTERS: [(&str, &str); 3] = [
+    ("otlp,prometheus", "none"),
+    ("otlp", "none"),
+    ("none", "otlp"),
+];
+
+#[test]
+#[cfg(feature = "logs")]
+fn a_collector_that_repeats_the_credentials_does_not_put_them_in_a_line_or_an_error() {
+    let text = format!("{} the token s3cr3t-t0ken is unknown", "x".repeat(170));
+    for protocol in ["grpc", "http/protobuf"] {
+        for reply in [Reply::Refuse(text.clone()), Reply::Reject(1, text.clone())] {
+            for (metrics, logs) in EXPORTERS {
+                let case = format!("{protocol} {reply:?} {metrics} {logs}");
+                // The texts of other errors are not read.
+                let is_shown = (protocol, metrics) == ("grpc", "otlp,prometheus")
+                    || matches!(reply, Reply::Reject(..));
+                let reply = reply.clone();
+                let collector = FaultyCollector::start(move |_| reply.clone());
+                let output = run_test(
+                    "job",
+                    &[
+                        ("METRICS_SERVICE", "flushes"),
+                        (
+                            "OTEL_EXPORTER_OTLP_ENDPOINT",
+                            &format!("http://{}", collector.address),
+                        ),
+                        ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+                        ("OTEL_TRACES_EXPORTER", "none"),
+                        ("OTEL_METRICS_EXPORTER", metrics),
+                        ("OTEL_LOGS_EXPORTER", logs),
+                        ("OTEL_EXPORTER_OTLP_HEADERS", "api-key=s3cr3t-t0ken"),
+                    ],
+                );
+                assert!(
+                    !is_shown || output.contains("the token REDACTED is unknown"),
+                    "{case}: {output}"
+                );
+                assert!(!output.contains("s3c"), "{case}: {output}");
+            }
+        }
+    }
+}
+
+#[test]
+#[cfg(feature = "logs")]
+fn user_and_password_of_an_endpoint_are_sent_as_a_header_of_metrics_and_log_records() {
+    for protocol in ["grpc", "http/protobuf"] {
+        for (metrics, logs) in EXPORTERS {
+            let collector = FaultyCollector::start(|_| Reply::Accept);
+            run_test(
+                "job",
+                &[
+                    ("METRICS_SERVICE", "flushes"),
+                    (
+                        "OTEL_EXPORTER_OTLP_ENDPOINT",
+                        &format!("http://me:s3%20cret@{}", collector.address),
+                    ),
+                    ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+                    ("OTEL_TRACES_EXPORTER", "none"),
+                    ("OTEL_METRICS_EXPORTER", metrics),
+                    ("OTEL_LOGS_EXPORTER", logs),
+                ],
+            );
+            let case = format!("{protocol} {metrics} {logs}");
+            let headers = collector.headers();
+            let authorization = headers.get("authorization").expect(&case);
+            assert_eq!(authorization, "Basic bWU6czMgY3JldA==", "{case}");
+        }
+    }
+}
+
+/// A layer of the application that fails.
+struct PanicsOnWarnings;
+
+impl<S: Subscriber> Layer<S> for PanicsOnWarnings {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        assert!(*event.metadata().level() != Level::WARN, "a layer fails");
+    }
+}
+
+/// A process with a layer that fails.
+#[test]
+#[ignore = "runs in a process started by the other tests"]
+fn job_with_a_layer_that_panics() {
+    if std::env::var("METRICS_SERVICE").is_err() {
+        return;
+    }
+    let (telemetry, layers) = Telemetry::builder("job").layers().unwrap();
+    tracing_subscriber::registry()
+        .with(layers)
+        .with(PanicsOnWarnings)
+        .init();
+    metrics::counter!("jobs_total").increment(1);
+    println!("<refused>{:?}</refused>", telemetry.flush(SHUTDOWN));
+    println!("<accepted>{:?}</accepted>", telemetry.flush(SHUTDOWN));
+    println!("<end>{:?}</end>", telemetry.shutdown(SHUTDOWN));
+}
+
+#[test]
+fn metrics_are_pushed_further_after_a_subscriber_panicked() {
+    for protocol in ["grpc", "http/protobuf"] {
+        let collector = FaultyCollector::start(|request| match request {
+            0 => Reply::Refuse("no".to_owned()),
+            _ => Reply::Accept,
+        });
+        let output = run_test(
+            "job_with_a_layer_that_panics",
+            &[
+                (
+                    "OTEL_EXPORTER_OTLP_ENDPOINT",
+                    &format!("http://{}", collector.address),
+                ),
+                ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+                ("OTEL_TRACES_EXPORTER", "none"),
+            ],
+        );
+        assert!(between(&output, "refused").contains("Err"), "{output}");
+        assert_eq!(between(&output, "accepted"), "Ok(())", "{output}");
+        assert_eq!(between(&output, "end"), "Ok(())", "{output}");
+        assert_eq!(collector.seen().requests, 3, "{output}");
+    }
 }

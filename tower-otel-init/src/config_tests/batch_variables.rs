@@ -58,3 +58,14 @@ fn otel_blrp() {
         }
     }
 }
+
+#[test]
+fn a_queue_of_log_records_is_bounded_because_it_is_allocated_at_the_start() {
+    let name = "OTEL_BLRP_MAX_QUEUE_SIZE";
+    let batch = without_warnings(&[(name, "1048576")]).log_batch;
+    assert_eq!(batch.queue_size, 1 << 20);
+    let (config, warning) = with_warning(&[(name, "1048577")]);
+    assert_eq!(config.log_batch.queue_size, 2048);
+    let text = warning.to_string();
+    assert!(text.contains("from 1 to 1048576"), "{text}");
+}

@@ -228,12 +228,26 @@ fn warnings_about_endpoints_show_no_credentials() {
         "http://me:s3cret@collector:x",
     );
     let (config, warnings) = resolve(&Settings::default(), &[common, own]).unwrap();
-    assert_eq!(otlp(&config.traces).endpoint, common.1);
+    assert_eq!(otlp(&config.traces).endpoint, "http://collector:4317");
     assert_eq!(
         warnings[0].to_string(),
         "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: \"http://REDACTED@collector:x\" is not a URL \
          (expected http:// or https:// and a host); using http://REDACTED@collector:4317"
     );
+}
+
+#[test]
+fn user_and_password_of_an_endpoint_do_not_replace_a_header() {
+    let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://me:pw@collector:4317");
+    let headers = ("OTEL_EXPORTER_OTLP_HEADERS", "Authorization=Bearer%20t");
+    for (variables, expected) in [
+        (&[endpoint][..], "Basic bWU6cHc="),
+        (&[endpoint, headers], "Bearer t"),
+    ] {
+        let config = without_warnings(variables);
+        let expected = [("authorization".to_owned(), expected.to_owned())];
+        assert_eq!(otlp(&config.traces).headers, expected);
+    }
 }
 
 #[test]

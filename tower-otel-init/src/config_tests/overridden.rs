@@ -7,7 +7,7 @@ use crate::options::LogsExporter;
 
 fn all_settings() -> Settings {
     Settings {
-        service_name: Some("code".to_owned()),
+        resource_attributes: vec![("service.name".to_owned(), "code".to_owned())],
         endpoint: Some("http://code:1".to_owned()),
         protocol: Some(Protocol::Grpc),
         export_timeout: Some(Duration::from_secs(1)),

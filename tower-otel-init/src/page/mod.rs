@@ -26,6 +26,7 @@ pub(crate) mod page_service;
 mod page_state;
 pub(crate) mod page_thread;
 mod page_trace;
+mod peer_check;
 mod protobuf_reader;
 mod quantile;
 mod red_history;

@@ -31,6 +31,6 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let routes = Arc::clone(&self.0);
-        Box::pin(async move { Ok(routes.respond(request).await) })
+        Box::pin(async move { Ok(routes.respond_mounted(request).await) })
     }
 }

@@ -22,6 +22,7 @@ use crate::page::intake::{self, Intake};
 use crate::page::live_settings;
 use crate::page::page_state::PageState;
 use crate::page::page_thread::PageJobs;
+use crate::page::peer_check;
 use crate::page::response_body::ResponseBody;
 use crate::page::search::Search;
 use crate::page::trace_body::TraceBody;
@@ -65,6 +66,17 @@ impl Routes {
             search: Search::new(),
             intake: Intake::new(),
             control: control.filter(|_| !is_remote),
+        }
+    }
+
+    /// Answers a request of a server of the application, which other machines may reach.
+    pub(crate) async fn respond_mounted<B>(&self, request: Request<B>) -> Response<ResponseBody>
+    where
+        B: Body<Data: AsRef<[u8]> + Send, Error: Into<BoxError>> + Send + 'static,
+    {
+        match peer_check::refusal(&request).filter(|_| !self.is_remote) {
+            Some(text) => response(StatusCode::FORBIDDEN, TEXT, text),
+            None => self.respond(request).await,
         }
     }
 

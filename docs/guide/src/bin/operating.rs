@@ -1,6 +1,6 @@
 //! Operational routes on an address of their own: `cargo run -p guide --bin operating [ADDRESS] [ADDRESS]`.
 
-use std::future::IntoFuture;
+use std::{future::IntoFuture, net::SocketAddr};
 
 use axum::{Router, routing::get};
 use tokio::net::TcpListener;
@@ -30,7 +30,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(2);
     let listener = TcpListener::bind(address.as_deref().unwrap_or("127.0.0.1:9901")).await?;
     println!("operating on http://{}", listener.local_addr()?);
-    tokio::spawn(axum::serve(listener, operational(&telemetry)).into_future());
+    // The page answers only clients on this machine, so it needs their addresses.
+    let operational = operational(&telemetry).into_make_service_with_connect_info::<SocketAddr>();
+    tokio::spawn(axum::serve(listener, operational).into_future());
 
     let address = std::env::args().nth(1);
     let listener = TcpListener::bind(address.as_deref().unwrap_or("127.0.0.1:3000")).await?;
