@@ -3,7 +3,7 @@
 use std::{fmt, net::IpAddr, time::Instant};
 
 use opentelemetry::{
-    Context, ContextGuard, SpanId,
+    Context, ContextGuard, SpanId, StringValue,
     trace::{SpanContext, TraceContextExt},
 };
 use tower_otel_core::Kind;
@@ -22,7 +22,7 @@ use crate::{
     connection, kept, no_subscriber,
     parent::Parent,
     request::RequestAttributes,
-    thread_exit,
+    string_cache, thread_exit,
 };
 
 /// Opens `tracing` spans with the level `INFO` and the target `tower_otel_trace`. This is the default.
@@ -146,7 +146,7 @@ struct FieldValues<'v> {
 enum FieldValue<'v> {
     Text(&'v str),
     Int(i64),
-    Address(DisplayValue<IpAddr>),
+    Address(DisplayValue<StringValue>),
 }
 
 impl FieldValue<'_> {
@@ -194,7 +194,9 @@ impl<'v> AttributeSink<'v> for FieldValues<'v> {
 
     #[inline]
     fn address(&mut self, _key: &'static str, value: Option<IpAddr>) {
-        self.push(value.map(|address| FieldValue::Address(field::display(address))));
+        // Each layer of the subscriber formats the value.
+        let text = value.map(string_cache::address);
+        self.push(text.map(|text| FieldValue::Address(field::display(text))));
     }
 }
 
