@@ -93,7 +93,7 @@ def found(title, datasource, target):
 def panels(datasource, target, failed, slow):
     return [
         trace(datasource, target),
-        logs("Log records of the trace", '{service_name=~".+"} | trace_id="$trace_id"', "Of all services."),
+        logs("Log records of the trace", '{service_name=~".+"} | trace_id="$trace_id" | trace_id!=""', "Of all services. Empty without a trace id."),
         found("Failed traces", datasource, failed),
         found("Slow traces", datasource, slow),
         lines_by_level(),
