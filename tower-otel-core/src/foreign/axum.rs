@@ -18,7 +18,7 @@ fn is_named<S>(path: &str) -> bool {
     arguments.is_some_and(|arguments| arguments.is_empty() || arguments.starts_with('<'))
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "axum"))]
 mod tests {
     use std::{
         convert::Infallible,

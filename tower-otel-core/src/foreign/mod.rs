@@ -9,7 +9,6 @@ use http::Extensions;
 #[cfg(any(feature = "reqwest", feature = "tower"))]
 use tower_otel_semconv as semconv;
 
-#[cfg(feature = "axum")]
 mod axum;
 #[cfg(feature = "hyper-util")]
 mod hyper;
@@ -116,9 +115,5 @@ pub(crate) fn peer(extensions: &Extensions) -> Option<SocketAddr> {
 /// future is polled.
 #[inline]
 pub(crate) fn runs_code_in_call<S>() -> bool {
-    #[cfg(feature = "axum")]
-    if axum::is_route::<S>() {
-        return false;
-    }
-    true
+    !cfg!(feature = "axum") || !axum::is_route::<S>()
 }
