@@ -11,6 +11,10 @@ use crate::{
     head::{RequestHead, ResponseHead},
 };
 
+/// The status codes of calls that end without a status from the peer.
+const CANCELLED: u8 = 1;
+const DEADLINE_EXCEEDED: u8 = 4;
+
 /// A gRPC call in progress.
 ///
 /// The status of a call is usually in the trailers, and may be missing. This type derives it from the response head, the
@@ -97,10 +101,8 @@ impl GrpcCall {
             },
             End::Cancelled | End::Aborted => match self.head_status {
                 Some(code) => self.status_outcome(code, at),
-                None if self.is_deadline_exceeded(at) => {
-                    self.status_outcome(rpc::DEADLINE_EXCEEDED, at)
-                }
-                None => self.status_outcome(rpc::CANCELLED, at),
+                None if self.is_deadline_exceeded(at) => self.status_outcome(DEADLINE_EXCEEDED, at),
+                None => self.status_outcome(CANCELLED, at),
             },
         }
     }
@@ -124,7 +126,7 @@ impl GrpcCall {
         let error_type = failure.error_type();
         let code = match (self.kind, error_type) {
             (Kind::Server, _) => rpc::UNKNOWN,
-            (Kind::Client, error::TIMEOUT) => rpc::DEADLINE_EXCEEDED,
+            (Kind::Client, error::TIMEOUT) => DEADLINE_EXCEEDED,
             (
                 Kind::Client,
                 error::CONNECT
@@ -132,14 +134,14 @@ impl GrpcCall {
                 | error::CONNECTION_RESET
                 | error::CONNECTION_CLOSED,
             ) => rpc::UNAVAILABLE,
-            (Kind::Client, _) if self.is_deadline_exceeded(at) => rpc::DEADLINE_EXCEEDED,
+            (Kind::Client, _) if self.is_deadline_exceeded(at) => DEADLINE_EXCEEDED,
             (Kind::Client, _) => rpc::UNKNOWN,
         };
         GrpcOutcome {
             code,
             // The same `error.type`, whether the transport or the server timed out.
             error_type: match (self.kind, code) {
-                (Kind::Client, rpc::DEADLINE_EXCEEDED) => rpc::status_name(code),
+                (Kind::Client, DEADLINE_EXCEEDED) => rpc::status_name(code),
                 _ => Some(error_type),
             },
         }
@@ -151,9 +153,7 @@ impl GrpcCall {
     /// records it as `DEADLINE_EXCEEDED`.
     fn client_status(&self, code: u8, at: Instant) -> u8 {
         match (self.kind, code) {
-            (Kind::Client, rpc::CANCELLED) if self.is_deadline_exceeded(at) => {
-                rpc::DEADLINE_EXCEEDED
-            }
+            (Kind::Client, CANCELLED) if self.is_deadline_exceeded(at) => DEADLINE_EXCEEDED,
             _ => code,
         }
     }

@@ -16,15 +16,9 @@ pub const SYSTEM: &str = "grpc";
 /// The header of a call's status. It is in the trailers, or in the response head if there is no body.
 static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
-/// The caller cancelled the call.
-#[doc(hidden)]
-pub const CANCELLED: u8 = 1;
 /// The status of the call is unknown.
 #[doc(hidden)]
 pub const UNKNOWN: u8 = 2;
-/// The deadline expired before the call completed.
-#[doc(hidden)]
-pub const DEADLINE_EXCEEDED: u8 = 4;
 /// The server does not implement the method.
 #[doc(hidden)]
 pub const UNIMPLEMENTED: u8 = 12;
