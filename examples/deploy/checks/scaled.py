@@ -1,6 +1,6 @@
 """Writes the configurations of this folder with scaled durations: an hour becomes a minute.
 
-Only durations, addresses and the threshold of LoginAttack are changed. Durations have a unit (`[5m]`, `for: 2m`); names that contain one
+Only durations, numbers of failures in a window, addresses and the threshold of LoginAttack are changed. Durations have a unit (`[5m]`, `for: 2m`); names that contain one
 (`ratio_rate5m`) stay.
 """
 
@@ -29,6 +29,8 @@ def write(folder, targets, receiver):
         rules = file.read_text()
         assert file.name != "security.yml" or 'unknown_user"}) > 5' in rules
         rules = rules.replace('unknown_user"}) > 5', 'unknown_user"}) > 1.5')
+        # A number of failures in a window becomes less with the window.
+        rules = re.sub(r"(?<=\[15m\]\)\) > )(10|5)\b", lambda number: f"{int(number[0]) / 60:.2f}", rules)
         (folder / "rules" / file.name).write_text(faster(rules))
     prometheus = pathlib.Path("prometheus/prometheus.yml").read_text()
     for job, address in targets.items():
