@@ -87,7 +87,7 @@ pub(crate) fn register_jobs(kinds: &[&'static str]) {
     describe_gauge!("jobs_queued", "Jobs in the queue.");
     describe_gauge!(
         "jobs_oldest_queued_timestamp_seconds",
-        "When the oldest job in the queue was queued, as a Unix time; 0 without a job."
+        "When the oldest job that has not ended was queued, as a Unix time; 0 without a job."
     );
     for kind in kinds {
         for outcome in JOB_OUTCOMES {

@@ -22,7 +22,7 @@ const ADD: Query = Query {
 };
 
 /// The time for which a worker owns a job. A job of a killed worker is due again after this time.
-const LEASE: Duration = Duration::from_secs(60);
+pub(crate) const LEASE: Duration = Duration::from_secs(60);
 
 /// Takes a job in a single statement, so that two workers never take the same job: for the second worker, the row is
 /// no longer due.
@@ -63,7 +63,7 @@ const RETRY: Query = Query {
     operation: "UPDATE",
     table: "jobs",
     summary: "UPDATE jobs",
-    sql: "UPDATE jobs SET state = 'queued', due_at = $2 WHERE id = $1",
+    sql: "UPDATE jobs SET state = 'queued', due_at = $2, attempts = $3 WHERE id = $1",
 };
 
 const COUNT: Query = Query {
@@ -71,7 +71,8 @@ const COUNT: Query = Query {
     operation: "SELECT",
     table: "jobs",
     summary: "SELECT jobs",
-    sql: "SELECT COUNT(*), COALESCE(MIN(queued_at), 0) FROM jobs WHERE state = 'queued'",
+    sql: "SELECT COUNT(CASE WHEN state = 'queued' THEN 1 END), COALESCE(MIN(queued_at), 0) \
+          FROM jobs WHERE state IN ('queued', 'taken')",
 };
 
 const STATE: Query = Query {
@@ -82,11 +83,13 @@ const STATE: Query = Query {
     sql: "SELECT kind, state FROM jobs WHERE owner = $1 AND id = $2",
 };
 
-/// The queued jobs.
+/// The jobs that have not ended.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct QueueState {
+    /// The number of jobs that no worker has taken.
     pub(crate) count: i64,
-    /// The time when the oldest job was queued, in milliseconds since the Unix epoch. Zero without a job.
+    /// The time when the oldest job was queued, in milliseconds since the Unix epoch, also if a worker has taken it: the worker
+    /// may have been killed. Zero without a job.
     pub(crate) oldest_queued_at: i64,
 }
 
@@ -150,9 +153,15 @@ impl Database {
         Ok(())
     }
 
-    /// Makes a job due again after a pause.
-    pub(crate) async fn retry_job(&self, id: &str, after: Duration) -> Result<(), DbError> {
+    /// Makes a job due again after a pause, and sets the number of its attempts.
+    pub(crate) async fn retry_job(
+        &self,
+        id: &str,
+        after: Duration,
+        attempts: i64,
+    ) -> Result<(), DbError> {
         let row = RETRY.rows::<()>().bind(id.to_owned()).bind(millis(after));
+        let row = row.bind(attempts);
         self.fetch_optional(&RETRY, row).await?;
         Ok(())
     }
@@ -164,7 +173,7 @@ impl Database {
         Ok(())
     }
 
-    /// Returns the number of queued jobs, and the time when the oldest one was queued.
+    /// Returns the number of queued jobs, and the time when the oldest job was queued that has not ended.
     pub(crate) async fn queue_state(&self) -> Result<QueueState, DbError> {
         let row = self.fetch_optional(&COUNT, COUNT.rows::<(i64, i64)>());
         Ok(row

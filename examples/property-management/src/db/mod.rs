@@ -13,7 +13,7 @@ mod users;
 use std::{sync::Once, time::Duration};
 
 pub(crate) use error::DbError;
-pub(crate) use jobs::Job;
+pub(crate) use jobs::{Job, LEASE};
 use last_success::LastSuccess;
 pub(crate) use listings::{Listing, Search};
 use log::LevelFilter;

@@ -2,7 +2,7 @@
 
 use super::{Database, DbError, query::Query};
 
-const TABLES: [Query; 8] = [
+const TABLES: [Query; 9] = [
     table(
         "users",
         "CREATE TABLE IF NOT EXISTS users (
@@ -67,6 +67,10 @@ const TABLES: [Query; 8] = [
     table(
         "jobs",
         "CREATE INDEX IF NOT EXISTS jobs_due ON jobs (state, due_at)",
+    ),
+    table(
+        "jobs",
+        "CREATE INDEX IF NOT EXISTS jobs_queued ON jobs (state, queued_at)",
     ),
 ];
 

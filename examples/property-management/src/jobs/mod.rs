@@ -16,7 +16,7 @@ use tracing::Instrument;
 use crate::{
     BoxError,
     config::Variables,
-    db::{Database, Job},
+    db::{Database, Job, LEASE},
     layers,
     process::{self, Process, Shutdown},
     series,
@@ -34,6 +34,9 @@ const POLL_INTERVAL: Duration = Duration::from_millis(500);
 const JOB_TIMEOUT: Duration = Duration::from_secs(30);
 
 const MAX_ATTEMPTS: i64 = 5;
+
+/// The minimum interval between counts of the queue, because a count reads all queued jobs.
+const COUNT_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Runs the jobs process, configured by the environment.
 pub fn jobs() -> ExitCode {
@@ -61,6 +64,7 @@ pub(crate) async fn serve(
 
 /// Runs jobs until a shutdown is requested. Completes the current job first.
 async fn run_jobs(database: &Database, shutdown: &Shutdown) {
+    let mut counted: Option<Instant> = None;
     while !shutdown.is_requested() {
         match database.take_job().await {
             Ok(Some(job)) => run_attempt(database, job).await,
@@ -72,6 +76,10 @@ async fn run_jobs(database: &Database, shutdown: &Shutdown) {
                 let _ = time::timeout(POLL_INTERVAL, shutdown.wait()).await;
             }
         }
+        if counted.is_some_and(|at| at.elapsed() < COUNT_INTERVAL) {
+            continue;
+        }
+        counted = Some(Instant::now());
         if let Ok(state) = database.queue_state().await {
             #[allow(clippy::cast_precision_loss)]
             let (count, oldest) = (state.count as f64, state.oldest_queued_at as f64 / 1000.0);
@@ -84,11 +92,21 @@ async fn run_jobs(database: &Database, shutdown: &Shutdown) {
 /// Runs one attempt, and records a span, a duration and an outcome.
 async fn run_attempt(database: &Database, job: Job) {
     let Some(kind) = KINDS.into_iter().find(|kind| *kind == job.kind) else {
-        // A newer version of this program queued the job, and will run it.
-        tracing::warn!(job.id, job.kind, "unknown job kind, ignored");
+        // A newer version of this program queued the job, and will run it. Its age is in the metrics until then.
+        tracing::warn!(job.id, job.kind, "unknown job kind, returned to the queue");
+        let _ = database.retry_job(&job.id, LEASE, job.attempts - 1).await;
         return;
     };
     let metrics = AttemptMetrics::start(kind);
+    if job.attempts > MAX_ATTEMPTS {
+        // Each attempt has killed its worker, or the worker could not store the outcome.
+        tracing::error!(
+            job.id,
+            job.kind,
+            "the job failed: no attempt had an outcome"
+        );
+        return metrics.finish(end_job(database, &job, "failed").await);
+    }
     let attempt = async {
         let result = time::timeout(JOB_TIMEOUT, task::run(database, kind, &job)).await;
         let outcome = match result.unwrap_or_else(|_| Err("timeout".into())) {
@@ -117,7 +135,7 @@ async fn end_job(database: &Database, job: &Job, state: &'static str) -> &'stati
 async fn retry_job(database: &Database, job: &Job) -> &'static str {
     let attempts = u32::try_from(job.attempts).unwrap_or(u32::MAX);
     let pause = Duration::from_secs(1) * 2_u32.saturating_pow(attempts.min(6));
-    let _ = database.retry_job(&job.id, pause).await;
+    let _ = database.retry_job(&job.id, pause, job.attempts).await;
     "retried"
 }
 

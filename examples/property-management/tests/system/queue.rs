@@ -21,13 +21,131 @@ fn millis(time: SystemTime) -> i64 {
 
 /// Adds a job without a property. The job ends immediately.
 async fn add(database: &AnyPool, id: &str, state: &str, queued: SystemTime, due: SystemTime) {
+    add_kind(database, "publish_listing", 0, id, state, queued, due).await;
+}
+
+async fn add_kind(
+    database: &AnyPool,
+    kind: &str,
+    attempts: i64,
+    id: &str,
+    state: &str,
+    queued: SystemTime,
+    due: SystemTime,
+) {
     let row = "INSERT INTO jobs \
                (id, kind, owner, subject, context, state, attempts, queued_at, due_at) \
-               VALUES ($1, 'publish_listing', '', '', $2, $3, 0, $4, $5)";
+               VALUES ($1, $6, '', '', $2, $3, $7, $4, $5)";
     let context = format!("{{\"traceparent\":\"{TRACEPARENT}\"}}");
     let row = sqlx::query(row).bind(id.to_owned()).bind(context);
     let row = row.bind(state.to_owned()).bind(millis(queued));
-    row.bind(millis(due)).execute(database).await.unwrap();
+    let row = row.bind(millis(due)).bind(kind.to_owned()).bind(attempts);
+    row.execute(database).await.unwrap();
+}
+
+/// Returns the state and the attempts of a job as soon as they fulfil a condition.
+async fn job_until(
+    database: &AnyPool,
+    id: &str,
+    condition: impl Fn(&(String, i64)) -> bool,
+) -> (String, i64) {
+    let job = async {
+        loop {
+            let row = sqlx::query_as("SELECT state, attempts FROM jobs WHERE id = $1");
+            let row = row.bind(id.to_owned()).fetch_one(database).await.unwrap();
+            if condition(&row) {
+                return row;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(TIMEOUT, job)
+        .await
+        .expect("the state of the job")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_attempts_had_no_outcome_fails_and_is_not_taken_again() {
+    let system = System::start().await;
+    let database = system.database().await;
+    let now = SystemTime::now();
+    // Five workers took the job and were killed: its lease has expired.
+    add_kind(
+        &database,
+        "statement",
+        5,
+        "kills",
+        "taken",
+        now - MINUTE,
+        now,
+    )
+    .await;
+    let has_ended = |(state, _): &(String, i64)| state == "failed";
+    let (_, attempts) = job_until(&database, "kills", has_ended).await;
+    assert_eq!(attempts, 6);
+    let is_counted =
+        |text: &str| text.contains(r#"jobs_processed_total{kind="statement",outcome="failed"} 1"#);
+    system
+        .metrics_until(&system.jobs, "the failed job", is_counted)
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_of_an_unknown_kind_stays_queued_without_an_attempt_and_its_age_is_in_the_metrics() {
+    let system = System::start().await;
+    let database = system.database().await;
+    let now = SystemTime::now();
+    let queued = now - 20 * MINUTE;
+    add_kind(
+        &database,
+        "newer",
+        0,
+        "newer",
+        "queued",
+        queued,
+        now - MINUTE,
+    )
+    .await;
+    let row = "SELECT due_at FROM jobs WHERE id = 'newer' AND state = 'queued' AND due_at > $1";
+    let returned = async {
+        loop {
+            let row = sqlx::query(row).bind(millis(now));
+            if row.fetch_optional(&database).await.unwrap().is_some() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(TIMEOUT, returned)
+        .await
+        .expect("a job that is due later");
+    let (_, attempts) = job_until(&database, "newer", |_| true).await;
+    assert_eq!(attempts, 0);
+    let oldest = format!(
+        "\njobs_oldest_queued_timestamp_seconds {}",
+        millis(queued) / 1000
+    );
+    let has_oldest = |text: &str| text.contains(&oldest);
+    system
+        .metrics_until(&system.jobs, "the time of the job", has_oldest)
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_age_of_a_job_that_a_killed_worker_has_taken_is_in_the_metrics() {
+    let system = System::start().await;
+    let database = system.database().await;
+    let now = SystemTime::now();
+    let queued = now - 10 * MINUTE;
+    add(&database, "taken", "taken", queued, now + MINUTE).await;
+    let oldest = format!(
+        "\njobs_oldest_queued_timestamp_seconds {}",
+        millis(queued) / 1000
+    );
+    let has_oldest = |text: &str| text.contains(&oldest);
+    system
+        .metrics_until(&system.jobs, "the time of the job", has_oldest)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
