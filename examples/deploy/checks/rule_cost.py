@@ -114,7 +114,7 @@ def measure(rules, interval, processes):
         prometheus = Prometheus(f"http://{LOOPBACK}:{port}")
         until(lambda: prometheus.query("vector(1)"), 30)
         series = [labels(each) for number in range(processes) for each in process_series(number)]
-        recorded = [labels({"__name__": name, "job": "api-server"}) for name in recorded_names(rules)]
+        recorded = [labels({"__name__": name, "namespace": "property-management", "job": "api-server"}) for name in recorded_names(rules)]
         now = int(time.time())
         fill(prometheus.address, series, recorded, now - DAYS * 86400, now + 240)
         # A restart compacts and releases what the import left behind.
