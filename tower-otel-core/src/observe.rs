@@ -32,6 +32,9 @@ pub trait Observe {
 
     /// Changes the request before the inner service is called. The exchange is entered during the call.
     ///
+    /// An observer that changes requests must not use the exchange of a layer of this suite as its [`Exchange`](Self::Exchange):
+    /// those are not always entered before `call` of axum's routes. Join both observers instead: `(layer, observer)`.
+    ///
     /// Default: does nothing.
     fn send(&self, request: &mut dyn RequestHead) {
         let _ = request;

@@ -135,8 +135,8 @@ impl Worker {
         }
     }
 
-    /// Exports all spans that are queued now. Spans that end meanwhile are exported in the next turn, but the tap receives them
-    /// within the delay.
+    /// Exports all spans that are queued now. Spans that end meanwhile are exported in the next turn, but with
+    /// `OtlpExporter` the tap receives them within the delay.
     fn export_all(&mut self, delay: Duration) {
         let shared = Arc::clone(&self.shared);
         let pipeline = &shared.pipeline;

@@ -160,6 +160,45 @@ fn a_span_that_a_filter_or_the_level_hides_is_left_out_of_the_trace() {
 }
 
 #[test]
+fn a_span_in_a_task_whose_span_the_level_hides_is_a_child_of_the_next_ancestor() {
+    for activate in [true, false] {
+        let scene = Scene::with(Sampler::AlwaysOn, |layer| {
+            layer.spans(LevelFilter::INFO).activate_context(activate)
+        });
+        let outside = current_span();
+        let task = info_span!("a").in_scope(|| debug_span!("task"));
+        task.in_scope(|| drop(info_span!("b")));
+        assert_eq!(current_span(), outside);
+        // Another thread polls the task.
+        let subscriber = tracing::dispatcher::get_default(Clone::clone);
+        let polled = task.clone();
+        std::thread::spawn(move || {
+            tracing::dispatcher::with_default(&subscriber, || {
+                polled.in_scope(|| drop(info_span!("c")));
+            });
+        })
+        .join()
+        .unwrap();
+        drop(task);
+        assert_child(&scene.span("b"), &scene.span("a"));
+        assert_child(&scene.span("c"), &scene.span("a"));
+    }
+}
+
+#[test]
+fn a_context_that_is_attached_around_a_hidden_span_is_the_parent() {
+    let scene = Scene::with(Sampler::AlwaysOn, |layer| layer.spans(LevelFilter::INFO));
+    info_span!("a").in_scope(|| {
+        let _caller = caller(0x01).attach();
+        debug_span!("hidden").in_scope(|| drop(info_span!("b")));
+    });
+    assert_eq!(
+        scene.span("b").span_context.trace_id(),
+        remote(0).trace_id()
+    );
+}
+
+#[test]
 fn a_disabled_span_keeps_the_context_of_its_parent() {
     let scene = Scene::new();
     info_span!("a").in_scope(|| {

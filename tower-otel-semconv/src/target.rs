@@ -9,8 +9,8 @@ use crate::host_port::HostPort;
 /// The parts of a request target, as written.
 ///
 /// An origin-form target (`GET /users/7`) has no scheme and no authority. On a server, use
-/// [`server_scheme`](crate::server_scheme) and [`server::on_server`](crate::server::on_server). User information is not
-/// stored, so that it cannot be recorded by mistake.
+/// [`server_scheme`](crate::server_scheme) and the `Host` header. User information is not stored, so that it cannot be recorded
+/// by mistake.
 ///
 /// ```
 /// use tower_otel_semconv::Target;

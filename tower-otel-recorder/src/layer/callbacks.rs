@@ -57,6 +57,29 @@ impl RecorderLayer {
         self.declared_parent(attributes, id, ctx, has_current)
     }
 
+    /// Activates the context of the next recorded ancestor of a span that the level hides, unless this thread has entered the
+    /// ancestor: a task can be polled in the hidden span alone.
+    #[cold]
+    fn enter_hidden<S>(&self, id: &Id, ctx: &Context<'_, S>)
+    where
+        S: Subscriber + for<'l> LookupSpan<'l>,
+    {
+        let ancestor = ctx.span(id).and_then(|span| {
+            let mut ancestors = span.scope().skip(1);
+            let ancestor = ancestors.find(|ancestor| self.records_level(ancestor.metadata()))?;
+            Some(ancestor.id().into_u64())
+        });
+        let Some(ancestor) = ancestor else {
+            return;
+        };
+        if entered::contains(self.number(), ancestor) {
+            return;
+        }
+        if let Some(context) = self.spans.open.with(ancestor, SpanState::use_context) {
+            entered::push(self.number(), id.into_u64(), false, Some(context));
+        }
+    }
+
     #[inline(never)]
     fn declared_parent<S>(
         &self,
@@ -185,18 +208,21 @@ where
         });
     }
 
-    fn on_enter(&self, id: &Id, _: Context<'_, S>) {
+    fn on_enter(&self, id: &Id, ctx: Context<'_, S>) {
         if !self.spans.records {
             return;
         }
-        let id = id.into_u64();
-        let state = self.spans.open.with(id, |state| {
+        let state = self.spans.open.with(id.into_u64(), |state| {
             state.set_used();
             let context = self.activates_context.then(|| state.use_context());
             (context, state.is_recorded())
         });
-        if let Some((context, is_recorded)) = state {
-            entered::push(self.number(), id, is_recorded, context);
+        match state {
+            Some((context, is_recorded)) => {
+                entered::push(self.number(), id.into_u64(), is_recorded, context);
+            }
+            None if self.activates_context => self.enter_hidden(id, &ctx),
+            None => {}
         }
     }
 

@@ -42,6 +42,15 @@ pub(super) fn push(layer: usize, span: u64, is_recorded: bool, context: Option<C
     });
 }
 
+/// Returns whether this thread has entered a span.
+#[cold]
+pub(super) fn contains(layer: usize, span: u64) -> bool {
+    let is_span = |entered: &Entered| entered.span == span && entered.layer == layer;
+    ENTERED
+        .try_with(|stack| stack.borrow().iter().any(is_span))
+        .unwrap_or_default()
+}
+
 /// Exits a span. Spans may be exited in any order. Dropping the result detaches the context.
 #[inline]
 pub(super) fn pop(layer: usize, span: u64) -> Option<Entered> {

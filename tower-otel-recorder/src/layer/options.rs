@@ -108,9 +108,9 @@ impl RecorderLayer {
 
     /// Sets the most verbose level of the spans that are recorded. Default: `TRACE`.
     ///
-    /// The parent of the children of a span that is not recorded is its next ancestor. A filter of the layer has the same effect,
-    /// but looks each span up when it is entered, exited and closed. Other layers still see the spans, so this level does not lower
-    /// the maximum level of the subscriber.
+    /// The parent of the children of a span that is not recorded is its next ancestor, also if the span is entered alone, as
+    /// in a spawned task. A filter of the layer does not preserve the ancestor then, and looks each span up when it is entered,
+    /// exited and closed. Other layers still see the spans, so this level does not lower the maximum level of the subscriber.
     pub fn spans(mut self, level: impl Into<LevelFilter>) -> Self {
         self.span_level = level.into();
         self

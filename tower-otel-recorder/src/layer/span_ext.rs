@@ -14,7 +14,7 @@ use crate::{extras::Extras, limits::Limits};
 
 /// Reads and changes `tracing` spans that a [`RecorderLayer`] records.
 ///
-/// Changes have no effect on a span that the layer does not record: a span that a filter hides, or an unsampled span that is
+/// Changes have no effect on a span that the layer does not record: a span that a filter or the level hides, or an unsampled span that is
 /// not [held](crate::RecorderBuilder::keep).
 ///
 /// A layer inside a `tracing_subscriber::reload::Layer` is not found. Changes then have no effect, and
@@ -36,8 +36,8 @@ use crate::{extras::Extras, limits::Limits};
 /// }
 /// ```
 pub trait RecorderSpanExt: sealed::Sealed {
-    /// Returns the OpenTelemetry context of the span. Returns an empty context if the span has none, because a filter hides
-    /// it or the recorder is shut down.
+    /// Returns the OpenTelemetry context of the span. Returns an empty context if the span has none, because a filter or
+    /// the level hides it, or the recorder is shut down.
     fn context(&self) -> Context {
         let context = with_layer(self.as_span(), |layer, id| {
             layer.spans.open.with(id, SpanState::use_context)

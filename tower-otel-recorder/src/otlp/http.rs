@@ -95,7 +95,11 @@ async fn read(mut response: Response) -> Answer {
     let after = response.headers().get(RETRY_AFTER).and_then(retry_after);
     let content_type = response.headers().get(CONTENT_TYPE).cloned();
     if starts_with(content_type.as_ref(), GRPC) {
-        return Answer::Failed(format!("HTTP status {status}")).with_hint(Some(HINT));
+        let answer = match status.is_success() {
+            true => Answer::Failed(format!("HTTP status {status}")),
+            false => refused(status, after, &[]),
+        };
+        return answer.with_hint(Some(HINT));
     }
     let mut body = Vec::new();
     loop {
