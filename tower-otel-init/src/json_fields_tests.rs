@@ -31,6 +31,18 @@ fn span_of_line(layer: impl FnOnce(TestOutput) -> BoxLayer, span: impl FnOnce() 
     line["span"].clone()
 }
 
+#[test]
+fn a_line_outside_of_any_span_has_no_fields_of_the_entered_span() {
+    let output = TestOutput::default();
+    let subscriber = tracing_subscriber::registry().with(own(output.clone()));
+    tracing::subscriber::with_default(subscriber, || {
+        let _span = tracing::info_span!("entered", a = 1).entered();
+        tracing::info!(parent: None, "line");
+    });
+    let line: Value = serde_json::from_str(&output.text()).unwrap();
+    assert_eq!(line["span"], Value::Null, "{line}");
+}
+
 /// Returns the layer of log lines.
 fn own(output: TestOutput) -> BoxLayer {
     let filter = LiveLogFilter::new("info", LogTraces::All).layer_filter();

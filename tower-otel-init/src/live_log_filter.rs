@@ -13,6 +13,7 @@ use tracing::subscriber::Interest;
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_log::NormalizeEvent;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Builder;
 use tracing_subscriber::layer::{Context, Filter};
 
 use crate::options::LogTraces;
@@ -56,7 +57,7 @@ impl LiveLogFilter {
     /// Returns the filter for a new layer.
     pub(crate) fn layer_filter(&self) -> LayerFilter {
         let mut directives = self.directives();
-        let filter = EnvFilter::new(&directives.text);
+        let filter = builder().parse_lossy(&directives.text);
         let filter = Arc::new(ArcSwap::from_pointee(filter));
         directives.filters.push(Arc::clone(&filter));
         LayerFilter {
@@ -83,9 +84,12 @@ impl LiveLogFilter {
             filter.store(Arc::new(new));
         }
         directives.select_spans.store(select_spans(text), Relaxed);
+        let previous = std::mem::replace(&mut directives.text, text.to_owned());
+        // The layers of the application are called, which may read the directives.
+        drop(directives);
         // `tracing` has cached which callsites the old filter disables.
         tracing::callsite::rebuild_interest_cache();
-        Some(std::mem::replace(&mut directives.text, text.to_owned()))
+        Some(previous)
     }
 
     fn directives(&self) -> MutexGuard<'_, Directives> {
@@ -93,9 +97,13 @@ impl LiveLogFilter {
     }
 }
 
-/// Parses directives. Values of fields are compared as text, because a short regular expression can use all memory.
+/// Values of fields are compared as text, because a short regular expression can use all memory.
+fn builder() -> Builder {
+    EnvFilter::builder().with_regex(false)
+}
+
 fn parse(text: &str) -> Option<EnvFilter> {
-    EnvFilter::builder().with_regex(false).parse(text).ok()
+    builder().parse(text).ok()
 }
 
 /// Returns whether directives select spans: `target[span{field=value}]=level`.

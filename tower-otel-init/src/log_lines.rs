@@ -85,6 +85,9 @@ fn write_current_span<S>(
 ) where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
+    if event.is_root() {
+        return;
+    }
     let parent = event.parent().and_then(|id| context.span(id));
     let Some(current) = parent.or_else(|| context.lookup_current()) else {
         return;

@@ -89,7 +89,10 @@ impl OpenTraces {
         } else {
             AFTER_SPAN
         };
-        trace.due = now.checked_add(wait);
+        // Other requests of the same kept trace do not delay it.
+        if !is_kept || trace.due.is_none() {
+            trace.due = now.checked_add(wait);
+        }
         if trace.ended.len() < MAX_SPANS {
             trace.ended.push(span);
         }
@@ -229,6 +232,18 @@ mod tests {
         open.start_unsampled_root(id);
         // Without a parent anywhere, it is the root.
         assert_eq!(open.end(kept(0, false), now).len(), 1);
+    }
+
+    #[test]
+    fn later_requests_of_a_kept_trace_do_not_delay_its_print() {
+        let mut open = OpenTraces::default();
+        let start = Instant::now();
+        for _ in 0..3 {
+            open.start_unsampled_root(TraceId::from(1));
+        }
+        assert_eq!(open.end(kept(9, true), start).len(), 0);
+        assert_eq!(open.end(kept(9, true), start + AFTER_ROOT / 2).len(), 0);
+        assert_eq!(open.take_overdue(start + AFTER_ROOT).len(), 1);
     }
 
     #[test]

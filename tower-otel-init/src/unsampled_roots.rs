@@ -37,7 +37,12 @@ impl UnsampledRoots {
             return true;
         };
         *roots = roots.saturating_sub(1);
-        *roots == 0
+        if *roots > 0 {
+            return false;
+        }
+        self.started.remove(&trace);
+        self.order.retain(|started| *started != trace);
+        true
     }
 }
 
@@ -50,6 +55,22 @@ mod tests {
         let mut roots = UnsampledRoots::default();
         let trace = TraceId::from(1);
         roots.start(trace);
+        roots.start(trace);
+        assert!(!roots.end(trace));
+        assert!(roots.end(trace));
+    }
+
+    #[test]
+    fn a_trace_that_ends_and_starts_again_is_as_new() {
+        let mut roots = UnsampledRoots::default();
+        let trace = TraceId::from(1);
+        roots.start(trace);
+        assert!(roots.end(trace));
+        for other in 2..=256 {
+            roots.start(TraceId::from(other));
+        }
+        roots.start(trace);
+        roots.start(TraceId::from(300));
         roots.start(trace);
         assert!(!roots.end(trace));
         assert!(roots.end(trace));

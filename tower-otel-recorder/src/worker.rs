@@ -72,7 +72,10 @@ struct Worker {
 
 /// Calls an exporter or a subscriber. Returns `None` if it panics, so that the export thread continues.
 fn catch_panic<R>(call: impl FnOnce() -> R) -> Option<R> {
-    catch_unwind(AssertUnwindSafe(call)).ok()
+    catch_unwind(AssertUnwindSafe(call))
+        // The destructor of the payload may panic, too.
+        .map_err(std::mem::forget)
+        .ok()
 }
 
 /// Ends all waiting when the thread ends, even by a panic.

@@ -2,7 +2,6 @@
 //! if the application serves the page. It has no runtime, so that the `tokio_*` metrics describe the application's runtime.
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Weak};
@@ -15,6 +14,7 @@ use tokio::sync::oneshot;
 use crate::disabled_subscriber::DisabledSubscriber;
 use crate::page::page_state::PageState;
 use crate::page::red_history::INTERVAL;
+use crate::unwind;
 
 /// The maximum number of waiting jobs. It is larger than the number of streams, searches and requests that are served at a time.
 const MAX_JOBS: usize = 64;
@@ -102,19 +102,15 @@ fn run(state: &PageState, jobs: &Receiver<Job>) {
         let now = Instant::now();
         if now >= next {
             next = now + INTERVAL;
-            catch(|| state.record_history(now));
+            // Functions of the application run before metrics are rendered.
+            unwind::catch(|| state.record_history(now));
         }
         match jobs.recv_timeout(next.saturating_duration_since(Instant::now())) {
-            Ok(job) => catch(job),
+            Ok(job) => drop(unwind::catch(job)),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
     }
-}
-
-/// Catches panics, because functions of the application run before metrics are rendered.
-fn catch(work: impl FnOnce()) {
-    let _ = catch_unwind(AssertUnwindSafe(work));
 }
 
 #[cfg(test)]

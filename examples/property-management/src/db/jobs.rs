@@ -42,7 +42,8 @@ const END: Query = Query {
     operation: "UPDATE",
     table: "jobs",
     summary: "UPDATE jobs",
-    sql: "UPDATE jobs SET state = $2, due_at = $3 WHERE id = $1",
+    sql: "UPDATE jobs SET state = $2, due_at = $3 \
+          WHERE id = $1 AND state = 'taken' AND attempts = $4",
 };
 
 /// The time for which the row of an ended job is stored.
@@ -63,7 +64,8 @@ const RETRY: Query = Query {
     operation: "UPDATE",
     table: "jobs",
     summary: "UPDATE jobs",
-    sql: "UPDATE jobs SET state = 'queued', due_at = $2, attempts = $3 WHERE id = $1",
+    sql: "UPDATE jobs SET state = 'queued', due_at = $2, attempts = $3 \
+          WHERE id = $1 AND state = 'taken' AND attempts = $4",
 };
 
 const COUNT: Query = Query {
@@ -145,23 +147,23 @@ impl Database {
         ))
     }
 
-    /// Ends a job as `done` or `failed`.
-    pub(crate) async fn end_job(&self, id: &str, state: &'static str) -> Result<(), DbError> {
-        let row = END.rows::<()>().bind(id.to_owned()).bind(state);
-        let row = row.bind(millis(RETENTION));
+    /// Ends a job as `done` or `failed`, unless another worker has taken it since.
+    pub(crate) async fn end_job(&self, job: &Job, state: &'static str) -> Result<(), DbError> {
+        let row = END.rows::<()>().bind(job.id.clone()).bind(state);
+        let row = row.bind(millis(RETENTION)).bind(job.attempts);
         self.fetch_optional(&END, row).await?;
         Ok(())
     }
 
-    /// Makes a job due again after a pause, and sets the number of its attempts.
+    /// Makes a job due again after a pause, and sets the number of its attempts, unless another worker has taken it since.
     pub(crate) async fn retry_job(
         &self,
-        id: &str,
+        job: &Job,
         after: Duration,
         attempts: i64,
     ) -> Result<(), DbError> {
-        let row = RETRY.rows::<()>().bind(id.to_owned()).bind(millis(after));
-        let row = row.bind(attempts);
+        let row = RETRY.rows::<()>().bind(job.id.clone()).bind(millis(after));
+        let row = row.bind(attempts).bind(job.attempts);
         self.fetch_optional(&RETRY, row).await?;
         Ok(())
     }

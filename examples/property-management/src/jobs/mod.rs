@@ -94,7 +94,7 @@ async fn run_attempt(database: &Database, job: Job) {
     let Some(kind) = KINDS.into_iter().find(|kind| *kind == job.kind) else {
         // A newer version of this program queued the job, and will run it. Its age is in the metrics until then.
         tracing::warn!(job.id, job.kind, "unknown job kind, returned to the queue");
-        let _ = database.retry_job(&job.id, LEASE, job.attempts - 1).await;
+        let _ = database.retry_job(&job, LEASE, job.attempts - 1).await;
         return;
     };
     let metrics = AttemptMetrics::start(kind);
@@ -126,7 +126,7 @@ async fn run_attempt(database: &Database, job: Job) {
 
 async fn end_job(database: &Database, job: &Job, state: &'static str) -> &'static str {
     // If this fails, the job runs again after the lease. Jobs are idempotent.
-    match database.end_job(&job.id, state).await {
+    match database.end_job(job, state).await {
         Ok(()) => state,
         Err(_) => "retried",
     }
@@ -135,7 +135,7 @@ async fn end_job(database: &Database, job: &Job, state: &'static str) -> &'stati
 async fn retry_job(database: &Database, job: &Job) -> &'static str {
     let attempts = u32::try_from(job.attempts).unwrap_or(u32::MAX);
     let pause = Duration::from_secs(1) * 2_u32.saturating_pow(attempts.min(6));
-    let _ = database.retry_job(&job.id, pause, job.attempts).await;
+    let _ = database.retry_job(job, pause, job.attempts).await;
     "retried"
 }
 
