@@ -47,7 +47,13 @@ pub(crate) fn status(span: &SpanData) -> (String, Color) {
 
 pub(crate) fn details(span: &SpanData) -> Details {
     let target = match span.span_kind {
-        SpanKind::Client => client_target(span).map(|target| format!("to {target}")),
+        SpanKind::Client => {
+            let to = match attribute(span, key::HTTP_REQUEST_RESEND_COUNT) {
+                Some(count) => format!("retry {count} to"),
+                None => "to".to_owned(),
+            };
+            client_target(span).map(|target| format!("{to} {target}"))
+        }
         SpanKind::Server => attribute(span, key::URL_PATH),
         SpanKind::Consumer => {
             attribute(span, key::MESSAGING_DESTINATION_NAME).map(|queue| format!("from {queue}"))

@@ -96,6 +96,7 @@ fn a_client_span_shows_its_target_and_an_error_that_does_not_fit_has_a_line_of_i
         span(3, 1, "GET", SpanKind::Client, [0, 100]),
         [
             KeyValue::new("url.full", "https://stock/items?sig=REDACTED"),
+            KeyValue::new("http.request.resend_count", 2),
             KeyValue::new("http.response.status_code", 200),
         ],
     );
@@ -106,7 +107,7 @@ fn a_client_span_shows_its_target_and_an_error_that_does_not_fit_has_a_line_of_i
          job                  ████████████  100 ms\n\
          ├─ GET               ████████████  100 ms  ERR to stock:8080/items/a-chair-with…\n\
          │     error.type=connection_refused nobody·[2J listens\n\
-         └─ GET               ████████████  100 ms  200 to stock/items?sig=REDACTED\n"
+         └─ GET               ████████████  100 ms  200 retry 2 to stock/items?sig=REDAC…\n"
     );
 }
 
