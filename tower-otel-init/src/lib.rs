@@ -295,6 +295,8 @@ mod key_value_list;
 mod layers;
 mod live_log_filter;
 mod log_filter;
+#[cfg(feature = "logs")]
+mod log_limits;
 mod log_lines;
 #[cfg(feature = "logs")]
 mod log_pipeline;

@@ -18,6 +18,7 @@ use crate::drop_counter::DropCounter;
 use crate::endpoint_health::EndpointHealth;
 use crate::export_monitor::ExportMonitor;
 use crate::export_runtime::ExportRuntime;
+use crate::log_limits::{RecordCutter, ScopedRecord, record_bytes, split};
 
 pub(crate) fn logger_provider<E: LogExporter + 'static>(
     exporter: E,
@@ -43,6 +44,7 @@ pub(crate) fn logger_provider<E: LogExporter + 'static>(
         .with_resource(resource)
         .with_log_processor(CountingLogProcessor {
             batches: batches.build(),
+            cutter: RecordCutter::new(),
             drops: Arc::clone(drops),
         })
         .build()
@@ -56,16 +58,18 @@ pub(crate) fn layer(
     OpenTelemetryTracingBridge::new(provider)
 }
 
-/// The SDK's batch processor, with a queue limit that counts dropped log records.
+/// The SDK's batch processor, with limits in bytes, and a queue limit that counts dropped log records.
 #[derive(Debug)]
 struct CountingLogProcessor {
     batches: BatchLogProcessor,
+    cutter: RecordCutter,
     drops: Arc<DropCounter>,
 }
 
 impl LogProcessor for CountingLogProcessor {
     fn emit(&self, record: &mut SdkLogRecord, scope: &InstrumentationScope) {
-        if self.drops.accept() {
+        self.cutter.cut(record);
+        if self.drops.accept(record_bytes(record)) {
             self.batches.emit(record, scope);
         }
     }
@@ -92,9 +96,10 @@ struct MonitoredLogExporter<E> {
     monitor: ExportMonitor,
 }
 
-impl<E: LogExporter> LogExporter for MonitoredLogExporter<E> {
-    async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
-        let count = batch.iter().count();
+impl<E: LogExporter> MonitoredLogExporter<E> {
+    async fn export_part(&self, part: &[ScopedRecord<'_>]) {
+        let count = part.len();
+        let batch = LogBatch::new(part);
         let export = self.monitor.start(count, self.inner.export(batch));
         // The batch is borrowed, so the export runs on this thread, and only its timer runs on the runtime.
         let limited = {
@@ -104,7 +109,19 @@ impl<E: LogExporter> LogExporter for MonitoredLogExporter<E> {
         let result = limited.await;
         let result = result.unwrap_or(Err(OTelSdkError::Timeout(self.timeout)));
         self.monitor.finish(count, &result);
-        // The SDK logs each returned error. This error is already counted and logged.
+    }
+}
+
+impl<E: LogExporter> LogExporter for MonitoredLogExporter<E> {
+    async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
+        let records: Vec<ScopedRecord<'_>> = batch.iter().collect();
+        for part in split(&records) {
+            self.export_part(part).await;
+        }
+        // The SDK releases the records of all parts when this function returns.
+        let bytes = records.iter().map(|(record, _)| record_bytes(record));
+        self.monitor.release(bytes.sum());
+        // The SDK logs each returned error. All errors are already counted and logged.
         Ok(())
     }
 
