@@ -23,6 +23,7 @@ pub(crate) struct DropCounter {
     export_failed: AtomicU64,
     rejected: AtomicU64,
     queue_full: AtomicU64,
+    /// Items that were recorded after the close, or while their thread exits.
     after_close: AtomicU64,
     closed: AtomicBool,
 }
@@ -63,6 +64,11 @@ impl DropCounter {
         }
         self.accepted.fetch_add(1, SeqCst);
         true
+    }
+
+    /// Counts an item that a thread can no longer record, because it exits.
+    pub(crate) fn drop_at_exit(&self) {
+        self.after_close.fetch_add(1, Relaxed);
     }
 
     /// Records that a batch of this size has left the queue.

@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
-use opentelemetry::Context as OtelContext;
-use opentelemetry::trace::TraceContextExt;
+use opentelemetry::trace::SpanContext;
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
@@ -15,6 +14,7 @@ use tracing_log::NormalizeEvent;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::{Context, Filter};
 
+use crate::current_context;
 use crate::options::LogTraces;
 
 /// The target of the access log, which has a line for each request. A caller must not be able to remove its requests from it by the
@@ -137,11 +137,7 @@ impl LayerFilter {
         {
             return true;
         }
-        OtelContext::map_current(|current| {
-            let span = current.span();
-            let span = span.span_context();
-            span.is_sampled() || !span.is_valid()
-        })
+        current_context::with_span(SpanContext::is_sampled).unwrap_or(true)
     }
 }
 
@@ -205,7 +201,10 @@ where
 
 #[cfg(test)]
 mod tests {
-    use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
+    use opentelemetry::Context as OtelContext;
+    use opentelemetry::trace::{
+        SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState,
+    };
     use tracing_subscriber::layer::SubscriberExt;
 
     use super::*;

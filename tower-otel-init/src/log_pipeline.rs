@@ -12,8 +12,13 @@ use opentelemetry_sdk::logs::{
     SdkLogger, SdkLoggerProvider,
 };
 use tokio::runtime::Handle;
+use tracing::{Event, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::Context;
+use tracing_subscriber::registry::LookupSpan;
 
 use crate::batch_config::BatchConfig;
+use crate::current_context;
 use crate::drop_counter::DropCounter;
 use crate::endpoint_health::EndpointHealth;
 use crate::export_monitor::ExportMonitor;
@@ -50,12 +55,33 @@ pub(crate) fn logger_provider<E: LogExporter + 'static>(
         .build()
 }
 
-/// Returns a layer that turns events into log records. The SDK adds trace id and span id from the
-/// current context.
-pub(crate) fn layer(
-    provider: &SdkLoggerProvider,
-) -> OpenTelemetryTracingBridge<SdkLoggerProvider, SdkLogger> {
-    OpenTelemetryTracingBridge::new(provider)
+/// A layer that turns events into log records. The SDK adds trace id and span id from the current context, and panics if the
+/// context is destroyed, because the thread exits.
+pub(crate) struct LogRecords {
+    bridge: OpenTelemetryTracingBridge<SdkLoggerProvider, SdkLogger>,
+    drops: Arc<DropCounter>,
+}
+
+impl LogRecords {
+    pub(crate) fn new(provider: &SdkLoggerProvider, drops: &Arc<DropCounter>) -> Self {
+        Self {
+            bridge: OpenTelemetryTracingBridge::new(provider),
+            drops: Arc::clone(drops),
+        }
+    }
+}
+
+impl<S> Layer<S> for LogRecords
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        if current_context::is_usable() {
+            self.bridge.on_event(event, context);
+        } else {
+            self.drops.drop_at_exit();
+        }
+    }
 }
 
 /// The SDK's batch processor, with limits in bytes, and a queue limit that counts dropped log records.
