@@ -15,20 +15,26 @@ use crate::item_counts::ItemCounts;
 pub(crate) struct DropCounter {
     capacity: usize,
     queued: AtomicUsize,
+    max_bytes: usize,
+    /// The bytes of the queued items and of those of the current batch.
+    bytes: AtomicUsize,
     accepted: AtomicU64,
     delivered: AtomicU64,
     export_failed: AtomicU64,
     rejected: AtomicU64,
     queue_full: AtomicU64,
+    /// Items that were recorded after the close, or while their thread exits.
     after_close: AtomicU64,
     closed: AtomicBool,
 }
 
 impl DropCounter {
-    pub(crate) fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize, max_bytes: usize) -> Self {
         Self {
             capacity,
             queued: AtomicUsize::new(0),
+            max_bytes,
+            bytes: AtomicUsize::new(0),
             accepted: AtomicU64::new(0),
             delivered: AtomicU64::new(0),
             export_failed: AtomicU64::new(0),
@@ -39,17 +45,20 @@ impl DropCounter {
         }
     }
 
-    /// Counts one more item, and returns whether there is room in the queue.
+    /// Counts one more item of this size, and returns whether there is room in the queue.
     ///
     /// The batch processor's queue has the same capacity, and releases an item before this count does. So the batch
     /// processor never drops an accepted item.
-    pub(crate) fn accept(&self) -> bool {
+    pub(crate) fn accept(&self, bytes: usize) -> bool {
         if self.closed.load(SeqCst) {
             self.after_close.fetch_add(1, Relaxed);
             return false;
         }
-        if self.queued.fetch_add(1, SeqCst) >= self.capacity {
-            self.queued.fetch_sub(1, SeqCst);
+        let has_room = self.queued.fetch_add(1, SeqCst) < self.capacity;
+        let has_memory = self.bytes.fetch_add(bytes, SeqCst) + bytes <= self.max_bytes;
+        if !(has_room && has_memory) {
+            self.dequeue(1);
+            self.release(bytes);
             self.queue_full.fetch_add(1, Relaxed);
             return false;
         }
@@ -57,9 +66,19 @@ impl DropCounter {
         true
     }
 
+    /// Counts an item that a thread can no longer record, because it exits.
+    pub(crate) fn drop_at_exit(&self) {
+        self.after_close.fetch_add(1, Relaxed);
+    }
+
     /// Records that a batch of this size has left the queue.
     pub(crate) fn dequeue(&self, count: usize) {
         self.queued.fetch_sub(count, SeqCst);
+    }
+
+    /// Records that items of these bytes are no longer in memory.
+    pub(crate) fn release(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, SeqCst);
     }
 
     /// Records the result of an export, and the number of rejected items of its batch.
@@ -124,8 +143,8 @@ mod tests {
     #[test]
     fn every_log_record_is_delivered_or_dropped_for_one_reason() {
         let failure = || Err(OTelSdkError::AlreadyShutdown);
-        let counter = DropCounter::new(4);
-        let accepted = (0..6).filter(|_| counter.accept()).count();
+        let counter = DropCounter::new(4, 100);
+        let accepted = (0..6).filter(|_| counter.accept(10)).count();
         assert_eq!(accepted, 4);
         counter.dequeue(3);
         counter.record_export(2, &Ok(()), 1);
@@ -137,19 +156,21 @@ mod tests {
         });
         assert!(flushed.is_err());
         assert!(counter.flush(|| Ok(())).is_ok());
-        assert!(counter.accept());
+        assert!(!counter.accept(70));
+        counter.release(30);
+        assert!(counter.accept(70));
         let while_open = DropCounts {
-            queue_full: 2,
+            queue_full: 3,
             export_failed: 1,
             rejected: 1,
             shutdown: 0,
         };
         assert_eq!(counter.counts().dropped, while_open);
         counter.close();
-        assert!(!counter.accept());
+        assert!(!counter.accept(1));
         // Two items were still queued, and one was recorded after the close.
         let counts = counter.counts();
         assert_eq!(counts.dropped.shutdown, 3);
-        assert_eq!(counts.dropped.total() + counts.delivered, 6 + 1 + 1);
+        assert_eq!(counts.dropped.total() + counts.delivered, 6 + 2 + 1);
     }
 }

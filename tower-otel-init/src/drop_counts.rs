@@ -13,7 +13,8 @@ pub struct DropCounts {
     /// The collector accepted the batch without these items
     /// ([`partial_success`](https://opentelemetry.io/docs/specs/otlp/#partial-success)).
     pub rejected: u64,
-    /// The items were not delivered when the shutdown timed out, or were recorded after the shutdown.
+    /// The items were not delivered when the shutdown timed out, or were recorded after the shutdown. Log records of destructors
+    /// that run at the exit of their thread can also be counted here.
     pub shutdown: u64,
 }
 

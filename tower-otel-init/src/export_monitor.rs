@@ -42,4 +42,9 @@ impl ExportMonitor {
         self.drops.record_export(count, result, rejected.count);
         self.health.record(result, &rejected);
     }
+
+    /// Records that the memory of a batch is free again.
+    pub(crate) fn release(&self, bytes: usize) {
+        self.drops.release(bytes);
+    }
 }

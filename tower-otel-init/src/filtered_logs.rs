@@ -14,6 +14,7 @@ use tracing_subscriber::fmt::FormattedFields;
 use tracing_subscriber::layer::{Context, Filter};
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::line_buffer;
 use crate::live_log_filter::LayerFilter;
 
 /// Log lines with the fields of spans, which `N` formats.
@@ -64,7 +65,7 @@ where
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         if self.filter.enables_event(event, &context) {
-            self.lines.on_event(event, context);
+            line_buffer::write(|| self.lines.on_event(event, context));
         }
     }
 

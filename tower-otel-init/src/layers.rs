@@ -14,7 +14,7 @@ use crate::filtered_logs::FilteredRecords;
 use crate::filtered_logs::UsedCallsites;
 use crate::log_lines;
 #[cfg(feature = "logs")]
-use crate::log_pipeline;
+use crate::log_pipeline::LogRecords;
 use crate::options::LogFormat;
 use crate::running_telemetry::RunningTelemetry;
 
@@ -36,9 +36,9 @@ impl RunningTelemetry {
             layers.push(layer.with_filter(SPAN_LEVEL).boxed());
         }
         #[cfg(feature = "logs")]
-        if let Some(provider) = &self.logger_provider {
+        if let Some(records) = self.record_layer() {
             let filter = self.control.layer_filter();
-            layers.push(log_pipeline::layer(provider).with_filter(filter).boxed());
+            layers.push(records.with_filter(filter).boxed());
         }
         layers
     }
@@ -69,11 +69,16 @@ impl RunningTelemetry {
     /// Returns the layer that turns events into log records, if they are exported.
     #[cfg(feature = "logs")]
     fn log_records(&self, used: &mut UsedCallsites) -> Option<impl Layer<Registry> + use<>> {
-        let provider = self.logger_provider.as_ref()?;
+        let records = self.record_layer()?;
         let filter = self.control.layer_filter();
         used.logs.push(filter.clone());
-        let records = log_pipeline::layer(provider);
         Some(FilteredRecords { filter, records })
+    }
+
+    #[cfg(feature = "logs")]
+    fn record_layer(&self) -> Option<LogRecords> {
+        let drops = self.log_record_drops.as_ref()?;
+        Some(LogRecords::new(self.logger_provider.as_ref()?, drops))
     }
 
     #[cfg(not(feature = "logs"))]

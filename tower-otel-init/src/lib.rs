@@ -265,6 +265,7 @@ mod control;
 mod control_service;
 #[cfg(feature = "control")]
 mod control_state;
+mod current_context;
 mod disabled_subscriber;
 mod discarding_exporter;
 #[cfg(feature = "logs")]
@@ -293,8 +294,11 @@ mod json_text;
 mod keep_rules;
 mod key_value_list;
 mod layers;
+mod line_buffer;
 mod live_log_filter;
 mod log_filter;
+#[cfg(feature = "logs")]
+mod log_limits;
 mod log_lines;
 #[cfg(feature = "logs")]
 mod log_pipeline;

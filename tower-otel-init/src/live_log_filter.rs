@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
-use opentelemetry::Context as OtelContext;
-use opentelemetry::trace::TraceContextExt;
+use opentelemetry::trace::SpanContext;
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
@@ -16,6 +15,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::Builder;
 use tracing_subscriber::layer::{Context, Filter};
 
+use crate::current_context;
 use crate::options::LogTraces;
 
 /// The target of the access log, which has a line for each request. A caller must not be able to remove its requests from it by the
@@ -145,11 +145,7 @@ impl LayerFilter {
         {
             return true;
         }
-        OtelContext::map_current(|current| {
-            let span = current.span();
-            let span = span.span_context();
-            span.is_sampled() || !span.is_valid()
-        })
+        current_context::with_span(SpanContext::is_sampled).unwrap_or(true)
     }
 }
 
@@ -213,7 +209,10 @@ where
 
 #[cfg(test)]
 mod tests {
-    use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
+    use opentelemetry::Context as OtelContext;
+    use opentelemetry::trace::{
+        SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState,
+    };
     use tracing_subscriber::layer::SubscriberExt;
 
     use super::*;

@@ -3,14 +3,13 @@
 use std::fmt::{self, Write};
 use std::io::IsTerminal;
 
-use opentelemetry::Context;
-use opentelemetry::trace::TraceContextExt;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::fmt::format::{Format, Json, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields, MakeWriter};
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::current_context;
 use crate::filtered_logs::FilteredLines;
 use crate::json_fields::{JsonFields, write_span};
 use crate::live_log_filter::LayerFilter;
@@ -102,13 +101,9 @@ fn write_current_span<S>(
 }
 
 fn write_ids(line: &mut String) -> fmt::Result {
-    Context::map_current(|current| {
-        let span = current.span();
-        let span = span.span_context();
-        if span.is_valid() {
-            let (trace, span) = (span.trace_id(), span.span_id());
-            write!(line, ",\"trace_id\":\"{trace}\",\"span_id\":\"{span}\"")?;
-        }
-        Ok(())
-    })
+    let ids = current_context::with_span(|span| (span.trace_id(), span.span_id()));
+    match ids {
+        Some((trace, span)) => write!(line, ",\"trace_id\":\"{trace}\",\"span_id\":\"{span}\""),
+        None => Ok(()),
+    }
 }

@@ -12,12 +12,18 @@ use opentelemetry_sdk::logs::{
     SdkLogger, SdkLoggerProvider,
 };
 use tokio::runtime::Handle;
+use tracing::{Event, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::Context;
+use tracing_subscriber::registry::LookupSpan;
 
 use crate::batch_config::BatchConfig;
+use crate::current_context;
 use crate::drop_counter::DropCounter;
 use crate::endpoint_health::EndpointHealth;
 use crate::export_monitor::ExportMonitor;
 use crate::export_runtime::ExportRuntime;
+use crate::log_limits::{RecordCutter, ScopedRecord, record_bytes, split};
 
 pub(crate) fn logger_provider<E: LogExporter + 'static>(
     exporter: E,
@@ -43,29 +49,53 @@ pub(crate) fn logger_provider<E: LogExporter + 'static>(
         .with_resource(resource)
         .with_log_processor(CountingLogProcessor {
             batches: batches.build(),
+            cutter: RecordCutter::new(),
             drops: Arc::clone(drops),
         })
         .build()
 }
 
-/// Returns a layer that turns events into log records. The SDK adds trace id and span id from the
-/// current context.
-pub(crate) fn layer(
-    provider: &SdkLoggerProvider,
-) -> OpenTelemetryTracingBridge<SdkLoggerProvider, SdkLogger> {
-    OpenTelemetryTracingBridge::new(provider)
+/// A layer that turns events into log records. The SDK adds trace id and span id from the current context, and panics if the
+/// context is destroyed, because the thread exits.
+pub(crate) struct LogRecords {
+    bridge: OpenTelemetryTracingBridge<SdkLoggerProvider, SdkLogger>,
+    drops: Arc<DropCounter>,
 }
 
-/// The SDK's batch processor, with a queue limit that counts dropped log records.
+impl LogRecords {
+    pub(crate) fn new(provider: &SdkLoggerProvider, drops: &Arc<DropCounter>) -> Self {
+        Self {
+            bridge: OpenTelemetryTracingBridge::new(provider),
+            drops: Arc::clone(drops),
+        }
+    }
+}
+
+impl<S> Layer<S> for LogRecords
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        if current_context::is_usable() {
+            self.bridge.on_event(event, context);
+        } else {
+            self.drops.drop_at_exit();
+        }
+    }
+}
+
+/// The SDK's batch processor, with limits in bytes, and a queue limit that counts dropped log records.
 #[derive(Debug)]
 struct CountingLogProcessor {
     batches: BatchLogProcessor,
+    cutter: RecordCutter,
     drops: Arc<DropCounter>,
 }
 
 impl LogProcessor for CountingLogProcessor {
     fn emit(&self, record: &mut SdkLogRecord, scope: &InstrumentationScope) {
-        if self.drops.accept() {
+        self.cutter.cut(record);
+        if self.drops.accept(record_bytes(record)) {
             self.batches.emit(record, scope);
         }
     }
@@ -92,9 +122,10 @@ struct MonitoredLogExporter<E> {
     monitor: ExportMonitor,
 }
 
-impl<E: LogExporter> LogExporter for MonitoredLogExporter<E> {
-    async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
-        let count = batch.iter().count();
+impl<E: LogExporter> MonitoredLogExporter<E> {
+    async fn export_part(&self, part: &[ScopedRecord<'_>]) {
+        let count = part.len();
+        let batch = LogBatch::new(part);
         let export = self.monitor.start(count, self.inner.export(batch));
         // The batch is borrowed, so the export runs on this thread, and only its timer runs on the runtime.
         let limited = {
@@ -104,7 +135,19 @@ impl<E: LogExporter> LogExporter for MonitoredLogExporter<E> {
         let result = limited.await;
         let result = result.unwrap_or(Err(OTelSdkError::Timeout(self.timeout)));
         self.monitor.finish(count, &result);
-        // The SDK logs each returned error. This error is already counted and logged.
+    }
+}
+
+impl<E: LogExporter> LogExporter for MonitoredLogExporter<E> {
+    async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
+        let records: Vec<ScopedRecord<'_>> = batch.iter().collect();
+        for part in split(&records) {
+            self.export_part(part).await;
+        }
+        // The SDK releases the records of all parts when this function returns.
+        let bytes = records.iter().map(|(record, _)| record_bytes(record));
+        self.monitor.release(bytes.sum());
+        // The SDK logs each returned error. All errors are already counted and logged.
         Ok(())
     }
 

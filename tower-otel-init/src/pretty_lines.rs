@@ -4,8 +4,7 @@
 
 use std::fmt::{self, Write};
 
-use opentelemetry::Context;
-use opentelemetry::trace::TraceContextExt;
+use opentelemetry::trace::SpanContext;
 use tracing::field::{Field, Visit};
 use tracing::span::Record;
 use tracing::{Event, Level, Subscriber};
@@ -16,6 +15,7 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::current_context;
 use crate::terminal::{Color, Style, printable};
 
 /// Formats only the field `otel.name` of a span, its name in OpenTelemetry.
@@ -107,12 +107,7 @@ where
         let mut fields = String::new();
         DefaultFields::new().format_fields(Writer::new(&mut fields), event)?;
         writer.write_str(&printable(&fields))?;
-        let trace = Context::map_current(|current| {
-            let span = current.span();
-            let span = span.span_context();
-            span.is_valid().then(|| span.trace_id())
-        });
-        if let Some(trace) = trace {
+        if let Some(trace) = current_context::with_span(SpanContext::trace_id) {
             let trace = format!("trace_id={trace}");
             write!(writer, " {}", style.paint(Color::Dim, &trace))?;
         }

@@ -18,6 +18,8 @@ use crate::export_runtime::ExportRuntime;
 use crate::exporter_config::ExporterConfig;
 use crate::exporter_state::ExporterState;
 #[cfg(feature = "logs")]
+use crate::log_limits::QUEUE_BYTES;
+#[cfg(feature = "logs")]
 use crate::log_pipeline::logger_provider;
 use crate::metric_pipeline::meter_provider;
 #[cfg(feature = "prometheus")]
@@ -222,7 +224,7 @@ impl RunningTelemetry {
             let exporter = otlp_exporter::log_exporter(otlp, runtime)?;
             let health = Arc::new(EndpointHealth::new("log records", otlp));
             let batch = &config.log_batch;
-            let drops = Arc::new(DropCounter::new(batch.queue_size));
+            let drops = Arc::new(DropCounter::new(batch.queue_size, QUEUE_BYTES));
             let resource = resource.clone();
             let provider = logger_provider(exporter, &health, batch, runtime, &drops, resource);
             let counted = Arc::clone(&drops);

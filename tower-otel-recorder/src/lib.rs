@@ -110,6 +110,7 @@ mod clock;
 mod context_span;
 mod control;
 mod counts;
+mod current_context;
 mod decision_rule;
 mod drained;
 mod encoding;

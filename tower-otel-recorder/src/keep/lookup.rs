@@ -6,6 +6,7 @@ use opentelemetry::{Context, KeyValue, SpanId, Value, trace::TraceContextExt};
 
 use super::held_trace::HeldTrace;
 use crate::{
+    current_context,
     keys::{HELD_TRACE_QUERY, KEEP},
     shared::{RecordBox, SpanTrace},
 };
@@ -36,8 +37,10 @@ thread_local! {
 /// }
 /// ```
 pub fn keep_trace() {
-    let current = Context::current();
-    current.span().set_attribute(KeyValue::new(KEEP, true));
+    if current_context::is_usable() {
+        let current = Context::current();
+        current.span().set_attribute(KeyValue::new(KEEP, true));
+    }
 }
 
 /// The held trace of a span, as a value in the context of the span.

@@ -4,12 +4,14 @@ use std::cell::RefCell;
 
 use opentelemetry::{Context, ContextGuard};
 
+use crate::current_context;
+
 thread_local! {
-    static ENTERED: RefCell<Vec<Entered>> = {
-        // Thread-locals are destroyed in the reverse order of their creation. The context stack must outlive the guards.
-        Context::map_current(|_| ());
-        RefCell::new(Vec::new())
-    };
+    /// `None` if the current context was already destroyed.
+    ///
+    /// Thread-locals are destroyed in the reverse order of their creation. The current context must outlive the guards.
+    static ENTERED: Option<RefCell<Vec<Entered>>> =
+        current_context::is_usable().then(RefCell::default);
 }
 
 /// A span that was entered and not exited.
@@ -25,13 +27,14 @@ pub(super) struct Entered {
 /// Returns whether a context can be used. It cannot while the thread destroys its thread-locals.
 #[inline]
 pub(super) fn is_available() -> bool {
-    ENTERED.try_with(|_| ()).is_ok()
+    ENTERED.try_with(Option::is_some).unwrap_or(false)
 }
 
 /// Enters a span and attaches its context.
 #[inline]
 pub(super) fn push(layer: usize, span: u64, is_recorded: bool, context: Option<Context>) {
     let _ = ENTERED.try_with(|stack| {
+        let Some(stack) = stack else { return };
         let guard = context.map(Context::attach);
         stack.borrow_mut().push(Entered {
             layer,
@@ -55,7 +58,7 @@ pub(super) fn contains(layer: usize, span: u64) -> bool {
 #[inline]
 pub(super) fn pop(layer: usize, span: u64) -> Option<Entered> {
     let popped = ENTERED.try_with(|stack| {
-        let mut stack = stack.borrow_mut();
+        let mut stack = stack.as_ref()?.borrow_mut();
         let is_span = |entered: &Entered| entered.span == span && entered.layer == layer;
         if stack.last().is_some_and(is_span) {
             return stack.pop();
