@@ -7,7 +7,6 @@ use reqwest_retry::{RetryTransientMiddleware, policies::ExponentialBackoff};
 use tower_otel_init::{
     MetricsLayer, NoPropagation, PropagateLayer, Route, Telemetry, TraceLayer, observe,
 };
-use tracing::Instrument;
 
 /// A client for the state of the application. It is cheap to clone.
 fn client() -> reqwest::Result<ClientWithMiddleware> {
@@ -29,20 +28,23 @@ fn client() -> reqwest::Result<ClientWithMiddleware> {
         .build())
 }
 
+/// The span `report` contains all attempts. With `err`, it fails if the function returns an error.
+#[tracing::instrument(skip_all, err)]
+async fn report(client: &ClientWithMiddleware, url: &str) -> reqwest_middleware::Result<String> {
+    let request = client.get(url);
+    // `url.template`, and the name of the span.
+    let request = request.with_extension(Route::from("/users/{id}"));
+    let response = request.send().await?.error_for_status()?;
+    Ok(response.text().await?)
+}
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let telemetry = Telemetry::from_env("report")?;
     let client = client()?;
     let url = std::env::args().nth(1);
     let url = url.as_deref().unwrap_or("http://127.0.0.1:3000/users/7");
-
-    let request = client
-        .get(url)
-        .with_extension(Route::from("/users/{id}")) // `url.template`, and the name of the span
-        .send()
-        .instrument(tracing::info_span!("report"));
-    let response = request.await?;
-    println!("{} {}", response.status(), response.text().await?);
+    println!("{}", report(&client, url).await?);
 
     // Third parties do not get the trace id.
     let response = client.get(url).with_extension(NoPropagation).send().await?;
