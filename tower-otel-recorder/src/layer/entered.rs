@@ -50,7 +50,10 @@ pub(super) fn push(layer: usize, span: u64, is_recorded: bool, context: Option<C
 pub(super) fn contains(layer: usize, span: u64) -> bool {
     let is_span = |entered: &Entered| entered.span == span && entered.layer == layer;
     ENTERED
-        .try_with(|stack| stack.borrow().iter().any(is_span))
+        .try_with(|stack| {
+            let stack = stack.as_ref().map(RefCell::borrow);
+            stack.is_some_and(|stack| stack.iter().any(is_span))
+        })
         .unwrap_or_default()
 }
 

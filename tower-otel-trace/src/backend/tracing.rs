@@ -132,6 +132,11 @@ fn open(request: &RequestAttributes<'_, '_>, callsite: SpanCallsite) -> tracing:
     for (field, value) in fields.iter_mut().zip(&values.values) {
         *field = value.as_ref().map(FieldValue::as_field);
     }
+    for (index, address) in values.addresses.iter().flatten() {
+        if let Some(field) = fields.get_mut(*index) {
+            *field = Some(address);
+        }
+    }
     let metadata = callsite.metadata;
     tracing::Span::new(metadata, &metadata.fields().value_set_all(fields))
 }
@@ -141,12 +146,15 @@ struct FieldValues<'v> {
     /// The index of the next field. Values are added in the order of the fields.
     next: usize,
     values: [Option<FieldValue<'v>>; MAX_FIELDS],
+    /// The addresses of the client, of the server and of the peer, with the indices of their fields. They are not in `values`,
+    /// so that these need no drop.
+    addresses: [Option<(usize, DisplayValue<StringValue>)>; 3],
 }
 
+#[derive(Clone, Copy)]
 enum FieldValue<'v> {
     Text(&'v str),
     Int(i64),
-    Address(DisplayValue<StringValue>),
 }
 
 impl FieldValue<'_> {
@@ -154,7 +162,6 @@ impl FieldValue<'_> {
         match self {
             Self::Text(value) => value,
             Self::Int(value) => value,
-            Self::Address(value) => value,
         }
     }
 }
@@ -163,7 +170,8 @@ impl<'v> FieldValues<'v> {
     fn new(first: usize) -> Self {
         Self {
             next: first,
-            values: [const { None }; MAX_FIELDS],
+            values: [None; MAX_FIELDS],
+            addresses: [const { None }; 3],
         }
     }
 
@@ -194,9 +202,14 @@ impl<'v> AttributeSink<'v> for FieldValues<'v> {
 
     #[inline]
     fn address(&mut self, _key: &'static str, value: Option<IpAddr>) {
-        // Each layer of the subscriber formats the value.
-        let text = value.map(string_cache::address);
-        self.push(text.map(|text| FieldValue::Address(field::display(text))));
+        if let Some(address) = value
+            && let Some(slot) = self.addresses.iter_mut().find(|slot| slot.is_none())
+        {
+            // Each layer of the subscriber formats the value.
+            let text = string_cache::address(address);
+            *slot = Some((self.next, field::display(text)));
+        }
+        self.push(None);
     }
 }
 
