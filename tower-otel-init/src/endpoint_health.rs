@@ -120,6 +120,14 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_text_of_the_collector_has_no_credentials_of_a_url() {
+        let health = EndpointHealth::new("metrics", &otlp());
+        let text = health.log_text("no route to http://me:c4n4ry@host:4318/c4n4ry?key=c4n4ry");
+        assert!(text.contains("http://host:4318"), "{text}");
+        assert!(!text.contains("c4n4ry"), "{text}");
+    }
+
     struct Panics;
 
     impl<S: tracing::Subscriber> Layer<S> for Panics {

@@ -95,6 +95,15 @@ fn recorder(action: &str) {
     assert_eq!(exported.load(Relaxed), 2 * SPANS);
 }
 
+/// Ends the threads that record.
+struct EndOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for EndOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 /// Forks many times while other threads record and the export thread works, so that some children inherit locked locks.
 fn busy(action: &str) {
     let exported = Arc::default();
@@ -113,6 +122,8 @@ fn busy(action: &str) {
                 ended
             })
         });
+        // Otherwise a failed assertion would wait for the threads.
+        let end = EndOnDrop(&ends);
         for _ in 0..200 {
             in_fork(|| {
                 let recorder = own.take().unwrap();
@@ -121,7 +132,7 @@ fn busy(action: &str) {
                 }
             });
         }
-        ends.store(true, Relaxed);
+        drop(end);
         threads.map(|thread| thread.join().unwrap()).iter().sum()
     });
     let recorder = own.unwrap();
