@@ -64,8 +64,8 @@ impl Traffic<'_> {
 
     async fn disconnect_before_response(&mut self) -> Result<(), BoxError> {
         self.wait_for_in_flight(0).await?;
-        self.sent += 1;
         let report = self.unsampled(Method::GET, "/reports/2026");
+        self.sent += 1;
         tokio::select! {
             _ = report.send() => Err("the report ended before the client disconnected".into()),
             // The request is being served. Dropping its future closes the connection.
@@ -74,8 +74,8 @@ impl Traffic<'_> {
     }
 
     async fn disconnect_during_body(&mut self) -> Result<(), BoxError> {
-        self.sent += 1;
         let export = self.unsampled(Method::GET, "/exports/1000000");
+        self.sent += 1;
         let mut response = export.send().await?;
         let chunk = response.chunk().await?;
         chunk.map(drop).ok_or_else(|| "the export is empty".into())
@@ -113,7 +113,7 @@ impl Traffic<'_> {
 
     fn unsampled(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.client.request(method, self.services.shop(path));
-        // Each request has another trace, which is not sampled. The factor is odd, so no two ids are equal.
+        // Each request has another trace, which is not sampled. The factor is odd, so no two numbers have the same id.
         const FACTOR: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
         let trace = FACTOR.wrapping_mul(self.sent as u128 + 1);
         request.header(
