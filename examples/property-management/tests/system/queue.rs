@@ -43,6 +43,18 @@ async fn add_kind(
     row.execute(database).await.unwrap();
 }
 
+/// Waits until the metrics have the time at which the oldest job was queued.
+async fn oldest_is(system: &System, queued: SystemTime) {
+    let oldest = format!(
+        "\njobs_oldest_queued_timestamp_seconds {}",
+        millis(queued) / 1000
+    );
+    let has_oldest = |text: &str| text.contains(&oldest);
+    system
+        .metrics_until(&system.jobs, "the time of the job", has_oldest)
+        .await;
+}
+
 /// Returns the state and the attempts of a job as soon as they fulfil a condition.
 async fn job_until(
     database: &AnyPool,
@@ -121,14 +133,7 @@ async fn a_job_of_an_unknown_kind_stays_queued_without_an_attempt_and_its_age_is
         .expect("a job that is due later");
     let (_, attempts) = job_until(&database, "newer", |_| true).await;
     assert_eq!(attempts, 0);
-    let oldest = format!(
-        "\njobs_oldest_queued_timestamp_seconds {}",
-        millis(queued) / 1000
-    );
-    let has_oldest = |text: &str| text.contains(&oldest);
-    system
-        .metrics_until(&system.jobs, "the time of the job", has_oldest)
-        .await;
+    oldest_is(&system, queued).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -138,14 +143,7 @@ async fn the_age_of_a_job_that_a_killed_worker_has_taken_is_in_the_metrics() {
     let now = SystemTime::now();
     let queued = now - 10 * MINUTE;
     add(&database, "taken", "taken", queued, now + MINUTE).await;
-    let oldest = format!(
-        "\njobs_oldest_queued_timestamp_seconds {}",
-        millis(queued) / 1000
-    );
-    let has_oldest = |text: &str| text.contains(&oldest);
-    system
-        .metrics_until(&system.jobs, "the time of the job", has_oldest)
-        .await;
+    oldest_is(&system, queued).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -244,14 +242,7 @@ async fn the_metrics_have_the_time_of_the_oldest_queued_job() {
     let queued = now - 10 * MINUTE;
     // A job that waits for its next attempt.
     add(&database, "waiting", "queued", queued, now + 10 * MINUTE).await;
-    let oldest = format!(
-        "\njobs_oldest_queued_timestamp_seconds {}",
-        millis(queued) / 1000
-    );
-    let has_oldest = |text: &str| text.contains(&oldest);
-    system
-        .metrics_until(&system.jobs, "the time of the job", has_oldest)
-        .await;
+    oldest_is(&system, queued).await;
     sqlx::query("DELETE FROM jobs")
         .execute(&database)
         .await
