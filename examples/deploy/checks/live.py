@@ -70,10 +70,16 @@ def collector_gone(system):
     print("           collector gone", flush=True)
     before = len(system.receiver.received)
     system.running.stop("collector" if OTELCOL else "rotel")
-    system.alerted("SpansDropped", path="/ticket", since=before)
+    resolved = ["SpansDropped", "LogRecordsDropped"]
     if OTELCOL:
-        # Prometheus scrapes it. Its alert inhibits those of the services.
+        # Prometheus scrapes it. Its alert inhibits those of the services, SpansDropped only if that fires later.
+        check("SpansDropped: firing", until(lambda: "SpansDropped" in system.prometheus.firing(), 60))
         system.alerted("InstanceDown", path="/ticket", since=before)
+        resolved = ["InstanceDown"]
+        if system.receiver.has("SpansDropped", "firing", "/ticket", before):
+            resolved.append("SpansDropped")
+    else:
+        system.alerted("SpansDropped", path="/ticket", since=before)
 
     def are_log_records_dropped():
         # An attempt that a retry repairs is logged, and no alert pages.
@@ -94,7 +100,7 @@ def collector_gone(system):
         system.start_collector()
     else:
         system.start_rotel()
-    for alert in ("SpansDropped", "InstanceDown" if OTELCOL else "LogRecordsDropped"):
+    for alert in resolved:
         system.alerted(alert, path="/ticket", status="resolved", since=before)
     pages = system.receiver.pages(before) - TOLERATED
     check("collector gone: no page", not pages, ", ".join(sorted(pages)))
