@@ -69,13 +69,14 @@ pub fn outgoing() -> Request<Body> {
         .unwrap()
 }
 
-/// Creates an application with three handlers: minimal, a loop of `spins`, a database query.
+/// Creates an application with three handlers: minimal, a loop that takes as many microseconds as the path states, a
+/// database query. A loop of `spins` takes 100 µs.
 pub fn working(spins: u64) -> Router {
     hello()
         .route(
             "/work/{id}",
-            get(async move |Path(_id): Path<u32>| {
-                work::spin(spins);
+            get(async move |Path(micros): Path<u64>| {
+                work::spin(spins * micros / 100);
                 "hello"
             }),
         )

@@ -19,7 +19,7 @@ use tracing_subscriber::{Registry, layer::SubscriberExt, util::SubscriberInitExt
 
 use crate::{
     arms::Arm,
-    signals::{Signals, sampler},
+    signals::{Signals, flush_yardsticks, sampler},
 };
 
 /// Exports spans over OTLP, and records metrics with the Prometheus recorder.
@@ -172,6 +172,7 @@ impl Guard {
         if let Some(recorder) = &self.recorder {
             let _ = recorder.flush(FLUSH_TIMEOUT);
         }
+        flush_yardsticks();
     }
 
     /// Shuts the telemetry down and returns the number of lost spans.

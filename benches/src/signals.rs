@@ -125,12 +125,17 @@ impl DiscardingSignals {
             if let Some(recorder) = recorder.get() {
                 recorder.flush(Duration::from_secs(10)).unwrap();
             }
-            if let Some(layer) = COMPACT_LAYER.get() {
-                layer.flush();
-            }
-            yardstick::record::flush();
+            flush_yardsticks();
         }
     }
+}
+
+/// Waits until the ended spans of the yardsticks are read.
+pub fn flush_yardsticks() {
+    if let Some(layer) = COMPACT_LAYER.get() {
+        layer.flush();
+    }
+    yardstick::record::flush();
 }
 
 impl Signals for DiscardingSignals {
