@@ -91,6 +91,7 @@ fn headers() -> Vec<HeaderMap> {
 #[bench::direct_metrics_around(args = ("direct + metrics, around",), setup = server)]
 #[bench::record_metrics(args = ("record + metrics",), setup = server)]
 #[bench::record_metrics_around(args = ("record + metrics, around",), setup = server)]
+#[bench::yardstick_metrics(args = ("yardstick of metrics",), setup = server)]
 #[bench::yardstick_record_metrics(args = ("yardstick of record + metrics",), setup = server)]
 #[bench::yardstick_tracing_metrics(args = ("yardstick of tracing + metrics",), setup = server)]
 #[bench::call(args = ("call",), setup = client)]

@@ -33,6 +33,7 @@ const ARMS: &[&str] = &[
     "tracing + metrics",
     "tracing + metrics@10",
     "tracing + metrics, page",
+    "yardstick of metrics",
     "yardstick of record + metrics",
     "yardstick of tracing + metrics",
 ];

@@ -15,7 +15,8 @@ use crate::{
     minimal_spans,
     signals::Signals,
     yardstick::{
-        counts, exchange::ExchangeLayer, record::RecordAndCount, tracing_span::SpanAndCount,
+        count::Count, counts, exchange::ExchangeLayer, record::RecordAndCount,
+        tracing_span::SpanAndCount,
     },
 };
 
@@ -118,6 +119,10 @@ pub fn instrument<V: Visitor>(
         "tracing, by hand" => {
             signals.subscriber();
             visitor.visit(layer(app.layer(observe(minimal_spans::Tracing))))
+        }
+        "yardstick of metrics" => {
+            counts::count_samples();
+            visitor.visit(layer(app.layer(ExchangeLayer(Count))))
         }
         "yardstick of record + metrics" => {
             counts::count_samples();

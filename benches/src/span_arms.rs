@@ -116,8 +116,7 @@ pub fn install(arm: &str, program: Program) -> Box<dyn Subject> {
             subject(move || program.run(), move || layer.flush())
         }
         FASTRACE => {
-            let config = Config::default().report_interval(Duration::from_secs(3600));
-            fastrace::set_reporter(DiscardingReporter, config);
+            report_fastrace();
             subject(move || program.run_with_fastrace(), fastrace::flush)
         }
         other => panic!("unknown arm: {other:?}"),
@@ -129,6 +128,12 @@ fn subject(
     flush: impl Fn() + Send + Sync + 'static,
 ) -> Box<dyn Subject> {
     Exchanges::subject(|_| (), move |()| run(), flush)
+}
+
+/// Sets a reporter of fastrace that counts and discards spans. Only a flush reports them.
+pub fn report_fastrace() {
+    let config = Config::default().report_interval(Duration::from_secs(3600));
+    fastrace::set_reporter(DiscardingReporter, config);
 }
 
 struct DiscardingReporter;

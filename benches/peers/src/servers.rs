@@ -4,14 +4,17 @@ use axum::Router;
 use axum_otel_metrics::HttpMetricsLayerBuilder;
 use axum_prometheus::PrometheusMetricLayer;
 use axum_tracing_opentelemetry::middleware::OtelAxumLayer;
+use fastrace_axum::FastraceLayer;
 use opentelemetry::{global, metrics::MeterProvider};
 use opentelemetry_instrumentation_tower::http::server;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tokio::runtime;
+use tower_http::trace::{DefaultMakeSpan, TraceLayer};
 use tower_otel_benches::{
     arms::{self, Visitor},
     recorded_counts,
     signals::{DiscardingSignals, Signals},
+    span_arms,
 };
 use tower_otel_metrics::MetricsLayer;
 use tracing::Level;
@@ -45,6 +48,16 @@ pub fn instrument<V: Visitor>(
         "axum-tracing-opentelemetry" => {
             spans();
             app.layer(OtelAxumLayer::default())
+        }
+        "fastrace-axum" => {
+            span_arms::report_fastrace();
+            app.layer(FastraceLayer::default())
+        }
+        // Its spans have the level DEBUG unless another one is set.
+        "tower-http" => {
+            spans();
+            let spans = DefaultMakeSpan::new().level(Level::INFO);
+            app.layer(TraceLayer::new_for_http().make_span_with(spans))
         }
         "tower-otel" => {
             spans();

@@ -8,6 +8,7 @@
     reason = "a record moves between lists without being copied"
 )]
 
+pub mod count;
 pub mod counts;
 pub mod exchange;
 pub mod queue;
