@@ -59,7 +59,7 @@ async fn a_user_that_does_not_exist_is_counted_and_is_no_error_of_the_server() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_before_the_answer_is_counted_as_cancelled() {
+async fn a_client_that_disconnects_before_the_response_is_counted_as_cancelled() {
     let telemetry = TestTelemetry::new();
     let _installed = telemetry.install();
 

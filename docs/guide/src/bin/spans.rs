@@ -19,7 +19,7 @@ async fn load(id: u64) -> Option<&'static str> {
     user
 }
 
-/// Reads the mailbox in a task of its own. A task has no current span, unless it gets one.
+/// Reads the mailbox in a task of its own, which gets a span of its own.
 async fn unread(id: u64) -> Result<u64, StatusCode> {
     let count = async move { 3 + id };
     let task = tokio::spawn(count.instrument(tracing::info_span!("unread", user.id = id)));

@@ -36,7 +36,7 @@ async fn authenticate(mut request: Request) -> Request {
     request
 }
 
-/// Refuses requests without a tenant. Inside of the layers, so that they record the refusal.
+/// Refuses requests without a tenant. It is inside the layers, so they record the refusal.
 async fn authorize(
     tenant: Option<Extension<Tenant>>,
     span: Option<Extension<SpanHandle>>,

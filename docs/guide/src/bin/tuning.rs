@@ -12,7 +12,7 @@ fn router() -> Router {
     Router::new().route("/users/{id}", get(|| async { "hello" }))
 }
 
-/// Returns the time of each request of a round, in process.
+/// Sends requests in process. Returns their mean time.
 async fn round(app: &Router, requests: u32) -> Result<Duration, Error> {
     let started = Instant::now();
     for _ in 0..requests {
@@ -42,7 +42,7 @@ async fn main() -> Result<(), Error> {
     let bare: Router = router().with_state(());
     let observed: Router = router().layer(layers).with_state(());
     let (mut without, mut with) = (Vec::new(), Vec::new());
-    // In turns, so that what else the machine does hits both.
+    // In turns, so that other load on the machine affects both.
     for _ in 0..21 {
         without.push(round(&bare, requests).await?);
         with.push(round(&observed, requests).await?);
