@@ -18,6 +18,12 @@ if [ ! -e "$tools/prometheus/done" ]; then
     rm -rf "$tools/prometheus"/{archives,lists}
     touch "$tools/prometheus/done"
 fi
+# Alertmanager reads its built-in templates here.
+templates=/usr/share/prometheus/alertmanager
+if [ ! -e "$templates/default.tmpl" ]; then
+    mkdir -p "$templates"
+    cp "$tools/prometheus/root$templates"/*.tmpl "$templates"
+fi
 
 if [ ! -e "$tools/venv/done" ]; then
     python3 -m venv "$tools/venv"
