@@ -1,4 +1,4 @@
-//! What observers add to a request.
+//! The extensions that observers add to a request.
 
 use http::Extensions;
 

@@ -9,17 +9,18 @@ use http::Extensions;
 
 /// A request extension that counts the attempts of a request. Clones of the request share the counter.
 ///
-/// Insert it into the request outside the layer that retries. Each observed attempt increments the counter. Its span
-/// records the number of earlier attempts as `http.request.resend_count`
+/// Insert it into the request outside the layer that retries. The trace layer of a client increments the counter for each
+/// attempt. It records the number of earlier attempts as `http.request.resend_count` of the attempt's span
 /// ([specification](https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-request-retries-and-redirects)).
 ///
 /// ```
 /// use tower_otel_core::Attempts;
 ///
 /// let request = http::Request::get("/").extension(Attempts::default()).body(())?;
-/// let again = request.clone();
-/// assert_eq!(Attempts::begin(request.extensions()), None);
-/// assert_eq!(Attempts::begin(again.extensions()), Some(1));
+/// // The layer that retries sends a clone, which has the same counter.
+/// let retry = request.clone();
+/// # assert_eq!(Attempts::begin(request.extensions()), None);
+/// # assert_eq!(Attempts::begin(retry.extensions()), Some(1));
 /// # Ok::<(), http::Error>(())
 /// ```
 #[derive(Clone, Debug, Default)]

@@ -1,4 +1,4 @@
-//! The response body of every layer of the suite.
+//! The response body of all layers that are built on this crate.
 
 use std::{
     fmt,
@@ -109,7 +109,7 @@ where
                     }
                     _ => End::Complete { trailers },
                 };
-                // Called after an error, too: if it panics, the exchange has panicked.
+                // Also called after an error. If `is_end_stream` panics, the exchange ends as `Panicked`.
                 let at_end = polled.is_ready() && inner.is_end_stream();
                 match polled {
                     Poll::Pending => (None, None),

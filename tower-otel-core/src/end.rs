@@ -24,9 +24,9 @@ pub enum End<'a> {
     },
     /// The connection was upgraded: the response is `101 Switching Protocols`, or `2xx` to a `CONNECT`.
     ///
-    /// The protocol that follows is not observed.
+    /// The connection that follows is observed only with [`LongLived::run`](crate::LongLived::run).
     Upgraded,
-    /// The inner service or the response body returned an error.
+    /// The inner service or the response body returned an error, or the body was shorter than the head announced.
     Failed(Failure<'a>),
     /// The response future was dropped before the response.
     ///
@@ -45,11 +45,11 @@ impl End<'_> {
     ///
     /// | end | `error.type` |
     /// |---|---|
-    /// | failed | [`Failure::error_type`]; [`semconv::error::BODY`] if that is [`semconv::OTHER`] and there is a status |
-    /// | panicked | [`semconv::error::PANIC`] |
-    /// | a status code that is an error for this kind | the status code |
-    /// | cancelled, on a server | [`semconv::error::CANCELLED`] |
-    /// | aborted, on a server | [`semconv::error::ABORTED`] |
+    /// | failed | [`Failure::error_type`]; `body` instead of `_OTHER` if there is a status |
+    /// | panicked | `panic` |
+    /// | a status code that is an error for this kind | the status code, such as `503` |
+    /// | cancelled, on a server | `cancelled` |
+    /// | aborted, on a server | `aborted` |
     ///
     /// On a client, `Cancelled` and `Aborted` are not errors.
     ///
@@ -77,6 +77,17 @@ impl End<'_> {
 }
 
 /// The error that ended an exchange, borrowed from the service or body that returned it.
+///
+/// ```
+/// use std::io;
+/// use tower_otel_core::End;
+///
+/// fn is_refused(end: &End<'_>) -> bool {
+///     let End::Failed(failure) = end else { return false };
+///     let error = failure.downcast_ref::<io::Error>();
+///     error.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+/// }
+/// ```
 #[derive(Clone, Copy)]
 // One reference, because an end is copied several times.
 pub struct Failure<'a>(&'a dyn ErasedError);
@@ -118,7 +129,8 @@ impl<'a> Failure<'a> {
         self.0.as_display()
     }
 
-    /// Returns the path of the error's type, such as `my_crate::MyError`. Returns `None` for a boxed error.
+    /// Returns the path of the error's type without generic arguments, such as `my_crate::MyError`. Returns `None` for a
+    /// boxed error, and for a type without a path, such as `String` or `&str`.
     pub fn type_name(&self) -> Option<&'static str> {
         let path = self.0.path_of_type().split('<').next().unwrap_or_default();
         (path.contains("::") && !path.starts_with("alloc::")).then_some(path)
@@ -131,8 +143,8 @@ impl<'a> Failure<'a> {
 
     /// Returns the error as a [`std::error::Error`], if its type is known to this crate.
     ///
-    /// Known types are boxed errors, `std::io::Error`, and the errors of axum, hyper, reqwest and tonic with the
-    /// respective features.
+    /// Known types are `Box<dyn Error>` (also with `Send` and `Sync`), `std::io::Error`, and the errors of axum, hyper,
+    /// hyper-util, reqwest, reqwest-middleware and tonic with the [respective features](crate#features).
     pub fn as_error(&self) -> Option<&'a (dyn Error + 'static)> {
         if let Some(error) = self.downcast_ref::<Box<dyn Error + Send + Sync>>() {
             return Some(&**error);
@@ -151,8 +163,9 @@ impl<'a> Failure<'a> {
 
     /// Returns `error.type` for this failure. The number of values is bounded.
     ///
-    /// For an error whose type is [known](Self::as_error), returns the class of the error and its sources, such as
-    /// `timeout` or `connection_refused`, else [`semconv::OTHER`]. For another type, returns its path.
+    /// For an error whose type is [known](Self::as_error), returns the class of the error or of one of its sources, such as
+    /// `timeout` or `connection_refused`, else `_OTHER`. For another type, returns its [path](Self::type_name), else
+    /// `_OTHER`. [`error`](semconv::error) lists the classes.
     pub fn error_type(&self) -> &'static str {
         let Some(error) = self.as_error() else {
             return self.type_name().unwrap_or(semconv::OTHER);
@@ -169,7 +182,7 @@ impl<'a> Failure<'a> {
     }
 }
 
-/// Calls methods of an error, such as `source`. Returns `None` if one panics, so that the request does not.
+/// Calls methods of an error, such as `source`. Returns `None` if one panics. The panic does not continue.
 fn unless_panicking<T>(read: impl FnOnce() -> Option<T>) -> Option<T> {
     catch_unwind(AssertUnwindSafe(read)).ok().flatten()
 }

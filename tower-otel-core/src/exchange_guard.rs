@@ -12,7 +12,8 @@ use crate::{
 
 /// Owns an exchange and ends it exactly once, at the latest when dropped.
 ///
-/// Foreign code is called through `run` or `query`, so that a panic is distinguished from a drop.
+/// Foreign code is the inner service, its future and its body. It is called through `run` or `query`,
+/// so that a panic is distinguished from a drop.
 /// `std::thread::panicking()` in a `Drop` would be wrong in two cases: inside `catch_unwind`, and
 /// when unrelated unwinding drops an exchange that is only cancelled.
 ///
@@ -86,8 +87,8 @@ impl<E: Exchange> ExchangeGuard<E> {
         output
     }
 
-    /// Returns a value that ends the exchange if it is dropped. Use it where a closure for [`run`](Self::run) would move
-    /// large values.
+    /// Returns a value that ends the exchange as `Panicked` if it is dropped. Use it where a closure for [`run`](Self::run)
+    /// would move large values.
     #[inline]
     pub(crate) const fn end_on_unwind(&mut self) -> EndIfPanicked<'_, E> {
         EndIfPanicked(self)

@@ -6,8 +6,9 @@ use crate::{head::RequestHead, hosts::Hosts, route::Route};
 
 /// Selects the requests that a layer observes. Default: all requests.
 ///
-/// A request that is not selected reaches the inner service unchanged. Its trace context is still propagated to
-/// outgoing requests.
+/// A request that is not selected reaches the inner service, but is neither recorded nor counted. `TraceLayer::server()`
+/// still passes its trace context to outgoing requests. `PropagateLayer` has a filter of its own: it writes no headers into a
+/// request that this filter does not select.
 ///
 /// ```
 /// use tower_otel_core::Filter;
@@ -17,6 +18,9 @@ use crate::{head::RequestHead, hosts::Hosts, route::Route};
 /// let user = http::Request::get("/users/7").body(()).unwrap();
 /// assert!(!filter.observes(&health));
 /// assert!(filter.observes(&user));
+///
+/// let no_preflight = Filter::new(|request| request.method() != http::Method::OPTIONS);
+/// assert!(no_preflight.observes(&user));
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Filter(Option<Predicate>);
@@ -52,8 +56,9 @@ impl Filter {
 
     /// Selects all requests except those to these routes, such as `/users/{id}`.
     ///
-    /// The route is a [`Route`] in the extensions of the request, or axum's `MatchedPath` (feature `axum`). A request whose
-    /// route is not known when it arrives is not skipped.
+    /// The route is a [`Route`] in the extensions of the request, or axum's `MatchedPath` (feature `axum`). The function of
+    /// [`HttpOptions::route`](crate::HttpOptions::route) is not called. A request whose route is not known when it arrives is
+    /// not skipped.
     pub fn skip_routes(routes: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let routes: Vec<String> = routes.into_iter().map(Into::into).collect();
         Self::new(move |request| {

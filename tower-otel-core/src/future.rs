@@ -1,4 +1,4 @@
-//! The response future of every layer of the suite.
+//! The response future of all layers that are built on this crate.
 
 use std::{
     fmt,
@@ -103,7 +103,7 @@ where
         let inner = match this.inner.project() {
             InnerFutureProjection::Called { future } => future,
             InnerFutureProjection::Panicked { panic } => {
-                // As for an `async fn`: a future that stays pending without a wake-up would block its caller forever.
+                // Panics again, like an `async fn`. A pending future without a wake-up would block its caller forever.
                 let again = || Mutex::new(Box::new(POLLED_AGAIN) as PanicPayload);
                 let panic = panic.take().map_or_else(again, |panic| *panic);
                 resume_unwind(panic.into_inner().unwrap_or_else(PoisonError::into_inner));

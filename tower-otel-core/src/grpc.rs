@@ -11,7 +11,7 @@ use crate::{
     head::{RequestHead, ResponseHead},
 };
 
-/// The status codes of calls that end without a status from the peer.
+/// Status codes of calls that end without a status from the peer.
 const CANCELLED: u8 = 1;
 const DEADLINE_EXCEEDED: u8 = 4;
 

@@ -18,11 +18,11 @@ pub trait RequestHead {
     fn version(&self) -> Version;
     /// Returns the headers.
     fn headers(&self) -> &HeaderMap;
-    /// Returns the headers, to change them. Used to propagate context.
+    /// Returns the headers mutably. Used to propagate context.
     fn headers_mut(&mut self) -> &mut HeaderMap;
     /// Returns the extensions. Returns `None` if the type of the request has none, such as `reqwest::Request`.
     fn extensions(&self) -> Option<&Extensions>;
-    /// Returns the extensions, to change them. Used to pass values to the handler.
+    /// Returns the extensions mutably, if the type of the request has any. Used to pass values to the handler.
     fn extensions_mut(&mut self) -> Option<&mut Extensions>;
 }
 
@@ -30,7 +30,7 @@ pub trait RequestHead {
 ///
 /// Implemented for [`http::Response`] with any body, and for `reqwest::Response` with the feature `reqwest`.
 pub trait ResponseHead {
-    /// Returns the status.
+    /// Returns the status code.
     fn status(&self) -> StatusCode;
     /// Returns the protocol version. On a client this is the negotiated one.
     fn version(&self) -> Version;

@@ -71,7 +71,7 @@ impl Hosts {
         Self(HostSet::All)
     }
 
-    /// Creates a set of these entries. See [the table](Self) for what they match.
+    /// Creates a set of these entries. [The table](Self) lists what they match.
     pub fn new(names: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         let names = names.into_iter();
         Self(HostSet::Patterns(
@@ -79,7 +79,8 @@ impl Hosts {
         ))
     }
 
-    /// Returns `true` if the set contains the host. The host must not have a port. An IPv6 address may be in brackets.
+    /// Returns `true` if the set contains the host: a name or an address without a port. An IPv6 address may be in brackets.
+    /// Only [`all`](Self::all) contains other texts.
     pub fn contains(&self, host: &str) -> bool {
         self.membership(|| HostIdentity::parse(host)) == Membership::Yes
     }

@@ -6,9 +6,9 @@ use crate::{observe::Observe, service::Observed};
 
 /// Returns a layer that observes a service with one observer, or with a tuple of two or three observers.
 ///
-/// Observers in one layer read the request once and share one future, one body and one reading of the
-/// clock. So the span and the duration in the metrics are equal. `TraceLayer`, `MetricsLayer` and
-/// `PropagateLayer` are observers.
+/// Observers in one layer read the request once, and share one future, one body and the readings of the
+/// clock. So spans and metrics record equal durations. `TraceLayer`, `MetricsLayer` and `PropagateLayer` are
+/// observers: `observe((TraceLayer::server(), MetricsLayer::server()))`.
 ///
 /// The first observer of a tuple is the outer one. Unlike with separate layers, all observers start before
 /// one of them changes the request. Headers are therefore written in the context of the innermost observer,

@@ -2,15 +2,15 @@
 //! head arrives, and exactly once when it ends.
 //!
 //! Use this crate to write your own layer. [`tower-otel-trace`] (spans), [`tower-otel-metrics`] (RED metrics)
-//! and [`tower-otel-propagate`] (trace context) are built on it. The crate depends on no async runtime, `tracing`
-//! or OpenTelemetry.
+//! and [`tower-otel-propagate`] (trace context) are built on it. Without features, the crate depends on no
+//! async runtime and on neither `tracing` nor OpenTelemetry.
 //!
 //! # An observer
 //!
 //! A layer has one [`Observe`]. Each request has one [`Exchange`]. [`observe`] returns the layer:
 //!
 //! ```
-//! use std::time::Instant;
+//! use std::time::{Duration, Instant};
 //! use tower::{Layer, service_fn};
 //! use tower_otel_core::{End, Exchange, Kind, Observe, RequestInfo, ResponseHead, observe};
 //!
@@ -38,7 +38,7 @@
 //!     fn response(&mut self, _response: &dyn ResponseHead) {}
 //!
 //!     fn end(&mut self, end: End<'_>, at: Instant) {
-//!         if at.duration_since(self.at).as_secs() > 1 {
+//!         if at.duration_since(self.at) > Duration::from_secs(1) {
 //!             eprintln!("slow: {} {end:?}", self.path);
 //!         }
 //!     }
@@ -65,7 +65,7 @@
 //! | the response is `101`, or `2xx` to a `CONNECT` | [`End::Upgraded`], when the head arrives |
 //! | the response is to a `HEAD`, or is `1xx`, `204` or `304`, or its body is empty | [`End::Complete`], when the head arrives |
 //! | the body yields its last frame (`is_end_stream`), trailers, or `None` | [`End::Complete`] |
-//! | the body yields an error, or ends before all bytes of its exact size or `Content-Length` | [`End::Failed`] |
+//! | the body yields an error, or ends before all bytes of its exact size or `Content-Length`, unless its trailers have the status of a failed gRPC call | [`End::Failed`] |
 //! | the body panics while it is polled or dropped | [`End::Panicked`] |
 //! | the body is dropped after all bytes of its exact size or `Content-Length` | [`End::Complete`] |
 //! | the body is dropped before that | [`End::Aborted`]; [`End::Complete`] for a [long-lived stream](#long-lived-streams) |
@@ -74,7 +74,7 @@
 //!
 //! A response is a long-lived stream if the length of its body is unknown, and its `Content-Type` is `text/event-stream` or its
 //! extensions contain [`LongLived`]. The handler adds the extension. To add it to all responses of an axum route, use
-//! `Router::route_layer` with `map_response`. Long-lived streams differ from other responses:
+//! `Router::route_layer` with `axum::middleware::map_response`. Long-lived streams differ from other responses:
 //!
 //! | | other responses | long-lived streams |
 //! |---|---|---|
@@ -105,11 +105,11 @@
 //! | feature | adds |
 //! |---|---|
 //! | `axum` | `MatchedPath` as the route, `OriginalUri` as the target of a received request, `axum::Error` |
-//! | `connect-info` | `axum`, and `ConnectInfo`, which needs axum's own feature `tokio` |
-//! | `hyper-util` | `Error` and `HttpInfo` of hyper-util's pooled client, `hyper::Error` |
+//! | `connect-info` | `ConnectInfo` as the address of the peer; enables `axum`, and axum's own feature `tokio` |
+//! | `hyper-util` | `Error` of hyper-util's pooled client, its `HttpInfo` as the address of the peer, `hyper::Error` |
 //! | `reqwest` | `reqwest::Client` as a tower service, with `reqwest::Request`, `Response` and `Error`, and `send_with` of its request builder; enables `hyper-util` |
-//! | `reqwest-middleware` | `reqwest`, and `into_middleware()` for a `ClientWithMiddleware` |
-//! | `tonic` | `tonic::Status`, the causes of `tonic::transport::Error`, and `TcpConnectInfo`; enables `hyper-util` |
+//! | `reqwest-middleware` | `into_middleware()`, which converts a layer into middleware of a `ClientWithMiddleware`; enables `reqwest` |
+//! | `tonic` | `tonic::Status`, the causes of `tonic::transport::Error`, and `TcpConnectInfo` as the address of the peer; enables `hyper-util` |
 //! | `tower` | the errors `Elapsed` of tower's timeout and `Overloaded` of its load shedding |
 //!
 //! [`tower-otel-trace`]: https://docs.rs/tower-otel-trace

@@ -74,8 +74,8 @@ struct Observer(Box<CallInside>);
 type CallInside = dyn FnMut(&mut dyn FnMut()) + Send;
 
 impl LongLived {
-    /// Returns a future that runs the upgraded connection. Until it ends, the metrics layer counts the connection as an open
-    /// stream, and the trace layer runs it inside its own span, with a link to the span of the request.
+    /// Returns a future that runs the upgraded connection and returns its output. Until the connection ends, the metrics layer
+    /// counts it as an open stream, and the trace layer runs it inside a separate span, with a link to the span of the request.
     pub fn run<F: Future>(self, connection: F) -> impl Future<Output = F::Output> {
         Connection {
             inner: connection,

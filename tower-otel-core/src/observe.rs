@@ -32,8 +32,9 @@ pub trait Observe {
 
     /// Changes the request before the inner service is called. The exchange is entered during the call.
     ///
-    /// An observer that changes requests must not use the exchange of a layer of this suite as its [`Exchange`](Self::Exchange):
-    /// those are not always entered before `call` of axum's routes. Join both observers instead: `(layer, observer)`.
+    /// An observer that changes requests must not use the exchange of `TraceLayer` or `MetricsLayer` as its
+    /// [`Exchange`](Self::Exchange), because these exchanges are not always entered before `call` of axum's routes. Join both
+    /// observers instead: `(layer, observer)`.
     ///
     /// Default: does nothing.
     fn send(&self, request: &mut dyn RequestHead) {
@@ -58,7 +59,7 @@ pub(crate) type ResponseHeader = (HeaderName, HeaderValue);
 ///
 /// | method | called |
 /// |---|---|
-/// | [`enter`](Self::enter) | before each call, poll and drop of the inner service, its future and the response body |
+/// | [`enter`](Self::enter) | before the inner service is called, and before each poll and the drop of its future and of the response body |
 /// | [`response`](Self::response) | at most once, when the response head arrives |
 /// | [`data`](Self::data) | for each data frame of the response body |
 /// | [`end`](Self::end) | exactly once; see [the table of events](crate#when-an-exchange-ends) |
@@ -68,7 +69,7 @@ pub(crate) type ResponseHeader = (HeaderName, HeaderValue);
 /// # Wrappers
 ///
 /// An exchange that wraps another one must forward all constants and methods. The wrapped exchange neither records nor sends
-/// values that are not forwarded. Three of the methods are hidden in this documentation:
+/// values that are not forwarded. Three of the methods that it must forward are hidden in this documentation:
 ///
 /// - `read_response(&mut self, &dyn ResponseHead) -> Option<Box<(HeaderName, HeaderValue)>>` is called before `response`. It
 ///   calls functions of the application, such as the labels of a response. It returns a header for the response of a server.
@@ -103,8 +104,8 @@ pub trait Exchange {
 
     /// Makes the context of the exchange current on this thread until the guard is dropped.
     ///
-    /// Called before `call`, before each `poll` of the future and of the body, and before they are dropped. It is not always called
-    /// before `call` of a route or a router of axum (feature `axum`), which call handlers and inner services in `poll`.
+    /// Called before `call`, before each `poll` of the future and of the body, and before they are dropped. It is not always
+    /// called before `call` of a route or a router of axum (feature `axum`), which call handlers and inner services in `poll`.
     fn enter(&mut self) -> Self::Entered<'_>;
 
     /// Calls the functions of the application that read the head of the response. If one panics, no
@@ -131,18 +132,20 @@ pub trait Exchange {
         let _ = upgraded;
     }
 
-    /// Records a data frame of the response body, with its size in bytes.
+    /// Records a data frame of the response body. `bytes` is the size of the frame.
     ///
     /// Default: does nothing.
     fn data(&mut self, bytes: u64) {
         let _ = bytes;
     }
 
-    /// Returns when the exchange ends, compared to another one around or inside it. An inner one that is `Greater` ends after
-    /// an outer one that is `Less`, in its context; otherwise the inner one ends first. If the outer one has an order,
-    /// [`data`](Self::data) may be called after the end of the inner one. An exchange that wraps another one forwards the call.
+    /// Returns the order of the end of this exchange among joined exchanges. If the outer one returns `Less` and the inner one
+    /// `Greater`, the outer one ends first, and the inner one ends in its context. Otherwise the inner one ends first. If the
+    /// outer one returns an order, its [`data`](Self::data) may be called after the end of the inner one. An exchange that
+    /// wraps another one must forward the call.
     ///
-    /// A span whose trace is kept or discarded at its end is `Less`. Metrics are `Greater`: the context then has the decision.
+    /// A span whose end decides whether its trace is kept returns `Less`. Metrics return `Greater`, because they read the
+    /// decision from the context.
     ///
     /// Default: `None`.
     #[doc(hidden)]
@@ -150,7 +153,7 @@ pub trait Exchange {
         None
     }
 
-    /// Ends the exchange. The exchange is not entered.
+    /// Ends the exchange at the time `at`. The exchange is not entered.
     fn end(&mut self, end: End<'_>, at: Instant);
 
     /// Calls foreign code inside the context of the exchange, then records the size of a data frame and the end that

@@ -12,8 +12,8 @@ use crate::{filter::Filter, head::RequestHead, route::Route};
 /// The options that all layers share: which requests are observed, and how their route, method, scheme and client are
 /// read.
 ///
-/// Create one value and pass it to several layers, so that the spans and metrics of a request agree. Layers with clones of
-/// the same options read the request once if they are [joined](crate::observe).
+/// Create one value and pass it to several layers, so that the spans and metrics of a request agree.
+/// [Joined](crate::observe) layers with clones of the same options also resolve the route and the forwarded headers once.
 ///
 /// | option | default |
 /// |---|---|
@@ -83,7 +83,19 @@ impl HttpOptions {
     ///
     /// Default on a server: a [`Route`] in the extensions of the request, else axum's `MatchedPath`
     /// (feature `axum`). Default on a client: a [`Route`] in the extensions, which is the template of the URL.
-    /// If no route is found, a server reads the [`RouteSlot`](crate::RouteSlot) when the exchange ends.
+    /// The function replaces the default, also if it returns `None`. If no route is found, a server reads the
+    /// [`RouteSlot`](crate::RouteSlot) when the exchange ends.
+    ///
+    /// ```
+    /// use tower_otel_core::{HttpOptions, Route};
+    ///
+    /// #[derive(Clone)]
+    /// struct Matched(&'static str); // the extension of another router
+    ///
+    /// let options = HttpOptions::default().route(|request| {
+    ///     request.extensions()?.get::<Matched>().map(|matched| Route::from(matched.0))
+    /// });
+    /// ```
     #[must_use]
     pub fn route(
         self,
@@ -159,7 +171,8 @@ impl HttpOptions {
         self.values().trusted_proxies.as_ref()
     }
 
-    /// Returns the scheme of requests whose target has none. Returns `None` if a trusted proxy may forward a scheme.
+    /// Returns the scheme of requests whose target has none: `https` if declared, else `http`. Returns `None` if a trusted
+    /// proxy may forward a scheme.
     #[doc(hidden)]
     #[inline]
     pub fn untrusting_scheme(&self) -> Option<&'static str> {

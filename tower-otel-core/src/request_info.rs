@@ -68,7 +68,7 @@ struct RequestExtras<'a> {
 }
 
 impl<'a> RequestInfo<'a> {
-    /// Creates the information of a request. Nothing is resolved yet.
+    /// Creates the information of a request. Values are resolved later, on first use.
     #[doc(hidden)]
     pub fn new<R: RequestHead>(request: &'a R) -> Self {
         Self {
@@ -87,7 +87,7 @@ impl<'a> RequestInfo<'a> {
         }
     }
 
-    /// Returns the head of the request, for functions of the application.
+    /// Returns the head of the request, to pass it to functions of the application.
     pub const fn head(&self) -> &'a dyn RequestHead {
         self.head
     }

@@ -8,9 +8,9 @@ use http::Extensions;
 ///
 /// A route has low cardinality. Do not use the path as a route.
 ///
-/// Layers read it from the extensions of the request. On a server, insert it in a router that this crate does not
-/// support. On a client, insert the template of the URL. If a proxy sends a received request with its extensions, the
-/// client's layers ignore a `Route` that a server's layer has read.
+/// Layers read it from the extensions of the request. On a server, insert it where a router that this crate does not
+/// support has matched. On a client, insert the template of the URL. If a proxy forwards a received request with its
+/// extensions, the client's layers ignore a `Route` that a server's layer has read.
 ///
 /// ```
 /// use tower_otel_core::Route;

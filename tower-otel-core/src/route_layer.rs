@@ -15,6 +15,17 @@ use crate::{head::RequestHead, route::Route, route_slot::RouteSlot};
 /// It sets the [`RouteSlot`] of the request to the [`Route`] in its extensions, or to axum's `MatchedPath` (feature `axum`).
 /// Without a slot, or without a route, it does nothing.
 ///
+/// ```
+/// # #[cfg(feature = "axum")] {
+/// use axum::{Router, routing::get};
+/// use tower_otel_core::RouteLayer;
+///
+/// let users: Router = Router::new().route("/users/{id}", get(|| async {})).layer(RouteLayer::new());
+/// // The layers of `app` record the route `/api/users/{id}`. Without the `RouteLayer` it would be unknown.
+/// let app: Router = Router::new().nest_service("/api", users);
+/// # }
+/// ```
+///
 /// A service without routes, such as `ServeDir` of tower-http, has no matched route. Mount it with axum's `nest`, as
 /// `Router::new().route_service("/{*file}", folder)`.
 #[derive(Clone, Copy, Debug, Default)]

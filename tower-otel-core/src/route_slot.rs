@@ -10,6 +10,15 @@ use crate::route::Route;
 /// around a router mounted by axum's `nest_service`. [`RouteLayer`](crate::RouteLayer) inside that router, or a
 /// handler, sets the slot. The layer reads it when the exchange ends. All layers of a request share one slot. The
 /// last route that is set applies.
+///
+/// ```
+/// # let request = http::Request::new(());
+/// use tower_otel_core::RouteSlot;
+///
+/// if let Some(slot) = request.extensions().get::<RouteSlot>() {
+///     slot.set("/files/{*file}");
+/// }
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct RouteSlot(Arc<Mutex<Option<Route>>>);
 

@@ -1,4 +1,4 @@
-//! The service of every layer of the suite.
+//! The service of all layers that are built on this crate.
 
 use std::{
     fmt,

@@ -19,9 +19,10 @@ use crate::{
 };
 
 /// Two observers. The first is the outer one. The second starts and ends in the context of the first. Both read
-/// one [`RequestInfo`]. `response` and `data` are called from the inner to the outer.
+/// one [`RequestInfo`]. `response` and `data` are called for the inner one first.
 ///
-/// If the end of a span decides whether its trace is kept, metrics inside it are recorded after that end, in its context.
+/// If the end of a span decides whether its trace is kept, metrics inside it are recorded after that end, in the context of
+/// the span.
 impl<A: Observe, B: Observe> Observe for (A, B) {
     type Exchange = JoinedExchange<Nested<A::Exchange, B::Exchange>>;
 
@@ -201,7 +202,7 @@ impl<A: Exchange, B: Exchange> Nested<A, B> {
     }
 }
 
-/// Starts the inner exchange in the context of the outer one, which is ended if that panics.
+/// Starts the inner exchange in the context of the outer one. If the start panics, the outer one ends as `Panicked`.
 #[inline]
 fn start_inside<A: Exchange, B>(
     outer: &mut A,
@@ -240,7 +241,7 @@ impl<A: Exchange> Drop for EndOnDrop<'_, '_, A> {
     }
 }
 
-/// Ends the inner exchange in the context of the outer one, after its end and even if that panics.
+/// Ends the inner exchange after the outer one and in its context, even if the end of the outer one panics.
 struct EndInsideOnDrop<'a, 'e, A: Exchange, B: Exchange> {
     outer: &'a mut A,
     inner: &'a mut B,

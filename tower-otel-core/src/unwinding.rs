@@ -8,7 +8,7 @@ use std::{
 };
 
 /// Calls a function that may run in a destructor. If the thread is already unwinding, a panic of the function is swallowed,
-/// because it would abort the process. The end of the exchange does not depend on it.
+/// because a second panic would abort the process.
 #[inline]
 pub(crate) fn without_second_panic(function: impl FnOnce()) {
     if thread::panicking() {

@@ -60,7 +60,7 @@ impl Config {
         }
     }
 
-    /// Returns host and port of the server. Returns `None` if they are no labels.
+    /// Returns host and port of the requested server. Returns `None` if the metrics do not have them as labels.
     #[inline]
     pub(crate) fn recorded_server<'a>(&self, request: &RequestInfo<'a>) -> Option<Server<'a>> {
         let (host, port) = match self.kind {
@@ -89,7 +89,7 @@ impl Config {
         }
     }
 
-    /// Returns whether the layer reads only method and route of a request.
+    /// Returns whether the layer reads only method and route of each request.
     pub(crate) fn is_plain(&self) -> bool {
         self.kind == Kind::Server
             && !self.distinguishes_endpoints()

@@ -7,7 +7,8 @@ use std::{
 
 use crate::backend::instruments::InFlightGauge;
 
-/// An exchange in its in-flight gauge. If a panic drops this value before [`ended`](Self::ended), the exchange is also removed.
+/// An exchange that its in-flight gauge counts. If a panic drops this value before [`ended`](Self::ended), the drop removes the
+/// exchange.
 pub(crate) struct CountedIn<'a, G: InFlightGauge>(Option<&'a G>);
 
 impl<'a, G: InFlightGauge> CountedIn<'a, G> {

@@ -13,7 +13,7 @@ pub(crate) struct Dimensions<'a> {
     pub(crate) method: &'a str,
     /// The matched route, on a server.
     pub(crate) route: Option<&'a str>,
-    /// The target of a client. On a server, its own address if that is enabled.
+    /// The host of the requested server. On a server, only with the option `server_address`.
     pub(crate) host: Option<&'a str>,
     pub(crate) port: Option<u16>,
     pub(crate) scheme: &'static str,

@@ -34,7 +34,7 @@ pub(crate) struct EndKey<'a> {
 pub(crate) struct OwnedEndKey {
     /// Start, status and reason in [one word](EndKey::packed).
     packed: u64,
-    /// Whether all values that are not packed are absent.
+    /// Whether the fields below are absent.
     has_no_more: bool,
     error_type: Option<&'static str>,
     version: Option<Version>,

@@ -18,7 +18,7 @@ use crate::{
     open_stream::OpenStream,
 };
 
-/// One exchange. It is in the in-flight gauge from its start, and is counted and timed at its end.
+/// One exchange. The in-flight gauge counts it from its start. It is counted and timed at its end.
 ///
 /// It is small, because it is moved several times between the request and the end of the response body.
 #[derive(Debug)]
@@ -300,7 +300,7 @@ impl<B: MetricsBackend> Exchange for MetricsExchange<B> {
         self.received = self.received.saturating_add(bytes);
     }
 
-    /// After the end of a span around it, when it is known whether its trace is kept.
+    /// Metrics end after the span around them, because its end decides whether the trace is kept.
     #[inline]
     fn end_order(&self) -> Option<Ordering> {
         Some(Ordering::Greater)

@@ -157,7 +157,7 @@ impl<B: MetricsBackend> Instruments<B> {
 
     /// Adds an exchange to its in-flight gauge.
     ///
-    /// The table contains only known methods, so a method that is found there is known.
+    /// A method that is found in the table is a known one: the table contains no others.
     #[inline]
     pub(crate) fn start(&self, key: BorrowedStartKey<'_>) -> InFlightEntry<B> {
         match self.tables().starts.get_with_index(&key) {

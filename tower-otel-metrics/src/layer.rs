@@ -91,7 +91,7 @@ impl<B: MetricsBackend> Observe for MetricsLayer<B> {
         self.start_any(request, at)
     }
 
-    /// Returns whether `start` reads the current context. Only functions of the application may read it.
+    /// Returns whether `start` reads the current context. Only the functions of custom labels may read it.
     fn reads_context(&self) -> bool {
         !self.instruments.config.labels.is_empty()
     }

@@ -50,12 +50,12 @@
 //!
 //! | label | value |
 //! |---|---|
-//! | `method` | a known method, or `_OTHER` |
+//! | `method` | a [known method](MetricsLayer::known_methods), or `_OTHER` |
 //! | `path` | the matched route, or `unmatched`; never the path of the URL |
-//! | `host` | host and port of the target of a client's request; omitted if the request has none |
-//! | `status` | the status code, even if the body fails later; without a response `cancelled`, `error` or `panic` |
+//! | `host` | host and port of the target of a client's request, else of its `Host` header; omitted if the request has neither |
+//! | `status` | the status code, even if the body fails later; `cancelled`, `error` or `panic` without a response |
 //!
-//! A duration starts with the request and ends with the response body, in seconds. Every exchange is counted
+//! A duration starts with the request and ends with the response body. Its unit is the second. Every exchange is counted
 //! once and removed from the in-flight gauge, regardless of [how it ends](tower_otel_core#when-an-exchange-ends).
 //! `http_responses_aborted_total` counts responses whose body failed, panicked or was dropped early.
 //!
@@ -76,10 +76,10 @@
 //! and upgraded connections that [`LongLived::run`] observes. On a client it is `http_client_streams_open{host}`. The duration of
 //! a stream ends at its response head. A stream is not aborted if its client disconnects.
 //!
-//! | case | set-up |
+//! | response | set-up |
 //! |---|---|
 //! | server-sent events | none: the `Content-Type` is `text/event-stream` |
-//! | other long-lived streams, such as a log that is followed | return the extension [`LongLived`] from the handler |
+//! | other long-lived streams, such as the lines of a growing log | return the extension [`LongLived`] from the handler |
 //! | WebSocket | return the extension, and [run](LongLived::run) the connection with a clone of it |
 //! | downloads | with axum, use `nest("/files", Router::new().route_service("/{*file}", folder))`: the route is `/files/{*file}`. With `nest_service` it is `unmatched`, unless the service is a router with a [`RouteLayer`]. A download that a client stops is aborted |
 //!
@@ -87,8 +87,8 @@
 //!
 //! By default a gRPC call is counted as an HTTP exchange. Its `status` is usually `200`, even if the call fails. With
 //! [`grpc`](MetricsLayer::grpc), gRPC calls have separate metrics. A gRPC call is a `POST` with the `Content-Type`
-//! `application/grpc`. On a server it must also use HTTP/2 or have the header `te: trailers`. Other requests on the same port are
-//! counted as HTTP. To count calls of gRPC-Web, put the layer inside `GrpcWebLayer` of `tonic-web`.
+//! `application/grpc`. On a server it must also use HTTP/2 or later, or have the header `te: trailers`. Other requests on the
+//! same port are counted as HTTP. To count calls of gRPC-Web, put the layer inside `GrpcWebLayer` of `tonic-web`.
 //!
 //! | server | client |
 //! |---|---|
@@ -112,19 +112,20 @@
 //! Any client can send any path to a server. So a server uses a path as a label only after a response has shown that the method
 //! exists. The response must have the HTTP status `200` and the content type `application/grpc`, and:
 //!
-//! | response | method |
+//! | response | the method is then |
 //! |---|---|
 //! | a message, or the status `OK` | known |
-//! | a failure that servers and middleware usually do not send, such as `NOT_FOUND` or `INTERNAL` | known, up to a sixteenth of [`series_limit`](MetricsLayer::series_limit), because interceptors can send it for any path |
+//! | a status that servers and middleware usually do not send, such as `NOT_FOUND` or `INTERNAL` | known; at most a sixteenth of [`series_limit`](MetricsLayer::series_limit) methods become known in this way, because interceptors can send such a status for any path |
 //! | another status, such as `UNAUTHENTICATED`, `PERMISSION_DENIED`, `UNAVAILABLE`, `DEADLINE_EXCEEDED` or `CANCELLED` | not known |
 //!
-//! A method becomes known when its first such call ends. This call has the method in counts and durations, and `_OTHER` in the
-//! in-flight gauge. Calls that end with `UNIMPLEMENTED` always have `_OTHER`.
+//! A method becomes known when the first call with such a response ends. This call has the method in counts and durations, and
+//! `_OTHER` in the in-flight gauge. Calls that end with `UNIMPLEMENTED` always have `_OTHER`.
 //!
 //! The duration of a streaming call ends with its last message, or at the response head with
 //! [`duration_to_head`](MetricsLayer::duration_to_head). For a long-lived call, the handler inserts [`LongLived`] into the
 //! extensions of tonic's response: the duration then ends at the head, and `grpc_streams_open` counts the call. Custom labels
-//! apply to calls; body sizes and `in_flight_by_route` do not. The feature `tonic` reads the status in errors of a tonic channel.
+//! apply to calls; body sizes and `in_flight_by_route` do not. With the feature `tonic`, the status is also read from the errors
+//! of a tonic channel.
 //!
 //! This query returns the ratio of failed calls of a server:
 //!
@@ -162,12 +163,13 @@
 //!
 //! [`tower-otel-prometheus`](https://docs.rs/tower-otel-prometheus) is a recorder with a `/metrics` service. It can add
 //! [exemplars](#exemplars). Without a recorder nothing is counted, and a warning is logged once. A recorder that is
-//! installed later counts requests from then on. The layer caches the recorder's handles.
+//! installed later counts the requests that end after its installation. The layer caches the handles of the recorder.
 //!
 //! # Exemplars
 //!
-//! An exemplar is the trace id of a request in a bucket of a histogram. `tower-otel-prometheus` has them for sampled traces and for
-//! traces that the [keep rules] of `tower-otel-recorder` keep:
+//! An exemplar is the trace id of a request in a bucket of a histogram. Default: off; `PrometheusBuilder::exemplars` of
+//! `tower-otel-prometheus` enables them. The order of the layers decides whether sampled traces, and traces that the [keep rules]
+//! of `tower-otel-recorder` keep, have exemplars:
 //!
 //! | order, from the outside in | sampled | kept |
 //! |---|---|---|
@@ -176,16 +178,16 @@
 //! | a `TraceLayer`, and a `MetricsLayer` inside it | yes | no |
 //! | metrics outside of the trace, joined or not | no | no |
 //!
-//! The span of the exchange must be the first one of the kept trace in this process, because the decision is made when that one ends.
-//! A child that is still open delays the end of a `tracing` span; then there is no exemplar. Nor is there one for a trace over the
-//! limit of kept traces, or if the queue of spans is full. The feature `recorder` of `tower-otel-trace` is required;
+//! For an exemplar of a kept trace, the span of the exchange must be the first span of the trace in this process, because the
+//! decision is made when this span ends. There is no exemplar if an open child delays the end of a `tracing` span, if the trace
+//! exceeds the limit of kept traces, or if the queue of spans is full. The feature `recorder` of `tower-otel-trace` is required;
 //! `tower-otel-init` enables it.
 //!
 //! [keep rules]: https://docs.rs/tower-otel-recorder/latest/tower_otel_recorder/struct.Keep.html
 //!
 //! # Bounds
 //!
-//! | limit | value | beyond it |
+//! | limit of | value | beyond it |
 //! |---|---|---|
 //! | series per metric | [2000](MetricsLayer::series_limit) | counted in one more series with the label value `overflow`; a warning is logged once |
 //! | custom label, host | 128 bytes | cut, ends with `…` |
@@ -204,11 +206,11 @@
 //! | `opentelemetry` | `OtelMetrics` |
 //! | `axum` | the matched route as `path` |
 //! | `connect-info` | `axum`, and the peer's address for [`label`](MetricsLayer::label) |
-//! | `hyper-util` | the errors of hyper-util's client |
+//! | `hyper-util` | the class of errors of hyper-util's client |
 //! | `reqwest` | `hyper-util`, and the layer around a `reqwest::Client` |
 //! | `reqwest-middleware` | `reqwest`, and [`into_middleware`](tower_otel_core::ObserveLayer::into_middleware) |
 //! | `tonic` | `hyper-util`, and the status in tonic's errors, for [gRPC](#grpc) |
-//! | `tower` | the errors of tower's timeout and load shedding |
+//! | `tower` | the class of errors of tower's timeout and load shedding |
 //!
 //! [tower]: https://docs.rs/tower
 

@@ -9,7 +9,7 @@ use tower_otel_semconv::metric;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Names {
-    /// Short names and labels. This is the default.
+    /// Short names and labels. This is the default. [What is recorded](crate#what-is-recorded) describes the labels.
     ///
     /// | server | client |
     /// |---|---|

@@ -31,14 +31,14 @@ pub(crate) struct Naming {
     pub(crate) rename: Option<Rename>,
     /// The names of the custom labels, in the order of [`Dimensions::custom`].
     pub(crate) custom_labels: Vec<&'static str>,
-    /// Whether metrics of a server have its address.
+    /// Whether metrics of a server have the requested host and port.
     pub(crate) server_address: bool,
     /// Whether the in-flight gauge of a server has the route.
     pub(crate) in_flight_by_route: bool,
     pub(crate) body_sizes: bool,
 }
 
-/// A function from the default name of a metric to its name.
+/// A function that returns the name of a metric for its default name.
 #[derive(Clone)]
 pub(crate) struct Rename(pub(crate) Arc<dyn Fn(&str) -> String + Send + Sync>);
 

@@ -44,7 +44,7 @@ impl<B: MetricsBackend> MetricsLayer<B> {
     /// series, with the label value `overflow`.
     ///
     /// On a client, one method and host get at most as many series as are left for others, so at most half of the limit.
-    /// An upstream that answers with hundreds of status codes therefore does not take all series.
+    /// An upstream that responds with hundreds of status codes therefore does not take all series.
     #[must_use]
     pub fn series_limit(self, limit: usize) -> Self {
         self.with(|config| config.limit = limit)
@@ -59,7 +59,7 @@ impl<B: MetricsBackend> MetricsLayer<B> {
         self.with_http(|_| options.clone())
     }
 
-    /// Sets which requests are counted. Default: all.
+    /// Sets which requests are counted and timed. Default: all.
     #[must_use]
     pub fn filter(self, filter: Filter) -> Self {
         self.with_http(|options| options.filter(filter))
@@ -100,8 +100,9 @@ impl<B: MetricsBackend> MetricsLayer<B> {
 
     /// Renames the metrics. Default: the names of [`Names`](crate::Names).
     ///
-    /// The function receives the default name in the format of the backend (dotted for OpenTelemetry).
-    /// It is called once per metric, not per request.
+    /// The function receives the default name and returns the new one. It is called twice per metric, at the latest
+    /// when the first request starts: with the name for Prometheus, and with the name for OpenTelemetry, which is dotted
+    /// for [`Names::Conventions`].
     ///
     /// `tower-otel-prometheus` selects default buckets by the suffixes `_seconds` and `_bytes`. For other names, set the
     /// buckets with `PrometheusBuilder::buckets`, and for single routes with `PrometheusBuilder::series_buckets`. With
@@ -119,9 +120,9 @@ impl<B: MetricsBackend> MetricsLayer<B> {
 
     /// Adds a label from the request to all metrics except the gauges. Default: none.
     ///
-    /// If the function returns `None`, the label is omitted. Spans do not get the label. Each value multiplies the number of
-    /// series, up to [`series_limit`](Self::series_limit). Values longer than 128 bytes are cut and end with `…`. A
-    /// `&'static str` does not allocate.
+    /// The function is called when a request starts. If it returns `None`, the label is omitted. Spans do not get the label.
+    /// Each value multiplies the number of series, up to [`series_limit`](Self::series_limit). Values longer than 128 bytes
+    /// are cut and end with `…`. A `&'static str` does not allocate.
     ///
     /// A layer has at most four custom labels. Further labels are omitted, and a warning is logged. A label with the
     /// name of one of the layer's own labels is omitted.
@@ -144,8 +145,8 @@ impl<B: MetricsBackend> MetricsLayer<B> {
 
     /// Adds a label from the response head. Default: none. The rules of [`label`](Self::label) apply.
     ///
-    /// A handler can pass the value in an extension of the response. Without a response the label is
-    /// omitted.
+    /// The function is called when the response head arrives. A handler can pass the value in an extension of the
+    /// response. Without a response the label is omitted.
     ///
     /// ```
     /// use tower_otel_metrics::MetricsLayer;
@@ -173,7 +174,7 @@ impl<B: MetricsBackend> MetricsLayer<B> {
             } else {
                 tracing::warn!(
                     label = name,
-                    "the custom label is omitted: a layer has at most {MAX_LABELS}"
+                    "the custom label is omitted: a layer has at most {MAX_LABELS} custom labels"
                 );
             }
         })
@@ -195,18 +196,18 @@ impl<B: MetricsBackend> MetricsLayer<B> {
 
     /// Adds the route to the in-flight gauge of a server: the label `path` or `http_route`. Default: off.
     ///
-    /// The route must be known when the request starts, so add the layer with `Router::layer` or to a route. Otherwise
-    /// `path` is `unmatched` and `http_route` is omitted.
+    /// The route must be known when the request starts. With axum, add the layer with `Router::layer` or to a route.
+    /// Otherwise `path` is `unmatched` and `http_route` is omitted.
     #[must_use]
     pub fn in_flight_by_route(self) -> Self {
         self.with(|config| config.naming.in_flight_by_route = true)
     }
 
-    /// Adds the requested address to the metrics of a server: the label `host`, or `server_address`
+    /// Adds the requested host and port to the metrics of a server: the label `host`, or `server_address`
     /// and `server_port`. Default: off, because a client can send any `Host` header.
     ///
     /// [`series_limit`](Self::series_limit) bounds the number of series. Metrics of a client always
-    /// have the address.
+    /// have these labels.
     ///
     /// See [HTTP metrics](https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#metric-httpserverrequestduration).
     #[must_use]
@@ -223,8 +224,8 @@ impl<B: MetricsBackend> MetricsLayer<B> {
 
     /// Ends the duration at the response head instead of the end of the body. Default: off.
     ///
-    /// Use it for services that stream responses of arbitrary length. The sample is still recorded at
-    /// the end of the exchange, because the outcome is known only then.
+    /// Use it for services that stream responses of arbitrary length. The duration is still recorded at
+    /// the end of the exchange, because its labels are known only then.
     #[must_use]
     pub fn duration_to_head(self) -> Self {
         self.with(|config| config.duration_to_head = true)

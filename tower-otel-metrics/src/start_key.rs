@@ -23,7 +23,7 @@ pub(crate) struct StartKey<M, T> {
 /// Host, port, scheme and version. Recorded for clients, and for servers if an option is set.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EndpointKey<T> {
-    /// The target of a client, or the address of a server.
+    /// The host of the requested server.
     pub(crate) host: Option<T>,
     pub(crate) port: Option<u16>,
     pub(crate) scheme: &'static str,
@@ -83,7 +83,8 @@ impl Query for PlainStartKey<'_> {
     }
 }
 
-/// Returns a word for the hash of a method. Methods of the same length and initial have the same word; they cost a comparison.
+/// Returns a word for the hash of a method. Methods of the same length and initial have the same word; the comparison of the
+/// keys distinguishes them.
 #[inline]
 fn method_word(method: &Method) -> u64 {
     let name = method.as_str().as_bytes();
@@ -194,7 +195,7 @@ impl OwnedStartKey {
     }
 }
 
-/// Returns whether two texts are equal. They usually have the same address.
+/// Returns whether two texts are equal. The addresses are compared first, because they are usually equal.
 fn is_same_text(a: &'static str, b: &'static str) -> bool {
     std::ptr::eq(a, b) || a == b
 }

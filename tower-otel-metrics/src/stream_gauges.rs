@@ -4,7 +4,8 @@ use std::{fmt, sync::OnceLock};
 
 use crate::handle_cache::{HandleCache, Query};
 
-/// The gauges of open streams by their key, and one for streams beyond the series limit. Allocated for the first stream.
+/// The gauges of open streams by their key, and one for streams beyond the series limit. The table is allocated for the first
+/// stream.
 pub(crate) struct StreamGauges<K, G> {
     limit: usize,
     by_key: OnceLock<HandleCache<K, G>>,

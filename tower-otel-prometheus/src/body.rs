@@ -13,8 +13,8 @@ use crate::{scrape::Scrape, scrapes::ScrapePermit};
 
 /// The response body of a scrape. It is rendered while it is read.
 ///
-/// After each piece it is pending once, so that other tasks of the thread run before the next piece. It fails with
-/// `ErrorKind::TimedOut` if the scrape is evicted.
+/// After each piece the body is pending once, so that other tasks of the thread run before the next piece. If the scrape is
+/// evicted, the body fails with `ErrorKind::TimedOut`.
 pub struct MetricsBody(Option<RunningScrape>);
 
 struct RunningScrape {

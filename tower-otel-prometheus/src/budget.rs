@@ -28,12 +28,12 @@ impl SeriesBudget {
         }
     }
 
-    /// Returns whether this many bytes are left.
+    /// Returns whether at least this many bytes are left.
     pub(crate) fn has(&self, bytes: usize) -> bool {
         self.used.load(Relaxed).saturating_add(bytes) <= self.limit
     }
 
-    /// Takes bytes if this many are left. Returns whether it did.
+    /// Takes bytes if at least this many are left. Returns whether it did.
     pub(crate) fn take(&self, bytes: usize) -> bool {
         let take = |used: usize| {
             let used = used.saturating_add(bytes);
@@ -50,7 +50,7 @@ impl SeriesBudget {
             tracing::warn!(
                 metric,
                 limit = self.limit,
-                "the limit of bytes of all series is reached: values with new labels are recorded in the series with otel_metric_overflow=\"true\", and metrics with new names are not recorded"
+                "the limit of bytes for all series is reached: values with new labels are recorded in the series with otel_metric_overflow=\"true\", and metrics with new names are not recorded"
             );
         }
     }

@@ -57,8 +57,8 @@ impl PrometheusBuilder {
 
     /// Sets the bucket boundaries of the histogram with this name, in the unit of its samples.
     ///
-    /// Boundaries are inclusive upper bounds. `+Inf` is added. The name must be complete; it is compared as
-    /// rendered, so `a.b` and `a_b` are equal. If a name is given twice, the later boundaries apply.
+    /// Boundaries are inclusive upper bounds. `+Inf` is added. The name is the complete name of the metric, not a
+    /// prefix. It is compared as rendered, so `a.b` and `a_b` are equal. If a name is given twice, the later boundaries apply.
     ///
     /// Default: the duration boundaries for `*_seconds`, the body size boundaries for `*_bytes`, and for
     /// other names the defaults of the OpenTelemetry SDKs: 0, 5, 10, 25, 50, 75, 100, 250, 500, 750,
@@ -78,8 +78,8 @@ impl PrometheusBuilder {
 
     /// Adds bucket boundaries to the series of a histogram that have a label with this value. Default: none.
     ///
-    /// Use it for the latency objective of a route. The share of requests within the objective is then exact. The series also
-    /// have the boundaries of the metric, so sums over routes are exact at those boundaries:
+    /// Use it for the latency objective of a route: with a boundary at the objective, the share of requests within it is
+    /// exact. The series also have the boundaries of the metric, so sums over routes are exact at those boundaries:
     ///
     /// ```
     /// use tower_otel_prometheus::Prometheus;
@@ -96,7 +96,7 @@ impl PrometheusBuilder {
     /// ```
     ///
     /// Calculate quantiles per route, with `sum by (le, path)`. A sum over all routes is too low at a boundary that only some
-    /// routes have. A series that several calls match has the boundaries of all of them. Names and boundaries follow the rules
+    /// routes have. If several calls match a series, it has the boundaries of all of them. Names and boundaries follow the rules
     /// of [`buckets`](Self::buckets).
     pub fn series_buckets(
         mut self,
@@ -115,10 +115,11 @@ impl PrometheusBuilder {
 
     /// Adds native buckets to all histograms. Default: off.
     ///
-    /// The service then answers in protobuf if a scrape prefers it. The text formats do not contain native
-    /// buckets. They are exponential, eight per doubling, so quantiles are accurate within five percent
+    /// The service then responds in protobuf if a scrape prefers it. The text formats do not contain native
+    /// buckets. Native buckets are exponential, eight per doubling, so quantiles are accurate within five percent
     /// for any boundaries. They reach from a thousandth of the lowest positive boundary to a thousand times
-    /// the highest one. A series uses about two kilobytes for them, and at most eight.
+    /// the highest one. They use about two kilobytes per series for the default boundaries of durations, and at
+    /// most eight for others.
     ///
     /// See [native histograms](https://prometheus.io/docs/specs/native_histograms/).
     pub fn native_histograms(mut self) -> Self {
@@ -128,10 +129,10 @@ impl PrometheusBuilder {
 
     /// Adds exemplars to all histograms: the trace id and span id of one sample per bucket. Default: off.
     ///
-    /// A sample qualifies if the current OpenTelemetry span is sampled and was started in this process. Each
+    /// A sample can be an exemplar if the current OpenTelemetry span is sampled and was started in this process. Each
     /// bucket stores the first such sample after each scrape. The layers of `tower-otel-metrics` record
-    /// inside the span of an outer `TraceLayer`. OpenMetrics and protobuf contain exemplars, the
-    /// text format does not. They use about 60 bytes per bucket. Prometheus stores them if it is started with
+    /// inside the span of an outer `TraceLayer`. OpenMetrics and protobuf contain exemplars; the text format does
+    /// not. Exemplars use about 60 bytes per bucket. Prometheus stores exemplars if it is started with
     /// `--enable-feature=exemplar-storage`.
     ///
     /// See [exemplars](https://prometheus.io/docs/specs/om/open_metrics_spec/#exemplars) in OpenMetrics.
@@ -143,7 +144,7 @@ impl PrometheusBuilder {
 
     /// Installs the recorder as the global recorder of the process.
     ///
-    /// Install it before anything records: a handle that was created without a recorder never
+    /// Install it before the first metric is recorded: a handle that was created without a recorder never
     /// records.
     ///
     /// ```
@@ -167,7 +168,8 @@ impl PrometheusBuilder {
         Ok(prometheus)
     }
 
-    /// Creates the recorder without installing it. Use this to combine recorders, or to record one thread only.
+    /// Returns the recorder without installing it, and the handle that renders its metrics. Use it to combine recorders, or to
+    /// record one thread only.
     ///
     /// ```
     /// use tower_otel_prometheus::Prometheus;

@@ -27,8 +27,8 @@ pub(crate) struct Exemplar {
 
 /// The exemplars of one histogram, one slot per bucket.
 ///
-/// A slot is due while it is empty, and again after a scrape has read it. The current span is read only
-/// if the slot of the sample's bucket is due, so most samples cost one atomic load.
+/// A slot is due (may be written) while it is empty, and again after a scrape has read it. The current span is read
+/// only if the slot of the sample's bucket is due, so most samples cost one atomic load.
 pub(crate) struct Exemplars {
     source: SpanSource,
     buckets: usize,
@@ -79,7 +79,7 @@ impl Exemplars {
                 value,
                 at: SystemTime::now(),
             });
-            // While the lock is held, so that a scrape cannot read the exemplar first.
+            // The flag is cleared under the lock. Otherwise a scrape could mark the slot as due before.
             slot.is_due.store(false, Relaxed);
         }
     }

@@ -24,7 +24,7 @@ impl Format {
         })
     }
 
-    /// Returns the format with the highest weight in `Accept`. Of equal weights the first applies. Wildcards
+    /// Returns the format with the highest weight in `Accept`. If weights are equal, the first format applies. Wildcards
     /// and headers without a known format select the text format. Protobuf is selected only if it is offered.
     pub(crate) fn negotiate(headers: &HeaderMap, offers_protobuf: bool) -> Self {
         let values = headers.get_all(ACCEPT).into_iter();

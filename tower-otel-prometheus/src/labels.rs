@@ -79,7 +79,7 @@ pub(crate) fn label_name(raw: &str) -> Cow<'_, str> {
 /// Labels are sorted by name. Labels with an empty value are omitted, because Prometheus does not
 /// distinguish them from absent labels. If a name is given twice, the last value applies. A long value is
 /// cut and ends with [`ELLIPSIS`]. The names `__name__` and `reserved` get the prefix `exported_`, which
-/// Prometheus uses for conflicting labels; without the prefix it would reject the whole scrape.
+/// Prometheus uses for conflicting labels. Without the prefix, Prometheus would reject the whole scrape.
 pub(crate) fn label_text<'a>(
     labels: impl Iterator<Item = &'a Label>,
     reserved: Option<&str>,

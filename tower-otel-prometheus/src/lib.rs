@@ -1,11 +1,11 @@
-//! A recorder for the [`metrics`] facade with exact values, and a tower service for `/metrics`. It needs no
-//! async runtime.
+//! A recorder for the [`metrics`] facade with exact values, and a tower service for `/metrics`. The crate needs no async
+//! runtime.
 //!
 //! ```
 //! use tower_otel_prometheus::Prometheus;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! // Install it before anything records.
+//! // Install the recorder before the first metric is recorded.
 //! let prometheus = Prometheus::builder()
 //!     .buckets("llm_request_duration_seconds", [0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0])
 //!     .install()?;
@@ -19,24 +19,26 @@
 //!
 //! # Defaults
 //!
-//! Native histograms and exemplars are off. The name of a histogram selects its bucket boundaries:
+//! Native histograms and exemplars are off. The name of a histogram selects its bucket boundaries, in the unit of its
+//! samples. The first matching row applies:
 //!
 //! | histogram | bucket boundaries |
 //! |---|---|
-//! | has a name set with [`PrometheusBuilder::buckets`] | those set |
-//! | is named `*_seconds` | [`DURATION_BOUNDARIES`], the advice of the semantic conventions: 0.005 to 10 seconds |
+//! | has boundaries set with [`PrometheusBuilder::buckets`] | those boundaries |
+//! | is named `*_seconds` | [`DURATION_BOUNDARIES`], the recommendation of the semantic conventions: 0.005 to 10 seconds |
 //! | is named `*_bytes` | [`BODY_SIZE_BOUNDARIES`], powers of ten from 100 bytes to 100 megabytes |
 //! | has another name | the defaults of the OpenTelemetry SDKs, 0 to 10000 |
 //!
 //! [`PrometheusBuilder::series_buckets`] adds boundaries to the series with a given label.
 //!
-//! Names are rendered as recorded. Characters that Prometheus does not allow become `_`. No unit and no `_total` is appended.
+//! Names are rendered as recorded. Characters that Prometheus does not allow become `_`. Neither a unit nor `_total` is
+//! appended.
 //!
 //! # Formats
 //!
-//! [`MetricsService`] answers in OpenMetrics 1.0, in protobuf or in the text format, as `Accept` prefers. Protobuf requires
-//! native histograms. Samples have the same names and values in all formats. A metric without a description has the help text
-//! `Not described.`
+//! [`MetricsService`] responds in OpenMetrics 1.0, in protobuf or in the text format, as `Accept` prefers. Protobuf requires
+//! the option [`PrometheusBuilder::native_histograms`]. Samples have the same names and values in all formats. A metric
+//! without a description has the help text `Not described.`
 //!
 //! [OpenMetrics](https://prometheus.io/docs/specs/om/open_metrics_spec/) differs from the text format in these cases:
 //!
@@ -49,7 +51,8 @@
 //!
 //! With [`PrometheusBuilder::native_histograms`] every histogram also has
 //! [exponential buckets](https://prometheus.io/docs/specs/native_histograms/). Only the protobuf format contains them. A
-//! `MetricFamily` message has at most 8 histograms or 64 other series; a metric with more series is sent in several messages.
+//! `MetricFamily` message has at most 8 series of a histogram, or 64 series of another metric. A metric with more series is
+//! sent in several messages.
 //!
 //! | Prometheus version | setting to scrape native histograms |
 //! |---|---|
@@ -59,12 +62,12 @@
 //! # Exemplars
 //!
 //! With `PrometheusBuilder::exemplars` (feature `opentelemetry`), each bucket has the trace id and the span id of a sample that
-//! was recorded inside a sampled span. This includes requests whose trace is kept by the rules of `tower-otel-recorder`, if
-//! [`observe((TraceLayer, MetricsLayer))`][kept] records them.
+//! was recorded inside a sampled span. Requests whose trace is kept by the keep rules of `tower-otel-recorder` also get
+//! exemplars if [`observe((TraceLayer, MetricsLayer))`][kept] records them.
 //!
 //! # What is exact
 //!
-//! Every value recorded before a render is counted in it exactly once, even if other threads record meanwhile. `_count` equals
+//! Every value recorded before a render is counted in it exactly once, even if other threads record during it. `_count` equals
 //! the `+Inf` bucket. `_sum` is read separately: it can differ from the buckets by the samples recorded during the render. A
 //! series created during a render may be missing from it; the next render has it. A NaN sample is dropped. An infinite sample is
 //! counted in the first or the `+Inf` bucket and is not added to the sum.
@@ -72,14 +75,14 @@
 //! | recorded | rendered |
 //! |---|---|
 //! | keys that are equal when rendered, such as the labels `a.b` and `a-b` | one series with the values of both |
-//! | one name for two kinds of metric | the first kind; the other is not recorded, and a warning is logged once per name |
-//! | a histogram `NAME` and another metric `NAME_bucket`, `NAME_count`, `NAME_created` or `NAME_sum` | the first one, as above |
+//! | one name for two kinds of metric | the kind that was recorded first; the other is not recorded, and a warning is logged once per name |
+//! | a histogram `NAME` and another metric `NAME_bucket`, `NAME_count`, `NAME_created` or `NAME_sum` | the metric that was recorded first; the other is not recorded, and a warning is logged once per name |
 //! | labels | sorted by name; labels with an empty value are omitted |
 //! | a label `__name__`; a label `le` of a histogram | `exported___name__`; `exported_le` |
 //!
 //! # Bounds
 //!
-//! | limit | value | beyond it |
+//! | limit of | value | beyond it |
 //! |---|---|---|
 //! | label value | 256 bytes | the value is cut and ends with `…`; series that become equal are merged |
 //! | name of a metric or label | 256 bytes | the name is cut; metrics that become equal are merged |
@@ -87,7 +90,7 @@
 //! | memory of all series | about 128 MiB | new label values are recorded in `NAME{otel_metric_overflow="true"}`: the total of a counter, the last value of a gauge; metrics with new names are not recorded |
 //! | names, of which a histogram uses five | 10,000 | metrics with new names are not recorded |
 //!
-//! The last two limits log a warning once when they are reached. The others are applied without a warning.
+//! For the last two limits, a warning is logged once when they are reached. The other limits are applied without a warning.
 //!
 //! # Not included
 //!

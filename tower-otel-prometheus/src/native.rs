@@ -33,7 +33,7 @@ pub(crate) struct NativeSnapshot {
 }
 
 impl NativeBuckets {
-    /// Creates buckets that cover ascending `boundaries`, and at most 1001 of them.
+    /// Creates at most 1001 buckets, which cover ascending `boundaries` from the lowest one.
     pub(crate) fn new(boundaries: &[f64]) -> Self {
         let indices = indices(boundaries);
         Self {

@@ -30,7 +30,7 @@ impl Prometheus {
         }
     }
 
-    /// Returns everything recorded so far in the text format, version 0.0.4.
+    /// Returns all metrics recorded so far in the text format, version 0.0.4.
     ///
     /// Rendering takes about two microseconds per series of a histogram: two milliseconds for a
     /// thousand histograms. It does not block recording. The [service](Self::service) renders in
@@ -63,7 +63,7 @@ impl Prometheus {
     }
 }
 
-/// The text consists of strings. If it did not, it would still be rendered.
+/// Converts a piece of the text format, which is always UTF-8.
 fn into_text(piece: Vec<u8>) -> String {
     String::from_utf8(piece)
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())

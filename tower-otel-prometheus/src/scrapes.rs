@@ -31,7 +31,7 @@ pub(crate) struct ScrapePermit {
 
 impl Scrapes {
     /// Returns a permit, or `None` if all are taken. If all are taken and the oldest scrape has reached
-    /// [`EVICTABLE_AFTER`], it is evicted. So slow readers lock out others for at most 10 seconds, unless they open
+    /// [`EVICTABLE_AFTER`], it is evicted. So slow readers block others for at most 10 seconds, unless they start
     /// new scrapes.
     pub(crate) fn begin(self: &Arc<Self>, now: Instant) -> Option<ScrapePermit> {
         let mut running = self.lock();

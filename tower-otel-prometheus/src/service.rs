@@ -25,13 +25,14 @@ impl Prometheus {
     }
 }
 
-/// A tower service that answers scrapes, at any path. Created by [`Prometheus::service`].
+/// A tower service that responds to scrapes, at any path. Created by [`Prometheus::service`].
 ///
-/// It answers `GET` with the metrics, `HEAD` with the headers only, and other methods with 405. It never returns an error.
+/// It responds to `GET` with the metrics, to `HEAD` with the headers only, and to other methods with 405. It never returns an
+/// error.
 ///
 /// # Formats
 ///
-/// The media type with the highest weight in `Accept` selects the format. Of equal weights the first applies.
+/// The media type with the highest weight in `Accept` selects the format. If weights are equal, the first one applies.
 ///
 /// | media type | format |
 /// |---|---|
@@ -42,19 +43,20 @@ impl Prometheus {
 /// # Load
 ///
 /// The body is rendered while it is read, in pieces of 16 to 32 KiB with the default boundaries. It stores at
-/// most one piece. More boundaries and longer labels make larger pieces.
+/// most one piece. Pieces are larger with more boundaries or longer labels.
 ///
 /// At most 16 scrapes run at a time. If another one arrives and the oldest started at least 10 seconds ago, the
-/// oldest is evicted: its body fails with an error. Otherwise the new one is answered with 503 and
-/// `Retry-After: 1`. So clients that read slowly lock out others for at most 10 seconds, unless they open new
+/// oldest is evicted: its body fails with an error. Otherwise the response to the new one is 503 with
+/// `Retry-After: 1`. So clients that read slowly block others for at most 10 seconds, unless they start new
 /// scrapes.
 ///
 /// Serve it on a private listener. Routes and request rates then stay private, and only trusted clients can
-/// occupy scrapes.
+/// start scrapes.
 ///
 /// # Compression
 ///
-/// The layer of `tower-http` compresses with gzip, zstd or another enabled algorithm if the request accepts it:
+/// The service does not compress. The layer of `tower-http` compresses with gzip, zstd or another enabled algorithm if the
+/// request accepts it:
 ///
 /// ```toml
 /// tower-http = { version = "0.7", features = ["compression-gzip", "compression-zstd"] }
@@ -75,7 +77,7 @@ impl Prometheus {
 /// # }
 /// ```
 ///
-/// Prometheus requests gzip.
+/// Prometheus accepts gzip.
 ///
 /// # Example
 ///

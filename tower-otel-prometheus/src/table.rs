@@ -14,7 +14,7 @@ use crate::{
     labels::{is_bounded, label_text},
 };
 
-/// The labels of the series for all label values beyond the budget, as in the OpenTelemetry SDKs.
+/// The labels of the overflow series, as in the OpenTelemetry SDKs. Label values beyond the budget are recorded in it.
 const OVERFLOW: &str = "otel_metric_overflow=\"true\"";
 
 /// The approximate size of a series or a key in the table without its texts, in bytes.
@@ -105,8 +105,8 @@ impl<S> SeriesTable<S> {
         family.help.get_or_insert(help);
     }
 
-    /// Returns the series of a key that was inserted unchanged, so its name is allowed. Code that does not store its handles
-    /// requests them each time it records.
+    /// Returns the series of a key that was inserted unchanged. The name of such a key is allowed. Called for each sample by
+    /// code that does not store its handles.
     pub(crate) fn find_key(&self, key: &Key) -> Option<Arc<S>> {
         self.read().by_key.get(key).cloned()
     }

@@ -103,7 +103,7 @@ impl<'a> TextWriter<'a> {
 }
 
 /// Returns whether OpenMetrics allows the sum of a histogram: no boundary is negative, and the sum is neither
-/// negative nor NaN. Without a sum it does not allow the count.
+/// negative nor NaN. Without a sum, OpenMetrics does not allow the count.
 fn open_metrics_allows_sum(histogram: &AtomicHistogram, sum: f64) -> bool {
     let has_negative = histogram.boundaries().first().is_some_and(|low| *low < 0.0);
     !has_negative && sum >= 0.0
@@ -183,7 +183,7 @@ impl Display for Boundary {
             };
             return write!(f, "{digits}e{sign}{exponent:0>2}");
         }
-        // The debug format has `.0` where there is no fraction.
+        // The debug format appends `.0` to integral values.
         write!(f, "{value:?}")
     }
 }

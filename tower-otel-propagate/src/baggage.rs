@@ -11,7 +11,7 @@ use crate::w3c::{
     baggage::{HeaderBuilder, Member, parse},
 };
 
-/// Returns `parent` with the baggage of a request, which replaces any baggage of `parent`.
+/// Returns `parent` with the baggage of a request instead of its own baggage.
 ///
 /// At most 64 members and 8192 bytes are read
 /// ([specification](https://www.w3.org/TR/baggage/#limits)). If a key is repeated, its last member applies.
@@ -51,7 +51,7 @@ pub(crate) fn decode<'a>(lines: impl Iterator<Item = &'a [u8]>, parent: &Context
 
 /// Returns the header value for the members with a selected key, or `None` if there are none.
 ///
-/// Members are sorted by key, so that the limits always omit the same ones.
+/// Members are sorted by key, so that the limits omit the same members of equal baggage.
 pub(crate) fn encode(baggage: &Baggage, selected: impl Fn(&str) -> bool) -> Option<String> {
     let mut members: Vec<_> = baggage
         .iter()

@@ -12,7 +12,7 @@ use crate::{baggage::encode, w3c::BAGGAGE};
 /// sent.
 ///
 /// Baggage contains application data, such as user and tenant ids. It is sent only if the policy allows
-/// both the key and the host. At most 64 members and 8192 bytes are sent
+/// both the key and the host. At most 64 members and 8192 bytes are sent; members are added in the order of their keys
 /// ([specification](https://www.w3.org/TR/baggage/#limits)).
 ///
 /// ```
@@ -46,14 +46,14 @@ impl Keys {
 }
 
 impl BaggagePolicy {
-    /// Sets the keys to send. Keys are case-sensitive. Default: none.
+    /// Sets the keys to send, replacing those of earlier calls. Keys are case-sensitive. Default: none.
     #[must_use]
     pub fn keys(mut self, keys: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.keys = Keys::Only(Arc::new(keys.into_iter().map(Into::into).collect()));
         self
     }
 
-    /// Sends all keys, including those that other libraries set and those received from callers. Default: none.
+    /// Sends all keys, including those that other libraries set and those received from callers. Default: no key is sent.
     #[must_use]
     pub fn all_keys(mut self) -> Self {
         self.keys = Keys::All;

@@ -20,7 +20,7 @@ use crate::{
 ///
 /// Spans started in the returned context continue the caller's trace. The sampled and random flags
 /// are preserved. All members of `tracestate` are preserved, including those that OpenTelemetry's
-/// [`TraceState`] cannot store: the context holds them for [`inject`](crate::inject). The [`TraceState`] of
+/// [`TraceState`] cannot store: the context contains them, and [`inject`](crate::inject) sends them. The [`TraceState`] of
 /// the span has at most 512 characters. A malformed `tracestate` is ignored. Allocates once if there is no
 /// `tracestate`.
 ///
@@ -37,7 +37,7 @@ use crate::{
 /// headers.insert("traceparent", caller.parse()?);
 ///
 /// let cx = tower_otel_propagate::extract(&headers, &Context::new()).expect("a valid header");
-/// // For a link, instead of a parent:
+/// // To link to the caller's span instead of continuing its trace:
 /// let caller = cx.span().span_context().clone();
 /// assert!(caller.is_remote());
 /// # Ok::<(), http::header::InvalidHeaderValue>(())

@@ -47,7 +47,7 @@ impl<F: Future> Future for PropagateFuture<F> {
         match self.project() {
             FutureProjection::Called { future } => future.poll(cx),
             FutureProjection::Panicked { panic } => {
-                // As for an `async fn`: a future that stays pending without a wake-up would block its caller forever.
+                // Panics again, like an `async fn`. A pending future without a wake-up would block its caller forever.
                 let again = || Mutex::new(Box::new(POLLED_AGAIN) as Box<dyn Any + Send>);
                 let panic = panic.take().map_or_else(again, |panic| *panic);
                 resume_unwind(panic.into_inner().unwrap_or_else(PoisonError::into_inner));

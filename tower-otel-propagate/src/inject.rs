@@ -15,7 +15,7 @@ use crate::{
 /// recording it. The flags are those of the span. opentelemetry_sdk 0.33.1 clears the random flag of spans
 /// that it does not sample.
 ///
-/// `tracestate` is written only if it has a member. It is shortened to 512 characters
+/// `tracestate` is written only if it has a member. Whole members are omitted until it has at most 512 characters
 /// ([specification](https://www.w3.org/TR/trace-context-2/#tracestate-limits)). If the active span is
 /// the caller's own, the caller's `tracestate` is forwarded unchanged
 /// ([specification](https://www.w3.org/TR/trace-context-2/#mutating-the-traceparent-field)).

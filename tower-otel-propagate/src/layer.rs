@@ -20,15 +20,15 @@ use crate::{
 /// `traceparent`, and `tracestate` if it has members.
 ///
 /// Put this layer inside the layer that creates the client span. Without a current span it writes no trace
-/// headers. The layer needs no set-up: it does not use the global propagator. It does not wrap responses, and
-/// returns the errors of the inner service unchanged.
+/// headers. No global propagator has to be set. The layer does not wrap responses, and returns the errors of the
+/// inner service unchanged.
 ///
 /// The layer is also an observer that [`observe`](tower_otel_core::observe) combines with others.
 /// Its position in the tuple does not matter: it writes the context of all observers in the tuple.
 ///
 /// # Order with `tower::buffer`
 ///
-/// Put a buffer inside this layer. A buffer calls its inner service from another task, where the
+/// Put this layer outside the buffer. A buffer calls its inner service from another task, where the
 /// context of the caller is not current.
 ///
 /// # Redirects
@@ -78,16 +78,19 @@ impl PropagateLayer {
     }
 
     /// Sets the requests that get headers. Default: all. A filter on the target host keeps trace
-    /// headers from third parties. [`NoPropagation`] excludes single requests.
+    /// headers from third parties. The request extension `NoPropagation` excludes a single request.
     ///
-    /// Excluded requests are sent unchanged, including headers that they already have. This filter is
+    /// Excluded requests are sent unchanged, with the trace headers that they already have. This filter is
     /// separate from the filter of other layers: a request that those do not record still propagates its
     /// trace.
     ///
     /// ```
-    /// use tower_otel_propagate::{Filter, Hosts, PropagateLayer};
+    /// use tower_otel_propagate::{Filter, Hosts, NoPropagation, PropagateLayer};
     ///
     /// let layer = PropagateLayer::new().filter(Filter::only_hosts(Hosts::new(["*.internal"])));
+    /// // A single request:
+    /// let request = http::Request::get("https://a.internal/").extension(NoPropagation).body(())?;
+    /// # Ok::<(), http::Error>(())
     /// ```
     #[must_use]
     pub fn filter(mut self, filter: Filter) -> Self {
@@ -95,7 +98,7 @@ impl PropagateLayer {
         self
     }
 
-    /// Sets the propagator: any `TextMapPropagator`, or a [`Propagation`]. Default: W3C Trace
+    /// Sets the format of the headers: any `TextMapPropagator`, or a [`Propagation`]. Default: W3C Trace
     /// Context.
     #[must_use]
     pub fn propagator(mut self, propagator: impl Into<Propagation>) -> Self {
@@ -106,7 +109,8 @@ impl PropagateLayer {
     /// Sets the baggage to send, by key and host. Default: none. A `baggage` header that a request
     /// already has is not changed.
     ///
-    /// The policy does not apply to a custom propagator that writes baggage itself.
+    /// A custom propagator that writes baggage itself is not restricted by the policy. [`BaggagePolicy`] has an
+    /// example.
     #[must_use]
     pub fn baggage(mut self, policy: BaggagePolicy) -> Self {
         self.baggage = policy;

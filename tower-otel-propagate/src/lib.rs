@@ -23,21 +23,21 @@
 //! # What is sent
 //!
 //! [`PropagateLayer`] writes the OpenTelemetry context that is current when a request is sent:
-//! `traceparent`, and `tracestate` if it has members. It does not use the global propagator, so none has to be set. Without a
-//! current span it writes no trace headers. If the current `tracing` span has no OpenTelemetry context, a warning with the
-//! possible causes is logged once.
+//! `traceparent`, and `tracestate` if it has members. No global propagator has to be set. Without a current span it writes no
+//! trace headers. If the current `tracing` span has no OpenTelemetry context, a warning with the possible causes is logged
+//! once.
 //!
 //! | to | use |
 //! |---|---|
-//! | send no trace headers to third parties | [`PropagateLayer::filter`] (default: all hosts); see [redirects](PropagateLayer#redirects) |
-//! | exclude a single request | [`NoPropagation`] in its extensions |
+//! | send no trace headers to third parties | [`PropagateLayer::filter`] (default: headers to all hosts); see [redirects](PropagateLayer#redirects) |
+//! | exclude a single request | the request extension `tower_otel_propagate::NoPropagation` |
 //! | send B3, Jaeger or X-Ray headers | [`PropagateLayer::propagator`] (default: W3C Trace Context) |
 //! | send baggage, by key and host | [`PropagateLayer::baggage`] (default: no baggage is sent) |
 //!
 //! # What is read
 //!
-//! [`extract`] reads both headers of an incoming request. `TraceLayer::server()` of
-//! `tower-otel-trace` does this by default. Invalid headers are ignored, as the [specification] requires.
+//! [`extract`] reads both headers of an incoming request. `TraceLayer::server()` of `tower-otel-trace` does this by default;
+//! [`RemoteParent`] selects what it does with the result. Invalid headers are ignored, as the [specification] requires.
 //!
 //! [`W3cPropagator`] and [`BaggagePropagator`] provide the same codecs as `TextMapPropagator`, for other libraries.
 //!
@@ -59,7 +59,7 @@
 //! | feature | enables |
 //! |---|---|
 //! | `reqwest` | the layer around a `reqwest::Client` |
-//! | `reqwest-middleware` | `reqwest`, and [`into_middleware`](tower_otel_core::ObserveLayer::into_middleware) on [`observe`] |
+//! | `reqwest-middleware` | `reqwest`, and [`into_middleware`](tower_otel_core::ObserveLayer::into_middleware) of the layer that [`observe`] returns |
 //!
 //! [tower]: https://docs.rs/tower
 //! [specification]: https://www.w3.org/TR/trace-context-2/

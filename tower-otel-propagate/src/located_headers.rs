@@ -50,7 +50,7 @@ impl<'a> LocatedHeaders<'a> {
         lines.into_iter().flatten().map(HeaderValue::as_bytes)
     }
 
-    /// Whether there is a `baggage` header.
+    /// Returns whether there is a `baggage` header.
     pub(crate) fn has_baggage(&self) -> bool {
         self.may_have_baggage && self.headers.contains_key(&BAGGAGE)
     }

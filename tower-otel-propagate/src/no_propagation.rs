@@ -2,19 +2,23 @@
 
 use tower_otel_core::RequestHead;
 
-/// A request extension: [`PropagateLayer`](crate::PropagateLayer) sends the request unchanged.
+/// A request extension that excludes the request from [`PropagateLayer`](crate::PropagateLayer): it is sent unchanged.
 ///
-/// For requests with extensions: `http::Request`, and requests of `reqwest_middleware`
-/// (`.with_extension(NoPropagation)`). Use [`PropagateLayer::filter`](crate::PropagateLayer::filter)
-/// for rules about hosts.
+/// Insert it into an `http::Request`, or into a request of `reqwest_middleware` with
+/// `.with_extension(NoPropagation)`. A `reqwest::Request` has no extensions. To exclude hosts, use
+/// [`PropagateLayer::filter`](crate::PropagateLayer::filter).
 ///
 /// # Redirects
 ///
-/// An outer layer that creates new requests may drop the extension. `FollowRedirectLayer` of
-/// tower-http 0.7 keeps it if a redirect leads to the same origin, and by default drops it if a
-/// redirect leads to another one, so that the second request is propagated. To keep it, use a policy
-/// with `FilterCredentials::new().allow_extension::<NoPropagation>()`, or a filter by host.
-/// tower-http 0.6 drops it for every redirect.
+/// An outer layer that creates new requests may drop the extension. The new request is then sent with trace
+/// headers.
+///
+/// | `FollowRedirectLayer` of | redirect to the same origin | to another origin |
+/// |---|---|---|
+/// | tower-http 0.7 | keeps the extension | drops it, unless the policy is `FilterCredentials::new().allow_extension::<NoPropagation>()` |
+/// | tower-http 0.6 | drops it | drops it |
+///
+/// A filter by host applies to every redirect.
 ///
 /// ```
 /// use tower_otel_propagate::NoPropagation;
@@ -28,7 +32,7 @@ use tower_otel_core::RequestHead;
 pub struct NoPropagation;
 
 impl NoPropagation {
-    /// Whether a request has this extension.
+    /// Returns whether a request has this extension.
     pub(crate) fn applies_to(request: &dyn RequestHead) -> bool {
         request
             .extensions()

@@ -6,7 +6,7 @@
 //! - Lists with a key such as `foo@@bar`: [`TraceState`] applies the rules of level 1 to keys and rejects
 //!   the whole list.
 //! - Lists of more than 512 characters: every span of the trace copies its [`TraceState`], and any client
-//!   can send a list of 16 kB. So only the 512 characters are stored that spans of this process send.
+//!   can send a list of 16 kB. So at most 512 characters are stored, the limit of the spans of this process.
 //!
 //! Dropping such members would delete the data of other tracing systems. So [`split`] stores every
 //! member that fits in the [`TraceState`], and the complete list in the
@@ -22,14 +22,14 @@ use crate::w3c::tracestate::{self, List, MAX_CHARS, Member};
 
 /// A received list that [`TraceState`] cannot store completely.
 ///
-/// The list applies only to spans of its own trace, because a context can later get a span of another trace. The
+/// The list applies only to spans of its own trace: a context that contains it can later get a span of another trace. The
 /// default list applies to no trace.
 #[derive(Clone, Debug)]
 pub(crate) struct OverflowTraceState {
     trace_id: TraceId,
     /// All members as one header value.
     header: String,
-    /// The members that were stored in the span's state. The application can have removed only these.
+    /// The members that were stored in the span's state. The application can remove only these.
     stored: TraceState,
 }
 

@@ -23,8 +23,8 @@ use crate::{
 /// The format of the propagation headers that a layer reads or writes. Default: [`w3c`](Self::w3c), without
 /// baggage.
 ///
-/// Any `TextMapPropagator` converts into it: B3, Jaeger, X-Ray, or several of them in a
-/// `TextMapCompositePropagator`.
+/// Any `TextMapPropagator` converts into it, such as those of the crates for B3, Jaeger and X-Ray, or a
+/// `TextMapCompositePropagator` of several.
 ///
 /// ```
 /// use opentelemetry_sdk::propagation::TraceContextPropagator;

@@ -9,7 +9,7 @@ use crate::{extract::RemoteSpan, inject::OutgoingHeaders};
 /// Returns the active span of a context as a map with the keys `traceparent`, and `tracestate` if it has
 /// members. The map is empty if there is no valid active span.
 ///
-/// Baggage is not included, because its readers are not restricted.
+/// Baggage is not included, because every consumer of the message could read it.
 ///
 /// ```
 /// use opentelemetry::{Context, trace::*};
@@ -19,10 +19,10 @@ use crate::{extract::RemoteSpan, inject::OutgoingHeaders};
 /// let map = context_to_map(&Context::new().with_remote_span_context(span));
 /// assert_eq!(map["traceparent"], "00-00000000000000000000000000000001-0000000000000002-01");
 ///
-/// // A consumer continues the trace ..
+/// // A consumer continues the trace:
 /// let cx = context_from_map(&map, &Context::new()).expect("just written");
 /// assert_eq!(cx.span().span_context().span_id(), SpanId::from(2));
-/// // .. or starts its own and links to it, for example to process several messages at once.
+/// // Or it starts a trace of its own with a link, for example to process several messages at once:
 /// let link = Link::with_context(cx.span().span_context().clone());
 /// # let _ = link;
 /// ```
@@ -45,7 +45,7 @@ const TRACESTATE: &str = "tracestate";
 
 /// Returns `parent` with the span of a map as the active span. Reads the maps that [`context_to_map`] returns.
 ///
-/// Any iterator of keys and values is accepted. Keys are not case-sensitive; other keys are ignored.
+/// Any iterator of keys and values is accepted. Keys are compared without case; other keys are ignored.
 ///
 /// Returns `None` if `traceparent` is missing, malformed, or occurs more than once.
 pub fn context_from_map<K: AsRef<str>, V: AsRef<str>>(

@@ -1,13 +1,13 @@
 //! Names of the attributes that the HTTP and gRPC layers record.
 //!
 //! The constants are defined here because `opentelemetry-semantic-conventions` puts half of them behind a feature and
-//! has its own release schedule. A test compares the two, and `.ci/run conventions` compares this table with the released
-//! conventions.
+//! has its own release schedule. A test compares the two, and `.ci/run conventions` compares the constants with the
+//! released conventions.
 //!
-//! See the registry: [HTTP](https://opentelemetry.io/docs/specs/semconv/registry/attributes/http/),
-//! [URL](https://opentelemetry.io/docs/specs/semconv/registry/attributes/url/),
-//! [network](https://opentelemetry.io/docs/specs/semconv/registry/attributes/network/),
-//! [RPC](https://opentelemetry.io/docs/specs/semconv/registry/attributes/rpc/).
+//! An attribute marked "opt-in" is recorded only if an option of a layer enables it.
+//!
+//! See the [registry of attributes](https://opentelemetry.io/docs/specs/semconv/registry/attributes/), which has a page for
+//! each first part of a name, such as `http`.
 
 use http::HeaderName;
 
@@ -35,7 +35,7 @@ pub const EXCEPTION_TYPE: &str = "exception.type";
 pub const HTTP_REQUEST_BODY_SIZE: &str = "http.request.body.size";
 /// The prefix of request header attributes; see [`request_header`] (string array).
 const HTTP_REQUEST_HEADER: &str = "http.request.header";
-/// A known method, or `_OTHER` (string).
+/// The method if it is known, or `_OTHER` (string).
 pub const HTTP_REQUEST_METHOD: &str = "http.request.method";
 /// The method as sent, if it differs from [`HTTP_REQUEST_METHOD`] (string).
 pub const HTTP_REQUEST_METHOD_ORIGINAL: &str = "http.request.method_original";
@@ -58,12 +58,12 @@ pub const NETWORK_LOCAL_PORT: &str = "network.local.port";
 pub const NETWORK_PEER_ADDRESS: &str = "network.peer.address";
 /// The port of the peer of the connection; only recorded with its address (int).
 pub const NETWORK_PEER_PORT: &str = "network.peer.port";
-/// The HTTP version: `1.1`, `2`, `3` (string).
+/// The HTTP version, such as `1.1` or `2` (string).
 pub const NETWORK_PROTOCOL_VERSION: &str = "network.protocol.version";
 /// The transport: `tcp`, `udp`, `quic`, `unix`; opt-in (string).
 pub const NETWORK_TRANSPORT: &str = "network.transport";
 
-/// `package.Service/Method`, or `_OTHER` (string).
+/// The called method as `package.Service/Method`, or `_OTHER` (string).
 pub const RPC_METHOD: &str = "rpc.method";
 /// The method as called, if it differs from [`RPC_METHOD`] (string).
 pub const RPC_METHOD_ORIGINAL: &str = "rpc.method_original";
@@ -73,9 +73,9 @@ const RPC_REQUEST_HEADER: &str = "rpc.request.header";
 const RPC_RESPONSE_HEADER: &str = "rpc.response.header";
 /// The prefix of attributes for trailers of a gRPC response; opt-in (string array).
 const RPC_RESPONSE_TRAILER: &str = "rpc.response.trailer";
-/// The name of the status of a call in conventions up to 1.44.0; deprecated since 1.45.0 (string).
+/// The name of a call's status in conventions up to 1.44.0, such as `NOT_FOUND`; replaced by [`RPC_STATUS_CODE`] (string).
 pub const RPC_RESPONSE_STATUS_CODE: &str = "rpc.response.status_code";
-/// The name of the status of a call in conventions since 1.45.0 (string).
+/// The name of a call's status in conventions since 1.45.0, such as `NOT_FOUND`; the layers record it by default (string).
 pub const RPC_STATUS_CODE: &str = "rpc.status_code";
 /// The RPC system: `grpc` (string).
 pub const RPC_SYSTEM_NAME: &str = "rpc.system.name";
@@ -98,7 +98,7 @@ pub const URL_TEMPLATE: &str = "url.template";
 
 /// The value of the `User-Agent` header (string).
 pub const USER_AGENT_ORIGINAL: &str = "user_agent.original";
-/// `bot` or `test`; opt-in (string).
+/// The type of a synthetic request: `bot` or `test`; opt-in (string).
 pub const USER_AGENT_SYNTHETIC_TYPE: &str = "user_agent.synthetic.type";
 
 /// Returns the attribute name of a request header. The value of the attribute is an array of the header's values.

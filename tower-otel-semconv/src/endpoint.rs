@@ -9,7 +9,7 @@ use crate::host_port::parse_port;
 
 /// A network address with an optional port.
 ///
-/// The values of `client.address` and `client.port`, or of `network.peer.address` and `network.peer.port`. An
+/// Contains the values of `client.address` and `client.port`, or of `network.peer.address` and `network.peer.port`. An
 /// IPv4-mapped IPv6 address, which dual-stack sockets report (`::ffff:192.0.2.1`), is converted to IPv4. Port 0
 /// is converted to `None`.
 ///

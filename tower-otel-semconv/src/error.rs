@@ -1,4 +1,4 @@
-//! Values of `error.type`: of an HTTP status code, and of failures without one.
+//! Values of `error.type` for HTTP status codes, and for failures without a status code.
 //!
 //! Error messages have high cardinality and may contain addresses or secrets. Each error is mapped to one of a few
 //! classes, or to [`OTHER`](crate::OTHER). Spans and metrics record the same value.
@@ -10,10 +10,10 @@ use std::io::{self, ErrorKind};
 
 pub use crate::status::of_status;
 
-/// A time-out or deadline expired.
+/// A timeout or deadline expired.
 pub const TIMEOUT: &str = "timeout";
-/// The response future was dropped before it was ready. Recorded on servers only, because a client drops its own
-/// request on purpose.
+/// The response future was dropped before it was ready. Recorded on servers only, because the caller of a client drops
+/// the future on purpose.
 pub const CANCELLED: &str = "cancelled";
 /// The response body was dropped before its end. Recorded on servers only.
 pub const ABORTED: &str = "aborted";
@@ -27,9 +27,9 @@ pub const CONNECTION_REFUSED: &str = "connection_refused";
 pub const CONNECTION_RESET: &str = "connection_reset";
 /// The connection was closed before the message was complete.
 pub const CONNECTION_CLOSED: &str = "connection_closed";
-/// The transfer of a body failed.
+/// The response body failed, and nothing more specific is known.
 pub const BODY: &str = "body";
-/// The client followed too many redirects, or refused one.
+/// The client followed too many redirects, or its redirect policy returned an error.
 pub const REDIRECT: &str = "redirect";
 
 /// The maximum number of errors of a chain that are examined. Bounds the cost of a cyclic chain.

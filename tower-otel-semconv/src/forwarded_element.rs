@@ -45,7 +45,7 @@ impl<'a> Element<'a> {
     /// Parses an element: `name=value` pairs, separated by `;`.
     ///
     /// Names are case-insensitive; names other than `for`, `host` and `proto` are ignored. Two deviations from the
-    /// grammar are accepted, because proxies make them: blanks around `;`, and `:`, `[` and `]` outside quotes. A
+    /// grammar are accepted, because proxies write them: spaces and tabs around `;`, and `:`, `[` and `]` outside quotes. A
     /// repeated name and any other deviation invalidate the element.
     pub(crate) fn parse(text: &'a str) -> Option<Self> {
         let mut element = Self {

@@ -15,7 +15,7 @@ const MAX_PORT_DIGITS: usize = 5;
 
 /// A host with an optional port, from a `Host` header, an `:authority` or a forwarded host.
 ///
-/// The values of `server.address` and `server.port`.
+/// Contains the values of `server.address` and `server.port`.
 ///
 /// ```
 /// use tower_otel_semconv::HostPort;
@@ -41,7 +41,8 @@ impl<'a> HostPort<'a> {
     /// - user information, which HTTP forbids here and which may contain a password
     /// - an IPv6 address without brackets, because its last group could be a port
     /// - IPv6 zone identifiers, which are local to the sender
-    /// - any character of a name except letters, digits, `-`, `.`, `_` and `~`
+    /// - a name with characters other than ASCII letters, digits, `-`, `.`, `_` and `~`, without a letter or digit, or of more
+    ///   than 255 bytes
     #[must_use]
     pub fn parse(text: &'a str) -> Option<Self> {
         let (host, remaining) = text.split_at_checked(name_length(text.as_bytes())?)?;

@@ -13,8 +13,8 @@ const KNOWN_METHODS_VARIABLE: &str = "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS";
 
 /// The methods that are recorded by name.
 ///
-/// Default: the nine methods of RFC 9110 and RFC 5789, and `QUERY`. Replace the list in applications with other methods,
-/// such as `PROPFIND` of WebDAV. Methods are case-sensitive: `get` is not `GET`. Cloning is cheap.
+/// Default: the nine methods of RFC 9110 and RFC 5789, and `QUERY`. An application that serves other methods, such as
+/// `PROPFIND` of WebDAV, needs a list of its own. Methods are case-sensitive: `get` is not `GET`. Cloning is cheap.
 ///
 /// See [HTTP spans](https://opentelemetry.io/docs/specs/semconv/http/http-spans/), `http.request.method`.
 ///
@@ -34,7 +34,7 @@ const KNOWN_METHODS_VARIABLE: &str = "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS";
 pub struct KnownMethods(Option<Arc<[Box<str>]>>);
 
 impl KnownMethods {
-    /// Creates a list of exactly these methods. With an empty list every method is unknown.
+    /// Creates a list of exactly these methods; the defaults are not included. With an empty list every method is unknown.
     pub fn new<I>(methods: I) -> Self
     where
         I: IntoIterator,
@@ -52,7 +52,7 @@ impl KnownMethods {
             .map_or_else(|_| Self::default(), |list| Self::parse(&list))
     }
 
-    /// Parses a comma-separated list. Blanks around a name and empty entries are ignored.
+    /// Parses a comma-separated list. Whitespace around a name and empty entries are ignored.
     ///
     /// Returns the default if the list has no name, because OpenTelemetry treats an empty variable as unset.
     fn parse(list: &str) -> Self {

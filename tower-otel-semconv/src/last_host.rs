@@ -6,7 +6,7 @@ use std::{cell::RefCell, ops::Range};
 
 use crate::host_port::HostPort;
 
-/// Longer texts are parsed every time.
+/// The maximum length of a stored text, in bytes. Longer texts are parsed every time.
 const MAX_LENGTH: usize = 64;
 
 thread_local! {

@@ -1,8 +1,8 @@
 //! The OpenTelemetry semantic conventions for HTTP and gRPC: names as constants, rules as pure functions.
 //!
 //! Each function computes one attribute, or a part of one, from plain data: a method, a header map, a status code, a peer
-//! address. No function panics. Functions return `None` for invalid input; the caller then omits the attribute. Results
-//! borrow from the input or are `&'static str` where possible.
+//! address. No function panics. A function that returns an `Option` returns `None` for invalid input; the caller then omits
+//! the attribute. Results borrow from the input or are `&'static str` where possible.
 //!
 //! This crate depends only on [`http`]. It starts no spans and records no metrics.
 //!
@@ -11,10 +11,10 @@
 //! | names of attributes and metrics | [`attribute`], [`metric`] |
 //! | version of the conventions | [`SCHEMA_URL`] |
 //! | method and span name | [`KnownMethods`], [`span_name`] |
-//! | client behind proxies | [`TrustedProxies`], [`Forwarded`], [`Endpoint`] |
+//! | client, scheme and host behind proxies | [`TrustedProxies`], [`Forwarded`], [`Endpoint`] |
 //! | requested server and scheme | [`HostPort`], [`server_scheme`] |
 //! | protocol version and transport | [`protocol_version`], [`transport`] |
-//! | bots and tests | [`synthetic_type`] |
+//! | synthetic requests of bots and tests | [`synthetic_type`] |
 //! | redacted query parameters | [`SensitiveKeys`] |
 //! | errors and their `error.type` | [`error`] |
 //! | gRPC calls | [`rpc`] |

@@ -8,8 +8,14 @@
 
 use crate::kind::Kind;
 
-/// Returns the name of the duration of HTTP requests: histogram, seconds, [`DURATION_BOUNDARIES`]. Stable, on by
-/// default.
+/// Returns the name of the metric for the duration of HTTP requests: histogram, seconds, [`DURATION_BOUNDARIES`]. The
+/// conventions require it.
+///
+/// ```
+/// use tower_otel_semconv::{Kind, metric};
+///
+/// assert_eq!(metric::http_request_duration(Kind::Server), "http.server.request.duration");
+/// ```
 #[must_use]
 pub const fn http_request_duration(kind: Kind) -> &'static str {
     match kind {
@@ -18,7 +24,7 @@ pub const fn http_request_duration(kind: Kind) -> &'static str {
     }
 }
 
-/// Returns the name of the number of HTTP requests in flight: up-down counter, `{request}`. Opt-in.
+/// Returns the name of the metric for HTTP requests in flight: up-down counter, `{request}`. Optional in the conventions.
 #[must_use]
 pub const fn http_active_requests(kind: Kind) -> &'static str {
     match kind {
@@ -27,7 +33,8 @@ pub const fn http_active_requests(kind: Kind) -> &'static str {
     }
 }
 
-/// Returns the name of the size of HTTP request bodies on the wire: histogram, bytes. Opt-in.
+/// Returns the name of the metric for the size of HTTP request bodies on the wire: histogram, bytes. Optional in the
+/// conventions.
 #[must_use]
 pub const fn http_request_body_size(kind: Kind) -> &'static str {
     match kind {
@@ -36,7 +43,8 @@ pub const fn http_request_body_size(kind: Kind) -> &'static str {
     }
 }
 
-/// Returns the name of the size of HTTP response bodies on the wire: histogram, bytes. Opt-in.
+/// Returns the name of the metric for the size of HTTP response bodies on the wire: histogram, bytes. Optional in the
+/// conventions.
 #[must_use]
 pub const fn http_response_body_size(kind: Kind) -> &'static str {
     match kind {
@@ -45,7 +53,7 @@ pub const fn http_response_body_size(kind: Kind) -> &'static str {
     }
 }
 
-/// Returns the name of the duration of RPC calls: histogram, seconds, [`DURATION_BOUNDARIES`].
+/// Returns the name of the metric for the duration of RPC calls: histogram, seconds, [`DURATION_BOUNDARIES`].
 #[doc(hidden)]
 #[must_use]
 pub const fn rpc_call_duration(kind: Kind) -> &'static str {
@@ -60,7 +68,7 @@ pub const DURATION_BOUNDARIES: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
 ];
 
-/// The bucket boundaries of body sizes, in bytes. The conventions recommend no boundaries; this suite defines these.
+/// The bucket boundaries of body sizes, in bytes. The conventions recommend none, so this crate defines them.
 pub const BODY_SIZE_BOUNDARIES: [f64; 7] = [1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8];
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ pub fn is_grpc(headers: &HeaderMap) -> bool {
 /// Returns `rpc.method` of a request path: `/pkg.Service/Method` without the first slash.
 ///
 /// Returns `None` unless the path has exactly two segments. The method may not exist: if the status is `UNIMPLEMENTED`,
-/// a server records `_OTHER` instead.
+/// the layers of a server record `_OTHER` instead.
 ///
 /// ```
 /// use tower_otel_semconv::rpc;
@@ -58,7 +58,7 @@ pub fn method(path: &str) -> Option<&str> {
     (!service.is_empty() && !method.is_empty() && !method.contains('/')).then_some(name)
 }
 
-/// Returns the name of an RPC span: the method, or `grpc` if the method is unknown.
+/// Returns the name of an RPC span: the method, or `grpc` if it is unknown (`None` or `_OTHER`).
 #[must_use]
 pub fn span_name(method: Option<&str>) -> &str {
     method
@@ -68,7 +68,7 @@ pub fn span_name(method: Option<&str>) -> &str {
 
 /// Returns the code of the `grpc-status` header in a response head or trailers. Returns `None` without that header.
 ///
-/// An invalid value is [`UNKNOWN`], as gRPC requires.
+/// Returns `UNKNOWN` (2) for an invalid value, as gRPC requires.
 #[must_use]
 pub fn status(headers: &HeaderMap) -> Option<u8> {
     headers
@@ -87,7 +87,9 @@ fn parse_status(value: &[u8]) -> u8 {
 
 /// Returns the code of a response without `grpc-status`, derived from its HTTP status.
 ///
-/// `200` maps to [`UNKNOWN`], because a successful call sends `grpc-status`. See [the mapping](https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md).
+/// `200` maps to `UNKNOWN` (2), because a successful call sends `grpc-status`.
+///
+/// See [the mapping](https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md).
 #[must_use]
 pub fn status_from_http(status: StatusCode) -> u8 {
     match status.as_u16() {
@@ -103,6 +105,12 @@ pub fn status_from_http(status: StatusCode) -> u8 {
 /// Returns the name of a code, which is the value of the status attribute and of `error.type`. Returns `None` above 16.
 ///
 /// See [status codes](https://grpc.io/docs/guides/status-codes/).
+///
+/// ```
+/// use tower_otel_semconv::rpc;
+///
+/// assert_eq!(rpc::status_name(5), Some("NOT_FOUND"));
+/// ```
 #[must_use]
 pub fn status_name(code: u8) -> Option<&'static str> {
     Some(match code {

@@ -52,9 +52,9 @@ const CREDENTIAL_KEYS: [&str; 18] = [
 /// The length of the longest of [`CREDENTIAL_KEYS`].
 const MAX_CREDENTIAL_KEY: usize = "clientassertion".len();
 
-/// The query parameters to redact.
+/// The query parameters whose values are redacted.
 ///
-/// Default: these keys. Keys of a query are percent-decoded before the comparison.
+/// Default: the keys in this table. The keys of a query are percent-decoded before the comparison.
 ///
 /// | keys | reason | comparison |
 /// |---|---|---|
@@ -93,7 +93,7 @@ impl SensitiveKeys {
 
     /// Redacts the values of sensitive keys in a query without its `?`.
     ///
-    /// Some servers accept `;` as a separator. A key after `;` is recognised, but its value is redacted up to the next
+    /// Some servers accept `;` as a separator. So a key after `;` is also compared, but its value is redacted up to the next
     /// `&`, so that no part of a secret remains. Allocates only if a value is redacted.
     #[must_use]
     pub fn query<'q>(&self, query: &'q str) -> Cow<'q, str> {
@@ -187,7 +187,7 @@ fn is_credential(encoded: &str) -> bool {
         .any(|name| name.as_bytes() == key)
 }
 
-/// Percent-decodes a key. `+` is a blank; `%` without two hexadecimal digits is unchanged.
+/// Percent-decodes a key. `+` is a space; `%` without two hexadecimal digits is unchanged.
 fn decode(encoded: &str) -> impl Iterator<Item = u8> {
     let mut remaining = encoded.as_bytes();
     std::iter::from_fn(move || {

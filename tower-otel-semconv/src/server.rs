@@ -11,14 +11,14 @@ use crate::kind::Kind;
 use crate::last_host;
 use crate::target::Target;
 
-/// Returns the server that a request names: the authority of the target, else the `Host` header, which `host` returns if it
-/// occurs exactly once.
+/// Returns the server that a request names: the authority of the target, else the `Host` header. `host` returns this header
+/// if it occurs exactly once. Returns `None` if the request has neither, or if the first that it has is invalid.
 ///
-/// On a server the first of them is used, even if it is invalid. An authority with user information is invalid there. A
-/// [host that a trusted proxy forwards](crate::Forwarded::host) takes precedence over both. The port is `None` unless it was
-/// written: behind a proxy, the client may have used another port than the default.
+/// On a server, an authority with user information is invalid. The port is `None` unless it was written: behind a proxy, the
+/// client may have used another port than the default. The caller gives precedence to a
+/// [host that a trusted proxy forwards](crate::Forwarded::host).
 ///
-/// The conventions require the port on a client. Without a port, the default port of the scheme is returned. User
+/// On a client, the conventions require the port. Without a port, the default port of the scheme is returned. User
 /// information in the URL is ignored.
 ///
 /// ```

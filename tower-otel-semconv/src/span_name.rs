@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use crate::conventions::OTHER;
 
-/// The first word of a span name if the method is unknown.
+/// The word that replaces an unknown method in a span name.
 const UNKNOWN_METHOD: &str = "HTTP";
 
 /// Returns the name of an HTTP span: `{method} {target}`, or `{method}` without a target.

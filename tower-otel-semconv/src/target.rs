@@ -85,7 +85,7 @@ impl<'a> Target<'a> {
 }
 
 impl fmt::Debug for Target<'_> {
-    /// Replaces the query, which may contain secrets, by `..`.
+    /// Replaces the query with `..`, because it may contain secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Target")
             .field("scheme", &self.scheme)

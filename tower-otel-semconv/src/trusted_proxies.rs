@@ -47,12 +47,12 @@ pub struct TrustedProxies {
 ///
 /// Default: [`Both`](Self::Both).
 ///
-/// A proxy that writes one family may pass on the other family as the client wrote it. With [`Both`](Self::Both), a
+/// A proxy that writes one family may forward the other family as the client wrote it. With [`Both`](Self::Both), a
 /// client can then remove its address, scheme and host from the telemetry, but it cannot forge other values. To prevent
 /// this, set the family. Also set it if the proxy writes different values into both families.
 ///
 /// `X-Forwarded-Proto` and `X-Forwarded-Host` do not identify the proxy that wrote them. If a trusted proxy appends to
-/// `X-Forwarded-For` but passes on these two, the client's own values are recorded as scheme and host. Configure the
+/// `X-Forwarded-For` but forwards these two unchanged, the client's own values are recorded as scheme and host. Configure the
 /// proxy to overwrite them, or use [`Forwarded`](Self::Forwarded): one proxy writes all values of an element.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ForwardedHeaders {
@@ -67,10 +67,9 @@ pub enum ForwardedHeaders {
 }
 
 impl TrustedProxies {
-    /// Trusts the `n` nearest hops, whatever their addresses are. The peer is the first hop.
+    /// Trusts the `n` nearest hops, regardless of their addresses. The peer is the first hop. `hops(0)` trusts none.
     ///
-    /// `hops(0)` trusts none. Use it only if clients cannot bypass the proxies and every proxy appends its
-    /// entry.
+    /// Use it only if clients cannot bypass the proxies and every proxy appends its entry.
     #[must_use]
     pub fn hops(n: usize) -> Self {
         Self {
@@ -116,7 +115,7 @@ impl TrustedProxies {
         Self { headers, ..self }
     }
 
-    /// Returns the client, scheme and host of a request received from `peer`.
+    /// Returns the client, scheme and host of a request received from `peer`. [`Forwarded`] describes its fields.
     ///
     /// Scheme and host are from the trusted hop nearest to the client. The number of trusted hops limits the number of
     /// entries that are read from `X-Forwarded-Proto` and `X-Forwarded-Host`.

@@ -1,4 +1,4 @@
-//! Synthetic requests, recognised by their user agent.
+//! Detects synthetic requests by their user agent.
 //!
 //! See [user agent attributes](https://opentelemetry.io/docs/specs/semconv/registry/attributes/user-agent/),
 //! `user_agent.synthetic.type`.

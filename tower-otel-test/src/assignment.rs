@@ -5,7 +5,8 @@
 pub(crate) struct Assignment(Vec<Option<usize>>);
 
 impl Assignment {
-    /// Returns an assignment of as many expected spans as possible, each to one of its candidates.
+    /// Returns an assignment of as many expected spans as possible, each to one of its candidates. `candidates` has the indices
+    /// of the matching recorded spans for each expected span.
     pub(crate) fn largest(candidates: &[Vec<usize>], recorded: usize) -> Self {
         let mut assignment = Self(vec![None; recorded]);
         for (index, of_one) in candidates.iter().enumerate() {
@@ -16,12 +17,12 @@ impl Assignment {
         assignment
     }
 
-    /// Returns the index of the recorded span assigned to an expected one.
+    /// Returns the index of the recorded span that is assigned to this expected span.
     pub(crate) fn recorded(&self, expected: usize) -> Option<usize> {
         self.0.iter().position(|owner| *owner == Some(expected))
     }
 
-    /// Returns whether no expected span is assigned to a recorded one.
+    /// Returns whether no expected span is assigned to this recorded span.
     pub(crate) fn is_free(&self, recorded: usize) -> bool {
         self.0.get(recorded) == Some(&None)
     }

@@ -2,8 +2,8 @@
 
 use similar::{ChangeTag, TextDiff};
 
-/// Returns all lines: those only in the expected text prefixed with `-`, those only in the recorded one
-/// with `+`.
+/// Returns all lines. Lines that are only in the expected text start with `-`, lines that are only in the recorded
+/// text with `+`.
 pub(crate) fn diff(expected: &str, recorded: &str) -> String {
     TextDiff::from_lines(expected, recorded)
         .iter_all_changes()

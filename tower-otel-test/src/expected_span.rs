@@ -8,7 +8,7 @@ use crate::span::Span;
 
 /// An expected span. Returned by [`span`].
 ///
-/// These parts are compared:
+/// These parts of a recorded span are compared:
 ///
 /// | part | compared | expected |
 /// |---|---|---|
@@ -77,7 +77,7 @@ impl ExpectedSpan {
         self
     }
 
-    /// Expects this child, in addition to those added before. Default: no children. Their order does not matter.
+    /// Expects this child, in addition to those added before. Default: no children. The order of children does not matter.
     #[must_use]
     pub fn child(mut self, child: Self) -> Self {
         self.children.push(child);

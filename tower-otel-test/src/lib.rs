@@ -1,8 +1,8 @@
-//! Records the spans and metrics of one test in memory. Tests can run in parallel, because each has its
+//! Records the spans and metrics of one test in memory. Tests can run in parallel, because each test has its
 //! own spans and metrics. A failed assertion shows the difference line by line.
 //!
 //! The crate records `tracing` spans, metrics of the `metrics` facade, and spans and metrics of OpenTelemetry
-//! providers. It does not depend on the layers of this suite.
+//! providers. It does not depend on the other `tower-otel` crates.
 //!
 //! # A complete test
 //!
@@ -48,8 +48,8 @@
 //! # a_user_is_found();
 //! ```
 //!
-//! A failed assertion shows spans as an indented tree, with attributes indented more than children. Expected lines start with `-`,
-//! recorded lines with `+`. All recorded spans follow:
+//! A failed assertion shows spans as an indented tree, with attributes indented more than children. Lines that are only expected
+//! start with `-`, lines that are only recorded with `+`. All recorded spans follow:
 //!
 //! ```text
 //! spans are not as expected:
@@ -78,8 +78,8 @@
 //!
 //! # With sockets and multi-threaded runtimes
 //!
-//! `install` applies to one thread. With a multi-threaded runtime, pass the providers to the layers. Then wait
-//! for the spans, which can end after the client has received the response:
+//! [`install`](TestTelemetry::install) applies to one thread. With a multi-threaded runtime, pass the providers to the
+//! layers. Then wait for the spans, because they can end after the client has received the response:
 //!
 //! ```
 //! use axum::{Router, routing::get};

@@ -15,7 +15,8 @@ use crate::series::{Histogram, Series, SeriesValue};
 /// ```
 ///
 /// The methods select the series that have all given labels. These series may have further labels. The
-/// methods return the sum of their values, or `None` if there is no such series.
+/// methods return the sum of their values, or `None` if there is no such series. Example:
+/// `telemetry.metrics().counter("http_requests_total", &[("method", "GET")])`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Metrics(Vec<Series>);
 

@@ -32,7 +32,8 @@ impl OpenSpans {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the open spans and why they may be open, for the message of a failed assertion. Nothing if all have ended.
+    /// Returns a text with the open spans and why they may be open, for the message of a failed assertion. Returns an empty
+    /// text if all spans have ended.
     pub(crate) fn note(&self) -> String {
         let open = self.lock();
         if open.is_empty() {

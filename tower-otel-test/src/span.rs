@@ -5,8 +5,21 @@ use std::ops::Deref;
 use opentelemetry::{Value, trace::Status};
 use opentelemetry_sdk::trace::SpanData;
 
-/// A span that has ended. Dereferences to [`SpanData`], which has its name, kind, status, events and
+/// A span that has ended. It dereferences to [`SpanData`], which has its name, kind, status, events and
 /// links.
+///
+/// ```
+/// use opentelemetry::Value;
+/// use tower_otel_test::TestTelemetry;
+///
+/// let telemetry = TestTelemetry::new();
+/// let _installed = telemetry.install();
+/// tracing::info_span!("charge", amount = 3).in_scope(|| ());
+///
+/// let charge = telemetry.span("charge");
+/// assert_eq!(charge.attribute("amount"), Some(&Value::I64(3)));
+/// assert!(!charge.is_failed());
+/// ```
 #[derive(Clone, Debug)]
 pub struct Span(SpanData);
 
@@ -22,7 +35,7 @@ impl Span {
         Some(&attribute.value)
     }
 
-    /// Returns whether the status is an error.
+    /// Returns `true` if the status is an error.
     pub fn is_failed(&self) -> bool {
         matches!(self.status, Status::Error { .. })
     }

@@ -26,7 +26,7 @@ impl Spans {
         Self(spans.into_iter().map(Span::new).collect())
     }
 
-    /// Returns the difference to the expected spans, or `None` if all match.
+    /// Returns the difference from the expected spans, or `None` if all match.
     pub(crate) fn difference(&self, expected: &[ExpectedSpan]) -> Option<String> {
         let roots = SpanNode::roots(self);
         let pairs = match_spans(expected, &roots);

@@ -23,7 +23,7 @@ use crate::{
 /// The timeout of [`TestTelemetry::wait_for`].
 const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The spans and metrics of one test, in memory.
+/// Records the spans and metrics of one test in memory.
 ///
 /// It is not global, so tests can run in parallel. There are two ways to record into it:
 ///
@@ -62,7 +62,7 @@ impl fmt::Debug for RecorderGuard<'_> {
 
 impl TestTelemetry {
     /// Returns empty telemetry that is not installed. Every span is sampled.
-    // There is no `Default`, because each call starts a recorder and a provider.
+    // There is no `Default`, because each call creates a recorder and a provider.
     #[allow(clippy::new_without_default)]
     pub fn new() -> Self {
         let (spans, open) = (InMemorySpanExporter::default(), OpenSpans::default());
@@ -100,12 +100,12 @@ impl TestTelemetry {
         }
     }
 
-    /// Returns the tracer provider, for `TraceLayer::server().tracer_provider(..)` and others.
+    /// Returns the tracer provider, to pass it to `TraceLayer::tracer_provider` or another library.
     pub const fn tracer_provider(&self) -> &SdkTracerProvider {
         &self.tracer_provider
     }
 
-    /// Returns the meter provider, for `MetricsLayer::server().meter_provider(..)` and others.
+    /// Returns the meter provider, to pass it to `MetricsLayer::meter_provider` or another library.
     pub fn meter_provider(&self) -> &SdkMeterProvider {
         self.meter.provider()
     }
@@ -120,7 +120,8 @@ impl TestTelemetry {
     ///
     /// # Panics
     ///
-    /// Panics if there is none or more than one. The message has the tree of all spans, and those that have not ended.
+    /// Panics if there is none or more than one. The message contains all ended spans as a tree. If there is none, it also
+    /// contains the spans that have not ended.
     #[track_caller]
     pub fn span(&self, name: &str) -> Span {
         let spans = self.spans();
@@ -140,7 +141,8 @@ impl TestTelemetry {
     ///
     /// # Panics
     ///
-    /// Panics if the spans differ. The message has the difference, line by line, all spans, and those that have not ended.
+    /// Panics if the spans differ. The message contains the difference line by line, all ended spans, and the spans that have
+    /// not ended.
     #[track_caller]
     pub fn assert_spans(&self, expected: impl IntoIterator<Item = ExpectedSpan>) {
         let expected: Vec<_> = expected.into_iter().collect();
@@ -157,11 +159,12 @@ impl TestTelemetry {
     }
 
     /// Asserts that the metrics are exactly these lines, in any order and with any indentation. Each line has
-    /// the format of [`Metrics`]: name, labels sorted by name, and the value, or `count=` with the number of samples.
+    /// the format of [`Metrics`]: name, labels sorted by name, and the value. A histogram has `count=` and the number of
+    /// samples as its value.
     ///
     /// # Panics
     ///
-    /// Panics if the metrics differ. The message has the difference, line by line.
+    /// Panics if the metrics differ. The message contains the difference line by line, and the spans that have not ended.
     #[track_caller]
     pub fn assert_metrics(&self, expected: &str) {
         let mut lines: Vec<_> = expected.lines().map(str::trim).collect();
@@ -177,14 +180,15 @@ impl TestTelemetry {
         }
     }
 
-    /// Waits until the condition is true, while other tasks run. Use it where a span can end later, such as
-    /// a server's span after the client has received the response.
+    /// Waits until the condition is true, while other tasks run. `what` describes the condition in the message of a timeout.
+    /// Use it if a span can end later, such as a server's span after the client has received the response.
     ///
-    /// It works on any runtime, without a timer: it checks the condition repeatedly and yields in between.
+    /// It works on any runtime without a timer: it checks the condition repeatedly, and yields after each check.
     ///
     /// # Panics
     ///
-    /// Panics if the condition is still false after 20 seconds. The message has `what`, all spans and all metrics.
+    /// Panics if the condition is still false after 20 seconds. The message contains `what`, all ended spans, all
+    /// metrics, and the spans that have not ended.
     pub async fn wait_for(&self, what: &str, mut condition: impl FnMut(&Self) -> bool) {
         let deadline = Instant::now() + WAIT_TIMEOUT;
         while !condition(self) {

@@ -5,8 +5,8 @@ use std::future::{Future, poll_fn};
 use reqwest::{Request, RequestBuilder};
 use tower_service::Service;
 
-/// Sends a request of reqwest's builder through a tower service, such as a `reqwest::Client` with layers. Requires the
-/// feature `reqwest`.
+/// Adds the method `send_with` to reqwest's `RequestBuilder`. It sends the request through a tower service, such as a
+/// `reqwest::Client` with layers. Requires the feature `reqwest`.
 ///
 /// ```no_run
 /// use tower::Layer;
@@ -29,7 +29,7 @@ pub trait RequestBuilderExt {
     /// The default headers, proxies and connection pool are those of the service's client, not of the client that created
     /// the builder. Timeout, body and all other settings of the builder apply.
     ///
-    /// Pass `&mut service` or a clone.
+    /// The service is taken by value: pass `&mut service` or a clone.
     ///
     /// # Errors
     ///

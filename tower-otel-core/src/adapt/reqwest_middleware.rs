@@ -29,10 +29,22 @@ pub struct ObserveMiddleware<O> {
 impl<O> ObserveLayer<O> {
     /// Converts the layer into middleware of `reqwest_middleware`. Requires the feature `reqwest-middleware`.
     ///
-    /// Inside retry middleware, each attempt is a separate exchange. If the exchange
+    /// Add it after the middleware that retries: each attempt is then a separate exchange. If the exchange
     /// [observes the response](Exchange::OBSERVES_RESPONSE), the middleware inserts [`Attempts`] into the extensions of the
-    /// chain, unless they already contain it. Observers can read the extensions of the request, such as its
-    /// [`Route`](crate::Route).
+    /// chain, unless they already contain it. Observers can read these extensions, such as a [`Route`](crate::Route) that
+    /// `RequestBuilder::with_extension` adds.
+    ///
+    /// ```
+    /// use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
+    /// use tower_otel_core::{Observe, observe};
+    ///
+    /// fn client<O>(layers: O) -> ClientWithMiddleware
+    /// where
+    ///     O: Observe<Exchange: Send + Sync> + Send + Sync + 'static,
+    /// {
+    ///     ClientBuilder::new(reqwest::Client::new()).with(observe(layers).into_middleware()).build()
+    /// }
+    /// ```
     pub fn into_middleware(self) -> ObserveMiddleware<O> {
         let Self { observer } = self;
         ObserveMiddleware { observer }
@@ -64,7 +76,7 @@ where
             request: &mut request,
             extensions,
         };
-        // The chain calls middleware while its own future is polled.
+        // The panic may continue here, because the chain calls middleware in its `poll`.
         let mut guard =
             start(&self.observer, &mut head).unwrap_or_else(|panic| resume_unwind(panic));
         guard.run(|| self.observer.send(&mut head));

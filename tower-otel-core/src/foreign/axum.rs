@@ -1,11 +1,11 @@
-//! What the layers know of axum's services.
+//! Detects the routes and routers of axum.
 
 use std::any::type_name;
 
-/// Returns whether a service is a route or a router of axum. Their `call` only makes a future, which calls handlers and inner
-/// services when it is polled.
+/// Returns whether a service is a route or a router of axum. Their `call` only creates a future, which calls handlers and
+/// inner services when it is polled.
 ///
-/// The name is compared, because a `TypeId` requires that a type has no borrowed values.
+/// The name is compared, because `TypeId::of` requires a `'static` type.
 #[inline]
 pub(super) fn is_route<S>() -> bool {
     is_named::<S>("axum::routing::route::Route") || is_named::<S>("axum::routing::Router")
@@ -13,7 +13,7 @@ pub(super) fn is_route<S>() -> bool {
 
 #[inline]
 fn is_named<S>(path: &str) -> bool {
-    // The name omits arguments that are the default.
+    // `type_name` omits default type arguments.
     let arguments = type_name::<S>().strip_prefix(path);
     arguments.is_some_and(|arguments| arguments.is_empty() || arguments.starts_with('<'))
 }

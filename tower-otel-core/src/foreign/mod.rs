@@ -49,7 +49,7 @@ pub(crate) fn as_error(error: &dyn Any) -> Option<&(dyn Error + 'static)> {
     None
 }
 
-/// Returns the class of an error of a supported library, if the library classifies it beyond its chain of sources.
+/// Returns the class of an error of a supported library. Returns `None` if no enabled library knows the error.
 pub(crate) fn classify(error: &(dyn Error + 'static)) -> Option<&'static str> {
     #[cfg(feature = "tower")]
     if semconv::error::chain(error).any(|error| error.is::<tower::timeout::error::Elapsed>()) {

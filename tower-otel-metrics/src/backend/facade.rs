@@ -13,10 +13,10 @@ use crate::{
 const METADATA: Metadata<'static> =
     Metadata::new(module_path!(), Level::INFO, Some(module_path!()));
 
-/// Records with the recorder of the [`metrics`] facade. This is the default.
+/// Records with the recorder of the [`metrics`] facade. This is the default backend.
 ///
 /// Handles are resolved once per series and then cached. Install the recorder before the first
-/// request.
+/// request: requests that end earlier are not counted.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FacadeMetrics(());
 
@@ -133,7 +133,7 @@ fn labels(labels: Labels) -> Vec<Label> {
 }
 
 impl OutcomeInstruments for FacadeOutcome {
-    // Inlined, because each sample would be copied for the call.
+    // Inlined, because a call would copy the sample.
     #[inline(always)]
     fn record(&self, sample: Sample) {
         if let Some(requests) = &self.requests {

@@ -1,10 +1,11 @@
-//! The interface between a layer and the library it records with.
+//! The interface between a layer and the library that it records with.
 
 use std::fmt::Debug;
 
 use crate::{names::MetricSet, naming::Labels};
 
-/// A backend of a [`MetricsLayer`](crate::MetricsLayer). See [backends](crate#backends). This trait is sealed.
+/// A backend of a [`MetricsLayer`](crate::MetricsLayer). This trait is sealed; [backends](crate#backends) lists its
+/// implementations.
 pub trait MetricsBackend: MakeInstruments {}
 
 impl<B: MakeInstruments> MetricsBackend for B {}

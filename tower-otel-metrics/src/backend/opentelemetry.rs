@@ -20,7 +20,7 @@ use crate::{
 const SECONDS: &str = "s";
 /// The unit of sizes.
 const BYTES: &str = "By";
-/// The unit of request counts. It is an annotation, so Prometheus names get no suffix.
+/// The unit of request counts. It is an annotation in braces, so exporters append no unit to Prometheus names.
 const REQUESTS: &str = "{request}";
 /// The unit of streams.
 const STREAMS: &str = "{stream}";
@@ -28,7 +28,9 @@ const STREAMS: &str = "{stream}";
 /// Records with an OpenTelemetry meter. See
 /// [`MetricsLayer::meter_provider`](crate::MetricsLayer::meter_provider).
 ///
-/// Names and attributes are the dotted names of the conventions. Numbers are recorded as integers.
+/// With [`Names::Conventions`](crate::Names::Conventions), metrics and attributes have their dotted names, such as
+/// `http.server.request.duration`. With `Names::Short` the names are those of Prometheus, but body sizes have dotted names.
+/// Numbers are recorded as integers.
 #[derive(Clone, Debug)]
 pub struct OtelMetrics(Meter);
 
@@ -75,7 +77,7 @@ impl MakeInstruments for OtelMetrics {
     type InFlight = OtelInFlight;
     type Instruments = OtelInstruments;
 
-    /// `false`, because the SDK has no exemplars.
+    /// `false`, because the SDK records no exemplars.
     const READS_CONTEXT: bool = false;
 
     /// Returns `true`, because instruments of a meter always record.

@@ -1,4 +1,4 @@
-//! A gRPC call. It is in the in-flight gauge from its start, and is counted and timed at its end.
+//! A gRPC call. The in-flight gauge counts it from its start. It is counted and timed at its end.
 
 use std::time::Instant;
 
@@ -27,8 +27,8 @@ const MAX_METHOD_LENGTH: usize = 256;
 pub(crate) struct MeasuredCall<B: MetricsBackend> {
     call: GrpcCall,
     entry: CallEntry<B>,
-    /// A server's method that was not known at the start. A client can call any method, so the call counts as one of an
-    /// unknown method, unless the response shows that the method exists.
+    /// The method of a server's call, if it was not known at the start. A client can call any method, so the call is recorded
+    /// as `_OTHER`, unless the response shows that the method exists.
     unknown: Option<Box<UnknownMethod>>,
 }
 

@@ -12,7 +12,7 @@ use crate::{
 pub(crate) struct CallKey<T> {
     /// `pkg.Service/Method`. `None` is recorded as `_OTHER`.
     pub(crate) method: Option<T>,
-    /// The target of a client. On a server, its own address if that is enabled.
+    /// The host of the requested server. On a server, only with the option `server_address`.
     pub(crate) host: Option<T>,
     pub(crate) port: Option<u16>,
 }

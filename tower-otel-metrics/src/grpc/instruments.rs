@@ -29,7 +29,7 @@ use crate::{
     stream_gauges::StreamGauges,
 };
 
-/// Methods that became known by a failure can take this fraction of the series limit: one sixteenth.
+/// Methods that became known by a failure can take the series limit divided by this number.
 const UNPROVEN_SHARE: usize = 16;
 
 /// The instruments of gRPC calls, shared by the services of a layer.
@@ -140,8 +140,8 @@ impl<B: MetricsBackend> GrpcInstruments<B> {
         })
     }
 
-    /// Returns the entry of a method, which becomes known. If there is no room for it, returns `unknown` for a method that a
-    /// failure has shown, and `None` for others. The call stays in its gauge.
+    /// Makes a method known and returns its entry. If there is no room for it, returns `unknown` for a method that a failure
+    /// has shown, and `None` for others. The gauge of the call does not change.
     #[cold]
     fn make_known(
         &self,
@@ -218,7 +218,7 @@ impl<B: MetricsBackend> GrpcInstruments<B> {
         if custom == CustomValuesRef::Overflow {
             return None;
         }
-        // As in the span of the call.
+        // The span of the call also has the method `_OTHER`.
         if self.kind == Kind::Server && outcome.code == rpc::UNIMPLEMENTED {
             let starts = &self.tables().starts;
             let key = starts.entry(start)?.key.borrowed();

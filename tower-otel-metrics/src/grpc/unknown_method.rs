@@ -20,7 +20,7 @@ pub(crate) struct UnknownMethod {
     head_status: Option<u8>,
 }
 
-/// A method that exists, as the response shows.
+/// A method that exists according to the response.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ShownMethod<'a> {
     pub(crate) key: BorrowedCallKey<'a>,

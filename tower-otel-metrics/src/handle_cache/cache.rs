@@ -15,12 +15,12 @@ use crate::{
     },
 };
 
-/// The maximum number of slots to search before a key is rejected. At most half of the slots are in use, so a random key
-/// needs more with a probability of 2^-32. Keys that are crafted to collide cost 32 integer comparisons and are recorded
-/// in the overflow series.
+/// The maximum number of slots to search before a key is rejected. At most half of the slots are in use, so the
+/// probability that a random key needs more is 2^-32. Keys that are crafted to collide cost 32 integer comparisons and are
+/// recorded in the overflow series.
 pub(super) const MAX_PROBES: usize = 32;
 
-/// The maximum limit. Slots are allocated in advance.
+/// The maximum of `limit`, because slots are allocated in advance.
 pub(super) const MAX_LIMIT: usize = 1 << 19;
 
 /// A bounded map from keys to values. Entries are never removed.

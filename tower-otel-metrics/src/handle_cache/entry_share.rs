@@ -2,10 +2,10 @@
 
 use crate::sync::atomic::{AtomicUsize, Ordering};
 
-/// The number of entries that one cause has inserted, such as the answers of one upstream.
+/// The number of entries that one cause has inserted, such as the responses of one upstream.
 ///
-/// An upstream can answer with hundreds of status codes. So a share gets at most as many entries as are left for all, and
-/// one upstream cannot take the entries of the others. The first share can take half of the cache.
+/// An upstream can respond with hundreds of status codes. So a share takes an entry only while it has fewer entries than are
+/// free, and one upstream cannot take the entries of the others. The first share can take half of the cache.
 #[derive(Debug)]
 pub(crate) struct EntryShare {
     limit: usize,

@@ -26,7 +26,7 @@ impl Seeds {
         }
     }
 
-    /// As [`hash_one`](BuildHasher::hash_one), without the call that a reference to the value costs there.
+    /// Returns the hash of a value. Equals [`hash_one`](BuildHasher::hash_one), which costs one more call for a reference.
     #[allow(
         clippy::manual_hash_one,
         reason = "this is the function that it suggests"

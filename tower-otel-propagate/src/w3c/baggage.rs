@@ -176,7 +176,7 @@ fn is_value(text: &str) -> bool {
     text.bytes().all(is_octet)
 }
 
-/// Whether a byte is a `baggage-octet` of the specification, or `%`.
+/// Returns whether a byte is a `baggage-octet` of the specification.
 fn is_octet(b: u8) -> bool {
     b.is_ascii_graphic() && !b"\",;\\".contains(&b)
 }
@@ -194,7 +194,7 @@ fn decode(value: &str) -> Cow<'_, str> {
                 bytes.extend(hex(high, low));
                 remaining = after;
             }
-            // A percent sign without two digits after it stands for itself.
+            // A percent sign without two digits after it is not decoded.
             _ => {
                 bytes.push(first);
                 remaining = after;
