@@ -78,7 +78,7 @@ impl PropagateLayer {
     }
 
     /// Sets the requests that get headers. Default: all. A filter on the target host keeps trace
-    /// headers from third parties. The request extension `NoPropagation` excludes a single request.
+    /// headers from third parties. The request extension [`NoPropagation`](crate::NoPropagation) excludes a single request.
     ///
     /// Excluded requests are sent unchanged, with the trace headers that they already have. This filter is
     /// separate from the filter of other layers: a request that those do not record still propagates its

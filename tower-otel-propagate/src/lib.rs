@@ -95,7 +95,6 @@ pub use inject::inject;
 #[doc(hidden)]
 pub use layer::Propagate;
 pub use layer::PropagateLayer;
-#[doc(hidden)]
 pub use no_propagation::NoPropagation;
 pub use propagation::Propagation;
 pub use propagator::{BaggagePropagator, W3cPropagator};
