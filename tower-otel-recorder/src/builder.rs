@@ -146,8 +146,8 @@ impl RecorderBuilder {
 
     /// Sets the maximum size of all spans that wait for export, in bytes. Default: 16 MiB. Minimum: 1.
     ///
-    /// A span counts with its allocated bytes, at least 2 KiB. A span that does not fit is dropped and counted in
-    /// [`queue_bytes_full`](crate::SpanCounts::queue_bytes_full).
+    /// A span counts with its allocated bytes: about 1.4 KiB, and more with many attributes, long texts, events or links. A
+    /// span that does not fit is dropped and counted in [`queue_bytes_full`](crate::SpanCounts::queue_bytes_full).
     pub fn queue_bytes(mut self, bytes: usize) -> Self {
         self.queue.bytes = bytes;
         self
