@@ -30,9 +30,19 @@ use crate::settings::Settings;
 /// | `page` | `TELEMETRY_PAGE` | no page |
 ///
 /// `install`, `layers` and `local` return [`InitError::InvalidSetting`](crate::InitError::InvalidSetting) for an invalid value in
-/// code. See the specification of the
+/// code, or [`InitError::Exporter`](crate::InitError::Exporter) if an exporter refuses the value. See the specification of the
 /// [variables](https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/) and of the
 /// [exporter](https://opentelemetry.io/docs/specs/otel/protocol/exporter/).
+///
+/// ```
+/// use tower_otel_init::{Sampler, Telemetry};
+///
+/// let builder = Telemetry::builder("users")
+///     .endpoint("https://collector.example.com:4317")
+///     .header("authorization", "Bearer token")
+///     .sampler(Sampler::ratio(0.2).parent_based());
+/// # drop(builder);
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "telemetry starts with `install`, `layers` or `local`"]
 pub struct TelemetryBuilder {
@@ -83,8 +93,8 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Adds a header to every request to the collector, for example for authentication. It replaces a header of the
-    /// variables with the same name. It is never logged.
+    /// Adds a header to every request to the collector, for example for authentication. Default: none. It replaces a header of
+    /// the variables with the same name. It is never logged.
     ///
     /// The name is a token that does not end with `-bin`, and the value is printable ASCII. Another header is an error.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
@@ -93,7 +103,8 @@ impl TelemetryBuilder {
     }
 
     /// Sets the timeout of an export, including its retries. Default: 10 seconds. If `OTEL_BSP_EXPORT_TIMEOUT` for spans, or
-    /// `OTEL_BLRP_EXPORT_TIMEOUT` for log records, is shorter (default: 30 seconds), the shorter one applies.
+    /// `OTEL_BLRP_EXPORT_TIMEOUT` for log records, is shorter (default: 30 seconds), the shorter one applies. Zero is an error
+    /// if spans are exported by OTLP.
     pub fn export_timeout(mut self, timeout: Duration) -> Self {
         self.settings.export_timeout = Some(timeout);
         self
@@ -150,8 +161,15 @@ impl TelemetryBuilder {
     }
 
     /// Serves a page for a browser on this address: requests and their durations by route, recent traces, and the state
-    /// of the exporters. It also changes the settings of [`Control`](crate::Control). Default: no page. Port 0 selects a free
-    /// port; [`Telemetry::page`](crate::Telemetry::page) returns it.
+    /// of the exporters. The page can also change the settings of [`Control`](crate::Control). Default: no page. Port 0 selects a
+    /// free port; [`Telemetry::page`](crate::Telemetry::page) returns it.
+    ///
+    /// ```
+    /// use tower_otel_init::Telemetry;
+    ///
+    /// let builder = Telemetry::builder("users").page(([127, 0, 0, 1], 4319));
+    /// # drop(builder);
+    /// ```
     ///
     /// With the page, all traces are sampled unless the sampler is set, and spans are exported within a second of their end.
     /// They are sent to a collector only if an endpoint or the exporter of spans is set.
@@ -177,32 +195,34 @@ impl TelemetryBuilder {
     }
 
     /// Sets the maximum number of ended spans that wait for export. Default: 2048. Further spans are dropped and counted. 0 is
-    /// an error.
+    /// an error. The spans use at most 16 MiB, or 4 KiB times this number if that is more.
     pub fn queue_size(mut self, spans: usize) -> Self {
         self.settings.queue_size = Some(spans);
         self
     }
 
-    /// Sets the maximum number of spans per export. Default: 512. The queue size is the upper limit. 0 is an error.
+    /// Sets the maximum number of spans per export. Default: 512. A number above [`queue_size`](Self::queue_size) has the effect
+    /// of `queue_size`. 0 is an error.
     pub fn batch_size(mut self, spans: usize) -> Self {
         self.settings.batch_size = Some(spans);
         self
     }
 
-    /// Sets the maximum time that a span waits for its batch to fill. Default: 5 seconds. Minimum: 1 millisecond.
+    /// Sets the maximum time that an ended span waits for its batch to fill. Default: 5 seconds. A shorter time than 1 millisecond
+    /// has the effect of 1 millisecond.
     pub fn schedule_delay(mut self, delay: Duration) -> Self {
         self.settings.schedule_delay = Some(delay);
         self
     }
 
-    /// Sets the interval at which metrics are pushed or printed on the console. Default: 60 seconds. Minimum: 1
-    /// millisecond.
+    /// Sets the interval at which metrics are pushed or printed on the console. Default: 60 seconds. A shorter interval than 1
+    /// millisecond has the effect of 1 millisecond.
     pub fn metric_interval(mut self, interval: Duration) -> Self {
         self.settings.metric_interval = Some(interval.max(Duration::from_millis(1)));
         self
     }
 
-    /// Sets whether log lines are text for people. Default: `false`, one JSON object per line.
+    /// Sets whether log lines are text to read on a terminal. Default: `false`, one JSON object per line.
     pub fn pretty_logs(mut self, pretty: bool) -> Self {
         self.settings.log_format = Some(if pretty {
             LogFormat::Pretty
@@ -215,8 +235,15 @@ impl TelemetryBuilder {
     /// Sets which log lines are written, in the syntax of
     /// [`EnvFilter`](tracing_subscriber::EnvFilter). It does not filter spans. Default: `info`.
     ///
-    /// The directives are used unchanged. To omit the lines of the OpenTelemetry SDK, which logs each failed export, add
-    /// `opentelemetry=off`; for `RUST_LOG` it is added automatically.
+    /// To omit the lines of the OpenTelemetry SDK, which logs each failed export, add `opentelemetry=off`. It is added
+    /// automatically to `RUST_LOG` and `LOG_LEVEL`.
+    ///
+    /// ```
+    /// use tower_otel_init::Telemetry;
+    ///
+    /// let builder = Telemetry::builder("users").log_filter("info,users=debug,opentelemetry=off");
+    /// # drop(builder);
+    /// ```
     pub fn log_filter(mut self, directives: impl Into<String>) -> Self {
         self.settings.log_filter = Some(directives.into());
         self

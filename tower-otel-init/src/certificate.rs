@@ -1,4 +1,4 @@
-//! `OTEL_EXPORTER_OTLP_CERTIFICATE`: certificates that replace the platform's roots.
+//! `OTEL_EXPORTER_OTLP_CERTIFICATE`: certificates that replace the root certificates of the platform.
 
 use crate::env::Env;
 use crate::otlp_headers::REDACTED;
@@ -25,7 +25,7 @@ pub(crate) fn resolve(variables: &[&str], env: &mut Env<'_>) -> Option<Vec<u8>> 
     }
     let fallback = match &valid {
         Some((path, _)) => path,
-        None => "the platform's roots",
+        None => "the root certificates of the platform",
     };
     for (variable, path, reason) in invalid {
         env.warn(variable, &path, reason, fallback);

@@ -16,7 +16,7 @@ use crate::span_recorder::SpanRecorder;
 ///
 /// | setting | text | variable at the start |
 /// |---|---|---|
-/// | sampling | a sampler, and its rules | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` |
+/// | sampling | a sampler and its rules | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` |
 /// | keep | keep rules, or `none` | `TRACES_KEEP` |
 /// | log filter | directives of [`EnvFilter`](tracing_subscriber::EnvFilter) | `RUST_LOG`, `LOG_LEVEL` |
 ///
@@ -105,7 +105,7 @@ impl Control {
     /// | `always_on`, `always_off` | all, none |
     /// | `traceidratio=0.1` | a tenth |
     /// | `rate_limited=100` | at most 100 per second |
-    /// | one of these with the prefix `parentbased_` | without a parent in another process: the same, with the rules; with one: the parent's decision |
+    /// | one of these with the prefix `parentbased_` | the same; but a trace with a parent in another process follows the parent, and no rule applies |
     /// | `0.1` | the same as `parentbased_traceidratio=0.1` |
     ///
     /// # Errors
@@ -140,6 +140,9 @@ impl Control {
     /// | `errors` | whose local root fails |
     /// | `slower_than=500ms` | whose local root takes longer; the unit is `ms` or `s` |
     /// | `per_second=50` | at most 50 per second; default: 100 |
+    ///
+    /// A local root is a span without a parent in this process. With any rule, traces that [`keep_trace`](crate::keep_trace)
+    /// marks are also exported, within `per_second`.
     ///
     /// # Errors
     ///

@@ -70,9 +70,9 @@ fn a_text_that_is_not_accepted_is_400_with_what_is_accepted_and_changes_nothing(
         (
             "/sampling",
             "2",
-            "\"2\" is not a sampling (expected always_on,",
+            "\"2\" is not a sampler (expected always_on,",
         ),
-        ("/sampling", "", "\"\" is not a sampling"),
+        ("/sampling", "", "\"\" is not a sampler"),
         (
             "/keep",
             "all",

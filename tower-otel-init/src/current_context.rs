@@ -34,7 +34,7 @@ impl Probe {
     }
 }
 
-/// A variable without a destructor would be usable for ever.
+/// The destructor marks the end of the variable: a variable without a destructor can be used forever.
 impl Drop for Probe {
     fn drop(&mut self) {}
 }

@@ -5,8 +5,8 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
 use tracing::{Event, Metadata, Subscriber};
 
-/// Unlike `tracing::subscriber::NoSubscriber`, it has a level hint. Without a hint, the maximum level of the process is `TRACE`
-/// while the subscriber is set on any thread.
+/// A subscriber that disables everything. Unlike `tracing::subscriber::NoSubscriber`, it has a level hint. Without a hint, the
+/// maximum level of the process is `TRACE` while the subscriber is set on any thread.
 pub(crate) struct DisabledSubscriber;
 
 impl Subscriber for DisabledSubscriber {

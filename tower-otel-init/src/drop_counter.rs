@@ -23,7 +23,7 @@ pub(crate) struct DropCounter {
     export_failed: AtomicU64,
     rejected: AtomicU64,
     queue_full: AtomicU64,
-    /// Items that were recorded after the close, or while their thread exits.
+    /// The number of items that were recorded after the close, or while their thread exits.
     after_close: AtomicU64,
     closed: AtomicBool,
 }

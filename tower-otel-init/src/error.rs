@@ -25,15 +25,15 @@ pub enum InitError {
     /// that is not enabled. The text names the setting, its value without credentials, and the accepted values.
     #[error("{0}; telemetry is not started")]
     InvalidSetting(String),
-    /// An exporter could not be built.
-    #[error("exporter could not be built: {0}")]
+    /// An exporter could not be built, for example because it refuses the endpoint or the timeout.
+    #[error("an exporter could not be built: {0}; telemetry is not started")]
     Exporter(#[source] Source),
     /// A thread could not be started.
-    #[error("telemetry thread could not be started: {0}")]
+    #[error("a thread of telemetry could not be started: {0}; telemetry is not started")]
     Thread(#[source] io::Error),
     /// The recorder of the `metrics` facade could not be installed.
     #[error(
-        "metrics recorder could not be installed: {0}. To keep another recorder, set METRICS_ENABLED=false; \
+        "the metrics recorder could not be installed: {0}. To keep another recorder, set METRICS_ENABLED=false; \
          telemetry is not started"
     )]
     Recorder(#[source] Source),

@@ -26,8 +26,16 @@ static STARTED: AtomicBool = AtomicBool::new(false);
 /// [`Telemetry::from_env`].
 ///
 /// The name and the endpoint take precedence over `OTEL_SERVICE_NAME` and
-/// `OTEL_EXPORTER_OTLP_ENDPOINT`. The default protocol is gRPC; `OTEL_EXPORTER_OTLP_PROTOCOL` sets
+/// `OTEL_EXPORTER_OTLP_ENDPOINT`. Default protocol: gRPC, or HTTP without the feature `grpc`; `OTEL_EXPORTER_OTLP_PROTOCOL` sets
 /// another one.
+///
+/// ```no_run
+/// fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     let _telemetry = tower_otel_init::init_telemetry("users", "http://localhost:4317")?;
+///     // ... serve ...
+///     Ok(())
+/// }
+/// ```
 ///
 /// # Errors
 ///
@@ -47,7 +55,7 @@ impl TelemetryBuilder {
     ///
     /// Returns an error if telemetry is already started, a subscriber or a recorder of the `metrics` facade is already
     /// installed, a value is invalid, a setting requires a feature that is not enabled, or a thread cannot be started. Nothing
-    /// is installed then.
+    /// is installed then, except the recorder of the `metrics` facade if a thread of its exporters cannot be started.
     pub fn install(self) -> Result<Telemetry, InitError> {
         if STARTED.swap(true, SeqCst) {
             return Err(InitError::AlreadyStarted);
@@ -114,6 +122,24 @@ impl TelemetryBuilder {
 
     /// Starts telemetry that is not global: no subscriber, provider, propagator or recorder is
     /// installed. Tests can do this any number of times in a process.
+    ///
+    /// ```
+    /// use tower_otel_init::{MetricsExporter, Telemetry, TracesExporter};
+    /// use tracing_subscriber::layer::SubscriberExt;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let builder = Telemetry::builder("users")
+    ///     .traces(TracesExporter::Console)
+    ///     .metrics(MetricsExporter::None);
+    /// let (telemetry, layers) = builder.local()?;
+    /// let subscriber = tracing_subscriber::registry().with(layers);
+    /// tracing::subscriber::with_default(subscriber, || {
+    ///     tracing::info_span!("order").in_scope(|| { /* ... */ });
+    /// });
+    /// drop(telemetry); // exports the span
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

@@ -12,7 +12,7 @@ use tracing_subscriber::fmt::{FormatFields, FormattedFields};
 
 use crate::json_text::{write_key, write_string};
 
-/// Room for the values of a request's span.
+/// The initial capacity in bytes, which is enough for the values of a request's span.
 const USUAL_LENGTH: usize = 384;
 
 /// The length in bytes from which values that are replaced by later ones are removed.
@@ -172,7 +172,8 @@ impl Values {
         self.0.push(kind.as_char());
     }
 
-    /// Writes a number as ASCII characters of six bits. The one with the lowest bits comes first and has a seventh.
+    /// Writes a number as ASCII characters of six bits. The character with the lowest bits comes first, and has the seventh bit
+    /// set.
     fn number(&mut self, number: usize) {
         let mut digit = (number & DIGIT_MASK) | (DIGIT_MASK + 1);
         let mut rest = number >> DIGIT_BITS;

@@ -133,10 +133,10 @@
 //! The [specification](https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/) defines this
 //! translation. The temporality is cumulative. `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` applies only to metrics of
 //! meters, which are pushed in separate requests and are not in `/metrics`. Metrics about telemetry and the process have the
-//! names of `/metrics`. A push is split into requests of about a megabyte, and takes at most `OTEL_EXPORTER_OTLP_TIMEOUT` in
-//! all. A failed push is not repeated, except for the last one at the shutdown, because the next push includes its totals. The
-//! push runs on a separate thread, which renders the metrics in about two microseconds per series of a histogram. It renders
-//! each request after it has sent the previous one, so that not all metrics are in memory at the same time.
+//! names of `/metrics`. A push is split into requests of about a megabyte, and takes at most `OTEL_EXPORTER_OTLP_TIMEOUT` in all.
+//! A failed push is not repeated, because the next push includes its totals. Only the last push, at the shutdown, is repeated
+//! once if it fails. The push runs on a separate thread, which renders the metrics in about two microseconds per series of a
+//! histogram. It renders each request after it has sent the previous one, so that not all metrics are in memory at the same time.
 //!
 //! With `OTEL_METRICS_EXPORTER=otlp` alone, no recorder of the `metrics` facade is installed, and only metrics of meters are
 //! pushed. Configure the layers with `.meter_provider(..)` then.
@@ -151,11 +151,13 @@
 //!
 //! By default, a tenth of the traces without a parent is sampled, and traces with a parent in another process follow the
 //! decision of the parent. With the console exporter or the page, all traces are sampled. `OTEL_TRACES_SAMPLER` sets another
-//! sampler. A trace that is not sampled is exported nevertheless if its local root fails, takes longer than a
-//! second or is marked with [`keep_trace`], up to 100 traces a second (`TRACES_KEEP`). Its spans have the attribute
-//! `sampling.keep.reason`; omit them when you [estimate](tower_otel_recorder::RecorderBuilder::keep) the number of all
-//! requests. The sampled flag that is sent to other processes stays unset, so they export their spans of the trace only by
-//! their own rules.
+//! sampler.
+//!
+//! An unsampled trace is exported nevertheless if its local root, the span without a parent in this process, fails or takes
+//! longer than a second, or if the trace is marked with [`keep_trace`]: up to 100 traces a second (`TRACES_KEEP`). Its spans
+//! have the attribute `sampling.keep.reason`; omit them when you [estimate](tower_otel_recorder::RecorderBuilder::keep) the
+//! number of all requests. The sampled flag that is sent to other processes stays unset, so they export their spans of the
+//! trace only by their own rules.
 //!
 //! # Shutdown
 //!
@@ -200,12 +202,12 @@
 //! | `not_held` | the memory for spans that wait for the end of their local root was full: 512 KiB per trace, 16 MiB in all |
 //! | `keep_limited` | more traces than `per_second` of `TRACES_KEEP` matched the keep rules in a second |
 //!
-//! Series without `error_type` count successes: in the metric of the processor, spans given to the exporter; in the metric of the
-//! exporter, delivered spans. The gauge `otel_sdk_processor_span_queue_size` is the number of spans in the queue, and
-//! `otel_sdk_exporter_span_inflight` the number of spans in an export. [`Telemetry::prometheus`] and
-//! [`Telemetry::meter_provider`] report current values. Another recorder of the `metrics` facade gets the values at the start,
-//! at each flush and at the shutdown. [Local](TelemetryBuilder::local) telemetry reports them only through
-//! [`Telemetry::meter_provider`].
+//! Series without `error_type` count successes: `otel_sdk_processor_span_processed_total` counts the spans that were given to the
+//! exporter, and `otel_sdk_exporter_span_exported_total` the delivered spans. The gauge `otel_sdk_processor_span_queue_size` is
+//! the number of spans in the queue, and `otel_sdk_exporter_span_inflight` the number of spans in an export.
+//! [`Telemetry::prometheus`] and [`Telemetry::meter_provider`] report current values. Another recorder of the `metrics` facade
+//! gets the values at the start, at each flush and at the shutdown. [Local](TelemetryBuilder::local) telemetry reports them only
+//! through [`Telemetry::meter_provider`].
 //!
 //! A warning is logged when exports start to fail and when they work again. Log records for a collector are counted in
 //! [`Telemetry::dropped_log_records`] and in metrics with `log` in place of `span` in their names. These metrics are
@@ -242,7 +244,7 @@
 //! | `page` | | `control`, `prometheus`, and a [page](TelemetryBuilder::page) that shows requests and traces, also as a [service](Telemetry::page_service) |
 //! | `process` | | metrics of the process and of its tokio runtime, see [above](#process-and-runtime) |
 //! | `control` | | [`Telemetry::control_service`](Telemetry), which changes settings over HTTP |
-//! | `tls` | | `https://` endpoints, with the platform's roots |
+//! | `tls` | | `https://` endpoints, with the root certificates of the platform or of `OTEL_EXPORTER_OTLP_CERTIFICATE` |
 //! | `b3`, `xray` | | the propagators of B3 and of AWS X-Ray, for `OTEL_PROPAGATORS` |
 //! | `axum` | | the matched route of axum |
 //! | `connect-info` | | `axum`, and the address of the peer |

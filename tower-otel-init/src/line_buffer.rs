@@ -11,7 +11,7 @@ thread_local! {
     static SENTINEL: Sentinel = const { Sentinel };
 }
 
-/// A variable without a destructor would be usable for ever.
+/// Its destructor marks the end of the variable: a variable without a destructor can be used forever.
 struct Sentinel;
 
 impl Drop for Sentinel {

@@ -41,7 +41,7 @@ fn text_bytes(value: &AnyValue) -> usize {
 /// Cuts the values of log records.
 #[derive(Debug)]
 pub(crate) struct RecordCutter {
-    /// The only source of empty records.
+    /// Creates empty records. The SDK has no other function for it.
     logger: SdkLogger,
 }
 

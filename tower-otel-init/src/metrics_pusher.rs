@@ -36,8 +36,8 @@ pub(crate) struct MetricsPush {
     pub(crate) timeout: Duration,
 }
 
-/// A thread that pushes metrics at a fixed interval, when it is asked to, and once more when this is dropped. If that last push
-/// fails, it is tried again.
+/// A thread that pushes metrics at a fixed interval, on request, and once more when the pusher is dropped. If the last push fails,
+/// it is repeated once.
 pub(crate) struct MetricsPusher {
     flushes: Option<Flushes>,
     thread: Option<thread::JoinHandle<()>>,
@@ -58,7 +58,7 @@ impl MetricsPusher {
                 last = Instant::now();
                 let result = push.run(start);
                 match flush {
-                    // An error: the flush has timed out.
+                    // `send` fails if the flush has timed out.
                     Ok(flush) => _ = flush.send(result),
                     Err(RecvTimeoutError::Timeout) => {}
                     Err(RecvTimeoutError::Disconnected) => return push.end(start, result),
@@ -104,7 +104,7 @@ impl MetricsPush {
     /// Pushes all metrics, and records whether that succeeds.
     fn run(&self, start: u64) -> OTelSdkResult {
         let mut rejected = RejectedItems::default();
-        // Functions of the application run in it: those that update metrics when they are rendered.
+        // The push calls functions of the application that update metrics when they are rendered.
         let result = unwind::catch(|| self.push(start, &mut rejected));
         let result = result.unwrap_or_else(|| {
             let error = "rendering or sending the metrics panicked".to_owned();
@@ -118,14 +118,14 @@ impl MetricsPush {
     /// Tries the last push again if it has failed, because no push follows it. Logs the loss.
     fn end(&self, start: u64, last: OTelSdkResult) {
         let last = match last {
-            // The timeout of the shutdown has ended. Its caller logs that.
+            // The timeout of the shutdown has ended, which the caller of the shutdown logs.
             Ok(()) | Err(OTelSdkError::AlreadyShutdown) => return,
             Err(_) => self.run(start),
         };
         if let Err(error) = last {
             unwind::catch(|| {
                 tracing::warn!(
-                    "telemetry shut down: the last export of metrics failed: {error}; values since the export before are lost"
+                    "telemetry shut down: the last export of metrics failed: {error}; values since the previous export are lost"
                 )
             });
         }

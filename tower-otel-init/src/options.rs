@@ -57,7 +57,7 @@ macro_rules! string_enum {
 }
 
 string_enum! {
-    /// The exporter of spans (`OTEL_TRACES_EXPORTER`). Default: `Otlp`.
+    /// The exporter of spans (`OTEL_TRACES_EXPORTER`). Default: `Otlp`, or `None` with the page if no endpoint is set.
     #[non_exhaustive]
     pub TracesExporter: "a traces exporter" {
         /// Sends spans to a collector by OTLP.
@@ -70,7 +70,7 @@ string_enum! {
 }
 
 string_enum! {
-    /// An exporter of metrics (`OTEL_METRICS_EXPORTER`). Default: `Prometheus`.
+    /// An exporter of metrics (`OTEL_METRICS_EXPORTER`). Default: `Prometheus`, or `None` without the feature `prometheus`.
     #[non_exhaustive]
     pub MetricsExporter: "a metrics exporter" {
         /// Pushes the metrics of OpenTelemetry meters to a collector by OTLP. With `Prometheus` or `Console`,
@@ -100,12 +100,13 @@ string_enum! {
 }
 
 string_enum! {
-    /// The transport of OTLP (`OTEL_EXPORTER_OTLP_PROTOCOL`). Default: `Grpc`.
+    /// The transport of OTLP (`OTEL_EXPORTER_OTLP_PROTOCOL`). Default: `Grpc`, or `HttpProtobuf` without the feature `grpc`.
     #[non_exhaustive]
     pub Protocol: "a protocol" {
         /// gRPC. Default port: 4317. Requires the feature `grpc`.
         Grpc = "grpc",
-        /// Protobuf over HTTP. Default port: 4318. Requires the feature `http`.
+        /// Protobuf over HTTP. Default port: 4318. Requires the feature `http`. Connects through the proxy in `HTTP_PROXY`,
+        /// `HTTPS_PROXY` or `ALL_PROXY`, except to the hosts in `NO_PROXY`.
         HttpProtobuf = "http/protobuf",
     }
 }

@@ -23,7 +23,7 @@ pub(crate) struct OtlpConfig {
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) timeout: Duration,
     pub(crate) gzip: bool,
-    /// Certificates that replace the platform's roots, as PEM.
+    /// Certificates that replace the root certificates of the platform, as PEM.
     pub(crate) certificate: Option<Vec<u8>>,
 }
 

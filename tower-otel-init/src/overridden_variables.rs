@@ -1,4 +1,4 @@
-//! The variables that have no effect, because code has their setting.
+//! The variables that have no effect, because their setting is made in code.
 
 use opentelemetry_semantic_conventions::resource as key;
 

@@ -12,7 +12,8 @@ use tokio::runtime::{Handle, RuntimeMetrics};
 
 use crate::measurement::{self, Measurement, Reading};
 
-/// The process, and the runtime in which telemetry starts. Outside of a runtime, the runtime that first renders metrics.
+/// The metrics of the process, and of the runtime in which telemetry starts. If it starts outside of a runtime, they describe the
+/// runtime that first renders metrics.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ProcessMetrics(Arc<OnceLock<RuntimeMetrics>>);
 

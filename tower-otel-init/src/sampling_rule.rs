@@ -17,7 +17,7 @@ pub(crate) struct SamplingRule {
 
 impl SamplingRule {
     pub(crate) const INVALID: &'static str = "does not name requests (expected a method in capital \
-        letters, a route that starts with a slash, or both with a space between them, of 512 characters at \
+        letters, a route that starts with a slash, or both with a space between them, of 512 bytes at \
         most, without commas)";
 
     pub(crate) fn new(requests: &str, ratio: f64) -> Self {

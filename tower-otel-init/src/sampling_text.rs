@@ -8,7 +8,7 @@ const INVALID_SAMPLER: &str = "is not a sampler (expected one of always_on, alwa
                                traceidratio, parentbased_always_on, parentbased_always_off, \
                                parentbased_traceidratio)";
 
-pub(crate) const INVALID_SAMPLING: &str = "is not a sampling (expected always_on, always_off, \
+pub(crate) const INVALID_SAMPLING: &str = "is not a sampler (expected always_on, always_off, \
     traceidratio=0.1 or rate_limited=100, each also with parentbased_, or a ratio, which is parent-based; \
     then rules as GET /health=0, each after a comma, 64 at most, with a method, a route or both; a ratio is \
     0.0 to 1.0, a rate at least 1)";

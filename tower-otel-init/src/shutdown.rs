@@ -144,7 +144,7 @@ fn log_shutdown(result: &Result<(), ShutdownError>, in_time: bool, timeout: Dura
     }
     if !in_time {
         tracing::warn!(
-            "telemetry shutdown timed out after {timeout:?}; what was not exported is dropped"
+            "telemetry shutdown timed out after {timeout:?}; items that were not exported are dropped"
         );
     }
 }
@@ -162,8 +162,8 @@ impl RunningTelemetry {
         let is_at_once = is_running && !has_spans && !std::thread::panicking();
         if let Some(age) = age.filter(|age| is_at_once && *age < AT_ONCE) {
             tracing::warn!(
-                "telemetry was dropped {} ms after its start. If `main` has not ended by an error, keep it until the end of \
-                 `main`, in a binding such as `_telemetry`: one named `_` drops it at once",
+                "telemetry was dropped {} ms after its start. If `main` has not returned an error, keep it until the end of \
+                 `main`, in a binding such as `_telemetry`: a binding named `_` drops it immediately",
                 age.as_millis()
             );
         }

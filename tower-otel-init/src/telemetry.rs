@@ -52,7 +52,8 @@ impl Telemetry {
     /// # Errors
     ///
     /// Returns the errors of [`install`](TelemetryBuilder::install). An invalid value of an `OTEL_*` variable or of `RUST_LOG` is
-    /// not an error: a warning is logged, and the default is used.
+    /// not an error: a warning is logged, and the default is used. An invalid value of another variable, such as `LOG_FORMAT` or
+    /// `TRACES_KEEP`, is an error, and so is a value that needs a feature that is not enabled.
     pub fn from_env(service_name: &str) -> Result<Self, InitError> {
         Self::builder(service_name).install()
     }
@@ -278,6 +279,16 @@ impl Telemetry {
 
     /// Exports everything recorded so far, and stops telemetry. Spans and log records that are not exported within `timeout` are
     /// dropped and counted.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use tower_otel_init::Telemetry;
+    /// fn stop(telemetry: Telemetry) {
+    ///     if let Err(error) = telemetry.shutdown(Duration::from_secs(10)) {
+    ///         eprintln!("{error}");
+    ///     }
+    /// }
+    /// ```
     ///
     /// This blocks the thread, at most for the timeout. It may be called on any thread of any
     /// runtime: exports run on separate threads. If several threads call it at the same time, all of them

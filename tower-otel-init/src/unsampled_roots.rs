@@ -4,10 +4,10 @@ use std::collections::{HashMap, VecDeque};
 
 use opentelemetry::trace::TraceId;
 
-/// The maximum number of traces in memory. Those that are not kept stay until they are the oldest.
+/// The maximum number of traces in memory. A trace that is not kept stays until it is the oldest one.
 const MAX_TRACES: usize = 256;
 
-/// Counts the local roots of each trace. A trace has several if a request comes back to this process.
+/// Counts the local roots of each trace. A trace has several local roots if another process calls this process again.
 #[derive(Debug, Default)]
 pub(crate) struct UnsampledRoots {
     started: HashMap<TraceId, usize>,

@@ -53,7 +53,7 @@ fn a_binding_named_underscore_is_a_warning_and_a_shutdown_is_none() {
         let _ = builder().layers::<Registry>().unwrap();
     });
     assert_eq!(
-        text.matches("ms after its start. If `main` has not ended by an error, keep it")
+        text.matches("ms after its start. If `main` has not returned an error, keep it")
             .count(),
         1,
         "{text}"

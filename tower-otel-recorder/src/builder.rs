@@ -44,7 +44,8 @@ pub struct RecorderBuilder {
 impl Recorder {
     /// Returns a builder for a recorder with this exporter.
     ///
-    /// The exporter runs on the export thread, outside any async runtime, as with the SDK's batch processor.
+    /// The exporter runs on the export thread, outside any async runtime, as with the SDK's batch processor. `OtlpExporter` has
+    /// its own runtime.
     pub fn builder(exporter: impl Exporter) -> RecorderBuilder {
         RecorderBuilder::new(exporter)
     }
@@ -78,8 +79,8 @@ impl RecorderBuilder {
         self
     }
 
-    /// Sets a sampler that receives the name and the attributes of each span. Default: see
-    /// [`sampler_without_attributes`](Self::sampler_without_attributes).
+    /// Sets a sampler that receives the name and the attributes of each span. It replaces
+    /// [`sampler_without_attributes`](Self::sampler_without_attributes), which has the default.
     ///
     /// The attributes are those known at the start of the span. They are allocated for the sampler.
     /// A [`Sampler::ParentBased`] is called only for spans without a parent.
@@ -88,8 +89,8 @@ impl RecorderBuilder {
         self
     }
 
-    /// Sets a sampler of the SDK that receives only the trace id and the parent. Default: parent-based, and always on for
-    /// spans without a parent.
+    /// Sets a sampler of the SDK that receives only the trace id and the parent. It replaces [`sampler`](Self::sampler).
+    /// Default: parent-based, and always on for spans without a parent.
     ///
     /// Nothing is allocated for the sampler.
     ///
@@ -105,7 +106,8 @@ impl RecorderBuilder {
         self
     }
 
-    /// Sets the maximum numbers of attributes, events and links of a span. Default: those of the SDK, 128 of each.
+    /// Sets the maximum numbers of attributes, events and links of a span, and of attributes of an event and of a link.
+    /// Default: those of the SDK, 128 of each.
     ///
     /// Attributes, events and links over a limit are dropped and counted in the span. See
     /// [span limits](https://opentelemetry.io/docs/specs/otel/trace/sdk/#span-limits).
@@ -144,8 +146,8 @@ impl RecorderBuilder {
 
     /// Sets the maximum size of all spans that wait for export, in bytes. Default: 16 MiB. Minimum: 1.
     ///
-    /// A span counts with its allocated bytes, at least 2 KiB. A span that does not fit is dropped and counted in
-    /// [`queue_bytes_full`](crate::SpanCounts::queue_bytes_full).
+    /// A span counts with its allocated bytes: about 1.4 KiB, and more with many attributes, long texts, events or links. A
+    /// span that does not fit is dropped and counted in [`queue_bytes_full`](crate::SpanCounts::queue_bytes_full).
     pub fn queue_bytes(mut self, bytes: usize) -> Self {
         self.queue.bytes = bytes;
         self
@@ -160,9 +162,10 @@ impl RecorderBuilder {
         self
     }
 
-    /// Sets the maximum size of the spans of one export, in bytes. Default: 2 MiB, because collectors accept 4 MiB.
-    /// Minimum: 1. A larger span is exported alone.
+    /// Sets the maximum size of the spans of one export, in bytes. Default: 2 MiB. Minimum: 1. A larger span is exported
+    /// alone.
     ///
+    /// A span has the same size as in the [queue](Self::queue_bytes). Collectors accept requests of at most 4 MiB by default.
     /// When this number of bytes waits, they are exported before the [delay](Self::delay) ends.
     pub fn batch_bytes(mut self, bytes: usize) -> Self {
         self.batch.bytes = bytes;
@@ -178,9 +181,9 @@ impl RecorderBuilder {
 
     /// Sets rules for traces that are exported although they are not sampled. Default: none.
     ///
-    /// The spans of an unsampled trace are recorded and wait in memory until its local root ends. The thread that ends the
-    /// root then decides whether they are exported or discarded. The rules do not change what is propagated: other
-    /// processes receive a `traceparent` without the sampled flag.
+    /// The spans of an unsampled trace are recorded and wait in memory until its local root ends: the span without a parent in
+    /// this process. The thread that ends the root then decides whether they are exported or discarded. The rules do not change
+    /// what is propagated: other processes receive a `traceparent` without the sampled flag. See [`Keep`] for an example.
     ///
     /// # Memory
     ///
@@ -199,9 +202,9 @@ impl RecorderBuilder {
     ///
     /// # Weights
     ///
-    /// A kept span has the attribute `sampling.keep.reason` and no sampled flag. It represents only itself. To estimate the
-    /// number of all spans, multiply the number of spans without this attribute by the inverse of the sampling ratio. Do
-    /// not count the spans that have the attribute.
+    /// A kept span has the attribute `sampling.keep.reason` and no sampled flag. To estimate the number of all spans, divide
+    /// the number of spans without this attribute by the sampling ratio. Do not count the spans that have the attribute: the
+    /// sampled spans already represent them.
     pub fn keep(mut self, rules: Keep) -> Self {
         self.keep = Some(rules);
         self

@@ -11,6 +11,16 @@ use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 ///
 /// Unsampled spans are not counted, except those of [kept](crate::RecorderBuilder::keep) traces: they are counted from the
 /// end of their local root on.
+///
+/// This function returns the number of lost spans:
+///
+/// ```
+/// use tower_otel_recorder::SpanCounts;
+///
+/// fn lost(counts: SpanCounts) -> u64 {
+///     counts.failed + counts.rejected + counts.dropped
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SpanCounts {

@@ -21,7 +21,7 @@ struct Probe {
     is_usable: bool,
 }
 
-/// A variable without a destructor would be usable for ever.
+/// The destructor marks the end of the variable: a variable without a destructor can be used forever.
 impl Drop for Probe {
     fn drop(&mut self) {}
 }

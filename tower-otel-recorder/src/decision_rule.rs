@@ -6,7 +6,7 @@ use opentelemetry::{TraceId, trace::SpanContext};
 ///
 /// | bits | content |
 /// |---|---|
-/// | 0 to 60 | a threshold up to 2⁶⁰: a trace id is sampled if its lowest 63 bits without the last three are below it |
+/// | 0 to 60 | a threshold up to 2⁶⁰: a trace id is sampled if the number in its bits 3 to 62 is below it |
 /// | 61, 62 | [`Children`] |
 /// | 63 | whether the sampler is called for spans without a parent |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

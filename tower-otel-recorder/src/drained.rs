@@ -7,7 +7,7 @@ use crate::{amount::Amount, pipeline::Pipeline, record::SpanRecord, shared::Reco
 /// A buffer with a larger capacity is freed when it is empty.
 const MAX_REUSED: usize = 4096;
 
-/// The spans of this turn, and behind them those that were drained during its exports.
+/// The spans of this turn, followed by the spans that were drained during its exports.
 #[derive(Debug, Default)]
 pub(crate) struct DrainedSpans {
     /// In reverse order: the next span is the last one.

@@ -1,4 +1,5 @@
-//! What the export thread logs: only changes, each once.
+//! The log lines of the export thread, one for each change: exports fail or succeed again, spans are rejected or all accepted
+//! again, the queue is full or has room again.
 
 use std::time::{Duration, Instant};
 
@@ -76,11 +77,11 @@ impl ExportLog {
             }
             (_, Health::Rejecting) => {
                 let rejected = outcome.spans.rejected;
-                let reason = outcome.rejection.as_deref().unwrap_or("no reason");
+                let reason = outcome.rejection.as_deref().unwrap_or("no reason given");
                 tracing::warn!(
                     rejected,
                     "the collector rejected spans of a batch: {reason}; rejected spans are counted, and \
-                     the next batch without any is logged"
+                     the next batch that it accepts in full is logged"
                 );
             }
             (Health::Rejecting, Health::Good) => {

@@ -16,8 +16,8 @@ use crate::{
 
 /// An exporter for a [`Recorder`](crate::Recorder): any [`SpanExporter`], or `OtlpExporter` (features `grpc` and `http`).
 ///
-/// A [`SpanExporter`] receives `SpanData`. `OtlpExporter` writes its requests directly from the records, at a fraction of the
-/// cost.
+/// A [`SpanExporter`] receives `SpanData`, which the export thread allocates for each span. `OtlpExporter` encodes its requests
+/// from the records, which costs less CPU time.
 pub trait Exporter: sealed::Sealed {}
 
 impl<E: SpanExporter + 'static> Exporter for E {}
@@ -89,8 +89,8 @@ pub(crate) struct Meanwhile<'a> {
     pub(crate) work: Option<RepeatedWork<'a>>,
 }
 
-/// Work of the export thread that does not wait for the end of an export. An exporter that does not block the thread does it
-/// each time the interval is over.
+/// Work of the export thread that also runs during an export. An exporter that does not block the thread runs it each time the
+/// interval is over.
 #[cfg_attr(
     not(any(feature = "grpc", feature = "http")),
     allow(dead_code, reason = "only the OTLP exporter reads it")
@@ -124,7 +124,7 @@ impl Outcome {
         match self.spans {
             spans if spans.failed > 0 => Some(self.failure.clone().unwrap_or_default()),
             spans if spans.rejected > 0 => {
-                let reason = self.rejection.as_deref().unwrap_or("no reason");
+                let reason = self.rejection.as_deref().unwrap_or("no reason given");
                 Some(format!("spans were rejected: {reason}"))
             }
             _ => None,

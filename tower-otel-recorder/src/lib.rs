@@ -52,8 +52,8 @@
 //! # Keep rules
 //!
 //! A sampler decides when a trace starts, so a ratio of 0.1 loses nine of ten failures. With
-//! [`keep`](RecorderBuilder::keep), the spans of an unsampled trace wait in memory until its local root ends. They are exported
-//! if the root failed, was slow or was [marked](keep_trace):
+//! [`keep`](RecorderBuilder::keep), the spans of an unsampled trace wait in memory until its local root ends: the span without a
+//! parent in this process. They are exported if the root failed, was slow or was [marked](keep_trace):
 //!
 //! ```
 //! # use opentelemetry_sdk::trace::{Sampler, SpanExporter};
@@ -91,9 +91,23 @@
 //! Formatting a value with `Debug` or `Display` stops with an error at the limit, so a long text is never allocated in full. The
 //! bytes of an export and of the queue are the bytes that the records have allocated.
 //!
-//! The number of open spans is not limited. Changes to an open span through its OpenTelemetry context have a separate limit of
-//! 64 KiB. The recorder reads no environment variables except those of the default [resource](RecorderBuilder::resource);
-//! `tower-otel-init` reads the others.
+//! The number of open spans is not limited. Changes to an open span through its OpenTelemetry context have a separate limit of the
+//! same size as [`record_bytes`](RecorderBuilder::record_bytes).
+//!
+//! # Environment variables
+//!
+//! The recorder reads the variables of the default [resource](RecorderBuilder::resource). `OtlpExporter::http` connects through
+//! the proxy in `HTTP_PROXY`, `HTTPS_PROXY` or `ALL_PROXY`, except to the hosts in `NO_PROXY`. For `https://` endpoints, the TLS
+//! library reads `SSL_CERT_FILE` on Linux. `tower-otel-init` reads the `OTEL_*` variables.
+//!
+//! # Features
+//!
+//! | feature | default | enables |
+//! |---|---|---|
+//! | `layer` | yes | `Recorder::layer`; depends on the registry of tracing-subscriber |
+//! | `grpc` | | `OtlpExporter::grpc`; depends on tonic and tokio |
+//! | `http` | | `OtlpExporter::http`; depends on reqwest and tokio |
+//! | `tls` | | `https://` endpoints, other CA certificates, and client certificates |
 
 // Without the feature `layer`, some items are unused.
 #![cfg_attr(not(feature = "layer"), allow(dead_code))]

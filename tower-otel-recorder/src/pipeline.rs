@@ -134,7 +134,7 @@ impl<T> Pipeline<T> {
         self.drain_behind(0, backlog);
     }
 
-    /// Moves everything that is queued to `drained`, which is exported after so many other spans.
+    /// Moves all queued spans to `drained`. They are exported after `others` other spans.
     pub(crate) fn drain_behind(&self, others: usize, drained: &mut Vec<T>) {
         let before = drained.len();
         let drain = || {
@@ -142,7 +142,7 @@ impl<T> Pipeline<T> {
             others + drained.len()
         };
         if !self.control.set_backlog(drain) {
-            // Those that were drained before are counted.
+            // Spans that were drained before are already counted.
             let new = drained.len().saturating_sub(before);
             self.counters.dropped_closed(count(new));
             // The queue is closed, so their places are not needed.

@@ -111,7 +111,7 @@ impl Recorder {
         RecorderTracerProvider::new(Arc::clone(self.shared()))
     }
 
-    /// Exports all spans that have ended and waits for the export.
+    /// Exports all spans that have ended and waits for the export. The call blocks the thread.
     ///
     /// # Errors
     ///
@@ -122,7 +122,8 @@ impl Recorder {
         self.shared().pipeline.flush(timeout)
     }
 
-    /// Stops recording, exports all spans that have ended, shuts the exporter down, and waits until this is done.
+    /// Stops recording, exports all spans that have ended, shuts the exporter down, and waits until this is done. The call
+    /// blocks the thread. With `OtlpExporter` this cannot deadlock, because the exporter has its own runtime.
     ///
     /// If several threads call this function at the same time, all of them wait and return the same result. When the last
     /// of them times out, the remaining spans are not exported: waiting spans are counted as [dropped](SpanCounts::dropped),
@@ -187,8 +188,8 @@ impl Recorder {
         (report.failure(), report.kept_roots())
     }
 
-    /// Returns a handle that starts spans of this instrumentation scope. Handles with the same `Arc` share their
-    /// records without touching its reference count.
+    /// Returns a handle that starts spans of this instrumentation scope. A reused record does not change the reference count of
+    /// the scope if its previous span has the same `Arc`.
     #[doc(hidden)]
     pub fn tracer_with_scope(&self, scope: Arc<InstrumentationScope>) -> RecorderTracer {
         RecorderTracer::new(Arc::clone(self.shared()), Some(scope))

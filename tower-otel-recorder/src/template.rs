@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::buffer::AttributeBuffer;
 
-/// The minimum limit of attributes with which a span uses a template.
+/// A span uses a template only if its maximum number of attributes is at least this number.
 pub(crate) const MIN_ATTRIBUTES: u32 = 64;
 
 /// The template of a record: shared attributes, before the attributes of the span.

@@ -18,8 +18,8 @@ pub(crate) trait TextSink {
     fn written(&self) -> &str;
 }
 
-/// Appends a text up to a number of characters, or slightly more. Returns an error when this number is reached, or when the
-/// text does not fit.
+/// Appends a text up to a number of characters, or slightly more. `write_str` returns an error when this number is reached, or
+/// when the text does not fit.
 #[derive(Debug)]
 pub(crate) struct TextWriter<'a, T> {
     sink: &'a mut T,

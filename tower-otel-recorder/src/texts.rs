@@ -148,7 +148,7 @@ impl TextStore {
         end != WriterEnd::Overflow
     }
 
-    /// Returns bytes that were borrowed since this many bytes were allowed.
+    /// Reduces the allowance to `allowed` bytes, and returns the bytes over it to the lender.
     #[cold]
     fn give_back(&mut self, allowed: Option<usize>) {
         let used = self.used();

@@ -25,7 +25,7 @@ use crate::{
 const MIN_DELAY: Duration = Duration::from_millis(1);
 const MAX_DELAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The minimum time between two attempts to make room for held spans. Each attempt ends a turn early.
+/// The minimum time between two attempts to make room for held spans. An attempt can wake the thread before the delay ends.
 const ROOM_PAUSE: Duration = Duration::from_secs(1);
 
 /// The failure of a batch whose exporter panicked.

@@ -190,7 +190,7 @@ fn run(protocol: Protocol, gzip: bool, (name, replies, mut expected, mut part): 
     if part == "OVER HTTP" {
         part = "";
         if let Protocol::Http = protocol {
-            (expected, part) = ([0, 0, 10], "longer than the time-out");
+            (expected, part) = ([0, 0, 10], "longer than the timeout");
         }
     }
     // The status of HTTP comes first: after a success, nothing is sent again.
@@ -237,7 +237,7 @@ fn a_collector_that_asks_for_an_hour_is_not_waited_for() {
         let started = Instant::now();
         let error = recorder.flush(LONG).unwrap_err().to_string();
         assert!(started.elapsed() < LONG / 2, "{protocol:?}: {error}");
-        assert!(error.contains("longer than the time-out"), "{error}");
+        assert!(error.contains("longer than the timeout"), "{error}");
         assert_eq!(counts(&recorder), [0, 0, 10, 0]);
         assert_eq!(collector.seen().requests, 1);
     });

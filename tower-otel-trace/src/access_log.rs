@@ -16,7 +16,7 @@ use crate::{protocol::Protocol, request::RequestAttributes};
 /// The target of the events, for filters.
 const TARGET: &str = "tower_otel_trace::access_log";
 
-/// The request in a log line. Texts are redacted and cut as in the span.
+/// The fields of a log line that the request determines. Texts are redacted and cut as in the span.
 pub(crate) struct AccessEntry {
     started: Instant,
     /// `None` for a gRPC call.
@@ -29,7 +29,7 @@ pub(crate) struct AccessEntry {
     url: Option<String>,
 }
 
-/// The end in a log line.
+/// The fields of a log line that the end determines.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AccessEnd {
     /// The HTTP status.
@@ -40,7 +40,7 @@ pub(crate) struct AccessEnd {
 }
 
 impl AccessEntry {
-    /// Returns the entry of a request, or `None` if no subscriber enables the event.
+    /// Returns the entry of a request, or `None` if the maximum level of all subscribers disables both events.
     #[cold]
     pub(crate) fn new(request: &RequestAttributes<'_, '_>, started: Instant) -> Option<Self> {
         if LevelFilter::current() < LevelFilter::WARN {

@@ -43,7 +43,7 @@ pub struct TraceExchange<B: SpanBackend> {
     extras: Option<Box<ExchangeExtras>>,
 }
 
-/// The state of options and of protocols that most exchanges do not have.
+/// The state of options and protocols that most exchanges do not use.
 #[derive(Debug, Default)]
 pub(crate) struct ExchangeExtras {
     grpc: Option<GrpcSpan>,
@@ -369,7 +369,7 @@ impl<B: SpanBackend> Exchange for TraceExchange<B> {
 }
 
 impl<B: SpanBackend> TraceExchange<B> {
-    /// Called only for metrics that end after the span.
+    /// Sets the context of the ended span for exemplars. Called only if metrics end after the span.
     #[cold]
     fn show_kept(&mut self) {
         self.has_ended = false;

@@ -1,4 +1,4 @@
-//! What metrics see of a span whose trace is kept or discarded at its end, for their exemplars.
+//! The context that metrics read for exemplars, if keep rules decide at the end of the span whether it is exported.
 
 #[cfg(feature = "recorder")]
 use opentelemetry::trace::SpanContext;
@@ -11,7 +11,7 @@ pub(crate) fn is_held(context: &Context) -> bool {
     tower_otel_recorder::is_kept(context, false).is_some()
 }
 
-/// Only a recorder has keep rules.
+/// Returns `false`, because only a recorder has keep rules.
 #[cfg(not(feature = "recorder"))]
 pub(crate) const fn is_held(_context: &Context) -> bool {
     false
@@ -23,10 +23,10 @@ pub(crate) fn is_sampled(context: &Context) -> bool {
     context.span().span_context().is_sampled()
 }
 
-/// Returns the context in which metrics have the ended span as exemplar: its ids are those of a sampled span. Returns `None`
-/// if the span is not exported.
+/// Returns a context with the ids of the ended span and the sampled flag, so that metrics record it as an exemplar. Returns
+/// `None` if the span is not exported.
 ///
-/// A span that starts in this context is sampled, so it is for metrics only.
+/// Use the context only for metrics: a span that starts in it would be sampled.
 #[cfg(feature = "recorder")]
 pub(crate) fn exported_context(context: &Context) -> Option<Context> {
     let is_kept = tower_otel_recorder::is_kept(context, true) == Some(true);

@@ -102,7 +102,19 @@ impl<B: Clone> TraceLayer<B> {
     }
 
     /// Writes compact span records to this recorder, instead of opening `tracing` spans. Requires the feature
-    /// `recorder`.
+    /// `recorder`. After the recorder is dropped, the layer records no spans.
+    ///
+    /// ```
+    /// use opentelemetry_sdk::trace::SpanExporter;
+    /// use tower_otel_trace::{Recorder, TraceLayer};
+    ///
+    /// # fn start(exporter: impl SpanExporter + 'static) -> std::io::Result<()> {
+    /// let recorder = Recorder::builder(exporter).build()?;
+    /// let layer = TraceLayer::server().recorder(&recorder);
+    /// # drop(layer);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[cfg(feature = "recorder")]
     #[must_use]
     pub fn recorder(self, recorder: &Recorder) -> TraceLayer<RecorderBackend> {
@@ -148,7 +160,7 @@ impl<B: Clone> TraceLayer<B> {
     /// use std::net::IpAddr;
     /// use tower_otel_trace::{PeerAddr, RemoteParent, TraceLayer};
     ///
-    /// // A public server: every request starts a trace of its own, which links to the sender's.
+    /// // A public server: every request starts a new trace, with a link to the span of the caller.
     /// let public = TraceLayer::server().remote_parent(|_| RemoteParent::Link);
     ///
     /// // A server that is also called by services of the same private network.
@@ -256,6 +268,13 @@ impl<B: Clone> TraceLayer<B> {
     /// The values of `authorization`, `proxy-authorization`, `cookie` and `set-cookie`, and values
     /// marked as sensitive, are recorded as `REDACTED`. Values that are not text are omitted. All values of a header together
     /// are cut at 4096 characters.
+    ///
+    /// ```
+    /// use http::header;
+    /// use tower_otel_trace::TraceLayer;
+    ///
+    /// let layer = TraceLayer::server().capture_request_headers([header::ACCEPT, header::REFERER]);
+    /// ```
     #[must_use]
     pub fn capture_request_headers(self, headers: impl IntoIterator<Item = HeaderName>) -> Self {
         self.with(|config| {
@@ -270,7 +289,7 @@ impl<B: Clone> TraceLayer<B> {
     /// Records these response headers as `http.response.header.{name}`, or for a gRPC call as `rpc.response.header.{name}`
     /// and, from its trailers, as `rpc.response.trailer.{name}`. Default: none.
     ///
-    /// Values are redacted as for [request headers](Self::capture_request_headers).
+    /// Values are redacted and cut as for [request headers](Self::capture_request_headers).
     #[must_use]
     pub fn capture_response_headers(self, headers: impl IntoIterator<Item = HeaderName>) -> Self {
         let headers: Vec<_> = headers.into_iter().collect();
@@ -313,8 +332,8 @@ impl<B: Clone> TraceLayer<B> {
     /// Logs the error that ended an exchange as a `tracing` event of level `ERROR` in the span. Default: off, because
     /// error texts may contain secrets.
     ///
-    /// The event has the fields `exception.type`, `exception.message`, and the chain of causes (at most 16) as
-    /// `exception.stacktrace`. For a panic it has only the type `panic`.
+    /// The event has the target `tower_otel_trace` and the fields `exception.type`, `exception.message`, and the chain of causes
+    /// (at most 16) as `exception.stacktrace`. For a panic it has only the type `panic`.
     ///
     /// See [exceptions](https://opentelemetry.io/docs/specs/semconv/exceptions/exceptions-logs/).
     #[must_use]
@@ -350,8 +369,8 @@ impl<B: Clone> TraceLayer<B> {
         self.with(|config| config.access_log = true)
     }
 
-    /// Inserts a [`SpanHandle`](crate::SpanHandle) into the extensions of each request. With it the handler can rename the
-    /// span and add attributes or links. Default: off.
+    /// Inserts a [`SpanHandle`](crate::SpanHandle) into the extensions of each request. The handler renames the span with it, or
+    /// adds attributes or links. Default: off.
     #[must_use]
     pub fn expose_span(self) -> Self {
         self.with(|config| config.exposes_span = true)
@@ -361,9 +380,9 @@ impl<B: Clone> TraceLayer<B> {
     /// `server-timing: traceparent;desc="00-{trace id}-{span id}-{flags}"`. Default: off.
     ///
     /// This is the only option that changes a response. A `Server-Timing` header of the handler is not changed. For unsampled
-    /// traces the header has the flags `00`. It is not sent:
+    /// traces the flags are `00`, or `02` if the trace id is known to be random. The header is not sent:
     ///
-    /// - if [`remote_parent`](Self::remote_parent) decides not to continue the trace of the caller
+    /// - if [`remote_parent`](Self::remote_parent) does not return [`RemoteParent::Continue`]
     /// - for requests without a span
     /// - by clients
     ///

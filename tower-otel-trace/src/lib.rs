@@ -23,12 +23,12 @@
 //!         .with_version(env!("CARGO_PKG_VERSION"))
 //!         .with_schema_url(SCHEMA_URL)
 //!         .build();
-//!     // Below INFO, hyper and h2 have spans of their own.
+//!     // The level INFO omits the spans of hyper and h2.
 //!     tracing_subscriber::registry()
 //!         .with(
 //!             tracing_opentelemetry::layer()
 //!                 .with_tracer(provider.tracer_with_scope(scope))
-//!                 // No attributes that the conventions do not have, such as `busy_ns`.
+//!                 // These options omit attributes that are not in the conventions, such as `busy_ns`.
 //!                 .with_location(false)
 //!                 .with_target(false)
 //!                 .with_threads(false)
@@ -236,16 +236,16 @@
 //! | attribute | source |
 //! |---|---|
 //! | `rpc.system.name` | `grpc` |
-//! | `rpc.method` | the path: `package.Service/Method` |
-//! | `rpc.method_original` | the path, on a server that responds `UNIMPLEMENTED`; `rpc.method` is then `_OTHER` |
+//! | `rpc.method` | the path: `package.Service/Method`; `_OTHER` if the path has another form, or on a server that responds `UNIMPLEMENTED` |
+//! | `rpc.method_original` | the path, if `rpc.method` is `_OTHER` |
 //! | `rpc.status_code` | the status by name, such as `NOT_FOUND`; with [`rpc_response_status_code`](TraceLayer::rpc_response_status_code) it is `rpc.response.status_code`, the name in conventions before 1.45.0 |
 //! | `server.address`, `server.port` | as for HTTP |
 //! | `network.peer.address`, `network.peer.port` | as for HTTP; on a tonic server with the feature `tonic`; not known for a tonic channel |
 //! | `rpc.request.header.{name}`, `rpc.response.header.{name}`, `rpc.response.trailer.{name}` | the options that capture headers |
 //! | `error.type` | the end (below) |
 //!
-//! The name of a span is `rpc.method`. A server sets it at the end, because any client can send any path. If the response is
-//! `UNIMPLEMENTED`, the name is `grpc`.
+//! The name of a span is `rpc.method`, or `grpc` if that is `_OTHER`. A server records `rpc.method` at the end, because any client
+//! can send any path.
 //!
 //! | end | status | error on a server | error on a client |
 //! |---|---|---|---|
@@ -308,7 +308,7 @@
 //! | value | bound |
 //! |---|---|
 //! | HTTP span names | known methods and routes, never a path |
-//! | gRPC span names | `rpc.method`, or `grpc` if a server does not implement it |
+//! | gRPC span names | `rpc.method`, or `grpc` if that is `_OTHER` |
 //! | `error.type` | status codes, classes of failure and error types of the program |
 //! | path, query, URL, route, method, user agent, captured header | 4096 characters each, even if the provider has no limit |
 //! | recorded causes of an error ([`exceptions`](TraceLayer::exceptions)) | 16 |

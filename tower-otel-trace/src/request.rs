@@ -140,7 +140,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
     }
 
     /// Returns the name of the span: `{method} {route}`, or `{method}` without a route. For a gRPC call, returns its
-    /// method.
+    /// method, or `grpc` if the path contains none.
     #[inline(always)]
     pub(crate) fn name(&self) -> SpanName<'_> {
         if self.protocol == Protocol::Grpc {

@@ -44,8 +44,8 @@ fn slot(method: &str, target: &str) -> usize {
     (hash_ends(target.as_bytes(), method) >> 54) as usize
 }
 
-/// Hashes the length and both ends of a text. The highest bits differ most. Different texts may have the same hash, so a
-/// lookup must compare the texts.
+/// Hashes the length, the start and the end of a text. Use the highest bits, which differ most. Different texts may have the
+/// same hash, so a lookup must compare the texts.
 pub(crate) fn hash_ends(text: &[u8], seed: u64) -> u64 {
     let ends = match (text.first_chunk::<8>(), text.last_chunk::<8>()) {
         (Some(first), Some(last)) => {

@@ -1,6 +1,6 @@
 //! A cache of strings per thread, for values that repeat in most requests.
 //!
-//! It avoids strings that the request's thread allocates and the export thread frees.
+//! Without it, the thread of the request allocates each string and the export thread frees it, which is slow for both.
 
 use std::{array, cell::RefCell, net::IpAddr, sync::Arc};
 

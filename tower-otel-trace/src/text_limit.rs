@@ -1,4 +1,4 @@
-//! The length of texts from a request.
+//! The maximum length of texts from a request.
 //!
 //! Any client can send long texts. The OpenTelemetry SDK has no limit by default, and a collector refuses a complete batch if it
 //! is too large.

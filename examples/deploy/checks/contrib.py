@@ -44,7 +44,7 @@ SETTINGS = {
 
 
 def differences(found, expected, where):
-    """Yields what is unknown or has another type."""
+    """Yields the settings that are unknown or have another type."""
     if isinstance(expected, dict):
         if not isinstance(found, dict):
             yield f"{where} is {found!r}, and not a mapping"

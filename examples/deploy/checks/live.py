@@ -22,8 +22,8 @@ WINDOW = "10s"
 
 
 def fault(system, name, alert, start, end=None, path="/page"):
-    """Causes a fault, which `end` ends, or what `start` returns. Its alert must be delivered and resolved, and no other page
-    may fire."""
+    """Calls `start`, which causes a fault, and ends the fault with `end`, or with the function that `start` returns. The alert
+    must be delivered and resolved, and no other page may fire."""
     print(f"           {name}", flush=True)
     before = len(system.receiver.received)
     end = start() or end

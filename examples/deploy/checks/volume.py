@@ -1,4 +1,4 @@
-"""A small volume, which is full soon."""
+"""A small volume, which fills quickly."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ class SmallVolume:
         folder.mkdir()
 
     def mount(self):
-        """Returns what stands before a command that gets the volume."""
+        """Returns the prefix of a command that runs with the volume."""
         user = () if os.geteuid() == 0 else ("--user", "--map-root-user")
         script = f'mount -t tmpfs -o size={SIZE} tmpfs "$0" && exec "$@"'
         return "unshare", *user, "--mount", "sh", "-c", script, self.folder

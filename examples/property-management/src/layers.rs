@@ -27,7 +27,7 @@ use crate::{
 /// The time limit of a handler until the response head. Response bodies have no limit.
 pub(crate) const HANDLER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The query parameters to redact. The default list of the layers has only signatures.
+/// The query parameters to redact. They replace the default list of the layers, which has neither `email` nor `key`.
 const SENSITIVE_KEYS: [&str; 9] = [
     "access_token",
     "api_key",

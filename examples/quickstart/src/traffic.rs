@@ -113,7 +113,7 @@ impl Traffic<'_> {
 
     fn unsampled(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.client.request(method, self.services.shop(path));
-        // Each request has another trace, which is not sampled. The factor is odd, so no two numbers have the same id.
+        // Each request has its own trace, which is not sampled. The factor is odd, so the trace ids differ.
         const FACTOR: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
         let trace = FACTOR.wrapping_mul(self.sent as u128 + 1);
         request.header(

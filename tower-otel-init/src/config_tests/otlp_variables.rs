@@ -278,7 +278,10 @@ fn a_certificate_variable_must_name_a_pem_file() {
         let (found, warnings) = all_signals(&[https, (all, path)]);
         assert!(found.iter().all(|otlp| otlp.certificate.is_none()));
         assert_eq!((warnings.len(), &*warnings[0].value), (1, path));
-        assert_eq!(warnings[0].fallback, "the platform's roots");
+        assert_eq!(
+            warnings[0].fallback,
+            "the root certificates of the platform"
+        );
         for (signal, name) in SIGNALS.iter().enumerate().take(found.len()) {
             let name = format!("OTEL_EXPORTER_OTLP_{name}_CERTIFICATE");
             let (found, warnings) = all_signals(&[https, (all, valid_path), (&name, path)]);

@@ -57,8 +57,8 @@ impl RecorderLayer {
         self.declared_parent(attributes, id, ctx, has_current)
     }
 
-    /// Activates the context of the next recorded ancestor of a span that the level hides, unless this thread has entered the
-    /// ancestor: a task can be polled in the hidden span alone.
+    /// Activates the context of the next recorded ancestor of a span that the level hides, because a task can enter the hidden
+    /// span alone. Does nothing if this thread has entered the ancestor.
     #[cold]
     fn enter_hidden<S>(&self, id: &Id, ctx: &Context<'_, S>)
     where

@@ -15,8 +15,8 @@ use crate::{
     sync::{Mutex, MutexGuard},
 };
 
-/// The number of low bits of a registry id with the index of a span in its thread. The bits above contain the thread, and
-/// the highest bits differ each time an index is reused. This is the layout of `sharded-slab`.
+/// The number of low bits of a registry id that contain the index of a span in its thread. The bits above contain the thread.
+/// The highest bits differ each time an index is reused. This is the layout of `sharded-slab`.
 ///
 /// Other layouts also work: spans that share a place, and those from `MAX_SPANS` on, are in `others`.
 const INDEX_BITS: u32 = usize::BITS / 2 + 6;

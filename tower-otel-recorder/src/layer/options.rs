@@ -16,6 +16,16 @@ use crate::{origin::Origin, shared::Shared, tracer::RecorderTracer};
 /// Add one such layer to a subscriber. A second layer that is added with `with` records nothing. A second layer in the same
 /// `Vec`, or composed with `and_then`, records all spans again.
 ///
+/// ```
+/// # use tower_otel_recorder::{Recorder, RecorderLayer};
+/// use tracing_subscriber::filter::LevelFilter;
+///
+/// # fn layer(recorder: &Recorder) -> RecorderLayer {
+/// let layer = recorder.layer().spans(LevelFilter::INFO).events(LevelFilter::WARN).location(false);
+/// # layer
+/// # }
+/// ```
+///
 /// # Spans
 ///
 /// | of the span | recorded from |
@@ -29,9 +39,9 @@ use crate::{origin::Origin, shared::Shared, tracer::RecorderTracer};
 /// | start | the creation of the span |
 /// | end | the last exit of the span, or its close if it was never entered |
 ///
-/// Declare `otel.*` fields like other fields; they may be recorded later. Integers that do not fit in `i64` are recorded as
-/// text. A field with a `dyn Error` records its message as the attribute of the field and as `exception.message`, and the
-/// causes of the error as `exception.stacktrace`.
+/// Declare `otel.*` fields like other fields; they may be recorded later. Letter case of kind and status is ignored. Integers
+/// that do not fit in `i64` are recorded as text. A field with a `dyn Error` records its message as the attribute of the
+/// field and as `exception.message`, and the causes of the error as `exception.stacktrace`.
 ///
 /// # Events
 ///
@@ -108,9 +118,10 @@ impl RecorderLayer {
 
     /// Sets the most verbose level of the spans that are recorded. Default: `TRACE`.
     ///
-    /// The parent of the children of a span that is not recorded is its next ancestor, also if the span is entered alone, as
-    /// in a spawned task. A filter of the layer does not preserve the ancestor then, and looks each span up when it is entered,
-    /// exited and closed. Other layers still see the spans, so this level does not lower the maximum level of the subscriber.
+    /// A child of a span that is not recorded is recorded as a child of the next recorded ancestor. This also applies in a
+    /// spawned task that enters only the unrecorded span. A filter of the layer (`with_filter`) loses the ancestor in such a
+    /// task, and looks each span up when it is entered, exited and closed. Other layers still see the spans, so this level does
+    /// not lower the maximum level of the subscriber.
     pub fn spans(mut self, level: impl Into<LevelFilter>) -> Self {
         self.span_level = level.into();
         self

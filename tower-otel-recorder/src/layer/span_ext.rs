@@ -14,8 +14,8 @@ use crate::{extras::Extras, limits::Limits};
 
 /// Reads and changes `tracing` spans that a [`RecorderLayer`] records.
 ///
-/// Changes have no effect on a span that the layer does not record: a span that a filter or the level hides, or an unsampled span that is
-/// not [held](crate::RecorderBuilder::keep).
+/// Changes have no effect on a span that the layer does not record: a span that a filter or the level hides, or an unsampled
+/// span that is not [held](crate::RecorderBuilder::keep).
 ///
 /// A layer inside a `tracing_subscriber::reload::Layer` is not found. Changes then have no effect, and
 /// [`context`](Self::context) returns an empty context.
@@ -47,8 +47,8 @@ pub trait RecorderSpanExt: sealed::Sealed {
 
     /// Sets the parent to the span of a context, and samples the span again.
     ///
-    /// A span without a parent keeps the fields of its creation. A child of an unsampled span has not recorded these fields:
-    /// attach the context before creating such a span instead.
+    /// If the span was created without a parent, it keeps the fields of its creation. If it was created as a child of an
+    /// unsampled span, these fields are lost: attach the context before creating such a span instead.
     ///
     /// # Errors
     ///
@@ -140,7 +140,7 @@ impl RecorderLayer {
     }
 }
 
-/// Returns what `f` returns for the layer that records the span, and the id of the span.
+/// Calls `f` with the layer that records the span and the id of the span, and returns its result.
 fn with_layer<T>(span: &Span, f: impl FnOnce(&RecorderLayer, u64) -> Option<T>) -> Option<T> {
     let result = span.with_subscriber(|(id, dispatch)| {
         f(dispatch.downcast_ref::<RecorderLayer>()?, id.into_u64())

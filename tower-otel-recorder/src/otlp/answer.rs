@@ -1,4 +1,4 @@
-//! The answer of a collector to a request.
+//! The result of a request to a collector.
 //!
 //! <https://opentelemetry.io/docs/specs/otlp/#otlpgrpc-response>
 
@@ -9,10 +9,11 @@ use crate::{
     otlp::error_text::{server_text, with_causes},
 };
 
-/// The maximum number of bytes of an answer that are read.
+/// The maximum number of bytes of a response that are read.
 pub(crate) const MAX_ANSWER: usize = 64 * 1024;
 
-/// The result of a request. Its texts are clean; the caller shortens them and removes the credentials of the headers.
+/// The result of a request. Its texts are [clean](crate::otlp::error_text); the caller shortens them and removes the credentials
+/// of the headers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     /// The request was accepted, except for some of its spans.
@@ -49,7 +50,7 @@ impl Answer {
         }
     }
 
-    /// Adds to the reason of a failure what may be wrong, if there is a hint.
+    /// Adds the hint, if there is one, to the reason of a failure.
     pub(crate) fn with_hint(mut self, hint: Option<&str>) -> Self {
         if let (Self::Retry { reason, .. } | Self::Failed(reason), Some(hint)) = (&mut self, hint) {
             *reason = format!("{reason}; {hint}");

@@ -34,11 +34,14 @@ const PRODUCT: &str = concat!("OTel-OTLP-Exporter-Rust/", env!("CARGO_PKG_VERSIO
 /// [`RecorderBuilder::build`](crate::RecorderBuilder::build) returns an error if an option is invalid. The exporter
 /// connects when it first exports.
 ///
-/// | answer of the collector | action |
+/// | response of the collector | action |
 /// |---|---|
-/// | [retryable](https://opentelemetry.io/docs/specs/otlp/#failures) failure | sends the request again until the [timeout](Self::timeout) of the batch, with growing delays or after the time that the collector requests |
-/// | refused for its size | splits the request; gives up if 64 requests of the batch are refused, or two single spans before any request is accepted |
-/// | success over HTTP, and the connection then fails | does not send the request again |
+/// | [retryable](https://opentelemetry.io/docs/specs/otlp/#failures) failure, or no connection | sends the request again until the [timeout](Self::timeout) of the batch, with growing delays or after the time that the collector requests; then counts the spans as [failed](crate::SpanCounts::failed) |
+/// | the request is too large (`OUT_OF_RANGE` or `RESOURCE_EXHAUSTED` without a delay, or 413) | splits the request; counts a single span that is refused as failed. Stops after 64 refused requests of a batch, or after two refused single spans if no request was accepted, and counts the remaining spans as failed |
+/// | success over HTTP, and the connection fails before the end of the response | counts the spans as failed, because a second request could store them twice |
+/// | another failure | counts the spans as failed |
+///
+/// Without a connection, a flush or a shutdown sends each request only once.
 ///
 /// User and password of an endpoint (`http://user:password@host`) are sent as an `authorization` header, unless this header
 /// is set.
@@ -113,8 +116,8 @@ impl OtlpExporter {
         Self::new(Protocol::Grpc, endpoint.into())
     }
 
-    /// Returns an exporter over HTTP that posts to this URL, for example `http://localhost:4318/v1/traces`. Requires the
-    /// feature `http`, and `tls` for `https://`.
+    /// Returns an exporter over HTTP that posts to this URL, for example `http://localhost:4318/v1/traces`. No path is
+    /// appended. Requires the feature `http`, and `tls` for `https://`.
     #[cfg(feature = "http")]
     pub fn http(url: impl Into<String>) -> Self {
         Self::new(Protocol::Http, url.into())

@@ -131,7 +131,9 @@ impl Delivery<'_> {
             if !deadline.pause(backoff.delay(after), is_unreachable).await {
                 return Answer::Failed(match after {
                     Some(after) => {
-                        format!("{reason} (asks to wait for {after:?}, longer than the time-out)")
+                        format!(
+                            "{reason} (the collector asks to wait for {after:?}, longer than the timeout)"
+                        )
                     }
                     None => reason,
                 });

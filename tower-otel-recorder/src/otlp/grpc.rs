@@ -39,8 +39,9 @@ pub(crate) struct GrpcClient {
     speaks_grpc: bool,
 }
 
-/// What may be wrong if the endpoint has never answered by gRPC.
-const HINT: &str = "the endpoint has not answered by gRPC: if it expects OTLP over HTTP, set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf";
+/// The hint in failures until the endpoint has answered by gRPC.
+const HINT: &str = "the endpoint has not answered by gRPC: if it expects OTLP over HTTP, \
+                    set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf or use `OtlpExporter::http`";
 
 impl GrpcClient {
     /// The number of bytes before a message: one for the compression, four for its length.

@@ -37,8 +37,9 @@ pub(crate) struct HttpClient {
     speaks_http: bool,
 }
 
-/// What may be wrong if the endpoint has never answered by HTTP, or by gRPC.
-const HINT: &str = "the endpoint has not answered by OTLP over HTTP: if it expects gRPC, set OTEL_EXPORTER_OTLP_PROTOCOL=grpc";
+/// The hint in failures until the endpoint has answered by HTTP.
+const HINT: &str = "the endpoint has not answered by OTLP over HTTP: if it expects gRPC, \
+                    set OTEL_EXPORTER_OTLP_PROTOCOL=grpc or use `OtlpExporter::grpc`";
 
 impl HttpClient {
     pub(crate) fn new(

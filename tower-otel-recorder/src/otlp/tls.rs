@@ -75,7 +75,7 @@ fn contains<'a>(pem: &'a [u8], part: &[u8], error: &str) -> io::Result<&'a [u8]>
 fn no_certificates() -> io::Error {
     invalid(
         "the system has no CA certificates to verify an https:// endpoint with (expected the package ca-certificates, \
-         SSL_CERT_FILE, or an own CA certificate)",
+         the variable SSL_CERT_FILE, or a CA certificate in the configuration)",
     )
 }
 

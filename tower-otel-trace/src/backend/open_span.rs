@@ -44,11 +44,11 @@ pub trait OpenSpan {
     /// Returns whether the span is recorded. If not, the caller can skip attributes.
     fn is_recording(&self) -> bool;
 
-    /// Returns whether it is decided at the end of the span whether it is exported.
+    /// Returns whether keep rules decide at the end of the span whether it is exported.
     fn is_held(&self) -> bool;
 
-    /// Replaces the context of an ended span by one that [metrics see](crate::kept), if the span is exported although it
-    /// was not sampled. Closes the span.
+    /// Closes an ended span. If keep rules export it, replaces its context with one that makes it the
+    /// [exemplar of metrics](crate::kept).
     fn show_kept(&mut self);
 
     /// Sets an attribute.

@@ -38,8 +38,8 @@ pub(crate) struct SpanTemplate {
 
 #[derive(Default)]
 struct Slot {
-    /// The hash of the last key that was not found. A template is created only if the same key is not found twice in a row,
-    /// so that a client that sends random hosts does not replace the templates of others.
+    /// The hash of the last key that was not found. A template is created when the same key misses twice in a row, so that a
+    /// client that sends random hosts does not replace the templates of others.
     missed: Option<u64>,
     cached: Option<CachedTemplate>,
 }
@@ -53,7 +53,7 @@ struct CachedTemplate {
     template: SpanTemplate,
 }
 
-/// Calls `set` with the template of a key. If there is none, `make` creates it at the second call with the key.
+/// Calls `set` with the template of a key. If there is none, `make` creates it when the key misses twice in a row.
 ///
 /// Returns `false` if there is no template or `set` returns `false`.
 #[inline]

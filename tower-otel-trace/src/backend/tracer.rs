@@ -179,7 +179,7 @@ pub(crate) struct KeyValues<'k>(pub(crate) &'k mut Vec<KeyValue>);
 impl KeyValues<'_> {
     #[inline]
     fn push(&mut self, key: &'static str, value: Option<impl Into<Value>>) {
-        // Created in place after its capacity is reserved.
+        // `extend` reserves capacity first and then creates the pair in place.
         self.0
             .extend(value.into_iter().map(|value| KeyValue::new(key, value)));
     }

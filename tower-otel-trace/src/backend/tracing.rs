@@ -45,7 +45,7 @@ pub struct TracingSpan {
     // records, still propagates the context of its request. Removed after the span has activated its own
     // context, which includes this one.
     base_context: Option<Context>,
-    // Known when the span was entered.
+    // `None` until the span is entered first.
     is_held: Option<bool>,
 }
 

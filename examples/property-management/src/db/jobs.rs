@@ -90,8 +90,8 @@ const STATE: Query = Query {
 pub(crate) struct QueueState {
     /// The number of jobs that no worker has taken.
     pub(crate) count: i64,
-    /// The time when the oldest job was queued, in milliseconds since the Unix epoch, also if a worker has taken it: the worker
-    /// may have been killed. Zero without a job.
+    /// The time when the oldest job was queued, in milliseconds since the Unix epoch. Zero without a job. A job that a worker has
+    /// taken counts, because the worker may have been killed.
     pub(crate) oldest_queued_at: i64,
 }
 
@@ -175,7 +175,7 @@ impl Database {
         Ok(())
     }
 
-    /// Returns the number of queued jobs, and the time when the oldest job was queued that has not ended.
+    /// Returns the number of queued jobs, and the time when the oldest job that has not ended was queued.
     pub(crate) async fn queue_state(&self) -> Result<QueueState, DbError> {
         let row = self.fetch_optional(&COUNT, COUNT.rows::<(i64, i64)>());
         Ok(row

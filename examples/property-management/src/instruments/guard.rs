@@ -5,7 +5,7 @@ use std::time::Instant;
 use metrics::{Gauge, Label};
 
 /// Records the time since its creation when it is dropped.
-#[must_use = "a timer that is dropped at once measures nothing"]
+#[must_use = "a timer that is dropped immediately measures nothing"]
 pub(crate) struct Timer {
     name: &'static str,
     labels: Vec<Label>,
@@ -30,7 +30,7 @@ impl Drop for Timer {
 }
 
 /// Increments a gauge, and decrements it when it is dropped.
-#[must_use = "a guard that is dropped at once counts nothing"]
+#[must_use = "a guard that is dropped immediately counts nothing"]
 pub(crate) struct Active {
     /// The handle that was incremented. The current recorder may have changed when the guard is dropped.
     gauge: Gauge,

@@ -24,7 +24,7 @@ impl TokenType {
 }
 
 /// A request to a model, timed until it is dropped.
-#[must_use = "a request that is dropped at once measures nothing"]
+#[must_use = "a request that is dropped immediately measures nothing"]
 pub(crate) struct LlmRequest {
     provider: &'static str,
     model: SharedString,

@@ -63,8 +63,8 @@ pub(crate) fn db_connection() -> Active {
     Active::start(DB_CONNECTIONS)
 }
 
-/// Counts an open WebSocket until the guard is dropped. Create it in the task that serves the
-/// socket, not in the handler that answers the upgrade.
+/// Counts an open WebSocket until the guard is dropped. Create the guard in the task that serves the
+/// socket, not in the handler that responds to the upgrade.
 pub(crate) fn websocket_connection() -> Active {
     Active::start(WEBSOCKETS)
 }

@@ -92,7 +92,7 @@ async fn run_jobs(database: &Database, shutdown: &Shutdown) {
 /// Runs one attempt, and records a span, a duration and an outcome.
 async fn run_attempt(database: &Database, job: Job) {
     let Some(kind) = KINDS.into_iter().find(|kind| *kind == job.kind) else {
-        // A newer version of this program queued the job, and will run it. Its age is in the metrics until then.
+        // A newer version of this program queued the job, and will run it. The metrics include its age until then.
         tracing::warn!(job.id, job.kind, "unknown job kind, returned to the queue");
         let _ = database.retry_job(&job, LEASE, job.attempts - 1).await;
         return;

@@ -30,7 +30,7 @@ Usage: property-management [--once] [--seconds N]
        property-management load [--quick]
 
   --once       exit after the report; without it the services run until Ctrl-C
-  --seconds N  how long customers send requests before the report; default: 10
+  --seconds N  customers send requests for N seconds before the report; default: 10
   load         the load test: latencies with and without telemetry; build it with --release
   --quick      a short load test, without a verdict
   --help       show this help
@@ -66,7 +66,7 @@ pub fn launch() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    // Only traces with a sampled remote parent are recorded, so only the trace of `traced_customer` is.
+    // Samples only traces with a sampled remote parent. Only `traced_customer` sends one.
     let telemetry = Telemetry::builder("property-management")
         .traces(TracesExporter::Console)
         .prometheus(instruments::recorder())

@@ -129,7 +129,7 @@ pub(super) fn print(comparisons: &[Comparison]) -> ExitCode {
             Verdict::Under => "under 2 %",
             Verdict::Over => "over 2 %",
             Verdict::Unknown => {
-                "this machine cannot tell: run it longer, or while nothing else runs"
+                "no verdict: the measurement is too short or too noisy; run all rounds while nothing else runs"
             }
         };
         println!("{:<6} p50 {difference}: {text}", comparison.kind.name);
