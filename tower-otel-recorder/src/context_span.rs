@@ -37,9 +37,10 @@ impl ContextSpan {
     /// Returns a context with the span, and with its trace if the trace is held.
     #[inline]
     pub(crate) fn into_context(self, base: &Context) -> Context {
-        match &self.trace {
+        let trace = self.trace.as_ref();
+        match trace.and_then(|trace| with_trace(base, trace)) {
             None => base.with_span(self),
-            Some(trace) => with_trace(base, self.context.span_id(), trace).with_span(self),
+            Some(base) => base.with_span(self),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, PoisonError},
 };
 
-use opentelemetry::TraceId;
+use opentelemetry::{SpanId, TraceId};
 
 use super::{held_bytes::HeldBytes, rules::KeepReason};
 use crate::sync::{
@@ -19,6 +19,9 @@ pub(super) const SPAN_BYTES: usize = 2 * 1024;
 /// The maximum number of bytes of a trace's spans, including spans that end after a kept local root.
 pub(super) const TRACE_BYTES: usize = 512 * 1024;
 
+/// The maximum number of excluded spans. Then no more children are held.
+const MAX_EXCLUDED: usize = 64;
+
 /// The ended spans of a trace, until its local root ends. Shared by its open spans and their contexts.
 pub(crate) struct HeldTrace<T> {
     /// The recorder that the trace belongs to.
@@ -27,6 +30,7 @@ pub(crate) struct HeldTrace<T> {
     is_marked: AtomicBool,
     is_decided: AtomicBool,
     is_exported: AtomicBool,
+    has_excluded: AtomicBool,
     /// The bytes of all traces.
     all_bytes: Arc<HeldBytes>,
     state: Mutex<State<T>>,
@@ -37,6 +41,7 @@ struct State<T> {
     phase: Phase<T>,
     /// The bytes of the open, held and kept spans.
     bytes: usize,
+    excluded: Vec<SpanId>,
 }
 
 #[derive(Debug)]
@@ -120,6 +125,7 @@ impl<T> HeldTrace<T> {
             is_marked: AtomicBool::new(false),
             is_decided: AtomicBool::new(false),
             is_exported: AtomicBool::new(false),
+            has_excluded: AtomicBool::new(false),
             all_bytes: Arc::clone(all_bytes),
             state: Mutex::new(State {
                 phase: Phase::Undecided {
@@ -127,12 +133,33 @@ impl<T> HeldTrace<T> {
                     ended: 0,
                 },
                 bytes: SPAN_BYTES,
+                excluded: Vec::new(),
             }),
         }
     }
 
     pub(super) fn is(&self, recorder: usize, trace: TraceId) -> bool {
-        self.recorder == recorder && self.trace == trace
+        self.recorder == recorder && self.has_id(trace)
+    }
+
+    pub(super) fn has_id(&self, trace: TraceId) -> bool {
+        self.trace == trace
+    }
+
+    /// Notes that a span with the same trace id, whose context may have this trace as a value, does not belong to it.
+    #[cold]
+    pub(super) fn exclude(&self, span: SpanId) {
+        let mut state = self.state();
+        if state.excluded.len() < MAX_EXCLUDED {
+            state.excluded.push(span);
+        }
+        self.has_excluded.store(true, Relaxed);
+    }
+
+    /// Returns whether a span was [excluded](Self::exclude).
+    #[inline]
+    pub(super) fn excludes(&self, span: SpanId) -> bool {
+        self.has_excluded.load(Relaxed) && self.state().excluded.contains(&span)
     }
 
     /// Requests that the trace is kept. Has no effect when the local root has ended.
@@ -171,7 +198,7 @@ impl<T> HeldTrace<T> {
             Phase::RootOnly { .. } => return Opened::Full,
             Phase::Decided(Decision::Limited | Decision::Discarded) => return Opened::Discarded,
         }
-        if state.take(SPAN_BYTES) {
+        if state.excluded.len() < MAX_EXCLUDED && state.take(SPAN_BYTES) {
             Opened::Recorded
         } else {
             Opened::Full

@@ -6,7 +6,7 @@ use opentelemetry::{Context, SpanId};
 
 use super::{
     held_trace::{Decision, Ended, Freed, HeldSpan, HeldTrace, Opened, SPAN_BYTES},
-    lookup,
+    lookup::{self, Found},
     rules::KeepReason,
 };
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
 
 /// The reason why a span is not held.
 enum NotHeld {
-    /// Its trace is not held.
+    /// Its parent is not held.
     NoTrace,
     /// Its trace or all traces have reached their limit in bytes.
     NoRoom,
@@ -31,14 +31,11 @@ impl Shared {
         if !self.keeper.rules().is_on() {
             return None;
         }
-        match self.hold_by(base, span) {
-            Ok(held) => Some(held),
-            Err(NotHeld::NoRoom) => {
-                self.pipeline.counters().not_held(1);
-                None
-            }
-            Err(NotHeld::NoTrace) => None,
+        let held = self.hold_by(base, span);
+        if let Err(NotHeld::NoRoom) = held {
+            self.pipeline.counters().not_held(1);
         }
+        held.ok()
     }
 
     /// Holds a span that has a record. If there is no room, that is counted once, even if it is tried again when the span
@@ -57,7 +54,10 @@ impl Shared {
                 let trace = pooled.set_held(Some(held));
                 match trace {
                     Some(_) => pooled.is_counted_not_held = false,
-                    None => self.count_not_held(pooled),
+                    None => {
+                        lookup::exclude(base, &span.context);
+                        self.count_not_held(pooled);
+                    }
                 }
                 trace
             }
@@ -76,36 +76,68 @@ impl Shared {
 
     #[inline(never)]
     fn hold_by(&self, base: &Context, span: &SampledSpan) -> Result<HeldSpan<RecordBox>, NotHeld> {
-        let keeper = &self.keeper;
-        let recorder = std::ptr::from_ref(self).addr();
-        let trace_id = span.context.trace_id();
-        let parent = match span.parent != SpanId::INVALID && !span.parent_is_remote {
-            true => {
-                let trace = lookup::trace_of(base).filter(|trace| trace.is(recorder, trace_id));
-                Some(trace.ok_or(NotHeld::NoTrace)?)
-            }
-            false => None,
+        let (parent, is_inherited) = match span.parent != SpanId::INVALID && !span.parent_is_remote {
+            false => (None, false),
+            true => match lookup::trace_of(base) {
+                Found::Inherited(trace) => (Some(Some(trace)), true),
+                Found::Queried(trace) => (Some(trace), false),
+            },
         };
-        match parent.as_ref().map(|trace| trace.open_child()) {
-            None | Some(Opened::Recorded) => {}
-            Some(Opened::Discarded) => return Err(NotHeld::NoTrace),
-            Some(Opened::Full) => return Err(NotHeld::NoRoom),
+        let held = match parent {
+            None => self.hold_root(span),
+            Some(trace) => self.hold_child(trace, span),
+        };
+        if held.is_err() || !is_inherited {
+            lookup::exclude(base, &span.context);
         }
+        held
+    }
+
+    fn hold_root(&self, span: &SampledSpan) -> Result<HeldSpan<RecordBox>, NotHeld> {
+        let keeper = &self.keeper;
         let thread = thread_index::current();
         if !keeper.bytes.take(thread, SPAN_BYTES) {
-            if let Some(trace) = &parent {
-                trace.cancel_child();
-            }
             self.request_room();
             return Err(NotHeld::NoRoom);
         }
-        let is_root = parent.is_none();
-        let trace = parent.unwrap_or_else(|| {
-            let trace = Arc::new(HeldTrace::new(recorder, trace_id, &keeper.bytes));
-            keeper.live.add(thread, Instant::now(), &trace);
-            trace
-        });
-        Ok(HeldSpan { trace, is_root })
+        let trace = HeldTrace::new(self.number(), span.context.trace_id(), &keeper.bytes);
+        let trace = Arc::new(trace);
+        keeper.live.add(thread, Instant::now(), &trace);
+        Ok(HeldSpan {
+            trace,
+            is_root: true,
+        })
+    }
+
+    /// Holds the child of a span with this trace.
+    fn hold_child(
+        &self,
+        trace: SpanTrace,
+        span: &SampledSpan,
+    ) -> Result<HeldSpan<RecordBox>, NotHeld> {
+        let is_own = |trace: &Arc<HeldTrace<RecordBox>>| {
+            trace.is(self.number(), span.context.trace_id())
+        };
+        let trace = trace.filter(is_own).ok_or(NotHeld::NoTrace)?;
+        match trace.open_child() {
+            Opened::Recorded => {}
+            Opened::Discarded => return Err(NotHeld::NoTrace),
+            Opened::Full => return Err(NotHeld::NoRoom),
+        }
+        if !self.keeper.bytes.take(thread_index::current(), SPAN_BYTES) {
+            trace.cancel_child();
+            self.request_room();
+            return Err(NotHeld::NoRoom);
+        }
+        Ok(HeldSpan {
+            trace,
+            is_root: false,
+        })
+    }
+
+    /// Returns a number that no other recorder has at the same time.
+    fn number(&self) -> usize {
+        std::ptr::from_ref(self).addr()
     }
 
     /// Ends a held span. Its record has ended with this many bytes.
