@@ -76,7 +76,8 @@ impl Shared {
 
     #[inline(never)]
     fn hold_by(&self, base: &Context, span: &SampledSpan) -> Result<HeldSpan<RecordBox>, NotHeld> {
-        let (parent, is_inherited) = match span.parent != SpanId::INVALID && !span.parent_is_remote {
+        let (parent, is_inherited) = match span.parent != SpanId::INVALID && !span.parent_is_remote
+        {
             false => (None, false),
             true => match lookup::trace_of(base) {
                 Found::Inherited(trace) => (Some(Some(trace)), true),
@@ -115,9 +116,8 @@ impl Shared {
         trace: SpanTrace,
         span: &SampledSpan,
     ) -> Result<HeldSpan<RecordBox>, NotHeld> {
-        let is_own = |trace: &Arc<HeldTrace<RecordBox>>| {
-            trace.is(self.number(), span.context.trace_id())
-        };
+        let is_own =
+            |trace: &Arc<HeldTrace<RecordBox>>| trace.is(self.number(), span.context.trace_id());
         let trace = trace.filter(is_own).ok_or(NotHeld::NoTrace)?;
         match trace.open_child() {
             Opened::Recorded => {}

@@ -125,7 +125,9 @@ pub fn is_kept(context: &Context, is_queried: bool) -> Option<bool> {
         return None;
     }
     match is_queried {
-        true => trace_of(context).into_trace().map(|trace| trace.is_exported()),
+        true => trace_of(context)
+            .into_trace()
+            .map(|trace| trace.is_exported()),
         false => trace_by_value(context).map(|trace| trace.is_exported()),
     }
 }
